@@ -1,0 +1,33 @@
+"""What can go wrong, for the person who has to act on it.
+
+One base class. Every message is a sentence saying what happened, where, and what to do next; an error
+raised without a message says its own docstring. Driver and operating-system errors stop at the edge that
+met them and travel on as ``__cause__``.
+"""
+
+from __future__ import annotations
+
+from inspect import cleandoc
+
+
+class SafError(Exception):
+    """The command could not be completed."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or cleandoc(self.__doc__ or ""))
+
+
+class ConfigError(SafError):
+    """The configuration is not usable; `saf config check` says why."""
+
+
+class SlurmError(SafError):
+    """Slurm did not answer, or not completely; nothing was changed."""
+
+
+class SlurmRefusedError(SlurmError):
+    """Slurm refused a change; the daemon's user needs AdminLevel=Operator."""
+
+
+class LedgerError(SafError):
+    """The ledger could not be read or written; nothing was changed in Slurm."""

@@ -1,0 +1,83 @@
+"""The charge of a run: the seconds it ran, put into the hours in which it ran.
+
+The rule: the seconds of all hours add up to ``elapsed_seconds`` exactly, whatever the cut. sacct tells how
+long a run was suspended but not when, so suspended time is taken evenly from the run's whole span, through
+one cumulative function that every cut uses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from slurm_ai_factory.core.records import HOUR, Instant, Run
+
+
+def hour_of(at: Instant) -> Instant:
+    """The whole hour an instant lies in.
+
+    >>> hour_of(7201)
+    7200
+    """
+    return at - at % HOUR
+
+
+def spread(start: Instant, end: Instant, seconds: int, at: Instant) -> int:
+    """Of ``seconds`` spread evenly over [start, end): how many lie before ``at``.
+
+    >>> [spread(0, 100, 50, at) for at in (-1, 0, 1, 2, 99, 100, 200)]
+    [0, 0, 0, 1, 49, 50, 50]
+    """
+    if at >= end:
+        return seconds if at > start or end > start else 0
+    return max(0, at - start) * seconds // (end - start)
+
+
+def by_hour(start: Instant, end: Instant, seconds: int) -> Iterator[tuple[Instant, int]]:
+    """(hour, seconds in that hour) for each hour in which something lies.
+
+    >>> list(by_hour(3590, 7210, 3620))
+    [(0, 10), (3600, 3600), (7200, 10)]
+    >>> list(by_hour(3600, 3600, 5))
+    [(3600, 5)]
+    """
+    before = 0
+    for hour in range(hour_of(start), max(end, start + 1), HOUR):
+        upto = seconds if hour + HOUR >= end else spread(start, end, seconds, hour + HOUR)
+        if upto > before:
+            yield hour, upto - before
+        before = upto
+
+
+def elapsed(run: Run, as_of: Instant) -> int:
+    """Seconds the run was charged up to ``as_of``, which is when Slurm last told us of it.
+
+    An ended run has what Slurm's accounting says. A running one is counted up to now; one that is suspended
+    now keeps what it had.
+    """
+    if run.start_at is None:
+        return 0
+    if run.end_at is not None or run.state == "SUSPENDED":
+        return run.elapsed_seconds
+    return max(0, as_of - run.start_at - run.suspended_seconds)
+
+
+def delivered(run: Run, as_of: Instant) -> tuple[Instant, Instant, int]:
+    """The span in which the run was delivered, and its seconds: (start, end, seconds); 0 if it never ran."""
+    if run.start_at is None:
+        return 0, 0, 0
+    end = as_of if run.end_at is None else run.end_at
+    return run.start_at, max(end, run.start_at), elapsed(run, as_of)
+
+
+def waited(run: Run, as_of: Instant) -> tuple[Instant, Instant, int]:
+    """The span in which the run could have started and did not: from eligible to start, end or now."""
+    if run.eligible_at is None:
+        return 0, 0, 0
+    ends = [at for at in (run.start_at, run.end_at) if at is not None]
+    end = max(run.eligible_at, min(ends, default=as_of))
+    return run.eligible_at, end, end - run.eligible_at
+
+
+def wanted_tres(run: Run) -> str:
+    """The TRES a run waited for: AllocTRES if it started (ReqTRES understates --exclusive), else ReqTRES."""
+    return run.alloc_tres if run.start_at is not None and run.alloc_tres else run.req_tres

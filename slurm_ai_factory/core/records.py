@@ -1,0 +1,212 @@
+"""The values that travel through the product, in Slurm's words.
+
+Every value is frozen. An instant is an int, seconds since the epoch in UTC, as in Slurm's own accounting
+tables; only ``windows`` knows civil time. A charge is TRES x seconds of a named resource and is exact
+(int or Decimal); ratios and rates are floats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+from typing import NamedTuple
+
+Instant = int
+Charge = int | Decimal
+
+HOUR = 3600
+PARENT_SHARES = 2147483647
+"""RawShares of an association with Fairshare=parent (SLURMDB_FS_USE_PARENT, slurmdb.h)."""
+
+
+class Subject(NamedTuple):
+    """Who a run was for, as far as Slurm knows: what classification looks at. Absent parts are empty."""
+
+    cluster: str
+    account: str
+    user: str
+    partition: str
+    qos: str
+    wckey: str
+    reservation: str
+
+
+class Run(NamedTuple):
+    """One allocation of a job, as Slurm's accounting last told it. Key: (cluster, db_index).
+
+    A requeued or resized job has several runs. ``end_at`` is None while the run is open; ``start_at`` is
+    None while it waits and for good when it never started. TRES are in the canonical text of ``tres``.
+    """
+
+    db_index: int  #: DBIndex: unsigned 64 bit, may exceed 2**63
+    job_id: int  #: JobIDRaw
+    job_label: str  #: JobID as users write it: 7, 7_3 (array), 7+1 (heterogeneous), 7_[1-9] (waiting array)
+    subject: Subject
+    state: str  #: the base word: COMPLETED, CANCELLED, REQUEUED, RUNNING, ...
+    submit_at: Instant | None
+    eligible_at: Instant | None
+    start_at: Instant | None
+    end_at: Instant | None
+    elapsed_seconds: int  #: suspended time excluded
+    suspended_seconds: int
+    req_tres: str
+    alloc_tres: str
+
+
+class Rejected(NamedTuple):
+    """A line of sacct that could not be read as a run: kept aside with its reason, never counted as zero."""
+
+    line: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Association:
+    """A row of the association tree with the shares and usage slurmctld works with (sacctmgr, sshare)."""
+
+    cluster: str
+    account: str
+    parent: str | None  #: parent account; None for the root account
+    user: str | None = None  #: None for the account's own row
+    partition: str | None = None
+    raw_shares: int
+    norm_shares: float | None = None
+    raw_usage: int | None = None  #: decayed billing TRES-seconds; None when sshare did not list the row
+    effectv_usage: float | None = None
+    level_fs: float | None = None
+
+    @property
+    def steerable(self) -> bool:
+        """Whether ``raw_shares`` is a number that competes: not 0 and not ``parent``."""
+        return 0 < self.raw_shares < PARENT_SHARES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriorityConfig:
+    """What slurmctld says of its priority plugin (scontrol show config)."""
+
+    cluster: str
+    version: str
+    priority_type: str
+    decay_half_life_seconds: int  #: 0: no decay
+    calc_period_seconds: int
+    weight_fairshare: int
+    weight_age: int
+    flags: tuple[str, ...]
+    enforce: tuple[str, ...]  #: AccountingStorageEnforce
+    tres: tuple[str, ...]  #: AccountingStorageTRES
+
+
+class Outage(NamedTuple):
+    """A time in which a node was not up; ``until`` is None while it lasts."""
+
+    node: str
+    since: Instant
+    until: Instant | None
+    state: str
+    tres: str
+
+
+class Size(NamedTuple):
+    """A time in which the cluster had these TRES in all; ``until`` is None for the present size."""
+
+    since: Instant
+    until: Instant | None
+    tres: str
+
+
+class Hour(NamedTuple):
+    """One hour of a window: rates integrated over that hour, in resource-seconds."""
+
+    at: Instant
+    regional: float
+    total: float
+    regional_waiting: float
+    capacity: float
+
+
+class Window(NamedTuple):
+    """Half-open interval [since, until) in which the promise is judged; both on a whole hour."""
+
+    name: str
+    since: Instant
+    until: Instant
+    rolling: bool = False
+
+
+class Verdict(StrEnum):
+    """Whether the promise was kept in a window."""
+
+    MET = "met"
+    MISSED_DEMAND = "missed_demand"
+    MISSED_STARVED = "missed_starved"
+    OPEN = "open"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """What was delivered in a window, to whom, out of what; made by ``share.measure``."""
+
+    cluster: str
+    window: Window
+    as_of: Instant
+    resource: str
+    target_share: float
+    regional_charge: Charge
+    total_charge: Charge
+    unclassified_charge: Charge
+    capacity: Charge | None  #: None where Slurm told nothing about the cluster's size
+    waiting_charge: Charge
+    starved_charge: float | None  #: None where the capacity is not known
+    regional_running: Charge = 0  #: of the resource, allocated to regional runs at ``as_of``
+    regional_pending: Charge = 0  #: of the resource, wanted by eligible regional runs at ``as_of``
+    newest_record_at: Instant | None
+    hours: tuple[Hour, ...] = field(repr=False, default=())
+
+    @property
+    def delivered_share(self) -> float | None:
+        """Regional charge / all charge; None when nothing was delivered."""
+        return float(self.regional_charge / self.total_charge) if self.total_charge else None
+
+    @property
+    def capacity_share(self) -> float | None:
+        """Regional charge / capacity; None when the capacity is not known."""
+        return float(self.regional_charge / self.capacity) if self.capacity else None
+
+    @property
+    def shortfall_charge(self) -> float:
+        """What the region would have had to get more, of the same total, to be at the target."""
+        return max(0.0, self.target_share * float(self.total_charge) - float(self.regional_charge))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One RawShares to set: the association (cluster, account), the value found and the value wanted."""
+
+    cluster: str
+    account: str
+    raw_shares_before: int
+    raw_shares_after: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlState:
+    """What the control law remembers between two decisions; kept in the ledger, passed in as a value."""
+
+    at: Instant
+    u_ref: float
+    writes_last_day: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What the controller wants and why. Recorded before it is acted on; everything shows this value."""
+
+    at: Instant
+    reason: str  #: a code: see controller.REASONS
+    sentence: str
+    inputs: Mapping[str, float | int | str | None]
+    state: ControlState | None = None
+    changes: tuple[Change, ...] = ()

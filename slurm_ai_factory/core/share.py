@@ -1,0 +1,232 @@
+"""Usage to Measurement: delivered share, capacity share, waiting, starved, required share, verdict.
+
+Charges are exact: closed hours come from the ledger as exact sums, open runs are counted up to ``as_of`` by
+the same cumulative function that later closes them. The hourly series beside them, which the control law
+reads, is in floats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from slurm_ai_factory.core import charge, tres
+from slurm_ai_factory.core.charge import hour_of
+from slurm_ai_factory.core.classify import Beneficiary
+from slurm_ai_factory.core.records import HOUR, Charge, Hour, Instant, Measurement, Run, Verdict, Window
+
+RATE_HORIZON = 7 * 24 * HOUR
+"""How far back the expected delivered rate looks."""
+
+STARVED_TOLERANCE = 0.01
+"""A miss is blamed on starvation when more than this part of the promised charge was starved."""
+
+
+class Usage(NamedTuple):
+    """Charge of ended runs in one hour, for one beneficiary, in resource-seconds."""
+
+    hour: Instant
+    beneficiary: Beneficiary
+    delivered: Charge
+    waiting: Charge
+
+
+class OpenRun(NamedTuple):
+    """A run that has not ended, and who it is for."""
+
+    run: Run
+    beneficiary: Beneficiary
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promise:
+    """What was promised: this share of this resource, on this cluster."""
+
+    cluster: str
+    target_share: float
+    margin: float
+    resource: str
+    weights: Mapping[str, tres.Count]
+
+
+@dataclass(slots=True)
+class _Side:
+    """Exact total and hourly series of one kind of charge inside a window."""
+
+    since: Instant
+    until: Instant
+    total: Charge = 0
+    hours: dict[Instant, float] = field(default_factory=dict)
+    slope: dict[Instant, float] = field(default_factory=dict)
+
+    def add(self, hour: Instant, amount: Charge) -> None:
+        self.total += amount
+        self.hours[hour] = self.hours.get(hour, 0.0) + float(amount)
+
+    def add_open(self, count: tres.Count, start: Instant, end: Instant, seconds: int) -> None:
+        """A span that lasts until now, in constant time: its first hour, and a slope from the next one on."""
+        inside = charge.spread(start, end, seconds, self.until) - charge.spread(
+            start, end, seconds, self.since
+        )
+        if not inside:
+            return
+        self.total += count * inside
+        rate = float(count) * seconds / max(1, end - start)
+        begin = max(start, self.since)
+        first = hour_of(begin)
+        self.hours[first] = self.hours.get(first, 0.0) + rate * (min(first + HOUR, end) - begin)
+        self.slope[first + HOUR] = self.slope.get(first + HOUR, 0.0) + rate
+
+    def series(self, as_of: Instant) -> dict[Instant, float]:
+        """Charge by hour, slopes run out."""
+        rate = 0.0
+        series = dict(self.hours)
+        for hour in range(min(self.slope, default=as_of), min(as_of, self.until), HOUR):
+            rate += self.slope.get(hour, 0.0)
+            series[hour] = series.get(hour, 0.0) + rate * (min(hour + HOUR, as_of) - hour)
+        return series
+
+
+def measure(
+    promise: Promise,
+    window: Window,
+    as_of: Instant,
+    *,
+    closed: Iterable[Usage],
+    open_runs: Iterable[OpenRun],
+    capacity: Mapping[Instant, Charge] | None,
+    newest_record_at: Instant | None,
+) -> Measurement:
+    """The measurement of a window as known at ``as_of``, the instant of the last complete read."""
+    until = min(window.until, as_of)
+    regional, total, unclassified, waiting = (_Side(window.since, until) for _ in range(4))
+    for hour, beneficiary, delivered, waited in closed:
+        total.add(hour, delivered)
+        if beneficiary is Beneficiary.REGIONAL:
+            regional.add(hour, delivered)
+            waiting.add(hour, waited)
+        elif beneficiary is Beneficiary.UNCLASSIFIED:
+            unclassified.add(hour, delivered)
+    running: Charge = 0
+    pending: Charge = 0
+    for run, beneficiary in open_runs:
+        count = tres.weigh(tres.parse(run.alloc_tres), promise.weights)
+        total.add_open(count, *charge.delivered(run, as_of))
+        if beneficiary is Beneficiary.REGIONAL:
+            wanted = tres.weigh(tres.parse(charge.wanted_tres(run)), promise.weights)
+            regional.add_open(count, *charge.delivered(run, as_of))
+            waiting.add_open(wanted, *charge.waited(run, as_of))
+            running += count if run.state == "RUNNING" else 0
+            pending += wanted if run.start_at is None and run.eligible_at is not None else 0
+        elif beneficiary is Beneficiary.UNCLASSIFIED:
+            unclassified.add_open(count, *charge.delivered(run, as_of))
+    hours = _hours(window.since, until, as_of, regional, total, waiting, capacity)
+    return Measurement(
+        cluster=promise.cluster,
+        window=window,
+        as_of=as_of,
+        resource=promise.resource,
+        target_share=promise.target_share,
+        regional_charge=regional.total,
+        total_charge=total.total,
+        unclassified_charge=unclassified.total,
+        capacity=None if capacity is None else sum(capacity.values(), start=0),
+        waiting_charge=waiting.total,
+        starved_charge=None if capacity is None else starved(hours, promise.target_share),
+        regional_running=running,
+        regional_pending=pending,
+        newest_record_at=newest_record_at,
+        hours=hours,
+    )
+
+
+def _hours(
+    since: Instant,
+    until: Instant,
+    as_of: Instant,
+    regional: _Side,
+    total: _Side,
+    waiting: _Side,
+    capacity: Mapping[Instant, Charge] | None,
+) -> tuple[Hour, ...]:
+    r, a, w, c = regional.series(as_of), total.series(as_of), waiting.series(as_of), capacity or {}
+    return tuple(
+        Hour(at, r.get(at, 0.0), a.get(at, 0.0), w.get(at, 0.0), float(c.get(at, 0)))
+        for at in range(hour_of(since), until, HOUR)
+    )
+
+
+def starved(hours: Iterable[Hour], target_share: float) -> float:
+    """What waiting regional demand could have received while the region ran below the floor.
+
+    >>> starved([Hour(0, 10.0, 100.0, 50.0, 100.0), Hour(3600, 30.0, 100.0, 50.0, 100.0)], 0.25)
+    15.0
+    """
+    return sum(
+        min(hour.regional_waiting, max(0.0, target_share * hour.capacity - hour.regional)) for hour in hours
+    )
+
+
+def expected_rate(measurement: Measurement) -> float:
+    """Resource delivered per second, all sides: the mean of the last seven days of the window with usage."""
+    recent = [
+        h for h in measurement.hours if h.at >= measurement.as_of - RATE_HORIZON and h.at < measurement.as_of
+    ]
+    first = next((h.at for h in recent if h.total > 0), None)
+    if first is None:
+        return 0.0
+    return sum(h.total for h in recent if h.at >= first) / max(1, measurement.as_of - first)
+
+
+def required_share(measurement: Measurement, margin: float) -> float | None:
+    """The share the region must get in what is left of a calendar window to end at target + margin.
+
+    At the expected delivered rate; below 0 is told as 0 and above 1 as it is, for it says how far out of
+    reach the promise is. None when the window is over, rolls on, or nothing was delivered yet.
+    """
+    left = measurement.window.until - measurement.as_of
+    rest = expected_rate(measurement) * left
+    if measurement.window.rolling or left <= 0 or rest <= 0:
+        return None
+    wanted = (measurement.target_share + margin) * (float(measurement.total_charge) + rest)
+    return max(0.0, (wanted - float(measurement.regional_charge)) / rest)
+
+
+def attainable(measurement: Measurement, margin: float) -> bool | None:
+    """Whether the required share is reachable with the regional demand seen now; None when it is not known.
+
+    Demand is what regional runs hold plus what eligible ones wait for, against the expected delivered rate.
+    """
+    required = required_share(measurement, margin)
+    if required is None:
+        return None
+    demand = float(measurement.regional_running + measurement.regional_pending)
+    return required <= min(1.0, demand / expected_rate(measurement))
+
+
+def verdict(measurement: Measurement) -> Verdict:
+    """The verdict of the window as of now; ``open`` while it can still go either way."""
+    left = max(0, measurement.window.until - measurement.as_of)
+    if left and not measurement.window.rolling:
+        return _early_verdict(measurement, left)
+    if not measurement.shortfall_charge:
+        return Verdict.MET
+    promised = measurement.target_share * float(measurement.total_charge)
+    tolerated = STARVED_TOLERANCE * promised
+    starved_charge = measurement.starved_charge
+    demand = starved_charge is not None and min(starved_charge, measurement.shortfall_charge) <= tolerated
+    return Verdict.MISSED_DEMAND if demand else Verdict.MISSED_STARVED
+
+
+def _early_verdict(measurement: Measurement, left: int) -> Verdict:
+    """Met already when even a rest wholly of others cannot undo it."""
+    size = _size_now(measurement.hours)
+    rest = size * left
+    sure = measurement.target_share * (float(measurement.total_charge) + rest)
+    return Verdict.MET if size and float(measurement.regional_charge) >= sure else Verdict.OPEN
+
+
+def _size_now(hours: Sequence[Hour]) -> float:
+    """Resource per second that was up in the last whole hour known."""
+    return hours[-2].capacity / HOUR if len(hours) > 1 else 0.0

@@ -1,0 +1,85 @@
+"""Trackable resources: Slurm's text to counts and back to one canonical text.
+
+The canonical text is what the ledger keeps: names in alphabetical order, plain counts, memory in MiB,
+``energy`` left out (it is a reading, not an allocation). ``gres/gpu`` and ``gres/gpu:a100`` are two names for
+overlapping things and are therefore never added up here; a resource names the one it means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from functools import lru_cache
+
+Count = int | Decimal
+
+_SUFFIXES = {"K": -1, "M": 0, "G": 1, "T": 2, "P": 3}
+_READINGS = frozenset({"energy"})
+
+
+def parse(text: str) -> dict[str, Count]:
+    """Counts by TRES name, from sacct's AllocTRES or ReqTRES.
+
+    Raises ValueError when an entry is not ``name=count``, is negative, or is named twice.
+
+    >>> parse("billing=4,cpu=4,gres/gpu=1,gres/gpu:a100=1,mem=4000M,node=1,energy=1234")
+    {'billing': 4, 'cpu': 4, 'gres/gpu': 1, 'gres/gpu:a100': 1, 'mem': 4000, 'node': 1}
+    >>> parse("mem=1.5G,billing=2.5")
+    {'billing': Decimal('2.5'), 'mem': 1536}
+    >>> parse("")
+    {}
+    >>> parse("cpu=4,cpu=4")
+    Traceback (most recent call last):
+    ValueError: TRES 'cpu' twice in 'cpu=4,cpu=4'
+    """
+    counts: dict[str, Count] = {}
+    for entry in text.split(",") if text else ():
+        name, equals, value = entry.rpartition("=")
+        if not (name and equals):
+            raise ValueError(f"TRES entry {entry!r} is not name=count in {text!r}")
+        if name in counts:
+            raise ValueError(f"TRES {name!r} twice in {text!r}")
+        counts[name] = _count(name, value)
+    return {name: counts[name] for name in sorted(counts) if name not in _READINGS}
+
+
+def _count(name: str, value: str) -> Count:
+    if value.isascii() and value.isdigit():
+        return int(value)
+    exponent = _SUFFIXES.get(value[-1:])
+    digits = value[:-1] if exponent is not None else value
+    if not digits.replace(".", "", 1).isdigit() or not digits.isascii():
+        raise ValueError(f"TRES {name!r} has no count in {value!r}")
+    scaled = Decimal(digits) * Decimal(1024) ** _power(name, exponent)
+    return int(scaled) if scaled == scaled.to_integral_value() else scaled
+
+
+def _power(name: str, exponent: int | None) -> int:
+    """Powers of 1024: memory counts in MiB whatever its suffix, other TRES count ones (convert_num_unit)."""
+    if exponent is None:
+        return 0
+    return exponent if name in ("mem", "vmem") or name.startswith(("bb/", "fs/")) else exponent + 2
+
+
+@lru_cache(maxsize=65536)
+def canonical(text: str) -> str:
+    """The one text for these counts.
+
+    >>> canonical("node=1,cpu=4,mem=4G,energy=9")
+    'cpu=4,mem=4096,node=1'
+    """
+    return ",".join(f"{name}={count}" for name, count in parse(text).items())
+
+
+def weigh(counts: Mapping[str, Count], weights: Mapping[str, Count]) -> Count:
+    """The count of a resource: the weighted sum of the TRES it names.
+
+    >>> weigh({"cpu": 8, "gres/gpu": 2}, {"cpu": Decimal("0.25"), "gres/gpu": 16})
+    Decimal('34.00')
+    """
+    return sum((counts[name] * weight for name, weight in weights.items() if name in counts), start=0)
+
+
+def names(texts: Iterable[str]) -> set[str]:
+    """Every TRES name in these texts."""
+    return {name for text in texts for name in parse(text)}

@@ -1,0 +1,116 @@
+"""Civil time and windows: the only module that knows what a quarter is.
+
+A window is half-open and both ends lie on a whole UTC hour, because usage is kept per hour: a calendar
+window begins at civil midnight (zones with whole-hour offsets; others are refused), a rolling one begins at
+the whole hour N days before now. Arithmetic on civil days never adds 24 hours, so clock changes are right.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, time
+from zoneinfo import ZoneInfo
+
+from slurm_ai_factory.core.charge import hour_of
+from slurm_ai_factory.core.records import HOUR, Instant, Window
+
+_SECONDS = {"m": 60, "h": HOUR, "d": 24 * HOUR, "w": 7 * 24 * HOUR, "": 1, "s": 1}
+_KINDS = {"month": 1, "quarter": 3, "half": 6, "year": 12}
+
+
+def duration(text: str) -> int:
+    """Seconds in ``30d``, ``12h``, ``5m``, ``90s`` or plain seconds.
+
+    >>> duration("30d"), duration("5m"), duration("90")
+    (2592000, 300, 90)
+    """
+    match = re.fullmatch(r"(\d+)\s*([smhdw]?)", text.strip())
+    if not match or int(match[1]) == 0:
+        raise ValueError(f"{text!r} is not a duration such as 30d, 12h, 5m or 90s")
+    return int(match[1]) * _SECONDS[match[2]]
+
+
+def iso(at: Instant) -> str:
+    """The instant in ISO 8601, UTC.
+
+    >>> iso(0)
+    '1970-01-01T00:00:00Z'
+    """
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def instant(text: str, now: Instant, zone: ZoneInfo) -> Instant:
+    """An instant as -S and -E take it: now, now-7days, a civil date, or ISO 8601 (civil without an offset).
+
+    >>> amsterdam = ZoneInfo("Europe/Amsterdam")
+    >>> iso(instant("2027-03-28", 0, amsterdam)), iso(instant("2027-03-29", 0, amsterdam))
+    ('2027-03-27T23:00:00Z', '2027-03-28T22:00:00Z')
+    >>> instant("now-2hours", 7200, amsterdam)
+    0
+    """
+    if relative := re.fullmatch(r"now(?:([+-]\d+)\s*(second|minute|hour|day|week)s?)?", text):
+        unit = (relative[2] or "s")[0]
+        return now + int(relative[1] or 0) * _SECONDS[unit]
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(
+            f"{text!r} is not an instant: use 2027-01-31, 2027-01-31T12:00Z or now-7days"
+        ) from None
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp())
+
+
+def window(text: str, now: Instant, zone: ZoneInfo) -> Window:
+    """The window a name means: 2027Q1, 2027-03, 2027H1, 2027, month, quarter, half, year, rolling:30d.
+
+    >>> amsterdam = ZoneInfo("Europe/Amsterdam")
+    >>> w = window("2027Q1", 0, amsterdam)
+    >>> (w.name, iso(w.since), iso(w.until))
+    ('2027Q1', '2026-12-31T23:00:00Z', '2027-03-31T22:00:00Z')
+    >>> window("quarter", w.since, amsterdam).name
+    '2027Q1'
+    >>> window("rolling:2h", 9000, amsterdam)
+    Window(name='rolling:2h', since=0, until=9000, rolling=True)
+    """
+    if text.startswith("rolling:"):
+        return Window(text, hour_of(now - duration(text.removeprefix("rolling:"))), now, rolling=True)
+    if text in _KINDS:
+        return _containing(_KINDS[text], now, zone)
+    if match := re.fullmatch(r"(\d{4})(?:Q([1-4])|H([12])|-(\d{2}))?", text):
+        year, quarter, half, month = (int(part) if part else None for part in match.groups())
+        months = 3 if quarter else 6 if half else 1 if month else 12
+        index = (quarter or half or month or 1) - 1
+        if year and index * months < 12:
+            return _calendar(year, index, months, zone)
+    raise ValueError(f"{text!r} is not a window: use 2027Q1, 2027-03, 2027H1, 2027, quarter or rolling:30d")
+
+
+def _containing(months: int, now: Instant, zone: ZoneInfo) -> Window:
+    civil = datetime.fromtimestamp(now, zone)
+    return _calendar(civil.year, (civil.month - 1) // months, months, zone)
+
+
+def _calendar(year: int, index: int, months: int, zone: ZoneInfo) -> Window:
+    name = {1: f"{year}-{index + 1:02}", 3: f"{year}Q{index + 1}", 6: f"{year}H{index + 1}", 12: f"{year}"}
+    first = index * months
+    last = first + months
+    return Window(name[months], _midnight(year, first, zone), _midnight(year + last // 12, last % 12, zone))
+
+
+def _midnight(year: int, month0: int, zone: ZoneInfo) -> Instant:
+    at = int(datetime.combine(date(year, month0 + 1, 1), time(), zone).timestamp())
+    if at % HOUR:
+        raise ValueError(f"time zone {zone.key} has no whole-hour offset; usage is kept per whole UTC hour")
+    return at
+
+
+def span(since: Instant, until: Instant) -> Window:
+    """The window between two instants, widened to whole hours, as -S and -E mean it.
+
+    >>> span(10, 3601)
+    Window(name='1970-01-01T00:00:00Z..1970-01-01T02:00:00Z', since=0, until=7200, rolling=False)
+    """
+    first, last = hour_of(since), hour_of(until + HOUR - 1)
+    if last <= first:
+        raise ValueError("the end of the interval is not after its start")
+    return Window(f"{iso(first)}..{iso(last)}", first, last)

@@ -7,14 +7,24 @@ reads, is in floats.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from slurm_ai_factory.core import charge, tres
 from slurm_ai_factory.core.charge import hour_of
-from slurm_ai_factory.core.classify import Beneficiary
-from slurm_ai_factory.core.records import HOUR, Charge, Hour, Instant, Measurement, Run, Verdict, Window
+from slurm_ai_factory.core.classify import Beneficiary, Classification
+from slurm_ai_factory.core.records import (
+    HOUR,
+    Charge,
+    Hour,
+    Instant,
+    Measurement,
+    Run,
+    Subject,
+    Verdict,
+    Window,
+)
 
 RATE_HORIZON = 7 * 24 * HOUR
 """How far back the expected delivered rate looks."""
@@ -32,11 +42,19 @@ class Usage(NamedTuple):
     waiting: Charge
 
 
-class OpenRun(NamedTuple):
-    """A run that has not ended, and who it is for."""
+class SubjectUsage(NamedTuple):
+    """Charge of ended runs in a window, for one subject, in resource-seconds."""
+
+    subject: Subject
+    classification: Classification
+    delivered: Charge
+
+
+class SortedRun(NamedTuple):
+    """A run, and who it is for."""
 
     run: Run
-    beneficiary: Beneficiary
+    classification: Classification
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +69,8 @@ class Promise:
 
 
 @dataclass(slots=True)
-class _Side:
-    """Exact total and hourly series of one kind of charge inside a window."""
+class _Series:
+    """Exact total and hourly series of one kind of charge inside [since, until)."""
 
     since: Instant
     until: Instant
@@ -64,28 +82,50 @@ class _Side:
         self.total += amount
         self.hours[hour] = self.hours.get(hour, 0.0) + float(amount)
 
-    def add_open(self, count: tres.Count, start: Instant, end: Instant, seconds: int) -> None:
-        """A span that lasts until now, in constant time: its first hour, and a slope from the next one on."""
-        inside = charge.spread(start, end, seconds, self.until) - charge.spread(
-            start, end, seconds, self.since
-        )
-        if not inside:
+    def add_span(self, count: tres.Count, start: Instant, end: Instant, seconds: int) -> None:
+        """``seconds`` of ``count`` spread over [start, end), in constant time: two ends and a slope."""
+        before, after = (charge.spread(start, end, seconds, at) for at in (self.since, self.until))
+        if after == before:
             return
-        self.total += count * inside
+        self.total += count * (after - before)
         rate = float(count) * seconds / max(1, end - start)
-        begin = max(start, self.since)
-        first = hour_of(begin)
-        self.hours[first] = self.hours.get(first, 0.0) + rate * (min(first + HOUR, end) - begin)
-        self.slope[first + HOUR] = self.slope.get(first + HOUR, 0.0) + rate
+        begin, finish = max(start, self.since), min(end, self.until)
+        first, last = hour_of(begin), hour_of(finish)
+        self._slope(first, last, rate)
+        self.hours[first] = self.hours.get(first, 0.0) - rate * (begin - first)
+        self.hours[last] = self.hours.get(last, 0.0) + rate * (finish - last)
 
-    def series(self, as_of: Instant) -> dict[Instant, float]:
+    def _slope(self, first: Instant, last: Instant, rate: float) -> None:
+        """The whole hours of a span: [first, last)."""
+        self.slope[first] = self.slope.get(first, 0.0) + rate
+        self.slope[last] = self.slope.get(last, 0.0) - rate
+
+    def by_hour(self) -> dict[Instant, float]:
         """Charge by hour, slopes run out."""
         rate = 0.0
         series = dict(self.hours)
-        for hour in range(min(self.slope, default=as_of), min(as_of, self.until), HOUR):
+        for hour in range(min(self.slope, default=self.until), self.until, HOUR):
             rate += self.slope.get(hour, 0.0)
-            series[hour] = series.get(hour, 0.0) + rate * (min(hour + HOUR, as_of) - hour)
+            series[hour] = series.get(hour, 0.0) + rate * HOUR
         return series
+
+
+@dataclass(slots=True)
+class _Side:
+    """Everything that adds up for one beneficiary."""
+
+    delivered: _Series
+    waiting: _Series
+    running: Charge = 0
+    pending: Charge = 0
+
+    def add_run(self, run: Run, weights: Mapping[str, tres.Count], as_of: Instant) -> None:
+        count = tres.weigh(tres.parse(run.alloc_tres), weights)
+        wanted = tres.weigh(tres.parse(charge.wanted_tres(run)), weights)
+        self.delivered.add_span(count, *charge.delivered(run, as_of))
+        self.waiting.add_span(wanted, *charge.waited(run, as_of))
+        self.running += count if run.state == "RUNNING" else 0
+        self.pending += wanted if run.start_at is None and run.eligible_at is not None else 0
 
 
 def measure(
@@ -94,67 +134,94 @@ def measure(
     as_of: Instant,
     *,
     closed: Iterable[Usage],
-    open_runs: Iterable[OpenRun],
+    open_runs: Iterable[SortedRun],
     capacity: Mapping[Instant, Charge] | None,
     newest_record_at: Instant | None,
 ) -> Measurement:
     """The measurement of a window as known at ``as_of``, the instant of the last complete read."""
-    until = min(window.until, as_of)
-    regional, total, unclassified, waiting = (_Side(window.since, until) for _ in range(4))
-    for hour, beneficiary, delivered, waited in closed:
-        total.add(hour, delivered)
-        if beneficiary is Beneficiary.REGIONAL:
-            regional.add(hour, delivered)
-            waiting.add(hour, waited)
-        elif beneficiary is Beneficiary.UNCLASSIFIED:
-            unclassified.add(hour, delivered)
-    running: Charge = 0
-    pending: Charge = 0
-    for run, beneficiary in open_runs:
-        count = tres.weigh(tres.parse(run.alloc_tres), promise.weights)
-        total.add_open(count, *charge.delivered(run, as_of))
-        if beneficiary is Beneficiary.REGIONAL:
-            wanted = tres.weigh(tres.parse(charge.wanted_tres(run)), promise.weights)
-            regional.add_open(count, *charge.delivered(run, as_of))
-            waiting.add_open(wanted, *charge.waited(run, as_of))
-            running += count if run.state == "RUNNING" else 0
-            pending += wanted if run.start_at is None and run.eligible_at is not None else 0
-        elif beneficiary is Beneficiary.UNCLASSIFIED:
-            unclassified.add_open(count, *charge.delivered(run, as_of))
-    hours = _hours(window.since, until, as_of, regional, total, waiting, capacity)
+    interval = window.since, min(window.until, as_of)
+    sides = {one: _Side(_Series(*interval), _Series(*interval)) for one in Beneficiary}
+    for hour, beneficiary, delivered, waiting in closed:
+        sides[beneficiary].delivered.add(hour, delivered)
+        sides[beneficiary].waiting.add(hour, waiting)
+    for run, classification in open_runs:
+        sides[classification.beneficiary].add_run(run, promise.weights, as_of)
+    regional = sides[Beneficiary.REGIONAL]
+    hours = _hours(interval, list(sides.values()), regional, capacity)
     return Measurement(
         cluster=promise.cluster,
         window=window,
         as_of=as_of,
         resource=promise.resource,
         target_share=promise.target_share,
-        regional_charge=regional.total,
-        total_charge=total.total,
-        unclassified_charge=unclassified.total,
+        regional_charge=regional.delivered.total,
+        total_charge=sum(side.delivered.total for side in sides.values()),
+        unclassified_charge=sides[Beneficiary.UNCLASSIFIED].delivered.total,
         capacity=None if capacity is None else sum(capacity.values(), start=0),
-        waiting_charge=waiting.total,
+        waiting_charge=regional.waiting.total,
         starved_charge=None if capacity is None else starved(hours, promise.target_share),
-        regional_running=running,
-        regional_pending=pending,
+        regional_running=regional.running,
+        regional_pending=regional.pending,
         newest_record_at=newest_record_at,
         hours=hours,
     )
 
 
 def _hours(
-    since: Instant,
-    until: Instant,
-    as_of: Instant,
+    interval: tuple[Instant, Instant],
+    sides: Sequence[_Side],
     regional: _Side,
-    total: _Side,
-    waiting: _Side,
     capacity: Mapping[Instant, Charge] | None,
 ) -> tuple[Hour, ...]:
-    r, a, w, c = regional.series(as_of), total.series(as_of), waiting.series(as_of), capacity or {}
+    delivered, waiting = regional.delivered.by_hour(), regional.waiting.by_hour()
+    everyone = [side.delivered.by_hour() for side in sides]
     return tuple(
-        Hour(at, r.get(at, 0.0), a.get(at, 0.0), w.get(at, 0.0), float(c.get(at, 0)))
-        for at in range(hour_of(since), until, HOUR)
+        Hour(
+            at,
+            delivered.get(at, 0.0),
+            sum(side.get(at, 0.0) for side in everyone),
+            waiting.get(at, 0.0),
+            float((capacity or {}).get(at, 0)),
+        )
+        for at in range(hour_of(interval[0]), interval[1], HOUR)
     )
+
+
+class Group(NamedTuple):
+    """What one group of subjects got in a window."""
+
+    name: str
+    beneficiary: Beneficiary
+    delivered: Charge
+
+
+def by_group(
+    key: Callable[[Subject, Classification], str],
+    weights: Mapping[str, tres.Count],
+    window: Window,
+    as_of: Instant,
+    *,
+    closed: Iterable[SubjectUsage],
+    open_runs: Iterable[SortedRun],
+) -> list[Group]:
+    """The window's charge by the name ``key`` gives a subject, largest first."""
+    groups: dict[tuple[str, Beneficiary], Charge] = {}
+    for subject, classification, delivered in closed:
+        name = key(subject, classification), classification.beneficiary
+        groups[name] = groups.get(name, 0) + delivered
+    for run, classification in open_runs:
+        name = key(run.subject, classification), classification.beneficiary
+        groups[name] = groups.get(name, 0) + charge_in(run, weights, window, as_of)
+    found = [Group(*name, delivered) for name, delivered in groups.items() if delivered]
+    return sorted(found, key=lambda group: (-group.delivered, group.name))
+
+
+def charge_in(run: Run, weights: Mapping[str, tres.Count], window: Window, as_of: Instant) -> Charge:
+    """The charge of a run inside a window, as known at ``as_of``."""
+    span = charge.delivered(run, as_of)
+    until = min(window.until, as_of)
+    seconds = charge.spread(*span, until) - charge.spread(*span, window.since)
+    return tres.weigh(tres.parse(run.alloc_tres), weights) * seconds
 
 
 def starved(hours: Iterable[Hour], target_share: float) -> float:

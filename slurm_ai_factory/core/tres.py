@@ -1,8 +1,8 @@
 """Trackable resources: Slurm's text to counts and back to one canonical text.
 
 The canonical text is what the ledger keeps: names in alphabetical order, plain counts, memory in MiB,
-``energy`` left out (it is a reading, not an allocation). ``gres/gpu`` and ``gres/gpu:a100`` are two names for
-overlapping things and are therefore never added up here; a resource names the one it means.
+zeros and ``energy`` left out (energy is a reading, not an allocation). ``gres/gpu`` and ``gres/gpu:a100``
+are two names for overlapping things and are therefore never added up; a resource names the one it means.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ def parse(text: str) -> dict[str, Count]:
 
     >>> parse("billing=4,cpu=4,gres/gpu=1,gres/gpu:a100=1,mem=4000M,node=1,energy=1234")
     {'billing': 4, 'cpu': 4, 'gres/gpu': 1, 'gres/gpu:a100': 1, 'mem': 4000, 'node': 1}
+    >>> parse("cpu=16,fs/disk=0,pages=0")
+    {'cpu': 16}
     >>> parse("mem=1.5G,billing=2.5")
     {'billing': Decimal('2.5'), 'mem': 1536}
     >>> parse("")
@@ -40,7 +42,7 @@ def parse(text: str) -> dict[str, Count]:
         if name in counts:
             raise ValueError(f"TRES {name!r} twice in {text!r}")
         counts[name] = _count(name, value)
-    return {name: counts[name] for name in sorted(counts) if name not in _READINGS}
+    return {name: counts[name] for name in sorted(counts) if counts[name] and name not in _READINGS}
 
 
 def _count(name: str, value: str) -> Count:

@@ -1,0 +1,19 @@
+"""The configuration: frozen values, read once from one TOML file."""
+
+from __future__ import annotations
+
+from slurm_ai_factory.config.load import find, ledger_url, load, parse, shown
+from slurm_ai_factory.config.sections import SECTIONS, Config
+from slurm_ai_factory.config.values import parse_resource, resource_name
+
+__all__ = [
+    "SECTIONS",
+    "Config",
+    "find",
+    "ledger_url",
+    "load",
+    "parse",
+    "parse_resource",
+    "resource_name",
+    "shown",
+]

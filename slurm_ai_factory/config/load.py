@@ -1,0 +1,178 @@
+"""One TOML file, read once into frozen values, each with its origin.
+
+Unknown keys are errors that name file, section, key and the nearest known name.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, TypeVar
+
+from slurm_ai_factory.config.sections import SECTIONS, Config
+from slurm_ai_factory.config.values import resource_name
+from slurm_ai_factory.core import windows
+from slurm_ai_factory.core.classify import CONDITIONS, DETAILS, Beneficiary, Rule
+from slurm_ai_factory.errors import ConfigError
+
+SEARCH_PATH = (Path("saf.toml"), Path("/etc/slurm-ai-factory/saf.toml"))
+_Section = TypeVar("_Section")
+
+
+def find(given: str | None) -> Path:
+    """The configuration file: the one given, else the first of the search path. Raises ConfigError."""
+    if given:
+        return Path(given)
+    for path in SEARCH_PATH:
+        if path.exists():
+            return path
+    looked = " and ".join(str(path) for path in SEARCH_PATH)
+    raise ConfigError(f"no configuration found at {looked}; run `saf init`, or name one with --config")
+
+
+def load(path: Path) -> Config:
+    """Read and check a file. Raises ConfigError."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8: {error}") from error
+    return parse(text, str(path))
+
+
+def parse(text: str, file: str) -> Config:
+    """The configuration in a text. Raises ConfigError naming ``file``.
+
+    >>> parse('[cluster]\\nname = "c"\\n[promise]\\ntarget_shar = 0.3', "f")
+    Traceback (most recent call last):
+    slurm_ai_factory.errors.ConfigError: f: [promise] has no key 'target_shar'; did you mean 'target_share'?
+    """
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{file}: not TOML: {error}") from error
+    known = [*SECTIONS, "rule"]
+    for name in tables:
+        if name not in known:
+            raise ConfigError(f"{file}: no section [{name}]{_nearest(name, known)}")
+    sections: dict[str, Any] = {
+        name: _section(file, name, kind, tables.get(name, {})) for name, kind in SECTIONS.items()
+    }
+    rules = tuple(_rules(file, tables.get("rule", [])))
+    return _checked(Config(**sections, rules=rules, file=file, origins=_origins(file, tables)))
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    close = get_close_matches(name, known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known)}"
+
+
+def _section(file: str, name: str, kind: type[_Section], table: object) -> _Section:
+    if not isinstance(table, dict):
+        raise ConfigError(f"{file}: [{name}] is not a section")
+    fields = {one.name: one for one in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    for key in table:
+        if key not in fields:
+            raise ConfigError(f"{file}: [{name}] has no key {key!r}{_nearest(key, list(fields))}")
+    for key, one in fields.items():
+        if one.default is one.default_factory is dataclasses.MISSING and key not in table:
+            raise ConfigError(f"{file}: [{name}] lacks {key}: {one.metadata['doc']}")
+    return kind(**{key: _value(file, f"[{name}] {key}", fields[key], raw) for key, raw in table.items()})
+
+
+def _value(file: str, where: str, one: dataclasses.Field[Any], raw: object) -> Any:
+    try:
+        return one.metadata["convert"](raw)
+    except ValueError as error:
+        raise ConfigError(f"{file}: {where} = {raw!r}: {error}") from error
+
+
+def _rules(file: str, tables: object) -> Iterator[Rule]:
+    if not isinstance(tables, list):
+        raise ConfigError(f"{file}: rules are written [[rule]], with two brackets")
+    seen: set[str] = set()
+    for number, table in enumerate(tables, 1):
+        rule = _rule(file, f"rule {number}", table)
+        if rule.name in seen:
+            raise ConfigError(f"{file}: two rules are named {rule.name!r}")
+        seen.add(rule.name)
+        yield rule
+
+
+def _rule(file: str, where: str, table: Mapping[str, object]) -> Rule:
+    known = ["name", "beneficiary", *CONDITIONS, *DETAILS]
+    for key in table:
+        if key not in known:
+            raise ConfigError(f"{file}: {where} has no key {key!r}{_nearest(key, known)}")
+    conditions = {key: _names(file, where, key, table[key]) for key in CONDITIONS if key in table}
+    if not conditions:
+        raise ConfigError(f"{file}: {where} has no condition; give one of {', '.join(CONDITIONS)}")
+    texts = {key: table.get(key, "") for key in ("name", "beneficiary", *DETAILS)}
+    if wrong := [key for key, text in texts.items() if not isinstance(text, str)]:
+        raise ConfigError(f"{file}: {where}: {wrong[0]} wants a text")
+    if texts["beneficiary"] not in ("regional", "non_regional"):
+        raise ConfigError(f"{file}: {where}: beneficiary wants regional or non_regional")
+    details = {key: str(texts[key]) for key in DETAILS}
+    name = str(texts["name"]) or where
+    return Rule(name=name, beneficiary=Beneficiary(texts["beneficiary"]), conditions=conditions, **details)
+
+
+def _names(file: str, where: str, key: str, value: object) -> frozenset[str]:
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, list) or not names or not all(isinstance(n, str) and n for n in names):
+        raise ConfigError(f"{file}: {where}: {key} wants a name or a list of names")
+    return frozenset(names)
+
+
+def _origins(file: str, tables: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        f"{name}.{one.name}": file if one.name in tables.get(name, {}) else "default"
+        for name, kind in SECTIONS.items()
+        for one in dataclasses.fields(kind)
+    }
+
+
+def _checked(config: Config) -> Config:
+    """What no single key can tell."""
+    control, promise = config.control, config.promise
+    if config.ledger.url and config.ledger.url_file:
+        raise ConfigError(f"{config.file}: [ledger] has both url and url_file; keep one")
+    if not control.share_min < control.share_max:
+        raise ConfigError(f"{config.file}: [control] share_min is not below share_max")
+    if promise.target_share + promise.margin >= control.share_max:
+        raise ConfigError(f"{config.file}: [control] share_max leaves no room above target_share + margin")
+    if promise.window.startswith("rolling:"):
+        length = windows.duration(promise.window.removeprefix("rolling:"))
+        if control.recovery >= length:
+            raise ConfigError(f"{config.file}: [control] recovery is not shorter than the window")
+    return config
+
+
+def ledger_url(config: Config) -> str | None:
+    """The configured ledger, read from its file where there is one; None for the embedded one."""
+    if config.ledger.url_file is None:
+        return config.ledger.url
+    try:
+        return config.ledger.url_file.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ConfigError(f"[ledger] url_file {config.ledger.url_file}: {error.strerror}") from error
+
+
+def shown(config: Config) -> Iterator[tuple[str, str, str, str]]:
+    """(section, key, value, origin) of every value; secrets are masked."""
+    for name, kind in SECTIONS.items():
+        section = getattr(config, name)
+        for one in dataclasses.fields(kind):
+            value = getattr(section, one.name)
+            text = "(hidden)" if one.metadata["secret"] and value else _spelled(value)
+            yield name, one.name, text, config.origins[f"{name}.{one.name}"]
+
+
+def _spelled(value: object) -> str:
+    if value is None:
+        return "(not set)"
+    return resource_name(value) if isinstance(value, dict) else str(value)

@@ -1,0 +1,161 @@
+"""The sections of saf.toml: a key's type, default and documentation are said here, once.
+
+The check, `saf config show`, `saf init` and docs/reference/config.md are made from these declarations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from slurm_ai_factory.config import values
+from slurm_ai_factory.core.classify import Rule
+from slurm_ai_factory.core.controller import Policy
+from slurm_ai_factory.core.share import Promise
+from slurm_ai_factory.core.tres import Count
+
+_UNSET: Any = object()
+
+
+def _key(convert: Callable[[object], Any], doc: str, default: Any = _UNSET, *, secret: bool = False) -> Any:
+    metadata = {"convert": convert, "doc": doc, "secret": secret}
+    if default is _UNSET:
+        return field(metadata=metadata)
+    if default is None:
+        return field(metadata=metadata, default=None)
+    return field(metadata=metadata, default_factory=lambda: convert(default))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterSection:
+    """Which cluster."""
+
+    name: str = _key(values.text, "ClusterName, as slurm.conf spells it")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromiseSection:
+    """What was promised to the region."""
+
+    target_share: float = _key(values.ratio, "the floor: regional charge / all charge", 0.25)
+    margin: float = _key(values.ratio, "how far above the floor the control steers", 0.01)
+    resource: dict[str, Count] = _key(
+        values.resource,
+        'the unit of the promise: "billing", "gres/gpu", "node", "cpu" or a table of weights',
+        "billing",
+    )
+    window: str = _key(values.window, "judged over: month, quarter, half, year or rolling:30d", "quarter")
+    time_zone: ZoneInfo = _key(values.zone, "civil time of the windows", "Europe/Amsterdam")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlurmSection:
+    """How Slurm is read."""
+
+    directory: Path | None = _key(values.path, "where the Slurm commands are; else PATH", None)
+    conf: Path | None = _key(values.path, "slurm.conf; else SLURM_CONF or Slurm's own default", None)
+    timeout: int = _key(values.seconds, "deadline of one command", "60s")
+    since: int | None = _key(
+        values.instant, "read accounting from here on; else from the window's start", None
+    )
+    overlap: int = _key(values.seconds, "read this much again each cycle, for records that arrive late", "1d")
+    read_window: int = _key(values.seconds, "longest interval asked of sacct at once", "1d")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerSection:
+    """Where the ledger is."""
+
+    url: str | None = _key(
+        values.text,
+        "PostgreSQL, e.g. postgresql:///saf; without it an embedded one in state_directory",
+        None,
+        secret=True,
+    )
+    url_file: Path | None = _key(values.path, "a file that holds the url and its password", None)
+    state_directory: Path = _key(values.path, "home of the embedded PostgreSQL", "/var/lib/slurm-ai-factory")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlSection:
+    """Whether and how RawShares are steered."""
+
+    mode: str = _key(values.mode, "observe: never write; advise: say what to set; enforce: set it", "observe")
+    account: str = _key(values.text, "the top-level account that holds the region", "regional")
+    share_min: float = _key(values.ratio, "lowest part of the level the region is given", 0.05)
+    share_max: float = _key(values.ratio, "highest part of the level the region is given", 0.9)
+    slew: float = _key(values.ratio, "largest step of one write, as part of the level", 0.05)
+    band: float = _key(values.ratio, "smaller steps wait while they change no order", 0.03)
+    credit_max: float = _key(values.ratio, "how far the set-point may lie above usage", 0.2)
+    debit_max: float = _key(values.ratio, "how far the set-point may lie below usage", 0.03)
+    writes_per_day: int = _key(values.whole, "most writes in 24 hours", 24)
+    recovery: int = _key(values.seconds, "rolling windows: a deficit is repaid over at least this", "72h")
+    horizon: int = _key(values.seconds, "calendar windows: a deficit is repaid over at least this", "48h")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaemonSection:
+    """How `saf run` runs."""
+
+    period: int = _key(values.seconds, "beat: one cycle each", "5m")
+    listen: str = _key(values.text, "address:port of /metrics, /healthz and /readyz", "127.0.0.1:9810")
+    ready_after: int = _key(values.seconds, "not ready when the last complete cycle is older", "30m")
+
+
+SECTIONS: dict[str, type] = {
+    "cluster": ClusterSection,
+    "promise": PromiseSection,
+    "slurm": SlurmSection,
+    "ledger": LedgerSection,
+    "control": ControlSection,
+    "daemon": DaemonSection,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """Everything configured, and where each value comes from."""
+
+    cluster: ClusterSection
+    promise: PromiseSection
+    slurm: SlurmSection
+    ledger: LedgerSection
+    control: ControlSection
+    daemon: DaemonSection
+    rules: tuple[Rule, ...]
+    file: str
+    origins: Mapping[str, str]
+
+    def policy(self, half_life_seconds: int) -> Policy:
+        """The control law's parameters, with the half-life slurmctld has now."""
+        control = self.control
+        return Policy(
+            account=control.account,
+            target_share=self.promise.target_share,
+            margin=self.promise.margin,
+            half_life_seconds=half_life_seconds,
+            period_seconds=self.daemon.period,
+            recovery_seconds=control.recovery,
+            horizon_seconds=control.horizon,
+            share_min=control.share_min,
+            share_max=control.share_max,
+            credit_max=control.credit_max,
+            debit_max=control.debit_max,
+            slew=control.slew,
+            band=control.band,
+            writes_per_day=control.writes_per_day,
+        )
+
+    def promise_of(self, resource: Mapping[str, Count] | None = None) -> Promise:
+        """The promise, in its own resource or another."""
+        weights = dict(resource or self.promise.resource)
+        return Promise(
+            cluster=self.cluster.name,
+            target_share=self.promise.target_share,
+            margin=self.promise.margin,
+            resource=values.resource_name(weights),
+            weights=weights,
+        )

@@ -1,0 +1,198 @@
+"""What was read from Slurm: runs, their earlier versions, hourly usage, the account tree, capacity.
+
+A read goes in as one transaction or not at all: runs, kept versions, hourly usage and the watermark move
+together, so the ledger is the same whether a read was taken once, twice, or after a crash.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from slurm_ai_factory.core import charge
+from slurm_ai_factory.core.classify import Beneficiary, Classification, Rules
+from slurm_ai_factory.core.records import (
+    Association,
+    Instant,
+    Outage,
+    Rejected,
+    Run,
+    Size,
+    Subject,
+    Window,
+)
+from slurm_ai_factory.core.share import SortedRun, SubjectUsage, Usage
+from slurm_ai_factory.core.tres import Count
+from slurm_ai_factory.ledger.store import Row, Store
+
+
+class ReadResult(NamedTuple):
+    """What a read brought."""
+
+    runs: int
+    new: int
+    changed: int
+    rejected: tuple[Rejected, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Accounting:
+    """The accounting of one cluster."""
+
+    store: Store
+    cluster: str
+    cluster_id: int
+
+    def watermark(self) -> Instant | None:
+        """How far accounting was read completely; None before the first read."""
+        row = self.store.one("watermark", cluster_id=self.cluster_id)
+        return row[0] if row else None
+
+    def record(
+        self, read: Iterable[Run | Rejected], since: Instant, until: Instant, *, up_to_now: bool
+    ) -> ReadResult:
+        """Take in everything Slurm told of [since, until); ``read`` may raise, and then nothing is kept."""
+        rejected: list[Rejected] = []
+        key = {"cluster_id": self.cluster_id, "until": until}
+        with self.store.transaction():
+            self._stage(read, rejected)
+            for query in ("add_subjects", "find_changed", "keep_versions", "add_usage", "drop_empty_usage"):
+                self.store.do(query, **key)
+            self.store.do("write_runs")
+            if up_to_now:
+                self.store.do("mark_missing", **key)
+            runs, new, changed = self.store.one("changed_counts") or (0, 0, 0)
+            self.store.do_many("reject_line", [key | one._asdict() for one in rejected])
+            counts = {"runs": runs, "changed": new + changed, "rejected": len(rejected)}
+            self.store.do("add_read", **key, since=since, **counts)
+        return ReadResult(runs, new, changed, tuple(rejected))
+
+    def _stage(self, read: Iterable[Run | Rejected], rejected: list[Rejected]) -> None:
+        """Stream the read into a temporary table, and make its names and TRES sets known."""
+        for query in ("create_observed", "create_changed", "create_emptied"):
+            self.store.do(query)
+        self.store.copy("copy_observed", _rows(read, rejected))
+        for query in ("analyze_observed", "add_allocations", "add_tres", "add_allocation_tres"):
+            self.store.do(query)
+
+    def record_accounts(self, associations: Iterable[Association]) -> None:
+        """The account tree as it is now; accounts that are gone keep their last parent."""
+        rows = [
+            {"cluster_id": self.cluster_id, "account": one.account, "parent": one.parent or ""}
+            for one in associations
+            if one.user is None
+        ]
+        self.store.do_many("write_account", rows)
+
+    def parents(self) -> dict[str, str | None]:
+        """account -> parent, of every account ever seen."""
+        rows = self.store.all("accounts", cluster_id=self.cluster_id)
+        return {account: parent or None for account, parent in rows}
+
+    def record_events(self, sizes: Iterable[Size], outages: Iterable[Outage]) -> None:
+        """The cluster's sizes and outages as Slurm tells them now."""
+        key = {"cluster_id": self.cluster_id}
+        self.store.do_many("write_size", [key | one._asdict() for one in sizes])
+        self.store.do_many("write_outage", [key | one._asdict() for one in outages])
+
+    def events(self, since: Instant, until: Instant) -> tuple[list[Size], list[Outage]]:
+        """The sizes and outages that touch an interval."""
+        key = {"cluster_id": self.cluster_id, "since": since, "until": until}
+        sizes = [Size(*row) for row in self.store.all("sizes", **key)]
+        return sizes, [Outage(*row) for row in self.store.all("outages", **key)]
+
+    def classify(self, rules: Rules) -> int:
+        """Bring every subject's classification up to these rules; how many were classified anew."""
+        digest = rules.digest()
+        rows = self.store.all("unsorted_subjects", cluster_id=self.cluster_id, digest=digest)
+        found = [
+            {"subject_id": row[0], "digest": digest}
+            | vars_of(rules.classify(Subject(self.cluster, *row[1:])))
+            for row in rows
+        ]
+        with self.store.transaction():
+            self.store.do_many("write_classification", found)
+        return len(found)
+
+    def usage_by_hour(self, window: Window, until: Instant, weights: Mapping[str, Count]) -> Iterator[Usage]:
+        """Charge of ended runs by hour and beneficiary."""
+        for hour, beneficiary, delivered, waiting in self.store.all(
+            "usage_by_hour", **self._scope(window, until, weights)
+        ):
+            yield Usage(hour, Beneficiary(beneficiary), delivered, waiting)
+
+    def usage_by_subject(
+        self, window: Window, until: Instant, weights: Mapping[str, Count]
+    ) -> Iterator[SubjectUsage]:
+        """Charge of ended runs by subject."""
+        for row in self.store.all("usage_by_subject", **self._scope(window, until, weights)):
+            yield SubjectUsage(Subject(self.cluster, *row[:6]), _classification(row[6:12]), row[12])
+
+    def _scope(self, window: Window, until: Instant, weights: Mapping[str, Count]) -> dict[str, object]:
+        return {
+            "cluster_id": self.cluster_id,
+            "since": window.since,
+            "until": min(window.until, until),
+            "tres": list(weights),
+            "weights": list(weights.values()),
+        }
+
+    def open_runs(self) -> list[SortedRun]:
+        """Runs that have not ended, with who they are for."""
+        return [self._run(row) for row in self.store.all("open_runs", cluster_id=self.cluster_id)]
+
+    def runs_of_job(self, label: str) -> list[SortedRun]:
+        """Every run of a job: by JobID as users write it, or by JobIDRaw."""
+        raw = int(label) if label.isascii() and label.isdigit() else None
+        rows = self.store.all("runs_of_job", cluster_id=self.cluster_id, label=label, job_id=raw)
+        return [self._run(row) for row in rows]
+
+    def newest_record_at(self) -> Instant | None:
+        """The newest instant that accounting told of a run."""
+        row = self.store.one("newest_record", cluster_id=self.cluster_id)
+        return row[0] if row else None
+
+    def status(self) -> dict[str, int | None]:
+        """How much the ledger holds."""
+        return self.store.named("status", cluster_id=self.cluster_id)[0]
+
+    def _run(self, row: Row) -> SortedRun:
+        subject = Subject(self.cluster, *row[3:9])
+        one = Run(int(row[0]), row[1], row[2], subject, *row[9:18])
+        return SortedRun(_counted(one, row[18]), _classification(row[19:]))
+
+
+def _counted(run: Run, missing_since: Instant | None) -> Run:
+    """A run that Slurm stopped telling of counts no further than it was last seen."""
+    if missing_since is None:
+        return run
+    seconds = charge.elapsed(run, missing_since)
+    return run._replace(end_at=max(missing_since, run.start_at or 0), elapsed_seconds=seconds)
+
+
+def _rows(read: Iterable[Run | Rejected], rejected: list[Rejected]) -> Iterator[tuple[object, ...]]:
+    """Rows for the ledger. What a running run has elapsed is now, not a fact to keep."""
+    for one in read:
+        if isinstance(one, Rejected):
+            rejected.append(one)
+            continue
+        elapsed = 0 if one.end_at is None and one.state != "SUSPENDED" else one.elapsed_seconds
+        yield (one.db_index, one.job_id, one.job_label, *one.subject[1:], *one[4:9], elapsed, *one[10:])
+
+
+def _classification(row: Row) -> Classification:
+    beneficiary, rule, category, organisation, sector, hub = row
+    return Classification(
+        beneficiary=Beneficiary(beneficiary),
+        rule=rule,
+        category=category,
+        organisation=organisation,
+        sector=sector,
+        hub=hub,
+    )
+
+
+def vars_of(classification: Classification) -> dict[str, str]:
+    """A classification by column."""
+    return {name: str(getattr(classification, name)) for name in Classification.__slots__}

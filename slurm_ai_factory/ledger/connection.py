@@ -1,0 +1,73 @@
+"""One connection, and driver errors turned into one sentence for the operator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from slurm_ai_factory.errors import LedgerError
+
+CONNECT_SECONDS = 10
+STATEMENT_SECONDS = 600
+"""Long enough to take in a day of a busy cluster; a server that hangs longer than this is down."""
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+
+def connect(url: str) -> Connection:
+    """An autocommit connection whose statements have a deadline. Raises LedgerError."""
+    with wrapped(url):
+        return psycopg.connect(
+            url,
+            autocommit=True,
+            connect_timeout=CONNECT_SECONDS,
+            application_name="saf",
+            options=f"-c statement_timeout={STATEMENT_SECONDS}s -c client_min_messages=warning -c jit=off",
+            tcp_user_timeout=CONNECT_SECONDS * 1000,
+        )
+
+
+@contextmanager
+def wrapped(url: str) -> Iterator[None]:
+    """Let no driver error out: LedgerError says what happened, where and what to do."""
+    try:
+        yield
+    except (psycopg.errors.DiskFull, psycopg.errors.InsufficientResources) as error:
+        raise LedgerError(f"the ledger at {place(url)} is full: {_first(error)}; free space on it") from error
+    except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn) as error:
+        raise LedgerError(
+            f"the ledger at {place(url)} has not the schema of this version; run: saf ledger migrate"
+        ) from error
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise LedgerError(f"the ledger at {place(url)} refuses: {_first(error)}; grant it") from error
+    except psycopg.errors.QueryCanceled as error:
+        raise LedgerError(f"the ledger at {place(url)} did not answer in time: {_first(error)}") from error
+    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        raise LedgerError(
+            f"the ledger at {place(url)} cannot be reached: {_first(error)}; check ledger.url and PostgreSQL"
+        ) from error
+    except psycopg.Error as error:
+        raise LedgerError(f"the ledger at {place(url)} failed: {_first(error)}") from error
+
+
+def place(url: str) -> str:
+    """Where a ledger is, without its password.
+
+    >>> place("postgresql://saf:secret@db.example:5433/saf")
+    'db.example:5433/saf'
+    """
+    try:
+        parts = conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        return "an unreadable ledger.url"
+    host, port = parts.get("host") or "local socket", parts.get("port")
+    return f"{host}{f':{port}' if port else ''}/{parts.get('dbname') or parts.get('user') or ''}"
+
+
+def _first(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

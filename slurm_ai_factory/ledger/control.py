@@ -1,0 +1,106 @@
+"""What was decided and done: decisions with their evidence, changes with their outcome, the baseline.
+
+A change is written as planned before it is tried and settled by what was read back afterwards. One that is
+still planned when a cycle begins was interrupted, and is settled by the same comparison.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from slurm_ai_factory.core.records import Change, ControlState, Decision, Instant
+from slurm_ai_factory.ledger.store import Store, json
+
+DAY = 86400
+
+
+class Planned(NamedTuple):
+    """A change that was begun and whose outcome is not recorded."""
+
+    change_id: int
+    change: Change
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """The decisions and changes of one cluster."""
+
+    store: Store
+    cluster: str
+    cluster_id: int
+
+    def record(self, decision: Decision, mode: str, actor: str, status: str) -> list[Planned]:
+        """Write the decision and its changes down, before anything is done about them."""
+        with self.store.transaction():
+            row = self.store.one(
+                "add_decision",
+                cluster_id=self.cluster_id,
+                at=decision.at,
+                mode=mode,
+                reason=decision.reason,
+                sentence=decision.sentence,
+                inputs=json(decision.inputs),
+                u_ref=decision.state.u_ref if decision.state else None,
+                actor=actor,
+            )
+            decision_id = row[0] if row else None
+            return [self._add(decision_id, change, status) for change in decision.changes]
+
+    def _add(self, decision_id: int | None, change: Change, status: str) -> Planned:
+        row = self.store.one(
+            "add_change",
+            decision_id=decision_id,
+            account=change.account,
+            raw_shares_before=change.raw_shares_before,
+            raw_shares_after=change.raw_shares_after,
+            status=status,
+        )
+        return Planned(row[0] if row else 0, change)
+
+    def planned(self) -> list[Planned]:
+        """Changes that were begun and not settled."""
+        rows = self.store.all("planned_changes", cluster_id=self.cluster_id)
+        return [Planned(row[0], self._change(*row[1:])) for row in rows]
+
+    def _change(self, account: str, before: int, after: int) -> Change:
+        return Change(cluster=self.cluster, account=account, raw_shares_before=before, raw_shares_after=after)
+
+    def settle(self, planned: Planned, *, at: Instant, raw_shares: int | None, note: str = "") -> str:
+        """Record what was read back: applied when the value is the wanted one, else failed."""
+        status = "applied" if raw_shares == planned.change.raw_shares_after else "failed"
+        values = {"status": status, "at": at, "raw_shares": raw_shares, "note": note}
+        self.store.do("settle_change", change_id=planned.change_id, **values)
+        return status
+
+    def last_state(self, now: Instant) -> ControlState | None:
+        """What the law remembered last, and how many writes the last day had."""
+        row = self.store.one("last_state", cluster_id=self.cluster_id)
+        if row is None:
+            return None
+        writes = self.store.one("writes_since", cluster_id=self.cluster_id, since=now - DAY)
+        return ControlState(at=row[0], u_ref=row[1], writes_last_day=writes[0] if writes else 0)
+
+    def last_applied(self, account: str) -> int | None:
+        """The RawShares that our last change left; None when we never changed any."""
+        row = self.store.one("last_applied", cluster_id=self.cluster_id, account=account)
+        return row[0] if row else None
+
+    def keep_baseline(self, account: str, raw_shares: int, at: Instant) -> None:
+        """Remember the operator's own shares; the first ones stay."""
+        self.store.do(
+            "add_baseline", cluster_id=self.cluster_id, account=account, raw_shares=raw_shares, at=at
+        )
+
+    def baselines(self) -> dict[str, int]:
+        """account -> RawShares before our first change."""
+        rows = self.store.all("baselines", cluster_id=self.cluster_id)
+        return {account: raw_shares for account, raw_shares, _ in rows}
+
+    def last_decision(self) -> dict[str, Any] | None:
+        """The newest decision, by column."""
+        return next(iter(self.store.named("last_decision", cluster_id=self.cluster_id)), None)
+
+    def history(self, limit: int) -> list[dict[str, Any]]:
+        """Changes with the decisions behind them, newest first."""
+        return self.store.named("history", cluster_id=self.cluster_id, limit=limit)

@@ -1,0 +1,193 @@
+-- The ledger. Instants are bigint, seconds since the epoch in UTC, as in Slurm's own accounting tables.
+-- Absent names are '' and never NULL, so that every key compares.
+
+CREATE TABLE clusters (
+    cluster_id smallint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name text NOT NULL UNIQUE
+);
+
+CREATE TABLE tres (
+    tres_id smallint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name text NOT NULL UNIQUE
+);
+
+-- Each distinct set of TRES counts, once: thousands of them serve millions of runs.
+CREATE TABLE allocations (
+    allocation_id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    tres text NOT NULL UNIQUE
+);
+
+CREATE TABLE allocation_tres (
+    allocation_id integer NOT NULL REFERENCES allocations,
+    tres_id smallint NOT NULL REFERENCES tres,
+    count numeric NOT NULL CHECK (count >= 0),
+    PRIMARY KEY (allocation_id, tres_id)
+);
+
+-- The account tree as last seen; an account that Slurm deleted keeps its last parent.
+CREATE TABLE accounts (
+    cluster_id smallint NOT NULL REFERENCES clusters,
+    account text NOT NULL,
+    parent text NOT NULL,
+    PRIMARY KEY (cluster_id, account)
+);
+
+-- Whom runs were for, as far as Slurm knows.
+CREATE TABLE subjects (
+    subject_id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    cluster_id smallint NOT NULL REFERENCES clusters,
+    account text NOT NULL,
+    user_name text NOT NULL,
+    partition text NOT NULL,
+    qos text NOT NULL,
+    wckey text NOT NULL,
+    reservation text NOT NULL,
+    UNIQUE (cluster_id, account, user_name, partition, qos, wckey, reservation)
+);
+
+-- The answer of the rules for each subject; digest says of which rules and account tree.
+CREATE TABLE classifications (
+    subject_id integer PRIMARY KEY REFERENCES subjects,
+    digest text NOT NULL,
+    beneficiary text NOT NULL CHECK (beneficiary IN ('regional', 'non_regional', 'unclassified')),
+    rule text NOT NULL,
+    category text NOT NULL,
+    organisation text NOT NULL,
+    sector text NOT NULL,
+    hub text NOT NULL
+);
+
+-- Every run as last told by Slurm. db_index is unsigned 64 bit and does not fit a bigint.
+CREATE TABLE runs (
+    cluster_id smallint NOT NULL REFERENCES clusters,
+    db_index numeric(20) NOT NULL CHECK (db_index > 0),
+    job_id bigint NOT NULL,
+    job_label text NOT NULL,
+    subject_id integer NOT NULL REFERENCES subjects,
+    state text NOT NULL,
+    submit_at bigint,
+    eligible_at bigint,
+    start_at bigint,
+    end_at bigint CHECK (end_at >= start_at),
+    elapsed_seconds bigint NOT NULL CHECK (elapsed_seconds >= 0),
+    suspended_seconds bigint NOT NULL CHECK (suspended_seconds >= 0),
+    req_id integer NOT NULL REFERENCES allocations,
+    alloc_id integer NOT NULL REFERENCES allocations,
+    recorded_at bigint NOT NULL,
+    missing_since bigint,
+    PRIMARY KEY (cluster_id, db_index)
+);
+
+CREATE INDEX runs_open ON runs (cluster_id) WHERE end_at IS NULL;
+CREATE INDEX runs_job ON runs (cluster_id, job_id);
+
+-- What a run was before Slurm changed its mind.
+CREATE TABLE run_versions (
+    LIKE runs,
+    superseded_at bigint NOT NULL
+);
+
+CREATE INDEX run_versions_run ON run_versions (cluster_id, db_index);
+
+-- TRES-seconds of ended runs, by the hour in which they were delivered or waited for.
+CREATE TABLE hourly_usage (
+    tres_id smallint NOT NULL REFERENCES tres,
+    hour bigint NOT NULL CHECK (hour % 3600 = 0),
+    subject_id integer NOT NULL REFERENCES subjects,
+    delivered numeric NOT NULL,
+    waiting numeric NOT NULL,
+    PRIMARY KEY (tres_id, hour, subject_id)
+);
+
+-- Every complete read of Slurm's accounting; the newest until is the watermark.
+CREATE TABLE reads (
+    read_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    cluster_id smallint NOT NULL REFERENCES clusters,
+    since bigint NOT NULL,
+    until bigint NOT NULL CHECK (until > since),
+    runs bigint NOT NULL,
+    changed bigint NOT NULL,
+    rejected bigint NOT NULL
+);
+
+CREATE INDEX reads_watermark ON reads (cluster_id, until);
+
+-- Lines of sacct that could not be read as runs, with the reason.
+CREATE TABLE rejected_lines (
+    cluster_id smallint NOT NULL REFERENCES clusters,
+    line text NOT NULL,
+    reason text NOT NULL,
+    first_read_at bigint NOT NULL,
+    last_read_at bigint NOT NULL
+);
+
+CREATE UNIQUE INDEX rejected_lines_line ON rejected_lines (cluster_id, md5(line));
+
+-- The cluster's own events: what size it had, and when its nodes were not up.
+CREATE TABLE sizes (
+    cluster_id smallint NOT NULL REFERENCES clusters,
+    since bigint NOT NULL,
+    until bigint,
+    tres text NOT NULL,
+    PRIMARY KEY (cluster_id, since)
+);
+
+CREATE TABLE outages (
+    cluster_id smallint NOT NULL REFERENCES clusters,
+    node text NOT NULL,
+    since bigint NOT NULL,
+    until bigint,
+    state text NOT NULL,
+    tres text NOT NULL,
+    PRIMARY KEY (cluster_id, node, since)
+);
+
+-- Every decision with its evidence, written before it is acted on.
+CREATE TABLE decisions (
+    decision_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    cluster_id smallint NOT NULL REFERENCES clusters,
+    at bigint NOT NULL,
+    mode text NOT NULL CHECK (mode IN ('observe', 'advise', 'enforce', 'operator')),
+    reason text NOT NULL,
+    sentence text NOT NULL,
+    inputs jsonb NOT NULL,
+    u_ref double precision,
+    actor text NOT NULL
+);
+
+CREATE INDEX decisions_at ON decisions (cluster_id, at);
+
+-- What a decision changes, and what became of it. Only 'planned' is unsettled.
+CREATE TABLE changes (
+    change_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    decision_id bigint NOT NULL REFERENCES decisions,
+    account text NOT NULL,
+    raw_shares_before bigint NOT NULL,
+    raw_shares_after bigint NOT NULL,
+    status text NOT NULL CHECK (status IN ('observed', 'advised', 'planned', 'applied', 'failed')),
+    settled_at bigint,
+    raw_shares_read bigint,
+    note text NOT NULL DEFAULT ''
+);
+
+CREATE INDEX changes_decision ON changes (decision_id);
+CREATE INDEX changes_planned ON changes (change_id) WHERE status = 'planned';
+
+-- The operator's own shares, as found before the first change.
+CREATE TABLE baselines (
+    cluster_id smallint NOT NULL REFERENCES clusters,
+    account text NOT NULL,
+    raw_shares bigint NOT NULL,
+    recorded_at bigint NOT NULL,
+    PRIMARY KEY (cluster_id, account)
+);
+
+-- Of "seconds" spread evenly over [start, end): how many lie before "at". core/charge.py: spread.
+CREATE FUNCTION spread(start_at bigint, end_at bigint, seconds bigint, at bigint) RETURNS bigint
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE
+        WHEN at >= end_at THEN CASE WHEN at > start_at OR end_at > start_at THEN seconds ELSE 0 END
+        WHEN at <= start_at THEN 0
+        ELSE div((at - start_at)::numeric * seconds, (end_at - start_at)::numeric)::bigint
+    END
+$$;

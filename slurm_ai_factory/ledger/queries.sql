@@ -1,0 +1,357 @@
+-- cluster_id --
+-- The cluster's key; no row when the ledger does not know it.
+SELECT cluster_id FROM clusters WHERE name = %(cluster)s
+
+-- add_cluster --
+-- Make the cluster known.
+INSERT INTO clusters (name) VALUES (%(cluster)s) ON CONFLICT (name) DO NOTHING
+
+-- lock --
+-- One active writer for each cluster: true when this session holds the lock.
+SELECT pg_try_advisory_lock(7341, %(cluster_id)s)
+
+-- watermark --
+-- How far Slurm's accounting was read completely.
+SELECT max(until) FROM reads WHERE cluster_id = %(cluster_id)s
+
+-- create_observed --
+-- A read's runs as they come, for the time of one transaction.
+CREATE TEMPORARY TABLE observed (
+    db_index numeric(20), job_id bigint, job_label text, account text, user_name text, partition text,
+    qos text, wckey text, reservation text, state text, submit_at bigint, eligible_at bigint,
+    start_at bigint, end_at bigint, elapsed_seconds bigint, suspended_seconds bigint, req_tres text,
+    alloc_tres text
+) ON COMMIT DROP
+
+-- copy_observed --
+-- Stream a read into the ledger.
+COPY observed FROM STDIN
+
+-- analyze_observed --
+-- Tell the planner what has arrived.
+ANALYZE observed
+
+-- add_subjects --
+-- Subjects never seen before.
+INSERT INTO subjects (cluster_id, account, user_name, partition, qos, wckey, reservation)
+SELECT DISTINCT %(cluster_id)s::smallint, account, user_name, partition, qos, wckey, reservation
+FROM observed o
+WHERE NOT EXISTS (
+    SELECT FROM subjects s
+    WHERE (s.cluster_id, s.account, s.user_name, s.partition, s.qos, s.wckey, s.reservation)
+        = (%(cluster_id)s, o.account, o.user_name, o.partition, o.qos, o.wckey, o.reservation)
+)
+ON CONFLICT DO NOTHING
+
+-- add_allocations --
+-- Sets of TRES counts never seen before.
+INSERT INTO allocations (tres)
+SELECT t FROM (SELECT req_tres AS t FROM observed UNION SELECT alloc_tres FROM observed) AS seen
+WHERE NOT EXISTS (SELECT FROM allocations WHERE tres = t)
+ON CONFLICT DO NOTHING
+
+-- add_tres --
+-- TRES names never seen before, from the sets that have no counts yet.
+INSERT INTO tres (name)
+SELECT DISTINCT split_part(entry, '=', 1)
+FROM allocations a, unnest(string_to_array(a.tres, ',')) AS entry
+WHERE a.tres <> '' AND NOT EXISTS (SELECT FROM allocation_tres c WHERE c.allocation_id = a.allocation_id)
+ON CONFLICT DO NOTHING
+
+-- add_allocation_tres --
+-- The counts of the sets that have none yet.
+INSERT INTO allocation_tres (allocation_id, tres_id, count)
+SELECT a.allocation_id, t.tres_id, split_part(entry, '=', 2)::numeric
+FROM allocations a, unnest(string_to_array(a.tres, ',')) AS entry, tres t
+WHERE a.tres <> '' AND t.name = split_part(entry, '=', 1)
+    AND NOT EXISTS (SELECT FROM allocation_tres c WHERE c.allocation_id = a.allocation_id)
+
+-- create_changed --
+-- Of a read's runs, those that are new or differ from what the ledger has.
+CREATE TEMPORARY TABLE changed (LIKE runs, known boolean) ON COMMIT DROP
+
+-- create_emptied --
+-- Hours from which a correction took everything out.
+CREATE TEMPORARY TABLE emptied (tres_id smallint, hour bigint, subject_id integer) ON COMMIT DROP
+
+-- find_changed --
+-- Compare what was read with what the ledger has.
+INSERT INTO changed
+SELECT DISTINCT ON (o.db_index)
+    %(cluster_id)s::smallint AS cluster_id, o.db_index, o.job_id, o.job_label, s.subject_id, o.state,
+    o.submit_at, o.eligible_at, o.start_at, o.end_at, o.elapsed_seconds, o.suspended_seconds,
+    q.allocation_id AS req_id, a.allocation_id AS alloc_id, %(until)s::bigint AS recorded_at,
+    NULL::bigint AS missing_since, r.db_index IS NOT NULL AS known
+FROM observed o
+JOIN subjects s
+    ON (s.cluster_id, s.account, s.user_name, s.partition, s.qos, s.wckey, s.reservation)
+        = (%(cluster_id)s, o.account, o.user_name, o.partition, o.qos, o.wckey, o.reservation)
+JOIN allocations q ON q.tres = o.req_tres
+JOIN allocations a ON a.tres = o.alloc_tres
+LEFT JOIN runs r ON r.cluster_id = %(cluster_id)s AND r.db_index = o.db_index
+WHERE r.db_index IS NULL OR r.missing_since IS NOT NULL
+    OR (r.job_id, r.job_label, r.subject_id, r.state, r.submit_at, r.eligible_at, r.start_at, r.end_at,
+        r.elapsed_seconds, r.suspended_seconds, r.req_id, r.alloc_id)
+    IS DISTINCT FROM (o.job_id, o.job_label, s.subject_id, o.state, o.submit_at, o.eligible_at, o.start_at,
+        o.end_at, o.elapsed_seconds, o.suspended_seconds, q.allocation_id, a.allocation_id)
+ORDER BY o.db_index
+
+-- keep_versions --
+-- Keep what the changed runs were until now.
+INSERT INTO run_versions
+SELECT r.*, %(until)s FROM runs r JOIN changed c USING (cluster_id, db_index)
+
+-- add_usage --
+-- Put the ended runs' charge into its hours: take out what the ledger had, put in what is true now.
+WITH versions AS (
+    SELECT -1 AS sign, r.* FROM runs r JOIN changed c USING (cluster_id, db_index)
+    WHERE r.end_at IS NOT NULL
+    UNION ALL
+    SELECT 1, cluster_id, db_index, job_id, job_label, subject_id, state, submit_at, eligible_at, start_at,
+        end_at, elapsed_seconds, suspended_seconds, req_id, alloc_id, recorded_at, missing_since
+    FROM changed
+    WHERE end_at IS NOT NULL
+), spans AS (
+    SELECT subject_id, alloc_id AS allocation_id, sign AS delivered, 0 AS waiting,
+        start_at AS since, end_at AS until, elapsed_seconds AS seconds
+    FROM versions WHERE start_at IS NOT NULL AND elapsed_seconds > 0
+    UNION ALL
+    SELECT subject_id, CASE WHEN start_at IS NULL OR tres = '' THEN req_id ELSE alloc_id END, 0, sign,
+        eligible_at, least(start_at, end_at), least(start_at, end_at) - eligible_at
+    FROM versions JOIN allocations ON allocation_id = alloc_id
+    WHERE eligible_at < least(start_at, end_at)
+), hours AS (
+    SELECT subject_id, allocation_id, hour,
+        sum(delivered * part) AS delivered, sum(waiting * part) AS waiting
+    FROM spans,
+        generate_series(since - since %% 3600, greatest(until, since + 1) - 1, 3600) AS hour,
+        LATERAL (
+            SELECT spread(since, until, seconds, hour + 3600) - spread(since, until, seconds, hour) AS part
+        ) AS cut
+    GROUP BY subject_id, allocation_id, hour
+    HAVING sum(delivered * part) <> 0 OR sum(waiting * part) <> 0
+), written AS (
+    INSERT INTO hourly_usage AS u (tres_id, hour, subject_id, delivered, waiting)
+    SELECT tres_id, hour, subject_id, sum(delivered * count), sum(waiting * count)
+    FROM hours JOIN allocation_tres USING (allocation_id)
+    GROUP BY tres_id, hour, subject_id
+    ORDER BY tres_id, hour, subject_id
+    ON CONFLICT (tres_id, hour, subject_id) DO UPDATE
+    SET delivered = u.delivered + excluded.delivered, waiting = u.waiting + excluded.waiting
+    RETURNING tres_id, hour, subject_id, delivered, waiting
+)
+INSERT INTO emptied
+SELECT tres_id, hour, subject_id FROM written WHERE delivered = 0 AND waiting = 0
+
+-- drop_empty_usage --
+-- Leave no row behind where a correction took everything out.
+DELETE FROM hourly_usage u USING emptied e
+WHERE (u.tres_id, u.hour, u.subject_id) = (e.tres_id, e.hour, e.subject_id)
+
+-- write_runs --
+-- The changed runs become what the ledger has.
+INSERT INTO runs
+SELECT cluster_id, db_index, job_id, job_label, subject_id, state, submit_at, eligible_at, start_at, end_at,
+    elapsed_seconds, suspended_seconds, req_id, alloc_id, recorded_at, missing_since
+FROM changed
+ON CONFLICT (cluster_id, db_index) DO UPDATE SET
+    job_id = excluded.job_id, job_label = excluded.job_label, subject_id = excluded.subject_id,
+    state = excluded.state, submit_at = excluded.submit_at, eligible_at = excluded.eligible_at,
+    start_at = excluded.start_at, end_at = excluded.end_at, elapsed_seconds = excluded.elapsed_seconds,
+    suspended_seconds = excluded.suspended_seconds, req_id = excluded.req_id, alloc_id = excluded.alloc_id,
+    recorded_at = excluded.recorded_at, missing_since = NULL
+
+-- mark_missing --
+-- Open runs that a read up to now no longer lists are counted no further.
+UPDATE runs r SET missing_since = %(until)s
+WHERE r.cluster_id = %(cluster_id)s AND r.end_at IS NULL AND r.missing_since IS NULL
+    AND NOT EXISTS (SELECT FROM observed o WHERE o.db_index = r.db_index)
+
+-- changed_counts --
+-- How many runs were read, were new, and were changed.
+SELECT (SELECT count(*) FROM observed), count(*) FILTER (WHERE NOT known), count(*) FILTER (WHERE known)
+FROM changed
+
+-- add_read --
+-- A complete read.
+INSERT INTO reads (cluster_id, since, until, runs, changed, rejected)
+VALUES (%(cluster_id)s, %(since)s, %(until)s, %(runs)s, %(changed)s, %(rejected)s)
+
+-- reject_line --
+-- Keep a line that could not be read aside, with the reason.
+INSERT INTO rejected_lines AS l (cluster_id, line, reason, first_read_at, last_read_at)
+VALUES (%(cluster_id)s, %(line)s, %(reason)s, %(until)s, %(until)s)
+ON CONFLICT (cluster_id, md5(line)) DO UPDATE SET last_read_at = excluded.last_read_at, reason = excluded.reason
+
+-- write_account --
+-- An account's parent as it is now.
+INSERT INTO accounts AS a (cluster_id, account, parent) VALUES (%(cluster_id)s, %(account)s, %(parent)s)
+ON CONFLICT (cluster_id, account) DO UPDATE SET parent = excluded.parent WHERE a.parent <> excluded.parent
+
+-- accounts --
+-- The account tree as last seen.
+SELECT account, parent FROM accounts WHERE cluster_id = %(cluster_id)s
+
+-- write_size --
+-- A size the cluster had.
+INSERT INTO sizes (cluster_id, since, until, tres) VALUES (%(cluster_id)s, %(since)s, %(until)s, %(tres)s)
+ON CONFLICT (cluster_id, since) DO UPDATE SET until = excluded.until, tres = excluded.tres
+
+-- write_outage --
+-- A time in which a node was not up.
+INSERT INTO outages (cluster_id, node, since, until, state, tres)
+VALUES (%(cluster_id)s, %(node)s, %(since)s, %(until)s, %(state)s, %(tres)s)
+ON CONFLICT (cluster_id, node, since) DO UPDATE
+SET until = excluded.until, state = excluded.state, tres = excluded.tres
+
+-- sizes --
+-- The sizes the cluster had in an interval.
+SELECT since, until, tres FROM sizes
+WHERE cluster_id = %(cluster_id)s AND since < %(until)s AND coalesce(until, %(until)s) > %(since)s
+
+-- outages --
+-- The outages of nodes in an interval.
+SELECT node, since, until, state, tres FROM outages
+WHERE cluster_id = %(cluster_id)s AND since < %(until)s AND coalesce(until, %(until)s) > %(since)s
+
+-- unsorted_subjects --
+-- Subjects whose classification is missing or of other rules.
+SELECT s.subject_id, s.account, s.user_name, s.partition, s.qos, s.wckey, s.reservation
+FROM subjects s LEFT JOIN classifications c USING (subject_id)
+WHERE s.cluster_id = %(cluster_id)s AND c.digest IS DISTINCT FROM %(digest)s
+
+-- write_classification --
+-- The rules' answer for a subject.
+INSERT INTO classifications (subject_id, digest, beneficiary, rule, category, organisation, sector, hub)
+VALUES (%(subject_id)s, %(digest)s, %(beneficiary)s, %(rule)s, %(category)s, %(organisation)s, %(sector)s,
+    %(hub)s)
+ON CONFLICT (subject_id) DO UPDATE SET digest = excluded.digest, beneficiary = excluded.beneficiary,
+    rule = excluded.rule, category = excluded.category, organisation = excluded.organisation,
+    sector = excluded.sector, hub = excluded.hub
+
+-- usage_by_hour --
+-- Charge of ended runs in a window, by hour and beneficiary, of a weighted sum of TRES.
+SELECT u.hour, c.beneficiary, sum(u.delivered * w.weight), sum(u.waiting * w.weight)
+FROM unnest(%(tres)s::text[], %(weights)s::numeric[]) AS w (name, weight)
+JOIN tres t USING (name)
+JOIN hourly_usage u USING (tres_id)
+JOIN subjects s USING (subject_id)
+JOIN classifications c USING (subject_id)
+WHERE s.cluster_id = %(cluster_id)s AND u.hour >= %(since)s AND u.hour < %(until)s
+GROUP BY u.hour, c.beneficiary
+ORDER BY u.hour
+
+-- usage_by_subject --
+-- Charge of ended runs in a window, by subject, of a weighted sum of TRES.
+SELECT s.account, s.user_name, s.partition, s.qos, s.wckey, s.reservation, c.beneficiary, c.rule, c.category,
+    c.organisation, c.sector, c.hub, sum(u.delivered * w.weight)
+FROM unnest(%(tres)s::text[], %(weights)s::numeric[]) AS w (name, weight)
+JOIN tres t USING (name)
+JOIN hourly_usage u USING (tres_id)
+JOIN subjects s USING (subject_id)
+JOIN classifications c USING (subject_id)
+WHERE s.cluster_id = %(cluster_id)s AND u.hour >= %(since)s AND u.hour < %(until)s
+GROUP BY s.subject_id, c.subject_id
+
+-- open_runs --
+-- Runs that have not ended, with who they are for.
+SELECT r.db_index, r.job_id, r.job_label, s.account, s.user_name, s.partition, s.qos, s.wckey, s.reservation,
+    r.state, r.submit_at, r.eligible_at, r.start_at, r.end_at, r.elapsed_seconds, r.suspended_seconds,
+    q.tres, a.tres, r.missing_since, c.beneficiary, c.rule, c.category, c.organisation, c.sector, c.hub
+FROM runs r
+JOIN subjects s USING (subject_id)
+JOIN classifications c USING (subject_id)
+JOIN allocations q ON q.allocation_id = r.req_id
+JOIN allocations a ON a.allocation_id = r.alloc_id
+WHERE r.cluster_id = %(cluster_id)s AND r.end_at IS NULL
+
+-- runs_of_job --
+-- Every run of a job, array task or heterogeneous component.
+SELECT r.db_index, r.job_id, r.job_label, s.account, s.user_name, s.partition, s.qos, s.wckey, s.reservation,
+    r.state, r.submit_at, r.eligible_at, r.start_at, r.end_at, r.elapsed_seconds, r.suspended_seconds,
+    q.tres, a.tres, r.missing_since, c.beneficiary, c.rule, c.category, c.organisation, c.sector, c.hub
+FROM runs r
+JOIN subjects s USING (subject_id)
+JOIN classifications c USING (subject_id)
+JOIN allocations q ON q.allocation_id = r.req_id
+JOIN allocations a ON a.allocation_id = r.alloc_id
+WHERE r.cluster_id = %(cluster_id)s AND (r.job_label = %(label)s OR r.job_id = %(job_id)s)
+ORDER BY r.submit_at, r.db_index
+
+-- newest_record --
+-- The newest instant that the accounting told of a run.
+SELECT max(greatest(submit_at, start_at, end_at)) FROM runs WHERE cluster_id = %(cluster_id)s
+
+-- add_decision --
+-- A decision, before it is acted on.
+INSERT INTO decisions (cluster_id, at, mode, reason, sentence, inputs, u_ref, actor)
+VALUES (%(cluster_id)s, %(at)s, %(mode)s, %(reason)s, %(sentence)s, %(inputs)s, %(u_ref)s, %(actor)s)
+RETURNING decision_id
+
+-- add_change --
+-- What a decision changes.
+INSERT INTO changes (decision_id, account, raw_shares_before, raw_shares_after, status)
+VALUES (%(decision_id)s, %(account)s, %(raw_shares_before)s, %(raw_shares_after)s, %(status)s)
+RETURNING change_id
+
+-- settle_change --
+-- What became of a planned change.
+UPDATE changes SET status = %(status)s, settled_at = %(at)s, raw_shares_read = %(raw_shares)s, note = %(note)s
+WHERE change_id = %(change_id)s AND status = 'planned'
+
+-- planned_changes --
+-- Changes whose outcome is not known: a write was begun and not read back.
+SELECT c.change_id, c.account, c.raw_shares_before, c.raw_shares_after
+FROM changes c JOIN decisions d USING (decision_id)
+WHERE d.cluster_id = %(cluster_id)s AND c.status = 'planned'
+ORDER BY c.change_id
+
+-- last_state --
+-- What the control law remembered last.
+SELECT at, u_ref FROM decisions
+WHERE cluster_id = %(cluster_id)s AND u_ref IS NOT NULL
+ORDER BY decision_id DESC LIMIT 1
+
+-- writes_since --
+-- How many changes were applied since an instant.
+SELECT count(*) FROM changes c JOIN decisions d USING (decision_id)
+WHERE d.cluster_id = %(cluster_id)s AND d.at > %(since)s AND c.status = 'applied'
+
+-- last_applied --
+-- The RawShares that the last applied change left.
+SELECT c.raw_shares_read FROM changes c JOIN decisions d USING (decision_id)
+WHERE d.cluster_id = %(cluster_id)s AND c.account = %(account)s AND c.status = 'applied'
+ORDER BY c.change_id DESC LIMIT 1
+
+-- last_decision --
+-- The newest decision.
+SELECT at, mode, reason, sentence, inputs, actor FROM decisions
+WHERE cluster_id = %(cluster_id)s ORDER BY decision_id DESC LIMIT 1
+
+-- history --
+-- Changes with the decisions behind them, newest first.
+SELECT d.at, d.mode, d.reason, d.sentence, d.actor, c.account, c.raw_shares_before, c.raw_shares_after,
+    c.status, c.settled_at, c.raw_shares_read, c.note, d.inputs
+FROM changes c JOIN decisions d USING (decision_id)
+WHERE d.cluster_id = %(cluster_id)s AND c.status <> 'observed'
+ORDER BY c.change_id DESC LIMIT %(limit)s
+
+-- add_baseline --
+-- The operator's own shares, kept once.
+INSERT INTO baselines (cluster_id, account, raw_shares, recorded_at)
+VALUES (%(cluster_id)s, %(account)s, %(raw_shares)s, %(at)s)
+ON CONFLICT DO NOTHING
+
+-- baselines --
+-- The operator's own shares.
+SELECT account, raw_shares, recorded_at FROM baselines WHERE cluster_id = %(cluster_id)s ORDER BY account
+
+-- status --
+-- How much the ledger holds.
+SELECT
+    (SELECT count(*) FROM runs WHERE cluster_id = %(cluster_id)s) AS runs,
+    (SELECT count(*) FROM run_versions WHERE cluster_id = %(cluster_id)s) AS superseded,
+    (SELECT count(*) FROM subjects WHERE cluster_id = %(cluster_id)s) AS subjects,
+    (SELECT count(*) FROM rejected_lines WHERE cluster_id = %(cluster_id)s) AS rejected_lines,
+    (SELECT max(until) FROM reads WHERE cluster_id = %(cluster_id)s) AS last_read_at,
+    (SELECT count(*) FROM decisions WHERE cluster_id = %(cluster_id)s) AS decisions

@@ -1,0 +1,42 @@
+"""SQL as files: named, described queries, and migrations in the order of their names."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from hashlib import sha256
+from importlib.resources import files
+from typing import NamedTuple
+
+_FOLDER = files("slurm_ai_factory.ledger")
+
+
+class Migration(NamedTuple):
+    """One step of the schema."""
+
+    name: str
+    statements: str
+    digest: str
+
+
+@cache
+def queries() -> dict[str, str]:
+    """Every query of queries.sql by its name.
+
+    >>> queries()["watermark"]
+    'SELECT max(until) FROM reads WHERE cluster_id = %(cluster_id)s'
+    """
+    text = (_FOLDER / "queries.sql").read_text()
+    parts = re.split(r"^-- (\w+) --\n-- .+\n", text, flags=re.MULTILINE)
+    pairs = zip(parts[1::2], parts[2::2], strict=True)
+    return {name: statement.strip() for name, statement in pairs}
+
+
+def migrations() -> list[Migration]:
+    """Every migration, oldest first."""
+    found = sorted((_FOLDER / "migrations").iterdir(), key=lambda file: file.name)
+    return [_migration(file.name, file.read_text()) for file in found if file.name.endswith(".sql")]
+
+
+def _migration(name: str, text: str) -> Migration:
+    return Migration(name, text, sha256(text.encode()).hexdigest())

@@ -1,0 +1,145 @@
+"""A connection that knows the named queries, the migrations and the writer's lock.
+
+The connection is made when first needed and again after it broke, so that a daemon outlives a restart of
+PostgreSQL. Losing it loses the writer's lock, which is therefore asked for anew by every cycle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from slurm_ai_factory.errors import LedgerError
+from slurm_ai_factory.ledger import sql
+from slurm_ai_factory.ledger.connection import Connection, connect, place, wrapped
+
+Row = tuple[Any, ...]
+
+
+class Store:
+    """PostgreSQL, one connection."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._connection: Connection | None = None
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the connection back; the next use makes another."""
+        if self._connection:
+            self._connection.close()
+            self._connection = None
+
+    @property
+    def connection(self) -> Connection:
+        """The live connection."""
+        if self._connection is None or self._connection.closed or self._connection.broken:
+            self._connection = connect(self.url)
+        return self._connection
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All of it or nothing."""
+        with wrapped(self.url), self.connection.transaction():
+            yield
+
+    def all(self, query: str, **values: object) -> list[Row]:
+        """Every row of a named query."""
+        with wrapped(self.url):
+            return self.connection.execute(sql.queries()[query], values).fetchall()
+
+    def one(self, query: str, **values: object) -> Row | None:
+        """The first row of a named query."""
+        with wrapped(self.url):
+            return self.connection.execute(sql.queries()[query], values).fetchone()
+
+    def named(self, query: str, **values: object) -> list[dict[str, Any]]:
+        """Every row of a named query, by column."""
+        with wrapped(self.url):
+            cursor = self.connection.execute(sql.queries()[query], values)
+            columns = [column.name for column in cursor.description or ()]
+            return [dict(zip(columns, row, strict=True)) for row in cursor]
+
+    def do(self, query: str, **values: object) -> int:
+        """Run a named query for its effect; the number of rows it touched."""
+        with wrapped(self.url):
+            return self.connection.execute(sql.queries()[query], values).rowcount
+
+    def do_many(self, query: str, rows: Sequence[Mapping[str, object]]) -> None:
+        """Run a named query once for each row."""
+        with wrapped(self.url), self.connection.cursor() as cursor:
+            cursor.executemany(sql.queries()[query], rows)
+
+    def copy(self, query: str, rows: Iterable[Sequence[object]]) -> None:
+        """Stream rows into a table; what the iterable raises undoes the transaction around it."""
+        statement = sql.queries()[query]
+        with wrapped(self.url), self.connection.cursor() as cursor, cursor.copy(statement) as copy:
+            for row in rows:
+                copy.write_row(row)
+
+    def migrate(self) -> list[str]:
+        """Bring the schema to this version; the names of the migrations that were run now."""
+        with self.transaction():
+            self.connection.execute("SELECT pg_advisory_xact_lock(7340)")
+            self.connection.execute(
+                "CREATE TABLE IF NOT EXISTS migrations (name text PRIMARY KEY, digest text NOT NULL, "
+                "applied_at timestamptz NOT NULL DEFAULT now())"
+            )
+            done = self._done()
+            pending = [one for one in sql.migrations() if one.name not in done]
+            for one in pending:
+                self.connection.execute(one.statements)
+                self.connection.execute(
+                    "INSERT INTO migrations (name, digest) VALUES (%s, %s)", (one.name, one.digest)
+                )
+        return [one.name for one in pending]
+
+    def check_schema(self) -> None:
+        """Raise LedgerError unless the schema is exactly this version's."""
+        with wrapped(self.url):
+            done = self._done()
+        known = {one.name: one.digest for one in sql.migrations()}
+        if newer := sorted(done.keys() - known.keys()):
+            raise LedgerError(f"the ledger was migrated by a newer version ({newer[-1]}); upgrade saf")
+        if missing := sorted(known.keys() - done.keys()):
+            raise LedgerError(
+                f"the ledger at {place(self.url)} lacks migration {missing[0]}; run: saf ledger migrate"
+            )
+        if changed := sorted(name for name in known if known[name] != done[name]):
+            raise LedgerError(
+                f"migration {changed[0]} differs from the one the ledger was made with; reinstall"
+            )
+
+    def _done(self) -> dict[str, str]:
+        if self.connection.execute("SELECT to_regclass('migrations')").fetchone() == (None,):
+            return {}
+        return dict(self.connection.execute("SELECT name, digest FROM migrations").fetchall())
+
+    def cluster_id(self, cluster: str) -> int:
+        """The cluster's key, made when the ledger has none."""
+        row = self.one("cluster_id", cluster=cluster)
+        if row is None:
+            self.do("add_cluster", cluster=cluster)
+            return self.cluster_id(cluster)
+        return int(row[0])
+
+    def lock(self, cluster_id: int) -> bool:
+        """Whether this connection is the one writer for the cluster, now that it asked."""
+        row = self.one("lock", cluster_id=cluster_id)
+        return bool(row and row[0])
+
+
+def json(value: Mapping[str, object]) -> Jsonb:
+    """A mapping as PostgreSQL's jsonb."""
+    return Jsonb(dict(value))

@@ -1,0 +1,99 @@
+"""Slurm as the rest of the product sees it: values in, values out, one call each.
+
+Reads are complete or raise SlurmError. A cluster name that slurmdbd does not know is an empty answer with
+exit code 0 in every Slurm, so the name is compared with slurmctld's own before anything is believed. The one
+write sets RawShares of one account of one cluster and says nothing about its outcome: read back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from slurm_ai_factory.core.records import (
+    Association,
+    Change,
+    Instant,
+    Outage,
+    PriorityConfig,
+    Rejected,
+    Run,
+    Size,
+)
+from slurm_ai_factory.errors import SlurmError
+from slurm_ai_factory.slurm import parse
+from slurm_ai_factory.slurm.commands import Commands
+
+
+@dataclass(frozen=True, slots=True)
+class Slurm:
+    """One cluster, through its commands."""
+
+    cluster: str
+    commands: Commands
+
+    def runs(self, since: Instant, until: Instant) -> Iterator[Run | Rejected]:
+        """Every run that was eligible or running in [since, until), whatever became of it.
+
+        Earlier runs of requeued jobs included (-D), steps left out (-X), all users (-a). Running and waiting
+        runs are in any answer whose ``until`` is now. Raises SlurmError after the last line when the answer
+        was not whole, so nothing may be kept before the iterator ends.
+        """
+        lines = self.commands.lines(
+            "sacct", "-M", self.cluster, "-a", "-D", "-X", "-P", "-n", "--noconvert",
+            f"--delimiter={parse.SEPARATOR}", "-S", f"uts{since}", "-E", f"uts{until}",
+            "-o", ",".join(parse.RUN_FIELDS),
+        )  # fmt: skip
+        return map(parse.run, lines)
+
+    def associations(self) -> tuple[Association, ...]:
+        """The association tree with shares from slurmdbd and usage from slurmctld."""
+        shares = self._list("sshare", "-P", "-h", "-a", "-o", ",".join(parse.SHARE_FIELDS))
+        found = parse.associations(self._tree(), shares)
+        if not found:
+            raise SlurmError(f"slurmdbd has no associations for cluster {self.cluster}; check cluster.name")
+        return found
+
+    def _tree(self) -> list[str]:
+        return self._list(
+            "sacctmgr", "-n", "-P", "show", "assoc", "where", f"cluster={self.cluster}",
+            f"format={','.join(parse.ASSOCIATION_FIELDS)}",
+        )  # fmt: skip
+
+    def events(self, since: Instant, until: Instant) -> tuple[list[Size], list[Outage]]:
+        """The sizes the cluster had and the outages of its nodes, in [since, until)."""
+        return parse.events(
+            self._list(
+                "sacctmgr", "-n", "-P", "show", "event", "where", f"cluster={self.cluster}",
+                f"start=uts{since}", f"end=uts{until}", f"format={','.join(parse.EVENT_FIELDS)}",
+            )
+        )  # fmt: skip
+
+    def priority_config(self) -> PriorityConfig:
+        """slurmctld's own configuration; raises SlurmError when it serves another cluster."""
+        found = parse.priority_config(self._list("scontrol", "show", "config"))
+        if self.cluster and found.cluster != self.cluster:
+            raise SlurmError(
+                f"slurmctld serves cluster {found.cluster}, the configuration says {self.cluster}; "
+                "correct cluster.name or slurm.conf"
+            )
+        return found
+
+    def set_raw_shares(self, change: Change) -> None:
+        """Run the change's command. Its exit code is not the outcome: read the associations back."""
+        self.commands.output(*self.command(change))
+
+    def command(self, change: Change) -> tuple[str, ...]:
+        """The command of a change: always for one cluster, only the account's own row."""
+        return (
+            "sacctmgr", "-i", "modify", "account", "where", f"name={change.account}",
+            f"cluster={change.cluster}", "set", f"fairshare={change.raw_shares_after}",
+        )  # fmt: skip
+
+    def argv(self, change: Change) -> list[str]:
+        """The same, as an operator would paste it."""
+        name, *arguments = self.command(change)
+        return [self.commands.path(name), *arguments]
+
+    def _list(self, name: str, *arguments: str) -> list[str]:
+        return list(self.commands.lines(name, *arguments))

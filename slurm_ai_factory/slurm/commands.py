@@ -1,0 +1,124 @@
+"""Running Slurm's commands: the only place that starts a process.
+
+The rule: a command either answered completely or it raises. An exit code other than 0, an ``error:`` on
+stderr (older sacct exits 0 all the same), a missed deadline and an answer whose last line is cut are all
+failures, and none of them looks like an empty answer. Commands print epoch seconds in UTC.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Timer
+from typing import IO
+
+from slurm_ai_factory.errors import SlurmError, SlurmRefusedError
+
+_REFUSALS = ("permission denied", "doesn't have privilege")
+_ALTERING = ("SACCT_", "SLURM_CLUSTERS", "SLURM_BITSTR_LEN", "SLURM_TIME_FORMAT", "TZ")
+"""Environment that would change what the commands print."""
+
+
+@dataclass(frozen=True, slots=True)
+class Commands:
+    """Slurm's commands from one directory (or PATH), for one slurm.conf, with a deadline on every call."""
+
+    directory: Path | None = None
+    conf: Path | None = None
+    timeout_seconds: int = 60
+
+    def path(self, name: str) -> str:
+        """The command as it is run and as ``saf plan`` prints it."""
+        return str(self.directory / name) if self.directory else name
+
+    def output(self, name: str, *arguments: str) -> str:
+        """Everything the command printed. Raises SlurmError."""
+        return "".join(self.lines(name, *arguments))
+
+    def lines(self, name: str, *arguments: str) -> Iterator[str]:
+        """The command's lines as they come; raises SlurmError at the end when the answer was not whole."""
+        argv = [self.path(name), *arguments]
+        with tempfile.TemporaryFile("w+", errors="replace") as stderr, self._started(argv, stderr) as run:
+            process, missed = run
+            last = "\n"
+            for line in process.stdout or ():
+                last = line
+                yield line
+            code = process.wait()
+            stderr.seek(0)
+            self._check(argv, code, stderr.read(), missed=bool(missed), whole=last.endswith("\n"))
+
+    @contextmanager
+    def _started(
+        self, argv: Sequence[str], stderr: IO[str]
+    ) -> Iterator[tuple[subprocess.Popen[str], list[bool]]]:
+        """The running process in a group of its own, killed when late or left; and whether it was late."""
+        missed: list[bool] = []
+        try:
+            process = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                env=self._environment(),
+                text=True,
+                encoding="utf-8",
+                errors="replace",
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise SlurmError(f"{argv[0]} cannot be run ({error.strerror}); set slurm.directory") from error
+        timer = Timer(self.timeout_seconds, _miss, (process, missed))
+        timer.daemon = True
+        timer.start()
+        try:
+            yield process, missed
+        finally:
+            timer.cancel()
+            _kill(process)
+            if process.stdout:
+                process.stdout.close()
+            process.wait()
+
+    def _environment(self) -> dict[str, str]:
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(_ALTERING)}
+        chosen = {"SLURM_CONF": str(self.conf)} if self.conf else {}
+        return kept | chosen | {"TZ": "UTC", "SLURM_TIME_FORMAT": "%s", "LC_ALL": "C.UTF-8"}
+
+    def _check(self, argv: Sequence[str], code: int, stderr: str, *, missed: bool, whole: bool) -> None:
+        """Raise SlurmError unless the command answered completely."""
+        name = Path(argv[0]).name
+        said = _last_error(stderr)
+        if missed:
+            raise SlurmError(
+                f"{name} gave no complete answer within {self.timeout_seconds} s; "
+                f"see whether slurmdbd and slurmctld answer: {shlex.join(argv[:6])}"
+            )
+        if code or f"{name}: error:" in stderr or f"{name}: fatal:" in stderr:
+            refused = any(word in stderr.lower() for word in _REFUSALS)
+            raise (SlurmRefusedError if refused else SlurmError)(f"{name} failed (exit {code}): {said}")
+        if not whole:
+            raise SlurmError(f"{name}'s answer ends in the middle of a line; nothing of it was used")
+
+
+def _miss(process: subprocess.Popen[str], missed: list[bool]) -> None:
+    missed.append(True)
+    _kill(process)
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    if process.poll() is None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def _last_error(stderr: str) -> str:
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    return lines[-1] if lines else "it said nothing"

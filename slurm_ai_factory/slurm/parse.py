@@ -1,0 +1,229 @@
+"""Slurm's text to values: pure, one line at a time.
+
+Fields are asked for by name and separated by the unit separator, which no Slurm name can hold. A line of
+sacct that does not read as a run becomes a Rejected with its reason, never a run with zeros. Answers the
+controller steers by (associations, shares) have no such leave: one bad line there raises SlurmError.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+
+from slurm_ai_factory.core import tres
+from slurm_ai_factory.core.records import (
+    PARENT_SHARES,
+    Association,
+    Instant,
+    Outage,
+    PriorityConfig,
+    Rejected,
+    Run,
+    Size,
+    Subject,
+)
+from slurm_ai_factory.errors import SlurmError
+
+SEPARATOR = "\x1f"
+RUN_FIELDS = (
+    "Cluster", "DBIndex", "JobIDRaw", "JobID", "Account", "User", "Partition", "QOS", "WCKey", "Reservation",
+    "State", "Submit", "Eligible", "Start", "End", "ElapsedRaw", "Suspended", "ReqTRES", "AllocTRES",
+)  # fmt: skip
+ASSOCIATION_FIELDS = ("Cluster", "Account", "User", "Partition", "Share", "ParentName")
+SHARE_FIELDS = (
+    "Cluster", "Account", "User", "Partition", "RawShares", "NormShares", "RawUsage", "EffectvUsage",
+    "LevelFS",
+)  # fmt: skip
+EVENT_FIELDS = ("Cluster", "NodeName", "TimeStart", "TimeEnd", "State", "TRES")
+
+_UNSET = frozenset({"", "Unknown", "None", "0"})
+_NEVER = 4294967294
+"""NO_VAL: times at or above it are unset (4294967295 is INFINITE)."""
+_DBINDEX_LIMIT = 2**64
+
+
+def run(line: str) -> Run | Rejected:
+    """A line of sacct with RUN_FIELDS."""
+    fields = line.rstrip("\n").split(SEPARATOR)
+    try:
+        return _run(fields)
+    except ValueError as error:
+        return Rejected(line.rstrip("\n"), str(error))
+
+
+def _run(fields: list[str]) -> Run:
+    if len(fields) != len(RUN_FIELDS):
+        raise ValueError(f"{len(fields)} fields instead of {len(RUN_FIELDS)}")
+    cluster, db_index, job_id, label, account, user, partition, qos, wckey, reservation = fields[:10]
+    state, submit, eligible, start, end, elapsed, suspended, req_tres, alloc_tres = fields[10:]
+    one = Run(
+        db_index=_db_index(db_index),
+        job_id=int(job_id),
+        job_label=label,
+        subject=_subject(cluster, account, user, partition, qos, wckey, reservation),
+        state=_state(state),
+        submit_at=_instant(submit),
+        eligible_at=_instant(eligible),
+        start_at=_instant(start),
+        end_at=_instant(end),
+        elapsed_seconds=_natural("ElapsedRaw", elapsed),
+        suspended_seconds=clock_seconds(suspended),
+        req_tres=tres.canonical(req_tres),
+        alloc_tres=tres.canonical(alloc_tres),
+    )
+    return _consistent(one)
+
+
+def _consistent(one: Run) -> Run:
+    """The run, or ValueError when its parts contradict each other in a way that would change a charge."""
+    if one.start_at is not None and one.end_at is not None and one.end_at < one.start_at:
+        raise ValueError(f"End {one.end_at} is before Start {one.start_at}")
+    if one.start_at is None and one.elapsed_seconds:
+        raise ValueError(f"ElapsedRaw {one.elapsed_seconds} without a Start")
+    if one.elapsed_seconds and not one.alloc_tres:
+        raise ValueError(f"ElapsedRaw {one.elapsed_seconds} without AllocTRES")
+    return one
+
+
+@lru_cache(maxsize=65536)
+def _subject(*parts: str) -> Subject:
+    return Subject(*parts)
+
+
+def _db_index(text: str) -> int:
+    value = int(text)
+    if not 0 < value < _DBINDEX_LIMIT:
+        raise ValueError(f"DBIndex {text!r} is not an unsigned 64-bit number")
+    return value
+
+
+@lru_cache(maxsize=4096)
+def _state(text: str) -> str:
+    """The base word: ``CANCELLED by 123`` and ``CANCELLED+`` are CANCELLED."""
+    word = text.split(" ")[0].rstrip("+")
+    if not word:
+        raise ValueError("no State")
+    return word
+
+
+def _instant(text: str) -> Instant | None:
+    if text in _UNSET:
+        return None
+    value = _natural("instant", text)
+    return None if value >= _NEVER else value
+
+
+def _natural(what: str, text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise ValueError(f"{what} {text!r} is not a natural number")
+    return int(text)
+
+
+@lru_cache(maxsize=4096)
+def clock_seconds(text: str) -> int:
+    """Seconds in [D-]HH:MM:SS, as sacct's Suspended and scontrol's times are printed.
+
+    >>> clock_seconds("1-02:03:04"), clock_seconds("00:05:00"), clock_seconds("02:03"), clock_seconds("")
+    (93784, 300, 123, 0)
+    """
+    if not text:
+        return 0
+    match = re.fullmatch(r"(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+)(?:\.\d+)?", text)
+    if not match:
+        raise ValueError(f"{text!r} is not a time such as 1-02:03:04")
+    days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+
+
+def _table(name: str, fields: tuple[str, ...], lines: Iterable[str]) -> Iterable[dict[str, str]]:
+    for line in lines:
+        values = line.rstrip("\n").split("|")
+        if len(values) != len(fields):
+            found = f"{len(values)} fields instead of {len(fields)}"
+            raise SlurmError(f"{name} printed a line with {found}: {line!r}")
+        yield dict(zip(fields, values, strict=True))
+
+
+def associations(tree: Iterable[str], shares: Iterable[str]) -> tuple[Association, ...]:
+    """The association tree of sacctmgr with the usage of sshare, joined on (account, user, partition)."""
+    usage = {_key(row): row for row in _table("sshare", SHARE_FIELDS, shares)}
+    return tuple(
+        _association(row, usage.get(_key(row))) for row in _table("sacctmgr", ASSOCIATION_FIELDS, tree)
+    )
+
+
+def _key(row: Mapping[str, str]) -> tuple[str, str, str]:
+    return row["Account"].strip(), row["User"], row["Partition"]
+
+
+def _association(row: Mapping[str, str], usage: Mapping[str, str] | None) -> Association:
+    try:
+        return Association(
+            cluster=row["Cluster"],
+            account=row["Account"],
+            parent=row["ParentName"] or None,
+            user=row["User"] or None,
+            partition=row["Partition"] or None,
+            raw_shares=_shares(row["Share"]),
+            norm_shares=_float(usage["NormShares"]) if usage else None,
+            raw_usage=_natural("RawUsage", usage["RawUsage"]) if usage else None,
+            effectv_usage=_float(usage["EffectvUsage"]) if usage else None,
+            level_fs=_float(usage["LevelFS"]) if usage else None,
+        )
+    except ValueError as error:
+        raise SlurmError(f"an association of account {row['Account']} cannot be read: {error}") from error
+
+
+def _shares(text: str) -> int:
+    return PARENT_SHARES if text == "parent" else _natural("Share", text)
+
+
+def _float(text: str) -> float | None:
+    return float(text) if text else None
+
+
+def events(lines: Iterable[str]) -> tuple[list[Size], list[Outage]]:
+    """The cluster's sizes and its nodes' outages, from sacctmgr show event."""
+    sizes, outages = [], []
+    for row in _table("sacctmgr", EVENT_FIELDS, lines):
+        try:
+            since, until = _natural("TimeStart", row["TimeStart"]), _instant(row["TimeEnd"])
+            counts = tres.canonical(row["TRES"])
+        except ValueError as error:
+            raise SlurmError(f"a cluster event cannot be read: {error} in {row}") from error
+        if row["NodeName"]:
+            outages.append(Outage(row["NodeName"], since, until, row["State"], _with_node(counts)))
+        else:
+            sizes.append(Size(since, until, counts))
+    return sizes, outages
+
+
+def _with_node(counts: str) -> str:
+    """A node's event lists its TRES without itself."""
+    return counts if "node=" in counts else ",".join(filter(None, (counts, "node=1")))
+
+
+def priority_config(lines: Iterable[str]) -> PriorityConfig:
+    """What ``scontrol show config`` says of the cluster and its priority plugin."""
+    pairs = (line.partition("=") for line in lines)
+    values = {key.strip(): value.strip() for key, equals, value in pairs if equals}
+    try:
+        return PriorityConfig(
+            cluster=values["ClusterName"],
+            version=values["SLURM_VERSION"],
+            priority_type=values["PriorityType"],
+            decay_half_life_seconds=clock_seconds(values.get("PriorityDecayHalfLife", "")),
+            calc_period_seconds=clock_seconds(values.get("PriorityCalcPeriod", "")),
+            weight_fairshare=int(values.get("PriorityWeightFairShare", "0")),
+            weight_age=int(values.get("PriorityWeightAge", "0")),
+            flags=_words(values.get("PriorityFlags", "")),
+            enforce=_words(values.get("AccountingStorageEnforce", "")),
+            tres=_words(values.get("AccountingStorageTRES", "")),
+        )
+    except (KeyError, ValueError) as error:
+        raise SlurmError(f"scontrol show config cannot be read: {error!r}") from error
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word for word in text.split(",") if word and word not in ("none", "(null)"))

@@ -31,3 +31,7 @@ class SlurmRefusedError(SlurmError):
 
 class LedgerError(SafError):
     """The ledger could not be read or written; nothing was changed in Slurm."""
+
+
+class StandbyError(LedgerError):
+    """Another saf is active for this cluster; this one stands by."""

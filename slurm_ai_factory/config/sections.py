@@ -21,7 +21,12 @@ _UNSET: Any = object()
 
 
 def _key(convert: Callable[[object], Any], doc: str, default: Any = _UNSET, *, secret: bool = False) -> Any:
-    metadata = {"convert": convert, "doc": doc, "secret": secret}
+    metadata = {
+        "convert": convert,
+        "doc": doc,
+        "secret": secret,
+        "default": None if default is _UNSET else default,
+    }
     if default is _UNSET:
         return field(metadata=metadata)
     if default is None:

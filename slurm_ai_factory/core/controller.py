@@ -43,10 +43,14 @@ REASONS = {
     "mixed_level": "an account beside the steered one has Fairshare=parent",
     "no_competition": "no account beside the steered one has shares",
     "usage_unknown": "sshare does not tell the usage of every account on the level",
-    "no_decay": "PriorityDecayHalfLife is 0, which this law does not steer",
+    "no_decay": "PriorityDecayHalfLife is 0 or priority/multifactor is not in use; usage must decay",
+    "read_failed": "Slurm could not be read completely",
     "restore_baseline": "the operator asked for the shares found before the first change",
 }
 """Every reason a decision can have."""
+
+HOLDS = frozenset(REASONS) - {"raise", "lower", "at_set_point", "same_order", "restore_baseline"}
+"""Reasons that mean the control is not steering although it should."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

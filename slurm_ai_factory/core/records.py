@@ -71,7 +71,8 @@ class Association:
     parent: str | None  #: parent account; None for the root account
     user: str | None = None  #: None for the account's own row
     partition: str | None = None
-    raw_shares: int
+    raw_shares: int  #: in force in slurmctld; slurmdbd's where sshare did not list the row
+    stored_shares: int | None = None  #: slurmdbd's; differs while an update has not reached slurmctld
     norm_shares: float | None = None
     raw_usage: int | None = None  #: decayed billing TRES-seconds; None when sshare did not list the row
     effectv_usage: float | None = None

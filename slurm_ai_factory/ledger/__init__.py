@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from slurm_ai_factory.ledger.accounting import Accounting
-from slurm_ai_factory.ledger.control import Control
+from slurm_ai_factory.ledger.accounting import Accounting, ReadResult
+from slurm_ai_factory.ledger.control import Control, Planned
 from slurm_ai_factory.ledger.store import Store
 
-__all__ = ["Ledger", "Store", "open_ledger"]
+__all__ = ["Ledger", "Planned", "ReadResult", "Store", "open_ledger"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -25,7 +27,7 @@ def connect(url: str) -> Connection:
             url,
             autocommit=True,
             connect_timeout=CONNECT_SECONDS,
-            application_name="saf",
+            application_name=f"saf@{socket.gethostname()}:{os.getpid()}",
             options=f"-c statement_timeout={STATEMENT_SECONDS}s -c client_min_messages=warning -c jit=off",
             tcp_user_timeout=CONNECT_SECONDS * 1000,
         )

@@ -92,6 +92,10 @@ class Control:
             "add_baseline", cluster_id=self.cluster_id, account=account, raw_shares=raw_shares, at=at
         )
 
+    def drop_baseline(self, account: str) -> None:
+        """Forget the operator's own shares: they are in force, and the next change notes them anew."""
+        self.store.do("drop_baseline", cluster_id=self.cluster_id, account=account)
+
     def baselines(self) -> dict[str, int]:
         """account -> RawShares before our first change."""
         rows = self.store.all("baselines", cluster_id=self.cluster_id)
@@ -100,6 +104,11 @@ class Control:
     def last_decision(self) -> dict[str, Any] | None:
         """The newest decision, by column."""
         return next(iter(self.store.named("last_decision", cluster_id=self.cluster_id)), None)
+
+    def reason_since(self, reason: str) -> Instant | None:
+        """Since when every decision has had this reason, the newest one included."""
+        row = self.store.one("reason_since", cluster_id=self.cluster_id, reason=reason)
+        return row[0] if row else None
 
     def history(self, limit: int) -> list[dict[str, Any]]:
         """Changes with the decisions behind them, newest first."""

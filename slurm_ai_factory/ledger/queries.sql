@@ -10,6 +10,19 @@ INSERT INTO clusters (name) VALUES (%(cluster)s) ON CONFLICT (name) DO NOTHING
 -- One active writer for each cluster: true when this session holds the lock.
 SELECT pg_try_advisory_lock(7341, %(cluster_id)s)
 
+-- begin_writing --
+-- Wait until nobody else is changing shares on this cluster.
+SELECT pg_advisory_lock(7342, %(cluster_id)s)
+
+-- end_writing --
+-- Let others change shares.
+SELECT pg_advisory_unlock(7342, %(cluster_id)s)
+
+-- leader --
+-- Who holds the writer's lock now: saf@host:pid.
+SELECT a.application_name FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+WHERE l.locktype = 'advisory' AND l.classid = 7341 AND l.objid = %(cluster_id)s AND l.granted
+
 -- watermark --
 -- How far Slurm's accounting was read completely.
 SELECT max(until) FROM reads WHERE cluster_id = %(cluster_id)s
@@ -328,6 +341,14 @@ ORDER BY c.change_id DESC LIMIT 1
 SELECT at, mode, reason, sentence, inputs, actor FROM decisions
 WHERE cluster_id = %(cluster_id)s ORDER BY decision_id DESC LIMIT 1
 
+-- reason_since --
+-- Since when every decision has had the newest one's reason.
+SELECT min(at) FROM decisions
+WHERE cluster_id = %(cluster_id)s AND decision_id > coalesce((
+    SELECT max(decision_id) FROM decisions
+    WHERE cluster_id = %(cluster_id)s AND reason <> %(reason)s
+), 0)
+
 -- history --
 -- Changes with the decisions behind them, newest first.
 SELECT d.at, d.mode, d.reason, d.sentence, d.actor, c.account, c.raw_shares_before, c.raw_shares_after,
@@ -341,6 +362,10 @@ ORDER BY c.change_id DESC LIMIT %(limit)s
 INSERT INTO baselines (cluster_id, account, raw_shares, recorded_at)
 VALUES (%(cluster_id)s, %(account)s, %(raw_shares)s, %(at)s)
 ON CONFLICT DO NOTHING
+
+-- drop_baseline --
+-- The operator's own shares are in force again.
+DELETE FROM baselines WHERE cluster_id = %(cluster_id)s AND account = %(account)s
 
 -- baselines --
 -- The operator's own shares.

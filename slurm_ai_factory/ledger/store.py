@@ -139,6 +139,20 @@ class Store:
         row = self.one("lock", cluster_id=cluster_id)
         return bool(row and row[0])
 
+    @contextmanager
+    def writing(self, cluster_id: int) -> Iterator[None]:
+        """While this lasts, nobody else plans or settles changes on the cluster."""
+        self.one("begin_writing", cluster_id=cluster_id)
+        try:
+            yield
+        finally:
+            self.one("end_writing", cluster_id=cluster_id)
+
+    def leader(self, cluster_id: int) -> str | None:
+        """Which process is the writer for the cluster now."""
+        row = self.one("leader", cluster_id=cluster_id)
+        return str(row[0]) if row else None
+
 
 def json(value: Mapping[str, object]) -> Jsonb:
     """A mapping as PostgreSQL's jsonb."""

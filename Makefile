@@ -1,0 +1,39 @@
+# Two commands: `make demo` and `make test`. Both make the environment they need in .venv first.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+FOR ?= 2m
+
+.PHONY: help demo test test-fast lint slurm clean
+.DEFAULT_GOAL := help
+
+help:  ## Show these targets.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
+
+$(VENV)/.installed: pyproject.toml
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || sh tests/cluster/install.sh python
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[embedded,dev]'
+	@touch $@
+
+slurm:  ## Install Debian's Slurm, MariaDB and munge for the tests and the demo (as root).
+	@sh tests/cluster/install.sh
+
+demo: $(VENV)/.installed slurm  ## The daemon in enforce mode against a real Slurm on loopback; FOR=10m for longer.
+	@$(BIN)/saf demo --for $(FOR)
+
+test: $(VENV)/.installed slurm lint  ## Everything: static checks, unit tests, and tests on a real Slurm.
+	$(BIN)/pytest
+
+test-fast: $(VENV)/.installed  ## What needs no Slurm.
+	$(BIN)/pytest -m 'not slurm'
+
+lint: $(VENV)/.installed  ## ruff, mypy, import contracts.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+clean:  ## Remove the environment and caches.
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,56 @@
+"""The command line: `saf`. The only place where everything is put together.
+
+Data goes to stdout, everything else to stderr; no traceback reaches a user without --debug.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+
+import click
+
+from slurm_ai_factory import __version__
+from slurm_ai_factory.cli import measure, setup, steer
+from slurm_ai_factory.cli.options import SafGroup, chosen
+from slurm_ai_factory.errors import SafError
+
+
+@click.group(cls=SafGroup)
+@click.version_option(__version__, prog_name="saf")
+def cli() -> None:
+    """Share floors for Slurm, with an auditable ledger.
+
+    Reads Slurm's accounting, tells regional from other charge, keeps both in a ledger, and steers RawShares
+    so that the region gets its promised share. Commands only read unless they say otherwise.
+    """
+
+
+for command in (*setup.COMMANDS, *measure.COMMANDS, *steer.COMMANDS):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Run the command line; the exit codes are 0 fine, 1 error, 2 usage, and those a command documents."""
+    try:
+        sys.exit(cli.main(standalone_mode=False, auto_envvar_prefix="SAF") or 0)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output went away, as `head` does
+        sys.exit(0)
+    except SafError as error:
+        _told(error, str(error))
+    except Exception as error:
+        _told(error, f"unexpected {type(error).__name__}: {error}; run again with --debug and report it")
+
+
+def _told(error: Exception, message: str) -> None:
+    if chosen.debug:
+        traceback.print_exception(error)
+    click.echo(f"saf: {message}", err=True)
+    sys.exit(1)

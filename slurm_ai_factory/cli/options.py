@@ -1,0 +1,158 @@
+"""Options that every command has, before or after its name, and what they lead to: config, ledger, site."""
+
+from __future__ import annotations
+
+import logging
+import os
+import pwd
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import click
+
+from slurm_ai_factory import config as configuration
+from slurm_ai_factory.config import Config
+from slurm_ai_factory.cycle import Site
+from slurm_ai_factory.ledger import Ledger, Store, embedded, open_ledger
+from slurm_ai_factory.slurm import Slurm
+from slurm_ai_factory.slurm.commands import Commands
+
+
+@dataclass(slots=True)
+class Chosen:
+    """What the common options say."""
+
+    config: str | None = None
+    cluster: str | None = None
+    json: bool = False
+    csv: bool = False
+    quiet: bool = False
+    debug: bool = False
+    no_color: bool = False
+
+
+chosen = Chosen()
+
+
+def _keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+    """Remember an option that was given, wherever on the line it stood."""
+    if parameter.name and value:
+        setattr(chosen, parameter.name, value)
+    if chosen.no_color or os.environ.get("NO_COLOR"):
+        context.color = False
+
+
+def _common() -> list[click.Parameter]:
+    texts: dict[str, tuple[list[str], str, str]] = {
+        "config": (["--config"], "FILE", "Configuration file."),
+        "cluster": (["-M", "--cluster"], "NAME", "Cluster, instead of the configured one."),
+    }
+    flags: dict[str, tuple[list[str], str]] = {
+        "json": (["--json"], "Print JSON."),
+        "csv": (["--csv"], "Print CSV, where a table is printed."),
+        "quiet": (["-q", "--quiet"], "Say only what went wrong."),
+        "debug": (["--debug"], "Say more, and show tracebacks."),
+        "no_color": (["--no-color"], "No colour; as NO_COLOR does."),
+    }
+    keep: dict[str, Any] = {"expose_value": False, "callback": _keep, "show_envvar": True}
+    return [
+        *(
+            click.Option([*names, name], metavar=metavar, help=text, envvar=f"SAF_{name.upper()}", **keep)
+            for name, (names, metavar, text) in texts.items()
+        ),
+        *(
+            click.Option([*names, name], is_flag=True, help=text, envvar=f"SAF_{name.upper()}", **keep)
+            for name, (names, text) in flags.items()
+        ),
+    ]
+
+
+class SafCommand(click.Command):
+    """A command with the common options, each option's environment variable in its help."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for parameter in self.params:
+            if isinstance(parameter, click.Option):
+                parameter.show_envvar = True
+        self.params += _common()
+
+
+class SafGroup(click.Group):
+    """A group with the common options, of such commands."""
+
+    command_class = SafCommand
+    group_class = type
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params += _common()
+
+
+def load_config() -> Config:
+    """The configuration in force for this command. Raises ConfigError."""
+    config = configuration.load(configuration.find(chosen.config))
+    if not chosen.cluster:
+        return config
+    cluster = replace(config.cluster, name=chosen.cluster)
+    return replace(config, cluster=cluster, origins={**config.origins, "cluster.name": "--cluster"})
+
+
+def ledger_url(config: Config) -> str:
+    """Where the ledger is; starts the embedded one, with its schema, when none is configured."""
+    url = configuration.ledger_url(config)
+    if url is None:
+        url = embedded.url(config.ledger.state_directory)
+        with Store(url) as store:
+            store.migrate()
+    return url
+
+
+@contextmanager
+def opened_ledger(config: Config) -> Iterator[Ledger]:
+    """The ledger of the configured cluster."""
+    with open_ledger(ledger_url(config), config.cluster.name) as ledger:
+        yield ledger
+
+
+def slurm_of(config: Config) -> Slurm:
+    """Slurm through its commands, as configured."""
+    commands = Commands(config.slurm.directory, config.slurm.conf, config.slurm.timeout)
+    return Slurm(config.cluster.name, commands)
+
+
+@contextmanager
+def opened_site(config: Config, wait: Callable[[float], object] = time.sleep) -> Iterator[Site]:
+    """Slurm and the ledger together, with real time."""
+    with opened_ledger(config) as ledger:
+        yield Site(config, slurm_of(config), ledger, now, wait, actor())
+
+
+def now() -> int:
+    """This machine's clock."""
+    return int(time.time())
+
+
+def actor() -> str:
+    """Who acts, for the history."""
+    try:
+        user = pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        user = str(os.geteuid())
+    return f"{user}@{socket.gethostname()}"
+
+
+def start_logging() -> None:
+    """One line a message on stderr; without instants where the journal puts its own."""
+    level = logging.DEBUG if chosen.debug else logging.WARNING if chosen.quiet else logging.INFO
+    instant = "" if os.environ.get("JOURNAL_STREAM") else "%(asctime)s "
+    logging.Formatter.converter = time.gmtime
+    logging.basicConfig(
+        stream=sys.stderr, level=level, format=f"{instant}%(levelname)s %(message)s",
+        datefmt="%Y-%m-%dT%H:%M:%SZ",
+    )  # fmt: skip

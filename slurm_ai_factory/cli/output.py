@@ -1,0 +1,170 @@
+"""How values are printed: JSON with the contract's keys, CSV, or plain aligned text."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+import click
+
+from slurm_ai_factory.cli.options import chosen
+from slurm_ai_factory.core import share, windows
+from slurm_ai_factory.core.records import HOUR, Charge, Decision, Instant, Measurement
+from slurm_ai_factory.slurm import Slurm
+
+
+def emit(value: object) -> None:
+    """Print a value as JSON."""
+    click.echo(json.dumps(value, indent=2, default=_plain))
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Decimal):
+        return number(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def number(value: Charge) -> int | float:
+    """A charge as JSON: an int where it is one."""
+    return int(value) if value == int(value) else float(value)
+
+
+def when(at: Instant | None) -> str | None:
+    """An instant as JSON and text."""
+    return None if at is None else windows.iso(at)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print rows: CSV where asked for, else aligned columns, numbers to the right."""
+    texts = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    click.echo(_csv(columns, texts) if chosen.csv else _aligned(columns, texts), nl=False)
+
+
+def _csv(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _aligned(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns wide enough for what they hold.
+
+    >>> print(_aligned(["account", "hours"], [["umcg", "1.5"], ["astro", "10.0"]]), end="")
+    account  hours
+    umcg       1.5
+    astro     10.0
+    """
+    widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
+    right = [bool(rows) and all(_numeric(row[i]) for row in rows) for i in range(len(columns))]
+    lines = (
+        "  ".join(c.rjust(w) if r else c.ljust(w) for c, w, r in zip(row, widths, right, strict=True))
+        for row in (columns, *rows)
+    )
+    return "".join(f"{line.rstrip()}\n" for line in lines)
+
+
+def _numeric(text: str) -> bool:
+    return not text or text.removesuffix(" %").replace(".", "", 1).lstrip("-").isdigit()
+
+
+def pairs(values: Mapping[str, object]) -> None:
+    """Print names and values, one line each."""
+    width = max(map(len, values), default=0)
+    for name, value in values.items():
+        click.echo(f"{name.ljust(width)}  {'-' if value is None else value}")
+
+
+def percent(ratio: float | None) -> str | None:
+    """A ratio for people.
+
+    >>> percent(0.2468), percent(None)
+    ('24.7 %', None)
+    """
+    return None if ratio is None else f"{100 * ratio:.1f} %"
+
+
+def hours(charge: Charge | float | None) -> str | None:
+    """Resource-seconds in resource-hours, for people.
+
+    >>> hours(5400), hours(36000000)
+    ('1.5', '10 000.0')
+    """
+    return None if charge is None else f"{float(charge) / HOUR:,.1f}".replace(",", " ")
+
+
+def share_value(m: Measurement, margin: float, groups: Iterable[share.Group] = ()) -> dict[str, Any]:
+    """A measurement under the contract's keys."""
+    return {
+        "window": m.window.name,
+        "since": when(m.window.since),
+        "until": when(m.window.until),
+        "as_of": when(m.as_of),
+        "resource": m.resource,
+        "target_share": m.target_share,
+        "delivered_share": m.delivered_share,
+        "capacity_share": m.capacity_share,
+        "regional_charge": number(m.regional_charge),
+        "total_charge": number(m.total_charge),
+        "unclassified_charge": number(m.unclassified_charge),
+        "capacity": None if m.capacity is None else number(m.capacity),
+        "waiting_charge": number(m.waiting_charge),
+        "starved_charge": m.starved_charge,
+        "shortfall_charge": m.shortfall_charge,
+        "verdict": str(share.verdict(m)),
+        "required_share": share.required_share(m, margin),
+        "attainable": share.attainable(m, margin),
+        "newest_record_at": when(m.newest_record_at),
+        "groups": [
+            {"name": g.name, "beneficiary": str(g.beneficiary), "charge": number(g.delivered),
+             "share": part(g.delivered, m.total_charge)}
+            for g in groups
+        ],
+    }  # fmt: skip
+
+
+def part(charge: Charge, total: Charge) -> float | None:
+    """A charge as a ratio of a total."""
+    return float(charge / total) if total else None
+
+
+def share_text(m: Measurement, margin: float) -> dict[str, object]:
+    """A measurement for people."""
+    known = {"yes": True, "no": False}
+    attainable = share.attainable(m, margin)
+    return {
+        "window": f"{m.window.name}  ({when(m.window.since)} .. {when(m.window.until)})",
+        "as of": when(m.as_of),
+        "resource": f"{m.resource}, in {m.resource}-hours",
+        "promised": percent(m.target_share),
+        "delivered": f"{percent(m.delivered_share) or '-'}  "
+        f"(regional {hours(m.regional_charge)} of {hours(m.total_charge)})",
+        "of capacity": f"{percent(m.capacity_share) or '-'}  (of {hours(m.capacity) or 'unknown'})",
+        "unclassified": f"{percent(part(m.unclassified_charge, m.total_charge)) or '-'}  "
+        f"({hours(m.unclassified_charge)}; counted as not regional)",
+        "waited": f"{hours(m.waiting_charge)} regional, {hours(m.starved_charge) or 'unknown'} of it starved",
+        "short of the promise": hours(m.shortfall_charge),
+        "required from now on": percent(share.required_share(m, margin)),
+        "attainable": next((word for word, value in known.items() if value is attainable), None),
+        "verdict": str(share.verdict(m)),
+    }
+
+
+def decision_value(decision: Decision, slurm: Slurm) -> dict[str, Any]:
+    """A decision under the contract's keys, with the exact commands."""
+    return {
+        "at": when(decision.at),
+        "reason": decision.reason,
+        "sentence": decision.sentence,
+        "inputs": dict(decision.inputs),
+        "changes": [
+            {"cluster": c.cluster, "account": c.account, "raw_shares_before": c.raw_shares_before,
+             "raw_shares_after": c.raw_shares_after, "command": slurm.argv(c)}
+            for c in decision.changes
+        ],
+    }  # fmt: skip

@@ -1,0 +1,129 @@
+"""Commands that set things up: init, config, ledger, demo."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from slurm_ai_factory import config as configuration
+from slurm_ai_factory.cli import output, sample
+from slurm_ai_factory.cli.options import (
+    SafCommand,
+    SafGroup,
+    chosen,
+    ledger_url,
+    load_config,
+    opened_ledger,
+)
+from slurm_ai_factory.errors import ConfigError
+from slurm_ai_factory.ledger import Store
+from slurm_ai_factory.slurm import Slurm
+from slurm_ai_factory.slurm.commands import Commands
+
+
+@click.command("init", cls=SafCommand)
+@click.option(
+    "-o", "--output", "file", default="saf.toml", show_default=True, metavar="FILE", help="Where to write."
+)
+@click.option("--account", metavar="A", help="The top-level account that holds the region.")
+@click.option("--directory", type=click.Path(path_type=Path), help="Where the Slurm commands are; else PATH.")
+@click.option("--conf", type=click.Path(path_type=Path), help="slurm.conf; else SLURM_CONF.")
+@click.option("--force", is_flag=True, help="Overwrite the file.")
+def init_command(
+    file: str, account: str | None, directory: Path | None, conf: Path | None, force: bool
+) -> None:
+    """Look at the cluster and write a commented saf.toml. Changes nothing in Slurm."""
+    if Path(file).exists() and not force:
+        raise ConfigError(f"{file} exists; choose another with -o, or overwrite it with --force")
+    commands = Commands(directory, conf)
+    found = Slurm("", commands).priority_config()
+    associations = Slurm(found.cluster, commands).associations()
+    text = sample.text(found, associations, account, {"directory": directory, "conf": conf})
+    configuration.parse(text, file)
+    try:
+        Path(file).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be written: {error.strerror}") from error
+    if not chosen.quiet:
+        click.echo(
+            f"wrote {file} for cluster {found.cluster}; read it, then run: saf --config {file} cycle",
+            err=True,
+        )
+
+
+@click.group("config", cls=SafGroup)
+def config_group() -> None:
+    """Check and show the configuration."""
+
+
+@config_group.command("check")
+def config_check() -> None:
+    """Validate the file offline: keys, types, rules."""
+    config = load_config()
+    if not chosen.quiet:
+        click.echo(f"{config.file}: fine, {len(config.rules)} rule(s), mode {config.control.mode}", err=True)
+
+
+@config_group.command("show")
+def config_show() -> None:
+    """Every value with where it comes from; secrets are masked."""
+    config = load_config()
+    rows = list(configuration.shown(config))
+    rules = [
+        {"name": r.name, "beneficiary": str(r.beneficiary)} | {k: sorted(v) for k, v in r.conditions.items()}
+        for r in config.rules
+    ]
+    if chosen.json:
+        keys = ("section", "key", "value", "origin")
+        return output.emit({"values": [dict(zip(keys, row, strict=True)) for row in rows], "rules": rules})
+    output.table(("key", "value", "origin"), [(f"{s}.{k}", value, origin) for s, k, value, origin in rows])
+    for rule in rules:
+        click.echo(f"rule {rule.pop('name')!r}: {rule}")
+    return None
+
+
+@click.group("ledger", cls=SafGroup)
+def ledger_group() -> None:
+    """The store."""
+
+
+@ledger_group.command("migrate")
+def ledger_migrate() -> None:
+    """Bring the ledger's schema to this version. Writes to the ledger."""
+    with Store(ledger_url(load_config())) as store:
+        done = store.migrate()
+    if chosen.json:
+        output.emit({"migrated": done})
+    elif not chosen.quiet:
+        click.echo("\n".join(f"migrated {name}" for name in done) or "nothing to migrate", err=True)
+
+
+@ledger_group.command("status")
+def ledger_status() -> None:
+    """What the ledger holds and how far it was read."""
+    config = load_config()
+    with opened_ledger(config) as ledger:
+        found = ledger.accounting.status()
+        leader = ledger.store.leader(ledger.accounting.cluster_id)
+    value = {"cluster": config.cluster.name, **found, "last_read_at": output.when(found["last_read_at"]),
+             "leader": leader}  # fmt: skip
+    if chosen.json:
+        output.emit(value)
+    else:
+        output.pairs(value)
+
+
+@click.command("demo", cls=SafCommand)
+@click.option("--for", "length", default="2m", show_default=True, metavar="TIME", help="How long: 90s, 10m.")
+def demo_command(length: str) -> None:
+    """The daemon in mode enforce against a real Slurm on this machine's loopback; needs a source checkout."""
+    if not Path("tests/cluster/demo.py").exists():
+        raise ConfigError("saf demo starts the loopback Slurm of the source; run `make demo` in a checkout")
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, "-m", "tests.cluster.demo", "--for", length])  # noqa: S606
+
+
+COMMANDS = (init_command, config_group, ledger_group, demo_command)

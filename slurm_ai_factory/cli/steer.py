@@ -1,0 +1,164 @@
+"""Commands that decide: run, cycle, plan, history, restore-baseline. Those that write say so."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+from threading import Event
+from typing import Any
+
+import click
+
+from slurm_ai_factory import cycle
+from slurm_ai_factory.cli import output
+from slurm_ai_factory.cli.options import (
+    SafCommand,
+    chosen,
+    load_config,
+    now,
+    opened_ledger,
+    opened_site,
+    start_logging,
+)
+from slurm_ai_factory.core.records import Decision
+from slurm_ai_factory.cycle import CycleReport, Outcome, Read, Site
+from slurm_ai_factory.daemon import Daemon, sentence
+from slurm_ai_factory.errors import StandbyError
+from slurm_ai_factory.slurm import Slurm
+
+
+@click.command("run", cls=SafCommand)
+def run_command() -> None:
+    """The daemon: a cycle at every beat until SIGTERM; SIGHUP reloads the configuration.
+
+    Writes to the ledger; sets RawShares in Slurm when control.mode is enforce, and only then.
+    """
+    start_logging()
+    stop = Event()
+    Daemon(
+        load=load_config,
+        open_site=lambda config: opened_site(config, stop.wait),
+        clock=now,
+        stopwatch=time.monotonic,
+        stop=stop,
+    ).run()
+
+
+@click.command("cycle", cls=SafCommand)
+@click.option("--dry-run", is_flag=True, help="Decide and show, change nothing in Slurm; as `saf plan`.")
+def cycle_command(dry_run: bool) -> None:
+    """One cycle now. Writes to the ledger, and in mode enforce to Slurm."""
+    config = load_config()
+    with opened_site(config) as site:
+        if dry_run:
+            return _print_plan(_plan(site), site.slurm)
+        report = cycle.run(site, time.monotonic)
+        if chosen.json:
+            output.emit(_report(report, site.slurm))
+        elif not chosen.quiet:
+            click.echo(sentence(report))
+    sys.exit(_failed(report.outcomes))
+
+
+def _failed(outcomes: tuple[Outcome, ...]) -> int:
+    return int(any(one.status in ("failed", "planned") for one in outcomes))
+
+
+def _report(report: CycleReport, slurm: Slurm) -> dict[str, Any]:
+    gathered = report.gathered
+    return {
+        "at": output.when(gathered.at),
+        "mode": report.mode,
+        "runs": gathered.read.runs,
+        "changed": gathered.read.changed,
+        "rejected": [one._asdict() for one in gathered.read.rejected],
+        "unknown_accounts": list(gathered.unknown_accounts),
+        "delivered_share": gathered.measurement.delivered_share,
+        "decision": output.decision_value(report.decision, slurm),
+        "outcomes": [
+            {"account": one.change.account, "raw_shares_after": one.change.raw_shares_after,
+             "status": one.status, "note": one.note}
+            for one in report.outcomes
+        ],
+        "seconds": report.seconds,
+    }  # fmt: skip
+
+
+@click.command("plan", cls=SafCommand)
+def plan_command() -> None:
+    """What the next cycle would do: the decision, its reason, and the commands, ready to paste.
+
+    Changes nothing in Slurm. Text output is comments and commands, so it can be given to a shell.
+    """
+    with opened_site(load_config()) as site:
+        _print_plan(_plan(site), site.slurm)
+
+
+def _plan(site: Site) -> Decision:
+    """The decision on what is there now; while a daemon is active it keeps the ledger fresh, else we read."""
+    try:
+        cycle.hold_the_lock(site)
+    except StandbyError:
+        return cycle.decide_on(site, cycle.observe(site, site.clock(), Read()))
+    return cycle.decide_on(site, cycle.gather(site))
+
+
+def _print_plan(decision: Decision, slurm: Slurm) -> None:
+    if chosen.json:
+        return output.emit({"decision": output.decision_value(decision, slurm)})
+    if not chosen.quiet:
+        click.echo(f"# {output.when(decision.at)} {decision.reason}: {decision.sentence}")
+        for name, value in decision.inputs.items():
+            click.echo(f"#   {name} = {value:.4g}" if isinstance(value, float) else f"#   {name} = {value}")
+    for change in decision.changes:
+        click.echo(shlex.join(slurm.argv(change)))
+    return None
+
+
+@click.command("history", cls=SafCommand)
+@click.option("--limit", default=50, show_default=True, metavar="N", help="At most so many, newest first.")
+def history_command(limit: int) -> None:
+    """Changes and the decisions behind them: who, when, why, before, after, read back."""
+    with opened_ledger(load_config()) as ledger:
+        entries = ledger.control.history(limit)
+    for entry in entries:
+        entry["at"], entry["settled_at"] = output.when(entry["at"]), output.when(entry["settled_at"])
+    if chosen.json:
+        return output.emit(entries)
+    columns = ("at", "actor", "mode", "account", "before", "after", "read", "status", "reason", "note")
+    rows = [
+        (e["at"], e["actor"], e["mode"], e["account"], e["raw_shares_before"], e["raw_shares_after"],
+         e["raw_shares_read"], e["status"], e["reason"], e["note"])
+        for e in entries
+    ]  # fmt: skip
+    return output.table(columns, rows)
+
+
+@click.command("restore-baseline", cls=SafCommand)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def restore_baseline_command(yes: bool) -> None:
+    """Put back the RawShares found before the first change. Writes to Slurm.
+
+    A daemon in mode enforce would steer again at its next beat: set control.mode to observe and reload first.
+    """
+    with opened_site(load_config()) as site:
+        decision = cycle.baseline_decision(site, site.slurm.associations())
+        if not decision.changes:
+            click.echo("nothing to restore: every steered account has its own shares", err=True)
+            return
+        for change in decision.changes:
+            click.echo(shlex.join(site.slurm.argv(change)), err=True)
+        if not yes:
+            click.confirm("Run this now?", abort=True, err=True)
+        outcomes = cycle.restore_baseline(site)
+    columns = ("account", "raw_shares", "status", "note")
+    rows = [(o.change.account, o.change.raw_shares_after, o.status, o.note) for o in outcomes]
+    if chosen.json:
+        output.emit([dict(zip(columns, row, strict=True)) for row in rows])
+    elif not chosen.quiet:
+        output.table(columns, rows)
+    sys.exit(_failed(outcomes))
+
+
+COMMANDS = (run_command, cycle_command, plan_command, history_command, restore_baseline_command)

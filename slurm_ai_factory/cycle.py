@@ -1,0 +1,310 @@
+"""The product on one page: gather, decide, record, apply, read back, record.
+
+Level, not edge: every cycle compares what is wanted with what is in force, so a crash anywhere needs no
+recovery code. A read that failed or is not whole raises before anything is decided. A change is recorded as
+planned before it is tried, and what became of it is what is read back, never what a command's exit says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from slurm_ai_factory.config import Config
+from slurm_ai_factory.core import capacity, share, windows
+from slurm_ai_factory.core.classify import Rules
+from slurm_ai_factory.core.controller import decide
+from slurm_ai_factory.core.records import (
+    Association,
+    Change,
+    Decision,
+    Instant,
+    Measurement,
+    PriorityConfig,
+    Rejected,
+    Window,
+)
+from slurm_ai_factory.errors import LedgerError, SlurmError, StandbyError
+from slurm_ai_factory.ledger import Ledger, Planned, ReadResult
+from slurm_ai_factory.slurm import Slurm
+
+READ_BACKS = 25
+READ_BACK_SECONDS = 0.2
+"""slurmdbd tells slurmctld without waiting for it: look again for some seconds before calling it lost."""
+
+STATUS = {"observe": "observed", "advise": "advised", "enforce": "planned", "operator": "planned"}
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What a cycle works with; clock and wait are given, so that tests and simulations own time."""
+
+    config: Config
+    slurm: Slurm
+    ledger: Ledger
+    clock: Callable[[], Instant]
+    wait: Callable[[float], object]
+    actor: str
+
+
+class Outcome(NamedTuple):
+    """A change and what became of it: observed, advised, planned (unknown), applied or failed."""
+
+    change: Change
+    status: str
+    note: str = ""
+
+
+class Read(NamedTuple):
+    """What a cycle's reads brought in all."""
+
+    runs: int = 0
+    changed: int = 0
+    rejected: tuple[Rejected, ...] = ()
+
+    def plus(self, result: ReadResult) -> Read:
+        """With one more window."""
+        changed = self.changed + result.new + result.changed
+        return Read(self.runs + result.runs, changed, self.rejected + result.rejected)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gathered:
+    """Everything observed: what a decision rests on."""
+
+    at: Instant
+    read: Read
+    measurement: Measurement
+    associations: tuple[Association, ...]
+    priority: PriorityConfig
+    unknown_accounts: tuple[str, ...]
+    foreign_from: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CycleReport:
+    """One cycle, whole: the value that the log, the metrics and the status show."""
+
+    gathered: Gathered
+    decision: Decision
+    outcomes: tuple[Outcome, ...]
+    mode: str
+    seconds: float
+
+
+def run(site: Site, stopwatch: Callable[[], float]) -> CycleReport:
+    """One cycle. Raises SlurmError or LedgerError, and then nothing was changed that is not in the ledger."""
+    began = stopwatch()
+    hold_the_lock(site)
+    gathered = gather(site)
+    mode = site.config.control.mode
+    with site.ledger.store.writing(site.ledger.control.cluster_id):
+        settle_interrupted(site, gathered.associations)
+        decision = decide_on(site, gathered)
+        outcomes = carry_out(site, decision, mode)
+    return CycleReport(
+        gathered=gathered, decision=decision, outcomes=outcomes, mode=mode, seconds=stopwatch() - began
+    )
+
+
+def hold_the_lock(site: Site) -> None:
+    """One active writer for each cluster."""
+    if not site.ledger.store.lock(site.ledger.control.cluster_id):
+        raise StandbyError(f"another saf is active for cluster {site.slurm.cluster}; this one stands by")
+
+
+def gather(site: Site) -> Gathered:
+    """Read Slurm into the ledger, and measure."""
+    now = site.clock()
+    return observe(site, now, read_accounting(site, now))
+
+
+def observe(site: Site, now: Instant, read: Read) -> Gathered:
+    """Slurm's shares and settings, and the measurement as of the last complete read."""
+    priority = site.slurm.priority_config()
+    associations = site.slurm.associations()
+    site.ledger.accounting.record_accounts(associations)
+    rules = Rules(site.config.rules, site.ledger.accounting.parents())
+    return Gathered(
+        at=now,
+        read=read,
+        measurement=measure(site.config, site.ledger, site.ledger.accounting.watermark() or now),
+        associations=associations,
+        priority=priority,
+        unknown_accounts=tuple(rules.unknown_accounts()),
+        foreign_from=foreign_change(site, associations),
+    )
+
+
+def read_accounting(site: Site, now: Instant) -> Read:
+    """Read everything since the watermark, a window at a time, each kept whole or not at all."""
+    read = Read()
+    first = start_of_read(site, now)
+    for since, until in read_windows(site.config, first, now):
+        runs = site.slurm.runs(since, until)
+        result = site.ledger.accounting.record(runs, since, until, up_to_now=until == now)
+        read = read.plus(result)
+    site.ledger.accounting.record_events(*site.slurm.events(first, now))
+    return read
+
+
+def start_of_read(site: Site, now: Instant) -> Instant:
+    """The watermark less the overlap for late records; at first the configured start, or the window's."""
+    mark = site.ledger.accounting.watermark()
+    if mark is None:
+        return site.config.slurm.since or promised_window(site.config, now).since
+    if mark > now:
+        raise LedgerError(
+            f"the ledger was read up to {windows.iso(mark)}, which is later than this machine's clock "
+            f"({windows.iso(now)}); correct the clock"
+        )
+    return mark - site.config.slurm.overlap
+
+
+def read_windows(config: Config, since: Instant, now: Instant) -> Iterator[tuple[Instant, Instant]]:
+    """[since, now) in pieces that one sacct may be asked for; the last piece ends now."""
+    longest = config.slurm.read_window
+    while now - since > longest + config.slurm.overlap:
+        yield since, since + longest
+        since += longest
+    if since < now:
+        yield since, now
+
+
+def promised_window(config: Config, now: Instant) -> Window:
+    """The window the promise is judged over now."""
+    return windows.window(config.promise.window, now, config.promise.time_zone)
+
+
+def measure(
+    config: Config,
+    ledger: Ledger,
+    as_of: Instant,
+    window: Window | None = None,
+    promise: share.Promise | None = None,
+) -> Measurement:
+    """The measurement of a window, of the promise's own unless another is given, from the ledger alone."""
+    accounting = ledger.accounting
+    accounting.classify(Rules(config.rules, accounting.parents()))
+    window = window or promised_window(config, as_of)
+    promise = promise or config.promise_of()
+    until = min(window.until, as_of)
+    events = accounting.events(window.since, until)
+    return share.measure(
+        promise,
+        window,
+        as_of,
+        closed=accounting.usage_by_hour(window, as_of, promise.weights),
+        open_runs=accounting.open_runs(),
+        capacity=capacity.by_hour(*events, promise.weights, window.since, until),
+        newest_record_at=accounting.newest_record_at(),
+    )
+
+
+def foreign_change(site: Site, associations: Sequence[Association]) -> int | None:
+    """The RawShares that our last change left, when something else has changed them since."""
+    account = site.config.control.account
+    ours = site.ledger.control.last_applied(account)
+    found = in_force(associations, account)
+    return ours if ours is not None and found is not None and found.raw_shares != ours else None
+
+
+def in_force(associations: Sequence[Association], account: str) -> Association | None:
+    """An account's own row."""
+    return next((one for one in associations if one.account == account and one.user is None), None)
+
+
+def decide_on(site: Site, gathered: Gathered) -> Decision:
+    """The decision on what was gathered and what the ledger remembers."""
+    last = site.ledger.control.last_state(gathered.at)
+    policy = site.config.policy(gathered.priority.decay_half_life_seconds)
+    decision = decide(policy, gathered.measurement, gathered.associations, last, gathered.at)
+    return replace(decision, inputs={**decision.inputs, "foreign_change_from": gathered.foreign_from})
+
+
+def carry_out(site: Site, decision: Decision, mode: str) -> tuple[Outcome, ...]:
+    """Record the decision; where the mode is to act, apply each change and record what was read back."""
+    status = STATUS[mode]
+    planned = site.ledger.control.record(decision, mode, site.actor, status)
+    if status != "planned":
+        return tuple(Outcome(one.change, status) for one in planned)
+    return tuple(apply(site, one) for one in planned)
+
+
+def apply(site: Site, planned: Planned) -> Outcome:
+    """Try one change and settle it by what is read back; left planned when nothing can be read back."""
+    change = planned.change
+    site.ledger.control.keep_baseline(change.account, change.raw_shares_before, site.clock())
+    failure = ""
+    try:
+        site.slurm.set_raw_shares(change)
+    except SlurmError as error:
+        failure = str(error)
+    try:
+        found = read_back(site, change)
+    except SlurmError as error:
+        return Outcome(change, "planned", f"{failure or 'written'}, but not read back: {error}")
+    return settle(site, planned, found, failure)
+
+
+def read_back(site: Site, change: Change) -> Association | None:
+    """The account's row, looked at until slurmctld has what slurmdbd has, or for READ_BACKS times."""
+    for _ in range(READ_BACKS):
+        found = in_force(site.slurm.associations(), change.account)
+        if found is None or found.raw_shares == found.stored_shares:
+            return found
+        site.wait(READ_BACK_SECONDS)
+    return found
+
+
+def settle(site: Site, planned: Planned, found: Association | None, failure: str) -> Outcome:
+    """Record what became of a change, from the row that is there now."""
+    note = failure
+    if found and found.raw_shares != found.stored_shares:
+        note = f"slurmdbd has {found.stored_shares}, slurmctld still works with {found.raw_shares}; {failure}"
+    raw_shares = found.raw_shares if found else None
+    status = site.ledger.control.settle(planned, at=site.clock(), raw_shares=raw_shares, note=note)
+    return Outcome(planned.change, status, note)
+
+
+def settle_interrupted(site: Site, associations: Sequence[Association]) -> None:
+    """Changes that an earlier cycle began and could not settle: applied if they are in force now."""
+    for planned in site.ledger.control.planned():
+        found = in_force(associations, planned.change.account)
+        settle(site, planned, found, "settled after an interruption")
+
+
+def restore_baseline(site: Site) -> tuple[Outcome, ...]:
+    """Put back the RawShares found before the first change, as a decision of its own."""
+    with site.ledger.store.writing(site.ledger.control.cluster_id):
+        associations = site.slurm.associations()
+        settle_interrupted(site, associations)
+        outcomes = carry_out(site, baseline_decision(site, associations), "operator")
+    for outcome in outcomes:
+        if outcome.status == "applied":
+            site.ledger.control.drop_baseline(outcome.change.account)
+    return outcomes
+
+
+def baseline_decision(site: Site, associations: Sequence[Association]) -> Decision:
+    """What restoring the baseline would change now."""
+    changes = []
+    for account, raw_shares in site.ledger.control.baselines().items():
+        found = in_force(associations, account)
+        if found and found.raw_shares != raw_shares:
+            changes.append(
+                Change(
+                    cluster=site.slurm.cluster,
+                    account=account,
+                    raw_shares_before=found.raw_shares,
+                    raw_shares_after=raw_shares,
+                )
+            )
+    return Decision(
+        at=site.clock(),
+        reason="restore_baseline",
+        sentence=f"{len(changes)} account(s) back to the shares found before the first change",
+        inputs={},
+        changes=tuple(changes),
+    )

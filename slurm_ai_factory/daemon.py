@@ -1,0 +1,218 @@
+"""`saf run`: the beat, the signals, and one sentence in the log for each cycle.
+
+The beat is fixed: a late cycle is said to be late and does not move the following ones. SIGTERM and SIGINT
+end the daemon and SIGHUP reloads the configuration between two cycles, never inside one; a configuration
+that does not load leaves the one in force. Losing Slurm or the ledger is an outcome of a cycle, not an end.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from threading import Event
+from types import FrameType
+
+from slurm_ai_factory import cycle
+from slurm_ai_factory.config import Config
+from slurm_ai_factory.core import share
+from slurm_ai_factory.core.records import Instant
+from slurm_ai_factory.cycle import CycleReport, Site
+from slurm_ai_factory.errors import ConfigError, SafError, StandbyError
+from slurm_ai_factory.metrics import Board, Shown, registry
+from slurm_ai_factory.web import serving
+
+log = logging.getLogger("saf")
+
+PERIODS_UNTIL_UNHEALTHY = 3
+
+
+@dataclass(slots=True)
+class Daemon:
+    """The loop. Everything it needs from outside is given: config, site, time."""
+
+    load: Callable[[], Config]
+    open_site: Callable[[Config], AbstractContextManager[Site]]
+    clock: Callable[[], Instant]
+    stopwatch: Callable[[], float]
+    stop: Event = field(default_factory=Event)
+    wake: Event = field(default_factory=Event)
+    reload: Event = field(default_factory=Event)
+    beat: float = 0.0  #: when the present cycle was due; the next is due one period later
+
+    def run(self) -> None:
+        """Until SIGTERM. Raises ConfigError when it cannot start."""
+        config = self.load()
+        board = Board(config.cluster.name)
+        with (
+            self._signals(),
+            serving(
+                config.daemon.listen,
+                registry(board),
+                self._healthy(config),
+                self._ready(config, board),
+            ) as port,
+        ):
+            log.info("started in mode %s, listening on port %d", config.control.mode, port)
+            notify("READY=1")
+            self._loop(config, board)
+            notify("STOPPING=1")
+        log.info("stopped; the RawShares in force stay")
+
+    def _loop(self, config: Config, board: Board) -> None:
+        self.beat = self.stopwatch()
+        while not self.stop.is_set():
+            config = self._reloaded(config)
+            with self._opened(config, board) as site:
+                while site and not (self.stop.is_set() or self.reload.is_set()):
+                    self._cycle(site, board)
+                    self._pause(config.daemon.period)
+            if site is None:
+                self._pause(config.daemon.period)
+
+    @contextmanager
+    def _opened(self, config: Config, board: Board) -> Iterator[Site | None]:
+        """The site; None when it cannot be opened now, which is told and tried again at the next beat."""
+        try:
+            opened = self.open_site(config)
+            site = opened.__enter__()
+        except SafError as error:
+            self._failed(board, error)
+            yield None
+            return
+        try:
+            yield site
+        finally:
+            opened.__exit__(None, None, None)
+
+    def _cycle(self, site: Site, board: Board) -> None:
+        try:
+            report = cycle.run(site, self.stopwatch)
+        except SafError as error:
+            self._failed(board, error)
+            return
+        board.complete(shown(report, site.config))
+        log.info("%s", sentence(report))
+        for rejected in report.gathered.read.rejected:
+            log.warning("a line of sacct is no run and is kept aside: %s: %r", rejected.reason, rejected.line)
+        notify("WATCHDOG=1")
+
+    def _failed(self, board: Board, error: SafError) -> None:
+        board.fail("standby" if isinstance(error, StandbyError) else "failed", str(error))
+        log.error("no cycle: %s", error)
+        notify("WATCHDOG=1")
+
+    def _pause(self, period: int) -> None:
+        """Wait for the next beat or a signal; beats that passed meanwhile are left out."""
+        late = self.stopwatch() - self.beat - period
+        if late > 0:
+            log.warning("the cycle took %.0f s longer than the period of %d s", late, period)
+        self.beat += period * (1 if late <= 0 else 2 + int(late // period))
+        self.wake.wait(self.beat - self.stopwatch())
+        self.wake.clear()
+
+    def _reloaded(self, config: Config) -> Config:
+        if not self.reload.is_set():
+            return config
+        self.reload.clear()
+        try:
+            config = self.load()
+        except ConfigError as error:
+            log.error("configuration not reloaded, the one in force stays: %s", error)
+        else:
+            log.info("configuration reloaded, mode %s", config.control.mode)
+        return config
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        def end(_number: int, _frame: FrameType | None) -> None:
+            self.stop.set()
+            self.wake.set()
+
+        def again(_number: int, _frame: FrameType | None) -> None:
+            self.reload.set()
+            self.wake.set()
+
+        handlers = {signal.SIGTERM: end, signal.SIGINT: end, signal.SIGHUP: again}
+        before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _healthy(self, config: Config) -> Callable[[], tuple[bool, str]]:
+        limit = PERIODS_UNTIL_UNHEALTHY * config.daemon.period + config.slurm.timeout
+
+        def check() -> tuple[bool, str]:
+            age = self.stopwatch() - self.beat
+            return age < limit, f"last beat {age:.0f} s ago"
+
+        return check
+
+    def _ready(self, config: Config, board: Board) -> Callable[[], tuple[bool, str]]:
+        def check() -> tuple[bool, str]:
+            if board.finished_at is None:
+                return False, board.failure or "no complete cycle yet"
+            age = self.clock() - board.finished_at
+            if age > config.daemon.ready_after:
+                return False, f"last complete cycle {age} s ago: {board.failure}"
+            return True, f"last complete cycle {age} s ago"
+
+        return check
+
+
+def shown(report: CycleReport, config: Config) -> Shown:
+    """What the metrics show of a cycle."""
+    gathered = report.gathered
+    return Shown(
+        at=gathered.at,
+        mode=report.mode,
+        seconds=report.seconds,
+        measurement=gathered.measurement,
+        margin=config.promise.margin,
+        decision=report.decision,
+        regional=cycle.in_force(gathered.associations, config.control.account),
+        statuses=tuple(outcome.status for outcome in report.outcomes),
+        rejected=len(gathered.read.rejected),
+        runs=gathered.read.runs,
+    )
+
+
+def sentence(report: CycleReport) -> str:
+    """The cycle in one sentence."""
+    m = report.gathered.measurement
+    part = "nothing delivered yet" if m.delivered_share is None else f"region {m.delivered_share:.1%}"
+    done = ", ".join(f"{one.status}{f' ({one.note})' if one.note else ''}" for one in report.outcomes)
+    foreign = report.gathered.foreign_from
+    return (
+        f"{m.window.name}: {part} of {m.resource} (promised {m.target_share:.0%}, {share.verdict(m)}); "
+        f"{report.decision.sentence}{f' [{done}]' if done else ''}"
+        f"{f'; somebody else changed RawShares from {foreign}' if foreign is not None else ''}"
+        f"{_complaints(report)}"
+    )
+
+
+def _complaints(report: CycleReport) -> str:
+    unknown = ", ".join(report.gathered.unknown_accounts)
+    rejected = len(report.gathered.read.rejected)
+    return (f"; rules name unknown accounts: {unknown}" if unknown else "") + (
+        f"; {rejected} line(s) of sacct kept aside" if rejected else ""
+    )
+
+
+def notify(message: str) -> None:
+    """Tell systemd (sd_notify(3)); nothing to do where it does not listen."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+        try:
+            channel.connect("\0" + address[1:] if address.startswith("@") else address)
+            channel.send(message.encode())
+        except OSError as error:
+            log.warning("systemd was not told %s: %s", message, error.strerror)

@@ -124,8 +124,9 @@ class _Side:
         wanted = tres.weigh(tres.parse(charge.wanted_tres(run)), weights)
         self.delivered.add_span(count, *charge.delivered(run, as_of))
         self.waiting.add_span(wanted, *charge.waited(run, as_of))
-        self.running += count if run.state == "RUNNING" else 0
-        self.pending += wanted if run.start_at is None and run.eligible_at is not None else 0
+        if run.end_at is None:
+            self.running += count if run.state == "RUNNING" else 0
+            self.pending += wanted if run.start_at is None and run.eligible_at is not None else 0
 
 
 def measure(

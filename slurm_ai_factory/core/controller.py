@@ -210,13 +210,15 @@ def advance(
 ) -> float:
     """u_ref: moved towards what is owed as Slurm's decay would move usage, kept near usage.
 
-    Without a last state it starts at the present share, so that taking over is without a jump.
+    Without a last state it starts at the present share, so that taking over is without a jump. The credit
+    never takes it below the goal: the region may always be owed what was promised, also after an absence.
     """
     start = last.u_ref if last else share
     seconds = max(0, now - last.at) if last else 0
     gain = 1.0 - exp(-seconds * log(2) / policy.half_life_seconds)
     moved = start + gain * (owed - start)
-    return min(usage + policy.credit_max, max(usage - policy.debit_max, moved))
+    highest = max(usage + policy.credit_max, policy.goal)
+    return min(highest, max(usage - policy.debit_max, moved))
 
 
 def _step(policy: Policy, level: Level, usage: float, wanted: float, writes: int) -> tuple[str, int | None]:

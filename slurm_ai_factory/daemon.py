@@ -190,7 +190,7 @@ def sentence(report: CycleReport) -> str:
     done = ", ".join(f"{one.status}{f' ({one.note})' if one.note else ''}" for one in report.outcomes)
     foreign = report.gathered.foreign_from
     return (
-        f"{m.window.name}: {part} of {m.resource} (promised {m.target_share:.0%}, {share.verdict(m)}); "
+        f"{m.window.name}: {part} of {m.resource}, promised {m.target_share:.0%}, {share.verdict(m)}; "
         f"{report.decision.sentence}{f' [{done}]' if done else ''}"
         f"{f'; somebody else changed RawShares from {foreign}' if foreign is not None else ''}"
         f"{_complaints(report)}"

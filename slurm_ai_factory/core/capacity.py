@@ -45,6 +45,8 @@ def _clip(since_: Instant, until_: Instant | None, since: Instant, until: Instan
 
 
 def _add(hours: dict[Instant, Charge], count: tres.Count, start: Instant, end: Instant) -> None:
+    if start >= end:
+        return
     for hour in range(hour_of(start), end, HOUR):
         seconds = min(end, hour + HOUR) - max(start, hour)
         hours[hour] = hours.get(hour, 0) + count * seconds

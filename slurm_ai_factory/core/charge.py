@@ -27,9 +27,9 @@ def spread(start: Instant, end: Instant, seconds: int, at: Instant) -> int:
     >>> [spread(0, 100, 50, at) for at in (-1, 0, 1, 2, 99, 100, 200)]
     [0, 0, 0, 1, 49, 50, 50]
     """
-    if at >= end:
-        return seconds if at > start or end > start else 0
-    return max(0, at - start) * seconds // (end - start)
+    if at <= start:
+        return 0
+    return seconds if at >= end else (at - start) * seconds // (end - start)
 
 
 def by_hour(start: Instant, end: Instant, seconds: int) -> Iterator[tuple[Instant, int]]:

@@ -33,6 +33,7 @@ SET_POINT_TOLERANCE = 0.002
 
 REASONS = {
     "raise": "the region is owed more than its shares will give",
+    "follow": "usage ran ahead of the shares, which follow it so that soaking idle nodes is not punished",
     "lower": "the region is owed less than its shares would give",
     "at_set_point": "the shares already say what is wanted",
     "same_order": "a write would not change who goes first now",
@@ -49,7 +50,7 @@ REASONS = {
 }
 """Every reason a decision can have."""
 
-HOLDS = frozenset(REASONS) - {"raise", "lower", "at_set_point", "same_order", "restore_baseline"}
+HOLDS = frozenset(REASONS) - {"raise", "follow", "lower", "at_set_point", "same_order", "restore_baseline"}
 """Reasons that mean the control is not steering although it should."""
 
 
@@ -233,7 +234,9 @@ def _step(policy: Policy, level: Level, usage: float, wanted: float, writes: int
         return "same_order", None
     if writes >= policy.writes_per_day:
         return "write_budget", None
-    return ("raise" if raw_shares > present else "lower"), raw_shares
+    if raw_shares < present:
+        return "lower", raw_shares
+    return ("follow" if wanted < usage else "raise"), raw_shares
 
 
 def _same_side(policy: Policy, usage: float, share: float, wanted: float) -> bool:
@@ -247,7 +250,8 @@ def _raw_shares(level: Level, share: float, slew: float) -> int:
     """The RawShares nearest to a share of the level, no further from the present ones than ``slew``."""
     present = level.regional.raw_shares
     nearest = round(level.competing_shares * share / (1.0 - share))
-    raw_shares = min(MAX_RAW_SHARES - level.competing_shares, max(1, nearest))
+    most = max(present, MAX_RAW_SHARES - level.competing_shares)  # slurmctld adds up a level in 31 bits
+    raw_shares = min(most, max(1, nearest))
     if abs(level.share(raw_shares) - level.share(present)) > slew + 1e-9:
         raw_shares += 1 if raw_shares < present else -1
     return raw_shares
@@ -288,5 +292,4 @@ def _hold(
     inputs: dict[str, float | int | str | None],
     state: ControlState | None,
 ) -> Decision:
-    sentence = f"RawShares stay as they are: {REASONS[reason]}"
-    return Decision(at=now, reason=reason, sentence=sentence, inputs=inputs, state=state)
+    return Decision(at=now, reason=reason, sentence=f"hold: {REASONS[reason]}", inputs=inputs, state=state)

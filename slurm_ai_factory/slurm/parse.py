@@ -59,7 +59,7 @@ def _run(fields: list[str]) -> Run:
     state, submit, eligible, start, end, elapsed, suspended, req_tres, alloc_tres = fields[10:]
     one = Run(
         db_index=_db_index(db_index),
-        job_id=int(job_id),
+        job_id=_natural("JobIDRaw", job_id),
         job_label=label,
         subject=_subject(cluster, account, user, partition, qos, wckey, reservation),
         state=_state(state),
@@ -92,7 +92,7 @@ def _subject(*parts: str) -> Subject:
 
 
 def _db_index(text: str) -> int:
-    value = int(text)
+    value = _natural("DBIndex", text)
     if not 0 < value < _DBINDEX_LIMIT:
         raise ValueError(f"DBIndex {text!r} is not an unsigned 64-bit number")
     return value
@@ -202,7 +202,9 @@ def events(lines: Iterable[str]) -> tuple[list[Size], list[Outage]]:
 
 def _with_node(counts: str) -> str:
     """A node's event lists its TRES without itself."""
-    return counts if "node=" in counts else ",".join(filter(None, (counts, "node=1")))
+    if "node" in tres.parse(counts):
+        return counts
+    return tres.canonical(f"{counts},node=1" if counts else "node=1")
 
 
 def priority_config(lines: Iterable[str]) -> PriorityConfig:

@@ -186,8 +186,8 @@ CREATE TABLE baselines (
 CREATE FUNCTION spread(start_at bigint, end_at bigint, seconds bigint, at bigint) RETURNS bigint
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT CASE
-        WHEN at >= end_at THEN CASE WHEN at > start_at OR end_at > start_at THEN seconds ELSE 0 END
         WHEN at <= start_at THEN 0
+        WHEN at >= end_at THEN seconds
         ELSE div((at - start_at)::numeric * seconds, (end_at - start_at)::numeric)::bigint
     END
 $$;

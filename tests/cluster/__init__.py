@@ -1,0 +1,3 @@
+"""A real Slurm on loopback, for tests, the demo and benchmarks; nothing here imitates Slurm."""
+
+from __future__ import annotations

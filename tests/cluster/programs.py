@@ -1,0 +1,62 @@
+"""The command lines of the programs that are not Slurm's, and the one directory that jobs have to get at.
+
+Rule: all of it is scratch, so nothing is made to survive a crash of the machine.
+"""
+
+from __future__ import annotations
+
+import stat
+import tempfile
+from pathlib import Path
+
+from tests.cluster.conf import Layout, Ports
+from tests.cluster.processes import ClusterError
+
+REDO_LOG = "--innodb-log-file-size=32M"
+NO_SYNC = "--innodb-flush-method=nosync"
+
+
+def munged(layout: Layout) -> list[str]:
+    files = [f"--{each}-file={layout.directory}/munged.{each}" for each in ("key", "pid", "seed")]
+    return ["munged", "--foreground", "--force", "--num-threads=2", f"--socket={layout.munge_socket}", *files]
+
+
+def mariadb_install(layout: Layout) -> list[str]:
+    data = ["--user=root", f"--datadir={layout.directory}/db"]
+    settings = ["--auth-root-authentication-method=socket", "--skip-test-db", REDO_LOG, NO_SYNC]
+    return ["mariadb-install-db", "--no-defaults", *data, *settings]
+
+
+def mariadbd(layout: Layout, ports: Ports) -> list[str]:
+    """As root, so that it can be in a directory that is closed to others."""
+    return [
+        "mariadbd",
+        "--no-defaults",
+        "--user=root",
+        f"--datadir={layout.directory}/db",
+        f"--socket={layout.mariadb_socket}",
+        f"--pid-file={layout.directory}/mariadbd.pid",
+        f"--init-file={layout.directory}/init.sql",
+        f"--port={ports.mariadb}",
+        "--bind-address=127.0.0.1",
+        "--skip-name-resolve",
+        "--skip-log-bin",
+        "--innodb-buffer-pool-size=128M",
+        "--innodb-lock-wait-timeout=900",
+        "--innodb-flush-log-at-trx-commit=0",
+        "--innodb-doublewrite=0",
+        "--max-allowed-packet=64M",
+        REDO_LOG,
+        NO_SYNC,
+    ]
+
+
+def spool_directory() -> Path:
+    """Jobs run as other users, who have to get at their scripts; directories of tests are closed to them."""
+    scratch = Path(tempfile.mkdtemp(prefix="slurm-"))
+    scratch.chmod(0o755)
+    closed = [str(parent) for parent in scratch.parents if not parent.stat().st_mode & stat.S_IXOTH]
+    if closed:
+        scratch.rmdir()
+        raise ClusterError(f"users of jobs cannot enter {closed[0]}: set TMPDIR to where they can")
+    return scratch

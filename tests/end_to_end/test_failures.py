@@ -1,0 +1,162 @@
+"""Everything that can break under saf: one clear sentence, the right exit code, nothing changed or lost."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.slurm import SlurmCluster
+from tests.cluster.tree import Tree
+from tests.end_to_end.conftest import BASELINE, Wrap, raw_shares, transactions
+from tests.saf import Saf
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_written(slurm: SlurmCluster, eager: Saf) -> Iterator[None]:
+    """Whatever breaks, a saf that wants to write must not: Slurm's own log says so afterwards."""
+    assert eager.sections["control"]["mode"] == "enforce"
+    before = transactions(slurm)
+    yield
+    assert transactions(slurm) == before
+    assert raw_shares(slurm) == (BASELINE, BASELINE)
+
+
+def one_sentence(saf: Saf, *words: str) -> None:
+    """A failing cycle says one line on stderr that holds these words, and nothing on stdout."""
+    done = saf.run("cycle", code=1)
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert done.stderr.startswith("saf: ")
+    for word in words:
+        assert word in done.stderr
+
+
+def test_slurmdbd_down_and_back_loses_nothing(slurm: SlurmCluster, slurm_tree: Tree, eager: Saf) -> None:
+    eager.configure("control", mode="observe")
+    eager.run("cycle")
+    slurm.kill("slurmdbd")
+    try:
+        job = slurm.submit(slurm_tree.regional["smeworks"][0], "smeworks", seconds=1)
+        one_sentence(eager, "failed (exit 1)", "Connection refused")
+    finally:
+        slurm.restart("slurmdbd")
+    slurm.wait_for(job, "COMPLETED")
+    eager.run("cycle")
+    assert eager.json("explain", str(job))["runs"][0]["state"] == "COMPLETED"
+
+
+def test_slurmdbd_hung_is_given_up_at_the_deadline(slurm: SlurmCluster, eager: Saf) -> None:
+    eager.configure("slurm", timeout="2s")
+    slurm.pause("slurmdbd")
+    try:
+        one_sentence(eager, "gave no complete answer within 2 s")
+    finally:
+        slurm.resume("slurmdbd")
+    assert not subprocess.run(["pgrep", "-f", "sacctmgr.*-P show assoc"], capture_output=True).stdout
+
+
+def test_slurmctld_hung_is_given_up_at_the_deadline(slurm: SlurmCluster, eager: Saf) -> None:
+    eager.configure("slurm", timeout="2s")
+    slurm.pause("slurmctld")
+    try:
+        one_sentence(eager, "scontrol gave no complete answer within 2 s")
+    finally:
+        slurm.resume("slurmctld")
+
+
+@pytest.mark.parametrize("script", [
+    pytest.param('$REAL "$@" | head -c -7', id="half a line at the end"),
+    pytest.param('$REAL "$@" | head -n 1; exit 1', id="some lines, then exit 1"),
+    pytest.param('$REAL "$@"; echo "sacct: error: Unspecified error" >&2', id="error but exit 0"),
+    pytest.param("sleep 60", id="silence"),
+])  # fmt: skip
+def test_a_partial_answer_of_sacct_is_no_answer(
+    slurm: SlurmCluster, slurm_tree: Tree, eager: Saf, wrap: Wrap, script: str
+) -> None:
+    job = slurm.submit(slurm_tree.regional["umcg"][0], "umcg", seconds=1)
+    slurm.wait_for(job, "COMPLETED")
+    eager.configure("slurm", timeout="3s")
+    wrap("sacct", script)
+    one_sentence(eager, "sacct")
+    assert eager.json("ledger", "status")["runs"] == 0, "nothing of a broken read is kept"
+
+
+def test_a_line_that_is_no_run_is_kept_aside_and_told(eager: Saf, wrap: Wrap) -> None:
+    eager.configure("control", mode="observe")
+    wrap("sacct", 'echo "nonsense"; exec $REAL "$@"')
+    report = eager.json("cycle")
+    assert {one["line"] for one in report["rejected"]} == {"nonsense"}
+    assert eager.json("ledger", "status")["rejected_lines"] == 1
+
+
+def test_a_command_that_is_missing(eager: Saf) -> None:
+    eager.configure("slurm", directory=str(eager.directory))
+    one_sentence(eager, "cannot be run", "slurm.directory")
+
+
+def test_another_cluster_than_configured(eager: Saf) -> None:
+    eager.configure("cluster", name="elsewhere")
+    one_sentence(eager, "slurmctld serves cluster loop, the configuration says elsewhere")
+
+
+def test_no_postgresql(eager: Saf) -> None:
+    eager.configure("ledger", url="postgresql://saf:very-secret@127.0.0.1:1/saf")
+    one_sentence(eager, "the ledger at 127.0.0.1:1/saf cannot be reached", "check ledger.url")
+    assert "very-secret" not in eager.run("cycle", code=1).stderr
+
+
+def test_an_empty_database_says_how_to_migrate(eager: Saf, postgresql: str) -> None:
+    eager.configure("ledger", url=postgresql)
+    one_sentence(eager, "run: saf ledger migrate")
+
+
+def test_an_unknown_key(eager: Saf) -> None:
+    eager.configure("promise", targetshare=0.25)
+    one_sentence(eager, "[promise] has no key 'targetshare'; did you mean 'target_share'?")
+
+
+@pytest.fixture
+def small_disk(open_directory: Path) -> Iterator[Path]:
+    """A file system of its own, to be filled."""
+    place = open_directory / "disk"
+    place.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=160m", "tmpfs", place], capture_output=True)
+    if done.returncode:
+        pytest.skip(f"no file system can be mounted here: {done.stderr.decode().strip()}")
+    place.chmod(0o755)
+    yield place
+    subprocess.run(["pkill", "-KILL", "-f", f"postgres.*{place}"], check=False)
+    subprocess.run(["umount", "-l", place], check=True)
+
+
+def test_postgresql_out_of_space_and_healed(eager: Saf, small_disk: Path) -> None:
+    eager.sections["ledger"].pop("url")
+    eager.configure("ledger", state_directory=str(small_disk / "state"))
+    eager.configure("control", mode="observe")
+    eager.run("cycle")
+    before = eager.json("ledger", "status")
+    eager.configure("control", mode="enforce")
+    filler = small_disk / "filler"
+    _fill(filler)
+    done = eager.run("cycle", code=1)
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    filler.unlink()
+    after = eager.json("ledger", "status")
+    assert after["runs"] >= before["runs"] > 0
+    eager.configure("control", mode="observe")
+    eager.run("cycle")
+
+
+def _fill(file: Path) -> None:
+    """Take all the space there is."""
+    with file.open("wb", buffering=0) as out:
+        for size in (1 << 20, 4096, 1):
+            try:
+                while True:
+                    out.write(os.urandom(size) if size == 1 else bytes(size))
+            except OSError:
+                continue

@@ -1,0 +1,75 @@
+"""The product as its users run it: `saf` as a process of its own, with a saf.toml made for one test.
+
+Rule: nothing of the package is imported to get an answer; what is asserted is what a user would see.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+SECTIONS: dict[str, dict[str, object]] = {
+    "cluster": {"name": "loop"},
+    "promise": {"window": "rolling:30d", "resource": "cpu"},
+    "slurm": {"timeout": "20s"},
+    "ledger": {},
+    "control": {"mode": "observe", "account": "regional"},
+    "daemon": {"period": "1s", "listen": "127.0.0.1:0"},
+}
+RULES = """
+[[rule]]
+name = "region"
+beneficiary = "regional"
+account_subtree = "regional"
+
+[[rule]]
+name = "others"
+beneficiary = "non_regional"
+account_subtree = "national"
+"""
+
+
+class Saf:
+    """One configuration and the command line that uses it."""
+
+    def __init__(self, directory: Path, env: Mapping[str, str], ledger_url: str | None) -> None:
+        self.directory = directory
+        self.file = directory / "saf.toml"
+        self.env = {**env, "SAF_CONFIG": str(self.file)}
+        self.sections = {name: dict(values) for name, values in SECTIONS.items()}
+        if ledger_url:
+            self.sections["ledger"]["url"] = ledger_url
+        self.configure()
+
+    def configure(self, section: str = "cluster", rules: str = RULES, **values: object) -> None:
+        """Set keys of a section and write the file."""
+        self.sections[section].update(values)
+        lines: list[str] = []
+        for name, keys in self.sections.items():
+            lines += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in keys.items()), ""]
+        self.file.write_text("\n".join(lines) + rules)
+
+    def argv(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "slurm_ai_factory", *arguments]
+
+    def run(self, *arguments: str, code: int = 0, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+        """The finished command; its exit code is asserted."""
+        done = subprocess.run(
+            self.argv(*arguments), env=self.env, capture_output=True, text=True, timeout=timeout,
+            cwd=self.directory,
+        )  # fmt: skip
+        assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def json(self, *arguments: str, code: int = 0) -> Any:
+        """What the command printed as JSON."""
+        return json.loads(self.run(*arguments, "--json", code=code).stdout)
+
+    def start(self, log: Path) -> subprocess.Popen[bytes]:
+        """The daemon, in the background."""
+        with log.open("wb") as stderr:
+            return subprocess.Popen(self.argv("run"), env=self.env, stderr=stderr, cwd=self.directory)

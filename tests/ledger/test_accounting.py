@@ -1,0 +1,290 @@
+"""The ledger's SQL against the pure core: whatever is read, in whatever pieces, the books say the same."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from slurm_ai_factory.core import charge, share, tres
+from slurm_ai_factory.core.classify import Beneficiary, Rule, Rules
+from slurm_ai_factory.core.records import (
+    HOUR,
+    Association,
+    Instant,
+    Measurement,
+    Rejected,
+    Run,
+    Subject,
+    Window,
+)
+from slurm_ai_factory.errors import SlurmError
+from slurm_ai_factory.ledger import Ledger, open_ledger
+from slurm_ai_factory.ledger.accounting import Accounting
+
+T0 = 1_800_000_000 - 1_800_000_000 % HOUR
+NOW = T0 + 12 * HOUR
+ALL = Window("all", T0, NOW)
+WEIGHTS = {"cpu": 1}
+TRES = (
+    "cpu=1,node=1",
+    "billing=4,cpu=4,gres/gpu=1,gres/gpu:a100=1,mem=4096,node=1",
+    "billing=2.5,cpu=2,node=1",
+)
+RULES = Rules(
+    (
+        Rule(name="r", beneficiary=Beneficiary.REGIONAL, conditions={"account": frozenset({"umcg"})}),
+        Rule(name="n", beneficiary=Beneficiary.NON_REGIONAL, conditions={"account": frozenset({"astro"})}),
+    )
+)
+clusters = (f"c{number}" for number in itertools.count())
+
+instants = st.integers(T0, NOW - 1)
+
+
+@st.composite
+def runs(draw: st.DrawFn, db_index: int, cluster: str = "c") -> Run:
+    """A run in any of the shapes Slurm tells of."""
+    account = draw(st.sampled_from(["umcg", "astro", "visitors", ""]))
+    eligible, start, end = sorted(draw(st.lists(instants, min_size=3, max_size=3)))
+    suspended = draw(st.integers(0, end - start))
+    request, allocation = draw(st.sampled_from(TRES)), draw(st.sampled_from(TRES))
+    one = Run(
+        db_index=db_index, job_id=db_index % 1000, job_label=str(db_index % 1000),
+        subject=Subject(cluster, account, draw(st.sampled_from("ab")), "main", "normal", "", ""),
+        state="COMPLETED", submit_at=eligible, eligible_at=eligible, start_at=start, end_at=end,
+        elapsed_seconds=end - start - suspended, suspended_seconds=suspended,
+        req_tres=request, alloc_tres=allocation,
+    )  # fmt: skip
+    shape = draw(st.sampled_from(["ended", "running", "suspended", "pending", "cancelled", "held"]))
+    if shape == "running":
+        return one._replace(state="RUNNING", end_at=None)
+    if shape == "suspended":
+        return one._replace(state="SUSPENDED", end_at=None)
+    if shape == "ended":
+        return one
+    never = one._replace(start_at=None, elapsed_seconds=0, suspended_seconds=0, alloc_tres="")
+    if shape == "cancelled":
+        return never._replace(state="CANCELLED")
+    return never._replace(state="PENDING", end_at=None, eligible_at=eligible if shape == "pending" else None)
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[list[Run]]:
+    """Reads, one after the other; a run may be told of again and again, each time differently."""
+    keys = st.sampled_from([1, 2, 3, 2**63 + 5, 2**64 - 1])
+    reads = draw(st.lists(st.lists(keys, max_size=5, unique=True), min_size=1, max_size=4))
+    return [[draw(runs(key)) for key in read] for read in reads]
+
+
+def entries(ledger: Ledger) -> dict[tuple[str, Instant, Subject], tuple[float, float]]:
+    """hourly_usage as it is."""
+    rows = ledger.store.connection.execute(
+        "SELECT t.name, u.hour, s.account, s.user_name, u.delivered, u.waiting FROM hourly_usage u "
+        "JOIN tres t USING (tres_id) JOIN subjects s USING (subject_id) WHERE s.cluster_id = %s",
+        (ledger.accounting.cluster_id,),
+    )
+    return {
+        (row[0], row[1], Subject(ledger.accounting.cluster, row[2], row[3], "main", "normal", "", "")): row[
+            4:
+        ]
+        for row in rows
+    }
+
+
+def expected(found: Iterable[Run]) -> dict[tuple[str, Instant, Subject], tuple[float, float]]:
+    """The same from the core's own functions."""
+    delivered: Counter[tuple[str, Instant, Subject]] = Counter()
+    waiting: Counter[tuple[str, Instant, Subject]] = Counter()
+    for run in found:
+        if run.end_at is None:
+            continue
+        _put(delivered, run.subject, run.alloc_tres, charge.delivered(run, NOW))
+        _put(waiting, run.subject, charge.wanted_tres(run), charge.waited(run, NOW))
+    return {key: (delivered[key], waiting[key]) for key in delivered.keys() | waiting.keys()}
+
+
+def _put(
+    into: Counter[tuple[str, Instant, Subject]], subject: Subject, text: str, span: tuple[int, int, int]
+) -> None:
+    for hour, seconds in charge.by_hour(*span):
+        for name, count in tres.parse(text).items():
+            into[name, hour, subject] += count * seconds  # type: ignore[assignment]
+
+
+def record(
+    ledger: Ledger, read: Iterable[Run | Rejected], until: Instant = NOW, *, now: bool = False
+) -> None:
+    ledger.accounting.record(read, T0, until, up_to_now=now)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(history=histories())
+def test_hourly_usage_is_the_last_told_runs_put_into_their_hours(
+    ledger_url: str, history: list[list[Run]]
+) -> None:
+    cluster = next(clusters)
+    with open_ledger(ledger_url, cluster) as ledger:
+        last: dict[int, Run] = {}
+        for read in history:
+            named = [one._replace(subject=one.subject._replace(cluster=cluster)) for one in read]
+            record(ledger, named)
+            last |= {one.db_index: one for one in named}
+        assert entries(ledger) == expected(last.values())
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(history=histories(), as_of=st.integers(NOW, NOW + HOUR))
+def test_a_measurement_from_the_ledger_is_the_sum_over_its_runs(
+    ledger_url: str, history: list[list[Run]], as_of: Instant
+) -> None:
+    cluster = next(clusters)
+    window = Window("all", T0, NOW + HOUR)
+    with open_ledger(ledger_url, cluster) as ledger:
+        last: dict[int, Run] = {}
+        for read in history:
+            named = [one._replace(subject=one.subject._replace(cluster=cluster)) for one in read]
+            record(ledger, named)
+            last |= {one.db_index: one for one in named}
+        ledger.accounting.classify(RULES)
+        measured = _measure(ledger, window, as_of)
+    regional = [one for one in last.values() if one.subject.account == "umcg"]
+    others = [one for one in last.values() if one.subject.account in ("visitors", "")]
+    assert measured.total_charge == _sum(last.values(), window, as_of)
+    assert measured.regional_charge == _sum(regional, window, as_of)
+    assert measured.unclassified_charge == _sum(others, window, as_of)
+
+
+def _measure(ledger: Ledger, window: Window, as_of: Instant) -> Measurement:
+    promise = share.Promise(cluster="c", target_share=0.25, margin=0.01, resource="cpu", weights=WEIGHTS)
+    accounting = ledger.accounting
+    return share.measure(
+        promise, window, as_of, closed=accounting.usage_by_hour(window, as_of, WEIGHTS),
+        open_runs=accounting.open_runs(), capacity=None, newest_record_at=accounting.newest_record_at(),
+    )  # fmt: skip
+
+
+def _sum(found: Iterable[Run], window: Window, as_of: Instant) -> tres.Count:
+    return sum(share.charge_in(one, WEIGHTS, window, as_of) for one in found)
+
+
+def ended(db_index: int = 1, seconds: int = 100) -> Run:
+    return Run(
+        db_index, 7, "7", Subject("c", "umcg", "a", "main", "normal", "", ""), "COMPLETED",
+        T0, T0, T0, T0 + seconds, seconds, 0, "cpu=1", "cpu=1",
+    )  # fmt: skip
+
+
+def running(db_index: int = 1) -> Run:
+    return ended(db_index)._replace(state="RUNNING", end_at=None)
+
+
+def versions(ledger: Ledger) -> list[tuple[object, ...]]:
+    return ledger.store.connection.execute(
+        "SELECT state, elapsed_seconds, superseded_at FROM run_versions ORDER BY superseded_at"
+    ).fetchall()
+
+
+def test_a_read_that_breaks_off_leaves_nothing(ledger: Ledger) -> None:
+    def broken() -> Iterator[Run]:
+        yield ended(1)
+        raise SlurmError("sacct failed")
+
+    with pytest.raises(SlurmError):
+        record(ledger, broken())
+    assert ledger.accounting.status()["runs"] == 0
+    assert ledger.accounting.watermark() is None
+    record(ledger, [ended(1)])
+    assert ledger.accounting.watermark() == NOW
+
+
+def test_an_earlier_version_stays_when_slurm_changes_its_mind(ledger: Ledger) -> None:
+    record(ledger, [ended(seconds=100)], NOW)
+    record(ledger, [ended(seconds=60)], NOW + 1)
+    record(ledger, [ended(seconds=60)], NOW + 2)
+    assert versions(ledger) == [("COMPLETED", 100, NOW + 1)]
+    assert _measure(ledger, ALL, NOW).total_charge == 0, "nothing is classified yet"
+    ledger.accounting.classify(RULES)
+    assert _measure(ledger, ALL, NOW).total_charge == 60
+
+
+def test_reading_a_running_run_again_is_no_change(ledger: Ledger) -> None:
+    first = ledger.accounting.record([running()], T0, NOW, up_to_now=True)
+    again = ledger.accounting.record([running()._replace(elapsed_seconds=50)], T0, NOW + 50, up_to_now=True)
+    assert (first.new, again.new, again.changed) == (1, 0, 0)
+    assert versions(ledger) == []
+
+
+def test_a_run_slurm_no_longer_lists_counts_no_further_and_goes_on_when_it_is_back(ledger: Ledger) -> None:
+    record(ledger, [running(1)], T0 + 100, now=True)
+    record(ledger, [], T0 + 200, now=True)
+    ledger.accounting.classify(RULES)
+    assert _measure(ledger, ALL, T0 + 900).total_charge == 200
+    record(ledger, [running(1)], T0 + 900, now=True)
+    assert _measure(ledger, ALL, T0 + 900).total_charge == 900
+
+
+def test_a_read_of_the_past_says_nothing_about_what_is_open_now(ledger: Ledger) -> None:
+    record(ledger, [running(1)], T0 + 100, now=True)
+    record(ledger, [], T0 + 50, now=False)
+    ledger.accounting.classify(RULES)
+    assert _measure(ledger, ALL, T0 + 900).total_charge == 900
+
+
+def test_a_line_that_is_no_run_is_kept_once_with_its_reason(ledger: Ledger) -> None:
+    for until in (NOW, NOW + 1):
+        record(ledger, [Rejected("nonsense", "1 field"), ended(1)], until)
+    rows = ledger.store.connection.execute(
+        "SELECT line, reason, first_read_at, last_read_at FROM rejected_lines"
+    ).fetchall()
+    assert rows == [("nonsense", "1 field", NOW, NOW + 1)]
+    assert ledger.accounting.status()["runs"] == 1
+
+
+def test_new_rules_classify_history_and_the_same_rules_touch_nothing(ledger: Ledger) -> None:
+    record(ledger, [ended(1), running(2)])
+    assert ledger.accounting.classify(RULES) == 1
+    assert ledger.accounting.classify(RULES) == 0
+    assert _measure(ledger, ALL, NOW).regional_charge == _measure(ledger, ALL, NOW).total_charge > 0
+    assert ledger.accounting.classify(replace(RULES, rules=())) == 1
+    assert _measure(ledger, ALL, NOW).regional_charge == 0
+
+
+def test_a_deleted_account_keeps_its_last_parent(ledger: Ledger) -> None:
+    def row(account: str, parent: str | None) -> Association:
+        return Association(cluster="c", account=account, parent=parent, raw_shares=1)
+
+    ledger.accounting.record_accounts([row("root", None), row("regional", "root"), row("umcg", "regional")])
+    ledger.accounting.record_accounts([row("root", None), row("regional", "root")])
+    assert ledger.accounting.parents() == {"root": None, "regional": "root", "umcg": "regional"}
+
+
+def test_a_job_is_found_by_its_label_and_by_its_number(ledger: Ledger) -> None:
+    record(
+        ledger,
+        [ended(1), ended(2)._replace(job_id=9, job_label="7_2"), ended(3)._replace(job_id=8, job_label="8")],
+    )
+    ledger.accounting.classify(RULES)
+
+    def indexes(label: str) -> list[int]:
+        return [one.run.db_index for one in ledger.accounting.runs_of_job(label)]
+
+    assert indexes("7_2") == indexes("9") == [2]
+    assert indexes("7") == [1]
+    assert indexes("no job") == []
+
+
+def test_two_clusters_in_one_ledger_do_not_mix(ledger: Ledger) -> None:
+    other = Accounting(ledger.store, "d", ledger.store.cluster_id("d"))
+    record(ledger, [ended(1, seconds=100)])
+    one = ended(1, seconds=7)
+    other.record([one._replace(subject=one.subject._replace(cluster="d"))], T0, NOW, up_to_now=True)
+    for accounting in (ledger.accounting, other):
+        accounting.classify(RULES)
+    assert _measure(ledger, ALL, NOW).total_charge == 100
+    assert [usage.delivered for usage in other.usage_by_hour(ALL, NOW, WEIGHTS)] == [7]

@@ -1,0 +1,140 @@
+"""Migrations, the writer's lock, and what an operator is told when PostgreSQL is not as it should be."""
+
+from __future__ import annotations
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psycopg
+import pytest
+
+import slurm_ai_factory.ledger
+from slurm_ai_factory.core.records import Change, ControlState, Decision
+from slurm_ai_factory.errors import LedgerError
+from slurm_ai_factory.ledger import Ledger, Store, open_ledger, sql
+from slurm_ai_factory.ledger.connection import place
+
+
+@pytest.fixture
+def empty_url(ledger_url: str) -> str:
+    """A database without any schema."""
+    with psycopg.connect(ledger_url, autocommit=True) as connection:
+        connection.execute("DROP SCHEMA public CASCADE")
+        connection.execute("CREATE SCHEMA public")
+    return ledger_url
+
+
+def test_migrating_twice_does_nothing_the_second_time(empty_url: str) -> None:
+    with Store(empty_url) as store:
+        assert store.migrate() == [one.name for one in sql.migrations()]
+        assert store.migrate() == []
+        store.check_schema()
+
+
+def test_two_that_migrate_at_once_do_not_meet(empty_url: str) -> None:
+    def migrate(_: int) -> list[str]:
+        with Store(empty_url) as store:
+            return store.migrate()
+
+    with ThreadPoolExecutor(4) as pool:
+        done = list(pool.map(migrate, range(4)))
+    assert sorted(map(len, done)) == [0, 0, 0, len(sql.migrations())]
+
+
+def test_migration_files_are_numbered_without_a_gap() -> None:
+    numbers = [re.fullmatch(r"(\d{4})_[a-z_]+\.sql", one.name) for one in sql.migrations()]
+    assert [int(match[1]) for match in numbers if match] == list(range(1, len(numbers) + 1))
+
+
+def test_a_schema_of_another_version_is_named(ledger_url: str) -> None:
+    with Store(ledger_url) as store:
+        store.connection.execute("INSERT INTO migrations (name, digest) VALUES ('9999_later.sql', '')")
+        with pytest.raises(LedgerError, match=r"newer version \(9999_later.sql\); upgrade saf"):
+            store.check_schema()
+        store.connection.execute("UPDATE migrations SET digest = 'x'")
+        store.connection.execute("DELETE FROM migrations WHERE name LIKE '9999%'")
+        with pytest.raises(LedgerError, match="differs from the one the ledger was made with"):
+            store.check_schema()
+
+
+def test_an_empty_database_is_told_to_be_migrated(empty_url: str) -> None:
+    with pytest.raises(LedgerError, match="run: saf ledger migrate"), open_ledger(empty_url, "c"):
+        pass
+
+
+def test_every_query_is_described_and_used() -> None:
+    text = "\n".join(sql.queries().values())
+    assert not re.findall(r"^-- \w+ --$", text, flags=re.MULTILINE), "a query without its description"
+    code = "".join(path.read_text() for path in Path(slurm_ai_factory.ledger.__file__).parent.glob("*.py"))
+    assert [name for name in sql.queries() if f'"{name}"' not in code] == []
+
+
+def test_one_writer_until_its_connection_ends(ledger_url: str) -> None:
+    with Store(ledger_url) as first, Store(ledger_url) as second:
+        assert first.lock(1)
+        assert first.lock(1), "it may ask again"
+        assert not second.lock(1)
+        assert second.lock(2), "another cluster is another matter"
+        assert str(second.leader(1)).startswith("saf@")
+        first.close()
+        assert second.lock(1)
+
+
+def test_a_connection_that_broke_is_made_again(ledger_url: str) -> None:
+    with Store(ledger_url) as store:
+        before = store.connection.info.backend_pid
+        with psycopg.connect(ledger_url, autocommit=True) as other:
+            other.execute("SELECT pg_terminate_backend(%s)", (before,))
+        with pytest.raises(LedgerError, match="cannot be reached"):
+            store.all("accounts", cluster_id=1)
+        assert store.all("accounts", cluster_id=1) == []
+
+
+def test_a_password_is_never_shown() -> None:
+    assert place("postgresql://saf:secret@db.example:5433/saf") == "db.example:5433/saf"
+    assert "secret" not in place("postgresql://saf:secret@[broken")
+
+
+def test_a_change_is_settled_once_by_what_was_read_back(ledger: Ledger) -> None:
+    change = Change(cluster="c", account="regional", raw_shares_before=25, raw_shares_after=30)
+    state = ControlState(at=100, u_ref=0.3)
+    decision = Decision(
+        at=100, reason="raise", sentence="s", inputs={"a": 1.5}, state=state, changes=(change,)
+    )
+    control = ledger.control
+    (planned,) = control.record(decision, "enforce", "me", "planned")
+    assert [one.change for one in control.planned()] == [change]
+    assert control.settle(planned, at=101, raw_shares=30) == "applied"
+    assert control.planned() == []
+    control.settle(planned, at=102, raw_shares=25)
+    assert [(entry["status"], entry["settled_at"]) for entry in control.history(9)] == [("applied", 101)]
+    assert control.last_applied("regional") == 30
+    assert control.last_state(200) == ControlState(at=100, u_ref=0.3, writes_last_day=1)
+    assert control.last_state(100 + 86400 + 1) == ControlState(at=100, u_ref=0.3, writes_last_day=0)
+
+
+def test_a_change_not_found_in_force_is_a_failure(ledger: Ledger) -> None:
+    change = Change(cluster="c", account="regional", raw_shares_before=25, raw_shares_after=30)
+    decision = Decision(at=100, reason="raise", sentence="s", inputs={}, changes=(change,))
+    (planned,) = ledger.control.record(decision, "enforce", "me", "planned")
+    assert ledger.control.settle(planned, at=101, raw_shares=25, note="why") == "failed"
+    assert ledger.control.last_applied("regional") is None
+    assert ledger.control.history(1)[0]["note"] == "why"
+
+
+def test_the_first_baseline_stays_until_it_was_restored(ledger: Ledger) -> None:
+    ledger.control.keep_baseline("regional", 25, 1)
+    ledger.control.keep_baseline("regional", 40, 2)
+    assert ledger.control.baselines() == {"regional": 25}
+    ledger.control.drop_baseline("regional")
+    ledger.control.keep_baseline("regional", 40, 3)
+    assert ledger.control.baselines() == {"regional": 40}
+
+
+def test_a_hold_is_told_since_it_began(ledger: Ledger) -> None:
+    for at, reason in enumerate(["no_account", "at_set_point", "no_account", "no_account"]):
+        ledger.control.record(
+            Decision(at=at, reason=reason, sentence="s", inputs={}), "observe", "me", "observed"
+        )
+    assert ledger.control.reason_since("no_account") == 2

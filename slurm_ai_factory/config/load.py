@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
+from slurm_ai_factory.config import values
 from slurm_ai_factory.config.sections import SECTIONS, Config
 from slurm_ai_factory.config.values import resource_name
 from slurm_ai_factory.core import windows
@@ -168,11 +169,15 @@ def shown(config: Config) -> Iterator[tuple[str, str, str, str]]:
         section = getattr(config, name)
         for one in dataclasses.fields(kind):
             value = getattr(section, one.name)
-            text = "(hidden)" if one.metadata["secret"] and value else _spelled(value)
+            text = (
+                "(hidden)" if one.metadata["secret"] and value else _spelled(value, one.metadata["convert"])
+            )
             yield name, one.name, text, config.origins[f"{name}.{one.name}"]
 
 
-def _spelled(value: object) -> str:
+def _spelled(value: object, convert: object) -> str:
     if value is None:
         return "(not set)"
+    if convert is values.seconds:
+        return f"{value} s"
     return resource_name(value) if isinstance(value, dict) else str(value)

@@ -101,5 +101,5 @@ def parse_resource(text: str) -> dict[str, Count]:
         return resource(text)
     try:
         return resource({name: Decimal(weight or 1) for weight, _, name in parts})
-    except ValueError as error:
+    except (ValueError, ArithmeticError) as error:
         raise ValueError(f"{text!r} is not a resource such as gres/gpu or 0.25*cpu+16*gres/gpu") from error

@@ -114,7 +114,8 @@ def _miss(process: subprocess.Popen[str], missed: list[bool]) -> None:
 
 
 def _kill(process: subprocess.Popen[str]) -> None:
-    if process.poll() is None:
+    """The process and its children, which may outlive it; its group is its own until it was waited for."""
+    if process.returncode is None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
 

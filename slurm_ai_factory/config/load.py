@@ -54,7 +54,7 @@ def parse(text: str, file: str) -> Config:
     """
     try:
         tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also of numbers and nesting beyond Python's limits
         raise ConfigError(f"{file}: not TOML: {error}") from error
     known = [*SECTIONS, "rule"]
     for name in tables:
@@ -89,7 +89,8 @@ def _value(file: str, where: str, one: dataclasses.Field[Any], raw: object) -> A
     try:
         return one.metadata["convert"](raw)
     except ValueError as error:
-        raise ConfigError(f"{file}: {where} = {raw!r}: {error}") from error
+        said = "(hidden)" if one.metadata["secret"] else repr(raw)
+        raise ConfigError(f"{file}: {where} = {said}: {error}") from error
 
 
 def _rules(file: str, tables: object) -> Iterator[Rule]:
@@ -104,7 +105,9 @@ def _rules(file: str, tables: object) -> Iterator[Rule]:
         yield rule
 
 
-def _rule(file: str, where: str, table: Mapping[str, object]) -> Rule:
+def _rule(file: str, where: str, table: object) -> Rule:
+    if not isinstance(table, dict):
+        raise ConfigError(f"{file}: {where} is not a table; rules are written [[rule]]")
     known = ["name", "beneficiary", *CONDITIONS, *DETAILS]
     for key in table:
         if key not in known:
@@ -150,7 +153,20 @@ def _checked(config: Config) -> Config:
         length = windows.duration(promise.window.removeprefix("rolling:"))
         if control.recovery >= length:
             raise ConfigError(f"{config.file}: [control] recovery is not shorter than the window")
+    else:
+        _check_zone(config)
     return config
+
+
+def _check_zone(config: Config) -> None:
+    """Every calendar window must begin on a whole UTC hour; one year shows all seasons."""
+    promise = config.promise
+    for month in range(1, 13):
+        inside = windows.instant(f"2027-{month:02}-15", 0, promise.time_zone)
+        try:
+            windows.window(promise.window, inside, promise.time_zone)
+        except ValueError as error:
+            raise ConfigError(f"{config.file}: [promise] time_zone: {error}") from error
 
 
 def ledger_url(config: Config) -> str | None:
@@ -161,6 +177,8 @@ def ledger_url(config: Config) -> str | None:
         return config.ledger.url_file.read_text(encoding="utf-8").strip()
     except OSError as error:
         raise ConfigError(f"[ledger] url_file {config.ledger.url_file}: {error.strerror}") from error
+    except ValueError as error:
+        raise ConfigError(f"[ledger] url_file {config.ledger.url_file} is not UTF-8: {error}") from error
 
 
 def shown(config: Config) -> Iterator[tuple[str, str, str, str]]:

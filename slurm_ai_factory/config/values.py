@@ -48,7 +48,7 @@ def mode(value: object) -> str:
 def zone(value: object) -> ZoneInfo:
     try:
         return ZoneInfo(text(value))
-    except (ZoneInfoNotFoundError, ValueError) as error:
+    except (ZoneInfoNotFoundError, OSError, ValueError) as error:
         raise ValueError("wants a time zone such as Europe/Amsterdam") from error
 
 
@@ -61,7 +61,10 @@ def window(value: object) -> str:
 
 
 def instant(value: object) -> int:
-    return windows.instant(value if isinstance(value, str) else str(value), 0, ZoneInfo("UTC"))
+    name = str(value)
+    if name.startswith("now"):
+        raise ValueError("wants a date such as 2027-01-31, not one relative to now")
+    return windows.instant(name, 0, ZoneInfo("UTC"))
 
 
 def resource(value: object) -> dict[str, Count]:
@@ -70,13 +73,15 @@ def resource(value: object) -> dict[str, Count]:
         return {text(value): 1}
     if not isinstance(value, dict) or not value:
         raise ValueError('wants "gres/gpu", or weights { cpu = 1, "gres/gpu" = 16 }')
-    return {name: Decimal(str(_positive(weight))) for name, weight in value.items()}
+    return {text(name): _weight(weight) for name, weight in value.items()}
 
 
-def _positive(value: object) -> int | float | Decimal:
-    if not isinstance(value, int | float | Decimal) or isinstance(value, bool) or value <= 0:
-        raise ValueError("wants weights above 0")
-    return value
+def _weight(value: object) -> Decimal:
+    if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
+        weight = Decimal(str(value))
+        if weight.is_finite() and weight > 0:
+            return weight
+    raise ValueError("wants weights above 0")
 
 
 def resource_name(weights: Mapping[str, Count]) -> str:
@@ -99,7 +104,10 @@ def parse_resource(text: str) -> dict[str, Count]:
     parts = [part.rpartition("*") for part in text.split("+")]
     if len(parts) == 1 and not parts[0][1]:
         return resource(text)
+    weights = {name: weight for weight, _, name in parts}
     try:
-        return resource({name: Decimal(weight or 1) for weight, _, name in parts})
+        if len(weights) < len(parts):
+            raise ValueError("a TRES is named twice")
+        return resource({name: Decimal(weight or 1) for name, weight in weights.items()})
     except (ValueError, ArithmeticError) as error:
         raise ValueError(f"{text!r} is not a resource such as gres/gpu or 0.25*cpu+16*gres/gpu") from error

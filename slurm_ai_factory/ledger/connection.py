@@ -28,7 +28,8 @@ def connect(url: str) -> Connection:
             autocommit=True,
             connect_timeout=CONNECT_SECONDS,
             application_name=f"saf@{socket.gethostname()}:{os.getpid()}",
-            options=f"-c statement_timeout={STATEMENT_SECONDS}s -c client_min_messages=warning -c jit=off",
+            options=f"-c statement_timeout={STATEMENT_SECONDS}s -c client_min_messages=warning "
+            "-c jit=off -c work_mem=64MB",
             tcp_user_timeout=CONNECT_SECONDS * 1000,
         )
 

@@ -57,13 +57,15 @@ CREATE TABLE classifications (
     hub text NOT NULL
 );
 
--- Every run as last told by Slurm. db_index is unsigned 64 bit and does not fit a bigint.
+-- Every run as last told by Slurm. db_index is unsigned 64 bit and does not fit a bigint. This table and
+-- hourly_usage name no foreign keys: every key comes from a join with its table in the same transaction, and
+-- checking them again takes longer than all the rest.
 CREATE TABLE runs (
-    cluster_id smallint NOT NULL REFERENCES clusters,
+    cluster_id smallint NOT NULL,
     db_index numeric(20) NOT NULL CHECK (db_index > 0),
     job_id bigint NOT NULL,
     job_label text NOT NULL,
-    subject_id integer NOT NULL REFERENCES subjects,
+    subject_id integer NOT NULL,
     state text NOT NULL,
     submit_at bigint,
     eligible_at bigint,
@@ -71,8 +73,8 @@ CREATE TABLE runs (
     end_at bigint CHECK (end_at >= start_at),
     elapsed_seconds bigint NOT NULL CHECK (elapsed_seconds >= 0),
     suspended_seconds bigint NOT NULL CHECK (suspended_seconds >= 0),
-    req_id integer NOT NULL REFERENCES allocations,
-    alloc_id integer NOT NULL REFERENCES allocations,
+    req_id integer NOT NULL,
+    alloc_id integer NOT NULL,
     recorded_at bigint NOT NULL,
     missing_since bigint,
     PRIMARY KEY (cluster_id, db_index)
@@ -91,9 +93,9 @@ CREATE INDEX run_versions_run ON run_versions (cluster_id, db_index);
 
 -- TRES-seconds of ended runs, by the hour in which they were delivered or waited for.
 CREATE TABLE hourly_usage (
-    tres_id smallint NOT NULL REFERENCES tres,
+    tres_id smallint NOT NULL,
     hour bigint NOT NULL CHECK (hour % 3600 = 0),
-    subject_id integer NOT NULL REFERENCES subjects,
+    subject_id integer NOT NULL,
     delivered numeric NOT NULL,
     waiting numeric NOT NULL,
     PRIMARY KEY (tres_id, hour, subject_id)
@@ -188,6 +190,6 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT CASE
         WHEN at <= start_at THEN 0
         WHEN at >= end_at THEN seconds
-        ELSE div((at - start_at)::numeric * seconds, (end_at - start_at)::numeric)::bigint
+        ELSE (at - start_at) * seconds / (end_at - start_at)
     END
 $$;

@@ -1,0 +1,3 @@
+"""The pure core: tables of cases, and properties that hold for every generated case."""
+
+from __future__ import annotations

@@ -1,0 +1,119 @@
+"""Generated values of the core: TRES, runs, classifications. Every instant lies in [0, NOW]."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import strategies as st
+
+from slurm_ai_factory.core.classify import UNCLASSIFIED, Beneficiary, Classification
+from slurm_ai_factory.core.records import HOUR, Instant, Run, Subject
+from slurm_ai_factory.core.share import SortedRun
+
+NOW = 20 * 24 * HOUR + 1234
+"""When the generated runs were last told of: not on a whole hour."""
+
+RUN = Run(
+    db_index=1,
+    job_id=7,
+    job_label="7",
+    subject=Subject("c", "umcg", "jan", "main", "normal", "", ""),
+    state="RUNNING",
+    submit_at=0,
+    eligible_at=0,
+    start_at=0,
+    end_at=None,
+    elapsed_seconds=0,
+    suspended_seconds=0,
+    req_tres="cpu=4,node=1",
+    alloc_tres="cpu=4,node=1",
+)
+"""A run of 4 CPUs that began at 0 and still runs; tests say what is different."""
+
+REGIONAL = Classification(beneficiary=Beneficiary.REGIONAL, rule="region")
+OTHERS = Classification(beneficiary=Beneficiary.NON_REGIONAL, rule="others")
+CLASSIFICATIONS = (REGIONAL, OTHERS, UNCLASSIFIED)
+
+TRES_NAMES = (
+    "billing", "bb/datawarp", "cpu", "fs/lustre", "gres/gpu", "gres/gpu:a100", "gres/gpu:v100",
+    "ic/ofed", "license/abaqus", "mem", "node", "vmem",
+)  # fmt: skip
+
+counts = st.integers(1, 2**64 - 1) | st.decimals("0.001", 10**6, places=3)
+tres_counts = st.dictionaries(st.sampled_from(TRES_NAMES), counts)
+weights = st.dictionaries(
+    st.sampled_from(("cpu", "gres/gpu", "node", "absent")),
+    st.integers(1, 64) | st.decimals("0.01", 64, places=2),
+    min_size=1,
+)
+allocations = st.builds("cpu={},gres/gpu={},node={}".format, *[st.integers(1, 512)] * 3)
+
+
+def ended(run: Run, end_at: Instant) -> Run:
+    """A running run as it reads once it ended, having run all its time but what it was suspended."""
+    assert run.start_at is not None
+    elapsed = end_at - run.start_at - run.suspended_seconds
+    return run._replace(state="COMPLETED", end_at=end_at, elapsed_seconds=elapsed)
+
+
+@st.composite
+def spans(draw: st.DrawFn, until: Instant = NOW) -> tuple[Instant, Instant, int]:
+    """(start, end, seconds): any, also empty ones and ones that were suspended most of the time."""
+    start = draw(st.integers(0, until))
+    end = start + draw(st.sampled_from((0, 1, 59, HOUR, 24 * HOUR)) | st.integers(0, until - start))
+    return start, end, draw(st.integers(0, end - start) | st.just(end - start))
+
+
+@st.composite
+def waiting_runs(draw: st.DrawFn) -> Run:
+    """Runs that have not started: waiting, held (never eligible), not yet eligible or cancelled."""
+    submit = draw(st.integers(0, NOW))
+    eligible = draw(st.none() | st.integers(submit, NOW + 48 * HOUR))
+    run = RUN._replace(
+        state="PENDING",
+        submit_at=submit,
+        eligible_at=eligible,
+        start_at=None,
+        req_tres=draw(allocations),
+        alloc_tres="",
+    )
+    cancelled_at = draw(st.none() | st.integers(submit, NOW))
+    return run if cancelled_at is None else run._replace(state="CANCELLED", end_at=cancelled_at)
+
+
+@st.composite
+def running_runs(draw: st.DrawFn) -> Run:
+    """Runs that began and have not ended; some were suspended for a while, some are now."""
+    start, _, ran = draw(spans())
+    suspended = max(0, NOW - start - ran) if draw(st.booleans()) else 0
+    eligible = draw(st.none() | st.integers(0, start))
+    text = draw(allocations)
+    run = RUN._replace(submit_at=eligible, eligible_at=eligible, start_at=start, suspended_seconds=suspended)
+    run = run._replace(req_tres=text, alloc_tres=text)
+    if suspended and draw(st.booleans()):
+        return run._replace(state="SUSPENDED", elapsed_seconds=NOW - start - suspended)
+    return run
+
+
+@st.composite
+def ended_runs(draw: st.DrawFn) -> Run:
+    """Runs that ended before NOW, however long they were suspended."""
+    start, end, seconds = draw(spans())
+    end = min(end, NOW)
+    seconds = min(seconds, end - start)
+    run = draw(running_runs())._replace(start_at=start, eligible_at=draw(st.none() | st.integers(0, start)))
+    return run._replace(
+        state="COMPLETED", end_at=end, elapsed_seconds=seconds, suspended_seconds=end - start - seconds
+    )
+
+
+runs = running_runs() | ended_runs() | waiting_runs()
+open_runs = running_runs() | waiting_runs()
+
+
+@st.composite
+def sorted_runs(draw: st.DrawFn) -> SortedRun:
+    """A run and who it is for, of one of three organisations."""
+    classification = draw(st.sampled_from(CLASSIFICATIONS))
+    name = draw(st.sampled_from(("", "umcg", "rug")))
+    return SortedRun(draw(runs), replace(classification, organisation=name))

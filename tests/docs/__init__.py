@@ -1,0 +1,3 @@
+"""The documentation against the code."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""The edge to Slurm: what its commands print, and how they are run."""
+
+from __future__ import annotations

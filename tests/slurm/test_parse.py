@@ -1,0 +1,618 @@
+"""Slurm's text to values: a line reads as what it says, or is kept aside with its reason; nothing else.
+
+The lines are of the shapes that sacct, sacctmgr, sshare and scontrol of Slurm 22.05 and later print.
+"""
+
+from __future__ import annotations
+
+import gzip
+from decimal import Decimal
+from math import inf
+from pathlib import Path
+from random import Random
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from slurm_ai_factory.core import tres
+from slurm_ai_factory.core.records import (
+    PARENT_SHARES,
+    Association,
+    Outage,
+    PriorityConfig,
+    Rejected,
+    Run,
+    Size,
+    Subject,
+)
+from slurm_ai_factory.errors import SlurmError
+from slurm_ai_factory.slurm import parse
+
+SAMPLES = Path(__file__).parents[2].parent / "shared" / "sacct_samples"
+
+FIELDS = {
+    "Cluster": "habrok",
+    "DBIndex": "1234",
+    "JobIDRaw": "4021",
+    "JobID": "4021",
+    "Account": "umcg",
+    "User": "jan",
+    "Partition": "gpu",
+    "QOS": "normal",
+    "WCKey": "",
+    "Reservation": "",
+    "State": "COMPLETED",
+    "Submit": "1795474000",
+    "Eligible": "1795474000",
+    "Start": "1795474100",
+    "End": "1795477700",
+    "ElapsedRaw": "3600",
+    "Suspended": "00:00:00",
+    "ReqTRES": "billing=4,cpu=4,mem=16000M,node=1",
+    "AllocTRES": "billing=4,cpu=4,mem=16000M,node=1",
+}
+"""A completed run, field by field; cases say what is different."""
+
+
+def _line(**difference: str) -> str:
+    return parse.SEPARATOR.join((FIELDS | difference).values())
+
+
+def _run(**difference: str) -> Run:
+    found = parse.run(_line(**difference))
+    assert isinstance(found, Run), found
+    return found
+
+
+def test_the_fields_asked_for_are_the_fields_of_the_cases() -> None:
+    assert tuple(FIELDS) == parse.RUN_FIELDS
+
+
+def test_a_completed_run_reads_as_what_sacct_says_of_it() -> None:
+    assert _run() == Run(
+        db_index=1234,
+        job_id=4021,
+        job_label="4021",
+        subject=Subject("habrok", "umcg", "jan", "gpu", "normal", "", ""),
+        state="COMPLETED",
+        submit_at=1795474000,
+        eligible_at=1795474000,
+        start_at=1795474100,
+        end_at=1795477700,
+        elapsed_seconds=3600,
+        suspended_seconds=0,
+        req_tres="billing=4,cpu=4,mem=16000,node=1",
+        alloc_tres="billing=4,cpu=4,mem=16000,node=1",
+    )
+    assert parse.run(_line() + "\n") == _run()
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        pytest.param({"State": "REQUEUED"}, {"state": "REQUEUED", "elapsed_seconds": 3600}, id="requeued"),
+        pytest.param({"State": "RESIZING"}, {"state": "RESIZING", "elapsed_seconds": 3600}, id="resized"),
+        pytest.param({"State": "NODE_FAIL"}, {"state": "NODE_FAIL"}, id="node failure"),
+        pytest.param({"JobID": "4000_21"}, {"job_label": "4000_21", "job_id": 4021}, id="array task"),
+        pytest.param(
+            {
+                "JobID": "7_[1-9%2]",
+                "JobIDRaw": "7",
+                "State": "PENDING",
+                "Start": "Unknown",
+                "End": "Unknown",
+                "ElapsedRaw": "0",
+                "AllocTRES": "",
+            },
+            {"job_label": "7_[1-9%2]", "job_id": 7, "start_at": None, "end_at": None, "alloc_tres": ""},
+            id="pending array",
+        ),
+        pytest.param({"JobID": "4020+1"}, {"job_label": "4020+1", "job_id": 4021}, id="het component"),
+        pytest.param({"State": "CANCELLED by 0"}, {"state": "CANCELLED"}, id="cancelled by root"),
+        pytest.param({"State": "CANCELLED by 10304007"}, {"state": "CANCELLED"}, id="cancelled by a user"),
+        pytest.param({"State": "CANCELLED+"}, {"state": "CANCELLED"}, id="cancelled, narrow"),
+        pytest.param({"State": "REVOKED_BY_MARS"}, {"state": "REVOKED_BY_MARS"}, id="unknown state"),
+        pytest.param(
+            {"State": "CANCELLED by 5", "Start": "None", "ElapsedRaw": "0", "AllocTRES": ""},
+            {"start_at": None, "end_at": 1795477700, "elapsed_seconds": 0},
+            id="cancelled before start",
+        ),
+        pytest.param(
+            {"State": "CANCELLED by 5", "Start": "Unknown", "ElapsedRaw": "0", "AllocTRES": ""},
+            {"start_at": None, "end_at": 1795477700},
+            id="cancelled before start, newer",
+        ),
+        pytest.param(
+            {"State": "RUNNING", "End": "Unknown"}, {"end_at": None, "start_at": 1795474100}, id="running"
+        ),
+        pytest.param(
+            {
+                "State": "PENDING",
+                "Eligible": "Unknown",
+                "Start": "Unknown",
+                "End": "Unknown",
+                "ElapsedRaw": "0",
+            },
+            {"eligible_at": None, "start_at": None, "end_at": None},
+            id="held",
+        ),
+        pytest.param(
+            {
+                "Submit": "4294967294",
+                "Eligible": "4294967294",
+                "Start": "4294967294",
+                "End": "4294967295",
+                "ElapsedRaw": "0",
+            },
+            {"submit_at": None, "eligible_at": None, "start_at": None, "end_at": None},
+            id="NO_VAL and INFINITE times",
+        ),
+        pytest.param({"Eligible": "0"}, {"eligible_at": None}, id="time 0"),
+        pytest.param({"Eligible": ""}, {"eligible_at": None}, id="empty time"),
+        pytest.param({"DBIndex": "16930869544313808896"}, {"db_index": 16930869544313808896}, id="large"),
+        pytest.param({"DBIndex": str(2**64 - 1)}, {"db_index": 2**64 - 1}, id="greatest DBIndex"),
+        pytest.param(
+            {"Account": "", "User": "", "QOS": ""},
+            {"subject": Subject("habrok", "", "", "gpu", "", "", "")},
+            id="null account",
+        ),
+        pytest.param(
+            {"WCKey": "*genomes", "Reservation": "course"},
+            {"subject": Subject("habrok", "umcg", "jan", "gpu", "normal", "*genomes", "course")},
+            id="wckey and reservation",
+        ),
+        pytest.param({"Partition": "gpu,cpu"}, {"job_id": 4021}, id="pending in two partitions"),
+        pytest.param(
+            {"AllocTRES": "billing=32,cpu=32,gres/gpu:a100=4,gres/gpu=4,mem=128G,node=1"},
+            {"alloc_tres": "billing=32,cpu=32,gres/gpu=4,gres/gpu:a100=4,mem=131072,node=1"},
+            id="gpu beside typed gpu",
+        ),
+        pytest.param({"AllocTRES": "billing=0.5,energy=0"}, {"alloc_tres": "billing=0.5"}, id="fractional"),
+        pytest.param({"Suspended": "1-02:03:04"}, {"suspended_seconds": 93784}, id="long suspended"),
+        pytest.param({"Suspended": ""}, {"suspended_seconds": 0}, id="suspended not told"),
+        pytest.param({"State": "SUSPENDED", "End": "Unknown"}, {"state": "SUSPENDED"}, id="suspended now"),
+        pytest.param({"Start": "1795477700", "ElapsedRaw": "0"}, {"elapsed_seconds": 0}, id="no time at all"),
+        pytest.param({"JobID": "4021|x"}, {"job_label": "4021|x"}, id="a bar is no separator"),
+    ],
+)
+def test_a_line_of_sacct_reads_as_a_run(line: dict[str, str], expected: dict[str, object]) -> None:
+    found = _run(**line)._asdict()
+    assert {name: found[name] for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ({"DBIndex": "0"}, "DBIndex '0'"),
+        ({"DBIndex": "-1"}, "DBIndex '-1'"),
+        ({"DBIndex": str(2**64)}, "is not an unsigned 64-bit number"),
+        ({"DBIndex": ""}, "DBIndex ''"),
+        ({"DBIndex": "1_000"}, "DBIndex '1_000'"),
+        ({"DBIndex": "+1"}, "DBIndex"),
+        ({"DBIndex": " 1"}, "DBIndex"),
+        ({"DBIndex": "12.5"}, "DBIndex"),
+        ({"JobIDRaw": "4021.batch"}, "JobIDRaw '4021.batch'"),
+        ({"JobIDRaw": "7_1"}, "JobIDRaw '7_1'"),
+        ({"JobIDRaw": ""}, "JobIDRaw ''"),
+        ({"State": ""}, "no State"),
+        ({"State": " by 0"}, "no State"),
+        ({"Start": "1795477701"}, "End 1795477700 is before Start 1795477701"),
+        ({"Start": "2027-01-01T00:00:00"}, "instant '2027-01-01T00:00:00'"),
+        ({"End": "-1"}, "instant '-1'"),
+        ({"Submit": "1795474000.5"}, "instant"),
+        ({"Start": "Unknown"}, "ElapsedRaw 3600 without a Start"),
+        ({"Start": "None", "AllocTRES": ""}, "ElapsedRaw 3600 without a Start"),
+        ({"ElapsedRaw": "01:00:00"}, "ElapsedRaw '01:00:00'"),
+        ({"ElapsedRaw": "-5"}, "ElapsedRaw '-5'"),
+        ({"ElapsedRaw": ""}, "ElapsedRaw ''"),
+        ({"AllocTRES": ""}, "without AllocTRES"),
+        ({"AllocTRES": "energy=5"}, "without AllocTRES"),
+        ({"AllocTRES": "cpu"}, "TRES entry 'cpu'"),
+        ({"AllocTRES": "cpu=4,cpu=4"}, "TRES 'cpu' twice"),
+        ({"AllocTRES": "cpu=-4"}, "no count in '-4'"),
+        ({"ReqTRES": "cpu=4,"}, "TRES entry ''"),
+        ({"Suspended": "INVALID"}, "'INVALID' is not a time"),
+        ({"Suspended": "5"}, "'5' is not a time"),
+    ],
+)
+def test_a_line_that_contradicts_itself_or_cannot_be_read_is_kept_aside(
+    line: dict[str, str], reason: str
+) -> None:
+    found = parse.run(_line(**line) + "\n")
+    assert isinstance(found, Rejected), found
+    assert found.line == _line(**line)
+    assert reason in found.reason
+
+
+@pytest.mark.parametrize(
+    ("line", "count"),
+    [
+        ("", 1),
+        ("\n", 1),
+        (_line() + parse.SEPARATOR, 20),
+        (parse.SEPARATOR + _line(), 20),
+        (_line().rpartition(parse.SEPARATOR)[0], 18),
+        (_line().replace(parse.SEPARATOR, "|"), 1),
+        (_line(User="jan\x1fpiet"), 20),
+    ],
+)
+def test_a_line_with_other_than_the_fields_asked_for_is_kept_aside(line: str, count: int) -> None:
+    found = parse.run(line)
+    assert isinstance(found, Rejected)
+    assert f"{count} fields instead of 19" in found.reason
+
+
+# --- any line -----------------------------------------------------------------------------------------
+
+GOOD = (
+    _line(),
+    _line(State="RUNNING", End="Unknown"),
+    _line(State="PENDING", Start="Unknown", End="Unknown", ElapsedRaw="0", AllocTRES=""),
+    _line(State="CANCELLED by 0", DBIndex=str(2**63 + 1), Suspended="1-02:03:04"),
+)
+PIECES = (
+    "", "\x1f", "\n", "\r", "\x00", "|", ",", "=", "-1", "0", "None", "Unknown", "4294967294", "1e9", "NaN",
+    "inf", "²", "٣", "cpu=1", "9" * 25, "\ud800", " ", "_", "18446744073709551616",
+)  # fmt: skip
+
+
+def _mutated(line: str, random: Random) -> str:
+    """The line with a few cuts, copies and strange pieces in it."""
+    for _ in range(random.randint(1, 4)):
+        start = random.randrange(len(line) + 1)
+        end = min(len(line), start + random.choice((0, 0, 1, 2, 5, 30)))
+        piece = random.choice((*PIECES, line[start:end] * 2, chr(random.randrange(1, 128))))
+        line = line[:start] + piece + line[end:]
+    return line
+
+
+def _is_sound(run: Run) -> bool:
+    """What the rest of the product relies on in any run."""
+    return (
+        0 < run.db_index < 2**64
+        and run.elapsed_seconds >= 0
+        and run.suspended_seconds >= 0
+        and bool(run.state)
+        and (run.start_at is not None or not run.elapsed_seconds)
+        and (run.start_at is None or run.end_at is None or run.start_at <= run.end_at)
+        and tres.canonical(run.alloc_tres) == run.alloc_tres
+        and tres.canonical(run.req_tres) == run.req_tres
+    )
+
+
+@given(st.sampled_from(GOOD), st.randoms(use_true_random=False))
+def test_a_good_line_with_mistakes_in_it_is_a_sound_run_or_is_kept_aside(line: str, random: Random) -> None:
+    mutated = _mutated(line, random)
+    found = parse.run(mutated)
+    if isinstance(found, Rejected):
+        assert found.reason
+        assert found.line == mutated.rstrip("\n")
+    else:
+        assert mutated.count(parse.SEPARATOR) + 1 == len(parse.RUN_FIELDS)
+        assert _is_sound(found)
+
+
+@given(st.lists(st.text(max_size=12) | st.sampled_from(PIECES), min_size=19, max_size=19))
+@example([*FIELDS.values()])
+def test_any_nineteen_fields_are_a_sound_run_or_are_kept_aside(fields: list[str]) -> None:
+    found = parse.run(parse.SEPARATOR.join(fields))
+    assert isinstance(found, Rejected) or _is_sound(found)
+
+
+@given(st.text())
+def test_any_text_is_a_run_or_is_kept_aside(text: str) -> None:
+    assert isinstance(parse.run(text), Run | Rejected)
+
+
+# --- real answers as hostile input --------------------------------------------------------------------
+
+PARSABLE = {
+    "sonar_mit/fox_sacct_31fields.txt": "|",
+    "sonar_mit/fox_sacct_34fields.txt": "|",
+    "sonar_mit/fox_sacct_kv_csv.txt": ",",
+    "hb_jobinfo_mit/habrok_snowman_delimited.txt": "☃",
+    "ood_sacct_mit/psc_bridges_parsable2.txt": "|",
+    "ood_sacct_mit/psc_bridges_fixed_width_22861lines.txt.gz": " ",
+    "eagle_bsd/sample_eagle_data.csv": ",",
+}
+
+
+@pytest.fixture(params=PARSABLE)
+def real_fields(request: pytest.FixtureRequest) -> list[str]:
+    """Every distinct field of a real answer of some site."""
+    path = SAMPLES / request.param
+    if not path.exists():
+        pytest.skip(f"real answers of sacct are not at {SAMPLES}")
+    opened = gzip.open if path.suffix == ".gz" else open
+    with opened(path, "rt", encoding="utf-8", errors="replace") as lines:
+        text = {field for line in lines for field in line.rstrip("\n").split(PARSABLE[request.param])}
+    return sorted(text)
+
+
+def test_the_tres_of_real_answers_have_a_canonical_text(real_fields: list[str]) -> None:
+    for text in (one for one in real_fields if one.startswith(("billing=", "cpu=")) and "node=" in one):
+        once = tres.canonical(text)
+        assert tres.canonical(once) == once
+        assert parse.run(_line(AllocTRES=text)) == _run()._replace(alloc_tres=once)
+
+
+def test_a_field_of_a_real_answer_in_any_place_gives_a_sound_run_or_is_kept_aside(
+    real_fields: list[str],
+) -> None:
+    for text in real_fields[:: max(1, len(real_fields) // 400)]:
+        for name in ("State", "Suspended", "ElapsedRaw", "Start", "AllocTRES", "DBIndex", "JobID"):
+            found = parse.run(_line(**{name: text}))
+            assert isinstance(found, Rejected) or _is_sound(found)
+
+
+# --- times --------------------------------------------------------------------------------------------
+
+
+@given(st.integers(0, 400), st.integers(0, 23), st.integers(0, 59), st.integers(0, 59))
+def test_a_time_is_days_hours_minutes_and_seconds(days: int, hours: int, minutes: int, seconds: int) -> None:
+    total = ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+    assert parse.clock_seconds(f"{days}-{hours:02}:{minutes:02}:{seconds:02}") == total
+    assert parse.clock_seconds(f"{hours:02}:{minutes:02}:{seconds:02}") == total - days * 86400
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("", 0), ("22:53.824", 1373), ("00:00:00", 0), ("7-00:00:00", 604800)]
+)
+def test_a_time_may_be_short_or_have_fractions(text: str, seconds: int) -> None:
+    assert parse.clock_seconds(text) == seconds
+
+
+@pytest.mark.parametrize(
+    "text", ["5", "1-", "1-05", "-00:00:01", "INVALID", "UNLIMITED", "1:2:3:4", "00:00:00 "]
+)
+def test_a_text_that_is_no_time_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a time"):
+        parse.clock_seconds(text)
+
+
+# --- the association tree -----------------------------------------------------------------------------
+
+TREE = """\
+loop|root|||1|
+loop|root|root||1|
+loop|others|||75|root
+loop|astro|||1|others
+loop|astro|eva||parent|
+loop|regional|||25|root
+loop|umcg|||1|regional
+loop|umcg|games||1|
+loop|umcg|games|gpu|2|
+""".splitlines(keepends=True)
+
+SHARES = """\
+loop|root||||0.000000|300|1.000000|
+loop| root|root||1|0.009901|0|0.000000|inf
+loop| others|||75|0.742574|100|0.333333|2.227723
+loop|  astro|||1|1.000000|100|1.000000|1.000000
+loop|   astro|eva||parent|1.000000|100|1.000000|
+loop| regional|||26|0.247525|200|0.666667|0.371287
+loop|  umcg|||1|1.000000|200|1.000000|1.000000
+loop|   umcg|games||1|0.333333|0|0.000000|0.000000
+""".splitlines(keepends=True)
+
+
+def _found() -> dict[tuple[str, str | None, str | None], Association]:
+    return {(one.account, one.user, one.partition): one for one in parse.associations(TREE, SHARES)}
+
+
+def test_every_association_of_the_tree_is_read_in_order() -> None:
+    found = parse.associations(TREE, SHARES)
+    assert [one.account for one in found] == [line.split("|")[1] for line in TREE]
+    assert {one.cluster for one in found} == {"loop"}
+
+
+def test_an_association_has_the_shares_and_usage_slurmctld_works_with() -> None:
+    assert _found()["regional", None, None] == Association(
+        cluster="loop",
+        account="regional",
+        parent="root",
+        raw_shares=26,
+        stored_shares=25,
+        norm_shares=0.247525,
+        raw_usage=200,
+        effectv_usage=0.666667,
+        level_fs=0.371287,
+    )
+
+
+def test_the_root_account_has_no_parent_and_the_shares_slurmdbd_has() -> None:
+    root = _found()["root", None, None]
+    assert (root.parent, root.raw_shares, root.raw_usage, root.level_fs) == (None, 1, 300, None)
+    assert _found()["root", "root", None].level_fs == inf
+
+
+def test_a_child_that_shares_as_its_parent_does_not_compete() -> None:
+    eva = _found()["astro", "eva", None]
+    assert (eva.raw_shares, eva.stored_shares, eva.steerable) == (PARENT_SHARES, PARENT_SHARES, False)
+
+
+def test_an_association_that_sshare_does_not_list_has_no_usage_rather_than_none_used() -> None:
+    one = _found()["umcg", "games", "gpu"]
+    assert (one.raw_shares, one.stored_shares) == (2, 2)
+    assert one.raw_usage is one.norm_shares is one.effectv_usage is one.level_fs is None
+
+
+def test_usage_above_2_to_the_63_is_read() -> None:
+    lines = [f"loop|root||||0.000000|{2**64 - 1}|1.000000|"]
+    assert parse.associations(TREE[:1], lines)[0].raw_usage == 2**64 - 1
+
+
+def test_no_association_is_no_error_here() -> None:
+    assert parse.associations([], SHARES) == ()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "\n",
+        "loop|regional|||25",
+        "loop|regional|||25|root|",
+        "loop|regional||||root",
+        "loop|regional|||-1|root",
+        "loop|regional|||2.5|root",
+        "loop|regional|||PARENT|root",
+        "sacctmgr: something unexpected",
+    ],
+)
+def test_one_bad_line_of_sacctmgr_spoils_the_tree(line: str) -> None:
+    with pytest.raises(SlurmError, match=r"sacctmgr|regional"):
+        parse.associations([*TREE[:5], line, *TREE[6:]], [one for one in SHARES if "regional" not in one])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "loop| regional|||25|0.247525|200|0.666667",
+        "loop| regional|||25|0.247525|200|0.666667|0.371287|",
+        "loop| regional|||25|0.247525||0.666667|0.371287",
+        "loop| regional|||25|0.247525|1e9|0.666667|0.371287",
+        "loop| regional|||25|0.247525|-1|0.666667|0.371287",
+        "loop| regional|||-1|0.247525|200|0.666667|0.371287",
+        "loop| regional|||25|a quarter|200|0.666667|0.371287",
+        "loop| regional|||25|0.247525|200|0.666667|much",
+    ],
+)
+def test_one_bad_line_of_sshare_spoils_the_tree(line: str) -> None:
+    with pytest.raises(SlurmError, match=r"sshare|regional"):
+        parse.associations(TREE, [*SHARES[:5], line, *SHARES[6:]])
+
+
+@given(st.sampled_from((TREE, SHARES)), st.integers(0, 7), st.randoms(use_true_random=False))
+def test_a_tree_with_mistakes_in_it_is_read_or_raises_slurm_error(
+    lines: list[str], index: int, random: Random
+) -> None:
+    spoilt = [*lines[:index], _mutated(lines[index], random), *lines[index + 1 :]]
+    tree, shares = (spoilt, SHARES) if lines is TREE else (TREE, spoilt)
+    try:
+        found = parse.associations(tree, shares)
+    except SlurmError:
+        return
+    assert len(found) == len(TREE)
+    assert all(one.raw_usage is None or one.raw_usage >= 0 for one in found)
+    assert all(one.raw_shares >= 0 for one in found)
+
+
+# --- events -------------------------------------------------------------------------------------------
+
+
+def test_events_are_the_sizes_of_the_cluster_and_the_outages_of_its_nodes() -> None:
+    lines = [
+        "loop||1795470000|1795474886||billing=8,cpu=8,energy=0,fs/disk=0,mem=2000M,node=2,pages=0,vmem=0\n",
+        "loop||1795474886|Unknown||billing=16,cpu=16,energy=0,fs/disk=0,mem=4000M,node=4,pages=0,vmem=0\n",
+        "loop|n4|1795474890|1795474918|DRAIN|billing=4,cpu=4,mem=1000M\n",
+        "loop|n4|1795474918|0|DOWN*|\n",
+        "loop|n3|1795474890|Unknown|DOWN|cpu=4,node=1\n",
+    ]
+    assert parse.events(lines) == (
+        [
+            Size(1795470000, 1795474886, "billing=8,cpu=8,mem=2000,node=2"),
+            Size(1795474886, None, "billing=16,cpu=16,mem=4000,node=4"),
+        ],
+        [
+            Outage("n4", 1795474890, 1795474918, "DRAIN", "billing=4,cpu=4,mem=1000,node=1"),
+            Outage("n4", 1795474918, None, "DOWN*", "node=1"),
+            Outage("n3", 1795474890, None, "DOWN", "cpu=4,node=1"),
+        ],
+    )
+    assert parse.events([]) == ([], [])
+
+
+def test_a_node_that_is_out_takes_itself_away_whatever_else_it_holds() -> None:
+    _, (outage,) = parse.events(["loop|n4|1795474890|Unknown|DOWN|cpu=4,gres/node=2,vmem=7\n"])
+    assert tres.parse(outage.tres) == {"cpu": 4, "gres/node": 2, "node": 1, "vmem": 7}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "loop|n4|1795474890|1795474918|DRAIN",
+        "loop|n4|1795474890|1795474918|DRAIN|cpu=4|",
+        "loop|n4|Unknown|1795474918|DRAIN|cpu=4",
+        "loop|n4|1795474890|tomorrow|DRAIN|cpu=4",
+        "loop|n4|1795474890|1795474918|DRAIN|cpu",
+        "loop||1795474890|1795474918||cpu=4,cpu=5",
+    ],
+)
+def test_one_bad_event_spoils_them_all(line: str) -> None:
+    with pytest.raises(SlurmError, match=r"sacctmgr printed|event cannot be read"):
+        parse.events(["loop||1795474886|Unknown||cpu=16\n", line])
+
+
+# --- scontrol show config -----------------------------------------------------------------------------
+
+CONFIG = """\
+Configuration data as of 2026-11-23T22:41:26
+AccountingStorageBackupHost = (null)
+AccountingStorageEnforce = associations,limits,qos
+AccountingStorageTRES   = cpu,mem,energy,node,billing,fs/disk,vmem,pages,gres/gpu,gres/gpu:a100
+ClusterName             = loop
+PriorityDecayHalfLife   = 7-00:00:00
+PriorityCalcPeriod      = 00:05:00
+PriorityFlags           = NO_FAIR_TREE,MAX_TRES
+PriorityType            = priority/multifactor
+PriorityWeightAge       = 1000
+PriorityWeightFairShare = 100000
+SLURM_CONF              = /etc/slurm/slurm.conf
+SLURM_VERSION           = 22.05.8
+SlurmctldParameters     = a=b,c=d
+
+Slurmctld(primary) at n0 is UP
+"""
+
+
+def _config(text: str = CONFIG) -> PriorityConfig:
+    return parse.priority_config(text.splitlines(keepends=True))
+
+
+def test_the_priority_plugin_is_read_from_what_slurmctld_says() -> None:
+    found = _config()
+    assert (found.cluster, found.version, found.priority_type) == ("loop", "22.05.8", "priority/multifactor")
+    assert (found.decay_half_life_seconds, found.calc_period_seconds) == (604800, 300)
+    assert (found.weight_fairshare, found.weight_age) == (100000, 1000)
+    assert found.flags == ("NO_FAIR_TREE", "MAX_TRES")
+    assert found.enforce == ("associations", "limits", "qos")
+    assert found.tres[-2:] == ("gres/gpu", "gres/gpu:a100")
+
+
+def test_priority_basic_has_no_half_life() -> None:
+    lines = "ClusterName = loop\nSLURM_VERSION = 22.05.8\nPriorityType = priority/basic\n"
+    found = _config(lines)
+    assert (found.decay_half_life_seconds, found.calc_period_seconds, found.weight_fairshare) == (0, 0, 0)
+    assert found.flags == found.enforce == found.tres == ()
+
+
+@pytest.mark.parametrize("word", ["none", "(null)", ""])
+def test_a_list_without_words_is_empty(word: str) -> None:
+    text = CONFIG.replace("associations,limits,qos", word)
+    assert _config(text).enforce == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "Slurmctld(primary) at n0 is DOWN\n",
+        CONFIG.replace("ClusterName ", "Clustername "),
+        CONFIG.replace("SLURM_VERSION", "VERSION"),
+        CONFIG.replace("PriorityType ", "Priority "),
+        CONFIG.replace("7-00:00:00", "a week"),
+        CONFIG.replace("100000", "many"),
+    ],
+)
+def test_a_configuration_that_lacks_what_is_needed_raises(text: str) -> None:
+    with pytest.raises(SlurmError, match="scontrol show config cannot be read"):
+        _config(text)
+
+
+def test_fractional_billing_stays_exact() -> None:
+    run = _run(AllocTRES="billing=0.1,cpu=1")
+    assert tres.weigh(tres.parse(run.alloc_tres), {"billing": 3}) == Decimal("0.3")

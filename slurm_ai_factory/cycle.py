@@ -143,9 +143,9 @@ def read_accounting(site: Site, now: Instant) -> Read:
     first = start_of_read(site, now)
     for since, until in read_windows(site.config, first, now):
         runs = site.slurm.runs(since, until)
-        result = site.ledger.accounting.record(runs, since, until, up_to_now=until == now)
+        result = site.ledger.accounting.record(runs, since, until, at=now)
         read = read.plus(result)
-    site.ledger.accounting.record_events(*site.slurm.events(first, now))
+    site.ledger.accounting.record_events(*site.slurm.events(first, now), now)
     return read
 
 
@@ -183,20 +183,24 @@ def measure(
     as_of: Instant,
     window: Window | None = None,
     promise: share.Promise | None = None,
+    then: Instant | None = None,
 ) -> Measurement:
-    """The measurement of a window, of the promise's own unless another is given, from the ledger alone."""
+    """The measurement of a window, of the promise's own unless another is given, from the ledger alone.
+
+    ``as_of`` is the instant up to which everything was read; ``then`` asks for what was known at an instant.
+    """
     accounting = ledger.accounting
     accounting.classify(Rules(config.rules, accounting.parents()))
     window = window or promised_window(config, as_of)
     promise = promise or config.promise_of()
     until = min(window.until, as_of)
-    events = accounting.events(window.since, until)
+    events = accounting.events(window.since, until, as_of if then is None else then)
     return share.measure(
         promise,
         window,
         as_of,
-        closed=accounting.usage_by_hour(window, as_of, promise.weights),
-        open_runs=accounting.open_runs(),
+        closed=accounting.usage_by_hour(window, as_of, promise.weights, then),
+        open_runs=accounting.open_runs(then),
         capacity=capacity.by_hour(*events, promise.weights, window.since, until),
         newest_record_at=accounting.newest_record_at(),
     )

@@ -26,9 +26,11 @@ FLOOR_AT_RISK = 3
 HOLDING = 4
 
 
-def as_of(ledger: Ledger) -> Instant:
-    """The instant up to which everything is known. Raises LedgerError before the first read."""
-    mark = ledger.accounting.watermark()
+def as_of(ledger: Ledger, then: Instant | None = None) -> Instant:
+    """The instant up to which everything is known, or was then. Raises LedgerError before the first read."""
+    mark = ledger.accounting.watermark(then)
+    if mark is None and then is not None:
+        raise LedgerError(f"nothing had been read yet at {windows.iso(then)}")
     if mark is None:
         raise LedgerError("the ledger is empty; run `saf cycle` once, or start the daemon with `saf run`")
     return mark
@@ -49,6 +51,14 @@ def asked_window(config: Config, window: str | None, since: str | None, until: s
         raise click.UsageError(str(error)) from error
 
 
+def asked_instant(config: Config, text: str) -> Instant:
+    """The instant an option means."""
+    try:
+        return windows.instant(text, now(), config.promise.time_zone)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+
+
 def asked_promise(config: Config, resource: str | None) -> Promise:
     """The promise in the resource asked for."""
     try:
@@ -63,17 +73,26 @@ def asked_promise(config: Config, resource: str | None) -> Promise:
 @click.option("-E", "--until", metavar="T", help="With -S: up to this instant; else now.")
 @click.option("--by", type=click.Choice(KEYS), help="Also by one of these.")
 @click.option("--resource", metavar="R", help="In this resource: cpu, gres/gpu, or 0.25*cpu+16*gres/gpu.")
+@click.option(
+    "--as-of", "then", metavar="T", help="As it was known at this instant, before later corrections."
+)
 def share_command(
-    window: str | None, since: str | None, until: str | None, by: str | None, resource: str | None
+    window: str | None,
+    since: str | None,
+    until: str | None,
+    by: str | None,
+    resource: str | None,
+    then: str | None,
 ) -> None:
     """The measurement: who got what in a window, and what the promise says of it."""
     config = load_config()
     where = asked_window(config, window, since, until)
     promise = asked_promise(config, resource)
+    known = asked_instant(config, then) if then else None
     with opened_ledger(config) as ledger:
-        at = as_of(ledger)
-        measured = cycle.measure(config, ledger, at, where, promise)
-        groups = _groups(ledger, _key(by), promise, where, at) if by else []
+        at = as_of(ledger, known)
+        measured = cycle.measure(config, ledger, at, where, promise, known)
+        groups = _groups(ledger, _key(by), promise, where, at, known) if by else []
     _print_share(measured, config.promise.margin, groups, by)
 
 
@@ -84,14 +103,21 @@ def _key(by: str) -> Key:
     return lambda _, found: str(getattr(found, by) or found.beneficiary)
 
 
-def _groups(ledger: Ledger, key: Key, promise: Promise, where: Window, at: Instant) -> list[share.Group]:
+def _groups(
+    ledger: Ledger,
+    key: Key,
+    promise: Promise,
+    where: Window,
+    at: Instant,
+    then: Instant | None = None,
+) -> list[share.Group]:
     return share.by_group(
         key,
         promise.weights,
         where,
         at,
-        closed=ledger.accounting.usage_by_subject(where, at, promise.weights),
-        open_runs=ledger.accounting.open_runs(),
+        closed=ledger.accounting.usage_by_subject(where, at, promise.weights, then),
+        open_runs=ledger.accounting.open_runs(then),
     )
 
 

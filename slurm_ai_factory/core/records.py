@@ -53,6 +53,7 @@ class Run(NamedTuple):
     suspended_seconds: int
     req_tres: str
     alloc_tres: str
+    energy_joules: int | None = None  #: as counted by Slurm; None where it does not gather energy
 
 
 class Rejected(NamedTuple):

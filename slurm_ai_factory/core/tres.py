@@ -14,7 +14,7 @@ from functools import lru_cache
 Count = int | Decimal
 
 _SUFFIXES = {"K": -1, "M": 0, "G": 1, "T": 2, "P": 3}
-_READINGS = frozenset({"energy"})
+_READING = "energy"
 
 
 def parse(text: str) -> dict[str, Count]:
@@ -42,7 +42,18 @@ def parse(text: str) -> dict[str, Count]:
         if name in counts:
             raise ValueError(f"TRES {name!r} twice in {text!r}")
         counts[name] = _count(name, value)
-    return {name: counts[name] for name in sorted(counts) if counts[name] and name not in _READINGS}
+    return {name: counts[name] for name in sorted(counts) if counts[name] and name != _READING}
+
+
+def energy(text: str) -> int | None:
+    """Joules in an AllocTRES; None where Slurm told none, or nothing (0 is what it says for not gathered).
+
+    >>> energy("cpu=4,energy=1234,node=1"), energy("cpu=4,energy=0"), energy("cpu=4")
+    (1234, None, None)
+    """
+    _, found, rest = f",{text}".partition(f",{_READING}=")
+    value = rest.partition(",")[0]
+    return (int(_count(_READING, value)) or None) if found else None
 
 
 def _count(name: str, value: str) -> Count:

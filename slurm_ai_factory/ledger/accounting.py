@@ -44,33 +44,39 @@ class Accounting:
     cluster: str
     cluster_id: int
 
-    def watermark(self) -> Instant | None:
-        """How far accounting was read completely; None before the first read."""
-        row = self.store.one("watermark", cluster_id=self.cluster_id)
+    def watermark(self, then: Instant | None = None) -> Instant | None:
+        """How far accounting was read completely, now or at an earlier instant; None before the first read."""
+        query = "watermark" if then is None else "watermark_then"
+        row = self.store.one(query, cluster_id=self.cluster_id, as_of=then)
         return row[0] if row else None
 
     def record(
-        self, read: Iterable[Run | Rejected], since: Instant, until: Instant, *, up_to_now: bool
+        self, read: Iterable[Run | Rejected], since: Instant, until: Instant, *, at: Instant
     ) -> ReadResult:
-        """Take in everything Slurm told of [since, until); ``read`` may raise, and then nothing is kept."""
+        """Take in at the instant ``at`` everything Slurm told of [since, until).
+
+        ``read`` may raise, and then nothing is kept. A read whose ``until`` is ``at`` lists every open run.
+        """
         rejected: list[Rejected] = []
-        key = {"cluster_id": self.cluster_id, "until": until}
+        key = {"cluster_id": self.cluster_id, "at": at}
         with self.store.transaction():
             self._stage(read, rejected)
-            for query in ("add_subjects", "find_changed", "keep_versions", "add_usage", "drop_empty_usage"):
+            for query in ("add_subjects", "find_changed", "keep_versions"):
                 self.store.do(query, **key)
-            self.store.do("write_runs")
-            if up_to_now:
+            for query in ("sign_changed", "add_usage", "drop_empty_usage", "write_runs"):
+                self.store.do(query)
+            if until == at:
                 self.store.do("mark_missing", **key)
             runs, new, changed = self.store.one("changed_counts") or (0, 0, 0)
             self.store.do_many("reject_line", [key | one._asdict() for one in rejected])
             counts = {"runs": runs, "changed": new + changed, "rejected": len(rejected)}
-            self.store.do("add_read", **key, since=since, **counts)
+            touched = self.store.one("touched_from") or (None,)
+            self.store.do("add_read", **key, since=since, until=until, touched_from=touched[0], **counts)
         return ReadResult(runs, new, changed, tuple(rejected))
 
     def _stage(self, read: Iterable[Run | Rejected], rejected: list[Rejected]) -> None:
         """Stream the read into a temporary table, and make its names and TRES sets known."""
-        for query in ("create_observed", "create_changed", "create_emptied"):
+        for query in ("create_observed", "create_changed", "create_signed"):
             self.store.do(query)
         self.store.copy("copy_observed", _rows(read, rejected))
         for query in ("analyze_observed", "add_allocations", "add_tres", "add_allocation_tres"):
@@ -90,15 +96,15 @@ class Accounting:
         rows = self.store.all("accounts", cluster_id=self.cluster_id)
         return {account: parent or None for account, parent in rows}
 
-    def record_events(self, sizes: Iterable[Size], outages: Iterable[Outage]) -> None:
-        """The cluster's sizes and outages as Slurm tells them now."""
-        key = {"cluster_id": self.cluster_id}
+    def record_events(self, sizes: Iterable[Size], outages: Iterable[Outage], at: Instant) -> None:
+        """The cluster's sizes and outages as Slurm tells them at the instant ``at``."""
+        key = {"cluster_id": self.cluster_id, "at": at}
         self.store.do_many("write_size", [key | one._asdict() for one in sizes])
         self.store.do_many("write_outage", [key | one._asdict() for one in outages])
 
-    def events(self, since: Instant, until: Instant) -> tuple[list[Size], list[Outage]]:
-        """The sizes and outages that touch an interval."""
-        key = {"cluster_id": self.cluster_id, "since": since, "until": until}
+    def events(self, since: Instant, until: Instant, as_of: Instant) -> tuple[list[Size], list[Outage]]:
+        """The sizes and outages that touch an interval, as known at an instant."""
+        key = {"cluster_id": self.cluster_id, "since": since, "until": until, "as_of": as_of}
         sizes = [Size(*row) for row in self.store.all("sizes", **key)]
         return sizes, [Outage(*row) for row in self.store.all("outages", **key)]
 
@@ -115,32 +121,44 @@ class Accounting:
             self.store.do_many("write_classification", found)
         return len(found)
 
-    def usage_by_hour(self, window: Window, until: Instant, weights: Mapping[str, Count]) -> Iterator[Usage]:
-        """Charge of ended runs by hour and beneficiary."""
-        for hour, beneficiary, delivered, waiting in self.store.all(
-            "usage_by_hour", **self._scope(window, until, weights)
-        ):
+    def usage_by_hour(
+        self, window: Window, until: Instant, weights: Mapping[str, Count], then: Instant | None = None
+    ) -> Iterator[Usage]:
+        """Charge of ended runs by hour and beneficiary, as known now or then; several rows may be of one hour."""
+        for hour, beneficiary, delivered, waiting in self._usage("by_hour", window, until, weights, then):
             yield Usage(hour, Beneficiary(beneficiary), delivered, waiting)
 
     def usage_by_subject(
-        self, window: Window, until: Instant, weights: Mapping[str, Count]
+        self, window: Window, until: Instant, weights: Mapping[str, Count], then: Instant | None = None
     ) -> Iterator[SubjectUsage]:
-        """Charge of ended runs by subject."""
-        for row in self.store.all("usage_by_subject", **self._scope(window, until, weights)):
+        """Charge of ended runs by subject, as known now or then; several rows may be of one subject."""
+        for row in self._usage("by_subject", window, until, weights, then):
             yield SubjectUsage(Subject(self.cluster, *row[:6]), _classification(row[6:12]), row[12])
 
-    def _scope(self, window: Window, until: Instant, weights: Mapping[str, Count]) -> dict[str, object]:
-        return {
+    def _usage(
+        self, shape: str, window: Window, until: Instant, weights: Mapping[str, Count], then: Instant | None
+    ) -> list[Row]:
+        """What the ledger has now and, for an earlier instant, what was recorded since taken back."""
+        scope: dict[str, object] = {
             "cluster_id": self.cluster_id,
             "since": window.since,
             "until": min(window.until, until),
             "tres": list(weights),
             "weights": list(weights.values()),
         }
+        now = {"by_hour": "usage_by_hour", "by_subject": "usage_by_subject"}[shape]
+        if then is None:
+            return self.store.all(now, **scope)
+        taken_back = {"by_hour": "corrections_by_hour", "by_subject": "corrections_by_subject"}[shape]
+        with self.store.transaction():
+            self.store.do("create_signed")
+            self.store.do("sign_later", cluster_id=self.cluster_id, as_of=then)
+            return self.store.all(now, **scope) + self.store.all(taken_back, **scope)
 
-    def open_runs(self) -> list[SortedRun]:
-        """Runs that have not ended, with who they are for."""
-        return [self._run(row) for row in self.store.all("open_runs", cluster_id=self.cluster_id)]
+    def open_runs(self, then: Instant | None = None) -> list[SortedRun]:
+        """Runs that have not ended, or had not then, with who they are for."""
+        query = "open_runs" if then is None else "open_runs_then"
+        return [self._run(row) for row in self.store.all(query, cluster_id=self.cluster_id, as_of=then)]
 
     def runs_of_job(self, label: str) -> list[SortedRun]:
         """Every run of a job: by JobID as users write it, or by JobIDRaw."""

@@ -27,13 +27,17 @@ WHERE l.locktype = 'advisory' AND l.classid = 7341 AND l.objid = %(cluster_id)s 
 -- How far Slurm's accounting was read completely.
 SELECT max(until) FROM reads WHERE cluster_id = %(cluster_id)s
 
+-- watermark_then --
+-- How far it was read at an instant.
+SELECT max(until) FROM reads WHERE cluster_id = %(cluster_id)s AND at <= %(as_of)s
+
 -- create_observed --
 -- A read's runs as they come, for the time of one transaction.
 CREATE TEMPORARY TABLE observed (
     db_index numeric(20), job_id bigint, job_label text, account text, user_name text, partition text,
     qos text, wckey text, reservation text, state text, submit_at bigint, eligible_at bigint,
     start_at bigint, end_at bigint, elapsed_seconds bigint, suspended_seconds bigint, req_tres text,
-    alloc_tres text
+    alloc_tres text, energy_joules bigint
 ) ON COMMIT DROP
 
 -- copy_observed --
@@ -83,9 +87,12 @@ WHERE a.tres <> '' AND t.name = split_part(entry, '=', 1)
 -- Of a read's runs, those that are new or differ from what the ledger has.
 CREATE TEMPORARY TABLE changed (LIKE runs, known boolean) ON COMMIT DROP
 
--- create_emptied --
--- Hours from which a correction took everything out.
-CREATE TEMPORARY TABLE emptied (tres_id smallint, hour bigint, subject_id integer) ON COMMIT DROP
+-- create_signed --
+-- Ended runs to be put into their hours (sign 1) or taken out of them (sign -1).
+CREATE TEMPORARY TABLE signed (
+    sign integer, subject_id integer, req_id integer, alloc_id integer, eligible_at bigint, start_at bigint,
+    end_at bigint, elapsed_seconds bigint
+) ON COMMIT DROP
 
 -- find_changed --
 -- Compare what was read with what the ledger has.
@@ -93,7 +100,7 @@ INSERT INTO changed
 SELECT DISTINCT ON (o.db_index)
     %(cluster_id)s::smallint AS cluster_id, o.db_index, o.job_id, o.job_label, s.subject_id, o.state,
     o.submit_at, o.eligible_at, o.start_at, o.end_at, o.elapsed_seconds, o.suspended_seconds,
-    q.allocation_id AS req_id, a.allocation_id AS alloc_id, %(until)s::bigint AS recorded_at,
+    q.allocation_id AS req_id, a.allocation_id AS alloc_id, o.energy_joules, %(at)s::bigint AS recorded_at,
     NULL::bigint AS missing_since, r.db_index IS NOT NULL AS known
 FROM observed o
 JOIN subjects s
@@ -104,79 +111,109 @@ JOIN allocations a ON a.tres = o.alloc_tres
 LEFT JOIN runs r ON r.cluster_id = %(cluster_id)s AND r.db_index = o.db_index
 WHERE r.db_index IS NULL OR r.missing_since IS NOT NULL
     OR (r.job_id, r.job_label, r.subject_id, r.state, r.submit_at, r.eligible_at, r.start_at, r.end_at,
-        r.elapsed_seconds, r.suspended_seconds, r.req_id, r.alloc_id)
+        r.elapsed_seconds, r.suspended_seconds, r.req_id, r.alloc_id, r.energy_joules)
     IS DISTINCT FROM (o.job_id, o.job_label, s.subject_id, o.state, o.submit_at, o.eligible_at, o.start_at,
-        o.end_at, o.elapsed_seconds, o.suspended_seconds, q.allocation_id, a.allocation_id)
+        o.end_at, o.elapsed_seconds, o.suspended_seconds, q.allocation_id, a.allocation_id, o.energy_joules)
 ORDER BY o.db_index
 
 -- keep_versions --
 -- Keep what the changed runs were until now.
 INSERT INTO run_versions
-SELECT r.*, %(until)s FROM runs r JOIN changed c USING (cluster_id, db_index)
+SELECT r.*, %(at)s FROM runs r JOIN changed c USING (cluster_id, db_index)
 
--- add_usage --
--- Put the ended runs' charge into its hours: take out what the ledger had, put in what is true now.
-WITH versions AS (
-    SELECT -1 AS sign, r.* FROM runs r JOIN changed c USING (cluster_id, db_index)
-    WHERE r.end_at IS NOT NULL
-    UNION ALL
-    SELECT 1, cluster_id, db_index, job_id, job_label, subject_id, state, submit_at, eligible_at, start_at,
-        end_at, elapsed_seconds, suspended_seconds, req_id, alloc_id, recorded_at, missing_since
-    FROM changed
-    WHERE end_at IS NOT NULL
-), spans AS (
+-- sign_changed --
+-- Take out what the ledger had of the changed runs, put in what is true now.
+INSERT INTO signed
+SELECT -1, r.subject_id, r.req_id, r.alloc_id, r.eligible_at, r.start_at, r.end_at, r.elapsed_seconds
+FROM runs r JOIN changed c USING (cluster_id, db_index)
+WHERE c.known AND r.end_at IS NOT NULL
+UNION ALL
+SELECT 1, subject_id, req_id, alloc_id, eligible_at, start_at, end_at, elapsed_seconds
+FROM changed
+WHERE end_at IS NOT NULL
+
+-- sign_later --
+-- Take out what was recorded after an instant, put in what was in the ledger then.
+INSERT INTO signed
+SELECT -1, subject_id, req_id, alloc_id, eligible_at, start_at, end_at, elapsed_seconds
+FROM runs
+WHERE cluster_id = %(cluster_id)s AND recorded_at > %(as_of)s AND end_at IS NOT NULL
+UNION ALL
+SELECT 1, subject_id, req_id, alloc_id, eligible_at, start_at, end_at, elapsed_seconds
+FROM run_versions
+WHERE cluster_id = %(cluster_id)s AND superseded_at > %(as_of)s AND recorded_at <= %(as_of)s
+    AND end_at IS NOT NULL
+
+-- signed_hours --
+-- Fragment: seconds of the signed runs by hour, delivered and waited, as in core/charge.py.
+spans AS (
     SELECT subject_id, alloc_id AS allocation_id, sign AS delivered, 0 AS waiting,
         start_at AS since, end_at AS until, elapsed_seconds AS seconds
-    FROM versions WHERE start_at IS NOT NULL AND elapsed_seconds > 0
+    FROM signed WHERE start_at IS NOT NULL AND elapsed_seconds > 0
     UNION ALL
     SELECT subject_id, CASE WHEN start_at IS NULL OR tres = '' THEN req_id ELSE alloc_id END, 0, sign,
         eligible_at, least(start_at, end_at), least(start_at, end_at) - eligible_at
-    FROM versions JOIN allocations ON allocation_id = alloc_id
+    FROM signed JOIN allocations ON allocation_id = alloc_id
     WHERE eligible_at < least(start_at, end_at)
 ), hours AS (
     SELECT subject_id, allocation_id, hour,
-        sum(delivered * part) AS delivered, sum(waiting * part) AS waiting
+        sum(delivered * part)::bigint AS delivered, sum(waiting * part)::bigint AS waiting
     FROM spans,
         generate_series(since - since %% 3600, greatest(until, since + 1) - 1, 3600) AS hour,
         LATERAL (
             SELECT spread(since, until, seconds, hour + 3600) - spread(since, until, seconds, hour) AS part
         ) AS cut
     GROUP BY subject_id, allocation_id, hour
-    HAVING sum(delivered * part) <> 0 OR sum(waiting * part) <> 0
-), written AS (
-    INSERT INTO hourly_usage AS u (tres_id, hour, subject_id, delivered, waiting)
-    SELECT tres_id, hour, subject_id, sum(delivered * count), sum(waiting * count)
+), deltas AS (
+    SELECT tres_id, hour, subject_id, sum(delivered * count) AS delivered, sum(waiting * count) AS waiting
     FROM hours JOIN allocation_tres USING (allocation_id)
+    WHERE delivered <> 0 OR waiting <> 0
     GROUP BY tres_id, hour, subject_id
-    ORDER BY tres_id, hour, subject_id
-    ON CONFLICT (tres_id, hour, subject_id) DO UPDATE
-    SET delivered = u.delivered + excluded.delivered, waiting = u.waiting + excluded.waiting
-    RETURNING tres_id, hour, subject_id, delivered, waiting
 )
-INSERT INTO emptied
-SELECT tres_id, hour, subject_id FROM written WHERE delivered = 0 AND waiting = 0
+
+-- add_usage --
+-- Put the signed runs into the hours they were delivered and waited in.
+WITH {signed_hours}
+INSERT INTO hourly_usage AS u (tres_id, hour, subject_id, delivered, waiting)
+SELECT tres_id, hour, subject_id, delivered, waiting FROM deltas
+ORDER BY tres_id, hour, subject_id
+ON CONFLICT (tres_id, hour, subject_id) DO UPDATE
+SET delivered = u.delivered + excluded.delivered, waiting = u.waiting + excluded.waiting
 
 -- drop_empty_usage --
 -- Leave no row behind where a correction took everything out.
-DELETE FROM hourly_usage u USING emptied e
-WHERE (u.tres_id, u.hour, u.subject_id) = (e.tres_id, e.hour, e.subject_id)
+DELETE FROM hourly_usage u
+USING tres t, (
+    SELECT DISTINCT subject_id, hour
+    FROM signed,
+        generate_series(
+            least(eligible_at, start_at) - least(eligible_at, start_at) %% 3600, end_at, 3600
+        ) AS hour
+    WHERE sign = -1
+) AS taken
+WHERE (u.tres_id, u.hour, u.subject_id) = (t.tres_id, taken.hour, taken.subject_id)
+    AND u.delivered = 0 AND u.waiting = 0
+
+-- touched_from --
+-- The earliest hour whose usage the signed runs change.
+SELECT min(least(eligible_at, start_at)) FROM signed
 
 -- write_runs --
 -- The changed runs become what the ledger has.
 INSERT INTO runs
 SELECT cluster_id, db_index, job_id, job_label, subject_id, state, submit_at, eligible_at, start_at, end_at,
-    elapsed_seconds, suspended_seconds, req_id, alloc_id, recorded_at, missing_since
+    elapsed_seconds, suspended_seconds, req_id, alloc_id, energy_joules, recorded_at, missing_since
 FROM changed
 ON CONFLICT (cluster_id, db_index) DO UPDATE SET
     job_id = excluded.job_id, job_label = excluded.job_label, subject_id = excluded.subject_id,
     state = excluded.state, submit_at = excluded.submit_at, eligible_at = excluded.eligible_at,
     start_at = excluded.start_at, end_at = excluded.end_at, elapsed_seconds = excluded.elapsed_seconds,
     suspended_seconds = excluded.suspended_seconds, req_id = excluded.req_id, alloc_id = excluded.alloc_id,
-    recorded_at = excluded.recorded_at, missing_since = NULL
+    energy_joules = excluded.energy_joules, recorded_at = excluded.recorded_at, missing_since = NULL
 
 -- mark_missing --
 -- Open runs that a read up to now no longer lists are counted no further.
-UPDATE runs r SET missing_since = %(until)s
+UPDATE runs r SET missing_since = %(at)s
 WHERE r.cluster_id = %(cluster_id)s AND r.end_at IS NULL AND r.missing_since IS NULL
     AND NOT EXISTS (SELECT FROM observed o WHERE o.db_index = r.db_index)
 
@@ -187,13 +224,14 @@ FROM changed
 
 -- add_read --
 -- A complete read.
-INSERT INTO reads (cluster_id, since, until, runs, changed, rejected)
-VALUES (%(cluster_id)s, %(since)s, %(until)s, %(runs)s, %(changed)s, %(rejected)s)
+INSERT INTO reads (cluster_id, at, since, until, runs, changed, rejected, touched_from, newest_record_at)
+SELECT %(cluster_id)s, %(at)s, %(since)s, %(until)s, %(runs)s, %(changed)s, %(rejected)s, %(touched_from)s,
+    (SELECT max(greatest(submit_at, start_at, end_at)) FROM observed)
 
 -- reject_line --
 -- Keep a line that could not be read aside, with the reason.
 INSERT INTO rejected_lines AS l (cluster_id, line, reason, first_read_at, last_read_at)
-VALUES (%(cluster_id)s, %(line)s, %(reason)s, %(until)s, %(until)s)
+VALUES (%(cluster_id)s, %(line)s, %(reason)s, %(at)s, %(at)s)
 ON CONFLICT (cluster_id, md5(line)) DO UPDATE SET last_read_at = excluded.last_read_at, reason = excluded.reason
 
 -- write_account --
@@ -206,26 +244,44 @@ ON CONFLICT (cluster_id, account) DO UPDATE SET parent = excluded.parent WHERE a
 SELECT account, parent FROM accounts WHERE cluster_id = %(cluster_id)s
 
 -- write_size --
--- A size the cluster had.
-INSERT INTO sizes (cluster_id, since, until, tres) VALUES (%(cluster_id)s, %(since)s, %(until)s, %(tres)s)
-ON CONFLICT (cluster_id, since) DO UPDATE SET until = excluded.until, tres = excluded.tres
+-- A size the cluster had, unless it is known just so.
+INSERT INTO sizes (cluster_id, since, until, tres, recorded_at)
+SELECT %(cluster_id)s, %(since)s, %(until)s::bigint, %(tres)s::text, %(at)s
+WHERE (%(until)s::bigint, %(tres)s::text) IS DISTINCT FROM (
+    SELECT (until, tres) FROM sizes WHERE cluster_id = %(cluster_id)s AND since = %(since)s
+    ORDER BY recorded_at DESC LIMIT 1
+)
+ON CONFLICT (cluster_id, since, recorded_at) DO UPDATE SET until = excluded.until, tres = excluded.tres
 
 -- write_outage --
--- A time in which a node was not up.
-INSERT INTO outages (cluster_id, node, since, until, state, tres)
-VALUES (%(cluster_id)s, %(node)s, %(since)s, %(until)s, %(state)s, %(tres)s)
-ON CONFLICT (cluster_id, node, since) DO UPDATE
+-- A time in which a node was not up, unless it is known just so.
+INSERT INTO outages (cluster_id, node, since, until, state, tres, recorded_at)
+SELECT %(cluster_id)s, %(node)s, %(since)s, %(until)s::bigint, %(state)s::text, %(tres)s::text, %(at)s
+WHERE (%(until)s::bigint, %(state)s::text, %(tres)s::text) IS DISTINCT FROM (
+    SELECT (until, state, tres) FROM outages
+    WHERE cluster_id = %(cluster_id)s AND node = %(node)s AND since = %(since)s
+    ORDER BY recorded_at DESC LIMIT 1
+)
+ON CONFLICT (cluster_id, node, since, recorded_at) DO UPDATE
 SET until = excluded.until, state = excluded.state, tres = excluded.tres
 
 -- sizes --
--- The sizes the cluster had in an interval.
-SELECT since, until, tres FROM sizes
-WHERE cluster_id = %(cluster_id)s AND since < %(until)s AND coalesce(until, %(until)s) > %(since)s
+-- The sizes the cluster had in an interval, as known at an instant.
+SELECT since, until, tres FROM (
+    SELECT DISTINCT ON (since) since, until, tres FROM sizes
+    WHERE cluster_id = %(cluster_id)s AND since < %(until)s AND recorded_at <= %(as_of)s
+    ORDER BY since, recorded_at DESC
+) AS known
+WHERE coalesce(until, %(until)s) > %(since)s
 
 -- outages --
--- The outages of nodes in an interval.
-SELECT node, since, until, state, tres FROM outages
-WHERE cluster_id = %(cluster_id)s AND since < %(until)s AND coalesce(until, %(until)s) > %(since)s
+-- The outages of nodes in an interval, as known at an instant.
+SELECT node, since, until, state, tres FROM (
+    SELECT DISTINCT ON (node, since) node, since, until, state, tres FROM outages
+    WHERE cluster_id = %(cluster_id)s AND since < %(until)s AND recorded_at <= %(as_of)s
+    ORDER BY node, since, recorded_at DESC
+) AS known
+WHERE coalesce(until, %(until)s) > %(since)s
 
 -- unsorted_subjects --
 -- Subjects whose classification is missing or of other rules.
@@ -254,6 +310,30 @@ WHERE s.cluster_id = %(cluster_id)s AND u.hour >= %(since)s AND u.hour < %(until
 GROUP BY u.hour, c.beneficiary
 ORDER BY u.hour
 
+-- corrections_by_hour --
+-- What the signed runs change of usage_by_hour.
+WITH {signed_hours}
+SELECT d.hour, c.beneficiary, sum(d.delivered * w.weight), sum(d.waiting * w.weight)
+FROM unnest(%(tres)s::text[], %(weights)s::numeric[]) AS w (name, weight)
+JOIN tres t USING (name)
+JOIN deltas d USING (tres_id)
+JOIN classifications c USING (subject_id)
+WHERE d.hour >= %(since)s AND d.hour < %(until)s
+GROUP BY d.hour, c.beneficiary
+
+-- corrections_by_subject --
+-- What the signed runs change of usage_by_subject.
+WITH {signed_hours}
+SELECT s.account, s.user_name, s.partition, s.qos, s.wckey, s.reservation, c.beneficiary, c.rule, c.category,
+    c.organisation, c.sector, c.hub, sum(d.delivered * w.weight)
+FROM unnest(%(tres)s::text[], %(weights)s::numeric[]) AS w (name, weight)
+JOIN tres t USING (name)
+JOIN deltas d USING (tres_id)
+JOIN subjects s USING (subject_id)
+JOIN classifications c USING (subject_id)
+WHERE d.hour >= %(since)s AND d.hour < %(until)s
+GROUP BY s.subject_id, c.subject_id
+
 -- usage_by_subject --
 -- Charge of ended runs in a window, by subject, of a weighted sum of TRES.
 SELECT s.account, s.user_name, s.partition, s.qos, s.wckey, s.reservation, c.beneficiary, c.rule, c.category,
@@ -278,6 +358,30 @@ JOIN allocations q ON q.allocation_id = r.req_id
 JOIN allocations a ON a.allocation_id = r.alloc_id
 WHERE r.cluster_id = %(cluster_id)s AND r.end_at IS NULL
 
+-- open_runs_then --
+-- Runs that had not ended as far as the ledger knew at an instant, with who they are for.
+SELECT r.db_index, r.job_id, r.job_label, s.account, s.user_name, s.partition, s.qos, s.wckey, s.reservation,
+    r.state, r.submit_at, r.eligible_at, r.start_at, r.end_at, r.elapsed_seconds, r.suspended_seconds,
+    q.tres, a.tres, CASE WHEN r.missing_since <= %(as_of)s THEN r.missing_since END,
+    c.beneficiary, c.rule, c.category, c.organisation, c.sector, c.hub
+FROM (
+    SELECT * FROM runs
+    WHERE cluster_id = %(cluster_id)s AND end_at IS NULL AND recorded_at <= %(as_of)s
+    UNION ALL
+    SELECT (v.run).* FROM (
+        SELECT CAST((cluster_id, db_index, job_id, job_label, subject_id, state, submit_at, eligible_at,
+            start_at, end_at, elapsed_seconds, suspended_seconds, req_id, alloc_id, energy_joules,
+            recorded_at, missing_since) AS runs) AS run
+        FROM run_versions
+        WHERE cluster_id = %(cluster_id)s AND end_at IS NULL AND recorded_at <= %(as_of)s
+            AND superseded_at > %(as_of)s
+    ) AS v
+) AS r
+JOIN subjects s USING (subject_id)
+JOIN classifications c USING (subject_id)
+JOIN allocations q ON q.allocation_id = r.req_id
+JOIN allocations a ON a.allocation_id = r.alloc_id
+
 -- runs_of_job --
 -- Every run of a job, array task or heterogeneous component.
 SELECT r.db_index, r.job_id, r.job_label, s.account, s.user_name, s.partition, s.qos, s.wckey, s.reservation,
@@ -293,7 +397,7 @@ ORDER BY r.submit_at, r.db_index
 
 -- newest_record --
 -- The newest instant that the accounting told of a run.
-SELECT max(greatest(submit_at, start_at, end_at)) FROM runs WHERE cluster_id = %(cluster_id)s
+SELECT max(newest_record_at) FROM reads WHERE cluster_id = %(cluster_id)s
 
 -- add_decision --
 -- A decision, before it is acted on.

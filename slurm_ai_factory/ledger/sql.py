@@ -21,15 +21,18 @@ class Migration(NamedTuple):
 
 @cache
 def queries() -> dict[str, str]:
-    """Every query of queries.sql by its name.
+    """Every query of queries.sql by its name, with the fragments it names in braces put in.
 
     >>> queries()["watermark"]
     'SELECT max(until) FROM reads WHERE cluster_id = %(cluster_id)s'
     """
     text = (_FOLDER / "queries.sql").read_text()
     parts = re.split(r"^-- (\w+) --\n-- .+\n", text, flags=re.MULTILINE)
-    pairs = zip(parts[1::2], parts[2::2], strict=True)
-    return {name: statement.strip() for name, statement in pairs}
+    found = {name: statement.strip() for name, statement in zip(parts[1::2], parts[2::2], strict=True)}
+    return {
+        name: re.sub(r"\{(\w+)\}", lambda match: found[match[1]], statement)
+        for name, statement in found.items()
+    }
 
 
 def migrations() -> list[Migration]:

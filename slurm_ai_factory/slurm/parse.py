@@ -71,6 +71,7 @@ def _run(fields: list[str]) -> Run:
         suspended_seconds=clock_seconds(suspended),
         req_tres=tres.canonical(req_tres),
         alloc_tres=tres.canonical(alloc_tres),
+        energy_joules=tres.energy(alloc_tres),
     )
     return _consistent(one)
 

@@ -120,7 +120,7 @@ def _put(
 def record(
     ledger: Ledger, read: Iterable[Run | Rejected], until: Instant = NOW, *, now: bool = False
 ) -> None:
-    ledger.accounting.record(read, T0, until, up_to_now=now)
+    ledger.accounting.record(read, T0, until if now else until - 1, at=until)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -160,12 +160,33 @@ def test_a_measurement_from_the_ledger_is_the_sum_over_its_runs(
     assert measured.unclassified_charge == _sum(others, window, as_of)
 
 
-def _measure(ledger: Ledger, window: Window, as_of: Instant) -> Measurement:
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(history=histories(), data=st.data())
+def test_any_earlier_measurement_can_be_made_again(
+    ledger_url: str, history: list[list[Run]], data: st.DataObject
+) -> None:
+    cluster = next(clusters)
+    measured: list[Measurement] = []
+    with open_ledger(ledger_url, cluster) as ledger:
+        for step, read in enumerate(history):
+            named = [one._replace(subject=one.subject._replace(cluster=cluster)) for one in read]
+            now = data.draw(st.booleans())
+            ledger.accounting.record(named, T0, NOW + step if now else NOW + step - 1, at=NOW + step)
+            ledger.accounting.classify(RULES)
+            measured.append(_measure(ledger, ALL, NOW))
+        for step, earlier in enumerate(measured):
+            again = _measure(ledger, ALL, NOW, then=NOW + step)
+            assert replace(again, hours=(), newest_record_at=None) == replace(
+                earlier, hours=(), newest_record_at=None
+            )
+
+
+def _measure(ledger: Ledger, window: Window, as_of: Instant, then: Instant | None = None) -> Measurement:
     promise = share.Promise(cluster="c", target_share=0.25, margin=0.01, resource="cpu", weights=WEIGHTS)
     accounting = ledger.accounting
     return share.measure(
-        promise, window, as_of, closed=accounting.usage_by_hour(window, as_of, WEIGHTS),
-        open_runs=accounting.open_runs(), capacity=None, newest_record_at=accounting.newest_record_at(),
+        promise, window, as_of, closed=accounting.usage_by_hour(window, as_of, WEIGHTS, then),
+        open_runs=accounting.open_runs(then), capacity=None, newest_record_at=accounting.newest_record_at(),
     )  # fmt: skip
 
 
@@ -200,7 +221,7 @@ def test_a_read_that_breaks_off_leaves_nothing(ledger: Ledger) -> None:
     assert ledger.accounting.status()["runs"] == 0
     assert ledger.accounting.watermark() is None
     record(ledger, [ended(1)])
-    assert ledger.accounting.watermark() == NOW
+    assert ledger.accounting.watermark() == NOW - 1
 
 
 def test_an_earlier_version_stays_when_slurm_changes_its_mind(ledger: Ledger) -> None:
@@ -214,8 +235,8 @@ def test_an_earlier_version_stays_when_slurm_changes_its_mind(ledger: Ledger) ->
 
 
 def test_reading_a_running_run_again_is_no_change(ledger: Ledger) -> None:
-    first = ledger.accounting.record([running()], T0, NOW, up_to_now=True)
-    again = ledger.accounting.record([running()._replace(elapsed_seconds=50)], T0, NOW + 50, up_to_now=True)
+    first = ledger.accounting.record([running()], T0, NOW, at=NOW)
+    again = ledger.accounting.record([running()._replace(elapsed_seconds=50)], T0, NOW + 50, at=NOW + 50)
     assert (first.new, again.new, again.changed) == (1, 0, 0)
     assert versions(ledger) == []
 
@@ -283,7 +304,7 @@ def test_two_clusters_in_one_ledger_do_not_mix(ledger: Ledger) -> None:
     other = Accounting(ledger.store, "d", ledger.store.cluster_id("d"))
     record(ledger, [ended(1, seconds=100)])
     one = ended(1, seconds=7)
-    other.record([one._replace(subject=one.subject._replace(cluster="d"))], T0, NOW, up_to_now=True)
+    other.record([one._replace(subject=one.subject._replace(cluster="d"))], T0, NOW, at=NOW)
     for accounting in (ledger.accounting, other):
         accounting.classify(RULES)
     assert _measure(ledger, ALL, NOW).total_charge == 100

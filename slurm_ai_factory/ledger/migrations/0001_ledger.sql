@@ -75,6 +75,7 @@ CREATE TABLE runs (
     suspended_seconds bigint NOT NULL CHECK (suspended_seconds >= 0),
     req_id integer NOT NULL,
     alloc_id integer NOT NULL,
+    energy_joules bigint CHECK (energy_joules >= 0),
     recorded_at bigint NOT NULL,
     missing_since bigint,
     PRIMARY KEY (cluster_id, db_index)
@@ -82,6 +83,7 @@ CREATE TABLE runs (
 
 CREATE INDEX runs_open ON runs (cluster_id) WHERE end_at IS NULL;
 CREATE INDEX runs_job ON runs (cluster_id, job_id);
+CREATE INDEX runs_recorded ON runs (cluster_id, recorded_at);
 
 -- What a run was before Slurm changed its mind.
 CREATE TABLE run_versions (
@@ -90,6 +92,7 @@ CREATE TABLE run_versions (
 );
 
 CREATE INDEX run_versions_run ON run_versions (cluster_id, db_index);
+CREATE INDEX run_versions_superseded ON run_versions (cluster_id, superseded_at);
 
 -- TRES-seconds of ended runs, by the hour in which they were delivered or waited for.
 CREATE TABLE hourly_usage (
@@ -101,18 +104,23 @@ CREATE TABLE hourly_usage (
     PRIMARY KEY (tres_id, hour, subject_id)
 );
 
--- Every complete read of Slurm's accounting; the newest until is the watermark.
+-- Every complete read of Slurm's accounting, at what time; the newest until is the watermark. touched_from is
+-- the earliest hour whose usage the read changed.
 CREATE TABLE reads (
     read_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     cluster_id smallint NOT NULL REFERENCES clusters,
+    at bigint NOT NULL,
     since bigint NOT NULL,
     until bigint NOT NULL CHECK (until > since),
     runs bigint NOT NULL,
     changed bigint NOT NULL,
-    rejected bigint NOT NULL
+    rejected bigint NOT NULL,
+    touched_from bigint,
+    newest_record_at bigint
 );
 
 CREATE INDEX reads_watermark ON reads (cluster_id, until);
+CREATE INDEX reads_newest_record ON reads (cluster_id, newest_record_at);
 
 -- Lines of sacct that could not be read as runs, with the reason.
 CREATE TABLE rejected_lines (
@@ -125,13 +133,15 @@ CREATE TABLE rejected_lines (
 
 CREATE UNIQUE INDEX rejected_lines_line ON rejected_lines (cluster_id, md5(line));
 
--- The cluster's own events: what size it had, and when its nodes were not up.
+-- The cluster's own events: what size it had, and when its nodes were not up. A row is never changed: what
+-- Slurm tells of the same event later is another row, with the time it was recorded.
 CREATE TABLE sizes (
     cluster_id smallint NOT NULL REFERENCES clusters,
     since bigint NOT NULL,
     until bigint,
     tres text NOT NULL,
-    PRIMARY KEY (cluster_id, since)
+    recorded_at bigint NOT NULL,
+    PRIMARY KEY (cluster_id, since, recorded_at)
 );
 
 CREATE TABLE outages (
@@ -141,7 +151,8 @@ CREATE TABLE outages (
     until bigint,
     state text NOT NULL,
     tres text NOT NULL,
-    PRIMARY KEY (cluster_id, node, since)
+    recorded_at bigint NOT NULL,
+    PRIMARY KEY (cluster_id, node, since, recorded_at)
 );
 
 -- Every decision with its evidence, written before it is acted on.

@@ -1,0 +1,3 @@
+"""The documentation, and what generates its reference."""
+
+from __future__ import annotations

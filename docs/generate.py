@@ -22,7 +22,7 @@ from slurm_ai_factory.config import SECTIONS
 from slurm_ai_factory.config.load import SEARCH_PATH
 from slurm_ai_factory.core.classify import CONDITIONS, DETAILS
 from slurm_ai_factory.core.controller import HOLDS, REASONS
-from slurm_ai_factory.core.records import Association, Decision, Hour, Measurement, Window
+from slurm_ai_factory.core.records import Decision, Hour, Measurement, Window
 from slurm_ai_factory.ledger import sql
 from slurm_ai_factory.metrics import Board, CycleCollector, Shown
 
@@ -190,7 +190,7 @@ def _shown() -> Shown:
     return Shown(
         at=10800, mode="observe", seconds=1.0, measurement=measurement, margin=0.01, rejected=0, runs=1,
         decision=Decision(at=10800, reason="at_set_point", sentence="", inputs=inputs), statuses=(),
-        regional=Association(cluster="c", account="regional", parent="root", raw_shares=25),
+        raw_shares=("regional", 25),
     )  # fmt: skip
 
 

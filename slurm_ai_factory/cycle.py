@@ -29,6 +29,7 @@ from slurm_ai_factory.errors import LedgerError, SlurmError, StandbyError
 from slurm_ai_factory.ledger import Ledger, Planned, ReadResult
 from slurm_ai_factory.slurm import Slurm
 
+CLASSIFY_TRIES = 3
 READ_BACKS = 25
 READ_BACK_SECONDS = 0.2
 """slurmdbd tells slurmctld without waiting for it: look again for some seconds before calling it lost."""
@@ -111,12 +112,16 @@ def run(site: Site, stopwatch: Callable[[], float]) -> CycleReport:
 def hold_the_lock(site: Site) -> None:
     """One active writer for each cluster."""
     if not site.ledger.store.lock(site.ledger.control.cluster_id):
-        raise StandbyError(f"another saf is active for cluster {site.slurm.cluster}; this one stands by")
+        raise StandbyError(
+            f"another saf is active for cluster {site.slurm.cluster} and this one stands by; "
+            "`saf plan` and `saf status` work beside it"
+        )
 
 
 def gather(site: Site) -> Gathered:
     """Read Slurm into the ledger, and measure."""
     now = site.clock()
+    site.slurm.priority_config()  # before anything is kept: is this the cluster of the ledger?
     return observe(site, now, read_accounting(site, now))
 
 
@@ -153,7 +158,7 @@ def start_of_read(site: Site, now: Instant) -> Instant:
     """The watermark less the overlap for late records; at first the configured start, or the window's."""
     mark = site.ledger.accounting.watermark()
     if mark is None:
-        return site.config.slurm.since or promised_window(site.config, now).since
+        return site.config.first_instant() or promised_window(site.config, now).since
     if mark > now:
         raise LedgerError(
             f"the ledger was read up to {windows.iso(mark)}, which is later than this machine's clock "
@@ -189,10 +194,20 @@ def measure(
 
     ``as_of`` is the instant up to which everything was read; ``then`` asks for what was known at an instant.
     """
-    accounting = ledger.accounting
-    accounting.classify(Rules(config.rules, accounting.parents()))
+    rules = Rules(config.rules, ledger.accounting.parents())
     window = window or promised_window(config, as_of)
-    promise = promise or config.promise_of()
+    for _ in range(CLASSIFY_TRIES):
+        ledger.accounting.classify(rules)
+        with ledger.store.snapshot():
+            if ledger.accounting.classified(rules):
+                return _measured(ledger, as_of, window, promise or config.promise_of(), then)
+    raise LedgerError("another saf classifies this ledger by other rules; keep one configuration")
+
+
+def _measured(
+    ledger: Ledger, as_of: Instant, window: Window, promise: share.Promise, then: Instant | None
+) -> Measurement:
+    accounting = ledger.accounting
     until = min(window.until, as_of)
     events = accounting.events(window.since, until, as_of if then is None else then)
     return share.measure(

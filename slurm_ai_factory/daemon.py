@@ -102,18 +102,21 @@ class Daemon:
         notify("WATCHDOG=1")
 
     def _failed(self, board: Board, error: SafError) -> None:
-        board.fail("standby" if isinstance(error, StandbyError) else "failed", str(error))
-        log.error("no cycle: %s", error)
+        standby = isinstance(error, StandbyError)
+        board.fail("standby" if standby else "failed", str(error))
+        log.log(logging.INFO if standby else logging.ERROR, "no cycle: %s", error)
         notify("WATCHDOG=1")
 
     def _pause(self, period: int) -> None:
-        """Wait for the next beat or a signal; beats that passed meanwhile are left out."""
-        late = self.stopwatch() - self.beat - period
+        """Wait for the next beat; beats that passed meanwhile are left out, a signal starts a new one."""
+        due = self.beat + period
+        late = self.stopwatch() - due
         if late > 0:
             log.warning("the cycle took %.0f s longer than the period of %d s", late, period)
-        self.beat += period * (1 if late <= 0 else 2 + int(late // period))
-        self.wake.wait(self.beat - self.stopwatch())
+            due += period * (1 + late // period)
+        self.wake.wait(max(0.0, due - self.stopwatch()))
         self.wake.clear()
+        self.beat = min(due, self.stopwatch())
 
     def _reloaded(self, config: Config) -> Config:
         if not self.reload.is_set():
@@ -176,11 +179,20 @@ def shown(report: CycleReport, config: Config) -> Shown:
         measurement=gathered.measurement,
         margin=config.promise.margin,
         decision=report.decision,
-        regional=cycle.in_force(gathered.associations, config.control.account),
+        raw_shares=raw_shares(report, config.control.account),
         statuses=tuple(outcome.status for outcome in report.outcomes),
         rejected=len(gathered.read.rejected),
         runs=gathered.read.runs,
     )
+
+
+def raw_shares(report: CycleReport, account: str) -> tuple[str, int] | None:
+    """The steered account and its RawShares after the cycle; None when it is not there."""
+    applied = [one.change for one in report.outcomes if one.status == "applied"]
+    if applied:
+        return account, applied[-1].raw_shares_after
+    found = cycle.in_force(report.gathered.associations, account)
+    return (account, found.raw_shares) if found else None
 
 
 def sentence(report: CycleReport) -> str:

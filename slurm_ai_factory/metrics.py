@@ -19,7 +19,7 @@ from prometheus_client.registry import Collector
 from slurm_ai_factory import __version__
 from slurm_ai_factory.core import share
 from slurm_ai_factory.core.controller import HOLDS
-from slurm_ai_factory.core.records import Association, Decision, Instant, Measurement
+from slurm_ai_factory.core.records import Decision, Instant, Measurement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +32,7 @@ class Shown:
     measurement: Measurement
     margin: float
     decision: Decision
-    regional: Association | None
+    raw_shares: tuple[str, int] | None  #: of the steered account, after the cycle
     statuses: tuple[str, ...]
     rejected: int
     runs: int
@@ -45,7 +45,7 @@ class Board:
     cluster: str
     shown: Shown | None = None
     failure: str = ""
-    failed: bool = False
+    failed: str = ""  #: how the last cycle failed: failed, standby; empty when it went through
     finished_at: Instant | None = None  #: of the last complete cycle
     cycles: Counter[str] = field(default_factory=Counter)
     changes: Counter[str] = field(default_factory=Counter)
@@ -55,7 +55,7 @@ class Board:
     def complete(self, shown: Shown) -> None:
         """A cycle went through."""
         with self.lock:
-            self.shown, self.failed, self.failure = shown, False, ""
+            self.shown, self.failed, self.failure = shown, "", ""
             self.finished_at = shown.at
             self.cycles["complete"] += 1
             self.changes.update(shown.statuses)
@@ -64,7 +64,7 @@ class Board:
     def fail(self, outcome: str, message: str) -> None:
         """A cycle ended without a measurement: outcome is failed or standby."""
         with self.lock:
-            self.failed, self.failure = True, message
+            self.failed, self.failure = outcome, message
             self.cycles[outcome] += 1
 
 
@@ -115,7 +115,7 @@ class CycleCollector(Collector):
         family = GaugeMetricFamily(
             "saf_hold", "1 while the control does not steer for this reason.", labels=["cluster", "reason"]
         )
-        reason = "read_failed" if self.board.failed else None
+        reason = {"failed": "read_failed", "standby": "standby"}.get(self.board.failed)
         if reason is None and self.board.shown is not None:
             reason = self.board.shown.decision.reason
         for known in sorted(HOLDS):
@@ -175,9 +175,10 @@ def _of_control(shown: Shown) -> Iterator[Metric]:
     yield mode
     yield _gauge("saf_cycle_duration_seconds", "Duration of the last cycle.", cluster, shown.seconds)
     yield _gauge("saf_rejected_lines", "Lines of the last read that are no runs.", cluster, shown.rejected)
-    if shown.regional is not None:
-        account = {**cluster, "account": shown.regional.account}
-        yield _gauge("saf_raw_shares", "RawShares in force.", account, shown.regional.raw_shares)
+    if shown.raw_shares is not None:
+        account, raw_shares = shown.raw_shares
+        labels = {**cluster, "account": account}
+        yield _gauge("saf_raw_shares", "RawShares in force after the cycle.", labels, raw_shares)
     for name, key, doc in (
         ("saf_usage_share_ratio", "usage_share", "Decayed usage of the region in that of its level."),
         ("saf_set_point_ratio", "share_wanted", "Share of the level that the control wants."),

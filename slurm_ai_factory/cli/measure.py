@@ -22,6 +22,7 @@ from slurm_ai_factory.ledger import Ledger
 
 Key = Callable[[Subject, Classification], str]
 KEYS = ("account", "category", "cluster", "hub", "organisation", "partition", "sector")
+RECENT = 100
 FLOOR_AT_RISK = 3
 HOLDING = 4
 
@@ -165,7 +166,7 @@ def status_command() -> None:
 
 def _status(config: Config, ledger: Ledger, measured: Measurement) -> dict[str, Any]:
     last = ledger.control.last_decision()
-    changes = ledger.control.history(1)
+    changes = [one for one in ledger.control.history(RECENT) if one["status"] != "advised"]
     return {
         "cluster": config.cluster.name,
         "mode": config.control.mode,

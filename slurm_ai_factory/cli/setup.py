@@ -49,7 +49,7 @@ def init_command(
         raise ConfigError(f"{file} cannot be written: {error.strerror}") from error
     if not chosen.quiet:
         click.echo(
-            f"wrote {file} for cluster {found.cluster}; read it, then run: saf --config {file} cycle",
+            f"wrote {file} for cluster {found.cluster}; read it, then run: saf --config {file} config check",
             err=True,
         )
 

@@ -110,10 +110,19 @@ def _print_plan(decision: Decision, slurm: Slurm) -> None:
     if not chosen.quiet:
         click.echo(f"# {output.when(decision.at)} {decision.reason}: {decision.sentence}")
         for name, value in decision.inputs.items():
-            click.echo(f"#   {name} = {value:.4g}" if isinstance(value, float) else f"#   {name} = {value}")
+            click.echo(f"#   {name} = {_said(name, value)}")
     for change in decision.changes:
         click.echo(shlex.join(slurm.argv(change)))
     return None
+
+
+def _said(name: str, value: float | int | str | None) -> str:
+    """An input of a decision, with its unit."""
+    if name == "as_of" and isinstance(value, int):
+        return str(output.when(value))
+    if name.endswith("_charge") and value is not None:
+        return f"{output.hours(float(value))} resource-hours"
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
 @click.command("history", cls=SafCommand)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import tomllib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,8 +29,9 @@ def find(given: str | None) -> Path:
     if given:
         return Path(given)
     for path in SEARCH_PATH:
-        if path.exists():
-            return path
+        with suppress(OSError):  # a directory that may not be looked into holds no configuration for us
+            if path.exists():
+                return path
     looked = " and ".join(str(path) for path in SEARCH_PATH)
     raise ConfigError(f"no configuration found at {looked}; run `saf init`, or name one with --config")
 

@@ -12,6 +12,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from slurm_ai_factory.config import values
+from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.classify import Rule
 from slurm_ai_factory.core.controller import Policy
 from slurm_ai_factory.core.share import Promise
@@ -63,7 +64,7 @@ class SlurmSection:
     directory: Path | None = _key(values.path, "where the Slurm commands are; else PATH", None)
     conf: Path | None = _key(values.path, "slurm.conf; else SLURM_CONF or Slurm's own default", None)
     timeout: int = _key(values.seconds, "deadline of one command", "60s")
-    since: int | None = _key(
+    since: str | None = _key(
         values.instant, "read accounting from here on; else from the window's start", None
     )
     overlap: int = _key(values.seconds, "read this much again each cycle, for records that arrive late", "1d")
@@ -133,6 +134,11 @@ class Config:
     rules: tuple[Rule, ...]
     file: str
     origins: Mapping[str, str]
+
+    def first_instant(self) -> int | None:
+        """Where reading starts on an empty ledger, when it is configured; civil time without an offset."""
+        typed = self.slurm.since
+        return None if typed is None else windows.instant(typed, 0, self.promise.time_zone)
 
     def policy(self, half_life_seconds: int) -> Policy:
         """The control law's parameters, with the half-life slurmctld has now."""

@@ -60,11 +60,13 @@ def window(value: object) -> str:
     return name
 
 
-def instant(value: object) -> int:
-    name = str(value)
-    if name.startswith("now"):
-        raise ValueError("wants a date such as 2027-01-31, not one relative to now")
-    return windows.instant(name, 0, ZoneInfo("UTC"))
+def instant(value: object) -> str:
+    """A date or instant, kept as it is typed until the time zone is known."""
+    typed = value if isinstance(value, str) else str(value)
+    if typed.startswith("now"):
+        raise ValueError("wants a date that stays, such as 2027-01-01")
+    windows.instant(typed, 0, ZoneInfo("UTC"))
+    return typed
 
 
 def resource(value: object) -> dict[str, Count]:

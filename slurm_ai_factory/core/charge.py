@@ -7,6 +7,7 @@ one cumulative function that every cut uses.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from slurm_ai_factory.core.records import HOUR, Instant, Run
@@ -81,3 +82,24 @@ def waited(run: Run, as_of: Instant) -> tuple[Instant, Instant, int]:
 def wanted_tres(run: Run) -> str:
     """The TRES a run waited for: AllocTRES if it started (ReqTRES understates --exclusive), else ReqTRES."""
     return run.alloc_tres if run.start_at is not None and run.alloc_tres else run.req_tres
+
+
+def tasks(label: str) -> int:
+    """How many tasks a waiting run stands for: those of an array that may run at once, else one.
+
+    sacct tells the waiting tasks of an array in one row, with the request of one task. It cuts long lists
+    off; what it cuts is not counted until those tasks start.
+
+    >>> [tasks(label) for label in ("7", "7_3", "7_[1-9]", "7_[1-4,8,10-20:2%3]", "7_[5-10:2,...]")]
+    [1, 1, 9, 3, 3]
+    """
+    listed = re.fullmatch(r"\d+_\[([^%\]]*)(?:%(\d+))?\]?", label)
+    if not listed:
+        return 1
+    count = sum(map(_size, re.findall(r"(\d+)(?:-(\d+)(?::(\d+))?)?", listed[1])))
+    return max(1, min(count, int(listed[2] or count)))
+
+
+def _size(span: tuple[str, str, str]) -> int:
+    first, last, step = span
+    return 1 if not last else max(0, int(last) - int(first)) // int(step or 1) + 1

@@ -45,7 +45,8 @@ REASONS = {
     "no_competition": "no account beside the steered one has shares",
     "usage_unknown": "sshare does not tell the usage of every account on the level",
     "no_decay": "PriorityDecayHalfLife is 0 or priority/multifactor is not in use; usage must decay",
-    "read_failed": "Slurm could not be read completely",
+    "read_failed": "Slurm or the ledger could not be read completely",
+    "standby": "another saf is active for the cluster",
     "restore_baseline": "the operator asked for the shares found before the first change",
 }
 """Every reason a decision can have."""
@@ -292,4 +293,6 @@ def _hold(
     inputs: dict[str, float | int | str | None],
     state: ControlState | None,
 ) -> Decision:
-    return Decision(at=now, reason=reason, sentence=f"hold: {REASONS[reason]}", inputs=inputs, state=state)
+    word = "hold" if reason in HOLDS else "nothing to change"
+    sentence = f"{word}: {REASONS[reason]}"
+    return Decision(at=now, reason=reason, sentence=sentence, inputs=inputs, state=state)

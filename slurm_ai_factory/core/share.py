@@ -122,6 +122,8 @@ class _Side:
     def add_run(self, run: Run, weights: Mapping[str, tres.Count], as_of: Instant) -> None:
         count = tres.weigh(tres.parse(run.alloc_tres), weights)
         wanted = tres.weigh(tres.parse(charge.wanted_tres(run)), weights)
+        if run.start_at is None:
+            wanted *= charge.tasks(run.job_label)
         self.delivered.add_span(count, *charge.delivered(run, as_of))
         self.waiting.add_span(wanted, *charge.waited(run, as_of))
         if run.end_at is None:

@@ -45,7 +45,7 @@ class Accounting:
     cluster_id: int
 
     def watermark(self, then: Instant | None = None) -> Instant | None:
-        """How far accounting was read completely, now or at an earlier instant; None before the first read."""
+        """How far accounting was read completely, now or then; None before the first read."""
         query = "watermark" if then is None else "watermark_then"
         row = self.store.one(query, cluster_id=self.cluster_id, as_of=then)
         return row[0] if row else None
@@ -121,17 +121,22 @@ class Accounting:
             self.store.do_many("write_classification", found)
         return len(found)
 
+    def classified(self, rules: Rules) -> bool:
+        """Whether every subject's classification is of these rules."""
+        values = {"cluster_id": self.cluster_id, "digest": rules.digest()}
+        return not self.store.all("unsorted_subjects", **values)
+
     def usage_by_hour(
         self, window: Window, until: Instant, weights: Mapping[str, Count], then: Instant | None = None
     ) -> Iterator[Usage]:
-        """Charge of ended runs by hour and beneficiary, as known now or then; several rows may be of one hour."""
+        """Charge of ended runs by hour and beneficiary, as known now or then; an hour may come twice."""
         for hour, beneficiary, delivered, waiting in self._usage("by_hour", window, until, weights, then):
             yield Usage(hour, Beneficiary(beneficiary), delivered, waiting)
 
     def usage_by_subject(
         self, window: Window, until: Instant, weights: Mapping[str, Count], then: Instant | None = None
     ) -> Iterator[SubjectUsage]:
-        """Charge of ended runs by subject, as known now or then; several rows may be of one subject."""
+        """Charge of ended runs by subject, as known now or then; a subject may come twice."""
         for row in self._usage("by_subject", window, until, weights, then):
             yield SubjectUsage(Subject(self.cluster, *row[:6]), _classification(row[6:12]), row[12])
 

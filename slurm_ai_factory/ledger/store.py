@@ -54,6 +54,13 @@ class Store:
         with wrapped(self.url), self.connection.transaction():
             yield
 
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Everything read inside is of one moment."""
+        with self.transaction():
+            self.connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            yield
+
     def all(self, query: str, **values: object) -> list[Row]:
         """Every row of a named query."""
         with wrapped(self.url):

@@ -15,7 +15,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from slurm_ai_factory.core import controller
-from slurm_ai_factory.core.controller import MAX_RAW_SHARES, REASONS, Level, Policy, decide, payback
+from slurm_ai_factory.core.controller import REASONS, Level, Policy, decide, payback
 from slurm_ai_factory.core.records import (
     HOUR,
     PARENT_SHARES,
@@ -29,6 +29,9 @@ from slurm_ai_factory.core.records import (
 
 DAY = 24 * HOUR
 NOW = 400 * DAY
+MOST = 2147483646
+"""The most RawShares an association can have: one more means Fairshare=parent."""
+
 RAISES = ("raise", "follow")
 PRESENT = ("at_set_point", "same_order", "write_budget", "lower", *RAISES)
 """What a decision on a level that can be steered may be."""
@@ -212,12 +215,12 @@ def test_only_the_steered_account_of_its_own_cluster_is_changed_and_only_once(ca
 @given(st.builds(Case, policies(), measurements(), levels(small_shares | large_shares), states, st.just(NOW)))
 def test_raw_shares_stay_numbers_that_slurm_takes_and_can_add_up(case: Case) -> None:
     for change in case.decision().changes:
-        assert 1 <= change.raw_shares_after <= MAX_RAW_SHARES
+        assert 1 <= change.raw_shares_after <= MOST
         assert change.raw_shares_after + case.level.competing_shares < 2**31
 
 
-@pytest.mark.parametrize("present", [1, 2**30, MAX_RAW_SHARES])
-@pytest.mark.parametrize("siblings", [[2**31 - 2], [2**31 - 3], [2**30] * 2, [MAX_RAW_SHARES] * 3])
+@pytest.mark.parametrize("present", [1, 2**30, MOST])
+@pytest.mark.parametrize("siblings", [[2**31 - 2], [2**31 - 3], [2**30] * 2, [MOST] * 3])
 @pytest.mark.parametrize("u_ref", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("usage", [0, 1, 10**9])
 def test_a_level_with_more_shares_than_slurm_can_add_up_never_gets_an_impossible_number(
@@ -228,8 +231,8 @@ def test_a_level_with_more_shares_than_slurm_can_add_up_never_gets_an_impossible
     policy = Policy(account="regional", target_share=0.25, half_life_seconds=DAY)
     last = ControlState(at=NOW, u_ref=u_ref)
     for change in decide(policy, _measurement([], [], left=DAY), tree, last, NOW).changes:
-        assert 1 <= change.raw_shares_after <= MAX_RAW_SHARES
-        assert change.raw_shares_after <= max(present, MAX_RAW_SHARES - sum(siblings))
+        assert 1 <= change.raw_shares_after <= MOST
+        assert change.raw_shares_after <= max(present, MOST - sum(siblings))
 
 
 @given(st.builds(Case, policies(), measurements(), levels(small_shares | large_shares), states, st.just(NOW)))

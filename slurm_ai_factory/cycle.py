@@ -7,10 +7,11 @@ planned before it is tried, and what became of it is what is read back, never wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from slurm_ai_factory import reading
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import capacity, share, windows
 from slurm_ai_factory.core.classify import Rules
@@ -22,11 +23,11 @@ from slurm_ai_factory.core.records import (
     Instant,
     Measurement,
     PriorityConfig,
-    Rejected,
     Window,
 )
 from slurm_ai_factory.errors import LedgerError, SlurmError, StandbyError
-from slurm_ai_factory.ledger import Ledger, Planned, ReadResult
+from slurm_ai_factory.ledger import Ledger, Planned
+from slurm_ai_factory.reading import Read
 from slurm_ai_factory.slurm import Slurm
 
 CLASSIFY_TRIES = 3
@@ -55,19 +56,6 @@ class Outcome(NamedTuple):
     change: Change
     status: str
     note: str = ""
-
-
-class Read(NamedTuple):
-    """What a cycle's reads brought in all."""
-
-    runs: int = 0
-    changed: int = 0
-    rejected: tuple[Rejected, ...] = ()
-
-    def plus(self, result: ReadResult) -> Read:
-        """With one more window."""
-        changed = self.changed + result.new + result.changed
-        return Read(self.runs + result.runs, changed, self.rejected + result.rejected)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,14 +131,10 @@ def observe(site: Site, now: Instant, read: Read) -> Gathered:
 
 
 def read_accounting(site: Site, now: Instant) -> Read:
-    """Read everything since the watermark, a window at a time, each kept whole or not at all."""
-    read = Read()
-    first = start_of_read(site, now)
-    for since, until in read_windows(site.config, first, now):
-        runs = site.slurm.runs(since, until)
-        result = site.ledger.accounting.record(runs, since, until, at=now)
-        read = read.plus(result)
-    site.ledger.accounting.record_events(*site.slurm.events(first, now), now)
+    """Read everything since the watermark, each interval kept whole or not at all."""
+    since, usual = start_of_read(site, now), site.config.slurm.read_window
+    read = reading.read(site.slurm, site.ledger, [(since, now)], at=now, usual=usual)
+    site.ledger.accounting.record_events(*site.slurm.events(since, now), now)
     return read
 
 
@@ -164,17 +148,7 @@ def start_of_read(site: Site, now: Instant) -> Instant:
             f"the ledger was read up to {windows.iso(mark)}, which is later than this machine's clock "
             f"({windows.iso(now)}); correct the clock"
         )
-    return mark - site.config.slurm.overlap
-
-
-def read_windows(config: Config, since: Instant, now: Instant) -> Iterator[tuple[Instant, Instant]]:
-    """[since, now) in pieces that one sacct may be asked for; the last piece ends now."""
-    longest = config.slurm.read_window
-    while now - since > longest + config.slurm.overlap:
-        yield since, since + longest
-        since += longest
-    if since < now:
-        yield since, now
+    return site.config.overlap().since(mark, now)
 
 
 def promised_window(config: Config, now: Instant) -> Window:

@@ -25,6 +25,10 @@ class SlurmError(SafError):
     """Slurm did not answer, or not completely; nothing was changed."""
 
 
+class SlurmTooMuchError(SlurmError):
+    """Slurm did not answer within its deadline, or refused so wide an interval; nothing was changed."""
+
+
 class SlurmRefusedError(SlurmError):
     """Slurm refused a change; the daemon's user needs AdminLevel=Operator."""
 

@@ -22,9 +22,10 @@ from slurm_ai_factory.cli.options import (
     start_logging,
 )
 from slurm_ai_factory.core.records import Decision
-from slurm_ai_factory.cycle import CycleReport, Outcome, Read, Site
+from slurm_ai_factory.cycle import CycleReport, Outcome, Site
 from slurm_ai_factory.daemon import Daemon, sentence
 from slurm_ai_factory.errors import StandbyError
+from slurm_ai_factory.reading import Read
 from slurm_ai_factory.slurm import Slurm
 
 

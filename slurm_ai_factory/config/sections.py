@@ -15,6 +15,7 @@ from slurm_ai_factory.config import values
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.classify import Rule
 from slurm_ai_factory.core.controller import Policy
+from slurm_ai_factory.core.pace import Overlap
 from slurm_ai_factory.core.share import Promise
 from slurm_ai_factory.core.tres import Count
 
@@ -67,8 +68,14 @@ class SlurmSection:
     since: str | None = _key(
         values.instant, "read accounting from here on; else from the window's start", None
     )
-    overlap: int = _key(values.seconds, "read this much again each cycle, for records that arrive late", "1d")
-    read_window: int = _key(values.seconds, "longest interval asked of sacct at once", "1d")
+    overlap: int = _key(values.seconds, "read this much again every time, for late records", "1h")
+    overlap_hourly: int = _key(values.seconds, "read this much again once an hour", "6h")
+    overlap_daily: int = _key(values.seconds, "read this much again once a day", "7d")
+    read_window: int = _key(
+        values.seconds,
+        "asked of sacct at once; less when that is too much",
+        "1d",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +146,11 @@ class Config:
         """Where reading starts on an empty ledger, when it is configured; civil time without an offset."""
         typed = self.slurm.since
         return None if typed is None else windows.instant(typed, 0, self.promise.time_zone)
+
+    def overlap(self) -> Overlap:
+        """How far before the watermark to read again."""
+        slurm = self.slurm
+        return Overlap(always=slurm.overlap, hourly=slurm.overlap_hourly, daily=slurm.overlap_daily)
 
     def policy(self, half_life_seconds: int) -> Policy:
         """The control law's parameters, with the half-life slurmctld has now."""

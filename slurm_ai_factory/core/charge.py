@@ -102,4 +102,4 @@ def tasks(label: str) -> int:
 
 def _size(span: tuple[str, str, str]) -> int:
     first, last, step = span
-    return 1 if not last else max(0, int(last) - int(first)) // int(step or 1) + 1
+    return 1 if not last else max(0, int(last) - int(first)) // max(1, int(step or 1)) + 1

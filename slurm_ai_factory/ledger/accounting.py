@@ -7,7 +7,7 @@ together, so the ledger is the same whether a read was taken once, twice, or aft
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from slurm_ai_factory.core import charge
@@ -24,7 +24,11 @@ from slurm_ai_factory.core.records import (
 )
 from slurm_ai_factory.core.share import SortedRun, SubjectUsage, Usage
 from slurm_ai_factory.core.tres import Count
+from slurm_ai_factory.ledger.closed_hours import ClosedHours
 from slurm_ai_factory.ledger.store import Row, Store
+
+TAKEN_BACK = {"by_hour": "corrections_by_hour", "by_subject": "corrections_by_subject"}
+"""What undoes everything recorded after an instant, by the shape of the answer."""
 
 
 class ReadResult(NamedTuple):
@@ -43,12 +47,18 @@ class Accounting:
     store: Store
     cluster: str
     cluster_id: int
+    closed: ClosedHours = field(default_factory=ClosedHours)
 
     def watermark(self, then: Instant | None = None) -> Instant | None:
         """How far accounting was read completely, now or then; None before the first read."""
         query = "watermark" if then is None else "watermark_then"
         row = self.store.one(query, cluster_id=self.cluster_id, as_of=then)
         return row[0] if row else None
+
+    def gaps(self, since: Instant, until: Instant) -> list[tuple[Instant, Instant]]:
+        """What of an interval was never read, oldest first."""
+        rows = self.store.all("gaps", cluster_id=self.cluster_id, since=since, until=until)
+        return [(row[0], row[1]) for row in rows]
 
     def record(
         self, read: Iterable[Run | Rejected], since: Instant, until: Instant, *, at: Instant
@@ -60,6 +70,7 @@ class Accounting:
         rejected: list[Rejected] = []
         key = {"cluster_id": self.cluster_id, "at": at}
         with self.store.transaction():
+            self.store.one("serialize", **key)
             self._stage(read, rejected)
             for query in ("add_subjects", "find_changed", "keep_versions"):
                 self.store.do(query, **key)
@@ -151,14 +162,17 @@ class Accounting:
             "tres": list(weights),
             "weights": list(weights.values()),
         }
-        now = {"by_hour": "usage_by_hour", "by_subject": "usage_by_subject"}[shape]
         if then is None:
-            return self.store.all(now, **scope)
-        taken_back = {"by_hour": "corrections_by_hour", "by_subject": "corrections_by_subject"}[shape]
+            return self._usage_now(shape, scope)
         with self.store.transaction():
             self.store.do("create_signed")
             self.store.do("sign_later", cluster_id=self.cluster_id, as_of=then)
-            return self.store.all(now, **scope) + self.store.all(taken_back, **scope)
+            return self._usage_now(shape, scope) + self.store.all(TAKEN_BACK[shape], **scope)
+
+    def _usage_now(self, shape: str, scope: dict[str, object]) -> list[Row]:
+        if shape == "by_hour":
+            return self.closed.rows(self.store, scope)
+        return self.store.all("usage_by_subject", **scope)
 
     def open_runs(self, then: Instant | None = None) -> list[SortedRun]:
         """Runs that have not ended, or had not then, with who they are for."""

@@ -31,6 +31,32 @@ SELECT max(until) FROM reads WHERE cluster_id = %(cluster_id)s
 -- How far it was read at an instant.
 SELECT max(until) FROM reads WHERE cluster_id = %(cluster_id)s AND at <= %(as_of)s
 
+-- gaps --
+-- What of an interval no read has covered.
+SELECT lower(gap), upper(gap)
+FROM unnest(
+    int8multirange(int8range(%(since)s, %(until)s)) - coalesce(
+        (SELECT range_agg(int8range(since, until)) FROM reads
+         WHERE cluster_id = %(cluster_id)s AND since < %(until)s AND until > %(since)s),
+        '{}'::int8multirange
+    )
+) AS gap
+ORDER BY 1
+
+-- serialize --
+-- One read is kept at a time, so that reads are numbered in the order they are committed.
+SELECT pg_advisory_xact_lock(7343, %(cluster_id)s)
+
+-- touched_since --
+-- The newest read, and the earliest hour that reads after a given one have changed.
+SELECT coalesce(max(read_id), %(read_id)s), min(touched_from) FROM reads
+WHERE cluster_id = %(cluster_id)s AND read_id > %(read_id)s
+
+-- classification_mark --
+-- Changes whenever the rules or the account tree that subjects were classified by do.
+SELECT min(c.digest), max(c.digest) FROM classifications c JOIN subjects s USING (subject_id)
+WHERE s.cluster_id = %(cluster_id)s
+
 -- create_observed --
 -- A read's runs as they come, for the time of one transaction.
 CREATE TEMPORARY TABLE observed (

@@ -19,9 +19,10 @@ from pathlib import Path
 from threading import Timer
 from typing import IO
 
-from slurm_ai_factory.errors import SlurmError, SlurmRefusedError
+from slurm_ai_factory.errors import SlurmError, SlurmRefusedError, SlurmTooMuchError
 
 _REFUSALS = ("permission denied", "doesn't have privilege")
+_TOO_WIDE = "too wide of a date range"
 _ALTERING = ("SACCT_", "SLURM_CLUSTERS", "SLURM_BITSTR_LEN", "SLURM_TIME_FORMAT", "TZ")
 """Environment that would change what the commands print."""
 
@@ -97,13 +98,12 @@ class Commands:
         name = Path(argv[0]).name
         said = _last_error(stderr)
         if missed:
-            raise SlurmError(
+            raise SlurmTooMuchError(
                 f"{name} gave no complete answer within {self.timeout_seconds} s; "
                 f"see whether slurmdbd and slurmctld answer: {shlex.join(argv[:6])}"
             )
         if code or f"{name}: error:" in stderr or f"{name}: fatal:" in stderr:
-            refused = any(word in stderr.lower() for word in _REFUSALS)
-            raise (SlurmRefusedError if refused else SlurmError)(f"{name} failed (exit {code}): {said}")
+            raise _kind(stderr.lower())(f"{name} failed (exit {code}): {said}")
         if not whole:
             raise SlurmError(f"{name}'s answer ends in the middle of a line; nothing of it was used")
 
@@ -118,6 +118,12 @@ def _kill(process: subprocess.Popen[str]) -> None:
     if process.returncode is None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
+
+
+def _kind(stderr: str) -> type[SlurmError]:
+    if any(word in stderr for word in _REFUSALS):
+        return SlurmRefusedError
+    return SlurmTooMuchError if _TOO_WIDE in stderr else SlurmError
 
 
 def _last_error(stderr: str) -> str:

@@ -80,7 +80,7 @@ def _demo(directory: Path, seconds: int) -> int:
 def _configured(directory: Path, cluster: SlurmCluster, url: str) -> Saf:
     saf = Saf(directory, cluster.env, url)
     saf.configure("promise", window="rolling:6h")
-    saf.configure("slurm", timeout="20m", overlap="1h")
+    saf.configure("slurm", timeout="20m", overlap_daily="6h")
     saf.configure("control", mode="enforce", recovery="1h", writes_per_day=1000)
     saf.configure("daemon", period="5m")
     return saf

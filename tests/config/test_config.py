@@ -53,7 +53,7 @@ def test_the_name_of_the_cluster_is_all_that_must_be_said() -> None:
     assert config.promise.time_zone == ZoneInfo("Europe/Amsterdam")
     assert (config.control.mode, config.control.account) == ("observe", "regional")
     assert (config.slurm.directory, config.slurm.conf, config.slurm.since) == (None, None, None)
-    assert (config.slurm.timeout, config.slurm.overlap, config.daemon.period) == (60, 24 * HOUR, 300)
+    assert (config.slurm.timeout, config.daemon.period) == (60, 300)
     assert (config.ledger.url, config.ledger.url_file) == (None, None)
     assert (config.rules, config.file) == ((), FILE)
 
@@ -113,6 +113,21 @@ def test_every_value_that_can_be_said_is_taken_over() -> None:
     assert (policy.share_min, policy.share_max, policy.slew, policy.band) == (0.1, 0.8, 0.1, 0.02)
     assert (policy.credit_max, policy.debit_max) == (0.1, 0.05)
     assert (policy.recovery_seconds, policy.horizon_seconds) == (48 * HOUR, 24 * HOUR)
+
+
+@pytest.mark.parametrize(
+    ("typed", "instant"),
+    [
+        ("2027-01-01", 1798758000),
+        ('"2027-01-01"', 1798758000),
+        ('"2027-01-01T00:00:00Z"', 1798761600),
+        ("2027-01-01T00:00:00Z", 1798761600),
+        ("2027-07-01T00:00:00", 1814392800),
+    ],
+)
+def test_reading_starts_at_a_civil_date_unless_an_offset_is_given(typed: str, instant: int) -> None:
+    assert _parsed(f"[slurm]\nsince = {typed}\n").first_instant() == instant
+    assert _parsed().first_instant() is None
 
 
 def test_each_value_tells_whether_the_file_or_a_default_gave_it() -> None:

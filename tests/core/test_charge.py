@@ -158,6 +158,50 @@ def test_a_run_waited_for_what_it_was_allocated_once_that_is_known(
     assert charge.wanted_tres(RUN._replace(**difference)) == text  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("label", "tasks"),
+    [
+        ("7", 1),
+        ("7_3", 1),
+        ("7+1", 1),
+        ("", 1),
+        ("7_[3]", 1),
+        ("7_[1-9]", 9),
+        ("7_[0-0]", 1),
+        ("7_[1-9%2]", 2),
+        ("7_[1-9%20]", 9),
+        ("7_[1-3,8,10-20:5]", 7),
+        ("7_[1-3,8,10-20:5%4]", 4),
+        ("7_[1,3,5,7,...]", 4),
+        ("7_[1-4,10-12,2", 8),
+        ("7_[9-1]", 1),
+        ("7_[1-9:0]", 9),
+        ("7_[]", 1),
+    ],
+)
+def test_a_waiting_array_stands_for_the_tasks_that_may_run_at_once(label: str, tasks: int) -> None:
+    assert charge.tasks(label) == tasks
+
+
+@given(
+    st.lists(st.integers(0, 4000), min_size=1, max_size=20, unique=True).map(sorted),
+    st.none() | st.integers(1, 30),
+)
+def test_every_task_of_a_list_is_counted_up_to_the_limit(listed: list[int], limit: int | None) -> None:
+    label = f"7_[{','.join(map(str, listed))}{'' if limit is None else f'%{limit}'}]"
+    assert charge.tasks(label) == min(len(listed), limit or len(listed))
+
+
+@given(st.integers(0, 1000), st.integers(0, 1000), st.integers(1, 50))
+def test_every_task_of_a_range_is_counted(first: int, more: int, step: int) -> None:
+    assert charge.tasks(f"7_[{first}-{first + more}:{step}]") == len(range(first, first + more + 1, step))
+
+
+@given(st.text() | st.from_regex(r"\A\d_\[[0-9,:%\]-]*\Z"))
+def test_any_label_stands_for_one_task_or_more(label: str) -> None:
+    assert charge.tasks(label) >= 1
+
+
 @given(st.integers(-(10**12), 10**12))
 def test_an_instant_lies_in_its_hour(at: int) -> None:
     assert charge.hour_of(at) % HOUR == 0

@@ -185,6 +185,14 @@ def test_a_run_that_waits_adds_waiting_and_no_delivered() -> None:
     assert [h.regional_waiting for h in found.hours] == [0, 4 * HOUR, 4 * HOUR]
 
 
+def test_a_waiting_array_waits_for_all_the_tasks_that_may_run_at_once() -> None:
+    array = RUN._replace(state="PENDING", job_label="7_[1-9%3]", start_at=None, alloc_tres="")
+    found = _measured([SortedRun(array, REGIONAL)], DAY, as_of=HOUR, weights=CPUS)
+    assert (found.waiting_charge, found.regional_pending) == (3 * 4 * HOUR, 3 * 4)
+    task = SortedRun(RUN._replace(job_label="7_3", start_at=HOUR), REGIONAL)
+    assert _measured([task], DAY, as_of=2 * HOUR, weights=CPUS).waiting_charge == 4 * HOUR
+
+
 def test_only_regional_waiting_is_told() -> None:
     waiting = RUN._replace(state="PENDING", start_at=None, alloc_tres="")
     found = _measured([SortedRun(waiting, OTHERS), SortedRun(waiting, UNCLASSIFIED)], DAY, as_of=HOUR)

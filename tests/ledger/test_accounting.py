@@ -174,6 +174,8 @@ def test_any_earlier_measurement_can_be_made_again(
             ledger.accounting.record(named, T0, NOW + step if now else NOW + step - 1, at=NOW + step)
             ledger.accounting.classify(RULES)
             measured.append(_measure(ledger, ALL, NOW))
+            with open_ledger(ledger_url, cluster) as fresh:
+                assert _measure(fresh, ALL, NOW) == measured[-1], "kept hours are those of a new process"
         for step, earlier in enumerate(measured):
             again = _measure(ledger, ALL, NOW, then=NOW + step)
             assert replace(again, hours=(), newest_record_at=None) == replace(
@@ -298,6 +300,14 @@ def test_a_job_is_found_by_its_label_and_by_its_number(ledger: Ledger) -> None:
     assert indexes("7_2") == indexes("9") == [2]
     assert indexes("7") == [1]
     assert indexes("no job") == []
+
+
+def test_gaps_are_what_no_read_has_covered(ledger: Ledger) -> None:
+    assert ledger.accounting.gaps(0, 100) == [(0, 100)]
+    for since, until in ((10, 20), (15, 30), (60, 70)):
+        ledger.accounting.record([], since, until, at=1000)
+    assert ledger.accounting.gaps(0, 100) == [(0, 10), (30, 60), (70, 100)]
+    assert ledger.accounting.gaps(12, 28) == []
 
 
 def test_two_clusters_in_one_ledger_do_not_mix(ledger: Ledger) -> None:

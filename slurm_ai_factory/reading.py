@@ -1,0 +1,109 @@
+"""Slurm's accounting into the ledger: what to read, in which pieces, and what is left when it breaks off.
+
+The rule: an interval is read whole and checked before anything of it is kept, and kept in one transaction
+with the watermark; whatever happens in between, the next read begins where the last whole one ended. Slurm is
+asked one thing at a time. While the ledger takes one interval in, the next is being read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple
+
+from slurm_ai_factory.core.pace import Pace
+from slurm_ai_factory.core.records import Instant, Rejected, Run
+from slurm_ai_factory.errors import SlurmTooMuchError
+from slurm_ai_factory.ledger import Ledger, ReadResult
+from slurm_ai_factory.slurm import Slurm
+
+GROWTH = 32
+"""Where there are few runs, one query may ask for so many times the usual interval."""
+
+TRIES = 3
+"""How often an interval is halved before Slurm is taken to be down rather than asked too much."""
+
+Interval = tuple[Instant, Instant]
+Progress = Callable[[Interval, "Read"], object]
+
+
+class Read(NamedTuple):
+    """What was read in all."""
+
+    runs: int = 0
+    changed: int = 0
+    rejected: tuple[Rejected, ...] = ()
+
+    def plus(self, result: ReadResult) -> Read:
+        """With one more interval."""
+        changed = self.changed + result.new + result.changed
+        return Read(self.runs + result.runs, changed, self.rejected + result.rejected)
+
+
+def read(
+    slurm: Slurm,
+    ledger: Ledger,
+    intervals: Iterable[Interval],
+    *,
+    at: Instant,
+    usual: int,
+    progress: Progress | None = None,
+) -> Read:
+    """Read the intervals into the ledger, one after the other, as of the instant ``at``.
+
+    Intervals of ``usual`` seconds are asked for, more or less as Slurm can keep up. Raises SlurmError or
+    LedgerError; every interval that ``progress`` was told of is kept.
+    """
+    so_far = Read()
+    pace = Pace(usual, GROWTH * usual)
+    with ThreadPoolExecutor(1, "ledger") as ledger_thread:
+        kept: Future[ReadResult] | None = None
+        done: Interval = (at, at)
+        for interval, runs in _answers(slurm, intervals, pace):
+            if kept:
+                so_far = _add(so_far, kept.result(), done, progress)
+            kept, done = ledger_thread.submit(_keep, ledger, runs, interval, at), interval
+        if kept:
+            so_far = _add(so_far, kept.result(), done, progress)
+    return so_far
+
+
+def _add(so_far: Read, result: ReadResult, done: Interval, progress: Progress | None) -> Read:
+    so_far = so_far.plus(result)
+    if progress:
+        progress(done, so_far)
+    return so_far
+
+
+def _keep(ledger: Ledger, runs: list[Run | Rejected], interval: Interval, at: Instant) -> ReadResult:
+    return ledger.accounting.record(runs, *interval, at=at)
+
+
+def _answers(
+    slurm: Slurm, intervals: Iterable[Interval], pace: Pace
+) -> Iterator[tuple[Interval, list[Run | Rejected]]]:
+    """Each piece of the intervals with Slurm's whole answer; pieces follow the pace Slurm can keep."""
+    for since, until in intervals:
+        while since < until:
+            end, runs, pace = _ask(slurm, since, until, pace)
+            yield (since, end), runs
+            since = end
+
+
+def _ask(
+    slurm: Slurm, since: Instant, until: Instant, pace: Pace
+) -> tuple[Instant, list[Run | Rejected], Pace]:
+    """The first piece of an interval: where it ends, its runs, and the pace from here on."""
+    for _ in range(TRIES):
+        end = min(until, since + pace.seconds)
+        try:
+            runs = list(slurm.runs(since, end))
+        except SlurmTooMuchError:
+            slower = pace.slower()
+            if slower is None:
+                raise
+            pace = slower
+            continue
+        return end, runs, pace.after(len(runs))
+    end = min(until, since + pace.seconds)
+    return end, list(slurm.runs(since, end)), pace

@@ -56,8 +56,10 @@ def _server(directory: Path) -> Any:
 def _runtime_directory(directory: Path) -> Iterator[None]:
     """Have the package keep its lock here: in its own choice, /tmp, one user's lock stops all others."""
     before = os.environ.get("XDG_RUNTIME_DIR")
-    (directory.parent / "python_PostgresServer").mkdir(exist_ok=True)
-    os.environ["XDG_RUNTIME_DIR"] = str(directory.parent)
+    runtime = directory.parent / "runtime"
+    runtime.mkdir(mode=0o700, exist_ok=True)
+    (runtime / "python_PostgresServer").mkdir(exist_ok=True)
+    os.environ["XDG_RUNTIME_DIR"] = str(runtime)
     try:
         yield
     finally:

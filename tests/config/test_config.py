@@ -130,6 +130,11 @@ def test_reading_starts_at_a_civil_date_unless_an_offset_is_given(typed: str, in
     assert _parsed().first_instant() is None
 
 
+def test_one_write_a_day_and_one_second_are_enough() -> None:
+    config = _parsed("[control]\nwrites_per_day = 1\n[daemon]\nperiod = 1\n")
+    assert (config.control.writes_per_day, config.daemon.period) == (1, 1)
+
+
 def test_each_value_tells_whether_the_file_or_a_default_gave_it() -> None:
     config = _parsed("[promise]\nmargin = 0.01\n[ledger]\n")
     assert config.origins["cluster.name"] == FILE

@@ -206,6 +206,7 @@ def test_only_regional_waiting_is_told() -> None:
         ({"state": "SUSPENDED"}, 0, 0),
         ({"state": "COMPLETED", "end_at": 50}, 0, 0),
         ({"state": "PENDING", "start_at": None}, 0, 8),
+        ({"state": "PENDING", "start_at": None, "eligible_at": HOUR}, 0, 8),
         ({"state": "PENDING", "start_at": None, "eligible_at": None}, 0, 0),
         ({"state": "PENDING", "start_at": None, "eligible_at": 5 * HOUR}, 0, 0),
         ({"state": "CANCELLED", "start_at": None, "end_at": 50}, 0, 0),
@@ -447,6 +448,8 @@ def test_the_expected_rate_is_of_the_last_seven_days_from_the_first_use_on() -> 
     assert share.expected_rate(_history([0] * 3, [0, 0, HOUR], 1)) == pytest.approx(1.0)
     assert share.expected_rate(_history([0] * 3, [0, HOUR, 0], 1)) == pytest.approx(0.5)
     week = 7 * 24
+    halves = [4 * HOUR] * (week // 2) + [2 * HOUR] * (week // 2)
+    assert share.expected_rate(_history([0] * week, halves, 1)) == pytest.approx(3.0)
     long_ago = [1000 * HOUR] * 10 + [2 * HOUR] * week
     assert share.expected_rate(_history([0] * len(long_ago), long_ago, 1)) == pytest.approx(2.0)
 

@@ -43,7 +43,7 @@ def running(slurm: SlurmCluster, slurm_tree: Tree) -> Iterator[int]:
     # sacct tells of a requeued run only once it would have been eligible
     wait_until(lambda: _rows(slurm, "JobID").count(str(requeued)) == 2, "both runs of the requeued job", 30)
     lasting = slurm.submit(region, "umcg", seconds=600)
-    slurm.wait_for(lasting, "RUNNING")
+    wait_until(lambda: "RUNNING" in slurm.recorded_states(lasting), "the lasting run in accounting", 30)
     yield lasting
     slurm.cancel(lasting)
 
@@ -83,7 +83,7 @@ def test_a_run_that_ends_is_restated_and_its_open_version_kept(
     slurm: SlurmCluster, slurm_tree: Tree, saf: Saf
 ) -> None:
     job = slurm.submit(slurm_tree.regional["province"][0], "province", seconds=600)
-    slurm.wait_for(job, "RUNNING")
+    wait_until(lambda: "RUNNING" in slurm.recorded_states(job), "the run in accounting", 30)
     saf.run("cycle")
     before = saf.json("ledger", "status")
     slurm.cancel(job)

@@ -87,7 +87,7 @@ def test_killed_between_planned_and_applied_ends_in_the_same_state(
     eager.run("cycle", code=-signal.SIGKILL)
     assert [entry["status"] for entry in eager.json("history")] == ["planned"]
     eager.sections["slurm"].pop("directory")
-    eager.configure("control", share_min=0.345)
+    eager.configure("control", share_min=0.344, share_max=0.345)
     eager.run("cycle")
     assert raw_shares(slurm) == (RAISED, RAISED)
     applied = [e for e in eager.json("history") if e["status"] == "applied"]

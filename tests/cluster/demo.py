@@ -26,9 +26,9 @@ from tests.cluster.workload import Workload
 from tests.saf import Saf
 
 SPEED = 60
-ALONE = 0.25
+ALONE = 0.35
 """The part of the demo in which the region has nothing to run."""
-JOB_SECONDS = (300, 1200)
+JOB_SECONDS = (120, 600)
 SSHARE = (
     "sshare",
     "-A",
@@ -64,7 +64,7 @@ def _demo(directory: Path, seconds: int) -> int:
     url = embedded.url(directory / "ledger")
     with Store(url) as store:
         store.migrate()
-    with SlurmCluster(directory / "slurm", speed=SPEED, half_life="01:00:00") as cluster:
+    with SlurmCluster(directory / "slurm", speed=SPEED, half_life="00:30:00") as cluster:
         workload = Workload(
             cluster, plant(cluster), depths={"national": 3.0, "regional": 0.0}, seconds=JOB_SECONDS
         )
@@ -81,7 +81,7 @@ def _configured(directory: Path, cluster: SlurmCluster, url: str) -> Saf:
     saf = Saf(directory, cluster.env, url)
     saf.configure("promise", window="rolling:6h")
     saf.configure("slurm", timeout="20m", overlap_daily="6h")
-    saf.configure("control", mode="enforce", recovery="1h", writes_per_day=1000)
+    saf.configure("control", mode="enforce", recovery="30m", writes_per_day=1000)
     saf.configure("daemon", period="5m")
     return saf
 

@@ -15,13 +15,12 @@ from slurm_ai_factory.cli.measure import asked_instant
 from slurm_ai_factory.cli.options import SafCommand, chosen, load_config, now, opened_ledger, slurm_of
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core.records import Instant
-from slurm_ai_factory.ledger import Ledger
 from slurm_ai_factory.reading import Interval, Progress, Read
 
 
 @click.command("backfill", cls=SafCommand)
 @click.option("-S", "--since", metavar="T", required=True, help="From this instant on.")
-@click.option("-E", "--until", metavar="T", help="Up to this instant; else to where the daemon has read.")
+@click.option("-E", "--until", metavar="T", help="Up to this instant; else up to now.")
 @click.option("--again", is_flag=True, help="Also what was read before; corrections are taken over.")
 def backfill_command(since: str, until: str | None, again: bool) -> None:
     """Read history into the ledger. Writes to the ledger.
@@ -34,7 +33,7 @@ def backfill_command(since: str, until: str | None, again: bool) -> None:
         slurm = slurm_of(config)
         slurm.priority_config()
         at = now()
-        first, last = asked_instant(config, since), _until(config, ledger, until, at)
+        first, last = asked_instant(config, since), _until(config, until, at)
         if first >= last:
             raise click.UsageError("the end of the interval is not after its start")
         intervals = [(first, last)] if again else ledger.accounting.gaps(first, last)
@@ -46,11 +45,9 @@ def backfill_command(since: str, until: str | None, again: bool) -> None:
     _report(intervals, done)
 
 
-def _until(config: Config, ledger: Ledger, until: str | None, at: Instant) -> Instant:
-    """The end asked for, but not after what is certain: open runs are the daemon's to follow."""
-    if until:
-        return min(at - 1, asked_instant(config, until))
-    return ledger.accounting.watermark() or at - 1
+def _until(config: Config, until: str | None, at: Instant) -> Instant:
+    """The end asked for, but before now: a read up to now says which runs are open, which is for cycles."""
+    return min(at - 1, asked_instant(config, until or "now"))
 
 
 @contextmanager

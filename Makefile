@@ -5,11 +5,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 FOR ?= 2m
 
-.PHONY: help demo test test-fast lint slurm clean
+.PHONY: help demo test test-fast lint slurm bench-ingest clean
 .DEFAULT_GOAL := help
 
 help:  ## Show these targets.
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-13s %s\n", $$1, $$2}'
 
 $(VENV)/.installed: pyproject.toml
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
@@ -36,6 +36,9 @@ lint: $(VENV)/.installed  ## ruff, mypy, import contracts.
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+bench-ingest: $(VENV)/.installed slurm  ## Reading beside sacct, and cycles on large ledgers; RUNS=100000 for a quick one.
+	@$(BIN)/python -m tests.benchmarks.ingest
 
 clean:  ## Remove the environment and caches.
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

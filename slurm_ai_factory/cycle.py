@@ -88,7 +88,7 @@ def run(site: Site, stopwatch: Callable[[], float]) -> CycleReport:
     hold_the_lock(site)
     gathered = gather(site)
     mode = site.config.control.mode
-    with site.ledger.store.writing(site.ledger.control.cluster_id):
+    with site.ledger.store.holding("writing", site.ledger.control.cluster_id):
         settle_interrupted(site, gathered.associations)
         decision = decide_on(site, gathered)
         outcomes = carry_out(site, decision, mode)
@@ -169,12 +169,13 @@ def measure(
     ``as_of`` is the instant up to which everything was read; ``then`` asks for what was known at an instant.
     """
     rules = Rules(config.rules, ledger.accounting.parents())
-    window = window or promised_window(config, as_of)
+    window, promise = window or promised_window(config, as_of), promise or config.promise_of()
     for _ in range(CLASSIFY_TRIES):
         ledger.accounting.classify(rules)
+        ledger.accounting.keep_sums(window, as_of, promise.weights)
         with ledger.store.snapshot():
             if ledger.accounting.classified(rules):
-                return _measured(ledger, as_of, window, promise or config.promise_of(), then)
+                return _measured(ledger, as_of, window, promise, then)
     raise LedgerError("another saf classifies this ledger by other rules; keep one configuration")
 
 
@@ -270,7 +271,7 @@ def settle_interrupted(site: Site, associations: Sequence[Association]) -> None:
 
 def restore_baseline(site: Site) -> tuple[Outcome, ...]:
     """Put back the RawShares found before the first change, as a decision of its own."""
-    with site.ledger.store.writing(site.ledger.control.cluster_id):
+    with site.ledger.store.holding("writing", site.ledger.control.cluster_id):
         associations = site.slurm.associations()
         settle_interrupted(site, associations)
         outcomes = carry_out(site, baseline_decision(site, associations), "operator")

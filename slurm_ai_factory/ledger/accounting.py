@@ -7,12 +7,13 @@ together, so the ledger is the same whether a read was taken once, twice, or aft
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from slurm_ai_factory.core import charge
 from slurm_ai_factory.core.classify import Beneficiary, Classification, Rules
 from slurm_ai_factory.core.records import (
+    HOUR,
     Association,
     Instant,
     Outage,
@@ -24,8 +25,12 @@ from slurm_ai_factory.core.records import (
 )
 from slurm_ai_factory.core.share import SortedRun, SubjectUsage, Usage
 from slurm_ai_factory.core.tres import Count
-from slurm_ai_factory.ledger.closed_hours import ClosedHours
+from slurm_ai_factory.ledger import hour_sums
 from slurm_ai_factory.ledger.store import Row, Store
+
+ADD = ("sign_changed", "add_usage", "add_runs")
+RESTATE = ("sign_changed", "add_usage", "drop_empty_usage", "update_runs", "add_runs")
+"""What a read does to usage and runs: where all its runs are new, and where some were known otherwise."""
 
 TAKEN_BACK = {"by_hour": "corrections_by_hour", "by_subject": "corrections_by_subject"}
 """What undoes everything recorded after an instant, by the shape of the answer."""
@@ -47,7 +52,6 @@ class Accounting:
     store: Store
     cluster: str
     cluster_id: int
-    closed: ClosedHours = field(default_factory=ClosedHours)
 
     def watermark(self, then: Instant | None = None) -> Instant | None:
         """How far accounting was read completely, now or then; None before the first read."""
@@ -74,11 +78,11 @@ class Accounting:
             self._stage(read, rejected)
             for query in ("add_subjects", "find_changed", "keep_versions"):
                 self.store.do(query, **key)
-            for query in ("sign_changed", "add_usage", "drop_empty_usage", "write_runs"):
+            runs, new, changed = self.store.one("changed_counts") or (0, 0, 0)
+            for query in RESTATE if changed else ADD:
                 self.store.do(query)
             if until == at:
                 self.store.do("mark_missing", **key)
-            runs, new, changed = self.store.one("changed_counts") or (0, 0, 0)
             self.store.do_many("reject_line", [key | one._asdict() for one in rejected])
             counts = {"runs": runs, "changed": new + changed, "rejected": len(rejected)}
             touched = self.store.one("touched_from") or (None,)
@@ -151,17 +155,17 @@ class Accounting:
         for row in self._usage("by_subject", window, until, weights, then):
             yield SubjectUsage(Subject(self.cluster, *row[:6]), _classification(row[6:12]), row[12])
 
+    def keep_sums(self, window: Window, until: Instant, weights: Mapping[str, Count]) -> None:
+        """Have what usage_by_hour will answer at hand."""
+        scope = self._scope(window, until, weights)
+        if scope["digest"] is not None:
+            hour_sums.keep(self.store, scope)
+
     def _usage(
         self, shape: str, window: Window, until: Instant, weights: Mapping[str, Count], then: Instant | None
     ) -> list[Row]:
         """What the ledger has now and, for an earlier instant, what was recorded since taken back."""
-        scope: dict[str, object] = {
-            "cluster_id": self.cluster_id,
-            "since": window.since,
-            "until": min(window.until, until),
-            "tres": list(weights),
-            "weights": list(weights.values()),
-        }
+        scope = self._scope(window, until, weights)
         if then is None:
             return self._usage_now(shape, scope)
         with self.store.transaction():
@@ -169,10 +173,23 @@ class Accounting:
             self.store.do("sign_later", cluster_id=self.cluster_id, as_of=then)
             return self._usage_now(shape, scope) + self.store.all(TAKEN_BACK[shape], **scope)
 
-    def _usage_now(self, shape: str, scope: dict[str, object]) -> list[Row]:
+    def _usage_now(self, shape: str, scope: hour_sums.Scope) -> list[Row]:
         if shape == "by_hour":
-            return self.closed.rows(self.store, scope)
+            return hour_sums.rows(self.store, scope)
         return self.store.all("usage_by_subject", **scope)
+
+    def _scope(self, window: Window, until: Instant, weights: Mapping[str, Count]) -> hour_sums.Scope:
+        """What is summed: the hours of an interval, of one resource, by the classification in force."""
+        classified = self.store.one("classification_digest", cluster_id=self.cluster_id)
+        return {
+            "cluster_id": self.cluster_id,
+            "digest": classified[0] if classified else None,
+            "resource": "+".join(f"{weight}*{name}" for name, weight in sorted(weights.items())),
+            "tres": list(weights),
+            "weights": list(weights.values()),
+            "since": window.since,
+            "until": charge.hour_of(min(window.until, until) + HOUR - 1),
+        }
 
     def open_runs(self, then: Instant | None = None) -> list[SortedRun]:
         """Runs that have not ended, or had not then, with who they are for."""

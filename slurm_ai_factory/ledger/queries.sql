@@ -47,16 +47,6 @@ ORDER BY 1
 -- One read is kept at a time, so that reads are numbered in the order they are committed.
 SELECT pg_advisory_xact_lock(7343, %(cluster_id)s)
 
--- touched_since --
--- The newest read, and the earliest hour that reads after a given one have changed.
-SELECT coalesce(max(read_id), %(read_id)s), min(touched_from) FROM reads
-WHERE cluster_id = %(cluster_id)s AND read_id > %(read_id)s
-
--- classification_mark --
--- Changes whenever the rules or the account tree that subjects were classified by do.
-SELECT min(c.digest), max(c.digest) FROM classifications c JOIN subjects s USING (subject_id)
-WHERE s.cluster_id = %(cluster_id)s
-
 -- create_observed --
 -- A read's runs as they come, for the time of one transaction.
 CREATE TEMPORARY TABLE observed (
@@ -71,8 +61,8 @@ CREATE TEMPORARY TABLE observed (
 COPY observed FROM STDIN
 
 -- analyze_observed --
--- Tell the planner what has arrived.
-ANALYZE observed
+-- Tell the planner what has arrived; it joins by these.
+ANALYZE observed (db_index, account, user_name, req_tres, alloc_tres)
 
 -- add_subjects --
 -- Subjects never seen before.
@@ -145,7 +135,7 @@ ORDER BY o.db_index
 -- keep_versions --
 -- Keep what the changed runs were until now.
 INSERT INTO run_versions
-SELECT r.*, %(at)s FROM runs r JOIN changed c USING (cluster_id, db_index)
+SELECT r.*, %(at)s FROM runs r JOIN changed c USING (cluster_id, db_index) WHERE c.known
 
 -- sign_changed --
 -- Take out what the ledger had of the changed runs, put in what is true now.
@@ -182,34 +172,30 @@ spans AS (
     FROM signed JOIN allocations ON allocation_id = alloc_id
     WHERE eligible_at < least(start_at, end_at)
 ), hours AS (
-    SELECT subject_id, allocation_id, hour,
-        sum(delivered * part)::bigint AS delivered, sum(waiting * part)::bigint AS waiting
-    FROM spans,
-        generate_series(since - since %% 3600, greatest(until, since + 1) - 1, 3600) AS hour,
-        LATERAL (
-            SELECT spread(since, until, seconds, hour + 3600) - spread(since, until, seconds, hour) AS part
-        ) AS cut
-    GROUP BY subject_id, allocation_id, hour
+    SELECT *, generate_series(since - since %% 3600, greatest(until, since + 1) - 1, 3600) AS hour FROM spans
+), parts AS (
+    SELECT *, spread(since, until, seconds, hour + 3600) - spread(since, until, seconds, hour) AS part FROM hours
 ), deltas AS (
-    SELECT tres_id, hour, subject_id, sum(delivered * count) AS delivered, sum(waiting * count) AS waiting
-    FROM hours JOIN allocation_tres USING (allocation_id)
-    WHERE delivered <> 0 OR waiting <> 0
-    GROUP BY tres_id, hour, subject_id
+    SELECT hour, subject_id, allocation_id,
+        sum(delivered * part)::bigint AS delivered, sum(waiting * part)::bigint AS waiting
+    FROM parts
+    GROUP BY hour, subject_id, allocation_id
+    HAVING sum(delivered * part) <> 0 OR sum(waiting * part) <> 0
 )
 
 -- add_usage --
 -- Put the signed runs into the hours they were delivered and waited in.
 WITH {signed_hours}
-INSERT INTO hourly_usage AS u (tres_id, hour, subject_id, delivered, waiting)
-SELECT tres_id, hour, subject_id, delivered, waiting FROM deltas
-ORDER BY tres_id, hour, subject_id
-ON CONFLICT (tres_id, hour, subject_id) DO UPDATE
+INSERT INTO hourly_usage AS u (hour, subject_id, allocation_id, delivered, waiting)
+SELECT hour, subject_id, allocation_id, delivered, waiting FROM deltas
+ORDER BY hour, subject_id, allocation_id
+ON CONFLICT (hour, subject_id, allocation_id) DO UPDATE
 SET delivered = u.delivered + excluded.delivered, waiting = u.waiting + excluded.waiting
 
 -- drop_empty_usage --
 -- Leave no row behind where a correction took everything out.
 DELETE FROM hourly_usage u
-USING tres t, (
+USING (
     SELECT DISTINCT subject_id, hour
     FROM signed,
         generate_series(
@@ -217,25 +203,29 @@ USING tres t, (
         ) AS hour
     WHERE sign = -1
 ) AS taken
-WHERE (u.tres_id, u.hour, u.subject_id) = (t.tres_id, taken.hour, taken.subject_id)
-    AND u.delivered = 0 AND u.waiting = 0
+WHERE (u.hour, u.subject_id) = (taken.hour, taken.subject_id) AND u.delivered = 0 AND u.waiting = 0
 
 -- touched_from --
 -- The earliest hour whose usage the signed runs change.
 SELECT min(least(eligible_at, start_at)) FROM signed
 
--- write_runs --
+-- update_runs --
 -- The changed runs become what the ledger has.
+UPDATE runs r SET
+    job_id = c.job_id, job_label = c.job_label, subject_id = c.subject_id, state = c.state,
+    submit_at = c.submit_at, eligible_at = c.eligible_at, start_at = c.start_at, end_at = c.end_at,
+    elapsed_seconds = c.elapsed_seconds, suspended_seconds = c.suspended_seconds, req_id = c.req_id,
+    alloc_id = c.alloc_id, energy_joules = c.energy_joules, recorded_at = c.recorded_at, missing_since = NULL
+FROM changed c
+WHERE c.known AND (r.cluster_id, r.db_index) = (c.cluster_id, c.db_index)
+
+-- add_runs --
+-- Runs never seen before.
 INSERT INTO runs
 SELECT cluster_id, db_index, job_id, job_label, subject_id, state, submit_at, eligible_at, start_at, end_at,
     elapsed_seconds, suspended_seconds, req_id, alloc_id, energy_joules, recorded_at, missing_since
 FROM changed
-ON CONFLICT (cluster_id, db_index) DO UPDATE SET
-    job_id = excluded.job_id, job_label = excluded.job_label, subject_id = excluded.subject_id,
-    state = excluded.state, submit_at = excluded.submit_at, eligible_at = excluded.eligible_at,
-    start_at = excluded.start_at, end_at = excluded.end_at, elapsed_seconds = excluded.elapsed_seconds,
-    suspended_seconds = excluded.suspended_seconds, req_id = excluded.req_id, alloc_id = excluded.alloc_id,
-    energy_joules = excluded.energy_joules, recorded_at = excluded.recorded_at, missing_since = NULL
+WHERE NOT known
 
 -- mark_missing --
 -- Open runs that a read up to now no longer lists are counted no further.
@@ -324,53 +314,129 @@ ON CONFLICT (subject_id) DO UPDATE SET digest = excluded.digest, beneficiary = e
     rule = excluded.rule, category = excluded.category, organisation = excluded.organisation,
     sector = excluded.sector, hub = excluded.hub
 
+-- weighted --
+-- Fragment: what one second of each set of TRES is worth in the resource.
+weighted AS MATERIALIZED (
+    SELECT c.allocation_id, sum(c.count * w.weight) AS weight
+    FROM unnest(%(tres)s::text[], %(weights)s::numeric[]) AS w (name, weight)
+    JOIN tres t USING (name)
+    JOIN allocation_tres c USING (tres_id)
+    GROUP BY c.allocation_id
+)
+
 -- usage_by_hour --
--- Charge of ended runs in a window, by hour and beneficiary, of a weighted sum of TRES.
+-- Charge of ended runs in an interval, by hour and beneficiary.
+WITH {weighted}
 SELECT u.hour, c.beneficiary, sum(u.delivered * w.weight), sum(u.waiting * w.weight)
-FROM unnest(%(tres)s::text[], %(weights)s::numeric[]) AS w (name, weight)
-JOIN tres t USING (name)
-JOIN hourly_usage u USING (tres_id)
+FROM hourly_usage u
+JOIN weighted w USING (allocation_id)
 JOIN subjects s USING (subject_id)
 JOIN classifications c USING (subject_id)
 WHERE s.cluster_id = %(cluster_id)s AND u.hour >= %(since)s AND u.hour < %(until)s
 GROUP BY u.hour, c.beneficiary
-ORDER BY u.hour
+
+-- usage_by_subject --
+-- Charge of ended runs in an interval, by subject.
+WITH {weighted}
+SELECT s.account, s.user_name, s.partition, s.qos, s.wckey, s.reservation, c.beneficiary, c.rule, c.category,
+    c.organisation, c.sector, c.hub, sum(u.delivered * w.weight)
+FROM hourly_usage u
+JOIN weighted w USING (allocation_id)
+JOIN subjects s USING (subject_id)
+JOIN classifications c USING (subject_id)
+WHERE s.cluster_id = %(cluster_id)s AND u.hour >= %(since)s AND u.hour < %(until)s
+GROUP BY s.subject_id, c.subject_id
 
 -- corrections_by_hour --
 -- What the signed runs change of usage_by_hour.
-WITH {signed_hours}
+WITH {signed_hours}, {weighted}
 SELECT d.hour, c.beneficiary, sum(d.delivered * w.weight), sum(d.waiting * w.weight)
-FROM unnest(%(tres)s::text[], %(weights)s::numeric[]) AS w (name, weight)
-JOIN tres t USING (name)
-JOIN deltas d USING (tres_id)
+FROM deltas d
+JOIN weighted w USING (allocation_id)
 JOIN classifications c USING (subject_id)
 WHERE d.hour >= %(since)s AND d.hour < %(until)s
 GROUP BY d.hour, c.beneficiary
 
 -- corrections_by_subject --
 -- What the signed runs change of usage_by_subject.
-WITH {signed_hours}
+WITH {signed_hours}, {weighted}
 SELECT s.account, s.user_name, s.partition, s.qos, s.wckey, s.reservation, c.beneficiary, c.rule, c.category,
     c.organisation, c.sector, c.hub, sum(d.delivered * w.weight)
-FROM unnest(%(tres)s::text[], %(weights)s::numeric[]) AS w (name, weight)
-JOIN tres t USING (name)
-JOIN deltas d USING (tres_id)
+FROM deltas d
+JOIN weighted w USING (allocation_id)
 JOIN subjects s USING (subject_id)
 JOIN classifications c USING (subject_id)
 WHERE d.hour >= %(since)s AND d.hour < %(until)s
 GROUP BY s.subject_id, c.subject_id
 
--- usage_by_subject --
--- Charge of ended runs in a window, by subject, of a weighted sum of TRES.
-SELECT s.account, s.user_name, s.partition, s.qos, s.wckey, s.reservation, c.beneficiary, c.rule, c.category,
-    c.organisation, c.sector, c.hub, sum(u.delivered * w.weight)
-FROM unnest(%(tres)s::text[], %(weights)s::numeric[]) AS w (name, weight)
-JOIN tres t USING (name)
-JOIN hourly_usage u USING (tres_id)
-JOIN subjects s USING (subject_id)
-JOIN classifications c USING (subject_id)
-WHERE s.cluster_id = %(cluster_id)s AND u.hour >= %(since)s AND u.hour < %(until)s
-GROUP BY s.subject_id, c.subject_id
+-- touched --
+-- Fragment: what reads have changed since the sums were made, from the earliest hour on.
+SELECT int8multirange(int8range(min(touched_from) - min(touched_from) %% 3600, NULL)) FROM reads
+WHERE cluster_id = s.cluster_id AND read_id > s.read_id AND touched_from IS NOT NULL HAVING count(*) > 0
+
+-- kept_sums --
+-- Fragment: a resource's sums, and of which hours they hold.
+kept AS (
+    SELECT s.sum_id, s.known - coalesce(({touched}), '{}') AS known FROM sums s
+    WHERE (s.cluster_id, s.digest, s.resource) = (%(cluster_id)s, %(digest)s, %(resource)s)
+)
+
+-- hours_not_summed --
+-- The parts of an interval whose sums are not known, or were changed by a later read.
+WITH {kept_sums}
+SELECT lower(part), upper(part)
+FROM unnest(int8multirange(int8range(%(since)s, %(until)s)) - coalesce((SELECT known FROM kept), '{}')) AS part
+
+-- hourly_sums --
+-- What usage_by_hour answers for the hours whose sums are known.
+WITH {kept_sums}
+SELECT h.hour, h.beneficiary, h.delivered, h.waiting
+FROM kept JOIN hourly_sums h USING (sum_id)
+WHERE h.hour >= %(since)s AND h.hour < %(until)s AND kept.known @> h.hour
+
+-- classification_digest --
+-- The rules and account tree that every subject was classified by; no row when there are two.
+SELECT min(c.digest) FROM classifications c JOIN subjects s USING (subject_id)
+WHERE s.cluster_id = %(cluster_id)s HAVING min(c.digest) = max(c.digest)
+
+-- begin_summing --
+-- One process at a time keeps sums.
+SELECT pg_advisory_lock(7344, %(cluster_id)s)
+
+-- end_summing --
+-- Let others keep sums.
+SELECT pg_advisory_unlock(7344, %(cluster_id)s)
+
+-- forget_sums --
+-- Sums of other rules.
+DELETE FROM sums WHERE cluster_id = %(cluster_id)s AND digest <> %(digest)s
+
+-- add_sums --
+-- Make a resource's sums known.
+INSERT INTO sums (cluster_id, digest, resource, read_id, known)
+VALUES (%(cluster_id)s, %(digest)s, %(resource)s, 0, '{}') ON CONFLICT DO NOTHING
+
+-- drop_hourly_sums --
+-- Sums that are to be added up again.
+DELETE FROM hourly_sums h USING sums s
+WHERE s.sum_id = h.sum_id AND (s.cluster_id, s.digest, s.resource) = (%(cluster_id)s, %(digest)s, %(resource)s)
+    AND h.hour >= %(since)s AND h.hour < %(until)s
+
+-- keep_hourly_sums --
+-- Sums as they are now.
+INSERT INTO hourly_sums (sum_id, hour, beneficiary, delivered, waiting)
+SELECT s.sum_id, added.*
+FROM sums s, (
+    {usage_by_hour}
+) AS added
+WHERE (s.cluster_id, s.digest, s.resource) = (%(cluster_id)s, %(digest)s, %(resource)s)
+
+-- note_sums --
+-- An interval's sums are known, and up to which read.
+UPDATE sums s SET
+    known = s.known - coalesce(({touched}), '{}') + int8multirange(int8range(%(since)s, %(until)s)),
+    read_id = (SELECT coalesce(max(read_id), 0) FROM reads WHERE cluster_id = %(cluster_id)s)
+WHERE (s.cluster_id, s.digest, s.resource) = (%(cluster_id)s, %(digest)s, %(resource)s)
 
 -- open_runs --
 -- Runs that have not ended, with who they are for.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
@@ -29,10 +30,11 @@ def queries() -> dict[str, str]:
     text = (_FOLDER / "queries.sql").read_text()
     parts = re.split(r"^-- (\w+) --\n-- .+\n", text, flags=re.MULTILINE)
     found = {name: statement.strip() for name, statement in zip(parts[1::2], parts[2::2], strict=True)}
-    return {
-        name: re.sub(r"\{(\w+)\}", lambda match: found[match[1]], statement)
-        for name, statement in found.items()
-    }
+    return {name: _whole(statement, found) for name, statement in found.items()}
+
+
+def _whole(statement: str, found: Mapping[str, str]) -> str:
+    return re.sub(r"\{(\w+)\}", lambda match: _whole(found[match[1]], found), statement)
 
 
 def migrations() -> list[Migration]:

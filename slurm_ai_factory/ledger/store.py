@@ -19,6 +19,9 @@ from slurm_ai_factory.ledger.connection import Connection, connect, place, wrapp
 
 Row = tuple[Any, ...]
 
+LOCKS = {"writing": ("begin_writing", "end_writing"), "summing": ("begin_summing", "end_summing")}
+"""Held while changes of shares are planned and settled, and while sums of usage are kept."""
+
 
 class Store:
     """PostgreSQL, one connection."""
@@ -147,13 +150,14 @@ class Store:
         return bool(row and row[0])
 
     @contextmanager
-    def writing(self, cluster_id: int) -> Iterator[None]:
-        """While this lasts, nobody else plans or settles changes on the cluster."""
-        self.one("begin_writing", cluster_id=cluster_id)
+    def holding(self, lock: str, cluster_id: object) -> Iterator[None]:
+        """While this lasts, nobody else holds the lock, one of LOCKS, on the cluster."""
+        begin, end = LOCKS[lock]
+        self.one(begin, cluster_id=cluster_id)
         try:
             yield
         finally:
-            self.one("end_writing", cluster_id=cluster_id)
+            self.one(end, cluster_id=cluster_id)
 
     def leader(self, cluster_id: int) -> str | None:
         """Which process is the writer for the cluster now."""

@@ -83,7 +83,7 @@ CREATE TABLE runs (
 
 CREATE INDEX runs_open ON runs (cluster_id) WHERE end_at IS NULL;
 CREATE INDEX runs_job ON runs (cluster_id, job_id);
-CREATE INDEX runs_recorded ON runs (cluster_id, recorded_at);
+CREATE INDEX runs_recorded ON runs USING brin (recorded_at) WITH (pages_per_range = 32);
 
 -- What a run was before Slurm changed its mind.
 CREATE TABLE run_versions (
@@ -94,15 +94,26 @@ CREATE TABLE run_versions (
 CREATE INDEX run_versions_run ON run_versions (cluster_id, db_index);
 CREATE INDEX run_versions_superseded ON run_versions (cluster_id, superseded_at);
 
--- TRES-seconds of ended runs, by the hour in which they were delivered or waited for.
+-- Seconds that ended runs were delivered, or waited for, in each hour, by subject and set of TRES: times the
+-- counts of the set they are TRES-seconds.
 CREATE TABLE hourly_usage (
-    tres_id smallint NOT NULL,
     hour bigint NOT NULL CHECK (hour % 3600 = 0),
     subject_id integer NOT NULL,
-    delivered numeric NOT NULL,
-    waiting numeric NOT NULL,
-    PRIMARY KEY (tres_id, hour, subject_id)
+    allocation_id integer NOT NULL,
+    delivered bigint NOT NULL,
+    waiting bigint NOT NULL,
+    PRIMARY KEY (hour, subject_id, allocation_id)
 );
+
+-- The same in TRES-seconds, for people and for audits.
+CREATE VIEW tres_usage AS
+SELECT s.cluster_id, t.name AS tres, u.hour, u.subject_id, sum(u.delivered * c.count) AS delivered,
+    sum(u.waiting * c.count) AS waiting
+FROM hourly_usage u
+JOIN subjects s USING (subject_id)
+JOIN allocation_tres c USING (allocation_id)
+JOIN tres t USING (tres_id)
+GROUP BY s.cluster_id, t.name, u.hour, u.subject_id;
 
 -- Every complete read of Slurm's accounting, at what time; the newest until is the watermark. touched_from is
 -- the earliest hour whose usage the read changed.
@@ -121,6 +132,28 @@ CREATE TABLE reads (
 
 CREATE INDEX reads_watermark ON reads (cluster_id, until);
 CREATE INDEX reads_newest_record ON reads (cluster_id, newest_record_at);
+
+-- Sums of hourly_usage by hour and beneficiary that were asked for before, so that they need not be added up
+-- again: of which resource and classification, up to which read, and of which hours. Nothing rests on them: both
+-- tables may be emptied at any time.
+CREATE TABLE sums (
+    sum_id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    cluster_id smallint NOT NULL REFERENCES clusters,
+    digest text NOT NULL,
+    resource text NOT NULL,
+    read_id bigint NOT NULL,
+    known int8multirange NOT NULL,
+    UNIQUE (cluster_id, digest, resource)
+);
+
+CREATE TABLE hourly_sums (
+    sum_id integer NOT NULL REFERENCES sums ON DELETE CASCADE,
+    hour bigint NOT NULL,
+    beneficiary text NOT NULL,
+    delivered numeric NOT NULL,
+    waiting numeric NOT NULL,
+    PRIMARY KEY (sum_id, hour, beneficiary)
+);
 
 -- Lines of sacct that could not be read as runs, with the reason.
 CREATE TABLE rejected_lines (

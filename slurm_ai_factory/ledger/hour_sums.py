@@ -1,0 +1,42 @@
+"""Sums by hour and beneficiary that are kept, so that a quarter is not added up again for every question.
+
+A quarter has more rows of hourly usage than a cycle or a person has time for, and all but the last few hours
+are as they were. Every read notes the earliest hour it changed, and the sums from there on hold no longer.
+Nothing rests on what is kept: an hour that is not known is added up on the spot, and the answer is the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from slurm_ai_factory.ledger.store import Row, Store
+
+Scope = Mapping[str, object]
+"""What a sum is of: cluster_id, digest, resource, tres, weights, since and until (on whole hours)."""
+
+
+def rows(store: Store, scope: Scope) -> list[Row]:
+    """(hour, beneficiary, delivered, waiting) of the scope, in no order. Ask inside one snapshot."""
+    found = store.all("hourly_sums", **scope)
+    for part in _unknown(store, scope):
+        found += store.all("usage_by_hour", **part)
+    return found
+
+
+def keep(store: Store, scope: Scope) -> None:
+    """Have the sums of the scope known. Not inside a transaction."""
+    if not _unknown(store, scope):
+        return
+    with store.holding("summing", scope["cluster_id"]), store.snapshot():
+        for query in ("forget_sums", "add_sums"):
+            store.do(query, **scope)
+        for part in _unknown(store, scope):
+            store.do("drop_hourly_sums", **part)
+            store.do("keep_hourly_sums", **part)
+        store.do("note_sums", **scope)
+
+
+def _unknown(store: Store, scope: Scope) -> list[dict[str, object]]:
+    """The scope, cut down to each interval of hours whose sums are not known."""
+    parts = store.all("hours_not_summed", **scope)
+    return [{**scope, "since": since, "until": until} for since, until in parts]

@@ -1,0 +1,60 @@
+"""python -m tests.benchmarks.ingest: reading beside sacct, and cycles on ledgers of growing size.
+
+Rule: progress goes to stderr; the last line on stdout is one JSON object. RUNS, from the environment, is the
+size of the history that is read and of the smallest ledger; the others are five and ten times as large.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from slurm_ai_factory.ledger import embedded
+from tests.benchmarks import cycles, reading
+from tests.cluster.requirements import unavailable
+
+SIZES = (1, 5, 10)
+FULL = 1_000_000
+
+
+def main() -> int:
+    runs = int(os.environ.get("RUNS", FULL))
+    parts = os.environ.get("PARTS", "reading,cycles").split(",")
+    reason = unavailable()
+    if reason is not None:
+        print(reason, file=sys.stderr)
+        return 1
+    with tempfile.TemporaryDirectory(prefix="saf-bench-", ignore_cleanup_errors=True) as scratch:
+        directory = Path(scratch)
+        directory.chmod(0o755)
+        server = embedded.url(directory / "ledger")
+        try:
+            print(json.dumps(_figures(directory, server, runs, parts)))
+        finally:
+            embedded.stop(directory / "ledger")
+    return 0
+
+
+def _figures(directory: Path, server: str, runs: int, parts: list[str]) -> dict[str, object]:
+    figures: dict[str, object] = {"ratio_to_sacct": None, "runs": runs, "peak_rss_mb": None}
+    if "reading" in parts:
+        rounds = 2 if runs < FULL else int(os.environ.get("ROUNDS", "2"))
+        found = reading.measure(directory, server, runs, rounds, say)
+        figures |= {"ratio_to_sacct": round(found.ratio, 2), "peak_rss_mb": round(found.peak_rss_mb, 1)}
+    if "cycles" in parts:
+        beats = 300 if runs >= FULL else 100
+        figures |= cycles.measure(server, [runs * size for size in SIZES], beats, say)
+    return figures
+
+
+def say(text: str) -> None:
+    """Progress, with the time."""
+    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

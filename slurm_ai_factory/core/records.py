@@ -119,6 +119,21 @@ class Size(NamedTuple):
     tres: str
 
 
+class Reservation(NamedTuple):
+    """What a reservation held in a time in which it did not change; ``until`` is None where it has no end.
+
+    ``tres`` in Slurm's order, without node; ``accounts`` has the account of each association that may use it,
+    empty where slurmdbd knows it no longer.
+    """
+
+    number: int  #: id_resv; runs have it as #ID where their sacct row lacks the name
+    name: str
+    since: Instant
+    until: Instant | None
+    tres: tuple[tuple[str, int], ...]
+    accounts: tuple[str, ...]
+
+
 class Hour(NamedTuple):
     """One hour of a window: rates integrated over that hour, in resource-seconds."""
 

@@ -8,13 +8,14 @@ the whole hour N days before now. Arithmetic on civil days never adds 24 hours, 
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from slurm_ai_factory.core.charge import hour_of
 from slurm_ai_factory.core.records import HOUR, Instant, Window
 
 _SECONDS = {"m": 60, "h": HOUR, "d": 24 * HOUR, "w": 7 * 24 * HOUR, "": 1, "s": 1}
+_DAYS = {"yesterday": -1, "today": 0, "tomorrow": 1}
 _KINDS = {"month": 1, "quarter": 3, "half": 6, "year": 12}
 
 
@@ -40,22 +41,27 @@ def iso(at: Instant) -> str:
 
 
 def instant(text: str, now: Instant, zone: ZoneInfo) -> Instant:
-    """An instant as -S and -E take it: now, now-7days, a civil date, or ISO 8601 (civil without an offset).
+    """An instant as -S and -E take it: now, now-7days, today, 2027-01-31, or ISO 8601 (civil if no offset).
 
     >>> amsterdam = ZoneInfo("Europe/Amsterdam")
     >>> iso(instant("2027-03-28", 0, amsterdam)), iso(instant("2027-03-29", 0, amsterdam))
     ('2027-03-27T23:00:00Z', '2027-03-28T22:00:00Z')
     >>> instant("now-2hours", 7200, amsterdam)
     0
+    >>> iso(instant("yesterday", instant("2027-03-29T12:00Z", 0, amsterdam), amsterdam))
+    '2027-03-27T23:00:00Z'
     """
     if relative := re.fullmatch(r"now(?:([+-]\d+)\s*(second|minute|hour|day|week)s?)?", text):
         unit = (relative[2] or "s")[0]
         return now + int(relative[1] or 0) * _SECONDS[unit]
+    if text in _DAYS:
+        civil = datetime.fromtimestamp(now, zone).date() + timedelta(days=_DAYS[text])
+        text = civil.isoformat()
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise ValueError(
-            f"{text!r} is not an instant: use 2027-01-31, 2027-01-31T12:00Z or now-7days"
+            f"{text!r} is not an instant: use 2027-01-31, 2027-01-31T12:00Z, yesterday or now-7days"
         ) from None
     return int((moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp())
 

@@ -194,13 +194,24 @@ class Accounting:
     def open_runs(self, then: Instant | None = None) -> list[SortedRun]:
         """Runs that have not ended, or had not then, with who they are for."""
         query = "open_runs" if then is None else "open_runs_then"
-        return [self._run(row) for row in self.store.all(query, cluster_id=self.cluster_id, as_of=then)]
+        rows = self.store.all(query, cluster_id=self.cluster_id, as_of=then)
+        return [self._sorted_run(row) for row in rows]
 
     def runs_of_job(self, label: str) -> list[SortedRun]:
         """Every run of a job: by JobID as users write it, or by JobIDRaw."""
         raw = int(label) if label.isascii() and label.isdigit() else None
         rows = self.store.all("runs_of_job", cluster_id=self.cluster_id, label=label, job_id=raw)
+        return [self._sorted_run(row) for row in rows]
+
+    def runs_between(self, since: Instant, until: Instant) -> list[Run]:
+        """Every run that was delivered in [since, until), or is open."""
+        rows = self.store.all("runs_between", cluster_id=self.cluster_id, since=since, until=until)
         return [self._run(row) for row in rows]
+
+    def usage_by_account(self, since: Instant, until: Instant) -> dict[tuple[str, str], Count]:
+        """TRES-seconds of ended runs by (account, TRES) in the whole hours of [since, until)."""
+        rows = self.store.all("usage_by_account", cluster_id=self.cluster_id, since=since, until=until)
+        return {(account, name): int(used) if used == int(used) else used for account, name, used in rows}
 
     def newest_record_at(self) -> Instant | None:
         """The newest instant that accounting told of a run."""
@@ -211,10 +222,12 @@ class Accounting:
         """How much the ledger holds."""
         return self.store.named("status", cluster_id=self.cluster_id)[0]
 
-    def _run(self, row: Row) -> SortedRun:
+    def _run(self, row: Row) -> Run:
         subject = Subject(self.cluster, *row[3:9])
-        one = Run(int(row[0]), row[1], row[2], subject, *row[9:18])
-        return SortedRun(_counted(one, row[18]), _classification(row[19:]))
+        return _counted(Run(int(row[0]), row[1], row[2], subject, *row[9:18]), row[18])
+
+    def _sorted_run(self, row: Row) -> SortedRun:
+        return SortedRun(self._run(row), _classification(row[19:]))
 
 
 def _counted(run: Run, missing_since: Instant | None) -> Run:

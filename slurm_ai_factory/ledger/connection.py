@@ -21,16 +21,18 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 
 def connect(url: str) -> Connection:
-    """An autocommit connection whose statements have a deadline. Raises LedgerError."""
+    """An autocommit connection whose statements have a deadline. Raises LedgerError.
+
+    What the url says of timeouts goes before.
+    """
     with wrapped(url):
+        timeouts = {"connect_timeout": CONNECT_SECONDS, "tcp_user_timeout": CONNECT_SECONDS * 1000}
         return psycopg.connect(
-            url,
             autocommit=True,
-            connect_timeout=CONNECT_SECONDS,
+            **timeouts | conninfo_to_dict(url),  # type: ignore[arg-type]
             application_name=f"saf@{socket.gethostname()}:{os.getpid()}",
             options=f"-c statement_timeout={STATEMENT_SECONDS}s -c client_min_messages=warning "
             "-c jit=off -c work_mem=64MB",
-            tcp_user_timeout=CONNECT_SECONDS * 1000,
         )
 
 

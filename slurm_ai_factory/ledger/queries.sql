@@ -487,6 +487,27 @@ JOIN allocations a ON a.allocation_id = r.alloc_id
 WHERE r.cluster_id = %(cluster_id)s AND (r.job_label = %(label)s OR r.job_id = %(job_id)s)
 ORDER BY r.submit_at, r.db_index
 
+-- runs_between --
+-- Every run that was delivered in an interval.
+SELECT r.db_index, r.job_id, r.job_label, s.account, s.user_name, s.partition, s.qos, s.wckey, s.reservation,
+    r.state, r.submit_at, r.eligible_at, r.start_at, r.end_at, r.elapsed_seconds, r.suspended_seconds,
+    q.tres, a.tres, r.missing_since
+FROM runs r
+JOIN subjects s USING (subject_id)
+JOIN allocations q ON q.allocation_id = r.req_id
+JOIN allocations a ON a.allocation_id = r.alloc_id
+WHERE r.cluster_id = %(cluster_id)s AND r.start_at < %(until)s AND (r.end_at > %(since)s OR r.end_at IS NULL)
+
+-- usage_by_account --
+-- TRES-seconds of ended runs in an interval, by account.
+SELECT s.account, t.name, sum(u.delivered * c.count)
+FROM hourly_usage u
+JOIN subjects s USING (subject_id)
+JOIN allocation_tres c USING (allocation_id)
+JOIN tres t USING (tres_id)
+WHERE s.cluster_id = %(cluster_id)s AND u.hour >= %(since)s AND u.hour < %(until)s
+GROUP BY s.account, t.name
+
 -- newest_record --
 -- The newest instant that the accounting told of a run.
 SELECT max(newest_record_at) FROM reads WHERE cluster_id = %(cluster_id)s

@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from slurm_ai_factory.core.records import (
     Association,
     Change,
+    Charge,
     Instant,
     Outage,
     PriorityConfig,
     Rejected,
+    Reservation,
     Run,
     Size,
 )
@@ -66,6 +68,45 @@ class Slurm:
             self._list(
                 "sacctmgr", "-n", "-P", "show", "event", "where", f"cluster={self.cluster}",
                 f"start=uts{since}", f"end=uts{until}", f"format={','.join(parse.EVENT_FIELDS)}",
+            )
+        )  # fmt: skip
+
+    def rolled_up(self, since: Instant, until: Instant) -> bool:
+        """Whether slurmdbd has rolled up this time, which is one hour, into its tables of usage."""
+        return bool(
+            self._list("sreport", "-n", "-P", "-t", "Seconds", *self._report("Utilization", since, until))
+        )
+
+    def utilization(self, since: Instant, until: Instant) -> dict[tuple[str, str], Charge]:
+        """sreport's TRES-seconds by (account, TRES) in [since, until), whole hours that are rolled up.
+
+        Each account's own, without the accounts below it, with idle reservation time as sreport has it.
+        """
+        return parse.utilization(
+            self._list(
+                "sreport", "-n", "-P", "-t", "Seconds", "-T", "ALL",
+                *self._report("AccountUtilizationByUser", since, until), "tree",
+                f"format={','.join(parse.UTILIZATION_FIELDS)}",
+            )
+        )  # fmt: skip
+
+    def _report(self, report: str, since: Instant, until: Instant) -> tuple[str, ...]:
+        return "cluster", report, f"cluster={self.cluster}", f"start=uts{since}", f"end=uts{until}"
+
+    def reservations(self, since: Instant, until: Instant) -> list[Reservation]:
+        """The reservations there were in [since, until), one for each time in which they did not change."""
+        found = self._list(
+            "sacctmgr", "-n", "-P", "show", "reservation", "where", f"cluster={self.cluster}",
+            f"start=uts{since}", f"end=uts{until}", f"format={','.join(parse.RESERVATION_FIELDS)}",
+        )  # fmt: skip
+        return parse.reservations(found, self._account_ids() if found else {})
+
+    def _account_ids(self) -> dict[str, str]:
+        """The account of each association there ever was, by its id."""
+        return parse.account_ids(
+            self._list(
+                "sacctmgr", "-n", "-P", "show", "assoc", "withdeleted", "where", f"cluster={self.cluster}",
+                f"format={','.join(parse.ACCOUNT_ID_FIELDS)}",
             )
         )  # fmt: skip
 

@@ -8,6 +8,7 @@ controller steers by (associations, shares) have no such leave: one bad line the
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
@@ -15,10 +16,12 @@ from slurm_ai_factory.core import tres
 from slurm_ai_factory.core.records import (
     PARENT_SHARES,
     Association,
+    Charge,
     Instant,
     Outage,
     PriorityConfig,
     Rejected,
+    Reservation,
     Run,
     Size,
     Subject,
@@ -28,13 +31,17 @@ from slurm_ai_factory.errors import SlurmError
 SEPARATOR = "\x1f"
 RUN_FIELDS = (
     "Cluster", "DBIndex", "JobIDRaw", "JobID", "Account", "User", "Partition", "QOS", "WCKey", "Reservation",
-    "State", "Submit", "Eligible", "Start", "End", "ElapsedRaw", "Suspended", "ReqTRES", "AllocTRES",
+    "ReservationId", "State", "Submit", "Eligible", "Start", "End", "ElapsedRaw", "Suspended", "ReqTRES",
+    "AllocTRES",
 )  # fmt: skip
 ASSOCIATION_FIELDS = ("Cluster", "Account", "User", "Partition", "Share", "ParentName")
 SHARE_FIELDS = (
     "Cluster", "Account", "User", "Partition", "RawShares", "NormShares", "RawUsage", "EffectvUsage",
     "LevelFS",
 )  # fmt: skip
+UTILIZATION_FIELDS = ("Accounts", "Login", "TresName", "Used")
+RESERVATION_FIELDS = ("ID", "Name", "Associations", "Start", "End", "TRES")
+ACCOUNT_ID_FIELDS = ("ID", "Account")
 EVENT_FIELDS = ("Cluster", "NodeName", "TimeStart", "TimeEnd", "State", "TRES")
 
 _UNSET = frozenset({"", "Unknown", "None", "0"})
@@ -55,13 +62,13 @@ def run(line: str) -> Run | Rejected:
 def _run(fields: list[str]) -> Run:
     if len(fields) != len(RUN_FIELDS):
         raise ValueError(f"{len(fields)} fields instead of {len(RUN_FIELDS)}")
-    cluster, db_index, job_id, label, account, user, partition, qos, wckey, reservation = fields[:10]
-    state, submit, eligible, start, end, elapsed, suspended, req_tres, alloc_tres = fields[10:]
+    cluster, db_index, job_id, label, account, user, partition, qos, wckey, *reservation = fields[:11]
+    state, submit, eligible, start, end, elapsed, suspended, req_tres, alloc_tres = fields[11:]
     one = Run(
         db_index=_db_index(db_index),
         job_id=_natural("JobIDRaw", job_id),
         job_label=label,
-        subject=_subject(cluster, account, user, partition, qos, wckey, reservation),
+        subject=_subject(cluster, account, user, partition, qos, wckey, _reservation_of(*reservation)),
         state=_state(state),
         submit_at=_instant(submit),
         eligible_at=_instant(eligible),
@@ -73,7 +80,19 @@ def _run(fields: list[str]) -> Run:
         alloc_tres=tres.canonical(alloc_tres),
         energy_joules=tres.energy(alloc_tres),
     )
-    return _consistent(one)
+    return _consistent(_from_own_start(one))
+
+
+def _from_own_start(one: Run) -> Run:
+    """The run from where it began itself: the later runs of a resized job have the job's own Start.
+
+    What tells them is a Submit, which is the time of the resize, after the Start. ElapsedRaw counts the time
+    of the earlier sizes once more (accounting_storage_slurmdbd.c: _setup_job_start_msg; seen in 22.05.8).
+    """
+    if one.start_at is None or one.submit_at is None or one.submit_at <= one.start_at:
+        return one
+    before = one.submit_at - one.start_at
+    return one._replace(start_at=one.submit_at, elapsed_seconds=max(0, one.elapsed_seconds - before))
 
 
 def _consistent(one: Run) -> Run:
@@ -85,6 +104,15 @@ def _consistent(one: Run) -> Run:
     if one.elapsed_seconds and not one.alloc_tres:
         raise ValueError(f"ElapsedRaw {one.elapsed_seconds} without AllocTRES")
     return one
+
+
+def _reservation_of(name: str, number: str) -> str:
+    """The reservation's name, or #ID where sacct does not tell it.
+
+    slurmdbd joins a run with the reservations that began before it, and leaves the name out of those that
+    began in the same second, as runs that waited for it do (as_mysql_jobacct_process.c).
+    """
+    return name or ("" if number in _UNSET else f"#{number}")
 
 
 @lru_cache(maxsize=65536)
@@ -206,6 +234,60 @@ def _with_node(counts: str) -> str:
     if "node" in tres.parse(counts):
         return counts
     return tres.canonical(f"{counts},node=1" if counts else "node=1")
+
+
+def utilization(lines: Iterable[str]) -> dict[tuple[str, str], Charge]:
+    """TRES-seconds of each account's own, from sreport's tree of accounts, whose rows are sums of subtrees.
+
+    Depth in the tree is told by leading spaces. Readings (energy) and what was not used are left out.
+    """
+    own: Counter[tuple[str, str]] = Counter()
+    path: list[str] = []
+    for row in _table("sreport", UTILIZATION_FIELDS, lines):
+        account = row["Accounts"].lstrip(" ")
+        depth = len(row["Accounts"]) - len(account)
+        if row["Login"] or row["TresName"] == "energy":
+            continue
+        if depth > len(path):
+            raise SlurmError(f"sreport printed account {account} below no account it printed before")
+        path[depth:] = [account]
+        used = _used(row)
+        own[account, row["TresName"]] += used
+        if depth:
+            own[path[depth - 1], row["TresName"]] -= used
+    return {key: used for key, used in own.items() if used}
+
+
+def _used(row: Mapping[str, str]) -> int:
+    try:
+        return _natural("Used", row["Used"])
+    except ValueError as error:
+        raise SlurmError(f"sreport's usage of account {row['Accounts']} cannot be read: {error}") from error
+
+
+def account_ids(lines: Iterable[str]) -> dict[str, str]:
+    """The account of each association, by its id."""
+    return {row["ID"]: row["Account"] for row in _table("sacctmgr", ACCOUNT_ID_FIELDS, lines)}
+
+
+def reservations(lines: Iterable[str], accounts: Mapping[str, str]) -> list[Reservation]:
+    """Reservations from sacctmgr show reservation; ``accounts`` by the id of an association."""
+    return [_reservation(row, accounts) for row in _table("sacctmgr", RESERVATION_FIELDS, lines)]
+
+
+def _reservation(row: Mapping[str, str], accounts: Mapping[str, str]) -> Reservation:
+    try:
+        entries = (entry.partition("=") for entry in row["TRES"].split(",") if entry)
+        return Reservation(
+            number=_natural("ID", row["ID"]),
+            name=row["Name"],
+            since=_natural("TimeStart", row["Start"]),
+            until=_instant(row["End"]),
+            tres=tuple((name, _natural(name, count)) for name, _, count in entries if name != "node"),
+            accounts=tuple(accounts.get(one, "") for one in row["Associations"].split(",") if one),
+        )
+    except ValueError as error:
+        raise SlurmError(f"reservation {row['Name']} cannot be read: {error}") from error
 
 
 def priority_config(lines: Iterable[str]) -> PriorityConfig:

@@ -42,6 +42,7 @@ FIELDS = {
     "QOS": "normal",
     "WCKey": "",
     "Reservation": "",
+    "ReservationId": "0",
     "State": "COMPLETED",
     "Submit": "1795474000",
     "Eligible": "1795474000",
@@ -93,6 +94,11 @@ def test_a_completed_run_reads_as_what_sacct_says_of_it() -> None:
     [
         pytest.param({"State": "REQUEUED"}, {"state": "REQUEUED", "elapsed_seconds": 3600}, id="requeued"),
         pytest.param({"State": "RESIZING"}, {"state": "RESIZING", "elapsed_seconds": 3600}, id="resized"),
+        pytest.param(
+            {"Start": "1795474100", "Submit": "1795475000", "Eligible": "1795475000"},
+            {"start_at": 1795475000, "elapsed_seconds": 2700},
+            id="after a resize, which Slurm tells from the job's start",
+        ),
         pytest.param({"State": "NODE_FAIL"}, {"state": "NODE_FAIL"}, id="node failure"),
         pytest.param({"JobID": "4000_21"}, {"job_label": "4000_21", "job_id": 4021}, id="array task"),
         pytest.param(
@@ -162,6 +168,11 @@ def test_a_completed_run_reads_as_what_sacct_says_of_it() -> None:
             {"subject": Subject("habrok", "umcg", "jan", "gpu", "normal", "*genomes", "course")},
             id="wckey and reservation",
         ),
+        pytest.param(
+            {"Reservation": "", "ReservationId": "17"},
+            {"subject": Subject("habrok", "umcg", "jan", "gpu", "normal", "", "#17")},
+            id="a reservation that began with the run has no name",
+        ),
         pytest.param({"Partition": "gpu,cpu"}, {"job_id": 4021}, id="pending in two partitions"),
         pytest.param(
             {"AllocTRES": "billing=32,cpu=32,gres/gpu:a100=4,gres/gpu=4,mem=128G,node=1"},
@@ -230,17 +241,17 @@ def test_a_line_that_contradicts_itself_or_cannot_be_read_is_kept_aside(
     [
         ("", 1),
         ("\n", 1),
-        (_line() + parse.SEPARATOR, 20),
-        (parse.SEPARATOR + _line(), 20),
-        (_line().rpartition(parse.SEPARATOR)[0], 18),
+        (_line() + parse.SEPARATOR, 21),
+        (parse.SEPARATOR + _line(), 21),
+        (_line().rpartition(parse.SEPARATOR)[0], 19),
         (_line().replace(parse.SEPARATOR, "|"), 1),
-        (_line(User="jan\x1fpiet"), 20),
+        (_line(User="jan\x1fpiet"), 21),
     ],
 )
 def test_a_line_with_other_than_the_fields_asked_for_is_kept_aside(line: str, count: int) -> None:
     found = parse.run(line)
     assert isinstance(found, Rejected)
-    assert f"{count} fields instead of 19" in found.reason
+    assert f"{count} fields instead of 20" in found.reason
 
 
 # --- any line -----------------------------------------------------------------------------------------
@@ -293,9 +304,9 @@ def test_a_good_line_with_mistakes_in_it_is_a_sound_run_or_is_kept_aside(line: s
         assert _is_sound(found)
 
 
-@given(st.lists(st.text(max_size=12) | st.sampled_from(PIECES), min_size=19, max_size=19))
+@given(st.lists(st.text(max_size=12) | st.sampled_from(PIECES), min_size=20, max_size=20))
 @example([*FIELDS.values()])
-def test_any_nineteen_fields_are_a_sound_run_or_are_kept_aside(fields: list[str]) -> None:
+def test_any_twenty_fields_are_a_sound_run_or_are_kept_aside(fields: list[str]) -> None:
     found = parse.run(parse.SEPARATOR.join(fields))
     assert isinstance(found, Rejected) or _is_sound(found)
 

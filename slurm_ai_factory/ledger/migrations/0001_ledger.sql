@@ -83,6 +83,7 @@ CREATE TABLE runs (
 
 CREATE INDEX runs_open ON runs (cluster_id) WHERE end_at IS NULL;
 CREATE INDEX runs_job ON runs (cluster_id, job_id);
+CREATE INDEX runs_delivered ON runs USING brin (start_at, end_at) WITH (pages_per_range = 32);
 CREATE INDEX runs_recorded ON runs USING brin (recorded_at) WITH (pages_per_range = 32);
 
 -- What a run was before Slurm changed its mind.

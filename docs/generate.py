@@ -188,7 +188,8 @@ def _shown() -> Shown:
     )  # fmt: skip
     inputs = {"usage_share": 0.25, "share_wanted": 0.25, "share": 0.25}
     return Shown(
-        at=10800, mode="observe", seconds=1.0, measurement=measurement, margin=0.01, rejected=0, runs=1,
+        at=10800, mode="observe", seconds=1.0, measurement=measurement, margin=0.01, unknown_states=0,
+        rejected=0, runs=1,
         decision=Decision(at=10800, reason="at_set_point", sentence="", inputs=inputs), statuses=(),
         raw_shares=("regional", 25),
     )  # fmt: skip

@@ -182,6 +182,7 @@ def shown(report: CycleReport, config: Config) -> Shown:
         raw_shares=raw_shares(report, config.control.account),
         statuses=tuple(outcome.status for outcome in report.outcomes),
         rejected=len(gathered.read.rejected),
+        unknown_states=len(gathered.read.unknown_states),
         runs=gathered.read.runs,
     )
 
@@ -211,10 +212,13 @@ def sentence(report: CycleReport) -> str:
 
 def _complaints(report: CycleReport) -> str:
     unknown = ", ".join(report.gathered.unknown_accounts)
-    rejected = len(report.gathered.read.rejected)
-    return (f"; rules name unknown accounts: {unknown}" if unknown else "") + (
-        f"; {rejected} line(s) of sacct kept aside" if rejected else ""
+    read = report.gathered.read
+    complaints = (
+        (f"rules name unknown accounts: {unknown}", unknown),
+        (f"{len(read.rejected)} line(s) of sacct kept aside", read.rejected),
+        (f"runs counted in states that are not known: {', '.join(read.unknown_states)}", read.unknown_states),
     )
+    return "".join(f"; {complaint}" for complaint, found in complaints if found)
 
 
 def notify(message: str) -> None:

@@ -35,6 +35,7 @@ class Shown:
     raw_shares: tuple[str, int] | None  #: of the steered account, after the cycle
     statuses: tuple[str, ...]
     rejected: int
+    unknown_states: int
     runs: int
 
 
@@ -175,6 +176,10 @@ def _of_control(shown: Shown) -> Iterator[Metric]:
     yield mode
     yield _gauge("saf_cycle_duration_seconds", "Duration of the last cycle.", cluster, shown.seconds)
     yield _gauge("saf_rejected_lines", "Lines of the last read that are no runs.", cluster, shown.rejected)
+    yield _gauge(
+        "saf_unknown_states", "States of runs in the last read that are not known; the runs are counted.",
+        cluster, shown.unknown_states,
+    )  # fmt: skip
     if shown.raw_shares is not None:
         account, raw_shares = shown.raw_shares
         labels = {**cluster, "account": account}

@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
 from slurm_ai_factory.core.pace import Pace
-from slurm_ai_factory.core.records import Instant, Rejected, Run
+from slurm_ai_factory.core.records import STATES, Instant, Rejected, Run
 from slurm_ai_factory.errors import SlurmTooMuchError
 from slurm_ai_factory.ledger import Ledger, ReadResult
 from slurm_ai_factory.slurm import Slurm
@@ -33,11 +33,16 @@ class Read(NamedTuple):
     runs: int = 0
     changed: int = 0
     rejected: tuple[Rejected, ...] = ()
+    unknown_states: tuple[str, ...] = ()  #: states that no known Slurm has; their runs count like any other
 
     def plus(self, result: ReadResult) -> Read:
         """With one more interval."""
-        changed = self.changed + result.new + result.changed
-        return Read(self.runs + result.runs, changed, self.rejected + result.rejected)
+        return Read(
+            self.runs + result.runs,
+            self.changed + result.new + result.changed,
+            self.rejected + result.rejected,
+            tuple(sorted({*self.unknown_states, *result.states} - STATES)),
+        )
 
 
 def read(

@@ -74,6 +74,7 @@ def _report(report: CycleReport, slurm: Slurm) -> dict[str, Any]:
         "runs": gathered.read.runs,
         "changed": gathered.read.changed,
         "rejected": [one._asdict() for one in gathered.read.rejected],
+        "unknown_states": list(gathered.read.unknown_states),
         "unknown_accounts": list(gathered.unknown_accounts),
         "delivered_share": gathered.measurement.delivered_share,
         "decision": output.decision_value(report.decision, slurm),

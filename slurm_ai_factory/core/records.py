@@ -21,6 +21,15 @@ PARENT_SHARES = 2147483647
 """RawShares of an association with Fairshare=parent (SLURMDB_FS_USE_PARENT, slurmdb.h)."""
 
 
+STATES = frozenset((
+    "PENDING", "RUNNING", "SUSPENDED", "COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "NODE_FAIL",
+    "PREEMPTED", "BOOT_FAIL", "DEADLINE", "OUT_OF_MEMORY", "LAUNCH_FAILED", "COMPLETING", "CONFIGURING",
+    "EXPEDITING", "POWER_UP_NODE", "RECONFIG_FAIL", "RESIZING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD",
+    "SPECIAL_EXIT", "STOPPED", "REVOKED", "RESV_DEL_HOLD", "SIGNALING", "STAGE_OUT",
+))  # fmt: skip
+"""The states and state flags of Slurm 22.05 to 26.05 (slurm_protocol_defs.c: job_state_string)."""
+
+
 class Subject(NamedTuple):
     """Who a run was for, as far as Slurm knows: what classification looks at. Absent parts are empty."""
 

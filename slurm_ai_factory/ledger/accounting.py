@@ -43,6 +43,7 @@ class ReadResult(NamedTuple):
     new: int
     changed: int
     rejected: tuple[Rejected, ...]
+    states: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +73,11 @@ class Accounting:
         ``read`` may raise, and then nothing is kept. A read whose ``until`` is ``at`` lists every open run.
         """
         rejected: list[Rejected] = []
+        states: set[str] = set()
         key = {"cluster_id": self.cluster_id, "at": at}
         with self.store.transaction():
             self.store.one("serialize", **key)
-            self._stage(read, rejected)
+            self._stage(read, rejected, states)
             for query in ("add_subjects", "find_changed", "keep_versions"):
                 self.store.do(query, **key)
             runs, new, changed = self.store.one("changed_counts") or (0, 0, 0)
@@ -87,13 +89,13 @@ class Accounting:
             counts = {"runs": runs, "changed": new + changed, "rejected": len(rejected)}
             touched = self.store.one("touched_from") or (None,)
             self.store.do("add_read", **key, since=since, until=until, touched_from=touched[0], **counts)
-        return ReadResult(runs, new, changed, tuple(rejected))
+        return ReadResult(runs, new, changed, tuple(rejected), frozenset(states))
 
-    def _stage(self, read: Iterable[Run | Rejected], rejected: list[Rejected]) -> None:
+    def _stage(self, read: Iterable[Run | Rejected], rejected: list[Rejected], states: set[str]) -> None:
         """Stream the read into a temporary table, and make its names and TRES sets known."""
         for query in ("create_observed", "create_changed", "create_signed"):
             self.store.do(query)
-        self.store.copy("copy_observed", _rows(read, rejected))
+        self.store.copy("copy_observed", _rows(read, rejected, states))
         for query in ("analyze_observed", "add_allocations", "add_tres", "add_allocation_tres"):
             self.store.do(query)
 
@@ -238,12 +240,15 @@ def _counted(run: Run, missing_since: Instant | None) -> Run:
     return run._replace(end_at=max(missing_since, run.start_at or 0), elapsed_seconds=seconds)
 
 
-def _rows(read: Iterable[Run | Rejected], rejected: list[Rejected]) -> Iterator[tuple[object, ...]]:
+def _rows(
+    read: Iterable[Run | Rejected], rejected: list[Rejected], states: set[str]
+) -> Iterator[tuple[object, ...]]:
     """Rows for the ledger. What a running run has elapsed is now, not a fact to keep."""
     for one in read:
         if isinstance(one, Rejected):
             rejected.append(one)
             continue
+        states.add(one.state)
         elapsed = 0 if one.end_at is None and one.state != "SUSPENDED" else one.elapsed_seconds
         yield (one.db_index, one.job_id, one.job_label, *one.subject[1:], *one[4:9], elapsed, *one[10:])
 

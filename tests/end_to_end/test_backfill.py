@@ -69,5 +69,23 @@ def test_a_backfill_that_breaks_off_keeps_what_was_whole_and_goes_on(
     assert str(ended) in saf.run("explain", str(ended)).stdout
 
 
+NARROW = """
+for one; do case "$one" in uts*) first=$last; last=${one#uts};; esac; done
+[ $((last - first)) -gt 10800 ] && { echo "sacct: error: Too wide of a date range in query" >&2; exit 1; }
+echo $((last - first)) >> asked; exec $REAL "$@"
+"""
+
+
+def test_a_range_that_slurmdbd_finds_too_wide_is_read_in_parts(saf: Saf, wrap: Wrap) -> None:
+    saf.configure("slurm", read_window="12h")
+    wrap("sacct", NARROW)
+    done = saf.json("backfill", "-S", "now-12hours", "-E", "now-1minutes")
+    asked = [int(seconds) for seconds in (saf.directory / "asked").read_text().split()]
+    assert len(asked) > 3
+    assert max(asked) <= 3 * 3600
+    assert sum(asked) == 12 * 3600 - 60
+    assert len(done["intervals"]) == 1
+
+
 def _charge(found: dict[str, list[dict[str, object]]], account: str) -> int:
     return sum(int(str(group["charge"])) for group in found["groups"] if group["name"] == account)

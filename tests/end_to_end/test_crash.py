@@ -1,7 +1,7 @@
 """SIGKILL at random moments: afterwards the ledger is, row for row, the one that nobody interrupted.
 
-KILLS, from the environment, is how often; SEED repeats a campaign. Every other kill waits for a transaction
-to be in progress, so that a campaign cannot pass by hitting only what is between them.
+KILLS, from the environment, is how often; SEED repeats a campaign. The first kill and half of the others wait
+for a transaction to be in progress, so that a campaign cannot pass by hitting only what is between them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tests.cluster.slurm import SlurmCluster
 from tests.conftest import new_ledger
 from tests.saf import Saf
 
-KILLS = int(os.environ.get("KILLS", "8"))
+KILLS = int(os.environ.get("KILLS", "4"))
 SEED = int(os.environ.get("SEED", "20270326"))
 RUNS = 3000
 DAY = 86400
@@ -79,14 +79,13 @@ def test_a_killed_process_leaves_the_ledger_that_an_uninterrupted_one_makes(
     campaign = Campaign(saf, arguments, time.monotonic() - began, random.Random(SEED))
     wanted = books(ledger_url, past)
     assert len(wanted["runs"]) == RUNS
-    while campaign.hit["killed"] < (KILLS + 1) // 2:
+    while campaign.hit["killed"] < (KILLS + 1) // 2 or not campaign.hit["in a transaction"]:
         with new_ledger(postgresql) as url:
             saf.configure("ledger", url=url)
             campaign.until_whole(url)
             found = books(url, past)
         assert all(found[name] == rows for name, rows in wanted.items()), f"after {campaign.hit}, seed {SEED}"
     print(f"{command}: {dict(campaign.hit)}")
-    assert campaign.hit["in a transaction"] > 0
 
 
 class Campaign:
@@ -109,7 +108,7 @@ class Campaign:
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         at = time.monotonic() + self.dice.uniform(0, self.usual)
-        aimed = self.dice.random() < 0.5
+        aimed = not self.hit["in a transaction"] or self.dice.random() < 0.5
         while process.poll() is None and (time.monotonic() < at or (aimed and not in_transaction())):
             time.sleep(POLL_SECONDS)
         inside = in_transaction()

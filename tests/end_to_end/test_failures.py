@@ -93,6 +93,37 @@ def test_a_line_that_is_no_run_is_kept_aside_and_told(eager: Saf, wrap: Wrap) ->
     assert eager.json("ledger", "status")["rejected_lines"] == 1
 
 
+def test_a_mangled_line_costs_its_own_run_only_and_is_read_once_it_is_whole(
+    slurm: SlurmCluster, slurm_tree: Tree, eager: Saf, wrap: Wrap
+) -> None:
+    jobs = [slurm.submit(slurm_tree.regional["umcg"][0], "umcg", seconds=1) for _ in range(2)]
+    for job in jobs:
+        slurm.wait_for(job, "COMPLETED")
+    eager.configure("control", mode="observe")
+    row = f"^loop\\x1f[0-9]*\\x1f{jobs[0]}\\x1f"
+    wrap("sacct", f'$REAL "$@" | sed "/{row}/s/cpu=/cpu/g"')
+    (aside,) = eager.json("cycle")["rejected"]
+    assert "TRES entry" in aside["reason"]
+    assert eager.run("explain", str(jobs[0]), code=1)
+    assert eager.json("explain", str(jobs[1]))
+    wrap("sacct", 'exec $REAL "$@"')
+    assert eager.json("cycle")["rejected"] == []
+    assert eager.json("explain", str(jobs[0]))
+
+
+def test_a_state_that_no_known_slurm_has_is_counted_and_told(
+    slurm: SlurmCluster, slurm_tree: Tree, eager: Saf, wrap: Wrap
+) -> None:
+    job = slurm.submit(slurm_tree.regional["umcg"][0], "umcg", seconds=2)
+    slurm.wait_for(job, "COMPLETED")
+    eager.configure("control", mode="observe")
+    wrap("sacct", '$REAL "$@" | sed "s/\\x1fCOMPLETED\\x1f/\\x1fWARPED\\x1f/"')
+    report = eager.json("cycle")
+    assert report["unknown_states"] == ["WARPED"]
+    assert report["delivered_share"]
+    assert "states that are not known: WARPED" in eager.run("cycle").stdout
+
+
 def test_a_command_that_is_missing(eager: Saf) -> None:
     eager.configure("slurm", directory=str(eager.directory))
     one_sentence(eager, "cannot be run", "slurm.directory")

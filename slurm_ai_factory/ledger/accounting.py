@@ -7,7 +7,7 @@ together, so the ledger is the same whether a read was taken once, twice, or aft
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from slurm_ai_factory.core import charge
@@ -27,6 +27,7 @@ from slurm_ai_factory.core.share import SortedRun, SubjectUsage, Usage
 from slurm_ai_factory.core.tres import Count
 from slurm_ai_factory.ledger import hour_sums
 from slurm_ai_factory.ledger.store import Row, Store
+from slurm_ai_factory.ledger.told import Memory, Told
 
 ADD = ("sign_changed", "add_usage", "add_runs")
 RESTATE = ("sign_changed", "add_usage", "drop_empty_usage", "update_runs", "add_runs")
@@ -53,6 +54,7 @@ class Accounting:
     store: Store
     cluster: str
     cluster_id: int
+    memory: Memory = field(default_factory=Memory, repr=False)
 
     def watermark(self, then: Instant | None = None) -> Instant | None:
         """How far accounting was read completely, now or then; None before the first read."""
@@ -72,39 +74,56 @@ class Accounting:
 
         ``read`` may raise, and then nothing is kept. A read whose ``until`` is ``at`` lists every open run.
         """
-        rejected: list[Rejected] = []
-        states: set[str] = set()
         key = {"cluster_id": self.cluster_id, "at": at}
+        listed = Listed()
         with self.store.transaction():
             self.store.one("serialize", **key)
-            self._stage(read, rejected, states)
-            for query in ("add_subjects", "find_changed", "keep_versions"):
-                self.store.do(query, **key)
-            runs, new, changed = self.store.one("changed_counts") or (0, 0, 0)
-            for query in RESTATE if changed else ADD:
-                self.store.do(query)
-            if until == at:
-                self.store.do("mark_missing", **key)
-            self.store.do_many("reject_line", [key | one._asdict() for one in rejected])
-            counts = {"runs": runs, "changed": new + changed, "rejected": len(rejected)}
-            touched = self.store.one("touched_from") or (None,)
-            self.store.do("add_read", **key, since=since, until=until, touched_from=touched[0], **counts)
-        return ReadResult(runs, new, changed, tuple(rejected), frozenset(states))
+            last = self.store.one("last_read", **key) or (None,)
+            self.memory.follow(last[0])
+            self._stage(listed.rows(read))
+            new, changed = self._take_over(key)
+            gone = self._mark_missing(key, listed.open) if until == at else []
+            self.store.do_many("reject_line", [key | one._asdict() for one in listed.rejected])
+            counts = {"runs": listed.runs, "changed": new + changed, "rejected": len(listed.rejected)}
+            touched, newest = self.store.one("touched_from") or (None, None)
+            read_id = self.store.one(
+                "add_read", **key, since=since, until=until, touched_from=touched,
+                newest_record_at=newest, **counts,
+            )  # fmt: skip
+        if read_id:
+            self.memory.keep(read_id[0], gone)
+        return ReadResult(listed.runs, new, changed, tuple(listed.rejected), frozenset(listed.states))
 
-    def _stage(self, read: Iterable[Run | Rejected], rejected: list[Rejected], states: set[str]) -> None:
-        """Stream the read into a temporary table, and make its names and TRES sets known."""
+    def _stage(self, rows: Iterable[Told]) -> None:
+        """Stream what is told anew into a temporary table, and make its names and TRES sets known."""
         for query in ("create_observed", "create_changed", "create_signed"):
             self.store.do(query)
-        self.store.copy("copy_observed", _rows(read, rejected, states))
+        self.store.copy("copy_observed", self.memory.news(rows))
         for query in ("analyze_observed", "add_allocations", "add_tres", "add_allocation_tres"):
             self.store.do(query)
 
+    def _take_over(self, key: Mapping[str, object]) -> tuple[int, int]:
+        """The ledger follows what was staged: how many runs were new, and how many changed."""
+        for query in ("add_subjects", "find_changed", "keep_versions"):
+            self.store.do(query, **key)
+        new, changed = self.store.one("changed_counts") or (0, 0)
+        for query in RESTATE if changed else ADD if new else ():
+            self.store.do(query)
+        return new, changed
+
+    def _mark_missing(self, key: Mapping[str, object], listed: set[int]) -> list[int]:
+        """Count the open runs that were not listed no further; which these are."""
+        gone = [int(row[0]) for row in self.store.all("open_indexes", **key) if int(row[0]) not in listed]
+        if gone:
+            self.store.do("mark_missing", **key, gone=gone)
+        return gone
+
     def record_accounts(self, associations: Iterable[Association]) -> None:
         """The account tree as it is now; accounts that are gone keep their last parent."""
+        now = {one.account: one.parent for one in associations if one.user is None}
         rows = [
-            {"cluster_id": self.cluster_id, "account": one.account, "parent": one.parent or ""}
-            for one in associations
-            if one.user is None
+            {"cluster_id": self.cluster_id, "account": account, "parent": parent or ""}
+            for account, parent in now.items() - self.parents().items()
         ]
         self.store.do_many("write_account", rows)
 
@@ -240,17 +259,27 @@ def _counted(run: Run, missing_since: Instant | None) -> Run:
     return run._replace(end_at=max(missing_since, run.start_at or 0), elapsed_seconds=seconds)
 
 
-def _rows(
-    read: Iterable[Run | Rejected], rejected: list[Rejected], states: set[str]
-) -> Iterator[tuple[object, ...]]:
-    """Rows for the ledger. What a running run has elapsed is now, not a fact to keep."""
-    for one in read:
-        if isinstance(one, Rejected):
-            rejected.append(one)
-            continue
-        states.add(one.state)
-        elapsed = 0 if one.end_at is None and one.state != "SUSPENDED" else one.elapsed_seconds
-        yield (one.db_index, one.job_id, one.job_label, *one.subject[1:], *one[4:9], elapsed, *one[10:])
+class Listed:
+    """What a read listed, noted while it streams by."""
+
+    def __init__(self) -> None:
+        self.runs = 0
+        self.open: set[int] = set()
+        self.states: set[str] = set()
+        self.rejected: list[Rejected] = []
+
+    def rows(self, read: Iterable[Run | Rejected]) -> Iterator[Told]:
+        """Rows for the ledger. What a running run has elapsed is now, not a fact to keep."""
+        for one in read:
+            if isinstance(one, Rejected):
+                self.rejected.append(one)
+                continue
+            self.runs += 1
+            self.states.add(one.state)
+            if one.end_at is None:
+                self.open.add(one.db_index)
+            elapsed = 0 if one.end_at is None and one.state != "SUSPENDED" else one.elapsed_seconds
+            yield (one.db_index, one.job_id, one.job_label, *one.subject[1:], *one[4:9], elapsed, *one[10:])
 
 
 def _classification(row: Row) -> Classification:

@@ -206,8 +206,9 @@ USING (
 WHERE (u.hour, u.subject_id) = (taken.hour, taken.subject_id) AND u.delivered = 0 AND u.waiting = 0
 
 -- touched_from --
--- The earliest hour whose usage the signed runs change.
-SELECT min(least(eligible_at, start_at)) FROM signed
+-- The earliest hour whose usage the signed runs change, and the newest instant that a run was told of.
+SELECT (SELECT min(least(eligible_at, start_at)) FROM signed),
+    (SELECT max(greatest(submit_at, start_at, end_at)) FROM observed)
 
 -- update_runs --
 -- The changed runs become what the ledger has.
@@ -227,22 +228,28 @@ SELECT cluster_id, db_index, job_id, job_label, subject_id, state, submit_at, el
 FROM changed
 WHERE NOT known
 
+-- open_indexes --
+-- The runs that are open as far as the ledger knows.
+SELECT db_index FROM runs WHERE cluster_id = %(cluster_id)s AND end_at IS NULL AND missing_since IS NULL
+
 -- mark_missing --
 -- Open runs that a read up to now no longer lists are counted no further.
-UPDATE runs r SET missing_since = %(at)s
-WHERE r.cluster_id = %(cluster_id)s AND r.end_at IS NULL AND r.missing_since IS NULL
-    AND NOT EXISTS (SELECT FROM observed o WHERE o.db_index = r.db_index)
+UPDATE runs SET missing_since = %(at)s WHERE cluster_id = %(cluster_id)s AND db_index = ANY(%(gone)s::numeric[])
 
 -- changed_counts --
--- How many runs were read, were new, and were changed.
-SELECT (SELECT count(*) FROM observed), count(*) FILTER (WHERE NOT known), count(*) FILTER (WHERE known)
-FROM changed
+-- How many of the runs read were new, and how many were changed.
+SELECT count(*) FILTER (WHERE NOT known), count(*) FILTER (WHERE known) FROM changed
+
+-- last_read --
+-- The newest read.
+SELECT read_id FROM reads WHERE cluster_id = %(cluster_id)s ORDER BY read_id DESC LIMIT 1
 
 -- add_read --
 -- A complete read.
 INSERT INTO reads (cluster_id, at, since, until, runs, changed, rejected, touched_from, newest_record_at)
-SELECT %(cluster_id)s, %(at)s, %(since)s, %(until)s, %(runs)s, %(changed)s, %(rejected)s, %(touched_from)s,
-    (SELECT max(greatest(submit_at, start_at, end_at)) FROM observed)
+VALUES (%(cluster_id)s, %(at)s, %(since)s, %(until)s, %(runs)s, %(changed)s, %(rejected)s, %(touched_from)s,
+    %(newest_record_at)s)
+RETURNING read_id
 
 -- reject_line --
 -- Keep a line that could not be read aside, with the reason.

@@ -79,7 +79,9 @@ def histories(draw: st.DrawFn) -> list[list[Run]]:
     """Reads, one after the other; a run may be told of again and again, each time differently."""
     keys = st.sampled_from([1, 2, 3, 2**63 + 5, 2**64 - 1])
     reads = draw(st.lists(st.lists(keys, max_size=5, unique=True), min_size=1, max_size=4))
-    return [[draw(runs(key)) for key in read] for read in reads]
+    told = [[draw(runs(key)) for key in read] for read in reads]
+    again = draw(st.lists(st.sampled_from(told), max_size=2))
+    return told + again
 
 
 def entries(ledger: Ledger) -> dict[tuple[str, Instant, Subject], tuple[float, float]]:
@@ -124,16 +126,17 @@ def record(
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(history=histories())
+@given(history=histories(), data=st.data())
 def test_hourly_usage_is_the_last_told_runs_put_into_their_hours(
-    ledger_url: str, history: list[list[Run]]
+    ledger_url: str, history: list[list[Run]], data: st.DataObject
 ) -> None:
+    """Whichever of two processes takes a read in, and whatever each remembers of its own."""
     cluster = next(clusters)
-    with open_ledger(ledger_url, cluster) as ledger:
+    with open_ledger(ledger_url, cluster) as ledger, open_ledger(ledger_url, cluster) as other:
         last: dict[int, Run] = {}
         for read in history:
             named = [one._replace(subject=one.subject._replace(cluster=cluster)) for one in read]
-            record(ledger, named)
+            record(data.draw(st.sampled_from([ledger, other])), named)
             last |= {one.db_index: one for one in named}
         assert entries(ledger) == expected(last.values())
 
@@ -257,6 +260,28 @@ def test_reading_a_running_run_again_is_no_change(ledger: Ledger) -> None:
     again = ledger.accounting.record([running()._replace(elapsed_seconds=50)], T0, NOW + 50, at=NOW + 50)
     assert (first.new, again.new, again.changed) == (1, 0, 0)
     assert versions(ledger) == []
+
+
+def test_what_another_process_took_in_is_looked_at_again(ledger: Ledger, ledger_url: str) -> None:
+    with open_ledger(ledger_url, "c") as other:
+        record(ledger, [ended(seconds=100)], NOW)
+        record(other, [ended(seconds=60)], NOW + 1)
+        record(ledger, [ended(seconds=100)], NOW + 2)
+    ledger.accounting.classify(RULES)
+    assert _measure(ledger, ALL, NOW).total_charge == 100
+
+
+def test_what_a_broken_read_was_told_is_looked_at_again(ledger: Ledger) -> None:
+    def broken() -> Iterator[Run]:
+        yield ended(seconds=60)
+        raise SlurmError("gone")
+
+    record(ledger, [ended(seconds=100)], NOW)
+    with pytest.raises(SlurmError):
+        record(ledger, broken(), NOW + 1)
+    record(ledger, [ended(seconds=60)], NOW + 2)
+    ledger.accounting.classify(RULES)
+    assert _measure(ledger, ALL, NOW).total_charge == 60
 
 
 def test_a_run_slurm_no_longer_lists_counts_no_further_and_goes_on_when_it_is_back(ledger: Ledger) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import NamedTuple
 
 from slurm_ai_factory.core import charge, tres
@@ -110,6 +111,15 @@ class _Series:
         return series
 
 
+Counts = Callable[[str], tres.Count]
+"""The count of the resource in a text of TRES."""
+
+
+def counter(weights: Mapping[str, tres.Count]) -> Counts:
+    """Counts of one resource; many runs have the same text, which is read once."""
+    return cache(lambda text: tres.weigh(tres.parse(text), weights))
+
+
 @dataclass(slots=True)
 class _Side:
     """Everything that adds up for one beneficiary."""
@@ -119,9 +129,8 @@ class _Side:
     running: Charge = 0
     pending: Charge = 0
 
-    def add_run(self, run: Run, weights: Mapping[str, tres.Count], as_of: Instant) -> None:
-        count = tres.weigh(tres.parse(run.alloc_tres), weights)
-        wanted = tres.weigh(tres.parse(charge.wanted_tres(run)), weights)
+    def add_run(self, run: Run, counts: Counts, as_of: Instant) -> None:
+        count, wanted = counts(run.alloc_tres), counts(charge.wanted_tres(run))
         if run.start_at is None:
             wanted *= charge.tasks(run.job_label)
         self.delivered.add_span(count, *charge.delivered(run, as_of))
@@ -152,8 +161,9 @@ def measure(
     for hour, beneficiary, delivered, waiting in closed:
         sides[beneficiary].delivered.add(hour, delivered)
         sides[beneficiary].waiting.add(hour, waiting)
+    counts = counter(promise.weights)
     for run, classification in open_runs:
-        sides[classification.beneficiary].add_run(run, promise.weights, as_of)
+        sides[classification.beneficiary].add_run(run, counts, as_of)
     regional = sides[Beneficiary.REGIONAL]
     hours = _hours(interval, list(sides.values()), regional, capacity)
     return Measurement(

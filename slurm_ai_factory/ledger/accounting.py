@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple
 
 from slurm_ai_factory.core import charge
@@ -282,6 +283,7 @@ class Listed:
             yield (one.db_index, one.job_id, one.job_label, *one.subject[1:], *one[4:9], elapsed, *one[10:])
 
 
+@lru_cache(maxsize=4096)
 def _classification(row: Row) -> Classification:
     beneficiary, rule, category, organisation, sector, hub = row
     return Classification(

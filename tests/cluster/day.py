@@ -76,10 +76,10 @@ class Script:
         """Requeued, suspended over the turn of an hour, shrunk, and taken off by the operator."""
         suspended = self._running(self.other, "climate", 40 * MINUTE, cpus=2, extra=[f"-w{self.first}"])
         self._control("suspend", str(suspended))
-        shrunk = self._running(self.other, "climate", 15 * MINUTE, cpus=8, extra=["-N2"])
+        shrunk = self._running(self.other, "climate", 25 * MINUTE, cpus=8, extra=["-N2"])
         wait_until(lambda: "RUNNING" in self.cluster.recorded_states(shrunk), "its record", 60)
         self._control("update", f"jobid={shrunk}", "numnodes=1")
-        requeued = self._running(self.nation, "astro", 15 * MINUTE)
+        requeued = self._running(self.nation, "astro", 25 * MINUTE)
         self._control("requeue", str(requeued))
         turn = (int(self.cluster.now()) // HOUR + 1) * HOUR + 5 * MINUTE
         wait_until(lambda: self.cluster.now() > turn, "the turn of the hour", 90, interval=0.2)

@@ -11,7 +11,7 @@ from slurm_ai_factory.core import fair_tree
 from tests.cluster.slurm import SlurmCluster, unavailable, wait_until
 from tests.cluster.tree import plant
 
-SPEED = 60
+SPEED = 30
 PASSES = 10
 HALF_LIFE = 600
 HOUR = 3600

@@ -8,6 +8,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from slurm_ai_factory.core import windows
+from slurm_ai_factory.core.records import HOUR
 from slurm_ai_factory.core.tres import Count
 
 MODES = ("observe", "advise", "enforce")
@@ -63,9 +64,9 @@ def window(value: object) -> str:
 def instant(value: object) -> str:
     """A date or instant, kept as it is typed until the time zone is known."""
     typed = value if isinstance(value, str) else str(value)
-    if typed.startswith("now"):
+    on_two_days = {windows.instant(typed, day * 24 * HOUR, ZoneInfo("UTC")) for day in (0, 10)}
+    if len(on_two_days) > 1:
         raise ValueError("wants a date that stays, such as 2027-01-01")
-    windows.instant(typed, 0, ZoneInfo("UTC"))
     return typed
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from math import exp, log
+from math import exp, inf, log
 
 from slurm_ai_factory.core.records import (
     HOUR,
@@ -67,6 +67,8 @@ class Policy:
     recovery_seconds: int = 72 * HOUR  #: rolling windows: a deficit is repaid over at least this
     horizon_seconds: int = 48 * HOUR  #: calendar windows: the same
     horizon_fraction: float = 0.5  #: calendar windows: and over at least this part of what is left
+    demand_seconds: int = 120 * HOUR  #: the recent past that tells what the region asks for
+    modest: float = 0.95  #: demand of at most the goal / this is served at once
     required_max: float = 0.9
     share_min: float = 0.05
     share_max: float = 0.9
@@ -117,7 +119,7 @@ def decide(
     level = find_level(policy, associations)
     if isinstance(level, str):
         return _hold(level, now, {"account": policy.account}, last)
-    owed = payback(policy, measurement)
+    owed = max(payback(policy, measurement), capture(policy, measurement))
     usage = level.usage_share
     u_ref = advance(policy, last, usage, level.share(level.regional.raw_shares), owed, now)
     writes = last.writes_last_day if last else 0
@@ -200,6 +202,27 @@ def _rolling(policy: Policy, measurement: Measurement, rate: float) -> float:
         if horizon >= policy.recovery_seconds
     )
     return max(policy.goal, max(owed, default=policy.goal))
+
+
+def capture(policy: Policy, measurement: Measurement) -> float:
+    """What the region must get now so that its demand is served while it is there.
+
+    While all that the region asked for in the window, delivered or waiting, is within the goal, it goes
+    first: ``required_max``. Else the part K of its demand that makes up the goal is served at all times:
+    K x what it asked for lately / what was delivered lately. 0 where it asked for nothing.
+    """
+    rate = expected_rate(measurement)
+    recent = [h for h in measurement.hours if h.at >= measurement.as_of - policy.demand_seconds]
+    if rate <= 0 or not recent:
+        return 0.0
+    waiting = recent[-1].regional_waiting / HOUR * measurement.mean_age_seconds
+    waited = recent[0].regional_waiting / HOUR * measurement.mean_age_seconds
+    asked = float(measurement.regional_charge) + waiting
+    part = policy.goal * float(measurement.total_charge) / asked if asked else inf
+    if part >= policy.modest:
+        return policy.required_max
+    lately = sum(hour.regional for hour in recent) + waiting - waited
+    return min(policy.required_max, max(0.0, part * lately / (rate * policy.demand_seconds)))
 
 
 def advance(

@@ -151,7 +151,7 @@ def depth(facts: Facts) -> Result:
     if tried is None or queue is None:
         return Result(OK, "not known", wanted)
     fix = _conf(f"SchedulerParameters=bf_max_job_test={max(500, 2 * queue)}")
-    return want(tried >= queue, WARNING, f"{tried} of {queue} tried", wanted, fix)
+    return want(tried >= queue, WARNING, f"{tried} of {queue}", wanted, fix)
 
 
 def _conf(setting: str, *, restart: bool = False) -> str:

@@ -24,7 +24,7 @@ class Diagnostics(NamedTuple):
     at: Instant  #: slurmctld's clock
     agent_queue: int  #: messages to slurmdbd that were not delivered
     backfill_last_at: Instant | None  #: None where it never ran, or is not in use
-    backfill_depth: int | None  #: jobs tried in its last cycle
+    backfill_depth: int | None  #: jobs it came to in its last cycle, limited ones included
     backfill_queue: int | None  #: jobs there were to try
 
 

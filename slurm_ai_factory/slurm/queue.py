@@ -122,7 +122,7 @@ def _diagnostics(found: Mapping[tuple[str, str], str], backfill: str) -> Diagnos
         at=at,
         agent_queue=natural("DBD Agent queue size", found["", "DBD Agent queue size"]),
         backfill_last_at=_epoch(found.get((backfill, "Last cycle when"), "")),
-        backfill_depth=_count(found.get((backfill, "Last depth cycle (try sched)"))),
+        backfill_depth=_count(found.get((backfill, "Last depth cycle"))),
         backfill_queue=_count(found.get((backfill, "Last queue length"))),
     )
 

@@ -99,18 +99,19 @@ def own_row(lines: Iterable[str]) -> str | None:
 
 def share_changes(row_id: str, lines: Iterable[str]) -> list[Transaction]:
     """The transactions that set RawShares of the association with this id, oldest first."""
-    rows = table("sacctmgr", TRANSACTION_FIELDS, lines)
-    found = (_change(row["Time"], row["Actor"], row["Info"]) for row in rows if _about(row_id, row["Where"]))
-    return sorted((one for one in found if one.raw_shares), key=lambda one: one.at)
+    found = (_change(row_id, line.rstrip("\n").split("|")) for line in lines)
+    return sorted((one for one in found if one), key=lambda one: one.at)
 
 
-def _about(row_id: str, where: str) -> bool:
-    return row_id in re.findall(r"id_assoc=(\d+)", where)
-
-
-def _change(at: str, actor: str, info: str) -> Transaction:
+def _change(row_id: str, cells: list[str]) -> Transaction | None:
+    """None for a change of other rows or of something else; a Where of several rows has bars in it."""
+    if len(cells) < len(TRANSACTION_FIELDS):
+        raise SlurmError(f"sacctmgr printed a transaction that cannot be read: {'|'.join(cells)!r}")
+    at, actor, *where, info = cells
     shares = re.search(r"\bshares=(\w+)", info)
+    if not (shares and re.search(rf"\b{row_id}\b", "|".join(where))):
+        return None
     try:
-        return Transaction(natural("Time", at), actor, shares[1] if shares else "")
+        return Transaction(natural("Time", at), actor, shares[1])
     except ValueError as error:
         raise SlurmError(f"sacctmgr printed a transaction that cannot be read: {error}") from error

@@ -121,9 +121,7 @@ def observe(site: Site, now: Instant, read: Read) -> Gathered:
     associations = site.slurm.associations()
     site.ledger.accounting.record_accounts(associations)
     rules = Rules(site.config.rules, site.ledger.accounting.parents())
-    live = signals.read(
-        site.slurm, priority, rules, site.config.promise.resource, site.config.control.horizon
-    )
+    live = live_signals(site, priority, rules, now)
     measured = measure(site.config, site.ledger, site.ledger.accounting.watermark() or now)
     return Gathered(
         at=now,
@@ -135,6 +133,13 @@ def observe(site: Site, now: Instant, read: Read) -> Gathered:
         unknown_accounts=tuple(rules.unknown_accounts()),
         foreign_from=foreign_change(site, associations),
     )
+
+
+def live_signals(site: Site, priority: PriorityConfig, rules: Rules, now: Instant) -> Signals:
+    """The queue and slurmctld's health now."""
+    promise, horizon = site.config.promise, site.config.control.horizon
+    usual = site.ledger.accounting.usual_seconds(now - share.RATE_HORIZON, now)
+    return signals.read(site.slurm, priority, rules, promise.resource, horizon, usual)
 
 
 def read_accounting(site: Site, now: Instant) -> Read:

@@ -27,7 +27,7 @@ def gather(config: Config, slurm: Slurm, clock: Callable[[], Instant], user: str
     """Everything the checks need, as ``user`` sees it. Raises SlurmError."""
     priority, associations = slurm.priority_config(), slurm.associations()
     rules = Rules(config.rules, {one.account: one.parent for one in associations if one.user is None})
-    live = signals.read(slurm, priority, rules, config.promise.resource, config.control.horizon)
+    live = signals.read(slurm, priority, rules, config.promise.resource, config.control.horizon, {})
     now = clock()
     window = windows.window(config.promise.window, now, config.promise.time_zone)
     some, unread = _readable(config, slurm, now, user)

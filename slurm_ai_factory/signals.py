@@ -54,11 +54,17 @@ def read(
     rules: Rules,
     weights: Mapping[str, Count],
     horizon_seconds: int,
+    usual_seconds: Mapping[str, float],
 ) -> Signals:
     """Ask slurmctld, one thing at a time; now is what its clock says after the queue. Raises SlurmError."""
     queue, diagnostics = slurm.queue(), slurm.diagnostics()
     found = demand(
-        queue, lambda one: rules.classify(one).beneficiary, weights, diagnostics.at, horizon_seconds
+        queue,
+        lambda one: rules.classify(one).beneficiary,
+        weights,
+        diagnostics.at,
+        horizon_seconds,
+        usual_seconds,
     )
     regional = {job: who is Beneficiary.REGIONAL for job, who in found.waiting_jobs.items()}
     terms = slurm.priority_terms() if priority.priority_type == "priority/multifactor" else ()

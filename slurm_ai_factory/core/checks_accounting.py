@@ -20,7 +20,7 @@ def clock(facts: Facts) -> Result:
 
 def private_data(facts: Facts) -> Result:
     """Slurm leaves out what a user may not see, and does not say so."""
-    hiding = {"jobs", "usage", "accounts", "users", "all"}
+    hiding = {"jobs", "usage", "accounts", "users", "events", "all"}
     of_dbd = facts.slurmdbd.private_data if facts.slurmdbd else ()
     hidden = sorted(hiding & {*facts.priority.private_data, *of_dbd})
     found = f"PrivateData has {', '.join(hidden)}" if hidden else "nothing is hidden"
@@ -30,7 +30,9 @@ def private_data(facts: Facts) -> Result:
 
 def rights(facts: Facts) -> Result:
     fine = facts.privileged or facts.mode != "enforce"
-    found = f"{facts.user} has AdminLevel {facts.admin_level}"
+    found = (
+        f"{facts.user} has AdminLevel {facts.admin_level}" if facts.admin_level else f"no user {facts.user}"
+    )
     return want(fine, PROBLEM, found, "AdminLevel=Operator, when control.mode is enforce", _operator(facts))
 
 
@@ -135,5 +137,6 @@ def queue_words(facts: Facts) -> Result:
 
 
 def _operator(facts: Facts) -> str:
-    add = f"sacctmgr -i add user name={facts.user} account=root"
-    return f"{add}; sacctmgr -i modify user where name={facts.user} set AdminLevel=Operator"
+    if facts.admin_level:
+        return f"sacctmgr -i modify user where name={facts.user} set adminlevel=Operator"
+    return f"sacctmgr -i add user name={facts.user} account=STAFF adminlevel=Operator (any account but root)"

@@ -141,7 +141,7 @@ class Sum(NamedTuple):
 
     jobs: int = 0  #: array tasks counted one by one
     amount: tres.Count = 0  #: of the resource
-    charge: Charge = 0  #: resource-seconds until their time limits, none longer than the horizon
+    charge: Charge = 0  #: resource-seconds, for as long as they may be expected to run
 
     def plus(self, other: Sum) -> Sum:
         return Sum(self.jobs + other.jobs, self.amount + other.amount, self.charge + other.charge)
@@ -212,9 +212,11 @@ def demand(
     weights: Mapping[str, tres.Count],
     now: Instant,
     horizon_seconds: int,
+    usual_seconds: Mapping[str, float],
 ) -> Demand:
-    """Sum a queue. A job that squeue lists once for each of its partitions is counted once.
+    """Sum a queue; ``usual_seconds`` is how long each user's runs take, where that is known.
 
+    A job that squeue lists once for each of its partitions is counted once.
     A waiting array stands for the tasks its limit lets start beside those that run; of the others it is told
     that they are limited. All components of a heterogeneous job start together or not at all, so they all
     stand where the first one stands that does not wait.
@@ -234,7 +236,8 @@ def demand(
             if each is Standing.WAITING:
                 waiting[one.job_id] = beneficiary
             cell = beneficiary, each, _pool(one)
-            cells[cell] = cells.get(cell, Sum()).plus(_sum(tasks, counts(one.tres), one, horizon_seconds))
+            amount, seconds = tasks * counts(one.tres), _seconds(one, horizon_seconds, usual_seconds)
+            cells[cell] = cells.get(cell, Sum()).plus(Sum(tasks, amount, amount * seconds))
     return Demand(cells, unknown, waiting)
 
 
@@ -274,9 +277,10 @@ def _split(one: Queued, found: Standing, room: dict[int, int]) -> Iterable[tuple
     return tuple((each, tasks) for each, tasks in parts if tasks)
 
 
-def _sum(tasks: int, count: tres.Count, one: Queued, horizon_seconds: int) -> Sum:
-    limit = horizon_seconds if one.limit_seconds is None else min(one.limit_seconds, horizon_seconds)
-    return Sum(tasks, tasks * count, tasks * count * limit)
+def _seconds(one: Queued, horizon_seconds: int, usual_seconds: Mapping[str, float]) -> int:
+    """How long it may be expected to run: its limit, its user's usual run, or the horizon if that is less."""
+    limit = horizon_seconds if one.limit_seconds is None else one.limit_seconds
+    return round(min(limit, usual_seconds.get(one.subject.user, limit), horizon_seconds))
 
 
 def _pool(one: Queued) -> Pool:

@@ -83,7 +83,7 @@ class Facts:
     partitions: Sequence[Partition] | None
     usage_factors: Mapping[str, float] | None  #: by QOS
     coordinators: Mapping[str, Sequence[str]] | None  #: by account
-    admin_level: str | None  #: of ``user``: None, Operator or Administrator, as Slurm spells them
+    admin_level: str | None  #: of ``user``, as Slurm spells it; empty where slurmdbd does not know the user
     slurmdbd: Slurmdbd | None
     transactions: Sequence[Transaction] | None  #: of the steered account's row, newest last
     unread: Mapping[str, str] = field(default_factory=dict)

@@ -51,9 +51,9 @@ def coordinators(lines: Iterable[str]) -> dict[str, tuple[str, ...]]:
 
 
 def admin_level(lines: Iterable[str]) -> str:
-    """The user's AdminLevel; None, as Slurm spells it, also where slurmdbd does not know the user."""
+    """The user's AdminLevel, ``None`` as Slurm spells it; empty where slurmdbd does not know the user."""
     rows = list(table("sacctmgr", ADMIN_FIELDS, lines))
-    return rows[0]["AdminLevel"] if rows else "None"
+    return rows[0]["AdminLevel"] if rows else ""
 
 
 def slurmdbd(lines: Iterable[str]) -> Slurmdbd:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from random import Random
 from typing import Any
@@ -67,8 +68,8 @@ def sides(subject: Subject) -> Beneficiary:
     return REGIONAL if subject.account == "umcg" else OTHERS
 
 
-def found(*rows: Queued, resource: str = "cpu") -> Demand:
-    return demand(rows, sides, {resource: 1}, NOW, HORIZON)
+def found(*rows: Queued, resource: str = "cpu", usual: Mapping[str, float] | None = None) -> Demand:
+    return demand(rows, sides, {resource: 1}, NOW, HORIZON, usual or {})
 
 
 def waiting(*rows: Queued, resource: str = "cpu") -> Sum:
@@ -153,7 +154,7 @@ def test_demand_is_in_the_resource_that_is_asked_for() -> None:
     assert waiting(*rows).amount == 6
     assert waiting(*rows, resource="gres/gpu").amount == 8
     assert waiting(*rows, resource="billing").amount == 24
-    weighed = demand(rows, sides, {"cpu": Decimal("0.5"), "gres/gpu": 2}, NOW, HORIZON)
+    weighed = demand(rows, sides, {"cpu": Decimal("0.5"), "gres/gpu": 2}, NOW, HORIZON, {})
     assert weighed.sum(REGIONAL, Standing.WAITING).amount == 19
 
 
@@ -171,6 +172,13 @@ def test_waiting_for_gpus_is_another_pool_than_waiting_for_cpus() -> None:
 )
 def test_a_backlog_is_no_longer_than_the_limit_and_the_horizon(limit: int | None, charge: int) -> None:
     assert waiting(job(limit_seconds=limit)).charge == charge
+
+
+@pytest.mark.parametrize(
+    ("usual", "charge"), [({"jan": 600.2}, 2400), ({"jan": 1e9}, 14400), ({"eva": 1}, 14400)]
+)
+def test_a_backlog_is_no_longer_than_its_users_runs_usually_are(usual: dict[str, float], charge: int) -> None:
+    assert found(job(), usual=usual).sum(REGIONAL, Standing.WAITING).charge == charge
 
 
 def test_a_job_in_several_partitions_that_is_listed_for_each_is_counted_once() -> None:

@@ -34,7 +34,7 @@ def rows(recorded: Path) -> dict[int, Queued]:
 
 def summed(recorded: Path) -> Demand:
     now = queue.diagnostics(lines(recorded, "sdiag")).at
-    return demand(list(rows(recorded).values()), _side, {"cpu": 1}, now, 3600)
+    return demand(list(rows(recorded).values()), _side, {"cpu": 1}, now, 3600, {})
 
 
 def _side(subject: Subject) -> Beneficiary:

@@ -54,7 +54,8 @@ def test_an_account_without_a_row_of_its_own() -> None:
 
 
 def test_a_user_that_slurmdbd_does_not_know_has_no_rights() -> None:
-    assert settings.admin_level([]) == "None"
+    assert settings.admin_level([]) == ""
+    assert settings.admin_level(["jan|None\n"]) == "None"
 
 
 def _dbd(**different: str) -> list[str]:

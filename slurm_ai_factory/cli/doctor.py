@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 
 import click
 
@@ -45,6 +46,9 @@ def _print(findings: list[Finding]) -> None:
             click.echo(f"{indent}wanted: {one.wanted}")
             for line in one.fix.splitlines():
                 click.echo(f"{indent}fix: {line}")
+    if not chosen.quiet:
+        counts = Counter(one.level for one in findings)
+        click.echo(f"{counts['problem']} problem(s), {counts['warning']} warning(s)", err=True)
 
 
 COMMANDS = (doctor_command,)

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 from slurm_ai_factory.core import tres
@@ -224,18 +225,18 @@ def demand(
     rows = list({one.job_id: one for one in reversed(rows)}.values())[::-1]
     stands = _together(rows, [standing(one, now) for one in rows])
     room = _room(rows, stands)
-    counts = counter(weights)
+    counts, side = counter(weights), cache(sides)
     cells: dict[Cell, Sum] = {}
     unknown: Counter[str] = Counter()
     waiting: dict[int, Beneficiary] = {}
     for one, found in zip(rows, stands, strict=True):
-        beneficiary = sides(one.subject)
+        beneficiary = side(one.subject)
         if found is Standing.UNKNOWN:
             unknown[one.reason if one.state in BY_REASON else one.state] += one.tasks
         for each, tasks in _split(one, found, room):
             if each is Standing.WAITING:
                 waiting[one.job_id] = beneficiary
-            cell = beneficiary, each, _pool(one)
+            cell = beneficiary, each, _pool(one.subject.partition, one.tres)
             amount, seconds = tasks * counts(one.tres), _seconds(one, horizon_seconds, usual_seconds)
             cells[cell] = cells.get(cell, Sum()).plus(Sum(tasks, amount, amount * seconds))
     return Demand(cells, unknown, waiting)
@@ -283,9 +284,10 @@ def _seconds(one: Queued, horizon_seconds: int, usual_seconds: Mapping[str, floa
     return round(min(limit, usual_seconds.get(one.subject.user, limit), horizon_seconds))
 
 
-def _pool(one: Queued) -> Pool:
+@lru_cache(maxsize=65536)
+def _pool(partition: str, wanted: str) -> Pool:
     """Of the kinds ``gpu`` and ``gpu:a100`` only the typed one, which says more of the same thing."""
-    kinds = [name.removeprefix("gres/") for name in tres.parse(one.tres) if name.startswith("gres/")]
+    kinds = [name.removeprefix("gres/") for name in tres.parse(wanted) if name.startswith("gres/")]
     typed = {kind.partition(":")[0] for kind in kinds if ":" in kind}
     told = [kind for kind in kinds if kind not in typed]
-    return Pool(",".join(sorted(one.subject.partition.split(","))), ",".join(sorted(told)))
+    return Pool(",".join(sorted(partition.split(","))), ",".join(sorted(told)))

@@ -217,15 +217,14 @@ def demand(
 ) -> Demand:
     """Sum a queue; ``usual_seconds`` is how long each user's runs take, where that is known.
 
-    A job that squeue lists once for each of its partitions is counted once.
-    A waiting array stands for the tasks its limit lets start beside those that run; of the others it is told
-    that they are limited. All components of a heterogeneous job start together or not at all, so they all
+    A job that squeue lists once for each of its partitions is counted once. A waiting array stands for the
+    tasks its limit lets start beside those that run; of the others it is told that they are limited. All components of a heterogeneous job start together or not at all, so they all
     stand where the first one stands that does not wait.
     """
     rows = list({one.job_id: one for one in reversed(rows)}.values())[::-1]
     stands = _together(rows, [standing(one, now) for one in rows])
     room = _room(rows, stands)
-    counts, side = counter(weights), cache(sides)
+    counts, side = counter(weights), cache(lambda subject: _side(subject, sides))
     cells: dict[Cell, Sum] = {}
     unknown: Counter[str] = Counter()
     waiting: dict[int, Beneficiary] = {}
@@ -240,6 +239,12 @@ def demand(
             amount, seconds = tasks * counts(one.tres), _seconds(one, horizon_seconds, usual_seconds)
             cells[cell] = cells.get(cell, Sum()).plus(Sum(tasks, amount, amount * seconds))
     return Demand(cells, unknown, waiting)
+
+
+def _side(subject: Subject, sides: Sides) -> Beneficiary:
+    """Who a job is for that may start in any of several partitions: unclassified if that depends on which."""
+    each = {sides(subject._replace(partition=one)) for one in subject.partition.split(",")}
+    return each.pop() if len(each) == 1 else Beneficiary.UNCLASSIFIED
 
 
 def _together(rows: Sequence[Queued], stands: Sequence[Standing]) -> list[Standing]:

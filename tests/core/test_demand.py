@@ -185,6 +185,15 @@ def test_a_job_in_several_partitions_that_is_listed_for_each_is_counted_once() -
     assert waiting(job(1, partition="debug"), job(1, partition="main"), job(2)).jobs == 2
 
 
+def test_a_job_is_for_nobody_while_it_depends_on_where_it_starts() -> None:
+    def by_partition(subject: Subject) -> Beneficiary:
+        return REGIONAL if subject.partition.startswith("r") else OTHERS
+
+    rows = job(1, partition="r1,r2"), job(2, partition="r1,n1"), job(3, partition="n1,n2")
+    seen = demand(rows, by_partition, {"cpu": 1}, NOW, HORIZON, {})
+    assert seen.waiting_jobs == {1: REGIONAL, 2: Beneficiary.UNCLASSIFIED, 3: OTHERS}
+
+
 @pytest.mark.parametrize(("rows", "starting", "limited"), [
     ([job(7, array_id=7, tasks=10)], 10, 0),
     ([job(7, array_id=7, tasks=10, task_limit=3)], 3, 7),

@@ -218,8 +218,9 @@ def demand(
     """Sum a queue; ``usual_seconds`` is how long each user's runs take, where that is known.
 
     A job that squeue lists once for each of its partitions is counted once. A waiting array stands for the
-    tasks its limit lets start beside those that run; of the others it is told that they are limited. All components of a heterogeneous job start together or not at all, so they all
-    stand where the first one stands that does not wait.
+    tasks its limit lets start beside those that run; of the others it is told that they are limited. All
+    components of a heterogeneous job start together or not at all, so they all stand where the first one
+    stands that does not wait.
     """
     rows = list({one.job_id: one for one in reversed(rows)}.values())[::-1]
     stands = _together(rows, [standing(one, now) for one in rows])

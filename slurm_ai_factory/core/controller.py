@@ -22,6 +22,7 @@ from slurm_ai_factory.core.records import (
     Change,
     ControlState,
     Decision,
+    Hold,
     Instant,
     Measurement,
 )
@@ -45,6 +46,11 @@ REASONS = {
     "no_competition": "no account beside the steered one has shares",
     "usage_unknown": "sshare does not tell the usage of every account on the level",
     "no_decay": "PriorityDecayHalfLife is 0 or priority/multifactor is not in use; usage must decay",
+    "limits_not_enforced": "AccountingStorageEnforce has no limits, so Slurm does not charge every job",
+    "incr_only": "PriorityFlags has INCR_ONLY, so no waiting job's priority can go down",
+    "no_fairshare_weight": "PriorityWeightFairshare is 0, so shares do not order the queue",
+    "agent_queue": "slurmctld could not deliver its accounting to slurmdbd",
+    "scheduler_stalled": "jobs wait and Slurm's backfill does not run",
     "read_failed": "Slurm or the ledger could not be read completely",
     "standby": "another saf is active for the cluster",
     "restore_baseline": "the operator asked for the shares found before the first change",
@@ -119,6 +125,8 @@ def decide(
     level = find_level(policy, associations)
     if isinstance(level, str):
         return _hold(level, now, {"account": policy.account}, last)
+    if measurement.holds:
+        return _held(measurement.holds, now, {"account": policy.account}, last)
     owed = max(payback(policy, measurement), capture(policy, measurement))
     usage = level.usage_share
     u_ref = advance(policy, last, usage, level.share(level.regional.raw_shares), owed, now)
@@ -308,6 +316,17 @@ def _inputs(
         "competing_shares": level.competing_shares,
         "half_life_seconds": policy.half_life_seconds,
     }
+
+
+def _held(
+    holds: Sequence[Hold],
+    now: Instant,
+    inputs: dict[str, float | int | str | None],
+    state: ControlState | None,
+) -> Decision:
+    """A hold that was found before: the first one's reason, and what all of them say."""
+    sentence = f"hold: {'; '.join(one.sentence for one in holds)}"
+    return Decision(at=now, reason=holds[0].reason, sentence=sentence, inputs=inputs, state=state)
 
 
 def _hold(

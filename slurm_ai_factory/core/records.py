@@ -108,6 +108,16 @@ class PriorityConfig:
     flags: tuple[str, ...]
     enforce: tuple[str, ...]  #: AccountingStorageEnforce
     tres: tuple[str, ...]  #: AccountingStorageTRES
+    private_data: tuple[str, ...] = ()
+    usage_reset: str = "NONE"  #: PriorityUsageResetPeriod
+    slurm_user: str = ""  #: the name alone
+
+
+class Hold(NamedTuple):
+    """Why nothing may be steered now, found before the control law is asked."""
+
+    reason: str  #: a code: see controller.HOLDS
+    sentence: str  #: what was found and what follows from it
 
 
 class Outage(NamedTuple):
@@ -192,6 +202,7 @@ class Measurement:
     mean_age_seconds: float = 0.0  #: how long what runs at ``as_of`` has run so far, weighted by the resource
     newest_record_at: Instant | None
     hours: tuple[Hour, ...] = field(repr=False, default=())
+    holds: tuple[Hold, ...] = ()  #: what keeps this from being steered on; added by the cycle
 
     @property
     def delivered_share(self) -> float | None:

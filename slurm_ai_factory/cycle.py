@@ -126,7 +126,9 @@ def observe(site: Site, now: Instant, read: Read) -> Gathered:
     return Gathered(
         at=now,
         read=read,
-        measurement=replace(measured, holds=live.holds),
+        measurement=replace(
+            measured, holds=live.holds, regional_backlog=live.backlog(share.size_now(measured.hours))
+        ),
         associations=associations,
         priority=priority,
         signals=live,

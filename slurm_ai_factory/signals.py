@@ -31,18 +31,22 @@ class Signals:
     holds: tuple[Hold, ...]
     horizon_seconds: int
 
-    def inputs(self, size: float) -> Inputs:
-        """What a decision records of them; in the control resource, and its TRES-seconds for the backlog.
+    def backlog(self, size: float) -> float:
+        """Resource-seconds that waiting regional jobs may be expected to use.
 
         ``size`` is how much of the resource is up, 0 where that is not known: no backlog is more than all of
         it until the horizon.
         """
         waiting = self.demand.sum(Beneficiary.REGIONAL, Standing.WAITING)
-        most = size * self.horizon_seconds or inf
+        return min(size * self.horizon_seconds or inf, float(waiting.charge))
+
+    def inputs(self, size: float) -> Inputs:
+        """What a decision records of them; in the control resource, and its TRES-seconds for the backlog."""
+        waiting = self.demand.sum(Beneficiary.REGIONAL, Standing.WAITING)
         return {
             "authority": self.authority,
             "regional_demand": float(waiting.amount),
-            "regional_backlog_charge": min(most, float(waiting.charge)),
+            "regional_backlog_charge": self.backlog(size),
             "regional_running_now": float(self.demand.sum(Beneficiary.REGIONAL, Standing.RUNNING).amount),
             "jobs_of_unknown_standing": sum(self.demand.unknown.values()),
         }

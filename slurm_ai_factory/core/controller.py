@@ -13,7 +13,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from math import exp, inf, log
+from math import exp, log
+from typing import NamedTuple
 
 from slurm_ai_factory.core.records import (
     HOUR,
@@ -114,6 +115,18 @@ class Level:
         return regional / used if used else self.share(self.regional.raw_shares)
 
 
+class Owed(NamedTuple):
+    """The share the region must get from now on, and the two grounds it has for that."""
+
+    payback: float
+    capture: float
+
+    @property
+    def share(self) -> float:
+        """The larger one."""
+        return max(self.payback, self.capture)
+
+
 def decide(
     policy: Policy,
     measurement: Measurement,
@@ -127,9 +140,9 @@ def decide(
         return _hold(level, now, {"account": policy.account}, last)
     if measurement.holds:
         return _held(measurement.holds, now, {"account": policy.account}, last)
-    owed = max(payback(policy, measurement), capture(policy, measurement))
+    owed = Owed(payback(policy, measurement), capture(policy, measurement))
     usage = level.usage_share
-    u_ref = advance(policy, last, usage, level.share(level.regional.raw_shares), owed, now)
+    u_ref = advance(policy, last, usage, level.share(level.regional.raw_shares), owed.share, now)
     writes = last.writes_last_day if last else 0
     wanted = min(policy.share_max, max(policy.share_min, u_ref))
     reason, raw_shares = _step(policy, level, usage, wanted, writes)
@@ -220,17 +233,25 @@ def capture(policy: Policy, measurement: Measurement) -> float:
     K x what it asked for lately / what was delivered lately. 0 where it asked for nothing.
     """
     rate = expected_rate(measurement)
-    recent = [h for h in measurement.hours if h.at >= measurement.as_of - policy.demand_seconds]
-    if rate <= 0 or not recent:
+    asked = float(measurement.regional_charge) + measurement.regional_backlog
+    if rate <= 0 or asked <= 0:
         return 0.0
-    waiting = recent[-1].regional_waiting / HOUR * measurement.mean_age_seconds
-    waited = recent[0].regional_waiting / HOUR * measurement.mean_age_seconds
-    asked = float(measurement.regional_charge) + waiting
-    part = policy.goal * float(measurement.total_charge) / asked if asked else inf
+    part = policy.goal * float(measurement.total_charge) / asked
     if part >= policy.modest:
         return policy.required_max
-    lately = sum(hour.regional for hour in recent) + waiting - waited
-    return min(policy.required_max, max(0.0, part * lately / (rate * policy.demand_seconds)))
+    lately = asked_since(measurement, measurement.as_of - policy.demand_seconds)
+    return min(policy.required_max, part * lately / (rate * policy.demand_seconds))
+
+
+def asked_since(measurement: Measurement, since: Instant) -> float:
+    """Resource-seconds the region asked for since an instant: delivered, and what has come to wait.
+
+    What waited then is taken to be to the backlog of now as the amounts of the resource that waited.
+    """
+    recent = [hour for hour in measurement.hours if hour.at >= since]
+    waiting, waited = (recent[at].regional_waiting for at in (-1, 0)) if recent else (0.0, 0.0)
+    came = measurement.regional_backlog * (1 - waited / waiting) if waiting else 0.0
+    return max(0.0, sum(hour.regional for hour in recent) + came)
 
 
 def advance(
@@ -293,7 +314,7 @@ def _inputs(
     policy: Policy,
     measurement: Measurement,
     level: Level,
-    owed: float,
+    owed: Owed,
     u_ref: float,
     wanted: float,
 ) -> dict[str, float | int | str | None]:
@@ -307,7 +328,9 @@ def _inputs(
         "delivered_share": measurement.delivered_share,
         "regional_charge": float(measurement.regional_charge),
         "total_charge": float(measurement.total_charge),
-        "required_share": owed,
+        "payback_share": owed.payback,
+        "capture_share": owed.capture,
+        "required_share": owed.share,
         "usage_share": level.usage_share,
         "u_ref": u_ref,
         "share": level.share(level.regional.raw_shares),

@@ -198,8 +198,7 @@ class Measurement:
     starved_charge: float | None  #: None where the capacity is not known
     regional_running: Charge = 0  #: of the resource, allocated to regional runs at ``as_of``
     regional_pending: Charge = 0  #: of the resource, wanted by eligible regional runs at ``as_of``
-    others_pending: Charge = 0  #: the same of everybody else
-    mean_age_seconds: float = 0.0  #: how long what runs at ``as_of`` has run so far, weighted by the resource
+    regional_backlog: float = 0.0  #: resource-seconds that waiting regional jobs may be expected to use
     newest_record_at: Instant | None
     hours: tuple[Hour, ...] = field(repr=False, default=())
     holds: tuple[Hold, ...] = ()  #: what keeps this from being steered on; added by the cycle

@@ -98,4 +98,6 @@ class State(NamedTuple):
     hours: Floats  #: [hour, column]: the integral of ``rates`` over each hour
     order: Ints  #: as ``Tree.below``, the best level_fs first
     level_fs: Floats
+    ended: Ints  #: jobs of each user that have ended
+    ran: Ints  #: seconds that these ran
     moved: NDArray[np.bool_]  #: associations that were used, or whose shares were set, since the last ranks

@@ -12,7 +12,7 @@ import numpy as np
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.records import HOUR, Hour, Measurement, Window
 from slurm_ai_factory.core.share import Promise
-from slurm_ai_factory.simulation.arrays import ALL, OTHERS_WAITING, REGIONAL, UP, WAITING, Floats
+from slurm_ai_factory.simulation.arrays import ALL, REGIONAL, UP, WAITING, Floats
 from slurm_ai_factory.simulation.cluster import ModelCluster
 from slurm_ai_factory.simulation.layout import NAME
 
@@ -20,8 +20,11 @@ from slurm_ai_factory.simulation.layout import NAME
 class Books:
     """The hours of a model cluster, kept up as it advances."""
 
-    def __init__(self, cluster: ModelCluster, promise: Promise, window: str, zone: ZoneInfo) -> None:
+    def __init__(
+        self, cluster: ModelCluster, promise: Promise, window: str, zone: ZoneInfo, horizon: int
+    ) -> None:
         self.cluster, self.promise, self.window, self.zone = cluster, promise, window, zone
+        self.horizon = horizon  # seconds
         self._hours: list[Hour] = []  # whole ones
         self._sums = np.zeros((1, UP + 1))  # of all hours before each
 
@@ -39,10 +42,13 @@ class Books:
             target_share=self.promise.target_share, regional_charge=round(regional),
             total_charge=round(everything), unclassified_charge=0, capacity=round(up),
             waiting_charge=round(waiting), starved_charge=None, regional_running=round(rates[REGIONAL]),
-            regional_pending=round(rates[WAITING]), others_pending=round(rates[OTHERS_WAITING]),
-            mean_age_seconds=self.cluster.mean_age(),
+            regional_pending=round(rates[WAITING]), regional_backlog=self._backlog(float(rates[UP])),
             newest_record_at=now, hours=hours,
         )  # fmt: skip
+
+    def _backlog(self, size: float) -> float:
+        """No more than the whole machine until the horizon, as ``signals`` has it."""
+        return min(size * self.horizon, self.cluster.backlog(self.horizon))
 
     def _keep_up(self) -> None:
         """Take in the hours that have become whole."""

@@ -129,5 +129,6 @@ def state_of(
         waiting=np.zeros(2, np.int64), usage=np.zeros(associations), rate=np.zeros(associations),
         part=np.zeros(associations), shares=shares, fairshare=np.zeros(associations), rates=rates,
         hours=np.zeros((1, UP + 1)), order=tree.below.copy(), level_fs=np.zeros(associations),
-        moved=np.ones(associations, np.bool_),
+        moved=np.ones(associations, np.bool_), ended=np.zeros(associations, np.int64),
+        ran=np.zeros(associations, np.int64),
     )  # fmt: skip

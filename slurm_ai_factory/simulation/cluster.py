@@ -11,7 +11,7 @@ import numpy as np
 
 from slurm_ai_factory.core.records import HOUR, Association
 from slurm_ai_factory.simulation import build, engine
-from slurm_ai_factory.simulation.arrays import LAST_PASS, NOW, RUNNING, Floats, Ints, Jobs
+from slurm_ai_factory.simulation.arrays import LAST_PASS, NOW, Floats, Ints, Jobs
 from slurm_ai_factory.simulation.layout import NAME, OTHERS, REGION, Layout, Settings
 from slurm_ai_factory.simulation.workload import Workload
 
@@ -110,13 +110,9 @@ class ModelCluster:
         """What is regional, running, waiting and up at this instant, in the promised resource."""
         return self._state.rates
 
-    def mean_age(self) -> float:
-        """How long what runs now has run so far, weighted by the promised resource; 0 when nothing runs."""
-        running = self._state.ends[: self._state.at[RUNNING]]
-        weight = self._jobs.weight[running]
-        if not weight.sum():
-            return 0.0
-        return float(((self._state.at[NOW] - self._state.start[running]) * weight).sum() / weight.sum())
+    def backlog(self, longest: int) -> float:
+        """Resource-seconds that waiting regional jobs may be expected to use, each at most ``longest``."""
+        return float(engine.backlog(self._jobs, self._state, longest))
 
     @property
     def jobs(self) -> tuple[Jobs, Ints, Ints]:

@@ -168,6 +168,8 @@ def _ends(jobs: Jobs, rules: Rules, state: State) -> None:
             state.free[jobs.pool[job], component] += jobs.need[job, component]
         state.rate[jobs.leaf[job]] -= jobs.billing[job]
         state.part[jobs.leaf[job]] += jobs.billing[job] * (at[NOW] - at[LAST_PASS])
+        state.ended[jobs.leaf[job]] += 1
+        state.ran[jobs.leaf[job]] += jobs.runtime[job]
         state.rates[ALL] -= jobs.weight[job]
         if jobs.side[job]:
             state.rates[REGIONAL] -= jobs.weight[job]
@@ -206,3 +208,19 @@ def _submissions(jobs: Jobs, tree: Tree, rules: Rules, state: State) -> None:
         state.waiting[jobs.side[job]] += 1
         state.rates[WAITING if jobs.side[job] else OTHERS_WAITING] += jobs.weight[job]
         _want_a_look(rules, state)
+
+
+@njit(cache=True)
+def backlog(jobs: Jobs, state: State, longest: int) -> float:
+    """Resource-seconds that waiting regional jobs may be expected to use.
+
+    As long as its user's jobs have run in the mean, if any have ended, but no longer than the time limit.
+    """
+    total = 0.0
+    for place in range(state.at[PENDING]):
+        job = state.pending[place]
+        if jobs.side[job]:
+            ended = state.ended[jobs.leaf[job]]
+            usual = state.ran[jobs.leaf[job]] / ended if ended else float(longest)
+            total += jobs.weight[job] * min(usual, jobs.limit[job], longest)
+    return total

@@ -109,7 +109,7 @@ def _with_resets(trial: Trial, period: str, cluster: ModelCluster, progress: Pro
 
 def _steered(trial: Trial, cluster: ModelCluster, progress: Progress) -> list[Decision]:
     """The production controller looks every ``period`` seconds; the decisions that wrote something."""
-    books = Books(cluster, trial.promise, trial.window, trial.zone)
+    books = Books(cluster, trial.promise, trial.window, trial.zone, trial.control.horizon_seconds)
     chance = np.random.default_rng(trial.faults.seed)
     state: ControlState | None = None
     writes: list[Decision] = []

@@ -32,6 +32,10 @@ WIDTH = 100
 
 VALUES = {
     "text": "text",
+    "day": "date",
+    "region": "list of CBS codes, or the name of a shipped list",
+    "codes": "list of words",
+    "municipalities": "table of CBS code and name",
     "whole": "whole number above 0",
     "ratio": "number between 0 and 1",
     "seconds": "duration: `30d`, `12h`, `5m`, `90s`; a bare number is seconds",

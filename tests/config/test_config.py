@@ -172,7 +172,7 @@ def test_a_password_is_never_shown() -> None:
     ("text", "parts"),
     [
         ("[promis]\n", ["no section [promis]", "did you mean 'promise'"]),
-        ("[xyzzy]\n", ["no section [xyzzy]", "known: cluster, promise, slurm"]),
+        ("[xyzzy]\n", ["no section [xyzzy]", "known: cluster, promise, registry"]),
         ("[[rules]]\n", ["no section [rules]", "did you mean 'rule'"]),
         (
             CLUSTER + "[promise]\ntarget_shar = 0.3\n",
@@ -342,10 +342,10 @@ def test_rules_are_read_in_order_with_their_conditions_and_details() -> None:
             ["rule 1", "'acount'", "did you mean 'account'"],
         ),
         ('[[rule]]\nbeneficiary = "regional"\n', ["rule 1 has no condition", "account_subtree, account"]),
-        ('[[rule]]\naccount = "a"\n', ["rule 1", "beneficiary wants regional or non_regional"]),
+        ('[[rule]]\naccount = "a"\n', ["rule 1", "beneficiary wants regional, non_regional or registry"]),
         ('[[rule]]\nbeneficiary = "unclassified"\naccount = "a"\n', ["beneficiary wants"]),
         ('[[rule]]\nbeneficiary = "Regional"\naccount = "a"\n', ["beneficiary wants"]),
-        ('[[rule]]\nbeneficiary = 1\naccount = "a"\n', ["rule 1: beneficiary wants a text"]),
+        ('[[rule]]\nbeneficiary = 1\naccount = "a"\n', ["rule 1: beneficiary wants regional"]),
         ('[[rule]]\nbeneficiary = "regional"\naccount = "a"\nhub = 5\n', ["rule 1: hub wants a text"]),
         ('[[rule]]\nbeneficiary = "regional"\naccount = []\n', ["account wants a name or a list of names"]),
         ('[[rule]]\nbeneficiary = "regional"\naccount = ""\n', ["account wants a name"]),

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from slurm_ai_factory.cli.options import chosen
-from slurm_ai_factory.core import share, windows
+from slurm_ai_factory.core import forecast, share, windows
 from slurm_ai_factory.core.records import HOUR, Charge, Decision, Instant, Measurement
 from slurm_ai_factory.slurm import Slurm
 
@@ -117,8 +117,12 @@ def share_value(m: Measurement, margin: float, groups: Iterable[share.Group] = (
         "starved_charge": m.starved_charge,
         "shortfall_charge": m.shortfall_charge,
         "verdict": str(share.verdict(m)),
+        "verdict_reason": share.judge(m).reason,
+        "unclassified_share": m.unclassified_share,
+        "unclassified_limit": m.unclassified_limit,
         "required_share": share.required_share(m, margin),
         "attainable": share.attainable(m, margin),
+        "forecast": forecast_value(m, margin),
         "newest_record_at": when(m.newest_record_at),
         "groups": [
             {"name": g.name, "beneficiary": str(g.beneficiary), "charge": number(g.delivered),
@@ -126,6 +130,12 @@ def share_value(m: Measurement, margin: float, groups: Iterable[share.Group] = (
             for g in groups
         ],
     }  # fmt: skip
+
+
+def forecast_value(m: Measurement, margin: float) -> dict[str, Any]:
+    """What is left of the window, with what the forecast rests on."""
+    found = forecast.forecast(m, margin)
+    return {**found._asdict(), "assumptions": list(found.assumptions(m.resource))}
 
 
 def part(charge: Charge, total: Charge) -> float | None:
@@ -151,7 +161,7 @@ def share_text(m: Measurement, margin: float) -> dict[str, object]:
         "short of the promise": hours(m.shortfall_charge),
         "required from now on": percent(share.required_share(m, margin)),
         "attainable": next((word for word, value in known.items() if value is attainable), None),
-        "verdict": str(share.verdict(m)),
+        "verdict": f"{share.verdict(m)}  ({share.GROUNDS[share.judge(m).reason]})",
     }
 
 

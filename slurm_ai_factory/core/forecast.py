@@ -1,6 +1,6 @@
 """What can still become of a calendar window, with everything that this rests on said.
 
-The rule: a forecast decides nothing; it is the share that the demand seen now could fill, carried on to the end.
+The rule: a forecast decides nothing; it is the share that the demand seen now could fill, carried on.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Forecast(NamedTuple):
         """What it rests on, in sentences."""
         days = share.RATE_HORIZON // (24 * HOUR)
         return (
-            f"the cluster goes on delivering {self.expected_rate:.1f} {resource} at any time, the mean of the "
+            f"the cluster goes on delivering {self.expected_rate:.1f} {resource}, which is the mean of the "
             f"last {days} days of the window with usage",
             f"regional runs go on holding and wanting {self.demand_rate:.1f} {resource}, as now; demand that "
             "comes later is not foreseen",

@@ -91,8 +91,9 @@ def _rule_keys() -> Iterator[str]:
     conditions = [(f"`{key}`", "name or list of names", "condition: one of these") for key in CONDITIONS]
     details = [(f"`{key}`", "text", f"told by `saf share --by {key}`") for key in DETAILS]
     yield from table(("key", "value", "meaning"), [*rows, *conditions, *details])
-    yield "A rule needs at least one condition, unless the registry decides. `account_subtree` also holds for every account below those"
-    yield "named. Names are compared whole and as Slurm stores them, in lower case for accounts."
+    yield "A rule needs at least one condition, unless the registry decides. `account_subtree` also holds for"
+    yield "every account below those named. Names are compared whole and as Slurm stores them, in lower case"
+    yield "for accounts."
 
 
 def commands() -> Iterator[str]:

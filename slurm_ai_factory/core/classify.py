@@ -35,6 +35,7 @@ NAMES = ("account_subtree", "account", "user", "qos", "partition", "wckey", "res
 """What Slurm says of a subject."""
 LINKED = ("organisation", "category", "sector", "municipality", "hub")
 """What the registry says of an organisation that a subject's account is linked to."""
+OF_ACCOUNTS = ("account_subtree", "account", "user")
 CONDITIONS = (*NAMES, *(f"linked_{name}" for name in LINKED))
 DETAILS = ("category", "organisation", "sector", "municipality", "hub")
 
@@ -151,6 +152,10 @@ class Rules:
                     return tuple(self._by_registry(rule, linked))
         return (Answer(1, UNCLASSIFIED),)
 
+    def mostly(self, subject: Subject, at: Instant) -> Classification:
+        """Who most of a subject's charge at an instant is for: of several, the largest fraction."""
+        return max(self.classify(subject, at), key=lambda answer: answer.fraction).classification
+
     def parts(self, subject: Subject) -> tuple[Part, ...]:
         """Who a subject's charge is for, at all times: cut wherever the answer changes."""
         cuts = [0, *sorted(self._cuts(subject) - {0, FOREVER}), FOREVER]
@@ -227,6 +232,15 @@ class Rules:
             for name in sorted(names - set(known[key]))
         ]
 
+    def unmatched_accounts(self, users: Iterable[tuple[str, str]]) -> list[str]:
+        """Accounts of these (account, user) that no rule can match, whatever their jobs ask for.
+
+        Nor whoever they are linked to, and whenever: dates and the registry are left out.
+        """
+        rules = Rules(tuple(map(_of_accounts, self.rules)), self.parents)
+        subjects = (Subject("", account, user, "", "", "", "") for account, user in users)
+        return sorted({one.account for one in subjects if rules.mostly(one, 0) is UNCLASSIFIED})
+
     @cached_property
     def digest(self) -> str:
         """Changes whenever an answer could: over the rules in order and all they are read against."""
@@ -240,6 +254,13 @@ class Rules:
         overrides = sorted((n, one.beneficiary, one.organisation) for n, one in self.overrides.items())
         told = repr((rules, tree, entries, sorted(self.region), overrides))
         return sha256(told.encode()).hexdigest()[:16]
+
+
+def _of_accounts(rule: Rule) -> Rule:
+    """The rule as far as it is about accounts, always in force, and deciding by itself."""
+    conditions = {key: names for key, names in rule.conditions.items() if key in OF_ACCOUNTS}
+    decides = rule.beneficiary or Beneficiary.NON_REGIONAL
+    return Rule(name=rule.name, beneficiary=decides, conditions=conditions)
 
 
 def _said(entry: Entry) -> str:

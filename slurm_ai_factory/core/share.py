@@ -363,13 +363,13 @@ def _judged(measurement: Measurement) -> tuple[Verdict, str]:
 
 def _judged_early(measurement: Measurement, left: int) -> tuple[Verdict, str]:
     """Met already when even a rest wholly of others cannot undo it."""
-    size = _size_now(measurement.hours)
+    size = size_now(measurement.hours)
     rest = size * left
     sure = measurement.target_share * (float(measurement.total_charge) + rest)
     met = size and float(measurement.regional_charge) >= sure
     return (Verdict.MET, "met_early") if met else (Verdict.OPEN, "not_over")
 
 
-def _size_now(hours: Sequence[Hour]) -> float:
+def size_now(hours: Sequence[Hour]) -> float:
     """Resource per second that was up in the last whole hour known."""
     return hours[-2].capacity / HOUR if len(hours) > 1 else 0.0

@@ -660,6 +660,13 @@ ON CONFLICT (cluster_id, recorded_at) DO UPDATE SET rules = excluded.rules
 -- The rules that were worked by at an instant.
 SELECT rules FROM rules_used WHERE cluster_id = %(cluster_id)s AND recorded_at <= %(as_of)s
 ORDER BY recorded_at DESC LIMIT 1
+-- usual_seconds --
+-- How long the runs of each user took that ended in an interval, on average.
+SELECT s.user_name, avg(r.elapsed_seconds)
+FROM runs r
+JOIN subjects s USING (subject_id)
+WHERE r.cluster_id = %(cluster_id)s AND r.end_at >= %(since)s AND r.end_at < %(until)s AND r.elapsed_seconds > 0
+GROUP BY s.user_name
 
 -- newest_record --
 -- The newest instant that the accounting told of a run.

@@ -11,7 +11,7 @@ import traceback
 import click
 
 from slurm_ai_factory import __version__
-from slurm_ai_factory.cli import audit, doctor, measure, setup, steer
+from slurm_ai_factory.cli import audit, doctor, explain, measure, registry, rules, setup, simulate, steer
 from slurm_ai_factory.cli.options import SafGroup, chosen
 from slurm_ai_factory.errors import SafError
 
@@ -26,8 +26,9 @@ def cli() -> None:
     """
 
 
-for command in (*setup.COMMANDS, *measure.COMMANDS, *audit.COMMANDS, *doctor.COMMANDS, *steer.COMMANDS):
-    cli.add_command(command)
+for module in (setup, measure, explain, registry, rules, audit, doctor, simulate, steer):
+    for command in module.COMMANDS:
+        cli.add_command(command)
 
 
 def main() -> None:

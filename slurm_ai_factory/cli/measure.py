@@ -1,4 +1,4 @@
-"""Commands that tell what was delivered: share, status, explain, unclassified."""
+"""Commands that tell what was delivered: share, status, unclassified."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from slurm_ai_factory import cycle
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.options import SafCommand, chosen, load_config, now, opened_ledger
 from slurm_ai_factory.config import Config, parse_resource
-from slurm_ai_factory.core import charge, share, tres, windows
-from slurm_ai_factory.core.classify import Beneficiary, Classification, Rules
+from slurm_ai_factory.core import share, windows
+from slurm_ai_factory.core.classify import Beneficiary, Classification
 from slurm_ai_factory.core.controller import HOLDS
 from slurm_ai_factory.core.records import Instant, Measurement, Subject, Window
-from slurm_ai_factory.core.share import Promise, SortedRun
+from slurm_ai_factory.core.share import Promise
 from slurm_ai_factory.errors import LedgerError
-from slurm_ai_factory.ledger import Ledger
+from slurm_ai_factory.ledger import Classified, Ledger
 
 Key = Callable[[Subject, Classification], str]
-KEYS = ("account", "category", "cluster", "hub", "organisation", "partition", "sector")
+KEYS = ("account", "category", "cluster", "hub", "municipality", "organisation", "partition", "sector")
 RECENT = 100
 FLOOR_AT_RISK = 3
 HOLDING = 4
@@ -93,7 +93,8 @@ def share_command(
     with opened_ledger(config) as ledger:
         at = as_of(ledger, known)
         measured = cycle.measure(config, ledger, at, where, promise, known)
-        groups = _groups(ledger, _key(by), promise, where, at, known) if by else []
+        books = ledger.classified(cycle.rules_of(config, ledger, known), known)
+        groups = groups_of(books, _key(by), promise, where, at) if by else []
     _print_share(measured, config.promise.margin, groups, by)
 
 
@@ -104,21 +105,15 @@ def _key(by: str) -> Key:
     return lambda _, found: str(getattr(found, by) or found.beneficiary)
 
 
-def _groups(
-    ledger: Ledger,
-    key: Key,
-    promise: Promise,
-    where: Window,
-    at: Instant,
-    then: Instant | None = None,
-) -> list[share.Group]:
+def groups_of(books: Classified, key: Key, promise: Promise, where: Window, at: Instant) -> list[share.Group]:
+    """The window's charge by the name that ``key`` gives."""
     return share.by_group(
         key,
         promise.weights,
         where,
         at,
-        closed=ledger.accounting.usage_by_subject(where, at, promise.weights, then),
-        open_runs=ledger.accounting.open_runs(then),
+        closed=books.usage_by_subject(where, at, promise.weights),
+        open_runs=books.open_runs(),
     )
 
 
@@ -216,83 +211,6 @@ def _status_code(m: Measurement, margin: float, holds: Sequence[object]) -> int:
     return FLOOR_AT_RISK if below and lost else 0
 
 
-@click.command("explain", cls=SafCommand)
-@click.argument("job", required=False)
-@click.option("--account", metavar="A", help="Explain an account instead of a job.")
-def explain_command(job: str | None, account: str | None) -> None:
-    """Which rule says who a job or an account is for, and how the charge was computed."""
-    if bool(job) == bool(account):
-        raise click.UsageError("give either a JOBID or --account A")
-    config = load_config()
-    with opened_ledger(config) as ledger:
-        if account:
-            _explain_account(config, ledger, account)
-        else:
-            _explain_job(config, ledger, str(job))
-
-
-def _explain_account(config: Config, ledger: Ledger, account: str) -> None:
-    rules = Rules(config.rules, ledger.accounting.parents())
-    if account not in rules.parents:
-        raise LedgerError(
-            f"account {account} is not known on {config.cluster.name}; see `saf share --by account`"
-        )
-    found = rules.classify(Subject(config.cluster.name, account, "", "", "", "", ""))
-    lineage = list(rules.lineage(account))
-    value = {"account": account, "lineage": lineage, **_found(found)}
-    if chosen.json:
-        return output.emit(value)
-    return output.pairs({**value, "lineage": " < ".join(lineage)})
-
-
-def _found(found: Classification) -> dict[str, str]:
-    """A classification; rules that also look at user, QOS and the like are said to be possible elsewhere."""
-    return {
-        "beneficiary": str(found.beneficiary),
-        "rule": found.rule or "no rule holds",
-        "category": found.category,
-        "organisation": found.organisation,
-    }
-
-
-def _explain_job(config: Config, ledger: Ledger, job: str) -> None:
-    at = as_of(ledger)
-    cycle.measure(config, ledger, at)
-    runs = ledger.accounting.runs_of_job(job)
-    if not runs:
-        raise LedgerError(f"job {job} is not in the ledger, which was read up to {windows.iso(at)}")
-    values = [_explained(one, config, at) for one in runs]
-    if chosen.json:
-        return output.emit({"job": job, "as_of": output.when(at), "runs": values})
-    for value in values:
-        output.pairs(value)
-        click.echo()
-    return None
-
-
-def _explained(one: SortedRun, config: Config, at: Instant) -> dict[str, object]:
-    run, found = one
-    weights = config.promise.resource
-    count = tres.weigh(tres.parse(run.alloc_tres), weights)
-    seconds = charge.elapsed(run, at)
-    return {
-        "run": f"{run.job_label} (DBIndex {run.db_index})",
-        "state": run.state,
-        "account": run.subject.account,
-        "user": run.subject.user,
-        "partition": run.subject.partition,
-        "qos": run.subject.qos,
-        "wckey": run.subject.wckey,
-        "start_at": output.when(run.start_at),
-        "end_at": output.when(run.end_at),
-        **_found(found),
-        "alloc_tres": run.alloc_tres,
-        "elapsed_seconds": seconds,
-        "suspended_seconds": run.suspended_seconds,
-        "charge": f"{count} {config.promise_of().resource} x {seconds} s = {count * seconds}",
-    }
-
-
 @click.command("unclassified", cls=SafCommand)
 @click.option("--window", metavar="W", help="2027Q1, 2027-03, rolling:30d, ... or current.")
 def unclassified_command(window: str | None) -> None:
@@ -303,13 +221,14 @@ def unclassified_command(window: str | None) -> None:
     with opened_ledger(config) as ledger:
         at = as_of(ledger)
         cycle.measure(config, ledger, at, where)
-        groups = _groups(ledger, lambda subject, _: "\t".join(subject[1:]), promise, where, at)
+        books = ledger.classified(cycle.rules_of(config, ledger))
+        groups = groups_of(books, lambda subject, _: "\t".join(subject[1:8]), promise, where, at)
     found = [g for g in groups if g.beneficiary is Beneficiary.UNCLASSIFIED]
     _print_unclassified(found, promise.resource)
 
 
 def _print_unclassified(groups: Sequence[share.Group], resource: str) -> None:
-    names = ("account", "user", "partition", "qos", "wckey", "reservation")
+    names = Subject._fields[1:8]
     rows = [(*group.name.split("\t"), group.delivered) for group in groups]
     if chosen.json:
         output.emit([dict(zip((*names, "charge"), row, strict=True)) for row in rows])
@@ -320,4 +239,4 @@ def _print_unclassified(groups: Sequence[share.Group], resource: str) -> None:
         click.echo("every charge of the window is classified", err=True)
 
 
-COMMANDS = (share_command, status_command, explain_command, unclassified_command)
+COMMANDS = (share_command, status_command, unclassified_command)

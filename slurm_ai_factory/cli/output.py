@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from slurm_ai_factory.cli.options import chosen
-from slurm_ai_factory.core import share, windows
+from slurm_ai_factory.core import forecast, share, windows
 from slurm_ai_factory.core.records import HOUR, Charge, Decision, Instant, Measurement
 from slurm_ai_factory.slurm import Slurm
 
@@ -74,10 +74,12 @@ def _numeric(text: str) -> bool:
 
 
 def pairs(values: Mapping[str, object]) -> None:
-    """Print names and values, one line each."""
+    """Print names and values, one line each; a list has a line for each of its values."""
     width = max(map(len, values), default=0)
     for name, value in values.items():
-        click.echo(f"{name.ljust(width)}  {'-' if value is None else value}")
+        lines = value if isinstance(value, list) else ["-" if value is None else value]
+        for number, line in enumerate(lines or [""]):
+            click.echo(f"{('' if number else name).ljust(width)}  {line}")
 
 
 def percent(ratio: float | None) -> str | None:
@@ -117,8 +119,12 @@ def share_value(m: Measurement, margin: float, groups: Iterable[share.Group] = (
         "starved_charge": m.starved_charge,
         "shortfall_charge": m.shortfall_charge,
         "verdict": str(share.verdict(m)),
+        "verdict_reason": share.judge(m).reason,
+        "unclassified_share": m.unclassified_share,
+        "unclassified_limit": m.unclassified_limit,
         "required_share": share.required_share(m, margin),
         "attainable": share.attainable(m, margin),
+        "forecast": forecast_value(m, margin),
         "newest_record_at": when(m.newest_record_at),
         "groups": [
             {"name": g.name, "beneficiary": str(g.beneficiary), "charge": number(g.delivered),
@@ -126,6 +132,12 @@ def share_value(m: Measurement, margin: float, groups: Iterable[share.Group] = (
             for g in groups
         ],
     }  # fmt: skip
+
+
+def forecast_value(m: Measurement, margin: float) -> dict[str, Any]:
+    """What is left of the window, with what the forecast rests on."""
+    found = forecast.forecast(m, margin)
+    return {**found._asdict(), "assumptions": list(found.assumptions(m.resource))}
 
 
 def part(charge: Charge, total: Charge) -> float | None:
@@ -151,7 +163,7 @@ def share_text(m: Measurement, margin: float) -> dict[str, object]:
         "short of the promise": hours(m.shortfall_charge),
         "required from now on": percent(share.required_share(m, margin)),
         "attainable": next((word for word, value in known.items() if value is attainable), None),
-        "verdict": str(share.verdict(m)),
+        "verdict": f"{share.verdict(m)}  ({share.GROUNDS[share.judge(m).reason]})",
     }
 
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import csv
+import re
+from collections.abc import Iterator, Mapping
+from datetime import date
 from decimal import Decimal
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -68,6 +73,68 @@ def instant(value: object) -> str:
     if len(on_two_days) > 1:
         raise ValueError("wants a date that stays, such as 2027-01-01")
     return typed
+
+
+def day(value: object) -> str:
+    """A date, kept as it is typed until the time zone is known."""
+    if type(value) is date or (isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\d", value)):
+        return str(date.fromisoformat(str(value)))
+    raise ValueError("wants a date such as 2027-01-01")
+
+
+def codes(value: object) -> tuple[str, ...]:
+    """Words in lower case, as entries of the registry spell them."""
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise ValueError("wants a list of codes")
+    if wrong := [one for one in value if not re.fullmatch(r"[a-z][a-z0-9_]*", one)]:
+        raise ValueError(f"{wrong[0]!r} is not a code: lower case letters, digits and _")
+    return tuple(value)
+
+
+def region(value: object) -> frozenset[str]:
+    """Municipalities by CBS code, or the name of a list that is shipped."""
+    if isinstance(value, str):
+        found = frozenset(code for code, _, region in _shipped() if region == value)
+        if value and found:
+            return found
+        known = ", ".join(sorted({region for *_, region in _shipped() if region}))
+        raise ValueError(f"no list is shipped under this name; there are: {known}")
+    if not isinstance(value, list) or not value or not all(map(_is_code, value)):
+        raise ValueError('wants CBS codes of municipalities such as ["GM0014", "GM1979"]')
+    return frozenset(value)
+
+
+def municipalities(value: object) -> dict[str, str]:
+    """Further municipalities: a table of CBS code and name."""
+    if not isinstance(value, dict) or not all(map(_is_code, value)):
+        raise ValueError('wants a table such as { GM2000 = "Nieuwe Gemeente" }')
+    return {code: text(name) for code, name in value.items()}
+
+
+def shipped_municipalities() -> dict[str, str]:
+    """The municipalities of the shipped list: CBS code -> name.
+
+    >>> len(shipped_municipalities()), shipped_municipalities()["GM0014"]
+    (342, 'Groningen')
+    """
+    return {code: name for code, name, _ in _shipped()}
+
+
+@cache
+def _shipped() -> tuple[tuple[str, str, str], ...]:
+    """(code, name, region) of each; source and date are said in the file."""
+    return tuple(_read_shipped())
+
+
+def _read_shipped() -> Iterator[tuple[str, str, str]]:
+    data = (files("slurm_ai_factory.config") / "municipalities.csv").read_text(encoding="utf-8")
+    lines = [line for line in data.splitlines() if not line.startswith("#")]
+    for row in csv.DictReader(lines):
+        yield row["code"], row["name"], row["region"]
+
+
+def _is_code(value: object) -> bool:
+    return isinstance(value, str) and bool(re.fullmatch(r"GM\d{4}", value))
 
 
 def resource(value: object) -> dict[str, Count]:

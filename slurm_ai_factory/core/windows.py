@@ -66,6 +66,32 @@ def instant(text: str, now: Instant, zone: ZoneInfo) -> Instant:
     return int((moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp())
 
 
+def day(text: str, zone: ZoneInfo) -> Instant:
+    """The civil midnight at which a date begins, which must lie on a whole UTC hour.
+
+    >>> iso(day("2027-04-01", ZoneInfo("Europe/Amsterdam")))
+    '2027-03-31T22:00:00Z'
+    """
+    try:
+        civil = date.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a date such as 2027-01-31") from None
+    at = int(datetime.combine(civil, time(), zone).timestamp())
+    if at % HOUR:
+        raise ValueError(f"{text} does not begin on a whole UTC hour in {zone.key}; usage is kept per hour")
+    return at
+
+
+def civil_day(at: Instant, zone: ZoneInfo) -> str:
+    """The date that begins at an instant; the instant itself where it is no midnight.
+
+    >>> civil_day(day("2027-04-01", ZoneInfo("Europe/Amsterdam")), ZoneInfo("Europe/Amsterdam"))
+    '2027-04-01'
+    """
+    civil = datetime.fromtimestamp(at, zone)
+    return civil.date().isoformat() if civil.time() == time() else iso(at)
+
+
 def window(text: str, now: Instant, zone: ZoneInfo) -> Window:
     """The window a name means: 2027Q1, 2027-03, 2027H1, 2027, month, quarter, half, year, rolling:30d.
 

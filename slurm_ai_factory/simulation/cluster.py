@@ -5,7 +5,7 @@ The compiled engine does the work between two instants; this is its face in the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -39,7 +39,7 @@ class ModelCluster:
         self._tree, self._index = build.flattened(root)
         self._jobs = build.jobs_of(workload, regional, layout, settings, self._index, self.began)
         self._rules = build.rules_of(settings, workload.backlog, favour)
-        self._events = build.events_of(layout, self.began)
+        self._events = build.events_of(layout, stops, self.began)
         self._state = build.state_of(self._jobs, self._tree, layout, settings, root, self._index)
 
     @property

@@ -50,6 +50,7 @@ class Cluster(AbstractContextManager["Cluster"]):
         self.slurm = SlurmCluster(directory / "slurm", speed=SPEED, clock_start=START, half_life=HALF_LIFE)
         self.samples: list[Sample] = []
         self.failures: list[str] = []
+        self.began = 0
         self._stack = ExitStack()
 
     def __enter__(self) -> Cluster:
@@ -64,7 +65,6 @@ class Cluster(AbstractContextManager["Cluster"]):
         }  # fmt: skip
         self.saf = self._configured(self.ledger_url) if self.ledger_url else None
         self._daemon = self.saf.start(self.directory / "saf.log") if self.saf else None
-        self.began = int(self.slurm.now())
         return self
 
     def __exit__(
@@ -74,6 +74,7 @@ class Cluster(AbstractContextManager["Cluster"]):
 
     def live(self, hours: int, stop: Event, tell: Callable[[str], None]) -> None:
         """Feed the queues and look at sshare until so many hours of the cluster's clock are over."""
+        self.began = int(self.slurm.now())
         while not stop.is_set() and self.slurm.now() < self.began + hours * HOUR:
             try:
                 self._step()

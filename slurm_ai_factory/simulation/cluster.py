@@ -27,8 +27,11 @@ class ModelCluster:
         settings: Settings,
         shares: Mapping[str, int],
         favour: float = 0.0,
+        stops: Sequence[tuple[int, int]] = (),
     ) -> None:
         """``regional`` has the users of the region, ``shares`` the RawShares of both sides to begin with.
+
+        ``stops``: spans in which slurmctld is down, apart from each other, in seconds since the beginning.
 
         Time begins in the whole hour of the first submission and needs a workload that is not empty.
         """

@@ -150,7 +150,8 @@ def modelled(seen: Seen) -> Modelled:
     """The same jobs, submitted at the same instants, on the model cluster."""
     workload = gathered("stream", seen.jobs)
     settings = Settings(half_life=HALF_LIFE, calc_period=MINUTE, weight_age=0, interval=SPEED, depth=100)
-    cluster = ModelCluster(workload, frozenset(REGIONAL), one_pool(workload, "cpu", CPUS), settings, SHARES)
+    regional = workload.users_of(frozenset(REGIONAL))
+    cluster = ModelCluster(workload, regional, one_pool(workload, "cpu", CPUS), settings, SHARES)
     passes: list[Pass] = []
     for at in range(cluster.began + MINUTE, int(seen.passes[-1].at) + 2 * MINUTE, MINUTE):
         cluster.advance(at + 1)  # a pass at an instant is what happens first in it

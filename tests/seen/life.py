@@ -5,6 +5,7 @@ Rule: cycles, ledger, board and collector are the product's own; only Slurm and 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -19,7 +20,9 @@ from slurm_ai_factory.cycle import Laps, Site
 from slurm_ai_factory.ledger import open_ledger
 from slurm_ai_factory.metrics import registry
 from slurm_ai_factory.slurm import Slurm
-from tests.seen.model import CLUSTER, START, Model
+from tests.seen.model import CLUSTER, Model
+
+TARGET = 'instance="127.0.0.1:9810",job="saf"'
 
 CONFIG = f"""
 [cluster]
@@ -81,14 +84,43 @@ class Life:
         """So many cycles, so far apart; what each shows is kept, as OpenMetrics with its instant."""
         for _ in range(beats):
             self.beat(seconds)
-            self.told.append(snapshot(self.board, self.model.now))
+            self.told.append(snapshot(self.board, self.model.now, self.watch))
 
 
-def snapshot(board: Board, at: int) -> str:
-    """What a scrape at an instant would get, with the instant on every line."""
+def snapshot(board: Board, at: int, watch: Callable[[], float]) -> str:
+    """What Prometheus would keep of a scrape at an instant: its own series and labels included."""
+    began = watch()
     text: str = generate_latest(registry(board)).decode()  # type: ignore[no-untyped-call]
-    lines = text.splitlines()
-    return "\n".join(line if line.startswith("#") else f"{line} {at}" for line in lines if line != "# EOF")
+    took = watch() - began
+    lines = [line if line.startswith("#") else _labelled(line, at) for line in text.splitlines()[:-1]]
+    return "\n".join(
+        [*lines, "# TYPE up gauge", f"up{{{TARGET}}} 1 {at}", "# TYPE scrape_duration_seconds gauge",
+         f"scrape_duration_seconds{{{TARGET}}} {took:.6f} {at}"]
+    )  # fmt: skip
+
+
+def _labelled(line: str, at: int) -> str:
+    name, _, value = line.rpartition(" ")
+    labelled = name.replace("{", f"{{{TARGET},", 1) if "{" in name else f"{name}{{{TARGET}}}"
+    return f"{labelled} {value} {at}"
+
+
+def held(told: list[str], since: int, until: int, step: int) -> list[str]:
+    """The same with what scrapes between the cycles of an interval would have kept: the last cycle, still."""
+    found = []
+    for one, following in zip(told, [*told[1:], ""], strict=True):
+        at = _instant(one)
+        end = _instant(following) if following else until + 1
+        instants = [at, *range(at + step, end, step)] if at >= since else [at]
+        found += [
+            one if instant == at else re.sub(rf" {at}$", f" {instant}", one, flags=re.M)
+            for instant in instants
+        ]
+    return found
+
+
+def _instant(told: str) -> int:
+    return int(told.splitlines()[-1].split()[-1])
 
 
 def configuration(more: str = "") -> Config:
@@ -108,6 +140,3 @@ def living(url: str, watch: Callable[[], float], config: Config | None = None) -
 
 def _never_wait(_seconds: float) -> None:
     raise AssertionError("the model sets shares at once, so nothing is waited for")
-
-
-__all__ = ["START", "Life", "configuration", "living", "snapshot"]

@@ -43,14 +43,14 @@ TREE = {
 }  # fmt: skip
 
 DEMAND = {
-    "reg-business": (0.09, 0.16, 0.20),
-    "reg-knowledge": (0.06, 0.16, 0.24),
-    "reg-government": (0.02, 0.05, 0.07),
-    "astro": (0.55, 0.50, 0.45),
-    "climate": (0.45, 0.40, 0.40),
-    "guest": (0.02, 0.02, 0.02),
+    "reg-business": (0.09, 0.16),
+    "reg-knowledge": (0.06, 0.16),
+    "reg-government": (0.02, 0.05),
+    "astro": (0.55, 0.50),
+    "climate": (0.45, 0.40),
+    "guest": (0.02, 0.02),
 }
-"""Work submitted in an hour, as a part of what the cluster can do, in the first, second and third week."""
+"""Work submitted in an hour, as a part of what the cluster can do: in the first week, and from then on."""
 
 
 @dataclass
@@ -89,7 +89,7 @@ class Model:
             self.ended.append(run._replace(state="COMPLETED", end_at=end, elapsed_seconds=end - start))
 
     def _submit(self) -> None:
-        week = min(2, (self.now - START) // (7 * DAY))
+        week = min(1, (self.now - START) // (7 * DAY))
         for account, parts in DEMAND.items():
             rate = parts[week] * NODES * STEP / (4 * HOUR)
             room = LONGEST_QUEUE - len(self.waiting[account])

@@ -58,8 +58,8 @@ def panels() -> list[tuple[int, int, Panel]]:
             Line(f"max(saf_regional_running_resources{IN})", "running", REGION),
             Line(f"max(saf_regional_pending_resources{IN})", "waiting", WARNING),
         ], "short", why=NO_QUEUE)),
-        (12, 8, lines("Decisions an hour, by reason", [
-            Line(f"sum by (reason) (increase(saf_decisions_total{IN}[1h])) > 0", "{{reason}}"),
+        (12, 8, lines("Decisions in six hours, by reason", [
+            Line(f"sum by (reason) (increase(saf_decisions_total{IN}[6h])) > 0", "{{reason}}"),
         ], "short", stacked=True, why="No decision yet: no complete cycle.")),
         (12, 8, lines("Changes of RawShares, by what became of them", [
             Line(f"sum by (status) (saf_changes_total{IN})", "{{status}}"),

@@ -7,6 +7,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Any
 
 import click
@@ -135,13 +136,25 @@ def _color(m: Measurement) -> str | None:
 
 
 def _chart(m: Measurement, width: int) -> Iterator[str]:
-    dots = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-    lines = draw.drawing(outlook.course(m), m.target_share, width=width, height=CHART_LINES, dots=dots)
-    for scale, line in lines:
-        yield f"{click.style(scale, dim=True)}{line}"
+    """The share since the start of the window: green where it was at least the floor."""
+    blocks = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    lines, kept = draw.drawing(
+        outlook.course(m), m.target_share, width=width, height=CHART_LINES, blocks=blocks
+    )
+    for scale, cells in lines:
+        runs = groupby(zip(cells, kept, strict=False), key=lambda pair: (pair[0] == "─", pair[1]))
+        yield click.style(scale, dim=True) + "".join(
+            _run("".join(cell for cell, _ in run), *key) for key, run in runs
+        )
     since, until = (str(output.when(at)) for at in (m.window.since, m.as_of))
     room = width - draw.MARGIN - 1 - len(since)
     yield click.style(f"{'':{draw.MARGIN + 1}}{since}{until:>{max(room, len(until) + 1)}}", dim=True)
+
+
+def _run(text: str, ground: bool, kept: bool) -> str:
+    if not text.strip():
+        return text
+    return click.style(text, dim=True) if ground else click.style(text, fg="green" if kept else "yellow")
 
 
 def _figures(m: Measurement, margin: float) -> Iterator[str]:

@@ -33,10 +33,9 @@ resource = "gres/gpu"
 since = "2026-07-01"
 [control]
 mode = "enforce"
+{{control}}
 [daemon]
-period = "1h"
-ready_after = "3h"
-listen = "127.0.0.1:0"
+{{daemon}}
 [[rule]]
 name = "business"
 beneficiary = "regional"
@@ -60,6 +59,10 @@ name = "national"
 beneficiary = "non_regional"
 account = ["astro", "climate"]
 category = "research"
+"""
+HOURLY = """
+period = "1h"
+ready_after = "3h"
 """
 
 
@@ -123,9 +126,9 @@ def _instant(told: str) -> int:
     return int(told.splitlines()[-1].split()[-1])
 
 
-def configuration(more: str = "") -> Config:
-    """The configuration of the model's site."""
-    return parse(CONFIG + more, "model")
+def configuration(control: str = "", daemon: str = HOURLY) -> Config:
+    """The configuration of the model's site, with more in two of its sections."""
+    return parse(CONFIG.format(control=control, daemon=daemon), "model")
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from tests.docs.markdown import ROOT
 
 RULES = ROOT / "deploy" / "prometheus" / "rules.yml"
 INTERVAL = "1s"
-LOOKBACK = "3h"
+LOOKBACK = "6h"
 """The model's cycles are hours apart."""
 RECORDED = 3600
 WIDE = "--max-block-duration=2000h"
@@ -68,6 +68,10 @@ class Prometheus:
             "result"
         ]
         return found
+
+    def knows(self, expr: str) -> bool:
+        """Whether an expression has an answer now."""
+        return bool(self.query(expr))
 
     def over(self, expr: str, since: float, until: float, step: float) -> list[dict[str, Any]]:
         """The series of an expression over time."""

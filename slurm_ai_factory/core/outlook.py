@@ -120,11 +120,11 @@ def percent(ratio: float) -> str:
 def exact(ratio: float, target: float) -> str:
     """A ratio told beside the target, with as many decimals as it takes to see on which side it is.
 
-    >>> exact(0.2497, 0.25), exact(0.243, 0.25)
-    ('24.97 %', '24.3 %')
+    >>> exact(0.2497, 0.25), exact(0.243, 0.25), exact(0.25, 0.25)
+    ('24.97 %', '24.3 %', '25 %')
     """
-    for decimals in (1, 2, 3):
-        if ratio == target or round(100 * ratio, decimals) != round(100 * target, decimals):
+    for decimals in (1, 2, 3) if ratio != target else ():
+        if round(100 * ratio, decimals) != round(100 * target, decimals):
             return f"{100 * ratio:.{decimals}f} %"
     return percent(ratio)
 
@@ -140,9 +140,8 @@ def sentence(measurement: Measurement, margin: float) -> str:
     if m.delivered_share is None:
         return f"Nothing has been delivered in {m.window.name} yet; the region is promised {promised}."
     side = "below" if below(m) else "as much as" if m.delivered_share == m.target_share else "above"
-    side = side if side == "as much as" else f"{side} the"
     had = f"The region has had {exact(m.delivered_share, m.target_share)} of the {words} in {m.window.name}"
-    return f"{had}, {side} promised {promised}{_clause(m, margin)}."
+    return f"{had}, {side} the promised {promised}{_clause(m, margin)}."
 
 
 def _clause(m: Measurement, margin: float) -> str:

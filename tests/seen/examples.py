@@ -12,7 +12,7 @@ from slurm_ai_factory.core.records import HOUR, Decision, Hour, Measurement, Win
 from slurm_ai_factory.core.share import Group
 
 DAY = 24 * HOUR
-SINCE = 1798671600
+SINCE = 1798758000
 """2027-01-01 in Amsterdam."""
 NOW = SINCE + 30 * DAY
 WINDOW = Window("2027Q1", SINCE, SINCE + 90 * DAY)
@@ -27,7 +27,8 @@ def measurement(share: float = 0.3, days: int = 30, **changes: Any) -> Measureme
         "cluster": "c", "window": WINDOW, "as_of": SINCE + days * DAY, "resource": "gres/gpu",
         "target_share": 0.25, "regional_charge": round(share * total), "total_charge": total,
         "unclassified_charge": 0, "capacity": total, "waiting_charge": 0, "starved_charge": 0.0,
-        "regional_running": 30, "regional_pending": 10, "newest_record_at": SINCE + days * DAY, "hours": hours,
+        "regional_running": 30, "regional_pending": 10, "newest_record_at": SINCE + days * DAY,
+        "hours": hours,
     }  # fmt: skip
     return Measurement(**values | changes)
 
@@ -39,7 +40,8 @@ def shown(**changes: Any) -> Shown:
         inputs={"usage_share": 0.3, "share_wanted": 0.28, "share": 0.27},
     )  # fmt: skip
     groups = [
-        Group("research", Beneficiary.NON_REGIONAL, 70 * DAY), Group("business", Beneficiary.REGIONAL, 30 * DAY)
+        Group("research", Beneficiary.NON_REGIONAL, 70 * DAY),
+        Group("business", Beneficiary.REGIONAL, 30 * DAY),
     ]  # fmt: skip
     values: dict[str, Any] = {
         "at": NOW, "mode": "enforce", "seconds": 0.2, "phases": {"read": 0.1, "measure": 0.1},

@@ -120,6 +120,7 @@ class Board:
     changed: int = 0
     durations: Durations = field(default_factory=Durations)
     phases: dict[str, Durations] = field(default_factory=dict)
+    version: int = 0  #: changes whenever anything here does
     lock: Lock = field(default_factory=Lock)
 
     def complete(self, shown: Shown) -> None:
@@ -127,6 +128,7 @@ class Board:
         with self.lock:
             self.shown, self.failed, self.failure, self.cause = shown, "", "", ""
             self.finished_at = shown.at
+            self.version += 1
             self.cycles["complete"] += 1
             self.decisions[shown.decision.reason] += 1
             self.changes.update(shown.statuses)
@@ -142,6 +144,13 @@ class Board:
         with self.lock:
             self.failed, self.failure, self.cause, self.failed_at = outcome, message, cause, at
             self.cycles[outcome] += 1
+            self.version += 1
+
+    def compare(self, found: Reconciled) -> None:
+        """The ledger was compared with Slurm's books."""
+        with self.lock:
+            self.reconciled = found
+            self.version += 1
 
     def hold(self) -> str | None:
         """The reason of the last cycle, whether it decided or failed; None before the first."""

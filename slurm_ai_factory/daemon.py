@@ -24,7 +24,7 @@ from slurm_ai_factory.core import share, windows
 from slurm_ai_factory.core.records import Instant
 from slurm_ai_factory.cycle import CycleReport, Laps, Site
 from slurm_ai_factory.errors import ConfigError, LedgerError, SafError, StandbyError
-from slurm_ai_factory.metrics import registry
+from slurm_ai_factory.metrics import Exposition
 from slurm_ai_factory.web import Web, serving
 from slurm_ai_factory.web.page import html
 
@@ -51,12 +51,13 @@ class Daemon:
         """Until SIGTERM. Raises ConfigError when it cannot start."""
         config = self.load()
         board = Board(config.cluster.name)
+        exposition = Exposition(board)
         with (
             self._signals(),
             serving(
                 config.daemon.listen,
                 lambda: html(board, self.clock()),
-                registry(board),
+                exposition.text,
                 {"/healthz": self._healthy(config), "/readyz": self._ready(config, board)},
                 config.daemon.web_config_file,
             ) as web,
@@ -65,17 +66,18 @@ class Daemon:
             if web.exposed:
                 log.warning("anybody who reaches port %d may read it; see daemon.web_config_file", web.port)
             notify("READY=1")
-            self._loop(config, board, web)
+            self._loop(config, board, exposition, web)
             notify("STOPPING=1")
         log.info("stopped; the RawShares in force stay")
 
-    def _loop(self, config: Config, board: Board, web: Web) -> None:
+    def _loop(self, config: Config, board: Board, exposition: Exposition, web: Web) -> None:
         self.beat = self.stopwatch()
         while not self.stop.is_set():
             config = self._reloaded(config, web)
             with self._opened(config, board) as site:
                 while site and not (self.stop.is_set() or self.reload.is_set()):
                     self._cycle(site, board)
+                    exposition.renew()
                     self._pause(config.daemon.period)
             if site is None:
                 self._pause(config.daemon.period)
@@ -119,7 +121,7 @@ class Daemon:
             log.warning("the ledger was not compared with Slurm's books: %s", error)
             return
         self.compared = day
-        board.reconciled = found
+        board.compare(found)
         _log_reconciled(found)
 
     def _failed(self, board: Board, error: SafError) -> None:

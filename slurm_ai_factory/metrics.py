@@ -17,6 +17,7 @@ from prometheus_client.core import (
     HistogramMetricFamily,
     InfoMetricFamily,
 )
+from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from slurm_ai_factory import __version__
@@ -57,11 +58,44 @@ class BoardCollector(Collector):
 
 
 def registry(board: Board) -> CollectorRegistry:
-    """The board, and the process it is in."""
+    """The board alone."""
     made = CollectorRegistry()
     made.register(BoardCollector(board))
-    ProcessCollector(registry=made)
     return made
+
+
+class Exposition:
+    """The board and the process it is in, as text for scrapes.
+
+    The board's part is made when the board has changed, by whoever comes first: the daemon at the end of each
+    cycle, for the formats that were asked for before. So a scrape in between only copies it.
+    """
+
+    def __init__(self, board: Board) -> None:
+        self.board = board
+        self.registry = registry(board)
+        self.process = CollectorRegistry()
+        ProcessCollector(registry=self.process)
+        self.made: dict[str, tuple[int, bytes]] = {}
+
+    def text(self, accept: str) -> tuple[str, bytes]:
+        """(content type, text) for an Accept header."""
+        encode, kind = choose_encoder(accept)
+        version = self.board.version
+        known, part = self.made.get(kind, (None, b""))
+        if known != version:
+            part = encode(self.registry).removesuffix(END)
+            self.made[kind] = version, part
+        return kind, part + encode(self.process)
+
+    def renew(self) -> None:
+        """Make the text anew for every format that was asked for before."""
+        for kind in list(self.made):
+            self.text(kind)
+
+
+END = b"# EOF\n"
+"""The end of OpenMetrics."""
 
 
 def _always(board: Board) -> Iterator[Metric]:

@@ -177,7 +177,7 @@ def _figures(m: Measurement, margin: float) -> Iterator[str]:
             output.percent(outlook.forecast(m)),
         ),
         ("of capacity", output.percent(m.capacity_share), "verdict", str(share.verdict(m))),
-        ("unclassified", unclassified, f"delivered, {unit}", _of(m)),
+        ("unclassified", unclassified, f"regional, {unit}", _of(m)),
         ("starved", output.hours(m.starved_charge), f"waited, {unit}", output.hours(m.waiting_charge)),
     )
     for left, first, right, second in rows:
@@ -185,7 +185,7 @@ def _figures(m: Measurement, margin: float) -> Iterator[str]:
 
 
 def _of(m: Measurement) -> str:
-    return f"{output.hours(m.regional_charge)} of {output.hours(m.total_charge)} to the region"
+    return f"{output.hours(m.regional_charge)} of {output.hours(m.total_charge)}"
 
 
 def _last(value: dict[str, Any], width: int) -> Iterator[str]:

@@ -64,7 +64,7 @@ def daemon(postgresql: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     """The product's daemon on the model cluster, in a process of its own."""
     log = tmp_path_factory.mktemp("daemon") / "log"
     with new_ledger(postgresql) as url, log.open("wb") as stderr:
-        argv = [sys.executable, "-m", "tests.seen.daemon", url, "127.0.0.1:0"]
+        argv = [sys.executable, "-m", "tests.seen.daemon", url, "1s"]
         process = subprocess.Popen(argv, stderr=stderr, cwd=ROOT)
         try:
             wait_until(lambda: bool(LISTENING.search(log.read_text())), "the daemon", 60, log=log)

@@ -1,4 +1,4 @@
-"""python -m tests.seen.daemon LEDGER_URL LISTEN: `saf run` on the model cluster, half a day for each second.
+"""python -m tests.seen.daemon LEDGER_URL PERIOD: `saf run` on the model cluster, half a day for each cycle.
 
 Rule: it is the product's own daemon with its own web server; only Slurm and the clock are the model's. It
 wants more for the region at once, so that there are changes to be seen.
@@ -29,7 +29,7 @@ share_min = 0.5
 slew = 0.01
 writes_per_day = 1000
 """
-EACH_SECOND = 12 * HOUR
+EACH_CYCLE = 12 * HOUR
 
 
 @dataclass(slots=True)
@@ -39,11 +39,11 @@ class OnModel(Daemon):
     model: Model = field(default_factory=Model)
 
     def _cycle(self, site: Site, board: Board) -> None:
-        self.model.advance(EACH_SECOND)
+        self.model.advance(EACH_CYCLE)
         Daemon._cycle(self, site, board)
 
 
-def main(url: str, listen: str) -> None:
+def main(url: str, period: str) -> None:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     model = Model()
 
@@ -53,7 +53,7 @@ def main(url: str, listen: str) -> None:
             yield Site(config, cast("Slurm", model), ledger, lambda: model.now, time.sleep, "saf@model")
 
     def load() -> Config:
-        return configuration(control=EAGER, daemon=f'period = "1s"\nlisten = "{listen}"')
+        return configuration(control=EAGER, daemon=f'period = "{period}"\nlisten = "127.0.0.1:0"')
 
     OnModel(load=load, open_site=site, clock=lambda: model.now, stopwatch=time.monotonic, model=model).run()
 

@@ -11,17 +11,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import cast
 
-from prometheus_client.openmetrics.exposition import generate_latest
-
 from slurm_ai_factory import cycle, showing
 from slurm_ai_factory.board import Board
 from slurm_ai_factory.config import Config, parse
 from slurm_ai_factory.cycle import Laps, Site
 from slurm_ai_factory.ledger import open_ledger
-from slurm_ai_factory.metrics import registry
+from slurm_ai_factory.metrics import Exposition
 from slurm_ai_factory.slurm import Slurm
 from tests.seen.model import CLUSTER, Model
 
+OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 TARGET = 'instance="127.0.0.1:9810",job="saf"'
 
 CONFIG = f"""
@@ -93,7 +92,7 @@ class Life:
 def snapshot(board: Board, at: int, watch: Callable[[], float]) -> str:
     """What Prometheus would keep of a scrape at an instant: its own series and labels included."""
     began = watch()
-    text: str = generate_latest(registry(board)).decode()  # type: ignore[no-untyped-call]
+    text = Exposition(board).text(OPENMETRICS)[1].decode()
     took = watch() - began
     lines = [line if line.startswith("#") else _labelled(line, at) for line in text.splitlines()[:-1]]
     return "\n".join(

@@ -66,6 +66,8 @@ class Model:
     running: list[tuple[Instant, Run]] = field(default_factory=list)
     ended: list[Run] = field(default_factory=list)
     submitted: int = 0
+    users: int = 40
+    busy: float = 1.0  #: how much of DEMAND comes
     calls: int = 0
 
     @property
@@ -91,7 +93,7 @@ class Model:
     def _submit(self) -> None:
         week = min(1, (self.now - START) // (7 * DAY))
         for account, parts in DEMAND.items():
-            rate = parts[week] * NODES * STEP / (4 * HOUR)
+            rate = self.busy * parts[week] * NODES * STEP / (4 * HOUR)
             room = LONGEST_QUEUE - len(self.waiting[account])
             for _ in range(min(room, self._arrivals(rate))):
                 self.submitted += 1
@@ -100,7 +102,8 @@ class Model:
     def _job(self, number: int, account: str) -> Run:
         return Run(
             db_index=number, job_id=number, job_label=str(number),
-            subject=Subject(CLUSTER, account, f"user{number % 40}", "gpu", "normal", "", ""), state="PENDING",
+            subject=Subject(CLUSTER, account, f"user{number % self.users}", "gpu", "normal", "", ""),
+            state="PENDING",
             submit_at=self.now, eligible_at=self.now, start_at=None, end_at=None, elapsed_seconds=0,
             suspended_seconds=0, req_tres=f"billing={GPUS},cpu=64,gres/gpu={GPUS},node=1", alloc_tres="",
         )  # fmt: skip

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from slurm_ai_factory.board import Board
-from slurm_ai_factory.metrics import registry
+from slurm_ai_factory.metrics import Exposition
 from slurm_ai_factory.web import page, serving
 from tests.seen import browser, examples
 from tests.seen.conftest import Lived
@@ -27,7 +27,9 @@ STATES = {
 @pytest.fixture(scope="module")
 def address(lived: Lived) -> Iterator[str]:
     """Where the page of two weeks on the model is served."""
-    with serving("127.0.0.1:0", lambda: page.html(lived.board, lived.now), registry(lived.board), {}) as web:
+    with serving(
+        "127.0.0.1:0", lambda: page.html(lived.board, lived.now), Exposition(lived.board).text, {}
+    ) as web:
         yield f"http://127.0.0.1:{web.port}/"
 
 
@@ -62,7 +64,9 @@ def requested(log: Path, site: str) -> set[str]:
 @pytest.mark.parametrize("state", STATES)
 def test_other_states_are_drawn(pictures: Path, state: str) -> None:
     board = STATES[state]
-    with serving("127.0.0.1:0", lambda: page.html(board, examples.NOW + 600), registry(board), {}) as web:
+    with serving(
+        "127.0.0.1:0", lambda: page.html(board, examples.NOW + 600), Exposition(board).text, {}
+    ) as web:
         url = f"http://127.0.0.1:{web.port}/"
         said = browser.picture(url, pictures / f"status-{state}.png", 1280, 1100, "--enable-logging=stderr")
     assert "CONSOLE" not in said, said

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.openmetrics.exposition import generate_latest as openmetrics
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from slurm_ai_factory.board import Board, Durations, Reconciled
 from slurm_ai_factory.core.classify import Beneficiary
 from slurm_ai_factory.core.controller import HOLDS
+from slurm_ai_factory.core.records import HOUR
 from slurm_ai_factory.core.share import Group
-from slurm_ai_factory.metrics import MOST_GROUPS, BoardCollector, registry
+from slurm_ai_factory.metrics import MOST_GROUPS, BoardCollector, Exposition
+from slurm_ai_factory.web import page
+from tests.conftest import new_ledger
 from tests.seen import examples
+from tests.seen.life import OPENMETRICS, living
 from tests.seen.prometheus import promtool, unavailable
 
-MEASURED = "saf_delivered_share_ratio"
 BOUNDED = {
     "account", "beneficiary", "category", "cause", "cluster", "le", "mode", "outcome", "phase", "reason",
     "resource", "sector", "status", "verdict", "version", "window",
@@ -156,16 +159,57 @@ def test_a_histogram_counts_every_duration_once(seconds: list[float]) -> None:
 
 
 @pytest.mark.parametrize("board", STATES.values(), ids=STATES)
-def test_it_is_openmetrics_and_promtool_finds_nothing(board: Board) -> None:
+def test_promtool_finds_nothing(board: Board) -> None:
     if reason := unavailable():
         pytest.skip(reason)
-    done = promtool("check", "metrics", stdin=generate_latest(registry(board)).decode())
+    kind, text = Exposition(board).text("text/plain;version=0.0.4")
+    assert kind.startswith("text/plain")
+    done = promtool("check", "metrics", stdin=text.decode())
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_openmetrics_reads_it_back() -> None:
-    made = CollectorRegistry()
-    made.register(BoardCollector(examples.complete()))
-    text = openmetrics(made).decode()  # type: ignore[no-untyped-call]
-    read = text_string_to_metric_families(text)  # type: ignore[no-untyped-call]
-    assert MEASURED in {family.name for family in read}
+@pytest.mark.parametrize("board", STATES.values(), ids=STATES)
+def test_openmetrics_reads_it_back(board: Board) -> None:
+    kind, text = Exposition(board).text(OPENMETRICS)
+    assert kind.startswith("application/openmetrics-text")
+    read = text_string_to_metric_families(text.decode())  # type: ignore[no-untyped-call]
+    shown = {family.name for family in BoardCollector(board).collect()}
+    assert shown <= {family.name for family in read}
+
+
+def test_a_scrape_shows_each_cycle_and_the_process_as_it_is() -> None:
+    board = Board("c")
+    exposition = Exposition(board)
+    assert b"saf_verdict" not in exposition.text("")[1]
+    board.complete(examples.shown())
+    exposition.renew()
+    assert b"saf_verdict" in exposition.text("")[1]
+    board.fail("failed", "no", "slurm", examples.NOW)
+    assert b"saf_verdict" not in exposition.text("")[1]
+    board.compare(Reconciled(examples.NOW, 0, 3600, 0))
+    assert b"saf_reconciled_timestamp_seconds" in exposition.text("")[1]
+    assert b"process_cpu_seconds_total" in exposition.text("")[1]
+
+
+def series(board: Board) -> int:
+    return sum(not line.startswith(b"#") for line in Exposition(board).text("")[1].splitlines())
+
+
+def test_series_do_not_depend_on_jobs_and_users(postgresql: str) -> None:
+    """And nothing is asked of Slurm or the ledger for them."""
+    counts, jobs = set(), set()
+    for users in (3, 3000):
+        with new_ledger(postgresql) as url, living(url, time.perf_counter) as life:
+            life.model.users = users
+            life.model.busy = 1.0 if users > 3 else 0.3
+            for _ in range(3):
+                life.beat(24 * HOUR)
+            asked = life.model.calls
+            life.site.ledger.store.close()
+            counts.add(series(life.board))
+            assert page.html(life.board, life.model.now)
+            assert life.model.calls == asked
+            assert life.site.ledger.store._connection is None, "a scrape has used the ledger"
+            jobs.add(life.model.submitted)
+    assert len(counts) == 1
+    assert max(jobs) > 2 * min(jobs)

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from slurm_ai_factory.errors import ConfigError
-from slurm_ai_factory.metrics import registry
+from slurm_ai_factory.metrics import Exposition
 from slurm_ai_factory.web import Web, page, serving
 from slurm_ai_factory.web.access import OPEN, load
 from tests.seen import examples
@@ -56,7 +56,7 @@ class Client:
 def served(file: Path | None = None) -> Iterator[tuple[Web, Client]]:
     checks = {"/healthz": lambda: (True, "well"), "/readyz": lambda: (False, "not yet")}
     html = page.html(BOARD, examples.NOW)
-    with serving("127.0.0.1:0", lambda: html, registry(BOARD), checks, file) as web:
+    with serving("127.0.0.1:0", lambda: html, Exposition(BOARD).text, checks, file) as web:
         yield web, Client(web.port)
 
 
@@ -151,8 +151,9 @@ def test_a_password_is_asked_for_on_every_path(guarded: Client, path: str) -> No
 
 REFUSED = [
     basic("prometheus", "wrong"), basic("nobody", PASSWORD), basic("", ""),
-    basic("prometheus", PASSWORD + "!"), basic("prometheus", "x" * 100), {"Authorization": "Basic ???"}, {"Authorization": "Basic"},
-    {"Authorization": f"Bearer {PASSWORD[:5]}"}, {"Authorization": "Basic cHJvbWV0aGV1cw=="},
+    basic("prometheus", PASSWORD + "!"), basic("prometheus", "x" * 100), {"Authorization": "Basic ???"},
+    {"Authorization": "Basic"}, {"Authorization": f"Bearer {PASSWORD[:5]}"},
+    {"Authorization": "Basic cHJvbWV0aGV1cw=="},
 ]  # fmt: skip
 
 
@@ -264,10 +265,10 @@ def test_an_empty_file_is_open(written: Path) -> None:
 def test_who_is_exposed_is_known(written: Path) -> None:
     with served() as (web, _):
         assert not web.exposed
-    everywhere = serving("0.0.0.0:0", lambda: "", registry(BOARD), {})
+    everywhere = serving("0.0.0.0:0", lambda: "", Exposition(BOARD).text, {})
     with everywhere as web:
         assert web.exposed
-    guarded = serving("0.0.0.0:0", lambda: "", registry(BOARD), {}, configured(written, USERS))
+    guarded = serving("0.0.0.0:0", lambda: "", Exposition(BOARD).text, {}, configured(written, USERS))
     with guarded as web:
         assert not web.exposed
 

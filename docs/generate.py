@@ -24,6 +24,8 @@ from slurm_ai_factory.config import SECTIONS
 from slurm_ai_factory.config.load import SEARCH_PATH
 from slurm_ai_factory.core.classify import CONDITIONS, DETAILS, Beneficiary
 from slurm_ai_factory.core.controller import HOLDS, REASONS
+from slurm_ai_factory.core.demand import BY_REASON, STANDINGS, Standing
+from slurm_ai_factory.core.doctor import CHECKS
 from slurm_ai_factory.core.records import Decision, Hour, Measurement, Window
 from slurm_ai_factory.core.share import Group
 from slurm_ai_factory.ledger import sql
@@ -158,8 +160,8 @@ def metrics() -> Iterator[str]:
     yield ""
     columns = ("metric", "type", "labels", "always", "meaning")
     yield from table(columns, (_family(one, always=one.name in always) for one in families))
-    yield "Three things are known only in some places: `saf_reconcile_*` once the daemon has lived through a"
-    yield "midnight, `saf_authority_ratio` and `saf_queue_demand_resources` where they are measured."
+    yield "Two things are known only at times: `saf_reconcile_*` once the daemon has lived through a"
+    yield "midnight, `saf_authority_ratio` while jobs of both sides wait."
     yield ""
     yield from ("## The process", "")
     yield "Of the daemon itself, as every Prometheus client library has them."
@@ -220,6 +222,25 @@ def _shown() -> Shown:
     )  # fmt: skip
 
 
+def doctor() -> Iterator[str]:
+    """The preflight's checks, and where each word of the queue stands."""
+    yield from ("# Doctor", "", NOTE, "")
+    yield "What `saf doctor` looks at, in this order. Each finding is `ok`, a `warning` (the promise or the"
+    yield "control is worse for it) or a `problem` (it is wrong because of it), with what was found, what is"
+    yield "wanted and how to get there. Exit code 5 when anything is not `ok`."
+    yield ""
+    yield from table(("check", "why it matters"), ((f"`{one.name}`", one.why) for one in CHECKS))
+    yield from ("## What counts as demand", "")
+    yield "A job in the queue is demand when it is `waiting` by this table, its priority is not 0 and its"
+    told = ", ".join(f"`{one}`" for one in sorted(BY_REASON))
+    yield f"eligible time has come. Where the state is one of {told}, the reason tells;"
+    yield "a star stands for any ending. A word that is not here is counted apart and told, never as demand."
+    yield ""
+    words = {one: [word for word, found in STANDINGS.items() if found is one] for one in Standing}
+    rows = ((f"`{one}`", ", ".join(f"`{word}`" for word in found)) for one, found in words.items() if found)
+    yield from table(("stands", "states and reasons"), rows)
+
+
 def schema() -> Iterator[str]:
     """The tables as the migrations make them, each with everything said of it."""
     yield from ("# Ledger schema", "", NOTE, "")
@@ -274,6 +295,7 @@ PAGES: dict[str, Callable[[], Iterator[str]]] = {
     "config.md": config,
     "cli.md": commands,
     "metrics.md": metrics,
+    "doctor.md": doctor,
     "schema.md": schema,
 }
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from slurm_ai_factory import reading
+from slurm_ai_factory import reading, signals
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import capacity, share, windows
 from slurm_ai_factory.core.classify import Rules
@@ -29,6 +29,7 @@ from slurm_ai_factory.core.records import (
 from slurm_ai_factory.errors import LedgerError, SlurmError, StandbyError
 from slurm_ai_factory.ledger import Ledger, Planned
 from slurm_ai_factory.reading import Read
+from slurm_ai_factory.signals import Signals
 from slurm_ai_factory.slurm import Slurm
 
 CLASSIFY_TRIES = 3
@@ -84,6 +85,7 @@ class Gathered:
     measurement: Measurement
     associations: tuple[Association, ...]
     priority: PriorityConfig
+    signals: Signals
     unknown_accounts: tuple[str, ...]
     foreign_from: int | None
 
@@ -133,22 +135,34 @@ def gather(site: Site) -> Gathered:
 
 
 def observe(site: Site, now: Instant, read: Read) -> Gathered:
-    """Slurm's shares and settings, and the measurement as of the last complete read."""
+    """Slurm's shares, settings and queue, and the measurement as of the last complete read."""
     priority = site.slurm.priority_config()
     associations = site.slurm.associations()
     site.ledger.accounting.record_accounts(associations)
     rules = Rules(site.config.rules, site.ledger.accounting.parents())
+    with site.laps.phase("ask"):
+        live = live_signals(site, priority, rules, now)
     with site.laps.phase("measure"):
-        measurement = measure(site.config, site.ledger, site.ledger.accounting.watermark() or now)
+        measured = measure(site.config, site.ledger, site.ledger.accounting.watermark() or now)
     return Gathered(
         at=now,
         read=read,
-        measurement=measurement,
+        measurement=replace(
+            measured, holds=live.holds, regional_backlog=live.backlog(share.size_now(measured.hours))
+        ),
         associations=associations,
         priority=priority,
+        signals=live,
         unknown_accounts=tuple(rules.unknown_accounts()),
         foreign_from=foreign_change(site, associations),
     )
+
+
+def live_signals(site: Site, priority: PriorityConfig, rules: Rules, now: Instant) -> Signals:
+    """The queue and slurmctld's health now."""
+    promise, horizon = site.config.promise, site.config.control.horizon
+    usual = site.ledger.accounting.usual_seconds(now - share.RATE_HORIZON, now)
+    return signals.read(site.slurm, priority, rules, promise.resource, horizon, usual)
 
 
 def read_accounting(site: Site, now: Instant) -> Read:
@@ -236,7 +250,9 @@ def decide_on(site: Site, gathered: Gathered) -> Decision:
     last = site.ledger.control.last_state(gathered.at)
     policy = site.config.policy(gathered.priority.decay_half_life_seconds)
     decision = decide(policy, gathered.measurement, gathered.associations, last, gathered.at)
-    return replace(decision, inputs={**decision.inputs, "foreign_change_from": gathered.foreign_from})
+    live = gathered.signals.inputs(share.size_now(gathered.measurement.hours))
+    found = {**live, "foreign_change_from": gathered.foreign_from}
+    return replace(decision, inputs={**decision.inputs, **found})
 
 
 def carry_out(site: Site, decision: Decision, mode: str) -> tuple[Outcome, ...]:

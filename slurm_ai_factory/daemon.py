@@ -235,9 +235,11 @@ def sentence(report: CycleReport) -> str:
 def _complaints(report: CycleReport) -> str:
     unknown = ", ".join(report.gathered.unknown_accounts)
     read = report.gathered.read
+    words = report.gathered.signals.demand.unknown
     complaints = (
         (f"rules name unknown accounts: {unknown}", unknown),
         (f"{len(read.rejected)} line(s) of sacct kept aside", read.rejected),
+        (f"jobs are in the queue for reasons that are not known: {', '.join(sorted(words))}", words),
         (f"runs counted in states that are not known: {', '.join(read.unknown_states)}", read.unknown_states),
     )
     return "".join(f"; {complaint}" for complaint, found in complaints if found)

@@ -140,11 +140,15 @@ def now() -> int:
 
 def actor() -> str:
     """Who acts, for the history."""
+    return f"{user_name()}@{socket.gethostname()}"
+
+
+def user_name() -> str:
+    """The user this runs as, as Slurm knows it."""
     try:
-        user = pwd.getpwuid(os.geteuid()).pw_name
+        return pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:
-        user = str(os.geteuid())
-    return f"{user}@{socket.gethostname()}"
+        return str(os.geteuid())
 
 
 def start_logging() -> None:

@@ -87,17 +87,28 @@ def wanted_tres(run: Run) -> str:
 def tasks(label: str) -> int:
     """How many tasks a waiting run stands for: those of an array that may run at once, else one.
 
-    sacct tells the waiting tasks of an array in one row, with the request of one task. It cuts long lists
-    off; what it cuts is not counted until those tasks start.
+    sacct tells the waiting tasks of an array in one row, with the request of one task. Where it cuts a long
+    list off, what it cuts is not counted until those tasks start.
 
     >>> [tasks(label) for label in ("7", "7_3", "7_[1-9]", "7_[1-4,8,10-20:2%3]", "7_[5-10:2,...]")]
     [1, 1, 9, 3, 3]
     """
-    listed = re.fullmatch(r"\d+_\[([^%\]]*)(?:%(\d+))?\]?", label)
+    listed = re.fullmatch(r"\d+_\[([^\]]*)\]?", label)
     if not listed:
         return 1
-    count = sum(map(_size, re.findall(r"(\d+)(?:-(\d+)(?::(\d+))?)?", listed[1])))
-    return max(1, min(count, int(listed[2] or count)))
+    count, limit = array_tasks(listed[1])
+    return max(1, count if limit is None else min(count, limit))
+
+
+def array_tasks(text: str) -> tuple[int, int | None]:
+    """How many tasks an array's expression names, and how many of them may run at once where it says so.
+
+    >>> array_tasks("1-4,8,10-20:2%3"), array_tasks("7"), array_tasks("")
+    ((11, 3), (1, None), (0, None))
+    """
+    listed, _, limit = text.partition("%")
+    count = sum(map(_size, re.findall(r"(\d+)(?:-(\d+)(?::(\d+))?)?", listed)))
+    return count, int(limit) if limit.isdigit() and limit.isascii() else None
 
 
 def _size(span: tuple[str, str, str]) -> int:

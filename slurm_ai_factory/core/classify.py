@@ -8,7 +8,7 @@ every account below the one named.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from hashlib import sha256
 
@@ -23,7 +23,8 @@ class Beneficiary(StrEnum):
     UNCLASSIFIED = "unclassified"
 
 
-CONDITIONS = ("account_subtree", "account", "user", "qos", "partition", "wckey")
+OF_ACCOUNTS = ("account_subtree", "account", "user")
+CONDITIONS = (*OF_ACCOUNTS, "qos", "partition", "wckey")
 DETAILS = ("category", "organisation", "sector", "hub")
 
 
@@ -98,6 +99,13 @@ class Rules:
         }
         return sorted(named - self.parents.keys())
 
+    def unmatched_accounts(self, users: Iterable[tuple[str, str]]) -> list[str]:
+        """Accounts of these (account, user) that no rule can match, whatever their jobs ask for."""
+        able = tuple(replace(rule, conditions=_of_accounts(rule)) for rule in self.rules)
+        rules = Rules(able, self.parents)
+        subjects = (Subject("", account, user, "", "", "", "") for account, user in users)
+        return sorted({one.account for one in subjects if rules.classify(one) is UNCLASSIFIED})
+
     def digest(self) -> str:
         """Changes whenever an answer could: over the rules in order and the account tree."""
         rules = [
@@ -107,6 +115,10 @@ class Rules:
         ]  # fmt: skip
         tree = sorted((account, parent or "") for account, parent in self.parents.items())
         return sha256(repr((rules, tree)).encode()).hexdigest()[:16]
+
+
+def _of_accounts(rule: Rule) -> dict[str, frozenset[str]]:
+    return {key: names for key, names in rule.conditions.items() if key in OF_ACCOUNTS}
 
 
 def _holds(key: str, names: frozenset[str], subject: Subject, lineage: frozenset[str]) -> bool:

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from math import exp, log
+from typing import NamedTuple
 
 from slurm_ai_factory.core.records import (
     HOUR,
@@ -22,6 +23,7 @@ from slurm_ai_factory.core.records import (
     Change,
     ControlState,
     Decision,
+    Hold,
     Instant,
     Measurement,
 )
@@ -45,6 +47,11 @@ REASONS = {
     "no_competition": "no account beside the steered one has shares",
     "usage_unknown": "sshare does not tell the usage of every account on the level",
     "no_decay": "PriorityDecayHalfLife is 0 or priority/multifactor is not in use; usage must decay",
+    "limits_not_enforced": "AccountingStorageEnforce has no limits, so Slurm does not charge every job",
+    "incr_only": "PriorityFlags has INCR_ONLY, so no waiting job's priority can go down",
+    "no_fairshare_weight": "PriorityWeightFairshare is 0, so shares do not order the queue",
+    "agent_queue": "slurmctld could not deliver its accounting to slurmdbd",
+    "scheduler_stalled": "jobs wait and Slurm's backfill does not run",
     "read_failed": "Slurm or the ledger could not be read completely",
     "standby": "another saf is active for the cluster",
     "restore_baseline": "the operator asked for the shares found before the first change",
@@ -67,6 +74,8 @@ class Policy:
     recovery_seconds: int = 72 * HOUR  #: rolling windows: a deficit is repaid over at least this
     horizon_seconds: int = 48 * HOUR  #: calendar windows: the same
     horizon_fraction: float = 0.5  #: calendar windows: and over at least this part of what is left
+    demand_seconds: int = 120 * HOUR  #: the recent past that tells what the region asks for
+    modest: float = 0.95  #: demand of at most the goal / this is served at once
     required_max: float = 0.9
     share_min: float = 0.05
     share_max: float = 0.9
@@ -106,6 +115,18 @@ class Level:
         return regional / used if used else self.share(self.regional.raw_shares)
 
 
+class Owed(NamedTuple):
+    """The share the region must get from now on, and the two grounds it has for that."""
+
+    payback: float
+    capture: float
+
+    @property
+    def share(self) -> float:
+        """The larger one."""
+        return max(self.payback, self.capture)
+
+
 def decide(
     policy: Policy,
     measurement: Measurement,
@@ -117,9 +138,11 @@ def decide(
     level = find_level(policy, associations)
     if isinstance(level, str):
         return _hold(level, now, {"account": policy.account}, last)
-    owed = payback(policy, measurement)
+    if measurement.holds:
+        return _held(measurement.holds, now, {"account": policy.account}, last)
+    owed = Owed(payback(policy, measurement), capture(policy, measurement))
     usage = level.usage_share
-    u_ref = advance(policy, last, usage, level.share(level.regional.raw_shares), owed, now)
+    u_ref = advance(policy, last, usage, level.share(level.regional.raw_shares), owed.share, now)
     writes = last.writes_last_day if last else 0
     wanted = min(policy.share_max, max(policy.share_min, u_ref))
     reason, raw_shares = _step(policy, level, usage, wanted, writes)
@@ -202,6 +225,35 @@ def _rolling(policy: Policy, measurement: Measurement, rate: float) -> float:
     return max(policy.goal, max(owed, default=policy.goal))
 
 
+def capture(policy: Policy, measurement: Measurement) -> float:
+    """What the region must get now so that its demand is served while it is there.
+
+    While all that the region asked for in the window, delivered or waiting, is within the goal, it goes
+    first: ``required_max``. Else the part K of its demand that makes up the goal is served at all times:
+    K x what it asked for lately / what was delivered lately. 0 where it asked for nothing.
+    """
+    rate = expected_rate(measurement)
+    asked = float(measurement.regional_charge) + measurement.regional_backlog
+    if rate <= 0 or asked <= 0:
+        return 0.0
+    part = policy.goal * float(measurement.total_charge) / asked
+    if part >= policy.modest:
+        return policy.required_max
+    lately = asked_since(measurement, measurement.as_of - policy.demand_seconds)
+    return min(policy.required_max, part * lately / (rate * policy.demand_seconds))
+
+
+def asked_since(measurement: Measurement, since: Instant) -> float:
+    """Resource-seconds the region asked for since an instant: delivered, and what has come to wait.
+
+    What waited then is taken to be to the backlog of now as the amounts of the resource that waited.
+    """
+    recent = [hour for hour in measurement.hours if hour.at >= since]
+    waiting, waited = (recent[at].regional_waiting for at in (-1, 0)) if recent else (0.0, 0.0)
+    came = measurement.regional_backlog * (1 - waited / waiting) if waiting else 0.0
+    return max(0.0, sum(hour.regional for hour in recent) + came)
+
+
 def advance(
     policy: Policy,
     last: ControlState | None,
@@ -262,7 +314,7 @@ def _inputs(
     policy: Policy,
     measurement: Measurement,
     level: Level,
-    owed: float,
+    owed: Owed,
     u_ref: float,
     wanted: float,
 ) -> dict[str, float | int | str | None]:
@@ -276,7 +328,9 @@ def _inputs(
         "delivered_share": measurement.delivered_share,
         "regional_charge": float(measurement.regional_charge),
         "total_charge": float(measurement.total_charge),
-        "required_share": owed,
+        "payback_share": owed.payback,
+        "capture_share": owed.capture,
+        "required_share": owed.share,
         "usage_share": level.usage_share,
         "u_ref": u_ref,
         "share": level.share(level.regional.raw_shares),
@@ -285,6 +339,17 @@ def _inputs(
         "competing_shares": level.competing_shares,
         "half_life_seconds": policy.half_life_seconds,
     }
+
+
+def _held(
+    holds: Sequence[Hold],
+    now: Instant,
+    inputs: dict[str, float | int | str | None],
+    state: ControlState | None,
+) -> Decision:
+    """A hold that was found before: the first one's reason, and what all of them say."""
+    sentence = f"hold: {'; '.join(one.sentence for one in holds)}"
+    return Decision(at=now, reason=holds[0].reason, sentence=sentence, inputs=inputs, state=state)
 
 
 def _hold(

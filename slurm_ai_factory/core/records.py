@@ -108,6 +108,16 @@ class PriorityConfig:
     flags: tuple[str, ...]
     enforce: tuple[str, ...]  #: AccountingStorageEnforce
     tres: tuple[str, ...]  #: AccountingStorageTRES
+    private_data: tuple[str, ...] = ()
+    usage_reset: str = "NONE"  #: PriorityUsageResetPeriod
+    slurm_user: str = ""  #: the name alone
+
+
+class Hold(NamedTuple):
+    """Why nothing may be steered now, found before the control law is asked."""
+
+    reason: str  #: a code: see controller.HOLDS
+    sentence: str  #: what was found and what follows from it
 
 
 class Outage(NamedTuple):
@@ -188,8 +198,10 @@ class Measurement:
     starved_charge: float | None  #: None where the capacity is not known
     regional_running: Charge = 0  #: of the resource, allocated to regional runs at ``as_of``
     regional_pending: Charge = 0  #: of the resource, wanted by eligible regional runs at ``as_of``
+    regional_backlog: float = 0.0  #: resource-seconds that waiting regional jobs may be expected to use
     newest_record_at: Instant | None
     hours: tuple[Hour, ...] = field(repr=False, default=())
+    holds: tuple[Hold, ...] = ()  #: what keeps this from being steered on; added by the cycle
 
     @property
     def delivered_share(self) -> float | None:

@@ -306,12 +306,12 @@ def verdict(measurement: Measurement) -> Verdict:
 
 def _early_verdict(measurement: Measurement, left: int) -> Verdict:
     """Met already when even a rest wholly of others cannot undo it."""
-    size = _size_now(measurement.hours)
+    size = size_now(measurement.hours)
     rest = size * left
     sure = measurement.target_share * (float(measurement.total_charge) + rest)
     return Verdict.MET if size and float(measurement.regional_charge) >= sure else Verdict.OPEN
 
 
-def _size_now(hours: Sequence[Hour]) -> float:
+def size_now(hours: Sequence[Hour]) -> float:
     """Resource per second that was up in the last whole hour known."""
     return hours[-2].capacity / HOUR if len(hours) > 1 else 0.0

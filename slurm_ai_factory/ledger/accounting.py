@@ -235,6 +235,11 @@ class Accounting:
         rows = self.store.all("usage_by_account", cluster_id=self.cluster_id, since=since, until=until)
         return {(account, name): int(used) if used == int(used) else used for account, name, used in rows}
 
+    def usual_seconds(self, since: Instant, until: Instant) -> dict[str, float]:
+        """How long the runs of each user took that ended in [since, until), on average."""
+        rows = self.store.all("usual_seconds", cluster_id=self.cluster_id, since=since, until=until)
+        return {user: float(seconds) for user, seconds in rows}
+
     def newest_record_at(self) -> Instant | None:
         """The newest instant that accounting told of a run."""
         row = self.store.one("newest_record", cluster_id=self.cluster_id)

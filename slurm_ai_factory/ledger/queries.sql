@@ -515,6 +515,14 @@ JOIN tres t USING (tres_id)
 WHERE s.cluster_id = %(cluster_id)s AND u.hour >= %(since)s AND u.hour < %(until)s
 GROUP BY s.account, t.name
 
+-- usual_seconds --
+-- How long the runs of each user took that ended in an interval, on average.
+SELECT s.user_name, avg(r.elapsed_seconds)
+FROM runs r
+JOIN subjects s USING (subject_id)
+WHERE r.cluster_id = %(cluster_id)s AND r.end_at >= %(since)s AND r.end_at < %(until)s AND r.elapsed_seconds > 0
+GROUP BY s.user_name
+
 -- newest_record --
 -- The newest instant that the accounting told of a run.
 SELECT max(newest_record_at) FROM reads WHERE cluster_id = %(cluster_id)s

@@ -10,6 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from slurm_ai_factory.core.authority import Terms
+from slurm_ai_factory.core.demand import Queued
+from slurm_ai_factory.core.facts import Partition, Slurmdbd, Transaction
+from slurm_ai_factory.core.health import Diagnostics
 from slurm_ai_factory.core.records import (
     Association,
     Change,
@@ -23,7 +27,7 @@ from slurm_ai_factory.core.records import (
     Size,
 )
 from slurm_ai_factory.errors import SlurmError
-from slurm_ai_factory.slurm import parse
+from slurm_ai_factory.slurm import parse, queue, settings
 from slurm_ai_factory.slurm.commands import Commands
 
 
@@ -110,6 +114,18 @@ class Slurm:
             )
         )  # fmt: skip
 
+    def queue(self) -> list[Queued]:
+        """Everything that waits or runs now, partitions hidden from users included (-a)."""
+        return queue.queue(self.cluster, self._list("squeue", "-h", "-a", "-O", queue.QUEUE_FORMAT))
+
+    def priority_terms(self) -> list[Terms]:
+        """What the priorities of the waiting jobs are made of; needs priority/multifactor."""
+        return queue.terms(self._list("sprio", "-h", "-o", queue.TERM_FORMAT))
+
+    def diagnostics(self) -> Diagnostics:
+        """What slurmctld says of its own health."""
+        return queue.diagnostics(self._list("sdiag"))
+
     def priority_config(self) -> PriorityConfig:
         """slurmctld's own configuration; raises SlurmError when it serves another cluster."""
         found = parse.priority_config(self._list("scontrol", "show", "config"))
@@ -119,6 +135,42 @@ class Slurm:
                 "correct cluster.name or slurm.conf"
             )
         return found
+
+    def partitions(self) -> list[Partition]:
+        """Every partition, those hidden from users included."""
+        return settings.partitions(self._list("scontrol", "-a", "-o", "show", "partition"))
+
+    def usage_factors(self) -> dict[str, float]:
+        """UsageFactor by QOS."""
+        return settings.usage_factors(self._shown("qos", settings.USAGE_FACTOR_FIELDS))
+
+    def coordinators(self) -> dict[str, tuple[str, ...]]:
+        """Coordinators by account."""
+        return settings.coordinators(self._shown("account", settings.COORDINATOR_FIELDS, "withcoord"))
+
+    def admin_level(self, user: str) -> str:
+        """What slurmdbd lets this user do."""
+        return settings.admin_level(self._shown("user", settings.ADMIN_FIELDS, "where", f"name={user}"))
+
+    def slurmdbd(self) -> Slurmdbd:
+        """slurmdbd's own configuration."""
+        return settings.slurmdbd(self._list("sacctmgr", "show", "configuration"))
+
+    def share_changes(self, account: str, since: Instant) -> list[Transaction]:
+        """Who set RawShares of this account's own row since then, by slurmdbd's log."""
+        where = ("where", f"cluster={self.cluster}", f"account={account}", "user=")
+        row_id = settings.own_row(self._shown("assoc", settings.ROW_FIELDS, *where))
+        if row_id is None:
+            return []
+        found = self._list(
+            "sacctmgr", "-n", "-P", "list", "transactions", "where", "action=Modify Associations",
+            f"cluster={self.cluster}", f"start=uts{since}",
+            f"format={','.join(settings.TRANSACTION_FIELDS)}",
+        )  # fmt: skip
+        return settings.share_changes(row_id, found)
+
+    def _shown(self, what: str, fields: tuple[str, ...], *where: str) -> list[str]:
+        return self._list("sacctmgr", "-n", "-P", "show", what, *where, f"format={','.join(fields)}")
 
     def set_raw_shares(self, change: Change) -> None:
         """Run the change's command. Its exit code is not the outcome: read the associations back."""

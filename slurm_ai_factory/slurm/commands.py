@@ -23,8 +23,11 @@ from slurm_ai_factory.errors import SlurmError, SlurmRefusedError, SlurmTooMuchE
 
 _REFUSALS = ("permission denied", "doesn't have privilege")
 _TOO_WIDE = "too wide of a date range"
-_ALTERING = ("SACCT_", "SLURM_CLUSTERS", "SLURM_BITSTR_LEN", "SLURM_TIME_FORMAT", "TZ")
+_ALTERING = ("SACCT_", "SQUEUE_", "SPRIO_", "SLURM_CLUSTERS", "SLURM_BITSTR_LEN", "SLURM_TIME_FORMAT", "TZ")
 """Environment that would change what the commands print."""
+
+_CHOSEN = {"TZ": "UTC", "SLURM_TIME_FORMAT": "%s", "SLURM_BITSTR_LEN": "0", "LC_ALL": "C.UTF-8"}
+"""Epoch seconds, and lists of array tasks that are not cut off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +94,7 @@ class Commands:
     def _environment(self) -> dict[str, str]:
         kept = {key: value for key, value in os.environ.items() if not key.startswith(_ALTERING)}
         chosen = {"SLURM_CONF": str(self.conf)} if self.conf else {}
-        return kept | chosen | {"TZ": "UTC", "SLURM_TIME_FORMAT": "%s", "LC_ALL": "C.UTF-8"}
+        return kept | chosen | _CHOSEN
 
     def _check(self, argv: Sequence[str], code: int, stderr: str, *, missed: bool, whole: bool) -> None:
         """Raise SlurmError unless the command answered completely."""

@@ -66,15 +66,15 @@ def _run(fields: list[str]) -> Run:
     state, submit, eligible, start, end, elapsed, suspended, req_tres, alloc_tres = fields[11:]
     one = Run(
         db_index=_db_index(db_index),
-        job_id=_natural("JobIDRaw", job_id),
+        job_id=natural("JobIDRaw", job_id),
         job_label=label,
         subject=_subject(cluster, account, user, partition, qos, wckey, _reservation_of(*reservation)),
         state=_state(state),
-        submit_at=_instant(submit),
-        eligible_at=_instant(eligible),
-        start_at=_instant(start),
-        end_at=_instant(end),
-        elapsed_seconds=_natural("ElapsedRaw", elapsed),
+        submit_at=instant(submit),
+        eligible_at=instant(eligible),
+        start_at=instant(start),
+        end_at=instant(end),
+        elapsed_seconds=natural("ElapsedRaw", elapsed),
         suspended_seconds=clock_seconds(suspended),
         req_tres=tres.canonical(req_tres),
         alloc_tres=tres.canonical(alloc_tres),
@@ -121,7 +121,7 @@ def _subject(*parts: str) -> Subject:
 
 
 def _db_index(text: str) -> int:
-    value = _natural("DBIndex", text)
+    value = natural("DBIndex", text)
     if not 0 < value < _DBINDEX_LIMIT:
         raise ValueError(f"DBIndex {text!r} is not an unsigned 64-bit number")
     return value
@@ -136,14 +136,16 @@ def _state(text: str) -> str:
     return word
 
 
-def _instant(text: str) -> Instant | None:
+def instant(text: str) -> Instant | None:
+    """Epoch seconds; None where Slurm has no time to tell. Raises ValueError."""
     if text in _UNSET:
         return None
-    value = _natural("instant", text)
+    value = natural("instant", text)
     return None if value >= _NEVER else value
 
 
-def _natural(what: str, text: str) -> int:
+def natural(what: str, text: str) -> int:
+    """A number in plain digits. Raises ValueError that says ``what`` was wanted."""
     if not (text.isascii() and text.isdigit()):
         raise ValueError(f"{what} {text!r} is not a natural number")
     return int(text)
@@ -165,7 +167,8 @@ def clock_seconds(text: str) -> int:
     return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
 
 
-def _table(name: str, fields: tuple[str, ...], lines: Iterable[str]) -> Iterable[dict[str, str]]:
+def table(name: str, fields: tuple[str, ...], lines: Iterable[str]) -> Iterable[dict[str, str]]:
+    """The rows that a command printed with ``-P``. Raises SlurmError on a row of another shape."""
     for line in lines:
         values = line.rstrip("\n").split("|")
         if len(values) != len(fields):
@@ -176,9 +179,9 @@ def _table(name: str, fields: tuple[str, ...], lines: Iterable[str]) -> Iterable
 
 def associations(tree: Iterable[str], shares: Iterable[str]) -> tuple[Association, ...]:
     """The association tree of sacctmgr with the usage of sshare, joined on (account, user, partition)."""
-    usage = {_key(row): row for row in _table("sshare", SHARE_FIELDS, shares)}
+    usage = {_key(row): row for row in table("sshare", SHARE_FIELDS, shares)}
     return tuple(
-        _association(row, usage.get(_key(row))) for row in _table("sacctmgr", ASSOCIATION_FIELDS, tree)
+        _association(row, usage.get(_key(row))) for row in table("sacctmgr", ASSOCIATION_FIELDS, tree)
     )
 
 
@@ -197,7 +200,7 @@ def _association(row: Mapping[str, str], usage: Mapping[str, str] | None) -> Ass
             raw_shares=_shares((usage and usage["RawShares"]) or row["Share"]),
             stored_shares=_shares(row["Share"]),
             norm_shares=_float(usage["NormShares"]) if usage else None,
-            raw_usage=_natural("RawUsage", usage["RawUsage"]) if usage else None,
+            raw_usage=natural("RawUsage", usage["RawUsage"]) if usage else None,
             effectv_usage=_float(usage["EffectvUsage"]) if usage else None,
             level_fs=_float(usage["LevelFS"]) if usage else None,
         )
@@ -206,7 +209,7 @@ def _association(row: Mapping[str, str], usage: Mapping[str, str] | None) -> Ass
 
 
 def _shares(text: str) -> int:
-    return PARENT_SHARES if text == "parent" else _natural("Share", text)
+    return PARENT_SHARES if text == "parent" else natural("Share", text)
 
 
 def _float(text: str) -> float | None:
@@ -216,9 +219,9 @@ def _float(text: str) -> float | None:
 def events(lines: Iterable[str]) -> tuple[list[Size], list[Outage]]:
     """The cluster's sizes and its nodes' outages, from sacctmgr show event."""
     sizes, outages = [], []
-    for row in _table("sacctmgr", EVENT_FIELDS, lines):
+    for row in table("sacctmgr", EVENT_FIELDS, lines):
         try:
-            since, until = _natural("TimeStart", row["TimeStart"]), _instant(row["TimeEnd"])
+            since, until = natural("TimeStart", row["TimeStart"]), instant(row["TimeEnd"])
             counts = tres.canonical(row["TRES"])
         except ValueError as error:
             raise SlurmError(f"a cluster event cannot be read: {error} in {row}") from error
@@ -243,7 +246,7 @@ def utilization(lines: Iterable[str]) -> dict[tuple[str, str], Charge]:
     """
     own: Counter[tuple[str, str]] = Counter()
     path: list[str] = []
-    for row in _table("sreport", UTILIZATION_FIELDS, lines):
+    for row in table("sreport", UTILIZATION_FIELDS, lines):
         account = row["Accounts"].lstrip(" ")
         depth = len(row["Accounts"]) - len(account)
         if row["Login"] or row["TresName"] == "energy":
@@ -260,30 +263,30 @@ def utilization(lines: Iterable[str]) -> dict[tuple[str, str], Charge]:
 
 def _used(row: Mapping[str, str]) -> int:
     try:
-        return _natural("Used", row["Used"])
+        return natural("Used", row["Used"])
     except ValueError as error:
         raise SlurmError(f"sreport's usage of account {row['Accounts']} cannot be read: {error}") from error
 
 
 def account_ids(lines: Iterable[str]) -> dict[str, str]:
     """The account of each association, by its id."""
-    return {row["ID"]: row["Account"] for row in _table("sacctmgr", ACCOUNT_ID_FIELDS, lines)}
+    return {row["ID"]: row["Account"] for row in table("sacctmgr", ACCOUNT_ID_FIELDS, lines)}
 
 
 def reservations(lines: Iterable[str], accounts: Mapping[str, str]) -> list[Reservation]:
     """Reservations from sacctmgr show reservation; ``accounts`` by the id of an association."""
-    return [_reservation(row, accounts) for row in _table("sacctmgr", RESERVATION_FIELDS, lines)]
+    return [_reservation(row, accounts) for row in table("sacctmgr", RESERVATION_FIELDS, lines)]
 
 
 def _reservation(row: Mapping[str, str], accounts: Mapping[str, str]) -> Reservation:
     try:
         entries = (entry.partition("=") for entry in row["TRES"].split(",") if entry)
         return Reservation(
-            number=_natural("ID", row["ID"]),
+            number=natural("ID", row["ID"]),
             name=row["Name"],
-            since=_natural("TimeStart", row["Start"]),
-            until=_instant(row["End"]),
-            tres=tuple((name, _natural(name, count)) for name, _, count in entries if name != "node"),
+            since=natural("TimeStart", row["Start"]),
+            until=instant(row["End"]),
+            tres=tuple((name, natural(name, count)) for name, _, count in entries if name != "node"),
             accounts=tuple(accounts.get(one, "") for one in row["Associations"].split(",") if one),
         )
     except ValueError as error:
@@ -303,13 +306,17 @@ def priority_config(lines: Iterable[str]) -> PriorityConfig:
             calc_period_seconds=clock_seconds(values.get("PriorityCalcPeriod", "")),
             weight_fairshare=int(values.get("PriorityWeightFairShare", "0")),
             weight_age=int(values.get("PriorityWeightAge", "0")),
-            flags=_words(values.get("PriorityFlags", "")),
-            enforce=_words(values.get("AccountingStorageEnforce", "")),
-            tres=_words(values.get("AccountingStorageTRES", "")),
+            flags=words(values.get("PriorityFlags", "")),
+            enforce=words(values.get("AccountingStorageEnforce", "")),
+            tres=words(values.get("AccountingStorageTRES", "")),
+            private_data=words(values.get("PrivateData", "")),
+            usage_reset=values.get("PriorityUsageResetPeriod", "NONE"),
+            slurm_user=values.get("SlurmUser", "").partition("(")[0],
         )
     except (KeyError, ValueError) as error:
         raise SlurmError(f"scontrol show config cannot be read: {error!r}") from error
 
 
-def _words(text: str) -> tuple[str, ...]:
+def words(text: str) -> tuple[str, ...]:
+    """The words of a setting; none where it says none."""
     return tuple(word for word in text.split(",") if word and word not in ("none", "(null)"))

@@ -10,6 +10,9 @@ from bisect import bisect_left, insort
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from slurm_ai_factory.core.authority import Terms
+from slurm_ai_factory.core.demand import Queued
+from slurm_ai_factory.core.health import Diagnostics
 from slurm_ai_factory.core.records import (
     Association,
     Change,
@@ -100,6 +103,18 @@ class StandIn:
             decay_half_life_seconds=7 * 86400, calc_period_seconds=300, weight_fairshare=100000, weight_age=0,
             flags=(), enforce=("associations", "limits", "safe"), tres=("cpu", "mem", "node", "gres/gpu"),
         )  # fmt: skip
+
+    def queue(self) -> list[Queued]:
+        """Nothing: what is measured is the ledger."""
+        return []
+
+    def priority_terms(self) -> list[Terms]:
+        """Nothing waits."""
+        return []
+
+    def diagnostics(self) -> Diagnostics:
+        """All is well."""
+        return Diagnostics(0, 0, None, None, None)
 
     def set_raw_shares(self, change: Change) -> None:
         """Nothing: cycles are measured in mode observe."""

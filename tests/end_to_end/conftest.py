@@ -53,7 +53,7 @@ def wrap(saf: Saf) -> Wrap:
     """Put a shell script in the place of one Slurm command; $REAL in it is the command itself."""
     directory = saf.directory / "bin"
     directory.mkdir()
-    for name in ("sacct", "sacctmgr", "sshare", "scontrol"):
+    for name in ("sacct", "sacctmgr", "sshare", "scontrol", "squeue", "sprio", "sdiag"):
         (directory / name).symlink_to(_which(name))
 
     def wrapped(name: str, script: str) -> None:

@@ -229,14 +229,16 @@ def _environment(commands: Commands) -> dict[str, str]:
 def test_a_command_prints_epoch_seconds_in_utc_whatever_the_operator_has_set(
     sacct: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("SACCT_FORMAT", "SACCT_FEDERATION", "SLURM_CLUSTERS", "SLURM_BITSTR_LEN"):
+    altering = ("SACCT_FORMAT", "SACCT_FEDERATION", "SLURM_CLUSTERS", "SQUEUE_STATES", "SPRIO_FORMAT")
+    for name in (*altering, "SLURM_BITSTR_LEN"):
         monkeypatch.setenv(name, "odd")
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     monkeypatch.setenv("SLURM_TIME_FORMAT", "relative")
     monkeypatch.setenv("LC_ALL", "nl_NL.UTF-8")
     found = _environment(sacct("env"))
     assert (found["TZ"], found["SLURM_TIME_FORMAT"], found["LC_ALL"]) == ("UTC", "%s", "C.UTF-8")
-    assert not {"SACCT_FORMAT", "SACCT_FEDERATION", "SLURM_CLUSTERS", "SLURM_BITSTR_LEN"} & found.keys()
+    assert found["SLURM_BITSTR_LEN"] == "0"
+    assert not set(altering) & found.keys()
 
 
 def test_the_slurm_conf_that_is_set_wins_over_the_operators(

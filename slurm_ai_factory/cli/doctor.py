@@ -1,0 +1,54 @@
+"""The preflight: doctor."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+
+import click
+
+from slurm_ai_factory import preflight
+from slurm_ai_factory.cli import output
+from slurm_ai_factory.cli.audit import FINDINGS
+from slurm_ai_factory.cli.options import SafCommand, chosen, load_config, now, slurm_of, user_name
+from slurm_ai_factory.core import doctor
+from slurm_ai_factory.core.facts import OK, Finding
+
+_COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
+
+
+@click.command("doctor", cls=SafCommand)
+def doctor_command() -> None:
+    """Look for all that would make the promise or the control silently wrong. Writes nothing.
+
+    Each finding says what was found, what is wanted and how to get there; -q leaves out what is fine. Exit
+    code 5 when anything is not. Run it as the user that the daemon runs as: Slurm shows others other things.
+    """
+    config = load_config()
+    found = doctor.examine(preflight.gather(config, slurm_of(config), now, user_name()))
+    shown = [one for one in found if one.level != OK] if chosen.quiet else found
+    if chosen.json:
+        output.emit({"findings": [one._asdict() for one in shown]})
+    elif chosen.csv:
+        output.table(Finding._fields, shown)
+    else:
+        _print(shown)
+    sys.exit(FINDINGS if doctor.failed(found) else 0)
+
+
+def _print(findings: list[Finding]) -> None:
+    width = max((len(one.check) for one in findings), default=0)
+    indent = " " * (width + 11)
+    for one in findings:
+        level = click.style(one.level.ljust(7), fg=_COLOURS[one.level])
+        click.echo(f"{level}  {one.check.ljust(width)}  {one.found}")
+        if one.level != OK:
+            click.echo(f"{indent}wanted: {one.wanted}")
+            for line in one.fix.splitlines():
+                click.echo(f"{indent}fix: {line}")
+    if not chosen.quiet:
+        counts = Counter(one.level for one in findings)
+        click.echo(f"{counts['problem']} problem(s), {counts['warning']} warning(s)", err=True)
+
+
+COMMANDS = (doctor_command,)

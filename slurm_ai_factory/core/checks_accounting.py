@@ -1,0 +1,142 @@
+"""Checks of ``saf doctor``: whether what is read is all there is, and means what the promise says."""
+
+from __future__ import annotations
+
+from slurm_ai_factory.core import health
+from slurm_ai_factory.core.facts import OK, PROBLEM, WARNING, Facts, Result, want
+
+CLOCK_MOST = 30
+ALWAYS_TRACKED = frozenset({"cpu", "mem", "energy", "node", "billing"})
+HALVINGS = 8
+"""The reader halves an interval three times before it gives up."""
+
+
+def clock(facts: Facts) -> Result:
+    off = facts.now - facts.diagnostics.at
+    wanted = f"within {CLOCK_MOST} s of slurmctld's"
+    fix = "chronyc makestep, here and on the host of slurmctld"
+    return want(abs(off) <= CLOCK_MOST, PROBLEM, f"{off:+} s", wanted, fix)
+
+
+def private_data(facts: Facts) -> Result:
+    """Slurm leaves out what a user may not see, and does not say so."""
+    hiding = {"jobs", "usage", "accounts", "users", "events", "all"}
+    of_dbd = facts.slurmdbd.private_data if facts.slurmdbd else ()
+    hidden = sorted(hiding & {*facts.priority.private_data, *of_dbd})
+    found = f"PrivateData has {', '.join(hidden)}" if hidden else "nothing is hidden"
+    wanted = f"nothing hidden from {facts.user}"
+    return want(not hidden or facts.privileged, PROBLEM, found, wanted, _operator(facts))
+
+
+def rights(facts: Facts) -> Result:
+    fine = facts.privileged or facts.mode != "enforce"
+    found = (
+        f"{facts.user} has AdminLevel {facts.admin_level}" if facts.admin_level else f"no user {facts.user}"
+    )
+    return want(fine, PROBLEM, found, "AdminLevel=Operator, when control.mode is enforce", _operator(facts))
+
+
+def tracked(facts: Facts) -> Result:
+    missing = sorted(set(facts.weights) - ALWAYS_TRACKED - set(facts.priority.tres))
+    wanted = f"{', '.join(facts.weights)} in AccountingStorageTRES"
+    fix = f"slurm.conf: AccountingStorageTRES={','.join(missing)} as well; then systemctl restart slurmctld"
+    found = f"lacks {', '.join(missing)}: no such charge is recorded" if missing else "tracked"
+    return want(not missing, PROBLEM, found, wanted, fix)
+
+
+def billing_weights(facts: Facts) -> Result:
+    """Where a partition has no weights, billing is the number of CPUs."""
+    wanted = "TRESBillingWeights on every partition or on none, when the promise is in billing"
+    bare = [one.name for one in facts.partitions or () if not one.weights]
+    mixed = bool(bare) and len(bare) < len(facts.partitions or ())
+    if "billing" not in facts.weights:
+        return Result(OK, "the promise is not in billing", wanted)
+    found = f"none on {', '.join(bare)}: billing is CPUs there" if bare else "on every partition"
+    weights = next((one.weights for one in facts.partitions or () if one.weights), "")
+    fix = "\n".join(f'slurm.conf: PartitionName={name} TRESBillingWeights="{weights}"' for name in bare)
+    return want(not mixed, PROBLEM, found, wanted, f"{fix}\nscontrol reconfigure")
+
+
+def usage_factor(facts: Facts) -> Result:
+    odd = {name: factor for name, factor in (facts.usage_factors or {}).items() if factor != 1}
+    found = ", ".join(f"{name} {factor:g}" for name, factor in odd.items()) or "1 for every QOS"
+    wanted = "UsageFactor 1: with another, usage is not what was delivered, and with 0 it is free"
+    fix = "\n".join(f"sacctmgr -i modify qos where name={name} set UsageFactor=1" for name in odd)
+    return want(not odd, WARNING, found, wanted, fix)
+
+
+def oversubscribe(facts: Facts) -> Result:
+    odd = [one for one in facts.partitions or () if one.oversubscribe.startswith(("FORCE", "YES"))]
+    found = ", ".join(f"{one.name} {one.oversubscribe}" for one in odd) or "no partition"
+    fix = "\n".join(f"slurm.conf: PartitionName={one.name} OverSubscribe=NO" for one in odd)
+    return want(not odd, WARNING, found, "no OverSubscribe: the same CPU is charged twice", fix)
+
+
+def agent_queue(facts: Facts) -> Result:
+    found = facts.diagnostics.agent_queue
+    fix = "see whether slurmdbd runs and answers: sacctmgr ping; systemctl restart slurmdbd"
+    wanted = f"at most {health.AGENT_QUEUE_MOST} messages to slurmdbd undelivered"
+    return want(found <= health.AGENT_QUEUE_MOST, PROBLEM, str(found), wanted, fix)
+
+
+def query_range(facts: Facts) -> Result:
+    """Operators are not bound by it."""
+    most, asked = facts.slurmdbd.query_seconds if facts.slurmdbd else None, facts.read_window_seconds
+    fine = facts.privileged or most is None or asked <= most
+    hopeless = most is not None and asked > HALVINGS * most
+    fix = f'saf.toml: slurm.read_window = "{most}s"\n{_operator(facts)}'
+    wanted = f"MaxQueryTimeRange of at least slurm.read_window, {asked} s"
+    found = "no limit" if most is None else f"{most} s"
+    return want(fine, PROBLEM if hopeless else WARNING, found, wanted, fix)
+
+
+def purge(facts: Facts) -> Result:
+    kept, window = facts.slurmdbd.kept_seconds if facts.slurmdbd else None, facts.window_seconds
+    wanted = f"jobs kept longer than the window of {window // 86400} days"
+    fix = f"slurmdbd.conf: PurgeJobAfter={window // 86400 * 2 + 30}days; then systemctl restart slurmdbd"
+    found = "for ever" if kept is None else f"{kept // 86400} days"
+    return want(kept is None or kept > window, WARNING, found, wanted, fix)
+
+
+def coordinators(facts: Facts) -> Result:
+    """Coordinators of an account may set the shares of what is below it, not its own."""
+    found = (facts.coordinators or {}).get("root", ())
+    fix = "\n".join(f"sacctmgr -i delete coordinator where name={one} account=root" for one in found)
+    said = f"{', '.join(found)} may change RawShares at the top" if found else "none over the steered row"
+    return want(not found, WARNING, said, "no coordinator of root", fix)
+
+
+def foreign_writer(facts: Facts) -> Result:
+    foreign = [one for one in facts.transactions or () if one.actor != facts.user]
+    wanted = f"nobody but {facts.user} sets RawShares of {facts.account}"
+    if not foreign:
+        return Result(OK, "nobody else in the last 30 days", wanted)
+    last = foreign[-1]
+    found = f"{len(foreign)} change(s) by {', '.join(sorted({one.actor for one in foreign}))}"
+    days = max(0, facts.now - last.at) // 86400
+    said = f"{found}; the last set {last.raw_shares}, {days} day(s) ago"
+    fix = f"let {last.actor} leave RawShares of {facts.account} alone, or set control.mode to observe"
+    return Result(WARNING, said, wanted, fix)
+
+
+def rules(facts: Facts) -> Result:
+    unknown, unmatched = facts.unknown_accounts, facts.unclassified_accounts
+    parts = [
+        (f"rules name {', '.join(unknown)}, which Slurm does not have", unknown),
+        (f"no rule matches {', '.join(unmatched)}, so their charge counts as not regional", unmatched),
+    ]
+    found = "; ".join(text for text, names in parts if names) or "every account with users"
+    wanted = "each account with users matched by a rule, and no other named"
+    return want(not (unknown or unmatched), WARNING, found, wanted, "saf.toml: correct [[rule]]")
+
+
+def queue_words(facts: Facts) -> Result:
+    found = ", ".join(f"{word} ({jobs})" for word, jobs in facts.unknown_words.items())
+    fix = "report these words; until they are known their jobs count neither as waiting nor as running"
+    return want(not found, WARNING, found or "all known", "every state and reason in the queue known", fix)
+
+
+def _operator(facts: Facts) -> str:
+    if facts.admin_level:
+        return f"sacctmgr -i modify user where name={facts.user} set adminlevel=Operator"
+    return f"sacctmgr -i add user name={facts.user} account=STAFF adminlevel=Operator (any account but root)"

@@ -1,0 +1,202 @@
+"""Checks of ``saf doctor``: whether a share that is set has the effect that the control law counts on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import ceil, log
+
+from slurm_ai_factory.core import authority, health
+from slurm_ai_factory.core.controller import ROOT
+from slurm_ai_factory.core.facts import OK, PROBLEM, WARNING, Facts, Result, want
+from slurm_ai_factory.core.records import PARENT_SHARES, Association
+
+CALC_PERIOD_MOST = 600
+LEVEL_SHARES_LEAST = 1100
+"""Competing RawShares from which on one RawShare moves the region by less than 0.05 % of the level."""
+
+WINDOW_PART = 3
+"""Usage may be remembered (half-life / ln 2) for up to this part of the window."""
+
+
+def plugin(facts: Facts) -> Result:
+    found, wanted = facts.priority.priority_type, "priority/multifactor"
+    return want(found == wanted, PROBLEM, found, wanted, _conf(f"PriorityType={wanted}", restart=True))
+
+
+def fair_tree(facts: Facts) -> Result:
+    off = "NO_FAIR_TREE" in facts.priority.flags
+    fix = _conf("PriorityFlags without NO_FAIR_TREE")
+    return want(
+        not off, WARNING, "off: NO_FAIR_TREE" if off else "on", "Fair Tree, which the law models", fix
+    )
+
+
+def limits(facts: Facts) -> Result:
+    fix = _conf("AccountingStorageEnforce=associations,limits,safe", restart=True)
+    found = ",".join(facts.priority.enforce) or "none"
+    return want(health.limits_enforced(facts.priority), PROBLEM, found, "limits or safe among them", fix)
+
+
+def incr_only(facts: Facts) -> Result:
+    flags = facts.priority.flags
+    fix = _conf("PriorityFlags without INCR_ONLY")
+    return want("INCR_ONLY" not in flags, PROBLEM, ",".join(flags) or "no flags", "no INCR_ONLY", fix)
+
+
+def calc_period(facts: Facts) -> Result:
+    found = facts.priority.calc_period_seconds
+    fix = _conf("PriorityCalcPeriod=5")
+    return want(found <= CALC_PERIOD_MOST, WARNING, f"{found} s", f"at most {CALC_PERIOD_MOST} s", fix)
+
+
+def fairshare_weight(facts: Facts) -> Result:
+    found = facts.priority.weight_fairshare
+    fix = _conf("PriorityWeightFairshare=100000, and more than the other weights can add up to")
+    return want(found > 0, PROBLEM, str(found), "above 0", fix)
+
+
+def authority_index(facts: Facts) -> Result:
+    wanted = f"at least {authority.LEAST}"
+    if facts.authority is None:
+        return Result(OK, "not known: one side has nothing waiting", wanted)
+    fix = _conf("PriorityWeightFairshare larger, or the weights of age, QOS, partition and size smaller")
+    return want(facts.authority >= authority.LEAST, WARNING, f"{facts.authority:.2f}", wanted, fix)
+
+
+def tiers(facts: Facts) -> Result:
+    tiers = {one.tier for one in facts.partitions or ()}
+    found = ", ".join(f"{one.name} {one.tier}" for one in facts.partitions or ())
+    fix = _conf("the same PriorityTier for every partition that the region shares with others")
+    return want(len(tiers) <= 1, WARNING, found, "one PriorityTier: it goes before any priority", fix)
+
+
+def half_life(facts: Facts) -> Result:
+    found, window = facts.priority.decay_half_life_seconds, facts.window_seconds
+    wanted = f"above 0, and remembered for at most a third of the window of {_days(window)}"
+    hours = max(1, int(window / 20 * log(2) / 3600))
+    fix = _conf(f"PriorityDecayHalfLife={hours // 24}-{hours % 24:02}")
+    if not found:
+        return Result(PROBLEM, "0: usage does not decay", wanted, fix)
+    tau = found / log(2)
+    said = f"{_days(found)}, remembered for {_days(tau)}"
+    return want(tau <= window / WINDOW_PART, WARNING, said, wanted, fix)
+
+
+def usage_reset(facts: Facts) -> Result:
+    found = facts.priority.usage_reset
+    fix = _conf("PriorityUsageResetPeriod=NONE")
+    return want(found == "NONE", WARNING, found, "NONE: a reset forgets what the region is owed", fix)
+
+
+def region(facts: Facts) -> Result:
+    """The steered account: there, at the top, with shares of its own."""
+    wanted = f"{facts.account} directly under {ROOT}, with shares of its own"
+    found = _region(facts)
+    if found is None:
+        fix = f"sacctmgr -i add account name={facts.account} cluster={facts.priority.cluster} parent={ROOT}"
+        return Result(PROBLEM, f"no account {facts.account}", wanted, fix)
+    if found.parent != ROOT:
+        return Result(PROBLEM, f"under {found.parent}", wanted, _modify(facts, found, f"parent={ROOT}"))
+    if not found.steerable:
+        return Result(PROBLEM, f"Fairshare={_shares(found)}", wanted, _modify(facts, found, "fairshare=25"))
+    return Result(OK, f"RawShares {found.raw_shares}", wanted)
+
+
+def siblings(facts: Facts) -> Result:
+    """The accounts beside the steered one: each with shares of its own."""
+    wanted = "no Fairshare=parent or 0 beside the steered account"
+    beside = [one for one in _level(facts) if one.account != facts.account]
+    if not beside:
+        return Result(PROBLEM, "no account beside the steered one", "somebody to share with", _others(facts))
+    odd = [one for one in beside if not one.steerable]
+    found = ", ".join(f"{_name(one)} {_shares(one)}" for one in odd or beside)
+    mixed = any(one.raw_shares == PARENT_SHARES for one in odd)
+    fix = "\n".join(_modify(facts, one, "fairshare=1") for one in odd)
+    return want(not odd, PROBLEM if mixed else WARNING, found, wanted, fix)
+
+
+def resolution(facts: Facts) -> Result:
+    """Whether one RawShare is a small enough step; the rescale keeps everybody's part of the level."""
+    level = [one for one in _level(facts) if one.steerable]
+    competing = sum(one.raw_shares for one in level if one.account != facts.account)
+    wanted = f"at least {LEVEL_SHARES_LEAST} RawShares beside the steered account's"
+    factor = ceil(LEVEL_SHARES_LEAST / competing) if competing else 0
+    fix = "\n".join(_modify(facts, one, f"fairshare={one.raw_shares * factor}") for one in level)
+    return want(competing >= LEVEL_SHARES_LEAST, WARNING, str(competing), wanted, fix)
+
+
+def stored(facts: Facts) -> Result:
+    """Whether slurmctld works with the shares that slurmdbd has."""
+    odd = [one for one in _level(facts) if one.stored_shares not in (None, one.raw_shares)]
+    found = ", ".join(f"{_name(one)} {_shares(one)}, stored {one.stored_shares}" for one in odd)
+    fix = "\n".join(_modify(facts, one, f"fairshare={one.stored_shares}") for one in odd)
+    return want(not odd, PROBLEM, found or "the same", "slurmctld works with what slurmdbd has", fix)
+
+
+def scheduler(facts: Facts) -> Result:
+    silence = health.backfill_silence(facts.diagnostics)
+    wanted = f"backfill ran in the last {health.BACKFILL_SILENCE} s while jobs wait"
+    if facts.diagnostics.backfill_last_at is None:
+        return Result(
+            WARNING, "backfill never ran", wanted, _conf("SchedulerType=sched/backfill", restart=True)
+        )
+    idle = silence <= health.BACKFILL_SILENCE or not facts.diagnostics.backfill_queue
+    return want(idle, PROBLEM, f"{silence} s ago", wanted, "look for what slurmctld.log says of backfill")
+
+
+def depth(facts: Facts) -> Result:
+    """Whether backfill comes to the end of the queue: it does not see the region's jobs behind that."""
+    tried, queue = facts.diagnostics.backfill_depth, facts.diagnostics.backfill_queue
+    wanted = "every waiting job looked at"
+    if tried is None or queue is None:
+        return Result(OK, "not known", wanted)
+    fix = _conf(f"SchedulerParameters=bf_max_job_test={max(500, 2 * queue)}")
+    return want(tried >= queue, WARNING, f"{tried} of {queue}", wanted, fix)
+
+
+def _conf(setting: str, *, restart: bool = False) -> str:
+    then = "systemctl restart slurmctld" if restart else "scontrol reconfigure"
+    return f"slurm.conf: {setting}; then {then}"
+
+
+def _level(facts: Facts) -> Iterator[Association]:
+    """The rows that compete with each other: the accounts under root, and root's own user."""
+    for one in facts.associations:
+        if (one.account == ROOT) if one.user else (one.parent == ROOT):
+            yield one
+
+
+def _region(facts: Facts) -> Association | None:
+    return next((one for one in facts.associations if one.account == facts.account and not one.user), None)
+
+
+def _modify(facts: Facts, one: Association, what: str) -> str:
+    row = (
+        f"user where name={one.user} account={one.account}"
+        if one.user
+        else f"account where name={one.account}"
+    )
+    return f"sacctmgr -i modify {row} cluster={facts.priority.cluster} set {what}"
+
+
+def _others(facts: Facts) -> str:
+    return f"sacctmgr -i add account name=others cluster={facts.priority.cluster} parent={ROOT} fairshare=75"
+
+
+def _name(one: Association) -> str:
+    return f"{one.account}/{one.user}" if one.user else one.account
+
+
+def _shares(one: Association) -> str:
+    return "parent" if one.raw_shares == PARENT_SHARES else str(one.raw_shares)
+
+
+def _days(seconds: float) -> str:
+    """A duration for people.
+
+    >>> _days(600), _days(7200), _days(86400 * 10.1)
+    ('10.0 min', '2.0 h', '10.1 days')
+    """
+    units = ((86400, "days"), (3600, "h"), (60, "min"))
+    size, unit = next((one for one in units if seconds >= 2 * one[0]), units[-1])
+    return f"{seconds / size:.1f} {unit}"

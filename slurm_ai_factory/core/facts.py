@@ -1,0 +1,95 @@
+"""What ``saf doctor`` looks at, as values, and what it says of each: everything its checks work with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from slurm_ai_factory.core.health import Diagnostics
+from slurm_ai_factory.core.records import Association, Instant, PriorityConfig
+from slurm_ai_factory.core.tres import Count
+
+OK, WARNING, PROBLEM = "ok", "warning", "problem"
+
+
+class Finding(NamedTuple):
+    """What one check found. A problem makes the promise or the control wrong; a warning makes it worse."""
+
+    check: str
+    level: str
+    found: str
+    wanted: str
+    fix: str = ""  #: commands or settings, one a line; empty where nothing is to be done
+
+
+class Result(NamedTuple):
+    """A finding without the name of its check, which the table of checks has."""
+
+    level: str
+    found: str
+    wanted: str
+    fix: str = ""
+
+
+def want(fine: bool, level: str, found: str, wanted: str, fix: str) -> Result:
+    """Fine, or not: then at this level and with this fix."""
+    return Result(OK, found, wanted) if fine else Result(level, found, wanted, fix)
+
+
+class Partition(NamedTuple):
+    """A partition, as far as it matters for charges and for who goes first (scontrol show partition)."""
+
+    name: str
+    tier: int  #: PriorityTier
+    weights: str  #: TRESBillingWeights; empty for none
+    oversubscribe: str
+
+
+class Slurmdbd(NamedTuple):
+    """What slurmdbd says of its own configuration (sacctmgr show configuration)."""
+
+    private_data: tuple[str, ...]
+    query_seconds: int | None  #: MaxQueryTimeRange; None for no limit
+    kept_seconds: int | None  #: PurgeJobAfter; None where jobs are kept for ever
+
+
+class Transaction(NamedTuple):
+    """A change of RawShares in slurmdbd's own log."""
+
+    at: Instant
+    actor: str
+    raw_shares: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What was read of Slurm and of the configuration; None for what could not be read, with its error."""
+
+    now: Instant  #: this machine's clock, when slurmctld said its own
+    user: str  #: who asks
+    mode: str
+    account: str
+    weights: Mapping[str, Count]  #: of the promise's resource
+    window_seconds: int
+    read_window_seconds: int
+    priority: PriorityConfig
+    associations: Sequence[Association]
+    unknown_accounts: Sequence[str]  #: named by rules and not in Slurm
+    unclassified_accounts: Sequence[str]  #: with users, and matched by no rule
+    authority: float | None
+    unknown_words: Mapping[str, int]  #: of the queue, with their jobs
+    diagnostics: Diagnostics
+    partitions: Sequence[Partition] | None
+    usage_factors: Mapping[str, float] | None  #: by QOS
+    coordinators: Mapping[str, Sequence[str]] | None  #: by account
+    admin_level: str | None  #: of ``user``, as Slurm spells it; empty where slurmdbd does not know the user
+    slurmdbd: Slurmdbd | None
+    transactions: Sequence[Transaction] | None  #: of the steered account's row, newest last
+    unread: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def privileged(self) -> bool:
+        """Whether ``user`` sees and may change everything."""
+        superuser = self.user in ("root", self.priority.slurm_user)
+        return superuser or self.admin_level in ("Operator", "Administrator")

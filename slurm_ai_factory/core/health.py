@@ -1,0 +1,65 @@
+"""Health gates: what must be true of Slurm before anything is steered on what it says.
+
+The rule: a hold is for what would make a write have no effect or rest on broken numbers. What only makes the
+control slower or blunter is told by ``saf doctor`` and holds nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from slurm_ai_factory.core.records import HOUR, Hold, Instant, PriorityConfig
+
+AGENT_QUEUE_MOST = 100
+"""Undelivered messages to slurmdbd from which on accounting is taken to lag; it is 0 while all is well."""
+
+BACKFILL_SILENCE = HOUR
+"""Jobs wait, and every PriorityCalcPeriod gives backfill a reason to run: so long without it is no rest."""
+
+
+class Diagnostics(NamedTuple):
+    """What slurmctld says of itself (sdiag)."""
+
+    at: Instant  #: slurmctld's clock
+    agent_queue: int  #: messages to slurmdbd that were not delivered
+    backfill_last_at: Instant | None  #: None where it never ran, or is not in use
+    backfill_depth: int | None  #: jobs it came to in its last cycle, limited ones included
+    backfill_queue: int | None  #: jobs there were to try
+
+
+def holds(diagnostics: Diagnostics, priority: PriorityConfig, waiting: bool) -> tuple[Hold, ...]:
+    """Every reason not to steer now; ``waiting`` says whether any job waits that could start."""
+    return tuple(_holds(diagnostics, priority, waiting))
+
+
+def _holds(diagnostics: Diagnostics, priority: PriorityConfig, waiting: bool) -> Iterator[Hold]:
+    if not limits_enforced(priority):
+        yield Hold(
+            "limits_not_enforced",
+            f"AccountingStorageEnforce is {','.join(priority.enforce) or 'none'}, without limits: jobs that "
+            "start and end between two priority calculations are never charged, so Slurm's usage is wrong",
+        )
+    if "INCR_ONLY" in priority.flags:
+        yield Hold("incr_only", "PriorityFlags has INCR_ONLY: no waiting job's priority can go down")
+    if not priority.weight_fairshare:
+        yield Hold("no_fairshare_weight", "PriorityWeightFairshare is 0: RawShares do not order the queue")
+    if diagnostics.agent_queue > AGENT_QUEUE_MOST:
+        yield Hold(
+            "agent_queue",
+            f"slurmctld has {diagnostics.agent_queue} messages it could not deliver to slurmdbd, so "
+            "accounting lags; nothing is steered on that",
+        )
+    if waiting and (silence := backfill_silence(diagnostics)) > BACKFILL_SILENCE:
+        yield Hold("scheduler_stalled", f"jobs wait, and backfill last ran {silence} s ago")
+
+
+def limits_enforced(priority: PriorityConfig) -> bool:
+    """Whether slurmctld charges the end of jobs; ``safe`` has ``limits`` in it (_adjust_limit_usage)."""
+    return not {"limits", "safe", "all"}.isdisjoint(priority.enforce)
+
+
+def backfill_silence(diagnostics: Diagnostics) -> int:
+    """Seconds since backfill last ran; 0 where it is not known to be in use."""
+    last = diagnostics.backfill_last_at
+    return 0 if last is None else max(0, diagnostics.at - last)

@@ -1,0 +1,81 @@
+"""What Slurm says of now, read once for each cycle: the queue, its priorities, and slurmctld's own health.
+
+Each read is whole or raises. Priorities are asked for only where there are any: under another plugin than
+priority/multifactor sprio is an error, and the control law has its own hold for that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import inf
+
+from slurm_ai_factory.core import authority, health
+from slurm_ai_factory.core.classify import Beneficiary, Rules
+from slurm_ai_factory.core.demand import Demand, Standing, demand
+from slurm_ai_factory.core.health import Diagnostics
+from slurm_ai_factory.core.records import Hold, PriorityConfig
+from slurm_ai_factory.core.tres import Count
+from slurm_ai_factory.slurm import Slurm
+
+Inputs = dict[str, float | int | str | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signals:
+    """What the queue and slurmctld said at one instant."""
+
+    demand: Demand
+    authority: float | None  #: None when a side has nothing waiting
+    diagnostics: Diagnostics
+    holds: tuple[Hold, ...]
+    horizon_seconds: int
+
+    def backlog(self, size: float) -> float:
+        """Resource-seconds that waiting regional jobs may be expected to use.
+
+        ``size`` is how much of the resource is up, 0 where that is not known: no backlog is more than all of
+        it until the horizon.
+        """
+        waiting = self.demand.sum(Beneficiary.REGIONAL, Standing.WAITING)
+        return min(size * self.horizon_seconds or inf, float(waiting.charge))
+
+    def inputs(self, size: float) -> Inputs:
+        """What a decision records of them; in the control resource, and its TRES-seconds for the backlog."""
+        waiting = self.demand.sum(Beneficiary.REGIONAL, Standing.WAITING)
+        return {
+            "authority": self.authority,
+            "regional_demand": float(waiting.amount),
+            "regional_backlog_charge": self.backlog(size),
+            "regional_running_now": float(self.demand.sum(Beneficiary.REGIONAL, Standing.RUNNING).amount),
+            "jobs_of_unknown_standing": sum(self.demand.unknown.values()),
+        }
+
+
+def read(
+    slurm: Slurm,
+    priority: PriorityConfig,
+    rules: Rules,
+    weights: Mapping[str, Count],
+    horizon_seconds: int,
+    usual_seconds: Mapping[str, float],
+) -> Signals:
+    """Ask slurmctld, one thing at a time; now is what its clock says after the queue. Raises SlurmError."""
+    queue, diagnostics = slurm.queue(), slurm.diagnostics()
+    found = demand(
+        queue,
+        lambda one: rules.classify(one).beneficiary,
+        weights,
+        diagnostics.at,
+        horizon_seconds,
+        usual_seconds,
+    )
+    regional = {job: who is Beneficiary.REGIONAL for job, who in found.waiting_jobs.items()}
+    terms = slurm.priority_terms() if priority.priority_type == "priority/multifactor" else ()
+    return Signals(
+        demand=found,
+        authority=authority.index(terms, regional),
+        diagnostics=diagnostics,
+        holds=health.holds(diagnostics, priority, bool(regional)),
+        horizon_seconds=horizon_seconds,
+    )

@@ -1,0 +1,134 @@
+"""A workload, a layout and an association tree as the arrays that the compiled engine works on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from slurm_ai_factory.core import fair_tree
+from slurm_ai_factory.simulation.arrays import (
+    LAST_PASS,
+    NEVER,
+    NEXT_PASS,
+    UP,
+    WANTED_AT,
+    Events,
+    Jobs,
+    Rules,
+    State,
+    Tree,
+)
+from slurm_ai_factory.simulation.layout import OTHERS, REGION, Layout, Settings
+from slurm_ai_factory.simulation.workload import Workload
+
+
+def planted(
+    users: Sequence[tuple[str, str]], regional: frozenset[str], shares: Mapping[str, int]
+) -> fair_tree.Node:
+    """The association tree: the region and the others under root, below them accounts, below those users."""
+    rows: list[tuple[str, str | None, str | None, int]] = [("root", None, None, 1), ("root", None, "root", 1)]
+    rows += [(side, "root", None, shares[side]) for side in (REGION, OTHERS)]
+    for account in sorted({account for account, _ in users}):
+        rows.append((f"_{account}", REGION if account in regional else OTHERS, None, 1))
+    rows += [(f"_{account}", None, user, 1) for account, user in users]
+    return fair_tree.tree(rows)
+
+
+def flattened(root: fair_tree.Node) -> tuple[Tree, dict[str, int]]:
+    """The tree as arrays, and the index of each association by its key."""
+    nodes, parents = _in_order(root)
+    index = {node.key: number for number, node in enumerate(nodes)}
+    first: list[int] = []
+    last: list[int] = []
+    below: list[int] = []
+    for node in nodes:
+        first.append(len(below))
+        if not node.user:
+            below += [index[child.key] for child in fair_tree.competitors(node)]
+        last.append(len(below))
+    tree = Tree(
+        parent=np.array(parents, np.int64), user=np.array([node.user for node in nodes]),
+        first=np.array(first, np.int64), last=np.array(last, np.int64), below=np.array(below, np.int64),
+    )  # fmt: skip
+    return tree, index
+
+
+def _in_order(root: fair_tree.Node) -> tuple[list[fair_tree.Node], list[int]]:
+    """Every association after its parent, and the index of its parent."""
+    nodes, parents = [root], [-1]
+    for number, node in enumerate(nodes):
+        nodes += node.children
+        parents += [number] * len(node.children)
+    return nodes, parents
+
+
+def jobs_of(
+    workload: Workload,
+    regional: frozenset[str],
+    layout: Layout,
+    settings: Settings,
+    index: Mapping[str, int],
+    began: int,
+) -> Jobs:
+    leaves = np.array([index[f"_{account}/{user}"] for account, user in workload.users], np.int64)
+    sides = np.array([account in regional for account, _ in workload.users], np.int64)
+    size = layout.need[:, 0] / max(1, layout.capacity[:, 0].max())
+    return Jobs(
+        submit=workload.submit - began, runtime=workload.runtime, limit=workload.limit,
+        leaf=leaves[workload.user], pool=layout.pool, need=layout.need, weight=layout.weight,
+        billing=layout.weight, standing=settings.weight_job_size * size, side=sides[workload.user],
+    )  # fmt: skip
+
+
+def rules_of(settings: Settings, backlog: int, favour: float) -> Rules:
+    return Rules(
+        calc_period=settings.calc_period, half_life=float(settings.half_life),
+        weight_fairshare=settings.weight_fairshare, weight_age=settings.weight_age,
+        max_age=float(settings.max_age), interval=settings.interval, depth=settings.depth,
+        conservative=settings.conservative, backlog=backlog, favour=favour,
+    )  # fmt: skip
+
+
+def events_of(layout: Layout, began: int) -> Events:
+    whole = np.maximum(1, layout.capacity.sum(axis=0))
+    rows = [
+        (at - began, one.pool, sign * np.array(one.counts), sign * one.counts[0] / whole[0] * layout.total)
+        for one in layout.outages
+        for at, sign in ((one.since, -1), (one.until, 1))
+    ]
+    rows.sort(key=lambda row: row[0])
+    return Events(
+        at=np.array([row[0] for row in rows], np.int64), pool=np.array([row[1] for row in rows], np.int64),
+        change=np.array([row[2] for row in rows], np.int64).reshape(len(rows), len(whole)),
+        weight=np.array([row[3] for row in rows], np.float64),
+    )  # fmt: skip
+
+
+def state_of(
+    jobs: Jobs,
+    tree: Tree,
+    layout: Layout,
+    settings: Settings,
+    root: fair_tree.Node,
+    index: Mapping[str, int],
+) -> State:
+    count, associations, pools = len(jobs.submit), len(tree.parent), len(layout.capacity)
+    at = np.zeros(LAST_PASS + 3, np.int64)
+    at[NEXT_PASS], at[WANTED_AT] = settings.calc_period, NEVER
+    rates = np.zeros(UP + 1)
+    rates[UP] = layout.total
+    shares = np.zeros(associations)
+    for node in _in_order(root)[0]:
+        shares[index[node.key]] = node.raw_shares
+    return State(
+        at=at, start=np.full(count, -1, np.int64), end=np.full(count, -1, np.int64), priority=np.zeros(count),
+        pending=np.zeros(count, np.int64), scratch=np.zeros(count, np.int64), ends=np.zeros(count, np.int64),
+        free=layout.capacity.copy(), running=np.zeros((pools, count), np.int64),
+        busy=np.zeros(pools, np.int64), least=np.full(layout.capacity.shape, NEVER, np.int64),
+        waiting=np.zeros(2, np.int64), usage=np.zeros(associations), rate=np.zeros(associations),
+        part=np.zeros(associations), shares=shares, fairshare=np.zeros(associations), rates=rates,
+        hours=np.zeros((1, UP + 1)), order=tree.below.copy(), level_fs=np.zeros(associations),
+        moved=np.ones(associations, np.bool_), ended=np.zeros(associations, np.int64),
+        ran=np.zeros(associations, np.int64),
+    )  # fmt: skip

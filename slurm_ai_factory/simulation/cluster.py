@@ -1,0 +1,120 @@
+"""The model cluster: a workload, an association tree and a size; it can be advanced, looked at and steered.
+
+The compiled engine does the work between two instants; this is its face in the product's own values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from slurm_ai_factory.core.records import HOUR, Association
+from slurm_ai_factory.simulation import build, engine
+from slurm_ai_factory.simulation.arrays import LAST_PASS, NOW, Floats, Ints, Jobs
+from slurm_ai_factory.simulation.layout import NAME, OTHERS, REGION, Layout, Settings
+from slurm_ai_factory.simulation.workload import Workload
+
+
+class ModelCluster:
+    """A cluster at an instant; ``advance`` moves it on."""
+
+    def __init__(
+        self,
+        workload: Workload,
+        regional: frozenset[str],
+        layout: Layout,
+        settings: Settings,
+        shares: Mapping[str, int],
+        favour: float = 0.0,
+    ) -> None:
+        """``regional`` has the accounts of the region, ``shares`` the RawShares of both sides to begin with.
+
+        Time begins in the whole hour of the first submission and needs a workload that is not empty.
+        """
+        self.settings = settings
+        self.began = int(workload.submit[0]) // HOUR * HOUR
+        self.accounts = (REGION, OTHERS)
+        root = build.planted(workload.users, regional, shares)
+        self._tree, self._index = build.flattened(root)
+        self._jobs = build.jobs_of(workload, regional, layout, settings, self._index, self.began)
+        self._rules = build.rules_of(settings, workload.backlog, favour)
+        self._events = build.events_of(layout, self.began)
+        self._state = build.state_of(self._jobs, self._tree, layout, settings, root, self._index)
+
+    @property
+    def now(self) -> int:
+        """The instant it has come to."""
+        return self.began + int(self._state.at[NOW])
+
+    @property
+    def until(self) -> int:
+        """When the last job is submitted."""
+        return self.began + int(self._jobs.submit[-1])
+
+    def advance(self, until: int) -> None:
+        """Let everything happen that happens before ``until``."""
+        self._make_room(until)
+        engine.advance(self._jobs, self._tree, self._rules, self._events, self._state, until - self.began)
+
+    def _make_room(self, until: int) -> None:
+        wanted = (until - self.began) // HOUR + 2
+        hours = self._state.hours
+        if wanted > len(hours):
+            more = np.zeros((wanted + len(hours), hours.shape[1]))
+            more[: len(hours)] = hours
+            self._state = self._state._replace(hours=more)
+
+    def set_raw_shares(self, account: str, raw_shares: int) -> None:
+        """As sacctmgr does: it acts at the next decay pass."""
+        node = self._index[account]
+        engine.rank_now(self._tree, self._state)
+        self._state.shares[node] = raw_shares
+        self._state.moved[self._tree.parent[node]] = True
+
+    def reset_usage(self) -> None:
+        """PriorityUsageResetPeriod: all usage is forgotten."""
+        self._state.usage[:] = 0
+        self._state.moved[:] = True
+        self._state.part[:] = -self._state.rate * (self._state.at[NOW] - self._state.at[LAST_PASS])
+
+    def associations(self) -> tuple[Association, ...]:
+        """The rows of the level that is steered, as sshare would tell them now."""
+        rows = [self._row("root", None, None), self._row("root", None, "root")]
+        return (*rows, *(self._row(account, "root", None) for account in self.accounts))
+
+    def _row(self, account: str, parent: str | None, user: str | None) -> Association:
+        node = self._index[account if user is None else f"{account}/{user}"]
+        shares = int(self._state.shares[node])
+        return Association(
+            cluster=NAME, account=account, parent=parent, user=user, raw_shares=shares,
+            stored_shares=shares, raw_usage=int(self._state.usage[node]),
+        )  # fmt: skip
+
+    def usage(self) -> dict[str, float]:
+        """Decayed usage of each user as of the last pass, by ``account/user``."""
+        return {key: float(self._state.usage[node]) for key, node in self._index.items() if "/" in key}
+
+    def fairshare(self) -> dict[str, float]:
+        """FairShare of each user as of the last pass, by ``account/user``."""
+        engine.rank_now(self._tree, self._state)
+        return {key: float(self._state.fairshare[node]) for key, node in self._index.items() if "/" in key}
+
+    @property
+    def hours(self) -> Floats:
+        """[hour since ``began``, column of ``State.rates``]: resource-seconds, up to now."""
+        return self._state.hours[: -(-int(self._state.at[NOW]) // HOUR)]
+
+    @property
+    def rates(self) -> Floats:
+        """What is regional, running, waiting and up at this instant, in the promised resource."""
+        return self._state.rates
+
+    def backlog(self, longest: int) -> float:
+        """Resource-seconds that waiting regional jobs may be expected to use, each at most ``longest``."""
+        return float(engine.backlog(self._jobs, self._state, longest))
+
+    @property
+    def jobs(self) -> tuple[Jobs, Ints, Ints]:
+        """The jobs; when each started (-1: not yet, -2: never submitted); when it ends or ended."""
+        return self._jobs, self._state.start, self._state.end

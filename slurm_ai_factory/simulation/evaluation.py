@@ -1,0 +1,135 @@
+"""What a policy did to both sides: the columns of ``saf simulate``, and each window's share for the plot.
+
+A window's shortfall is what the region got too little of, target x all charge - regional charge. The part of
+it that the policy answers for is bounded by the starved charge: regional demand that waited while the region
+ran below the floor. Windows that roll are looked at at every hour for the worst one and for how often the
+floor was missed, and laid end to end for sums.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from slurm_ai_factory.core import windows
+from slurm_ai_factory.core.records import HOUR
+from slurm_ai_factory.core.share import starved
+from slurm_ai_factory.simulation.arrays import ALL, REGIONAL, UP, WAITING, Floats, Ints
+from slurm_ai_factory.simulation.bookkeeping import hours_of, windows_of
+from slurm_ai_factory.simulation.replay import Replayed, Trial
+
+BOUND = 10
+"""Seconds: shorter runs are taken as that long in the slowdown (Feitelson's bounded slowdown)."""
+
+WAITS = 0.01
+"""The region waits when at least this part of the machine is wanted by jobs that wait."""
+
+TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waits:
+    """Of the jobs of one side that were submitted; a job that never started waited until the end."""
+
+    mean_seconds: float
+    p95_seconds: float
+    bounded_slowdown: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """A policy's row."""
+
+    policy: str
+    delivered_share: float
+    min_window_share: float
+    violation_ratio: float  #: of the windows, those below the target
+    starved_ratio: float  #: of the windows, those below it while regional jobs waited
+    shortfall_charge: float
+    attributable_shortfall_charge: float
+    utilisation: float
+    regional: Waits
+    non_regional: Waits
+    writes_per_day: float
+    windows: tuple[tuple[int, float], ...]  #: (end of the window, share), for the plot
+
+
+def evaluate(trial: Trial, replayed: Replayed) -> Result:
+    """The row of a policy."""
+    cluster = replayed.cluster
+    hours = cluster.hours
+    days = (cluster.until - cluster.began) / (24 * HOUR)
+    ends, shares = _shares(trial, cluster.began, hours)
+    missed = shares < trial.promise.target_share - TOLERANCE
+    shortfall, attributable = _shortfalls(trial, cluster.began, hours)
+    total = hours.sum(axis=0)
+    return Result(
+        policy=replayed.policy,
+        delivered_share=float(total[REGIONAL] / total[ALL]),
+        min_window_share=float(shares.min()),
+        violation_ratio=float(missed.mean()),
+        starved_ratio=float((missed & _waits(trial, hours, (ends - cluster.began) // HOUR - 1)).mean()),
+        shortfall_charge=shortfall,
+        attributable_shortfall_charge=attributable,
+        utilisation=float(total[ALL] / total[UP]),
+        regional=_waited(replayed, 1),
+        non_regional=_waited(replayed, 0),
+        writes_per_day=len(replayed.writes) / days,
+        windows=tuple(zip(ends.tolist(), shares.tolist(), strict=True)),
+    )
+
+
+def _shares(trial: Trial, began: int, hours: Floats) -> tuple[Ints, Floats]:
+    """(end, share) of each window: of a rolling one at every hour from the first whole one on."""
+    sums = np.concatenate([np.zeros((1, hours.shape[1])), np.cumsum(hours, axis=0)])
+    if trial.window.startswith("rolling:"):
+        length = min(len(hours), windows.duration(trial.window.removeprefix("rolling:")) // HOUR)
+        spans = sums[length:] - sums[:-length]
+        ends = began + HOUR * np.arange(length, len(sums))
+    else:
+        found = windows_of(trial.window, began, began + len(hours) * HOUR, trial.zone)
+        edges = [(max(0, (one.since - began) // HOUR), (one.until - began) // HOUR) for one in found]
+        spans = np.array([sums[min(last, len(hours))] - sums[first] for first, last in edges])
+        ends = np.array([began + HOUR * min(last, len(hours)) for _, last in edges])
+    used = spans[:, ALL] > 0
+    return ends[used].astype(np.int64), spans[used, REGIONAL] / spans[used, ALL]
+
+
+def _waits(trial: Trial, hours: Floats, at: Ints) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """Whether, in each of these hours, regional jobs waited while the region ran below the floor."""
+    row = hours[at]
+    waits = row[:, WAITING] >= WAITS * row[:, UP]
+    found: np.ndarray[tuple[int], np.dtype[np.bool_]] = waits & (
+        row[:, REGIONAL] < trial.promise.target_share * row[:, ALL]
+    )
+    return found
+
+
+def _shortfalls(trial: Trial, began: int, hours: Floats) -> tuple[float, float]:
+    """Sums over windows laid end to end: (shortfall, the part that starvation accounts for)."""
+    target, shortfall, attributable = trial.promise.target_share, 0.0, 0.0
+    until = began + len(hours) * HOUR
+    for window in windows_of(trial.window, began, until, trial.zone):
+        rows = hours[max(0, (window.since - began) // HOUR) : (window.until - began) // HOUR]
+        short = max(0.0, float(target * rows[:, ALL].sum() - rows[:, REGIONAL].sum()))
+        shortfall += short
+        attributable += min(short, starved(hours_of(window.since, rows), target))
+    return shortfall, attributable
+
+
+def _waited(replayed: Replayed, side: int) -> Waits:
+    jobs, start, _ = replayed.cluster.jobs
+    now = replayed.cluster.now - replayed.cluster.began
+    chosen = (jobs.side == side) & (start != -2) & (jobs.submit < now)
+    submit, runtime = jobs.submit[chosen], jobs.runtime[chosen]
+    begun = np.where(start[chosen] < 0, now, start[chosen])
+    waits = begun - submit
+    if not len(waits):
+        return Waits(mean_seconds=0.0, p95_seconds=0.0, bounded_slowdown=1.0)
+    slowdown = np.maximum(1.0, (waits + runtime) / np.maximum(runtime, BOUND))
+    return Waits(
+        mean_seconds=float(waits.mean()),
+        p95_seconds=float(np.percentile(waits, 95)),
+        bounded_slowdown=float(slowdown.mean()),
+    )

@@ -1,0 +1,71 @@
+"""The size and configuration of the model cluster: Slurm's settings, its pools, which job goes where."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from slurm_ai_factory.core.records import HOUR
+from slurm_ai_factory.simulation.arrays import Floats, Ints
+from slurm_ai_factory.simulation.workload import Workload
+
+NAME = "model"
+REGION, OTHERS = "regional", "national"
+DAY = 24 * HOUR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How the model cluster is configured, in slurm.conf's words; times in seconds."""
+
+    half_life: int = 7 * DAY  #: PriorityDecayHalfLife; 0: usage does not decay
+    calc_period: int = 300  #: PriorityCalcPeriod
+    weight_fairshare: float = 100_000
+    weight_age: float = 1_000
+    weight_job_size: float = 0
+    max_age: int = 7 * DAY  #: PriorityMaxAge
+    interval: int = 30  #: bf_interval
+    depth: int = 500  #: bf_max_job_test
+    conservative: bool = False  #: else EASY: one reservation a pool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outage:
+    """Part of a pool that is not up for a while; nothing that runs there is killed."""
+
+    pool: int
+    since: int
+    until: int
+    counts: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """The size of the cluster: pools of nodes that are alike, and which job goes where."""
+
+    capacity: Ints  #: [pool, component]
+    need: Ints  #: [job, component]
+    pool: Ints  #: of each job
+    weight: Floats  #: of each job: the promised resource
+    total: float  #: the promised resource, all pools
+    outages: tuple[Outage, ...] = ()
+
+
+def one_pool(workload: Workload, resource: str, capacity: int) -> Layout:
+    """All jobs in one pool of one resource, which is also the promised one."""
+    need = workload.amount(resource)
+    return Layout(
+        capacity=np.array([[capacity]], np.int64), need=need.reshape(-1, 1).copy(),
+        pool=np.zeros(len(need), np.int64), weight=need.astype(np.float64), total=float(capacity),
+    )  # fmt: skip
+
+
+def partitioned(layout: Layout, side: Ints, part: float) -> Layout:
+    """The one pool cut in two: ``part`` of it for the region alone, the rest for the others alone."""
+    own = np.round(layout.capacity * part).astype(np.int64)
+    capacity = np.concatenate([layout.capacity - own, own])
+    return Layout(
+        capacity=capacity, need=np.minimum(layout.need, capacity[side]), pool=side.copy(),
+        weight=layout.weight, total=layout.total,
+    )  # fmt: skip

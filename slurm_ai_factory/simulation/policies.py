@@ -1,0 +1,42 @@
+"""The policies that can be asked for: the production controller, and what it is compared with."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+FULL = 10_000
+"""RawShares of the whole level: fine enough for steps of a thousandth."""
+
+
+class Named(NamedTuple):
+    """A policy as it was asked for."""
+
+    name: str
+    kind: str  #: floor, static, reset, partition, oracle
+    share: float  #: of the level, or of the machine, that the region has
+    period: str = ""  #: of a reset
+
+
+def named(text: str, target: float) -> Named:
+    """floor, static:0.33, reset:quarter, partition:0.25 or oracle. Raises ValueError for anything else."""
+    kind, _, value = text.partition(":")
+    if text in ("floor", "oracle"):
+        return Named(text, kind, target)
+    if kind == "reset" and value in ("month", "quarter", "half", "year"):
+        return Named(text, kind, target, value)
+    if kind in ("static", "partition"):
+        try:
+            share = float(value)
+        except ValueError:
+            share = 0.0
+        if 0 < share < 1:
+            return Named(text, kind, share)
+    raise ValueError(
+        f"{text!r} is no policy: use floor, static:0.25, reset:quarter, partition:0.25 or oracle"
+    )
+
+
+def raw_shares(share: float) -> dict[str, int]:
+    """RawShares of both sides for a share of the level; the root user has one, too."""
+    regional = min(FULL - 2, max(1, round(share * FULL)))
+    return {"regional": regional, "national": FULL - 1 - regional}

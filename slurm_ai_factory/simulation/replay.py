@@ -1,0 +1,142 @@
+"""One workload under one policy: the model cluster, and the production controller where that steers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from slurm_ai_factory.core import windows
+from slurm_ai_factory.core.controller import Policy, decide
+from slurm_ai_factory.core.records import ControlState, Decision
+from slurm_ai_factory.core.share import Promise
+from slurm_ai_factory.simulation import policies
+from slurm_ai_factory.simulation.arrays import Ints
+from slurm_ai_factory.simulation.bookkeeping import Books
+from slurm_ai_factory.simulation.cluster import ModelCluster
+from slurm_ai_factory.simulation.layout import DAY, NAME, REGION, Layout, Settings, partitioned
+from slurm_ai_factory.simulation.workload import Workload
+
+FAVOUR = 1e9
+"""Priority that puts every regional job before every other."""
+
+Progress = Callable[[int], object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Faults:
+    """What goes wrong with the daemon while the cluster goes on."""
+
+    asleep: tuple[tuple[int, int], ...] = ()  #: spans in which it does not run, seconds since the beginning
+    lost_writes: float = 0.0  #: part of its writes that never reach slurmctld
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """Everything but the policy: what is replayed, on what, and what was promised."""
+
+    workload: Workload
+    regional: frozenset[str]
+    layout: Layout
+    settings: Settings
+    promise: Promise
+    window: str
+    zone: ZoneInfo
+    control: Policy
+    period: int = 1800  #: seconds between two decisions
+    faults: Faults = Faults()
+
+    @property
+    def side(self) -> Ints:
+        """1 for each regional job."""
+        sides = np.array([account in self.regional for account, _ in self.workload.users], np.int64)
+        return sides[self.workload.user]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replayed:
+    """A model cluster that has lived through the workload, and what was written."""
+
+    policy: str
+    cluster: ModelCluster
+    writes: tuple[Decision, ...] = ()
+
+
+def replay(trial: Trial, policy: policies.Named, progress: Progress = lambda _: None) -> Replayed:
+    """Let the cluster live from the first submission to the last; ``progress`` is told of each instant."""
+    cluster = _cluster(trial, policy)
+    writes: list[Decision] = []
+    if policy.kind == "floor":
+        for decision in _steered(trial, cluster, progress):
+            writes.append(decision)
+    elif policy.kind == "reset":
+        _with_resets(trial, policy.period, cluster, progress)
+    else:
+        _alone(cluster, progress)
+    return Replayed(policy=policy.name, cluster=cluster, writes=tuple(writes))
+
+
+def _cluster(trial: Trial, policy: policies.Named) -> ModelCluster:
+    layout, settings = trial.layout, trial.settings
+    if policy.kind == "partition":
+        layout = partitioned(layout, trial.side, policy.share)
+    if policy.kind == "reset":
+        settings = replace(settings, half_life=0)
+    favour = FAVOUR if policy.kind == "oracle" else 0.0
+    shares = policies.raw_shares(policy.share)
+    return ModelCluster(trial.workload, trial.regional, layout, settings, shares, favour)
+
+
+def _alone(cluster: ModelCluster, progress: Progress) -> None:
+    """Nobody does anything."""
+    while cluster.now < cluster.until:
+        cluster.advance(min(cluster.now + DAY, cluster.until))
+        progress(cluster.now)
+
+
+def _with_resets(trial: Trial, period: str, cluster: ModelCluster, progress: Progress) -> None:
+    """Slurm forgets all usage when a period of civil time is over (PriorityUsageResetPeriod)."""
+    while cluster.now < cluster.until:
+        over = windows.window(period, cluster.now, trial.zone).until
+        cluster.advance(min(cluster.now + DAY, over, cluster.until))
+        if cluster.now == over:
+            cluster.reset_usage()
+        progress(cluster.now)
+
+
+def _steered(trial: Trial, cluster: ModelCluster, progress: Progress) -> list[Decision]:
+    """The production controller looks every ``period`` seconds; the decisions that wrote something."""
+    books = Books(cluster, trial.promise, trial.window, trial.zone, trial.control.horizon_seconds)
+    chance = np.random.default_rng(trial.faults.seed)
+    state: ControlState | None = None
+    writes: list[Decision] = []
+    while cluster.now < cluster.until:
+        cluster.advance(min(cluster.now + trial.period, cluster.until))
+        if _asleep(trial.faults, cluster):
+            continue
+        last = state and replace(state, writes_last_day=_recent(writes, cluster.now))
+        decision = decide(trial.control, books.measurement(), cluster.associations(), last, cluster.now)
+        state = decision.state
+        if decision.changes:
+            writes.append(decision)
+            if chance.random() >= trial.faults.lost_writes:
+                cluster.set_raw_shares(REGION, decision.changes[0].raw_shares_after)
+        progress(cluster.now)
+    return writes
+
+
+def _asleep(faults: Faults, cluster: ModelCluster) -> bool:
+    passed = cluster.now - cluster.began
+    return any(since <= passed < until for since, until in faults.asleep)
+
+
+def _recent(writes: list[Decision], now: int) -> int:
+    return sum(1 for decision in writes[-100:] if decision.at > now - DAY)
+
+
+def promise_of(target: float, margin: float, resource: str) -> Promise:
+    """A promise on the model cluster."""
+    return Promise(cluster=NAME, target_share=target, margin=margin, resource=resource, weights={resource: 1})

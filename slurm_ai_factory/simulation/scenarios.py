@@ -1,0 +1,105 @@
+"""Synthetic workloads with a seed: what both sides ask for, day by day, and the shape of their jobs.
+
+Jobs arrive as a Poisson process whose rate follows what a side asks for; run times are log-normal, time
+limits generous, as users set them. A side whose backlog is full stops submitting, as people do, so that a
+machine that is asked for too much has a queue of bounded length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from math import cos, pi
+
+import numpy as np
+
+from slurm_ai_factory.core.records import HOUR
+from slurm_ai_factory.simulation.workload import Job, Workload, gathered
+
+DAY = 24 * HOUR
+BEGIN = 1_767_222_000
+"""2026-01-01 00:00 in Amsterdam: a quarter begins."""
+
+REGIONAL = frozenset(f"r{number}" for number in range(4))
+"""The accounts of the region."""
+
+OTHERS = tuple(f"n{number}" for number in range(8))
+USERS = 3
+SIGMA = 1.0
+"""Spread of the logarithm of run times."""
+
+Load = Callable[[float], float]
+"""What a side asks for on a day, as a part of the machine."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """A facility and its users."""
+
+    regional: Load
+    others: Load
+    days: int = 200
+    cores: int = 512
+    mean_hours: float = 8.0
+    widths: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
+    backlog: int = 300
+
+
+def _always(load: float) -> Load:
+    return lambda _: load
+
+
+def _away(load: float, low: float, days: float, of: float) -> Load:
+    """``low`` in the last ``days`` of every ``of`` days."""
+    return lambda day: low if day % of >= of - days else load
+
+
+def _season(mean: float, days: float) -> Load:
+    """Up and down about a mean."""
+    return lambda day: mean * (1 - cos(2 * pi * day / days))
+
+
+SATURATED = Scenario(regional=_always(0.6), others=_always(1.2))
+
+SCENARIOS: Mapping[str, Scenario] = {
+    "saturated": SATURATED,
+    "holiday": replace(SATURATED, others=_away(1.2, 0.3, 15, 60)),
+    "burst": replace(SATURATED, regional=_away(0.66, 0.0, 12, 24)),
+    "season": replace(SATURATED, regional=_season(0.35, 90), others=_always(0.9)),
+    "late": replace(SATURATED, days=181, regional=lambda day: 0.05 if day % 90 < 45 else 0.6),
+    "early": replace(SATURATED, days=181, regional=lambda day: 0.6 if day % 90 < 45 else 0.05),
+    "long": replace(SATURATED, mean_hours=30.0),
+    "huge": replace(SATURATED, widths=(64, 128, 256)),
+    "tiny": replace(SATURATED, mean_hours=0.25, days=40, backlog=2000),
+}
+"""Both sides want more than there is; the others away 15 of 60 days; the region coming and going; the region
+with a season; the region asking late or early in each quarter; long, huge and tiny jobs."""
+
+
+def scenario(name: str, seed: int) -> tuple[Workload, Scenario]:
+    """A draw of a scenario. Raises KeyError for a name that is none."""
+    one = SCENARIOS[name]
+    chance = np.random.default_rng(seed)
+    jobs = [*_jobs(one, one.regional, sorted(REGIONAL), chance), *_jobs(one, one.others, OTHERS, chance)]
+    return replace(gathered(name, jobs), backlog=one.backlog), one
+
+
+def _jobs(
+    one: Scenario, load: Load, accounts: tuple[str, ...] | list[str], chance: np.random.Generator
+) -> Iterator[Job]:
+    """One side's jobs: first how many an hour, then their shapes."""
+    work = one.cores * 1.0 / (np.mean(one.widths) * one.mean_hours)  # jobs an hour that fill the machine
+    rates = np.array([max(0.0, load(hour / 24)) for hour in range(24 * one.days)]) * work
+    submit = np.repeat(np.arange(len(rates)) * HOUR, chance.poisson(rates))
+    submit += chance.integers(0, HOUR, len(submit))
+    count = len(submit)
+    runtime = chance.lognormal(np.log(one.mean_hours * HOUR) - SIGMA**2 / 2, SIGMA, count)
+    limit = np.ceil(runtime * chance.uniform(1, 4, count) / HOUR) * HOUR
+    columns = zip(
+        chance.choice(accounts, count), chance.integers(0, USERS, count), submit, runtime, limit,
+        chance.choice(one.widths, count), strict=True,
+    )  # fmt: skip
+    for account, user, at, ran, most, width in columns:
+        yield Job(
+            str(account), f"{account}u{user}", BEGIN + int(at), max(60, int(ran)), int(most), int(width)
+        )

@@ -1,0 +1,204 @@
+"""The preflight's checks: each is fine on a good site, and finds what it is for, with a fix."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from slurm_ai_factory.core import doctor
+from slurm_ai_factory.core.facts import (
+    OK,
+    PROBLEM,
+    WARNING,
+    Facts,
+    Finding,
+    Partition,
+    Slurmdbd,
+    Transaction,
+)
+from slurm_ai_factory.core.records import PARENT_SHARES, Association, PriorityConfig
+from tests.core.test_health import CONFIG, NOW, WELL
+
+DAY = 86400
+
+
+def account(name: str, shares: int, parent: str = "root", **different: Any) -> Association:
+    return Association(cluster="c", account=name, parent=parent, raw_shares=shares, stored_shares=shares,
+                       raw_usage=0, **different)  # fmt: skip
+
+
+ROOT_USER = replace(account("root", 15), parent=None, user="root")
+LEVEL = (account("root", 1, ""), ROOT_USER, account("regional", 400), account("national", 1185))
+GOOD = Facts(
+    now=NOW, user="saf", mode="enforce", account="regional", weights={"billing": 1}, window_seconds=90 * DAY,
+    read_window_seconds=DAY, priority=replace(CONFIG, slurm_user="slurm"), associations=LEVEL,
+    unknown_accounts=(), unclassified_accounts=(), authority=0.9, unknown_words={}, diagnostics=WELL,
+    partitions=(Partition("main", 1, "CPU=1", "NO"), Partition("gpu", 1, "GRES/gpu=16", "NO")),
+    usage_factors={"normal": 1.0}, coordinators={"umcg": ("jan",)}, admin_level="Operator",
+    slurmdbd=Slurmdbd((), None, None), transactions=(Transaction(NOW - DAY, "saf", "26"),),
+)  # fmt: skip
+
+
+def config(**different: Any) -> dict[str, PriorityConfig]:
+    return {"priority": replace(GOOD.priority, **different)}
+
+
+def level(*rows: Association) -> dict[str, tuple[Association, ...]]:
+    return {"associations": rows}
+
+
+def partitions(*rows: Partition) -> dict[str, tuple[Partition, ...]]:
+    return {"partitions": rows}
+
+
+def finding(name: str, **different: Any) -> Finding:
+    found = {one.check: one for one in doctor.examine(replace(GOOD, **different))}
+    return found[name]
+
+
+def test_a_good_site_has_nothing_to_see_to() -> None:
+    found = doctor.examine(GOOD)
+    assert [one for one in found if one.level != OK] == []
+    assert not doctor.failed(found)
+    assert [one.check for one in found] == [check.name for check in doctor.CHECKS]
+
+
+MAIN = Partition("main", 1, "CPU=1", "NO")
+BARE = Partition("old", 1, "", "NO")
+UNPRIVILEGED = {"admin_level": "None"}
+HIDING = {**UNPRIVILEGED, **config(private_data=("jobs",))}
+BAD: list[tuple[str, dict[str, Any], str, str, str]] = [
+    ("clock", {"now": NOW + 31}, PROBLEM, "+31 s", "chronyc makestep"),
+    ("clock", {"now": NOW - 3600}, PROBLEM, "-3600 s", "chronyc makestep"),
+    ("private_data", HIDING, PROBLEM, "jobs", "modify user where name=saf set adminlevel=Operator"),
+    ("private_data", {**UNPRIVILEGED, "slurmdbd": Slurmdbd(("usage",), None, None)}, PROBLEM, "usage",
+     "adminlevel=Operator"),
+    ("rights", UNPRIVILEGED, PROBLEM, "saf has AdminLevel None", "set adminlevel=Operator"),
+    ("rights", {"admin_level": ""}, PROBLEM, "no user saf", "add user name=saf account=STAFF"),
+    ("tracked", {"weights": {"gres/gpu": 1, "cpu": 1}}, PROBLEM, "lacks gres/gpu",
+     "AccountingStorageTRES=gres/gpu"),
+    ("billing_weights", partitions(MAIN, BARE), PROBLEM,
+     "none on old", 'PartitionName=old TRESBillingWeights="CPU=1"'),
+    ("oversubscribe", partitions(Partition("main", 1, "CPU=1", "FORCE:4")), WARNING, "main FORCE:4",
+     "OverSubscribe=NO"),
+    ("query_range", {**UNPRIVILEGED, "slurmdbd": Slurmdbd((), 7200, None)}, PROBLEM, "7200 s",
+     'slurm.read_window = "7200s"'),
+    ("query_range", {**UNPRIVILEGED, "slurmdbd": Slurmdbd((), 43200, None)}, WARNING, "43200 s",
+     "slurm.read_window"),
+    ("purge", {"slurmdbd": Slurmdbd((), None, 30 * DAY)}, WARNING, "30 days", "PurgeJobAfter=210days"),
+    ("agent_queue", {"diagnostics": WELL._replace(agent_queue=4711)}, PROBLEM, "4711", "slurmdbd"),
+    ("rules", {"unknown_accounts": ["umcq"]}, WARNING, "rules name umcq", "[[rule]]"),
+    ("rules", {"unclassified_accounts": ["astro"]}, WARNING, "no rule matches astro", "[[rule]]"),
+    ("queue_words", {"unknown_words": {"Flux": 3}}, WARNING, "Flux (3)", "report"),
+    ("priority_plugin", config(priority_type="priority/basic"), PROBLEM, "basic", "PriorityType="),
+    ("fair_tree", config(flags=("NO_FAIR_TREE",)), WARNING, "NO_FAIR_TREE", "without NO_FAIR_TREE"),
+    ("limits_enforced", config(enforce=("associations",)), PROBLEM, "associations",
+     "AccountingStorageEnforce=associations,limits,safe"),
+    ("incr_only", config(flags=("INCR_ONLY",)), PROBLEM, "INCR_ONLY", "without INCR_ONLY"),
+    ("calc_period", config(calc_period_seconds=601), WARNING, "601 s", "PriorityCalcPeriod=5"),
+    ("fairshare_weight", config(weight_fairshare=0), PROBLEM, "0", "PriorityWeightFairshare="),
+    ("authority", {"authority": 0.69}, WARNING, "0.69", "PriorityWeightFairshare larger"),
+    ("priority_tier", partitions(Partition("main", 1, "", "NO"), Partition("vip", 10, "", "NO")), WARNING,
+     "main 1, vip 10", "the same PriorityTier"),
+    ("usage_factor", {"usage_factors": {"normal": 1.0, "scavenger": 0.0}}, WARNING, "scavenger 0",
+     "modify qos where name=scavenger set UsageFactor=1"),
+    ("half_life", config(decay_half_life_seconds=0), PROBLEM, "0", "PriorityDecayHalfLife=3-02"),
+    ("half_life", config(decay_half_life_seconds=30 * DAY), WARNING, "remembered for 43.3 days",
+     "PriorityDecayHalfLife=3-02"),
+    ("usage_reset", config(usage_reset="QUARTERLY"), WARNING, "QUARTERLY", "PriorityUsageResetPeriod=NONE"),
+    ("region", level(*LEVEL[:2], LEVEL[3]), PROBLEM, "no account regional", "add account name=regional"),
+    ("region", level(LEVEL[3], account("regional", 400, "national")), PROBLEM, "under national",
+     "name=regional cluster=c set parent=root"),
+    ("region", level(LEVEL[3], account("regional", PARENT_SHARES)), PROBLEM, "Fairshare=parent",
+     "set fairshare="),
+    ("region", level(LEVEL[3], account("regional", 0)), PROBLEM, "Fairshare=0", "set fairshare="),
+    ("siblings", level(LEVEL[2], account("national", PARENT_SHARES)), PROBLEM, "national parent",
+     "name=national cluster=c set fairshare=1"),
+    ("siblings", level(*LEVEL, account("idle", 0)), WARNING, "idle 0", "name=idle"),
+    ("siblings", level(LEVEL[2]), PROBLEM, "no account beside", "add account name=others"),
+    ("level_resolution", level(account("regional", 25), account("national", 75)), WARNING, "75",
+     "name=national cluster=c set fairshare=1125"),
+    ("stored_shares", level(*LEVEL[:3], replace(LEVEL[3], stored_shares=1200)), PROBLEM,
+     "national 1185, stored 1200", "set fairshare=1200"),
+    ("coordinators", {"coordinators": {"root": ("eve",)}}, WARNING, "eve may change",
+     "delete coordinator where name=eve account=root"),
+    ("foreign_writer", {"transactions": (Transaction(NOW - 2 * DAY, "coldfront", "30"),)}, WARNING,
+     "1 change(s) by coldfront; the last set 30, 2 day(s) ago", "let coldfront leave"),
+    ("scheduler", {"diagnostics": WELL._replace(backfill_last_at=NOW - 7200)}, PROBLEM, "7200 s ago",
+     "slurmctld.log"),
+    ("scheduler", {"diagnostics": WELL._replace(backfill_last_at=None)}, WARNING, "never ran",
+     "SchedulerType=sched/backfill"),
+    ("backfill_depth", {"diagnostics": WELL._replace(backfill_depth=100, backfill_queue=900)}, WARNING,
+     "100 of 900", "bf_max_job_test=1800"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "different", "expected", "found", "fix"), BAD)
+def test_a_check_finds_what_it_is_for(
+    name: str, different: dict[str, Any], expected: str, found: str, fix: str
+) -> None:
+    one = finding(name, **different)
+    assert one.level == expected
+    assert found in one.found
+    assert one.wanted
+    assert fix in one.fix
+    assert doctor.failed([one])
+
+
+def test_every_check_can_fail() -> None:
+    assert {name for name, *_ in BAD} == {check.name for check in doctor.CHECKS}
+
+
+FINE: list[tuple[str, dict[str, Any]]] = [
+    ("private_data", {**HIDING, "user": "root"}),
+    ("private_data", {**HIDING, "user": "slurm"}),
+    ("private_data", {**HIDING, "admin_level": "Administrator"}),
+    ("private_data", {**UNPRIVILEGED, **config(private_data=("reservations",))}),
+    ("rights", {**UNPRIVILEGED, "mode": "observe"}),
+    ("tracked", {"weights": {"gres/gpu": 1}, **config(tres=("cpu", "gres/gpu"))}),
+    ("billing_weights", partitions(Partition("main", 1, "", "NO"), Partition("gpu", 1, "", "NO"))),
+    ("billing_weights", {"weights": {"cpu": 1}, **partitions(MAIN, BARE)}),
+    ("query_range", {"slurmdbd": Slurmdbd((), 3600, None)}),
+    ("purge", {"slurmdbd": Slurmdbd((), None, 91 * DAY)}),
+    ("authority", {"authority": None}),
+    ("foreign_writer", {"transactions": ()}),
+    ("scheduler", {"diagnostics": WELL._replace(backfill_last_at=NOW - 7200, backfill_queue=0)}),
+    ("backfill_depth", {"diagnostics": WELL._replace(backfill_depth=None)}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "different"), FINE)
+def test_a_check_does_not_cry_wolf(name: str, different: dict[str, Any]) -> None:
+    assert finding(name, **different).level == OK
+
+
+@pytest.mark.parametrize("fact", [
+    "partitions", "usage_factors", "coordinators", "admin_level", "slurmdbd", "transactions",
+])  # fmt: skip
+def test_what_could_not_be_read_is_a_warning_of_each_check_that_needs_it(fact: str) -> None:
+    blind = replace(GOOD, unread={fact: "sacctmgr failed (exit 1): denied"}, **{fact: None})  # type: ignore[arg-type]
+    found = doctor.examine(blind)
+    needing = {check.name for check in doctor.CHECKS if fact in check.needs}
+    assert needing
+    assert {one.check for one in found if one.level != OK} == needing
+    assert all("denied" in one.found for one in found if one.check in needing)
+
+
+@given(st.lists(st.integers(1, 500), min_size=1, max_size=6), st.integers(1, 500))
+def test_the_rescale_leaves_everybody_the_part_they_have(others: list[int], region: int) -> None:
+    rows = [account(f"a{number}", shares) for number, shares in enumerate(others)]
+    one = finding("level_resolution", **level(account("regional", region), *rows))
+    if sum(others) >= 1100:
+        assert (one.level, one.fix) == (OK, "")
+        return
+    after = {
+        line.partition("name=")[2].split()[0]: int(line.rpartition("=")[2]) for line in one.fix.splitlines()
+    }
+    before = {row.account: row.raw_shares for row in (account("regional", region), *rows)}
+    factor = after["regional"] // region
+    assert after == {name: shares * factor for name, shares in before.items()}
+    assert sum(after.values()) - after["regional"] >= 1100

@@ -1,0 +1,205 @@
+"""What squeue, sprio and sdiag print, recorded from real Slurms, and what is made of it; and hostile input.
+
+recorded/VERSION is written by ``python -m tests.slurm.record``; each test runs for each version there is.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from slurm_ai_factory.core import authority
+from slurm_ai_factory.core.authority import Terms
+from slurm_ai_factory.core.classify import Beneficiary
+from slurm_ai_factory.core.demand import Demand, Pool, Queued, Standing, demand, standing
+from slurm_ai_factory.core.records import Subject
+from slurm_ai_factory.errors import SlurmError
+from slurm_ai_factory.slurm import queue
+from slurm_ai_factory.slurm.parse import SEPARATOR
+from tests.slurm.record import RECORDED
+
+versions = pytest.mark.parametrize("recorded", sorted(RECORDED.iterdir()), ids=lambda path: path.name)
+
+
+def lines(recorded: Path, name: str) -> list[str]:
+    return (recorded / f"{name}.txt").read_text().splitlines(keepends=True)
+
+
+def rows(recorded: Path) -> dict[int, Queued]:
+    return {one.job_id: one for one in queue.queue("loop", lines(recorded, "squeue"))}
+
+
+def summed(recorded: Path) -> Demand:
+    now = queue.diagnostics(lines(recorded, "sdiag")).at
+    return demand(list(rows(recorded).values()), _side, {"cpu": 1}, now, 3600, {})
+
+
+def _side(subject: Subject) -> Beneficiary:
+    return Beneficiary.REGIONAL if subject.account == "umcg" else Beneficiary.NON_REGIONAL
+
+
+# --- recorded answers ---------------------------------------------------------------------------------
+
+
+def test_there_are_recorded_answers() -> None:
+    assert [path.name for path in RECORDED.iterdir()]
+
+
+@versions
+def test_a_row_of_squeue_reads_as_a_job(recorded: Path) -> None:
+    found = rows(recorded)
+    assert found[4] == Queued(
+        job_id=4, array_id=None, tasks=1, task_limit=None, het_id=None,
+        subject=Subject("loop", "astro", found[4].subject.user, "main", "normal", "", ""), state="PENDING",
+        reason="Resources", priority=found[4].priority, eligible_at=found[4].eligible_at, limit_seconds=660,
+        tres="billing=6,cpu=6,gres/gpu=3,mem=3000,node=3",
+    )  # fmt: skip
+    assert found[5].subject.partition == "main,debug"
+    assert (found[6].tasks, found[6].task_limit, found[6].array_id) == (10, 3, 6)
+    assert (found[7].tasks, found[7].task_limit) == (68, None), "a list of tasks must not be cut off"
+    assert found[11].limit_seconds == 86400
+    assert (found[12].het_id, found[13].het_id) == (12, 12)
+    assert found[8].eligible_at is None
+
+
+@versions
+def test_each_kind_of_job_stands_where_slurm_put_it(recorded: Path) -> None:
+    now = queue.diagnostics(lines(recorded, "sdiag")).at
+    found = {number: standing(one, now) for number, one in rows(recorded).items()}
+    assert found == {
+        1: Standing.RUNNING, 2: Standing.RUNNING, 3: Standing.SUSPENDED, 4: Standing.WAITING,
+        5: Standing.WAITING, 6: Standing.WAITING, 7: Standing.WAITING, 8: Standing.HELD, 9: Standing.LATER,
+        10: Standing.DEPENDENT, 11: Standing.WAITING, 12: Standing.WAITING, 13: Standing.WAITING,
+        14: Standing.DEPENDENT, 15: Standing.DEPENDENT, 16: Standing.LIMITED,
+    }  # fmt: skip
+
+
+@versions
+def test_a_queue_adds_up(recorded: Path) -> None:
+    found = summed(recorded)
+    cpus_waiting = 4 + 3 * 2 + 68 + 4 + 2 + 1
+    assert found.sum(Beneficiary.REGIONAL, Standing.WAITING).amount == cpus_waiting
+    assert found.sum(Beneficiary.REGIONAL, Standing.LIMITED).amount == 7 * 2 + 2
+    assert found.sum(Beneficiary.NON_REGIONAL, Standing.WAITING).amount == 6
+    assert found.sum(Beneficiary.NON_REGIONAL, Standing.RUNNING).amount == 10
+    assert found.sum(Beneficiary.REGIONAL, Standing.RUNNING).amount == 4
+    assert not found.unknown
+    pools = found.pools(Beneficiary.REGIONAL, Standing.WAITING)
+    assert pools[Pool("main", "gpu")].amount == 4
+    assert set(pools) == {Pool("main", ""), Pool("main", "gpu"), Pool("debug", ""), Pool("debug,main", "")}
+
+
+@versions
+def test_priorities_have_all_their_terms(recorded: Path) -> None:
+    found = queue.terms(lines(recorded, "sprio"))
+    assert [one.partition for one in found if one.job_id == 5] == ["main", "debug"]
+    assert not {8, 9, 10} & {one.job_id for one in found}, (
+        "held, later and dependent jobs compete with nobody"
+    )
+    priorities = {number: one.priority for number, one in rows(recorded).items()}
+    for one in found:
+        assert one.fairshare > 0
+        assert one.fairshare + one.others == pytest.approx(priorities[one.job_id], abs=3)
+    sides = {job: who is Beneficiary.REGIONAL for job, who in summed(recorded).waiting_jobs.items()}
+    index = authority.index(found, sides)
+    assert index is not None
+    assert 0.9 < index < 1
+
+
+@versions
+def test_slurmctld_tells_its_health(recorded: Path) -> None:
+    found = queue.diagnostics(lines(recorded, "sdiag"))
+    assert found.agent_queue == 0
+    assert found.backfill_last_at is not None
+    assert 0 <= found.at - found.backfill_last_at < 60
+    assert found.backfill_depth
+    assert found.backfill_queue
+
+
+# --- hostile input ------------------------------------------------------------------------------------
+
+FIELDS = dict(zip(queue.QUEUE_FIELDS, (
+    "12", "12", "N/A", "N/A", "umcg", "jan", "main", "normal", "(null)", "(null)", "PENDING", "Priority",
+    "100", "1795591500", "1:00:00", "cpu=4,mem=1000M,node=1",
+), strict=True))  # fmt: skip
+
+
+def _line(**different: str) -> str:
+    cells = {**FIELDS, **{name.replace("_", "-"): value for name, value in different.items()}}
+    return "".join(f"{cell}{SEPARATOR}" for cell in cells.values()) + "\n"
+
+
+@pytest.mark.parametrize("line", [
+    "", "\n", "no fields at all\n", _line() + "x", _line().replace(SEPARATOR, "|"),
+    _line()[: _line().rindex("cpu")], SEPARATOR * 40,
+    _line(JobID="x"), _line(JobID="-1"), _line(JobID="12_3"), _line(JobID="\u0661"), _line(ArrayTaskID="x"),
+    _line(ArrayTaskID="1-3", ArrayJobID="?"), _line(HetJobID="N/B"), _line(PriorityLong="1.5"),
+    _line(PriorityLong=""), _line(EligibleTime="2026-01-01T00:00:00"), _line(TimeLimit="soon"),
+    _line(tres_alloc="cpu=x"), _line(tres_alloc="cpu"), _line(tres_alloc="cpu=1,cpu=1"), _line(State=""),
+    _line(Partition=""), "slurm_load_jobs error: Unable to contact slurm controller\n",
+])  # fmt: skip
+def test_a_line_of_squeue_that_is_no_job_ends_the_read(line: str) -> None:
+    with pytest.raises(SlurmError, match="squeue printed a line that cannot be read"):
+        queue.queue("loop", [_line(), line])
+
+
+@pytest.mark.parametrize("limit", ["UNLIMITED", "NOT_SET", "Partition_Limit", "INVALID"])
+def test_no_time_limit_is_no_zero(limit: str) -> None:
+    assert queue.queue("loop", [_line(TimeLimit=limit)])[0].limit_seconds is None
+
+
+def test_a_queue_may_be_empty() -> None:
+    assert queue.queue("loop", []) == []
+    assert queue.terms([]) == []
+
+
+@given(st.lists(st.text(st.characters(exclude_characters="\n"), max_size=12), min_size=17, max_size=17))
+def test_any_line_is_a_job_or_an_error(cells: list[str]) -> None:
+    try:
+        found = queue.queue("loop", [SEPARATOR.join(cells)])
+    except SlurmError:
+        return
+    assert len(found) == 1
+    assert found[0].tasks > 0
+
+
+@pytest.mark.parametrize(("cells", "expected"), [
+    ("7|main|6000.5|1|2|3|4|5|6|cpu=10,mem=20|-100", Terms(7, "main", 6000.5, 151.0)),
+    ("7|main|6000|0|0|0|0|0|0||50", Terms(7, "main", 6000.0, -50.0)),
+])  # fmt: skip
+def test_nice_and_tres_are_terms(cells: str, expected: Terms) -> None:
+    assert queue.terms([cells.replace("|", SEPARATOR) + "\n"]) == [expected]
+
+
+@pytest.mark.parametrize("cells", [
+    "7|main|x|0|0|0|0|0|0||0", "7|main|nan|0|0|0|0|0|0||0", "7|main|1|inf|0|0|0|0|0||0", "7|main|1",
+    "|main|1|0|0|0|0|0|0||0", "7|main|1|0|0|0|0|0|0|cpu=x|0", "",
+])  # fmt: skip
+def test_a_line_of_sprio_that_is_no_priority_ends_the_read(cells: str) -> None:
+    with pytest.raises(SlurmError, match="sprio printed a line that cannot be read"):
+        queue.terms([cells.replace("|", SEPARATOR) + "\n"])
+
+
+@pytest.mark.parametrize("missing", ["sdiag output at", "DBD Agent queue size"])
+@versions
+def test_an_answer_of_sdiag_without_what_matters_is_no_answer(recorded: Path, missing: str) -> None:
+    kept = [line for line in lines(recorded, "sdiag") if not line.startswith(missing)]
+    with pytest.raises(SlurmError, match="sdiag's answer cannot be read"):
+        queue.diagnostics(kept)
+
+
+@versions
+def test_a_queue_of_the_agent_that_is_no_number_is_no_zero(recorded: Path) -> None:
+    text = "".join(lines(recorded, "sdiag")).replace("DBD Agent queue size: 0", "DBD Agent queue size: many")
+    with pytest.raises(SlurmError, match="natural number"):
+        queue.diagnostics(text.splitlines(keepends=True))
+
+
+@versions
+def test_without_backfill_nothing_is_known_of_it(recorded: Path) -> None:
+    text = "".join(lines(recorded, "sdiag")).partition("Backfilling stats")[0]
+    found = queue.diagnostics(text.splitlines(keepends=True))
+    assert (found.backfill_last_at, found.backfill_depth, found.backfill_queue) == (None, None, None)

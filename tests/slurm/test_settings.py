@@ -1,0 +1,112 @@
+"""How Slurm is set up, recorded from real Slurms, and what is made of it; and hostile input."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from slurm_ai_factory.core.facts import Partition, Slurmdbd, Transaction
+from slurm_ai_factory.errors import SlurmError
+from slurm_ai_factory.slurm import parse, settings
+from tests.slurm.test_queue import lines, versions
+
+
+@versions
+def test_what_a_fresh_slurm_says(recorded: Path) -> None:
+    bare = {"tier": 1, "weights": "", "oversubscribe": "NO"}
+    assert settings.partitions(lines(recorded, "scontrol_show_partition")) == [
+        Partition(name="main", **bare), Partition(name="debug", **bare),  # type: ignore[arg-type]
+    ]  # fmt: skip
+    assert settings.usage_factors(lines(recorded, "sacctmgr_show_qos")) == {"normal": 1.0}
+    assert settings.coordinators(lines(recorded, "sacctmgr_show_account"))["root"] == ()
+    assert settings.admin_level(lines(recorded, "sacctmgr_show_user")) == "Administrator"
+    assert settings.slurmdbd(lines(recorded, "sacctmgr_show_configuration")) == Slurmdbd((), None, None)
+
+
+@versions
+def test_the_own_configuration_tells_what_doctor_asks(recorded: Path) -> None:
+    found = parse.priority_config(lines(recorded, "scontrol_show_config"))
+    assert (found.private_data, found.usage_reset, found.slurm_user) == ((), "NONE", "root")
+    assert found.enforce == ("associations", "limits", "safe")
+
+
+@versions
+def test_changes_of_one_row_are_told_from_those_of_others(recorded: Path) -> None:
+    row = settings.own_row(lines(recorded, "sacctmgr_show_assoc"))
+    assert row
+    found = settings.share_changes(row, lines(recorded, "sacctmgr_list_transactions"))
+    assert [(one.actor, one.raw_shares) for one in found] == [("root", "26")]
+    assert settings.share_changes(f"{row}0", lines(recorded, "sacctmgr_list_transactions")) == []
+
+
+def test_changes_come_in_the_order_of_time() -> None:
+    printed = ["9|eve|(id_assoc=3)|shares=30\n", "5|bob|(id_assoc=3 || id_assoc=33)|shares=2147483647\n",
+               "7|eve|(id_assoc=33)|shares=1\n", "8|eve|(id_assoc=3)|grp_tres='1=1'\n"]  # fmt: skip
+    assert settings.share_changes("3", printed) == [
+        Transaction(5, "bob", "2147483647"), Transaction(9, "eve", "30"),
+    ]  # fmt: skip
+
+
+def test_an_account_without_a_row_of_its_own() -> None:
+    assert settings.own_row([]) is None
+    assert settings.own_row(["4|jan\n", "3|\n"]) == "3"
+
+
+def test_a_user_that_slurmdbd_does_not_know_has_no_rights() -> None:
+    assert settings.admin_level([]) == ""
+    assert settings.admin_level(["jan|None\n"]) == "None"
+
+
+def _dbd(**different: str) -> list[str]:
+    values = {"PrivateData": "none", "MaxQueryTimeRange": "UNLIMITED", "PurgeJobAfter": "NONE", **different}
+    head = ["Configuration data as of 1\n", "PrivateData = jobs\n", "\n", "SlurmDBD configuration:\n"]
+    return head + [f"{name:<22} = {value}\n" for name, value in values.items()]
+
+
+@pytest.mark.parametrize(("different", "expected"), [
+    ({}, Slurmdbd((), None, None)),
+    ({"PrivateData": "jobs,usage"}, Slurmdbd(("jobs", "usage"), None, None)),
+    ({"MaxQueryTimeRange": "60-00:00:00"}, Slurmdbd((), 60 * 86400, None)),
+    ({"MaxQueryTimeRange": "1-12:00:00", "PurgeJobAfter": "12 months*"}, Slurmdbd((), 129600, 31104000)),
+    ({"PurgeJobAfter": "1 day"}, Slurmdbd((), None, 86400)),
+])  # fmt: skip
+def test_slurmdbds_own_part_of_the_configuration(different: dict[str, str], expected: Slurmdbd) -> None:
+    assert settings.slurmdbd(_dbd(**different)) == expected
+
+
+@pytest.mark.parametrize("printed", [
+    [], ["Configuration data as of 1\n", "PrivateData = none\n"], _dbd()[:-1], _dbd(PurgeJobAfter="a while"),
+    _dbd(PurgeJobAfter="x days"), _dbd(MaxQueryTimeRange="long"),
+])  # fmt: skip
+def test_a_configuration_that_does_not_say_is_no_answer(printed: list[str]) -> None:
+    with pytest.raises(SlurmError, match="show configuration cannot be read"):
+        settings.slurmdbd(printed)
+
+
+def test_a_partition_with_weights_and_a_tier() -> None:
+    line = ('PartitionName=gpu AllowGroups=ALL PriorityTier=10 OverSubscribe=FORCE:4 State=UP '
+            "TRESBillingWeights=CPU=1.0,Mem=0.25G,GRES/gpu=16 Nodes=n[1-4]\n")  # fmt: skip
+    assert settings.partitions([line, "\n"]) == [
+        Partition("gpu", 10, "CPU=1.0,Mem=0.25G,GRES/gpu=16", "FORCE:4")
+    ]
+
+
+@pytest.mark.parametrize(
+    "line", ["No partitions in the system\n", "PartitionName=a PriorityTier=x OverSubscribe=NO\n"]
+)
+def test_a_partition_that_cannot_be_read_is_an_error(line: str) -> None:
+    with pytest.raises(SlurmError, match="scontrol printed a partition"):
+        settings.partitions([line])
+
+
+def test_a_qos_or_a_transaction_that_cannot_be_read_is_an_error() -> None:
+    assert settings.usage_factors(["scavenger|0.000000\n", "normal|\n"]) == {"scavenger": 0.0, "normal": 1.0}
+    with pytest.raises(SlurmError, match="a QOS that cannot be read"):
+        settings.usage_factors(["normal|much\n"])
+    with pytest.raises(SlurmError, match="a transaction that cannot be read"):
+        settings.share_changes("3", ["today|eve|(id_assoc=3)|shares=30\n"])
+    with pytest.raises(SlurmError, match="a transaction that cannot be read"):
+        settings.share_changes("3", ["5|eve|shares=30\n"])
+    with pytest.raises(SlurmError, match="fields instead of"):
+        settings.coordinators(["root\n"])

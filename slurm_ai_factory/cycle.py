@@ -198,7 +198,7 @@ def _measured(
         closed=books.usage_by_hour(window, as_of, promise.weights),
         open_runs=books.open_runs(),
         capacity=capacity.by_hour(*events, promise.weights, window.since, until),
-        newest_record_at=ledger.accounting.newest_record_at(),
+        newest_record_at=ledger.accounting.newest_record_at(books.then),
     )
 
 

@@ -11,7 +11,7 @@ import traceback
 import click
 
 from slurm_ai_factory import __version__
-from slurm_ai_factory.cli import audit, explain, measure, setup, steer
+from slurm_ai_factory.cli import audit, books, expertise, explain, measure, report, setup, steer
 from slurm_ai_factory.cli.options import SafGroup, chosen
 from slurm_ai_factory.errors import SafError
 
@@ -26,7 +26,8 @@ def cli() -> None:
     """
 
 
-for command in (*setup.COMMANDS, *measure.COMMANDS, *explain.COMMANDS, *audit.COMMANDS, *steer.COMMANDS):
+MODULES = (setup, measure, explain, audit, steer, report, expertise, books)
+for command in (command for module in MODULES for command in module.COMMANDS):
     cli.add_command(command)
 
 

@@ -32,6 +32,9 @@ WIDTH = 100
 
 VALUES = {
     "text": "text",
+    "few": "whole number from 1 to 5",
+    "yes_or_no": "`true` or `false`",
+    "retention": "duration, at least `30d`",
     "day": "date",
     "region": "list of CBS codes, or the name of a shipped list",
     "codes": "list of words",

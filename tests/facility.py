@@ -202,7 +202,7 @@ def build(url: str, file: Path) -> configuration.Config:
     with open_ledger(url, CLUSTER) as ledger:
         ledger.registry.keep_rules(config.rules, config.registry.region, SINCE)
         _write_accounts(ledger)
-        _write_registry(ledger)
+        _write_registry(ledger, config)
         _write_events(ledger)
         _write_expertise(ledger, Random(SEED + 1))
         _write_control(ledger, Random(SEED + 2))
@@ -217,20 +217,19 @@ def _write_accounts(ledger: Ledger) -> None:
     ledger.accounting.record_accounts(rows, SINCE)
 
 
-def _write_registry(ledger: Ledger) -> None:
+def _write_registry(ledger: Ledger, config: configuration.Config) -> None:
     known = [one for one, _ in organisations()]
     joint = [
         Link(organisation="waterstofhuis", account="waterstof_samen", fraction=Decimal("0.4"), since=SINCE),
         Link(organisation="lichtlijn", account="waterstof_samen", fraction=Decimal("0.6"), since=SINCE),
     ]
-    first = [one for one in known if one.organisation != LATE]
-    links = [Link(organisation=one.organisation, account=one.organisation, since=SINCE) for one in known]
-    said = {"actor": "beheer@example", "reason": "aanmelding"}
-    own = [link for link in links if link.organisation != LATE]
-    ledger.registry.record([*first, *own, *joint], at=SINCE, **said)
-    late: list[Entry] = [one for one in known if one.organisation == LATE]
-    late += [one for one in links if one.organisation == LATE]
-    ledger.registry.record(late, at=at("2027-05-10"), actor="beheer@example", reason="te laat aangemeld")
+    own = [Link(organisation=one.organisation, account=one.organisation, since=SINCE) for one in known]
+    entries: list[Entry] = [*known, *own, *joint]
+    terms = config.terms(ledger.accounting.parents())
+    for late, when, reason in ((False, SINCE, "aanmelding"), (True, at("2027-05-10"), "te laat aangemeld")):
+        said = {"at": when, "actor": "beheer@example", "reason": reason}
+        done = ledger.registry.record([e for e in entries if (e.organisation == LATE) is late], terms, said)
+        assert not done.problems, done.problems
 
 
 def _write_events(ledger: Ledger) -> None:

@@ -11,7 +11,18 @@ import traceback
 import click
 
 from slurm_ai_factory import __version__
-from slurm_ai_factory.cli import audit, books, expertise, explain, measure, report, setup, steer
+from slurm_ai_factory.cli import (
+    audit,
+    books,
+    expertise,
+    explain,
+    measure,
+    registry,
+    report,
+    rules,
+    setup,
+    steer,
+)
 from slurm_ai_factory.cli.options import SafGroup, chosen
 from slurm_ai_factory.errors import SafError
 
@@ -26,9 +37,9 @@ def cli() -> None:
     """
 
 
-MODULES = (setup, measure, explain, audit, steer, report, expertise, books)
-for command in (command for module in MODULES for command in module.COMMANDS):
-    cli.add_command(command)
+for module in (setup, measure, explain, registry, rules, audit, steer, report, expertise, books):
+    for command in module.COMMANDS:
+        cli.add_command(command)
 
 
 def main() -> None:

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
+import io
 from hashlib import sha256
-from pathlib import Path
 
 import click
 
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.measure import asked_instant, asked_window
 from slurm_ai_factory.cli.options import SafGroup, actor, chosen, load_config, now, opened_ledger
-from slurm_ai_factory.core import expertise, sheet, windows
-from slurm_ai_factory.core.expertise import Entry, NewEntry
-from slurm_ai_factory.core.sheet import Line, Problem, SheetError
-from slurm_ai_factory.errors import LedgerError, SafError
-from slurm_ai_factory.ledger import Ledger
-
-COLUMNS = ("date", "organisation", "role", "hours", "activity")
-OPTIONAL = ("kind",)
+from slurm_ai_factory.cli.registry import refuse
+from slurm_ai_factory.core import expertise, windows
+from slurm_ai_factory.core.expertise import Entry
 
 
 @click.group("expertise", cls=SafGroup)
@@ -39,15 +34,11 @@ def expertise_add(day: str, organisation: str, role: str, hours: str, activity: 
         "date": day, "organisation": organisation, "role": role, "hours": hours, "activity": activity,
         "kind": "unmet" if unmet else "delivered",
     }  # fmt: skip
-    try:
-        entry = expertise.entry(fields)
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
     with opened_ledger(config) as ledger:
-        if entry.organisation not in ledger.registry.known().keys:
-            raise LedgerError(
-                f"no organisation {entry.organisation!r} is registered; see `saf organisation list`"
-            )
+        try:
+            entry = expertise.entry(fields, ledger.registry.known().keys)
+        except ValueError as error:
+            raise click.UsageError(str(error)) from error
         (number,) = ledger.expertise.add([entry], at=now(), actor=actor())
     _say(f"entry {number}", {"entry": number})
 
@@ -71,47 +62,25 @@ def expertise_correct(entry: int, hours: str, reason: str) -> None:
 
 
 @expertise_group.command("import")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=click.File("rb"))
 @click.option("--dry-run", is_flag=True, help="Check the file, and enter nothing.")
-def expertise_import(file: Path, dry_run: bool) -> None:
+def expertise_import(file: io.BufferedReader, dry_run: bool) -> None:
     """Enter the hours of a CSV file, all or none. Writes to the ledger.
 
     Columns: date, organisation, role, hours, activity, and kind (delivered or unmet) where wanted. UTF-8 or
     Windows-1252; commas, semicolons or tabs. The same file is not taken twice.
     """
     config = load_config()
-    try:
-        data = file.read_bytes()
-    except OSError as error:
-        raise SafError(f"{file} cannot be read: {error.strerror}") from error
+    data = file.read()
     with opened_ledger(config) as ledger:
-        entries = _read(ledger, file, data)
+        entries, faults = expertise.from_sheet(data, ledger.registry.known().keys)
+        if faults:
+            refuse(file.name, faults)
         if not dry_run:
             ledger.expertise.add(entries, at=now(), actor=actor(), file=sha256(data).hexdigest())
     total = sum(entry.hours for entry in entries)
     told = "would be entered" if dry_run else "entered"
     _say(f"{len(entries)} entries, {total} hours {told}", {"entries": len(entries), "hours": str(total)})
-
-
-def _read(ledger: Ledger, file: Path, data: bytes) -> list[NewEntry]:
-    """The entries of a file. Raises SafError with all that is wrong with it."""
-    known = ledger.registry.known().keys
-    try:
-        lines = sheet.lines(data, COLUMNS, OPTIONAL)
-        entries = sheet.read(lines, expertise.entry)
-        _check_known(lines, known)
-    except SheetError as error:
-        raise SafError(f"{file}: nothing was imported:\n{error}") from error
-    return entries
-
-
-def _check_known(lines: list[Line], known: frozenset[str]) -> None:
-    wrong = [line for line in lines if line.fields["organisation"] not in known]
-    if wrong:
-        told = "{!r} is not registered; see `saf organisation list`"
-        raise SheetError(
-            [Problem(w.number, "organisation", told.format(w.fields["organisation"])) for w in wrong]
-        )
 
 
 @expertise_group.command("list")

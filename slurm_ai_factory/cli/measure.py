@@ -94,7 +94,7 @@ def share_command(
         at = as_of(ledger, known)
         measured = cycle.measure(config, ledger, at, where, promise, known)
         books = ledger.classified(cycle.rules_of(config, ledger, known), known)
-        groups = _groups(books, _key(by), promise, where, at) if by else []
+        groups = groups_of(books, _key(by), promise, where, at) if by else []
     _print_share(measured, config.promise.margin, groups, by)
 
 
@@ -105,7 +105,8 @@ def _key(by: str) -> Key:
     return lambda _, found: str(getattr(found, by) or found.beneficiary)
 
 
-def _groups(books: Classified, key: Key, promise: Promise, where: Window, at: Instant) -> list[share.Group]:
+def groups_of(books: Classified, key: Key, promise: Promise, where: Window, at: Instant) -> list[share.Group]:
+    """The window's charge by the name that ``key`` gives."""
     return share.by_group(
         key,
         promise.weights,
@@ -221,7 +222,7 @@ def unclassified_command(window: str | None) -> None:
         at = as_of(ledger)
         cycle.measure(config, ledger, at, where)
         books = ledger.classified(cycle.rules_of(config, ledger))
-        groups = _groups(books, lambda subject, _: "\t".join(subject[1:8]), promise, where, at)
+        groups = groups_of(books, lambda subject, _: "\t".join(subject[1:8]), promise, where, at)
     found = [g for g in groups if g.beneficiary is Beneficiary.UNCLASSIFIED]
     _print_unclassified(found, promise.resource)
 

@@ -112,7 +112,7 @@ def share_text(m: Measurement, margin: float) -> dict[str, object]:
         "short of the promise": hours(m.shortfall_charge),
         "required from now on": percent(share.required_share(m, margin)),
         "attainable": next((word for word, value in known.items() if value is attainable), None),
-        "verdict": str(share.verdict(m)),
+        "verdict": f"{share.verdict(m)}  ({share.GROUNDS[share.judge(m).reason]})",
     }
 
 

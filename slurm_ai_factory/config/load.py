@@ -6,6 +6,7 @@ Unknown keys are errors that name file, section, key and the nearest known name.
 from __future__ import annotations
 
 import dataclasses
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -42,17 +43,20 @@ def find(given: str | None) -> Path:
 
 def load(path: Path) -> Config:
     """Read and check a file. Raises ConfigError."""
+    return parse(_text(path), str(path))
+
+
+def _text(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not UTF-8: {error}") from error
-    return parse(text, str(path))
 
 
-def parse(text: str, file: str) -> Config:
-    """The configuration in a text. Raises ConfigError naming ``file``.
+def parse(text: str, file: str, zone: ZoneInfo | None = None) -> Config:
+    """The configuration in a text; dates in its own time zone, or in ``zone``. Raises ConfigError.
 
     >>> parse('[cluster]\\nname = "c"\\n[promise]\\ntarget_shar = 0.3', "f")
     Traceback (most recent call last):
@@ -69,11 +73,27 @@ def parse(text: str, file: str) -> Config:
     sections: dict[str, Any] = {
         name: _section(file, name, kind, tables.get(name, {})) for name, kind in SECTIONS.items()
     }
-    rules = tuple(_rules(file, tables.get("rule", []), sections["promise"].time_zone))
-    tariffs = tuple(tariff.read(file, tables.get("tariff", []), sections["promise"].time_zone))
+    civil = zone or sections["promise"].time_zone
+    rules = tuple(_rules(file, tables.get("rule", []), civil))
+    tariffs = tuple(tariff.read(file, tables.get("tariff", []), civil))
     return _checked(
         Config(**sections, rules=rules, tariffs=tariffs, file=file, origins=_origins(file, tables))
     )
+
+
+def with_rules_of(config: Config, path: Path) -> Config:
+    """The configuration with the rules and the registry section of another file. Raises ConfigError.
+
+    The file may be a whole one, or have [[rule]] and [registry] alone.
+    """
+    text = _text(path)
+    whole = re.search(r"^\s*\[cluster\]", text, flags=re.MULTILINE)
+    tried = parse(text if whole else text + _NAMED, str(path), config.promise.time_zone)
+    return replace(config, rules=tried.rules, registry=tried.registry, file=str(path))
+
+
+_NAMED = '\n[cluster]\nname = "tried"\n'
+"""What a file of rules alone lacks to be a whole one."""
 
 
 def _nearest(name: str, known: list[str]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from slurm_ai_factory.core import share, windows
+from slurm_ai_factory.core import forecast, share, windows
 from slurm_ai_factory.core.records import Charge, Instant, Measurement
 
 
@@ -41,8 +41,12 @@ def share_value(m: Measurement, margin: float, groups: Iterable[share.Group] = (
         "starved_charge": m.starved_charge,
         "shortfall_charge": m.shortfall_charge,
         "verdict": str(share.verdict(m)),
+        "verdict_reason": share.judge(m).reason,
+        "unclassified_share": m.unclassified_share,
+        "unclassified_limit": m.unclassified_limit,
         "required_share": share.required_share(m, margin),
         "attainable": share.attainable(m, margin),
+        "forecast": forecast_value(m, margin),
         "newest_record_at": when(m.newest_record_at),
         "groups": [
             {"name": g.name, "beneficiary": str(g.beneficiary), "charge": number(g.delivered),
@@ -50,6 +54,12 @@ def share_value(m: Measurement, margin: float, groups: Iterable[share.Group] = (
             for g in groups
         ],
     }  # fmt: skip
+
+
+def forecast_value(m: Measurement, margin: float) -> dict[str, Any]:
+    """What is left of the window, with what the forecast rests on."""
+    found = forecast.forecast(m, margin)
+    return {**found._asdict(), "assumptions": list(found.assumptions(m.resource))}
 
 
 def part(charge: Charge, total: Charge) -> float | None:

@@ -7,18 +7,23 @@ contains its midnight.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import NamedTuple, TypeVar
 
+from slurm_ai_factory.core import sheet
 from slurm_ai_factory.core.classify import Beneficiary
 from slurm_ai_factory.core.records import Instant, Verdict, Window
 from slurm_ai_factory.core.share import STARVED_TOLERANCE
+from slurm_ai_factory.core.sheet import Fault
 
 _T = TypeVar("_T")
+
+COLUMNS = ("date", "organisation", "role", "hours", "activity")
+"""Of a table of hours; ``kind`` may be there too."""
 
 MOST_HOURS = 10_000
 """More than this in one entry is a mistyped number."""
@@ -105,16 +110,20 @@ def hours(text: str, least: Decimal | int = Decimal("0.01")) -> Decimal:
     return value.quantize(Decimal("0.01"))
 
 
-def entry(fields: dict[str, str]) -> NewEntry:
-    """An entry from texts by field name. Raises ValueError whose text begins with the field.
+def entry(fields: Mapping[str, str], known: Collection[str]) -> NewEntry:
+    """An entry from texts by field, for a known organisation. Raises ValueError that begins with the field.
 
-    >>> entry({"date": "2027-02-30", "organisation": "umcg", "role": "jurist", "hours": "3", "activity": "a"})
+    >>> said = {"date": "2027-02-30", "organisation": "umcg", "role": "jurist", "hours": "3", "activity": "a"}
+    >>> entry(said, ["umcg"])
     Traceback (most recent call last):
     ValueError: date: '2027-02-30' is not a date such as 2027-01-31
     """
     for name in ("organisation", "role", "activity"):
         if not fields.get(name, "").strip():
             raise ValueError(f"{name}: is empty")
+    if fields["organisation"].strip() not in known:
+        whom = fields["organisation"].strip()
+        raise ValueError(f"organisation: {whom!r} is not registered; see `saf organisation list`")
     return NewEntry(
         day=_of("date", _day, fields.get("date", "")),
         organisation=fields["organisation"].strip(),
@@ -143,6 +152,25 @@ def _kind(text: str) -> Kind:
     if text not in list(Kind):
         raise ValueError(f"{text!r} is not one of {', '.join(Kind)}")
     return Kind(text)
+
+
+def from_sheet(data: bytes, known: Collection[str]) -> tuple[list[NewEntry], list[Fault]]:
+    """The entries of a table and all that is wrong with it; ``known`` are the organisations registered.
+
+    >>> from_sheet(b"date;organisation;role;hours;activity\\n2027-01-04;umcg;engineer;1,5;intake\\n", [])[1]
+    [Fault(line=2, column='organisation', reason="'umcg' is not registered; see `saf organisation list`")]
+    """
+    table = sheet.read(data, COLUMNS, ("kind",))
+    entries, faults = [], list(table.faults)
+    for line in table.lines:
+        try:
+            entries.append(entry(line.cells, known))
+        except ValueError as error:
+            column, _, reason = str(error).partition(": ")
+            faults.append(Fault(line.number, column, reason))
+    if not entries and not faults:
+        faults.append(Fault(0, "", "has no line below the first"))
+    return entries, faults
 
 
 def correction(entries: Sequence[Entry], entry_id: int, wanted: Decimal, reason: str) -> NewEntry:

@@ -175,22 +175,48 @@ def _grouped(entries: Iterable[_Entry], name: str) -> dict[str, tuple[_Entry, ..
     return {key: tuple(ones) for key, ones in found.items()}
 
 
+def news(present: Registry, entries: Iterable[Entry]) -> list[Entry]:
+    """The entries that are not known just so."""
+    known = {*present.organisations, *present.links}
+    return [one for one in entries if one not in known]
+
+
+def known_otherwise(present: Registry, entries: Iterable[Entry]) -> list[Problem]:
+    """The entries that say something else of the same thing from the same instant than is known."""
+    known = {*map(_thing, present.organisations), *map(_thing, present.links)}
+    found = (one for one in news(present, entries) if _thing(one) in known)
+    return [
+        Problem(entry=one, field="since", reason="is known otherwise; --correct corrects") for one in found
+    ]
+
+
+def _thing(one: Entry) -> tuple[str, ...]:
+    return type(one).__name__, one.organisation, getattr(one, "account", ""), str(one.since)
+
+
 def problems(present: Registry, entries: Iterable[Entry], terms: Terms) -> list[Problem]:
     """Why these entries may not be added to what is present: each by itself, and all of them together."""
     new = list(entries)
-    found = [problem for one in new for problem in _alone(one, terms)]
+    known = {_open(one) for one in present.organisations} | {_open(one) for one in present.links}
+    found = [problem for one in new for problem in _alone(one, None if _open(one) in known else terms)]
     together = present.plus(new)
     return found or [*_twice(new), *(problem for one in new for problem in _together(one, together))]
 
 
-def _alone(one: Entry, terms: Terms) -> Iterator[Problem]:
+def _open(one: Entry) -> Entry:
+    """The entry without its end: what is only ended is not held against codes that have gone since."""
+    return replace(one, until=FOREVER)
+
+
+def _alone(one: Entry, terms: Terms | None) -> Iterator[Problem]:
     for name, wrong in _wrongs(one, terms):
         yield Problem(entry=one, field=name, reason=wrong)
 
 
-def _wrongs(one: Entry, terms: Terms) -> Iterator[tuple[str, str]]:
+def _wrongs(one: Entry, terms: Terms | None) -> Iterator[tuple[str, str]]:
     yield from _of_dates(one)
-    yield from _of_organisation(one, terms) if isinstance(one, Organisation) else _of_link(one, terms)
+    if terms:
+        yield from _of_organisation(one, terms) if isinstance(one, Organisation) else _of_link(one, terms)
 
 
 def _of_dates(one: Entry) -> Iterator[tuple[str, str]]:
@@ -208,7 +234,7 @@ def _of_organisation(one: Organisation, terms: Terms) -> Iterator[tuple[str, str
     if not one.name.strip():
         yield "name", "is empty"
     if one.kvk and not (one.kvk.isascii() and one.kvk.isdigit() and len(one.kvk) == 8):
-        yield "kvk", f"{one.kvk!r} is not a KvK number, which has 8 digits"
+        yield "kvk", f"{one.kvk!r} is not a KvK number: 8 digits, which a leading 0 is one of"
     if one.municipality and not one.kvk:
         yield "kvk", "is empty; only organisations outside the Netherlands have none"
     if one.category not in CATEGORIES:
@@ -282,13 +308,9 @@ def _within(link: Link, registry: Registry) -> bool:
 
 def _twice(new: Iterable[Entry]) -> Iterator[Problem]:
     """Entries of the same thing from the same instant: which of them is meant?"""
-
-    def key(one: Entry) -> tuple[str, ...]:
-        return type(one).__name__, one.organisation, getattr(one, "account", ""), str(one.since)
-
-    for _, same in groupby(sorted(new, key=key), key):
+    for _, same in groupby(sorted(new, key=_thing), _thing):
         for _, second in pairwise(same):
-            yield Problem(entry=second, field="since", reason="is said twice of the same organisation")
+            yield Problem(entry=second, field="since", reason="is said twice of the same thing")
 
 
 def _overlap(one: Entry, other: Entry) -> bool:

@@ -306,26 +306,68 @@ def attainable(measurement: Measurement, margin: float) -> bool | None:
     return required <= min(1.0, demand / expected_rate(measurement))
 
 
+class Judgement(NamedTuple):
+    """A verdict with its reason, one of GROUNDS, and what it rests on, in resource-seconds."""
+
+    verdict: Verdict
+    reason: str
+    promised_charge: float  #: target x total
+    unclassified_held_back: bool  #: it would be met, were not more unclassified than the limit
+
+
+GROUNDS = {
+    "met": "the region got at least its share",
+    "met_early": "even if the region got nothing more, it would get its share",
+    "unclassified": "the region got its share, but too much is unclassified: promise.unclassified_limit",
+    "not_over": "the window is not over",
+    "demand": "the region asked for less than its share: what waited while it ran short explains too little",
+    "starved": "regional jobs waited while the region ran below the floor",
+    "capacity_unknown": "the region got less than its share, and Slurm did not tell the cluster's size",
+}
+"""Why a verdict is what it is."""
+
+
+def judge(measurement: Measurement) -> Judgement:
+    """The verdict of the window as of now, with its reason."""
+    found, reason = _judged(measurement)
+    promised = measurement.target_share * float(measurement.total_charge)
+    held = found is Verdict.MET and _too_much_unclassified(measurement)
+    if held:
+        found, reason = Verdict.OPEN, "unclassified"
+    return Judgement(found, reason, promised, held)
+
+
 def verdict(measurement: Measurement) -> Verdict:
     """The verdict of the window as of now; ``open`` while it can still go either way."""
+    return judge(measurement).verdict
+
+
+def _too_much_unclassified(measurement: Measurement) -> bool:
+    limit, found = measurement.unclassified_limit, measurement.unclassified_share
+    return limit is not None and found is not None and found > limit
+
+
+def _judged(measurement: Measurement) -> tuple[Verdict, str]:
     left = max(0, measurement.window.until - measurement.as_of)
     if left and not measurement.window.rolling:
-        return _early_verdict(measurement, left)
+        return _judged_early(measurement, left)
     if not measurement.shortfall_charge:
-        return Verdict.MET
-    promised = measurement.target_share * float(measurement.total_charge)
-    tolerated = STARVED_TOLERANCE * promised
-    starved_charge = measurement.starved_charge
-    demand = starved_charge is not None and min(starved_charge, measurement.shortfall_charge) <= tolerated
-    return Verdict.MISSED_DEMAND if demand else Verdict.MISSED_STARVED
+        return Verdict.MET, "met"
+    if measurement.starved_charge is None:
+        return Verdict.MISSED_STARVED, "capacity_unknown"
+    tolerated = STARVED_TOLERANCE * measurement.target_share * float(measurement.total_charge)
+    if min(measurement.starved_charge, measurement.shortfall_charge) <= tolerated:
+        return Verdict.MISSED_DEMAND, "demand"
+    return Verdict.MISSED_STARVED, "starved"
 
 
-def _early_verdict(measurement: Measurement, left: int) -> Verdict:
+def _judged_early(measurement: Measurement, left: int) -> tuple[Verdict, str]:
     """Met already when even a rest wholly of others cannot undo it."""
     size = _size_now(measurement.hours)
     rest = size * left
     sure = measurement.target_share * (float(measurement.total_charge) + rest)
-    return Verdict.MET if size and float(measurement.regional_charge) >= sure else Verdict.OPEN
+    met = size and float(measurement.regional_charge) >= sure
+    return (Verdict.MET, "met_early") if met else (Verdict.OPEN, "not_over")
 
 
 def _size_now(hours: Sequence[Hour]) -> float:

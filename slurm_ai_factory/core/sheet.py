@@ -1,129 +1,153 @@
-"""Tables as people send them: CSV of a spreadsheet, in UTF-8 or Windows-1252, with , or ; or tabs.
+"""A table as people send it, from bytes to rows: CSV in UTF-8 or Windows-1252; comma, semicolon or tab.
 
-A table is read whole or not at all: every problem is told with its line, column and reason, all of them at
-once.
+The rule: what cannot be read for certain is refused with its line, column and reason; a wrong character is
+never let through. All rows are read, so that every fault is told at once.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Collection, Iterator
-from typing import NamedTuple, TypeVar
+import unicodedata
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
-_Value = TypeVar("_Value")
-SHOWN = 20
-"""More problems than this are counted and not listed."""
+DELIMITERS = (",", ";", "\t")
+_SIGNS = frozenset("€‚„…‘’“”•–—°·«»§©®²³½¼¾´ªº")
+"""What a text in a Western European language may hold beside letters of Windows-1252."""
 
 
-class Problem(NamedTuple):
-    """What is wrong, and where; lines are counted from 1, the header's."""
+class Fault(NamedTuple):
+    """Why a table is refused: where, and what is wrong."""
 
-    line: int
+    line: int  #: as editors count them, from 1; 0 is the file as a whole
     column: str
     reason: str
 
-    def __str__(self) -> str:
-        return f"line {self.line}, {f'column {self.column}: ' if self.column else ''}{self.reason}"
-
-
-class SheetError(ValueError):
-    """A table that cannot be taken in, with all that is wrong with it."""
-
-    def __init__(self, problems: Collection[Problem]) -> None:
-        self.problems = list(problems)
-        more = len(self.problems) - SHOWN
-        listed = [str(one) for one in self.problems[:SHOWN]] + ([f"and {more} more"] if more > 0 else [])
-        super().__init__("\n".join(listed))
-
 
 class Line(NamedTuple):
-    """A line of a table: where it is, and its texts by column."""
+    """A row by column; a column that the table does not have is empty."""
 
     number: int
-    fields: dict[str, str]
+    cells: Mapping[str, str]
 
 
-def text(data: bytes) -> str:
-    """The text of a file: UTF-8, else Windows-1252, which is what spreadsheets write.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sheet:
+    """A table that was read; where there are faults, nothing of it may be used."""
 
-    >>> text("Coöperatie".encode("cp1252")), text("Coöperatie".encode("utf-8-sig"))
-    ('Coöperatie', 'Coöperatie')
+    lines: tuple[Line, ...] = ()
+    faults: tuple[Fault, ...] = ()
+    encoding: str = "UTF-8"
+
+
+def read(data: bytes, required: Collection[str], optional: Collection[str] = ()) -> Sheet:
+    """The rows of a table whose first line names these columns, in any order.
+
+    >>> read("name;kvk\\nCafé;01234567\\n".encode("cp1252"), ["name", "kvk"]).lines
+    (Line(number=2, cells={'name': 'Café', 'kvk': '01234567'}),)
+    >>> read(b"name,kvk\\nA,1,2\\n", ["name", "kvk"]).faults
+    (Fault(line=2, column='', reason='has 3 cells, the first line has 2'),)
     """
-    for encoding in ("utf-8-sig", "cp1252"):
-        try:
-            return data.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    raise SheetError([Problem(1, "", "the file is neither UTF-8 nor Windows-1252 text")])
+    text, encoding, refused = _text(data)
+    if refused:
+        return Sheet(faults=(Fault(0, "", refused),))
+    rows, broken = _rows(text)
+    if broken or not rows:
+        return Sheet(faults=(broken or Fault(0, "", "is empty"),), encoding=encoding)
+    (first, header), *rest = rows
+    columns = [name.strip().lower() for name in header]
+    faults = list(_of_header(first, columns, required, optional))
+    if not faults:
+        faults = [fault for number, row in rest for fault in _of_row(number, row, columns, encoding)]
+    names = (*required, *optional)
+    found = (dict(zip(columns, map(str.strip, row), strict=False)) for _, row in rest)
+    lines = [
+        Line(n, {name: cells.get(name, "") for name in names})
+        for (n, _), cells in zip(rest, found, strict=True)
+    ]
+    return Sheet(lines=() if faults else tuple(lines), faults=tuple(faults), encoding=encoding)
 
 
-def lines(data: bytes, required: Collection[str], optional: Collection[str] = ()) -> list[Line]:
-    """The lines of a table with these columns, in any order. Raises SheetError.
+def _text(data: bytes) -> tuple[str, str, str]:
+    """(text, encoding, why it is refused). What is not UTF-8 is taken for Windows-1252, and looked at."""
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in data:
+        return "", "", "is UTF-16 or no text at all; save it as CSV UTF-8"
+    try:
+        return data.decode("utf-8-sig"), "UTF-8", ""
+    except UnicodeDecodeError:
+        return data.decode("cp1252", errors="replace"), "Windows-1252", ""
 
-    >>> lines(b"a;b\\n1;x\\n\\n2;y\\n", ["a", "b"])
-    [Line(number=2, fields={'a': '1', 'b': 'x'}), Line(number=4, fields={'a': '2', 'b': 'y'})]
+
+def _rows(text: str) -> tuple[list[tuple[int, list[str]]], Fault | None]:
+    """Rows that hold something, with the line they begin on; or where the table is broken."""
+    first = text.lstrip("\r\n").partition("\n")[0]
+    told = first.strip().removeprefix("sep=") if first.startswith("sep=") else ""
+    delimiter = told or max(DELIMITERS, key=first.count)
+    if len(delimiter) != 1:
+        return [], Fault(1, "", f"{told!r} is no separator")
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    rows: list[tuple[int, list[str]]] = []
+    line = 1
+    try:
+        for row in reader:
+            if any(cell.strip() for cell in row) and not (told and line == 1):
+                rows.append((line, row))
+            line = reader.line_num + 1
+    except csv.Error as error:
+        return [], Fault(line, "", f"is not CSV: {error}")
+    return rows, None
+
+
+def _of_header(
+    line: int, columns: Sequence[str], required: Collection[str], optional: Collection[str]
+) -> Iterator[Fault]:
+    known = (*required, *optional)
+    if missing := [name for name in required if name not in columns]:
+        yield Fault(line, missing[0], f"lacks the column {', '.join(missing)}; it has {', '.join(columns)}")
+    for name in columns:
+        if name not in known:
+            yield Fault(line, name, f"is not a column here; there are {', '.join(known)}")
+        elif columns.count(name) > 1:
+            yield Fault(line, name, "is there twice")
+
+
+def _of_row(line: int, row: Sequence[str], columns: Sequence[str], encoding: str) -> Iterator[Fault]:
+    if len(row) != len(columns):
+        yield Fault(line, "", f"has {len(row)} cells, the first line has {len(columns)}")
+        return
+    for name, cell in zip(columns, row, strict=True):
+        if reason := _wrong_characters(cell, encoding):
+            yield Fault(line, name, reason)
+
+
+def _wrong_characters(cell: str, encoding: str) -> str:
+    """What is wrong with a cell's characters; empty where nothing is.
+
+    >>> _wrong_characters("Súdwest-Fryslân", "UTF-8"), _wrong_characters("a – b", "Windows-1252")
+    ('', '')
+    >>> _wrong_characters("SÃºdwest", "UTF-8")
+    "'SÃºdwest' was read in a wrong encoding before it was saved; it may be 'Súdwest'"
     """
-    whole = text(data)
-    if "\0" in whole:
-        raise SheetError([Problem(1, "", "the file is not text; save it as CSV")])
-    header = whole.partition("\n")[0]
-    reader = csv.reader(io.StringIO(whole), delimiter=max(",;\t", key=header.count), strict=True)
-    rows = list(_numbered(reader))
-    columns = [name.strip().lower() for name in rows[0][1]] if rows else []
-    _check_columns(columns, required, optional)
-    _check_lengths(rows, len(columns))
-    return [
-        Line(number, {name: cell.strip() for name, cell in zip(columns, row, strict=True)})
-        for number, row in rows[1:]
-    ]
+    if cell.isascii():
+        wrong = next((sign for sign in cell if unicodedata.category(sign) == "Cc"), None)
+        return f"holds the control character {ord(wrong):#04x}" if wrong else ""
+    if (meant := _meant(cell)) is not None:
+        return f"{cell!r} was read in a wrong encoding before it was saved; it may be {meant!r}"
+    for sign in cell:
+        if sign == "\ufffd" or (encoding != "UTF-8" and not _of_western_text(sign)):
+            return f"{cell!r} is neither UTF-8 nor plainly Windows-1252; save the table as CSV UTF-8"
+    return ""
 
 
-def _numbered(reader: Iterator[list[str]]) -> Iterator[tuple[int, list[str]]]:
-    """Lines that are not empty, with the number each begins at."""
-    begins = 1
-    while True:
-        try:
-            row = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            raise SheetError([Problem(begins, "", f"not CSV: {error}")]) from error
-        if any(cell.strip() for cell in row):
-            yield begins, row
-        begins = reader.line_num + 1  # type: ignore[attr-defined]
+def _meant(cell: str) -> str | None:
+    """The text whose UTF-8 was once taken for Windows-1252, where the cell is that."""
+    try:
+        return cell.encode("cp1252").decode("utf-8")
+    except UnicodeError:
+        return None
 
 
-def _check_columns(columns: list[str], required: Collection[str], optional: Collection[str]) -> None:
-    known = [*required, *optional]
-    problems = [Problem(1, name, "is missing") for name in required if name not in columns]
-    problems += [
-        Problem(1, name, f"is not known; known: {', '.join(known)}") for name in columns if name not in known
-    ]
-    problems += [Problem(1, name, "is there twice") for name in {c for c in columns if columns.count(c) > 1}]
-    if problems:
-        raise SheetError(problems)
-
-
-def _check_lengths(rows: list[tuple[int, list[str]]], width: int) -> None:
-    problems = [
-        Problem(number, "", f"has {len(row)} cells, the header {width}")
-        for number, row in rows
-        if len(row) != width
-    ]
-    if problems or len(rows) < 2:
-        raise SheetError(problems or [Problem(1, "", "there is nothing below the header")])
-
-
-def read(table: list[Line], convert: Callable[[dict[str, str]], _Value]) -> list[_Value]:
-    """Every line converted; a ValueError of ``convert`` begins with its column. Raises SheetError."""
-    found, problems = [], []
-    for line in table:
-        try:
-            found.append(convert(line.fields))
-        except ValueError as error:
-            column, _, reason = str(error).partition(": ")
-            problems.append(Problem(line.number, column, reason))
-    if problems:
-        raise SheetError(problems)
-    return found
+def _of_western_text(sign: str) -> bool:
+    return sign.isascii() or sign.isalpha() or sign in _SIGNS

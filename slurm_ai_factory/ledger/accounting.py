@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from slurm_ai_factory.core.records import Association, Instant, Outage, Rejected, Run, Size
 from slurm_ai_factory.core.tres import Count
+from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger.classified import run_of
 from slurm_ai_factory.ledger.store import Store
 from slurm_ai_factory.ledger.told import Memory, Told
@@ -132,6 +133,8 @@ class Accounting:
             for query in RESTATE:
                 self.store.do(query)
             runs = (self.store.one("changed_counts") or (0, 0))[1]
+            if not runs:
+                raise LedgerError(f"job {job} is not in the ledger; see `saf explain {job}`")
         return number, runs
 
     def record_accounts(self, associations: Iterable[Association], at: Instant) -> None:
@@ -147,6 +150,13 @@ class Accounting:
         """account -> parent, of every account ever seen, as known now or then."""
         rows = self.store.all("accounts", cluster_id=self.cluster_id, as_of=then)
         return {account: parent or None for account, parent in rows}
+
+    def names(self) -> dict[str, frozenset[str]]:
+        """The names that were seen, by condition of a rule; accounts also from the tree."""
+        seen = self.store.named("names", cluster_id=self.cluster_id)[0]
+        found = {key: frozenset(names or ()) - {""} for key, names in seen.items()}
+        accounts = found["account"] | self.parents().keys()
+        return {**found, "account": accounts, "account_subtree": accounts}
 
     def record_events(self, sizes: Iterable[Size], outages: Iterable[Outage], at: Instant) -> None:
         """The cluster's sizes and outages as Slurm tells them at the instant ``at``."""

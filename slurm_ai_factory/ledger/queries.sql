@@ -284,6 +284,13 @@ SELECT DISTINCT ON (account) account, parent FROM accounts
 WHERE cluster_id = %(cluster_id)s AND recorded_at <= coalesce(%(as_of)s, 9223372036854775807)
 ORDER BY account, recorded_at DESC
 
+-- names --
+-- Every name that a subject had.
+SELECT array_agg(DISTINCT account) AS account, array_agg(DISTINCT user_name) AS user,
+    array_agg(DISTINCT qos) AS qos, array_agg(DISTINCT partition) AS partition,
+    array_agg(DISTINCT wckey) AS wckey, array_agg(DISTINCT reservation) AS reservation
+FROM subjects WHERE cluster_id = %(cluster_id)s
+
 -- write_size --
 -- A size the cluster had, unless it is known just so.
 INSERT INTO sizes (cluster_id, since, until, tres, recorded_at)

@@ -6,15 +6,34 @@ and the newest row known at an instant holds.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from slurm_ai_factory.core.classify import Beneficiary, Override, Rule
 from slurm_ai_factory.core.kept_rules import rules_from, rules_value
-from slurm_ai_factory.core.organisations import Entry, Link, Organisation, Registry, values
+from slurm_ai_factory.core.organisations import (
+    Entry,
+    Link,
+    Organisation,
+    Problem,
+    Registry,
+    Terms,
+    known_otherwise,
+    news,
+    problems,
+    values,
+)
 from slurm_ai_factory.core.records import Instant
 from slurm_ai_factory.ledger.store import Store, json
+
+
+class Recorded(NamedTuple):
+    """What became of entries: how many were written down, how many were known, and what stood against."""
+
+    new: int
+    known: int
+    problems: tuple[Problem, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +51,28 @@ class RegistryBook:
         links = (Link(**row) for row in self.store.named("links", **key))
         return Registry().plus([*organisations, *links])
 
-    def record(self, entries: Iterable[Entry], *, at: Instant, actor: str, reason: str) -> None:
-        """Write entries down, all of them or none; what they say must have been checked."""
-        key = {"cluster_id": self.cluster_id, "at": at, "actor": actor, "reason": reason}
-        with self.store.transaction():
-            for one in entries:
-                query = "add_organisation" if isinstance(one, Organisation) else "add_link"
-                self.store.do(query, **key, **values(one))
+    def record(
+        self, entries: Iterable[Entry], terms: Terms, said: Mapping[str, object], *, correct: bool = False
+    ) -> Recorded:
+        """Write entries down: all of them that are not known just so, or none where there are problems.
 
-    def serialize(self) -> None:
-        """One change of the registry at a time, up to the end of the transaction."""
-        self.store.one("serialize_registry")
+        ``said`` has at, actor and reason. What is known of the same thing from the same instant is only put
+        otherwise with ``correct``.
+        """
+        with self.store.transaction():
+            self.store.one("serialize_registry")
+            present, told = self.known(), list(entries)
+            new = news(present, told)
+            found = [] if correct else known_otherwise(present, new)
+            found += problems(present, new, terms)
+            if not found:
+                self._write(new, said)
+        return Recorded(0 if found else len(new), len(told) - len(new), tuple(found))
+
+    def _write(self, entries: Iterable[Entry], said: Mapping[str, object]) -> None:
+        for one in entries:
+            query = "add_organisation" if isinstance(one, Organisation) else "add_link"
+            self.store.do(query, cluster_id=self.cluster_id, **said, **values(one))
 
     def history(self, organisation: str | None = None) -> list[dict[str, Any]]:
         """Everything that was ever said, of one organisation or of all, oldest first."""

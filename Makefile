@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 FOR ?= 2m
 KILLS ?= 200
 
-.PHONY: help demo test test-fast lint slurm crash bench-ingest clean
+.PHONY: help demo test test-fast lint slurm browser examples crash bench-ingest clean
 .DEFAULT_GOAL := help
 
 help:  ## Show these targets.
@@ -26,7 +26,10 @@ slurm:  ## Install Debian's Slurm, MariaDB and munge for the tests and the demo 
 demo: $(VENV)/.installed slurm  ## The daemon in enforce mode against a real Slurm on loopback; FOR=10m for longer.
 	@$(BIN)/saf demo --for $(FOR)
 
-test: $(VENV)/.installed slurm lint  ## Everything: static checks, unit tests, and tests on a real Slurm.
+browser:  ## Install Chromium and poppler-utils for the tests of pages (as root).
+	@sh tests/install-browser.sh
+
+test: $(VENV)/.installed slurm browser lint  ## Everything: static checks, unit tests, and tests on a real Slurm.
 	$(BIN)/pytest
 
 test-fast: $(VENV)/.installed  ## What needs no Slurm.
@@ -43,6 +46,9 @@ crash: $(VENV)/.installed slurm  ## Kill saf while it writes, KILLS=200 times, a
 
 bench-ingest: $(VENV)/.installed slurm  ## Reading beside sacct, and cycles on large ledgers; RUNS=100000 for a quick one.
 	@$(BIN)/python -m tests.benchmarks.ingest
+
+examples: $(VENV)/.installed  ## Make docs/examples again: a report of a facility that does not exist.
+	@$(BIN)/python -m tests.report.examples
 
 clean:  ## Remove the environment and caches.
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

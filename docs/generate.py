@@ -32,6 +32,7 @@ WIDTH = 100
 
 VALUES = {
     "text": "text",
+    "by_language": "text, or table with `nl` and `en`",
     "few": "whole number from 1 to 5",
     "yes_or_no": "`true` or `false`",
     "retention": "duration, at least `30d`",

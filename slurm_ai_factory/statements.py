@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 from slurm_ai_factory.core import tariff, windows
 from slurm_ai_factory.core.classify import Beneficiary, Classification
@@ -33,6 +34,7 @@ class Statement:
     part_of_promise: float | None  #: of the charge that was promised to the region
     expertise_hours: Decimal
     currency: str
+    zone: ZoneInfo  #: of its days
     lines: tuple[Line, ...]
 
 
@@ -58,6 +60,7 @@ def gather(ask: Asked, organisation: str, window: Window) -> Statement:
         part_of_promise=part(Decimal(regional), promised),
         expertise_hours=_expertise_hours(ask, organisation, window),
         currency=ask.config.report.currency,
+        zone=ask.config.promise.time_zone,
         lines=tuple(_lines(ask, organisation, window)),
     )
 

@@ -3,7 +3,7 @@
 Rule: everything is drawn from one seed and goes through the ledger's own methods, read by read, as a daemon
 would have written it; so whatever a report says of it was once known at that instant. In the third quarter
 the control only observed and the region stayed below its floor while its jobs waited. Some of the first
-quarter is corrected later: three runs by Slurm, and one organisation that was registered late.
+quarter is corrected later: some runs by Slurm, and one organisation that was registered late.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ url = "{url}"
 
 [report]
 facility = "Rekencentrum Noorderlicht (voorbeeld)"
-region = "Groningen en Noord-Drenthe"
+region = { nl = "Groningen en Noord-Drenthe", en = "Groningen and Noord-Drenthe" }
 contact = "programmabureau@noorderlicht.example"
 
 [expertise]
@@ -195,8 +195,11 @@ def _users(key: str) -> tuple[str, ...]:
     return tuple(f"{key[:6]}{number}" for number in range(1, 4))
 
 
-def build(url: str, file: Path) -> configuration.Config:
-    """Write the year into the empty ledger at ``url``, and its configuration into ``file``."""
+def build(url: str, file: Path, until: Instant = UNTIL) -> configuration.Config:
+    """Write the year into the empty ledger at ``url``, as far as it had come at an instant.
+
+    The configuration goes into ``file``.
+    """
     file.write_text(CONFIG.replace("{url}", url), encoding="utf-8")
     config = configuration.load(file)
     with open_ledger(url, CLUSTER) as ledger:
@@ -206,7 +209,7 @@ def build(url: str, file: Path) -> configuration.Config:
         _write_events(ledger)
         _write_expertise(ledger, Random(SEED + 1))
         _write_control(ledger, Random(SEED + 2))
-        _write_runs(ledger, Random(SEED))
+        _write_runs(ledger, Random(SEED), until)
     return config
 
 
@@ -246,22 +249,22 @@ def quarter(instant: Instant) -> str:
     return QUARTERS[(month - 1) // 3]
 
 
-def _write_runs(ledger: Ledger, random: Random) -> None:
+def _write_runs(ledger: Ledger, random: Random, last: Instant) -> None:
     """Week by week: what had ended by then, and what was open."""
     made = sorted(_runs(random), key=lambda run: run.db_index)
     told: set[int] = set()
-    for until in range(SINCE + WEEK, UNTIL + 1, WEEK):
+    for until in range(SINCE + WEEK, last + 1, WEEK):
         since = until - WEEK
         new = [run for run in made if run.db_index not in told and (run.submit_at or 0) < until]
         seen = [_seen(run, until) for run in new]
         told |= {run.db_index for run in seen if run.end_at is not None}
         if since <= at("2027-04-28") < until:
-            seen += [_corrected(run) for run in made if run.db_index in CORRECTED]
+            seen += [_corrected(run) for run in made if at("2027-03-08") <= (run.start_at or 0) < CORRECTED]
         ledger.accounting.record(seen, since, until, at=until)
 
 
-CORRECTED = {900, 1500, 2100}
-"""Runs of the first quarter whose end Slurm corrects in April."""
+CORRECTED = at("2027-03-08") + 6 * HOUR
+"""Slurm corrects the end of the runs that began in the six hours before this, but only in April."""
 
 
 def _corrected(run: Run) -> Run:

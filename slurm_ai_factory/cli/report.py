@@ -15,6 +15,7 @@ from slurm_ai_factory.cli.options import SafCommand, actor, chosen, load_config,
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import tariff, windows
 from slurm_ai_factory.core.records import Window
+from slurm_ai_factory.core.tariff import Line
 from slurm_ai_factory.errors import SafError
 from slurm_ai_factory.ledger import Ledger
 from slurm_ai_factory.report import LANGUAGES, Report
@@ -130,7 +131,7 @@ def statement_command(organisation: str, window: str | None, then: str) -> None:
 def _heading(found: Statement) -> dict[str, object]:
     return {
         "organisation": f"{found.name} ({found.organisation})",
-        "window": _span(found.window),
+        "window": f"{found.window.name}  ({' .. '.join(_days(found, found.window))})",
         "as of": windows.iso(found.as_of),
         f"charge, {found.resource}-hours": output.hours(found.charge),
         "part of the region's charge": output.percent(found.part_of_regional),
@@ -140,14 +141,15 @@ def _heading(found: Statement) -> dict[str, object]:
     }
 
 
-def _span(window: Window) -> str:
-    return f"{window.name}  ({windows.iso(window.since)} .. {windows.iso(window.until)})"
+def _days(found: Statement, span: Window | Line) -> tuple[str, str]:
+    """The civil days from which and up to which."""
+    return windows.civil_day(span.since, found.zone), windows.civil_day(span.until, found.zone)
 
 
 def _rows(found: Statement) -> list[tuple[object, ...]]:
     return [
-        (windows.iso(one.since), windows.iso(one.until), one.beneficiary, one.resource,
-         output.hours(one.charge), f"{one.price:f}", one.amount)
+        (*_days(found, one), one.beneficiary, one.resource, output.hours(one.charge), f"{one.price:f}",
+         one.amount)
         for one in found.lines
     ]  # fmt: skip
 

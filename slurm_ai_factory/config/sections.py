@@ -150,7 +150,9 @@ class ReportSection:
     """What a governance report says of its sender, and how much it shows."""
 
     facility: str | None = _key(values.text, "name of the facility in titles; else the cluster's", None)
-    region: str | None = _key(values.text, 'the region in titles, e.g. "Groningen"', None)
+    region: dict[str, str] | None = _key(
+        values.by_language, "the region in titles: a name, or one for each language", None
+    )
     contact: str | None = _key(values.text, "whom readers can ask", None)
     windows: int = _key(values.whole, "so many windows in the chart over time, this one included", 8)
     min_organisations: int = _key(

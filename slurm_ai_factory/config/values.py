@@ -18,6 +18,7 @@ from slurm_ai_factory.core.suppression import LARGEST
 from slurm_ai_factory.core.tres import Count
 
 SHORTEST_RETENTION = 30 * 24 * HOUR
+LANGUAGES = ("en", "nl")
 MODES = ("observe", "advise", "enforce")
 
 
@@ -51,6 +52,15 @@ def yes_or_no(value: object) -> bool:
     if not isinstance(value, bool):
         raise ValueError("wants true or false")
     return value
+
+
+def by_language(value: object) -> dict[str, str]:
+    """A name for every language, or one that all have."""
+    if isinstance(value, dict) and value.keys() == set(LANGUAGES):
+        return {code: text(name) for code, name in value.items()}
+    if isinstance(value, str):
+        return dict.fromkeys(LANGUAGES, text(value))
+    raise ValueError(f"wants a name, or a table with one for each of {', '.join(LANGUAGES)}")
 
 
 def money(value: object) -> Decimal:

@@ -60,12 +60,23 @@ def bars(frame: Frame, columns: Sequence[Bar]) -> Markup:
 
 
 def line(
-    frame: Frame, columns: Sequence[Bar], points: Sequence[tuple[float, float]], labels: Sequence[Tick]
+    frame: Frame,
+    columns: Sequence[Bar],
+    points: Sequence[tuple[float, float]],
+    labels: Sequence[Tick],
+    parts: Sequence[Bar] = (),
 ) -> Markup:
-    """Narrow columns without values, and a line over them; places on the horizontal axis are 0..1."""
+    """Narrow columns without values, parts of them, and a line over them.
+
+    Places on the horizontal axis are 0..1.
+    """
     span = WIDTH - LEFT - RIGHT
     step = span / max(1, len(columns))
-    shapes = [_rect(frame, one, LEFT + step * (n + 0.14), step * 0.72) for n, one in enumerate(columns)]
+    shapes = [
+        _rect(frame, one, LEFT + step * (n + 0.14), step * 0.72)
+        for ones in (columns, parts)
+        for n, one in enumerate(ones)
+    ]
     path = " ".join(f"{LEFT + span * x:.1f},{frame.y(y):.1f}" for x, y in points)
     over = [f'<polyline class="run" points="{path}"/>'] if points else []
     words = [_text(LEFT + span * one.at, HEIGHT - BOTTOM + 18, one.label, "label") for one in labels]

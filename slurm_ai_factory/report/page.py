@@ -57,7 +57,8 @@ class Page:
     @property
     def region(self) -> str:
         """What the region is called."""
-        return self.r["report"]["region"] or str(self.l.say("words.region"))
+        named = self.r["report"]["region"] or {}
+        return named.get(self.l.code) or str(self.l.say("words.region"))
 
     @property
     def unit(self) -> str:
@@ -137,8 +138,9 @@ class Page:
             top=ticks[-1].at,
             ticks=ticks,
         )
-        columns = [Bar("", "", one["waiting_charge"] / HOUR, one["starved_charge"] > HOUR) for one in rows]
-        return charts.line(frame, columns, [], self._dates(rows))
+        columns = [Bar("", "", one["waiting_charge"] / HOUR) for one in rows]
+        missed = [Bar("", "", one["starved_charge"] / HOUR, short=True) for one in rows]
+        return charts.line(frame, columns, [], self._dates(rows), missed)
 
     def _dates(self, rows: Sequence[Mapping[str, Any]]) -> list[Tick]:
         every = max(1, ceil(len(rows) / 7))

@@ -36,8 +36,8 @@ def figures(section: str, row: str, content: Any) -> Iterator[tuple[str, str, st
     [('tables.sector', '', 'total', 7), ('tables.sector.rows', 'care', 'charge', 4)]
     """
     if isinstance(content, list):
-        content = {_called(one, index): one for index, one in enumerate(content)}
-        for name, one in content.items():
+        for index, one in enumerate(content):
+            name = _called(one, index)
             yield from figures(section, name, one) if isinstance(one, dict) else [(section, name, "", one)]
         return
     for key, one in content.items():

@@ -24,7 +24,7 @@ class Sender(NamedTuple):
     """Who says it."""
 
     facility: str
-    region: str | None
+    region: Mapping[str, str] | None  #: by language
     contact: str | None
     time_zone: str
     min_organisations: int
@@ -107,7 +107,7 @@ def value(report: Report) -> dict[str, Any]:
     return {
         "report": _about(report),
         "share": contract.share_value(measured, report.margin),
-        "resources": [_short(one) for one in report.resources],
+        "resources": [{"name": one.resource} | _short(one) for one in report.resources],
         "trend": [_short(one) for one in report.trend],
         "weeks": list(_weeks(measured)),
         "tables": {one.name: _table(one, measured.total_charge) for one in report.tables},
@@ -123,7 +123,7 @@ def _about(report: Report) -> dict[str, Any]:
     sender = report.sender
     return {
         "facility": sender.facility,
-        "region": sender.region,
+        "region": sender.region and dict(sender.region),
         "contact": sender.contact,
         "cluster": report.measurement.cluster,
         "time_zone": sender.time_zone,
@@ -231,6 +231,7 @@ def _restatement(one: Restatement) -> dict[str, Any]:
         "regional_charge": number(one.regional_now),
         "total_charge": number(one.total_now),
         "delivered_share": part(one.regional_now, one.total_now),
+        "regional_charge_difference": number(one.regional_now - one.regional_before),
         "regional_charge_by_accounting": number(one.by_accounting),
         "regional_charge_by_classification": number(one.by_classification),
     }

@@ -89,13 +89,15 @@ def _rule_keys() -> Iterator[str]:
     yield ""
     rows = [
         ("`name`", "text", "what `saf explain` calls it; without it, `rule` and its number"),
-        ("`beneficiary`", "`regional` or `non_regional`", "**required**: who the charge is for"),
+        ("`beneficiary`", "`regional`, `non_regional` or `registry`", "**required**: who the charge is for"),
+        ("`since`, `until`", "date", "in force from the beginning of the one day to that of the other"),
     ]
     conditions = [(f"`{key}`", "name or list of names", "condition: one of these") for key in CONDITIONS]
     details = [(f"`{key}`", "text", f"told by `saf share --by {key}`") for key in DETAILS]
     yield from table(("key", "value", "meaning"), [*rows, *conditions, *details])
-    yield "A rule needs at least one condition. `account_subtree` also holds for every account below those"
-    yield "named. Names are compared whole and as Slurm stores them, in lower case for accounts."
+    yield "A rule needs at least one condition, unless the registry decides. `account_subtree` also holds for"
+    yield "every account below those named. Names are compared whole and as Slurm stores them, in lower case"
+    yield "for accounts."
 
 
 def commands() -> Iterator[str]:

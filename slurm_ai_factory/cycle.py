@@ -119,7 +119,7 @@ def observe(site: Site, now: Instant, read: Read) -> Gathered:
     associations = site.slurm.associations()
     site.ledger.accounting.record_accounts(associations, now)
     site.ledger.registry.keep_rules(site.config.rules, site.config.registry.region, now)
-    rules = rules_of(site.config, site.ledger)
+    rules = Rules(site.config.rules, site.ledger.accounting.parents())
     return Gathered(
         at=now,
         read=read,

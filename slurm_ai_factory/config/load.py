@@ -84,11 +84,12 @@ def parse(text: str, file: str, zone: ZoneInfo | None = None) -> Config:
 def with_rules_of(config: Config, path: Path) -> Config:
     """The configuration with the rules and the registry section of another file. Raises ConfigError.
 
-    The file may be a whole one, or have [[rule]] and [registry] alone.
+    The file may be a whole one, or have [[rule]] and [registry] alone; then its days are of our time zone.
     """
     text = _text(path)
     whole = re.search(r"^\s*\[cluster\]", text, flags=re.MULTILINE)
-    tried = parse(text if whole else text + _NAMED, str(path), config.promise.time_zone)
+    alone = text + _NAMED, str(path), config.promise.time_zone
+    tried = parse(text, str(path)) if whole else parse(*alone)
     return replace(config, rules=tried.rules, registry=tried.registry, file=str(path))
 
 

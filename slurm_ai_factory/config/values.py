@@ -123,7 +123,7 @@ def instant(value: object) -> str:
 
 def day(value: object) -> str:
     """A date, kept as it is typed until the time zone is known."""
-    if isinstance(value, date) or (isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\d", value)):
+    if type(value) is date or (isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\d", value)):
         return str(date.fromisoformat(str(value)))
     raise ValueError("wants a date such as 2027-01-01")
 

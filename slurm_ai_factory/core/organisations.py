@@ -234,7 +234,7 @@ def _of_organisation(one: Organisation, terms: Terms) -> Iterator[tuple[str, str
     if not one.name.strip():
         yield "name", "is empty"
     if one.kvk and not (one.kvk.isascii() and one.kvk.isdigit() and len(one.kvk) == 8):
-        yield "kvk", f"{one.kvk!r} is not a KvK number: 8 digits, which a leading 0 is one of"
+        yield "kvk", f"{one.kvk!r} is not a KvK number: 8 digits; spreadsheets drop a leading 0"
     if one.municipality and not one.kvk:
         yield "kvk", "is empty; only organisations outside the Netherlands have none"
     if one.category not in CATEGORIES:

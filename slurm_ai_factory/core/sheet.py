@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 DELIMITERS = (",", ";", "\t")
-_SIGNS = frozenset("€‚„…‘’“”•–—°·«»§©®²³½¼¾´ªº")
-"""What a text in a Western European language may hold beside letters of Windows-1252."""
+_SIGNS = frozenset(
+    bytes.fromhex("80 82 84 85 91 92 93 94 95 96 97 b0 b7 ab bb a7 a9 ae b2 b3").decode("cp1252")
+)
+"""What a Western European text may hold beside letters: quotation marks, dashes, the euro sign and so on."""
 
 
 class Fault(NamedTuple):
@@ -125,7 +127,7 @@ def _of_row(line: int, row: Sequence[str], columns: Sequence[str], encoding: str
 def _wrong_characters(cell: str, encoding: str) -> str:
     """What is wrong with a cell's characters; empty where nothing is.
 
-    >>> _wrong_characters("Súdwest-Fryslân", "UTF-8"), _wrong_characters("a – b", "Windows-1252")
+    >>> _wrong_characters("Súdwest-Fryslân", "UTF-8"), _wrong_characters("5 °", "Windows-1252")
     ('', '')
     >>> _wrong_characters("SÃºdwest", "UTF-8")
     "'SÃºdwest' was read in a wrong encoding before it was saved; it may be 'Súdwest'"

@@ -129,6 +129,7 @@ def classified(
     if found:
         with store.transaction():
             store.do_many("write_classification", found)
+            store.do("analyze_classifications")
     return books
 
 

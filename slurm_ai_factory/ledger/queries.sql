@@ -364,6 +364,10 @@ VALUES (%(set_id)s, %(subject_id)s, %(part)s, %(since)s, %(until)s, %(fraction)s
     %(category)s, %(organisation)s, %(sector)s, %(municipality)s, %(hub)s)
 ON CONFLICT DO NOTHING
 
+-- analyze_classifications --
+-- Tell the planner how many answers there are now; it joins millions of hours with them.
+ANALYZE classifications
+
 -- parts_of_subjects --
 -- Who the charge of some subjects is for, and when.
 SELECT c.subject_id, c.since, c.until, c.fraction, {told}

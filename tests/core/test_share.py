@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slurm_ai_factory.core import capacity, charge, share, tres
+from slurm_ai_factory.core import capacity, charge, forecast, share, tres
 from slurm_ai_factory.core.classify import UNCLASSIFIED, Beneficiary, always
 from slurm_ai_factory.core.records import HOUR, Charge, Hour, Instant, Measurement, Run, Size, Verdict, Window
 from slurm_ai_factory.core.share import Promise, SortedRun, SubjectUsage, Usage
@@ -343,6 +343,53 @@ def test_a_window_is_met_early_only_when_a_rest_wholly_of_others_cannot_undo_it(
         assert (share.verdict(found) is Verdict.MET) == (share.verdict(worst) is Verdict.MET)
     else:
         assert share.verdict(found) is Verdict.OPEN
+
+
+@pytest.mark.parametrize(
+    ("difference", "verdict", "reason"),
+    [
+        ({"unclassified_charge": 501}, "open", "unclassified"),
+        ({"unclassified_charge": 500}, "met", "met"),
+        ({"unclassified_charge": 501, "unclassified_limit": None}, "met", "met"),
+        ({"unclassified_charge": 501, "regional_charge": 2000}, "missed_demand", "demand"),
+        ({"unclassified_charge": 501, "regional_charge": 2000, "starved_charge": 600.0}, "missed_starved",
+         "starved"),
+        ({"regional_charge": 2000, "starved_charge": None}, "missed_starved", "capacity_unknown"),
+        ({"unclassified_charge": 501, "as_of": 99 * HOUR}, "open", "not_over"),
+        ({"regional_charge": 0, "total_charge": 0}, "met", "met"),
+    ],
+)  # fmt: skip
+def test_too_much_unclassified_holds_back_a_met_and_nothing_else(
+    difference: dict[str, Any], verdict: str, reason: str
+) -> None:
+    found = share.judge(_made(**({"unclassified_limit": 0.05} | difference)))
+    assert (found.verdict, found.reason) == (verdict, reason)
+    assert found.unclassified_held_back == (reason == "unclassified")
+    assert reason in share.GROUNDS
+
+
+def test_a_window_that_is_met_early_is_held_back_too() -> None:
+    hours = tuple(Hour(at * HOUR, 100.0, 100.0, 0.0, 100.0) for at in range(99))
+    early = _made(as_of=99 * HOUR, regional_charge=9000, hours=hours, unclassified_charge=900)
+    assert share.judge(early)[:2] == ("met", "met_early")
+    assert share.judge(replace(early, unclassified_limit=0.05))[:2] == ("open", "unclassified")
+
+
+def test_a_forecast_carries_the_demand_seen_now_to_the_end_and_says_so() -> None:
+    hours = tuple(Hour(at * HOUR, 0.0, 10.0 * HOUR, 0.0, 12.0 * HOUR) for at in range(50))
+    found = forecast.forecast(
+        _made(as_of=50 * HOUR, regional_charge=100 * HOUR, total_charge=500 * HOUR, hours=hours,
+              regional_running=2, regional_pending=2), MARGIN,
+    )  # fmt: skip
+    assert (found.remaining_seconds, found.expected_rate, found.demand_rate) == (50 * HOUR, 10.0, 4.0)
+    assert (found.highest_share, found.projected_share) == (0.4, 0.3)
+    assert found.required_share == pytest.approx(0.32)
+    assert found.attainable
+    assert "10.0 cpu" in found.assumptions("cpu")[0]
+    over = forecast.forecast(_made(), MARGIN)
+    assert (over.remaining_seconds, over.required_share, over.attainable, over.projected_share) == (
+        0, None, None, None
+    )  # fmt: skip
 
 
 @given(st.integers(0, 10**12), st.integers(0, 10**12))

@@ -110,11 +110,11 @@ def test_what_was_known_at_an_instant_stays_known_of_that_instant(ledger: Ledger
 
 def test_nothing_is_overwritten_and_every_word_has_who_and_why(ledger: Ledger) -> None:
     tell(ledger, UMCG, at=1)
-    tell(ledger, replace(UMCG, name="University Medical Center"), at=2, correct=True)
+    tell(ledger, replace(UMCG, name="University Hospital"), at=2, correct=True)
     tell(ledger, *ledger.registry.known().ended("umcg", HOUR), at=3, correct=True)
     history = ledger.registry.history("umcg")
     assert [(row["recorded_at"], row["name"], row["until"]) for row in history] == [
-        (1, "UMCG", FOREVER), (2, "University Medical Center", FOREVER), (3, "University Medical Center", HOUR)
+        (1, "UMCG", FOREVER), (2, "University Hospital", FOREVER), (3, "University Hospital", HOUR)
     ]  # fmt: skip
     assert {(row["actor"], row["reason"]) for row in ledger.registry.history()} == {
         ("jan@host", "a letter of today")

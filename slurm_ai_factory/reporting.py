@@ -149,14 +149,15 @@ def groups_of(
     weights: Mapping[str, Count] | None = None,
 ) -> list[share.Group]:
     """The charge of a window by name and beneficiary: accounting as known ``then``, by these rules."""
-    books = ask.ledger.classified(rules, then)
     weights = weights or ask.config.promise_of().weights
     at = ask.ledger.accounting.watermark(then) or then
-    with ask.ledger.store.snapshot():
-        return share.by_group(
-            key, weights, window, at,
-            closed=books.usage_by_subject(window, at, weights), open_runs=books.open_runs(),
-        )  # fmt: skip
+    for _ in range(cycle.CLASSIFY_TRIES):
+        books = ask.ledger.classified(rules, then)
+        with ask.ledger.store.snapshot():
+            if books.complete():
+                closed = books.usage_by_subject(window, at, weights)
+                return share.by_group(key, weights, window, at, closed=closed, open_runs=books.open_runs())
+    raise LedgerError(cycle.TOO_FAST)
 
 
 def _names(ask: Asked, organisations: Iterable[str]) -> tuple[str, ...]:

@@ -95,7 +95,7 @@ class Language:
     def short_day(self, instant: str) -> str:
         """Day and month, for axes."""
         civil = self._civil(instant)
-        return f"{civil.day}{NBSP}{self.messages['months'][f'm{civil.month}'][:3]}"
+        return f"{civil.day}{NBSP}{self.messages['short_months'][f'm{civil.month}']}"
 
     def moment(self, instant: str) -> str:
         """Day and time of day, civil."""

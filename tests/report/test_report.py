@@ -302,6 +302,15 @@ def test_too_much_unclassified_holds_the_verdict_back(made: Year) -> None:
     assert "te veel rekenkracht is nog niet toe te wijzen" in html(report, "nl", {})
 
 
+def test_where_the_size_is_not_known_no_demand_is_claimed(made: Year) -> None:
+    third = made.reports["2027Q3"]
+    unknown = replace(third, measurement=replace(third.measurement, capacity=None, starved_charge=None))
+    page = html(unknown, "nl", {})
+    assert "omdat de grootte van het systeem niet bekend is" in page
+    assert "klaarstonden" not in page
+    assert "klaarstonden" in html(third, "nl", {})
+
+
 def test_a_rolling_window_has_a_report(made: Year) -> None:
     report = made.report("rolling:30d", facility.AS_OF["2027Q2"])
     assert len(report.trend) == 1

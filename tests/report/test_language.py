@@ -54,8 +54,10 @@ def test_dutch_is_not_left_in_english() -> None:
     assert all(text.lower() in COMMON for text in same), same
 
 
-COMMON = ["jan", "feb", "apr", "jun", "jul", "aug", "sep", "nov", "dec", "april", "was", "september", "november", "december", "groningen", "amsterdam", "expertise", "hub",
-          "privacy", "sector"]  # fmt: skip
+COMMON = [
+    "jan", "feb", "apr", "jun", "jul", "aug", "sep", "nov", "dec", "april", "was", "september", "november",
+    "december", "groningen", "amsterdam", "expertise", "hub", "privacy", "sector",
+]  # fmt: skip
 """Words that are the same in both."""
 
 

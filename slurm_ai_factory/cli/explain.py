@@ -45,11 +45,10 @@ def _explain_account(config: Config, ledger: Ledger, account: str) -> None:
     subject = Subject(config.cluster.name, account, "", "", "", "", "")
     lineage, at = list(rules.lineage(account)), ledger.accounting.watermark() or 0
     parts = rules.parts(subject)
-    reasons = why(rules, subject, at)
-    value = {"account": account, "lineage": lineage, **_found(parts, at), "why": reasons}
+    value = {"account": account, "lineage": lineage, **_found(parts, at), "why": why(rules, subject, at)}
     if chosen.json:
         return output.emit(value | {"parts": [_part_value(one) for one in parts]})
-    output.pairs({**value, "lineage": " < ".join(lineage), "why": "; ".join(reasons)})
+    output.pairs({**value, "lineage": " < ".join(lineage)})
     return _print_parts(parts)
 
 
@@ -93,8 +92,7 @@ def _explain_job(config: Config, ledger: Ledger, job: str) -> None:
         values = [_explained(one, config, rules, at) | {"parts": _charged(one, config, at)} for one in runs]
         return output.emit({"job": job, "as_of": output.when(at), "runs": values})
     for one in runs:
-        value = _explained(one, config, rules, at)
-        output.pairs({**value, "why": "; ".join(map(str, value["why"]))})  # type: ignore[call-overload]
+        output.pairs(_explained(one, config, rules, at))
         _print_parts(one.parts)
         click.echo()
     return None

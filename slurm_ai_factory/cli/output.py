@@ -70,10 +70,12 @@ def _numeric(text: str) -> bool:
 
 
 def pairs(values: Mapping[str, object]) -> None:
-    """Print names and values, one line each."""
+    """Print names and values, one line each; a list has a line for each of its values."""
     width = max(map(len, values), default=0)
     for name, value in values.items():
-        click.echo(f"{name.ljust(width)}  {'-' if value is None else value}")
+        lines = value if isinstance(value, list) else ["-" if value is None else value]
+        for number, line in enumerate(lines or [""]):
+            click.echo(f"{('' if number else name).ljust(width)}  {line}")
 
 
 def percent(ratio: float | None) -> str | None:

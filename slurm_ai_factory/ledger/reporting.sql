@@ -170,17 +170,21 @@ CREATE TEMPORARY TABLE moved (
 -- find_moved --
 -- Some runs that were over before an instant and still have their user's name; the versions of a run as well.
 INSERT INTO moved
-SELECT r.db_index, r.subject_id, s.user_name
-FROM (
-    SELECT db_index, subject_id FROM runs
-    WHERE cluster_id = %(cluster_id)s AND coalesce(end_at, missing_since) < %(before)s
-    UNION
-    SELECT v.db_index, v.subject_id FROM run_versions v JOIN runs r USING (cluster_id, db_index)
-    WHERE cluster_id = %(cluster_id)s AND coalesce(r.end_at, r.missing_since) < %(before)s
-) AS r
-JOIN subjects s USING (subject_id)
-WHERE s.user_name <> '' AND s.user_name NOT LIKE '~%%' AND s.user_name <> ALL(%(kept)s)
-LIMIT %(batch)s
+SELECT DISTINCT * FROM (
+    SELECT r.db_index, s.subject_id, s.user_name
+    FROM runs r JOIN subjects s USING (subject_id)
+    WHERE r.cluster_id = %(cluster_id)s AND coalesce(r.end_at, r.missing_since) < %(before)s AND {named}
+    UNION ALL
+    SELECT v.db_index, s.subject_id, s.user_name
+    FROM run_versions v JOIN subjects s USING (subject_id)
+    JOIN runs r ON (r.cluster_id, r.db_index) = (v.cluster_id, v.db_index)
+    WHERE v.cluster_id = %(cluster_id)s AND coalesce(r.end_at, r.missing_since) < %(before)s AND {named}
+    LIMIT %(batch)s
+) AS found
+
+-- named --
+-- Fragment: the user of a subject is a name that is to go.
+s.user_name <> '' AND s.user_name NOT LIKE '~%%' AND s.user_name <> ALL(%(kept)s)
 
 -- moved_users --
 -- Whose runs these are.

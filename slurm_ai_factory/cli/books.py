@@ -30,10 +30,11 @@ def fingerprint_command(window: str | None, then: str, first: str | None, rows: 
     rows of one part as they are hashed: pipe them into sha256sum.
     """
     config = load_config()
-    last = asked_window(config, window, None, None)
-    begins = asked_window(config, first, None, None) if first else last
+    known = asked_instant(config, then)
+    last = asked_window(config, window, None, None, known)
+    begins = asked_window(config, first, None, None, known) if first else last
     with opened_ledger(config) as ledger:
-        ask = reporting.asked(config, ledger, asked_instant(config, then))
+        ask = reporting.asked(config, ledger, known)
         interval = reporting.interval_of(ask, begins, last)
         if rows:
             for row in ledger.publishing.rows(f"fingerprint_{rows}", interval):

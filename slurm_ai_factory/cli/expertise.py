@@ -91,11 +91,11 @@ def expertise_import(file: io.BufferedReader, dry_run: bool) -> None:
 def expertise_list(window: str | None, then: str) -> None:
     """The entries of a window with their corrections."""
     config = load_config()
-    where = asked_window(config, window, None, None)
-    zone = config.promise.time_zone
-    first, last = windows.days(where, zone)
+    known = asked_instant(config, then)
+    where = asked_window(config, window, None, None, known)
+    days = windows.days(where, config.promise.time_zone)
     with opened_ledger(config) as ledger:
-        found = ledger.expertise.entries(first, last, asked_instant(config, then))
+        found = ledger.expertise.entries(*days, known)
     if chosen.json:
         return output.emit([_value(one) for one in found])
     columns = (

@@ -74,8 +74,8 @@ def pairs(values: Mapping[str, object]) -> None:
     width = max(map(len, values), default=0)
     for name, value in values.items():
         lines = value if isinstance(value, list) else ["-" if value is None else value]
-        for number, line in enumerate(lines or [""]):
-            click.echo(f"{('' if number else name).ljust(width)}  {line}")
+        for place, line in enumerate(lines or [""]):
+            click.echo(f"{('' if place else name).ljust(width)}  {line}")
 
 
 def percent(ratio: float | None) -> str | None:

@@ -59,10 +59,11 @@ def report_command(
     were restated since this one.
     """
     config = load_config()
-    where = asked_window(config, window, None, None)
+    known = asked_instant(config, then)
+    where = asked_window(config, window, None, None, known)
     compared = asked_instant(config, compare) if compare else None
     with opened_ledger(config) as ledger:
-        ask = reporting.asked(config, ledger, asked_instant(config, then))
+        ask = reporting.asked(config, ledger, known)
         found = reporting.gather(ask, where, compared)
         written = [_write(Path(directory), *file) for file in _files(config, found, languages, formats)]
         if publish:
@@ -115,9 +116,10 @@ def statement_command(organisation: str, window: str | None, then: str) -> None:
     The amounts show what access costs; nothing is invoiced by this.
     """
     config = load_config()
-    where = asked_window(config, window, None, None)
+    known = asked_instant(config, then)
+    where = asked_window(config, window, None, None, known)
     with opened_ledger(config) as ledger:
-        ask = reporting.asked(config, ledger, asked_instant(config, then))
+        ask = reporting.asked(config, ledger, known)
         found = statements.gather(ask, organisation, where)
     if chosen.json:
         return output.emit(_value(found))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
 
+from slurm_ai_factory.core import windows
 from tests.cli.conftest import CPUS, DAYS, RULES
 from tests.cli.test_registry import PLANT, UMCG, civil, link
 from tests.saf import Saf
@@ -132,6 +134,21 @@ def test_a_report_of_a_few_organisations_shows_no_small_cell(registered: Saf, tm
     hub = said["tables"]["hub"]
     assert [row["name"] for row in hub["rows"]] == ["groningen"], "as the region's own total"
     assert hub["suppressed"]["rows"] == 2, "one plant in the south, and what belongs to no hub"
+
+
+def test_a_report_is_given_out_once_and_checked_ever_after(registered: Saf, tmp_path: Path) -> None:
+    at = int(time.time())
+    moment = windows.iso(at)
+    report = ("report", "-o", str(tmp_path), "--publish", "--as-of")
+    first = registered.json(*report, moment)
+    texts = {file: Path(file).read_bytes() for file in first["files"]}
+    assert registered.json(*report, moment) == first
+    assert {file: Path(file).read_bytes() for file in texts} == texts, "also of a window that rolls on"
+    said = registered.run(*report, windows.iso(at - 1), code=1).stderr
+    assert "one of an earlier instant cannot follow it" in said
+    registered.configure("promise", RULES, target_share=0.3)
+    said = registered.run(*report, moment, code=1).stderr
+    assert "the ledger or the settings it rests on were changed since" in said
 
 
 def test_a_report_that_cannot_be_written_is_told(registered: Saf, tmp_path: Path) -> None:

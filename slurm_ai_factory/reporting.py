@@ -76,10 +76,10 @@ def asked(config: Config, ledger: Ledger, then: Instant) -> Asked:
 def gather(ask: Asked, window: Window, compared: Instant | None = None) -> Report:
     """The report of a window; restatements are told since the last one, or since the instant ``compared``."""
     trend = _trend(ask, window)
-    reached, hours = _reached(ask, window), _expertise(ask, window)
+    found, hours = reached(ask, window), _expertise(ask, window)
     smallest = ask.config.report.min_organisations
     last = _last(ask, compared)
-    regional = {one.organisation for one in reached if one.beneficiary is Beneficiary.REGIONAL and one.charge}
+    regional = {one.organisation for one in found if one.beneficiary is Beneficiary.REGIONAL and one.charge}
     return Report(
         sender=_sender(ask.config),
         known_at=ask.then,
@@ -88,7 +88,7 @@ def gather(ask: Asked, window: Window, compared: Instant | None = None) -> Repor
         margin=ask.config.promise.margin,
         resources=tuple(_resources(ask, window)),
         trend=trend,
-        tables=tables(reached, TABLES, smallest),
+        tables=tables(found, TABLES, smallest),
         reached=len(regional),
         names=_names(ask, regional) if ask.config.report.name_organisations else None,
         control=_control(ask, window),
@@ -124,7 +124,7 @@ def _resources(ask: Asked, window: Window) -> Iterator[Measurement]:
                 yield measured
 
 
-def _reached(ask: Asked, window: Window) -> list[Reached]:
+def reached(ask: Asked, window: Window) -> list[Reached]:
     """Who got what: each organisation, and each account that belongs to none."""
     found = []
     for group in groups_of(ask, window, ask.rules(), ask.then, _told):

@@ -120,7 +120,8 @@ def test_a_second_too_much_in_the_ledger_is_found(lived: Lived, saf: Saf, ledger
         connection.execute(
             "UPDATE hourly_usage SET delivered = delivered + 1 WHERE (hour, subject_id, allocation_id) = ("
             "SELECT hour, subject_id, allocation_id FROM hourly_usage JOIN subjects USING (subject_id) "
-            "JOIN allocations USING (allocation_id) WHERE account = 'climate' AND tres ~ 'cpu=2,' LIMIT 1)"
+            "JOIN allocations USING (allocation_id) WHERE account = 'climate' AND tres ~ 'cpu=2,.*node=1' "
+            "LIMIT 1)"
         )
     found = saf.json("reconcile", *lived.span, code=5)
     wrong = {(row["account"], row["tres"]): row["unexplained"] for row in found["rows"] if row["unexplained"]}

@@ -33,6 +33,7 @@ from slurm_ai_factory.signals import Signals
 from slurm_ai_factory.slurm import Slurm
 
 CLASSIFY_TRIES = 3
+TOO_FAST = "the ledger has new subjects faster than they can be classified; try again"
 READ_BACKS = 25
 READ_BACK_SECONDS = 0.2
 """slurmdbd tells slurmctld without waiting for it: look again for some seconds before calling it lost."""
@@ -213,7 +214,7 @@ def measure(
         with ledger.store.snapshot():
             if books.complete():
                 return _measured(ledger, books, as_of, window, promise)
-    raise LedgerError("the ledger has new subjects faster than they can be classified; try again")
+    raise LedgerError(TOO_FAST)
 
 
 def rules_of(config: Config, ledger: Ledger, then: Instant | None = None) -> Rules:
@@ -234,7 +235,7 @@ def _measured(
         closed=books.usage_by_hour(window, as_of, promise.weights),
         open_runs=books.open_runs(),
         capacity=capacity.by_hour(*events, promise.weights, window.since, until),
-        newest_record_at=ledger.accounting.newest_record_at(),
+        newest_record_at=ledger.accounting.newest_record_at(books.then),
     )
 
 

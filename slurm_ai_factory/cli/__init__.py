@@ -13,10 +13,13 @@ import click
 from slurm_ai_factory import __version__
 from slurm_ai_factory.cli import (
     audit,
+    books,
     doctor,
+    expertise,
     explain,
     measure,
     registry,
+    report,
     rules,
     setup,
     simulate,
@@ -37,7 +40,10 @@ def cli() -> None:
     """
 
 
-for module in (setup, measure, status, explain, registry, rules, audit, doctor, simulate, steer):
+STEERING = (setup, measure, status, explain, registry, rules, audit, doctor, simulate, steer)
+TELLING = (report, expertise, books)
+
+for module in (*STEERING, *TELLING):
     for command in module.COMMANDS:
         cli.add_command(command)
 

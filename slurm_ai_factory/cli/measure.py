@@ -31,17 +31,19 @@ def as_of(ledger: Ledger, then: Instant | None = None) -> Instant:
     return mark
 
 
-def asked_window(config: Config, window: str | None, since: str | None, until: str | None) -> Window:
-    """The window the options mean; `current` and no option mean the promise's own."""
-    zone = config.promise.time_zone
+def asked_window(
+    config: Config, window: str | None, since: str | None, until: str | None, at: Instant | None = None
+) -> Window:
+    """The window the options mean, at this instant or now; `current` and no option mean the promise's own."""
+    zone, moment = config.promise.time_zone, now() if at is None else at
     try:
         if since or until:
             if window or not since:
                 raise ValueError("give either --window, or -S with or without -E")
-            first = windows.instant(since, now(), zone)
-            return windows.span(first, windows.instant(until or "now", now(), zone))
+            first = windows.instant(since, moment, zone)
+            return windows.span(first, windows.instant(until or "now", moment, zone))
         named = config.promise.window if window in (None, "current") else window
-        return windows.window(str(named), now(), zone)
+        return windows.window(str(named), moment, zone)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
 
@@ -81,9 +83,9 @@ def share_command(
 ) -> None:
     """The measurement: who got what in a window, and what the promise says of it."""
     config = load_config()
-    where = asked_window(config, window, since, until)
-    promise = asked_promise(config, resource)
     known = asked_instant(config, then) if then else None
+    where = asked_window(config, window, since, until, known)
+    promise = asked_promise(config, resource)
     with opened_ledger(config) as ledger:
         at = as_of(ledger, known)
         measured = cycle.measure(config, ledger, at, where, promise, known)

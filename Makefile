@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 FOR ?= 2m
 KILLS ?= 200
 
-.PHONY: help demo test test-fast lint slurm seen examples crash bench-ingest bench-scrape clean
+.PHONY: help demo test test-fast lint slurm seen examples crash accept-slurm bench-ingest bench-scrape clean
 .DEFAULT_GOAL := help
 
 help:  ## Show these targets.
@@ -43,6 +43,9 @@ lint: $(VENV)/.installed  ## ruff, mypy, import contracts.
 
 crash: $(VENV)/.installed slurm  ## Kill saf while it writes, KILLS=200 times, and compare the ledger row for row.
 	KILLS=$(KILLS) $(BIN)/pytest -s tests/end_to_end/test_crash.py
+
+accept-slurm: $(VENV)/.installed slurm  ## The floor on a real Slurm, beside static shares; half an hour, result in docs/evaluation.
+	@$(BIN)/python -m tests.acceptance --keep accept-slurm.json
 
 bench-ingest: $(VENV)/.installed slurm  ## Reading beside sacct, and cycles on large ledgers; RUNS=100000 for a quick one.
 	@$(BIN)/python -m tests.benchmarks.ingest

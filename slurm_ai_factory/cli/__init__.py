@@ -11,7 +11,21 @@ import traceback
 import click
 
 from slurm_ai_factory import __version__
-from slurm_ai_factory.cli import audit, doctor, explain, measure, registry, rules, setup, simulate, steer
+from slurm_ai_factory.cli import (
+    audit,
+    books,
+    doctor,
+    expertise,
+    explain,
+    measure,
+    registry,
+    report,
+    rules,
+    setup,
+    simulate,
+    status,
+    steer,
+)
 from slurm_ai_factory.cli.options import SafGroup, chosen
 from slurm_ai_factory.errors import SafError
 
@@ -26,7 +40,10 @@ def cli() -> None:
     """
 
 
-for module in (setup, measure, explain, registry, rules, audit, doctor, simulate, steer):
+STEERING = (setup, measure, status, explain, registry, rules, audit, doctor, simulate, steer)
+TELLING = (report, expertise, books)
+
+for module in (*STEERING, *TELLING):
     for command in module.COMMANDS:
         cli.add_command(command)
 

@@ -1,10 +1,8 @@
-"""Commands that tell what was delivered: share, status, unclassified."""
+"""Commands that tell what was delivered: share, unclassified."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import click
 
@@ -14,7 +12,6 @@ from slurm_ai_factory.cli.options import SafCommand, chosen, load_config, now, o
 from slurm_ai_factory.config import Config, parse_resource
 from slurm_ai_factory.core import share, windows
 from slurm_ai_factory.core.classify import Beneficiary, Classification
-from slurm_ai_factory.core.controller import HOLDS
 from slurm_ai_factory.core.records import Instant, Measurement, Subject, Window
 from slurm_ai_factory.core.share import Promise
 from slurm_ai_factory.errors import LedgerError
@@ -22,9 +19,6 @@ from slurm_ai_factory.ledger import Classified, Ledger
 
 Key = Callable[[Subject, Classification], str]
 KEYS = ("account", "category", "cluster", "hub", "municipality", "organisation", "partition", "sector")
-RECENT = 100
-FLOOR_AT_RISK = 3
-HOLDING = 4
 
 
 def as_of(ledger: Ledger, then: Instant | None = None) -> Instant:
@@ -37,17 +31,19 @@ def as_of(ledger: Ledger, then: Instant | None = None) -> Instant:
     return mark
 
 
-def asked_window(config: Config, window: str | None, since: str | None, until: str | None) -> Window:
-    """The window the options mean; `current` and no option mean the promise's own."""
-    zone = config.promise.time_zone
+def asked_window(
+    config: Config, window: str | None, since: str | None, until: str | None, at: Instant | None = None
+) -> Window:
+    """The window the options mean, at this instant or now; `current` and no option mean the promise's own."""
+    zone, moment = config.promise.time_zone, now() if at is None else at
     try:
         if since or until:
             if window or not since:
                 raise ValueError("give either --window, or -S with or without -E")
-            first = windows.instant(since, now(), zone)
-            return windows.span(first, windows.instant(until or "now", now(), zone))
+            first = windows.instant(since, moment, zone)
+            return windows.span(first, windows.instant(until or "now", moment, zone))
         named = config.promise.window if window in (None, "current") else window
-        return windows.window(str(named), now(), zone)
+        return windows.window(str(named), moment, zone)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
 
@@ -87,9 +83,9 @@ def share_command(
 ) -> None:
     """The measurement: who got what in a window, and what the promise says of it."""
     config = load_config()
-    where = asked_window(config, window, since, until)
-    promise = asked_promise(config, resource)
     known = asked_instant(config, then) if then else None
+    where = asked_window(config, window, since, until, known)
+    promise = asked_promise(config, resource)
     with opened_ledger(config) as ledger:
         at = as_of(ledger, known)
         measured = cycle.measure(config, ledger, at, where, promise, known)
@@ -142,75 +138,6 @@ def _print_groups(m: Measurement, groups: Sequence[share.Group], by: str) -> Non
     output.table((by, "beneficiary", f"{m.resource}-hours", "share"), rows)
 
 
-@click.command("status", cls=SafCommand)
-def status_command() -> None:
-    """One screen: the share to date, what it takes, what was done last.
-
-    Exit code 3: the floor is at risk. Exit code 4: the control holds, or the ledger is stale.
-    """
-    config = load_config()
-    with opened_ledger(config) as ledger:
-        measured = cycle.measure(config, ledger, as_of(ledger))
-        value = _status(config, ledger, measured)
-    if chosen.json:
-        output.emit(value)
-    else:
-        output.pairs(_status_text(config, value, measured))
-    sys.exit(_status_code(measured, config.promise.margin, value["holds"]))
-
-
-def _status(config: Config, ledger: Ledger, measured: Measurement) -> dict[str, Any]:
-    last = ledger.control.last_decision()
-    changes = [one for one in ledger.control.history(RECENT) if one["status"] != "advised"]
-    return {
-        "cluster": config.cluster.name,
-        "mode": config.control.mode,
-        "share": output.share_value(measured, config.promise.margin),
-        "holds": _holds(config, ledger, last, measured.as_of),
-        "last_read_at": output.when(measured.as_of),
-        "last_decision": last and {**last, "at": output.when(last["at"])},
-        "last_change": changes[0] | {"at": output.when(changes[0]["at"])} if changes else None,
-        "leader": ledger.store.leader(ledger.control.cluster_id),
-    }
-
-
-def _holds(
-    config: Config, ledger: Ledger, last: dict[str, Any] | None, read_at: Instant
-) -> list[dict[str, str | None]]:
-    holds = []
-    if last and last["reason"] in HOLDS:
-        since = ledger.control.reason_since(last["reason"])
-        holds.append({"reason": last["reason"], "since": output.when(since)})
-    if now() - read_at > config.daemon.ready_after:
-        holds.append({"reason": "stale", "since": output.when(read_at)})
-    return holds
-
-
-def _status_text(config: Config, value: dict[str, Any], measured: Measurement) -> dict[str, object]:
-    last, change = value["last_decision"], value["last_change"]
-    changed = change and (
-        f"{change['at']} {change['account']} {change['raw_shares_before']} -> "
-        f"{change['raw_shares_after']} ({change['status']})"
-    )
-    return {
-        "cluster": f"{value['cluster']}, mode {value['mode']}, "
-        f"{'steered by ' + value['leader'] if value['leader'] else 'no daemon is active'}",
-        **output.share_text(measured, config.promise.margin),
-        "last read": value["last_read_at"],
-        "last decision": last and f"{last['at']} {last['sentence']}",
-        "last change": changed or "none",
-        "holds": ", ".join(f"{h['reason']} since {h['since']}" for h in value["holds"]) or "none",
-    }
-
-
-def _status_code(m: Measurement, margin: float, holds: Sequence[object]) -> int:
-    if holds:
-        return HOLDING
-    below = m.delivered_share is not None and m.delivered_share < m.target_share
-    lost = m.window.rolling or share.attainable(m, margin) is False
-    return FLOOR_AT_RISK if below and lost else 0
-
-
 @click.command("unclassified", cls=SafCommand)
 @click.option("--window", metavar="W", help="2027Q1, 2027-03, rolling:30d, ... or current.")
 def unclassified_command(window: str | None) -> None:
@@ -239,4 +166,4 @@ def _print_unclassified(groups: Sequence[share.Group], resource: str) -> None:
         click.echo("every charge of the window is classified", err=True)
 
 
-COMMANDS = (share_command, status_command, unclassified_command)
+COMMANDS = (share_command, unclassified_command)

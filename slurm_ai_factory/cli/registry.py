@@ -127,18 +127,18 @@ def organisation_import(file: io.BufferedReader, reason: str, correct: bool) -> 
     config = load_config()
     table = registry_sheet.read(file.read(), config.promise.time_zone)
     if table.faults:
-        _refuse(file.name, table.faults)
+        refuse(file.name, table.faults)
     if table.encoding != "UTF-8" and not chosen.quiet:
         click.echo(f"{file.name} is read as {table.encoding}", err=True)
     entries = [entry for _, entry in table.entries]
     with opened_ledger(config) as ledger:
         done = _recorded(config, ledger, entries, reason, correct=correct)
     if done.problems:
-        _refuse(file.name, registry_sheet.faults_of(done.problems, table.entries))
+        refuse(file.name, registry_sheet.faults_of(done.problems, table.entries))
     _tell(done, entries)
 
 
-def _refuse(file: str, faults: Sequence[Fault]) -> None:
+def refuse(file: str, faults: Sequence[Fault]) -> None:
     """Every fault with its place, and nothing was taken over."""
     if chosen.json:
         output.emit({"new": 0, "known": 0, "problems": [one._asdict() for one in faults]})

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
-from slurm_ai_factory.config import values
+from slurm_ai_factory.config import tariff, values
 from slurm_ai_factory.config.sections import SECTIONS, Config
 from slurm_ai_factory.config.values import resource_name
 from slurm_ai_factory.core import windows
@@ -66,15 +66,19 @@ def parse(text: str, file: str, zone: ZoneInfo | None = None) -> Config:
         tables = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # also of numbers and nesting beyond Python's limits
         raise ConfigError(f"{file}: not TOML: {error}") from error
-    known = [*SECTIONS, "rule"]
+    known = [*SECTIONS, "rule", "tariff"]
     for name in tables:
         if name not in known:
             raise ConfigError(f"{file}: no section [{name}]{_nearest(name, known)}")
     sections: dict[str, Any] = {
         name: _section(file, name, kind, tables.get(name, {})) for name, kind in SECTIONS.items()
     }
-    rules = tuple(_rules(file, tables.get("rule", []), zone or sections["promise"].time_zone))
-    return _checked(Config(**sections, rules=rules, file=file, origins=_origins(file, tables)))
+    civil = zone or sections["promise"].time_zone
+    rules = tuple(_rules(file, tables.get("rule", []), civil))
+    tariffs = tuple(tariff.read(file, tables.get("tariff", []), civil))
+    return _checked(
+        Config(**sections, rules=rules, tariffs=tariffs, file=file, origins=_origins(file, tables))
+    )
 
 
 def with_rules_of(config: Config, path: Path) -> Config:

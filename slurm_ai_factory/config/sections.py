@@ -18,6 +18,7 @@ from slurm_ai_factory.core.controller import Policy
 from slurm_ai_factory.core.organisations import Terms
 from slurm_ai_factory.core.pace import Overlap
 from slurm_ai_factory.core.share import Promise
+from slurm_ai_factory.core.tariff import Tariff
 from slurm_ai_factory.core.tres import Count
 
 _UNSET: Any = object()
@@ -140,8 +141,53 @@ class DaemonSection:
     """How `saf run` runs."""
 
     period: int = _key(values.seconds, "beat: one cycle each", "5m")
-    listen: str = _key(values.text, "address:port of /metrics, /healthz and /readyz", "127.0.0.1:9810")
+    listen: str = _key(
+        values.text, "address:port of the status page, /metrics, /healthz and /readyz", "127.0.0.1:9810"
+    )
+    web_config_file: Path | None = _key(
+        values.path, "TLS and basic authentication, in the format of Prometheus' web configuration", None
+    )
     ready_after: int = _key(values.seconds, "not ready when the last complete cycle is older", "30m")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportSection:
+    """What a governance report says of its sender, and how much it shows."""
+
+    facility: str | None = _key(values.text, "name of the facility in titles; else the cluster's", None)
+    region: dict[str, str] | None = _key(
+        values.by_language, "the region in titles: a name, or one for each language", None
+    )
+    contact: str | None = _key(values.text, "whom readers can ask", None)
+    windows: int = _key(values.whole, "so many windows in the chart over time, this one included", 8)
+    min_organisations: int = _key(
+        values.few, "no figure that rests on fewer organisations can be read or worked out", 3
+    )
+    name_organisations: bool = _key(
+        values.yes_or_no, "list the names of regional organisations that were reached, without figures", False
+    )
+    currency: str = _key(values.text, "of prices and statements", "EUR")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpertiseSection:
+    """The promise about the hours of the expertise centre."""
+
+    target_share: float = _key(values.ratio, "the floor: regional hours / all hours", 0.25)
+    unmet_recorded: bool = _key(
+        values.yes_or_no,
+        "whether hours asked for and not given are entered too; else they excuse no miss",
+        False,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrivacySection:
+    """How long the names of users are kept."""
+
+    pseudonymise_after: int | None = _key(
+        values.retention, "`saf ledger pseudonymise` takes names out of runs that ended this long ago", None
+    )
 
 
 SECTIONS: dict[str, type] = {
@@ -152,6 +198,9 @@ SECTIONS: dict[str, type] = {
     "ledger": LedgerSection,
     "control": ControlSection,
     "daemon": DaemonSection,
+    "report": ReportSection,
+    "expertise": ExpertiseSection,
+    "privacy": PrivacySection,
 }
 
 
@@ -166,6 +215,10 @@ class Config:
     ledger: LedgerSection
     control: ControlSection
     daemon: DaemonSection
+    report: ReportSection
+    expertise: ExpertiseSection
+    privacy: PrivacySection
+    tariffs: tuple[Tariff, ...]
     rules: tuple[Rule, ...]
     file: str
     origins: Mapping[str, str]

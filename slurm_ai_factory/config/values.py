@@ -14,8 +14,11 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.records import HOUR
+from slurm_ai_factory.core.suppression import LARGEST
 from slurm_ai_factory.core.tres import Count
 
+SHORTEST_RETENTION = 30 * 24 * HOUR
+LANGUAGES = ("en", "nl")
 MODES = ("observe", "advise", "enforce")
 
 
@@ -35,6 +38,49 @@ def ratio(value: object) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < 1:
         raise ValueError("wants a number between 0 and 1")
     return float(value)
+
+
+def few(value: object) -> int:
+    """A number of organisations that suppression can be sure of."""
+    number = whole(value)
+    if number > LARGEST:
+        raise ValueError(f"wants a whole number from 1 to {LARGEST}")
+    return number
+
+
+def yes_or_no(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("wants true or false")
+    return value
+
+
+def by_language(value: object) -> dict[str, str]:
+    """A name for every language, or one that all have."""
+    if isinstance(value, dict) and value.keys() == set(LANGUAGES):
+        return {code: text(name) for code, name in value.items()}
+    if isinstance(value, str):
+        return dict.fromkeys(LANGUAGES, text(value))
+    raise ValueError(f"wants a name, or a table with one for each of {', '.join(LANGUAGES)}")
+
+
+def money(value: object) -> Decimal:
+    """A price, exact: 2 or "0.05"; a number with a point is not exact in TOML."""
+    if isinstance(value, str | int) and not isinstance(value, bool):
+        try:
+            amount = Decimal(value)
+        except ArithmeticError:
+            amount = Decimal(-1)
+        if amount.is_finite() and amount >= 0:
+            return amount
+    raise ValueError('wants a price such as "0.05", in quotes, or a whole number')
+
+
+def retention(value: object) -> int:
+    """A time for which names are kept: never shorter than records may still be corrected."""
+    kept = seconds(value)
+    if kept < SHORTEST_RETENTION:
+        raise ValueError("wants at least 30d: younger runs are read again, and their names with them")
+    return kept
 
 
 def seconds(value: object) -> int:

@@ -117,6 +117,30 @@ def window(text: str, now: Instant, zone: ZoneInfo) -> Window:
     raise ValueError(f"{text!r} is not a window: use 2027Q1, 2027-03, 2027H1, 2027, quarter or rolling:30d")
 
 
+def before(one: Window, zone: ZoneInfo) -> Window | None:
+    """The calendar window of the same kind that ends where this one begins; None before any other interval.
+
+    >>> amsterdam = ZoneInfo("Europe/Amsterdam")
+    >>> before(window("2027Q1", 0, amsterdam), amsterdam).name, before(span(0, 3600), amsterdam)
+    ('2026Q4', None)
+    """
+    for pattern, months in ((r"\d{4}Q\d", 3), (r"\d{4}H\d", 6), (r"\d{4}-\d\d", 1), (r"\d{4}", 12)):
+        if re.fullmatch(pattern, one.name):
+            return _containing(months, one.since - 1, zone)
+    return None
+
+
+def days(one: Window, zone: ZoneInfo) -> tuple[date, date]:
+    """The civil days of a window, [first, last).
+
+    >>> amsterdam = ZoneInfo("Europe/Amsterdam")
+    >>> [day.isoformat() for day in days(window("2027Q1", 0, amsterdam), amsterdam)]
+    ['2027-01-01', '2027-04-01']
+    """
+    first, last = (datetime.fromtimestamp(at, zone).date() for at in (one.since, one.until - 1))
+    return first, last + timedelta(days=1)
+
+
 def _containing(months: int, now: Instant, zone: ZoneInfo) -> Window:
     civil = datetime.fromtimestamp(now, zone)
     return _calendar(civil.year, (civil.month - 1) // months, months, zone)

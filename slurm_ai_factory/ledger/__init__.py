@@ -11,6 +11,9 @@ from slurm_ai_factory.core.records import Instant
 from slurm_ai_factory.ledger.accounting import Accounting, ReadResult
 from slurm_ai_factory.ledger.classified import Classified, classified
 from slurm_ai_factory.ledger.control import Control, Planned
+from slurm_ai_factory.ledger.expertise import Expertise
+from slurm_ai_factory.ledger.privacy import Privacy
+from slurm_ai_factory.ledger.publishing import Publishing
 from slurm_ai_factory.ledger.registry import RegistryBook
 from slurm_ai_factory.ledger.store import Store
 
@@ -19,12 +22,15 @@ __all__ = ["Classified", "Ledger", "Planned", "ReadResult", "Store", "open_ledge
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """One cluster's books: its accounting, what was decided and done, and the registry."""
+    """One cluster's books: its accounting, what was decided and done, the registry, and what was reported."""
 
     store: Store
     accounting: Accounting
     control: Control
     registry: RegistryBook
+    expertise: Expertise
+    publishing: Publishing
+    privacy: Privacy
 
     def classified(self, rules: Rules, then: Instant | None = None) -> Classified:
         """The accounting as these rules classify it, as known now or then."""
@@ -53,4 +59,12 @@ def open_ledger(url: str, cluster: str) -> Iterator[Ledger]:
 def ledger_of(store: Store, cluster: str, cluster_id: int) -> Ledger:
     """The ledger of one cluster on an open store."""
     key = store, cluster, cluster_id
-    return Ledger(store, Accounting(*key), Control(*key), RegistryBook(*key))
+    return Ledger(
+        store,
+        Accounting(*key),
+        Control(*key),
+        RegistryBook(*key),
+        Expertise(store),
+        Publishing(store, cluster_id),
+        Privacy(store, cluster_id),
+    )

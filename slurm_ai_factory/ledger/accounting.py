@@ -56,9 +56,11 @@ class Accounting:
         row = self.store.one(query, cluster_id=self.cluster_id, as_of=then)
         return row[0] if row else None
 
-    def gaps(self, since: Instant, until: Instant) -> list[tuple[Instant, Instant]]:
-        """What of an interval was never read, oldest first."""
-        rows = self.store.all("gaps", cluster_id=self.cluster_id, since=since, until=until)
+    def gaps(
+        self, since: Instant, until: Instant, then: Instant | None = None
+    ) -> list[tuple[Instant, Instant]]:
+        """What of an interval was never read, or had not been then, oldest first."""
+        rows = self.store.all("gaps", cluster_id=self.cluster_id, since=since, until=until, as_of=then)
         return [(row[0], row[1]) for row in rows]
 
     def record(
@@ -188,9 +190,9 @@ class Accounting:
         rows = self.store.all("usual_seconds", cluster_id=self.cluster_id, since=since, until=until)
         return {user: float(seconds) for user, seconds in rows}
 
-    def newest_record_at(self) -> Instant | None:
-        """The newest instant that accounting told of a run."""
-        row = self.store.one("newest_record", cluster_id=self.cluster_id)
+    def newest_record_at(self, then: Instant | None = None) -> Instant | None:
+        """The newest instant that accounting told of a run, now or then."""
+        row = self.store.one("newest_record", cluster_id=self.cluster_id, as_of=then)
         return row[0] if row else None
 
     def status(self) -> dict[str, int | None]:

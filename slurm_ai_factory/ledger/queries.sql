@@ -37,7 +37,8 @@ SELECT lower(gap), upper(gap)
 FROM unnest(
     int8multirange(int8range(%(since)s, %(until)s)) - coalesce(
         (SELECT range_agg(int8range(since, until)) FROM reads
-         WHERE cluster_id = %(cluster_id)s AND since < %(until)s AND until > %(since)s),
+         WHERE cluster_id = %(cluster_id)s AND since < %(until)s AND until > %(since)s
+             AND at <= coalesce(%(as_of)s, 9223372036854775807)),
         '{}'::int8multirange
     )
 ) AS gap
@@ -670,7 +671,8 @@ GROUP BY s.user_name
 
 -- newest_record --
 -- The newest instant that the accounting told of a run.
-SELECT max(newest_record_at) FROM reads WHERE cluster_id = %(cluster_id)s
+SELECT max(newest_record_at) FROM reads
+WHERE cluster_id = %(cluster_id)s AND at <= coalesce(%(as_of)s, 9223372036854775807)
 
 -- add_decision --
 -- A decision, before it is acted on.

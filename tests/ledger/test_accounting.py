@@ -155,7 +155,7 @@ def test_a_measurement_from_the_ledger_is_the_sum_over_its_runs(
             named = [one._replace(subject=one.subject._replace(cluster=cluster)) for one in read]
             record(ledger, named)
             last |= {one.db_index: one for one in named}
-        measured = _measure(ledger, window, as_of)
+        measured = measure(ledger, window, as_of)
     regional = [one for one in last.values() if one.subject.account == "umcg"]
     others = [one for one in last.values() if one.subject.account in ("visitors", "")]
     assert measured.total_charge == _sum(last.values(), window, as_of)
@@ -175,7 +175,7 @@ def test_any_earlier_measurement_can_be_made_again(
             named = [one._replace(subject=one.subject._replace(cluster=cluster)) for one in read]
             now = data.draw(st.booleans())
             ledger.accounting.record(named, T0, NOW + step if now else NOW + step - 1, at=NOW + step)
-            measured.append(_measure(ledger, ALL, NOW))
+            measured.append(measure(ledger, ALL, NOW))
             assert _kept(ledger) == _added_up(ledger), "a read has changed hours whose sums were kept"
             if data.draw(st.booleans()):
                 ledger.classified(RULES).keep_sums(Window("part", T0, NOW - 3 * HOUR), NOW, WEIGHTS)
@@ -183,13 +183,13 @@ def test_any_earlier_measurement_can_be_made_again(
                 ledger.classified(RULES).keep_sums(ALL, NOW, WEIGHTS)
             assert _kept(ledger) == _added_up(ledger)
         for step, earlier in enumerate(measured):
-            again = _measure(ledger, ALL, NOW, then=NOW + step)
+            again = measure(ledger, ALL, NOW, then=NOW + step)
             assert replace(again, hours=(), newest_record_at=None) == replace(
                 earlier, hours=(), newest_record_at=None
             )
 
 
-def _measure(
+def measure(
     ledger: Ledger, window: Window, as_of: Instant, then: Instant | None = None, rules: Rules = RULES
 ) -> Measurement:
     promise = share.Promise(cluster="c", target_share=0.25, margin=0.01, resource="cpu", weights=WEIGHTS)
@@ -251,7 +251,7 @@ def test_an_earlier_version_stays_when_slurm_changes_its_mind(ledger: Ledger) ->
     record(ledger, [ended(seconds=60)], NOW + 1)
     record(ledger, [ended(seconds=60)], NOW + 2)
     assert versions(ledger) == [("COMPLETED", 100, NOW + 1)]
-    assert _measure(ledger, ALL, NOW).total_charge == 60
+    assert measure(ledger, ALL, NOW).total_charge == 60
 
 
 def test_reading_a_running_run_again_is_no_change(ledger: Ledger) -> None:
@@ -266,7 +266,7 @@ def test_what_another_process_took_in_is_looked_at_again(ledger: Ledger, ledger_
         record(ledger, [ended(seconds=100)], NOW)
         record(other, [ended(seconds=60)], NOW + 1)
         record(ledger, [ended(seconds=100)], NOW + 2)
-    assert _measure(ledger, ALL, NOW).total_charge == 100
+    assert measure(ledger, ALL, NOW).total_charge == 100
 
 
 def test_what_a_broken_read_was_told_is_looked_at_again(ledger: Ledger) -> None:
@@ -278,21 +278,21 @@ def test_what_a_broken_read_was_told_is_looked_at_again(ledger: Ledger) -> None:
     with pytest.raises(SlurmError):
         record(ledger, broken(), NOW + 1)
     record(ledger, [ended(seconds=60)], NOW + 2)
-    assert _measure(ledger, ALL, NOW).total_charge == 60
+    assert measure(ledger, ALL, NOW).total_charge == 60
 
 
 def test_a_run_slurm_no_longer_lists_counts_no_further_and_goes_on_when_it_is_back(ledger: Ledger) -> None:
     record(ledger, [running(1)], T0 + 100, now=True)
     record(ledger, [], T0 + 200, now=True)
-    assert _measure(ledger, ALL, T0 + 900).total_charge == 200
+    assert measure(ledger, ALL, T0 + 900).total_charge == 200
     record(ledger, [running(1)], T0 + 900, now=True)
-    assert _measure(ledger, ALL, T0 + 900).total_charge == 900
+    assert measure(ledger, ALL, T0 + 900).total_charge == 900
 
 
 def test_a_read_of_the_past_says_nothing_about_what_is_open_now(ledger: Ledger) -> None:
     record(ledger, [running(1)], T0 + 100, now=True)
     record(ledger, [], T0 + 50, now=False)
-    assert _measure(ledger, ALL, T0 + 900).total_charge == 900
+    assert measure(ledger, ALL, T0 + 900).total_charge == 900
 
 
 def test_a_line_that_is_no_run_is_kept_once_with_its_reason(ledger: Ledger) -> None:
@@ -307,9 +307,9 @@ def test_a_line_that_is_no_run_is_kept_once_with_its_reason(ledger: Ledger) -> N
 
 def test_new_rules_classify_history_and_the_same_rules_touch_nothing(ledger: Ledger) -> None:
     record(ledger, [ended(1), running(2)])
-    assert _measure(ledger, ALL, NOW).regional_charge == _measure(ledger, ALL, NOW).total_charge > 0
+    assert measure(ledger, ALL, NOW).regional_charge == measure(ledger, ALL, NOW).total_charge > 0
     nobody = replace(RULES, rules=())
-    assert _measure(ledger, ALL, NOW, rules=nobody).regional_charge == 0
+    assert measure(ledger, ALL, NOW, rules=nobody).regional_charge == 0
     assert ledger.classified(RULES).set_id == ledger.classified(RULES).set_id
     assert ledger.classified(RULES).set_id != ledger.classified(nobody).set_id
 
@@ -362,6 +362,6 @@ def test_two_clusters_in_one_ledger_do_not_mix(ledger: Ledger) -> None:
     record(ledger, [ended(1, seconds=100)])
     one = ended(1, seconds=7)
     other.record([one._replace(subject=one.subject._replace(cluster="d"))], T0, NOW, at=NOW)
-    assert _measure(ledger, ALL, NOW).total_charge == 100
+    assert measure(ledger, ALL, NOW).total_charge == 100
     others = classified(ledger.store, "d", other.cluster_id, RULES)
     assert [usage.delivered for usage in others.usage_by_hour(ALL, NOW, WEIGHTS)] == [7]

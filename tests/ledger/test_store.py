@@ -104,8 +104,9 @@ def test_an_empty_database_is_told_to_be_migrated(empty_url: str) -> None:
 def test_every_query_is_described_and_used() -> None:
     text = "\n".join(sql.queries().values())
     assert not re.findall(r"^-- \w+ --$", text, flags=re.MULTILINE), "a query without its description"
-    code = "".join(path.read_text() for path in Path(slurm_ai_factory.ledger.__file__).parent.glob("*.py"))
-    source = (Path(slurm_ai_factory.ledger.__file__).parent / "queries.sql").read_text()
+    folder = Path(slurm_ai_factory.ledger.__file__).parent
+    code = "".join(path.read_text() for path in folder.glob("*.py"))
+    source = "".join(path.read_text() for path in folder.glob("*.sql"))
     unused = {name for name in sql.queries() if f'"{name}"' not in code and f"{{{name}}}" not in source}
     assert not unused
 

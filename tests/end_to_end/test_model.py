@@ -23,13 +23,14 @@ from slurm_ai_factory.simulation.workload import Job, gathered
 
 SPEED = 30
 MINUTE, HOUR = 60, 3600
-LENGTH = 90 * MINUTE
+LENGTH = 100 * MINUTE
 HALF_LIFE = HOUR
-CPUS = 16
-WARM_UP = 15 * MINUTE
+CPUS_PER_NODE = 8
+CPUS = 4 * CPUS_PER_NODE
+WARM_UP = 20 * MINUTE
 """Until then, what one job does is more than a point or two."""
 POINTS = 0.02
-SIZES = {1: 6, 2: 4, 4: 1}
+SIZES = {1: 4, 2: 4, 4: 1}
 SECONDS = (4 * MINUTE, 10 * MINUTE)
 LOAD = {"national": 1.0, "regional": 0.9}
 ABSENT = {"national": (20 * MINUTE, 45 * MINUTE), "regional": (0, 5 * MINUTE)}
@@ -98,7 +99,9 @@ def stream(tree: Tree, seed: int) -> list[Submission]:
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
     directory = tmp_path_factory.mktemp("model") / "cluster"
-    with SlurmCluster(directory, speed=SPEED, half_life=f"0-{HALF_LIFE // HOUR}") as cluster:
+    with SlurmCluster(
+        directory, cpus_per_node=CPUS_PER_NODE, speed=SPEED, half_life=f"0-{HALF_LIFE // HOUR}"
+    ) as cluster:
         tree = plant(cluster)
         jobs: dict[int, int] = {}
         passes = _lived(cluster, stream(tree, 1), jobs)
@@ -173,7 +176,7 @@ def _runs(cluster: ModelCluster) -> list[Run]:
 
 def test_the_stream_takes_the_region_far_above_its_share_and_back(seen: Seen) -> None:
     shares = [one.usage_share for one in seen.passes]
-    assert len(seen.jobs) > 200
+    assert len(seen.jobs) > 300
     assert len(shares) > 0.8 * LENGTH / MINUTE
     assert max(shares) > SHARES["regional"] / 100 + 0.1
     assert shares[-1] < max(shares) - 0.05

@@ -118,7 +118,11 @@ def _windows(lived: Lived, window: int) -> Iterator[tuple[int, float]]:
 
 def waiting(lived: Lived, at: int) -> int:
     """Regional jobs that had been submitted and had not started."""
-    return sum(1 for run in lived.runs if run.regional and run.submit <= at < (run.start or run.end))
+    return sum(
+        1
+        for run in lived.runs
+        if run.regional and run.submit <= at < (run.end if run.start is None else run.start)
+    )
 
 
 def running(lived: Lived, at: int) -> tuple[int, int]:

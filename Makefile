@@ -30,7 +30,7 @@ demo: $(VENV)/.installed slurm  ## The daemon in enforce mode against a real Slu
 	@$(BIN)/saf demo --for $(FOR)
 
 test: $(VENV)/.installed slurm seen lint  ## Everything: static checks, unit tests, real Slurm, Prometheus, Chromium.
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadgroup
 
 test-fast: $(VENV)/.installed  ## What needs no Slurm.
 	$(BIN)/pytest -m 'not slurm'

@@ -23,7 +23,7 @@ __all__ = ["planted", "slurm", "slurm_tree"]
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Whatever uses the real Slurm is marked so, and runs after everything that does not.
 
-    With several workers all of it is one worker's, which begins with it: these tests wait more than they work.
+    With several workers all of it is one worker's, which begins with it: these tests wait more than work.
     """
     for item in items:
         if {"slurm", "planted"} & set(getattr(item, "fixturenames", ())):

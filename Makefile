@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 FOR ?= 2m
 KILLS ?= 200
 
-.PHONY: help demo test test-fast lint slurm seen examples crash accept-slurm bench-ingest bench-scrape clean
+.PHONY: help demo test test-fast lint slurm seen examples crash accept-slurm evaluate bench-simulate bench-ingest bench-scrape clean
 .DEFAULT_GOAL := help
 
 help:  ## Show these targets.
@@ -30,7 +30,7 @@ demo: $(VENV)/.installed slurm  ## The daemon in enforce mode against a real Slu
 	@$(BIN)/saf demo --for $(FOR)
 
 test: $(VENV)/.installed slurm seen lint  ## Everything: static checks, unit tests, real Slurm, Prometheus, Chromium.
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadgroup
 
 test-fast: $(VENV)/.installed  ## What needs no Slurm.
 	$(BIN)/pytest -m 'not slurm'
@@ -46,6 +46,14 @@ crash: $(VENV)/.installed slurm  ## Kill saf while it writes, KILLS=200 times, a
 
 accept-slurm: $(VENV)/.installed slurm  ## The floor on a real Slurm, beside static shares; half an hour, result in docs/evaluation.
 	@$(BIN)/python -m tests.acceptance --keep accept-slurm.json
+
+evaluate: $(VENV)/.installed  ## The law beside other policies, an hour; LOGS=FOLDER for real logs; result in docs/evaluation.
+	@mkdir -p build
+	@$(BIN)/python -m tests.benchmarks.evaluate build/evaluation.json $(LOGS)
+	@$(BIN)/python -m tests.benchmarks.evaluation_page build/evaluation.json
+
+bench-simulate: $(VENV)/.installed  ## How fast the simulator is; LOG=FILE REGIONAL=FILE CAPACITY=N for a real log.
+	@$(BIN)/python -m tests.benchmarks.simulate
 
 bench-ingest: $(VENV)/.installed slurm  ## Reading beside sacct, and cycles on large ledgers; RUNS=100000 for a quick one.
 	@$(BIN)/python -m tests.benchmarks.ingest

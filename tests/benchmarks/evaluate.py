@@ -1,8 +1,8 @@
 """python -m tests.benchmarks.evaluate OUT [LOGS]: the control law beside other policies, on many draws.
 
-Synthetic scenarios always; real logs from the folder LOGS where it has them (curie_2012, philly_2017: CSV with
-a table of regional accounts beside each). Every draw of a log moves each submission by up to an hour. Results
-are written to OUT as JSON as they come; ``tests.benchmarks.evaluation_page`` makes pages of them.
+Synthetic scenarios always; real logs from the folder LOGS where it has them (curie_2012, philly_2017: CSV,
+with a table of regional accounts beside each). A draw of a log moves each submission by up to an hour.
+Results are written to OUT as JSON as they come; ``tests.benchmarks.evaluation_page`` makes pages of them.
 """
 
 from __future__ import annotations

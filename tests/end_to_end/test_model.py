@@ -149,7 +149,7 @@ def _accounted(
     for line in cluster.run(*command).splitlines():
         number, account, user, submit, start, end, elapsed, limit, cpus, state = line.split("|")
         ended = state == "COMPLETED"
-        runtime = int(elapsed) if ended else seconds[int(number)]
+        runtime = int(elapsed) if ended else seconds.get(int(number), 0)
         jobs.append(Job(account, user, int(submit), runtime, int(limit) * MINUTE, int(cpus)))
         begun = int(start) if start.isdigit() else None
         runs.append(Run(account in tree.regional, int(submit), begun, int(end) if ended else now, int(cpus)))

@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 FOR ?= 2m
 KILLS ?= 200
 
-.PHONY: help demo test test-fast lint slurm crash bench-ingest clean
+.PHONY: help demo test test-fast lint slurm seen crash bench-ingest bench-scrape clean
 .DEFAULT_GOAL := help
 
 help:  ## Show these targets.
@@ -23,10 +23,13 @@ $(VENV)/.installed: pyproject.toml
 slurm:  ## Install Debian's Slurm, MariaDB and munge for the tests and the demo (as root).
 	@sh tests/cluster/install.sh
 
+seen:  ## Install Debian's Prometheus and Chromium for the tests (as root).
+	@sh tests/seen/install.sh
+
 demo: $(VENV)/.installed slurm  ## The daemon in enforce mode against a real Slurm on loopback; FOR=10m for longer.
 	@$(BIN)/saf demo --for $(FOR)
 
-test: $(VENV)/.installed slurm lint  ## Everything: static checks, unit tests, and tests on a real Slurm.
+test: $(VENV)/.installed slurm seen lint  ## Everything: static checks, unit tests, real Slurm, Prometheus, Chromium.
 	$(BIN)/pytest
 
 test-fast: $(VENV)/.installed  ## What needs no Slurm.
@@ -43,6 +46,9 @@ crash: $(VENV)/.installed slurm  ## Kill saf while it writes, KILLS=200 times, a
 
 bench-ingest: $(VENV)/.installed slurm  ## Reading beside sacct, and cycles on large ledgers; RUNS=100000 for a quick one.
 	@$(BIN)/python -m tests.benchmarks.ingest
+
+bench-scrape: $(VENV)/.installed  ## What a scrape costs while a backfill runs; SECONDS=60 for longer.
+	@$(BIN)/python -m tests.benchmarks.scrape
 
 clean:  ## Remove the environment and caches.
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -7,8 +7,9 @@ planned before it is tried, and what became of it is what is read back, never wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from slurm_ai_factory import reading, signals
@@ -40,6 +41,21 @@ STATUS = {"observe": "observed", "advise": "advised", "enforce": "planned", "ope
 
 
 @dataclass(frozen=True, slots=True)
+class Laps:
+    """How long each phase of the cycle at hand took, in seconds, by the stopwatch given."""
+
+    stopwatch: Callable[[], float] = float
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Note how long the body takes; a phase that comes twice adds up."""
+        began = self.stopwatch()
+        yield
+        self.seconds[name] = self.seconds.get(name, 0.0) + self.stopwatch() - began
+
+
+@dataclass(frozen=True, slots=True)
 class Site:
     """What a cycle works with; clock and wait are given, so that tests and simulations own time."""
 
@@ -49,6 +65,7 @@ class Site:
     clock: Callable[[], Instant]
     wait: Callable[[float], object]
     actor: str
+    laps: Laps = field(default_factory=Laps)
 
 
 class Outcome(NamedTuple):
@@ -91,9 +108,11 @@ def run(site: Site, stopwatch: Callable[[], float]) -> CycleReport:
     gathered = gather(site)
     mode = site.config.control.mode
     with site.ledger.store.holding("writing", site.ledger.control.cluster_id):
-        settle_interrupted(site, gathered.associations)
-        decision = decide_on(site, gathered)
-        outcomes = carry_out(site, decision, mode)
+        with site.laps.phase("decide"):
+            settle_interrupted(site, gathered.associations)
+            decision = decide_on(site, gathered)
+        with site.laps.phase("apply"):
+            outcomes = carry_out(site, decision, mode)
     return CycleReport(
         gathered=gathered, decision=decision, outcomes=outcomes, mode=mode, seconds=stopwatch() - began
     )
@@ -122,7 +141,8 @@ def observe(site: Site, now: Instant, read: Read) -> Gathered:
     site.ledger.accounting.record_accounts(associations)
     rules = Rules(site.config.rules, site.ledger.accounting.parents())
     live = live_signals(site, priority, rules, now)
-    measured = measure(site.config, site.ledger, site.ledger.accounting.watermark() or now)
+    with site.laps.phase("measure"):
+        measured = measure(site.config, site.ledger, site.ledger.accounting.watermark() or now)
     return Gathered(
         at=now,
         read=read,
@@ -147,8 +167,9 @@ def live_signals(site: Site, priority: PriorityConfig, rules: Rules, now: Instan
 def read_accounting(site: Site, now: Instant) -> Read:
     """Read everything since the watermark, each interval kept whole or not at all."""
     since, usual = start_of_read(site, now), site.config.slurm.read_window
-    read = reading.read(site.slurm, site.ledger, [(since, now)], at=now, usual=usual)
-    site.ledger.accounting.record_events(*site.slurm.events(since, now), now)
+    with site.laps.phase("read"):
+        read = reading.read(site.slurm, site.ledger, [(since, now)], at=now, usual=usual)
+        site.ledger.accounting.record_events(*site.slurm.events(since, now), now)
     return read
 
 

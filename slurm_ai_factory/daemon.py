@@ -13,18 +13,20 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Event
 from types import FrameType
 
-from slurm_ai_factory import cycle
+from slurm_ai_factory import cycle, showing
+from slurm_ai_factory.board import Board, Reconciled
 from slurm_ai_factory.config import Config
-from slurm_ai_factory.core import share
+from slurm_ai_factory.core import share, windows
 from slurm_ai_factory.core.records import Instant
-from slurm_ai_factory.cycle import CycleReport, Site
-from slurm_ai_factory.errors import ConfigError, SafError, StandbyError
-from slurm_ai_factory.metrics import Board, Shown, registry
-from slurm_ai_factory.web import serving
+from slurm_ai_factory.cycle import CycleReport, Laps, Site
+from slurm_ai_factory.errors import ConfigError, LedgerError, SafError, StandbyError
+from slurm_ai_factory.metrics import Exposition
+from slurm_ai_factory.web import Web, serving
+from slurm_ai_factory.web.page import html
 
 log = logging.getLogger("saf")
 
@@ -42,34 +44,40 @@ class Daemon:
     stop: Event = field(default_factory=Event)
     wake: Event = field(default_factory=Event)
     reload: Event = field(default_factory=Event)
+    compared: tuple[Instant, Instant] | None = None  #: the day whose books were compared last
     beat: float = 0.0  #: when the present cycle was due; the next is due one period later
 
     def run(self) -> None:
         """Until SIGTERM. Raises ConfigError when it cannot start."""
         config = self.load()
         board = Board(config.cluster.name)
+        exposition = Exposition(board)
         with (
             self._signals(),
             serving(
                 config.daemon.listen,
-                registry(board),
-                self._healthy(config),
-                self._ready(config, board),
-            ) as port,
+                lambda: html(board, self.clock()),
+                exposition.text,
+                {"/healthz": self._healthy(config), "/readyz": self._ready(config, board)},
+                config.daemon.web_config_file,
+            ) as web,
         ):
-            log.info("started in mode %s, listening on port %d", config.control.mode, port)
+            log.info("started in mode %s, listening on port %d", config.control.mode, web.port)
+            if web.exposed:
+                log.warning("anybody who reaches port %d may read it; see daemon.web_config_file", web.port)
             notify("READY=1")
-            self._loop(config, board)
+            self._loop(config, board, exposition, web)
             notify("STOPPING=1")
         log.info("stopped; the RawShares in force stay")
 
-    def _loop(self, config: Config, board: Board) -> None:
+    def _loop(self, config: Config, board: Board, exposition: Exposition, web: Web) -> None:
         self.beat = self.stopwatch()
         while not self.stop.is_set():
-            config = self._reloaded(config)
+            config = self._reloaded(config, web)
             with self._opened(config, board) as site:
                 while site and not (self.stop.is_set() or self.reload.is_set()):
                     self._cycle(site, board)
+                    exposition.renew()
                     self._pause(config.daemon.period)
             if site is None:
                 self._pause(config.daemon.period)
@@ -90,20 +98,35 @@ class Daemon:
             opened.__exit__(None, None, None)
 
     def _cycle(self, site: Site, board: Board) -> None:
+        site = replace(site, laps=Laps(self.stopwatch))
         try:
             report = cycle.run(site, self.stopwatch)
+            _log(report)
+            board.complete(showing.shown(site, report))
         except SafError as error:
             self._failed(board, error)
             return
-        board.complete(shown(report, site.config))
-        log.info("%s", sentence(report))
-        for rejected in report.gathered.read.rejected:
-            log.warning("a line of sacct is no run and is kept aside: %s: %r", rejected.reason, rejected.line)
         notify("WATCHDOG=1")
+        self._reconcile(site, board)
+
+    def _reconcile(self, site: Site, board: Board) -> None:
+        """Once a day, on the day before; a day that was over before the daemon started is left to others."""
+        day = showing.civil_day(site, self.clock())
+        self.compared = self.compared or day
+        if day == self.compared:
+            return
+        try:
+            found = showing.reconciled(site, *day)
+        except SafError as error:
+            log.warning("the ledger was not compared with Slurm's books: %s", error)
+            return
+        self.compared = day
+        board.compare(found)
+        _log_reconciled(found)
 
     def _failed(self, board: Board, error: SafError) -> None:
         standby = isinstance(error, StandbyError)
-        board.fail("standby" if standby else "failed", str(error))
+        board.fail("standby" if standby else "failed", str(error), _cause(error), self.clock())
         log.log(logging.INFO if standby else logging.ERROR, "no cycle: %s", error)
         notify("WATCHDOG=1")
 
@@ -118,12 +141,14 @@ class Daemon:
         self.wake.clear()
         self.beat = min(due, self.stopwatch())
 
-    def _reloaded(self, config: Config) -> Config:
+    def _reloaded(self, config: Config, web: Web) -> Config:
         if not self.reload.is_set():
             return config
         self.reload.clear()
         try:
-            config = self.load()
+            loaded = self.load()
+            web.renew()
+            config = loaded
         except ConfigError as error:
             log.error("configuration not reloaded, the one in force stays: %s", error)
         else:
@@ -169,31 +194,28 @@ class Daemon:
         return check
 
 
-def shown(report: CycleReport, config: Config) -> Shown:
-    """What the metrics show of a cycle."""
-    gathered = report.gathered
-    return Shown(
-        at=gathered.at,
-        mode=report.mode,
-        seconds=report.seconds,
-        measurement=gathered.measurement,
-        margin=config.promise.margin,
-        decision=report.decision,
-        raw_shares=raw_shares(report, config.control.account),
-        statuses=tuple(outcome.status for outcome in report.outcomes),
-        rejected=len(gathered.read.rejected),
-        unknown_states=len(gathered.read.unknown_states),
-        runs=gathered.read.runs,
-    )
+def _cause(error: SafError) -> str:
+    """What a cycle failed for; standing by is no failure."""
+    if isinstance(error, StandbyError):
+        return ""
+    kinds: dict[type[SafError], str] = {LedgerError: "ledger", ConfigError: "configuration"}
+    return next((cause for kind, cause in kinds.items() if isinstance(error, kind)), "slurm")
 
 
-def raw_shares(report: CycleReport, account: str) -> tuple[str, int] | None:
-    """The steered account and its RawShares after the cycle; None when it is not there."""
-    applied = [one.change for one in report.outcomes if one.status == "applied"]
-    if applied:
-        return account, applied[-1].raw_shares_after
-    found = cycle.in_force(report.gathered.associations, account)
-    return (account, found.raw_shares) if found else None
+def _log(report: CycleReport) -> None:
+    log.info("%s", sentence(report))
+    for rejected in report.gathered.read.rejected:
+        log.warning("a line of sacct is no run and is kept aside: %s: %r", rejected.reason, rejected.line)
+
+
+def _log_reconciled(found: Reconciled) -> None:
+    if found.unexplained:
+        log.warning(
+            "the ledger differs from Slurm's books by %s TRES-seconds without a known cause from %s to %s; "
+            "see saf reconcile", found.unexplained, windows.iso(found.since), windows.iso(found.until),
+        )  # fmt: skip
+    else:
+        log.info("the ledger agrees with Slurm's books up to %s", windows.iso(found.until))
 
 
 def sentence(report: CycleReport) -> str:

@@ -11,7 +11,7 @@ import traceback
 import click
 
 from slurm_ai_factory import __version__
-from slurm_ai_factory.cli import audit, doctor, measure, setup, steer
+from slurm_ai_factory.cli import audit, doctor, measure, setup, status, steer
 from slurm_ai_factory.cli.options import SafGroup, chosen
 from slurm_ai_factory.errors import SafError
 
@@ -26,7 +26,16 @@ def cli() -> None:
     """
 
 
-for command in (*setup.COMMANDS, *measure.COMMANDS, *audit.COMMANDS, *doctor.COMMANDS, *steer.COMMANDS):
+COMMANDS = (
+    *setup.COMMANDS,
+    *measure.COMMANDS,
+    *status.COMMANDS,
+    *audit.COMMANDS,
+    *doctor.COMMANDS,
+    *steer.COMMANDS,
+)
+
+for command in COMMANDS:
     cli.add_command(command)
 
 

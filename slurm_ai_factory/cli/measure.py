@@ -1,10 +1,8 @@
-"""Commands that tell what was delivered: share, status, explain, unclassified."""
+"""Commands that tell what was delivered: share, explain, unclassified."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import click
 
@@ -14,7 +12,6 @@ from slurm_ai_factory.cli.options import SafCommand, chosen, load_config, now, o
 from slurm_ai_factory.config import Config, parse_resource
 from slurm_ai_factory.core import charge, share, tres, windows
 from slurm_ai_factory.core.classify import Beneficiary, Classification, Rules
-from slurm_ai_factory.core.controller import HOLDS
 from slurm_ai_factory.core.records import Instant, Measurement, Subject, Window
 from slurm_ai_factory.core.share import Promise, SortedRun
 from slurm_ai_factory.errors import LedgerError
@@ -22,9 +19,6 @@ from slurm_ai_factory.ledger import Ledger
 
 Key = Callable[[Subject, Classification], str]
 KEYS = ("account", "category", "cluster", "hub", "organisation", "partition", "sector")
-RECENT = 100
-FLOOR_AT_RISK = 3
-HOLDING = 4
 
 
 def as_of(ledger: Ledger, then: Instant | None = None) -> Instant:
@@ -147,75 +141,6 @@ def _print_groups(m: Measurement, groups: Sequence[share.Group], by: str) -> Non
     output.table((by, "beneficiary", f"{m.resource}-hours", "share"), rows)
 
 
-@click.command("status", cls=SafCommand)
-def status_command() -> None:
-    """One screen: the share to date, what it takes, what was done last.
-
-    Exit code 3: the floor is at risk. Exit code 4: the control holds, or the ledger is stale.
-    """
-    config = load_config()
-    with opened_ledger(config) as ledger:
-        measured = cycle.measure(config, ledger, as_of(ledger))
-        value = _status(config, ledger, measured)
-    if chosen.json:
-        output.emit(value)
-    else:
-        output.pairs(_status_text(config, value, measured))
-    sys.exit(_status_code(measured, config.promise.margin, value["holds"]))
-
-
-def _status(config: Config, ledger: Ledger, measured: Measurement) -> dict[str, Any]:
-    last = ledger.control.last_decision()
-    changes = [one for one in ledger.control.history(RECENT) if one["status"] != "advised"]
-    return {
-        "cluster": config.cluster.name,
-        "mode": config.control.mode,
-        "share": output.share_value(measured, config.promise.margin),
-        "holds": _holds(config, ledger, last, measured.as_of),
-        "last_read_at": output.when(measured.as_of),
-        "last_decision": last and {**last, "at": output.when(last["at"])},
-        "last_change": changes[0] | {"at": output.when(changes[0]["at"])} if changes else None,
-        "leader": ledger.store.leader(ledger.control.cluster_id),
-    }
-
-
-def _holds(
-    config: Config, ledger: Ledger, last: dict[str, Any] | None, read_at: Instant
-) -> list[dict[str, str | None]]:
-    holds = []
-    if last and last["reason"] in HOLDS:
-        since = ledger.control.reason_since(last["reason"])
-        holds.append({"reason": last["reason"], "since": output.when(since)})
-    if now() - read_at > config.daemon.ready_after:
-        holds.append({"reason": "stale", "since": output.when(read_at)})
-    return holds
-
-
-def _status_text(config: Config, value: dict[str, Any], measured: Measurement) -> dict[str, object]:
-    last, change = value["last_decision"], value["last_change"]
-    changed = change and (
-        f"{change['at']} {change['account']} {change['raw_shares_before']} -> "
-        f"{change['raw_shares_after']} ({change['status']})"
-    )
-    return {
-        "cluster": f"{value['cluster']}, mode {value['mode']}, "
-        f"{'steered by ' + value['leader'] if value['leader'] else 'no daemon is active'}",
-        **output.share_text(measured, config.promise.margin),
-        "last read": value["last_read_at"],
-        "last decision": last and f"{last['at']} {last['sentence']}",
-        "last change": changed or "none",
-        "holds": ", ".join(f"{h['reason']} since {h['since']}" for h in value["holds"]) or "none",
-    }
-
-
-def _status_code(m: Measurement, margin: float, holds: Sequence[object]) -> int:
-    if holds:
-        return HOLDING
-    below = m.delivered_share is not None and m.delivered_share < m.target_share
-    lost = m.window.rolling or share.attainable(m, margin) is False
-    return FLOOR_AT_RISK if below and lost else 0
-
-
 @click.command("explain", cls=SafCommand)
 @click.argument("job", required=False)
 @click.option("--account", metavar="A", help="Explain an account instead of a job.")
@@ -320,4 +245,4 @@ def _print_unclassified(groups: Sequence[share.Group], resource: str) -> None:
         click.echo("every charge of the window is classified", err=True)
 
 
-COMMANDS = (share_command, status_command, explain_command, unclassified_command)
+COMMANDS = (share_command, explain_command, unclassified_command)

@@ -30,7 +30,7 @@ from slurm_ai_factory.errors import LedgerError, SlurmError, StandbyError
 from slurm_ai_factory.ledger import Ledger, Planned
 from slurm_ai_factory.reading import Read
 from slurm_ai_factory.signals import Signals
-from slurm_ai_factory.slurm import Slurm
+from slurm_ai_factory.source import Source
 
 CLASSIFY_TRIES = 3
 READ_BACKS = 25
@@ -60,7 +60,7 @@ class Site:
     """What a cycle works with; clock and wait are given, so that tests and simulations own time."""
 
     config: Config
-    slurm: Slurm
+    slurm: Source
     ledger: Ledger
     clock: Callable[[], Instant]
     wait: Callable[[float], object]

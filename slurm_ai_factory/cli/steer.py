@@ -19,6 +19,7 @@ from slurm_ai_factory.cli.options import (
     now,
     opened_ledger,
     opened_site,
+    slurm_of,
     start_logging,
 )
 from slurm_ai_factory.core.records import Decision
@@ -53,10 +54,10 @@ def cycle_command(dry_run: bool) -> None:
     config = load_config()
     with opened_site(config) as site:
         if dry_run:
-            return _print_plan(_plan(site), site.slurm)
+            return _print_plan(_plan(site), slurm_of(config))
         report = cycle.run(site, time.monotonic)
         if chosen.json:
-            output.emit(_report(report, site.slurm))
+            output.emit(_report(report, slurm_of(config)))
         elif not chosen.quiet:
             click.echo(sentence(report))
     sys.exit(_failed(report.outcomes))
@@ -93,8 +94,9 @@ def plan_command() -> None:
 
     Changes nothing in Slurm. Text output is comments and commands, so it can be given to a shell.
     """
-    with opened_site(load_config()) as site:
-        _print_plan(_plan(site), site.slurm)
+    config = load_config()
+    with opened_site(config) as site:
+        _print_plan(_plan(site), slurm_of(config))
 
 
 def _plan(site: Site) -> Decision:
@@ -153,13 +155,14 @@ def restore_baseline_command(yes: bool) -> None:
 
     A daemon in mode enforce would steer again at its next beat: set control.mode to observe and reload first.
     """
-    with opened_site(load_config()) as site:
+    config = load_config()
+    with opened_site(config) as site:
         decision = cycle.baseline_decision(site, site.slurm.associations())
         if not decision.changes:
             click.echo("nothing to restore: every steered account has its own shares", err=True)
             return
         for change in decision.changes:
-            click.echo(shlex.join(site.slurm.argv(change)), err=True)
+            click.echo(shlex.join(slurm_of(config).argv(change)), err=True)
         if not yes:
             click.confirm("Run this now?", abort=True, err=True)
         outcomes = cycle.restore_baseline(site)

@@ -85,10 +85,22 @@ def share_command(
     promise = asked_promise(config, resource)
     known = asked_instant(config, then) if then else None
     with opened_ledger(config) as ledger:
-        at = as_of(ledger, known)
-        measured = cycle.measure(config, ledger, at, where, promise, known)
-        groups = _groups(ledger, _key(by), promise, where, at, known) if by else []
-    _print_share(measured, config.promise.margin, groups, by)
+        measured, groups = shared(config, ledger, where, promise, by, known)
+    print_share(measured, config.promise.margin, groups, by)
+
+
+def shared(
+    config: Config,
+    ledger: Ledger,
+    where: Window,
+    promise: Promise,
+    by: str | None,
+    known: Instant | None = None,
+) -> tuple[Measurement, list[share.Group]]:
+    """The measurement of a window, also by one of KEYS. Raises LedgerError."""
+    at = as_of(ledger, known)
+    measured = cycle.measure(config, ledger, at, where, promise, known)
+    return measured, _groups(ledger, _key(by), promise, where, at, known) if by else []
 
 
 def _key(by: str) -> Key:
@@ -116,7 +128,8 @@ def _groups(
     )
 
 
-def _print_share(m: Measurement, margin: float, groups: Sequence[share.Group], by: str | None) -> None:
+def print_share(m: Measurement, margin: float, groups: Sequence[share.Group], by: str | None) -> None:
+    """Print it as JSON, CSV or text."""
     if chosen.json:
         return output.emit(output.share_value(m, margin, groups))
     if not chosen.csv:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 import time
+from collections.abc import Sequence
 from threading import Event
 from typing import Any
 
@@ -26,6 +27,7 @@ from slurm_ai_factory.core.records import Decision
 from slurm_ai_factory.cycle import CycleReport, Outcome, Site
 from slurm_ai_factory.daemon import Daemon, sentence
 from slurm_ai_factory.errors import StandbyError
+from slurm_ai_factory.ledger import Ledger
 from slurm_ai_factory.reading import Read
 from slurm_ai_factory.slurm import Slurm
 
@@ -134,9 +136,20 @@ def _said(name: str, value: float | int | str | None) -> str:
 def history_command(limit: int) -> None:
     """Changes and the decisions behind them: who, when, why, before, after, read back."""
     with opened_ledger(load_config()) as ledger:
-        entries = ledger.control.history(limit)
+        entries = latest(ledger, limit)
+    print_history(entries)
+
+
+def latest(ledger: Ledger, limit: int) -> list[dict[str, Any]]:
+    """The latest changes as JSON has them, newest first."""
+    entries = ledger.control.history(limit)
     for entry in entries:
         entry["at"], entry["settled_at"] = output.when(entry["at"]), output.when(entry["settled_at"])
+    return entries
+
+
+def print_history(entries: Sequence[dict[str, Any]]) -> None:
+    """Print them as JSON, CSV or text."""
     if chosen.json:
         return output.emit(entries)
     columns = ("at", "actor", "mode", "account", "before", "after", "read", "status", "reason", "note")

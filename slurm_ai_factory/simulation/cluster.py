@@ -5,13 +5,13 @@ The compiled engine does the work between two instants; this is its face in the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from slurm_ai_factory.core.records import HOUR, Association
 from slurm_ai_factory.simulation import build, engine
-from slurm_ai_factory.simulation.arrays import LAST_PASS, NOW, Floats, Ints, Jobs
+from slurm_ai_factory.simulation.arrays import LAST_PASS, NOW, PENDING, Floats, Ints, Jobs
 from slurm_ai_factory.simulation.layout import NAME, OTHERS, REGION, Layout, Settings
 from slurm_ai_factory.simulation.workload import Workload
 
@@ -90,6 +90,28 @@ class ModelCluster:
             cluster=NAME, account=account, parent=parent, user=user, raw_shares=shares,
             stored_shares=shares, raw_usage=int(self._state.usage[node]),
         )  # fmt: skip
+
+    def members(self) -> tuple[Association, ...]:
+        """The rows below that level: the sides' accounts and their users."""
+        names = list(self._index)
+        return tuple(self._member(key, names) for key in names if key.startswith("_"))
+
+    def _member(self, key: str, names: Sequence[str]) -> Association:
+        account, _, user = key.removeprefix("_").partition("/")
+        node = self._index[key]
+        shares = int(self._state.shares[node])
+        return Association(
+            cluster=NAME, account=account, parent=None if user else names[self._tree.parent[node]],
+            user=user or None, raw_shares=shares, stored_shares=shares,
+            raw_usage=int(self._state.usage[node]),
+        )  # fmt: skip
+
+    def waiting(self) -> list[tuple[int, float, float]]:
+        """Jobs that wait, the first to go first: number, priority, and the fairshare term in that."""
+        pending = self._state.pending[: self._state.at[PENDING]]
+        fairshare = self._rules.weight_fairshare * self._state.fairshare[self._jobs.leaf[pending]]
+        found = zip(pending, self._state.priority[pending], fairshare, strict=True)
+        return [(int(job), float(priority), float(term)) for job, priority, term in found]
 
     def usage(self) -> dict[str, float]:
         """Decayed usage of each user as of the last pass, by ``account/user``."""

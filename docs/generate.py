@@ -160,8 +160,8 @@ def metrics() -> Iterator[str]:
     yield ""
     columns = ("metric", "type", "labels", "always", "meaning")
     yield from table(columns, (_family(one, always=one.name in always) for one in families))
-    yield "Three things are known only in some places: `saf_reconcile_*` once the daemon has lived through a"
-    yield "midnight, `saf_authority_ratio` and `saf_queue_demand_resources` where they are measured."
+    yield "Two things are known only at times: `saf_reconcile_*` once the daemon has lived through a"
+    yield "midnight, `saf_authority_ratio` while jobs of both sides wait."
     yield ""
     yield from ("## The process", "")
     yield "Of the daemon itself, as every Prometheus client library has them."

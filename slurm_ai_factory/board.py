@@ -72,8 +72,9 @@ class Shown:
     period: int
     stale_after: int
     zone: ZoneInfo
-    authority: float | None = None  #: how far a change of shares changes who goes first; 0 to 1
-    demand: Mapping[str, float] | None = None  #: beneficiary -> of the resource, queued now
+    authority: float | None = None  #: how far fairshare decides who goes first; None when nobody waits
+    demand: Mapping[str, float] | None = None  #: beneficiary -> of the resource, wanted by jobs that wait
+    queue_unknown: int = 0  #: jobs in the queue for reasons that are not known
 
 
 @dataclass(slots=True)

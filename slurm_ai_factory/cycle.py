@@ -140,7 +140,8 @@ def observe(site: Site, now: Instant, read: Read) -> Gathered:
     associations = site.slurm.associations()
     site.ledger.accounting.record_accounts(associations)
     rules = Rules(site.config.rules, site.ledger.accounting.parents())
-    live = live_signals(site, priority, rules, now)
+    with site.laps.phase("ask"):
+        live = live_signals(site, priority, rules, now)
     with site.laps.phase("measure"):
         measured = measure(site.config, site.ledger, site.ledger.accounting.watermark() or now)
     return Gathered(

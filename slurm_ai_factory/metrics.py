@@ -30,7 +30,7 @@ from slurm_ai_factory.core.share import Group
 OUTCOMES = ("complete", "failed", "standby")
 STATUSES = ("observed", "advised", "applied", "failed", "planned")
 MODES = ("observe", "advise", "enforce")
-PHASES = ("read", "measure", "decide", "apply", "show")
+PHASES = ("read", "ask", "measure", "decide", "apply", "show")
 
 MOST_GROUPS = 30
 """So many categories or sectors are told apart; the charge of smaller ones is added up as ``other``."""
@@ -271,7 +271,10 @@ def _of_control(shown: Shown) -> Iterator[Metric]:
          shown.foreign_from is not None),
         ("saf_priority_weight_fairshare", "PriorityWeightFairShare; with 0, shares have no effect.",
          shown.weight_fairshare),
-        ("saf_authority_ratio", "How far a change of shares changes who goes first.", shown.authority),
+        ("saf_authority_ratio", "How far fairshare, and nothing else, decides who goes first.",
+         shown.authority),
+        ("saf_queue_unknown_jobs", "Jobs in the queue for reasons that are not known; no demand.",
+         shown.queue_unknown),
     ):  # fmt: skip
         if value is not None:
             yield _gauge(name, doc, cluster, float(value))
@@ -303,7 +306,7 @@ def _demand(shown: Shown, labels: Labels) -> Iterator[Metric]:
     doc = "Of the resource, wanted by eligible regional runs now."
     yield _gauge("saf_regional_pending_resources", doc, labels, float(m.regional_pending))
     if shown.demand is not None:
-        doc = "Of the resource, queued now by beneficiary."
+        doc = "Of the resource, wanted by jobs in the live queue that could start, by beneficiary."
         family = GaugeMetricFamily("saf_queue_demand_resources", doc, labels=[*labels, "beneficiary"])
         for beneficiary, value in sorted(shown.demand.items()):
             family.add_metric([*labels.values(), beneficiary], value)

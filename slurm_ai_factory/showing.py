@@ -13,9 +13,11 @@ from slurm_ai_factory import audit, cycle
 from slurm_ai_factory.board import Done, Reconciled, Shown
 from slurm_ai_factory.core import charge, share, windows
 from slurm_ai_factory.core.classify import Beneficiary, Classification
+from slurm_ai_factory.core.demand import Standing
 from slurm_ai_factory.core.reconcile import reconcile
 from slurm_ai_factory.core.records import HOUR, Charge, Instant, Subject
 from slurm_ai_factory.cycle import CycleReport, Site
+from slurm_ai_factory.signals import Signals
 
 GROUPS = ("category", "sector")
 CHANGES = 12
@@ -58,7 +60,15 @@ def _shown(site: Site, report: CycleReport) -> Shown:
         period=config.daemon.period,
         stale_after=config.daemon.ready_after,
         zone=config.promise.time_zone,
+        authority=gathered.signals.authority,
+        demand=demand(gathered.signals),
+        queue_unknown=sum(gathered.signals.demand.unknown.values()),
     )
+
+
+def demand(signals: Signals) -> dict[str, float]:
+    """What jobs that could start want of the resource now, by beneficiary."""
+    return {str(one): float(signals.demand.sum(one, Standing.WAITING).amount) for one in Beneficiary}
 
 
 def raw_shares(report: CycleReport, account: str) -> int | None:

@@ -9,7 +9,6 @@ from deploy.grafana.panels import (
     GOOD,
     PLAIN,
     REGION,
-    TEXT,
     WARNING,
     Line,
     Panel,
@@ -24,6 +23,7 @@ MODE = " + ".join(
     f'{number} * max(saf_mode{{cluster="$cluster",mode="{mode}"}})'
     for number, mode in enumerate(("observe", "advise", "enforce"), 1)
 )
+QUEUED = 'max(saf_queue_demand_resources{cluster="$cluster",beneficiary="regional"})'
 APPLIED = 'sum(increase(saf_changes_total{cluster="$cluster",status="applied"}[1d]))'
 NO_ACCOUNT = "The steered account is not in the association tree, or there is no complete cycle yet."
 NO_QUEUE = "No regional runs seen yet: no complete cycle."
@@ -56,7 +56,8 @@ def panels() -> list[tuple[int, int, Panel]]:
         ], "none", why=NO_ACCOUNT)),
         (12, 8, lines("Queue demand of the region, in the resource of the promise", [
             Line(f"max(saf_regional_running_resources{IN})", "running", REGION),
-            Line(f"max(saf_regional_pending_resources{IN})", "waiting", WARNING),
+            Line(f"max(saf_regional_pending_resources{IN})", "waiting, by accounting", EXPECTED),
+            Line(QUEUED, "waiting and could start, in the live queue", WARNING),
         ], "short", why=NO_QUEUE)),
         (12, 8, lines("Decisions in six hours, by reason", [
             Line(f"sum by (reason) (increase(saf_decisions_total{IN}[6h])) > 0", "{{reason}}"),
@@ -67,9 +68,9 @@ def panels() -> list[tuple[int, int, Panel]]:
         (18, 8, states("Holds", f"max by (reason) (saf_hold{IN})", "{{reason}}",
                        {0: ("steers", "#2f9e8322"), 1: ("holds", BAD)},
                        about="docs/howto/troubleshooting.md#holds has the remedy of each.")),
-        (6, 4, numbers("Weight of fairshare", f"max(saf_priority_weight_fairshare{IN})", "short",
-                       steps={None: BAD, 1: TEXT},
-                       about="PriorityWeightFairShare; with 0, shares have no effect.")),
+        (6, 4, numbers("Authority of shares", f"max(saf_authority_ratio{IN})", "percentunit", decimals=0,
+                       steps={None: BAD, 0.7: GOOD}, why="Known while jobs of both sides wait.",
+                       about="How far fairshare, and nothing else, decides who goes first.")),
         (6, 4, numbers("Unknown accounts in rules", f"max(saf_unknown_accounts{IN})", "none",
                        steps={None: GOOD, 1: WARNING})),
     ]  # fmt: skip

@@ -138,15 +138,15 @@ def _color(m: Measurement) -> str | None:
 def _chart(m: Measurement, width: int) -> Iterator[str]:
     """The share since the start of the window: green where it was at least the floor."""
     blocks = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-    lines, kept = draw.drawing(
-        outlook.course(m), m.target_share, width=width, height=CHART_LINES, blocks=blocks
-    )
+    course = outlook.course(m)
+    lines, kept = draw.drawing(course, m.target_share, width=width, height=CHART_LINES, blocks=blocks)
     for scale, cells in lines:
         runs = groupby(zip(cells, kept, strict=False), key=lambda pair: (pair[0] == "─", pair[1]))
         yield click.style(scale, dim=True) + "".join(
             _run("".join(cell for cell, _ in run), *key) for key, run in runs
         )
-    since, until = (str(output.when(at)) for at in (m.window.since, m.as_of))
+    first = course[0].at if course else m.window.since
+    since, until = (str(output.when(at)) for at in (first, m.as_of))
     room = width - draw.MARGIN - 1 - len(since)
     yield click.style(f"{'':{draw.MARGIN + 1}}{since}{until:>{max(room, len(until) + 1)}}", dim=True)
 

@@ -63,7 +63,7 @@ def _of_cycles(board: Board, now: Instant) -> Iterator[Step]:
 def _of_control(shown: Shown) -> Iterator[Step]:
     reason = shown.decision.reason
     if reason in HOLDS:
-        yield Step(f"The control holds: {REASONS[reason]}.", "saf plan")
+        yield Step(f"The control holds: {REASONS[reason]}.", "saf doctor")
     if shown.foreign_from is not None:
         yield Step(
             f"Somebody else changed RawShares from {shown.foreign_from}; find out who and why.", "saf history"

@@ -28,6 +28,7 @@ from tests.seen.prometheus import Prometheus
 PICTURES = Path(os.environ.get("PICTURES", ROOT / "build" / "seen"))
 """Where the pictures are left for people to look at."""
 
+AUTHORITY = "saf_authority_ratio"
 LISTENING = re.compile(r"listening on port (\d+)")
 
 
@@ -82,7 +83,7 @@ def scraping(daemon: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     _skip(real.unavailable())
     with real.prometheus(tmp_path_factory.mktemp("live"), [daemon.address]) as found:
         moved = 'increase(saf_changes_total{status="applied"}[1m]) > 0'
-        for expr in ("saf_reconciled_timestamp_seconds", moved, "saf:delivered_share:ratio1d"):
+        for expr in ("saf_reconciled_timestamp_seconds", moved, "saf:delivered_share:ratio1d", AUTHORITY):
             wait_until(partial(found.knows, expr), expr, 60, log=daemon.log)
         yield found
 

@@ -1,7 +1,7 @@
 """python -m tests.seen.daemon LEDGER_URL PERIOD: `saf run` on the model cluster, half a day for each cycle.
 
 Rule: it is the product's own daemon with its own web server; only Slurm and the clock are the model's. It
-wants more for the region at once, so that there are changes to be seen.
+wants more for the region at once, step by step, and jobs of both sides wait, so that there is all to see.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from tests.seen.life import configuration
 from tests.seen.model import CLUSTER, Model
 
 EAGER = """
-share_min = 0.5
-slew = 0.01
+share_min = 0.32
+slew = 0.002
 writes_per_day = 1000
 """
 EACH_CYCLE = 12 * HOUR
@@ -45,7 +45,7 @@ class OnModel(Daemon):
 
 def main(url: str, period: str) -> None:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
-    model = Model()
+    model = Model(busy=2.0)
 
     @contextmanager
     def site(config: Config) -> Iterator[Site]:

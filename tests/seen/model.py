@@ -10,6 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from random import Random
 
+from slurm_ai_factory.core.authority import Terms
+from slurm_ai_factory.core.demand import Queued
+from slurm_ai_factory.core.health import Diagnostics
 from slurm_ai_factory.core.records import (
     HOUR,
     Association,
@@ -57,7 +60,7 @@ DEMAND = {
 class Model:
     """One cluster; ``advance`` lets time pass."""
 
-    raw_shares: dict[str, int] = field(default_factory=lambda: {"regional": 25, "national": 75})
+    raw_shares: dict[str, int] = field(default_factory=lambda: {"regional": 250, "national": 750})
     now: Instant = START
     broken: str = ""  #: while this is set, sacct fails with it
     random: Random = field(default_factory=lambda: Random(7))
@@ -180,6 +183,40 @@ class Model:
             decay_half_life_seconds=HALF_LIFE, calc_period_seconds=300, weight_fairshare=100000, weight_age=0,
             flags=(), enforce=("associations", "limits", "safe"), tres=("cpu", "mem", "node", "gres/gpu"),
         )  # fmt: skip
+
+    def queue(self) -> list[Queued]:
+        """Every job that is running or waits, as squeue tells it."""
+        self.calls += 1
+        running = [self._queued(run, run.alloc_tres) for _, run in self.running]
+        waiting = [self._queued(run, run.req_tres) for queue in self.waiting.values() for run in queue]
+        return running + waiting
+
+    def _queued(self, run: Run, tres: str) -> Queued:
+        return Queued(
+            job_id=run.job_id, array_id=None, tasks=1, task_limit=None, het_id=None, subject=run.subject,
+            state=run.state, reason="Priority" if run.state == "PENDING" else "None", priority=1000,
+            eligible_at=run.eligible_at, limit_seconds=16 * HOUR, tres=tres,
+        )  # fmt: skip
+
+    def priority_terms(self) -> list[Terms]:
+        """Of each job that waits: fairshare by its side's turn, and a little for its age."""
+        self.calls += 1
+        first = TREE[self._order()[0]]
+        return [
+            Terms(
+                run.job_id,
+                "gpu",
+                6000.0 if TREE[name] == first else 3000.0,
+                0.01 * (self.now - (run.submit_at or 0)),
+            )
+            for name, queue in self.waiting.items()
+            for run in queue
+        ]
+
+    def diagnostics(self) -> Diagnostics:
+        """All is well."""
+        self.calls += 1
+        return Diagnostics(self.now, 0, self.now, 100, 100)
 
     def set_raw_shares(self, change: Change) -> None:
         """As sacctmgr would, at once."""

@@ -11,7 +11,7 @@ import traceback
 import click
 
 from slurm_ai_factory import __version__
-from slurm_ai_factory.cli import audit, demo, doctor, measure, setup, status, steer
+from slurm_ai_factory.cli import audit, demo, doctor, measure, setup, simulate, status, steer
 from slurm_ai_factory.cli.options import SafGroup, chosen
 from slurm_ai_factory.errors import SafError
 
@@ -33,6 +33,7 @@ COMMANDS = (
     *audit.COMMANDS,
     *doctor.COMMANDS,
     *steer.COMMANDS,
+    *simulate.COMMANDS,
     *demo.COMMANDS,
 )
 

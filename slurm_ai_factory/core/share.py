@@ -7,6 +7,7 @@ reads, is in floats.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -253,10 +254,15 @@ def starved(hours: Iterable[Hour], target_share: float) -> float:
     )
 
 
+def hours_since(measurement: Measurement, since: Instant) -> tuple[Hour, ...]:
+    """The window's hours that begin at an instant or later; they are in order."""
+    return measurement.hours[bisect_left(measurement.hours, since, key=lambda hour: hour.at) :]
+
+
 def expected_rate(measurement: Measurement) -> float:
     """Resource delivered per second, all sides: the mean of the last seven days of the window with usage."""
     recent = [
-        h for h in measurement.hours if h.at >= measurement.as_of - RATE_HORIZON and h.at < measurement.as_of
+        h for h in hours_since(measurement, measurement.as_of - RATE_HORIZON) if h.at < measurement.as_of
     ]
     first = next((h.at for h in recent if h.total > 0), None)
     if first is None:

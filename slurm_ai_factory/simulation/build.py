@@ -20,19 +20,25 @@ from slurm_ai_factory.simulation.arrays import (
     Tree,
 )
 from slurm_ai_factory.simulation.layout import OTHERS, REGION, Layout, Settings
-from slurm_ai_factory.simulation.workload import Workload
+from slurm_ai_factory.simulation.workload import User, Workload
 
 
-def planted(
-    users: Sequence[tuple[str, str]], regional: frozenset[str], shares: Mapping[str, int]
-) -> fair_tree.Node:
-    """The association tree: the region and the others under root, below them accounts, below those users."""
+def planted(users: Sequence[User], regional: frozenset[User], shares: Mapping[str, int]) -> fair_tree.Node:
+    """The association tree: the region and the others under root, below them accounts, below those users.
+
+    An account with users on both sides is there twice, as a facility would have to have it.
+    """
     rows: list[tuple[str, str | None, str | None, int]] = [("root", None, None, 1), ("root", None, "root", 1)]
     rows += [(side, "root", None, shares[side]) for side in (REGION, OTHERS)]
-    for account in sorted({account for account, _ in users}):
-        rows.append((f"_{account}", REGION if account in regional else OTHERS, None, 1))
-    rows += [(f"_{account}", None, user, 1) for account, user in users]
+    sides = {user: _side(user, regional) for user in users}
+    accounts = sorted({(account, side) for (account, _), side in sides.items()})
+    rows += [(f"{side}.{account}", side, None, 1) for account, side in accounts]
+    rows += [(f"{side}.{account}", None, user, 1) for (account, user), side in sides.items()]
     return fair_tree.tree(rows)
+
+
+def _side(user: User, regional: frozenset[User]) -> str:
+    return REGION if user in regional else OTHERS
 
 
 def flattened(root: fair_tree.Node) -> tuple[Tree, dict[str, int]]:
@@ -65,14 +71,15 @@ def _in_order(root: fair_tree.Node) -> tuple[list[fair_tree.Node], list[int]]:
 
 def jobs_of(
     workload: Workload,
-    regional: frozenset[str],
+    regional: frozenset[User],
     layout: Layout,
     settings: Settings,
     index: Mapping[str, int],
     began: int,
 ) -> Jobs:
-    leaves = np.array([index[f"_{account}/{user}"] for account, user in workload.users], np.int64)
-    sides = np.array([account in regional for account, _ in workload.users], np.int64)
+    keys = [f"{_side(one, regional)}.{one[0]}/{one[1]}" for one in workload.users]
+    leaves = np.array([index[key] for key in keys], np.int64)
+    sides = np.array([one in regional for one in workload.users], np.int64)
     size = layout.need[:, 0] / max(1, layout.capacity[:, 0].max())
     return Jobs(
         submit=workload.submit - began, runtime=workload.runtime, limit=workload.limit,

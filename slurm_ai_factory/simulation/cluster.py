@@ -13,7 +13,7 @@ from slurm_ai_factory.core.records import HOUR, Association
 from slurm_ai_factory.simulation import build, engine
 from slurm_ai_factory.simulation.arrays import LAST_PASS, NOW, PENDING, Floats, Ints, Jobs
 from slurm_ai_factory.simulation.layout import NAME, OTHERS, REGION, Layout, Settings
-from slurm_ai_factory.simulation.workload import Workload
+from slurm_ai_factory.simulation.workload import User, Workload
 
 
 class ModelCluster:
@@ -22,13 +22,13 @@ class ModelCluster:
     def __init__(
         self,
         workload: Workload,
-        regional: frozenset[str],
+        regional: frozenset[User],
         layout: Layout,
         settings: Settings,
         shares: Mapping[str, int],
         favour: float = 0.0,
     ) -> None:
-        """``regional`` has the accounts of the region, ``shares`` the RawShares of both sides to begin with.
+        """``regional`` has the users of the region, ``shares`` the RawShares of both sides to begin with.
 
         Time begins in the whole hour of the first submission and needs a workload that is not empty.
         """

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from itertools import chain
 
 from slurm_ai_factory.core import tres
+from slurm_ai_factory.core.records import Run
 from slurm_ai_factory.simulation.workload import Job
 
 SWF_FIELDS = 18
@@ -105,6 +106,18 @@ def _of_sacct(row: Mapping[str, str]) -> Job:
         runtime=_count(row["ElapsedRaw"]), limit=_count(row.get("TimelimitRaw")) * MINUTE,
         cpus=int(counts.get("cpu", 0)), gpus=int(counts.get("gres/gpu", 0)),
         nodes=int(counts.get("node", 0)), partition=row.get("Partition") or "",
+    )  # fmt: skip
+
+
+def of_run(run: Run) -> Job:
+    """An ended run of the ledger. Time limits are not kept there: each is taken to be what the run took."""
+    counts = tres.parse(run.alloc_tres)
+    submitted = (at for at in (run.eligible_at, run.submit_at, run.start_at) if at is not None)
+    return Job(
+        account=run.subject.account, user=run.subject.user, submit=next(submitted, 0),
+        runtime=run.elapsed_seconds if run.start_at is not None else 0, limit=0,
+        cpus=int(counts.get("cpu", 0)), gpus=int(counts.get("gres/gpu", 0)),
+        nodes=int(counts.get("node", 0)), partition=run.subject.partition,
     )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from slurm_ai_factory.simulation.arrays import Ints
 from slurm_ai_factory.simulation.bookkeeping import Books
 from slurm_ai_factory.simulation.cluster import ModelCluster
 from slurm_ai_factory.simulation.layout import DAY, NAME, REGION, Layout, Settings, partitioned
-from slurm_ai_factory.simulation.workload import Workload
+from slurm_ai_factory.simulation.workload import User, Workload
 
 FAVOUR = 1e9
 """Priority that puts every regional job before every other."""
@@ -39,7 +39,7 @@ class Trial:
     """Everything but the policy: what is replayed, on what, and what was promised."""
 
     workload: Workload
-    regional: frozenset[str]
+    regional: frozenset[User]
     layout: Layout
     settings: Settings
     promise: Promise
@@ -52,7 +52,7 @@ class Trial:
     @property
     def side(self) -> Ints:
         """1 for each regional job."""
-        sides = np.array([account in self.regional for account, _ in self.workload.users], np.int64)
+        sides = np.array([user in self.regional for user in self.workload.users], np.int64)
         return sides[self.workload.user]
 
 

@@ -23,7 +23,7 @@ import click
 
 from slurm_ai_factory import config as configuration
 from slurm_ai_factory import cycle
-from slurm_ai_factory.cli import measure, output, steer
+from slurm_ai_factory.cli import measure, output, steer, tree
 from slurm_ai_factory.cli.options import SafCommand, chosen, ledger_url, log_level, opened_ledger
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import windows
@@ -49,7 +49,6 @@ SPARE = 60
 """Seconds for which there is work beyond the end, should the daemon be late."""
 
 CHANGES = 12
-SSHARE = ("Account", "RawShares", "NormShares", "RawUsage", "EffectvUsage", "LevelFS")
 
 CONFIG = """
 [cluster]
@@ -91,9 +90,6 @@ beneficiary = "non_regional"
 account_subtree = "national"
 category = "national research and industry"
 """
-
-
-Row = tuple[object, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,10 +149,10 @@ def _demo(directory: Path, seconds: int) -> None:
     with _embedded(config):
         _say("compiling the model cluster; the first time on a machine this takes about half a minute ...")
         slurm, clock = _begun(seconds)
-        before = _sshare(slurm.associations())
+        before = slurm.associations()
         _table("sshare   # before", before)
         _run(config, slurm, clock, seconds)
-        _close(config, clock, before, _sshare(slurm.associations()))
+        _close(config, before, slurm.associations())
 
 
 @contextmanager
@@ -166,7 +162,7 @@ def _embedded(config: Config) -> Iterator[None]:
     try:
         yield
     finally:
-        embedded.stop(config.ledger.state_directory)
+        embedded.delete(config.ledger.state_directory)
 
 
 def _port() -> int:
@@ -200,7 +196,8 @@ def _run(config: Config, slurm: ModelSlurm, clock: Clock, seconds: int) -> None:
     timer = Timer(seconds, daemon.end)
     timer.start()
     at = f"http://{config.daemon.listen}"
-    _say(f"\n$ saf run   # {seconds} s, one hour of the model each; status page {at}/ metrics {at}/metrics")
+    _say(f"\n$ saf run   # for {seconds} s, each an hour of the model")
+    _say(f"status page at {at}/ and metrics at {at}/metrics while it runs")
     try:
         daemon.run()
     finally:
@@ -213,20 +210,19 @@ def _opened(config: Config, slurm: ModelSlurm, clock: Clock) -> Iterator[Site]:
         yield Site(config, slurm, ledger, clock.now, lambda seconds: time.sleep(seconds / SPEED), "saf demo")
 
 
-def _close(config: Config, clock: Clock, before: list[Row], after: list[Row]) -> None:
-    """Print what it came to."""
+def _close(config: Config, before: Sequence[Association], after: Sequence[Association]) -> None:
+    """Print what it came to. Raises LedgerError when there was no cycle."""
     _table("sshare   # after", after)
-    window = cycle.promised_window(config, clock.now())
     with opened_ledger(config) as ledger:
-        if ledger.accounting.watermark() is None:
-            raise LedgerError(
-                "saf demo ended before its first cycle was complete; give it more time with --for"
-            )
+        at = ledger.accounting.watermark()
+        if at is None:
+            raise LedgerError("saf demo ended before its first cycle; give it more time with --for")
+        window = cycle.promised_window(config, at)
         measured, groups = measure.shared(config, ledger, window, config.promise_of(), "account")
         changes = steer.latest(ledger, CHANGES)
     margin = config.promise.margin
     if chosen.json:
-        rows = {"before": _keyed(before), "after": _keyed(after)}
+        rows = {"before": tree.values(before), "after": tree.values(after)}
         return output.emit(
             {**rows, "share": output.share_value(measured, margin, groups), "history": changes}
         )
@@ -236,40 +232,10 @@ def _close(config: Config, clock: Clock, before: list[Row], after: list[Row]) ->
     return steer.print_history(changes)
 
 
-def _sshare(associations: Sequence[Association]) -> list[Row]:
-    """The accounts as sshare lists them, each below its parent."""
-    accounts = [one for one in associations if one.user is None]
-    depths = {"": -1}
-    rows = []
-    for one in _below(accounts, None):
-        depths[one.account] = depths[one.parent or ""] + 1
-        rows.append((" " * depths[one.account] + one.account, *_shares(one)))
-    return rows
-
-
-def _below(accounts: Sequence[Association], parent: str | None) -> Iterator[Association]:
-    for one in accounts:
-        if one.parent == parent:
-            yield one
-            yield from _below(accounts, one.account)
-
-
-def _shares(one: Association) -> tuple[object, ...]:
-    ratios = (None if value is None else f"{value:.6f}" for value in (one.norm_shares, one.effectv_usage))
-    norm_shares, effectv_usage = ratios
-    level_fs = None if one.level_fs is None else f"{one.level_fs:.6f}"
-    return one.raw_shares, norm_shares, one.raw_usage, effectv_usage, level_fs
-
-
-def _table(title: str, rows: Sequence[Row]) -> None:
+def _table(title: str, associations: Sequence[Association]) -> None:
     if not chosen.json:
         _say(f"\n$ {title}")
-        output.table(SSHARE, rows)
-
-
-def _keyed(rows: Sequence[Row]) -> list[dict[str, object]]:
-    keys = ("account", "raw_shares", "norm_shares", "raw_usage", "effectv_usage", "level_fs")
-    return [dict(zip(keys, row, strict=True)) for row in rows]
+        output.table(tree.COLUMNS, tree.rows(associations))
 
 
 def _say(text: str) -> None:

@@ -5,7 +5,7 @@ The compiled engine does the work between two instants; this is its face in the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -92,18 +92,19 @@ class ModelCluster:
         )  # fmt: skip
 
     def members(self) -> tuple[Association, ...]:
-        """The rows below that level: the sides' accounts and their users."""
-        names = list(self._index)
-        return tuple(self._member(key, names) for key in names if key.startswith("_"))
+        """The rows below that level: the sides' accounts and their users, by the names in the workload.
 
-    def _member(self, key: str, names: Sequence[str]) -> Association:
-        account, _, user = key.removeprefix("_").partition("/")
-        node = self._index[key]
-        shares = int(self._state.shares[node])
+        An account with users on both sides would be there twice under one name, as in no real Slurm.
+        """
+        below = ((key, side) for key in self._index for side in self.accounts if key.startswith(f"{side}."))
+        return tuple(self._member(key, side) for key, side in below)
+
+    def _member(self, key: str, side: str) -> Association:
+        account, _, user = key.removeprefix(f"{side}.").partition("/")
+        shares = int(self._state.shares[self._index[key]])
         return Association(
-            cluster=NAME, account=account, parent=None if user else names[self._tree.parent[node]],
-            user=user or None, raw_shares=shares, stored_shares=shares,
-            raw_usage=int(self._state.usage[node]),
+            cluster=NAME, account=account, parent=None if user else side, user=user or None,
+            raw_shares=shares, stored_shares=shares, raw_usage=int(self._state.usage[self._index[key]]),
         )  # fmt: skip
 
     def waiting(self) -> list[tuple[int, float, float]]:

@@ -56,7 +56,8 @@ def facility(seconds: int, seed: int = 7) -> Facility:
     width = nodes.amount("cpu").reshape(-1, 1)
     workload = replace(nodes, counts=width * np.array([CPUS, GPUS, 1]), partitions=("gpu",))
     layout = one_pool(workload, "gpu", NODES * GPUS)
-    model = ModelCluster(workload, frozenset(REGIONAL_ACCOUNTS), layout, SETTINGS, SHARES)
+    regional = workload.users_of(frozenset(REGIONAL_ACCOUNTS))
+    model = ModelCluster(workload, regional, layout, SETTINGS, SHARES)
     model.advance(BEGIN + HISTORY)
     return Facility(model, workload, layout)
 

@@ -51,7 +51,7 @@ def main() -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="saf demo")
+    parser = argparse.ArgumentParser(prog="python -m tests.cluster.demo")
     parser.add_argument("--for", dest="length", default="2m", help="real time: 90s, 10m")
     return parser
 

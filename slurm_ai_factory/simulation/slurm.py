@@ -188,9 +188,8 @@ class ModelSlurm:
     def set_raw_shares(self, change: Change) -> None:
         """As sacctmgr does. Raises SlurmError for an account that is not on the steered level."""
         if change.account not in self.model.accounts:
-            raise SlurmError(
-                f"the model cluster steers {', '.join(self.model.accounts)}, not {change.account}"
-            )
+            known = " and ".join(self.model.accounts)
+            raise SlurmError(f"the model cluster steers {known} and has no {change.account} beside them")
         self.advance()
         self.model.set_raw_shares(change.account, change.raw_shares_after)
 

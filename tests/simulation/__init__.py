@@ -1,0 +1,3 @@
+"""The model cluster and what is made of it."""
+
+from __future__ import annotations

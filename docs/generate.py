@@ -20,7 +20,7 @@ from prometheus_client import Metric, ProcessCollector
 from slurm_ai_factory.board import Board, Reconciled, Shown
 from slurm_ai_factory.cli import cli
 from slurm_ai_factory.cli.options import SafCommand
-from slurm_ai_factory.config import SECTIONS
+from slurm_ai_factory.config import SECTIONS, tariff
 from slurm_ai_factory.config.load import SEARCH_PATH
 from slurm_ai_factory.core.classify import CONDITIONS, DETAILS, Beneficiary
 from slurm_ai_factory.core.controller import HOLDS, REASONS
@@ -28,7 +28,7 @@ from slurm_ai_factory.core.demand import BY_REASON, STANDINGS, Standing
 from slurm_ai_factory.core.doctor import CHECKS
 from slurm_ai_factory.core.records import Decision, Hour, Measurement, Window
 from slurm_ai_factory.core.share import Group
-from slurm_ai_factory.ledger import sql
+from slurm_ai_factory.ledger import publishing, sql
 from slurm_ai_factory.metrics import BoardCollector
 
 FOLDER = Path(__file__).parent / "reference"
@@ -37,6 +37,14 @@ WIDTH = 100
 
 VALUES = {
     "text": "text",
+    "by_language": "text, or table with `nl` and `en`",
+    "few": "whole number from 1 to 5",
+    "yes_or_no": "`true` or `false`",
+    "retention": "duration, at least `30d`",
+    "day": "date",
+    "region": "list of CBS codes, or the name of a shipped list",
+    "codes": "list of words",
+    "municipalities": "table of CBS code and name",
     "whole": "whole number above 0",
     "ratio": "number between 0 and 1",
     "seconds": "duration: `30d`, `12h`, `5m`, `90s`; a bare number is seconds",
@@ -69,6 +77,7 @@ def config() -> Iterator[str]:
         yield from (f"## [{name}]", "", str(kind.__doc__), "")
         yield from table(("key", "value", "default", "meaning"), map(_key, dataclasses.fields(kind)))
     yield from _rule_keys()
+    yield from _tariff_keys()
 
 
 def _key(one: dataclasses.Field[object]) -> tuple[str, ...]:
@@ -86,13 +95,36 @@ def _rule_keys() -> Iterator[str]:
     yield ""
     rows = [
         ("`name`", "text", "what `saf explain` calls it; without it, `rule` and its number"),
-        ("`beneficiary`", "`regional` or `non_regional`", "**required**: who the charge is for"),
+        ("`beneficiary`", "`regional`, `non_regional` or `registry`", "**required**: who the charge is for"),
+        ("`since`, `until`", "date", "in force from the beginning of the one day to that of the other"),
     ]
     conditions = [(f"`{key}`", "name or list of names", "condition: one of these") for key in CONDITIONS]
     details = [(f"`{key}`", "text", f"told by `saf share --by {key}`") for key in DETAILS]
     yield from table(("key", "value", "meaning"), [*rows, *conditions, *details])
-    yield "A rule needs at least one condition. `account_subtree` also holds for every account below those"
-    yield "named. Names are compared whole and as Slurm stores them, in lower case for accounts."
+    yield "A rule needs at least one condition, unless the registry decides. `account_subtree` also holds for"
+    yield "every account below those named. Names are compared whole and as Slurm stores them, in lower case"
+    yield "for accounts."
+
+
+def _tariff_keys() -> Iterator[str]:
+    yield from ("## [[tariff]]", "")
+    yield "Any number of prices, with dates. How they work: [tariffs](../howto/tariffs.md)."
+    yield ""
+    yield from table(("key", "meaning"), [(f"`{key}`", told) for key, (_, told) in tariff.KEYS.items()])
+
+
+def fingerprint() -> Iterator[str]:
+    """What the fingerprint of a report is made of."""
+    yield from ("# Fingerprint of a report", "", NOTE, "")
+    yield "The parts of the fingerprint of a [report](../howto/report.md#what-it-rests-on), in their order."
+    yield "Each is the SHA-256 of the rows that its query gives, as `COPY (query) TO STDOUT` writes them."
+    yield "`%(since)s` and `%(until)s` are the ends of the interval in seconds since the epoch, `%(first)s`"
+    yield "and `%(last)s` the same as civil dates, `%(as_of)s` the instant, `%(cluster_id)s` the cluster's"
+    yield "key in the table `clusters`."
+    for query in publishing.PARTS:
+        yield from ("", f"## {publishing.part_name(query)}", "", "```sql")
+        yield from (sql.queries()[query].replace("%%", "%").splitlines())
+        yield "```"
 
 
 def commands() -> Iterator[str]:
@@ -297,6 +329,7 @@ PAGES: dict[str, Callable[[], Iterator[str]]] = {
     "metrics.md": metrics,
     "doctor.md": doctor,
     "schema.md": schema,
+    "fingerprint.md": fingerprint,
 }
 
 

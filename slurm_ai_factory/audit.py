@@ -28,7 +28,7 @@ def gather(
     Both ends are on a whole hour and not after ``at``.
     """
     step = max(HOUR, usual // HOUR * HOUR)
-    open_runs = [one.run for one in ledger.accounting.open_runs()]
+    open_runs = ledger.accounting.open_runs()
     for first in range(since, until, step):
         for piece in _pieces(slurm, first, min(until, first + step)):
             yield _books(slurm, ledger, piece, open_runs, at)

@@ -27,12 +27,13 @@ from slurm_ai_factory.core.records import (
     Window,
 )
 from slurm_ai_factory.errors import LedgerError, SlurmError, StandbyError
-from slurm_ai_factory.ledger import Ledger, Planned
+from slurm_ai_factory.ledger import Classified, Ledger, Planned
 from slurm_ai_factory.reading import Read
 from slurm_ai_factory.signals import Signals
 from slurm_ai_factory.source import Source
 
 CLASSIFY_TRIES = 3
+TOO_FAST = "the ledger has new subjects faster than they can be classified; try again"
 READ_BACKS = 25
 READ_BACK_SECONDS = 0.2
 """slurmdbd tells slurmctld without waiting for it: look again for some seconds before calling it lost."""
@@ -138,8 +139,9 @@ def observe(site: Site, now: Instant, read: Read) -> Gathered:
     """Slurm's shares, settings and queue, and the measurement as of the last complete read."""
     priority = site.slurm.priority_config()
     associations = site.slurm.associations()
-    site.ledger.accounting.record_accounts(associations)
-    rules = Rules(site.config.rules, site.ledger.accounting.parents())
+    site.ledger.accounting.record_accounts(associations, now)
+    site.ledger.registry.keep_rules(site.config.rules, site.config.registry.region, now)
+    rules = rules_of(site.config, site.ledger)
     with site.laps.phase("ask"):
         live = live_signals(site, priority, rules, now)
     with site.laps.phase("measure"):
@@ -204,31 +206,36 @@ def measure(
 
     ``as_of`` is the instant up to which everything was read; ``then`` asks for what was known at an instant.
     """
-    rules = Rules(config.rules, ledger.accounting.parents())
     window, promise = window or promised_window(config, as_of), promise or config.promise_of()
+    rules = rules_of(config, ledger, then)
     for _ in range(CLASSIFY_TRIES):
-        ledger.accounting.classify(rules)
-        ledger.accounting.keep_sums(window, as_of, promise.weights)
+        books = ledger.classified(rules, then)
+        books.keep_sums(window, as_of, promise.weights)
         with ledger.store.snapshot():
-            if ledger.accounting.classified(rules):
-                return _measured(ledger, as_of, window, promise, then)
-    raise LedgerError("another saf classifies this ledger by other rules; keep one configuration")
+            if books.complete():
+                return _measured(ledger, books, as_of, window, promise)
+    raise LedgerError(TOO_FAST)
+
+
+def rules_of(config: Config, ledger: Ledger, then: Instant | None = None) -> Rules:
+    """The rules with all they are read against: the configured ones now, those worked by for an instant."""
+    kept = ledger.rules_then(then) if then is not None else None
+    return kept or ledger.rules_of(config.rules, config.registry.region, then)
 
 
 def _measured(
-    ledger: Ledger, as_of: Instant, window: Window, promise: share.Promise, then: Instant | None
+    ledger: Ledger, books: Classified, as_of: Instant, window: Window, promise: share.Promise
 ) -> Measurement:
-    accounting = ledger.accounting
     until = min(window.until, as_of)
-    events = accounting.events(window.since, until, as_of if then is None else then)
+    events = ledger.accounting.events(window.since, until, as_of if books.then is None else books.then)
     return share.measure(
         promise,
         window,
         as_of,
-        closed=accounting.usage_by_hour(window, as_of, promise.weights, then),
-        open_runs=accounting.open_runs(then),
+        closed=books.usage_by_hour(window, as_of, promise.weights),
+        open_runs=books.open_runs(),
         capacity=capacity.by_hour(*events, promise.weights, window.since, until),
-        newest_record_at=accounting.newest_record_at(),
+        newest_record_at=ledger.accounting.newest_record_at(books.then),
     )
 
 

@@ -83,14 +83,14 @@ def raw_shares(report: CycleReport, account: str) -> int | None:
 def groups(site: Site, report: CycleReport) -> dict[str, list[share.Group]]:
     """The window's charge by category and by sector of the rules, from one read of the ledger."""
     m, weights = report.gathered.measurement, site.config.promise.resource
-    accounting = site.ledger.accounting
+    books = site.ledger.classified(cycle.rules_of(site.config, site.ledger))
     found = share.by_group(
         _details,
         weights,
         m.window,
         m.as_of,
-        closed=accounting.usage_by_subject(m.window, m.as_of, weights),
-        open_runs=accounting.open_runs(),
+        closed=books.usage_by_subject(m.window, m.as_of, weights),
+        open_runs=books.open_runs(),
     )
     return {label: _by(position, found) for position, label in enumerate(GROUPS)}
 

@@ -64,7 +64,7 @@ def read(
     queue, diagnostics = slurm.queue(), slurm.diagnostics()
     found = demand(
         queue,
-        lambda one: rules.classify(one).beneficiary,
+        lambda one: rules.mostly(one, diagnostics.at).beneficiary,
         weights,
         diagnostics.at,
         horizon_seconds,

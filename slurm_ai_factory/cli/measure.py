@@ -1,4 +1,4 @@
-"""Commands that tell what was delivered: share, explain, unclassified."""
+"""Commands that tell what was delivered: share, unclassified."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from slurm_ai_factory import cycle
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.options import SafCommand, chosen, load_config, now, opened_ledger
 from slurm_ai_factory.config import Config, parse_resource
-from slurm_ai_factory.core import charge, share, tres, windows
-from slurm_ai_factory.core.classify import Beneficiary, Classification, Rules
+from slurm_ai_factory.core import share, windows
+from slurm_ai_factory.core.classify import Beneficiary, Classification
 from slurm_ai_factory.core.records import Instant, Measurement, Subject, Window
-from slurm_ai_factory.core.share import Promise, SortedRun
+from slurm_ai_factory.core.share import Promise
 from slurm_ai_factory.errors import LedgerError
-from slurm_ai_factory.ledger import Ledger
+from slurm_ai_factory.ledger import Classified, Ledger
 
 Key = Callable[[Subject, Classification], str]
-KEYS = ("account", "category", "cluster", "hub", "organisation", "partition", "sector")
+KEYS = ("account", "category", "cluster", "hub", "municipality", "organisation", "partition", "sector")
 
 
 def as_of(ledger: Ledger, then: Instant | None = None) -> Instant:
@@ -31,17 +31,19 @@ def as_of(ledger: Ledger, then: Instant | None = None) -> Instant:
     return mark
 
 
-def asked_window(config: Config, window: str | None, since: str | None, until: str | None) -> Window:
-    """The window the options mean; `current` and no option mean the promise's own."""
-    zone = config.promise.time_zone
+def asked_window(
+    config: Config, window: str | None, since: str | None, until: str | None, at: Instant | None = None
+) -> Window:
+    """The window the options mean, at this instant or now; `current` and no option mean the promise's own."""
+    zone, moment = config.promise.time_zone, now() if at is None else at
     try:
         if since or until:
             if window or not since:
                 raise ValueError("give either --window, or -S with or without -E")
-            first = windows.instant(since, now(), zone)
-            return windows.span(first, windows.instant(until or "now", now(), zone))
+            first = windows.instant(since, moment, zone)
+            return windows.span(first, windows.instant(until or "now", moment, zone))
         named = config.promise.window if window in (None, "current") else window
-        return windows.window(str(named), now(), zone)
+        return windows.window(str(named), moment, zone)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
 
@@ -81,9 +83,9 @@ def share_command(
 ) -> None:
     """The measurement: who got what in a window, and what the promise says of it."""
     config = load_config()
-    where = asked_window(config, window, since, until)
-    promise = asked_promise(config, resource)
     known = asked_instant(config, then) if then else None
+    where = asked_window(config, window, since, until, known)
+    promise = asked_promise(config, resource)
     with opened_ledger(config) as ledger:
         measured, groups = shared(config, ledger, where, promise, by, known)
     print_share(measured, config.promise.margin, groups, by)
@@ -100,7 +102,8 @@ def shared(
     """The measurement of a window, also by one of KEYS. Raises LedgerError."""
     at = as_of(ledger, known)
     measured = cycle.measure(config, ledger, at, where, promise, known)
-    return measured, _groups(ledger, _key(by), promise, where, at, known) if by else []
+    books = ledger.classified(cycle.rules_of(config, ledger, known), known)
+    return measured, groups_of(books, _key(by), promise, where, at) if by else []
 
 
 def _key(by: str) -> Key:
@@ -110,21 +113,15 @@ def _key(by: str) -> Key:
     return lambda _, found: str(getattr(found, by) or found.beneficiary)
 
 
-def _groups(
-    ledger: Ledger,
-    key: Key,
-    promise: Promise,
-    where: Window,
-    at: Instant,
-    then: Instant | None = None,
-) -> list[share.Group]:
+def groups_of(books: Classified, key: Key, promise: Promise, where: Window, at: Instant) -> list[share.Group]:
+    """The window's charge by the name that ``key`` gives."""
     return share.by_group(
         key,
         promise.weights,
         where,
         at,
-        closed=ledger.accounting.usage_by_subject(where, at, promise.weights, then),
-        open_runs=ledger.accounting.open_runs(then),
+        closed=books.usage_by_subject(where, at, promise.weights),
+        open_runs=books.open_runs(),
     )
 
 
@@ -154,83 +151,6 @@ def _print_groups(m: Measurement, groups: Sequence[share.Group], by: str) -> Non
     output.table((by, "beneficiary", f"{m.resource}-hours", "share"), rows)
 
 
-@click.command("explain", cls=SafCommand)
-@click.argument("job", required=False)
-@click.option("--account", metavar="A", help="Explain an account instead of a job.")
-def explain_command(job: str | None, account: str | None) -> None:
-    """Which rule says who a job or an account is for, and how the charge was computed."""
-    if bool(job) == bool(account):
-        raise click.UsageError("give either a JOBID or --account A")
-    config = load_config()
-    with opened_ledger(config) as ledger:
-        if account:
-            _explain_account(config, ledger, account)
-        else:
-            _explain_job(config, ledger, str(job))
-
-
-def _explain_account(config: Config, ledger: Ledger, account: str) -> None:
-    rules = Rules(config.rules, ledger.accounting.parents())
-    if account not in rules.parents:
-        raise LedgerError(
-            f"account {account} is not known on {config.cluster.name}; see `saf share --by account`"
-        )
-    found = rules.classify(Subject(config.cluster.name, account, "", "", "", "", ""))
-    lineage = list(rules.lineage(account))
-    value = {"account": account, "lineage": lineage, **_found(found)}
-    if chosen.json:
-        return output.emit(value)
-    return output.pairs({**value, "lineage": " < ".join(lineage)})
-
-
-def _found(found: Classification) -> dict[str, str]:
-    """A classification; rules that also look at user, QOS and the like are said to be possible elsewhere."""
-    return {
-        "beneficiary": str(found.beneficiary),
-        "rule": found.rule or "no rule holds",
-        "category": found.category,
-        "organisation": found.organisation,
-    }
-
-
-def _explain_job(config: Config, ledger: Ledger, job: str) -> None:
-    at = as_of(ledger)
-    cycle.measure(config, ledger, at)
-    runs = ledger.accounting.runs_of_job(job)
-    if not runs:
-        raise LedgerError(f"job {job} is not in the ledger, which was read up to {windows.iso(at)}")
-    values = [_explained(one, config, at) for one in runs]
-    if chosen.json:
-        return output.emit({"job": job, "as_of": output.when(at), "runs": values})
-    for value in values:
-        output.pairs(value)
-        click.echo()
-    return None
-
-
-def _explained(one: SortedRun, config: Config, at: Instant) -> dict[str, object]:
-    run, found = one
-    weights = config.promise.resource
-    count = tres.weigh(tres.parse(run.alloc_tres), weights)
-    seconds = charge.elapsed(run, at)
-    return {
-        "run": f"{run.job_label} (DBIndex {run.db_index})",
-        "state": run.state,
-        "account": run.subject.account,
-        "user": run.subject.user,
-        "partition": run.subject.partition,
-        "qos": run.subject.qos,
-        "wckey": run.subject.wckey,
-        "start_at": output.when(run.start_at),
-        "end_at": output.when(run.end_at),
-        **_found(found),
-        "alloc_tres": run.alloc_tres,
-        "elapsed_seconds": seconds,
-        "suspended_seconds": run.suspended_seconds,
-        "charge": f"{count} {config.promise_of().resource} x {seconds} s = {count * seconds}",
-    }
-
-
 @click.command("unclassified", cls=SafCommand)
 @click.option("--window", metavar="W", help="2027Q1, 2027-03, rolling:30d, ... or current.")
 def unclassified_command(window: str | None) -> None:
@@ -241,13 +161,14 @@ def unclassified_command(window: str | None) -> None:
     with opened_ledger(config) as ledger:
         at = as_of(ledger)
         cycle.measure(config, ledger, at, where)
-        groups = _groups(ledger, lambda subject, _: "\t".join(subject[1:]), promise, where, at)
+        books = ledger.classified(cycle.rules_of(config, ledger))
+        groups = groups_of(books, lambda subject, _: "\t".join(subject[1:8]), promise, where, at)
     found = [g for g in groups if g.beneficiary is Beneficiary.UNCLASSIFIED]
     _print_unclassified(found, promise.resource)
 
 
 def _print_unclassified(groups: Sequence[share.Group], resource: str) -> None:
-    names = ("account", "user", "partition", "qos", "wckey", "reservation")
+    names = Subject._fields[1:8]
     rows = [(*group.name.split("\t"), group.delivered) for group in groups]
     if chosen.json:
         output.emit([dict(zip((*names, "charge"), row, strict=True)) for row in rows])
@@ -258,4 +179,4 @@ def _print_unclassified(groups: Sequence[share.Group], resource: str) -> None:
         click.echo("every charge of the window is classified", err=True)
 
 
-COMMANDS = (share_command, explain_command, unclassified_command)
+COMMANDS = (share_command, unclassified_command)

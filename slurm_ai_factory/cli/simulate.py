@@ -14,13 +14,14 @@ from zoneinfo import ZoneInfo
 import click
 
 from slurm_ai_factory import config as configuration
+from slurm_ai_factory import cycle
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.options import SafCommand, chosen, load_config, now, opened_ledger
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.classify import Beneficiary, Rules
 from slurm_ai_factory.core.controller import Policy
-from slurm_ai_factory.core.records import HOUR, Subject
+from slurm_ai_factory.core.records import HOUR, Instant, Subject
 from slurm_ai_factory.errors import ConfigError, SafError
 
 if TYPE_CHECKING:
@@ -264,12 +265,15 @@ def _by_rules(workload: Workload) -> frozenset[User]:
     """The users that the configured rules call regional, with the accounts the ledger knows."""
     config = load_config()
     with opened_ledger(config) as ledger:
-        rules = Rules(config.rules, ledger.accounting.parents())
-    cluster = config.cluster.name
-    subjects = {user: Subject(cluster, *user, "", "", "", "") for user in workload.users}
-    return frozenset(
-        user for user, one in subjects.items() if rules.classify(one).beneficiary is Beneficiary.REGIONAL
-    )
+        rules = cycle.rules_of(config, ledger)
+    first = int(workload.submit[0])
+    return frozenset(user for user in workload.users if _regional(rules, config.cluster.name, user, first))
+
+
+def _regional(rules: Rules, cluster: str, user: User, at: Instant) -> bool:
+    """Whether most of a user's charge is regional when the workload begins."""
+    subject = Subject(cluster, *user, *[""] * (len(Subject._fields) - 3))
+    return rules.mostly(subject, at).beneficiary is Beneficiary.REGIONAL
 
 
 def _replayed(trial: Trial, asked: list[Any]) -> list[Result]:

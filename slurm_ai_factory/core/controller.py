@@ -76,6 +76,7 @@ class Policy:
     horizon_fraction: float = 0.5  #: calendar windows: and over at least this part of what is left
     demand_seconds: int = 120 * HOUR  #: the recent past that tells what the region asks for
     modest: float = 0.95  #: demand of at most the goal / this is served at once
+    capture: bool = True  #: whether demand is served while it is there, or deficits are paid back only
     required_max: float = 0.9
     share_min: float = 0.05
     share_max: float = 0.9
@@ -140,7 +141,7 @@ def decide(
         return _hold(level, now, {"account": policy.account}, last)
     if measurement.holds:
         return _held(measurement.holds, now, {"account": policy.account}, last)
-    owed = Owed(payback(policy, measurement), capture(policy, measurement))
+    owed = Owed(payback(policy, measurement), capture(policy, measurement) if policy.capture else 0.0)
     usage = level.usage_share
     u_ref = advance(policy, last, usage, level.share(level.regional.raw_shares), owed.share, now)
     writes = last.writes_last_day if last else 0

@@ -97,7 +97,7 @@ def rules_of(settings: Settings, backlog: int, favour: float) -> Rules:
     )  # fmt: skip
 
 
-def events_of(layout: Layout, began: int) -> Events:
+def events_of(layout: Layout, stops: Sequence[tuple[int, int]], began: int) -> Events:
     whole = np.maximum(1, layout.capacity.sum(axis=0))
     rows = [
         (at - began, one.pool, sign * np.array(one.counts), sign * one.counts[0] / whole[0] * layout.total)
@@ -109,6 +109,7 @@ def events_of(layout: Layout, began: int) -> Events:
         at=np.array([row[0] for row in rows], np.int64), pool=np.array([row[1] for row in rows], np.int64),
         change=np.array([row[2] for row in rows], np.int64).reshape(len(rows), len(whole)),
         weight=np.array([row[3] for row in rows], np.float64),
+        stops=np.array(stops, np.int64).reshape(len(stops), 2),
     )  # fmt: skip
 
 

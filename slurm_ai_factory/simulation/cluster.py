@@ -5,7 +5,7 @@ The compiled engine does the work between two instants; this is its face in the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -27,8 +27,11 @@ class ModelCluster:
         settings: Settings,
         shares: Mapping[str, int],
         favour: float = 0.0,
+        stops: Sequence[tuple[int, int]] = (),
     ) -> None:
         """``regional`` has the users of the region, ``shares`` the RawShares of both sides to begin with.
+
+        ``stops``: spans in which slurmctld is down, apart from each other, in seconds since the beginning.
 
         Time begins in the whole hour of the first submission and needs a workload that is not empty.
         """
@@ -39,7 +42,7 @@ class ModelCluster:
         self._tree, self._index = build.flattened(root)
         self._jobs = build.jobs_of(workload, regional, layout, settings, self._index, self.began)
         self._rules = build.rules_of(settings, workload.backlog, favour)
-        self._events = build.events_of(layout, self.began)
+        self._events = build.events_of(layout, stops, self.began)
         self._state = build.state_of(self._jobs, self._tree, layout, settings, root, self._index)
 
     @property

@@ -16,10 +16,10 @@ import pytest
 
 from slurm_ai_factory.board import Board
 from slurm_ai_factory.core.records import HOUR
+from tests import browser
 from tests.cluster.slurm import wait_until
 from tests.conftest import new_ledger
 from tests.docs.markdown import ROOT
-from tests.seen import browser
 from tests.seen import prometheus as real
 from tests.seen.life import held, living
 from tests.seen.model import DAY

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what tests/seen needs on a Debian-like system: prometheus (with promtool) and chromium. It is quiet when
-# there is nothing to do, starts no service and leaves none enabled, and always exits 0: where it cannot install
+# Installs what the tests of what people see need on a Debian-like system: prometheus (with promtool), chromium, and
+# poppler-utils for how pages print. It is quiet when there is nothing to do, starts no service and leaves none enabled, and always exits 0: where it cannot install
 # it says why in one line, and the tests skip themselves.
 set -u
 
@@ -14,6 +14,7 @@ give_up() {
 missing=""
 command -v promtool >/dev/null 2>&1 || missing="prometheus"
 command -v chromium >/dev/null 2>&1 || missing="$missing chromium"
+command -v pdftotext >/dev/null 2>&1 || missing="$missing poppler-utils"
 [ -n "$missing" ] || exit 0
 [ "$(id -u)" = 0 ] || give_up "missing: $missing; installing needs root"
 command -v apt-get >/dev/null 2>&1 || give_up "missing: $missing; there is no apt-get to install it with"

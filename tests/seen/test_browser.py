@@ -11,7 +11,8 @@ import pytest
 from slurm_ai_factory.board import Board
 from slurm_ai_factory.metrics import Exposition
 from slurm_ai_factory.web import page, serving
-from tests.seen import browser, examples
+from tests import browser
+from tests.seen import examples
 from tests.seen.conftest import Lived
 
 SIZES = {"phone": (390, 1900), "laptop": (1280, 1400), "wall": (2560, 1440)}

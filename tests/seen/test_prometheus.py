@@ -16,8 +16,8 @@ import yaml
 
 from deploy.grafana import generate
 from docs import generate as docs
+from tests import browser
 from tests.docs import markdown
-from tests.seen import browser
 from tests.seen.conftest import Lived, Served
 from tests.seen.model import CLUSTER, DAY, START
 from tests.seen.prometheus import RULES, Prometheus, promtool

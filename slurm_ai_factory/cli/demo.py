@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from socket import socket
+from socket import SO_REUSEADDR, SOL_SOCKET, socket
 from tempfile import TemporaryDirectory
 from threading import Timer
 from typing import TYPE_CHECKING
@@ -147,7 +147,7 @@ def require(installed: Callable[[str], bool]) -> None:
 def _demo(directory: Path, seconds: int) -> None:
     config = configuration.parse(CONFIG.format(directory=directory, port=_port()), "the demo's saf.toml")
     with _embedded(config):
-        _say("compiling the model cluster; the first time on a machine this takes about half a minute ...")
+        _say("compiling the model cluster; the first time on a machine this takes up to a minute ...")
         slurm, clock = _begun(seconds)
         before = slurm.associations()
         _table("sshare   # before", before)
@@ -169,6 +169,7 @@ def _port() -> int:
     """A free port of this machine."""
     for port in PORTS:
         with socket() as one, suppress(OSError):
+            one.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)  # as the web server does
             one.bind(("127.0.0.1", port))
             return int(one.getsockname()[1])
     raise ConfigError("saf demo finds no free port on 127.0.0.1 for its status page; free one")

@@ -33,7 +33,7 @@ demo-slurm: $(VENV)/.installed slurm  ## The same against a real Slurm on loopba
 	@$(BIN)/python -m tests.cluster.demo --for $(FOR)
 
 test: $(VENV)/.installed slurm seen lint  ## Everything: static checks, unit tests, real Slurm, Prometheus, Chromium.
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadgroup
 
 test-fast: $(VENV)/.installed  ## What needs no Slurm.
 	$(BIN)/pytest -m 'not slurm'

@@ -50,7 +50,7 @@ def flattened(root: fair_tree.Node) -> tuple[Tree, dict[str, int]]:
     below: list[int] = []
     for node in nodes:
         first.append(len(below))
-        if not node.user:
+        if node is root or not (node.user or node.shares_as_parent):
             below += [index[child.key] for child in fair_tree.competitors(node)]
         last.append(len(below))
     tree = Tree(
@@ -61,11 +61,15 @@ def flattened(root: fair_tree.Node) -> tuple[Tree, dict[str, int]]:
 
 
 def _in_order(root: fair_tree.Node) -> tuple[list[fair_tree.Node], list[int]]:
-    """Every association after its parent, and the index of its parent."""
-    nodes, parents = [root], [-1]
-    for number, node in enumerate(nodes):
-        nodes += node.children
-        parents += [number] * len(node.children)
+    """Every association and the index of its parent, depth first, so that those who compete are in order."""
+    nodes: list[fair_tree.Node] = []
+    parents: list[int] = []
+    left = [(root, -1)]
+    while left:
+        node, parent = left.pop()
+        left += [(child, len(nodes)) for child in reversed(node.children)]
+        nodes.append(node)
+        parents.append(parent)
     return nodes, parents
 
 

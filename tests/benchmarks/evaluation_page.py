@@ -46,8 +46,8 @@ def page(rows: Sequence[Row]) -> str:
 
 
 EXPLANATION = """Means over draws, with the standard deviation of the share. *Short* is target x all charge -
-regional charge, summed over windows laid end to end, in days of the whole machine; *to blame* is the part of it
-that regional jobs waited for while the region ran below the floor. *Slowdown* is the mean bounded slowdown
+regional charge, summed over windows laid end to end, in days of the whole machine; *to blame* is the part of
+it that regional jobs waited for while the region ran below the floor. *Slowdown* is the mean bounded slowdown
 (10 s). [What this says](index.md)."""
 
 

@@ -8,8 +8,10 @@ from itertools import pairwise
 
 from hypothesis import strategies as st
 
+from slurm_ai_factory.core import fair_tree
 from slurm_ai_factory.core.classify import UNCLASSIFIED, Beneficiary, Classification, Part, always
-from slurm_ai_factory.core.records import FOREVER, HOUR, Instant, Run, Subject
+from slurm_ai_factory.core.fair_tree import Node
+from slurm_ai_factory.core.records import FOREVER, HOUR, PARENT_SHARES, Instant, Run, Subject
 from slurm_ai_factory.core.share import SortedRun
 
 NOW = 20 * 24 * HOUR + 1234
@@ -140,3 +142,27 @@ def part_lists(draw: st.DrawFn) -> tuple[Part, ...]:
         if fraction < 1:
             found.append(Part(since, until, 1 - fraction, draw(classifications)))
     return tuple(found)
+
+
+fair_shares = st.integers(0, 1000) | st.just(PARENT_SHARES)
+
+
+@st.composite
+def trees(draw: st.DrawFn) -> Node:
+    """Three levels at most, with keys that tell where a node is."""
+
+    def node(key: str, depth: int) -> Node:
+        if depth == 0 or draw(st.booleans()):
+            return Node(f"{key}u", draw(fair_shares), user=True)
+        children = tuple(node(f"{key}{n}", depth - 1) for n in range(draw(st.integers(0, 3))))
+        return Node(key, draw(fair_shares), children=children)
+
+    return Node("r", 1, children=tuple(node(f"r{n}", 2) for n in range(draw(st.integers(1, 4)))))
+
+
+@st.composite
+def used_trees(draw: st.DrawFn) -> tuple[Node, dict[str, float]]:
+    """A tree and the usage of every association in it; small numbers tie."""
+    root = draw(trees())
+    used = st.integers(0, 3) | st.integers(0, 10**9)
+    return root, fair_tree.summed(root, {user.key: float(draw(used)) for user in fair_tree.leaves(root)})

@@ -64,6 +64,7 @@ state_directory = "{directory}"
 [control]
 mode = "enforce"
 recovery = "12h"
+writes_per_day = 48
 [daemon]
 period = "1h"
 ready_after = "6h"

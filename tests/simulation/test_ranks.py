@@ -15,7 +15,7 @@ from slurm_ai_factory.simulation.workload import gathered
 from tests.core.generated import used_trees
 
 EMPTY = gathered("empty", [])
-NO_JOBS = Jobs(*[np.zeros(0, np.int64)] * len(Jobs._fields))
+NO_JOBS = Jobs._make(np.zeros(0, np.int64) for _ in Jobs._fields)
 
 
 def state(root: Node, usage: dict[str, float]) -> tuple[Tree, State, dict[str, int]]:

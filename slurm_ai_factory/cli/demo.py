@@ -23,7 +23,7 @@ import click
 
 from slurm_ai_factory import config as configuration
 from slurm_ai_factory import cycle
-from slurm_ai_factory.cli import measure, output, steer, tree
+from slurm_ai_factory.cli import compiled, measure, output, steer, tree
 from slurm_ai_factory.cli.options import SafCommand, chosen, ledger_url, log_level, opened_ledger
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import windows
@@ -178,6 +178,7 @@ def _port() -> int:
 
 def _begun(seconds: int) -> tuple[ModelSlurm, Clock]:
     """The facility with its work for so long, compiled and at the end of its history; its time runs."""
+    compiled.keep()
     from slurm_ai_factory.simulation.facility import SIZE, facility
     from slurm_ai_factory.simulation.slurm import ModelSlurm
 

@@ -17,6 +17,7 @@ from urllib.request import urlopen
 import pytest
 
 from slurm_ai_factory import config as configuration
+from slurm_ai_factory.cli import compiled
 from slurm_ai_factory.cli.demo import CONFIG, require
 from slurm_ai_factory.core.classify import Beneficiary, Rules
 from slurm_ai_factory.core.records import Subject
@@ -128,6 +129,24 @@ def test_missing_extras_are_named_with_the_command_that_installs_them(missing: s
         require(lambda name: name not in missing)
     assert str(error.value).endswith(f"; run: pip install 'slurm-ai-factory[{extras}]'")
     assert all(name in str(error.value) for name in missing)
+
+
+def test_compiled_code_is_kept_for_now_where_nothing_can_be_written() -> None:
+    environment = {"XDG_CACHE_HOME": "/var/empty/cache"}
+    compiled.keep(environment, can_write=lambda path: path == Path("/var/empty/cache"))
+    assert compiled.VARIABLE not in environment
+    compiled.keep(environment, can_write=lambda _: False)
+    place = Path(environment[compiled.VARIABLE])
+    assert place.is_dir()
+    compiled.keep(environment, can_write=lambda _: False)
+    assert environment[compiled.VARIABLE] == str(place)
+    place.rmdir()
+
+
+def test_what_can_be_made_can_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert compiled.writable(tmp_path / "new" / "newer")
+    assert not compiled.writable(tmp_path / "file" / "below")
 
 
 def test_its_rules_know_every_account_of_the_facility() -> None:

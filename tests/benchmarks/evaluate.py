@@ -2,7 +2,8 @@
 
 Synthetic scenarios always; real logs from the folder LOGS where it has them (curie_2012, philly_2017: CSV,
 with a table of regional accounts beside each). A draw of a log moves each submission by up to an hour.
-Results are written to OUT as JSON as they come, and what OUT has is not done again; ``tests.benchmarks.evaluation_page`` makes pages of them.
+Results are written to OUT as JSON as they come, and what OUT has is not done again;
+``tests.benchmarks.evaluation_page`` makes pages of them.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from slurm_ai_factory import reading, signals
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import capacity, share, windows
+from slurm_ai_factory.core.charge import hour_of
 from slurm_ai_factory.core.classify import Rules
 from slurm_ai_factory.core.controller import decide
 from slurm_ai_factory.core.records import (
@@ -163,7 +164,8 @@ def observe(site: Site, now: Instant, read: Read) -> Gathered:
 def live_signals(site: Site, priority: PriorityConfig, rules: Rules, now: Instant) -> Signals:
     """The queue and slurmctld's health now."""
     promise, horizon = site.config.promise, site.config.control.horizon
-    usual = site.ledger.accounting.usual_seconds(now - share.RATE_HORIZON, now)
+    hour = hour_of(now)
+    usual = site.ledger.accounting.usual_seconds(hour - share.RATE_HORIZON, hour)
     return signals.read(site.slurm, priority, rules, promise.resource, horizon, usual)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from slurm_ai_factory.core.records import HOUR, Association
 from slurm_ai_factory.simulation import build, engine
-from slurm_ai_factory.simulation.arrays import LAST_PASS, NOW, Floats, Ints, Jobs
+from slurm_ai_factory.simulation.arrays import LAST_PASS, NOW, PENDING, Floats, Ints, Jobs
 from slurm_ai_factory.simulation.layout import NAME, OTHERS, REGION, Layout, Settings
 from slurm_ai_factory.simulation.workload import User, Workload
 
@@ -93,6 +93,29 @@ class ModelCluster:
             cluster=NAME, account=account, parent=parent, user=user, raw_shares=shares,
             stored_shares=shares, raw_usage=int(self._state.usage[node]),
         )  # fmt: skip
+
+    def members(self) -> tuple[Association, ...]:
+        """The rows below that level: the sides' accounts and their users, by the names in the workload.
+
+        An account with users on both sides would be there twice under one name, as in no real Slurm.
+        """
+        below = ((key, side) for key in self._index for side in self.accounts if key.startswith(f"{side}."))
+        return tuple(self._member(key, side) for key, side in below)
+
+    def _member(self, key: str, side: str) -> Association:
+        account, _, user = key.removeprefix(f"{side}.").partition("/")
+        shares = int(self._state.shares[self._index[key]])
+        return Association(
+            cluster=NAME, account=account, parent=None if user else side, user=user or None,
+            raw_shares=shares, stored_shares=shares, raw_usage=int(self._state.usage[self._index[key]]),
+        )  # fmt: skip
+
+    def waiting(self) -> list[tuple[int, float, float]]:
+        """Jobs that wait, the first to go first: number, priority, and the fairshare term in that."""
+        pending = self._state.pending[: self._state.at[PENDING]]
+        fairshare = self._rules.weight_fairshare * self._state.fairshare[self._jobs.leaf[pending]]
+        found = zip(pending, self._state.priority[pending], fairshare, strict=True)
+        return [(int(job), float(priority), float(term)) for job, priority, term in found]
 
     def usage(self) -> dict[str, float]:
         """Decayed usage of each user as of the last pass, by ``account/user``."""

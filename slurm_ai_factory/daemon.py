@@ -150,7 +150,7 @@ class Daemon:
         due = self.beat + period
         late = self.stopwatch() - due
         if late > 0:
-            log.warning("the cycle took %.0f s longer than the period of %g s", late, period)
+            log.warning("the cycle took %.1f s longer than the period of %g s", late, period)
             due += period * (1 + late // period)
         self.wake.wait(max(0.0, due - self.stopwatch()))
         self.wake.clear()

@@ -21,11 +21,11 @@ from slurm_ai_factory.simulation.cluster import ModelCluster
 from slurm_ai_factory.simulation.layout import Settings, one_pool
 from slurm_ai_factory.simulation.workload import Job, gathered
 
-SPEED = 30
+SPEED = 20
 MINUTE, HOUR = 60, 3600
-LENGTH = 100 * MINUTE
+LENGTH = 65 * MINUTE
 HALF_LIFE = HOUR
-CPUS_PER_NODE = 8
+CPUS_PER_NODE = 16
 CPUS = 4 * CPUS_PER_NODE
 WARM_UP = 20 * MINUTE
 """Until then, what one job does is more than a point or two."""
@@ -33,7 +33,7 @@ POINTS = 0.02
 SIZES = {1: 4, 2: 4, 4: 1}
 SECONDS = (4 * MINUTE, 10 * MINUTE)
 LOAD = {"national": 1.0, "regional": 0.9}
-ABSENT = {"national": (20 * MINUTE, 45 * MINUTE), "regional": (0, 5 * MINUTE)}
+ABSENT = {"national": (12 * MINUTE, 34 * MINUTE), "regional": (0, 5 * MINUTE)}
 """The others leave for a while, and the region comes late: its usage goes far above its share and back."""
 pytestmark = [
     pytest.mark.slurm,

@@ -36,8 +36,8 @@ SECONDS = (4 * MINUTE, 10 * MINUTE)
 LOAD = {"national": 1.0, "regional": 0.9}
 ABSENT = {"national": (12 * MINUTE, 34 * MINUTE), "regional": (0, 5 * MINUTE)}
 """The others leave for a while, and the region comes late: its usage goes far above its share and back."""
-RAISED_AFTER, RAISED = 50 * MINUTE, 75
-"""RawShares of the region from then on, while it is held back: it comes first again, from the next pass on."""
+RAISED_AFTER, RAISED = 50 * MINUTE, 150
+"""RawShares of the region from then on, while it is held back: from the next pass on it is first again."""
 pytestmark = [
     pytest.mark.slurm,
     pytest.mark.skipif(unavailable(SPEED) is not None, reason=str(unavailable(SPEED))),

@@ -35,7 +35,7 @@ ROWS: tuple[tuple[str, Callable[[Lived, Verdict], str]], ...] = (
     ("delivered share, whole run", lambda _, v: f"{v.share:.3f}"),
     ("utilisation", lambda _, v: f"{v.utilisation:.3f}"),
     ("runs", lambda one, _: str(sum(1 for run in one.runs if run.start is not None))),
-    ("writes of RawShares, all read back", lambda one, _: str(one.writes)),
+    ("writes of RawShares that were read back", lambda one, _: str(one.writes)),
 )
 PAGE = """\
 # The floor on a real Slurm

@@ -12,6 +12,7 @@ import pytest
 from tests.acceptance.judge import Run, share
 from tests.cluster.slurm import SlurmCluster, unavailable
 from tests.cluster.tree import REGIONAL, SHARES, Tree, plant
+from tests.end_to_end.conftest import set_shares
 
 pytest.importorskip("numba", reason="the extra 'simulate' is not installed")
 
@@ -21,11 +22,11 @@ from slurm_ai_factory.simulation.cluster import ModelCluster
 from slurm_ai_factory.simulation.layout import Settings, one_pool
 from slurm_ai_factory.simulation.workload import Job, gathered
 
-SPEED = 30
+SPEED = 20
 MINUTE, HOUR = 60, 3600
-LENGTH = 100 * MINUTE
+LENGTH = 70 * MINUTE
 HALF_LIFE = HOUR
-CPUS_PER_NODE = 8
+CPUS_PER_NODE = 16
 CPUS = 4 * CPUS_PER_NODE
 WARM_UP = 20 * MINUTE
 """Until then, what one job does is more than a point or two."""
@@ -33,8 +34,10 @@ POINTS = 0.02
 SIZES = {1: 4, 2: 4, 4: 1}
 SECONDS = (4 * MINUTE, 10 * MINUTE)
 LOAD = {"national": 1.0, "regional": 0.9}
-ABSENT = {"national": (20 * MINUTE, 45 * MINUTE), "regional": (0, 5 * MINUTE)}
+ABSENT = {"national": (12 * MINUTE, 34 * MINUTE), "regional": (0, 5 * MINUTE)}
 """The others leave for a while, and the region comes late: its usage goes far above its share and back."""
+RAISED_AFTER, RAISED = 50 * MINUTE, 150
+"""RawShares of the region from then on, while it is held back: from the next pass on it is first again."""
 pytestmark = [
     pytest.mark.slurm,
     pytest.mark.skipif(unavailable(SPEED) is not None, reason=str(unavailable(SPEED))),
@@ -68,6 +71,7 @@ class Seen(NamedTuple):
     """What a real Slurm did: passes, and every job as its accounting has it."""
 
     passes: list[Pass]
+    raised_at: int
     jobs: list[Job]
     runs: list[Run]
 
@@ -104,24 +108,29 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
     ) as cluster:
         tree = plant(cluster)
         jobs: dict[int, int] = {}
-        passes = _lived(cluster, stream(tree, 1), jobs)
-        yield Seen(passes, *_accounted(cluster, tree, jobs, int(cluster.now())))
+        passes, raised_at = _lived(cluster, stream(tree, 1), jobs)
+        yield Seen(passes, raised_at, *_accounted(cluster, tree, jobs, int(cluster.now())))
 
 
-def _lived(cluster: SlurmCluster, jobs: list[Submission], submitted: dict[int, int]) -> list[Pass]:
-    """Submit each job when its time has come, and note every pass."""
-    began = cluster.now()
+def _lived(
+    cluster: SlurmCluster, jobs: list[Submission], submitted: dict[int, int]
+) -> tuple[list[Pass], int]:
+    """Submit each job when its time has come, and note every pass and when the shares were raised."""
+    began, raised_at = cluster.now(), 0
     passes, left = [Pass(began, 0, 0)], list(jobs)
     while (now := cluster.now()) < began + LENGTH:
         while left and left[0].at <= now - began:
             one = left.pop(0)
             job = cluster.submit(one.user, one.account, seconds=one.seconds, cpus=one.cpus)
             submitted[job] = one.seconds
+        if not raised_at and now > began + RAISED_AFTER:
+            set_shares(cluster, RAISED)
+            raised_at = int(cluster.now())
         found = _usage(cluster)
         if found != passes[-1][1:]:
             passes.append(Pass(now, *found))
         time.sleep(0.1)
-    return _whole(passes[1:])
+    return _whole(passes[1:]), raised_at
 
 
 def _whole(passes: list[Pass]) -> list[Pass]:
@@ -170,6 +179,9 @@ def modelled(seen: Seen) -> Modelled:
     cluster = ModelCluster(workload, regional, one_pool(workload, "cpu", CPUS), settings, SHARES)
     passes: list[Pass] = []
     for at in range(cluster.began + MINUTE, int(seen.passes[-1].at) + 2 * MINUTE, MINUTE):
+        if at - MINUTE < seen.raised_at <= at:
+            cluster.advance(seen.raised_at)
+            cluster.set_raw_shares("regional", RAISED)
         cluster.advance(at + 1)  # a pass at an instant is what happens first in it
         usage = {one.account: float(one.raw_usage or 0) for one in cluster.associations() if not one.user}
         passes.append(Pass(at, usage["regional"], usage["national"]))
@@ -187,12 +199,16 @@ def _runs(cluster: ModelCluster) -> list[Run]:
     ]  # fmt: skip
 
 
-def test_the_stream_takes_the_region_far_above_its_share_and_back(seen: Seen) -> None:
-    shares = [one.usage_share for one in seen.passes]
+def test_the_stream_takes_the_region_above_its_share_and_back_and_up_again(seen: Seen) -> None:
+    began = seen.passes[0].at
+    raised = began + RAISED_AFTER
+    at_first = max(one.usage_share for one in seen.passes if one.at < raised)
+    held_back = next(one.usage_share for one in seen.passes if one.at > raised)
     assert len(seen.jobs) > 300
-    assert len(shares) > 0.8 * LENGTH / MINUTE
-    assert max(shares) > SHARES["regional"] / 100 + 0.1
-    assert shares[-1] < max(shares) - 0.05
+    assert len(seen.passes) > 0.8 * LENGTH / MINUTE
+    assert at_first > SHARES["regional"] / 100 + 0.1
+    assert held_back < at_first - 0.03
+    assert seen.passes[-1].usage_share > held_back + 0.03
 
 
 def test_usage_after_every_pass(seen: Seen, modelled: Modelled) -> None:

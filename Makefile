@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 FOR ?= 2m
 KILLS ?= 200
 
-.PHONY: help demo test test-fast lint slurm slurm-roots test-slurm-all crash bench-ingest clean
+.PHONY: help demo demo-slurm test test-fast lint slurm slurm-roots test-slurm-all seen examples crash accept-slurm evaluate bench-simulate bench-ingest bench-scrape clean
 .DEFAULT_GOAL := help
 
 help:  ## Show these targets.
@@ -20,14 +20,20 @@ $(VENV)/.installed: pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[embedded,simulate,dev]'
 	@touch $@
 
-slurm:  ## Install Debian's Slurm, MariaDB and munge for the tests and the demo (as root).
+slurm:  ## Install Debian's Slurm, MariaDB and munge for the tests and demo-slurm (as root).
 	@sh tests/cluster/install.sh
 
-demo: $(VENV)/.installed slurm  ## The daemon in enforce mode against a real Slurm on loopback; FOR=10m for longer.
+seen:  ## Install Debian's Prometheus, Chromium and poppler-utils for the tests (as root).
+	@sh tests/seen/install.sh
+
+demo: $(VENV)/.installed  ## The daemon in enforce mode on a model cluster, an hour of it each second; FOR=10m for longer.
 	@$(BIN)/saf demo --for $(FOR)
 
-test: $(VENV)/.installed slurm lint  ## Everything: static checks, unit tests, and tests on a real Slurm.
-	$(BIN)/pytest -m 'not every_version'
+demo-slurm: $(VENV)/.installed slurm  ## The same against a real Slurm on loopback (as root).
+	@$(BIN)/python -m tests.cluster.demo --for $(FOR)
+
+test: $(VENV)/.installed slurm seen lint  ## Everything: static checks, unit tests, real Slurm, Prometheus, Chromium.
+	$(BIN)/pytest -m 'not every_version' --numprocesses 2 --dist loadgroup
 
 test-fast: $(VENV)/.installed  ## What needs no Slurm.
 	$(BIN)/pytest -m 'not slurm'
@@ -48,8 +54,25 @@ slurm-roots: slurm  ## Make Slurm 24.11 and 26.05 in /var/cache/saf-slurm, or SA
 crash: $(VENV)/.installed slurm  ## Kill saf while it writes, KILLS=200 times, and compare the ledger row for row.
 	KILLS=$(KILLS) $(BIN)/pytest -s tests/end_to_end/test_crash.py
 
+accept-slurm: $(VENV)/.installed slurm  ## The floor on a real Slurm, beside static shares; half an hour, result in docs/evaluation.
+	@$(BIN)/python -m tests.acceptance --keep accept-slurm.json
+
+evaluate: $(VENV)/.installed  ## The law beside other policies, an hour; LOGS=FOLDER for real logs; result in docs/evaluation.
+	@mkdir -p build
+	@$(BIN)/python -m tests.benchmarks.evaluate build/evaluation.json $(LOGS)
+	@$(BIN)/python -m tests.benchmarks.evaluation_page build/evaluation.json
+
+bench-simulate: $(VENV)/.installed  ## How fast the simulator is; LOG=FILE REGIONAL=FILE CAPACITY=N for a real log.
+	@$(BIN)/python -m tests.benchmarks.simulate
+
 bench-ingest: $(VENV)/.installed slurm  ## Reading beside sacct, and cycles on large ledgers; RUNS=100000 for a quick one.
 	@$(BIN)/python -m tests.benchmarks.ingest
+
+bench-scrape: $(VENV)/.installed  ## What a scrape costs while a backfill runs; SECONDS=60 for longer.
+	@$(BIN)/python -m tests.benchmarks.scrape
+
+examples: $(VENV)/.installed  ## Make docs/examples again: a report of a facility that does not exist.
+	@$(BIN)/python -m tests.report.examples
 
 clean:  ## Remove the environment and caches.
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

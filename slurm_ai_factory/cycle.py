@@ -7,13 +7,15 @@ planned before it is tried, and what became of it is what is read back, never wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from slurm_ai_factory import reading, signals
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import capacity, share, windows
+from slurm_ai_factory.core.charge import hour_of
 from slurm_ai_factory.core.classify import Rules
 from slurm_ai_factory.core.controller import decide
 from slurm_ai_factory.core.records import (
@@ -26,12 +28,13 @@ from slurm_ai_factory.core.records import (
     Window,
 )
 from slurm_ai_factory.errors import LedgerError, SlurmError, StandbyError
-from slurm_ai_factory.ledger import Ledger, Planned
+from slurm_ai_factory.ledger import Classified, Ledger, Planned
 from slurm_ai_factory.reading import Read
 from slurm_ai_factory.signals import Signals
-from slurm_ai_factory.slurm import Slurm
+from slurm_ai_factory.source import Source
 
 CLASSIFY_TRIES = 3
+TOO_FAST = "the ledger has new subjects faster than they can be classified; try again"
 READ_BACKS = 25
 READ_BACK_SECONDS = 0.2
 """slurmdbd tells slurmctld without waiting for it: look again for some seconds before calling it lost."""
@@ -40,15 +43,31 @@ STATUS = {"observe": "observed", "advise": "advised", "enforce": "planned", "ope
 
 
 @dataclass(frozen=True, slots=True)
+class Laps:
+    """How long each phase of the cycle at hand took, in seconds, by the stopwatch given."""
+
+    stopwatch: Callable[[], float] = float
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Note how long the body takes; a phase that comes twice adds up."""
+        began = self.stopwatch()
+        yield
+        self.seconds[name] = self.seconds.get(name, 0.0) + self.stopwatch() - began
+
+
+@dataclass(frozen=True, slots=True)
 class Site:
     """What a cycle works with; clock and wait are given, so that tests and simulations own time."""
 
     config: Config
-    slurm: Slurm
+    slurm: Source
     ledger: Ledger
     clock: Callable[[], Instant]
     wait: Callable[[float], object]
     actor: str
+    laps: Laps = field(default_factory=Laps)
 
 
 class Outcome(NamedTuple):
@@ -91,9 +110,11 @@ def run(site: Site, stopwatch: Callable[[], float]) -> CycleReport:
     gathered = gather(site)
     mode = site.config.control.mode
     with site.ledger.store.holding("writing", site.ledger.control.cluster_id):
-        settle_interrupted(site, gathered.associations)
-        decision = decide_on(site, gathered)
-        outcomes = carry_out(site, decision, mode)
+        with site.laps.phase("decide"):
+            settle_interrupted(site, gathered.associations)
+            decision = decide_on(site, gathered)
+        with site.laps.phase("apply"):
+            outcomes = carry_out(site, decision, mode)
     return CycleReport(
         gathered=gathered, decision=decision, outcomes=outcomes, mode=mode, seconds=stopwatch() - began
     )
@@ -119,10 +140,13 @@ def observe(site: Site, now: Instant, read: Read) -> Gathered:
     """Slurm's shares, settings and queue, and the measurement as of the last complete read."""
     priority = site.slurm.priority_config()
     associations = site.slurm.associations()
-    site.ledger.accounting.record_accounts(associations)
-    rules = Rules(site.config.rules, site.ledger.accounting.parents())
-    live = live_signals(site, priority, rules, now)
-    measured = measure(site.config, site.ledger, site.ledger.accounting.watermark() or now)
+    site.ledger.accounting.record_accounts(associations, now)
+    site.ledger.registry.keep_rules(site.config.rules, site.config.registry.region, now)
+    rules = rules_of(site.config, site.ledger)
+    with site.laps.phase("ask"):
+        live = live_signals(site, priority, rules, now)
+    with site.laps.phase("measure"):
+        measured = measure(site.config, site.ledger, site.ledger.accounting.watermark() or now)
     return Gathered(
         at=now,
         read=read,
@@ -140,15 +164,17 @@ def observe(site: Site, now: Instant, read: Read) -> Gathered:
 def live_signals(site: Site, priority: PriorityConfig, rules: Rules, now: Instant) -> Signals:
     """The queue and slurmctld's health now."""
     promise, horizon = site.config.promise, site.config.control.horizon
-    usual = site.ledger.accounting.usual_seconds(now - share.RATE_HORIZON, now)
+    hour = hour_of(now)
+    usual = site.ledger.accounting.usual_seconds(hour - share.RATE_HORIZON, hour)
     return signals.read(site.slurm, priority, rules, promise.resource, horizon, usual)
 
 
 def read_accounting(site: Site, now: Instant) -> Read:
     """Read everything since the watermark, each interval kept whole or not at all."""
     since, usual = start_of_read(site, now), site.config.slurm.read_window
-    read = reading.read(site.slurm, site.ledger, [(since, now)], at=now, usual=usual)
-    site.ledger.accounting.record_events(*site.slurm.events(since, now), now)
+    with site.laps.phase("read"):
+        read = reading.read(site.slurm, site.ledger, [(since, now)], at=now, usual=usual)
+        site.ledger.accounting.record_events(*site.slurm.events(since, now), now)
     return read
 
 
@@ -182,31 +208,36 @@ def measure(
 
     ``as_of`` is the instant up to which everything was read; ``then`` asks for what was known at an instant.
     """
-    rules = Rules(config.rules, ledger.accounting.parents())
     window, promise = window or promised_window(config, as_of), promise or config.promise_of()
+    rules = rules_of(config, ledger, then)
     for _ in range(CLASSIFY_TRIES):
-        ledger.accounting.classify(rules)
-        ledger.accounting.keep_sums(window, as_of, promise.weights)
+        books = ledger.classified(rules, then)
+        books.keep_sums(window, as_of, promise.weights)
         with ledger.store.snapshot():
-            if ledger.accounting.classified(rules):
-                return _measured(ledger, as_of, window, promise, then)
-    raise LedgerError("another saf classifies this ledger by other rules; keep one configuration")
+            if books.complete():
+                return _measured(ledger, books, as_of, window, promise)
+    raise LedgerError(TOO_FAST)
+
+
+def rules_of(config: Config, ledger: Ledger, then: Instant | None = None) -> Rules:
+    """The rules with all they are read against: the configured ones now, those worked by for an instant."""
+    kept = ledger.rules_then(then) if then is not None else None
+    return kept or ledger.rules_of(config.rules, config.registry.region, then)
 
 
 def _measured(
-    ledger: Ledger, as_of: Instant, window: Window, promise: share.Promise, then: Instant | None
+    ledger: Ledger, books: Classified, as_of: Instant, window: Window, promise: share.Promise
 ) -> Measurement:
-    accounting = ledger.accounting
     until = min(window.until, as_of)
-    events = accounting.events(window.since, until, as_of if then is None else then)
+    events = ledger.accounting.events(window.since, until, as_of if books.then is None else books.then)
     return share.measure(
         promise,
         window,
         as_of,
-        closed=accounting.usage_by_hour(window, as_of, promise.weights, then),
-        open_runs=accounting.open_runs(then),
+        closed=books.usage_by_hour(window, as_of, promise.weights),
+        open_runs=books.open_runs(),
         capacity=capacity.by_hour(*events, promise.weights, window.since, until),
-        newest_record_at=accounting.newest_record_at(),
+        newest_record_at=ledger.accounting.newest_record_at(books.then),
     )
 
 

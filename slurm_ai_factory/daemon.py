@@ -13,66 +13,89 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Event
 from types import FrameType
 
-from slurm_ai_factory import cycle
+from slurm_ai_factory import cycle, showing
+from slurm_ai_factory.board import Board, Reconciled
 from slurm_ai_factory.config import Config
-from slurm_ai_factory.core import share
+from slurm_ai_factory.core import share, windows
 from slurm_ai_factory.core.records import Instant
-from slurm_ai_factory.cycle import CycleReport, Site
-from slurm_ai_factory.errors import ConfigError, SafError, StandbyError
-from slurm_ai_factory.metrics import Board, Shown, registry
-from slurm_ai_factory.web import serving
+from slurm_ai_factory.cycle import CycleReport, Laps, Site
+from slurm_ai_factory.errors import ConfigError, LedgerError, SafError, StandbyError
+from slurm_ai_factory.metrics import Exposition
+from slurm_ai_factory.web import Web, serving
+from slurm_ai_factory.web.page import REFRESH, html
 
 log = logging.getLogger("saf")
 
 PERIODS_UNTIL_UNHEALTHY = 3
+LEAST_REFRESH = 2
 
 
 @dataclass(slots=True)
 class Daemon:
-    """The loop. Everything it needs from outside is given: config, site, time."""
+    """The loop. Everything it needs from outside is given: config, site, time.
+
+    ``clock`` is the cluster's time, in which the period is told; ``stopwatch`` is that of whoever waits.
+    """
 
     load: Callable[[], Config]
     open_site: Callable[[Config], AbstractContextManager[Site]]
     clock: Callable[[], Instant]
     stopwatch: Callable[[], float]
+    speed: float = 1.0  #: seconds of the clock in one of the stopwatch
     stop: Event = field(default_factory=Event)
     wake: Event = field(default_factory=Event)
     reload: Event = field(default_factory=Event)
+    compared: tuple[Instant, Instant] | None = None  #: the day whose books were compared last
     beat: float = 0.0  #: when the present cycle was due; the next is due one period later
 
     def run(self) -> None:
         """Until SIGTERM. Raises ConfigError when it cannot start."""
         config = self.load()
         board = Board(config.cluster.name)
+        exposition = Exposition(board)
         with (
             self._signals(),
             serving(
                 config.daemon.listen,
-                registry(board),
-                self._healthy(config),
-                self._ready(config, board),
-            ) as port,
+                lambda: html(board, self.clock(), self._refresh),
+                exposition.text,
+                {"/healthz": self._healthy(config), "/readyz": self._ready(config, board)},
+                config.daemon.web_config_file,
+            ) as web,
         ):
-            log.info("started in mode %s, listening on port %d", config.control.mode, port)
+            log.info("started in mode %s, listening on port %d", config.control.mode, web.port)
+            if web.exposed:
+                log.warning("anybody who reaches port %d may read it; see daemon.web_config_file", web.port)
             notify("READY=1")
-            self._loop(config, board)
+            self._loop(config, board, exposition, web)
             notify("STOPPING=1")
         log.info("stopped; the RawShares in force stay")
 
-    def _loop(self, config: Config, board: Board) -> None:
+    def end(self) -> None:
+        """Let it end after the cycle at hand."""
+        self.stop.set()
+        self.wake.set()
+
+    def _loop(self, config: Config, board: Board, exposition: Exposition, web: Web) -> None:
         self.beat = self.stopwatch()
         while not self.stop.is_set():
-            config = self._reloaded(config)
+            config = self._reloaded(config, web)
             with self._opened(config, board) as site:
                 while site and not (self.stop.is_set() or self.reload.is_set()):
                     self._cycle(site, board)
-                    self._pause(config.daemon.period)
+                    exposition.renew()
+                    self._pause(config.daemon.period / self.speed)
             if site is None:
-                self._pause(config.daemon.period)
+                self._pause(config.daemon.period / self.speed)
+
+    @property
+    def _refresh(self) -> int:
+        """How often a browser looks, in its own seconds."""
+        return round(max(LEAST_REFRESH, REFRESH / self.speed))
 
     @contextmanager
     def _opened(self, config: Config, board: Board) -> Iterator[Site | None]:
@@ -90,40 +113,57 @@ class Daemon:
             opened.__exit__(None, None, None)
 
     def _cycle(self, site: Site, board: Board) -> None:
+        site = replace(site, laps=Laps(self.stopwatch))
         try:
             report = cycle.run(site, self.stopwatch)
+            _log(report)
+            board.complete(showing.shown(site, report))
         except SafError as error:
             self._failed(board, error)
             return
-        board.complete(shown(report, site.config))
-        log.info("%s", sentence(report))
-        for rejected in report.gathered.read.rejected:
-            log.warning("a line of sacct is no run and is kept aside: %s: %r", rejected.reason, rejected.line)
         notify("WATCHDOG=1")
+        self._reconcile(site, board)
+
+    def _reconcile(self, site: Site, board: Board) -> None:
+        """Once a day, on the day before; a day that was over before the daemon started is left to others."""
+        day = showing.civil_day(site, self.clock())
+        self.compared = self.compared or day
+        if day == self.compared:
+            return
+        try:
+            found = showing.reconciled(site, *day)
+        except SafError as error:
+            log.warning("the ledger was not compared with Slurm's books: %s", error)
+            return
+        self.compared = day
+        board.compare(found)
+        _log_reconciled(found)
 
     def _failed(self, board: Board, error: SafError) -> None:
         standby = isinstance(error, StandbyError)
-        board.fail("standby" if standby else "failed", str(error))
+        board.fail("standby" if standby else "failed", str(error), _cause(error), self.clock())
         log.log(logging.INFO if standby else logging.ERROR, "no cycle: %s", error)
         notify("WATCHDOG=1")
 
-    def _pause(self, period: int) -> None:
+    def _pause(self, period: float) -> None:
         """Wait for the next beat; beats that passed meanwhile are left out, a signal starts a new one."""
         due = self.beat + period
         late = self.stopwatch() - due
         if late > 0:
-            log.warning("the cycle took %.0f s longer than the period of %d s", late, period)
+            log.warning("the cycle took %.0f s longer than the period of %g s", late, period)
             due += period * (1 + late // period)
         self.wake.wait(max(0.0, due - self.stopwatch()))
         self.wake.clear()
         self.beat = min(due, self.stopwatch())
 
-    def _reloaded(self, config: Config) -> Config:
+    def _reloaded(self, config: Config, web: Web) -> Config:
         if not self.reload.is_set():
             return config
         self.reload.clear()
         try:
-            config = self.load()
+            loaded = self.load()
+            web.renew()
+            config = loaded
         except ConfigError as error:
             log.error("configuration not reloaded, the one in force stays: %s", error)
         else:
@@ -133,8 +173,7 @@ class Daemon:
     @contextmanager
     def _signals(self) -> Iterator[None]:
         def end(_number: int, _frame: FrameType | None) -> None:
-            self.stop.set()
-            self.wake.set()
+            self.end()
 
         def again(_number: int, _frame: FrameType | None) -> None:
             self.reload.set()
@@ -149,7 +188,7 @@ class Daemon:
                 signal.signal(number, handler)
 
     def _healthy(self, config: Config) -> Callable[[], tuple[bool, str]]:
-        limit = PERIODS_UNTIL_UNHEALTHY * config.daemon.period + config.slurm.timeout
+        limit = PERIODS_UNTIL_UNHEALTHY * config.daemon.period / self.speed + config.slurm.timeout
 
         def check() -> tuple[bool, str]:
             age = self.stopwatch() - self.beat
@@ -169,31 +208,28 @@ class Daemon:
         return check
 
 
-def shown(report: CycleReport, config: Config) -> Shown:
-    """What the metrics show of a cycle."""
-    gathered = report.gathered
-    return Shown(
-        at=gathered.at,
-        mode=report.mode,
-        seconds=report.seconds,
-        measurement=gathered.measurement,
-        margin=config.promise.margin,
-        decision=report.decision,
-        raw_shares=raw_shares(report, config.control.account),
-        statuses=tuple(outcome.status for outcome in report.outcomes),
-        rejected=len(gathered.read.rejected),
-        unknown_states=len(gathered.read.unknown_states),
-        runs=gathered.read.runs,
-    )
+def _cause(error: SafError) -> str:
+    """What a cycle failed for; standing by is no failure."""
+    if isinstance(error, StandbyError):
+        return ""
+    kinds: dict[type[SafError], str] = {LedgerError: "ledger", ConfigError: "configuration"}
+    return next((cause for kind, cause in kinds.items() if isinstance(error, kind)), "slurm")
 
 
-def raw_shares(report: CycleReport, account: str) -> tuple[str, int] | None:
-    """The steered account and its RawShares after the cycle; None when it is not there."""
-    applied = [one.change for one in report.outcomes if one.status == "applied"]
-    if applied:
-        return account, applied[-1].raw_shares_after
-    found = cycle.in_force(report.gathered.associations, account)
-    return (account, found.raw_shares) if found else None
+def _log(report: CycleReport) -> None:
+    log.info("%s", sentence(report))
+    for rejected in report.gathered.read.rejected:
+        log.warning("a line of sacct is no run and is kept aside: %s: %r", rejected.reason, rejected.line)
+
+
+def _log_reconciled(found: Reconciled) -> None:
+    if found.unexplained:
+        log.warning(
+            "the ledger differs from Slurm's books by %s TRES-seconds without a known cause from %s to %s; "
+            "see saf reconcile", found.unexplained, windows.iso(found.since), windows.iso(found.until),
+        )  # fmt: skip
+    else:
+        log.info("the ledger agrees with Slurm's books up to %s", windows.iso(found.until))
 
 
 def sentence(report: CycleReport) -> str:

@@ -41,5 +41,9 @@ class LedgerError(SafError):
     """The ledger could not be read or written; nothing was changed in Slurm."""
 
 
+class RefusedError(SafError):
+    """What was given is wrong, and nothing of it was taken over."""
+
+
 class StandbyError(LedgerError):
     """Another saf is active for this cluster; this one stands by."""

@@ -11,7 +11,22 @@ import traceback
 import click
 
 from slurm_ai_factory import __version__
-from slurm_ai_factory.cli import audit, doctor, measure, setup, steer
+from slurm_ai_factory.cli import (
+    audit,
+    books,
+    demo,
+    doctor,
+    expertise,
+    explain,
+    measure,
+    registry,
+    report,
+    rules,
+    setup,
+    simulate,
+    status,
+    steer,
+)
 from slurm_ai_factory.cli.options import SafGroup, chosen
 from slurm_ai_factory.errors import SafError
 
@@ -26,8 +41,12 @@ def cli() -> None:
     """
 
 
-for command in (*setup.COMMANDS, *measure.COMMANDS, *audit.COMMANDS, *doctor.COMMANDS, *steer.COMMANDS):
-    cli.add_command(command)
+STEERING = (setup, measure, status, explain, registry, rules, audit, doctor, simulate, demo, steer)
+TELLING = (report, expertise, books)
+
+for module in (*STEERING, *TELLING):
+    for command in module.COMMANDS:
+        cli.add_command(command)
 
 
 def main() -> None:

@@ -1,10 +1,8 @@
-"""Commands that tell what was delivered: share, status, explain, unclassified."""
+"""Commands that tell what was delivered: share, unclassified."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import click
 
@@ -12,19 +10,15 @@ from slurm_ai_factory import cycle
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.options import SafCommand, chosen, load_config, now, opened_ledger
 from slurm_ai_factory.config import Config, parse_resource
-from slurm_ai_factory.core import charge, share, tres, windows
-from slurm_ai_factory.core.classify import Beneficiary, Classification, Rules
-from slurm_ai_factory.core.controller import HOLDS
+from slurm_ai_factory.core import share, windows
+from slurm_ai_factory.core.classify import Beneficiary, Classification
 from slurm_ai_factory.core.records import Instant, Measurement, Subject, Window
-from slurm_ai_factory.core.share import Promise, SortedRun
+from slurm_ai_factory.core.share import Promise
 from slurm_ai_factory.errors import LedgerError
-from slurm_ai_factory.ledger import Ledger
+from slurm_ai_factory.ledger import Classified, Ledger
 
 Key = Callable[[Subject, Classification], str]
-KEYS = ("account", "category", "cluster", "hub", "organisation", "partition", "sector")
-RECENT = 100
-FLOOR_AT_RISK = 3
-HOLDING = 4
+KEYS = ("account", "category", "cluster", "hub", "municipality", "organisation", "partition", "sector")
 
 
 def as_of(ledger: Ledger, then: Instant | None = None) -> Instant:
@@ -37,17 +31,19 @@ def as_of(ledger: Ledger, then: Instant | None = None) -> Instant:
     return mark
 
 
-def asked_window(config: Config, window: str | None, since: str | None, until: str | None) -> Window:
-    """The window the options mean; `current` and no option mean the promise's own."""
-    zone = config.promise.time_zone
+def asked_window(
+    config: Config, window: str | None, since: str | None, until: str | None, at: Instant | None = None
+) -> Window:
+    """The window the options mean, at this instant or now; `current` and no option mean the promise's own."""
+    zone, moment = config.promise.time_zone, now() if at is None else at
     try:
         if since or until:
             if window or not since:
                 raise ValueError("give either --window, or -S with or without -E")
-            first = windows.instant(since, now(), zone)
-            return windows.span(first, windows.instant(until or "now", now(), zone))
+            first = windows.instant(since, moment, zone)
+            return windows.span(first, windows.instant(until or "now", moment, zone))
         named = config.promise.window if window in (None, "current") else window
-        return windows.window(str(named), now(), zone)
+        return windows.window(str(named), moment, zone)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
 
@@ -87,14 +83,27 @@ def share_command(
 ) -> None:
     """The measurement: who got what in a window, and what the promise says of it."""
     config = load_config()
-    where = asked_window(config, window, since, until)
-    promise = asked_promise(config, resource)
     known = asked_instant(config, then) if then else None
+    where = asked_window(config, window, since, until, known)
+    promise = asked_promise(config, resource)
     with opened_ledger(config) as ledger:
-        at = as_of(ledger, known)
-        measured = cycle.measure(config, ledger, at, where, promise, known)
-        groups = _groups(ledger, _key(by), promise, where, at, known) if by else []
-    _print_share(measured, config.promise.margin, groups, by)
+        measured, groups = shared(config, ledger, where, promise, by, known)
+    print_share(measured, config.promise.margin, groups, by)
+
+
+def shared(
+    config: Config,
+    ledger: Ledger,
+    where: Window,
+    promise: Promise,
+    by: str | None,
+    known: Instant | None = None,
+) -> tuple[Measurement, list[share.Group]]:
+    """The measurement of a window, also by one of KEYS. Raises LedgerError."""
+    at = as_of(ledger, known)
+    measured = cycle.measure(config, ledger, at, where, promise, known)
+    books = ledger.classified(cycle.rules_of(config, ledger, known), known)
+    return measured, groups_of(books, _key(by), promise, where, at) if by else []
 
 
 def _key(by: str) -> Key:
@@ -104,25 +113,20 @@ def _key(by: str) -> Key:
     return lambda _, found: str(getattr(found, by) or found.beneficiary)
 
 
-def _groups(
-    ledger: Ledger,
-    key: Key,
-    promise: Promise,
-    where: Window,
-    at: Instant,
-    then: Instant | None = None,
-) -> list[share.Group]:
+def groups_of(books: Classified, key: Key, promise: Promise, where: Window, at: Instant) -> list[share.Group]:
+    """The window's charge by the name that ``key`` gives."""
     return share.by_group(
         key,
         promise.weights,
         where,
         at,
-        closed=ledger.accounting.usage_by_subject(where, at, promise.weights, then),
-        open_runs=ledger.accounting.open_runs(then),
+        closed=books.usage_by_subject(where, at, promise.weights),
+        open_runs=books.open_runs(),
     )
 
 
-def _print_share(m: Measurement, margin: float, groups: Sequence[share.Group], by: str | None) -> None:
+def print_share(m: Measurement, margin: float, groups: Sequence[share.Group], by: str | None) -> None:
+    """Print it as JSON, CSV or text."""
     if chosen.json:
         return output.emit(output.share_value(m, margin, groups))
     if not chosen.csv:
@@ -147,152 +151,6 @@ def _print_groups(m: Measurement, groups: Sequence[share.Group], by: str) -> Non
     output.table((by, "beneficiary", f"{m.resource}-hours", "share"), rows)
 
 
-@click.command("status", cls=SafCommand)
-def status_command() -> None:
-    """One screen: the share to date, what it takes, what was done last.
-
-    Exit code 3: the floor is at risk. Exit code 4: the control holds, or the ledger is stale.
-    """
-    config = load_config()
-    with opened_ledger(config) as ledger:
-        measured = cycle.measure(config, ledger, as_of(ledger))
-        value = _status(config, ledger, measured)
-    if chosen.json:
-        output.emit(value)
-    else:
-        output.pairs(_status_text(config, value, measured))
-    sys.exit(_status_code(measured, config.promise.margin, value["holds"]))
-
-
-def _status(config: Config, ledger: Ledger, measured: Measurement) -> dict[str, Any]:
-    last = ledger.control.last_decision()
-    changes = [one for one in ledger.control.history(RECENT) if one["status"] != "advised"]
-    return {
-        "cluster": config.cluster.name,
-        "mode": config.control.mode,
-        "share": output.share_value(measured, config.promise.margin),
-        "holds": _holds(config, ledger, last, measured.as_of),
-        "last_read_at": output.when(measured.as_of),
-        "last_decision": last and {**last, "at": output.when(last["at"])},
-        "last_change": changes[0] | {"at": output.when(changes[0]["at"])} if changes else None,
-        "leader": ledger.store.leader(ledger.control.cluster_id),
-    }
-
-
-def _holds(
-    config: Config, ledger: Ledger, last: dict[str, Any] | None, read_at: Instant
-) -> list[dict[str, str | None]]:
-    holds = []
-    if last and last["reason"] in HOLDS:
-        since = ledger.control.reason_since(last["reason"])
-        holds.append({"reason": last["reason"], "since": output.when(since)})
-    if now() - read_at > config.daemon.ready_after:
-        holds.append({"reason": "stale", "since": output.when(read_at)})
-    return holds
-
-
-def _status_text(config: Config, value: dict[str, Any], measured: Measurement) -> dict[str, object]:
-    last, change = value["last_decision"], value["last_change"]
-    changed = change and (
-        f"{change['at']} {change['account']} {change['raw_shares_before']} -> "
-        f"{change['raw_shares_after']} ({change['status']})"
-    )
-    return {
-        "cluster": f"{value['cluster']}, mode {value['mode']}, "
-        f"{'steered by ' + value['leader'] if value['leader'] else 'no daemon is active'}",
-        **output.share_text(measured, config.promise.margin),
-        "last read": value["last_read_at"],
-        "last decision": last and f"{last['at']} {last['sentence']}",
-        "last change": changed or "none",
-        "holds": ", ".join(f"{h['reason']} since {h['since']}" for h in value["holds"]) or "none",
-    }
-
-
-def _status_code(m: Measurement, margin: float, holds: Sequence[object]) -> int:
-    if holds:
-        return HOLDING
-    below = m.delivered_share is not None and m.delivered_share < m.target_share
-    lost = m.window.rolling or share.attainable(m, margin) is False
-    return FLOOR_AT_RISK if below and lost else 0
-
-
-@click.command("explain", cls=SafCommand)
-@click.argument("job", required=False)
-@click.option("--account", metavar="A", help="Explain an account instead of a job.")
-def explain_command(job: str | None, account: str | None) -> None:
-    """Which rule says who a job or an account is for, and how the charge was computed."""
-    if bool(job) == bool(account):
-        raise click.UsageError("give either a JOBID or --account A")
-    config = load_config()
-    with opened_ledger(config) as ledger:
-        if account:
-            _explain_account(config, ledger, account)
-        else:
-            _explain_job(config, ledger, str(job))
-
-
-def _explain_account(config: Config, ledger: Ledger, account: str) -> None:
-    rules = Rules(config.rules, ledger.accounting.parents())
-    if account not in rules.parents:
-        raise LedgerError(
-            f"account {account} is not known on {config.cluster.name}; see `saf share --by account`"
-        )
-    found = rules.classify(Subject(config.cluster.name, account, "", "", "", "", ""))
-    lineage = list(rules.lineage(account))
-    value = {"account": account, "lineage": lineage, **_found(found)}
-    if chosen.json:
-        return output.emit(value)
-    return output.pairs({**value, "lineage": " < ".join(lineage)})
-
-
-def _found(found: Classification) -> dict[str, str]:
-    """A classification; rules that also look at user, QOS and the like are said to be possible elsewhere."""
-    return {
-        "beneficiary": str(found.beneficiary),
-        "rule": found.rule or "no rule holds",
-        "category": found.category,
-        "organisation": found.organisation,
-    }
-
-
-def _explain_job(config: Config, ledger: Ledger, job: str) -> None:
-    at = as_of(ledger)
-    cycle.measure(config, ledger, at)
-    runs = ledger.accounting.runs_of_job(job)
-    if not runs:
-        raise LedgerError(f"job {job} is not in the ledger, which was read up to {windows.iso(at)}")
-    values = [_explained(one, config, at) for one in runs]
-    if chosen.json:
-        return output.emit({"job": job, "as_of": output.when(at), "runs": values})
-    for value in values:
-        output.pairs(value)
-        click.echo()
-    return None
-
-
-def _explained(one: SortedRun, config: Config, at: Instant) -> dict[str, object]:
-    run, found = one
-    weights = config.promise.resource
-    count = tres.weigh(tres.parse(run.alloc_tres), weights)
-    seconds = charge.elapsed(run, at)
-    return {
-        "run": f"{run.job_label} (DBIndex {run.db_index})",
-        "state": run.state,
-        "account": run.subject.account,
-        "user": run.subject.user,
-        "partition": run.subject.partition,
-        "qos": run.subject.qos,
-        "wckey": run.subject.wckey,
-        "start_at": output.when(run.start_at),
-        "end_at": output.when(run.end_at),
-        **_found(found),
-        "alloc_tres": run.alloc_tres,
-        "elapsed_seconds": seconds,
-        "suspended_seconds": run.suspended_seconds,
-        "charge": f"{count} {config.promise_of().resource} x {seconds} s = {count * seconds}",
-    }
-
-
 @click.command("unclassified", cls=SafCommand)
 @click.option("--window", metavar="W", help="2027Q1, 2027-03, rolling:30d, ... or current.")
 def unclassified_command(window: str | None) -> None:
@@ -303,13 +161,14 @@ def unclassified_command(window: str | None) -> None:
     with opened_ledger(config) as ledger:
         at = as_of(ledger)
         cycle.measure(config, ledger, at, where)
-        groups = _groups(ledger, lambda subject, _: "\t".join(subject[1:]), promise, where, at)
+        books = ledger.classified(cycle.rules_of(config, ledger))
+        groups = groups_of(books, lambda subject, _: "\t".join(subject[1:8]), promise, where, at)
     found = [g for g in groups if g.beneficiary is Beneficiary.UNCLASSIFIED]
     _print_unclassified(found, promise.resource)
 
 
 def _print_unclassified(groups: Sequence[share.Group], resource: str) -> None:
-    names = ("account", "user", "partition", "qos", "wckey", "reservation")
+    names = Subject._fields[1:8]
     rows = [(*group.name.split("\t"), group.delivered) for group in groups]
     if chosen.json:
         output.emit([dict(zip((*names, "charge"), row, strict=True)) for row in rows])
@@ -320,4 +179,4 @@ def _print_unclassified(groups: Sequence[share.Group], resource: str) -> None:
         click.echo("every charge of the window is classified", err=True)
 
 
-COMMANDS = (share_command, status_command, explain_command, unclassified_command)
+COMMANDS = (share_command, unclassified_command)

@@ -12,9 +12,15 @@ from typing import Any
 import click
 
 from slurm_ai_factory.cli.options import chosen
-from slurm_ai_factory.core import share, windows
-from slurm_ai_factory.core.records import HOUR, Charge, Decision, Instant, Measurement
+from slurm_ai_factory.core import share
+from slurm_ai_factory.core.contract import number, part, share_value, when
+from slurm_ai_factory.core.records import HOUR, Charge, Decision, Measurement
 from slurm_ai_factory.slurm import Slurm
+
+__all__ = [
+    "decision_value", "emit", "hours", "number", "pairs", "part", "percent", "share_text", "share_value",
+    "table", "when",
+]  # fmt: skip
 
 
 def emit(value: object) -> None:
@@ -26,16 +32,6 @@ def _plain(value: object) -> object:
     if isinstance(value, Decimal):
         return number(value)
     raise TypeError(f"{type(value).__name__} has no JSON form")
-
-
-def number(value: Charge) -> int | float:
-    """A charge as JSON: an int where it is one."""
-    return int(value) if value == int(value) else float(value)
-
-
-def when(at: Instant | None) -> str | None:
-    """An instant as JSON and text."""
-    return None if at is None else windows.iso(at)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -74,10 +70,12 @@ def _numeric(text: str) -> bool:
 
 
 def pairs(values: Mapping[str, object]) -> None:
-    """Print names and values, one line each."""
+    """Print names and values, one line each; a list has a line for each of its values."""
     width = max(map(len, values), default=0)
     for name, value in values.items():
-        click.echo(f"{name.ljust(width)}  {'-' if value is None else value}")
+        lines = value if isinstance(value, list) else ["-" if value is None else value]
+        for place, line in enumerate(lines or [""]):
+            click.echo(f"{('' if place else name).ljust(width)}  {line}")
 
 
 def percent(ratio: float | None) -> str | None:
@@ -98,41 +96,6 @@ def hours(charge: Charge | float | None) -> str | None:
     return None if charge is None else f"{float(charge) / HOUR:,.1f}".replace(",", " ")
 
 
-def share_value(m: Measurement, margin: float, groups: Iterable[share.Group] = ()) -> dict[str, Any]:
-    """A measurement under the contract's keys."""
-    return {
-        "window": m.window.name,
-        "since": when(m.window.since),
-        "until": when(m.window.until),
-        "as_of": when(m.as_of),
-        "resource": m.resource,
-        "target_share": m.target_share,
-        "delivered_share": m.delivered_share,
-        "capacity_share": m.capacity_share,
-        "regional_charge": number(m.regional_charge),
-        "total_charge": number(m.total_charge),
-        "unclassified_charge": number(m.unclassified_charge),
-        "capacity": None if m.capacity is None else number(m.capacity),
-        "waiting_charge": number(m.waiting_charge),
-        "starved_charge": m.starved_charge,
-        "shortfall_charge": m.shortfall_charge,
-        "verdict": str(share.verdict(m)),
-        "required_share": share.required_share(m, margin),
-        "attainable": share.attainable(m, margin),
-        "newest_record_at": when(m.newest_record_at),
-        "groups": [
-            {"name": g.name, "beneficiary": str(g.beneficiary), "charge": number(g.delivered),
-             "share": part(g.delivered, m.total_charge)}
-            for g in groups
-        ],
-    }  # fmt: skip
-
-
-def part(charge: Charge, total: Charge) -> float | None:
-    """A charge as a ratio of a total."""
-    return float(charge / total) if total else None
-
-
 def share_text(m: Measurement, margin: float) -> dict[str, object]:
     """A measurement for people."""
     known = {"yes": True, "no": False}
@@ -151,7 +114,7 @@ def share_text(m: Measurement, margin: float) -> dict[str, object]:
         "short of the promise": hours(m.shortfall_charge),
         "required from now on": percent(share.required_share(m, margin)),
         "attainable": next((word for word, value in known.items() if value is attainable), None),
-        "verdict": str(share.verdict(m)),
+        "verdict": f"{share.verdict(m)}  ({share.GROUNDS[share.judge(m).reason]})",
     }
 
 

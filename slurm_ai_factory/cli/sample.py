@@ -70,7 +70,8 @@ def _default(one: dataclasses.Field[object]) -> str:
 def _rules(region: str, names: Sequence[str]) -> Iterator[str]:
     """One rule for the region and one for everybody found; what is added later is unclassified until told."""
     yield "# Rules, in order; the first that holds decides. Conditions: account_subtree, account, user, qos,"
-    yield "# partition, wckey (a name or a list). Also: category, organisation, sector, hub."
+    yield "# partition, wckey, reservation, comment (a name or a list); dates: since, until. Also: category,"
+    yield '# organisation, sector, municipality, hub; or beneficiary = "registry": see `saf organisation`.'
     others = [name for name in names if name != region]
     if region:
         yield from _rule("region", "regional", [region])

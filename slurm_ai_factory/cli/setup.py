@@ -1,9 +1,7 @@
-"""Commands that set things up: init, config, ledger, demo."""
+"""Commands that set things up: init, config, ledger."""
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
 
 import click
@@ -18,6 +16,10 @@ from slurm_ai_factory.cli.options import (
     load_config,
     opened_ledger,
 )
+from slurm_ai_factory.config import Config
+from slurm_ai_factory.core import windows
+from slurm_ai_factory.core.classify import DETAILS, Rule
+from slurm_ai_factory.core.records import FOREVER
 from slurm_ai_factory.errors import ConfigError
 from slurm_ai_factory.ledger import Store
 from slurm_ai_factory.slurm import Slurm
@@ -72,10 +74,7 @@ def config_show() -> None:
     """Every value with where it comes from; secrets are masked."""
     config = load_config()
     rows = list(configuration.shown(config))
-    rules = [
-        {"name": r.name, "beneficiary": str(r.beneficiary)} | {k: sorted(v) for k, v in r.conditions.items()}
-        for r in config.rules
-    ]
+    rules = [_rule_value(config, one) for one in config.rules]
     if chosen.json:
         keys = ("section", "key", "value", "origin")
         return output.emit({"values": [dict(zip(keys, row, strict=True)) for row in rows], "rules": rules})
@@ -83,6 +82,20 @@ def config_show() -> None:
     for rule in rules:
         click.echo(f"rule {rule.pop('name')!r}: {rule}")
     return None
+
+
+def _rule_value(config: Config, one: Rule) -> dict[str, object]:
+    """A rule as it is written: conditions, dates where it has some, and what it tells."""
+    said = "registry" if one.beneficiary is None else str(one.beneficiary)
+    zone = config.promise.time_zone
+    dates = {"since": one.since or None, "until": None if one.until == FOREVER else one.until}
+    return {
+        "name": one.name,
+        "beneficiary": said,
+        **{key: sorted(names) for key, names in one.conditions.items()},
+        **{key: windows.civil_day(at, zone) for key, at in dates.items() if at is not None},
+        **{key: getattr(one, key) for key in DETAILS if getattr(one, key)},
+    }
 
 
 @click.group("ledger", cls=SafGroup)
@@ -116,14 +129,4 @@ def ledger_status() -> None:
         output.pairs(value)
 
 
-@click.command("demo", cls=SafCommand)
-@click.option("--for", "length", default="2m", show_default=True, metavar="TIME", help="How long: 90s, 10m.")
-def demo_command(length: str) -> None:
-    """The daemon in mode enforce against a real Slurm on this machine's loopback; needs a source checkout."""
-    if not Path("tests/cluster/demo.py").exists():
-        raise ConfigError("saf demo starts the loopback Slurm of the source; run `make demo` in a checkout")
-    sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, "-m", "tests.cluster.demo", "--for", length])  # noqa: S606
-
-
-COMMANDS = (init_command, config_group, ledger_group, demo_command)
+COMMANDS = (init_command, config_group, ledger_group)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from slurm_ai_factory.config.load import find, ledger_url, load, parse, shown
+from slurm_ai_factory.config.load import find, ledger_url, load, parse, shown, with_rules_of
 from slurm_ai_factory.config.sections import SECTIONS, Config
 from slurm_ai_factory.config.values import parse_resource, resource_name
 
@@ -16,4 +16,5 @@ __all__ = [
     "parse_resource",
     "resource_name",
     "shown",
+    "with_rules_of",
 ]

@@ -6,20 +6,25 @@ Unknown keys are errors that name file, section, key and the nearest known name.
 from __future__ import annotations
 
 import dataclasses
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
 
-from slurm_ai_factory.config import values
+from slurm_ai_factory.config import tariff, values
 from slurm_ai_factory.config.sections import SECTIONS, Config
 from slurm_ai_factory.config.values import resource_name
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.classify import CONDITIONS, DETAILS, Beneficiary, Rule
+from slurm_ai_factory.core.kept_rules import REGISTRY
 from slurm_ai_factory.errors import ConfigError
 
+DATES = ("since", "until")
 SEARCH_PATH = (Path("saf.toml"), Path("/etc/slurm-ai-factory/saf.toml"))
 _Section = TypeVar("_Section")
 
@@ -38,17 +43,20 @@ def find(given: str | None) -> Path:
 
 def load(path: Path) -> Config:
     """Read and check a file. Raises ConfigError."""
+    return parse(_text(path), str(path))
+
+
+def _text(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not UTF-8: {error}") from error
-    return parse(text, str(path))
 
 
-def parse(text: str, file: str) -> Config:
-    """The configuration in a text. Raises ConfigError naming ``file``.
+def parse(text: str, file: str, zone: ZoneInfo | None = None) -> Config:
+    """The configuration in a text; dates in its own time zone, or in ``zone``. Raises ConfigError.
 
     >>> parse('[cluster]\\nname = "c"\\n[promise]\\ntarget_shar = 0.3', "f")
     Traceback (most recent call last):
@@ -58,15 +66,35 @@ def parse(text: str, file: str) -> Config:
         tables = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # also of numbers and nesting beyond Python's limits
         raise ConfigError(f"{file}: not TOML: {error}") from error
-    known = [*SECTIONS, "rule"]
+    known = [*SECTIONS, "rule", "tariff"]
     for name in tables:
         if name not in known:
             raise ConfigError(f"{file}: no section [{name}]{_nearest(name, known)}")
     sections: dict[str, Any] = {
         name: _section(file, name, kind, tables.get(name, {})) for name, kind in SECTIONS.items()
     }
-    rules = tuple(_rules(file, tables.get("rule", [])))
-    return _checked(Config(**sections, rules=rules, file=file, origins=_origins(file, tables)))
+    civil = zone or sections["promise"].time_zone
+    rules = tuple(_rules(file, tables.get("rule", []), civil))
+    tariffs = tuple(tariff.read(file, tables.get("tariff", []), civil))
+    return _checked(
+        Config(**sections, rules=rules, tariffs=tariffs, file=file, origins=_origins(file, tables))
+    )
+
+
+def with_rules_of(config: Config, path: Path) -> Config:
+    """The configuration with the rules and the registry section of another file. Raises ConfigError.
+
+    The file may be a whole one, or have [[rule]] and [registry] alone; then its days are of our time zone.
+    """
+    text = _text(path)
+    whole = re.search(r"^\s*\[cluster\]", text, flags=re.MULTILINE)
+    alone = text + _NAMED, str(path), config.promise.time_zone
+    tried = parse(text, str(path)) if whole else parse(*alone)
+    return replace(config, rules=tried.rules, registry=tried.registry, file=str(path))
+
+
+_NAMED = '\n[cluster]\nname = "tried"\n'
+"""What a file of rules alone lacks to be a whole one."""
 
 
 def _nearest(name: str, known: list[str]) -> str:
@@ -95,36 +123,55 @@ def _value(file: str, where: str, one: dataclasses.Field[Any], raw: object) -> A
         raise ConfigError(f"{file}: {where} = {said}: {error}") from error
 
 
-def _rules(file: str, tables: object) -> Iterator[Rule]:
+def _rules(file: str, tables: object, zone: ZoneInfo) -> Iterator[Rule]:
     if not isinstance(tables, list):
         raise ConfigError(f"{file}: rules are written [[rule]], with two brackets")
     seen: set[str] = set()
     for number, table in enumerate(tables, 1):
-        rule = _rule(file, f"rule {number}", table)
+        rule = _rule(file, f"rule {number}", table, zone)
         if rule.name in seen:
             raise ConfigError(f"{file}: two rules are named {rule.name!r}")
         seen.add(rule.name)
         yield rule
 
 
-def _rule(file: str, where: str, table: object) -> Rule:
+def _rule(file: str, where: str, table: object, zone: ZoneInfo) -> Rule:
     if not isinstance(table, dict):
         raise ConfigError(f"{file}: {where} is not a table; rules are written [[rule]]")
-    known = ["name", "beneficiary", *CONDITIONS, *DETAILS]
+    known = ["name", "beneficiary", *CONDITIONS, *DETAILS, *DATES]
     for key in table:
         if key not in known:
             raise ConfigError(f"{file}: {where} has no key {key!r}{_nearest(key, known)}")
     conditions = {key: _names(file, where, key, table[key]) for key in CONDITIONS if key in table}
-    if not conditions:
+    said = table.get("beneficiary")
+    if not conditions and said != REGISTRY:
         raise ConfigError(f"{file}: {where} has no condition; give one of {', '.join(CONDITIONS)}")
-    texts = {key: table.get(key, "") for key in ("name", "beneficiary", *DETAILS)}
+    texts = {key: table.get(key, "") for key in ("name", *DETAILS)}
     if wrong := [key for key, text in texts.items() if not isinstance(text, str)]:
         raise ConfigError(f"{file}: {where}: {wrong[0]} wants a text")
-    if texts["beneficiary"] not in ("regional", "non_regional"):
-        raise ConfigError(f"{file}: {where}: beneficiary wants regional or non_regional")
-    details = {key: str(texts[key]) for key in DETAILS}
+    if said not in ("regional", "non_regional", REGISTRY):
+        raise ConfigError(f"{file}: {where}: beneficiary wants regional, non_regional or registry")
+    told = {key: str(texts[key]) for key in DETAILS if texts[key]}
+    if said == REGISTRY and told:
+        raise ConfigError(f"{file}: {where}: {', '.join(told)} is told by the registry; leave it out")
+    beneficiary = None if said == REGISTRY else Beneficiary(said)
     name = str(texts["name"]) or where
-    return Rule(name=name, beneficiary=Beneficiary(texts["beneficiary"]), conditions=conditions, **details)
+    rule = Rule(name=name, beneficiary=beneficiary, conditions=conditions, **told)  # type: ignore[arg-type]
+    return replace(rule, **_dates(file, where, table, zone))
+
+
+def _dates(file: str, where: str, table: Mapping[str, object], zone: ZoneInfo) -> dict[str, Any]:
+    """Since when and until when a rule is in force, where it says so."""
+    found: dict[str, Any] = {}
+    for key in DATES:
+        if key in table:
+            try:
+                found[key] = windows.day(values.day(table[key]), zone)
+            except ValueError as error:
+                raise ConfigError(f"{file}: {where}: {key} = {table[key]!r}: {error}") from error
+    if len(found) == len(DATES) and found["since"] >= found["until"]:
+        raise ConfigError(f"{file}: {where}: until is not after since")
+    return found
 
 
 def _names(file: str, where: str, key: str, value: object) -> frozenset[str]:
@@ -200,4 +247,8 @@ def _spelled(value: object, convert: object) -> str:
         return "(not set)"
     if convert is values.seconds:
         return f"{value} s"
+    if isinstance(value, tuple | frozenset):
+        return ", ".join(sorted(value))
+    if convert is values.municipalities:
+        return ", ".join(f"{code} {name}" for code, name in dict(value).items())  # type: ignore[call-overload]
     return resource_name(value) if isinstance(value, dict) else str(value)

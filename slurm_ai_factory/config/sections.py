@@ -5,7 +5,7 @@ The check, `saf config show`, `saf init` and docs/reference/config.md are made f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,10 @@ from slurm_ai_factory.config import values
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.classify import Rule
 from slurm_ai_factory.core.controller import Policy
+from slurm_ai_factory.core.organisations import Terms
 from slurm_ai_factory.core.pace import Overlap
 from slurm_ai_factory.core.share import Promise
+from slurm_ai_factory.core.tariff import Tariff
 from slurm_ai_factory.core.tres import Count
 
 _UNSET: Any = object()
@@ -56,6 +58,31 @@ class PromiseSection:
     )
     window: str = _key(values.window, "judged over: month, quarter, half, year or rolling:30d", "quarter")
     time_zone: ZoneInfo = _key(values.zone, "civil time of the windows", "Europe/Amsterdam")
+    unclassified_limit: float | None = _key(
+        values.ratio, "no window is called met while more than this part of its charge is unclassified", None
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistrySection:
+    """Who is regional, and the words that the registry of organisations uses."""
+
+    region: frozenset[str] = _key(
+        values.region,
+        "municipalities whose organisations are regional: CBS codes, or a list that is shipped",
+        "groningen-noord-drenthe",
+    )
+    sectors: tuple[str, ...] = _key(
+        values.codes,
+        "the programme's own sectors, beside the sections A to U of the SBI",
+        ["agriculture", "care", "education", "energy", "industry", "logistics", "public_services"],
+    )
+    hubs: tuple[str, ...] = _key(
+        values.codes, "the hubs that use the machine", ["groningen", "south", "amsterdam", "european"]
+    )
+    municipalities: dict[str, str] = _key(
+        values.municipalities, "CBS codes newer than the list of 2023 that is shipped, with their names", {}
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +130,7 @@ class ControlSection:
     slew: float = _key(values.ratio, "largest step of one write, as part of the level", 0.05)
     band: float = _key(values.ratio, "smaller steps wait while they change no order", 0.03)
     credit_max: float = _key(values.ratio, "how far the set-point may lie above usage", 0.2)
-    debit_max: float = _key(values.ratio, "how far the set-point may lie below usage", 0.03)
+    debit_max: float = _key(values.ratio, "how far the set-point may lie below usage", 0.015)
     writes_per_day: int = _key(values.whole, "most writes in 24 hours", 24)
     recovery: int = _key(values.seconds, "rolling windows: a deficit is repaid over at least this", "72h")
     horizon: int = _key(values.seconds, "calendar windows: a deficit is repaid over at least this", "48h")
@@ -114,17 +141,66 @@ class DaemonSection:
     """How `saf run` runs."""
 
     period: int = _key(values.seconds, "beat: one cycle each", "5m")
-    listen: str = _key(values.text, "address:port of /metrics, /healthz and /readyz", "127.0.0.1:9810")
+    listen: str = _key(
+        values.text, "address:port of the status page, /metrics, /healthz and /readyz", "127.0.0.1:9810"
+    )
+    web_config_file: Path | None = _key(
+        values.path, "TLS and basic authentication, in the format of Prometheus' web configuration", None
+    )
     ready_after: int = _key(values.seconds, "not ready when the last complete cycle is older", "30m")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportSection:
+    """What a governance report says of its sender, and how much it shows."""
+
+    facility: str | None = _key(values.text, "name of the facility in titles; else the cluster's", None)
+    region: dict[str, str] | None = _key(
+        values.by_language, "the region in titles: a name, or one for each language", None
+    )
+    contact: str | None = _key(values.text, "whom readers can ask", None)
+    windows: int = _key(values.whole, "so many windows in the chart over time, this one included", 8)
+    min_organisations: int = _key(
+        values.few, "no figure that rests on fewer organisations can be read or worked out", 3
+    )
+    name_organisations: bool = _key(
+        values.yes_or_no, "list the names of regional organisations that were reached, without figures", False
+    )
+    currency: str = _key(values.text, "of prices and statements", "EUR")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpertiseSection:
+    """The promise about the hours of the expertise centre."""
+
+    target_share: float = _key(values.ratio, "the floor: regional hours / all hours", 0.25)
+    unmet_recorded: bool = _key(
+        values.yes_or_no,
+        "whether hours asked for and not given are entered too; else they excuse no miss",
+        False,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrivacySection:
+    """How long the names of users are kept."""
+
+    pseudonymise_after: int | None = _key(
+        values.retention, "`saf ledger pseudonymise` takes names out of runs that ended this long ago", None
+    )
 
 
 SECTIONS: dict[str, type] = {
     "cluster": ClusterSection,
     "promise": PromiseSection,
+    "registry": RegistrySection,
     "slurm": SlurmSection,
     "ledger": LedgerSection,
     "control": ControlSection,
     "daemon": DaemonSection,
+    "report": ReportSection,
+    "expertise": ExpertiseSection,
+    "privacy": PrivacySection,
 }
 
 
@@ -134,10 +210,15 @@ class Config:
 
     cluster: ClusterSection
     promise: PromiseSection
+    registry: RegistrySection
     slurm: SlurmSection
     ledger: LedgerSection
     control: ControlSection
     daemon: DaemonSection
+    report: ReportSection
+    expertise: ExpertiseSection
+    privacy: PrivacySection
+    tariffs: tuple[Tariff, ...]
     rules: tuple[Rule, ...]
     file: str
     origins: Mapping[str, str]
@@ -181,4 +262,14 @@ class Config:
             margin=self.promise.margin,
             resource=values.resource_name(weights),
             weights=weights,
+            unclassified_limit=self.promise.unclassified_limit,
+        )
+
+    def terms(self, accounts: Collection[str]) -> Terms:
+        """The codes that entries of the registry may use; ``accounts`` are the cluster's."""
+        return Terms(
+            municipalities=values.shipped_municipalities() | self.registry.municipalities,
+            sectors=self.registry.sectors,
+            hubs=self.registry.hubs,
+            accounts=frozenset(accounts),
         )

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import csv
+import re
+from collections.abc import Iterator, Mapping
+from datetime import date
 from decimal import Decimal
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.records import HOUR
+from slurm_ai_factory.core.suppression import LARGEST
 from slurm_ai_factory.core.tres import Count
 
+SHORTEST_RETENTION = 30 * 24 * HOUR
+LANGUAGES = ("en", "nl")
 MODES = ("observe", "advise", "enforce")
 
 
@@ -30,6 +38,49 @@ def ratio(value: object) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < 1:
         raise ValueError("wants a number between 0 and 1")
     return float(value)
+
+
+def few(value: object) -> int:
+    """A number of organisations that suppression can be sure of."""
+    number = whole(value)
+    if number > LARGEST:
+        raise ValueError(f"wants a whole number from 1 to {LARGEST}")
+    return number
+
+
+def yes_or_no(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("wants true or false")
+    return value
+
+
+def by_language(value: object) -> dict[str, str]:
+    """A name for every language, or one that all have."""
+    if isinstance(value, dict) and value.keys() == set(LANGUAGES):
+        return {code: text(name) for code, name in value.items()}
+    if isinstance(value, str):
+        return dict.fromkeys(LANGUAGES, text(value))
+    raise ValueError(f"wants a name, or a table with one for each of {', '.join(LANGUAGES)}")
+
+
+def money(value: object) -> Decimal:
+    """A price, exact: 2 or "0.05"; a number with a point is not exact in TOML."""
+    if isinstance(value, str | int) and not isinstance(value, bool):
+        try:
+            amount = Decimal(value)
+        except ArithmeticError:
+            amount = Decimal(-1)
+        if amount.is_finite() and amount >= 0:
+            return amount
+    raise ValueError('wants a price such as "0.05", in quotes, or a whole number')
+
+
+def retention(value: object) -> int:
+    """A time for which names are kept: never shorter than records may still be corrected."""
+    kept = seconds(value)
+    if kept < SHORTEST_RETENTION:
+        raise ValueError("wants at least 30d: younger runs are read again, and their names with them")
+    return kept
 
 
 def seconds(value: object) -> int:
@@ -68,6 +119,68 @@ def instant(value: object) -> str:
     if len(on_two_days) > 1:
         raise ValueError("wants a date that stays, such as 2027-01-01")
     return typed
+
+
+def day(value: object) -> str:
+    """A date, kept as it is typed until the time zone is known."""
+    if type(value) is date or (isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\d", value)):
+        return str(date.fromisoformat(str(value)))
+    raise ValueError("wants a date such as 2027-01-01")
+
+
+def codes(value: object) -> tuple[str, ...]:
+    """Words in lower case, as entries of the registry spell them."""
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise ValueError("wants a list of codes")
+    if wrong := [one for one in value if not re.fullmatch(r"[a-z][a-z0-9_]*", one)]:
+        raise ValueError(f"{wrong[0]!r} is not a code: lower case letters, digits and _")
+    return tuple(value)
+
+
+def region(value: object) -> frozenset[str]:
+    """Municipalities by CBS code, or the name of a list that is shipped."""
+    if isinstance(value, str):
+        found = frozenset(code for code, _, region in _shipped() if region == value)
+        if value and found:
+            return found
+        known = ", ".join(sorted({region for *_, region in _shipped() if region}))
+        raise ValueError(f"no list is shipped under this name; there are: {known}")
+    if not isinstance(value, list) or not value or not all(map(_is_code, value)):
+        raise ValueError('wants CBS codes of municipalities such as ["GM0014", "GM1979"]')
+    return frozenset(value)
+
+
+def municipalities(value: object) -> dict[str, str]:
+    """Further municipalities: a table of CBS code and name."""
+    if not isinstance(value, dict) or not all(map(_is_code, value)):
+        raise ValueError('wants a table such as { GM2000 = "Nieuwe Gemeente" }')
+    return {code: text(name) for code, name in value.items()}
+
+
+def shipped_municipalities() -> dict[str, str]:
+    """The municipalities of the shipped list: CBS code -> name.
+
+    >>> len(shipped_municipalities()), shipped_municipalities()["GM0014"]
+    (342, 'Groningen')
+    """
+    return {code: name for code, name, _ in _shipped()}
+
+
+@cache
+def _shipped() -> tuple[tuple[str, str, str], ...]:
+    """(code, name, region) of each; source and date are said in the file."""
+    return tuple(_read_shipped())
+
+
+def _read_shipped() -> Iterator[tuple[str, str, str]]:
+    data = (files("slurm_ai_factory.config") / "municipalities.csv").read_text(encoding="utf-8")
+    lines = [line for line in data.splitlines() if not line.startswith("#")]
+    for row in csv.DictReader(lines):
+        yield row["code"], row["name"], row["region"]
+
+
+def _is_code(value: object) -> bool:
+    return isinstance(value, str) and bool(re.fullmatch(r"GM\d{4}", value))
 
 
 def resource(value: object) -> dict[str, Count]:

@@ -27,7 +27,7 @@ from slurm_ai_factory.core.records import (
     Instant,
     Measurement,
 )
-from slurm_ai_factory.core.share import expected_rate
+from slurm_ai_factory.core.share import expected_rate, hours_since
 
 ROOT = "root"
 MAX_RAW_SHARES = 2147483646
@@ -76,11 +76,12 @@ class Policy:
     horizon_fraction: float = 0.5  #: calendar windows: and over at least this part of what is left
     demand_seconds: int = 120 * HOUR  #: the recent past that tells what the region asks for
     modest: float = 0.95  #: demand of at most the goal / this is served at once
+    capture: bool = True  #: whether demand is served while it is there, or deficits are paid back only
     required_max: float = 0.9
     share_min: float = 0.05
     share_max: float = 0.9
     credit_max: float = 0.2  #: how far the set-point may lie above usage
-    debit_max: float = 0.03  #: how far it may lie below
+    debit_max: float = 0.015  #: how far it may lie below
     slew: float = 0.05  #: largest step of one write
     band: float = 0.03  #: smaller steps wait while they change no order
     writes_per_day: int = 24
@@ -140,7 +141,7 @@ def decide(
         return _hold(level, now, {"account": policy.account}, last)
     if measurement.holds:
         return _held(measurement.holds, now, {"account": policy.account}, last)
-    owed = Owed(payback(policy, measurement), capture(policy, measurement))
+    owed = Owed(payback(policy, measurement), capture(policy, measurement) if policy.capture else 0.0)
     usage = level.usage_share
     u_ref = advance(policy, last, usage, level.share(level.regional.raw_shares), owed.share, now)
     writes = last.writes_last_day if last else 0
@@ -230,17 +231,17 @@ def capture(policy: Policy, measurement: Measurement) -> float:
 
     While all that the region asked for in the window, delivered or waiting, is within the goal, it goes
     first: ``required_max``. Else the part K of its demand that makes up the goal is served at all times:
-    K x what it asked for lately / what was delivered lately. 0 where it asked for nothing.
+    K x what it asked for lately / what was delivered lately. 0 where nothing was delivered.
     """
     rate = expected_rate(measurement)
     asked = float(measurement.regional_charge) + measurement.regional_backlog
-    if rate <= 0 or asked <= 0:
+    if rate <= 0:
         return 0.0
-    part = policy.goal * float(measurement.total_charge) / asked
-    if part >= policy.modest:
+    goal = policy.goal * float(measurement.total_charge)
+    if goal >= policy.modest * asked:
         return policy.required_max
     lately = asked_since(measurement, measurement.as_of - policy.demand_seconds)
-    return min(policy.required_max, part * lately / (rate * policy.demand_seconds))
+    return min(policy.required_max, goal / asked * lately / (rate * policy.demand_seconds))
 
 
 def asked_since(measurement: Measurement, since: Instant) -> float:
@@ -248,7 +249,7 @@ def asked_since(measurement: Measurement, since: Instant) -> float:
 
     What waited then is taken to be to the backlog of now as the amounts of the resource that waited.
     """
-    recent = [hour for hour in measurement.hours if hour.at >= since]
+    recent = hours_since(measurement, since)
     waiting, waited = (recent[at].regional_waiting for at in (-1, 0)) if recent else (0.0, 0.0)
     came = measurement.regional_backlog * (1 - waited / waiting) if waiting else 0.0
     return max(0.0, sum(hour.regional for hour in recent) + came)

@@ -17,6 +17,8 @@ Instant = int
 Charge = int | Decimal
 
 HOUR = 3600
+FOREVER: Instant = 2**63 - 1
+"""The end of what has no end; the greatest bigint."""
 PARENT_SHARES = 2147483647
 """RawShares of an association with Fairshare=parent (SLURMDB_FS_USE_PARENT, slurmdb.h)."""
 
@@ -40,6 +42,8 @@ class Subject(NamedTuple):
     qos: str
     wckey: str
     reservation: str
+    comment: str = ""  #: the word after ``saf:`` in the job's comment
+    override: str = ""  #: the number of the override that the run stands under
 
 
 class Run(NamedTuple):
@@ -191,6 +195,7 @@ class Measurement:
     as_of: Instant
     resource: str
     target_share: float
+    unclassified_limit: float | None = None  #: part of all charge above which the promise is not called met
     regional_charge: Charge
     total_charge: Charge
     unclassified_charge: Charge
@@ -208,6 +213,11 @@ class Measurement:
     def delivered_share(self) -> float | None:
         """Regional charge / all charge; None when nothing was delivered."""
         return float(self.regional_charge / self.total_charge) if self.total_charge else None
+
+    @property
+    def unclassified_share(self) -> float | None:
+        """Unclassified charge / all charge; None when nothing was delivered."""
+        return float(self.unclassified_charge / self.total_charge) if self.total_charge else None
 
     @property
     def capacity_share(self) -> float | None:

@@ -7,6 +7,7 @@ reads, is in floats.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -14,7 +15,7 @@ from typing import NamedTuple
 
 from slurm_ai_factory.core import charge, tres
 from slurm_ai_factory.core.charge import hour_of
-from slurm_ai_factory.core.classify import Beneficiary, Classification
+from slurm_ai_factory.core.classify import Beneficiary, Classification, Part
 from slurm_ai_factory.core.records import (
     HOUR,
     Charge,
@@ -44,7 +45,7 @@ class Usage(NamedTuple):
 
 
 class SubjectUsage(NamedTuple):
-    """Charge of ended runs in a window, for one subject, in resource-seconds."""
+    """Charge of ended runs in a window, of one subject and for one beneficiary, in resource-seconds."""
 
     subject: Subject
     classification: Classification
@@ -52,10 +53,10 @@ class SubjectUsage(NamedTuple):
 
 
 class SortedRun(NamedTuple):
-    """A run, and who it is for."""
+    """A run, and who it is for at which times."""
 
     run: Run
-    classification: Classification
+    parts: tuple[Part, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +68,7 @@ class Promise:
     margin: float
     resource: str
     weights: Mapping[str, tres.Count]
+    unclassified_limit: float | None = None
 
 
 @dataclass(slots=True)
@@ -83,14 +85,16 @@ class _Series:
         self.total += amount
         self.hours[hour] = self.hours.get(hour, 0.0) + float(amount)
 
-    def add_span(self, count: tres.Count, start: Instant, end: Instant, seconds: int) -> None:
-        """``seconds`` of ``count`` spread over [start, end), in constant time: two ends and a slope."""
-        before, after = (charge.spread(start, end, seconds, at) for at in (self.since, self.until))
-        if after == before:
+    def add_span(self, count: tres.Count, span: tuple[Instant, Instant, int], part: Part) -> None:
+        """What of a span of ``count`` lies in the part, in constant time: two ends and a slope."""
+        start, end, seconds = span
+        since, until = max(self.since, part.since), min(self.until, part.until)
+        before, after = (charge.spread(start, end, seconds, at) for at in (since, until))
+        if after <= before:
             return
-        self.total += count * (after - before)
-        rate = float(count) * seconds / max(1, end - start)
-        begin, finish = max(start, self.since), min(end, self.until)
+        self.total += count * (after - before) * part.fraction
+        rate = float(count) * seconds / max(1, end - start) * float(part.fraction)
+        begin, finish = max(start, since), min(end, until)
         first, last = hour_of(begin), hour_of(finish)
         self._slope(first, last, rate)
         self.hours[first] = self.hours.get(first, 0.0) - rate * (begin - first)
@@ -129,15 +133,16 @@ class _Side:
     running: Charge = 0
     pending: Charge = 0
 
-    def add_run(self, run: Run, counts: Counts, as_of: Instant) -> None:
+    def add_run(self, run: Run, part: Part, counts: Counts, as_of: Instant) -> None:
+        """A part of an open run: its hours, and its fraction of what is held or wanted now."""
         count, wanted = counts(run.alloc_tres), counts(charge.wanted_tres(run))
         if run.start_at is None:
             wanted *= charge.tasks(run.job_label)
-        self.delivered.add_span(count, *charge.delivered(run, as_of))
-        self.waiting.add_span(wanted, *charge.waited(run, as_of))
-        if run.end_at is None:
-            self.running += count if run.state == "RUNNING" else 0
-            self.pending += wanted if _eligible(run, as_of) else 0
+        self.delivered.add_span(count, charge.delivered(run, as_of), part)
+        self.waiting.add_span(wanted, charge.waited(run, as_of), part)
+        if run.end_at is None and part.since <= as_of < part.until:
+            self.running += count * part.fraction if run.state == "RUNNING" else 0
+            self.pending += wanted * part.fraction if _eligible(run, as_of) else 0
 
 
 def _eligible(run: Run, as_of: Instant) -> bool:
@@ -162,8 +167,9 @@ def measure(
         sides[beneficiary].delivered.add(hour, delivered)
         sides[beneficiary].waiting.add(hour, waiting)
     counts = counter(promise.weights)
-    for run, classification in open_runs:
-        sides[classification.beneficiary].add_run(run, counts, as_of)
+    for run, parts in open_runs:
+        for part in parts:
+            sides[part.classification.beneficiary].add_run(run, part, counts, as_of)
     regional = sides[Beneficiary.REGIONAL]
     hours = _hours(interval, list(sides.values()), regional, capacity)
     return Measurement(
@@ -172,6 +178,7 @@ def measure(
         as_of=as_of,
         resource=promise.resource,
         target_share=promise.target_share,
+        unclassified_limit=promise.unclassified_limit,
         regional_charge=regional.delivered.total,
         total_charge=sum(side.delivered.total for side in sides.values()),
         unclassified_charge=sides[Beneficiary.UNCLASSIFIED].delivered.total,
@@ -227,19 +234,29 @@ def by_group(
     for subject, classification, delivered in closed:
         name = key(subject, classification), classification.beneficiary
         groups[name] = groups.get(name, 0) + delivered
-    for run, classification in open_runs:
-        name = key(run.subject, classification), classification.beneficiary
-        groups[name] = groups.get(name, 0) + charge_in(run, weights, window, as_of)
+    for run, parts in open_runs:
+        for part in parts:
+            name = key(run.subject, part.classification), part.classification.beneficiary
+            groups[name] = groups.get(name, 0) + charge_of_part(run, part, weights, window, as_of)
     found = [Group(*name, delivered) for name, delivered in groups.items() if delivered]
     return sorted(found, key=lambda group: (-group.delivered, group.name))
+
+
+def charge_of_part(
+    run: Run, part: Part, weights: Mapping[str, tres.Count], window: Window, as_of: Instant
+) -> Charge:
+    """What of a run's charge inside a window is a part's."""
+    since, until = max(window.since, part.since), min(window.until, part.until)
+    if until <= since:
+        return 0
+    return charge_in(run, weights, window._replace(since=since, until=until), as_of) * part.fraction
 
 
 def charge_in(run: Run, weights: Mapping[str, tres.Count], window: Window, as_of: Instant) -> Charge:
     """The charge of a run inside a window, as known at ``as_of``."""
     span = charge.delivered(run, as_of)
-    until = min(window.until, as_of)
-    seconds = charge.spread(*span, until) - charge.spread(*span, window.since)
-    return tres.weigh(tres.parse(run.alloc_tres), weights) * seconds
+    seconds = charge.spread(*span, min(window.until, as_of)) - charge.spread(*span, window.since)
+    return tres.weigh(tres.parse(run.alloc_tres), weights) * max(0, seconds)
 
 
 def starved(hours: Iterable[Hour], target_share: float) -> float:
@@ -253,10 +270,15 @@ def starved(hours: Iterable[Hour], target_share: float) -> float:
     )
 
 
+def hours_since(measurement: Measurement, since: Instant) -> tuple[Hour, ...]:
+    """The window's hours that begin at an instant or later; they are in order."""
+    return measurement.hours[bisect_left(measurement.hours, since, key=lambda hour: hour.at) :]
+
+
 def expected_rate(measurement: Measurement) -> float:
     """Resource delivered per second, all sides: the mean of the last seven days of the window with usage."""
     recent = [
-        h for h in measurement.hours if h.at >= measurement.as_of - RATE_HORIZON and h.at < measurement.as_of
+        h for h in hours_since(measurement, measurement.as_of - RATE_HORIZON) if h.at < measurement.as_of
     ]
     first = next((h.at for h in recent if h.total > 0), None)
     if first is None:
@@ -290,26 +312,68 @@ def attainable(measurement: Measurement, margin: float) -> bool | None:
     return required <= min(1.0, demand / expected_rate(measurement))
 
 
+class Judgement(NamedTuple):
+    """A verdict with its reason, one of GROUNDS, and what it rests on, in resource-seconds."""
+
+    verdict: Verdict
+    reason: str
+    promised_charge: float  #: target x total
+    unclassified_held_back: bool  #: it would be met, were not more unclassified than the limit
+
+
+GROUNDS = {
+    "met": "the region got at least its share",
+    "met_early": "even if the region got nothing more, it would get its share",
+    "unclassified": "the region got its share, but too much is unclassified: promise.unclassified_limit",
+    "not_over": "the window is not over",
+    "demand": "the region asked for less than its share: what waited while it ran short explains too little",
+    "starved": "regional jobs waited while the region ran below the floor",
+    "capacity_unknown": "the region got less than its share, and Slurm did not tell the cluster's size",
+}
+"""Why a verdict is what it is."""
+
+
+def judge(measurement: Measurement) -> Judgement:
+    """The verdict of the window as of now, with its reason."""
+    found, reason = _judged(measurement)
+    promised = measurement.target_share * float(measurement.total_charge)
+    held = found is Verdict.MET and _too_much_unclassified(measurement)
+    if held:
+        found, reason = Verdict.OPEN, "unclassified"
+    return Judgement(found, reason, promised, held)
+
+
 def verdict(measurement: Measurement) -> Verdict:
     """The verdict of the window as of now; ``open`` while it can still go either way."""
+    return judge(measurement).verdict
+
+
+def _too_much_unclassified(measurement: Measurement) -> bool:
+    limit, found = measurement.unclassified_limit, measurement.unclassified_share
+    return limit is not None and found is not None and found > limit
+
+
+def _judged(measurement: Measurement) -> tuple[Verdict, str]:
     left = max(0, measurement.window.until - measurement.as_of)
     if left and not measurement.window.rolling:
-        return _early_verdict(measurement, left)
+        return _judged_early(measurement, left)
     if not measurement.shortfall_charge:
-        return Verdict.MET
-    promised = measurement.target_share * float(measurement.total_charge)
-    tolerated = STARVED_TOLERANCE * promised
-    starved_charge = measurement.starved_charge
-    demand = starved_charge is not None and min(starved_charge, measurement.shortfall_charge) <= tolerated
-    return Verdict.MISSED_DEMAND if demand else Verdict.MISSED_STARVED
+        return Verdict.MET, "met"
+    if measurement.starved_charge is None:
+        return Verdict.MISSED_STARVED, "capacity_unknown"
+    tolerated = STARVED_TOLERANCE * measurement.target_share * float(measurement.total_charge)
+    if min(measurement.starved_charge, measurement.shortfall_charge) <= tolerated:
+        return Verdict.MISSED_DEMAND, "demand"
+    return Verdict.MISSED_STARVED, "starved"
 
 
-def _early_verdict(measurement: Measurement, left: int) -> Verdict:
+def _judged_early(measurement: Measurement, left: int) -> tuple[Verdict, str]:
     """Met already when even a rest wholly of others cannot undo it."""
     size = size_now(measurement.hours)
     rest = size * left
     sure = measurement.target_share * (float(measurement.total_charge) + rest)
-    return Verdict.MET if size and float(measurement.regional_charge) >= sure else Verdict.OPEN
+    met = size and float(measurement.regional_charge) >= sure
+    return (Verdict.MET, "met_early") if met else (Verdict.OPEN, "not_over")
 
 
 def size_now(hours: Sequence[Hour]) -> float:

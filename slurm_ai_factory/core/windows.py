@@ -66,6 +66,32 @@ def instant(text: str, now: Instant, zone: ZoneInfo) -> Instant:
     return int((moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp())
 
 
+def day(text: str, zone: ZoneInfo) -> Instant:
+    """The civil midnight at which a date begins, which must lie on a whole UTC hour.
+
+    >>> iso(day("2027-04-01", ZoneInfo("Europe/Amsterdam")))
+    '2027-03-31T22:00:00Z'
+    """
+    try:
+        civil = date.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a date such as 2027-01-31") from None
+    at = int(datetime.combine(civil, time(), zone).timestamp())
+    if at % HOUR:
+        raise ValueError(f"{text} does not begin on a whole UTC hour in {zone.key}; usage is kept per hour")
+    return at
+
+
+def civil_day(at: Instant, zone: ZoneInfo) -> str:
+    """The date that begins at an instant; the instant itself where it is no midnight.
+
+    >>> civil_day(day("2027-04-01", ZoneInfo("Europe/Amsterdam")), ZoneInfo("Europe/Amsterdam"))
+    '2027-04-01'
+    """
+    civil = datetime.fromtimestamp(at, zone)
+    return civil.date().isoformat() if civil.time() == time() else iso(at)
+
+
 def window(text: str, now: Instant, zone: ZoneInfo) -> Window:
     """The window a name means: 2027Q1, 2027-03, 2027H1, 2027, month, quarter, half, year, rolling:30d.
 
@@ -89,6 +115,30 @@ def window(text: str, now: Instant, zone: ZoneInfo) -> Window:
         if year:
             return _calendar(year, index, months, zone)
     raise ValueError(f"{text!r} is not a window: use 2027Q1, 2027-03, 2027H1, 2027, quarter or rolling:30d")
+
+
+def before(one: Window, zone: ZoneInfo) -> Window | None:
+    """The calendar window of the same kind that ends where this one begins; None before any other interval.
+
+    >>> amsterdam = ZoneInfo("Europe/Amsterdam")
+    >>> before(window("2027Q1", 0, amsterdam), amsterdam).name, before(span(0, 3600), amsterdam)
+    ('2026Q4', None)
+    """
+    for pattern, months in ((r"\d{4}Q\d", 3), (r"\d{4}H\d", 6), (r"\d{4}-\d\d", 1), (r"\d{4}", 12)):
+        if re.fullmatch(pattern, one.name):
+            return _containing(months, one.since - 1, zone)
+    return None
+
+
+def days(one: Window, zone: ZoneInfo) -> tuple[date, date]:
+    """The civil days of a window, [first, last).
+
+    >>> amsterdam = ZoneInfo("Europe/Amsterdam")
+    >>> [day.isoformat() for day in days(window("2027Q1", 0, amsterdam), amsterdam)]
+    ['2027-01-01', '2027-04-01']
+    """
+    first, last = (datetime.fromtimestamp(at, zone).date() for at in (one.since, one.until - 1))
+    return first, last + timedelta(days=1)
 
 
 def _containing(months: int, now: Instant, zone: ZoneInfo) -> Window:

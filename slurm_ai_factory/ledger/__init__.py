@@ -6,20 +6,45 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from slurm_ai_factory.core.classify import Rule, Rules
+from slurm_ai_factory.core.records import Instant
 from slurm_ai_factory.ledger.accounting import Accounting, ReadResult
+from slurm_ai_factory.ledger.classified import Classified, classified
 from slurm_ai_factory.ledger.control import Control, Planned
+from slurm_ai_factory.ledger.expertise import Expertise
+from slurm_ai_factory.ledger.privacy import Privacy
+from slurm_ai_factory.ledger.publishing import Publishing
+from slurm_ai_factory.ledger.registry import RegistryBook
 from slurm_ai_factory.ledger.store import Store
 
-__all__ = ["Ledger", "Planned", "ReadResult", "Store", "open_ledger"]
+__all__ = ["Classified", "Ledger", "Planned", "ReadResult", "Store", "open_ledger"]
 
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """One cluster's books: its accounting, and what was decided and done."""
+    """One cluster's books: its accounting, what was decided and done, the registry, and what was reported."""
 
     store: Store
     accounting: Accounting
     control: Control
+    registry: RegistryBook
+    expertise: Expertise
+    publishing: Publishing
+    privacy: Privacy
+
+    def classified(self, rules: Rules, then: Instant | None = None) -> Classified:
+        """The accounting as these rules classify it, as known now or then."""
+        return classified(self.store, self.accounting.cluster, self.accounting.cluster_id, rules, then)
+
+    def rules_then(self, then: Instant) -> Rules | None:
+        """The rules that were worked by at an instant, with all they were read against; None if not kept."""
+        kept = self.registry.rules_used(then)
+        return self.rules_of(*kept, then) if kept else None
+
+    def rules_of(self, rules: tuple[Rule, ...], region: frozenset[str], then: Instant | None = None) -> Rules:
+        """Rules with all they are read against, as known now or then."""
+        known, overrides = self.registry.known(then), self.registry.overrides(then)
+        return Rules(rules, self.accounting.parents(then), known, region, overrides)
 
 
 @contextmanager
@@ -28,4 +53,18 @@ def open_ledger(url: str, cluster: str) -> Iterator[Ledger]:
     with Store(url) as store:
         store.check_schema()
         cluster_id = store.cluster_id(cluster)
-        yield Ledger(store, Accounting(store, cluster, cluster_id), Control(store, cluster, cluster_id))
+        yield ledger_of(store, cluster, cluster_id)
+
+
+def ledger_of(store: Store, cluster: str, cluster_id: int) -> Ledger:
+    """The ledger of one cluster on an open store."""
+    key = store, cluster, cluster_id
+    return Ledger(
+        store,
+        Accounting(*key),
+        Control(*key),
+        RegistryBook(*key),
+        Expertise(store),
+        Publishing(store, cluster_id),
+        Privacy(store, cluster_id),
+    )

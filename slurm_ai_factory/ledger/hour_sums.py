@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from slurm_ai_factory.ledger.store import Row, Store
 
 Scope = Mapping[str, object]
-"""What a sum is of: cluster_id, digest, resource, tres, weights, since and until (on whole hours)."""
+"""What a sum is of: cluster_id, set_id, resource, tres, weights, since and until (on whole hours)."""
 
 
 def rows(store: Store, scope: Scope) -> list[Row]:
@@ -28,8 +28,7 @@ def keep(store: Store, scope: Scope) -> None:
     if not _unknown(store, scope):
         return
     with store.holding("summing", scope["cluster_id"]), store.snapshot():
-        for query in ("forget_sums", "add_sums"):
-            store.do(query, **scope)
+        store.do("add_sums", **scope)
         for part in _unknown(store, scope):
             store.do("drop_hourly_sums", **part)
             store.do("keep_hourly_sums", **part)

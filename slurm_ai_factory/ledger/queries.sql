@@ -37,7 +37,8 @@ SELECT lower(gap), upper(gap)
 FROM unnest(
     int8multirange(int8range(%(since)s, %(until)s)) - coalesce(
         (SELECT range_agg(int8range(since, until)) FROM reads
-         WHERE cluster_id = %(cluster_id)s AND since < %(until)s AND until > %(since)s),
+         WHERE cluster_id = %(cluster_id)s AND since < %(until)s AND until > %(since)s
+             AND at <= coalesce(%(as_of)s, 9223372036854775807)),
         '{}'::int8multirange
     )
 ) AS gap
@@ -51,14 +52,22 @@ SELECT pg_advisory_xact_lock(7343, %(cluster_id)s)
 -- A read's runs as they come, for the time of one transaction.
 CREATE TEMPORARY TABLE observed (
     db_index numeric(20), job_id bigint, job_label text, account text, user_name text, partition text,
-    qos text, wckey text, reservation text, state text, submit_at bigint, eligible_at bigint,
+    qos text, wckey text, reservation text, comment text, state text, submit_at bigint, eligible_at bigint,
     start_at bigint, end_at bigint, elapsed_seconds bigint, suspended_seconds bigint, req_tres text,
-    alloc_tres text, energy_joules bigint
+    alloc_tres text, energy_joules bigint, override text DEFAULT ''
 ) ON COMMIT DROP
 
 -- copy_observed --
 -- Stream a read into the ledger.
-COPY observed FROM STDIN
+COPY observed (db_index, job_id, job_label, account, user_name, partition, qos, wckey, reservation, comment, state,
+    submit_at, eligible_at, start_at, end_at, elapsed_seconds, suspended_seconds, req_tres, alloc_tres,
+    energy_joules)
+FROM STDIN
+
+-- put_under_overrides --
+-- Runs that were read and stand under an override.
+UPDATE observed o SET override = v.override FROM overridden_runs v
+WHERE v.cluster_id = %(cluster_id)s AND v.db_index = o.db_index
 
 -- analyze_observed --
 -- Tell the planner what has arrived; it joins by these.
@@ -66,13 +75,16 @@ ANALYZE observed (db_index, account, user_name, req_tres, alloc_tres)
 
 -- add_subjects --
 -- Subjects never seen before.
-INSERT INTO subjects (cluster_id, account, user_name, partition, qos, wckey, reservation)
-SELECT DISTINCT %(cluster_id)s::smallint, account, user_name, partition, qos, wckey, reservation
+INSERT INTO subjects (cluster_id, account, user_name, partition, qos, wckey, reservation, comment, override)
+SELECT DISTINCT %(cluster_id)s::smallint, account, user_name, partition, qos, wckey, reservation, comment,
+    override
 FROM observed o
 WHERE NOT EXISTS (
     SELECT FROM subjects s
-    WHERE (s.cluster_id, s.account, s.user_name, s.partition, s.qos, s.wckey, s.reservation)
-        = (%(cluster_id)s, o.account, o.user_name, o.partition, o.qos, o.wckey, o.reservation)
+    WHERE (s.cluster_id, s.account, s.user_name, s.partition, s.qos, s.wckey, s.reservation, s.comment,
+            s.override)
+        = (%(cluster_id)s, o.account, o.user_name, o.partition, o.qos, o.wckey, o.reservation, o.comment,
+            o.override)
 )
 ON CONFLICT DO NOTHING
 
@@ -120,8 +132,10 @@ SELECT DISTINCT ON (o.db_index)
     NULL::bigint AS missing_since, r.db_index IS NOT NULL AS known
 FROM observed o
 JOIN subjects s
-    ON (s.cluster_id, s.account, s.user_name, s.partition, s.qos, s.wckey, s.reservation)
-        = (%(cluster_id)s, o.account, o.user_name, o.partition, o.qos, o.wckey, o.reservation)
+    ON (s.cluster_id, s.account, s.user_name, s.partition, s.qos, s.wckey, s.reservation, s.comment,
+            s.override)
+        = (%(cluster_id)s, o.account, o.user_name, o.partition, o.qos, o.wckey, o.reservation, o.comment,
+            o.override)
 JOIN allocations q ON q.tres = o.req_tres
 JOIN allocations a ON a.tres = o.alloc_tres
 LEFT JOIN runs r ON r.cluster_id = %(cluster_id)s AND r.db_index = o.db_index
@@ -216,7 +230,8 @@ UPDATE runs r SET
     job_id = c.job_id, job_label = c.job_label, subject_id = c.subject_id, state = c.state,
     submit_at = c.submit_at, eligible_at = c.eligible_at, start_at = c.start_at, end_at = c.end_at,
     elapsed_seconds = c.elapsed_seconds, suspended_seconds = c.suspended_seconds, req_id = c.req_id,
-    alloc_id = c.alloc_id, energy_joules = c.energy_joules, recorded_at = c.recorded_at, missing_since = NULL
+    alloc_id = c.alloc_id, energy_joules = c.energy_joules, recorded_at = c.recorded_at,
+    missing_since = c.missing_since
 FROM changed c
 WHERE c.known AND (r.cluster_id, r.db_index) = (c.cluster_id, c.db_index)
 
@@ -258,13 +273,23 @@ VALUES (%(cluster_id)s, %(line)s, %(reason)s, %(at)s, %(at)s)
 ON CONFLICT (cluster_id, md5(line)) DO UPDATE SET last_read_at = excluded.last_read_at, reason = excluded.reason
 
 -- write_account --
--- An account's parent as it is now.
-INSERT INTO accounts AS a (cluster_id, account, parent) VALUES (%(cluster_id)s, %(account)s, %(parent)s)
-ON CONFLICT (cluster_id, account) DO UPDATE SET parent = excluded.parent WHERE a.parent <> excluded.parent
+-- An account's parent as it is from now on.
+INSERT INTO accounts (cluster_id, account, parent, recorded_at)
+VALUES (%(cluster_id)s, %(account)s, %(parent)s, %(at)s)
+ON CONFLICT (cluster_id, account, recorded_at) DO UPDATE SET parent = excluded.parent
 
 -- accounts --
--- The account tree as last seen.
-SELECT account, parent FROM accounts WHERE cluster_id = %(cluster_id)s
+-- The account tree as last seen, or as known at an instant.
+SELECT DISTINCT ON (account) account, parent FROM accounts
+WHERE cluster_id = %(cluster_id)s AND recorded_at <= coalesce(%(as_of)s, 9223372036854775807)
+ORDER BY account, recorded_at DESC
+
+-- names --
+-- Every name that a subject had.
+SELECT array_agg(DISTINCT account) AS account, array_agg(DISTINCT user_name) AS user,
+    array_agg(DISTINCT qos) AS qos, array_agg(DISTINCT partition) AS partition,
+    array_agg(DISTINCT wckey) AS wckey, array_agg(DISTINCT reservation) AS reservation
+FROM subjects WHERE cluster_id = %(cluster_id)s
 
 -- write_size --
 -- A size the cluster had, unless it is known just so.
@@ -306,20 +331,63 @@ SELECT node, since, until, state, tres FROM (
 ) AS known
 WHERE coalesce(until, %(until)s) > %(since)s
 
+-- newest_set --
+-- A set of rules, and whether it is the one used last.
+SELECT set_id, used = (SELECT max(used) FROM rule_sets WHERE cluster_id = %(cluster_id)s) FROM rule_sets
+WHERE cluster_id = %(cluster_id)s AND digest = %(digest)s
+
+-- use_set --
+-- A set of rules is used now.
+INSERT INTO rule_sets AS r (cluster_id, digest, used) VALUES (%(cluster_id)s, %(digest)s, nextval('uses'))
+ON CONFLICT (cluster_id, digest) DO UPDATE SET used = excluded.used
+RETURNING set_id
+
+-- forget_sets --
+-- Drop the answers and sums of sets that were not used for long.
+DELETE FROM rule_sets WHERE set_id IN (
+    SELECT set_id FROM rule_sets WHERE cluster_id = %(cluster_id)s ORDER BY used DESC OFFSET %(kept)s
+)
+
 -- unsorted_subjects --
--- Subjects whose classification is missing or of other rules.
-SELECT s.subject_id, s.account, s.user_name, s.partition, s.qos, s.wckey, s.reservation
-FROM subjects s LEFT JOIN classifications c USING (subject_id)
-WHERE s.cluster_id = %(cluster_id)s AND c.digest IS DISTINCT FROM %(digest)s
+-- Subjects that have no answer of a set of rules.
+SELECT s.subject_id, {subject}
+FROM subjects s
+WHERE s.cluster_id = %(cluster_id)s AND NOT EXISTS (
+    SELECT FROM classifications c WHERE c.set_id = %(set_id)s AND c.subject_id = s.subject_id
+)
 
 -- write_classification --
 -- The rules' answer for a subject.
-INSERT INTO classifications (subject_id, digest, beneficiary, rule, category, organisation, sector, hub)
-VALUES (%(subject_id)s, %(digest)s, %(beneficiary)s, %(rule)s, %(category)s, %(organisation)s, %(sector)s,
-    %(hub)s)
-ON CONFLICT (subject_id) DO UPDATE SET digest = excluded.digest, beneficiary = excluded.beneficiary,
-    rule = excluded.rule, category = excluded.category, organisation = excluded.organisation,
-    sector = excluded.sector, hub = excluded.hub
+INSERT INTO classifications (set_id, subject_id, part, since, until, fraction, beneficiary, rule, category,
+    organisation, sector, municipality, hub)
+VALUES (%(set_id)s, %(subject_id)s, %(part)s, %(since)s, %(until)s, %(fraction)s, %(beneficiary)s, %(rule)s,
+    %(category)s, %(organisation)s, %(sector)s, %(municipality)s, %(hub)s)
+ON CONFLICT DO NOTHING
+
+-- analyze_classifications --
+-- Tell the planner how many answers there are now; it joins millions of hours with them.
+ANALYZE classifications
+
+-- parts_of_subjects --
+-- Who the charge of some subjects is for, and when.
+SELECT c.subject_id, c.since, c.until, c.fraction, {told}
+FROM classifications c
+WHERE c.set_id = %(set_id)s AND c.subject_id = ANY(%(subjects)s)
+ORDER BY c.subject_id, c.part
+
+-- subject --
+-- Fragment: what a subject is made of.
+s.account, s.user_name, s.partition, s.qos, s.wckey, s.reservation, s.comment, s.override
+
+-- told --
+-- Fragment: what a classification tells.
+c.beneficiary, c.rule, c.category, c.organisation, c.sector, c.municipality, c.hub
+
+-- run --
+-- Fragment: what a run is made of.
+r.db_index, r.job_id, r.job_label, {subject},
+    r.state, r.submit_at, r.eligible_at, r.start_at, r.end_at, r.elapsed_seconds, r.suspended_seconds,
+    q.tres, a.tres
 
 -- weighted --
 -- Fragment: what one second of each set of TRES is worth in the resource.
@@ -333,48 +401,53 @@ weighted AS MATERIALIZED (
 
 -- usage_by_hour --
 -- Charge of ended runs in an interval, by hour and beneficiary.
-WITH {weighted}
-SELECT u.hour, c.beneficiary, sum(u.delivered * w.weight), sum(u.waiting * w.weight)
-FROM hourly_usage u
-JOIN weighted w USING (allocation_id)
-JOIN subjects s USING (subject_id)
-JOIN classifications c USING (subject_id)
-WHERE s.cluster_id = %(cluster_id)s AND u.hour >= %(since)s AND u.hour < %(until)s
-GROUP BY u.hour, c.beneficiary
+WITH {weighted}, split AS (
+    SELECT u.hour, c.beneficiary, c.fraction, sum(u.delivered * w.weight) AS delivered,
+        sum(u.waiting * w.weight) AS waiting
+    FROM hourly_usage u
+    JOIN weighted w USING (allocation_id)
+    JOIN classifications c USING (subject_id)
+    WHERE c.set_id = %(set_id)s AND u.hour >= %(since)s AND u.hour < %(until)s
+        AND u.hour >= c.since AND u.hour < c.until
+    GROUP BY u.hour, c.beneficiary, c.fraction
+)
+SELECT hour, beneficiary, sum(delivered * fraction), sum(waiting * fraction) FROM split
+GROUP BY hour, beneficiary
 
 -- usage_by_subject --
--- Charge of ended runs in an interval, by subject.
+-- Charge of ended runs in an interval, by subject and beneficiary.
 WITH {weighted}
-SELECT s.account, s.user_name, s.partition, s.qos, s.wckey, s.reservation, c.beneficiary, c.rule, c.category,
-    c.organisation, c.sector, c.hub, sum(u.delivered * w.weight)
+SELECT {subject}, {told}, sum(u.delivered * w.weight) * c.fraction
 FROM hourly_usage u
 JOIN weighted w USING (allocation_id)
-JOIN subjects s USING (subject_id)
 JOIN classifications c USING (subject_id)
-WHERE s.cluster_id = %(cluster_id)s AND u.hour >= %(since)s AND u.hour < %(until)s
-GROUP BY s.subject_id, c.subject_id
+JOIN subjects s USING (subject_id)
+WHERE c.set_id = %(set_id)s AND u.hour >= %(since)s AND u.hour < %(until)s
+    AND u.hour >= c.since AND u.hour < c.until
+GROUP BY s.subject_id, c.set_id, c.subject_id, c.part
 
 -- corrections_by_hour --
 -- What the signed runs change of usage_by_hour.
 WITH {signed_hours}, {weighted}
-SELECT d.hour, c.beneficiary, sum(d.delivered * w.weight), sum(d.waiting * w.weight)
+SELECT d.hour, c.beneficiary, sum(d.delivered * w.weight * c.fraction), sum(d.waiting * w.weight * c.fraction)
 FROM deltas d
 JOIN weighted w USING (allocation_id)
 JOIN classifications c USING (subject_id)
-WHERE d.hour >= %(since)s AND d.hour < %(until)s
+WHERE c.set_id = %(set_id)s AND d.hour >= %(since)s AND d.hour < %(until)s
+    AND d.hour >= c.since AND d.hour < c.until
 GROUP BY d.hour, c.beneficiary
 
 -- corrections_by_subject --
 -- What the signed runs change of usage_by_subject.
 WITH {signed_hours}, {weighted}
-SELECT s.account, s.user_name, s.partition, s.qos, s.wckey, s.reservation, c.beneficiary, c.rule, c.category,
-    c.organisation, c.sector, c.hub, sum(d.delivered * w.weight)
+SELECT {subject}, {told}, sum(d.delivered * w.weight) * c.fraction
 FROM deltas d
 JOIN weighted w USING (allocation_id)
-JOIN subjects s USING (subject_id)
 JOIN classifications c USING (subject_id)
-WHERE d.hour >= %(since)s AND d.hour < %(until)s
-GROUP BY s.subject_id, c.subject_id
+JOIN subjects s USING (subject_id)
+WHERE c.set_id = %(set_id)s AND d.hour >= %(since)s AND d.hour < %(until)s
+    AND d.hour >= c.since AND d.hour < c.until
+GROUP BY s.subject_id, c.set_id, c.subject_id, c.part
 
 -- touched --
 -- Fragment: what reads have changed since the sums were made, from the earliest hour on.
@@ -385,7 +458,7 @@ WHERE cluster_id = s.cluster_id AND read_id > s.read_id AND touched_from IS NOT 
 -- Fragment: a resource's sums, and of which hours they hold.
 kept AS (
     SELECT s.sum_id, s.known - coalesce(({touched}), '{}') AS known FROM sums s
-    WHERE (s.cluster_id, s.digest, s.resource) = (%(cluster_id)s, %(digest)s, %(resource)s)
+    WHERE (s.set_id, s.resource) = (%(set_id)s, %(resource)s)
 )
 
 -- hours_not_summed --
@@ -401,11 +474,6 @@ SELECT h.hour, h.beneficiary, h.delivered, h.waiting
 FROM kept JOIN hourly_sums h USING (sum_id)
 WHERE h.hour >= %(since)s AND h.hour < %(until)s AND kept.known @> h.hour
 
--- classification_digest --
--- The rules and account tree that every subject was classified by; no row when there are two.
-SELECT min(c.digest) FROM classifications c JOIN subjects s USING (subject_id)
-WHERE s.cluster_id = %(cluster_id)s HAVING min(c.digest) = max(c.digest)
-
 -- begin_summing --
 -- One process at a time keeps sums.
 SELECT pg_advisory_lock(7344, %(cluster_id)s)
@@ -414,19 +482,15 @@ SELECT pg_advisory_lock(7344, %(cluster_id)s)
 -- Let others keep sums.
 SELECT pg_advisory_unlock(7344, %(cluster_id)s)
 
--- forget_sums --
--- Sums of other rules.
-DELETE FROM sums WHERE cluster_id = %(cluster_id)s AND digest <> %(digest)s
-
 -- add_sums --
 -- Make a resource's sums known.
-INSERT INTO sums (cluster_id, digest, resource, read_id, known)
-VALUES (%(cluster_id)s, %(digest)s, %(resource)s, 0, '{}') ON CONFLICT DO NOTHING
+INSERT INTO sums (cluster_id, set_id, resource, read_id, known)
+VALUES (%(cluster_id)s, %(set_id)s, %(resource)s, 0, '{}') ON CONFLICT DO NOTHING
 
 -- drop_hourly_sums --
 -- Sums that are to be added up again.
 DELETE FROM hourly_sums h USING sums s
-WHERE s.sum_id = h.sum_id AND (s.cluster_id, s.digest, s.resource) = (%(cluster_id)s, %(digest)s, %(resource)s)
+WHERE s.sum_id = h.sum_id AND (s.set_id, s.resource) = (%(set_id)s, %(resource)s)
     AND h.hour >= %(since)s AND h.hour < %(until)s
 
 -- keep_hourly_sums --
@@ -436,33 +500,27 @@ SELECT s.sum_id, added.*
 FROM sums s, (
     {usage_by_hour}
 ) AS added
-WHERE (s.cluster_id, s.digest, s.resource) = (%(cluster_id)s, %(digest)s, %(resource)s)
+WHERE (s.set_id, s.resource) = (%(set_id)s, %(resource)s)
 
 -- note_sums --
 -- An interval's sums are known, and up to which read.
 UPDATE sums s SET
     known = s.known - coalesce(({touched}), '{}') + int8multirange(int8range(%(since)s, %(until)s)),
     read_id = (SELECT coalesce(max(read_id), 0) FROM reads WHERE cluster_id = %(cluster_id)s)
-WHERE (s.cluster_id, s.digest, s.resource) = (%(cluster_id)s, %(digest)s, %(resource)s)
+WHERE (s.set_id, s.resource) = (%(set_id)s, %(resource)s)
 
 -- open_runs --
 -- Runs that have not ended, with who they are for.
-SELECT r.db_index, r.job_id, r.job_label, s.account, s.user_name, s.partition, s.qos, s.wckey, s.reservation,
-    r.state, r.submit_at, r.eligible_at, r.start_at, r.end_at, r.elapsed_seconds, r.suspended_seconds,
-    q.tres, a.tres, r.missing_since, c.beneficiary, c.rule, c.category, c.organisation, c.sector, c.hub
+SELECT {run}, r.missing_since, r.subject_id
 FROM runs r
 JOIN subjects s USING (subject_id)
-JOIN classifications c USING (subject_id)
 JOIN allocations q ON q.allocation_id = r.req_id
 JOIN allocations a ON a.allocation_id = r.alloc_id
 WHERE r.cluster_id = %(cluster_id)s AND r.end_at IS NULL
 
 -- open_runs_then --
 -- Runs that had not ended as far as the ledger knew at an instant, with who they are for.
-SELECT r.db_index, r.job_id, r.job_label, s.account, s.user_name, s.partition, s.qos, s.wckey, s.reservation,
-    r.state, r.submit_at, r.eligible_at, r.start_at, r.end_at, r.elapsed_seconds, r.suspended_seconds,
-    q.tres, a.tres, CASE WHEN r.missing_since <= %(as_of)s THEN r.missing_since END,
-    c.beneficiary, c.rule, c.category, c.organisation, c.sector, c.hub
+SELECT {run}, CASE WHEN r.missing_since <= %(as_of)s THEN r.missing_since END, r.subject_id
 FROM (
     SELECT * FROM runs
     WHERE cluster_id = %(cluster_id)s AND end_at IS NULL AND recorded_at <= %(as_of)s
@@ -477,18 +535,14 @@ FROM (
     ) AS v
 ) AS r
 JOIN subjects s USING (subject_id)
-JOIN classifications c USING (subject_id)
 JOIN allocations q ON q.allocation_id = r.req_id
 JOIN allocations a ON a.allocation_id = r.alloc_id
 
 -- runs_of_job --
 -- Every run of a job, array task or heterogeneous component.
-SELECT r.db_index, r.job_id, r.job_label, s.account, s.user_name, s.partition, s.qos, s.wckey, s.reservation,
-    r.state, r.submit_at, r.eligible_at, r.start_at, r.end_at, r.elapsed_seconds, r.suspended_seconds,
-    q.tres, a.tres, r.missing_since, c.beneficiary, c.rule, c.category, c.organisation, c.sector, c.hub
+SELECT {run}, r.missing_since, r.subject_id
 FROM runs r
 JOIN subjects s USING (subject_id)
-JOIN classifications c USING (subject_id)
 JOIN allocations q ON q.allocation_id = r.req_id
 JOIN allocations a ON a.allocation_id = r.alloc_id
 WHERE r.cluster_id = %(cluster_id)s AND (r.job_label = %(label)s OR r.job_id = %(job_id)s)
@@ -496,9 +550,7 @@ ORDER BY r.submit_at, r.db_index
 
 -- runs_between --
 -- Every run that was delivered in an interval.
-SELECT r.db_index, r.job_id, r.job_label, s.account, s.user_name, s.partition, s.qos, s.wckey, s.reservation,
-    r.state, r.submit_at, r.eligible_at, r.start_at, r.end_at, r.elapsed_seconds, r.suspended_seconds,
-    q.tres, a.tres, r.missing_since
+SELECT {run}, r.missing_since
 FROM runs r
 JOIN subjects s USING (subject_id)
 JOIN allocations q ON q.allocation_id = r.req_id
@@ -515,6 +567,100 @@ JOIN tres t USING (tres_id)
 WHERE s.cluster_id = %(cluster_id)s AND u.hour >= %(since)s AND u.hour < %(until)s
 GROUP BY s.account, t.name
 
+-- serialize_registry --
+-- One change of the registry at a time.
+SELECT pg_advisory_xact_lock(7345)
+
+-- organisations --
+-- What is said of organisations, as known now or at an instant: the newest of the same thing.
+SELECT DISTINCT ON (organisation, since) organisation, name, kvk, category, sector, municipality, hub, since, until
+FROM organisations WHERE recorded_at <= coalesce(%(as_of)s, 9223372036854775807)
+ORDER BY organisation, since, entry_id DESC
+
+-- links --
+-- What is said of links, as known now or at an instant: the newest of the same thing.
+SELECT DISTINCT ON (organisation, account, since) organisation, account, fraction, since, until
+FROM links WHERE cluster_id = %(cluster_id)s AND recorded_at <= coalesce(%(as_of)s, 9223372036854775807)
+ORDER BY organisation, account, since, entry_id DESC
+
+-- add_organisation --
+-- What is said of an organisation.
+INSERT INTO organisations (organisation, name, kvk, category, sector, municipality, hub, since, until, recorded_at,
+    actor, reason)
+VALUES (%(organisation)s, %(name)s, %(kvk)s, %(category)s, %(sector)s, %(municipality)s, %(hub)s, %(since)s,
+    %(until)s, %(at)s, %(actor)s, %(reason)s)
+
+-- add_link --
+-- What is said of a link.
+INSERT INTO links (cluster_id, organisation, account, fraction, since, until, recorded_at, actor, reason)
+VALUES (%(cluster_id)s, %(organisation)s, %(account)s, %(fraction)s, %(since)s, %(until)s, %(at)s, %(actor)s,
+    %(reason)s)
+
+-- registry_history --
+-- Everything that was ever said, oldest first.
+SELECT recorded_at, actor, reason, organisation, NULL AS account, name, kvk, category, sector, municipality, hub,
+    NULL AS fraction, since, until, entry_id
+FROM organisations WHERE organisation = coalesce(%(organisation)s, organisation)
+UNION ALL
+SELECT recorded_at, actor, reason, organisation, account, NULL, NULL, NULL, NULL, NULL, NULL, fraction, since,
+    until, entry_id
+FROM links WHERE cluster_id = %(cluster_id)s AND organisation = coalesce(%(organisation)s, organisation)
+ORDER BY recorded_at, account NULLS FIRST, entry_id
+
+-- overrides --
+-- The overrides as known now or at an instant.
+SELECT override_id::text, job, beneficiary, organisation, recorded_at, actor, reason FROM overrides
+WHERE cluster_id = %(cluster_id)s AND recorded_at <= coalesce(%(as_of)s, 9223372036854775807)
+ORDER BY overrides.override_id
+
+-- add_override --
+-- A reasoned correction.
+INSERT INTO overrides (cluster_id, job, beneficiary, organisation, recorded_at, actor, reason)
+VALUES (%(cluster_id)s, %(label)s, %(beneficiary)s, %(organisation)s, %(at)s, %(actor)s, %(reason)s)
+RETURNING override_id::text
+
+-- put_runs_under --
+-- The runs of a job stand under an override, or under none.
+INSERT INTO overridden_runs (cluster_id, db_index, override)
+SELECT cluster_id, db_index, %(override)s FROM runs
+WHERE cluster_id = %(cluster_id)s AND (job_label = %(label)s OR job_id = %(job_id)s)
+ON CONFLICT (cluster_id, db_index) DO UPDATE SET override = excluded.override
+
+-- add_overridden_subjects --
+-- The subjects that these runs are of from now on.
+INSERT INTO subjects (cluster_id, account, user_name, partition, qos, wckey, reservation, comment, override)
+SELECT DISTINCT s.cluster_id, s.account, s.user_name, s.partition, s.qos, s.wckey, s.reservation, s.comment,
+    %(override)s::text
+FROM runs r JOIN subjects s USING (cluster_id, subject_id)
+WHERE r.cluster_id = %(cluster_id)s AND (r.job_label = %(label)s OR r.job_id = %(job_id)s)
+ON CONFLICT DO NOTHING
+
+-- find_overridden --
+-- These runs as they are from now on.
+INSERT INTO changed
+SELECT r.cluster_id, r.db_index, r.job_id, r.job_label, n.subject_id, r.state, r.submit_at, r.eligible_at,
+    r.start_at, r.end_at, r.elapsed_seconds, r.suspended_seconds, r.req_id, r.alloc_id, r.energy_joules,
+    %(at)s::bigint, r.missing_since, true
+FROM runs r
+JOIN subjects s USING (cluster_id, subject_id)
+JOIN subjects n ON n.override = %(override)s
+    AND (n.cluster_id, n.account, n.user_name, n.partition, n.qos, n.wckey, n.reservation, n.comment)
+        = (s.cluster_id, s.account, s.user_name, s.partition, s.qos, s.wckey, s.reservation, s.comment)
+WHERE r.cluster_id = %(cluster_id)s AND (r.job_label = %(label)s OR r.job_id = %(job_id)s)
+
+-- keep_rules --
+-- The rules that are worked by from now on, unless they are those before.
+INSERT INTO rules_used (cluster_id, recorded_at, rules)
+SELECT %(cluster_id)s, %(at)s, %(rules)s
+WHERE %(rules)s::jsonb IS DISTINCT FROM (
+    SELECT rules FROM rules_used WHERE cluster_id = %(cluster_id)s ORDER BY recorded_at DESC LIMIT 1
+)
+ON CONFLICT (cluster_id, recorded_at) DO UPDATE SET rules = excluded.rules
+
+-- rules_used --
+-- The rules that were worked by at an instant.
+SELECT rules FROM rules_used WHERE cluster_id = %(cluster_id)s AND recorded_at <= %(as_of)s
+ORDER BY recorded_at DESC LIMIT 1
 -- usual_seconds --
 -- How long the runs of each user took that ended in an interval, on average.
 SELECT s.user_name, avg(r.elapsed_seconds)
@@ -525,7 +671,8 @@ GROUP BY s.user_name
 
 -- newest_record --
 -- The newest instant that the accounting told of a run.
-SELECT max(newest_record_at) FROM reads WHERE cluster_id = %(cluster_id)s
+SELECT max(newest_record_at) FROM reads
+WHERE cluster_id = %(cluster_id)s AND at <= coalesce(%(as_of)s, 9223372036854775807)
 
 -- add_decision --
 -- A decision, before it is acted on.

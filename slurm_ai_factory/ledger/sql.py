@@ -22,12 +22,13 @@ class Migration(NamedTuple):
 
 @cache
 def queries() -> dict[str, str]:
-    """Every query of queries.sql by its name, with the fragments it names in braces put in.
+    """Every query of the .sql files here by its name, with the fragments it names in braces put in.
 
     >>> queries()["watermark"]
     'SELECT max(until) FROM reads WHERE cluster_id = %(cluster_id)s'
     """
-    text = (_FOLDER / "queries.sql").read_text()
+    texts = [file.read_text() for file in _FOLDER.iterdir() if file.name.endswith(".sql")]
+    text = "\n".join(sorted(texts))
     parts = re.split(r"^-- (\w+) --\n-- .+\n", text, flags=re.MULTILINE)
     found = {name: statement.strip() for name, statement in zip(parts[1::2], parts[2::2], strict=True)}
     return {name: _whole(statement, found) for name, statement in found.items()}

@@ -98,6 +98,13 @@ class Store:
             for row in rows:
                 copy.write_row(row)
 
+    def copy_out(self, query: str, values: Mapping[str, object]) -> Iterator[bytes]:
+        """Stream the rows of a named query, in PostgreSQL's COPY text."""
+        statement = f"COPY ({sql.queries()[query]}) TO STDOUT"
+        with wrapped(self.url), self.connection.cursor() as cursor, cursor.copy(statement, values) as copy:
+            for row in copy:
+                yield bytes(row)
+
     def migrate(self) -> list[str]:
         """Bring the schema to this version; the names of the migrations that were run now."""
         with self.transaction():

@@ -66,12 +66,13 @@ class Rules(NamedTuple):
 
 
 class Events(NamedTuple):
-    """Changes of what is up, in order of time."""
+    """Changes of what is up, in order of time, and stops of slurmctld."""
 
     at: Ints
     pool: Ints
     change: Ints  #: [event, component]
     weight: Floats  #: of the promised resource
+    stops: Ints  #: [stop, (since, until)]: slurmctld is down; what runs goes on, nobody can submit
 
 
 class State(NamedTuple):

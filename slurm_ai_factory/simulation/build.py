@@ -20,19 +20,25 @@ from slurm_ai_factory.simulation.arrays import (
     Tree,
 )
 from slurm_ai_factory.simulation.layout import OTHERS, REGION, Layout, Settings
-from slurm_ai_factory.simulation.workload import Workload
+from slurm_ai_factory.simulation.workload import User, Workload
 
 
-def planted(
-    users: Sequence[tuple[str, str]], regional: frozenset[str], shares: Mapping[str, int]
-) -> fair_tree.Node:
-    """The association tree: the region and the others under root, below them accounts, below those users."""
+def planted(users: Sequence[User], regional: frozenset[User], shares: Mapping[str, int]) -> fair_tree.Node:
+    """The association tree: the region and the others under root, below them accounts, below those users.
+
+    An account with users on both sides is there twice, as a facility would have to have it.
+    """
     rows: list[tuple[str, str | None, str | None, int]] = [("root", None, None, 1), ("root", None, "root", 1)]
     rows += [(side, "root", None, shares[side]) for side in (REGION, OTHERS)]
-    for account in sorted({account for account, _ in users}):
-        rows.append((f"_{account}", REGION if account in regional else OTHERS, None, 1))
-    rows += [(f"_{account}", None, user, 1) for account, user in users]
+    sides = {user: _side(user, regional) for user in users}
+    accounts = sorted({(account, side) for (account, _), side in sides.items()})
+    rows += [(f"{side}.{account}", side, None, 1) for account, side in accounts]
+    rows += [(f"{side}.{account}", None, user, 1) for (account, user), side in sides.items()]
     return fair_tree.tree(rows)
+
+
+def _side(user: User, regional: frozenset[User]) -> str:
+    return REGION if user in regional else OTHERS
 
 
 def flattened(root: fair_tree.Node) -> tuple[Tree, dict[str, int]]:
@@ -44,7 +50,7 @@ def flattened(root: fair_tree.Node) -> tuple[Tree, dict[str, int]]:
     below: list[int] = []
     for node in nodes:
         first.append(len(below))
-        if not node.user:
+        if node is root or not (node.user or node.shares_as_parent):
             below += [index[child.key] for child in fair_tree.competitors(node)]
         last.append(len(below))
     tree = Tree(
@@ -55,24 +61,29 @@ def flattened(root: fair_tree.Node) -> tuple[Tree, dict[str, int]]:
 
 
 def _in_order(root: fair_tree.Node) -> tuple[list[fair_tree.Node], list[int]]:
-    """Every association after its parent, and the index of its parent."""
-    nodes, parents = [root], [-1]
-    for number, node in enumerate(nodes):
-        nodes += node.children
-        parents += [number] * len(node.children)
+    """Every association and the index of its parent, depth first, so that those who compete are in order."""
+    nodes: list[fair_tree.Node] = []
+    parents: list[int] = []
+    left = [(root, -1)]
+    while left:
+        node, parent = left.pop()
+        left += [(child, len(nodes)) for child in reversed(node.children)]
+        nodes.append(node)
+        parents.append(parent)
     return nodes, parents
 
 
 def jobs_of(
     workload: Workload,
-    regional: frozenset[str],
+    regional: frozenset[User],
     layout: Layout,
     settings: Settings,
     index: Mapping[str, int],
     began: int,
 ) -> Jobs:
-    leaves = np.array([index[f"_{account}/{user}"] for account, user in workload.users], np.int64)
-    sides = np.array([account in regional for account, _ in workload.users], np.int64)
+    keys = [f"{_side(one, regional)}.{one[0]}/{one[1]}" for one in workload.users]
+    leaves = np.array([index[key] for key in keys], np.int64)
+    sides = np.array([one in regional for one in workload.users], np.int64)
     size = layout.need[:, 0] / max(1, layout.capacity[:, 0].max())
     return Jobs(
         submit=workload.submit - began, runtime=workload.runtime, limit=workload.limit,
@@ -90,7 +101,7 @@ def rules_of(settings: Settings, backlog: int, favour: float) -> Rules:
     )  # fmt: skip
 
 
-def events_of(layout: Layout, began: int) -> Events:
+def events_of(layout: Layout, stops: Sequence[tuple[int, int]], began: int) -> Events:
     whole = np.maximum(1, layout.capacity.sum(axis=0))
     rows = [
         (at - began, one.pool, sign * np.array(one.counts), sign * one.counts[0] / whole[0] * layout.total)
@@ -102,6 +113,7 @@ def events_of(layout: Layout, began: int) -> Events:
         at=np.array([row[0] for row in rows], np.int64), pool=np.array([row[1] for row in rows], np.int64),
         change=np.array([row[2] for row in rows], np.int64).reshape(len(rows), len(whole)),
         weight=np.array([row[3] for row in rows], np.float64),
+        stops=np.array(stops, np.int64).reshape(len(stops), 2),
     )  # fmt: skip
 
 

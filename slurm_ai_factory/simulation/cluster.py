@@ -5,15 +5,15 @@ The compiled engine does the work between two instants; this is its face in the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from slurm_ai_factory.core.records import HOUR, Association
 from slurm_ai_factory.simulation import build, engine
-from slurm_ai_factory.simulation.arrays import LAST_PASS, NOW, Floats, Ints, Jobs
+from slurm_ai_factory.simulation.arrays import LAST_PASS, NOW, PENDING, Floats, Ints, Jobs
 from slurm_ai_factory.simulation.layout import NAME, OTHERS, REGION, Layout, Settings
-from slurm_ai_factory.simulation.workload import Workload
+from slurm_ai_factory.simulation.workload import User, Workload
 
 
 class ModelCluster:
@@ -22,13 +22,16 @@ class ModelCluster:
     def __init__(
         self,
         workload: Workload,
-        regional: frozenset[str],
+        regional: frozenset[User],
         layout: Layout,
         settings: Settings,
         shares: Mapping[str, int],
         favour: float = 0.0,
+        stops: Sequence[tuple[int, int]] = (),
     ) -> None:
-        """``regional`` has the accounts of the region, ``shares`` the RawShares of both sides to begin with.
+        """``regional`` has the users of the region, ``shares`` the RawShares of both sides to begin with.
+
+        ``stops``: spans in which slurmctld is down, apart from each other, in seconds since the beginning.
 
         Time begins in the whole hour of the first submission and needs a workload that is not empty.
         """
@@ -39,7 +42,7 @@ class ModelCluster:
         self._tree, self._index = build.flattened(root)
         self._jobs = build.jobs_of(workload, regional, layout, settings, self._index, self.began)
         self._rules = build.rules_of(settings, workload.backlog, favour)
-        self._events = build.events_of(layout, self.began)
+        self._events = build.events_of(layout, stops, self.began)
         self._state = build.state_of(self._jobs, self._tree, layout, settings, root, self._index)
 
     @property
@@ -90,6 +93,29 @@ class ModelCluster:
             cluster=NAME, account=account, parent=parent, user=user, raw_shares=shares,
             stored_shares=shares, raw_usage=int(self._state.usage[node]),
         )  # fmt: skip
+
+    def members(self) -> tuple[Association, ...]:
+        """The rows below that level: the sides' accounts and their users, by the names in the workload.
+
+        An account with users on both sides would be there twice under one name, as in no real Slurm.
+        """
+        below = ((key, side) for key in self._index for side in self.accounts if key.startswith(f"{side}."))
+        return tuple(self._member(key, side) for key, side in below)
+
+    def _member(self, key: str, side: str) -> Association:
+        account, _, user = key.removeprefix(f"{side}.").partition("/")
+        shares = int(self._state.shares[self._index[key]])
+        return Association(
+            cluster=NAME, account=account, parent=None if user else side, user=user or None,
+            raw_shares=shares, stored_shares=shares, raw_usage=int(self._state.usage[self._index[key]]),
+        )  # fmt: skip
+
+    def waiting(self) -> list[tuple[int, float, float]]:
+        """Jobs that wait, the first to go first: number, priority, and the fairshare term in that."""
+        pending = self._state.pending[: self._state.at[PENDING]]
+        fairshare = self._rules.weight_fairshare * self._state.fairshare[self._jobs.leaf[pending]]
+        found = zip(pending, self._state.priority[pending], fairshare, strict=True)
+        return [(int(job), float(priority), float(term)) for job, priority, term in found]
 
     def usage(self) -> dict[str, float]:
         """Decayed usage of each user as of the last pass, by ``account/user``."""

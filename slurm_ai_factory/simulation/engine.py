@@ -53,12 +53,14 @@ def advance(jobs: Jobs, tree: Tree, rules: Rules, events: Events, state: State, 
         _integrate(state, now)
         if now >= until:
             return
-        if at[NEXT_PASS] == now:
+        answers = _answers(events, now) == now
+        if answers and at[NEXT_PASS] <= now:
             _pass(tree, rules, state)
         _ends(jobs, rules, state)
         _events(rules, events, state)
-        _submissions(jobs, tree, rules, state)
-        if at[WANTED_AT] <= now:
+        if answers:
+            _submissions(jobs, tree, rules, state)
+        if answers and at[WANTED_AT] <= now:
             _refresh(jobs, tree, rules, state)
             look(jobs, rules, state)
             at[WANTED_AT] = NEVER
@@ -69,13 +71,23 @@ def _next(jobs: Jobs, events: Events, state: State) -> int:
     """When something happens next."""
     at = state.at
     soonest = min(at[NEXT_PASS], at[WANTED_AT])
-    if at[RUNNING]:
-        soonest = min(soonest, state.end[state.ends[0]])
     if at[NEXT_JOB] < len(jobs.submit):
         soonest = min(soonest, jobs.submit[at[NEXT_JOB]])
+    soonest = _answers(events, max(soonest, at[NOW]))
+    if at[RUNNING]:
+        soonest = min(soonest, state.end[state.ends[0]])
     if at[NEXT_EVENT] < len(events.at):
         soonest = min(soonest, events.at[at[NEXT_EVENT]])
     return int(soonest)
+
+
+@njit(cache=True)
+def _answers(events: Events, at: int) -> int:
+    """When slurmctld answers: then, or when it has been started again."""
+    for stop in range(len(events.stops)):
+        if events.stops[stop, 0] <= at < events.stops[stop, 1]:
+            return int(events.stops[stop, 1])
+    return at
 
 
 @njit(cache=True)

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from itertools import chain
 
 from slurm_ai_factory.core import tres
+from slurm_ai_factory.core.records import Run
 from slurm_ai_factory.simulation.workload import Job
 
 SWF_FIELDS = 18
@@ -40,11 +41,11 @@ def _swf(lines: Iterable[str]) -> Iterator[Job]:
     """
     began = 0
     for number, line in enumerate(lines, 1):
-        if line.startswith(";"):
-            name, _, value = line.lstrip("; ").partition(":")
-            began = int(value) if name.strip() == "UnixStartTime" else began
-        elif line.strip():
-            with _telling(number, line):
+        with _telling(number, line):
+            if line.startswith(";"):
+                name, _, value = line.lstrip("; ").partition(":")
+                began = int(value) if name.strip() == "UnixStartTime" else began
+            elif line.strip():
                 yield _of_swf([float(word) for word in line.split()], began)
 
 
@@ -69,7 +70,7 @@ class _telling:  # noqa: N801 - reads as a word
         return None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, ValueError | KeyError | TypeError):
+        if isinstance(error, ValueError | KeyError | OverflowError | csv.Error):
             raise ValueError(f"line {self.number}: {error}: {self.line.strip()[:80]!r}") from error
 
 
@@ -79,12 +80,22 @@ def _table(
     wanted: tuple[str, ...],
     convert: Callable[[Mapping[str, str]], Job],
 ) -> Iterator[Job]:
-    """A table whose first line names the columns."""
-    table = csv.DictReader(lines, delimiter=delimiter)
-    if missing := [column for column in wanted if column not in (table.fieldnames or ())]:
+    """A table whose first line names the columns; a quote means something in a CSV only."""
+    table = csv.DictReader(
+        lines, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if delimiter == "," else csv.QUOTE_NONE
+    )
+    with _telling(1, ""):
+        names = table.fieldnames or ()
+    if missing := [column for column in wanted if column not in names]:
         raise ValueError(f"line 1: no column {missing[0]!r}; wanted are {', '.join(wanted)}")
-    for row in table:
+    while True:
+        with _telling(table.line_num + 1, ""):
+            row = next(table, None)
+        if row is None:
+            return
         with _telling(table.line_num, delimiter.join(str(value) for value in row.values())):
+            if None in row or None in row.values():
+                raise ValueError(f"not the {len(names)} columns of the first line")
             yield convert(row)
 
 
@@ -108,8 +119,24 @@ def _of_sacct(row: Mapping[str, str]) -> Job:
     )  # fmt: skip
 
 
+def of_run(run: Run) -> Job:
+    """An ended run of the ledger. Time limits are not kept there: each is taken to be what the run took."""
+    counts = tres.parse(run.alloc_tres)
+    submitted = (at for at in (run.eligible_at, run.submit_at, run.start_at) if at is not None)
+    return Job(
+        account=run.subject.account, user=run.subject.user, submit=next(submitted, 0),
+        runtime=run.elapsed_seconds if run.start_at is not None else 0, limit=0,
+        cpus=int(counts.get("cpu", 0)), gpus=int(counts.get("gres/gpu", 0)),
+        nodes=int(counts.get("node", 0)), partition=run.subject.partition,
+    )  # fmt: skip
+
+
 def _count(text: str | None) -> int:
-    return 0 if text is None or text in UNSET else int(float(text))
+    """A number of seconds or of things, 0 where there is none."""
+    count = 0 if text is None or text in UNSET else int(float(text))
+    if count < 0:
+        raise ValueError(f"{text} is less than nothing")
+    return count
 
 
 def _instant(text: str) -> int:

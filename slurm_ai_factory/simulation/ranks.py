@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from slurm_ai_factory.core.records import PARENT_SHARES
 from slurm_ai_factory.simulation.arrays import State, Tree
 
 DEEPEST = 64
@@ -29,15 +30,18 @@ def make_ranks(tree: Tree, state: State) -> None:
 
 @njit(cache=True)
 def _level(tree: Tree, state: State, account: int) -> None:
-    """level_fs of those who compete below an account."""
+    """level_fs of those who compete below an account; a user with Fairshare=parent comes first."""
     shares = 0.0
     for place in range(tree.first[account], tree.last[account]):
-        shares += state.shares[tree.below[place]]
+        if state.shares[tree.below[place]] != PARENT_SHARES:
+            shares += state.shares[tree.below[place]]
     for place in range(tree.first[account], tree.last[account]):
         node = tree.below[place]
         norm = state.shares[node] / shares if shares > 0 else 0.0
         used = state.usage[node] / state.usage[account] if state.usage[account] > 0 else 0.0
-        if norm == 0:
+        if state.shares[node] == PARENT_SHARES:
+            state.level_fs[node] = np.inf
+        elif norm == 0:
             state.level_fs[node] = 0.0
         else:
             state.level_fs[node] = norm / used if used > 0 else np.inf

@@ -17,7 +17,7 @@ from slurm_ai_factory.simulation.arrays import Ints
 from slurm_ai_factory.simulation.bookkeeping import Books
 from slurm_ai_factory.simulation.cluster import ModelCluster
 from slurm_ai_factory.simulation.layout import DAY, NAME, REGION, Layout, Settings, partitioned
-from slurm_ai_factory.simulation.workload import Workload
+from slurm_ai_factory.simulation.workload import User, Workload
 
 FAVOUR = 1e9
 """Priority that puts every regional job before every other."""
@@ -27,10 +27,11 @@ Progress = Callable[[int], object]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Faults:
-    """What goes wrong with the daemon while the cluster goes on."""
+    """What goes wrong; spans are in seconds since the beginning."""
 
-    asleep: tuple[tuple[int, int], ...] = ()  #: spans in which it does not run, seconds since the beginning
-    lost_writes: float = 0.0  #: part of its writes that never reach slurmctld
+    asleep: tuple[tuple[int, int], ...] = ()  #: the daemon does not run
+    stopped: tuple[tuple[int, int], ...] = ()  #: slurmctld does not run
+    lost_writes: float = 0.0  #: part of the daemon's writes that never reach slurmctld
     seed: int = 0
 
 
@@ -39,7 +40,7 @@ class Trial:
     """Everything but the policy: what is replayed, on what, and what was promised."""
 
     workload: Workload
-    regional: frozenset[str]
+    regional: frozenset[User]
     layout: Layout
     settings: Settings
     promise: Promise
@@ -52,7 +53,7 @@ class Trial:
     @property
     def side(self) -> Ints:
         """1 for each regional job."""
-        sides = np.array([account in self.regional for account, _ in self.workload.users], np.int64)
+        sides = np.array([user in self.regional for user in self.workload.users], np.int64)
         return sides[self.workload.user]
 
 
@@ -87,7 +88,8 @@ def _cluster(trial: Trial, policy: policies.Named) -> ModelCluster:
         settings = replace(settings, half_life=0)
     favour = FAVOUR if policy.kind == "oracle" else 0.0
     shares = policies.raw_shares(policy.share)
-    return ModelCluster(trial.workload, trial.regional, layout, settings, shares, favour)
+    stops = trial.faults.stopped
+    return ModelCluster(trial.workload, trial.regional, layout, settings, shares, favour, stops)
 
 
 def _alone(cluster: ModelCluster, progress: Progress) -> None:
@@ -115,7 +117,7 @@ def _steered(trial: Trial, cluster: ModelCluster, progress: Progress) -> list[De
     writes: list[Decision] = []
     while cluster.now < cluster.until:
         cluster.advance(min(cluster.now + trial.period, cluster.until))
-        if _asleep(trial.faults, cluster):
+        if _blind(trial.faults, cluster):
             continue
         last = state and replace(state, writes_last_day=_recent(writes, cluster.now))
         decision = decide(trial.control, books.measurement(), cluster.associations(), last, cluster.now)
@@ -128,9 +130,10 @@ def _steered(trial: Trial, cluster: ModelCluster, progress: Progress) -> list[De
     return writes
 
 
-def _asleep(faults: Faults, cluster: ModelCluster) -> bool:
+def _blind(faults: Faults, cluster: ModelCluster) -> bool:
+    """Whether the daemon does not run, or slurmctld does not answer: a failed read changes nothing."""
     passed = cluster.now - cluster.began
-    return any(since <= passed < until for since, until in faults.asleep)
+    return any(since <= passed < until for since, until in (*faults.asleep, *faults.stopped))
 
 
 def _recent(writes: list[Decision], now: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,10 @@ from numpy.typing import NDArray
 from slurm_ai_factory.simulation.arrays import Ints
 
 COMPONENTS = ("cpu", "gpu", "node")
+
+
+User: TypeAlias = tuple[str, str]
+"""(account, user)"""
 
 
 class Job(NamedTuple):
@@ -33,7 +37,7 @@ class Workload:
     """Jobs in order of submission, as columns."""
 
     name: str
-    users: tuple[tuple[str, str], ...]  #: (account, user)
+    users: tuple[User, ...]
     partitions: tuple[str, ...]
     user: Ints  #: of each job: index into ``users``
     partition: Ints
@@ -46,10 +50,9 @@ class Workload:
     def __len__(self) -> int:
         return len(self.submit)
 
-    @property
-    def accounts(self) -> tuple[str, ...]:
-        """Every account once, in order."""
-        return tuple(sorted({account for account, _ in self.users}))
+    def users_of(self, accounts: frozenset[str]) -> frozenset[User]:
+        """The users in these accounts."""
+        return frozenset(user for user in self.users if user[0] in accounts)
 
     def amount(self, resource: str) -> Ints:
         """How much of a resource each job needs. Raises KeyError for a resource no log has."""
@@ -71,7 +74,7 @@ class Workload:
 
 def gathered(name: str, jobs: Iterable[Job]) -> Workload:
     """A workload of single jobs, in any order. Jobs that never ran or needed nothing are left out."""
-    users: dict[tuple[str, str], int] = {}
+    users: dict[User, int] = {}
     partitions: dict[str, int] = {}
     rows = np.array(list(_rows(jobs, users, partitions)), np.int64).reshape(-1, 8)
     rows = rows[np.argsort(rows[:, 2], kind="stable")]
@@ -83,7 +86,7 @@ def gathered(name: str, jobs: Iterable[Job]) -> Workload:
 
 
 def _rows(
-    jobs: Iterable[Job], users: dict[tuple[str, str], int], partitions: dict[str, int]
+    jobs: Iterable[Job], users: dict[User, int], partitions: dict[str, int]
 ) -> Iterator[tuple[int, ...]]:
     for job in jobs:
         if job.runtime <= 0 or not (job.cpus > 0 or job.gpus > 0 or job.nodes > 0):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from secrets import token_hex
 
 from slurm_ai_factory.core.authority import Terms
 from slurm_ai_factory.core.demand import Queued
@@ -43,14 +44,16 @@ class Slurm:
 
         Earlier runs of requeued jobs included (-D), steps left out (-X), all users (-a). Running and waiting
         runs are in any answer whose ``until`` is now. Raises SlurmError after the last line when the answer
-        was not whole, so nothing may be kept before the iterator ends.
+        was not whole, so nothing may be kept before the iterator ends. Comments are any text of the users,
+        who cannot know the separator of this one answer, and so cannot write a run of their own into it.
         """
+        separator = f"{parse.SEPARATOR}{token_hex(4)}"
         lines = self.commands.lines(
             "sacct", "-M", self.cluster, "-a", "-D", "-X", "-P", "-n", "--noconvert",
-            f"--delimiter={parse.SEPARATOR}", "-S", f"uts{since}", "-E", f"uts{until}",
+            f"--delimiter={separator}", "-S", f"uts{since}", "-E", f"uts{until}",
             "-o", ",".join(parse.RUN_FIELDS),
         )  # fmt: skip
-        return map(parse.run, lines)
+        return parse.runs(lines, separator)
 
     def associations(self) -> tuple[Association, ...]:
         """The association tree with shares from slurmdbd and usage from slurmctld."""

@@ -7,8 +7,9 @@ controller steers by (associations, shares) have no such leave: one bad line the
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 
 from slurm_ai_factory.core import tres
@@ -31,8 +32,9 @@ SEPARATOR = "\x1f"
 RUN_FIELDS = (
     "Cluster", "DBIndex", "JobIDRaw", "JobID", "Account", "User", "Partition", "QOS", "WCKey", "Reservation",
     "ReservationId", "State", "Submit", "Eligible", "Start", "End", "ElapsedRaw", "Suspended", "ReqTRES",
-    "AllocTRES",
+    "AllocTRES", "Comment",
 )  # fmt: skip
+"""The comment is last: it is any text of the user's, and may go on over several lines."""
 ASSOCIATION_FIELDS = ("Cluster", "Account", "User", "Partition", "Share", "ParentName")
 UTILIZATION_FIELDS = ("Accounts", "Login", "TresName", "Used")
 RESERVATION_FIELDS = ("ID", "Name", "Associations", "Start", "End", "TRES")
@@ -42,9 +44,22 @@ EVENT_FIELDS = ("Cluster", "NodeName", "TimeStart", "TimeEnd", "State", "TRES")
 _DBINDEX_LIMIT = 2**64
 
 
-def run(line: str) -> Run | Rejected:
+def runs(lines: Iterable[str], separator: str) -> Iterator[Run | Rejected]:
+    """What sacct printed with RUN_FIELDS; lines that go on with a run's comment are passed over.
+
+    ``separator`` must be one that no user can have put into a comment.
+    """
+    comment = False
+    for line in lines:
+        if comment and separator not in line:
+            continue
+        comment = not line.endswith(f"{separator}\n")
+        yield run(line, separator)
+
+
+def run(line: str, separator: str = SEPARATOR) -> Run | Rejected:
     """A line of sacct with RUN_FIELDS."""
-    fields = line.rstrip("\n").split(SEPARATOR)
+    fields = line.rstrip("\n").split(separator)
     try:
         return _run(fields)
     except ValueError as error:
@@ -55,12 +70,14 @@ def _run(fields: list[str]) -> Run:
     if len(fields) != len(RUN_FIELDS):
         raise ValueError(f"{len(fields)} fields instead of {len(RUN_FIELDS)}")
     cluster, db_index, job_id, label, account, user, partition, qos, wckey, *reservation = fields[:11]
-    state, submit, eligible, start, end, elapsed, suspended, req_tres, alloc_tres = fields[11:]
+    state, submit, eligible, start, end, elapsed, suspended, req_tres, alloc_tres, comment = fields[11:]
     one = Run(
         db_index=_db_index(db_index),
         job_id=natural("JobIDRaw", job_id),
         job_label=label,
-        subject=_subject(cluster, account, user, partition, qos, wckey, _reservation_of(*reservation)),
+        subject=_subject(
+            cluster, account, user, partition, qos, wckey, _reservation_of(*reservation), word_of(comment)
+        ),
         state=_state(state),
         submit_at=instant(submit),
         eligible_at=instant(eligible),
@@ -107,6 +124,18 @@ def _consistent(one: Run) -> Run:
     if one.elapsed_seconds and not one.alloc_tres:
         raise ValueError(f"ElapsedRaw {one.elapsed_seconds} without AllocTRES")
     return one
+
+
+def word_of(comment: str) -> str:
+    """The word that a job's comment has for us: what stands after ``saf:``.
+
+    >>> word_of("second try saf:flood-north, see wiki"), word_of("no word"), word_of("unsaf:x")
+    ('flood-north', '', '')
+    """
+    if "saf:" not in comment:
+        return ""
+    found = re.search(r"(?<!\w)saf:([A-Za-z0-9][A-Za-z0-9_.-]{0,63})", comment)
+    return found[1].rstrip(".-") if found else ""
 
 
 def _reservation_of(name: str, number: str) -> str:

@@ -17,11 +17,8 @@ from typing import Any, cast
 from slurm_ai_factory import cycle, ledger
 from slurm_ai_factory.config import Config, parse
 from slurm_ai_factory.core import windows
-from slurm_ai_factory.core.classify import Rules
 from slurm_ai_factory.core.records import Run, Subject, Window
 from slurm_ai_factory.ledger import Ledger, Store
-from slurm_ai_factory.ledger.accounting import Accounting
-from slurm_ai_factory.ledger.control import Control
 from slurm_ai_factory.ledger.store import Row
 from slurm_ai_factory.slurm import Slurm
 from tests.benchmarks import books, history
@@ -145,9 +142,7 @@ def opened(url: str) -> Iterator[tuple[Ledger, TimedStore]]:
     """The ledger, through a store that measures."""
     store = TimedStore(url)
     with store:
-        number = store.cluster_id(books.CLUSTER)
-        accounting = Accounting(store, books.CLUSTER, number)
-        yield ledger.Ledger(store, accounting, Control(store, books.CLUSTER, number)), store
+        yield ledger.ledger_of(store, books.CLUSTER, store.cluster_id(books.CLUSTER)), store
 
 
 def _cycles(url: str, now: int, beats: int, say: Say) -> tuple[int, float]:
@@ -210,13 +205,13 @@ def _share(url: str, config: Config, now: int, window: Window) -> float:
 
 
 def _reclassify(url: str, now: int, say: Say) -> float:
-    """Seconds from a change of rules to a measured quarter; put back afterwards."""
+    """Seconds from a change of rules to a measured quarter; all answers are forgotten afterwards."""
     with opened(url) as (books_open, store):
         began = time.perf_counter()
         cycle.measure(configuration(moved=True), books_open, now)
         seconds = time.perf_counter() - began
         spent = {name: round(1000 * value) for name, value in store.dearest(4)}
-        books_open.accounting.classify(Rules(configuration().rules, books_open.accounting.parents()))
+        store.connection.execute("DELETE FROM rule_sets")
     say(f"reclassified and measured in {seconds:.2f} s: {json.dumps(spent)} ms")
     return seconds
 

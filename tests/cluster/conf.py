@@ -96,6 +96,7 @@ def _places(layout: Layout, ports: Ports) -> dict[str, str]:
         "AccountingStoragePort": str(ports.slurmdbd),
         "AccountingStoragePass": str(layout.munge_socket),
         "AccountingStorageEnforce": "associations,limits,safe",
+        "AccountingStoreFlags": "job_comment",
     }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from tests.cluster.commands import Commands
 from tests.cluster.processes import ClusterError
@@ -21,6 +22,16 @@ LONGEST_ARRAY = 4
 PER_STEP = 25
 
 
+class Drawn(NamedTuple):
+    """A job that is to be submitted, or an array of so many tasks."""
+
+    user: str
+    account: str
+    seconds: int
+    cpus: int
+    tasks: int
+
+
 class Workload:
     """Tops up the queue of each side; depths are waiting CPUs in units of the machine and may be changed."""
 
@@ -32,8 +43,11 @@ class Workload:
         seed: int = 1,
         depths: Mapping[str, float] = DEPTHS,
         seconds: tuple[int, int] = SECONDS,
+        sizes: Mapping[int, int] = SIZES,
+        arrays: float = ARRAYS,
         max_jobs: int | None = None,
     ) -> None:
+        """``sizes``: CPUs of a job to how often; ``arrays``: the part of the jobs that are arrays."""
         self.depths = dict(depths)
         self.submitted = 0
         self.failures: list[str] = []
@@ -45,7 +59,10 @@ class Workload:
         }
         self._random = random.Random(seed)
         self._seconds = seconds
+        self._sizes = dict(sizes)
+        self._arrays = arrays
         self._left = max_jobs
+        self._next: dict[str, Drawn] = {}
         self._machine = 0
 
     def step(self) -> int:
@@ -88,12 +105,20 @@ class Workload:
             self._left = None if self._left is None else self._left - 1
 
     def _submit(self, side: str) -> int:
-        """One job or array of a random user of the side; returns the CPUs it asks for."""
+        """The side's next job or array; returns the CPUs it asks for. What fails is tried again next time."""
+        if side not in self._next:
+            self._next[side] = self._draw(side)
+        job = self._next[side]
+        array = f"1-{job.tasks}" if job.tasks > 1 else None
+        self._cluster.submit(job.user, job.account, seconds=job.seconds, cpus=job.cpus, array=array)
+        del self._next[side]
+        return job.cpus * job.tasks
+
+    def _draw(self, side: str) -> Drawn:
+        """A job or array of a random user of the side."""
         draw = self._random
         account, users = draw.choice(sorted(self._sides[side].items()))
-        cpus = min(self._cpus(), draw.choices(list(SIZES), list(SIZES.values()))[0])
-        tasks = draw.randint(2, LONGEST_ARRAY) if draw.random() < ARRAYS else 1
-        array = f"1-{tasks}" if tasks > 1 else None
+        cpus = min(self._cpus(), draw.choices(list(self._sizes), list(self._sizes.values()))[0])
+        tasks = draw.randint(2, LONGEST_ARRAY) if draw.random() < self._arrays else 1
         seconds = draw.randint(*self._seconds)
-        self._cluster.submit(draw.choice(users), account, seconds=seconds, cpus=cpus, array=array)
-        return cpus * tasks
+        return Drawn(draw.choice(users), account, seconds, cpus, tasks)

@@ -22,14 +22,17 @@ from slurm_ai_factory.config import (
     parse_resource,
     resource_name,
     shown,
+    with_rules_of,
 )
+from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.classify import Beneficiary
-from slurm_ai_factory.core.records import HOUR
+from slurm_ai_factory.core.records import FOREVER, HOUR
 from slurm_ai_factory.core.tres import Count
 from slurm_ai_factory.errors import ConfigError
 
 CLUSTER = '[cluster]\nname = "habrok"\n'
 FILE = "/etc/saf.toml"
+RULE = '[[rule]]\nbeneficiary = "regional"\naccount = "a"\n'
 
 
 def _parsed(text: str = "") -> Config:
@@ -172,7 +175,7 @@ def test_a_password_is_never_shown() -> None:
     ("text", "parts"),
     [
         ("[promis]\n", ["no section [promis]", "did you mean 'promise'"]),
-        ("[xyzzy]\n", ["no section [xyzzy]", "known: cluster, promise, slurm"]),
+        ("[xyzzy]\n", ["no section [xyzzy]", "known: cluster, promise, registry"]),
         ("[[rules]]\n", ["no section [rules]", "did you mean 'rule'"]),
         (
             CLUSTER + "[promise]\ntarget_shar = 0.3\n",
@@ -298,6 +301,59 @@ def test_a_zone_that_is_not_whole_hours_from_utc_may_be_used_with_a_rolling_wind
 # --- rules --------------------------------------------------------------------------------------------
 
 
+def test_a_rule_has_dates_that_begin_at_civil_midnight_and_may_leave_the_rest_to_the_registry() -> None:
+    first, second = _parsed(
+        RULE + 'since = 2027-01-01\nuntil = "2027-07-01"\n[[rule]]\nbeneficiary = "registry"\n'
+    ).rules
+    assert (windows.iso(first.since), windows.iso(first.until)) == (
+        "2026-12-31T23:00:00Z", "2027-06-30T22:00:00Z"
+    )  # fmt: skip
+    assert (second.beneficiary, second.conditions, second.since, second.until) == (None, {}, 0, FOREVER)
+
+
+def test_the_region_is_a_shipped_list_or_codes() -> None:
+    shipped = _parsed().registry.region
+    assert len(shipped) == 15
+    assert {"GM0014", "GM1979", "GM0106", "GM1730"} <= shipped
+    assert "GM0114" not in shipped, "Emmen is in the south of Drenthe"
+    assert _parsed('[registry]\nregion = ["GM0772"]\n').registry.region == {"GM0772"}
+    terms = _parsed('[registry]\nmunicipalities = { GM2001 = "New" }\n').terms({"a"})
+    assert (terms.municipalities["GM2001"], terms.municipalities["GM0014"]) == ("New", "Groningen")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('region = "drenthe"', "no list is shipped under this name; there are: groningen-noord-drenthe"),
+        ('region = ""', "no list is shipped"),
+        ("region = []", "wants CBS codes"),
+        ('region = ["Groningen"]', "wants CBS codes"),
+        ("region = 14", "wants CBS codes"),
+        ('sectors = "care"', "wants a list of codes"),
+        ('sectors = ["Care"]', "'Care' is not a code"),
+        ('hubs = [""]', "'' is not a code"),
+        ('municipalities = ["GM2001"]', "wants a table"),
+        ('municipalities = { GM2001 = "" }', "wants a text"),
+    ],
+)
+def test_words_of_the_registry_that_cannot_be_meant_are_refused(text: str, said: str) -> None:
+    assert said in _refused(f"{CLUSTER}[registry]\n{text}\n")
+
+
+def test_rules_of_another_file_take_the_place_of_ours(tmp_path: Path) -> None:
+    ours = _parsed(RULE + "[promise]\ntime_zone = 'UTC'\n")
+    alone, whole = tmp_path / "rules.toml", tmp_path / "whole.toml"
+    alone.write_text(RULE + "since = 2027-01-01\n")
+    whole.write_text(CLUSTER + "[promise]\ntime_zone = 'Europe/Amsterdam'\n" + alone.read_text())
+    for file, since in ((alone, "2027-01-01T00:00:00Z"), (whole, "2026-12-31T23:00:00Z")):
+        tried = with_rules_of(ours, file)
+        assert windows.iso(tried.rules[0].since) == since
+        assert (tried.cluster, tried.promise) == (ours.cluster, ours.promise)
+    alone.write_text("[[rul]]\n")
+    with pytest.raises(ConfigError, match=r"rules.toml: no section \[rul\]; did you mean 'rule'"):
+        with_rules_of(ours, alone)
+
+
 def test_rules_are_read_in_order_with_their_conditions_and_details() -> None:
     first, second = _parsed(
         """
@@ -342,10 +398,10 @@ def test_rules_are_read_in_order_with_their_conditions_and_details() -> None:
             ["rule 1", "'acount'", "did you mean 'account'"],
         ),
         ('[[rule]]\nbeneficiary = "regional"\n', ["rule 1 has no condition", "account_subtree, account"]),
-        ('[[rule]]\naccount = "a"\n', ["rule 1", "beneficiary wants regional or non_regional"]),
+        ('[[rule]]\naccount = "a"\n', ["rule 1", "beneficiary wants regional, non_regional or registry"]),
         ('[[rule]]\nbeneficiary = "unclassified"\naccount = "a"\n', ["beneficiary wants"]),
         ('[[rule]]\nbeneficiary = "Regional"\naccount = "a"\n', ["beneficiary wants"]),
-        ('[[rule]]\nbeneficiary = 1\naccount = "a"\n', ["rule 1: beneficiary wants a text"]),
+        ('[[rule]]\nbeneficiary = 1\naccount = "a"\n', ["rule 1: beneficiary wants regional"]),
         ('[[rule]]\nbeneficiary = "regional"\naccount = "a"\nhub = 5\n', ["rule 1: hub wants a text"]),
         ('[[rule]]\nbeneficiary = "regional"\naccount = []\n', ["account wants a name or a list of names"]),
         ('[[rule]]\nbeneficiary = "regional"\naccount = ""\n', ["account wants a name"]),
@@ -361,6 +417,16 @@ def test_rules_are_read_in_order_with_their_conditions_and_details() -> None:
             '[[rule]]\nbeneficiary = "regional"\naccount = "a"\n',
             ["two rules are named 'rule 2'"],
         ),
+        (RULE + "since = 2027-01-01T12:00:00\n", ["rule 1: since = ", "wants a date such as 2027-01-01"]),
+        (RULE + 'since = "yesterday"\n', ["rule 1: since = 'yesterday': wants a date"]),
+        (RULE + 'since = "2027-02-30"\n', ["rule 1: since", "day is out of range"]),
+        (RULE + "until = 5\n", ["rule 1: until = 5: wants a date"]),
+        (RULE + "since = 2027-01-01\nuntil = 2027-01-01\n", ["rule 1: until is not after since"]),
+        (
+            RULE + "since = 2027-01-01\n[promise]\nwindow = 'rolling:30d'\ntime_zone = 'Asia/Kolkata'\n",
+            ["rule 1: since", "does not begin on a whole UTC hour"],
+        ),
+        ('[[rule]]\nbeneficiary = "registry"\nsector = "care"\n', ["sector is told by the registry"]),
     ],
 )
 def test_a_rule_that_cannot_be_meant_is_told_by_its_number(text: str, parts: list[str]) -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
+from itertools import pairwise
 
 from hypothesis import strategies as st
 
-from slurm_ai_factory.core.classify import UNCLASSIFIED, Beneficiary, Classification
-from slurm_ai_factory.core.records import HOUR, Instant, Run, Subject
+from slurm_ai_factory.core import fair_tree
+from slurm_ai_factory.core.classify import UNCLASSIFIED, Beneficiary, Classification, Part, always
+from slurm_ai_factory.core.fair_tree import Node
+from slurm_ai_factory.core.records import FOREVER, HOUR, PARENT_SHARES, Instant, Run, Subject
 from slurm_ai_factory.core.share import SortedRun
 
 NOW = 20 * 24 * HOUR + 1234
@@ -113,7 +117,52 @@ open_runs = running_runs() | waiting_runs()
 
 @st.composite
 def sorted_runs(draw: st.DrawFn) -> SortedRun:
-    """A run and who it is for, of one of three organisations."""
-    classification = draw(st.sampled_from(CLASSIFICATIONS))
-    name = draw(st.sampled_from(("", "umcg", "rug")))
-    return SortedRun(draw(runs), replace(classification, organisation=name))
+    """A run and who it is for, of three organisations, in fractions and one after the other."""
+    return SortedRun(draw(runs), draw(part_lists()))
+
+
+fractions = st.integers(1, 10**6).map(lambda millionths: Decimal(millionths) / 10**6)
+classifications = st.builds(
+    lambda one, name: replace(one, organisation=name),
+    st.sampled_from(CLASSIFICATIONS),
+    st.sampled_from(("", "umcg", "rug")),
+)
+
+
+@st.composite
+def part_lists(draw: st.DrawFn) -> tuple[Part, ...]:
+    """Parts that cover all time once, cut on whole hours, with fractions that add up to 1 at any time."""
+    if draw(st.booleans()):
+        return always(draw(classifications))
+    hours = draw(st.lists(st.integers(1, NOW // HOUR), max_size=3, unique=True).map(sorted))
+    found: list[Part] = []
+    for since, until in pairwise([0, *(hour * HOUR for hour in hours), FOREVER]):
+        fraction = draw(fractions)
+        found.append(Part(since, until, fraction, draw(classifications)))
+        if fraction < 1:
+            found.append(Part(since, until, 1 - fraction, draw(classifications)))
+    return tuple(found)
+
+
+fair_shares = st.integers(0, 1000) | st.just(PARENT_SHARES)
+
+
+@st.composite
+def trees(draw: st.DrawFn) -> Node:
+    """Three levels at most, with keys that tell where a node is."""
+
+    def node(key: str, depth: int) -> Node:
+        if depth == 0 or draw(st.booleans()):
+            return Node(f"{key}u", draw(fair_shares), user=True)
+        children = tuple(node(f"{key}{n}", depth - 1) for n in range(draw(st.integers(0, 3))))
+        return Node(key, draw(fair_shares), children=children)
+
+    return Node("r", 1, children=tuple(node(f"r{n}", 2) for n in range(draw(st.integers(1, 4)))))
+
+
+@st.composite
+def used_trees(draw: st.DrawFn) -> tuple[Node, dict[str, float]]:
+    """A tree and the usage of every association in it; small numbers tie."""
+    root = draw(trees())
+    used = st.integers(0, 3) | st.integers(0, 10**9)
+    return root, fair_tree.summed(root, {user.key: float(draw(used)) for user in fair_tree.leaves(root)})

@@ -333,7 +333,7 @@ def test_a_region_that_asks_for_no_more_than_the_goal_goes_first(
 ) -> None:
     assume(share.expected_rate(measured) > 0)
     asked = float(measured.regional_charge) + measured.regional_backlog
-    modest = 0 < asked <= policy.goal * float(measured.total_charge)
+    modest = asked <= policy.goal * float(measured.total_charge)
     assert not modest or capture(policy, measured) == policy.required_max
 
 
@@ -366,9 +366,10 @@ def test_the_goal_is_dealt_out_as_demand_comes() -> None:
     assert capture(policy, measured) == pytest.approx(0.78, abs=0.01)
 
 
-def test_nothing_is_given_where_nothing_is_asked_for() -> None:
+def test_a_region_that_asked_for_nothing_yet_goes_first_when_it_comes() -> None:
     measured = _measurement([0.0] * 24, [float(HOUR)] * 24, left=DAY)
-    assert capture(POLICY, measured) == 0.0
+    assert capture(POLICY, measured) == POLICY.required_max
+    assert capture(POLICY, _measurement([0.0] * 24, [0.0] * 24, left=DAY)) == 0.0
 
 
 @given(cases, st.floats(0, 1))

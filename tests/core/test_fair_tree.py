@@ -11,29 +11,9 @@ from hypothesis import strategies as st
 from slurm_ai_factory.core import fair_tree
 from slurm_ai_factory.core.fair_tree import Node
 from slurm_ai_factory.core.records import PARENT_SHARES
+from tests.core.generated import used_trees
 
 DAY = 86400.0
-used = st.integers(0, 10**9).map(float)
-shares = st.integers(0, 1000) | st.just(PARENT_SHARES)
-
-
-@st.composite
-def trees(draw: st.DrawFn) -> Node:
-    """Three levels at most, with keys that tell where a node is."""
-
-    def node(key: str, depth: int) -> Node:
-        if depth == 0 or draw(st.booleans()):
-            return Node(f"{key}u", draw(shares), user=True)
-        children = tuple(node(f"{key}{n}", depth - 1) for n in range(draw(st.integers(0, 3))))
-        return Node(key, draw(shares), children=children)
-
-    return Node("r", 1, children=tuple(node(f"r{n}", 2) for n in range(draw(st.integers(1, 4)))))
-
-
-@st.composite
-def used_trees(draw: st.DrawFn) -> tuple[Node, dict[str, float]]:
-    root = draw(trees())
-    return root, fair_tree.summed(root, {user.key: draw(used) for user in fair_tree.leaves(root)})
 
 
 def user(key: str, raw_shares: int = 1) -> Node:

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slurm_ai_factory.core import capacity, charge, share, tres
-from slurm_ai_factory.core.classify import UNCLASSIFIED, Beneficiary
+from slurm_ai_factory.core import capacity, charge, forecast, share, tres
+from slurm_ai_factory.core.classify import UNCLASSIFIED, Beneficiary, always
 from slurm_ai_factory.core.records import HOUR, Charge, Hour, Instant, Measurement, Run, Size, Verdict, Window
 from slurm_ai_factory.core.share import Promise, SortedRun, SubjectUsage, Usage
 from tests.core.generated import NOW, OTHERS, REGIONAL, RUN, ended, running_runs, sorted_runs, weights
@@ -53,14 +53,17 @@ def _charges(measurement: Measurement) -> dict[str, Charge]:
 
 
 def _usage(one: SortedRun, weights: dict[str, tres.Count]) -> list[Usage]:
-    """An ended run as the ledger keeps it: its exact charge by hour."""
-    run, who = one
+    """An ended run as the ledger keeps it: its exact charge by hour, each hour on one side of a cut."""
+    run, parts = one
     got = tres.weigh(tres.parse(run.alloc_tres), weights)
     wanted = tres.weigh(tres.parse(charge.wanted_tres(run)), weights)
-    delivered = charge.by_hour(*charge.delivered(run, NOW))
-    waited = charge.by_hour(*charge.waited(run, NOW))
-    return [Usage(at, who.beneficiary, got * seconds, 0) for at, seconds in delivered] + [
-        Usage(at, who.beneficiary, 0, wanted * seconds) for at, seconds in waited
+    delivered = [(at, got * seconds, 0) for at, seconds in charge.by_hour(*charge.delivered(run, NOW))]
+    waited = [(at, 0, wanted * seconds) for at, seconds in charge.by_hour(*charge.waited(run, NOW))]
+    return [
+        Usage(at, who.beneficiary, got * fraction, wanted * fraction)
+        for at, got, wanted in (*delivered, *waited)
+        for since, until, fraction, who in parts
+        if since <= at < until
     ]
 
 
@@ -101,8 +104,10 @@ def test_the_hourly_series_has_each_hour_of_the_window_that_has_begun(
 def test_a_running_run_is_charged_as_if_it_ended_now(
     runs: list[Run], window: Window, weights: dict[str, tres.Count]
 ) -> None:
-    running = _measured([SortedRun(run, REGIONAL) for run in runs], window, weights=weights)
-    closed = _measured([SortedRun(ended(run, NOW), REGIONAL) for run in runs], window, weights=weights)
+    running = _measured([SortedRun(run, always(REGIONAL)) for run in runs], window, weights=weights)
+    closed = _measured(
+        [SortedRun(ended(run, NOW), always(REGIONAL)) for run in runs], window, weights=weights
+    )
     assert _charges(running) == _charges(closed)
 
 
@@ -150,7 +155,9 @@ DAY = Window("day", 0, 24 * HOUR)
 
 def _run(start: Instant, end: Instant, who: Any = REGIONAL, **difference: Any) -> SortedRun:
     """An ended run of 4 CPUs, unless said otherwise."""
-    return SortedRun(ended(RUN._replace(eligible_at=start, start_at=start), end)._replace(**difference), who)
+    return SortedRun(
+        ended(RUN._replace(eligible_at=start, start_at=start), end)._replace(**difference), always(who)
+    )
 
 
 def test_unclassified_is_counted_as_not_regional_and_told_apart() -> None:
@@ -163,7 +170,7 @@ def test_unclassified_is_counted_as_not_regional_and_told_apart() -> None:
 def test_there_is_no_delivered_share_where_nothing_was_delivered() -> None:
     waiting = RUN._replace(state="PENDING", start_at=None, alloc_tres="")
     assert _measured([], DAY).delivered_share is None
-    assert _measured([SortedRun(waiting, REGIONAL)], DAY).delivered_share is None
+    assert _measured([SortedRun(waiting, always(REGIONAL))], DAY).delivered_share is None
 
 
 def test_the_capacity_share_is_of_what_was_up_and_none_where_that_is_not_known() -> None:
@@ -180,22 +187,24 @@ def test_a_window_that_runs_has_only_the_capacity_it_had_so_far() -> None:
 
 def test_a_run_that_waits_adds_waiting_and_no_delivered() -> None:
     waiting = RUN._replace(state="PENDING", eligible_at=HOUR, start_at=None, alloc_tres="")
-    found = _measured([SortedRun(waiting, REGIONAL)], DAY, as_of=3 * HOUR, weights=CPUS)
+    found = _measured([SortedRun(waiting, always(REGIONAL))], DAY, as_of=3 * HOUR, weights=CPUS)
     assert (found.total_charge, found.waiting_charge, found.regional_pending) == (0, 4 * 2 * HOUR, 4)
     assert [h.regional_waiting for h in found.hours] == [0, 4 * HOUR, 4 * HOUR]
 
 
 def test_a_waiting_array_waits_for_all_the_tasks_that_may_run_at_once() -> None:
     array = RUN._replace(state="PENDING", job_label="7_[1-9%3]", start_at=None, alloc_tres="")
-    found = _measured([SortedRun(array, REGIONAL)], DAY, as_of=HOUR, weights=CPUS)
+    found = _measured([SortedRun(array, always(REGIONAL))], DAY, as_of=HOUR, weights=CPUS)
     assert (found.waiting_charge, found.regional_pending) == (3 * 4 * HOUR, 3 * 4)
-    task = SortedRun(RUN._replace(job_label="7_3", start_at=HOUR), REGIONAL)
+    task = SortedRun(RUN._replace(job_label="7_3", start_at=HOUR), always(REGIONAL))
     assert _measured([task], DAY, as_of=2 * HOUR, weights=CPUS).waiting_charge == 4 * HOUR
 
 
 def test_only_regional_waiting_is_told() -> None:
     waiting = RUN._replace(state="PENDING", start_at=None, alloc_tres="")
-    found = _measured([SortedRun(waiting, OTHERS), SortedRun(waiting, UNCLASSIFIED)], DAY, as_of=HOUR)
+    found = _measured(
+        [SortedRun(waiting, always(OTHERS)), SortedRun(waiting, always(UNCLASSIFIED))], DAY, as_of=HOUR
+    )
     assert found.waiting_charge == found.regional_pending == 0
 
 
@@ -216,7 +225,7 @@ def test_regional_demand_is_what_runs_and_what_could_run_now(
     difference: dict[str, Any], running: int, pending: int
 ) -> None:
     run = RUN._replace(**{"req_tres": "cpu=8", **difference})
-    found = _measured([SortedRun(run, REGIONAL)], DAY, as_of=HOUR, weights=CPUS)
+    found = _measured([SortedRun(run, always(REGIONAL))], DAY, as_of=HOUR, weights=CPUS)
     assert (found.regional_running, found.regional_pending) == (running, pending)
 
 
@@ -227,7 +236,7 @@ def test_the_charge_of_closed_and_of_open_runs_of_one_group_is_one_number() -> N
         SubjectUsage(RUN.subject, replace(OTHERS, organisation="umcg"), 7),
         SubjectUsage(RUN.subject, replace(OTHERS, organisation="idle"), 0),
     ]
-    running = SortedRun(RUN._replace(start_at=HOUR - 10), replace(REGIONAL, organisation="umcg"))
+    running = SortedRun(RUN._replace(start_at=HOUR - 10), always(replace(REGIONAL, organisation="umcg")))
     groups = share.by_group(
         lambda _, who: who.organisation, CPUS, DAY, HOUR, closed=kept, open_runs=[running]
     )
@@ -336,6 +345,53 @@ def test_a_window_is_met_early_only_when_a_rest_wholly_of_others_cannot_undo_it(
         assert share.verdict(found) is Verdict.OPEN
 
 
+@pytest.mark.parametrize(
+    ("difference", "verdict", "reason"),
+    [
+        ({"unclassified_charge": 501}, "open", "unclassified"),
+        ({"unclassified_charge": 500}, "met", "met"),
+        ({"unclassified_charge": 501, "unclassified_limit": None}, "met", "met"),
+        ({"unclassified_charge": 501, "regional_charge": 2000}, "missed_demand", "demand"),
+        ({"unclassified_charge": 501, "regional_charge": 2000, "starved_charge": 600.0}, "missed_starved",
+         "starved"),
+        ({"regional_charge": 2000, "starved_charge": None}, "missed_starved", "capacity_unknown"),
+        ({"unclassified_charge": 501, "as_of": 99 * HOUR}, "open", "not_over"),
+        ({"regional_charge": 0, "total_charge": 0}, "met", "met"),
+    ],
+)  # fmt: skip
+def test_too_much_unclassified_holds_back_a_met_and_nothing_else(
+    difference: dict[str, Any], verdict: str, reason: str
+) -> None:
+    found = share.judge(_made(**({"unclassified_limit": 0.05} | difference)))
+    assert (found.verdict, found.reason) == (verdict, reason)
+    assert found.unclassified_held_back == (reason == "unclassified")
+    assert reason in share.GROUNDS
+
+
+def test_a_window_that_is_met_early_is_held_back_too() -> None:
+    hours = tuple(Hour(at * HOUR, 100.0, 100.0, 0.0, 100.0) for at in range(99))
+    early = _made(as_of=99 * HOUR, regional_charge=9000, hours=hours, unclassified_charge=900)
+    assert share.judge(early)[:2] == ("met", "met_early")
+    assert share.judge(replace(early, unclassified_limit=0.05))[:2] == ("open", "unclassified")
+
+
+def test_a_forecast_carries_the_demand_seen_now_to_the_end_and_says_so() -> None:
+    hours = tuple(Hour(at * HOUR, 0.0, 10.0 * HOUR, 0.0, 12.0 * HOUR) for at in range(50))
+    found = forecast.forecast(
+        _made(as_of=50 * HOUR, regional_charge=100 * HOUR, total_charge=500 * HOUR, hours=hours,
+              regional_running=2, regional_pending=2), MARGIN,
+    )  # fmt: skip
+    assert (found.remaining_seconds, found.expected_rate, found.demand_rate) == (50 * HOUR, 10.0, 4.0)
+    assert (found.highest_share, found.projected_share) == (0.4, 0.3)
+    assert found.required_share == pytest.approx(0.32)
+    assert found.attainable
+    assert "10.0 cpu" in found.assumptions("cpu")[0]
+    over = forecast.forecast(_made(), MARGIN)
+    assert (over.remaining_seconds, over.required_share, over.attainable, over.projected_share) == (
+        0, None, None, None
+    )  # fmt: skip
+
+
 @given(st.integers(0, 10**12), st.integers(0, 10**12))
 def test_the_shortfall_is_what_lacks_to_the_target(regional: int, others: int) -> None:
     found = _made(regional_charge=regional, total_charge=regional + others)
@@ -370,7 +426,9 @@ def test_nothing_is_starved_while_nobody_waits_or_the_region_is_at_its_floor(h: 
 def test_a_region_that_waits_below_its_floor_is_starved_hour_by_hour() -> None:
     """16 CPUs; others hold all for two hours, while 8 regional CPUs wait: 4 of them were promised."""
     others = _run(0, 2 * HOUR, OTHERS, alloc_tres="cpu=16")
-    region = SortedRun(RUN._replace(start_at=2 * HOUR, req_tres="cpu=8", alloc_tres="cpu=8"), REGIONAL)
+    region = SortedRun(
+        RUN._replace(start_at=2 * HOUR, req_tres="cpu=8", alloc_tres="cpu=8"), always(REGIONAL)
+    )
     found = _measured([others, region], DAY, as_of=3 * HOUR, weights=CPUS, size="cpu=16")
     assert found.starved_charge == pytest.approx(4 * 2 * HOUR)
     unknown = _measured([others, region], DAY, as_of=3 * HOUR, weights=CPUS)

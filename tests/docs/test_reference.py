@@ -129,8 +129,9 @@ def test_the_example_configuration_is_read() -> None:
     assert configuration.load(example).control.mode == "observe"
 
 
-def test_the_unit_starts_a_command_that_exists() -> None:
-    unit = (ROOT / "deploy" / "systemd" / "saf.service").read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", ["saf.service", "saf-pseudonymise.service"])
+def test_a_unit_starts_a_command_that_exists(name: str) -> None:
+    unit = (ROOT / "deploy" / "systemd" / name).read_text(encoding="utf-8")
     (line,) = re.findall(r"^ExecStart=/usr/bin/saf (.+)$", unit, re.MULTILINE)
     check_command(line)
 

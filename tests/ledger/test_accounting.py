@@ -26,6 +26,7 @@ from slurm_ai_factory.core.records import (
 from slurm_ai_factory.errors import SlurmError
 from slurm_ai_factory.ledger import Ledger, open_ledger
 from slurm_ai_factory.ledger.accounting import Accounting
+from slurm_ai_factory.ledger.classified import classified
 
 T0 = 1_800_000_000 - 1_800_000_000 % HOUR
 NOW = T0 + 12 * HOUR
@@ -154,8 +155,7 @@ def test_a_measurement_from_the_ledger_is_the_sum_over_its_runs(
             named = [one._replace(subject=one.subject._replace(cluster=cluster)) for one in read]
             record(ledger, named)
             last |= {one.db_index: one for one in named}
-        ledger.accounting.classify(RULES)
-        measured = _measure(ledger, window, as_of)
+        measured = measure(ledger, window, as_of)
     regional = [one for one in last.values() if one.subject.account == "umcg"]
     others = [one for one in last.values() if one.subject.account in ("visitors", "")]
     assert measured.total_charge == _sum(last.values(), window, as_of)
@@ -175,37 +175,38 @@ def test_any_earlier_measurement_can_be_made_again(
             named = [one._replace(subject=one.subject._replace(cluster=cluster)) for one in read]
             now = data.draw(st.booleans())
             ledger.accounting.record(named, T0, NOW + step if now else NOW + step - 1, at=NOW + step)
-            ledger.accounting.classify(RULES)
-            measured.append(_measure(ledger, ALL, NOW))
+            measured.append(measure(ledger, ALL, NOW))
             assert _kept(ledger) == _added_up(ledger), "a read has changed hours whose sums were kept"
             if data.draw(st.booleans()):
-                ledger.accounting.keep_sums(Window("part", T0, NOW - 3 * HOUR), NOW, WEIGHTS)
+                ledger.classified(RULES).keep_sums(Window("part", T0, NOW - 3 * HOUR), NOW, WEIGHTS)
             if data.draw(st.booleans()):
-                ledger.accounting.keep_sums(ALL, NOW, WEIGHTS)
+                ledger.classified(RULES).keep_sums(ALL, NOW, WEIGHTS)
             assert _kept(ledger) == _added_up(ledger)
         for step, earlier in enumerate(measured):
-            again = _measure(ledger, ALL, NOW, then=NOW + step)
+            again = measure(ledger, ALL, NOW, then=NOW + step)
             assert replace(again, hours=(), newest_record_at=None) == replace(
                 earlier, hours=(), newest_record_at=None
             )
 
 
-def _measure(ledger: Ledger, window: Window, as_of: Instant, then: Instant | None = None) -> Measurement:
+def measure(
+    ledger: Ledger, window: Window, as_of: Instant, then: Instant | None = None, rules: Rules = RULES
+) -> Measurement:
     promise = share.Promise(cluster="c", target_share=0.25, margin=0.01, resource="cpu", weights=WEIGHTS)
-    accounting = ledger.accounting
+    books = ledger.classified(rules, then)
     return share.measure(
-        promise, window, as_of, closed=accounting.usage_by_hour(window, as_of, WEIGHTS, then),
-        open_runs=accounting.open_runs(then), capacity=None, newest_record_at=accounting.newest_record_at(),
+        promise, window, as_of, closed=books.usage_by_hour(window, as_of, WEIGHTS),
+        open_runs=books.open_runs(), capacity=None, newest_record_at=ledger.accounting.newest_record_at(),
     )  # fmt: skip
 
 
 def _kept(ledger: Ledger) -> list[share.Usage]:
-    return sorted(ledger.accounting.usage_by_hour(ALL, NOW, WEIGHTS))
+    return sorted(ledger.classified(RULES).usage_by_hour(ALL, NOW, WEIGHTS))
 
 
 def _added_up(ledger: Ledger) -> list[share.Usage]:
     values = {
-        "cluster_id": ledger.accounting.cluster_id, "since": ALL.since, "until": ALL.until,
+        "set_id": ledger.classified(RULES).set_id, "since": ALL.since, "until": ALL.until,
         "tres": list(WEIGHTS), "weights": list(WEIGHTS.values()),
     }  # fmt: skip
     return sorted(share.Usage(*row) for row in ledger.store.all("usage_by_hour", **values))
@@ -250,9 +251,7 @@ def test_an_earlier_version_stays_when_slurm_changes_its_mind(ledger: Ledger) ->
     record(ledger, [ended(seconds=60)], NOW + 1)
     record(ledger, [ended(seconds=60)], NOW + 2)
     assert versions(ledger) == [("COMPLETED", 100, NOW + 1)]
-    assert _measure(ledger, ALL, NOW).total_charge == 0, "nothing is classified yet"
-    ledger.accounting.classify(RULES)
-    assert _measure(ledger, ALL, NOW).total_charge == 60
+    assert measure(ledger, ALL, NOW).total_charge == 60
 
 
 def test_reading_a_running_run_again_is_no_change(ledger: Ledger) -> None:
@@ -267,8 +266,7 @@ def test_what_another_process_took_in_is_looked_at_again(ledger: Ledger, ledger_
         record(ledger, [ended(seconds=100)], NOW)
         record(other, [ended(seconds=60)], NOW + 1)
         record(ledger, [ended(seconds=100)], NOW + 2)
-    ledger.accounting.classify(RULES)
-    assert _measure(ledger, ALL, NOW).total_charge == 100
+    assert measure(ledger, ALL, NOW).total_charge == 100
 
 
 def test_what_a_broken_read_was_told_is_looked_at_again(ledger: Ledger) -> None:
@@ -280,24 +278,21 @@ def test_what_a_broken_read_was_told_is_looked_at_again(ledger: Ledger) -> None:
     with pytest.raises(SlurmError):
         record(ledger, broken(), NOW + 1)
     record(ledger, [ended(seconds=60)], NOW + 2)
-    ledger.accounting.classify(RULES)
-    assert _measure(ledger, ALL, NOW).total_charge == 60
+    assert measure(ledger, ALL, NOW).total_charge == 60
 
 
 def test_a_run_slurm_no_longer_lists_counts_no_further_and_goes_on_when_it_is_back(ledger: Ledger) -> None:
     record(ledger, [running(1)], T0 + 100, now=True)
     record(ledger, [], T0 + 200, now=True)
-    ledger.accounting.classify(RULES)
-    assert _measure(ledger, ALL, T0 + 900).total_charge == 200
+    assert measure(ledger, ALL, T0 + 900).total_charge == 200
     record(ledger, [running(1)], T0 + 900, now=True)
-    assert _measure(ledger, ALL, T0 + 900).total_charge == 900
+    assert measure(ledger, ALL, T0 + 900).total_charge == 900
 
 
 def test_a_read_of_the_past_says_nothing_about_what_is_open_now(ledger: Ledger) -> None:
     record(ledger, [running(1)], T0 + 100, now=True)
     record(ledger, [], T0 + 50, now=False)
-    ledger.accounting.classify(RULES)
-    assert _measure(ledger, ALL, T0 + 900).total_charge == 900
+    assert measure(ledger, ALL, T0 + 900).total_charge == 900
 
 
 def test_a_line_that_is_no_run_is_kept_once_with_its_reason(ledger: Ledger) -> None:
@@ -312,19 +307,21 @@ def test_a_line_that_is_no_run_is_kept_once_with_its_reason(ledger: Ledger) -> N
 
 def test_new_rules_classify_history_and_the_same_rules_touch_nothing(ledger: Ledger) -> None:
     record(ledger, [ended(1), running(2)])
-    assert ledger.accounting.classify(RULES) == 1
-    assert ledger.accounting.classify(RULES) == 0
-    assert _measure(ledger, ALL, NOW).regional_charge == _measure(ledger, ALL, NOW).total_charge > 0
-    assert ledger.accounting.classify(replace(RULES, rules=())) == 1
-    assert _measure(ledger, ALL, NOW).regional_charge == 0
+    assert measure(ledger, ALL, NOW).regional_charge == measure(ledger, ALL, NOW).total_charge > 0
+    nobody = replace(RULES, rules=())
+    assert measure(ledger, ALL, NOW, rules=nobody).regional_charge == 0
+    assert ledger.classified(RULES).set_id == ledger.classified(RULES).set_id
+    assert ledger.classified(RULES).set_id != ledger.classified(nobody).set_id
 
 
 def test_a_deleted_account_keeps_its_last_parent(ledger: Ledger) -> None:
     def row(account: str, parent: str | None) -> Association:
         return Association(cluster="c", account=account, parent=parent, raw_shares=1)
 
-    ledger.accounting.record_accounts([row("root", None), row("regional", "root"), row("umcg", "regional")])
-    ledger.accounting.record_accounts([row("root", None), row("regional", "root")])
+    ledger.accounting.record_accounts(
+        [row("root", None), row("regional", "root"), row("umcg", "regional")], 1
+    )
+    ledger.accounting.record_accounts([row("root", None), row("regional", "root")], 2)
     assert ledger.accounting.parents() == {"root": None, "regional": "root", "umcg": "regional"}
 
 
@@ -333,10 +330,9 @@ def test_a_job_is_found_by_its_label_and_by_its_number(ledger: Ledger) -> None:
         ledger,
         [ended(1), ended(2)._replace(job_id=9, job_label="7_2"), ended(3)._replace(job_id=8, job_label="8")],
     )
-    ledger.accounting.classify(RULES)
 
     def indexes(label: str) -> list[int]:
-        return [one.run.db_index for one in ledger.accounting.runs_of_job(label)]
+        return [one.run.db_index for one in ledger.classified(RULES).runs_of_job(label)]
 
     assert indexes("7_2") == indexes("9") == [2]
     assert indexes("7") == [1]
@@ -366,7 +362,6 @@ def test_two_clusters_in_one_ledger_do_not_mix(ledger: Ledger) -> None:
     record(ledger, [ended(1, seconds=100)])
     one = ended(1, seconds=7)
     other.record([one._replace(subject=one.subject._replace(cluster="d"))], T0, NOW, at=NOW)
-    for accounting in (ledger.accounting, other):
-        accounting.classify(RULES)
-    assert _measure(ledger, ALL, NOW).total_charge == 100
-    assert [usage.delivered for usage in other.usage_by_hour(ALL, NOW, WEIGHTS)] == [7]
+    assert measure(ledger, ALL, NOW).total_charge == 100
+    others = classified(ledger.store, "d", other.cluster_id, RULES)
+    assert [usage.delivered for usage in others.usage_by_hour(ALL, NOW, WEIGHTS)] == [7]

@@ -10,7 +10,8 @@ import psycopg
 import pytest
 
 import slurm_ai_factory.ledger
-from slurm_ai_factory.core.records import Change, ControlState, Decision
+from slurm_ai_factory.core.classify import Beneficiary, Rule
+from slurm_ai_factory.core.records import Change, ControlState, Decision, Window
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import Ledger, Store, open_ledger, sql
 from slurm_ai_factory.ledger.connection import place
@@ -30,6 +31,43 @@ def test_migrating_twice_does_nothing_the_second_time(empty_url: str) -> None:
         assert store.migrate() == [one.name for one in sql.migrations()]
         assert store.migrate() == []
         store.check_schema()
+
+
+def test_a_ledger_of_the_first_version_keeps_all_it_has(empty_url: str) -> None:
+    """Runs, usage and the account tree stay; classifications and kept sums are made again when asked for."""
+    first = sql.migrations()[0]
+    with psycopg.connect(empty_url, autocommit=True) as connection:
+        connection.execute(first.statements.encode())
+        connection.execute("CREATE TABLE migrations (name text PRIMARY KEY, digest text NOT NULL, "
+                           "applied_at timestamptz NOT NULL DEFAULT now())")  # fmt: skip
+        connection.execute("INSERT INTO migrations VALUES (%s, %s)", (first.name, first.digest))
+        connection.execute(OF_THE_FIRST_VERSION.encode())
+    with Store(empty_url) as store:
+        store.migrate()
+        store.check_schema()
+    rule = Rule(name="r", beneficiary=Beneficiary.REGIONAL, conditions={"account": frozenset({"umcg"})})
+    with open_ledger(empty_url, "c") as ledger:
+        assert ledger.accounting.parents() == {"root": None, "umcg": "root"}
+        rules = ledger.rules_of((rule,), frozenset())
+        (found,) = ledger.classified(rules).usage_by_hour(Window("w", 0, 3600), 3600, {"cpu": 1})
+        assert found == (0, "regional", 400, 0)
+        ledger.accounting.record_accounts([], 1)
+
+
+OF_THE_FIRST_VERSION = """
+INSERT INTO clusters (name) VALUES ('c');
+INSERT INTO accounts VALUES (1, 'root', ''), (1, 'umcg', 'root');
+INSERT INTO tres (name) VALUES ('cpu');
+INSERT INTO allocations (tres) VALUES ('cpu=4');
+INSERT INTO allocation_tres VALUES (1, 1, 4);
+INSERT INTO subjects (cluster_id, account, user_name, partition, qos, wckey, reservation)
+VALUES (1, 'umcg', 'a', 'main', 'normal', '', '');
+INSERT INTO classifications VALUES (1, 'digest', 'non_regional', 'n', '', '', '', '');
+INSERT INTO hourly_usage VALUES (0, 1, 1, 100, 0);
+INSERT INTO sums (cluster_id, digest, resource, read_id, known)
+VALUES (1, 'digest', '1*cpu', 0, '{[0,3600)}');
+INSERT INTO hourly_sums VALUES (1, 0, 'non_regional', 400, 0);
+"""
 
 
 def test_two_that_migrate_at_once_do_not_meet(empty_url: str) -> None:
@@ -66,8 +104,9 @@ def test_an_empty_database_is_told_to_be_migrated(empty_url: str) -> None:
 def test_every_query_is_described_and_used() -> None:
     text = "\n".join(sql.queries().values())
     assert not re.findall(r"^-- \w+ --$", text, flags=re.MULTILINE), "a query without its description"
-    code = "".join(path.read_text() for path in Path(slurm_ai_factory.ledger.__file__).parent.glob("*.py"))
-    source = (Path(slurm_ai_factory.ledger.__file__).parent / "queries.sql").read_text()
+    folder = Path(slurm_ai_factory.ledger.__file__).parent
+    code = "".join(path.read_text() for path in folder.glob("*.py"))
+    source = "".join(path.read_text() for path in folder.glob("*.sql"))
     unused = {name for name in sql.queries() if f'"{name}"' not in code and f"{{{name}}}" not in source}
     assert not unused
 
@@ -89,8 +128,8 @@ def test_a_connection_that_broke_is_made_again(ledger_url: str) -> None:
         with psycopg.connect(ledger_url, autocommit=True) as other:
             other.execute("SELECT pg_terminate_backend(%s)", (before,))
         with pytest.raises(LedgerError, match="cannot be reached"):
-            store.all("accounts", cluster_id=1)
-        assert store.all("accounts", cluster_id=1) == []
+            store.all("accounts", cluster_id=1, as_of=None)
+        assert store.all("accounts", cluster_id=1, as_of=None) == []
 
 
 def test_a_password_is_never_shown() -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from slurm_ai_factory.errors import SlurmError
-from slurm_ai_factory.slurm import Slurm
+from slurm_ai_factory.slurm import Slurm, names, parse
 from slurm_ai_factory.slurm.commands import Commands
 from slurm_ai_factory.slurm.shares import SHARE_FIELDS
 from tests.cluster.requirements import unavailable
@@ -49,6 +49,12 @@ def asked(name: str, arguments: tuple[str, ...]) -> str:
     return "_".join([name, *words])
 
 
+def delimiter(arguments: tuple[str, ...]) -> str:
+    """The one asked for, which is another each time; recorded is the one it begins with."""
+    found = (one.partition("=")[2] for one in arguments if one.startswith("--delimiter="))
+    return next(found, parse.SEPARATOR)
+
+
 @dataclass(frozen=True)
 class Tape(Commands):
     """Commands whose answers are kept, each under what was asked."""
@@ -58,7 +64,7 @@ class Tape(Commands):
 
     def lines(self, name: str, *arguments: str) -> Iterator[str]:
         answer = list(self.source.lines(name, *arguments))
-        self.kept[asked(name, arguments)] = "".join(answer)
+        self.kept[asked(name, arguments)] = "".join(answer).replace(delimiter(arguments), parse.SEPARATOR)
         yield from answer
 
 
@@ -72,7 +78,8 @@ class Replay(Commands):
         path = self.recorded / f"{asked(name, arguments)}.txt"
         if not path.exists():
             raise SlurmError(f"{path} was not recorded: python -m tests.slurm.record")
-        yield from path.read_text().splitlines(keepends=True)
+        for line in path.read_text().split("\n")[:-1]:
+            yield line.replace(parse.SEPARATOR, delimiter(arguments)) + "\n"
 
 
 def ask(slurm: Slurm, times: Times) -> None:
@@ -93,6 +100,7 @@ def ask(slurm: Slurm, times: Times) -> None:
     slurm.rolled_up(times.since, times.since + 3600)
     slurm.utilization(times.since, times.until)
     slurm.reservations(times.since, times.until)
+    names.names(slurm.commands, CLUSTER)
 
 
 def record(cluster: SlurmCluster, times: Times, scenario: str) -> None:

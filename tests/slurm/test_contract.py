@@ -15,7 +15,7 @@ import pytest
 
 from slurm_ai_factory import audit, reading
 from slurm_ai_factory.core import authority
-from slurm_ai_factory.core.classify import Beneficiary, Rules
+from slurm_ai_factory.core.classify import Beneficiary
 from slurm_ai_factory.core.demand import Demand, Pool, Queued, Standing, demand, standing
 from slurm_ai_factory.core.facts import Partition, Slurmdbd
 from slurm_ai_factory.core.reconcile import reconcile
@@ -242,7 +242,6 @@ def read(day: Source, url: str) -> Iterator[Ledger]:
     since, at = day.times.since, day.times.at
     with open_ledger(url, "loop") as ledger:
         reading.read(day.slurm, ledger, [(since, at)], at=at, usual=at - since)
-        ledger.accounting.classify(Rules((), {}))
         yield ledger
 
 

@@ -52,6 +52,7 @@ FIELDS = {
     "Suspended": "00:00:00",
     "ReqTRES": "billing=4,cpu=4,mem=16000M,node=1",
     "AllocTRES": "billing=4,cpu=4,mem=16000M,node=1",
+    "Comment": "",
 }
 """A completed run, field by field; cases say what is different."""
 
@@ -241,17 +242,46 @@ def test_a_line_that_contradicts_itself_or_cannot_be_read_is_kept_aside(
     [
         ("", 1),
         ("\n", 1),
-        (_line() + parse.SEPARATOR, 21),
-        (parse.SEPARATOR + _line(), 21),
-        (_line().rpartition(parse.SEPARATOR)[0], 19),
+        (_line() + parse.SEPARATOR, 22),
+        (parse.SEPARATOR + _line(), 22),
+        (_line().rpartition(parse.SEPARATOR)[0], 20),
         (_line().replace(parse.SEPARATOR, "|"), 1),
-        (_line(User="jan\x1fpiet"), 21),
+        (_line(User="jan\x1fpiet"), 22),
     ],
 )
 def test_a_line_with_other_than_the_fields_asked_for_is_kept_aside(line: str, count: int) -> None:
     found = parse.run(line)
     assert isinstance(found, Rejected)
-    assert f"{count} fields instead of 20" in found.reason
+    assert f"{count} fields instead of 21" in found.reason
+
+
+SECRET = "\x1f0123abcd"
+
+
+def _answer(*comments: str) -> list[str]:
+    """What sacct prints for runs with these comments, line by line."""
+    lines = [SECRET.join((FIELDS | {"DBIndex": str(n), "Comment": text}).values()) + "\n"
+             for n, text in enumerate(comments, 1)]  # fmt: skip
+    return "".join(lines).splitlines(keepends=True)
+
+
+def test_the_word_of_a_comment_is_part_of_the_subject() -> None:
+    found = [
+        one for one in parse.runs(_answer("try saf:flood", "", "saf flood"), SECRET) if isinstance(one, Run)
+    ]
+    assert [one.subject.comment for one in found] == ["flood", "", ""]
+
+
+def test_a_comment_of_several_lines_is_one_runs_and_nothing_in_it_is_another_run() -> None:
+    forged = _line(DBIndex="99", ElapsedRaw="999999")
+    found = list(parse.runs(_answer("", f"one\n{forged}\n\nsaf:late", "last"), SECRET))
+    assert [one.db_index for one in found if isinstance(one, Run)] == [1, 2, 3]
+    assert len(found) == 3
+
+
+def test_a_line_that_goes_on_with_no_comment_is_kept_aside() -> None:
+    found = list(parse.runs(["sacct: a warning\n", *_answer(""), "more\n"], SECRET))
+    assert [isinstance(one, Rejected) for one in found] == [True, False, True]
 
 
 # --- any line -----------------------------------------------------------------------------------------
@@ -304,9 +334,9 @@ def test_a_good_line_with_mistakes_in_it_is_a_sound_run_or_is_kept_aside(line: s
         assert _is_sound(found)
 
 
-@given(st.lists(st.text(max_size=12) | st.sampled_from(PIECES), min_size=20, max_size=20))
+@given(st.lists(st.text(max_size=12) | st.sampled_from(PIECES), min_size=21, max_size=21))
 @example([*FIELDS.values()])
-def test_any_twenty_fields_are_a_sound_run_or_are_kept_aside(fields: list[str]) -> None:
+def test_any_fields_of_the_right_number_are_a_sound_run_or_are_kept_aside(fields: list[str]) -> None:
     found = parse.run(parse.SEPARATOR.join(fields))
     assert isinstance(found, Rejected) or _is_sound(found)
 

@@ -1,0 +1,1 @@
+"""What is installed beside the program. Not part of the installed package."""

@@ -1,0 +1,89 @@
+"""Service: whether saf is well. Health, lag, ingestion, and what it costs."""
+
+from __future__ import annotations
+
+from deploy.grafana.panels import (
+    BAD,
+    EXPECTED,
+    FLOOR,
+    GOOD,
+    NO_TARGET,
+    REGION,
+    WARNING,
+    Line,
+    Panel,
+    lines,
+    numbers,
+    states,
+)
+
+IN = '{cluster="$cluster"}'
+ON = 'and on (instance, job) saf_cycles_total{cluster="$cluster",outcome="complete"}'
+CAUSES = {0: ("none", GOOD), 1: ("Slurm", BAD), 2: ("ledger", BAD), 3: ("configuration", BAD)}
+CAUSE = " + ".join(
+    f'{number} * max(saf_failure{{cluster="$cluster",cause="{cause}"}})'
+    for number, cause in enumerate(("slurm", "ledger", "configuration"), 1)
+)
+NO_MIDNIGHT = (
+    "Compared after each midnight that the daemon has lived through; none yet. By hand: saf reconcile."
+)
+
+
+def quantile(of: float, metric: str, by: str = "") -> str:
+    """A quantile of a histogram over the last hours."""
+    return f"histogram_quantile({of}, sum by (le{by}) (rate({metric}_bucket{IN}[6h])))"
+
+
+def panels() -> list[tuple[int, int, Panel]]:
+    """(width, height, panel), row by row."""
+    phases = "saf_cycle_phase_duration_seconds"
+    return [
+        (4, 4, numbers("Answers", f"max(up {ON})", "none", why=NO_TARGET,
+                       words={0: ("no", BAD), 1: ("yes", GOOD)})),
+        (4, 4, numbers("Last cycle failed for", CAUSE, "none", words=CAUSES)),
+        (4, 4, numbers("Last complete read", "saf:read_age:seconds" + IN, "s", decimals=0,
+                       why="No complete cycle yet, or deploy/prometheus/rules.yml is not in Prometheus.",
+                       about="How long ago accounting was last read completely.")),
+        (4, 4, numbers("Lag of the last read", f"max(saf_read_lag_seconds{IN})", "s", decimals=1,
+                       about="Age of the newest accounting when the last cycle ended.")),
+        (4, 4, numbers("Books differ by", f"max(saf_reconcile_unexplained_tres_seconds{IN})", "none",
+                       why=NO_MIDNIGHT, steps={None: BAD, 0: GOOD, 1: BAD},
+                       about="TRES-seconds of the day before without a known cause, by sacct and sreport.")),
+        (4, 4, numbers("Version", "max by (version) (saf_build_info)", "none", why=NO_TARGET,
+                       named="{{version}}")),
+        (12, 8, lines("Age of the last complete read", [
+            Line(f"time() - max(saf_last_read_timestamp_seconds{IN})", "age", REGION),
+            Line(f"max(saf_stale_after_seconds{IN})", "stale from here on", FLOOR),
+            Line(f"max(saf_period_seconds{IN})", "period", EXPECTED, dash=(2, 6)),
+        ], "s")),
+        (12, 8, lines("Duration of cycles, 95th percentile of six hours, by phase", [
+            Line(quantile(0.95, "saf_cycle_duration_seconds"), "whole cycle", REGION, width=3),
+            Line(quantile(0.95, phases, ", phase"), "{{phase}}"),
+        ], "s", why="No cycle in the last six hours.")),
+        (12, 8, lines("Cycles an hour, by outcome", [
+            Line(f"sum by (outcome) (increase(saf_cycles_total{IN}[1h]))", "{{outcome}}"),
+        ], "short", stacked=True)),
+        (12, 8, lines("Runs read in an hour", [
+            Line(f"sum(increase(saf_read_runs_total{IN}[1h]))", "listed by sacct", EXPECTED),
+            Line(f"sum(increase(saf_changed_runs_total{IN}[1h]))", "new or changed", REGION),
+        ], "short")),
+        (12, 6, states("Failures, by cause", f"max by (cause) (saf_failure{IN})", "{{cause}}",
+                       {0: ("fine", "#2f9e8322"), 1: ("failed", BAD)})),
+        (4, 6, numbers("Lines kept aside in 24 h", f"sum(increase(saf_rejected_lines_total{IN}[1d]))", "none",
+                       decimals=0, steps={None: GOOD, 1: WARNING},
+                       about="Lines of sacct that are no runs, each time one is read.")),
+        (4, 6, numbers("Unknown states", f"max(saf_unknown_states{IN})", "none",
+                       steps={None: GOOD, 1: WARNING},
+                       about="States of runs that no known Slurm has; the runs are counted.")),
+        (4, 6, numbers("Newest record", f"time() - max(saf_newest_record_timestamp_seconds{IN})", "s",
+                       decimals=0, about="Age of the newest thing that accounting told of a run.")),
+        (8, 7, lines("What a scrape costs", [
+            Line(f"max(scrape_duration_seconds {ON})", "seconds", REGION),
+        ], "s", why=NO_TARGET, legend=False)),
+        (8, 7, lines("Memory of the daemon", [
+            Line(f"max(process_resident_memory_bytes {ON})", "resident", REGION),
+        ], "bytes", why=NO_TARGET, legend=False)),
+        (8, 7, lines("Processor time of the daemon", [
+            Line(f"max(rate(process_cpu_seconds_total[5m]) {ON})", "of one core", REGION),
+        ], "percentunit", why=NO_TARGET, legend=False)),
+    ]  # fmt: skip

@@ -1,0 +1,160 @@
+"""The board: what the last cycle left to be seen, handed from the daemon's loop to its web threads.
+
+The rule: metrics, status page and health read the board and nothing else, so that looking costs no Slurm call
+and no SQL, and every place shows the same cycle. A value that is not known is None, never 0.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from slurm_ai_factory.core.records import Charge, Decision, Instant, Measurement
+from slurm_ai_factory.core.share import Group
+
+BOUNDS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
+"""Upper bounds of the histograms of durations, in seconds."""
+
+CAUSES = ("slurm", "ledger", "configuration")
+"""What a failed cycle failed for."""
+
+
+class Done(NamedTuple):
+    """A change of RawShares as the history has it."""
+
+    at: Instant
+    account: str
+    raw_shares_before: int
+    raw_shares_after: int
+    status: str
+    reason: str
+
+
+class Reconciled(NamedTuple):
+    """The ledger against sacct and sreport over one civil day."""
+
+    at: Instant
+    since: Instant
+    until: Instant
+    unexplained: Charge  #: TRES-seconds, all accounts and TRES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What a completed cycle has to show."""
+
+    at: Instant
+    mode: str
+    seconds: float
+    phases: Mapping[str, float]  #: seconds of each phase of the cycle
+    measurement: Measurement
+    margin: float
+    groups: Mapping[str, Sequence[Group]]  #: by category and by sector, largest first
+    decision: Decision
+    reason_since: Instant | None  #: since when every decision has had this reason
+    account: str  #: the steered one
+    raw_shares: int | None  #: in force after the cycle; None when the account is not there
+    raw_shares_wanted: int | None  #: what the decision asks for
+    foreign_from: int | None  #: what our last change left, when something else has changed it since
+    weight_fairshare: int  #: PriorityWeightFairShare
+    history: Sequence[Done]  #: the latest changes, newest first
+    statuses: tuple[str, ...]
+    rejected: int
+    unknown_states: int
+    unknown_accounts: tuple[str, ...]
+    runs: int
+    changed: int
+    period: int
+    stale_after: int
+    zone: ZoneInfo
+    authority: float | None = None  #: how far fairshare decides who goes first; None when nobody waits
+    demand: Mapping[str, float] | None = None  #: beneficiary -> of the resource, wanted by jobs that wait
+    queue_unknown: int = 0  #: jobs in the queue for reasons that are not known
+
+
+@dataclass(slots=True)
+class Durations:
+    """How often a phase took how long."""
+
+    counts: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS) + 1))
+    seconds: float = 0.0
+
+    def add(self, seconds: float) -> None:
+        """One more."""
+        self.counts[bisect_left(BOUNDS, seconds)] += 1
+        self.seconds += seconds
+
+    def buckets(self) -> list[tuple[str, float]]:
+        """(upper bound, how many took no longer), as Prometheus has it.
+
+        >>> durations = Durations()
+        >>> durations.add(0.03); durations.add(500.0)
+        >>> [durations.buckets()[n] for n in (0, 1, -2, -1)]
+        [('0.01', 0), ('0.03', 1), ('300.0', 1), ('+Inf', 2)]
+        """
+        bounds = [*map(str, BOUNDS), "+Inf"]
+        return [(bound, sum(self.counts[: n + 1])) for n, bound in enumerate(bounds)]
+
+
+@dataclass(slots=True)
+class Board:
+    """The last cycle's outcome, and what has been counted since the daemon started."""
+
+    cluster: str
+    shown: Shown | None = None  #: of the last complete cycle
+    failure: str = ""
+    failed: str = ""  #: how the last cycle failed: failed, standby; empty when it went through
+    cause: str = ""  #: what it failed for, one of CAUSES
+    failed_at: Instant | None = None
+    finished_at: Instant | None = None  #: of the last complete cycle
+    reconciled: Reconciled | None = None
+    cycles: Counter[str] = field(default_factory=Counter)
+    decisions: Counter[str] = field(default_factory=Counter)
+    changes: Counter[str] = field(default_factory=Counter)
+    rejected: int = 0
+    runs: int = 0
+    changed: int = 0
+    durations: Durations = field(default_factory=Durations)
+    phases: dict[str, Durations] = field(default_factory=dict)
+    version: int = 0  #: changes whenever anything here does
+    lock: Lock = field(default_factory=Lock)
+
+    def complete(self, shown: Shown) -> None:
+        """A cycle went through."""
+        with self.lock:
+            self.shown, self.failed, self.failure, self.cause = shown, "", "", ""
+            self.finished_at = shown.at
+            self.version += 1
+            self.cycles["complete"] += 1
+            self.decisions[shown.decision.reason] += 1
+            self.changes.update(shown.statuses)
+            self.rejected += shown.rejected
+            self.runs += shown.runs
+            self.changed += shown.changed
+            self.durations.add(shown.seconds)
+            for phase, seconds in shown.phases.items():
+                self.phases.setdefault(phase, Durations()).add(seconds)
+
+    def fail(self, outcome: str, message: str, cause: str = "", at: Instant | None = None) -> None:
+        """A cycle ended without a measurement: outcome is failed or standby."""
+        with self.lock:
+            self.failed, self.failure, self.cause, self.failed_at = outcome, message, cause, at
+            self.cycles[outcome] += 1
+            self.version += 1
+
+    def compare(self, found: Reconciled) -> None:
+        """The ledger was compared with Slurm's books."""
+        with self.lock:
+            self.reconciled = found
+            self.version += 1
+
+    def hold(self) -> str | None:
+        """The reason of the last cycle, whether it decided or failed; None before the first."""
+        if self.failed:
+            return {"failed": "read_failed", "standby": "standby"}[self.failed]
+        return self.shown.decision.reason if self.shown else None

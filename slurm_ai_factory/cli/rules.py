@@ -1,0 +1,232 @@
+"""Commands about rules: check them, try them, and correct what they say of one job."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+
+from slurm_ai_factory import config as configuration
+from slurm_ai_factory import cycle
+from slurm_ai_factory.cli import output
+from slurm_ai_factory.cli.measure import as_of, asked_window, groups_of
+from slurm_ai_factory.cli.options import (
+    SafCommand,
+    SafGroup,
+    actor,
+    chosen,
+    load_config,
+    now,
+    opened_ledger,
+    slurm_of,
+)
+from slurm_ai_factory.config import Config
+from slurm_ai_factory.core import rule_check, share
+from slurm_ai_factory.core.classify import Classification
+from slurm_ai_factory.core.records import Charge, Instant, Measurement, Subject, Window
+from slurm_ai_factory.core.rule_check import RuleProblem
+from slurm_ai_factory.errors import ConfigError, LedgerError
+from slurm_ai_factory.ledger import Ledger
+from slurm_ai_factory.slurm.names import names
+
+OFFLINE = click.option(
+    "--offline", is_flag=True, help="Compare names with those the ledger has seen, without asking Slurm."
+)
+
+
+@click.group("rules", cls=SafGroup)
+def rules_group() -> None:
+    """Check the rules, and see what others would change before they are used."""
+
+
+@rules_group.command("check")
+@OFFLINE
+def rules_check(offline: bool) -> None:
+    """Find names in rules that nobody has, and rules that are never reached.
+
+    Names are compared with those that Slurm lists or the ledger has seen, and with the registry. Exit code 1
+    where something is wrong.
+    """
+    config = load_config()
+    with opened_ledger(config) as ledger:
+        problems = _problems(config, ledger, offline)
+    if chosen.json:
+        output.emit(_checked(config, problems))
+    _refuse(config.file, problems)
+    if not (chosen.json or chosen.quiet):
+        click.echo(f"{config.file}: fine, {len(config.rules)} rule(s)", err=True)
+
+
+def _problems(config: Config, ledger: Ledger, offline: bool) -> list[RuleProblem]:
+    seen = ledger.accounting.names()
+    known = seen if offline else _joined(seen, names(slurm_of(config).commands, config.cluster.name))
+    terms = config.terms(seen["account"])
+    return rule_check.check(cycle.rules_of(config, ledger), known, terms)
+
+
+def _joined(
+    seen: Mapping[str, frozenset[str]], listed: Mapping[str, frozenset[str]]
+) -> dict[str, frozenset[str]]:
+    return {key: seen[key] | listed[key] for key in seen}
+
+
+def _checked(config: Config, problems: Sequence[RuleProblem]) -> dict[str, object]:
+    return {
+        "file": config.file,
+        "rules": len(config.rules),
+        "problems": [one._asdict() for one in problems],
+    }
+
+
+def _refuse(file: str, problems: Sequence[RuleProblem]) -> None:
+    if not problems:
+        return
+    for one in problems:
+        where = f" {one.key} {one.name!r}:" if one.key else ""
+        click.echo(f"{file}: rule {one.rule!r}:{where} {one.reason}", err=True)
+    raise ConfigError(f"{file}: {len(problems)} problem(s) with rules; correct them and reload saf")
+
+
+@rules_group.command("test")
+@click.argument("file", metavar="NEWFILE", type=click.Path(path_type=Path))
+@click.option("--window", metavar="W", help="2027Q1, 2027-03, rolling:30d, ... or current.")
+@OFFLINE
+def rules_test(file: Path, window: str | None, offline: bool) -> None:
+    """Show which charge of a window would move under the rules of another file, and what of the promise.
+
+    NEWFILE is a whole saf.toml, or one with [[rule]] and [registry] alone. Nothing is changed, and a daemon
+    that uses the same ledger is not disturbed.
+    """
+    config = load_config()
+    tried = configuration.with_rules_of(config, file)
+    where = asked_window(config, window, None, None)
+    with opened_ledger(config) as ledger:
+        _refuse(str(file), _problems(tried, ledger, offline))
+        at = as_of(ledger)
+        before, after = (_outcome(one, ledger, where, at) for one in (config, tried))
+    _print_moves(before, after)
+
+
+class Outcome(NamedTuple):
+    """What rules make of a window."""
+
+    measured: Measurement
+    charges: dict[tuple[str, ...], Charge]
+
+
+def _outcome(config: Config, ledger: Ledger, where: Window, at: Instant) -> Outcome:
+    measured = cycle.measure(config, ledger, at, where)
+    books = ledger.classified(cycle.rules_of(config, ledger))
+    found = groups_of(books, _place, config.promise_of(), where, at)
+    return Outcome(measured, {tuple(one.name.split("\t")): one.delivered for one in found})
+
+
+_PLACE = ("account", "beneficiary", "rule", "category", "organisation", "sector", "municipality", "hub")
+
+
+def _place(subject: Subject, found: Classification) -> str:
+    """All that can change of a charge, as one text: no name of Slurm's and no word of ours has a tab."""
+    return "\t".join([subject.account, *(str(getattr(found, name)) for name in _PLACE[1:])])
+
+
+def _moves(before: Outcome, after: Outcome) -> list[dict[str, Any]]:
+    """Where charge is that was not there before, and where it is no longer; largest first."""
+    keys = before.charges.keys() | after.charges.keys()
+    rows = [(key, before.charges.get(key, 0), after.charges.get(key, 0)) for key in keys]
+    moved = [(key, was, now_is) for key, was, now_is in rows if was != now_is]
+    moved.sort(key=lambda row: (-abs(float(row[2]) - float(row[1])), row[0]))
+    return [
+        {**dict(zip(_PLACE, key, strict=True)), "before": was, "after": now_is, "difference": now_is - was}
+        for key, was, now_is in moved
+    ]
+
+
+def _print_moves(before: Outcome, after: Outcome) -> None:
+    m, moves = before.measured, _moves(before, after)
+    if chosen.json:
+        sides = {"before": _side(before.measured), "after": _side(after.measured)}
+        return output.emit({"window": m.window.name, "resource": m.resource, **sides, "moved": moves})
+    if not chosen.csv:
+        output.pairs({"window": m.window.name, **_sides_text(before.measured, after.measured)})
+        click.echo()
+    if not moves and not chosen.csv:
+        return click.echo("no charge of the window would move")
+    charges = ("before", "after", "difference")
+    rows = [
+        [*(move[name] for name in _PLACE), *(f"{float(move[name]) / 3600:.1f}" for name in charges)]
+        for move in moves
+    ]
+    return output.table((*_PLACE, *(f"{name} ({m.resource}-hours)" for name in charges)), rows)
+
+
+def _side(m: Measurement) -> dict[str, object]:
+    return {
+        "delivered_share": m.delivered_share,
+        "regional_charge": output.number(m.regional_charge),
+        "unclassified_charge": output.number(m.unclassified_charge),
+        "total_charge": output.number(m.total_charge),
+        "verdict": str(share.verdict(m)),
+    }
+
+
+def _sides_text(before: Measurement, after: Measurement) -> dict[str, str]:
+    def told(m: Measurement) -> tuple[str, ...]:
+        shares = (m.delivered_share, m.unclassified_share)
+        return (*(output.percent(one) or "-" for one in shares), str(share.verdict(m)))
+
+    names = ("delivered", "unclassified", "verdict")
+    return {
+        name: was if was == now_is else f"{was} -> {now_is}"
+        for name, was, now_is in zip(names, told(before), told(after), strict=True)
+    }
+
+
+@click.command("override", cls=SafCommand)
+@click.argument("job", metavar="[JOBID]", required=False)
+@click.option("--beneficiary", type=click.Choice(("regional", "non_regional")), help="Who the job was for.")
+@click.option("--organisation", metavar="KEY", default="", help="The organisation, when it is registered.")
+@click.option("--withdraw", is_flag=True, help="Take an earlier override back; the rules decide again.")
+@click.option("--reason", metavar="TEXT", help="Why; kept with the entry.")
+def override_command(
+    job: str | None, beneficiary: str | None, organisation: str, withdraw: bool, reason: str | None
+) -> None:
+    """Correct who one job was for, whatever the rules say; without JOBID, list the overrides.
+
+    Holds for the runs of the job that the ledger has now; a later requeue is a run of its own. What was known
+    before is kept: `--as-of` an earlier instant still tells it. Writes to the ledger.
+    """
+    config = load_config()
+    with opened_ledger(config) as ledger:
+        if job is None:
+            return _list_overrides(ledger)
+        if bool(beneficiary) == withdraw or not (reason or "").strip():
+            raise click.UsageError("give --beneficiary or --withdraw, and a --reason")
+        if organisation and organisation not in ledger.registry.known().keys:
+            raise LedgerError(f"organisation {organisation} is not registered; see `saf organisation list`")
+        said = {"beneficiary": beneficiary, "organisation": organisation, "actor": actor(), "reason": reason}
+        number, runs = ledger.accounting.override(job, said, at=now())
+    if chosen.json:
+        output.emit({"override": number, "job": job, "runs": runs})
+    elif not chosen.quiet:
+        click.echo(f"override {number} of job {job}: {runs} run(s); see `saf explain {job}`", err=True)
+    return None
+
+
+def _list_overrides(ledger: Ledger) -> None:
+    rows = [
+        {"override": one.number, "job": one.job, "beneficiary": str(one.beneficiary or "withdrawn"),
+         "organisation": one.organisation, "at": output.when(one.at), "actor": one.actor,
+         "reason": one.reason}
+        for one in ledger.registry.overrides().values()
+    ]  # fmt: skip
+    if chosen.json:
+        output.emit(rows)
+    elif rows:
+        output.table(list(rows[0]), [list(row.values()) for row in rows])
+    elif not chosen.quiet:
+        click.echo("there are no overrides", err=True)
+
+
+COMMANDS = (rules_group, override_command)

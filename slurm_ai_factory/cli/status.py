@@ -1,0 +1,208 @@
+"""`saf status`: one screen of where the promise stands, once or again and again."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import textwrap
+import time
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Any
+
+import click
+
+from slurm_ai_factory import cycle
+from slurm_ai_factory.cli import draw, output
+from slurm_ai_factory.cli.measure import as_of
+from slurm_ai_factory.cli.options import SafCommand, chosen, load_config, now, opened_ledger
+from slurm_ai_factory.config import Config
+from slurm_ai_factory.core import outlook, share
+from slurm_ai_factory.core.controller import HOLDS
+from slurm_ai_factory.core.records import Instant, Measurement, Verdict
+from slurm_ai_factory.errors import LedgerError
+from slurm_ai_factory.ledger import Ledger
+
+RECENT = 100
+FLOOR_AT_RISK = 3
+HOLDING = 4
+WIDEST = 96
+CHART_LINES = 6
+CLEAR = "\x1b[H\x1b[2J"
+COLORS = {Verdict.MET: "green", Verdict.MISSED_DEMAND: "yellow", Verdict.MISSED_STARVED: "red"}
+
+
+@click.command("status", cls=SafCommand)
+@click.option("--watch", is_flag=True, help="Show it again and again, until Ctrl-C.")
+@click.option(
+    "--every", default=15, show_default=True, metavar="SECONDS", type=click.IntRange(1), help="With --watch."
+)
+def status_command(watch: bool, every: int) -> None:
+    """One screen: the share to date and its course, what it takes, what was done last.
+
+    Exit code 3: the floor is at risk. Exit code 4: the control holds, or the ledger is stale.
+    """
+    config = load_config()
+    if not watch:
+        sys.exit(_once(config))
+    if chosen.json:
+        raise click.UsageError("--watch is for people; give --json without it, as often as you like")
+    _watched(config, every)
+
+
+def _once(config: Config) -> int:
+    """Print it; the exit code."""
+    with opened_ledger(config) as ledger:
+        measured = cycle.measure(config, ledger, as_of(ledger))
+        value = _status(config, ledger, measured)
+    if chosen.json:
+        output.emit(value)
+    else:
+        click.echo("\n".join(_screen(config, value, measured)))
+    return _code(measured, config.promise.margin, value["holds"])
+
+
+def _watched(config: Config, every: int) -> None:
+    """Until Ctrl-C. The ledger going away is told and tried again."""
+    try:
+        while True:
+            if sys.stdout.isatty():
+                click.echo(CLEAR, nl=False, color=True)
+            try:
+                _once(config)
+            except LedgerError as error:
+                click.echo(f"saf: {error}", err=True)
+            click.echo(click.style(f"\nevery {every} s; Ctrl-C ends this", dim=True))
+            time.sleep(every)
+    except KeyboardInterrupt:
+        click.echo()
+
+
+def _status(config: Config, ledger: Ledger, measured: Measurement) -> dict[str, Any]:
+    last = ledger.control.last_decision()
+    changes = [one for one in ledger.control.history(RECENT) if one["status"] != "advised"]
+    return {
+        "cluster": config.cluster.name,
+        "mode": config.control.mode,
+        "share": output.share_value(measured, config.promise.margin),
+        "holds": _holds(config, ledger, last, measured.as_of),
+        "last_read_at": output.when(measured.as_of),
+        "last_decision": last and {**last, "at": output.when(last["at"])},
+        "last_change": changes[0] | {"at": output.when(changes[0]["at"])} if changes else None,
+        "leader": ledger.store.leader(ledger.control.cluster_id),
+    }
+
+
+def _holds(
+    config: Config, ledger: Ledger, last: dict[str, Any] | None, read_at: Instant
+) -> list[dict[str, str | None]]:
+    holds = []
+    if last and last["reason"] in HOLDS:
+        since = ledger.control.reason_since(last["reason"])
+        holds.append({"reason": last["reason"], "since": output.when(since)})
+    if now() - read_at > config.daemon.ready_after:
+        holds.append({"reason": "stale", "since": output.when(read_at)})
+    return holds
+
+
+def _code(m: Measurement, margin: float, holds: Sequence[object]) -> int:
+    if holds:
+        return HOLDING
+    return FLOOR_AT_RISK if outlook.at_risk(m, margin) else 0
+
+
+def _screen(config: Config, value: dict[str, Any], m: Measurement) -> Iterator[str]:
+    """The lines, no wider than the terminal."""
+    width = min(WIDEST, shutil.get_terminal_size().columns)
+    leader = f"steered by {value['leader']}" if value["leader"] else "no daemon is active"
+    name = click.style(value["cluster"], bold=True)
+    yield f"{name}  {m.window.name}  mode {value['mode']}, {leader}"
+    yield ""
+    told = outlook.sentence(m, config.promise.margin)
+    yield from (click.style(line, fg=_color(m)) for line in textwrap.wrap(told, width))
+    yield ""
+    yield from _chart(m, width)
+    yield ""
+    yield from _figures(m, config.promise.margin)
+    yield ""
+    yield from _last(value, width)
+
+
+def _color(m: Measurement) -> str | None:
+    """Of the sentence: green while the promise is kept."""
+    if m.delivered_share is None:
+        return None
+    return COLORS.get(share.verdict(m)) or ("yellow" if outlook.below(m) else "green")
+
+
+def _chart(m: Measurement, width: int) -> Iterator[str]:
+    """The share since the start of the window: green where it was at least the floor."""
+    blocks = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    course = outlook.course(m)
+    lines, kept = draw.drawing(course, m.target_share, width=width, height=CHART_LINES, blocks=blocks)
+    for scale, cells in lines:
+        runs = groupby(zip(cells, kept, strict=False), key=lambda pair: (pair[0] == "─", pair[1]))
+        yield click.style(scale, dim=True) + "".join(
+            _run("".join(cell for cell, _ in run), *key) for key, run in runs
+        )
+    first = course[0].at if course else m.window.since
+    since, until = (str(output.when(at)) for at in (first, m.as_of))
+    room = width - draw.MARGIN - 1 - len(since)
+    yield click.style(f"{'':{draw.MARGIN + 1}}{since}{until:>{max(room, len(until) + 1)}}", dim=True)
+
+
+def _run(text: str, ground: bool, kept: bool) -> str:
+    if not text.strip():
+        return text
+    return click.style(text, dim=True) if ground else click.style(text, fg="green" if kept else "yellow")
+
+
+def _figures(m: Measurement, margin: float) -> Iterator[str]:
+    """Two columns of names and values."""
+    attainable = {True: "attainable", False: "not attainable", None: ""}[share.attainable(m, margin)]
+    required = output.percent(share.required_share(m, margin))
+    unclassified = output.percent(outlook.unclassified_ratio(m))
+    unit = f"{outlook.resource_unit(m.resource)}-hours"
+    rows = (
+        (
+            "delivered",
+            output.percent(m.delivered_share),
+            "required from now on",
+            f"{required or '-'}  {attainable}",
+        ),
+        (
+            "promised",
+            output.percent(m.target_share),
+            "expected at the end",
+            output.percent(outlook.forecast(m)),
+        ),
+        ("of capacity", output.percent(m.capacity_share), "verdict", str(share.verdict(m))),
+        ("unclassified", unclassified, f"regional, {unit}", _of(m)),
+        ("starved", output.hours(m.starved_charge), f"waited, {unit}", output.hours(m.waiting_charge)),
+    )
+    for left, first, right, second in rows:
+        yield f"{left:<13} {first or '-':>9}   {right:<23} {second or '-'}".rstrip()
+
+
+def _of(m: Measurement) -> str:
+    return f"{output.hours(m.regional_charge)} of {output.hours(m.total_charge)}"
+
+
+def _last(value: dict[str, Any], width: int) -> Iterator[str]:
+    last, change = value["last_decision"], value["last_change"]
+    holds = ", ".join(f"{h['reason']} since {h['since']}" for h in value["holds"])
+    rows = {
+        "last read": value["last_read_at"],
+        "last decision": last and f"{last['at']} {last['sentence']}",
+        "last change": change
+        and f"{change['at']} {change['account']} {change['raw_shares_before']} -> "
+        f"{change['raw_shares_after']} ({change['status']})",
+        "holds": click.style(holds, fg="red", bold=True) if holds else "none",
+    }
+    for name, text in rows.items():
+        first, *more = textwrap.wrap(text or "none", max(20, width - 14)) if name != "holds" else [text]
+        yield f"{name:<13} {first}"
+        yield from (f"{'':14}{line}" for line in more)
+
+
+COMMANDS = (status_command,)

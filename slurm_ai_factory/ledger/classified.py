@@ -1,0 +1,171 @@
+"""What the ledger has, as one set of rules classifies it, now or as it was known at an instant.
+
+Several sets can be in use beside each other: the daemon's, a report's of last year, a file that is being
+tried. Each has its own answers and its own sums, and none disturbs another. Subjects that were never seen
+before have no answer yet: ask ``complete`` inside the snapshot in which the rest is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import lru_cache
+
+from slurm_ai_factory.core import charge
+from slurm_ai_factory.core.classify import Beneficiary, Classification, Part, Rules
+from slurm_ai_factory.core.records import HOUR, Charge, Instant, Run, Subject, Window
+from slurm_ai_factory.core.share import SortedRun, SubjectUsage, Usage
+from slurm_ai_factory.core.tres import Count
+from slurm_ai_factory.ledger import hour_sums
+from slurm_ai_factory.ledger.store import Row, Store
+
+KEPT_SETS = 8
+"""Sets of rules whose answers are kept, those used last."""
+
+SUBJECT = 8
+"""Columns of a subject: account, user, partition, QOS, wckey, reservation, comment, override."""
+
+TAKEN_BACK = {"by_hour": "corrections_by_hour", "by_subject": "corrections_by_subject"}
+"""What undoes everything recorded after an instant, by the shape of the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Classified:
+    """The books of one cluster by one set of rules; made by ``classified``."""
+
+    store: Store
+    cluster: str
+    cluster_id: int
+    set_id: int
+    then: Instant | None = None  #: as known at this instant; None is now
+
+    def complete(self) -> bool:
+        """Whether every subject has an answer."""
+        return not self.store.all("unsorted_subjects", cluster_id=self.cluster_id, set_id=self.set_id)
+
+    def usage_by_hour(self, window: Window, until: Instant, weights: Mapping[str, Count]) -> Iterator[Usage]:
+        """Charge of ended runs by hour and beneficiary; an hour may come twice."""
+        for hour, beneficiary, delivered, waiting in self._usage("by_hour", window, until, weights):
+            yield Usage(hour, Beneficiary(beneficiary), delivered, waiting)
+
+    def usage_by_subject(
+        self, window: Window, until: Instant, weights: Mapping[str, Count]
+    ) -> Iterator[SubjectUsage]:
+        """Charge of ended runs by subject and beneficiary; both may come twice."""
+        for row in self._usage("by_subject", window, until, weights):
+            subject = Subject(self.cluster, *row[:SUBJECT])
+            yield SubjectUsage(subject, _classification(row[SUBJECT:-1]), row[-1])
+
+    def keep_sums(self, window: Window, until: Instant, weights: Mapping[str, Count]) -> None:
+        """Have what usage_by_hour will answer at hand. Not inside a transaction."""
+        hour_sums.keep(self.store, self._scope(window, until, weights))
+
+    def open_runs(self) -> list[SortedRun]:
+        """Runs that have not ended, or had not then, with who they are for."""
+        query = "open_runs" if self.then is None else "open_runs_then"
+        return self._sorted(self.store.all(query, cluster_id=self.cluster_id, as_of=self.then))
+
+    def runs_of_job(self, label: str) -> list[SortedRun]:
+        """Every run of a job: by JobID as users write it, or by JobIDRaw."""
+        raw = int(label) if label.isascii() and label.isdigit() else None
+        key = {"cluster_id": self.cluster_id, "label": label, "job_id": raw}
+        return self._sorted(self.store.all("runs_of_job", **key))
+
+    def _usage(self, shape: str, window: Window, until: Instant, weights: Mapping[str, Count]) -> list[Row]:
+        """What the ledger has now and, for an earlier instant, what was recorded since taken back."""
+        scope = self._scope(window, until, weights)
+        if self.then is None:
+            return self._usage_now(shape, scope)
+        with self.store.transaction():
+            self.store.do("create_signed")
+            self.store.do("sign_later", cluster_id=self.cluster_id, as_of=self.then)
+            return self._usage_now(shape, scope) + self.store.all(TAKEN_BACK[shape], **scope)
+
+    def _usage_now(self, shape: str, scope: hour_sums.Scope) -> list[Row]:
+        if shape == "by_hour":
+            return hour_sums.rows(self.store, scope)
+        return self.store.all("usage_by_subject", **scope)
+
+    def _scope(self, window: Window, until: Instant, weights: Mapping[str, Count]) -> hour_sums.Scope:
+        """What is summed: the hours of an interval, of one resource, by this classification."""
+        return {
+            "cluster_id": self.cluster_id,
+            "set_id": self.set_id,
+            "resource": "+".join(f"{weight}*{name}" for name, weight in sorted(weights.items())),
+            "tres": list(weights),
+            "weights": list(weights.values()),
+            "since": window.since,
+            "until": charge.hour_of(min(window.until, until) + HOUR - 1),
+        }
+
+    def _sorted(self, rows: list[Row]) -> list[SortedRun]:
+        """Runs from rows that end with their subject_id."""
+        parts = self._parts({row[-1] for row in rows})
+        return [SortedRun(run_of(self.cluster, row), tuple(parts.get(row[-1], ()))) for row in rows]
+
+    def _parts(self, subjects: set[int]) -> dict[int, list[Part]]:
+        found: dict[int, list[Part]] = {}
+        for subject_id, since, until, fraction, *told in self.store.all(
+            "parts_of_subjects", set_id=self.set_id, subjects=list(subjects)
+        ):
+            part = Part(since, until, _whole(fraction), _classification(tuple(told)))
+            found.setdefault(subject_id, []).append(part)
+        return found
+
+
+def classified(
+    store: Store, cluster: str, cluster_id: int, rules: Rules, then: Instant | None = None
+) -> Classified:
+    """The books by these rules: every subject known now has an answer."""
+    books = Classified(store, cluster, cluster_id, _set_of(store, cluster_id, rules.digest), then)
+    key = {"cluster_id": cluster_id, "set_id": books.set_id}
+    rows = store.all("unsorted_subjects", **key)
+    found = [
+        {"set_id": books.set_id, "subject_id": row[0], "part": number, **_columns(part)}
+        for row in rows
+        for number, part in enumerate(rules.parts(Subject(cluster, *row[1:])))
+    ]
+    if found:
+        with store.transaction():
+            store.do_many("write_classification", found)
+            store.do("analyze_classifications")
+    return books
+
+
+def _set_of(store: Store, cluster_id: int, digest: str) -> int:
+    """The key of a set of rules, which is now the one used last; those not used for long are dropped."""
+    key = {"cluster_id": cluster_id, "digest": digest}
+    row = store.one("newest_set", **key)
+    if row and row[1]:
+        return int(row[0])
+    with store.transaction():
+        used = store.one("use_set", **key)
+        store.do("forget_sets", cluster_id=cluster_id, kept=KEPT_SETS)
+    return int(used[0]) if used else 0
+
+
+def _columns(part: Part) -> dict[str, object]:
+    told = {name: str(getattr(part.classification, name)) for name in Classification.__slots__}
+    return {"since": part.since, "until": part.until, "fraction": part.fraction, **told}
+
+
+def run_of(cluster: str, row: Row) -> Run:
+    """A run from its columns; one that Slurm stopped telling of counts no further than it was last seen."""
+    run = Run(int(row[0]), row[1], row[2], Subject(cluster, *row[3:11]), *row[11:20])
+    missing_since = row[20]
+    if missing_since is None:
+        return run
+    seconds = charge.elapsed(run, missing_since)
+    return run._replace(end_at=max(missing_since, run.start_at or 0), elapsed_seconds=seconds)
+
+
+def _whole(fraction: Decimal) -> Charge:
+    return 1 if fraction == 1 else fraction
+
+
+@lru_cache(maxsize=4096)
+def _classification(row: Row) -> Classification:
+    beneficiary, *told = row
+    names = Classification.__slots__[1:]
+    return Classification(beneficiary=Beneficiary(beneficiary), **dict(zip(names, told, strict=True)))

@@ -1,0 +1,147 @@
+"""What reports rest on and which were given out.
+
+The fingerprint is the SHA-256 of rows of the ledger in the order of their keys, in PostgreSQL's COPY text, so
+that anyone with psql and sha256sum can make it again. It leaves out whatever does not count: users, and the
+keys of tables that only serve the ledger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+from slurm_ai_factory.core import windows
+from slurm_ai_factory.core.records import Instant
+from slurm_ai_factory.errors import LedgerError
+from slurm_ai_factory.ledger.store import Store, json
+
+PREFIX = "fingerprint_"
+PARTS = (
+    "fingerprint_accounts", "fingerprint_changes", "fingerprint_decisions", "fingerprint_expertise",
+    "fingerprint_links", "fingerprint_organisations", "fingerprint_outages", "fingerprint_overrides",
+    "fingerprint_reads", "fingerprint_runs", "fingerprint_sizes",
+)  # fmt: skip
+"""The kinds of rows that a fingerprint is made of."""
+
+
+class Part(NamedTuple):
+    """The fingerprint of one kind of rows."""
+
+    name: str
+    rows: int
+    digest: str
+
+
+class Published(NamedTuple):
+    """A report that was given out, with its figures."""
+
+    window: str
+    as_of: Instant
+    fingerprint: str
+    figures: Mapping[str, Any]
+
+
+class Interval(NamedTuple):
+    """What a report looks at: [since, until), in civil days [first, last), as known at ``as_of``."""
+
+    since: Instant
+    until: Instant
+    first: date
+    last: date
+    as_of: Instant
+
+
+def part_name(query: str) -> str:
+    """What a part is called: the name of its query without the prefix."""
+    return query.removeprefix(PREFIX)
+
+
+def whole(found: list[Part], settings: str) -> str:
+    """The fingerprint of a report: over those of its parts, and of the settings that were in force.
+
+    >>> whole([Part("runs", 1, "ab")], "cd")[:8]
+    '82d3e970'
+    """
+    lines = [f"{part.name} {part.rows} {part.digest}\n" for part in found]
+    return sha256("".join([*lines, f"settings {settings}\n"]).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Publishing:
+    """The reports of one cluster."""
+
+    store: Store
+    cluster_id: int
+
+    def rows(self, query: str, interval: Interval) -> Iterator[bytes]:
+        """The rows of one part, one of PARTS, as they go into its fingerprint."""
+        values = {"cluster_id": self.cluster_id, **interval._asdict()}
+        return self.store.copy_out(query, values)
+
+    def fingerprint(self, interval: Interval) -> list[Part]:
+        """The fingerprint of every part."""
+        return [self._part(query, interval) for query in PARTS]
+
+    def _part(self, query: str, interval: Interval) -> Part:
+        digest, count = sha256(), 0
+        for row in self.rows(query, interval):
+            digest.update(row)
+            count += row.count(b"\n")
+        return Part(part_name(query), count, digest.hexdigest())
+
+    def decisions_by_month(self, since: Instant, until: Instant, as_of: Instant, zone: str) -> list[Any]:
+        """(month, mode, reason, count) of the control's decisions."""
+        return self.store.all("decisions_by_month", **self._scope(since, until, as_of), zone=zone)
+
+    def changes(self, since: Instant, until: Instant, as_of: Instant) -> list[Any]:
+        """(at, mode, reason, account, raw_shares_before, raw_shares_after) of changes that were in force."""
+        return self.store.all("changes_between", **self._scope(since, until, as_of))
+
+    def _scope(self, since: Instant, until: Instant, as_of: Instant) -> dict[str, int]:
+        return {"cluster_id": self.cluster_id, "since": since, "until": until, "as_of": as_of}
+
+    def last(self, before: Instant) -> Published | None:
+        """The newest report as of an earlier instant that was given out."""
+        row = self.store.one("last_published", cluster_id=self.cluster_id, as_of=before)
+        return Published(*row) if row else None
+
+    def publish(
+        self,
+        window: str,
+        as_of: Instant,
+        fingerprint: str,
+        figures: Mapping[str, object],
+        *,
+        at: Instant,
+        actor: str,
+    ) -> bool:
+        """Note that a report is given out; False where just this one was before.
+
+        Raises LedgerError where the same report had another fingerprint, or one of a later instant was given
+        out: what that one said of restatements would no longer be true.
+        """
+        key = {"cluster_id": self.cluster_id, "window_name": window, "as_of": as_of}
+        with self.store.transaction():
+            self.store.one("serialize", cluster_id=self.cluster_id)
+            if before := self.store.one("published", **key):
+                return self._same(window, fingerprint, *before)
+            if later := self.store.one("published_after", **key):
+                raise LedgerError(
+                    f"a report as of {windows.iso(later[1])} ({later[0]}) was given out; "
+                    "one of an earlier instant cannot follow it"
+                )
+            self.store.do(
+                "publish", **key, fingerprint=fingerprint, figures=json(figures), at=at, actor=actor
+            )
+        return True
+
+    def _same(self, window: str, fingerprint: str, published: str, at: Instant) -> bool:
+        if published != fingerprint:
+            raise LedgerError(
+                f"the report of {window} given out at {windows.iso(at)} has fingerprint {published[:16]}, "
+                f"this one {fingerprint[:16]}: the ledger or the settings it rests on were changed since"
+            )
+        return False

@@ -1,0 +1,21 @@
+"""The governance report: values in, files out. No ledger, no clock: the same values make the same bytes."""
+
+from __future__ import annotations
+
+from slurm_ai_factory.report.page import LANGUAGES, html
+from slurm_ai_factory.report.sheets import as_csv, as_json
+from slurm_ai_factory.report.tables import Reached, tables
+from slurm_ai_factory.report.values import (
+    Control,
+    Fingerprint,
+    Month,
+    Report,
+    Restatement,
+    Sender,
+    value,
+)
+
+__all__ = [
+    "LANGUAGES", "Control", "Fingerprint", "Month", "Reached", "Report", "Restatement", "Sender", "as_csv",
+    "as_json", "html", "tables", "value",
+]  # fmt: skip

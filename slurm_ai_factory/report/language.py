@@ -1,0 +1,141 @@
+"""How things are said in a language: its catalogue of messages, its numbers and its dates.
+
+A number that is shown carries its exact value in the page (<data value="...">), so that page and tables can
+be compared by a machine.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache
+from importlib.resources import files
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from markupsafe import Markup
+
+from slurm_ai_factory.core.records import HOUR
+
+NBSP = "\u00a0"
+MOST_DECIMALS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """One language, and the time zone in which its dates are."""
+
+    code: str
+    messages: Mapping[str, Any]
+    zone: ZoneInfo
+
+    def say(self, key: str, **values: object) -> Markup:
+        """The message with this key, ``section.name``; values are escaped. Raises KeyError."""
+        return Markup(self._message(key)).format(**values)  # noqa: S704 - our own catalogue
+
+    def word(self, section: str, name: str) -> str:
+        """What a code is called; the code itself where the catalogue has none."""
+        return str(self.messages[section].get(name, name))
+
+    def _message(self, key: str) -> str:
+        section, _, name = key.partition(".")
+        return str(self.messages[section][name])
+
+    def number(self, value: float, decimals: int = 0) -> Markup:
+        """A number with this language's marks."""
+        return _data(value, self.plain(value, decimals))
+
+    def plain(self, value: float, decimals: int = 0) -> str:
+        """The same as text only."""
+        marks = str.maketrans(",.", str(self.messages["format"]["thousands_decimal"]))
+        return f"{value:,.{decimals}f}".translate(marks)
+
+    def percent(self, ratio: float | None, beside: float | None = None) -> Markup:
+        """A ratio in per cent, never rounded onto the floor ``beside`` it unless it is the floor."""
+        if ratio is None:
+            return self.say("format.unknown")
+        return _data(ratio, self.plain_percent(ratio, beside))
+
+    def plain_percent(self, ratio: float, beside: float | None = None) -> str:
+        """The same as text only."""
+        decimals = 1
+        while beside is not None and decimals < MOST_DECIMALS and ratio != beside:
+            if round(100 * ratio, decimals) != round(100 * beside, decimals):
+                break
+            decimals += 1
+        return f"{self.plain(100 * ratio, decimals)}{NBSP}%"
+
+    def floor(self, ratio: float) -> Markup:
+        """A promised ratio, without decimals that say nothing."""
+        return _data(ratio, self.plain_floor(ratio))
+
+    def plain_floor(self, ratio: float) -> str:
+        """The same as text only."""
+        decimals = next(n for n in range(5) if n == 4 or round(100 * ratio, n) == round(100 * ratio, 6))
+        return f"{self.plain(100 * ratio, decimals)}{NBSP}%"
+
+    def hours(self, charge: float | None) -> Markup:
+        """Resource-seconds in resource-hours; one decimal where there are few."""
+        if charge is None:
+            return self.say("format.unknown")
+        return _data(charge, self.plain_hours(charge))
+
+    def plain_hours(self, charge: float) -> str:
+        """The same as text only."""
+        hours = charge / HOUR
+        return self.plain(hours, 1 if 0 < abs(hours) < 10 else 0)
+
+    def day(self, instant: str, before: int = 0) -> str:
+        """The civil day of an instant, or so many seconds before it."""
+        civil = self._civil(instant) - timedelta(seconds=before)
+        return f"{civil.day}{NBSP}{self.messages['months'][f'm{civil.month}']}{NBSP}{civil.year}"
+
+    def short_day(self, instant: str) -> str:
+        """Day and month, for axes."""
+        civil = self._civil(instant)
+        return f"{civil.day}{NBSP}{self.messages['short_months'][f'm{civil.month}']}"
+
+    def moment(self, instant: str) -> str:
+        """Day and time of day, civil."""
+        return f"{self.day(instant)}, {self._civil(instant):%H:%M}"
+
+    def month(self, name: str) -> str:
+        """2027-03 in words."""
+        year, _, month = name.partition("-")
+        return f"{self.messages['months'][f'm{int(month)}']} {year}"
+
+    def window(self, name: str) -> str:
+        """2027Q1, 2027H1, 2027-03 or 2027 in words; another name as it is."""
+        if len(name) == 6 and name[4] in "QH":
+            return str(self.say(f"format.{name[4:]}", year=name[:4]))
+        if len(name) == 7 and name[4] == "-":
+            return self.month(name)
+        return name
+
+    def short_window(self, name: str) -> str:
+        """The same for axes."""
+        if len(name) == 6 and name[4] in "QH":
+            return str(self.say(f"format.short_{name[4]}", number=name[5], year=name[:4]))
+        return name
+
+    def _civil(self, instant: str) -> datetime:
+        return datetime.fromisoformat(instant).astimezone(self.zone)
+
+
+def language(code: str, zone: ZoneInfo) -> Language:
+    """The language with this code. Raises KeyError."""
+    return Language(code, catalogue(code), zone)
+
+
+@cache
+def catalogue(code: str) -> Mapping[str, Any]:
+    """The messages of a language."""
+    return tomllib.loads(
+        files("slurm_ai_factory.report").joinpath(f"messages/{code}.toml").read_text("utf-8")
+    )
+
+
+def _data(value: float, text: str) -> Markup:
+    return Markup('<data value="{}">{}</data>').format(repr(value), text)

@@ -1,0 +1,184 @@
+"""The report for people: one HTML page in one file, on screen and on A4, that asks nothing of any network."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import cache
+from math import ceil
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from slurm_ai_factory.core.records import HOUR
+from slurm_ai_factory.report import charts
+from slurm_ai_factory.report.charts import Bar, Frame, Tick
+from slurm_ai_factory.report.language import Language, language
+from slurm_ai_factory.report.values import Report, value
+
+LANGUAGES = ("nl", "en")
+STEP = 0.1
+"""Between the marks of a chart of shares."""
+
+
+def html(report: Report, code: str, labels: Mapping[str, str]) -> str:
+    """The page in a language; ``labels`` are names for codes of municipalities."""
+    said = value(report)
+    speech = language(code, ZoneInfo(said["report"]["time_zone"]))
+    page = Page(speech, said, labels)
+    return _environment().get_template("report.html.j2").render(p=page, r=said, say=speech.say, l=speech)
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("slurm_ai_factory.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+class Page:
+    """What the template asks for: words that depend on the figures, and charts."""
+
+    def __init__(self, speech: Language, said: Mapping[str, Any], labels: Mapping[str, str]) -> None:
+        self.l, self.r, self.labels = speech, said, labels
+
+    @property
+    def share(self) -> Mapping[str, Any]:
+        """The measurement."""
+        return self.r["share"]  # type: ignore[no-any-return]
+
+    @property
+    def region(self) -> str:
+        """What the region is called."""
+        named = self.r["report"]["region"] or {}
+        return named.get(self.l.code) or str(self.l.say("words.region"))
+
+    @property
+    def unit(self) -> str:
+        """What an hour of the resource is called."""
+        return self.unit_of(self.share["resource"])
+
+    def unit_of(self, resource: str) -> str:
+        """What an hour of a resource is called."""
+        known = self.l.messages["unit"]
+        return str(known[resource]) if resource in known else str(self.l.say("words.unit", resource=resource))
+
+    def interval(self, one: Mapping[str, Any]) -> Markup:
+        """First and last day of a window."""
+        first, last = self.l.day(one["since"]), self.l.day(one["until"], before=1)
+        return self.l.say("words.interval", first=first, last=last)
+
+    def label(self, table: str, name: str) -> str:
+        """What a line of a table is called."""
+        if not name:
+            return str(self.l.say("words.nowhere"))
+        return self.labels.get(name, name) if table == "municipality" else self.l.word(table, name)
+
+    def reasons(self) -> str:
+        """Why the control could not steer, the most frequent first."""
+        reasons: Counter[str] = Counter()
+        for month in self.r["control"]["months"]:
+            reasons.update(month["reasons"])
+        ordered = sorted(reasons, key=lambda name: (-reasons[name], name))
+        return "; ".join(self.l.word("reason", name) for name in ordered)
+
+    def trend(self) -> Markup:
+        """The share of each window against the floor."""
+        rows: Sequence[Mapping[str, Any]] = self.r["trend"]
+        target = self.share["target_share"]
+        columns = [
+            Bar(
+                self.l.short_window(one["window"]),
+                self._percent(one["delivered_share"]),
+                one["delivered_share"],
+                one["verdict"].startswith("missed"),
+            )
+            for one in rows
+        ]
+        told = ", ".join(
+            f"{self.l.window(one['window'])}: {self._percent(one['delivered_share'])}" for one in rows
+        )
+        return charts.bars(self._frame("trend", [c.value for c in columns], target, told), columns)
+
+    def weeks(self) -> Markup:
+        """The share of each week, and the share to date as a line."""
+        rows: Sequence[Mapping[str, Any]] = self.r["weeks"]
+        target = self.share["target_share"]
+        columns = [
+            Bar("", "", one["delivered_share"], (one["delivered_share"] or 0) < target) for one in rows
+        ]
+        points = [
+            ((n + 1) / len(rows), one["share_to_date"])
+            for n, one in enumerate(rows)
+            if one["share_to_date"] is not None
+        ]
+        last = self._percent(points[-1][1] if points else None)
+        values = [column.value for column in columns] + [y for _, y in points]
+        return charts.line(self._frame("weeks", values, target, last), columns, points, self._dates(rows))
+
+    def waiting(self) -> Markup:
+        """What waited in each week, and the part of it that the region was owed."""
+        rows: Sequence[Mapping[str, Any]] = self.r["weeks"]
+        most = max((one["waiting_charge"] for one in rows), default=0) / HOUR or 1.0
+        step = _round_step(most / 4)
+        ticks = [Tick(n * step, self.l.plain(n * step)) for n in range(ceil(most / step) + 1)]
+        frame = Frame(
+            name="waiting",
+            title=str(self.l.say("charts.waiting", unit=self.unit)),
+            description=str(
+                self.l.say("charts.waiting_told", most=self.l.plain(most), unit=self.unit, weeks=len(rows))
+            ),
+            top=ticks[-1].at,
+            ticks=ticks,
+        )
+        columns = [Bar("", "", one["waiting_charge"] / HOUR) for one in rows]
+        missed = [Bar("", "", one["starved_charge"] / HOUR, short=True) for one in rows]
+        return charts.line(frame, columns, [], self._dates(rows), missed)
+
+    def _dates(self, rows: Sequence[Mapping[str, Any]]) -> list[Tick]:
+        every = max(1, ceil(len(rows) / 7))
+        return [
+            Tick((n + 0.5) / len(rows), self.l.short_day(one["since"]))
+            for n, one in enumerate(rows)
+            if n % every == 0
+        ]
+
+    def _frame(self, name: str, values: Sequence[float | None], target: float, told: str) -> Frame:
+        highest = max([one for one in values if one is not None] + [target]) * 1.12
+        marks = [n * STEP for n in range(ceil(highest / STEP) + 1)]
+        floor = self.l.say("charts.floor", floor=self.l.plain_floor(target))
+        return Frame(
+            name=name,
+            title=str(self.l.say(f"charts.{name}", window=self.l.window(self.share["window"]))),
+            description=str(self.l.say(f"charts.{name}_told", told=told, floor=floor)),
+            top=min(1.0, marks[-1]) if highest <= 1 else 1.0,
+            ticks=[Tick(mark, f"{100 * mark:.0f} %") for mark in marks if mark <= 1],
+            floor=target,
+            floor_label=str(floor),
+        )
+
+    def _percent(self, ratio: float | None) -> str:
+        if ratio is None:
+            return str(self.l.say("format.unknown"))
+        return self.l.plain_percent(ratio, self.share["target_share"])
+
+
+def _round_step(step: float) -> float:
+    """A step of 1, 2 or 5 times a power of ten, at least this one.
+
+    >>> [_round_step(step) for step in (0.7, 3, 38, 1200)]
+    [1.0, 5.0, 50.0, 2000.0]
+    """
+    power = 1.0
+    while True:
+        for digit in (1, 2, 5):
+            if digit * power >= step:
+                return digit * power
+        power *= 10

@@ -1,0 +1,55 @@
+"""The report for machines: JSON, and CSV with one figure on each line. The same in every language."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from slurm_ai_factory.report.values import Report, value
+
+NAMES = ("name", "window", "month", "since", "rows")
+"""What a line of a list is called by."""
+
+
+def as_json(report: Report) -> str:
+    """The report as JSON."""
+    return json.dumps(value(report), indent=2, ensure_ascii=False) + "\n"
+
+
+def as_csv(report: Report) -> str:
+    """The report as CSV: section, row, measure, value. What is not known is empty; ratios are 0..1."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("section", "row", "measure", "value"))
+    for section, content in value(report).items():
+        writer.writerows(figures(section, "", content))
+    return text.getvalue()
+
+
+def figures(section: str, row: str, content: Any) -> Iterator[tuple[str, str, str, object]]:
+    """Every figure of a part of the report.
+
+    >>> list(figures("tables", "", {"sector": {"total": 7, "rows": [{"name": "care", "charge": 4}]}}))
+    [('tables.sector', '', 'total', 7), ('tables.sector.rows', 'care', 'charge', 4)]
+    """
+    if isinstance(content, list):
+        for index, one in enumerate(content):
+            name = _called(one, index)
+            yield from figures(section, name, one) if isinstance(one, dict) else [(section, name, "", one)]
+        return
+    for key, one in content.items():
+        if key == "name" and row:
+            continue
+        if isinstance(one, dict | list):
+            yield from figures(f"{section}.{key}", row, one)
+        else:
+            yield section, row, key, one
+
+
+def _called(one: Any, index: int) -> str:
+    if isinstance(one, dict):
+        return str(next((one[key] or "-" for key in NAMES if key in one), index))
+    return str(index + 1)

@@ -1,0 +1,247 @@
+"""Everything a report says, as one frozen value, and that value under the names that its files have.
+
+The rule: figures are those of the measurement that `saf share` prints; HTML, CSV and JSON are all made from
+``value(report)``, so they cannot differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from slurm_ai_factory.core import contract, expertise, share
+from slurm_ai_factory.core.contract import number, part, when
+from slurm_ai_factory.core.expertise import ExpertiseMeasurement
+from slurm_ai_factory.core.records import HOUR, Charge, Hour, Instant, Measurement
+from slurm_ai_factory.report.tables import Row, Table
+
+WEEK = 7 * 24 * HOUR
+
+
+class Sender(NamedTuple):
+    """Who says it."""
+
+    facility: str
+    region: Mapping[str, str] | None  #: by language
+    contact: str | None
+    time_zone: str
+    min_organisations: int
+
+
+class Month(NamedTuple):
+    """What the control did in a civil month."""
+
+    month: str  #: 2027-03
+    decisions: int
+    held: int  #: decisions that could not steer
+    reasons: Mapping[str, int]  #: why not, and how often
+    changes: int
+    raw_shares_first: int | None  #: before the month's first change
+    raw_shares_last: int | None  #: after its last
+
+
+class Control(NamedTuple):
+    """What was done for the floor in the window."""
+
+    modes: tuple[str, ...]  #: that it was in
+    months: tuple[Month, ...]
+
+
+class Restatement(NamedTuple):
+    """A window that is over and has other figures than the last report gave."""
+
+    window: str
+    regional_before: Charge
+    total_before: Charge
+    regional_now: Charge
+    total_now: Charge
+    by_accounting: Charge  #: of the difference in regional charge: corrections in Slurm's accounting
+    by_classification: Charge  #: the rest: rules, registry, account tree
+
+
+class Part(NamedTuple):
+    """The fingerprint of one kind of rows."""
+
+    name: str
+    rows: int
+    digest: str
+
+
+class Fingerprint(NamedTuple):
+    """What the report rests on."""
+
+    digest: str
+    settings: str
+    since: Instant
+    until: Instant
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """A governance report."""
+
+    sender: Sender
+    known_at: Instant
+    unread_seconds: int  #: of the window, that no read of accounting covered
+    measurement: Measurement
+    margin: float
+    resources: tuple[Measurement, ...]  #: the same window in other resources
+    trend: tuple[Measurement, ...]  #: this window and those before it, oldest first
+    tables: tuple[Table, ...]
+    reached: int  #: regional organisations that got anything
+    names: tuple[str, ...] | None  #: of these; None where they are not told
+    control: Control
+    expertise: ExpertiseMeasurement
+    expertise_table: Table
+    compared_with: tuple[str, Instant] | None  #: the last report: its window and as-of
+    restatements: tuple[Restatement, ...]
+    fingerprint: Fingerprint
+
+
+def value(report: Report) -> dict[str, Any]:
+    """The report under the names of its files. Charges are resource-seconds, ratios 0..1, instants UTC."""
+    measured = report.measurement
+    return {
+        "report": _about(report),
+        "share": contract.share_value(measured, report.margin),
+        "resources": [{"name": one.resource} | _short(one) for one in report.resources],
+        "trend": [_short(one) for one in report.trend],
+        "weeks": list(_weeks(measured)),
+        "tables": {one.name: _table(one, measured.total_charge) for one in report.tables},
+        "organisations": {"regional": report.reached, "names": report.names and list(report.names)},
+        "control": _control(report.control),
+        "expertise": _expertise(report.expertise, report.expertise_table),
+        "restatements": _restatements(report),
+        "fingerprint": _fingerprint(report.fingerprint),
+    }
+
+
+def _about(report: Report) -> dict[str, Any]:
+    sender = report.sender
+    return {
+        "facility": sender.facility,
+        "region": sender.region and dict(sender.region),
+        "contact": sender.contact,
+        "cluster": report.measurement.cluster,
+        "time_zone": sender.time_zone,
+        "min_organisations": sender.min_organisations,
+        "as_of": when(report.known_at),
+        "read_until": when(report.measurement.as_of),
+        "unread_seconds": report.unread_seconds,
+    }
+
+
+def _short(one: Measurement) -> dict[str, Any]:
+    return {
+        "window": one.window.name,
+        "since": when(one.window.since),
+        "until": when(one.window.until),
+        "resource": one.resource,
+        "target_share": one.target_share,
+        "delivered_share": one.delivered_share,
+        "capacity_share": one.capacity_share,
+        "regional_charge": number(one.regional_charge),
+        "total_charge": number(one.total_charge),
+        "verdict": str(share.verdict(one)),
+    }
+
+
+def _weeks(measured: Measurement) -> Iterator[dict[str, Any]]:
+    """Seven days at a time from the window's beginning, with the share from there up to then."""
+    regional = total = 0.0
+    weeks: dict[int, list[Hour]] = {}
+    for hour in measured.hours:
+        weeks.setdefault((hour.at - measured.window.since) // WEEK, []).append(hour)
+    for week, hours in sorted(weeks.items()):
+        own, all_ = sum(hour.regional for hour in hours), sum(hour.total for hour in hours)
+        regional, total = regional + own, total + all_
+        yield {
+            "since": when(measured.window.since + week * WEEK),
+            "days": len(hours) / 24,
+            "regional_charge": own,
+            "total_charge": all_,
+            "delivered_share": own / all_ if all_ > 0 else None,
+            "share_to_date": regional / total if total > 0 else None,
+            "waiting_charge": sum(hour.regional_waiting for hour in hours),
+            "starved_charge": share.starved(hours, measured.target_share),
+        }
+
+
+def _table(table: Table, whole: Charge | Decimal) -> dict[str, Any]:
+    hidden = table.hidden
+    return {
+        "total": number(table.total),
+        "rows": [_row(row, table, whole) for row in table.rows],
+        "suppressed": None if hidden is None else {"rows": table.hidden_names} | _row(hidden, table, whole),
+    }
+
+
+def _row(row: Row, table: Table, whole: Charge | Decimal) -> dict[str, Any]:
+    return {
+        "name": row.name,
+        "organisations": row.organisations,
+        "charge": number(row.charge),
+        "part_of_table": part(row.charge, table.total),
+        "share": part(row.charge, whole),
+    }
+
+
+def _control(control: Control) -> dict[str, Any]:
+    months = [one._asdict() | {"reasons": dict(sorted(one.reasons.items()))} for one in control.months]
+    return {
+        "modes": list(control.modes),
+        "changes": sum(one.changes for one in control.months),
+        "held": sum(one.held for one in control.months),
+        "decisions": sum(one.decisions for one in control.months),
+        "months": months,
+    }
+
+
+def _expertise(measured: ExpertiseMeasurement, table: Table) -> dict[str, Any]:
+    return {
+        "target_share": measured.target_share,
+        "delivered_share": measured.delivered_share,
+        "regional_hours": number(measured.regional_hours),
+        "total_hours": number(measured.total_hours),
+        "unclassified_hours": number(measured.unclassified_hours),
+        "unmet_hours": None if measured.unmet_hours is None else number(measured.unmet_hours),
+        "shortfall_hours": number(measured.shortfall_hours),
+        "verdict": str(expertise.verdict(measured)),
+        "category": _table(table, measured.total_hours),
+    }
+
+
+def _restatements(report: Report) -> dict[str, Any]:
+    compared = report.compared_with
+    return {
+        "compared_with": compared and {"window": compared[0], "as_of": when(compared[1])},
+        "rows": [_restatement(one) for one in report.restatements],
+    }
+
+
+def _restatement(one: Restatement) -> dict[str, Any]:
+    return {
+        "window": one.window,
+        "regional_charge_before": number(one.regional_before),
+        "total_charge_before": number(one.total_before),
+        "delivered_share_before": part(one.regional_before, one.total_before),
+        "regional_charge": number(one.regional_now),
+        "total_charge": number(one.total_now),
+        "delivered_share": part(one.regional_now, one.total_now),
+        "regional_charge_difference": number(one.regional_now - one.regional_before),
+        "regional_charge_by_accounting": number(one.by_accounting),
+        "regional_charge_by_classification": number(one.by_classification),
+    }
+
+
+def _fingerprint(one: Fingerprint) -> dict[str, Any]:
+    return {
+        "sha256": one.digest,
+        "settings": one.settings,
+        "since": when(one.since),
+        "until": when(one.until),
+        "parts": [part._asdict() for part in one.parts],
+    }

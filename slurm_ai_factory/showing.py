@@ -1,0 +1,135 @@
+"""What there is to see of a cycle: its report, and what the ledger has beside it, as one value for the board.
+
+The rule: everything that is shown is measured here, once a cycle, on the daemon's own thread; nothing is
+measured when somebody looks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from slurm_ai_factory import audit, cycle
+from slurm_ai_factory.board import Done, Reconciled, Shown
+from slurm_ai_factory.core import charge, share, windows
+from slurm_ai_factory.core.classify import Beneficiary, Classification
+from slurm_ai_factory.core.demand import Standing
+from slurm_ai_factory.core.reconcile import reconcile
+from slurm_ai_factory.core.records import HOUR, Charge, Instant, Subject
+from slurm_ai_factory.cycle import CycleReport, Site
+from slurm_ai_factory.signals import Signals
+
+GROUPS = ("category", "sector")
+CHANGES = 12
+ROLLUP = 3 * HOUR
+"""How long after midnight slurmdbd has rolled the day before up, and late records of it have come."""
+
+
+def shown(site: Site, report: CycleReport) -> Shown:
+    """What the metrics and the status page show of a cycle. Raises LedgerError."""
+    with site.laps.phase("show"):
+        found = _shown(site, report)
+    return replace(found, phases=dict(site.laps.seconds))
+
+
+def _shown(site: Site, report: CycleReport) -> Shown:
+    gathered, config, decision = report.gathered, site.config, report.decision
+    in_force = raw_shares(report, config.control.account)
+    return Shown(
+        at=gathered.at,
+        mode=report.mode,
+        seconds=report.seconds,
+        phases={},
+        measurement=gathered.measurement,
+        margin=config.promise.margin,
+        groups=groups(site, report),
+        decision=decision,
+        reason_since=site.ledger.control.reason_since(decision.reason),
+        account=config.control.account,
+        raw_shares=in_force,
+        raw_shares_wanted=decision.changes[-1].raw_shares_after if decision.changes else in_force,
+        foreign_from=gathered.foreign_from,
+        weight_fairshare=gathered.priority.weight_fairshare,
+        history=history(site),
+        statuses=tuple(outcome.status for outcome in report.outcomes),
+        rejected=len(gathered.read.rejected),
+        unknown_states=len(gathered.read.unknown_states),
+        unknown_accounts=gathered.unknown_accounts,
+        runs=gathered.read.runs,
+        changed=gathered.read.changed,
+        period=config.daemon.period,
+        stale_after=config.daemon.ready_after,
+        zone=config.promise.time_zone,
+        authority=gathered.signals.authority,
+        demand=demand(gathered.signals),
+        queue_unknown=sum(gathered.signals.demand.unknown.values()),
+    )
+
+
+def demand(signals: Signals) -> dict[str, float]:
+    """What jobs that could start want of the resource now, by beneficiary."""
+    return {str(one): float(signals.demand.sum(one, Standing.WAITING).amount) for one in Beneficiary}
+
+
+def raw_shares(report: CycleReport, account: str) -> int | None:
+    """The RawShares of the steered account after the cycle; None when it is not there."""
+    applied = [one.change for one in report.outcomes if one.status == "applied"]
+    if applied:
+        return applied[-1].raw_shares_after
+    found = cycle.in_force(report.gathered.associations, account)
+    return found.raw_shares if found else None
+
+
+def groups(site: Site, report: CycleReport) -> dict[str, list[share.Group]]:
+    """The window's charge by category and by sector of the rules, from one read of the ledger."""
+    m, weights = report.gathered.measurement, site.config.promise.resource
+    books = site.ledger.classified(cycle.rules_of(site.config, site.ledger))
+    found = share.by_group(
+        _details,
+        weights,
+        m.window,
+        m.as_of,
+        closed=books.usage_by_subject(m.window, m.as_of, weights),
+        open_runs=books.open_runs(),
+    )
+    return {label: _by(position, found) for position, label in enumerate(GROUPS)}
+
+
+def _details(_subject: Subject, found: Classification) -> str:
+    """What the rule knows of GROUPS; the beneficiary stands for what it does not know."""
+    return "\t".join(str(getattr(found, label) or found.beneficiary) for label in GROUPS)
+
+
+def _by(position: int, found: list[share.Group]) -> list[share.Group]:
+    """The same charge by one of the details, largest first."""
+    sums: dict[tuple[str, Beneficiary], Charge] = {}
+    for group in found:
+        key = group.name.split("\t")[position], group.beneficiary
+        sums[key] = sums.get(key, 0) + group.delivered
+    made = [share.Group(*key, delivered) for key, delivered in sums.items()]
+    return sorted(made, key=lambda group: (-group.delivered, group.name))
+
+
+def history(site: Site) -> list[Done]:
+    """The latest changes, newest first."""
+    return [Done(*(one[name] for name in Done._fields)) for one in site.ledger.control.history(CHANGES)]
+
+
+def civil_day(site: Site, now: Instant) -> tuple[Instant, Instant]:
+    """The last civil day that slurmdbd has rolled up, in whole hours."""
+    zone = site.config.promise.time_zone
+    today = datetime.fromtimestamp(now - ROLLUP, zone).date()
+    since, until = (
+        charge.hour_of(windows.instant(day.isoformat(), now, zone))
+        for day in (today - timedelta(days=1), today)
+    )
+    return since, until
+
+
+def reconciled(site: Site, since: Instant, until: Instant) -> Reconciled:
+    """The ledger against sacct and sreport. Raises SlurmError, LedgerError."""
+    at = site.clock()
+    books = audit.gather(
+        site.slurm, site.ledger, since, until, at=at, usual=site.config.slurm.read_window
+    )  # fmt: skip
+    return Reconciled(at, since, until, reconcile(books).unexplained)

@@ -1,0 +1,216 @@
+"""python -m tests.benchmarks.evaluate OUT [LOGS]: the control law beside other policies, on many draws.
+
+Synthetic scenarios always; real logs from the folder LOGS where it has them (curie_2012, philly_2017: CSV,
+with a table of regional accounts beside each). A draw of a log moves each submission by up to an hour.
+Results are written to OUT as JSON as they come, and what OUT has is not done again;
+``tests.benchmarks.evaluation_page`` makes pages of them.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from slurm_ai_factory.core.controller import Policy
+from slurm_ai_factory.simulation import formats, policies, scenarios, workload
+from slurm_ai_factory.simulation.evaluation import Result, evaluate
+from slurm_ai_factory.simulation.layout import DAY, REGION, Settings, one_pool
+from slurm_ai_factory.simulation.replay import Faults, Replayed, Trial, promise_of, replay
+from slurm_ai_factory.simulation.workload import User, Workload
+
+TARGET, MARGIN = 0.25, 0.01
+ZONE = ZoneInfo("Europe/Amsterdam")
+ROLLING, QUARTER = "rolling:30d", "quarter"
+OTHERS = ("static:0.25", "static:0.33", "partition:0.25", "reset:quarter", "oracle")
+PROCESSES = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Log:
+    """A log, and what it is replayed on; instants are seconds since the epoch."""
+
+    name: str
+    resource: str
+    capacity: int
+    since: int = 0
+    until: int = 2**62
+    seeds: tuple[tuple[str, int], ...]  #: (column of regional accounts, draws)
+
+
+LOGS = (
+    Log(
+        name="philly_2017", resource="gpu", capacity=640,
+        seeds=(("regional_bursty", 10), ("regional_broad", 10), ("regional_anchor", 10)),
+    ),
+    Log(
+        name="curie_2012", resource="cpu", capacity=80_000, since=1_334_448_000, until=1_349_049_600,
+        seeds=(("regional_bursty", 10), ("regional_broad", 1), ("regional_anchor", 1)),
+    ),
+)  # fmt: skip
+SCENARIO_SEEDS = 10
+
+ABLATIONS: dict[str, dict[str, object]] = {
+    "floor": {},
+    "floor, without capture": {"capture": False},
+    "floor, surplus held against the region": {"debit_max": 1.0},
+    "floor, credit without bound": {"credit_max": 1.0},
+    "floor, without holding small steps": {"band": 0.0},
+    "floor, one decision in 6 hours": {"period_seconds": 6 * 3600},
+    "floor, one decision in 24 hours": {"period_seconds": 24 * 3600},
+}
+FAULTS = {
+    "floor": Faults(),
+    "floor, daemon dead for a week": Faults(asleep=((90 * DAY, 97 * DAY),)),
+    "floor, slurmctld down for 6 hours": Faults(stopped=((90 * DAY, 90 * DAY + DAY // 4),)),
+    "floor, half of the writes lost": Faults(lost_writes=0.5),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """One draw of one case, under every policy."""
+
+    kind: str  #: log, scenario, ablation, fault or half-life
+    case: str
+    seed: int
+    label: str = ""
+    folder: str = ""
+
+
+KEY = ("kind", "case", "label", "seed")
+"""What a task is told by."""
+
+
+def tasks(folder: str) -> Iterator[Task]:
+    """Everything, the long ones first."""
+    for log in LOGS[::-1]:
+        if folder and (Path(folder) / f"{log.name}.csv.gz").exists():
+            for label, draws in log.seeds:
+                for seed in range(draws):
+                    yield Task(kind="log", case=log.name, seed=seed, label=label, folder=folder)
+    for name in scenarios.SCENARIOS:
+        for seed in range(SCENARIO_SEEDS):
+            yield Task(kind="scenario", case=name, seed=seed)
+    for kind in ("ablation", "fault", "half-life"):
+        for name in ("saturated", "holiday", "burst"):
+            for seed in range(3):
+                yield Task(kind=kind, case=name, seed=seed)
+
+
+def run(task: Task) -> list[dict[str, object]]:
+    """The rows of one task."""
+    rows = {"log": _log, "scenario": _scenario, "ablation": _ablation, "fault": _fault}
+    found = rows.get(task.kind, _half_life)(task)
+    return [{**asdict(task), "window": trial.window, **_plain(trial, result)} for trial, result in found]
+
+
+def _plain(trial: Trial, result: Result) -> dict[str, object]:
+    """Charges in days of the whole machine; the windows of the first draw only, for the plot."""
+    day = trial.layout.total * DAY
+    row = asdict(result)
+    row["shortfall_charge"] /= day
+    row["attributable_shortfall_charge"] /= day
+    row["windows"] = row["windows"][:: max(1, len(row["windows"]) // 400)]
+    return row
+
+
+def _log(task: Task) -> Iterator[tuple[Trial, Result]]:
+    log = next(one for one in LOGS if one.name == task.case)
+    work, users = _read(task, log)
+    rolling = _trial(work, users, log.resource, log.capacity, ROLLING)
+    yield from _compared((rolling, replace(rolling, window=QUARTER)))
+
+
+def _read(task: Task, log: Log) -> tuple[Workload, frozenset[User]]:
+    file = Path(task.folder) / f"{log.name}.csv.gz"
+    with gzip.open(file, "rt", encoding="utf-8") as lines:
+        whole = workload.gathered(log.name, formats.read(lines))
+    part = whole.only((whole.submit >= log.since) & (whole.submit < log.until))
+    with (Path(task.folder) / f"{log.name}.regional.csv").open(encoding="utf-8") as lines:
+        accounts = formats.regional_accounts(lines, task.label)
+    return (part.shifted(task.seed, 3600) if task.seed else part), part.users_of(accounts)
+
+
+def _scenario(task: Task) -> Iterator[tuple[Trial, Result]]:
+    yield from _compared((_drawn(task),))
+
+
+def _compared(trials: tuple[Trial, ...]) -> Iterator[tuple[Trial, Result]]:
+    """Every policy; those that look at no window are replayed once for all windows."""
+    for name in OTHERS:
+        lived = replay(trials[0], policies.named(name, TARGET))
+        yield from ((trial, evaluate(trial, lived)) for trial in trials)
+    for trial in trials:
+        yield trial, evaluate(trial, replay(trial, policies.named("floor", TARGET)))
+
+
+def _drawn(task: Task, half_life: int = 7 * DAY) -> Trial:
+    work, shape = scenarios.scenario(task.case, task.seed)
+    window = QUARTER if task.case in ("late", "early") else ROLLING
+    return _trial(work, work.users_of(scenarios.REGIONAL), "cpu", shape.cores, window, half_life)
+
+
+def _ablation(task: Task) -> Iterator[tuple[Trial, Result]]:
+    trial = _drawn(task)
+    for name, changed in ABLATIONS.items():
+        control = replace(trial.control, **changed)  # type: ignore[arg-type]
+        changed_trial = replace(trial, control=control, period=control.period_seconds)
+        yield changed_trial, _renamed(changed_trial, name)
+
+
+def _fault(task: Task) -> Iterator[tuple[Trial, Result]]:
+    trial = _drawn(task)
+    for name, faults in FAULTS.items():
+        faulty = replace(trial, faults=faults)
+        yield faulty, _renamed(faulty, name)
+
+
+def _half_life(task: Task) -> Iterator[tuple[Trial, Result]]:
+    for days in (1, 7, 14, 30):
+        trial = _drawn(task, days * DAY)
+        yield trial, _renamed(trial, f"floor, half-life {days} d")
+        static = replay(trial, policies.named("static:0.25", TARGET))
+        yield trial, evaluate(trial, replace(static, policy=f"static:0.25, half-life {days} d"))
+
+
+def _renamed(trial: Trial, name: str) -> Result:
+    lived: Replayed = replay(trial, policies.named("floor", TARGET))
+    return evaluate(trial, replace(lived, policy=name))
+
+
+def _trial(
+    work: Workload, users: frozenset[User], resource: str, capacity: int, window: str,
+    half_life: int = 7 * DAY,
+) -> Trial:  # fmt: skip
+    work = work.only((work.amount(resource) > 0) & (work.amount(resource) <= capacity))
+    control = Policy(account=REGION, target_share=TARGET, half_life_seconds=half_life, period_seconds=1800)
+    return Trial(
+        workload=work, regional=users, layout=one_pool(work, resource, capacity),
+        settings=Settings(half_life=half_life), promise=promise_of(TARGET, MARGIN, resource), window=window,
+        zone=ZONE, control=control, period=1800,
+    )  # fmt: skip
+
+
+def main() -> int:
+    """Run everything, each task in a process of its own."""
+    out, folder = Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else ""
+    rows: list[dict[str, object]] = json.loads(out.read_text(encoding="utf-8")) if out.exists() else []
+    done_before = {tuple(row[name] for name in KEY) for row in rows}
+    todo = [task for task in tasks(folder) if tuple(getattr(task, name) for name in KEY) not in done_before]
+    with ProcessPoolExecutor(PROCESSES, max_tasks_per_child=8) as pool:
+        for number, done in enumerate(as_completed([pool.submit(run, task) for task in todo]), 1):
+            rows += done.result()
+            out.write_text(json.dumps(rows), encoding="utf-8")
+            print(f"\r{number} of {len(todo)}", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,213 @@
+"""The model cluster against a real Slurm: the same jobs, and the region's share after every decay pass."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pytest
+
+from tests.acceptance.judge import Run, share
+from tests.cluster.slurm import SlurmCluster, unavailable
+from tests.cluster.tree import REGIONAL, SHARES, Tree, plant
+
+pytest.importorskip("numba", reason="the extra 'simulate' is not installed")
+
+from numpy import interp
+
+from slurm_ai_factory.simulation.cluster import ModelCluster
+from slurm_ai_factory.simulation.layout import Settings, one_pool
+from slurm_ai_factory.simulation.workload import Job, gathered
+
+SPEED = 30
+MINUTE, HOUR = 60, 3600
+LENGTH = 90 * MINUTE
+HALF_LIFE = HOUR
+CPUS = 16
+WARM_UP = 15 * MINUTE
+"""Until then, what one job does is more than a point or two."""
+POINTS = 0.02
+SIZES = {1: 6, 2: 4, 4: 1}
+SECONDS = (4 * MINUTE, 10 * MINUTE)
+LOAD = {"national": 1.0, "regional": 0.9}
+ABSENT = {"national": (20 * MINUTE, 45 * MINUTE), "regional": (0, 5 * MINUTE)}
+"""The others leave for a while, and the region comes late: its usage goes far above its share and back."""
+pytestmark = [
+    pytest.mark.slurm,
+    pytest.mark.skipif(unavailable(SPEED) is not None, reason=str(unavailable(SPEED))),
+]
+
+
+class Submission(NamedTuple):
+    """A job of the stream."""
+
+    at: float
+    side: str
+    account: str
+    user: str
+    cpus: int
+    seconds: int
+
+
+class Pass(NamedTuple):
+    """Decayed usage of both sides when it was seen to have changed."""
+
+    at: float
+    regional: float
+    national: float
+
+    @property
+    def usage_share(self) -> float:
+        return self.regional / (self.regional + self.national)
+
+
+class Seen(NamedTuple):
+    """What a real Slurm did: passes, and every job as its accounting has it."""
+
+    passes: list[Pass]
+    jobs: list[Job]
+    runs: list[Run]
+
+
+class Modelled(NamedTuple):
+    """What the model made of the same jobs."""
+
+    passes: list[Pass]
+    runs: list[Run]
+
+
+def stream(tree: Tree, seed: int) -> list[Submission]:
+    """Both sides' jobs, some hundreds of them, in order."""
+    draw = random.Random(seed)
+    size = sum(cpus * often for cpus, often in SIZES.items()) / sum(SIZES.values())
+    gap = size * sum(SECONDS) / 2 / CPUS
+    found: list[Submission] = []
+    for side, accounts in (("national", tree.national), ("regional", tree.regional)):
+        at = 0.0
+        while (at := at + draw.expovariate(LOAD[side] / gap)) < LENGTH:
+            account, users = draw.choice(sorted(accounts.items()))
+            cpus = draw.choices(list(SIZES), list(SIZES.values()))[0]
+            one = Submission(at, side, account, draw.choice(users), cpus, draw.randint(*SECONDS))
+            away, back = ABSENT[side]
+            found += [] if away <= at < back else [one]
+    return sorted(found)
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
+    directory = tmp_path_factory.mktemp("model") / "cluster"
+    with SlurmCluster(directory, speed=SPEED, half_life=f"0-{HALF_LIFE // HOUR}") as cluster:
+        tree = plant(cluster)
+        jobs: dict[int, int] = {}
+        passes = _lived(cluster, stream(tree, 1), jobs)
+        yield Seen(passes, *_accounted(cluster, tree, jobs, int(cluster.now())))
+
+
+def _lived(cluster: SlurmCluster, jobs: list[Submission], submitted: dict[int, int]) -> list[Pass]:
+    """Submit each job when its time has come, and note every pass."""
+    began = cluster.now()
+    passes, left, before = [Pass(began, 0, 0)], list(jobs), (0.0, 0.0)
+    while (now := cluster.now()) < began + LENGTH:
+        while left and left[0].at <= now - began:
+            one = left.pop(0)
+            job = cluster.submit(one.user, one.account, seconds=one.seconds, cpus=one.cpus)
+            submitted[job] = one.seconds
+        found = _usage(cluster)
+        if found == before != passes[-1][1:]:  # not one that is half done
+            passes.append(Pass(now, *found))
+        before = found
+        time.sleep(0.1)
+    return passes[1:]
+
+
+def _usage(cluster: SlurmCluster) -> tuple[float, float]:
+    printed = cluster.run("sshare", "-n", "-P", "-A", "regional,national", "-o", "Account,RawUsage")
+    usage = dict(line.split("|") for line in printed.replace(" ", "").splitlines())
+    return float(usage["regional"]), float(usage["national"])
+
+
+def _accounted(
+    cluster: SlurmCluster, tree: Tree, seconds: dict[int, int], now: int
+) -> tuple[list[Job], list[Run]]:
+    """Every job, with the time that it ran or would have run, and when it did."""
+    fields = "JobIDRaw,Account,User,Submit,Start,End,ElapsedRaw,TimelimitRaw,ReqCPUS,State"
+    command = ("env", "SLURM_TIME_FORMAT=%s", "sacct", "-a", "-X", "-n", "-P", "-o", fields)
+    jobs, runs = [], []
+    for line in cluster.run(*command).splitlines():
+        number, account, user, submit, start, end, elapsed, limit, cpus, state = line.split("|")
+        ended = state == "COMPLETED"
+        runtime = int(elapsed) if ended else seconds[int(number)]
+        jobs.append(Job(account, user, int(submit), runtime, int(limit) * MINUTE, int(cpus)))
+        begun = int(start) if start.isdigit() else None
+        runs.append(Run(account in tree.regional, int(submit), begun, int(end) if ended else now, int(cpus)))
+    return jobs, runs
+
+
+@pytest.fixture(scope="module")
+def modelled(seen: Seen) -> Modelled:
+    """The same jobs, submitted at the same instants, on the model cluster."""
+    workload = gathered("stream", seen.jobs)
+    settings = Settings(half_life=HALF_LIFE, calc_period=MINUTE, weight_age=0, interval=SPEED, depth=100)
+    regional = workload.users_of(frozenset(REGIONAL))
+    cluster = ModelCluster(workload, regional, one_pool(workload, "cpu", CPUS), settings, SHARES)
+    passes: list[Pass] = []
+    for at in range(cluster.began + MINUTE, int(seen.passes[-1].at) + 2 * MINUTE, MINUTE):
+        cluster.advance(at + 1)  # a pass at an instant is what happens first in it
+        usage = {one.account: float(one.raw_usage or 0) for one in cluster.associations() if not one.user}
+        passes.append(Pass(at, usage["regional"], usage["national"]))
+    return Modelled(passes, _runs(cluster))
+
+
+def _runs(cluster: ModelCluster) -> list[Run]:
+    jobs, start, end = cluster.jobs
+    return [
+        Run(
+            bool(jobs.side[job]), cluster.began + int(jobs.submit[job]), cluster.began + int(start[job]),
+            cluster.began + int(end[job]), int(jobs.weight[job]),
+        )
+        for job in range(len(start)) if start[job] >= 0
+    ]  # fmt: skip
+
+
+def test_the_stream_takes_the_region_far_above_its_share_and_back(seen: Seen) -> None:
+    shares = [one.usage_share for one in seen.passes]
+    assert len(seen.jobs) > 200
+    assert len(shares) > 0.8 * LENGTH / MINUTE
+    assert max(shares) > SHARES["regional"] / 100 + 0.1
+    assert shares[-1] < max(shares) - 0.05
+
+
+def test_usage_after_every_pass(seen: Seen, modelled: Modelled) -> None:
+    times = [one.at for one in modelled.passes]
+    modelled_shares = interp([one.at for one in _warm(seen)], times, [_share(one) for one in modelled.passes])
+    differences = [
+        (round((one.at - seen.passes[0].at) / MINUTE), one.usage_share - float(other))
+        for one, other in zip(_warm(seen), modelled_shares, strict=True)
+    ]
+    assert [one for one in differences if abs(one[1]) > POINTS] == []
+
+
+def test_delivered_share_at_every_pass(seen: Seen, modelled: Modelled) -> None:
+    began = int(seen.passes[0].at)
+    differences = [
+        (round((one.at - began) / MINUTE), _delivered(seen.runs, one) - _delivered(modelled.runs, one))
+        for one in _warm(seen)
+    ]
+    assert [one for one in differences if abs(one[1]) > POINTS] == []
+
+
+def _warm(seen: Seen) -> list[Pass]:
+    return [one for one in seen.passes if one.at > seen.passes[0].at + WARM_UP]
+
+
+def _share(one: Pass) -> float:
+    return one.usage_share if one.regional + one.national else 0.0
+
+
+def _delivered(runs: list[Run], one: Pass) -> float:
+    """The region's part of all CPU-seconds so far."""
+    delivered = share(runs, 0, int(one.at))
+    assert delivered is not None
+    return delivered

@@ -1,0 +1,379 @@
+"""A year of a facility that does not exist: runs, decisions, organisations and expertise hours of 2027.
+
+Rule: everything is drawn from one seed and goes through the ledger's own methods, read by read, as a daemon
+would have written it; so whatever a report says of it was once known at that instant. In the third quarter
+the control only observed and the region stayed below its floor while its jobs waited. Some of the first
+quarter is corrected later: some runs by Slurm, and one organisation that was registered late.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from random import Random
+from zoneinfo import ZoneInfo
+
+from slurm_ai_factory import config as configuration
+from slurm_ai_factory.core import windows
+from slurm_ai_factory.core.expertise import Kind, NewEntry
+from slurm_ai_factory.core.organisations import Entry, Link, Organisation
+from slurm_ai_factory.core.records import (
+    HOUR,
+    Association,
+    Change,
+    Decision,
+    Instant,
+    Outage,
+    Run,
+    Size,
+    Subject,
+)
+from slurm_ai_factory.ledger import Ledger, open_ledger
+
+CLUSTER = "noorderlicht"
+SEED = 20270101
+ZONE = ZoneInfo("Europe/Amsterdam")
+DAY = 24 * HOUR
+WEEK = 7 * DAY
+GPUS, NODES = 256, 64
+SIZE = f"billing=4096,cpu=4096,gres/gpu={GPUS},mem=32768000,node={NODES}"
+
+
+def at(day: str) -> Instant:
+    """Civil midnight of a day."""
+    return windows.day(day, ZONE)
+
+
+SINCE, UNTIL = at("2027-01-01"), at("2028-01-08")
+QUARTERS = ("2027Q1", "2027Q2", "2027Q3", "2027Q4")
+AS_OF = {"2027Q1": at("2027-04-10"), "2027Q2": at("2027-07-10"), "2027Q3": at("2027-10-09"),
+         "2027Q4": at("2028-01-08")}  # fmt: skip
+"""When the report of each quarter is made."""
+
+REGIONAL = {"2027Q1": 0.27, "2027Q2": 0.29, "2027Q3": 0.205, "2027Q4": 0.285}
+"""Part of the charge that is the region's, more or less."""
+REGIONAL_WAIT = {"2027Q1": 1.2, "2027Q2": 0.8, "2027Q3": 11.0, "2027Q4": 1.5}
+"""Hours that its runs wait, on average."""
+
+LATE = "kaartlab"
+"""Registered in May, with its account from January on."""
+
+ORGANISATIONS = """
+zorgmaat       Zorgmaat Noord           government            care            GM0014 groningen  9
+huisartsnet    Huisartsennet            business              care            GM0106 groningen  3
+kliniekdata    Kliniekdata              business              care            GM0014 groningen  4
+thuisdichtbij  Thuis Dichtbij           business              care            GM1730 groningen  2
+melkveld       Melkveld Data            business              agriculture     GM1966 groningen  4
+pootaard       Pootaard Veredeling      business              agriculture     GM1969 groningen  5
+bodemwijs      Bodemwijs                business              agriculture     GM1731 groningen  3
+akkerzicht     Akkerzicht               business              agriculture     GM1895 groningen  2
+windwaard      Windwaard                business              energy          GM1979 groningen  6
+waterstofhuis  Waterstofhuis            business              energy          GM1979 groningen  5
+netbalans      Netbalans                business              energy          GM0014 groningen  4
+zonnekracht    Zonnekracht              business              energy          GM1680 groningen  2
+chemiekade     Chemiekade               business              industry        GM1979 groningen  5
+maakwerk       Maakwerk Oost            business              industry        GM1952 groningen  3
+papierlijn     Papierlijn               business              industry        GM0047 groningen  3
+scheepsvorm    Scheepsvorm              business              industry        GM1895 groningen  2
+havenspoor     Havenspoor               business              logistics       GM1979 groningen  3
+routekiezer    Routekiezer              business              logistics       GM0106 groningen  2
+pakketlijn     Pakketlijn               business              logistics       GM0014 groningen  2
+kaartlab       Kaartlab                 business              J               GM0014 groningen  3
+taalwerk       Taalwerk                 business              J               GM0014 groningen  4
+beeldfabriek   Beeldfabriek             business              J               GM0014 groningen  3
+veenlab        Veenlab                  knowledge_institution education       GM0014 groningen  9
+noordcollege   Noordcollege             knowledge_institution education       GM0106 groningen  4
+praktijklab    Praktijklab              knowledge_institution education       GM0014 groningen  5
+aardmeting     Instituut Aardmeting     knowledge_institution M               GM0014 groningen  6
+gemeentedata   Datadienst Gemeenten     government            public_services GM0014 groningen  5
+waterbeheer    Waterbeheer Noorderzijl  government            public_services GM0014 groningen  4
+veiligwonen    Regio Veilig Wonen       government            public_services GM0106 groningen  3
+omgeving       Omgevingsdienst          government            public_services GM0047 groningen  2
+lichtlijn      Lichtlijn                business              industry        GM0772 south      9
+robotmakers    Robotmakers              business              industry        GM0772 south      8
+chipontwerp    Chipontwerp              business              industry        GM0772 south      8
+sensorhuis     Sensorhuis               business              industry        GM0772 south      7
+geldstroom     Geldstroom               business              K               GM0363 amsterdam  8
+mediatuin      Mediatuin                business              J               GM0363 amsterdam  7
+vrachtbord     Vrachtbord               business              logistics       GM0363 amsterdam  6
+stadslab       Stadslab                 knowledge_institution education       GM0363 amsterdam  7
+eu_klima       Klimamodell              knowledge_institution M               -      european   12
+eu_sprog       Sprogmodel               knowledge_institution M               -      european   10
+eu_proteine    Proteine                 knowledge_institution M               -      european   9
+eu_materiaux   Materiaux                business              industry        -      european   8
+"""
+
+CONFIG = """
+[cluster]
+name = "noorderlicht"
+
+[promise]
+resource = "gres/gpu"
+window = "quarter"
+
+[ledger]
+url = "{url}"
+
+[report]
+facility = "Rekencentrum Noorderlicht (voorbeeld)"
+region = { nl = "Groningen en Noord-Drenthe", en = "Groningen and Noord-Drenthe" }
+contact = "programmabureau@noorderlicht.example"
+
+[expertise]
+unmet_recorded = true
+
+[privacy]
+pseudonymise_after = "180d"
+
+[[rule]]
+name = "register"
+beneficiary = "registry"
+account_subtree = "root"
+
+[[tariff]]
+beneficiary = "regional"
+resource = "gres/gpu"
+price = "0.02"
+since = "2027-01-01"
+
+[[tariff]]
+beneficiary = "regional"
+resource = "gres/gpu"
+price = "0.03"
+since = "2027-08-01"
+
+[[tariff]]
+beneficiary = "non_regional"
+resource = "gres/gpu"
+price = "1.15"
+since = "2027-01-01"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account, how much of its side's charge it makes, and who submits."""
+
+    name: str
+    regional: bool
+    weight: int
+    users: tuple[str, ...]
+
+
+def organisations() -> list[tuple[Organisation, int]]:
+    """Every organisation with its weight."""
+    rows = [line.split() for line in ORGANISATIONS.strip().splitlines()]
+    return [
+        (
+            Organisation(
+                organisation=key, name=" ".join(name), kvk="" if code == "-" else f"{90000000 + n}",
+                category=category, sector=sector, municipality=code.strip("-"), hub=hub, since=SINCE,
+            ),
+            int(weight),
+        )
+        for n, (key, *name, category, sector, code, hub, weight) in enumerate(rows)
+    ]  # fmt: skip
+
+
+def accounts() -> list[Account]:
+    """One for each organisation, a joint project, and one that nobody has registered."""
+    found = [
+        Account(one.organisation, one.hub == "groningen", weight, _users(one.organisation))
+        for one, weight in organisations()
+    ]
+    return [
+        *found,
+        Account("waterstof_samen", False, 6, _users("samen")),
+        Account("bezoekers", False, 1, _users("bezoek")),
+    ]
+
+
+def _users(key: str) -> tuple[str, ...]:
+    return tuple(f"{key[:6]}{number}" for number in range(1, 4))
+
+
+def build(url: str, file: Path, until: Instant = UNTIL) -> configuration.Config:
+    """Write the year into the empty ledger at ``url``, as far as it had come at an instant.
+
+    The configuration goes into ``file``.
+    """
+    file.write_text(CONFIG.replace("{url}", url), encoding="utf-8")
+    config = configuration.load(file)
+    with open_ledger(url, CLUSTER) as ledger:
+        ledger.registry.keep_rules(config.rules, config.registry.region, SINCE)
+        _write_accounts(ledger)
+        _write_registry(ledger, config)
+        _write_events(ledger)
+        _write_expertise(ledger, Random(SEED + 1))
+        _write_control(ledger, Random(SEED + 2))
+        _write_runs(ledger, Random(SEED), until)
+    return config
+
+
+def _write_accounts(ledger: Ledger) -> None:
+    tree = {"root": None, "regional": "root", "national": "root"}
+    tree |= {one.name: "regional" if one.regional else "national" for one in accounts()}
+    rows = [Association(cluster=CLUSTER, account=a, parent=p, raw_shares=1) for a, p in tree.items()]
+    ledger.accounting.record_accounts(rows, SINCE)
+
+
+def _write_registry(ledger: Ledger, config: configuration.Config) -> None:
+    known = [one for one, _ in organisations()]
+    joint = [
+        Link(organisation="waterstofhuis", account="waterstof_samen", fraction=Decimal("0.4"), since=SINCE),
+        Link(organisation="lichtlijn", account="waterstof_samen", fraction=Decimal("0.6"), since=SINCE),
+    ]
+    own = [Link(organisation=one.organisation, account=one.organisation, since=SINCE) for one in known]
+    entries: list[Entry] = [*known, *own, *joint]
+    terms = config.terms(ledger.accounting.parents())
+    for late, when, reason in ((False, SINCE, "aanmelding"), (True, at("2027-05-10"), "te laat aangemeld")):
+        said = {"at": when, "actor": "beheer@example", "reason": reason}
+        done = ledger.registry.record([e for e in entries if (e.organisation == LATE) is late], terms, said)
+        assert not done.problems, done.problems
+
+
+def _write_events(ledger: Ledger) -> None:
+    node = "billing=64,cpu=64,gres/gpu=4,mem=512000,node=1"
+    away = at("2027-02-16"), at("2027-02-18"), "DRAIN", node
+    down = [Outage(f"n{n:02}", *away) for n in range(1, NODES + 1)]
+    down += [Outage(f"n{n:02}", at("2027-08-03"), at("2027-08-20"), "DOWN", node) for n in range(9, 17)]
+    ledger.accounting.record_events([Size(SINCE, None, SIZE)], down, SINCE)
+
+
+def quarter(instant: Instant) -> str:
+    """The quarter an instant lies in; what comes after the year counts as its last."""
+    month = datetime.fromtimestamp(min(instant, UNTIL - 10 * DAY), ZONE).month
+    return QUARTERS[(month - 1) // 3]
+
+
+def _write_runs(ledger: Ledger, random: Random, last: Instant) -> None:
+    """Week by week: what had ended by then, and what was open."""
+    made = sorted(_runs(random), key=lambda run: run.db_index)
+    told: set[int] = set()
+    for until in range(SINCE + WEEK, last + 1, WEEK):
+        since = until - WEEK
+        new = [run for run in made if run.db_index not in told and (run.submit_at or 0) < until]
+        seen = [_seen(run, until) for run in new]
+        told |= {run.db_index for run in seen if run.end_at is not None}
+        if since <= at("2027-04-28") < until:
+            seen += [_corrected(run) for run in made if at("2027-03-08") <= (run.start_at or 0) < CORRECTED]
+        ledger.accounting.record(seen, since, until, at=until)
+
+
+CORRECTED = at("2027-03-08") + 6 * HOUR
+"""Slurm corrects the end of the runs that began in the six hours before this, but only in April."""
+
+
+def _corrected(run: Run) -> Run:
+    """It had ended sooner than was told at first."""
+    half = run.elapsed_seconds // 2
+    return run._replace(end_at=(run.start_at or 0) + half, elapsed_seconds=half, state="NODE_FAIL")
+
+
+def _seen(run: Run, instant: Instant) -> Run:
+    """The run as Slurm told of it at an instant."""
+    if run.end_at is not None and run.end_at <= instant:
+        return run
+    if run.start_at is not None and run.start_at <= instant:
+        return run._replace(state="RUNNING", end_at=None, elapsed_seconds=instant - run.start_at)
+    return run._replace(state="PENDING", start_at=None, end_at=None, elapsed_seconds=0, alloc_tres="")
+
+
+def _runs(random: Random) -> Iterator[Run]:
+    number, left = 0, {True: 0.0, False: 0.0}
+    for hour in range(SINCE, UNTIL - 2 * DAY, 6 * HOUR):
+        name = quarter(hour)
+        wanted = GPUS * 6 * HOUR * random.gauss(0.8, 0.06)
+        for regional in (True, False):
+            part = REGIONAL[name] * random.gauss(1, 0.07)
+            side = [one for one in accounts_once() if one.regional is regional]
+            left[regional] += wanted * (part if regional else 1 - part)
+            while left[regional] > 0:
+                number += 1
+                run = _run(random, number, side, hour, REGIONAL_WAIT[name] if regional else 1.0)
+                left[regional] -= run.elapsed_seconds * _gpus(run)
+                yield run
+
+
+def _gpus(run: Run) -> int:
+    return int(run.alloc_tres.partition("gres/gpu=")[2].partition(",")[0])
+
+
+def _run(random: Random, number: int, side: list[Account], hour: Instant, wait_hours: float) -> Run:
+    account = random.choices(side, [one.weight for one in side])[0]
+    gpus = random.choice((1, 2, 4, 4, 8, 8, 16, 32))
+    nodes, start = max(1, gpus // 4), hour + random.randrange(6 * HOUR)
+    seconds = 60 + int(min(3 * DAY, random.lognormvariate(0, 0.8) * 11 * HOUR))
+    eligible = max(SINCE, start - int(random.expovariate(1 / (wait_hours * HOUR))))
+    asked = f"billing={gpus * 16},cpu={gpus * 16},gres/gpu={gpus},mem={gpus * 128000},node={nodes}"
+    subject = Subject(CLUSTER, account.name, random.choice(account.users), "gpu", "normal", "", "")
+    return Run(
+        number, 100_000 + number, str(100_000 + number), subject, "COMPLETED", eligible, eligible, start,
+        start + seconds, seconds, 0, asked, asked,
+    )  # fmt: skip
+
+
+_ACCOUNTS: list[Account] = []
+
+
+def accounts_once() -> list[Account]:
+    """The accounts, made once."""
+    if not _ACCOUNTS:
+        _ACCOUNTS.extend(accounts())
+    return _ACCOUNTS
+
+
+def _write_control(ledger: Ledger, random: Random) -> None:
+    """A decision every three hours; in July and August the control only observes."""
+    shares = 25
+    for instant in range(SINCE, UNTIL, 3 * HOUR):
+        watching = at("2027-07-01") <= instant < at("2027-08-30")
+        wanted = shares + random.choice((-1, 1, 2 if instant > at("2027-08-30") else -1))
+        change = not watching and random.random() < 0.02 and 22 <= wanted <= 40
+        held = random.random() < 0.004
+        moved = "raise" if wanted > shares else "lower"
+        reason = "read_failed" if held else moved if change else "at_set_point"
+        changes = (_change(shares, wanted),) if change and not held else ()
+        decision = Decision(at=instant, reason=reason, sentence=reason, inputs={}, changes=changes)
+        mode = "observe" if watching else "enforce"
+        for planned in ledger.control.record(decision, mode, "saf@noorderlicht", "planned"):
+            ledger.control.settle(planned, at=instant + 2, raw_shares=wanted)
+            shares = wanted
+
+
+def _change(before: int, after: int) -> Change:
+    return Change(cluster=CLUSTER, account="regional", raw_shares_before=before, raw_shares_after=after)
+
+
+def _write_expertise(ledger: Ledger, random: Random) -> None:
+    """A few entries on every working day, entered at the end of the week."""
+    regional = [one for one, _ in organisations() if one.hub == "groningen" and one.organisation != LATE]
+    others = [one for one, _ in organisations() if one.hub != "groningen"]
+    for monday in range(52):
+        days = [date(2027, 1, 4) + timedelta(days=7 * monday + n) for n in range(5)]
+        entries = [_entry(random, random.choice(regional if random.random() < 0.34 else others), day)
+                   for day in days for _ in range(3)]  # fmt: skip
+        if random.random() < 0.25:
+            entries.append(replace(_entry(random, random.choice(regional), days[4]), kind=Kind.UNMET))
+        ledger.expertise.add(entries, at=at(str(days[4] + timedelta(days=3))), actor="beheer@example")
+    ledger.expertise.correct(
+        1, Decimal("2.00"), "verkeerd overgenomen", at=at("2027-03-01"), actor="beheer@example"
+    )
+
+
+def _entry(random: Random, whom: Organisation, day: date) -> NewEntry:
+    return NewEntry(
+        day=day,
+        organisation=whom.organisation,
+        role=random.choice(("data scientist", "AI engineer", "jurist", "adviseur")),
+        hours=Decimal(random.randrange(2, 17)) / 2,
+        activity=random.choice(("intake", "advies", "training", "begeleiding")),
+    )
+
+
+def moment(instant: Instant) -> str:
+    """An instant as an option takes it."""
+    return datetime.fromtimestamp(instant, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,343 @@
+"""The four reports of a year: the figures of `saf share`, the same in every file, again and again."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from decimal import Decimal
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from slurm_ai_factory import reporting
+from slurm_ai_factory.core import windows
+from slurm_ai_factory.core.classify import Beneficiary
+from slurm_ai_factory.errors import LedgerError
+from slurm_ai_factory.ledger import publishing
+from slurm_ai_factory.report import LANGUAGES, Report, as_csv, as_json, html, value
+from slurm_ai_factory.report.sheets import figures
+from tests import facility
+from tests.conftest import new_ledger
+from tests.core.test_suppression import singled_out
+from tests.report import examples, year
+from tests.report.year import Year
+
+quarters = pytest.mark.parametrize("window", facility.QUARTERS)
+
+
+def files(made: Year, report: Report) -> dict[str, str]:
+    """Everything that leaves the system."""
+    labels = made.config.terms(()).municipalities
+    pages = {code: html(report, code, labels) for code in LANGUAGES}
+    return {**pages, "csv": as_csv(report), "json": as_json(report)}
+
+
+def saf(made: Year, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+    """The command line as its users run it."""
+    done = subprocess.run(
+        [sys.executable, "-m", "slurm_ai_factory", "--config", str(made.file), *arguments],
+        capture_output=True, text=True, timeout=120, env={**os.environ, "NO_COLOR": "1"},
+    )  # fmt: skip
+    assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+def shared(made: Year, window: str, *more: str) -> Any:
+    """What `saf share` says of a quarter as of when its report was made."""
+    then = facility.moment(facility.AS_OF[window])
+    return json.loads(saf(made, "share", "--window", window, "--as-of", then, "--json", *more).stdout)
+
+
+@quarters
+def test_the_figures_are_those_of_saf_share(made: Year, window: str) -> None:
+    assert json.loads(as_json(made.reports[window]))["share"] == shared(made, window)
+
+
+@pytest.mark.parametrize("table", ["category", "sector", "municipality", "hub"])
+def test_the_lines_of_a_table_are_the_groups_of_saf_share(made: Year, table: str) -> None:
+    regional_only = table != "hub"
+    told: dict[str, Decimal] = {}
+    for group in shared(made, "2027Q3", "--by", table)["groups"]:
+        if group["beneficiary"] == "regional" or not regional_only:
+            told[group["name"]] = told.get(group["name"], Decimal(0)) + Decimal(str(group["charge"]))
+    rows = value(made.reports["2027Q3"])["tables"][table]["rows"]
+    assert len(rows) >= 3
+    for row in rows:
+        assert Decimal(str(row["charge"])) == told[row["name"] or "unclassified"], row
+
+
+@quarters
+def test_a_table_adds_up_to_what_is_told_elsewhere(made: Year, window: str) -> None:
+    said = value(made.reports[window])
+    for name, table in said["tables"].items():
+        whole = said["share"]["total_charge" if name == "hub" else "regional_charge"]
+        left_out = table["suppressed"]["charge"] if table["suppressed"] else 0
+        assert sum(Decimal(str(row["charge"])) for row in table["rows"]) + Decimal(str(left_out)) == Decimal(
+            str(whole)
+        )
+
+
+def test_the_year_is_told_as_it_went(made: Year) -> None:
+    verdicts = [value(made.reports[window])["share"]["verdict"] for window in facility.QUARTERS]
+    assert verdicts == ["met", "met", "missed_starved", "met"]
+    trend = value(made.reports["2027Q4"])["trend"]
+    assert [one["window"] for one in trend] == list(facility.QUARTERS)
+    assert [one["verdict"] for one in trend] == verdicts
+
+
+@quarters
+def test_every_file_has_the_same_figures(made: Year, window: str) -> None:
+    report = made.reports[window]
+    said = value(report)
+    flat = [row for section, part in said.items() for row in figures(section, "", part)]
+    found = files(made, report)
+    rows = list(csv.reader(io.StringIO(found["csv"])))[1:]
+    assert rows == [["" if cell is None else str(cell) for cell in row] for row in flat]
+    assert json.loads(found["json"]) == json.loads(json.dumps(said))
+    numbers = {repr(row[3]) for row in flat if isinstance(row[3], int | float)}
+    for code in LANGUAGES:
+        shown = re.findall(r'<data value="([^"]+)">', found[code])
+        assert len(shown) > 80
+        assert set(shown) <= numbers
+
+
+@quarters
+def test_the_same_instant_gives_the_same_bytes(made: Year, window: str) -> None:
+    again = made.report(window, facility.AS_OF[window])
+    assert files(made, again) == files(made, made.reports[window])
+
+
+def test_what_was_recorded_later_changes_no_byte(made: Year, postgresql: str, tmp_path: Path) -> None:
+    """The report of a ledger that ends in April, and that of one which has the rest of the year too."""
+    then = facility.AS_OF["2027Q1"]
+    with new_ledger(postgresql) as url:
+        config = facility.build(url, tmp_path / "saf.toml", until=then)
+        april = Year(url, tmp_path / "saf.toml", config, {})
+        assert files(april, april.report("2027Q1", then)) == files(made, made.reports["2027Q1"])
+
+
+def test_the_command_writes_the_files(made: Year, tmp_path: Path) -> None:
+    then = facility.moment(facility.AS_OF["2027Q3"])
+    saf(made, "report", "--window", "2027Q3", "--as-of", then, "-o", str(tmp_path))
+    names = {
+        "nl": "noorderlicht-2027Q3.nl.html", "en": "noorderlicht-2027Q3.en.html",
+        "csv": "noorderlicht-2027Q3.csv", "json": "noorderlicht-2027Q3.json",
+    }  # fmt: skip
+    assert {file.name for file in tmp_path.iterdir()} == set(names.values())
+    for kind, text in files(made, made.reports["2027Q3"]).items():
+        assert (tmp_path / names[kind]).read_bytes().decode() == text
+
+
+def test_the_example_is_current(made: Year) -> None:
+    found = {file.name: file.read_text(encoding="utf-8") for file in examples.FOLDER.iterdir()}
+    assert found == examples.pages(made), "run: make examples"
+
+
+# -- what leaves the system ---------------------------------------------------------------------------
+
+
+@quarters
+def test_no_person_and_no_job_leaves_the_system(made: Year, window: str) -> None:
+    users = {user for account in facility.accounts() for user in account.users}
+    with made.ledger() as ledger:
+        jobs = {str(row[0]) for row in ledger.store.connection.execute("SELECT job_id FROM runs").fetchall()}
+    names = {one.organisation for one, _ in facility.organisations()} | {"waterstof_samen", "bezoekers"}
+    for kind, text in files(made, made.reports[window]).items():
+        words = set(re.findall(r"[\w.]+", text))
+        assert not words & users, kind
+        assert not words & names, kind
+        assert not words & jobs, kind
+
+
+@quarters
+def test_nobodys_own_figure_is_told(made: Year, window: str) -> None:
+    """No number in any file is the charge of one organisation, or of two together."""
+    where = windows.window(window, 0, made.config.promise.time_zone)
+    with made.ledger() as ledger:
+        asked = reporting.asked(made.config, ledger, facility.AS_OF[window])
+        groups = reporting.groups_of(
+            asked, where, asked.rules(), asked.then, lambda _, found: found.organisation
+        )
+    own = [group.delivered for group in groups if group.beneficiary is Beneficiary.REGIONAL and group.name]
+    assert len(own) >= 29
+    secret = {int(a + b) for a in own for b in [0, *own] if a != b}
+    flat = [
+        row for section, part in value(made.reports[window]).items() for row in figures(section, "", part)
+    ]
+    told = {int(row[3]) for row in flat if isinstance(row[3], int | float) and row[3] > 10}
+    assert not told & secret
+
+
+def test_no_combination_of_what_is_shown_singles_out_a_few(made: Year) -> None:
+    """By linear algebra over the lines of all tables and the totals, each as who is in it."""
+    where = windows.window("2027Q3", 0, made.config.promise.time_zone)
+    with made.ledger() as ledger:
+        reached = reporting.reached(reporting.asked(made.config, ledger, facility.AS_OF["2027Q3"]), where)
+    sums = [frozenset(one.organisation for one in reached if one.beneficiary is side) for side in Beneficiary]
+    few = singled_out([one for one in sums if one], 3)
+    for name, table in value(made.reports["2027Q3"])["tables"].items():
+        for row in table["rows"]:
+            inside = [one for one in reached if one.places[name] == row["name"]]
+            sums.append(
+                frozenset(
+                    o.organisation for o in inside if name == "hub" or o.beneficiary is Beneficiary.REGIONAL
+                )
+            )
+    assert len(sums) > 14
+    assert singled_out([one for one in sums if one], 3) == few == {frozenset({"account bezoekers"})}
+
+
+def test_organisations_are_named_only_where_that_is_configured(made: Year) -> None:
+    named = replace(made.config, report=replace(made.config.report, name_organisations=True))
+    with made.ledger() as ledger:
+        report = year.made(named, ledger, "2027Q3", facility.AS_OF["2027Q3"])
+    names = value(report)["organisations"]["names"]
+    assert len(names) == 30
+    assert "Waterbeheer Noorderzijl" in names
+    assert "Lichtlijn" not in names, "that is not of the region"
+    assert "Waterbeheer Noorderzijl" in html(report, "nl", {})
+    assert value(made.reports["2027Q3"])["organisations"] == {"regional": 30, "names": None}
+
+
+# -- what was restated ----------------------------------------------------------------------------------
+
+
+def test_what_was_restated_is_told_with_its_cause(made: Year) -> None:
+    said = value(made.reports["2027Q2"])["restatements"]
+    assert said["compared_with"] == {"window": "2027Q1", "as_of": "2027-04-09T22:00:00Z"}
+    (row,) = said["rows"]
+    before = value(made.reports["2027Q1"])["share"]
+    assert row["window"] == "2027Q1"
+    assert row["regional_charge_before"] == before["regional_charge"]
+    assert row["total_charge_before"] == before["total_charge"]
+    assert row["regional_charge_by_accounting"] < 0, "runs had ended sooner than was told"
+    assert row["regional_charge_by_classification"] > 0, "an organisation was registered late"
+    parts = row["regional_charge_by_accounting"] + row["regional_charge_by_classification"]
+    assert parts == row["regional_charge"] - before["regional_charge"] == row["regional_charge_difference"]
+
+
+def test_a_first_report_compares_with_nothing_and_a_quiet_quarter_restates_nothing(made: Year) -> None:
+    assert value(made.reports["2027Q1"])["restatements"] == {"compared_with": None, "rows": []}
+    said = value(made.reports["2027Q3"])["restatements"]
+    assert said["compared_with"]["window"] == "2027Q2"
+    assert said["rows"] == []
+
+
+def test_any_two_instants_can_be_compared(made: Year) -> None:
+    with made.ledger() as ledger:
+        asked = reporting.asked(made.config, ledger, facility.AS_OF["2027Q4"])
+        where = windows.window("2027Q4", 0, made.config.promise.time_zone)
+        report = reporting.gather(asked, where, facility.AS_OF["2027Q1"])
+    (row,) = report.restatements
+    assert row.window == "2027Q1"
+    assert row.regional_before == made.reports["2027Q1"].measurement.regional_charge
+
+
+def test_a_report_that_was_given_out_stays(made: Year) -> None:
+    third, fourth = made.reports["2027Q3"], made.reports["2027Q4"]
+    changed = replace(fourth, fingerprint=fourth.fingerprint._replace(digest="0" * 64))
+    with made.ledger() as ledger:
+        assert year.give_out(ledger, third) is False, "just this one was given out before"
+        with pytest.raises(LedgerError, match="the ledger or the settings it rests on were changed since"):
+            year.give_out(ledger, changed)
+        with pytest.raises(LedgerError, match="one of an earlier instant cannot follow it"):
+            year.give_out(ledger, replace(third, known_at=third.known_at + 1))
+
+
+# -- what it rests on -----------------------------------------------------------------------------------
+
+
+def test_anyone_can_make_the_fingerprint_again(made: Year) -> None:
+    """With nothing but SQL, COPY and SHA-256."""
+    said = value(made.reports["2027Q3"])["fingerprint"]
+    parts = []
+    for part in said["parts"]:
+        then = facility.moment(facility.AS_OF["2027Q3"])
+        rows = ["ledger", "fingerprint", "--window", "2027Q3", "--from", "2027Q1", "--as-of", then]
+        text = saf(made, *rows, "--rows", part["name"]).stdout
+        assert sha256(text.encode()).hexdigest() == part["digest"], part["name"]
+        assert text.count("\n") == part["rows"]
+        parts.append(f"{part['name']} {part['rows']} {part['digest']}\n")
+    whole = "".join([*parts, f"settings {said['settings']}\n"])
+    assert sha256(whole.encode()).hexdigest() == said["sha256"]
+
+
+CHANGES = {
+    "runs": "UPDATE runs SET elapsed_seconds = elapsed_seconds - 1 WHERE db_index = 9000",
+    "decisions": "UPDATE decisions SET reason = 'raise' WHERE decision_id = 2000",
+    "changes": "UPDATE changes SET raw_shares_before = raw_shares_before + 1 WHERE change_id = 12",
+    "outages": "UPDATE outages SET until = until - 3600 WHERE node = 'n09' AND since > 1800000000",
+    "expertise": "UPDATE expertise_entries SET hours = hours + 0.5 WHERE entry_id = 500",
+    "organisations": "UPDATE organisations SET sector = 'care' WHERE organisation = 'windwaard'",
+    "links": "UPDATE links SET fraction = 0.5 WHERE account = 'windwaard'",
+    "accounts": "UPDATE accounts SET parent = 'national' WHERE account = 'windwaard'",
+    "reads": "UPDATE reads SET runs = runs + 1 WHERE read_id = 30",
+    "sizes": "UPDATE sizes SET tres = 'cpu=1'",
+    "overrides": "INSERT INTO overrides (cluster_id, job, beneficiary, organisation, recorded_at, actor, "
+    "reason) SELECT 1, '1', 'regional', '', 1800000000, 'x', 'y'",
+}
+
+
+@pytest.mark.parametrize("part", [publishing.part_name(query) for query in publishing.PARTS])
+def test_a_changed_row_changes_the_fingerprint(made: Year, part: str) -> None:
+    with made.ledger() as ledger:
+        asked = reporting.asked(made.config, ledger, facility.AS_OF["2027Q3"])
+        where = windows.window("2027Q3", 0, made.config.promise.time_zone)
+        interval = reporting.interval_of(asked, where, where)
+        before = {one.name: one.digest for one in ledger.publishing.fingerprint(interval)}
+        with ledger.store.connection.transaction(force_rollback=True):
+            assert ledger.store.connection.execute(CHANGES[part].encode()).rowcount
+            after = {one.name: one.digest for one in ledger.publishing.fingerprint(interval)}
+    assert {name for name in before if before[name] != after[name]} == {part}
+
+
+# -- other windows --------------------------------------------------------------------------------------
+
+
+def test_a_window_that_is_not_over_is_open(made: Year) -> None:
+    report = made.report("2027Q4", facility.at("2027-11-15"))
+    page = html(report, "nl", {})
+    assert "het oordeel staat nog open" in page
+    assert "moet Groningen en Noord-Drenthe in de resterende tijd" in page
+
+
+def test_a_window_without_records_says_so(made: Year) -> None:
+    page = html(made.report("2026Q4", facility.AS_OF["2027Q1"]), "en", {})
+    assert "No computing power has been delivered in this period yet." in page
+    assert "were not read" in page, "silence is not zero"
+
+
+def test_too_much_unclassified_holds_the_verdict_back(made: Year) -> None:
+    strict = replace(made.config, promise=replace(made.config.promise, unclassified_limit=0.001))
+    with made.ledger() as ledger:
+        report = year.made(strict, ledger, "2027Q2", facility.AS_OF["2027Q2"])
+    assert "te veel rekenkracht is nog niet toe te wijzen" in html(report, "nl", {})
+
+
+def test_where_the_size_is_not_known_no_demand_is_claimed(made: Year) -> None:
+    third = made.reports["2027Q3"]
+    unknown = replace(third, measurement=replace(third.measurement, capacity=None, starved_charge=None))
+    page = html(unknown, "nl", {})
+    assert "omdat de grootte van het systeem niet bekend is" in page
+    assert "klaarstonden" not in page
+    assert "klaarstonden" in html(third, "nl", {})
+
+
+def test_a_rolling_window_has_a_report(made: Year) -> None:
+    report = made.report("rolling:30d", facility.AS_OF["2027Q2"])
+    assert len(report.trend) == 1
+    assert "rolling:30d" in html(report, "en", {})
+
+
+def test_nothing_read_yet_is_an_error(made: Year, tmp_path: Path) -> None:
+    done = saf(made, "report", "--window", "2026Q1", "--as-of", "2026-05-01", "-o", str(tmp_path), code=1)
+    assert "nothing had been read yet at 2026-04-30T22:00:00Z" in done.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,102 @@
+"""The dashboards: what the code says, what Grafana's schema knows, and laid out so that nothing overlaps."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import yaml
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.cog.plugins import register_default_plugins
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
+from deploy.grafana import generate
+from tests.docs.markdown import ROOT
+
+FOLDER = ROOT / "deploy" / "grafana"
+DASHBOARDS: dict[str, dict[str, Any]] = {
+    uid: json.loads((FOLDER / "dashboards" / f"{uid}.json").read_text()) for uid in generate.DASHBOARDS
+}
+register_default_plugins()
+every = pytest.mark.parametrize("dashboard", DASHBOARDS.values(), ids=DASHBOARDS)
+
+
+def read_back(dashboard: dict[str, Any]) -> dict[str, Any]:
+    """The dashboard as the types of Grafana's schema have it: what they do not know is gone."""
+    found: dict[str, Any] = json.loads(json.dumps(Dashboard.from_json(dashboard), cls=JSONEncoder))
+    return found
+
+
+def schema_only(dashboard: dict[str, Any]) -> dict[str, Any]:
+    """Without the one key that is the data source's own."""
+    copy: dict[str, Any] = json.loads(json.dumps(dashboard))
+    for annotation in copy["annotations"]["list"]:
+        del annotation["titleFormat"]
+    return copy
+
+
+def test_the_files_are_what_the_code_says() -> None:
+    assert generate.stale() == [], "run: python -m deploy.grafana.generate"
+
+
+@every
+def test_grafanas_schema_knows_all_of_it(dashboard: dict[str, Any]) -> None:
+    assert read_back(schema_only(dashboard)) == schema_only(dashboard)
+
+
+@every
+def test_what_the_schema_does_not_know_is_found_out(dashboard: dict[str, Any]) -> None:
+    wrong = schema_only(dashboard)
+    wrong["panels"][0]["fieldConfig"]["defaults"]["decimal"] = 2
+    assert read_back(wrong) != wrong
+
+
+@every
+def test_every_panel_says_why_it_is_empty(dashboard: dict[str, Any]) -> None:
+    for panel in dashboard["panels"]:
+        if panel["type"] != "text":
+            assert panel["fieldConfig"]["defaults"]["noValue"], panel["title"]
+            assert "unit" in panel["fieldConfig"]["defaults"] or panel["type"] == "state-timeline"
+
+
+@every
+def test_panels_fill_the_rows_and_do_not_overlap(dashboard: dict[str, Any]) -> None:
+    taken: set[tuple[int, int]] = set()
+    for panel in dashboard["panels"]:
+        grid = panel["gridPos"]
+        cells = {
+            (x, y)
+            for x in range(grid["x"], grid["x"] + grid["w"])
+            for y in range(grid["y"], grid["y"] + grid["h"])
+        }
+        assert not cells & taken, panel["title"]
+        assert grid["x"] + grid["w"] <= generate.COLUMNS
+        taken |= cells
+    bottom = max(y for _, y in taken) + 1
+    assert len(taken) == generate.COLUMNS * bottom, "a hole"
+
+
+@every
+def test_the_data_source_is_chosen_and_nothing_is_fixed_to_one_site(dashboard: dict[str, Any]) -> None:
+    names = [variable["name"] for variable in dashboard["templating"]["list"]]
+    assert names[:2] == ["datasource", "cluster"]
+    for panel in dashboard["panels"]:
+        for target in panel.get("targets", []):
+            assert target["datasource"]["uid"] == "${datasource}"
+            assert "$window" not in target["expr"] or "window" in names
+    assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])
+
+
+@every
+def test_titles_fit_their_panels_at_1280_pixels(dashboard: dict[str, Any]) -> None:
+    for panel in dashboard["panels"]:
+        assert len(panel["title"]) <= panel["gridPos"]["w"] * 53 / 8, panel["title"]
+
+
+def test_there_is_provisioning_for_them() -> None:
+    providers = yaml.safe_load((FOLDER / "provisioning" / "dashboards" / "saf.yml").read_text())
+    assert providers["apiVersion"] == 1
+    assert providers["providers"][0]["type"] == "file"
+    sources = yaml.safe_load((FOLDER / "provisioning" / "datasources" / "saf.yml").read_text())
+    assert sources["datasources"][0]["type"] == "prometheus"

@@ -44,7 +44,7 @@ lint: $(VENV)/.installed  ## ruff, mypy, import contracts.
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-test-slurm-all: $(VENV)/.installed slurm-roots  ## What every source has to tell, on Slurm 22.05, 24.11 and 26.05; about 15 minutes.
+test-slurm-all: $(VENV)/.installed slurm-roots  ## What every source has to tell, on Slurm 22.05, 24.11 and 26.05.
 	SAF_CONTRACT=docs/sources.json $(BIN)/pytest -m "slurm or contract" tests/slurm tests/cluster/test_versions.py
 	@$(BIN)/python -m docs.generate
 

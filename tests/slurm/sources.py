@@ -49,7 +49,7 @@ def params(scenario: str) -> list[object]:
     """One for each source there is or could be; what cannot be here is skipped with the reason."""
     found = [
         pytest.param(("recorded", path.name), id=f"recorded-{path.name}")
-        for path in sorted(RECORDED.iterdir())
+        for path in sorted(filter(Path.is_dir, RECORDED.iterdir()))
     ]
     found += [
         pytest.param(("commands", one), id=f"commands-{one}", marks=_live(scenario, one)) for one in VERSIONS

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import inf
+from pathlib import Path
 
 import pytest
 
@@ -21,9 +22,14 @@ from slurm_ai_factory.core.facts import Partition, Slurmdbd
 from slurm_ai_factory.core.reconcile import reconcile
 from slurm_ai_factory.core.records import Association, Rejected, Run, Subject
 from slurm_ai_factory.ledger import Ledger, open_ledger
+from tests.slurm.books import canonical
+from tests.slurm.record import RECORDED
 from tests.slurm.sources import Source, opened, params
 
 STATES = {"COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "NODE_FAIL", "REQUEUED", "RESIZING", "RUNNING"}
+REFERENCE = RECORDED / "day_ledger.txt"
+"""The ledger of the odd day without ids and instants: every version's is this."""
+
 capability = pytest.mark.contract
 
 
@@ -255,3 +261,12 @@ def test_the_ledger_equals_sacct_and_every_difference_to_sreport_is_explained(
     assert found.rows
     assert found.unexplained == 0
     assert all(row.ledger == row.sacct for row in found.rows)
+
+
+@capability("the same ledger as every other version")
+def test_the_same_jobs_give_the_same_ledger(day: Source, ledger_url: str, tmp_path: Path) -> None:
+    with read(day, ledger_url):
+        pass
+    found = canonical(ledger_url)
+    (tmp_path / "ledger.txt").write_text(found)
+    assert found == REFERENCE.read_text()

@@ -21,7 +21,9 @@ from slurm_ai_factory.slurm import queue
 from slurm_ai_factory.slurm.parse import SEPARATOR
 from tests.slurm.record import RECORDED
 
-versions = pytest.mark.parametrize("recorded", sorted(RECORDED.iterdir()), ids=lambda path: path.name)
+versions = pytest.mark.parametrize(
+    "recorded", sorted(filter(Path.is_dir, RECORDED.iterdir())), ids=lambda path: path.name
+)
 
 
 def lines(recorded: Path, name: str) -> list[str]:

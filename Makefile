@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 FOR ?= 2m
 KILLS ?= 200
 
-.PHONY: help demo demo-slurm test test-fast lint slurm slurm-roots test-slurm-all seen examples crash accept-slurm evaluate bench-simulate bench-ingest bench-scrape clean
+.PHONY: help demo demo-slurm test test-fast lint slurm slurm-roots test-slurm-all seen examples crash accept-slurm evaluate bench-simulate bench-ingest bench-scrape bench-sources clean
 .DEFAULT_GOAL := help
 
 help:  ## Show these targets.
@@ -73,6 +73,9 @@ bench-scrape: $(VENV)/.installed  ## What a scrape costs while a backfill runs; 
 
 examples: $(VENV)/.installed  ## Make docs/examples again: a report of a facility that does not exist.
 	@$(BIN)/python -m tests.report.examples
+
+bench-sources: $(VENV)/.installed slurm-roots  ## What each source of finished runs costs, on each version; RUNS=1000 for a quick one.
+	@$(BIN)/python -m tests.benchmarks.sources
 
 clean:  ## Remove the environment and caches.
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -329,8 +329,8 @@ def sources() -> Iterator[str]:
     yield from ("# Sources", "", NOTE, "")
     yield "What each source of Slurm's answers told when it was last asked: the result of one suite of tests"
     yield "that all of them have to pass (`make test-slurm-all`). `recorded` are the answers of a real Slurm"
-    yield "of that version, replayed; `commands` are its commands on a live cluster. What differs between them"
-    yield "is told in [Slurm's versions](../discussions/versions.md)."
+    yield "of that version, replayed; `commands` are its commands on a live cluster. What differs between"
+    yield "them is told in [Slurm's versions](../discussions/versions.md)."
     yield ""
     names = sorted({name for one in found.values() for name in one["capabilities"]})
     results = [found[source] for source in sorted(found)]

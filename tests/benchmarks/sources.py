@@ -1,4 +1,4 @@
-"""python -m tests.benchmarks.sources [VERSION ...]: what each source of finished runs costs, beside each other.
+"""python -m tests.benchmarks.sources [VERSION ...]: what each source of finished runs costs, side by side.
 
 Rule: all ask the same slurmdbd; each is read by a process of its own, and the operating system says how much
 memory it and the command below it had at most. Progress goes to stderr; stdout has one JSON object a line.

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 import click
 from prometheus_client import Metric, ProcessCollector
 
-from slurm_ai_factory.board import Board, Reconciled, Shown
+from slurm_ai_factory.board import Board, Reconciled, Shown, Steered
 from slurm_ai_factory.cli import cli
 from slurm_ai_factory.cli.options import SafCommand
 from slurm_ai_factory.config import SECTIONS, tariff
@@ -37,6 +37,7 @@ WIDTH = 100
 
 VALUES = {
     "text": "text",
+    "names": "a name, or a list of names",
     "by_language": "text, or table with `nl` and `en`",
     "few": "whole number from 1 to 5",
     "yes_or_no": "`true` or `false`",
@@ -248,7 +249,7 @@ def _shown() -> Shown:
         at=10800, mode="observe", seconds=1.0, phases={}, measurement=measurement, margin=0.01,
         groups={"category": groups, "sector": groups},
         decision=Decision(at=10800, reason="at_set_point", sentence="", inputs=inputs), reason_since=0,
-        account="regional", raw_shares=25, raw_shares_wanted=25, foreign_from=None, weight_fairshare=100000,
+        steered=(Steered("regional", 25, 25),), weight_fairshare=100000,
         history=(), statuses=(), rejected=0, unknown_states=0, unknown_accounts=(), runs=1, changed=1,
         period=300, stale_after=1800, zone=ZoneInfo("UTC"), authority=1.0, demand={"regional": 1.0},
     )  # fmt: skip

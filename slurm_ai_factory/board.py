@@ -44,6 +44,15 @@ class Reconciled(NamedTuple):
     unexplained: Charge  #: TRES-seconds, all accounts and TRES
 
 
+class Steered(NamedTuple):
+    """The lever: an account of the region."""
+
+    account: str
+    raw_shares: int | None  #: in force after the cycle; None when the account is not there
+    wanted: int | None  #: what the decision asks for
+    foreign_from: int | None = None  #: what our last change left, when something else has changed it since
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
     """What a completed cycle has to show."""
@@ -57,10 +66,7 @@ class Shown:
     groups: Mapping[str, Sequence[Group]]  #: by category and by sector, largest first
     decision: Decision
     reason_since: Instant | None  #: since when every decision has had this reason
-    account: str  #: the steered one
-    raw_shares: int | None  #: in force after the cycle; None when the account is not there
-    raw_shares_wanted: int | None  #: what the decision asks for
-    foreign_from: int | None  #: what our last change left, when something else has changed it since
+    steered: tuple[Steered, ...]  #: at least one
     weight_fairshare: int  #: PriorityWeightFairShare
     history: Sequence[Done]  #: the latest changes, newest first
     statuses: tuple[str, ...]
@@ -75,6 +81,22 @@ class Shown:
     authority: float | None = None  #: how far fairshare decides who goes first; None when nobody waits
     demand: Mapping[str, float] | None = None  #: beneficiary -> of the resource, wanted by jobs that wait
     queue_unknown: int = 0  #: jobs in the queue for reasons that are not known
+
+    @property
+    def foreign(self) -> str:
+        """What somebody else changed, as ``foreign`` says it; empty when nothing."""
+        changes = {one.account: one.foreign_from for one in self.steered if one.foreign_from is not None}
+        return foreign(changes, len(self.steered))
+
+
+def foreign(changes: Mapping[str, int], steered: int) -> str:
+    """The RawShares that somebody else changed, by name where several accounts are steered.
+
+    >>> foreign({"regional": 25}, 1), foreign({"umcg": 25, "rug": 30}, 3), foreign({}, 1)
+    ('RawShares from 25', 'RawShares of umcg from 25, RawShares of rug from 30', '')
+    """
+    named = {account: f" of {account}" if steered > 1 else "" for account in changes}
+    return ", ".join(f"RawShares{named[account]} from {shares}" for account, shares in changes.items())
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ planned before it is tried, and what became of it is what is read back, never wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
@@ -89,7 +89,7 @@ class Gathered:
     priority: PriorityConfig
     signals: Signals
     unknown_accounts: tuple[str, ...]
-    foreign_from: int | None
+    foreign: Mapping[str, int]  #: account -> what our last change left, where somebody changed that since
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +101,7 @@ class CycleReport:
     outcomes: tuple[Outcome, ...]
     mode: str
     seconds: float
+    steered: tuple[str, ...]  #: the accounts
 
 
 def run(site: Site, stopwatch: Callable[[], float]) -> CycleReport:
@@ -116,7 +117,12 @@ def run(site: Site, stopwatch: Callable[[], float]) -> CycleReport:
         with site.laps.phase("apply"):
             outcomes = carry_out(site, decision, mode)
     return CycleReport(
-        gathered=gathered, decision=decision, outcomes=outcomes, mode=mode, seconds=stopwatch() - began
+        gathered=gathered,
+        decision=decision,
+        outcomes=outcomes,
+        mode=mode,
+        seconds=stopwatch() - began,
+        steered=site.config.control.account,
     )
 
 
@@ -151,13 +157,16 @@ def observe(site: Site, now: Instant, read: Read) -> Gathered:
         at=now,
         read=read,
         measurement=replace(
-            measured, holds=live.holds, regional_backlog=live.backlog(share.size_now(measured.hours))
+            measured,
+            holds=live.holds,
+            regional_backlog=live.backlog(share.size_now(measured.hours)),
+            waiting_accounts=frozenset(map(rules.top_level, live.demand.waiting_accounts)),
         ),
         associations=associations,
         priority=priority,
         signals=live,
         unknown_accounts=tuple(rules.unknown_accounts()),
-        foreign_from=foreign_change(site, associations),
+        foreign=foreign_changes(site, associations),
     )
 
 
@@ -241,12 +250,14 @@ def _measured(
     )
 
 
-def foreign_change(site: Site, associations: Sequence[Association]) -> int | None:
-    """The RawShares that our last change left, when something else has changed them since."""
-    account = site.config.control.account
-    ours = site.ledger.control.last_applied(account)
-    found = in_force(associations, account)
-    return ours if ours is not None and found is not None and found.raw_shares != ours else None
+def foreign_changes(site: Site, associations: Sequence[Association]) -> dict[str, int]:
+    """The RawShares that our last change of each steered account left, where somebody changed them since."""
+    changes = {}
+    for account in site.config.control.account:
+        ours, found = site.ledger.control.last_applied(account), in_force(associations, account)
+        if ours is not None and found is not None and found.raw_shares != ours:
+            changes[account] = ours
+    return changes
 
 
 def in_force(associations: Sequence[Association], account: str) -> Association | None:
@@ -260,8 +271,15 @@ def decide_on(site: Site, gathered: Gathered) -> Decision:
     policy = site.config.policy(gathered.priority.decay_half_life_seconds)
     decision = decide(policy, gathered.measurement, gathered.associations, last, gathered.at)
     live = gathered.signals.inputs(share.size_now(gathered.measurement.hours))
-    found = {**live, "foreign_change_from": gathered.foreign_from}
+    found = {**live, "foreign_change_from": _told(gathered.foreign, policy.accounts)}
     return replace(decision, inputs={**decision.inputs, **found})
+
+
+def _told(foreign: Mapping[str, int], accounts: Sequence[str]) -> int | str | None:
+    """What was changed by somebody else, with the account's name where several are steered."""
+    if len(accounts) == 1:
+        return foreign.get(accounts[0])
+    return ", ".join(f"{account} {shares}" for account, shares in foreign.items()) or None
 
 
 def carry_out(site: Site, decision: Decision, mode: str) -> tuple[Outcome, ...]:

@@ -18,11 +18,11 @@ from threading import Event
 from types import FrameType
 
 from slurm_ai_factory import cycle, showing
-from slurm_ai_factory.board import Board, Reconciled
+from slurm_ai_factory.board import Board, Reconciled, foreign
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import share, windows
 from slurm_ai_factory.core.records import Instant
-from slurm_ai_factory.cycle import CycleReport, Laps, Site
+from slurm_ai_factory.cycle import CycleReport, Laps, Outcome, Site
 from slurm_ai_factory.errors import ConfigError, LedgerError, SafError, StandbyError
 from slurm_ai_factory.metrics import Exposition
 from slurm_ai_factory.web import Web, serving
@@ -150,7 +150,7 @@ class Daemon:
         due = self.beat + period
         late = self.stopwatch() - due
         if late > 0:
-            log.warning("the cycle took %.0f s longer than the period of %g s", late, period)
+            log.warning("the cycle took %.1f s longer than the period of %g s", late, period)
             due += period * (1 + late // period)
         self.wake.wait(max(0.0, due - self.stopwatch()))
         self.wake.clear()
@@ -236,14 +236,20 @@ def sentence(report: CycleReport) -> str:
     """The cycle in one sentence."""
     m = report.gathered.measurement
     part = "nothing delivered yet" if m.delivered_share is None else f"region {m.delivered_share:.1%}"
-    done = ", ".join(f"{one.status}{f' ({one.note})' if one.note else ''}" for one in report.outcomes)
-    foreign = report.gathered.foreign_from
+    done = ", ".join(_done(one, len(report.outcomes)) for one in report.outcomes)
+    others = foreign(report.gathered.foreign, len(report.steered))
     return (
         f"{m.window.name}: {part} of {m.resource}, promised {m.target_share:.0%}, {share.verdict(m)}; "
         f"{report.decision.sentence}{f' [{done}]' if done else ''}"
-        f"{f'; somebody else changed RawShares from {foreign}' if foreign is not None else ''}"
+        f"{f'; somebody else changed {others}' if others else ''}"
         f"{_complaints(report)}"
     )
+
+
+def _done(one: Outcome, rows: int) -> str:
+    """What became of a change, by name where there are several."""
+    name = f"{one.change.account} " if rows > 1 else ""
+    return f"{name}{one.status}{f' ({one.note})' if one.note else ''}"
 
 
 def _complaints(report: CycleReport) -> str:

@@ -268,7 +268,7 @@ def _of_control(shown: Shown) -> Iterator[Metric]:
         ("saf_unknown_accounts", "Accounts that rules name and the cluster does not have.",
          len(shown.unknown_accounts)),
         ("saf_foreign_change", "1 while RawShares are in force that somebody else set, else 0.",
-         shown.foreign_from is not None),
+         bool(shown.foreign)),
         ("saf_priority_weight_fairshare", "PriorityWeightFairShare; with 0, shares have no effect.",
          shown.weight_fairshare),
         ("saf_authority_ratio", "How far fairshare, and nothing else, decides who goes first.",
@@ -278,16 +278,27 @@ def _of_control(shown: Shown) -> Iterator[Metric]:
     ):  # fmt: skip
         if value is not None:
             yield _gauge(name, doc, cluster, float(value))
-    yield from _shares(shown, {**cluster, "account": shown.account})
+    yield from _shares(shown, cluster)
     yield from _demand(shown, {**cluster, "resource": m.resource})
 
 
 def _shares(shown: Shown, labels: Labels) -> Iterator[Metric]:
-    """The lever: what is wanted of it and what is in force."""
+    """The lever: what is wanted of it and what is in force; ratios are of all steered accounts together."""
+    for name, doc, rows in (
+        ("saf_raw_shares", "RawShares in force after the cycle.",
+         [(one.account, one.raw_shares) for one in shown.steered]),
+        ("saf_raw_shares_wanted", "RawShares that the last decision asks for.",
+         [(one.account, one.wanted) for one in shown.steered]),
+    ):  # fmt: skip
+        family = GaugeMetricFamily(name, doc, labels=[*labels, "account"])
+        for account, shares in rows:
+            if shares is not None:
+                family.add_metric([*labels.values(), account], shares)
+        if family.samples:
+            yield family
+    region = {**labels, "account": ", ".join(one.account for one in shown.steered)}
     inputs = shown.decision.inputs
     for name, doc, value in (
-        ("saf_raw_shares", "RawShares in force after the cycle.", shown.raw_shares),
-        ("saf_raw_shares_wanted", "RawShares that the last decision asks for.", shown.raw_shares_wanted),
         ("saf_usage_share_ratio", "Decayed usage of the region in that of its level: EffectvUsage.",
          inputs.get("usage_share")),
         ("saf_set_point_ratio", "Share of the level that the control wants.", inputs.get("share_wanted")),
@@ -295,7 +306,7 @@ def _shares(shown: Shown, labels: Labels) -> Iterator[Metric]:
          inputs.get("share")),
     ):  # fmt: skip
         if isinstance(value, float | int):
-            yield _gauge(name, doc, labels, value)
+            yield _gauge(name, doc, region, value)
 
 
 def _demand(shown: Shown, labels: Labels) -> Iterator[Metric]:

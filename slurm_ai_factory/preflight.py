@@ -13,8 +13,8 @@ from slurm_ai_factory import signals
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.classify import Rules
-from slurm_ai_factory.core.controller import ROOT
 from slurm_ai_factory.core.facts import Facts
+from slurm_ai_factory.core.level import ROOT
 from slurm_ai_factory.core.records import Association, Instant
 from slurm_ai_factory.errors import SlurmError
 from slurm_ai_factory.slurm import Slurm
@@ -35,7 +35,7 @@ def gather(config: Config, slurm: Slurm, clock: Callable[[], Instant], user: str
         now=now,
         user=user,
         mode=config.control.mode,
-        account=config.control.account,
+        accounts=config.control.account,
         weights=config.promise.resource,
         window_seconds=window.until - window.since,
         read_window_seconds=config.slurm.read_window,
@@ -64,7 +64,9 @@ def _readable(config: Config, slurm: Slurm, now: Instant, user: str) -> tuple[di
         "coordinators": slurm.coordinators,
         "admin_level": lambda: slurm.admin_level(user),
         "slurmdbd": slurm.slurmdbd,
-        "transactions": lambda: slurm.share_changes(config.control.account, now - LOOK_BACK),
+        "transactions": lambda: sorted(
+            one for account in config.control.account for one in slurm.share_changes(account, now - LOOK_BACK)
+        ),
     }
     found: dict[str, Any] = dict.fromkeys(reads)
     unread = {}

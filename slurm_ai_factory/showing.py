@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from slurm_ai_factory import audit, cycle
-from slurm_ai_factory.board import Done, Reconciled, Shown
+from slurm_ai_factory.board import Done, Reconciled, Shown, Steered
 from slurm_ai_factory.core import charge, share, windows
 from slurm_ai_factory.core.classify import Beneficiary, Classification
 from slurm_ai_factory.core.demand import Standing
@@ -34,7 +34,6 @@ def shown(site: Site, report: CycleReport) -> Shown:
 
 def _shown(site: Site, report: CycleReport) -> Shown:
     gathered, config, decision = report.gathered, site.config, report.decision
-    in_force = raw_shares(report, config.control.account)
     return Shown(
         at=gathered.at,
         mode=report.mode,
@@ -45,10 +44,7 @@ def _shown(site: Site, report: CycleReport) -> Shown:
         groups=groups(site, report),
         decision=decision,
         reason_since=site.ledger.control.reason_since(decision.reason),
-        account=config.control.account,
-        raw_shares=in_force,
-        raw_shares_wanted=decision.changes[-1].raw_shares_after if decision.changes else in_force,
-        foreign_from=gathered.foreign_from,
+        steered=tuple(steered(report, account) for account in config.control.account),
         weight_fairshare=gathered.priority.weight_fairshare,
         history=history(site),
         statuses=tuple(outcome.status for outcome in report.outcomes),
@@ -71,13 +67,16 @@ def demand(signals: Signals) -> dict[str, float]:
     return {str(one): float(signals.demand.sum(one, Standing.WAITING).amount) for one in Beneficiary}
 
 
-def raw_shares(report: CycleReport, account: str) -> int | None:
-    """The RawShares of the steered account after the cycle; None when it is not there."""
-    applied = [one.change for one in report.outcomes if one.status == "applied"]
-    if applied:
-        return applied[-1].raw_shares_after
+def steered(report: CycleReport, account: str) -> Steered:
+    """A steered account's RawShares after the cycle."""
     found = cycle.in_force(report.gathered.associations, account)
-    return found.raw_shares if found else None
+    before = found.raw_shares if found else None
+    applied = [one.change for one in report.outcomes if one.status == "applied"]
+    wanted, after = (
+        next((one.raw_shares_after for one in changes if one.account == account), before)
+        for changes in (report.decision.changes, applied)
+    )
+    return Steered(account, after, wanted, report.gathered.foreign.get(account))
 
 
 def groups(site: Site, report: CycleReport) -> dict[str, list[share.Group]]:

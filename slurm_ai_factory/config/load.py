@@ -196,6 +196,10 @@ def _checked(config: Config) -> Config:
         raise ConfigError(f"{config.file}: [ledger] has both url and url_file; keep one")
     if not control.share_min < control.share_max:
         raise ConfigError(f"{config.file}: [control] share_min is not below share_max")
+    if control.writes_per_day < len(control.account):
+        raise ConfigError(
+            f"{config.file}: [control] writes_per_day is less than the accounts that one step writes"
+        )
     if promise.target_share + promise.margin >= control.share_max:
         raise ConfigError(f"{config.file}: [control] share_max leaves no room above target_share + margin")
     if promise.window.startswith("rolling:"):

@@ -124,7 +124,11 @@ class ControlSection:
     """Whether and how RawShares are steered."""
 
     mode: str = _key(values.mode, "observe: never write; advise: say what to set; enforce: set it", "observe")
-    account: str = _key(values.text, "the top-level account that holds the region", "regional")
+    account: tuple[str, ...] = _key(
+        values.names,
+        "the top-level account that holds the region, or a list of those that do",
+        "regional",
+    )
     share_min: float = _key(values.ratio, "lowest part of the level the region is given", 0.05)
     share_max: float = _key(values.ratio, "highest part of the level the region is given", 0.9)
     slew: float = _key(values.ratio, "largest step of one write, as part of the level", 0.05)

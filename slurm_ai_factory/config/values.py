@@ -28,6 +28,16 @@ def text(value: object) -> str:
     return value
 
 
+def names(value: object) -> tuple[str, ...]:
+    """One name, or a list of different ones."""
+    found = value if isinstance(value, list) else [value]
+    if not found or not all(isinstance(one, str) and one.strip() for one in found):
+        raise ValueError("wants a name or a list of names")
+    if len(set(found)) < len(found):
+        raise ValueError("has a name twice")
+    return tuple(found)
+
+
 def whole(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise ValueError("wants a whole number above 0")

@@ -118,14 +118,14 @@ def coordinators(facts: Facts) -> Result:
 
 def foreign_writer(facts: Facts) -> Result:
     foreign = [one for one in facts.transactions or () if one.actor != facts.user]
-    wanted = f"nobody but {facts.user} sets RawShares of {facts.account}"
+    wanted = f"nobody but {facts.user} sets RawShares of {facts.steered}"
     if not foreign:
         return Result(OK, "nobody else in the last 30 days", wanted)
     last = foreign[-1]
     found = f"{len(foreign)} change(s) by {', '.join(sorted({one.actor for one in foreign}))}"
     days = max(0, facts.now - last.at) // 86400
     said = f"{found}; the last set {last.raw_shares}, {days} day(s) ago"
-    fix = f"let {last.actor} leave RawShares of {facts.account} alone, or set control.mode to observe"
+    fix = f"let {last.actor} leave RawShares of {facts.steered} alone, or set control.mode to observe"
     return Result(WARNING, said, wanted, fix)
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import ceil, log
+from typing import NamedTuple
 
 from slurm_ai_factory.core import authority, health
-from slurm_ai_factory.core.controller import ROOT
 from slurm_ai_factory.core.facts import OK, PROBLEM, WARNING, Facts, Result, want
+from slurm_ai_factory.core.level import ROOT
 from slurm_ai_factory.core.records import PARENT_SHARES, Association
 
 CALC_PERIOD_MOST = 600
@@ -89,23 +90,37 @@ def usage_reset(facts: Facts) -> Result:
 
 
 def region(facts: Facts) -> Result:
-    """The steered account: there, at the top, with shares of its own."""
-    wanted = f"{facts.account} directly under {ROOT}, with shares of its own"
-    found = _region(facts)
-    if found is None:
-        fix = f"sacctmgr -i add account name={facts.account} cluster={facts.priority.cluster} parent={ROOT}"
-        return Result(PROBLEM, f"no account {facts.account}", wanted, fix)
-    if found.parent != ROOT:
-        return Result(PROBLEM, f"under {found.parent}", wanted, _modify(facts, found, f"parent={ROOT}"))
-    if not found.steerable:
-        return Result(PROBLEM, f"Fairshare={_shares(found)}", wanted, _modify(facts, found, "fairshare=25"))
-    return Result(OK, f"RawShares {found.raw_shares}", wanted)
+    """The steered accounts: there, at the top, with shares of their own."""
+    several = len(facts.accounts) > 1
+    wanted = f"{facts.steered} directly under {ROOT}, with shares of {'their' if several else 'its'} own"
+    each = {name: _steered(facts, name) for name in facts.accounts}
+    odd = {name: one for name, one in each.items() if one.fix}
+    found = ", ".join(f"{name}: {one.found}" if several else one.found for name, one in (odd or each).items())
+    return want(not odd, PROBLEM, found, wanted, "\n".join(one.fix for one in odd.values()))
+
+
+class _Row(NamedTuple):
+    found: str
+    fix: str = ""
+
+
+def _steered(facts: Facts, account: str) -> _Row:
+    """What a steered account's row is like, and how to mend it."""
+    one = _own_row(facts, account)
+    if one is None:
+        fix = f"sacctmgr -i add account name={account} cluster={facts.priority.cluster} parent={ROOT}"
+        return _Row(f"no account {account}", fix)
+    if one.parent != ROOT:
+        return _Row(f"under {one.parent}", _modify(facts, one, f"parent={ROOT}"))
+    if not one.steerable:
+        return _Row(f"Fairshare={_shares(one)}", _modify(facts, one, "fairshare=25"))
+    return _Row(f"RawShares {one.raw_shares}")
 
 
 def siblings(facts: Facts) -> Result:
     """The accounts beside the steered one: each with shares of its own."""
     wanted = "no Fairshare=parent or 0 beside the steered account"
-    beside = [one for one in _level(facts) if one.account != facts.account]
+    beside = [one for one in _level(facts) if one.account not in facts.accounts]
     if not beside:
         return Result(PROBLEM, "no account beside the steered one", "somebody to share with", _others(facts))
     odd = [one for one in beside if not one.steerable]
@@ -118,7 +133,7 @@ def siblings(facts: Facts) -> Result:
 def resolution(facts: Facts) -> Result:
     """Whether one RawShare is a small enough step; the rescale keeps everybody's part of the level."""
     level = [one for one in _level(facts) if one.steerable]
-    competing = sum(one.raw_shares for one in level if one.account != facts.account)
+    competing = sum(one.raw_shares for one in level if one.account not in facts.accounts)
     wanted = f"at least {LEVEL_SHARES_LEAST} RawShares beside the steered account's"
     factor = ceil(LEVEL_SHARES_LEAST / competing) if competing else 0
     fix = "\n".join(_modify(facts, one, f"fairshare={one.raw_shares * factor}") for one in level)
@@ -166,8 +181,8 @@ def _level(facts: Facts) -> Iterator[Association]:
             yield one
 
 
-def _region(facts: Facts) -> Association | None:
-    return next((one for one in facts.associations if one.account == facts.account and not one.user), None)
+def _own_row(facts: Facts, account: str) -> Association | None:
+    return next((one for one in facts.associations if one.account == account and not one.user), None)
 
 
 def _modify(facts: Facts, one: Association, what: str) -> str:

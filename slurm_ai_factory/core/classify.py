@@ -217,6 +217,11 @@ class Rules:
             yield step
             step = self.parents.get(step)
 
+    def top_level(self, account: str) -> str:
+        """The ancestor directly under root, or the account itself; root is its own."""
+        *_, top = (one for one in self.lineage(account) if one != "root" or account == "root")
+        return top
+
     def unknown_accounts(self) -> list[str]:
         """Accounts named by rules that the cluster does not have: likely a mistyped name."""
         known = {"account": self.parents.keys(), "account_subtree": self.parents.keys()}

@@ -16,9 +16,9 @@ from itertools import accumulate
 from math import exp, log
 from typing import NamedTuple
 
+from slurm_ai_factory.core.level import Level, Refusal, find_level
 from slurm_ai_factory.core.records import (
     HOUR,
-    PARENT_SHARES,
     Association,
     Change,
     ControlState,
@@ -29,19 +29,21 @@ from slurm_ai_factory.core.records import (
 )
 from slurm_ai_factory.core.share import expected_rate, hours_since
 
-ROOT = "root"
-MAX_RAW_SHARES = 2147483646
 SET_POINT_TOLERANCE = 0.002
+
+Inputs = dict[str, float | int | str | None]
 
 REASONS = {
     "raise": "the region is owed more than its shares will give",
     "follow": "usage ran ahead of the shares, which follow it so that soaking idle nodes is not punished",
     "lower": "the region is owed less than its shares would give",
+    "ratio": "the shares of the steered accounts have left the ratio that the operator gave them",
     "at_set_point": "the shares already say what is wanted",
     "same_order": "a write would not change who goes first now",
     "write_budget": "the day's writes are used up",
     "no_account": "the steered account is not in the association tree",
     "not_top_level": "the steered account is not directly under root, so its parent caps it",
+    "mixed_parents": "not every steered account is directly under root; others are capped by their parents",
     "not_steerable": "the steered account has Fairshare=parent or 0",
     "mixed_level": "an account beside the steered one has Fairshare=parent",
     "no_competition": "no account beside the steered one has shares",
@@ -58,7 +60,9 @@ REASONS = {
 }
 """Every reason a decision can have."""
 
-HOLDS = frozenset(REASONS) - {"raise", "follow", "lower", "at_set_point", "same_order", "restore_baseline"}
+HOLDS = frozenset(REASONS) - {
+    "raise", "follow", "lower", "ratio", "at_set_point", "same_order", "restore_baseline",
+}  # fmt: skip
 """Reasons that mean the control is not steering although it should."""
 
 
@@ -66,7 +70,7 @@ HOLDS = frozenset(REASONS) - {"raise", "follow", "lower", "at_set_point", "same_
 class Policy:
     """The law's parameters; shares are parts of the level, times are seconds."""
 
-    account: str  #: the top-level account that holds the region
+    account: str | tuple[str, ...]  #: the top-level account that holds the region, or all that hold it
     target_share: float
     margin: float = 0.01
     half_life_seconds: int
@@ -87,33 +91,14 @@ class Policy:
     writes_per_day: int = 24
 
     @property
+    def accounts(self) -> tuple[str, ...]:
+        """The steered accounts."""
+        return (self.account,) if isinstance(self.account, str) else self.account
+
+    @property
     def goal(self) -> float:
         """Target and margin: the share the law steers to."""
         return self.target_share + self.margin
-
-
-@dataclass(frozen=True, slots=True)
-class Level:
-    """The steered account among its siblings."""
-
-    regional: Association
-    siblings: tuple[Association, ...]
-
-    @property
-    def competing_shares(self) -> int:
-        """RawShares of all siblings, the root user's own included."""
-        return sum(one.raw_shares for one in self.siblings)
-
-    def share(self, raw_shares: int) -> float:
-        """sigma: NormShares the steered account would have with these RawShares."""
-        return raw_shares / (raw_shares + self.competing_shares)
-
-    @property
-    def usage_share(self) -> float:
-        """u: decayed usage of the region in that of the level; its present share while nothing was used."""
-        regional = self.regional.raw_usage or 0
-        used = regional + sum(one.raw_usage or 0 for one in self.siblings)
-        return regional / used if used else self.share(self.regional.raw_shares)
 
 
 class Owed(NamedTuple):
@@ -135,60 +120,43 @@ def decide(
     last: ControlState | None,
     now: Instant,
 ) -> Decision:
-    """What to do now: at most one change of the regional RawShares, or a hold; always with its reason."""
-    level = find_level(policy, associations)
-    if isinstance(level, str):
-        return _hold(level, now, {"account": policy.account}, last)
+    """What to do now: at most one change of each steered account's RawShares, or a hold; with its reason."""
+    accounts: Inputs = {"account": ", ".join(policy.accounts)}
+    own = last.baseline if last else {}
+    level = find_level(policy.accounts, associations, measurement.waiting_accounts, own)
+    if not isinstance(level, Refusal) and not policy.half_life_seconds:
+        level = Refusal("no_decay")
+    if isinstance(level, Refusal):
+        return _hold(level.reason, now, accounts, last, level.accounts if len(policy.accounts) > 1 else ())
     if measurement.holds:
-        return _held(measurement.holds, now, {"account": policy.account}, last)
+        return _held(measurement.holds, now, accounts, last)
     owed = Owed(payback(policy, measurement), capture(policy, measurement) if policy.capture else 0.0)
     usage = level.usage_share
-    u_ref = advance(policy, last, usage, level.share(level.regional.raw_shares), owed.share, now)
+    u_ref = advance(policy, last, usage, level.share(level.present), owed.share, now)
     writes = last.writes_last_day if last else 0
     wanted = min(policy.share_max, max(policy.share_min, u_ref))
-    reason, raw_shares = _step(policy, level, usage, wanted, writes)
-    inputs = _inputs(policy, measurement, level, owed, u_ref, wanted)
-    state = ControlState(at=now, u_ref=u_ref, writes_last_day=writes)
-    if raw_shares is None:
+    reason, rows = _step(policy, level, usage, wanted, writes)
+    inputs = accounts | _inputs(policy, measurement, level, owed, u_ref, wanted)
+    state = ControlState(at=now, u_ref=u_ref, writes_last_day=writes, baseline=own)
+    if rows is None:
         return _hold(reason, now, inputs, state)
-    change = Change(
-        cluster=level.regional.cluster,
-        account=policy.account,
-        raw_shares_before=level.regional.raw_shares,
-        raw_shares_after=raw_shares,
+    changes = _changes(level, rows)
+    steps = ", ".join(
+        f"{one.account} RawShares {one.raw_shares_before} -> {one.raw_shares_after}" for one in changes
     )
-    sentence = f"{policy.account} RawShares {change.raw_shares_before} -> {raw_shares}: {REASONS[reason]}"
-    return Decision(at=now, reason=reason, sentence=sentence, inputs=inputs, state=state, changes=(change,))
+    sentence = f"{steps}: {REASONS[reason]}"
+    return Decision(at=now, reason=reason, sentence=sentence, inputs=inputs, state=state, changes=changes)
 
 
-def find_level(policy: Policy, associations: Sequence[Association]) -> Level | str:
-    """The steered account among its siblings, or the reason why it cannot be steered."""
-    regional = next((a for a in associations if a.account == policy.account and a.user is None), None)
-    if regional is None:
-        return "no_account"
-    if regional.parent != ROOT:
-        return "not_top_level"
-    siblings = tuple(a for a in associations if _top_level(a) and a != regional)
-    if any(one.raw_shares == PARENT_SHARES for one in siblings):
-        return "mixed_level"
-    return _refusal(policy, Level(regional, siblings)) or Level(regional, siblings)
-
-
-def _top_level(association: Association) -> bool:
-    """Accounts under root, and root's own users: slurmctld makes root/root with one share."""
-    if association.user is None:
-        return association.parent == ROOT
-    return association.account == ROOT
-
-
-def _refusal(policy: Policy, level: Level) -> str | None:
-    if not level.regional.steerable:
-        return "not_steerable"
-    if not level.competing_shares:
-        return "no_competition"
-    if any(one.raw_usage is None for one in (level.regional, *level.siblings)):
-        return "usage_unknown"
-    return None if policy.half_life_seconds else "no_decay"
+def _changes(level: Level, rows: Sequence[int]) -> tuple[Change, ...]:
+    """One for each account whose RawShares are others than those in force."""
+    return tuple(
+        Change(
+            cluster=one.cluster, account=one.account, raw_shares_before=one.raw_shares, raw_shares_after=after
+        )
+        for one, after in zip(level.regional, rows, strict=True)
+        if one.raw_shares != after
+    )
 
 
 def payback(policy: Policy, measurement: Measurement) -> float:
@@ -276,21 +244,26 @@ def advance(
     return min(highest, max(usage - policy.debit_max, moved))
 
 
-def _step(policy: Policy, level: Level, usage: float, wanted: float, writes: int) -> tuple[str, int | None]:
-    """(reason, RawShares to set or None to hold)."""
-    present = level.regional.raw_shares
-    share = level.share(present)
+def _step(
+    policy: Policy, level: Level, usage: float, wanted: float, writes: int
+) -> tuple[str, tuple[int, ...] | None]:
+    """(reason, RawShares of the steered accounts to set or None to hold)."""
+    share, kept = level.share(level.present), level.in_ratio
     gap = wanted - share
-    raw_shares = _raw_shares(level, share + min(policy.slew, max(-policy.slew, gap)), policy.slew)
-    if abs(gap) < SET_POINT_TOLERANCE or raw_shares == present:
+    rows = level.rows(share + min(policy.slew, max(-policy.slew, gap)), policy.slew)
+    changed = sum(after != before for before, after in zip(level.present, rows, strict=True))
+    close = abs(gap) < policy.band and _same_side(policy, usage, share, wanted)
+    if not changed or (kept and abs(gap) < SET_POINT_TOLERANCE):
         return "at_set_point", None
-    if abs(gap) < policy.band and _same_side(policy, usage, share, wanted):
+    if kept and close:
         return "same_order", None
-    if writes >= policy.writes_per_day:
+    if writes + changed > policy.writes_per_day:
         return "write_budget", None
-    if raw_shares < present:
-        return "lower", raw_shares
-    return ("follow" if wanted < usage else "raise"), raw_shares
+    if close or abs(gap) < SET_POINT_TOLERANCE:
+        return "ratio", rows
+    if gap < 0:
+        return "lower", rows
+    return ("follow" if wanted < usage else "raise"), rows
 
 
 def _same_side(policy: Policy, usage: float, share: float, wanted: float) -> bool:
@@ -300,17 +273,6 @@ def _same_side(policy: Policy, usage: float, share: float, wanted: float) -> boo
     return usage + drift * (1 - usage) < low or usage - drift * usage > high
 
 
-def _raw_shares(level: Level, share: float, slew: float) -> int:
-    """The RawShares nearest to a share of the level, no further from the present ones than ``slew``."""
-    present = level.regional.raw_shares
-    nearest = round(level.competing_shares * share / (1.0 - share))
-    most = max(present, MAX_RAW_SHARES - level.competing_shares)  # slurmctld adds up a level in 31 bits
-    raw_shares = min(most, max(1, nearest))
-    if abs(level.share(raw_shares) - level.share(present)) > slew + 1e-9:
-        raw_shares += 1 if raw_shares < present else -1
-    return raw_shares
-
-
 def _inputs(
     policy: Policy,
     measurement: Measurement,
@@ -318,9 +280,8 @@ def _inputs(
     owed: Owed,
     u_ref: float,
     wanted: float,
-) -> dict[str, float | int | str | None]:
-    return {
-        "account": policy.account,
+) -> Inputs:
+    found: Inputs = {
         "window": measurement.window.name,
         "as_of": measurement.as_of,
         "resource": measurement.resource,
@@ -334,18 +295,29 @@ def _inputs(
         "required_share": owed.share,
         "usage_share": level.usage_share,
         "u_ref": u_ref,
-        "share": level.share(level.regional.raw_shares),
+        "share": level.share(level.present),
         "share_wanted": wanted,
-        "raw_shares": level.regional.raw_shares,
-        "competing_shares": level.competing_shares,
+        "raw_shares": sum(level.present),
+        "competing_shares": level.sibling_shares,
         "half_life_seconds": policy.half_life_seconds,
+    }
+    return found | _counted(level) if len(level.regional) > 1 else found
+
+
+def _counted(level: Level) -> Inputs:
+    """What the mapping of several accounts rests on."""
+    regional, others = level.counted
+    return {
+        "regional_accounts_counted": ", ".join(regional),
+        "other_accounts_counted": ", ".join(others),
+        "effective_competing_shares": level.competing_shares,
     }
 
 
 def _held(
     holds: Sequence[Hold],
     now: Instant,
-    inputs: dict[str, float | int | str | None],
+    inputs: Inputs,
     state: ControlState | None,
 ) -> Decision:
     """A hold that was found before: the first one's reason, and what all of them say."""
@@ -356,9 +328,11 @@ def _held(
 def _hold(
     reason: str,
     now: Instant,
-    inputs: dict[str, float | int | str | None],
+    inputs: Inputs,
     state: ControlState | None,
+    accounts: Sequence[str] = (),
 ) -> Decision:
     word = "hold" if reason in HOLDS else "nothing to change"
-    sentence = f"{word}: {REASONS[reason]}"
+    which = f" ({', '.join(accounts)})" if accounts else ""
+    sentence = f"{word}: {REASONS[reason]}{which}"
     return Decision(at=now, reason=reason, sentence=sentence, inputs=inputs, state=state)

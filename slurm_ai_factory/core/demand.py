@@ -159,6 +159,7 @@ class Demand:
     cells: Mapping[Cell, Sum] = field(default_factory=dict)
     unknown: Mapping[str, int] = field(default_factory=dict)  #: words the table lacks, with their jobs
     waiting_jobs: Mapping[int, Beneficiary] = field(default_factory=dict)  #: JobID of each row that is demand
+    waiting_accounts: frozenset[str] = frozenset()  #: of those rows
 
     def sum(self, beneficiary: Beneficiary, *standings: Standing) -> Sum:
         """Over all pools."""
@@ -239,7 +240,8 @@ def demand(
             cell = beneficiary, each, _pool(one.subject.partition, one.tres)
             amount, seconds = tasks * counts(one.tres), _seconds(one, horizon_seconds, usual_seconds)
             cells[cell] = cells.get(cell, Sum()).plus(Sum(tasks, amount, amount * seconds))
-    return Demand(cells, unknown, waiting)
+    accounts = frozenset(one.subject.account for one in rows if one.job_id in waiting)
+    return Demand(cells, unknown, waiting, accounts)
 
 
 def _side(subject: Subject, sides: Sides) -> Beneficiary:

@@ -69,7 +69,7 @@ class Facts:
     now: Instant  #: this machine's clock, when slurmctld said its own
     user: str  #: who asks
     mode: str
-    account: str
+    accounts: tuple[str, ...]  #: the steered ones
     weights: Mapping[str, Count]  #: of the promise's resource
     window_seconds: int
     read_window_seconds: int
@@ -85,8 +85,13 @@ class Facts:
     coordinators: Mapping[str, Sequence[str]] | None  #: by account
     admin_level: str | None  #: of ``user``, as Slurm spells it; empty where slurmdbd does not know the user
     slurmdbd: Slurmdbd | None
-    transactions: Sequence[Transaction] | None  #: of the steered account's row, newest last
+    transactions: Sequence[Transaction] | None  #: of the steered accounts' rows, newest last
     unread: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def steered(self) -> str:
+        """The steered accounts by name."""
+        return ", ".join(self.accounts)
 
     @property
     def privileged(self) -> bool:

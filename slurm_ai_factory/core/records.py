@@ -208,6 +208,7 @@ class Measurement:
     newest_record_at: Instant | None
     hours: tuple[Hour, ...] = field(repr=False, default=())
     holds: tuple[Hold, ...] = ()  #: what keeps this from being steered on; added by the cycle
+    waiting_accounts: frozenset[str] | None = None  #: top-level ones with jobs that could start; so too
 
     @property
     def delivered_share(self) -> float | None:
@@ -248,6 +249,7 @@ class ControlState:
     at: Instant
     u_ref: float
     writes_last_day: int = 0
+    baseline: Mapping[str, int] = field(default_factory=dict)  #: account -> RawShares before our first change
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

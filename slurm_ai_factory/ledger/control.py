@@ -79,7 +79,12 @@ class Control:
         if row is None:
             return None
         writes = self.store.one("writes_since", cluster_id=self.cluster_id, since=now - DAY)
-        return ControlState(at=row[0], u_ref=row[1], writes_last_day=writes[0] if writes else 0)
+        return ControlState(
+            at=row[0],
+            u_ref=row[1],
+            writes_last_day=writes[0] if writes else 0,
+            baseline=self.baselines(),
+        )
 
     def last_applied(self, account: str) -> int | None:
         """The RawShares that our last change left; None when we never changed any."""

@@ -43,7 +43,7 @@ class Books:
             total_charge=round(everything), unclassified_charge=0, capacity=round(up),
             waiting_charge=round(waiting), starved_charge=None, regional_running=round(rates[REGIONAL]),
             regional_pending=round(rates[WAITING]), regional_backlog=self._backlog(float(rates[UP])),
-            newest_record_at=now, hours=hours,
+            newest_record_at=now, hours=hours, waiting_accounts=self.cluster.waiting_accounts,
         )  # fmt: skip
 
     def _backlog(self, size: float) -> float:

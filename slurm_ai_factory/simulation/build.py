@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -23,16 +24,25 @@ from slurm_ai_factory.simulation.layout import OTHERS, REGION, Layout, Settings
 from slurm_ai_factory.simulation.workload import User, Workload
 
 
-def planted(users: Sequence[User], regional: frozenset[User], shares: Mapping[str, int]) -> fair_tree.Node:
+def planted(
+    users: Sequence[User], regional: frozenset[User], shares: Mapping[str, int], siblings: bool = False
+) -> fair_tree.Node:
     """The association tree: the region and the others under root, below them accounts, below those users.
 
+    With ``siblings`` all accounts are directly under root, each with an equal part of its side's shares.
     An account with users on both sides is there twice, as a facility would have to have it.
     """
     rows: list[tuple[str, str | None, str | None, int]] = [("root", None, None, 1), ("root", None, "root", 1)]
-    rows += [(side, "root", None, shares[side]) for side in (REGION, OTHERS)]
     sides = {user: _side(user, regional) for user in users}
     accounts = sorted({(account, side) for (account, _), side in sides.items()})
-    rows += [(f"{side}.{account}", side, None, 1) for account, side in accounts]
+    if siblings:
+        count = Counter(side for _, side in accounts)
+        rows += [
+            (f"{side}.{name}", "root", None, max(1, shares[side] // count[side])) for name, side in accounts
+        ]
+    else:
+        rows += [(side, "root", None, shares[side]) for side in (REGION, OTHERS)]
+        rows += [(f"{side}.{account}", side, None, 1) for account, side in accounts]
     rows += [(f"{side}.{account}", None, user, 1) for (account, user), side in sides.items()]
     return fair_tree.tree(rows)
 
@@ -104,7 +114,12 @@ def rules_of(settings: Settings, backlog: int, favour: float) -> Rules:
 def events_of(layout: Layout, stops: Sequence[tuple[int, int]], began: int) -> Events:
     whole = np.maximum(1, layout.capacity.sum(axis=0))
     rows = [
-        (at - began, one.pool, sign * np.array(one.counts), sign * one.counts[0] / whole[0] * layout.total)
+        (
+            max(0, at - began),
+            one.pool,
+            sign * np.array(one.counts),
+            sign * one.counts[0] / whole[0] * layout.total,
+        )
         for one in layout.outages
         for at, sign in ((one.since, -1), (one.until, 1))
     ]

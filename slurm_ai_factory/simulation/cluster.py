@@ -12,7 +12,7 @@ import numpy as np
 from slurm_ai_factory.core.records import HOUR, Association
 from slurm_ai_factory.simulation import build, engine
 from slurm_ai_factory.simulation.arrays import LAST_PASS, NOW, PENDING, Floats, Ints, Jobs
-from slurm_ai_factory.simulation.layout import NAME, OTHERS, REGION, Layout, Settings
+from slurm_ai_factory.simulation.layout import NAME, REGION, Layout, Settings
 from slurm_ai_factory.simulation.workload import User, Workload
 
 
@@ -28,17 +28,20 @@ class ModelCluster:
         shares: Mapping[str, int],
         favour: float = 0.0,
         stops: Sequence[tuple[int, int]] = (),
+        siblings: bool = False,
     ) -> None:
         """``regional`` has the users of the region, ``shares`` the RawShares of both sides to begin with.
 
         ``stops``: spans in which slurmctld is down, apart from each other, in seconds since the beginning.
 
+        ``siblings``: all accounts are directly under root; else each side has one of its own there.
+
         Time begins in the whole hour of the first submission and needs a workload that is not empty.
         """
         self.settings = settings
         self.began = int(workload.submit[0]) // HOUR * HOUR
-        self.accounts = (REGION, OTHERS)
-        root = build.planted(workload.users, regional, shares)
+        root = build.planted(workload.users, regional, shares, siblings)
+        self.accounts = tuple(one.key for one in root.children if not one.user)
         self._tree, self._index = build.flattened(root)
         self._jobs = build.jobs_of(workload, regional, layout, settings, self._index, self.began)
         self._rules = build.rules_of(settings, workload.backlog, favour)
@@ -116,6 +119,19 @@ class ModelCluster:
         fairshare = self._rules.weight_fairshare * self._state.fairshare[self._jobs.leaf[pending]]
         found = zip(pending, self._state.priority[pending], fairshare, strict=True)
         return [(int(job), float(priority), float(term)) for job, priority, term in found]
+
+    @property
+    def regional(self) -> tuple[str, ...]:
+        """The region's accounts directly under root."""
+        return tuple(one for one in self.accounts if one.partition(".")[0] == REGION)
+
+    @property
+    def waiting_accounts(self) -> frozenset[str]:
+        """The accounts directly under root with jobs that wait."""
+        pending = self._state.pending[: self._state.at[PENDING]]
+        lines = {self._tree.parent[leaf] for leaf in np.unique(self._jobs.leaf[pending])}
+        tops = {node if self._tree.parent[node] == 0 else self._tree.parent[node] for node in lines}
+        return frozenset(one for one in self.accounts if self._index[one] in tops)
 
     def usage(self) -> dict[str, float]:
         """Decayed usage of each user as of the last pass, by ``account/user``."""

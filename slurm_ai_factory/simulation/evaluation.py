@@ -75,7 +75,7 @@ def evaluate(trial: Trial, replayed: Replayed) -> Result:
         utilisation=float(total[ALL] / total[UP]),
         regional=_waited(replayed, 1),
         non_regional=_waited(replayed, 0),
-        writes_per_day=len(replayed.writes) / days,
+        writes_per_day=sum(len(one.changes) for one in replayed.writes) / days,
         windows=tuple(zip(ends.tolist(), shares.tolist(), strict=True)),
     )
 

@@ -16,7 +16,7 @@ from slurm_ai_factory.simulation import policies
 from slurm_ai_factory.simulation.arrays import Ints
 from slurm_ai_factory.simulation.bookkeeping import Books
 from slurm_ai_factory.simulation.cluster import ModelCluster
-from slurm_ai_factory.simulation.layout import DAY, NAME, REGION, Layout, Settings, partitioned
+from slurm_ai_factory.simulation.layout import DAY, NAME, Layout, Settings, partitioned
 from slurm_ai_factory.simulation.workload import User, Workload
 
 FAVOUR = 1e9
@@ -48,6 +48,7 @@ class Trial:
     zone: ZoneInfo
     control: Policy
     period: int = 1800  #: seconds between two decisions
+    siblings: bool = False  #: whether the accounts of both sides are beside each other under root
     faults: Faults = Faults()
 
     @property
@@ -89,7 +90,9 @@ def _cluster(trial: Trial, policy: policies.Named) -> ModelCluster:
     favour = FAVOUR if policy.kind == "oracle" else 0.0
     shares = policies.raw_shares(policy.share)
     stops = trial.faults.stopped
-    return ModelCluster(trial.workload, trial.regional, layout, settings, shares, favour, stops)
+    return ModelCluster(
+        trial.workload, trial.regional, layout, settings, shares, favour, stops, trial.siblings
+    )
 
 
 def _alone(cluster: ModelCluster, progress: Progress) -> None:
@@ -113,19 +116,22 @@ def _steered(trial: Trial, cluster: ModelCluster, progress: Progress) -> list[De
     """The production controller looks every ``period`` seconds; the decisions that wrote something."""
     books = Books(cluster, trial.promise, trial.window, trial.zone, trial.control.horizon_seconds)
     chance = np.random.default_rng(trial.faults.seed)
+    control = replace(trial.control, account=cluster.regional or trial.control.account)
+    own = {one.account: one.raw_shares for one in cluster.associations()}
     state: ControlState | None = None
     writes: list[Decision] = []
     while cluster.now < cluster.until:
         cluster.advance(min(cluster.now + trial.period, cluster.until))
         if _blind(trial.faults, cluster):
             continue
-        last = state and replace(state, writes_last_day=_recent(writes, cluster.now))
-        decision = decide(trial.control, books.measurement(), cluster.associations(), last, cluster.now)
+        last = state and replace(state, writes_last_day=_recent(writes, cluster.now), baseline=own)
+        decision = decide(control, books.measurement(), cluster.associations(), last, cluster.now)
         state = decision.state
         if decision.changes:
             writes.append(decision)
-            if chance.random() >= trial.faults.lost_writes:
-                cluster.set_raw_shares(REGION, decision.changes[0].raw_shares_after)
+            for change in decision.changes:
+                if chance.random() >= trial.faults.lost_writes:
+                    cluster.set_raw_shares(change.account, change.raw_shares_after)
         progress(cluster.now)
     return writes
 
@@ -137,7 +143,7 @@ def _blind(faults: Faults, cluster: ModelCluster) -> bool:
 
 
 def _recent(writes: list[Decision], now: int) -> int:
-    return sum(1 for decision in writes[-100:] if decision.at > now - DAY)
+    return sum(len(decision.changes) for decision in writes[-100:] if decision.at > now - DAY)
 
 
 def promise_of(target: float, margin: float, resource: str) -> Promise:

@@ -70,7 +70,7 @@ def tone(board: Board, now: Instant) -> str:
         return "bad" if board.failed == "failed" else "waiting"
     if board.failed == "failed" or stale(board, now):
         return "bad"
-    held = board.shown.decision.reason in HOLDS or board.shown.foreign_from is not None
+    held = board.shown.decision.reason in HOLDS or board.shown.foreign != ""
     risky = outlook.below(board.shown.measurement)
     return "warning" if held or risky else "good"
 
@@ -113,7 +113,7 @@ def _seen(shown: Shown) -> dict[str, Any]:
         "decided": _clock(shown.decision.at, zone),
         "since": shown.reason_since and _clock(shown.reason_since, zone),
         "holds": list(_holds(shown)),
-        "changes": [_change(one, zone) for one in shown.history[:MOST_CHANGES]],
+        "changes": [_change(one, zone, len(shown.steered) > 1) for one in shown.history[:MOST_CHANGES]],
         "groups": [
             (label, _groups(shown, groups)) for label, groups in shown.groups.items() if _told(groups)
         ],
@@ -150,9 +150,11 @@ def _ahead(shown: Shown) -> Iterator[tuple[str, str, str]]:
 
 def _control(shown: Shown) -> Iterator[tuple[str, str]]:
     inputs, m = shown.decision.inputs, shown.measurement
-    in_force, wanted = shown.raw_shares, shown.raw_shares_wanted
-    if in_force is not None:
-        yield "RawShares", f"{in_force}" if wanted == in_force else f"{in_force}, wanted {wanted}"
+    for one in shown.steered:
+        if one.raw_shares is not None:
+            name = "RawShares" if len(shown.steered) == 1 else f"RawShares of {one.account}"
+            wanted = "" if one.wanted == one.raw_shares else f", wanted {one.wanted}"
+            yield name, f"{one.raw_shares}{wanted}"
     for name, key in (
         ("Share of its level", "share"),
         ("Set-point", "share_wanted"),
@@ -173,14 +175,15 @@ def _holds(shown: Shown) -> Iterator[str]:
     if reason in HOLDS:
         since = "" if shown.reason_since is None else f", since {_clock(shown.reason_since, shown.zone)}"
         yield f"{_sentence(REASONS[reason]).rstrip('.')}{since}."
-    if shown.foreign_from is not None:
-        yield f"Somebody else changed RawShares from {shown.foreign_from}."
+    if shown.foreign:
+        yield f"Somebody else changed {shown.foreign}."
 
 
-def _change(one: Done, zone: ZoneInfo) -> dict[str, str]:
+def _change(one: Done, zone: ZoneInfo, named: bool) -> dict[str, str]:
+    name = f"{one.account} " if named else ""
     return {
         "at": _clock(one.at, zone),
-        "shares": f"{one.raw_shares_before} → {one.raw_shares_after}",
+        "shares": f"{name}{one.raw_shares_before} → {one.raw_shares_after}",
         "status": one.status,
         "why": REASONS.get(one.reason, one.reason),
     }

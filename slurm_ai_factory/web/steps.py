@@ -64,10 +64,8 @@ def _of_control(shown: Shown) -> Iterator[Step]:
     reason = shown.decision.reason
     if reason in HOLDS:
         yield Step(f"The control holds: {REASONS[reason]}.", "saf doctor")
-    if shown.foreign_from is not None:
-        yield Step(
-            f"Somebody else changed RawShares from {shown.foreign_from}; find out who and why.", "saf history"
-        )
+    if shown.foreign:
+        yield Step(f"Somebody else changed {shown.foreign}; find out who and why.", "saf history")
     if {"failed", "planned"} & set(shown.statuses):
         yield Step("A change of RawShares did not come into force.", "saf history")
     if not shown.weight_fairshare:

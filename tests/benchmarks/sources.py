@@ -36,8 +36,8 @@ def text(since: int, until: int) -> int:
 
 def in_json(since: int, until: int) -> int:
     """sacct's JSON, parsed and kept as it comes."""
-    argv = ("-M", "loop", "-a", "-D", "-X", "--json", "-S", f"uts{since}", "-E", f"uts{until}")
-    return len(json.loads(Commands().output("sacct", *argv))["jobs"])
+    argv = ["sacct", "-M", "loop", "-a", "-D", "-X", "--json", "-S", f"uts{since}", "-E", f"uts{until}"]
+    return len(json.loads(subprocess.run(argv, capture_output=True, check=True).stdout)["jobs"])
 
 
 SOURCES: Mapping[str, Callable[[int, int], int]] = {"text": text, "json": in_json}

@@ -54,7 +54,7 @@ def test_the_name_of_the_cluster_is_all_that_must_be_said() -> None:
     assert (config.promise.target_share, config.promise.margin) == (0.25, 0.01)
     assert (config.promise.resource, config.promise.window) == ({"billing": 1}, "quarter")
     assert config.promise.time_zone == ZoneInfo("Europe/Amsterdam")
-    assert (config.control.mode, config.control.account) == ("observe", "regional")
+    assert (config.control.mode, config.control.account) == ("observe", ("regional",))
     assert (config.slurm.directory, config.slurm.conf, config.slurm.since) == (None, None, None)
     assert (config.slurm.timeout, config.daemon.period) == (60, 300)
     assert (config.ledger.url, config.ledger.url_file) == (None, None)
@@ -111,7 +111,7 @@ def test_every_value_that_can_be_said_is_taken_over() -> None:
     assert config.first_instant() == 1798761600
     assert (config.daemon.period, config.daemon.listen, config.daemon.ready_after) == (600, "[::1]:9000", 600)
     policy = config.policy(half_life_seconds=99)
-    assert (policy.account, policy.half_life_seconds, policy.period_seconds) == ("region", 99, 600)
+    assert (policy.accounts, policy.half_life_seconds, policy.period_seconds) == (("region",), 99, 600)
     assert (policy.target_share, policy.margin, policy.writes_per_day) == (0.3, 0.02, 12)
     assert (policy.share_min, policy.share_max, policy.slew, policy.band) == (0.1, 0.8, 0.1, 0.02)
     assert (policy.credit_max, policy.debit_max) == (0.1, 0.05)
@@ -274,6 +274,14 @@ def test_a_secret_of_the_wrong_kind_is_not_repeated_in_the_message() -> None:
         ),
         ("[control]\nshare_min = 0.9\nshare_max = 0.5\n", "[control] share_min is not below share_max"),
         ("[control]\nshare_min = 0.5\nshare_max = 0.5\n", "[control] share_min is not below share_max"),
+        ("[control]\naccount = []\n", "wants a name or a list of names"),
+        ('[control]\naccount = ["umcg", 7]\n', "wants a name or a list of names"),
+        ('[control]\naccount = ["umcg", ""]\n', "wants a name or a list of names"),
+        ('[control]\naccount = ["umcg", "rug", "umcg"]\n', "has a name twice"),
+        (
+            '[control]\naccount = ["umcg", "rug"]\nwrites_per_day = 1\n',
+            "less than the accounts that one step",
+        ),
         ("[control]\nshare_max = 0.26\n", "share_max leaves no room above target_share + margin"),
         ("[promise]\ntarget_share = 0.95\n", "share_max leaves no room"),
         ('[promise]\nwindow = "rolling:3d"\n', "recovery is not shorter than the window"),
@@ -611,3 +619,11 @@ fields: Any = st.dictionaries(
 def test_any_rules_are_a_configuration_or_refused(rules: list[dict[str, str]]) -> None:
     blocks = ["[[rule]]\n" + "".join(f"{key} = {value}\n" for key, value in rule.items()) for rule in rules]
     _config_or_sentence("".join(blocks) + CLUSTER)
+
+
+def test_one_or_several_accounts_are_steered() -> None:
+    one, several = (
+        f'[cluster]\nname = "c"\n[control]\naccount = {said}\n' for said in ('"umcg"', '["rug", "umcg"]')
+    )
+    assert parse(one, FILE).policy(60).accounts == ("umcg",)
+    assert parse(several, FILE).policy(60).accounts == ("rug", "umcg")

@@ -17,7 +17,8 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from slurm_ai_factory.core import controller, share
-from slurm_ai_factory.core.controller import REASONS, Level, Policy, capture, decide, payback
+from slurm_ai_factory.core.controller import REASONS, Policy, capture, decide, payback
+from slurm_ai_factory.core.level import Level, find_level
 from slurm_ai_factory.core.records import (
     HOUR,
     PARENT_SHARES,
@@ -56,16 +57,20 @@ class Case(NamedTuple):
         assert isinstance(found, float)
         return found
 
+    def share(self, raw_shares: int | None = None) -> float:
+        """The part of the level that the region's account has, or would have with other RawShares."""
+        return self.level.share(self.level.present if raw_shares is None else (raw_shares,))
+
     @property
     def level(self) -> Level:
-        found = controller.find_level(self.policy, self.associations)
+        found = find_level(self.policy.accounts, self.associations)
         assert isinstance(found, Level)
         return found
 
     def with_raw_shares(self, raw_shares: int) -> Case:
         """The same case after somebody set the RawShares of the region."""
         rows = (
-            replace(one, raw_shares=raw_shares) if one == self.level.regional else one
+            replace(one, raw_shares=raw_shares) if one in self.level.regional else one
             for one in self.associations
         )
         return self._replace(associations=tuple(rows))
@@ -214,7 +219,7 @@ def test_a_decision_has_a_change_exactly_when_its_reason_is_to_raise_or_to_lower
         upwards = change.raw_shares_after > change.raw_shares_before
         assert change.raw_shares_after != change.raw_shares_before
         assert upwards == (decision.reason in RAISES)
-        assert upwards == (case.wanted() > case.level.share(change.raw_shares_before))
+        assert upwards == (case.wanted() > case.share(change.raw_shares_before))
 
 
 @given(cases)
@@ -223,14 +228,14 @@ def test_only_the_steered_account_of_its_own_cluster_is_changed_and_only_once(ca
     assert len(changes) <= 1
     for change in changes:
         assert (change.cluster, change.account) == ("c", "regional")
-        assert change.raw_shares_before == case.level.regional.raw_shares
+        assert change.raw_shares_before == case.level.present[0]
 
 
 @given(st.builds(Case, policies(), measurements(), levels(small_shares | large_shares), states, st.just(NOW)))
 def test_raw_shares_stay_numbers_that_slurm_takes_and_can_add_up(case: Case) -> None:
     for change in case.decision().changes:
         assert 1 <= change.raw_shares_after <= MOST
-        assert change.raw_shares_after + case.level.competing_shares < 2**31
+        assert change.raw_shares_after + case.level.sibling_shares < 2**31
 
 
 @pytest.mark.parametrize("present", [1, 2**30, MOST])
@@ -252,7 +257,7 @@ def test_a_level_with_more_shares_than_slurm_can_add_up_never_gets_an_impossible
 @given(st.builds(Case, policies(), measurements(), levels(small_shares | large_shares), states, st.just(NOW)))
 def test_one_write_moves_the_share_of_the_level_by_no_more_than_the_slew(case: Case) -> None:
     for change in case.decision().changes:
-        step = case.level.share(change.raw_shares_after) - case.level.share(change.raw_shares_before)
+        step = case.share(change.raw_shares_after) - case.share(change.raw_shares_before)
         assert abs(step) <= case.policy.slew + 1e-6
 
 
@@ -470,7 +475,7 @@ def test_taking_over_begins_at_the_share_that_is_found(case: Case) -> None:
     policy, level = case.policy, case.level
     found = case._replace(last=None).decision().state
     assert found is not None
-    share, usage = level.share(level.regional.raw_shares), level.usage_share
+    share, usage = case.share(), level.usage_share
     highest = max(usage + policy.credit_max, policy.goal)
     assert found.u_ref == min(highest, max(usage - policy.debit_max, share))
     assert found.writes_last_day == 0
@@ -511,7 +516,7 @@ def test_where_it_settles_is_the_wanted_share_or_within_a_band_of_it(case: Case)
         if not decision.changes:
             break
         case = _applied(case, decision)
-    gap = abs(case.level.share(case.level.regional.raw_shares) - case.wanted())
+    gap = abs(case.share() - case.wanted())
     allowed = {"at_set_point": controller.SET_POINT_TOLERANCE, "same_order": case.policy.band}
     assert gap < allowed[decision.reason]
 
@@ -655,13 +660,13 @@ def test_a_region_in_deficit_is_raised_within_the_bounds_until_the_deficit_is_an
     """The region got 20 % all month: after some days the law has raised its share well above the promise."""
     measurement = _measurement(*_steady(0.2), left=30 * DAY, rolling=rolling)
     case = Case(POLICY, measurement, _tree(220), ControlState(at=NOW, u_ref=0.25), NOW)
-    shares = [case.level.share(2500)]
+    shares = [case.share(2500)]
     for _ in range(20):
         case = case._replace(now=case.now + 6 * HOUR)
         decision = case.decision()
         assert decision.reason in ("raise", "at_set_point", "same_order")
         case = _applied(case, decision)
-        shares.append(case.level.share(case.level.regional.raw_shares))
+        shares.append(case.share())
     assert shares == sorted(shares)
     assert 0.27 < shares[-1] <= POLICY.share_max
 
@@ -673,7 +678,7 @@ def test_a_region_that_soaked_idle_nodes_is_not_starved_for_it() -> None:
     for _ in range(10):
         case = _applied(case, case.decision())
     assert case.wanted() == pytest.approx(0.6 - POLICY.debit_max)
-    share = case.level.share(case.level.regional.raw_shares)
+    share = case.share()
     assert 0.6 - POLICY.debit_max - POLICY.band < share <= 0.6
 
 
@@ -727,7 +732,7 @@ def test_a_step_that_could_change_the_order_before_the_next_decision_does_not_wa
 ) -> None:
     policy = replace(POLICY, period_seconds=period, credit_max=1.0, debit_max=0.99)
     case = Case(policy, _measurement([], [], left=DAY), _tree(usage), ControlState(at=NOW, u_ref=u_ref), NOW)
-    share, wanted, u = case.level.share(2500), case.wanted(), usage / 1000
+    share, wanted, u = case.share(2500), case.wanted(), usage / 1000
     drift = 1 - 0.5 ** (period / policy.half_life_seconds)
     lowest, highest = u - drift * u, u + drift * (1 - u)
     if case.decision().reason == "same_order":

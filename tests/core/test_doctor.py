@@ -34,9 +34,10 @@ def account(name: str, shares: int, parent: str = "root", **different: Any) -> A
 ROOT_USER = replace(account("root", 15), parent=None, user="root")
 LEVEL = (account("root", 1, ""), ROOT_USER, account("regional", 400), account("national", 1185))
 GOOD = Facts(
-    now=NOW, user="saf", mode="enforce", account="regional", weights={"billing": 1}, window_seconds=90 * DAY,
-    read_window_seconds=DAY, priority=replace(CONFIG, slurm_user="slurm"), associations=LEVEL,
-    unknown_accounts=(), unclassified_accounts=(), authority=0.9, unknown_words={}, diagnostics=WELL,
+    now=NOW, user="saf", mode="enforce", accounts=("regional",), weights={"billing": 1},
+    window_seconds=90 * DAY, read_window_seconds=DAY, priority=replace(CONFIG, slurm_user="slurm"),
+    associations=LEVEL, unknown_accounts=(), unclassified_accounts=(), authority=0.9, unknown_words={},
+    diagnostics=WELL,
     partitions=(Partition("main", 1, "CPU=1", "NO"), Partition("gpu", 1, "GRES/gpu=16", "NO")),
     usage_factors={"normal": 1.0}, coordinators={"umcg": ("jan",)}, admin_level="Operator",
     slurmdbd=Slurmdbd((), None, None), transactions=(Transaction(NOW - DAY, "saf", "26"),),

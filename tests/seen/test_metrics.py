@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from slurm_ai_factory.board import Board, Durations, Reconciled
+from slurm_ai_factory.board import Board, Durations, Reconciled, Steered
 from slurm_ai_factory.core.classify import Beneficiary
 from slurm_ai_factory.core.controller import HOLDS
 from slurm_ai_factory.core.records import HOUR
@@ -93,8 +93,8 @@ def test_the_parts_of_the_charge_add_up() -> None:
 
 def test_what_is_not_known_is_left_out() -> None:
     board = examples.complete(
-        measurement=examples.measurement(capacity=None, starved_charge=None), raw_shares=None,
-        raw_shares_wanted=None,
+        measurement=examples.measurement(capacity=None, starved_charge=None),
+        steered=(Steered("regional", None, None),),
     )  # fmt: skip
     absent = {"saf_capacity_share_ratio", "saf_capacity_resource_seconds", "saf_starved_resource_seconds"}
     absent |= {
@@ -116,7 +116,7 @@ def test_a_comparison_of_the_books_is_shown() -> None:
 
 
 def test_a_foreign_change_is_shown_although_the_shares_were_zero_before() -> None:
-    assert samples(examples.complete(foreign_from=0))["saf_foreign_change{c}"] == 1
+    assert samples(examples.complete(steered=(Steered("regional", 37, 37, 0),)))["saf_foreign_change{c}"] == 1
     assert samples(examples.complete())["saf_foreign_change{c}"] == 0
 
 

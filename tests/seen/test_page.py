@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slurm_ai_factory.board import Board, Reconciled
+from slurm_ai_factory.board import Board, Reconciled, Steered
 from slurm_ai_factory.cli import cli
 from slurm_ai_factory.core import outlook
 from slurm_ai_factory.core.controller import HOLDS, REASONS
@@ -31,7 +31,7 @@ BOARDS = {
     "nothing": examples.complete(measurement=measurement(0.2, days=0, regional_charge=0, total_charge=0)),
     "no capacity": examples.complete(measurement=measurement(capacity=None, starved_charge=None)),
     "held": examples.held("no_account"),
-    "foreign": examples.complete(foreign_from=25),
+    "foreign": examples.complete(steered=(Steered("regional", 37, 37, 25),)),
     "failed": examples.failed(),
     "failed at first": examples.failed(before=False),
     "standby": examples.standby(),
@@ -141,8 +141,8 @@ def test_what_others_named_is_text_and_never_markup() -> None:
 def every_step() -> list[Step]:
     """A board on which everything is the matter, and those on which one thing is."""
     board = examples.complete(
-        mode="observe", foreign_from=25, statuses=("failed",), weight_fairshare=0, unknown_accounts=("x",),
-        rejected=2,
+        mode="observe", steered=(Steered("regional", 37, 37, 25),), statuses=("failed",), weight_fairshare=0,
+        unknown_accounts=("x",), rejected=2,
         measurement=measurement(0.2, unclassified_charge=10**7, regional_running=0, regional_pending=0),
     )  # fmt: skip
     board.reconciled = Reconciled(NOW, 0, 3600, 5)

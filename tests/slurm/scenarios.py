@@ -39,8 +39,7 @@ class Inside(Commands):
 
 
 def inside(cluster: SlurmCluster) -> Inside:
-    directory = cluster.programs if cluster.version else Path("/usr/bin")
-    return Inside(directory=directory, env=tuple(cluster.env.items()))
+    return Inside(env=tuple(cluster.env.items()), directory=cluster.programs if cluster.version else None)
 
 
 @dataclass(frozen=True)

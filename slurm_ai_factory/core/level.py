@@ -61,7 +61,7 @@ class Level:
         """The accounts whose LevelFS stands for each side: regional ones, others."""
         shares = [one.raw_shares for one in self.siblings]
         sides = (self.regional, self.ratio), (self.siblings, shares)
-        return tuple([rows[n].account for n in _busy(rows, due, self.waiting)] for rows, due in sides)  # type: ignore[return-value]
+        return tuple(sorted(rows[n].account for n in _busy(rows, due, self.waiting)) for rows, due in sides)  # type: ignore[return-value]
 
     @property
     def usage_share(self) -> float:

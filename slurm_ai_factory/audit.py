@@ -9,7 +9,7 @@ from typing import NamedTuple
 from slurm_ai_factory.core.reconcile import Books
 from slurm_ai_factory.core.records import HOUR, Instant, Rejected, Run
 from slurm_ai_factory.ledger import Ledger
-from slurm_ai_factory.slurm import Slurm
+from slurm_ai_factory.source import Source
 
 
 class Piece(NamedTuple):
@@ -21,7 +21,7 @@ class Piece(NamedTuple):
 
 
 def gather(
-    slurm: Slurm, ledger: Ledger, since: Instant, until: Instant, *, at: Instant, usual: int
+    slurm: Source, ledger: Ledger, since: Instant, until: Instant, *, at: Instant, usual: int
 ) -> Iterator[Books]:
     """All books of [since, until), in intervals of about ``usual`` seconds. Raises SlurmError, LedgerError.
 
@@ -34,7 +34,7 @@ def gather(
             yield _books(slurm, ledger, piece, open_runs, at)
 
 
-def _pieces(slurm: Slurm, since: Instant, until: Instant) -> Iterator[Piece]:
+def _pieces(slurm: Source, since: Instant, until: Instant) -> Iterator[Piece]:
     """The interval, cut where the rollup begins or ends; slurmdbd rolls hours up in their order."""
     if slurm.rolled_up(since, since + HOUR) and slurm.rolled_up(until - HOUR, until):
         yield Piece(since, until, True)
@@ -45,7 +45,7 @@ def _pieces(slurm: Slurm, since: Instant, until: Instant) -> Iterator[Piece]:
         yield Piece(piece[0], piece[-1] + HOUR, done)
 
 
-def _books(slurm: Slurm, ledger: Ledger, piece: Piece, open_runs: list[Run], at: Instant) -> Books:
+def _books(slurm: Source, ledger: Ledger, piece: Piece, open_runs: list[Run], at: Instant) -> Books:
     since, until, rolled_up = piece
     answer = list(slurm.runs(since, until))
     return Books(

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from slurm_ai_factory import reading, signals
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import capacity, share, windows
+from slurm_ai_factory.core.charge import hour_of
 from slurm_ai_factory.core.classify import Rules
 from slurm_ai_factory.core.controller import decide
 from slurm_ai_factory.core.records import (
@@ -30,7 +31,7 @@ from slurm_ai_factory.errors import LedgerError, SlurmError, StandbyError
 from slurm_ai_factory.ledger import Classified, Ledger, Planned
 from slurm_ai_factory.reading import Read
 from slurm_ai_factory.signals import Signals
-from slurm_ai_factory.slurm import Slurm
+from slurm_ai_factory.source import Source
 
 CLASSIFY_TRIES = 3
 TOO_FAST = "the ledger has new subjects faster than they can be classified; try again"
@@ -61,7 +62,7 @@ class Site:
     """What a cycle works with; clock and wait are given, so that tests and simulations own time."""
 
     config: Config
-    slurm: Slurm
+    slurm: Source
     ledger: Ledger
     clock: Callable[[], Instant]
     wait: Callable[[float], object]
@@ -172,7 +173,8 @@ def observe(site: Site, now: Instant, read: Read) -> Gathered:
 def live_signals(site: Site, priority: PriorityConfig, rules: Rules, now: Instant) -> Signals:
     """The queue and slurmctld's health now."""
     promise, horizon = site.config.promise, site.config.control.horizon
-    usual = site.ledger.accounting.usual_seconds(now - share.RATE_HORIZON, now)
+    hour = hour_of(now)
+    usual = site.ledger.accounting.usual_seconds(hour - share.RATE_HORIZON, hour)
     return signals.read(site.slurm, priority, rules, promise.resource, horizon, usual)
 
 

@@ -26,21 +26,26 @@ from slurm_ai_factory.cycle import CycleReport, Laps, Outcome, Site
 from slurm_ai_factory.errors import ConfigError, LedgerError, SafError, StandbyError
 from slurm_ai_factory.metrics import Exposition
 from slurm_ai_factory.web import Web, serving
-from slurm_ai_factory.web.page import html
+from slurm_ai_factory.web.page import REFRESH, html
 
 log = logging.getLogger("saf")
 
 PERIODS_UNTIL_UNHEALTHY = 3
+LEAST_REFRESH = 2
 
 
 @dataclass(slots=True)
 class Daemon:
-    """The loop. Everything it needs from outside is given: config, site, time."""
+    """The loop. Everything it needs from outside is given: config, site, time.
+
+    ``clock`` is the cluster's time, in which the period is told; ``stopwatch`` is that of whoever waits.
+    """
 
     load: Callable[[], Config]
     open_site: Callable[[Config], AbstractContextManager[Site]]
     clock: Callable[[], Instant]
     stopwatch: Callable[[], float]
+    speed: float = 1.0  #: seconds of the clock in one of the stopwatch
     stop: Event = field(default_factory=Event)
     wake: Event = field(default_factory=Event)
     reload: Event = field(default_factory=Event)
@@ -56,7 +61,7 @@ class Daemon:
             self._signals(),
             serving(
                 config.daemon.listen,
-                lambda: html(board, self.clock()),
+                lambda: html(board, self.clock(), self._refresh),
                 exposition.text,
                 {"/healthz": self._healthy(config), "/readyz": self._ready(config, board)},
                 config.daemon.web_config_file,
@@ -70,6 +75,11 @@ class Daemon:
             notify("STOPPING=1")
         log.info("stopped; the RawShares in force stay")
 
+    def end(self) -> None:
+        """Let it end after the cycle at hand."""
+        self.stop.set()
+        self.wake.set()
+
     def _loop(self, config: Config, board: Board, exposition: Exposition, web: Web) -> None:
         self.beat = self.stopwatch()
         while not self.stop.is_set():
@@ -78,9 +88,14 @@ class Daemon:
                 while site and not (self.stop.is_set() or self.reload.is_set()):
                     self._cycle(site, board)
                     exposition.renew()
-                    self._pause(config.daemon.period)
+                    self._pause(config.daemon.period / self.speed)
             if site is None:
-                self._pause(config.daemon.period)
+                self._pause(config.daemon.period / self.speed)
+
+    @property
+    def _refresh(self) -> int:
+        """How often a browser looks, in its own seconds."""
+        return round(max(LEAST_REFRESH, REFRESH / self.speed))
 
     @contextmanager
     def _opened(self, config: Config, board: Board) -> Iterator[Site | None]:
@@ -130,12 +145,12 @@ class Daemon:
         log.log(logging.INFO if standby else logging.ERROR, "no cycle: %s", error)
         notify("WATCHDOG=1")
 
-    def _pause(self, period: int) -> None:
+    def _pause(self, period: float) -> None:
         """Wait for the next beat; beats that passed meanwhile are left out, a signal starts a new one."""
         due = self.beat + period
         late = self.stopwatch() - due
         if late > 0:
-            log.warning("the cycle took %.0f s longer than the period of %d s", late, period)
+            log.warning("the cycle took %.1f s longer than the period of %g s", late, period)
             due += period * (1 + late // period)
         self.wake.wait(max(0.0, due - self.stopwatch()))
         self.wake.clear()
@@ -158,8 +173,7 @@ class Daemon:
     @contextmanager
     def _signals(self) -> Iterator[None]:
         def end(_number: int, _frame: FrameType | None) -> None:
-            self.stop.set()
-            self.wake.set()
+            self.end()
 
         def again(_number: int, _frame: FrameType | None) -> None:
             self.reload.set()
@@ -174,7 +188,7 @@ class Daemon:
                 signal.signal(number, handler)
 
     def _healthy(self, config: Config) -> Callable[[], tuple[bool, str]]:
-        limit = PERIODS_UNTIL_UNHEALTHY * config.daemon.period + config.slurm.timeout
+        limit = PERIODS_UNTIL_UNHEALTHY * config.daemon.period / self.speed + config.slurm.timeout
 
         def check() -> tuple[bool, str]:
             age = self.stopwatch() - self.beat

@@ -15,7 +15,7 @@ from slurm_ai_factory.core.pace import Pace
 from slurm_ai_factory.core.records import STATES, Instant, Rejected, Run
 from slurm_ai_factory.errors import SlurmTooMuchError
 from slurm_ai_factory.ledger import Ledger, ReadResult
-from slurm_ai_factory.slurm import Slurm
+from slurm_ai_factory.source import Source
 
 GROWTH = 32
 """Where there are few runs, one query may ask for so many times the usual interval."""
@@ -46,7 +46,7 @@ class Read(NamedTuple):
 
 
 def read(
-    slurm: Slurm,
+    slurm: Source,
     ledger: Ledger,
     intervals: Iterable[Interval],
     *,
@@ -85,7 +85,7 @@ def _keep(ledger: Ledger, runs: list[Run | Rejected], interval: Interval, at: In
 
 
 def _answers(
-    slurm: Slurm, intervals: Iterable[Interval], pace: Pace
+    slurm: Source, intervals: Iterable[Interval], pace: Pace
 ) -> Iterator[tuple[Interval, list[Run | Rejected]]]:
     """Each piece of the intervals with Slurm's whole answer; pieces follow the pace Slurm can keep."""
     for since, until in intervals:
@@ -96,7 +96,7 @@ def _answers(
 
 
 def _ask(
-    slurm: Slurm, since: Instant, until: Instant, pace: Pace
+    slurm: Source, since: Instant, until: Instant, pace: Pace
 ) -> tuple[Instant, list[Run | Rejected], Pace]:
     """The first piece of an interval: where it ends, its runs, and the pace from here on."""
     for _ in range(TRIES):

@@ -16,7 +16,7 @@ from slurm_ai_factory.core.demand import Demand, Standing, demand
 from slurm_ai_factory.core.health import Diagnostics
 from slurm_ai_factory.core.records import Hold, PriorityConfig
 from slurm_ai_factory.core.tres import Count
-from slurm_ai_factory.slurm import Slurm
+from slurm_ai_factory.source import Source
 
 Inputs = dict[str, float | int | str | None]
 
@@ -53,7 +53,7 @@ class Signals:
 
 
 def read(
-    slurm: Slurm,
+    slurm: Source,
     priority: PriorityConfig,
     rules: Rules,
     weights: Mapping[str, Count],

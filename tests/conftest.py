@@ -19,23 +19,12 @@ from tests.saf import Saf
 __all__ = ["planted", "slurm", "slurm_tree"]
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Whatever uses the real Slurm is marked so, and runs after everything that does not.
-
-    With several workers all of it is one worker's, which begins with it: these tests wait more than work.
-    """
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever uses the real Slurm is marked so, and runs after everything that does not."""
     for item in items:
         if {"slurm", "planted"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slurm)
-        group = "slurm" if _needs_slurm(item) else item.nodeid.partition("::")[0]
-        item.add_marker(pytest.mark.xdist_group(group))
-    last = not hasattr(config, "workerinput")
-    items.sort(key=lambda item: _needs_slurm(item) is last)
-
-
-def _needs_slurm(item: pytest.Item) -> bool:
-    return item.get_closest_marker("slurm") is not None
+    items.sort(key=lambda item: item.get_closest_marker("slurm") is not None)
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from slurm_ai_factory import __version__
 from slurm_ai_factory.cli import (
     audit,
     books,
+    demo,
     doctor,
     expertise,
     explain,
@@ -40,7 +41,7 @@ def cli() -> None:
     """
 
 
-STEERING = (setup, measure, status, explain, registry, rules, audit, doctor, simulate, steer)
+STEERING = (setup, measure, status, explain, registry, rules, audit, doctor, simulate, demo, steer)
 TELLING = (report, expertise, books)
 
 for module in (*STEERING, *TELLING):

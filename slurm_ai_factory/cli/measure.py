@@ -87,11 +87,23 @@ def share_command(
     where = asked_window(config, window, since, until, known)
     promise = asked_promise(config, resource)
     with opened_ledger(config) as ledger:
-        at = as_of(ledger, known)
-        measured = cycle.measure(config, ledger, at, where, promise, known)
-        books = ledger.classified(cycle.rules_of(config, ledger, known), known)
-        groups = groups_of(books, _key(by), promise, where, at) if by else []
-    _print_share(measured, config.promise.margin, groups, by)
+        measured, groups = shared(config, ledger, where, promise, by, known)
+    print_share(measured, config.promise.margin, groups, by)
+
+
+def shared(
+    config: Config,
+    ledger: Ledger,
+    where: Window,
+    promise: Promise,
+    by: str | None,
+    known: Instant | None = None,
+) -> tuple[Measurement, list[share.Group]]:
+    """The measurement of a window, also by one of KEYS. Raises LedgerError."""
+    at = as_of(ledger, known)
+    measured = cycle.measure(config, ledger, at, where, promise, known)
+    books = ledger.classified(cycle.rules_of(config, ledger, known), known)
+    return measured, groups_of(books, _key(by), promise, where, at) if by else []
 
 
 def _key(by: str) -> Key:
@@ -113,7 +125,8 @@ def groups_of(books: Classified, key: Key, promise: Promise, where: Window, at: 
     )
 
 
-def _print_share(m: Measurement, margin: float, groups: Sequence[share.Group], by: str | None) -> None:
+def print_share(m: Measurement, margin: float, groups: Sequence[share.Group], by: str | None) -> None:
+    """Print it as JSON, CSV or text."""
     if chosen.json:
         return output.emit(output.share_value(m, margin, groups))
     if not chosen.csv:

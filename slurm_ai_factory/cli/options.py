@@ -151,12 +151,16 @@ def user_name() -> str:
         return str(os.geteuid())
 
 
+def log_level() -> int:
+    """How much is said."""
+    return logging.DEBUG if chosen.debug else logging.WARNING if chosen.quiet else logging.INFO
+
+
 def start_logging() -> None:
     """One line a message on stderr; without instants where the journal puts its own."""
-    level = logging.DEBUG if chosen.debug else logging.WARNING if chosen.quiet else logging.INFO
     instant = "" if os.environ.get("JOURNAL_STREAM") else "%(asctime)s "
     logging.Formatter.converter = time.gmtime
     logging.basicConfig(
-        stream=sys.stderr, level=level, format=f"{instant}%(levelname)s %(message)s",
+        stream=sys.stderr, level=log_level(), format=f"{instant}%(levelname)s %(message)s",
         datefmt="%Y-%m-%dT%H:%M:%SZ",
     )  # fmt: skip

@@ -1,9 +1,7 @@
-"""Commands that set things up: init, config, ledger, demo."""
+"""Commands that set things up: init, config, ledger."""
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
 
 import click
@@ -131,14 +129,4 @@ def ledger_status() -> None:
         output.pairs(value)
 
 
-@click.command("demo", cls=SafCommand)
-@click.option("--for", "length", default="2m", show_default=True, metavar="TIME", help="How long: 90s, 10m.")
-def demo_command(length: str) -> None:
-    """The daemon in mode enforce against a real Slurm on this machine's loopback; needs a source checkout."""
-    if not Path("tests/cluster/demo.py").exists():
-        raise ConfigError("saf demo starts the loopback Slurm of the source; run `make demo` in a checkout")
-    sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, "-m", "tests.cluster.demo", "--for", length])  # noqa: S606
-
-
-COMMANDS = (init_command, config_group, ledger_group, demo_command)
+COMMANDS = (init_command, config_group, ledger_group)

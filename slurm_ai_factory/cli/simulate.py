@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from slurm_ai_factory.cli import output
+from slurm_ai_factory.cli import compiled, output
 from slurm_ai_factory.cli.options import SafCommand, chosen
 from slurm_ai_factory.core.records import HOUR
 from slurm_ai_factory.errors import SafError
@@ -119,6 +119,7 @@ def simulate_command(names: tuple[str, ...], plot: Path | None, **options: Any) 
 @contextmanager
 def _extra() -> Iterator[None]:
     """The model cluster is compiled code, and an extra."""
+    compiled.keep()
     try:
         yield
     except ImportError as error:

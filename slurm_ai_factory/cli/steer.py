@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 import time
+from collections.abc import Sequence
 from threading import Event
 from typing import Any
 
@@ -19,12 +20,14 @@ from slurm_ai_factory.cli.options import (
     now,
     opened_ledger,
     opened_site,
+    slurm_of,
     start_logging,
 )
 from slurm_ai_factory.core.records import Decision
 from slurm_ai_factory.cycle import CycleReport, Outcome, Site
 from slurm_ai_factory.daemon import Daemon, sentence
 from slurm_ai_factory.errors import StandbyError
+from slurm_ai_factory.ledger import Ledger
 from slurm_ai_factory.reading import Read
 from slurm_ai_factory.slurm import Slurm
 
@@ -53,10 +56,10 @@ def cycle_command(dry_run: bool) -> None:
     config = load_config()
     with opened_site(config) as site:
         if dry_run:
-            return _print_plan(_plan(site), site.slurm)
+            return _print_plan(_plan(site), slurm_of(config))
         report = cycle.run(site, time.monotonic)
         if chosen.json:
-            output.emit(_report(report, site.slurm))
+            output.emit(_report(report, slurm_of(config)))
         elif not chosen.quiet:
             click.echo(sentence(report))
     sys.exit(_failed(report.outcomes))
@@ -93,8 +96,9 @@ def plan_command() -> None:
 
     Changes nothing in Slurm. Text output is comments and commands, so it can be given to a shell.
     """
-    with opened_site(load_config()) as site:
-        _print_plan(_plan(site), site.slurm)
+    config = load_config()
+    with opened_site(config) as site:
+        _print_plan(_plan(site), slurm_of(config))
 
 
 def _plan(site: Site) -> Decision:
@@ -132,9 +136,20 @@ def _said(name: str, value: float | int | str | None) -> str:
 def history_command(limit: int) -> None:
     """Changes and the decisions behind them: who, when, why, before, after, read back."""
     with opened_ledger(load_config()) as ledger:
-        entries = ledger.control.history(limit)
+        entries = latest(ledger, limit)
+    print_history(entries)
+
+
+def latest(ledger: Ledger, limit: int) -> list[dict[str, Any]]:
+    """The latest changes as JSON has them, newest first."""
+    entries = ledger.control.history(limit)
     for entry in entries:
         entry["at"], entry["settled_at"] = output.when(entry["at"]), output.when(entry["settled_at"])
+    return entries
+
+
+def print_history(entries: Sequence[dict[str, Any]]) -> None:
+    """Print them as JSON, CSV or text."""
     if chosen.json:
         return output.emit(entries)
     columns = ("at", "actor", "mode", "account", "before", "after", "read", "status", "reason", "note")
@@ -153,13 +168,14 @@ def restore_baseline_command(yes: bool) -> None:
 
     A daemon in mode enforce would steer again at its next beat: set control.mode to observe and reload first.
     """
-    with opened_site(load_config()) as site:
+    config = load_config()
+    with opened_site(config) as site:
         decision = cycle.baseline_decision(site, site.slurm.associations())
         if not decision.changes:
             click.echo("nothing to restore: every steered account has its own shares", err=True)
             return
         for change in decision.changes:
-            click.echo(shlex.join(site.slurm.argv(change)), err=True)
+            click.echo(shlex.join(slurm_of(config).argv(change)), err=True)
         if not yes:
             click.confirm("Run this now?", abort=True, err=True)
         outcomes = cycle.restore_baseline(site)

@@ -49,6 +49,7 @@ class Accounting:
     cluster: str
     cluster_id: int
     memory: Memory = field(default_factory=Memory, repr=False)
+    usual: dict[tuple[Instant, Instant], dict[str, float]] = field(default_factory=dict, repr=False)
 
     def watermark(self, then: Instant | None = None) -> Instant | None:
         """How far accounting was read completely, now or then; None before the first read."""
@@ -186,9 +187,15 @@ class Accounting:
         return {(account, name): int(used) if used == int(used) else used for account, name, used in rows}
 
     def usual_seconds(self, since: Instant, until: Instant) -> dict[str, float]:
-        """How long the runs of each user took that ended in [since, until), on average."""
-        rows = self.store.all("usual_seconds", cluster_id=self.cluster_id, since=since, until=until)
-        return {user: float(seconds) for user, seconds in rows}
+        """How long the runs of each user took that ended in [since, until), on average.
+
+        The answer for the last interval asked for is remembered: a correction shows in the next interval.
+        """
+        if (since, until) not in self.usual:
+            rows = self.store.all("usual_seconds", cluster_id=self.cluster_id, since=since, until=until)
+            self.usual.clear()
+            self.usual[since, until] = {user: float(seconds) for user, seconds in rows}
+        return self.usual[since, until]
 
     def newest_record_at(self, then: Instant | None = None) -> Instant | None:
         """The newest instant that accounting told of a run, now or then."""

@@ -35,6 +35,13 @@ def stop(state_directory: Path) -> None:
     _server(_directory(state_directory)).stop()
 
 
+def delete(state_directory: Path) -> None:
+    """End the server of a state directory that only this process uses, and delete what it holds."""
+    server = _server(_directory(state_directory))
+    server.cleanup_mode = "delete"
+    server.cleanup()
+
+
 def _directory(state_directory: Path) -> Path:
     return state_directory / "postgresql"
 

@@ -114,7 +114,12 @@ def rules_of(settings: Settings, backlog: int, favour: float) -> Rules:
 def events_of(layout: Layout, stops: Sequence[tuple[int, int]], began: int) -> Events:
     whole = np.maximum(1, layout.capacity.sum(axis=0))
     rows = [
-        (at - began, one.pool, sign * np.array(one.counts), sign * one.counts[0] / whole[0] * layout.total)
+        (
+            max(0, at - began),
+            one.pool,
+            sign * np.array(one.counts),
+            sign * one.counts[0] / whole[0] * layout.total,
+        )
         for one in layout.outages
         for at, sign in ((one.since, -1), (one.until, 1))
     ]

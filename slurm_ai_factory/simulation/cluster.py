@@ -97,6 +97,29 @@ class ModelCluster:
             stored_shares=shares, raw_usage=int(self._state.usage[node]),
         )  # fmt: skip
 
+    def members(self) -> tuple[Association, ...]:
+        """The rows below that level: the sides' accounts and their users, by the names in the workload.
+
+        An account with users on both sides would be there twice under one name, as in no real Slurm.
+        """
+        below = ((key, side) for key in self._index for side in self.accounts if key.startswith(f"{side}."))
+        return tuple(self._member(key, side) for key, side in below)
+
+    def _member(self, key: str, side: str) -> Association:
+        account, _, user = key.removeprefix(f"{side}.").partition("/")
+        shares = int(self._state.shares[self._index[key]])
+        return Association(
+            cluster=NAME, account=account, parent=None if user else side, user=user or None,
+            raw_shares=shares, stored_shares=shares, raw_usage=int(self._state.usage[self._index[key]]),
+        )  # fmt: skip
+
+    def waiting(self) -> list[tuple[int, float, float]]:
+        """Jobs that wait, the first to go first: number, priority, and the fairshare term in that."""
+        pending = self._state.pending[: self._state.at[PENDING]]
+        fairshare = self._rules.weight_fairshare * self._state.fairshare[self._jobs.leaf[pending]]
+        found = zip(pending, self._state.priority[pending], fairshare, strict=True)
+        return [(int(job), float(priority), float(term)) for job, priority, term in found]
+
     @property
     def regional(self) -> tuple[str, ...]:
         """The region's accounts directly under root."""

@@ -7,7 +7,7 @@ machine that is asked for too much has a queue of bounded length.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import cos, pi
 
@@ -79,14 +79,17 @@ with a season; the region asking late or early in each quarter; long, huge and t
 def scenario(name: str, seed: int) -> tuple[Workload, Scenario]:
     """A draw of a scenario. Raises KeyError for a name that is none."""
     one = SCENARIOS[name]
+    return drawn(name, one, sorted(REGIONAL), OTHERS, seed), one
+
+
+def drawn(name: str, one: Scenario, regional: Sequence[str], others: Sequence[str], seed: int) -> Workload:
+    """A draw of a scenario with these accounts; one that is named twice has twice the work."""
     chance = np.random.default_rng(seed)
-    jobs = [*_jobs(one, one.regional, sorted(REGIONAL), chance), *_jobs(one, one.others, OTHERS, chance)]
-    return replace(gathered(name, jobs), backlog=one.backlog), one
+    jobs = [*_jobs(one, one.regional, regional, chance), *_jobs(one, one.others, others, chance)]
+    return replace(gathered(name, jobs), backlog=one.backlog)
 
 
-def _jobs(
-    one: Scenario, load: Load, accounts: tuple[str, ...] | list[str], chance: np.random.Generator
-) -> Iterator[Job]:
+def _jobs(one: Scenario, load: Load, accounts: Sequence[str], chance: np.random.Generator) -> Iterator[Job]:
     """One side's jobs: first how many an hour, then their shapes."""
     work = one.cores * 1.0 / (np.mean(one.widths) * one.mean_hours)  # jobs an hour that fill the machine
     rates = np.array([max(0.0, load(hour / 24)) for hour in range(24 * one.days)]) * work

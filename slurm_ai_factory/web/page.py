@@ -24,6 +24,7 @@ from slurm_ai_factory.web.steps import stale, steps
 
 UTC = ZoneInfo("UTC")
 REFRESH = 60
+"""Seconds after which a browser asks for the page again."""
 MOST_GROUPS = 8
 MOST_CHANGES = 6
 MODES = {
@@ -46,14 +47,14 @@ _environment = Environment(
 _template = _environment.get_template("status.html")
 
 
-def html(board: Board, now: Instant) -> str:
-    """The page as of now."""
+def html(board: Board, now: Instant, refresh: int = REFRESH) -> str:
+    """The page as of now, which asks for itself again after so many seconds."""
     with board.lock:
         shown = board.shown
         text = _template.render(
             board=board,
             version=__version__,
-            refresh=REFRESH,
+            refresh=refresh,
             tone=tone(board, now),
             headline=headline(board),
             trouble=trouble(board, now),

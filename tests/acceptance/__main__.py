@@ -114,6 +114,9 @@ def _read(file: Path) -> list[Lived]:
 
 def _tell(lives: Sequence[Lived], docs: Path) -> int:
     """Write the result; 0 when static shares broke the floor and the daemon kept it."""
+    if any(one.until < one.began + WINDOW for one in lives):
+        _say(f"ended before the first whole window of {WINDOW // HOUR} hours: nothing to judge")
+        return 1
     docs.mkdir(parents=True, exist_ok=True)
     verdicts = {one.name: judge(one, WINDOW, FLOOR) for one in lives}
     report.write(docs, lives, verdicts)

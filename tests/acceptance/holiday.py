@@ -65,6 +65,8 @@ class Cluster(AbstractContextManager["Cluster"]):
         }  # fmt: skip
         self.saf = self._configured(self.ledger_url) if self.ledger_url else None
         self._daemon = self.saf.start(self.directory / "saf.log") if self.saf else None
+        if self._daemon is not None:
+            self._stack.callback(self._daemon.kill)
         return self
 
     def __exit__(

@@ -5,9 +5,9 @@ Rule: the promise is judged by time and CPUs that Slurm's accounting tells, not 
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import NamedTuple
 
 STEP = 300
@@ -118,7 +118,11 @@ def _windows(lived: Lived, window: int) -> Iterator[tuple[int, float]]:
 
 def waiting(lived: Lived, at: int) -> int:
     """Regional jobs that had been submitted and had not started."""
-    return sum(1 for run in lived.runs if run.regional and run.submit <= at < (run.start or run.end))
+    return sum(
+        1
+        for run in lived.runs
+        if run.regional and run.submit <= at < (run.end if run.start is None else run.start)
+    )
 
 
 def running(lived: Lived, at: int) -> tuple[int, int]:
@@ -129,12 +133,11 @@ def running(lived: Lived, at: int) -> tuple[int, int]:
 
 
 def _blocked(lived: Lived) -> tuple[int, int]:
-    """The longest span between two starts of regional jobs in all of which one waited."""
+    """The longest span in which no regional job started although one waited, to the step."""
     starts = sorted(run.start for run in lived.runs if run.regional and run.start is not None)
-    edges = [lived.began, *starts, lived.until]
-    spans = [
-        (since, until)
-        for since, until in pairwise(edges)
-        if all(waiting(lived, at) for at in range(since, until, STEP))
-    ]
-    return max(spans, key=lambda span: span[1] - span[0], default=(lived.began, lived.began))
+    longest, since = (lived.began, lived.began), lived.began
+    for at in range(lived.began, lived.until + 1, STEP):
+        last = starts[bisect(starts, at) - 1] if starts and starts[0] <= at else lived.began
+        since = max(since, last) if waiting(lived, at) else at + STEP
+        longest = max(longest, (since, at), key=lambda span: span[1] - span[0])
+    return longest

@@ -21,20 +21,21 @@ from tests.acceptance.holiday import (
     SPEED,
     WINDOW,
 )
-from tests.acceptance.judge import Lived, Verdict, running, share
+from tests.acceptance.judge import Lived, Verdict, charge, running, share
 
 NAMES = {"static": "static 25/75", "enforced": "saf run, enforce"}
 COLOURS = {"static": "#b2182b", "enforced": "#2166ac"}
 ROWS: tuple[tuple[str, Callable[[Lived, Verdict], str]], ...] = (
     ("worst window", lambda _, v: f"{v.worst:.3f}"),
     ("windows below the floor", lambda _, v: f"{100 * v.missed:.0f} %"),
-    ("of these, ended while regional jobs waited", lambda _, v: f"{100 * v.missed_waiting:.0f} %"),
+    ("below it, and regional jobs waited when it ended", lambda _, v: f"{100 * v.missed_waiting:.0f} %"),
     ("longest time in which no regional job started although one waited", lambda _, v: span(v.blocked)),
     ("most regional jobs that waited in it", lambda _, v: str(v.blocked_jobs)),
+    ("delivered share while the others were there", lambda one, _: f"{_there(one):.3f}"),
     ("delivered share, whole run", lambda _, v: f"{v.share:.3f}"),
     ("utilisation", lambda _, v: f"{v.utilisation:.3f}"),
     ("runs", lambda one, _: str(sum(1 for run in one.runs if run.start is not None))),
-    ("writes of RawShares, all read back", lambda one, _: str(one.writes)),
+    ("writes of RawShares that were read back", lambda one, _: str(one.writes)),
 )
 PAGE = """\
 # The floor on a real Slurm
@@ -71,6 +72,14 @@ def span(seconds: int) -> str:
     '2 h 30 min'
     """
     return f"{seconds // HOUR} h {seconds % HOUR // MINUTE} min"
+
+
+def _there(one: Lived) -> float:
+    """The region's part of what was delivered while the others were not away."""
+    edges = [one.began, *(at for away in one.away for at in away), one.until]
+    there = list(zip(edges[::2], edges[1::2], strict=True))
+    regional = [run for run in one.runs if run.regional]
+    return sum(charge(regional, *each) for each in there) / sum(charge(one.runs, *each) for each in there)
 
 
 def write(docs: Path, lives: Sequence[Lived], verdicts: Mapping[str, Verdict]) -> None:

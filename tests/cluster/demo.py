@@ -51,7 +51,7 @@ def main() -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="saf demo")
+    parser = argparse.ArgumentParser(prog="python -m tests.cluster.demo")
     parser.add_argument("--for", dest="length", default="2m", help="real time: 90s, 10m")
     return parser
 
@@ -62,8 +62,15 @@ def _demo(directory: Path, seconds: int) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     url = embedded.url(directory / "ledger")
-    with Store(url) as store:
-        store.migrate()
+    try:
+        with Store(url) as store:
+            store.migrate()
+        return _shown(directory, url, seconds, stop)
+    finally:
+        embedded.delete(directory / "ledger")
+
+
+def _shown(directory: Path, url: str, seconds: int, stop: threading.Event) -> int:
     with SlurmCluster(directory / "slurm", speed=SPEED, half_life="00:30:00") as cluster:
         workload = Workload(
             cluster, plant(cluster), depths={"national": 3.0, "regional": 0.0}, seconds=JOB_SECONDS

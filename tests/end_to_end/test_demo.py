@@ -1,4 +1,4 @@
-"""The demo: a region in deficit, a daemon in enforce mode, and a real Slurm on a clock 60 times too fast."""
+"""`make demo-slurm`: a region in deficit, the daemon, and a real Slurm on a clock 60 times too fast."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RAISE = re.compile(r"enforce +regional +(\d+) +(\d+) +(\d+) +applied +raise")
 def test_a_regional_deficit_raises_the_regional_raw_shares_within_bounds() -> None:
     if reason := unavailable(60):
         pytest.skip(reason)
-    demo = [sys.executable, "-m", "slurm_ai_factory", "demo", "--for", "80s"]
+    demo = [sys.executable, "-m", "tests.cluster.demo", "--for", "80s"]
     checkout = Path(__file__).parents[2]
     done = subprocess.run(demo, capture_output=True, text=True, timeout=300, cwd=checkout)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import numpy as np
 from hypothesis import given
 
 from slurm_ai_factory.core import fair_tree
 from slurm_ai_factory.core.fair_tree import Node
 from slurm_ai_factory.simulation import build
-from slurm_ai_factory.simulation.arrays import Jobs, State, Tree
+from slurm_ai_factory.simulation.arrays import State, Tree
 from slurm_ai_factory.simulation.layout import Settings, one_pool
 from slurm_ai_factory.simulation.ranks import make_ranks
 from slurm_ai_factory.simulation.workload import gathered
 from tests.core.generated import used_trees
 
 EMPTY = gathered("empty", [])
-NO_JOBS = Jobs._make(np.zeros(0, np.int64) for _ in Jobs._fields)
+NOWHERE = one_pool(EMPTY, "cpu", 1)
+NO_JOBS = build.jobs_of(EMPTY, frozenset(), NOWHERE, Settings(), {}, 0)
 
 
 def state(root: Node, usage: dict[str, float]) -> tuple[Tree, State, dict[str, int]]:
     tree, index = build.flattened(root)
-    made = build.state_of(NO_JOBS, tree, one_pool(EMPTY, "cpu", 1), Settings(), root, index)
+    made = build.state_of(NO_JOBS, tree, NOWHERE, Settings(), root, index)
     for key, node in index.items():
         made.usage[node] = usage[key]
     return tree, made, index

@@ -1,0 +1,218 @@
+"""The model cluster as a source: what Slurm's commands would tell of it, in the product's own values.
+
+The rule: it tells what the engine did and nothing else, and nothing of later than its clock. It has
+no heterogeneous jobs, no arrays, no reservations and no late records, because the model has none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slurm_ai_factory.core import fair_tree, tres
+from slurm_ai_factory.core.authority import Terms
+from slurm_ai_factory.core.demand import Queued
+from slurm_ai_factory.core.health import Diagnostics
+from slurm_ai_factory.core.records import (
+    Association,
+    Change,
+    Charge,
+    Instant,
+    Outage,
+    PriorityConfig,
+    Reservation,
+    Run,
+    Size,
+    Subject,
+)
+from slurm_ai_factory.errors import SlurmError
+from slurm_ai_factory.simulation.cluster import ModelCluster
+from slurm_ai_factory.simulation.layout import NAME, Layout
+from slurm_ai_factory.simulation.workload import Workload
+
+TRES = ("cpu", "gres/gpu", "node")
+"""``workload.COMPONENTS``, as Slurm calls them."""
+
+QOS = "normal"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSlurm:
+    """A model cluster as a ``source.Source``; each question first lets it catch up with the clock."""
+
+    model: ModelCluster
+    workload: Workload
+    layout: Layout
+    size: str  #: TRES of the whole cluster
+    clock: Callable[[], Instant]
+
+    @property
+    def cluster(self) -> str:
+        """ClusterName."""
+        return NAME
+
+    def advance(self) -> Instant:
+        """Let everything happen that happens before now."""
+        self.model.advance(max(self.model.now, self.clock()))
+        return self.model.now
+
+    def priority_config(self) -> PriorityConfig:
+        """Its configuration."""
+        settings = self.model.settings
+        return PriorityConfig(
+            cluster=NAME, version="model", priority_type="priority/multifactor",
+            decay_half_life_seconds=settings.half_life, calc_period_seconds=settings.calc_period,
+            weight_fairshare=int(settings.weight_fairshare), weight_age=int(settings.weight_age),
+            flags=(), enforce=("associations", "limits"), tres=("billing", *TRES),
+        )  # fmt: skip
+
+    def associations(self) -> tuple[Association, ...]:
+        """The whole tree, with what sshare makes of its shares and usage."""
+        self.advance()
+        rows = (*self.model.associations(), *self.model.members())
+        root = fair_tree.tree((one.account, one.parent, one.user, one.raw_shares) for one in rows)
+        found = fair_tree.levels(root, {_key(one): float(one.raw_usage or 0) for one in rows})
+        return tuple(_competing(one, found.get(_key(one))) for one in rows)
+
+    def runs(self, since: Instant, until: Instant) -> Iterator[Run]:
+        """Every run that was eligible or running in [since, until), as it stands now."""
+        now = self.advance()
+        _, start, end = self.model.jobs
+        told = self._submitted(min(until, now)) & ((start < 0) | (end >= since - self.model.began))
+        return (self._run(job, now) for job in np.flatnonzero(told).tolist())
+
+    def _submitted(self, until: Instant) -> NDArray[np.bool_]:
+        """Which jobs came into the queue before an instant that is not after now."""
+        jobs, start, _ = self.model.jobs
+        return np.asarray((start != -2) & (jobs.submit < until - self.model.began))
+
+    def _run(self, job: int, now: Instant) -> Run:
+        jobs, starts, ends = self.model.jobs
+        began, wanted = self.model.began, self._tres(job)
+        start = began + int(starts[job]) if starts[job] >= 0 else None
+        end = began + int(ends[job]) if start is not None and began + ends[job] <= now else None
+        state = "PENDING" if start is None else "RUNNING" if end is None else "COMPLETED"
+        return Run(
+            db_index=job + 1, job_id=job + 1, job_label=str(job + 1), subject=self._subject(job), state=state,
+            submit_at=began + int(jobs.submit[job]), eligible_at=began + int(jobs.submit[job]),
+            start_at=start, end_at=end, elapsed_seconds=0 if start is None else (end or now) - start,
+            suspended_seconds=0, req_tres=wanted, alloc_tres="" if start is None else wanted,
+        )  # fmt: skip
+
+    def _subject(self, job: int) -> Subject:
+        account, user = self.workload.users[self.workload.user[job]]
+        partition = self.workload.partitions[self.workload.partition[job]]
+        return Subject(NAME, account, user, partition, QOS, "", "")
+
+    def _tres(self, job: int) -> str:
+        return _text(int(self.model.jobs[0].billing[job]), *map(int, self.workload.counts[job]))
+
+    def events(self, since: Instant, until: Instant) -> tuple[list[Size], list[Outage]]:
+        """One size since it began, and the outages that have begun."""
+        now = self.advance()
+        found = [
+            self._outage(number)
+            for number, one in enumerate(self.layout.outages)
+            if one.since < min(until, now) and one.until > since
+        ]
+        return [Size(self.model.began, None, self.size)], found
+
+    def _outage(self, number: int) -> Outage:
+        one, whole = self.layout.outages[number], int(self.layout.capacity.sum(axis=0)[0])
+        down = ",".join(
+            f"{name}={count * one.counts[0] // whole}" for name, count in tres.parse(self.size).items()
+        )
+        until = one.until if one.until <= self.model.now else None
+        return Outage(f"outage{number}", one.since, until, "DOWN", down)
+
+    def queue(self) -> list[Queued]:
+        """Jobs that wait, the first to go first, and jobs that run."""
+        now = self.advance()
+        _, start, end = self.model.jobs
+        waiting = [(job, priority) for job, priority, _ in self.model.waiting()]
+        running = np.flatnonzero((start >= 0) & (end > now - self.model.began)).tolist()
+        return [
+            *(self._queued(job, "PENDING", "Priority", round(priority)) for job, priority in waiting),
+            *(self._queued(job, "RUNNING", "None", 1) for job in running),
+        ]
+
+    def _queued(self, job: int, state: str, reason: str, priority: int) -> Queued:
+        jobs = self.model.jobs[0]
+        return Queued(
+            job_id=job + 1, array_id=None, tasks=1, task_limit=None, het_id=None, subject=self._subject(job),
+            state=state, reason=reason, priority=max(1, priority), limit_seconds=int(jobs.limit[job]),
+            eligible_at=self.model.began + int(jobs.submit[job]), tres=self._tres(job),
+        )  # fmt: skip
+
+    def priority_terms(self) -> list[Terms]:
+        """The priority of each waiting job, as its fairshare term and the rest."""
+        self.advance()
+        return [
+            Terms(job + 1, self._subject(job).partition, fairshare, priority - fairshare)
+            for job, priority, fairshare in self.model.waiting()
+        ]
+
+    def diagnostics(self) -> Diagnostics:
+        """Its scheduler looks whenever there is something to look at, so it is never behind."""
+        now, waiting = self.advance(), len(self.model.waiting())
+        return Diagnostics(
+            at=now, agent_queue=0, backfill_last_at=now,
+            backfill_depth=min(waiting, self.model.settings.depth), backfill_queue=waiting,
+        )  # fmt: skip
+
+    def rolled_up(self, _since: Instant, until: Instant) -> bool:
+        """An hour is rolled up when it is over."""
+        return until <= self.advance()
+
+    def utilization(self, since: Instant, until: Instant) -> dict[tuple[str, str], Charge]:
+        """TRES-seconds by (account, TRES), from the engine's own starts and ends."""
+        now = self.advance()
+        _, start, end = self.model.jobs
+        first, last = since - self.model.began, min(until, now) - self.model.began
+        seconds = np.where(start >= 0, np.minimum(end, last) - np.maximum(start, first), 0).clip(min=0)
+        found: dict[tuple[str, str], Charge] = {}
+        for job in np.flatnonzero(seconds).tolist():
+            for name, count in tres.parse(self._tres(job)).items():
+                key = self._subject(job).account, name
+                found[key] = found.get(key, 0) + count * int(seconds[job])
+        return found
+
+    def reservations(self, _since: Instant, _until: Instant) -> list[Reservation]:
+        """The model has none."""
+        return []
+
+    def set_raw_shares(self, change: Change) -> None:
+        """As sacctmgr does. Raises SlurmError for an account that is not on the steered level."""
+        if change.account not in self.model.accounts:
+            known = " and ".join(self.model.accounts)
+            raise SlurmError(f"the model cluster steers {known} and has no {change.account} beside them")
+        self.advance()
+        self.model.set_raw_shares(change.account, change.raw_shares_after)
+
+
+def _key(one: Association) -> str:
+    """As ``fair_tree.tree`` makes it."""
+    return one.account if one.user is None else f"{one.account}/{one.user}"
+
+
+def _competing(one: Association, level: fair_tree.Level | None) -> Association:
+    """With its level; root competes with nobody."""
+    if level is None:
+        return one
+    norm_shares, effectv_usage, level_fs = level
+    return replace(one, norm_shares=norm_shares, effectv_usage=effectv_usage, level_fs=level_fs)
+
+
+@lru_cache(maxsize=4096)
+def _text(billing: int, *counts: int) -> str:
+    """TRES as Slurm writes them.
+
+    >>> _text(4, 64, 4, 1), _text(8, 8, 0, 0)
+    ('billing=4,cpu=64,gres/gpu=4,node=1', 'billing=8,cpu=8')
+    """
+    named = zip(("billing", *TRES), (billing, *counts), strict=True)
+    return ",".join(f"{name}={count}" for name, count in named if count)

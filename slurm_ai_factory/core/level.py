@@ -24,6 +24,11 @@ LEAST_OF_PART = 0.5
 """An account with less than this of the usage that its shares would have is idle, or catching up."""
 
 
+SERVED_ALIKE = 0.8
+"""An account with less than this of what the one served most has for its shares is not the last in turn: it
+gets what it asks for before that one does."""
+
+
 class Refusal(NamedTuple):
     """Why a level cannot be steered, and for which accounts."""
 
@@ -120,13 +125,16 @@ def _busy(rows: Sequence[Association], due: Sequence[int], waiting: Collection[s
 
     An account that had much less than its part was away, or asks for less; if it waits now it goes first
     whatever the shares are, until it has caught up. While nobody waits, everyone who had their part counts.
+    Of these, only those served most for their shares are held back by them; the others wait for a moment.
     """
     used = [n for n, one in enumerate(rows) if one.raw_usage and due[n]]
     if not used:
         return []
     least = LEAST_OF_PART * _usage([rows[n] for n in used]) / sum(due[n] for n in used)
     fed = [n for n in used if (rows[n].raw_usage or 0) >= least * due[n]]
-    return [n for n in fed if waiting and rows[n].account in waiting] or fed
+    some = [n for n in fed if waiting and rows[n].account in waiting] or fed
+    most = max((rows[n].raw_usage or 0) / due[n] for n in some)
+    return [n for n in some if (rows[n].raw_usage or 0) >= SERVED_ALIKE * most * due[n]]
 
 
 def _usage(rows: Sequence[Association]) -> int:

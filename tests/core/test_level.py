@@ -296,7 +296,7 @@ def test_an_account_that_waits_counts_and_one_that_had_much_and_left_does_not() 
 def test_an_account_that_comes_back_is_counted_when_it_has_caught_up() -> None:
     waiting = frozenset({"ra", "rb", "n"})
     away = flat(("ra", 10, 1), ("rb", 10, 20), ("n", 75, 75), waiting=waiting)
-    back = flat(("ra", 10, 8), ("rb", 10, 16), ("n", 75, 75), waiting=waiting)
+    back = flat(("ra", 10, 14), ("rb", 10, 16), ("n", 75, 75), waiting=waiting)
     assert (away.counted[0], back.counted[0]) == (["rb"], ["ra", "rb"])
 
 

@@ -98,11 +98,11 @@ class Level:
         if abs(self.share(rows) - present) > slew + 1e-9:
             nearer = floor if share > present else ceil
             rows = tuple(max(1, nearer(one)) for one in exact)
-        most = max(sum(self.present), MAX_RAW_SHARES - self.sibling_shares)
+        most = min(MAX_RAW_SHARES, max(sum(self.present), MAX_RAW_SHARES - self.sibling_shares))
         if sum(rows) > most:
             room = most - (len(rows) - 1)
             rows = tuple(max(1, floor(room * (one / sum(self.ratio)))) for one in self.ratio)
-        return tuple(min(MAX_RAW_SHARES, one) for one in rows)
+        return rows
 
     def _exact(self, effective: float) -> list[float]:
         """RawShares of each regional account, not yet whole, that make so many effective shares."""

@@ -25,6 +25,8 @@ MODE = " + ".join(
 )
 QUEUED = 'max(saf_queue_demand_resources{cluster="$cluster",beneficiary="regional"})'
 APPLIED = 'sum(increase(saf_changes_total{cluster="$cluster",status="applied"}[1d]))'
+IN_FORCE = f"sum(max by (account) (saf_raw_shares{IN}))"
+WANTED = f"sum(max by (account) (saf_raw_shares_wanted{IN}))"
 NO_ACCOUNT = "The steered account is not in the association tree, or there is no complete cycle yet."
 NO_QUEUE = "No regional runs seen yet: no complete cycle."
 
@@ -36,8 +38,8 @@ def panels() -> list[tuple[int, int, Panel]]:
         (4, 4, numbers("Holds", f"sum(max by (reason) (saf_hold{IN}))", "none",
                        words={0: ("none", GOOD), 1: ("holds", BAD), 2: ("holds", BAD)},
                        about="Whether the control does not steer; the reason is in the timeline below.")),
-        (4, 4, numbers("RawShares in force", f"max(saf_raw_shares{IN})", "none", why=NO_ACCOUNT)),
-        (4, 4, numbers("RawShares wanted", f"max(saf_raw_shares_wanted{IN})", "none", why=NO_ACCOUNT)),
+        (4, 4, numbers("RawShares in force", IN_FORCE, "none", why=NO_ACCOUNT)),
+        (4, 4, numbers("RawShares wanted", WANTED, "none", why=NO_ACCOUNT)),
         (4, 4, numbers("Applied in 24 h", APPLIED, "none", decimals=0,
                        about="Changes of RawShares that were read back.")),
         (4, 4, numbers("Others changed shares", f"max(saf_foreign_change{IN})", "none",
@@ -51,8 +53,8 @@ def panels() -> list[tuple[int, int, Panel]]:
         ], "percentunit", why=NO_ACCOUNT, high=0.4,
             about="The region goes first while EffectvUsage is below NormShares, which the control moves.")),
         (12, 8, lines("RawShares", [
-            Line(f"max(saf_raw_shares{IN})", "in force", REGION, width=3),
-            Line(f"max(saf_raw_shares_wanted{IN})", "wanted", GOOD, dash=(8, 4)),
+            Line(IN_FORCE, "in force", REGION, width=3),
+            Line(WANTED, "wanted", GOOD, dash=(8, 4)),
         ], "none", why=NO_ACCOUNT)),
         (12, 8, lines("Queue demand of the region, in the resource of the promise", [
             Line(f"max(saf_regional_running_resources{IN})", "running", REGION),

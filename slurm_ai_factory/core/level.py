@@ -24,6 +24,11 @@ LEAST_OF_PART = 0.5
 """An account with less than this of the usage that its shares would have is idle, or catching up."""
 
 
+SERVED_ALIKE = 0.8
+"""An account with less than this of what the one served most has for its shares is not the last in turn: it
+gets what it asks for before that one does."""
+
+
 class Refusal(NamedTuple):
     """Why a level cannot be steered, and for which accounts."""
 
@@ -61,7 +66,7 @@ class Level:
         """The accounts whose LevelFS stands for each side: regional ones, others."""
         shares = [one.raw_shares for one in self.siblings]
         sides = (self.regional, self.ratio), (self.siblings, shares)
-        return tuple([rows[n].account for n in _busy(rows, due, self.waiting)] for rows, due in sides)  # type: ignore[return-value]
+        return tuple(sorted(rows[n].account for n in _busy(rows, due, self.waiting)) for rows, due in sides)  # type: ignore[return-value]
 
     @property
     def usage_share(self) -> float:
@@ -93,11 +98,11 @@ class Level:
         if abs(self.share(rows) - present) > slew + 1e-9:
             nearer = floor if share > present else ceil
             rows = tuple(max(1, nearer(one)) for one in exact)
-        most = max(sum(self.present), MAX_RAW_SHARES - self.sibling_shares)
+        most = min(MAX_RAW_SHARES, max(sum(self.present), MAX_RAW_SHARES - self.sibling_shares))
         if sum(rows) > most:
             room = most - (len(rows) - 1)
             rows = tuple(max(1, floor(room * (one / sum(self.ratio)))) for one in self.ratio)
-        return tuple(min(MAX_RAW_SHARES, one) for one in rows)
+        return rows
 
     def _exact(self, effective: float) -> list[float]:
         """RawShares of each regional account, not yet whole, that make so many effective shares."""
@@ -120,13 +125,16 @@ def _busy(rows: Sequence[Association], due: Sequence[int], waiting: Collection[s
 
     An account that had much less than its part was away, or asks for less; if it waits now it goes first
     whatever the shares are, until it has caught up. While nobody waits, everyone who had their part counts.
+    Of these, only those served most for their shares are held back by them; the others wait for a moment.
     """
     used = [n for n, one in enumerate(rows) if one.raw_usage and due[n]]
     if not used:
         return []
     least = LEAST_OF_PART * _usage([rows[n] for n in used]) / sum(due[n] for n in used)
     fed = [n for n in used if (rows[n].raw_usage or 0) >= least * due[n]]
-    return [n for n in fed if waiting and rows[n].account in waiting] or fed
+    some = [n for n in fed if waiting and rows[n].account in waiting] or fed
+    most = max((rows[n].raw_usage or 0) / due[n] for n in some)
+    return [n for n in some if (rows[n].raw_usage or 0) >= SERVED_ALIKE * most * due[n]]
 
 
 def _usage(rows: Sequence[Association]) -> int:

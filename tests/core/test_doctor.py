@@ -206,3 +206,28 @@ def test_the_rescale_leaves_everybody_the_part_they_have(others: list[int], regi
     factor = after["regional"] // region
     assert after == {name: shares * factor for name, shares in before.items()}
     assert sum(after.values()) - after["regional"] >= 1100
+
+
+SPREAD = (
+    account("root", 1, ""),
+    ROOT_USER,
+    account("ra", 400),
+    account("rb", 100),
+    account("national", 1185),
+)
+
+
+def test_several_steered_accounts_are_examined_each_by_its_name() -> None:
+    good = {"accounts": ("ra", "rb"), "associations": SPREAD}
+    assert not doctor.failed(doctor.examine(replace(GOOD, **good)))  # type: ignore[arg-type]
+    assert finding("region", **good).found == "ra: RawShares 400, rb: RawShares 100"
+    assert finding("siblings", **good).found == "root/root 15, national 1185"
+    nested = (*SPREAD[:3], account("rb", 100, "national"), SPREAD[4])
+    odd = finding("region", accounts=("ra", "rb", "rc"), associations=nested)
+    assert (odd.level, odd.found) == (PROBLEM, "rb: under national, rc: no account rc")
+    assert odd.fix.splitlines() == [
+        "sacctmgr -i modify account where name=rb cluster=c set parent=root",
+        "sacctmgr -i add account name=rc cluster=c parent=root",
+    ]
+    writer = finding("foreign_writer", **good, transactions=(Transaction(NOW - DAY, "eve", "26"),))
+    assert "RawShares of ra, rb" in writer.wanted

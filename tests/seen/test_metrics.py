@@ -213,3 +213,16 @@ def test_series_do_not_depend_on_jobs_and_users(postgresql: str) -> None:
             jobs.add(life.model.submitted)
     assert len(counts) == 1
     assert max(jobs) > 2 * min(jobs)
+
+
+def test_each_steered_account_has_its_own_shares_and_the_region_its_ratios() -> None:
+    board = examples.complete(
+        steered=(Steered("ra", 10, 12), Steered("rb", None, None), Steered("rc", 30, 36, 33))
+    )
+    found = samples(board)
+    assert {name: value for name, value in found.items() if name.startswith("saf_raw_shares")} == {
+        "saf_raw_shares{c,ra}": 10, "saf_raw_shares{c,rc}": 30,
+        "saf_raw_shares_wanted{c,ra}": 12, "saf_raw_shares_wanted{c,rc}": 36,
+    }  # fmt: skip
+    assert found["saf_share_ratio{c,ra, rb, rc}"] == 0.27
+    assert found["saf_foreign_change{c}"] == 1

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slurm_ai_factory.board import Board, Reconciled, Steered
+from slurm_ai_factory.board import Board, Done, Reconciled, Steered
 from slurm_ai_factory.cli import cli
 from slurm_ai_factory.core import outlook
 from slurm_ai_factory.core.controller import HOLDS, REASONS
@@ -185,3 +185,13 @@ def test_the_line_is_drawn_and_what_is_expected_is_dotted() -> None:
     assert 'class="expected"' not in chart.drawing(rolling, examples.shown().zone, width=960, height=300)
     nothing = measurement(0.2, days=0, regional_charge=0, total_charge=0)
     assert "nothing delivered yet" in chart.drawing(nothing, examples.shown().zone, width=960, height=300)
+
+
+def test_several_steered_accounts_are_told_apart() -> None:
+    steered = (Steered("ra", 10, 12), Steered("rb", 30, 36, 33))
+    history = [Done(NOW - DAY, "rb", 33, 37, "applied", "raise")]
+    text = page.html(examples.complete(steered=steered, history=history), NOW)
+    assert "RawShares of ra" in text
+    assert "30, wanted 36" in text
+    assert "Somebody else changed RawShares of rb from 33." in text
+    assert "rb 33 → 37" in text

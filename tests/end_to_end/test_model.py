@@ -167,7 +167,7 @@ def modelled(seen: Seen) -> Modelled:
     Slurm's main scheduler looks when a job has ended or come, its backfill reserves for each job it looks at.
     The model's passes are on whole minutes: its time is shifted so that they are when Slurm's were.
     """
-    shift = int(seen.passes[0].at) % MINUTE
+    shift = seen.passes[0].at % MINUTE
     workload = gathered("stream", [one._replace(submit=one.submit - shift) for one in seen.jobs])
     settings = Settings(
         half_life=HALF_LIFE, calc_period=MINUTE, weight_age=0, interval=1, depth=100, conservative=True
@@ -175,7 +175,7 @@ def modelled(seen: Seen) -> Modelled:
     regional = workload.users_of(frozenset(REGIONAL))
     cluster = ModelCluster(workload, regional, one_pool(workload, "cpu", CPUS), settings, SHARES)
     passes: list[Pass] = []
-    for at in range(cluster.began + MINUTE, int(seen.passes[-1].at), MINUTE):
+    for at in range(cluster.began + MINUTE, seen.passes[-1].at + 1, MINUTE):
         if at - MINUTE < seen.raised_at - shift <= at:
             cluster.advance(seen.raised_at - shift)
             cluster.set_raw_shares("regional", RAISED)
@@ -233,6 +233,6 @@ def _warm(seen: Seen) -> list[Pass]:
 
 def _delivered(runs: list[Run], one: Pass) -> float:
     """The region's part of all CPU-seconds so far."""
-    delivered = share(runs, 0, int(one.at))
+    delivered = share(runs, 0, one.at)
     assert delivered is not None
     return delivered

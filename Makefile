@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 FOR ?= 2m
 KILLS ?= 200
 
-.PHONY: help demo demo-slurm test test-fast lint slurm seen examples crash accept-slurm evaluate bench-simulate bench-ingest bench-scrape clean
+.PHONY: help demo demo-slurm test test-fast lint slurm slurm-roots test-slurm-all seen examples crash accept-slurm evaluate bench-simulate bench-ingest bench-scrape bench-sources clean
 .DEFAULT_GOAL := help
 
 help:  ## Show these targets.
@@ -34,7 +34,7 @@ demo-slurm: $(VENV)/.installed slurm  ## The same against a real Slurm on loopba
 
 test: $(VENV)/.installed slurm seen lint  ## Everything: static checks, unit tests, real Slurm, Prometheus, Chromium.
 	@# In two lanes: what needs a real Slurm waits more than it works.
-	@mkdir -p build; $(BIN)/pytest -m slurm >build/slurm.log 2>&1 & slurm=$$!; \
+	@mkdir -p build; $(BIN)/pytest -m 'slurm and not every_version' >build/slurm.log 2>&1 & slurm=$$!; \
 		$(BIN)/pytest -m 'not slurm'; others=$$?; \
 		wait $$slurm; slurm=$$?; cat build/slurm.log; exit $$((others | slurm))
 
@@ -46,6 +46,13 @@ lint: $(VENV)/.installed  ## ruff, mypy, import contracts.
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+test-slurm-all: $(VENV)/.installed slurm-roots  ## What every source has to tell, on Slurm 22.05, 24.11 and 26.05.
+	SAF_CONTRACT=docs/sources.json $(BIN)/pytest -m "slurm or contract" tests/slurm tests/cluster/test_versions.py
+	@$(BIN)/python -m docs.generate
+
+slurm-roots: slurm  ## Make Slurm 24.11 and 26.05 in /var/cache/saf-slurm, or SAF_SLURM_ROOTS (as root).
+	@sh tests/cluster/roots.sh
 
 crash: $(VENV)/.installed slurm  ## Kill saf while it writes, KILLS=200 times, and compare the ledger row for row.
 	KILLS=$(KILLS) $(BIN)/pytest -s tests/end_to_end/test_crash.py
@@ -69,6 +76,9 @@ bench-scrape: $(VENV)/.installed  ## What a scrape costs while a backfill runs; 
 
 examples: $(VENV)/.installed  ## Make docs/examples again: a report of a facility that does not exist.
 	@$(BIN)/python -m tests.report.examples
+
+bench-sources: $(VENV)/.installed slurm-roots  ## What each source of finished runs costs, on each version; RUNS=1000 for a quick one.
+	@$(BIN)/python -m tests.benchmarks.sources
 
 clean:  ## Remove the environment and caches.
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -324,12 +324,29 @@ def _comments(text: str) -> list[str]:
     return [*found, ""] if found else []
 
 
+def sources() -> Iterator[str]:
+    """What each source of Slurm's answers was seen to tell, as the contract suite left it."""
+    found = json.loads((FOLDER.parent / "sources.json").read_text(encoding="utf-8"))
+    yield from ("# Sources", "", NOTE, "")
+    yield "What each source of Slurm's answers told when it was last asked: the result of one suite of tests"
+    yield "that all of them have to pass (`make test-slurm-all`). `recorded` are the answers of a real Slurm"
+    yield "of that version, replayed; `commands` are its commands on a live cluster. What differs between"
+    yield "them is told in [Slurm's versions](../discussions/versions.md)."
+    yield ""
+    names = sorted({name for one in found.values() for name in one["capabilities"]})
+    results = [found[source] for source in sorted(found)]
+    rows = [("asked on", *(one["on"] for one in results))]
+    rows += [(name, *(one["capabilities"].get(name, "not asked") for one in results)) for name in names]
+    yield from table(("", *sorted(found)), rows)
+
+
 PAGES: dict[str, Callable[[], Iterator[str]]] = {
     "config.md": config,
     "cli.md": commands,
     "metrics.md": metrics,
     "doctor.md": doctor,
     "schema.md": schema,
+    "sources.md": sources,
     "fingerprint.md": fingerprint,
 }
 

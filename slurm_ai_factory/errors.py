@@ -33,6 +33,10 @@ class SlurmRefusedError(SlurmError):
     """Slurm refused a change; the daemon's user needs AdminLevel=Operator."""
 
 
+class SlurmUnsupportedError(SlurmError):
+    """This Slurm was built or installed without what was asked of it."""
+
+
 class LedgerError(SafError):
     """The ledger could not be read or written; nothing was changed in Slurm."""
 

@@ -57,6 +57,16 @@ def billing_weights(facts: Facts) -> Result:
     return want(not mixed, PROBLEM, found, wanted, f"{fix}\nscontrol reconfigure")
 
 
+def het_billing(facts: Facts) -> Result:
+    """Slurm 26.05.5 leaves billing out of AllocTRES of the parts of heterogeneous jobs; 24.11.5 does not."""
+    version = facts.priority.version
+    hit = version.startswith("26.05.") and "billing" in facts.weights
+    found = f"Slurm {version} records no billing for heterogeneous jobs" if hit else f"Slurm {version}"
+    wanted = "the billing of every job in its record, when the promise is in billing"
+    fix = "saf.toml: promise.resource in cpu, node or gres/gpu"
+    return want(not hit, WARNING, found, wanted, fix)
+
+
 def usage_factor(facts: Facts) -> Result:
     odd = {name: factor for name, factor in (facts.usage_factors or {}).items() if factor != 1}
     found = ", ".join(f"{name} {factor:g}" for name, factor in odd.items()) or "1 for every QOS"

@@ -32,6 +32,7 @@ CHECKS = (
     Check("tracked", "what AccountingStorageTRES does not name is not in any record", accounting.tracked),
     Check("billing_weights", "without weights a partition's billing is its CPUs, whatever else it gives",
           accounting.billing_weights, ("partitions",)),
+    Check("het_billing", "what Slurm does not record is in no share", accounting.het_billing),
     Check("oversubscribe", "more is charged than there is", accounting.oversubscribe, ("partitions",)),
     Check("query_range", "slurmdbd refuses wider questions: `Too wide of a date range in query`",
           accounting.query_range, ("slurmdbd",)),

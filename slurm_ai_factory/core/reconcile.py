@@ -208,14 +208,10 @@ def _rollup(run: Run, books: Books) -> Iterator[Cause]:
 
 
 def _resizes(books: Books) -> Iterator[Cause]:
-    """The time before its own start that a resized job's later run has in slurmdbd: since the job's start."""
-    earlier = {(run.job_id, run.end_at): run for run in books.told if run.state == "RESIZING"}
+    """The time before its own start that a resized job's later run has in slurmdbd, where it has any."""
     for run in books.told:
-        first = run
-        while found := earlier.get((first.job_id, first.start_at)):
-            first = found
-        if first is not run and first.start_at is not None and run.start_at is not None:
-            again = _within(first.start_at, run.start_at, run.start_at - first.start_at, books)
+        if run.told_start_at is not None and run.start_at is not None:
+            again = _within(run.told_start_at, run.start_at, run.start_at - run.told_start_at, books)
             yield from ((RESIZED, key, amount) for key, amount in _charge(run, again).items())
 
 

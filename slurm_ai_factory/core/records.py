@@ -67,6 +67,7 @@ class Run(NamedTuple):
     req_tres: str
     alloc_tres: str
     energy_joules: int | None = None  #: as counted by Slurm; None where it does not gather energy
+    told_start_at: Instant | None = None  #: the resized job's own start, where Slurm told that; not kept
 
 
 class Rejected(NamedTuple):

@@ -227,4 +227,12 @@ class Listed:
             if one.end_at is None:
                 self.open.add(one.db_index)
             elapsed = 0 if one.end_at is None and one.state != "SUSPENDED" else one.elapsed_seconds
-            yield (one.db_index, one.job_id, one.job_label, *one.subject[1:8], *one[4:9], elapsed, *one[10:])
+            yield (
+                one.db_index,
+                one.job_id,
+                one.job_label,
+                *one.subject[1:8],
+                *one[4:9],
+                elapsed,
+                *one[10:14],
+            )

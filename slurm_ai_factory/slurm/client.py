@@ -27,8 +27,8 @@ from slurm_ai_factory.core.records import (
     Run,
     Size,
 )
-from slurm_ai_factory.errors import SlurmError
-from slurm_ai_factory.slurm import parse, queue, settings
+from slurm_ai_factory.errors import SlurmError, SlurmUnsupportedError
+from slurm_ai_factory.slurm import parse, queue, settings, shares
 from slurm_ai_factory.slurm.commands import Commands
 
 
@@ -57,11 +57,22 @@ class Slurm:
 
     def associations(self) -> tuple[Association, ...]:
         """The association tree with shares from slurmdbd and usage from slurmctld."""
-        shares = self._list("sshare", "-P", "-h", "-a", "-o", ",".join(parse.SHARE_FIELDS))
-        found = parse.associations(self._tree(), shares)
+        found = parse.associations(self._tree(), self._usage())
         if not found:
             raise SlurmError(f"slurmdbd has no associations for cluster {self.cluster}; check cluster.name")
         return found
+
+    def _usage(self) -> dict[shares.Key, shares.Usage]:
+        """What sshare says: in JSON where it has that schema and its plugins are installed, else in text."""
+        version = self.commands.output("sshare", "-V")
+        if shares.has_json(version):
+            try:
+                answer = self.commands.output("sshare", "-a", f"--json={shares.SCHEMA}")
+            except SlurmUnsupportedError:
+                pass
+            else:
+                return shares.from_json(answer, version)
+        return shares.from_text(self._list("sshare", "-P", "-h", "-a", "-o", ",".join(shares.SHARE_FIELDS)))
 
     def _tree(self) -> list[str]:
         return self._list(

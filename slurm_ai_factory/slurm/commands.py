@@ -19,10 +19,11 @@ from pathlib import Path
 from threading import Timer
 from typing import IO
 
-from slurm_ai_factory.errors import SlurmError, SlurmRefusedError, SlurmTooMuchError
+from slurm_ai_factory.errors import SlurmError, SlurmRefusedError, SlurmTooMuchError, SlurmUnsupportedError
 
 _REFUSALS = ("permission denied", "doesn't have privilege")
 _TOO_WIDE = "too wide of a date range"
+_UNSUPPORTED = ("output not supported", "unable to find plugin", "failure loading plugins")
 _ALTERING = ("SACCT_", "SQUEUE_", "SPRIO_", "SLURM_CLUSTERS", "SLURM_BITSTR_LEN", "SLURM_TIME_FORMAT", "TZ")
 """Environment that would change what the commands print."""
 
@@ -126,6 +127,8 @@ def _kill(process: subprocess.Popen[str]) -> None:
 def _kind(stderr: str) -> type[SlurmError]:
     if any(word in stderr for word in _REFUSALS):
         return SlurmRefusedError
+    if any(word in stderr for word in _UNSUPPORTED):
+        return SlurmUnsupportedError
     return SlurmTooMuchError if _TOO_WIDE in stderr else SlurmError
 
 

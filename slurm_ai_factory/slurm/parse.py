@@ -14,10 +14,8 @@ from functools import lru_cache
 
 from slurm_ai_factory.core import tres
 from slurm_ai_factory.core.records import (
-    PARENT_SHARES,
     Association,
     Charge,
-    Instant,
     Outage,
     PriorityConfig,
     Rejected,
@@ -27,6 +25,8 @@ from slurm_ai_factory.core.records import (
     Subject,
 )
 from slurm_ai_factory.errors import SlurmError
+from slurm_ai_factory.slurm.fields import UNSET, clock_seconds, instant, natural, table, words
+from slurm_ai_factory.slurm.shares import Key, Usage, shares
 
 SEPARATOR = "\x1f"
 RUN_FIELDS = (
@@ -36,18 +36,11 @@ RUN_FIELDS = (
 )  # fmt: skip
 """The comment is last: it is any text of the user's, and may go on over several lines."""
 ASSOCIATION_FIELDS = ("Cluster", "Account", "User", "Partition", "Share", "ParentName")
-SHARE_FIELDS = (
-    "Cluster", "Account", "User", "Partition", "RawShares", "NormShares", "RawUsage", "EffectvUsage",
-    "LevelFS",
-)  # fmt: skip
 UTILIZATION_FIELDS = ("Accounts", "Login", "TresName", "Used")
 RESERVATION_FIELDS = ("ID", "Name", "Associations", "Start", "End", "TRES")
 ACCOUNT_ID_FIELDS = ("ID", "Account")
 EVENT_FIELDS = ("Cluster", "NodeName", "TimeStart", "TimeEnd", "State", "TRES")
 
-_UNSET = frozenset({"", "Unknown", "None", "0"})
-_NEVER = 4294967294
-"""NO_VAL: times at or above it are unset (4294967295 is INFINITE)."""
 _DBINDEX_LIMIT = 2**64
 
 
@@ -96,19 +89,30 @@ def _run(fields: list[str]) -> Run:
         alloc_tres=tres.canonical(alloc_tres),
         energy_joules=tres.energy(alloc_tres),
     )
-    return _consistent(_from_own_start(one))
+    return _consistent(_without_false_start(_from_own_start(one)))
 
 
 def _from_own_start(one: Run) -> Run:
     """The run from where it began itself: the later runs of a resized job have the job's own Start.
 
     What tells them is a Submit, which is the time of the resize, after the Start. ElapsedRaw counts the time
-    of the earlier sizes once more (accounting_storage_slurmdbd.c: _setup_job_start_msg; seen in 22.05.8).
+    of the earlier sizes once more (accounting_storage_slurmdbd.c: _setup_job_start_msg; seen in 22.05.8, and
+    not in 24.11.5 and later, where Start is the run's own).
     """
     if one.start_at is None or one.submit_at is None or one.submit_at <= one.start_at:
         return one
     before = one.submit_at - one.start_at
-    return one._replace(start_at=one.submit_at, elapsed_seconds=max(0, one.elapsed_seconds - before))
+    return one._replace(
+        start_at=one.submit_at,
+        elapsed_seconds=max(0, one.elapsed_seconds - before),
+        told_start_at=one.start_at,
+    )
+
+
+def _without_false_start(one: Run) -> Run:
+    """22.05 gives what was cancelled while it waited its End for a Start; later versions give it none."""
+    never = one.end_at is not None and one.start_at == one.end_at and not one.elapsed_seconds
+    return one._replace(start_at=None) if never and not one.alloc_tres else one
 
 
 def _consistent(one: Run) -> Run:
@@ -140,7 +144,7 @@ def _reservation_of(name: str, number: str) -> str:
     slurmdbd joins a run with the reservations that began before it, and leaves the name out of those that
     began in the same second, as runs that waited for it do (as_mysql_jobacct_process.c).
     """
-    return name or ("" if number in _UNSET else f"#{number}")
+    return name or ("" if number in UNSET else f"#{number}")
 
 
 @lru_cache(maxsize=65536)
@@ -164,84 +168,32 @@ def _state(text: str) -> str:
     return word
 
 
-def instant(text: str) -> Instant | None:
-    """Epoch seconds; None where Slurm has no time to tell. Raises ValueError."""
-    if text in _UNSET:
-        return None
-    value = natural("instant", text)
-    return None if value >= _NEVER else value
-
-
-def natural(what: str, text: str) -> int:
-    """A number in plain digits. Raises ValueError that says ``what`` was wanted."""
-    if not (text.isascii() and text.isdigit()):
-        raise ValueError(f"{what} {text!r} is not a natural number")
-    return int(text)
-
-
-@lru_cache(maxsize=4096)
-def clock_seconds(text: str) -> int:
-    """Seconds in [D-]HH:MM:SS, as sacct's Suspended and scontrol's times are printed.
-
-    >>> clock_seconds("1-02:03:04"), clock_seconds("00:05:00"), clock_seconds("02:03"), clock_seconds("")
-    (93784, 300, 123, 0)
-    """
-    if not text:
-        return 0
-    match = re.fullmatch(r"(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+)(?:\.\d+)?", text)
-    if not match:
-        raise ValueError(f"{text!r} is not a time such as 1-02:03:04")
-    days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
-    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
-
-
-def table(name: str, fields: tuple[str, ...], lines: Iterable[str]) -> Iterable[dict[str, str]]:
-    """The rows that a command printed with ``-P``. Raises SlurmError on a row of another shape."""
-    for line in lines:
-        values = line.rstrip("\n").split("|")
-        if len(values) != len(fields):
-            found = f"{len(values)} fields instead of {len(fields)}"
-            raise SlurmError(f"{name} printed a line with {found}: {line!r}")
-        yield dict(zip(fields, values, strict=True))
-
-
-def associations(tree: Iterable[str], shares: Iterable[str]) -> tuple[Association, ...]:
+def associations(tree: Iterable[str], usage: Mapping[Key, Usage]) -> tuple[Association, ...]:
     """The association tree of sacctmgr with the usage of sshare, joined on (account, user, partition)."""
-    usage = {_key(row): row for row in table("sshare", SHARE_FIELDS, shares)}
     return tuple(
-        _association(row, usage.get(_key(row))) for row in table("sacctmgr", ASSOCIATION_FIELDS, tree)
+        _association(row, usage.get((row["Account"], row["User"], row["Partition"])))
+        for row in table("sacctmgr", ASSOCIATION_FIELDS, tree)
     )
 
 
-def _key(row: Mapping[str, str]) -> tuple[str, str, str]:
-    return row["Account"].strip(), row["User"], row["Partition"]
-
-
-def _association(row: Mapping[str, str], usage: Mapping[str, str] | None) -> Association:
+def _association(row: Mapping[str, str], usage: Usage | None) -> Association:
     try:
-        return Association(
-            cluster=row["Cluster"],
-            account=row["Account"],
-            parent=row["ParentName"] or None,
-            user=row["User"] or None,
-            partition=row["Partition"] or None,
-            raw_shares=_shares((usage and usage["RawShares"]) or row["Share"]),
-            stored_shares=_shares(row["Share"]),
-            norm_shares=_float(usage["NormShares"]) if usage else None,
-            raw_usage=natural("RawUsage", usage["RawUsage"]) if usage else None,
-            effectv_usage=_float(usage["EffectvUsage"]) if usage else None,
-            level_fs=_float(usage["LevelFS"]) if usage else None,
-        )
+        stored = shares(row["Share"])
     except ValueError as error:
         raise SlurmError(f"an association of account {row['Account']} cannot be read: {error}") from error
-
-
-def _shares(text: str) -> int:
-    return PARENT_SHARES if text == "parent" else natural("Share", text)
-
-
-def _float(text: str) -> float | None:
-    return float(text) if text else None
+    return Association(
+        cluster=row["Cluster"],
+        account=row["Account"],
+        parent=row["ParentName"] or None,
+        user=row["User"] or None,
+        partition=row["Partition"] or None,
+        raw_shares=stored if usage is None or usage.raw_shares is None else usage.raw_shares,
+        stored_shares=stored,
+        norm_shares=usage.norm_shares if usage else None,
+        raw_usage=usage.raw_usage if usage else None,
+        effectv_usage=usage.effectv_usage if usage else None,
+        level_fs=usage.level_fs if usage else None,
+    )
 
 
 def events(lines: Iterable[str]) -> tuple[list[Size], list[Outage]]:
@@ -343,8 +295,3 @@ def priority_config(lines: Iterable[str]) -> PriorityConfig:
         )
     except (KeyError, ValueError) as error:
         raise SlurmError(f"scontrol show config cannot be read: {error!r}") from error
-
-
-def words(text: str) -> tuple[str, ...]:
-    """The words of a setting; none where it says none."""
-    return tuple(word for word in text.split(",") if word and word not in ("none", "(null)"))

@@ -17,7 +17,8 @@ from slurm_ai_factory.core.demand import Queued
 from slurm_ai_factory.core.health import Diagnostics
 from slurm_ai_factory.core.records import Subject
 from slurm_ai_factory.errors import SlurmError
-from slurm_ai_factory.slurm.parse import SEPARATOR, clock_seconds, instant, natural
+from slurm_ai_factory.slurm.fields import clock_seconds, instant, natural
+from slurm_ai_factory.slurm.parse import SEPARATOR
 
 QUEUE_FIELDS = (
     "JobID", "ArrayJobID", "ArrayTaskID", "HetJobID", "Account", "UserName", "Partition", "QOS", "WCKey",

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from slurm_ai_factory.core.facts import Partition, Slurmdbd, Transaction
 from slurm_ai_factory.errors import SlurmError
-from slurm_ai_factory.slurm.parse import clock_seconds, natural, table, words
+from slurm_ai_factory.slurm.fields import clock_seconds, natural, table, words
 
 USAGE_FACTOR_FIELDS = ("Name", "UsageFactor")
 COORDINATOR_FIELDS = ("Account", "Coordinators")

@@ -203,7 +203,7 @@ def main() -> int:
     rows: list[dict[str, object]] = json.loads(out.read_text(encoding="utf-8")) if out.exists() else []
     done_before = {tuple(row[name] for name in KEY) for row in rows}
     todo = [task for task in tasks(folder) if tuple(getattr(task, name) for name in KEY) not in done_before]
-    with ProcessPoolExecutor(PROCESSES, max_tasks_per_child=8) as pool:
+    with ProcessPoolExecutor(PROCESSES) as pool:
         for number, done in enumerate(as_completed([pool.submit(run, task) for task in todo]), 1):
             rows += done.result()
             out.write_text(json.dumps(rows), encoding="utf-8")

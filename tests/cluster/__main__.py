@@ -17,12 +17,13 @@ from pathlib import Path
 from tests.cluster.requirements import unavailable
 from tests.cluster.slurm import SlurmCluster
 from tests.cluster.tree import plant
+from tests.cluster.versions import BUILT, VERSIONS
 from tests.cluster.workload import Workload
 
 
 def main() -> int:
     options = _parser().parse_args()
-    reason = unavailable(options.speed)
+    reason = unavailable(options.speed, options.version)
     if reason is not None:
         print(reason, file=sys.stderr)
         return 1
@@ -40,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--dir", type=Path, help="where to keep it; its logs stay there (default: a scratch one)")
     up.add_argument("--speed", type=int, default=1, help="how much faster than real its clock runs")
     up.add_argument("--start", help='first date on its clock, like "2026-01-01 00:00:00" (default: now)')
+    up.add_argument("--version", choices=(*VERSIONS, BUILT), help="another Slurm than this machine's own")
     up.add_argument("--nodes", type=int, default=4)
     up.add_argument("--gpus", type=int, default=0, help="invented GPUs per node")
     up.add_argument("--half-life", default="00:10:00")
@@ -59,6 +61,7 @@ def _up(directory: Path, options: argparse.Namespace) -> None:
         speed=options.speed,
         clock_start=options.start,
         half_life=options.half_life,
+        version=options.version,
     ) as cluster:
         tree = plant(cluster, visitors=options.visitors)
         print(usage(cluster), flush=True)

@@ -13,6 +13,8 @@ DATABASE = "slurm_acct_db"
 REPEATED = ("NodeName", "PartitionName")
 LONGEST = 60000
 OF_PARTITIONS = ("TRESBillingWeights",)
+CGROUP = "CgroupPlugin=disabled\n"
+"""slurmd from 23.11 on wants to know; 22.05 has no such word."""
 
 
 @dataclass(frozen=True)

@@ -67,14 +67,15 @@ class Script:
     def usual(self) -> None:
         """An array, a GPU job, one that takes a node for itself, one whose parts have two accounts."""
         self._submit(self.region, "umcg", 2 * MINUTE, array="1-3%2")
-        self._submit(self.nation, "astro", 9 * MINUTE, extra=["--gres=gpu:2"])
+        self._submit(self.nation, "astro", 11 * MINUTE, extra=["--gres=gpu:2"])
         self._submit(self.nation, "astro", 5 * MINUTE, extra=["--exclusive"])
         self.cluster.add_user(self.region, "astro")
         self._submit(self.region, "umcg", 7 * MINUTE, extra=["-n1", ":", "-n2", "-Aastro"])
 
     def interrupted(self) -> None:
         """Requeued, suspended over the turn of an hour, shrunk, and taken off by the operator."""
-        suspended = self._running(self.other, "climate", 40 * MINUTE, cpus=2, extra=[f"-w{self.first}"])
+        suspended = self._stoppable(self.other, "climate", minutes=40)
+        self.cluster.wait_for(suspended, "RUNNING", timeout=60)
         self._control("suspend", str(suspended))
         shrunk = self._running(self.other, "climate", 25 * MINUTE, cpus=8, extra=["-N2"])
         wait_until(lambda: "RUNNING" in self.cluster.recorded_states(shrunk), "its record", 60)
@@ -123,7 +124,7 @@ class Script:
         self.cluster.add_user(self.partner, YOUNG)
         self._sacctmgr("add", "qos", FREE, "usagefactor=0")
         self._sacctmgr("modify", "account", "where", f"name={YOUNG}", "set", f"qos+={FREE}")
-        self._submit(self.partner, YOUNG, 4 * MINUTE, extra=[f"--qos={FREE}"])
+        self._submit(self.partner, YOUNG, 6 * MINUTE, extra=[f"--qos={FREE}"])
 
     def account_closes(self) -> None:
         """An account is deleted with its users."""
@@ -139,6 +140,13 @@ class Script:
         job = self._submit(user, account, seconds, cpus=cpus, extra=extra)
         self.cluster.wait_for(job, "RUNNING", timeout=60)
         return job
+
+    def _stoppable(self, user: str, account: str, *, minutes: int) -> int:
+        """Work that stands still while it is suspended; one long sleep would go on."""
+        argv = ["sbatch", "--parsable", "-o/dev/null", "-D/", f"--uid={user}", f"-A{account}", "-n2",
+                f"-w{self.first}", f"-t{2 * minutes}"]  # fmt: skip
+        minute = f"#!/bin/sh\nfor each in $(seq {minutes}); do sleep {MINUTE}; done\n"
+        return int(self.cluster.run(*argv, stdin=minute).split(";")[0])
 
     def _submit(
         self,

@@ -10,6 +10,8 @@ import pwd
 import shutil
 from pathlib import Path
 
+from tests.cluster import versions
+
 # Users that every Debian has; jobs run as them, and none is ever created here.
 USERS = (
     "games", "news", "mail", "proxy", "backup", "list", "irc", "man", "uucp", "lp",
@@ -33,15 +35,15 @@ PLACES = ("lib*/slurm*/", "lib*/*/slurm*/")
 PATH = os.pathsep.join(dict.fromkeys([*os.get_exec_path(), "/usr/sbin", "/sbin"]))
 
 
-def unavailable(speed: int = 1) -> str | None:
-    """Why a real Slurm cannot run here, or None if it can."""
+def unavailable(speed: int = 1, version: str | None = None) -> str | None:
+    """Why a real Slurm, this machine's own or of another version, cannot run here, or None if it can."""
     if os.geteuid() != 0:
         return "a real Slurm on loopback needs root: its jobs run as several users"
     needed = COMMANDS | ({"faketime": "faketime"} if speed > 1 else {})
     for command, package in needed.items():
         if shutil.which(command, path=PATH) is None:
             return f"{command} is missing: install the Debian package {package}"
-    return _missing_plugin() or _missing_user()
+    return _missing_plugin() or _missing_user() or versions.missing(versions.chosen(version))
 
 
 def _missing_plugin() -> str | None:

@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from types import TracebackType
 
-from tests.cluster import conf, programs, reaper
+from tests.cluster import conf, programs, reaper, versions
 from tests.cluster.clock import Clock
 from tests.cluster.commands import Commands
 from tests.cluster.conf import Layout, Ports
@@ -57,6 +57,7 @@ class SlurmCluster(Commands):
         calc_period_minutes: int = 1,
         clock_start: str | None = None,
         options: Mapping[str, str] | None = None,
+        version: str | None = None,
     ) -> None:
         self.directory = directory.resolve()
         if len(str(self.directory)) > LONGEST_PATH:
@@ -64,6 +65,7 @@ class SlurmCluster(Commands):
         super().__init__({}, speed, self.directory / "slurmctld.log")
         self.name = name
         self.speed = speed
+        self.version = versions.chosen(version)
         self._layout = Layout(
             self.directory, name, nodes, cpus_per_node, gpus_per_node, speed, half_life, calc_period_minutes,
             dict(options or {}),
@@ -192,18 +194,27 @@ class SlurmCluster(Commands):
             (self.directory / each).mkdir(parents=True)
         (self.directory / reaper.OURS).touch()
         self.directory.chmod(0o755)
+        if self.version:
+            versions.install(self.version, self.programs)
         (self.directory / reaper.SPOOL).symlink_to(programs.spool_directory(), target_is_directory=True)
 
     def _real_env(self) -> dict[str, str]:
         """Ours, without what would steer Slurm's commands or the clock."""
         env = {key: value for key, value in os.environ.items() if not key.startswith(FOREIGN)}
-        return env | {"PATH": PATH}
+        return env | {"PATH": f"{self.programs}{os.pathsep}{PATH}" if self.version else PATH}
+
+    @property
+    def programs(self) -> Path:
+        """Where the programs of a version that is not this machine's own are."""
+        return self.directory / "bin"
 
     def _write_configuration(self) -> Ports:
         mariadb, slurmdbd, slurmctld, *slurmds = free_ports(3 + self._layout.nodes)
         ports = Ports(mariadb, slurmdbd, slurmctld, tuple(slurmds))
         self._write("munged.key", os.urandom(1024))
         self._write("slurm.conf", conf.slurm_conf(self._layout, ports).encode(), 0o644)
+        if self.version:
+            self._write("cgroup.conf", conf.CGROUP.encode(), 0o644)
         if self._layout.gpus_per_node:
             self._write("gres.conf", conf.gres_conf(self._layout).encode(), 0o644)
         for number in range(self._layout.gpus_per_node):

@@ -192,10 +192,21 @@ def test_the_time_of_earlier_sizes_that_sreport_counts_again_is_named(
         for n, (cpus, start, end) in enumerate(shapes)
     ]
     found[:2] = [run._replace(state="RESIZING") for run in found[:2]]
+    found[1:] = [run._replace(told_start_at=begins) for run in found[1:]]
     as_told = [run._replace(start_at=begins) for run in found]
     result = reconcile([books(found, sreport=rollup(as_told))])
     assert result.unexplained == 0
     assert {row.tres: row.causes[RESIZED] for row in result.rows} == expected
+
+
+def test_a_resized_job_whose_sizes_have_their_own_start_needs_no_cause() -> None:
+    """As slurmdbd has it from 24.11 on."""
+    found = [
+        ended(PLAIN._replace(db_index=1, start_at=3 * HOUR, state="RESIZING"), 3 * HOUR + 600),
+        ended(PLAIN._replace(db_index=2, start_at=3 * HOUR + 600), 3 * HOUR + 900),
+    ]
+    result = reconcile([books(found, sreport=rollup(found))])
+    assert (result.unexplained, causes(result)) == (0, set())
 
 
 def test_sreport_takes_suspended_time_off_cpu_only() -> None:

@@ -54,19 +54,20 @@ def wrap(saf: Saf) -> Wrap:
     directory = saf.directory / "bin"
     directory.mkdir()
     for name in ("sacct", "sacctmgr", "sshare", "scontrol", "squeue", "sprio", "sdiag"):
-        (directory / name).symlink_to(_which(name))
+        (directory / name).symlink_to(_which(name, saf))
 
     def wrapped(name: str, script: str) -> None:
         place = directory / name
         place.unlink()
-        place.write_text(f"#!/bin/sh\nREAL={_which(name)}\n{script}\n")
+        place.write_text(f"#!/bin/sh\nREAL={_which(name, saf)}\n{script}\n")
         place.chmod(0o755)
         saf.configure("slurm", directory=str(directory))
 
     return wrapped
 
 
-def _which(name: str) -> Path:
-    found = shutil.which(name, path="/usr/bin:/usr/local/bin")
+def _which(name: str, saf: Saf) -> Path:
+    """The command of the Slurm that the test runs on."""
+    found = shutil.which(name, path=saf.env["PATH"])
     assert found
     return Path(found)

@@ -1,8 +1,53 @@
-"""Generated cases are never judged by the time they take."""
+"""Generated cases are never judged by the time they take; the contract suite's result is kept when asked for.
+
+SAF_CONTRACT names the file: docs/sources.json, from which ``python -m docs.generate`` makes a table.
+"""
 
 from __future__ import annotations
 
+import json
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
 from hypothesis import settings
 
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+Results = dict[str, dict[str, str]]
+_found: Results = {}
+_RANK = ("works", "not in this Slurm", "fails")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Keep how each source did at each capability: the worst of its tests."""
+    outcome = yield
+    report: pytest.TestReport = outcome.get_result()  # type: ignore[attr-defined]
+    mark = item.get_closest_marker("contract")
+    if mark is None or (report.when != "call" and report.passed):
+        return
+    if report.when == "setup" and report.skipped:
+        return
+    kind, version = next(iter(item.callspec.params.values()))  # type: ignore[attr-defined]
+    did = _RANK[2] if report.failed else _RANK[1] if report.skipped else _RANK[0]
+    of_source = _found.setdefault(f"{kind} {version}", {})
+    capability = str(mark.args[0])
+    of_source[capability] = max(did, of_source.get(capability, did), key=_RANK.index)
+
+
+def pytest_sessionfinish() -> None:
+    """Put what was found beside what earlier sessions found of other sources."""
+    place = os.environ.get("SAF_CONTRACT")
+    if not (place and _found):
+        return
+    path = Path(place)
+    kept = json.loads(path.read_text()) if path.exists() else {}
+    day = datetime.now(UTC).date().isoformat()
+    for source, did in _found.items():
+        before = kept.get(source, {}).get("capabilities", {})
+        kept[source] = {"on": day, "capabilities": before | did}
+    path.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")

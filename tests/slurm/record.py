@@ -1,104 +1,139 @@
-"""Records what a real Slurm answers to the reads of the live queue and of the preflight.
+"""Records what real Slurms answer to everything that the product asks.
 
-    python -m tests.slurm.record
+    python -m tests.slurm.record [VERSION ...] [SCENARIO ...]
 
-starts a Slurm of its own, puts every kind of job that matters into its queue, and writes each answer to
-recorded/VERSION. Rule: the reads are those of the product's own client, so that what is recorded is what it
-asks for.
+lives through each scenario on each version, and writes each answer to recorded/VERSION/SCENARIO. Rule: the
+reads are those of the product's own client, so that what is recorded is what it asks for.
 """
 
 from __future__ import annotations
 
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from slurm_ai_factory.slurm import Slurm
+from slurm_ai_factory.errors import SlurmError
+from slurm_ai_factory.slurm import Slurm, names, parse
 from slurm_ai_factory.slurm.commands import Commands
-from tests.cluster.slurm import SlurmCluster, wait_until
-from tests.cluster.tree import Tree, plant
+from slurm_ai_factory.slurm.shares import SHARE_FIELDS
+from tests.cluster.requirements import unavailable
+from tests.cluster.slurm import SlurmCluster
+from tests.cluster.versions import VERSIONS
+from tests.slurm import scenarios
+from tests.slurm.scenarios import Times
 
 RECORDED = Path(__file__).parent / "recorded"
-LATER = "now+1hour"
-WEIGHTS = {
-    "PriorityWeightAge": "1000",
-    "PriorityWeightJobSize": "500",
-    "PriorityWeightTRES": "cpu=100,mem=50,gres/gpu=200",
-}
-"""So that every priority has several terms."""
+CLUSTER = "loop"
+_NOT_TOLD_APART = {"where", "withcoord", "Seconds", "ALL", "cluster", "tree", CLUSTER}
+_CONDITIONS = {"account", "user", "name"}
 
 
+def asked(name: str, arguments: tuple[str, ...]) -> str:
+    """What a question is called, without what differs from one cluster to the next.
+
+    >>> asked("sacctmgr", ("-n", "-P", "show", "assoc", "where", "cluster=loop", "account=regional"))
+    'sacctmgr_show_assoc_account'
+    >>> [asked("sshare", one) for one in (("-a", "--json=v0.0.42"), ("-V",), ("-o", "User,Share"))]
+    ['sshare_json', 'sshare_V', 'sshare']
+    """
+    words = [one for one in arguments if one.isalpha() and one not in _NOT_TOLD_APART]
+    words += [
+        one.partition("=")[0] for one in arguments if one.partition("=")[0] in _CONDITIONS and "=" in one
+    ]
+    words += [
+        one.strip("-").partition("=")[0] for one in arguments if one == "-V" or one.startswith("--json")
+    ]
+    return "_".join([name, *words])
+
+
+def delimiter(arguments: tuple[str, ...]) -> str:
+    """The one asked for, which is another each time; recorded is the one it begins with."""
+    found = (one.partition("=")[2] for one in arguments if one.startswith("--delimiter="))
+    return next(found, parse.SEPARATOR)
+
+
+@dataclass(frozen=True)
 class Tape(Commands):
-    """Commands whose answers are kept, each in a file named after what was asked."""
+    """Commands whose answers are kept, each under what was asked."""
 
-    kept: dict[str, str] = {}  # noqa: RUF012
+    source: Commands = field(default_factory=Commands)
+    kept: dict[str, str] = field(default_factory=dict)
 
     def lines(self, name: str, *arguments: str) -> Iterator[str]:
-        words = [one for one in arguments if one.isalpha() and one not in ("where", "withcoord")]
-        answer = list(super().lines(name, *arguments))
-        self.kept["_".join([name, *words])] = "".join(answer)
+        answer = list(self.source.lines(name, *arguments))
+        self.kept[asked(name, arguments)] = "".join(answer).replace(delimiter(arguments), parse.SEPARATOR)
         yield from answer
 
 
-def fill(cluster: SlurmCluster, tree: Tree) -> None:
-    """Both sides run and wait; one of each obstacle stands in the queue."""
-    one, other = tree.regional["umcg"]
-    them, _ = tree.national["astro"]
-    cluster.submit(them, "astro", seconds=600, cpus=10)
-    running = cluster.submit(one, "umcg", seconds=600, cpus=4)
-    stopped = cluster.submit(one, "umcg", seconds=600)
-    for job in (running, stopped):
-        cluster.wait_for(job, "RUNNING")
-    cluster.run("scontrol", "suspend", str(stopped))
-    cluster.submit(them, "astro", seconds=600, cpus=6, extra=["--gres=gpu:1", "-N3"])
-    cluster.submit(one, "umcg", seconds=600, cpus=4, extra=["-p", "main,debug"])
-    cluster.submit(one, "umcg", seconds=600, cpus=2, array="0-9%3")
-    cluster.submit(one, "umcg", seconds=600, array="1,3,5-200:3")
-    cluster.submit(one, "umcg", seconds=600, extra=["--hold"])
-    cluster.submit(one, "umcg", seconds=600, extra=[f"--begin={LATER}"])
-    cluster.submit(one, "umcg", seconds=600, extra=["-d", f"afterok:{running}"])
-    cluster.submit(one, "umcg", seconds=600, cpus=4, extra=["--gres=gpu:2", "-N1", "-t1-0"])
-    het = ["-n2", "-t10", ":", "-n1", "-t5", "-pdebug"]
-    for more in ([], ["-d", f"afterok:{running}"]):
-        cluster.run("sbatch", "-o/dev/null", "-D/", f"--uid={one}", "-Aumcg", *more, *het,
-                    stdin="#!/bin/sh\nexec sleep 600\n")  # fmt: skip
-    cluster.run("sacctmgr", "-i", "modify", "user", "where", f"name={other}", "account=umcg", "set",
-                "GrpTRES=cpu=1")  # fmt: skip
-    limited = cluster.submit(other, "umcg", seconds=600, cpus=2)
-    wait_until(lambda: "Assoc" in reason(cluster, limited), "the limit to be told", 60)
-    wait_until(lambda: any(map(float, cluster.run("sprio", "-h", "-o", "%F").split())), "priorities", 90)
-    cluster.run("sacctmgr", "-i", "modify", "account", "where", "name=regional", "cluster=loop", "set",
-                "fairshare=26")  # fmt: skip
+@dataclass(frozen=True)
+class Replay(Commands):
+    """Commands that answer what was recorded; what was not is an error."""
+
+    recorded: Path = RECORDED
+
+    def lines(self, name: str, *arguments: str) -> Iterator[str]:
+        path = self.recorded / f"{asked(name, arguments)}.txt"
+        if not path.exists():
+            raise SlurmError(f"{path} was not recorded: python -m tests.slurm.record")
+        for line in path.read_text().split("\n")[:-1]:
+            yield line.replace(parse.SEPARATOR, delimiter(arguments)) + "\n"
 
 
-def reason(cluster: SlurmCluster, job: int) -> str:
-    return cluster.run("squeue", "-h", "-j", str(job), "-o", "%r")
-
-
-def record(cluster: SlurmCluster) -> None:
-    commands = Tape(conf=cluster.slurm_conf)
-    slurm = Slurm(cluster.name, commands)
-    version = slurm.priority_config().version
-    for read in (slurm.queue, slurm.priority_terms, slurm.diagnostics, slurm.partitions, slurm.usage_factors,
-                 slurm.coordinators, slurm.slurmdbd):  # fmt: skip
-        read()
+def ask(slurm: Slurm, times: Times) -> None:
+    """Every read of the client."""
+    slurm.associations()
+    slurm.queue()
+    slurm.priority_terms()
+    slurm.diagnostics()
+    slurm.priority_config()
+    slurm.partitions()
+    slurm.usage_factors()
+    slurm.coordinators()
+    slurm.slurmdbd()
     slurm.admin_level("root")
     slurm.share_changes("regional", 0)
-    directory = RECORDED / version
-    directory.mkdir(parents=True, exist_ok=True)
-    for name, answer in commands.kept.items():
+    list(slurm.runs(times.since, times.until))
+    slurm.events(times.since, times.until)
+    slurm.rolled_up(times.since, times.since + 3600)
+    slurm.utilization(times.since, times.until)
+    slurm.reservations(times.since, times.until)
+    names.names(slurm.commands, CLUSTER)
+
+
+def record(cluster: SlurmCluster, times: Times, scenario: str) -> None:
+    tape = Tape(source=scenarios.inside(cluster))
+    slurm = Slurm(cluster.name, tape)
+    ask(slurm, times)
+    tape.output(
+        "sshare", "-P", "-h", "-a", "-o", ",".join(SHARE_FIELDS)
+    )  # beside its JSON, where it has that
+    directory = RECORDED / slurm.priority_config().version / scenario
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    times.save(directory)
+    for name, answer in tape.kept.items():
         (directory / f"{name}.txt").write_text(answer.replace(str(cluster.directory), "/cluster"))
 
 
-def main() -> int:
-    with (
-        tempfile.TemporaryDirectory(prefix="saf-record-") as scratch,
-        SlurmCluster(Path(scratch) / "cluster", gpus_per_node=2, options=WEIGHTS) as cluster,
-    ):
+def lived(scenario: str, version: str) -> None:
+    with tempfile.TemporaryDirectory(prefix="saf-record-") as scratch:
         Path(scratch).chmod(0o755)
-        fill(cluster, plant(cluster))
-        record(cluster)
+        with getattr(scenarios, scenario)(Path(scratch) / "cluster", version) as (cluster, times):
+            record(cluster, times, scenario)
+
+
+def main() -> int:
+    wanted = sys.argv[1:]
+    for version in [one for one in wanted if one not in scenarios.NAMES] or VERSIONS:
+        reason = unavailable(scenarios.SPEED, version)
+        if reason:
+            print(reason, file=sys.stderr)
+            return 1
+        for scenario in [one for one in scenarios.NAMES if one in wanted] or scenarios.NAMES:
+            lived(scenario, version)
     return 0
 
 

@@ -27,7 +27,7 @@ from slurm_ai_factory.core.records import (
     Subject,
 )
 from slurm_ai_factory.errors import SlurmError
-from slurm_ai_factory.slurm import parse
+from slurm_ai_factory.slurm import fields, parse, shares
 
 SAMPLES = Path(__file__).parents[2].parent / "shared" / "sacct_samples"
 
@@ -393,15 +393,15 @@ def test_a_field_of_a_real_answer_in_any_place_gives_a_sound_run_or_is_kept_asid
 @given(st.integers(0, 400), st.integers(0, 23), st.integers(0, 59), st.integers(0, 59))
 def test_a_time_is_days_hours_minutes_and_seconds(days: int, hours: int, minutes: int, seconds: int) -> None:
     total = ((days * 24 + hours) * 60 + minutes) * 60 + seconds
-    assert parse.clock_seconds(f"{days}-{hours:02}:{minutes:02}:{seconds:02}") == total
-    assert parse.clock_seconds(f"{hours:02}:{minutes:02}:{seconds:02}") == total - days * 86400
+    assert fields.clock_seconds(f"{days}-{hours:02}:{minutes:02}:{seconds:02}") == total
+    assert fields.clock_seconds(f"{hours:02}:{minutes:02}:{seconds:02}") == total - days * 86400
 
 
 @pytest.mark.parametrize(
     ("text", "seconds"), [("", 0), ("22:53.824", 1373), ("00:00:00", 0), ("7-00:00:00", 604800)]
 )
 def test_a_time_may_be_short_or_have_fractions(text: str, seconds: int) -> None:
-    assert parse.clock_seconds(text) == seconds
+    assert fields.clock_seconds(text) == seconds
 
 
 @pytest.mark.parametrize(
@@ -409,7 +409,7 @@ def test_a_time_may_be_short_or_have_fractions(text: str, seconds: int) -> None:
 )
 def test_a_text_that_is_no_time_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not a time"):
-        parse.clock_seconds(text)
+        fields.clock_seconds(text)
 
 
 # --- the association tree -----------------------------------------------------------------------------
@@ -439,11 +439,14 @@ loop|   umcg|games||1|0.333333|0|0.000000|0.000000
 
 
 def _found() -> dict[tuple[str, str | None, str | None], Association]:
-    return {(one.account, one.user, one.partition): one for one in parse.associations(TREE, SHARES)}
+    return {
+        (one.account, one.user, one.partition): one
+        for one in parse.associations(TREE, shares.from_text(SHARES))
+    }
 
 
 def test_every_association_of_the_tree_is_read_in_order() -> None:
-    found = parse.associations(TREE, SHARES)
+    found = parse.associations(TREE, shares.from_text(SHARES))
     assert [one.account for one in found] == [line.split("|")[1] for line in TREE]
     assert {one.cluster for one in found} == {"loop"}
 
@@ -481,11 +484,11 @@ def test_an_association_that_sshare_does_not_list_has_no_usage_rather_than_none_
 
 def test_usage_above_2_to_the_63_is_read() -> None:
     lines = [f"loop|root||||0.000000|{2**64 - 1}|1.000000|"]
-    assert parse.associations(TREE[:1], lines)[0].raw_usage == 2**64 - 1
+    assert parse.associations(TREE[:1], shares.from_text(lines))[0].raw_usage == 2**64 - 1
 
 
 def test_no_association_is_no_error_here() -> None:
-    assert parse.associations([], SHARES) == ()
+    assert parse.associations([], shares.from_text(SHARES)) == ()
 
 
 @pytest.mark.parametrize(
@@ -504,7 +507,9 @@ def test_no_association_is_no_error_here() -> None:
 )
 def test_one_bad_line_of_sacctmgr_spoils_the_tree(line: str) -> None:
     with pytest.raises(SlurmError, match=r"sacctmgr|regional"):
-        parse.associations([*TREE[:5], line, *TREE[6:]], [one for one in SHARES if "regional" not in one])
+        parse.associations(
+            [*TREE[:5], line, *TREE[6:]], shares.from_text(one for one in SHARES if "regional" not in one)
+        )
 
 
 @pytest.mark.parametrize(
@@ -523,7 +528,7 @@ def test_one_bad_line_of_sacctmgr_spoils_the_tree(line: str) -> None:
 )
 def test_one_bad_line_of_sshare_spoils_the_tree(line: str) -> None:
     with pytest.raises(SlurmError, match=r"sshare|regional"):
-        parse.associations(TREE, [*SHARES[:5], line, *SHARES[6:]])
+        parse.associations(TREE, shares.from_text([*SHARES[:5], line, *SHARES[6:]]))
 
 
 @given(st.sampled_from((TREE, SHARES)), st.integers(0, 7), st.randoms(use_true_random=False))
@@ -531,9 +536,9 @@ def test_a_tree_with_mistakes_in_it_is_read_or_raises_slurm_error(
     lines: list[str], index: int, random: Random
 ) -> None:
     spoilt = [*lines[:index], _mutated(lines[index], random), *lines[index + 1 :]]
-    tree, shares = (spoilt, SHARES) if lines is TREE else (TREE, spoilt)
+    tree, usage = (spoilt, SHARES) if lines is TREE else (TREE, spoilt)
     try:
-        found = parse.associations(tree, shares)
+        found = parse.associations(tree, shares.from_text(usage))
     except SlurmError:
         return
     assert len(found) == len(TREE)

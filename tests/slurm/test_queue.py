@@ -1,6 +1,6 @@
 """What squeue, sprio and sdiag print, recorded from real Slurms, and what is made of it; and hostile input.
 
-recorded/VERSION is written by ``python -m tests.slurm.record``; each test runs for each version there is.
+recorded/VERSION/queue is written by ``python -m tests.slurm.record``; tests run for each version there is.
 """
 
 from __future__ import annotations
@@ -21,11 +21,13 @@ from slurm_ai_factory.slurm import queue
 from slurm_ai_factory.slurm.parse import SEPARATOR
 from tests.slurm.record import RECORDED
 
-versions = pytest.mark.parametrize("recorded", sorted(RECORDED.iterdir()), ids=lambda path: path.name)
+versions = pytest.mark.parametrize(
+    "recorded", sorted(filter(Path.is_dir, RECORDED.iterdir())), ids=lambda path: path.name
+)
 
 
 def lines(recorded: Path, name: str) -> list[str]:
-    return (recorded / f"{name}.txt").read_text().splitlines(keepends=True)
+    return (recorded / "queue" / f"{name}.txt").read_text().splitlines(keepends=True)
 
 
 def rows(recorded: Path) -> dict[int, Queued]:

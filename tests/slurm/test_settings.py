@@ -20,7 +20,7 @@ def test_what_a_fresh_slurm_says(recorded: Path) -> None:
     ]  # fmt: skip
     assert settings.usage_factors(lines(recorded, "sacctmgr_show_qos")) == {"normal": 1.0}
     assert settings.coordinators(lines(recorded, "sacctmgr_show_account"))["root"] == ()
-    assert settings.admin_level(lines(recorded, "sacctmgr_show_user")) == "Administrator"
+    assert settings.admin_level(lines(recorded, "sacctmgr_show_user_name")) == "Administrator"
     assert settings.slurmdbd(lines(recorded, "sacctmgr_show_configuration")) == Slurmdbd((), None, None)
 
 
@@ -33,7 +33,7 @@ def test_the_own_configuration_tells_what_doctor_asks(recorded: Path) -> None:
 
 @versions
 def test_changes_of_one_row_are_told_from_those_of_others(recorded: Path) -> None:
-    row = settings.own_row(lines(recorded, "sacctmgr_show_assoc"))
+    row = settings.own_row(lines(recorded, "sacctmgr_show_assoc_account_user"))
     assert row
     found = settings.share_changes(row, lines(recorded, "sacctmgr_list_transactions"))
     assert [(one.actor, one.raw_shares) for one in found] == [("root", "26")]

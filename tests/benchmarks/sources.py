@@ -1,0 +1,105 @@
+"""python -m tests.benchmarks.sources [VERSION ...]: what each source of finished runs costs, side by side.
+
+Rule: all ask the same slurmdbd; each is read by a process of its own, and the operating system says how much
+memory it and the command below it had at most. Progress goes to stderr; stdout has one JSON object a line.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from slurm_ai_factory.core.records import Run
+from slurm_ai_factory.slurm import Slurm
+from slurm_ai_factory.slurm.commands import Commands
+from tests.benchmarks import history
+from tests.cluster.requirements import unavailable
+from tests.cluster.slurm import SlurmCluster
+from tests.cluster.versions import VERSIONS
+
+HOUR = 3600
+ROOT = Path(__file__).parents[2]
+
+
+def text(since: int, until: int) -> int:
+    """As the product reads: sacct's text to Run, kept."""
+    found = list(Slurm("loop", Commands()).runs(since, until))
+    return sum(isinstance(one, Run) for one in found)
+
+
+def in_json(since: int, until: int) -> int:
+    """sacct's JSON, parsed and kept as it comes."""
+    argv = ["sacct", "-M", "loop", "-a", "-D", "-X", "--json", "-S", f"uts{since}", "-E", f"uts{until}"]
+    return len(json.loads(subprocess.run(argv, capture_output=True, check=True).stdout)["jobs"])
+
+
+SOURCES: Mapping[str, Callable[[int, int], int]] = {"text": text, "json": in_json}
+
+
+def read(source: str, since: str, until: str) -> None:
+    """In a process of its own: read, and say what it took."""
+    began = time.monotonic()
+    runs = SOURCES[source](int(since), int(until))
+    seconds = time.monotonic() - began
+    ours, theirs = (
+        resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    print(json.dumps({"runs": runs, "seconds": seconds, "own_mib": ours, "command_mib": theirs}))
+
+
+def measure(version: str, runs: int, directory: Path) -> None:
+    until = int(time.time()) // HOUR * HOUR - HOUR
+    since = until - history.length(runs) // HOUR * HOUR - HOUR
+    with SlurmCluster(directory / "slurm", nodes=1, gpus_per_node=4, version=version) as cluster:
+        history.plant(cluster)
+        history.insert(cluster, runs, since, until)
+        for source in SOURCES:
+            found = _read(cluster, source, since, until)
+            if found["runs"] != runs:
+                raise SystemExit(f"{source} on Slurm {version} told {found['runs']} runs instead of {runs}")
+            print(json.dumps({"version": version, "source": source} | _per_10000(found)), flush=True)
+
+
+def _read(cluster: SlurmCluster, source: str, since: int, until: int) -> dict[str, float]:
+    argv = [sys.executable, "-m", __spec__.name, "read", source, str(since), str(until)]
+    done = subprocess.run(argv, env=cluster.env, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    found: dict[str, float] = json.loads(done.stdout)
+    return found
+
+
+def _per_10000(found: Mapping[str, float]) -> dict[str, float]:
+    """Seconds for 10,000 runs, and the most MiB at this number of runs."""
+    return {
+        "runs": found["runs"],
+        "seconds_per_10000": round(found["seconds"] / found["runs"] * 10_000, 2),
+        "own_mib": round(found["own_mib"]),
+        "command_mib": round(found["command_mib"]),
+    }
+
+
+def main() -> int:
+    if sys.argv[1:2] == ["read"]:
+        read(*sys.argv[2:])
+        return 0
+    for version in sys.argv[1:] or VERSIONS:
+        reason = unavailable(version=version)
+        if reason:
+            print(reason, file=sys.stderr)
+            continue
+        with tempfile.TemporaryDirectory(prefix="saf-bench-") as scratch:
+            Path(scratch).chmod(0o755)
+            measure(version, int(os.environ.get("RUNS", "10000")), Path(scratch))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

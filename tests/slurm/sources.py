@@ -1,0 +1,73 @@
+"""Every source of what Slurm says that there is, in one shape, for the tests that each of them has to pass.
+
+A source is the product's client over something that answers: recorded answers of a version, the commands of a
+live Slurm of a version, or pyslurm. A further one is one more function here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from slurm_ai_factory.slurm import Slurm
+from tests.cluster.requirements import unavailable
+from tests.cluster.versions import OWN, VERSIONS
+from tests.slurm import scenarios
+from tests.slurm.record import CLUSTER, RECORDED, Replay
+from tests.slurm.scenarios import SPEED, Times
+
+
+@dataclass(frozen=True)
+class Source:
+    """A client, and when what it tells of happened."""
+
+    name: str
+    slurm: Slurm
+    times: Times
+
+
+@contextmanager
+def recorded(scenario: str, version: str, scratch: Path) -> Iterator[Source]:  # noqa: ARG001
+    directory = RECORDED / version / scenario
+    yield Source(f"recorded {version}", Slurm(CLUSTER, Replay(recorded=directory)), Times.load(directory))
+
+
+@contextmanager
+def commands(scenario: str, version: str, scratch: Path) -> Iterator[Source]:
+    with getattr(scenarios, scenario)(scratch / "cluster", version) as (cluster, times):
+        yield Source(f"commands {version}", Slurm(CLUSTER, scenarios.inside(cluster)), times)
+
+
+KINDS = {"recorded": recorded, "commands": commands}
+
+
+def params(scenario: str) -> list[object]:
+    """One for each source there is or could be; what cannot be here is skipped with the reason."""
+    found = [
+        pytest.param(("recorded", path.name), id=f"recorded-{path.name}")
+        for path in sorted(filter(Path.is_dir, RECORDED.iterdir()))
+    ]
+    found += [
+        pytest.param(("commands", one), id=f"commands-{one}", marks=_live(scenario, one)) for one in VERSIONS
+    ]
+    return list(found)
+
+
+def _live(scenario: str, version: str) -> list[pytest.MarkDecorator]:
+    reason = unavailable(SPEED, version)
+    often = version == OWN and scenario == "queue"
+    marks = [pytest.mark.slurm, pytest.mark.skipif(reason is not None, reason=str(reason))]
+    return marks if often else [*marks, pytest.mark.every_version]
+
+
+@contextmanager
+def opened(request: pytest.FixtureRequest, scenario: str, scratch: Path) -> Iterator[Source]:
+    """The source of a parameter."""
+    kind, version = request.param
+    scratch.chmod(0o755)
+    with KINDS[kind](scenario, version, scratch) as source:
+        yield source

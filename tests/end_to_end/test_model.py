@@ -16,8 +16,6 @@ from tests.end_to_end.conftest import set_shares
 
 pytest.importorskip("numba", reason="the extra 'simulate' is not installed")
 
-from numpy import interp
-
 from slurm_ai_factory.simulation.cluster import ModelCluster
 from slurm_ai_factory.simulation.layout import Settings, one_pool
 from slurm_ai_factory.simulation.workload import Job, gathered
@@ -56,9 +54,9 @@ class Submission(NamedTuple):
 
 
 class Pass(NamedTuple):
-    """Decayed usage of both sides when it was seen to have changed."""
+    """Decayed usage of both sides after a pass, and when that was."""
 
-    at: float
+    at: int
     regional: float
     national: float
 
@@ -117,7 +115,7 @@ def _lived(
 ) -> tuple[list[Pass], int]:
     """Submit each job when its time has come, and note every pass and when the shares were raised."""
     began, raised_at = cluster.now(), 0
-    passes, left = [Pass(began, 0, 0)], list(jobs)
+    last, passes, left = _last_pass(cluster), [], list(jobs)
     while (now := cluster.now()) < began + LENGTH:
         while left and left[0].at <= now - began:
             one = left.pop(0)
@@ -126,20 +124,17 @@ def _lived(
         if not raised_at and now > began + RAISED_AFTER:
             set_shares(cluster, RAISED)
             raised_at = int(cluster.now())
-        found = _usage(cluster)
-        if found != passes[-1][1:]:
-            passes.append(Pass(now, *found))
+        if (at := _last_pass(cluster)) != last:
+            passes.append(Pass(at, *_usage(cluster)))
+            last = at
         time.sleep(0.1)
-    return _whole(passes[1:]), raised_at
+    return passes, raised_at
 
 
-def _whole(passes: list[Pass]) -> list[Pass]:
-    """A pass is seen in parts while slurmctld is at it: the last of them is the pass."""
-    return [
-        one
-        for one, then in zip(passes, [*passes[1:], None], strict=True)
-        if then is None or then.at - one.at > MINUTE / 3
-    ]
+def _last_pass(cluster: SlurmCluster) -> int:
+    """When the last whole pass began, as slurmctld writes it down after each (_write_last_decay_ran)."""
+    file = cluster.directory / "state" / "priority_last_decay_ran"
+    return int.from_bytes(file.read_bytes()[:8], "big") if file.exists() else 0
 
 
 def _usage(cluster: SlurmCluster) -> tuple[float, float]:
@@ -170,30 +165,33 @@ def modelled(seen: Seen) -> Modelled:
     """The same jobs, submitted at the same instants, on the model cluster, in Slurm's own configuration.
 
     Slurm's main scheduler looks when a job has ended or come, its backfill reserves for each job it looks at.
+    The model's passes are on whole minutes: its time is shifted so that they are when Slurm's were.
     """
-    workload = gathered("stream", seen.jobs)
+    shift = seen.passes[0].at % MINUTE
+    workload = gathered("stream", [one._replace(submit=one.submit - shift) for one in seen.jobs])
     settings = Settings(
         half_life=HALF_LIFE, calc_period=MINUTE, weight_age=0, interval=1, depth=100, conservative=True
     )
     regional = workload.users_of(frozenset(REGIONAL))
     cluster = ModelCluster(workload, regional, one_pool(workload, "cpu", CPUS), settings, SHARES)
     passes: list[Pass] = []
-    for at in range(cluster.began + MINUTE, int(seen.passes[-1].at) + 2 * MINUTE, MINUTE):
-        if at - MINUTE < seen.raised_at <= at:
-            cluster.advance(seen.raised_at)
+    for at in range(cluster.began + MINUTE, seen.passes[-1].at + 1, MINUTE):
+        if at - MINUTE < seen.raised_at - shift <= at:
+            cluster.advance(seen.raised_at - shift)
             cluster.set_raw_shares("regional", RAISED)
         cluster.advance(at + 1)  # a pass at an instant is what happens first in it
         usage = {one.account: float(one.raw_usage or 0) for one in cluster.associations() if not one.user}
-        passes.append(Pass(at, usage["regional"], usage["national"]))
-    return Modelled(passes, _runs(cluster))
+        passes.append(Pass(at + shift, usage["regional"], usage["national"]))
+    return Modelled(passes, _runs(cluster, shift))
 
 
-def _runs(cluster: ModelCluster) -> list[Run]:
+def _runs(cluster: ModelCluster, shift: int) -> list[Run]:
     jobs, start, end = cluster.jobs
+    zero = cluster.began + shift
     return [
         Run(
-            bool(jobs.side[job]), cluster.began + int(jobs.submit[job]), cluster.began + int(start[job]),
-            cluster.began + int(end[job]), int(jobs.weight[job]),
+            bool(jobs.side[job]), zero + int(jobs.submit[job]), zero + int(start[job]), zero + int(end[job]),
+            int(jobs.weight[job]),
         )
         for job in range(len(start)) if start[job] >= 0
     ]  # fmt: skip
@@ -212,34 +210,29 @@ def test_the_stream_takes_the_region_above_its_share_and_back_and_up_again(seen:
 
 
 def test_usage_after_every_pass(seen: Seen, modelled: Modelled) -> None:
-    times = [one.at for one in modelled.passes]
-    modelled_shares = interp([one.at for one in _warm(seen)], times, [_share(one) for one in modelled.passes])
-    differences = [
-        (round((one.at - seen.passes[0].at) / MINUTE), one.usage_share - float(other))
-        for one, other in zip(_warm(seen), modelled_shares, strict=True)
-    ]
+    in_model = {one.at: one.usage_share for one in modelled.passes if one.regional + one.national}
+    differences = [(_minute(seen, one), one.usage_share - in_model[one.at]) for one in _warm(seen)]
     assert [one for one in differences if abs(one[1]) > POINTS] == []
 
 
 def test_delivered_share_at_every_pass(seen: Seen, modelled: Modelled) -> None:
-    began = int(seen.passes[0].at)
     differences = [
-        (round((one.at - began) / MINUTE), _delivered(seen.runs, one) - _delivered(modelled.runs, one))
+        (_minute(seen, one), _delivered(seen.runs, one) - _delivered(modelled.runs, one))
         for one in _warm(seen)
     ]
     assert [one for one in differences if abs(one[1]) > POINTS] == []
+
+
+def _minute(seen: Seen, one: Pass) -> int:
+    return round((one.at - seen.passes[0].at) / MINUTE)
 
 
 def _warm(seen: Seen) -> list[Pass]:
     return [one for one in seen.passes if one.at > seen.passes[0].at + WARM_UP]
 
 
-def _share(one: Pass) -> float:
-    return one.usage_share if one.regional + one.national else 0.0
-
-
 def _delivered(runs: list[Run], one: Pass) -> float:
     """The region's part of all CPU-seconds so far."""
-    delivered = share(runs, 0, int(one.at))
+    delivered = share(runs, 0, one.at)
     assert delivered is not None
     return delivered

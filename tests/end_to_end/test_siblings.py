@@ -1,0 +1,56 @@
+"""Two regional accounts beside each other under root on a real Slurm: one decision, two rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cluster.slurm import SlurmCluster, wait_until
+from tests.end_to_end.conftest import BASELINE, raw_shares, transactions
+from tests.saf import Saf
+
+NORTH = 15
+ACCOUNTS = ["regional", "north"]
+
+
+@pytest.fixture
+def spread(slurm: SlurmCluster, eager: Saf) -> Iterator[Saf]:
+    """saf that steers two accounts, with 25 and 15 shares, and wants more for them at once."""
+    slurm.run("sacctmgr", "-i", "add", "account", "name=north", "cluster=loop", f"fairshare={NORTH}")
+    wait_until(lambda: raw_shares(slurm, "north") == (NORTH, NORTH), "account north in slurmctld", 20)
+    eager.configure("control", account=ACCOUNTS)
+    yield eager
+    slurm.run("sacctmgr", "-i", "delete", "account", "name=north", "cluster=loop")
+
+
+def in_force(slurm: SlurmCluster) -> list[int]:
+    found = [raw_shares(slurm, account) for account in ACCOUNTS]
+    assert all(stored == live for stored, live in found)
+    return [live for _, live in found]
+
+
+def in_ratio(rows: list[int]) -> bool:
+    """Whether both are the same multiple of what the operator set, to within one RawShare."""
+    factors = [((one - 1) / own, (one + 1) / own) for one, own in zip(rows, (BASELINE, NORTH), strict=True)]
+    return max(low for low, _ in factors) <= min(high for _, high in factors)
+
+
+def test_one_decision_writes_two_rows_and_slurms_log_has_exactly_these(
+    slurm: SlurmCluster, spread: Saf
+) -> None:
+    tree = ("sacctmgr", "-n", "-P", "show", "assoc", "format=Cluster,Account,User,Share")
+    before, rows = transactions(slurm), slurm.run(*tree).splitlines()
+    decision = spread.json("cycle")["decision"]
+    made = [line.rpartition("shares=")[2] for line in transactions(slurm)[len(before) :]]
+    assert [change["account"] for change in decision["changes"]] == ACCOUNTS
+    assert [str(change["raw_shares_after"]) for change in decision["changes"]] == made
+    assert [str(one) for one in in_force(slurm)] == made
+    assert in_ratio(in_force(slurm))
+    history = spread.json("history")
+    assert [(e["account"], e["status"]) for e in reversed(history)] == [(one, "applied") for one in ACCOUNTS]
+    moved = [new for old, new in zip(rows, slurm.run(*tree).splitlines(), strict=True) if old != new]
+    assert sorted(line.split("|")[1] for line in moved) == sorted(ACCOUNTS)
+    said = spread.run("restore-baseline", "--yes").stdout
+    assert all(account in said for account in ACCOUNTS)
+    assert in_force(slurm) == [BASELINE, NORTH]

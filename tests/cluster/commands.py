@@ -91,9 +91,14 @@ class Commands:
         return dict(line.split(maxsplit=1) for line in lines)
 
     def recorded_states(self, job: int) -> set[str]:
-        """The states of a job, or of the tasks of an array, according to accounting; without "by 0"."""
-        lines = self.run("sacct", "-X", "-n", "-P", "-j", str(job), "-o", "State").splitlines()
-        return {line.split()[0] for line in lines if line.strip()}
+        """The states of a job, or of the tasks of an array, according to accounting; without "by 0".
+
+        A short run may be COMPLETED for a second or two before it is eligible: until then no interval of
+        sacct has it, and it is not recorded.
+        """
+        lines = self.run("sacct", "-X", "-n", "-P", "-j", str(job), "-o", "State,Eligible").splitlines()
+        rows = (line.split("|") for line in lines if line.strip())
+        return {state.split()[0] for state, eligible in rows if (state, eligible) != ("COMPLETED", "Unknown")}
 
     def live_states(self, job: int) -> set[str]:
         """The states of a job, or of the tasks of an array, according to the controller."""

@@ -15,6 +15,7 @@ from slurm_ai_factory.core.records import Change, ControlState, Decision, Window
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import Ledger, Store, open_ledger, sql
 from slurm_ai_factory.ledger.connection import place
+from tests.cluster.slurm import wait_until
 
 
 @pytest.fixture
@@ -119,7 +120,7 @@ def test_one_writer_until_its_connection_ends(ledger_url: str) -> None:
         assert second.lock(2), "another cluster is another matter"
         assert str(second.leader(1)).startswith("saf@")
         first.close()
-        assert second.lock(1)
+        wait_until(lambda: second.lock(1), "PostgreSQL to notice that the connection is closed", 30)
 
 
 def test_a_connection_that_broke_is_made_again(ledger_url: str) -> None:

@@ -31,14 +31,17 @@ TELL = 60.0
 
 
 def main() -> int:
-    options = _parser().parse_args()
+    parser = _parser()
+    options = parser.parse_args()
+    if options.hours * HOUR < WINDOW:
+        parser.error(f"--hours: at least one window of {WINDOW // HOUR} hours, or there is nothing to judge")
     if options.draw:
         lives = _read(options.draw)
     elif reason := unavailable(SPEED):
         print(f"this needs a real Slurm: {reason}", file=sys.stderr)
         return 1
     else:
-        with tempfile.TemporaryDirectory(prefix="saf-accept-", ignore_cleanup_errors=True) as scratch:
+        with tempfile.TemporaryDirectory(prefix="saf-accept-") as scratch:
             directory = Path(scratch)
             directory.chmod(0o755)
             lives = _live(directory, options.hours, options.seed)
@@ -64,7 +67,7 @@ def _live(directory: Path, hours: int, seed: int) -> list[Lived]:
         signal.signal(number, lambda *_: stop.set())
     url = embedded.url(directory / "ledger")
     with ExitStack() as stack:
-        stack.callback(embedded.stop, directory / "ledger")
+        stack.callback(embedded.delete, directory / "ledger")
         clusters = []
         for name, ledger in (("static", None), ("enforced", url)):
             place = directory / name

@@ -208,8 +208,9 @@ def capture(policy: Policy, measurement: Measurement) -> float:
     goal = policy.goal * float(measurement.total_charge)
     if goal >= policy.modest * asked:
         return policy.required_max
-    lately = asked_since(measurement, measurement.as_of - policy.demand_seconds)
-    return min(policy.required_max, goal / asked * lately / (rate * policy.demand_seconds))
+    since = max(measurement.window.since, measurement.as_of - policy.demand_seconds)
+    lately = rate * max(HOUR, measurement.as_of - since)  # in a young window, since it began
+    return min(policy.required_max, goal / asked * asked_since(measurement, since) / lately)
 
 
 def asked_since(measurement: Measurement, since: Instant) -> float:

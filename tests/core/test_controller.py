@@ -371,6 +371,18 @@ def test_the_goal_is_dealt_out_as_demand_comes() -> None:
     assert capture(policy, measured) == pytest.approx(0.78, abs=0.01)
 
 
+def test_a_young_window_deals_out_since_it_began() -> None:
+    """Two days old, and the region asks for half of the machine all the while: it gets the goal of that."""
+    regional, everything = [0.3 * HOUR] * 48, [1.0 * HOUR] * 48
+    measured = _waiting(
+        _measurement(regional, everything, left=88 * DAY),
+        [0.2 * HOUR * n for n in range(48)],
+        0.2 * 2 * DAY,
+    )
+    policy = replace(POLICY, target_share=0.25, margin=0.01, demand_seconds=5 * DAY)
+    assert capture(policy, measured) == pytest.approx(0.26, abs=0.01)
+
+
 def test_a_region_that_asked_for_nothing_yet_goes_first_when_it_comes() -> None:
     measured = _measurement([0.0] * 24, [float(HOUR)] * 24, left=DAY)
     assert capture(POLICY, measured) == POLICY.required_max

@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 FOR ?= 2m
 KILLS ?= 200
 
-.PHONY: help demo demo-slurm test test-fast lint slurm slurm-roots test-slurm-all seen examples crash accept-slurm evaluate bench-simulate bench-ingest bench-scrape bench-sources clean
+.PHONY: help demo demo-slurm test test-fast test-model lint slurm slurm-roots test-slurm-all seen examples crash accept-slurm evaluate bench-simulate bench-ingest bench-scrape bench-sources clean
 .DEFAULT_GOAL := help
 
 help:  ## Show these targets.
@@ -34,7 +34,7 @@ demo-slurm: $(VENV)/.installed slurm  ## The same against a real Slurm on loopba
 
 test: $(VENV)/.installed slurm seen lint  ## Everything: static checks, unit tests, real Slurm, Prometheus, Chromium.
 	@# In two lanes: what needs a real Slurm waits more than it works.
-	@mkdir -p build; $(BIN)/pytest -m 'slurm and not every_version' >build/slurm.log 2>&1 & slurm=$$!; \
+	@mkdir -p build; $(BIN)/pytest -m 'slurm and not every_version and not alone' >build/slurm.log 2>&1 & slurm=$$!; \
 		$(BIN)/pytest -m 'not slurm'; others=$$?; \
 		wait $$slurm; slurm=$$?; cat build/slurm.log; exit $$((others | slurm))
 
@@ -46,6 +46,9 @@ lint: $(VENV)/.installed  ## ruff, mypy, import contracts.
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+test-model: $(VENV)/.installed slurm  ## The model cluster beside a real Slurm, pass by pass; on a quiet machine.
+	$(BIN)/pytest tests/end_to_end/test_model.py
 
 test-slurm-all: $(VENV)/.installed slurm-roots  ## What every source has to tell, on Slurm 22.05, 24.11 and 26.05.
 	SAF_CONTRACT=docs/sources.json $(BIN)/pytest -m "slurm or contract" tests/slurm tests/cluster/test_versions.py

@@ -38,6 +38,7 @@ RAISED_AFTER, RAISED = 50 * MINUTE, 150
 """RawShares of the region from then on, while it is held back: from the next pass on it is first again."""
 pytestmark = [
     pytest.mark.slurm,
+    pytest.mark.alone,
     pytest.mark.skipif(unavailable(SPEED) is not None, reason=str(unavailable(SPEED))),
 ]
 

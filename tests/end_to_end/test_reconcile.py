@@ -13,7 +13,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from slurm_ai_factory.core import reconcile, windows
+from slurm_ai_factory.core import reconcile, tres, windows
 from tests.cluster.day import HOUR, YOUNG, Day, odd_day
 from tests.cluster.slurm import SlurmCluster, unavailable, wait_until
 from tests.cluster.tree import plant
@@ -118,16 +118,20 @@ def _charges(lived: Lived) -> dict[tuple[str, str], int]:
 def test_a_second_too_much_in_the_ledger_is_found(lived: Lived, saf: Saf, ledger_url: str) -> None:
     saf.run("cycle")
     with psycopg.connect(ledger_url) as connection:
+        place = connection.execute(
+            "SELECT hour, subject_id, allocation_id, tres FROM hourly_usage JOIN subjects USING (subject_id) "
+            "JOIN allocations USING (allocation_id) WHERE account = 'climate' AND tres ~ 'cpu=' LIMIT 1"
+        ).fetchone()
+        assert place
         connection.execute(
-            "UPDATE hourly_usage SET delivered = delivered + 1 WHERE (hour, subject_id, allocation_id) = ("
-            "SELECT hour, subject_id, allocation_id FROM hourly_usage JOIN subjects USING (subject_id) "
-            "JOIN allocations USING (allocation_id) "
-            "WHERE account = 'climate' AND tres ~ 'cpu=2,' AND tres ~ 'node=1' LIMIT 1)"
+            "UPDATE hourly_usage SET delivered = delivered + 1 "
+            "WHERE (hour, subject_id, allocation_id) = (%s, %s, %s)",
+            place[:3],
         )
     found = saf.json("reconcile", *lived.span, code=5)
     wrong = {(row["account"], row["tres"]): row["unexplained"] for row in found["rows"] if row["unexplained"]}
-    assert wrong == {("climate", "billing"): -2, ("climate", "cpu"): -2, ("climate", "node"): -1}
-    assert "UNEXPLAINED -2" in saf.run("reconcile", *lived.span, code=5).stdout
+    assert wrong == {("climate", name): -count for name, count in tres.parse(place[3]).items()}
+    assert f"UNEXPLAINED -{tres.parse(place[3])['cpu']}" in saf.run("reconcile", *lived.span, code=5).stdout
 
 
 def test_what_was_not_read_and_not_rolled_up_is_told_with_its_amount(lived: Lived, saf: Saf) -> None:

@@ -106,11 +106,11 @@ def _charges(lived: Lived) -> dict[tuple[str, str], int]:
     charges: Counter[tuple[str, str]] = Counter()
     rows = lived.sacct("Account,State,ElapsedRaw,AllocTRES,Submit,Start")
     still_open = {account for account, state, *_ in rows if state == "RUNNING"}
-    for account, _, elapsed, tres, submit, start in rows:
-        if account in still_open or not tres:
+    for account, _, elapsed, held, submit, start in rows:
+        if account in still_open or not held:
             continue
         again = max(0, int(submit) - int(start))
-        for name, count in (entry.split("=") for entry in tres.split(",")):
+        for name, count in (entry.split("=") for entry in held.split(",")):
             charges[account, name] += (int(elapsed) - again) * int(count)
     return charges
 

@@ -62,7 +62,7 @@ def _table(case: list[Row]) -> list[str]:
     seeds = len({row["seed"] for row in case})
     name = " ".join(filter(None, (first["case"], first["label"])))
     order = list(dict.fromkeys(row["policy"] for row in sorted(case, key=lambda row: row["seed"])))
-    order.sort(key=lambda policy: (not policy.startswith("floor"), order.index(policy)))
+    order.sort(key=lambda policy: not policy.startswith("floor"))
     by_policy = [[row for row in case if row["policy"] == policy] for policy in order]
     return ["", f"**{name}**, {first['window']}, {seeds} draws", "", HEAD, *map(_line, by_policy)]
 

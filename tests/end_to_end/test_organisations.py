@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 
 from slurm_ai_factory.slurm.commands import Commands
 from slurm_ai_factory.slurm.names import names
 from slurm_ai_factory.slurm.parse import SEPARATOR
-from tests.cluster.slurm import SlurmCluster
+from tests.cluster.slurm import SlurmCluster, wait_until
 from tests.cluster.tree import Tree
 from tests.saf import Saf
 
@@ -53,7 +55,7 @@ def test_a_job_is_who_its_comment_or_its_accounts_organisation_says(
     slurm: SlurmCluster, saf: Saf, jobs: dict[str, int]
 ) -> None:
     saf.configure(rules=RULES)
-    saf.run("cycle")
+    wait_until(lambda: all(_read(saf, job) for job in jobs.values()), "sacct to tell of all jobs", 120)
     saf.run(*UMCG)
     saf.run("organisation", "link", "umcg", "--account", "umcg", *REASON)
     told = {name: saf.json("explain", str(job))["runs"][0] for name, job in jobs.items()}
@@ -67,6 +69,13 @@ def test_a_job_is_who_its_comment_or_its_accounts_organisation_says(
     assert (
         slurm.run("sacct", "-n", "-X", "-j", str(jobs["flood"]), "-o", "Comment%40").strip().endswith("north")
     )
+
+
+def _read(saf: Saf, job: int) -> bool:
+    """Whether a further cycle brings the job: sacct may tell of a short run some seconds after it has ended."""
+    saf.run("cycle")
+    argv = saf.argv("explain", str(job))
+    return subprocess.run(argv, env=saf.env, cwd=saf.directory, capture_output=True).returncode == 0
 
 
 def test_names_in_rules_are_compared_with_those_that_slurm_has(saf: Saf) -> None:

@@ -72,7 +72,7 @@ def test_a_job_is_who_its_comment_or_its_accounts_organisation_says(
 
 
 def _read(saf: Saf, job: int) -> bool:
-    """Whether a further cycle brings the job: sacct may tell of a short run some seconds after it has ended."""
+    """Whether a further cycle brings the job: sacct may tell of a short run only seconds after its end."""
     saf.run("cycle")
     argv = saf.argv("explain", str(job))
     return subprocess.run(argv, env=saf.env, cwd=saf.directory, capture_output=True).returncode == 0

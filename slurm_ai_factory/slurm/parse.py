@@ -89,7 +89,7 @@ def _run(fields: list[str]) -> Run:
         alloc_tres=tres.canonical(alloc_tres),
         energy_joules=tres.energy(alloc_tres),
     )
-    return _consistent(_without_false_start(_from_own_start(one)))
+    return _consistent(_from_own_start(_without_false_start(one)))
 
 
 def _from_own_start(one: Run) -> Run:
@@ -110,7 +110,10 @@ def _from_own_start(one: Run) -> Run:
 
 
 def _without_false_start(one: Run) -> Run:
-    """22.05 gives what was cancelled while it waited its End for a Start; later versions give it none."""
+    """22.05 gives what was cancelled while it waited its End for a Start; later versions give it none.
+
+    Where it was requeued just before, both lie before its Submit: it must not be taken for a resized run.
+    """
     never = one.end_at is not None and one.start_at == one.end_at and not one.elapsed_seconds
     return one._replace(start_at=None) if never and not one.alloc_tres else one
 

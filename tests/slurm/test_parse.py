@@ -71,6 +71,13 @@ def test_the_fields_asked_for_are_the_fields_of_the_cases() -> None:
     assert tuple(FIELDS) == parse.RUN_FIELDS
 
 
+@pytest.mark.parametrize("submit", ["1795473000", "1795474101"], ids=["waiting", "requeued just before"])
+def test_what_was_cancelled_while_it_waited_never_started(submit: str) -> None:
+    end = "1795474100"
+    found = _run(State="CANCELLED by 0", Submit=submit, Start=end, End=end, ElapsedRaw="0", AllocTRES="")
+    assert (found.start_at, found.end_at, found.elapsed_seconds) == (None, int(end), 0)
+
+
 def test_a_completed_run_reads_as_what_sacct_says_of_it() -> None:
     assert _run() == Run(
         db_index=1234,

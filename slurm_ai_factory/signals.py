@@ -12,13 +12,12 @@ from math import inf
 
 from slurm_ai_factory.core import authority, health
 from slurm_ai_factory.core.classify import Beneficiary, Rules
+from slurm_ai_factory.core.controller import Inputs
 from slurm_ai_factory.core.demand import Demand, Standing, demand
 from slurm_ai_factory.core.health import Diagnostics
 from slurm_ai_factory.core.records import Hold, PriorityConfig
 from slurm_ai_factory.core.tres import Count
 from slurm_ai_factory.source import Source
-
-Inputs = dict[str, float | int | str | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

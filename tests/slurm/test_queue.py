@@ -1,6 +1,7 @@
-"""What squeue, sprio and sdiag print, recorded from real Slurms, and what is made of it; and hostile input.
+"""What squeue, sprio and sdiag must not print: hostile input, and recorded answers with parts taken away.
 
 recorded/VERSION/queue is written by ``python -m tests.slurm.record``; tests run for each version there is.
+What is made of the recorded answers as they are stands in test_contract.
 """
 
 from __future__ import annotations
@@ -11,11 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slurm_ai_factory.core import authority
 from slurm_ai_factory.core.authority import Terms
-from slurm_ai_factory.core.classify import Beneficiary
-from slurm_ai_factory.core.demand import Demand, Pool, Queued, Standing, demand, standing
-from slurm_ai_factory.core.records import Subject
 from slurm_ai_factory.errors import SlurmError
 from slurm_ai_factory.slurm import queue
 from slurm_ai_factory.slurm.parse import SEPARATOR
@@ -30,95 +27,11 @@ def lines(recorded: Path, name: str) -> list[str]:
     return (recorded / "queue" / f"{name}.txt").read_text().splitlines(keepends=True)
 
 
-def rows(recorded: Path) -> dict[int, Queued]:
-    return {one.job_id: one for one in queue.queue("loop", lines(recorded, "squeue"))}
-
-
-def summed(recorded: Path) -> Demand:
-    now = queue.diagnostics(lines(recorded, "sdiag")).at
-    return demand(list(rows(recorded).values()), _side, {"cpu": 1}, now, 3600, {})
-
-
-def _side(subject: Subject) -> Beneficiary:
-    return Beneficiary.REGIONAL if subject.account == "umcg" else Beneficiary.NON_REGIONAL
-
-
 # --- recorded answers ---------------------------------------------------------------------------------
 
 
 def test_there_are_recorded_answers() -> None:
     assert [path.name for path in RECORDED.iterdir()]
-
-
-@versions
-def test_a_row_of_squeue_reads_as_a_job(recorded: Path) -> None:
-    found = rows(recorded)
-    assert found[4] == Queued(
-        job_id=4, array_id=None, tasks=1, task_limit=None, het_id=None,
-        subject=Subject("loop", "astro", found[4].subject.user, "main", "normal", "", ""), state="PENDING",
-        reason="Resources", priority=found[4].priority, eligible_at=found[4].eligible_at, limit_seconds=660,
-        tres="billing=6,cpu=6,gres/gpu=3,mem=3000,node=3",
-    )  # fmt: skip
-    assert found[5].subject.partition == "main,debug"
-    assert (found[6].tasks, found[6].task_limit, found[6].array_id) == (10, 3, 6)
-    assert (found[7].tasks, found[7].task_limit) == (68, None), "a list of tasks must not be cut off"
-    assert found[11].limit_seconds == 86400
-    assert (found[12].het_id, found[13].het_id) == (12, 12)
-    assert found[8].eligible_at is None
-
-
-@versions
-def test_each_kind_of_job_stands_where_slurm_put_it(recorded: Path) -> None:
-    now = queue.diagnostics(lines(recorded, "sdiag")).at
-    found = {number: standing(one, now) for number, one in rows(recorded).items()}
-    assert found == {
-        1: Standing.RUNNING, 2: Standing.RUNNING, 3: Standing.SUSPENDED, 4: Standing.WAITING,
-        5: Standing.WAITING, 6: Standing.WAITING, 7: Standing.WAITING, 8: Standing.HELD, 9: Standing.LATER,
-        10: Standing.DEPENDENT, 11: Standing.WAITING, 12: Standing.WAITING, 13: Standing.WAITING,
-        14: Standing.DEPENDENT, 15: Standing.DEPENDENT, 16: Standing.LIMITED,
-    }  # fmt: skip
-
-
-@versions
-def test_a_queue_adds_up(recorded: Path) -> None:
-    found = summed(recorded)
-    cpus_waiting = 4 + 3 * 2 + 68 + 4 + 2 + 1
-    assert found.sum(Beneficiary.REGIONAL, Standing.WAITING).amount == cpus_waiting
-    assert found.sum(Beneficiary.REGIONAL, Standing.LIMITED).amount == 7 * 2 + 2
-    assert found.sum(Beneficiary.NON_REGIONAL, Standing.WAITING).amount == 6
-    assert found.sum(Beneficiary.NON_REGIONAL, Standing.RUNNING).amount == 10
-    assert found.sum(Beneficiary.REGIONAL, Standing.RUNNING).amount == 4
-    assert not found.unknown
-    pools = found.pools(Beneficiary.REGIONAL, Standing.WAITING)
-    assert pools[Pool("main", "gpu")].amount == 4
-    assert set(pools) == {Pool("main", ""), Pool("main", "gpu"), Pool("debug", ""), Pool("debug,main", "")}
-
-
-@versions
-def test_priorities_have_all_their_terms(recorded: Path) -> None:
-    found = queue.terms(lines(recorded, "sprio"))
-    assert [one.partition for one in found if one.job_id == 5] == ["main", "debug"]
-    assert not {8, 9, 10} & {one.job_id for one in found}, (
-        "held, later and dependent jobs compete with nobody"
-    )
-    priorities = {number: one.priority for number, one in rows(recorded).items()}
-    for one in found:
-        assert one.fairshare > 0
-        assert one.fairshare + one.others == pytest.approx(priorities[one.job_id], abs=3)
-    sides = {job: who is Beneficiary.REGIONAL for job, who in summed(recorded).waiting_jobs.items()}
-    index = authority.index(found, sides)
-    assert index is not None
-    assert 0.9 < index < 1
-
-
-@versions
-def test_slurmctld_tells_its_health(recorded: Path) -> None:
-    found = queue.diagnostics(lines(recorded, "sdiag"))
-    assert found.agent_queue == 0
-    assert found.backfill_last_at is not None
-    assert 0 <= found.at - found.backfill_last_at < 60
-    assert found.backfill_depth
-    assert found.backfill_queue
 
 
 # --- hostile input ------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from slurm_ai_factory.core.charge import hour_of
 from slurm_ai_factory.core.classify import Rules
 from slurm_ai_factory.core.controller import decide
 from slurm_ai_factory.core.records import (
+    DAY,
     Association,
     Change,
     Decision,
@@ -173,9 +174,14 @@ def observe(site: Site, now: Instant, read: Read) -> Gathered:
 def live_signals(site: Site, priority: PriorityConfig, rules: Rules, now: Instant) -> Signals:
     """The queue and slurmctld's health now."""
     promise, horizon = site.config.promise, site.config.control.horizon
-    hour = hour_of(now)
-    usual = site.ledger.accounting.usual_seconds(hour - share.RATE_HORIZON, hour)
-    return signals.read(site.slurm, priority, rules, promise.resource, horizon, usual)
+    return signals.read(site.slurm, priority, rules, promise.resource, horizon, usual_seconds(site, now))
+
+
+def usual_seconds(site: Site, now: Instant) -> dict[str, float]:
+    """How long each user's runs took lately: up to today or, where nothing ended before, up to this hour."""
+    usual = site.ledger.accounting.usual_seconds
+    today, hour = now - now % DAY, hour_of(now)
+    return usual(today - share.RATE_HORIZON, today) or usual(hour - share.RATE_HORIZON, hour)
 
 
 def read_accounting(site: Site, now: Instant) -> Read:

@@ -17,6 +17,7 @@ Instant = int
 Charge = int | Decimal
 
 HOUR = 3600
+DAY = 24 * HOUR
 FOREVER: Instant = 2**63 - 1
 """The end of what has no end; the greatest bigint."""
 PARENT_SHARES = 2147483647

@@ -88,8 +88,10 @@ class _Series:
     def add_span(self, count: tres.Count, span: tuple[Instant, Instant, int], part: Part) -> None:
         """What of a span of ``count`` lies in the part, in constant time: two ends and a slope."""
         start, end, seconds = span
+        if not seconds:
+            return
         since, until = max(self.since, part.since), min(self.until, part.until)
-        before, after = (charge.spread(start, end, seconds, at) for at in (since, until))
+        before, after = charge.spread(start, end, seconds, since), charge.spread(start, end, seconds, until)
         if after <= before:
             return
         self.total += count * (after - before) * part.fraction
@@ -204,7 +206,7 @@ def _hours(
         Hour(
             at,
             delivered.get(at, 0.0),
-            sum(side.get(at, 0.0) for side in everyone),
+            sum([side.get(at, 0.0) for side in everyone]),
             waiting.get(at, 0.0),
             float((capacity or {}).get(at, 0)),
         )

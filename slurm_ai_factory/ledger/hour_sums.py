@@ -24,10 +24,12 @@ def rows(store: Store, scope: Scope) -> list[Row]:
 
 
 def keep(store: Store, scope: Scope) -> None:
-    """Have the sums of the scope known. Not inside a transaction."""
+    """Have the sums of the scope known, unless a subject has no answer yet. Not inside a transaction."""
     if not _unknown(store, scope):
         return
     with store.holding("summing", scope["cluster_id"]), store.snapshot():
+        if store.all("unsorted_subjects", **scope):
+            return
         store.do("add_sums", **scope)
         for part in _unknown(store, scope):
             store.do("drop_hourly_sums", **part)

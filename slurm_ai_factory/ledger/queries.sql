@@ -449,6 +449,11 @@ WHERE c.set_id = %(set_id)s AND d.hour >= %(since)s AND d.hour < %(until)s
     AND d.hour >= c.since AND d.hour < c.until
 GROUP BY s.subject_id, c.set_id, c.subject_id, c.part
 
+-- touched_since --
+-- The newest read, and the earliest hour whose usage was changed by those after an earlier one.
+SELECT (SELECT max(read_id) FROM reads WHERE cluster_id = %(cluster_id)s),
+    (SELECT min(touched_from) FROM reads WHERE cluster_id = %(cluster_id)s AND read_id > %(read_id)s)
+
 -- touched --
 -- Fragment: what reads have changed since the sums were made, from the earliest hour on.
 SELECT int8multirange(int8range(min(touched_from) - min(touched_from) %% 3600, NULL)) FROM reads

@@ -16,7 +16,6 @@ import numpy as np
 from slurm_ai_factory.core.records import HOUR
 from slurm_ai_factory.simulation.workload import Job, Workload, gathered
 
-DAY = 24 * HOUR
 BEGIN = 1_767_222_000
 """2026-01-01 00:00 in Amsterdam: a quarter begins."""
 

@@ -27,10 +27,12 @@ from slurm_ai_factory.errors import SlurmError
 from slurm_ai_factory.ledger import Ledger, open_ledger
 from slurm_ai_factory.ledger.accounting import Accounting
 from slurm_ai_factory.ledger.classified import classified
+from slurm_ai_factory.ledger.recent import Recent
 
 T0 = 1_800_000_000 - 1_800_000_000 % HOUR
 NOW = T0 + 12 * HOUR
 ALL = Window("all", T0, NOW)
+HOURS = st.integers(0, 12).map(lambda hours: T0 + hours * HOUR)
 WEIGHTS = {"cpu": 1}
 TRES = (
     "cpu=1,node=1",
@@ -181,7 +183,11 @@ def test_any_earlier_measurement_can_be_made_again(
                 ledger.classified(RULES).keep_sums(Window("part", T0, NOW - 3 * HOUR), NOW, WEIGHTS)
             if data.draw(st.booleans()):
                 ledger.classified(RULES).keep_sums(ALL, NOW, WEIGHTS)
-            assert _kept(ledger) == _added_up(ledger)
+            since, until = sorted((data.draw(HOURS), data.draw(HOURS)))
+            part = Window("part", since, until)
+            for window in (part, ALL):
+                assert _kept(ledger, window) == _added_up(ledger, window)
+                assert _recent(ledger, window) == _added_up(ledger, window)
         for step, earlier in enumerate(measured):
             again = measure(ledger, ALL, NOW, then=NOW + step)
             assert replace(again, hours=(), newest_record_at=None) == replace(
@@ -200,13 +206,20 @@ def measure(
     )  # fmt: skip
 
 
-def _kept(ledger: Ledger) -> list[share.Usage]:
-    return sorted(ledger.classified(RULES).usage_by_hour(ALL, NOW, WEIGHTS))
+def _recent(ledger: Ledger, window: Window) -> list[share.Usage]:
+    return list(ledger.classified(RULES).usage_by_hour(window, NOW, WEIGHTS))
 
 
-def _added_up(ledger: Ledger) -> list[share.Usage]:
+def _kept(ledger: Ledger, window: Window = ALL) -> list[share.Usage]:
+    """As a process that was just started is told."""
+    fresh = classified(ledger.store, "c", ledger.accounting.cluster_id, Recent(), RULES)
+    return list(fresh.usage_by_hour(window, NOW, WEIGHTS))
+
+
+def _added_up(ledger: Ledger, window: Window = ALL) -> list[share.Usage]:
     values = {
-        "set_id": ledger.classified(RULES).set_id, "since": ALL.since, "until": ALL.until,
+        "set_id": ledger.classified(RULES).set_id, "since": window.since,
+        "until": charge.hour_of(min(window.until, NOW) + HOUR - 1),
         "tres": list(WEIGHTS), "weights": list(WEIGHTS.values()),
     }  # fmt: skip
     return sorted(share.Usage(*row) for row in ledger.store.all("usage_by_hour", **values))
@@ -363,5 +376,5 @@ def test_two_clusters_in_one_ledger_do_not_mix(ledger: Ledger) -> None:
     one = ended(1, seconds=7)
     other.record([one._replace(subject=one.subject._replace(cluster="d"))], T0, NOW, at=NOW)
     assert measure(ledger, ALL, NOW).total_charge == 100
-    others = classified(ledger.store, "d", other.cluster_id, RULES)
+    others = classified(ledger.store, "d", other.cluster_id, Recent(), RULES)
     assert [usage.delivered for usage in others.usage_by_hour(ALL, NOW, WEIGHTS)] == [7]

@@ -12,11 +12,11 @@ import pytest
 
 from slurm_ai_factory.core.controller import Policy
 from slurm_ai_factory.core.controller import decide as production
-from slurm_ai_factory.core.records import HOUR, Decision
+from slurm_ai_factory.core.records import DAY, HOUR, Decision
 from slurm_ai_factory.simulation import policies, replay, scenarios
 from slurm_ai_factory.simulation.arrays import ALL, REGIONAL
 from slurm_ai_factory.simulation.evaluation import Result, evaluate
-from slurm_ai_factory.simulation.layout import DAY, Settings, one_pool
+from slurm_ai_factory.simulation.layout import Settings, one_pool
 from slurm_ai_factory.simulation.replay import Faults, Replayed, Trial, promise_of
 from slurm_ai_factory.simulation.workload import Workload
 

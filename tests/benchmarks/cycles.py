@@ -6,6 +6,7 @@ product's own: `cycle.run` and `cycle.measure` on a real PostgreSQL.
 
 from __future__ import annotations
 
+import gc
 import json
 import time
 from collections import Counter, defaultdict
@@ -150,6 +151,8 @@ def _cycles(url: str, now: int, beats: int, say: Say) -> tuple[int, float]:
     clock = {"now": now}
     with opened(url) as (books_open, store):
         slurm = stand_in(store, now)
+        gc.collect()
+        gc.freeze()  # the stand-in's past is Slurm's memory, not the product's
         site = cycle.Site(
             configuration(), cast("Slurm", slurm), books_open, lambda: clock["now"], _never_wait, "benchmark"
         )

@@ -156,7 +156,7 @@ def _set_of(store: Store, cluster_id: int, digest: str) -> int:
 
 
 def _by_hour(rows: list[Row]) -> list[Usage]:
-    return [Usage(row[0], Beneficiary(row[1]), row[2], row[3]) for row in rows]
+    return [Usage(row[0], Beneficiary(row[1]), _whole(row[2]), _whole(row[3])) for row in rows]
 
 
 def _columns(part: Part) -> dict[str, object]:
@@ -174,8 +174,9 @@ def run_of(cluster: str, row: Row) -> Run:
     return run._replace(end_at=max(missing_since, run.start_at or 0), elapsed_seconds=seconds)
 
 
-def _whole(fraction: Decimal) -> Charge:
-    return 1 if fraction == 1 else fraction
+def _whole(number: Decimal) -> Charge:
+    whole = int(number)
+    return whole if whole == number else number
 
 
 @lru_cache(maxsize=4096)

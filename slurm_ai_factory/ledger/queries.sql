@@ -49,13 +49,13 @@ ORDER BY 1
 SELECT pg_advisory_xact_lock(7343, %(cluster_id)s)
 
 -- create_observed --
--- A read's runs as they come, for the time of one transaction.
-CREATE TEMPORARY TABLE observed (
+-- A read's runs as they come, for the time of one transaction; the empty table stays with the connection.
+CREATE TEMPORARY TABLE IF NOT EXISTS observed (
     db_index numeric(20), job_id bigint, job_label text, account text, user_name text, partition text,
     qos text, wckey text, reservation text, comment text, state text, submit_at bigint, eligible_at bigint,
     start_at bigint, end_at bigint, elapsed_seconds bigint, suspended_seconds bigint, req_tres text,
     alloc_tres text, energy_joules bigint, override text DEFAULT ''
-) ON COMMIT DROP
+) ON COMMIT DELETE ROWS
 
 -- copy_observed --
 -- Stream a read into the ledger.
@@ -113,14 +113,14 @@ WHERE a.tres <> '' AND t.name = split_part(entry, '=', 1)
 
 -- create_changed --
 -- Of a read's runs, those that are new or differ from what the ledger has.
-CREATE TEMPORARY TABLE changed (LIKE runs, known boolean) ON COMMIT DROP
+CREATE TEMPORARY TABLE IF NOT EXISTS changed (LIKE runs, known boolean) ON COMMIT DELETE ROWS
 
 -- create_signed --
 -- Ended runs to be put into their hours (sign 1) or taken out of them (sign -1).
-CREATE TEMPORARY TABLE signed (
+CREATE TEMPORARY TABLE IF NOT EXISTS signed (
     sign integer, subject_id integer, req_id integer, alloc_id integer, eligible_at bigint, start_at bigint,
     end_at bigint, elapsed_seconds bigint
-) ON COMMIT DROP
+) ON COMMIT DELETE ROWS
 
 -- find_changed --
 -- Compare what was read with what the ledger has.

@@ -17,6 +17,7 @@ from slurm_ai_factory.core import charge, tres
 from slurm_ai_factory.core.charge import hour_of
 from slurm_ai_factory.core.classify import Beneficiary, Classification, Part
 from slurm_ai_factory.core.records import (
+    DAY,
     HOUR,
     Charge,
     Hour,
@@ -286,6 +287,15 @@ def expected_rate(measurement: Measurement) -> float:
     if first is None:
         return 0.0
     return sum(h.total for h in recent if h.at >= first) / max(1, measurement.as_of - first)
+
+
+def lately(now: Instant) -> tuple[tuple[Instant, Instant], ...]:
+    """What tells how runs usually are: the seven days before today or, where none ended, up to this hour.
+
+    >>> lately(8 * DAY + 5000)
+    ((86400, 691200), (90000, 694800))
+    """
+    return tuple((until - RATE_HORIZON, until) for until in (now - now % DAY, hour_of(now)))
 
 
 def required_share(measurement: Measurement, margin: float) -> float | None:

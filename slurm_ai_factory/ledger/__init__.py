@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from slurm_ai_factory.core.classify import Rule, Rules
 from slurm_ai_factory.core.records import Instant
-from slurm_ai_factory.ledger.accounting import Accounting, ReadResult
+from slurm_ai_factory.ledger.accounting import Accounting, ReadResult, Usual
 from slurm_ai_factory.ledger.classified import Classified, classified
 from slurm_ai_factory.ledger.control import Control, Planned
 from slurm_ai_factory.ledger.expertise import Expertise
@@ -18,7 +18,7 @@ from slurm_ai_factory.ledger.recent import Recent
 from slurm_ai_factory.ledger.registry import RegistryBook
 from slurm_ai_factory.ledger.store import Store
 
-__all__ = ["Classified", "Ledger", "Planned", "ReadResult", "Store", "open_ledger"]
+__all__ = ["Classified", "Ledger", "Planned", "ReadResult", "Store", "Usual", "open_ledger"]
 
 
 @dataclass(frozen=True, slots=True)

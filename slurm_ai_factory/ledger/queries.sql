@@ -674,6 +674,15 @@ JOIN subjects s USING (subject_id)
 WHERE r.cluster_id = %(cluster_id)s AND r.end_at >= %(since)s AND r.end_at < %(until)s AND r.elapsed_seconds > 0
 GROUP BY s.user_name
 
+-- run_charge --
+-- Charge of a run that ended in an interval, each weighted by itself.
+WITH {weighted}, ended AS (
+    SELECT r.elapsed_seconds * w.weight::double precision AS charge
+    FROM runs r JOIN weighted w ON w.allocation_id = r.alloc_id
+    WHERE r.cluster_id = %(cluster_id)s AND r.end_at >= %(since)s AND r.end_at < %(until)s AND r.elapsed_seconds > 0
+)
+SELECT sum(charge * charge) / nullif(sum(charge), 0) FROM ended
+
 -- newest_record --
 -- The newest instant that the accounting told of a run.
 SELECT max(newest_record_at) FROM reads

@@ -352,14 +352,15 @@ def test_a_job_is_found_by_its_label_and_by_its_number(ledger: Ledger) -> None:
     assert indexes("no job") == []
 
 
-def test_how_long_runs_usually_take_is_told_by_user(ledger: Ledger) -> None:
+def test_how_long_runs_usually_take_is_told_by_user_and_what_one_comes_to(ledger: Ledger) -> None:
     one, other, open_run = ended(1, seconds=100), ended(2, seconds=300), running(3)
     late = ended(4, seconds=9999)._replace(end_at=T0 + 10**6)
     eva = ended(5, seconds=7)
     record(ledger, [one, other, open_run, late, eva._replace(subject=eva.subject._replace(user="eva"))])
-    found = ledger.accounting.usual_seconds(T0, T0 + 10**6)
-    assert found == {one.subject.user: 200.0, "eva": 7.0}
-    assert ledger.accounting.usual_seconds(0, T0) == {}
+    found = ledger.accounting.usual(T0, T0 + 10**6, WEIGHTS)
+    assert found.seconds == {one.subject.user: 200.0, "eva": 7.0}
+    assert found.run_charge == pytest.approx((100**2 + 300**2 + 7**2) / (100 + 300 + 7))
+    assert ledger.accounting.usual(0, T0, WEIGHTS) == ({}, 0.0)
 
 
 def test_gaps_are_what_no_read_has_covered(ledger: Ledger) -> None:

@@ -81,7 +81,7 @@ class Policy:
     recovery_seconds: int = 72 * HOUR  #: rolling windows: a deficit is repaid over at least this
     horizon_seconds: int = 48 * HOUR  #: calendar windows: the same
     horizon_fraction: float = 0.5  #: calendar windows: and over at least this part of what is left
-    demand_seconds: int = 120 * HOUR  #: the recent past that tells what the region asks for
+    demand_seconds: int = 72 * HOUR  #: the recent past that tells what the region asks for
     modest: float = 0.95  #: demand of at most the goal / this is served at once
     capture: bool = True  #: whether demand is served while it is there, or deficits are paid back only
     required_max: float = 0.9

@@ -139,13 +139,12 @@ def hold_the_lock(site: Site) -> None:
 def gather(site: Site) -> Gathered:
     """Read Slurm into the ledger, and measure."""
     now = site.clock()
-    site.slurm.priority_config()  # before anything is kept: is this the cluster of the ledger?
-    return observe(site, now, read_accounting(site, now))
+    priority = site.slurm.priority_config()  # before anything is kept: is this the cluster of the ledger?
+    return observe(site, now, priority, read_accounting(site, now))
 
 
-def observe(site: Site, now: Instant, read: Read) -> Gathered:
-    """Slurm's shares, settings and queue, and the measurement as of the last complete read."""
-    priority = site.slurm.priority_config()
+def observe(site: Site, now: Instant, priority: PriorityConfig, read: Read) -> Gathered:
+    """Slurm's shares and queue, and the measurement as of the last complete read."""
     associations = site.slurm.associations()
     site.ledger.accounting.record_accounts(associations, now)
     site.ledger.registry.keep_rules(site.config.rules, site.config.registry.region, now)

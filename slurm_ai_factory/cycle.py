@@ -234,6 +234,13 @@ def measure(
     raise LedgerError(TOO_FAST)
 
 
+def sum_up(site: Site) -> None:
+    """Have some more of the past added up, so that a question about any window is answered at once."""
+    until, weights = site.ledger.accounting.watermark(), site.config.promise.resource
+    if until is not None:
+        site.ledger.classified(rules_of(site.config, site.ledger)).keep_more_sums(until, weights)
+
+
 def rules_of(config: Config, ledger: Ledger, then: Instant | None = None) -> Rules:
     """The rules with all they are read against: the configured ones now, those worked by for an instant."""
     kept = ledger.rules_then(then) if then is not None else None

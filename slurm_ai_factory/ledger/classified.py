@@ -72,6 +72,12 @@ class Classified:
         """Have what usage_by_hour will answer at hand. Not inside a transaction."""
         hour_sums.keep(self.store, self._scope(window, until, weights))
 
+    def keep_more_sums(self, until: Instant, weights: Mapping[str, Count]) -> None:
+        """Have some more of all hours before ``until`` at hand. Not inside a transaction."""
+        first = (self.store.one("first_hour") or (None,))[0]
+        if first is not None:
+            hour_sums.keep_more(self.store, self._scope(Window("all", first, until), until, weights))
+
     def open_runs(self) -> list[SortedRun]:
         """Runs that have not ended, or had not then, with who they are for."""
         query = "open_runs" if self.then is None else "open_runs_then"

@@ -479,6 +479,10 @@ SELECT h.hour, h.beneficiary, h.delivered, h.waiting
 FROM kept JOIN hourly_sums h USING (sum_id)
 WHERE h.hour >= %(since)s AND h.hour < %(until)s AND kept.known @> h.hour
 
+-- first_hour --
+-- The earliest hour that the ledger has usage of.
+SELECT min(hour) FROM hourly_usage
+
 -- begin_summing --
 -- One process at a time keeps sums.
 SELECT pg_advisory_lock(7344, %(cluster_id)s)

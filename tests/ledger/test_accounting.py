@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from slurm_ai_factory.core import charge, share, tres
 from slurm_ai_factory.core.classify import Beneficiary, Rule, Rules
 from slurm_ai_factory.core.records import (
+    DAY,
     HOUR,
     Association,
     Instant,
@@ -223,6 +224,26 @@ def _added_up(ledger: Ledger, window: Window = ALL) -> list[share.Usage]:
         "tres": list(WEIGHTS), "weights": list(WEIGHTS.values()),
     }  # fmt: skip
     return sorted(share.Usage(*row) for row in ledger.store.all("usage_by_hour", **values))
+
+
+def test_the_past_is_added_up_a_quarter_at_a_time_the_newest_first(ledger: Ledger) -> None:
+    early, late = T0 - 250 * DAY, T0 - 10 * DAY
+    runs = [ended(n)._replace(submit_at=at, eligible_at=at, start_at=at, end_at=at + 100)
+            for n, at in ((1, early), (2, late))]  # fmt: skip
+    record(ledger, runs)
+    scope = {
+        "cluster_id": ledger.accounting.cluster_id, "set_id": ledger.classified(RULES).set_id,
+        "resource": "1*cpu", "since": early, "until": NOW,
+    }  # fmt: skip
+    unknown = []
+    for _ in range(4):
+        unknown.append(ledger.store.all("hours_not_summed", **scope))
+        ledger.classified(RULES).keep_more_sums(NOW, WEIGHTS)
+    assert unknown == [
+        [(early, NOW)], [(early, NOW - 92 * DAY)], [(early, NOW - 184 * DAY)], [],
+    ]  # fmt: skip
+    whole = Window("all", early, NOW)
+    assert [one.delivered for one in _kept(ledger, whole)] == [100, 100]
 
 
 def _sum(found: Iterable[Run], window: Window, as_of: Instant) -> tres.Count:

@@ -317,7 +317,7 @@ def _inputs(
         "competing_shares": level.sibling_shares,
         "half_life_seconds": policy.half_life_seconds,
     }
-    return found | _counted(level) if len(level.regional) > 1 else found
+    return found | _counted(level)
 
 
 def _counted(level: Level) -> Inputs:

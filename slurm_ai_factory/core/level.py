@@ -1,11 +1,11 @@
 """The level that is steered: the region's accounts among their siblings under root. Pure.
 
-Fair Tree ranks siblings by LevelFS = (RawShares / the level's) / (usage / the level's). One regional account
-against all others is a switch on its part of the usage. Several regional accounts are each ranked against
-each other account; the two sides meet where the LevelFS of those of them meet that take all they can get.
-So a side counts by its *effective shares*: its usage x the LevelFS of those accounts, which is the RawShares
-they would have if each account of the side were served as they are. With one regional account, or with every
-account busy, that is the sum of RawShares. docs/decisions/0002-control-law.md, "Several accounts".
+Fair Tree ranks siblings by LevelFS = (RawShares / the level's) / (usage / the level's). One account against
+one other is a switch on its part of the usage. Among several, each regional account is ranked against each
+other one; the two sides meet where the LevelFS of those of them meet that take all they can get. So a side
+counts by its *effective shares*: its usage x the LevelFS of those accounts, which is the RawShares they would
+have if each account of the side were served as they are. With one account, or with every account busy, that
+is the sum of RawShares. docs/decisions/0002-control-law.md, "Several accounts".
 """
 
 from __future__ import annotations
@@ -56,16 +56,21 @@ class Level:
         return sum(one.raw_shares for one in self.siblings)
 
     @property
+    def others(self) -> tuple[Association, ...]:
+        """The accounts among the siblings."""
+        return tuple(one for one in self.siblings if one.user is None)
+
+    @property
     def competing_shares(self) -> float:
-        """Effective shares of the siblings; one regional account competes with all of them."""
-        shares = [one.raw_shares for one in self.siblings]
-        return self._effective(self.siblings, shares, shares) if len(self.regional) > 1 else sum(shares)
+        """Effective shares of the siblings; root's own user has a share and no part in it."""
+        shares = [one.raw_shares for one in self.others]
+        return self._effective(self.others, shares, shares) or self.sibling_shares
 
     @property
     def counted(self) -> tuple[list[str], list[str]]:
         """The accounts whose LevelFS stands for each side: regional ones, others."""
-        shares = [one.raw_shares for one in self.siblings]
-        sides = (self.regional, self.ratio), (self.siblings, shares)
+        shares = [one.raw_shares for one in self.others]
+        sides = (self.regional, self.ratio), (self.others, shares)
         return tuple(sorted(rows[n].account for n in _busy(rows, due, self.waiting)) for rows, due in sides)  # type: ignore[return-value]
 
     @property

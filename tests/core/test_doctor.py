@@ -16,6 +16,7 @@ from slurm_ai_factory.core.facts import (
     WARNING,
     Facts,
     Finding,
+    Node,
     Partition,
     Slurmdbd,
     Transaction,
@@ -41,6 +42,8 @@ GOOD = Facts(
     partitions=(Partition("main", 1, "CPU=1", "NO"), Partition("gpu", 1, "GRES/gpu=16", "NO")),
     usage_factors={"normal": 1.0}, coordinators={"umcg": ("jan",)}, admin_level="Operator",
     slurmdbd=Slurmdbd((), None, None), transactions=(Transaction(NOW - DAY, "saf", "26"),),
+    nodes=(Node("n1", "cpu=4,mem=9,node=1"), Node("n2", "cpu=8,node=1")),
+    size="billing=9,cpu=12,mem=8,node=2", source="commands", refused={},
 )  # fmt: skip
 
 

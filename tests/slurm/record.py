@@ -18,6 +18,7 @@ from pathlib import Path
 from slurm_ai_factory.errors import SlurmError
 from slurm_ai_factory.slurm import Slurm, names, parse
 from slurm_ai_factory.slurm.commands import Commands
+from slurm_ai_factory.slurm.library import WORKER, Library, LibrarySlurm
 from slurm_ai_factory.slurm.shares import SHARE_FIELDS
 from tests.cluster.requirements import unavailable
 from tests.cluster.slurm import SlurmCluster
@@ -39,6 +40,8 @@ def asked(name: str, arguments: tuple[str, ...]) -> str:
     >>> [asked("sshare", one) for one in (("-a", "--json=v0.0.42"), ("-V",), ("-o", "User,Share"))]
     ['sshare_json', 'sshare_V', 'sshare']
     """
+    if str(WORKER) in arguments:
+        return f"pyslurm_{arguments[-1]}"
     words = [one for one in arguments if one.isalpha() and one not in _NOT_TOLD_APART]
     words += [
         one.partition("=")[0] for one in arguments if one.partition("=")[0] in _CONDITIONS and "=" in one
@@ -82,6 +85,11 @@ class Replay(Commands):
             yield line.replace(parse.SEPARATOR, delimiter(arguments)) + "\n"
 
 
+def library(commands: Commands, python: str) -> LibrarySlurm:
+    """The client that asks pyslurm."""
+    return LibrarySlurm(CLUSTER, commands, Library(commands, python))
+
+
 def ask(slurm: Slurm, times: Times) -> None:
     """Every read of the client."""
     slurm.associations()
@@ -90,6 +98,7 @@ def ask(slurm: Slurm, times: Times) -> None:
     slurm.diagnostics()
     slurm.priority_config()
     slurm.partitions()
+    slurm.nodes()
     slurm.usage_factors()
     slurm.coordinators()
     slurm.slurmdbd()

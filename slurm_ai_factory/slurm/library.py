@@ -17,7 +17,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from slurm_ai_factory.core.demand import Queued
 from slurm_ai_factory.core.facts import Node
@@ -37,6 +37,14 @@ _Value = TypeVar("_Value")
 _log = logging.getLogger("slurm_ai_factory")
 
 
+class Said(NamedTuple):
+    """What the worker prints."""
+
+    pyslurm: str
+    libslurm: str
+    answer: Any
+
+
 @dataclass(frozen=True, slots=True)
 class Library:
     """Questions to pyslurm, each in a process of its own."""
@@ -53,31 +61,32 @@ class Library:
         try:
             if not self.matched:
                 self._match(self._said("versions"))
-            said = self._said(question)
-            return said["answer"]
-        except (KeyError, SlurmError):
+            return self._said(question).answer
+        except SlurmError:
             self.matched.clear()
             raise
 
-    def _said(self, question: str) -> dict[str, Any]:
+    def _said(self, question: str) -> Said:
         """What the worker printed, from a pyslurm that is fit to be believed."""
         text = replace(self.commands, directory=None).output(self.python, "-I", str(WORKER), question)
         try:
-            said: dict[str, Any] = json.loads(text)
-            ours, linked = said["pyslurm"], said["libslurm"]
-        except (KeyError, TypeError, ValueError) as error:
+            said = Said(**json.loads(text))
+            ours, linked = release(said.pyslurm), release(said.libslurm)
+        except (AttributeError, TypeError, ValueError) as error:
             raise SlurmError(f"pyslurm's answer to {question!r} cannot be read: {error!r}") from error
-        if release(ours) not in SUPPORTED:
-            raise SlurmError(f"pyslurm {ours} is not supported; install {' or '.join(SUPPORTED)}")
-        if release(linked) != release(ours):
-            raise SlurmError(f"pyslurm {ours} found libslurm {linked}; build pyslurm for that Slurm again")
+        if ours not in SUPPORTED:
+            raise SlurmError(f"pyslurm {said.pyslurm} is not supported; install {' or '.join(SUPPORTED)}")
+        if linked != ours:
+            raise SlurmError(
+                f"pyslurm {said.pyslurm} found libslurm {said.libslurm}; build pyslurm for that Slurm again"
+            )
         return said
 
-    def _match(self, said: dict[str, Any]) -> None:
+    def _match(self, said: Said) -> None:
         """pyslurm is for the one Slurm it was built with, and does not look itself."""
         theirs = self.commands.output("scontrol", "-V").split()[-1]
-        if release(theirs) != release(said["pyslurm"]):
-            raise SlurmError(f"pyslurm {said['pyslurm']} is not for Slurm {theirs}; install the one that is")
+        if release(theirs) != release(said.pyslurm):
+            raise SlurmError(f"pyslurm {said.pyslurm} is not for Slurm {theirs}; install the one that is")
         self.matched.add(release(theirs))
 
     def either(self, what: str, ours: Callable[[], _Value], theirs: Callable[[], _Value]) -> _Value:

@@ -3,8 +3,8 @@
     PYTHON -I worker.py QUESTION
 
 Rule: nothing of the product imports this file and this file imports nothing of it, so that any Python that
-has pyslurm can run it, from 3.9 on. libslurm may end or freeze the process, and pyslurm prints what it does not
-know to stdout: the answer goes to the stdout there was at the beginning, and everything else to stderr.
+has pyslurm can run it, from 3.9 on. libslurm may end or freeze the process, and pyslurm prints TRES it does
+not know to stdout: the answer goes to the stdout there was at the beginning, and everything else to stderr.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def answer(question: str) -> Plain:
         "libslurm": ".".join(map(str, pyslurm.slurm_api_version())),
     }
     if question == "versions":
-        return versions
+        return dict(versions, answer=None)
     pyslurm.slurm_init()
     return dict(versions, answer=QUESTIONS[question](pyslurm))
 

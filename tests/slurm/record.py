@@ -2,8 +2,9 @@
 
     python -m tests.slurm.record [VERSION ...] [SCENARIO ...]
 
-lives through each scenario on each version, and writes each answer to recorded/VERSION/SCENARIO. Rule: the
-reads are those of the product's own client, so that what is recorded is what it asks for.
+lives through each scenario on each version, and writes each answer to recorded/VERSION/SCENARIO. Where there
+is a pyslurm for the version, what the client asks with it goes to recorded/pyslurm-VERSION. Rule: the reads are
+those of the product's own client, so that what is recorded is what it asks for.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ from slurm_ai_factory.slurm import Slurm, names, parse
 from slurm_ai_factory.slurm.commands import Commands
 from slurm_ai_factory.slurm.library import WORKER, Library, LibrarySlurm
 from slurm_ai_factory.slurm.shares import SHARE_FIELDS
+from tests.cluster import versions
 from tests.cluster.requirements import unavailable
 from tests.cluster.slurm import SlurmCluster
-from tests.cluster.versions import VERSIONS
+from tests.cluster.versions import BUILT, VERSIONS
 from tests.slurm import scenarios
 from tests.slurm.scenarios import Times
 
@@ -119,7 +121,19 @@ def record(cluster: SlurmCluster, times: Times, scenario: str) -> None:
     tape.output(
         "sshare", "-P", "-h", "-a", "-o", ",".join(SHARE_FIELDS)
     )  # beside its JSON, where it has that
-    directory = RECORDED / slurm.priority_config().version / scenario
+    version = slurm.priority_config().version
+    keep(tape, cluster, times, RECORDED / version / scenario)
+    python = versions.pyslurm() if cluster.version == BUILT else None
+    if python:
+        tape = Tape(source=scenarios.inside(cluster))
+        client = library(tape, python)
+        ask(client, times)
+        if client.refused():
+            raise SlurmError(f"pyslurm has no answer: {client.refused()}")
+        keep(tape, cluster, times, RECORDED / f"pyslurm-{version}" / scenario)
+
+
+def keep(tape: Tape, cluster: SlurmCluster, times: Times, directory: Path) -> None:
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
     times.save(directory)

@@ -3,8 +3,8 @@
     python -m tests.slurm.record [VERSION ...] [SCENARIO ...]
 
 lives through each scenario on each version, and writes each answer to recorded/VERSION/SCENARIO. Where there
-is a pyslurm for the version, what the client asks with it goes to recorded/pyslurm-VERSION. Rule: the reads are
-those of the product's own client, so that what is recorded is what it asks for.
+is a pyslurm for the version, what the client asks with it goes to recorded/pyslurm-VERSION. Rule: the reads
+are those of the product's own client, so that what is recorded is what it asks for.
 """
 
 from __future__ import annotations

@@ -60,11 +60,15 @@ class Library:
         """The answer as plain values. Raises SlurmError."""
         try:
             if not self.matched:
-                self._match(self._said("versions"))
+                self._match(self.versions())
             return self._said(question).answer
         except SlurmError:
             self.matched.clear()
             raise
+
+    def versions(self) -> Said:
+        """Without connecting to Slurm. Raises SlurmError."""
+        return self._said("versions")
 
     def _said(self, question: str) -> Said:
         """What the worker printed, from a pyslurm that is fit to be believed."""

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from slurm_ai_factory.slurm import Slurm
+from slurm_ai_factory.slurm.library import LibrarySlurm
 from tests.cluster import versions
 from tests.cluster.requirements import unavailable
 from tests.cluster.versions import BUILT, OWN, VERSIONS
@@ -29,6 +30,13 @@ class Source:
     name: str
     slurm: Slurm
     times: Times
+
+    def told(self) -> str:
+        """The versions that were asked, as they say themselves."""
+        version = self.slurm.priority_config().version
+        if isinstance(self.slurm, LibrarySlurm):
+            return f"{version}, pyslurm {self.slurm.library.versions().pyslurm}"
+        return version
 
 
 @contextmanager

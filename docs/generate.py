@@ -331,9 +331,9 @@ def sources() -> Iterator[str]:
     yield from ("# Sources", "", NOTE, "")
     yield "What each source of Slurm's answers told when it was last asked: the result of one suite of tests"
     yield "that all of them have to pass (`make test-slurm-all`). `recorded` are the answers of a real Slurm"
-    yield "of that version, replayed; `commands` are its commands on a live cluster, `pyslurm` is pyslurm beside"
-    yield "them ([where answers come from](../discussions/sources.md)). What differs between the versions is told"
-    yield "in [Slurm's versions](../discussions/versions.md)."
+    yield "of that version, replayed; `commands` are its commands on a live cluster, `pyslurm` has pyslurm"
+    yield "beside them ([where answers come from](../discussions/sources.md)). What differs between the"
+    yield "versions is told in [Slurm's versions](../discussions/versions.md)."
     yield ""
     names = sorted({name for one in found.values() for name in one["capabilities"]})
     results = [found[source] for source in sorted(found)]

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -72,6 +73,8 @@ class Library:
 
     def _said(self, question: str) -> Said:
         """What the worker printed, from a pyslurm that is fit to be believed."""
+        if not shutil.which(self.python):
+            raise SlurmError(f"there is no Python at {self.python}; correct slurm.python")
         text = replace(self.commands, directory=None).output(self.python, "-I", str(WORKER), question)
         try:
             said = Said(**json.loads(text))

@@ -6,6 +6,7 @@ live Slurm of a version, or pyslurm. A further one is one more function here.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -43,7 +44,7 @@ class Source:
 def recorded(scenario: str, version: str, scratch: Path) -> Iterator[Source]:  # noqa: ARG001
     directory = RECORDED / version / scenario
     commands = Replay(recorded=directory)
-    slurm = library(commands, "python") if version.startswith("pyslurm") else Slurm(CLUSTER, commands)
+    slurm = library(commands, sys.executable) if version.startswith("pyslurm") else Slurm(CLUSTER, commands)
     yield Source(f"recorded {version}", slurm, Times.load(directory))
 
 

@@ -116,7 +116,7 @@ def test_a_python_that_is_not_there(client: Client, tmp_path: Path) -> None:
     slurm = client()
     (tmp_path / "python").unlink()
     assert slurm.diagnostics() == BY_COMMAND
-    assert "cannot be run" in slurm.refused()["diagnostics"]
+    assert "correct slurm.python" in slurm.refused()["diagnostics"]
 
 
 def test_a_process_that_freezes_is_killed_with_all_it_started(client: Client, pulse: Pulse) -> None:

@@ -20,6 +20,7 @@ from tests.cluster import versions
 from tests.cluster.requirements import unavailable
 from tests.cluster.slurm import SlurmCluster
 from tests.cluster.versions import BUILT
+from tests.saf import Saf
 from tests.slurm import scenarios
 from tests.slurm.record import CLUSTER, library
 from tests.slurm.scenarios import SPEED, Times
@@ -114,6 +115,19 @@ def test_a_slurmctld_that_is_gone_is_an_error_of_both(queue: SlurmCluster, tmp_p
     with pytest.raises(Exception, match="sdiag"):
         slurm.diagnostics()
     assert slurm.refused()["diagnostics"]
+
+
+def test_the_daemons_cycle_and_the_doctor_go_through_it(
+    queue: SlurmCluster, ledger_url: str, tmp_path: Path
+) -> None:
+    saf = Saf(tmp_path, queue.env, ledger_url)
+    saf.configure("slurm", source="pyslurm", python=versions.pyslurm())
+    done = saf.run("cycle", "--debug")
+    assert "instead of pyslurm" not in done.stderr
+    found = {one["check"]: one for one in saf.json("doctor", code=5)["findings"]}
+    assert {one: found[one]["level"] for one in ("source", "capacity", "queue_words")} == {
+        "source": "ok", "capacity": "ok", "queue_words": "ok",
+    }  # fmt: skip
 
 
 # --- what it cannot do --------------------------------------------------------------------------------

@@ -93,7 +93,8 @@ def library(commands: Commands, python: str) -> LibrarySlurm:
 
 
 def ask(slurm: Slurm, times: Times) -> None:
-    """Every read of the client."""
+    """Every read of the client; those of ``names`` first, which ask some of the same for other fields."""
+    names.names(slurm.commands, CLUSTER)
     slurm.associations()
     slurm.queue()
     slurm.priority_terms()
@@ -111,7 +112,6 @@ def ask(slurm: Slurm, times: Times) -> None:
     slurm.rolled_up(times.since, times.since + 3600)
     slurm.utilization(times.since, times.until)
     slurm.reservations(times.since, times.until)
-    names.names(slurm.commands, CLUSTER)
 
 
 def record(cluster: SlurmCluster, times: Times, scenario: str) -> None:

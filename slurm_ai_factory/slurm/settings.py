@@ -38,7 +38,7 @@ def _partition(line: str) -> Partition:
 
 def nodes(lines: Iterable[str]) -> list[Node]:
     """Of ``scontrol -o show node``: one line each, in which values may have blanks."""
-    return [_node(line) for line in lines if line.startswith("NodeName=")]
+    return [_node(line) for line in lines if line.strip()]
 
 
 def _node(line: str) -> Node:

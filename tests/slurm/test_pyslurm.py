@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from slurm_ai_factory.core.records import Run
+from slurm_ai_factory.errors import SlurmError
 from slurm_ai_factory.slurm import Slurm
 from slurm_ai_factory.slurm.library import LibrarySlurm
 from tests.cluster import versions
@@ -106,15 +107,41 @@ def test_jobs_that_are_over_are_in_neither(queue: SlurmCluster) -> None:
     assert done not in {one.job_id for one in ours.queue()} | {one.job_id for one in text.queue()}
 
 
-def test_a_slurmctld_that_is_gone_is_an_error_of_both(queue: SlurmCluster, tmp_path: Path) -> None:
-    """libslurm ends the process when there is no slurm.conf; the reason is kept."""
-    _, ours = both(queue)
-    env = dict(ours.commands.env) | {"SLURM_CONF": str(tmp_path / "nowhere.conf")}  # type: ignore[attr-defined]
-    lost = scenarios.Inside(env=tuple(env.items()), directory=ours.commands.directory, timeout_seconds=2)
-    slurm = library(lost, versions.pyslurm() or "python")
-    with pytest.raises(Exception, match="sdiag"):
+def impatient(cluster: SlurmCluster, conf: Path | None = None) -> LibrarySlurm:
+    """A client with a short deadline that has seen the versions before, and now finds another slurm.conf."""
+    env = cluster.env | ({"SLURM_CONF": str(conf)} if conf else {})
+    commands = scenarios.Inside(env=tuple(env.items()), directory=cluster.programs, timeout_seconds=3)
+    slurm = library(commands, versions.pyslurm() or "python")
+    slurm.library.matched.add(BUILT)
+    return slurm
+
+
+def test_a_frozen_slurmdbd_freezes_libslurm_no_longer_than_the_deadline(queue: SlurmCluster) -> None:
+    slurm = impatient(queue)
+    queue.pause("slurmdbd")
+    try:
+        with pytest.raises(SlurmError, match="sacctmgr gave no complete answer within 3 s"):
+            slurm.associations()
+    finally:
+        queue.resume("slurmdbd")
+    assert "python gave no complete answer within 3 s" in slurm.refused()["associations"]
+    assert both(queue)[1].associations()
+
+
+@pytest.mark.parametrize(
+    ("conf", "reason"), [(None, "no complete answer within 3 s"), ("Nonsense=1\n", "python failed (exit 1)")]
+)
+def test_a_slurm_conf_that_makes_libslurm_end_the_process(
+    queue: SlurmCluster, tmp_path: Path, conf: str | None, reason: str
+) -> None:
+    """One that is not there is looked for again for a minute before that."""
+    path = tmp_path / "slurm.conf"
+    if conf:
+        path.write_text(Path(queue.env["SLURM_CONF"]).read_text() + conf)
+    slurm = impatient(queue, path)
+    with pytest.raises(SlurmError, match="sdiag"):
         slurm.diagnostics()
-    assert slurm.refused()["diagnostics"]
+    assert reason in slurm.refused()["diagnostics"]
 
 
 def test_the_daemons_cycle_and_the_doctor_go_through_it(

@@ -15,7 +15,6 @@ from typing import NamedTuple
 from slurm_ai_factory import reading, signals
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import capacity, share, windows
-from slurm_ai_factory.core.charge import hour_of
 from slurm_ai_factory.core.classify import Rules
 from slurm_ai_factory.core.controller import decide
 from slurm_ai_factory.core.records import (
@@ -28,7 +27,7 @@ from slurm_ai_factory.core.records import (
     Window,
 )
 from slurm_ai_factory.errors import LedgerError, SlurmError, StandbyError
-from slurm_ai_factory.ledger import Classified, Ledger, Planned
+from slurm_ai_factory.ledger import Classified, Ledger, Planned, Usual
 from slurm_ai_factory.reading import Read
 from slurm_ai_factory.signals import Signals
 from slurm_ai_factory.source import Source
@@ -38,6 +37,8 @@ TOO_FAST = "the ledger has new subjects faster than they can be classified; try 
 READ_BACKS = 25
 READ_BACK_SECONDS = 0.2
 """slurmdbd tells slurmctld without waiting for it: look again for some seconds before calling it lost."""
+
+NOTHING_ENDED = Usual({}, 0.0)
 
 STATUS = {"observe": "observed", "advise": "advised", "enforce": "planned", "operator": "planned"}
 
@@ -138,19 +139,18 @@ def hold_the_lock(site: Site) -> None:
 def gather(site: Site) -> Gathered:
     """Read Slurm into the ledger, and measure."""
     now = site.clock()
-    site.slurm.priority_config()  # before anything is kept: is this the cluster of the ledger?
-    return observe(site, now, read_accounting(site, now))
+    priority = site.slurm.priority_config()  # before anything is kept: is this the cluster of the ledger?
+    return observe(site, now, priority, read_accounting(site, now))
 
 
-def observe(site: Site, now: Instant, read: Read) -> Gathered:
-    """Slurm's shares, settings and queue, and the measurement as of the last complete read."""
-    priority = site.slurm.priority_config()
+def observe(site: Site, now: Instant, priority: PriorityConfig, read: Read) -> Gathered:
+    """Slurm's shares and queue, and the measurement as of the last complete read."""
     associations = site.slurm.associations()
     site.ledger.accounting.record_accounts(associations, now)
     site.ledger.registry.keep_rules(site.config.rules, site.config.registry.region, now)
-    rules = rules_of(site.config, site.ledger)
+    rules, usual = rules_of(site.config, site.ledger), usually(site, now)
     with site.laps.phase("ask"):
-        live = live_signals(site, priority, rules, now)
+        live = live_signals(site, priority, rules, usual)
     with site.laps.phase("measure"):
         measured = measure(site.config, site.ledger, site.ledger.accounting.watermark() or now)
     return Gathered(
@@ -160,6 +160,7 @@ def observe(site: Site, now: Instant, read: Read) -> Gathered:
             measured,
             holds=live.holds,
             regional_backlog=live.backlog(share.size_now(measured.hours)),
+            run_charge=usual.run_charge,
             waiting_accounts=frozenset(map(rules.top_level, live.demand.waiting_accounts)),
         ),
         associations=associations,
@@ -170,12 +171,17 @@ def observe(site: Site, now: Instant, read: Read) -> Gathered:
     )
 
 
-def live_signals(site: Site, priority: PriorityConfig, rules: Rules, now: Instant) -> Signals:
+def live_signals(site: Site, priority: PriorityConfig, rules: Rules, usual: Usual) -> Signals:
     """The queue and slurmctld's health now."""
     promise, horizon = site.config.promise, site.config.control.horizon
-    hour = hour_of(now)
-    usual = site.ledger.accounting.usual_seconds(hour - share.RATE_HORIZON, hour)
-    return signals.read(site.slurm, priority, rules, promise.resource, horizon, usual)
+    return signals.read(site.slurm, priority, rules, promise.resource, horizon, usual.seconds)
+
+
+def usually(site: Site, now: Instant) -> Usual:
+    """How the runs were that ended lately."""
+    weights = site.config.promise.resource
+    found = (site.ledger.accounting.usual(*interval, weights) for interval in share.lately(now))
+    return next((usual for usual in found if usual.seconds), NOTHING_ENDED)
 
 
 def read_accounting(site: Site, now: Instant) -> Read:
@@ -226,6 +232,13 @@ def measure(
             if books.complete():
                 return _measured(ledger, books, as_of, window, promise)
     raise LedgerError(TOO_FAST)
+
+
+def sum_up(site: Site) -> None:
+    """Have some more of the past added up, so that a question about any window is answered at once."""
+    until, weights = site.ledger.accounting.watermark(), site.config.promise.resource
+    if until is not None:
+        site.ledger.classified(rules_of(site.config, site.ledger)).keep_more_sums(until, weights)
 
 
 def rules_of(config: Config, ledger: Ledger, then: Instant | None = None) -> Rules:

@@ -123,6 +123,14 @@ class Daemon:
             return
         notify("WATCHDOG=1")
         self._reconcile(site, board)
+        self._sum_up(site)
+
+    def _sum_up(self, site: Site) -> None:
+        """What no cycle waits for."""
+        try:
+            cycle.sum_up(site)
+        except SafError as error:
+            log.warning("the past was not added up: %s", error)
 
     def _reconcile(self, site: Site, board: Board) -> None:
         """Once a day, on the day before; a day that was over before the daemon started is left to others."""

@@ -106,7 +106,7 @@ def _plan(site: Site) -> Decision:
     try:
         cycle.hold_the_lock(site)
     except StandbyError:
-        return cycle.decide_on(site, cycle.observe(site, site.clock(), Read()))
+        return cycle.decide_on(site, cycle.observe(site, site.clock(), site.slurm.priority_config(), Read()))
     return cycle.decide_on(site, cycle.gather(site))
 
 

@@ -139,7 +139,9 @@ class ControlSection:
     slew: float = _key(values.ratio, "largest step of one write, as part of the level", 0.05)
     band: float = _key(values.ratio, "smaller steps wait while they change no order", 0.03)
     credit_max: float = _key(values.ratio, "how far the set-point may lie above usage", 0.2)
-    debit_max: float = _key(values.ratio, "how far the set-point may lie below usage", 0.015)
+    debit_max: float = _key(
+        values.ratio, "how far the set-point may lie below usage: this, or two runs", 0.015
+    )
     writes_per_day: int = _key(values.whole, "most writes in 24 hours", 24)
     recovery: int = _key(values.seconds, "rolling windows: a deficit is repaid over at least this", "72h")
     horizon: int = _key(values.seconds, "calendar windows: a deficit is repaid over at least this", "48h")

@@ -11,7 +11,7 @@ docs/decisions/0002-control-law.md derives it. Usage and shares: fair_tree.c, pr
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from math import exp, log
 from typing import NamedTuple
@@ -30,6 +30,9 @@ from slurm_ai_factory.core.records import (
 from slurm_ai_factory.core.share import expected_rate, hours_since
 
 SET_POINT_TOLERANCE = 0.002
+
+RIPPLE = 2.0
+"""How many runs usage overshoots by: those that were started before it had passed the share."""
 
 Inputs = dict[str, float | int | str | None]
 
@@ -78,14 +81,14 @@ class Policy:
     recovery_seconds: int = 72 * HOUR  #: rolling windows: a deficit is repaid over at least this
     horizon_seconds: int = 48 * HOUR  #: calendar windows: the same
     horizon_fraction: float = 0.5  #: calendar windows: and over at least this part of what is left
-    demand_seconds: int = 120 * HOUR  #: the recent past that tells what the region asks for
+    demand_seconds: int = 72 * HOUR  #: the recent past that tells what the region asks for
     modest: float = 0.95  #: demand of at most the goal / this is served at once
     capture: bool = True  #: whether demand is served while it is there, or deficits are paid back only
     required_max: float = 0.9
     share_min: float = 0.05
     share_max: float = 0.9
     credit_max: float = 0.2  #: how far the set-point may lie above usage
-    debit_max: float = 0.015  #: how far it may lie below
+    debit_max: float = 0.015  #: how far it may lie below; farther where runs are large
     slew: float = 0.05  #: largest step of one write
     band: float = 0.03  #: smaller steps wait while they change no order
     writes_per_day: int = 24
@@ -132,6 +135,7 @@ def decide(
         return _held(measurement.holds, now, accounts, last)
     owed = Owed(payback(policy, measurement), capture(policy, measurement) if policy.capture else 0.0)
     usage = level.usage_share
+    policy = replace(policy, debit_max=debit(policy, measurement))
     u_ref = advance(policy, last, usage, level.share(level.present), owed.share, now)
     writes = last.writes_last_day if last else 0
     wanted = min(policy.share_max, max(policy.share_min, u_ref))
@@ -224,6 +228,16 @@ def asked_since(measurement: Measurement, since: Instant) -> float:
     return max(0.0, sum(hour.regional for hour in recent) + came)
 
 
+def debit(policy: Policy, measurement: Measurement) -> float:
+    """How far the set-point may lie below usage: what usage ripples by anyhow is not followed up.
+
+    A run that ends is this part of all decayed usage: charge / (delivered rate x half-life / ln 2).
+    """
+    usage = expected_rate(measurement) * policy.half_life_seconds / log(2)
+    ripple = RIPPLE * measurement.run_charge / usage if usage > 0 else 0.0
+    return max(policy.debit_max, min(policy.credit_max, ripple))
+
+
 def advance(
     policy: Policy,
     last: ControlState | None,
@@ -295,6 +309,7 @@ def _inputs(
         "capture_share": owed.capture,
         "required_share": owed.share,
         "usage_share": level.usage_share,
+        "debit": policy.debit_max,
         "u_ref": u_ref,
         "share": level.share(level.present),
         "share_wanted": wanted,

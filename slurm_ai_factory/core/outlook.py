@@ -9,9 +9,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from slurm_ai_factory.core import share
-from slurm_ai_factory.core.records import HOUR, Hour, Instant, Measurement, Verdict, Window
+from slurm_ai_factory.core.records import DAY, HOUR, Hour, Instant, Measurement, Verdict, Window
 
-DAY = 24 * HOUR
 WORDS = {"gres/gpu": "GPU time", "cpu": "CPU time", "node": "node time", "billing": "billed time"}
 """Resources as people call them; others are called by their own name."""
 UNITS = {"gres/gpu": "GPU", "cpu": "CPU"}

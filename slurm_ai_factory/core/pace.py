@@ -10,9 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from slurm_ai_factory.core.records import HOUR, Instant
+from slurm_ai_factory.core.records import DAY, HOUR, Instant
 
-DAY = 24 * HOUR
 SHORTEST = HOUR // 4
 FEW_RUNS = 8_000
 MANY_RUNS = 20_000

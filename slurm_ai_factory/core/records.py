@@ -17,6 +17,7 @@ Instant = int
 Charge = int | Decimal
 
 HOUR = 3600
+DAY = 24 * HOUR
 FOREVER: Instant = 2**63 - 1
 """The end of what has no end; the greatest bigint."""
 PARENT_SHARES = 2147483647
@@ -205,6 +206,7 @@ class Measurement:
     regional_running: Charge = 0  #: of the resource, allocated to regional runs at ``as_of``
     regional_pending: Charge = 0  #: of the resource, wanted by eligible regional runs at ``as_of``
     regional_backlog: float = 0.0  #: resource-seconds that waiting regional jobs may be expected to use
+    run_charge: float = 0.0  #: of a run that ended lately, each weighted by itself; 0 where none did
     newest_record_at: Instant | None
     hours: tuple[Hour, ...] = field(repr=False, default=())
     holds: tuple[Hold, ...] = ()  #: what keeps this from being steered on; added by the cycle

@@ -17,6 +17,7 @@ from slurm_ai_factory.core import charge, tres
 from slurm_ai_factory.core.charge import hour_of
 from slurm_ai_factory.core.classify import Beneficiary, Classification, Part
 from slurm_ai_factory.core.records import (
+    DAY,
     HOUR,
     Charge,
     Hour,
@@ -88,8 +89,10 @@ class _Series:
     def add_span(self, count: tres.Count, span: tuple[Instant, Instant, int], part: Part) -> None:
         """What of a span of ``count`` lies in the part, in constant time: two ends and a slope."""
         start, end, seconds = span
+        if not seconds:
+            return
         since, until = max(self.since, part.since), min(self.until, part.until)
-        before, after = (charge.spread(start, end, seconds, at) for at in (since, until))
+        before, after = charge.spread(start, end, seconds, since), charge.spread(start, end, seconds, until)
         if after <= before:
             return
         self.total += count * (after - before) * part.fraction
@@ -204,7 +207,7 @@ def _hours(
         Hour(
             at,
             delivered.get(at, 0.0),
-            sum(side.get(at, 0.0) for side in everyone),
+            sum([side.get(at, 0.0) for side in everyone]),
             waiting.get(at, 0.0),
             float((capacity or {}).get(at, 0)),
         )
@@ -284,6 +287,15 @@ def expected_rate(measurement: Measurement) -> float:
     if first is None:
         return 0.0
     return sum(h.total for h in recent if h.at >= first) / max(1, measurement.as_of - first)
+
+
+def lately(now: Instant) -> tuple[tuple[Instant, Instant], ...]:
+    """What tells how runs usually are: the seven days before today or, where none ended, up to this hour.
+
+    >>> lately(8 * DAY + 5000)
+    ((86400, 691200), (90000, 694800))
+    """
+    return tuple((until - RATE_HORIZON, until) for until in (now - now % DAY, hour_of(now)))
 
 
 def required_share(measurement: Measurement, margin: float) -> float | None:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from slurm_ai_factory.core.classify import Rule, Rules
 from slurm_ai_factory.core.records import Instant
-from slurm_ai_factory.ledger.accounting import Accounting, ReadResult
+from slurm_ai_factory.ledger.accounting import Accounting, ReadResult, Usual
 from slurm_ai_factory.ledger.classified import Classified, classified
 from slurm_ai_factory.ledger.control import Control, Planned
 from slurm_ai_factory.ledger.expertise import Expertise
 from slurm_ai_factory.ledger.privacy import Privacy
 from slurm_ai_factory.ledger.publishing import Publishing
+from slurm_ai_factory.ledger.recent import Recent
 from slurm_ai_factory.ledger.registry import RegistryBook
 from slurm_ai_factory.ledger.store import Store
 
-__all__ = ["Classified", "Ledger", "Planned", "ReadResult", "Store", "open_ledger"]
+__all__ = ["Classified", "Ledger", "Planned", "ReadResult", "Store", "Usual", "open_ledger"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +32,12 @@ class Ledger:
     expertise: Expertise
     publishing: Publishing
     privacy: Privacy
+    recent: Recent = field(default_factory=Recent, repr=False)
 
     def classified(self, rules: Rules, then: Instant | None = None) -> Classified:
         """The accounting as these rules classify it, as known now or then."""
-        return classified(self.store, self.accounting.cluster, self.accounting.cluster_id, rules, then)
+        key = self.store, self.accounting.cluster, self.accounting.cluster_id
+        return classified(*key, self.recent, rules, then)
 
     def rules_then(self, then: Instant) -> Rules | None:
         """The rules that were worked by at an instant, with all they were read against; None if not kept."""

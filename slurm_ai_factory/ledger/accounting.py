@@ -41,6 +41,13 @@ class ReadResult(NamedTuple):
     states: frozenset[str]
 
 
+class Usual(NamedTuple):
+    """How runs of an interval were."""
+
+    seconds: Mapping[str, float]  #: how long those of each user took, on average
+    run_charge: float  #: resource-seconds of one, each weighted by itself; 0 where none ran
+
+
 @dataclass(frozen=True, slots=True)
 class Accounting:
     """The accounting of one cluster."""
@@ -49,7 +56,7 @@ class Accounting:
     cluster: str
     cluster_id: int
     memory: Memory = field(default_factory=Memory, repr=False)
-    usual: dict[tuple[Instant, Instant], dict[str, float]] = field(default_factory=dict, repr=False)
+    lately: dict[tuple[Instant, Instant], Usual] = field(default_factory=dict, repr=False)
 
     def watermark(self, then: Instant | None = None) -> Instant | None:
         """How far accounting was read completely, now or then; None before the first read."""
@@ -186,16 +193,20 @@ class Accounting:
         rows = self.store.all("usage_by_account", cluster_id=self.cluster_id, since=since, until=until)
         return {(account, name): int(used) if used == int(used) else used for account, name, used in rows}
 
-    def usual_seconds(self, since: Instant, until: Instant) -> dict[str, float]:
-        """How long the runs of each user took that ended in [since, until), on average.
+    def usual(self, since: Instant, until: Instant, weights: Mapping[str, Count]) -> Usual:
+        """The runs that ended in [since, until).
 
-        The answer for the last interval asked for is remembered: a correction shows in the next interval.
+        What was answered last is remembered: a correction shows in the next interval.
         """
-        if (since, until) not in self.usual:
-            rows = self.store.all("usual_seconds", cluster_id=self.cluster_id, since=since, until=until)
-            self.usual.clear()
-            self.usual[since, until] = {user: float(seconds) for user, seconds in rows}
-        return self.usual[since, until]
+        if (since, until) not in self.lately:
+            key = {"cluster_id": self.cluster_id, "since": since, "until": until}
+            seconds = {user: float(mean) for user, mean in self.store.all("usual_seconds", **key)}
+            scope = {"tres": list(weights), "weights": list(weights.values())}
+            row = self.store.one("run_charge", **key, **scope)
+            if len(self.lately) > 1:
+                self.lately.clear()
+            self.lately[since, until] = Usual(seconds, row[0] if row and row[0] else 0.0)
+        return self.lately[since, until]
 
     def newest_record_at(self, then: Instant | None = None) -> Instant | None:
         """The newest instant that accounting told of a run, now or then."""

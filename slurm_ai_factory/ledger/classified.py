@@ -7,10 +7,11 @@ before have no answer yet: ask ``complete`` inside the snapshot in which the res
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
+from typing import Any
 
 from slurm_ai_factory.core import charge
 from slurm_ai_factory.core.classify import Beneficiary, Classification, Part, Rules
@@ -18,6 +19,7 @@ from slurm_ai_factory.core.records import HOUR, Charge, Instant, Run, Subject, W
 from slurm_ai_factory.core.share import SortedRun, SubjectUsage, Usage
 from slurm_ai_factory.core.tres import Count
 from slurm_ai_factory.ledger import hour_sums
+from slurm_ai_factory.ledger.recent import Recent, Sum
 from slurm_ai_factory.ledger.store import Row, Store
 
 KEPT_SETS = 8
@@ -38,28 +40,43 @@ class Classified:
     cluster: str
     cluster_id: int
     set_id: int
+    recent: Recent
     then: Instant | None = None  #: as known at this instant; None is now
 
     def complete(self) -> bool:
         """Whether every subject has an answer."""
         return not self.store.all("unsorted_subjects", cluster_id=self.cluster_id, set_id=self.set_id)
 
-    def usage_by_hour(self, window: Window, until: Instant, weights: Mapping[str, Count]) -> Iterator[Usage]:
+    def usage_by_hour(self, window: Window, until: Instant, weights: Mapping[str, Count]) -> Sequence[Usage]:
         """Charge of ended runs by hour and beneficiary; an hour may come twice."""
-        for hour, beneficiary, delivered, waiting in self._usage("by_hour", window, until, weights):
-            yield Usage(hour, Beneficiary(beneficiary), delivered, waiting)
+        scope = self._scope(window, until, weights)
+        if self.then is not None:
+            return _by_hour(self._usage("by_hour", scope))
+        return self.recent.usage(
+            self.store,
+            Sum(self.cluster_id, self.set_id, scope["resource"]),
+            scope["since"],
+            scope["until"],
+            lambda known: _by_hour(hour_sums.rows(self.store, {**scope, "since": known})),
+        )
 
     def usage_by_subject(
         self, window: Window, until: Instant, weights: Mapping[str, Count]
     ) -> Iterator[SubjectUsage]:
         """Charge of ended runs by subject and beneficiary; both may come twice."""
-        for row in self._usage("by_subject", window, until, weights):
+        for row in self._usage("by_subject", self._scope(window, until, weights)):
             subject = Subject(self.cluster, *row[:SUBJECT])
             yield SubjectUsage(subject, _classification(row[SUBJECT:-1]), row[-1])
 
     def keep_sums(self, window: Window, until: Instant, weights: Mapping[str, Count]) -> None:
         """Have what usage_by_hour will answer at hand. Not inside a transaction."""
         hour_sums.keep(self.store, self._scope(window, until, weights))
+
+    def keep_more_sums(self, until: Instant, weights: Mapping[str, Count]) -> None:
+        """Have some more of all hours before ``until`` at hand. Not inside a transaction."""
+        first = (self.store.one("first_hour") or (None,))[0]
+        if first is not None:
+            hour_sums.keep_more(self.store, self._scope(Window("all", first, until), until, weights))
 
     def open_runs(self) -> list[SortedRun]:
         """Runs that have not ended, or had not then, with who they are for."""
@@ -72,9 +89,8 @@ class Classified:
         key = {"cluster_id": self.cluster_id, "label": label, "job_id": raw}
         return self._sorted(self.store.all("runs_of_job", **key))
 
-    def _usage(self, shape: str, window: Window, until: Instant, weights: Mapping[str, Count]) -> list[Row]:
+    def _usage(self, shape: str, scope: hour_sums.Scope) -> list[Row]:
         """What the ledger has now and, for an earlier instant, what was recorded since taken back."""
-        scope = self._scope(window, until, weights)
         if self.then is None:
             return self._usage_now(shape, scope)
         with self.store.transaction():
@@ -87,7 +103,7 @@ class Classified:
             return hour_sums.rows(self.store, scope)
         return self.store.all("usage_by_subject", **scope)
 
-    def _scope(self, window: Window, until: Instant, weights: Mapping[str, Count]) -> hour_sums.Scope:
+    def _scope(self, window: Window, until: Instant, weights: Mapping[str, Count]) -> dict[str, Any]:
         """What is summed: the hours of an interval, of one resource, by this classification."""
         return {
             "cluster_id": self.cluster_id,
@@ -101,24 +117,24 @@ class Classified:
 
     def _sorted(self, rows: list[Row]) -> list[SortedRun]:
         """Runs from rows that end with their subject_id."""
-        parts = self._parts({row[-1] for row in rows})
-        return [SortedRun(run_of(self.cluster, row), tuple(parts.get(row[-1], ()))) for row in rows]
+        parts = self.recent.parts_of(self.set_id, {row[-1] for row in rows}, self._parts)
+        return [SortedRun(run_of(self.cluster, row), parts.get(row[-1], ())) for row in rows]
 
-    def _parts(self, subjects: set[int]) -> dict[int, list[Part]]:
-        found: dict[int, list[Part]] = {}
+    def _parts(self, subjects: set[int]) -> dict[int, tuple[Part, ...]]:
+        found: dict[int, tuple[Part, ...]] = {}
         for subject_id, since, until, fraction, *told in self.store.all(
             "parts_of_subjects", set_id=self.set_id, subjects=list(subjects)
         ):
             part = Part(since, until, _whole(fraction), _classification(tuple(told)))
-            found.setdefault(subject_id, []).append(part)
+            found[subject_id] = (*found.get(subject_id, ()), part)
         return found
 
 
 def classified(
-    store: Store, cluster: str, cluster_id: int, rules: Rules, then: Instant | None = None
+    store: Store, cluster: str, cluster_id: int, recent: Recent, rules: Rules, then: Instant | None = None
 ) -> Classified:
     """The books by these rules: every subject known now has an answer."""
-    books = Classified(store, cluster, cluster_id, _set_of(store, cluster_id, rules.digest), then)
+    books = Classified(store, cluster, cluster_id, _set_of(store, cluster_id, rules.digest), recent, then)
     key = {"cluster_id": cluster_id, "set_id": books.set_id}
     rows = store.all("unsorted_subjects", **key)
     found = [
@@ -145,6 +161,10 @@ def _set_of(store: Store, cluster_id: int, digest: str) -> int:
     return int(used[0]) if used else 0
 
 
+def _by_hour(rows: list[Row]) -> list[Usage]:
+    return [Usage(row[0], Beneficiary(row[1]), _whole(row[2]), _whole(row[3])) for row in rows]
+
+
 def _columns(part: Part) -> dict[str, object]:
     told = {name: str(getattr(part.classification, name)) for name in Classification.__slots__}
     return {"since": part.since, "until": part.until, "fraction": part.fraction, **told}
@@ -160,8 +180,9 @@ def run_of(cluster: str, row: Row) -> Run:
     return run._replace(end_at=max(missing_since, run.start_at or 0), elapsed_seconds=seconds)
 
 
-def _whole(fraction: Decimal) -> Charge:
-    return 1 if fraction == 1 else fraction
+def _whole(number: Decimal) -> Charge:
+    whole = int(number)
+    return whole if whole == number else number
 
 
 @lru_cache(maxsize=4096)

@@ -9,10 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from slurm_ai_factory.core.records import Change, ControlState, Decision, Instant
+from slurm_ai_factory.core.records import DAY, Change, ControlState, Decision, Instant
 from slurm_ai_factory.ledger.store import Store, json
-
-DAY = 86400
 
 
 class Planned(NamedTuple):

@@ -8,8 +8,13 @@ Nothing rests on what is kept: an hour that is not known is added up on the spot
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
+from slurm_ai_factory.core.records import DAY
 from slurm_ai_factory.ledger.store import Row, Store
+
+AT_ONCE = 92 * DAY
+"""A quarter: a second's work on a large machine's ledger."""
 
 Scope = Mapping[str, object]
 """What a sum is of: cluster_id, set_id, resource, tres, weights, since and until (on whole hours)."""
@@ -24,10 +29,12 @@ def rows(store: Store, scope: Scope) -> list[Row]:
 
 
 def keep(store: Store, scope: Scope) -> None:
-    """Have the sums of the scope known. Not inside a transaction."""
+    """Have the sums of the scope known, unless a subject has no answer yet. Not inside a transaction."""
     if not _unknown(store, scope):
         return
     with store.holding("summing", scope["cluster_id"]), store.snapshot():
+        if store.all("unsorted_subjects", **scope):
+            return
         store.do("add_sums", **scope)
         for part in _unknown(store, scope):
             store.do("drop_hourly_sums", **part)
@@ -35,7 +42,15 @@ def keep(store: Store, scope: Scope) -> None:
         store.do("note_sums", **scope)
 
 
-def _unknown(store: Store, scope: Scope) -> list[dict[str, object]]:
+def keep_more(store: Store, scope: Scope) -> None:
+    """Have the newest hours known that are not, at most ``AT_ONCE`` of them. Not inside a transaction."""
+    unknown = _unknown(store, scope)
+    if unknown:
+        since, until = unknown[-1]["since"], unknown[-1]["until"]
+        keep(store, {**scope, "since": max(since, until - AT_ONCE), "until": until})
+
+
+def _unknown(store: Store, scope: Scope) -> list[dict[str, Any]]:
     """The scope, cut down to each interval of hours whose sums are not known."""
     parts = store.all("hours_not_summed", **scope)
     return [{**scope, "since": since, "until": until} for since, until in parts]

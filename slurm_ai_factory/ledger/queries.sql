@@ -49,13 +49,13 @@ ORDER BY 1
 SELECT pg_advisory_xact_lock(7343, %(cluster_id)s)
 
 -- create_observed --
--- A read's runs as they come, for the time of one transaction.
-CREATE TEMPORARY TABLE observed (
+-- A read's runs as they come, for the time of one transaction; the empty table stays with the connection.
+CREATE TEMPORARY TABLE IF NOT EXISTS observed (
     db_index numeric(20), job_id bigint, job_label text, account text, user_name text, partition text,
     qos text, wckey text, reservation text, comment text, state text, submit_at bigint, eligible_at bigint,
     start_at bigint, end_at bigint, elapsed_seconds bigint, suspended_seconds bigint, req_tres text,
     alloc_tres text, energy_joules bigint, override text DEFAULT ''
-) ON COMMIT DROP
+) ON COMMIT DELETE ROWS
 
 -- copy_observed --
 -- Stream a read into the ledger.
@@ -113,14 +113,14 @@ WHERE a.tres <> '' AND t.name = split_part(entry, '=', 1)
 
 -- create_changed --
 -- Of a read's runs, those that are new or differ from what the ledger has.
-CREATE TEMPORARY TABLE changed (LIKE runs, known boolean) ON COMMIT DROP
+CREATE TEMPORARY TABLE IF NOT EXISTS changed (LIKE runs, known boolean) ON COMMIT DELETE ROWS
 
 -- create_signed --
 -- Ended runs to be put into their hours (sign 1) or taken out of them (sign -1).
-CREATE TEMPORARY TABLE signed (
+CREATE TEMPORARY TABLE IF NOT EXISTS signed (
     sign integer, subject_id integer, req_id integer, alloc_id integer, eligible_at bigint, start_at bigint,
     end_at bigint, elapsed_seconds bigint
-) ON COMMIT DROP
+) ON COMMIT DELETE ROWS
 
 -- find_changed --
 -- Compare what was read with what the ledger has.
@@ -449,6 +449,11 @@ WHERE c.set_id = %(set_id)s AND d.hour >= %(since)s AND d.hour < %(until)s
     AND d.hour >= c.since AND d.hour < c.until
 GROUP BY s.subject_id, c.set_id, c.subject_id, c.part
 
+-- touched_since --
+-- The newest read, and the earliest hour whose usage was changed by those after an earlier one.
+SELECT (SELECT max(read_id) FROM reads WHERE cluster_id = %(cluster_id)s),
+    (SELECT min(touched_from) FROM reads WHERE cluster_id = %(cluster_id)s AND read_id > %(read_id)s)
+
 -- touched --
 -- Fragment: what reads have changed since the sums were made, from the earliest hour on.
 SELECT int8multirange(int8range(min(touched_from) - min(touched_from) %% 3600, NULL)) FROM reads
@@ -473,6 +478,10 @@ WITH {kept_sums}
 SELECT h.hour, h.beneficiary, h.delivered, h.waiting
 FROM kept JOIN hourly_sums h USING (sum_id)
 WHERE h.hour >= %(since)s AND h.hour < %(until)s AND kept.known @> h.hour
+
+-- first_hour --
+-- The earliest hour that the ledger has usage of.
+SELECT min(hour) FROM hourly_usage
 
 -- begin_summing --
 -- One process at a time keeps sums.
@@ -668,6 +677,15 @@ FROM runs r
 JOIN subjects s USING (subject_id)
 WHERE r.cluster_id = %(cluster_id)s AND r.end_at >= %(since)s AND r.end_at < %(until)s AND r.elapsed_seconds > 0
 GROUP BY s.user_name
+
+-- run_charge --
+-- Charge of a run that ended in an interval, each weighted by itself.
+WITH {weighted}, ended AS (
+    SELECT r.elapsed_seconds * w.weight::double precision AS charge
+    FROM runs r JOIN weighted w ON w.allocation_id = r.alloc_id
+    WHERE r.cluster_id = %(cluster_id)s AND r.end_at >= %(since)s AND r.end_at < %(until)s AND r.elapsed_seconds > 0
+)
+SELECT sum(charge * charge) / nullif(sum(charge), 0) FROM ended
 
 -- newest_record --
 -- The newest instant that the accounting told of a run.

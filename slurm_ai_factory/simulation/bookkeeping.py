@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from slurm_ai_factory.core import windows
+from slurm_ai_factory.core import share, windows
 from slurm_ai_factory.core.records import HOUR, Hour, Measurement, Window
 from slurm_ai_factory.core.share import Promise
 from slurm_ai_factory.simulation.arrays import ALL, REGIONAL, UP, WAITING, Floats
@@ -27,6 +27,7 @@ class Books:
         self.horizon = horizon  # seconds
         self._hours: list[Hour] = []  # whole ones
         self._sums = np.zeros((1, UP + 1))  # of all hours before each
+        self._run_charge: dict[tuple[int, int], float] = {}  # of intervals, the last ones asked for
 
     def measurement(self) -> Measurement:
         """The promise's own window as of now."""
@@ -43,12 +44,25 @@ class Books:
             total_charge=round(everything), unclassified_charge=0, capacity=round(up),
             waiting_charge=round(waiting), starved_charge=None, regional_running=round(rates[REGIONAL]),
             regional_pending=round(rates[WAITING]), regional_backlog=self._backlog(float(rates[UP])),
-            newest_record_at=now, hours=hours, waiting_accounts=self.cluster.waiting_accounts,
+            run_charge=self._usual_charge(now), newest_record_at=now, hours=hours,
+            waiting_accounts=self.cluster.waiting_accounts,
         )  # fmt: skip
 
     def _backlog(self, size: float) -> float:
         """No more than the whole machine until the horizon, as ``signals`` has it."""
         return min(size * self.horizon, self.cluster.backlog(self.horizon))
+
+    def _usual_charge(self, now: int) -> float:
+        """As the ledger tells it: of the runs that ended lately."""
+        found = (self._charge_of_runs(interval) for interval in share.lately(now))
+        return next((charge for charge in found if charge), 0.0)
+
+    def _charge_of_runs(self, interval: tuple[int, int]) -> float:
+        if interval not in self._run_charge:
+            if len(self._run_charge) > 1:
+                self._run_charge.clear()
+            self._run_charge[interval] = self.cluster.run_charge(*interval)
+        return self._run_charge[interval]
 
     def _keep_up(self) -> None:
         """Take in the hours that have become whole."""

@@ -156,6 +156,13 @@ class ModelCluster:
         """Resource-seconds that waiting regional jobs may be expected to use, each at most ``longest``."""
         return float(engine.backlog(self._jobs, self._state, longest))
 
+    def run_charge(self, since: int, until: int) -> float:
+        """Resource-seconds of a run that ended in [since, until), each weighted by itself; 0 if none did."""
+        start, end = self._state.start, self._state.end + self.began
+        ended = (start >= 0) & (end >= since) & (end < min(until, self.now))
+        charge = self._jobs.weight[ended] * (self._state.end[ended] - start[ended])
+        return float(charge @ charge / charge.sum()) if charge.any() else 0.0
+
     @property
     def jobs(self) -> tuple[Jobs, Ints, Ints]:
         """The jobs; when each started (-1: not yet, -2: never submitted); when it ends or ended."""

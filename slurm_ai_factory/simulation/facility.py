@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from slurm_ai_factory.core.records import HOUR
+from slurm_ai_factory.core.records import DAY, HOUR
 from slurm_ai_factory.simulation.cluster import ModelCluster
-from slurm_ai_factory.simulation.layout import DAY, OTHERS, REGION, Layout, Settings, one_pool
+from slurm_ai_factory.simulation.layout import OTHERS, REGION, Layout, Settings, one_pool
 from slurm_ai_factory.simulation.scenarios import BEGIN, Scenario, drawn
 from slurm_ai_factory.simulation.workload import Workload
 

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from slurm_ai_factory.core.records import HOUR
+from slurm_ai_factory.core.records import DAY
 from slurm_ai_factory.simulation.arrays import Floats, Ints
 from slurm_ai_factory.simulation.workload import Workload
 
 NAME = "model"
 REGION, OTHERS = "regional", "national"
-DAY = 24 * HOUR
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

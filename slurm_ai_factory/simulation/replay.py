@@ -10,13 +10,13 @@ import numpy as np
 
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.controller import Policy, decide
-from slurm_ai_factory.core.records import ControlState, Decision
+from slurm_ai_factory.core.records import DAY, ControlState, Decision
 from slurm_ai_factory.core.share import Promise
 from slurm_ai_factory.simulation import policies
 from slurm_ai_factory.simulation.arrays import Ints
 from slurm_ai_factory.simulation.bookkeeping import Books
 from slurm_ai_factory.simulation.cluster import ModelCluster
-from slurm_ai_factory.simulation.layout import DAY, NAME, Layout, Settings, partitioned
+from slurm_ai_factory.simulation.layout import NAME, Layout, Settings, partitioned
 from slurm_ai_factory.simulation.workload import User, Workload
 
 FAVOUR = 1e9

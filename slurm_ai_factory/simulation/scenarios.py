@@ -16,7 +16,6 @@ import numpy as np
 from slurm_ai_factory.core.records import HOUR
 from slurm_ai_factory.simulation.workload import Job, Workload, gathered
 
-DAY = 24 * HOUR
 BEGIN = 1_767_222_000
 """2026-01-01 00:00 in Amsterdam: a quarter begins."""
 
@@ -66,8 +65,8 @@ SCENARIOS: Mapping[str, Scenario] = {
     "holiday": replace(SATURATED, others=_away(1.2, 0.3, 15, 60)),
     "burst": replace(SATURATED, regional=_away(0.66, 0.0, 12, 24)),
     "season": replace(SATURATED, regional=_season(0.35, 90), others=_always(0.9)),
-    "late": replace(SATURATED, days=181, regional=lambda day: 0.05 if day % 90 < 45 else 0.6),
-    "early": replace(SATURATED, days=181, regional=lambda day: 0.6 if day % 90 < 45 else 0.05),
+    "late": replace(SATURATED, days=180, regional=lambda day: 0.05 if day % 90 < 45 else 0.6),
+    "early": replace(SATURATED, days=180, regional=lambda day: 0.6 if day % 90 < 45 else 0.05),
     "long": replace(SATURATED, mean_hours=30.0),
     "huge": replace(SATURATED, widths=(64, 128, 256)),
     "tiny": replace(SATURATED, mean_hours=0.25, days=40, backlog=2000),

@@ -13,8 +13,8 @@ from math import ceil
 from zoneinfo import ZoneInfo
 
 from slurm_ai_factory.core import outlook
-from slurm_ai_factory.core.outlook import DAY, Point
-from slurm_ai_factory.core.records import Instant, Measurement
+from slurm_ai_factory.core.outlook import Point
+from slurm_ai_factory.core.records import DAY, Instant, Measurement
 
 MOST_POINTS = 400
 LONG = 45 * DAY

@@ -18,9 +18,10 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from slurm_ai_factory.core.controller import Policy
+from slurm_ai_factory.core.records import DAY
 from slurm_ai_factory.simulation import formats, policies, scenarios, workload
 from slurm_ai_factory.simulation.evaluation import Result, evaluate
-from slurm_ai_factory.simulation.layout import DAY, REGION, Settings, one_pool
+from slurm_ai_factory.simulation.layout import REGION, Settings, one_pool
 from slurm_ai_factory.simulation.replay import Faults, Replayed, Trial, promise_of, replay
 from slurm_ai_factory.simulation.workload import User, Workload
 

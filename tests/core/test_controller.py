@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
-from math import isfinite
+from math import isfinite, log
 from typing import Any, NamedTuple
 
 import pytest
@@ -156,7 +156,7 @@ def measurements(draw: st.DrawFn, *, rolling: bool | None = None) -> Measurement
     measured = _measurement(regional, total, left=draw(st.integers(-DAY, 200 * DAY)), rolling=rolling)
     waiting = draw(st.lists(amounts, min_size=len(total), max_size=len(total)))
     backlog = draw(amounts) if waiting and waiting[-1] else 0
-    return _waiting(measured, waiting, backlog)
+    return replace(_waiting(measured, waiting, backlog), run_charge=float(draw(amounts)))
 
 
 small_shares = st.integers(1, 10_000)
@@ -274,7 +274,7 @@ def test_no_write_is_decided_once_the_budget_of_the_day_is_used_up(case: Case, m
 def test_the_wanted_share_is_near_usage_and_within_the_limits(case: Case) -> None:
     """The credit never takes it below the goal: what was promised may always be owed."""
     policy, usage = case.policy, case.level.usage_share
-    lowest = usage - policy.debit_max
+    lowest = usage - controller.debit(policy, case.measurement)
     highest = max(usage + policy.credit_max, policy.goal)
     limits = policy.share_min, policy.share_max
     low, high = (min(limits[1], max(limits[0], bound)) for bound in (lowest, highest))
@@ -489,7 +489,7 @@ def test_taking_over_begins_at_the_share_that_is_found(case: Case) -> None:
     assert found is not None
     share, usage = case.share(), level.usage_share
     highest = max(usage + policy.credit_max, policy.goal)
-    assert found.u_ref == min(highest, max(usage - policy.debit_max, share))
+    assert found.u_ref == min(highest, max(usage - controller.debit(policy, case.measurement), share))
     assert found.writes_last_day == 0
 
 
@@ -692,6 +692,23 @@ def test_a_region_that_soaked_idle_nodes_is_not_starved_for_it() -> None:
     assert case.wanted() == pytest.approx(0.6 - POLICY.debit_max)
     share = case.share()
     assert 0.6 - POLICY.debit_max - POLICY.band < share <= 0.6
+
+
+@pytest.mark.parametrize(
+    ("runs_of_usage", "debit"), [(0.0, 0.015), (0.005, 0.015), (0.02, 0.04), (0.5, POLICY.credit_max)]
+)
+def test_the_shares_do_not_follow_what_usage_ripples_by_where_runs_are_large(
+    runs_of_usage: float, debit: float
+) -> None:
+    """A run of 2 % of all decayed usage makes usage ripple by about 4 %."""
+    measured = _measurement(*_steady(0.6), left=30 * DAY)
+    usage = share.expected_rate(measured) * POLICY.half_life_seconds / log(2)
+    measured = replace(measured, run_charge=runs_of_usage * usage)
+    assert controller.debit(POLICY, measured) == pytest.approx(debit)
+    assert controller.debit(replace(POLICY, debit_max=0.3), measured) == 0.3
+    decision = Case(POLICY, measured, _tree(600), None, NOW).decision()
+    assert decision.inputs["u_ref"] == pytest.approx(0.6 - debit)
+    assert decision.inputs["debit"] == pytest.approx(debit)
 
 
 def test_a_region_that_was_absent_gets_a_bounded_credit() -> None:

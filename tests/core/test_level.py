@@ -156,7 +156,8 @@ def test_every_row_is_a_write_and_a_step_is_made_whole_or_not_at_all(case: Case,
 @given(cases)
 def test_the_wanted_share_is_near_usage_and_within_the_limits(case: Case) -> None:
     policy, usage = case.policy, level_of(case).usage_share
-    bounds = usage - policy.debit_max, max(usage + policy.credit_max, policy.goal)
+    lowest = usage - controller.debit(policy, case.measurement)
+    bounds = lowest, max(usage + policy.credit_max, policy.goal)
     low, high = (min(policy.share_max, max(policy.share_min, one)) for one in bounds)
     assert low - 1e-12 <= case.wanted() <= high + 1e-12
 

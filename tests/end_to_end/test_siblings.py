@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import pytest
 
 from tests.cluster.slurm import SlurmCluster, wait_until
-from tests.end_to_end.conftest import BASELINE, raw_shares, transactions
+from tests.end_to_end.conftest import BASELINE, Wrap, raw_shares, transactions
 from tests.saf import Saf
 
 NORTH = 15
@@ -54,3 +55,37 @@ def test_one_decision_writes_two_rows_and_slurms_log_has_exactly_these(
     said = spread.run("restore-baseline", "--yes").stdout
     assert all(account in said for account in ACCOUNTS)
     assert in_force(slurm) == [BASELINE, NORTH]
+
+
+def test_killed_between_the_rows_of_one_decision_the_next_cycles_end_in_the_ratio(
+    slurm: SlurmCluster, spread: Saf, wrap: Wrap
+) -> None:
+    wrap("sacctmgr", 'case "$*" in *modify*north*) kill -9 $PPID; exit 1;; esac; exec $REAL "$@"')
+    spread.run("cycle", code=-signal.SIGKILL)
+    assert [entry["status"] for entry in spread.json("history")] == ["planned", "applied"]
+    assert in_force(slurm)[1] == NORTH
+    spread.sections["slurm"].pop("directory")
+    spread.configure()
+    spread.run("cycle")
+    assert "planned" not in {entry["status"] for entry in spread.json("history")}
+    assert in_ratio(in_force(slurm))
+    assert in_force(slurm)[1] > NORTH
+
+
+def test_a_change_by_somebody_else_is_told_by_the_accounts_name(slurm: SlurmCluster, spread: Saf) -> None:
+    spread.run("cycle")
+    ours = in_force(slurm)[1]
+    slurm.run(
+        "sacctmgr", "-i", "modify", "account", "where", "name=north", "cluster=loop", "set", "fairshare=3"
+    )
+    wait_until(lambda: raw_shares(slurm, "north") == (3, 3), "RawShares 3 in slurmctld", 20)
+    assert f"somebody else changed RawShares of north from {ours}" in spread.run("cycle").stdout
+    assert in_ratio(in_force(slurm))
+
+
+def test_an_account_that_is_not_at_the_top_is_named(slurm: SlurmCluster, spread: Saf) -> None:
+    before = transactions(slurm)
+    spread.configure("control", account=["regional", "umcg"])
+    assert "others are capped by their parents (umcg)" in spread.run("cycle").stdout
+    assert spread.json("status", code=4)["holds"][0]["reason"] == "mixed_parents"
+    assert transactions(slurm) == before

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from slurm_ai_factory.core import charge, share, tres
 from slurm_ai_factory.core.classify import Beneficiary, Rule, Rules
 from slurm_ai_factory.core.records import (
+    DAY,
     HOUR,
     Association,
     Instant,
@@ -27,10 +28,12 @@ from slurm_ai_factory.errors import SlurmError
 from slurm_ai_factory.ledger import Ledger, open_ledger
 from slurm_ai_factory.ledger.accounting import Accounting
 from slurm_ai_factory.ledger.classified import classified
+from slurm_ai_factory.ledger.recent import Recent
 
 T0 = 1_800_000_000 - 1_800_000_000 % HOUR
 NOW = T0 + 12 * HOUR
 ALL = Window("all", T0, NOW)
+HOURS = st.integers(0, 12).map(lambda hours: T0 + hours * HOUR)
 WEIGHTS = {"cpu": 1}
 TRES = (
     "cpu=1,node=1",
@@ -181,7 +184,11 @@ def test_any_earlier_measurement_can_be_made_again(
                 ledger.classified(RULES).keep_sums(Window("part", T0, NOW - 3 * HOUR), NOW, WEIGHTS)
             if data.draw(st.booleans()):
                 ledger.classified(RULES).keep_sums(ALL, NOW, WEIGHTS)
-            assert _kept(ledger) == _added_up(ledger)
+            since, until = sorted((data.draw(HOURS), data.draw(HOURS)))
+            part = Window("part", since, until)
+            for window in (part, ALL):
+                assert _kept(ledger, window) == _added_up(ledger, window)
+                assert _recent(ledger, window) == _added_up(ledger, window)
         for step, earlier in enumerate(measured):
             again = measure(ledger, ALL, NOW, then=NOW + step)
             assert replace(again, hours=(), newest_record_at=None) == replace(
@@ -200,16 +207,43 @@ def measure(
     )  # fmt: skip
 
 
-def _kept(ledger: Ledger) -> list[share.Usage]:
-    return sorted(ledger.classified(RULES).usage_by_hour(ALL, NOW, WEIGHTS))
+def _recent(ledger: Ledger, window: Window) -> list[share.Usage]:
+    return list(ledger.classified(RULES).usage_by_hour(window, NOW, WEIGHTS))
 
 
-def _added_up(ledger: Ledger) -> list[share.Usage]:
+def _kept(ledger: Ledger, window: Window = ALL) -> list[share.Usage]:
+    """As a process that was just started is told."""
+    fresh = classified(ledger.store, "c", ledger.accounting.cluster_id, Recent(), RULES)
+    return list(fresh.usage_by_hour(window, NOW, WEIGHTS))
+
+
+def _added_up(ledger: Ledger, window: Window = ALL) -> list[share.Usage]:
     values = {
-        "set_id": ledger.classified(RULES).set_id, "since": ALL.since, "until": ALL.until,
+        "set_id": ledger.classified(RULES).set_id, "since": window.since,
+        "until": charge.hour_of(min(window.until, NOW) + HOUR - 1),
         "tres": list(WEIGHTS), "weights": list(WEIGHTS.values()),
     }  # fmt: skip
     return sorted(share.Usage(*row) for row in ledger.store.all("usage_by_hour", **values))
+
+
+def test_the_past_is_added_up_a_quarter_at_a_time_the_newest_first(ledger: Ledger) -> None:
+    early, late = T0 - 250 * DAY, T0 - 10 * DAY
+    runs = [ended(n)._replace(submit_at=at, eligible_at=at, start_at=at, end_at=at + 100)
+            for n, at in ((1, early), (2, late))]  # fmt: skip
+    record(ledger, runs)
+    scope = {
+        "cluster_id": ledger.accounting.cluster_id, "set_id": ledger.classified(RULES).set_id,
+        "resource": "1*cpu", "since": early, "until": NOW,
+    }  # fmt: skip
+    unknown = []
+    for _ in range(4):
+        unknown.append(ledger.store.all("hours_not_summed", **scope))
+        ledger.classified(RULES).keep_more_sums(NOW, WEIGHTS)
+    assert unknown == [
+        [(early, NOW)], [(early, NOW - 92 * DAY)], [(early, NOW - 184 * DAY)], [],
+    ]  # fmt: skip
+    whole = Window("all", early, NOW)
+    assert [one.delivered for one in _kept(ledger, whole)] == [100, 100]
 
 
 def _sum(found: Iterable[Run], window: Window, as_of: Instant) -> tres.Count:
@@ -339,14 +373,15 @@ def test_a_job_is_found_by_its_label_and_by_its_number(ledger: Ledger) -> None:
     assert indexes("no job") == []
 
 
-def test_how_long_runs_usually_take_is_told_by_user(ledger: Ledger) -> None:
+def test_how_long_runs_usually_take_is_told_by_user_and_what_one_comes_to(ledger: Ledger) -> None:
     one, other, open_run = ended(1, seconds=100), ended(2, seconds=300), running(3)
     late = ended(4, seconds=9999)._replace(end_at=T0 + 10**6)
     eva = ended(5, seconds=7)
     record(ledger, [one, other, open_run, late, eva._replace(subject=eva.subject._replace(user="eva"))])
-    found = ledger.accounting.usual_seconds(T0, T0 + 10**6)
-    assert found == {one.subject.user: 200.0, "eva": 7.0}
-    assert ledger.accounting.usual_seconds(0, T0) == {}
+    found = ledger.accounting.usual(T0, T0 + 10**6, WEIGHTS)
+    assert found.seconds == {one.subject.user: 200.0, "eva": 7.0}
+    assert found.run_charge == pytest.approx((100**2 + 300**2 + 7**2) / (100 + 300 + 7))
+    assert ledger.accounting.usual(0, T0, WEIGHTS) == ({}, 0.0)
 
 
 def test_gaps_are_what_no_read_has_covered(ledger: Ledger) -> None:
@@ -363,5 +398,5 @@ def test_two_clusters_in_one_ledger_do_not_mix(ledger: Ledger) -> None:
     one = ended(1, seconds=7)
     other.record([one._replace(subject=one.subject._replace(cluster="d"))], T0, NOW, at=NOW)
     assert measure(ledger, ALL, NOW).total_charge == 100
-    others = classified(ledger.store, "d", other.cluster_id, RULES)
+    others = classified(ledger.store, "d", other.cluster_id, Recent(), RULES)
     assert [usage.delivered for usage in others.usage_by_hour(ALL, NOW, WEIGHTS)] == [7]

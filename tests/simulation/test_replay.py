@@ -12,11 +12,11 @@ import pytest
 
 from slurm_ai_factory.core.controller import Policy
 from slurm_ai_factory.core.controller import decide as production
-from slurm_ai_factory.core.records import HOUR, Decision
+from slurm_ai_factory.core.records import DAY, HOUR, Decision
 from slurm_ai_factory.simulation import policies, replay, scenarios
 from slurm_ai_factory.simulation.arrays import ALL, REGIONAL
 from slurm_ai_factory.simulation.evaluation import Result, evaluate
-from slurm_ai_factory.simulation.layout import DAY, Settings, one_pool
+from slurm_ai_factory.simulation.layout import Settings, one_pool
 from slurm_ai_factory.simulation.replay import Faults, Replayed, Trial, promise_of
 from slurm_ai_factory.simulation.workload import Workload
 
@@ -151,8 +151,11 @@ def test_nothing_winds_up_and_the_window_recovers(fault: str, decisions: list[De
     one = trial(scenario("holiday", 110), faults)
     done = evaluate(one, replayed(one, "floor"))
     for decision in decisions:
-        usage, u_ref = (float(decision.inputs[name] or 0) for name in ("usage_share", "u_ref"))
-        assert usage - POLICY.debit_max - 1e-9 <= u_ref
+        usage, debit, u_ref = (
+            float(decision.inputs[name] or 0) for name in ("usage_share", "debit", "u_ref")
+        )
+        assert POLICY.debit_max <= debit < 0.025
+        assert usage - debit - 1e-9 <= u_ref
         assert u_ref <= max(usage + POLICY.credit_max, POLICY.goal) + 1e-9
     over = max((until for _, until in (*faults.asleep, *faults.stopped)), default=0)
     after = [share for end, share in done.windows if end > scenarios.BEGIN + over + 30 * DAY]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from slurm_ai_factory.core.records import HOUR
+from slurm_ai_factory.core.records import DAY, HOUR
 from slurm_ai_factory.simulation import scenarios
-from slurm_ai_factory.simulation.scenarios import BEGIN, DAY, SCENARIOS
+from slurm_ai_factory.simulation.scenarios import BEGIN, SCENARIOS
 from slurm_ai_factory.simulation.workload import Workload
 
 

@@ -8,9 +8,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from slurm_ai_factory.core.controller import Policy
+from slurm_ai_factory.core.records import DAY
 from slurm_ai_factory.simulation import policies, scenarios
 from slurm_ai_factory.simulation.evaluation import Result, evaluate
-from slurm_ai_factory.simulation.layout import DAY, REGION, Settings, one_pool
+from slurm_ai_factory.simulation.layout import REGION, Settings, one_pool
 from slurm_ai_factory.simulation.replay import Replayed, Trial, promise_of, replay
 
 TARGET, MARGIN = 0.25, 0.01

@@ -1,0 +1,78 @@
+"""What this process was answered last, so that a cycle asks only for what a read has touched since.
+
+Every read notes the earliest hour it changed; what lies before is what it was. Nothing rests on this: for
+other rules, another resource or an earlier start the ledger is asked, and then that is what is recent.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from slurm_ai_factory.core.charge import hour_of
+from slurm_ai_factory.core.classify import Part
+from slurm_ai_factory.core.records import Instant
+from slurm_ai_factory.core.share import Usage
+from slurm_ai_factory.ledger.store import Store
+
+
+class Sum(NamedTuple):
+    """What hours are a sum of: one resource, by one set of rules."""
+
+    cluster_id: int
+    set_id: int
+    resource: str
+
+
+@dataclass(slots=True)
+class Recent:
+    """The hours of one sum in their order, and whom subjects are for by one set of rules."""
+
+    summed: Sum | None = None
+    since: Instant = 0
+    read_id: int = 0  #: the ledger's newest read when the hours were asked for
+    hours: list[Usage] = field(default_factory=list)
+    set_id: int | None = None
+    parts: dict[int, tuple[Part, ...]] = field(default_factory=dict)
+
+    def usage(
+        self,
+        store: Store,
+        summed: Sum,
+        since: Instant,
+        until: Instant,
+        ask: Callable[[Instant], Iterable[Usage]],
+    ) -> Sequence[Usage]:
+        """Usage by hour in [since, until), where ``ask`` tells it from an hour on. Inside one snapshot."""
+        newest = self._forget(store, summed, since)
+        known = min(self.hours[-1].hour, until) if self.hours else since
+        self.hours = [*self._before(known), *sorted(ask(known))]
+        self.summed, self.since, self.read_id = summed, since, newest
+        return self._before(until)
+
+    def _forget(self, store: Store, summed: Sum, since: Instant) -> int:
+        """Drop what is of another sum, what lies before, and what was touched; the ledger's newest read."""
+        row = store.one("touched_since", cluster_id=summed.cluster_id, read_id=self.read_id)
+        newest, touched = row or (None, None)
+        if summed != self.summed or since < self.since:
+            self.hours = []
+        if touched is not None:
+            self.hours = self._before(hour_of(touched))
+        self.hours = self.hours[len(self._before(since)) :]
+        return newest or 0
+
+    def _before(self, at: Instant) -> list[Usage]:
+        return self.hours[: bisect_left(self.hours, at, key=lambda one: one.hour)]
+
+    def parts_of(
+        self, set_id: int, subjects: set[int], ask: Callable[[set[int]], dict[int, tuple[Part, ...]]]
+    ) -> dict[int, tuple[Part, ...]]:
+        """Whom these subjects are for, where ``ask`` tells it of those not known; an answer never changes."""
+        if set_id != self.set_id:
+            self.set_id, self.parts = set_id, {}
+        unknown = subjects - self.parts.keys()
+        if unknown:
+            self.parts |= ask(unknown)
+        return self.parts

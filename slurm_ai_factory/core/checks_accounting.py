@@ -151,7 +151,10 @@ def source(facts: Facts) -> Result:
     wanted = f"every read that slurm.source = {facts.source} is for"
     if not facts.refused:
         return Result(OK, facts.source, wanted)
-    reasons = "; ".join(f"{what}: {why}" for what, why in facts.refused.items())
+    by_reason: dict[str, list[str]] = {}
+    for what, why in facts.refused.items():
+        by_reason.setdefault(why, []).append(what)
+    reasons = "; ".join(f"{', '.join(whats)}: {why}" for why, whats in by_reason.items())
     fix = 'see to the reason, or saf.toml: slurm.source = "commands"'
     return Result(WARNING, f"Slurm's commands were asked instead for {reasons}", wanted, fix)
 

@@ -139,7 +139,7 @@ BAD: list[tuple[str, dict[str, Any], str, str, str]] = [
      "SchedulerType=sched/backfill"),
     ("capacity", {"size": "billing=9,cpu=8,node=1"}, WARNING,
      "slurmdbd has cpu 8, its nodes have 12; node 1, its nodes have 2", "scontrol reconfigure"),
-    ("source", {"source": "pyslurm", "refused": {"queue": "no pyslurm", "nodes": "no pyslurm", "settings": "late"}}, WARNING,
+    ("source", {"refused": {"queue": "no pyslurm", "nodes": "no pyslurm", "settings": "late"}}, WARNING,
      "asked instead for queue, nodes: no pyslurm; settings: late", 'slurm.source = "commands"'),
     ("backfill_depth", {"diagnostics": WELL._replace(backfill_depth=100, backfill_queue=900)}, WARNING,
      "100 of 900", "bf_max_job_test=1800"),

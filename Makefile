@@ -50,7 +50,7 @@ lint: $(VENV)/.installed  ## ruff, mypy, import contracts.
 test-model: $(VENV)/.installed slurm  ## The model cluster beside a real Slurm, pass by pass; on a quiet machine.
 	$(BIN)/pytest tests/end_to_end/test_model.py
 
-test-slurm-all: $(VENV)/.installed slurm-roots  ## What every source has to tell, on Slurm 22.05, 24.11 and 26.05.
+test-slurm-all: $(VENV)/.installed slurm-roots  ## What every source has to tell, on Slurm 22.05, 24.11, 26.05 and, where it is, 25.11.
 	SAF_CONTRACT=docs/sources.json $(BIN)/pytest -m "slurm or contract" tests/slurm tests/cluster/test_versions.py
 	@$(BIN)/python -m docs.generate
 

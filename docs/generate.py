@@ -50,6 +50,7 @@ VALUES = {
     "ratio": "number between 0 and 1",
     "seconds": "duration: `30d`, `12h`, `5m`, `90s`; a bare number is seconds",
     "path": "path",
+    "source": "`commands` or `pyslurm`",
     "mode": "`observe`, `advise` or `enforce`",
     "zone": "time zone name with whole-hour offset",
     "window": "`month`, `quarter`, `half`, `year` or `rolling:30d`",
@@ -330,12 +331,13 @@ def sources() -> Iterator[str]:
     yield from ("# Sources", "", NOTE, "")
     yield "What each source of Slurm's answers told when it was last asked: the result of one suite of tests"
     yield "that all of them have to pass (`make test-slurm-all`). `recorded` are the answers of a real Slurm"
-    yield "of that version, replayed; `commands` are its commands on a live cluster. What differs between"
-    yield "them is told in [Slurm's versions](../discussions/versions.md)."
+    yield "of that version, replayed; `commands` are its commands on a live cluster, `pyslurm` has pyslurm"
+    yield "beside them ([where answers come from](../discussions/sources.md)). What differs between the"
+    yield "versions is told in [Slurm's versions](../discussions/versions.md)."
     yield ""
     names = sorted({name for one in found.values() for name in one["capabilities"]})
     results = [found[source] for source in sorted(found)]
-    rows = [("asked on", *(one["on"] for one in results))]
+    rows = [(told, *(one[key] for one in results)) for told, key in (("Slurm", "slurm"), ("asked on", "on"))]
     rows += [(name, *(one["capabilities"].get(name, "not asked") for one in results)) for name in names]
     yield from table(("", *sorted(found)), rows)
 

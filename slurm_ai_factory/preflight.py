@@ -46,6 +46,8 @@ def gather(config: Config, slurm: Slurm, clock: Callable[[], Instant], user: str
         authority=live.authority,
         unknown_words=live.demand.unknown,
         diagnostics=live.diagnostics,
+        source=config.slurm.source,
+        refused=slurm.refused(),
         unread=unread,
         **some,
     )
@@ -56,6 +58,12 @@ def _users(associations: Sequence[Association]) -> list[tuple[str, str]]:
     return [(one.account, one.user) for one in associations if one.user and one.account != ROOT]
 
 
+def _size(slurm: Slurm, now: Instant) -> str:
+    """What slurmdbd takes the cluster for now; empty where it knows of none."""
+    sizes, _ = slurm.events(now - 1, now)
+    return next((one.tres for one in sizes if one.until is None), "")
+
+
 def _readable(config: Config, slurm: Slurm, now: Instant, user: str) -> tuple[dict[str, Any], dict[str, str]]:
     """Each fact that only some checks need, None where it could not be read; and the errors of those."""
     reads: dict[str, Callable[[], Any]] = {
@@ -64,6 +72,8 @@ def _readable(config: Config, slurm: Slurm, now: Instant, user: str) -> tuple[di
         "coordinators": slurm.coordinators,
         "admin_level": lambda: slurm.admin_level(user),
         "slurmdbd": slurm.slurmdbd,
+        "nodes": slurm.nodes,
+        "size": lambda: _size(slurm, now),
         "transactions": lambda: sorted(
             one for account in config.control.account for one in slurm.share_changes(account, now - LOOK_BACK)
         ),

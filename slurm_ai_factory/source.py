@@ -1,7 +1,8 @@
 """What the product asks of a cluster: the seam between deciding and whatever answers.
 
 The rule: reads are complete or raise SlurmError, and the values are the core's own. ``slurm.Slurm`` answers
-from Slurm's commands, ``simulation.slurm.ModelSlurm`` from a model; a further source is one file beside them.
+from Slurm's commands, ``slurm.library.LibrarySlurm`` partly through pyslurm, ``simulation.slurm.ModelSlurm``
+from a model; a further source is one file beside them.
 """
 
 from __future__ import annotations

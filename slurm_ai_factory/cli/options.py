@@ -21,6 +21,7 @@ from slurm_ai_factory.cycle import Site
 from slurm_ai_factory.ledger import Ledger, Store, embedded, open_ledger
 from slurm_ai_factory.slurm import Slurm
 from slurm_ai_factory.slurm.commands import Commands
+from slurm_ai_factory.slurm.library import Library, LibrarySlurm
 
 
 @dataclass(slots=True)
@@ -121,9 +122,12 @@ def opened_ledger(config: Config) -> Iterator[Ledger]:
 
 
 def slurm_of(config: Config) -> Slurm:
-    """Slurm through its commands, as configured."""
+    """Slurm through its commands, or pyslurm beside them, as configured."""
     commands = Commands(config.slurm.directory, config.slurm.conf, config.slurm.timeout)
-    return Slurm(config.cluster.name, commands)
+    if config.slurm.source == "commands":
+        return Slurm(config.cluster.name, commands)
+    library = Library(commands, str(config.slurm.python or sys.executable))
+    return LibrarySlurm(config.cluster.name, commands, library)
 
 
 @contextmanager

@@ -89,6 +89,11 @@ class RegistrySection:
 class SlurmSection:
     """How Slurm is read."""
 
+    source: str = _key(
+        values.source, "what is asked about now: Slurm's commands, or pyslurm beside them", "commands"
+    )
+    python: Path | None = _key(values.path, "the Python that has pyslurm; else the one of saf", None)
+
     directory: Path | None = _key(values.path, "where the Slurm commands are; else PATH", None)
     conf: Path | None = _key(values.path, "slurm.conf; else SLURM_CONF or Slurm's own default", None)
     timeout: int = _key(values.seconds, "deadline of one command", "60s")

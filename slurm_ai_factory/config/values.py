@@ -19,6 +19,7 @@ from slurm_ai_factory.core.tres import Count
 
 SHORTEST_RETENTION = 30 * 24 * HOUR
 LANGUAGES = ("en", "nl")
+SOURCES = ("commands", "pyslurm")
 MODES = ("observe", "advise", "enforce")
 
 
@@ -104,6 +105,12 @@ def path(value: object) -> Path:
 def mode(value: object) -> str:
     if value not in MODES:
         raise ValueError(f"wants one of {', '.join(MODES)}")
+    return str(value)
+
+
+def source(value: object) -> str:
+    if value not in SOURCES:
+        raise ValueError(f"wants one of {', '.join(SOURCES)}")
     return str(value)
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from slurm_ai_factory.core import health
+from collections import Counter
+
+from slurm_ai_factory.core import health, tres
 from slurm_ai_factory.core.facts import OK, PROBLEM, WARNING, Facts, Result, want
 
 CLOCK_MOST = 30
 ALWAYS_TRACKED = frozenset({"cpu", "mem", "energy", "node", "billing"})
 HALVINGS = 8
 """The reader halves an interval three times before it gives up."""
+
+NOT_COMPARED = ("mem", "billing")
+"""Nodes may have registered more memory than configured; billing follows weights, which pyslurm has not."""
 
 
 def clock(facts: Facts) -> Result:
@@ -127,6 +132,31 @@ def foreign_writer(facts: Facts) -> Result:
     said = f"{found}; the last set {last.raw_shares}, {days} day(s) ago"
     fix = f"let {last.actor} leave RawShares of {facts.steered} alone, or set control.mode to observe"
     return Result(WARNING, said, wanted, fix)
+
+
+def capacity(facts: Facts) -> Result:
+    """Of what both tell; slurmdbd is told of a change of nodes when slurmctld starts or reads slurm.conf."""
+    now: Counter[str] = Counter()
+    for one in facts.nodes or ():
+        now.update(tres.parse(one.tres))
+    taken = tres.parse(facts.size or "")
+    names = [name for name in sorted(taken) if name in now and name not in NOT_COMPARED]
+    odd = [f"{name} {taken[name]}, its nodes have {now[name]}" for name in names if taken[name] != now[name]]
+    found = f"slurmdbd has {'; '.join(odd)}" if odd else "slurmdbd has what the nodes have"
+    wanted = "the same TRES in slurmdbd as in the nodes of slurmctld"
+    return want(not odd, WARNING, found if taken else "slurmdbd has no size", wanted, "scontrol reconfigure")
+
+
+def source(facts: Facts) -> Result:
+    wanted = f"every read that slurm.source = {facts.source} is for"
+    if not facts.refused:
+        return Result(OK, facts.source, wanted)
+    by_reason: dict[str, list[str]] = {}
+    for what, why in facts.refused.items():
+        by_reason.setdefault(why, []).append(what)
+    reasons = "; ".join(f"{', '.join(whats)}: {why}" for why, whats in by_reason.items())
+    fix = 'see to the reason, or saf.toml: slurm.source = "commands"'
+    return Result(WARNING, f"Slurm's commands were asked instead for {reasons}", wanted, fix)
 
 
 def rules(facts: Facts) -> Result:

@@ -223,7 +223,7 @@ def demand(
     components of a heterogeneous job start together or not at all, so they all stand where the first one
     stands that does not wait.
     """
-    rows = list({one.job_id: one for one in reversed(rows)}.values())[::-1]
+    rows = _once(rows)
     stands = _together(rows, [standing(one, now) for one in rows])
     room = _room(rows, stands)
     counts, side = counter(weights), cache(lambda subject: _side(subject, sides))
@@ -242,6 +242,14 @@ def demand(
             cells[cell] = cells.get(cell, Sum()).plus(Sum(tasks, amount, amount * seconds))
     accounts = frozenset(one.subject.account for one in rows if one.job_id in waiting)
     return Demand(cells, unknown, waiting, accounts)
+
+
+def _once(rows: Sequence[Queued]) -> list[Queued]:
+    """Each job where it stands first, and as it is told there."""
+    found: dict[int, Queued] = {}
+    for one in rows:
+        found.setdefault(one.job_id, one)
+    return list(found.values())
 
 
 def _side(subject: Subject, sides: Sides) -> Beneficiary:

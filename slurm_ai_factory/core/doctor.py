@@ -65,6 +65,10 @@ CHECKS = (
           accounting.coordinators, ("coordinators",)),
     Check("foreign_writer", "two that set the same row undo each other",
           accounting.foreign_writer, ("transactions",)),
+    Check("capacity", "a share of the capacity is one of what slurmdbd takes the cluster for",
+          accounting.capacity, ("nodes", "size")),
+    Check("source", "what falls back to Slurm's commands is right, and dearer than it need be",
+          accounting.source),
     Check("scheduler", "what is never scheduled follows no priority", control.scheduler),
     Check("backfill_depth", "jobs behind the depth are not looked at", control.depth),
 )  # fmt: skip

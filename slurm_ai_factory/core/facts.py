@@ -37,6 +37,13 @@ def want(fine: bool, level: str, found: str, wanted: str, fix: str) -> Result:
     return Result(OK, found, wanted) if fine else Result(level, found, wanted, fix)
 
 
+class Node(NamedTuple):
+    """A node and what it is configured to have, itself included (scontrol show node)."""
+
+    name: str
+    tres: str
+
+
 class Partition(NamedTuple):
     """A partition, as far as it matters for charges and for who goes first (scontrol show partition)."""
 
@@ -86,6 +93,10 @@ class Facts:
     admin_level: str | None  #: of ``user``, as Slurm spells it; empty where slurmdbd does not know the user
     slurmdbd: Slurmdbd | None
     transactions: Sequence[Transaction] | None  #: of the steered accounts' rows, newest last
+    nodes: Sequence[Node] | None
+    size: str | None  #: the cluster's TRES now, as slurmdbd has them; empty where it has none
+    source: str  #: slurm.source
+    refused: Mapping[str, str]  #: what the source had no answer to, and why
     unread: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -13,7 +13,7 @@ from secrets import token_hex
 
 from slurm_ai_factory.core.authority import Terms
 from slurm_ai_factory.core.demand import Queued
-from slurm_ai_factory.core.facts import Partition, Slurmdbd, Transaction
+from slurm_ai_factory.core.facts import Node, Partition, Slurmdbd, Transaction
 from slurm_ai_factory.core.health import Diagnostics
 from slurm_ai_factory.core.records import (
     Association,
@@ -74,10 +74,12 @@ class Slurm:
                 return shares.from_json(answer, version)
         return shares.from_text(self._list("sshare", "-P", "-h", "-a", "-o", ",".join(shares.SHARE_FIELDS)))
 
-    def _tree(self) -> list[str]:
-        return self._list(
-            "sacctmgr", "-n", "-P", "show", "assoc", "where", f"cluster={self.cluster}",
-            f"format={','.join(parse.ASSOCIATION_FIELDS)}",
+    def _tree(self) -> list[parse.Row]:
+        return parse.tree(
+            self._list(
+                "sacctmgr", "-n", "-P", "show", "assoc", "where", f"cluster={self.cluster}",
+                f"format={','.join(parse.ASSOCIATION_FIELDS)}",
+            )
         )  # fmt: skip
 
     def events(self, since: Instant, until: Instant) -> tuple[list[Size], list[Outage]]:
@@ -142,13 +144,24 @@ class Slurm:
 
     def priority_config(self) -> PriorityConfig:
         """slurmctld's own configuration; raises SlurmError when it serves another cluster."""
-        found = parse.priority_config(self._list("scontrol", "show", "config"))
+        found = self._settings()
         if self.cluster and found.cluster != self.cluster:
             raise SlurmError(
                 f"slurmctld serves cluster {found.cluster}, the configuration says {self.cluster}; "
                 "correct cluster.name or slurm.conf"
             )
         return found
+
+    def _settings(self) -> PriorityConfig:
+        return parse.priority_config(self._list("scontrol", "show", "config"))
+
+    def nodes(self) -> list[Node]:
+        """Every node with what it is configured to have, those hidden from users included."""
+        return settings.nodes(self._list("scontrol", "-a", "-o", "show", "node"))
+
+    def refused(self) -> dict[str, str]:
+        """What the configured source had no answer to, so that Slurm's commands were asked, and why."""
+        return {}
 
     def partitions(self) -> list[Partition]:
         """Every partition, those hidden from users included."""

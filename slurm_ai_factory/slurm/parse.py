@@ -43,6 +43,9 @@ EVENT_FIELDS = ("Cluster", "NodeName", "TimeStart", "TimeEnd", "State", "TRES")
 
 _DBINDEX_LIMIT = 2**64
 
+Row = dict[str, str]
+"""An association by ASSOCIATION_FIELDS."""
+
 
 def runs(lines: Iterable[str], separator: str) -> Iterator[Run | Rejected]:
     """What sacct printed with RUN_FIELDS; lines that go on with a run's comment are passed over.
@@ -171,11 +174,15 @@ def _state(text: str) -> str:
     return word
 
 
-def associations(tree: Iterable[str], usage: Mapping[Key, Usage]) -> tuple[Association, ...]:
-    """The association tree of sacctmgr with the usage of sshare, joined on (account, user, partition)."""
+def tree(lines: Iterable[str]) -> list[Row]:
+    """The rows of sacctmgr printed with ASSOCIATION_FIELDS."""
+    return list(table("sacctmgr", ASSOCIATION_FIELDS, lines))
+
+
+def associations(tree: Iterable[Row], usage: Mapping[Key, Usage]) -> tuple[Association, ...]:
+    """The association tree with the usage of sshare, joined on (account, user, partition)."""
     return tuple(
-        _association(row, usage.get((row["Account"], row["User"], row["Partition"])))
-        for row in table("sacctmgr", ASSOCIATION_FIELDS, tree)
+        _association(row, usage.get((row["Account"], row["User"], row["Partition"]))) for row in tree
     )
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from slurm_ai_factory.core.facts import Partition, Slurmdbd, Transaction
+from slurm_ai_factory.core import tres
+from slurm_ai_factory.core.facts import Node, Partition, Slurmdbd, Transaction
 from slurm_ai_factory.errors import SlurmError
 from slurm_ai_factory.slurm.fields import clock_seconds, natural, table, words
 
@@ -33,6 +34,19 @@ def _partition(line: str) -> Partition:
         )
     except (KeyError, ValueError) as error:
         raise SlurmError(f"scontrol printed a partition that cannot be read: {error!r}: {line!r}") from error
+
+
+def nodes(lines: Iterable[str]) -> list[Node]:
+    """Of ``scontrol -o show node``: one line each, in which values may have blanks."""
+    return [_node(line) for line in lines if line.strip()]
+
+
+def _node(line: str) -> Node:
+    found = dict(re.findall(r"(?:^|\s)(NodeName|CfgTRES)=(\S*)", line))
+    try:
+        return Node(found["NodeName"], tres.canonical(f"{found['CfgTRES']},node=1"))
+    except (KeyError, ValueError) as error:
+        raise SlurmError(f"scontrol printed a node that cannot be read: {error!r}: {line!r}") from error
 
 
 def usage_factors(lines: Iterable[str]) -> dict[str, float]:

@@ -62,6 +62,13 @@ FROM (
     ) AS timed
 ) AS made;
 """
+STEPS = """
+INSERT INTO {cluster}_step_table (
+    job_db_inx, id_step, nodelist, nodes_alloc, state, step_name, task_cnt, time_start, time_end, tres_alloc
+)
+SELECT job_db_inx, {step}, 'n1', 1, state, '{name}', 1, time_start, time_end, tres_alloc
+FROM {cluster}_job_table WHERE time_start > 0 AND id_job >= {first_job};
+"""
 CPU_SECONDS = """
 SELECT account, SUM((time_end - time_start) * SUBSTRING_INDEX(SUBSTRING_INDEX(tres_alloc, ',', 1), '=', -1))
 FROM {cluster}_job_table WHERE time_start > 0 AND id_job >= {first_job} GROUP BY account;
@@ -105,6 +112,12 @@ def insert(
         }  # fmt: skip
         cluster.mysql((MEMBERS + JOBS).format(**values))
         told(high + 1)
+
+
+def insert_steps(cluster: SlurmCluster) -> None:
+    """Two for each inserted job that ran: its script, and one that it started."""
+    for step, name in ((-5, "batch"), (0, "work")):
+        cluster.mysql(STEPS.format(cluster=cluster.name, step=step, name=name, first_job=FIRST_JOB))
 
 
 def cpu_seconds(cluster: SlurmCluster) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""python -m tests.benchmarks.sources [VERSION ...]: what each source of finished runs costs, side by side.
+"""python -m tests.benchmarks.sources [VERSION ...]: what each source costs: finished runs, and now.
 
 Rule: all ask the same slurmdbd; each is read by a process of its own, and the operating system says how much
 memory it and the command below it had at most. Progress goes to stderr; stdout has one JSON object a line.
@@ -20,11 +20,15 @@ from slurm_ai_factory.core.records import Run
 from slurm_ai_factory.slurm import Slurm
 from slurm_ai_factory.slurm.commands import Commands
 from tests.benchmarks import history
+from tests.cluster import versions
 from tests.cluster.requirements import unavailable
 from tests.cluster.slurm import SlurmCluster
-from tests.cluster.versions import VERSIONS
+from tests.cluster.versions import BUILT, VERSIONS
+from tests.slurm.record import library
+from tests.slurm.scenarios import inside
 
 HOUR = 3600
+CYCLES = 5
 ROOT = Path(__file__).parents[2]
 
 
@@ -40,7 +44,23 @@ def in_json(since: int, until: int) -> int:
     return len(json.loads(subprocess.run(argv, capture_output=True, check=True).stdout)["jobs"])
 
 
-SOURCES: Mapping[str, Callable[[int, int], int]] = {"text": text, "json": in_json}
+PYSLURM = """
+import os, sys
+os.environ["PYSLURM_DISABLE_AUTO_INIT"] = "1"
+import pyslurm
+pyslurm.slurm_init()
+since, until = map(int, sys.argv[1:])
+print(len(pyslurm.db.Jobs.load(pyslurm.db.JobFilter(start_time=since, end_time=until))))
+"""
+
+
+def in_pyslurm(since: int, until: int) -> int:
+    """pyslurm's objects, with the steps that it cannot leave out; right only where no job ran twice."""
+    argv = [versions.pyslurm() or "python", "-I", "-c", PYSLURM, str(since), str(until)]
+    return int(subprocess.run(argv, capture_output=True, check=True).stdout)
+
+
+SOURCES: Mapping[str, Callable[[int, int], int]] = {"text": text, "json": in_json, "pyslurm": in_pyslurm}
 
 
 def read(source: str, since: str, until: str) -> None:
@@ -60,11 +80,37 @@ def measure(version: str, runs: int, directory: Path) -> None:
     with SlurmCluster(directory / "slurm", nodes=1, gpus_per_node=4, version=version) as cluster:
         history.plant(cluster)
         history.insert(cluster, runs, since, until)
-        for source in SOURCES:
+        history.insert_steps(cluster)
+        now(cluster)
+        with_pyslurm = version == BUILT and versions.pyslurm()
+        for source in SOURCES if with_pyslurm else ("text", "json"):
             found = _read(cluster, source, since, until)
             if found["runs"] != runs:
                 raise SystemExit(f"{source} on Slurm {version} told {found['runs']} runs instead of {runs}")
             print(json.dumps({"version": version, "source": source} | _per_10000(found)), flush=True)
+
+
+def now(cluster: SlurmCluster) -> None:
+    """What one cycle asks about now, by the commands and with pyslurm where there is one."""
+    python = versions.pyslurm() if cluster.version == BUILT else None
+    clients = {"commands": Slurm(cluster.name, inside(cluster))}
+    if python:
+        clients["pyslurm"] = library(inside(cluster), python)
+    for name, client in clients.items():
+        seconds = min(_cycle(client) for _ in range(CYCLES))
+        if client.refused():
+            raise SystemExit(f"pyslurm has no answer: {client.refused()}")
+        found = {"version": cluster.version, "source": f"now, {name}", "seconds_per_cycle": round(seconds, 3)}
+        print(json.dumps(found), flush=True)
+
+
+def _cycle(client: Slurm) -> float:
+    began = time.monotonic()
+    client.priority_config()
+    client.associations()
+    client.queue()
+    client.diagnostics()
+    return time.monotonic() - began
 
 
 def _read(cluster: SlurmCluster, source: str, since: int, until: int) -> dict[str, float]:
@@ -90,7 +136,7 @@ def main() -> int:
     if sys.argv[1:2] == ["read"]:
         read(*sys.argv[2:])
         return 0
-    for version in sys.argv[1:] or VERSIONS:
+    for version in sys.argv[1:] or (*VERSIONS, BUILT):
         reason = unavailable(version=version)
         if reason:
             print(reason, file=sys.stderr)

@@ -144,7 +144,7 @@ class Script:
     def _stoppable(self, user: str, account: str, *, minutes: int) -> int:
         """Work that stands still while it is suspended; one long sleep would go on."""
         argv = ["sbatch", "--parsable", "-o/dev/null", "-D/", f"--uid={user}", f"-A{account}", "-n2",
-                f"-w{self.first}", f"-t{2 * minutes}"]  # fmt: skip
+                "-N1", f"-w{self.first}", f"-t{2 * minutes}"]  # fmt: skip
         minute = f"#!/bin/sh\nfor each in $(seq {minutes}); do sleep {MINUTE}; done\n"
         return int(self.cluster.run(*argv, stdin=minute).split(";")[0])
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import os
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 OWN = "22.05"
@@ -42,6 +44,17 @@ def missing(version: str | None) -> str | None:
         return None
     how = "" if version == BUILT else f": sh tests/cluster/roots.sh {version} makes it"
     return f"there is no Slurm {version} in {roots()}{how}"
+
+
+def pyslurm() -> str | None:
+    """The Python that has a pyslurm for BUILT: SAF_PYSLURM's, else one beside the versions, else this one."""
+    places = (os.environ.get("SAF_PYSLURM"), roots() / "pyslurm-venv" / "bin" / "python", sys.executable)
+    return next((str(one) for one in places if one and _has_pyslurm(Path(one))), None)
+
+
+def _has_pyslurm(python: Path) -> bool:
+    code = "import importlib.util, sys; sys.exit(not importlib.util.find_spec('pyslurm'))"
+    return python.exists() and not subprocess.run([python, "-I", "-c", code], check=False).returncode
 
 
 def install(version: str, directory: Path) -> None:

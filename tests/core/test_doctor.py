@@ -16,6 +16,7 @@ from slurm_ai_factory.core.facts import (
     WARNING,
     Facts,
     Finding,
+    Node,
     Partition,
     Slurmdbd,
     Transaction,
@@ -41,6 +42,8 @@ GOOD = Facts(
     partitions=(Partition("main", 1, "CPU=1", "NO"), Partition("gpu", 1, "GRES/gpu=16", "NO")),
     usage_factors={"normal": 1.0}, coordinators={"umcg": ("jan",)}, admin_level="Operator",
     slurmdbd=Slurmdbd((), None, None), transactions=(Transaction(NOW - DAY, "saf", "26"),),
+    nodes=(Node("n1", "cpu=4,mem=9,node=1"), Node("n2", "cpu=8,node=1")),
+    size="billing=9,cpu=12,mem=8,node=2", source="commands", refused={},
 )  # fmt: skip
 
 
@@ -134,6 +137,10 @@ BAD: list[tuple[str, dict[str, Any], str, str, str]] = [
      "slurmctld.log"),
     ("scheduler", {"diagnostics": WELL._replace(backfill_last_at=None)}, WARNING, "never ran",
      "SchedulerType=sched/backfill"),
+    ("capacity", {"size": "billing=9,cpu=8,node=1"}, WARNING,
+     "slurmdbd has cpu 8, its nodes have 12; node 1, its nodes have 2", "scontrol reconfigure"),
+    ("source", {"refused": {"queue": "no pyslurm", "nodes": "no pyslurm", "settings": "late"}}, WARNING,
+     "asked instead for queue, nodes: no pyslurm; settings: late", 'slurm.source = "commands"'),
     ("backfill_depth", {"diagnostics": WELL._replace(backfill_depth=100, backfill_queue=900)}, WARNING,
      "100 of 900", "bf_max_job_test=1800"),
 ]  # fmt: skip
@@ -169,6 +176,9 @@ FINE: list[tuple[str, dict[str, Any]]] = [
     ("query_range", {"slurmdbd": Slurmdbd((), 3600, None)}),
     ("purge", {"slurmdbd": Slurmdbd((), None, 91 * DAY)}),
     ("authority", {"authority": None}),
+    ("capacity", {"size": ""}),
+    ("capacity", {"size": "bb/cray=7,billing=1,cpu=12,mem=1,node=2"}),
+    ("source", {"source": "pyslurm"}),
     ("foreign_writer", {"transactions": ()}),
     ("scheduler", {"diagnostics": WELL._replace(backfill_last_at=NOW - 7200, backfill_queue=0)}),
     ("backfill_depth", {"diagnostics": WELL._replace(backfill_depth=None)}),
@@ -181,7 +191,7 @@ def test_a_check_does_not_cry_wolf(name: str, different: dict[str, Any]) -> None
 
 
 @pytest.mark.parametrize("fact", [
-    "partitions", "usage_factors", "coordinators", "admin_level", "slurmdbd", "transactions",
+    "partitions", "usage_factors", "coordinators", "admin_level", "slurmdbd", "transactions", "nodes", "size",
 ])  # fmt: skip
 def test_what_could_not_be_read_is_a_warning_of_each_check_that_needs_it(fact: str) -> None:
     blind = replace(GOOD, unread={fact: "sacctmgr failed (exit 1): denied"}, **{fact: None})  # type: ignore[arg-type]

@@ -190,6 +190,16 @@ def test_doctor_needs_slurm_to_say_anything(saf: Saf, wrap: Wrap) -> None:
     assert "scontrol failed" in saf.run("doctor", code=1).stderr
 
 
+def test_without_pyslurm_the_commands_answer_and_the_doctor_says_why(saf: Saf) -> None:
+    saf.configure("slurm", source="pyslurm", python=str(saf.directory / "python"))
+    why = f"there is no Python at {saf.directory / 'python'}; correct slurm.python"
+    found = {one["check"]: one for one in saf.json("doctor", code=5)["findings"]}
+    assert found["source"]["level"] == "warning"
+    assert found["source"]["found"].endswith(f"settings, associations, queue, diagnostics, nodes: {why}")
+    logged = saf.run("cycle").stderr
+    assert f"Slurm's commands are asked for queue instead of pyslurm: {why}" in logged
+
+
 def test_doctor_tells_what_it_could_not_read(saf: Saf, wrap: Wrap) -> None:
     wrap("sacctmgr", 'case "$*" in *transactions*) exit 1;; esac; exec $REAL "$@"')
     found = {one["check"]: one for one in saf.json("doctor", code=5)["findings"]}

@@ -10,15 +10,20 @@ import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
+
+from tests.slurm.sources import Source
 
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 Results = dict[str, dict[str, str]]
 _found: Results = {}
+_told: dict[str, str] = {}
+"""The versions of Slurm that each source told."""
 _RANK = ("works", "not in this Slurm", "fails")
 
 
@@ -34,6 +39,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
         return
     kind, version = next(iter(item.callspec.params.values()))  # type: ignore[attr-defined]
     did = _RANK[2] if report.failed else _RANK[1] if report.skipped else _RANK[0]
+    source: Any = next((one for one in item.funcargs.values() if isinstance(one, Source)), None)  # type: ignore[attr-defined]
+    if source and source.name not in _told:
+        _told[source.name] = source.told()
     of_source = _found.setdefault(f"{kind} {version}", {})
     capability = str(mark.args[0])
     of_source[capability] = max(did, of_source.get(capability, did), key=_RANK.index)
@@ -49,5 +57,5 @@ def pytest_sessionfinish() -> None:
     day = datetime.now(UTC).date().isoformat()
     for source, did in _found.items():
         before = kept.get(source, {}).get("capabilities", {})
-        kept[source] = {"on": day, "capabilities": before | did}
+        kept[source] = {"on": day, "slurm": _told.get(source, ""), "capabilities": before | did}
     path.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")

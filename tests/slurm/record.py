@@ -2,8 +2,9 @@
 
     python -m tests.slurm.record [VERSION ...] [SCENARIO ...]
 
-lives through each scenario on each version, and writes each answer to recorded/VERSION/SCENARIO. Rule: the
-reads are those of the product's own client, so that what is recorded is what it asks for.
+lives through each scenario on each version, and writes each answer to recorded/VERSION/SCENARIO. Where there
+is a pyslurm for the version, what the client asks with it goes to recorded/pyslurm-VERSION. Rule: the reads
+are those of the product's own client, so that what is recorded is what it asks for.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ from pathlib import Path
 from slurm_ai_factory.errors import SlurmError
 from slurm_ai_factory.slurm import Slurm, names, parse
 from slurm_ai_factory.slurm.commands import Commands
+from slurm_ai_factory.slurm.library import WORKER, Library, LibrarySlurm
 from slurm_ai_factory.slurm.shares import SHARE_FIELDS
+from tests.cluster import versions
 from tests.cluster.requirements import unavailable
 from tests.cluster.slurm import SlurmCluster
-from tests.cluster.versions import VERSIONS
+from tests.cluster.versions import BUILT, VERSIONS
 from tests.slurm import scenarios
 from tests.slurm.scenarios import Times
 
@@ -39,6 +42,8 @@ def asked(name: str, arguments: tuple[str, ...]) -> str:
     >>> [asked("sshare", one) for one in (("-a", "--json=v0.0.42"), ("-V",), ("-o", "User,Share"))]
     ['sshare_json', 'sshare_V', 'sshare']
     """
+    if str(WORKER) in arguments:
+        return f"pyslurm_{arguments[-1]}"
     words = [one for one in arguments if one.isalpha() and one not in _NOT_TOLD_APART]
     words += [
         one.partition("=")[0] for one in arguments if one.partition("=")[0] in _CONDITIONS and "=" in one
@@ -82,14 +87,21 @@ class Replay(Commands):
             yield line.replace(parse.SEPARATOR, delimiter(arguments)) + "\n"
 
 
+def library(commands: Commands, python: str) -> LibrarySlurm:
+    """The client that asks pyslurm."""
+    return LibrarySlurm(CLUSTER, commands, Library(commands, python))
+
+
 def ask(slurm: Slurm, times: Times) -> None:
-    """Every read of the client."""
+    """Every read of the client; those of ``names`` first, which ask some of the same for other fields."""
+    names.names(slurm.commands, CLUSTER)
     slurm.associations()
     slurm.queue()
     slurm.priority_terms()
     slurm.diagnostics()
     slurm.priority_config()
     slurm.partitions()
+    slurm.nodes()
     slurm.usage_factors()
     slurm.coordinators()
     slurm.slurmdbd()
@@ -100,7 +112,6 @@ def ask(slurm: Slurm, times: Times) -> None:
     slurm.rolled_up(times.since, times.since + 3600)
     slurm.utilization(times.since, times.until)
     slurm.reservations(times.since, times.until)
-    names.names(slurm.commands, CLUSTER)
 
 
 def record(cluster: SlurmCluster, times: Times, scenario: str) -> None:
@@ -110,7 +121,19 @@ def record(cluster: SlurmCluster, times: Times, scenario: str) -> None:
     tape.output(
         "sshare", "-P", "-h", "-a", "-o", ",".join(SHARE_FIELDS)
     )  # beside its JSON, where it has that
-    directory = RECORDED / slurm.priority_config().version / scenario
+    version = slurm.priority_config().version
+    keep(tape, cluster, times, RECORDED / version / scenario)
+    python = versions.pyslurm() if cluster.version == BUILT else None
+    if python:
+        tape = Tape(source=scenarios.inside(cluster))
+        client = library(tape, python)
+        ask(client, times)
+        if client.refused():
+            raise SlurmError(f"pyslurm has no answer: {client.refused()}")
+        keep(tape, cluster, times, RECORDED / f"pyslurm-{version}" / scenario)
+
+
+def keep(tape: Tape, cluster: SlurmCluster, times: Times, directory: Path) -> None:
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
     times.save(directory)

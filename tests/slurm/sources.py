@@ -6,6 +6,7 @@ live Slurm of a version, or pyslurm. A further one is one more function here.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,10 +15,12 @@ from pathlib import Path
 import pytest
 
 from slurm_ai_factory.slurm import Slurm
+from slurm_ai_factory.slurm.library import LibrarySlurm
+from tests.cluster import versions
 from tests.cluster.requirements import unavailable
-from tests.cluster.versions import OWN, VERSIONS
+from tests.cluster.versions import BUILT, OWN, VERSIONS
 from tests.slurm import scenarios
-from tests.slurm.record import CLUSTER, RECORDED, Replay
+from tests.slurm.record import CLUSTER, RECORDED, Replay, library
 from tests.slurm.scenarios import SPEED, Times
 
 
@@ -29,11 +32,20 @@ class Source:
     slurm: Slurm
     times: Times
 
+    def told(self) -> str:
+        """The versions that were asked, as they say themselves."""
+        version = self.slurm.priority_config().version
+        if isinstance(self.slurm, LibrarySlurm):
+            return f"{version}, pyslurm {self.slurm.library.versions().pyslurm}"
+        return version
+
 
 @contextmanager
 def recorded(scenario: str, version: str, scratch: Path) -> Iterator[Source]:  # noqa: ARG001
     directory = RECORDED / version / scenario
-    yield Source(f"recorded {version}", Slurm(CLUSTER, Replay(recorded=directory)), Times.load(directory))
+    commands = Replay(recorded=directory)
+    slurm = library(commands, sys.executable) if version.startswith("pyslurm") else Slurm(CLUSTER, commands)
+    yield Source(f"recorded {version}", slurm, Times.load(directory))
 
 
 @contextmanager
@@ -42,7 +54,15 @@ def commands(scenario: str, version: str, scratch: Path) -> Iterator[Source]:
         yield Source(f"commands {version}", Slurm(CLUSTER, scenarios.inside(cluster)), times)
 
 
-KINDS = {"recorded": recorded, "commands": commands}
+@contextmanager
+def pyslurm(scenario: str, version: str, scratch: Path) -> Iterator[Source]:
+    with getattr(scenarios, scenario)(scratch / "cluster", version) as (cluster, times):
+        yield Source(
+            f"pyslurm {version}", library(scenarios.inside(cluster), versions.pyslurm() or "python"), times
+        )
+
+
+KINDS = {"recorded": recorded, "commands": commands, "pyslurm": pyslurm}
 
 
 def params(scenario: str) -> list[object]:
@@ -52,9 +72,17 @@ def params(scenario: str) -> list[object]:
         for path in sorted(filter(Path.is_dir, RECORDED.iterdir()))
     ]
     found += [
-        pytest.param(("commands", one), id=f"commands-{one}", marks=_live(scenario, one)) for one in VERSIONS
+        pytest.param(("commands", one), id=f"commands-{one}", marks=_live(scenario, one))
+        for one in (*VERSIONS, BUILT)
     ]
-    return list(found)
+    marks = [*_live(scenario, BUILT), no_pyslurm()]
+    return [*found, pytest.param(("pyslurm", BUILT), id=f"pyslurm-{BUILT}", marks=marks)]
+
+
+def no_pyslurm() -> pytest.MarkDecorator:
+    """Skips where there is no pyslurm."""
+    reason = f"no Python here has pyslurm for Slurm {BUILT}; SAF_PYSLURM names one that has"
+    return pytest.mark.skipif(versions.pyslurm() is None, reason=reason)
 
 
 def _live(scenario: str, version: str) -> list[pytest.MarkDecorator]:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from slurm_ai_factory import audit, reading
-from slurm_ai_factory.core import authority
+from slurm_ai_factory.core import authority, tres
 from slurm_ai_factory.core.classify import Beneficiary
 from slurm_ai_factory.core.demand import Demand, Pool, Queued, Standing, demand, standing
 from slurm_ai_factory.core.facts import Partition, Slurmdbd
@@ -205,6 +205,27 @@ def test_shares_are_told_with_all_their_digits(queue: Source) -> None:
         assert found.norm_shares == round(75 / 102, 6)
         pytest.skip("sshare of 22.05 has no JSON")
     assert found.norm_shares == 75 / 102
+
+
+@capability("nodes")
+def test_the_nodes_are_what_slurmdbd_takes_the_cluster_for(queue: Source) -> None:
+    now: Counter[str] = Counter()
+    for node in queue.slurm.nodes():
+        now.update(tres.parse(node.tres))
+    sizes, _ = queue.slurm.events(queue.times.since, queue.times.until)
+    taken = tres.parse(next(one.tres for one in sizes if one.until is None))
+    assert now["node"] == 4
+    assert {name: now[name] for name in ("cpu", "mem", "node", "gres/gpu")} == {
+        name: count for name, count in taken.items() if name != "billing"
+    }
+
+
+@capability("answers by itself")
+def test_a_source_does_not_fall_back_to_another(queue: Source) -> None:
+    slurm = queue.slurm
+    for read in (slurm.queue, slurm.diagnostics, slurm.priority_config, slurm.associations, slurm.nodes):
+        read()
+    assert slurm.refused() == {}
 
 
 # --- a day --------------------------------------------------------------------------------------------

@@ -448,12 +448,12 @@ loop|   umcg|games||1|0.333333|0|0.000000|0.000000
 def _found() -> dict[tuple[str, str | None, str | None], Association]:
     return {
         (one.account, one.user, one.partition): one
-        for one in parse.associations(TREE, shares.from_text(SHARES))
+        for one in parse.associations(parse.tree(TREE), shares.from_text(SHARES))
     }
 
 
 def test_every_association_of_the_tree_is_read_in_order() -> None:
-    found = parse.associations(TREE, shares.from_text(SHARES))
+    found = parse.associations(parse.tree(TREE), shares.from_text(SHARES))
     assert [one.account for one in found] == [line.split("|")[1] for line in TREE]
     assert {one.cluster for one in found} == {"loop"}
 
@@ -491,7 +491,7 @@ def test_an_association_that_sshare_does_not_list_has_no_usage_rather_than_none_
 
 def test_usage_above_2_to_the_63_is_read() -> None:
     lines = [f"loop|root||||0.000000|{2**64 - 1}|1.000000|"]
-    assert parse.associations(TREE[:1], shares.from_text(lines))[0].raw_usage == 2**64 - 1
+    assert parse.associations(parse.tree(TREE[:1]), shares.from_text(lines))[0].raw_usage == 2**64 - 1
 
 
 def test_no_association_is_no_error_here() -> None:
@@ -515,7 +515,8 @@ def test_no_association_is_no_error_here() -> None:
 def test_one_bad_line_of_sacctmgr_spoils_the_tree(line: str) -> None:
     with pytest.raises(SlurmError, match=r"sacctmgr|regional"):
         parse.associations(
-            [*TREE[:5], line, *TREE[6:]], shares.from_text(one for one in SHARES if "regional" not in one)
+            parse.tree([*TREE[:5], line, *TREE[6:]]),
+            shares.from_text(one for one in SHARES if "regional" not in one),
         )
 
 
@@ -535,7 +536,7 @@ def test_one_bad_line_of_sacctmgr_spoils_the_tree(line: str) -> None:
 )
 def test_one_bad_line_of_sshare_spoils_the_tree(line: str) -> None:
     with pytest.raises(SlurmError, match=r"sshare|regional"):
-        parse.associations(TREE, shares.from_text([*SHARES[:5], line, *SHARES[6:]]))
+        parse.associations(parse.tree(TREE), shares.from_text([*SHARES[:5], line, *SHARES[6:]]))
 
 
 @given(st.sampled_from((TREE, SHARES)), st.integers(0, 7), st.randoms(use_true_random=False))
@@ -545,7 +546,7 @@ def test_a_tree_with_mistakes_in_it_is_read_or_raises_slurm_error(
     spoilt = [*lines[:index], _mutated(lines[index], random), *lines[index + 1 :]]
     tree, usage = (spoilt, SHARES) if lines is TREE else (TREE, spoilt)
     try:
-        found = parse.associations(tree, shares.from_text(usage))
+        found = parse.associations(parse.tree(tree), shares.from_text(usage))
     except SlurmError:
         return
     assert len(found) == len(TREE)

@@ -19,7 +19,9 @@ from slurm_ai_factory.slurm.parse import SEPARATOR
 from tests.slurm.record import RECORDED
 
 versions = pytest.mark.parametrize(
-    "recorded", sorted(filter(Path.is_dir, RECORDED.iterdir())), ids=lambda path: path.name
+    "recorded",
+    sorted(one.parents[1] for one in RECORDED.glob("*/queue/sdiag.txt")),
+    ids=lambda path: path.name,
 )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from slurm_ai_factory.core.facts import Partition, Slurmdbd, Transaction
+from slurm_ai_factory.core.facts import Node, Partition, Slurmdbd, Transaction
 from slurm_ai_factory.errors import SlurmError
 from slurm_ai_factory.slurm import parse, settings
 from tests.slurm.test_queue import lines, versions
@@ -38,6 +38,23 @@ def test_changes_of_one_row_are_told_from_those_of_others(recorded: Path) -> Non
     found = settings.share_changes(row, lines(recorded, "sacctmgr_list_transactions"))
     assert [(one.actor, one.raw_shares) for one in found] == [("root", "26")]
     assert settings.share_changes(f"{row}0", lines(recorded, "sacctmgr_list_transactions")) == []
+
+
+def test_a_node_has_what_it_is_configured_to_have() -> None:
+    shown = (
+        "NodeName=n1 Arch=x86_64 Comment=CfgTRES of old Gres=gpu:2 "
+        "CfgTRES=cpu=4,mem=1000M,billing=4,gres/gpu=2 AllocTRES=cpu=1\n"
+    )
+    assert settings.nodes([shown, "\n"]) == [Node("n1", "billing=4,cpu=4,gres/gpu=2,mem=1000,node=1")]
+    assert settings.nodes([]) == []
+
+
+@pytest.mark.parametrize("line", ["NodeName=n1 Arch=x86_64\n", "NodeName=n1 CfgTRES=cpu\n",
+                                  "NodeName=n1 CfgTRES=(null)\n", "NodeName=n1 CfgTRES=\n",
+                                  "slurm_load_node error: down\n"])  # fmt: skip
+def test_a_node_that_cannot_be_read_is_not_left_out(line: str) -> None:
+    with pytest.raises(SlurmError, match="a node that cannot be read"):
+        settings.nodes([line])
 
 
 def test_changes_come_in_the_order_of_time() -> None:

@@ -20,7 +20,9 @@ from slurm_ai_factory.slurm.commands import Commands
 from tests.slurm.record import RECORDED
 
 VERSION = "slurm-wlm 24.11.5\n"
-answers = sorted(RECORDED.glob("*/queue/sshare_json.txt"))
+answers = sorted(
+    one for one in RECORDED.glob("*/queue/sshare_json.txt") if (one.parent / "sshare.txt").exists()
+)
 
 
 def number(value: float, *, is_set: bool = True, infinite: bool = False) -> dict[str, Any]:

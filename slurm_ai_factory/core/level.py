@@ -29,6 +29,10 @@ SERVED_ALIKE = 0.8
 gets what it asks for before that one does."""
 
 
+LEAST_COMPETING = 0.1
+"""No fewer effective shares than this part of all that the siblings have."""
+
+
 class Refusal(NamedTuple):
     """Why a level cannot be steered, and for which accounts."""
 
@@ -62,9 +66,14 @@ class Level:
 
     @property
     def competing_shares(self) -> float:
-        """Effective shares of the siblings; root's own user has a share and no part in it."""
+        """Effective shares of the siblings; root's own user has a share and no part in it.
+
+        Where next to none of them take part the region has the machine, and its RawShares stay of a size that
+        means something when the others come back.
+        """
         shares = [one.raw_shares for one in self.others]
-        return self._effective(self.others, shares, shares) or self.sibling_shares
+        least = LEAST_COMPETING * self.sibling_shares
+        return max(least, self._effective(self.others, shares, shares))
 
     @property
     def counted(self) -> tuple[list[str], list[str]]:

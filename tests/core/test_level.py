@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from slurm_ai_factory.core import controller, fair_tree
 from slurm_ai_factory.core.controller import REASONS, Policy, decide
-from slurm_ai_factory.core.level import Level, find_level
+from slurm_ai_factory.core.level import LEAST_COMPETING, Level, find_level
 from slurm_ai_factory.core.records import PARENT_SHARES, Association, Change, ControlState, Decision
 from tests.core.test_controller import (
     DAY,
@@ -209,6 +209,7 @@ def test_at_the_set_point_the_regions_level_fs_is_that_of_the_others_that_are_bu
 ) -> None:
     """s_R / U_R = S_sat / U_sat at u = the wanted share: the two sides go by turns there and nowhere else."""
     level = level_of(case)
+    assume(level.competing_shares > 1.001 * LEAST_COMPETING * level.sibling_shares)
     rows = level.rows(share, 1.0)
     assume(all(1000 < one < 10**8 for one in rows))
     busy = [{one.account for one in side if one.account in names} for side, names in zip(
@@ -285,6 +286,13 @@ def test_the_share_of_a_level_is_what_the_busy_accounts_settle_at(level: Level, 
     """10 and 15 against 75: 25 %; with the first idle 15/90; a limited one leaves what it does not take."""
     tolerance = 0.011 if level.waiting else 1e-9  # a limited account's part is that of now, not of the end
     assert level.share(level.present) == pytest.approx(share, abs=tolerance)
+
+
+def test_however_few_of_the_others_take_part_a_tenth_of_their_shares_counts() -> None:
+    few = flat(("r", 25, 25), ("n", 1, 75), ("m", 99, 0))
+    more = flat(("r", 25, 25), ("n", 20, 75), ("m", 80, 0))
+    assert few.counted == more.counted == (["r"], ["n"])
+    assert (few.competing_shares, more.competing_shares) == (10, 20)
 
 
 def test_an_account_that_waits_counts_and_one_that_had_much_and_left_does_not() -> None:

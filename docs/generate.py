@@ -24,7 +24,7 @@ from slurm_ai_factory.config import SECTIONS, tariff
 from slurm_ai_factory.config.load import SEARCH_PATH
 from slurm_ai_factory.core.classify import CONDITIONS, DETAILS, Beneficiary
 from slurm_ai_factory.core.controller import HOLDS, REASONS
-from slurm_ai_factory.core.demand import BY_REASON, STANDINGS, Standing
+from slurm_ai_factory.core.demand import BY_REASON, OF_REASON, OF_STATE, Standing
 from slurm_ai_factory.core.doctor import CHECKS
 from slurm_ai_factory.core.records import Decision, Hour, Measurement, Window
 from slurm_ai_factory.core.share import Group
@@ -270,7 +270,8 @@ def doctor() -> Iterator[str]:
     yield f"eligible time has come. Where the state is one of {told}, the reason tells;"
     yield "a star stands for any ending. A word that is not here is counted apart and told, never as demand."
     yield ""
-    words = {one: [word for word, found in STANDINGS.items() if found is one] for one in Standing}
+    standings = (*OF_STATE.items(), *OF_REASON.items())
+    words = {one: [word for word, found in standings if found is one] for one in Standing}
     rows = ((f"`{one}`", ", ".join(f"`{word}`" for word in found)) for one, found in words.items() if found)
     yield from table(("stands", "states and reasons"), rows)
 

@@ -42,8 +42,7 @@ class Standing(StrEnum):
 BY_REASON = frozenset({"PENDING", "REQUEUED", "EXPEDITING"})
 """States of jobs that are in the queue for nodes: their reason says where they stand."""
 
-STANDINGS: Mapping[str, Standing] = {
-    # states, and flags that squeue prints in their place
+OF_STATE: Mapping[str, Standing] = {
     "RUNNING": Standing.RUNNING,
     "COMPLETING": Standing.RUNNING,
     "CONFIGURING": Standing.RUNNING,
@@ -58,7 +57,10 @@ STANDINGS: Mapping[str, Standing] = {
     "RESV_DEL_HOLD": Standing.HELD,
     "REQUEUE_FED": Standing.ELSEWHERE,
     "REVOKED": Standing.ELSEWHERE,
-    # reasons of jobs that wait; a star stands for any ending
+}
+"""The other states, and the flags that squeue prints in their place (Slurm 22.05 to 26.05)."""
+
+OF_REASON: Mapping[str, Standing] = {
     "None": Standing.WAITING,
     "Priority": Standing.WAITING,
     "Resources": Standing.WAITING,
@@ -104,13 +106,13 @@ STANDINGS: Mapping[str, Standing] = {
     "InactiveLimit": Standing.FAILED,
     "OutOfMemory": Standing.FAILED,
 }
-"""Every word of Slurm 22.05 to 26.05 (job_state_reason.c, job_state_string) and where such a job stands.
+"""Every reason of Slurm 22.05 to 26.05 (job_state_reason.c) and where such a job stands; * is any ending.
 
 ``Nodes required for job are DOWN, DRAINED or reserved for jobs in higher priority partitions`` is what squeue
 prints instead of Resources where partitions share nodes; with every node up it means no more than that.
 """
 
-_PREFIXES = tuple((word[:-1], standing) for word, standing in STANDINGS.items() if word.endswith("*"))
+_PREFIXES = tuple((word[:-1], standing) for word, standing in OF_REASON.items() if word.endswith("*"))
 
 
 class Queued(NamedTuple):
@@ -183,18 +185,20 @@ def _total(sums: Iterable[Sum]) -> Sum:
 
 def standing(one: Queued, now: Instant) -> Standing:
     """Where a row stands at ``now``, by the table and by whether Slurm would look at it at all."""
-    found = _of_word(one.reason if one.state in BY_REASON else one.state)
-    if one.state in BY_REASON and one.priority == 0 and found in (Standing.WAITING, Standing.UNKNOWN):
+    if one.state not in BY_REASON:
+        return OF_STATE.get(one.state, Standing.UNKNOWN)
+    found = _of_reason(one.reason)
+    if one.priority == 0 and found in (Standing.WAITING, Standing.UNKNOWN):
         return Standing.HELD
     if found is Standing.WAITING and (one.eligible_at is None or one.eligible_at > now):
         return Standing.LATER
     return found
 
 
-def _of_word(text: str) -> Standing:
+def _of_reason(text: str) -> Standing:
     word = _word(text)
-    if word in STANDINGS and not word.endswith("*"):
-        return STANDINGS[word]
+    if word in OF_REASON and not word.endswith("*"):
+        return OF_REASON[word]
     return next((found for prefix, found in _PREFIXES if word.startswith(prefix)), Standing.UNKNOWN)
 
 
@@ -204,8 +208,7 @@ def _word(text: str) -> str:
     >>> _word("ReqNodeNotAvail, UnavailableNodes:n1"), _word("Nodes_required_for_job_are_DOWN,_DRAINED_or")
     ('ReqNodeNotAvail', 'Nodes required for job are DOWN')
     """
-    found = text.partition(",")[0].partition(":")[0]
-    return found.replace("_", " ").strip() if not found.isupper() else found
+    return text.partition(",")[0].partition(":")[0].replace("_", " ").strip()
 
 
 def demand(

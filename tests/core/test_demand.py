@@ -8,13 +8,14 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from slurm_ai_factory.core.classify import Beneficiary
 from slurm_ai_factory.core.demand import (
     BY_REASON,
-    STANDINGS,
+    OF_REASON,
+    OF_STATE,
     Demand,
     Pool,
     Queued,
@@ -90,7 +91,7 @@ def test_a_word_of_slurm_stands_here(word: str, expected: Standing) -> None:
 def test_every_row_of_the_table_is_tested() -> None:
     words = {word for word, _ in ROWS} | {"Nodes required for job are DOWN"}
     untested = [
-        row for row in STANDINGS
+        row for row in (*OF_STATE, *OF_REASON)
         if not any(word == row or (row.endswith("*") and word.startswith(row[:-1])) for word in words)
     ]  # fmt: skip
     assert untested == []
@@ -99,7 +100,7 @@ def test_every_row_of_the_table_is_tested() -> None:
 def test_every_state_of_a_job_that_is_not_over_is_known() -> None:
     over = {"COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "NODE_FAIL", "PREEMPTED", "BOOT_FAIL", "DEADLINE",
             "OUT_OF_MEMORY", "LAUNCH_FAILED", "RECONFIG_FAIL"}  # fmt: skip
-    assert STATES - over == {word for word in STANDINGS if word in STATES} | BY_REASON
+    assert STATES - over == (set(OF_STATE) & STATES) | BY_REASON
 
 
 @pytest.mark.parametrize(("text", "expected"), [
@@ -297,6 +298,8 @@ def test_a_hold_never_adds_demand(rows: list[Queued], which: int) -> None:
 
 
 @given(st.text(max_size=40), st.text(max_size=40))
+@example("None", "")
+@example("TimeLimit", "Priority")
 def test_any_words_are_placed_and_only_known_ones_are_demand(state: str, reason: str) -> None:
     one = job(state=state, reason=reason)
     place = standing(one, NOW)

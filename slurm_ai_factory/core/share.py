@@ -8,6 +8,7 @@ reads, is in floats.
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -79,12 +80,12 @@ class _Series:
     since: Instant
     until: Instant
     total: Charge = 0
-    hours: dict[Instant, float] = field(default_factory=dict)
-    slope: dict[Instant, float] = field(default_factory=dict)
+    hours: defaultdict[Instant, float] = field(default_factory=lambda: defaultdict(float))
+    slope: defaultdict[Instant, float] = field(default_factory=lambda: defaultdict(float))
 
     def add(self, hour: Instant, amount: Charge) -> None:
         self.total += amount
-        self.hours[hour] = self.hours.get(hour, 0.0) + float(amount)
+        self.hours[hour] += float(amount)
 
     def add_span(self, count: tres.Count, span: tuple[Instant, Instant, int], part: Part) -> None:
         """What of a span of ``count`` lies in the part, in constant time: two ends and a slope."""
@@ -92,24 +93,20 @@ class _Series:
         if not seconds:
             return
         since, until = max(self.since, part.since), min(self.until, part.until)
-        before, after = charge.spread(start, end, seconds, since), charge.spread(start, end, seconds, until)
-        if after <= before:
+        inside = charge.spread(start, end, seconds, until) - charge.spread(start, end, seconds, since)
+        if inside <= 0:
             return
-        self.total += count * (after - before) * part.fraction
-        rate = float(count) * seconds / max(1, end - start) * float(part.fraction)
+        self.total += count * inside * part.fraction
+        rate = float(count) * float(part.fraction) * seconds / max(1, end - start)
         begin, finish = max(start, since), min(end, until)
         first, last = hour_of(begin), hour_of(finish)
-        self._slope(first, last, rate)
-        self.hours[first] = self.hours.get(first, 0.0) - rate * (begin - first)
-        self.hours[last] = self.hours.get(last, 0.0) + rate * (finish - last)
-
-    def _slope(self, first: Instant, last: Instant, rate: float) -> None:
-        """The whole hours of a span: [first, last)."""
-        self.slope[first] = self.slope.get(first, 0.0) + rate
-        self.slope[last] = self.slope.get(last, 0.0) - rate
+        self.slope[first] += rate
+        self.slope[last] -= rate
+        self.hours[first] -= rate * (begin - first)
+        self.hours[last] += rate * (finish - last)
 
     def by_hour(self) -> dict[Instant, float]:
-        """Charge by hour, slopes run out."""
+        """Charge by hour, slopes run out: each holds for the whole hours from one to the next."""
         rate = 0.0
         series = dict(self.hours)
         for hour in range(min(self.slope, default=self.until), self.until, HOUR):

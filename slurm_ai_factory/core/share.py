@@ -92,18 +92,24 @@ class _Series:
         start, end, seconds = span
         if not seconds:
             return
-        since, until = max(self.since, part.since), min(self.until, part.until)
-        inside = charge.spread(start, end, seconds, until) - charge.spread(start, end, seconds, since)
+        begin, finish = max(start, self.since, part.since), min(end, self.until, part.until)
+        whole = begin == start < finish == end
+        inside = seconds if whole else self._inside(span, part)
         if inside <= 0:
             return
         self.total += count * inside * part.fraction
         rate = float(count) * float(part.fraction) * seconds / max(1, end - start)
-        begin, finish = max(start, since), min(end, until)
-        first, last = hour_of(begin), hour_of(finish)
+        first, last = begin - begin % HOUR, finish - finish % HOUR
         self.slope[first] += rate
         self.slope[last] -= rate
         self.hours[first] -= rate * (begin - first)
         self.hours[last] += rate * (finish - last)
+
+    def _inside(self, span: tuple[Instant, Instant, int], part: Part) -> int:
+        """Of a span's seconds, those in the part."""
+        ends = max(self.since, part.since), min(self.until, part.until)
+        before, after = (charge.spread(*span, at) for at in ends)
+        return after - before
 
     def by_hour(self) -> dict[Instant, float]:
         """Charge by hour, slopes run out: each holds for the whole hours from one to the next."""

@@ -19,7 +19,7 @@ from slurm_ai_factory.core.records import HOUR, Charge, Instant, Run, Subject, W
 from slurm_ai_factory.core.share import SortedRun, SubjectUsage, Usage
 from slurm_ai_factory.core.tres import Count
 from slurm_ai_factory.ledger import hour_sums
-from slurm_ai_factory.ledger.recent import Recent, Sum
+from slurm_ai_factory.ledger.recent import Kept, Recent, Sum
 from slurm_ai_factory.ledger.store import Row, Store
 
 KEPT_SETS = 8
@@ -80,14 +80,15 @@ class Classified:
 
     def open_runs(self) -> list[SortedRun]:
         """Runs that have not ended, or had not then, with who they are for."""
-        query = "open_runs" if self.then is None else "open_runs_then"
-        return self._sorted(self.store.all(query, cluster_id=self.cluster_id, as_of=self.then))
+        if self.then is not None:
+            return self._sorted(self._kept("open_runs_then", as_of=self.then))
+        rows = self.store.all("open_rows", cluster_id=self.cluster_id)
+        return self._sorted(self.recent.runs(((row[0], row[1]) for row in rows), self._rows))
 
     def runs_of_job(self, label: str) -> list[SortedRun]:
         """Every run of a job: by JobID as users write it, or by JobIDRaw."""
         raw = int(label) if label.isascii() and label.isdigit() else None
-        key = {"cluster_id": self.cluster_id, "label": label, "job_id": raw}
-        return self._sorted(self.store.all("runs_of_job", **key))
+        return self._sorted(self._kept("runs_of_job", label=label, job_id=raw))
 
     def _usage(self, shape: str, scope: hour_sums.Scope) -> list[Row]:
         """What the ledger has now and, for an earlier instant, what was recorded since taken back."""
@@ -115,10 +116,19 @@ class Classified:
             "until": charge.hour_of(min(window.until, until) + HOUR - 1),
         }
 
-    def _sorted(self, rows: list[Row]) -> list[SortedRun]:
-        """Runs from rows that end with their subject_id."""
-        parts = self.recent.parts_of(self.set_id, {row[-1] for row in rows}, self._parts)
-        return [SortedRun(run_of(self.cluster, row), parts.get(row[-1], ())) for row in rows]
+    def _kept(self, query: str, **values: object) -> list[Kept]:
+        rows = self.store.all(query, cluster_id=self.cluster_id, **values)
+        return [Kept(run_of(self.cluster, row), row[-1]) for row in rows]
+
+    def _rows(self, rows: list[str]) -> dict[str, tuple[str, Kept]]:
+        """DBIndex -> version of its row, and the run."""
+        found = self.store.all("runs_of_rows", cluster_id=self.cluster_id, rows=rows)
+        return {str(row[0]): (row[-2], Kept(run_of(self.cluster, row), row[-1])) for row in found}
+
+    def _sorted(self, runs: Sequence[Kept]) -> list[SortedRun]:
+        """Runs with who they are for."""
+        parts = self.recent.parts_of(self.set_id, {one.subject_id for one in runs}, self._parts)
+        return [SortedRun(one.run, parts.get(one.subject_id, ())) for one in runs]
 
     def _parts(self, subjects: set[int]) -> dict[int, tuple[Part, ...]]:
         found: dict[int, tuple[Part, ...]] = {}

@@ -527,6 +527,19 @@ JOIN allocations q ON q.allocation_id = r.req_id
 JOIN allocations a ON a.allocation_id = r.alloc_id
 WHERE r.cluster_id = %(cluster_id)s AND r.end_at IS NULL
 
+-- open_rows --
+-- The runs that have not ended, and which version of its row each one is.
+SELECT db_index::text, xmin::text FROM runs WHERE cluster_id = %(cluster_id)s AND end_at IS NULL
+
+-- runs_of_rows --
+-- These runs as they are now, each with the version of its row.
+SELECT {run}, r.missing_since, r.xmin::text, r.subject_id
+FROM runs r
+JOIN subjects s USING (subject_id)
+JOIN allocations q ON q.allocation_id = r.req_id
+JOIN allocations a ON a.allocation_id = r.alloc_id
+WHERE r.cluster_id = %(cluster_id)s AND r.db_index = ANY(%(rows)s::numeric[])
+
 -- open_runs_then --
 -- Runs that had not ended as far as the ledger knew at an instant, with who they are for.
 SELECT {run}, CASE WHEN r.missing_since <= %(as_of)s THEN r.missing_since END, r.subject_id

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from slurm_ai_factory.core.charge import hour_of
 from slurm_ai_factory.core.classify import Part
-from slurm_ai_factory.core.records import Instant
+from slurm_ai_factory.core.records import Instant, Run
 from slurm_ai_factory.core.share import Usage
 from slurm_ai_factory.ledger.store import Store
 
@@ -26,9 +26,16 @@ class Sum(NamedTuple):
     resource: str
 
 
+class Kept(NamedTuple):
+    """A run as its row in the ledger has it, and the key of its subject."""
+
+    run: Run
+    subject_id: int
+
+
 @dataclass(slots=True)
 class Recent:
-    """The hours of one sum in their order, and whom subjects are for by one set of rules."""
+    """The hours of one sum in their order, whom subjects are for by one set of rules, and the open runs."""
 
     summed: Sum | None = None
     since: Instant = 0
@@ -36,6 +43,7 @@ class Recent:
     hours: list[Usage] = field(default_factory=list)
     set_id: int | None = None
     parts: dict[int, tuple[Part, ...]] = field(default_factory=dict)
+    open_runs: dict[str, tuple[str, Kept]] = field(default_factory=dict)  #: by DBIndex, with the version
 
     def usage(
         self,
@@ -76,3 +84,12 @@ class Recent:
         if unknown:
             self.parts |= ask(unknown)
         return self.parts
+
+    def runs(
+        self, rows: Iterable[tuple[str, str]], ask: Callable[[list[str]], dict[str, tuple[str, Kept]]]
+    ) -> list[Kept]:
+        """The runs of these rows, (DBIndex, version), where ``ask`` tells of those that have changed."""
+        versions = dict(rows)
+        known = {index: one for index, one in self.open_runs.items() if versions.get(index) == one[0]}
+        self.open_runs = known | ask(list(versions.keys() - known.keys()))
+        return [kept for _, kept in self.open_runs.values()]

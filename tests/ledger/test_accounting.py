@@ -140,8 +140,10 @@ def test_hourly_usage_is_the_last_told_runs_put_into_their_hours(
         last: dict[int, Run] = {}
         for read in history:
             named = [one._replace(subject=one.subject._replace(cluster=cluster)) for one in read]
-            record(data.draw(st.sampled_from([ledger, other])), named)
+            record(data.draw(st.sampled_from([ledger, other])), named, now=data.draw(st.booleans()))
             last |= {one.db_index: one for one in named}
+            seen_by = data.draw(st.sampled_from([ledger, other]))
+            assert _open(seen_by) == _open(seen_by, Recent()), "a run is remembered as it was"
         assert entries(ledger) == expected(last.values())
 
 
@@ -209,6 +211,13 @@ def measure(
 
 def _recent(ledger: Ledger, window: Window) -> list[share.Usage]:
     return list(ledger.classified(RULES).usage_by_hour(window, NOW, WEIGHTS))
+
+
+def _open(ledger: Ledger, recent: Recent | None = None) -> list[share.SortedRun]:
+    """The open runs, as a process tells them that remembers this."""
+    books = ledger.classified(RULES)
+    told = replace(books, recent=recent) if recent else books
+    return sorted(told.open_runs(), key=lambda one: one.run.db_index)
 
 
 def _kept(ledger: Ledger, window: Window = ALL) -> list[share.Usage]:

@@ -43,7 +43,7 @@ def delete(state_directory: Path) -> None:
 
 
 def _directory(state_directory: Path) -> Path:
-    return state_directory / "postgresql"
+    return state_directory.absolute() / "postgresql"
 
 
 def _server(directory: Path) -> Any:

@@ -87,7 +87,8 @@ def _explain_job(config: Config, ledger: Ledger, job: str) -> None:
     rules = cycle.rules_of(config, ledger)
     runs = ledger.classified(rules).runs_of_job(job)
     if not runs:
-        raise LedgerError(f"job {job} is not in the ledger, which was read up to {windows.iso(at)}")
+        hint = "" if job[:1].isdigit() else f"; an account is explained with: saf explain --account {job}"
+        raise LedgerError(f"job {job} is not in the ledger, which was read up to {windows.iso(at)}{hint}")
     if chosen.json:
         values = [_explained(one, config, rules, at) | {"parts": _charged(one, config, at)} for one in runs]
         return output.emit({"job": job, "as_of": output.when(at), "runs": values})

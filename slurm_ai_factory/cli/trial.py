@@ -45,6 +45,8 @@ def trial_of(
     workload = workload.only((fits > 0) & (fits <= capacity))
     if not len(workload):
         raise click.UsageError(f"no job of {source} needs any {resource}, or none fits on {capacity}")
+    if workload.submit[-1] - workload.submit[0] < HOUR:
+        raise click.UsageError(f"all jobs of {source} were submitted within an hour; take a longer log")
     seconds = _seconds("--half-life", half_life), _seconds("--period", period)
     _check_window(window, zone)
     return Trial(
@@ -100,6 +102,8 @@ def _workload(
         drawn, shape = scenarios.scenario(name, seed)
         return drawn, drawn.users_of(scenarios.REGIONAL), shape.cores
     found = _history(source) if source.startswith("ledger:") else _log(Path(source))
+    if not len(found):
+        raise click.UsageError(f"no job in {source} has run")
     workload = found.shifted(seed, JITTER) if seed else found
     if regional is None:
         return workload, _by_rules(workload), None

@@ -32,6 +32,8 @@ SWF = "; UnixStartTime: 1767222000\n" + "\n".join(
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "log.csv").write_text(LOG)
+    (tmp_path / "short.csv").write_text(LOG.replace("1767308400", "1767225599"))
+    (tmp_path / "none.csv").write_text(LOG.partition("umcg")[0])
     (tmp_path / "sides.csv").write_text(SIDES)
     (tmp_path / "jobs.txt").write_text(SACCT)
     (tmp_path / "log.swf").write_text(SWF)
@@ -107,6 +109,9 @@ def test_the_table_and_the_picture(folder: Path) -> None:
         (["--workload", "log.csv", "--regional", "sides.csv"], 2, "--capacity is needed"),
         (["--workload", "log.csv", "--regional", "log.csv", "--capacity", "8"], 1, "no column 'regional'"),
         (["--workload", "sides.csv", "--regional", "sides.csv", "--capacity", "8"], 1, "no column 'user'"),
+        (["--workload", "none.csv", "--regional", "sides.csv", "--seed", "1"], 2, "no job in none.csv has"),
+        (["--workload", "short.csv", "--regional", "sides.csv", "--capacity", "8"], 2, "within an hour"),
+        (["--workload", "none.csv", "--capacity", "8"], 2, "no job in none.csv has run"),
         (["--workload", "scenario:monday"], 2, "no scenario 'monday'"),
         (["--workload", "scenario:tiny", "--policy", "static:2"], 2, "'static:2' is no policy"),
         (["--workload", "scenario:tiny", "--window", "week"], 2, "'week' is not a window"),

@@ -260,6 +260,7 @@ def _measured(
         open_runs=books.open_runs(),
         capacity=capacity.by_hour(*events, promise.weights, window.since, until),
         newest_record_at=ledger.accounting.newest_record_at(books.then),
+        unread_seconds=ledger.accounting.unread(window.since, until, books.then),
     )
 
 

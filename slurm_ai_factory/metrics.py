@@ -212,6 +212,7 @@ def _ratios(shown: Shown) -> tuple[tuple[str, str, float | None], ...]:
 def _charged(m: Measurement) -> tuple[tuple[str, str, Charge | float | None], ...]:
     return (
         ("saf_capacity_resource_seconds", "Capacity that was up in the window.", m.capacity),
+        ("saf_unread_seconds", "Of the window, what no read of accounting covered.", m.unread_seconds),
         ("saf_waiting_resource_seconds", "Regional demand that waited in the window.", m.waiting_charge),
         ("saf_starved_resource_seconds",
          "Waiting regional demand that the region could have received below the floor, in the window.",

@@ -56,12 +56,6 @@ class Asked:
         """The rules that are worked by."""
         return cycle.rules_of(self.config, self.ledger, self.then)
 
-    def unread(self, window: Window) -> int:
-        """Seconds of the window so far that no read of accounting covered."""
-        until = max(window.since + 1, min(window.until, self.read_until))
-        gaps = self.ledger.accounting.gaps(window.since, until, self.then)
-        return sum(until - since for since, until in gaps)
-
 
 def asked(config: Config, ledger: Ledger, then: Instant) -> Asked:
     """Ask as of an instant. Raises LedgerError where nothing had been read yet."""
@@ -83,7 +77,6 @@ def gather(ask: Asked, window: Window, compared: Instant | None = None) -> Repor
     return Report(
         sender=_sender(ask.config),
         known_at=ask.then,
-        unread_seconds=ask.unread(window),
         measurement=trend[-1],
         margin=ask.config.promise.margin,
         resources=tuple(_resources(ask, window)),
@@ -108,10 +101,12 @@ def _sender(config: Config) -> Sender:
 
 def _trend(ask: Asked, window: Window) -> tuple[Measurement, ...]:
     """The window and those before it that were read from their beginning on, oldest first."""
-    found, one = [ask.measure(window)], windows.before(window, ask.config.promise.time_zone)
-    while one and len(found) < ask.config.report.windows and not ask.unread(one):
-        found.append(ask.measure(one))
-        one = windows.before(one, ask.config.promise.time_zone)
+    found, zone = [ask.measure(window)], ask.config.promise.time_zone
+    while len(found) < ask.config.report.windows and (one := windows.before(found[-1].window, zone)):
+        earlier = ask.measure(one)
+        if earlier.unread_seconds:
+            break
+        found.append(earlier)
     return tuple(reversed(found))
 
 

@@ -103,6 +103,7 @@ def share_text(m: Measurement, margin: float) -> dict[str, object]:
     return {
         "window": f"{m.window.name}  ({when(m.window.since)} .. {when(m.window.until)})",
         "as of": when(m.as_of),
+        **({"never read": f"{hours(m.unread_seconds)} hours of the window"} if m.unread_seconds else {}),
         "resource": f"{m.resource}, in {m.resource}-hours",
         "promised": percent(m.target_share),
         "delivered": f"{percent(m.delivered_share) or '-'}  "

@@ -42,6 +42,7 @@ def share_value(m: Measurement, margin: float, groups: Iterable[share.Group] = (
         "shortfall_charge": m.shortfall_charge,
         "verdict": str(share.verdict(m)),
         "verdict_reason": share.judge(m).reason,
+        "unread_seconds": m.unread_seconds,
         "unclassified_share": m.unclassified_share,
         "unclassified_limit": m.unclassified_limit,
         "required_share": share.required_share(m, margin),

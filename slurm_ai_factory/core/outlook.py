@@ -136,6 +136,8 @@ def sentence(measurement: Measurement, margin: float) -> str:
     """
     m = measurement
     promised, words = percent(m.target_share), resource_words(m.resource)
+    if m.delivered_share is None and m.unread_seconds:
+        return f"Of {m.window.name} nothing is known: it was not read; the region is promised {promised}."
     if m.delivered_share is None:
         return f"Nothing has been delivered in {m.window.name} yet; the region is promised {promised}."
     side = "below" if below(m) else "as much as" if m.delivered_share == m.target_share else "above"
@@ -145,6 +147,8 @@ def sentence(measurement: Measurement, margin: float) -> str:
 
 def _clause(m: Measurement, margin: float) -> str:
     """What follows from where it stands; empty when nothing does."""
+    if m.unread_seconds:
+        return f"; {m.unread_seconds / HOUR:.0f} hours of the window were never read"
     found, required = share.verdict(m), share.required_share(m, margin)
     if found is Verdict.MISSED_STARVED:
         return "; regional jobs waited while it was below"

@@ -208,6 +208,7 @@ class Measurement:
     regional_backlog: float = 0.0  #: resource-seconds that waiting regional jobs may be expected to use
     run_charge: float = 0.0  #: of a run that ended lately, each weighted by itself; 0 where none did
     newest_record_at: Instant | None
+    unread_seconds: int = 0  #: of the window up to ``as_of``, that no read of accounting covered
     hours: tuple[Hour, ...] = field(repr=False, default=())
     holds: tuple[Hold, ...] = ()  #: what keeps this from being steered on; added by the cycle
     waiting_accounts: frozenset[str] | None = None  #: top-level ones with jobs that could start; so too

@@ -165,6 +165,7 @@ def measure(
     open_runs: Iterable[SortedRun],
     capacity: Mapping[Instant, Charge] | None,
     newest_record_at: Instant | None,
+    unread_seconds: int = 0,
 ) -> Measurement:
     """The measurement of a window as known at ``as_of``, the instant of the last complete read."""
     interval = window.since, min(window.until, as_of)
@@ -194,6 +195,7 @@ def measure(
         regional_running=regional.running,
         regional_pending=regional.pending,
         newest_record_at=newest_record_at,
+        unread_seconds=unread_seconds,
         hours=hours,
     )
 
@@ -338,7 +340,9 @@ class Judgement(NamedTuple):
 
 GROUNDS = {
     "met": "the region got at least its share",
+    "nothing": "nothing was delivered, so nothing was owed",
     "met_early": "even if the region got nothing more, it would get its share",
+    "unread": "part of the window was never read from Slurm; run saf backfill",
     "unclassified": "the region got its share, but too much is unclassified: promise.unclassified_limit",
     "not_over": "the window is not over",
     "demand": "the region asked for less than its share: what waited while it ran short explains too little",
@@ -353,7 +357,9 @@ def judge(measurement: Measurement) -> Judgement:
     found, reason = _judged(measurement)
     promised = measurement.target_share * float(measurement.total_charge)
     held = found is Verdict.MET and _too_much_unclassified(measurement)
-    if held:
+    if measurement.unread_seconds:
+        found, reason = Verdict.OPEN, "unread"
+    elif held:
         found, reason = Verdict.OPEN, "unclassified"
     return Judgement(found, reason, promised, held)
 
@@ -372,6 +378,8 @@ def _judged(measurement: Measurement) -> tuple[Verdict, str]:
     left = max(0, measurement.window.until - measurement.as_of)
     if left and not measurement.window.rolling:
         return _judged_early(measurement, left)
+    if not measurement.total_charge:
+        return Verdict.MET, "nothing"
     if not measurement.shortfall_charge:
         return Verdict.MET, "met"
     if measurement.starved_charge is None:

@@ -14,6 +14,7 @@ from slurm_ai_factory.core.records import Association, Instant, Outage, Rejected
 from slurm_ai_factory.core.tres import Count
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger.classified import run_of
+from slurm_ai_factory.ledger.recent import Covered
 from slurm_ai_factory.ledger.store import Store
 from slurm_ai_factory.ledger.told import Memory, Told
 
@@ -56,6 +57,7 @@ class Accounting:
     cluster: str
     cluster_id: int
     memory: Memory = field(default_factory=Memory, repr=False)
+    covered: Covered = field(default_factory=Covered, repr=False)
     lately: dict[tuple[Instant, Instant], Usual] = field(default_factory=dict, repr=False)
 
     def watermark(self, then: Instant | None = None) -> Instant | None:
@@ -70,6 +72,14 @@ class Accounting:
         """What of an interval was never read, or had not been then, oldest first."""
         rows = self.store.all("gaps", cluster_id=self.cluster_id, since=since, until=until, as_of=then)
         return [(row[0], row[1]) for row in rows]
+
+    def unread(self, since: Instant, until: Instant, then: Instant | None = None) -> int:
+        """Seconds of an interval that no read has covered, or had not then."""
+        if since >= until:
+            return 0
+        if then is not None:
+            return sum(end - start for start, end in self.gaps(since, until, then))
+        return self.covered.unread(since, until, self.gaps)
 
     def record(
         self, read: Iterable[Run | Rejected], since: Instant, until: Instant, *, at: Instant

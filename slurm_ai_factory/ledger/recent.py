@@ -26,6 +26,29 @@ class Sum(NamedTuple):
     resource: str
 
 
+Interval = tuple[Instant, Instant]
+
+
+@dataclass(slots=True)
+class Covered:
+    """What no read had covered of an interval when that was asked last; what is covered stays so."""
+
+    since: Instant = 0
+    until: Instant = 0
+    gaps: list[Interval] = field(default_factory=list)
+
+    def unread(
+        self, since: Instant, until: Instant, ask: Callable[[Instant, Instant], Iterable[Interval]]
+    ) -> int:
+        """Seconds of [since, until) that no read has covered, where ``ask`` tells the gaps of an interval."""
+        follows = self.since <= since <= self.until <= until
+        open_yet = [*self.gaps, (self.until, until)] if follows else [(since, until)]
+        cut = [(max(start, since), end) for start, end in open_yet if max(start, since) < end]
+        self.since, self.until = since, until
+        self.gaps = [gap for start, end in cut for gap in ask(start, end)]
+        return sum(end - start for start, end in self.gaps)
+
+
 class Kept(NamedTuple):
     """A run as its row in the ledger has it, and the key of its subject."""
 

@@ -85,7 +85,6 @@ class Report:
 
     sender: Sender
     known_at: Instant
-    unread_seconds: int  #: of the window, that no read of accounting covered
     measurement: Measurement
     margin: float
     resources: tuple[Measurement, ...]  #: the same window in other resources
@@ -130,7 +129,6 @@ def _about(report: Report) -> dict[str, Any]:
         "min_organisations": sender.min_organisations,
         "as_of": when(report.known_at),
         "read_until": when(report.measurement.as_of),
-        "unread_seconds": report.unread_seconds,
     }
 
 

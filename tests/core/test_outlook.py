@@ -84,6 +84,14 @@ def had(share: str, side: str, rest: str = "") -> str:
     ("m", "said"),
     [
         (nothing(), "Nothing has been delivered in 2027Q1 yet; the region is promised 25 %."),
+        (
+            replace(nothing(), unread_seconds=DAY),
+            "Of 2027Q1 nothing is known: it was not read; the region is promised 25 %.",
+        ),
+        (
+            replace(measurement(0.3, days=90), unread_seconds=DAY),
+            had("30.0 %", "above", "; 24 hours of the window were never read"),
+        ),
         (measurement(0.3), had("30.0 %", "above")),
         (measurement(0.25), had("25 %", "as much as")),
         (

@@ -356,10 +356,13 @@ def test_a_window_is_met_early_only_when_a_rest_wholly_of_others_cannot_undo_it(
          "starved"),
         ({"regional_charge": 2000, "starved_charge": None}, "missed_starved", "capacity_unknown"),
         ({"unclassified_charge": 501, "as_of": 99 * HOUR}, "open", "not_over"),
-        ({"regional_charge": 0, "total_charge": 0}, "met", "met"),
+        ({"regional_charge": 0, "total_charge": 0}, "met", "nothing"),
+        ({"unread_seconds": 1}, "open", "unread"),
+        ({"unread_seconds": 1, "regional_charge": 0, "total_charge": 0}, "open", "unread"),
+        ({"unread_seconds": 1, "regional_charge": 2000, "starved_charge": 600.0}, "open", "unread"),
     ],
 )  # fmt: skip
-def test_too_much_unclassified_holds_back_a_met_and_nothing_else(
+def test_a_verdict_rests_on_a_window_that_is_known(
     difference: dict[str, Any], verdict: str, reason: str
 ) -> None:
     found = share.judge(_made(**({"unclassified_limit": 0.05} | difference)))

@@ -401,6 +401,22 @@ def test_gaps_are_what_no_read_has_covered(ledger: Ledger) -> None:
     assert ledger.accounting.gaps(12, 28) == []
 
 
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.integers(0, 50), st.integers(1, 20), st.integers(0, 60), st.integers(0, 60))))
+def test_what_was_never_read_of_an_interval_is_known_to_the_second(
+    ledger_url: str, steps: list[tuple[int, int, int, int]]
+) -> None:
+    """Asked after each read, of any interval, by one that remembers its last answer."""
+    with open_ledger(ledger_url, next(clusters)) as ledger:
+        known: set[int] = set()
+        for since, length, one, other in steps:
+            ledger.accounting.record([], since, since + length, at=1000)
+            known |= set(range(since, since + length))
+            first, last = min(one, other), max(one, other)
+            assert ledger.accounting.unread(first, last) == len(set(range(first, last)) - known)
+            assert ledger.accounting.unread(first, last + 5) == len(set(range(first, last + 5)) - known)
+
+
 def test_two_clusters_in_one_ledger_do_not_mix(ledger: Ledger) -> None:
     other = Accounting(ledger.store, "d", ledger.store.cluster_id("d"))
     record(ledger, [ended(1, seconds=100)])

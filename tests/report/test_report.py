@@ -311,8 +311,18 @@ def test_a_window_that_is_not_over_is_open(made: Year) -> None:
 
 def test_a_window_without_records_says_so(made: Year) -> None:
     page = html(made.report("2026Q4", facility.AS_OF["2027Q1"]), "en", {})
-    assert "No computing power has been delivered in this period yet." in page
-    assert "were not read" in page, "silence is not zero"
+    assert "There is no verdict yet" in page
+    assert "No computing power has been delivered" not in page, "silence is not zero"
+    assert "records were not read" in page
+
+
+def test_a_window_that_was_read_in_part_has_no_verdict(made: Year) -> None:
+    first = made.reports["2027Q1"]
+    part = replace(first, measurement=replace(first.measurement, unread_seconds=3600))
+    page = html(part, "nl", {})
+    assert "Er is nog geen oordeel" in page
+    assert "De toezegging is nagekomen" not in page
+    assert "in deze periode zijn de gegevens van het systeem niet ingelezen" in page
 
 
 def test_too_much_unclassified_holds_the_verdict_back(made: Year) -> None:

@@ -113,7 +113,7 @@ def reconcile_command(since: str, until: str, every: bool) -> None:
     if chosen.json:
         output.emit({"since": output.when(first), "until": output.when(last)} | _value(found))
     else:
-        _show(found, every)
+        _show(found, every, f"{output.when(first)} .. {output.when(last)}")
     if found.unexplained:
         sys.exit(FINDINGS)
 
@@ -127,13 +127,14 @@ def _whole_hours(config: Config, since: str, until: str, at: Instant) -> Interva
     return first, last
 
 
-def _show(found: Reconciliation, every: bool) -> None:
+def _show(found: Reconciliation, every: bool, interval: str) -> None:
     shown = [row for row in found.rows if every or row.difference or row.causes]
     if shown or chosen.csv:
         columns = ("account", "TRES", "ledger", "sacct", "sreport", "difference", "cause")
         output.table(columns, map(_cells, shown))
     accounts = len({row.account for row in found.rows})
-    sentence = f"{accounts} account(s), unexplained {output.number(found.unexplained)} TRES-seconds"
+    compared = f"{accounts} account(s)" if accounts else "no account was charged for anything"
+    sentence = f"{interval}: {compared}, unexplained {output.number(found.unexplained)} TRES-seconds"
     aside = f"; {found.rejected} line(s) of sacct cannot be read" if found.rejected else ""
     click.echo(sentence + aside, err=chosen.csv)
 

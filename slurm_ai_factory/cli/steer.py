@@ -124,9 +124,11 @@ def _print_plan(decision: Decision, slurm: Slurm) -> None:
 
 def _said(name: str, value: float | int | str | None) -> str:
     """An input of a decision, with its unit."""
+    if value is None or value == "":
+        return "-"
     if name == "as_of" and isinstance(value, int):
         return str(output.when(value))
-    if name.endswith("_charge") and value is not None:
+    if name.endswith("_charge"):
         return f"{output.hours(float(value))} resource-hours"
     return f"{value:.4f}" if isinstance(value, float) else str(value)
 

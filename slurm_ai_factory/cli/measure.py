@@ -135,20 +135,18 @@ def print_share(m: Measurement, margin: float, groups: Sequence[share.Group], by
         _print_groups(m, groups, by)
     elif chosen.csv:
         value = output.share_value(m, margin)
-        value.pop("groups")
-        output.table(list(value), [list(value.values())])
+        flat = {name: cell for name, cell in value.items() if not isinstance(cell, list | dict)}
+        output.table(list(flat), [list(flat.values())])
     return None
 
 
 def _print_groups(m: Measurement, groups: Sequence[share.Group], by: str) -> None:
-    if not chosen.csv:
-        click.echo()
-    rows = [
-        (g.name, g.beneficiary, f"{float(g.delivered) / 3600:.1f}",
-         output.percent(output.part(g.delivered, m.total_charge)))
-        for g in groups
-    ]  # fmt: skip
-    output.table((by, "beneficiary", f"{m.resource}-hours", "share"), rows)
+    parts = [(g.name, g.beneficiary, g.delivered, output.part(g.delivered, m.total_charge)) for g in groups]
+    if chosen.csv:
+        return output.table((by, "beneficiary", "charge", "share"), parts)
+    click.echo()
+    rows = [(*names, f"{float(charge) / 3600:.1f}", output.percent(part)) for *names, charge, part in parts]
+    return output.table((by, "beneficiary", f"{m.resource}-hours", "share"), rows)
 
 
 @click.command("unclassified", cls=SafCommand)
@@ -172,7 +170,9 @@ def _print_unclassified(groups: Sequence[share.Group], resource: str) -> None:
     rows = [(*group.name.split("\t"), group.delivered) for group in groups]
     if chosen.json:
         output.emit([dict(zip((*names, "charge"), row, strict=True)) for row in rows])
-    elif rows or chosen.csv:
+    elif chosen.csv:
+        output.table((*names, "charge"), rows)
+    elif rows:
         hours = [(*row[:-1], f"{float(row[-1]) / 3600:.1f}") for row in rows]
         output.table((*names, f"{resource}-hours"), hours)
     elif not chosen.quiet:

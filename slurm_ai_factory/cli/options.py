@@ -55,7 +55,7 @@ def _common() -> list[click.Parameter]:
     }
     flags: dict[str, tuple[list[str], str]] = {
         "json": (["--json"], "Print JSON."),
-        "csv": (["--csv"], "Print CSV, where a table is printed."),
+        "csv": (["--csv"], "Print CSV, where a table is printed; charges and shares as in --json."),
         "quiet": (["-q", "--quiet"], "Say only what went wrong."),
         "debug": (["--debug"], "Say more, and show tracebacks."),
         "no_color": (["--no-color"], "No colour; as NO_COLOR does."),

@@ -148,12 +148,13 @@ def _print_moves(before: Outcome, after: Outcome) -> None:
     if chosen.json:
         sides = {"before": _side(before.measured), "after": _side(after.measured)}
         return output.emit({"window": m.window.name, "resource": m.resource, **sides, "moved": moves})
-    if not chosen.csv:
-        output.pairs({"window": m.window.name, **_sides_text(before.measured, after.measured)})
-        click.echo()
-    if not moves and not chosen.csv:
-        return click.echo("no charge of the window would move")
     charges = ("before", "after", "difference")
+    if chosen.csv:
+        return output.table((*_PLACE, *charges), [list(move.values()) for move in moves])
+    output.pairs({"window": m.window.name, **_sides_text(before.measured, after.measured)})
+    click.echo()
+    if not moves:
+        return click.echo("no charge of the window would move")
     rows = [
         [*(move[name] for name in _PLACE), *(f"{float(move[name]) / 3600:.1f}" for name in charges)]
         for move in moves

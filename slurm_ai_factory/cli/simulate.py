@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -152,13 +152,16 @@ def _bar(bar: Any, trial: Trial, done: int) -> Progress:
 
 def _print(trial: Trial, results: list[Result], seconds: float) -> None:
     if chosen.json:
-        output.emit(_json(trial, results, seconds))
-        return
-    if not chosen.quiet and not chosen.csv:
+        return output.emit(_json(trial, results, seconds))
+    if chosen.csv:
+        rows = [_flat(_policy_json(result)) for result in results]
+        return output.table(list(rows[0]), [list(row.values()) for row in rows])
+    if not chosen.quiet:
         click.echo(_headline(trial))
     output.table(COLUMNS, [_row(result) for result in results])
-    if not chosen.quiet and not chosen.csv:
+    if not chosen.quiet:
         click.echo("\n" + LEGEND.format(resource=trial.promise.resource))
+    return None
 
 
 def _facts(trial: Trial) -> dict[str, float | int]:
@@ -222,6 +225,14 @@ def _policy_json(result: Result) -> dict[str, object]:
         "bounded_slowdown_mean": _sides(result, "bounded_slowdown"),
         "writes_per_day": result.writes_per_day,
     }
+
+
+def _flat(value: Mapping[str, object]) -> dict[str, object]:
+    """Values with one key each, as a row has them."""
+    row: dict[str, object] = {}
+    for name, cell in value.items():
+        row |= {f"{name}_{key}": one for key, one in cell.items()} if isinstance(cell, dict) else {name: cell}
+    return row
 
 
 def _sides(result: Result, name: str) -> dict[str, float]:

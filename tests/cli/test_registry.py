@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import time
 from datetime import UTC, datetime
 from typing import Any
@@ -226,6 +227,18 @@ def test_a_job_is_explained_with_the_charge_of_each_part(registered: Saf) -> Non
         "umcg": 0.4 * whole, "plant": 0.35 * whole, "": 0.25 * whole
     }  # fmt: skip
     assert any("0.4 of account joint is for umcg (UMCG)" in why for why in run["why"])
+
+
+def test_csv_has_the_figures_of_json(registered: Saf) -> None:
+    groups = registered.json("share", "--by", "account")["groups"]
+    rows = [*csv.DictReader(registered.run("share", "--by", "account", "--csv").stdout.splitlines())]
+    assert [(row["account"], float(row["charge"]), float(row["share"])) for row in rows] == [
+        (group["name"], group["charge"], group["share"]) for group in groups
+    ]
+    (row,) = csv.DictReader(registered.run("share", "--csv").stdout.splitlines())
+    told = registered.json("share")
+    assert float(row["delivered_share"]) == told["delivered_share"]
+    assert row["verdict"] == told["verdict"]
 
 
 def test_too_much_unclassified_holds_a_met_back(registered: Saf) -> None:

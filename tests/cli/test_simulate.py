@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import subprocess
@@ -90,6 +91,14 @@ def test_the_same_seed_gives_the_same_answer_and_another_one_another(folder: Pat
     run = ("--workload", "scenario:tiny", "--policy", "static:0.25", "--seed")
     first, again, other = (_json(folder, *run, seed) for seed in ("1", "1", "2"))
     assert first["policies"] == again["policies"] != other["policies"]
+
+
+def test_csv_has_the_figures_of_json(folder: Path) -> None:
+    run = ("--workload", "log.csv", "--regional", "sides.csv", "--capacity", "8")
+    (first, *_) = _json(folder, *run)["policies"]
+    (row, *_) = csv.DictReader(_saf(folder, *run, "--csv").stdout.splitlines())
+    assert (row["policy"], float(row["delivered_share"])) == ("floor", first["delivered_share"])
+    assert float(row["wait_mean_seconds_regional"]) == first["wait_mean_seconds"]["regional"]
 
 
 def test_the_table_and_the_picture(folder: Path) -> None:

@@ -7,76 +7,32 @@ planned before it is tried, and what became of it is what is read back, never wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from slurm_ai_factory import reading, signals
+from slurm_ai_factory.applying import Outcome, carry_out, in_force, settle_interrupted
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import capacity, share, windows
 from slurm_ai_factory.core.classify import Rules
 from slurm_ai_factory.core.controller import decide
 from slurm_ai_factory.core.records import (
     Association,
-    Change,
     Decision,
     Instant,
     Measurement,
     PriorityConfig,
     Window,
 )
-from slurm_ai_factory.errors import LedgerError, SlurmError, StandbyError
-from slurm_ai_factory.ledger import Classified, Ledger, Planned, Usual
+from slurm_ai_factory.errors import LedgerError, StandbyError
+from slurm_ai_factory.ledger import Classified, Ledger, Usual
 from slurm_ai_factory.reading import Read
 from slurm_ai_factory.signals import Signals
-from slurm_ai_factory.source import Source
+from slurm_ai_factory.site import Site
 
 CLASSIFY_TRIES = 3
 TOO_FAST = "the ledger has new subjects faster than they can be classified; try again"
-READ_BACKS = 25
-READ_BACK_SECONDS = 0.2
-"""slurmdbd tells slurmctld without waiting for it: look again for some seconds before calling it lost."""
-
 NOTHING_ENDED = Usual({}, 0.0)
-
-STATUS = {"observe": "observed", "advise": "advised", "enforce": "planned", "operator": "planned"}
-
-
-@dataclass(frozen=True, slots=True)
-class Laps:
-    """How long each phase of the cycle at hand took, in seconds, by the stopwatch given."""
-
-    stopwatch: Callable[[], float] = float
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def phase(self, name: str) -> Iterator[None]:
-        """Note how long the body takes; a phase that comes twice adds up."""
-        began = self.stopwatch()
-        yield
-        self.seconds[name] = self.seconds.get(name, 0.0) + self.stopwatch() - began
-
-
-@dataclass(frozen=True, slots=True)
-class Site:
-    """What a cycle works with; clock and wait are given, so that tests and simulations own time."""
-
-    config: Config
-    slurm: Source
-    ledger: Ledger
-    clock: Callable[[], Instant]
-    wait: Callable[[float], object]
-    actor: str
-    laps: Laps = field(default_factory=Laps)
-
-
-class Outcome(NamedTuple):
-    """A change and what became of it: observed, advised, planned (unknown), applied or failed."""
-
-    change: Change
-    status: str
-    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -274,11 +230,6 @@ def foreign_changes(site: Site, associations: Sequence[Association]) -> dict[str
     return changes
 
 
-def in_force(associations: Sequence[Association], account: str) -> Association | None:
-    """An account's own row."""
-    return next((one for one in associations if one.account == account and one.user is None), None)
-
-
 def decide_on(site: Site, gathered: Gathered) -> Decision:
     """The decision on what was gathered and what the ledger remembers."""
     last = site.ledger.control.last_state(gathered.at)
@@ -294,90 +245,3 @@ def _told(foreign: Mapping[str, int], accounts: Sequence[str]) -> int | str | No
     if len(accounts) == 1:
         return foreign.get(accounts[0])
     return ", ".join(f"{account} {shares}" for account, shares in foreign.items()) or None
-
-
-def carry_out(site: Site, decision: Decision, mode: str) -> tuple[Outcome, ...]:
-    """Record the decision; where the mode is to act, apply each change and record what was read back."""
-    status = STATUS[mode]
-    planned = site.ledger.control.record(decision, mode, site.actor, status)
-    if status != "planned":
-        return tuple(Outcome(one.change, status) for one in planned)
-    return tuple(apply(site, one) for one in planned)
-
-
-def apply(site: Site, planned: Planned) -> Outcome:
-    """Try one change and settle it by what is read back; left planned when nothing can be read back."""
-    change = planned.change
-    site.ledger.control.keep_baseline(change.account, change.raw_shares_before, site.clock())
-    failure = ""
-    try:
-        site.slurm.set_raw_shares(change)
-    except SlurmError as error:
-        failure = str(error)
-    try:
-        found = read_back(site, change)
-    except SlurmError as error:
-        return Outcome(change, "planned", f"{failure or 'written'}, but not read back: {error}")
-    return settle(site, planned, found, failure)
-
-
-def read_back(site: Site, change: Change) -> Association | None:
-    """The account's row, looked at until slurmctld has what slurmdbd has, or for READ_BACKS times."""
-    for _ in range(READ_BACKS):
-        found = in_force(site.slurm.associations(), change.account)
-        if found is None or found.raw_shares == found.stored_shares:
-            return found
-        site.wait(READ_BACK_SECONDS)
-    return found
-
-
-def settle(site: Site, planned: Planned, found: Association | None, failure: str) -> Outcome:
-    """Record what became of a change, from the row that is there now."""
-    note = failure
-    if found and found.raw_shares != found.stored_shares:
-        note = f"slurmdbd has {found.stored_shares}, slurmctld still works with {found.raw_shares}; {failure}"
-    raw_shares = found.raw_shares if found else None
-    status = site.ledger.control.settle(planned, at=site.clock(), raw_shares=raw_shares, note=note)
-    return Outcome(planned.change, status, note)
-
-
-def settle_interrupted(site: Site, associations: Sequence[Association]) -> None:
-    """Changes that an earlier cycle began and could not settle: applied if they are in force now."""
-    for planned in site.ledger.control.planned():
-        found = in_force(associations, planned.change.account)
-        settle(site, planned, found, "settled after an interruption")
-
-
-def restore_baseline(site: Site) -> tuple[Outcome, ...]:
-    """Put back the RawShares found before the first change, as a decision of its own."""
-    with site.ledger.store.holding("writing", site.ledger.control.cluster_id):
-        associations = site.slurm.associations()
-        settle_interrupted(site, associations)
-        outcomes = carry_out(site, baseline_decision(site, associations), "operator")
-    for outcome in outcomes:
-        if outcome.status == "applied":
-            site.ledger.control.drop_baseline(outcome.change.account)
-    return outcomes
-
-
-def baseline_decision(site: Site, associations: Sequence[Association]) -> Decision:
-    """What restoring the baseline would change now."""
-    changes = []
-    for account, raw_shares in site.ledger.control.baselines().items():
-        found = in_force(associations, account)
-        if found and found.raw_shares != raw_shares:
-            changes.append(
-                Change(
-                    cluster=site.slurm.cluster,
-                    account=account,
-                    raw_shares_before=found.raw_shares,
-                    raw_shares_after=raw_shares,
-                )
-            )
-    return Decision(
-        at=site.clock(),
-        reason="restore_baseline",
-        sentence=f"{len(changes)} account(s) back to the shares found before the first change",
-        inputs={},
-        changes=tuple(changes),
-    )

@@ -18,13 +18,15 @@ from threading import Event
 from types import FrameType
 
 from slurm_ai_factory import cycle, showing
+from slurm_ai_factory.applying import Outcome
 from slurm_ai_factory.board import Board, Reconciled, foreign
 from slurm_ai_factory.config import Config
-from slurm_ai_factory.core import share, windows
+from slurm_ai_factory.core import judgement, windows
 from slurm_ai_factory.core.records import Instant
-from slurm_ai_factory.cycle import CycleReport, Laps, Outcome, Site
+from slurm_ai_factory.cycle import CycleReport
 from slurm_ai_factory.errors import ConfigError, LedgerError, SafError, StandbyError
 from slurm_ai_factory.metrics import Exposition
+from slurm_ai_factory.site import Laps, Site
 from slurm_ai_factory.web import Web, serving
 from slurm_ai_factory.web.page import REFRESH, html
 
@@ -247,7 +249,7 @@ def sentence(report: CycleReport) -> str:
     done = ", ".join(_done(one, len(report.outcomes)) for one in report.outcomes)
     others = foreign(report.gathered.foreign, len(report.steered))
     return (
-        f"{m.window.name}: {part} of {m.resource}, promised {m.target_share:.0%}, {share.verdict(m)}; "
+        f"{m.window.name}: {part} of {m.resource}, promised {m.target_share:.0%}, {judgement.verdict(m)}; "
         f"{report.decision.sentence}{f' [{done}]' if done else ''}"
         f"{f'; somebody else changed {others}' if others else ''}"
         f"{_complaints(report)}"

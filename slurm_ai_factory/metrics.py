@@ -22,7 +22,7 @@ from prometheus_client.registry import Collector
 
 from slurm_ai_factory import __version__
 from slurm_ai_factory.board import CAUSES, Board, Durations, Shown
-from slurm_ai_factory.core import outlook, share
+from slurm_ai_factory.core import judgement, outlook, share
 from slurm_ai_factory.core.controller import HOLDS, REASONS
 from slurm_ai_factory.core.records import Charge, Measurement, Verdict
 from slurm_ai_factory.core.share import Group
@@ -180,7 +180,7 @@ def _of_measurement(shown: Shown) -> Iterator[Metric]:
         if value is not None:
             yield _gauge(name, doc, labels, float(value))
     doc = "1 for the verdict of the window."
-    yield _states("saf_verdict", doc, labels, "verdict", list(Verdict), share.verdict(m))
+    yield _states("saf_verdict", doc, labels, "verdict", list(Verdict), judgement.verdict(m))
     yield _charges(shown, labels)
     for label, groups in sorted(shown.groups.items()):
         yield _by_group(label, groups, labels)

@@ -10,14 +10,16 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from slurm_ai_factory import audit, cycle
+from slurm_ai_factory.applying import in_force
 from slurm_ai_factory.board import Done, Reconciled, Shown, Steered
 from slurm_ai_factory.core import charge, share, windows
 from slurm_ai_factory.core.classify import Beneficiary, Classification
 from slurm_ai_factory.core.demand import Standing
 from slurm_ai_factory.core.reconcile import reconcile
 from slurm_ai_factory.core.records import HOUR, Charge, Instant, Subject
-from slurm_ai_factory.cycle import CycleReport, Site
+from slurm_ai_factory.cycle import CycleReport
 from slurm_ai_factory.signals import Signals
+from slurm_ai_factory.site import Site
 
 GROUPS = ("category", "sector")
 CHANGES = 12
@@ -69,7 +71,7 @@ def demand(signals: Signals) -> dict[str, float]:
 
 def steered(report: CycleReport, account: str) -> Steered:
     """A steered account's RawShares after the cycle."""
-    found = cycle.in_force(report.gathered.associations, account)
+    found = in_force(report.gathered.associations, account)
     before = found.raw_shares if found else None
     applied = [one.change for one in report.outcomes if one.status == "applied"]
     wanted, after = (

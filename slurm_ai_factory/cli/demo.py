@@ -28,10 +28,10 @@ from slurm_ai_factory.cli.options import SafCommand, chosen, ledger_url, log_lev
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.records import Association, Instant
-from slurm_ai_factory.cycle import Site
 from slurm_ai_factory.daemon import Daemon
 from slurm_ai_factory.errors import ConfigError, LedgerError
 from slurm_ai_factory.ledger import embedded
+from slurm_ai_factory.site import Site
 
 if TYPE_CHECKING:
     from slurm_ai_factory.simulation.slurm import ModelSlurm

@@ -17,8 +17,8 @@ import click
 
 from slurm_ai_factory import config as configuration
 from slurm_ai_factory.config import Config
-from slurm_ai_factory.cycle import Site
 from slurm_ai_factory.ledger import Ledger, Store, embedded, open_ledger
+from slurm_ai_factory.site import Site
 from slurm_ai_factory.slurm import Slurm
 from slurm_ai_factory.slurm.commands import Commands
 from slurm_ai_factory.slurm.library import Library, LibrarySlurm

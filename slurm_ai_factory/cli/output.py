@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from slurm_ai_factory.cli.options import chosen
-from slurm_ai_factory.core import share
+from slurm_ai_factory.core import judgement, share
 from slurm_ai_factory.core.contract import number, part, share_value, when
 from slurm_ai_factory.core.records import HOUR, Charge, Decision, Measurement
 from slurm_ai_factory.slurm import Slurm
@@ -115,7 +115,7 @@ def share_text(m: Measurement, margin: float) -> dict[str, object]:
         "short of the promise": hours(m.shortfall_charge),
         "required from now on": percent(share.required_share(m, margin)),
         "attainable": next((word for word, value in known.items() if value is attainable), None),
-        "verdict": f"{share.verdict(m)}  ({share.GROUNDS[share.judge(m).reason]})",
+        "verdict": f"{judgement.verdict(m)}  ({judgement.GROUNDS[judgement.judge(m).reason]})",
     }
 
 

@@ -23,7 +23,7 @@ from slurm_ai_factory.cli.options import (
     slurm_of,
 )
 from slurm_ai_factory.config import Config
-from slurm_ai_factory.core import rule_check, share
+from slurm_ai_factory.core import judgement, rule_check
 from slurm_ai_factory.core.classify import Classification
 from slurm_ai_factory.core.records import Charge, Instant, Measurement, Subject, Window
 from slurm_ai_factory.core.rule_check import RuleProblem
@@ -168,14 +168,14 @@ def _side(m: Measurement) -> dict[str, object]:
         "regional_charge": output.number(m.regional_charge),
         "unclassified_charge": output.number(m.unclassified_charge),
         "total_charge": output.number(m.total_charge),
-        "verdict": str(share.verdict(m)),
+        "verdict": str(judgement.verdict(m)),
     }
 
 
 def _sides_text(before: Measurement, after: Measurement) -> dict[str, str]:
     def told(m: Measurement) -> tuple[str, ...]:
         shares = (m.delivered_share, m.unclassified_share)
-        return (*(output.percent(one) or "-" for one in shares), str(share.verdict(m)))
+        return (*(output.percent(one) or "-" for one in shares), str(judgement.verdict(m)))
 
     names = ("delivered", "unclassified", "verdict")
     return {

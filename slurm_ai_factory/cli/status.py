@@ -17,7 +17,7 @@ from slurm_ai_factory.cli import draw, output
 from slurm_ai_factory.cli.measure import as_of
 from slurm_ai_factory.cli.options import SafCommand, chosen, load_config, now, opened_ledger
 from slurm_ai_factory.config import Config
-from slurm_ai_factory.core import outlook, share
+from slurm_ai_factory.core import judgement, outlook, share
 from slurm_ai_factory.core.controller import HOLDS
 from slurm_ai_factory.core.records import Instant, Measurement, Verdict
 from slurm_ai_factory.errors import LedgerError
@@ -132,7 +132,7 @@ def _color(m: Measurement) -> str | None:
     """Of the sentence: green while the promise is kept."""
     if m.delivered_share is None:
         return None
-    return COLORS.get(share.verdict(m)) or ("yellow" if outlook.below(m) else "green")
+    return COLORS.get(judgement.verdict(m)) or ("yellow" if outlook.below(m) else "green")
 
 
 def _chart(m: Measurement, width: int) -> Iterator[str]:
@@ -176,7 +176,7 @@ def _figures(m: Measurement, margin: float) -> Iterator[str]:
             "expected at the end",
             output.percent(outlook.forecast(m)),
         ),
-        ("of capacity", output.percent(m.capacity_share), "verdict", str(share.verdict(m))),
+        ("of capacity", output.percent(m.capacity_share), "verdict", str(judgement.verdict(m))),
         ("unclassified", unclassified, f"regional, {unit}", _of(m)),
         ("starved", output.hours(m.starved_charge), f"waited, {unit}", output.hours(m.waiting_charge)),
     )

@@ -11,7 +11,8 @@ from typing import Any
 
 import click
 
-from slurm_ai_factory import cycle
+from slurm_ai_factory import applying, cycle
+from slurm_ai_factory.applying import Outcome
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.options import (
     SafCommand,
@@ -24,11 +25,12 @@ from slurm_ai_factory.cli.options import (
     start_logging,
 )
 from slurm_ai_factory.core.records import Decision
-from slurm_ai_factory.cycle import CycleReport, Outcome, Site
+from slurm_ai_factory.cycle import CycleReport
 from slurm_ai_factory.daemon import Daemon, sentence
 from slurm_ai_factory.errors import StandbyError
 from slurm_ai_factory.ledger import Ledger
 from slurm_ai_factory.reading import Read
+from slurm_ai_factory.site import Site
 from slurm_ai_factory.slurm import Slurm
 
 
@@ -172,7 +174,7 @@ def restore_baseline_command(yes: bool) -> None:
     """
     config = load_config()
     with opened_site(config) as site:
-        decision = cycle.baseline_decision(site, site.slurm.associations())
+        decision = applying.baseline_decision(site, site.slurm.associations())
         if not decision.changes:
             click.echo("nothing to restore: every steered account has its own shares", err=True)
             return
@@ -180,7 +182,7 @@ def restore_baseline_command(yes: bool) -> None:
             click.echo(shlex.join(slurm_of(config).argv(change)), err=True)
         if not yes:
             click.confirm("Run this now?", abort=True, err=True)
-        outcomes = cycle.restore_baseline(site)
+        outcomes = applying.restore_baseline(site)
     columns = ("account", "raw_shares", "status", "note")
     rows = [(o.change.account, o.change.raw_shares_after, o.status, o.note) for o in outcomes]
     if chosen.json:

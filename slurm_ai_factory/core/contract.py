@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from slurm_ai_factory.core import forecast, share, windows
+from slurm_ai_factory.core import forecast, judgement, share, windows
 from slurm_ai_factory.core.records import Charge, Instant, Measurement
 
 
@@ -40,8 +40,8 @@ def share_value(m: Measurement, margin: float, groups: Iterable[share.Group] = (
         "waiting_charge": number(m.waiting_charge),
         "starved_charge": m.starved_charge,
         "shortfall_charge": m.shortfall_charge,
-        "verdict": str(share.verdict(m)),
-        "verdict_reason": share.judge(m).reason,
+        "verdict": str(judgement.verdict(m)),
+        "verdict_reason": judgement.judge(m).reason,
         "unread_seconds": m.unread_seconds,
         "unclassified_share": m.unclassified_share,
         "unclassified_limit": m.unclassified_limit,

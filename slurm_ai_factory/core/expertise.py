@@ -16,8 +16,8 @@ from typing import NamedTuple, TypeVar
 
 from slurm_ai_factory.core import sheet
 from slurm_ai_factory.core.classify import Beneficiary
+from slurm_ai_factory.core.judgement import STARVED_TOLERANCE
 from slurm_ai_factory.core.records import Instant, Verdict, Window
-from slurm_ai_factory.core.share import STARVED_TOLERANCE
 from slurm_ai_factory.core.sheet import Fault
 
 _T = TypeVar("_T")
@@ -234,7 +234,7 @@ def _delivered(rows: Iterable[Hours]) -> Decimal:
 
 
 def verdict(measured: ExpertiseMeasurement) -> Verdict:
-    """The verdict, by the rules of ``share.verdict``; before a calendar window is over it stays open.
+    """The verdict, by the rules of ``judgement.verdict``; before a calendar window is over it stays open.
 
     Where unmet requests are not recorded they cannot excuse a miss.
     """

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from slurm_ai_factory.core import share
+from slurm_ai_factory.core import judgement, share
 from slurm_ai_factory.core.records import DAY, HOUR, Hour, Instant, Measurement, Verdict, Window
 
 WORDS = {"gres/gpu": "GPU time", "cpu": "CPU time", "node": "node time", "billing": "billed time"}
@@ -149,7 +149,7 @@ def _clause(m: Measurement, margin: float) -> str:
     """What follows from where it stands; empty when nothing does."""
     if m.unread_seconds:
         return f"; {m.unread_seconds / HOUR:.0f} hours of the window were never read"
-    found, required = share.verdict(m), share.required_share(m, margin)
+    found, required = judgement.verdict(m), share.required_share(m, margin)
     if found is Verdict.MISSED_STARVED:
         return "; regional jobs waited while it was below"
     if found is Verdict.MISSED_DEMAND:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from slurm_ai_factory.core import contract, expertise, share
+from slurm_ai_factory.core import contract, expertise, judgement, share
 from slurm_ai_factory.core.contract import number, part, when
 from slurm_ai_factory.core.expertise import ExpertiseMeasurement
 from slurm_ai_factory.core.records import HOUR, Charge, Hour, Instant, Measurement
@@ -143,7 +143,7 @@ def _short(one: Measurement) -> dict[str, Any]:
         "capacity_share": one.capacity_share,
         "regional_charge": number(one.regional_charge),
         "total_charge": number(one.total_charge),
-        "verdict": str(share.verdict(one)),
+        "verdict": str(judgement.verdict(one)),
     }
 
 

@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from slurm_ai_factory import __version__
 from slurm_ai_factory.board import Board, Done, Shown
-from slurm_ai_factory.core import outlook, share
+from slurm_ai_factory.core import judgement, outlook, share
 from slurm_ai_factory.core.controller import HOLDS, REASONS
 from slurm_ai_factory.core.records import HOUR, Instant, Verdict
 from slurm_ai_factory.core.share import Group
@@ -125,7 +125,7 @@ def _figures(shown: Shown) -> Iterator[tuple[str, str, str]]:
     m = shown.measurement
     unit = f"{outlook.resource_unit(m.resource)}-hours"
     yield "Delivered to the region", _ratio(m.delivered_share), f"of {_hours(m.total_charge)} {unit}"
-    yield "Promised", outlook.percent(m.target_share), f"verdict: {STANDING[share.verdict(m)]}"
+    yield "Promised", outlook.percent(m.target_share), f"verdict: {STANDING[judgement.verdict(m)]}"
     yield from _ahead(shown)
     yield "Of capacity", _ratio(m.capacity_share), "of all that was up in the window"
     yield "Waited", _hours(m.waiting_charge), f"regional {unit}"

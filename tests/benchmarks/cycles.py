@@ -21,6 +21,7 @@ from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.records import Run, Subject, Window
 from slurm_ai_factory.ledger import Ledger, Store
 from slurm_ai_factory.ledger.store import Row
+from slurm_ai_factory.site import Site
 from slurm_ai_factory.slurm import Slurm
 from tests.benchmarks import books, history
 from tests.benchmarks import reading as backfill
@@ -153,7 +154,7 @@ def _cycles(url: str, now: int, beats: int, say: Say) -> tuple[int, float]:
         slurm = stand_in(store, now)
         gc.collect()
         gc.freeze()  # the stand-in's past is Slurm's memory, not the product's
-        site = cycle.Site(
+        site = Site(
             configuration(), cast("Slurm", slurm), books_open, lambda: clock["now"], _never_wait, "benchmark"
         )
         took: dict[int, float] = {}

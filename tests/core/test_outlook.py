@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slurm_ai_factory.core import outlook, share
+from slurm_ai_factory.core import judgement, outlook
 from slurm_ai_factory.core.records import Measurement, Verdict, Window
 from tests.seen.examples import DAY, NOW, SINCE, WINDOW, measurement
 
@@ -136,8 +136,8 @@ def test_the_sentence_never_contradicts_the_verdict(
     said = outlook.sentence(m, 0.01)
     assert said.endswith(".")
     if "below" in said.split(";")[0]:
-        assert share.verdict(m) is not Verdict.MET
-    if m.total_charge and share.verdict(m) is Verdict.MET:
+        assert judgement.verdict(m) is not Verdict.MET
+    if m.total_charge and judgement.verdict(m) is Verdict.MET:
         assert "below the promised" not in said
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slurm_ai_factory.core import capacity, charge, forecast, share, tres
+from slurm_ai_factory.core import capacity, charge, forecast, judgement, share, tres
 from slurm_ai_factory.core.classify import UNCLASSIFIED, Beneficiary, always
 from slurm_ai_factory.core.records import HOUR, Charge, Hour, Instant, Measurement, Run, Size, Verdict, Window
 from slurm_ai_factory.core.share import Promise, SortedRun, SubjectUsage, Usage
@@ -294,16 +294,17 @@ ROLLING = Window("rolling:100h", 0, 100 * HOUR, rolling=True)
     ],
 )
 def test_the_verdict_of_a_window(difference: dict[str, Any], verdict: str) -> None:
-    assert share.verdict(_made(**difference)) == verdict
+    assert judgement.verdict(_made(**difference)) == verdict
 
 
 @pytest.mark.parametrize(
     ("target", "regional", "total"), [(0.07, 7, 100), (0.29, 29, 100), (0.57, 57, 100), (0.3, 3, 10)]
 )
 def test_a_promise_that_is_kept_to_the_second_is_met(target: float, regional: int, total: int) -> None:
-    assert share.verdict(_made(target_share=target, regional_charge=regional, total_charge=total)) == "met"
+    kept = _made(target_share=target, regional_charge=regional, total_charge=total)
+    assert judgement.verdict(kept) == "met"
     missed = _made(target_share=target, regional_charge=regional * 10**9 - 1, total_charge=total * 10**9)
-    assert share.verdict(missed) == "missed_demand"
+    assert judgement.verdict(missed) == "missed_demand"
 
 
 @given(st.integers(0, 10**12), st.integers(0, 10**12), st.floats(0, 1e12) | st.none(), st.booleans())
@@ -313,7 +314,7 @@ def test_a_window_that_is_over_is_met_or_missed_for_one_reason(
     window = ROLLING if rolling else Window("2027Q1", 0, 100 * HOUR)
     total = regional + others
     found = _made(regional_charge=regional, total_charge=total, starved_charge=starved, window=window)
-    verdict = share.verdict(found)
+    verdict = judgement.verdict(found)
     assert (verdict == Verdict.MET) == (4 * regional >= total)
     assert verdict is not Verdict.OPEN
     if verdict is Verdict.MISSED_DEMAND:
@@ -326,8 +327,8 @@ def test_more_starved_charge_never_turns_a_starved_miss_into_one_of_demand(
     regional: int, others: int, starved: float
 ) -> None:
     found = _made(regional_charge=regional, total_charge=regional + others, starved_charge=starved)
-    if share.verdict(found) is Verdict.MISSED_STARVED:
-        assert share.verdict(replace(found, starved_charge=2 * starved + 1)) is Verdict.MISSED_STARVED
+    if judgement.verdict(found) is Verdict.MISSED_STARVED:
+        assert judgement.verdict(replace(found, starved_charge=2 * starved + 1)) is Verdict.MISSED_STARVED
 
 
 @given(st.integers(0, 10**6), st.integers(0, 10**6), st.integers(1, 50), st.integers(1, 99))
@@ -340,9 +341,9 @@ def test_a_window_is_met_early_only_when_a_rest_wholly_of_others_cannot_undo_it(
     rest = cpus * (100 - passed) * HOUR
     worst = _made(regional_charge=regional, total_charge=total + rest)
     if len(hours) > 1:
-        assert (share.verdict(found) is Verdict.MET) == (share.verdict(worst) is Verdict.MET)
+        assert (judgement.verdict(found) is Verdict.MET) == (judgement.verdict(worst) is Verdict.MET)
     else:
-        assert share.verdict(found) is Verdict.OPEN
+        assert judgement.verdict(found) is Verdict.OPEN
 
 
 @pytest.mark.parametrize(
@@ -365,17 +366,17 @@ def test_a_window_is_met_early_only_when_a_rest_wholly_of_others_cannot_undo_it(
 def test_a_verdict_rests_on_a_window_that_is_known(
     difference: dict[str, Any], verdict: str, reason: str
 ) -> None:
-    found = share.judge(_made(**({"unclassified_limit": 0.05} | difference)))
+    found = judgement.judge(_made(**({"unclassified_limit": 0.05} | difference)))
     assert (found.verdict, found.reason) == (verdict, reason)
     assert found.unclassified_held_back == (reason == "unclassified")
-    assert reason in share.GROUNDS
+    assert reason in judgement.GROUNDS
 
 
 def test_a_window_that_is_met_early_is_held_back_too() -> None:
     hours = tuple(Hour(at * HOUR, 100.0, 100.0, 0.0, 100.0) for at in range(99))
     early = _made(as_of=99 * HOUR, regional_charge=9000, hours=hours, unclassified_charge=900)
-    assert share.judge(early)[:2] == ("met", "met_early")
-    assert share.judge(replace(early, unclassified_limit=0.05))[:2] == ("open", "unclassified")
+    assert judgement.judge(early)[:2] == ("met", "met_early")
+    assert judgement.judge(replace(early, unclassified_limit=0.05))[:2] == ("open", "unclassified")
 
 
 def test_a_forecast_carries_the_demand_seen_now_to_the_end_and_says_so() -> None:

@@ -17,9 +17,9 @@ from typing import cast
 from slurm_ai_factory.board import Board
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core.records import HOUR
-from slurm_ai_factory.cycle import Site
 from slurm_ai_factory.daemon import Daemon
 from slurm_ai_factory.ledger import open_ledger
+from slurm_ai_factory.site import Site
 from slurm_ai_factory.slurm import Slurm
 from tests.seen.life import configuration
 from tests.seen.model import CLUSTER, Model

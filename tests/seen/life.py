@@ -14,9 +14,9 @@ from typing import cast
 from slurm_ai_factory import cycle, showing
 from slurm_ai_factory.board import Board
 from slurm_ai_factory.config import Config, parse
-from slurm_ai_factory.cycle import Laps, Site
 from slurm_ai_factory.ledger import open_ledger
 from slurm_ai_factory.metrics import Exposition
+from slurm_ai_factory.site import Laps, Site
 from slurm_ai_factory.slurm import Slurm
 from tests.seen.model import CLUSTER, Model
 

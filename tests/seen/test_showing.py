@@ -16,10 +16,10 @@ from slurm_ai_factory import showing
 from slurm_ai_factory.board import Board, Reconciled
 from slurm_ai_factory.core.classify import Beneficiary
 from slurm_ai_factory.core.records import HOUR
-from slurm_ai_factory.cycle import Laps, Site
 from slurm_ai_factory.daemon import Daemon
 from slurm_ai_factory.errors import SlurmError
 from slurm_ai_factory.metrics import PHASES
+from slurm_ai_factory.site import Laps, Site
 from tests.seen.life import Life, configuration, living
 
 

@@ -75,6 +75,6 @@ def read(
         demand=found,
         authority=authority.index(terms, regional),
         diagnostics=diagnostics,
-        holds=health.holds(diagnostics, priority, bool(regional)),
+        holds=health.holds(diagnostics, priority, weights, bool(regional)),
         horizon_seconds=horizon_seconds,
     )

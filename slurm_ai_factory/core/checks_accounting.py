@@ -8,7 +8,6 @@ from slurm_ai_factory.core import health, tres
 from slurm_ai_factory.core.facts import OK, PROBLEM, WARNING, Facts, Result, want
 
 CLOCK_MOST = 30
-ALWAYS_TRACKED = frozenset({"cpu", "mem", "energy", "node", "billing"})
 HALVINGS = 8
 """The reader halves an interval three times before it gives up."""
 
@@ -42,9 +41,10 @@ def rights(facts: Facts) -> Result:
 
 
 def tracked(facts: Facts) -> Result:
-    missing = sorted(set(facts.weights) - ALWAYS_TRACKED - set(facts.priority.tres))
+    missing = health.untracked(facts.priority, facts.weights)
     wanted = f"{', '.join(facts.weights)} in AccountingStorageTRES"
-    fix = f"slurm.conf: AccountingStorageTRES={','.join(missing)} as well; then systemctl restart slurmctld"
+    slurm = f"AccountingStorageTRES={','.join(missing)} as well, and systemctl restart slurmctld"
+    fix = f"correct promise.resource; or slurm.conf: {slurm}"
     found = f"lacks {', '.join(missing)}: no such charge is recorded" if missing else "tracked"
     return want(not missing, PROBLEM, found, wanted, fix)
 

@@ -52,6 +52,7 @@ REASONS = {
     "no_competition": "no account beside the steered one has shares",
     "usage_unknown": "sshare does not tell the usage of every account on the level",
     "no_decay": "PriorityDecayHalfLife is 0 or priority/multifactor is not in use; usage must decay",
+    "resource_untracked": "Slurm keeps no account of the promise's resource",
     "limits_not_enforced": "AccountingStorageEnforce has no limits, so Slurm does not charge every job",
     "incr_only": "PriorityFlags has INCR_ONLY, so no waiting job's priority can go down",
     "no_fairshare_weight": "PriorityWeightFairshare is 0, so shares do not order the queue",

@@ -6,7 +6,7 @@ control slower or blunter is told by ``saf doctor`` and holds nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from slurm_ai_factory.core.records import HOUR, Hold, Instant, PriorityConfig
@@ -28,12 +28,26 @@ class Diagnostics(NamedTuple):
     backfill_queue: int | None  #: jobs there were to try
 
 
-def holds(diagnostics: Diagnostics, priority: PriorityConfig, waiting: bool) -> tuple[Hold, ...]:
-    """Every reason not to steer now; ``waiting`` says whether any job waits that could start."""
-    return tuple(_holds(diagnostics, priority, waiting))
+ALWAYS_TRACKED = frozenset({"cpu", "mem", "energy", "node", "billing"})
 
 
-def _holds(diagnostics: Diagnostics, priority: PriorityConfig, waiting: bool) -> Iterator[Hold]:
+def holds(
+    diagnostics: Diagnostics, priority: PriorityConfig, resource: Iterable[str], waiting: bool
+) -> tuple[Hold, ...]:
+    """Every reason not to steer now.
+
+    ``resource`` has the TRES of the promise; ``waiting`` says whether any job waits that could start.
+    """
+    return (*_of_configuration(priority, resource), *_of_scheduler(diagnostics, waiting))
+
+
+def _of_configuration(priority: PriorityConfig, resource: Iterable[str]) -> Iterator[Hold]:
+    if missing := untracked(priority, resource):
+        yield Hold(
+            "resource_untracked",
+            f"AccountingStorageTRES lacks {', '.join(missing)}, so no such charge is recorded and nothing "
+            "can be steered on it; correct promise.resource",
+        )
     if not limits_enforced(priority):
         yield Hold(
             "limits_not_enforced",
@@ -44,6 +58,9 @@ def _holds(diagnostics: Diagnostics, priority: PriorityConfig, waiting: bool) ->
         yield Hold("incr_only", "PriorityFlags has INCR_ONLY: no waiting job's priority can go down")
     if not priority.weight_fairshare:
         yield Hold("no_fairshare_weight", "PriorityWeightFairshare is 0: RawShares do not order the queue")
+
+
+def _of_scheduler(diagnostics: Diagnostics, waiting: bool) -> Iterator[Hold]:
     if diagnostics.agent_queue > AGENT_QUEUE_MOST:
         yield Hold(
             "agent_queue",
@@ -52,6 +69,11 @@ def _holds(diagnostics: Diagnostics, priority: PriorityConfig, waiting: bool) ->
         )
     if waiting and (silence := backfill_silence(diagnostics)) > BACKFILL_SILENCE:
         yield Hold("scheduler_stalled", f"jobs wait, and backfill last ran {silence} s ago")
+
+
+def untracked(priority: PriorityConfig, resource: Iterable[str]) -> list[str]:
+    """TRES that Slurm keeps no account of."""
+    return sorted(set(resource) - ALWAYS_TRACKED - set(priority.tres))
 
 
 def limits_enforced(priority: PriorityConfig) -> bool:

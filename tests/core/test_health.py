@@ -50,15 +50,30 @@ CONFIG = PriorityConfig(
 def test_a_hold_is_for_what_makes_a_write_useless_or_wrong(
     sick: Diagnostics, config: PriorityConfig, waiting: bool, reason: str | None, said: str
 ) -> None:
-    found = holds(sick, config, waiting)
+    found = holds(sick, config, ["cpu", "node"], waiting)
     assert [one.reason for one in found] == ([reason] if reason else [])
     assert not found or said in found[0].sentence
 
 
+@pytest.mark.parametrize(("resource", "tracked", "lacks"), [
+    (["gres/gpu"], ("cpu", "gres/gpu"), None),
+    (["gres/gpu", "cpu"], ("cpu",), "gres/gpu"),
+    (["cpux"], ("cpu", "gres/gpu"), "cpux"),
+    (["billing", "node", "mem", "energy"], (), None),
+])  # fmt: skip
+def test_nothing_is_steered_on_what_slurm_keeps_no_account_of(
+    resource: list[str], tracked: tuple[str, ...], lacks: str | None
+) -> None:
+    found = holds(WELL, replace(CONFIG, tres=tracked), resource, True)
+    assert [one.reason for one in found] == (["resource_untracked"] if lacks else [])
+    assert not lacks or f"lacks {lacks}, so" in found[0].sentence
+
+
 def test_every_hold_is_told_and_is_a_reason_of_the_controller() -> None:
     sick = WELL._replace(agent_queue=10**6, backfill_last_at=0)
-    found = holds(sick, replace(CONFIG, enforce=(), flags=("INCR_ONLY",), weight_fairshare=0), True)
-    assert len(found) == len({one.reason for one in found}) == 5
+    broken = replace(CONFIG, enforce=(), flags=("INCR_ONLY",), weight_fairshare=0)
+    found = holds(sick, broken, ["gres/gpu"], True)
+    assert len(found) == len({one.reason for one in found}) == 6
     assert {one.reason for one in found} <= HOLDS
 
 

@@ -173,6 +173,8 @@ class Daemon:
         try:
             loaded = self.load()
             web.renew()
+            if (loaded.cluster.name, loaded.daemon.listen) != (config.cluster.name, config.daemon.listen):
+                raise ConfigError("cluster.name and daemon.listen are for a restart: systemctl restart saf")
             config = loaded
         except ConfigError as error:
             log.error("configuration not reloaded, the one in force stays: %s", error)

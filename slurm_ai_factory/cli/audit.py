@@ -33,7 +33,7 @@ def backfill_command(since: str, until: str | None, again: bool) -> None:
     may run beside the daemon.
     """
     config = load_config()
-    with opened_ledger(config) as ledger:
+    with opened_ledger(config, new=True) as ledger:
         slurm = slurm_of(config)
         slurm.priority_config()
         at = now()
@@ -123,7 +123,10 @@ def _whole_hours(config: Config, since: str, until: str, at: Instant) -> Interva
     first = charge.hour_of(asked_instant(config, since))
     last = charge.hour_of(min(at, asked_instant(config, until)))
     if first >= last:
-        raise click.UsageError("no whole hour lies in the interval")
+        raise click.UsageError(
+            f"no whole hour of the interval is over; it is {output.when(at)}, and without -E it ends "
+            "with yesterday"
+        )
     return first, last
 
 

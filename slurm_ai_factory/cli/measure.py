@@ -27,7 +27,10 @@ def as_of(ledger: Ledger, then: Instant | None = None) -> Instant:
     if mark is None and then is not None:
         raise LedgerError(f"nothing had been read yet at {windows.iso(then)}")
     if mark is None:
-        raise LedgerError("the ledger is empty; run `saf cycle` once, or start the daemon with `saf run`")
+        raise LedgerError(
+            f"the ledger has nothing of cluster {ledger.accounting.cluster} yet; run `saf cycle` once, or "
+            "start the daemon with `saf run`"
+        )
     return mark
 
 
@@ -36,16 +39,28 @@ def asked_window(
 ) -> Window:
     """The window the options mean, at this instant or now; `current` and no option mean the promise's own."""
     zone, moment = config.promise.time_zone, now() if at is None else at
+    named = config.promise.window if window in (None, "current") else window
     try:
-        if since or until:
-            if window or not since:
-                raise ValueError("give either --window, or -S with or without -E")
+        if (since or until) and (window or not since):
+            raise ValueError("give either --window, or -S with or without -E")
+        if since:
             first = windows.instant(since, moment, zone)
-            return windows.span(first, windows.instant(until or "now", moment, zone))
-        named = config.promise.window if window in (None, "current") else window
-        return windows.window(str(named), moment, zone)
+            found = windows.span(first, windows.instant(until or "now", moment, zone))
+        else:
+            found = windows.window(str(named), moment, zone)
+        if found.since > moment:
+            raise ValueError(f"{found.name} begins at {windows.iso(found.since)}, which is in the future")
     except ValueError as error:
         raise click.UsageError(str(error)) from error
+    return found
+
+
+def asked_past(config: Config, option: str, text: str) -> Instant:
+    """The instant an option means, which is not to come yet."""
+    at = asked_instant(config, text)
+    if at > now():
+        raise click.UsageError(f"{option} {windows.iso(at)} is in the future; nothing is known of it")
+    return at
 
 
 def asked_instant(config: Config, text: str) -> Instant:
@@ -83,12 +98,22 @@ def share_command(
 ) -> None:
     """The measurement: who got what in a window, and what the promise says of it."""
     config = load_config()
-    known = asked_instant(config, then) if then else None
+    known = asked_past(config, "--as-of", then) if then else None
     where = asked_window(config, window, since, until, known)
     promise = asked_promise(config, resource)
     with opened_ledger(config) as ledger:
+        if resource:
+            _check_counted(ledger, promise)
         measured, groups = shared(config, ledger, where, promise, by, known)
     print_share(measured, config.promise.margin, groups, by)
+
+
+def _check_counted(ledger: Ledger, promise: Promise) -> None:
+    """Whether anything was ever charged or there in this resource: else every answer would be 0."""
+    known = ledger.accounting.tres()
+    if unknown := sorted(set(promise.weights) - known):
+        there = ", ".join(sorted(known)) or "none yet"
+        raise click.UsageError(f"nothing in the ledger is in {', '.join(unknown)}; its TRES are {there}")
 
 
 def shared(
@@ -158,11 +183,15 @@ def unclassified_command(window: str | None) -> None:
     promise = config.promise_of()
     with opened_ledger(config) as ledger:
         at = as_of(ledger)
-        cycle.measure(config, ledger, at, where)
+        unread = cycle.measure(config, ledger, at, where).unread_seconds
         books = ledger.classified(cycle.rules_of(config, ledger))
         groups = groups_of(books, lambda subject, _: "\t".join(subject[1:8]), promise, where, at)
     found = [g for g in groups if g.beneficiary is Beneficiary.UNCLASSIFIED]
     _print_unclassified(found, promise.resource)
+    if unread:
+        click.echo(f"{output.hours(unread)} hours of {where.name} were never read: saf backfill", err=True)
+    elif not found and not chosen.quiet:
+        click.echo("every charge of the window is classified", err=True)
 
 
 def _print_unclassified(groups: Sequence[share.Group], resource: str) -> None:
@@ -175,8 +204,6 @@ def _print_unclassified(groups: Sequence[share.Group], resource: str) -> None:
     elif rows:
         hours = [(*row[:-1], f"{float(row[-1]) / 3600:.1f}") for row in rows]
         output.table((*names, f"{resource}-hours"), hours)
-    elif not chosen.quiet:
-        click.echo("every charge of the window is classified", err=True)
 
 
 COMMANDS = (share_command, unclassified_command)

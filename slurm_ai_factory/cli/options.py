@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from slurm_ai_factory import config as configuration
 from slurm_ai_factory.config import Config
@@ -41,9 +42,13 @@ chosen = Chosen()
 
 
 def _keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:
-    """Remember an option that was given, wherever on the line it stood."""
-    if parameter.name and value:
-        setattr(chosen, parameter.name, value)
+    """Remember an option that was given, wherever on the line it stood; the environment says the rest."""
+    name, typed = str(parameter.name), context.meta.setdefault(__name__, set())
+    on_the_line = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    if value and (on_the_line or name not in typed):
+        setattr(chosen, name, value)
+    if on_the_line:
+        typed.add(name)
     if chosen.no_color or os.environ.get("NO_COLOR"):
         context.color = False
 
@@ -94,6 +99,14 @@ class SafGroup(click.Group):
         super().__init__(*args, **kwargs)
         self.params += _common()
 
+    def invoke(self, context: click.Context) -> Any:
+        """A reader of our output that goes away, as `head` does, is no failure, as which click takes it."""
+        try:
+            return super().invoke(context)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+
 
 def load_config() -> Config:
     """The configuration in force for this command. Raises ConfigError."""
@@ -115,9 +128,9 @@ def ledger_url(config: Config) -> str:
 
 
 @contextmanager
-def opened_ledger(config: Config) -> Iterator[Ledger]:
-    """The ledger of the configured cluster."""
-    with open_ledger(ledger_url(config), config.cluster.name) as ledger:
+def opened_ledger(config: Config, *, new: bool = False) -> Iterator[Ledger]:
+    """The ledger of the configured cluster, which it may see for the first time if it is ``new``."""
+    with open_ledger(ledger_url(config), config.cluster.name, new=new) as ledger:
         yield ledger
 
 
@@ -133,7 +146,7 @@ def slurm_of(config: Config) -> Slurm:
 @contextmanager
 def opened_site(config: Config, wait: Callable[[float], object] = time.sleep) -> Iterator[Site]:
     """Slurm and the ledger together, with real time."""
-    with opened_ledger(config) as ledger:
+    with opened_ledger(config, new=True) as ledger:
         yield Site(config, slurm_of(config), ledger, now, wait, actor())
 
 
@@ -164,6 +177,7 @@ def start_logging() -> None:
     """One line a message on stderr; without instants where the journal puts its own."""
     instant = "" if os.environ.get("JOURNAL_STREAM") else "%(asctime)s "
     logging.Formatter.converter = time.gmtime
+    logging.getLogger("psycopg").setLevel(logging.ERROR)  # what it warns of comes back as a LedgerError
     logging.basicConfig(
         stream=sys.stderr, level=log_level(), format=f"{instant}%(levelname)s %(message)s",
         datefmt="%Y-%m-%dT%H:%M:%SZ",

@@ -206,6 +206,8 @@ def override_command(
             raise click.UsageError("give --beneficiary or --withdraw, and a --reason")
         if organisation and organisation not in ledger.registry.known().keys:
             raise LedgerError(f"organisation {organisation} is not registered; see `saf organisation list`")
+        if withdraw and not _overridden(ledger, job):
+            raise LedgerError(f"job {job} has no override to withdraw; see `saf override`")
         said = {"beneficiary": beneficiary, "organisation": organisation, "actor": actor(), "reason": reason}
         number, runs = ledger.accounting.override(job, said, at=now())
     if chosen.json:
@@ -213,6 +215,12 @@ def override_command(
     elif not chosen.quiet:
         click.echo(f"override {number} of job {job}: {runs} run(s); see `saf explain {job}`", err=True)
     return None
+
+
+def _overridden(ledger: Ledger, job: str) -> bool:
+    """Whether the job's last override says something."""
+    last = [one for one in ledger.registry.overrides().values() if one.job == job][-1:]
+    return any(one.beneficiary for one in last)
 
 
 def _list_overrides(ledger: Ledger) -> None:

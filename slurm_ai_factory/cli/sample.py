@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from slurm_ai_factory.config import SECTIONS
 from slurm_ai_factory.core.records import Association, PriorityConfig
+from slurm_ai_factory.errors import ConfigError
 
 HEADER = """\
 # slurm_ai_factory, written by `saf init` after looking at cluster {cluster} (Slurm {version}).
@@ -24,6 +25,8 @@ def text(
     """The file. ``given`` are keys of [slurm] that were needed to reach the cluster."""
     accounts = [a for a in associations if a.user is None and a.parent == "root"]
     names = [a.account for a in accounts]
+    if account and account not in names:
+        raise ConfigError(f"no account {account} directly under root; there are {', '.join(names) or 'none'}")
     region = account or next((name for name in names if "region" in name), "")
     chosen = {"cluster.name": found.cluster} | {f"slurm.{k}": str(v) for k, v in given.items() if v}
     if region:

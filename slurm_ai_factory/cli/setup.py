@@ -22,6 +22,7 @@ from slurm_ai_factory.core.classify import DETAILS, Rule
 from slurm_ai_factory.core.records import FOREVER
 from slurm_ai_factory.errors import ConfigError
 from slurm_ai_factory.ledger import Store
+from slurm_ai_factory.ledger.connection import place
 from slurm_ai_factory.slurm import Slurm
 from slurm_ai_factory.slurm.commands import Commands
 
@@ -65,7 +66,11 @@ def config_group() -> None:
 def config_check() -> None:
     """Validate the file offline: keys, types, rules."""
     config = load_config()
-    if not chosen.quiet:
+    if url := configuration.ledger_url(config):
+        place(url)
+    if chosen.json:
+        output.emit({"file": str(config.file), "rules": len(config.rules), "mode": config.control.mode})
+    elif not chosen.quiet:
         click.echo(f"{config.file}: fine, {len(config.rules)} rule(s), mode {config.control.mode}", err=True)
 
 

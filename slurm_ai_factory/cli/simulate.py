@@ -102,6 +102,8 @@ def simulate_command(names: tuple[str, ...], plot: Path | None, **options: Any) 
         from slurm_ai_factory.simulation import policies
     if plot and plot.suffix not in FORMATS:
         raise click.UsageError(f"--plot: {plot} ends in none of {', '.join(FORMATS)}")
+    if plot and not plot.parent.is_dir():
+        raise click.UsageError(f"--plot: there is no directory {plot.parent}")
     began = time.monotonic()
     trial = trial_of(**options)
     try:
@@ -111,9 +113,9 @@ def simulate_command(names: tuple[str, ...], plot: Path | None, **options: Any) 
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     results = _replayed(trial, asked)
+    _print(trial, results, time.monotonic() - began)
     if plot:
         _plot(trial, results, plot)
-    _print(trial, results, time.monotonic() - began)
 
 
 @contextmanager

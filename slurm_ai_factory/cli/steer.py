@@ -52,7 +52,7 @@ def run_command() -> None:
 
 
 @click.command("cycle", cls=SafCommand)
-@click.option("--dry-run", is_flag=True, help="Decide and show, change nothing in Slurm; as `saf plan`.")
+@click.option("--dry-run", is_flag=True, help="Read, decide and show; change nothing in Slurm: `saf plan`.")
 def cycle_command(dry_run: bool) -> None:
     """One cycle now. Writes to the ledger, and in mode enforce to Slurm."""
     config = load_config()
@@ -96,7 +96,8 @@ def _report(report: CycleReport, slurm: Slurm) -> dict[str, Any]:
 def plan_command() -> None:
     """What the next cycle would do: the decision, its reason, and the commands, ready to paste.
 
-    Changes nothing in Slurm. Text output is comments and commands, so it can be given to a shell.
+    Changes nothing in Slurm. Where no daemon is active, accounting is read first. Writes to the ledger then.
+    Text output is comments and commands, so it can be given to a shell.
     """
     config = load_config()
     with opened_site(config) as site:
@@ -136,7 +137,10 @@ def _said(name: str, value: float | int | str | None) -> str:
 
 
 @click.command("history", cls=SafCommand)
-@click.option("--limit", default=50, show_default=True, metavar="N", help="At most so many, newest first.")
+@click.option(
+    "--limit", default=50, show_default=True, metavar="N", type=click.IntRange(min=1),
+    help="At most so many, newest first.",
+)  # fmt: skip
 def history_command(limit: int) -> None:
     """Changes and the decisions behind them: who, when, why, before, after, read back."""
     with opened_ledger(load_config()) as ledger:

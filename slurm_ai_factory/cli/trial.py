@@ -41,6 +41,8 @@ def trial_of(
     capacity = capacity or size
     if capacity is None:
         raise click.UsageError("--capacity is needed: how many of the resource the machine has")
+    if not users and regional:
+        raise click.UsageError(f"no account that {regional} calls regional has a job in {source}")
     fits = workload.amount(resource)
     workload = workload.only((fits > 0) & (fits <= capacity))
     if not len(workload):
@@ -87,8 +89,10 @@ def _seconds(option: str, text: str) -> int:
 def _check_window(window: str, zone: ZoneInfo) -> None:
     try:
         windows.window(window, now(), zone)
+        if window[:1].isdigit():
+            raise ValueError(f"{window} is one window; say month, quarter, half, year or rolling:30d")
     except ValueError as error:
-        raise click.UsageError(str(error)) from error
+        raise click.UsageError(f"--window: {error}") from error
 
 
 def _workload(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from slurm_ai_factory.core.classify import Rule, Rules
 from slurm_ai_factory.core.records import Instant
+from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger.accounting import Accounting, ReadResult, Usual
 from slurm_ai_factory.ledger.classified import Classified, classified
 from slurm_ai_factory.ledger.control import Control, Planned
@@ -51,10 +52,16 @@ class Ledger:
 
 
 @contextmanager
-def open_ledger(url: str, cluster: str) -> Iterator[Ledger]:
-    """The ledger of one cluster, its schema checked. Raises LedgerError."""
+def open_ledger(url: str, cluster: str, *, new: bool = True) -> Iterator[Ledger]:
+    """The ledger of one cluster, its schema checked. Raises LedgerError.
+
+    A cluster it does not know becomes known if it may be ``new``, or if there is no other.
+    """
     with Store(url) as store:
         store.check_schema()
+        known = [row[0] for row in store.all("clusters")]
+        if known and cluster not in known and not new:
+            raise LedgerError(f"the ledger has no cluster {cluster}; it has {', '.join(known)}")
         cluster_id = store.cluster_id(cluster)
         yield ledger_of(store, cluster, cluster_id)
 

@@ -176,6 +176,10 @@ class Accounting:
         accounts = found["account"] | self.parents().keys()
         return {**found, "account": accounts, "account_subtree": accounts}
 
+    def tres(self) -> set[str]:
+        """The TRES that any run of the ledger wanted or had."""
+        return {row[0] for row in self.store.all("tres_names")}
+
     def record_events(self, sizes: Iterable[Size], outages: Iterable[Outage], at: Instant) -> None:
         """The cluster's sizes and outages as Slurm tells them at the instant ``at``."""
         key = {"cluster_id": self.cluster_id, "at": at}

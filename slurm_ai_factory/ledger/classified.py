@@ -113,7 +113,7 @@ class Classified:
             "tres": list(weights),
             "weights": list(weights.values()),
             "since": window.since,
-            "until": charge.hour_of(min(window.until, until) + HOUR - 1),
+            "until": max(window.since, charge.hour_of(min(window.until, until) + HOUR - 1)),
         }
 
     def _kept(self, query: str, **values: object) -> list[Kept]:

@@ -25,11 +25,12 @@ def connect(url: str) -> Connection:
 
     What the url says of timeouts goes before.
     """
+    parts = _parts(url)
     with wrapped(url):
         timeouts = {"connect_timeout": CONNECT_SECONDS, "tcp_user_timeout": CONNECT_SECONDS * 1000}
         return psycopg.connect(
             autocommit=True,
-            **timeouts | conninfo_to_dict(url),  # type: ignore[arg-type]
+            **timeouts | parts,
             application_name=f"saf@{socket.gethostname()}:{os.getpid()}",
             options=f"-c statement_timeout={STATEMENT_SECONDS}s -c client_min_messages=warning "
             "-c jit=off -c work_mem=64MB",
@@ -65,12 +66,20 @@ def place(url: str) -> str:
     >>> place("postgresql://saf:secret@db.example:5433/saf")
     'db.example:5433/saf'
     """
-    try:
-        parts = conninfo_to_dict(url)
-    except psycopg.ProgrammingError:
-        return "an unreadable ledger.url"
+    parts = _parts(url)
     host, port = parts.get("host") or "local socket", parts.get("port")
     return f"{host}{f':{port}' if port else ''}/{parts.get('dbname') or parts.get('user') or ''}"
+
+
+def _parts(url: str) -> dict[str, Any]:
+    """What a url is made of. The driver's own words would have the password in them."""
+    try:
+        return conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        raise LedgerError(
+            "ledger.url cannot be read; write postgresql://USER:PASSWORD@HOST:PORT/DATABASE, with special "
+            "characters of the password percent-encoded (% is %25)"
+        ) from None
 
 
 def _first(error: Exception) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import pwd
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,11 +16,15 @@ from typing import Any
 
 from slurm_ai_factory.errors import LedgerError
 
+SERVER_USER = "pgserver"
+"""Whom the package runs the server as when root starts it."""
+
 
 def url(state_directory: Path) -> str:
     """Start the server unless it runs, and say where it is. Raises LedgerError."""
     directory = _directory(state_directory)
     try:
+        _check_owner(directory)
         directory.mkdir(parents=True, exist_ok=True)
         return str(_server(directory).get_uri())
     except LedgerError:
@@ -28,6 +33,24 @@ def url(state_directory: Path) -> str:
         raise LedgerError(
             f"the embedded PostgreSQL in {directory} does not start: {_why(directory, error)}"
         ) from error
+
+
+def _check_owner(directory: Path) -> None:
+    """The package gives the files to whoever starts it last, and who had them before is shut out."""
+    if not directory.exists():
+        return
+    owner, own = _name(directory.stat().st_uid), _name(os.geteuid())
+    if owner != own and (own, owner) != ("root", SERVER_USER):
+        raise LedgerError(
+            f"the embedded PostgreSQL in {directory} belongs to {owner}; run: sudo -u {owner} saf ..."
+        )
+
+
+def _name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
 
 
 def stop(state_directory: Path) -> None:

@@ -2,6 +2,10 @@
 -- The cluster's key; no row when the ledger does not know it.
 SELECT cluster_id FROM clusters WHERE name = %(cluster)s
 
+-- clusters --
+-- Every cluster the ledger knows.
+SELECT name FROM clusters ORDER BY name
+
 -- add_cluster --
 -- Make the cluster known.
 INSERT INTO clusters (name) VALUES (%(cluster)s) ON CONFLICT (name) DO NOTHING
@@ -283,6 +287,10 @@ ON CONFLICT (cluster_id, account, recorded_at) DO UPDATE SET parent = excluded.p
 SELECT DISTINCT ON (account) account, parent FROM accounts
 WHERE cluster_id = %(cluster_id)s AND recorded_at <= coalesce(%(as_of)s, 9223372036854775807)
 ORDER BY account, recorded_at DESC
+
+-- tres_names --
+-- Every TRES that a run wanted or had.
+SELECT name FROM tres
 
 -- names --
 -- Every name that a subject had.

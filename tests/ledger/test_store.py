@@ -135,7 +135,10 @@ def test_a_connection_that_broke_is_made_again(ledger_url: str) -> None:
 
 def test_a_password_is_never_shown() -> None:
     assert place("postgresql://saf:secret@db.example:5433/saf") == "db.example:5433/saf"
-    assert "secret" not in place("postgresql://saf:secret@[broken")
+    with pytest.raises(LedgerError, match="ledger.url cannot be read") as told:
+        place("postgresql://saf:secret@[broken")
+    assert "secret" not in str(told.value)
+    assert told.value.__suppress_context__
 
 
 def test_a_change_is_settled_once_by_what_was_read_back(ledger: Ledger) -> None:

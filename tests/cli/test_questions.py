@@ -1,0 +1,98 @@
+"""Questions that cannot be answered as they were asked: each gets one sentence, and never a zero."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from slurm_ai_factory.ledger import open_ledger
+from tests.saf import Saf
+
+LATER = "2100Q1"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("share", "--window", LATER), 2, "2100Q1 begins at 2099-12-31T23:00:00Z, which is in the future"),
+        (("share", "-S", "2100-01-01", "-E", "2100-02-01"), 2, "which is in the future"),
+        (("share", "--as-of", "2100-01-01"), 2, "--as-of 2099-12-31T23:00:00Z is in the future"),
+        (("report", "--as-of", "2100-01-01", "-o", "."), 2, "is in the future"),
+        (("unclassified", "--window", LATER), 2, "is in the future"),
+        (
+            ("share", "--resource", "gres/gpux"),
+            2,
+            "nothing in the ledger is in gres/gpux; its TRES are cpu, node",
+        ),
+        (("history", "--limit", "0"), 2, "x>=1"),
+        (("override", "10", "--withdraw", "--reason", "x"), 1, "job 10 has no override to withdraw"),
+        (("-M", "lop", "history"), 1, "the ledger has no cluster lop; it has loop"),
+        (("reconcile", "-S", "2100-01-01", "-E", "2100-02-01"), 2, "no whole hour of the interval is over"),
+    ],
+)
+def test_what_cannot_be_answered_is_said_in_one_sentence(
+    books: Saf, arguments: tuple[str, ...], code: int, said: str
+) -> None:
+    done = books.run(*arguments, code=code)
+    assert said in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_window_that_was_not_read_is_not_called_classified(books: Saf) -> None:
+    assert (
+        "every charge of the window is classified" not in books.run("unclassified", "--window", "2020").stderr
+    )
+    assert "8 784.0 hours of 2020 were never read" in books.run("unclassified", "--window", "2020").stderr
+    assert books.json("share", "--window", "2020")["verdict"] == "open"
+
+
+def test_what_is_typed_goes_before_the_environment_wherever_it_stands(books: Saf, tmp_path: Path) -> None:
+    other = tmp_path / "other.toml"
+    other.write_text(books.file.read_text())
+    for typed in (("--config", str(other), "config", "check"), ("config", "check", "--config", str(other))):
+        assert books.run(*typed).stderr.startswith(f"{other}: fine")
+    books.env["SAF_CLUSTER"] = "loop"
+    for before in (("-M", "lop", "history"), ("history", "-M", "lop")):
+        assert "no cluster lop" in books.run(*before, code=1).stderr
+
+
+@pytest.mark.parametrize(
+    "url", ["postgressql://u:secret@h/db", "postgresql://u:sec%ret@h/db", "mysql://x:secret@y/z"]
+)
+def test_a_url_that_cannot_be_read_is_told_without_its_password(books: Saf, url: str) -> None:
+    books.configure("ledger", url=url)
+    for command in (("share",), ("config", "check")):
+        said = books.run(*command, code=1).stderr
+        assert "ledger.url cannot be read; write postgresql://" in said
+        assert "sec" not in said.replace("seconds", "")
+
+
+def test_a_reader_that_leaves_is_no_failure(books: Saf) -> None:
+    env = {**books.env, "PYTHONPATH": str(Path(__file__).parents[2])}
+    saf = subprocess.Popen(
+        books.argv("config", "show"), env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert saf.stdout
+    saf.stdout.close()
+    _, said = saf.communicate(timeout=60)
+    assert (saf.returncode, said) == (0, b"")
+
+
+def test_commands_that_ask_make_no_cluster_known(books: Saf, ledger_url: str) -> None:
+    books.run("-M", "lop", "share", code=1)
+    with open_ledger(ledger_url, "loop") as ledger:
+        assert ledger.store.all("clusters") == [("loop",)]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start somebody else's server")
+def test_root_leaves_the_ledger_of_another_user_alone(books: Saf, tmp_path: Path) -> None:
+    directory = tmp_path / "state" / "postgresql"
+    directory.mkdir(parents=True)
+    os.chown(directory, 1, 1)
+    del books.sections["ledger"]["url"]
+    books.configure("ledger", state_directory=str(tmp_path / "state"))
+    assert "belongs to daemon; run: sudo -u daemon saf" in books.run("share", code=1).stderr
+    assert directory.stat().st_uid == 1

@@ -141,7 +141,7 @@ def require(installed: Callable[[str], bool]) -> None:
     if missing:
         extras = ",".join(sorted({NEEDED[name] for name in missing}))
         raise ConfigError(
-            f"saf demo needs {' and '.join(missing)}; run: pip install 'slurm-ai-factory[{extras}]'"
+            f"saf demo needs {' and '.join(missing)}; run in the checkout: pip install '.[{extras}]'"
         )
 
 

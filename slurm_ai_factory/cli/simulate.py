@@ -126,7 +126,7 @@ def _extra() -> Iterator[None]:
         yield
     except ImportError as error:
         raise SafError(
-            f"{error.name} is missing; install it with: pip install 'slurm-ai-factory[simulate]'"
+            f"{error.name} is missing; run in the checkout: pip install '.[simulate]'"
         ) from error
 
 

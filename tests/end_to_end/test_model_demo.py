@@ -127,7 +127,7 @@ def test_a_length_that_is_none_is_a_usage_error(scratch: Path, length: str) -> N
 def test_missing_extras_are_named_with_the_command_that_installs_them(missing: set[str], extras: str) -> None:
     with pytest.raises(ConfigError) as error:
         require(lambda name: name not in missing)
-    assert str(error.value).endswith(f"; run: pip install 'slurm-ai-factory[{extras}]'")
+    assert str(error.value).endswith(f"; run in the checkout: pip install '.[{extras}]'")
     assert all(name in str(error.value) for name in missing)
 
 

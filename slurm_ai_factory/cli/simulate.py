@@ -125,9 +125,7 @@ def _extra() -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        raise SafError(
-            f"{error.name} is missing; run in the checkout: pip install '.[simulate]'"
-        ) from error
+        raise SafError(f"{error.name} is missing; run in the checkout: pip install '.[simulate]'") from error
 
 
 def _replayed(trial: Trial, asked: list[Any]) -> list[Result]:

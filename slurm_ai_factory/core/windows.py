@@ -18,6 +18,9 @@ _SECONDS = {"m": 60, "h": HOUR, "d": 24 * HOUR, "w": 7 * 24 * HOUR, "": 1, "s": 
 _DAYS = {"yesterday": -1, "today": 0, "tomorrow": 1}
 _KINDS = {"month": 1, "quarter": 3, "half": 6, "year": 12}
 
+LONGEST = 36525 * 24 * HOUR
+"""A window has an entry for each of its hours: 100 years are a million."""
+
 
 def duration(text: str) -> int:
     """Seconds in ``30d``, ``12h``, ``5m``, ``90s`` or plain seconds.
@@ -104,8 +107,11 @@ def window(text: str, now: Instant, zone: ZoneInfo) -> Window:
     >>> window("rolling:2h", 9000, amsterdam)
     Window(name='rolling:2h', since=0, until=9000, rolling=True)
     """
-    if text.startswith("rolling:"):
-        return Window(text, hour_of(now - duration(text.removeprefix("rolling:"))), now, rolling=True)
+    if text.startswith("rolling:") and not text[-1].isdigit():
+        length = duration(text.removeprefix("rolling:"))
+        if length > LONGEST:
+            raise ValueError(f"{text!r} is longer than 100 years")
+        return Window(text, hour_of(now - length), now, rolling=True)
     if text in _KINDS:
         return _containing(_KINDS[text], now, zone)
     if match := re.fullmatch(r"(\d{4})(?:Q([1-4])|H([12])|-(0[1-9]|1[0-2]))?", text):

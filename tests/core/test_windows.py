@@ -127,7 +127,7 @@ def test_a_rolling_window_is_the_same_in_every_zone() -> None:
     [
         "", "Q1", "2027Q0", "2027Q5", "2027H0", "2027H3", "2027-00", "2027-13", "2027-1", "2027-3", "0000",
         "27Q1", "2027q1", "2027Q1 ", " 2027", "2027-03-01", "quarters", "Quarter", "rolling", "rolling:",
-        "rolling:0d", "rolling:-3d", "rolling:30y", "rolling:quarter", "week", "9999",
+        "rolling:0d", "rolling:-3d", "rolling:30y", "rolling:30", "rolling:quarter", "week", "9999",
     ],
 )  # fmt: skip
 def test_a_name_that_is_no_window_is_refused(text: str) -> None:
@@ -139,6 +139,7 @@ def test_a_name_that_is_no_window_is_refused(text: str) -> None:
 @example("0001", NOON)
 @example("9999Q4", NOON)
 @example("rolling:" + "9" * 5000, NOON)
+@example("rolling:99999999d", NOON)
 def test_any_name_is_a_window_or_refused(text: str, now: int) -> None:
     try:
         found = _window(text, now)

@@ -103,6 +103,7 @@ def _seen(shown: Shown) -> dict[str, Any]:
         "mode": shown.mode,
         "mode_means": MODES[shown.mode],
         "as_of": _clock(m.as_of, zone),
+        "zone": zone.key,
         "wide": Markup(chart.drawing(m, zone, width=960, height=300)),  # noqa: S704 (numbers and our own words)
         "narrow": Markup(chart.drawing(m, zone, width=380, height=260)),  # noqa: S704
         "figures": figures,

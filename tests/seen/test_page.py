@@ -100,6 +100,9 @@ def test_a_failure_says_what_happened_and_how_old_the_numbers_are() -> None:
         "Slurmdbd does not answer; see systemctl status slurmdbd. What follows is as of 31 Jan 00:00." in text
     )
     assert 'class="tone-bad old"' in page.html(BOARDS["failed"], NOW)
+    assert "Nothing is decided until a cycle succeeds." in text
+    assert "The control decides at every beat" not in text
+    assert "all times are those of" in text
 
 
 def test_without_a_cycle_there_are_no_numbers() -> None:

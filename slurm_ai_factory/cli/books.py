@@ -8,7 +8,7 @@ import click
 
 from slurm_ai_factory import reporting
 from slurm_ai_factory.cli import output
-from slurm_ai_factory.cli.measure import asked_instant, asked_past, asked_window
+from slurm_ai_factory.cli.measure import asked_instant, asked_window, check_known
 from slurm_ai_factory.cli.options import SafCommand, actor, chosen, load_config, now, opened_ledger
 from slurm_ai_factory.cli.setup import ledger_group
 from slurm_ai_factory.core import windows
@@ -30,10 +30,11 @@ def fingerprint_command(window: str | None, then: str, first: str | None, rows: 
     rows of one part as they are hashed: pipe them into sha256sum.
     """
     config = load_config()
-    known = asked_past(config, "--as-of", then)
+    known = asked_instant(config, then)
     last = asked_window(config, window, None, None, known)
     begins = asked_window(config, first, None, None, known) if first else last
     with opened_ledger(config) as ledger:
+        check_known(ledger, known)
         ask = reporting.asked(config, ledger, known)
         interval = reporting.interval_of(ask, begins, last)
         if rows:

@@ -8,7 +8,7 @@ from hashlib import sha256
 import click
 
 from slurm_ai_factory.cli import output
-from slurm_ai_factory.cli.measure import asked_past, asked_window
+from slurm_ai_factory.cli.measure import asked_instant, asked_window
 from slurm_ai_factory.cli.options import SafGroup, actor, chosen, load_config, now, opened_ledger
 from slurm_ai_factory.cli.registry import refuse
 from slurm_ai_factory.core import expertise, windows
@@ -91,7 +91,7 @@ def expertise_import(file: io.BufferedReader, dry_run: bool) -> None:
 def expertise_list(window: str | None, then: str) -> None:
     """The entries of a window with their corrections."""
     config = load_config()
-    known = asked_past(config, "--as-of", then)
+    known = asked_instant(config, then)
     where = asked_window(config, window, None, None, known)
     days = windows.days(where, config.promise.time_zone)
     with opened_ledger(config) as ledger:

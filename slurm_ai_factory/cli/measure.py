@@ -55,12 +55,12 @@ def asked_window(
     return found
 
 
-def asked_past(config: Config, option: str, text: str) -> Instant:
-    """The instant an option means, which is not to come yet."""
-    at = asked_instant(config, text)
-    if at > now():
-        raise click.UsageError(f"{option} {windows.iso(at)} is in the future; nothing is known of it")
-    return at
+def check_known(ledger: Ledger, *instants: Instant | None) -> None:
+    """Raise UsageError for an instant to come. A ledger on a model's clock has a now that is not ours."""
+    moment = now()
+    future = [at for at in instants if at is not None and at > moment]
+    if future and (ledger.accounting.watermark() or 0) <= moment:
+        raise click.UsageError(f"{windows.iso(future[0])} is in the future; nothing is known of it")
 
 
 def asked_instant(config: Config, text: str) -> Instant:
@@ -98,10 +98,11 @@ def share_command(
 ) -> None:
     """The measurement: who got what in a window, and what the promise says of it."""
     config = load_config()
-    known = asked_past(config, "--as-of", then) if then else None
+    known = asked_instant(config, then) if then else None
     where = asked_window(config, window, since, until, known)
     promise = asked_promise(config, resource)
     with opened_ledger(config) as ledger:
+        check_known(ledger, known)
         if resource:
             _check_counted(ledger, promise)
         measured, groups = shared(config, ledger, where, promise, by, known)

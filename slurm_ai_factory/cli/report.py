@@ -10,7 +10,7 @@ import click
 from slurm_ai_factory import report as pages
 from slurm_ai_factory import reporting, statements
 from slurm_ai_factory.cli import output
-from slurm_ai_factory.cli.measure import asked_past, asked_window
+from slurm_ai_factory.cli.measure import asked_instant, asked_window, check_known
 from slurm_ai_factory.cli.options import SafCommand, actor, chosen, load_config, now, opened_ledger
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import tariff, windows
@@ -59,10 +59,11 @@ def report_command(
     were restated since this one.
     """
     config = load_config()
-    known = asked_past(config, "--as-of", then)
+    known = asked_instant(config, then)
     where = asked_window(config, window, None, None, known)
-    compared = asked_past(config, "--compare", compare) if compare else None
+    compared = asked_instant(config, compare) if compare else None
     with opened_ledger(config) as ledger:
+        check_known(ledger, known, compared)
         ask = reporting.asked(config, ledger, known)
         found = reporting.gather(ask, where, compared)
         written = [_write(Path(directory), *file) for file in _files(config, found, languages, formats)]
@@ -116,9 +117,10 @@ def statement_command(organisation: str, window: str | None, then: str) -> None:
     The amounts show what access costs; nothing is invoiced by this.
     """
     config = load_config()
-    known = asked_past(config, "--as-of", then)
+    known = asked_instant(config, then)
     where = asked_window(config, window, None, None, known)
     with opened_ledger(config) as ledger:
+        check_known(ledger, known)
         ask = reporting.asked(config, ledger, known)
         found = statements.gather(ask, organisation, where)
     if chosen.json:

@@ -19,7 +19,7 @@ LATER = "2100Q1"
     [
         (("share", "--window", LATER), 2, "2100Q1 begins at 2099-12-31T23:00:00Z, which is in the future"),
         (("share", "-S", "2100-01-01", "-E", "2100-02-01"), 2, "which is in the future"),
-        (("share", "--as-of", "2100-01-01"), 2, "--as-of 2099-12-31T23:00:00Z is in the future"),
+        (("share", "--as-of", "2100-01-01"), 2, "2099-12-31T23:00:00Z is in the future"),
         (("report", "--as-of", "2100-01-01", "-o", "."), 2, "is in the future"),
         (("unclassified", "--window", LATER), 2, "is in the future"),
         (

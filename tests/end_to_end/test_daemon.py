@@ -133,6 +133,11 @@ def test_sighup_reloads_and_a_bad_file_changes_nothing(slurm: SlurmCluster, saf:
         saf.configure("control", mode="enforec")
         daemon.process.send_signal(signal.SIGHUP)
         assert "wants one of observe, advise, enforce" in daemon.says("configuration not reloaded")
+        saf.configure("control", mode="advise")
+        saf.configure("daemon", listen="127.0.0.1:1")
+        daemon.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: daemon.count("configuration not reloaded") == 2, "a port that wants a restart", 30)
+        assert daemon.count("are for a restart: systemctl restart saf") == 1
         seen = daemon.count("promised 25%")
         wait_until(lambda: daemon.count("promised 25%") > seen, "a cycle after the bad file", 30)
     assert transactions(slurm) == before

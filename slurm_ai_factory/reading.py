@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
 from slurm_ai_factory.core.pace import Pace
-from slurm_ai_factory.core.records import STATES, Instant, Rejected, Run
+from slurm_ai_factory.core.records import STATES, Instant, Interval, Rejected, Run
 from slurm_ai_factory.errors import SlurmTooMuchError
 from slurm_ai_factory.ledger import Ledger, ReadResult
 from slurm_ai_factory.source import Source
@@ -23,7 +23,6 @@ GROWTH = 32
 TRIES = 3
 """How often an interval is halved before Slurm is taken to be down rather than asked too much."""
 
-Interval = tuple[Instant, Instant]
 Progress = Callable[[Interval, "Read"], object]
 
 

@@ -16,8 +16,8 @@ from slurm_ai_factory.cli.options import SafCommand, chosen, load_config, now, o
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import charge
 from slurm_ai_factory.core.reconcile import Reconciliation, Row, reconcile
-from slurm_ai_factory.core.records import Charge, Instant
-from slurm_ai_factory.reading import Interval, Progress, Read
+from slurm_ai_factory.core.records import Charge, Instant, Interval
+from slurm_ai_factory.reading import Progress, Read
 
 FINDINGS = 5
 

@@ -67,7 +67,7 @@ def config_check() -> None:
     """Validate the file offline: keys, types, rules."""
     config = load_config()
     if url := configuration.ledger_url(config):
-        place(url)
+        place(url)  # raises where it is none
     if chosen.json:
         output.emit({"file": str(config.file), "rules": len(config.rules), "mode": config.control.mode})
     elif not chosen.quiet:

@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 Instant = int
+Interval = tuple[Instant, Instant]
 Charge = int | Decimal
 
 HOUR = 3600

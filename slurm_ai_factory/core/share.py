@@ -95,7 +95,7 @@ class _Series:
             return
         self.total += count * inside * part.fraction
         rate = float(count) * float(part.fraction) * seconds / max(1, end - start)
-        first, last = begin - begin % HOUR, finish - finish % HOUR
+        first, last = hour_of(begin), hour_of(finish)
         self.slope[first] += rate
         self.slope[last] -= rate
         self.hours[first] -= rate * (begin - first)

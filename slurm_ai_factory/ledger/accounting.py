@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from slurm_ai_factory.core.records import Association, Instant, Outage, Rejected, Run, Size
+from slurm_ai_factory.core.records import Association, Instant, Interval, Outage, Rejected, Run, Size
 from slurm_ai_factory.core.tres import Count
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger.classified import run_of
@@ -66,9 +66,7 @@ class Accounting:
         row = self.store.one(query, cluster_id=self.cluster_id, as_of=then)
         return row[0] if row else None
 
-    def gaps(
-        self, since: Instant, until: Instant, then: Instant | None = None
-    ) -> list[tuple[Instant, Instant]]:
+    def gaps(self, since: Instant, until: Instant, then: Instant | None = None) -> list[Interval]:
         """What of an interval was never read, or had not been then, oldest first."""
         rows = self.store.all("gaps", cluster_id=self.cluster_id, since=since, until=until, as_of=then)
         return [(row[0], row[1]) for row in rows]

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from slurm_ai_factory.core.charge import hour_of
 from slurm_ai_factory.core.classify import Part
-from slurm_ai_factory.core.records import Instant, Run
+from slurm_ai_factory.core.records import Instant, Interval, Run
 from slurm_ai_factory.core.share import Usage
 from slurm_ai_factory.ledger.store import Store
 
@@ -24,9 +24,6 @@ class Sum(NamedTuple):
     cluster_id: int
     set_id: int
     resource: str
-
-
-Interval = tuple[Instant, Instant]
 
 
 @dataclass(slots=True)

@@ -108,7 +108,7 @@ def observe(site: Site, now: Instant, priority: PriorityConfig, read: Read) -> G
     with site.laps.phase("ask"):
         live = live_signals(site, priority, rules, usual)
     with site.laps.phase("measure"):
-        measured = measure(site.config, site.ledger, site.ledger.accounting.watermark() or now)
+        measured = measure(site.config, site.ledger, site.ledger.accounting.watermark() or now, rules=rules)
     return Gathered(
         at=now,
         read=read,
@@ -174,13 +174,15 @@ def measure(
     window: Window | None = None,
     promise: share.Promise | None = None,
     then: Instant | None = None,
+    rules: Rules | None = None,
 ) -> Measurement:
     """The measurement of a window, of the promise's own unless another is given, from the ledger alone.
 
-    ``as_of`` is the instant up to which everything was read; ``then`` asks for what was known at an instant.
+    ``as_of`` is the instant up to which everything was read; ``then`` asks for what was known at an instant,
+    and ``rules`` are those of then unless they are given.
     """
     window, promise = window or promised_window(config, as_of), promise or config.promise_of()
-    rules = rules_of(config, ledger, then)
+    rules = rules or rules_of(config, ledger, then)
     for _ in range(CLASSIFY_TRIES):
         books = ledger.classified(rules, then)
         books.keep_sums(window, as_of, promise.weights)

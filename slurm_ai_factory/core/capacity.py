@@ -7,6 +7,7 @@ size is known the answer is None, never zero.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from slurm_ai_factory.core import tres
@@ -29,7 +30,7 @@ def by_hour(
     >>> by_hour([], [], {"cpu": 1}, 0, 7200) is None
     True
     """
-    hours: dict[Instant, Charge] = {}
+    hours: defaultdict[Instant, Charge] = defaultdict(int)
     for since_, until_, text in sizes:
         _add(hours, tres.weigh(tres.parse(text), weights), *_clip(since_, until_, since, until))
     if not hours:
@@ -44,12 +45,15 @@ def _clip(since_: Instant, until_: Instant | None, since: Instant, until: Instan
     return max(since_, since), until if until_ is None else min(until_, until)
 
 
-def _add(hours: dict[Instant, Charge], count: tres.Count, start: Instant, end: Instant) -> None:
+def _add(hours: defaultdict[Instant, Charge], count: tres.Count, start: Instant, end: Instant) -> None:
+    """Whole hours, less what of the first and the last is outside."""
     if start >= end:
         return
-    for hour in range(hour_of(start), end, HOUR):
-        seconds = min(end, hour + HOUR) - max(start, hour)
-        hours[hour] = hours.get(hour, 0) + count * seconds
+    first, last, a_whole = hour_of(start), hour_of(end - 1), count * HOUR
+    for hour in range(first, last + 1, HOUR):
+        hours[hour] += a_whole
+    hours[first] -= count * (start - first)
+    hours[last] -= count * (last + HOUR - end)
 
 
 def _by_node(outages: Iterable[Outage]) -> Iterator[list[tuple[Instant, Instant | None, str]]]:

@@ -64,18 +64,20 @@ def elapsed(run: Run, as_of: Instant) -> int:
 
 def delivered(run: Run, as_of: Instant) -> tuple[Instant, Instant, int]:
     """The span in which the run was delivered, and its seconds: (start, end, seconds); 0 if it never ran."""
-    if run.start_at is None:
+    start, end = run.start_at, run.end_at
+    if start is None:
         return 0, 0, 0
-    end = as_of if run.end_at is None else run.end_at
-    return run.start_at, max(end, run.start_at), elapsed(run, as_of)
+    return start, max(as_of if end is None else end, start), elapsed(run, as_of)
 
 
 def waited(run: Run, as_of: Instant) -> tuple[Instant, Instant, int]:
     """The span in which the run could have started and did not: from eligible to start, end or now."""
     if run.eligible_at is None:
         return 0, 0, 0
-    ends = [at for at in (run.start_at, run.end_at) if at is not None]
-    end = max(run.eligible_at, min(ends, default=as_of))
+    end = as_of if run.end_at is None else run.end_at
+    if run.start_at is not None:
+        end = run.start_at if run.end_at is None else min(run.start_at, end)
+    end = max(run.eligible_at, end)
     return run.eligible_at, end, end - run.eligible_at
 
 
@@ -93,7 +95,7 @@ def tasks(label: str) -> int:
     >>> [tasks(label) for label in ("7", "7_3", "7_[1-9]", "7_[1-4,8,10-20:2%3]", "7_[5-10:2,...]")]
     [1, 1, 9, 3, 3]
     """
-    listed = re.fullmatch(r"\d+_\[([^\]]*)\]?", label)
+    listed = re.fullmatch(r"\d+_\[([^\]]*)\]?", label) if "[" in label else None
     if not listed:
         return 1
     count, limit = array_tasks(listed[1])

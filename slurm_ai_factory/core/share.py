@@ -8,10 +8,10 @@ reads, is in floats.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import accumulate, repeat
 from typing import NamedTuple
 
 from slurm_ai_factory.core import charge, tres
@@ -76,30 +76,35 @@ class _Series:
     since: Instant
     until: Instant
     total: Charge = 0
-    hours: defaultdict[Instant, float] = field(default_factory=lambda: defaultdict(float))
-    slope: defaultdict[Instant, float] = field(default_factory=lambda: defaultdict(float))
+    first: Instant = field(init=False)
+    hours: list[float] = field(init=False)  #: what is of one hour, from the first on
+    slope: list[float] = field(init=False)  #: what every hour has more than the one before
 
-    def add(self, hour: Instant, amount: Charge) -> None:
-        self.total += amount
-        self.hours[hour] += float(amount)
+    def __post_init__(self) -> None:
+        self.first = hour_of(self.since)
+        size = max(0, self.until - self.first) // HOUR + 1
+        self.hours, self.slope = [0.0] * size, [0.0] * size
 
     def add_span(self, count: tres.Count, span: tuple[Instant, Instant, int], part: Part) -> None:
         """What of a span of ``count`` lies in the part, in constant time: two ends and a slope."""
         start, end, seconds = span
         if not seconds:
             return
-        begin, finish = max(start, self.since, part.since), min(end, self.until, part.until)
-        whole = begin == start < finish == end
-        inside = seconds if whole else self._inside(span, part)
+        since, until, fraction, _ = part
+        begin = max(start, since if since > self.since else self.since)
+        finish = min(end, until if until < self.until else self.until)
+        inside = seconds if begin == start < finish == end else self._inside(span, part)
         if inside <= 0:
             return
-        self.total += count * inside * part.fraction
-        rate = float(count) * float(part.fraction) * seconds / max(1, end - start)
-        first, last = hour_of(begin), hour_of(finish)
+        amount = count * fraction
+        self.total += amount * inside
+        rate = float(amount) * seconds / max(1, end - start)
+        begin, finish = begin - self.first, finish - self.first
+        first, last = begin // HOUR, finish // HOUR
         self.slope[first] += rate
         self.slope[last] -= rate
-        self.hours[first] -= rate * (begin - first)
-        self.hours[last] += rate * (finish - last)
+        self.hours[first] -= rate * (begin - first * HOUR)
+        self.hours[last] += rate * (finish - last * HOUR)
 
     def _inside(self, span: tuple[Instant, Instant, int], part: Part) -> int:
         """Of a span's seconds, those in the part."""
@@ -107,14 +112,9 @@ class _Series:
         before, after = (charge.spread(*span, at) for at in ends)
         return after - before
 
-    def by_hour(self) -> dict[Instant, float]:
+    def by_hour(self) -> list[float]:
         """Charge by hour, slopes run out: each holds for the whole hours from one to the next."""
-        rate = 0.0
-        series = dict(self.hours)
-        for hour in range(min(self.slope, default=self.until), self.until, HOUR):
-            rate += self.slope.get(hour, 0.0)
-            series[hour] = series.get(hour, 0.0) + rate * HOUR
-        return series
+        return [own + HOUR * rate for own, rate in zip(self.hours, accumulate(self.slope), strict=True)]
 
 
 Counts = Callable[[str], tres.Count]
@@ -135,16 +135,27 @@ class _Side:
     running: Charge = 0
     pending: Charge = 0
 
+    def add_hour(self, hour: Instant, delivered: Charge, waiting: Charge) -> None:
+        """What ended runs used in an hour."""
+        at = (hour - self.delivered.first) // HOUR
+        self.delivered.total += delivered
+        self.delivered.hours[at] += float(delivered)
+        self.waiting.total += waiting
+        self.waiting.hours[at] += float(waiting)
+
     def add_run(self, run: Run, part: Part, counts: Counts, as_of: Instant) -> None:
         """A part of an open run: its hours, and its fraction of what is held or wanted now."""
-        count, wanted = counts(run.alloc_tres), counts(charge.wanted_tres(run))
+        wanted = counts(charge.wanted_tres(run))
         if run.start_at is None:
             wanted *= charge.tasks(run.job_label)
-        self.delivered.add_span(count, charge.delivered(run, as_of), part)
+        else:
+            self.delivered.add_span(counts(run.alloc_tres), charge.delivered(run, as_of), part)
         self.waiting.add_span(wanted, charge.waited(run, as_of), part)
         if run.end_at is None and part.since <= as_of < part.until:
-            self.running += count * part.fraction if run.state == "RUNNING" else 0
-            self.pending += wanted * part.fraction if _eligible(run, as_of) else 0
+            if run.state == "RUNNING":
+                self.running += counts(run.alloc_tres) * part.fraction
+            elif _eligible(run, as_of):
+                self.pending += wanted * part.fraction
 
 
 def _eligible(run: Run, as_of: Instant) -> bool:
@@ -167,14 +178,13 @@ def measure(
     interval = window.since, min(window.until, as_of)
     sides = {one: _Side(_Series(*interval), _Series(*interval)) for one in Beneficiary}
     for hour, beneficiary, delivered, waiting in closed:
-        sides[beneficiary].delivered.add(hour, delivered)
-        sides[beneficiary].waiting.add(hour, waiting)
+        sides[beneficiary].add_hour(hour, delivered, waiting)
     counts = counter(promise.weights)
     for run, parts in open_runs:
         for part in parts:
             sides[part.classification.beneficiary].add_run(run, part, counts, as_of)
     regional = sides[Beneficiary.REGIONAL]
-    hours = _hours(interval, list(sides.values()), regional, capacity)
+    hours = _hours(interval, sides, capacity)
     return Measurement(
         cluster=promise.cluster,
         window=window,
@@ -198,22 +208,17 @@ def measure(
 
 def _hours(
     interval: tuple[Instant, Instant],
-    sides: Sequence[_Side],
-    regional: _Side,
+    sides: Mapping[Beneficiary, _Side],
     capacity: Mapping[Instant, Charge] | None,
 ) -> tuple[Hour, ...]:
-    delivered, waiting = regional.delivered.by_hour(), regional.waiting.by_hour()
-    everyone = [side.delivered.by_hour() for side in sides]
-    return tuple(
-        Hour(
-            at,
-            delivered.get(at, 0.0),
-            sum([side.get(at, 0.0) for side in everyone]),
-            waiting.get(at, 0.0),
-            float((capacity or {}).get(at, 0)),
-        )
-        for at in range(hour_of(interval[0]), interval[1], HOUR)
-    )
+    hours = range(hour_of(interval[0]), interval[1], HOUR)
+    delivered = {one: side.delivered.by_hour() for one, side in sides.items() if side.delivered.total}
+    nothing = [0.0] * len(hours)
+    regional = delivered.get(Beneficiary.REGIONAL, nothing)
+    everyone = map(sum, zip(nothing, *delivered.values(), strict=False))
+    waiting = sides[Beneficiary.REGIONAL].waiting.by_hour()
+    up = map(float, map((capacity or {}).get, hours, repeat(0)))
+    return tuple(map(Hour, hours, regional, everyone, waiting, up))
 
 
 class Group(NamedTuple):

@@ -6,7 +6,7 @@ together, so the ledger is the same whether a read was taken once, twice, or aft
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -16,16 +16,18 @@ from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger.classified import run_of
 from slurm_ai_factory.ledger.recent import Covered
 from slurm_ai_factory.ledger.store import Store
-from slurm_ai_factory.ledger.told import Memory, Told
+from slurm_ai_factory.ledger.told import Listed, Memory, Told
 
 STAGED = (
     "put_under_overrides",
-    "analyze_observed",
     "add_allocations",
     "add_tres",
     "add_allocation_tres",
+    "add_subjects",
+    "find_changed",
+    "keep_versions",
 )
-"""What makes the names and TRES sets of a read known."""
+"""What makes the names and TRES sets of a read known, and what tells the runs that are new or changed."""
 
 ADD = ("sign_changed", "add_usage", "add_runs")
 RESTATE = ("sign_changed", "add_usage", "drop_empty_usage", "update_runs", "add_runs")
@@ -87,48 +89,54 @@ class Accounting:
         ``read`` may raise, and then nothing is kept. A read whose ``until`` is ``at`` lists every open run.
         """
         key = {"cluster_id": self.cluster_id, "at": at}
-        listed = Listed()
+        everything_open = until == at
         with self.store.transaction():
             self.store.one("serialize", **key)
-            last = self.store.one("last_read", **key) or (None,)
-            self.memory.follow(last[0])
-            self._stage(listed.rows(read), key)
-            new, changed = self._take_over(key)
-            gone = self._mark_missing(key, listed.open) if until == at else []
-            self.store.do_many("reject_line", [key | one._asdict() for one in listed.rejected])
-            counts = {"runs": listed.runs, "changed": new + changed, "rejected": len(listed.rejected)}
-            touched, newest = self.store.one("touched_from") or (None, None)
-            read_id = self.store.one(
-                "add_read", **key, since=since, until=until, touched_from=touched,
-                newest_record_at=newest, **counts,
-            )  # fmt: skip
-        if read_id:
-            self.memory.keep(read_id[0], gone)
-        return ReadResult(listed.runs, new, changed, tuple(listed.rejected), frozenset(listed.states))
+            before = self.memory.of((self.store.one("last_read", **key) or (None,))[0])
+            listed = Listed(before.digests if before else {})
+            self._stage(listed.news(read))
+            with self.store.pipeline():
+                new, changed = self._take_over(key)
+                if everything_open:
+                    self._mark_missing(key, listed, before)
+                self.store.do_many("reject_line", [key | one._asdict() for one in listed.rejected])
+                runs = len(listed.digests)
+                counts = {"runs": runs, "changed": new + changed, "rejected": len(listed.rejected)}
+                touched, newest = self.store.one("touched_from") or (None, None)
+                read_id = self.store.one(
+                    "add_read", **key, since=since, until=until, touched_from=touched,
+                    newest_record_at=newest, **counts,
+                )  # fmt: skip
+        if read_id and everything_open:
+            self.memory.keep(read_id[0], listed)
+        return ReadResult(runs, new, changed, tuple(listed.rejected), frozenset(listed.states))
 
-    def _stage(self, rows: Iterable[Told], key: Mapping[str, object]) -> None:
-        """Stream what is told anew into a temporary table, and make its names and TRES sets known."""
+    def _stage(self, rows: Iterable[Told]) -> None:
+        """Stream what is told anew into a temporary table."""
         for query in ("create_observed", "create_changed", "create_signed"):
             self.store.do(query)
-        self.store.copy("copy_observed", self.memory.news(rows))
-        for query in STAGED:
-            self.store.do(query, **key)
+        (planned_for,) = self.store.one("observed_before") or (0,)
+        staged = self.store.copy("copy_observed", rows)
+        if not planned_for / 2 <= staged <= planned_for * 2:
+            self.store.do("analyze_observed")
 
     def _take_over(self, key: Mapping[str, object]) -> tuple[int, int]:
         """The ledger follows what was staged: how many runs were new, and how many changed."""
-        for query in ("add_subjects", "find_changed", "keep_versions"):
+        for query in STAGED:
             self.store.do(query, **key)
         new, changed = self.store.one("changed_counts") or (0, 0)
         for query in RESTATE if changed else ADD if new else ():
             self.store.do(query)
         return new, changed
 
-    def _mark_missing(self, key: Mapping[str, object], listed: set[int]) -> list[int]:
-        """Count the open runs that were not listed no further; which these are."""
-        gone = [int(row[0]) for row in self.store.all("open_indexes", **key) if int(row[0]) not in listed]
+    def _mark_missing(self, key: Mapping[str, object], listed: Listed, before: Listed | None) -> None:
+        """Count the open runs that were not listed no further."""
+        if before:
+            gone = before.open - listed.digests.keys()
+        else:
+            gone = {int(row[0]) for row in self.store.all("open_indexes", **key)} - listed.open
         if gone:
-            self.store.do("mark_missing", **key, gone=gone)
-        return gone
+            self.store.do("mark_missing", **key, gone=list(gone))
 
     def override(self, job: str, said: Mapping[str, object], *, at: Instant) -> tuple[str, int]:
         """Put the runs of a job under a new override, or under none: its number, and how many runs.
@@ -228,34 +236,3 @@ class Accounting:
     def status(self) -> dict[str, int | None]:
         """How much the ledger holds."""
         return self.store.named("status", cluster_id=self.cluster_id)[0]
-
-
-class Listed:
-    """What a read listed, noted while it streams by."""
-
-    def __init__(self) -> None:
-        self.runs = 0
-        self.open: set[int] = set()
-        self.states: set[str] = set()
-        self.rejected: list[Rejected] = []
-
-    def rows(self, read: Iterable[Run | Rejected]) -> Iterator[Told]:
-        """Rows for the ledger. What a running run has elapsed is now, not a fact to keep."""
-        for one in read:
-            if isinstance(one, Rejected):
-                self.rejected.append(one)
-                continue
-            self.runs += 1
-            self.states.add(one.state)
-            if one.end_at is None:
-                self.open.add(one.db_index)
-            elapsed = 0 if one.end_at is None and one.state != "SUSPENDED" else one.elapsed_seconds
-            yield (
-                one.db_index,
-                one.job_id,
-                one.job_label,
-                *one.subject[1:8],
-                *one[4:9],
-                elapsed,
-                *one[10:14],
-            )

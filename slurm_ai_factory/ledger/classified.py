@@ -19,7 +19,7 @@ from slurm_ai_factory.core.records import HOUR, Charge, Instant, Run, Subject, W
 from slurm_ai_factory.core.share import SortedRun, SubjectUsage, Usage
 from slurm_ai_factory.core.tres import Count
 from slurm_ai_factory.ledger import hour_sums
-from slurm_ai_factory.ledger.recent import Kept, Recent, Sum
+from slurm_ai_factory.ledger.recent import Recent, Sum
 from slurm_ai_factory.ledger.store import Row, Store
 
 KEPT_SETS = 8
@@ -30,6 +30,10 @@ SUBJECT = 8
 
 TAKEN_BACK = {"by_hour": "corrections_by_hour", "by_subject": "corrections_by_subject"}
 """What undoes everything recorded after an instant, by the shape of the answer."""
+
+
+MISSING_SINCE, SUBJECT_ID = 20, 21
+"""Where these columns are in the rows of a query for runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,26 +73,30 @@ class Classified:
             yield SubjectUsage(subject, _classification(row[SUBJECT:-1]), row[-1])
 
     def keep_sums(self, window: Window, until: Instant, weights: Mapping[str, Count]) -> None:
-        """Have what usage_by_hour will answer at hand. Not inside a transaction."""
-        hour_sums.keep(self.store, self._scope(window, until, weights))
+        """Have what usage_by_hour will answer at hand, but for the last day. Not inside a transaction."""
+        hour_sums.keep(self.store, self._scope(window, until - hour_sums.UNSETTLED, weights))
 
     def keep_more_sums(self, until: Instant, weights: Mapping[str, Count]) -> None:
-        """Have some more of all hours before ``until`` at hand. Not inside a transaction."""
+        """Have some more of all hours up to a day before ``until`` at hand. Not inside a transaction."""
         first = (self.store.one("first_hour") or (None,))[0]
         if first is not None:
-            hour_sums.keep_more(self.store, self._scope(Window("all", first, until), until, weights))
+            everything = Window("all", first, until)
+            hour_sums.keep_more(self.store, self._scope(everything, until - hour_sums.UNSETTLED, weights))
 
     def open_runs(self) -> list[SortedRun]:
         """Runs that have not ended, or had not then, with who they are for."""
         if self.then is not None:
-            return self._sorted(self._kept("open_runs_then", as_of=self.then))
-        rows = self.store.all("open_rows", cluster_id=self.cluster_id)
-        return self._sorted(self.recent.runs(((row[0], row[1]) for row in rows), self._rows))
+            return self._runs("open_runs_then", as_of=self.then)
+        key, recent = {"cluster_id": self.cluster_id}, self.recent.open_runs
+        rows = self.store.all("open_rows", **key)
+        unknown = recent.unknown(self.set_id, ((version, listed) for version, listed in rows))
+        asked = self.store.all("runs_of_rows", **key, rows=unknown) if unknown else []
+        return recent.all(zip((row[-1] for row in asked), self._sorted(asked), strict=True))
 
     def runs_of_job(self, label: str) -> list[SortedRun]:
         """Every run of a job: by JobID as users write it, or by JobIDRaw."""
         raw = int(label) if label.isascii() and label.isdigit() else None
-        return self._sorted(self._kept("runs_of_job", label=label, job_id=raw))
+        return self._runs("runs_of_job", label=label, job_id=raw)
 
     def _usage(self, shape: str, scope: hour_sums.Scope) -> list[Row]:
         """What the ledger has now and, for an earlier instant, what was recorded since taken back."""
@@ -116,19 +124,13 @@ class Classified:
             "until": max(window.since, charge.hour_of(min(window.until, until) + HOUR - 1)),
         }
 
-    def _kept(self, query: str, **values: object) -> list[Kept]:
-        rows = self.store.all(query, cluster_id=self.cluster_id, **values)
-        return [Kept(run_of(self.cluster, row), row[-1]) for row in rows]
+    def _runs(self, query: str, **values: object) -> list[SortedRun]:
+        return self._sorted(self.store.all(query, cluster_id=self.cluster_id, **values))
 
-    def _rows(self, rows: list[str]) -> dict[str, tuple[str, Kept]]:
-        """DBIndex -> version of its row, and the run."""
-        found = self.store.all("runs_of_rows", cluster_id=self.cluster_id, rows=rows)
-        return {str(row[0]): (row[-2], Kept(run_of(self.cluster, row), row[-1])) for row in found}
-
-    def _sorted(self, runs: Sequence[Kept]) -> list[SortedRun]:
+    def _sorted(self, rows: Sequence[Row]) -> list[SortedRun]:
         """Runs with who they are for."""
-        parts = self.recent.parts_of(self.set_id, {one.subject_id for one in runs}, self._parts)
-        return [SortedRun(one.run, parts.get(one.subject_id, ())) for one in runs]
+        parts = self.recent.parts_of(self.set_id, {row[SUBJECT_ID] for row in rows}, self._parts)
+        return [SortedRun(run_of(self.cluster, row), parts.get(row[SUBJECT_ID], ())) for row in rows]
 
     def _parts(self, subjects: set[int]) -> dict[int, tuple[Part, ...]]:
         found: dict[int, tuple[Part, ...]] = {}
@@ -183,7 +185,7 @@ def _columns(part: Part) -> dict[str, object]:
 def run_of(cluster: str, row: Row) -> Run:
     """A run from its columns; one that Slurm stopped telling of counts no further than it was last seen."""
     run = Run(int(row[0]), row[1], row[2], Subject(cluster, *row[3:11]), *row[11:20])
-    missing_since = row[20]
+    missing_since = row[MISSING_SINCE]
     if missing_since is None:
         return run
     seconds = charge.elapsed(run, missing_since)

@@ -13,6 +13,9 @@ from typing import Any
 from slurm_ai_factory.core.records import DAY
 from slurm_ai_factory.ledger.store import Row, Store
 
+UNSETTLED = DAY
+"""Most runs end within a day, and change the hours they ran in: sums of these would not hold for long."""
+
 AT_ONCE = 92 * DAY
 """A quarter: a second's work on a large machine's ledger."""
 

@@ -73,6 +73,10 @@ FROM STDIN
 UPDATE observed o SET override = v.override FROM overridden_runs v
 WHERE v.cluster_id = %(cluster_id)s AND v.db_index = o.db_index
 
+-- observed_before --
+-- How many runs had arrived when the planner was told last on this connection; below 0 if never.
+SELECT reltuples::bigint FROM pg_class WHERE oid = 'observed'::regclass
+
 -- analyze_observed --
 -- Tell the planner what has arrived; it joins by these.
 ANALYZE observed (db_index, account, user_name, req_tres, alloc_tres)
@@ -409,17 +413,17 @@ weighted AS MATERIALIZED (
 
 -- usage_by_hour --
 -- Charge of ended runs in an interval, by hour and beneficiary.
-WITH {weighted}, split AS (
-    SELECT u.hour, c.beneficiary, c.fraction, sum(u.delivered * w.weight) AS delivered,
-        sum(u.waiting * w.weight) AS waiting
+WITH {weighted}, counted AS (
+    SELECT u.hour, u.allocation_id, c.beneficiary, c.fraction, sum(u.delivered) AS delivered,
+        sum(u.waiting) AS waiting
     FROM hourly_usage u
-    JOIN weighted w USING (allocation_id)
     JOIN classifications c USING (subject_id)
     WHERE c.set_id = %(set_id)s AND u.hour >= %(since)s AND u.hour < %(until)s
         AND u.hour >= c.since AND u.hour < c.until
-    GROUP BY u.hour, c.beneficiary, c.fraction
+    GROUP BY u.hour, u.allocation_id, c.beneficiary, c.fraction
 )
-SELECT hour, beneficiary, sum(delivered * fraction), sum(waiting * fraction) FROM split
+SELECT hour, beneficiary, sum(delivered * weight * fraction), sum(waiting * weight * fraction)
+FROM counted JOIN weighted USING (allocation_id)
 GROUP BY hour, beneficiary
 
 -- usage_by_subject --
@@ -536,12 +540,14 @@ JOIN allocations a ON a.allocation_id = r.alloc_id
 WHERE r.cluster_id = %(cluster_id)s AND r.end_at IS NULL
 
 -- open_rows --
--- The runs that have not ended, and which version of its row each one is.
-SELECT db_index::text, xmin::text FROM runs WHERE cluster_id = %(cluster_id)s AND end_at IS NULL
+-- The runs that have not ended, by the version of their rows: the transaction that wrote them.
+SELECT xmin::text, string_agg(db_index::text, ',') FROM runs
+WHERE cluster_id = %(cluster_id)s AND end_at IS NULL
+GROUP BY xmin
 
 -- runs_of_rows --
 -- These runs as they are now, each with the version of its row.
-SELECT {run}, r.missing_since, r.xmin::text, r.subject_id
+SELECT {run}, r.missing_since, r.subject_id, r.xmin::text
 FROM runs r
 JOIN subjects s USING (subject_id)
 JOIN allocations q ON q.allocation_id = r.req_id

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from slurm_ai_factory.core.charge import hour_of
 from slurm_ai_factory.core.classify import Part
-from slurm_ai_factory.core.records import Instant, Interval, Run
-from slurm_ai_factory.core.share import Usage
+from slurm_ai_factory.core.records import Instant, Interval
+from slurm_ai_factory.core.share import SortedRun, Usage
 from slurm_ai_factory.ledger.store import Store
 
 
@@ -46,11 +46,50 @@ class Covered:
         return sum(end - start for start, end in self.gaps)
 
 
-class Kept(NamedTuple):
-    """A run as its row in the ledger has it, and the key of its subject."""
+class Version(NamedTuple):
+    """Open runs whose rows in the ledger were written by the same transaction."""
 
-    run: Run
-    subject_id: int
+    listed: str  #: their DBIndexes, with commas between
+    runs: dict[str, SortedRun]  #: by DBIndex, those that are known
+
+    def at(self, listed: str) -> Version:
+        """The same where these are left of them."""
+        if listed == self.listed:
+            return self
+        return Version(listed, {index: self.runs[index] for index in listed.split(",") if index in self.runs})
+
+    def unknown(self) -> list[str]:
+        """Those that are not known."""
+        if len(self.runs) > self.listed.count(","):
+            return []
+        return [index for index in self.listed.split(",") if index not in self.runs]
+
+
+@dataclass(slots=True)
+class OpenRuns:
+    """The open runs and who they are for by one set of rules. A row that is changed gets another version."""
+
+    set_id: int | None = None
+    versions: dict[str, Version] = field(default_factory=dict)
+
+    def unknown(self, set_id: int, rows: Iterable[tuple[str, str]]) -> list[str]:
+        """These are open now, (version, DBIndexes); which of them are not known."""
+        before = self.versions if set_id == self.set_id else {}
+        self.set_id = set_id
+        self.versions = {
+            version: before[version].at(listed) if version in before else Version(listed, {})
+            for version, listed in rows
+        }
+        return [index for one in self.versions.values() for index in one.unknown()]
+
+    def all(self, asked: Iterable[tuple[str, SortedRun]]) -> list[SortedRun]:
+        """All of them with those that were asked for, (version, run), which are known from now on."""
+        known = [run for one in self.versions.values() for run in one.runs.values()]
+        for version, one in asked:
+            known.append(one)
+            if one.parts and version in self.versions:
+                self.versions[version].runs[str(one.run.db_index)] = one
+        return known
 
 
 @dataclass(slots=True)
@@ -63,7 +102,7 @@ class Recent:
     hours: list[Usage] = field(default_factory=list)
     set_id: int | None = None
     parts: dict[int, tuple[Part, ...]] = field(default_factory=dict)
-    open_runs: dict[str, tuple[str, Kept]] = field(default_factory=dict)  #: by DBIndex, with the version
+    open_runs: OpenRuns = field(default_factory=OpenRuns)
 
     def usage(
         self,
@@ -104,12 +143,3 @@ class Recent:
         if unknown:
             self.parts |= ask(unknown)
         return self.parts
-
-    def runs(
-        self, rows: Iterable[tuple[str, str]], ask: Callable[[list[str]], dict[str, tuple[str, Kept]]]
-    ) -> list[Kept]:
-        """The runs of these rows, (DBIndex, version), where ``ask`` tells of those that have changed."""
-        versions = dict(rows)
-        known = {index: one for index, one in self.open_runs.items() if versions.get(index) == one[0]}
-        self.open_runs = known | ask(list(versions.keys() - known.keys()))
-        return [kept for _, kept in self.open_runs.values()]

@@ -64,6 +64,12 @@ class Store:
             self.connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             yield
 
+    @contextmanager
+    def pipeline(self) -> Iterator[None]:
+        """Statements inside are sent on before the answers of those before have come."""
+        with wrapped(self.url), self.connection.pipeline():
+            yield
+
     def all(self, query: str, **values: object) -> list[Row]:
         """Every row of a named query."""
         with wrapped(self.url):
@@ -91,12 +97,14 @@ class Store:
         with wrapped(self.url), self.connection.cursor() as cursor:
             cursor.executemany(sql.queries()[query], rows)
 
-    def copy(self, query: str, rows: Iterable[Sequence[object]]) -> None:
-        """Stream rows into a table; what the iterable raises undoes the transaction around it."""
+    def copy(self, query: str, rows: Iterable[Sequence[object]]) -> int:
+        """Stream rows into a table; how many. What the iterable raises undoes the transaction around it."""
         statement = sql.queries()[query]
-        with wrapped(self.url), self.connection.cursor() as cursor, cursor.copy(statement) as copy:
-            for row in rows:
-                copy.write_row(row)
+        with wrapped(self.url), self.connection.cursor() as cursor:
+            with cursor.copy(statement) as copy:
+                for row in rows:
+                    copy.write_row(row)
+            return cursor.rowcount
 
     def copy_out(self, query: str, values: Mapping[str, object]) -> Iterator[bytes]:
         """Stream the rows of a named query, in PostgreSQL's COPY text."""

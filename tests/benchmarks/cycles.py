@@ -75,9 +75,9 @@ class TimedStore(Store):
         with self._timed(query):
             super().do_many(query, rows)
 
-    def copy(self, query: str, rows: Iterable[Sequence[object]]) -> None:
+    def copy(self, query: str, rows: Iterable[Sequence[object]]) -> int:
         with self._timed(query):
-            super().copy(query, rows)
+            return super().copy(query, rows)
 
     def dearest(self, how_many: int) -> list[tuple[str, float]]:
         """The queries that took longest in all, in seconds."""

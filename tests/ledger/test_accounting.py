@@ -33,6 +33,7 @@ from slurm_ai_factory.ledger.recent import Recent
 T0 = 1_800_000_000 - 1_800_000_000 % HOUR
 NOW = T0 + 12 * HOUR
 ALL = Window("all", T0, NOW)
+SETTLED = NOW + DAY  #: when the sums of all hours up to NOW are kept
 HOURS = st.integers(0, 12).map(lambda hours: T0 + hours * HOUR)
 WEIGHTS = {"cpu": 1}
 TRES = (
@@ -183,9 +184,9 @@ def test_any_earlier_measurement_can_be_made_again(
             measured.append(measure(ledger, ALL, NOW))
             assert _kept(ledger) == _added_up(ledger), "a read has changed hours whose sums were kept"
             if data.draw(st.booleans()):
-                ledger.classified(RULES).keep_sums(Window("part", T0, NOW - 3 * HOUR), NOW, WEIGHTS)
+                ledger.classified(RULES).keep_sums(Window("part", T0, NOW - 3 * HOUR), SETTLED, WEIGHTS)
             if data.draw(st.booleans()):
-                ledger.classified(RULES).keep_sums(ALL, NOW, WEIGHTS)
+                ledger.classified(RULES).keep_sums(ALL, SETTLED, WEIGHTS)
             since, until = sorted((data.draw(HOURS), data.draw(HOURS)))
             part = Window("part", since, until)
             for window in (part, ALL):
@@ -235,7 +236,7 @@ def _added_up(ledger: Ledger, window: Window = ALL) -> list[share.Usage]:
     return sorted(share.Usage(*row) for row in ledger.store.all("usage_by_hour", **values))
 
 
-def test_the_past_is_added_up_a_quarter_at_a_time_the_newest_first(ledger: Ledger) -> None:
+def test_the_past_but_for_a_day_is_added_up_a_quarter_at_a_time_the_newest_first(ledger: Ledger) -> None:
     early, late = T0 - 250 * DAY, T0 - 10 * DAY
     runs = [ended(n)._replace(submit_at=at, eligible_at=at, start_at=at, end_at=at + 100)
             for n, at in ((1, early), (2, late))]  # fmt: skip
@@ -249,7 +250,10 @@ def test_the_past_is_added_up_a_quarter_at_a_time_the_newest_first(ledger: Ledge
         unknown.append(ledger.store.all("hours_not_summed", **scope))
         ledger.classified(RULES).keep_more_sums(NOW, WEIGHTS)
     assert unknown == [
-        [(early, NOW)], [(early, NOW - 92 * DAY)], [(early, NOW - 184 * DAY)], [],
+        [(early, NOW)],
+        [(early, NOW - 93 * DAY), (NOW - DAY, NOW)],
+        [(early, NOW - 185 * DAY), (NOW - DAY, NOW)],
+        [(NOW - DAY, NOW)],
     ]  # fmt: skip
     whole = Window("all", early, NOW)
     assert [one.delivered for one in _kept(ledger, whole)] == [100, 100]
@@ -330,6 +334,12 @@ def test_a_run_slurm_no_longer_lists_counts_no_further_and_goes_on_when_it_is_ba
     assert measure(ledger, ALL, T0 + 900).total_charge == 200
     record(ledger, [running(1)], T0 + 900, now=True)
     assert measure(ledger, ALL, T0 + 900).total_charge == 900
+
+
+def test_a_run_that_is_listed_as_before_counts_on_beside_one_that_is_not(ledger: Ledger) -> None:
+    for at, listed in ((T0 + 100, (1, 2)), (T0 + 200, (1, 2)), (T0 + 300, (1,)), (T0 + 400, (1,))):
+        record(ledger, [running(number) for number in listed], at, now=True)
+    assert measure(ledger, ALL, T0 + 900).total_charge == 900 + 300
 
 
 def test_a_read_of_the_past_says_nothing_about_what_is_open_now(ledger: Ledger) -> None:

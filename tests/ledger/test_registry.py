@@ -16,7 +16,18 @@ from slurm_ai_factory.core.organisations import Entry, Link, Organisation, Terms
 from slurm_ai_factory.core.records import FOREVER, HOUR, Association, Charge, Instant, Run, Subject
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import Ledger, open_ledger
-from tests.ledger.test_accounting import ALL, NOW, T0, WEIGHTS, clusters, ended, record, running, runs
+from tests.ledger.test_accounting import (
+    ALL,
+    NOW,
+    SETTLED,
+    T0,
+    WEIGHTS,
+    clusters,
+    ended,
+    record,
+    running,
+    runs,
+)
 
 TERMS = Terms(
     municipalities={"GM0014": "Groningen"}, sectors=("care",), hubs=(),
@@ -54,7 +65,7 @@ def now_and_kept(ledger: Ledger) -> Sums:
     promise = share.Promise(cluster="c", target_share=0.25, margin=0.01, resource="cpu", weights=WEIGHTS)
     for keep in (False, True):
         if keep:
-            books.keep_sums(ALL, NOW, WEIGHTS)
+            books.keep_sums(ALL, SETTLED, WEIGHTS)
         measured = share.measure(
             promise, ALL, NOW, closed=books.usage_by_hour(ALL, NOW, WEIGHTS), open_runs=books.open_runs(),
             capacity=None, newest_record_at=None,
@@ -253,7 +264,7 @@ def test_several_sets_of_rules_are_used_beside_each_other_and_old_ones_are_dropp
     record(ledger, [ended()])
     sets = [replace(REGIONAL, region=frozenset({f"GM{number:04}"})) for number in range(20)]
     first = ledger.classified(REGIONAL)
-    first.keep_sums(ALL, NOW, WEIGHTS)
+    first.keep_sums(ALL, SETTLED, WEIGHTS)
     assert ledger.classified(sets[0]).set_id != first.set_id
     assert ledger.classified(REGIONAL).set_id == first.set_id
     for rules in sets:

@@ -89,16 +89,16 @@ class Accounting:
         ``read`` may raise, and then nothing is kept. A read whose ``until`` is ``at`` lists every open run.
         """
         key = {"cluster_id": self.cluster_id, "at": at}
-        everything_open = until == at
+        listed, gone = Listed(), None
         with self.store.transaction():
             self.store.one("serialize", **key)
-            before = self.memory.of((self.store.one("last_read", **key) or (None,))[0])
-            listed = Listed(before.digests if before else {})
-            self._stage(listed.news(read))
+            last = self.store.one("last_read", **key) or (None,)
+            self.memory.follow(last[0])
+            self._stage(listed.news(read, self.memory.digests))
             with self.store.pipeline():
                 new, changed = self._take_over(key)
-                if everything_open:
-                    self._mark_missing(key, listed, before)
+                if until == at:
+                    gone = self._mark_missing(key, listed)
                 self.store.do_many("reject_line", [key | one._asdict() for one in listed.rejected])
                 runs = len(listed.digests)
                 counts = {"runs": runs, "changed": new + changed, "rejected": len(listed.rejected)}
@@ -107,8 +107,8 @@ class Accounting:
                     "add_read", **key, since=since, until=until, touched_from=touched,
                     newest_record_at=newest, **counts,
                 )  # fmt: skip
-        if read_id and everything_open:
-            self.memory.keep(read_id[0], listed)
+        if read_id:
+            self.memory.keep(read_id[0], listed, gone)
         return ReadResult(runs, new, changed, tuple(listed.rejected), frozenset(listed.states))
 
     def _stage(self, rows: Iterable[Told]) -> None:
@@ -129,14 +129,15 @@ class Accounting:
             self.store.do(query)
         return new, changed
 
-    def _mark_missing(self, key: Mapping[str, object], listed: Listed, before: Listed | None) -> None:
-        """Count the open runs that were not listed no further."""
-        if before:
-            gone = before.open - listed.digests.keys()
-        else:
-            gone = {int(row[0]) for row in self.store.all("open_indexes", **key)} - listed.open
+    def _mark_missing(self, key: Mapping[str, object], listed: Listed) -> list[int]:
+        """Count the open runs that were not listed no further; which these are."""
+        was_open = self.memory.open
+        if was_open is None:
+            was_open = [int(row[0]) for row in self.store.all("open_indexes", **key)]
+        gone = [db_index for db_index in was_open if db_index not in listed.digests]
         if gone:
-            self.store.do("mark_missing", **key, gone=list(gone))
+            self.store.do("mark_missing", **key, gone=gone)
+        return gone
 
     def override(self, job: str, said: Mapping[str, object], *, at: Instant) -> tuple[str, int]:
         """Put the runs of a job under a new override, or under none: its number, and how many runs.

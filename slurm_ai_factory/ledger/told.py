@@ -6,7 +6,7 @@ the ledger's last read is the one remembered here, whoever else may write, and t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from slurm_ai_factory.core.records import Rejected, Run
@@ -14,19 +14,21 @@ from slurm_ai_factory.core.records import Rejected, Run
 Told = tuple[Any, ...]
 """A row for the table observed; its first column is the run's DBIndex."""
 
+LIMIT = 65_536
+"""Runs remembered beside those told last; about 100 bytes each."""
+
 
 class Listed:
     """What one read lists, noted while it streams by."""
 
-    def __init__(self, before: Mapping[int, int]) -> None:
-        self.before = before
-        self.digests: dict[int, int] = {}  #: of 64 bits, by DBIndex: about 100 bytes each
+    def __init__(self) -> None:
+        self.digests: dict[int, int] = {}  #: 64 bits, by DBIndex
         self.open: set[int] = set()
         self.states: set[str] = set()
         self.rejected: list[Rejected] = []
 
-    def news(self, read: Iterable[Run | Rejected]) -> Iterator[Told]:
-        """Rows of the runs that are not told just as ``before``.
+    def news(self, read: Iterable[Run | Rejected], known: Mapping[int, int]) -> Iterator[Told]:
+        """Rows of the runs whose digests are not the known ones.
 
         What a running run has elapsed is now, not a fact to keep.
         """
@@ -40,21 +42,34 @@ class Listed:
                 self.open.add(one.db_index)
                 facts = one if one.state == "SUSPENDED" else (*one[:9], 0, *one[10:])
             self.digests[one.db_index] = digest = hash(facts)
-            if self.before.get(one.db_index) != digest:
+            if known.get(one.db_index) != digest:
                 yield (*facts[:3], *one.subject[1:8], *facts[4:14])
 
 
 class Memory:
-    """The last read that listed every open run, for as long as it is the ledger's last."""
+    """What the last reads told, for as long as the last of them is the ledger's last."""
 
     def __init__(self) -> None:
-        self._kept: tuple[int, Listed] | None = None
+        self._read_id: int | None = None
+        self.digests: dict[int, int] = {}
+        self.open: Collection[int] | None = None  #: the open runs, where the last read listed all
 
-    def keep(self, read_id: int, listed: Listed) -> None:
-        """This became that read of the ledger."""
-        listed.before = {}
-        self._kept = read_id, listed
+    def follow(self, read_id: int | None) -> None:
+        """A read begins, after this one in the ledger."""
+        if read_id is None or read_id != self._read_id:
+            self.digests, self.open = {}, None
 
-    def of(self, read_id: int | None) -> Listed | None:
-        """What that read listed, if it is the one remembered."""
-        return self._kept[1] if self._kept and self._kept[0] == read_id else None
+    def keep(self, read_id: int, listed: Listed, gone: Iterable[int] | None) -> None:
+        """It became this read of the ledger, which has the runs that are gone otherwise than they were told.
+
+        ``gone`` is None where it did not list everything that is open.
+        """
+        self._read_id = read_id
+        self.digests |= listed.digests
+        for db_index in gone or ():
+            self.digests.pop(db_index, None)
+        self.open = None if gone is None else listed.open
+        if len(self.digests) > LIMIT + len(listed.digests):
+            older = [db_index for db_index in self.digests if db_index not in listed.digests]
+            for db_index in older[: -LIMIT // 2]:
+                del self.digests[db_index]

@@ -184,11 +184,12 @@ def measure(
     window, promise = window or promised_window(config, as_of), promise or config.promise_of()
     rules = rules or rules_of(config, ledger, then)
     for _ in range(CLASSIFY_TRIES):
-        books = ledger.classified(rules, then)
+        books = ledger.books(rules, then)
         books.keep_sums(window, as_of, promise.weights)
         with ledger.store.snapshot():
             if books.complete():
                 return _measured(ledger, books, as_of, window, promise)
+        books.sort(rules)
     raise LedgerError(TOO_FAST)
 
 

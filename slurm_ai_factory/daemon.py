@@ -7,6 +7,7 @@ that does not load leaves the one in force. Losing Slurm or the ledger is an out
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -69,6 +70,7 @@ class Daemon:
                 config.daemon.web_config_file,
             ) as web,
         ):
+            gc.freeze()  # what is there now stays, and need not be looked at again
             log.info("started in mode %s, listening on port %d", config.control.mode, web.port)
             if web.exposed:
                 log.warning("anybody who reaches port %d may read it; see daemon.web_config_file", web.port)

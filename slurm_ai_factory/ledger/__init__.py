@@ -10,7 +10,7 @@ from slurm_ai_factory.core.classify import Rule, Rules
 from slurm_ai_factory.core.records import Instant
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger.accounting import Accounting, ReadResult, Usual
-from slurm_ai_factory.ledger.classified import Classified, classified
+from slurm_ai_factory.ledger.classified import Classified, set_of
 from slurm_ai_factory.ledger.control import Control, Planned
 from slurm_ai_factory.ledger.expertise import Expertise
 from slurm_ai_factory.ledger.privacy import Privacy
@@ -35,10 +35,18 @@ class Ledger:
     privacy: Privacy
     recent: Recent = field(default_factory=Recent, repr=False)
 
+    def books(self, rules: Rules, then: Instant | None = None) -> Classified:
+        """The accounting as these rules classify it, as known now or then, sorted as far as it was."""
+        store, cluster, cluster_id = self.store, self.accounting.cluster, self.accounting.cluster_id
+        return Classified(
+            store, cluster, cluster_id, set_of(store, cluster_id, rules.digest), self.recent, then
+        )
+
     def classified(self, rules: Rules, then: Instant | None = None) -> Classified:
-        """The accounting as these rules classify it, as known now or then."""
-        key = self.store, self.accounting.cluster, self.accounting.cluster_id
-        return classified(*key, self.recent, rules, then)
+        """The same where every subject known now has an answer."""
+        books = self.books(rules, then)
+        books.sort(rules)
+        return books
 
     def rules_then(self, then: Instant) -> Rules | None:
         """The rules that were worked by at an instant, with all they were read against; None if not kept."""

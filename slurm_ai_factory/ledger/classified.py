@@ -2,7 +2,7 @@
 
 Several sets can be in use beside each other: the daemon's, a report's of last year, a file that is being
 tried. Each has its own answers and its own sums, and none disturbs another. Subjects that were never seen
-before have no answer yet: ask ``complete`` inside the snapshot in which the rest is asked.
+before have no answer until they are sorted: ask ``complete`` inside the snapshot in which the rest is asked.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ MISSING_SINCE, SUBJECT_ID = 20, 21
 
 @dataclass(frozen=True, slots=True)
 class Classified:
-    """The books of one cluster by one set of rules; made by ``classified``."""
+    """The books of one cluster by one set of rules; made by ``Ledger.books``."""
 
     store: Store
     cluster: str
@@ -49,7 +49,22 @@ class Classified:
 
     def complete(self) -> bool:
         """Whether every subject has an answer."""
-        return not self.store.all("unsorted_subjects", cluster_id=self.cluster_id, set_id=self.set_id)
+        return not self._unsorted()
+
+    def sort(self, rules: Rules) -> None:
+        """Give every subject known now the answer of these rules, which are those of this set."""
+        found = [
+            {"set_id": self.set_id, "subject_id": row[0], "part": number, **_columns(part)}
+            for row in self._unsorted()
+            for number, part in enumerate(rules.parts(Subject(self.cluster, *row[1:])))
+        ]
+        if found:
+            with self.store.transaction():
+                self.store.do_many("write_classification", found)
+                self.store.do("analyze_classifications")
+
+    def _unsorted(self) -> list[Row]:
+        return self.store.all("unsorted_subjects", cluster_id=self.cluster_id, set_id=self.set_id)
 
     def usage_by_hour(self, window: Window, until: Instant, weights: Mapping[str, Count]) -> Sequence[Usage]:
         """Charge of ended runs by hour and beneficiary; an hour may come twice."""
@@ -142,26 +157,7 @@ class Classified:
         return found
 
 
-def classified(
-    store: Store, cluster: str, cluster_id: int, recent: Recent, rules: Rules, then: Instant | None = None
-) -> Classified:
-    """The books by these rules: every subject known now has an answer."""
-    books = Classified(store, cluster, cluster_id, _set_of(store, cluster_id, rules.digest), recent, then)
-    key = {"cluster_id": cluster_id, "set_id": books.set_id}
-    rows = store.all("unsorted_subjects", **key)
-    found = [
-        {"set_id": books.set_id, "subject_id": row[0], "part": number, **_columns(part)}
-        for row in rows
-        for number, part in enumerate(rules.parts(Subject(cluster, *row[1:])))
-    ]
-    if found:
-        with store.transaction():
-            store.do_many("write_classification", found)
-            store.do("analyze_classifications")
-    return books
-
-
-def _set_of(store: Store, cluster_id: int, digest: str) -> int:
+def set_of(store: Store, cluster_id: int, digest: str) -> int:
     """The key of a set of rules, which is now the one used last; those not used for long are dropped."""
     key = {"cluster_id": cluster_id, "digest": digest}
     row = store.one("newest_set", **key)

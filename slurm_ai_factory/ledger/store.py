@@ -94,6 +94,8 @@ class Store:
 
     def do_many(self, query: str, rows: Sequence[Mapping[str, object]]) -> None:
         """Run a named query once for each row."""
+        if not rows:
+            return
         with wrapped(self.url), self.connection.cursor() as cursor:
             cursor.executemany(sql.queries()[query], rows)
 

@@ -37,13 +37,13 @@ class Listed:
                 self.rejected.append(one)
                 continue
             self.states.add(one.state)
-            facts: Told = one
+            running = one.end_at is None and one.state != "SUSPENDED"
             if one.end_at is None:
                 self.open.add(one.db_index)
-                facts = one if one.state == "SUSPENDED" else (*one[:9], 0, *one[10:])
-            self.digests[one.db_index] = digest = hash(facts)
+            self.digests[one.db_index] = digest = hash((one[:9], one[10:]) if running else one)
             if known.get(one.db_index) != digest:
-                yield (*facts[:3], *one.subject[1:8], *facts[4:14])
+                elapsed = 0 if running else one.elapsed_seconds
+                yield (*one[:3], *one.subject[1:8], *one[4:9], elapsed, *one[10:14])
 
 
 class Memory:

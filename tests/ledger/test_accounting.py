@@ -25,9 +25,7 @@ from slurm_ai_factory.core.records import (
     Window,
 )
 from slurm_ai_factory.errors import SlurmError
-from slurm_ai_factory.ledger import Ledger, open_ledger
-from slurm_ai_factory.ledger.accounting import Accounting
-from slurm_ai_factory.ledger.classified import classified
+from slurm_ai_factory.ledger import Ledger, ledger_of, open_ledger
 from slurm_ai_factory.ledger.recent import Recent
 
 T0 = 1_800_000_000 - 1_800_000_000 % HOUR
@@ -223,7 +221,7 @@ def _open(ledger: Ledger, recent: Recent | None = None) -> list[share.SortedRun]
 
 def _kept(ledger: Ledger, window: Window = ALL) -> list[share.Usage]:
     """As a process that was just started is told."""
-    fresh = classified(ledger.store, "c", ledger.accounting.cluster_id, Recent(), RULES)
+    fresh = replace(ledger, recent=Recent()).classified(RULES)
     return list(fresh.usage_by_hour(window, NOW, WEIGHTS))
 
 
@@ -428,10 +426,9 @@ def test_what_was_never_read_of_an_interval_is_known_to_the_second(
 
 
 def test_two_clusters_in_one_ledger_do_not_mix(ledger: Ledger) -> None:
-    other = Accounting(ledger.store, "d", ledger.store.cluster_id("d"))
+    other = ledger_of(ledger.store, "d", ledger.store.cluster_id("d"))
     record(ledger, [ended(1, seconds=100)])
     one = ended(1, seconds=7)
-    other.record([one._replace(subject=one.subject._replace(cluster="d"))], T0, NOW, at=NOW)
+    other.accounting.record([one._replace(subject=one.subject._replace(cluster="d"))], T0, NOW, at=NOW)
     assert measure(ledger, ALL, NOW).total_charge == 100
-    others = classified(ledger.store, "d", other.cluster_id, Recent(), RULES)
-    assert [usage.delivered for usage in others.usage_by_hour(ALL, NOW, WEIGHTS)] == [7]
+    assert [usage.delivered for usage in other.classified(RULES).usage_by_hour(ALL, NOW, WEIGHTS)] == [7]

@@ -25,8 +25,9 @@ Scope = Mapping[str, object]
 
 def rows(store: Store, scope: Scope) -> list[Row]:
     """(hour, beneficiary, delivered, waiting) of the scope, in no order. Ask inside one snapshot."""
-    found = store.all("hourly_sums", **scope)
-    for part in _unknown(store, scope):
+    unknown = _unknown(store, scope)
+    found = [] if unknown == [scope] else store.all("hourly_sums", **scope)
+    for part in unknown:
         found += store.all("usage_by_hour", **part)
     return found
 

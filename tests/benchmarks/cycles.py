@@ -12,7 +12,6 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from statistics import median, quantiles
 from typing import Any, cast
 
 from slurm_ai_factory import cycle, ledger
@@ -26,6 +25,7 @@ from slurm_ai_factory.slurm import Slurm
 from tests.benchmarks import books, history
 from tests.benchmarks import reading as backfill
 from tests.benchmarks.standin import StandIn
+from tests.benchmarks.times import described, percentile
 
 Say = Callable[[str], object]
 REPEATS = 5
@@ -169,23 +169,19 @@ def _cycles(url: str, now: int, beats: int, say: Say) -> tuple[int, float]:
             if number >= WARM_UP:
                 took[clock["now"]] = 1000 * (time.perf_counter() - began)
             cycle.sum_up(site)  # as the daemon does between two
-        say(_described(took))
+        say(_by_kind(took))
         for line in store.profile(beats):
             say(line)
-    return clock["now"], round(quantiles(took.values(), n=100)[98], 1)
+    return clock["now"], round(percentile(took.values()), 1)
 
 
-def _described(took: dict[int, float]) -> str:
+def _by_kind(took: dict[int, float]) -> str:
     """p50, p99 and the longest, of all cycles and of those that read less and more of what is past."""
     kinds: dict[str, list[float]] = {"all": list(took.values())}
     for at, ms in took.items():
         new_day, new_hour = at % 86400 < books.BEAT, at % 3600 < books.BEAT
         kinds.setdefault("daily" if new_day else "hourly" if new_hour else "usual", []).append(ms)
-    return "; ".join(
-        f"{kind}: {len(values)} cycles, p50 {median(values):.1f}, "
-        f"p99 {quantiles([*values, values[0]], n=100, method='inclusive')[98]:.1f}, max {max(values):.1f} ms"
-        for kind, values in kinds.items()
-    )
+    return "; ".join(f"{kind}: {len(values)} cycles, {described(values)}" for kind, values in kinds.items())
 
 
 def _shares(url: str, now: int, say: Say) -> list[float]:

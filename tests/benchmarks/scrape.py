@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from statistics import median, quantiles
+from statistics import median
 from threading import Event, Thread
 from typing import cast
 
@@ -27,6 +27,7 @@ from slurm_ai_factory.core.records import HOUR
 from slurm_ai_factory.ledger import embedded, open_ledger
 from slurm_ai_factory.slurm import Slurm
 from tests.benchmarks import reading as backfill
+from tests.benchmarks.times import described, percentile
 from tests.docs.markdown import ROOT
 from tests.seen.model import CLUSTER, START, Model
 
@@ -54,8 +55,8 @@ def measured(server: str, directory: Path, seconds: float) -> dict[str, object]:
     with backfill.ledger(server, "daemon") as url, daemon(url, directory / "log") as port:
         with backfill.ledger(server, "other") as other, filling(other) as runs:
             busy, nothing = scrapes(port, seconds)
-        say(f"while a backfill took in {runs[0]:,} runs: {described(busy)}")
-        say(f"/healthz, which shows nothing, in between: {described(nothing)}")
+        say(f"while a backfill took in {runs[0]:,} runs: {len(busy)} scrapes, {described(busy)}")
+        say(f"/healthz, which shows nothing, in between: {len(nothing)} scrapes, {described(nothing)}")
         series, size = scraped(port)
         say(f"{series} series, {size / 1000:.0f} kB")
     return {
@@ -144,15 +145,6 @@ def scraped(port: int) -> tuple[int, int]:
     text = connection.getresponse().read().decode()
     connection.close()
     return sum(not line.startswith("#") for line in text.splitlines()), len(text)
-
-
-def percentile(took: list[float]) -> float:
-    """The 99th."""
-    return quantiles(took, n=100, method="inclusive")[98]
-
-
-def described(took: list[float]) -> str:
-    return f"{len(took)} scrapes, p50 {median(took):.2f}, p99 {percentile(took):.2f}, max {max(took):.2f} ms"
 
 
 def say(text: str) -> None:

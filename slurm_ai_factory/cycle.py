@@ -7,7 +7,7 @@ planned before it is tried, and what became of it is what is read back, never wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from slurm_ai_factory import reading, signals
@@ -19,6 +19,7 @@ from slurm_ai_factory.core.controller import decide
 from slurm_ai_factory.core.records import (
     Association,
     Decision,
+    Hold,
     Instant,
     Measurement,
     PriorityConfig,
@@ -237,10 +238,19 @@ def decide_on(site: Site, gathered: Gathered) -> Decision:
     """The decision on what was gathered and what the ledger remembers."""
     last = site.ledger.control.last_state(gathered.at)
     policy = site.config.policy(gathered.priority.decay_half_life_seconds)
-    decision = decide(policy, gathered.measurement, gathered.associations, last, gathered.at)
+    holds = (*_paused(site, gathered.at), *gathered.measurement.holds)
+    measured = replace(gathered.measurement, holds=holds)
+    decision = decide(policy, measured, gathered.associations, last, gathered.at)
     live = gathered.signals.inputs(share.size_now(gathered.measurement.hours))
     found = {**live, "foreign_change_from": _told(gathered.foreign, policy.accounts)}
     return replace(decision, inputs={**decision.inputs, **found})
+
+
+def _paused(site: Site, at: Instant) -> Iterator[Hold]:
+    """A hold while an operator has the control paused."""
+    pause = site.ledger.control.pause(at)
+    if pause:
+        yield Hold("paused", f"{pause.actor} paused it until {windows.iso(pause.until)}: {pause.reason}")
 
 
 def _told(foreign: Mapping[str, int], accounts: Sequence[str]) -> int | str | None:

@@ -19,6 +19,7 @@ from slurm_ai_factory.cli import (
     expertise,
     explain,
     measure,
+    pause,
     registry,
     report,
     rules,
@@ -41,7 +42,7 @@ def cli() -> None:
     """
 
 
-STEERING = (setup, measure, status, explain, registry, rules, audit, doctor, simulate, demo, steer)
+STEERING = (setup, measure, status, explain, registry, rules, audit, doctor, simulate, demo, steer, pause)
 TELLING = (report, expertise, books)
 
 for module in (*STEERING, *TELLING):

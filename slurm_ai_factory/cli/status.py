@@ -101,8 +101,11 @@ def _holds(
     change: dict[str, Any] | None,
     read_at: Instant,
 ) -> list[dict[str, str | None]]:
-    holds = []
-    if last and last["reason"] in HOLDS:
+    holds, pause = [], ledger.control.pause(now())
+    if pause:
+        times = {"since": output.when(pause.at), "until": output.when(pause.until)}
+        holds.append({"reason": "paused", **times, "why": pause.reason})
+    if last and last["reason"] in HOLDS - {"paused"}:
         since = ledger.control.reason_since(last["reason"])
         holds.append({"reason": last["reason"], "since": output.when(since)})
     if change and change["status"] == "failed":
@@ -197,7 +200,7 @@ def _of(m: Measurement) -> str:
 
 def _last(value: dict[str, Any], width: int) -> Iterator[str]:
     last, change = value["last_decision"], value["last_change"]
-    holds = ", ".join(f"{h['reason']} since {h['since']}" for h in value["holds"])
+    holds = ", ".join(map(_hold, value["holds"]))
     rows = {
         "last read": value["last_read_at"],
         "last decision": last and f"{last['at']} in mode {last['mode']}: {last['sentence']}",
@@ -210,6 +213,11 @@ def _last(value: dict[str, Any], width: int) -> Iterator[str]:
         first, *more = textwrap.wrap(text or "none", max(20, width - 14)) if name != "holds" else [text]
         yield f"{name:<13} {first}"
         yield from (f"{'':14}{line}" for line in more)
+
+
+def _hold(hold: dict[str, str | None]) -> str:
+    ends = f" until {hold['until']}: {hold['why']}" if "until" in hold else ""
+    return f"{hold['reason']} since {hold['since']}{ends}"
 
 
 COMMANDS = (status_command,)

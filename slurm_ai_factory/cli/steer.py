@@ -174,7 +174,8 @@ def print_history(entries: Sequence[dict[str, Any]]) -> None:
 def restore_baseline_command(yes: bool) -> None:
     """Put back the RawShares found before the first change. Writes to Slurm.
 
-    A daemon in mode enforce would steer again at its next beat: set control.mode to observe and reload first.
+    A daemon in mode enforce would steer again at its next beat: `saf pause` first, or set control.mode to
+    observe and reload.
     """
     config = load_config()
     with opened_site(config) as site:

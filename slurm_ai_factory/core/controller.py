@@ -60,6 +60,7 @@ REASONS = {
     "scheduler_stalled": "jobs wait and Slurm's backfill does not run",
     "read_failed": "Slurm or the ledger could not be read completely",
     "standby": "another saf is active for the cluster",
+    "paused": "an operator paused the control",
     "restore_baseline": "the operator asked for the shares found before the first change",
 }
 """Every reason a decision can have."""

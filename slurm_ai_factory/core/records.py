@@ -127,6 +127,19 @@ class Hold(NamedTuple):
     sentence: str  #: what was found and what follows from it
 
 
+class Pause(NamedTuple):
+    """An operator stops the control; one that ends where it begins ends the pause before it."""
+
+    at: Instant  #: when it was said
+    until: Instant
+    actor: str
+    reason: str
+
+    def lasts(self, at: Instant) -> bool:
+        """Whether the control is stopped at an instant, if nothing was said since."""
+        return at < self.until
+
+
 class Outage(NamedTuple):
     """A time in which a node was not up; ``until`` is None while it lasts."""
 

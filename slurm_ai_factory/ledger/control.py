@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from slurm_ai_factory.core.records import DAY, Change, ControlState, Decision, Instant
+from slurm_ai_factory.core.records import DAY, Change, ControlState, Decision, Instant, Pause
 from slurm_ai_factory.ledger.store import Store, json
 
 
@@ -103,6 +103,19 @@ class Control:
         """account -> RawShares before our first change."""
         rows = self.store.all("baselines", cluster_id=self.cluster_id)
         return {account: raw_shares for account, raw_shares, _ in rows}
+
+    def say_pause(self, pause: Pause) -> None:
+        """Once this returns no cycle begins to write: changes are decided and made under the same lock."""
+        with self.store.holding("writing", self.cluster_id):
+            self.store.do("add_pause", cluster_id=self.cluster_id, **pause._asdict())
+
+    def pauses(self, limit: int | None = None) -> list[Pause]:
+        """Pauses and their ends, newest first."""
+        return [Pause(*row) for row in self.store.all("pauses", cluster_id=self.cluster_id, limit=limit)]
+
+    def pause(self, at: Instant) -> Pause | None:
+        """The pause that lasts at an instant."""
+        return next((one for one in self.pauses(limit=1) if one.lasts(at)), None)
 
     def last_decision(self) -> dict[str, Any] | None:
         """The newest decision, by column."""

@@ -795,6 +795,16 @@ DELETE FROM baselines WHERE cluster_id = %(cluster_id)s AND account = %(account)
 -- The operator's own shares.
 SELECT account, raw_shares, recorded_at FROM baselines WHERE cluster_id = %(cluster_id)s ORDER BY account
 
+-- add_pause --
+-- An operator pauses the control, or ends a pause.
+INSERT INTO pauses (cluster_id, recorded_at, until, actor, reason)
+VALUES (%(cluster_id)s, %(at)s, %(until)s, %(actor)s, %(reason)s)
+
+-- pauses --
+-- Pauses and their ends, newest first.
+SELECT recorded_at, until, actor, reason FROM pauses
+WHERE cluster_id = %(cluster_id)s ORDER BY pause_id DESC LIMIT %(limit)s
+
 -- status --
 -- How much the ledger holds.
 SELECT

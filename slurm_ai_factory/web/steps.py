@@ -63,7 +63,8 @@ def _of_cycles(board: Board, now: Instant) -> Iterator[Step]:
 def _of_control(shown: Shown) -> Iterator[Step]:
     reason = shown.decision.reason
     if reason in HOLDS:
-        yield Step(f"The control holds: {REASONS[reason]}.", "saf doctor")
+        remedy = "saf resume" if reason == "paused" else "saf doctor"
+        yield Step(f"The control holds: {REASONS[reason]}.", remedy)
     if shown.foreign:
         yield Step(f"Somebody else changed {shown.foreign}; find out who and why.", "saf history")
     if {"failed", "planned"} & set(shown.statuses):

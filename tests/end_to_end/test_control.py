@@ -57,6 +57,19 @@ def test_a_step_is_within_the_slew_and_only_the_regional_row_moves(slurm: SlurmC
     assert RAISED / (RAISED + 76) - BASELINE / (BASELINE + 76) <= 0.1
 
 
+def test_nothing_is_written_while_it_is_paused(slurm: SlurmCluster, eager: Saf) -> None:
+    before = transactions(slurm)
+    eager.run("pause", "--until", "now+1hour", "--reason", "slurmdbd is upgraded")
+    for command in ("cycle", "plan"):
+        decision = eager.json(command)["decision"]
+        assert (decision["reason"], decision["changes"]) == ("paused", [])
+        assert decision["sentence"].endswith(": slurmdbd is upgraded")
+    assert transactions(slurm) == before
+    eager.run("resume")
+    eager.run("cycle")
+    assert raw_shares(slurm) == (RAISED, RAISED)
+
+
 def test_restore_baseline_puts_the_operators_own_shares_back(slurm: SlurmCluster, eager: Saf) -> None:
     eager.run("cycle")
     eager.run("cycle")

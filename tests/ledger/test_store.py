@@ -11,7 +11,7 @@ import pytest
 
 import slurm_ai_factory.ledger
 from slurm_ai_factory.core.classify import Beneficiary, Rule
-from slurm_ai_factory.core.records import Change, ControlState, Decision, Window
+from slurm_ai_factory.core.records import Change, ControlState, Decision, Pause, Window
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import Ledger, Store, open_ledger, sql
 from slurm_ai_factory.ledger.connection import place
@@ -121,6 +121,22 @@ def test_one_writer_until_its_connection_ends(ledger_url: str) -> None:
         assert str(second.leader(1)).startswith("saf@")
         first.close()
         wait_until(lambda: second.lock(1), "PostgreSQL to notice that the connection is closed", 30)
+
+
+def test_a_pause_is_said_when_no_cycle_is_writing_any_more(ledger_url: str) -> None:
+    waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    with open_ledger(ledger_url, "c") as daemon, open_ledger(ledger_url, "c") as operator:
+        said = Pause(100, 200, "root@head", "maintenance")
+        with ThreadPoolExecutor(1) as pool:
+            with daemon.store.holding("writing", daemon.control.cluster_id):
+                saying = pool.submit(operator.control.say_pause, said)
+                wait_until(
+                    lambda: daemon.store.connection.execute(waiting).fetchone() == (1,), "the pause", 30
+                )
+                assert daemon.control.pause(150) is None
+            saying.result()
+        assert daemon.control.pause(150) == said
+        assert daemon.control.pause(200) is None
 
 
 def test_a_connection_that_broke_is_made_again(ledger_url: str) -> None:

@@ -50,6 +50,7 @@ VALUES = {
     "ratio": "number between 0 and 1",
     "seconds": "duration: `30d`, `12h`, `5m`, `90s`; a bare number is seconds",
     "path": "path",
+    "address": "`address:port`; no address is all of this machine's",
     "source": "`commands` or `pyslurm`",
     "mode": "`observe`, `advise` or `enforce`",
     "zone": "time zone name with whole-hour offset",

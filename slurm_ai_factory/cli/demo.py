@@ -6,16 +6,19 @@ those of `saf run`, and everything that is printed is what they say.
 
 from __future__ import annotations
 
+import atexit
 import logging
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
+from shutil import rmtree
 from socket import SO_REUSEADDR, SOL_SOCKET, socket
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 from threading import Timer
 from typing import TYPE_CHECKING
 
@@ -30,7 +33,6 @@ from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.records import Association, Instant
 from slurm_ai_factory.daemon import Daemon
 from slurm_ai_factory.errors import ConfigError, LedgerError
-from slurm_ai_factory.ledger import embedded
 from slurm_ai_factory.site import Site
 
 if TYPE_CHECKING:
@@ -68,7 +70,6 @@ writes_per_day = 48
 [daemon]
 period = "1h"
 ready_after = "6h"
-listen = "127.0.0.1:{port}"
 
 [[rule]]
 name = "knowledge"
@@ -129,10 +130,10 @@ def demo_command(length: str) -> None:
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     require(lambda name: find_spec(name) is not None)
-    with TemporaryDirectory(prefix="saf-demo-") as scratch:
-        directory = Path(scratch)
-        directory.chmod(0o755)  # a PostgreSQL that root starts runs as another user
-        _demo(directory, seconds)
+    directory = Path(mkdtemp(prefix="saf-demo-"))
+    atexit.register(rmtree, directory, ignore_errors=True)  # first of all, so that it is done last of all
+    directory.chmod(0o755)  # a PostgreSQL that root starts runs as another user
+    _demo(directory, seconds)
 
 
 def require(installed: Callable[[str], bool]) -> None:
@@ -146,33 +147,40 @@ def require(installed: Callable[[str], bool]) -> None:
 
 
 def _demo(directory: Path, seconds: int) -> None:
-    config = configuration.parse(CONFIG.format(directory=directory, port=_port()), "the demo's saf.toml")
-    with _embedded(config):
-        _say("compiling the model cluster; the first time on a machine this takes up to a minute ...")
-        slurm, clock = _begun(seconds)
-        before = slurm.associations()
-        _table("sshare   # before", before)
-        _run(config, slurm, clock, seconds)
-        _close(config, before, slurm.associations())
+    config = configuration.parse(CONFIG.format(directory=directory), "the demo's saf.toml")
+    with _uninterrupted():  # a server that is half started cannot be ended
+        ledger_url(config)
+    _say("compiling the model cluster; the first time on a machine this takes up to a minute ...")
+    slurm, clock = _begun(seconds)
+    before = slurm.associations()
+    _table("sshare   # before", before)
+    _run(_listening(config), slurm, clock, seconds)
+    _close(config, before, slurm.associations())
 
 
 @contextmanager
-def _embedded(config: Config) -> Iterator[None]:
-    """The ledger's server, with its schema, from now until the end."""
-    ledger_url(config)
+def _uninterrupted() -> Iterator[None]:
+    """SIGINT and SIGTERM wait until this ends."""
+    told: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda one, _: told.append(one))
     try:
         yield
     finally:
-        embedded.delete(config.ledger.state_directory)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.default_int_handler)
+        if told:
+            raise KeyboardInterrupt
 
 
-def _port() -> int:
-    """A free port of this machine."""
+def _listening(config: Config) -> Config:
+    """The same with a port of this machine that is free now."""
     for port in PORTS:
         with socket() as one, suppress(OSError):
             one.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)  # as the web server does
             one.bind(("127.0.0.1", port))
-            return int(one.getsockname()[1])
+            listen = f"127.0.0.1:{one.getsockname()[1]}"
+            return replace(config, daemon=replace(config.daemon, listen=listen))
     raise ConfigError("saf demo finds no free port on 127.0.0.1 for its status page; free one")
 
 

@@ -25,6 +25,7 @@ from slurm_ai_factory.ledger import Store
 from slurm_ai_factory.ledger.connection import place
 from slurm_ai_factory.slurm import Slurm
 from slurm_ai_factory.slurm.commands import Commands
+from slurm_ai_factory.web import access
 
 
 @click.command("init", cls=SafCommand)
@@ -64,8 +65,10 @@ def config_group() -> None:
 
 @config_group.command("check")
 def config_check() -> None:
-    """Validate the file offline: keys, types, rules."""
+    """Validate the file offline, and those that it names: keys, types, rules, the ledger's url, TLS."""
     config = load_config()
+    if file := config.daemon.web_config_file:
+        access.load(file).context()  # raises where it cannot be used
     if url := configuration.ledger_url(config):
         place(url)  # raises where it is none
     if chosen.json:

@@ -153,7 +153,7 @@ class DaemonSection:
 
     period: int = _key(values.seconds, "beat: one cycle each", "5m")
     listen: str = _key(
-        values.text, "address:port of the status page, /metrics, /healthz and /readyz", "127.0.0.1:9810"
+        values.address, "address:port of the status page, /metrics, /healthz and /readyz", "127.0.0.1:9810"
     )
     web_config_file: Path | None = _key(
         values.path, "TLS and basic authentication, in the format of Prometheus' web configuration", None

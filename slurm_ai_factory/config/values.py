@@ -18,6 +18,7 @@ from slurm_ai_factory.core.suppression import LARGEST
 from slurm_ai_factory.core.tres import Count
 
 SHORTEST_RETENTION = 30 * 24 * HOUR
+LAST_PORT = 65535
 LANGUAGES = ("en", "nl")
 SOURCES = ("commands", "pyslurm")
 MODES = ("observe", "advise", "enforce")
@@ -100,6 +101,14 @@ def seconds(value: object) -> int:
 
 def path(value: object) -> Path:
     return Path(text(value))
+
+
+def address(value: object) -> str:
+    """Address and port; no address is all of this machine's, port 0 any that is free."""
+    found = re.fullmatch(r".*:([0-9]{1,5})", text(value))
+    if not found or int(found[1]) > LAST_PORT:
+        raise ValueError("wants an address and a port, such as 127.0.0.1:9810 or [::1]:9810")
+    return found[0]
 
 
 def mode(value: object) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from slurm_ai_factory.ledger import open_ledger
+from tests.cli.conftest import RULES
 from tests.saf import Saf
 
 LATER = "2100Q1"
@@ -68,6 +69,18 @@ def test_a_url_that_cannot_be_read_is_told_without_its_password(books: Saf, url:
         said = books.run(*command, code=1).stderr
         assert "ledger.url cannot be read; write postgresql://" in said
         assert "sec" not in said.replace("seconds", "")
+
+
+def test_a_configuration_names_files_that_are_checked_with_it(books: Saf, tmp_path: Path) -> None:
+    web = tmp_path / "web.yml"
+    books.configure("daemon", RULES, web_config_file=str(web))
+    assert "web.yml: No such file" in books.run("config", "check", code=1).stderr
+    web.write_text("basic_auth_user: {}\n")
+    assert "basic_auth_user" in books.run("config", "check", code=1).stderr
+    web.write_text("tls_server_config: {cert_file: saf.pem, key_file: saf.key}\n")
+    assert "certificate cannot be used" in books.run("config", "check", code=1).stderr
+    web.write_text("basic_auth_users: {}\n")
+    assert ": fine, " in books.run("config", "check").stderr
 
 
 def test_a_reader_that_leaves_is_no_failure(books: Saf) -> None:

@@ -251,6 +251,9 @@ def test_an_unknown_or_missing_name_is_told_with_its_file_and_the_nearest_known_
         ("control", "writes_per_day", "1.0", "wants a whole number above 0"),
         ("control", "writes_per_day", "false", "wants a whole number above 0"),
         ("daemon", "listen", "9810", "wants a text"),
+        ("daemon", "listen", '"9810"', "wants an address and a port"),
+        ("daemon", "listen", '"localhost:http"', "wants an address and a port"),
+        ("daemon", "listen", '"127.0.0.1:65536"', "wants an address and a port"),
     ],
 )
 def test_a_value_of_the_wrong_kind_is_told_with_its_section_and_key(

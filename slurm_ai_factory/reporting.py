@@ -270,6 +270,11 @@ def _sums(ask: Asked, window: Window, then: Instant) -> Sums:
     return found
 
 
+def fingerprint(ask: Asked, window: Window) -> str:
+    """The fingerprint that the report of a window has."""
+    return _fingerprint(ask, _trend(ask, window)[0].window, window).digest
+
+
 def _fingerprint(ask: Asked, first: Window, last: Window) -> Fingerprint:
     """Over all that the report rests on, the earlier windows of the trend included."""
     interval = interval_of(ask, first, last)

@@ -1,13 +1,16 @@
-"""Commands on the ledger for auditors and data-protection officers: fingerprint, pseudonymise."""
+"""Commands on the ledger for auditors and data-protection officers: fingerprint, verify, pseudonymise."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import click
 
-from slurm_ai_factory import reporting
+from slurm_ai_factory import reporting, verification
 from slurm_ai_factory.cli import output
+from slurm_ai_factory.cli.audit import FINDINGS
 from slurm_ai_factory.cli.measure import asked_instant, asked_window, check_known
 from slurm_ai_factory.cli.options import SafCommand, actor, chosen, load_config, now, opened_ledger
 from slurm_ai_factory.cli.setup import ledger_group
@@ -45,6 +48,34 @@ def fingerprint_command(window: str | None, then: str, first: str | None, rows: 
     if chosen.json:
         return output.emit([part._asdict() for part in found])
     return output.table(("part", "rows", "sha256"), found)
+
+
+@ledger_group.command("verify", cls=SafCommand)
+def verify_command() -> None:
+    """Compare what the ledger keeps with the runs it is made from, and reports with their fingerprints.
+
+    Usage by hour with the runs, the promise's sums with that usage, and every report that was given out with
+    the same one made now, by the settings of now. Changes nothing. Exit code 5 when anything differs.
+    """
+    config = load_config()
+    with opened_ledger(config) as ledger:
+        hours = verification.parts(ledger)
+        with _bar(2 * sum(until - since for since, until in hours)) as progress:
+            found = list(verification.verify(config, ledger, hours, progress))
+    if chosen.json:
+        output.emit({"checks": [one._asdict() for one in found]})
+    else:
+        output.table(("check", "compared", "differing", "first"), found)
+    if any(one.differing for one in found):
+        sys.exit(FINDINGS)
+
+
+@contextmanager
+def _bar(length: int) -> Iterator[verification.Progress]:
+    """A bar over so many seconds of history, on a terminal."""
+    hidden = chosen.quiet or not sys.stderr.isatty()
+    with click.progressbar(length=length, label="comparing", file=sys.stderr, hidden=hidden) as bar:
+        yield lambda part: bar.update(part[1] - part[0])
 
 
 @ledger_group.command("pseudonymise", cls=SafCommand)

@@ -14,6 +14,7 @@ from slurm_ai_factory.core.records import Association, Instant, Interval, Outage
 from slurm_ai_factory.core.tres import Count
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger.classified import run_of
+from slurm_ai_factory.ledger.hour_sums import Compared
 from slurm_ai_factory.ledger.recent import Covered
 from slurm_ai_factory.ledger.store import Store
 from slurm_ai_factory.ledger.told import Listed, Memory, Told
@@ -213,6 +214,16 @@ class Accounting:
         """TRES-seconds of ended runs by (account, TRES) in the whole hours of [since, until)."""
         rows = self.store.all("usage_by_account", cluster_id=self.cluster_id, since=since, until=until)
         return {(account, name): int(used) if used == int(used) else used for account, name, used in rows}
+
+    def span(self) -> Interval | None:
+        """From the first instant to the last that the ledger has runs or usage of."""
+        since, until = self.store.one("span", cluster_id=self.cluster_id) or (None, None)
+        return None if since is None or until is None else (since, until)
+
+    def usage_compared(self, since: Instant, until: Instant) -> Compared:
+        """Usage by hour, which reads keep up to date, beside what the ended runs make of it; whole hours."""
+        key = {"cluster_id": self.cluster_id, "since": since, "until": until}
+        return Compared(*(self.store.one("usage_compared", **key) or (0, 0, None)))
 
     def usual(self, since: Instant, until: Instant, weights: Mapping[str, Count]) -> Usual:
         """The runs that ended in [since, until).

@@ -19,6 +19,7 @@ from slurm_ai_factory.core.records import HOUR, Charge, Instant, Run, Subject, W
 from slurm_ai_factory.core.share import SortedRun, SubjectUsage, Usage
 from slurm_ai_factory.core.tres import Count
 from slurm_ai_factory.ledger import hour_sums
+from slurm_ai_factory.ledger.hour_sums import Compared
 from slurm_ai_factory.ledger.recent import Recent, Sum
 from slurm_ai_factory.ledger.store import Row, Store
 
@@ -97,6 +98,10 @@ class Classified:
         if first is not None:
             everything = Window("all", first, until)
             hour_sums.keep_more(self.store, self._scope(everything, until - hour_sums.UNSETTLED, weights))
+
+    def sums_compared(self, since: Instant, until: Instant, weights: Mapping[str, Count]) -> Compared:
+        """Sums that are kept beside the usage they are of; whole hours. Not inside a transaction."""
+        return hour_sums.compared(self.store, self._scope(Window("", since, until), until, weights))
 
     def open_runs(self) -> list[SortedRun]:
         """Runs that have not ended, or had not then, with who they are for."""

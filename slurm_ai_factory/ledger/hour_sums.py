@@ -8,9 +8,9 @@ Nothing rests on what is kept: an hour that is not known is added up on the spot
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
-from slurm_ai_factory.core.records import DAY
+from slurm_ai_factory.core.records import DAY, Instant
 from slurm_ai_factory.ledger.store import Row, Store
 
 UNSETTLED = DAY
@@ -18,6 +18,15 @@ UNSETTLED = DAY
 
 AT_ONCE = 92 * DAY
 """A quarter: a second's work on a large machine's ledger."""
+
+
+class Compared(NamedTuple):
+    """Something that is kept beside what it is made from."""
+
+    rows: int
+    differing: int
+    first: Instant | None  #: the earliest hour that differs
+
 
 Scope = Mapping[str, object]
 """What a sum is of: cluster_id, set_id, resource, tres, weights, since and until (on whole hours)."""
@@ -52,6 +61,17 @@ def keep_more(store: Store, scope: Scope) -> None:
     if unknown:
         since, until = unknown[-1]["since"], unknown[-1]["until"]
         keep(store, {**scope, "since": max(since, until - AT_ONCE), "until": until})
+
+
+def compared(store: Store, scope: Scope) -> Compared:
+    """The sums that are kept of the scope beside what is added up now. Not inside a transaction."""
+    with store.snapshot():
+        unknown = [range(part["since"], part["until"]) for part in _unknown(store, scope)]
+        kept = {row[:2]: row[2:] for row in store.all("hourly_sums", **scope)}
+        found = {row[:2]: row[2:] for row in store.all("usage_by_hour", **scope)}
+    keys = kept.keys() | {key for key in found if not any(key[0] in part for part in unknown)}
+    differing = [hour for hour, whom in keys if kept.get((hour, whom)) != found.get((hour, whom))]
+    return Compared(len(keys), len(differing), min(differing, default=None))
 
 
 def _unknown(store: Store, scope: Scope) -> list[dict[str, Any]]:

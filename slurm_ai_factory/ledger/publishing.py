@@ -108,6 +108,10 @@ class Publishing:
         row = self.store.one("last_published", cluster_id=self.cluster_id, as_of=before)
         return Published(*row) if row else None
 
+    def all(self) -> list[Published]:
+        """Every report that was given out, oldest first."""
+        return [Published(*row) for row in self.store.all("all_published", cluster_id=self.cluster_id)]
+
     def publish(
         self,
         window: str,

@@ -214,6 +214,26 @@ ORDER BY hour, subject_id, allocation_id
 ON CONFLICT (hour, subject_id, allocation_id) DO UPDATE
 SET delivered = u.delivered + excluded.delivered, waiting = u.waiting + excluded.waiting
 
+-- usage_compared --
+-- Usage by hour as it is kept, and as the ended runs make it: how many rows, how many of them differ, and the
+-- earliest hour that does.
+WITH signed AS (
+    SELECT 1 AS sign, subject_id, req_id, alloc_id, eligible_at, start_at, end_at, elapsed_seconds
+    FROM runs
+    WHERE cluster_id = %(cluster_id)s AND end_at >= %(since)s AND least(eligible_at, start_at) < %(until)s
+), {signed_hours}, kept AS (
+    SELECT * FROM hourly_usage u
+    WHERE hour >= %(since)s AND hour < %(until)s AND NOT EXISTS (
+        SELECT FROM subjects s WHERE s.subject_id = u.subject_id AND s.cluster_id <> %(cluster_id)s
+    )
+), compared AS (
+    SELECT hour, (k.delivered, k.waiting) IS DISTINCT FROM (d.delivered, d.waiting) AS differs
+    FROM kept k
+    FULL JOIN (SELECT * FROM deltas WHERE hour >= %(since)s AND hour < %(until)s) AS d
+        USING (hour, subject_id, allocation_id)
+)
+SELECT count(*), count(*) FILTER (WHERE differs), min(hour) FILTER (WHERE differs) FROM compared
+
 -- drop_empty_usage --
 -- Leave no row behind where a correction took everything out.
 DELETE FROM hourly_usage u
@@ -494,6 +514,12 @@ WHERE h.hour >= %(since)s AND h.hour < %(until)s AND kept.known @> h.hour
 -- first_hour --
 -- The earliest hour that the ledger has usage of.
 SELECT min(hour) FROM hourly_usage
+
+-- span --
+-- From the first instant to the last that the ledger has runs or usage of.
+SELECT least((SELECT min(hour) FROM hourly_usage), min(least(eligible_at, start_at))),
+    greatest((SELECT max(hour) + 3600 FROM hourly_usage), max(end_at) + 1)
+FROM runs WHERE cluster_id = %(cluster_id)s
 
 -- begin_summing --
 -- One process at a time keeps sums.

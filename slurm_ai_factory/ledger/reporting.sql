@@ -50,6 +50,11 @@ SELECT window_name, as_of, fingerprint, figures FROM reports
 WHERE cluster_id = %(cluster_id)s AND as_of < %(as_of)s
 ORDER BY as_of DESC, report_id DESC LIMIT 1
 
+-- all_published --
+-- Every report given out.
+SELECT window_name, as_of, fingerprint, figures FROM reports
+WHERE cluster_id = %(cluster_id)s ORDER BY as_of, report_id
+
 -- published --
 -- The report of a window as of an instant, when it was given out.
 SELECT fingerprint, published_at FROM reports

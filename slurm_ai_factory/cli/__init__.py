@@ -18,6 +18,7 @@ from slurm_ai_factory.cli import (
     doctor,
     expertise,
     explain,
+    export,
     measure,
     pause,
     registry,
@@ -43,7 +44,7 @@ def cli() -> None:
 
 
 STEERING = (setup, measure, status, explain, registry, rules, audit, doctor, simulate, demo, steer, pause)
-TELLING = (report, expertise, books)
+TELLING = (report, expertise, books, export)
 
 for module in (*STEERING, *TELLING):
     for command in module.COMMANDS:

@@ -113,6 +113,12 @@ class Classified:
         asked = self.store.all("runs_of_rows", **key, rows=unknown) if unknown else []
         return recent.all(zip((row[-1] for row in asked), self._sorted(asked), strict=True))
 
+    def runs_between(self, since: Instant, until: Instant) -> Iterator[SortedRun]:
+        """Every run that was delivered in [since, until), or is open, one by one. Inside a transaction."""
+        key = {"cluster_id": self.cluster_id, "since": since, "until": until}
+        for rows in self.store.stream("runs_between", **key):
+            yield from self._sorted(rows)
+
     def runs_of_job(self, label: str) -> list[SortedRun]:
         """Every run of a job: by JobID as users write it, or by JobIDRaw."""
         raw = int(label) if label.isascii() and label.isdigit() else None

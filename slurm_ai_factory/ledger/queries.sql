@@ -611,13 +611,15 @@ WHERE r.cluster_id = %(cluster_id)s AND (r.job_label = %(label)s OR r.job_id = %
 ORDER BY r.submit_at, r.db_index
 
 -- runs_between --
--- Every run that was delivered in an interval.
-SELECT {run}, r.missing_since
+-- Every run that was delivered in an interval, or is open.
+SELECT {run}, r.missing_since, r.subject_id
 FROM runs r
 JOIN subjects s USING (subject_id)
 JOIN allocations q ON q.allocation_id = r.req_id
 JOIN allocations a ON a.allocation_id = r.alloc_id
-WHERE r.cluster_id = %(cluster_id)s AND r.start_at < %(until)s AND (r.end_at > %(since)s OR r.end_at IS NULL)
+WHERE r.cluster_id = %(cluster_id)s AND r.start_at < %(until)s
+    AND (r.end_at IS NULL OR r.end_at > %(since)s OR r.start_at >= %(since)s)
+ORDER BY r.db_index
 
 -- usage_by_account --
 -- TRES-seconds of ended runs in an interval, by account.

@@ -22,6 +22,9 @@ Row = tuple[Any, ...]
 LOCKS = {"writing": ("begin_writing", "end_writing"), "summing": ("begin_summing", "end_summing")}
 """Held while changes of shares are planned and settled, and while sums of usage are kept."""
 
+FETCHED = 2000
+"""Rows of a stream that are held at a time."""
+
 
 class Store:
     """PostgreSQL, one connection."""
@@ -74,6 +77,13 @@ class Store:
         """Every row of a named query."""
         with wrapped(self.url):
             return self.connection.execute(sql.queries()[query], values).fetchall()
+
+    def stream(self, query: str, **values: object) -> Iterator[list[Row]]:
+        """The rows of a named query, some at a time, of an answer of any size. Inside a transaction."""
+        with wrapped(self.url), self.connection.cursor(query) as cursor:
+            cursor.execute(sql.queries()[query], values)
+            while rows := cursor.fetchmany(FETCHED):
+                yield rows
 
     def one(self, query: str, **values: object) -> Row | None:
         """The first row of a named query."""

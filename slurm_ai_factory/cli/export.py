@@ -1,0 +1,99 @@
+"""`saf ledger export`: the runs behind a share, one by one, for auditors and for other tools."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import click
+
+from slurm_ai_factory import cycle
+from slurm_ai_factory.cli import output
+from slurm_ai_factory.cli.measure import as_of, asked_promise, asked_window
+from slurm_ai_factory.cli.options import SafCommand, chosen, load_config, opened_ledger
+from slurm_ai_factory.cli.setup import ledger_group
+from slurm_ai_factory.core import share
+from slurm_ai_factory.core.charge import elapsed
+from slurm_ai_factory.core.classify import Part
+from slurm_ai_factory.core.records import Charge, Instant, Run, Window
+from slurm_ai_factory.core.share import Promise, SortedRun
+from slurm_ai_factory.errors import LedgerError
+
+COLUMNS = (
+    "job_label", "db_index", "account", "user", "partition", "qos", "wckey", "reservation", "state",
+    "submit_at", "eligible_at", "start_at", "end_at", "elapsed_seconds", "suspended_seconds", "alloc_tres",
+    "beneficiary", "fraction", "rule", "category", "organisation", "charge",
+)  # fmt: skip
+
+INSTANTS = ("submit_at", "eligible_at", "start_at", "end_at")
+
+Exported = Mapping[str, object]
+"""A row: COLUMNS, and more that is not shown."""
+
+
+@ledger_group.command("export", cls=SafCommand)
+@click.option("--window", metavar="W", help="2027Q1, 2027-03, 2027H1, 2027, rolling:30d or current.")
+@click.option("-S", "--since", metavar="T", help="Instead of a window: from this instant on.")
+@click.option("-E", "--until", metavar="T", help="With -S: up to this instant; else now.")
+@click.option("--resource", metavar="R", help="In this resource: cpu, gres/gpu, or 0.25*cpu+16*gres/gpu.")
+@click.option("--users", is_flag=True, help="With the users' names, which are left out otherwise.")
+def export_command(
+    window: str | None, since: str | None, until: str | None, resource: str | None, users: bool
+) -> None:
+    """Every run with its charge in a window, as CSV; with --json as JSON.
+
+    The charges, in resource-seconds, add up to those of `saf share` for the same window. A run that is for
+    several has a row for each.
+    """
+    config = load_config()
+    where, promise = asked_window(config, window, since, until), asked_promise(config, resource)
+    with opened_ledger(config) as ledger:
+        books = ledger.classified(cycle.rules_of(config, ledger))
+        with ledger.store.snapshot():
+            if not books.complete():
+                raise LedgerError(cycle.TOO_FAST)
+            found = _rows(books.runs_between(where.since, where.until), where, promise, as_of(ledger))
+            columns = [one for one in COLUMNS if users or one != "user"]
+            (_json if chosen.json else _csv)(columns, found)
+
+
+def _rows(runs: Iterable[SortedRun], where: Window, promise: Promise, at: Instant) -> Iterator[Exported]:
+    for run, parts in runs:
+        for part in parts:
+            charge = share.charge_of_part(run, part, promise.weights, where, at)
+            if charge:
+                yield _row(run._replace(elapsed_seconds=elapsed(run, at)), part, charge)
+
+
+def _row(run: Run, part: Part, charge: Charge) -> Exported:
+    found = part.classification
+    return {
+        **run._asdict(),
+        **run.subject._asdict(),
+        **{name: output.when(getattr(run, name)) for name in INSTANTS},
+        **{name: getattr(found, name) for name in ("rule", "category", "organisation")},
+        "beneficiary": str(found.beneficiary),
+        "fraction": output.number(part.fraction),
+        "charge": output.number(charge),
+    }
+
+
+def _csv(columns: Sequence[str], rows: Iterable[Exported]) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([row[name] for name in columns] for row in rows)
+
+
+def _json(columns: Sequence[str], rows: Iterable[Exported]) -> None:
+    """A list with a line for each row, printed as they come."""
+    between = "["
+    for row in rows:
+        click.echo(f"{between}\n{json.dumps({name: row[name] for name in columns})}", nl=False)
+        between = ","
+    click.echo("[]" if between == "[" else "\n]")
+
+
+COMMANDS: tuple[click.Command, ...] = ()
+"""It belongs to `saf ledger`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shutil import which
 
 import click
 
@@ -27,6 +28,11 @@ from slurm_ai_factory.slurm import Slurm
 from slurm_ai_factory.slurm.commands import Commands
 from slurm_ai_factory.web import access
 
+SERVICE_PATH = {
+    Path(one) for one in ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
+}
+"""PATH of a service of systemd (systemd.exec(5))."""
+
 
 @click.command("init", cls=SafCommand)
 @click.option(
@@ -34,7 +40,9 @@ from slurm_ai_factory.web import access
 )
 @click.option("--account", metavar="A", help="The top-level account that holds the region.")
 @click.option("--directory", type=click.Path(path_type=Path), help="Where the Slurm commands are; else PATH.")
-@click.option("--conf", type=click.Path(path_type=Path), help="slurm.conf; else SLURM_CONF.")
+@click.option(
+    "--conf", type=click.Path(path_type=Path), envvar=["SAF_INIT_CONF", "SLURM_CONF"], help="slurm.conf."
+)
 @click.option("--force", is_flag=True, help="Overwrite the file.")
 def init_command(
     file: str, account: str | None, directory: Path | None, conf: Path | None, force: bool
@@ -42,6 +50,7 @@ def init_command(
     """Look at the cluster and write a commented saf.toml. Changes nothing in Slurm."""
     if Path(file).exists() and not force:
         raise ConfigError(f"{file} exists; choose another with -o, or overwrite it with --force")
+    directory = directory or _out_of_the_way()
     commands = Commands(directory, conf)
     found = Slurm("", commands).priority_config()
     associations = Slurm(found.cluster, commands).associations()
@@ -56,6 +65,13 @@ def init_command(
             f"wrote {file} for cluster {found.cluster}; read it, then run: saf --config {file} config check",
             err=True,
         )
+
+
+def _out_of_the_way() -> Path | None:
+    """Where the Slurm commands are, when a service would not find them."""
+    found = which("sacct")
+    directory = Path(found).parent if found else None
+    return None if directory is None or directory in SERVICE_PATH else directory
 
 
 @click.group("config", cls=SafGroup)

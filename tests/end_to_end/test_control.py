@@ -157,3 +157,16 @@ def test_init_writes_a_file_that_works(saf: Saf) -> None:
     assert "account national: RawShares 75" in text
     assert "fine, 2 rule(s), mode observe" in saf.run("config", "check").stderr
     assert "exists" in saf.run("init", code=1).stderr
+
+
+def test_a_file_that_init_wrote_finds_slurm_where_it_was_found(saf: Saf, wrap: Wrap) -> None:
+    wrap("sacct", 'exec $REAL "$@"')
+    directory, path = saf.directory / "bin", saf.env["PATH"]
+    saf.env["PATH"] = f"{directory}:{path}"
+    saf.run("init", "--force")
+    saf.env["PATH"], conf = path, saf.env.pop("SLURM_CONF")
+    values = {one["key"]: one["value"] for one in saf.json("config", "show")["values"]}
+    assert (values["directory"], values["conf"]) == (str(directory), conf)
+    assert {"check": "priority_plugin", "level": "ok"}.items() <= saf.json("doctor", code=5)["findings"][
+        12
+    ].items()

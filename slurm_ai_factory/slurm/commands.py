@@ -107,7 +107,11 @@ class Commands:
                 f"see whether slurmdbd and slurmctld answer: {shlex.join(argv[:6])}"
             )
         if code or f"{name}: error:" in stderr or f"{name}: fatal:" in stderr:
-            raise _kind(stderr.lower())(f"{name} failed (exit {code}): {said}")
+            kind = _kind(stderr.lower())
+            remedy = (
+                "; the user needs AdminLevel=Operator, see saf doctor" if kind is SlurmRefusedError else ""
+            )
+            raise kind(f"{name} failed (exit {code}): {said}{remedy}")
         if not whole:
             raise SlurmError(f"{name}'s answer ends in the middle of a line; nothing of it was used")
 

@@ -126,7 +126,7 @@ def test_a_refused_write_is_a_failure_with_slurms_own_words(
     eager.run("cycle", code=1)
     entry = eager.json("history")[0]
     assert entry["status"] == "failed"
-    assert "permission denied" in entry["note"]
+    assert "permission denied; the user needs AdminLevel=Operator" in entry["note"]
     assert raw_shares(slurm) == (BASELINE, BASELINE)
     assert eager.json("status", code=4)["holds"][-1]["reason"] == "write_failed"
 

@@ -23,9 +23,9 @@ from slurm_ai_factory.cli.options import SafCommand
 from slurm_ai_factory.config import SECTIONS, tariff
 from slurm_ai_factory.config.load import SEARCH_PATH
 from slurm_ai_factory.core.classify import CONDITIONS, DETAILS, Beneficiary
-from slurm_ai_factory.core.controller import HOLDS, REASONS
 from slurm_ai_factory.core.demand import BY_REASON, OF_REASON, OF_STATE, Standing
 from slurm_ai_factory.core.doctor import CHECKS
+from slurm_ai_factory.core.reasons import HOLDS, REASONS
 from slurm_ai_factory.core.records import Decision, Hour, Measurement, Window
 from slurm_ai_factory.core.share import Group
 from slurm_ai_factory.ledger import publishing, sql

@@ -23,7 +23,7 @@ from prometheus_client.registry import Collector
 from slurm_ai_factory import __version__
 from slurm_ai_factory.board import CAUSES, Board, Durations, Shown
 from slurm_ai_factory.core import judgement, outlook, share
-from slurm_ai_factory.core.controller import HOLDS, REASONS
+from slurm_ai_factory.core.reasons import HOLDS, REASONS
 from slurm_ai_factory.core.records import Charge, Measurement, Verdict
 from slurm_ai_factory.core.share import Group
 

@@ -16,8 +16,8 @@ from slurm_ai_factory import cycle
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import expertise, share, windows
 from slurm_ai_factory.core.classify import Beneficiary, Classification, Rules
-from slurm_ai_factory.core.controller import HOLDS
 from slurm_ai_factory.core.expertise import ExpertiseMeasurement
+from slurm_ai_factory.core.reasons import HOLDS
 from slurm_ai_factory.core.records import Charge, Instant, Measurement, Subject, Window
 from slurm_ai_factory.core.share import Promise
 from slurm_ai_factory.core.tres import Count

@@ -18,7 +18,7 @@ from slurm_ai_factory.cli.measure import as_of
 from slurm_ai_factory.cli.options import SafCommand, chosen, load_config, now, opened_ledger
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import judgement, outlook, share
-from slurm_ai_factory.core.controller import HOLDS
+from slurm_ai_factory.core.reasons import HOLDS
 from slurm_ai_factory.core.records import Instant, Measurement, Verdict
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import Ledger

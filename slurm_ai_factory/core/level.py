@@ -36,7 +36,7 @@ LEAST_COMPETING = 0.1
 class Refusal(NamedTuple):
     """Why a level cannot be steered, and for which accounts."""
 
-    reason: str  #: a code: see controller.REASONS
+    reason: str  #: a code: see reasons.REASONS
     accounts: tuple[str, ...] = ()
 
 

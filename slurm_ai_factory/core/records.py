@@ -123,7 +123,7 @@ class PriorityConfig:
 class Hold(NamedTuple):
     """Why nothing may be steered now, found before the control law is asked."""
 
-    reason: str  #: a code: see controller.HOLDS
+    reason: str  #: a code: see reasons.HOLDS
     sentence: str  #: what was found and what follows from it
 
 
@@ -274,7 +274,7 @@ class Decision:
     """What the controller wants and why. Recorded before it is acted on; everything shows this value."""
 
     at: Instant
-    reason: str  #: a code: see controller.REASONS
+    reason: str  #: a code: see reasons.REASONS
     sentence: str
     inputs: Mapping[str, float | int | str | None]
     state: ControlState | None = None

@@ -16,7 +16,7 @@ from markupsafe import Markup
 from slurm_ai_factory import __version__
 from slurm_ai_factory.board import Board, Done, Shown
 from slurm_ai_factory.core import judgement, outlook, share
-from slurm_ai_factory.core.controller import HOLDS, REASONS
+from slurm_ai_factory.core.reasons import HOLDS, REASONS
 from slurm_ai_factory.core.records import HOUR, Instant, Verdict
 from slurm_ai_factory.core.share import Group
 from slurm_ai_factory.web import chart

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from slurm_ai_factory.board import Board, Shown
 from slurm_ai_factory.core import outlook
-from slurm_ai_factory.core.controller import HOLDS, REASONS
+from slurm_ai_factory.core.reasons import HOLDS, REASONS
 from slurm_ai_factory.core.records import Instant
 
 LOG = "journalctl -u saf"

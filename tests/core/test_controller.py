@@ -17,8 +17,9 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from slurm_ai_factory.core import controller, share
-from slurm_ai_factory.core.controller import REASONS, Policy, capture, decide, payback
+from slurm_ai_factory.core.controller import Policy, capture, decide, payback
 from slurm_ai_factory.core.level import MAX_RAW_SHARES, Level, find_level
+from slurm_ai_factory.core.reasons import HOLDS, REASONS
 from slurm_ai_factory.core.records import (
     HOUR,
     PARENT_SHARES,
@@ -584,7 +585,7 @@ def test_a_level_that_cannot_be_steered_is_held_for_its_reason(
     last = ControlState(at=NOW - HOUR, u_ref=0.4, writes_last_day=3)
     decision = decide(POLICY, _measurement([], [], left=DAY), _level(**difference), last, NOW)
     assert (decision.reason, decision.changes, decision.state) == (reason, (), last)
-    assert reason in controller.HOLDS
+    assert reason in HOLDS
     assert REASONS[reason] in decision.sentence
 
 
@@ -600,8 +601,8 @@ def test_the_usage_of_accounts_below_the_level_need_not_be_known() -> None:
 
 
 def test_every_reason_to_hold_is_one_of_the_reasons() -> None:
-    assert set(REASONS) > controller.HOLDS
-    assert not controller.HOLDS & set(RAISES)
+    assert set(REASONS) > HOLDS
+    assert not HOLDS & set(RAISES)
 
 
 # --- what it is for -----------------------------------------------------------------------------------

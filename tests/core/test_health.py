@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slurm_ai_factory.core.controller import HOLDS, Policy, decide
+from slurm_ai_factory.core.controller import Policy, decide
 from slurm_ai_factory.core.health import AGENT_QUEUE_MOST, BACKFILL_SILENCE, Diagnostics, holds
+from slurm_ai_factory.core.reasons import HOLDS
 from slurm_ai_factory.core.records import (
     Association,
     ControlState,

@@ -13,8 +13,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from slurm_ai_factory.core import controller, fair_tree
-from slurm_ai_factory.core.controller import REASONS, Policy, decide
+from slurm_ai_factory.core.controller import Policy, decide
 from slurm_ai_factory.core.level import LEAST_COMPETING, Level, find_level
+from slurm_ai_factory.core.reasons import HOLDS, REASONS
 from slurm_ai_factory.core.records import PARENT_SHARES, Association, Change, ControlState, Decision
 from tests.core.test_controller import (
     DAY,
@@ -374,7 +375,7 @@ def test_what_cannot_be_steered_is_held_for_its_reason_and_named(
     policy = replace(POLICY, account=accounts)
     decision = decide(policy, _measurement([], [], left=DAY), tuple(rows.values()), last, NOW)
     assert (decision.reason, decision.changes, decision.state) == (reason, (), last)
-    assert reason in controller.HOLDS
+    assert reason in HOLDS
     assert decision.sentence == f"hold: {REASONS[reason]} ({named})"
 
 

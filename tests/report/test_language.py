@@ -11,8 +11,8 @@ import pytest
 
 from slurm_ai_factory.config.sections import RegistrySection
 from slurm_ai_factory.core.classify import Beneficiary
-from slurm_ai_factory.core.controller import HOLDS
 from slurm_ai_factory.core.organisations import CATEGORIES, SBI_SECTIONS
+from slurm_ai_factory.core.reasons import HOLDS
 from slurm_ai_factory.core.records import Verdict
 from slurm_ai_factory.ledger import publishing
 from slurm_ai_factory.report import LANGUAGES

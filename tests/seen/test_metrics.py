@@ -11,7 +11,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from slurm_ai_factory.board import Board, Durations, Reconciled, Steered
 from slurm_ai_factory.core.classify import Beneficiary
-from slurm_ai_factory.core.controller import HOLDS
+from slurm_ai_factory.core.reasons import HOLDS
 from slurm_ai_factory.core.records import HOUR
 from slurm_ai_factory.core.share import Group
 from slurm_ai_factory.metrics import MOST_GROUPS, BoardCollector, Exposition

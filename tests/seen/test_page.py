@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from slurm_ai_factory.board import Board, Done, Reconciled, Steered
 from slurm_ai_factory.cli import cli
 from slurm_ai_factory.core import outlook
-from slurm_ai_factory.core.controller import HOLDS, REASONS
+from slurm_ai_factory.core.reasons import HOLDS, REASONS
 from slurm_ai_factory.core.records import Window
 from slurm_ai_factory.web import chart, page
 from slurm_ai_factory.web.steps import Step, steps

@@ -1,0 +1,37 @@
+"""Why the control did what it did, or did nothing: every reason a decision can have, in words for people."""
+
+from __future__ import annotations
+
+REASONS = {
+    "raise": "the region is owed more than its shares will give",
+    "follow": "usage ran ahead of the shares, which follow it so that soaking idle nodes is not punished",
+    "lower": "the region is owed less than its shares would give",
+    "ratio": "the shares of the steered accounts have left the ratio that the operator gave them",
+    "at_set_point": "the shares already say what is wanted",
+    "same_order": "a write would not change who goes first now",
+    "write_budget": "the day's writes are used up",
+    "no_account": "the steered account is not in the association tree",
+    "not_top_level": "the steered account is not directly under root, so its parent caps it",
+    "mixed_parents": "not every steered account is directly under root; others are capped by their parents",
+    "not_steerable": "the steered account has Fairshare=parent or 0",
+    "mixed_level": "an account beside the steered one has Fairshare=parent",
+    "no_competition": "no account beside the steered one has shares",
+    "usage_unknown": "sshare does not tell the usage of every account on the level",
+    "no_decay": "PriorityDecayHalfLife is 0 or priority/multifactor is not in use; usage must decay",
+    "resource_untracked": "Slurm keeps no account of the promise's resource",
+    "limits_not_enforced": "AccountingStorageEnforce has no limits, so Slurm does not charge every job",
+    "incr_only": "PriorityFlags has INCR_ONLY, so no waiting job's priority can go down",
+    "no_fairshare_weight": "PriorityWeightFairshare is 0, so shares do not order the queue",
+    "agent_queue": "slurmctld could not deliver its accounting to slurmdbd",
+    "scheduler_stalled": "jobs wait and Slurm's backfill does not run",
+    "read_failed": "Slurm or the ledger could not be read completely",
+    "standby": "another saf is active for the cluster",
+    "paused": "an operator paused the control",
+    "restore_baseline": "the operator asked for the shares found before the first change",
+}
+"""Every reason a decision can have."""
+
+HOLDS = frozenset(REASONS) - {
+    "raise", "follow", "lower", "ratio", "at_set_point", "same_order", "restore_baseline",
+}  # fmt: skip
+"""Reasons that mean the control is not steering although it should."""

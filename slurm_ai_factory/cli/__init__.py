@@ -29,7 +29,7 @@ from slurm_ai_factory.cli import (
     status,
     steer,
 )
-from slurm_ai_factory.cli.options import SafGroup, chosen
+from slurm_ai_factory.cli.options import SafGroup, chosen, drop_output
 from slurm_ai_factory.errors import SafError
 
 
@@ -63,6 +63,10 @@ def main() -> None:
         sys.exit(130)
     except SafError as error:
         _told(error, str(error))
+    except OSError as error:
+        if error.filename is None:
+            drop_output()
+        _told(error, f"{error.filename or 'the output'} cannot be used: {error.strerror or error}")
     except Exception as error:
         _told(error, f"unexpected {type(error).__name__}: {error}; run again with --debug and report it")
 

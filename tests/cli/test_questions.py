@@ -71,6 +71,14 @@ def test_a_url_that_cannot_be_read_is_told_without_its_password(books: Saf, url:
         assert "sec" not in said.replace("seconds", "")
 
 
+def test_an_output_that_takes_nothing_is_told(books: Saf) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            books.argv("share"), env=books.env, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert (done.returncode, done.stderr) == (1, "saf: the output cannot be used: No space left on device\n")
+
+
 def test_a_configuration_names_files_that_are_checked_with_it(books: Saf, tmp_path: Path) -> None:
     web = tmp_path / "web.yml"
     books.configure("daemon", RULES, web_config_file=str(web))

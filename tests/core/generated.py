@@ -1,17 +1,27 @@
-"""Generated values of the core: TRES, runs, classifications. Every instant lies in [0, NOW]."""
+"""Generated values of the core (every instant lies in [0, NOW]), and a made measurement."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
 from itertools import pairwise
+from typing import Any
 
 from hypothesis import strategies as st
 
 from slurm_ai_factory.core import fair_tree
 from slurm_ai_factory.core.classify import UNCLASSIFIED, Beneficiary, Classification, Part, always
 from slurm_ai_factory.core.fair_tree import Node
-from slurm_ai_factory.core.records import FOREVER, HOUR, PARENT_SHARES, Instant, Run, Subject
+from slurm_ai_factory.core.records import (
+    FOREVER,
+    HOUR,
+    PARENT_SHARES,
+    Instant,
+    Measurement,
+    Run,
+    Subject,
+    Window,
+)
 from slurm_ai_factory.core.share import SortedRun
 
 NOW = 20 * 24 * HOUR + 1234
@@ -166,3 +176,13 @@ def used_trees(draw: st.DrawFn) -> tuple[Node, dict[str, float]]:
     root = draw(trees())
     used = st.integers(0, 3) | st.integers(0, 10**9)
     return root, fair_tree.summed(root, {user.key: float(draw(used)) for user in fair_tree.leaves(root)})
+
+
+def quarter(**difference: Any) -> Measurement:
+    """A quarter that is over, in which the region got exactly its 25 of 100."""
+    values: dict[str, Any] = {
+        "cluster": "c", "window": Window("2027Q1", 0, 100 * HOUR), "as_of": 100 * HOUR, "resource": "cpu",
+        "target_share": 0.25, "regional_charge": 2500, "total_charge": 10000, "unclassified_charge": 0,
+        "capacity": 12000, "waiting_charge": 0, "starved_charge": 0.0, "newest_record_at": None,
+    }  # fmt: skip
+    return Measurement(**(values | difference))

@@ -14,7 +14,7 @@ from slurm_ai_factory import reading, signals
 from slurm_ai_factory.applying import Outcome, carry_out, in_force, settle_interrupted
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import capacity, share, windows
-from slurm_ai_factory.core.classify import Rules
+from slurm_ai_factory.core.classify import Classification, Rules
 from slurm_ai_factory.core.controller import decide
 from slurm_ai_factory.core.records import (
     Association,
@@ -23,8 +23,10 @@ from slurm_ai_factory.core.records import (
     Instant,
     Measurement,
     PriorityConfig,
+    Subject,
     Window,
 )
+from slurm_ai_factory.core.tres import Count
 from slurm_ai_factory.errors import LedgerError, StandbyError
 from slurm_ai_factory.ledger import Classified, Ledger, Usual
 from slurm_ai_factory.reading import Read
@@ -191,6 +193,25 @@ def measure(
             if books.complete():
                 return _measured(ledger, books, as_of, window, promise)
         books.sort(rules)
+    raise LedgerError(TOO_FAST)
+
+
+def groups(
+    ledger: Ledger,
+    rules: Rules,
+    key: Callable[[Subject, Classification], str],
+    weights: Mapping[str, Count],
+    window: Window,
+    as_of: Instant,
+    then: Instant | None = None,
+) -> list[share.Group]:
+    """The window's charge by the name that ``key`` gives, all of one moment; as known now or ``then``."""
+    for _ in range(CLASSIFY_TRIES):
+        books = ledger.classified(rules, then)
+        with ledger.store.snapshot():
+            if books.complete():
+                closed = books.usage_by_subject(window, as_of, weights)
+                return share.by_group(key, weights, window, as_of, closed=closed, open_runs=books.open_runs())
     raise LedgerError(TOO_FAST)
 
 

@@ -146,13 +146,7 @@ def groups_of(
     """The charge of a window by name and beneficiary: accounting as known ``then``, by these rules."""
     weights = weights or ask.config.promise_of().weights
     at = ask.ledger.accounting.watermark(then) or then
-    for _ in range(cycle.CLASSIFY_TRIES):
-        books = ask.ledger.classified(rules, then)
-        with ask.ledger.store.snapshot():
-            if books.complete():
-                closed = books.usage_by_subject(window, at, weights)
-                return share.by_group(key, weights, window, at, closed=closed, open_runs=books.open_runs())
-    raise LedgerError(cycle.TOO_FAST)
+    return cycle.groups(ask.ledger, rules, key, weights, window, at, then)
 
 
 def _names(ask: Asked, organisations: Iterable[str]) -> tuple[str, ...]:

@@ -84,15 +84,8 @@ def steered(report: CycleReport, account: str) -> Steered:
 def groups(site: Site, report: CycleReport) -> dict[str, list[share.Group]]:
     """The window's charge by category and by sector of the rules, from one read of the ledger."""
     m, weights = report.gathered.measurement, site.config.promise.resource
-    books = site.ledger.classified(cycle.rules_of(site.config, site.ledger))
-    found = share.by_group(
-        _details,
-        weights,
-        m.window,
-        m.as_of,
-        closed=books.usage_by_subject(m.window, m.as_of, weights),
-        open_runs=books.open_runs(),
-    )
+    rules = cycle.rules_of(site.config, site.ledger)
+    found = cycle.groups(site.ledger, rules, _details, weights, m.window, m.as_of)
     return {label: _by(position, found) for position, label in enumerate(GROUPS)}
 
 

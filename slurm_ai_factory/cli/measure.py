@@ -15,7 +15,7 @@ from slurm_ai_factory.core.classify import Beneficiary, Classification
 from slurm_ai_factory.core.records import Instant, Measurement, Subject, Window
 from slurm_ai_factory.core.share import Promise
 from slurm_ai_factory.errors import LedgerError
-from slurm_ai_factory.ledger import Classified, Ledger
+from slurm_ai_factory.ledger import Ledger
 
 Key = Callable[[Subject, Classification], str]
 KEYS = ("account", "category", "cluster", "hub", "municipality", "organisation", "partition", "sector")
@@ -128,8 +128,10 @@ def shared(
     """The measurement of a window, also by one of KEYS. Raises LedgerError."""
     at = as_of(ledger, known)
     measured = cycle.measure(config, ledger, at, where, promise, known)
-    books = ledger.classified(cycle.rules_of(config, ledger, known), known)
-    return measured, groups_of(books, _key(by), promise, where, at) if by else []
+    if not by:
+        return measured, []
+    rules = cycle.rules_of(config, ledger, known)
+    return measured, cycle.groups(ledger, rules, _key(by), promise.weights, where, at, known)
 
 
 def _key(by: str) -> Key:
@@ -137,18 +139,6 @@ def _key(by: str) -> Key:
     if by in Subject._fields:
         return lambda subject, _: str(getattr(subject, by))
     return lambda _, found: str(getattr(found, by) or found.beneficiary)
-
-
-def groups_of(books: Classified, key: Key, promise: Promise, where: Window, at: Instant) -> list[share.Group]:
-    """The window's charge by the name that ``key`` gives."""
-    return share.by_group(
-        key,
-        promise.weights,
-        where,
-        at,
-        closed=books.usage_by_subject(where, at, promise.weights),
-        open_runs=books.open_runs(),
-    )
 
 
 def print_share(m: Measurement, margin: float, groups: Sequence[share.Group], by: str | None) -> None:
@@ -185,14 +175,19 @@ def unclassified_command(window: str | None) -> None:
     with opened_ledger(config) as ledger:
         at = as_of(ledger)
         unread = cycle.measure(config, ledger, at, where).unread_seconds
-        books = ledger.classified(cycle.rules_of(config, ledger))
-        groups = groups_of(books, lambda subject, _: "\t".join(subject[1:8]), promise, where, at)
+        rules = cycle.rules_of(config, ledger)
+        groups = cycle.groups(ledger, rules, _all_of_it, promise.weights, where, at)
     found = [g for g in groups if g.beneficiary is Beneficiary.UNCLASSIFIED]
     _print_unclassified(found, promise.resource)
     if unread:
         click.echo(f"{output.hours(unread)} hours of {where.name} were never read: saf backfill", err=True)
     elif not found and not chosen.quiet:
         click.echo("every charge of the window is classified", err=True)
+
+
+def _all_of_it(subject: Subject, _: Classification) -> str:
+    """All that Slurm says of a subject."""
+    return "\t".join(subject[1:8])
 
 
 def _print_unclassified(groups: Sequence[share.Group], resource: str) -> None:

@@ -11,7 +11,7 @@ import click
 from slurm_ai_factory import config as configuration
 from slurm_ai_factory import cycle
 from slurm_ai_factory.cli import output
-from slurm_ai_factory.cli.measure import as_of, asked_window, groups_of
+from slurm_ai_factory.cli.measure import as_of, asked_window
 from slurm_ai_factory.cli.options import (
     SafCommand,
     SafGroup,
@@ -118,8 +118,8 @@ class Outcome(NamedTuple):
 
 def _outcome(config: Config, ledger: Ledger, where: Window, at: Instant) -> Outcome:
     measured = cycle.measure(config, ledger, at, where)
-    books = ledger.classified(cycle.rules_of(config, ledger))
-    found = groups_of(books, _place, config.promise_of(), where, at)
+    rules, weights = cycle.rules_of(config, ledger), config.promise_of().weights
+    found = cycle.groups(ledger, rules, _place, weights, where, at)
     return Outcome(measured, {tuple(one.name.split("\t")): one.delivered for one in found})
 
 

@@ -137,7 +137,7 @@ class Pause(NamedTuple):
 
     def lasts(self, at: Instant) -> bool:
         """Whether the control is stopped at an instant, if nothing was said since."""
-        return at < self.until
+        return self.at < self.until and at < self.until
 
 
 class Outage(NamedTuple):

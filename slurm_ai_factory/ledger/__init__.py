@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from slurm_ai_factory.core.classify import Rule, Rules
 from slurm_ai_factory.core.records import Instant
@@ -15,7 +15,6 @@ from slurm_ai_factory.ledger.control import Control, Planned
 from slurm_ai_factory.ledger.expertise import Expertise
 from slurm_ai_factory.ledger.privacy import Privacy
 from slurm_ai_factory.ledger.publishing import Publishing
-from slurm_ai_factory.ledger.recent import Recent
 from slurm_ai_factory.ledger.registry import RegistryBook
 from slurm_ai_factory.ledger.store import Store
 
@@ -33,14 +32,11 @@ class Ledger:
     expertise: Expertise
     publishing: Publishing
     privacy: Privacy
-    recent: Recent = field(default_factory=Recent, repr=False)
 
     def books(self, rules: Rules, then: Instant | None = None) -> Classified:
         """The accounting as these rules classify it, as known now or then, sorted as far as it was."""
         store, cluster, cluster_id = self.store, self.accounting.cluster, self.accounting.cluster_id
-        return Classified(
-            store, cluster, cluster_id, set_of(store, cluster_id, rules.digest), self.recent, then
-        )
+        return Classified(store, cluster, cluster_id, set_of(store, cluster_id, rules.digest), then)
 
     def classified(self, rules: Rules, then: Instant | None = None) -> Classified:
         """The same where every subject known now has an answer."""

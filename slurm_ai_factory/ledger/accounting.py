@@ -6,8 +6,8 @@ together, so the ledger is the same whether a read was taken once, twice, or aft
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from slurm_ai_factory.core.records import Association, Instant, Interval, Outage, Rejected, Run, Size
@@ -52,6 +52,10 @@ class Usual(NamedTuple):
     run_charge: float  #: resource-seconds of one, each weighted by itself; 0 where none ran
 
 
+class Lately(dict[Interval, Usual]):
+    """How the runs of some intervals were."""
+
+
 @dataclass(frozen=True, slots=True)
 class Accounting:
     """The accounting of one cluster."""
@@ -59,9 +63,6 @@ class Accounting:
     store: Store
     cluster: str
     cluster_id: int
-    memory: Memory = field(default_factory=Memory, repr=False)
-    covered: Covered = field(default_factory=Covered, repr=False)
-    lately: dict[tuple[Instant, Instant], Usual] = field(default_factory=dict, repr=False)
 
     def watermark(self, then: Instant | None = None) -> Instant | None:
         """How far accounting was read completely, now or then; None before the first read."""
@@ -80,7 +81,7 @@ class Accounting:
             return 0
         if then is not None:
             return sum(end - start for start, end in self.gaps(since, until, then))
-        return self.covered.unread(since, until, self.gaps)
+        return self.store.remembered(Covered, self.cluster_id).unread(since, until, self.gaps)
 
     def record(
         self, read: Iterable[Run | Rejected], since: Instant, until: Instant, *, at: Instant
@@ -94,12 +95,15 @@ class Accounting:
         with self.store.transaction():
             self.store.one("serialize", **key)
             last = self.store.one("last_read", **key) or (None,)
-            self.memory.follow(last[0])
-            self._stage(listed.news(read, self.memory.digests))
+            memory = self.store.remembered(Memory, self.cluster_id)
+            memory.follow(last[0])
+            self._stage(listed.news(read, memory.digests))
+            if listed.again:
+                self.store.do("keep_told_last")
             with self.store.pipeline():
                 new, changed = self._take_over(key)
                 if until == at:
-                    gone = self._mark_missing(key, listed)
+                    gone = self._mark_missing(key, listed, memory.open)
                 self.store.do_many("reject_line", [key | one._asdict() for one in listed.rejected])
                 runs = len(listed.digests)
                 counts = {"runs": runs, "changed": new + changed, "rejected": len(listed.rejected)}
@@ -109,7 +113,7 @@ class Accounting:
                     newest_record_at=newest, **counts,
                 )  # fmt: skip
         if read_id:
-            self.memory.keep(read_id[0], listed, gone)
+            memory.keep(read_id[0], listed, gone)
         return ReadResult(runs, new, changed, tuple(listed.rejected), frozenset(listed.states))
 
     def _stage(self, rows: Iterable[Told]) -> None:
@@ -130,9 +134,10 @@ class Accounting:
             self.store.do(query)
         return new, changed
 
-    def _mark_missing(self, key: Mapping[str, object], listed: Listed) -> list[int]:
+    def _mark_missing(
+        self, key: Mapping[str, object], listed: Listed, was_open: Collection[int] | None
+    ) -> list[int]:
         """Count the open runs that were not listed no further; which these are."""
-        was_open = self.memory.open
         if was_open is None:
             was_open = [int(row[0]) for row in self.store.all("open_indexes", **key)]
         gone = [db_index for db_index in was_open if db_index not in listed.digests]
@@ -150,6 +155,7 @@ class Accounting:
         key = {"cluster_id": self.cluster_id, "at": at, "label": job, "job_id": raw}
         with self.store.transaction():
             self.store.one("serialize", **key)
+            self.store.one("serialize_sums", **key)
             number = (self.store.one("add_override", **key, **said) or ("",))[0]
             for query in ("create_changed", "create_signed"):
                 self.store.do(query)
@@ -158,6 +164,7 @@ class Accounting:
                 self.store.do(query, **under)
             for query in RESTATE:
                 self.store.do(query)
+            self.store.do("forget_sums", **key)
             runs = (self.store.one("changed_counts") or (0, 0))[1]
             if not runs:
                 raise LedgerError(f"job {job} is not in the ledger; see `saf explain {job}`")
@@ -230,15 +237,16 @@ class Accounting:
 
         What was answered last is remembered: a correction shows in the next interval.
         """
-        if (since, until) not in self.lately:
+        lately = self.store.remembered(Lately, self.cluster_id)
+        if (since, until) not in lately:
             key = {"cluster_id": self.cluster_id, "since": since, "until": until}
             seconds = {user: float(mean) for user, mean in self.store.all("usual_seconds", **key)}
             scope = {"tres": list(weights), "weights": list(weights.values())}
             row = self.store.one("run_charge", **key, **scope)
-            if len(self.lately) > 1:
-                self.lately.clear()
-            self.lately[since, until] = Usual(seconds, row[0] if row and row[0] else 0.0)
-        return self.lately[since, until]
+            if len(lately) > 1:
+                lately.clear()
+            lately[since, until] = Usual(seconds, row[0] if row and row[0] else 0.0)
+        return lately[since, until]
 
     def newest_record_at(self, then: Instant | None = None) -> Instant | None:
         """The newest instant that accounting told of a run, now or then."""

@@ -45,8 +45,12 @@ class Classified:
     cluster: str
     cluster_id: int
     set_id: int
-    recent: Recent
     then: Instant | None = None  #: as known at this instant; None is now
+
+    @property
+    def recent(self) -> Recent:
+        """What was answered last."""
+        return self.store.remembered(Recent, self.cluster_id)
 
     def complete(self) -> bool:
         """Whether every subject has an answer."""

@@ -68,6 +68,10 @@ COPY observed (db_index, job_id, job_label, account, user_name, partition, qos, 
     energy_joules)
 FROM STDIN
 
+-- keep_told_last --
+-- Of a run that one read tells more than once, what it tells last.
+DELETE FROM observed o USING observed later WHERE o.db_index = later.db_index AND o.ctid < later.ctid
+
 -- put_under_overrides --
 -- Runs that were read and stand under an override.
 UPDATE observed o SET override = v.override FROM overridden_runs v
@@ -133,8 +137,7 @@ CREATE TEMPORARY TABLE IF NOT EXISTS signed (
 -- find_changed --
 -- Compare what was read with what the ledger has.
 INSERT INTO changed
-SELECT DISTINCT ON (o.db_index)
-    %(cluster_id)s::smallint AS cluster_id, o.db_index, o.job_id, o.job_label, s.subject_id, o.state,
+SELECT %(cluster_id)s::smallint AS cluster_id, o.db_index, o.job_id, o.job_label, s.subject_id, o.state,
     o.submit_at, o.eligible_at, o.start_at, o.end_at, o.elapsed_seconds, o.suspended_seconds,
     q.allocation_id AS req_id, a.allocation_id AS alloc_id, o.energy_joules, %(at)s::bigint AS recorded_at,
     NULL::bigint AS missing_since, r.db_index IS NOT NULL AS known
@@ -277,7 +280,8 @@ SELECT db_index FROM runs WHERE cluster_id = %(cluster_id)s AND end_at IS NULL A
 
 -- mark_missing --
 -- Open runs that a read up to now no longer lists are counted no further.
-UPDATE runs SET missing_since = %(at)s WHERE cluster_id = %(cluster_id)s AND db_index = ANY(%(gone)s::numeric[])
+UPDATE runs SET missing_since = %(at)s
+WHERE cluster_id = %(cluster_id)s AND db_index = ANY(%(gone)s::numeric[]) AND end_at IS NULL
 
 -- changed_counts --
 -- How many of the runs read were new, and how many were changed.
@@ -528,6 +532,16 @@ SELECT pg_advisory_lock(7344, %(cluster_id)s)
 -- end_summing --
 -- Let others keep sums.
 SELECT pg_advisory_unlock(7344, %(cluster_id)s)
+
+-- serialize_sums --
+-- No sums are kept until the transaction ends.
+SELECT pg_advisory_xact_lock(7344, %(cluster_id)s)
+
+-- forget_sums --
+-- From the earliest hour on that the signed runs change, sums of any rules hold no longer.
+UPDATE sums SET known = known - int8multirange(int8range(first.at - first.at %% 3600, NULL))
+FROM (SELECT min(least(eligible_at, start_at)) AS at FROM signed) AS first
+WHERE cluster_id = %(cluster_id)s AND first.at IS NOT NULL
 
 -- add_sums --
 -- Make a resource's sums known.

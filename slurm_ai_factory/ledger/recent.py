@@ -123,7 +123,7 @@ class Recent:
         """Drop what is of another sum, what lies before, and what was touched; the ledger's newest read."""
         row = store.one("touched_since", cluster_id=summed.cluster_id, read_id=self.read_id)
         newest, touched = row or (None, None)
-        if summed != self.summed or since < self.since:
+        if summed != self.summed or since < self.since or (newest or 0) < self.read_id:
             self.hours = []
         if touched is not None:
             self.hours = self._before(hour_of(touched))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from psycopg.types.json import Jsonb
 
@@ -18,6 +18,7 @@ from slurm_ai_factory.ledger import sql
 from slurm_ai_factory.ledger.connection import Connection, connect, place, wrapped
 
 Row = tuple[Any, ...]
+Kept = TypeVar("Kept")
 
 LOCKS = {"writing": ("begin_writing", "end_writing"), "summing": ("begin_summing", "end_summing")}
 """Held while changes of shares are planned and settled, and while sums of usage are kept."""
@@ -32,6 +33,7 @@ class Store:
     def __init__(self, url: str) -> None:
         self.url = url
         self._connection: Connection | None = None
+        self._remembered: dict[tuple[type, int], Any] = {}
 
     def __enter__(self) -> Store:
         return self
@@ -52,7 +54,18 @@ class Store:
         """The live connection."""
         if self._connection is None or self._connection.closed or self._connection.broken:
             self._connection = connect(self.url)
+            self._remembered = {}
         return self._connection
+
+    def remembered(self, kind: type[Kept], cluster_id: int) -> Kept:
+        """What is known of this connection's answers; of a new connection's nothing.
+
+        Where a dump was restored or a server put back, the keys of rows are used again, for others.
+        """
+        key = kind, cluster_id
+        if key not in self._remembered:
+            self._remembered[key] = kind()
+        return cast("Kept", self._remembered[key])
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

@@ -26,9 +26,10 @@ class Listed:
         self.open: set[int] = set()
         self.states: set[str] = set()
         self.rejected: list[Rejected] = []
+        self.again = False  #: whether a run was told more than once
 
     def news(self, read: Iterable[Run | Rejected], known: Mapping[int, int]) -> Iterator[Told]:
-        """Rows of the runs whose digests are not the known ones.
+        """Rows of the runs whose digests are not the known ones, and of those that are told again.
 
         What a running run has elapsed is now, not a fact to keep.
         """
@@ -38,10 +39,13 @@ class Listed:
                 continue
             self.states.add(one.state)
             running = one.end_at is None and one.state != "SUSPENDED"
+            if again := one.db_index in self.digests:
+                self.again = True
+                self.open.discard(one.db_index)
             if one.end_at is None:
                 self.open.add(one.db_index)
             self.digests[one.db_index] = digest = hash((one[:9], one[10:]) if running else one)
-            if known.get(one.db_index) != digest:
+            if again or known.get(one.db_index) != digest:
                 elapsed = 0 if running else one.elapsed_seconds
                 yield (*one[:3], *one.subject[1:8], *one[4:9], elapsed, *one[10:14])
 

@@ -26,7 +26,8 @@ from slurm_ai_factory.core.records import (
 )
 from slurm_ai_factory.errors import SlurmError
 from slurm_ai_factory.ledger import Ledger, ledger_of, open_ledger
-from slurm_ai_factory.ledger.recent import Recent
+from slurm_ai_factory.ledger.connection import Connection
+from slurm_ai_factory.ledger.store import Store
 
 T0 = 1_800_000_000 - 1_800_000_000 % HOUR
 NOW = T0 + 12 * HOUR
@@ -142,7 +143,7 @@ def test_hourly_usage_is_the_last_told_runs_put_into_their_hours(
             record(data.draw(st.sampled_from([ledger, other])), named, now=data.draw(st.booleans()))
             last |= {one.db_index: one for one in named}
             seen_by = data.draw(st.sampled_from([ledger, other]))
-            assert _open(seen_by) == _open(seen_by, Recent()), "a run is remembered as it was"
+            assert _open(seen_by) == _open(_started(seen_by)), "a run is remembered as it was"
         assert entries(ledger) == expected(last.values())
 
 
@@ -212,17 +213,28 @@ def _recent(ledger: Ledger, window: Window) -> list[share.Usage]:
     return list(ledger.classified(RULES).usage_by_hour(window, NOW, WEIGHTS))
 
 
-def _open(ledger: Ledger, recent: Recent | None = None) -> list[share.SortedRun]:
-    """The open runs, as a process tells them that remembers this."""
-    books = ledger.classified(RULES)
-    told = replace(books, recent=recent) if recent else books
-    return sorted(told.open_runs(), key=lambda one: one.run.db_index)
+class Started(Store):
+    """As a process has it that was just started, on the connection of another."""
+
+    def __init__(self, other: Store) -> None:
+        super().__init__(other.url)
+        self.other = other
+
+    @property
+    def connection(self) -> Connection:
+        return self.other.connection
+
+
+def _started(ledger: Ledger) -> Ledger:
+    return ledger_of(Started(ledger.store), ledger.accounting.cluster, ledger.accounting.cluster_id)
+
+
+def _open(ledger: Ledger) -> list[share.SortedRun]:
+    return sorted(ledger.classified(RULES).open_runs(), key=lambda one: one.run.db_index)
 
 
 def _kept(ledger: Ledger, window: Window = ALL) -> list[share.Usage]:
-    """As a process that was just started is told."""
-    fresh = replace(ledger, recent=Recent()).classified(RULES)
-    return list(fresh.usage_by_hour(window, NOW, WEIGHTS))
+    return _recent(_started(ledger), window)
 
 
 def _added_up(ledger: Ledger, window: Window = ALL) -> list[share.Usage]:

@@ -11,11 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
-from slurm_ai_factory.core import charge
+from slurm_ai_factory.core import charge, rest
 from slurm_ai_factory.core.classify import Beneficiary, Classification, Part, Rules
-from slurm_ai_factory.core.records import HOUR, Charge, Instant, Run, Subject, Window
+from slurm_ai_factory.core.records import FOREVER, HOUR, Charge, Instant, Run, Subject, Window
 from slurm_ai_factory.core.share import SortedRun, SubjectUsage, Usage
 from slurm_ai_factory.core.tres import Count
 from slurm_ai_factory.ledger import hour_sums
@@ -74,23 +74,40 @@ class Classified:
     def usage_by_hour(self, window: Window, until: Instant, weights: Mapping[str, Count]) -> Sequence[Usage]:
         """Charge of ended runs by hour and beneficiary; an hour may come twice."""
         scope = self._scope(window, until, weights)
+        after = [
+            Usage(scope["until"] - HOUR, one.classification.beneficiary, -one.delivered, -one.waiting)
+            for one in self._rest(scope, until, weights)
+        ]
         if self.then is not None:
-            return _by_hour(self._usage("by_hour", scope))
-        return self.recent.usage(
+            return [*_by_hour(self._usage("by_hour", scope)), *after]
+        known = self.recent.usage(
             self.store,
             Sum(self.cluster_id, self.set_id, scope["resource"]),
             scope["since"],
             scope["until"],
             lambda known: _by_hour(hour_sums.rows(self.store, {**scope, "since": known})),
         )
+        return [*known, *after] if after else known
 
     def usage_by_subject(
         self, window: Window, until: Instant, weights: Mapping[str, Count]
     ) -> Iterator[SubjectUsage]:
         """Charge of ended runs by subject and beneficiary; both may come twice."""
-        for row in self._usage("by_subject", self._scope(window, until, weights)):
+        scope = self._scope(window, until, weights)
+        for row in self._usage("by_subject", scope):
             subject = Subject(self.cluster, *row[:SUBJECT])
             yield SubjectUsage(subject, _classification(row[SUBJECT:-1]), row[-1])
+        for one in self._rest(scope, until, weights):
+            yield SubjectUsage(one.subject, one.classification, -one.delivered)
+
+    def _rest(
+        self, scope: hour_sums.Scope, until: Instant, weights: Mapping[str, Count]
+    ) -> Iterator[rest.Rest]:
+        """What the scope's last hour has after ``until``, of runs that were told of later."""
+        end, then = cast("Instant", scope["until"]), FOREVER if self.then is None else self.then
+        if end - HOUR < until < end:
+            runs = self._runs("runs_beyond", as_of=then, since=until, until=end)
+            yield from rest.of_hour(runs, weights, until, end)
 
     def keep_sums(self, window: Window, until: Instant, weights: Mapping[str, Count]) -> None:
         """Have what usage_by_hour will answer at hand, but for the last day. Not inside a transaction."""

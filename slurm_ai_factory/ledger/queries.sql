@@ -594,25 +594,36 @@ JOIN allocations q ON q.allocation_id = r.req_id
 JOIN allocations a ON a.allocation_id = r.alloc_id
 WHERE r.cluster_id = %(cluster_id)s AND r.db_index = ANY(%(rows)s::numeric[])
 
+-- runs_then --
+-- Fragment: runs as the ledger had them at an instant.
+(
+    SELECT * FROM runs WHERE cluster_id = %(cluster_id)s AND recorded_at <= %(as_of)s
+    UNION ALL
+    SELECT cluster_id, db_index, job_id, job_label, subject_id, state, submit_at, eligible_at, start_at, end_at,
+        elapsed_seconds, suspended_seconds, req_id, alloc_id, energy_joules, recorded_at, missing_since
+    FROM run_versions
+    WHERE cluster_id = %(cluster_id)s AND recorded_at <= %(as_of)s AND superseded_at > %(as_of)s
+)
+
 -- open_runs_then --
 -- Runs that had not ended as far as the ledger knew at an instant, with who they are for.
 SELECT {run}, CASE WHEN r.missing_since <= %(as_of)s THEN r.missing_since END, r.subject_id
-FROM (
-    SELECT * FROM runs
-    WHERE cluster_id = %(cluster_id)s AND end_at IS NULL AND recorded_at <= %(as_of)s
-    UNION ALL
-    SELECT (v.run).* FROM (
-        SELECT CAST((cluster_id, db_index, job_id, job_label, subject_id, state, submit_at, eligible_at,
-            start_at, end_at, elapsed_seconds, suspended_seconds, req_id, alloc_id, energy_joules,
-            recorded_at, missing_since) AS runs) AS run
-        FROM run_versions
-        WHERE cluster_id = %(cluster_id)s AND end_at IS NULL AND recorded_at <= %(as_of)s
-            AND superseded_at > %(as_of)s
-    ) AS v
-) AS r
+FROM {runs_then} AS r
 JOIN subjects s USING (subject_id)
 JOIN allocations q ON q.allocation_id = r.req_id
 JOIN allocations a ON a.allocation_id = r.alloc_id
+WHERE r.end_at IS NULL
+
+-- runs_beyond --
+-- Runs of before an instant that ended after it, as far as the ledger knew then.
+SELECT {run}, NULL::bigint, r.subject_id
+FROM {runs_then} AS r
+JOIN subjects s USING (subject_id)
+JOIN allocations q ON q.allocation_id = r.req_id
+JOIN allocations a ON a.allocation_id = r.alloc_id
+WHERE r.end_at > %(since)s AND least(r.eligible_at, r.start_at) < %(until)s AND EXISTS (
+    SELECT FROM reads WHERE cluster_id = %(cluster_id)s AND newest_record_at > %(since)s
+)
 
 -- runs_of_job --
 -- Every run of a job, array task or heterogeneous component.

@@ -148,7 +148,7 @@ def test_hourly_usage_is_the_last_told_runs_put_into_their_hours(
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(history=histories(), as_of=st.integers(NOW, NOW + HOUR))
+@given(history=histories(), as_of=st.integers(T0, NOW + HOUR))
 def test_a_measurement_from_the_ledger_is_the_sum_over_its_runs(
     ledger_url: str, history: list[list[Run]], as_of: Instant
 ) -> None:

@@ -121,6 +121,16 @@ def test_what_was_known_between_two_overrides_of_a_job_can_be_asked_again(ledger
         assert (one.regional_charge, one.total_charge) == (0, 100)
 
 
+def test_a_run_that_ended_after_what_was_read_counts_up_to_there(ledger: Ledger) -> None:
+    """[T0, T0 + 600) was read at T0 + 3000, and the piece after it failed."""
+    ledger.accounting.record([ended(1, seconds=3000)], T0, T0 + 600, at=T0 + 3000)
+    as_of = ledger.accounting.watermark() or 0
+    assert measure(ledger, ALL, as_of).total_charge == 600
+    assert measure(ledger, ALL, as_of, then=T0 + 3001).total_charge == 600
+    groups = cycle.groups(ledger, RULES, lambda subject, _: subject.account, WEIGHTS, ALL, as_of)
+    assert [(one.name, one.delivered) for one in groups] == [("umcg", 600)]
+
+
 def told(*seconds: int) -> Iterator[Run]:
     return (ended(1, seconds=one) for one in seconds)
 

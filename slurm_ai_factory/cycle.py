@@ -178,11 +178,13 @@ def measure(
     promise: share.Promise | None = None,
     then: Instant | None = None,
     rules: Rules | None = None,
+    moment: Instant | None = None,
 ) -> Measurement:
     """The measurement of a window, of the promise's own unless another is given, from the ledger alone.
 
     ``as_of`` is the instant up to which everything was read; ``then`` asks for what was known at an instant,
-    and ``rules`` are those of then unless they are given.
+    and ``rules`` are those of then unless they are given. Where it is later than the window's end at the
+    ``moment`` of asking, what was not read of its end is missing, and not still to come.
     """
     window, promise = window or promised_window(config, as_of), promise or config.promise_of()
     rules = rules or rules_of(config, ledger, then)
@@ -191,7 +193,7 @@ def measure(
         books.keep_sums(window, as_of, promise.weights)
         with ledger.store.snapshot():
             if books.complete():
-                return _measured(ledger, books, as_of, window, promise)
+                return _measured(ledger, books, as_of, window, promise, as_of if moment is None else moment)
         books.sort(rules)
     raise LedgerError(TOO_FAST)
 
@@ -229,7 +231,12 @@ def rules_of(config: Config, ledger: Ledger, then: Instant | None = None) -> Rul
 
 
 def _measured(
-    ledger: Ledger, books: Classified, as_of: Instant, window: Window, promise: share.Promise
+    ledger: Ledger,
+    books: Classified,
+    as_of: Instant,
+    window: Window,
+    promise: share.Promise,
+    moment: Instant,
 ) -> Measurement:
     until = min(window.until, as_of)
     events = ledger.accounting.events(window.since, until, as_of if books.then is None else books.then)
@@ -241,7 +248,9 @@ def _measured(
         open_runs=books.open_runs(),
         capacity=capacity.by_hour(*events, promise.weights, window.since, until),
         newest_record_at=ledger.accounting.newest_record_at(books.then),
-        unread_seconds=ledger.accounting.unread(window.since, until, books.then),
+        unread_seconds=ledger.accounting.unread(
+            window.since, window.until if window.until <= moment else until, books.then
+        ),
     )
 
 

@@ -50,7 +50,13 @@ class Asked:
 
     def measure(self, window: Window, promise: Promise | None = None) -> Measurement:
         """The measurement of a window."""
-        return cycle.measure(self.config, self.ledger, self.read_until, window, promise, self.then)
+        return cycle.measure(
+            self.config, self.ledger, self.read_until, window, promise, self.then, moment=self.then
+        )
+
+    def read_up_to(self, window: Window) -> Window:
+        """The window; a rolling one ends where reading had by then."""
+        return windows.read_up_to(window, self.read_until, self.config.promise.time_zone)
 
     def rules(self) -> Rules:
         """The rules that are worked by."""
@@ -69,6 +75,7 @@ def asked(config: Config, ledger: Ledger, then: Instant) -> Asked:
 
 def gather(ask: Asked, window: Window, compared: Instant | None = None) -> Report:
     """The report of a window; restatements are told since the last one, or since the instant ``compared``."""
+    window = ask.read_up_to(window)
     trend = _trend(ask, window)
     found, hours = reached(ask, window), _expertise(ask, window)
     smallest = ask.config.report.min_organisations
@@ -224,7 +231,7 @@ def _last(ask: Asked, compared: Instant | None) -> Published | None:
     if compared is None:
         return ask.ledger.publishing.last(ask.then)
     earlier = asked(ask.config, ask.ledger, compared)
-    window = cycle.promised_window(ask.config, compared)
+    window = earlier.read_up_to(cycle.promised_window(ask.config, compared))
     return Published(window.name, compared, "", figures(_trend(earlier, window)))
 
 
@@ -266,6 +273,7 @@ def _sums(ask: Asked, window: Window, then: Instant) -> Sums:
 
 def fingerprint(ask: Asked, window: Window) -> str:
     """The fingerprint that the report of a window has."""
+    window = ask.read_up_to(window)
     return _fingerprint(ask, _trend(ask, window)[0].window, window).digest
 
 

@@ -28,6 +28,7 @@ class Statement:
     name: str
     window: Window
     as_of: Instant
+    unread_seconds: int  #: of the window, what no read of accounting covered
     resource: str  #: that of the promise
     charge: Charge
     part_of_regional: float | None  #: of all regional charge
@@ -43,6 +44,7 @@ def gather(ask: Asked, organisation: str, window: Window) -> Statement:
     entries = ask.ledger.registry.known(ask.then).entries_of(organisation)
     if not entries:
         raise SafError(f"no organisation {organisation!r} is registered; see `saf organisation list`")
+    window = ask.read_up_to(window)
     measured = ask.measure(window)
     promise = ask.config.promise_of()
     own = _charges(ask, organisation, window, promise.resource)
@@ -54,6 +56,7 @@ def gather(ask: Asked, organisation: str, window: Window) -> Statement:
         name=entries[-1].name,
         window=window,
         as_of=ask.then,
+        unread_seconds=measured.unread_seconds,
         resource=promise.resource,
         charge=charge,
         part_of_regional=part(regional, measured.regional_charge),

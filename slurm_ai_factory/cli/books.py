@@ -33,6 +33,8 @@ def fingerprint_command(window: str | None, then: str, first: str | None, rows: 
     rows of one part as they are hashed: pipe them into sha256sum.
     """
     config = load_config()
+    if rows and chosen.json:
+        raise click.UsageError("--rows prints the rows as they are hashed; give it without --json")
     known = asked_instant(config, then)
     last = asked_window(config, window, None, None, known)
     begins = asked_window(config, first, None, None, known) if first else last

@@ -11,10 +11,10 @@ import click
 
 from slurm_ai_factory import cycle
 from slurm_ai_factory.cli import output
-from slurm_ai_factory.cli.measure import as_of, asked_promise, asked_window
-from slurm_ai_factory.cli.options import SafCommand, chosen, load_config, opened_ledger
+from slurm_ai_factory.cli.measure import as_of, asked_promise, asked_window, tell_unread
+from slurm_ai_factory.cli.options import SafCommand, chosen, load_config, now, opened_ledger
 from slurm_ai_factory.cli.setup import ledger_group
-from slurm_ai_factory.core import share
+from slurm_ai_factory.core import share, windows
 from slurm_ai_factory.core.charge import elapsed
 from slurm_ai_factory.core.classify import Part
 from slurm_ai_factory.core.records import Charge, Instant, Run, Window
@@ -50,13 +50,18 @@ def export_command(
     config = load_config()
     where, promise = asked_window(config, window, since, until), asked_promise(config, resource)
     with opened_ledger(config) as ledger:
+        at = as_of(ledger)
+        where = windows.read_up_to(where, at, config.promise.time_zone)
         books = ledger.classified(cycle.rules_of(config, ledger))
         with ledger.store.snapshot():
             if not books.complete():
                 raise LedgerError(cycle.TOO_FAST)
-            found = _rows(books.runs_between(where.since, where.until), where, promise, as_of(ledger))
+            found = _rows(books.runs_between(where.since, where.until), where, promise, at)
             columns = [one for one in COLUMNS if users or one != "user"]
             (_json if chosen.json else _csv)(columns, found)
+        over = where.until <= now()
+        unread = ledger.accounting.unread(where.since, where.until if over else min(where.until, at))
+    tell_unread(unread, where)
 
 
 def _rows(runs: Iterable[SortedRun], where: Window, promise: Promise, at: Instant) -> Iterator[Exported]:

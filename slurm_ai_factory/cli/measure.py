@@ -127,7 +127,9 @@ def shared(
 ) -> tuple[Measurement, list[share.Group]]:
     """The measurement of a window, also by one of KEYS. Raises LedgerError."""
     at = as_of(ledger, known)
-    measured = cycle.measure(config, ledger, at, where, promise, known)
+    where = windows.read_up_to(where, at, config.promise.time_zone)
+    moment = now() if known is None else known
+    measured = cycle.measure(config, ledger, at, where, promise, known, moment=moment)
     if not by:
         return measured, []
     rules = cycle.rules_of(config, ledger, known)
@@ -174,15 +176,22 @@ def unclassified_command(window: str | None) -> None:
     promise = config.promise_of()
     with opened_ledger(config) as ledger:
         at = as_of(ledger)
-        unread = cycle.measure(config, ledger, at, where).unread_seconds
+        where = windows.read_up_to(where, at, config.promise.time_zone)
+        unread = cycle.measure(config, ledger, at, where, moment=now()).unread_seconds
         rules = cycle.rules_of(config, ledger)
         groups = cycle.groups(ledger, rules, _all_of_it, promise.weights, where, at)
     found = [g for g in groups if g.beneficiary is Beneficiary.UNCLASSIFIED]
     _print_unclassified(found, promise.resource)
-    if unread:
-        click.echo(f"{output.hours(unread)} hours of {where.name} were never read: saf backfill", err=True)
-    elif not found and not chosen.quiet:
+    tell_unread(unread, where)
+    if not unread and not found and not chosen.quiet:
         click.echo("every charge of the window is classified", err=True)
+
+
+def tell_unread(seconds: int, where: Window) -> None:
+    """That figures are of a part of the window only."""
+    if seconds:
+        hours, since = output.hours(seconds), output.when(where.since)
+        click.echo(f"{hours} hours of {where.name} were never read: saf backfill -S {since}", err=True)
 
 
 def _all_of_it(subject: Subject, _: Classification) -> str:

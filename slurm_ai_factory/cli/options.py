@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import pwd
+import re
 import socket
 import sys
 import time
@@ -78,6 +79,10 @@ def _common() -> list[click.Parameter]:
     ]
 
 
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+"""Control characters, what ends a line, and what was no UTF-8."""
+
+
 class SafCommand(click.Command):
     """A command with the common options, each option's environment variable in its help."""
 
@@ -87,6 +92,14 @@ class SafCommand(click.Command):
             if isinstance(parameter, click.Option):
                 parameter.show_envvar = True
         self.params += _common()
+
+    def invoke(self, context: click.Context) -> Any:
+        """What is typed is kept and printed again, also where a shell reads it."""
+        for name, value in context.params.items():
+            if isinstance(value, str) and (wrong := _UNPRINTABLE.search(value)):
+                found = f"the character {ord(wrong[0]):#06x}, which cannot be printed"
+                raise click.UsageError(f"{name.replace('_', '-')} holds {found}")
+        return super().invoke(context)
 
 
 class SafGroup(click.Group):

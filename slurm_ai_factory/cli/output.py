@@ -119,13 +119,18 @@ def share_text(m: Measurement, margin: float) -> dict[str, object]:
     }
 
 
+def inputs(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What a decision rests on; charges are resource-seconds."""
+    return {name: when(value) if name == "as_of" else value for name, value in values.items()}
+
+
 def decision_value(decision: Decision, slurm: Slurm) -> dict[str, Any]:
     """A decision under the contract's keys, with the exact commands."""
     return {
         "at": when(decision.at),
         "reason": decision.reason,
         "sentence": decision.sentence,
-        "inputs": dict(decision.inputs),
+        "inputs": inputs(decision.inputs),
         "changes": [
             {"cluster": c.cluster, "account": c.account, "raw_shares_before": c.raw_shares_before,
              "raw_shares_after": c.raw_shares_after, "command": slurm.argv(c)}

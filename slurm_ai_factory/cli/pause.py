@@ -73,7 +73,8 @@ def _print(said: Pause, sentence: str) -> None:
 
 
 def _list(ledger: Ledger) -> None:
-    rows = [_value(one) for one in ledger.control.pauses()]
+    lasting = ledger.control.pause(now())
+    rows = [{**_value(one), "in_force": one == lasting} for one in ledger.control.pauses()]
     if chosen.json:
         output.emit(rows)
     elif rows:

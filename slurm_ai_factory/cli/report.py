@@ -10,7 +10,7 @@ import click
 from slurm_ai_factory import report as pages
 from slurm_ai_factory import reporting, statements
 from slurm_ai_factory.cli import output
-from slurm_ai_factory.cli.measure import asked_instant, asked_window, check_known
+from slurm_ai_factory.cli.measure import asked_instant, asked_window, check_known, tell_unread
 from slurm_ai_factory.cli.options import SafCommand, actor, chosen, load_config, now, opened_ledger
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import tariff, windows
@@ -123,6 +123,7 @@ def statement_command(organisation: str, window: str | None, then: str) -> None:
         check_known(ledger, known)
         ask = reporting.asked(config, ledger, known)
         found = statements.gather(ask, organisation, where)
+    tell_unread(found.unread_seconds, found.window)
     if chosen.json:
         return output.emit(_value(found))
     if not chosen.csv:
@@ -167,6 +168,7 @@ def _value(found: Statement) -> dict[str, object]:
         "since": windows.iso(found.window.since),
         "until": windows.iso(found.window.until),
         "as_of": windows.iso(found.as_of),
+        "unread_seconds": found.unread_seconds,
         "resource": found.resource,
         "charge": output.number(found.charge),
         "part_of_regional": found.part_of_regional,

@@ -23,7 +23,7 @@ from slurm_ai_factory.cli.options import (
     slurm_of,
 )
 from slurm_ai_factory.config import Config
-from slurm_ai_factory.core import judgement, rule_check
+from slurm_ai_factory.core import judgement, rule_check, windows
 from slurm_ai_factory.core.classify import Classification
 from slurm_ai_factory.core.records import Charge, Instant, Measurement, Subject, Window
 from slurm_ai_factory.core.rule_check import RuleProblem
@@ -117,7 +117,8 @@ class Outcome(NamedTuple):
 
 
 def _outcome(config: Config, ledger: Ledger, where: Window, at: Instant) -> Outcome:
-    measured = cycle.measure(config, ledger, at, where)
+    where = windows.read_up_to(where, at, config.promise.time_zone)
+    measured = cycle.measure(config, ledger, at, where, moment=now())
     rules, weights = cycle.rules_of(config, ledger), config.promise_of().weights
     found = cycle.groups(ledger, rules, _place, weights, where, at)
     return Outcome(measured, {tuple(one.name.split("\t")): one.delivered for one in found})
@@ -200,6 +201,8 @@ def override_command(
     """
     config = load_config()
     with opened_ledger(config) as ledger:
+        if job is None and (beneficiary or organisation or withdraw or reason):
+            raise click.UsageError("give the JOBID")
         if job is None:
             return _list_overrides(ledger)
         if bool(beneficiary) == withdraw or not (reason or "").strip():

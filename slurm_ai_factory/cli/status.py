@@ -88,7 +88,8 @@ def _status(config: Config, ledger: Ledger, measured: Measurement) -> dict[str, 
         "share": output.share_value(measured, config.promise.margin),
         "holds": _holds(config, ledger, last, change, measured.as_of),
         "last_read_at": output.when(measured.as_of),
-        "last_decision": last and {**last, "at": output.when(last["at"])},
+        "last_decision": last
+        and {**last, "at": output.when(last["at"]), "inputs": output.inputs(last["inputs"])},
         "last_change": change,
         "leader": ledger.store.leader(ledger.control.cluster_id),
     }

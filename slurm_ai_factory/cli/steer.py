@@ -117,12 +117,17 @@ def _print_plan(decision: Decision, slurm: Slurm) -> None:
     if chosen.json:
         return output.emit({"decision": output.decision_value(decision, slurm)})
     if not chosen.quiet:
-        click.echo(f"# {output.when(decision.at)} {decision.reason}: {decision.sentence}")
+        _comment(f"{output.when(decision.at)} {decision.reason}: {decision.sentence}")
         for name, value in decision.inputs.items():
-            click.echo(f"#   {name} = {_said(name, value)}")
+            _comment(f"  {name} = {_said(name, value)}")
     for change in decision.changes:
         click.echo(shlex.join(slurm.argv(change)))
     return None
+
+
+def _comment(text: str) -> None:
+    """One line, whatever is in it: a shell may read it."""
+    click.echo(f"# {' '.join(text.splitlines())}")
 
 
 def _said(name: str, value: float | int | str | None) -> str:
@@ -153,6 +158,7 @@ def latest(ledger: Ledger, limit: int) -> list[dict[str, Any]]:
     entries = ledger.control.history(limit)
     for entry in entries:
         entry["at"], entry["settled_at"] = output.when(entry["at"]), output.when(entry["settled_at"])
+        entry["inputs"] = output.inputs(entry["inputs"])
     return entries
 
 

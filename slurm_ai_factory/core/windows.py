@@ -123,6 +123,11 @@ def window(text: str, now: Instant, zone: ZoneInfo) -> Window:
     raise ValueError(f"{text!r} is not a window: use 2027Q1, 2027-03, 2027H1, 2027, quarter or rolling:30d")
 
 
+def read_up_to(one: Window, as_of: Instant, zone: ZoneInfo) -> Window:
+    """The window itself; a rolling one ends where reading did, else it would be judged by a part of it."""
+    return window(one.name, min(one.until, as_of), zone) if one.rolling else one
+
+
 def before(one: Window, zone: ZoneInfo) -> Window | None:
     """The calendar window of the same kind that ends where this one begins; None before any other interval.
 

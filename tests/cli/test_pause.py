@@ -18,6 +18,7 @@ HOUR_ON = ("pause", "--until", "now+1hour", "--reason", "the switches are replac
         (["--reason", "because"], "give --until and a --reason"),
         (["--until", "now+1hour", "--reason", " "], "give --until and a --reason"),
         (["--until", "now-1hour", "--reason", "because"], "which is past; give a later instant"),
+        (["--until", "now+1hour", "--reason", "maint\ntouch /tmp/x #"], "reason holds the character 0x000a"),
         (["--until", "soon", "--reason", "because"], "'soon' is not an instant"),
     ],
 )
@@ -43,7 +44,7 @@ def test_a_pause_is_shown_until_it_is_ended_and_kept_after_that(books: Saf) -> N
     assert books.json("status", code=3)["holds"] == [], "the floor is at risk, with or without a pause"
     assert "not paused" in books.run("resume").stderr
     ended, begun = books.json("pause")
-    assert begun == said
+    assert begun == {**said, "in_force": False}
     assert ended["until"] == ended["at"] >= begun["at"]
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from slurm_ai_factory.core import windows
 from slurm_ai_factory.ledger import open_ledger
-from tests.cli.conftest import RULES
+from tests.cli.conftest import RULES, today
 from tests.saf import Saf
 
 LATER = "2100Q1"
@@ -69,6 +70,51 @@ def test_a_url_that_cannot_be_read_is_told_without_its_password(books: Saf, url:
         said = books.run(*command, code=1).stderr
         assert "ledger.url cannot be read; write postgresql://" in said
         assert "sec" not in said.replace("seconds", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("override", "--withdraw", "--reason", "x"), "give the JOBID"),
+        (("override", "--beneficiary", "regional"), "give the JOBID"),
+        (("ledger", "fingerprint", "--as-of", "now", "--rows", "runs", "--json"), "without --json"),
+        (("explain", "7\x1b[31m"), "job holds the character 0x001b, which cannot be printed"),
+        (("explain", "\udcff"), "job holds the character 0xdcff"),
+    ],
+)
+def test_what_is_typed_is_refused_before_anything_is_done(
+    books: Saf, arguments: tuple[str, ...], said: str
+) -> None:
+    assert said in books.run(*arguments, code=2).stderr
+
+
+@pytest.fixture
+def behind(books: Saf, ledger_url: str) -> Saf:
+    """Nothing was read of the last day."""
+    with open_ledger(ledger_url, "loop") as ledger:
+        ledger.store.connection.execute("UPDATE reads SET until = until - 86400")
+    return books
+
+
+def test_a_rolling_window_ends_where_reading_did(behind: Saf) -> None:
+    told = behind.json("share")
+    assert told["until"] == told["as_of"] == windows.iso(today() - 86400)
+    assert told["verdict"] == "missed_demand"
+
+
+def test_a_window_that_is_over_and_was_not_read_to_its_end_has_no_verdict(behind: Saf) -> None:
+    over = ("-S", windows.iso(today() - 2 * 86400), "-E", windows.iso(today()))
+    told = behind.json("share", *over)
+    assert (told["verdict"], told["verdict_reason"], told["unread_seconds"]) == ("open", "unread", 86400)
+    exported = behind.run("ledger", "export", *over)
+    assert f"24.0 hours of {told['window']} were never read: saf backfill -S" in exported.stderr
+
+
+def test_names_are_printed_in_any_encoding(books: Saf) -> None:
+    books.run("pause", "--until", "now+1hour", "--reason", "\u0141\u00f3d\u017a")
+    books.env["PYTHONIOENCODING"] = "latin-1"
+    done = subprocess.run(books.argv("pause"), env=books.env, capture_output=True, check=True)
+    assert rb"\u0141" in done.stdout
 
 
 def test_an_output_that_takes_nothing_is_told(books: Saf) -> None:

@@ -187,12 +187,15 @@ def restore_baseline_command(yes: bool) -> None:
     with opened_site(config) as site:
         decision = applying.baseline_decision(site, site.slurm.associations())
         if not decision.changes:
-            click.echo("nothing to restore: every steered account has its own shares", err=True)
+            baselines = site.ledger.control.baselines()
+            why = "every steered account has its own shares" if baselines else "saf itself has set no shares"
+            click.echo(f"nothing to restore: {why}", err=True)
             return
         for change in decision.changes:
             click.echo(shlex.join(slurm_of(config).argv(change)), err=True)
-        if not yes:
-            click.confirm("Run this now?", abort=True, err=True)
+        if not yes and not click.confirm("Run this now?", err=True):
+            click.echo("nothing was changed", err=True)
+            sys.exit(1)
         outcomes = applying.restore_baseline(site)
     columns = ("account", "raw_shares", "status", "note")
     rows = [(o.change.account, o.change.raw_shares_after, o.status, o.note) for o in outcomes]

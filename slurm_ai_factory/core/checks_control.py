@@ -130,6 +130,14 @@ def siblings(facts: Facts) -> Result:
     return want(not odd, PROBLEM if mixed else WARNING, found, wanted, fix)
 
 
+def usage(facts: Facts) -> Result:
+    """Whether sshare tells the usage of every row that competes: the law rests on it."""
+    unknown = ", ".join(_name(one) for one in _level(facts) if one.raw_usage is None)
+    found = f"not told of {unknown}" if unknown else "told of every account on the level"
+    fix = "sshare -a -l must list them: does slurmctld answer, and may this user see usage (PrivateData)?"
+    return want(not unknown, PROBLEM, found, "sshare tells RawUsage of every account on the level", fix)
+
+
 def resolution(facts: Facts) -> Result:
     """Whether one RawShare is a small enough step; the rescale keeps everybody's part of the level."""
     level = [one for one in _level(facts) if one.steerable]

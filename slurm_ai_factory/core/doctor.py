@@ -58,6 +58,7 @@ CHECKS = (
     Check("usage_reset", "the law counts on usage that decays and is not thrown away", control.usage_reset),
     Check("region", "only an account at the top competes with everybody", control.region),
     Check("siblings", "Fairshare=parent mixes the levels, and 0 always comes last", control.siblings),
+    Check("usage", "the law steers by the usage that slurmctld works with", control.usage),
     Check("level_resolution", "with few RawShares one of them is a large step", control.resolution),
     Check("stored_shares", "slurmdbd tells slurmctld of a change once and does not ask again",
           control.stored),

@@ -64,7 +64,7 @@ def instant(text: str, now: Instant, zone: ZoneInfo) -> Instant:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise ValueError(
-            f"{text!r} is not an instant: use 2027-01-31, 2027-01-31T12:00Z, yesterday or now-7days"
+            f"{text!r} is not an instant: use 2027-01-31, 2027-01-31T12:00Z, yesterday, now-7days, now+4hours"
         ) from None
     return int((moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp())
 

@@ -125,6 +125,8 @@ BAD: list[tuple[str, dict[str, Any], str, str, str]] = [
      "name=national cluster=c set fairshare=1"),
     ("siblings", level(*LEVEL, account("idle", 0)), WARNING, "idle 0", "name=idle"),
     ("siblings", level(LEVEL[2]), PROBLEM, "no account beside", "add account name=others"),
+    ("usage", {"associations": (*LEVEL[:2], replace(LEVEL[2], raw_usage=None), LEVEL[3])}, PROBLEM,
+     "not told of regional", "sshare -a -l"),
     ("level_resolution", level(account("regional", 25), account("national", 75)), WARNING, "75",
      "name=national cluster=c set fairshare=1125"),
     ("stored_shares", level(*LEVEL[:3], replace(LEVEL[3], stored_shares=1200)), PROBLEM,

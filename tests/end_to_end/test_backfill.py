@@ -41,7 +41,11 @@ def test_corrections_in_slurm_are_taken_over_and_the_past_can_be_told_as_it_was(
     saf.run("cycle")
     before = saf.json("share", "--by", "account")
     table = f"{slurm.name}_job_table"
-    slurm.mysql(f"UPDATE slurm_acct_db.{table} SET time_end = time_end + 30 WHERE id_job = {ended}")
+    times = ("time_submit", "time_eligible", "time_start")
+    earlier = ", ".join(f"{one} = {one} - 60" for one in times)
+    later = ", ".join(f"{one} = {one} + 60" for one in times)
+    change = f"UPDATE slurm_acct_db.{table} SET {{}}, time_end = time_end {{}} 30 WHERE id_job = {ended}"
+    slurm.mysql(change.format(earlier, "-"))
     try:
         saf.run("backfill", "-S", "now-1days", "--again")
         after = saf.json("share", "--by", "account")
@@ -50,7 +54,7 @@ def test_corrections_in_slurm_are_taken_over_and_the_past_can_be_told_as_it_was(
         then = saf.json("share", "--by", "account", "--as-of", before["as_of"])
         assert _charge(then, "umcg") == _charge(before, "umcg")
     finally:
-        slurm.mysql(f"UPDATE slurm_acct_db.{table} SET time_end = time_end - 30 WHERE id_job = {ended}")
+        slurm.mysql(change.format(later, "+"))
 
 
 def test_a_backfill_that_breaks_off_keeps_what_was_whole_and_goes_on(

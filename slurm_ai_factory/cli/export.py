@@ -59,8 +59,7 @@ def export_command(
             found = _rows(books.runs_between(where.since, where.until), where, promise, at)
             columns = [one for one in COLUMNS if users or one != "user"]
             (_json if chosen.json else _csv)(columns, found)
-        over = where.until <= now()
-        unread = ledger.accounting.unread(where.since, where.until if over else min(where.until, at))
+        unread = cycle.unread(ledger, where, at, now())
     tell_unread(unread, where)
 
 

@@ -40,6 +40,16 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     click.echo(_csv(columns, texts) if chosen.csv else _aligned(columns, texts), nl=False)
 
 
+def listing(rows: Sequence[Mapping[str, object]], nothing: str) -> None:
+    """Print rows of the same keys, as JSON or a table; where there are none, a sentence for people."""
+    if chosen.json:
+        emit(rows)
+    elif rows:
+        table(list(rows[0]), [list(row.values()) for row in rows])
+    elif not chosen.quiet:
+        click.echo(nothing, err=True)
+
+
 def _csv(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

@@ -75,12 +75,7 @@ def _print(said: Pause, sentence: str) -> None:
 def _list(ledger: Ledger) -> None:
     lasting = ledger.control.pause(now())
     rows = [{**_value(one), "in_force": one == lasting} for one in ledger.control.pauses()]
-    if chosen.json:
-        output.emit(rows)
-    elif rows:
-        output.table(list(rows[0]), [list(row.values()) for row in rows])
-    elif not chosen.quiet:
-        click.echo("there are no pauses", err=True)
+    output.listing(rows, "there are no pauses")
 
 
 def _value(said: Pause) -> dict[str, Any]:

@@ -233,12 +233,7 @@ def _list_overrides(ledger: Ledger) -> None:
          "reason": one.reason}
         for one in ledger.registry.overrides().values()
     ]  # fmt: skip
-    if chosen.json:
-        output.emit(rows)
-    elif rows:
-        output.table(list(rows[0]), [list(row.values()) for row in rows])
-    elif not chosen.quiet:
-        click.echo("there are no overrides", err=True)
+    output.listing(rows, "there are no overrides")
 
 
 COMMANDS = (rules_group, override_command)

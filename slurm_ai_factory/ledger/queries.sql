@@ -425,6 +425,12 @@ r.db_index, r.job_id, r.job_label, {subject},
     r.state, r.submit_at, r.eligible_at, r.start_at, r.end_at, r.elapsed_seconds, r.suspended_seconds,
     q.tres, a.tres
 
+-- run_joins --
+-- Fragment: the tables that a run is made of, beside its own.
+JOIN subjects s USING (subject_id)
+JOIN allocations q ON q.allocation_id = r.req_id
+JOIN allocations a ON a.allocation_id = r.alloc_id
+
 -- weighted --
 -- Fragment: what one second of each set of TRES is worth in the resource.
 weighted AS MATERIALIZED (
@@ -574,9 +580,7 @@ WHERE (s.set_id, s.resource) = (%(set_id)s, %(resource)s)
 -- Runs that have not ended, with who they are for.
 SELECT {run}, r.missing_since, r.subject_id
 FROM runs r
-JOIN subjects s USING (subject_id)
-JOIN allocations q ON q.allocation_id = r.req_id
-JOIN allocations a ON a.allocation_id = r.alloc_id
+{run_joins}
 WHERE r.cluster_id = %(cluster_id)s AND r.end_at IS NULL
 
 -- open_rows --
@@ -589,9 +593,7 @@ GROUP BY xmin
 -- These runs as they are now, each with the version of its row.
 SELECT {run}, r.missing_since, r.subject_id, r.xmin::text
 FROM runs r
-JOIN subjects s USING (subject_id)
-JOIN allocations q ON q.allocation_id = r.req_id
-JOIN allocations a ON a.allocation_id = r.alloc_id
+{run_joins}
 WHERE r.cluster_id = %(cluster_id)s AND r.db_index = ANY(%(rows)s::numeric[])
 
 -- runs_then --
@@ -609,18 +611,14 @@ WHERE r.cluster_id = %(cluster_id)s AND r.db_index = ANY(%(rows)s::numeric[])
 -- Runs that had not ended as far as the ledger knew at an instant, with who they are for.
 SELECT {run}, CASE WHEN r.missing_since <= %(as_of)s THEN r.missing_since END, r.subject_id
 FROM {runs_then} AS r
-JOIN subjects s USING (subject_id)
-JOIN allocations q ON q.allocation_id = r.req_id
-JOIN allocations a ON a.allocation_id = r.alloc_id
+{run_joins}
 WHERE r.end_at IS NULL
 
 -- runs_beyond --
 -- Runs of before an instant that ended after it, as far as the ledger knew then.
 SELECT {run}, NULL::bigint, r.subject_id
 FROM {runs_then} AS r
-JOIN subjects s USING (subject_id)
-JOIN allocations q ON q.allocation_id = r.req_id
-JOIN allocations a ON a.allocation_id = r.alloc_id
+{run_joins}
 WHERE r.end_at > %(since)s AND least(r.eligible_at, r.start_at) < %(until)s AND EXISTS (
     SELECT FROM reads WHERE cluster_id = %(cluster_id)s AND newest_record_at > %(since)s
 )
@@ -629,9 +627,7 @@ WHERE r.end_at > %(since)s AND least(r.eligible_at, r.start_at) < %(until)s AND 
 -- Every run of a job, array task or heterogeneous component.
 SELECT {run}, r.missing_since, r.subject_id
 FROM runs r
-JOIN subjects s USING (subject_id)
-JOIN allocations q ON q.allocation_id = r.req_id
-JOIN allocations a ON a.allocation_id = r.alloc_id
+{run_joins}
 WHERE r.cluster_id = %(cluster_id)s AND (r.job_label = %(label)s OR r.job_id = %(job_id)s)
 ORDER BY r.submit_at, r.db_index
 
@@ -639,9 +635,7 @@ ORDER BY r.submit_at, r.db_index
 -- Every run that was delivered in an interval, or is open.
 SELECT {run}, r.missing_since, r.subject_id
 FROM runs r
-JOIN subjects s USING (subject_id)
-JOIN allocations q ON q.allocation_id = r.req_id
-JOIN allocations a ON a.allocation_id = r.alloc_id
+{run_joins}
 WHERE r.cluster_id = %(cluster_id)s AND r.start_at < %(until)s
     AND (r.end_at IS NULL OR r.end_at > %(since)s OR r.start_at >= %(since)s)
 ORDER BY r.db_index

@@ -132,6 +132,7 @@ class Board:
     failure: str = ""
     failed: str = ""  #: how the last cycle failed: failed, standby; empty when it went through
     cause: str = ""  #: what it failed for, one of CAUSES
+    reason: str = "read_failed"  #: the hold that a failed cycle is shown as, one of HOLDS
     failed_at: Instant | None = None
     finished_at: Instant | None = None  #: of the last complete cycle
     reconciled: Reconciled | None = None
@@ -162,10 +163,18 @@ class Board:
             for phase, seconds in shown.phases.items():
                 self.phases.setdefault(phase, Durations()).add(seconds)
 
-    def fail(self, outcome: str, message: str, cause: str = "", at: Instant | None = None) -> None:
+    def fail(
+        self,
+        outcome: str,
+        message: str,
+        cause: str = "",
+        at: Instant | None = None,
+        reason: str = "read_failed",
+    ) -> None:
         """A cycle ended without a measurement: outcome is failed or standby."""
         with self.lock:
             self.failed, self.failure, self.cause, self.failed_at = outcome, message, cause, at
+            self.reason = reason
             self.cycles[outcome] += 1
             self.version += 1
 
@@ -178,5 +187,5 @@ class Board:
     def hold(self) -> str | None:
         """The reason of the last cycle, whether it decided or failed; None before the first."""
         if self.failed:
-            return {"failed": "read_failed", "standby": "standby"}[self.failed]
+            return {"failed": self.reason, "standby": "standby"}[self.failed]
         return self.shown.decision.reason if self.shown else None

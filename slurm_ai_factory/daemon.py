@@ -25,7 +25,7 @@ from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import judgement, windows
 from slurm_ai_factory.core.records import Instant
 from slurm_ai_factory.cycle import CycleReport
-from slurm_ai_factory.errors import ConfigError, LedgerError, SafError, StandbyError
+from slurm_ai_factory.errors import ConfigError, HoldError, LedgerError, SafError, StandbyError
 from slurm_ai_factory.metrics import Exposition
 from slurm_ai_factory.site import Laps, Site
 from slurm_ai_factory.web import Web, serving
@@ -153,7 +153,8 @@ class Daemon:
 
     def _failed(self, board: Board, error: SafError) -> None:
         standby = isinstance(error, StandbyError)
-        board.fail("standby" if standby else "failed", str(error), _cause(error), self.clock())
+        reason = error.reason if isinstance(error, HoldError) else "read_failed"
+        board.fail("standby" if standby else "failed", str(error), _cause(error), self.clock(), reason)
         log.log(logging.INFO if standby else logging.ERROR, "no cycle: %s", error)
         notify("WATCHDOG=1")
 

@@ -17,6 +17,19 @@ class SafError(Exception):
         super().__init__(message or cleandoc(self.__doc__ or ""))
 
 
+class HoldError(SafError):
+    """Nothing may be read or steered now."""
+
+    reason = "read_failed"
+    """The hold that shows it: one of ``core.reasons.HOLDS``."""
+
+
+class ClockError(HoldError):
+    """The clocks of this machine, of slurmctld and of the ledger disagree; nothing was read or changed."""
+
+    reason = "clock"
+
+
 class ConfigError(SafError):
     """The configuration is not usable; `saf config check` says why."""
 
@@ -35,6 +48,12 @@ class SlurmRefusedError(SlurmError):
 
 class SlurmUnsupportedError(SlurmError):
     """This Slurm was built or installed without what was asked of it."""
+
+
+class BlindError(SlurmError, HoldError):
+    """Slurm hides rows from this user, so its answers are not whole; nothing of them was used."""
+
+    reason = "blind"
 
 
 class LedgerError(SafError):

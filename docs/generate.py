@@ -25,6 +25,7 @@ from slurm_ai_factory.config.load import SEARCH_PATH
 from slurm_ai_factory.core.classify import CONDITIONS, DETAILS, Beneficiary
 from slurm_ai_factory.core.demand import BY_REASON, OF_REASON, OF_STATE, Standing
 from slurm_ai_factory.core.doctor import CHECKS
+from slurm_ai_factory.core.lever import Reach
 from slurm_ai_factory.core.reasons import HOLDS, REASONS
 from slurm_ai_factory.core.records import Decision, Hour, Measurement, Window
 from slurm_ai_factory.core.share import Group
@@ -249,7 +250,7 @@ def _shown() -> Shown:
     groups = [Group("business", Beneficiary.REGIONAL, 3)]
     return Shown(
         at=10800, mode="observe", seconds=1.0, phases={}, measurement=measurement, margin=0.01,
-        groups={"category": groups, "sector": groups},
+        groups={"category": groups, "sector": groups}, reach=Reach(3, 0, 1),
         decision=Decision(at=10800, reason="at_set_point", sentence="", inputs=inputs), reason_since=0,
         steered=(Steered("regional", 25, 25),), weight_fairshare=100000,
         history=(), statuses=(), rejected=0, unknown_states=0, unknown_accounts=(), runs=1, changed=1,

@@ -6,17 +6,22 @@ not be settled is settled by the next cycle, from the shares that are in force t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from time import monotonic
 from typing import NamedTuple
 
+from slurm_ai_factory.core.level import Baseline, sibling_shares
 from slurm_ai_factory.core.records import Association, Change, Decision
-from slurm_ai_factory.errors import SlurmError
+from slurm_ai_factory.errors import LedgerError, SlurmError
 from slurm_ai_factory.ledger import Planned
 from slurm_ai_factory.site import Site
 
 READ_BACKS = 25
 READ_BACK_SECONDS = 0.2
 """slurmdbd tells slurmctld without waiting for it: look again for some seconds before calling it lost."""
+
+WRITE_SECONDS = 10
+"""A write is over so long after the writing lock was last seen to be held, or it is not made."""
 
 STATUS = {"observe": "observed", "advise": "advised", "enforce": "planned", "operator": "planned"}
 
@@ -34,22 +39,33 @@ def in_force(associations: Sequence[Association], account: str) -> Association |
     return next((one for one in associations if one.account == account and one.user is None), None)
 
 
-def carry_out(site: Site, decision: Decision, mode: str) -> tuple[Outcome, ...]:
-    """Record the decision; where the mode is to act, apply each change and record what was read back."""
+def carry_out(
+    site: Site, decision: Decision, mode: str, associations: Sequence[Association]
+) -> tuple[Outcome, ...]:
+    """Record the decision; where the mode is to act, apply each change and record what was read back.
+
+    ``associations`` are those that were decided on, read while the writing lock is held.
+    """
     status = STATUS[mode]
     planned = site.ledger.control.record(decision, mode, site.actor, status)
     if status != "planned":
         return tuple(Outcome(one.change, status) for one in planned)
-    return tuple(apply(site, one) for one in planned)
+    beside = sibling_shares(site.config.control.account, associations)
+    return tuple(apply(site, one, beside) for one in planned)
 
 
-def apply(site: Site, planned: Planned) -> Outcome:
-    """Try one change and settle it by what is read back; left planned when nothing can be read back."""
+def apply(site: Site, planned: Planned, beside: int | None) -> Outcome:
+    """Try one change and settle it by what is read back; left planned when nothing can be read back.
+
+    ``beside`` are the RawShares that compete with the steered accounts, for the baseline.
+    """
     change = planned.change
-    site.ledger.control.keep_baseline(change.account, change.raw_shares_before, site.clock())
+    site.ledger.control.keep_baseline(
+        change.account, Baseline(change.raw_shares_before, beside), site.clock()
+    )
     failure = ""
     try:
-        site.slurm.set_raw_shares(change)
+        site.slurm.set_raw_shares(change, deadline(site))
     except SlurmError as error:
         failure = str(error)
     try:
@@ -57,6 +73,22 @@ def apply(site: Site, planned: Planned) -> Outcome:
     except SlurmError as error:
         return Outcome(change, "planned", f"{failure or 'written'}, but not read back: {error}")
     return settle(site, planned, found, failure)
+
+
+def deadline(site: Site) -> float:
+    """Until when this process may write, by ``time.monotonic``. Raises LedgerError where it may not.
+
+    The lock goes with the ledger's session. A session that was cut is seen here; one that is cut later leaves
+    no more than this time in which another can have begun to write.
+    """
+    asked_at = monotonic()
+    if not site.ledger.store.holds("writing", site.ledger.control.cluster_id):
+        raise LedgerError(
+            "the ledger's session was cut while RawShares were about to be set, so nothing was written; "
+            "the next cycle decides anew"
+        )
+    # another saf takes over after a period of silence at the earliest
+    return asked_at + min(WRITE_SECONDS, site.config.daemon.period)
 
 
 def read_back(site: Site, change: Change) -> Association | None:
@@ -86,36 +118,74 @@ def settle_interrupted(site: Site, associations: Sequence[Association]) -> None:
         settle(site, planned, found, "settled after an interruption")
 
 
-def restore_baseline(site: Site) -> tuple[Outcome, ...]:
-    """Put back the RawShares found before the first change, as a decision of its own."""
+class Restored(NamedTuple):
+    """What restoring an account's baseline makes of its part of the level."""
+
+    change: Change
+    baseline: Baseline
+    sibling_shares: int | None  #: RawShares of what is not restored beside it now
+    parts: tuple[float | None, float | None]  #: of the level before and after; None where it cannot be told
+
+    @property
+    def rescaled(self) -> bool:
+        """Whether the level is another than when the baseline was recorded, or may be."""
+        return self.sibling_shares is None or self.sibling_shares != self.baseline.sibling_shares
+
+
+def restore_baseline(site: Site, number: bool = False) -> tuple[Outcome, ...]:
+    """Put back what was found before the first change, as a decision of its own; see ``baseline``."""
     with site.ledger.store.holding("writing", site.ledger.control.cluster_id):
         associations = site.slurm.associations()
         settle_interrupted(site, associations)
-        outcomes = carry_out(site, baseline_decision(site, associations), "operator")
+        decision = baseline_decision(site, baseline(site, associations, number))
+        outcomes = carry_out(site, decision, "operator", associations)
     for outcome in outcomes:
         if outcome.status == "applied":
             site.ledger.control.drop_baseline(outcome.change.account)
     return outcomes
 
 
-def baseline_decision(site: Site, associations: Sequence[Association]) -> Decision:
-    """What restoring the baseline would change now."""
-    changes = []
-    for account, raw_shares in site.ledger.control.baselines().items():
-        found = in_force(associations, account)
-        if found and found.raw_shares != raw_shares:
-            changes.append(
-                Change(
-                    cluster=site.slurm.cluster,
-                    account=account,
-                    raw_shares_before=found.raw_shares,
-                    raw_shares_after=raw_shares,
-                )
-            )
+def baseline(site: Site, associations: Sequence[Association], number: bool = False) -> list[Restored]:
+    """What restoring the baseline would change now: each account's part of the level, or its ``number``.
+
+    Where the level has been rescaled since, the same part is another number.
+    """
+    kept = site.ledger.control.baselines()
+    beside = sibling_shares(kept.keys(), associations)
+    before = {name: row.raw_shares for name in kept if (row := in_force(associations, name))}
+    after = {name: kept[name].raw_shares if number else kept[name].rescaled(beside) for name in before}
+    parts = [_parts(shares, beside) for shares in (before, after)]
+    return [
+        Restored(
+            Change(
+                cluster=site.slurm.cluster,
+                account=name,
+                raw_shares_before=before[name],
+                raw_shares_after=after[name],
+            ),
+            kept[name],
+            beside,
+            (parts[0].get(name), parts[1].get(name)),
+        )
+        for name in before
+        if before[name] != after[name]
+    ]
+
+
+def _parts(raw_shares: Mapping[str, int], beside: int | None) -> dict[str, float]:
+    """The part of the level that each account has with these RawShares; none where the level is not known."""
+    if beside is None:
+        return {}
+    level = beside + sum(raw_shares.values())
+    return {name: own / level for name, own in raw_shares.items()}
+
+
+def baseline_decision(site: Site, restored: Sequence[Restored]) -> Decision:
+    """To change what is to be restored."""
     return Decision(
         at=site.clock(),
         reason="restore_baseline",
-        sentence=f"{len(changes)} account(s) back to the shares found before the first change",
+        sentence=f"{len(restored)} account(s) back to the part of the level found before the first change",
         inputs={},
-        changes=tuple(changes),
+        changes=tuple(one.change for one in restored),
     )

@@ -14,6 +14,7 @@ from threading import Lock
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from slurm_ai_factory.core.lever import Reach
 from slurm_ai_factory.core.records import Charge, Decision, Instant, Measurement
 from slurm_ai_factory.core.share import Group
 
@@ -64,6 +65,7 @@ class Shown:
     measurement: Measurement
     margin: float
     groups: Mapping[str, Sequence[Group]]  #: by category and by sector, largest first
+    reach: Reach  #: how far the steered accounts reach
     decision: Decision
     reason_since: Instant | None  #: since when every decision has had this reason
     steered: tuple[Steered, ...]  #: at least one

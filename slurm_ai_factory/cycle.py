@@ -10,14 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from slurm_ai_factory import reading, signals
+from slurm_ai_factory import clocks, reading, signals
 from slurm_ai_factory.applying import Outcome, carry_out, in_force, settle_interrupted
 from slurm_ai_factory.config import Config
-from slurm_ai_factory.core import capacity, share, windows
-from slurm_ai_factory.core.classify import Classification, Rules
+from slurm_ai_factory.core import capacity, cross_check, lever, share, windows
+from slurm_ai_factory.core.classify import Beneficiary, Classification, Rules
 from slurm_ai_factory.core.controller import decide
 from slurm_ai_factory.core.records import (
     Association,
+    Charge,
     Decision,
     Hold,
     Instant,
@@ -34,6 +35,9 @@ from slurm_ai_factory.signals import Signals
 from slurm_ai_factory.site import Site
 
 CLASSIFY_TRIES = 3
+DETAILS = ("category", "sector")
+"""Of a classification: what the charge of a window is shown by."""
+
 TOO_FAST = "the ledger has new subjects faster than they can be classified; try again"
 NOTHING_ENDED = Usual({}, 0.0)
 
@@ -48,6 +52,7 @@ class Gathered:
     associations: tuple[Association, ...]
     priority: PriorityConfig
     signals: Signals
+    groups: Sequence[share.Group]  #: the window's charge; each name is the steered account and DETAILS
     unknown_accounts: tuple[str, ...]
     foreign: Mapping[str, int]  #: account -> what our last change left, where somebody changed that since
 
@@ -72,10 +77,9 @@ def run(site: Site, stopwatch: Callable[[], float]) -> CycleReport:
     mode = site.config.control.mode
     with site.ledger.store.holding("writing", site.ledger.control.cluster_id):
         with site.laps.phase("decide"):
-            settle_interrupted(site, gathered.associations)
-            decision = decide_on(site, gathered)
+            gathered, decision = decide_to_write(site, gathered)
         with site.laps.phase("apply"):
-            outcomes = carry_out(site, decision, mode)
+            outcomes = carry_out(site, decision, mode, gathered.associations)
     return CycleReport(
         gathered=gathered,
         decision=decision,
@@ -96,9 +100,9 @@ def hold_the_lock(site: Site) -> None:
 
 
 def gather(site: Site) -> Gathered:
-    """Read Slurm into the ledger, and measure."""
-    now = site.clock()
+    """Read Slurm into the ledger, and measure. Nothing is read while the clocks disagree: ClockError."""
     priority = site.slurm.priority_config()  # before anything is kept: is this the cluster of the ledger?
+    now = clocks.now(site)
     return observe(site, now, priority, read_accounting(site, now))
 
 
@@ -112,12 +116,13 @@ def observe(site: Site, now: Instant, priority: PriorityConfig, read: Read) -> G
         live = live_signals(site, priority, rules, usual)
     with site.laps.phase("measure"):
         measured = measure(site.config, site.ledger, site.ledger.accounting.watermark() or now, rules=rules)
+        found = groups_of_window(site.config, site.ledger, rules, measured)
     return Gathered(
         at=now,
         read=read,
         measurement=replace(
             measured,
-            holds=live.holds,
+            holds=(*live.holds, *contradictions(site, rules, live, found)),
             regional_backlog=live.backlog(share.size_now(measured.hours)),
             run_charge=usual.run_charge,
             waiting_accounts=frozenset(map(rules.top_level, live.demand.waiting_accounts)),
@@ -125,15 +130,68 @@ def observe(site: Site, now: Instant, priority: PriorityConfig, read: Read) -> G
         associations=associations,
         priority=priority,
         signals=live,
+        groups=found,
         unknown_accounts=tuple(rules.unknown_accounts()),
         foreign=foreign_changes(site, associations),
     )
 
 
+def groups_of_window(
+    config: Config, ledger: Ledger, rules: Rules, measured: Measurement
+) -> list[share.Group]:
+    """The window's charge by steered account and DETAILS, for all that a cycle tells of it."""
+    steered = lever.steered_account(rules, config.control.account)
+
+    def name(subject: Subject, found: Classification) -> str:
+        details = (str(getattr(found, label) or found.beneficiary) for label in DETAILS)
+        return "\t".join((steered(subject.account), *details))
+
+    return groups(ledger, rules, name, config.promise.resource, measured.window, measured.as_of)
+
+
+def lever_of(config: Config, ledger: Ledger, now: Instant) -> lever.Lever:
+    """The steered accounts beside the rules and the promised window's charge, from the ledger alone."""
+    rules, mark = rules_of(config, ledger), ledger.accounting.watermark()
+    measured = measure(config, ledger, mark or now, rules=rules)
+    found = by_detail(0, groups_of_window(config, ledger, rules, measured))
+    conflicts = lever.conflicts(rules, config.control.account, now, found)
+    return lever.Lever(
+        lever.sentence(conflicts), lever.remedy(rules), lever.reach(found), measured.delivered_share
+    )
+
+
+def by_detail(position: int, found: Sequence[share.Group]) -> list[share.Group]:
+    """The same charge by one part of the groups' names, largest first."""
+    sums: dict[tuple[str, Beneficiary], Charge] = {}
+    for group in found:
+        key = group.name.split("\t")[position], group.beneficiary
+        sums[key] = sums.get(key, 0) + group.delivered
+    made = [share.Group(*key, delivered) for key, delivered in sums.items()]
+    return sorted(made, key=lambda group: (-group.delivered, group.name))
+
+
+def contradictions(site: Site, rules: Rules, live: Signals, found: Sequence[share.Group]) -> Iterator[Hold]:
+    """Holds where two things that must agree do not: sacct and squeue, the steered accounts and the rules."""
+    at = live.diagnostics.at
+    holds = (
+        cross_check.hold(site.ledger.accounting.open_jobs(), live.listed, at),
+        lever.hold(rules, lever.conflicts(rules, site.config.control.account, at, by_detail(0, found))),
+    )
+    yield from (one for one in holds if one)
+
+
 def live_signals(site: Site, priority: PriorityConfig, rules: Rules, usual: Usual) -> Signals:
     """The queue and slurmctld's health now."""
     promise, horizon = site.config.promise, site.config.control.horizon
-    return signals.read(site.slurm, priority, rules, promise.resource, horizon, usual.seconds)
+    return signals.read(
+        site.slurm,
+        priority,
+        rules,
+        promise.resource,
+        horizon,
+        usual.seconds,
+        lambda: clocks.diagnostics(site),
+    )
 
 
 def usually(site: Site, now: Instant) -> Usual:
@@ -157,12 +215,7 @@ def start_of_read(site: Site, now: Instant) -> Instant:
     mark = site.ledger.accounting.watermark()
     if mark is None:
         return site.config.first_instant() or promised_window(site.config, now).since
-    if mark > now:
-        raise LedgerError(
-            f"the ledger was read up to {windows.iso(mark)}, which is later than this machine's clock "
-            f"({windows.iso(now)}); correct the clock"
-        )
-    return site.config.overlap().since(mark, now)
+    return site.config.overlap().since(min(mark, now), now)
 
 
 def promised_window(config: Config, now: Instant) -> Window:
@@ -268,6 +321,21 @@ def foreign_changes(site: Site, associations: Sequence[Association]) -> dict[str
         if ours is not None and found is not None and found.raw_shares != ours:
             changes[account] = ours
     return changes
+
+
+def decide_to_write(site: Site, gathered: Gathered) -> tuple[Gathered, Decision]:
+    """The decision, and what it rests on; the writing lock is held.
+
+    Where there is something to write, the shares are read again: somebody may have set others since.
+    """
+    decision = decide_on(site, gathered)
+    writes = site.config.control.mode == "enforce" and decision.changes
+    if not writes and not site.ledger.control.planned():
+        return gathered, decision
+    associations = site.slurm.associations()
+    settle_interrupted(site, associations)
+    gathered = replace(gathered, associations=associations, foreign=foreign_changes(site, associations))
+    return gathered, decide_on(site, gathered)
 
 
 def decide_on(site: Site, gathered: Gathered) -> Decision:

@@ -22,7 +22,8 @@ from slurm_ai_factory import cycle, showing
 from slurm_ai_factory.applying import Outcome
 from slurm_ai_factory.board import Board, Reconciled, foreign
 from slurm_ai_factory.config import Config
-from slurm_ai_factory.core import judgement, windows
+from slurm_ai_factory.core import judgement, lever, windows
+from slurm_ai_factory.core.level import differing_shares
 from slurm_ai_factory.core.records import Instant
 from slurm_ai_factory.cycle import CycleReport
 from slurm_ai_factory.errors import ConfigError, HoldError, LedgerError, SafError, StandbyError
@@ -271,7 +272,11 @@ def _complaints(report: CycleReport) -> str:
     unknown = ", ".join(report.gathered.unknown_accounts)
     read = report.gathered.read
     words = report.gathered.signals.demand.unknown
+    apart = lever.reach(cycle.by_detail(0, report.gathered.groups)).sentences
+    differing = differing_shares(report.gathered.associations)
     complaints = (
+        ("; ".join(apart), apart),
+        (f"slurmctld does not have slurmdbd's RawShares of {', '.join(differing)}", differing),
         (f"rules name unknown accounts: {unknown}", unknown),
         (f"{len(read.rejected)} line(s) of sacct kept aside", read.rejected),
         (f"jobs are in the queue for reasons that are not known: {', '.join(sorted(words))}", words),

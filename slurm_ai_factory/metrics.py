@@ -274,6 +274,12 @@ def _of_control(shown: Shown) -> Iterator[Metric]:
          shown.weight_fairshare),
         ("saf_authority_ratio", "How far fairshare, and nothing else, decides who goes first.",
          shown.authority),
+        ("saf_regional_outside_ratio",
+         "Regional charge of the window outside the steered accounts / all regional charge.",
+         shown.reach.outside_share),
+        ("saf_steered_other_ratio",
+         "Charge of the steered accounts in the window that is not regional / all of theirs.",
+         shown.reach.other_share),
         ("saf_queue_unknown_jobs", "Jobs in the queue for reasons that are not known; no demand.",
          shown.queue_unknown),
     ):  # fmt: skip

@@ -1,4 +1,4 @@
-"""Gathers what ``saf doctor`` looks at. Reads only; needs no ledger.
+"""Gathers what ``saf doctor`` looks at. Reads only; what needs the ledger is left out where there is none.
 
 What the promise and the control stand on must be read, or the doctor has nothing to say. Of what only some
 checks need, a failed read is kept with its error, for those checks to tell.
@@ -11,32 +11,50 @@ from typing import Any
 
 from slurm_ai_factory import signals
 from slurm_ai_factory.config import Config
-from slurm_ai_factory.core import windows
+from slurm_ai_factory.core import lever, windows
 from slurm_ai_factory.core.classify import Rules
 from slurm_ai_factory.core.facts import Facts
 from slurm_ai_factory.core.level import ROOT
+from slurm_ai_factory.core.lever import Lever
 from slurm_ai_factory.core.records import Association, Instant
-from slurm_ai_factory.errors import SlurmError
+from slurm_ai_factory.errors import LedgerError, SlurmError
 from slurm_ai_factory.slurm import Slurm
 
 LOOK_BACK = 30 * 86400
 """How far back somebody else's changes of the steered row are looked for."""
 
 
-def gather(config: Config, slurm: Slurm, clock: Callable[[], Instant], user: str) -> Facts:
-    """Everything the checks need, as ``user`` sees it. Raises SlurmError."""
+def gather(
+    config: Config,
+    slurm: Slurm,
+    clock: Callable[[], Instant],
+    user: str,
+    of_ledger: Callable[[Instant], Lever],
+) -> Facts:
+    """Everything the checks need, as ``user`` sees it. Raises SlurmError.
+
+    ``of_ledger`` tells of the lever what the ledger knows; it may raise LedgerError.
+    """
     priority, associations = slurm.priority_config(), slurm.associations()
     rules = Rules(config.rules, {one.account: one.parent for one in associations if one.user is None})
-    live = signals.read(slurm, priority, rules, config.promise.resource, config.control.horizon, {})
+    weights, horizon = config.promise.resource, config.control.horizon
+    live = signals.read(slurm, priority, rules, weights, horizon, {}, slurm.diagnostics)
     now = clock()
     window = windows.window(config.promise.window, now, config.promise.time_zone)
     some, unread = _readable(config, slurm, now, user)
+    try:
+        found: Lever | None = of_ledger(now)
+    except LedgerError as error:
+        found = _lever_without_ledger(config, rules, now)
+        if found is None:
+            unread["lever"] = str(error)
     return Facts(
         now=now,
+        clock_tolerance=config.slurm.clock_tolerance,
         user=user,
         mode=config.control.mode,
         accounts=config.control.account,
-        weights=config.promise.resource,
+        weights=weights,
         window_seconds=window.until - window.since,
         read_window_seconds=config.slurm.read_window,
         priority=priority,
@@ -48,9 +66,18 @@ def gather(config: Config, slurm: Slurm, clock: Callable[[], Instant], user: str
         diagnostics=live.diagnostics,
         source=config.slurm.source,
         refused=slurm.refused(),
+        lever=found,
         unread=unread,
         **some,
     )
+
+
+def _lever_without_ledger(config: Config, rules: Rules, now: Instant) -> Lever | None:
+    """What rules and account tree tell alone; None where the registry has a say, which is in the ledger."""
+    if any(one.beneficiary is None for one in rules.rules):
+        return None
+    conflicts = lever.conflicts(rules, config.control.account, now)
+    return Lever(lever.sentence(conflicts), lever.remedy(rules))
 
 
 def _users(associations: Sequence[Association]) -> list[tuple[str, str]]:

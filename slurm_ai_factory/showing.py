@@ -12,16 +12,15 @@ from datetime import datetime, timedelta
 from slurm_ai_factory import audit, cycle
 from slurm_ai_factory.applying import in_force
 from slurm_ai_factory.board import Done, Reconciled, Shown, Steered
-from slurm_ai_factory.core import charge, share, windows
-from slurm_ai_factory.core.classify import Beneficiary, Classification
+from slurm_ai_factory.core import charge, lever, windows
+from slurm_ai_factory.core.classify import Beneficiary
 from slurm_ai_factory.core.demand import Standing
 from slurm_ai_factory.core.reconcile import reconcile
-from slurm_ai_factory.core.records import HOUR, Charge, Instant, Subject
+from slurm_ai_factory.core.records import HOUR, Instant
 from slurm_ai_factory.cycle import CycleReport
 from slurm_ai_factory.signals import Signals
 from slurm_ai_factory.site import Site
 
-GROUPS = ("category", "sector")
 CHANGES = 12
 ROLLUP = 3 * HOUR
 """How long after midnight slurmdbd has rolled the day before up, and late records of it have come."""
@@ -43,7 +42,8 @@ def _shown(site: Site, report: CycleReport) -> Shown:
         phases={},
         measurement=gathered.measurement,
         margin=config.promise.margin,
-        groups=groups(site, report),
+        groups={label: cycle.by_detail(n, gathered.groups) for n, label in enumerate(cycle.DETAILS, 1)},
+        reach=lever.reach(cycle.by_detail(0, gathered.groups)),
         decision=decision,
         reason_since=site.ledger.control.reason_since(decision.reason),
         steered=tuple(steered(report, account) for account in config.control.account),
@@ -79,29 +79,6 @@ def steered(report: CycleReport, account: str) -> Steered:
         for changes in (report.decision.changes, applied)
     )
     return Steered(account, after, wanted, report.gathered.foreign.get(account))
-
-
-def groups(site: Site, report: CycleReport) -> dict[str, list[share.Group]]:
-    """The window's charge by category and by sector of the rules, from one read of the ledger."""
-    m, weights = report.gathered.measurement, site.config.promise.resource
-    rules = cycle.rules_of(site.config, site.ledger)
-    found = cycle.groups(site.ledger, rules, _details, weights, m.window, m.as_of)
-    return {label: _by(position, found) for position, label in enumerate(GROUPS)}
-
-
-def _details(_subject: Subject, found: Classification) -> str:
-    """What the rule knows of GROUPS; the beneficiary stands for what it does not know."""
-    return "\t".join(str(getattr(found, label) or found.beneficiary) for label in GROUPS)
-
-
-def _by(position: int, found: list[share.Group]) -> list[share.Group]:
-    """The same charge by one of the details, largest first."""
-    sums: dict[tuple[str, Beneficiary], Charge] = {}
-    for group in found:
-        key = group.name.split("\t")[position], group.beneficiary
-        sums[key] = sums.get(key, 0) + group.delivered
-    made = [share.Group(*key, delivered) for key, delivered in sums.items()]
-    return sorted(made, key=lambda group: (-group.delivered, group.name))
 
 
 def history(site: Site) -> list[Done]:

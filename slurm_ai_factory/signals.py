@@ -6,14 +6,15 @@ priority/multifactor sprio is an error, and the control law has its own hold for
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import inf
 
 from slurm_ai_factory.core import authority, health
 from slurm_ai_factory.core.classify import Beneficiary, Rules
 from slurm_ai_factory.core.controller import Inputs
-from slurm_ai_factory.core.demand import Demand, Standing, demand
+from slurm_ai_factory.core.cross_check import Listed
+from slurm_ai_factory.core.demand import ALLOCATED, Demand, Standing, demand, standing
 from slurm_ai_factory.core.health import Diagnostics
 from slurm_ai_factory.core.records import Hold, PriorityConfig
 from slurm_ai_factory.core.tres import Count
@@ -27,6 +28,7 @@ class Signals:
     demand: Demand
     authority: float | None  #: None when a side has nothing waiting
     diagnostics: Diagnostics
+    listed: Listed  #: the jobs that squeue listed
     holds: tuple[Hold, ...]
     horizon_seconds: int
 
@@ -58,9 +60,13 @@ def read(
     weights: Mapping[str, Count],
     horizon_seconds: int,
     usual_seconds: Mapping[str, float],
+    diagnose: Callable[[], Diagnostics],
 ) -> Signals:
-    """Ask slurmctld, one thing at a time; now is what its clock says after the queue. Raises SlurmError."""
-    queue, diagnostics = slurm.queue(), slurm.diagnostics()
+    """Ask slurmctld, one thing at a time; now is what its clock says after the queue.
+
+    Raises SlurmError, and what ``diagnose`` raises, which asks for slurmctld's diagnostics.
+    """
+    queue, diagnostics = slurm.queue(), diagnose()
     found = demand(
         queue,
         lambda one: rules.mostly(one, diagnostics.at).beneficiary,
@@ -75,6 +81,10 @@ def read(
         demand=found,
         authority=authority.index(terms, regional),
         diagnostics=diagnostics,
+        listed=Listed(
+            {one.job_id for one in queue if standing(one, diagnostics.at) in ALLOCATED},
+            {one.job_id for one in queue},
+        ),
         holds=health.holds(diagnostics, priority, weights, bool(regional)),
         horizon_seconds=horizon_seconds,
     )

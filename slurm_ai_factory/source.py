@@ -64,5 +64,8 @@ class Source(Protocol):
     def reservations(self, since: Instant, until: Instant) -> Sequence[Reservation]:
         """The reservations there were in [since, until)."""
 
-    def set_raw_shares(self, change: Change) -> None:
-        """Set them and say nothing of the outcome, which is read back."""
+    def set_raw_shares(self, change: Change, deadline: float, /) -> None:
+        """Set them before a deadline of ``time.monotonic``, or not at all.
+
+        Says nothing of the outcome, which is read back.
+        """

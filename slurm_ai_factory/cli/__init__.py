@@ -31,6 +31,7 @@ from slurm_ai_factory.cli import (
     simulate,
     status,
     steer,
+    withdraw,
 )
 from slurm_ai_factory.cli.options import SafGroup, chosen, drop_output
 from slurm_ai_factory.errors import SafError
@@ -47,7 +48,7 @@ def cli() -> None:
 
 
 STEERING = (setup, measure, status, explain, registry, rules, audit, doctor, simulate, demo, steer, pause)
-TELLING = (report, expertise, books, export)
+TELLING = (report, expertise, books, export, withdraw)
 
 for module in (*STEERING, *TELLING):
     for command in module.COMMANDS:

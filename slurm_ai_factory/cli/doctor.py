@@ -7,12 +7,23 @@ from collections import Counter
 
 import click
 
-from slurm_ai_factory import preflight
+from slurm_ai_factory import cycle, preflight
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.audit import FINDINGS
-from slurm_ai_factory.cli.options import SafCommand, chosen, load_config, now, slurm_of, user_name
+from slurm_ai_factory.cli.options import (
+    SafCommand,
+    chosen,
+    load_config,
+    now,
+    opened_ledger,
+    slurm_of,
+    user_name,
+)
+from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import doctor
 from slurm_ai_factory.core.facts import OK, Finding
+from slurm_ai_factory.core.lever import Lever
+from slurm_ai_factory.core.records import Instant
 
 _COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
 
@@ -25,7 +36,8 @@ def doctor_command() -> None:
     code 5 when anything is not. Run it as the user that the daemon runs as: Slurm shows others other things.
     """
     config = load_config()
-    found = doctor.examine(preflight.gather(config, slurm_of(config), now, user_name()))
+    slurm = slurm_of(config)
+    found = doctor.examine(preflight.gather(config, slurm, now, user_name(), lambda at: _lever(config, at)))
     shown = [one for one in found if one.level != OK] if chosen.quiet else found
     if chosen.json:
         output.emit({"findings": [one._asdict() for one in shown]})
@@ -34,6 +46,12 @@ def doctor_command() -> None:
     else:
         _print(shown)
     sys.exit(FINDINGS if doctor.failed(found) else 0)
+
+
+def _lever(config: Config, at: Instant) -> Lever:
+    """What the ledger knows of the lever. Raises LedgerError."""
+    with opened_ledger(config) as ledger:
+        return cycle.lever_of(config, ledger, at)
 
 
 def _print(findings: list[Finding]) -> None:

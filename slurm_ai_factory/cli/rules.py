@@ -52,9 +52,12 @@ def rules_check(offline: bool) -> None:
     config = load_config()
     with opened_ledger(config) as ledger:
         problems = _problems(config, ledger, offline)
+        steered = cycle.lever_of(config, ledger, now())
     if chosen.json:
-        output.emit(_checked(config, problems))
+        output.emit({**_checked(config, problems), "steered": steered.conflict or None})
     _refuse(config.file, problems)
+    if steered.conflict:
+        raise ConfigError(f"{config.file}: {steered.conflict}; {steered.remedy}")
     if not (chosen.json or chosen.quiet):
         click.echo(f"{config.file}: fine, {len(config.rules)} rule(s)", err=True)
 

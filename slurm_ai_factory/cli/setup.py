@@ -15,11 +15,12 @@ from slurm_ai_factory.cli.options import (
     chosen,
     ledger_url,
     load_config,
+    now,
     opened_ledger,
 )
 from slurm_ai_factory.config import Config
-from slurm_ai_factory.core import windows
-from slurm_ai_factory.core.classify import DETAILS, Rule
+from slurm_ai_factory.core import lever, windows
+from slurm_ai_factory.core.classify import DETAILS, Rule, Rules
 from slurm_ai_factory.core.records import FOREVER
 from slurm_ai_factory.errors import ConfigError
 from slurm_ai_factory.ledger import Store
@@ -87,6 +88,10 @@ def config_check() -> None:
         access.load(file).context()  # raises where it cannot be used
     if url := configuration.ledger_url(config):
         place(url)  # raises where it is none
+    rules = Rules(config.rules)
+    conflicts = lever.certain_conflicts(rules, config.control.account, now())
+    if conflicts:
+        raise ConfigError(f"{config.file}: {lever.sentence(conflicts)}; {lever.remedy(rules)}")
     if chosen.json:
         output.emit({"file": str(config.file), "rules": len(config.rules), "mode": config.control.mode})
     elif not chosen.quiet:

@@ -11,8 +11,8 @@ from typing import Any
 
 import click
 
-from slurm_ai_factory import applying, cycle
-from slurm_ai_factory.applying import Outcome
+from slurm_ai_factory import applying, clocks, cycle
+from slurm_ai_factory.applying import Outcome, Restored
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.options import (
     SafCommand,
@@ -109,7 +109,8 @@ def _plan(site: Site) -> Decision:
     try:
         cycle.hold_the_lock(site)
     except StandbyError:
-        return cycle.decide_on(site, cycle.observe(site, site.clock(), site.slurm.priority_config(), Read()))
+        priority = site.slurm.priority_config()
+        return cycle.decide_on(site, cycle.observe(site, clocks.now(site), priority, Read()))
     return cycle.decide_on(site, cycle.gather(site))
 
 
@@ -175,28 +176,46 @@ def print_history(entries: Sequence[dict[str, Any]]) -> None:
     return output.table(columns, rows)
 
 
+def _part_sentence(one: Restored) -> str:
+    """What a restored baseline makes of the account's part of the level."""
+    parts = " -> ".join(output.percent(part) or "not known" for part in one.parts)
+    kept, beside = one.baseline, one.sibling_shares
+    then = "?" if kept.sibling_shares is None else kept.sibling_shares
+    rescaled = f"; recorded as {kept.raw_shares} beside {then}, and beside it are {beside} now"
+    return f"{one.change.account}: {parts} of the level{rescaled if one.rescaled else ''}"
+
+
 @click.command("restore-baseline", cls=SafCommand)
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def restore_baseline_command(yes: bool) -> None:
-    """Put back the RawShares found before the first change. Writes to Slurm.
+@click.option("--number", is_flag=True, help="The RawShares themselves, whatever the level is now.")
+def restore_baseline_command(yes: bool, number: bool) -> None:
+    """Put back the part of the level found before the first change. Writes to Slurm.
+
+    Where the shares beside the region have been rescaled since, the same part is another number of RawShares.
 
     A daemon in mode enforce would steer again at its next beat: `saf pause` first, or set control.mode to
     observe and reload.
     """
     config = load_config()
     with opened_site(config) as site:
-        decision = applying.baseline_decision(site, site.slurm.associations())
-        if not decision.changes:
+        restored = applying.baseline(site, site.slurm.associations(), number)
+        if not restored:
             baselines = site.ledger.control.baselines()
             why = "every steered account has its own shares" if baselines else "saf itself has set no shares"
             click.echo(f"nothing to restore: {why}", err=True)
             return
-        for change in decision.changes:
-            click.echo(shlex.join(slurm_of(config).argv(change)), err=True)
+        for one in restored:
+            click.echo(f"# {_part_sentence(one)}", err=True)
+            click.echo(shlex.join(slurm_of(config).argv(one.change)), err=True)
+        if yes and not number and any(one.rescaled and not one.baseline.sibling_shares for one in restored):
+            raise click.UsageError(
+                "the baseline was recorded without its level, so its number may mean another part now; "
+                "look at the parts above, then give --number to restore the number itself"
+            )
         if not yes and not click.confirm("Run this now?", err=True):
             click.echo("nothing was changed", err=True)
             sys.exit(1)
-        outcomes = applying.restore_baseline(site)
+        outcomes = applying.restore_baseline(site, number)
     columns = ("account", "raw_shares", "status", "note")
     rows = [(o.change.account, o.change.raw_shares_after, o.status, o.note) for o in outcomes]
     if chosen.json:

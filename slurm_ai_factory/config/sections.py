@@ -97,6 +97,9 @@ class SlurmSection:
     directory: Path | None = _key(values.path, "where the Slurm commands are; else PATH", None)
     conf: Path | None = _key(values.path, "slurm.conf; else SLURM_CONF or Slurm's own default", None)
     timeout: int = _key(values.seconds, "deadline of one command", "60s")
+    clock_tolerance: int = _key(
+        values.seconds, "nothing is read while this machine's clock and slurmctld's differ by more", "5s"
+    )
     since: str | None = _key(
         values.instant, "read accounting from here on; else from the window's start", None
     )

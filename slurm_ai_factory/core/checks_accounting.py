@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 
 from slurm_ai_factory.core import health, tres
 from slurm_ai_factory.core.facts import OK, PROBLEM, WARNING, Facts, Result, want
+from slurm_ai_factory.core.level import Refusal, find_level
 
-CLOCK_MOST = 30
 HALVINGS = 8
 """The reader halves an interval three times before it gives up."""
 
@@ -16,10 +17,10 @@ NOT_COMPARED = ("mem", "billing")
 
 
 def clock(facts: Facts) -> Result:
-    off = facts.now - facts.diagnostics.at
-    wanted = f"within {CLOCK_MOST} s of slurmctld's"
+    off, most = facts.now - facts.diagnostics.at, facts.clock_tolerance
+    wanted = f"within {most} s of slurmctld's"
     fix = "chronyc makestep, here and on the host of slurmctld"
-    return want(abs(off) <= CLOCK_MOST, PROBLEM, f"{off:+} s", wanted, fix)
+    return want(abs(off) <= most, PROBLEM, f"{off:+} s", wanted, fix)
 
 
 def private_data(facts: Facts) -> Result:
@@ -70,6 +71,38 @@ def het_billing(facts: Facts) -> Result:
     wanted = "the billing of every job in its record, when the promise is in billing"
     fix = "saf.toml: promise.resource in cpu, node or gres/gpu"
     return want(not hit, WARNING, found, wanted, fix)
+
+
+def usage_resource(facts: Facts) -> Result:
+    """A partition without TRESBillingWeights has its CPUs counted, and GPUs that are promised are not."""
+    wanted = f"TRESBillingWeights that count {', '.join(facts.weights)} on every partition"
+    blind = [one.name for one in facts.partitions or () if not _counts(one.weights, facts.weights)]
+    if not blind:
+        return Result(OK, "usage counts what was promised", wanted)
+    shares = (_usage_share(facts), facts.lever.delivered_share if facts.lever else None)
+    usage, delivered = ("not known" if one is None else f"{one:.1%}" for one in shares)
+    found = (
+        f"Fair Tree does not count {', '.join(facts.weights)} on {', '.join(blind)}: by its usage the region "
+        f"has {usage}, by the promise it was delivered {delivered}"
+    )
+    fix = (
+        "saf.toml: promise.resource in what is counted, if the promise allows it\n"
+        "slurm.conf: TRESBillingWeights on these partitions, which changes the usage and limits of all users"
+    )
+    return Result(WARNING, found, wanted, fix)
+
+
+def _counts(weights: str, promised: Collection[str]) -> bool:
+    """Whether a partition's TRESBillingWeights count any of the promised TRES."""
+    named = {entry.partition("=")[0].strip().lower() for entry in weights.split(",")} - {""}
+    counted = named or {"cpu"}
+    return any(name == "billing" or name in counted or name.partition(":")[0] in counted for name in promised)
+
+
+def _usage_share(facts: Facts) -> float | None:
+    """The steered accounts' part of the usage that Fair Tree works with; None where it is not told."""
+    found = find_level(facts.accounts, facts.associations)
+    return None if isinstance(found, Refusal) else found.usage_share
 
 
 def usage_factor(facts: Facts) -> Result:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from slurm_ai_factory.core import authority, health
 from slurm_ai_factory.core.facts import OK, PROBLEM, WARNING, Facts, Result, want
 from slurm_ai_factory.core.level import ROOT
+from slurm_ai_factory.core.lever import Lever
 from slurm_ai_factory.core.records import PARENT_SHARES, Association
 
 CALC_PERIOD_MOST = 600
@@ -115,6 +116,17 @@ def _steered(facts: Facts, account: str) -> _Row:
     if not one.steerable:
         return _Row(f"Fairshare={_shares(one)}", _modify(facts, one, "fairshare=25"))
     return _Row(f"RawShares {one.raw_shares}")
+
+
+def lever_and_rules(facts: Facts) -> Result:
+    """The steered accounts are the region's by the rules, and the region's charge is in them."""
+    found = facts.lever or Lever()
+    wanted = f"{facts.steered} regional by the rules, and the region's charge within"
+    if found.conflict:
+        return Result(PROBLEM, found.conflict, wanted, found.remedy)
+    apart = found.reach.sentences
+    fix = "see `saf share --by account` and `saf rules check`: correct control.account or the rules"
+    return want(not apart, WARNING, "; ".join(apart) or "regional by the rules", wanted, fix)
 
 
 def siblings(facts: Facts) -> Result:

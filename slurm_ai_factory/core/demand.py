@@ -39,6 +39,9 @@ class Standing(StrEnum):
     UNKNOWN = "unknown"  #: the table does not know Slurm's word for it
 
 
+ALLOCATED = frozenset({Standing.RUNNING, Standing.SUSPENDED})
+"""Of jobs that have nodes."""
+
 BY_REASON = frozenset({"PENDING", "REQUEUED", "EXPEDITING"})
 """States of jobs that are in the queue for nodes: their reason says where they stand."""
 
@@ -275,11 +278,7 @@ def _together(rows: Sequence[Queued], stands: Sequence[Standing]) -> list[Standi
 
 def _room(rows: Sequence[Queued], stands: Sequence[Standing]) -> dict[int, int]:
     """How many more tasks each limited array may start."""
-    active = Counter(
-        one.array_id
-        for one, found in zip(rows, stands, strict=True)
-        if found in (Standing.RUNNING, Standing.SUSPENDED)
-    )
+    active = Counter(one.array_id for one, found in zip(rows, stands, strict=True) if found in ALLOCATED)
     return {
         one.array_id: max(0, one.task_limit - active[one.array_id])
         for one in rows

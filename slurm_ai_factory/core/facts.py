@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from slurm_ai_factory.core.health import Diagnostics
+from slurm_ai_factory.core.lever import Lever
 from slurm_ai_factory.core.records import Association, Instant, PriorityConfig
 from slurm_ai_factory.core.tres import Count
 
@@ -74,6 +75,7 @@ class Facts:
     """What was read of Slurm and of the configuration; None for what could not be read, with its error."""
 
     now: Instant  #: this machine's clock, when slurmctld said its own
+    clock_tolerance: int  #: seconds by which the two may differ
     user: str  #: who asks
     mode: str
     accounts: tuple[str, ...]  #: the steered ones
@@ -94,6 +96,7 @@ class Facts:
     slurmdbd: Slurmdbd | None
     transactions: Sequence[Transaction] | None  #: of the steered accounts' rows, newest last
     nodes: Sequence[Node] | None
+    lever: Lever | None  #: None where the ledger is needed to tell and cannot be read
     size: str | None  #: the cluster's TRES now, as slurmdbd has them; empty where it has none
     source: str  #: slurm.source
     refused: Mapping[str, str]  #: what the source had no answer to, and why

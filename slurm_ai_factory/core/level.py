@@ -33,6 +33,23 @@ LEAST_COMPETING = 0.1
 """No fewer effective shares than this part of all that the siblings have."""
 
 
+class Baseline(NamedTuple):
+    """An account's RawShares before the first change, as part of its level."""
+
+    raw_shares: int
+    sibling_shares: int | None  #: RawShares of all that was not steered beside it; None where not recorded
+
+    def rescaled(self, sibling_shares: int | None) -> int:
+        """The RawShares that are the same part of the level beside so many others.
+
+        >>> Baseline(25, 75).rescaled(30000), Baseline(25, 75).rescaled(75), Baseline(25, None).rescaled(75)
+        (10000, 25, 25)
+        """
+        if not (self.sibling_shares and sibling_shares):
+            return self.raw_shares
+        return max(1, round(self.raw_shares * sibling_shares / self.sibling_shares))
+
+
 class Refusal(NamedTuple):
     """Why a level cannot be steered, and for which accounts."""
 
@@ -182,6 +199,23 @@ def find_level(
         return Refusal("no_competition", tuple(accounts))
     unknown = _names(one for one in (*regional, *siblings) if one.raw_usage is None)
     return Refusal("usage_unknown", unknown) if unknown else level
+
+
+def sibling_shares(accounts: Collection[str], associations: Iterable[Association]) -> int | None:
+    """RawShares of all rows at the top but the accounts' own; None where a row has Fairshare=parent."""
+    rows = [one for one in associations if _top_level(one) and (one.user or one.account not in accounts)]
+    if any(one.raw_shares == PARENT_SHARES for one in rows):
+        return None
+    return sum(one.raw_shares for one in rows)
+
+
+def differing_shares(associations: Iterable[Association]) -> list[str]:
+    """The accounts at the top whose RawShares in slurmctld are others than in slurmdbd."""
+    return [
+        one.account
+        for one in associations
+        if _top_level(one) and one.user is None and one.stored_shares not in (None, one.raw_shares)
+    ]
 
 
 def _names(rows: Iterable[Association]) -> tuple[str, ...]:

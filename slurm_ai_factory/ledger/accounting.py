@@ -10,8 +10,10 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from slurm_ai_factory.core.cross_check import OpenJob
 from slurm_ai_factory.core.records import Association, Instant, Interval, Outage, Rejected, Run, Size
 from slurm_ai_factory.core.tres import Count
+from slurm_ai_factory.core.windows import iso
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger.classified import run_of
 from slurm_ai_factory.ledger.hour_sums import Compared
@@ -29,6 +31,21 @@ STAGED = (
     "keep_versions",
 )
 """What makes the names and TRES sets of a read known, and what tells the runs that are new or changed."""
+
+WITHDRAW = (
+    "sign_later",
+    "add_usage",
+    "drop_empty_usage",
+    "keep_withdrawn_runs",
+    "drop_withdrawn_runs",
+    "restore_runs",
+    "found_again",
+    "withdraw_sizes",
+    "withdraw_outages",
+    "withdraw_accounts",
+    "forget_all_sums",
+)
+"""What takes back all that reads brought since an instant: usage first, which is told from the runs."""
 
 ADD = ("sign_changed", "add_usage", "add_runs")
 RESTATE = ("sign_changed", "add_usage", "drop_empty_usage", "update_runs", "add_runs")
@@ -50,6 +67,13 @@ class Usual(NamedTuple):
 
     seconds: Mapping[str, float]  #: how long those of each user took, on average
     run_charge: float  #: resource-seconds of one, each weighted by itself; 0 where none ran
+
+
+class Withdrawn(NamedTuple):
+    """Reads that were taken back."""
+
+    reads: int
+    first: Instant  #: from which instant on they covered accounting
 
 
 class Lately(dict[Interval, Usual]):
@@ -170,6 +194,31 @@ class Accounting:
                 raise LedgerError(f"job {job} is not in the ledger; see `saf explain {job}`")
         return number, runs
 
+    def withdraw(self, since: Instant, *, at: Instant, actor: str, reason: str) -> Withdrawn:
+        """Take back the reads made at or after ``since``: the ledger is what it was before them.
+
+        What they brought is kept. Raises LedgerError where there are none, or where a job was put under an
+        override since: that correction rests on them.
+        """
+        key = {"cluster_id": self.cluster_id, "at": at, "since": since}
+        with self.store.transaction():
+            self.store.one("serialize", **key)
+            self.store.one("serialize_sums", **key)
+            if jobs := [row[0] for row in self.store.all("overridden_since", **key)]:
+                raise LedgerError(
+                    f"job {', '.join(jobs)} was put under an override since {iso(since)}; withdraw a later "
+                    "instant, or take the override back first: saf override JOBID --withdraw"
+                )
+            (number,) = self.store.one("add_withdrawal", **key, actor=actor, reason=reason) or (None,)
+            reads, first = self.store.one("withdraw_reads", **key, withdrawal_id=number) or (0, None)
+            if not reads:
+                raise LedgerError(f"no read was made since {iso(since)}; see `saf ledger status`")
+            self.store.do("create_signed")
+            for query in WITHDRAW:
+                self.store.do(query, **key, as_of=since - 1, withdrawal_id=number)
+        self.store.forget()
+        return Withdrawn(reads, first)
+
     def record_accounts(self, associations: Iterable[Association], at: Instant) -> None:
         """The account tree as it is at the instant ``at``; accounts that are gone keep their last parent."""
         now = {one.account: one.parent for one in associations if one.user is None}
@@ -211,6 +260,10 @@ class Accounting:
         """Runs that have not ended."""
         rows = self.store.all("open_runs", cluster_id=self.cluster_id)
         return [run_of(self.cluster, row) for row in rows]
+
+    def open_jobs(self) -> list[OpenJob]:
+        """The jobs that have not ended, as far as the ledger knows."""
+        return [OpenJob(*row) for row in self.store.all("open_jobs", cluster_id=self.cluster_id)]
 
     def runs_between(self, since: Instant, until: Instant) -> list[Run]:
         """Every run that was delivered in [since, until), or is open."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from slurm_ai_factory.core.level import Baseline
 from slurm_ai_factory.core.records import DAY, Change, ControlState, Decision, Instant, Pause
 from slurm_ai_factory.ledger.store import Store, json
 
@@ -81,7 +82,7 @@ class Control:
             at=row[0],
             u_ref=row[1],
             writes_last_day=writes[0] if writes else 0,
-            baseline=self.baselines(),
+            baseline={account: one.raw_shares for account, one in self.baselines().items()},
         )
 
     def last_applied(self, account: str) -> int | None:
@@ -89,20 +90,20 @@ class Control:
         row = self.store.one("last_applied", cluster_id=self.cluster_id, account=account)
         return row[0] if row else None
 
-    def keep_baseline(self, account: str, raw_shares: int, at: Instant) -> None:
-        """Remember the operator's own shares; the first ones stay."""
+    def keep_baseline(self, account: str, baseline: Baseline, at: Instant) -> None:
+        """Remember the operator's own shares and what competed with them; the first ones stay."""
         self.store.do(
-            "add_baseline", cluster_id=self.cluster_id, account=account, raw_shares=raw_shares, at=at
+            "add_baseline", cluster_id=self.cluster_id, account=account, at=at, **baseline._asdict()
         )
 
     def drop_baseline(self, account: str) -> None:
         """Forget the operator's own shares: they are in force, and the next change notes them anew."""
         self.store.do("drop_baseline", cluster_id=self.cluster_id, account=account)
 
-    def baselines(self) -> dict[str, int]:
-        """account -> RawShares before our first change."""
+    def baselines(self) -> dict[str, Baseline]:
+        """The shares of each account before our first change."""
         rows = self.store.all("baselines", cluster_id=self.cluster_id)
-        return {account: raw_shares for account, raw_shares, _ in rows}
+        return {account: Baseline(*shares) for account, *shares in rows}
 
     def say_pause(self, pause: Pause) -> None:
         """Once this returns no cycle begins to write: changes are decided and made under the same lock."""

@@ -22,6 +22,11 @@ SELECT pg_advisory_lock(7342, %(cluster_id)s)
 -- Let others change shares.
 SELECT pg_advisory_unlock(7342, %(cluster_id)s)
 
+-- holds_writing --
+-- Whether this session is the one that may change shares on this cluster.
+SELECT count(*) > 0 FROM pg_locks
+WHERE locktype = 'advisory' AND classid = 7342 AND objid = %(cluster_id)s AND granted AND pid = pg_backend_pid()
+
 -- leader --
 -- Who holds the writer's lock now: saf@host:pid.
 SELECT a.application_name FROM pg_locks l JOIN pg_stat_activity a USING (pid)
@@ -29,11 +34,12 @@ WHERE l.locktype = 'advisory' AND l.classid = 7341 AND l.objid = %(cluster_id)s 
 
 -- watermark --
 -- How far Slurm's accounting was read completely.
-SELECT max(until) FROM reads WHERE cluster_id = %(cluster_id)s
+SELECT max(until) FROM reads WHERE cluster_id = %(cluster_id)s AND withdrawn_at IS NULL
 
 -- watermark_then --
 -- How far it was read at an instant.
-SELECT max(until) FROM reads WHERE cluster_id = %(cluster_id)s AND at <= %(as_of)s
+SELECT max(until) FROM reads
+WHERE cluster_id = %(cluster_id)s AND at <= %(as_of)s AND coalesce(withdrawn_at > %(as_of)s, true)
 
 -- gaps --
 -- What of an interval no read has covered.
@@ -42,7 +48,8 @@ FROM unnest(
     int8multirange(int8range(%(since)s, %(until)s)) - coalesce(
         (SELECT range_agg(int8range(since, until)) FROM reads
          WHERE cluster_id = %(cluster_id)s AND since < %(until)s AND until > %(since)s
-             AND at <= coalesce(%(as_of)s, 9223372036854775807)),
+             AND at <= coalesce(%(as_of)s, 9223372036854775807)
+             AND coalesce(withdrawn_at > %(as_of)s, withdrawn_at IS NULL)),
         '{}'::int8multirange
     )
 ) AS gap
@@ -297,6 +304,67 @@ INSERT INTO reads (cluster_id, at, since, until, runs, changed, rejected, touche
 VALUES (%(cluster_id)s, %(at)s, %(since)s, %(until)s, %(runs)s, %(changed)s, %(rejected)s, %(touched_from)s,
     %(newest_record_at)s)
 RETURNING read_id
+
+-- add_withdrawal --
+-- Reads are taken back: who, why, and from which instant on.
+INSERT INTO withdrawals (cluster_id, since, recorded_at, actor, reason)
+VALUES (%(cluster_id)s, %(since)s, %(at)s, %(actor)s, %(reason)s)
+RETURNING withdrawal_id
+
+-- withdraw_reads --
+-- The reads made at or after an instant cover nothing any more; how many there are, and from where they read.
+WITH taken AS (
+    UPDATE reads SET withdrawn_at = %(at)s, withdrawal_id = %(withdrawal_id)s
+    WHERE cluster_id = %(cluster_id)s AND at >= %(since)s AND withdrawn_at IS NULL
+    RETURNING since
+)
+SELECT count(*), min(since) FROM taken
+
+-- overridden_since --
+-- Jobs that were put under an override at or after an instant.
+SELECT DISTINCT job FROM overrides WHERE cluster_id = %(cluster_id)s AND recorded_at >= %(since)s ORDER BY job
+
+-- keep_withdrawn_runs --
+-- What the withdrawn reads made of the runs stays, as a version that ended now.
+INSERT INTO run_versions
+SELECT r.*, %(at)s FROM runs r WHERE cluster_id = %(cluster_id)s AND recorded_at >= %(since)s
+
+-- drop_withdrawn_runs --
+-- The runs as the withdrawn reads had them are no longer the ledger's.
+DELETE FROM runs WHERE cluster_id = %(cluster_id)s AND recorded_at >= %(since)s
+
+-- restore_runs --
+-- The runs as they were before the withdrawn reads.
+INSERT INTO runs
+SELECT DISTINCT ON (db_index) cluster_id, db_index, job_id, job_label, subject_id, state, submit_at, eligible_at,
+    start_at, end_at, elapsed_seconds, suspended_seconds, req_id, alloc_id, energy_joules, %(at)s, missing_since
+FROM run_versions
+WHERE cluster_id = %(cluster_id)s AND recorded_at < %(since)s AND superseded_at >= %(since)s
+ORDER BY db_index, recorded_at DESC
+ON CONFLICT DO NOTHING
+
+-- found_again --
+-- Open runs that only a withdrawn read did not list are counted on.
+UPDATE runs SET missing_since = NULL WHERE cluster_id = %(cluster_id)s AND missing_since >= %(since)s
+
+-- withdraw_sizes --
+-- Sizes that the withdrawn reads told.
+WITH gone AS (DELETE FROM sizes WHERE cluster_id = %(cluster_id)s AND recorded_at >= %(since)s RETURNING *)
+INSERT INTO withdrawn_rows SELECT %(withdrawal_id)s, 'sizes', to_jsonb(gone) FROM gone
+
+-- withdraw_outages --
+-- Outages that the withdrawn reads told.
+WITH gone AS (DELETE FROM outages WHERE cluster_id = %(cluster_id)s AND recorded_at >= %(since)s RETURNING *)
+INSERT INTO withdrawn_rows SELECT %(withdrawal_id)s, 'outages', to_jsonb(gone) FROM gone
+
+-- withdraw_accounts --
+-- Parents of accounts that were seen since.
+WITH gone AS (DELETE FROM accounts WHERE cluster_id = %(cluster_id)s AND recorded_at >= %(since)s RETURNING *)
+INSERT INTO withdrawn_rows SELECT %(withdrawal_id)s, 'accounts', to_jsonb(gone) FROM gone
+
+-- forget_all_sums --
+-- Sums are added up anew when they are asked for.
+UPDATE sums SET known = '{}' WHERE cluster_id = %(cluster_id)s
 
 -- reject_line --
 -- Keep a line that could not be read aside, with the reason.
@@ -583,6 +651,11 @@ FROM runs r
 {run_joins}
 WHERE r.cluster_id = %(cluster_id)s AND r.end_at IS NULL
 
+-- open_jobs --
+-- The jobs that have not ended, and whether the last read up to now did not list them.
+SELECT job_id, start_at, missing_since IS NOT NULL FROM runs
+WHERE cluster_id = %(cluster_id)s AND end_at IS NULL
+
 -- open_rows --
 -- The runs that have not ended, by the version of their rows: the transaction that wrote them.
 SELECT xmin::text, string_agg(db_index::text, ',') FROM runs
@@ -620,7 +693,8 @@ SELECT {run}, NULL::bigint, r.subject_id
 FROM {runs_then} AS r
 {run_joins}
 WHERE r.end_at > %(since)s AND least(r.eligible_at, r.start_at) < %(until)s AND EXISTS (
-    SELECT FROM reads WHERE cluster_id = %(cluster_id)s AND newest_record_at > %(since)s
+    SELECT FROM reads
+    WHERE cluster_id = %(cluster_id)s AND newest_record_at > %(since)s AND coalesce(withdrawn_at > %(as_of)s, true)
 )
 
 -- runs_of_job --
@@ -765,6 +839,7 @@ SELECT sum(charge * charge) / nullif(sum(charge), 0) FROM ended
 -- The newest instant that the accounting told of a run.
 SELECT max(newest_record_at) FROM reads
 WHERE cluster_id = %(cluster_id)s AND at <= coalesce(%(as_of)s, 9223372036854775807)
+    AND coalesce(withdrawn_at > %(as_of)s, withdrawn_at IS NULL)
 
 -- add_decision --
 -- A decision, before it is acted on.
@@ -797,9 +872,9 @@ WHERE cluster_id = %(cluster_id)s AND u_ref IS NOT NULL
 ORDER BY decision_id DESC LIMIT 1
 
 -- writes_since --
--- How many changes were applied since an instant.
+-- How many changes were tried since an instant, whatever became of them.
 SELECT count(*) FROM changes c JOIN decisions d USING (decision_id)
-WHERE d.cluster_id = %(cluster_id)s AND d.at > %(since)s AND c.status = 'applied'
+WHERE d.cluster_id = %(cluster_id)s AND d.at > %(since)s AND c.status IN ('applied', 'failed', 'planned')
 
 -- last_applied --
 -- The RawShares that the last applied change left.
@@ -830,8 +905,8 @@ ORDER BY c.change_id DESC LIMIT %(limit)s
 
 -- add_baseline --
 -- The operator's own shares, kept once.
-INSERT INTO baselines (cluster_id, account, raw_shares, recorded_at)
-VALUES (%(cluster_id)s, %(account)s, %(raw_shares)s, %(at)s)
+INSERT INTO baselines (cluster_id, account, raw_shares, sibling_shares, recorded_at)
+VALUES (%(cluster_id)s, %(account)s, %(raw_shares)s, %(sibling_shares)s, %(at)s)
 ON CONFLICT DO NOTHING
 
 -- drop_baseline --
@@ -840,7 +915,7 @@ DELETE FROM baselines WHERE cluster_id = %(cluster_id)s AND account = %(account)
 
 -- baselines --
 -- The operator's own shares.
-SELECT account, raw_shares, recorded_at FROM baselines WHERE cluster_id = %(cluster_id)s ORDER BY account
+SELECT account, raw_shares, sibling_shares FROM baselines WHERE cluster_id = %(cluster_id)s ORDER BY account
 
 -- add_pause --
 -- An operator pauses the control, or ends a pause.
@@ -859,5 +934,5 @@ SELECT
     (SELECT count(*) FROM run_versions WHERE cluster_id = %(cluster_id)s) AS superseded,
     (SELECT count(*) FROM subjects WHERE cluster_id = %(cluster_id)s) AS subjects,
     (SELECT count(*) FROM rejected_lines WHERE cluster_id = %(cluster_id)s) AS rejected_lines,
-    (SELECT max(until) FROM reads WHERE cluster_id = %(cluster_id)s) AS last_read_at,
+    (SELECT max(until) FROM reads WHERE cluster_id = %(cluster_id)s AND withdrawn_at IS NULL) AS last_read_at,
     (SELECT count(*) FROM decisions WHERE cluster_id = %(cluster_id)s) AS decisions

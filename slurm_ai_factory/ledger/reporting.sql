@@ -101,6 +101,7 @@ ORDER BY r.db_index
 -- What a report rests on: reads of accounting that touch an interval.
 SELECT at, since, until, runs, changed, rejected FROM reads
 WHERE cluster_id = %(cluster_id)s AND since < %(until)s AND until > %(since)s AND at <= %(as_of)s
+    AND coalesce(withdrawn_at > %(as_of)s, true)
 ORDER BY read_id
 
 -- fingerprint_sizes --

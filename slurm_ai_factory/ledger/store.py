@@ -67,6 +67,10 @@ class Store:
             self._remembered[key] = kind()
         return cast("Kept", self._remembered[key])
 
+    def forget(self) -> None:
+        """What is known of earlier answers holds no longer."""
+        self._remembered = {}
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All of it or nothing."""
@@ -198,6 +202,11 @@ class Store:
             yield
         finally:
             self.one(end, cluster_id=cluster_id)
+
+    def holds(self, lock: str, cluster_id: object) -> bool:
+        """Whether this session holds the lock, one of LOCKS, on the cluster."""
+        row = self.one(f"holds_{lock}", cluster_id=cluster_id)
+        return bool(row and row[0])
 
     def leader(self, cluster_id: int) -> str | None:
         """Which process is the writer for the cluster now."""

@@ -185,7 +185,7 @@ class ModelSlurm:
         """The model has none."""
         return []
 
-    def set_raw_shares(self, change: Change) -> None:
+    def set_raw_shares(self, change: Change, _deadline: float, /) -> None:
         """As sacctmgr does. Raises SlurmError for an account that is not on the steered level."""
         if change.account not in self.model.accounts:
             known = " and ".join(self.model.accounts)

@@ -199,9 +199,9 @@ class Slurm:
     def _shown(self, what: str, fields: tuple[str, ...], *where: str) -> list[str]:
         return self._list("sacctmgr", "-n", "-P", "show", what, *where, f"format={','.join(fields)}")
 
-    def set_raw_shares(self, change: Change) -> None:
-        """Run the change's command. Its exit code is not the outcome: read the associations back."""
-        self.commands.output(*self.command(change))
+    def set_raw_shares(self, change: Change, deadline: float, /) -> None:
+        """Run the change's command before its deadline. Its exit code is not the outcome: read back."""
+        self.commands.before(deadline, *self.command(change))
 
     def command(self, change: Change) -> tuple[str, ...]:
         """The command of a change: always for one cluster, only the account's own row."""

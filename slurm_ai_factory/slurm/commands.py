@@ -11,6 +11,7 @@ import os
 import shlex
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -20,6 +21,8 @@ from threading import Timer
 from typing import IO
 
 from slurm_ai_factory.errors import SlurmError, SlurmRefusedError, SlurmTooMuchError, SlurmUnsupportedError
+
+FENCE = Path(__file__).with_name("fence.py")
 
 _REFUSALS = ("permission denied", "doesn't have privilege")
 _TOO_WIDE = "too wide of a date range"
@@ -47,10 +50,21 @@ class Commands:
         """Everything the command printed. Raises SlurmError."""
         return "".join(self.lines(name, *arguments))
 
+    def before(self, deadline: float, name: str, *arguments: str) -> str:
+        """The same of a command that writes: over before a deadline of ``time.monotonic``, or not run."""
+        fence = (sys.executable, "-I", "-S", str(FENCE), repr(deadline))
+        return "".join(self._answer([self.path(name), *arguments], fence))
+
     def lines(self, name: str, *arguments: str) -> Iterator[str]:
         """The command's lines as they come; raises SlurmError at the end when the answer was not whole."""
-        argv = [self.path(name), *arguments]
-        with tempfile.TemporaryFile("w+", errors="replace") as stderr, self._started(argv, stderr) as run:
+        return self._answer([self.path(name), *arguments])
+
+    def _answer(self, argv: Sequence[str], fence: Sequence[str] = ()) -> Iterator[str]:
+        """What a command prints, which ``fence`` becomes after it has looked at the deadline."""
+        with (
+            tempfile.TemporaryFile("w+", errors="replace") as stderr,
+            self._started([*fence, *argv], stderr) as run,
+        ):
             process, missed = run
             last = "\n"
             for line in process.stdout or ():

@@ -21,6 +21,7 @@ from slurm_ai_factory.core.facts import (
     Slurmdbd,
     Transaction,
 )
+from slurm_ai_factory.core.lever import Lever, Reach
 from slurm_ai_factory.core.records import PARENT_SHARES, Association, PriorityConfig
 from tests.core.test_health import CONFIG, NOW, WELL
 
@@ -35,7 +36,8 @@ def account(name: str, shares: int, parent: str = "root", **different: Any) -> A
 ROOT_USER = replace(account("root", 15), parent=None, user="root")
 LEVEL = (account("root", 1, ""), ROOT_USER, account("regional", 400), account("national", 1185))
 GOOD = Facts(
-    now=NOW, user="saf", mode="enforce", accounts=("regional",), weights={"billing": 1},
+    now=NOW, clock_tolerance=5, lever=Lever(), user="saf", mode="enforce", accounts=("regional",),
+    weights={"billing": 1},
     window_seconds=90 * DAY, read_window_seconds=DAY, priority=replace(CONFIG, slurm_user="slurm"),
     associations=LEVEL, unknown_accounts=(), unclassified_accounts=(), authority=0.9, unknown_words={},
     diagnostics=WELL,
@@ -121,6 +123,12 @@ BAD: list[tuple[str, dict[str, Any], str, str, str]] = [
     ("region", level(LEVEL[3], account("regional", PARENT_SHARES)), PROBLEM, "Fairshare=parent",
      "set fairshare="),
     ("region", level(LEVEL[3], account("regional", 0)), PROBLEM, "Fairshare=0", "set fairshare="),
+    ("lever", {"lever": Lever("account regional is steered, but no rule", "set it")}, PROBLEM,
+     "is steered, but no rule", "set it"),
+    ("lever", {"lever": Lever(reach=Reach(50, 50, 50))}, WARNING, "50.0% of the regional charge is outside",
+     "saf rules check"),
+    ("usage_resource", {**partitions(BARE), "weights": {"gres/gpu": 1}}, WARNING,
+     "Fair Tree does not count gres/gpu on", "saf.toml: promise.resource"),
     ("siblings", level(LEVEL[2], account("national", PARENT_SHARES)), PROBLEM, "national parent",
      "name=national cluster=c set fairshare=1"),
     ("siblings", level(*LEVEL, account("idle", 0)), WARNING, "idle 0", "name=idle"),

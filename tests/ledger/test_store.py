@@ -11,6 +11,7 @@ import pytest
 
 import slurm_ai_factory.ledger
 from slurm_ai_factory.core.classify import Beneficiary, Rule
+from slurm_ai_factory.core.level import Baseline
 from slurm_ai_factory.core.records import Change, ControlState, Decision, Pause, Window
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import Ledger, Store, open_ledger, sql
@@ -185,12 +186,12 @@ def test_a_change_not_found_in_force_is_a_failure(ledger: Ledger) -> None:
 
 
 def test_the_first_baseline_stays_until_it_was_restored(ledger: Ledger) -> None:
-    ledger.control.keep_baseline("regional", 25, 1)
-    ledger.control.keep_baseline("regional", 40, 2)
-    assert ledger.control.baselines() == {"regional": 25}
+    ledger.control.keep_baseline("regional", Baseline(25, 75), 1)
+    ledger.control.keep_baseline("regional", Baseline(40, 75), 2)
+    assert ledger.control.baselines() == {"regional": Baseline(25, 75)}
     ledger.control.drop_baseline("regional")
-    ledger.control.keep_baseline("regional", 40, 3)
-    assert ledger.control.baselines() == {"regional": 40}
+    ledger.control.keep_baseline("regional", Baseline(40, None), 3)
+    assert ledger.control.baselines() == {"regional": Baseline(40, None)}
 
 
 def test_a_hold_is_told_since_it_began(ledger: Ledger) -> None:

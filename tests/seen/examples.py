@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from slurm_ai_factory.board import Board, Done, Shown, Steered
 from slurm_ai_factory.core.classify import Beneficiary
+from slurm_ai_factory.core.lever import Reach
 from slurm_ai_factory.core.records import HOUR, Decision, Hour, Measurement, Window
 from slurm_ai_factory.core.share import Group
 
@@ -46,7 +47,8 @@ def shown(**changes: Any) -> Shown:
     values: dict[str, Any] = {
         "at": NOW, "mode": "enforce", "seconds": 0.2, "phases": {"read": 0.1, "measure": 0.1},
         "measurement": measurement(), "margin": 0.01, "groups": {"category": groups, "sector": groups},
-        "decision": decision, "reason_since": NOW - DAY, "steered": (Steered("regional", 37, 37),),
+        "reach": Reach(30, 0, 0), "decision": decision,
+        "reason_since": NOW - DAY, "steered": (Steered("regional", 37, 37),),
         "weight_fairshare": 100000,
         "history": [Done(NOW - DAY, "regional", 33, 37, "applied", "raise")], "statuses": (), "rejected": 0,
         "unknown_states": 0, "unknown_accounts": (), "runs": 20, "changed": 3, "period": 300,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
+from math import inf
 
 import numpy as np
 import pytest
@@ -180,7 +181,9 @@ def _parent(one: Association) -> str | None:
 
 def test_shares_that_are_set_are_read_back() -> None:
     slurm = modelled([Job("umcg", "u", BEGIN, HOUR, HOUR, 8, 1, 1, "gpu")], Time())
-    slurm.set_raw_shares(Change(cluster=NAME, account="regional", raw_shares_before=25, raw_shares_after=40))
+    slurm.set_raw_shares(
+        Change(cluster=NAME, account="regional", raw_shares_before=25, raw_shares_after=40), inf
+    )
     found = next(one for one in slurm.associations() if one.account == "regional")
     assert (found.raw_shares, found.stored_shares) == (40, 40)
     assert found.norm_shares == pytest.approx(40 / (40 + 75 + 1))
@@ -190,7 +193,7 @@ def test_shares_of_another_account_are_refused() -> None:
     slurm = modelled([Job("umcg", "u", BEGIN, HOUR, HOUR, 8, 1, 1, "gpu")], Time())
     change = Change(cluster=NAME, account="umcg", raw_shares_before=1, raw_shares_after=2)
     with pytest.raises(SlurmError, match="steers regional and national and has no umcg"):
-        slurm.set_raw_shares(change)
+        slurm.set_raw_shares(change, inf)
 
 
 def test_a_clock_that_goes_back_takes_nothing_back() -> None:

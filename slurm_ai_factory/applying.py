@@ -21,7 +21,8 @@ READ_BACK_SECONDS = 0.2
 """slurmdbd tells slurmctld without waiting for it: look again for some seconds before calling it lost."""
 
 WRITE_SECONDS = 10
-"""A write is over so long after the writing lock was last seen to be held, or it is not made."""
+"""A write is over so long after the writing lock was last seen to be held, or it is not made. Sooner than a
+silent session of the ledger is cut, from when on another saf can take over."""
 
 STATUS = {"observe": "observed", "advise": "advised", "enforce": "planned", "operator": "planned"}
 
@@ -87,8 +88,7 @@ def deadline(site: Site) -> float:
             "the ledger's session was cut while RawShares were about to be set, so nothing was written; "
             "the next cycle decides anew"
         )
-    # another saf takes over after a period of silence at the earliest
-    return asked_at + min(WRITE_SECONDS, site.config.daemon.period)
+    return asked_at + WRITE_SECONDS
 
 
 def read_back(site: Site, change: Change) -> Association | None:

@@ -55,9 +55,9 @@ def rules_check(offline: bool) -> None:
         steered = cycle.lever_of(config, ledger, now())
     if chosen.json:
         output.emit({**_checked(config, problems), "steered": steered.conflict or None})
-    _refuse(config.file, problems)
     if steered.conflict:
-        raise ConfigError(f"{config.file}: {steered.conflict}; {steered.remedy}")
+        click.echo(f"{config.file}: control.account: {steered.conflict}; {steered.remedy}", err=True)
+    _refuse(config.file, problems, bool(steered.conflict))
     if not (chosen.json or chosen.quiet):
         click.echo(f"{config.file}: fine, {len(config.rules)} rule(s)", err=True)
 
@@ -83,13 +83,14 @@ def _checked(config: Config, problems: Sequence[RuleProblem]) -> dict[str, objec
     }
 
 
-def _refuse(file: str, problems: Sequence[RuleProblem]) -> None:
-    if not problems:
+def _refuse(file: str, problems: Sequence[RuleProblem], others: int = 0) -> None:
+    """Print the problems and raise ConfigError; ``others`` were printed before."""
+    if not (problems or others):
         return
     for one in problems:
         where = f" {one.key} {one.name!r}:" if one.key else ""
         click.echo(f"{file}: rule {one.rule!r}:{where} {one.reason}", err=True)
-    raise ConfigError(f"{file}: {len(problems)} problem(s) with rules; correct them and reload saf")
+    raise ConfigError(f"{file}: {len(problems) + others} problem(s) with rules; correct them and reload saf")
 
 
 @rules_group.command("test")

@@ -9,10 +9,18 @@ from contextlib import contextmanager
 
 import click
 
-from slurm_ai_factory import audit, reading
+from slurm_ai_factory import audit, clocks, reading
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.measure import asked_instant
-from slurm_ai_factory.cli.options import SafCommand, chosen, load_config, now, opened_ledger, slurm_of
+from slurm_ai_factory.cli.options import (
+    SafCommand,
+    chosen,
+    load_config,
+    now,
+    opened_ledger,
+    opened_site,
+    slurm_of,
+)
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import charge
 from slurm_ai_factory.core.reconcile import Reconciliation, Row, reconcile
@@ -33,19 +41,19 @@ def backfill_command(since: str, until: str | None, again: bool) -> None:
     may run beside the daemon.
     """
     config = load_config()
-    with opened_ledger(config, new=True) as ledger:
-        slurm = slurm_of(config)
-        slurm.priority_config()
-        at = now()
+    with opened_site(config) as site:
+        site.slurm.priority_config()
+        at = clocks.now(site)
         first, last = asked_instant(config, since), _until(config, until, at)
         if first >= last:
             raise click.UsageError("the end of the interval is not after its start")
-        intervals = [(first, last)] if again else ledger.accounting.gaps(first, last)
+        accounting = site.ledger.accounting
+        intervals = [(first, last)] if again else accounting.gaps(first, last)
         with _shown(intervals) as progress:
             done = reading.read(
-                slurm, ledger, intervals, at=at, usual=config.slurm.read_window, progress=progress
+                site.slurm, site.ledger, intervals, at=at, usual=config.slurm.read_window, progress=progress
             )
-        ledger.accounting.record_events(*slurm.events(first, last), at)
+        accounting.record_events(*site.slurm.events(first, last), at)
     _report(intervals, done)
 
 

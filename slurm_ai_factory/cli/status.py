@@ -87,12 +87,19 @@ def _status(config: Config, ledger: Ledger, measured: Measurement) -> dict[str, 
         "mode": config.control.mode,
         "share": output.share_value(measured, config.promise.margin),
         "holds": _holds(config, ledger, last, change, measured.as_of),
+        "lever": _lever(config, ledger),
         "last_read_at": output.when(measured.as_of),
         "last_decision": last
         and {**last, "at": output.when(last["at"]), "inputs": output.inputs(last["inputs"])},
         "last_change": change,
         "leader": ledger.store.leader(ledger.control.cluster_id),
     }
+
+
+def _lever(config: Config, ledger: Ledger) -> dict[str, Any]:
+    """How far the steered accounts and the region's charge are the same."""
+    reach = cycle.lever_of(config, ledger, now()).reach
+    return {"outside_share": reach.outside_share, "other_share": reach.other_share, "says": reach.sentences}
 
 
 def _holds(
@@ -209,6 +216,7 @@ def _last(value: dict[str, Any], width: int) -> Iterator[str]:
         and f"{change['at']} {change['account']} {change['raw_shares_before']} -> "
         f"{change['raw_shares_after']} ({change['status']})",
         "holds": click.style(holds, fg="red", bold=True) if holds else "none",
+        **({"lever": "; ".join(value["lever"]["says"])} if value["lever"]["says"] else {}),
     }
     for name, text in rows.items():
         first, *more = textwrap.wrap(text or "none", max(20, width - 14)) if name != "holds" else [text]

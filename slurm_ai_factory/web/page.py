@@ -164,6 +164,12 @@ def _control(shown: Shown) -> Iterator[tuple[str, str]]:
         value = inputs.get(key)
         if isinstance(value, float | int):
             yield name, _ratio(value)
+    for name, part in (
+        ("Regional charge out of its reach", shown.reach.outside_share),
+        ("Its charge that is not regional", shown.reach.other_share),
+    ):
+        if part is not None:
+            yield name, _ratio(part)
     unit = outlook.resource_unit(m.resource)
     yield (
         "Regional jobs",
@@ -178,6 +184,7 @@ def _holds(shown: Shown) -> Iterator[str]:
         yield f"{_sentence(REASONS[reason]).rstrip('.')}{since}."
     if shown.foreign:
         yield f"Somebody else changed {shown.foreign}."
+    yield from (_sentence(one) for one in shown.reach.sentences)
 
 
 def _change(one: Done, zone: ZoneInfo, named: bool) -> dict[str, str]:

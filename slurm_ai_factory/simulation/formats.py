@@ -85,7 +85,7 @@ class _telling:  # noqa: N801 - reads as a word
         return None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, ValueError | csv.Error):
+        if isinstance(error, ValueError):
             shown = self.line[:160].strip()[:80]
             raise ValueError(f"line {self.number}: {str(error)[:160]}: {shown!r}") from error
 
@@ -189,7 +189,10 @@ def _row(names: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
 
 def _cells(line: str) -> list[str]:
     """The cells of a line of CSV; a quote that is not closed would swallow the lines behind it."""
-    return next(csv.reader([line], strict=True))
+    try:
+        return next(csv.reader([line], strict=True))
+    except csv.Error as error:
+        raise ValueError(f"quotes or cells that are not those of a CSV ({error})") from error
 
 
 def _of_csv(row: Row) -> Job | LeftOut:

@@ -196,9 +196,9 @@ def _cells(line: str) -> list[str]:
 
 
 def _of_csv(row: Row) -> Job | LeftOut:
-    """Times in seconds; counts and limits that are not there or empty are 0."""
+    """Spans in seconds; counts and limits that are not there or empty are 0."""
     job = Job(
-        account=row["account"], user=row["user"], submit=_whole("submit", row["submit"]),
+        account=row["account"], user=row["user"], submit=_instant("submit", row["submit"]),
         runtime=_count(row, "runtime_s"), limit=_count(row, "timelimit_s"), cpus=_count(row, "cpus"),
         gpus=_count(row, "gpus"), nodes=_count(row, "nodes"), partition=row.get("partition", ""),
     )  # fmt: skip
@@ -206,7 +206,7 @@ def _of_csv(row: Row) -> Job | LeftOut:
 
 
 def _of_sacct(row: Row) -> Job | LeftOut:
-    """One allocation; instants as seconds since the epoch or as ISO 8601, in UTC where it has no offset."""
+    """One allocation, as sacct -X tells it; a step, as sacct tells it without -X, is none."""
     names = [row[column] for column in JOB_COLUMNS if column in row]
     if any("." in name for name in names):
         return STEP
@@ -214,7 +214,7 @@ def _of_sacct(row: Row) -> Job | LeftOut:
         raise ValueError("neither JobID nor User, so this may be a step; add JobID to the fields of sacct")
     cpus, gpus, nodes = _counts(row["AllocTRES"])
     job = Job(
-        account=row["Account"], user=row.get("User", ""), submit=_instant(row["Submit"]),
+        account=row["Account"], user=row.get("User", ""), submit=_instant("Submit", row["Submit"]),
         runtime=_count(row, "ElapsedRaw"), limit=min(MOST, _count(row, "TimelimitRaw") * MINUTE),
         cpus=cpus, gpus=gpus, nodes=nodes, partition=row.get("Partition", ""),
     )  # fmt: skip
@@ -267,14 +267,17 @@ def _within(column: str, number: float | tres.Count) -> int:
     return int(number)
 
 
-def _instant(text: str) -> int:
-    if text.isdecimal():
-        return _whole("Submit", text)
+def _instant(column: str, text: str) -> int:
+    """Seconds since the epoch, or ISO 8601, which is in UTC where it has no offset."""
     try:
-        at = datetime.fromisoformat(text)
+        seconds = _seconds(datetime.fromisoformat(text)) if set("T:").intersection(text) else float(text)
     except ValueError:
-        raise ValueError("Submit is neither seconds since the epoch nor ISO 8601") from None
-    return _within("Submit", (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp())
+        raise ValueError(f"{column} is neither seconds since the epoch nor ISO 8601") from None
+    return _within(column, seconds)
+
+
+def _seconds(at: datetime) -> float:
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
 
 
 def regional_accounts(lines: Iterable[str], column: str = "regional") -> frozenset[str]:

@@ -126,9 +126,10 @@ def test_gpus_told_by_type_only_are_summed_and_never_added_to_a_total(alloc_tres
     ],
 )
 def test_the_offset_of_an_instant_counts(text: str, seconds: int) -> None:
-    (job,) = read(HEADER + sacct(Submit=text))
-    assert isinstance(job, Job)
-    assert job.submit == seconds
+    for log in (HEADER + sacct(Submit=text), TABLE.replace("umcg,an,100", f"umcg,an,{text}")):
+        job = read(log)[0]
+        assert isinstance(job, Job)
+        assert job.submit == seconds
 
 
 STARTED = HEADER.replace("JobID", "JobID|Start")
@@ -215,7 +216,7 @@ HOSTILE = {
     "SWF header, huge": ("; UnixStartTime: 1e30\n", "line 1: UnixStartTime is not between"),
     "CSV without a column": ("account,user,submit\na,b,1\n", "line 1: no column 'runtime_s'; wanted are"),
     "CSV with a column twice": ("cpus," + TABLE, "line 1: column 'cpus' twice"),
-    "CSV with a word": (TABLE + "a,b,now,1,,1,,,\n", "line 4: submit is not a number"),
+    "CSV with a word": (TABLE + "a,b,now,1,,1,,,\n", "line 4: submit is neither seconds .* nor ISO 8601"),
     "CSV cut short": (TABLE + "a,b\n", "line 4: 2 columns instead of 9"),
     "CSV with more columns": (TABLE + "a,b,1,1,,1,,,x,y\n", "line 4: 10 columns instead of 9"),
     "CSV, less than nothing": (TABLE + "a,b,1,1,,-4,,,\n", "line 4: cpus is not between 0"),

@@ -62,10 +62,9 @@ def trial_of(
 
 def _fitting(source: str, workload: Workload, resource: str, capacity: int) -> Workload:
     """The jobs that the machine can run."""
-    users = workload.without(workload.amount(resource) == 0, f"no {resource}")
-    fitting = users.without(
-        users.amount(resource) > capacity, f"larger than the machine ({capacity} {resource})"
-    )
+    needing = workload.without(workload.amount(resource) == 0, f"no {resource}")
+    large = needing.amount(resource) > capacity
+    fitting = needing.without(large, f"larger than the machine ({capacity} {resource})")
     _tell(fitting.left_out[len(workload.left_out) :], resource)
     if not len(fitting):
         raise click.UsageError(f"no job of {source} needs any {resource}, or none fits on {capacity}")

@@ -22,6 +22,11 @@ from slurm_ai_factory.errors import SafError
 pytest.importorskip("numba", reason="the extra 'simulate' is not installed")
 
 from slurm_ai_factory.cli.trial import trial_of
+from slurm_ai_factory.core import windows
+from slurm_ai_factory.core.records import HOUR
+from tests.cli.conftest import CPUS, DAYS, today
+from tests.cli.test_verify import change
+from tests.saf import Saf
 
 LOG = """account,user,submit,runtime_s,timelimit_s,cpus
 umcg,jan,1767222000,3600,7200,4
@@ -217,6 +222,16 @@ def test_why_a_log_has_no_job_is_told(folder: Path) -> None:
     done = _saf(folder, "--workload", "dump.txt", "--regional", "sides.csv", "--capacity", "8")
     assert done.returncode == 2
     assert "left out 40 record(s), charge unknown: ran, but has no count" in done.stderr
+
+
+def test_a_run_of_the_ledger_that_is_not_over_is_left_out_and_told(books: Saf, ledger_url: str) -> None:
+    change(ledger_url, "UPDATE runs SET end_at = NULL WHERE db_index = 10")
+    since, until = (windows.iso(today() - days * 24 * HOUR) for days in (DAYS + 1, 0))
+    run = ("simulate", "--workload", f"ledger:{since}..{until}", "--capacity", "40", "--policy", "oracle")
+    found = books.json(*run)
+    assert found["workload"]["jobs"] == DAYS * len(CPUS) - 1
+    charge = CPUS["genomes"] * HOUR
+    assert found["left_out"] == [{"cause": "still running", "jobs": 1, "charge": charge}]
 
 
 PACKED = gzip.compress(SWF.encode(), mtime=0)

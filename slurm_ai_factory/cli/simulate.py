@@ -47,7 +47,7 @@ COLUMNS = ("policy", "share", "worst window", "missed", "starved", "short by", "
     help="Its column that says true or false.",
 )
 @click.option(
-    "--capacity", type=click.IntRange(min=1), metavar="N", help="Size of the machine, in the resource."
+    "--capacity", type=click.IntRange(1, 2**32), metavar="N", help="Size of the machine, in the resource."
 )
 @click.option(
     "--resource",
@@ -201,6 +201,10 @@ def _row(result: Result) -> list[str]:
 def _json(trial: Trial, results: list[Result], seconds: float) -> dict[str, object]:
     return {
         "workload": _facts(trial),
+        "left_out": [
+            {"cause": one.cause, "jobs": one.records, "charge": one.of(trial.promise.resource)}
+            for one in trial.workload.left_out
+        ],
         "resource": trial.promise.resource,
         "capacity": trial.layout.total,
         "target_share": trial.promise.target_share,

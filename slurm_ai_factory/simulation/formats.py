@@ -1,159 +1,304 @@
 """Workload logs as jobs: the Standard Workload Format, a CSV with a header, and what ``sacct -P`` prints.
 
-Lines in, jobs out. A line that cannot be read raises ValueError with its number and what was wrong: a
-workload with holes proves nothing. Jobs that never ran are told with a run time of 0, and left out later.
+Lines in, jobs out. A line that cannot be read raises ValueError with its number and what is wrong: a workload
+with holes proves nothing. What a log has beside jobs that can be replayed (steps, a job told twice, a run
+time that nobody knows) comes out as LeftOut, so that it can be said.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from itertools import chain
+from functools import partial
+from typing import TypeAlias, TypeVar
 
 from slurm_ai_factory.core import tres
 from slurm_ai_factory.core.records import Run
-from slurm_ai_factory.simulation.workload import Job
+from slurm_ai_factory.simulation.workload import Job, LeftOut
 
-SWF_FIELDS = 18
+SWF_COLUMNS = (
+    "job", "submit", "wait", "run_time", "processors", "cpu_time", "memory", "requested_processors",
+    "requested_time", "requested_memory", "status", "user", "group", "executable", "queue", "partition",
+    "preceding_job", "think_time",
+)  # fmt: skip
 MINUTE = 60
 CSV_COLUMNS = ("account", "user", "submit", "runtime_s")
 SACCT_COLUMNS = ("Account", "Submit", "ElapsedRaw", "AllocTRES")
+JOB_COLUMNS = ("JobIDRaw", "JobID", "job_id", "job")
+"""Each names a job in one of the formats."""
 UNSET = frozenset(("", "-1", "Unknown", "None", "UNLIMITED", "Partition_Limit"))
+NO_START_TIME = frozenset(("", "-1", "unknown", "none", "n/a"))
+MOST = 2**32
+"""Slurm's own numbers and instants have 32 bits."""
+LONGEST_LINE = 2**20
+"""Characters: a longer line is no line of a log."""
+
+STEP = LeftOut("steps, whose charge is in their jobs")
+PARTIAL = LeftOut("partial executions (SWF status 2 to 4), whose charge is in their jobs")
+AGAIN = LeftOut("the same job once more")
+NO_RUN_TIME = LeftOut("run time unknown", charge=None)
+
+Row: TypeAlias = Mapping[str, str]
+T = TypeVar("T")
 
 
-def read(lines: Iterable[str]) -> Iterator[Job]:
+def read(lines: Iterable[str]) -> Iterator[Job | LeftOut]:
     """The jobs of a log, whose format its first line tells. Raises ValueError where it cannot be read."""
-    given = iter(lines)
-    first = next(given, "")
-    whole = chain([first], given)
-    if first.startswith(";") or len(first.split()) == SWF_FIELDS:
-        return _swf(whole)
-    if "|" in first or "\x1f" in first:
-        return _table(whole, "|" if "|" in first else "\x1f", SACCT_COLUMNS, _of_sacct)
-    return _table(whole, ",", CSV_COLUMNS, _of_csv)
+    return _each(lines, _jobs)
 
 
-def _swf(lines: Iterable[str]) -> Iterator[Job]:
-    """Feitelson's Standard Workload Format 2.2: 18 numbers a line, comments after a semicolon.
-
-    The group is taken for the account. Times count from UnixStartTime, where the header has it.
-    """
-    began = 0
+def _each(lines: Iterable[str], begun: Callable[[str], Callable[[str], T | None]]) -> Iterator[T]:
+    """What each line tells to a reader that is made for the first one; blank lines tell nothing."""
+    reader = None
     for number, line in enumerate(lines, 1):
+        found = None
         with _telling(number, line):
-            if line.startswith(";"):
-                name, _, value = line.lstrip("; ").partition(":")
-                began = int(value) if name.strip() == "UnixStartTime" else began
-            elif line.strip():
-                yield _of_swf([float(word) for word in line.split()], began)
+            if text := _text(number, line):
+                reader = reader or begun(text)
+                found = reader(text)
+        if found is not None:
+            yield found
+    if reader is None:
+        raise ValueError("the file is empty")
 
 
-def _of_swf(row: list[float], began: int) -> Job:
-    if len(row) != SWF_FIELDS:
-        raise ValueError(f"{len(row)} numbers instead of {SWF_FIELDS}")
-    processors = row[4] if row[4] > 0 else row[7]
-    return Job(
-        account=str(int(row[12])), user=str(int(row[11])), submit=began + int(row[1]),
-        runtime=max(0, int(row[3])), limit=max(0, int(row[8])), cpus=max(0, int(processors)),
-        partition=str(int(row[15])),
-    )  # fmt: skip
+def _text(number: int, line: str) -> str:
+    """The line without its end, empty where it is blank."""
+    if len(line) >= LONGEST_LINE:
+        raise ValueError(f"longer than {LONGEST_LINE} characters; this is no log, or it is damaged")
+    if wrong := re.search("[\0\ud800-\udfff]", line):
+        what = "a NUL byte" if wrong[0] == "\0" else "a byte that is not UTF-8"
+        raise ValueError(f"{what}; the file is damaged, or to be converted with iconv")
+    text = (line.removeprefix("\ufeff") if number == 1 else line).rstrip("\r\n")
+    return text if text.strip(" \t") else ""
 
 
 class _telling:  # noqa: N801 - reads as a word
     """Adds the number and the beginning of a line to what is wrong with it."""
 
-    def __init__(self, number: int, line: object) -> None:
-        self.number, self.line = number, str(line)
+    def __init__(self, number: int, line: str) -> None:
+        self.number, self.line = number, line
 
     def __enter__(self) -> None:
         return None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, ValueError | KeyError | OverflowError | csv.Error):
-            raise ValueError(f"line {self.number}: {error}: {self.line.strip()[:80]!r}") from error
+        if isinstance(error, ValueError):
+            shown = self.line[:160].strip()[:80]
+            raise ValueError(f"line {self.number}: {str(error)[:160]}: {shown!r}") from error
+
+
+def _jobs(first: str) -> Callable[[str], Job | LeftOut | None]:
+    """What reads a line of the log that begins with this one."""
+    row_of, convert = _format(first)
+    seen: dict[tuple[str, str, int], int] = {}
+
+    def job(line: str) -> Job | LeftOut | None:
+        row = row_of(line)
+        return None if row is None else _once(seen, row, convert(row))
+
+    return job
+
+
+def _format(first: str) -> tuple[Callable[[str], Row | None], Callable[[Row], Job | LeftOut]]:
+    """What makes a row of a line, and a job of a row."""
+    if first.lstrip().startswith(";") or len(first.split()) == len(SWF_COLUMNS) or _NUMBERS.fullmatch(first):
+        return _Swf().row, _of_swf
+    if "|" in first or set(re.findall("[A-Za-z]+", first)).intersection(SACCT_COLUMNS):
+        delimiter = re.search("[^A-Za-z]+", first)
+        split = partial(str.split, sep=delimiter[0] if delimiter else "|")
+        return _table(first, split, SACCT_COLUMNS), _of_sacct
+    return _table(first, _cells, CSV_COLUMNS), _of_csv
+
+
+_NUMBERS = re.compile(r"[-+.\d\s]+")
+
+
+def _once(seen: dict[tuple[str, str, int], int], row: Row, job: Job | LeftOut) -> Job | LeftOut:
+    """The job, if it was not told before. Raises ValueError where it was, with other figures.
+
+    slurmdbd's own key of a run is its job and its submission: a requeued or resized job has several.
+    """
+    name = next((row[column] for column in JOB_COLUMNS if row.get(column, "") not in UNSET), None)
+    if name is None or isinstance(job, LeftOut):
+        return job
+    key = row.get("Cluster", ""), name, job.submit
+    if key not in seen:
+        seen[key] = hash(job)
+        return job
+    if seen[key] != hash(job):
+        raise ValueError(f"job {name} of the same submission was told before with other figures; remove one")
+    return AGAIN
+
+
+class _Swf:
+    """Feitelson's Standard Workload Format 2.2: 18 numbers a line, comments after a semicolon."""
+
+    began = ""
+
+    def row(self, line: str) -> Row | None:
+        """A job's numbers, and UnixStartTime where the header has it."""
+        if not line.lstrip().startswith(";"):
+            return {**_row(SWF_COLUMNS, line.split()), "UnixStartTime": self.began}
+        name, _, value = line.lstrip("; \t").partition(":")
+        if name.strip() == "UnixStartTime":
+            unknown = value.strip().lower() in NO_START_TIME
+            self.began = "" if unknown else str(_whole("UnixStartTime", value))
+        return None
+
+
+def _of_swf(row: Row) -> Job | LeftOut:
+    """The group is taken for the account. Times count from UnixStartTime, or from 0; -1 is unknown."""
+    job = Job(
+        account=_number_or_unknown(row, "group"), user=_number_or_unknown(row, "user"),
+        submit=_within("submit", _count(row, "UnixStartTime") + _count(row, "submit")),
+        runtime=_count(row, "run_time"), limit=_count(row, "requested_time"),
+        cpus=_count(row, "processors") or _count(row, "requested_processors"),
+        partition=_number_or_unknown(row, "partition"),
+    )  # fmt: skip
+    if row["status"] in ("2", "3", "4"):
+        return PARTIAL
+    if row["run_time"] in UNSET:
+        return NO_RUN_TIME
+    return job.left_out("submission unknown") if row["submit"] in UNSET else job
+
+
+def _number_or_unknown(row: Row, column: str) -> str:
+    return row[column] if row[column] in UNSET else str(_whole(column, row[column]))
 
 
 def _table(
-    lines: Iterable[str],
-    delimiter: str,
-    wanted: tuple[str, ...],
-    convert: Callable[[Mapping[str, str]], Job],
-) -> Iterator[Job]:
-    """A table whose first line names the columns; a quote means something in a CSV only."""
-    table = csv.DictReader(
-        lines, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if delimiter == "," else csv.QUOTE_NONE
-    )
-    with _telling(1, ""):
-        names = table.fieldnames or ()
+    header: str, split: Callable[[str], list[str]], wanted: tuple[str, ...]
+) -> Callable[[str], Row | None]:
+    """What makes a row of a line, by the names in the header, which stands again where logs were joined."""
+    names = [name.strip() for name in split(header)]
     if missing := [column for column in wanted if column not in names]:
-        raise ValueError(f"line 1: no column {missing[0]!r}; wanted are {', '.join(wanted)}")
-    while True:
-        with _telling(table.line_num + 1, ""):
-            row = next(table, None)
-        if row is None:
-            return
-        with _telling(table.line_num, delimiter.join(str(value) for value in row.values())):
-            if None in row or None in row.values():
-                raise ValueError(f"not the {len(names)} columns of the first line")
-            yield convert(row)
+        raise ValueError(f"no column {missing[0]!r}; wanted are {', '.join(wanted)}")
+    if twice := [name for name in names if name and names.count(name) > 1]:
+        raise ValueError(f"column {twice[0]!r} twice")
+    return lambda line: None if line == header else _row(names, split(line))
 
 
-def _of_csv(row: Mapping[str, str]) -> Job:
-    """Times in seconds; columns that are not there or empty count as 0."""
-    return Job(
-        account=row["account"], user=row["user"], submit=int(row["submit"]), runtime=_count(row["runtime_s"]),
-        limit=_count(row.get("timelimit_s")), cpus=_count(row.get("cpus")), gpus=_count(row.get("gpus")),
-        nodes=_count(row.get("nodes")), partition=row.get("partition") or "",
+def _row(names: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
+    if len(cells) != len(names):
+        raise ValueError(f"{len(cells)} columns instead of {len(names)}")
+    return dict(zip(names, cells, strict=True))
+
+
+def _cells(line: str) -> list[str]:
+    """The cells of a line of CSV; a quote that is not closed would swallow the lines behind it."""
+    try:
+        return next(csv.reader([line], strict=True))
+    except csv.Error as error:
+        raise ValueError(f"quotes or cells that are not those of a CSV ({error})") from error
+
+
+def _of_csv(row: Row) -> Job | LeftOut:
+    """Spans in seconds; counts and limits that are not there or empty are 0."""
+    job = Job(
+        account=row["account"], user=row["user"], submit=_instant("submit", row["submit"]),
+        runtime=_count(row, "runtime_s"), limit=_count(row, "timelimit_s"), cpus=_count(row, "cpus"),
+        gpus=_count(row, "gpus"), nodes=_count(row, "nodes"), partition=row.get("partition", ""),
     )  # fmt: skip
+    return NO_RUN_TIME if row["runtime_s"].strip() in UNSET else job
 
 
-def _of_sacct(row: Mapping[str, str]) -> Job:
-    """One allocation as sacct -X tells it; instants as seconds since the epoch or as ISO 8601 in UTC."""
-    counts = tres.parse(row["AllocTRES"])
-    return Job(
-        account=row["Account"], user=row.get("User") or "", submit=_instant(row["Submit"]),
-        runtime=_count(row["ElapsedRaw"]), limit=_count(row.get("TimelimitRaw")) * MINUTE,
-        cpus=int(counts.get("cpu", 0)), gpus=int(counts.get("gres/gpu", 0)),
-        nodes=int(counts.get("node", 0)), partition=row.get("Partition") or "",
+def _of_sacct(row: Row) -> Job | LeftOut:
+    """One allocation, as sacct -X tells it; a step, as sacct tells it without -X, is none."""
+    names = [row[column] for column in JOB_COLUMNS if column in row]
+    if any("." in name for name in names):
+        return STEP
+    if not names and not row.get("User"):
+        raise ValueError("neither JobID nor User, so this may be a step; add JobID to the fields of sacct")
+    cpus, gpus, nodes = _counts(row["AllocTRES"])
+    job = Job(
+        account=row["Account"], user=row.get("User", ""), submit=_instant("Submit", row["Submit"]),
+        runtime=_count(row, "ElapsedRaw"), limit=min(MOST, _count(row, "TimelimitRaw") * MINUTE),
+        cpus=cpus, gpus=gpus, nodes=nodes, partition=row.get("Partition", ""),
     )  # fmt: skip
+    if row["ElapsedRaw"].strip() in UNSET:
+        return NO_RUN_TIME
+    return job.left_out("ran, but has no Start") if job.runtime and row.get("Start", "0") in UNSET else job
 
 
-def of_run(run: Run) -> Job:
-    """An ended run of the ledger. Time limits are not kept there: each is taken to be what the run took."""
-    counts = tres.parse(run.alloc_tres)
+def of_run(run: Run) -> Job | LeftOut:
+    """A run of the ledger. Time limits are not kept there: each is taken to be what the run took.
+
+    Raises ValueError for numbers that no cluster has.
+    """
+    cpus, gpus, nodes = _counts(run.alloc_tres)
     submitted = (at for at in (run.eligible_at, run.submit_at, run.start_at) if at is not None)
-    return Job(
+    job = Job(
         account=run.subject.account, user=run.subject.user, submit=next(submitted, 0),
         runtime=run.elapsed_seconds if run.start_at is not None else 0, limit=0,
-        cpus=int(counts.get("cpu", 0)), gpus=int(counts.get("gres/gpu", 0)),
-        nodes=int(counts.get("node", 0)), partition=run.subject.partition,
+        cpus=cpus, gpus=gpus, nodes=nodes, partition=run.subject.partition,
     )  # fmt: skip
+    return job if run.end_at is not None else job.left_out("still running")
 
 
-def _count(text: str | None) -> int:
+def _counts(alloc_tres: str) -> list[int]:
+    """CPUs, GPUs and nodes. GPUs told only by their types are summed; a total beside them has them all."""
+    counts = tres.parse(alloc_tres)
+    typed = sum(count for name, count in counts.items() if name.startswith("gres/gpu:"))
+    gpus = counts.get("gres/gpu", typed)
+    found = {"cpu": counts.get("cpu", 0), "gpu": gpus, "node": counts.get("node", 0)}
+    return [_within(name, count) for name, count in found.items()]
+
+
+def _count(row: Row, column: str) -> int:
     """A number of seconds or of things, 0 where there is none."""
-    count = 0 if text is None or text in UNSET else int(float(text))
-    if count < 0:
-        raise ValueError(f"{text} is less than nothing")
-    return count
+    text = row.get(column, "").strip()
+    return 0 if text in UNSET else _whole(column, text)
 
 
-def _instant(text: str) -> int:
-    return int(text) if text.isdigit() else int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp())
+def _whole(column: str, text: str) -> int:
+    try:
+        number = float(text)
+    except ValueError:
+        raise ValueError(f"{column} is not a number") from None
+    return _within(column, number)
+
+
+def _within(column: str, number: float | tres.Count) -> int:
+    if not 0 <= number <= MOST:  # NaN is not, either
+        raise ValueError(f"{column} is not between 0 and {MOST}")
+    return int(number)
+
+
+def _instant(column: str, text: str) -> int:
+    """Seconds since the epoch, or ISO 8601, which is in UTC where it has no offset."""
+    try:
+        seconds = _seconds(datetime.fromisoformat(text)) if set("T:").intersection(text) else float(text)
+    except ValueError:
+        raise ValueError(f"{column} is neither seconds since the epoch nor ISO 8601") from None
+    return _within(column, seconds)
+
+
+def _seconds(at: datetime) -> float:
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
 
 
 def regional_accounts(lines: Iterable[str], column: str = "regional") -> frozenset[str]:
     """The accounts that a CSV of (account, regional) calls regional. Raises ValueError for anything else."""
-    table = csv.DictReader(lines)
-    if missing := [name for name in ("account", column) if name not in (table.fieldnames or ())]:
-        raise ValueError(f"line 1: no column {missing[0]!r}")
-    found = set()
-    for row in table:
-        with _telling(table.line_num, row):
-            if _truth(row[column]):
-                found.add(row["account"])
-    return frozenset(found)
+    return frozenset(account for account, regional in _each(lines, partial(_sides, column)) if regional)
+
+
+def _sides(column: str, header: str) -> Callable[[str], tuple[str, bool] | None]:
+    """What reads (account, whether it is regional) from a line below this header."""
+    row_of = _table(header, _cells, ("account", column))
+    seen: dict[str, bool] = {}
+
+    def side(line: str) -> tuple[str, bool] | None:
+        if (row := row_of(line)) is None:
+            return None
+        account, regional = row["account"], _truth(row[column])
+        if seen.setdefault(account, regional) != regional:
+            raise ValueError(f"account {account} was told before to be on the other side")
+        return account, regional
+
+    return side
 
 
 def _truth(text: str) -> bool:

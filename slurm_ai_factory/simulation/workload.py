@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from operator import add
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -12,7 +13,6 @@ from numpy.typing import NDArray
 from slurm_ai_factory.simulation.arrays import Ints
 
 COMPONENTS = ("cpu", "gpu", "node")
-
 
 User: TypeAlias = tuple[str, str]
 """(account, user)"""
@@ -31,6 +31,32 @@ class Job(NamedTuple):
     nodes: int = 0
     partition: str = ""
 
+    def left_out(self, cause: str) -> LeftOut:
+        """The job as one that is not replayed."""
+        return LeftOut(
+            cause, 1, (self.cpus * self.runtime, self.gpus * self.runtime, self.nodes * self.runtime)
+        )
+
+
+class LeftOut(NamedTuple):
+    """Records of a log that are not replayed."""
+
+    cause: str
+    records: int = 1
+    charge: tuple[float, ...] | None = (
+        0,
+        0,
+        0,
+    )  #: by COMPONENTS, in seconds; None where the log does not tell it
+
+    def of(self, resource: str) -> float | None:
+        """The charge of a resource, in seconds."""
+        return None if self.charge is None else self.charge[COMPONENTS.index(resource)]
+
+
+NEVER_RAN = LeftOut("ran for 0 seconds")
+NO_COUNTS = LeftOut("ran, but has no count of cpus, gpus or nodes (in sacct: AllocTRES)", charge=None)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
@@ -46,6 +72,7 @@ class Workload:
     limit: Ints
     counts: Ints  #: [job, component], see COMPONENTS
     backlog: int = 0  #: jobs of a side that may wait before its users stop submitting; 0: as the log has it
+    left_out: tuple[LeftOut, ...] = ()  #: what the log has beside these jobs, one for each cause
 
     def __len__(self) -> int:
         return len(self.submit)
@@ -65,6 +92,14 @@ class Workload:
         columns = ("user", "partition", "submit", "runtime", "limit", "counts")
         return replace(self, **{column: getattr(self, column)[chosen] for column in columns})
 
+    def without(self, gone: NDArray[np.bool_], cause: str) -> Workload:
+        """The jobs but these, which are remembered as left out."""
+        if not gone.any():
+            return self
+        charge = self.runtime[gone].astype(np.float64) @ self.counts[gone]
+        left = LeftOut(cause, int(gone.sum()), tuple(charge.tolist()))
+        return replace(self.only(~gone), left_out=(*self.left_out, left))
+
     def shifted(self, seed: int, seconds: int) -> Workload:
         """The same jobs, each submitted up to ``seconds`` earlier or later: another draw of the same log."""
         moved = self.submit + np.random.default_rng(seed).integers(-seconds, seconds + 1, len(self))
@@ -72,26 +107,50 @@ class Workload:
         return first.only(np.argsort(first.submit, kind="stable").astype(np.int64))
 
 
-def gathered(name: str, jobs: Iterable[Job]) -> Workload:
+def gathered(name: str, found: Iterable[Job | LeftOut]) -> Workload:
     """A workload of single jobs, in any order. Jobs that never ran or needed nothing are left out."""
     users: dict[User, int] = {}
     partitions: dict[str, int] = {}
-    rows = np.array(list(_rows(jobs, users, partitions)), np.int64).reshape(-1, 8)
+    left: list[LeftOut] = []
+    rows = np.array(list(_rows(found, users, partitions, left)), np.int64).reshape(-1, 8)
     rows = rows[np.argsort(rows[:, 2], kind="stable")]
     return Workload(
         name=name, users=tuple(users), partitions=tuple(partitions), user=rows[:, 0].copy(),
         partition=rows[:, 1].copy(), submit=rows[:, 2].copy(), runtime=rows[:, 3].copy(),
-        limit=rows[:, 4].copy(), counts=rows[:, 5:].copy(),
+        limit=rows[:, 4].copy(), counts=rows[:, 5:].copy(), left_out=_by_cause(left),
     )  # fmt: skip
 
 
 def _rows(
-    jobs: Iterable[Job], users: dict[User, int], partitions: dict[str, int]
+    found: Iterable[Job | LeftOut],
+    users: dict[User, int],
+    partitions: dict[str, int],
+    left: list[LeftOut],
 ) -> Iterator[tuple[int, ...]]:
-    for job in jobs:
-        if job.runtime <= 0 or not (job.cpus > 0 or job.gpus > 0 or job.nodes > 0):
+    for job in map(_replayable, found):
+        if isinstance(job, LeftOut):
+            left.append(job)
             continue
         user = users.setdefault((job.account, job.user), len(users))
         partition = partitions.setdefault(job.partition, len(partitions))
         limit = max(job.limit, job.runtime)
         yield user, partition, job.submit, job.runtime, limit, job.cpus, job.gpus, job.nodes
+
+
+def _replayable(job: Job | LeftOut) -> Job | LeftOut:
+    if isinstance(job, LeftOut):
+        return job
+    if job.runtime <= 0:
+        return NEVER_RAN
+    return job if job.cpus > 0 or job.gpus > 0 or job.nodes > 0 else NO_COUNTS
+
+
+def _by_cause(left: Iterable[LeftOut]) -> tuple[LeftOut, ...]:
+    """One for each cause; a charge is known where it is known of all."""
+    sums: dict[str, LeftOut] = {}
+    for one in left:
+        before = sums.get(one.cause, LeftOut(one.cause, 0))
+        known = before.charge is not None and one.charge is not None
+        charge = tuple(map(add, before.charge or (), one.charge or ())) if known else None
+        sums[one.cause] = LeftOut(one.cause, before.records + one.records, charge)
+    return tuple(sums.values())

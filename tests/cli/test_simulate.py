@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from slurm_ai_factory.errors import SafError
 
 pytest.importorskip("numba", reason="the extra 'simulate' is not installed")
+
+from slurm_ai_factory.cli.trial import trial_of
+from slurm_ai_factory.core import windows
+from slurm_ai_factory.core.records import HOUR
+from tests.cli.conftest import CPUS, DAYS, today
+from tests.cli.test_verify import change
+from tests.saf import Saf
 
 LOG = """account,user,submit,runtime_s,timelimit_s,cpus
 umcg,jan,1767222000,3600,7200,4
@@ -143,3 +157,157 @@ def test_a_line_that_is_wrong_is_told_with_its_number(folder: Path) -> None:
     (folder / "bad.csv").write_text(LOG + "umcg,jan,tomorrow,1,1,1\n")
     done = _saf(folder, "--workload", "bad.csv", "--regional", "sides.csv", "--capacity", "8")
     assert (done.returncode, "bad.csv: line 6:" in done.stderr) == (1, True), done.stderr
+
+
+FIELDS = "JobID|Account|User|Partition|Submit|ElapsedRaw|TimelimitRaw|AllocTRES\n"
+
+
+def _dump(jobs: Iterable[int], alloc_tres: str, odd: str = "", *, steps: bool = False) -> str:
+    """A job each ten minutes, the first of every four of the region, of which every second is ``odd``."""
+    lines = []
+    for job in jobs:
+        account, day, minute = "nat" if job % 4 else "umcg", job // 144, job % 144
+        at = f"2026-03-{1 + day:02}T{minute // 6:02}:{minute % 6}0:00"
+        given = odd if odd != "" and job % 8 == 0 else alloc_tres
+        lines.append(f"{job}|{account}|u|p|{at}|600|60|{given}\n")
+        if steps and job % 4 == 0:
+            lines.append(f"{job}.batch|{account}|||{at}|600||cpu=4,mem=4G,node=1\n")
+    return FIELDS + "".join(lines)
+
+
+def _of_dump(folder: Path, dump: str, resource: str) -> tuple[Any, str]:
+    (folder / "dump.txt").write_text(dump)
+    run = ("--workload", "dump.txt", "--regional", "sides.csv", "--capacity", "16", "--resource", resource)
+    done = _saf(folder, *run, "--policy", "static:0.25", "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout), done.stderr
+
+
+def test_the_steps_of_a_dump_are_not_counted(folder: Path) -> None:
+    found, said = _of_dump(folder, _dump(range(40), "cpu=4,node=1", steps=True), "cpu")
+    assert (found["workload"]["jobs"], found["workload"]["regional_demand_share"]) == (40, 0.25)
+    assert found["left_out"] == [{"cause": "steps, whose charge is in their jobs", "jobs": 10, "charge": 0}]
+    assert said == "saf: left out 10 record(s), 0.0 cpu-hours: steps, whose charge is in their jobs\n"
+
+
+def test_gpus_that_are_told_with_their_type_only_are_counted(folder: Path) -> None:
+    dump = _dump(range(40), "cpu=4,gres/gpu=2,node=1", "cpu=4,gres/gpu:a100=2,node=1")
+    found, said = _of_dump(folder, dump, "gpu")
+    assert (found["workload"]["jobs"], found["workload"]["regional_demand_share"]) == (40, 0.25)
+    assert (found["left_out"], said) == ([], "")
+
+
+@pytest.mark.parametrize(
+    ("odd", "resource", "cause", "charge", "told"),
+    [
+        ("cpu=32,node=1", "cpu", "larger than the machine (16 cpu)", 5 * 32 * 600, "26.7 cpu-hours"),
+        ("cpu=4,node=1", "gpu", "no gpu", 0, "0.0 gpu-hours"),
+        (
+            "mem=4G", "cpu", "ran, but has no count of cpus, gpus or nodes (in sacct: AllocTRES)", None,
+            "charge unknown",
+        ),
+    ],
+)  # fmt: skip
+def test_nothing_is_left_out_silently(
+    folder: Path, odd: str, resource: str, cause: str, charge: int | None, told: str
+) -> None:
+    found, said = _of_dump(folder, _dump(range(40), "cpu=4,gres/gpu=2,node=1", odd), resource)
+    assert found["workload"]["jobs"] == 35
+    assert found["left_out"] == [{"cause": cause, "jobs": 5, "charge": charge}]
+    assert said == f"saf: left out 5 record(s), {told}: {cause}\n"
+
+
+def test_why_a_log_has_no_job_is_told(folder: Path) -> None:
+    (folder / "dump.txt").write_text(_dump(range(40), ""))
+    done = _saf(folder, "--workload", "dump.txt", "--regional", "sides.csv", "--capacity", "8")
+    assert done.returncode == 2
+    assert "left out 40 record(s), charge unknown: ran, but has no count" in done.stderr
+
+
+def test_a_run_of_the_ledger_that_is_not_over_is_left_out_and_told(books: Saf, ledger_url: str) -> None:
+    change(ledger_url, "UPDATE runs SET end_at = NULL WHERE db_index = 10")
+    since, until = (windows.iso(today() - days * 24 * HOUR) for days in (DAYS + 1, 0))
+    run = ("simulate", "--workload", f"ledger:{since}..{until}", "--capacity", "40", "--policy", "oracle")
+    found = books.json(*run)
+    assert found["workload"]["jobs"] == DAYS * len(CPUS) - 1
+    charge = CPUS["genomes"] * HOUR
+    assert found["left_out"] == [{"cause": "still running", "jobs": 1, "charge": charge}]
+
+
+PACKED = gzip.compress(SWF.encode(), mtime=0)
+DAMAGED = {
+    "overwritten": (
+        "log.swf.gz",
+        PACKED[:40] + b"damaged!" * 4 + PACKED[72:],
+        "the compressed file is damaged",
+    ),
+    "cut short": ("log.swf.gz", PACKED[:-20], "the compressed file is damaged"),
+    "not compressed": ("log.swf.gz", SWF.encode(), "the compressed file is damaged"),
+    "another sum": ("log.swf.gz", PACKED[:-8] + b"12345678", "the compressed file is damaged"),
+    "a picture": ("log.png", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "line 1: a byte that is not UTF-8"),
+    "nothing": ("log.csv", b"", "the file is empty"),
+    "a hole": ("log.csv", LOG.encode() + bytes(4096), "line 6: a NUL byte"),
+    "a line without end": ("log.csv", LOG.encode() + b"a" * 2**21, "line 6: longer than"),
+    "a number without end": (
+        "log.csv",
+        LOG.encode() + b"a,b,1,1e400,1,1\n",
+        "line 6: runtime_s is not between",
+    ),
+    "an instant without end": (
+        "log.csv",
+        LOG.encode() + b"umcg,b,1,9,9,4\n",
+        "has submissions from 1970-01-01",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGED)
+def test_a_damaged_file_is_told_in_one_sentence(folder: Path, case: str) -> None:
+    name, data, says = DAMAGED[case]
+    (folder / name).write_bytes(data)
+    sides = "groups.csv" if "swf" in name else "sides.csv"
+    said = _refused(folder / name, folder / sides)
+    assert said is not None
+    assert said.startswith(str(folder / name))
+    assert says in said
+    assert "\n" not in said
+
+
+def test_a_directory_is_no_log(folder: Path) -> None:
+    assert _refused(folder, folder / "sides.csv") == f"{folder}: Is a directory"
+
+
+def test_a_log_is_known_to_be_compressed_without_its_name(folder: Path) -> None:
+    (folder / "log").write_bytes(PACKED)
+    assert _refused(folder / "log", folder / "groups.csv") is None
+
+
+def _refused(log: Path, sides: Path) -> str | None:
+    """Why there is no trial of a log; None where there is one."""
+    try:
+        trial_of(str(log), str(sides), "regional", 8, "cpu", None, None, "7d", "30m", "easy", 0)
+    except (SafError, click.UsageError) as error:
+        return str(error)
+    return None
+
+
+TOKENS = (
+    b"\0", b"\xff", b"\xef\xbb\xbf", b"-1", b"NaN", b"inf", b"1e400", b"9" * 400, b"\r\n", b"\n\n", b"|",
+    b",", b'"', b";", b"Unknown", b"\x1f", b"-7", b" ", b"0", b"4294967296", b"=", b".", b"\xd9\xa3", b"_",
+)  # fmt: skip
+LOGS = (*(text.encode() for text in (LOG, SACCT, SWF, SIDES)), PACKED, gzip.compress(LOG.encode(), mtime=0))
+CUTS = st.tuples(st.integers(0, 1000), st.integers(0, 40), st.sampled_from(TOKENS) | st.binary(max_size=9))
+
+
+@given(st.sampled_from(LOGS), st.lists(CUTS, max_size=4), st.booleans())
+def test_whatever_the_bytes_a_log_is_read_or_refused_in_one_line(
+    tmp_path_factory: pytest.TempPathFactory, log: bytes, cuts: list[tuple[int, int, bytes]], as_sides: bool
+) -> None:
+    for start, length, put in cuts:
+        at = start % (len(log) + 1)
+        log = log[:at] + put + log[at + length :]
+    folder = tmp_path_factory.getbasetemp()
+    (folder / "log").write_bytes(LOG.encode() if as_sides else log)
+    (folder / "sides").write_bytes(log if as_sides else SIDES.encode())
+    said = _refused(folder / "log", folder / "sides")
+    assert said is None or (said and "\n" not in said and len(said) < 1000)

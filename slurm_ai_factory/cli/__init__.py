@@ -33,7 +33,7 @@ from slurm_ai_factory.cli import (
     steer,
 )
 from slurm_ai_factory.cli.options import SafGroup, chosen, drop_output
-from slurm_ai_factory.errors import SafError
+from slurm_ai_factory.errors import SafError, shortage
 
 
 @click.group(cls=SafGroup)
@@ -68,11 +68,13 @@ def main() -> None:
     except SafError as error:
         _told(error, str(error))
     except OSError as error:
-        if error.filename is None:
+        short = shortage(error)
+        if error.filename is None and not short:
             drop_output()
-        _told(error, f"{error.filename or 'the output'} cannot be used: {error.strerror or error}")
+        _told(error, short or f"{error.filename or 'the output'} cannot be used: {error.strerror or error}")
     except Exception as error:
-        _told(error, f"unexpected {type(error).__name__}: {error}; run again with --debug and report it")
+        defect = f"unexpected {type(error).__name__}: {error}; run again with --debug and report it"
+        _told(error, shortage(error) or defect)
 
 
 def _prepare_output() -> None:

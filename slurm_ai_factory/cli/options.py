@@ -191,12 +191,28 @@ def log_level() -> int:
     return logging.DEBUG if chosen.debug else logging.WARNING if chosen.quiet else logging.INFO
 
 
+class _Journal(logging.Formatter):
+    """Each line with its priority, which the journal takes off (sd-daemon(3)); it has instants of its own."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The message, and its traceback."""
+        priority = max((level, number) for level, number in PRIORITIES.items() if level <= record.levelno)[1]
+        return "\n".join(f"<{priority}>{line}" for line in super().format(record).splitlines())
+
+
+PRIORITIES = {logging.NOTSET: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
+"""From which level on a message has which priority of syslog."""
+
+
 def start_logging() -> None:
-    """One line a message on stderr; without instants where the journal puts its own."""
-    instant = "" if os.environ.get("JOURNAL_STREAM") else "%(asctime)s "
+    """One line a message on stderr, with its instant, or its priority where the journal takes it."""
     logging.Formatter.converter = time.gmtime
     logging.getLogger("psycopg").setLevel(logging.ERROR)  # what it warns of comes back as a LedgerError
-    logging.basicConfig(
-        stream=sys.stderr, level=log_level(), format=f"{instant}%(levelname)s %(message)s",
-        datefmt="%Y-%m-%dT%H:%M:%SZ",
-    )  # fmt: skip
+    handler = logging.StreamHandler(sys.stderr)
+    journal = bool(os.environ.get("JOURNAL_STREAM"))
+    handler.setFormatter(
+        _Journal("%(levelname)s %(message)s")
+        if journal
+        else logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%SZ")
+    )
+    logging.basicConfig(handlers=[handler], level=log_level())

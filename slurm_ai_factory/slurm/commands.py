@@ -11,7 +11,6 @@ import os
 import shlex
 import signal
 import subprocess
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -19,7 +18,13 @@ from pathlib import Path
 from threading import Timer
 from typing import IO
 
-from slurm_ai_factory.errors import SlurmError, SlurmRefusedError, SlurmTooMuchError, SlurmUnsupportedError
+from slurm_ai_factory.errors import (
+    SlurmError,
+    SlurmRefusedError,
+    SlurmTooMuchError,
+    SlurmUnsupportedError,
+    shortage,
+)
 
 _REFUSALS = ("permission denied", "doesn't have privilege")
 _TOO_WIDE = "too wide of a date range"
@@ -50,7 +55,8 @@ class Commands:
     def lines(self, name: str, *arguments: str) -> Iterator[str]:
         """The command's lines as they come; raises SlurmError at the end when the answer was not whole."""
         argv = [self.path(name), *arguments]
-        with tempfile.TemporaryFile("w+", errors="replace") as stderr, self._started(argv, stderr) as run:
+        memory = os.memfd_create("stderr")  # a full disk would lose what is said, and exit codes may be 0
+        with open(memory, "w+", errors="replace") as stderr, self._started(argv, stderr) as run:  # noqa: PTH123
             process, missed = run
             last = "\n"
             for line in process.stdout or ():
@@ -79,11 +85,13 @@ class Commands:
                 start_new_session=True,
             )
         except OSError as error:
+            if shortage(error):
+                raise
             raise SlurmError(f"{argv[0]} cannot be run ({error.strerror}); set slurm.directory") from error
         timer = Timer(self.timeout_seconds, _miss, (process, missed))
         timer.daemon = True
-        timer.start()
         try:
+            timer.start()
             yield process, missed
         finally:
             timer.cancel()

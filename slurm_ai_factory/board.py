@@ -179,11 +179,14 @@ class Board:
             self.cycles[outcome] += 1
             self.version += 1
 
-    def overdue(self, since: Instant) -> None:
-        """Since then no cycle has begun or ended, and that is over a period ago."""
+    def overdue(self, since: Instant, version: int) -> bool:
+        """No cycle has begun or ended since then; whether that was news, and the version still this one."""
         with self.lock:
+            if self.overdue_since is not None or self.version != version:
+                return False
             self.overdue_since = since
             self.version += 1
+            return True
 
     @property
     def old(self) -> bool:

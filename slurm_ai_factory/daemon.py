@@ -134,15 +134,19 @@ class Daemon:
             ended.set()
 
     def _watch(self, board: Board, ended: Event) -> None:
-        """Say it once, on a thread of its own, when the loop's hangs in Slurm or in the ledger."""
         while not ended.wait(WATCH_SECONDS):
-            still = self.stopwatch() - self.moved
-            if still > self.period + SLACK_SECONDS and board.overdue_since is None:
-                board.overdue(self.clock() - round(still * self.speed))
-                log.warning(
-                    "the cycle under way has not finished after %.0f s; see whether slurmctld, slurmdbd and "
-                    "PostgreSQL answer", still
-                )  # fmt: skip
+            _beside("the cycle was not watched", lambda: self._look(board))
+
+    def _look(self, board: Board) -> None:
+        """Say it once, from a thread of its own, when the loop hangs in Slurm or in the ledger."""
+        version, still = board.version, self.stopwatch() - self.moved
+        if still > self.period + SLACK_SECONDS and board.overdue(
+            self.clock() - round(still * self.speed), version
+        ):
+            log.warning(
+                "the cycle under way has not finished after %.0f s, and what is shown is of the one before; "
+                "see whether slurmctld, slurmdbd and PostgreSQL answer", still
+            )  # fmt: skip
 
     @property
     def _refresh(self) -> int:
@@ -154,11 +158,12 @@ class Daemon:
         try:
             report = cycle.run(site, self.stopwatch)
             _log(report)
-            board.complete(showing.shown(site, report))
+            shown = showing.shown(site, report)
+            self.moved = self.stopwatch()
+            board.complete(shown)
         except Exception as error:
             self._failed(board, error)
             return
-        self.moved = self.stopwatch()
         notify("WATCHDOG=1")
         _beside("the ledger was not compared with Slurm's books", lambda: self._reconcile(site, board))
         _beside("the past was not added up", lambda: cycle.sum_up(site))
@@ -178,8 +183,8 @@ class Daemon:
         """Whatever ended a cycle: the board says why, and the next beat tries again."""
         standby, cause, message = isinstance(error, StandbyError), _cause(error), told(error)
         reason = error.reason if isinstance(error, HoldError) else "read_failed"
-        board.fail("standby" if standby else "failed", message, cause, self.clock(), reason)
         self.moved = self.stopwatch()
+        board.fail("standby" if standby else "failed", message, cause, self.clock(), reason)
         log.log(logging.INFO if standby else logging.ERROR, "no cycle: %s", message, exc_info=_trace(error))
         notify("WATCHDOG=1")
 

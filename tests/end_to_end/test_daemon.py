@@ -2,72 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import signal
 import socket
 import subprocess
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from tests.cluster.slurm import SlurmCluster, wait_until
 from tests.end_to_end.conftest import transactions
+from tests.end_to_end.running import running
 from tests.saf import Saf
-
-
-class Running:
-    """A daemon and what can be seen of it."""
-
-    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
-        self.process = process
-        self.log = log
-
-    def says(self, words: str, timeout: float = 30) -> str:
-        """The first line of the log with these words, waited for."""
-        wait_until(lambda: bool(self._lines(words)), f"{words!r} in the log", timeout, log=self.log)
-        return self._lines(words)[0]
-
-    def _lines(self, words: str) -> list[str]:
-        return [line for line in self.log.read_text().splitlines() if words in line]
-
-    def count(self, words: str) -> int:
-        return len(self._lines(words))
-
-    def get(self, path: str) -> tuple[int, str]:
-        """(status, body) of a page."""
-        found = re.search(r"listening on port (\d+)", self.says("listening on port"))
-        assert found
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{found[1]}{path}", timeout=10) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, error.read().decode()
-
-    def metrics(self) -> dict[str, float]:
-        """Every sample as ``name{label values}``, in the order of the labels' names."""
-        families = text_string_to_metric_families(self.get("/metrics")[1])
-        return {
-            f"{sample.name}{{{','.join(sample.labels.values())}}}": sample.value
-            for family in families
-            for sample in family.samples
-        }
-
-
-@contextmanager
-def running(saf: Saf, name: str = "saf") -> Iterator[Running]:
-    log = saf.directory / f"{name}.log"
-    process = saf.start(log)
-    try:
-        yield Running(process, log)
-    finally:
-        process.kill()
-        process.wait()
 
 
 def test_it_beats_serves_and_ends_on_sigterm(saf: Saf) -> None:
@@ -101,7 +45,9 @@ def test_what_it_serves_is_what_the_command_line_says(saf: Saf) -> None:
 
 def _any(saf: Saf) -> int:
     """status has three fine exit codes; which one depends on the cluster's history."""
-    done = subprocess.run(saf.argv("status"), env=saf.env, capture_output=True, cwd=saf.directory)
+    done = subprocess.run(
+        saf.argv("status"), env=saf.env, capture_output=True, cwd=saf.directory, timeout=60
+    )  # fmt: skip
     assert done.returncode in (0, 3)
     return done.returncode
 
@@ -167,6 +113,26 @@ def test_an_address_in_use_is_said_at_once(saf: Saf) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         saf.configure("daemon", listen=f"127.0.0.1:{taken.getsockname()[1]}")
         assert "[daemon] listen" in saf.run("run", code=1).stderr
+
+
+def test_a_cycle_that_hangs_is_told_while_it_hangs(slurm: SlurmCluster, saf: Saf) -> None:
+    saf.configure("slurm", timeout="60s")
+    with running(saf) as daemon:
+        daemon.says("promised 25%")
+        slurm.pause("slurmdbd")
+        try:
+            assert "WARNING the cycle under way has not finished" in daemon.says("has not finished")
+            metrics = daemon.metrics()
+            assert metrics["saf_hold{loop,read_failed}"] == 1
+            assert metrics["saf_overdue_since_timestamp_seconds{loop}"] > 0
+            assert not [name for name in metrics if "share_ratio" in name or "resource_seconds" in name]
+            assert "has not finished yet. What follows is as of" in daemon.get("/")[1]
+            assert "the cycle under way has not finished" in daemon.get("/readyz")[1]
+            assert daemon.count("has not finished") == 1
+        finally:
+            slurm.resume("slurmdbd")
+        wait_until(lambda: daemon.metrics()["saf_hold{loop,read_failed}"] == 0, "the next good cycle", 60)
+        assert "saf_overdue_since_timestamp_seconds{loop}" not in daemon.metrics()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

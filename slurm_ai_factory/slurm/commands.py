@@ -11,11 +11,12 @@ import os
 import shlex
 import signal
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Timer
+from threading import Condition, Thread
 from typing import IO
 
 from slurm_ai_factory.errors import (
@@ -88,13 +89,10 @@ class Commands:
             if shortage(error):
                 raise
             raise SlurmError(f"{argv[0]} cannot be run ({error.strerror}); set slurm.directory") from error
-        timer = Timer(self.timeout_seconds, _miss, (process, missed))
-        timer.daemon = True
         try:
-            timer.start()
-            yield process, missed
+            with _deadlines.of(process, self.timeout_seconds, missed):
+                yield process, missed
         finally:
-            timer.cancel()
             _kill(process)
             if process.stdout:
                 process.stdout.close()
@@ -124,9 +122,45 @@ class Commands:
             raise SlurmError(f"{name}'s answer ends in the middle of a line; nothing of it was used")
 
 
-def _miss(process: subprocess.Popen[str], missed: list[bool]) -> None:
-    missed.append(True)
-    _kill(process)
+class _Deadlines:
+    """Kills what is late, on one thread for all commands and for good.
+
+    Python may wait for ever for a thread that dies of a lack of memory as it starts.
+    """
+
+    def __init__(self) -> None:
+        self.due: dict[subprocess.Popen[str], tuple[float, list[bool]]] = {}
+        self.changed = Condition()
+        self.thread = Thread()
+
+    @contextmanager
+    def of(self, process: subprocess.Popen[str], seconds: float, missed: list[bool]) -> Iterator[None]:
+        """Kill the process when the body takes longer, and say so in ``missed``."""
+        with self.changed:
+            if not self.thread.is_alive():
+                self.thread = Thread(target=self._keep, name="deadlines", daemon=True)
+                self.thread.start()
+            self.due[process] = time.monotonic() + seconds, missed
+            self.changed.notify()
+        try:
+            yield
+        finally:
+            with self.changed:
+                self.due.pop(process, None)
+
+    def _keep(self) -> None:
+        with self.changed:
+            while True:
+                for process, (at, missed) in list(self.due.items()):
+                    if at <= time.monotonic():
+                        del self.due[process]
+                        missed.append(True)
+                        _kill(process)
+                first = min((at for at, _ in self.due.values()), default=None)
+                self.changed.wait(None if first is None else max(0.0, first - time.monotonic()))
+
+
+_deadlines = _Deadlines()
 
 
 def _kill(process: subprocess.Popen[str]) -> None:

@@ -11,10 +11,10 @@ import logging
 import resource
 import ssl
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from socket import SHUT_RDWR, socket
-from socketserver import ThreadingMixIn
 from threading import BoundedSemaphore, Event, Lock
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
@@ -55,16 +55,16 @@ class _Connection:
             socket.shutdown(self.channel, SHUT_RDWR)
 
 
-class Server(ThreadingMixIn, WSGIServer):
-    """A thread for each connection, and so many connections."""
+class Server(WSGIServer):
+    """So many connections, on threads that stay: none need be started when memory or processes are short."""
 
-    daemon_threads = True
     request_queue_size = 64
     context: ssl.SSLContext | None = None
 
     def __init__(self, *arguments: Any) -> None:
         descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        self.places = BoundedSemaphore(max(1, min(MOST_CONNECTIONS, descriptors // OURS)))
+        most = max(1, min(MOST_CONNECTIONS, descriptors // OURS))
+        self.places, self.threads = BoundedSemaphore(most), ThreadPoolExecutor(most, "web")
         self.connections: dict[socket, _Connection] = {}  #: by what was accepted, the oldest first
         self.lock = Lock()
         self.ending = Event()
@@ -81,10 +81,11 @@ class Server(ThreadingMixIn, WSGIServer):
                 return None
 
     def end(self) -> None:
-        """End ``serve``, and give the port back."""
+        """End ``serve`` and every connection, and give the port back."""
         self.ending.set()
         self.shutdown()
         self.server_close()
+        self._end_before(time.monotonic())
 
     def get_request(self) -> tuple[socket, Any]:
         """The next connection; where there is no descriptor for it, the oldest gives way."""
@@ -104,12 +105,17 @@ class Server(ThreadingMixIn, WSGIServer):
         with self.lock:
             self.connections[request] = _Connection(request, time.monotonic())
         try:
-            super().process_request(request, client_address)
+            self.threads.submit(self._answered, request, client_address)
         except BaseException:  # no thread can be started; the base class closes it
             self._forget(request)
             raise
 
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
+    def server_close(self) -> None:
+        """Give the port back; no connection is answered any more that has not begun to be."""
+        super().server_close()
+        self.threads.shutdown(wait=False, cancel_futures=True)
+
+    def _answered(self, request: Any, client_address: Any) -> None:
         """The handshake and the answer, on the connection's own thread."""
         connection = self.connections[request]
         try:
@@ -131,17 +137,19 @@ class Server(ThreadingMixIn, WSGIServer):
 
     def service_actions(self) -> None:
         """Called twice a second at least: end what is past its deadline."""
-        due = time.monotonic() - DEADLINE_SECONDS
-        with self.lock:
-            for one in self.connections.values():
-                if one.began < due and not one.ended:
-                    one.end()
+        self._end_before(time.monotonic() - DEADLINE_SECONDS)
 
     def _placed(self) -> bool:
         if self.places.acquire(blocking=False):
             return True
         self._end_oldest()
         return self.places.acquire(timeout=GIVING_WAY_SECONDS)
+
+    def _end_before(self, began: float) -> None:
+        with self.lock:
+            for one in self.connections.values():
+                if one.began <= began and not one.ended:
+                    one.end()
 
     def _end_oldest(self) -> None:
         with self.lock:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
+import psycopg
 import pytest
 
 from tests.cluster.slurm import SlurmCluster, wait_until
@@ -115,12 +119,39 @@ def test_an_address_in_use_is_said_at_once(saf: Saf) -> None:
         assert "[daemon] listen" in saf.run("run", code=1).stderr
 
 
-def test_a_cycle_that_hangs_is_told_while_it_hangs(slurm: SlurmCluster, saf: Saf) -> None:
+@contextmanager
+def slurmdbd_hangs(slurm: SlurmCluster, _url: str) -> Iterator[None]:
+    slurm.pause("slurmdbd")
+    try:
+        yield
+    finally:
+        slurm.resume("slurmdbd")
+
+
+@contextmanager
+def postgresql_hangs(_slurm: SlurmCluster, url: str) -> Iterator[None]:
+    """The one process of the server that serves the daemon."""
+    theirs = "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'saf@%' AND datname = %s"
+    with psycopg.connect(url) as connection:
+        ((pid,),) = connection.execute(theirs, [connection.info.dbname]).fetchall()
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("hung", [slurmdbd_hangs, postgresql_hangs])
+def test_a_cycle_that_hangs_is_told_while_it_hangs(
+    slurm: SlurmCluster,
+    saf: Saf,
+    ledger_url: str,
+    hung: Callable[[SlurmCluster, str], AbstractContextManager[None]],
+) -> None:
     saf.configure("slurm", timeout="60s")
     with running(saf) as daemon:
         daemon.says("promised 25%")
-        slurm.pause("slurmdbd")
-        try:
+        with hung(slurm, ledger_url):
             assert "WARNING the cycle under way has not finished" in daemon.says("has not finished")
             metrics = daemon.metrics()
             assert metrics["saf_hold{loop,read_failed}"] == 1
@@ -129,8 +160,6 @@ def test_a_cycle_that_hangs_is_told_while_it_hangs(slurm: SlurmCluster, saf: Saf
             assert "has not finished yet. What follows is as of" in daemon.get("/")[1]
             assert "the cycle under way has not finished" in daemon.get("/readyz")[1]
             assert daemon.count("has not finished") == 1
-        finally:
-            slurm.resume("slurmdbd")
         wait_until(lambda: daemon.metrics()["saf_hold{loop,read_failed}"] == 0, "the next good cycle", 60)
         assert "saf_overdue_since_timestamp_seconds{loop}" not in daemon.metrics()
 

@@ -86,6 +86,7 @@ def test_no_memory_is_one_failed_cycle(saf: Saf) -> None:
         daemon.cycle()
         with limited(daemon, resource.RLIMIT_AS, 1 << 20):
             daemon.says("no cycle: ")
+            assert not daemon.count("Traceback")
         daemon.cycle()
 
 

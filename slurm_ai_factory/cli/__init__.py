@@ -6,6 +6,7 @@ Data goes to stdout, everything else to stderr; no traceback reaches a user with
 from __future__ import annotations
 
 import io
+import logging
 import os
 import sys
 import traceback
@@ -32,7 +33,7 @@ from slurm_ai_factory.cli import (
     status,
     steer,
 )
-from slurm_ai_factory.cli.options import SafGroup, chosen, drop_output
+from slurm_ai_factory.cli.options import SafGroup, chosen, drop_output, marked, to_journal
 from slurm_ai_factory.errors import SafError, shortage
 
 
@@ -89,5 +90,6 @@ def _prepare_output() -> None:
 def _told(error: Exception, message: str) -> None:
     if chosen.debug:
         traceback.print_exception(error)
-    click.echo(f"saf: {message}", err=True)
+    text = f"saf: {message}"
+    click.echo(marked(logging.ERROR, text) if to_journal() else text, err=True)
     sys.exit(1)

@@ -191,17 +191,34 @@ def log_level() -> int:
     return logging.DEBUG if chosen.debug else logging.WARNING if chosen.quiet else logging.INFO
 
 
-class _Journal(logging.Formatter):
-    """Each line with its priority, which the journal takes off (sd-daemon(3)); it has instants of its own."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """The message, and its traceback."""
-        priority = max((level, number) for level, number in PRIORITIES.items() if level <= record.levelno)[1]
-        return "\n".join(f"<{priority}>{line}" for line in super().format(record).splitlines())
-
-
 PRIORITIES = {logging.NOTSET: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
 """From which level on a message has which priority of syslog."""
+
+
+def to_journal() -> bool:
+    """Whether stderr goes to the journal: JOURNAL_STREAM of systemd.exec(5)."""
+    try:
+        found = os.fstat(sys.stderr.fileno())
+    except OSError:
+        return False
+    return os.environ.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"
+
+
+def marked(level: int, text: str) -> str:
+    """Each line with its priority, which the journal takes off: sd-daemon(3).
+
+    >>> marked(logging.ERROR, "no cycle\\nTraceback"), marked(logging.DEBUG, "x")
+    ('<3>no cycle\\n<3>Traceback', '<7>x')
+    """
+    priority = next(number for least, number in reversed(PRIORITIES.items()) if least <= level)
+    return "\n".join(f"<{priority}>{line}" for line in text.splitlines())
+
+
+class _Journal(logging.Formatter):
+    """For the journal, which has instants of its own."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return marked(record.levelno, super().format(record))
 
 
 def start_logging() -> None:
@@ -209,10 +226,6 @@ def start_logging() -> None:
     logging.Formatter.converter = time.gmtime
     logging.getLogger("psycopg").setLevel(logging.ERROR)  # what it warns of comes back as a LedgerError
     handler = logging.StreamHandler(sys.stderr)
-    journal = bool(os.environ.get("JOURNAL_STREAM"))
-    handler.setFormatter(
-        _Journal("%(levelname)s %(message)s")
-        if journal
-        else logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%SZ")
-    )
+    plain = logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%SZ")
+    handler.setFormatter(_Journal("%(levelname)s %(message)s") if to_journal() else plain)
     logging.basicConfig(handlers=[handler], level=log_level())

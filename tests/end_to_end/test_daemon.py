@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -113,6 +114,24 @@ def test_it_survives_a_ledger_that_is_not_there_yet(saf: Saf) -> None:
         daemon.says("promised 25%")
 
 
+def test_the_journal_is_told_how_grave_each_line_is(slurm: SlurmCluster, saf: Saf) -> None:
+    log = saf.directory / "saf.log"
+    log.touch()
+    saf.env["JOURNAL_STREAM"] = f"{log.stat().st_dev}:{log.stat().st_ino}"
+    with running(saf) as daemon:
+        assert daemon.says("promised 25%").startswith("<6>INFO rolling:30d")
+        slurm.kill("slurmdbd")
+        try:
+            assert daemon.says("no cycle").startswith("<3>ERROR no cycle: ")
+        finally:
+            slurm.restart("slurmdbd")
+    assert re.fullmatch(r"(<[2-7]>.*\n)+", log.read_text())
+    saf.configure("daemon", listen="127.0.0.1:-1")
+    process = saf.start(log)
+    assert process.wait(timeout=30) == 1
+    assert log.read_text().startswith("<3>saf: ")
+
+
 def test_an_address_in_use_is_said_at_once(saf: Saf) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         saf.configure("daemon", listen=f"127.0.0.1:{taken.getsockname()[1]}")
@@ -131,7 +150,7 @@ def slurmdbd_hangs(slurm: SlurmCluster, _url: str) -> Iterator[None]:
 @contextmanager
 def postgresql_hangs(_slurm: SlurmCluster, url: str) -> Iterator[None]:
     """The one process of the server that serves the daemon."""
-    theirs = "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'saf@%' AND datname = %s"
+    theirs = "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'saf@%%' AND datname = %s"
     with psycopg.connect(url) as connection:
         ((pid,),) = connection.execute(theirs, [connection.info.dbname]).fetchall()
     os.kill(pid, signal.SIGSTOP)

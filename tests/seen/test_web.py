@@ -394,7 +394,7 @@ def test_no_thread_to_be_had_closes_the_connection_and_the_next_is_answered(
 def test_a_client_that_says_nothing_keeps_nobody_waiting(written: Path, certificates: Path) -> None:
     tls = {"cert_file": str(certificates / "cert.pem"), "key_file": str(certificates / "key.pem")}
     with served(configured(written, {"tls_server_config": tls})) as (web, _):
-        silent = [socket.create_connection(("127.0.0.1", web.port)) for _ in range(20)]
+        silent = [socket.create_connection(("127.0.0.1", web.port), timeout=10) for _ in range(20)]
         try:
             assert Client(web.port, trusting(certificates)).ask("/healthz")[0] == 200
         finally:

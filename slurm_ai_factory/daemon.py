@@ -54,6 +54,9 @@ WATCH_SECONDS = 1
 ALIVE_SECONDS = 60
 """How often systemd is told that a loop that waits for its next beat lives."""
 
+NOTIFY_SECONDS = 5
+"""How long a systemd that takes nothing in is waited for."""
+
 
 @dataclass(slots=True)
 class Daemon:
@@ -346,7 +349,8 @@ def notify(message: str) -> None:
         return
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+            channel.settimeout(NOTIFY_SECONDS)
             channel.connect("\0" + address[1:] if address.startswith("@") else address)
             channel.send(message.encode())
     except OSError as error:
-        log.warning("systemd was not told %s: %s", message, error.strerror)
+        log.warning("systemd was not told %s: %s", message, error.strerror or error)

@@ -169,7 +169,7 @@ def test_a_cycle_that_hangs_is_told_while_it_hangs(
 ) -> None:
     saf.configure("slurm", timeout="60s")
     with running(saf) as daemon:
-        daemon.says("promised 25%")
+        wait_until(lambda: daemon.count("promised 25%") >= 2, "a cycle that is shown", 30, log=daemon.log)
         with hung(slurm, ledger_url):
             assert "WARNING the cycle under way has not finished" in daemon.says("has not finished")
             metrics = daemon.metrics()

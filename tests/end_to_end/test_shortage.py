@@ -9,7 +9,6 @@ import os
 import resource
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -56,7 +55,7 @@ def threads(daemon: Running) -> int:
     return len(list(Path(f"/proc/{daemon.process.pid}/task").iterdir()))
 
 
-def is_told_once_and_over(daemon: Running, words: str) -> None:
+def is_told(daemon: Running, words: str) -> None:
     """A cycle fails with these words and without a traceback."""
     assert words in daemon.says(f"no cycle: {words}")
     assert not daemon.count("Traceback")
@@ -67,8 +66,7 @@ def test_no_descriptor_is_one_failed_cycle(saf: Saf, left: int) -> None:
     with running(saf) as daemon:
         daemon.cycle()
         with limited(daemon, resource.RLIMIT_NOFILE, descriptors(daemon) + left):
-            daemon.says("no cycle: ")
-            assert not daemon.count("Traceback")
+            is_told(daemon, "this process may open no further file")
         daemon.cycle()
 
 
@@ -77,7 +75,7 @@ def test_no_process_and_no_thread_is_one_failed_cycle(saf: Saf) -> None:
     with running(saf, under=("prlimit", f"--nproc={PROCESSES}", *NOBODY)) as daemon:
         daemon.cycle()
         with crowd():
-            is_told_once_and_over(daemon, "no further process or thread may be started")
+            is_told(daemon, "no further process or thread may be started")
         daemon.cycle()
 
 
@@ -87,12 +85,6 @@ def test_no_memory_is_one_failed_cycle(saf: Saf) -> None:
         with limited(daemon, resource.RLIMIT_AS, 1 << 20):
             daemon.says("no cycle: ")
             assert not daemon.count("Traceback")
-        daemon.cycle()
-
-
-def test_no_place_for_temporary_files_is_no_matter(saf: Saf) -> None:
-    saf.env["TMPDIR"] = "/proc/self/fdinfo"
-    with running(saf, under=("env", "TMPDIR=/proc/self/fdinfo")) as daemon:
         daemon.cycle()
 
 
@@ -117,8 +109,7 @@ def test_a_connection_that_is_kept_alive_byte_by_byte_gives_way(saf: Saf) -> Non
             slow.enter_context(socket.create_connection(("127.0.0.1", daemon.port), timeout=10))
             for _ in range(100)
         ]
-        began = time.monotonic()
         for one in made[-50:]:
             one.send(b"G")
         assert daemon.get("/healthz")[0] == 200
-        assert threads(daemon) < 80, f"after {time.monotonic() - began:.1f} s"
+        assert threads(daemon) < 80

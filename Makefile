@@ -24,7 +24,7 @@ $(VENV)/.installed: pyproject.toml
 slurm:  ## Install Debian's Slurm, MariaDB and munge for the tests and demo-slurm (as root).
 	@sh tests/cluster/install.sh
 
-seen:  ## Install Debian's Prometheus, Chromium and poppler-utils for the tests (as root).
+seen:  ## Install Debian's Prometheus, Chromium, poppler-utils and systemd for the tests (as root).
 	@sh tests/seen/install.sh
 
 demo: $(VENV)/.installed  ## The daemon in enforce mode on a model cluster, an hour of it each second; FOR=10m for longer.
@@ -34,9 +34,11 @@ demo-slurm: $(VENV)/.installed slurm  ## The same against a real Slurm on loopba
 	@$(BIN)/python -m tests.cluster.demo --for $(FOR)
 
 test: $(VENV)/.installed slurm seen lint  ## Everything: static checks, unit tests, real Slurm, Prometheus, Chromium.
-	@# In two lanes: what needs a real Slurm waits more than it works.
-	@mkdir -p build; $(BIN)/pytest -m 'slurm and not every_version and not alone' >build/slurm.log 2>&1 & slurm=$$!; \
-		$(BIN)/pytest -m 'not slurm'; others=$$?; \
+	@# In two lanes: what needs a real Slurm waits more than it works. Neither reads, and both end with make.
+	@mkdir -p build; \
+		$(BIN)/pytest -m 'slurm and not every_version and not alone' </dev/null >build/slurm.log 2>&1 & slurm=$$!; \
+		trap 'kill -INT $$slurm 2>/dev/null; wait $$slurm; exit 130' INT TERM HUP; \
+		$(BIN)/pytest -m 'not slurm' </dev/null; others=$$?; \
 		wait $$slurm; slurm=$$?; cat build/slurm.log; exit $$((others | slurm))
 
 test-fast: $(VENV)/.installed  ## What needs no Slurm.

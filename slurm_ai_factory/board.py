@@ -21,7 +21,7 @@ from slurm_ai_factory.core.share import Group
 BOUNDS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 """Upper bounds of the histograms of durations, in seconds."""
 
-CAUSES = ("slurm", "ledger", "configuration")
+CAUSES = ("slurm", "ledger", "configuration", "machine", "defect")
 """What a failed cycle failed for."""
 
 
@@ -136,6 +136,7 @@ class Board:
     cause: str = ""  #: what it failed for, one of CAUSES
     reason: str = "read_failed"  #: the hold that a failed cycle is shown as, one of HOLDS
     failed_at: Instant | None = None
+    overdue_since: Instant | None = None  #: when the loop last moved, while that is over a period ago
     finished_at: Instant | None = None  #: of the last complete cycle
     reconciled: Reconciled | None = None
     cycles: Counter[str] = field(default_factory=Counter)
@@ -153,7 +154,7 @@ class Board:
         """A cycle went through."""
         with self.lock:
             self.shown, self.failed, self.failure, self.cause = shown, "", "", ""
-            self.finished_at = shown.at
+            self.finished_at, self.overdue_since = shown.at, None
             self.version += 1
             self.cycles["complete"] += 1
             self.decisions[shown.decision.reason] += 1
@@ -176,9 +177,23 @@ class Board:
         """A cycle ended without a measurement: outcome is failed or standby."""
         with self.lock:
             self.failed, self.failure, self.cause, self.failed_at = outcome, message, cause, at
-            self.reason = reason
+            self.reason, self.overdue_since = reason, None
             self.cycles[outcome] += 1
             self.version += 1
+
+    def overdue(self, since: Instant, version: int) -> bool:
+        """No cycle has begun or ended since then; whether that was news, and the version still this one."""
+        with self.lock:
+            if self.overdue_since is not None or self.version != version:
+                return False
+            self.overdue_since = since
+            self.version += 1
+            return True
+
+    @property
+    def old(self) -> bool:
+        """Whether what is shown is not what the last beat should have shown."""
+        return bool(self.failed) or self.overdue_since is not None
 
     def compare(self, found: Reconciled) -> None:
         """The ledger was compared with Slurm's books."""
@@ -187,7 +202,9 @@ class Board:
             self.version += 1
 
     def hold(self) -> str | None:
-        """The reason of the last cycle, whether it decided or failed; None before the first."""
+        """The reason of the last cycle, whether it decided, failed or hangs; None before the first."""
+        if self.overdue_since is not None:
+            return "read_failed"
         if self.failed:
             return {"failed": self.reason, "standby": "standby"}[self.failed]
         return self.shown.decision.reason if self.shown else None

@@ -2,7 +2,8 @@
 
 The beat is fixed: a late cycle is said to be late and does not move the following ones. SIGTERM and SIGINT
 end the daemon and SIGHUP reloads the configuration between two cycles, never inside one; a configuration
-that does not load leaves the one in force. Losing Slurm or the ledger is an outcome of a cycle, not an end.
+that does not load leaves the one in force. Losing Slurm or the ledger, running out of what the machine has,
+and a defect of this program are outcomes of a cycle, not an end. A thread beside the loop says when it hangs.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
-from threading import Event
+from threading import Event, Thread
 from types import FrameType
 
 from slurm_ai_factory import cycle, showing
@@ -26,7 +27,15 @@ from slurm_ai_factory.core import judgement, lever, windows
 from slurm_ai_factory.core.level import differing_shares
 from slurm_ai_factory.core.records import Instant
 from slurm_ai_factory.cycle import CycleReport
-from slurm_ai_factory.errors import ConfigError, HoldError, LedgerError, SafError, StandbyError
+from slurm_ai_factory.errors import (
+    ConfigError,
+    HoldError,
+    LedgerError,
+    SafError,
+    StandbyError,
+    shortage,
+    told,
+)
 from slurm_ai_factory.metrics import Exposition
 from slurm_ai_factory.site import Laps, Site
 from slurm_ai_factory.web import Web, serving
@@ -36,6 +45,18 @@ log = logging.getLogger("saf")
 
 PERIODS_UNTIL_UNHEALTHY = 3
 LEAST_REFRESH = 2
+
+SLACK_SECONDS = 5
+"""Beyond a period, before the loop is said to hang."""
+
+WATCH_SECONDS = 1
+"""How often it is looked whether the loop hangs."""
+
+ALIVE_SECONDS = 60
+"""How often systemd is told that a loop that waits for its next beat lives."""
+
+NOTIFY_SECONDS = 5
+"""How long a systemd that takes nothing in is waited for."""
 
 
 @dataclass(slots=True)
@@ -55,10 +76,14 @@ class Daemon:
     reload: Event = field(default_factory=Event)
     compared: tuple[Instant, Instant] | None = None  #: the day whose books were compared last
     beat: float = 0.0  #: when the present cycle was due; the next is due one period later
+    moved: float = 0.0  #: when a cycle last began or ended
+    period: float = 0.0  #: between two beats, of the stopwatch
 
     def run(self) -> None:
         """Until SIGTERM. Raises ConfigError when it cannot start."""
         config = self.load()
+        self.period = config.daemon.period / self.speed
+        self.beat = self.moved = self.stopwatch()
         board = Board(config.cluster.name)
         exposition = Exposition(board)
         with (
@@ -70,11 +95,11 @@ class Daemon:
                 {"/healthz": self._healthy(config), "/readyz": self._ready(config, board)},
                 config.daemon.web_config_file,
             ) as web,
+            self._watched(board),
         ):
             gc.freeze()  # what is there now stays, and need not be looked at again
             log.info("started in mode %s, listening on port %d", config.control.mode, web.port)
-            if web.exposed:
-                log.warning("anybody who reaches port %d may read it; see daemon.web_config_file", web.port)
+            _warn(web)
             notify("READY=1")
             self._loop(config, board, exposition, web)
             notify("STOPPING=1")
@@ -86,56 +111,66 @@ class Daemon:
         self.wake.set()
 
     def _loop(self, config: Config, board: Board, exposition: Exposition, web: Web) -> None:
-        self.beat = self.stopwatch()
         while not self.stop.is_set():
-            config = self._reloaded(config, web)
-            with self._opened(config, board) as site:
-                while site and not (self.stop.is_set() or self.reload.is_set()):
-                    self._cycle(site, board)
-                    exposition.renew()
-                    self._pause(config.daemon.period / self.speed)
-            if site is None:
-                self._pause(config.daemon.period / self.speed)
+            try:
+                config = self._reloaded(config, web)
+                self._cycles(config, board, exposition)
+            except Exception as error:
+                self._failed(board, error)
+                self._pause()
+
+    def _cycles(self, config: Config, board: Board, exposition: Exposition) -> None:
+        """A cycle at every beat, until the daemon is to end or to reload."""
+        with self.open_site(config) as site:
+            while not (self.stop.is_set() or self.reload.is_set()):
+                self._cycle(site, board)
+                _beside("the metrics were not renewed", exposition.renew)
+                self._pause()
+
+    @contextmanager
+    def _watched(self, board: Board) -> Iterator[None]:
+        ended = Event()
+        thread = Thread(target=self._watch, args=(board, ended), name="watch", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+
+    def _watch(self, board: Board, ended: Event) -> None:
+        while not ended.wait(WATCH_SECONDS):
+            _beside("the cycle was not watched", lambda: self._look(board))
+
+    def _look(self, board: Board) -> None:
+        """Say it once, from a thread of its own, when the loop hangs in Slurm or in the ledger."""
+        version, still = board.version, self.stopwatch() - self.moved
+        if still > self.period + SLACK_SECONDS and board.overdue(
+            self.clock() - round(still * self.speed), version
+        ):
+            log.warning(
+                "the cycle under way has not finished after %.0f s, and what is shown is of the one before; "
+                "see whether slurmctld, slurmdbd and PostgreSQL answer", still
+            )  # fmt: skip
 
     @property
     def _refresh(self) -> int:
         """How often a browser looks, in its own seconds."""
         return round(max(LEAST_REFRESH, REFRESH / self.speed))
 
-    @contextmanager
-    def _opened(self, config: Config, board: Board) -> Iterator[Site | None]:
-        """The site; None when it cannot be opened now, which is told and tried again at the next beat."""
-        try:
-            opened = self.open_site(config)
-            site = opened.__enter__()
-        except SafError as error:
-            self._failed(board, error)
-            yield None
-            return
-        try:
-            yield site
-        finally:
-            opened.__exit__(None, None, None)
-
     def _cycle(self, site: Site, board: Board) -> None:
         site = replace(site, laps=Laps(self.stopwatch))
         try:
             report = cycle.run(site, self.stopwatch)
             _log(report)
-            board.complete(showing.shown(site, report))
-        except SafError as error:
+            shown = showing.shown(site, report)
+            self.moved = self.stopwatch()
+            board.complete(shown)
+        except Exception as error:
             self._failed(board, error)
             return
         notify("WATCHDOG=1")
-        self._reconcile(site, board)
-        self._sum_up(site)
-
-    def _sum_up(self, site: Site) -> None:
-        """What no cycle waits for."""
-        try:
-            cycle.sum_up(site)
-        except SafError as error:
-            log.warning("the past was not added up: %s", error)
+        _beside("the ledger was not compared with Slurm's books", lambda: self._reconcile(site, board))
+        _beside("the past was not added up", lambda: cycle.sum_up(site))
 
     def _reconcile(self, site: Site, board: Board) -> None:
         """Once a day, on the day before; a day that was over before the daemon started is left to others."""
@@ -143,32 +178,34 @@ class Daemon:
         self.compared = self.compared or day
         if day == self.compared:
             return
-        try:
-            found = showing.reconciled(site, *day)
-        except SafError as error:
-            log.warning("the ledger was not compared with Slurm's books: %s", error)
-            return
+        found = showing.reconciled(site, *day)
         self.compared = day
         board.compare(found)
         _log_reconciled(found)
 
-    def _failed(self, board: Board, error: SafError) -> None:
-        standby = isinstance(error, StandbyError)
+    def _failed(self, board: Board, error: Exception) -> None:
+        """Whatever ended a cycle: the board says why, and the next beat tries again."""
+        standby, cause, message = isinstance(error, StandbyError), _cause(error), told(error)
         reason = error.reason if isinstance(error, HoldError) else "read_failed"
-        board.fail("standby" if standby else "failed", str(error), _cause(error), self.clock(), reason)
-        log.log(logging.INFO if standby else logging.ERROR, "no cycle: %s", error)
+        self.moved = self.stopwatch()
+        board.fail("standby" if standby else "failed", message, cause, self.clock(), reason)
+        log.log(logging.INFO if standby else logging.ERROR, "no cycle: %s", message, exc_info=_trace(error))
         notify("WATCHDOG=1")
 
-    def _pause(self, period: float) -> None:
+    def _pause(self) -> None:
         """Wait for the next beat; beats that passed meanwhile are left out, a signal starts a new one."""
-        due = self.beat + period
+        due = self.beat + self.period
         late = self.stopwatch() - due
         if late > 0:
-            log.warning("the cycle took %.1f s longer than the period of %g s", late, period)
-            due += period * (1 + late // period)
-        self.wake.wait(max(0.0, due - self.stopwatch()))
+            log.warning("the cycle took %.1f s longer than the period of %g s", late, self.period)
+            due += self.period * (1 + late // self.period)
+        while not self.wake.wait(max(0.0, min(ALIVE_SECONDS, due - self.stopwatch()))):
+            if self.stopwatch() >= due:
+                break
+            notify("WATCHDOG=1")
         self.wake.clear()
-        self.beat = min(due, self.stopwatch())
+        self.moved = self.stopwatch()
+        self.beat = min(due, self.moved)
 
     def _reloaded(self, config: Config, web: Web) -> Config:
         if not self.reload.is_set():
@@ -180,10 +217,14 @@ class Daemon:
             if (loaded.cluster.name, loaded.daemon.listen) != (config.cluster.name, config.daemon.listen):
                 raise ConfigError("cluster.name and daemon.listen are for a restart: systemctl restart saf")
             config = loaded
-        except ConfigError as error:
-            log.error("configuration not reloaded, the one in force stays: %s", error)
+        except Exception as error:
+            log.error(
+                "configuration not reloaded, the one in force stays: %s", told(error), exc_info=_trace(error)
+            )
         else:
+            self.period = config.daemon.period / self.speed
             log.info("configuration reloaded, mode %s", config.control.mode)
+            _warn(web)
         return config
 
     @contextmanager
@@ -204,10 +245,9 @@ class Daemon:
                 signal.signal(number, handler)
 
     def _healthy(self, config: Config) -> Callable[[], tuple[bool, str]]:
-        limit = PERIODS_UNTIL_UNHEALTHY * config.daemon.period / self.speed + config.slurm.timeout
-
         def check() -> tuple[bool, str]:
             age = self.stopwatch() - self.beat
+            limit = PERIODS_UNTIL_UNHEALTHY * self.period + config.slurm.timeout
             return age < limit, f"last beat {age:.0f} s ago"
 
         return check
@@ -217,19 +257,41 @@ class Daemon:
             if board.finished_at is None:
                 return False, board.failure or "no complete cycle yet"
             age = self.clock() - board.finished_at
-            if age > config.daemon.ready_after:
-                return False, f"last complete cycle {age} s ago: {board.failure}"
-            return True, f"last complete cycle {age} s ago"
+            since = "; the cycle under way has not finished" if board.overdue_since is not None else ""
+            why = f": {board.failure}" if board.failure else since
+            return age <= config.daemon.ready_after, f"last complete cycle {age} s ago{why}"
 
         return check
 
 
-def _cause(error: SafError) -> str:
+def _cause(error: Exception) -> str:
     """What a cycle failed for; standing by is no failure."""
     if isinstance(error, StandbyError):
         return ""
-    kinds: dict[type[SafError], str] = {LedgerError: "ledger", ConfigError: "configuration"}
-    return next((cause for kind, cause in kinds.items() if isinstance(error, kind)), "slurm")
+    kinds: dict[type[Exception], str] = {
+        LedgerError: "ledger", ConfigError: "configuration", SafError: "slurm", OSError: "machine"
+    }  # fmt: skip
+    other = "machine" if shortage(error) else "defect"
+    return next((cause for kind, cause in kinds.items() if isinstance(error, kind)), other)
+
+
+def _trace(error: Exception) -> Exception | None:
+    """What to show the traceback of: nothing but a defect has one that says more than the sentence."""
+    return error if _cause(error) == "defect" else None
+
+
+def _beside(what: str, work: Callable[[], None]) -> None:
+    """Do what no cycle waits for; where it fails it is tried again after the next cycle."""
+    try:
+        work()
+    except Exception as error:
+        log.warning("%s: %s", what, told(error), exc_info=_trace(error))
+
+
+def _warn(web: Web) -> None:
+    risk = web.risk()
+    if risk:
+        log.warning("%s", risk)
 
 
 def _log(report: CycleReport) -> None:
@@ -290,9 +352,10 @@ def notify(message: str) -> None:
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:
         return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
-        try:
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+            channel.settimeout(NOTIFY_SECONDS)
             channel.connect("\0" + address[1:] if address.startswith("@") else address)
             channel.send(message.encode())
-        except OSError as error:
-            log.warning("systemd was not told %s: %s", message, error.strerror)
+    except OSError as error:
+        log.warning("systemd was not told %s: %s", message, error.strerror or error)

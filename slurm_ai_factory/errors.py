@@ -7,6 +7,7 @@ met them and travel on as ``__cause__``.
 
 from __future__ import annotations
 
+import errno
 from inspect import cleandoc
 
 
@@ -66,3 +67,48 @@ class RefusedError(SafError):
 
 class StandbyError(LedgerError):
     """Another saf is active for this cluster; this one stands by."""
+
+
+_SHORT_OF = {
+    errno.EMFILE: "this process may open no further file; raise its limit (LimitNOFILE, ulimit -n)",
+    errno.ENFILE: "this machine may open no further file; raise fs.file-max",
+    errno.EAGAIN: "no further process or thread may be started; raise TasksMax, or ulimit -u of the user",
+    errno.ENOMEM: "there is no memory left; free some, or raise the limit (MemoryMax, ulimit -v)",
+}
+
+
+def shortage(error: BaseException) -> str:
+    """What this process has run out of and what to do about it; empty when that is not what went wrong.
+
+    >>> shortage(OSError(errno.EMFILE, "Too many open files"))
+    'this process may open no further file; raise its limit (LimitNOFILE, ulimit -n)'
+    >>> shortage(MemoryError()) == _SHORT_OF[errno.ENOMEM]
+    True
+    >>> shortage(RuntimeError("can't start new thread")) == _SHORT_OF[errno.EAGAIN]
+    True
+    >>> shortage(OSError(errno.ENOENT, "No such file")), shortage(RuntimeError("broken"))
+    ('', '')
+    """
+    if isinstance(error, OSError):
+        return _SHORT_OF.get(error.errno or 0, "")
+    if isinstance(error, MemoryError):
+        return _SHORT_OF[errno.ENOMEM]
+    started = isinstance(error, RuntimeError) and "can't start new thread" in str(error)
+    return _SHORT_OF[errno.EAGAIN] if started else ""
+
+
+def told(error: Exception) -> str:
+    """Any error in one sentence, for the log and the status page.
+
+    >>> told(OSError(errno.ENOSPC, "No space left on device", "/tmp/x"))
+    '/tmp/x cannot be used: No space left on device'
+    >>> told(KeyError("x"))
+    "unexpected KeyError: 'x'; this is a defect, please report it"
+    """
+    if isinstance(error, SafError):
+        return str(error)
+    if isinstance(error, OSError):
+        return shortage(error) or f"{error.filename or 'a file'} cannot be used: {error.strerror or error}"
+    return shortage(error) or (
+        f"unexpected {type(error).__name__}: {error}; this is a defect, please report it"
+    )

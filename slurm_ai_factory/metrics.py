@@ -1,9 +1,10 @@
 """The board as Prometheus families: one pass over one value, no Slurm call and no SQL at scrape time.
 
-After a cycle that failed there is no measurement to show: its families are left out and a hold is shown,
-so that a gap in a graph is a gap and never a zero. Labels are bounded: cluster, window, resource,
-beneficiary, category, sector, account for steered rows only, and words of this code. Ratios are 0 to 1,
-times are in seconds, resource-seconds are seconds times the resource of the promise.
+After a cycle that failed, and while one takes longer than a period, there is no measurement to show: its
+families are left out and a hold is shown, so that a gap in a graph is a gap and never a zero. Labels are
+bounded: cluster, window, resource, beneficiary, category, sector, account for steered rows only, and words
+of this code. Ratios are 0 to 1, times are in seconds, resource-seconds are seconds times the resource of the
+promise.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class BoardCollector(Collector):
         """All families, from one look at the board."""
         with self.board.lock:
             families = [*_always(self.board)]
-            if self.board.shown is not None and not self.board.failed:
+            if self.board.shown is not None and not self.board.old:
                 families += [*_of_measurement(self.board.shown), *_of_control(self.board.shown)]
         yield from families
 
@@ -150,6 +151,9 @@ def _durations(board: Board, cluster: Labels) -> Iterator[Metric]:
 
 def _instants(board: Board, cluster: Labels) -> Iterator[Metric]:
     shown, compared = board.shown, board.reconciled
+    if board.overdue_since is not None:
+        doc = "When the cycle under way began, while it takes longer than a period."
+        yield _gauge("saf_overdue_since_timestamp_seconds", doc, cluster, board.overdue_since)
     if shown is not None:
         for name, doc, value in (
             ("saf_last_read_timestamp_seconds", "When accounting was last read completely.", shown.at),

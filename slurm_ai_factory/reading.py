@@ -8,7 +8,7 @@ asked one thing at a time. While the ledger takes one interval in, the next is b
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import NamedTuple
 
 from slurm_ai_factory.core.pace import Pace
@@ -22,6 +22,9 @@ GROWTH = 32
 
 TRIES = 3
 """How often an interval is halved before Slurm is taken to be down rather than asked too much."""
+
+_LEDGER = ThreadPoolExecutor(1, "ledger")
+"""One thread for every read: Python may wait for ever for one that dies of a lack of memory as it starts."""
 
 Progress = Callable[[Interval, "Read"], object]
 
@@ -60,16 +63,16 @@ def read(
     """
     so_far = Read()
     pace = Pace(usual, GROWTH * usual)
-    with ThreadPoolExecutor(1, "ledger") as ledger_thread:
-        kept: Future[ReadResult] | None = None
-        done: Interval = (at, at)
+    kept: Future[ReadResult] | None = None
+    done: Interval = (at, at)
+    try:
         for interval, runs in _answers(slurm, intervals, pace):
             if kept:
                 so_far = _add(so_far, kept.result(), done, progress)
-            kept, done = ledger_thread.submit(_keep, ledger, runs, interval, at), interval
-        if kept:
-            so_far = _add(so_far, kept.result(), done, progress)
-    return so_far
+            kept, done = _LEDGER.submit(_keep, ledger, runs, interval, at), interval
+        return _add(so_far, kept.result(), done, progress) if kept else so_far
+    finally:
+        wait([kept] if kept else [])  # nobody else may use the ledger before
 
 
 def _add(so_far: Read, result: ReadResult, done: Interval, progress: Progress | None) -> Read:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,10 @@ from slurm_ai_factory.ledger import Store, embedded
 from tests.cluster.fixtures import planted, slurm, slurm_tree
 from tests.cluster.slurm import SlurmCluster
 from tests.saf import Saf
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell starts what is in the background so, and what tests start and interrupt would inherit it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 __all__ = ["planted", "slurm", "slurm_tree"]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,8 @@ class Saf:
         """What the command printed as JSON."""
         return json.loads(self.run(*arguments, "--json", code=code).stdout)
 
-    def start(self, log: Path) -> subprocess.Popen[bytes]:
-        """The daemon, in the background."""
+    def start(self, log: Path, under: Sequence[str] = ()) -> subprocess.Popen[bytes]:
+        """The daemon, in the background; ``under`` is a command that starts it."""
+        argv = [*under, *self.argv("run")]
         with log.open("wb") as stderr:
-            return subprocess.Popen(self.argv("run"), env=self.env, stderr=stderr, cwd=self.directory)
+            return subprocess.Popen(argv, env=self.env, stderr=stderr, cwd=self.directory)

@@ -19,10 +19,17 @@ from deploy.grafana.panels import (
 
 IN = '{cluster="$cluster"}'
 ON = 'and on (instance, job) saf_cycles_total{cluster="$cluster",outcome="complete"}'
-CAUSES = {0: ("none", GOOD), 1: ("Slurm", BAD), 2: ("ledger", BAD), 3: ("configuration", BAD)}
+CAUSES = {
+    0: ("none", GOOD),
+    1: ("Slurm", BAD),
+    2: ("ledger", BAD),
+    3: ("configuration", BAD),
+    4: ("machine", BAD),
+    5: ("defect", BAD),
+}
 CAUSE = " + ".join(
     f'{number} * max(saf_failure{{cluster="$cluster",cause="{cause}"}})'
-    for number, cause in enumerate(("slurm", "ledger", "configuration"), 1)
+    for number, cause in enumerate(("slurm", "ledger", "configuration", "machine", "defect"), 1)
 )
 NO_MIDNIGHT = (
     "Compared after each midnight that the daemon has lived through; none yet. By hand: saf reconcile."

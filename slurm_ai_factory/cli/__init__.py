@@ -6,6 +6,7 @@ Data goes to stdout, everything else to stderr; no traceback reaches a user with
 from __future__ import annotations
 
 import io
+import logging
 import os
 import sys
 import traceback
@@ -33,8 +34,8 @@ from slurm_ai_factory.cli import (
     steer,
     withdraw,
 )
-from slurm_ai_factory.cli.options import SafGroup, chosen, drop_output
-from slurm_ai_factory.errors import SafError
+from slurm_ai_factory.cli.options import SafGroup, chosen, drop_output, marked, to_journal
+from slurm_ai_factory.errors import SafError, shortage
 
 
 @click.group(cls=SafGroup)
@@ -69,11 +70,13 @@ def main() -> None:
     except SafError as error:
         _told(error, str(error))
     except OSError as error:
-        if error.filename is None:
+        short = shortage(error)
+        if error.filename is None and not short:
             drop_output()
-        _told(error, f"{error.filename or 'the output'} cannot be used: {error.strerror or error}")
+        _told(error, short or f"{error.filename or 'the output'} cannot be used: {error.strerror or error}")
     except Exception as error:
-        _told(error, f"unexpected {type(error).__name__}: {error}; run again with --debug and report it")
+        defect = f"unexpected {type(error).__name__}: {error}; run again with --debug and report it"
+        _told(error, shortage(error) or defect)
 
 
 def _prepare_output() -> None:
@@ -88,5 +91,6 @@ def _prepare_output() -> None:
 def _told(error: Exception, message: str) -> None:
     if chosen.debug:
         traceback.print_exception(error)
-    click.echo(f"saf: {message}", err=True)
+    text = f"saf: {message}"
+    click.echo(marked(logging.ERROR, text) if to_journal() else text, err=True)
     sys.exit(1)

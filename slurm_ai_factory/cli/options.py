@@ -191,12 +191,41 @@ def log_level() -> int:
     return logging.DEBUG if chosen.debug else logging.WARNING if chosen.quiet else logging.INFO
 
 
+PRIORITIES = {logging.NOTSET: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
+"""From which level on a message has which priority of syslog."""
+
+
+def to_journal() -> bool:
+    """Whether stderr goes to the journal: JOURNAL_STREAM of systemd.exec(5)."""
+    try:
+        found = os.fstat(sys.stderr.fileno())
+    except OSError:
+        return False
+    return os.environ.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"
+
+
+def marked(level: int, text: str) -> str:
+    """Each line with its priority, which the journal takes off: sd-daemon(3).
+
+    >>> marked(logging.ERROR, "no cycle\\nTraceback"), marked(logging.DEBUG, "x")
+    ('<3>no cycle\\n<3>Traceback', '<7>x')
+    """
+    priority = next(number for least, number in reversed(PRIORITIES.items()) if least <= level)
+    return "\n".join(f"<{priority}>{line}" for line in text.splitlines())
+
+
+class _Journal(logging.Formatter):
+    """For the journal, which has instants of its own."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return marked(record.levelno, super().format(record))
+
+
 def start_logging() -> None:
-    """One line a message on stderr; without instants where the journal puts its own."""
-    instant = "" if os.environ.get("JOURNAL_STREAM") else "%(asctime)s "
+    """One line a message on stderr, with its instant, or its priority where the journal takes it."""
     logging.Formatter.converter = time.gmtime
     logging.getLogger("psycopg").setLevel(logging.ERROR)  # what it warns of comes back as a LedgerError
-    logging.basicConfig(
-        stream=sys.stderr, level=log_level(), format=f"{instant}%(levelname)s %(message)s",
-        datefmt="%Y-%m-%dT%H:%M:%SZ",
-    )  # fmt: skip
+    handler = logging.StreamHandler(sys.stderr)
+    plain = logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%SZ")
+    handler.setFormatter(_Journal("%(levelname)s %(message)s") if to_journal() else plain)
+    logging.basicConfig(handlers=[handler], level=log_level())

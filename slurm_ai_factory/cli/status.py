@@ -26,6 +26,8 @@ from slurm_ai_factory.ledger import Ledger
 RECENT = 100
 FLOOR_AT_RISK = 3
 HOLDING = 4
+PERIODS_UNTIL_OVERDUE = 2
+OVERDUE = ", and no cycle has gone through since, for two periods or more"
 WIDEST = 96
 CHART_LINES = 6
 CLEAR = "\x1b[H\x1b[2J"
@@ -89,6 +91,7 @@ def _status(config: Config, ledger: Ledger, measured: Measurement) -> dict[str, 
         "holds": _holds(config, ledger, last, change, measured.as_of),
         "lever": _lever(config, ledger),
         "last_read_at": output.when(measured.as_of),
+        "read_overdue": now() - measured.as_of > PERIODS_UNTIL_OVERDUE * config.daemon.period,
         "last_decision": last
         and {**last, "at": output.when(last["at"]), "inputs": output.inputs(last["inputs"])},
         "last_change": change,
@@ -210,7 +213,7 @@ def _last(value: dict[str, Any], width: int) -> Iterator[str]:
     last, change = value["last_decision"], value["last_change"]
     holds = ", ".join(map(_hold, value["holds"]))
     rows = {
-        "last read": value["last_read_at"],
+        "last read": f"{value['last_read_at']}{OVERDUE if value['read_overdue'] else ''}",
         "last decision": last and f"{last['at']} in mode {last['mode']}: {last['sentence']}",
         "last change": change
         and f"{change['at']} {change['account']} {change['raw_shares_before']} -> "

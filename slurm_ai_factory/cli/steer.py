@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -41,6 +42,7 @@ def run_command() -> None:
     Writes to the ledger; sets RawShares in Slurm when control.mode is enforce, and only then.
     """
     start_logging()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the daemon hears it; what ends it needs no second one
     stop = Event()
     Daemon(
         load=load_config,

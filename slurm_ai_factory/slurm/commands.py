@@ -12,15 +12,21 @@ import shlex
 import signal
 import subprocess
 import sys
-import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Timer
+from threading import Condition, Thread
 from typing import IO
 
-from slurm_ai_factory.errors import SlurmError, SlurmRefusedError, SlurmTooMuchError, SlurmUnsupportedError
+from slurm_ai_factory.errors import (
+    SlurmError,
+    SlurmRefusedError,
+    SlurmTooMuchError,
+    SlurmUnsupportedError,
+    shortage,
+)
 
 FENCE = Path(__file__).with_name("fence.py")
 
@@ -61,8 +67,9 @@ class Commands:
 
     def _answer(self, argv: Sequence[str], fence: Sequence[str] = ()) -> Iterator[str]:
         """What a command prints, which ``fence`` becomes after it has looked at the deadline."""
+        memory = os.memfd_create("stderr")  # a full disk would lose what is said, and exit codes may be 0
         with (
-            tempfile.TemporaryFile("w+", errors="replace") as stderr,
+            open(memory, "w+", errors="replace") as stderr,  # noqa: PTH123
             self._started([*fence, *argv], stderr) as run,
         ):
             process, missed = run
@@ -93,14 +100,13 @@ class Commands:
                 start_new_session=True,
             )
         except OSError as error:
+            if shortage(error):
+                raise
             raise SlurmError(f"{argv[0]} cannot be run ({error.strerror}); set slurm.directory") from error
-        timer = Timer(self.timeout_seconds, _miss, (process, missed))
-        timer.daemon = True
-        timer.start()
         try:
-            yield process, missed
+            with _deadlines.of(process, self.timeout_seconds, missed):
+                yield process, missed
         finally:
-            timer.cancel()
             _kill(process)
             if process.stdout:
                 process.stdout.close()
@@ -130,9 +136,45 @@ class Commands:
             raise SlurmError(f"{name}'s answer ends in the middle of a line; nothing of it was used")
 
 
-def _miss(process: subprocess.Popen[str], missed: list[bool]) -> None:
-    missed.append(True)
-    _kill(process)
+class _Deadlines:
+    """Kills what is late, on one thread for all commands and for good.
+
+    Python may wait for ever for a thread that dies of a lack of memory as it starts.
+    """
+
+    def __init__(self) -> None:
+        self.due: dict[subprocess.Popen[str], tuple[float, list[bool]]] = {}
+        self.changed = Condition()
+        self.thread = Thread()
+
+    @contextmanager
+    def of(self, process: subprocess.Popen[str], seconds: float, missed: list[bool]) -> Iterator[None]:
+        """Kill the process when the body takes longer, and say so in ``missed``."""
+        with self.changed:
+            if not self.thread.is_alive():
+                self.thread = Thread(target=self._keep, name="deadlines", daemon=True)
+                self.thread.start()
+            self.due[process] = time.monotonic() + seconds, missed
+            self.changed.notify()
+        try:
+            yield
+        finally:
+            with self.changed:
+                self.due.pop(process, None)
+
+    def _keep(self) -> None:
+        with self.changed:
+            while True:
+                for process, (at, missed) in list(self.due.items()):
+                    if at <= time.monotonic():
+                        del self.due[process]
+                        missed.append(True)
+                        _kill(process)
+                first = min((at for at, _ in self.due.values()), default=None)
+                self.changed.wait(None if first is None else max(0.0, first - time.monotonic()))
+
+
+_deadlines = _Deadlines()
 
 
 def _kill(process: subprocess.Popen[str]) -> None:

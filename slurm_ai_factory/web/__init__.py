@@ -7,23 +7,18 @@ beats. Ready: a complete cycle is recent enough to be believed.
 from __future__ import annotations
 
 import gzip
-import logging
-import ssl
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from socket import socket
-from socketserver import ThreadingMixIn
 from threading import Thread
 from typing import Any
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+from wsgiref.simple_server import make_server
 
 from slurm_ai_factory.errors import ConfigError
-from slurm_ai_factory.web.access import OPEN, Access, load
-
-log = logging.getLogger("saf")
+from slurm_ai_factory.web.access import OPEN, Access, Entry, load
+from slurm_ai_factory.web.server import QuietHandler, Server
 
 Check = Callable[[], tuple[bool, str]]
 Page = Callable[[], str]
@@ -31,49 +26,30 @@ Metrics = Callable[[str], tuple[str, bytes]]
 """Accept header -> (content type, text)."""
 Respond = Callable[[str, list[tuple[str, str]]], object]
 
-IDLE_SECONDS = 20
-"""A client that says nothing for so long is let go."""
-
 SWITCH_SECONDS = 0.0005
 """While a cycle computes, a scrape waits for its turn this long at most, and not Python's usual 5 ms."""
 
 CLOSED = {"127.0.0.1", "::1", "localhost"}
 
-
-class _Server(ThreadingMixIn, WSGIServer):
-    daemon_threads = True
-    request_queue_size = 64
-    context: ssl.SSLContext | None = None
-
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """The handshake is had on the client's own thread, so that a slow client keeps nobody waiting."""
-        request.settimeout(IDLE_SECONDS)
-        try:
-            ready = self.context.wrap_socket(request, server_side=True) if self.context else request
-        except OSError as error:
-            log.debug("no TLS with %s: %s", client_address[0], error)
-            self.shutdown_request(request)
-            return
-        super().process_request_thread(ready, client_address)
-
-    def handle_error(self, _request: socket | tuple[bytes, socket], client_address: Any) -> None:
-        """A client that went away is not news."""
-        log.debug("a request of %s broke off", client_address[0], exc_info=True)
-
-
-class _QuietHandler(WSGIRequestHandler):
-    timeout = IDLE_SECONDS
-    wbufsize = -1  # an answer in few writes: each is a wait for Python's lock
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (the base class names it so)
-        """Scrapes are not news."""
+TURNED_AWAY = {
+    Entry.REFUSED: (
+        "401 Unauthorized",
+        "name and password, please\n",
+        [("WWW-Authenticate", 'Basic realm="saf", charset="UTF-8"')],
+    ),
+    Entry.LATER: (
+        "429 Too Many Requests",
+        "too many wrong passwords; try again in a while\n",
+        [("Retry-After", "5")],
+    ),
+}
 
 
 @dataclass(slots=True)
 class Web:
     """What is being served, and who may see it."""
 
-    server: _Server
+    server: Server
     web_config_file: Path | None
     access: Access
 
@@ -82,10 +58,16 @@ class Web:
         """The port it listens on."""
         return self.server.server_port
 
-    @property
-    def exposed(self) -> bool:
-        """Whether other machines can read it without a password or a certificate of theirs."""
-        return self.server.server_address[0] not in CLOSED and self.access.open
+    def risk(self) -> str:
+        """What other machines may see of it that they should not; empty when nothing."""
+        if self.server.server_address[0] in CLOSED:
+            return ""
+        if self.access.open:
+            return f"anybody who reaches port {self.port} may read it; see daemon.web_config_file"
+        if self.access.in_clear:
+            file = self.access.file
+            return f"passwords travel to port {self.port} in the clear; add tls_server_config to {file}"
+        return ""
 
     def renew(self) -> None:
         """Read the web configuration again, and the certificates. Raises ConfigError and keeps the old."""
@@ -108,7 +90,7 @@ def serving(
         web.renew()
         sys.setswitchinterval(SWITCH_SECONDS)
         web.server.set_app(_guarded(web, _application(page, metrics, checks)))
-        thread = Thread(target=web.server.serve_forever, name="web", daemon=True)
+        thread = Thread(target=web.server.serve, name="web", daemon=True)
         thread.start()
     except BaseException:
         web.server.server_close()
@@ -116,14 +98,13 @@ def serving(
     try:
         yield web
     finally:
-        web.server.shutdown()
-        web.server.server_close()
+        web.server.end()
 
 
-def _listening(listen: str) -> _Server:
+def _listening(listen: str) -> Server:
     host, _, port = listen.rpartition(":")
     try:
-        return make_server(host.strip("[]"), int(port), _nothing_yet, _Server, _QuietHandler)
+        return make_server(host.strip("[]"), int(port), _nothing_yet, Server, QuietHandler)
     except (OSError, ValueError, OverflowError) as error:
         raise ConfigError(f"[daemon] listen = {listen!r} cannot be used: {error}") from error
 
@@ -143,10 +124,10 @@ def _guarded(web: Web, application: Any) -> Any:
             ours = [(name, value) for name, value in headers if name.lower() not in theirs]
             return start_response(status, [*ours, *access.headers.items()], *rest)
 
-        if access.admits(environ.get("HTTP_AUTHORIZATION", "")):
+        entry = access.entry(environ.get("HTTP_AUTHORIZATION", ""), environ["REMOTE_ADDR"])
+        if entry is Entry.ADMITTED:
             return application(environ, respond)  # type: ignore[no-any-return]
-        ask = ("WWW-Authenticate", 'Basic realm="saf", charset="UTF-8"')
-        return _answer(environ, respond, "401 Unauthorized", "name and password, please\n", [ask])
+        return _answer(environ, respond, *TURNED_AWAY[entry])
 
     return guarded
 

@@ -13,9 +13,12 @@ import hashlib
 import hmac
 import secrets
 import ssl
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import bcrypt
@@ -53,10 +56,49 @@ CLIENTS = {
 }
 VERSIONS = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
 
-NOBODY = bcrypt.hashpw(secrets.token_bytes(16), bcrypt.gensalt(10))
-"""Checked for names that are not known, so that they take as long as those that are."""
-
 REMEMBERED = 100
+PENALTY = 10
+"""Who was wrong waits so many times as long as the check took, so that one peer takes a tenth of a core."""
+
+PATIENCE_SECONDS = 5
+"""How long a check waits for the one before it."""
+
+
+class Entry(Enum):
+    """Whether a request may be answered."""
+
+    ADMITTED = "admitted"
+    REFUSED = "refused"
+    LATER = "later"  #: its password was not looked at
+
+
+@dataclass(slots=True)
+class Turnstile:
+    """One password is checked at a time, since each check is a core's work; a peer that was wrong waits."""
+
+    stopwatch: Callable[[], float] = time.monotonic
+    turn: Lock = field(default_factory=Lock)
+    barred: dict[str, float] = field(default_factory=dict)  #: peer -> until when
+
+    def passed(self, peer: str, check: Callable[[], bool]) -> Entry:
+        """What the check says, when it is this peer's turn."""
+        if self._barred(peer) or not self.turn.acquire(timeout=PATIENCE_SECONDS):
+            return Entry.LATER
+        try:
+            if self._barred(peer):  # wrong while this one waited
+                return Entry.LATER
+            began = self.stopwatch()
+            if check():
+                return Entry.ADMITTED
+            ended = self.stopwatch()  # checks come one by one, so few are barred at any time
+            self.barred = {one: until for one, until in self.barred.items() if until > ended}
+            self.barred[peer] = ended + PENALTY * (ended - began)
+            return Entry.REFUSED
+        finally:
+            self.turn.release()
+
+    def _barred(self, peer: str) -> bool:
+        return self.barred.get(peer, 0.0) > self.stopwatch()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,36 +111,38 @@ class Access:
     headers: Mapping[str, str] = field(default_factory=dict)
     admitted: set[bytes] = field(default_factory=set, repr=False)  #: digests of what was let in before
     salt: bytes = field(default_factory=lambda: secrets.token_bytes(16), repr=False)
+    turnstile: Turnstile = field(default_factory=Turnstile, repr=False)
 
     @property
     def open(self) -> bool:
         """Whether anybody who reaches the port may read."""
         return not self.users and self.tls.get("client_auth_type") != "RequireAndVerifyClientCert"
 
-    def admits(self, authorization: str) -> bool:
-        """Whether a request with this Authorization header may be answered."""
+    @property
+    def in_clear(self) -> bool:
+        """Whether passwords travel readable by whoever is on the way."""
+        return bool(self.users) and not self.tls
+
+    def entry(self, authorization: str, peer: str) -> Entry:
+        """Whether a request of this peer with this Authorization header may be answered."""
         if not self.users:
-            return True
+            return Entry.ADMITTED
         digest = hmac.digest(self.salt, authorization.encode("latin-1", "replace"), hashlib.sha256)
         if digest in self.admitted:
-            return True
-        if not self._known(authorization):
-            return False
-        if len(self.admitted) < REMEMBERED:
+            return Entry.ADMITTED
+        given = _given(authorization)
+        if given is None:
+            return Entry.REFUSED
+        entry = self.turnstile.passed(peer, lambda: self._known(*given))
+        if entry is Entry.ADMITTED and len(self.admitted) < REMEMBERED:
             self.admitted.add(digest)
-        return True
+        return entry
 
-    def _known(self, authorization: str) -> bool:
-        scheme, _, given = authorization.partition(" ")
-        try:
-            text = base64.b64decode(given.strip(), validate=True)
-        except (binascii.Error, ValueError):
-            return False
-        name, colon, password = text.partition(b":")
-        if scheme.lower() != "basic" or not colon:
-            return False
-        wanted = self.users.get(name.decode("utf-8", "replace"))
-        return _checks(password, wanted or NOBODY) and wanted is not None
+    def _known(self, name: str, password: bytes) -> bool:
+        """Every name costs the same: one check of each cost, with the name's own hash if it has one."""
+        wanted = self.users.get(name)
+        each = {_cost(one): one for one in (*self.users.values(), *([wanted] if wanted else []))}
+        return wanted in [one for one in each.values() if _checks(password, one)]
 
     def context(self) -> ssl.SSLContext | None:
         """TLS as configured, None without it. Raises ConfigError."""
@@ -124,6 +168,26 @@ class Access:
 
 OPEN = Access()
 """Without a web configuration: anybody who reaches the port, which is loopback unless said otherwise."""
+
+
+def _given(authorization: str) -> tuple[str, bytes] | None:
+    """Name and password of a header; None when it has none."""
+    scheme, _, given = authorization.partition(" ")
+    try:
+        text = base64.b64decode(given.strip(), validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    name, colon, password = text.partition(b":")
+    return (name.decode("utf-8", "replace"), password) if scheme.lower() == "basic" and colon else None
+
+
+def _cost(wanted: bytes) -> bytes:
+    """Of a bcrypt hash, as it is written.
+
+    >>> _cost(b"$2b$12$abcdefghijklmnopqrstuv")
+    b'12'
+    """
+    return wanted.split(b"$")[2]
 
 
 def _checks(password: bytes, wanted: bytes) -> bool:

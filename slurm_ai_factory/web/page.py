@@ -68,7 +68,7 @@ def tone(board: Board, now: Instant) -> str:
     """good, warning, bad, or waiting for the first cycle."""
     if board.shown is None:
         return "bad" if board.failed == "failed" else "waiting"
-    if board.failed == "failed" or stale(board, now):
+    if board.failed == "failed" or board.overdue_since is not None or stale(board, now):
         return "bad"
     held = board.shown.decision.reason in HOLDS or board.shown.foreign != ""
     risky = outlook.below(board.shown.measurement)
@@ -88,7 +88,11 @@ def headline(board: Board) -> str:
 
 def trouble(board: Board, now: Instant) -> str:
     """Why the numbers on the page may not be believed as they stand; empty when they may."""
-    when = f" What follows is as of {_clock(board.shown.at, board.shown.zone)}." if board.shown else ""
+    zone = board.shown.zone if board.shown else UTC
+    when = f" What follows is as of {_clock(board.shown.at, zone)}." if board.shown else ""
+    if board.overdue_since is not None:
+        due = f"{_clock(board.overdue_since, zone)}{'' if board.shown else ' UTC'}"
+        return f"The cycle that began at {due} has not finished yet.{when}"
     if board.failed:
         return f"{board.failure[:1].upper()}{board.failure[1:].rstrip('.')}.{when}"
     return f"No complete cycle for too long.{when}" if stale(board, now) else ""

@@ -42,7 +42,12 @@ def stale(board: Board, now: Instant) -> bool:
 
 
 def _of_cycles(board: Board, now: Instant) -> Iterator[Step]:
-    if board.failed == "standby":
+    if board.overdue_since is not None and board.shown is not None:
+        yield Step(
+            "The cycle under way takes longer than a period. See whether Slurm and PostgreSQL answer.",
+            "saf doctor",
+        )
+    elif board.failed == "standby":
         yield Step(
             "Another saf steers this cluster and this one stands by; look at the other's page.", "saf status"
         )

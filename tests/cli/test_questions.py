@@ -113,14 +113,20 @@ def test_a_window_that_is_over_and_was_not_read_to_its_end_has_no_verdict(behind
 def test_names_are_printed_in_any_encoding(books: Saf) -> None:
     books.run("pause", "--until", "now+1hour", "--reason", "\u0141\u00f3d\u017a")
     books.env["PYTHONIOENCODING"] = "latin-1"
-    done = subprocess.run(books.argv("pause"), env=books.env, capture_output=True, check=True)
+    done = subprocess.run(books.argv("pause"), env=books.env, capture_output=True, check=True, timeout=60)
     assert rb"\u0141" in done.stdout
 
 
 def test_an_output_that_takes_nothing_is_told(books: Saf) -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            books.argv("share"), env=books.env, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+            books.argv("share"),
+            env=books.env,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=60,
         )
     assert (done.returncode, done.stderr) == (1, "saf: the output cannot be used: No space left on device\n")
 

@@ -80,7 +80,9 @@ class Clock:
     def _synchronise(self, env: Mapping[str, str]) -> None:
         """Ask a process on the clock for the time, so that now() can tell it without being on it."""
         before = time.time()
-        said = subprocess.run(["date", "+%s.%N"], env=env, capture_output=True, text=True, check=True).stdout
+        said = subprocess.run(
+            ["date", "+%s.%N"], env=env, capture_output=True, text=True, check=True, timeout=60
+        ).stdout
         self._first, self._real_first = float(said), (before + time.time()) / 2
 
 

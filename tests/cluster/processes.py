@@ -166,7 +166,7 @@ class Daemon:
             self._child.wait(timeout)
         except subprocess.TimeoutExpired:
             self._child.kill()
-            self._child.wait()
+            self._child.wait(timeout=60)
 
 
 class Pipe:
@@ -193,6 +193,6 @@ class Pipe:
             self._child.wait(timeout)
         except subprocess.TimeoutExpired:
             os.killpg(self._child.pid, signal.SIGKILL)
-            self._child.wait()
+            self._child.wait(timeout=60)
         if self._child.stdout is not None:
             self._child.stdout.close()

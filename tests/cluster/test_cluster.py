@@ -112,7 +112,7 @@ def test_the_death_of_its_owner_ends_the_cluster(tmp_path: Path) -> None:
     assert owner.stdout is not None
     assert owner.stdout.readline().startswith(b"Slurm is up")
     owner.send_signal(signal.SIGKILL)
-    owner.wait()
+    owner.wait(timeout=60)
     owner.stdout.close()
     wait_until(lambda: reaper.pids(tmp_path / "orphan") == [], "all processes to be gone", 10)
 

@@ -57,7 +57,7 @@ def test_the_death_of_its_owner_leaves_neither_processes_nor_mounts(tmp_path: Pa
     assert owner.stdout is not None
     assert owner.stdout.readline().startswith(b"Slurm is up")
     owner.send_signal(signal.SIGKILL)
-    owner.wait()
+    owner.wait(timeout=60)
     owner.stdout.close()
     wait_until(lambda: reaper.pids(tmp_path / "orphan") == [], "all processes to be gone", 10)
     assert mounts() == []

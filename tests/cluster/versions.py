@@ -54,7 +54,9 @@ def pyslurm() -> str | None:
 
 def _has_pyslurm(python: Path) -> bool:
     code = "import importlib.util, sys; sys.exit(not importlib.util.find_spec('pyslurm'))"
-    return python.exists() and not subprocess.run([python, "-I", "-c", code], check=False).returncode
+    return (
+        python.exists() and not subprocess.run([python, "-I", "-c", code], check=False, timeout=60).returncode
+    )
 
 
 def install(version: str, directory: Path) -> None:

@@ -34,7 +34,9 @@ def test_plan_prints_commands_that_can_be_pasted(slurm: SlurmCluster, eager: Saf
     planned = eager.json("plan")["decision"]["changes"]
     pasted = eager.run("plan").stdout
     assert "cluster=loop" in pasted
-    subprocess.run(["sh", "-e"], input=pasted, env=slurm.env, check=True, text=True, capture_output=True)
+    subprocess.run(
+        ["sh", "-e"], input=pasted, env=slurm.env, check=True, text=True, capture_output=True, timeout=60
+    )
     assert raw_shares(slurm) == (planned[0]["raw_shares_after"],) * 2 == (RAISED, RAISED)
 
 

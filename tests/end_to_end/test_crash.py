@@ -67,6 +67,7 @@ def past(slurm: SlurmCluster, slurm_tree: object) -> Interval:
 
 
 @pytest.mark.parametrize("command", ["backfill", "cycle"])
+@pytest.mark.timeout(600 + 60 * KILLS)
 def test_a_killed_process_leaves_the_ledger_that_an_uninterrupted_one_makes(
     saf: Saf, past: Interval, ledger_url: str, postgresql: str, command: str
 ) -> None:
@@ -113,7 +114,7 @@ class Campaign:
             time.sleep(POLL_SECONDS)
         inside = in_transaction()
         process.kill()
-        code = process.wait()
+        code = process.wait(timeout=300)
         assert code in (0, -signal.SIGKILL), f"exit {code} of its own accord"
         if code:
             self.hit["killed"] += 1

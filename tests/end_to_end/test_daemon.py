@@ -2,72 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import socket
 import subprocess
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
+import psycopg
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from tests.cluster.slurm import SlurmCluster, wait_until
 from tests.end_to_end.conftest import transactions
+from tests.end_to_end.running import running
 from tests.saf import Saf
-
-
-class Running:
-    """A daemon and what can be seen of it."""
-
-    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
-        self.process = process
-        self.log = log
-
-    def says(self, words: str, timeout: float = 30) -> str:
-        """The first line of the log with these words, waited for."""
-        wait_until(lambda: bool(self._lines(words)), f"{words!r} in the log", timeout, log=self.log)
-        return self._lines(words)[0]
-
-    def _lines(self, words: str) -> list[str]:
-        return [line for line in self.log.read_text().splitlines() if words in line]
-
-    def count(self, words: str) -> int:
-        return len(self._lines(words))
-
-    def get(self, path: str) -> tuple[int, str]:
-        """(status, body) of a page."""
-        found = re.search(r"listening on port (\d+)", self.says("listening on port"))
-        assert found
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{found[1]}{path}", timeout=10) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, error.read().decode()
-
-    def metrics(self) -> dict[str, float]:
-        """Every sample as ``name{label values}``, in the order of the labels' names."""
-        families = text_string_to_metric_families(self.get("/metrics")[1])
-        return {
-            f"{sample.name}{{{','.join(sample.labels.values())}}}": sample.value
-            for family in families
-            for sample in family.samples
-        }
-
-
-@contextmanager
-def running(saf: Saf, name: str = "saf") -> Iterator[Running]:
-    log = saf.directory / f"{name}.log"
-    process = saf.start(log)
-    try:
-        yield Running(process, log)
-    finally:
-        process.kill()
-        process.wait()
 
 
 def test_it_beats_serves_and_ends_on_sigterm(saf: Saf) -> None:
@@ -101,7 +50,9 @@ def test_what_it_serves_is_what_the_command_line_says(saf: Saf) -> None:
 
 def _any(saf: Saf) -> int:
     """status has three fine exit codes; which one depends on the cluster's history."""
-    done = subprocess.run(saf.argv("status"), env=saf.env, capture_output=True, cwd=saf.directory)
+    done = subprocess.run(
+        saf.argv("status"), env=saf.env, capture_output=True, cwd=saf.directory, timeout=60
+    )  # fmt: skip
     assert done.returncode in (0, 3)
     return done.returncode
 
@@ -163,10 +114,73 @@ def test_it_survives_a_ledger_that_is_not_there_yet(saf: Saf) -> None:
         daemon.says("promised 25%")
 
 
+def test_the_journal_is_told_how_grave_each_line_is(slurm: SlurmCluster, saf: Saf) -> None:
+    log = saf.directory / "saf.log"
+    log.touch()
+    saf.env["JOURNAL_STREAM"] = f"{log.stat().st_dev}:{log.stat().st_ino}"
+    with running(saf) as daemon:
+        assert daemon.says("promised 25%").startswith("<6>INFO rolling:30d")
+        slurm.kill("slurmdbd")
+        try:
+            assert daemon.says("no cycle").startswith("<3>ERROR no cycle: ")
+        finally:
+            slurm.restart("slurmdbd")
+    assert re.fullmatch(r"(<[2-7]>.*\n)+", log.read_text())
+    saf.configure("daemon", listen="127.0.0.1:-1")
+    process = saf.start(log)
+    assert process.wait(timeout=30) == 1
+    assert log.read_text().startswith("<3>saf: ")
+
+
 def test_an_address_in_use_is_said_at_once(saf: Saf) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         saf.configure("daemon", listen=f"127.0.0.1:{taken.getsockname()[1]}")
         assert "[daemon] listen" in saf.run("run", code=1).stderr
+
+
+@contextmanager
+def slurmdbd_hangs(slurm: SlurmCluster, _url: str) -> Iterator[None]:
+    slurm.pause("slurmdbd")
+    try:
+        yield
+    finally:
+        slurm.resume("slurmdbd")
+
+
+@contextmanager
+def postgresql_hangs(_slurm: SlurmCluster, url: str) -> Iterator[None]:
+    """The one process of the server that serves the daemon."""
+    theirs = "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'saf@%%' AND datname = %s"
+    with psycopg.connect(url) as connection:
+        ((pid,),) = connection.execute(theirs, [connection.info.dbname]).fetchall()
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("hung", [slurmdbd_hangs, postgresql_hangs])
+def test_a_cycle_that_hangs_is_told_while_it_hangs(
+    slurm: SlurmCluster,
+    saf: Saf,
+    ledger_url: str,
+    hung: Callable[[SlurmCluster, str], AbstractContextManager[None]],
+) -> None:
+    saf.configure("slurm", timeout="60s")
+    with running(saf) as daemon:
+        wait_until(lambda: daemon.count("promised 25%") >= 2, "a cycle that is shown", 30, log=daemon.log)
+        with hung(slurm, ledger_url):
+            assert "WARNING the cycle under way has not finished" in daemon.says("has not finished")
+            metrics = daemon.metrics()
+            assert metrics["saf_hold{loop,read_failed}"] == 1
+            assert metrics["saf_overdue_since_timestamp_seconds{loop}"] > 0
+            assert not [name for name in metrics if "share_ratio" in name or "resource_seconds" in name]
+            assert "has not finished yet. What follows is as of" in daemon.get("/")[1]
+            assert "the cycle under way has not finished" in daemon.get("/readyz")[1]
+            assert daemon.count("has not finished") == 1
+        wait_until(lambda: daemon.metrics()["saf_hold{loop,read_failed}"] == 0, "the next good cycle", 60)
+        assert "saf_overdue_since_timestamp_seconds{loop}" not in daemon.metrics()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

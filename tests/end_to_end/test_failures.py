@@ -56,7 +56,9 @@ def test_slurmdbd_hung_is_given_up_at_the_deadline(slurm: SlurmCluster, eager: S
         one_sentence(eager, "gave no complete answer within 2 s")
     finally:
         slurm.resume("slurmdbd")
-    assert not subprocess.run(["pgrep", "-f", "sacctmgr.*-P show assoc"], capture_output=True).stdout
+    assert not subprocess.run(
+        ["pgrep", "-f", "sacctmgr.*-P show assoc"], capture_output=True, timeout=60
+    ).stdout
 
 
 def test_slurmctld_hung_is_given_up_at_the_deadline(slurm: SlurmCluster, eager: Saf) -> None:
@@ -166,13 +168,15 @@ def small_disk(open_directory: Path) -> Iterator[Path]:
     """A file system of its own, to be filled."""
     place = open_directory / "disk"
     place.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=160m", "tmpfs", place], capture_output=True)
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=160m", "tmpfs", place], capture_output=True, timeout=60
+    )
     if done.returncode:
         pytest.skip(f"no file system can be mounted here: {done.stderr.decode().strip()}")
     place.chmod(0o755)
     yield place
-    subprocess.run(["pkill", "-KILL", "-f", f"postgres.*{place}"], check=False)
-    subprocess.run(["umount", "-l", place], check=True)
+    subprocess.run(["pkill", "-KILL", "-f", f"postgres.*{place}"], check=False, timeout=60)
+    subprocess.run(["umount", "-l", place], check=True, timeout=60)
 
 
 def test_postgresql_out_of_space_and_healed(eager: Saf, small_disk: Path) -> None:

@@ -72,9 +72,9 @@ def test_a_region_in_deficit_is_given_more_within_bounds_by_the_real_daemon(scra
     with demo(scratch, "--for", "20s") as process:
         address, before = until(process, ADDRESS)
         until(process, CYCLE)
-        with urlopen(address[1]) as page:
+        with urlopen(address[1], timeout=10) as page:
             assert "Cluster <b>model</b>" in page.read().decode()
-        with urlopen(address[2]) as metrics:
+        with urlopen(address[2], timeout=10) as metrics:
             assert 'saf_cycles_total{cluster="model",outcome="complete"}' in metrics.read().decode()
         after, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors

@@ -75,7 +75,9 @@ def _read(saf: Saf, job: int) -> bool:
     """Whether a further cycle brings the job: sacct may tell of a short run only seconds after its end."""
     saf.run("cycle")
     argv = saf.argv("explain", str(job))
-    return subprocess.run(argv, env=saf.env, cwd=saf.directory, capture_output=True).returncode == 0
+    return (
+        subprocess.run(argv, env=saf.env, cwd=saf.directory, capture_output=True, timeout=60).returncode == 0
+    )
 
 
 def test_names_in_rules_are_compared_with_those_that_slurm_has(saf: Saf) -> None:

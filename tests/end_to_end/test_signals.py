@@ -179,7 +179,7 @@ def test_doctor_finds_what_is_wrong_and_its_fixes_mend_it(
     shown = saf.run("doctor", code=5).stdout
     assert all(f"fix: {line}" in shown for fix in fixes for line in fix.splitlines())
     subprocess.run(["sh", "-e"], input="\n".join(fixes), env=slurm.env, check=True, text=True,
-                   capture_output=True)  # fmt: skip
+                   capture_output=True, timeout=60)  # fmt: skip
     wait_until(lambda: raw_shares(slurm) == (375, 375), "the rescaled shares in slurmctld", 30)
     assert not_ok(saf.json("doctor")) == {}
     assert saf.run("doctor", "-q").stdout == ""

@@ -25,6 +25,6 @@ def test_a_relative_state_directory_holds_all_that_the_server_needs() -> None:
     with tempfile.TemporaryDirectory(prefix="saf-embedded-") as directory:
         Path(directory).chmod(0o755)
         command = [sys.executable, "-W", "error", "-c", ASK]
-        done = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False, timeout=60)
         assert (done.stdout, done.stderr) == ("0001_ledger.sql\n", "")
         assert [one.name for one in Path(directory, "state").iterdir()] == ["runtime"]

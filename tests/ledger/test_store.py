@@ -135,7 +135,7 @@ def test_a_pause_is_said_when_no_cycle_is_writing_any_more(ledger_url: str) -> N
                     lambda: daemon.store.connection.execute(waiting).fetchone() == (1,), "the pause", 30
                 )
                 assert daemon.control.pause(150) is None
-            saying.result()
+            saying.result(timeout=60)
         assert daemon.control.pause(150) == said
         assert daemon.control.pause(200) is None
 

@@ -141,12 +141,16 @@ def test_a_page_that_is_not_right_is_found_out(tmp_path: Path) -> None:
 def test_it_prints_on_a4(folder: Path, tmp_path: Path, code: str) -> None:
     file = tmp_path / "report.pdf"
     browser.printed((folder / f"2027Q3.{code}.html").as_uri(), file)
-    about = subprocess.run(["pdfinfo", file], capture_output=True, text=True, check=True).stdout
+    about = subprocess.run(["pdfinfo", file], capture_output=True, text=True, check=True, timeout=60).stdout
     assert "(A4)" in about
     (count,) = re.findall(r"Pages: +(\d+)", about)
     assert 5 <= int(count) <= 9
     text = subprocess.run(
-        ["pdftotext", "-layout", file, "-"], capture_output=True, text=True, check=True
+        ["pdftotext", "-layout", file, "-"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
     ).stdout
     assert re.search(rf"{count} ?/ ?{count}", text), "every page has its number"
     assert {"nl": "niet nagekomen", "en": "not kept"}[code] in text

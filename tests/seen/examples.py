@@ -77,6 +77,13 @@ def failed(cause: str = "slurm", *, before: bool = True) -> Board:
     return board
 
 
+def overdue(*, before: bool = True) -> Board:
+    """While a cycle hangs, with or without a complete one before."""
+    board = complete() if before else Board("c")
+    assert board.overdue(NOW + 300, board.version)
+    return board
+
+
 def standby() -> Board:
     """While another saf is active."""
     board = Board("c")

@@ -1,7 +1,8 @@
 #!/bin/sh
-# Installs what the tests of what people see need on a Debian-like system: prometheus (with promtool), chromium, and
-# poppler-utils for how pages print. It is quiet when there is nothing to do, starts no service and leaves none enabled, and always exits 0: where it cannot install
-# it says why in one line, and the tests skip themselves.
+# Installs what the tests of what people see need on a Debian-like system: prometheus (with promtool), chromium,
+# poppler-utils for how pages print, and systemd for what it says of the units. It is quiet when there is nothing
+# to do, starts no service and leaves none enabled, and always exits 0: where it cannot install it says why in one
+# line, and the tests skip themselves.
 set -u
 
 POLICY=/usr/sbin/policy-rc.d
@@ -15,6 +16,7 @@ missing=""
 command -v promtool >/dev/null 2>&1 || missing="prometheus"
 command -v chromium >/dev/null 2>&1 || missing="$missing chromium"
 command -v pdftotext >/dev/null 2>&1 || missing="$missing poppler-utils"
+command -v systemd-analyze >/dev/null 2>&1 || missing="$missing systemd"
 [ -n "$missing" ] || exit 0
 [ "$(id -u)" = 0 ] || give_up "missing: $missing; installing needs root"
 command -v apt-get >/dev/null 2>&1 || give_up "missing: $missing; there is no apt-get to install it with"

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from slurm_ai_factory.board import Board, Durations, Reconciled, Steered
+from slurm_ai_factory.board import CAUSES, Board, Durations, Reconciled, Steered
 from slurm_ai_factory.core.classify import Beneficiary
 from slurm_ai_factory.core.reasons import HOLDS
 from slurm_ai_factory.core.records import HOUR
@@ -32,6 +32,7 @@ STATES = {
     "failed": examples.failed(),
     "failed at first": examples.failed(before=False),
     "standby": examples.standby(),
+    "overdue": examples.overdue(),
 }
 
 
@@ -48,7 +49,7 @@ def names(board: Board) -> set[str]:
     return {sample.partition("{")[0] for sample in samples(board)}
 
 
-@pytest.mark.parametrize("state", ["fresh", "failed", "failed at first", "standby"])
+@pytest.mark.parametrize("state", ["fresh", "failed", "failed at first", "standby", "overdue"])
 def test_without_a_complete_cycle_there_is_no_measurement(state: str) -> None:
     shown = names(STATES[state])
     assert not {name for name in shown if "share" in name or "resource_seconds" in name or "verdict" in name}
@@ -64,10 +65,33 @@ def test_a_failure_is_a_hold_with_a_cause_and_the_last_read_stays_known() -> Non
     assert found["saf_cycles_total{c,failed}"] == 1
 
 
+def test_a_cycle_that_hangs_is_a_hold_until_it_ends() -> None:
+    board = examples.overdue()
+    found = samples(board)
+    assert found["saf_hold{c,read_failed}"] == 1
+    assert found["saf_overdue_since_timestamp_seconds{c}"] == examples.NOW + 300
+    for ended in (examples.shown, None):
+        board = examples.overdue()
+        if ended:
+            board.complete(ended())
+        else:
+            board.fail("failed", "no", "slurm", examples.NOW)
+        assert "saf_overdue_since_timestamp_seconds" not in names(board)
+
+
+def test_a_cycle_that_has_just_ended_is_not_called_overdue() -> None:
+    board = examples.complete()
+    version = board.version
+    board.complete(examples.shown())
+    assert not board.overdue(examples.NOW, version)
+    assert board.overdue(examples.NOW, board.version)
+    assert not board.overdue(examples.NOW, board.version), "it is told once"
+
+
 def test_standing_by_is_no_failure() -> None:
     found = samples(examples.standby())
     assert found["saf_hold{c,standby}"] == 1
-    assert [value for name, value in found.items() if name.startswith("saf_failure")] == [0, 0, 0]
+    assert [value for name, value in found.items() if name.startswith("saf_failure")] == [0] * len(CAUSES)
 
 
 @pytest.mark.parametrize("reason", sorted(HOLDS - {"read_failed", "standby"}))

@@ -35,6 +35,8 @@ BOARDS = {
     "failed": examples.failed(),
     "failed at first": examples.failed(before=False),
     "standby": examples.standby(),
+    "overdue": examples.overdue(),
+    "overdue at first": examples.overdue(before=False),
 }
 VOID = {"meta", "link", "br"}
 
@@ -105,6 +107,17 @@ def test_a_failure_says_what_happened_and_how_old_the_numbers_are() -> None:
     assert "all times are those of" in text
 
 
+def test_a_cycle_that_hangs_says_since_when_and_how_old_the_numbers_are() -> None:
+    text = read(BOARDS["overdue"])
+    assert (
+        "The cycle that began at 31 Jan 00:05 has not finished yet. What follows is as of 31 Jan 00:00."
+        in text
+    )
+    assert 'class="tone-bad old"' in page.html(BOARDS["overdue"], NOW)
+    assert "The control decides at every beat" not in text
+    assert "30 Jan 23:05 UTC has not finished yet." in read(BOARDS["overdue at first"])
+
+
 def test_without_a_cycle_there_are_no_numbers() -> None:
     assert "Nothing has been measured yet; the first cycle is under way." in read(BOARDS["fresh"])
     for name in ("fresh", "failed at first", "standby"):
@@ -127,7 +140,8 @@ def test_a_hold_is_shown_with_what_it_means(reason: str) -> None:
 @pytest.mark.parametrize(
     ("board", "tone"),
     [("complete", "good"), ("below", "warning"), ("held", "warning"), ("foreign", "warning"),
-     ("failed", "bad"), ("failed at first", "bad"), ("fresh", "waiting"), ("standby", "waiting")],
+     ("failed", "bad"), ("failed at first", "bad"), ("fresh", "waiting"), ("standby", "waiting"),
+     ("overdue", "bad")],
 )  # fmt: skip
 def test_the_tone_says_how_it_is(board: str, tone: str) -> None:
     assert page.tone(BOARDS[board], NOW) == tone

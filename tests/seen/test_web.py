@@ -7,10 +7,13 @@ import http.client
 import socket
 import ssl
 import subprocess
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event, active_count
 
 import bcrypt
 import pytest
@@ -18,8 +21,9 @@ import yaml
 
 from slurm_ai_factory.errors import ConfigError
 from slurm_ai_factory.metrics import Exposition
-from slurm_ai_factory.web import Web, page, serving
-from slurm_ai_factory.web.access import OPEN, load
+from slurm_ai_factory.web import Web, page, server, serving
+from slurm_ai_factory.web.access import OPEN, PENALTY, Entry, Turnstile, load
+from slurm_ai_factory.web.server import MOST_CONNECTIONS
 from tests.seen import examples
 
 PASSWORD = "a pass phrase, with a colon: and ümlauts"
@@ -27,6 +31,8 @@ HASH = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
 USERS = {"basic_auth_users": {"prometheus": HASH}}
 BOARD = examples.complete()
 PATHS = ("/", "/metrics", "/healthz", "/readyz")
+TURNED_AWAY = (401, 429)
+"""Refused; or not looked at, because this peer was wrong just before."""
 
 
 @dataclass
@@ -91,7 +97,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("certificates")
 
     def openssl(*arguments: str) -> None:
-        subprocess.run(["openssl", *arguments], cwd=directory, check=True, capture_output=True)
+        subprocess.run(["openssl", *arguments], cwd=directory, check=True, capture_output=True, timeout=60)
 
     new = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2")
     names = ("-addext", "subjectAltName=IP:127.0.0.1")
@@ -159,8 +165,8 @@ REFUSED = [
 
 @pytest.mark.parametrize("headers", REFUSED)
 def test_who_does_not_know_it_is_refused(guarded: Client, headers: Mapping[str, str]) -> None:
-    assert guarded.ask("/metrics", **headers)[0] == 401
-    assert guarded.ask("/metrics", **headers)[0] == 401
+    assert guarded.ask("/metrics", **headers)[0] in TURNED_AWAY
+    assert guarded.ask("/metrics", **headers)[0] in TURNED_AWAY
 
 
 def test_tls_is_spoken_and_nothing_else(written: Path, certificates: Path) -> None:
@@ -262,21 +268,133 @@ def test_an_empty_file_is_open(written: Path) -> None:
     assert OPEN.open
 
 
-def test_who_is_exposed_is_known(written: Path) -> None:
-    with served() as (web, _):
-        assert not web.exposed
-    everywhere = serving("0.0.0.0:0", lambda: "", Exposition(BOARD).text, {})
-    with everywhere as web:
-        assert web.exposed
-    guarded = serving("0.0.0.0:0", lambda: "", Exposition(BOARD).text, {}, configured(written, USERS))
-    with guarded as web:
-        assert not web.exposed
+@pytest.mark.parametrize(
+    ("host", "users", "tls", "said"),
+    [
+        ("127.0.0.1", False, False, ""),
+        ("127.0.0.1", True, False, ""),
+        ("0.0.0.0", False, False, "anybody who reaches port"),
+        ("0.0.0.0", False, True, "anybody who reaches port"),
+        ("0.0.0.0", True, False, "passwords travel to port"),
+        ("0.0.0.0", True, True, ""),
+    ],
+)
+def test_what_others_may_see_is_said(
+    certificates: Path, host: str, users: bool, tls: bool, said: str
+) -> None:
+    files = {"cert_file": "cert.pem", "key_file": "key.pem"}
+    value = (USERS if users else {}) | ({"tls_server_config": files} if tls else {})
+    file = configured(certificates / "risk.yml", value)
+    with serving(f"{host}:0", lambda: "", Exposition(BOARD).text, {}, file) as web:
+        assert web.risk().startswith(said)
+        assert bool(web.risk()) == bool(said)
+
+
+def test_an_unknown_name_costs_what_a_known_one_costs(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    costly, cheap, other = (bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(cost)) for cost in (6, 5, 5))
+    users = {"a": costly.decode(), "b": cheap.decode(), "c": other.decode()}
+    access = load(configured(written, {"basic_auth_users": users}))
+    checked: list[list[bytes]] = []
+    plain = bcrypt.checkpw
+
+    def counted(password: bytes, wanted: bytes) -> bool:
+        checked[-1].append(wanted[4:6])
+        return plain(password, wanted)
+
+    monkeypatch.setattr(bcrypt, "checkpw", counted)
+    for number, name in enumerate(("a", "b", "c", "nobody", "")):
+        checked.append([])
+        header = basic(name, "wrong")["Authorization"]
+        assert access.entry(header, f"192.0.2.{number}") is Entry.REFUSED
+    assert [sorted(one) for one in checked] == [[b"05", b"06"]] * 5
+    for name in users:
+        assert access.entry(basic(name, PASSWORD)["Authorization"], name) is Entry.ADMITTED
+
+
+def test_a_peer_that_was_wrong_waits_and_the_others_do_not() -> None:
+    now = [0.0]
+
+    def check(right: bool) -> bool:
+        now[0] += 0.25
+        return right
+
+    turnstile = Turnstile(stopwatch=lambda: now[0])
+    assert turnstile.passed("a", lambda: check(False)) is Entry.REFUSED
+    assert turnstile.passed("a", lambda: check(True)) is Entry.LATER
+    assert turnstile.passed("b", lambda: check(True)) is Entry.ADMITTED
+    now[0] += PENALTY * 0.25
+    assert turnstile.passed("a", lambda: check(True)) is Entry.ADMITTED
+
+
+def test_many_wrong_passwords_at_once_are_mostly_not_looked_at(guarded: Client) -> None:
+    with ThreadPoolExecutor(50) as crowd:
+        asked = [crowd.submit(guarded.ask, "/", "GET", **basic("prometheus", f"{n}")) for n in range(50)]
+        answers = Counter(one.result(timeout=60)[0] for one in asked)
+    assert set(answers) <= set(TURNED_AWAY)
+    assert answers[429] > answers[401]
+
+
+def connected(web: Web) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", web.port), timeout=10)
+
+
+def over(one: socket.socket) -> bool:
+    """Whether the server has ended this connection, waited for."""
+    try:
+        return one.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_more_connections_than_places_end_the_oldest_ones(certificates: Path, tls: bool) -> None:
+    files = {"cert_file": "cert.pem", "key_file": "key.pem"}
+    file = configured(certificates / "places.yml", {"tls_server_config": files} if tls else {})
+    with served(file) as (web, _), ExitStack() as stack:
+        before = active_count()
+        idle = [stack.enter_context(connected(web)) for _ in range(3 * MOST_CONNECTIONS)]
+        client = Client(web.port, trusting(certificates) if tls else None)
+        assert client.ask("/metrics")[0] == 200
+        assert all(over(one) for one in idle[:MOST_CONNECTIONS])
+        assert len(web.server.connections) <= MOST_CONNECTIONS
+        assert active_count() - before <= MOST_CONNECTIONS
+
+
+def trickle(one: socket.socket) -> None:
+    """A request that never ends, for half a minute."""
+    for _ in range(600):
+        one.sendall(b"G")
+        Event().wait(0.05)
+
+
+def test_a_connection_has_a_deadline_whatever_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "DEADLINE_SECONDS", 0.5)
+    with served() as (web, client), connected(web) as slow:
+        with pytest.raises(OSError, match=r"reset|pipe"):
+            trickle(slow)
+        assert client.ask("/healthz")[0] == 200
+
+
+def test_no_thread_to_be_had_closes_the_connection_and_the_next_is_answered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with served() as (web, client):
+
+        def none(*_: object) -> None:
+            monkeypatch.undo()
+            raise RuntimeError("can't start new thread")
+
+        monkeypatch.setattr(web.server.threads, "submit", none)
+        with connected(web) as refused:
+            assert over(refused)
+        assert client.ask("/healthz")[0] == 200
+        assert len(web.server.connections) <= 1
 
 
 def test_a_client_that_says_nothing_keeps_nobody_waiting(written: Path, certificates: Path) -> None:
     tls = {"cert_file": str(certificates / "cert.pem"), "key_file": str(certificates / "key.pem")}
     with served(configured(written, {"tls_server_config": tls})) as (web, _):
-        silent = [socket.create_connection(("127.0.0.1", web.port)) for _ in range(20)]
+        silent = [socket.create_connection(("127.0.0.1", web.port), timeout=10) for _ in range(20)]
         try:
             assert Client(web.port, trusting(certificates)).ask("/healthz")[0] == 200
         finally:

@@ -6,14 +6,17 @@ one still lives is told by a pipe that it and its children hold open, so nothing
 
 from __future__ import annotations
 
+import errno
 import os
 import select
+import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from slurm_ai_factory.errors import SlurmError, SlurmRefusedError
+from slurm_ai_factory.errors import SlurmError, SlurmRefusedError, shortage
 from slurm_ai_factory.slurm.commands import Commands
 
 Command = Callable[[str], Commands]
@@ -165,6 +168,27 @@ def test_commands_are_found_on_the_path_when_no_directory_is_set(
     assert Commands().output("sacct") == "found\n"
     assert Commands().path("sacct") == "sacct"
     assert Commands(directory=tmp_path).path("sacct") == str(tmp_path / "sacct")
+
+
+def test_an_error_is_heard_where_no_temporary_file_can_be_made(
+    sacct: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
+    with pytest.raises(SlurmError, match="slurmdbd is down"):
+        sacct("echo 'sacct: error: slurmdbd is down' >&2").output("sacct")
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM])
+def test_a_lack_of_this_machine_is_not_taken_for_a_missing_command(
+    sacct: Command, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(subprocess, "Popen", refused)
+    with pytest.raises(OSError, match=os.strerror(number)) as caught:
+        sacct("echo").output("sacct")
+    assert shortage(caught.value)
 
 
 # --- deadline -----------------------------------------------------------------------------------------

@@ -78,7 +78,7 @@ def both(cluster: SlurmCluster) -> tuple[Slurm, LibrarySlurm]:
 
 def run(cluster: SlurmCluster, code: str, *arguments: object) -> str:
     argv = [versions.pyslurm() or "python", "-I", "-c", START + code, *map(str, arguments)]
-    done = subprocess.run(argv, env=cluster.env, capture_output=True, text=True, check=True)
+    done = subprocess.run(argv, env=cluster.env, capture_output=True, text=True, check=True, timeout=60)
     return done.stdout
 
 

@@ -1,0 +1,3 @@
+"""What is installed beside the package."""
+
+from __future__ import annotations

@@ -1,0 +1,169 @@
+"""The loop by itself: whatever ends a cycle, the next one comes; and what systemd is told meanwhile."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+
+from slurm_ai_factory import daemon
+from slurm_ai_factory.config import Config
+from slurm_ai_factory.daemon import Daemon
+from slurm_ai_factory.errors import ConfigError, LedgerError, SlurmError
+from slurm_ai_factory.site import Site
+from tests.seen.life import configuration
+
+SPEED = 3_600_000
+"""An hour of the configured period passes in a millisecond."""
+
+
+def looping(opened: Callable[[Daemon], None], speed: float = SPEED) -> Daemon:
+    """A daemon whose site cannot be opened, for the reason that this raises."""
+
+    def site(_: Config) -> AbstractContextManager[Site]:
+        opened(made)
+        raise LedgerError("there is no site in this test")
+
+    def load() -> Config:
+        return configuration(daemon='period = "1h"\nlisten = "127.0.0.1:0"')
+
+    made = Daemon(load, site, lambda: int(time.time()), time.monotonic, speed)
+    return made
+
+
+FAILURES = [
+    (SlurmError("slurmdbd is away"), "no cycle: slurmdbd is away"),
+    (OSError(errno.EMFILE, os.strerror(errno.EMFILE)), "this process may open no further file"),
+    (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/tmp/x"), "/tmp/x cannot be used: No space left"),
+    (BlockingIOError(errno.EAGAIN, "again"), "no further process or thread may be started"),
+    (RuntimeError("can't start new thread"), "no further process or thread may be started"),
+    (MemoryError(), "there is no memory left"),
+    (
+        ZeroDivisionError("division by zero"),
+        "unexpected ZeroDivisionError: division by zero; this is a defect",
+    ),
+]
+
+
+def test_nothing_that_ends_a_cycle_ends_the_daemon(caplog: pytest.LogCaptureFixture) -> None:
+    failures = [error for error, _ in FAILURES]
+
+    def opened(of: Daemon) -> None:
+        if not failures:
+            return of.end()
+        raise failures.pop(0)
+
+    with caplog.at_level(logging.INFO):
+        looping(opened).run()
+    said = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert len(said) == len(FAILURES) + 1
+    for record, (error, words) in zip(said, FAILURES, strict=False):
+        assert words in record.getMessage()
+        assert bool(record.exc_info) == isinstance(error, ZeroDivisionError), "a defect has its traceback"
+    assert caplog.messages[-1] == "stopped; the RawShares in force stay"
+
+
+def test_a_configuration_that_cannot_be_reloaded_for_any_reason_leaves_the_one_in_force(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    loads = [ConfigError("no section"), MemoryError(), KeyError("x")]
+
+    def opened(of: Daemon) -> None:
+        if not loads:
+            return of.end()
+        error = loads.pop(0)
+
+        def load() -> Config:
+            raise error
+
+        of.load = load
+        of.reload.set()
+        return None
+
+    looping(opened).run()
+    assert sum("the one in force stays" in one for one in caplog.messages) == 3
+
+
+@pytest.fixture
+def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    """What systemd hears."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+        channel.bind(str(tmp_path / "notify"))
+        channel.settimeout(30)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        yield channel
+
+
+def messages(channel: socket.socket) -> list[bytes]:
+    """All that was said until now."""
+    channel.setblocking(False)
+    found = []
+    while True:
+        try:
+            found.append(channel.recv(100))
+        except BlockingIOError:
+            return found
+
+
+def test_the_watchdog_hears_a_daemon_that_waits(told: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(daemon, "ALIVE_SECONDS", 0.01)
+    waited: list[bool] = []
+
+    def opened(of: Daemon) -> None:
+        if waited:
+            of.end()
+        waited.append(True)
+
+    monkeypatch.setattr(daemon, "NOTIFY_SECONDS", 0.01)  # nobody empties the queue while it runs
+    looping(opened, speed=3600).run()
+    assert messages(told).count(b"WATCHDOG=1") > 5, "in a second of waiting, beside one for each cycle"
+
+
+@pytest.mark.usefixtures("told")
+def test_a_systemd_that_does_not_listen_is_not_waited_for_long(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(daemon, "NOTIFY_SECONDS", 0.01)
+    for _ in range(10_000):
+        daemon.notify("WATCHDOG=1")
+        if caplog.messages:
+            break
+    assert caplog.messages == ["systemd was not told WATCHDOG=1: timed out"]
+
+
+def test_the_watchdog_hears_nothing_of_a_cycle_that_hangs(
+    told: socket.socket, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("ALIVE_SECONDS", "SLACK_SECONDS", "WATCH_SECONDS"):
+        monkeypatch.setattr(daemon, name, 0.01)
+    heard: list[bytes] = []
+
+    def opened(of: Daemon) -> None:
+        deadline = time.monotonic() + 30
+        while not any("has not finished" in one for one in caplog.messages):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        heard.extend(messages(told))
+        of.end()
+
+    looping(opened).run()
+    assert heard == [b"READY=1"]
+
+
+def test_a_socket_that_cannot_be_made_is_a_warning(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def none(*_: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setenv("NOTIFY_SOCKET", "/nowhere")
+    monkeypatch.setattr(socket, "socket", none)
+    daemon.notify("WATCHDOG=1")
+    assert caplog.messages == ["systemd was not told WATCHDOG=1: Too many open files"]

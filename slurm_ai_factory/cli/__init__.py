@@ -5,11 +5,8 @@ Data goes to stdout, everything else to stderr; no traceback reaches a user with
 
 from __future__ import annotations
 
-import io
-import os
 import sys
 import traceback
-from pathlib import Path
 
 import click
 
@@ -23,10 +20,12 @@ from slurm_ai_factory.cli import (
     explain,
     export,
     measure,
+    output,
     pause,
     registry,
     report,
     rules,
+    screen,
     setup,
     simulate,
     status,
@@ -56,7 +55,7 @@ for module in (*STEERING, *TELLING):
 
 def main() -> None:
     """Run the command line; the exit codes are 0 fine, 1 error, 2 usage, and those a command documents."""
-    _prepare_output()
+    screen.guard()
     try:
         sys.exit(cli.main(standalone_mode=False, auto_envvar_prefix="SAF") or 0)
     except click.ClickException as error:
@@ -75,17 +74,8 @@ def main() -> None:
         _told(error, f"unexpected {type(error).__name__}: {error}; run again with --debug and report it")
 
 
-def _prepare_output() -> None:
-    """A closed output takes nothing, and one in another encoding has no letter that it cannot take."""
-    nowhere = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 (as long as the process)
-    sys.stdout, sys.stderr = sys.stdout or nowhere, sys.stderr or nowhere
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-
-
 def _told(error: Exception, message: str) -> None:
     if chosen.debug:
         traceback.print_exception(error)
-    click.echo(f"saf: {message}", err=True)
+    output.say(f"saf: {message}", err=True)
     sys.exit(1)

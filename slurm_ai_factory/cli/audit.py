@@ -55,15 +55,10 @@ def _until(config: Config, until: str | None, at: Instant) -> Instant:
 
 
 @contextmanager
-def _shown(intervals: list[Interval]) -> Iterator[Progress | None]:
-    """A bar over the history to be read, with rate and remaining time; none where nobody sees it."""
-    if chosen.quiet or not sys.stderr.isatty():
-        yield None
-        return
+def _shown(intervals: list[Interval]) -> Iterator[Progress]:
+    """A bar over the history to be read, with rate and remaining time."""
     began, total = time.monotonic(), sum(until - since for since, until in intervals)
-    with click.progressbar(
-        length=total, label="reading", file=sys.stderr, show_eta=True, item_show_func=_text
-    ) as bar:
+    with output.bar(total, "reading", show_eta=True, item_show_func=_text) as bar:
 
         def progress(interval: Interval, so_far: Read) -> None:
             rate = so_far.runs / max(0.001, time.monotonic() - began)

@@ -75,8 +75,7 @@ def verify_command() -> None:
 @contextmanager
 def _bar(length: int) -> Iterator[verification.Progress]:
     """A bar over so many seconds of history, on a terminal."""
-    hidden = chosen.quiet or not sys.stderr.isatty()
-    with click.progressbar(length=length, label="comparing", file=sys.stderr, hidden=hidden) as bar:
+    with output.bar(length, "comparing") as bar:
         yield lambda part: bar.update(part[1] - part[0])
 
 

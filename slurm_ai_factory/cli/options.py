@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import pwd
-import re
 import socket
 import sys
 import time
@@ -19,6 +18,7 @@ from click.core import ParameterSource
 
 from slurm_ai_factory import config as configuration
 from slurm_ai_factory.config import Config
+from slurm_ai_factory.core.escaped import is_hidden
 from slurm_ai_factory.ledger import Ledger, Store, embedded, open_ledger
 from slurm_ai_factory.site import Site
 from slurm_ai_factory.slurm import Slurm
@@ -79,10 +79,6 @@ def _common() -> list[click.Parameter]:
     ]
 
 
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-"""Control characters, what ends a line, and what was no UTF-8."""
-
-
 class SafCommand(click.Command):
     """A command with the common options, each option's environment variable in its help."""
 
@@ -96,8 +92,8 @@ class SafCommand(click.Command):
     def invoke(self, context: click.Context) -> Any:
         """What is typed is kept and printed again, also where a shell reads it."""
         for name, value in context.params.items():
-            if isinstance(value, str) and (wrong := _UNPRINTABLE.search(value)):
-                found = f"the character {ord(wrong[0]):#06x}, which cannot be printed"
+            if isinstance(value, str) and (wrong := next(filter(is_hidden, value), "")):
+                found = f"the character {ord(wrong):#06x}, which cannot be printed"
                 raise click.UsageError(f"{name.replace('_', '-')} holds {found}")
         return super().invoke(context)
 

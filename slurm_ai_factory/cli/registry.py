@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -129,7 +128,7 @@ def organisation_import(file: io.BufferedReader, reason: str, correct: bool) -> 
     if table.faults:
         refuse(file.name, table.faults)
     if table.encoding != "UTF-8" and not chosen.quiet:
-        click.echo(f"{file.name} is read as {table.encoding}", err=True)
+        output.say(f"{file.name} is read as {table.encoding}", err=True)
     entries = [entry for _, entry in table.entries]
     with opened_ledger(config) as ledger:
         done = _recorded(config, ledger, entries, reason, correct=correct)
@@ -144,7 +143,7 @@ def refuse(file: str, faults: Sequence[Fault]) -> None:
         output.emit({"new": 0, "known": 0, "problems": [one._asdict() for one in faults]})
     for one in faults:
         column = f" column {one.column}:" if one.column else ""
-        click.echo(f"{file}:{one.line}:{column} {one.reason}", err=True)
+        output.say(f"{file}:{one.line}:{column} {one.reason}", err=True)
     raise RefusedError(f"{file}: {len(faults)} problem(s), nothing was taken over; correct the file")
 
 
@@ -160,18 +159,12 @@ def organisation_export(links: bool, file: Path | None) -> None:
     if chosen.json:
         return output.emit(rows)
     columns = sum(registry_sheet.LINK if links else registry_sheet.ORGANISATION, ())
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return _write(text.getvalue(), file)
-
-
-def _write(text: str, file: Path | None) -> None:
+    cells = [[row[name] for name in columns] for row in rows]
     if file is None:
-        return click.echo(text, nl=False)
+        return output.write_csv(sys.stdout, columns, cells)
     try:
-        file.write_text(text, encoding="utf-8")
+        with file.open("w", encoding="utf-8", newline="") as opened:
+            output.write_csv(opened, columns, cells)
     except OSError as error:
         raise LedgerError(f"{file} cannot be written: {error.strerror}") from error
     return None
@@ -269,7 +262,7 @@ def _print_shown(value: dict[str, Any]) -> None:
     for row in value["history"]:
         what = f"account {row['account']}, fraction {row['fraction']}," if "account" in row else row["name"]
         dates = "taken back" if row["taken_back"] else f"{row['since']} .. {row['until'] or ''}"
-        click.echo(f"{row['recorded_at']} {row['actor']}: {what} {dates} ({row['reason']})")
+        output.say(f"{row['recorded_at']} {row['actor']}: {what} {dates} ({row['reason']})")
 
 
 def _dates(config: Config, since: str | None, until: str | None) -> dict[str, Instant]:

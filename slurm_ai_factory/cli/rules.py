@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -85,7 +86,7 @@ def _refuse(file: str, problems: Sequence[RuleProblem]) -> None:
         return
     for one in problems:
         where = f" {one.key} {one.name!r}:" if one.key else ""
-        click.echo(f"{file}: rule {one.rule!r}:{where} {one.reason}", err=True)
+        output.say(f"{file}: rule {one.rule!r}:{where} {one.reason}", err=True)
     raise ConfigError(f"{file}: {len(problems)} problem(s) with rules; correct them and reload saf")
 
 
@@ -121,15 +122,15 @@ def _outcome(config: Config, ledger: Ledger, where: Window, at: Instant) -> Outc
     measured = cycle.measure(config, ledger, at, where, moment=now())
     rules, weights = cycle.rules_of(config, ledger), config.promise_of().weights
     found = cycle.groups(ledger, rules, _place, weights, where, at)
-    return Outcome(measured, {tuple(one.name.split("\t")): one.delivered for one in found})
+    return Outcome(measured, {tuple(json.loads(one.name)): one.delivered for one in found})
 
 
 _PLACE = ("account", "beneficiary", "rule", "category", "organisation", "sector", "municipality", "hub")
 
 
 def _place(subject: Subject, found: Classification) -> str:
-    """All that can change of a charge, as one text: no name of Slurm's and no word of ours has a tab."""
-    return "\t".join([subject.account, *(str(getattr(found, name)) for name in _PLACE[1:])])
+    """All that can change of a charge, as one text."""
+    return json.dumps([subject.account, *(str(getattr(found, name)) for name in _PLACE[1:])])
 
 
 def _moves(before: Outcome, after: Outcome) -> list[dict[str, Any]]:

@@ -104,7 +104,7 @@ def config_show() -> None:
         return output.emit({"values": [dict(zip(keys, row, strict=True)) for row in rows], "rules": rules})
     output.table(("key", "value", "origin"), [(f"{s}.{k}", value, origin) for s, k, value, origin in rows])
     for rule in rules:
-        click.echo(f"rule {rule.pop('name')!r}: {rule}")
+        output.say(f"rule {rule.pop('name')!r}: {rule}")
     return None
 
 

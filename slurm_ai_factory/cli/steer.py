@@ -63,7 +63,7 @@ def cycle_command(dry_run: bool) -> None:
         if chosen.json:
             output.emit(_report(report, slurm_of(config)))
         elif not chosen.quiet:
-            click.echo(sentence(report))
+            output.say(sentence(report))
     sys.exit(_failed(report.outcomes))
 
 
@@ -121,13 +121,13 @@ def _print_plan(decision: Decision, slurm: Slurm) -> None:
         for name, value in decision.inputs.items():
             _comment(f"  {name} = {_said(name, value)}")
     for change in decision.changes:
-        click.echo(shlex.join(slurm.argv(change)))
+        output.say(shlex.join(slurm.argv(change)))
     return None
 
 
 def _comment(text: str) -> None:
     """One line, whatever is in it: a shell may read it."""
-    click.echo(f"# {' '.join(text.splitlines())}")
+    output.say(f"# {text}")
 
 
 def _said(name: str, value: float | int | str | None) -> str:

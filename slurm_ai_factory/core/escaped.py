@@ -1,8 +1,8 @@
 r"""Foreign text in the place where it is shown: names of users, of Slurm and of files can be anything.
 
 The rule: a character that is not seen is shown as what it is, ``\x1b`` or ``\u202e``, so that no text moves a
-cursor, ends a line, turns other text around or looks like another text. Printable Unicode stays. Where the exact
-text is wanted, JSON has it.
+cursor, ends a line, turns other text around or looks like another text. Printable Unicode stays. JSON has the
+exact text.
 """
 
 from __future__ import annotations
@@ -38,6 +38,11 @@ def for_terminal(text: str, keep: str = "") -> str:
 def _shown(sign: str) -> str:
     code = ord(sign)
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def for_page(value: object) -> object:
+    """What an expression of a page's template came to; markup of our own, a kind of text, stays as it is."""
+    return for_terminal(value, keep="\n") if type(value) is str else value
 
 
 def for_csv(cell: str) -> str:

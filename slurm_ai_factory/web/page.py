@@ -16,6 +16,7 @@ from markupsafe import Markup
 from slurm_ai_factory import __version__
 from slurm_ai_factory.board import Board, Done, Shown
 from slurm_ai_factory.core import judgement, outlook, share
+from slurm_ai_factory.core.escaped import for_page
 from slurm_ai_factory.core.reasons import HOLDS, REASONS
 from slurm_ai_factory.core.records import HOUR, Instant, Verdict
 from slurm_ai_factory.core.share import Group
@@ -40,6 +41,7 @@ STANDING = {
 _environment = Environment(
     loader=PackageLoader("slurm_ai_factory.web", "."),
     autoescape=True,
+    finalize=for_page,
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,

@@ -17,6 +17,7 @@ from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import charge
 from slurm_ai_factory.core.reconcile import Reconciliation, Row, reconcile
 from slurm_ai_factory.core.records import Charge, Instant, Interval
+from slurm_ai_factory.core.words import count
 from slurm_ai_factory.reading import Progress, Read
 
 FINDINGS = 5
@@ -84,7 +85,7 @@ def _report(intervals: list[Interval], done: Read) -> None:
     elif not chosen.quiet and not intervals:
         click.echo("nothing to read: the ledger has all of it", err=True)
     elif not chosen.quiet:
-        aside = f", {len(done.rejected)} line(s) kept aside" if done.rejected else ""
+        aside = f", skipped {count(len(done.rejected), 'unparsable line')} of sacct" if done.rejected else ""
         click.echo(f"read {done.runs} runs, {done.changed} new or changed{aside}", err=True)
 
 
@@ -131,9 +132,9 @@ def _show(found: Reconciliation, every: bool, interval: str) -> None:
         columns = ("account", "TRES", "ledger", "sacct", "sreport", "difference", "cause")
         output.table(columns, map(_cells, shown))
     accounts = len({row.account for row in found.rows})
-    compared = f"{accounts} account(s)" if accounts else "no account was charged for anything"
+    compared = count(accounts, "account") if accounts else "no account was charged for anything"
     sentence = f"{interval}: {compared}, unexplained {output.number(found.unexplained)} TRES-seconds"
-    aside = f"; {found.rejected} line(s) of sacct cannot be read" if found.rejected else ""
+    aside = f"; skipped {count(found.rejected, 'unparsable line')} of sacct" if found.rejected else ""
     click.echo(sentence + aside, err=chosen.csv)
 
 

@@ -13,6 +13,7 @@ from slurm_ai_factory.cli.audit import FINDINGS
 from slurm_ai_factory.cli.options import SafCommand, chosen, load_config, now, slurm_of, user_name
 from slurm_ai_factory.core import doctor
 from slurm_ai_factory.core.facts import OK, Finding
+from slurm_ai_factory.core.words import count
 
 _COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
 
@@ -48,7 +49,7 @@ def _print(findings: list[Finding]) -> None:
                 output.say(f"{indent}fix: {line}")
     if not chosen.quiet:
         counts = Counter(one.level for one in findings)
-        click.echo(f"{counts['problem']} problem(s), {counts['warning']} warning(s)", err=True)
+        click.echo(f"{count(counts['problem'], 'problem')}, {count(counts['warning'], 'warning')}", err=True)
 
 
 COMMANDS = (doctor_command,)

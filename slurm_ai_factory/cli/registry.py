@@ -18,6 +18,7 @@ from slurm_ai_factory.core import registry_sheet, windows
 from slurm_ai_factory.core.organisations import CATEGORIES, Entry, Link, Organisation, Registry
 from slurm_ai_factory.core.records import FOREVER, Instant
 from slurm_ai_factory.core.sheet import Fault
+from slurm_ai_factory.core.words import count
 from slurm_ai_factory.errors import LedgerError, RefusedError
 from slurm_ai_factory.ledger import Ledger
 from slurm_ai_factory.ledger.registry import Recorded
@@ -144,7 +145,7 @@ def refuse(file: str, faults: Sequence[Fault]) -> None:
     for one in faults:
         column = f" column {one.column}:" if one.column else ""
         output.say(f"{file}:{one.line}:{column} {one.reason}", err=True)
-    raise RefusedError(f"{file}: {len(faults)} problem(s), nothing was taken over; correct the file")
+    raise RefusedError(f"{file}: {count(len(faults), 'problem')}, nothing was taken over; correct the file")
 
 
 @organisation_group.command("export")
@@ -315,7 +316,7 @@ def _tell(done: Recorded, entries: Sequence[Entry]) -> None:
         names = sorted({one.organisation for one in entries})
         told = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
         known = f", {done.known} known already" if done.known else ""
-        sys.stderr.write(f"{done.new} entry(ies) recorded{known}: {told}\n")
+        output.say(f"recorded {count(done.new, 'entry', 'entries')}{known}: {told}", err=True)
 
 
 COMMANDS = (organisation_group,)

@@ -28,6 +28,7 @@ from slurm_ai_factory.core import judgement, rule_check, windows
 from slurm_ai_factory.core.classify import Classification
 from slurm_ai_factory.core.records import Charge, Instant, Measurement, Subject, Window
 from slurm_ai_factory.core.rule_check import RuleProblem
+from slurm_ai_factory.core.words import count
 from slurm_ai_factory.errors import ConfigError, LedgerError
 from slurm_ai_factory.ledger import Ledger
 from slurm_ai_factory.slurm.names import names
@@ -57,7 +58,7 @@ def rules_check(offline: bool) -> None:
         output.emit(_checked(config, problems))
     _refuse(config.file, problems)
     if not (chosen.json or chosen.quiet):
-        click.echo(f"{config.file}: fine, {len(config.rules)} rule(s)", err=True)
+        click.echo(f"{config.file}: fine, {count(len(config.rules), 'rule')}", err=True)
 
 
 def _problems(config: Config, ledger: Ledger, offline: bool) -> list[RuleProblem]:
@@ -87,7 +88,7 @@ def _refuse(file: str, problems: Sequence[RuleProblem]) -> None:
     for one in problems:
         where = f" {one.key} {one.name!r}:" if one.key else ""
         output.say(f"{file}: rule {one.rule!r}:{where} {one.reason}", err=True)
-    raise ConfigError(f"{file}: {len(problems)} problem(s) with rules; correct them and reload saf")
+    raise ConfigError(f"{file}: {count(len(problems), 'problem')} with rules; correct them and reload saf")
 
 
 @rules_group.command("test")
@@ -217,7 +218,7 @@ def override_command(
     if chosen.json:
         output.emit({"override": number, "job": job, "runs": runs})
     elif not chosen.quiet:
-        click.echo(f"override {number} of job {job}: {runs} run(s); see `saf explain {job}`", err=True)
+        click.echo(f"override {number} of job {job}: {count(runs, 'run')}; see `saf explain {job}`", err=True)
     return None
 
 

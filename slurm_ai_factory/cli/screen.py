@@ -32,7 +32,7 @@ class Screen(io.TextIOWrapper):
         return len(text)
 
 
-class _Line(logging.LogRecord):
+class Line(logging.LogRecord):
     """A message in one line, whoever formats it."""
 
     def getMessage(self) -> str:  # noqa: N802
@@ -42,7 +42,7 @@ class _Line(logging.LogRecord):
 def guard() -> None:
     """Let all that is printed and logged from now on go through a Screen; a closed output takes nothing."""
     sys.stdout, sys.stderr = _guarded(sys.stdout), _guarded(sys.stderr)
-    logging.setLogRecordFactory(_Line)
+    logging.setLogRecordFactory(Line)
 
 
 def _guarded(stream: TextIO | None) -> TextIO:

@@ -155,7 +155,7 @@ def test_init_writes_a_file_that_works(saf: Saf) -> None:
     text = saf.file.read_text()
     assert 'name = "loop"' in text
     assert "account national: RawShares 75" in text
-    assert "fine, 2 rule(s), mode observe" in saf.run("config", "check").stderr
+    assert "fine, 2 rules, mode observe" in saf.run("config", "check").stderr
     assert "exists" in saf.run("init", code=1).stderr
 
 

@@ -81,7 +81,7 @@ def _read(saf: Saf, job: int) -> bool:
 def test_names_in_rules_are_compared_with_those_that_slurm_has(saf: Saf) -> None:
     saf.configure(rules=RULES)
     saf.run("cycle")
-    assert "fine, 3 rule(s)" in saf.run("rules", "check").stderr
+    assert "fine, 3 rules" in saf.run("rules", "check").stderr
     saf.configure(rules=RULES.replace('partition = "main"', 'partition = "debgu"'))
     done = saf.run("rules", "check", code=1)
     assert "partition 'debgu': no such partition is known; did you mean 'debug'?" in done.stderr

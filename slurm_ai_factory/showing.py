@@ -91,14 +91,14 @@ def groups(site: Site, report: CycleReport) -> dict[str, list[share.Group]]:
 
 def _details(_subject: Subject, found: Classification) -> str:
     """What the rule knows of GROUPS; the beneficiary stands for what it does not know."""
-    return "\t".join(str(getattr(found, label) or found.beneficiary) for label in GROUPS)
+    return share.together(str(getattr(found, label) or found.beneficiary) for label in GROUPS)
 
 
 def _by(position: int, found: list[share.Group]) -> list[share.Group]:
     """The same charge by one of the details, largest first."""
     sums: dict[tuple[str, Beneficiary], Charge] = {}
     for group in found:
-        key = group.name.split("\t")[position], group.beneficiary
+        key = group.names[position], group.beneficiary
         sums[key] = sums.get(key, 0) + group.delivered
     made = [share.Group(*key, delivered) for key, delivered in sums.items()]
     return sorted(made, key=lambda group: (-group.delivered, group.name))

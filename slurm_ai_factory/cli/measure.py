@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 
 import click
@@ -197,12 +196,12 @@ def tell_unread(seconds: int, where: Window) -> None:
 
 def _all_of_it(subject: Subject, _: Classification) -> str:
     """All that Slurm says of a subject."""
-    return json.dumps(subject[1:8])
+    return share.together(subject[1:8])
 
 
 def _print_unclassified(groups: Sequence[share.Group], resource: str) -> None:
     names = Subject._fields[1:8]
-    rows = [(*json.loads(group.name), group.delivered) for group in groups]
+    rows = [(*group.names, group.delivered) for group in groups]
     if chosen.json:
         output.emit([dict(zip((*names, "charge"), row, strict=True)) for row in rows])
     elif chosen.csv:

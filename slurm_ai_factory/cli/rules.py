@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,7 +23,7 @@ from slurm_ai_factory.cli.options import (
     slurm_of,
 )
 from slurm_ai_factory.config import Config
-from slurm_ai_factory.core import judgement, rule_check, windows
+from slurm_ai_factory.core import judgement, rule_check, share, windows
 from slurm_ai_factory.core.classify import Classification
 from slurm_ai_factory.core.records import Charge, Instant, Measurement, Subject, Window
 from slurm_ai_factory.core.rule_check import RuleProblem
@@ -123,7 +122,7 @@ def _outcome(config: Config, ledger: Ledger, where: Window, at: Instant) -> Outc
     measured = cycle.measure(config, ledger, at, where, moment=now())
     rules, weights = cycle.rules_of(config, ledger), config.promise_of().weights
     found = cycle.groups(ledger, rules, _place, weights, where, at)
-    return Outcome(measured, {tuple(json.loads(one.name)): one.delivered for one in found})
+    return Outcome(measured, {tuple(one.names): one.delivered for one in found})
 
 
 _PLACE = ("account", "beneficiary", "rule", "category", "organisation", "sector", "municipality", "hub")
@@ -131,7 +130,7 @@ _PLACE = ("account", "beneficiary", "rule", "category", "organisation", "sector"
 
 def _place(subject: Subject, found: Classification) -> str:
     """All that can change of a charge, as one text."""
-    return json.dumps([subject.account, *(str(getattr(found, name)) for name in _PLACE[1:])])
+    return share.together([subject.account, *(str(getattr(found, name)) for name in _PLACE[1:])])
 
 
 def _moves(before: Outcome, after: Outcome) -> list[dict[str, Any]]:

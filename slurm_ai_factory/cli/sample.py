@@ -24,8 +24,8 @@ RULES = """\
 # Rules, in order; the first that holds decides. Conditions: account_subtree, account, user, qos,
 # partition, wckey, reservation, comment (a name or a list); dates: since, until. Also: category,
 # organisation, sector, municipality, hub; or beneficiary = "registry": see `saf organisation`.
-# A region that is a partition, a QOS or a list of users is measured, not steered: RawShares belong to accounts.
-# To steer it, give it an account of its own directly under root.
+# A region that is a partition, a QOS or a list of users is measured, but not steered: RawShares belong to
+# accounts. To steer it, give it an account of its own directly under root.
 """
 
 

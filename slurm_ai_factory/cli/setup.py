@@ -97,8 +97,8 @@ def _write(file: str, text: str) -> None:
 
 def _tell_written(file: str, cluster: str, region: Sequence[str]) -> None:
     if not region:
-        output.say(f"set control.account in {file} to the accounts that hold the region and write a rule for them; "
-                   "saf does not guess", err=True)  # fmt: skip
+        output.say(f"saf does not guess who the region is: set control.account in {file} and write its rule",
+                   err=True)  # fmt: skip
     if not chosen.quiet:
         output.say(f"wrote {file} for cluster {cluster}; read it, then run: saf --config {file} config check",
                    err=True)  # fmt: skip
@@ -174,9 +174,8 @@ def config_check() -> None:
     if chosen.json:
         output.emit({"file": str(config.file), "rules": len(config.rules), "mode": config.control.mode})
     elif not chosen.quiet:
-        click.echo(
-            f"{config.file}: fine, {count(len(config.rules), 'rule')}, mode {config.control.mode}", err=True
-        )
+        rules = count(len(config.rules), "rule")
+        output.say(f"{config.file}: fine, {rules}, mode {config.control.mode}", err=True)
 
 
 @config_group.command("show")

@@ -122,14 +122,13 @@ def _steered(facts: Facts, account: str) -> _Row:
 
 def _other_account(facts: Facts, account: str) -> str:
     """What may be steered instead; a new account would take its shares from everybody."""
-    there = _some(
-        [one.account for one in _level(facts) if not one.user and one.account not in facts.accounts]
+    there = [one.account for one in _level(facts) if not one.user and one.account not in facts.accounts]
+    add = ["sacctmgr", "-i", "add", "account", f"name={account}", f"cluster={facts.priority.cluster}"]
+    return (
+        f"saf.toml: set control.account to one of: {_some(there) or 'none, there is no other account'}\n"
+        f"or, if the region has no account yet: {shlex.join([*add, f'parent={ROOT}'])}, "
+        "which takes a part of the level from all others"
     )
-    add = f"sacctmgr -i add account name={account} cluster={facts.priority.cluster} parent={ROOT}"
-    name = (
-        f"saf.toml: set control.account to the account that holds the region: {there or 'none is there yet'}"
-    )
-    return f"{name}\nor, where it has none yet, and everybody is to give up shares for it: {add}"
 
 
 def siblings(facts: Facts) -> Result:
@@ -160,10 +159,9 @@ def resolution(facts: Facts) -> Result:
     wanted = f"at least {LEVEL_SHARES_LEAST} RawShares beside the steered account's"
     factor = ceil(LEVEL_SHARES_LEAST / competing) if competing else 0
     fix = _commands([_modify(facts, one, f"fairshare={one.raw_shares * factor}") for one in level])
-    found = f"{competing}; {factor} times as many in every row leave everybody the part they have"
-    return want(
-        competing >= LEVEL_SHARES_LEAST, WARNING, found if factor > 1 else str(competing), wanted, fix
-    )
+    few = f"{competing}; {factor} times the shares in every row keep everybody's part"
+    fine = competing >= LEVEL_SHARES_LEAST
+    return want(fine, WARNING, str(competing) if fine else few, wanted, fix)
 
 
 def stored(facts: Facts) -> Result:

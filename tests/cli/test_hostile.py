@@ -1,7 +1,7 @@
 """A ledger whose every name was made to harm whoever looks at it, and every command that prints one.
 
-Rule: what reaches a terminal, a file for a spreadsheet, a page or a scrape has no control character but the end
-of a line, and nothing that turns text around or is not seen; JSON has the exact text.
+Rule: what reaches a terminal, a spreadsheet, a page or a scrape has no control character but the end of
+a line, and nothing that turns text around or is not seen; JSON has the exact text.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from slurm_ai_factory.cli import screen
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core.classify import Beneficiary
 from slurm_ai_factory.core.expertise import NewEntry
-from slurm_ai_factory.core.organisations import Link, Organisation
+from slurm_ai_factory.core.organisations import Entry, Link, Organisation
 from slurm_ai_factory.core.records import HOUR, Association, Change, Decision, Pause, Run, Size, Subject
 from slurm_ai_factory.core.share import Group
 from slurm_ai_factory.ledger import Ledger, open_ledger
@@ -84,7 +84,8 @@ def _run(number: int, account: str, at: int) -> Run:
     """An hour of four CPUs, yesterday."""
     start = at - 24 * HOUR
     subject = Subject("loop", account, EVIL, EVIL, EVIL, EVIL, EVIL, EVIL)
-    return Run(number, number, str(number), subject, EVIL, start, start, start, start + HOUR, HOUR, 0, "cpu=4",
+    dates = start, start, start, start + HOUR
+    return Run(number, number, str(number), subject, EVIL, *dates, HOUR, 0, "cpu=4",
                "cpu=4")  # fmt: skip
 
 
@@ -93,7 +94,7 @@ def _say(ledger: Ledger, config: Config, at: int) -> None:
     said = {"actor": EVIL, "reason": EVIL}
     plant = Organisation(organisation="plant", name=EVIL, kvk="17000000", category="business", sector="C",
                          municipality="GM0014", since=0)  # fmt: skip
-    entries = [plant, Link(organisation="plant", account=OTHER, since=0)]
+    entries: list[Entry] = [plant, Link(organisation="plant", account=OTHER, since=0)]
     terms = config.terms(ledger.accounting.parents())
     assert not ledger.registry.record(entries, terms, {"at": at, **said}).problems
     ledger.accounting.override("3", {"beneficiary": "regional", "organisation": "", **said}, at=at)
@@ -149,11 +150,14 @@ def test_a_name_ends_no_line_and_json_has_it_as_it_is(hostile: Saf) -> None:
     assert hostile.json("explain", "1")["runs"][0]["wckey"] == EVIL
 
 
-@pytest.mark.parametrize("command", [one for one in TABLES if one[0] != "organisation"], ids=" ".join)
+NAMING = [one for one in TABLES if {"account", "partition", "history", "export", "expertise"} & set(one)]
+
+
+@pytest.mark.parametrize("command", [one for one in NAMING if "--links" not in one], ids=" ".join)
 def test_no_cell_of_csv_is_a_formula(hostile: Saf, command: tuple[str, ...]) -> None:
     rows = csv.reader(io.StringIO(hostile.run(*command, "--csv").stdout, newline=""))
     cells = [cell for row in rows for cell in row]
-    assert any(cell.startswith("'=1+1") or cell.startswith("'@=1+1") for cell in cells)
+    assert any(cell.startswith("'=1+1") for cell in cells)
     assert not [cell for cell in cells if cell.startswith(("=", "+", "@"))]
 
 

@@ -17,7 +17,7 @@ TREE = [
 
 
 def test_the_account_that_holds_the_region_is_the_one_that_is_named() -> None:
-    config = parse(sample.text(CONFIG, TREE, "noord", {}), "saf.toml")
+    config = parse(sample.text(CONFIG, TREE, ["noord"], {}), "saf.toml")
     assert config.control.account == ("noord",)
     sides = {str(rule.beneficiary): set(rule.conditions["account_subtree"]) for rule in config.rules}
     assert sides == {"regional": {"noord"}, "non_regional": {"national"}}
@@ -27,4 +27,4 @@ def test_the_account_that_holds_the_region_is_the_one_that_is_named() -> None:
 def test_an_account_that_is_not_directly_under_root_is_refused(account: str) -> None:
     said = f"no account {account} directly under root; there are noord, national"
     with pytest.raises(ConfigError, match=said):
-        sample.text(CONFIG, TREE, account, {})
+        sample.text(CONFIG, TREE, [account], {})

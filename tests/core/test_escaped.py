@@ -32,8 +32,8 @@ def test_printable_text_stays_as_it_is(text: str) -> None:
 
 @pytest.mark.parametrize(
     "sign",
-    ["\0", "\t", "\r", "\n", "\x1b", "\x7f", "\x9b", "\u200b", "\u200d", "\u200e", "\u2028", "\u202a", "\u202e",
-     "\u2066", "\u2069", "\ufeff", "\ud800"],
+    ["\0", "\t", "\r", "\n", "\x1b", "\x7f", "\x9b", "\u200b", "\u200d", "\u200e", "\u2028", "\u202a",
+     "\u202e", "\u2066", "\u2069", "\ufeff", "\ud800"],
 )  # fmt: skip
 def test_what_moves_a_cursor_or_turns_text_around_is_shown(sign: str) -> None:
     assert sign not in escaped.for_terminal(f"a{sign}b")

@@ -1,7 +1,7 @@
-"""python -m tests.install: types the README's production block on a bare Debian 12 and 13, beside a real Slurm.
+"""python -m tests.install: types the README's production block on bare Debians, beside a real Slurm.
 
-Rule: each line is typed as it stands, on a terminal, and the questions are answered there. Only `systemctl` is
-another: systemd does not run in such a root, so the unit is verified and not started. Nothing stays mounted.
+Rule: each line is typed as it stands, on a terminal, and questions are answered there. Only `systemctl` is a
+stub: systemd does not run in such a root, so the unit is verified and not started. Nothing stays mounted.
 """
 
 from __future__ import annotations

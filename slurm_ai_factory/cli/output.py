@@ -117,7 +117,7 @@ def _aligned(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _numeric(text: str) -> bool:
-    return not text or text.removesuffix(" %").replace(".", "", 1).lstrip("-").isdigit()
+    return not text or text.removesuffix(" %").replace(".", "", 1).replace(" ", "").lstrip("-").isdigit()
 
 
 def pairs(values: Mapping[str, object]) -> None:
@@ -138,13 +138,38 @@ def percent(ratio: float | None) -> str | None:
     return None if ratio is None else f"{100 * ratio:.1f} %"
 
 
-def hours(charge: Charge | float | None) -> str | None:
-    """Resource-seconds in resource-hours, for people.
+def decimals(largest: float) -> int:
+    """So many decimals show two digits of a figure that is small.
 
-    >>> hours(5400), hours(36000000)
-    ('1.5', '10 000.0')
+    >>> [decimals(value) for value in (0, 0.0004, 0.04, 0.4, 4, 4000)]
+    [1, 4, 3, 2, 1, 1]
     """
-    return None if charge is None else f"{float(charge) / HOUR:,.1f}".replace(",", " ")
+    return next(
+        (n for n, least in ((1, 1), (2, 0.1), (3, 0.01)) if abs(largest) >= least), 4 if largest else 1
+    )
+
+
+def hours(charge: Charge | float | None, digits: int | None = None) -> str | None:
+    """Resource-seconds in resource-hours, for people; small figures with more decimals, or with so many.
+
+    >>> hours(5400), hours(36000000), hours(36), hours(-0.01)
+    ('1.5', '10 000.0', '0.010', '0.0000')
+    """
+    if charge is None:
+        return None
+    value = float(charge) / HOUR
+    digits = decimals(value) if digits is None else digits
+    return f"{round(value, digits) + 0.0:,.{digits}f}".replace(",", " ")
+
+
+def column(charges: Sequence[Charge | float]) -> list[str | None]:
+    """A column of charges in resource-hours, each with the decimals of the largest.
+
+    >>> column([1440, 36, -1])
+    ['0.40', '0.01', '0.00']
+    """
+    digits = decimals(max(map(abs, map(float, charges)), default=0) / HOUR)
+    return [hours(one, digits) for one in charges]
 
 
 def share_text(m: Measurement, margin: float) -> dict[str, object]:
@@ -155,7 +180,7 @@ def share_text(m: Measurement, margin: float) -> dict[str, object]:
         "window": f"{m.window.name}  ({when(m.window.since)} .. {when(m.window.until)})",
         "as of": when(m.as_of),
         **({"never read": f"{hours(m.unread_seconds)} hours of the window"} if m.unread_seconds else {}),
-        "resource": f"{m.resource}, in {m.resource}-hours",
+        "resource": f"{m.resource}, in {m.called}-hours",
         "promised": percent(m.target_share),
         "delivered": f"{percent(m.delivered_share) or '-'}  "
         f"(regional {hours(m.regional_charge)} of {hours(m.total_charge)})",

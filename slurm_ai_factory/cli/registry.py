@@ -176,12 +176,13 @@ def organisation_export(links: bool, file: Path | None) -> None:
 @click.option("--all", "every", is_flag=True, help="Everybody there ever was, and will be.")
 @click.option("--as-of", "then", metavar="DATE", help="As it was known at the beginning of this day.")
 def organisation_list(on: str | None, every: bool, then: str | None) -> None:
-    """Organisations with their accounts."""
+    """Organisations with their accounts; those whose day is still to come are marked."""
     config = load_config()
     at = _day(config, "--on", on) if on else now()
     with opened_ledger(config) as ledger:
         known = ledger.registry.known(_day(config, "--as-of", then) if then else None)
-    found = [one for one in known.organisations if every or one.since <= at < one.until]
+    first = at if on else FOREVER
+    found = [one for one in known.organisations if every or (one.since <= first and at < one.until)]
     values = [_listed(config, known, one, at) for one in found]
     if chosen.json:
         output.emit(values)
@@ -195,10 +196,11 @@ def _listed(config: Config, known: Registry, one: Organisation, at: Instant) -> 
     links = [
         link
         for link in known.links
-        if link.organisation == one.organisation and link.since <= at < link.until
+        if link.organisation == one.organisation and link.since <= max(at, one.since) < link.until
     ]
     return {
         **_entry_value(config, one),
+        "in_force": one.since <= at < one.until,
         "regional": one.municipality in config.registry.region,
         "accounts": [
             link.account if link.fraction == 1 else f"{link.account} {link.fraction:f}" for link in links

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,7 +24,7 @@ from slurm_ai_factory.cli.options import (
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import judgement, rule_check, share, windows
 from slurm_ai_factory.core.classify import Classification
-from slurm_ai_factory.core.records import Charge, Instant, Measurement, Subject, Window
+from slurm_ai_factory.core.records import HOUR, Charge, Instant, Measurement, Subject, Window
 from slurm_ai_factory.core.rule_check import RuleProblem
 from slurm_ai_factory.core.words import count
 from slurm_ai_factory.errors import ConfigError, LedgerError
@@ -48,45 +47,57 @@ def rules_check(offline: bool) -> None:
     """Find names in rules that nobody has, and rules that are never reached.
 
     Names are compared with those that Slurm lists or the ledger has seen, and with the registry. Exit code 1
-    where something is wrong.
+    where something is wrong. A name that Slurm no longer has and past charges do is told, and is not wrong.
     """
     config = load_config()
     with opened_ledger(config) as ledger:
-        problems = _problems(config, ledger, offline)
+        found = _check(config, ledger, offline)
     if chosen.json:
-        output.emit(_checked(config, problems))
-    _refuse(config.file, problems)
+        output.emit(_checked(config, found))
+    _refuse(config.file, found)
     if not (chosen.json or chosen.quiet):
         click.echo(f"{config.file}: fine, {count(len(config.rules), 'rule')}", err=True)
 
 
-def _problems(config: Config, ledger: Ledger, offline: bool) -> list[RuleProblem]:
+class Checked(NamedTuple):
+    """What is wrong with rules, which names are of the past, and which conditions were not looked at."""
+
+    problems: list[RuleProblem]
+    gone: list[RuleProblem]
+    hidden: list[str]
+
+
+def _check(config: Config, ledger: Ledger, offline: bool) -> Checked:
     seen = ledger.accounting.names()
-    known = seen if offline else _joined(seen, names(slurm_of(config).commands, config.cluster.name))
-    terms = config.terms(seen["account"])
-    return rule_check.check(cycle.rules_of(config, ledger), known, terms)
+    asked = (seen, []) if offline else names(slurm_of(config).commands, config.cluster.name)
+    listed, hidden = asked
+    rules, known = cycle.rules_of(config, ledger), {key: seen[key] | listed[key] for key in listed}
+    problems = rule_check.check(rules, known, config.terms(seen["account"]))
+    return Checked(problems, rule_check.gone(rules, seen, listed), hidden)
 
 
-def _joined(
-    seen: Mapping[str, frozenset[str]], listed: Mapping[str, frozenset[str]]
-) -> dict[str, frozenset[str]]:
-    return {key: seen[key] | listed[key] for key in seen}
-
-
-def _checked(config: Config, problems: Sequence[RuleProblem]) -> dict[str, object]:
+def _checked(config: Config, found: Checked) -> dict[str, object]:
     return {
         "file": config.file,
         "rules": len(config.rules),
-        "problems": [one._asdict() for one in problems],
+        "problems": [one._asdict() for one in found.problems],
+        "gone": [one._asdict() for one in found.gone],
+        "hidden": found.hidden,
     }
 
 
-def _refuse(file: str, problems: Sequence[RuleProblem]) -> None:
-    if not problems:
-        return
-    for one in problems:
+def _refuse(file: str, found: Checked) -> None:
+    """Tell all that was found; raises ConfigError where something is wrong."""
+    if found.hidden:
+        output.say(
+            f"not checked: names of {', '.join(found.hidden)}, which Slurm shows to operators only", err=True
+        )
+    for one in [*found.gone, *found.problems]:
         where = f" {one.key} {one.name!r}:" if one.key else ""
         output.say(f"{file}: rule {one.rule!r}:{where} {one.reason}", err=True)
+    problems = found.problems
+    if not problems:
+        return
     raise ConfigError(f"{file}: {count(len(problems), 'problem')} with rules; correct them and reload saf")
 
 
@@ -104,7 +115,7 @@ def rules_test(file: Path, window: str | None, offline: bool) -> None:
     tried = configuration.with_rules_of(config, file)
     where = asked_window(config, window, None, None)
     with opened_ledger(config) as ledger:
-        _refuse(str(file), _problems(tried, ledger, offline))
+        _refuse(str(file), _check(tried, ledger, offline))
         at = as_of(ledger)
         before, after = (_outcome(one, ledger, where, at) for one in (config, tried))
     _print_moves(before, after)
@@ -157,11 +168,12 @@ def _print_moves(before: Outcome, after: Outcome) -> None:
     click.echo()
     if not moves:
         return click.echo("no charge of the window would move")
+    digits = output.decimals(max(abs(float(move["difference"])) for move in moves) / HOUR)
     rows = [
-        [*(move[name] for name in _PLACE), *(f"{float(move[name]) / 3600:.1f}" for name in charges)]
+        [*(move[name] for name in _PLACE), *(output.hours(move[name], digits) for name in charges)]
         for move in moves
     ]
-    return output.table((*_PLACE, *(f"{name} ({m.resource}-hours)" for name in charges)), rows)
+    return output.table((*_PLACE, *(f"{name} ({m.called}-hours)" for name in charges)), rows)
 
 
 def _side(m: Measurement) -> dict[str, object]:

@@ -179,7 +179,7 @@ def _figures(m: Measurement, margin: float) -> Iterator[str]:
     attainable = {True: "attainable", False: "not attainable", None: ""}[share.attainable(m, margin)]
     required = output.percent(share.required_share(m, margin))
     unclassified = output.percent(outlook.unclassified_ratio(m))
-    unit = f"{outlook.resource_unit(m.resource)}-hours"
+    unit = f"{outlook.resource_unit(m.called)}-hours"
     rows = (
         (
             "delivered",

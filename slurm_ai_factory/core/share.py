@@ -68,6 +68,7 @@ class Promise:
     resource: str
     weights: Mapping[str, tres.Count]
     unclassified_limit: float | None = None
+    label: str = ""  #: what people call the resource
 
 
 @dataclass(slots=True)
@@ -191,6 +192,7 @@ def measure(
         window=window,
         as_of=as_of,
         resource=promise.resource,
+        resource_label=promise.label,
         target_share=promise.target_share,
         unclassified_limit=promise.unclassified_limit,
         regional_charge=regional.delivered.total,

@@ -65,7 +65,7 @@ class Page:
     @property
     def unit(self) -> str:
         """What an hour of the resource is called."""
-        return self.unit_of(self.share["resource"])
+        return self.unit_of(self.share["resource_label"] or self.share["resource"])
 
     def unit_of(self, resource: str) -> str:
         """What an hour of a resource is called."""

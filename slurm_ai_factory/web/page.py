@@ -126,7 +126,7 @@ def _seen(shown: Shown) -> dict[str, Any]:
 def _figures(shown: Shown) -> Iterator[tuple[str, str, str]]:
     """(name, value, what it is of)."""
     m = shown.measurement
-    unit = f"{outlook.resource_unit(m.resource)}-hours"
+    unit = f"{outlook.resource_unit(m.called)}-hours"
     yield "Delivered to the region", _ratio(m.delivered_share), f"of {_hours(m.total_charge)} {unit}"
     yield "Promised", outlook.percent(m.target_share), f"verdict: {STANDING[judgement.verdict(m)]}"
     yield from _ahead(shown)
@@ -166,7 +166,7 @@ def _control(shown: Shown) -> Iterator[tuple[str, str]]:
         value = inputs.get(key)
         if isinstance(value, float | int):
             yield name, _ratio(value)
-    unit = outlook.resource_unit(m.resource)
+    unit = outlook.resource_unit(m.called)
     yield (
         "Regional jobs",
         f"{_count(m.regional_running)} {unit} running, {_count(m.regional_pending)} waiting",

@@ -94,7 +94,8 @@ def test_all_lists_of_names_are_whole(
 ) -> None:
     for name, value in slurm.env.items():
         monkeypatch.setenv(name, value)
-    found = names(Commands(), "loop")
+    found, hidden = names(Commands(), "loop")
+    assert not hidden
     assert {*slurm_tree.regional, *slurm_tree.national, "root", "regional", "national"} <= found["account"]
     assert found["user"] >= {user for users in slurm_tree.regional.values() for user in users}
     assert found["partition"] == {"main", "debug"}

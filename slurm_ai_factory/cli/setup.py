@@ -77,7 +77,7 @@ def init_command(
     region = accounts or _asked_accounts(sample.top_level(associations))
     given = {
         "promise.window": window or _asked_window(),
-        "promise.time_zone": _zone_of_this_machine(),
+        "promise.time_zone": zone_of_this_machine(),
         "slurm.directory": directory,
         "slurm.conf": conf,
     }
@@ -138,7 +138,7 @@ def _window(said: str) -> str:
         raise click.BadParameter(str(error)) from error
 
 
-def _zone_of_this_machine() -> str:
+def zone_of_this_machine() -> str:
     """Civil time here; UTC where it is not known, or no such zone can be used."""
     place = ""
     with suppress(OSError):

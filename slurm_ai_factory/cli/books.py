@@ -35,6 +35,10 @@ def fingerprint_command(window: str | None, then: str, first: str | None, rows: 
     config = load_config()
     if rows and chosen.json:
         raise click.UsageError("--rows prints the rows as they are hashed; give it without --json")
+    if rows and sys.stdout.isatty():
+        raise click.UsageError(
+            "--rows prints the rows as they are, whatever is in them; pipe them into sha256sum"
+        )
     known = asked_instant(config, then)
     last = asked_window(config, window, None, None, known)
     begins = asked_window(config, first, None, None, known) if first else last

@@ -29,7 +29,7 @@ suite() {
 
 packages() {
     case "$1" in
-    debian-*) echo systemd,slurm-client,ca-certificates ;;
+    debian-*) echo systemd,procps,slurm-client,ca-certificates ;;
     *) echo "$PACKAGES" ;;
     esac
 }

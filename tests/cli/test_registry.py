@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -204,6 +205,29 @@ def test_a_mistyped_name_in_a_rule_is_an_error(registered: Saf) -> None:
     )
     file.write_text(RULES.replace('name = "registry"', 'name = "registry"\nsince = 2027-01-01T12:00:00'))
     assert "wants a date" in registered.run("rules", "test", str(file), "--offline", code=1).stderr
+
+
+def test_what_is_still_to_come_is_listed_and_marked(registered: Saf) -> None:
+    later = (*PLANT[:2], "later", *PLANT[3:])
+    registered.run(*later[:-4], "--since", "2100-01-01", "--reason", "signed")
+    listed = {one["organisation"]: one for one in registered.json("organisation", "list")}
+    assert {key: one["in_force"] for key, one in listed.items()} == {
+        "umcg": True,
+        "plant": True,
+        "later": False,
+    }
+    assert [one["organisation"] for one in registered.json("organisation", "list", "--on", civil(0))] == [
+        "plant", "umcg",
+    ]  # fmt: skip
+
+
+def test_a_name_like_a_formula_comes_back_from_a_spreadsheet(books: Saf, tmp_path: Path) -> None:
+    books.run(*(("=1+1" if word == "UMCG" else word) for word in UMCG))
+    file = tmp_path / "list.csv"
+    books.run("organisation", "export", "-o", str(file))
+    assert ",'=1+1," in file.read_text()
+    again = books.json("organisation", "import", str(file), "--reason", "the same")
+    assert again == {"new": 0, "known": 1, "problems": []}
 
 
 def test_an_override_is_explained_and_can_be_taken_back(registered: Saf) -> None:

@@ -178,5 +178,5 @@ def test_root_leaves_the_ledger_of_another_user_alone(books: Saf, tmp_path: Path
     os.chown(directory, 1, 1)
     del books.sections["ledger"]["url"]
     books.configure("ledger", state_directory=str(tmp_path / "state"))
-    assert "belongs to daemon; run: sudo -u daemon saf" in books.run("share", code=1).stderr
+    assert "belongs to daemon; run: runuser -u daemon -- saf" in books.run("share", code=1).stderr
     assert directory.stat().st_uid == 1

@@ -33,11 +33,9 @@ def fingerprint_command(window: str | None, then: str, first: str | None, rows: 
     rows of one part as they are hashed: pipe them into sha256sum.
     """
     config = load_config()
-    if rows and chosen.json:
-        raise click.UsageError("--rows prints the rows as they are hashed; give it without --json")
-    if rows and sys.stdout.isatty():
+    if rows and (chosen.json or sys.stdout.isatty()):
         raise click.UsageError(
-            "--rows prints the rows as they are, whatever is in them; pipe them into sha256sum"
+            "--rows prints rows as they are hashed: pipe them into sha256sum, without --json"
         )
     known = asked_instant(config, then)
     last = asked_window(config, window, None, None, known)

@@ -45,7 +45,7 @@ LOCALTIME = Path("/etc/localtime")
     "-o", "--output", "file", default="saf.toml", show_default=True, metavar="FILE", help="Where to write."
 )
 @click.option(
-    "--account", "accounts", metavar="A", multiple=True,
+    "--account", metavar="A", multiple=True,
     help="A top-level account that holds the region; may be given more than once. Else it asks.",
 )  # fmt: skip
 @click.option(
@@ -58,7 +58,7 @@ LOCALTIME = Path("/etc/localtime")
 @click.option("--force", is_flag=True, help="Overwrite the file.")
 def init_command(
     file: str,
-    accounts: tuple[str, ...],
+    account: tuple[str, ...],
     window: str | None,
     directory: Path | None,
     conf: Path | None,
@@ -74,7 +74,7 @@ def init_command(
     commands = Commands(directory, conf)
     found = Slurm("", commands).priority_config()
     associations = Slurm(found.cluster, commands).associations()
-    region = accounts or _asked_accounts(sample.top_level(associations))
+    region = account or _asked_accounts(sample.top_level(associations))
     given = {
         "promise.window": window or _asked_window(),
         "promise.time_zone": zone_of_this_machine(),

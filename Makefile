@@ -7,7 +7,7 @@ FOR ?= 2m
 KILLS ?= 200
 FREEZES ?= 20
 
-.PHONY: freeze help demo demo-slurm test test-fast test-model lint slurm slurm-roots test-slurm-all seen examples crash accept-slurm evaluate bench-simulate bench-ingest bench-scrape bench-sources clean
+.PHONY: freeze help demo demo-slurm test test-fast test-model test-install lint slurm slurm-roots test-slurm-all seen examples crash accept-slurm evaluate bench-simulate bench-ingest bench-scrape bench-sources clean
 .DEFAULT_GOAL := help
 
 help:  ## Show these targets.
@@ -56,6 +56,10 @@ test-model: $(VENV)/.installed slurm  ## The model cluster beside a real Slurm, 
 test-slurm-all: $(VENV)/.installed slurm-roots  ## What every source has to tell, on Slurm 22.05, 24.11, 26.05 and, where it is, 25.11.
 	SAF_CONTRACT=docs/sources.json $(BIN)/pytest -m "slurm or contract" tests/slurm tests/cluster/test_versions.py
 	@$(BIN)/python -m docs.generate
+
+test-install: $(VENV)/.installed slurm  ## Type the README's production block on a bare Debian 12 and 13 (as root).
+	@sh tests/cluster/roots.sh debian-12 debian-13 24.11
+	@$(BIN)/python -m tests.install
 
 slurm-roots: slurm  ## Make Slurm 24.11 and 26.05 in /var/cache/saf-slurm, or SAF_SLURM_ROOTS (as root).
 	@sh tests/cluster/roots.sh

@@ -107,6 +107,9 @@ def settle(site: Site, planned: Planned, found: Association | None, failure: str
     if found and found.raw_shares != found.stored_shares:
         note = f"slurmdbd has {found.stored_shares}, slurmctld still works with {found.raw_shares}; {failure}"
     raw_shares = found.raw_shares if found else None
+    if not note and raw_shares != planned.change.raw_shares_after:
+        there = "the account is gone" if found is None else f"RawShares are {raw_shares}"
+        note = f"{there}: somebody else changed it at the same time, or Slurm lost the write"
     status = site.ledger.control.settle(planned, at=site.clock(), raw_shares=raw_shares, note=note)
     return Outcome(planned.change, status, note)
 

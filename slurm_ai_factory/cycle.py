@@ -144,7 +144,7 @@ def groups_of_window(
 
     def name(subject: Subject, found: Classification) -> str:
         details = (str(getattr(found, label) or found.beneficiary) for label in DETAILS)
-        return "\t".join((steered(subject.account), *details))
+        return share.together((steered(subject.account), *details))
 
     return groups(ledger, rules, name, config.promise.resource, measured.window, measured.as_of)
 
@@ -164,7 +164,7 @@ def by_detail(position: int, found: Sequence[share.Group]) -> list[share.Group]:
     """The same charge by one part of the groups' names, largest first."""
     sums: dict[tuple[str, Beneficiary], Charge] = {}
     for group in found:
-        key = group.name.split("\t")[position], group.beneficiary
+        key = group.names[position], group.beneficiary
         sums[key] = sums.get(key, 0) + group.delivered
     made = [share.Group(*key, delivered) for key, delivered in sums.items()]
     return sorted(made, key=lambda group: (-group.delivered, group.name))

@@ -295,7 +295,8 @@ def _warn(web: Web) -> None:
 
 
 def _log(report: CycleReport) -> None:
-    log.info("%s", sentence(report))
+    failed = any(one.status == "failed" for one in report.outcomes)
+    log.log(logging.WARNING if failed else logging.INFO, "%s", sentence(report))
     for rejected in report.gathered.read.rejected:
         log.warning("a line of sacct is no run and is kept aside: %s: %r", rejected.reason, rejected.line)
 
@@ -317,7 +318,7 @@ def sentence(report: CycleReport) -> str:
     done = ", ".join(_done(one, len(report.outcomes)) for one in report.outcomes)
     others = foreign(report.gathered.foreign, len(report.steered))
     return (
-        f"{m.window.name}: {part} of {m.resource}, promised {m.target_share:.0%}, {judgement.verdict(m)}; "
+        f"{m.window.name}: {part} of {m.called}, promised {m.target_share:.0%}, {judgement.verdict(m)}; "
         f"{report.decision.sentence}{f' [{done}]' if done else ''}"
         f"{f'; somebody else changed {others}' if others else ''}"
         f"{_complaints(report)}"

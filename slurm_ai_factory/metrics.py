@@ -24,6 +24,7 @@ from prometheus_client.registry import Collector
 from slurm_ai_factory import __version__
 from slurm_ai_factory.board import CAUSES, Board, Durations, Shown
 from slurm_ai_factory.core import judgement, outlook, share
+from slurm_ai_factory.core.escaped import for_terminal
 from slurm_ai_factory.core.reasons import HOLDS, REASONS
 from slurm_ai_factory.core.records import Charge, Measurement, Verdict
 from slurm_ai_factory.core.share import Group
@@ -55,7 +56,7 @@ class BoardCollector(Collector):
             families = [*_always(self.board)]
             if self.board.shown is not None and not self.board.old:
                 families += [*_of_measurement(self.board.shown), *_of_control(self.board.shown)]
-        yield from families
+        yield from map(_escaped, families)
 
 
 def registry(board: Board) -> CollectorRegistry:
@@ -333,6 +334,15 @@ def _demand(shown: Shown, labels: Labels) -> Iterator[Metric]:
         for beneficiary, value in sorted(shown.demand.items()):
             family.add_metric([*labels.values(), beneficiary], value)
         yield family
+
+
+def _escaped(family: Metric) -> Metric:
+    """The family with labels in which nothing is hidden: names of accounts and categories can be anything."""
+    family.samples = [
+        one._replace(labels={key: for_terminal(value) for key, value in one.labels.items()})
+        for one in family.samples
+    ]
+    return family
 
 
 def _gauge(name: str, doc: str, labels: Labels, value: float) -> Metric:

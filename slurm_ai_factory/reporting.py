@@ -130,7 +130,7 @@ def reached(ask: Asked, window: Window) -> list[Reached]:
     """Who got what: each organisation, and each account that belongs to none."""
     found = []
     for group in groups_of(ask, window, ask.rules(), ask.then, _told):
-        organisation, *places = group.name.split("\t")
+        organisation, *places = group.names
         named = dict(zip(PLACES, places, strict=True))
         found.append(Reached(organisation, group.beneficiary, named, group.delivered))
     return found
@@ -139,7 +139,7 @@ def reached(ask: Asked, window: Window) -> list[Reached]:
 def _told(subject: Subject, found: Classification) -> str:
     """Everything that the tables ask of a subject, as one name."""
     whom = found.organisation or f"account {subject.account}"
-    return "\t".join([whom, *(str(getattr(found, place)) for place in PLACES)])
+    return share.together([whom, *(str(getattr(found, place)) for place in PLACES)])
 
 
 def groups_of(

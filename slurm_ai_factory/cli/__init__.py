@@ -5,12 +5,9 @@ Data goes to stdout, everything else to stderr; no traceback reaches a user with
 
 from __future__ import annotations
 
-import io
 import logging
-import os
 import sys
 import traceback
-from pathlib import Path
 
 import click
 
@@ -24,10 +21,12 @@ from slurm_ai_factory.cli import (
     explain,
     export,
     measure,
+    output,
     pause,
     registry,
     report,
     rules,
+    screen,
     setup,
     simulate,
     status,
@@ -58,7 +57,7 @@ for module in (*STEERING, *TELLING):
 
 def main() -> None:
     """Run the command line; the exit codes are 0 fine, 1 error, 2 usage, and those a command documents."""
-    _prepare_output()
+    screen.guard()
     try:
         sys.exit(cli.main(standalone_mode=False, auto_envvar_prefix="SAF") or 0)
     except click.ClickException as error:
@@ -79,18 +78,9 @@ def main() -> None:
         _told(error, shortage(error) or defect)
 
 
-def _prepare_output() -> None:
-    """A closed output takes nothing, and one in another encoding has no letter that it cannot take."""
-    nowhere = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 (as long as the process)
-    sys.stdout, sys.stderr = sys.stdout or nowhere, sys.stderr or nowhere
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-
-
 def _told(error: Exception, message: str) -> None:
     if chosen.debug:
         traceback.print_exception(error)
     text = f"saf: {message}"
-    click.echo(marked(logging.ERROR, text) if to_journal() else text, err=True)
+    output.say(marked(logging.ERROR, text) if to_journal() else text, err=True)
     sys.exit(1)

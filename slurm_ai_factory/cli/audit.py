@@ -25,6 +25,7 @@ from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import charge
 from slurm_ai_factory.core.reconcile import Reconciliation, Row, reconcile
 from slurm_ai_factory.core.records import Charge, Instant, Interval
+from slurm_ai_factory.core.words import count
 from slurm_ai_factory.reading import Progress, Read
 
 FINDINGS = 5
@@ -63,15 +64,10 @@ def _until(config: Config, until: str | None, at: Instant) -> Instant:
 
 
 @contextmanager
-def _shown(intervals: list[Interval]) -> Iterator[Progress | None]:
-    """A bar over the history to be read, with rate and remaining time; none where nobody sees it."""
-    if chosen.quiet or not sys.stderr.isatty():
-        yield None
-        return
+def _shown(intervals: list[Interval]) -> Iterator[Progress]:
+    """A bar over the history to be read, with rate and remaining time."""
     began, total = time.monotonic(), sum(until - since for since, until in intervals)
-    with click.progressbar(
-        length=total, label="reading", file=sys.stderr, show_eta=True, item_show_func=_text
-    ) as bar:
+    with output.bar(total, "reading", show_eta=True, item_show_func=_text) as bar:
 
         def progress(interval: Interval, so_far: Read) -> None:
             rate = so_far.runs / max(0.001, time.monotonic() - began)
@@ -97,7 +93,7 @@ def _report(intervals: list[Interval], done: Read) -> None:
     elif not chosen.quiet and not intervals:
         click.echo("nothing to read: the ledger has all of it", err=True)
     elif not chosen.quiet:
-        aside = f", {len(done.rejected)} line(s) kept aside" if done.rejected else ""
+        aside = f", skipped {count(len(done.rejected), 'unparsable line')} of sacct" if done.rejected else ""
         click.echo(f"read {done.runs} runs, {done.changed} new or changed{aside}", err=True)
 
 
@@ -144,9 +140,9 @@ def _show(found: Reconciliation, every: bool, interval: str) -> None:
         columns = ("account", "TRES", "ledger", "sacct", "sreport", "difference", "cause")
         output.table(columns, map(_cells, shown))
     accounts = len({row.account for row in found.rows})
-    compared = f"{accounts} account(s)" if accounts else "no account was charged for anything"
+    compared = count(accounts, "account") if accounts else "no account was charged for anything"
     sentence = f"{interval}: {compared}, unexplained {output.number(found.unexplained)} TRES-seconds"
-    aside = f"; {found.rejected} line(s) of sacct cannot be read" if found.rejected else ""
+    aside = f"; skipped {count(found.rejected, 'unparsable line')} of sacct" if found.rejected else ""
     click.echo(sentence + aside, err=chosen.csv)
 
 

@@ -33,8 +33,10 @@ def fingerprint_command(window: str | None, then: str, first: str | None, rows: 
     rows of one part as they are hashed: pipe them into sha256sum.
     """
     config = load_config()
-    if rows and chosen.json:
-        raise click.UsageError("--rows prints the rows as they are hashed; give it without --json")
+    if rows and (chosen.json or sys.stdout.isatty()):
+        raise click.UsageError(
+            "--rows prints rows as they are hashed: pipe them into sha256sum, without --json"
+        )
     known = asked_instant(config, then)
     last = asked_window(config, window, None, None, known)
     begins = asked_window(config, first, None, None, known) if first else last
@@ -75,8 +77,7 @@ def verify_command() -> None:
 @contextmanager
 def _bar(length: int) -> Iterator[verification.Progress]:
     """A bar over so many seconds of history, on a terminal."""
-    hidden = chosen.quiet or not sys.stderr.isatty()
-    with click.progressbar(length=length, label="comparing", file=sys.stderr, hidden=hidden) as bar:
+    with output.bar(length, "comparing") as bar:
         yield lambda part: bar.update(part[1] - part[0])
 
 

@@ -24,6 +24,7 @@ from slurm_ai_factory.core import doctor
 from slurm_ai_factory.core.facts import OK, Finding
 from slurm_ai_factory.core.lever import Lever
 from slurm_ai_factory.core.records import Instant
+from slurm_ai_factory.core.words import count
 
 _COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
 
@@ -58,15 +59,15 @@ def _print(findings: list[Finding]) -> None:
     width = max((len(one.check) for one in findings), default=0)
     indent = " " * (width + 11)
     for one in findings:
-        level = click.style(one.level.ljust(7), fg=_COLOURS[one.level])
-        click.echo(f"{level}  {one.check.ljust(width)}  {one.found}")
+        level = output.styled(one.level.ljust(7), fg=_COLOURS[one.level])
+        output.draw(level, f"  {one.check.ljust(width)}  {one.found}")
         if one.level != OK:
-            click.echo(f"{indent}wanted: {one.wanted}")
-            for line in one.fix.splitlines():
-                click.echo(f"{indent}fix: {line}")
+            output.say(f"{indent}wanted: {one.wanted}")
+            for line in one.fix.split("\n"):
+                output.say(f"{indent}fix: {line}")
     if not chosen.quiet:
         counts = Counter(one.level for one in findings)
-        click.echo(f"{counts['problem']} problem(s), {counts['warning']} warning(s)", err=True)
+        click.echo(f"{count(counts['problem'], 'problem')}, {count(counts['warning'], 'warning')}", err=True)
 
 
 COMMANDS = (doctor_command,)

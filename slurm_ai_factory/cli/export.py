@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -85,16 +83,16 @@ def _row(run: Run, part: Part, charge: Charge) -> Exported:
 
 
 def _csv(columns: Sequence[str], rows: Iterable[Exported]) -> None:
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([row[name] for name in columns] for row in rows)
+    output.write_csv(sys.stdout, columns, ([row[name] for name in columns] for row in rows))
 
 
 def _json(columns: Sequence[str], rows: Iterable[Exported]) -> None:
     """A list with a line for each row, printed as they come."""
     between = "["
     for row in rows:
-        click.echo(f"{between}\n{json.dumps({name: row[name] for name in columns})}", nl=False)
+        click.echo(
+            f"{between}\n{output.as_json({name: row[name] for name in columns}, indent=None)}", nl=False
+        )
         between = ","
     click.echo("[]" if between == "[" else "\n]")
 

@@ -74,7 +74,7 @@ def asked_instant(config: Config, text: str) -> Instant:
 def asked_promise(config: Config, resource: str | None) -> Promise:
     """The promise in the resource asked for."""
     try:
-        return config.promise_of(parse_resource(resource) if resource else None)
+        return config.promise_of(None if resource is None else parse_resource(resource))
     except ValueError as error:
         raise click.UsageError(str(error)) from error
 
@@ -103,7 +103,7 @@ def share_command(
     promise = asked_promise(config, resource)
     with opened_ledger(config) as ledger:
         check_known(ledger, known)
-        if resource:
+        if resource is not None:
             _check_counted(ledger, promise)
         measured, groups = shared(config, ledger, where, promise, by, known)
     print_share(measured, config.promise.margin, groups, by)
@@ -163,8 +163,12 @@ def _print_groups(m: Measurement, groups: Sequence[share.Group], by: str) -> Non
     if chosen.csv:
         return output.table((by, "beneficiary", "charge", "share"), parts)
     click.echo()
-    rows = [(*names, f"{float(charge) / 3600:.1f}", output.percent(part)) for *names, charge, part in parts]
-    return output.table((by, "beneficiary", f"{m.resource}-hours", "share"), rows)
+    charges = output.column([g.delivered for g in groups])
+    rows = [
+        (name, side, charge, output.percent(part))
+        for (name, side, _, part), charge in zip(parts, charges, strict=True)
+    ]
+    return output.table((by, "beneficiary", f"{m.called}-hours", "share"), rows)
 
 
 @click.command("unclassified", cls=SafCommand)
@@ -181,7 +185,7 @@ def unclassified_command(window: str | None) -> None:
         rules = cycle.rules_of(config, ledger)
         groups = cycle.groups(ledger, rules, _all_of_it, promise.weights, where, at)
     found = [g for g in groups if g.beneficiary is Beneficiary.UNCLASSIFIED]
-    _print_unclassified(found, promise.resource)
+    _print_unclassified(found, promise.label or promise.resource)
     tell_unread(unread, where)
     if not unread and not found and not chosen.quiet:
         click.echo("every charge of the window is classified", err=True)
@@ -196,18 +200,19 @@ def tell_unread(seconds: int, where: Window) -> None:
 
 def _all_of_it(subject: Subject, _: Classification) -> str:
     """All that Slurm says of a subject."""
-    return "\t".join(subject[1:8])
+    return share.together(subject[1:8])
 
 
 def _print_unclassified(groups: Sequence[share.Group], resource: str) -> None:
     names = Subject._fields[1:8]
-    rows = [(*group.name.split("\t"), group.delivered) for group in groups]
+    rows = [(*group.names, group.delivered) for group in groups]
     if chosen.json:
         output.emit([dict(zip((*names, "charge"), row, strict=True)) for row in rows])
     elif chosen.csv:
         output.table((*names, "charge"), rows)
     elif rows:
-        hours = [(*row[:-1], f"{float(row[-1]) / 3600:.1f}") for row in rows]
+        charges = output.column([group.delivered for group in groups])
+        hours = [(*group.names, charge) for group, charge in zip(groups, charges, strict=True)]
         output.table((*names, f"{resource}-hours"), hours)
 
 

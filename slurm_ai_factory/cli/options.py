@@ -5,13 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import pwd
-import re
 import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import click
@@ -19,6 +18,8 @@ from click.core import ParameterSource
 
 from slurm_ai_factory import config as configuration
 from slurm_ai_factory.config import Config
+from slurm_ai_factory.core.escaped import is_hidden
+from slurm_ai_factory.errors import ConfigError
 from slurm_ai_factory.ledger import Ledger, Store, embedded, open_ledger
 from slurm_ai_factory.site import Site
 from slurm_ai_factory.slurm import Slurm
@@ -57,7 +58,11 @@ def _keep(context: click.Context, parameter: click.Parameter, value: Any) -> Non
 def _common() -> list[click.Parameter]:
     texts: dict[str, tuple[list[str], str, str]] = {
         "config": (["--config"], "FILE", "Configuration file."),
-        "cluster": (["-M", "--cluster"], "NAME", "Cluster, instead of the configured one."),
+        "cluster": (
+            ["-M", "--cluster"],
+            "NAME",
+            "The cluster that is meant; a file of another one is refused.",
+        ),
     }
     flags: dict[str, tuple[list[str], str]] = {
         "json": (["--json"], "Print JSON."),
@@ -79,10 +84,6 @@ def _common() -> list[click.Parameter]:
     ]
 
 
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-"""Control characters, what ends a line, and what was no UTF-8."""
-
-
 class SafCommand(click.Command):
     """A command with the common options, each option's environment variable in its help."""
 
@@ -94,11 +95,16 @@ class SafCommand(click.Command):
         self.params += _common()
 
     def invoke(self, context: click.Context) -> Any:
-        """What is typed is kept and printed again, also where a shell reads it."""
-        for name, value in context.params.items():
-            if isinstance(value, str) and (wrong := _UNPRINTABLE.search(value)):
-                found = f"the character {ord(wrong[0]):#06x}, which cannot be printed"
-                raise click.UsageError(f"{name.replace('_', '-')} holds {found}")
+        """What is typed is kept and printed again, also where a shell reads it; an empty text is none."""
+        if chosen.json and chosen.csv:
+            raise click.UsageError("give either --json or --csv")
+        for one in self.params:
+            value, name = context.params.get(str(one.name)), str(one.name).replace("_", "-")
+            if value == "" != one.get_default(context):
+                raise click.UsageError(f"{name} is empty; give it a value, or leave it out")
+            if isinstance(value, str) and (wrong := next(filter(is_hidden, value), "")):
+                found = f"the character {ord(wrong):#06x}, which cannot be printed"
+                raise click.UsageError(f"{name} holds {found}")
         return super().invoke(context)
 
 
@@ -129,10 +135,12 @@ def drop_output() -> None:
 def load_config() -> Config:
     """The configuration in force for this command. Raises ConfigError."""
     config = configuration.load(configuration.find(chosen.config))
-    if not chosen.cluster:
-        return config
-    cluster = replace(config.cluster, name=chosen.cluster)
-    return replace(config, cluster=cluster, origins={**config.origins, "cluster.name": "--cluster"})
+    if chosen.cluster and chosen.cluster != config.cluster.name:
+        raise ConfigError(
+            f"--cluster {chosen.cluster}: {config.file} has the rules and the promise of cluster "
+            f"{config.cluster.name}; name the file of cluster {chosen.cluster} with --config"
+        )
+    return config
 
 
 def ledger_url(config: Config) -> str:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
+import sys
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple, TextIO
 
 import click
 
 from slurm_ai_factory.cli.options import chosen
+from slurm_ai_factory.cli.screen import plain
 from slurm_ai_factory.core import judgement, share
 from slurm_ai_factory.core.contract import number, part, share_value, when
+from slurm_ai_factory.core.escaped import for_csv, for_json, for_terminal
 from slurm_ai_factory.core.records import HOUR, Charge, Decision, Measurement
 from slurm_ai_factory.slurm import Slurm
 
@@ -23,9 +26,46 @@ __all__ = [
 ]  # fmt: skip
 
 
+def say(text: str, *, err: bool = False) -> None:
+    """Print one line, whatever is in it."""
+    click.echo(for_terminal(text), err=err)
+
+
+class Styled(NamedTuple):
+    """A part of a line, and how it is drawn: the arguments of click.style."""
+
+    text: str
+    style: Mapping[str, Any]
+
+
+def styled(text: str, **style: Any) -> Styled:
+    """A part of a line for ``draw``."""
+    return Styled(text, style)
+
+
+def draw(*parts: str | Styled) -> None:
+    """Print one line, parts of it in a style where there is a terminal."""
+    texts = [
+        click.style(for_terminal(one.text), **one.style) if isinstance(one, Styled) else for_terminal(one)
+        for one in parts
+    ]
+    click.echo("".join(texts), file=plain(sys.stdout))
+
+
+def bar(length: int, label: str, **options: Any) -> AbstractContextManager[Any]:
+    """A progress bar of click's on stderr, where somebody sees it."""
+    hidden = chosen.quiet or not sys.stderr.isatty()
+    return click.progressbar(length=length, label=label, file=plain(sys.stderr), hidden=hidden, **options)
+
+
 def emit(value: object) -> None:
-    """Print a value as JSON."""
-    click.echo(json.dumps(value, indent=2, default=_plain))
+    """Print a value as JSON, which keeps text as it is."""
+    click.echo(as_json(value))
+
+
+def as_json(value: object, **layout: Any) -> str:
+    """A value as JSON that a terminal can take."""
+    return for_json(json.dumps(value, default=_plain, **({"indent": 2} | layout)))
 
 
 def _plain(value: object) -> object:
@@ -36,8 +76,10 @@ def _plain(value: object) -> object:
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print rows: CSV where asked for, else aligned columns, numbers to the right."""
-    texts = [["" if cell is None else str(cell) for cell in row] for row in rows]
-    click.echo(_csv(columns, texts) if chosen.csv else _aligned(columns, texts), nl=False)
+    if chosen.csv:
+        return write_csv(sys.stdout, columns, rows)
+    texts = [["" if cell is None else for_terminal(str(cell)) for cell in row] for row in rows]
+    return click.echo(_aligned(columns, texts), nl=False)
 
 
 def listing(rows: Sequence[Mapping[str, object]], nothing: str) -> None:
@@ -50,12 +92,11 @@ def listing(rows: Sequence[Mapping[str, object]], nothing: str) -> None:
         click.echo(nothing, err=True)
 
 
-def _csv(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+def write_csv(file: TextIO, columns: Sequence[str], rows: Iterable[Iterable[object]]) -> None:
+    """Write rows as they come; what is not known is empty, and no cell is a formula."""
+    writer = csv.writer(file, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows(rows)
-    return text.getvalue()
+    writer.writerows(["" if cell is None else for_csv(str(cell)) for cell in row] for row in rows)
 
 
 def _aligned(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -76,7 +117,7 @@ def _aligned(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _numeric(text: str) -> bool:
-    return not text or text.removesuffix(" %").replace(".", "", 1).lstrip("-").isdigit()
+    return not text or text.removesuffix(" %").replace(".", "", 1).replace(" ", "").lstrip("-").isdigit()
 
 
 def pairs(values: Mapping[str, object]) -> None:
@@ -85,7 +126,7 @@ def pairs(values: Mapping[str, object]) -> None:
     for name, value in values.items():
         lines = value if isinstance(value, list) else ["-" if value is None else value]
         for place, line in enumerate(lines or [""]):
-            click.echo(f"{('' if place else name).ljust(width)}  {line}")
+            say(f"{('' if place else name).ljust(width)}  {line}")
 
 
 def percent(ratio: float | None) -> str | None:
@@ -97,13 +138,38 @@ def percent(ratio: float | None) -> str | None:
     return None if ratio is None else f"{100 * ratio:.1f} %"
 
 
-def hours(charge: Charge | float | None) -> str | None:
-    """Resource-seconds in resource-hours, for people.
+def decimals(largest: float) -> int:
+    """So many decimals show two digits of a figure that is small.
 
-    >>> hours(5400), hours(36000000)
-    ('1.5', '10 000.0')
+    >>> [decimals(value) for value in (0, 0.0004, 0.04, 0.4, 4, 4000)]
+    [1, 4, 3, 2, 1, 1]
     """
-    return None if charge is None else f"{float(charge) / HOUR:,.1f}".replace(",", " ")
+    return next(
+        (n for n, least in ((1, 1), (2, 0.1), (3, 0.01)) if abs(largest) >= least), 4 if largest else 1
+    )
+
+
+def hours(charge: Charge | float | None, digits: int | None = None) -> str | None:
+    """Resource-seconds in resource-hours, for people; small figures with more decimals, or with so many.
+
+    >>> hours(5400), hours(36000000), hours(36), hours(-0.01)
+    ('1.5', '10 000.0', '0.010', '0.0000')
+    """
+    if charge is None:
+        return None
+    value = float(charge) / HOUR
+    digits = decimals(value) if digits is None else digits
+    return f"{round(value, digits) + 0.0:,.{digits}f}".replace(",", " ")
+
+
+def column(charges: Sequence[Charge | float]) -> list[str | None]:
+    """A column of charges in resource-hours, each with the decimals of the largest.
+
+    >>> column([1440, 36, -1])
+    ['0.40', '0.01', '0.00']
+    """
+    digits = decimals(max(map(abs, map(float, charges)), default=0) / HOUR)
+    return [hours(one, digits) for one in charges]
 
 
 def share_text(m: Measurement, margin: float) -> dict[str, object]:
@@ -114,7 +180,7 @@ def share_text(m: Measurement, margin: float) -> dict[str, object]:
         "window": f"{m.window.name}  ({when(m.window.since)} .. {when(m.window.until)})",
         "as of": when(m.as_of),
         **({"never read": f"{hours(m.unread_seconds)} hours of the window"} if m.unread_seconds else {}),
-        "resource": f"{m.resource}, in {m.resource}-hours",
+        "resource": f"{m.resource}, in {m.called}-hours",
         "promised": percent(m.target_share),
         "delivered": f"{percent(m.delivered_share) or '-'}  "
         f"(regional {hours(m.regional_charge)} of {hours(m.total_charge)})",

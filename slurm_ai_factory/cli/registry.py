@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -19,6 +18,7 @@ from slurm_ai_factory.core import registry_sheet, windows
 from slurm_ai_factory.core.organisations import CATEGORIES, Entry, Link, Organisation, Registry
 from slurm_ai_factory.core.records import FOREVER, Instant
 from slurm_ai_factory.core.sheet import Fault
+from slurm_ai_factory.core.words import count
 from slurm_ai_factory.errors import LedgerError, RefusedError
 from slurm_ai_factory.ledger import Ledger
 from slurm_ai_factory.ledger.registry import Recorded
@@ -129,7 +129,7 @@ def organisation_import(file: io.BufferedReader, reason: str, correct: bool) -> 
     if table.faults:
         refuse(file.name, table.faults)
     if table.encoding != "UTF-8" and not chosen.quiet:
-        click.echo(f"{file.name} is read as {table.encoding}", err=True)
+        output.say(f"{file.name} is read as {table.encoding}", err=True)
     entries = [entry for _, entry in table.entries]
     with opened_ledger(config) as ledger:
         done = _recorded(config, ledger, entries, reason, correct=correct)
@@ -144,8 +144,8 @@ def refuse(file: str, faults: Sequence[Fault]) -> None:
         output.emit({"new": 0, "known": 0, "problems": [one._asdict() for one in faults]})
     for one in faults:
         column = f" column {one.column}:" if one.column else ""
-        click.echo(f"{file}:{one.line}:{column} {one.reason}", err=True)
-    raise RefusedError(f"{file}: {len(faults)} problem(s), nothing was taken over; correct the file")
+        output.say(f"{file}:{one.line}:{column} {one.reason}", err=True)
+    raise RefusedError(f"{file}: {count(len(faults), 'problem')}, nothing was taken over; correct the file")
 
 
 @organisation_group.command("export")
@@ -160,18 +160,12 @@ def organisation_export(links: bool, file: Path | None) -> None:
     if chosen.json:
         return output.emit(rows)
     columns = sum(registry_sheet.LINK if links else registry_sheet.ORGANISATION, ())
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return _write(text.getvalue(), file)
-
-
-def _write(text: str, file: Path | None) -> None:
+    cells = [[row[name] for name in columns] for row in rows]
     if file is None:
-        return click.echo(text, nl=False)
+        return output.write_csv(sys.stdout, columns, cells)
     try:
-        file.write_text(text, encoding="utf-8")
+        with file.open("w", encoding="utf-8", newline="") as opened:
+            output.write_csv(opened, columns, cells)
     except OSError as error:
         raise LedgerError(f"{file} cannot be written: {error.strerror}") from error
     return None
@@ -182,12 +176,13 @@ def _write(text: str, file: Path | None) -> None:
 @click.option("--all", "every", is_flag=True, help="Everybody there ever was, and will be.")
 @click.option("--as-of", "then", metavar="DATE", help="As it was known at the beginning of this day.")
 def organisation_list(on: str | None, every: bool, then: str | None) -> None:
-    """Organisations with their accounts."""
+    """Organisations with their accounts; those whose day is still to come are marked."""
     config = load_config()
     at = _day(config, "--on", on) if on else now()
     with opened_ledger(config) as ledger:
         known = ledger.registry.known(_day(config, "--as-of", then) if then else None)
-    found = [one for one in known.organisations if every or one.since <= at < one.until]
+    first = at if on else FOREVER
+    found = [one for one in known.organisations if every or (one.since <= first and at < one.until)]
     values = [_listed(config, known, one, at) for one in found]
     if chosen.json:
         output.emit(values)
@@ -201,10 +196,11 @@ def _listed(config: Config, known: Registry, one: Organisation, at: Instant) -> 
     links = [
         link
         for link in known.links
-        if link.organisation == one.organisation and link.since <= at < link.until
+        if link.organisation == one.organisation and link.since <= max(at, one.since) < link.until
     ]
     return {
         **_entry_value(config, one),
+        "in_force": one.since <= at < one.until,
         "regional": one.municipality in config.registry.region,
         "accounts": [
             link.account if link.fraction == 1 else f"{link.account} {link.fraction:f}" for link in links
@@ -269,7 +265,7 @@ def _print_shown(value: dict[str, Any]) -> None:
     for row in value["history"]:
         what = f"account {row['account']}, fraction {row['fraction']}," if "account" in row else row["name"]
         dates = "taken back" if row["taken_back"] else f"{row['since']} .. {row['until'] or ''}"
-        click.echo(f"{row['recorded_at']} {row['actor']}: {what} {dates} ({row['reason']})")
+        output.say(f"{row['recorded_at']} {row['actor']}: {what} {dates} ({row['reason']})")
 
 
 def _dates(config: Config, since: str | None, until: str | None) -> dict[str, Instant]:
@@ -322,7 +318,7 @@ def _tell(done: Recorded, entries: Sequence[Entry]) -> None:
         names = sorted({one.organisation for one in entries})
         told = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
         known = f", {done.known} known already" if done.known else ""
-        sys.stderr.write(f"{done.new} entry(ies) recorded{known}: {told}\n")
+        output.say(f"recorded {count(done.new, 'entry', 'entries')}{known}: {told}", err=True)
 
 
 COMMANDS = (organisation_group,)

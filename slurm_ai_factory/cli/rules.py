@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,10 +22,11 @@ from slurm_ai_factory.cli.options import (
     slurm_of,
 )
 from slurm_ai_factory.config import Config
-from slurm_ai_factory.core import judgement, rule_check, windows
+from slurm_ai_factory.core import judgement, rule_check, share, windows
 from slurm_ai_factory.core.classify import Classification
-from slurm_ai_factory.core.records import Charge, Instant, Measurement, Subject, Window
+from slurm_ai_factory.core.records import HOUR, Charge, Instant, Measurement, Subject, Window
 from slurm_ai_factory.core.rule_check import RuleProblem
+from slurm_ai_factory.core.words import count
 from slurm_ai_factory.errors import ConfigError, LedgerError
 from slurm_ai_factory.ledger import Ledger
 from slurm_ai_factory.slurm.names import names
@@ -47,50 +47,61 @@ def rules_check(offline: bool) -> None:
     """Find names in rules that nobody has, and rules that are never reached.
 
     Names are compared with those that Slurm lists or the ledger has seen, and with the registry. Exit code 1
-    where something is wrong.
+    where something is wrong. A name that Slurm no longer has and past charges do is told, and is not wrong.
     """
     config = load_config()
     with opened_ledger(config) as ledger:
-        problems = _problems(config, ledger, offline)
+        found = _check(config, ledger, offline)
         steered = cycle.lever_of(config, ledger, now())
     if chosen.json:
-        output.emit({**_checked(config, problems), "steered": steered.conflict or None})
+        output.emit({**_checked(config, found), "steered": steered.conflict or None})
     if steered.conflict:
-        click.echo(f"{config.file}: control.account: {steered.conflict}; {steered.remedy}", err=True)
-    _refuse(config.file, problems, bool(steered.conflict))
+        output.say(f"{config.file}: control.account: {steered.conflict}; {steered.remedy}", err=True)
+    _refuse(config.file, found, bool(steered.conflict))
     if not (chosen.json or chosen.quiet):
-        click.echo(f"{config.file}: fine, {len(config.rules)} rule(s)", err=True)
+        click.echo(f"{config.file}: fine, {count(len(config.rules), 'rule')}", err=True)
 
 
-def _problems(config: Config, ledger: Ledger, offline: bool) -> list[RuleProblem]:
+class Checked(NamedTuple):
+    """What is wrong with rules, which names are of the past, and which conditions were not looked at."""
+
+    problems: list[RuleProblem]
+    gone: list[RuleProblem]
+    hidden: list[str]
+
+
+def _check(config: Config, ledger: Ledger, offline: bool) -> Checked:
     seen = ledger.accounting.names()
-    known = seen if offline else _joined(seen, names(slurm_of(config).commands, config.cluster.name))
-    terms = config.terms(seen["account"])
-    return rule_check.check(cycle.rules_of(config, ledger), known, terms)
+    asked = (seen, []) if offline else names(slurm_of(config).commands, config.cluster.name)
+    listed, hidden = asked
+    rules, known = cycle.rules_of(config, ledger), {key: seen[key] | listed[key] for key in listed}
+    problems = rule_check.check(rules, known, config.terms(seen["account"]))
+    return Checked(problems, rule_check.gone(rules, seen, listed), hidden)
 
 
-def _joined(
-    seen: Mapping[str, frozenset[str]], listed: Mapping[str, frozenset[str]]
-) -> dict[str, frozenset[str]]:
-    return {key: seen[key] | listed[key] for key in seen}
-
-
-def _checked(config: Config, problems: Sequence[RuleProblem]) -> dict[str, object]:
+def _checked(config: Config, found: Checked) -> dict[str, object]:
     return {
         "file": config.file,
         "rules": len(config.rules),
-        "problems": [one._asdict() for one in problems],
+        "problems": [one._asdict() for one in found.problems],
+        "gone": [one._asdict() for one in found.gone],
+        "hidden": found.hidden,
     }
 
 
-def _refuse(file: str, problems: Sequence[RuleProblem], others: int = 0) -> None:
-    """Print the problems and raise ConfigError; ``others`` were printed before."""
-    if not (problems or others):
-        return
-    for one in problems:
+def _refuse(file: str, found: Checked, others: int = 0) -> None:
+    """Tell all that was found; raises ConfigError where something is wrong. ``others`` were told before."""
+    if found.hidden:
+        output.say(
+            f"not checked: names of {', '.join(found.hidden)}, which Slurm shows to operators only", err=True
+        )
+    for one in [*found.gone, *found.problems]:
         where = f" {one.key} {one.name!r}:" if one.key else ""
-        click.echo(f"{file}: rule {one.rule!r}:{where} {one.reason}", err=True)
-    raise ConfigError(f"{file}: {len(problems) + others} problem(s) with rules; correct them and reload saf")
+        output.say(f"{file}: rule {one.rule!r}:{where} {one.reason}", err=True)
+    problems = len(found.problems) + others
+    if not problems:
+        return
+    raise ConfigError(f"{file}: {count(problems, 'problem')} with rules; correct them and reload saf")
 
 
 @rules_group.command("test")
@@ -107,7 +118,7 @@ def rules_test(file: Path, window: str | None, offline: bool) -> None:
     tried = configuration.with_rules_of(config, file)
     where = asked_window(config, window, None, None)
     with opened_ledger(config) as ledger:
-        _refuse(str(file), _problems(tried, ledger, offline))
+        _refuse(str(file), _check(tried, ledger, offline))
         at = as_of(ledger)
         before, after = (_outcome(one, ledger, where, at) for one in (config, tried))
     _print_moves(before, after)
@@ -125,15 +136,15 @@ def _outcome(config: Config, ledger: Ledger, where: Window, at: Instant) -> Outc
     measured = cycle.measure(config, ledger, at, where, moment=now())
     rules, weights = cycle.rules_of(config, ledger), config.promise_of().weights
     found = cycle.groups(ledger, rules, _place, weights, where, at)
-    return Outcome(measured, {tuple(one.name.split("\t")): one.delivered for one in found})
+    return Outcome(measured, {tuple(one.names): one.delivered for one in found})
 
 
 _PLACE = ("account", "beneficiary", "rule", "category", "organisation", "sector", "municipality", "hub")
 
 
 def _place(subject: Subject, found: Classification) -> str:
-    """All that can change of a charge, as one text: no name of Slurm's and no word of ours has a tab."""
-    return "\t".join([subject.account, *(str(getattr(found, name)) for name in _PLACE[1:])])
+    """All that can change of a charge, as one text."""
+    return share.together([subject.account, *(str(getattr(found, name)) for name in _PLACE[1:])])
 
 
 def _moves(before: Outcome, after: Outcome) -> list[dict[str, Any]]:
@@ -160,11 +171,12 @@ def _print_moves(before: Outcome, after: Outcome) -> None:
     click.echo()
     if not moves:
         return click.echo("no charge of the window would move")
+    digits = output.decimals(max(abs(float(move["difference"])) for move in moves) / HOUR)
     rows = [
-        [*(move[name] for name in _PLACE), *(f"{float(move[name]) / 3600:.1f}" for name in charges)]
+        [*(move[name] for name in _PLACE), *(output.hours(move[name], digits) for name in charges)]
         for move in moves
     ]
-    return output.table((*_PLACE, *(f"{name} ({m.resource}-hours)" for name in charges)), rows)
+    return output.table((*_PLACE, *(f"{name} ({m.called}-hours)" for name in charges)), rows)
 
 
 def _side(m: Measurement) -> dict[str, object]:
@@ -220,7 +232,7 @@ def override_command(
     if chosen.json:
         output.emit({"override": number, "job": job, "runs": runs})
     elif not chosen.quiet:
-        click.echo(f"override {number} of job {job}: {runs} run(s); see `saf explain {job}`", err=True)
+        click.echo(f"override {number} of job {job}: {count(runs, 'run')}; see `saf explain {job}`", err=True)
     return None
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from shutil import which
 
@@ -18,10 +21,11 @@ from slurm_ai_factory.cli.options import (
     now,
     opened_ledger,
 )
-from slurm_ai_factory.config import Config
+from slurm_ai_factory.config import Config, values
 from slurm_ai_factory.core import lever, windows
 from slurm_ai_factory.core.classify import DETAILS, Rule, Rules
-from slurm_ai_factory.core.records import FOREVER
+from slurm_ai_factory.core.records import FOREVER, Association
+from slurm_ai_factory.core.words import count
 from slurm_ai_factory.errors import ConfigError
 from slurm_ai_factory.ledger import Store
 from slurm_ai_factory.ledger.connection import place
@@ -34,38 +38,118 @@ SERVICE_PATH = {
 }
 """PATH of a service of systemd (systemd.exec(5))."""
 
+LOCALTIME = Path("/etc/localtime")
+
 
 @click.command("init", cls=SafCommand)
 @click.option(
     "-o", "--output", "file", default="saf.toml", show_default=True, metavar="FILE", help="Where to write."
 )
-@click.option("--account", metavar="A", help="The top-level account that holds the region.")
+@click.option(
+    "--account", metavar="A", multiple=True,
+    help="A top-level account that holds the region; may be given more than once. Else it asks.",
+)  # fmt: skip
+@click.option(
+    "--window", metavar="W", help="What the promise is judged over: month, quarter, rolling:30d, ..."
+)
 @click.option("--directory", type=click.Path(path_type=Path), help="Where the Slurm commands are; else PATH.")
 @click.option(
     "--conf", type=click.Path(path_type=Path), envvar=["SAF_INIT_CONF", "SLURM_CONF"], help="slurm.conf."
 )
 @click.option("--force", is_flag=True, help="Overwrite the file.")
 def init_command(
-    file: str, account: str | None, directory: Path | None, conf: Path | None, force: bool
+    file: str,
+    account: tuple[str, ...],
+    window: str | None,
+    directory: Path | None,
+    conf: Path | None,
+    force: bool,
 ) -> None:
-    """Look at the cluster and write a commented saf.toml. Changes nothing in Slurm."""
+    """Look at the cluster and write a commented saf.toml. Changes nothing in Slurm.
+
+    On a terminal it asks which accounts hold the region, and over what the promise is judged.
+    """
     if Path(file).exists() and not force:
         raise ConfigError(f"{file} exists; choose another with -o, or overwrite it with --force")
     directory = directory or _out_of_the_way()
     commands = Commands(directory, conf)
     found = Slurm("", commands).priority_config()
     associations = Slurm(found.cluster, commands).associations()
-    text = sample.text(found, associations, account, {"directory": directory, "conf": conf})
+    region = account or _asked_accounts(sample.top_level(associations))
+    given = {
+        "promise.window": window or _asked_window(),
+        "promise.time_zone": zone_of_this_machine(),
+        "slurm.directory": directory,
+        "slurm.conf": conf,
+    }
+    _write(file, sample.text(found, associations, region, given))
+    for sentence in sample.warnings(found):
+        output.say(f"careful: {sentence}", err=True)
+    _tell_written(file, found.cluster, region)
+
+
+def _write(file: str, text: str) -> None:
     configuration.parse(text, file)
     try:
         Path(file).write_text(text, encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{file} cannot be written: {error.strerror}") from error
+
+
+def _tell_written(file: str, cluster: str, region: Sequence[str]) -> None:
+    if not region:
+        output.say(f"saf does not guess who the region is: set control.account in {file} and write its rule",
+                   err=True)  # fmt: skip
     if not chosen.quiet:
-        click.echo(
-            f"wrote {file} for cluster {found.cluster}; read it, then run: saf --config {file} config check",
-            err=True,
-        )
+        output.say(f"wrote {file} for cluster {cluster}; read it, then run: saf --config {file} config check",
+                   err=True)  # fmt: skip
+
+
+def _somebody_there() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def _asked_accounts(accounts: Sequence[Association]) -> tuple[str, ...]:
+    """The accounts that hold the region, as somebody at the terminal says; none where nobody is there."""
+    if not accounts or not _somebody_there():
+        return ()
+    known = {one.account for one in accounts}
+    for one in accounts:
+        output.say(f"  {one.account}  RawShares {one.raw_shares}", err=True)
+    while True:
+        said = click.prompt("Which of them hold the region? (several: with commas; none: Enter)", default="",
+                            show_default=False, err=True)  # fmt: skip
+        names = tuple(name.strip() for name in said.split(",") if name.strip())
+        if known.issuperset(names):
+            return names
+        output.say(f"no such account: {', '.join(name for name in names if name not in known)}", err=True)
+
+
+def _asked_window() -> str | None:
+    if not _somebody_there():
+        return None
+    question = "What is the promise judged over? (month, quarter, half, year or rolling:30d)"
+    return str(click.prompt(question, default="quarter", value_proc=_window, err=True))
+
+
+def _window(said: str) -> str:
+    try:
+        return values.window(said)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def zone_of_this_machine() -> str:
+    """Civil time here; UTC where it is not known, or no such zone can be used."""
+    place = ""
+    with suppress(OSError):
+        place = str(LOCALTIME.readlink()).partition("/zoneinfo/")[2]
+    try:
+        return str(values.zone(place))
+    except ValueError as error:
+        output.say(f"careful: promise.time_zone is UTC: this machine's zone, {place or 'unknown'}, "
+                   f"cannot be used: {error}", err=True)  # fmt: skip
+        return "UTC"
 
 
 def _out_of_the_way() -> Path | None:
@@ -95,7 +179,8 @@ def config_check() -> None:
     if chosen.json:
         output.emit({"file": str(config.file), "rules": len(config.rules), "mode": config.control.mode})
     elif not chosen.quiet:
-        click.echo(f"{config.file}: fine, {len(config.rules)} rule(s), mode {config.control.mode}", err=True)
+        how_many = count(len(config.rules), "rule")
+        output.say(f"{config.file}: fine, {how_many}, mode {config.control.mode}", err=True)
 
 
 @config_group.command("show")
@@ -109,7 +194,7 @@ def config_show() -> None:
         return output.emit({"values": [dict(zip(keys, row, strict=True)) for row in rows], "rules": rules})
     output.table(("key", "value", "origin"), [(f"{s}.{k}", value, origin) for s, k, value, origin in rows])
     for rule in rules:
-        click.echo(f"rule {rule.pop('name')!r}: {rule}")
+        output.say(f"rule {rule.pop('name')!r}: {rule}")
     return None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -134,10 +133,7 @@ def _replayed(trial: Trial, asked: list[Any]) -> list[Result]:
     from slurm_ai_factory.simulation.replay import replay
 
     span = int(trial.workload.submit[-1] - trial.workload.submit[0]) or 1
-    hidden = chosen.quiet or not sys.stderr.isatty()
-    with click.progressbar(
-        length=span * len(asked), label="simulating", file=sys.stderr, hidden=hidden
-    ) as bar:
+    with output.bar(span * len(asked), "simulating") as bar:
         results = []
         for number, policy in enumerate(asked):
             results.append(evaluate(trial, replay(trial, policy, _bar(bar, trial, number * span))))

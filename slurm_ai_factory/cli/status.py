@@ -16,6 +16,8 @@ from slurm_ai_factory import cycle
 from slurm_ai_factory.cli import draw, output
 from slurm_ai_factory.cli.measure import as_of
 from slurm_ai_factory.cli.options import SafCommand, chosen, load_config, now, opened_ledger
+from slurm_ai_factory.cli.output import Styled
+from slurm_ai_factory.cli.screen import plain
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import judgement, outlook, share
 from slurm_ai_factory.core.reasons import HOLDS
@@ -60,7 +62,8 @@ def _once(config: Config) -> int:
     if chosen.json:
         output.emit(value)
     else:
-        click.echo("\n".join(_screen(config, value, measured)))
+        for line in _screen(config, value, measured):
+            output.draw(*line)
     return _code(measured, config.promise.margin, value["holds"])
 
 
@@ -69,12 +72,13 @@ def _watched(config: Config, every: int) -> None:
     try:
         while True:
             if sys.stdout.isatty():
-                click.echo(CLEAR, nl=False, color=True)
+                click.echo(CLEAR, file=plain(sys.stdout), nl=False, color=True)
             try:
                 _once(config)
             except LedgerError as error:
-                click.echo(f"saf: {error}", err=True)
-            click.echo(click.style(f"\nevery {every} s; Ctrl-C ends this", dim=True))
+                output.say(f"saf: {error}", err=True)
+            output.draw()
+            output.draw(output.styled(f"every {every} s; Ctrl-C ends this", dim=True))
             time.sleep(every)
     except KeyboardInterrupt:
         click.echo()
@@ -132,20 +136,23 @@ def _code(m: Measurement, margin: float, holds: Sequence[object]) -> int:
     return FLOOR_AT_RISK if outlook.at_risk(m, margin) else 0
 
 
-def _screen(config: Config, value: dict[str, Any], m: Measurement) -> Iterator[str]:
+Line = tuple[str | Styled, ...]
+
+
+def _screen(config: Config, value: dict[str, Any], m: Measurement) -> Iterator[Line]:
     """The lines, no wider than the terminal."""
     width = min(WIDEST, shutil.get_terminal_size().columns)
     leader = f"daemon {value['leader']}" if value["leader"] else "no daemon is active"
-    name = click.style(value["cluster"], bold=True)
-    yield f"{name}  {m.window.name}  mode {value['mode']}, {leader}"
-    yield ""
+    name = output.styled(value["cluster"], bold=True)
+    yield name, f"  {m.window.name}  mode {value['mode']}, {leader}"
+    yield ()
     told = outlook.sentence(m, config.promise.margin)
-    yield from (click.style(line, fg=_color(m)) for line in textwrap.wrap(told, width))
-    yield ""
+    yield from ((output.styled(line, fg=_color(m)),) for line in textwrap.wrap(told, width))
+    yield ()
     yield from _chart(m, width)
-    yield ""
-    yield from _figures(m, config.promise.margin)
-    yield ""
+    yield ()
+    yield from ((line,) for line in _figures(m, config.promise.margin))
+    yield ()
     yield from _last(value, width)
 
 
@@ -156,26 +163,25 @@ def _color(m: Measurement) -> str | None:
     return COLORS.get(judgement.verdict(m)) or ("yellow" if outlook.below(m) else "green")
 
 
-def _chart(m: Measurement, width: int) -> Iterator[str]:
+def _chart(m: Measurement, width: int) -> Iterator[Line]:
     """The share since the start of the window: green where it was at least the floor."""
     blocks = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
     course = outlook.course(m)
     lines, kept = draw.drawing(course, m.target_share, width=width, height=CHART_LINES, blocks=blocks)
     for scale, cells in lines:
         runs = groupby(zip(cells, kept, strict=False), key=lambda pair: (pair[0] == "─", pair[1]))
-        yield click.style(scale, dim=True) + "".join(
-            _run("".join(cell for cell, _ in run), *key) for key, run in runs
-        )
+        parts = (_run("".join(cell for cell, _ in run), *key) for key, run in runs)
+        yield output.styled(scale, dim=True), *parts
     first = course[0].at if course else m.window.since
     since, until = (str(output.when(at)) for at in (first, m.as_of))
     room = width - draw.MARGIN - 1 - len(since)
-    yield click.style(f"{'':{draw.MARGIN + 1}}{since}{until:>{max(room, len(until) + 1)}}", dim=True)
+    yield (output.styled(f"{'':{draw.MARGIN + 1}}{since}{until:>{max(room, len(until) + 1)}}", dim=True),)
 
 
-def _run(text: str, ground: bool, kept: bool) -> str:
+def _run(text: str, ground: bool, kept: bool) -> str | Styled:
     if not text.strip():
         return text
-    return click.style(text, dim=True) if ground else click.style(text, fg="green" if kept else "yellow")
+    return output.styled(text, dim=True) if ground else output.styled(text, fg="green" if kept else "yellow")
 
 
 def _figures(m: Measurement, margin: float) -> Iterator[str]:
@@ -183,7 +189,7 @@ def _figures(m: Measurement, margin: float) -> Iterator[str]:
     attainable = {True: "attainable", False: "not attainable", None: ""}[share.attainable(m, margin)]
     required = output.percent(share.required_share(m, margin))
     unclassified = output.percent(outlook.unclassified_ratio(m))
-    unit = f"{outlook.resource_unit(m.resource)}-hours"
+    unit = f"{outlook.resource_unit(m.called)}-hours"
     rows = (
         (
             "delivered",
@@ -209,7 +215,7 @@ def _of(m: Measurement) -> str:
     return f"{output.hours(m.regional_charge)} of {output.hours(m.total_charge)}"
 
 
-def _last(value: dict[str, Any], width: int) -> Iterator[str]:
+def _last(value: dict[str, Any], width: int) -> Iterator[Line]:
     last, change = value["last_decision"], value["last_change"]
     holds = ", ".join(map(_hold, value["holds"]))
     rows = {
@@ -218,13 +224,13 @@ def _last(value: dict[str, Any], width: int) -> Iterator[str]:
         "last change": change
         and f"{change['at']} {change['account']} {change['raw_shares_before']} -> "
         f"{change['raw_shares_after']} ({change['status']})",
-        "holds": click.style(holds, fg="red", bold=True) if holds else "none",
         **({"lever": "; ".join(value["lever"]["says"])} if value["lever"]["says"] else {}),
     }
     for name, text in rows.items():
-        first, *more = textwrap.wrap(text or "none", max(20, width - 14)) if name != "holds" else [text]
-        yield f"{name:<13} {first}"
-        yield from (f"{'':14}{line}" for line in more)
+        first, *more = textwrap.wrap(text or "none", max(20, width - 14))
+        yield (f"{name:<13} {first}",)
+        yield from ((f"{'':14}{line}",) for line in more)
+    yield f"{'holds':<13} ", output.styled(holds, fg="red", bold=True) if holds else "none"
 
 
 def _hold(hold: dict[str, str | None]) -> str:

@@ -34,6 +34,8 @@ from slurm_ai_factory.reading import Read
 from slurm_ai_factory.site import Site
 from slurm_ai_factory.slurm import Slurm
 
+MOST_LINES = 1_000_000
+
 
 @click.command("run", cls=SafCommand)
 def run_command() -> None:
@@ -65,7 +67,7 @@ def cycle_command(dry_run: bool) -> None:
         if chosen.json:
             output.emit(_report(report, slurm_of(config)))
         elif not chosen.quiet:
-            click.echo(sentence(report))
+            output.say(sentence(report))
     sys.exit(_failed(report.outcomes))
 
 
@@ -124,13 +126,13 @@ def _print_plan(decision: Decision, slurm: Slurm) -> None:
         for name, value in decision.inputs.items():
             _comment(f"  {name} = {_said(name, value)}")
     for change in decision.changes:
-        click.echo(shlex.join(slurm.argv(change)))
+        output.say(shlex.join(slurm.argv(change)))
     return None
 
 
 def _comment(text: str) -> None:
     """One line, whatever is in it: a shell may read it."""
-    click.echo(f"# {' '.join(text.splitlines())}")
+    output.say(f"# {text}")
 
 
 def _said(name: str, value: float | int | str | None) -> str:
@@ -146,14 +148,28 @@ def _said(name: str, value: float | int | str | None) -> str:
 
 @click.command("history", cls=SafCommand)
 @click.option(
-    "--limit", default=50, show_default=True, metavar="N", type=click.IntRange(min=1),
+    "--limit", default=50, show_default=True, metavar="N", type=click.IntRange(1, MOST_LINES),
     help="At most so many, newest first.",
 )  # fmt: skip
-def history_command(limit: int) -> None:
-    """Changes and the decisions behind them: who, when, why, before, after, read back."""
+@click.option("--decisions", is_flag=True, help="Every decision, also those that changed nothing.")
+def history_command(limit: int, decisions: bool) -> None:
+    """Changes and the decisions behind them: who, when, why, before, after, read back.
+
+    With --decisions, what was decided and why, as in mode observe, where nothing is changed.
+    """
     with opened_ledger(load_config()) as ledger:
+        if decisions:
+            return _print_decisions(ledger.control.decisions(limit))
         entries = latest(ledger, limit)
-    print_history(entries)
+    return print_history(entries)
+
+
+def _print_decisions(found: Sequence[dict[str, Any]]) -> None:
+    shown = [{**one, "at": output.when(one["at"])} for one in found]
+    if chosen.json:
+        return output.emit([{**one, "inputs": output.inputs(one["inputs"])} for one in shown])
+    columns = ("at", "mode", "reason", "sentence")
+    return output.table(columns, [[one[name] for name in columns] for one in shown])
 
 
 def latest(ledger: Ledger, limit: int) -> list[dict[str, Any]]:

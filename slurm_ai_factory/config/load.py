@@ -9,7 +9,6 @@ import dataclasses
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -26,6 +25,7 @@ from slurm_ai_factory.errors import ConfigError
 
 DATES = ("since", "until")
 SEARCH_PATH = (Path("saf.toml"), Path("/etc/slurm-ai-factory/saf.toml"))
+AS_WHOM = "run saf as the daemon's user: runuser -u slurm-ai-factory -- saf ..."
 _Section = TypeVar("_Section")
 
 
@@ -33,10 +33,15 @@ def find(given: str | None) -> Path:
     """The configuration file: the one given, else the first of the search path. Raises ConfigError."""
     if given:
         return Path(given)
+    closed = []
     for path in SEARCH_PATH:
-        with suppress(OSError):  # a directory that may not be looked into holds no configuration for us
+        try:
             if path.exists():
                 return path
+        except PermissionError:
+            closed.append(path)
+    if closed:
+        raise ConfigError(f"{closed[0]} cannot be looked at: permission denied; {AS_WHOM}")
     looked = " and ".join(str(path) for path in SEARCH_PATH)
     raise ConfigError(f"no configuration found at {looked}; run `saf init`, or name one with --config")
 
@@ -49,6 +54,8 @@ def load(path: Path) -> Config:
 def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
+    except PermissionError as error:
+        raise ConfigError(f"{path} cannot be read: permission denied; {AS_WHOM}") from error
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:

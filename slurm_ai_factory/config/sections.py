@@ -56,6 +56,9 @@ class PromiseSection:
         'the unit of the promise: "billing", "gres/gpu", "node", "cpu" or a table of weights',
         "billing",
     )
+    resource_label: str | None = _key(
+        values.text, 'what people call one of the resource, "GPU" for a table of weights', None
+    )
     window: str = _key(values.window, "judged over: month, quarter, half, year or rolling:30d", "quarter")
     time_zone: ZoneInfo = _key(values.zone, "civil time of the windows", "Europe/Amsterdam")
     unclassified_limit: float | None = _key(
@@ -277,6 +280,7 @@ class Config:
             resource=values.resource_name(weights),
             weights=weights,
             unclassified_limit=self.promise.unclassified_limit,
+            label="" if resource else self.promise.resource_label or "",
         )
 
     def terms(self, accounts: Collection[str]) -> Terms:

@@ -8,6 +8,7 @@ from collections.abc import Collection
 from slurm_ai_factory.core import health, tres
 from slurm_ai_factory.core.facts import OK, PROBLEM, WARNING, Facts, Result, want
 from slurm_ai_factory.core.level import Refusal, find_level
+from slurm_ai_factory.core.words import count
 
 HALVINGS = 8
 """The reader halves an interval three times before it gives up."""
@@ -59,8 +60,10 @@ def billing_weights(facts: Facts) -> Result:
         return Result(OK, "the promise is not in billing", wanted)
     found = f"none on {', '.join(bare)}: billing is CPUs there" if bare else "on every partition"
     weights = next((one.weights for one in facts.partitions or () if one.weights), "")
-    fix = "\n".join(f'slurm.conf: PartitionName={name} TRESBillingWeights="{weights}"' for name in bare)
-    return want(not mixed, PROBLEM, found, wanted, f"{fix}\nscontrol reconfigure")
+    fix = 'saf.toml: promise.resource = "gres/gpu" or "cpu", which no partition weighs'
+    conf = f'TRESBillingWeights="{weights}" for {", ".join(bare)}; then scontrol reconfigure'
+    fix += f"\nor, which changes usage and limits of everybody there: slurm.conf: {conf}"
+    return want(not mixed, PROBLEM, found, wanted, fix)
 
 
 def het_billing(facts: Facts) -> Result:
@@ -155,14 +158,18 @@ def coordinators(facts: Facts) -> Result:
 
 
 def foreign_writer(facts: Facts) -> Result:
-    foreign = [one for one in facts.transactions or () if one.actor != facts.user]
+    """Who sets shares before saf's first change, or before its last one took them up, is no rival of it."""
+    log = list(facts.transactions or ())
+    own = [place for place, one in enumerate(log) if one.actor == facts.user]
+    foreign = log[own[-1] + 1 :] if own else []
     wanted = f"nobody but {facts.user} sets RawShares of {facts.steered}"
     if not foreign:
-        return Result(OK, "nobody else in the last 30 days", wanted)
+        found = f"nobody else since {facts.user} did" if own else f"{facts.user} itself set none in 30 days"
+        return Result(OK, found, wanted)
     last = foreign[-1]
-    found = f"{len(foreign)} change(s) by {', '.join(sorted({one.actor for one in foreign}))}"
+    found = f"{count(len(foreign), 'change')} by {', '.join(sorted({one.actor for one in foreign}))}"
     days = max(0, facts.now - last.at) // 86400
-    said = f"{found}; the last set {last.raw_shares}, {days} day(s) ago"
+    said = f"{found}; the last set {last.raw_shares}, {count(days, 'day')} ago"
     fix = f"let {last.actor} leave RawShares of {facts.steered} alone, or set control.mode to observe"
     return Result(WARNING, said, wanted, fix)
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shlex
+from collections.abc import Iterator, Sequence
 from math import ceil, log
 from typing import NamedTuple
 
 from slurm_ai_factory.core import authority, health
+from slurm_ai_factory.core.escaped import for_terminal
 from slurm_ai_factory.core.facts import OK, PROBLEM, WARNING, Facts, Result, want
 from slurm_ai_factory.core.level import ROOT
 from slurm_ai_factory.core.lever import Lever
 from slurm_ai_factory.core.records import PARENT_SHARES, Association
 
 CALC_PERIOD_MOST = 600
+MOST_SHOWN = 3
+"""So many rows of the level are shown by name."""
+
 LEVEL_SHARES_LEAST = 1100
 """Competing RawShares from which on one RawShare moves the region by less than 0.05 % of the level."""
 
@@ -27,10 +32,9 @@ def plugin(facts: Facts) -> Result:
 
 def fair_tree(facts: Facts) -> Result:
     off = "NO_FAIR_TREE" in facts.priority.flags
-    fix = _conf("PriorityFlags without NO_FAIR_TREE")
-    return want(
-        not off, WARNING, "off: NO_FAIR_TREE" if off else "on", "Fair Tree, which the law models", fix
-    )
+    found = "off: NO_FAIR_TREE, so RawShares do not decide who goes first" if off else "on"
+    fix = _conf("PriorityFlags without NO_FAIR_TREE; FairShareDampeningFactor has no effect then")
+    return want(not off, PROBLEM, found, "Fair Tree, which the control law models", fix)
 
 
 def limits(facts: Facts) -> Result:
@@ -109,8 +113,7 @@ def _steered(facts: Facts, account: str) -> _Row:
     """What a steered account's row is like, and how to mend it."""
     one = _own_row(facts, account)
     if one is None:
-        fix = f"sacctmgr -i add account name={account} cluster={facts.priority.cluster} parent={ROOT}"
-        return _Row(f"no account {account}", fix)
+        return _Row(f"no account {account}", _other_account(facts, account))
     if one.parent != ROOT:
         return _Row(f"under {one.parent}", _modify(facts, one, f"parent={ROOT}"))
     if not one.steerable:
@@ -129,6 +132,17 @@ def lever_and_rules(facts: Facts) -> Result:
     return want(not apart, WARNING, "; ".join(apart) or "regional by the rules", wanted, fix)
 
 
+def _other_account(facts: Facts, account: str) -> str:
+    """What may be steered instead; a new account would take its shares from everybody."""
+    there = [one.account for one in _level(facts) if not one.user and one.account not in facts.accounts]
+    add = ["sacctmgr", "-i", "add", "account", f"name={account}", f"cluster={facts.priority.cluster}"]
+    return (
+        f"saf.toml: set control.account to one of: {_some(there) or 'none, there is no other account'}\n"
+        f"or, if the region has no account yet: {shlex.join([*add, f'parent={ROOT}'])}, "
+        "which takes a part of the level from all others"
+    )
+
+
 def siblings(facts: Facts) -> Result:
     """The accounts beside the steered one: each with shares of its own."""
     wanted = "no Fairshare=parent or 0 beside the steered account"
@@ -136,15 +150,15 @@ def siblings(facts: Facts) -> Result:
     if not beside:
         return Result(PROBLEM, "no account beside the steered one", "somebody to share with", _others(facts))
     odd = [one for one in beside if not one.steerable]
-    found = ", ".join(f"{_name(one)} {_shares(one)}" for one in odd or beside)
+    found = _some([f"{_name(one)} {_shares(one)}" for one in odd or beside])
     mixed = any(one.raw_shares == PARENT_SHARES for one in odd)
-    fix = "\n".join(_modify(facts, one, "fairshare=1") for one in odd)
+    fix = _commands([_modify(facts, one, "fairshare=1") for one in odd])
     return want(not odd, PROBLEM if mixed else WARNING, found, wanted, fix)
 
 
 def usage(facts: Facts) -> Result:
     """Whether sshare tells the usage of every row that competes: the law rests on it."""
-    unknown = ", ".join(_name(one) for one in _level(facts) if one.raw_usage is None)
+    unknown = _some([_name(one) for one in _level(facts) if one.raw_usage is None])
     found = f"not told of {unknown}" if unknown else "told of every account on the level"
     fix = "sshare -a -l must list them: does slurmctld answer, and may this user see usage (PrivateData)?"
     return want(not unknown, PROBLEM, found, "sshare tells RawUsage of every account on the level", fix)
@@ -156,15 +170,17 @@ def resolution(facts: Facts) -> Result:
     competing = sum(one.raw_shares for one in level if one.account not in facts.accounts)
     wanted = f"at least {LEVEL_SHARES_LEAST} RawShares beside the steered account's"
     factor = ceil(LEVEL_SHARES_LEAST / competing) if competing else 0
-    fix = "\n".join(_modify(facts, one, f"fairshare={one.raw_shares * factor}") for one in level)
-    return want(competing >= LEVEL_SHARES_LEAST, WARNING, str(competing), wanted, fix)
+    fix = _commands([_modify(facts, one, f"fairshare={one.raw_shares * factor}") for one in level])
+    few = f"{competing}; {factor} times the shares in every row keep everybody's part"
+    fine = competing >= LEVEL_SHARES_LEAST
+    return want(fine, WARNING, str(competing) if fine else few, wanted, fix)
 
 
 def stored(facts: Facts) -> Result:
     """Whether slurmctld works with the shares that slurmdbd has."""
     odd = [one for one in _level(facts) if one.stored_shares not in (None, one.raw_shares)]
-    found = ", ".join(f"{_name(one)} {_shares(one)}, stored {one.stored_shares}" for one in odd)
-    fix = "\n".join(_modify(facts, one, f"fairshare={one.stored_shares}") for one in odd)
+    found = _some([f"{_name(one)} {_shares(one)}, stored {one.stored_shares}" for one in odd])
+    fix = _commands([_modify(facts, one, f"fairshare={one.stored_shares}") for one in odd])
     return want(not odd, PROBLEM, found or "the same", "slurmctld works with what slurmdbd has", fix)
 
 
@@ -206,12 +222,28 @@ def _own_row(facts: Facts, account: str) -> Association | None:
 
 
 def _modify(facts: Facts, one: Association, what: str) -> str:
-    row = (
-        f"user where name={one.user} account={one.account}"
-        if one.user
-        else f"account where name={one.account}"
-    )
-    return f"sacctmgr -i modify {row} cluster={facts.priority.cluster} set {what}"
+    """The command, as a shell takes it: whoever may add accounts below others chose the name."""
+    row = ["user", "where", f"name={one.user}", f"account={one.account}"]
+    row = row if one.user else ["account", "where", f"name={one.account}"]
+    words = ["sacctmgr", "-i", "modify", *row, f"cluster={facts.priority.cluster}", "set", what]
+    return shlex.join(map(for_terminal, words))
+
+
+def _some(names: Sequence[str]) -> str:
+    """A list for people: three of many, and how many more.
+
+    >>> _some(["a", "b", "c"]), _some(list("abcdef"))
+    ('a, b, c', 'a, b, c and 3 more')
+    """
+    more = len(names) - MOST_SHOWN
+    return ", ".join(names[:MOST_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def _commands(all_of_them: Sequence[str]) -> str:
+    """Commands, one a line: three of many, and how many there are."""
+    if len(all_of_them) <= MOST_SHOWN:
+        return "\n".join(all_of_them)
+    return "\n".join([*all_of_them[:MOST_SHOWN], f"... {len(all_of_them)} such commands in all"])
 
 
 def _others(facts: Facts) -> str:

@@ -30,6 +30,7 @@ def share_value(m: Measurement, margin: float, groups: Iterable[share.Group] = (
         "until": when(m.window.until),
         "as_of": when(m.as_of),
         "resource": m.resource,
+        "resource_label": m.resource_label or None,
         "target_share": m.target_share,
         "delivered_share": m.delivered_share,
         "capacity_share": m.capacity_share,

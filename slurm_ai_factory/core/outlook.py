@@ -135,7 +135,8 @@ def sentence(measurement: Measurement, margin: float) -> str:
     'The region has had 20.0 % of the CPU time in 2027Q1, below the promised 25 %; no regional job waits.'
     """
     m = measurement
-    promised, words = percent(m.target_share), resource_words(m.resource)
+    words = f"{m.resource_label} time" if m.resource_label else resource_words(m.resource)
+    promised = percent(m.target_share)
     if m.delivered_share is None and m.unread_seconds:
         return f"Of {m.window.name} nothing is known: it was not read; the region is promised {promised}."
     if m.delivered_share is None:

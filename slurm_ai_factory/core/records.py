@@ -226,6 +226,12 @@ class Measurement:
     hours: tuple[Hour, ...] = field(repr=False, default=())
     holds: tuple[Hold, ...] = ()  #: what keeps this from being steered on; added by the cycle
     waiting_accounts: frozenset[str] | None = None  #: top-level ones with jobs that could start; so too
+    resource_label: str = ""  #: what people call the resource; empty for its own name
+
+    @property
+    def called(self) -> str:
+        """The resource in tables and sentences."""
+        return self.resource_label or self.resource
 
     @property
     def delivered_share(self) -> float | None:

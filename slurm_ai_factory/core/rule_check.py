@@ -46,6 +46,17 @@ def check(rules: Rules, names: Mapping[str, Collection[str]], terms: Terms) -> l
     return [*found, *_of_details(rules, words), *_unreachable(rules.rules)]
 
 
+def gone(
+    rules: Rules, seen: Mapping[str, Collection[str]], listed: Mapping[str, Collection[str]]
+) -> list[RuleProblem]:
+    """Names of rules that past charges have and Slurm no longer lists: they hold for the past alone."""
+    return [
+        RuleProblem(one.rule, one.condition, one.name, "is no longer in Slurm; only past charges have it")
+        for one in rules.unknown(listed)
+        if one.name in seen.get(one.condition, ())
+    ]
+
+
 def _missing(key: str, nearest: str) -> str:
     what = key.removeprefix("linked_").replace("account_subtree", "account")
     told = "registered" if key == "linked_organisation" else "known"

@@ -7,6 +7,7 @@ reads, is in floats.
 
 from __future__ import annotations
 
+import json
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -67,6 +68,7 @@ class Promise:
     resource: str
     weights: Mapping[str, tres.Count]
     unclassified_limit: float | None = None
+    label: str = ""  #: what people call the resource
 
 
 @dataclass(slots=True)
@@ -190,6 +192,7 @@ def measure(
         window=window,
         as_of=as_of,
         resource=promise.resource,
+        resource_label=promise.label,
         target_share=promise.target_share,
         unclassified_limit=promise.unclassified_limit,
         regional_charge=regional.delivered.total,
@@ -227,6 +230,20 @@ class Group(NamedTuple):
     name: str
     beneficiary: Beneficiary
     delivered: Charge
+
+    @property
+    def names(self) -> list[str]:
+        """The names that ``together`` made the name of."""
+        return [str(name) for name in json.loads(self.name)]
+
+
+def together(names: Iterable[str]) -> str:
+    r"""Several names as one, whatever is in them.
+
+    >>> Group(together(["a\tb", "c"]), Beneficiary.REGIONAL, 1).names
+    ['a\tb', 'c']
+    """
+    return json.dumps(list(names), ensure_ascii=False)
 
 
 def by_group(

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import csv
 import io
-import unicodedata
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
+
+from slurm_ai_factory.core.escaped import from_csv, is_hidden
 
 DELIMITERS = (",", ";", "\t")
 _SIGNS = frozenset(
@@ -66,7 +67,7 @@ def read(data: bytes, required: Collection[str], optional: Collection[str] = ())
     names = (*required, *optional)
     found = (dict(zip(columns, map(str.strip, row), strict=False)) for _, row in rest)
     lines = [
-        Line(n, {name: cells.get(name, "") for name in names})
+        Line(n, {name: from_csv(cells.get(name, "")) for name in names})
         for (n, _), cells in zip(rest, found, strict=True)
     ]
     return Sheet(lines=() if faults else tuple(lines), faults=tuple(faults), encoding=encoding)
@@ -132,9 +133,10 @@ def _wrong_characters(cell: str, encoding: str) -> str:
     >>> _wrong_characters("SÃºdwest", "UTF-8")
     "'SÃºdwest' was read in a wrong encoding before it was saved; it may be 'Súdwest'"
     """
+    if wrong := next(filter(is_hidden, cell), ""):
+        return f"holds the character {ord(wrong):#06x}, which cannot be seen"
     if cell.isascii():
-        wrong = next((sign for sign in cell if unicodedata.category(sign) == "Cc"), None)
-        return f"holds the control character {ord(wrong):#04x}" if wrong else ""
+        return ""
     if (meant := _meant(cell)) is not None:
         return f"{cell!r} was read in a wrong encoding before it was saved; it may be {meant!r}"
     for sign in cell:

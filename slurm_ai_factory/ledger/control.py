@@ -120,7 +120,11 @@ class Control:
 
     def last_decision(self) -> dict[str, Any] | None:
         """The newest decision, by column."""
-        return next(iter(self.store.named("last_decision", cluster_id=self.cluster_id)), None)
+        return next(iter(self.decisions(1)), None)
+
+    def decisions(self, limit: int) -> list[dict[str, Any]]:
+        """The latest decisions, newest first."""
+        return self.store.named("latest_decisions", cluster_id=self.cluster_id, limit=limit)
 
     def reason_since(self, reason: str) -> Instant | None:
         """Since when every decision has had this reason, the newest one included."""

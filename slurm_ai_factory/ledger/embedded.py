@@ -42,7 +42,7 @@ def _check_owner(directory: Path) -> None:
     owner, own = _name(directory.stat().st_uid), _name(os.geteuid())
     if owner != own and (own, owner) != ("root", SERVER_USER):
         raise LedgerError(
-            f"the embedded PostgreSQL in {directory} belongs to {owner}; run: sudo -u {owner} saf ..."
+            f"the embedded PostgreSQL in {directory} belongs to {owner}; run: runuser -u {owner} -- saf ..."
         )
 
 

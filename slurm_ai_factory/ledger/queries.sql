@@ -882,10 +882,10 @@ SELECT c.raw_shares_read FROM changes c JOIN decisions d USING (decision_id)
 WHERE d.cluster_id = %(cluster_id)s AND c.account = %(account)s AND c.status = 'applied'
 ORDER BY c.change_id DESC LIMIT 1
 
--- last_decision --
--- The newest decision.
+-- latest_decisions --
+-- The latest decisions, newest first.
 SELECT at, mode, reason, sentence, inputs, actor FROM decisions
-WHERE cluster_id = %(cluster_id)s ORDER BY decision_id DESC LIMIT 1
+WHERE cluster_id = %(cluster_id)s ORDER BY decision_id DESC LIMIT %(limit)s
 
 -- reason_since --
 -- Since when every decision has had the newest one's reason.

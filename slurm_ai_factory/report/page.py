@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from slurm_ai_factory.core.escaped import for_page
 from slurm_ai_factory.core.records import HOUR
 from slurm_ai_factory.report import charts
 from slurm_ai_factory.report.charts import Bar, Frame, Tick
@@ -36,6 +37,7 @@ def _environment() -> Environment:
     return Environment(
         loader=PackageLoader("slurm_ai_factory.report"),
         autoescape=True,
+        finalize=for_page,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -63,7 +65,7 @@ class Page:
     @property
     def unit(self) -> str:
         """What an hour of the resource is called."""
-        return self.unit_of(self.share["resource"])
+        return self.unit_of(self.share["resource_label"] or self.share["resource"])
 
     def unit_of(self, resource: str) -> str:
         """What an hour of a resource is called."""

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from slurm_ai_factory.core.escaped import for_csv, for_json
 from slurm_ai_factory.report.values import Report, value
 
 NAMES = ("name", "window", "month", "since", "rows")
@@ -16,16 +17,20 @@ NAMES = ("name", "window", "month", "since", "rows")
 
 def as_json(report: Report) -> str:
     """The report as JSON."""
-    return json.dumps(value(report), indent=2, ensure_ascii=False) + "\n"
+    return for_json(json.dumps(value(report), indent=2, ensure_ascii=False)) + "\n"
 
 
 def as_csv(report: Report) -> str:
-    """The report as CSV: section, row, measure, value. What is not known is empty; ratios are 0..1."""
+    """The report as CSV: section, row, measure, value. What is not known is empty; ratios are 0..1.
+
+    Text that a spreadsheet would take for a formula has an apostrophe in front of it.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("section", "row", "measure", "value"))
     for section, content in value(report).items():
-        writer.writerows(figures(section, "", content))
+        for line in figures(section, "", content):
+            writer.writerow(["" if cell is None else for_csv(str(cell)) for cell in line])
     return text.getvalue()
 
 

@@ -1,19 +1,20 @@
 """The names that Slurm has: what a rule may name.
 
-Each list is whole or raises SlurmError; an empty one is one that Slurm says is empty.
+Each list is whole or raises SlurmError; an empty one is one that Slurm says is empty. A list that Slurm
+refuses to this user is named as hidden.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
-from slurm_ai_factory.errors import SlurmError
+from slurm_ai_factory.errors import SlurmError, SlurmRefusedError
 from slurm_ai_factory.slurm.commands import Commands
 
 
-def names(commands: Commands, cluster: str) -> dict[str, frozenset[str]]:
-    """The names by condition of a rule: accounts, users, QOS, partitions, wckeys, reservations."""
+def names(commands: Commands, cluster: str) -> tuple[dict[str, frozenset[str]], list[str]]:
+    """The names by condition of a rule, and the conditions whose names this user may not see."""
 
     def listed(what: str, field: str, *where: str) -> frozenset[str]:
         return _column(commands.lines("sacctmgr", "-n", "-P", "show", what, *where, f"format={field}"))
@@ -22,16 +23,25 @@ def names(commands: Commands, cluster: str) -> dict[str, frozenset[str]]:
     accounts = listed("assoc", "Account", *here)
     if not accounts:
         raise SlurmError(f"slurmdbd has no associations for cluster {cluster}; check cluster.name")
-    wckeys = listed("wckey", "WCKey", *here)
-    return {
-        "account": accounts,
-        "account_subtree": accounts,
-        "user": listed("assoc", "User", *here),
-        "qos": listed("qos", "Name"),
-        "partition": partitions(commands.lines("scontrol", "show", "partition", "--oneliner")),
-        "wckey": wckeys | {f"*{name.lstrip('*')}" for name in wckeys},
-        "reservation": listed("reservation", "Name", *here),
+    reads: dict[str, Callable[[], frozenset[str]]] = {
+        "user": lambda: listed("assoc", "User", *here),
+        "qos": lambda: listed("qos", "Name"),
+        "partition": lambda: partitions(commands.lines("scontrol", "show", "partition", "--oneliner")),
+        "wckey": lambda: _with_defaults(listed("wckey", "WCKey", *here)),
+        "reservation": lambda: listed("reservation", "Name", *here),
     }
+    found, hidden = {"account": accounts, "account_subtree": accounts}, []
+    for condition, read in reads.items():
+        try:
+            found[condition] = read()
+        except SlurmRefusedError:
+            hidden.append(condition)
+    return found, hidden
+
+
+def _with_defaults(wckeys: frozenset[str]) -> frozenset[str]:
+    """A job that got its user's default has the wckey with a star."""
+    return wckeys | {f"*{name.lstrip('*')}" for name in wckeys}
 
 
 def _column(lines: Iterable[str]) -> frozenset[str]:

@@ -16,6 +16,7 @@ from markupsafe import Markup
 from slurm_ai_factory import __version__
 from slurm_ai_factory.board import Board, Done, Shown
 from slurm_ai_factory.core import judgement, outlook, share
+from slurm_ai_factory.core.escaped import for_page
 from slurm_ai_factory.core.reasons import HOLDS, REASONS
 from slurm_ai_factory.core.records import HOUR, Instant, Verdict
 from slurm_ai_factory.core.share import Group
@@ -40,6 +41,7 @@ STANDING = {
 _environment = Environment(
     loader=PackageLoader("slurm_ai_factory.web", "."),
     autoescape=True,
+    finalize=for_page,
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
@@ -128,7 +130,7 @@ def _seen(shown: Shown) -> dict[str, Any]:
 def _figures(shown: Shown) -> Iterator[tuple[str, str, str]]:
     """(name, value, what it is of)."""
     m = shown.measurement
-    unit = f"{outlook.resource_unit(m.resource)}-hours"
+    unit = f"{outlook.resource_unit(m.called)}-hours"
     yield "Delivered to the region", _ratio(m.delivered_share), f"of {_hours(m.total_charge)} {unit}"
     yield "Promised", outlook.percent(m.target_share), f"verdict: {STANDING[judgement.verdict(m)]}"
     yield from _ahead(shown)
@@ -174,7 +176,7 @@ def _control(shown: Shown) -> Iterator[tuple[str, str]]:
     ):
         if part is not None:
             yield name, _ratio(part)
-    unit = outlook.resource_unit(m.resource)
+    unit = outlook.resource_unit(m.called)
     yield (
         "Regional jobs",
         f"{_count(m.regional_running)} {unit} running, {_count(m.regional_pending)} waiting",

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from slurm_ai_factory.core import windows
+from slurm_ai_factory.core.records import Decision
 from slurm_ai_factory.ledger import open_ledger
 from tests.cli.conftest import RULES, today
 from tests.saf import Saf
@@ -29,9 +30,14 @@ LATER = "2100Q1"
             2,
             "nothing in the ledger is in gres/gpux; its TRES are cpu, node",
         ),
-        (("history", "--limit", "0"), 2, "x>=1"),
+        (("history", "--limit", "0"), 2, "1<=x<="),
         (("override", "10", "--withdraw", "--reason", "x"), 1, "job 10 has no override to withdraw"),
-        (("-M", "lop", "history"), 1, "the ledger has no cluster lop; it has loop"),
+        (("history", "--limit", "99999999999999999999"), 2, "1<=x<="),
+        (("history", "--json", "--csv"), 2, "give either --json or --csv"),
+        (("share", "--resource", ""), 2, "resource is empty"),
+        (("share", "--window", ""), 2, "window is empty"),
+        (("-M", "flat", "share"), 1, "--cluster flat: "),
+        (("-M", "flat", "share"), 1, "has the rules and the promise of cluster loop"),
         (("reconcile", "-S", "2100-01-01", "-E", "2100-02-01"), 2, "no whole hour of the interval is over"),
     ],
 )
@@ -58,7 +64,7 @@ def test_what_is_typed_goes_before_the_environment_wherever_it_stands(books: Saf
         assert books.run(*typed).stderr.startswith(f"{other}: fine")
     books.env["SAF_CLUSTER"] = "loop"
     for before in (("-M", "lop", "history"), ("history", "-M", "lop")):
-        assert "no cluster lop" in books.run(*before, code=1).stderr
+        assert "--cluster lop" in books.run(*before, code=1).stderr
 
 
 @pytest.mark.parametrize(
@@ -155,9 +161,20 @@ def test_a_reader_that_leaves_is_no_failure(books: Saf) -> None:
 
 
 def test_commands_that_ask_make_no_cluster_known(books: Saf, ledger_url: str) -> None:
-    books.run("-M", "lop", "share", code=1)
+    books.configure("cluster", name="lop")
+    assert "the ledger has no cluster lop; it has loop" in books.run("share", code=1).stderr
     with open_ledger(ledger_url, "loop") as ledger:
         assert ledger.store.all("clusters") == [("loop",)]
+
+
+def test_observing_has_a_history_of_decisions(books: Saf, ledger_url: str) -> None:
+    with open_ledger(ledger_url, "loop") as ledger:
+        for at, reason in ((1, "at_set_point"), (2, "no_usage")):
+            decision = Decision(at=at, reason=reason, sentence=f"because {reason}", inputs={}, changes=())
+            ledger.control.record(decision, "observe", "saf", "observed")
+    assert books.json("history") == []
+    assert [one["reason"] for one in books.json("history", "--decisions")] == ["no_usage", "at_set_point"]
+    assert "because at_set_point" in books.run("history", "--decisions").stdout
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can start somebody else's server")
@@ -167,5 +184,5 @@ def test_root_leaves_the_ledger_of_another_user_alone(books: Saf, tmp_path: Path
     os.chown(directory, 1, 1)
     del books.sections["ledger"]["url"]
     books.configure("ledger", state_directory=str(tmp_path / "state"))
-    assert "belongs to daemon; run: sudo -u daemon saf" in books.run("share", code=1).stderr
+    assert "belongs to daemon; run: runuser -u daemon -- saf" in books.run("share", code=1).stderr
     assert directory.stat().st_uid == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -151,7 +152,7 @@ def test_a_table_with_wrong_lines_is_refused_whole_each_with_line_column_and_rea
     done = books.run("organisation", "import", str(file), "--reason", "a list", "--json", code=1)
     assert f"{file}:3: column kvk: '123' is not a KvK number" in done.stderr
     assert f"{file}:4: column municipality: 'GM0000' is not a CBS code" in done.stderr
-    assert "2 problem(s), nothing was taken over" in done.stderr
+    assert "2 problems, nothing was taken over" in done.stderr
     assert '"line": 3' in done.stdout
     file.write_text(HEADER + "\r\n".join([rows[0], rows[3]]))
     assert (
@@ -183,7 +184,7 @@ def test_other_rules_show_what_they_would_move_and_change_nothing(registered: Sa
 
 
 def test_a_mistyped_name_in_a_rule_is_an_error(registered: Saf) -> None:
-    assert "fine, 3 rule(s)" in registered.run("rules", "check", "--offline").stderr
+    assert "fine, 3 rules" in registered.run("rules", "check", "--offline").stderr
     file = registered.directory / "new.toml"
     cases = [
         (('"umcg"', '"umgc"'), "account_subtree 'umgc': no such account is known; did you mean 'umcg'?"),
@@ -204,6 +205,29 @@ def test_a_mistyped_name_in_a_rule_is_an_error(registered: Saf) -> None:
     )
     file.write_text(RULES.replace('name = "registry"', 'name = "registry"\nsince = 2027-01-01T12:00:00'))
     assert "wants a date" in registered.run("rules", "test", str(file), "--offline", code=1).stderr
+
+
+def test_what_is_still_to_come_is_listed_and_marked(registered: Saf) -> None:
+    later = (*PLANT[:2], "later", *PLANT[3:])
+    registered.run(*later[:-4], "--since", "2100-01-01", "--reason", "signed")
+    listed = {one["organisation"]: one for one in registered.json("organisation", "list")}
+    assert {key: one["in_force"] for key, one in listed.items()} == {
+        "umcg": True,
+        "plant": True,
+        "later": False,
+    }
+    assert [one["organisation"] for one in registered.json("organisation", "list", "--on", civil(0))] == [
+        "plant", "umcg",
+    ]  # fmt: skip
+
+
+def test_a_name_like_a_formula_comes_back_from_a_spreadsheet(books: Saf, tmp_path: Path) -> None:
+    books.run(*(("=1+1" if word == "UMCG" else word) for word in UMCG))
+    file = tmp_path / "list.csv"
+    books.run("organisation", "export", "-o", str(file))
+    assert ",'=1+1," in file.read_text()
+    again = books.json("organisation", "import", str(file), "--reason", "the same")
+    assert again == {"new": 0, "known": 1, "problems": []}
 
 
 def test_an_override_is_explained_and_can_be_taken_back(registered: Saf) -> None:

@@ -49,7 +49,8 @@ def test_books_that_nobody_touched_agree(given_out: Saf, ledger_url: str) -> Non
     assert compared["hourly usage"] == DAYS * len(CPUS)
     assert compared["hourly sums"] > 0
     assert compared["reports"] == 1
-    assert given_out.json("-M", "another", "ledger", "verify")["checks"][0]["compared"] == 0
+    given_out.configure("cluster", name="another")
+    assert given_out.json("ledger", "verify")["checks"][0]["compared"] == 0
 
 
 def test_usage_that_was_changed_is_no_longer_what_the_runs_make(given_out: Saf, ledger_url: str) -> None:
@@ -88,4 +89,5 @@ def test_sums_that_were_changed_are_told(given_out: Saf, ledger_url: str) -> Non
 def test_an_empty_ledger_agrees_with_itself(ledger_url: str, books: Saf) -> None:
     with open_ledger(ledger_url, "empty"):
         pass
-    assert [one["compared"] for one in books.json("-M", "empty", "ledger", "verify")["checks"]] == [0, 0, 0]
+    books.configure("cluster", name="empty")
+    assert [one["compared"] for one in books.json("ledger", "verify")["checks"]] == [0, 0, 0]

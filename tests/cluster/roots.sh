@@ -1,6 +1,7 @@
 #!/bin/sh
 # Makes a root directory for each Slurm that is not this machine's own: Debian's trixie has 24.11, forky 26.05.
-# Usage: roots.sh [24.11] [26.05]. They are kept outside the tree, in $SAF_SLURM_ROOTS or /var/cache/saf-slurm,
+# Usage: roots.sh [24.11] [26.05], or roots.sh debian-12 debian-13 for bare hosts that have Slurm's commands and
+# nothing of the product, for tests/install. They are kept outside the tree, in $SAF_SLURM_ROOTS or /var/cache/saf-slurm,
 # and made once; about a minute and 400 MB each. The mirror is the one that apt uses here. Nothing is started, and
 # nothing stays mounted. Unlike install.sh it fails aloud: who asks for a version wants that version.
 set -eu
@@ -20,7 +21,16 @@ suite() {
     case "$1" in
     24.11) echo trixie ;;
     26.05) echo forky ;;
+    debian-12) echo bookworm ;;
+    debian-13) echo trixie ;;
     *) fail "no Debian release is known to have Slurm $1; known are 24.11 and 26.05" ;;
+    esac
+}
+
+packages() {
+    case "$1" in
+    debian-*) echo systemd,procps,slurm-client,ca-certificates ;;
+    *) echo "$PACKAGES" ;;
     esac
 }
 
@@ -50,7 +60,7 @@ make_root() {
     trap 'exit 1' HUP INT TERM
     echo "making $root from $(suite "$1")"
     # In a mount namespace of its own: whatever it mounts is gone with it, however it ends.
-    unshare --mount --propagation private debootstrap --variant=minbase --include="$PACKAGES" "$(suite "$1")" \
+    unshare --mount --propagation private debootstrap --variant=minbase --include="$(packages "$1")" "$(suite "$1")" \
         "$part" "$from" "$SCRIPT" >"$ROOTS/$1.log" 2>&1 || fail "debootstrap failed, see $ROOTS/$1.log"
     rm -rf "$part"/var/cache/apt/archives/*.deb "$part"/var/lib/apt/lists/*
     own_names "$part"

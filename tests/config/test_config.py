@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import sys
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -633,3 +635,20 @@ def test_one_or_several_accounts_are_steered() -> None:
     )
     assert parse(one, FILE).policy(60).accounts == ("umcg",)
     assert parse(several, FILE).policy(60).accounts == ("rug", "umcg")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+def test_a_file_that_may_not_be_read_is_not_called_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "saf.toml"
+    file.write_text("")
+    tmp_path.chmod(0o700)
+    monkeypatch.setattr(sys.modules[find.__module__], "SEARCH_PATH", (file,))
+    os.seteuid(1)
+    try:
+        for ask in (lambda: find(None), lambda: load(file)):
+            with pytest.raises(ConfigError, match="permission denied; run saf as the daemon's user"):
+                ask()
+    finally:
+        os.seteuid(0)

@@ -77,6 +77,7 @@ MAIN = Partition("main", 1, "CPU=1", "NO")
 BARE = Partition("old", 1, "", "NO")
 UNPRIVILEGED = {"admin_level": "None"}
 HIDING = {**UNPRIVILEGED, **config(private_data=("jobs",))}
+OWN = Transaction(NOW - 3 * DAY, "saf", "25")
 BAD: list[tuple[str, dict[str, Any], str, str, str]] = [
     ("clock", {"now": NOW + 31}, PROBLEM, "+31 s", "chronyc makestep"),
     ("clock", {"now": NOW - 3600}, PROBLEM, "-3600 s", "chronyc makestep"),
@@ -88,7 +89,7 @@ BAD: list[tuple[str, dict[str, Any], str, str, str]] = [
     ("tracked", {"weights": {"gres/gpu": 1, "cpu": 1}}, PROBLEM, "lacks gres/gpu",
      "AccountingStorageTRES=gres/gpu"),
     ("billing_weights", partitions(MAIN, BARE), PROBLEM,
-     "none on old", 'PartitionName=old TRESBillingWeights="CPU=1"'),
+     "none on old", 'TRESBillingWeights="CPU=1" for old; then scontrol reconfigure'),
     ("het_billing", config(version="26.05.5"), WARNING, "26.05.5 records no billing", "promise.resource"),
     ("oversubscribe", partitions(Partition("main", 1, "CPU=1", "FORCE:4")), WARNING, "main FORCE:4",
      "OverSubscribe=NO"),
@@ -102,7 +103,7 @@ BAD: list[tuple[str, dict[str, Any], str, str, str]] = [
     ("rules", {"unclassified_accounts": ["astro"]}, WARNING, "no rule matches astro", "[[rule]]"),
     ("queue_words", {"unknown_words": {"Flux": 3}}, WARNING, "Flux (3)", "report"),
     ("priority_plugin", config(priority_type="priority/basic"), PROBLEM, "basic", "PriorityType="),
-    ("fair_tree", config(flags=("NO_FAIR_TREE",)), WARNING, "NO_FAIR_TREE", "without NO_FAIR_TREE"),
+    ("fair_tree", config(flags=("NO_FAIR_TREE",)), PROBLEM, "NO_FAIR_TREE", "without NO_FAIR_TREE"),
     ("limits_enforced", config(enforce=("associations",)), PROBLEM, "associations",
      "AccountingStorageEnforce=associations,limits,safe"),
     ("incr_only", config(flags=("INCR_ONLY",)), PROBLEM, "INCR_ONLY", "without INCR_ONLY"),
@@ -141,8 +142,8 @@ BAD: list[tuple[str, dict[str, Any], str, str, str]] = [
      "national 1185, stored 1200", "set fairshare=1200"),
     ("coordinators", {"coordinators": {"root": ("eve",)}}, WARNING, "eve may change",
      "delete coordinator where name=eve account=root"),
-    ("foreign_writer", {"transactions": (Transaction(NOW - 2 * DAY, "coldfront", "30"),)}, WARNING,
-     "1 change(s) by coldfront; the last set 30, 2 day(s) ago", "let coldfront leave"),
+    ("foreign_writer", {"transactions": (OWN, Transaction(NOW - 2 * DAY, "coldfront", "30"))}, WARNING,
+     "1 change by coldfront; the last set 30, 2 days ago", "let coldfront leave"),
     ("scheduler", {"diagnostics": WELL._replace(backfill_last_at=NOW - 7200)}, PROBLEM, "7200 s ago",
      "slurmctld.log"),
     ("scheduler", {"diagnostics": WELL._replace(backfill_last_at=None)}, WARNING, "never ran",
@@ -190,6 +191,8 @@ FINE: list[tuple[str, dict[str, Any]]] = [
     ("capacity", {"size": "bb/cray=7,billing=1,cpu=12,mem=1,node=2"}),
     ("source", {"source": "pyslurm"}),
     ("foreign_writer", {"transactions": ()}),
+    ("foreign_writer", {"transactions": (Transaction(NOW - DAY, "root", "2500"),)}),
+    ("foreign_writer", {"transactions": (Transaction(NOW - 4 * DAY, "root", "2500"), OWN)}),
     ("scheduler", {"diagnostics": WELL._replace(backfill_last_at=NOW - 7200, backfill_queue=0)}),
     ("backfill_depth", {"diagnostics": WELL._replace(backfill_depth=None)}),
 ]  # fmt: skip
@@ -219,13 +222,30 @@ def test_the_rescale_leaves_everybody_the_part_they_have(others: list[int], regi
     if sum(others) >= 1100:
         assert (one.level, one.fix) == (OK, "")
         return
-    after = {
-        line.partition("name=")[2].split()[0]: int(line.rpartition("=")[2]) for line in one.fix.splitlines()
-    }
+    commands = [line for line in one.fix.splitlines() if line.startswith("sacctmgr")]
+    after = {line.partition("name=")[2].split()[0]: int(line.rpartition("=")[2]) for line in commands}
     before = {row.account: row.raw_shares for row in (account("regional", region), *rows)}
     factor = after["regional"] // region
-    assert after == {name: shares * factor for name, shares in before.items()}
-    assert sum(after.values()) - after["regional"] >= 1100
+    assert f"{factor} times the shares" in one.found
+    assert after == {name: before[name] * factor for name in after}
+    assert sum(others) * factor >= 1100
+
+
+def test_a_wide_tree_gets_three_commands_and_their_number() -> None:
+    rows = [account(f"a{number}", PARENT_SHARES) for number in range(300)]
+    few = [account(f"a{number}", 1) for number in range(300)]
+    for one in (
+        finding("siblings", **level(account("regional", 25), *rows)),
+        finding("level_resolution", **level(*few)),
+    ):
+        assert len(one.fix.splitlines()) == 4
+        assert one.fix.endswith("... 300 such commands in all")
+        assert len(one.found) < 120
+
+
+def test_a_name_in_a_command_is_one_word_of_one_line() -> None:
+    one = finding("siblings", **level(account("regional", 25), account("a\n$(reboot)", PARENT_SHARES)))
+    assert one.fix == r"sacctmgr -i modify account where 'name=a\x0a$(reboot)' cluster=c set fairshare=1"
 
 
 SPREAD = (
@@ -247,7 +267,9 @@ def test_several_steered_accounts_are_examined_each_by_its_name() -> None:
     assert (odd.level, odd.found) == (PROBLEM, "rb: under national, rc: no account rc")
     assert odd.fix.splitlines() == [
         "sacctmgr -i modify account where name=rb cluster=c set parent=root",
-        "sacctmgr -i add account name=rc cluster=c parent=root",
+        "saf.toml: set control.account to one of: national",
+        "or, if the region has no account yet: sacctmgr -i add account name=rc cluster=c parent=root, "
+        "which takes a part of the level from all others",
     ]
-    writer = finding("foreign_writer", **good, transactions=(Transaction(NOW - DAY, "eve", "26"),))
+    writer = finding("foreign_writer", **good, transactions=(OWN, Transaction(NOW - DAY, "eve", "26")))
     assert "RawShares of ra, rb" in writer.wanted

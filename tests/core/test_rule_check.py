@@ -10,7 +10,7 @@ from hypothesis import given
 from slurm_ai_factory.core.classify import Beneficiary, Rule, Rules
 from slurm_ai_factory.core.organisations import Registry
 from slurm_ai_factory.core.records import FOREVER, HOUR
-from slurm_ai_factory.core.rule_check import check
+from slurm_ai_factory.core.rule_check import check, gone
 from tests.core.test_organisations import BY_REGISTRY, TERMS, TREE, UMCG, _subject, dated_rules, hours, names
 
 KNOWN = {"account": TREE.keys(), "account_subtree": TREE.keys(), "qos": {"normal"}, "partition": set[str]()}
@@ -87,3 +87,10 @@ def test_a_rule_said_to_be_unreachable_decides_nothing(
     for qos in ("", "a", "b"):
         answers = all_of_it.classify(_subject(account, qos=qos), at)
         assert told.isdisjoint(answer.classification.rule for answer in answers)
+
+
+def test_a_name_that_only_past_charges_have_is_told_and_is_not_wrong() -> None:
+    rules = Rules((_rule(account="umcg old x"), _rule("s", qos="normal"), _rule("t", user="jan")), TREE)
+    seen = {"account": {"umcg", "old"}, "qos": {"normal"}, "user": {"jan"}}
+    found = gone(rules, seen, {"account": {"umcg"}, "qos": {"normal"}})
+    assert [(one.key, one.name) for one in found] == [("account", "old")]

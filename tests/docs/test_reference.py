@@ -66,7 +66,7 @@ def commands(text: str) -> Iterator[str]:
         lines += re.findall(rf"^{prompt}(.+)$", block.text, re.MULTILINE)
     for line in lines:
         for part in re.split(r"\||&&|;|>", re.sub(r"(^|\s)#\s.*", "", line)):
-            if found := re.match(r"\s*(?:sudo (?:-u \S+ )?)?(?:\S+/)?saf (.+)$", part):
+            if found := re.match(r"\s*(?:sudo (?:-u \S+ )?|runuser -u \S+ -- )?(?:\S+/)?saf (.+)$", part):
                 yield found[1]
 
 

@@ -136,7 +136,9 @@ def test_a_refused_write_is_a_failure_with_slurms_own_words(
 def test_exit_zero_that_changed_nothing_is_not_believed(slurm: SlurmCluster, eager: Saf, wrap: Wrap) -> None:
     wrap("sacctmgr", 'case "$*" in *modify*) exit 0;; esac; exec $REAL "$@"')
     eager.run("cycle", code=1)
-    assert eager.json("history")[0]["status"] == "failed"
+    last = eager.json("history")[0]
+    assert last["status"] == "failed"
+    assert f"RawShares are {BASELINE}" in last["note"]
     assert raw_shares(slurm) == (BASELINE, BASELINE)
 
 
@@ -153,11 +155,14 @@ def test_init_writes_a_file_that_works(saf: Saf) -> None:
     env = {**saf.env}
     env.pop("SAF_CONFIG")
     saf.env = env
-    saf.run("init")
+    said = saf.run("init").stderr
+    assert "saf does not guess who the region is" in said
+    assert "fine, 0 rules, mode observe" in saf.run("config", "check").stderr
+    saf.run("init", "--force", "--account", "regional")
     text = saf.file.read_text()
     assert 'name = "loop"' in text
     assert "account national: RawShares 75" in text
-    assert "fine, 2 rule(s), mode observe" in saf.run("config", "check").stderr
+    assert "fine, 2 rules, mode observe" in saf.run("config", "check").stderr
     assert "exists" in saf.run("init", code=1).stderr
 
 

@@ -83,7 +83,7 @@ def _read(saf: Saf, job: int) -> bool:
 def test_names_in_rules_are_compared_with_those_that_slurm_has(saf: Saf) -> None:
     saf.configure(rules=RULES)
     saf.run("cycle")
-    assert "fine, 3 rule(s)" in saf.run("rules", "check").stderr
+    assert "fine, 3 rules" in saf.run("rules", "check").stderr
     saf.configure(rules=RULES.replace('partition = "main"', 'partition = "debgu"'))
     done = saf.run("rules", "check", code=1)
     assert "partition 'debgu': no such partition is known; did you mean 'debug'?" in done.stderr
@@ -96,7 +96,8 @@ def test_all_lists_of_names_are_whole(
 ) -> None:
     for name, value in slurm.env.items():
         monkeypatch.setenv(name, value)
-    found = names(Commands(), "loop")
+    found, hidden = names(Commands(), "loop")
+    assert not hidden
     assert {*slurm_tree.regional, *slurm_tree.national, "root", "regional", "national"} <= found["account"]
     assert found["user"] >= {user for users in slurm_tree.regional.values() for user in users}
     assert found["partition"] == {"main", "debug"}

@@ -1,0 +1,228 @@
+"""A ledger whose every name was made to harm whoever looks at it, and every command that prints one.
+
+Rule: what reaches a terminal, a spreadsheet, a page or a scrape has no control character but the end of
+a line, and nothing that turns text around or is not seen; JSON has the exact text.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import logging
+import os
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import click
+import pytest
+
+from slurm_ai_factory import config as configuration
+from slurm_ai_factory.board import Steered
+from slurm_ai_factory.cli import cli, screen
+from slurm_ai_factory.config import Config
+from slurm_ai_factory.core.classify import Beneficiary
+from slurm_ai_factory.core.expertise import NewEntry
+from slurm_ai_factory.core.organisations import Entry, Link, Organisation
+from slurm_ai_factory.core.records import HOUR, Association, Change, Decision, Pause, Run, Size, Subject
+from slurm_ai_factory.core.share import Group
+from slurm_ai_factory.ledger import Ledger, open_ledger
+from slurm_ai_factory.metrics import Exposition
+from slurm_ai_factory.web import page
+from tests.cli.conftest import today
+from tests.conftest import new_ledger
+from tests.saf import Saf
+from tests.seen import examples
+from tests.seen.test_terminal import on_a_terminal
+
+EVIL = "=1+1\n\t\r\x07\x1b]0;title\x07\x1b[8m\x7f\x9b2J\u202egro\u2066\u200b\u2028end"
+OTHER = f"@{EVIL}"
+STEERING = re.compile("[\0-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
+YESTERDAY = datetime.fromtimestamp(today() - 24 * HOUR, UTC).date()
+WINDOW = ("--window", "rolling:7d")
+TOML = json.dumps(EVIL).replace("\x7f", "\\u007f")
+RULES = f"""
+[[rule]]
+name = {TOML}
+beneficiary = "regional"
+account = {TOML}
+
+[[rule]]
+name = "others"
+beneficiary = "registry"
+"""
+
+
+@pytest.fixture(scope="module")
+def hostile(postgresql: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Saf]:
+    with new_ledger(postgresql) as url:
+        saf = Saf(tmp_path_factory.mktemp("hostile"), {"PATH": os.environ["PATH"]}, url)
+        saf.configure("promise", RULES, window="rolling:7d")
+        with open_ledger(url, "loop") as ledger:
+            _fill(ledger, configuration.load(saf.file), today())
+        yield saf
+
+
+def _fill(ledger: Ledger, config: Config, at: int) -> None:
+    since = at - 9 * 24 * HOUR
+    names = {"root": None, "regional": "root", EVIL: "root", OTHER: "root"}
+    tree = [Association(cluster="loop", account=one, parent=up, raw_shares=1) for one, up in names.items()]
+    ledger.accounting.record_accounts(tree, since)
+    ledger.accounting.record_events([Size(since, None, "cpu=40,node=1")], [], 1)
+    runs = [_run(number, account, at) for number, account in enumerate((EVIL, OTHER, "root"), 1)]
+    ledger.accounting.record(runs, since, at, at=at)
+    _say(ledger, config, at)
+    change = Change(cluster="loop", account=EVIL, raw_shares_before=1, raw_shares_after=2)
+    decision = Decision(at=at, reason="raise", sentence=EVIL, inputs={"account": EVIL}, changes=(change,))
+    for planned in ledger.control.record(decision, "enforce", EVIL, "planned"):
+        ledger.control.settle(planned, at=at, raw_shares=1, note=EVIL)
+
+
+def _run(number: int, account: str, at: int) -> Run:
+    """An hour of four CPUs, yesterday."""
+    start = at - 24 * HOUR
+    subject = Subject("loop", account, EVIL, EVIL, EVIL, EVIL, EVIL, EVIL)
+    dates = start, start, start, start + HOUR
+    return Run(number, number, str(number), subject, EVIL, *dates, HOUR, 0, "cpu=4",
+               "cpu=4")  # fmt: skip
+
+
+def _say(ledger: Ledger, config: Config, at: int) -> None:
+    """What people have said, past the checks of the command line."""
+    said = {"actor": EVIL, "reason": EVIL}
+    plant = Organisation(organisation="plant", name=EVIL, kvk="17000000", category="business", sector="C",
+                         municipality="GM0014", since=0)  # fmt: skip
+    entries: list[Entry] = [plant, Link(organisation="plant", account=OTHER, since=0)]
+    terms = config.terms(ledger.accounting.parents())
+    assert not ledger.registry.record(entries, terms, {"at": at, **said}).problems
+    ledger.accounting.override("3", {"beneficiary": "regional", "organisation": "", **said}, at=at)
+    ledger.control.say_pause(Pause(at, at + 10**9, EVIL, EVIL))
+    hours = NewEntry(day=YESTERDAY, organisation="plant", role=EVIL, hours=Decimal(1), activity=EVIL)
+    ledger.expertise.add([hours], at=at, actor=EVIL)
+
+
+COMMANDS: dict[tuple[str, ...], int] = {
+    ("share", *WINDOW, "--by", "account"): 0,
+    ("share", *WINDOW, "--by", "organisation"): 0,
+    ("share", *WINDOW, "--by", "partition"): 0,
+    ("unclassified", *WINDOW): 0,
+    ("explain", "1"): 0,
+    ("explain", "2"): 0,
+    ("rules", "check", "--offline"): 0,
+    ("rules", "test", "tried.toml", "--offline"): 0,
+    ("override",): 0,
+    ("organisation", "list"): 0,
+    ("organisation", "show", "plant"): 0,
+    ("organisation", "export"): 0,
+    ("organisation", "export", "--links"): 0,
+    ("history",): 0,
+    ("pause",): 0,
+    ("status",): 4,
+    ("config", "show"): 0,
+    ("ledger", "status"): 0,
+    ("ledger", "export", *WINDOW, "--users"): 0,
+    ("ledger", "verify"): 0,
+    ("statement", "--organisation", "plant", *WINDOW): 1,
+    ("expertise", "list", *WINDOW): 0,
+    ("config", "check"): 0,
+    ("ledger", "fingerprint", "--as-of", "now", *WINDOW): 0,
+    ("report", "-o", "reports", *WINDOW): 0,
+}
+
+
+ELSEWHERE = {
+    "init", "run", "cycle", "plan", "doctor", "reconcile", "backfill", "restore-baseline",  # ask Slurm
+    "demo", "simulate",  # of a model
+    "organisation add", "organisation link", "organisation end", "organisation import", "expertise add",
+    "expertise correct", "expertise import", "resume", "ledger migrate", "ledger pseudonymise",  # write
+}  # fmt: skip
+"""Commands whose answer has no text of the ledger, or that need more than one."""
+
+
+def _names(group: click.Group, before: str = "") -> Iterator[str]:
+    for name, command in group.commands.items():
+        yield from _names(command, f"{name} ") if isinstance(command, click.Group) else (before + name,)
+
+
+def test_every_command_is_looked_at_or_said_not_to_be() -> None:
+    looked_at = {name for name in _names(cli) for command in COMMANDS if " ".join(command).startswith(name)}
+    assert set(_names(cli)) == looked_at | ELSEWHERE
+    assert not looked_at & ELSEWHERE
+
+
+TABLES = tuple(one for one in COMMANDS if {"share", "unclassified", "export", "history", "list"} & set(one))
+
+
+@pytest.mark.parametrize(
+    "command", [*COMMANDS, *((*one, form) for one in TABLES for form in ("--csv", "--json"))], ids=" ".join
+)
+def test_no_output_steers_a_terminal(hostile: Saf, command: tuple[str, ...]) -> None:
+    (hostile.directory / "tried.toml").write_text(RULES.replace('"regional"', '"non_regional"'))
+    plain = tuple(one for one in command if one not in ("--csv", "--json"))
+    done = hostile.run(*command, code=COMMANDS[plain])
+    assert not STEERING.search(done.stdout + done.stderr)
+
+
+def test_a_name_ends_no_line_and_json_has_it_as_it_is(hostile: Saf) -> None:
+    (shown,) = [line for line in hostile.run("explain", "1").stdout.splitlines() if line.startswith("wckey")]
+    assert shown.endswith(
+        r"=1+1\x0a\x09\x0d\x07\x1b]0;title\x07\x1b[8m\x7f\x9b2J\u202egro\u2066\u200b\u2028end"
+    )
+    assert hostile.json("explain", "1")["runs"][0]["wckey"] == EVIL
+
+
+NAMING = [one for one in TABLES if {"account", "partition", "history", "export", "expertise"} & set(one)]
+
+
+@pytest.mark.parametrize("command", [one for one in NAMING if "--links" not in one], ids=" ".join)
+def test_no_cell_of_csv_is_a_formula(hostile: Saf, command: tuple[str, ...]) -> None:
+    rows = csv.reader(io.StringIO(hostile.run(*command, "--csv").stdout, newline=""))
+    cells = [cell for row in rows for cell in row]
+    assert any(cell.startswith("'=1+1") for cell in cells)
+    assert not [cell for cell in cells if cell.startswith(("=", "+", "@"))]
+
+
+def test_a_terminal_gets_colours_of_ours_alone(hostile: Saf) -> None:
+    shown, _ = on_a_terminal(hostile, "status")
+    assert "\x1b[1m" in shown
+    assert not STEERING.search(re.sub("\x1b\\[(0|1|2|3\\d)m|\r\n", "", shown))
+
+
+def test_an_error_that_holds_a_name_is_one_line(hostile: Saf) -> None:
+    (hostile.directory / "bad.toml").write_text(f"[cluster]\nname = 'loop'\n[promise]\n{TOML} = 1")
+    done = hostile.run("--config", "bad.toml", "config", "check", code=1)
+    assert not STEERING.search(done.stderr)
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_the_report_shows_what_it_was_given(hostile: Saf, tmp_path: Path) -> None:
+    hostile.sections["report"] = {"facility": "F\u202e\x1b", "contact": "=1+1"}
+    hostile.configure("report", RULES, name_organisations=True)
+    hostile.run("report", *WINDOW, "-o", str(tmp_path))
+    files = [one.read_text() for one in tmp_path.iterdir()]
+    assert len(files) == 4
+    assert not [text for text in files if STEERING.search(text)]
+    assert "'=1+1" in (tmp_path / "loop-rolling-7d.csv").read_text()
+
+
+def test_no_page_and_no_scrape_holds_a_hidden_character() -> None:
+    groups = {"category": (Group(EVIL, Beneficiary.REGIONAL, 1),)}
+    board = examples.complete(groups=groups, steered=(Steered(EVIL, 37, 37, 25),))
+    _, scrape = Exposition(board).text("")
+    for text in (page.html(board, examples.NOW), scrape.decode()):
+        assert "title" in text
+        assert not STEERING.search(text)
+
+
+def test_a_message_of_the_log_is_one_line_whoever_formats_it() -> None:
+    before = logging.getLogRecordFactory()
+    logging.setLogRecordFactory(screen.Line)
+    try:
+        record = logging.getLogger("saf").makeRecord("saf", logging.INFO, "f", 1, "account %s", (EVIL,), None)
+    finally:
+        logging.setLogRecordFactory(before)
+    assert not STEERING.search(logging.Formatter("%(message)s").format(record))
+    assert "\n" not in logging.Formatter("%(message)s").format(record)

@@ -92,9 +92,13 @@ class Daemon:
                 while site and not (self.stop.is_set() or self.reload.is_set()):
                     self._cycle(site, board)
                     exposition.renew()
-                    self._pause(config.daemon.period / self.speed)
+                    self._pause(self._period(config, board))
             if site is None:
-                self._pause(config.daemon.period / self.speed)
+                self._pause(self._period(config, board))
+
+    def _period(self, config: Config, board: Board) -> float:
+        """Until the next beat; one that stands by looks twice as often, to take over within two periods."""
+        return config.daemon.period / self.speed / (2 if board.failed == "standby" else 1)
 
     @property
     def _refresh(self) -> int:

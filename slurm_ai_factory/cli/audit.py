@@ -17,6 +17,7 @@ from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import charge
 from slurm_ai_factory.core.reconcile import Reconciliation, Row, reconcile
 from slurm_ai_factory.core.records import Charge, Instant, Interval
+from slurm_ai_factory.ledger import LONG, unasked
 from slurm_ai_factory.reading import Progress, Read
 
 FINDINGS = 5
@@ -33,9 +34,9 @@ def backfill_command(since: str, until: str | None, again: bool) -> None:
     may run beside the daemon.
     """
     config = load_config()
-    with opened_ledger(config, new=True) as ledger:
-        slurm = slurm_of(config)
-        slurm.priority_config()
+    slurm = slurm_of(config)
+    slurm.priority_config()
+    with opened_ledger(config, LONG, admit=unasked) as ledger:
         at = now()
         first, last = asked_instant(config, since), _until(config, until, at)
         if first >= last:

@@ -19,7 +19,7 @@ from click.core import ParameterSource
 
 from slurm_ai_factory import config as configuration
 from slurm_ai_factory.config import Config
-from slurm_ai_factory.ledger import Ledger, Store, embedded, open_ledger
+from slurm_ai_factory.ledger import Ledger, Limits, Store, embedded, open_ledger
 from slurm_ai_factory.site import Site
 from slurm_ai_factory.slurm import Slurm
 from slurm_ai_factory.slurm.commands import Commands
@@ -136,19 +136,23 @@ def load_config() -> Config:
 
 
 def ledger_url(config: Config) -> str:
-    """Where the ledger is; starts the embedded one, with its schema, when none is configured."""
+    """Where the ledger is; where none is configured, starts the embedded one, with tables if it is new."""
     url = configuration.ledger_url(config)
     if url is None:
         url = embedded.url(config.ledger.state_directory)
         with Store(url) as store:
-            store.migrate()
+            if store.empty():
+                store.migrate()
     return url
 
 
 @contextmanager
-def opened_ledger(config: Config, *, new: bool = False) -> Iterator[Ledger]:
-    """The ledger of the configured cluster, which it may see for the first time if it is ``new``."""
-    with open_ledger(ledger_url(config), config.cluster.name, new=new) as ledger:
+def opened_ledger(
+    config: Config, limits: Limits | None = None, *, admit: Callable[[], object] | None = None
+) -> Iterator[Ledger]:
+    """The ledger of the configured cluster; ``admit`` as in ``open_ledger``."""
+    limits = limits or Limits(config.ledger.timeout)
+    with open_ledger(ledger_url(config), config.cluster.name, limits, admit=admit) as ledger:
         yield ledger
 
 
@@ -163,9 +167,10 @@ def slurm_of(config: Config) -> Slurm:
 
 @contextmanager
 def opened_site(config: Config, wait: Callable[[float], object] = time.sleep) -> Iterator[Site]:
-    """Slurm and the ledger together, with real time."""
-    with opened_ledger(config, new=True) as ledger:
-        yield Site(config, slurm_of(config), ledger, now, wait, actor())
+    """Slurm and the ledger together, with real time; a cluster becomes known if slurmctld serves it."""
+    slurm, limits = slurm_of(config), Limits(config.ledger.timeout, idle=config.leader_silence())
+    with opened_ledger(config, limits, admit=slurm.priority_config) as ledger:
+        yield Site(config, slurm, ledger, now, wait, actor())
 
 
 def now() -> int:
@@ -195,7 +200,6 @@ def start_logging() -> None:
     """One line a message on stderr; without instants where the journal puts its own."""
     instant = "" if os.environ.get("JOURNAL_STREAM") else "%(asctime)s "
     logging.Formatter.converter = time.gmtime
-    logging.getLogger("psycopg").setLevel(logging.ERROR)  # what it warns of comes back as a LedgerError
     logging.basicConfig(
         stream=sys.stderr, level=log_level(), format=f"{instant}%(levelname)s %(message)s",
         datefmt="%Y-%m-%dT%H:%M:%SZ",

@@ -22,7 +22,7 @@ from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.classify import DETAILS, Rule
 from slurm_ai_factory.core.records import FOREVER
 from slurm_ai_factory.errors import ConfigError
-from slurm_ai_factory.ledger import Store
+from slurm_ai_factory.ledger import LONG, Store
 from slurm_ai_factory.ledger.connection import place
 from slurm_ai_factory.slurm import Slurm
 from slurm_ai_factory.slurm.commands import Commands
@@ -130,7 +130,7 @@ def ledger_group() -> None:
 @ledger_group.command("migrate")
 def ledger_migrate() -> None:
     """Bring the ledger's schema to this version. Writes to the ledger."""
-    with Store(ledger_url(load_config())) as store:
+    with Store(ledger_url(load_config()), LONG) as store:
         done = store.migrate()
     if chosen.json:
         output.emit({"migrated": done})

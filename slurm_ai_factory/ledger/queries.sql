@@ -4,7 +4,7 @@ SELECT cluster_id FROM clusters WHERE name = %(cluster)s
 
 -- clusters --
 -- Every cluster the ledger knows.
-SELECT name FROM clusters ORDER BY name
+SELECT name, cluster_id FROM clusters ORDER BY name
 
 -- add_cluster --
 -- Make the cluster known.

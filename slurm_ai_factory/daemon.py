@@ -237,8 +237,8 @@ def _cause(error: SafError) -> str:
 
 def _log(report: CycleReport) -> None:
     log.info("%s", sentence(report))
-    for rejected in report.gathered.read.rejected:
-        log.warning("a line of sacct is no run and is kept aside: %s: %r", rejected.reason, rejected.line)
+    for rejected in report.gathered.read.new_rejected:
+        log.warning("skipped a line of sacct that cannot be read: %s: %r", rejected.reason, rejected.line)
 
 
 def _log_reconciled(found: Reconciled) -> None:
@@ -277,7 +277,7 @@ def _complaints(report: CycleReport) -> str:
     words = report.gathered.signals.demand.unknown
     complaints = (
         (f"rules name unknown accounts: {unknown}", unknown),
-        (f"{len(read.rejected)} line(s) of sacct kept aside", read.rejected),
+        (f"{len(read.rejected)} line(s) of sacct cannot be read", read.rejected),
         (f"jobs are in the queue for reasons that are not known: {', '.join(sorted(words))}", words),
         (f"runs counted in states that are not known: {', '.join(read.unknown_states)}", read.unknown_states),
     )

@@ -36,7 +36,7 @@ RESTATE = ("sign_changed", "add_usage", "drop_empty_usage", "update_runs", "add_
 
 
 LINES = 1000
-"""Unreadable lines never seen before that are kept and told within a day; a broken Slurm prints any number."""
+"""Unreadable lines never seen before that are kept and told within a day; a broken Slurm prints many."""
 
 LINE_LENGTH = 4096
 """Characters kept of one."""

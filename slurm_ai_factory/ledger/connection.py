@@ -1,8 +1,8 @@
 """One connection that nothing waits on for ever, and driver errors turned into one sentence for the operator.
 
-The server's own deadlines end with the server: one that hangs is told by a deadline kept here, on every
-wait for it. The other way round, the server ends the session of a client that vanished or stands still, and with it
-every lock that it holds.
+The server's own deadlines end with the server: one that hangs is told by a deadline kept here, on every wait.
+The other way round, the server ends the session of a client that vanished or stands still, and with it every
+lock that it holds.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ the ledger's last read is the one remembered here, whoever else may write, and t
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from operator import attrgetter
 from typing import Any
 
 from slurm_ai_factory.core.records import Rejected, Run
@@ -24,6 +25,8 @@ RANGES = {
     **dict.fromkeys(("job_id", "energy_joules"), range(2**63)),
 }
 """What the ledger can hold of the numbers of a run."""
+
+NUMBERS = attrgetter(*RANGES)
 
 LIMIT = 65_536
 """Runs remembered beside those told last; about 100 bytes each."""
@@ -69,11 +72,11 @@ def unfit(run: Run) -> str | None:
     """Why the ledger cannot hold a run, which is put aside then and stops no other; None where it can.
 
     >>> from slurm_ai_factory.core.records import Subject
-    >>> unfit(Run(1, 1, "1", Subject("c", "a", "", "", "", "", ""), "RUNNING", 0, 0, 0, None, 2**40, 0, "", ""))
+    >>> whose = Subject("c", "a", "", "", "", "", "")
+    >>> unfit(Run(1, 1, "1", whose, "RUNNING", 0, 0, 0, None, 2**40, 0, "", ""))
     'elapsed_seconds 1099511627776 is out of range'
     """
-    for name, held in RANGES.items():
-        value = getattr(run, name)
+    for value, (name, held) in zip(NUMBERS(run), RANGES.items(), strict=True):
         if value is not None and value not in held:
             return f"{name} {value} is out of range"
     texts = "".join((run.job_label, run.state, run.req_tres, run.alloc_tres, *run.subject))

@@ -7,6 +7,7 @@ import random
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -399,7 +400,7 @@ def test_no_more_than_so_many_lines_are_kept_and_told_in_a_day(
         {"db_index": 10**20}, {"state": "\0"},
     ],
 )  # fmt: skip
-def test_a_run_that_the_ledger_cannot_hold_stops_no_other(ledger: Ledger, wrong: dict[str, int]) -> None:
+def test_a_run_that_the_ledger_cannot_hold_stops_no_other(ledger: Ledger, wrong: dict[str, Any]) -> None:
     result = record(ledger, [ended(1), ended(2)._replace(**wrong)], NOW)
     assert (result.runs, len(result.rejected)) == (1, 1)
     assert ledger.accounting.status()["runs"] == 1

@@ -22,6 +22,7 @@ from slurm_ai_factory.cli import (
     expertise,
     explain,
     export,
+    ledger_move,
     measure,
     pause,
     registry,
@@ -47,7 +48,7 @@ def cli() -> None:
 
 
 STEERING = (setup, measure, status, explain, registry, rules, audit, doctor, simulate, demo, steer, pause)
-TELLING = (report, expertise, books, export)
+TELLING = (report, expertise, books, export, ledger_move)
 
 for module in (*STEERING, *TELLING):
     for command in module.COMMANDS:

@@ -44,13 +44,13 @@ class Limits(NamedTuple):
     """How long each side of a session waits for the other, in seconds."""
 
     silence: float = 120  #: of the server: then it hangs, and the connection is given up
-    statement: float = 600  #: one statement may take
+    statement: float = 600  #: one statement may take; 0 for as long as it needs
     idle: float | None = None  #: of this process between statements; None for as long as it likes
 
 
 USUAL = Limits()
 
-LONG = Limits(silence=3600, statement=3600)
+LONG = Limits(silence=3600, statement=0)
 """For work that somebody asked for and waits for: migrations, checks and exports of a whole history."""
 
 
@@ -136,6 +136,8 @@ def _options(limits: Limits) -> str:
         "idle_session_timeout": f"{1000 * (limits.idle or 0):.0f}ms",
         "client_connection_check_interval": "10s",
         "client_min_messages": "warning",
+        "datestyle": "ISO",
+        "extra_float_digits": "1",
         "jit": "off",
         "work_mem": "64MB",
     }

@@ -33,8 +33,8 @@ def move_command(target: str, source: str | None) -> None:
         return output.emit([table._asdict() for table in moved])
     if not chosen.quiet:
         click.echo(
-            f"moved; now set ledger.url, or the file named by ledger.url_file, in {config.file} to the url that "
-            "you gave with --to, and run: saf ledger verify",
+            f"moved; set ledger.url in {config.file}, or what ledger.url_file names, to the url given with "
+            "--to, and run: saf ledger verify",
             err=True,
         )
     return None

@@ -2,8 +2,8 @@
 
 It listens on a Unix socket only, is shared by every saf process that uses the same state directory, and ends
 with the last of them: each holds a shared lock on the directory of the data, which the kernel takes back
-however the process ends, and whoever ends and gets that lock for itself alone stops the server. Starts and ends
-wait for one another by a lock on the state directory.
+however the process ends, and whoever ends and gets that lock for itself alone stops the server. Starts and
+ends wait for one another by a lock on the state directory.
 
 PostgreSQL does not run as root. Started by root, it runs as whoever owns the directory, or as a user that is
 there and owns nothing; no user is made, and no permission is changed outside of the state directory.
@@ -88,7 +88,7 @@ class Server:
         uid = pwd.getpwnam(self.user).pw_uid if self.user else os.geteuid()
         with suppress(FileExistsError):
             directory.mkdir(mode=0o700)
-            os.chown(directory, uid, -1)
+            os.chown(directory, uid, -1, follow_symlinks=False)
         found = directory.lstat()
         if found.st_uid != uid or found.st_mode & 0o077:
             raise LedgerError(f"{directory} is not a private directory of {_name(uid)}; remove it")

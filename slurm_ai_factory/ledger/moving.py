@@ -70,14 +70,14 @@ def _moved(
     source: Store, target: Store, name: str, columns: list[str], done: Callable[[Table], object]
 ) -> Table:
     table = SQL("{} ({})").format(Identifier(name), SQL(", ").join(map(Identifier, columns)))
-    with wrapped(target.url), target.connection.cursor() as into:
-        with into.copy(SQL("COPY {} FROM STDIN").format(table)) as copy:
-            for block in _out(source, SQL("COPY {} TO STDOUT").format(table)):
-                copy.write(block)
+    into = target.connection.cursor()
+    with wrapped(target.url), into.copy(SQL("COPY {} FROM STDIN").format(table)) as copy:
+        for block in _out(source, SQL("COPY {} TO STDOUT").format(table)):
+            copy.write(block)
     found, made = _told(source, name), _told(target, name)
     if found != made:
         raise LedgerError(
-            f"table {name} has {found.rows} rows at {place(source.url)} and after copying {made.rows} others at "
+            f"table {name} differs after copying: {found.rows} rows at {place(source.url)}, {made.rows} at "
             f"{place(target.url)}; nothing was moved; report it"
         )
     done(made)

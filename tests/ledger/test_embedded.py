@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL, used by processes of their own: what they leave running and what they leave alone."""
+"""The embedded PostgreSQL, used by processes of their own: what they leave running, and leave alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A ledger moved between PostgreSQL 18, which is embedded, and Debian's 15, and back: every row, and what comes next."""
+"""A ledger moved from PostgreSQL 18, which is embedded, to Debian's 15 and back: every row of it."""
 
 from __future__ import annotations
 

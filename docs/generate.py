@@ -255,7 +255,7 @@ def _shown() -> Shown:
         groups={"category": groups, "sector": groups}, reach=Reach(3, 0, 1),
         decision=Decision(at=10800, reason="at_set_point", sentence="", inputs=inputs), reason_since=0,
         steered=(Steered("regional", 25, 25),), weight_fairshare=100000,
-        history=(), statuses=(), rejected=0, unknown_states=0, unknown_accounts=(), runs=1, changed=1,
+        history=(), statuses=(), unreadable=0, unknown_states=0, unknown_accounts=(), runs=1, changed=1,
         period=300, stale_after=1800, zone=ZoneInfo("UTC"), authority=1.0, demand={"regional": 1.0},
     )  # fmt: skip
 

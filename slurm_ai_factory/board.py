@@ -72,7 +72,7 @@ class Shown:
     weight_fairshare: int  #: PriorityWeightFairShare
     history: Sequence[Done]  #: the latest changes, newest first
     statuses: tuple[str, ...]
-    rejected: int
+    unreadable: int  #: different lines of sacct that reads of the last day could not read
     unknown_states: int
     unknown_accounts: tuple[str, ...]
     runs: int
@@ -142,7 +142,6 @@ class Board:
     cycles: Counter[str] = field(default_factory=Counter)
     decisions: Counter[str] = field(default_factory=Counter)
     changes: Counter[str] = field(default_factory=Counter)
-    rejected: int = 0
     runs: int = 0
     changed: int = 0
     durations: Durations = field(default_factory=Durations)
@@ -159,7 +158,6 @@ class Board:
             self.cycles["complete"] += 1
             self.decisions[shown.decision.reason] += 1
             self.changes.update(shown.statuses)
-            self.rejected += shown.rejected
             self.runs += shown.runs
             self.changed += shown.changed
             self.durations.add(shown.seconds)

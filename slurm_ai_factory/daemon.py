@@ -125,7 +125,7 @@ class Daemon:
             while not (self.stop.is_set() or self.reload.is_set()):
                 self._cycle(site, board)
                 _beside("the metrics were not renewed", exposition.renew)
-                self._pause()
+                self._pause(standby=board.failed == "standby")
 
     @contextmanager
     def _watched(self, board: Board) -> Iterator[None]:
@@ -192,13 +192,17 @@ class Daemon:
         log.log(logging.INFO if standby else logging.ERROR, "no cycle: %s", message, exc_info=_trace(error))
         notify("WATCHDOG=1")
 
-    def _pause(self) -> None:
-        """Wait for the next beat; beats that passed meanwhile are left out, a signal starts a new one."""
-        due = self.beat + self.period
+    def _pause(self, standby: bool = False) -> None:
+        """Wait for the next beat; beats that passed meanwhile are left out, a signal starts a new one.
+
+        A daemon that stands by looks twice as often, to take over within two periods.
+        """
+        period = self.period / 2 if standby else self.period
+        due = self.beat + period
         late = self.stopwatch() - due
         if late > 0:
-            log.warning("the cycle took %.1f s longer than the period of %g s", late, self.period)
-            due += self.period * (1 + late // self.period)
+            log.warning("the cycle took %.1f s longer than the period of %g s", late, period)
+            due += period * (1 + late // period)
         while not self.wake.wait(max(0.0, min(ALIVE_SECONDS, due - self.stopwatch()))):
             if self.stopwatch() >= due:
                 break
@@ -297,8 +301,8 @@ def _warn(web: Web) -> None:
 def _log(report: CycleReport) -> None:
     failed = any(one.status == "failed" for one in report.outcomes)
     log.log(logging.WARNING if failed else logging.INFO, "%s", sentence(report))
-    for rejected in report.gathered.read.rejected:
-        log.warning("a line of sacct is no run and is kept aside: %s: %r", rejected.reason, rejected.line)
+    for rejected in report.gathered.read.new_rejected:
+        log.warning("skipped a line of sacct that cannot be read: %s: %r", rejected.reason, rejected.line)
 
 
 def _log_reconciled(found: Reconciled) -> None:
@@ -341,7 +345,7 @@ def _complaints(report: CycleReport) -> str:
         ("; ".join(apart), apart),
         (f"slurmctld does not have slurmdbd's RawShares of {', '.join(differing)}", differing),
         (f"rules name unknown accounts: {unknown}", unknown),
-        (f"{len(read.rejected)} line(s) of sacct kept aside", read.rejected),
+        (f"{len(read.rejected)} line(s) of sacct cannot be read", read.rejected),
         (f"jobs are in the queue for reasons that are not known: {', '.join(sorted(words))}", words),
         (f"runs counted in states that are not known: {', '.join(read.unknown_states)}", read.unknown_states),
     )

@@ -113,7 +113,6 @@ def _always(board: Board) -> Iterator[Metric]:
     for name, doc, value in (
         ("saf_read_runs", "Runs that reads have listed, those read again included.", board.runs),
         ("saf_changed_runs", "Runs that reads found new or changed.", board.changed),
-        ("saf_rejected_lines", "Lines of sacct that are no runs, each time one is read.", board.rejected),
     ):
         family = CounterMetricFamily(name, doc, labels=list(cluster))
         family.add_metric(list(cluster.values()), value)
@@ -271,6 +270,8 @@ def _of_control(shown: Shown) -> Iterator[Metric]:
          m.newest_record_at),
         ("saf_unknown_states", "States of runs in the last read that are not known; the runs are counted.",
          shown.unknown_states),
+        ("saf_unreadable_lines", "Different lines of sacct that could not be read, in the last day.",
+         shown.unreadable),
         ("saf_unknown_accounts", "Accounts that rules name and the cluster does not have.",
          len(shown.unknown_accounts)),
         ("saf_foreign_change", "1 while RawShares are in force that somebody else set, else 0.",

@@ -36,6 +36,7 @@ class Read(NamedTuple):
     changed: int = 0
     rejected: tuple[Rejected, ...] = ()
     unknown_states: tuple[str, ...] = ()  #: states that no known Slurm has; their runs count like any other
+    new_rejected: tuple[Rejected, ...] = ()  #: of the rejected, those that no read had before
 
     def plus(self, result: ReadResult) -> Read:
         """With one more interval."""
@@ -44,6 +45,7 @@ class Read(NamedTuple):
             self.changed + result.new + result.changed,
             self.rejected + result.rejected,
             tuple(sorted({*self.unknown_states, *result.states} - STATES)),
+            self.new_rejected + result.new_rejected,
         )
 
 

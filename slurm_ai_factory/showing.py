@@ -16,7 +16,7 @@ from slurm_ai_factory.core import charge, lever, windows
 from slurm_ai_factory.core.classify import Beneficiary
 from slurm_ai_factory.core.demand import Standing
 from slurm_ai_factory.core.reconcile import reconcile
-from slurm_ai_factory.core.records import HOUR, Instant
+from slurm_ai_factory.core.records import DAY, HOUR, Instant
 from slurm_ai_factory.cycle import CycleReport
 from slurm_ai_factory.signals import Signals
 from slurm_ai_factory.site import Site
@@ -50,7 +50,7 @@ def _shown(site: Site, report: CycleReport) -> Shown:
         weight_fairshare=gathered.priority.weight_fairshare,
         history=history(site),
         statuses=tuple(outcome.status for outcome in report.outcomes),
-        rejected=len(gathered.read.rejected),
+        unreadable=site.ledger.accounting.unreadable(gathered.at - DAY),
         unknown_states=len(gathered.read.unknown_states),
         unknown_accounts=gathered.unknown_accounts,
         runs=gathered.read.runs,

@@ -20,6 +20,7 @@ from slurm_ai_factory.cli import (
     expertise,
     explain,
     export,
+    ledger_move,
     measure,
     output,
     pause,
@@ -48,7 +49,7 @@ def cli() -> None:
 
 
 STEERING = (setup, measure, status, explain, registry, rules, audit, doctor, simulate, demo, steer, pause)
-TELLING = (report, expertise, books, export, withdraw)
+TELLING = (report, expertise, books, export, withdraw, ledger_move)
 
 for module in (*STEERING, *TELLING):
     for command in module.COMMANDS:

@@ -26,6 +26,7 @@ from slurm_ai_factory.core import charge
 from slurm_ai_factory.core.reconcile import Reconciliation, Row, reconcile
 from slurm_ai_factory.core.records import Charge, Instant, Interval
 from slurm_ai_factory.core.words import count
+from slurm_ai_factory.ledger import LONG
 from slurm_ai_factory.reading import Progress, Read
 
 FINDINGS = 5
@@ -42,8 +43,7 @@ def backfill_command(since: str, until: str | None, again: bool) -> None:
     may run beside the daemon.
     """
     config = load_config()
-    with opened_site(config) as site:
-        site.slurm.priority_config()
+    with opened_site(config, limits=LONG) as site:
         at = clocks.now(site)
         first, last = asked_instant(config, since), _until(config, until, at)
         if first >= last:

@@ -16,6 +16,7 @@ from slurm_ai_factory.cli.options import SafCommand, actor, chosen, load_config,
 from slurm_ai_factory.cli.setup import ledger_group
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.errors import ConfigError
+from slurm_ai_factory.ledger import LONG
 from slurm_ai_factory.ledger.publishing import PARTS, part_name
 
 NAMES = tuple(map(part_name, PARTS))
@@ -40,7 +41,7 @@ def fingerprint_command(window: str | None, then: str, first: str | None, rows: 
     known = asked_instant(config, then)
     last = asked_window(config, window, None, None, known)
     begins = asked_window(config, first, None, None, known) if first else last
-    with opened_ledger(config) as ledger:
+    with opened_ledger(config, LONG) as ledger:
         check_known(ledger, known)
         ask = reporting.asked(config, ledger, known)
         interval = reporting.interval_of(ask, begins, last)
@@ -62,7 +63,7 @@ def verify_command() -> None:
     the same one made now, by the settings of now. Changes nothing. Exit code 5 when anything differs.
     """
     config = load_config()
-    with opened_ledger(config) as ledger:
+    with opened_ledger(config, LONG) as ledger:
         hours = verification.parts(ledger)
         with _bar(2 * sum(until - since for since, until in hours)) as progress:
             found = list(verification.verify(config, ledger, hours, progress))
@@ -98,7 +99,7 @@ def pseudonymise_command(before: str | None) -> None:
     if until > now() - config.slurm.overlap_daily:
         raise click.UsageError("runs as young as that are read again, and their users with them")
     users = {name for rule in config.rules for name in rule.conditions.get("user", ())}
-    with opened_ledger(config) as ledger:
+    with opened_ledger(config, LONG) as ledger:
         runs, people = ledger.privacy.pseudonymise(until, users, at=now(), actor=actor())
     if chosen.json:
         output.emit({"before": windows.iso(until), "runs": runs, "users": people})

@@ -219,7 +219,7 @@ def _run(config: Config, slurm: ModelSlurm, clock: Clock, seconds: int) -> None:
 
 @contextmanager
 def _opened(config: Config, slurm: ModelSlurm, clock: Clock) -> Iterator[Site]:
-    with opened_ledger(config) as ledger:
+    with opened_ledger(config, admit=slurm.priority_config) as ledger:
         yield Site(config, slurm, ledger, clock.now, lambda seconds: time.sleep(seconds / SPEED), "saf demo")
 
 

@@ -18,6 +18,7 @@ from slurm_ai_factory.core.classify import Part
 from slurm_ai_factory.core.records import Charge, Instant, Run, Window
 from slurm_ai_factory.core.share import Promise, SortedRun
 from slurm_ai_factory.errors import LedgerError
+from slurm_ai_factory.ledger import LONG
 
 COLUMNS = (
     "job_label", "db_index", "account", "user", "partition", "qos", "wckey", "reservation", "state",
@@ -47,7 +48,7 @@ def export_command(
     """
     config = load_config()
     where, promise = asked_window(config, window, since, until), asked_promise(config, resource)
-    with opened_ledger(config) as ledger:
+    with opened_ledger(config, LONG) as ledger:
         at = as_of(ledger)
         where = windows.read_up_to(where, at, config.promise.time_zone)
         books = ledger.classified(cycle.rules_of(config, ledger))

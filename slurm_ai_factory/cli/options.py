@@ -20,7 +20,7 @@ from slurm_ai_factory import config as configuration
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core.escaped import is_hidden
 from slurm_ai_factory.errors import ConfigError
-from slurm_ai_factory.ledger import Ledger, Store, embedded, open_ledger
+from slurm_ai_factory.ledger import Ledger, Limits, Store, embedded, open_ledger
 from slurm_ai_factory.site import Site
 from slurm_ai_factory.slurm import Slurm
 from slurm_ai_factory.slurm.commands import Commands
@@ -144,19 +144,23 @@ def load_config() -> Config:
 
 
 def ledger_url(config: Config) -> str:
-    """Where the ledger is; starts the embedded one, with its schema, when none is configured."""
+    """Where the ledger is; where none is configured, starts the embedded one, with tables if it is new."""
     url = configuration.ledger_url(config)
     if url is None:
         url = embedded.url(config.ledger.state_directory)
         with Store(url) as store:
-            store.migrate()
+            if store.empty():
+                store.migrate()
     return url
 
 
 @contextmanager
-def opened_ledger(config: Config, *, new: bool = False) -> Iterator[Ledger]:
-    """The ledger of the configured cluster, which it may see for the first time if it is ``new``."""
-    with open_ledger(ledger_url(config), config.cluster.name, new=new) as ledger:
+def opened_ledger(
+    config: Config, limits: Limits | None = None, *, admit: Callable[[], object] | None = None
+) -> Iterator[Ledger]:
+    """The ledger of the configured cluster; ``admit`` as in ``open_ledger``."""
+    limits = limits or Limits(config.ledger.timeout)
+    with open_ledger(ledger_url(config), config.cluster.name, limits, admit=admit) as ledger:
         yield ledger
 
 
@@ -170,10 +174,14 @@ def slurm_of(config: Config) -> Slurm:
 
 
 @contextmanager
-def opened_site(config: Config, wait: Callable[[float], object] = time.sleep) -> Iterator[Site]:
-    """Slurm and the ledger together, with real time."""
-    with opened_ledger(config, new=True) as ledger:
-        yield Site(config, slurm_of(config), ledger, now, wait, actor())
+def opened_site(
+    config: Config, wait: Callable[[float], object] = time.sleep, limits: Limits | None = None
+) -> Iterator[Site]:
+    """Slurm and the ledger together, with real time; a cluster becomes known if slurmctld serves it."""
+    slurm = slurm_of(config)
+    limits = limits or Limits(config.ledger.timeout, idle=config.leader_silence())
+    with opened_ledger(config, limits, admit=slurm.priority_config) as ledger:
+        yield Site(config, slurm, ledger, now, wait, actor())
 
 
 def now() -> int:
@@ -232,7 +240,6 @@ class _Journal(logging.Formatter):
 def start_logging() -> None:
     """One line a message on stderr, with its instant, or its priority where the journal takes it."""
     logging.Formatter.converter = time.gmtime
-    logging.getLogger("psycopg").setLevel(logging.ERROR)  # what it warns of comes back as a LedgerError
     handler = logging.StreamHandler(sys.stderr)
     plain = logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%SZ")
     handler.setFormatter(_Journal("%(levelname)s %(message)s") if to_journal() else plain)

@@ -17,7 +17,7 @@ from slurm_ai_factory.core import tariff, windows
 from slurm_ai_factory.core.records import Window
 from slurm_ai_factory.core.tariff import Line
 from slurm_ai_factory.errors import SafError
-from slurm_ai_factory.ledger import Ledger
+from slurm_ai_factory.ledger import LONG, Ledger
 from slurm_ai_factory.report import LANGUAGES, Report
 from slurm_ai_factory.statements import Statement
 
@@ -62,7 +62,7 @@ def report_command(
     known = asked_instant(config, then)
     where = asked_window(config, window, None, None, known)
     compared = asked_instant(config, compare) if compare else None
-    with opened_ledger(config) as ledger:
+    with opened_ledger(config, LONG) as ledger:
         check_known(ledger, known, compared)
         ask = reporting.asked(config, ledger, known)
         found = reporting.gather(ask, where, compared)
@@ -119,7 +119,7 @@ def statement_command(organisation: str, window: str | None, then: str) -> None:
     config = load_config()
     known = asked_instant(config, then)
     where = asked_window(config, window, None, None, known)
-    with opened_ledger(config) as ledger:
+    with opened_ledger(config, LONG) as ledger:
         check_known(ledger, known)
         ask = reporting.asked(config, ledger, known)
         found = statements.gather(ask, organisation, where)

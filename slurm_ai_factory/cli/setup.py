@@ -27,7 +27,7 @@ from slurm_ai_factory.core.classify import DETAILS, Rule, Rules
 from slurm_ai_factory.core.records import FOREVER, Association
 from slurm_ai_factory.core.words import count
 from slurm_ai_factory.errors import ConfigError
-from slurm_ai_factory.ledger import Store
+from slurm_ai_factory.ledger import LONG, Store
 from slurm_ai_factory.ledger.connection import place
 from slurm_ai_factory.slurm import Slurm
 from slurm_ai_factory.slurm.commands import Commands
@@ -220,7 +220,7 @@ def ledger_group() -> None:
 @ledger_group.command("migrate")
 def ledger_migrate() -> None:
     """Bring the ledger's schema to this version. Writes to the ledger."""
-    with Store(ledger_url(load_config())) as store:
+    with Store(ledger_url(load_config()), LONG) as store:
         done = store.migrate()
     if chosen.json:
         output.emit({"migrated": done})

@@ -128,6 +128,7 @@ class LedgerSection:
     )
     url_file: Path | None = _key(values.path, "a file that holds the url and its password", None)
     state_directory: Path = _key(values.path, "home of the embedded PostgreSQL", "/var/lib/slurm-ai-factory")
+    timeout: int = _key(values.seconds, "give PostgreSQL up when it says nothing for this long", "2m")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,6 +208,9 @@ class PrivacySection:
     )
 
 
+SLOW_COMMANDS = 4
+"""Commands of Slurm in a row, each just within its deadline, between two words of a leader to the ledger."""
+
 SECTIONS: dict[str, type] = {
     "cluster": ClusterSection,
     "promise": PromiseSection,
@@ -249,6 +253,13 @@ class Config:
         """How far before the watermark to read again."""
         slurm = self.slurm
         return Overlap(always=slurm.overlap, hourly=slurm.overlap_hourly, daily=slurm.overlap_daily)
+
+    def leader_silence(self) -> float:
+        """After how many seconds the ledger takes a leader that says nothing for dead.
+
+        One that lives asks for the lock once a period; within a cycle it waits for a few commands of Slurm.
+        """
+        return max(1.5 * self.daemon.period, SLOW_COMMANDS * self.slurm.timeout)
 
     def policy(self, half_life_seconds: int) -> Policy:
         """The control law's parameters, with the half-life slurmctld has now."""

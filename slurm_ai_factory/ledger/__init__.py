@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -11,6 +11,7 @@ from slurm_ai_factory.core.records import Instant
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger.accounting import Accounting, ReadResult, Usual
 from slurm_ai_factory.ledger.classified import Classified, set_of
+from slurm_ai_factory.ledger.connection import LONG, USUAL, Limits
 from slurm_ai_factory.ledger.control import Control, Planned
 from slurm_ai_factory.ledger.expertise import Expertise
 from slurm_ai_factory.ledger.privacy import Privacy
@@ -18,7 +19,21 @@ from slurm_ai_factory.ledger.publishing import Publishing
 from slurm_ai_factory.ledger.registry import RegistryBook
 from slurm_ai_factory.ledger.store import Store
 
-__all__ = ["Classified", "Ledger", "Planned", "ReadResult", "Store", "Usual", "open_ledger"]
+__all__ = [
+    "LONG",
+    "Classified",
+    "Ledger",
+    "Limits",
+    "Planned",
+    "ReadResult",
+    "Store",
+    "Usual",
+    "open_ledger",
+    "unasked",
+]
+
+UNKNOWN = 0
+"""The key of a cluster that the ledger does not know; nothing has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,19 +70,34 @@ class Ledger:
         return Rules(rules, self.accounting.parents(then), known, region, overrides)
 
 
+def unasked() -> None:
+    """Let any cluster become known."""
+
+
 @contextmanager
-def open_ledger(url: str, cluster: str, *, new: bool = True) -> Iterator[Ledger]:
+def open_ledger(
+    url: str, cluster: str, limits: Limits = USUAL, *, admit: Callable[[], object] | None = unasked
+) -> Iterator[Ledger]:
     """The ledger of one cluster, its schema checked. Raises LedgerError.
 
-    A cluster it does not know becomes known if it may be ``new``, or if there is no other.
+    A cluster it does not know becomes known when ``admit`` has returned. With None nothing is written for it:
+    a ledger that knows others refuses it, and one that knows none is empty.
     """
-    with Store(url) as store:
+    with Store(url, limits) as store:
         store.check_schema()
-        known = [row[0] for row in store.all("clusters")]
-        if known and cluster not in known and not new:
-            raise LedgerError(f"the ledger has no cluster {cluster}; it has {', '.join(known)}")
-        cluster_id = store.cluster_id(cluster)
-        yield ledger_of(store, cluster, cluster_id)
+        yield ledger_of(store, cluster, _key(store, cluster, admit))
+
+
+def _key(store: Store, cluster: str, admit: Callable[[], object] | None) -> int:
+    known = {name: int(key) for name, key in store.all("clusters")}
+    if cluster in known:
+        return known[cluster]
+    if admit:
+        admit()
+        return store.cluster_id(cluster)
+    if known:
+        raise LedgerError(f"the ledger has no cluster {cluster}; it has {', '.join(known)}")
+    return UNKNOWN
 
 
 def ledger_of(store: Store, cluster: str, cluster_id: int) -> Ledger:

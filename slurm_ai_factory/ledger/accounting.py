@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from slurm_ai_factory.core.cross_check import OpenJob
-from slurm_ai_factory.core.records import Association, Instant, Interval, Outage, Rejected, Run, Size
+from slurm_ai_factory.core.records import DAY, Association, Instant, Interval, Outage, Rejected, Run, Size
 from slurm_ai_factory.core.tres import Count
 from slurm_ai_factory.core.windows import iso
 from slurm_ai_factory.errors import LedgerError
@@ -52,14 +52,22 @@ RESTATE = ("sign_changed", "add_usage", "drop_empty_usage", "update_runs", "add_
 """What a read does to usage and runs: where all its runs are new, and where some were known otherwise."""
 
 
+LINES = 1000
+"""Unreadable lines never seen before that are kept and told within a day; a broken Slurm prints many."""
+
+LINE_LENGTH = 4096
+"""Characters kept of one."""
+
+
 class ReadResult(NamedTuple):
     """What a read brought."""
 
     runs: int
     new: int
     changed: int
-    rejected: tuple[Rejected, ...]
+    rejected: tuple[Rejected, ...]  #: all of this read
     states: frozenset[str]
+    new_rejected: tuple[Rejected, ...] = ()  #: of these, those that no read had before
 
 
 class Usual(NamedTuple):
@@ -122,13 +130,13 @@ class Accounting:
             memory = self.store.remembered(Memory, self.cluster_id)
             memory.follow(last[0])
             self._stage(listed.news(read, memory.digests))
+            new_rejected = self._put_aside(key, listed.rejected, at)
             if listed.again:
                 self.store.do("keep_told_last")
             with self.store.pipeline():
                 new, changed = self._take_over(key)
                 if until == at:
                     gone = self._mark_missing(key, listed, memory.open)
-                self.store.do_many("reject_line", [key | one._asdict() for one in listed.rejected])
                 runs = len(listed.digests)
                 counts = {"runs": runs, "changed": new + changed, "rejected": len(listed.rejected)}
                 touched, newest = self.store.one("touched_from") or (None, None)
@@ -138,7 +146,8 @@ class Accounting:
                 )  # fmt: skip
         if read_id:
             memory.keep(read_id[0], listed, gone)
-        return ReadResult(runs, new, changed, tuple(listed.rejected), frozenset(listed.states))
+        states = frozenset(listed.states)
+        return ReadResult(runs, new, changed, tuple(listed.rejected), states, new_rejected)
 
     def _stage(self, rows: Iterable[Told]) -> None:
         """Stream what is told anew into a temporary table."""
@@ -148,6 +157,31 @@ class Accounting:
         staged = self.store.copy("copy_observed", rows)
         if not planned_for / 2 <= staged <= planned_for * 2:
             self.store.do("analyze_observed")
+
+    def _put_aside(
+        self, key: Mapping[str, object], rejected: Iterable[Rejected], at: Instant
+    ) -> tuple[Rejected, ...]:
+        """Keep lines that could not be read, each once; those never seen before."""
+        reasons: dict[str, str] = {}
+        for one in rejected:
+            if len(reasons) < 2 * LINES:
+                reasons[one.line.replace("\0", "\\0")[:LINE_LENGTH]] = one.reason
+        if not reasons:
+            return ()
+        fresh = [row[0] for row in self.store.all("unseen_lines", **key, lines=list(reasons))]
+        (known,) = self.store.one("lines_since", **key, since=at - DAY) or (0,)
+        room = max(0, LINES - known)
+        kept = reasons.keys() - fresh[room:]
+        self.store.do_many("reject_line", [{**key, "line": line, "reason": reasons[line]} for line in kept])
+        told = [Rejected(line, reasons[line]) for line in fresh[:room]]
+        if len(fresh) >= room > 0:
+            told.append(Rejected("(any further line)", f"more than {LINES} a day are counted only"))
+        return tuple(told)
+
+    def unreadable(self, since: Instant) -> int:
+        """How many different lines could not be read since an instant, as far as they are kept."""
+        row = self.store.one("lines_read_since", cluster_id=self.cluster_id, since=since)
+        return int(row[0]) if row else 0
 
     def _take_over(self, key: Mapping[str, object]) -> tuple[int, int]:
         """The ledger follows what was staged: how many runs were new, and how many changed."""

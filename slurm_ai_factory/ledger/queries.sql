@@ -4,7 +4,7 @@ SELECT cluster_id FROM clusters WHERE name = %(cluster)s
 
 -- clusters --
 -- Every cluster the ledger knows.
-SELECT name FROM clusters ORDER BY name
+SELECT name, cluster_id FROM clusters ORDER BY name
 
 -- add_cluster --
 -- Make the cluster known.
@@ -98,14 +98,13 @@ INSERT INTO subjects (cluster_id, account, user_name, partition, qos, wckey, res
 SELECT DISTINCT %(cluster_id)s::smallint, account, user_name, partition, qos, wckey, reservation, comment,
     override
 FROM observed o
-WHERE NOT EXISTS (
-    SELECT FROM subjects s
-    WHERE (s.cluster_id, s.account, s.user_name, s.partition, s.qos, s.wckey, s.reservation, s.comment,
-            s.override)
-        = (%(cluster_id)s, o.account, o.user_name, o.partition, o.qos, o.wckey, o.reservation, o.comment,
-            o.override)
-)
+WHERE NOT EXISTS (SELECT FROM subjects s WHERE {is_observed})
 ON CONFLICT DO NOTHING
+
+-- is_observed --
+-- Fragment: a subject is that of an observed run.
+s.key = ARRAY[%(cluster_id)s::smallint::text, o.account, o.user_name, o.partition, o.qos, o.wckey, o.reservation,
+    o.comment, o.override]
 
 -- add_allocations --
 -- Sets of TRES counts never seen before.
@@ -120,6 +119,7 @@ INSERT INTO tres (name)
 SELECT DISTINCT split_part(entry, '=', 1)
 FROM allocations a, unnest(string_to_array(a.tres, ',')) AS entry
 WHERE a.tres <> '' AND NOT EXISTS (SELECT FROM allocation_tres c WHERE c.allocation_id = a.allocation_id)
+    AND NOT EXISTS (SELECT FROM tres t WHERE t.name = split_part(entry, '=', 1))
 ON CONFLICT DO NOTHING
 
 -- add_allocation_tres --
@@ -149,11 +149,7 @@ SELECT %(cluster_id)s::smallint AS cluster_id, o.db_index, o.job_id, o.job_label
     q.allocation_id AS req_id, a.allocation_id AS alloc_id, o.energy_joules, %(at)s::bigint AS recorded_at,
     NULL::bigint AS missing_since, r.db_index IS NOT NULL AS known
 FROM observed o
-JOIN subjects s
-    ON (s.cluster_id, s.account, s.user_name, s.partition, s.qos, s.wckey, s.reservation, s.comment,
-            s.override)
-        = (%(cluster_id)s, o.account, o.user_name, o.partition, o.qos, o.wckey, o.reservation, o.comment,
-            o.override)
+JOIN subjects s ON {is_observed}
 JOIN allocations q ON q.tres = o.req_tres
 JOIN allocations a ON a.tres = o.alloc_tres
 LEFT JOIN runs r ON r.cluster_id = %(cluster_id)s AND r.db_index = o.db_index
@@ -365,6 +361,23 @@ INSERT INTO withdrawn_rows SELECT %(withdrawal_id)s, 'accounts', to_jsonb(gone) 
 -- forget_all_sums --
 -- Sums are added up anew when they are asked for.
 UPDATE sums SET known = '{}' WHERE cluster_id = %(cluster_id)s
+
+-- unseen_lines --
+-- Of some lines those that no read had before, also where only a digest is left of one.
+SELECT line FROM unnest(%(lines)s::text[]) WITH ORDINALITY AS told (line, number)
+WHERE NOT EXISTS (
+    SELECT FROM rejected_lines l
+    WHERE l.cluster_id = %(cluster_id)s AND md5(l.line) IN (md5(told.line), md5('~' || md5(told.line)))
+)
+ORDER BY number
+
+-- lines_since --
+-- How many lines that could not be read appeared since an instant.
+SELECT count(*) FROM rejected_lines WHERE cluster_id = %(cluster_id)s AND first_read_at > %(since)s
+
+-- lines_read_since --
+-- How many different lines could not be read since an instant.
+SELECT count(*) FROM rejected_lines WHERE cluster_id = %(cluster_id)s AND last_read_at > %(since)s
 
 -- reject_line --
 -- Keep a line that could not be read aside, with the reason.
@@ -800,9 +813,7 @@ SELECT r.cluster_id, r.db_index, r.job_id, r.job_label, n.subject_id, r.state, r
     %(at)s::bigint, r.missing_since, true
 FROM runs r
 JOIN subjects s USING (cluster_id, subject_id)
-JOIN subjects n ON n.override = %(override)s
-    AND (n.cluster_id, n.account, n.user_name, n.partition, n.qos, n.wckey, n.reservation, n.comment)
-        = (s.cluster_id, s.account, s.user_name, s.partition, s.qos, s.wckey, s.reservation, s.comment)
+JOIN subjects n ON n.key = s.key[1:8] || %(override)s::text
 WHERE r.cluster_id = %(cluster_id)s AND (r.job_label = %(label)s OR r.job_id = %(job_id)s)
 
 -- keep_rules --

@@ -222,9 +222,7 @@ renamed AS (
     SELECT DISTINCT s.subject_id AS old_id, n.subject_id AS new_id
     FROM moved JOIN subjects s USING (subject_id)
     JOIN pseudonyms p ON p.user_name = s.user_name
-    JOIN subjects n ON
-        (n.cluster_id, n.account, n.user_name, n.partition, n.qos, n.wckey, n.reservation, n.comment, n.override)
-        = (s.cluster_id, s.account, p.pseudonym, s.partition, s.qos, s.wckey, s.reservation, s.comment, s.override)
+    JOIN subjects n ON n.key = s.key[1:2] || p.pseudonym || s.key[4:9]
 )
 
 -- sign_renamed --

@@ -15,7 +15,7 @@ from psycopg.types.json import Jsonb
 
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import sql
-from slurm_ai_factory.ledger.connection import Connection, connect, place, wrapped
+from slurm_ai_factory.ledger.connection import USUAL, Connection, Limits, connect, place, wrapped
 
 Row = tuple[Any, ...]
 Kept = TypeVar("Kept")
@@ -30,8 +30,9 @@ FETCHED = 2000
 class Store:
     """PostgreSQL, one connection."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, limits: Limits = USUAL) -> None:
         self.url = url
+        self.limits = limits
         self._connection: Connection | None = None
         self._remembered: dict[tuple[type, int], Any] = {}
 
@@ -53,7 +54,7 @@ class Store:
     def connection(self) -> Connection:
         """The live connection."""
         if self._connection is None or self._connection.closed or self._connection.broken:
-            self._connection = connect(self.url)
+            self._connection = connect(self.url, self.limits)
             self._remembered = {}
         return self._connection
 
@@ -151,6 +152,7 @@ class Store:
                 "applied_at timestamptz NOT NULL DEFAULT now())"
             )
             done = self._done()
+            _check_known(done)
             pending = [one for one in sql.migrations() if one.name not in done]
             for one in pending:
                 self.connection.execute(one.statements)
@@ -163,17 +165,16 @@ class Store:
         """Raise LedgerError unless the schema is exactly this version's."""
         with wrapped(self.url):
             done = self._done()
-        known = {one.name: one.digest for one in sql.migrations()}
-        if newer := sorted(done.keys() - known.keys()):
-            raise LedgerError(f"the ledger was migrated by a newer version ({newer[-1]}); upgrade saf")
-        if missing := sorted(known.keys() - done.keys()):
+        _check_known(done)
+        if missing := [one.name for one in sql.migrations() if one.name not in done]:
             raise LedgerError(
                 f"the ledger at {place(self.url)} lacks migration {missing[0]}; run: saf ledger migrate"
             )
-        if changed := sorted(name for name in known if known[name] != done[name]):
-            raise LedgerError(
-                f"migration {changed[0]} differs from the one the ledger was made with; reinstall"
-            )
+
+    def empty(self) -> bool:
+        """Whether no migration was ever run here."""
+        with wrapped(self.url):
+            return not self._done()
 
     def _done(self) -> dict[str, str]:
         if self.connection.execute("SELECT to_regclass('migrations')").fetchone() == (None,):
@@ -195,13 +196,18 @@ class Store:
 
     @contextmanager
     def holding(self, lock: str, cluster_id: object) -> Iterator[None]:
-        """While this lasts, nobody else holds the lock, one of LOCKS, on the cluster."""
+        """While this lasts, nobody else holds the lock, one of LOCKS, on the cluster.
+
+        A lock ends with its connection: where that is lost there is nothing to give back.
+        """
         begin, end = LOCKS[lock]
         self.one(begin, cluster_id=cluster_id)
+        held = self.connection
         try:
             yield
         finally:
-            self.one(end, cluster_id=cluster_id)
+            if not held.closed:
+                self.one(end, cluster_id=cluster_id)
 
     def holds(self, lock: str, cluster_id: object) -> bool:
         """Whether this session holds the lock, one of LOCKS, on the cluster."""
@@ -212,6 +218,15 @@ class Store:
         """Which process is the writer for the cluster now."""
         row = self.one("leader", cluster_id=cluster_id)
         return str(row[0]) if row else None
+
+
+def _check_known(done: Mapping[str, str]) -> None:
+    """Raise LedgerError where a migration was run that is not one of this version's."""
+    known = {one.name: one.digest for one in sql.migrations()}
+    if newer := sorted(done.keys() - known.keys()):
+        raise LedgerError(f"the ledger was migrated by a newer version ({newer[-1]}); upgrade saf")
+    if changed := sorted(name for name, digest in done.items() if known[name] != digest):
+        raise LedgerError(f"migration {changed[0]} differs from the one the ledger was made with; reinstall")
 
 
 def json(value: Mapping[str, object]) -> Jsonb:

@@ -7,12 +7,26 @@ the ledger's last read is the one remembered here, whoever else may write, and t
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from operator import attrgetter
 from typing import Any
 
 from slurm_ai_factory.core.records import Rejected, Run
 
 Told = tuple[Any, ...]
 """A row for the table observed; its first column is the run's DBIndex."""
+
+LATEST = 2**32
+"""Instants end in the year 2106: an hour of a run is a row, and its seconds are multiplied by its seconds."""
+
+RANGES = {
+    "db_index": range(1, 10**20),
+    **dict.fromkeys(("submit_at", "eligible_at", "start_at", "end_at"), range(LATEST)),
+    **dict.fromkeys(("elapsed_seconds", "suspended_seconds"), range(LATEST // 2)),
+    **dict.fromkeys(("job_id", "energy_joules"), range(2**63)),
+}
+"""What the ledger can hold of the numbers of a run."""
+
+NUMBERS = attrgetter(*RANGES)
 
 LIMIT = 65_536
 """Runs remembered beside those told last; about 100 bytes each."""
@@ -37,17 +51,36 @@ class Listed:
             if isinstance(one, Rejected):
                 self.rejected.append(one)
                 continue
-            self.states.add(one.state)
             running = one.end_at is None and one.state != "SUSPENDED"
+            digest = hash((one[:9], one[10:]) if running else one)
+            if known.get(one.db_index) != digest and (why := unfit(one)):
+                self.rejected.append(Rejected(f"DBIndex {one.db_index}, job {one.job_label}", why))
+                continue
+            self.states.add(one.state)
             if again := one.db_index in self.digests:
                 self.again = True
                 self.open.discard(one.db_index)
             if one.end_at is None:
                 self.open.add(one.db_index)
-            self.digests[one.db_index] = digest = hash((one[:9], one[10:]) if running else one)
+            self.digests[one.db_index] = digest
             if again or known.get(one.db_index) != digest:
                 elapsed = 0 if running else one.elapsed_seconds
                 yield (*one[:3], *one.subject[1:8], *one[4:9], elapsed, *one[10:14])
+
+
+def unfit(run: Run) -> str | None:
+    """Why the ledger cannot hold a run, which is put aside then and stops no other; None where it can.
+
+    >>> from slurm_ai_factory.core.records import Subject
+    >>> whose = Subject("c", "a", "", "", "", "", "")
+    >>> unfit(Run(1, 1, "1", whose, "RUNNING", 0, 0, 0, None, 2**40, 0, "", ""))
+    'elapsed_seconds 1099511627776 is out of range'
+    """
+    for value, (name, held) in zip(NUMBERS(run), RANGES.items(), strict=True):
+        if value is not None and value not in held:
+            return f"{name} {value} is out of range"
+    texts = "".join((run.job_label, run.state, run.req_tres, run.alloc_tres, *run.subject))
+    return "a NUL character in a name" if "\0" in texts else None
 
 
 class Memory:

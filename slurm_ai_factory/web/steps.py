@@ -93,9 +93,9 @@ def _of_numbers(board: Board, shown: Shown) -> Iterator[Step]:
     if shown.unknown_accounts:
         names = ", ".join(shown.unknown_accounts)
         yield Step(f"Rules name accounts that the cluster does not have: {names}.", "saf config show")
-    if shown.rejected:
+    if shown.unreadable:
         yield Step(
-            f"{shown.rejected} line(s) of sacct cannot be read and are not counted.", "journalctl -u saf"
+            f"{shown.unreadable} line(s) of sacct cannot be read and are not counted.", "journalctl -u saf"
         )
     if board.reconciled is not None and board.reconciled.unexplained:
         yield Step("The ledger differs from Slurm's books without a known cause.", "saf reconcile")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import random
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -25,7 +27,7 @@ from slurm_ai_factory.core.records import (
     Window,
 )
 from slurm_ai_factory.errors import SlurmError
-from slurm_ai_factory.ledger import Ledger, ledger_of, open_ledger
+from slurm_ai_factory.ledger import Ledger, ReadResult, accounting, ledger_of, open_ledger
 from slurm_ai_factory.ledger.connection import Connection
 from slurm_ai_factory.ledger.store import Store
 
@@ -125,8 +127,8 @@ def _put(
 
 def record(
     ledger: Ledger, read: Iterable[Run | Rejected], until: Instant = NOW, *, now: bool = False
-) -> None:
-    ledger.accounting.record(read, T0, until if now else until - 1, at=until)
+) -> ReadResult:
+    return ledger.accounting.record(read, T0, until if now else until - 1, at=until)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -366,6 +368,60 @@ def test_a_line_that_is_no_run_is_kept_once_with_its_reason(ledger: Ledger) -> N
     ).fetchall()
     assert rows == [("nonsense", "1 field", NOW, NOW + 1)]
     assert ledger.accounting.status()["runs"] == 1
+
+
+def test_a_line_is_told_once_and_counted_while_reads_meet_it(ledger: Ledger) -> None:
+    bad = Rejected("nonsense", "1 field")
+    first = record(ledger, [bad, bad], NOW)
+    again = record(ledger, [bad, Rejected("more\0", "1 field")], NOW + 1)
+    assert (first.rejected, first.new_rejected) == ((bad, bad), (bad,))
+    assert again.new_rejected == (Rejected("more\\0", "1 field"),)
+    assert (ledger.accounting.unreadable(NOW), ledger.accounting.unreadable(NOW - 1)) == (2, 2)
+    record(ledger, [bad], NOW + 2)
+    assert ledger.accounting.unreadable(NOW + 1) == 1
+
+
+def test_no_more_than_so_many_lines_are_kept_and_told_in_a_day(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accounting, "LINES", 3)
+    told = [
+        [one.line for one in record(ledger, [Rejected(f"{at}-{n}", "") for n in range(2)], at).new_rejected]
+        for at in (NOW, NOW + 1, NOW + 2, NOW + 2 * DAY)
+    ]
+    first, last = [f"{NOW}-0", f"{NOW}-1"], [f"{NOW + 2 * DAY}-0", f"{NOW + 2 * DAY}-1"]
+    assert told == [first, [f"{NOW + 1}-0", "(any further line)"], [], last]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"energy_joules": 2**63}, {"job_id": 2**63}, {"elapsed_seconds": 2**62}, {"end_at": 2**62},
+        {"db_index": 10**20}, {"state": "\0"},
+    ],
+)  # fmt: skip
+def test_a_run_that_the_ledger_cannot_hold_stops_no_other(ledger: Ledger, wrong: dict[str, Any]) -> None:
+    result = record(ledger, [ended(1), ended(2)._replace(**wrong)], NOW)
+    assert (result.runs, len(result.rejected)) == (1, 1)
+    assert ledger.accounting.status()["runs"] == 1
+
+
+def test_names_and_tres_of_any_length_are_read(ledger: Ledger) -> None:
+    licences = ",".join(f"license/lic{n:04}@server{n * 919 % 1000:03}={n + 1}" for n in range(400))
+    noise = "".join(map(str, random.Random(1).choices(range(10), k=9000)))
+    subject = ended(1).subject._replace(wckey=noise, comment=noise)
+    long = ended(1)._replace(subject=subject, alloc_tres=f"cpu=4,{licences},gres/gpu:{noise}=1,node=1")
+    record(ledger, [long, ended(2)], NOW)
+    record(ledger, [long, ended(2)], NOW + 1)
+    assert ledger.accounting.status()["subjects"] == 2
+    assert [one for one in ledger.accounting.runs_between(T0, NOW) if one.db_index == 1] == [long]
+
+
+def test_known_names_of_tres_use_up_no_numbers(ledger: Ledger) -> None:
+    for cpus in range(1, 6):
+        record(ledger, [ended(cpus)._replace(alloc_tres=f"cpu={cpus},node=1")], NOW + cpus)
+    last, names = ledger.store.connection.execute("SELECT max(tres_id), count(*) FROM tres").fetchall()[0]
+    assert last == names
 
 
 def test_new_rules_classify_history_and_the_same_rules_touch_nothing(ledger: Ledger) -> None:

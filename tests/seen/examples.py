@@ -50,7 +50,7 @@ def shown(**changes: Any) -> Shown:
         "reach": Reach(30, 0, 0), "decision": decision,
         "reason_since": NOW - DAY, "steered": (Steered("regional", 37, 37),),
         "weight_fairshare": 100000,
-        "history": [Done(NOW - DAY, "regional", 33, 37, "applied", "raise")], "statuses": (), "rejected": 0,
+        "history": [Done(NOW - DAY, "regional", 33, 37, "applied", "raise")], "statuses": (), "unreadable": 0,
         "unknown_states": 0, "unknown_accounts": (), "runs": 20, "changed": 3, "period": 300,
         "stale_after": 1800, "zone": ZoneInfo("Europe/Amsterdam"),
     }  # fmt: skip

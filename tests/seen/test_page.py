@@ -159,7 +159,7 @@ def every_step() -> list[Step]:
     """A board on which everything is the matter, and those on which one thing is."""
     board = examples.complete(
         mode="observe", steered=(Steered("regional", 37, 37, 25),), statuses=("failed",), weight_fairshare=0,
-        unknown_accounts=("x",), rejected=2,
+        unknown_accounts=("x",), unreadable=2,
         measurement=measurement(0.2, unclassified_charge=10**7, regional_running=0, regional_pending=0),
     )  # fmt: skip
     board.reconciled = Reconciled(NOW, 0, 3600, 5)

@@ -65,7 +65,7 @@ def test_a_mistyped_cluster_does_not_become_known(books: Saf, ledger_url: str) -
         for command in (
             ["-M", "typo", "status"],
             ["-M", "typo", "plan"],
-            ["pause", "--for", "1h", "--reason", "r"],
+            ["pause", "--until", "now+1hour", "--reason", "r"],
         ):
             books.run(*command, code=1)
         assert connection.execute("SELECT count(*) FROM clusters").fetchone() == (0,)

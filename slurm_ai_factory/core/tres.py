@@ -15,12 +15,14 @@ Count = int | Decimal
 
 _SUFFIXES = {"K": -1, "M": 0, "G": 1, "T": 2, "P": 3}
 _READING = "energy"
+_MOST = 2**62
+"""No count and no reading comes near it; what underflowed, and NO_VAL64, are above."""
 
 
 def parse(text: str) -> dict[str, Count]:
     """Counts by TRES name, from sacct's AllocTRES or ReqTRES.
 
-    Raises ValueError when an entry is not ``name=count``, is negative, or is named twice.
+    Raises ValueError when an entry is not ``name=count``, is negative or out of range, or is named twice.
 
     >>> parse("billing=4,cpu=4,gres/gpu=1,gres/gpu:a100=1,mem=4000M,node=1,energy=1234")
     {'billing': 4, 'cpu': 4, 'gres/gpu': 1, 'gres/gpu:a100': 1, 'mem': 4000, 'node': 1}
@@ -28,8 +30,8 @@ def parse(text: str) -> dict[str, Count]:
     {'cpu': 16}
     >>> parse("mem=1.5G,billing=2.5")
     {'billing': Decimal('2.5'), 'mem': 1536}
-    >>> parse("")
-    {}
+    >>> parse("cpu=1,energy=NONE"), parse("")
+    ({'cpu': 1}, {})
     >>> parse("cpu=4,cpu=4")
     Traceback (most recent call last):
     ValueError: TRES 'cpu' twice in 'cpu=4,cpu=4'
@@ -41,22 +43,35 @@ def parse(text: str) -> dict[str, Count]:
             raise ValueError(f"TRES entry {entry!r} is not name=count in {text!r}")
         if name in counts:
             raise ValueError(f"TRES {name!r} twice in {text!r}")
-        counts[name] = _count(name, value)
-    return {name: counts[name] for name in sorted(counts) if counts[name] and name != _READING}
+        counts[name] = _count(name, value) if name != _READING else 0
+    return {name: counts[name] for name in sorted(counts) if counts[name]}
 
 
 def energy(text: str) -> int | None:
     """Joules in an AllocTRES; None where Slurm told none, or nothing (0 is what it says for not gathered).
 
+    A counter that was not there, or that went back, makes no number of joules: that is none told.
+
     >>> energy("cpu=4,energy=1234,node=1"), energy("cpu=4,energy=0"), energy("cpu=4")
     (1234, None, None)
+    >>> energy("energy=NONE"), energy("energy=18446744073709540000"), energy("energy=9223372036854775794")
+    (None, None, None)
     """
     _, found, rest = f",{text}".partition(f",{_READING}=")
-    value = rest.partition(",")[0]
-    return (int(_count(_READING, value)) or None) if found else None
+    try:
+        return (int(_count(_READING, rest.partition(",")[0])) or None) if found else None
+    except ValueError:
+        return None
 
 
 def _count(name: str, value: str) -> Count:
+    count = _exact(name, value)
+    if count > _MOST:
+        raise ValueError(f"TRES {name!r} is out of range in {value!r}")
+    return count
+
+
+def _exact(name: str, value: str) -> Count:
     if value.isascii() and value.isdigit():
         return int(value)
     exponent = _SUFFIXES.get(value[-1:])

@@ -10,32 +10,33 @@ from collections.abc import Iterable
 
 from slurm_ai_factory.errors import SlurmError
 from slurm_ai_factory.slurm.commands import Commands
+from slurm_ai_factory.slurm.parse import Row
+from slurm_ai_factory.slurm.tree import Tree
 
 
 def names(commands: Commands, cluster: str) -> dict[str, frozenset[str]]:
     """The names by condition of a rule: accounts, users, QOS, partitions, wckeys, reservations."""
 
     def listed(what: str, field: str, *where: str) -> frozenset[str]:
-        return _column(commands.lines("sacctmgr", "-n", "-P", "show", what, *where, f"format={field}"))
+        lines = commands.lines("sacctmgr", "-n", "-P", "show", what, *where, f"format=ID,{field}")
+        rows = (line.rstrip("\n").partition("|") for line in lines)
+        return frozenset(name for number, _, name in rows if number.isdigit()) - {""}
 
     here = "where", f"cluster={cluster}"
-    accounts = listed("assoc", "Account", *here)
-    if not accounts:
+    associations = [one for one in Tree(commands, cluster).rows() if isinstance(one, Row)]
+    if not associations:
         raise SlurmError(f"slurmdbd has no associations for cluster {cluster}; check cluster.name")
+    accounts = frozenset(one.account for one in associations)
     wckeys = listed("wckey", "WCKey", *here)
     return {
         "account": accounts,
         "account_subtree": accounts,
-        "user": listed("assoc", "User", *here),
+        "user": frozenset(one.user for one in associations) - {""},
         "qos": listed("qos", "Name"),
         "partition": partitions(commands.lines("scontrol", "show", "partition", "--oneliner")),
         "wckey": wckeys | {f"*{name.lstrip('*')}" for name in wckeys},
         "reservation": listed("reservation", "Name", *here),
     }
-
-
-def _column(lines: Iterable[str]) -> frozenset[str]:
-    return frozenset(line.strip() for line in lines) - {""}
 
 
 def partitions(lines: Iterable[str]) -> frozenset[str]:

@@ -8,7 +8,6 @@ size is known the answer is None, never zero.
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -17,44 +16,34 @@ from slurm_ai_factory.core.charge import hour_of
 from slurm_ai_factory.core.records import HOUR, Charge, Instant, Outage, Size
 
 SAVING = frozenset((
-    "POWERED_DOWN", "POWERING_DOWN", "POWERING_UP", "POWER_DOWN", "POWER_UP", "POWER_DRAIN", "CLOUD",
+    "POWERED_DOWN", "POWERING_DOWN", "POWERING_UP", "POWER_DOWN", "POWER_UP", "CLOUD",
 ))  # fmt: skip
 SAVING_SUFFIXES = frozenset("~#%!")
 """Powered off, powering up, powering down, to be powered off."""
 
 AVAILABLE = frozenset((
-    "ALLOCATED", "ALLOC", "MIXED", "MIX", "IDLE", "COMPLETING", "COMP", "RESERVED", "RESV", "PLANNED", "PLND",
-    "UNDRAIN", "RESUME", "CANCEL_REBOOT", "DYNAMIC_NORM", "BLOCKED", "PERFCTRS", "NPC", "EXTERNAL",
+    "ALLOCATED", "MIXED", "IDLE", "COMPLETING", "RESERVED", "PLANNED", "UNDRAIN", "RESUME", "CANCEL_REBOOT",
+    "DYNAMIC_NORM", "BLOCKED", "PERFCTRS", "EXTERNAL",
 ))  # fmt: skip
-"""Words that say neither that a node is out nor that power is saved."""
-
-OUT = frozenset((
-    "DOWN", "DRAIN", "DRAINED", "DRAINING", "DRNG", "FAIL", "FAILING", "FAILG", "ERROR", "NOT_RESPONDING",
-    "NO_RESPOND", "MAINTENANCE", "MAINT", "REBOOT", "REBOOT_ISSUED", "REBOOT_REQUESTED", "REBOOTING", "INVAL",
-    "INVALID_REG", "INVALID", "UNKNOWN", "UNK", "FUTURE", "FUTR", "DYNAMIC_FUTURE", "POWERED_DOWN_FORCE",
-))  # fmt: skip
-OUT_SUFFIXES = frozenset("*$@^")
-"""Does not respond, maintenance, reboot pending, reboot issued."""
-
-_STATE = re.compile(r"(?P<word>[A-Z_]*)(?P<suffixes>[-*~#%!$@^]*)")
+AVAILABLE_SUFFIXES = frozenset("-")
+"""What says neither that power is saved nor that a node is out; every other word and suffix says that."""
 
 
 def is_out(state: str) -> bool:
     """Whether a node's event in this state, as sacctmgr prints it, is an outage.
 
     Not so where the node saves power and nothing says that it is out besides. An event whose words are not
-    known, or say nothing of power, is what Slurm recorded it for: an outage. States are those of 22.05 to
-    26.05 (slurm_protocol_defs.c: node_state_string).
+    known, or say nothing of power, is what Slurm recorded it for: an outage. The words are those of 22.05 to
+    26.05 (slurm_protocol_defs.c: node_state_string, node_state_flag_string).
 
-    >>> [one for one in ("IDLE~", "IDLE+CLOUD+POWERED_DOWN", "DOWN~", "DRAIN", "IDLE*", "NEW+POWERED_DOWN", "")
-    ...  if not is_out(one)]
-    ['IDLE~', 'IDLE+CLOUD+POWERED_DOWN']
+    >>> [is_out(one) for one in ("IDLE~", "IDLE+CLOUD+POWERED_DOWN", "DOWN~", "IDLE*", "NEW+POWER_UP", "")]
+    [False, False, True, True, True, True]
     """
     saves = False
     for part in state.split("+"):
-        found = _STATE.fullmatch(part)
-        word, suffixes = (found["word"], set(found["suffixes"])) if found else (part, set())
-        if word not in SAVING | AVAILABLE or suffixes & OUT_SUFFIXES:
+        word = part.rstrip("~#%!*$@^-")
+        suffixes = set(part[len(word) :])
+        if word not in SAVING | AVAILABLE or suffixes - SAVING_SUFFIXES - AVAILABLE_SUFFIXES:
             return True
         saves = saves or word in SAVING or bool(suffixes & SAVING_SUFFIXES)
     return not saves

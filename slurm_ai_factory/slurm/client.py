@@ -1,10 +1,10 @@
 """Slurm as the rest of the product sees it: values in, values out, one call each.
 
 Reads are complete or raise SlurmError; a row that cannot be read is told by ``unreadable``. What slurmctld or
-slurmdbd hides from this user is asked after each answer that it would leave short. A cluster name that slurmdbd
-does not know is an empty answer with exit code 0 in every Slurm, so the name is compared with slurmctld's own
-before anything is believed. The one write sets RawShares of one account of one cluster and says nothing about
-its outcome: read back.
+slurmdbd hides from this user is asked after each answer that it would leave short. A cluster name that
+slurmdbd does not know is an empty answer with exit code 0 in every Slurm, so the name is compared with
+slurmctld's own before anything is believed. The one write sets RawShares of one account of one cluster and
+says nothing about its outcome: read back.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ stderr (older sacct exits 0 all the same), a refusal there (squeue exits 0 all t
 and an answer whose last line is cut are all failures, and none of them looks like an empty answer. Commands
 print epoch seconds in UTC.
 
-What they print may hold any byte: only a line feed ends a line, a byte that is not UTF-8 is told by its number
-in hexadecimal, so that names stay different, and no more of a line is held in memory than LINE_MOST.
+What they print may hold any byte: only a line feed ends a line, a byte that is not UTF-8 is told by its
+number in hexadecimal, so that names stay different, and no more of a line is held than LINE_MOST.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ def natural(what: str, text: str, most: int = FOREVER) -> int:
     if not (text.isascii() and text.isdigit()):
         raise ValueError(f"{what} {text!r} is not a natural number")
     if len(text) > 20 or int(text) > most:
-        raise ValueError(f"{what} {text} is out of range")
+        raise ValueError(f"{what} is out of range: {text}")
     return int(text)
 
 

@@ -228,7 +228,7 @@ def names(lines: Iterable[str], known: Collection[int]) -> dict[int, Names]:
     """
     rows = [line.rstrip("\n").split("|") for line in lines]
     told = Counter(row[-1] for row in rows)
-    whole = (row for row in rows if len(row) == len(NAME_FIELDS) and told[row[-1]] == 1)
+    whole = (row for row in rows if row[0] and len(row) == len(NAME_FIELDS) and told[row[-1]] == 1)
     ids = {str(one): one for one in known}
     return {ids[number]: (account, user, part) for account, user, part, number in whole if number in ids}
 

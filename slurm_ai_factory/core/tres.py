@@ -22,7 +22,7 @@ _MOST = 2**62
 def parse(text: str) -> dict[str, Count]:
     """Counts by TRES name, from sacct's AllocTRES or ReqTRES.
 
-    Raises ValueError when an entry is not ``name=count``, is negative or out of range, or is named twice.
+    Raises ValueError when an entry is not ``name=count``, is negative, or is named twice.
 
     >>> parse("billing=4,cpu=4,gres/gpu=1,gres/gpu:a100=1,mem=4000M,node=1,energy=1234")
     {'billing': 4, 'cpu': 4, 'gres/gpu': 1, 'gres/gpu:a100': 1, 'mem': 4000, 'node': 1}
@@ -59,19 +59,13 @@ def energy(text: str) -> int | None:
     """
     _, found, rest = f",{text}".partition(f",{_READING}=")
     try:
-        return (int(_count(_READING, rest.partition(",")[0])) or None) if found else None
+        joules = int(_count(_READING, rest.partition(",")[0])) if found else 0
     except ValueError:
         return None
+    return joules if 0 < joules <= _MOST else None
 
 
 def _count(name: str, value: str) -> Count:
-    count = _exact(name, value)
-    if count > _MOST:
-        raise ValueError(f"TRES {name!r} is out of range in {value!r}")
-    return count
-
-
-def _exact(name: str, value: str) -> Count:
     if value.isascii() and value.isdigit():
         return int(value)
     exponent = _SUFFIXES.get(value[-1:])
@@ -91,12 +85,15 @@ def _power(name: str, exponent: int | None) -> int:
 
 @lru_cache(maxsize=65536)
 def canonical(text: str) -> str:
-    """The one text for these counts.
+    """The one text for these counts. Raises ValueError, also where a count is out of range.
 
     >>> canonical("node=1,cpu=4,mem=4G,energy=9")
     'cpu=4,mem=4096,node=1'
     """
-    return ",".join(f"{name}={_plain(count)}" for name, count in parse(text).items())
+    counts = parse(text)
+    if vast := next((name for name, count in counts.items() if count > _MOST), None):
+        raise ValueError(f"TRES {vast!r} is out of range in {text!r}")
+    return ",".join(f"{name}={_plain(count)}" for name, count in counts.items())
 
 
 def _plain(count: Count) -> str:

@@ -70,7 +70,7 @@ class Commands:
     def lines(self, name: str, *arguments: str) -> Iterator[str]:
         """The command's lines as they come; raises SlurmError at the end when the answer was not whole."""
         for piece in self.pieces(name, *arguments):
-            if len(piece) == LINE_MOST and not piece.endswith("\n"):
+            if len(piece) >= LINE_MOST and not piece.endswith("\n"):
                 raise SlurmError(
                     f"{name} printed a line of over {LINE_MOST} characters; nothing of it was used"
                 )

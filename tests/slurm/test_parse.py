@@ -384,7 +384,8 @@ GOOD = (
     _line(State="CANCELLED by 0", DBIndex=str(2**63 + 1), Suspended="1-02:03:04"),
 )
 PIECES = (
-    "", "\x1f", SEPARATOR, "\n", "\r", "\x00", "|", ",", "=", "-1", "0", "None", "Unknown", "4294967294", "1e9",
+    "", "\x1f", SEPARATOR, "\n", "\r", "\x00", "|", ",", "=", "-1", "0", "None", "Unknown", "4294967294",
+    "1e9",
     "NaN", "inf", "²", "٣", "cpu=1", "9" * 25, "\ud800", " ", "_", "18446744073709551616",
 )  # fmt: skip
 

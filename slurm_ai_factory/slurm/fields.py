@@ -44,9 +44,10 @@ def natural(what: str, text: str, most: int = FOREVER) -> int:
     """A number in plain digits, up to ``most``. Raises ValueError that says ``what`` was wanted."""
     if not (text.isascii() and text.isdigit()):
         raise ValueError(f"{what} {text!r} is not a natural number")
-    if len(text) > 20 or int(text) > most:
+    value = int(text) if len(text) <= 20 else most + 1
+    if value > most:
         raise ValueError(f"{what} is out of range: {text}")
-    return int(text)
+    return value
 
 
 def shown(text: str, most: int = SHOWN_MOST) -> str:

@@ -64,7 +64,8 @@ def test_names_that_are_sound_cost_two_questions() -> None:
 
 FORGED = (
     "a|b", "n\n3|25|regional", "x\nregional", "x\nregional|||3", "x\nregional|||27\ny", "27|regional", "\n",
-    "|", "zz\n27|regional", "e|u|p|3\nq", "q||\nq", "q|||3\nregional|||9\nroot", "--help", "cluster=x", "id=3",
+    "|", "zz\n27|regional", "e|u|p|3\nq", "q||\nq", "q|||3\nregional|||9\nroot",
+    "--help", "cluster=x", "id=3",
     " lead", "\x1b[31m", "\u2028", "a\rb", "%s", "root\n", "\nroot", "x" * 255, "\\xff", "#3",
 )  # fmt: skip
 

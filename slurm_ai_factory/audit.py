@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import NamedTuple
 
+from slurm_ai_factory.core.charge import chargeable
 from slurm_ai_factory.core.reconcile import Books
 from slurm_ai_factory.core.records import HOUR, Instant, Rejected, Run
 from slurm_ai_factory.ledger import Ledger
@@ -47,7 +48,7 @@ def _pieces(slurm: Source, since: Instant, until: Instant) -> Iterator[Piece]:
 
 def _books(slurm: Source, ledger: Ledger, piece: Piece, open_runs: list[Run], at: Instant) -> Books:
     since, until, rolled_up = piece
-    answer = list(slurm.runs(since, until))
+    answer = [chargeable(one, at) for one in slurm.runs(since, until)]
     return Books(
         since=since,
         until=until,

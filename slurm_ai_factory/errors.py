@@ -51,6 +51,10 @@ class SlurmUnsupportedError(SlurmError):
     """This Slurm was built or installed without what was asked of it."""
 
 
+class GarbledError(SlurmError):
+    """Slurm's answer does not have the fields that were asked for; nothing of it was used."""
+
+
 class BlindError(SlurmError, HoldError):
     """Slurm hides rows from this user, so its answers are not whole; nothing of them was used."""
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import NamedTuple
 
+from slurm_ai_factory.core.charge import chargeable
 from slurm_ai_factory.core.pace import Pace
 from slurm_ai_factory.core.records import STATES, Instant, Interval, Rejected, Run
 from slurm_ai_factory.errors import SlurmTooMuchError
@@ -68,7 +69,8 @@ def read(
     kept: Future[ReadResult] | None = None
     done: Interval = (at, at)
     try:
-        for interval, runs in _answers(slurm, intervals, pace):
+        for interval, told in _answers(slurm, intervals, pace):
+            runs = [chargeable(one, at) for one in told]
             if kept:
                 so_far = _add(so_far, kept.result(), done, progress)
             kept, done = _LEDGER.submit(_keep, ledger, runs, interval, at), interval

@@ -1,6 +1,7 @@
 """What the product asks of a cluster: the seam between deciding and whatever answers.
 
-The rule: reads are complete or raise SlurmError, and the values are the core's own. ``slurm.Slurm`` answers
+The rule: reads are complete or raise SlurmError, save for rows that cannot be read, which are told, and the
+values are the core's own. ``slurm.Slurm`` answers
 from Slurm's commands, ``slurm.library.LibrarySlurm`` partly through pyslurm, ``simulation.slurm.ModelSlurm``
 from a model; a further source is one file beside them.
 """
@@ -63,6 +64,9 @@ class Source(Protocol):
 
     def reservations(self, since: Instant, until: Instant) -> Sequence[Reservation]:
         """The reservations there were in [since, until)."""
+
+    def unreadable(self) -> Sequence[Rejected]:
+        """The rows, other than runs, that could not be read since this was last asked; does not raise."""
 
     def set_raw_shares(self, change: Change, deadline: float, /) -> None:
         """Set them before a deadline of ``time.monotonic``, or not at all.

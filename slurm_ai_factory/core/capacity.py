@@ -1,7 +1,8 @@
 """Capacity: how much of a resource was up, hour by hour, from the cluster's own events.
 
 Slurm records the size of the whole cluster whenever it changes, and for each node the times in which it was
-down or drained (cluster events). Capacity is size minus outages, clipped to the interval asked for. Where no
+down, drained or switched off to save power (cluster events). Capacity is size minus outages, clipped to the
+interval asked for; what is switched off to save power starts when a job wants it, and is no outage. Where no
 size is known the answer is None, never zero.
 """
 
@@ -13,6 +14,39 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from slurm_ai_factory.core import tres
 from slurm_ai_factory.core.charge import hour_of
 from slurm_ai_factory.core.records import HOUR, Charge, Instant, Outage, Size
+
+SAVING = frozenset((
+    "POWERED_DOWN", "POWERING_DOWN", "POWERING_UP", "POWER_DOWN", "POWER_UP", "CLOUD",
+))  # fmt: skip
+SAVING_SUFFIXES = frozenset("~#%!")
+"""Powered off, powering up, powering down, to be powered off."""
+
+AVAILABLE = frozenset((
+    "ALLOCATED", "MIXED", "IDLE", "COMPLETING", "RESERVED", "PLANNED", "UNDRAIN", "RESUME", "CANCEL_REBOOT",
+    "DYNAMIC_NORM", "BLOCKED", "PERFCTRS", "EXTERNAL",
+))  # fmt: skip
+AVAILABLE_SUFFIXES = frozenset("-")
+"""What says neither that power is saved nor that a node is out; every other word and suffix says that."""
+
+
+def is_out(state: str) -> bool:
+    """Whether a node's event in this state, as sacctmgr prints it, is an outage.
+
+    Not so where the node saves power and nothing says that it is out besides. An event whose words are not
+    known, or say nothing of power, is what Slurm recorded it for: an outage. The words are those of 22.05 to
+    26.05 (slurm_protocol_defs.c: node_state_string, node_state_flag_string).
+
+    >>> [is_out(one) for one in ("IDLE~", "IDLE+CLOUD+POWERED_DOWN", "DOWN~", "IDLE*", "NEW+POWER_UP", "")]
+    [False, False, True, True, True, True]
+    """
+    saves = False
+    for part in state.split("+"):
+        word = part.rstrip("~#%!*$@^-")
+        suffixes = set(part[len(word) :])
+        if word not in SAVING | AVAILABLE or suffixes - SAVING_SUFFIXES - AVAILABLE_SUFFIXES:
+            return True
+        saves = saves or word in SAVING or bool(suffixes & SAVING_SUFFIXES)
+    return not saves
 
 
 def by_hour(
@@ -35,7 +69,7 @@ def by_hour(
         _add(hours, tres.weigh(tres.parse(text), weights), *_clip(since_, until_, since, until))
     if not hours:
         return None
-    for node in _by_node(outages):
+    for node in _by_node(one for one in outages if is_out(one.state)):
         for since_, until_, text in node:
             _add(hours, -tres.weigh(tres.parse(text), weights), *_clip(since_, until_, since, until))
     return {hour: max(0, charge) for hour, charge in sorted(hours.items())}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from slurm_ai_factory.core.records import HOUR, Instant, Run
+from slurm_ai_factory.core.records import DAY, HOUR, Instant, Rejected, Run
 
 
 def hour_of(at: Instant) -> Instant:
@@ -60,6 +60,19 @@ def elapsed(run: Run, as_of: Instant) -> int:
     if run.end_at is not None or run.state == "SUSPENDED":
         return run.elapsed_seconds
     return max(0, as_of - run.start_at - run.suspended_seconds)
+
+
+def chargeable(run: Run | Rejected, as_of: Instant) -> Run | Rejected:
+    """The run, or why it cannot be charged: it is open and was charged for more time than there was.
+
+    A day is left for the time that a read takes and for clocks that differ.
+    """
+    if isinstance(run, Rejected) or run.end_at is not None or run.start_at is None:
+        return run
+    if run.elapsed_seconds <= as_of - run.start_at + DAY:
+        return run
+    row = f"DBIndex {run.db_index}, job {run.job_id}, {run.state}, Start {run.start_at}"
+    return Rejected(row, "ElapsedRaw is more than the time since Start")
 
 
 def delivered(run: Run, as_of: Instant) -> tuple[Instant, Instant, int]:

@@ -8,6 +8,7 @@ from collections.abc import Collection
 from slurm_ai_factory.core import health, tres
 from slurm_ai_factory.core.facts import OK, PROBLEM, WARNING, Facts, Result, want
 from slurm_ai_factory.core.level import Refusal, find_level
+from slurm_ai_factory.core.rights import ANY
 from slurm_ai_factory.core.words import count
 
 HALVINGS = 8
@@ -26,12 +27,11 @@ def clock(facts: Facts) -> Result:
 
 def private_data(facts: Facts) -> Result:
     """Slurm leaves out what a user may not see, and does not say so."""
-    hiding = {"jobs", "usage", "accounts", "users", "events", "all"}
     of_dbd = facts.slurmdbd.private_data if facts.slurmdbd else ()
-    hidden = sorted(hiding & {*facts.priority.private_data, *of_dbd})
+    hidden = ANY.hidden(facts.priority.private_data, of_dbd)
     found = f"PrivateData has {', '.join(hidden)}" if hidden else "nothing is hidden"
     wanted = f"nothing hidden from {facts.user}"
-    return want(not hidden or facts.privileged, PROBLEM, found, wanted, _operator(facts))
+    return want(not hidden or facts.privileged, PROBLEM, found, wanted, facts.remedy)
 
 
 def rights(facts: Facts) -> Result:
@@ -39,7 +39,7 @@ def rights(facts: Facts) -> Result:
     found = (
         f"{facts.user} has AdminLevel {facts.admin_level}" if facts.admin_level else f"no user {facts.user}"
     )
-    return want(fine, PROBLEM, found, "AdminLevel=Operator, when control.mode is enforce", _operator(facts))
+    return want(fine, PROBLEM, found, "AdminLevel=Operator, when control.mode is enforce", facts.remedy)
 
 
 def tracked(facts: Facts) -> Result:
@@ -135,7 +135,7 @@ def query_range(facts: Facts) -> Result:
     most, asked = facts.slurmdbd.query_seconds if facts.slurmdbd else None, facts.read_window_seconds
     fine = facts.privileged or most is None or asked <= most
     hopeless = most is not None and asked > HALVINGS * most
-    fix = f'saf.toml: slurm.read_window = "{most}s"\n{_operator(facts)}'
+    fix = f'saf.toml: slurm.read_window = "{most}s"\n{facts.remedy}'
     wanted = f"MaxQueryTimeRange of at least slurm.read_window, {asked} s"
     found = "no limit" if most is None else f"{most} s"
     return want(fine, PROBLEM if hopeless else WARNING, found, wanted, fix)
@@ -214,9 +214,3 @@ def queue_words(facts: Facts) -> Result:
     found = ", ".join(f"{word} ({jobs})" for word, jobs in facts.unknown_words.items())
     fix = "report these words; until they are known their jobs count neither as waiting nor as running"
     return want(not found, WARNING, found or "all known", "every state and reason in the queue known", fix)
-
-
-def _operator(facts: Facts) -> str:
-    if facts.admin_level:
-        return f"sacctmgr -i modify user where name={facts.user} set adminlevel=Operator"
-    return f"sacctmgr -i add user name={facts.user} account=STAFF adminlevel=Operator (any account but root)"

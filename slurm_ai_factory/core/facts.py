@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from slurm_ai_factory.core import rights
 from slurm_ai_factory.core.health import Diagnostics
 from slurm_ai_factory.core.lever import Lever
 from slurm_ai_factory.core.records import Association, Instant, PriorityConfig
@@ -110,5 +111,9 @@ class Facts:
     @property
     def privileged(self) -> bool:
         """Whether ``user`` sees and may change everything."""
-        superuser = self.user in ("root", self.priority.slurm_user)
-        return superuser or self.admin_level in ("Operator", "Administrator")
+        return rights.unrestricted(self.user, self.priority.slurm_user, self.admin_level)
+
+    @property
+    def remedy(self) -> str:
+        """The command that makes ``user`` an operator."""
+        return rights.remedy(self.user, self.admin_level)

@@ -15,6 +15,8 @@ Count = int | Decimal
 
 _SUFFIXES = {"K": -1, "M": 0, "G": 1, "T": 2, "P": 3}
 _READING = "energy"
+_MOST = 2**62
+"""No count and no reading comes near it; what underflowed, and NO_VAL64, are above."""
 
 
 def parse(text: str) -> dict[str, Count]:
@@ -28,8 +30,8 @@ def parse(text: str) -> dict[str, Count]:
     {'cpu': 16}
     >>> parse("mem=1.5G,billing=2.5")
     {'billing': Decimal('2.5'), 'mem': 1536}
-    >>> parse("")
-    {}
+    >>> parse("cpu=1,energy=NONE"), parse("")
+    ({'cpu': 1}, {})
     >>> parse("cpu=4,cpu=4")
     Traceback (most recent call last):
     ValueError: TRES 'cpu' twice in 'cpu=4,cpu=4'
@@ -41,19 +43,26 @@ def parse(text: str) -> dict[str, Count]:
             raise ValueError(f"TRES entry {entry!r} is not name=count in {text!r}")
         if name in counts:
             raise ValueError(f"TRES {name!r} twice in {text!r}")
-        counts[name] = _count(name, value)
-    return {name: counts[name] for name in sorted(counts) if counts[name] and name != _READING}
+        counts[name] = _count(name, value) if name != _READING else 0
+    return {name: counts[name] for name in sorted(counts) if counts[name]}
 
 
 def energy(text: str) -> int | None:
     """Joules in an AllocTRES; None where Slurm told none, or nothing (0 is what it says for not gathered).
 
+    A counter that was not there, or that went back, makes no number of joules: that is none told.
+
     >>> energy("cpu=4,energy=1234,node=1"), energy("cpu=4,energy=0"), energy("cpu=4")
     (1234, None, None)
+    >>> energy("energy=NONE"), energy("energy=18446744073709540000"), energy("energy=9223372036854775794")
+    (None, None, None)
     """
     _, found, rest = f",{text}".partition(f",{_READING}=")
-    value = rest.partition(",")[0]
-    return (int(_count(_READING, value)) or None) if found else None
+    try:
+        joules = int(_count(_READING, rest.partition(",")[0])) if found else 0
+    except ValueError:
+        return None
+    return joules if 0 < joules <= _MOST else None
 
 
 def _count(name: str, value: str) -> Count:
@@ -76,12 +85,15 @@ def _power(name: str, exponent: int | None) -> int:
 
 @lru_cache(maxsize=65536)
 def canonical(text: str) -> str:
-    """The one text for these counts.
+    """The one text for these counts. Raises ValueError, also where a count is out of range.
 
     >>> canonical("node=1,cpu=4,mem=4G,energy=9")
     'cpu=4,mem=4096,node=1'
     """
-    return ",".join(f"{name}={_plain(count)}" for name, count in parse(text).items())
+    counts = parse(text)
+    if vast := next((name for name, count in counts.items() if count > _MOST), None):
+        raise ValueError(f"TRES {vast!r} is out of range in {text!r}")
+    return ",".join(f"{name}={_plain(count)}" for name, count in counts.items())
 
 
 def _plain(count: Count) -> str:

@@ -24,6 +24,7 @@ from slurm_ai_factory.core.records import (
     Instant,
     Outage,
     PriorityConfig,
+    Rejected,
     Reservation,
     Run,
     Size,
@@ -183,6 +184,10 @@ class ModelSlurm:
 
     def reservations(self, _since: Instant, _until: Instant) -> list[Reservation]:
         """The model has none."""
+        return []
+
+    def unreadable(self) -> list[Rejected]:
+        """The model has nothing that cannot be read."""
         return []
 
     def set_raw_shares(self, change: Change, _deadline: float, /) -> None:

@@ -1,21 +1,27 @@
 """Running Slurm's commands: the only place that starts a process.
 
 The rule: a command either answered completely or it raises. An exit code other than 0, an ``error:`` on
-stderr (older sacct exits 0 all the same), a missed deadline and an answer whose last line is cut are all
-failures, and none of them looks like an empty answer. Commands print epoch seconds in UTC.
+stderr (older sacct exits 0 all the same), a refusal there (squeue exits 0 all the same), a missed deadline
+and an answer whose last line is cut are all failures, and none of them looks like an empty answer. Commands
+print epoch seconds in UTC.
+
+What they print may hold any byte: only a line feed ends a line, a byte that is not UTF-8 is told by its
+number in hexadecimal, so that names stay different, and no more of a line is held than LINE_MOST.
 """
 
 from __future__ import annotations
 
 import os
+import pwd
 import shlex
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from io import TextIOWrapper
 from pathlib import Path
 from threading import Condition, Thread
 from typing import IO
@@ -33,11 +39,18 @@ FENCE = Path(__file__).with_name("fence.py")
 _REFUSALS = ("permission denied", "doesn't have privilege")
 _TOO_WIDE = "too wide of a date range"
 _UNSUPPORTED = ("output not supported", "unable to find plugin", "failure loading plugins")
-_ALTERING = ("SACCT_", "SQUEUE_", "SPRIO_", "SLURM_CLUSTERS", "SLURM_BITSTR_LEN", "SLURM_TIME_FORMAT", "TZ")
+_ALTERING = (
+    "SACCT_", "SQUEUE_", "SPRIO_", "SREPORT_", "SCONTROL_", "SLURM_CLUSTERS", "SLURM_BITSTR_LEN",
+    "SLURM_TIME_FORMAT", "TZ",
+)  # fmt: skip
 """Environment that would change what the commands print."""
 
 _CHOSEN = {"TZ": "UTC", "SLURM_TIME_FORMAT": "%s", "SLURM_BITSTR_LEN": "0", "LC_ALL": "C.UTF-8"}
 """Epoch seconds, and lists of array tasks that are not cut off."""
+
+LINE_MOST = 2**20
+"""Characters of a line; Slurm's own names and lists are far shorter."""
+_AS_IT_IS: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +65,16 @@ class Commands:
         """The command as it is run and as ``saf plan`` prints it."""
         return str(self.directory / name) if self.directory else name
 
+    def user(self) -> str:
+        """Who asks, by the name that Slurm has for them; the number of a user without a name."""
+        try:
+            return pwd.getpwuid(os.geteuid()).pw_name
+        except KeyError:
+            return str(os.geteuid())
+
     def output(self, name: str, *arguments: str) -> str:
         """Everything the command printed. Raises SlurmError."""
-        return "".join(self.lines(name, *arguments))
+        return "".join(self.pieces(name, *arguments))
 
     def before(self, deadline: float, name: str, *arguments: str) -> str:
         """The same of a command that writes: over before a deadline of ``time.monotonic``, or not run."""
@@ -63,28 +83,40 @@ class Commands:
 
     def lines(self, name: str, *arguments: str) -> Iterator[str]:
         """The command's lines as they come; raises SlurmError at the end when the answer was not whole."""
-        return self._answer([self.path(name), *arguments])
+        for piece in self.pieces(name, *arguments):
+            if len(piece) >= LINE_MOST and not piece.endswith("\n"):
+                raise SlurmError(
+                    f"{name} printed a line of over {LINE_MOST} characters; nothing of it was used"
+                )
+            yield piece
 
-    def _answer(self, argv: Sequence[str], fence: Sequence[str] = ()) -> Iterator[str]:
+    def pieces(self, name: str, *arguments: str, env: Mapping[str, str] = _AS_IT_IS) -> Iterator[str]:
+        """As ``lines``, but a line of over LINE_MOST characters comes in pieces; ``env`` is added."""
+        return self._answer([self.path(name), *arguments], env=env)
+
+    def _answer(
+        self, argv: Sequence[str], fence: Sequence[str] = (), env: Mapping[str, str] = _AS_IT_IS
+    ) -> Iterator[str]:
         """What a command prints, which ``fence`` becomes after it has looked at the deadline."""
         memory = os.memfd_create("stderr")  # a full disk would lose what is said, and exit codes may be 0
         with (
             open(memory, "w+", errors="replace") as stderr,  # noqa: PTH123
-            self._started([*fence, *argv], stderr) as run,
+            self._started([*fence, *argv], stderr, env) as run,
         ):
             process, missed = run
             last = "\n"
-            for line in process.stdout or ():
-                last = line
-                yield line
+            with TextIOWrapper(process.stdout, "utf-8", "backslashreplace", newline="\n") as stdout:  # type: ignore[type-var]
+                while piece := stdout.readline(LINE_MOST):
+                    last = piece
+                    yield piece.replace("\0", "\\x00") if "\0" in piece else piece
             code = process.wait()
             stderr.seek(0)
             self._check(argv, code, stderr.read(), missed=bool(missed), whole=last.endswith("\n"))
 
     @contextmanager
     def _started(
-        self, argv: Sequence[str], stderr: IO[str]
-    ) -> Iterator[tuple[subprocess.Popen[str], list[bool]]]:
+        self, argv: Sequence[str], stderr: IO[str], env: Mapping[str, str]
+    ) -> Iterator[tuple[subprocess.Popen[bytes], list[bool]]]:
         """The running process in a group of its own, killed when late or left; and whether it was late."""
         missed: list[bool] = []
         try:
@@ -93,10 +125,7 @@ class Commands:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
-                env=self._environment(),
-                text=True,
-                encoding="utf-8",
-                errors="replace",
+                env={**self._environment(), **env},
                 start_new_session=True,
             )
         except OSError as error:
@@ -126,8 +155,9 @@ class Commands:
                 f"{name} gave no complete answer within {self.timeout_seconds} s; "
                 f"see whether slurmdbd and slurmctld answer: {shlex.join(argv[:6])}"
             )
-        if code or f"{name}: error:" in stderr or f"{name}: fatal:" in stderr:
-            kind = _kind(stderr.lower())
+        kind = _kind(stderr.lower())
+        failed = code or f"{name}: error:" in stderr or f"{name}: fatal:" in stderr
+        if failed or kind is SlurmRefusedError:
             remedy = (
                 "; the user needs AdminLevel=Operator, see saf doctor" if kind is SlurmRefusedError else ""
             )
@@ -143,12 +173,12 @@ class _Deadlines:
     """
 
     def __init__(self) -> None:
-        self.due: dict[subprocess.Popen[str], tuple[float, list[bool]]] = {}
+        self.due: dict[subprocess.Popen[bytes], tuple[float, list[bool]]] = {}
         self.changed = Condition()
         self.thread = Thread()
 
     @contextmanager
-    def of(self, process: subprocess.Popen[str], seconds: float, missed: list[bool]) -> Iterator[None]:
+    def of(self, process: subprocess.Popen[bytes], seconds: float, missed: list[bool]) -> Iterator[None]:
         """Kill the process when the body takes longer, and say so in ``missed``."""
         with self.changed:
             if not self.thread.is_alive():
@@ -177,7 +207,7 @@ class _Deadlines:
 _deadlines = _Deadlines()
 
 
-def _kill(process: subprocess.Popen[str]) -> None:
+def _kill(process: subprocess.Popen[bytes]) -> None:
     """The process and its children, which may outlive it; its group is its own until it was waited for."""
     if process.returncode is None:
         with suppress(ProcessLookupError):

@@ -1,17 +1,33 @@
-"""The words that all of Slurm's commands print: numbers, instants, times, lists, tables. Pure."""
+"""The words that all of Slurm's commands print: numbers, instants, times, lists, tables, records. Pure.
+
+Text from Slurm is hostile: a name may hold any character, a line break and a separator included, and Slurm
+prints it as it is. Rule: a row has numbers first and at most one name, which is last; or it is a record whose
+separator nobody can know. A row that is neither becomes a Rejected, and the others stand.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
+from typing import TypeVar
 
-from slurm_ai_factory.core.records import Instant
-from slurm_ai_factory.errors import SlurmError
+from slurm_ai_factory.core.records import FOREVER, Instant, Rejected
+from slurm_ai_factory.errors import GarbledError
 
-UNSET = frozenset({"", "Unknown", "None", "0"})
-_NEVER = 4294967294
-"""NO_VAL: times at or above it are unset (4294967295 is INFINITE)."""
+UNSET = frozenset({
+    "", "Unknown", "None", "0", "4294967294", "4294967295", "18446744073709551614", "18446744073709551615",
+})  # fmt: skip
+"""Words for no time, NO_VAL and INFINITE in 32 and 64 bits among them (slurm.h)."""
+_FIRST, _LAST = 631152000, 4294967294
+"""From 1990 up to 2106, where NO_VAL is: no clock of a cluster is elsewhere."""
+
+SHOWN_MOST = 2000
+RECORD_MOST = 2**20
+"""Characters of a record; the longest texts that slurmdbd keeps have 65,535 bytes."""
+
+_Row = TypeVar("_Row")
+_Read = TypeVar("_Read")
 
 
 def instant(text: str) -> Instant | None:
@@ -19,14 +35,107 @@ def instant(text: str) -> Instant | None:
     if text in UNSET:
         return None
     value = natural("instant", text)
-    return None if value >= _NEVER else value
+    if not _FIRST <= value < _LAST:
+        raise ValueError(f"instant {text} is not between the years 1990 and 2106")
+    return value
 
 
-def natural(what: str, text: str) -> int:
-    """A number in plain digits. Raises ValueError that says ``what`` was wanted."""
+def natural(what: str, text: str, most: int = FOREVER) -> int:
+    """A number in plain digits, up to ``most``. Raises ValueError that says ``what`` was wanted."""
     if not (text.isascii() and text.isdigit()):
         raise ValueError(f"{what} {text!r} is not a natural number")
-    return int(text)
+    value = int(text) if len(text) <= 20 else most + 1
+    if value > most:
+        raise ValueError(f"{what} is out of range: {text}")
+    return value
+
+
+def shown(text: str, most: int = SHOWN_MOST) -> str:
+    """A text as it can be printed: what is no visible character is escaped, and what is too long cut off.
+
+    >>> shown("caf\u00e9 one\\ntwo"), shown("abcdef", 4)
+    ('caf\u00e9 one\\\\ntwo', 'abcd')
+    """
+    visible = (one if one.isprintable() else ascii(one)[1:-1] for one in text[:most])
+    return "".join(visible)[:most]
+
+
+def rejected(line: str, why: object) -> Rejected:
+    """A row that cannot be read, as it is kept: the same each time it is told."""
+    return Rejected(shown(line), shown(str(why), 500))
+
+
+def each(read: Callable[[_Row], _Read], rows: Iterable[_Row | Rejected]) -> Iterator[_Read | Rejected]:
+    """Each row as it is read; one that raises ValueError or KeyError is told as what cannot be read."""
+    for row in rows:
+        if isinstance(row, Rejected):
+            yield row
+            continue
+        try:
+            yield read(row)
+        except (KeyError, ValueError) as error:
+            yield rejected(_line(row), error)
+
+
+def _line(row: object) -> str:
+    if isinstance(row, str):
+        return row.rstrip("\n")
+    return "|".join(row.values() if isinstance(row, Mapping) else map(str, row))  # type: ignore[call-overload]
+
+
+def records(pieces: Iterable[str], separator: str, fields: int) -> Iterator[list[str] | Rejected]:
+    """The records of an answer whose first and last field are the same number, which no text can end.
+
+    The fields of a record are told by its separators alone, so that texts may hold any line break; it ends
+    with the line in which the last separator is. Raises GarbledError when they do not come out, and at the
+    end of an answer that ends within a record.
+    """
+    part = _Part(separator, fields)
+    for piece in pieces:
+        found = [] if part.size else piece.split(separator)
+        if len(found) == fields and piece[-1] == "\n" and found[0] == found[-1].strip():
+            found[-1] = found[0]
+            yield found
+            continue
+        part.add(piece)
+        if part.ended:
+            yield part.record()
+            part = _Part(separator, fields)
+    if part.size:
+        raise GarbledError
+
+
+class _Part:
+    """The beginning of a record; only so much is kept as a record may have."""
+
+    def __init__(self, separator: str, fields: int) -> None:
+        self.separator, self.fields = separator, fields
+        self.size = self.seen = 0
+        self.kept: list[str] = []
+        self.cut = ""  #: the end of the last piece, in which a separator may have begun
+        self.ended = False
+
+    def add(self, piece: str) -> None:
+        """A line of it, or a piece of one."""
+        joined = self.cut + piece
+        self.seen += joined.count(self.separator)
+        self.cut = joined[1 - len(self.separator) :]
+        self.size += len(piece)
+        if self.size <= RECORD_MOST:
+            self.kept.append(piece)
+        self.ended = self.seen >= self.fields - 1 and piece.endswith("\n")
+
+    def record(self) -> list[str] | Rejected:
+        """Raises GarbledError."""
+        found = "".join(self.kept).split(self.separator)
+        if self.seen != self.fields - 1:
+            raise GarbledError
+        if self.size > RECORD_MOST:
+            return rejected("|".join(found), f"longer than {RECORD_MOST} characters")
+        found[-1] = found[-1].strip()
+        if found[0] != found[-1]:
+            raise GarbledError
+        return found
 
 
 @lru_cache(maxsize=4096)
@@ -45,14 +154,28 @@ def clock_seconds(text: str) -> int:
     return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
 
 
-def table(name: str, fields: tuple[str, ...], lines: Iterable[str]) -> Iterable[dict[str, str]]:
-    """The rows that a command printed with ``-P``. Raises SlurmError on a row of another shape."""
+def table(fields: tuple[str, ...], lines: Iterable[str]) -> Iterator[dict[str, str] | Rejected]:
+    """The rows that a command printed with ``-P``, of which the last field may hold any bar."""
     for line in lines:
-        values = line.rstrip("\n").split("|")
-        if len(values) != len(fields):
-            found = f"{len(values)} fields instead of {len(fields)}"
-            raise SlurmError(f"{name} printed a line with {found}: {line!r}")
-        yield dict(zip(fields, values, strict=True))
+        values = line.rstrip("\n").split("|", len(fields) - 1)
+        if len(values) == len(fields):
+            yield dict(zip(fields, values, strict=True))
+        else:
+            yield rejected(line.rstrip("\n"), f"{len(values)} fields instead of {len(fields)}")
+
+
+def settings(lines: Iterable[str]) -> dict[str, str]:
+    """Lines of ``Key = value``, as configurations are printed; of a key that comes twice the first counts.
+
+    >>> settings(["ClusterName             = loop\\n", "at a = b", "ClusterName = x\\n"])
+    {'ClusterName': 'loop'}
+    """
+    found: dict[str, str] = {}
+    for line in lines:
+        pair = re.fullmatch(r"(\w+) *= ?(.*)\n?", line)
+        if pair:
+            found.setdefault(pair[1], pair[2].strip())
+    return found
 
 
 def words(text: str) -> tuple[str, ...]:

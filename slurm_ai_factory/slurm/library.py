@@ -23,7 +23,7 @@ from typing import Any, NamedTuple, TypeVar
 from slurm_ai_factory.core.demand import Queued
 from slurm_ai_factory.core.facts import Node
 from slurm_ai_factory.core.health import Diagnostics
-from slurm_ai_factory.core.records import PriorityConfig
+from slurm_ai_factory.core.records import PriorityConfig, Rejected
 from slurm_ai_factory.errors import SlurmError
 from slurm_ai_factory.slurm import objects
 from slurm_ai_factory.slurm.client import Slurm
@@ -127,22 +127,20 @@ class LibrarySlurm(Slurm):
 
     library: Library
 
-    def queue(self) -> list[Queued]:
-        """Everything that waits or runs now."""
-        return self._either("queue", lambda said: objects.queue(self.cluster, said), Slurm.queue)
+    def _queue(self) -> list[Queued | Rejected]:
+        return self._either("queue", lambda said: objects.queue(self.cluster, said), Slurm._queue)
 
     def diagnostics(self) -> Diagnostics:
         """What slurmctld says of its own health."""
         return self._either("diagnostics", objects.diagnostics, Slurm.diagnostics)
 
-    def nodes(self) -> list[Node]:
-        """Every node with what it is configured to have."""
-        return self._either("nodes", objects.nodes, Slurm.nodes)
+    def _nodes(self) -> list[Node | Rejected]:
+        return self._either("nodes", objects.nodes, Slurm._nodes)
 
     def _settings(self) -> PriorityConfig:
         return self._either("settings", objects.priority_config, Slurm._settings)
 
-    def _tree(self) -> list[Row]:
+    def _tree(self) -> list[Row | Rejected]:
         return self._either("associations", lambda said: objects.tree(self.cluster, said), Slurm._tree)
 
     def refused(self) -> dict[str, str]:

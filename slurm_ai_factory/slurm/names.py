@@ -11,26 +11,31 @@ from collections.abc import Callable, Iterable
 
 from slurm_ai_factory.errors import SlurmError, SlurmRefusedError
 from slurm_ai_factory.slurm.commands import Commands
+from slurm_ai_factory.slurm.parse import Row
+from slurm_ai_factory.slurm.tree import Tree
 
 
 def names(commands: Commands, cluster: str) -> tuple[dict[str, frozenset[str]], list[str]]:
     """The names by condition of a rule, and the conditions whose names this user may not see."""
 
     def listed(what: str, field: str, *where: str) -> frozenset[str]:
-        return _column(commands.lines("sacctmgr", "-n", "-P", "show", what, *where, f"format={field}"))
+        lines = commands.lines("sacctmgr", "-n", "-P", "show", what, *where, f"format=ID,{field}")
+        rows = (line.rstrip("\n").partition("|") for line in lines)
+        return frozenset(name for number, _, name in rows if number.isdigit()) - {""}
 
     here = "where", f"cluster={cluster}"
-    accounts = listed("assoc", "Account", *here)
-    if not accounts:
+    associations = [one for one in Tree(commands, cluster).rows() if isinstance(one, Row)]
+    if not associations:
         raise SlurmError(f"slurmdbd has no associations for cluster {cluster}; check cluster.name")
     reads: dict[str, Callable[[], frozenset[str]]] = {
-        "user": lambda: listed("assoc", "User", *here),
         "qos": lambda: listed("qos", "Name"),
         "partition": lambda: partitions(commands.lines("scontrol", "show", "partition", "--oneliner")),
         "wckey": lambda: _with_defaults(listed("wckey", "WCKey", *here)),
         "reservation": lambda: listed("reservation", "Name", *here),
     }
-    found, hidden = {"account": accounts, "account_subtree": accounts}, []
+    accounts = frozenset(one.account for one in associations)
+    users = frozenset(one.user for one in associations) - {""}
+    found, hidden = {"account": accounts, "account_subtree": accounts, "user": users}, []
     for condition, read in reads.items():
         try:
             found[condition] = read()
@@ -42,10 +47,6 @@ def names(commands: Commands, cluster: str) -> tuple[dict[str, frozenset[str]], 
 def _with_defaults(wckeys: frozenset[str]) -> frozenset[str]:
     """A job that got its user's default has the wckey with a star."""
     return wckeys | {f"*{name.lstrip('*')}" for name in wckeys}
-
-
-def _column(lines: Iterable[str]) -> frozenset[str]:
-    return frozenset(line.strip() for line in lines) - {""}
 
 
 def partitions(lines: Iterable[str]) -> frozenset[str]:

@@ -1,14 +1,16 @@
 """The worker's answers, which are pyslurm's objects as JSON, to the values that the commands' text gives.
 
-Pure. An answer of another shape raises SlurmError: as with the commands, nothing of it is used then. What
+Pure. An answer of another shape raises SlurmError: nothing of it is used then. A job or a node that cannot be
+read is told as a Rejected, as with the commands. What
 pyslurm 25.11 gets wrong is refused or put right here, each with a test (tests/slurm/test_objects.py).
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from slurm_ai_factory.core import tres
@@ -16,8 +18,11 @@ from slurm_ai_factory.core.charge import array_tasks
 from slurm_ai_factory.core.demand import Queued
 from slurm_ai_factory.core.facts import Node
 from slurm_ai_factory.core.health import Diagnostics
-from slurm_ai_factory.core.records import PriorityConfig, Subject
+from slurm_ai_factory.core.records import FOREVER, PriorityConfig, Rejected, Subject
 from slurm_ai_factory.errors import SlurmError
+from slurm_ai_factory.slurm import parse
+from slurm_ai_factory.slurm.fields import rejected
+from slurm_ai_factory.slurm.parse import Row
 
 Answer = Any
 _Value = TypeVar("_Value")
@@ -44,13 +49,29 @@ def _rows(answer: Answer) -> list[Any]:
     return answer
 
 
-def queue(cluster: str, answer: Answer) -> list[Queued]:
+def _each(rows: Answer, read: Callable[[Any], _Value]) -> Iterator[_Value | Rejected]:
+    """Each object as it is read, or as what cannot be read. Raises TypeError where there are no objects."""
+    for one in _rows(rows):
+        if not isinstance(one, dict):
+            raise TypeError(f"{one!r} is no object")
+        try:
+            yield read(one)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            yield rejected(json.dumps(one), repr(error))
+
+
+def queue(cluster: str, answer: Answer) -> list[Queued | Rejected]:
     """Everything that waits or runs."""
-    return _read("queue", lambda: [_queued(cluster, one) for one in _rows(answer) if _is_there(one)])
+    return _read(
+        "queue",
+        lambda: list(
+            _each([one for one in _rows(answer) if _is_there(one)], lambda job: _queued(cluster, job))
+        ),
+    )
 
 
-def _is_there(job: Mapping[str, Any]) -> bool:
-    return _text(job["state"]) not in FINISHED
+def _is_there(job: Any) -> bool:
+    return not isinstance(job, dict) or job.get("state") not in FINISHED
 
 
 def _queued(cluster: str, job: Mapping[str, Any]) -> Queued:
@@ -130,27 +151,28 @@ def _priority_config(found: Mapping[str, Any]) -> PriorityConfig:
     )
 
 
-def tree(cluster: str, answer: Answer) -> list[dict[str, str]]:
-    """The rows of ``sacctmgr show assoc``; pyslurm cannot be asked for one cluster, and tells of all."""
-    return _read(
-        "associations", lambda: [_row(one) for one in _rows(answer) if _named(one["cluster"]) == cluster]
-    )
+def tree(cluster: str, answer: Answer) -> list[Row | Rejected]:
+    """The associations; pyslurm cannot be asked for one cluster, and tells of all.
+
+    One without numbers spoils them all: what the control steers by has every row.
+    """
+    return _read("associations", lambda: _tree([one for one in _rows(answer) if one["cluster"] == cluster]))
 
 
-def _row(one: Mapping[str, Any]) -> dict[str, str]:
-    return {
-        "Cluster": _text(one["cluster"]),
-        "Account": _named(one["account"]),
-        "User": _text(one["user"] or ""),
-        "Partition": _text(one["partition"] or ""),
-        "Share": str(_natural(one["shares"])),
-        "ParentName": _text(one["parent_account"] or ""),
+def _tree(rows: list[Any]) -> list[Row | Rejected]:
+    numbers = {
+        _natural(one["id"]): (_natural(one["parent_account_id"]), _natural(one["shares"])) for one in rows
     }
+    names = {
+        one["id"]: (_named(one["account"]), _text(one["user"] or ""), _text(one["partition"] or ""))
+        for one in rows
+    }
+    return list(parse.tree(numbers, names))
 
 
-def nodes(answer: Answer) -> list[Node]:
+def nodes(answer: Answer) -> list[Node | Rejected]:
     """Each node with what it is configured to have; pyslurm tells no billing."""
-    return _read("nodes", lambda: [_node(one) for one in _rows(answer)])
+    return _read("nodes", lambda: list(_each(answer, _node)))
 
 
 def _node(one: Mapping[str, Any]) -> Node:
@@ -164,7 +186,7 @@ def _node(one: Mapping[str, Any]) -> Node:
 
 
 def _natural(value: object) -> int:
-    if type(value) is not int or value < 0:
+    if type(value) is not int or not 0 <= value <= FOREVER:
         raise ValueError(f"{value!r} is not a natural number")
     return value
 

@@ -1,21 +1,23 @@
-"""Slurm's text to values: pure, one line at a time.
+"""What slurmdbd says of the past and of the tree, to values: runs, associations, events, sreport. Pure.
 
-Fields are asked for by name and separated by the unit separator, which no Slurm name can hold. A line of
-sacct that does not read as a run becomes a Rejected with its reason, never a run with zeros. Answers the
-controller steers by (associations, shares) have no such leave: one bad line there raises SlurmError.
+A record of sacct that does not read as a run becomes a Rejected with its reason, never a run with zeros; what
+its texts hold does not matter. Every association is known by its numbers, which nobody can forge; a name that
+cannot be told from another row's is told by its number.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 from slurm_ai_factory.core import tres
 from slurm_ai_factory.core.records import (
     Association,
     Charge,
+    Instant,
     Outage,
     PriorityConfig,
     Rejected,
@@ -25,61 +27,53 @@ from slurm_ai_factory.core.records import (
     Subject,
 )
 from slurm_ai_factory.errors import SlurmError
-from slurm_ai_factory.slurm.fields import UNSET, clock_seconds, instant, natural, table, words
-from slurm_ai_factory.slurm.shares import Key, Usage, shares
+from slurm_ai_factory.slurm.fields import (
+    UNSET,
+    clock_seconds,
+    each,
+    instant,
+    natural,
+    records,
+    rejected,
+    settings,
+    table,
+    words,
+)
+from slurm_ai_factory.slurm.shares import Usage, shares
 
-SEPARATOR = "\x1f"
 RUN_FIELDS = (
-    "Cluster", "DBIndex", "JobIDRaw", "JobID", "Account", "User", "Partition", "QOS", "WCKey", "Reservation",
-    "ReservationId", "State", "Submit", "Eligible", "Start", "End", "ElapsedRaw", "Suspended", "ReqTRES",
-    "AllocTRES", "Comment",
+    "DBIndex", "JobIDRaw", "ReservationId", "Submit", "Eligible", "Start", "End", "ElapsedRaw", "Suspended",
+    "ReqTRES", "AllocTRES", "State", "JobID", "Cluster", "Account", "User", "Partition", "QOS", "WCKey",
+    "Reservation", "Comment", "DBIndex",
 )  # fmt: skip
-"""The comment is last: it is any text of the user's, and may go on over several lines."""
-ASSOCIATION_FIELDS = ("Cluster", "Account", "User", "Partition", "Share", "ParentName")
-UTILIZATION_FIELDS = ("Accounts", "Login", "TresName", "Used")
-RESERVATION_FIELDS = ("ID", "Name", "Associations", "Start", "End", "TRES")
-ACCOUNT_ID_FIELDS = ("ID", "Account")
-EVENT_FIELDS = ("Cluster", "NodeName", "TimeStart", "TimeEnd", "State", "TRES")
+"""A number first and last: a record ends with it, whatever its texts hold."""
+NUMBER_FIELDS = ("ID", "ParentID", "Share")
+NAMES = ("Account", "User", "Partition")
+NAME_FIELDS = (*NAMES, "ID")
+UTILIZATION_FIELDS = ("Used", "TresName", "Login", "Accounts")
+RESERVATION_FIELDS = ("ID", "Start", "End", "Associations", "TRES", "Name")
+EVENT_FIELDS = ("TimeStart", "TimeEnd", "State", "TRES", "NodeName")
 
-_DBINDEX_LIMIT = 2**64
-
-Row = dict[str, str]
-"""An association by ASSOCIATION_FIELDS."""
-
-
-def runs(lines: Iterable[str], separator: str) -> Iterator[Run | Rejected]:
-    """What sacct printed with RUN_FIELDS; lines that go on with a run's comment are passed over.
-
-    ``separator`` must be one that no user can have put into a comment.
-    """
-    comment = False
-    for line in lines:
-        if comment and separator not in line:
-            continue
-        comment = not line.endswith(f"{separator}\n")
-        yield run(line, separator)
+ASKED_MOST = 8192
+"""Associations in one question: an argument has at most 128 kB."""
+_DBINDEX_MOST = 2**64 - 1
 
 
-def run(line: str, separator: str = SEPARATOR) -> Run | Rejected:
-    """A line of sacct with RUN_FIELDS."""
-    fields = line.rstrip("\n").split(separator)
-    try:
-        return _run(fields)
-    except ValueError as error:
-        return Rejected(line.rstrip("\n"), str(error))
+def runs(pieces: Iterable[str], separator: str) -> Iterator[Run | Rejected]:
+    """What sacct printed with RUN_FIELDS; ``separator`` is one that no user can know. Raises GarbledError."""
+    return each(_run, records(pieces, separator, len(RUN_FIELDS)))
 
 
 def _run(fields: list[str]) -> Run:
-    if len(fields) != len(RUN_FIELDS):
-        raise ValueError(f"{len(fields)} fields instead of {len(RUN_FIELDS)}")
-    cluster, db_index, job_id, label, account, user, partition, qos, wckey, *reservation = fields[:11]
-    state, submit, eligible, start, end, elapsed, suspended, req_tres, alloc_tres, comment = fields[11:]
+    db_index, job_id, number, submit, eligible, start, end, elapsed, suspended = fields[:9]
+    req_tres, alloc_tres, state, label, cluster, account, user, partition, qos, wckey = fields[9:19]
     one = Run(
         db_index=_db_index(db_index),
         job_id=natural("JobIDRaw", job_id),
         job_label=label,
         subject=_subject(
-            cluster, account, user, partition, qos, wckey, _reservation_of(*reservation), word_of(comment)
+            cluster, account, user, partition, qos, wckey, _reservation_of(fields[19], number),
+            word_of(fields[20]),
         ),
         state=_state(state),
         submit_at=instant(submit),
@@ -91,17 +85,34 @@ def _run(fields: list[str]) -> Run:
         req_tres=tres.canonical(req_tres),
         alloc_tres=tres.canonical(alloc_tres),
         energy_joules=tres.energy(alloc_tres),
-    )
-    return _consistent(_from_own_start(_without_false_start(one)))
+    )  # fmt: skip
+    return _consistent(_without_false_start(one))
 
 
-def _from_own_start(one: Run) -> Run:
+def late_submits(answer: Iterable[Run | Rejected]) -> list[Run]:
+    """The runs that were submitted after they started: later sizes of resized jobs, or a clock set back."""
+    return [
+        one
+        for one in answer
+        if isinstance(one, Run) and one.start_at and one.submit_at and one.submit_at > one.start_at
+    ]
+
+
+def resizes(answer: Iterable[Run | Rejected]) -> set[tuple[int, Instant | None]]:
+    """The jobs of an answer that were resized, each with when."""
+    return {(one.job_id, one.end_at) for one in answer if isinstance(one, Run) and one.state == "RESIZING"}
+
+
+def from_own_start(one: Run | Rejected, resized: Collection[tuple[int, Instant | None]]) -> Run | Rejected:
     """The run from where it began itself: the later runs of a resized job have the job's own Start.
 
-    What tells them is a Submit, which is the time of the resize, after the Start. ElapsedRaw counts the time
-    of the earlier sizes once more (accounting_storage_slurmdbd.c: _setup_job_start_msg; seen in 22.05.8, and
-    not in 24.11.5 and later, where Start is the run's own).
+    What tells them is an earlier run that ended with a resize when this one was submitted. ElapsedRaw counts
+    the time of the earlier sizes once more (accounting_storage_slurmdbd.c: _setup_job_start_msg; seen in
+    22.05.8, and not in 24.11.5 and later, where Start is the run's own). A Submit after the Start without
+    one is a clock that was set back, or Slurm's mistake: then the run is as it was told.
     """
+    if isinstance(one, Rejected) or (one.job_id, one.submit_at) not in resized:
+        return one
     if one.start_at is None or one.submit_at is None or one.submit_at <= one.start_at:
         return one
     before = one.submit_at - one.start_at
@@ -127,6 +138,11 @@ def _consistent(one: Run) -> Run:
         raise ValueError(f"End {one.end_at} is before Start {one.start_at}")
     if one.start_at is None and one.elapsed_seconds:
         raise ValueError(f"ElapsedRaw {one.elapsed_seconds} without a Start")
+    if one.start_at and one.end_at and one.elapsed_seconds > one.end_at - one.start_at + 1:
+        raise ValueError(
+            f"ElapsedRaw {one.elapsed_seconds} is more than the {one.end_at - one.start_at} s "
+            "from Start to End"
+        )
     if one.elapsed_seconds and not one.alloc_tres:
         raise ValueError(f"ElapsedRaw {one.elapsed_seconds} without AllocTRES")
     return one
@@ -159,9 +175,9 @@ def _subject(*parts: str) -> Subject:
 
 
 def _db_index(text: str) -> int:
-    value = natural("DBIndex", text)
-    if not 0 < value < _DBINDEX_LIMIT:
-        raise ValueError(f"DBIndex {text!r} is not an unsigned 64-bit number")
+    value = natural("DBIndex", text, _DBINDEX_MOST)
+    if not value:
+        raise ValueError("DBIndex '0' is of no run")
     return value
 
 
@@ -174,31 +190,101 @@ def _state(text: str) -> str:
     return word
 
 
-def tree(lines: Iterable[str]) -> list[Row]:
-    """The rows of sacctmgr printed with ASSOCIATION_FIELDS."""
-    return list(table("sacctmgr", ASSOCIATION_FIELDS, lines))
+Names = tuple[str, str, str]
+"""An association's NAMES; empty where it has none."""
 
 
-def associations(tree: Iterable[Row], usage: Mapping[Key, Usage]) -> tuple[Association, ...]:
-    """The association tree with the usage of sshare, joined on (account, user, partition)."""
-    return tuple(
-        _association(row, usage.get((row["Account"], row["User"], row["Partition"]))) for row in tree
-    )
+class Row(NamedTuple):
+    """An association as slurmdbd has it, with the numbers of its row and of its parent's."""
+
+    id: int
+    parent_id: int  #: 0 for root
+    raw_shares: int
+    account: str
+    user: str = ""
+    partition: str = ""
 
 
-def _association(row: Mapping[str, str], usage: Usage | None) -> Association:
+def numbers(lines: Iterable[str]) -> dict[int, tuple[int, int]]:
+    """Parent's id and RawShares of each association, by id, from sacctmgr's answer with NUMBER_FIELDS.
+
+    Raises SlurmError: nobody can put a line into an answer of numbers.
+    """
+    found = {}
+    for line in lines:
+        try:
+            one, parent, stored = line.rstrip("\n").split("|")
+            found[natural("ID", one)] = natural("ParentID", parent), shares(stored)
+        except ValueError as error:
+            raise SlurmError(f"sacctmgr printed an association that cannot be read: {error}") from error
+    return found
+
+
+def names(lines: Iterable[str], known: Collection[int]) -> dict[int, Names]:
+    """The names of those of these associations of which one line of sacctmgr tells, by id.
+
+    Each row of an answer with NAME_FIELDS ends with its own id, whatever its names hold. Only where there are
+    as many lines as associations is it certain that no name has a bar or a line break in it.
+    """
+    rows = [line.rstrip("\n").split("|") for line in lines]
+    told = Counter(row[-1] for row in rows)
+    whole = (row for row in rows if row[0] and len(row) == len(NAME_FIELDS) and told[row[-1]] == 1)
+    ids = {str(one): one for one in known}
+    return {ids[number]: (account, user, part) for account, user, part, number in whole if number in ids}
+
+
+def parts(group: Sequence[int], named: Collection[int]) -> list[list[int]]:
+    """Associations to ask for apart, when some name among them is odd: those that look odd, or one half.
+
+    >>> parts([1, 2, 3, 4], {1, 2, 4}), parts([1, 2, 3], {1, 2, 3}), parts([1, 2], ())
+    ([[3], [1, 2, 4]], [[1], [2, 3]], [[1], [2]])
+    """
+    odd = [one for one in group if one not in named]
+    rest = [one for one in group if one in named]
+    if not (odd and rest):
+        half = len(group) // 2
+        odd, rest = list(group[:half]), list(group[half:])
+    return [some[at : at + ASKED_MOST] for some in (odd, rest) for at in range(0, len(some), ASKED_MOST)]
+
+
+def tree(found: Mapping[int, tuple[int, int]], named: Mapping[int, Names]) -> Iterator[Row | Rejected]:
+    """Every association, in the order of the numbers; told as well are those that have no name of their own.
+
+    Such a one goes by its number and counts on its level; so does each of those that share a name.
+    """
+    told = Counter(named.values())
+    for one, (parent, raw_shares) in found.items():
+        name = named.get(one)
+        if name and told[name] == 1:
+            yield Row(one, parent, raw_shares, *name)
+            continue
+        yield Row(one, parent, raw_shares, f"#{one}")
+        yield rejected(
+            "|".join((str(one), *(name or ()))), "the name of this association cannot be told from others"
+        )
+
+
+def associations(cluster: str, tree: Iterable[Row], usage: Mapping[int, Usage]) -> tuple[Association, ...]:
+    """The association tree with the usage of sshare, joined by id. Raises SlurmError."""
+    rows = {row.id: row for row in tree}
     try:
-        stored = shares(row["Share"])
-    except ValueError as error:
-        raise SlurmError(f"an association of account {row['Account']} cannot be read: {error}") from error
+        return tuple(_association(cluster, row, rows, usage.get(row.id)) for row in rows.values())
+    except KeyError as error:
+        raise SlurmError(
+            f"sacctmgr told of no association {error}, and of others below it; see saf doctor"
+        ) from error
+
+
+def _association(cluster: str, row: Row, rows: Mapping[int, Row], usage: Usage | None) -> Association:
+    above = rows[row.parent_id].account if row.parent_id else None
     return Association(
-        cluster=row["Cluster"],
-        account=row["Account"],
-        parent=row["ParentName"] or None,
-        user=row["User"] or None,
-        partition=row["Partition"] or None,
-        raw_shares=stored if usage is None or usage.raw_shares is None else usage.raw_shares,
-        stored_shares=stored,
+        cluster=cluster,
+        account=row.account,
+        parent=None if row.user else above,
+        user=row.user or None,
+        partition=row.partition or None,
+        raw_shares=row.raw_shares if usage is None or usage.raw_shares is None else usage.raw_shares,
+        stored_shares=row.raw_shares,
         norm_shares=usage.norm_shares if usage else None,
         raw_usage=usage.raw_usage if usage else None,
         effectv_usage=usage.effectv_usage if usage else None,
@@ -206,20 +292,19 @@ def _association(row: Mapping[str, str], usage: Usage | None) -> Association:
     )
 
 
-def events(lines: Iterable[str]) -> tuple[list[Size], list[Outage]]:
-    """The cluster's sizes and its nodes' outages, from sacctmgr show event."""
-    sizes, outages = [], []
-    for row in table("sacctmgr", EVENT_FIELDS, lines):
-        try:
-            since, until = natural("TimeStart", row["TimeStart"]), instant(row["TimeEnd"])
-            counts = tres.canonical(row["TRES"])
-        except ValueError as error:
-            raise SlurmError(f"a cluster event cannot be read: {error} in {row}") from error
-        if row["NodeName"]:
-            outages.append(Outage(row["NodeName"], since, until, row["State"], _with_node(counts)))
-        else:
-            sizes.append(Size(since, until, counts))
-    return sizes, outages
+def events(lines: Iterable[str]) -> Iterator[Size | Outage | Rejected]:
+    """The cluster's sizes and what its nodes' events say, from sacctmgr show event with EVENT_FIELDS."""
+    return each(_event, table(EVENT_FIELDS, lines))
+
+
+def _event(row: Mapping[str, str]) -> Size | Outage:
+    since, until = instant(row["TimeStart"]), instant(row["TimeEnd"])
+    counts = tres.canonical(row["TRES"])
+    if since is None:
+        raise ValueError("an event without a TimeStart")
+    if not row["NodeName"]:
+        return Size(since, until, counts)
+    return Outage(row["NodeName"], since, until, row["State"], _with_node(counts))
 
 
 def _with_node(counts: str) -> str:
@@ -229,64 +314,70 @@ def _with_node(counts: str) -> str:
     return tres.canonical(f"{counts},node=1" if counts else "node=1")
 
 
-def utilization(lines: Iterable[str]) -> dict[tuple[str, str], Charge]:
-    """TRES-seconds of each account's own, from sreport's tree of accounts, whose rows are sums of subtrees.
+class Used(NamedTuple):
+    """A row of sreport's tree of accounts: TRES-seconds of a whole subtree."""
 
-    Depth in the tree is told by leading spaces. Readings (energy) and what was not used are left out.
+    depth: int
+    account: str
+    tres: str
+    seconds: int
+
+
+def used(lines: Iterable[str]) -> Iterator[Used | Rejected]:
+    """The rows of the accounts, from sreport's answer with UTILIZATION_FIELDS.
+
+    Depth in the tree is told by leading spaces. Rows of users and readings (energy) are left out.
     """
+    rows = table(UTILIZATION_FIELDS, lines)
+    return each(_used, (one for one in rows if isinstance(one, Rejected) or _is_account(one)))
+
+
+def _is_account(row: Mapping[str, str]) -> bool:
+    return not row["Login"] and row["TresName"] != "energy"
+
+
+def _used(row: Mapping[str, str]) -> Used:
+    account = row["Accounts"].lstrip(" ")
+    return Used(len(row["Accounts"]) - len(account), account, row["TresName"], natural("Used", row["Used"]))
+
+
+def utilization(rows: Iterable[Used]) -> dict[tuple[str, str], Charge]:
+    """TRES-seconds of each account's own, without what was not used. Raises SlurmError."""
     own: Counter[tuple[str, str]] = Counter()
     path: list[str] = []
-    for row in table("sreport", UTILIZATION_FIELDS, lines):
-        account = row["Accounts"].lstrip(" ")
-        depth = len(row["Accounts"]) - len(account)
-        if row["Login"] or row["TresName"] == "energy":
-            continue
+    for depth, account, name, seconds in rows:
         if depth > len(path):
-            raise SlurmError(f"sreport printed account {account} below no account it printed before")
+            raise SlurmError(f"sreport printed account {account!r} below no account it printed before")
         path[depth:] = [account]
-        used = _used(row)
-        own[account, row["TresName"]] += used
+        own[account, name] += seconds
         if depth:
-            own[path[depth - 1], row["TresName"]] -= used
-    return {key: used for key, used in own.items() if used}
+            own[path[depth - 1], name] -= seconds
+    return {key: seconds for key, seconds in own.items() if seconds}
 
 
-def _used(row: Mapping[str, str]) -> int:
-    try:
-        return natural("Used", row["Used"])
-    except ValueError as error:
-        raise SlurmError(f"sreport's usage of account {row['Accounts']} cannot be read: {error}") from error
-
-
-def account_ids(lines: Iterable[str]) -> dict[str, str]:
-    """The account of each association, by its id."""
-    return {row["ID"]: row["Account"] for row in table("sacctmgr", ACCOUNT_ID_FIELDS, lines)}
-
-
-def reservations(lines: Iterable[str], accounts: Mapping[str, str]) -> list[Reservation]:
+def reservations(lines: Iterable[str], accounts: Mapping[str, str]) -> Iterator[Reservation | Rejected]:
     """Reservations from sacctmgr show reservation; ``accounts`` by the id of an association."""
-    return [_reservation(row, accounts) for row in table("sacctmgr", RESERVATION_FIELDS, lines)]
+    return each(lambda row: _reservation(row, accounts), table(RESERVATION_FIELDS, lines))
 
 
 def _reservation(row: Mapping[str, str], accounts: Mapping[str, str]) -> Reservation:
-    try:
-        entries = (entry.partition("=") for entry in row["TRES"].split(",") if entry)
-        return Reservation(
-            number=natural("ID", row["ID"]),
-            name=row["Name"],
-            since=natural("TimeStart", row["Start"]),
-            until=instant(row["End"]),
-            tres=tuple((name, natural(name, count)) for name, _, count in entries if name != "node"),
-            accounts=tuple(accounts.get(one, "") for one in row["Associations"].split(",") if one),
-        )
-    except ValueError as error:
-        raise SlurmError(f"reservation {row['Name']} cannot be read: {error}") from error
+    entries = (entry.partition("=") for entry in row["TRES"].split(",") if entry)
+    since = instant(row["Start"])
+    if since is None:
+        raise ValueError("a reservation without a Start")
+    return Reservation(
+        number=natural("ID", row["ID"]),
+        name=row["Name"],
+        since=since,
+        until=instant(row["End"]),
+        tres=tuple((name, natural(name, count)) for name, _, count in entries if name != "node"),
+        accounts=tuple(accounts.get(one, "") for one in row["Associations"].split(",") if one),
+    )
 
 
 def priority_config(lines: Iterable[str]) -> PriorityConfig:
     """What ``scontrol show config`` says of the cluster and its priority plugin."""
-    pairs = (line.partition("=") for line in lines)
-    values = {key.strip(): value.strip() for key, equals, value in pairs if equals}
+    values = settings(lines)
     try:
         return PriorityConfig(
             cluster=values["ClusterName"],

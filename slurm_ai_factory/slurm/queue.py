@@ -1,62 +1,50 @@
 """What slurmctld says of now, to values: its queue (squeue), priorities (sprio) and itself (sdiag).
 
-As with everything the controller steers by, a line that cannot be read raises SlurmError: it is not left out.
+A job that cannot be read is told as a Rejected, which says so; the others stand.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from math import fsum, isfinite
-from typing import TypeVar
 
 from slurm_ai_factory.core import tres
 from slurm_ai_factory.core.authority import Terms
 from slurm_ai_factory.core.charge import array_tasks
 from slurm_ai_factory.core.demand import Queued
 from slurm_ai_factory.core.health import Diagnostics
-from slurm_ai_factory.core.records import Subject
+from slurm_ai_factory.core.records import Rejected, Subject
 from slurm_ai_factory.errors import SlurmError
-from slurm_ai_factory.slurm.fields import clock_seconds, instant, natural
-from slurm_ai_factory.slurm.parse import SEPARATOR
+from slurm_ai_factory.slurm.fields import clock_seconds, each, instant, natural, records, table
 
 QUEUE_FIELDS = (
-    "JobID", "ArrayJobID", "ArrayTaskID", "HetJobID", "Account", "UserName", "Partition", "QOS", "WCKey",
-    "Reservation", "State", "Reason", "PriorityLong", "EligibleTime", "TimeLimit", "tres-alloc",
+    "JobID", "ArrayJobID", "ArrayTaskID", "HetJobID", "PriorityLong", "EligibleTime", "TimeLimit",
+    "tres-alloc", "State", "Reason", "Account", "UserName", "Partition", "QOS", "WCKey", "Reservation",
+    "JobID",
 )  # fmt: skip
-QUEUE_FORMAT = ",".join(f"{name}:{SEPARATOR}" for name in QUEUE_FIELDS)
-"""A colon and no width: as much as there is, and behind it the delimiter."""
+"""A number first and last: a record ends with it, whatever its names hold."""
 
-TERM_FORMAT = SEPARATOR.join(("%i", "%r", "%F", "%A", "%B", "%J", "%P", "%Q", "%S", "%T", "%N"))
-"""Job and partition; weighted fairshare, age, association, size, partition, QOS, site and TRES; nice."""
+TERM_FIELDS = ("%i", "%F", "%A", "%B", "%J", "%P", "%Q", "%S", "%T", "%N", "%r")
+"""Job; weighted fairshare, age, association, size, partition, QOS, site and TRES; nice; partition."""
 
 _NONE = frozenset({"", "N/A", "(null)"})
 _NO_LIMIT = frozenset({"UNLIMITED", "NOT_SET", "Partition_Limit", "INVALID", "N/A"})
-_Row = TypeVar("_Row")
 
 
-def queue(cluster: str, lines: Iterable[str]) -> list[Queued]:
-    """The rows of squeue printed with QUEUE_FORMAT."""
-    return [_read("squeue", lambda fields: _queued(cluster, fields), line) for line in lines]
+def asked(separator: str) -> str:
+    """What squeue is asked for. A colon and no width: as much as there is, and behind it the separator."""
+    return f":{separator},".join(QUEUE_FIELDS) + ":"
 
 
-def terms(lines: Iterable[str]) -> list[Terms]:
-    """The rows of sprio printed with TERM_FORMAT."""
-    return [_read("sprio", _terms, line) for line in lines]
-
-
-def _read(name: str, read: Callable[[list[str]], _Row], line: str) -> _Row:
-    try:
-        return read(line.rstrip("\n").split(SEPARATOR))
-    except ValueError as error:
-        raise SlurmError(f"{name} printed a line that cannot be read: {error}; it was {line!r}") from error
+def queue(cluster: str, pieces: Iterable[str], separator: str) -> Iterator[Queued | Rejected]:
+    """The rows of squeue printed as ``asked``. Raises GarbledError."""
+    return each(lambda fields: _queued(cluster, fields), records(pieces, separator, len(QUEUE_FIELDS)))
 
 
 def _queued(cluster: str, fields: list[str]) -> Queued:
-    if len(fields) != len(QUEUE_FIELDS) + 1 or fields.pop():
-        raise ValueError(f"{len(fields)} fields instead of {len(QUEUE_FIELDS)}")
-    job_id, array_id, array, het_id, account, user, partition, qos, wckey, reservation = fields[:10]
-    state, reason, priority, eligible, limit, counts = fields[10:]
+    job_id, array_id, array, het_id, priority, eligible, limit, counts, state, reason = fields[:10]
+    account, user, partition, qos, wckey, reservation = fields[10:16]
     tasks, task_limit = (1, None) if array in _NONE else array_tasks(array)
     if not (tasks and state and partition):
         raise ValueError("a job without tasks, state or partition")
@@ -80,10 +68,13 @@ def _named(text: str) -> str:
     return "" if text in _NONE else text
 
 
-def _terms(fields: list[str]) -> Terms:
-    if len(fields) != TERM_FORMAT.count(SEPARATOR) + 1:
-        raise ValueError(f"{len(fields)} fields instead of {TERM_FORMAT.count(SEPARATOR) + 1}")
-    job_id, partition, fairshare, *others, by_tres, nice = fields
+def terms(lines: Iterable[str]) -> Iterator[Terms | Rejected]:
+    """The rows of sprio printed with TERM_FIELDS."""
+    return each(_terms, table(TERM_FIELDS, lines))
+
+
+def _terms(row: Mapping[str, str]) -> Terms:
+    job_id, fairshare, *others, by_tres, nice, partition = row.values()
     weighed = [_number(one) for one in others]
     weighed += [_number(entry.partition("=")[2]) for entry in by_tres.split(",") if entry]
     return Terms(natural("job", job_id), partition, _number(fairshare), fsum(weighed) - _number(nice))
@@ -103,7 +94,7 @@ def diagnostics(lines: Iterable[str]) -> Diagnostics:
     for line in lines:
         name, _, value = line.partition(":")
         if line.startswith("sdiag output at"):
-            found["", "at"] = line
+            found.setdefault(("", "at"), line)
         elif line.startswith("\t"):
             found.setdefault((section, name.strip()), value.strip())
         elif name.strip():

@@ -3,82 +3,79 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import dropwhile
 
 from slurm_ai_factory.core import tres
 from slurm_ai_factory.core.facts import Node, Partition, Slurmdbd, Transaction
+from slurm_ai_factory.core.records import Rejected
 from slurm_ai_factory.errors import SlurmError
-from slurm_ai_factory.slurm.fields import clock_seconds, natural, table, words
+from slurm_ai_factory.slurm.fields import clock_seconds, each, natural, settings, table, words
 
-USAGE_FACTOR_FIELDS = ("Name", "UsageFactor")
+USAGE_FACTOR_FIELDS = ("UsageFactor", "Name")
 COORDINATOR_FIELDS = ("Account", "Coordinators")
-ADMIN_FIELDS = ("User", "AdminLevel")
+ADMIN_FIELDS = ("AdminLevel", "User")
 ROW_FIELDS = ("ID", "User")
 TRANSACTION_FIELDS = ("Time", "Actor", "Where", "Info")
 _UNITS = {"hour": 3600, "day": 86400, "month": 30 * 86400}
 
 
-def partitions(lines: Iterable[str]) -> list[Partition]:
+def partitions(lines: Iterable[str]) -> Iterator[Partition | Rejected]:
     """Of ``scontrol -o show partition``: one line each, in which values may have blanks."""
-    return [_partition(line) for line in lines if line.strip()]
+    return each(_partition, _shown("PartitionName", lines))
 
 
-def _partition(line: str) -> Partition:
-    found = dict(re.findall(r"(\w+)=(\S*)", line))
-    try:
-        return Partition(
-            name=found["PartitionName"],
-            tier=natural("PriorityTier", found["PriorityTier"]),
-            weights=found.get("TRESBillingWeights", ""),
-            oversubscribe=found["OverSubscribe"],
-        )
-    except (KeyError, ValueError) as error:
-        raise SlurmError(f"scontrol printed a partition that cannot be read: {error!r}: {line!r}") from error
+def _shown(key: str, lines: Iterable[str]) -> Iterator[dict[str, str]]:
+    """What scontrol shows on each line: of a key that comes twice the first counts, for later text is free.
+
+    A line that begins with another key goes on with the text of the line before it.
+    """
+    for line in lines:
+        pairs = re.findall(r"(?:^|\s)(\w+)=(\S*)", line)
+        if pairs and pairs[0][0] == key:
+            yield dict(reversed(pairs))
 
 
-def nodes(lines: Iterable[str]) -> list[Node]:
+def _partition(found: Mapping[str, str]) -> Partition:
+    return Partition(
+        name=found["PartitionName"],
+        tier=natural("PriorityTier", found["PriorityTier"]),
+        weights=found.get("TRESBillingWeights", ""),
+        oversubscribe=found["OverSubscribe"],
+    )
+
+
+def nodes(lines: Iterable[str]) -> Iterator[Node | Rejected]:
     """Of ``scontrol -o show node``: one line each, in which values may have blanks."""
-    return [_node(line) for line in lines if line.strip()]
+    return each(_node, _shown("NodeName", lines))
 
 
-def _node(line: str) -> Node:
-    found = dict(re.findall(r"(?:^|\s)(NodeName|CfgTRES)=(\S*)", line))
-    try:
-        return Node(found["NodeName"], tres.canonical(f"{found['CfgTRES']},node=1"))
-    except (KeyError, ValueError) as error:
-        raise SlurmError(f"scontrol printed a node that cannot be read: {error!r}: {line!r}") from error
+def _node(found: Mapping[str, str]) -> Node:
+    return Node(found["NodeName"], tres.canonical(f"{found['CfgTRES']},node=1"))
 
 
-def usage_factors(lines: Iterable[str]) -> dict[str, float]:
-    """UsageFactor by QOS; 1 where none is set."""
-    rows = table("sacctmgr", USAGE_FACTOR_FIELDS, lines)
-    try:
-        return {row["Name"]: float(row["UsageFactor"] or 1) for row in rows}
-    except ValueError as error:
-        raise SlurmError(f"sacctmgr printed a QOS that cannot be read: {error}") from error
+def usage_factors(lines: Iterable[str]) -> Iterator[tuple[str, float] | Rejected]:
+    """Each QOS with its UsageFactor; 1 where none is set."""
+    return each(_usage_factor, table(USAGE_FACTOR_FIELDS, lines))
 
 
-def coordinators(lines: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """Coordinators by account."""
-    rows = table("sacctmgr", COORDINATOR_FIELDS, lines)
-    return {row["Account"]: words(row["Coordinators"]) for row in rows}
+def _usage_factor(row: Mapping[str, str]) -> tuple[str, float]:
+    return row["Name"], float(row["UsageFactor"] or 1)
 
 
-def admin_level(lines: Iterable[str]) -> str:
+def coordinators(lines: Iterable[str]) -> Iterator[tuple[str, tuple[str, ...]] | Rejected]:
+    """Accounts with their coordinators."""
+    return each(lambda row: (row["Account"], words(row["Coordinators"])), table(COORDINATOR_FIELDS, lines))
+
+
+def admin_level(user: str, lines: Iterable[str]) -> str:
     """The user's AdminLevel, ``None`` as Slurm spells it; empty where slurmdbd does not know the user."""
-    rows = list(table("sacctmgr", ADMIN_FIELDS, lines))
-    return rows[0]["AdminLevel"] if rows else ""
+    return next((line.partition("|")[0] for line in lines if line.partition("|")[2] == f"{user}\n"), "")
 
 
 def slurmdbd(lines: Iterable[str]) -> Slurmdbd:
     """slurmdbd's part of ``sacctmgr show configuration``, which begins with the client's own."""
-    found: dict[str, str] = {}
-    ours = False
-    for line in lines:
-        ours = ours or line.startswith("SlurmDBD configuration")
-        key, equals, value = line.partition("=")
-        if ours and equals:
-            found[key.strip()] = value.strip()
+    found = settings(dropwhile(lambda line: not line.startswith("SlurmDBD configuration"), lines))
     try:
         return Slurmdbd(
             words(found["PrivateData"]), _range(found["MaxQueryTimeRange"]), _kept(found["PurgeJobAfter"])
@@ -108,24 +105,29 @@ def _kept(text: str) -> int | None:
 
 def own_row(lines: Iterable[str]) -> str | None:
     """The id of an account's own association; None when there is no such account."""
-    return next((row["ID"] for row in table("sacctmgr", ROW_FIELDS, lines) if not row["User"]), None)
+    rows = (line.rstrip("\n").partition("|") for line in lines)
+    return next((number for number, _, user in rows if number.isdigit() and not user), None)
 
 
-def share_changes(row_id: str, lines: Iterable[str]) -> list[Transaction]:
-    """The transactions that set RawShares of the association with this id, oldest first."""
-    found = (_change(row_id, line.rstrip("\n").split("|")) for line in lines)
-    return sorted((one for one in found if one), key=lambda one: one.at)
+def share_changes(row_id: str, lines: Iterable[str]) -> Iterator[Transaction | Rejected]:
+    """The transactions that set RawShares of the association with this id."""
+    cells = each(_cells, lines)
+    ours = (one for one in cells if isinstance(one, Rejected) or _changes(row_id, one))
+    return each(lambda one: Transaction(natural("Time", one[0]), one[1], _set(one)), ours)
 
 
-def _change(row_id: str, cells: list[str]) -> Transaction | None:
-    """None for a change of other rows or of something else; a Where of several rows has bars in it."""
+def _cells(line: str) -> list[str]:
+    cells = line.rstrip("\n").split("|")
     if len(cells) < len(TRANSACTION_FIELDS):
-        raise SlurmError(f"sacctmgr printed a transaction that cannot be read: {'|'.join(cells)!r}")
-    at, actor, *where, info = cells
-    shares = re.search(r"\bshares=(\w+)", info)
-    if not (shares and re.search(rf"\b{row_id}\b", "|".join(where))):
-        return None
-    try:
-        return Transaction(natural("Time", at), actor, shares[1])
-    except ValueError as error:
-        raise SlurmError(f"sacctmgr printed a transaction that cannot be read: {error}") from error
+        raise ValueError(f"{len(cells)} fields instead of {len(TRANSACTION_FIELDS)}")
+    return cells
+
+
+def _changes(row_id: str, cells: list[str]) -> bool:
+    """Not so a change of other rows or of something else; a Where of several rows has bars in it."""
+    return bool(_set(cells)) and bool(re.search(rf"\b{row_id}\b", "|".join(cells[2:-1])))
+
+
+def _set(cells: list[str]) -> str:
+    found = re.search(r"\bshares=(\w+)", cells[-1])
+    return found[1] if found else ""

@@ -1,7 +1,8 @@
 """What sshare says of each association, by its text or by its JSON, in one shape.
 
-Text is the same in every Slurm, with six decimals. JSON has all of them, from 24.11 on, in a version of its
-schema that the client is asked for by name (v0.0.42) and that every Slurm up to 26.05 has. Rule: an answer of
+Associations are told by their id, and by no name: in numbers alone nobody can hide or forge a row. Text is
+the same in every Slurm, with six decimals. JSON has all of them, from 24.11 on, in a version of its schema
+that the client is asked for by name (v0.0.42) and that every Slurm up to 26.05 has. Rule: an answer of
 another shape is an error that names the version of Slurm, never a number.
 """
 
@@ -9,27 +10,22 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from math import inf, isfinite
 from typing import Any, NamedTuple
 
 from slurm_ai_factory.core.records import PARENT_SHARES
 from slurm_ai_factory.errors import SlurmError
-from slurm_ai_factory.slurm.fields import natural, table
+from slurm_ai_factory.slurm.fields import natural
 
-SHARE_FIELDS = (
-    "Cluster", "Account", "User", "Partition", "RawShares", "NormShares", "RawUsage", "EffectvUsage",
-    "LevelFS",
-)  # fmt: skip
+SHARE_FIELDS = ("ID", "RawShares", "NormShares", "RawUsage", "EffectvUsage", "LevelFS")
 SCHEMA = "v0.0.42"
 _WITH_SCHEMA = ((24, 11), (26, 5))
 """The first and the last Slurm that are known to have this schema."""
 
+_USAGE_MOST = 2**64 - 1
 _MOST = 2.0**64
 """What 26.05 says for infinite beside ``"infinite": false``: INFINITE64, as a float."""
-
-Key = tuple[str, str, str]
-"""Account, user and partition; empty where an association has none."""
 
 
 class Usage(NamedTuple):
@@ -42,38 +38,43 @@ class Usage(NamedTuple):
     level_fs: float | None
 
 
+def release(version: str) -> tuple[int, int] | None:
+    """The release of Slurm in what ``sshare -V`` prints.
+
+    >>> release("slurm-wlm 24.11.5"), release("slurm 22.05.8-2"), release("?")
+    ((24, 11), (22, 5), None)
+    """
+    found = re.search(r"\b(\d+)\.(\d+)\.", version)
+    return (int(found[1]), int(found[2])) if found else None
+
+
 def has_json(version: str) -> bool:
     """Whether sshare of this version is asked for JSON, from what ``sshare -V`` prints.
 
     >>> [has_json(one) for one in ("slurm 22.05.8", "slurm-wlm 24.11.5", "slurm 26.05.5", "slurm 26.11.0")]
     [False, True, True, False]
     """
-    found = re.search(r"\b(\d+)\.(\d+)\.", version)
-    if not found:
-        return False
-    first, last = _WITH_SCHEMA
-    return first <= (int(found[1]), int(found[2])) <= last
+    found, (first, last) = release(version), _WITH_SCHEMA
+    return found is not None and first <= found <= last
 
 
-def from_text(lines: Iterable[str]) -> dict[Key, Usage]:
-    """The rows of sshare printed with SHARE_FIELDS. Raises SlurmError."""
-    rows = table("sshare", SHARE_FIELDS, lines)
-    return {(row["Account"].strip(), row["User"], row["Partition"]): _from_row(row) for row in rows}
+def from_text(lines: Iterable[str]) -> dict[int, Usage]:
+    """The rows of sshare printed with SHARE_FIELDS, by id. Raises SlurmError."""
+    return dict(_from_line(line) for line in lines)
 
 
-def _from_row(row: Mapping[str, str]) -> Usage:
+def _from_line(line: str) -> tuple[int, Usage]:
     try:
-        return Usage(
-            raw_shares=shares(row["RawShares"]) if row["RawShares"] else None,
-            norm_shares=_float(row["NormShares"]),
-            raw_usage=natural("RawUsage", row["RawUsage"]),
-            effectv_usage=_float(row["EffectvUsage"]),
-            level_fs=_float(row["LevelFS"]),
+        number, raw_shares, norm_shares, raw_usage, effectv_usage, level_fs = line.rstrip("\n").split("|")
+        return natural("ID", number), Usage(
+            raw_shares=shares(raw_shares) if raw_shares else None,
+            norm_shares=_float(norm_shares),
+            raw_usage=natural("RawUsage", raw_usage, _USAGE_MOST),
+            effectv_usage=_float(effectv_usage),
+            level_fs=_float(level_fs),
         )
     except ValueError as error:
-        raise SlurmError(
-            f"sshare's row of account {row['Account'].strip()} cannot be read: {error}"
-        ) from error
+        raise SlurmError(f"sshare printed a row that cannot be read: {error}") from error
 
 
 def shares(text: str) -> int:
@@ -82,11 +83,14 @@ def shares(text: str) -> int:
 
 
 def _float(text: str) -> float | None:
-    return float(text) if text else None
+    value = float(text) if text else None
+    if value is not None and not value >= 0:
+        raise ValueError(f"{text!r} is no number from 0 on")
+    return value
 
 
-def from_json(text: str, version: str) -> dict[Key, Usage]:
-    """What ``sshare --json=v0.0.42`` printed; ``version`` is for its errors. Raises SlurmError."""
+def from_json(text: str, version: str) -> dict[int, Usage]:
+    """What ``sshare --json=v0.0.42`` printed, by id; ``version`` is for its errors. Raises SlurmError."""
     try:
         answer = json.loads(text)
         if answer["errors"]:
@@ -99,22 +103,14 @@ def from_json(text: str, version: str) -> dict[Key, Usage]:
         ) from error
 
 
-def _from_object(one: dict[str, Any]) -> tuple[Key, Usage]:
-    name, parent, partition = (_text(one[key]) for key in ("name", "parent", "partition"))
-    usage = Usage(
+def _from_object(one: dict[str, Any]) -> tuple[int, Usage]:
+    return _natural(one["id"]), Usage(
         raw_shares=_raw_shares(one["shares"]),
         norm_shares=_number(one["shares_normalized"]),
         raw_usage=_natural(one["usage"]),
         effectv_usage=_number(one["effective_usage"]),
         level_fs=_number(one["fairshare"]["level"]),
     )
-    return ((parent, name, partition) if "USER" in one["type"] else (name, "", partition)), usage
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no name")
-    return value
 
 
 def _raw_shares(value: dict[str, Any]) -> int | None:

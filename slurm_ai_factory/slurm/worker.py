@@ -29,7 +29,7 @@ SETTINGS = (
     "priority_weight_fair_share", "priority_weight_age", "priority_flags", "accounting_storage_enforce",
     "accounting_storage_tres", "private_data", "priority_usage_reset_period", "slurm_user_name",
 )  # fmt: skip
-ASSOCIATION = ("cluster", "account", "user", "partition", "shares", "parent_account")
+ASSOCIATION = ("cluster", "id", "parent_account_id", "account", "user", "partition", "shares")
 NODE = ("name", "effective_cpus", "real_memory", "configured_gres")
 COUNTS = ("cpu", "mem", "node", "billing", "vmem", "pages")
 NAMED_COUNTS = {"gres": "gres", "license": "license", "fs": "fs", "interconnect": "ic"}

@@ -145,3 +145,47 @@ def test_the_order_in_which_slurm_tells_outages_does_not_matter(
     outages: list[Outage], random: Random
 ) -> None:
     assert _up([SIZE], random.sample(outages, len(outages)), 0, DAY) == _up([SIZE], outages, 0, DAY)
+
+
+# --- states of nodes ------------------------------------------------------------------------------------
+
+SUFFIXES = {"": None, "~": False, "#": False, "%": False, "!": False, "-": None, "*": True, "$": True,
+            "@": True, "^": True, "+": None}  # fmt: skip
+"""Of 22.05 to 26.05: whether a node is out; None where the suffix says nothing of it."""
+
+WORDS = {
+    **dict.fromkeys(("ALLOCATED", "MIXED", "IDLE", "COMPLETING", "RESERVED", "PLANNED", "UNDRAIN", "RESUME",
+                     "CANCEL_REBOOT", "DYNAMIC_NORM", "BLOCKED", "PERFCTRS", "EXTERNAL")),
+    **dict.fromkeys(("POWERED_DOWN", "POWERING_DOWN", "POWERING_UP", "POWER_DOWN", "POWER_UP",
+                     "CLOUD"), False),
+    **dict.fromkeys(("DOWN", "DRAIN", "DRAINED", "DRAINING", "FAIL", "FAILING", "FAILG", "ERROR", "UNKNOWN",
+                     "FUTURE", "DYNAMIC_FUTURE", "NOT_RESPONDING", "MAINT", "MAINTENANCE", "REBOOT",
+                     "REBOOT_ISSUED", "REBOOT_REQUESTED", "REBOOT_ONLY", "INVAL", "INVALID", "INVALID_REG",
+                     "?"),
+                    True),
+}  # fmt: skip
+"""Of the same: every word that node_state_string or node_state_flag_string prints."""
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("word", WORDS)
+def test_a_node_is_out_unless_it_saves_power_and_nothing_else(word: str, suffix: str) -> None:
+    signs = {WORDS[word], SUFFIXES[suffix]}
+    assert capacity.is_out(f"{word}{suffix}") is (True in signs or False not in signs or suffix == "+")
+
+
+@given(st.lists(st.sampled_from(sorted(WORDS)), min_size=1, max_size=4))
+def test_of_several_words_one_that_is_out_decides(words: list[str]) -> None:
+    signs = {WORDS[word] for word in words}
+    assert capacity.is_out("+".join(words)) is (True in signs or False not in signs)
+
+
+@pytest.mark.parametrize("state", ["", "HIBERNATING", "IDLE+HIBERNATING~", "idle~", "IDLE~ ", "IDLE|~", "~"])
+def test_a_state_that_is_not_known_is_an_outage(state: str) -> None:
+    assert capacity.is_out(state)
+
+
+def test_nodes_that_are_switched_off_to_save_power_are_capacity() -> None:
+    off = [Outage("n1", 0, None, "IDLE~", "cpu=4"), Outage("n2", 0, HOUR, "IDLE+POWERED_DOWN", "cpu=4")]
+    assert _up([SIZE], off) == {0: 16 * HOUR, HOUR: 16 * HOUR}
+    assert _up([SIZE], [*off, _outage("n1", HOUR, None)]) == {0: 16 * HOUR, HOUR: 12 * HOUR}

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slurm_ai_factory.core import charge
-from slurm_ai_factory.core.records import HOUR, Run
+from slurm_ai_factory.core.records import HOUR, Rejected, Run
 from tests.core.generated import NOW, RUN, ended, ended_runs, open_runs, running_runs, runs, spans
 
 Span = tuple[int, int, int]
@@ -206,3 +206,21 @@ def test_any_label_stands_for_one_task_or_more(label: str) -> None:
 def test_an_instant_lies_in_its_hour(at: int) -> None:
     assert charge.hour_of(at) % HOUR == 0
     assert charge.hour_of(at) <= at < charge.hour_of(at) + HOUR
+
+
+@pytest.mark.parametrize("state", ["SUSPENDED", "RUNNING"])
+@pytest.mark.parametrize(("elapsed", "sound"), [(3600, True), (2 * HOUR, True), (2**32, False)])
+def test_an_open_run_is_charged_for_no_more_time_than_there_was(
+    state: str, elapsed: int, sound: bool
+) -> None:
+    run = RUN._replace(start_at=NOW - HOUR, end_at=None, state=state, elapsed_seconds=elapsed)
+    found = charge.chargeable(run, NOW)
+    assert (found == run) is sound
+    if not sound:
+        assert isinstance(found, Rejected)
+        assert found == charge.chargeable(run._replace(elapsed_seconds=elapsed + 60), NOW + 60)
+
+
+@given(runs)
+def test_what_ended_is_as_it_was_told(run: Run) -> None:
+    assert run.end_at is None or charge.chargeable(run, NOW) == run

@@ -38,6 +38,7 @@ def _text(counts: dict[str, tres.Count]) -> str:
         ("billing=2.0", {"billing": 2}),
         ("gres/gpu:a100_80=4", {"gres/gpu:a100_80": 4}),
         ("cpu=18446744073709551615", {"cpu": 2**64 - 1}),
+        ("cpu=1,energy=NONE", {"cpu": 1}),
     ],
 )
 def test_a_text_is_read_as_these_counts(text: str, counts: dict[str, tres.Count]) -> None:
@@ -166,3 +167,9 @@ def test_the_energy_that_was_read_is_told_where_there_is_any(text: str, joules: 
 
 def test_the_names_in_several_texts_are_told_once() -> None:
     assert tres.names(["cpu=4,node=1", "", "cpu=8,gres/gpu=1,energy=5"]) == {"cpu", "node", "gres/gpu"}
+
+
+@pytest.mark.parametrize("count", [2**62 + 1, 2**63, 2**64 - 2, 10**30, "9" * 400, "16E", "99999999999P"])
+def test_a_count_out_of_range_has_no_canonical_text(count: object) -> None:
+    with pytest.raises(ValueError, match=r"TRES 'gres/gpu' (is out of range|has no count)"):
+        tres.canonical(f"cpu=1,gres/gpu={count}")

@@ -8,7 +8,6 @@ import pytest
 
 from slurm_ai_factory.slurm.commands import Commands
 from slurm_ai_factory.slurm.names import names
-from slurm_ai_factory.slurm.parse import SEPARATOR
 from tests.cluster.slurm import SlurmCluster, wait_until
 from tests.cluster.tree import Tree
 from tests.saf import Saf
@@ -40,7 +39,7 @@ def jobs(slurm: SlurmCluster, slurm_tree: Tree) -> dict[str, int]:
     """Jobs of one account: without a comment, with our word in it, and with a comment that would be a run."""
     user = slurm_tree.regional["umcg"][0]
     fields = f"loop 99999999 1 1 umcg {user} main normal - - 0 COMPLETED 1 1 1 9 8 00:00:00 cpu=1 cpu=1 -"
-    forged = SEPARATOR.join(fields.split())
+    forged = "\x1f".join(fields.split())
     comments = {"plain": "", "flood": "third try saf:flood-north", "forged": f"one\n{forged}\nsaf:late"}
     found = {
         name: slurm.submit(user, "umcg", seconds=1, extra=[f"--comment={text}"] if text else [])

@@ -12,12 +12,12 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from slurm_ai_factory.errors import SlurmError
-from slurm_ai_factory.slurm import Slurm, names, parse
+from slurm_ai_factory.slurm import Slurm, names
 from slurm_ai_factory.slurm.commands import Commands
 from slurm_ai_factory.slurm.library import WORKER, Library, LibrarySlurm
 from slurm_ai_factory.slurm.shares import SHARE_FIELDS
@@ -30,6 +30,8 @@ from tests.slurm.scenarios import Times
 
 RECORDED = Path(__file__).parent / "recorded"
 CLUSTER = "loop"
+SEPARATOR = "\x1f"
+NOTHING: Mapping[str, str] = {}
 _NOT_TOLD_APART = {"where", "withcoord", "Seconds", "ALL", "cluster", "tree", CLUSTER}
 _CONDITIONS = {"account", "user", "name"}
 
@@ -37,8 +39,8 @@ _CONDITIONS = {"account", "user", "name"}
 def asked(name: str, arguments: tuple[str, ...]) -> str:
     """What a question is called, without what differs from one cluster to the next.
 
-    >>> asked("sacctmgr", ("-n", "-P", "show", "assoc", "where", "cluster=loop", "account=regional"))
-    'sacctmgr_show_assoc_account'
+    >>> asked("sacctmgr", ("show", "assoc", "where", "cluster=loop", "account=regional", "format=ID,User"))
+    'sacctmgr_show_assoc_account_ID'
     >>> [asked("sshare", one) for one in (("-a", "--json=v0.0.42"), ("-V",), ("-o", "User,Share"))]
     ['sshare_json', 'sshare_V', 'sshare']
     """
@@ -51,13 +53,15 @@ def asked(name: str, arguments: tuple[str, ...]) -> str:
     words += [
         one.strip("-").partition("=")[0] for one in arguments if one == "-V" or one.startswith("--json")
     ]
+    words += [one.partition("=")[2].partition(",")[0] for one in arguments if one.startswith("format=")]
     return "_".join([name, *words])
 
 
-def delimiter(arguments: tuple[str, ...]) -> str:
+def delimiter(arguments: tuple[str, ...], env: Mapping[str, str]) -> str:
     """The one asked for, which is another each time; recorded is the one it begins with."""
-    found = (one.partition("=")[2] for one in arguments if one.startswith("--delimiter="))
-    return next(found, parse.SEPARATOR)
+    found = [one.partition("=")[2] for one in arguments if one.startswith("--delimiter=")]
+    found += [one.partition(":")[2].partition(",")[0] for one in env.values()]
+    return next(iter(found), SEPARATOR)
 
 
 @dataclass(frozen=True)
@@ -67,9 +71,9 @@ class Tape(Commands):
     source: Commands = field(default_factory=Commands)
     kept: dict[str, str] = field(default_factory=dict)
 
-    def lines(self, name: str, *arguments: str) -> Iterator[str]:
-        answer = list(self.source.lines(name, *arguments))
-        self.kept[asked(name, arguments)] = "".join(answer).replace(delimiter(arguments), parse.SEPARATOR)
+    def pieces(self, name: str, *arguments: str, env: Mapping[str, str] = NOTHING) -> Iterator[str]:
+        answer = list(self.source.pieces(name, *arguments, env=env))
+        self.kept[asked(name, arguments)] = "".join(answer).replace(delimiter(arguments, env), SEPARATOR)
         yield from answer
 
 
@@ -79,12 +83,12 @@ class Replay(Commands):
 
     recorded: Path = RECORDED
 
-    def lines(self, name: str, *arguments: str) -> Iterator[str]:
+    def pieces(self, name: str, *arguments: str, env: Mapping[str, str] = NOTHING) -> Iterator[str]:
         path = self.recorded / f"{asked(name, arguments)}.txt"
         if not path.exists():
             raise SlurmError(f"{path} was not recorded: python -m tests.slurm.record")
         for line in path.read_text().split("\n")[:-1]:
-            yield line.replace(parse.SEPARATOR, delimiter(arguments)) + "\n"
+            yield line.replace(SEPARATOR, delimiter(arguments, env)) + "\n"
 
 
 def library(commands: Commands, python: str) -> LibrarySlurm:

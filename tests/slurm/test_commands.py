@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from slurm_ai_factory.errors import SlurmError, SlurmRefusedError, shortage
-from slurm_ai_factory.slurm.commands import Commands
+from slurm_ai_factory.slurm.commands import LINE_MOST, Commands
 
 Command = Callable[[str], Commands]
 PATIENCE = 30
@@ -100,7 +100,26 @@ def test_many_errors_on_stderr_do_not_block_the_answer(sacct: Command) -> None:
 
 
 def test_bytes_that_are_no_text_do_not_stop_the_answer(sacct: Command) -> None:
-    assert sacct("printf 'a\\377b\\n'; printf 'c\\376' >&2").output("sacct") == "a\ufffdb\n"
+    assert sacct("printf 'a\\377b\\376\\n'; printf 'c\\376' >&2").output("sacct") == "a\\xffb\\xfe\n"
+
+
+def test_only_a_line_feed_ends_a_line_and_no_byte_is_lost(sacct: Command) -> None:
+    commands = sacct("printf 'a\\r\\nb\\rc\\000d\\302\\205e\\342\\200\\250f\\n'")
+    assert list(commands.lines("sacct")) == ["a\r\n", "b\rc\\x00d\x85e\u2028f\n"]
+
+
+def test_a_line_without_an_end_is_no_line_and_takes_no_memory(sacct: Command) -> None:
+    endless = "head -c 100000000 /dev/zero | tr '\\0' x; echo"
+    with pytest.raises(SlurmError, match="sacct printed a line of over 1048576 characters"):
+        list(sacct(endless).lines("sacct"))
+    pieces = [len(one) for one in sacct(endless).pieces("sacct")]
+    assert max(pieces) == LINE_MOST
+    assert sum(pieces) == 100_000_001
+
+
+def test_a_variable_may_be_added_to_the_environment(sacct: Command) -> None:
+    commands = sacct("echo $SQUEUE_FORMAT2")
+    assert list(commands.pieces("sacct", env={"SQUEUE_FORMAT2": "JobID"})) == ["JobID\n"]
 
 
 # --- failures -----------------------------------------------------------------------------------------
@@ -138,11 +157,14 @@ def test_the_lines_come_before_the_error_that_says_they_are_not_all(sacct: Comma
         "sacctmgr: error: Access/permission denied",
         "sacctmgr: error: Permission denied",
         "Your user doesn't have privilege to perform this action",
+        "slurm_load_partitions: Access/permission denied",
     ],
 )
 def test_a_refusal_is_told_from_other_failures(sacct: Command, said: str) -> None:
     with pytest.raises(SlurmRefusedError, match="failed"):
         sacct(f'echo "{said}" >&2; exit 1').output("sacct")
+    with pytest.raises(SlurmRefusedError, match="failed"):
+        sacct(f'echo "{said}" >&2').output("sacct")
 
 
 def test_a_command_that_is_not_there_names_the_setting(tmp_path: Path) -> None:

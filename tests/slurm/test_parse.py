@@ -1,11 +1,13 @@
-"""Slurm's text to values: a line reads as what it says, or is kept aside with its reason; nothing else.
+"""Slurm's text to values: a record reads as what it says, or is kept aside with its reason; nothing else.
 
-The lines are of the shapes that sacct, sacctmgr, sshare and scontrol of Slurm 22.05 and later print.
+What stands in its names does not matter. The shapes are those that sacct, sacctmgr, sshare and scontrol of
+Slurm 22.05 and later print.
 """
 
 from __future__ import annotations
 
 import gzip
+import re
 from decimal import Decimal
 from math import inf
 from pathlib import Path
@@ -26,24 +28,16 @@ from slurm_ai_factory.core.records import (
     Size,
     Subject,
 )
-from slurm_ai_factory.errors import SlurmError
+from slurm_ai_factory.errors import GarbledError, SlurmError
 from slurm_ai_factory.slurm import fields, parse, shares
 
 SAMPLES = Path(__file__).parents[2].parent / "shared" / "sacct_samples"
 
+SEPARATOR = "\x1f0123abcd"
 FIELDS = {
-    "Cluster": "habrok",
     "DBIndex": "1234",
     "JobIDRaw": "4021",
-    "JobID": "4021",
-    "Account": "umcg",
-    "User": "jan",
-    "Partition": "gpu",
-    "QOS": "normal",
-    "WCKey": "",
-    "Reservation": "",
     "ReservationId": "0",
-    "State": "COMPLETED",
     "Submit": "1795474000",
     "Eligible": "1795474000",
     "Start": "1795474100",
@@ -52,23 +46,42 @@ FIELDS = {
     "Suspended": "00:00:00",
     "ReqTRES": "billing=4,cpu=4,mem=16000M,node=1",
     "AllocTRES": "billing=4,cpu=4,mem=16000M,node=1",
+    "State": "COMPLETED",
+    "JobID": "4021",
+    "Cluster": "habrok",
+    "Account": "umcg",
+    "User": "jan",
+    "Partition": "gpu",
+    "QOS": "normal",
+    "WCKey": "",
+    "Reservation": "",
     "Comment": "",
 }
-"""A completed run, field by field; cases say what is different."""
+"""A completed run, field by field; cases say what is different. DBIndex comes once more at the end."""
 
 
 def _line(**difference: str) -> str:
-    return parse.SEPARATOR.join((FIELDS | difference).values())
+    fields = FIELDS | difference
+    return SEPARATOR.join((*fields.values(), fields["DBIndex"]))
+
+
+def _read(answer: str) -> list[Run | Rejected]:
+    return list(parse.runs(answer.splitlines(keepends=True), SEPARATOR))
+
+
+def _one(**difference: str) -> Run | Rejected:
+    (found,) = parse.runs([_line(**difference) + "\n"], SEPARATOR)
+    return found
 
 
 def _run(**difference: str) -> Run:
-    found = parse.run(_line(**difference))
+    found = _one(**difference)
     assert isinstance(found, Run), found
     return found
 
 
 def test_the_fields_asked_for_are_the_fields_of_the_cases() -> None:
-    assert tuple(FIELDS) == parse.RUN_FIELDS
+    assert (*FIELDS, "DBIndex") == parse.RUN_FIELDS
 
 
 @pytest.mark.parametrize("submit", ["1795473000", "1795474101"], ids=["waiting", "requeued just before"])
@@ -94,7 +107,6 @@ def test_a_completed_run_reads_as_what_sacct_says_of_it() -> None:
         req_tres="billing=4,cpu=4,mem=16000,node=1",
         alloc_tres="billing=4,cpu=4,mem=16000,node=1",
     )
-    assert parse.run(_line() + "\n") == _run()
 
 
 @pytest.mark.parametrize(
@@ -104,8 +116,8 @@ def test_a_completed_run_reads_as_what_sacct_says_of_it() -> None:
         pytest.param({"State": "RESIZING"}, {"state": "RESIZING", "elapsed_seconds": 3600}, id="resized"),
         pytest.param(
             {"Start": "1795474100", "Submit": "1795475000", "Eligible": "1795475000"},
-            {"start_at": 1795475000, "elapsed_seconds": 2700},
-            id="after a resize, which Slurm tells from the job's start",
+            {"start_at": 1795474100, "elapsed_seconds": 3600},
+            id="submitted after it started, by a clock set back",
         ),
         pytest.param({"State": "NODE_FAIL"}, {"state": "NODE_FAIL"}, id="node failure"),
         pytest.param({"JobID": "4000_21"}, {"job_label": "4000_21", "job_id": 4021}, id="array task"),
@@ -154,7 +166,7 @@ def test_a_completed_run_reads_as_what_sacct_says_of_it() -> None:
         pytest.param(
             {
                 "Submit": "4294967294",
-                "Eligible": "4294967294",
+                "Eligible": "18446744073709551614",
                 "Start": "4294967294",
                 "End": "4294967295",
                 "ElapsedRaw": "0",
@@ -193,6 +205,20 @@ def test_a_completed_run_reads_as_what_sacct_says_of_it() -> None:
         pytest.param({"State": "SUSPENDED", "End": "Unknown"}, {"state": "SUSPENDED"}, id="suspended now"),
         pytest.param({"Start": "1795477700", "ElapsedRaw": "0"}, {"elapsed_seconds": 0}, id="no time at all"),
         pytest.param({"JobID": "4021|x"}, {"job_label": "4021|x"}, id="a bar is no separator"),
+        pytest.param(
+            {"AllocTRES": "cpu=4,energy=NONE"},
+            {"alloc_tres": "cpu=4", "energy_joules": None},
+            id="energy not counted",
+        ),
+        *(
+            pytest.param(
+                {"AllocTRES": f"cpu=4,energy={one}"},
+                {"alloc_tres": "cpu=4", "energy_joules": None},
+                id=f"energy {one}",
+            )
+            for one in (2**63, 2**64 - 2, 2**64 - 1, 18446744073709540000, 9223372036854775794, 10**30, "-5")
+        ),
+        pytest.param({"AllocTRES": "cpu=4,energy=5.4K"}, {"energy_joules": 5529}, id="energy with a suffix"),
     ],
 )
 def test_a_line_of_sacct_reads_as_a_run(line: dict[str, str], expected: dict[str, object]) -> None:
@@ -205,11 +231,22 @@ def test_a_line_of_sacct_reads_as_a_run(line: dict[str, str], expected: dict[str
     [
         ({"DBIndex": "0"}, "DBIndex '0'"),
         ({"DBIndex": "-1"}, "DBIndex '-1'"),
-        ({"DBIndex": str(2**64)}, "is not an unsigned 64-bit number"),
+        ({"DBIndex": str(2**64)}, "out of range"),
+        ({"JobIDRaw": str(2**63)}, "out of range"),
+        ({"ElapsedRaw": str(2**63)}, "out of range"),
+        ({"ElapsedRaw": "9" * 5000}, "out of range"),
+        ({"ElapsedRaw": "3602"}, "ElapsedRaw 3602 is more than the 3600 s from Start to End"),
+        ({"ElapsedRaw": "4294963696"}, "is more than the 3600 s from Start to End"),
+        ({"End": "5000000000"}, "instant 5000000000 is not between the years 1990 and 2106"),
+        ({"Submit": "9223372036854775794"}, "is not between the years 1990 and 2106"),
+        ({"Start": "86400"}, "is not between the years 1990 and 2106"),
+        ({"AllocTRES": f"cpu={2**63}"}, "TRES 'cpu' is out of range"),
+        ({"AllocTRES": f"billing={2**64 - 2},cpu=1"}, "TRES 'billing' is out of range"),
+        ({"AllocTRES": "gres/gpu=" + "9" * 400}, "TRES 'gres/gpu' is out of range"),
+        ({"AllocTRES": "mem=9999999999999999P"}, "TRES 'mem' is out of range"),
         ({"DBIndex": ""}, "DBIndex ''"),
         ({"DBIndex": "1_000"}, "DBIndex '1_000'"),
         ({"DBIndex": "+1"}, "DBIndex"),
-        ({"DBIndex": " 1"}, "DBIndex"),
         ({"DBIndex": "12.5"}, "DBIndex"),
         ({"JobIDRaw": "4021.batch"}, "JobIDRaw '4021.batch'"),
         ({"JobIDRaw": "7_1"}, "JobIDRaw '7_1'"),
@@ -238,57 +275,104 @@ def test_a_line_of_sacct_reads_as_a_run(line: dict[str, str], expected: dict[str
 def test_a_line_that_contradicts_itself_or_cannot_be_read_is_kept_aside(
     line: dict[str, str], reason: str
 ) -> None:
-    found = parse.run(_line(**line) + "\n")
+    found = _one(**line)
     assert isinstance(found, Rejected), found
-    assert found.line == _line(**line)
+    assert found.line == _line(**line).replace(SEPARATOR, "|")[:2000], "the same whatever separator was drawn"
     assert reason in found.reason
 
 
+# --- records ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("field", ["Account", "User", "WCKey", "Reservation", "Comment", "QOS", "JobID"])
 @pytest.mark.parametrize(
-    ("line", "count"),
-    [
-        ("", 1),
-        ("\n", 1),
-        (_line() + parse.SEPARATOR, 22),
-        (parse.SEPARATOR + _line(), 22),
-        (_line().rpartition(parse.SEPARATOR)[0], 20),
-        (_line().replace(parse.SEPARATOR, "|"), 1),
-        (_line(User="jan\x1fpiet"), 22),
-    ],
-)
-def test_a_line_with_other_than_the_fields_asked_for_is_kept_aside(line: str, count: int) -> None:
-    found = parse.run(line)
-    assert isinstance(found, Rejected)
-    assert f"{count} fields instead of 21" in found.reason
-
-
-SECRET = "\x1f0123abcd"
-
-
-def _answer(*comments: str) -> list[str]:
-    """What sacct prints for runs with these comments, line by line."""
-    lines = [SECRET.join((FIELDS | {"DBIndex": str(n), "Comment": text}).values()) + "\n"
-             for n, text in enumerate(comments, 1)]  # fmt: skip
-    return "".join(lines).splitlines(keepends=True)
+    "text", ["one\ntwo", "\n", "\r", "\x1f", "|", "a\n" + _line(DBIndex="99").replace(SEPARATOR, "\x1f"),
+             "1234\n1234", "\u202e\u2028\x1b[31m", "x" * 70_000, "\n" * 1000, "\\xff", "cluster=x"],
+)  # fmt: skip
+def test_a_text_is_what_it_is_and_ends_no_record(field: str, text: str) -> None:
+    answer = "".join(f"{_line(DBIndex=n, **more)}\n" for n, more in
+                     (("1", {}), ("2", {field: text}), ("3", {})))  # fmt: skip
+    before, odd, after = (one for one in _read(answer) if isinstance(one, Run))
+    assert (before.db_index, odd.db_index, after.db_index) == (1, 2, 3)
+    assert (before._replace(db_index=3), odd.elapsed_seconds) == (after, 3600)
+    if field not in ("Comment", "JobID"):
+        assert text in odd.subject
 
 
 def test_the_word_of_a_comment_is_part_of_the_subject() -> None:
-    found = [
-        one for one in parse.runs(_answer("try saf:flood", "", "saf flood"), SECRET) if isinstance(one, Run)
-    ]
-    assert [one.subject.comment for one in found] == ["flood", "", ""]
+    comments = ("try saf:flood", "", "saf flood", "one\n\nsaf:late")
+    assert [_run(Comment=one).subject.comment for one in comments] == ["flood", "", "", "late"]
 
 
-def test_a_comment_of_several_lines_is_one_runs_and_nothing_in_it_is_another_run() -> None:
-    forged = _line(DBIndex="99", ElapsedRaw="999999")
-    found = list(parse.runs(_answer("", f"one\n{forged}\n\nsaf:late", "last"), SECRET))
-    assert [one.db_index for one in found if isinstance(one, Run)] == [1, 2, 3]
-    assert len(found) == 3
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "\n",
+        "sacct: a warning\n" + _line() + "\n",
+        _line() + "\nmore\n",
+        _line() + SEPARATOR + "\n",
+        SEPARATOR + _line() + "\n",
+        _line().rpartition(SEPARATOR)[0] + "\n",
+        _line() + "\n" + _line().replace(SEPARATOR, "|") + "\n",
+        _line(User=f"jan{SEPARATOR}piet") + "\n",
+        _line(Comment=f"x{SEPARATOR}1234\n99{SEPARATOR}y") + "\n",
+        _line()[:-1] + "5\n",
+    ],
+)
+def test_an_answer_whose_separators_do_not_come_out_is_no_answer(answer: str) -> None:
+    with pytest.raises(GarbledError):
+        _read(answer)
 
 
-def test_a_line_that_goes_on_with_no_comment_is_kept_aside() -> None:
-    found = list(parse.runs(["sacct: a warning\n", *_answer(""), "more\n"], SECRET))
-    assert [isinstance(one, Rejected) for one in found] == [True, False, True]
+def test_a_record_that_is_too_long_is_kept_aside_and_the_next_one_stands() -> None:
+    long = ["x" * 1_000_000 for _ in range(50)]
+    head, tail = _line(WCKey="@").split("@")
+    found = list(parse.runs([head, *long, tail + "\n", _line(DBIndex="2") + "\n"], SEPARATOR))
+    assert isinstance(found[0], Rejected)
+    assert found[0].line.startswith("1234|4021|")
+    assert len(found[0].line) == fields.SHOWN_MOST
+    assert found[1] == _run(DBIndex="2")
+
+
+@given(st.integers(1, 40), st.text(max_size=30), st.data())
+def test_pieces_may_be_cut_anywhere(size: int, text: str, data: st.DataObject) -> None:
+    text = text.replace(SEPARATOR, "")
+    answer = f"{_line(DBIndex='1', WCKey=text)}\n{_line(DBIndex='2')}\n"
+    at = data.draw(st.lists(st.integers(0, len(answer)), max_size=size).map(sorted))
+    cuts = [answer[since:until] for since, until in zip([0, *at], [*at, len(answer)], strict=True)]
+    pieces = [line for cut in cuts for line in re.findall(r"[^\n]*\n|[^\n]+", cut)]
+    found = list(parse.runs(pieces, SEPARATOR))
+    assert found == [_run(DBIndex="1", WCKey=text), _run(DBIndex="2")]
+
+
+# --- resized jobs -------------------------------------------------------------------------------------
+
+FIRST = {"DBIndex": "1", "State": "RESIZING", "End": "1795475000", "ElapsedRaw": "900"}
+LATER = {"DBIndex": "2", "Submit": "1795475000", "Eligible": "1795475000"}
+
+
+def test_the_later_run_of_a_resized_job_is_counted_from_the_resize() -> None:
+    first, later = _run(**FIRST), _run(**LATER)
+    assert parse.late_submits([first, later]) == [later]
+    found = parse.from_own_start(later, parse.resizes([first, later]))
+    assert isinstance(found, Run)
+    assert (found.start_at, found.elapsed_seconds, found.told_start_at) == (1795475000, 2700, 1795474100)
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        FIRST | {"State": "COMPLETED"},
+        FIRST | {"JobIDRaw": "4022"},
+        FIRST | {"End": "1795474999", "ElapsedRaw": "899"},
+    ],
+    ids=["not resized", "of another job", "at another time"],
+)
+def test_a_run_that_was_submitted_after_its_start_keeps_its_time_without_a_resize(
+    first: dict[str, str],
+) -> None:
+    later = _run(**LATER)
+    assert parse.from_own_start(later, parse.resizes([_run(**first), later])) == later
 
 
 # --- any line -----------------------------------------------------------------------------------------
@@ -300,8 +384,9 @@ GOOD = (
     _line(State="CANCELLED by 0", DBIndex=str(2**63 + 1), Suspended="1-02:03:04"),
 )
 PIECES = (
-    "", "\x1f", "\n", "\r", "\x00", "|", ",", "=", "-1", "0", "None", "Unknown", "4294967294", "1e9", "NaN",
-    "inf", "²", "٣", "cpu=1", "9" * 25, "\ud800", " ", "_", "18446744073709551616",
+    "", "\x1f", SEPARATOR, "\n", "\r", "\x00", "|", ",", "=", "-1", "0", "None", "Unknown", "4294967294",
+    "1e9",
+    "NaN", "inf", "²", "٣", "cpu=1", "9" * 25, "\ud800", " ", "_", "18446744073709551616",
 )  # fmt: skip
 
 
@@ -331,26 +416,33 @@ def _is_sound(run: Run) -> bool:
 
 @given(st.sampled_from(GOOD), st.randoms(use_true_random=False))
 def test_a_good_line_with_mistakes_in_it_is_a_sound_run_or_is_kept_aside(line: str, random: Random) -> None:
-    mutated = _mutated(line, random)
-    found = parse.run(mutated)
-    if isinstance(found, Rejected):
-        assert found.reason
-        assert found.line == mutated.rstrip("\n")
-    else:
-        assert mutated.count(parse.SEPARATOR) + 1 == len(parse.RUN_FIELDS)
-        assert _is_sound(found)
+    try:
+        found = _read(_mutated(line, random) + "\n")
+    except GarbledError:
+        return
+    for one in found:
+        if isinstance(one, Rejected):
+            assert one.reason
+            assert one.line.isprintable()
+        else:
+            assert _is_sound(one)
 
 
-@given(st.lists(st.text(max_size=12) | st.sampled_from(PIECES), min_size=21, max_size=21))
-@example([*FIELDS.values()])
-def test_any_fields_of_the_right_number_are_a_sound_run_or_are_kept_aside(fields: list[str]) -> None:
-    found = parse.run(parse.SEPARATOR.join(fields))
+@given(st.lists(st.text(max_size=12) | st.sampled_from(PIECES), min_size=20, max_size=20))
+@example([*FIELDS.values()][1:])
+def test_any_fields_of_the_right_number_are_a_sound_run_or_are_kept_aside(texts: list[str]) -> None:
+    texts = [one.replace(SEPARATOR, "") for one in texts]
+    (found,) = parse.runs([SEPARATOR.join(("7", *texts, "7")) + "\n"], SEPARATOR)
     assert isinstance(found, Rejected) or _is_sound(found)
 
 
 @given(st.text())
-def test_any_text_is_a_run_or_is_kept_aside(text: str) -> None:
-    assert isinstance(parse.run(text), Run | Rejected)
+def test_any_text_is_an_answer_or_none(text: str) -> None:
+    try:
+        found = _read(text)
+    except GarbledError:
+        return
+    assert all(isinstance(one, Run | Rejected) for one in found)
 
 
 # --- real answers as hostile input --------------------------------------------------------------------
@@ -382,7 +474,7 @@ def test_the_tres_of_real_answers_have_a_canonical_text(real_fields: list[str]) 
     for text in (one for one in real_fields if one.startswith(("billing=", "cpu=")) and "node=" in one):
         once = tres.canonical(text)
         assert tres.canonical(once) == once
-        assert parse.run(_line(AllocTRES=text)) == _run()._replace(alloc_tres=once)
+        assert _run(AllocTRES=text)._replace(energy_joules=None) == _run()._replace(alloc_tres=once)
 
 
 def test_a_field_of_a_real_answer_in_any_place_gives_a_sound_run_or_is_kept_aside(
@@ -390,7 +482,7 @@ def test_a_field_of_a_real_answer_in_any_place_gives_a_sound_run_or_is_kept_asid
 ) -> None:
     for text in real_fields[:: max(1, len(real_fields) // 400)]:
         for name in ("State", "Suspended", "ElapsedRaw", "Start", "AllocTRES", "DBIndex", "JobID"):
-            found = parse.run(_line(**{name: text}))
+            found = _one(**{name: text.strip()})
             assert isinstance(found, Rejected) or _is_sound(found)
 
 
@@ -421,40 +513,57 @@ def test_a_text_that_is_no_time_is_refused(text: str) -> None:
 
 # --- the association tree -----------------------------------------------------------------------------
 
-TREE = """\
-loop|root|||1|
-loop|root|root||1|
-loop|others|||75|root
-loop|astro|||1|others
-loop|astro|eva||parent|
-loop|regional|||25|root
-loop|umcg|||1|regional
-loop|umcg|games||1|
-loop|umcg|games|gpu|2|
+NUMBERS = """\
+1|0|1
+2|1|1
+3|1|75
+4|3|1
+5|4|parent
+6|1|25
+7|6|1
+8|7|1
+9|7|2
+""".splitlines(keepends=True)
+
+NAMES = """\
+root|||1
+root|root||2
+others|||3
+astro|||4
+astro|eva||5
+regional|||6
+umcg|||7
+umcg|games||8
+umcg|games|gpu|9
 """.splitlines(keepends=True)
 
 SHARES = """\
-loop|root||||0.000000|300|1.000000|
-loop| root|root||1|0.009901|0|0.000000|inf
-loop| others|||75|0.742574|100|0.333333|2.227723
-loop|  astro|||1|1.000000|100|1.000000|1.000000
-loop|   astro|eva||parent|1.000000|100|1.000000|
-loop| regional|||26|0.247525|200|0.666667|0.371287
-loop|  umcg|||1|1.000000|200|1.000000|1.000000
-loop|   umcg|games||1|0.333333|0|0.000000|0.000000
+1||0.000000|300|1.000000|
+2|1|0.009901|0|0.000000|inf
+3|75|0.742574|100|0.333333|2.227723
+4|1|1.000000|100|1.000000|1.000000
+5|parent|1.000000|100|1.000000|
+6|26|0.247525|200|0.666667|0.371287
+7|1|1.000000|200|1.000000|1.000000
+8|1|0.333333|0|0.000000|0.000000
 """.splitlines(keepends=True)
 
 
+def _associations(
+    numbers: list[str] = NUMBERS, names: list[str] = NAMES, usage: list[str] = SHARES
+) -> tuple[Association, ...]:
+    known = parse.numbers(numbers)
+    rows = [one for one in parse.tree(known, parse.names(names, known)) if isinstance(one, parse.Row)]
+    return parse.associations("loop", rows, shares.from_text(usage))
+
+
 def _found() -> dict[tuple[str, str | None, str | None], Association]:
-    return {
-        (one.account, one.user, one.partition): one
-        for one in parse.associations(parse.tree(TREE), shares.from_text(SHARES))
-    }
+    return {(one.account, one.user, one.partition): one for one in _associations()}
 
 
 def test_every_association_of_the_tree_is_read_in_order() -> None:
-    found = parse.associations(parse.tree(TREE), shares.from_text(SHARES))
-    assert [one.account for one in found] == [line.split("|")[1] for line in TREE]
+    found = _associations()
+    assert [one.account for one in found] == [line.split("|")[0] for line in NAMES]
     assert {one.cluster for one in found} == {"loop"}
 
 
@@ -490,115 +599,128 @@ def test_an_association_that_sshare_does_not_list_has_no_usage_rather_than_none_
 
 
 def test_usage_above_2_to_the_63_is_read() -> None:
-    lines = [f"loop|root||||0.000000|{2**64 - 1}|1.000000|"]
-    assert parse.associations(parse.tree(TREE[:1]), shares.from_text(lines))[0].raw_usage == 2**64 - 1
+    (root,) = _associations(NUMBERS[:1], NAMES[:1], [f"1||0.000000|{2**64 - 1}|1.000000|"])
+    assert root.raw_usage == 2**64 - 1
 
 
 def test_no_association_is_no_error_here() -> None:
-    assert parse.associations([], shares.from_text(SHARES)) == ()
+    assert _associations([], [], SHARES) == ()
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [*NAMES[:5], "x|||6\n", "regional|||6\n", *NAMES[6:]],
+        [*NAMES[:5], "a|b|||6\n", *NAMES[6:]],
+        [*NAMES[:5], "a\n", "3|||umcg\n", "|||6\n", *NAMES[6:]],
+        [*NAMES[:5], *NAMES[6:]],
+        [*NAMES[:5], "umcg|||6\n", *NAMES[6:]],
+    ],
+    ids=["two lines", "a bar", "a forged row", "not told", "the name of another"],
+)
+def test_an_association_without_a_name_of_its_own_goes_by_its_number_and_counts(names: list[str]) -> None:
+    found = {one.account: one for one in _associations(names=names) if one.user is None}
+    assert (found["#6"].parent, found["#6"].raw_shares, found["#6"].raw_usage) == ("root", 26, 200)
+    assert found["#7" if "#7" in found else "umcg"].parent == "#6"
+    assert "regional" not in found
+    assert found["others"].raw_shares == 75
+
+
+def test_what_goes_by_its_number_is_told() -> None:
+    known = parse.numbers(NUMBERS)
+    told = [one for one in parse.tree(known, parse.names(NAMES[1:], known)) if isinstance(one, Rejected)]
+    assert told == [Rejected("1", "the name of this association cannot be told from others")]
 
 
 @pytest.mark.parametrize(
     "line",
-    [
-        "",
-        "\n",
-        "loop|regional|||25",
-        "loop|regional|||25|root|",
-        "loop|regional||||root",
-        "loop|regional|||-1|root",
-        "loop|regional|||2.5|root",
-        "loop|regional|||PARENT|root",
-        "sacctmgr: something unexpected",
-    ],
-)
-def test_one_bad_line_of_sacctmgr_spoils_the_tree(line: str) -> None:
-    with pytest.raises(SlurmError, match=r"sacctmgr|regional"):
-        parse.associations(
-            parse.tree([*TREE[:5], line, *TREE[6:]]),
-            shares.from_text(one for one in SHARES if "regional" not in one),
-        )
+    ["", "\n", "6|1", "6|1|25|", "6|1|", "6||25", "6|1|-1", "6|1|2.5", "6|1|PARENT", "x|1|25",
+     "sacctmgr: something unexpected", f"6|1|{2**63}"],
+)  # fmt: skip
+def test_one_bad_line_of_numbers_spoils_the_tree(line: str) -> None:
+    with pytest.raises(SlurmError, match="sacctmgr printed an association that cannot be read"):
+        _associations(numbers=[*NUMBERS[:5], line, *NUMBERS[6:]])
+
+
+def test_a_tree_with_a_hole_in_it_is_no_tree() -> None:
+    with pytest.raises(SlurmError, match="no association 6"):
+        _associations(numbers=[*NUMBERS[:5], *NUMBERS[6:]])
 
 
 @pytest.mark.parametrize(
     "line",
-    [
-        "",
-        "loop| regional|||25|0.247525|200|0.666667",
-        "loop| regional|||25|0.247525|200|0.666667|0.371287|",
-        "loop| regional|||25|0.247525||0.666667|0.371287",
-        "loop| regional|||25|0.247525|1e9|0.666667|0.371287",
-        "loop| regional|||25|0.247525|-1|0.666667|0.371287",
-        "loop| regional|||-1|0.247525|200|0.666667|0.371287",
-        "loop| regional|||25|a quarter|200|0.666667|0.371287",
-        "loop| regional|||25|0.247525|200|0.666667|much",
-    ],
-)
+    ["", "6|25|0.247525|200|0.666667", "6|25|0.247525|200|0.666667|0.371287|", "6|25|0.2||0.666667|0.371287",
+     "6|25|0.247525|1e9|0.666667|0.371287", "6|25|0.247525|-1|0.666667|0.371287",
+     "6|-1|0.247525|200|0.666667|0.371287", "6|25|a quarter|200|0.666667|0.371287",
+     "6|25|0.247525|200|0.666667|much", "6|25|nan|200|0.666667|0.3", "6|25|-0.5|200|0.666667|0.3",
+     f"6|25|0.247525|{2**64}|0.666667|0.371287"],
+)  # fmt: skip
 def test_one_bad_line_of_sshare_spoils_the_tree(line: str) -> None:
-    with pytest.raises(SlurmError, match=r"sshare|regional"):
-        parse.associations(parse.tree(TREE), shares.from_text([*SHARES[:5], line, *SHARES[6:]]))
+    with pytest.raises(SlurmError, match="sshare printed a row that cannot be read"):
+        _associations(usage=[*SHARES[:5], line, *SHARES[6:]])
 
 
-@given(st.sampled_from((TREE, SHARES)), st.integers(0, 7), st.randoms(use_true_random=False))
+@given(st.sampled_from((NUMBERS, NAMES, SHARES)), st.integers(0, 7), st.randoms(use_true_random=False))
 def test_a_tree_with_mistakes_in_it_is_read_or_raises_slurm_error(
     lines: list[str], index: int, random: Random
 ) -> None:
     spoilt = [*lines[:index], _mutated(lines[index], random), *lines[index + 1 :]]
-    tree, usage = (spoilt, SHARES) if lines is TREE else (TREE, spoilt)
+    answers = [spoilt if lines is one else one for one in (NUMBERS, NAMES, SHARES)]
     try:
-        found = parse.associations(parse.tree(tree), shares.from_text(usage))
+        found = _associations(*answers)
     except SlurmError:
         return
-    assert len(found) == len(TREE)
+    assert len(found) == len(NUMBERS)
     assert all(one.raw_usage is None or one.raw_usage >= 0 for one in found)
     assert all(one.raw_shares >= 0 for one in found)
+
+
+@given(st.lists(st.integers(1, 30), unique=True, min_size=2), st.data())
+def test_each_question_about_odd_names_is_about_fewer_of_them(ids: list[int], data: st.DataObject) -> None:
+    named = data.draw(st.sets(st.sampled_from(ids)))
+    groups = parse.parts(ids, named)
+    assert sorted(one for group in groups for one in group) == sorted(ids)
+    assert all(0 < len(group) < len(ids) for group in groups)
 
 
 # --- events -------------------------------------------------------------------------------------------
 
 
-def test_events_are_the_sizes_of_the_cluster_and_the_outages_of_its_nodes() -> None:
+def test_events_are_the_sizes_of_the_cluster_and_what_became_of_its_nodes() -> None:
     lines = [
-        "loop||1795470000|1795474886||billing=8,cpu=8,energy=0,fs/disk=0,mem=2000M,node=2,pages=0,vmem=0\n",
-        "loop||1795474886|Unknown||billing=16,cpu=16,energy=0,fs/disk=0,mem=4000M,node=4,pages=0,vmem=0\n",
-        "loop|n4|1795474890|1795474918|DRAIN|billing=4,cpu=4,mem=1000M\n",
-        "loop|n4|1795474918|0|DOWN*|\n",
-        "loop|n3|1795474890|Unknown|DOWN|cpu=4,node=1\n",
+        "1795470000|1795474886||billing=8,cpu=8,energy=0,fs/disk=0,mem=2000M,node=2,pages=0,vmem=0|\n",
+        "1795474886|Unknown||billing=16,cpu=16,energy=0,fs/disk=0,mem=4000M,node=4,pages=0,vmem=0|\n",
+        "1795474890|1795474918|DRAIN|billing=4,cpu=4,mem=1000M|n4\n",
+        "1795474918|0|DOWN*||n4\n",
+        "1795474890|Unknown|IDLE~|cpu=4,node=1|n3\n",
     ]
-    assert parse.events(lines) == (
-        [
-            Size(1795470000, 1795474886, "billing=8,cpu=8,mem=2000,node=2"),
-            Size(1795474886, None, "billing=16,cpu=16,mem=4000,node=4"),
-        ],
-        [
-            Outage("n4", 1795474890, 1795474918, "DRAIN", "billing=4,cpu=4,mem=1000,node=1"),
-            Outage("n4", 1795474918, None, "DOWN*", "node=1"),
-            Outage("n3", 1795474890, None, "DOWN", "cpu=4,node=1"),
-        ],
-    )
-    assert parse.events([]) == ([], [])
+    assert list(parse.events(lines)) == [
+        Size(1795470000, 1795474886, "billing=8,cpu=8,mem=2000,node=2"),
+        Size(1795474886, None, "billing=16,cpu=16,mem=4000,node=4"),
+        Outage("n4", 1795474890, 1795474918, "DRAIN", "billing=4,cpu=4,mem=1000,node=1"),
+        Outage("n4", 1795474918, None, "DOWN*", "node=1"),
+        Outage("n3", 1795474890, None, "IDLE~", "cpu=4,node=1"),
+    ]
+    assert list(parse.events([])) == []
 
 
 def test_a_node_that_is_out_takes_itself_away_whatever_else_it_holds() -> None:
-    _, (outage,) = parse.events(["loop|n4|1795474890|Unknown|DOWN|cpu=4,gres/node=2,vmem=7\n"])
+    (outage,) = parse.events(["1795474890|Unknown|DOWN|cpu=4,gres/node=2,vmem=7|n4\n"])
+    assert isinstance(outage, Outage)
     assert tres.parse(outage.tres) == {"cpu": 4, "gres/node": 2, "node": 1, "vmem": 7}
 
 
 @pytest.mark.parametrize(
     "line",
-    [
-        "",
-        "loop|n4|1795474890|1795474918|DRAIN",
-        "loop|n4|1795474890|1795474918|DRAIN|cpu=4|",
-        "loop|n4|Unknown|1795474918|DRAIN|cpu=4",
-        "loop|n4|1795474890|tomorrow|DRAIN|cpu=4",
-        "loop|n4|1795474890|1795474918|DRAIN|cpu",
-        "loop||1795474890|1795474918||cpu=4,cpu=5",
-    ],
-)
-def test_one_bad_event_spoils_them_all(line: str) -> None:
-    with pytest.raises(SlurmError, match=r"sacctmgr printed|event cannot be read"):
-        parse.events(["loop||1795474886|Unknown||cpu=16\n", line])
+    ["", "1795474890|1795474918|DRAIN|cpu=4", "Unknown|1795474918|DRAIN|cpu=4|n4",
+     "1795474890|tomorrow|DRAIN|cpu=4|n4", "1795474890|1795474918|DRAIN|cpu|n4",
+     "1795474890|1795474918||cpu=4,cpu=5|", "86400|1795474918|DRAIN|cpu=4|n4"],
+)  # fmt: skip
+def test_one_bad_event_is_told_and_the_others_stand(line: str) -> None:
+    size, odd = parse.events(["1795474886|Unknown||cpu=16|\n", line])
+    assert size == Size(1795474886, None, "cpu=16")
+    assert isinstance(odd, Rejected)
+    assert odd.line == line
 
 
 # --- scontrol show config -----------------------------------------------------------------------------
@@ -642,6 +764,10 @@ def test_priority_basic_has_no_half_life() -> None:
     found = _config(lines)
     assert (found.decay_half_life_seconds, found.calc_period_seconds, found.weight_fairshare) == (0, 0, 0)
     assert found.flags == found.enforce == found.tres == ()
+
+
+def test_of_a_setting_that_comes_twice_the_first_counts() -> None:
+    assert _config(CONFIG + "ClusterName = other\n").cluster == "loop"
 
 
 @pytest.mark.parametrize("word", ["none", "(null)", ""])

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from slurm_ai_factory.core.facts import Node, Partition, Slurmdbd, Transaction
+from slurm_ai_factory.core.records import Rejected
 from slurm_ai_factory.errors import SlurmError
 from slurm_ai_factory.slurm import parse, settings
 from tests.slurm.test_queue import lines, versions
@@ -15,12 +16,15 @@ from tests.slurm.test_queue import lines, versions
 @versions
 def test_what_a_fresh_slurm_says(recorded: Path) -> None:
     bare = {"tier": 1, "weights": "", "oversubscribe": "NO"}
-    assert settings.partitions(lines(recorded, "scontrol_show_partition")) == [
+    assert list(settings.partitions(lines(recorded, "scontrol_show_partition"))) == [
         Partition(name="main", **bare), Partition(name="debug", **bare),  # type: ignore[arg-type]
     ]  # fmt: skip
-    assert settings.usage_factors(lines(recorded, "sacctmgr_show_qos")) == {"normal": 1.0}
-    assert settings.coordinators(lines(recorded, "sacctmgr_show_account"))["root"] == ()
-    assert settings.admin_level(lines(recorded, "sacctmgr_show_user_name")) == "Administrator"
+    assert list(settings.usage_factors(lines(recorded, "sacctmgr_show_qos_UsageFactor"))) == [("normal", 1.0)]
+    assert list(settings.coordinators(lines(recorded, "sacctmgr_show_account_name_Account"))) == [
+        ("root", ())
+    ]
+    told = lines(recorded, "sacctmgr_show_user_name_AdminLevel")
+    assert settings.admin_level("root", told) == "Administrator"
     assert settings.slurmdbd(lines(recorded, "sacctmgr_show_configuration")) == Slurmdbd((), None, None)
 
 
@@ -33,11 +37,13 @@ def test_the_own_configuration_tells_what_doctor_asks(recorded: Path) -> None:
 
 @versions
 def test_changes_of_one_row_are_told_from_those_of_others(recorded: Path) -> None:
-    row = settings.own_row(lines(recorded, "sacctmgr_show_assoc_account_user"))
+    row = settings.own_row(lines(recorded, "sacctmgr_show_assoc_account_user_ID"))
     assert row
-    found = settings.share_changes(row, lines(recorded, "sacctmgr_list_transactions"))
-    assert [(one.actor, one.raw_shares) for one in found] == [("root", "26")]
-    assert settings.share_changes(f"{row}0", lines(recorded, "sacctmgr_list_transactions")) == []
+    told = lines(recorded, "sacctmgr_list_transactions_Time")
+    (found,) = settings.share_changes(row, told)
+    assert isinstance(found, Transaction)
+    assert (found.actor, found.raw_shares) == ("root", "26")
+    assert list(settings.share_changes(f"{row}0", told)) == []
 
 
 def test_a_node_has_what_it_is_configured_to_have() -> None:
@@ -45,23 +51,33 @@ def test_a_node_has_what_it_is_configured_to_have() -> None:
         "NodeName=n1 Arch=x86_64 Comment=CfgTRES of old Gres=gpu:2 "
         "CfgTRES=cpu=4,mem=1000M,billing=4,gres/gpu=2 AllocTRES=cpu=1\n"
     )
-    assert settings.nodes([shown, "\n"]) == [Node("n1", "billing=4,cpu=4,gres/gpu=2,mem=1000,node=1")]
-    assert settings.nodes([]) == []
+    assert list(settings.nodes([shown, "\n"])) == [Node("n1", "billing=4,cpu=4,gres/gpu=2,mem=1000,node=1")]
+    assert list(settings.nodes([])) == []
+
+
+def test_free_text_of_a_node_says_nothing_of_this_or_another_node() -> None:
+    shown = [
+        "NodeName=n1 CfgTRES=cpu=4 AllocTRES= Reason=NodeName=n9 CfgTRES=cpu=99 Comment=a CfgTRES=cpu=7\n",
+        "and CfgTRES=cpu=8 on NodeName=n2\n",
+        "NodeName=n2 CfgTRES=cpu=2\n",
+    ]
+    assert list(settings.nodes(shown)) == [Node("n1", "cpu=4,node=1"), Node("n2", "cpu=2,node=1")]
 
 
 @pytest.mark.parametrize("line", ["NodeName=n1 Arch=x86_64\n", "NodeName=n1 CfgTRES=cpu\n",
-                                  "NodeName=n1 CfgTRES=(null)\n", "NodeName=n1 CfgTRES=\n",
-                                  "slurm_load_node error: down\n"])  # fmt: skip
-def test_a_node_that_cannot_be_read_is_not_left_out(line: str) -> None:
-    with pytest.raises(SlurmError, match="a node that cannot be read"):
-        settings.nodes([line])
+                                  "NodeName=n1 CfgTRES=(null)\n", "NodeName=n1 CfgTRES=\n"])  # fmt: skip
+def test_a_node_that_cannot_be_read_is_told_and_the_others_stand(line: str) -> None:
+    odd, sound = settings.nodes([line, "NodeName=n2 CfgTRES=cpu=2\n"])
+    assert isinstance(odd, Rejected)
+    assert "n1" in odd.line
+    assert sound == Node("n2", "cpu=2,node=1")
 
 
-def test_changes_come_in_the_order_of_time() -> None:
+def test_changes_of_one_row_are_those_that_set_its_shares() -> None:
     printed = ["9|eve|(id_assoc=3)|shares=30\n", "5|bob|(id_assoc=3 || id_assoc=33)|shares=2147483647\n",
                "7|eve|(id_assoc=33)|shares=1\n", "8|eve|(id_assoc=3)|grp_tres='1=1'\n"]  # fmt: skip
-    assert settings.share_changes("3", printed) == [
-        Transaction(5, "bob", "2147483647"), Transaction(9, "eve", "30"),
+    assert list(settings.share_changes("3", printed)) == [
+        Transaction(9, "eve", "30"), Transaction(5, "bob", "2147483647"),
     ]  # fmt: skip
 
 
@@ -71,8 +87,8 @@ def test_an_account_without_a_row_of_its_own() -> None:
 
 
 def test_a_user_that_slurmdbd_does_not_know_has_no_rights() -> None:
-    assert settings.admin_level([]) == ""
-    assert settings.admin_level(["jan|None\n"]) == "None"
+    assert settings.admin_level("jan", []) == ""
+    assert settings.admin_level("jan", ["Administrator|x\n", "None|jan\n"]) == "None"
 
 
 def _dbd(**different: str) -> list[str]:
@@ -104,26 +120,22 @@ def test_a_configuration_that_does_not_say_is_no_answer(printed: list[str]) -> N
 def test_a_partition_with_weights_and_a_tier() -> None:
     line = ('PartitionName=gpu AllowGroups=ALL PriorityTier=10 OverSubscribe=FORCE:4 State=UP '
             "TRESBillingWeights=CPU=1.0,Mem=0.25G,GRES/gpu=16 Nodes=n[1-4]\n")  # fmt: skip
-    assert settings.partitions([line, "\n"]) == [
+    assert list(settings.partitions([line, "\n"])) == [
         Partition("gpu", 10, "CPU=1.0,Mem=0.25G,GRES/gpu=16", "FORCE:4")
     ]
 
 
-@pytest.mark.parametrize(
-    "line", ["No partitions in the system\n", "PartitionName=a PriorityTier=x OverSubscribe=NO\n"]
-)
-def test_a_partition_that_cannot_be_read_is_an_error(line: str) -> None:
-    with pytest.raises(SlurmError, match="scontrol printed a partition"):
-        settings.partitions([line])
-
-
-def test_a_qos_or_a_transaction_that_cannot_be_read_is_an_error() -> None:
-    assert settings.usage_factors(["scavenger|0.000000\n", "normal|\n"]) == {"scavenger": 0.0, "normal": 1.0}
-    with pytest.raises(SlurmError, match="a QOS that cannot be read"):
-        settings.usage_factors(["normal|much\n"])
-    with pytest.raises(SlurmError, match="a transaction that cannot be read"):
-        settings.share_changes("3", ["today|eve|(id_assoc=3)|shares=30\n"])
-    with pytest.raises(SlurmError, match="a transaction that cannot be read"):
-        settings.share_changes("3", ["5|eve|shares=30\n"])
-    with pytest.raises(SlurmError, match="fields instead of"):
-        settings.coordinators(["root\n"])
+def test_what_cannot_be_read_is_told_and_the_others_stand() -> None:
+    shown = [
+        "PartitionName=a PriorityTier=x OverSubscribe=NO\n",
+        "PartitionName=b PriorityTier=1 OverSubscribe=NO\n",
+    ]
+    odd, sound = settings.partitions(shown)
+    assert (isinstance(odd, Rejected), sound) == (True, Partition("b", 1, "", "NO"))
+    factors = list(settings.usage_factors(["0.000000|scavenger\n", "much|normal\n", "|a|b\n", "x\n"]))
+    assert [factors[0], factors[2]] == [("scavenger", 0.0), ("a|b", 1.0)]
+    assert [isinstance(one, Rejected) for one in factors] == [False, True, False, True]
+    changes = list(settings.share_changes("3", ["today|eve|(id_assoc=3)|shares=30\n", "5|eve|shares=30\n"]))
+    assert [isinstance(one, Rejected) for one in changes] == [True, True]
+    (coordinators,) = settings.coordinators(["root\n"])
+    assert isinstance(coordinators, Rejected)

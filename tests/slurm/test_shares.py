@@ -31,9 +31,9 @@ def number(value: float, *, is_set: bool = True, infinite: bool = False) -> dict
 
 def row(**different: Any) -> dict[str, Any]:
     return {
-        "name": "regional", "parent": "root", "partition": "", "shares": number(26),
+        "id": 6, "shares": number(26),
         "shares_normalized": number(26 / 102), "usage": 274, "effective_usage": number(1 / 3),
-        "fairshare": {"factor": number(0.0), "level": number(0.75)}, "type": ["ASSOCIATION"],
+        "fairshare": {"factor": number(0.0), "level": number(0.75)},
     } | different  # fmt: skip
 
 
@@ -43,12 +43,7 @@ def answer(*rows: dict[str, Any], errors: tuple[str, ...] = ()) -> str:
 
 def test_a_row_of_json_is_a_row_of_text_with_all_its_digits() -> None:
     found = shares.from_json(answer(row()), VERSION)
-    assert found == {("regional", "", ""): shares.Usage(26, 26 / 102, 274, 1 / 3, 0.75)}
-
-
-def test_users_stand_below_their_account() -> None:
-    user = row(name="games", parent="umcg", partition="gpu", type=["USER"])
-    assert list(shares.from_json(answer(user), VERSION)) == [("umcg", "games", "gpu")]
+    assert found == {6: shares.Usage(26, 26 / 102, 274, 1 / 3, 0.75)}
 
 
 @pytest.mark.parametrize(("level", "expected"), [
@@ -57,14 +52,14 @@ def test_users_stand_below_their_account() -> None:
 ])  # fmt: skip
 def test_unset_and_infinite_are_no_zero(level: dict[str, Any], expected: float | None) -> None:
     found = shares.from_json(answer(row(fairshare={"level": level})), VERSION)
-    assert found["regional", "", ""].level_fs == expected
+    assert found[6].level_fs == expected
 
 
 def test_shares_of_the_parent_and_none_are_told_apart() -> None:
     parent = shares.from_json(answer(row(shares=number(PARENT_SHARES))), VERSION)
-    assert parent["regional", "", ""].raw_shares == PARENT_SHARES
+    assert parent[6].raw_shares == PARENT_SHARES
     none = shares.from_json(answer(row(shares=number(0, is_set=False))), VERSION)
-    assert none["regional", "", ""].raw_shares is None
+    assert none[6].raw_shares is None
 
 
 def _without(key: str) -> dict[str, Any]:
@@ -80,7 +75,7 @@ def _without(key: str) -> dict[str, Any]:
     *(answer(row(shares=bad)) for bad in (number(2.5), number(0, infinite=True), 26)),
     answer(row(effective_usage={"set": "yes", "infinite": False, "number": 1})),
     answer(row(effective_usage={"set": True, "infinite": False, "number": "1"})),
-    answer(row(fairshare=0.5)), answer(row(name=None)), answer(row(parent=7)),
+    answer(row(fairshare=0.5)), answer(row(id=None)), answer(row(id="6")),
     answer(row()).replace('"number": 26', '"number": NaN'),
     answer(row()).replace('"number": 26', '"number": Infinity'),
 ])  # fmt: skip
@@ -96,7 +91,7 @@ def _paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 @given(st.data())
 def test_any_change_of_the_shape_is_read_or_an_error(data: st.DataObject) -> None:
-    whole = json.loads(answer(row(), row(name="games", type=["USER"])))
+    whole = json.loads(answer(row(), row(id=7)))
     path = data.draw(st.sampled_from([one for one in _paths(whole) if one]))
     bad: Any = data.draw(st.sampled_from([None, "x", -1, 1.5, [], {}, True, [[]]]))
     spoilt = copy.deepcopy(whole)
@@ -130,8 +125,13 @@ def test_json_says_what_text_says(path: Path) -> None:
 
 # --- which of the two ----------------------------------------------------------------------------------
 
-TREE = "loop|root|||1|\nloop|regional|||26|root\n"
-TEXT = "|".join(("loop", "regional", "", "", "26", "0.254902", "274", "0.333333", "0.75"))
+TREE = """\
+case "$*" in
+*ParentID*) echo '1|0|1'; echo '6|1|26';;
+*) echo 'root|||1'; echo 'regional|||6';;
+esac
+"""
+TEXT = "|".join(("6", "26", "0.254902", "274", "0.333333", "0.75"))
 
 
 @pytest.fixture
@@ -140,10 +140,9 @@ def slurm(tmp_path: Path) -> Callable[[str, str], Slurm]:
 
     def make(version: str, in_json: str) -> Slurm:
         (tmp_path / "answer.json").write_text(answer(row()))
-        (tmp_path / "tree").write_text(TREE)
         cases = f'-V) echo "{version}";;\n*--json*) {in_json};;\n*) echo "{TEXT}";;'
         script = f'#!/bin/sh\ncase "$*" in\n{cases}\nesac\n'
-        for name, body in (("sshare", script), ("sacctmgr", f"#!/bin/sh\ncat {tmp_path}/tree\n")):
+        for name, body in (("sshare", script), ("sacctmgr", f"#!/bin/sh\n{TREE}")):
             (tmp_path / name).write_text(body)
             (tmp_path / name).chmod(0o755)
         return Slurm("loop", Commands(directory=tmp_path))

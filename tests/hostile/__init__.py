@@ -1,0 +1,1 @@
+"""Hostile text in every field that somebody may set, on a real Slurm."""

@@ -88,7 +88,7 @@ def deadline(site: Site) -> float:
             "the ledger's session was cut while RawShares were about to be set, so nothing was written; "
             "the next cycle decides anew"
         )
-    return asked_at + WRITE_SECONDS
+    return asked_at + min(WRITE_SECONDS, site.config.leader_silence())
 
 
 def read_back(site: Site, change: Change) -> Association | None:

@@ -72,7 +72,7 @@ class Shown:
     weight_fairshare: int  #: PriorityWeightFairShare
     history: Sequence[Done]  #: the latest changes, newest first
     statuses: tuple[str, ...]
-    unreadable: int  #: different lines of sacct that reads of the last day could not read
+    unreadable: int  #: different lines of Slurm that reads of the last day could not read
     unknown_states: int
     unknown_accounts: tuple[str, ...]
     runs: int

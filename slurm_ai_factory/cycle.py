@@ -117,9 +117,10 @@ def observe(site: Site, now: Instant, priority: PriorityConfig, read: Read) -> G
     with site.laps.phase("measure"):
         measured = measure(site.config, site.ledger, site.ledger.accounting.watermark() or now, rules=rules)
         found = groups_of_window(site.config, site.ledger, rules, measured)
+    odd = site.ledger.accounting.put_aside(site.slurm.unreadable(), now)
     return Gathered(
         at=now,
-        read=read,
+        read=read._replace(new_rejected=read.new_rejected + odd),
         measurement=replace(
             measured,
             holds=(*live.holds, *contradictions(site, rules, live, found)),

@@ -302,7 +302,7 @@ def _log(report: CycleReport) -> None:
     failed = any(one.status == "failed" for one in report.outcomes)
     log.log(logging.WARNING if failed else logging.INFO, "%s", sentence(report))
     for rejected in report.gathered.read.new_rejected:
-        log.warning("skipped a line of sacct that cannot be read: %s: %r", rejected.reason, rejected.line)
+        log.warning("skipped a line that cannot be read: %s: %r", rejected.reason, rejected.line)
 
 
 def _log_reconciled(found: Reconciled) -> None:

@@ -270,7 +270,7 @@ def _of_control(shown: Shown) -> Iterator[Metric]:
          m.newest_record_at),
         ("saf_unknown_states", "States of runs in the last read that are not known; the runs are counted.",
          shown.unknown_states),
-        ("saf_unreadable_lines", "Different lines of sacct that could not be read, in the last day.",
+        ("saf_unreadable_lines", "Different lines of Slurm that could not be read, in the last day.",
          shown.unreadable),
         ("saf_unknown_accounts", "Accounts that rules name and the cluster does not have.",
          len(shown.unknown_accounts)),

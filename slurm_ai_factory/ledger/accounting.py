@@ -130,7 +130,7 @@ class Accounting:
             memory = self.store.remembered(Memory, self.cluster_id)
             memory.follow(last[0])
             self._stage(listed.news(read, memory.digests))
-            new_rejected = self._put_aside(key, listed.rejected, at)
+            new_rejected = self.put_aside(listed.rejected, at)
             if listed.again:
                 self.store.do("keep_told_last")
             with self.store.pipeline():
@@ -158,10 +158,9 @@ class Accounting:
         if not planned_for / 2 <= staged <= planned_for * 2:
             self.store.do("analyze_observed")
 
-    def _put_aside(
-        self, key: Mapping[str, object], rejected: Iterable[Rejected], at: Instant
-    ) -> tuple[Rejected, ...]:
+    def put_aside(self, rejected: Iterable[Rejected], at: Instant) -> tuple[Rejected, ...]:
         """Keep lines that could not be read, each once; those never seen before."""
+        key = {"cluster_id": self.cluster_id, "at": at}
         reasons: dict[str, str] = {}
         for one in rejected:
             if len(reasons) < 2 * LINES:

@@ -36,7 +36,7 @@ def move(source_url: str, target_url: str, done: Callable[[Table], object] = lam
             raise LedgerError(
                 f"the database at {place(target_url)} is not empty; give one that is, with --to"
             )
-        columns = dict(source.all("tables"))
+        columns: dict[str, list[str]] = dict(source.all("tables"))
         names = _in_order(columns, source.all("references"))
         with _at_rest(source, names), target.transaction():
             target.migrate()

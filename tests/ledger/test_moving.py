@@ -30,13 +30,14 @@ def emptied(url: str) -> str:
 
 def run(db_index: int, account: str = "a\tb\\N") -> Run:
     subject = Subject("c", account, "u", "main", "normal", "", "")
-    times = (T0, T0, T0, T0 + HOUR)
-    return Run(db_index, 1, "1", subject, "COMPLETED", *times, HOUR, 0, "cpu=1", "cpu=2.5,node=1")
+    return Run(
+        db_index, 1, "1", subject, "COMPLETED", T0, T0, T0, T0 + HOUR, HOUR, 0, "cpu=1", "cpu=2.5,node=1"
+    )
 
 
 def filled(url: str) -> None:
     with open_ledger(url, "c") as ledger:
-        read = [run(2**64 - 1), run(2), Rejected("a\nb", "no run")]
+        read: list[Run | Rejected] = [run(2**64 - 1), run(2), Rejected("a\nb", "no run")]
         ledger.accounting.record(read, T0, T0 + 2 * HOUR, at=T0 + 3 * HOUR)
         ledger.accounting.record([run(2, "é")], T0, T0 + 2 * HOUR, at=T0 + 4 * HOUR)
         said = {"beneficiary": "regional", "organisation": "", "actor": "me", "reason": "why"}

@@ -345,7 +345,7 @@ def _complaints(report: CycleReport) -> str:
         ("; ".join(apart), apart),
         (f"slurmctld does not have slurmdbd's RawShares of {', '.join(differing)}", differing),
         (f"rules name unknown accounts: {unknown}", unknown),
-        (f"{len(read.rejected)} line(s) of sacct cannot be read", read.rejected),
+        (f"{len(set(read.rejected))} line(s) of sacct cannot be read", read.rejected),
         (f"jobs are in the queue for reasons that are not known: {', '.join(sorted(words))}", words),
         (f"runs counted in states that are not known: {', '.join(read.unknown_states)}", read.unknown_states),
     )

@@ -30,8 +30,9 @@ def emptied(url: str) -> str:
 
 def run(db_index: int, account: str = "a\tb\\N") -> Run:
     subject = Subject("c", account, "u", "main", "normal", "", "")
-    times = (T0, T0, T0, T0 + HOUR)
-    return Run(db_index, 1, "1", subject, "COMPLETED", *times, HOUR, 0, "cpu=1", "cpu=2.5,node=1")
+    return Run(
+        db_index, 1, "1", subject, "COMPLETED", T0, T0, T0, T0 + HOUR, HOUR, 0, "cpu=1", "cpu=2.5,node=1"
+    )
 
 
 def filled(url: str) -> None:

@@ -28,6 +28,9 @@ RULES = """\
 # accounts. To steer it, give it an account of its own directly under root.
 """
 
+NOBODYS: dict[str, object] = {"registry.region": [], "registry.hubs": []}
+"""What is of one country or region is no default of others."""
+
 
 def top_level(associations: Sequence[Association]) -> list[Association]:
     """The accounts directly under root."""
@@ -50,7 +53,7 @@ def text(
         there = ", ".join(names) or "none"
         raise ConfigError(f"no account {', '.join(odd)} directly under root; there are {there}")
     chosen = {"cluster.name": found.cluster} | {key: str(value) for key, value in given.items() if value}
-    values: dict[str, object] = {**chosen, **({"control.account": list(region)} if region else {})}
+    values = {**NOBODYS, **chosen, **({"control.account": list(region)} if region else {})}
     parts = [HEADER.format(cluster=for_terminal(found.cluster), version=found.version)]
     parts += [*_found(found, accounts), *(line for name in SECTIONS for line in _section(name, values))]
     return "\n".join([*parts, RULES.rstrip(), *_rules(region, names)]) + "\n"

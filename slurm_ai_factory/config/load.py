@@ -207,6 +207,11 @@ def _checked(config: Config) -> Config:
         raise ConfigError(
             f"{config.file}: [control] writes_per_day is less than the accounts that one step writes"
         )
+    if not config.registry.region and any(one.beneficiary is None for one in config.rules):
+        raise ConfigError(
+            f"{config.file}: [registry] region is empty, so no organisation would be regional; "
+            "name its municipalities"
+        )
     if promise.target_share + promise.margin >= control.share_max:
         raise ConfigError(f"{config.file}: [control] share_max leaves no room above target_share + margin")
     if promise.window.startswith("rolling:"):

@@ -164,14 +164,14 @@ def codes(value: object) -> tuple[str, ...]:
 
 
 def region(value: object) -> frozenset[str]:
-    """Municipalities by CBS code, or the name of a list that is shipped."""
+    """Municipalities by CBS code, or the name of a list that is shipped; an empty list for none yet."""
     if isinstance(value, str):
         found = frozenset(code for code, _, region in _shipped() if region == value)
         if value and found:
             return found
         known = ", ".join(sorted({region for *_, region in _shipped() if region}))
         raise ValueError(f"no list is shipped under this name; there are: {known}")
-    if not isinstance(value, list) or not value or not all(map(_is_code, value)):
+    if not isinstance(value, list) or not all(map(_is_code, value)):
         raise ValueError('wants CBS codes of municipalities such as ["GM0014", "GM1979"]')
     return frozenset(value)
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection
 
 from slurm_ai_factory.core import health, tres
+from slurm_ai_factory.core.escaped import for_shell
 from slurm_ai_factory.core.facts import OK, PROBLEM, WARNING, Facts, Result, want
 from slurm_ai_factory.core.level import Refusal, find_level
 from slurm_ai_factory.core.rights import ANY
@@ -112,7 +113,9 @@ def usage_factor(facts: Facts) -> Result:
     odd = {name: factor for name, factor in (facts.usage_factors or {}).items() if factor != 1}
     found = ", ".join(f"{name} {factor:g}" for name, factor in odd.items()) or "1 for every QOS"
     wanted = "UsageFactor 1: with another, usage is not what was delivered, and with 0 it is free"
-    fix = "\n".join(f"sacctmgr -i modify qos where name={name} set UsageFactor=1" for name in odd)
+    fix = "\n".join(
+        f"sacctmgr -i modify qos where {for_shell(f'name={name}')} set UsageFactor=1" for name in odd
+    )
     return want(not odd, WARNING, found, wanted, fix)
 
 
@@ -152,7 +155,9 @@ def purge(facts: Facts) -> Result:
 def coordinators(facts: Facts) -> Result:
     """Coordinators of an account may set the shares of what is below it, not its own."""
     found = (facts.coordinators or {}).get("root", ())
-    fix = "\n".join(f"sacctmgr -i delete coordinator where name={one} account=root" for one in found)
+    fix = "\n".join(
+        f"sacctmgr -i delete coordinator where {for_shell(f'name={one}')} account=root" for one in found
+    )
     said = f"{', '.join(found)} may change RawShares at the top" if found else "none over the steered row"
     return want(not found, WARNING, said, "no coordinator of root", fix)
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Sequence
 from math import ceil, log
 from typing import NamedTuple
 
 from slurm_ai_factory.core import authority, health
-from slurm_ai_factory.core.escaped import for_terminal
+from slurm_ai_factory.core.escaped import for_shell
 from slurm_ai_factory.core.facts import OK, PROBLEM, WARNING, Facts, Result, want
 from slurm_ai_factory.core.level import ROOT
 from slurm_ai_factory.core.lever import Lever
@@ -32,7 +31,7 @@ def plugin(facts: Facts) -> Result:
 
 def fair_tree(facts: Facts) -> Result:
     off = "NO_FAIR_TREE" in facts.priority.flags
-    found = "off: NO_FAIR_TREE, so RawShares do not decide who goes first" if off else "on"
+    found = "off: NO_FAIR_TREE" if off else "on"
     fix = _conf("PriorityFlags without NO_FAIR_TREE; FairShareDampeningFactor has no effect then")
     return want(not off, PROBLEM, found, "Fair Tree, which the control law models", fix)
 
@@ -138,7 +137,7 @@ def _other_account(facts: Facts, account: str) -> str:
     add = ["sacctmgr", "-i", "add", "account", f"name={account}", f"cluster={facts.priority.cluster}"]
     return (
         f"saf.toml: set control.account to one of: {_some(there) or 'none, there is no other account'}\n"
-        f"or, if the region has no account yet: {shlex.join([*add, f'parent={ROOT}'])}, "
+        f"or, if the region has no account yet: {' '.join(map(for_shell, [*add, f'parent={ROOT}']))}, "
         "which takes a part of the level from all others"
     )
 
@@ -226,7 +225,7 @@ def _modify(facts: Facts, one: Association, what: str) -> str:
     row = ["user", "where", f"name={one.user}", f"account={one.account}"]
     row = row if one.user else ["account", "where", f"name={one.account}"]
     words = ["sacctmgr", "-i", "modify", *row, f"cluster={facts.priority.cluster}", "set", what]
-    return shlex.join(map(for_terminal, words))
+    return " ".join(map(for_shell, words))
 
 
 def _some(names: Sequence[str]) -> str:

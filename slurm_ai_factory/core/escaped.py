@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from unicodedata import category
 
 _HIDDEN = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
@@ -38,6 +39,15 @@ def for_terminal(text: str, keep: str = "") -> str:
 def _shown(sign: str) -> str:
     code = ord(sign)
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def for_shell(text: str) -> str:
+    r"""A text as one word of one line of a command that somebody may paste.
+
+    >>> for_shell("name=astro"), for_shell("name=a\n$(reboot)")
+    ('name=astro', "'name=a\\x0a$(reboot)'")
+    """
+    return shlex.quote(for_terminal(text))
 
 
 def for_page(value: object) -> object:

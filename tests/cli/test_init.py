@@ -75,3 +75,13 @@ def test_the_time_zone_is_the_machines(
     monkeypatch.setattr(setup, "LOCALTIME", tmp_path / "localtime")
     assert setup.zone_of_this_machine() == zone
     assert ("promise.time_zone is UTC" in capsys.readouterr().err) is (zone == "UTC")
+
+
+def test_nothing_of_another_region_is_in_force_and_the_registry_wants_one_named() -> None:
+    text = sample.text(CONFIG, TREE, ["noord"], {})
+    assert parse(text, "saf.toml").registry.region == frozenset()
+    by_registry = '\n[[rule]]\nname = "r"\nbeneficiary = "registry"\n'
+    with pytest.raises(
+        ConfigError, match=r"\[registry\] region is empty, so no organisation would be regional"
+    ):
+        parse(text + by_registry, "saf.toml")

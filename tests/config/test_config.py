@@ -342,7 +342,6 @@ def test_the_region_is_a_shipped_list_or_codes() -> None:
     [
         ('region = "drenthe"', "no list is shipped under this name; there are: groningen-noord-drenthe"),
         ('region = ""', "no list is shipped"),
-        ("region = []", "wants CBS codes"),
         ('region = ["Groningen"]', "wants CBS codes"),
         ("region = 14", "wants CBS codes"),
         ('sectors = "care"', "wants a list of codes"),

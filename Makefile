@@ -5,8 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 FOR ?= 2m
 KILLS ?= 200
+HOSTILE ?= 200
 
-.PHONY: help demo demo-slurm test test-fast test-model lint slurm slurm-roots test-slurm-all seen examples crash accept-slurm evaluate bench-simulate bench-ingest bench-scrape bench-sources clean
+.PHONY: help demo demo-slurm test test-fast test-model lint slurm slurm-roots test-slurm-all seen examples crash hostile accept-slurm evaluate bench-simulate bench-ingest bench-scrape bench-sources clean
 .DEFAULT_GOAL := help
 
 help:  ## Show these targets.
@@ -59,6 +60,9 @@ slurm-roots: slurm  ## Make Slurm 24.11 and 26.05 in /var/cache/saf-slurm, or SA
 
 crash: $(VENV)/.installed slurm  ## Kill saf while it writes, KILLS=200 times, and compare the ledger row for row.
 	KILLS=$(KILLS) $(BIN)/pytest -s tests/end_to_end/test_crash.py
+
+hostile: $(VENV)/.installed slurm  ## Hostile text in every field of a real Slurm, HOSTILE=200 texts; then the ledger against numbers alone.
+	HOSTILE=$(HOSTILE) $(BIN)/pytest -s tests/hostile
 
 accept-slurm: $(VENV)/.installed slurm  ## The floor on a real Slurm, beside static shares; half an hour, result in docs/evaluation.
 	@$(BIN)/python -m tests.acceptance --keep accept-slurm.json

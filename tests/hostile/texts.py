@@ -45,7 +45,9 @@ PIECES = (
 
 
 def texts(count: int, seed: int = 1) -> list[str]:
-    """The known ones and, up to the count, such as are made of pieces of them; the same for the same seed."""
+    """So many of the known ones or, where more are asked for, all of them and others made of pieces."""
     random = Random(seed)
+    if count < len(KNOWN):
+        return random.sample(KNOWN, count)
     made = ("".join(random.choices(PIECES, k=random.randint(1, 12))) for _ in range(count - len(KNOWN)))
-    return [*KNOWN, *made][:count]
+    return [*KNOWN, *made]

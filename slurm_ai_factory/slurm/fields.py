@@ -99,7 +99,7 @@ def records(pieces: Iterable[str], separator: str, fields: int) -> Iterator[list
             continue
         part.add(piece)
         if part.ended:
-            yield part.record()
+            yield from part.read()
             part = _Part(separator, fields)
     if part.size:
         raise GarbledError
@@ -125,17 +125,21 @@ class _Part:
             self.kept.append(piece)
         self.ended = self.seen >= self.fields - 1 and piece.endswith("\n")
 
-    def record(self) -> list[str] | Rejected:
-        """Raises GarbledError."""
+    def read(self) -> Iterator[list[str] | Rejected]:
+        """The record, and what was printed before it that is none. Raises GarbledError."""
         found = "".join(self.kept).split(self.separator)
         if self.seen != self.fields - 1:
             raise GarbledError
         if self.size > RECORD_MOST:
-            return rejected("|".join(found), f"longer than {RECORD_MOST} characters")
-        found[-1] = found[-1].strip()
-        if found[0] != found[-1]:
+            yield rejected("|".join(found), f"longer than {RECORD_MOST} characters")
+            return
+        before, _, first = found[0].rpartition("\n")
+        found[0], found[-1] = first, found[-1].strip()
+        if first != found[-1]:
             raise GarbledError
-        return found
+        if before:
+            yield rejected(before, "no record")
+        yield found
 
 
 @lru_cache(maxsize=4096)

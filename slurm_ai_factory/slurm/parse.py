@@ -250,7 +250,8 @@ def parts(group: Sequence[int], named: Collection[int]) -> list[list[int]]:
 def tree(found: Mapping[int, tuple[int, int]], named: Mapping[int, Names]) -> Iterator[Row | Rejected]:
     """Every association, in the order of the numbers; told as well are those that have no name of their own.
 
-    Such a one goes by its number and counts on its level; so does each of those that share a name.
+    Such a one goes by its number and counts on its level; so does each of those that share a name. No account
+    has that name: sacctmgr puts names in lower case.
     """
     told = Counter(named.values())
     for one, (parent, raw_shares) in found.items():
@@ -258,7 +259,7 @@ def tree(found: Mapping[int, tuple[int, int]], named: Mapping[int, Names]) -> It
         if name and told[name] == 1:
             yield Row(one, parent, raw_shares, *name)
             continue
-        yield Row(one, parent, raw_shares, f"#{one}")
+        yield Row(one, parent, raw_shares, f"#ID {one}")
         yield rejected(
             "|".join((str(one), *(name or ()))), "the name of this association cannot be told from others"
         )

@@ -95,8 +95,8 @@ def test_a_line_that_is_no_run_is_kept_aside_and_told(eager: Saf, wrap: Wrap) ->
     assert eager.json("ledger", "status")["rejected_lines"] == 1
 
 
-SEPARATOR = r"\x1f[0-9a-f]\{8\}"
-"""What stands between the fields of sacct's answer, as sed writes it; half of it is new in each answer."""
+SEPARATOR = r"\x1f[0-9a-f]\{24\}"
+"""What stands between the fields of sacct's answer, as sed writes it; it is new in each answer."""
 
 
 def _eligible_is_known(slurm: SlurmCluster, jobs: list[int]) -> bool:
@@ -113,7 +113,7 @@ def test_a_mangled_line_costs_its_own_run_only_and_is_read_once_it_is_whole(
         slurm.wait_for(job, "COMPLETED")
     wait_until(lambda: _eligible_is_known(slurm, jobs), "both runs in accounting, whole", 30)
     eager.configure("control", mode="observe")
-    row = f"^loop{SEPARATOR}[0-9]*{SEPARATOR}{jobs[0]}{SEPARATOR}"
+    row = f"^[0-9]*{SEPARATOR}{jobs[0]}{SEPARATOR}"
     wrap("sacct", f'$REAL "$@" | sed "/{row}/s/cpu=/cpu/g"')
     (aside,) = eager.json("cycle")["rejected"]
     assert "TRES entry" in aside["reason"]

@@ -25,7 +25,7 @@ from tests.hostile.texts import FORMATS, texts
 from tests.saf import Saf
 from tests.slurm.scenarios import inside
 
-COUNT = int(os.environ.get("HOSTILE", "70"))
+COUNT = int(os.environ.get("HOSTILE", "16"))
 reason = unavailable()
 pytestmark = [pytest.mark.slurm, pytest.mark.skipif(reason is not None, reason=str(reason))]
 
@@ -46,31 +46,29 @@ class Attack:
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[SlurmCluster, Tree]]:
-    scratch = tmp_path_factory.mktemp("hostile")
-    scratch.chmod(0o755)
-    with SlurmCluster(scratch / "cluster", nodes=2, cpus_per_node=2) as one:
+def cluster(open_directory: Path) -> Iterator[tuple[SlurmCluster, Tree]]:
+    """In a directory that users may read, for it is they who run commands."""
+    with SlurmCluster(open_directory / "hostile", nodes=2, cpus_per_node=2) as one:
         yield one, plant(one)
 
 
 def run(cluster: SlurmCluster, user: str, *argv: str) -> subprocess.CompletedProcess[str]:
     """A command as a user, whatever becomes of it."""
+    entry = pwd.getpwnam(user)
     return subprocess.run(
-        argv, env=cluster.env, user=pwd.getpwnam(user).pw_uid, group=pwd.getpwnam(user).pw_gid, extra_groups=(),
-        input="#!/bin/sh\nexec sleep 0\n", capture_output=True, text=True, errors="surrogateescape", timeout=60,
-        cwd="/",
+        argv, env=cluster.env, user=entry.pw_uid, group=entry.pw_gid, extra_groups=(), cwd="/", timeout=60,
+        input="#!/bin/sh\nexec sleep 0\n", capture_output=True, text=True, errors="surrogateescape",
     )  # fmt: skip
 
 
 def users_attack(cluster: SlurmCluster, user: str, account: str, attack: Attack, text: str) -> None:
     """A job with this text in every field of it: one that ends, and one that waits."""
-    fields = [f"--wckey={text}", f"--comment={text}", f"--job-name={text}", f"--export=ALL,X={text}"]
-    for more in ([], ["--hold"]):
-        argv = ["sbatch", "--parsable", "-o/dev/null", "-D/", "-n1", "-t1", f"-A{account}", *more]
-        for some in (fields, *([one] for one in fields)):
-            done = run(cluster, user, *argv, *some)
-            if attack.took("jobs", done):
-                attack.accounts[int(done.stdout.split(";")[0])] = account
+    fields = (f"--wckey={text}", f"--comment={text}", f"--job-name={text}", f"--export=ALL,X={text}")
+    for more in ((), ("--hold",)):
+        argv = ("sbatch", "--parsable", "-o/dev/null", "-D/", "-n1", "-t1", f"-A{account}", *more)
+        done = run(cluster, user, *argv, *fields)
+        if attack.took("jobs", done):
+            attack.accounts[int(done.stdout.split(";")[0])] = account
 
 
 def coordinators_attack(cluster: SlurmCluster, user: str, attack: Attack, text: str) -> None:
@@ -87,14 +85,14 @@ def coordinators_attack(cluster: SlurmCluster, user: str, attack: Attack, text: 
 def operators_attack(cluster: SlurmCluster, attack: Attack, job: int, text: str) -> None:
     """Names and remarks that operators give."""
     commands = {
-        "reservations": ("scontrol", "create", "reservation", f"reservationname={text}", "starttime=now+1hour",
-                         "duration=1", "users=root", "nodecnt=1"),
+        "reservations": ("scontrol", "create", "reservation", f"reservationname={text}",
+                         "starttime=now+1hour", "duration=1", "users=root", "nodecnt=1"),
         "qos": ("sacctmgr", "-i", "add", "qos", text),
         "reasons": ("scontrol", "update", "nodename=n2", "state=drain", f"reason=x{text}"),
         "node comments": ("scontrol", "update", "nodename=n1", f"comment={text}"),
         "extra": ("scontrol", "update", "nodename=n1", f"extra={text}"),
         "admin comments": ("scontrol", "update", f"jobid={job}", f"admincomment={text}"),
-        "default wckeys": ("sacctmgr", "-i", "modify", "user", "name=games", "set", f"defaultwckey={text}"),
+        "wckeys": ("sacctmgr", "-i", "add", "user", "name=games", f"wckeys={text}"),
     }  # fmt: skip
     for what, argv in commands.items():
         attack.took(what, run(cluster, "root", *argv))
@@ -137,7 +135,7 @@ def test_no_text_hides_forges_or_stops_anything(
 
     assert min(attack.taken.values()) > 0, attack.taken
     accounts = {one.account for one in client.associations()}
-    assert {one for one in accounts if one.startswith("#") and one not in texts(COUNT)} == set()
+    assert not {one for one in accounts if one.startswith("#ID ")}, "every name can be told"
     queued = {one.job_id: one.subject.account for one in client.queue()}
     waiting = set(map(int, slurm.run("squeue", "-h", "-o", "%A").split()))
     assert queued.keys() == waiting

@@ -308,7 +308,7 @@ def test_the_word_of_a_comment_is_part_of_the_subject() -> None:
     "answer",
     [
         "\n",
-        "sacct: a warning\n" + _line() + "\n",
+        "sacct: a warning\n",
         _line() + "\nmore\n",
         _line() + SEPARATOR + "\n",
         SEPARATOR + _line() + "\n",
@@ -322,6 +322,11 @@ def test_the_word_of_a_comment_is_part_of_the_subject() -> None:
 def test_an_answer_whose_separators_do_not_come_out_is_no_answer(answer: str) -> None:
     with pytest.raises(GarbledError):
         _read(answer)
+
+
+def test_what_is_printed_before_a_record_is_told_and_the_record_stands() -> None:
+    found = _read(f"{_line(DBIndex='1')}\nsacct: a warning\n\x1b\n{_line()}\n")
+    assert found == [_run(DBIndex="1"), Rejected("sacct: a warning\\n\\x1b", "no record"), _run()]
 
 
 def test_a_record_that_is_too_long_is_kept_aside_and_the_next_one_stands() -> None:
@@ -620,8 +625,8 @@ def test_no_association_is_no_error_here() -> None:
 )
 def test_an_association_without_a_name_of_its_own_goes_by_its_number_and_counts(names: list[str]) -> None:
     found = {one.account: one for one in _associations(names=names) if one.user is None}
-    assert (found["#6"].parent, found["#6"].raw_shares, found["#6"].raw_usage) == ("root", 26, 200)
-    assert found["#7" if "#7" in found else "umcg"].parent == "#6"
+    assert (found["#ID 6"].parent, found["#ID 6"].raw_shares, found["#ID 6"].raw_usage) == ("root", 26, 200)
+    assert found["#ID 7" if "#ID 7" in found else "umcg"].parent == "#ID 6"
     assert "regional" not in found
     assert found["others"].raw_shares == 75
 

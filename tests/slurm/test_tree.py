@@ -97,20 +97,20 @@ def test_whatever_the_names_are_each_row_has_its_own(named: dict[int, Names]) ->
     assert found.keys() == everybody.keys()
     names = list(everybody.values())
     for one, own in everybody.items():
-        expected = own if names.count(own) == 1 else (f"#{one}", "", "")
+        expected = own if names.count(own) == 1 else (f"#ID {one}", "", "")
         assert found[one][3:] == expected
     assert len(told) == sum(names.count(one) > 1 for one in names)
 
 
 def test_a_name_that_is_anothers_stands_for_neither() -> None:
     found, told = read({**SOUND, 27: REGIONAL})
-    assert (found[3].account, found[27].account) == ("#3", "#27")
+    assert (found[3].account, found[27].account) == ("#ID 3", "#ID 27")
     assert [one.line for one in told] == ["3|regional||", "27|regional||"]
 
 
 def test_where_odd_names_cannot_be_asked_for_apart_they_go_by_their_number_and_count() -> None:
     found, told = read({**SOUND, 27: ("x\nregional", "", "")}, filters=False)
-    assert found[27] == Row(27, 9, 1, "#27")
+    assert found[27] == Row(27, 9, 1, "#ID 27")
     assert "regional" not in {one.account for one in found.values() if one.id != 3}
     assert Rejected("27", "the name of this association cannot be told from others") in told
 

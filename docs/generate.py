@@ -197,9 +197,9 @@ def metrics() -> Iterator[str]:
     columns = ("metric", "type", "labels", "always", "meaning")
     yield from table(columns, (_family(one, always=one.name in always) for one in families))
     yield "Two things are known only at times: `saf_reconcile_*` once the daemon has lived through a"
-    yield "midnight, `saf_authority_ratio` while jobs of both sides wait. A cycle that takes longer than a"
-    yield "period leaves everything out that is not there *always*, and `saf_overdue_since_timestamp_seconds`"
-    yield "(a gauge, labelled `cluster`) is there instead: when that cycle began."
+    yield "midnight, `saf_authority_ratio` while jobs of both sides wait. While a cycle takes longer than a"
+    yield "period, what is not there *always* is left out, and `saf_overdue_since_timestamp_seconds` (a gauge"
+    yield "labelled `cluster`) says when that cycle began."
     yield ""
     yield from ("## The process", "")
     yield "Of the daemon itself, as every Prometheus client library has them."

@@ -6,6 +6,8 @@ Beside it, pyproject.toml gives every test one. What runs until a person ends it
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,6 +43,16 @@ def endless(code: str) -> Iterator[int]:
 )
 def test_a_wait_without_a_deadline_is_found(code: str, lines: list[int]) -> None:
     assert list(endless(code)) == lines
+
+
+@pytest.mark.parametrize("start", [[], ["sh", "-c", "trap '' INT; exec \"$@\"", "sh"]])
+def test_what_a_test_starts_can_be_interrupted(start: list[str]) -> None:
+    """A shell has what it starts in the background ignore SIGINT, and children inherit that."""
+    child = "import signal; print(signal.getsignal(signal.SIGINT) is signal.SIG_IGN)"
+    code = f"import subprocess, sys, tests.conftest; subprocess.run([sys.executable, '-c', {child!r}])"
+    argv = [*start, sys.executable, "-c", code]
+    done = subprocess.run(argv, cwd=HERE.parent, capture_output=True, text=True, timeout=120)
+    assert done.stdout == "False\n", done.stderr
 
 
 def test_every_wait_has_a_deadline() -> None:

@@ -9,6 +9,7 @@ import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -112,6 +113,23 @@ def test_it_survives_a_ledger_that_is_not_there_yet(saf: Saf) -> None:
         saf.configure("ledger", url=url)
         daemon.process.send_signal(signal.SIGHUP)
         daemon.says("promised 25%")
+
+
+def test_further_interrupts_while_it_ends_are_not_heard(saf: Saf, open_directory: Path) -> None:
+    saf.sections["ledger"].pop("url")
+    saf.configure("ledger", state_directory=str(open_directory / "interrupted"))
+    with running(saf) as daemon:
+        daemon.says("promised 25%")
+        daemon.process.send_signal(signal.SIGINT)
+        daemon.says("stopped")
+
+        def ended() -> bool:
+            daemon.process.send_signal(signal.SIGINT)
+            return daemon.process.poll() is not None
+
+        wait_until(ended, "its end", 60, log=daemon.log)
+        assert daemon.process.returncode == 0
+        assert "stopped" in daemon.log.read_text().splitlines()[-1]
 
 
 def test_the_journal_is_told_how_grave_each_line_is(slurm: SlurmCluster, saf: Saf) -> None:

@@ -170,7 +170,9 @@ def resolution(facts: Facts) -> Result:
     wanted = f"at least {LEVEL_SHARES_LEAST} RawShares beside the steered account's"
     factor = ceil(LEVEL_SHARES_LEAST / competing) if competing else 0
     fix = _commands([_modify(facts, one, f"fairshare={one.raw_shares * factor}") for one in level])
-    few = f"{competing}; {factor} times the shares in every row keep everybody's part"
+    own = sum(one.raw_shares for one in level if one.account in facts.accounts)
+    part = f"{own / (own + competing):.1%}" if own + competing else "nothing"
+    few = f"{competing}; {factor} times the shares in every row: {facts.steered} has {part} before and after"
     fine = competing >= LEVEL_SHARES_LEAST
     return want(fine, WARNING, str(competing) if fine else few, wanted, fix)
 

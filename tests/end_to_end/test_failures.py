@@ -95,7 +95,7 @@ def test_a_line_that_is_no_run_is_kept_aside_and_told(
     slurm.wait_for(job, "COMPLETED")
     wait_until(lambda: _eligible_is_known(slurm, [job]), "slurmdbd to know the run", 60)
     eager.configure("control", mode="observe")
-    wrap("sacct", 'echo "nonsense"; exec $REAL "$@"')
+    wrap("sacct", '$REAL "$@" >answer || exit 1; [ -s answer ] && echo nonsense; cat answer')
     report = eager.json("cycle")
     assert {one["line"] for one in report["rejected"]} == {"nonsense"}
     assert eager.json("ledger", "status")["rejected_lines"] == 1

@@ -76,26 +76,30 @@ def tried(stage: Stage, fault: Fault) -> Result:
 def _tried(stage: Stage, fault: Fault) -> Result:
     known, began = stage.signs(), time.monotonic()
     with fault.strike(stage) as said:
+        if not fault.after:
+            began = time.monotonic()
+        begun_at = time.time()
         told = None if fault.after else _awaited(stage, fault, known, began)
-        told_at = time.time()
-    ended_at, back = time.time(), stage.cycle()
+        over_at = time.time()
+    back = stage.cycle()
     told = told or (stage.told(known, fault.told, began) if fault.told else None)
     if said:
         told = Told(0.0 if told is None else told.seconds, said if told is None else f"{said}; {told.how}")
     lost, doubled = stage.differences()
-    writes = [shares for at, shares in stage.written() if told_at + 1 < at < floor(ended_at)]
-    result = Result(
-        fault.name, len(lost), len(doubled), back, told, len(writes) if fault.still and told else None
-    )
+    writes = None
+    if fault.still and told:
+        still_from = begun_at + told.seconds + 1
+        writes = sum(still_from < at < floor(over_at) for at, _ in stage.written())
+    result = Result(fault.name, len(lost), len(doubled), back, told, writes)
     return result._replace(broken=(*_broken(fault, result), *stage.wrong()))
 
 
 def _awaited(stage: Stage, fault: Fault, known: Sequence[str], began: float) -> Told | None:
-    """Until the fault is told, and has lasted as long as it is to last."""
-    told, last = None, began + (fault.seconds if fault.told else max(fault.seconds, 3 * PERIOD))
-    while time.monotonic() < last or (fault.told and not told and time.monotonic() < began + TELL_SECONDS):
-        if fault.told and not told:
-            told = stage.told(known, fault.told, began)
+    """Until the fault is told and two periods more, and has lasted as long as it is to last."""
+    told, last = None, began + (max(fault.seconds, TELL_SECONDS) if fault.told else 3 * PERIOD)
+    while time.monotonic() < last:
+        if fault.told and not told and (told := stage.told(known, fault.told, began)):
+            last = max(began + fault.seconds, time.monotonic() + 2 * PERIOD)
         time.sleep(POLL_SECONDS)
     return told
 

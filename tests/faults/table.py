@@ -71,26 +71,17 @@ def frozen(stage: Stage, seconds: float) -> Iterator[None]:
 
 
 @contextmanager
-def begun(stage: Stage, *under: str, **env: str) -> Iterator[None]:
-    """A daemon that is started in another way, for as long as the fault lasts."""
-    stage.start(under, **env)
-    yield
-    stage.start()
-
-
-@contextmanager
 def wrong_clock(stage: Stage, off: int) -> Iterator[None]:
     """Of the daemon alone, set while it runs; the monotonic clock goes on, as the kernel's does."""
     clock = stage.saf.directory / "clock"
     clock.write_text("+0\n")
     faked = {"LD_PRELOAD": libfaketime(), "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1",
              "FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1"}  # fmt: skip
-    with begun(stage, **faked):
-        stage.cycle()
-        clock.write_text(f"{off:+d}\n")
-        yield
-        clock.write_text("+0\n")
-        stage.cycle()
+    stage.start(**faked)
+    stage.cycle()
+    clock.write_text(f"{off:+d}\n")
+    yield
+    clock.write_text("+0\n")
 
 
 @contextmanager
@@ -106,24 +97,25 @@ def log_closed(stage: Stage) -> Iterator[str]:
 @contextmanager
 def log_full(stage: Stage) -> Iterator[None]:
     place = stage.directory / "small"
-    with disk.small(place, "1m"), begun(stage, "sh", "-c", f'exec "$@" 2>{place}/log', "sh"):
+    with disk.small(place, "1m"):
+        stage.start(("sh", "-c", f'exec "$@" 2>{place}/log', "sh"))
         stage.daemon.log.unlink()
         stage.daemon.log.symlink_to(place / "log")
         stage.cycle()
         disk.fill(place / "filler")
         yield
-        (place / "filler").unlink()
+        stage.start()
 
 
 @contextmanager
 def log_without_reader(stage: Stage) -> Iterator[None]:
     """What systemd-journald would be is killed."""
-    with begun(stage, "bash", "-c", 'exec "$@" 2> >(exec cat >&2)', "bash"):
-        stage.cycle()
-        pid = stage.daemon.process.pid
-        (reader,) = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        os.kill(int(reader), signal.SIGKILL)
-        yield
+    stage.start(("bash", "-c", 'exec "$@" 2> >(exec cat >&2)', "bash"))
+    stage.cycle()
+    pid = stage.daemon.process.pid
+    (reader,) = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    os.kill(int(reader), signal.SIGKILL)
+    yield
 
 
 @contextmanager
@@ -136,8 +128,9 @@ def paused(stage: Stage) -> Iterator[None]:
 
 @contextmanager
 def crowded(stage: Stage, connections: int) -> Iterator[None]:
-    with begun(stage, "prlimit", f"--nofile={NOFILE}"), ExitStack() as idle:
-        stage.cycle()
+    stage.start(("prlimit", f"--nofile={NOFILE}"))
+    stage.cycle()
+    with ExitStack() as idle:
         for _ in range(connections):
             idle.enter_context(socket.create_connection(("127.0.0.1", stage.daemon.port), timeout=10))
         stage.cycle()
@@ -173,6 +166,7 @@ def two(stage: Stage, url: str | None) -> Iterator[list[Running]]:
         for one in pair:
             one.process.kill()
             one.process.wait(timeout=30)
+        stage.apart()
         stage.start()
 
 
@@ -288,6 +282,13 @@ def answers(stage: Stage, name: str, script: str) -> Iterator[None]:
 
 
 @contextmanager
+def another_value(stage: Stage) -> Iterator[None]:
+    with answers(stage, "sacctmgr", on_modify(f"exec $REAL -i {ELSE}")):
+        yield
+    stage.apart()
+
+
+@contextmanager
 def stopped_while_written(stage: Stage) -> Iterator[None]:
     """slurmctld stands still from when sacctmgr begins."""
     stopped = stage.saf.directory / "stopped"
@@ -358,7 +359,7 @@ TABLE = (
       for name in ("sacct", *OTHERS) for what, script in ANSWERS.items()),
     command("sacctmgr", "exit 0 without effect", on_modify("exit 0"), r"\[failed", still=False),
     command("sacctmgr", "exit 1 with effect", on_modify('$REAL "$@"; exit 1'), r"\[applied \(", still=False),
-    command("sacctmgr", "sets another value", on_modify(f"exec $REAL -i {ELSE}"), r"\[failed", still=False),
+    Fault("sacctmgr: sets another value", another_value, r"\[failed", still=False),
     Fault("slurmctld: STOP while sacctmgr writes", stopped_while_written, rf"{FAILED}|\[", still=False,
           seconds=TIMEOUT),
     brief("log: closed", log_closed, ""),

@@ -34,6 +34,9 @@ PERIOD, TIMEOUT, LEDGER_TIMEOUT = 2, 5, 15
 OPERATOR_SECONDS = 3
 SETTLE_SECONDS = 60
 LONGEST = 100
+LASTING_SECONDS = 7200
+"""Of four jobs beside the short ones: only those that have run for minutes are compared with squeue."""
+
 OPERATOR = USERS[-1]
 """No account of the tree has this user."""
 SACCT = ("env", "TZ=UTC", "SLURM_TIME_FORMAT=%s", "sacct", "-a", "-D", "-X", "-n", "-P", "-Snow-1day",
@@ -73,6 +76,8 @@ class Stage:
         self.slurm.run(
             "sacctmgr", "-i", "add", "user", f"name={OPERATOR}", "account=astro", "adminlevel=Operator"
         )
+        for account, users in [("umcg", self.tree.regional), ("astro", self.tree.national)] * 2:
+            slurm.submit(users[account][0], account, seconds=LASTING_SECONDS)
         self._daemon: Running | None = None
         self._started = 0
         self.usual = True  #: how the daemon was started

@@ -76,29 +76,26 @@ def tried(stage: Stage, fault: Fault) -> Result:
 def _tried(stage: Stage, fault: Fault) -> Result:
     known, began = stage.signs(), time.monotonic()
     with fault.strike(stage) as said:
-        if not fault.after:
-            began = time.monotonic()
-        begun_at = time.time()
-        told = None if fault.after else _awaited(stage, fault, known, began)
+        struck_at = time.time()
+        told = None if fault.after else _awaited(stage, fault, known)
         over_at = time.time()
     back = stage.cycle()
-    told = told or (stage.told(known, fault.told, began) if fault.told else None)
-    if said:
-        told = Told(0.0 if told is None else told.seconds, said if told is None else f"{said}; {told.how}")
+    told = told or stage.told(known, fault.told, began)
     lost, doubled = stage.differences()
     writes = None
     if fault.still and told:
-        still_from = begun_at + told.seconds + 1
+        still_from = struck_at + told.seconds + 1  # slurmdbd tells whole seconds
         writes = sum(still_from < at < floor(over_at) for at, _ in stage.written())
-    result = Result(fault.name, len(lost), len(doubled), back, told, writes)
+    result = Result(fault.name, len(lost), len(doubled), back, told, said or "", writes)
     return result._replace(broken=(*_broken(fault, result), *stage.wrong()))
 
 
-def _awaited(stage: Stage, fault: Fault, known: Sequence[str], began: float) -> Told | None:
+def _awaited(stage: Stage, fault: Fault, known: Sequence[str]) -> Told | None:
     """Until the fault is told and two periods more, and has lasted as long as it is to last."""
-    told, last = None, began + (max(fault.seconds, TELL_SECONDS) if fault.told else 3 * PERIOD)
+    told, began = None, time.monotonic()
+    last = began + (max(fault.seconds, TELL_SECONDS) if fault.told else 3 * PERIOD)
     while time.monotonic() < last:
-        if fault.told and not told and (told := stage.told(known, fault.told, began)):
+        if not told and (told := stage.told(known, fault.told, began)):
             last = max(began + fault.seconds, time.monotonic() + 2 * PERIOD)
         time.sleep(POLL_SECONDS)
     return told

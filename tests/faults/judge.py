@@ -66,6 +66,7 @@ class Result(NamedTuple):
     doubled: int = 0
     back: float | None = None  #: seconds
     told: Told | None = None
+    said: str = ""  #: what was seen of it, beside what was told
     writes: int | None = None  #: while none may be made; None where they may
     broken: tuple[str, ...] = ()  #: what did not hold
 
@@ -119,7 +120,8 @@ def lines(results: Sequence[Result]) -> Iterator[tuple[str, ...]]:
             str(sum(one.doubled for one in of)),
             _span(one.back for one in of),
             _span(one.seconds for one in told),
-            "; ".join(dict.fromkeys(one.how for one in told)) or "nothing to tell",
+            "; ".join(dict.fromkeys([*(one.said for one in of if one.said), *(one.how for one in told)]))
+            or "-",
             str(sum(one.writes or 0 for one in of))
             if any(one.writes is not None for one in of)
             else "allowed",

@@ -182,7 +182,9 @@ class Stage:
         return found
 
     def told(self, known: Sequence[str], words: str, began: float) -> Told | None:
-        """The first new sign with these words, if there is one by now."""
+        """The first new sign with these words, if there is one by now; none where no words are given."""
+        if not words:
+            return None
         new = [sign for sign in self.signs() if sign not in known and re.search(words, sign)]
         return Told(time.monotonic() - began, short(new[0], words)) if new else None
 

@@ -7,8 +7,9 @@ FOR ?= 2m
 KILLS ?= 200
 FREEZES ?= 20
 HOSTILE ?= 200
+TIMES ?= 1
 
-.PHONY: freeze help demo demo-slurm test test-fast test-model test-install lint slurm slurm-roots test-slurm-all seen examples crash hostile accept-slurm evaluate bench-simulate bench-ingest bench-scrape bench-sources clean
+.PHONY: faults freeze help demo demo-slurm test test-fast test-model test-install lint slurm slurm-roots test-slurm-all seen examples crash hostile accept-slurm evaluate bench-simulate bench-ingest bench-scrape bench-sources clean
 .DEFAULT_GOAL := help
 
 help:  ## Show these targets.
@@ -70,6 +71,9 @@ crash: $(VENV)/.installed slurm  ## Kill saf while it writes, KILLS=200 times, a
 
 freeze: $(VENV)/.installed slurm  ## Freeze a leader in the middle of a write, FREEZES=20 times, while another takes over.
 	FREEZES=$(FREEZES) $(BIN)/pytest -s tests/end_to_end/test_trust.py -k frozen
+
+faults: $(VENV)/.installed slurm  ## Every fault on a real Slurm with live jobs, TIMES=1; half an hour, result in docs/evaluation.
+	@$(BIN)/python -m tests.faults --times $(TIMES) --docs
 
 hostile: $(VENV)/.installed slurm  ## Hostile text in every field of a real Slurm, HOSTILE=200 texts; then the ledger against numbers alone.
 	HOSTILE=$(HOSTILE) $(BIN)/pytest -s tests/hostile

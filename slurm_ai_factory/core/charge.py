@@ -12,7 +12,6 @@ from collections.abc import Iterator
 
 from slurm_ai_factory.core.records import DAY, HOUR, Instant, Rejected, Run
 
-
 ARRAY_MOST = 2**32
 """Tasks; MaxArraySize is at most 4,000,001."""
 

@@ -88,6 +88,10 @@ def _number(text: str) -> float:
     return value
 
 
+FIGURES_END = "Latency for 1000 calls to gettimeofday()"
+"""Of sdiag's answer: what every version prints after all that is read here."""
+
+
 def diagnostics(lines: Iterable[str]) -> Diagnostics:
     """What sdiag prints: what is indented belongs to the line above it that is not."""
     found: dict[tuple[str, str], str] = {}
@@ -102,6 +106,7 @@ def diagnostics(lines: Iterable[str]) -> Diagnostics:
             section = name.strip()
             found.setdefault(("", section), value.strip())
     try:
+        found["", FIGURES_END]  # else the answer was cut, and what is not there would pass for not known
         return _diagnostics(found, "Backfilling stats")
     except (KeyError, ValueError) as error:
         raise SlurmError(f"sdiag's answer cannot be read: {error!r}") from error

@@ -11,17 +11,30 @@ import pytest
 from slurm_ai_factory.core import tres
 from slurm_ai_factory.core.charge import chargeable, elapsed
 from slurm_ai_factory.core.records import Rejected, Run
-from slurm_ai_factory.errors import SlurmError
 from slurm_ai_factory.slurm import Slurm
 from slurm_ai_factory.slurm.commands import Commands
 from tests.cases import standin
-from tests.cases.facts import NOW, RESERVATION, TERMS, event, facts, job, run, share, size
+from tests.cases.facts import NOW, TERMS, facts, job, run
 
 NUMBERS = (
     "0", "-1", str(2**31 - 1), str(2**32 - 2), str(2**32 - 1), str(2**63 - 1), str(2**63), str(2**64 - 2),
     str(2**64 - 1), str(10**30), "9" * 400, "9" * 5000, "", "NaN", "nan", "inf", "-inf", "1e999", "1.5", "NO_VAL",
 )  # fmt: skip
-TEXTS = ("one\ntwo", "\n", "a\x1fb", "|", "a|b|c", ",", "\r", "\x1b[31m", "saf:x", "\u2028", "x\n1|2|3|4|5|6", "'", "")
+TEXTS = (
+    "one\ntwo",
+    "\n",
+    "a\x1fb",
+    "|",
+    "a|b|c",
+    ",",
+    "\r",
+    "\x1b[31m",
+    "saf:x",
+    "\u2028",
+    "x\n1|2|3|4|5|6",
+    "'",
+    "",
+)
 MOST = 2**62
 
 Client = Callable[..., Slurm]
@@ -45,7 +58,17 @@ def charge(one: Run) -> float:
 
 # --- sacct -----------------------------------------------------------------------------------------------
 
-RUN_NUMBERS = ("DBIndex", "JobIDRaw", "ReservationId", "Submit", "Eligible", "Start", "End", "ElapsedRaw", "Suspended")
+RUN_NUMBERS = (
+    "DBIndex",
+    "JobIDRaw",
+    "ReservationId",
+    "Submit",
+    "Eligible",
+    "Start",
+    "End",
+    "ElapsedRaw",
+    "Suspended",
+)
 TRES = ("billing", "cpu", "energy", "mem", "node", "gres/gpu", "license/x")
 
 
@@ -75,7 +98,9 @@ def test_no_count_of_a_run_that_is_out_of_range_becomes_a_charge(client: Client,
         assert isinstance(one, Rejected) or charge(one) <= 3600 * (2**31 - 1)
 
 
-@pytest.mark.parametrize("field", ["JobID", "Account", "User", "Partition", "QOS", "WCKey", "Reservation", "Comment"])
+@pytest.mark.parametrize(
+    "field", ["JobID", "Account", "User", "Partition", "QOS", "WCKey", "Reservation", "Comment"]
+)
 def test_no_text_of_a_run_hides_another(client: Client, field: str) -> None:
     found = between(client, [run(9, **{field: text}) for text in TEXTS])
     assert [charge(one) for one in found if isinstance(one, Run)] == [4 * 3600] * len(TEXTS)
@@ -84,7 +109,15 @@ def test_no_text_of_a_run_hides_another(client: Client, field: str) -> None:
 # --- squeue, sprio, sdiag --------------------------------------------------------------------------------
 
 
-QUEUED_NUMBERS = ("JobID", "ArrayJobID", "ArrayTaskID", "HetJobID", "PriorityLong", "EligibleTime", "TimeLimit")
+QUEUED_NUMBERS = (
+    "JobID",
+    "ArrayJobID",
+    "ArrayTaskID",
+    "HetJobID",
+    "PriorityLong",
+    "EligibleTime",
+    "TimeLimit",
+)
 
 
 def queued(client: Client, odd: list[dict[str, str]]) -> list[Any]:
@@ -102,9 +135,19 @@ def test_no_number_of_a_job_hides_another(client: Client, field: str) -> None:
 
 @pytest.mark.parametrize("field", list(TERMS))
 def test_prio(client: Client, field: str) -> None:
-    slurm = client(prio=[{"%i": "1", **TERMS}, *({"%i": "9", **TERMS, field: text} for text in NUMBERS), {"%i": "2", **TERMS}])
+    slurm = client(
+        prio=[
+            {"%i": "1", **TERMS},
+            *({"%i": "9", **TERMS, field: text} for text in NUMBERS),
+            {"%i": "2", **TERMS},
+        ]
+    )
     print(slurm.priority_terms(), slurm.unreadable())
+
+
 @pytest.mark.parametrize("number", [1e308])
 def test_prio2(client: Client, number: float) -> None:
-    slurm = client(prio=[{"%i": "1", **TERMS}, {"%i": "9", **TERMS, "%A": "1e308", "%B": "1e308"}, {"%i": "2", **TERMS}])
+    slurm = client(
+        prio=[{"%i": "1", **TERMS}, {"%i": "9", **TERMS, "%A": "1e308", "%B": "1e308"}, {"%i": "2", **TERMS}]
+    )
     print(slurm.priority_terms(), slurm.unreadable())

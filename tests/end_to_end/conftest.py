@@ -7,11 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from tests.cluster.slurm import SlurmCluster, wait_until
 from tests.saf import Saf
 
+COMMANDS = ("sacct", "sacctmgr", "sshare", "scontrol", "squeue", "sprio", "sdiag")
 BASELINE = 25
 EAGER: dict[str, Any] = {"mode": "enforce", "share_min": 0.6, "share_max": 0.9, "slew": 0.1}
 """A configuration that wants more for the region at once, whatever was delivered."""
@@ -51,19 +53,40 @@ Wrap = Callable[[str, str], None]
 @pytest.fixture
 def wrap(saf: Saf) -> Wrap:
     """Put a shell script in the place of one Slurm command; $REAL in it is the command itself."""
+    return wrapper(saf)
+
+
+def wrapper(saf: Saf) -> Wrap:
+    """What the fixture ``wrap`` is. A command is never missing, so that a daemon may run meanwhile."""
     directory = saf.directory / "bin"
     directory.mkdir()
-    for name in ("sacct", "sacctmgr", "sshare", "scontrol", "squeue", "sprio", "sdiag"):
+    for name in COMMANDS:
         (directory / name).symlink_to(_which(name, saf))
 
     def wrapped(name: str, script: str) -> None:
-        place = directory / name
-        place.unlink()
-        place.write_text(f"#!/bin/sh\nREAL={_which(name, saf)}\n{script}\n")
-        place.chmod(0o755)
+        made = directory / f"{name}.new"
+        made.write_text(f"#!/bin/sh\nREAL={_which(name, saf)}\n{script}\n")
+        made.chmod(0o755)
+        made.rename(directory / name)
         saf.configure("slurm", directory=str(directory))
 
     return wrapped
+
+
+def libfaketime() -> str:
+    found = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
+    if not found:
+        pytest.skip("libfaketime is not installed")
+    return str(found[0])
+
+
+def cut_sessions(ledger_url: str) -> None:
+    """As a server does that takes the leader for dead."""
+    with psycopg.connect(ledger_url, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
 
 
 def _which(name: str, saf: Saf) -> Path:

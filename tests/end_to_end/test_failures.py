@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 
 from tests.cluster.slurm import SlurmCluster, wait_until
 from tests.cluster.tree import Tree
+from tests.end_to_end import disk
 from tests.end_to_end.conftest import BASELINE, Wrap, raw_shares, transactions
 from tests.saf import Saf
 
@@ -172,17 +172,8 @@ def test_an_unknown_key(eager: Saf) -> None:
 @pytest.fixture
 def small_disk(open_directory: Path) -> Iterator[Path]:
     """A file system of its own, to be filled."""
-    place = open_directory / "disk"
-    place.mkdir()
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=160m", "tmpfs", place], capture_output=True, timeout=60
-    )
-    if done.returncode:
-        pytest.skip(f"no file system can be mounted here: {done.stderr.decode().strip()}")
-    place.chmod(0o755)
-    yield place
-    subprocess.run(["pkill", "-KILL", "-f", f"postgres.*{place}"], check=False, timeout=60)
-    subprocess.run(["umount", "-l", place], check=True, timeout=60)
+    with disk.small(open_directory / "disk", "160m") as place:
+        yield place
 
 
 def test_postgresql_out_of_space_and_healed(eager: Saf, small_disk: Path) -> None:
@@ -193,7 +184,7 @@ def test_postgresql_out_of_space_and_healed(eager: Saf, small_disk: Path) -> Non
     before = eager.json("ledger", "status")
     eager.configure("control", mode="enforce")
     filler = small_disk / "filler"
-    _fill(filler)
+    disk.fill(filler)
     done = eager.run("cycle", code=1)
     assert len(done.stderr.splitlines()) == 1, done.stderr
     filler.unlink()
@@ -201,14 +192,3 @@ def test_postgresql_out_of_space_and_healed(eager: Saf, small_disk: Path) -> Non
     assert after["runs"] >= before["runs"] > 0
     eager.configure("control", mode="observe")
     eager.run("cycle")
-
-
-def _fill(file: Path) -> None:
-    """Take all the space there is."""
-    with file.open("wb", buffering=0) as out:
-        for size in (1 << 20, 4096, 1):
-            try:
-                while True:
-                    out.write(os.urandom(size) if size == 1 else bytes(size))
-            except OSError:
-                continue

@@ -8,7 +8,6 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -19,7 +18,16 @@ from slurm_ai_factory.slurm import Slurm
 from slurm_ai_factory.slurm.commands import Commands
 from tests.cluster.slurm import SlurmCluster, wait_until
 from tests.cluster.tree import Tree
-from tests.end_to_end.conftest import BASELINE, EAGER, Wrap, raw_shares, set_shares, transactions
+from tests.end_to_end.conftest import (
+    BASELINE,
+    EAGER,
+    Wrap,
+    cut_sessions,
+    libfaketime,
+    raw_shares,
+    set_shares,
+    transactions,
+)
 from tests.saf import RULES, Saf
 
 FREEZES = int(os.environ.get("FREEZES", "1"))
@@ -34,13 +42,6 @@ name = "region"
 beneficiary = "regional"
 partition = "north"
 """
-
-
-def libfaketime() -> str:
-    found = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
-    if not found:
-        pytest.skip("libfaketime is not installed")
-    return str(found[0])
 
 
 def reads(saf: Saf) -> object:
@@ -200,7 +201,7 @@ def test_a_leader_frozen_in_a_write_does_not_write_over_the_one_that_took_over(
     wait_until(lambda: frozen.exists() and frozen.read_text() != "", "sacctmgr to be frozen", 60)
     began = time.monotonic()
     os.kill(leader.pid, signal.SIGSTOP)
-    _cut_sessions(ledger_url)
+    cut_sessions(ledger_url)
     (eager.directory / "other").mkdir()
     other = Saf(eager.directory / "other", slurm.env, ledger_url)
     other.configure("control", **{**EAGER, "slew": 0.05 + number / 1000})
@@ -214,15 +215,6 @@ def test_a_leader_frozen_in_a_write_does_not_write_over_the_one_that_took_over(
     assert leader.returncode == 1, said
     assert raw_shares(slurm) == taken
     set_shares(slurm, BASELINE)
-
-
-def _cut_sessions(ledger_url: str) -> None:
-    """As a server does that takes the leader for dead."""
-    with psycopg.connect(ledger_url, autocommit=True) as connection:
-        connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
 
 
 # --- rights

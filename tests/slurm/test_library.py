@@ -33,6 +33,7 @@ Backfilling stats
 \tLast cycle when: Wed Nov 25 08:49:50 2026 (1795596590)
 \tLast depth cycle: 9
 \tLast queue length: 12
+Latency for 1000 calls to gettimeofday(): 30 microseconds
 """
 BY_COMMAND = Diagnostics(1795596600, 0, 1795596590, 9, 12)
 BY_PYSLURM = BY_COMMAND._replace(agent_queue=2)

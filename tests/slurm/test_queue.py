@@ -143,12 +143,22 @@ def test_a_line_of_sprio_that_is_no_priority_is_told_and_the_others_stand(cells:
     assert sound == Terms(7, "main", 6000.0, 0.0)
 
 
-@pytest.mark.parametrize("missing", ["sdiag output at", "DBD Agent queue size"])
+@pytest.mark.parametrize("missing", ["sdiag output at", "DBD Agent queue size", "Latency for 1000 calls"])
 @versions
 def test_an_answer_of_sdiag_without_what_matters_is_no_answer(recorded: Path, missing: str) -> None:
     kept = [line for line in lines(recorded, "sdiag") if not line.startswith(missing)]
     with pytest.raises(SlurmError, match="sdiag's answer cannot be read"):
         queue.diagnostics(kept)
+
+
+@versions
+def test_an_answer_of_sdiag_that_ends_in_its_figures_is_no_answer(recorded: Path) -> None:
+    whole = lines(recorded, "sdiag")
+    last = next(n for n, line in enumerate(whole) if line.startswith("Latency for 1000 calls"))
+    for kept in range(last + 1):
+        with pytest.raises(SlurmError, match="sdiag's answer cannot be read"):
+            queue.diagnostics(whole[:kept])
+    assert queue.diagnostics(whole[: last + 1]) == queue.diagnostics(whole)
 
 
 @versions
@@ -160,14 +170,18 @@ def test_a_queue_of_the_agent_that_is_no_number_is_no_zero(recorded: Path) -> No
 
 @versions
 def test_without_backfill_nothing_is_known_of_it(recorded: Path) -> None:
-    text = "".join(lines(recorded, "sdiag")).partition("Backfilling stats")[0]
-    found = queue.diagnostics(text.splitlines(keepends=True))
+    text = "".join(lines(recorded, "sdiag"))
+    before, after = text.partition("Backfilling stats")[0], text.partition("Latency for")
+    found = queue.diagnostics((before + after[1] + after[2]).splitlines(keepends=True))
     assert (found.backfill_last_at, found.backfill_depth, found.backfill_queue) == (None, None, None)
+
+
+END = "Latency for 1000 calls to gettimeofday(): 30 microseconds\n"
 
 
 def test_of_what_sdiag_says_twice_the_first_counts() -> None:
     head = "sdiag output at Wed Nov 25 08:50:00 2026 (1795596600)\n"
     found = queue.diagnostics(
-        [head, "DBD Agent queue size: 3\n", "DBD Agent queue size: 0\n", head.replace("66", "67")]
+        [head, "DBD Agent queue size: 3\n", "DBD Agent queue size: 0\n", head.replace("66", "67"), END]
     )
     assert (found.at, found.agent_queue) == (1795596600, 3)

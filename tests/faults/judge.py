@@ -1,0 +1,149 @@
+"""What a fault did, from what Slurm and the ledger say afterwards, and the table of all of them.
+
+Rule: nothing of the product is asked what it did; runs are compared as sacct prints them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+FIELDS = "DBIndex,JobIDRaw,State,Start,End,ElapsedRaw,AllocTRES"
+PAGE = """\
+# Faults
+
+`make faults` writes this page. A real Slurm 22.05 on loopback with a live mix of jobs of 1 to 8 seconds, of
+regional and of national accounts; a PostgreSQL of its own; `saf run` in mode `enforce` with a period of
+{period} s, `slurm.timeout` {timeout} s and `ledger.timeout` {ledger} s; and an operator who sets other
+RawShares every {every} s, so that there is always something to write. {jobs} jobs were submitted. A leader
+that is frozen in the middle of a write is `make freeze`.
+
+After each fault the next complete cycle is waited for. Then every run that is over is compared with
+`sacct -a -D -X`: number, state, start, end, seconds and TRES. *Lost* is in `sacct` and not, or otherwise,
+in the ledger within {settle} s; *doubled* is in the ledger and not in `sacct`, or for longer.
+`saf ledger verify` must find nothing, every write that slurmdbd has of saf must be in the ledger's history,
+and no change may stay `planned`.
+
+*Back* is the time from the end of the fault to the next complete cycle; *told* is the time from its beginning
+to its first word in the log or the metrics. *Writes meanwhile* is what slurmdbd has of saf between that word
+and the end of the fault, where none may be made.
+
+Lines that come twice are the same as once. Not seen by design: half of `squeue`, as half of the jobs that ran
+may have ended since `sacct` was asked; and any part of `sprio`, on which no decision rests.
+
+| fault | n | lost | doubled | back (s) | told (s) | told how | writes meanwhile | held |
+|---|---|---|---|---|---|---|---|---|
+{rows}
+
+{failed} of {tried} did not hold{colon}
+{reasons}"""
+
+
+class Run(NamedTuple):
+    """A run that is over: everything that it is charged by."""
+
+    job: str
+    state: str
+    start: str
+    end: str
+    elapsed: int
+    tres: frozenset[str]
+
+
+class Told(NamedTuple):
+    """The first word of a fault, and how long after its beginning."""
+
+    seconds: float
+    how: str
+
+
+class Result(NamedTuple):
+    """What one fault did, once."""
+
+    fault: str
+    lost: int = 0
+    doubled: int = 0
+    back: float | None = None  #: seconds
+    told: Told | None = None
+    said: str = ""  #: what was seen of it, beside what was told
+    writes: int | None = None  #: while none may be made; None where they may
+    broken: tuple[str, ...] = ()  #: what did not hold
+
+
+def printed(answer: str) -> tuple[dict[int, Run], set[int]]:
+    """sacct's answer of FIELDS: runs that are over by DBIndex, and every DBIndex.
+
+    >>> over, known = printed("7|12|CANCELLED by 0|100|160|60|cpu=1\\n8|13|RUNNING|100|Unknown|60|cpu=1")
+    >>> over[7].state, over[7].elapsed, sorted(over), sorted(known)
+    ('CANCELLED', 60, [7], [7, 8])
+    """
+    rows = [line.split("|") for line in answer.splitlines()]
+    over = {
+        int(index): Run(job, state.split()[0], start, end, int(elapsed), frozenset(tres.split(",")))
+        for index, job, state, start, end, elapsed, tres in rows
+        if start.isdigit() and end.isdigit()
+    }
+    return over, {int(row[0]) for row in rows}
+
+
+def lost(told: Mapping[int, Run], kept: Mapping[int, Run]) -> list[int]:
+    """Runs that sacct has and the ledger has not, or otherwise."""
+    return [index for index, run in told.items() if kept.get(index) != run]
+
+
+def doubled(kept: Mapping[int, Run], told: Mapping[int, Run], known: Iterable[int]) -> list[int]:
+    """Runs that the ledger has and sacct does not know, or charges for less long."""
+    there = set(known)
+    return [
+        index
+        for index, run in kept.items()
+        if index not in there or (index in told and run.elapsed > told[index].elapsed)
+    ]
+
+
+def unrecorded(made: Iterable[str], recorded: Iterable[str]) -> list[str]:
+    """RawShares that slurmdbd says were written and that no change in the ledger asked for."""
+    return sorted((Counter(made) - Counter(recorded)).elements())
+
+
+def lines(results: Sequence[Result]) -> Iterator[tuple[str, ...]]:
+    """The table: one row for each fault, whatever its number of times."""
+    for fault in dict.fromkeys(one.fault for one in results):
+        of = [one for one in results if one.fault == fault]
+        told = [one.told for one in of if one.told]
+        held = sum(not one.broken for one in of)
+        yield (
+            fault,
+            str(len(of)),
+            str(sum(one.lost for one in of)),
+            str(sum(one.doubled for one in of)),
+            _span(one.back for one in of),
+            _span(one.seconds for one in told),
+            "; ".join(dict.fromkeys([*(one.said for one in of if one.said), *(one.how for one in told)]))
+            or "-",
+            str(sum(one.writes or 0 for one in of))
+            if any(one.writes is not None for one in of)
+            else "allowed",
+            "yes" if held == len(of) else f"{held} of {len(of)}",
+        )
+
+
+def _span(values: Iterable[float | None]) -> str:
+    """One figure, or the least and the most of several.
+
+    >>> _span([1.25, None, 3.0]), _span([2.0]), _span([])
+    ('1.2-3.0', '2.0', '-')
+    """
+    ends = sorted({f"{one:.1f}" for one in values if one is not None}, key=float)
+    return "-".join(dict.fromkeys([*ends[:1], *ends[-1:]])) or "-"
+
+
+def page(results: Sequence[Result], **facts: object) -> str:
+    """The page of the documentation."""
+    broken = [(one.fault, reason) for one in results for reason in one.broken]
+    return PAGE.format(
+        rows="\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in lines(results)),
+        failed=sum(bool(one.broken) for one in results), tried=len(results), colon=":" if broken else ".",
+        reasons="".join(f"\n- {fault}: {reason}" for fault, reason in broken), **facts,
+    ).rstrip() + "\n"  # fmt: skip

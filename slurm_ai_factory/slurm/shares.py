@@ -97,7 +97,7 @@ def _float(text: str) -> float | None:
 
 
 def from_json(text: str, version: str) -> list[Row]:
-    """The rows of what ``sshare --json=v0.0.42`` printed; ``version`` is for its errors. Raises SlurmError."""
+    """The rows that ``sshare --json=v0.0.42`` printed; ``version`` is for its errors. Raises SlurmError."""
     try:
         answer = json.loads(text)
         if answer["errors"]:

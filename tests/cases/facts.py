@@ -27,16 +27,13 @@ JOB = {
     "State": "PENDING", "Reason": "Resources", "Account": "umcg", "UserName": "mail", "Partition": "main",
     "QOS": "normal", "WCKey": "(null)", "Reservation": "(null)",
 }  # fmt: skip
-EVENT = {
-    "TimeStart": str(NOW - 86400),
-    "TimeEnd": "Unknown",
-    "State": "DOWN",
-    "TRES": "billing=4,cpu=4,mem=4000M",
-}
+EVENT = {"TimeStart": str(NOW - 86400), "TimeEnd": "Unknown", "State": "DOWN", "TRES": "billing=4,cpu=4"}
 RESERVATION = {"Start": str(NOW - 7200), "End": str(NOW + 7200), "Associations": "6", "TRES": "cpu=4"}
 SHARE = {"NormShares": "0.333333", "RawUsage": "10", "EffectvUsage": "0.022098", "LevelFS": "15.084125"}
-TERMS = {"%F": "6000", "%A": "10", "%B": "0", "%J": "0", "%P": "0", "%Q": "0", "%S": "0", "%T": "cpu=3.00", "%N": "0",
-         "%r": "main"}  # fmt: skip
+TERMS = {
+    "%F": "6000", "%A": "10", "%B": "0", "%J": "0", "%P": "0", "%Q": "0", "%S": "0", "%T": "cpu=3.00",
+    "%N": "0", "%r": "main",
+}  # fmt: skip
 
 
 def run(number: int, /, **different: str) -> Row:
@@ -62,8 +59,7 @@ def size(since: int, nodes: int, cpus: int) -> Row:
 
 def share(number: str, /, **different: str) -> Row:
     """What sshare says of an association."""
-    shares = str(TREE[number][3])
-    return {**SHARE, "ID": number, "RawShares": shares, **different}
+    return {**SHARE, "ID": number, "RawShares": "1", **different}
 
 
 REGION, OTHERS = run(1, Account="umcg", User="mail"), run(2)
@@ -77,7 +73,7 @@ def facts(**different: Any) -> Mapping[str, Any]:
     ]
     return {
         "runs": [REGION, OTHERS], "queue": [], "prio": [], "assoc": assoc,
-        "share": [share(one) for one in TREE], "event": [size(90_000, 100, 400)], "reservation": [],
+        "share": [share(one, RawShares=str(shares)) for one, (*_, shares) in TREE.items()], "event": [size(90_000, 100, 400)], "reservation": [],
         "qos": [{"Name": "normal", "UsageFactor": "1.000000"}], "account": [], "user": [],
         "transactions": [], "utilization": [], "node": [], "partition": [],
         "slurmdbd": {"PrivateData": "none", "MaxQueryTimeRange": "UNLIMITED", "PurgeJobAfter": "NONE"},
@@ -90,8 +86,10 @@ def facts(**different: Any) -> Mapping[str, Any]:
             "SlurmUser": "root(0)",
         },
         "sdiag": {
-            "": {"DBD Agent queue size": "0"},
-            "Backfilling stats": {"Last cycle when": f"now ({NOW})", "Last depth cycle": "0", "Last queue length": "0"},
+            "": {"DBD Agent queue size": "0", "Latency for 1000 calls to gettimeofday()": "20 microseconds"},
+            "Backfilling stats": {
+                "Last cycle when": f"now ({NOW})", "Last depth cycle": "0", "Last queue length": "0",
+            },
         },
         **different,
     }  # fmt: skip

@@ -1,8 +1,8 @@
 """One program in the place of all of Slurm's commands, which answers from facts.
 
-Rule: it knows nothing of what the product asks for. It prints the columns, with the delimiter and in the format that
-it is asked for, raw as Slurm does; what no fact tells is empty. The facts are in facts.json beside it, by the
-object that is asked about: rows are dicts of text by the names of Slurm's fields.
+Rule: it knows nothing of what the product asks for. It prints the columns, with the delimiter and in the
+format that it is asked for, raw as Slurm does; what no fact tells is empty. The facts are in facts.json
+beside it, by the object that is asked about: rows are dicts of text by the names of Slurm's fields.
 """
 
 from __future__ import annotations

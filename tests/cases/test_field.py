@@ -1,6 +1,6 @@
 """The cases from the field: what a Slurm said, and what `saf cycle` and `saf share` make of it.
 
-The logs of `saf simulate` from the field are cases of tests/simulation/test_formats.py and tests/cli/test_simulate.py.
+The logs from the field are cases of tests/simulation/test_formats.py and tests/cli/test_simulate.py.
 """
 
 from __future__ import annotations

@@ -73,7 +73,8 @@ def facts(**different: Any) -> Mapping[str, Any]:
     ]
     return {
         "runs": [REGION, OTHERS], "queue": [], "prio": [], "assoc": assoc,
-        "share": [share(one, RawShares=str(shares)) for one, (*_, shares) in TREE.items()], "event": [size(90_000, 100, 400)], "reservation": [],
+        "share": [share(one, RawShares=str(shares)) for one, (*_, shares) in TREE.items()],
+        "event": [size(90_000, 100, 400)], "reservation": [],
         "qos": [{"Name": "normal", "UsageFactor": "1.000000"}], "account": [], "user": [],
         "transactions": [], "utilization": [], "node": [], "partition": [],
         "slurmdbd": {"PrivateData": "none", "MaxQueryTimeRange": "UNLIMITED", "PurgeJobAfter": "NONE"},

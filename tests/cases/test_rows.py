@@ -232,14 +232,14 @@ def test_usage_out_of_range_is_unknown_and_the_others_stand(client: Client, fiel
 def test_shares_that_cannot_be_told_are_refused_in_one_sentence(
     client: Client, field: str, text: str
 ) -> None:
-    with pytest.raises(SlurmError, match="^sshare printed a row that cannot be read: [^\n]*$"):
+    with pytest.raises(SlurmError, match=r"^sshare printed a row that cannot be read: [^\n]*$"):
         client(share=[share("3", **{field: text})]).associations()
 
 
 @pytest.mark.parametrize("field", ["ID", "ParentID", "Share"])
 def test_a_tree_that_cannot_be_told_is_refused_in_one_sentence(client: Client, field: str) -> None:
     assoc = [one | ({field: str(2**63)} if one["ID"] == "6" else {}) for one in facts()["assoc"]]
-    with pytest.raises(SlurmError, match="^sacctmgr printed an association that cannot be read: [^\n]*$"):
+    with pytest.raises(SlurmError, match=r"^sacctmgr printed an association that cannot be read: [^\n]*$"):
         client(assoc=assoc).associations()
 
 

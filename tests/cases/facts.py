@@ -71,10 +71,10 @@ def facts(**different: Any) -> Mapping[str, Any]:
         {"ID": one, "ParentID": parent, "Share": str(shares), "Account": account, "User": user}
         for one, (parent, account, user, shares) in TREE.items()
     ]
+    usage = [share(one, RawShares=str(shares)) for one, (*_, shares) in TREE.items()]
     return {
         "runs": [REGION, OTHERS], "queue": [], "prio": [], "assoc": assoc,
-        "share": [share(one, RawShares=str(shares)) for one, (*_, shares) in TREE.items()],
-        "event": [size(90_000, 100, 400)], "reservation": [],
+        "share": usage, "event": [size(90_000, 100, 400)], "reservation": [],
         "qos": [{"Name": "normal", "UsageFactor": "1.000000"}], "account": [], "user": [],
         "transactions": [], "utilization": [], "node": [], "partition": [],
         "slurmdbd": {"PrivateData": "none", "MaxQueryTimeRange": "UNLIMITED", "PurgeJobAfter": "NONE"},

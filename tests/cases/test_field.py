@@ -5,36 +5,17 @@ The logs from the field are cases of tests/simulation/test_formats.py and tests/
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
-from tests.cases import standin
+from tests.cases.conftest import Told
 from tests.cases.facts import NOW, OTHERS, REGION, event, facts, job, run, size
-from tests.saf import Saf
 
 HOUR = 4 * 3600
 """CPU-seconds of a run of four CPUs in an hour."""
-
-Told = Callable[..., tuple[dict[str, Any], dict[str, Any]]]
-
-
-@pytest.fixture
-def told(tmp_path: Path, ledger_url: str) -> Told:
-    """What `saf cycle` and then `saf share` say, where Slurm says this."""
-
-    def make(**different: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        standin.install(tmp_path, facts(**different))
-        saf = Saf(tmp_path, os.environ, ledger_url)
-        saf.configure("slurm", directory=str(tmp_path))
-        return saf.json("cycle"), saf.json("share")
-
-    return make
 
 
 def charges(share: dict[str, Any]) -> tuple[int, int]:

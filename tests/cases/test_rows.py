@@ -5,23 +5,35 @@ Each question is asked once, with a row for each odd value between two sound one
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from math import isfinite
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from slurm_ai_factory.core import capacity, tres
 from slurm_ai_factory.core.charge import chargeable, elapsed, tasks
 from slurm_ai_factory.core.classify import Beneficiary
-from slurm_ai_factory.core.demand import Standing, demand
+from slurm_ai_factory.core.demand import Queued, Standing, demand
 from slurm_ai_factory.core.records import DAY, FOREVER, Run
 from slurm_ai_factory.errors import SlurmError
-from slurm_ai_factory.slurm import Slurm, queue
-from slurm_ai_factory.slurm.commands import Commands
+from slurm_ai_factory.slurm import queue
 from tests.cases import standin
-from tests.cases.facts import NOW, RESERVATION, TERMS, TREE, Row, event, facts, job, run, share, size
+from tests.cases.conftest import Client, Told
+from tests.cases.facts import (
+    NOW,
+    OTHERS,
+    REGION,
+    RESERVATION,
+    TERMS,
+    TREE,
+    Row,
+    event,
+    facts,
+    job,
+    run,
+    share,
+    size,
+)
 
 NUMBERS = (
     "0", "-1", *map(str, (2**31 - 1, 2**32 - 2, 2**32 - 1, 2**63 - 1, 2**63, 2**64 - 2, 2**64 - 1, 10**30)),
@@ -32,19 +44,6 @@ TEXTS = (
     "", "x" * 70_000,
 )  # fmt: skip
 CPUS, HOUR = 4, 3600
-
-Client = Callable[..., Slurm]
-
-
-@pytest.fixture
-def client(tmp_path: Path) -> Client:
-    """A client of a cluster that says this."""
-
-    def make(**different: Any) -> Slurm:
-        standin.install(tmp_path, facts(**different))
-        return Slurm("loop", Commands(directory=tmp_path, timeout_seconds=30))
-
-    return make
 
 
 def between(odd: Iterable[Row], first: Row, last: Row) -> list[Row]:
@@ -126,7 +125,7 @@ def test_no_list_of_tasks_is_longer_than_an_array(client: Client) -> None:
 JOB_NUMBERS = ("JobID", "ArrayJobID", "ArrayTaskID", "HetJobID", "PriorityLong", "EligibleTime", "TimeLimit")
 
 
-def queued(client: Client, odd: Sequence[Row]) -> None:
+def queued(client: Client, odd: Sequence[Row]) -> list[Queued]:
     """Each job is demand, stands elsewhere or is told; the sound ones are demand."""
     rows = between(odd, job(1), job(2))
     slurm = client(queue=rows)
@@ -139,29 +138,36 @@ def queued(client: Client, odd: Sequence[Row]) -> None:
     waiting = wanted.sum(Beneficiary.REGIONAL, Standing.WAITING)
     assert waiting.amount >= 2 * CPUS
     assert isfinite(float(waiting.charge))
+    return found
 
 
 @pytest.mark.parametrize("field", JOB_NUMBERS)
 def test_no_number_of_a_job_hides_another(client: Client, field: str) -> None:
-    queued(client, [job(9, ArrayTaskID="3", **{field: text}) if field == "ArrayJobID" else
-                    job(9, **{field: text}) for text in NUMBERS])  # fmt: skip
+    array = {"ArrayTaskID": "3"} if field == "ArrayJobID" else {}
+    queued(client, [job(one, **array, **{field: text}) for one, text in enumerate(NUMBERS, 9)])
 
 
 @pytest.mark.parametrize("text", ["0-{}", "0-9%{}", "{}-{}", "0-9:{}"])
 def test_no_array_is_without_end(client: Client, text: str) -> None:
-    queued(client, [job(9, ArrayTaskID=text.replace("{}", number)) for number in NUMBERS])
+    queued(
+        client, [job(one, ArrayTaskID=text.replace("{}", number)) for one, number in enumerate(NUMBERS, 9)]
+    )
 
 
 @pytest.mark.parametrize("name", ["cpu", "mem", "gres/gpu"])
 def test_no_count_of_a_job_hides_another(client: Client, name: str) -> None:
-    queued(client, [job(9, **{"tres-alloc": f"billing=4,{name}={text}"}) for text in NUMBERS])
+    queued(
+        client,
+        [job(one, **{"tres-alloc": f"billing=4,{name}={text}"}) for one, text in enumerate(NUMBERS, 9)],
+    )
 
 
 @pytest.mark.parametrize(
     "field", ["State", "Reason", "Account", "UserName", "Partition", "QOS", "WCKey", "Reservation"]
 )
 def test_no_text_of_a_job_hides_another(client: Client, field: str) -> None:
-    queued(client, [job(9, **{field: text}) for text in TEXTS])
+    found = queued(client, [job(one, **{field: text}) for one, text in enumerate(TEXTS, 9)])
+    assert len(found) >= 2 + len(TEXTS) - (field in ("State", "Partition"))
 
 
 @pytest.mark.parametrize("field", list(TERMS))
@@ -186,9 +192,7 @@ def test_terms_that_add_up_to_no_number_hide_no_other(client: Client) -> None:
 def test_a_count_of_sdiag_is_read_or_refused_in_one_sentence(name: str) -> None:
     sound = facts()["sdiag"]
     for text in NUMBERS:
-        said = {
-            section: values | ({name: text} if name in values else {}) for section, values in sound.items()
-        }
+        said = {key: values | ({name: text} if name in values else {}) for key, values in sound.items()}
         lines = standin.sdiag({"sdiag": said}, []).splitlines(keepends=True)
         if text.isdigit() and len(text) < 20 and int(text) <= FOREVER:
             assert int(text) in queue.diagnostics(lines)
@@ -202,16 +206,8 @@ def test_a_count_of_sdiag_is_read_or_refused_in_one_sentence(name: str) -> None:
 
 def users(texts: Sequence[str]) -> dict[str, Row]:
     """A user of umcg for each text, by the id of its association."""
-    return {
-        str(100 + one): {
-            "ID": str(100 + one),
-            "ParentID": "6",
-            "Share": "1",
-            "Account": "umcg",
-            "User": f"u{one}",
-        }
-        for one in range(len(texts))
-    }
+    sound = {"ParentID": "6", "Share": "1", "Account": "umcg"}
+    return {str(one): {**sound, "ID": str(one), "User": f"u{one}"} for one in range(100, 100 + len(texts))}
 
 
 @pytest.mark.parametrize("field", ["NormShares", "RawUsage", "EffectvUsage", "LevelFS"])
@@ -250,10 +246,9 @@ def test_no_name_of_an_association_hides_another(client: Client, field: str) -> 
     named = [row | {field: text} for row, text in zip(odd.values(), names, strict=True)]
     found = client(assoc=[*facts()["assoc"], *named]).associations()
     assert len(found) == len(TREE) + len(names)
-    assert [(one.account, one.user or "") for one in found[: len(TREE)]] == [
-        one[1:3] for one in TREE.values()
-    ]
-    assert {one.raw_shares for one in found[len(TREE) :]} == {1}
+    first, rest = found[: len(TREE)], found[len(TREE) :]
+    assert [(one.account, one.user or "") for one in first] == [one[1:3] for one in TREE.values()]
+    assert {one.raw_shares for one in rest} == {1}
 
 
 # --- what a cluster is and was ---------------------------------------------------------------------------
@@ -313,3 +308,28 @@ def test_no_number_of_sreport_hides_another(client: Client) -> None:
     found = slurm.utilization(NOW - DAY, NOW)
     assert found["astro", "cpu"] == 7
     assert slurm.unreadable()
+
+
+# --- all of it at once -----------------------------------------------------------------------------------
+
+
+def test_all_odd_rows_together_end_no_cycle_and_change_no_charge_of_the_region(told: Told) -> None:
+    values = [*((one, text) for one in RUN_NUMBERS for text in NUMBERS),
+              *((one, text) for one in FREE for text in TEXTS)]  # fmt: skip
+    runs = [run(one, **{field: text}) for one, (field, text) in enumerate(values, 100)]
+    values = [(one, text) for one in JOB_NUMBERS for text in NUMBERS]
+    jobs = [job(one, **{field: text}) for one, (field, text) in enumerate(values, 100)]
+    odd = users(NUMBERS)
+    usage = [share(one, RawUsage=text) for one, text in zip(odd, NUMBERS, strict=True)]
+    cycle, measured = told(
+        runs=[REGION, *runs, OTHERS],
+        queue=[job(1), *jobs],
+        assoc=[*facts()["assoc"], *odd.values()],
+        share=[*facts()["share"], *usage],
+        event=[size(2 * DAY, 100, 400), *(event(f"n{text[:20]}", TimeStart=text) for text in NUMBERS)],
+        prio=[{"%i": "1", **TERMS}, *({"%i": "9", **TERMS, "%F": text} for text in NUMBERS)],
+    )
+    assert cycle["rejected"]
+    assert measured["regional_charge"] == CPUS * HOUR
+    assert 2 * CPUS * HOUR < measured["total_charge"] <= CPUS * HOUR * (2 + len(runs))
+    assert cycle["decision"]["reason"] != "usage_unknown", "usage of users is not steered on"

@@ -80,8 +80,13 @@ def from_text(lines: Iterable[str]) -> Iterator[Row]:
                 level_fs=_float(level_fs),
             )
         except ValueError as error:
-            yield rejected(line.rstrip("\n"), error)
+            yield _told(one, error)
         yield one, usage
+
+
+def _told(number: int, why: ValueError) -> Rejected:
+    """The same for an association each time, while its other figures go on changing."""
+    return rejected(f"sshare: association {number}", why)
 
 
 def shares(text: str) -> int:
@@ -120,7 +125,7 @@ def _from_object(one: dict[str, Any]) -> Iterator[Row]:
             level_fs=_number(one["fairshare"]["level"]),
         )
     except ValueError as error:
-        yield rejected(json.dumps(one), error)
+        yield _told(number, error)
     yield number, usage
 
 

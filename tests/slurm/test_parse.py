@@ -670,12 +670,13 @@ def test_one_bad_line_of_sshare_spoils_the_tree(line: str) -> None:
      "-0.5|200|0.666667|0.3", f"0.247525|{2**64}|0.666667|0.371287", "0.247525|200|0.666667|-nan"],
 )  # fmt: skip
 def test_usage_that_is_no_number_is_unknown_and_told_and_the_others_stand(figures: str) -> None:
-    line = f"6|26|{figures}"
-    spoilt = [*SHARES[:5], f"{line}\n", *SHARES[6:]]
+    spoilt = [*SHARES[:5], f"6|26|{figures}\n", *SHARES[6:]]
     found = {one.account: one for one in _associations(usage=spoilt) if one.user is None}
     assert (found["regional"].raw_shares, found["regional"].raw_usage) == (26, None)
     assert found["others"].raw_usage == 100
-    assert [one.line for one in shares.from_text(spoilt) if isinstance(one, Rejected)] == [line]
+    assert [one.line for one in shares.from_text(spoilt) if isinstance(one, Rejected)] == [
+        "sshare: association 6"
+    ]
 
 
 @given(st.sampled_from((NUMBERS, NAMES, SHARES)), st.integers(0, 7), st.randoms(use_true_random=False))

@@ -87,7 +87,7 @@ def _run(fields: list[str]) -> Run:
         alloc_tres=tres.canonical(alloc_tres),
         energy_joules=tres.energy(alloc_tres),
     )  # fmt: skip
-    return _consistent(_without_false_start(one))
+    return _consistent(_ended(_without_false_start(one)))
 
 
 def late_submits(answer: Iterable[Run | Rejected]) -> list[Run]:
@@ -133,12 +133,17 @@ def _without_false_start(one: Run) -> Run:
     return one._replace(start_at=None) if never and not one.alloc_tres else one
 
 
+def _ended(one: Run) -> Run:
+    """A run that is over and has no End yet, as after a restart of slurmdbd: it ran as long as is told."""
+    if one.state in FINISHED and one.start_at is not None and one.end_at is None:
+        return one._replace(end_at=one.start_at + one.elapsed_seconds)
+    return one
+
+
 def _consistent(one: Run) -> Run:
     """The run, or ValueError when its parts contradict each other in a way that would change a charge."""
     if one.start_at is not None and one.end_at is not None and one.end_at < one.start_at:
         raise ValueError(f"End {one.end_at} is before Start {one.start_at}")
-    if one.state in FINISHED and one.start_at is not None and one.end_at is None:
-        raise ValueError(f"{one.state} without an End")
     if one.start_at is None and one.elapsed_seconds:
         raise ValueError(f"ElapsedRaw {one.elapsed_seconds} without a Start")
     if one.start_at and one.end_at and one.elapsed_seconds > one.end_at - one.start_at + 1:

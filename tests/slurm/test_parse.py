@@ -381,6 +381,14 @@ def test_a_run_that_was_submitted_after_its_start_keeps_its_time_without_a_resiz
     assert parse.from_own_start(later, parse.resizes([_run(**first), later])) == later
 
 
+@pytest.mark.parametrize("state", ["COMPLETED", "FAILED", "CANCELLED by 0", "NODE_FAIL"])
+def test_a_run_that_is_over_and_has_no_end_yet_counts_for_its_elapsed_time(state: str) -> None:
+    """As slurmdbd tells it while slurmctld catches up after an outage."""
+    found = _run(State=state, End="Unknown", ElapsedRaw="10")
+    assert found.start_at is not None
+    assert (found.end_at, found.elapsed_seconds) == (found.start_at + 10, 10)
+
+
 # --- any line -----------------------------------------------------------------------------------------
 
 GOOD = (

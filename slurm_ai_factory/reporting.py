@@ -5,16 +5,16 @@ The rule: everything is asked as it was known at one instant, so the same instan
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from functools import partial
-from hashlib import sha256
 
 from slurm_ai_factory import cycle
-from slurm_ai_factory.config import Config
-from slurm_ai_factory.core import expertise, share, windows
+from slurm_ai_factory.config import Config, counted
+from slurm_ai_factory.core import canonical, expertise, share, windows
 from slurm_ai_factory.core.classify import Beneficiary, Classification, Rules
 from slurm_ai_factory.core.expertise import ExpertiseMeasurement
 from slurm_ai_factory.core.reasons import HOLDS
@@ -22,11 +22,10 @@ from slurm_ai_factory.core.records import Charge, Instant, Measurement, Subject,
 from slurm_ai_factory.core.share import Promise
 from slurm_ai_factory.core.tres import Count
 from slurm_ai_factory.errors import LedgerError
-from slurm_ai_factory.ledger import Ledger, publishing
+from slurm_ai_factory.ledger import Ledger
 from slurm_ai_factory.ledger.publishing import Interval, Published
-from slurm_ai_factory.report import Control, Fingerprint, Month, Reached, Report, Restatement, Sender, tables
+from slurm_ai_factory.report import Basis, Control, Month, Reached, Report, Restatement, Sender, tables, value
 from slurm_ai_factory.report.tables import Table
-from slurm_ai_factory.report.values import Part
 
 TABLES = {"category": True, "hub": False, "sector": True, "municipality": True}
 """The tables, the most important first, and whether each is of the region only."""
@@ -96,7 +95,7 @@ def gather(ask: Asked, window: Window, compared: Instant | None = None) -> Repor
         expertise_table=_expertise_table(ask, hours, smallest),
         compared_with=None if last is None else (last.window, last.as_of),
         restatements=tuple(_restatements(ask, last)),
-        fingerprint=_fingerprint(ask, trend[0].window, window),
+        basis=_basis(ask, trend[0].window, window),
     )
 
 
@@ -232,7 +231,7 @@ def _last(ask: Asked, compared: Instant | None) -> Published | None:
         return ask.ledger.publishing.last(ask.then)
     earlier = asked(ask.config, ask.ledger, compared)
     window = earlier.read_up_to(cycle.promised_window(ask.config, compared))
-    return Published(window.name, compared, "", figures(_trend(earlier, window)))
+    return Published(window.name, compared, "", figures(_trend(earlier, window)), "", "")
 
 
 def figures(trend: Iterable[Measurement]) -> dict[str, dict[str, str]]:
@@ -242,6 +241,33 @@ def figures(trend: Iterable[Measurement]) -> dict[str, dict[str, str]]:
         for one in trend
         if one.window.until <= one.as_of
     }
+
+
+def published(ask: Asked, report: Report) -> Published:
+    """A report as the ledger keeps it when it is given out: with all that it says."""
+    said = value(report)
+    return Published(
+        report.measurement.window.name,
+        report.known_at,
+        said["fingerprint"]["sha256"],
+        figures(report.trend),
+        canonical.text(settings_of(ask)),
+        canonical.text(said),
+    )
+
+
+def published_anew(ask: Asked, window: Window) -> Published:
+    """A report worked out from facts alone. Raises LedgerError where what is derived says otherwise."""
+    kept = published(ask, gather(ask, window))
+    with ask.ledger.anew() as ledger:
+        fresh = replace(ask, ledger=ledger)
+        made = published(fresh, gather(fresh, window))
+    if changed := canonical.difference(json.loads(kept.document), json.loads(made.document)):
+        raise LedgerError(
+            f"the report of {kept.window} cannot be published: worked out from the runs alone it says "
+            f"something else ({changed}); run: saf ledger verify --repair"
+        )
+    return made
 
 
 def _restatements(ask: Asked, last: Published | None) -> Iterator[Restatement]:
@@ -271,21 +297,12 @@ def _sums(ask: Asked, window: Window, then: Instant) -> Sums:
     return found
 
 
-def fingerprint(ask: Asked, window: Window) -> str:
-    """The fingerprint that the report of a window has."""
-    window = ask.read_up_to(window)
-    return _fingerprint(ask, _trend(ask, window)[0].window, window).digest
-
-
-def _fingerprint(ask: Asked, first: Window, last: Window) -> Fingerprint:
-    """Over all that the report rests on, the earlier windows of the trend included."""
+def _basis(ask: Asked, first: Window, last: Window) -> Basis:
+    """All that the report rests on, the earlier windows of the trend included."""
     interval = interval_of(ask, first, last)
-    parts = ask.ledger.publishing.fingerprint(interval)
-    settings = _settings(ask)
-    return Fingerprint(
-        publishing.whole(parts, settings), settings, interval.since, interval.until,
-        tuple(Part(*one) for one in parts),
-    )  # fmt: skip
+    rows = ask.ledger.publishing.fingerprint(interval)
+    settings = canonical.digest("settings", 1, settings_of(ask))
+    return Basis(settings, interval.since, interval.until, tuple(rows))
 
 
 def interval_of(ask: Asked, first: Window, last: Window) -> Interval:
@@ -295,12 +312,6 @@ def interval_of(ask: Asked, first: Window, last: Window) -> Interval:
     return Interval(first.since, last.until, *days, ask.then)
 
 
-def _settings(ask: Asked) -> str:
-    """The digest of all that is configured and counts: the promise, the rules, what is shown."""
-    config = ask.config
-    promise = config.promise
-    said = (
-        config.cluster.name, promise.target_share, promise.margin, config.promise_of().resource,
-        promise.time_zone.key, ask.rules().digest, config.report, config.expertise,
-    )  # fmt: skip
-    return sha256(repr(said).encode()).hexdigest()
+def settings_of(ask: Asked) -> dict[str, canonical.Plain]:
+    """All that is configured and counts: the promise, the rules, what is shown."""
+    return {**counted(ask.config), "cluster": ask.config.cluster.name, "rules": ask.rules().digest}

@@ -1,25 +1,32 @@
-"""Whether the ledger agrees with itself: what it keeps twice, and what was given out from it.
+"""Whether the ledger agrees with itself: what it derived with the facts, and published reports with both.
 
-Usage by hour is kept up to date by every read, and sums by hour by every question; both must be what the runs
-make of them. A report that was given out must have the fingerprint that it had.
+Everything derived is worked out again from runs, rules and the registry, and compared with what is kept. A
+published report is made again from facts alone, and must say what it said.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 from slurm_ai_factory import cycle, reporting
-from slurm_ai_factory.config import Config
-from slurm_ai_factory.core import windows
+from slurm_ai_factory.config import Config, parse_resource, under
+from slurm_ai_factory.core import canonical, windows
 from slurm_ai_factory.core.charge import hour_of
+from slurm_ai_factory.core.classify import Rules
 from slurm_ai_factory.core.records import DAY, HOUR, Instant, Interval
 from slurm_ai_factory.ledger import Ledger
+from slurm_ai_factory.ledger.derived import Comparison, KeptSet
 from slurm_ai_factory.ledger.hour_sums import Compared
 from slurm_ai_factory.ledger.publishing import Published
 
 AT_ONCE = 31 * DAY
 """Hours that are compared by one query; what PostgreSQL sorts for them fits its memory or its disk."""
+
+DERIVED = ("TRES sets", "classification", "hourly usage", "hourly sums")
+"""Checks of what can be made again."""
 
 Compare = Callable[[Instant, Instant], Compared]
 Progress = Callable[[Interval], object]
@@ -44,36 +51,74 @@ def parts(ledger: Ledger) -> list[Interval]:
 def verify(
     config: Config, ledger: Ledger, hours: Sequence[Interval], progress: Progress
 ) -> Iterator[Verified]:
-    """Every check; ``progress`` is told of each interval, twice. Raises LedgerError."""
-    books, weights = ledger.books(cycle.rules_of(config, ledger)), config.promise.resource
-    yield _by_hour("hourly usage", ledger.accounting.usage_compared, hours, progress)
-    yield _by_hour(
-        "hourly sums", lambda since, until: books.sums_compared(since, until, weights), hours, progress
-    )
-    yield _reports(config, ledger)
+    """Every check; ``progress`` is told of each interval of usage. Raises LedgerError."""
+    sets = rules_of_sets(config, ledger)
+    yield Verified("TRES sets", *ledger.derived.tres())
+    yield Verified("overrides", *ledger.derived.overrides())
+    yield _added("classification", [ledger.derived.answers(one.set_id, rules) for one, rules in sets])
+    yield _by_hour(ledger.accounting.usage_compared, hours, progress)
+    sums = [_sums(ledger, one, rules, hours) for one, rules in sets]
+    yield _added("hourly sums", [found for of_set in sums for found in of_set])
+    with ledger.anew() as fresh:
+        yield _reports(config, fresh)
 
 
-def _by_hour(check: str, compare: Compare, hours: Sequence[Interval], progress: Progress) -> Verified:
+def rules_of_sets(config: Config, ledger: Ledger) -> list[tuple[KeptSet, Rules]]:
+    """The sets of rules whose answers are kept, with the rules: those of now, and of instants before.
+
+    Rules that were only tried are left out: no figure is ever asked of them again.
+    """
+    wanted = {one.digest: one for one in ledger.derived.sets()}
+    found = []
+    for then in chain([None], ledger.derived.instants()):
+        if not wanted:
+            break
+        rules = cycle.rules_of(config, ledger, then)
+        if rules.digest in wanted:
+            found.append((wanted.pop(rules.digest), rules))
+    return found
+
+
+def _sums(ledger: Ledger, kept: KeptSet, rules: Rules, hours: Sequence[Interval]) -> Iterator[Comparison]:
+    """Sums by hour that are kept by a set of rules, beside the usage they are of."""
+    books = ledger.books(rules)
+    for resource in ledger.derived.sums(kept.set_id):
+        weights = parse_resource(resource)
+        for since, until in hours:
+            found = books.sums_compared(since, until, weights)
+            first = "" if found.first is None else windows.iso(found.first)
+            yield Comparison(found.rows, found.differing, first)
+
+
+def _added(check: str, found: Iterable[Comparison]) -> Verified:
+    every = list(found)
+    first = next((one.first for one in every if one.differing), "")
+    return Verified(check, sum(one.rows for one in every), sum(one.differing for one in every), first)
+
+
+def _by_hour(compare: Compare, hours: Sequence[Interval], progress: Progress) -> Verified:
     found = []
     for part in hours:
         found.append(compare(*part))
         progress(part)
     first = min((one.first for one in found if one.first is not None), default=None)
     rows, differing = sum(one.rows for one in found), sum(one.differing for one in found)
-    return Verified(check, rows, differing, "" if first is None else windows.iso(first))
+    return Verified("hourly usage", rows, differing, "" if first is None else windows.iso(first))
 
 
 def _reports(config: Config, ledger: Ledger) -> Verified:
-    given = ledger.publishing.all()
-    others = [
-        f"{one.window} as of {windows.iso(one.as_of)}"
-        for one in given
-        if _fingerprint(config, ledger, one) != one.fingerprint
-    ]
-    return Verified("reports", len(given), len(others), others[0] if others else "")
+    given = [one for one in ledger.publishing.all() if one.document]
+    found = [(one, changed) for one in given if (changed := _changed(config, ledger, one))]
+    first = next((f"{one.window} as of {windows.iso(one.as_of)}: {told}" for one, told in found), "")
+    return Verified("reports", len(given), len(found), first)
 
 
-def _fingerprint(config: Config, ledger: Ledger, given: Published) -> str:
-    """That of the same report, made now."""
-    window = windows.window(given.window, given.as_of, config.promise.time_zone)
-    return reporting.fingerprint(reporting.asked(config, ledger, given.as_of), window)
+def _changed(config: Config, ledger: Ledger, given: Published) -> str | None:
+    """What of a published report is no longer so, made again with the settings it was made with."""
+    settings = json.loads(given.settings)
+    ask = reporting.asked(under(config, settings), ledger, given.as_of)
+    window = windows.window(given.window, given.as_of, ask.config.promise.time_zone)
+    made = reporting.published(ask, reporting.gather(ask, window))
+    said = given._replace(settings=settings, document=json.loads(given.document))
+    now = made._replace(settings=json.loads(made.settings), document=json.loads(made.document))
+    return canonical.difference(said._asdict(), now._asdict())

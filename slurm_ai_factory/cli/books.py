@@ -14,9 +14,10 @@ from slurm_ai_factory.cli.audit import FINDINGS
 from slurm_ai_factory.cli.measure import asked_instant, asked_window, check_known
 from slurm_ai_factory.cli.options import SafCommand, actor, chosen, load_config, now, opened_ledger
 from slurm_ai_factory.cli.setup import ledger_group
+from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.errors import ConfigError
-from slurm_ai_factory.ledger import LONG
+from slurm_ai_factory.ledger import LONG, Ledger
 from slurm_ai_factory.ledger.publishing import PARTS, part_name
 
 NAMES = tuple(map(part_name, PARTS))
@@ -56,23 +57,36 @@ def fingerprint_command(window: str | None, then: str, first: str | None, rows: 
 
 
 @ledger_group.command("verify", cls=SafCommand)
-def verify_command() -> None:
-    """Compare what the ledger keeps with the runs it is made from, and reports with their fingerprints.
+@click.option("--repair", is_flag=True, help="Make everything derived again where it differs. Writes.")
+def verify_command(repair: bool) -> None:
+    """Compare everything derived with the facts it is made from, and published reports with both.
 
-    Usage by hour with the runs, the promise's sums with that usage, and every report that was given out with
-    the same one made now, by the settings of now. Changes nothing. Exit code 5 when anything differs.
+    Works out anew, from runs, rules and the registry: counts of TRES, the override of each run, answers of
+    rules, usage and sums by hour; and every published report, which must say what it said. With --repair,
+    what is derived is made again; facts are never changed. Exit code 5 when anything differs.
     """
     config = load_config()
     with opened_ledger(config, LONG) as ledger:
-        hours = verification.parts(ledger)
-        with _bar(2 * sum(until - since for since, until in hours)) as progress:
-            found = list(verification.verify(config, ledger, hours, progress))
+        found = _verified(config, ledger)
+        if repair and any(one.differing for one in found if one.check in verification.DERIVED):
+            ledger.derived.remake()
+            found = _verified(config, ledger)
+    _print(found)
+    if any(one.differing for one in found):
+        sys.exit(FINDINGS)
+
+
+def _verified(config: Config, ledger: Ledger) -> list[verification.Verified]:
+    hours = verification.parts(ledger)
+    with _bar(sum(until - since for since, until in hours)) as progress:
+        return list(verification.verify(config, ledger, hours, progress))
+
+
+def _print(found: list[verification.Verified]) -> None:
     if chosen.json:
         output.emit({"checks": [one._asdict() for one in found]})
     else:
         output.table(("check", "compared", "differing", "first"), found)
-    if any(one.differing for one in found):
-        sys.exit(FINDINGS)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from slurm_ai_factory.core import tariff, windows
 from slurm_ai_factory.core.records import Window
 from slurm_ai_factory.core.tariff import Line
 from slurm_ai_factory.errors import SafError
-from slurm_ai_factory.ledger import LONG, Ledger
+from slurm_ai_factory.ledger import LONG
 from slurm_ai_factory.report import LANGUAGES, Report
 from slurm_ai_factory.statements import Statement
 
@@ -58,6 +58,8 @@ def report_command(
     The same --as-of gives the same files, byte for byte. With --publish, later reports tell which figures
     were restated since this one.
     """
+    if publish and compare:
+        raise click.UsageError("--publish compares with the last published report; leave out --compare")
     config = load_config()
     known = asked_instant(config, then)
     where = asked_window(config, window, None, None, known)
@@ -66,11 +68,11 @@ def report_command(
         check_known(ledger, known, compared)
         ask = reporting.asked(config, ledger, known)
         found = reporting.gather(ask, where, compared)
-        written = [_write(Path(directory), *file) for file in _files(config, found, languages, formats)]
         if publish:
-            _publish(ledger, found)
+            ledger.publishing.publish(reporting.published_anew(ask, where), at=now(), actor=actor())
+    written = [_write(Path(directory), *file) for file in _files(config, found, languages, formats)]
     if chosen.json:
-        output.emit({"files": written, "fingerprint": found.fingerprint.digest})
+        output.emit({"files": written, "fingerprint": pages.value(found)["fingerprint"]["sha256"]})
     elif not chosen.quiet:
         click.echo("\n".join(f"wrote {file}" for file in written), err=True)
 
@@ -97,12 +99,6 @@ def _write(directory: Path, name: str, text: str) -> str:
     except OSError as error:
         raise SafError(f"{directory / name} cannot be written: {error.strerror}") from error
     return str(directory / name)
-
-
-def _publish(ledger: Ledger, found: Report) -> None:
-    window, fingerprint = found.measurement.window.name, found.fingerprint.digest
-    figures = reporting.figures(found.trend)
-    ledger.publishing.publish(window, found.known_at, fingerprint, figures, at=now(), actor=actor())
 
 
 @click.command("statement", cls=SafCommand)

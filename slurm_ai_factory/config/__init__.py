@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from slurm_ai_factory.config.counted import Settings, counted, under
 from slurm_ai_factory.config.load import find, ledger_url, load, parse, shown, with_rules_of
 from slurm_ai_factory.config.sections import SECTIONS, Config
 from slurm_ai_factory.config.values import parse_resource, resource_name
@@ -9,6 +10,8 @@ from slurm_ai_factory.config.values import parse_resource, resource_name
 __all__ = [
     "SECTIONS",
     "Config",
+    "Settings",
+    "counted",
     "find",
     "ledger_url",
     "load",
@@ -16,5 +19,6 @@ __all__ = [
     "parse_resource",
     "resource_name",
     "shown",
+    "under",
     "with_rules_of",
 ]

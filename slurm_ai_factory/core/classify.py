@@ -11,15 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from difflib import get_close_matches
 from enum import StrEnum
 from functools import cached_property
-from hashlib import sha256
 from itertools import groupby, pairwise
 from typing import NamedTuple
 
-from slurm_ai_factory.core.organisations import Entry, Link, Organisation, Registry, values
+from slurm_ai_factory.core import canonical
+from slurm_ai_factory.core.organisations import Link, Organisation, Registry, link_row, organisation_row
 from slurm_ai_factory.core.records import FOREVER, Charge, Instant, Subject
 
 
@@ -249,16 +248,28 @@ class Rules:
     @cached_property
     def digest(self) -> str:
         """Changes whenever an answer could: over the rules in order and all they are read against."""
-        rules = [
-            (r.name, r.beneficiary, sorted((k, sorted(v)) for k, v in r.conditions.items()), r.since, r.until,
-             *(getattr(r, name) for name in DETAILS))
-            for r in self.rules
-        ]  # fmt: skip
-        tree = sorted((account, parent or "") for account, parent in self.parents.items())
-        entries = sorted([*map(_said, self.registry.organisations), *map(_said, self.registry.links)])
-        overrides = sorted((n, one.beneficiary, one.organisation) for n, one in self.overrides.items())
-        told = repr((rules, tree, entries, sorted(self.region), overrides))
-        return sha256(told.encode()).hexdigest()[:16]
+        tree = sorted([account, parent or ""] for account, parent in self.parents.items())
+        overrides = [
+            [number, one.beneficiary, one.organisation] for number, one in sorted(self.overrides.items())
+        ]
+        return canonical.digest(
+            "rules",
+            1,
+            {
+                "rules": [_plain(rule) for rule in self.rules],
+                "accounts": tree,
+                "organisations": sorted(map(organisation_row, self.registry.organisations)),
+                "links": sorted(map(link_row, self.registry.links)),
+                "region": sorted(self.region),
+                "overrides": overrides,
+            },
+        )
+
+
+def _plain(rule: Rule) -> list[canonical.Plain]:
+    conditions = {key: sorted(names) for key, names in rule.conditions.items()}
+    details = [rule.category, rule.organisation, rule.sector, rule.municipality, rule.hub]
+    return [rule.name, rule.beneficiary, conditions, *details, rule.since, rule.until]
 
 
 def _of_accounts(rule: Rule) -> Rule:
@@ -266,12 +277,6 @@ def _of_accounts(rule: Rule) -> Rule:
     conditions = {key: names for key, names in rule.conditions.items() if key in OF_ACCOUNTS}
     decides = rule.beneficiary or Beneficiary.NON_REGIONAL
     return Rule(name=rule.name, beneficiary=decides, conditions=conditions)
-
-
-def _said(entry: Entry) -> str:
-    """The same for the same entry: 0.4 and 0.40 are one fraction."""
-    plain = (v.normalize() if isinstance(v, Decimal) else v for v in values(entry).values())
-    return str([type(entry).__name__, *map(str, plain)])
 
 
 def _all_hold(

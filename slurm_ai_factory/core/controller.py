@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
-from math import exp, log
+from math import exp, fsum, log
 from typing import NamedTuple
 
 from slurm_ai_factory.core.level import Level, Refusal, find_level
@@ -194,7 +194,7 @@ def asked_since(measurement: Measurement, since: Instant) -> float:
     recent = hours_since(measurement, since)
     waiting, waited = (recent[at].regional_waiting for at in (-1, 0)) if recent else (0.0, 0.0)
     came = measurement.regional_backlog * (1 - waited / waiting) if waiting else 0.0
-    return max(0.0, sum(hour.regional for hour in recent) + came)
+    return max(0.0, fsum(hour.regional for hour in recent) + came)
 
 
 def debit(policy: Policy, measurement: Measurement) -> float:

@@ -75,6 +75,17 @@ class Link:
     until: Instant = FOREVER
 
 
+def organisation_row(one: Organisation) -> list[str | int]:
+    """An organisation's entry as it goes into digests."""
+    places = [one.category, one.sector, one.municipality, one.hub]
+    return [one.organisation, one.name, one.kvk, *places, one.since, one.until]
+
+
+def link_row(one: Link) -> list[str | int]:
+    """A link as it goes into digests: 0.4 and 0.40 are one fraction."""
+    return [one.organisation, one.account, f"{one.fraction.normalize():f}", one.since, one.until]
+
+
 Entry = Organisation | Link
 _Entry = TypeVar("_Entry", Organisation, Link)
 

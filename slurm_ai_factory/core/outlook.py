@@ -6,6 +6,7 @@ places can say different things of the same measurement.
 
 from __future__ import annotations
 
+from math import fsum
 from typing import NamedTuple
 
 from slurm_ai_factory.core import judgement, share
@@ -52,8 +53,8 @@ def daily(measurement: Measurement) -> list[Point]:
 def recent_share(measurement: Measurement) -> float | None:
     """The share of the last seven days of the window; None when they delivered nothing."""
     recent = [hour for hour in measurement.hours if hour.at >= measurement.as_of - share.RATE_HORIZON]
-    total = sum(hour.total for hour in recent)
-    return sum(hour.regional for hour in recent) / total if total > 0 else None
+    total = fsum(hour.total for hour in recent)
+    return fsum(hour.regional for hour in recent) / total if total > 0 else None
 
 
 def forecast(measurement: Measurement) -> float | None:

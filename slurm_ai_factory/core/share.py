@@ -2,7 +2,7 @@
 
 Charges are exact: closed hours come from the ledger as exact sums, open runs are counted up to ``as_of`` by
 the same cumulative function that later closes them. The hourly series beside them, which the control law
-reads, is in floats.
+reads, is in floats, added up by ``fsum``: ``sum`` rounds otherwise from Python 3.12 on.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import accumulate, repeat
+from math import fsum
 from typing import NamedTuple
 
 from slurm_ai_factory.core import charge, tres
@@ -79,13 +80,15 @@ class _Series:
     until: Instant
     total: Charge = 0
     first: Instant = field(init=False)
-    hours: list[float] = field(init=False)  #: what is of one hour, from the first on
+    ended: list[Charge] = field(init=False)  #: by hour from the first on, exact: hours come in any order
+    hours: list[float] = field(init=False)  #: what open runs have of one hour
     slope: list[float] = field(init=False)  #: what every hour has more than the one before
 
     def __post_init__(self) -> None:
         self.first = hour_of(self.since)
         size = max(0, self.until - self.first) // HOUR + 1
         self.hours, self.slope = [0.0] * size, [0.0] * size
+        self.ended = [0] * size
 
     def add_span(self, count: tres.Count, span: tuple[Instant, Instant, int], part: Part) -> None:
         """What of a span of ``count`` lies in the part, in constant time: two ends and a slope."""
@@ -116,7 +119,11 @@ class _Series:
 
     def by_hour(self) -> list[float]:
         """Charge by hour, slopes run out: each holds for the whole hours from one to the next."""
-        return [own + HOUR * rate for own, rate in zip(self.hours, accumulate(self.slope), strict=True)]
+        slopes = accumulate(self.slope)
+        return [
+            float(ended) + own + HOUR * rate
+            for ended, own, rate in zip(self.ended, self.hours, slopes, strict=True)
+        ]
 
 
 Counts = Callable[[str], tres.Count]
@@ -141,9 +148,9 @@ class _Side:
         """What ended runs used in an hour."""
         at = (hour - self.delivered.first) // HOUR
         self.delivered.total += delivered
-        self.delivered.hours[at] += float(delivered)
+        self.delivered.ended[at] += delivered
         self.waiting.total += waiting
-        self.waiting.hours[at] += float(waiting)
+        self.waiting.ended[at] += waiting
 
     def add_run(self, run: Run, part: Part, counts: Counts, as_of: Instant) -> None:
         """A part of an open run: its hours, and its fraction of what is held or wanted now."""
@@ -218,7 +225,7 @@ def _hours(
     delivered = {one: side.delivered.by_hour() for one, side in sides.items() if side.delivered.total}
     nothing = [0.0] * len(hours)
     regional = delivered.get(Beneficiary.REGIONAL, nothing)
-    everyone = map(sum, zip(nothing, *delivered.values(), strict=False))
+    everyone = map(fsum, zip(nothing, *delivered.values(), strict=False))
     waiting = sides[Beneficiary.REGIONAL].waiting.by_hour()
     up = map(float, map((capacity or {}).get, hours, repeat(0)))
     return tuple(map(Hour, hours, regional, everyone, waiting, up))
@@ -291,7 +298,7 @@ def starved(hours: Iterable[Hour], target_share: float) -> float:
     >>> starved([Hour(0, 10.0, 100.0, 50.0, 100.0), Hour(3600, 30.0, 100.0, 50.0, 100.0)], 0.25)
     15.0
     """
-    return sum(
+    return fsum(
         min(hour.regional_waiting, max(0.0, target_share * hour.capacity - hour.regional)) for hour in hours
     )
 
@@ -309,7 +316,7 @@ def expected_rate(measurement: Measurement) -> float:
     first = next((h.at for h in recent if h.total > 0), None)
     if first is None:
         return 0.0
-    return sum(h.total for h in recent if h.at >= first) / max(1, measurement.as_of - first)
+    return fsum(h.total for h in recent if h.at >= first) / max(1, measurement.as_of - first)
 
 
 def lately(now: Instant) -> tuple[tuple[Instant, Instant], ...]:

@@ -13,6 +13,7 @@ from slurm_ai_factory.ledger.accounting import Accounting, ReadResult, Usual
 from slurm_ai_factory.ledger.classified import Classified, set_of
 from slurm_ai_factory.ledger.connection import LONG, USUAL, Limits
 from slurm_ai_factory.ledger.control import Control, Planned
+from slurm_ai_factory.ledger.derived import Derived
 from slurm_ai_factory.ledger.expertise import Expertise
 from slurm_ai_factory.ledger.privacy import Privacy
 from slurm_ai_factory.ledger.publishing import Publishing
@@ -32,6 +33,13 @@ __all__ = [
     "unasked",
 ]
 
+ANEW = (
+    "shadow_tres", "shadow_allocation_tres", "shadow_hourly_usage", "shadow_rule_sets",
+    "shadow_classifications", "shadow_sums", "shadow_hourly_sums",
+    "add_tres", "add_allocation_tres", "all_usage", "analyze_usage",
+)  # fmt: skip
+"""What makes everything derived again, beside what is kept."""
+
 UNKNOWN = 0
 """The key of a cluster that the ledger does not know; nothing has it."""
 
@@ -47,6 +55,7 @@ class Ledger:
     expertise: Expertise
     publishing: Publishing
     privacy: Privacy
+    derived: Derived
 
     def books(self, rules: Rules, then: Instant | None = None) -> Classified:
         """The accounting as these rules classify it, as known now or then, sorted as far as it was."""
@@ -58,6 +67,17 @@ class Ledger:
         books = self.books(rules, then)
         books.sort(rules)
         return books
+
+    @contextmanager
+    def anew(self) -> Iterator[Ledger]:
+        """The same ledger at one moment, with everything derived made again from facts.
+
+        Temporary tables hide those that are kept: counts of TRES, usage by hour, answers of rules, sums.
+        """
+        with Store(self.store.url, self.store.limits) as store, store.snapshot():
+            for query in ANEW:
+                store.do(query, cluster_id=self.accounting.cluster_id)
+            yield ledger_of(store, self.accounting.cluster, self.accounting.cluster_id)
 
     def rules_then(self, then: Instant) -> Rules | None:
         """The rules that were worked by at an instant, with all they were read against; None if not kept."""
@@ -111,4 +131,5 @@ def ledger_of(store: Store, cluster: str, cluster_id: int) -> Ledger:
         Expertise(store),
         Publishing(store, cluster_id),
         Privacy(store, cluster_id),
+        Derived(store, cluster, cluster_id),
     )

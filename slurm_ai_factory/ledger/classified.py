@@ -132,7 +132,8 @@ class Classified:
         rows = self.store.all("open_rows", **key)
         unknown = recent.unknown(self.set_id, ((version, listed) for version, listed in rows))
         asked = self.store.all("runs_of_rows", **key, rows=unknown) if unknown else []
-        return recent.all(zip((row[-1] for row in asked), self._sorted(asked), strict=True))
+        found = recent.all(zip((row[-1] for row in asked), self._sorted(asked), strict=True))
+        return sorted(found, key=lambda one: one.run.db_index)  # floats add up the same way every time
 
     def runs_between(self, since: Instant, until: Instant) -> Iterator[SortedRun]:
         """Every run that was delivered in [since, until), or is open, one by one. Inside a transaction."""
@@ -151,6 +152,7 @@ class Classified:
             return self._usage_now(shape, scope)
         with self.store.transaction():
             self.store.do("create_signed")
+            self.store.do("clear_signed")
             self.store.do("sign_later", cluster_id=self.cluster_id, as_of=self.then)
             return self._usage_now(shape, scope) + self.store.all(TAKEN_BACK[shape], **scope)
 
@@ -181,12 +183,17 @@ class Classified:
 
     def _parts(self, subjects: set[int]) -> dict[int, tuple[Part, ...]]:
         found: dict[int, tuple[Part, ...]] = {}
-        for subject_id, since, until, fraction, *told in self.store.all(
+        for subject_id, *told in self.store.all(
             "parts_of_subjects", set_id=self.set_id, subjects=list(subjects)
         ):
-            part = Part(since, until, _whole(fraction), _classification(tuple(told)))
-            found[subject_id] = (*found.get(subject_id, ()), part)
+            found[subject_id] = (*found.get(subject_id, ()), part_of(told))
         return found
+
+
+def part_of(row: Sequence[Any]) -> Part:
+    """A part of an answer from its columns."""
+    since, until, fraction, *told = row
+    return Part(since, until, _whole(fraction), _classification(tuple(told)))
 
 
 def set_of(store: Store, cluster_id: int, digest: str) -> int:

@@ -11,9 +11,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from hashlib import sha256
+from json import loads
 from typing import Any, NamedTuple
 
 from slurm_ai_factory.core import windows
+from slurm_ai_factory.core.canonical import difference
+from slurm_ai_factory.core.fingerprint import FORMAT, RowsDigest
 from slurm_ai_factory.core.records import Instant
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger.store import Store, json
@@ -27,21 +30,15 @@ PARTS = (
 """The kinds of rows that a fingerprint is made of."""
 
 
-class Part(NamedTuple):
-    """The fingerprint of one kind of rows."""
-
-    name: str
-    rows: int
-    digest: str
-
-
 class Published(NamedTuple):
-    """A report that was given out, with its figures."""
+    """A report that was given out."""
 
     window: str
     as_of: Instant
     fingerprint: str
-    figures: Mapping[str, Any]
+    figures: Mapping[str, Any]  #: regional and total charge, exact, of its windows that were over
+    settings: str  #: those it was made with, as JSON; empty in format 1
+    document: str  #: all that it says, as JSON; empty in format 1
 
 
 class Interval(NamedTuple):
@@ -59,16 +56,6 @@ def part_name(query: str) -> str:
     return query.removeprefix(PREFIX)
 
 
-def whole(found: list[Part], settings: str) -> str:
-    """The fingerprint of a report: over those of its parts, and of the settings that were in force.
-
-    >>> whole([Part("runs", 1, "ab")], "cd")[:8]
-    '82d3e970'
-    """
-    lines = [f"{part.name} {part.rows} {part.digest}\n" for part in found]
-    return sha256("".join([*lines, f"settings {settings}\n"]).encode()).hexdigest()
-
-
 @dataclass(frozen=True, slots=True)
 class Publishing:
     """The reports of one cluster."""
@@ -81,16 +68,16 @@ class Publishing:
         values = {"cluster_id": self.cluster_id, **interval._asdict()}
         return self.store.copy_out(query, values)
 
-    def fingerprint(self, interval: Interval) -> list[Part]:
+    def fingerprint(self, interval: Interval) -> list[RowsDigest]:
         """The fingerprint of every part."""
         return [self._part(query, interval) for query in PARTS]
 
-    def _part(self, query: str, interval: Interval) -> Part:
+    def _part(self, query: str, interval: Interval) -> RowsDigest:
         digest, count = sha256(), 0
         for row in self.rows(query, interval):
             digest.update(row)
             count += row.count(b"\n")
-        return Part(part_name(query), count, digest.hexdigest())
+        return RowsDigest(part_name(query), count, digest.hexdigest())
 
     def decisions_by_month(self, since: Instant, until: Instant, as_of: Instant, zone: str) -> list[Any]:
         """(month, mode, reason, count) of the control's decisions."""
@@ -112,40 +99,33 @@ class Publishing:
         """Every report that was given out, oldest first."""
         return [Published(*row) for row in self.store.all("all_published", cluster_id=self.cluster_id)]
 
-    def publish(
-        self,
-        window: str,
-        as_of: Instant,
-        fingerprint: str,
-        figures: Mapping[str, object],
-        *,
-        at: Instant,
-        actor: str,
-    ) -> bool:
+    def publish(self, report: Published, *, at: Instant, actor: str) -> bool:
         """Note that a report is given out; False where just this one was before.
 
-        Raises LedgerError where the same report had another fingerprint, or one of a later instant was given
-        out: what that one said of restatements would no longer be true.
+        Raises LedgerError where the same report said something else, or one of a later instant was given out:
+        what that one said of restatements would no longer be true.
         """
-        key = {"cluster_id": self.cluster_id, "window_name": window, "as_of": as_of}
+        key = {"cluster_id": self.cluster_id, "window_name": report.window, "as_of": report.as_of}
         with self.store.transaction():
             self.store.one("serialize", cluster_id=self.cluster_id)
             if before := self.store.one("published", **key):
-                return self._same(window, fingerprint, *before)
+                return self._same(report, *before)
             if later := self.store.one("published_after", **key):
                 raise LedgerError(
                     f"a report as of {windows.iso(later[1])} ({later[0]}) was given out; "
                     "one of an earlier instant cannot follow it"
                 )
-            self.store.do(
-                "publish", **key, fingerprint=fingerprint, figures=json(figures), at=at, actor=actor
-            )
+            said = {"settings": report.settings, "document": report.document, "format": FORMAT}
+            given = {"fingerprint": report.fingerprint, "figures": json(report.figures)} | said
+            self.store.do("publish", **key, **given, at=at, actor=actor)
         return True
 
-    def _same(self, window: str, fingerprint: str, published: str, at: Instant) -> bool:
-        if published != fingerprint:
+    def _same(self, report: Published, published: str, document: str, at: Instant) -> bool:
+        if published != report.fingerprint:
+            changed = document and difference(loads(document), loads(report.document))
             raise LedgerError(
-                f"the report of {window} given out at {windows.iso(at)} has fingerprint {published[:16]}, "
-                f"this one {fingerprint[:16]}: the ledger or the settings it rests on were changed since"
+                f"the report of {report.window} as of {windows.iso(report.as_of)} was published at "
+                f"{windows.iso(at)} and says something else now"
+                f"{f' ({changed})' if changed else ''}; see what changed: saf ledger verify"
             )
         return False

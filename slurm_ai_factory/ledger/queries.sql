@@ -141,6 +141,10 @@ CREATE TEMPORARY TABLE IF NOT EXISTS signed (
     end_at bigint, elapsed_seconds bigint
 ) ON COMMIT DELETE ROWS
 
+-- clear_signed --
+-- Nothing is left of a question before, inside the same transaction.
+TRUNCATE signed
+
 -- find_changed --
 -- Compare what was read with what the ledger has.
 INSERT INTO changed
@@ -699,6 +703,7 @@ SELECT {run}, CASE WHEN r.missing_since <= %(as_of)s THEN r.missing_since END, r
 FROM {runs_then} AS r
 {run_joins}
 WHERE r.end_at IS NULL
+ORDER BY r.db_index
 
 -- runs_beyond --
 -- Runs of before an instant that ended after it, as far as the ledger knew then.

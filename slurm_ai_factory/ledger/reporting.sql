@@ -46,18 +46,18 @@ ORDER BY c.change_id
 
 -- last_published --
 -- The newest report given out before an instant.
-SELECT window_name, as_of, fingerprint, figures FROM reports
+SELECT window_name, as_of, fingerprint, figures, settings, document FROM reports
 WHERE cluster_id = %(cluster_id)s AND as_of < %(as_of)s
 ORDER BY as_of DESC, report_id DESC LIMIT 1
 
 -- all_published --
 -- Every report given out.
-SELECT window_name, as_of, fingerprint, figures FROM reports
+SELECT window_name, as_of, fingerprint, figures, settings, document FROM reports
 WHERE cluster_id = %(cluster_id)s ORDER BY as_of, report_id
 
 -- published --
 -- The report of a window as of an instant, when it was given out.
-SELECT fingerprint, published_at FROM reports
+SELECT fingerprint, document, published_at FROM reports
 WHERE cluster_id = %(cluster_id)s AND window_name = %(window_name)s AND as_of = %(as_of)s
 
 -- published_after --
@@ -67,8 +67,10 @@ ORDER BY as_of LIMIT 1
 
 -- publish --
 -- A report is given out.
-INSERT INTO reports (cluster_id, window_name, as_of, fingerprint, figures, published_at, actor)
-VALUES (%(cluster_id)s, %(window_name)s, %(as_of)s, %(fingerprint)s, %(figures)s, %(at)s, %(actor)s)
+INSERT INTO reports (cluster_id, window_name, as_of, fingerprint, figures, settings, document, format, published_at,
+    actor)
+VALUES (%(cluster_id)s, %(window_name)s, %(as_of)s, %(fingerprint)s, %(figures)s, %(settings)s, %(document)s,
+    %(format)s, %(at)s, %(actor)s)
 
 -- runs_known --
 -- Fragment: runs as the ledger had them at an instant.

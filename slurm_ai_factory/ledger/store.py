@@ -35,6 +35,7 @@ class Store:
         self.limits = limits
         self._connection: Connection | None = None
         self._remembered: dict[tuple[type, int], Any] = {}
+        self._in_snapshot = False
 
     def __enter__(self) -> Store:
         return self
@@ -80,10 +81,15 @@ class Store:
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
-        """Everything read inside is of one moment."""
-        with self.transaction():
-            self.connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-            yield
+        """Everything read inside is of one moment; inside another snapshot, of that one's."""
+        inside, self._in_snapshot = self._in_snapshot, True
+        try:
+            with self.transaction():
+                if not inside:
+                    self.connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+                yield
+        finally:
+            self._in_snapshot = inside
 
     @contextmanager
     def pipeline(self) -> Iterator[None]:

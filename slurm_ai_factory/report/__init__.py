@@ -6,8 +6,8 @@ from slurm_ai_factory.report.page import LANGUAGES, html
 from slurm_ai_factory.report.sheets import as_csv, as_json
 from slurm_ai_factory.report.tables import Reached, tables
 from slurm_ai_factory.report.values import (
+    Basis,
     Control,
-    Fingerprint,
     Month,
     Report,
     Restatement,
@@ -16,6 +16,6 @@ from slurm_ai_factory.report.values import (
 )
 
 __all__ = [
-    "LANGUAGES", "Control", "Fingerprint", "Month", "Reached", "Report", "Restatement", "Sender", "as_csv",
+    "LANGUAGES", "Basis", "Control", "Month", "Reached", "Report", "Restatement", "Sender", "as_csv",
     "as_json", "html", "tables", "value",
 ]  # fmt: skip

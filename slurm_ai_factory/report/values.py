@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from math import fsum
 from typing import Any, NamedTuple
 
-from slurm_ai_factory.core import contract, expertise, judgement, share
+from slurm_ai_factory.core import canonical, contract, expertise, judgement, share
 from slurm_ai_factory.core.contract import number, part, when
 from slurm_ai_factory.core.expertise import ExpertiseMeasurement
+from slurm_ai_factory.core.fingerprint import FORMAT, RowsDigest, fingerprint
 from slurm_ai_factory.core.records import HOUR, Charge, Hour, Instant, Measurement
 from slurm_ai_factory.report.tables import Row, Table
 
@@ -61,22 +63,13 @@ class Restatement(NamedTuple):
     by_classification: Charge  #: the rest: rules, registry, account tree
 
 
-class Part(NamedTuple):
-    """The fingerprint of one kind of rows."""
+class Basis(NamedTuple):
+    """What the report rests on, beside its figures."""
 
-    name: str
-    rows: int
-    digest: str
-
-
-class Fingerprint(NamedTuple):
-    """What the report rests on."""
-
-    digest: str
-    settings: str
+    settings: str  #: SHA-256 of the settings that counted
     since: Instant
     until: Instant
-    parts: tuple[Part, ...]
+    rows: tuple[RowsDigest, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,11 +90,17 @@ class Report:
     expertise_table: Table
     compared_with: tuple[str, Instant] | None  #: the last report: its window and as-of
     restatements: tuple[Restatement, ...]
-    fingerprint: Fingerprint
+    basis: Basis
 
 
 def value(report: Report) -> dict[str, Any]:
     """The report under the names of its files. Charges are resource-seconds, ratios 0..1, instants UTC."""
+    printed = figures(report)
+    return printed | {"fingerprint": _fingerprint(report.basis, canonical.digest("figures", 1, printed))}
+
+
+def figures(report: Report) -> dict[str, Any]:
+    """All that the report says, but for its fingerprint."""
     measured = report.measurement
     return {
         "report": _about(report),
@@ -114,7 +113,6 @@ def value(report: Report) -> dict[str, Any]:
         "control": _control(report.control),
         "expertise": _expertise(report.expertise, report.expertise_table),
         "restatements": _restatements(report),
-        "fingerprint": _fingerprint(report.fingerprint),
     }
 
 
@@ -154,7 +152,7 @@ def _weeks(measured: Measurement) -> Iterator[dict[str, Any]]:
     for hour in measured.hours:
         weeks.setdefault((hour.at - measured.window.since) // WEEK, []).append(hour)
     for week, hours in sorted(weeks.items()):
-        own, all_ = sum(hour.regional for hour in hours), sum(hour.total for hour in hours)
+        own, all_ = fsum(hour.regional for hour in hours), fsum(hour.total for hour in hours)
         regional, total = regional + own, total + all_
         yield {
             "since": when(measured.window.since + week * WEEK),
@@ -163,7 +161,7 @@ def _weeks(measured: Measurement) -> Iterator[dict[str, Any]]:
             "total_charge": all_,
             "delivered_share": own / all_ if all_ > 0 else None,
             "share_to_date": regional / total if total > 0 else None,
-            "waiting_charge": sum(hour.regional_waiting for hour in hours),
+            "waiting_charge": fsum(hour.regional_waiting for hour in hours),
             "starved_charge": share.starved(hours, measured.target_share),
         }
 
@@ -235,11 +233,13 @@ def _restatement(one: Restatement) -> dict[str, Any]:
     }
 
 
-def _fingerprint(one: Fingerprint) -> dict[str, Any]:
+def _fingerprint(basis: Basis, figures: str) -> dict[str, Any]:
     return {
-        "sha256": one.digest,
-        "settings": one.settings,
-        "since": when(one.since),
-        "until": when(one.until),
-        "parts": [part._asdict() for part in one.parts],
+        "sha256": fingerprint(basis.rows, basis.settings, figures),
+        "format": FORMAT,
+        "settings": basis.settings,
+        "figures": figures,
+        "since": when(basis.since),
+        "until": when(basis.until),
+        "parts": [one._asdict() for one in basis.rows],
     }

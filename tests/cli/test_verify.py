@@ -26,9 +26,10 @@ def verified(saf: Saf, code: int = 0) -> Checks:
     }
 
 
-def change(ledger_url: str, statement: str) -> None:
+def change(ledger_url: str, *statements: str) -> None:
     with psycopg.connect(ledger_url, autocommit=True) as connection:
-        assert connection.execute(statement.encode()).rowcount == 1
+        for statement in statements:
+            assert connection.execute(statement.encode()).rowcount > 0
 
 
 @pytest.fixture
@@ -38,28 +39,100 @@ def given_out(books: Saf, tmp_path: Path) -> Saf:
     return books
 
 
+CHECKS = ("TRES sets", "overrides", "classification", "hourly usage", "hourly sums", "reports")
+
+
+def differing(saf: Saf, code: int = 5) -> Checks:
+    """The checks that found something."""
+    return {check: found for check, found in verified(saf, code).items() if found[0]}
+
+
 def test_books_that_nobody_touched_agree(given_out: Saf, ledger_url: str) -> None:
     with open_ledger(ledger_url, "another"):
         pass
     found = given_out.json("ledger", "verify")["checks"]
     assert [(one["check"], one["differing"], one["first"]) for one in found] == [
-        ("hourly usage", 0, ""), ("hourly sums", 0, ""), ("reports", 0, ""),
-    ]  # fmt: skip
+        (check, 0, "") for check in CHECKS
+    ]
     compared = {one["check"]: one["compared"] for one in found}
     assert compared["hourly usage"] == DAYS * len(CPUS)
     assert compared["hourly sums"] > 0
+    assert compared["classification"] > 0
+    assert compared["TRES sets"] > 0
     assert compared["reports"] == 1
     given_out.configure("cluster", name="another")
-    assert given_out.json("ledger", "verify")["checks"][0]["compared"] == 0
+    assert {one["check"]: one["compared"] for one in given_out.json("ledger", "verify")["checks"]} == {
+        **dict.fromkeys(CHECKS, 0), "TRES sets": compared["TRES sets"],
+    }  # fmt: skip
 
 
-def test_usage_that_was_changed_is_no_longer_what_the_runs_make(given_out: Saf, ledger_url: str) -> None:
-    one = "WHERE (hour, subject_id) = (SELECT hour, subject_id FROM hourly_usage ORDER BY 1, 2 LIMIT 1)"
-    change(ledger_url, f"UPDATE hourly_usage SET delivered = delivered + 1 {one}")
-    found = verified(given_out, code=5)
-    assert found == {"hourly usage": (1, FIRST), "hourly sums": (1, FIRST), "reports": (0, "")}
-    change(ledger_url, f"DELETE FROM hourly_usage {one}")
-    assert verified(given_out, code=5)["hourly usage"] == (1, FIRST)
+ONE_HOUR = "(hour, subject_id) = (SELECT hour, subject_id FROM hourly_usage ORDER BY 1, 2 LIMIT 1)"
+OF_CPU = "sum_id = (SELECT min(sum_id) FROM sums WHERE resource = '1*cpu')"
+ONE_SUM = f"{OF_CPU} AND hour = {today() - DAYS * 24 * HOUR} AND beneficiary = 'non_regional'"
+DERIVED = {  # sums of billing and of cpu, which the report shows, were kept
+    "usage changed": (
+        f"UPDATE hourly_usage SET delivered = delivered + 1 WHERE {ONE_HOUR}",
+        {"hourly usage": (1, FIRST), "hourly sums": (2, FIRST)},
+    ),
+    "usage deleted": (
+        f"DELETE FROM hourly_usage WHERE {ONE_HOUR}",
+        {"hourly usage": (1, FIRST), "hourly sums": (2, FIRST)},
+    ),
+    "a sum changed": (
+        f"UPDATE hourly_sums SET delivered = 0 WHERE {ONE_SUM}", {"hourly sums": (1, FIRST)},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", DERIVED)
+def test_what_is_derived_and_was_changed_is_told_and_made_again(
+    given_out: Saf, ledger_url: str, case: str
+) -> None:
+    """The report that was published is worked out from facts, and still says what it said."""
+    statement, found = DERIVED[case]
+    change(ledger_url, statement)
+    assert differing(given_out) == found
+    assert next(iter(found)) in given_out.run("ledger", "verify", code=5).stdout
+    assert differing(given_out, code=5) == found, "to verify repairs nothing"
+    given_out.run("ledger", "verify", "--repair")
+    assert differing(given_out, code=0) == {}
+
+
+FORGED = {
+    "classification": (
+        "UPDATE classifications SET beneficiary = 'regional' WHERE beneficiary = 'non_regional'",
+        "DELETE FROM sums",
+    ),
+    "TRES sets": ("UPDATE allocation_tres SET count = count * 2", "DELETE FROM sums"),
+    "hourly sums": ("UPDATE hourly_sums SET delivered = delivered * 0.5 WHERE beneficiary = 'non_regional'",),
+}
+"""A better share, by tables that no fingerprint of rows is over."""
+
+
+def charges(saf: Saf) -> tuple[float, float]:
+    """Of the region and of all, as `saf share` tells them."""
+    found = saf.json("share", "--window", "rolling:7d")
+    return found["regional_charge"], found["total_charge"]
+
+
+@pytest.mark.parametrize("check", FORGED)
+def test_a_share_forged_in_derived_tables_is_found_and_cannot_be_published(
+    given_out: Saf, ledger_url: str, tmp_path: Path, check: str
+) -> None:
+    before = charges(given_out)
+    change(ledger_url, *FORGED[check])
+    assert charges(given_out) != before
+    found = differing(given_out)
+    assert check in found
+    assert "reports" not in found, "what was published is worked out from facts"
+    publish = ("report", "--window", "rolling:5d", "-o", str(tmp_path / "new"), "--publish")
+    said = given_out.run(*publish, code=1).stderr
+    assert "cannot be published" in said
+    assert "saf ledger verify --repair" in said
+    assert not (tmp_path / "new").exists(), "nor are files written"
+    given_out.run("ledger", "verify", "--repair")
+    assert charges(given_out) == before
+    given_out.run(*publish)
 
 
 @pytest.mark.parametrize(
@@ -69,25 +142,42 @@ def test_a_run_that_was_changed_is_missed_in_usage_and_in_the_report(
     given_out: Saf, ledger_url: str, statement: str
 ) -> None:
     change(ledger_url, f"{statement} WHERE db_index = {DAYS * 10}")
-    found = verified(given_out, code=5)
+    found = differing(given_out)
     assert found["hourly usage"] == (1, FIRST)
-    assert found["hourly sums"] == (0, "")
     assert found["reports"][0] == 1
     assert found["reports"][1].startswith("rolling:7d as of ")
+    given_out.run("ledger", "verify", "--repair", code=5)
+    assert set(differing(given_out)) == {"reports"}, "what is derived follows the facts, which stay changed"
 
 
-def test_sums_that_were_changed_are_told(given_out: Saf, ledger_url: str) -> None:
-    of_cpu = "sum_id = (SELECT sum_id FROM sums WHERE resource = '1*cpu')"
-    one = f"hour = {today() - DAYS * 24 * HOUR} AND beneficiary = 'non_regional'"
-    change(ledger_url, f"UPDATE hourly_sums SET delivered = 0 WHERE {of_cpu} AND {one}")
-    assert verified(given_out, code=5) == {
-        "hourly usage": (0, ""), "hourly sums": (1, FIRST), "reports": (0, ""),
-    }  # fmt: skip
-    assert "hourly sums" in given_out.run("ledger", "verify", code=5).stdout
+REPORT = {
+    "fingerprint": "overlay(fingerprint placing '0' from 1 for 1)",
+    "figures": """'{"rolling:7d": {"total": "1", "regional": "1"}}'""",
+    "settings": "replace(settings, '\"margin\":0.01', '\"margin\":0.02')",
+    "document": "replace(document, '\"total_charge\":', '\"total_charge\":1')",
+    "window_name": "'rolling:6d'",
+    "as_of": "as_of - 1",
+}
+
+
+@pytest.mark.parametrize("column", REPORT)
+def test_a_published_report_whose_row_was_changed_is_told(
+    given_out: Saf, ledger_url: str, column: str
+) -> None:
+    change(ledger_url, f"UPDATE reports SET {column} = {REPORT[column]}")
+    assert set(differing(given_out)) == {"reports"}
+
+
+def test_a_change_of_settings_changes_no_published_report(given_out: Saf) -> None:
+    given_out.configure("promise", target_share=0.2)
+    given_out.sections["report"] = {"min_organisations": 2, "windows": 3, "contact": "somebody"}
+    given_out.configure()
+    assert differing(given_out, code=0) == {}
 
 
 def test_an_empty_ledger_agrees_with_itself(ledger_url: str, books: Saf) -> None:
     with open_ledger(ledger_url, "empty"):
         pass
     books.configure("cluster", name="empty")
-    assert [one["compared"] for one in books.json("ledger", "verify")["checks"]] == [0, 0, 0]
+    compared = {one["check"]: one["compared"] for one in books.json("ledger", "verify")["checks"]}
+    assert sum(compared.values()) == compared["TRES sets"]

@@ -42,12 +42,11 @@ def made(config: Config, ledger: Ledger, window: str, then: Instant) -> Report:
     return reporting.gather(asked, windows.window(window, then, config.promise.time_zone))
 
 
-def give_out(ledger: Ledger, report: Report) -> bool:
+def give_out(config: Config, ledger: Ledger, report: Report) -> bool:
     """Note that a report is given out."""
-    return ledger.publishing.publish(
-        report.measurement.window.name, report.known_at, report.fingerprint.digest,
-        reporting.figures(report.trend), at=report.known_at, actor="programmabureau",
-    )  # fmt: skip
+    asked = reporting.asked(config, ledger, report.known_at)
+    published = reporting.published(asked, report)
+    return ledger.publishing.publish(published, at=report.known_at, actor="programmabureau")
 
 
 def build(url: str, file: Path) -> Year:
@@ -57,5 +56,5 @@ def build(url: str, file: Path) -> Year:
     with open_ledger(url, facility.CLUSTER) as ledger:
         for window, then in facility.AS_OF.items():
             reports[window] = made(config, ledger, window, then)
-            give_out(ledger, reports[window])
+            give_out(config, ledger, reports[window])
     return Year(url, file, config, reports)

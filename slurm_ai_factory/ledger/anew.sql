@@ -1,0 +1,110 @@
+-- shadow_tres --
+-- Names of TRES, made again.
+CREATE TEMPORARY TABLE tres (LIKE tres INCLUDING ALL) ON COMMIT DROP
+
+-- shadow_allocation_tres --
+-- Counts of sets of TRES, made again.
+CREATE TEMPORARY TABLE allocation_tres (LIKE allocation_tres INCLUDING ALL) ON COMMIT DROP
+
+-- shadow_hourly_usage --
+-- Usage by hour, made again.
+CREATE TEMPORARY TABLE hourly_usage (LIKE hourly_usage INCLUDING ALL) ON COMMIT DROP
+
+-- shadow_rule_sets --
+-- Sets of rules, made again.
+CREATE TEMPORARY TABLE rule_sets (LIKE rule_sets INCLUDING ALL) ON COMMIT DROP
+
+-- shadow_classifications --
+-- Answers of rules, made again.
+CREATE TEMPORARY TABLE classifications (LIKE classifications INCLUDING ALL) ON COMMIT DROP
+
+-- shadow_sums --
+-- Which sums are kept, made again.
+CREATE TEMPORARY TABLE sums (LIKE sums INCLUDING ALL) ON COMMIT DROP
+
+-- shadow_hourly_sums --
+-- Sums by hour, made again.
+CREATE TEMPORARY TABLE hourly_sums (LIKE hourly_sums INCLUDING ALL) ON COMMIT DROP
+
+-- all_usage --
+-- Usage by hour of all ended runs of the cluster.
+WITH signed AS (
+    SELECT 1 AS sign, subject_id, req_id, alloc_id, eligible_at, start_at, end_at, elapsed_seconds
+    FROM runs
+    WHERE cluster_id = %(cluster_id)s AND end_at IS NOT NULL
+), {signed_hours}
+INSERT INTO hourly_usage (hour, subject_id, allocation_id, delivered, waiting)
+SELECT hour, subject_id, allocation_id, delivered, waiting FROM deltas
+
+-- analyze_usage --
+-- Tell the planner how much there is.
+ANALYZE hourly_usage, allocation_tres
+
+-- sets_compared --
+-- Counts of sets of TRES as they are kept, and as the sets say: how many rows, how many of them differ, and one.
+WITH said AS (
+    SELECT a.allocation_id, split_part(entry, '=', 1) AS name, split_part(entry, '=', 2) AS count, a.tres
+    FROM allocations a, unnest(string_to_array(a.tres, ',')) AS entry
+    WHERE a.tres <> ''
+), kept AS (
+    SELECT c.allocation_id, t.name, c.count FROM allocation_tres c JOIN tres t USING (tres_id)
+), compared AS (
+    SELECT allocation_id, kept.count::text IS DISTINCT FROM said.count AS differs
+    FROM said FULL JOIN kept USING (allocation_id, name)
+)
+SELECT count(*), count(*) FILTER (WHERE differs),
+    coalesce((SELECT tres FROM allocations WHERE allocation_id = min(c.allocation_id) FILTER (WHERE differs)), '')
+FROM compared c
+
+-- kept_sets --
+-- Sets of rules whose answers are kept.
+SELECT set_id, digest FROM rule_sets WHERE cluster_id = %(cluster_id)s ORDER BY used DESC
+
+-- instants_of_rules --
+-- Every instant from which on rules, or what they are read against, may have been others; newest first.
+SELECT recorded_at FROM rules_used WHERE cluster_id = %(cluster_id)s
+UNION SELECT recorded_at FROM accounts WHERE cluster_id = %(cluster_id)s
+UNION SELECT recorded_at FROM links WHERE cluster_id = %(cluster_id)s
+UNION SELECT recorded_at FROM overrides WHERE cluster_id = %(cluster_id)s
+UNION SELECT recorded_at FROM organisations
+ORDER BY 1 DESC
+
+-- answers --
+-- Every subject with the answers that a set of rules has for it.
+SELECT {subject}, s.subject_id, c.since, c.until, c.fraction, {told}
+FROM subjects s
+LEFT JOIN classifications c ON c.set_id = %(set_id)s AND c.subject_id = s.subject_id
+WHERE s.cluster_id = %(cluster_id)s
+ORDER BY s.subject_id, c.part
+
+-- kept_resources --
+-- The resources that sums by hour are kept of, and by which set of rules.
+SELECT set_id, resource FROM sums WHERE cluster_id = %(cluster_id)s ORDER BY set_id, resource
+
+-- subjects_compared --
+-- Runs whose override is not that which was put on them: how many there are under one, how many differ, and one.
+WITH said AS (
+    SELECT db_index, override FROM overridden_runs WHERE cluster_id = %(cluster_id)s AND override <> ''
+), kept AS (
+    SELECT r.db_index, s.override FROM runs r JOIN subjects s USING (subject_id)
+    WHERE r.cluster_id = %(cluster_id)s AND s.override <> ''
+), compared AS (
+    SELECT db_index, said.override IS DISTINCT FROM kept.override AS differs
+    FROM said FULL JOIN kept USING (db_index)
+)
+SELECT count(*), count(*) FILTER (WHERE differs), coalesce(min(db_index) FILTER (WHERE differs)::text, '')
+FROM compared
+
+-- drop_allocation_tres --
+-- Counts of sets of TRES are to be made again.
+DELETE FROM allocation_tres
+
+-- drop_usage --
+-- Usage by hour of the cluster is to be made again; so is what belongs to no subject.
+DELETE FROM hourly_usage u WHERE NOT EXISTS (
+    SELECT FROM subjects s WHERE s.subject_id = u.subject_id AND s.cluster_id <> %(cluster_id)s
+)
+
+-- forget_all_sets --
+-- Answers of rules and sums by hour are to be made again.
+DELETE FROM rule_sets WHERE cluster_id = %(cluster_id)s

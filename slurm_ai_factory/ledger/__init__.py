@@ -14,6 +14,7 @@ from slurm_ai_factory.ledger.classified import Classified, set_of
 from slurm_ai_factory.ledger.connection import LONG, USUAL, Limits
 from slurm_ai_factory.ledger.control import Control, Planned
 from slurm_ai_factory.ledger.expertise import Expertise
+from slurm_ai_factory.ledger.persons import Persons
 from slurm_ai_factory.ledger.privacy import Privacy
 from slurm_ai_factory.ledger.publishing import Publishing
 from slurm_ai_factory.ledger.registry import RegistryBook
@@ -47,6 +48,7 @@ class Ledger:
     expertise: Expertise
     publishing: Publishing
     privacy: Privacy
+    persons: Persons
 
     def books(self, rules: Rules, then: Instant | None = None) -> Classified:
         """The accounting as these rules classify it, as known now or then, sorted as far as it was."""
@@ -102,7 +104,7 @@ def _key(store: Store, cluster: str, admit: Callable[[], object] | None) -> int:
 
 def ledger_of(store: Store, cluster: str, cluster_id: int) -> Ledger:
     """The ledger of one cluster on an open store."""
-    key = store, cluster, cluster_id
+    key, privacy = (store, cluster, cluster_id), Privacy(store, cluster_id)
     return Ledger(
         store,
         Accounting(*key),
@@ -110,5 +112,6 @@ def ledger_of(store: Store, cluster: str, cluster_id: int) -> Ledger:
         RegistryBook(*key),
         Expertise(store),
         Publishing(store, cluster_id),
-        Privacy(store, cluster_id),
+        privacy,
+        Persons(store, cluster_id, privacy),
     )

@@ -10,7 +10,7 @@ def warn_of_names(ledger: Ledger, *texts: str) -> None:
     """Say so where a text that is about to be kept has the name of a user of Slurm as a word."""
     for name in ledger.persons.mentioned("\n".join(texts)):
         output.say(
-            f"careful: {name} is the name of a user of Slurm, and what you wrote is kept with it; if you mean "
-            "the person, write it without the name next time, and see `saf person forget`",
+            f"careful: {name} is a user of Slurm, and the text is kept with that name; write texts without "
+            "names of persons",
             err=True,
         )

@@ -1,6 +1,7 @@
 """What stands for a personal text once it is gone, and who was forgotten, told without telling the name.
 
-The rule: a salted hash stands for the text. It recognises the text when somebody gives it, and does not tell it.
+The rule: a salted hash stands for the text: it recognises the text when somebody gives it, and does not tell
+it.
 """
 
 from __future__ import annotations

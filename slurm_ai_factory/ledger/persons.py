@@ -1,4 +1,4 @@
-"""What the ledger holds of one person, a user of Slurm: told, given out, forgotten, or held back for a reason.
+"""What the ledger holds of one person, a user of Slurm: shown, given out, forgotten, or held for a reason.
 
 Every act is a row with who did it, when and why; a salted mark stands there for the name. The name is looked
 for in every text of the schema, so a table that is added later is looked into too.
@@ -138,7 +138,7 @@ class Persons:
     def note(
         self, act: str, user: str, said: Mapping[str, object], until: Instant | None = None, stands: str = ""
     ) -> None:
-        """Note an act; ``said`` has at, actor and reason, ``stands`` is the pseudonym of one who is forgotten."""
+        """Note an act; ``said`` has at, actor and reason, ``stands`` is the pseudonym of one forgotten."""
         values = {"cluster_id": self.cluster_id, "act": act, "user": user, **said}
         self.store.do("add_act", **values, until=until, pseudonym=stands)
 
@@ -173,13 +173,13 @@ class Persons:
     def _check(self, user: str, named: Collection[str], now: Instant) -> None:
         if user in named:
             raise LedgerError(
-                f"a rule names {user}; take the name out of the rules, by the user's account for example, then "
-                "forget"
+                f"a rule names {user}; take the name out of the rules, for example by naming the account, "
+                "and try again"
             )
         if user in self.privacy.named_by_rules():
             raise LedgerError(
-                f"rules of an earlier time name {user}, and reports of that time need them; keep the name with "
-                f"`saf person hold {user}` and tell the person why"
+                f"rules of an earlier time name {user}, and reports of that time need the name; keep it with "
+                f"`saf person hold {user}`, and tell the person why"
             )
         for one in self.holds():
             if one.user == user and one.until > now:

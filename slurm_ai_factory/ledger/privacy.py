@@ -52,7 +52,7 @@ class Personal(NamedTuple):
 PERSONAL = (
     Personal("decisions", "at", texts=("sentence",)),
     Personal("changes", "settled_at", (), ("note",),
-             f"decision_id IN (SELECT decision_id FROM decisions WHERE {OF_CLUSTER})"),
+             "decision_id IN (SELECT decision_id FROM decisions WHERE cluster_id = %(cluster_id)s)"),
     Personal("organisations", "recorded_at", scope=OF_ALL),
     Personal("links", "recorded_at"),
     Personal("overrides", "recorded_at"),
@@ -67,12 +67,13 @@ PERSONAL = (
 
 WITHHOLD = SQL("UPDATE {table} SET {new} WHERE {scope} AND {which} AND ({differs})")
 DROP_SALT = SQL(
-    "UPDATE {table} SET salt = NULL WHERE {scope} AND salt IS NOT NULL AND '~' = ANY({signs}) AND NOT ({differs})"
+    "UPDATE {table} SET salt = NULL "
+    "WHERE {scope} AND salt IS NOT NULL AND '~' = ANY(ARRAY[{signs}]) AND NOT ({differs})"
 )
 
 
 class Gone(NamedTuple):
-    """What went: runs and their users, lines that could not be read, rows with staff names, and with texts."""
+    """What went: runs and their users, lines that could not be read, rows with staff names or with texts."""
 
     runs: int = 0
     users: int = 0
@@ -179,15 +180,13 @@ class Privacy:
         )
 
     def _withhold(self, one: Personal, columns: tuple[str, ...], which: Composed, **values: object) -> int:
-        """Put hashes in place of the texts of some rows; how many rows. A row without texts loses its salt."""
+        """Put hashes in place of the texts of some rows; how many. A row left without any loses its salt."""
         parts = {"table": Identifier(one.table), "scope": SQL(one.scope), "which": which}
         new = SQL(", ").join(SQL("{0} = personal({0}, salt)").format(Identifier(name)) for name in columns)
         values["cluster_id"] = self.cluster_id
         withhold = WITHHOLD.format(**parts, new=new, differs=_differs(columns))
         signs = SQL(", ").join(SQL("left({}, 1)").format(Identifier(name)) for name in one.columns)
-        drop_salt = DROP_SALT.format(
-            **parts, signs=SQL("ARRAY[{}]").format(signs), differs=_differs(one.columns)
-        )
+        drop_salt = DROP_SALT.format(**parts, signs=signs, differs=_differs(one.columns))
         with wrapped(self.store.url):
             gone = self.store.connection.execute(withhold, values).rowcount
             self.store.connection.execute(drop_salt, values)

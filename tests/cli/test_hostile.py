@@ -130,6 +130,9 @@ COMMANDS: dict[tuple[str, ...], int] = {
     ("config", "check"): 0,
     ("ledger", "fingerprint", "--as-of", "now", *WINDOW): 0,
     ("report", "-o", "reports", *WINDOW): 0,
+    ("person", "show", "title", "--reason", "request"): 0,
+    ("person", "export", "title", "--reason", "request"): 0,
+    ("person", "hold"): 0,
 }
 
 
@@ -138,7 +141,7 @@ ELSEWHERE = {
     "demo", "simulate",  # of a model
     "organisation add", "organisation link", "organisation end", "organisation import", "expertise add",
     "expertise correct", "expertise import", "resume", "ledger migrate", "ledger pseudonymise",
-    "ledger move", "ledger withdraw",  # write
+    "ledger move", "ledger withdraw", "person forget",  # write
 }  # fmt: skip
 """Commands whose answer has no text of the ledger, or that need more than one."""
 

@@ -42,7 +42,8 @@ def fill(ledger: Ledger) -> None:
     """A user's runs, and the name in every text that anybody can write."""
     ended_before = of(NAME, ended(1))
     line = Rejected(f"7|{NAME}|broken", f"'{NAME}' is not an instant")
-    record(ledger, [ended_before, of(OTHER, ended(2)), of(NAME, running(3)), line])
+    told: list[Run | Rejected] = [ended_before, of(OTHER, ended(2)), of(NAME, running(3)), line]
+    record(ledger, told)
     record(ledger, [ended_before._replace(elapsed_seconds=HOUR // 2)], NOW + 1)
     said = {"at": NOW, "actor": STAFF, "reason": TOLD}
     plant = Organisation(organisation="plant", name="Plant", kvk="", category="business", sector="C",

@@ -181,7 +181,9 @@ def test_a_name_ends_no_line_and_json_has_it_as_it_is(hostile: Saf) -> None:
 NAMING = [one for one in TABLES if {"account", "partition", "history", "export", "expertise"} & set(one)]
 
 
-@pytest.mark.parametrize("command", [one for one in NAMING if "--links" not in one], ids=" ".join)
+@pytest.mark.parametrize(
+    "command", [one for one in NAMING if not {"--links", "person"} & set(one)], ids=" ".join
+)
 def test_no_cell_of_csv_is_a_formula(hostile: Saf, command: tuple[str, ...]) -> None:
     rows = csv.reader(io.StringIO(hostile.run(*command, "--csv").stdout, newline=""))
     cells = [cell for row in rows for cell in row]

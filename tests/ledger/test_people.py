@@ -108,7 +108,7 @@ def test_a_forgotten_name_that_slurm_tells_again_does_not_come_back(ledger: Ledg
     ledger.persons.forget(NAME, (), SAID)
     ledger.privacy.retain(Due(staff=NOW + 100), (), at=NOW + 200, actor="officer")
     lines = [Rejected(f"8|{NAME}|x", f"no job of {NAME}"), Rejected(f"7|{NAME}|broken", "again")]
-    again = [of(NAME, ended(1)), of(NAME, ended(3)), of(NAME, ended(4)), *lines]
+    again: list[Run | Rejected] = [of(NAME, ended(1)), of(NAME, ended(3)), of(NAME, ended(4)), *lines]
     for number, reader in enumerate((ledger, None)):
         with open_ledger(ledger_url, "c") as other:
             done = record(reader or other, again, NOW + 300 + number)
@@ -254,7 +254,8 @@ def test_every_column_of_who_and_why_is_known_as_personal(ledger: Ledger) -> Non
     """A table that is added with one of these has to be listed, with a salt."""
     rows = ledger.store.connection.execute(
         "SELECT table_name, column_name FROM information_schema.columns "
-        "WHERE table_schema = current_schema() AND column_name IN ('actor', 'reason', 'note', 'activity', 'sentence')"
+        "WHERE table_schema = current_schema() "
+        "AND column_name IN ('actor', 'reason', 'note', 'activity', 'sentence')"
     )
     listed = {(one.table, column) for one in PERSONAL for column in one.columns}
     words = {("decisions", "reason"), ("rejected_lines", "reason")}

@@ -257,6 +257,7 @@ def _shown() -> Shown:
         steered=(Steered("regional", 25, 25),), weight_fairshare=100000,
         history=(), statuses=(), unreadable=0, unknown_states=0, unknown_accounts=(), runs=1, changed=1,
         period=300, stale_after=1800, zone=ZoneInfo("UTC"), authority=1.0, demand={"regional": 1.0},
+        retention_overdue=False,
     )  # fmt: skip
 
 

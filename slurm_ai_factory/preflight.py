@@ -7,7 +7,7 @@ checks need, a failed read is kept with its error, for those checks to tell.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from slurm_ai_factory import signals
 from slurm_ai_factory.config import Config
@@ -17,6 +17,7 @@ from slurm_ai_factory.core.facts import Facts
 from slurm_ai_factory.core.level import ROOT
 from slurm_ai_factory.core.lever import Lever
 from slurm_ai_factory.core.records import Association, Instant
+from slurm_ai_factory.core.retention import Retained
 from slurm_ai_factory.errors import LedgerError, SlurmError
 from slurm_ai_factory.slurm import Slurm
 
@@ -24,16 +25,23 @@ LOOK_BACK = 30 * 86400
 """How far back somebody else's changes of the steered row are looked for."""
 
 
+class OfLedger(NamedTuple):
+    """What only the ledger knows."""
+
+    lever: Lever | None
+    retained: Retained | None  #: None where nothing of [privacy] is to go
+
+
 def gather(
     config: Config,
     slurm: Slurm,
     clock: Callable[[], Instant],
     user: str,
-    of_ledger: Callable[[Instant], Lever],
+    of_ledger: Callable[[Instant], OfLedger],
 ) -> Facts:
     """Everything the checks need, as ``user`` sees it. Raises SlurmError.
 
-    ``of_ledger`` tells of the lever what the ledger knows; it may raise LedgerError.
+    ``of_ledger`` tells what the ledger knows; it may raise LedgerError.
     """
     priority, associations = slurm.priority_config(), slurm.associations()
     rules = Rules(config.rules, {one.account: one.parent for one in associations if one.user is None})
@@ -43,11 +51,11 @@ def gather(
     window = windows.window(config.promise.window, now, config.promise.time_zone)
     some, unread = _readable(config, slurm, now, user)
     try:
-        found: Lever | None = of_ledger(now)
+        found = of_ledger(now)
     except LedgerError as error:
-        found = _lever_without_ledger(config, rules, now)
-        if found is None:
-            unread["lever"] = str(error)
+        found = OfLedger(_lever_without_ledger(config, rules, now), None)
+        asked = ("lever", found.lever is None), ("retained", config.privacy.retention().asked)
+        unread |= {name: str(error) for name, missing in asked if missing}
     return Facts(
         now=now,
         clock_tolerance=config.slurm.clock_tolerance,
@@ -66,7 +74,8 @@ def gather(
         diagnostics=live.diagnostics,
         source=config.slurm.source,
         refused=slurm.refused(),
-        lever=found,
+        lever=found.lever,
+        retained=found.retained,
         unread=unread,
         **some,
     )

@@ -60,8 +60,15 @@ def _shown(site: Site, report: CycleReport) -> Shown:
         zone=config.promise.time_zone,
         authority=gathered.signals.authority,
         demand=demand(gathered.signals),
+        retention_overdue=retention_overdue(site, gathered.at),
         queue_unknown=sum(gathered.signals.demand.unknown.values()),
     )
+
+
+def retention_overdue(site: Site, now: Instant) -> bool | None:
+    """Whether what [privacy] lets go should have gone by now; None where it lets nothing go."""
+    asked = site.config.privacy.retention().asked
+    return site.ledger.privacy.retained().overdue(now) if asked else None
 
 
 def demand(signals: Signals) -> dict[str, float]:

@@ -15,7 +15,8 @@ from slurm_ai_factory.cli.measure import asked_instant, asked_window, check_know
 from slurm_ai_factory.cli.options import SafCommand, actor, chosen, load_config, now, opened_ledger
 from slurm_ai_factory.cli.setup import ledger_group
 from slurm_ai_factory.config import Config
-from slurm_ai_factory.core import windows
+from slurm_ai_factory.core.records import Instant
+from slurm_ai_factory.core.retention import Due
 from slurm_ai_factory.errors import ConfigError
 from slurm_ai_factory.ledger import LONG, Ledger
 from slurm_ai_factory.ledger.publishing import PARTS, part_name
@@ -98,30 +99,41 @@ def _bar(length: int) -> Iterator[verification.Progress]:
 
 @ledger_group.command("pseudonymise", cls=SafCommand)
 @click.option(
-    "--before", metavar="T", help="Runs that ended before this instant; else by privacy.pseudonymise_after."
+    "--before",
+    metavar="T",
+    help="Runs that ended, and lines last met, before this instant; else as [privacy] says.",
 )
 def pseudonymise_command(before: str | None) -> None:
-    """Replace the users of old runs by pseudonyms. Writes to the ledger, and cannot be undone.
+    """Let go of names and texts that [privacy] keeps no longer. Writes to the ledger, and cannot be undone.
 
-    No total changes. Users that rules name keep their names.
+    Users of old runs get pseudonyms; unreadable lines, names of staff and texts are withheld. No total and no
+    fingerprint changes. Users that rules name, or that are held, keep their names.
     """
-    config = load_config()
-    kept = config.privacy.pseudonymise_after
-    if before is None and kept is None:
-        raise ConfigError(f"{config.file}: [privacy] pseudonymise_after is not set; set it, or give --before")
-    until = asked_instant(config, before) if before else now() - (kept or 0)
-    if until > now() - config.slurm.overlap_daily:
-        raise click.UsageError("runs as young as that are read again, and their users with them")
-    users = {name for rule in config.rules for name in rule.conditions.get("user", ())}
+    config, at = load_config(), now()
+    due = _due(config, before, at)
     with opened_ledger(config, LONG) as ledger:
-        runs, people = ledger.privacy.pseudonymise(until, users, at=now(), actor=actor())
+        keep = config.users_of_rules | ledger.persons.held_back(at)
+        gone = ledger.privacy.retain(due, keep, at=at, actor=actor())
     if chosen.json:
-        output.emit({"before": windows.iso(until), "runs": runs, "users": people})
+        output.emit({"before": output.when(due.users), **gone._asdict()})
     elif not chosen.quiet:
-        told = f"{runs} runs of {people} users that ended before {windows.iso(until)}"
-        click.echo(
-            f"pseudonymised {told}" if runs else f"nothing to do before {windows.iso(until)}", err=True
-        )
+        runs = f"pseudonymised {gone.runs} runs of {gone.users} users"
+        withheld = f"withheld {gone.lines} lines, {gone.staff} names of staff, {gone.texts} texts"
+        click.echo(f"{runs}; {withheld}" if any(gone) else "nothing to do", err=True)
+
+
+def _due(config: Config, before: str | None, at: Instant) -> Due:
+    """What is to go: as [privacy] says, users and lines before an instant where one is given."""
+    kept = config.privacy.retention()
+    if before is None and not kept.asked:
+        raise ConfigError(f"{config.file}: [privacy] pseudonymise_after is not set; set it, or give --before")
+    due = kept.due(at)
+    if before is None:
+        return due
+    until = asked_instant(config, before)
+    if until > at - config.slurm.overlap_daily:
+        raise click.UsageError("runs as young as that are read again, and their users with them")
+    return due._replace(users=until, lines=until)
 
 
 COMMANDS: tuple[click.Command, ...] = ()

@@ -9,6 +9,7 @@ import click
 
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.measure import asked_instant, asked_window
+from slurm_ai_factory.cli.naming import warn_of_names
 from slurm_ai_factory.cli.options import SafGroup, actor, chosen, load_config, now, opened_ledger
 from slurm_ai_factory.cli.registry import refuse
 from slurm_ai_factory.core import expertise, windows
@@ -39,6 +40,7 @@ def expertise_add(day: str, organisation: str, role: str, hours: str, activity: 
             entry = expertise.entry(fields, ledger.registry.known().keys)
         except ValueError as error:
             raise click.UsageError(str(error)) from error
+        warn_of_names(ledger, activity)
         (number,) = ledger.expertise.add([entry], at=now(), actor=actor())
     _say(f"entry {number}", {"entry": number})
 
@@ -57,6 +59,7 @@ def expertise_correct(entry: int, hours: str, reason: str) -> None:
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     with opened_ledger(config) as ledger:
+        warn_of_names(ledger, reason)
         number = ledger.expertise.correct(entry, wanted, reason, at=now(), actor=actor())
     _say(f"entry {number} corrects entry {entry}", {"entry": number, "corrects": entry})
 
@@ -76,6 +79,7 @@ def expertise_import(file: io.BufferedReader, dry_run: bool) -> None:
         entries, faults = expertise.from_sheet(data, ledger.registry.known().keys)
         if faults:
             refuse(file.name, faults)
+        warn_of_names(ledger, *(one.activity for one in entries))
         if not dry_run:
             ledger.expertise.add(entries, at=now(), actor=actor(), file=sha256(data).hexdigest())
     total = sum(entry.hours for entry in entries)

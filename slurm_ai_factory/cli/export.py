@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 
 import click
 
@@ -57,7 +57,10 @@ def export_command(
                 raise LedgerError(cycle.TOO_FAST)
             found = _rows(books.runs_between(where.since, where.until), where, promise, at)
             columns = [one for one in COLUMNS if users or one != "user"]
-            (_json if chosen.json else _csv)(columns, found)
+            if chosen.json:
+                output.emit_rows({name: row[name] for name in columns} for row in found)
+            else:
+                output.write_csv(sys.stdout, columns, ([row[name] for name in columns] for row in found))
         unread = cycle.unread(ledger, where, at, now())
     tell_unread(unread, where)
 
@@ -81,21 +84,6 @@ def _row(run: Run, part: Part, charge: Charge) -> Exported:
         "fraction": output.number(part.fraction),
         "charge": output.number(charge),
     }
-
-
-def _csv(columns: Sequence[str], rows: Iterable[Exported]) -> None:
-    output.write_csv(sys.stdout, columns, ([row[name] for name in columns] for row in rows))
-
-
-def _json(columns: Sequence[str], rows: Iterable[Exported]) -> None:
-    """A list with a line for each row, printed as they come."""
-    between = "["
-    for row in rows:
-        click.echo(
-            f"{between}\n{output.as_json({name: row[name] for name in columns}, indent=None)}", nl=False
-        )
-        between = ","
-    click.echo("[]" if between == "[" else "\n]")
 
 
 COMMANDS: tuple[click.Command, ...] = ()

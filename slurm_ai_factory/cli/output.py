@@ -63,6 +63,15 @@ def emit(value: object) -> None:
     click.echo(as_json(value))
 
 
+def emit_rows(rows: Iterable[object]) -> None:
+    """Print a JSON list with a line for each row, as they come."""
+    between = "["
+    for row in rows:
+        click.echo(f"{between}\n{as_json(row, indent=None)}", nl=False)
+        between = ","
+    click.echo("[]" if between == "[" else "\n]")
+
+
 def as_json(value: object, **layout: Any) -> str:
     """A value as JSON that a terminal can take."""
     return for_json(json.dumps(value, default=_plain, **({"indent": 2} | layout)))

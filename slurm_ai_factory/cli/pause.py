@@ -8,6 +8,7 @@ import click
 
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.measure import asked_instant
+from slurm_ai_factory.cli.naming import warn_of_names
 from slurm_ai_factory.cli.options import (
     SafCommand,
     actor,
@@ -41,6 +42,7 @@ def pause_command(until: str | None, reason: str | None) -> None:
         raise click.UsageError("give --until and a --reason")
     said = Pause(now(), _later(config, until), actor(), reason or "")
     with opened_ledger(config, admit=slurm_of(config).priority_config) as ledger:
+        warn_of_names(ledger, said.reason)
         ledger.control.say_pause(said)
     return _print(said, f"is paused until {output.when(said.until)}; the shares in force stay")
 
@@ -62,6 +64,7 @@ def resume_command(reason: str) -> None:
         if ledger.control.pause(at) is None:
             click.echo("nothing to resume: the control is not paused", err=True)
             return
+        warn_of_names(ledger, reason)
         said = Pause(at, at, actor(), reason)
         ledger.control.say_pause(said)
     _print(said, f"is no longer paused; the next cycle goes on in mode {config.control.mode}")

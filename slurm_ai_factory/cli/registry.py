@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from slurm_ai_factory.cli import output
+from slurm_ai_factory.cli.naming import warn_of_names
 from slurm_ai_factory.cli.options import SafGroup, actor, chosen, load_config, now, opened_ledger
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import registry_sheet, windows
@@ -294,6 +295,7 @@ def _recorded(
     accounts = ledger.accounting.parents()
     if not accounts and any(isinstance(one, Link) for one in entries):
         raise LedgerError("the ledger does not know the cluster's accounts yet; run `saf cycle` once")
+    warn_of_names(ledger, reason)
     said = {"at": now(), "actor": actor(), "reason": reason.strip()}
     return ledger.registry.record(entries, config.terms(accounts), said, correct=correct)
 

@@ -11,6 +11,7 @@ from slurm_ai_factory import config as configuration
 from slurm_ai_factory import cycle
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.measure import as_of, asked_window
+from slurm_ai_factory.cli.naming import warn_of_names
 from slurm_ai_factory.cli.options import (
     SafCommand,
     SafGroup,
@@ -227,6 +228,7 @@ def override_command(
             raise LedgerError(f"organisation {organisation} is not registered; see `saf organisation list`")
         if withdraw and not _overridden(ledger, job):
             raise LedgerError(f"job {job} has no override to withdraw; see `saf override`")
+        warn_of_names(ledger, reason or "")
         said = {"beneficiary": beneficiary, "organisation": organisation, "actor": actor(), "reason": reason}
         number, runs = ledger.accounting.override(job, said, at=now())
     if chosen.json:

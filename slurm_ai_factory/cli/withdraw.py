@@ -7,6 +7,7 @@ import click
 from slurm_ai_factory import clocks, cycle, reading
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.measure import asked_instant
+from slurm_ai_factory.cli.naming import warn_of_names
 from slurm_ai_factory.cli.options import SafCommand, actor, chosen, load_config, opened_site
 from slurm_ai_factory.cli.setup import ledger_group
 from slurm_ai_factory.errors import RefusedError
@@ -28,6 +29,7 @@ def withdraw_command(since: str, reason: str) -> None:
     first = asked_instant(config, since)
     with opened_site(config) as site:
         cycle.hold_the_lock(site)
+        warn_of_names(site.ledger, reason)
         site.slurm.priority_config()
         now = clocks.diagnostics(site).at
         withdrawn = site.ledger.accounting.withdraw(first, at=now, actor=actor(), reason=reason)

@@ -17,6 +17,7 @@ from slurm_ai_factory.core.classify import Rule
 from slurm_ai_factory.core.controller import Policy
 from slurm_ai_factory.core.organisations import Terms
 from slurm_ai_factory.core.pace import Overlap
+from slurm_ai_factory.core.retention import Retention
 from slurm_ai_factory.core.share import Promise
 from slurm_ai_factory.core.tariff import Tariff
 from slurm_ai_factory.core.tres import Count
@@ -201,11 +202,27 @@ class ExpertiseSection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrivacySection:
-    """How long the names of users are kept."""
+    """How long names of people and texts about them are kept; `saf ledger pseudonymise` keeps to it."""
 
     pseudonymise_after: int | None = _key(
-        values.retention, "`saf ledger pseudonymise` takes names out of runs that ended this long ago", None
+        values.retention, "users get pseudonyms in runs that ended this long ago", None
     )
+    withhold_lines_after: int | None = _key(
+        values.retention,
+        "lines that could not be read are withheld this long after; else by pseudonymise_after",
+        None,
+    )
+    withhold_staff_after: int | None = _key(
+        values.retention, "who did it, in every entry and decision, is withheld after this long", None
+    )
+    withhold_texts_after: int | None = _key(
+        values.retention, "reasons, activities, sentences and notes are withheld after this long", None
+    )
+
+    def retention(self) -> Retention:
+        """How long each is kept."""
+        lines = self.withhold_lines_after or self.pseudonymise_after
+        return Retention(self.pseudonymise_after, lines, self.withhold_staff_after, self.withhold_texts_after)
 
 
 SLOW_COMMANDS = 4
@@ -260,6 +277,11 @@ class Config:
         One that lives asks for the lock once a period; within a cycle it waits for a few commands of Slurm.
         """
         return max(1.5 * self.daemon.period, SLOW_COMMANDS * self.slurm.timeout)
+
+    @property
+    def users_of_rules(self) -> frozenset[str]:
+        """The users that rules name."""
+        return frozenset(name for rule in self.rules for name in rule.conditions.get("user", ()))
 
     def policy(self, half_life_seconds: int) -> Policy:
         """The control law's parameters, with the half-life slurmctld has now."""

@@ -10,6 +10,7 @@ from slurm_ai_factory.core.escaped import for_shell
 from slurm_ai_factory.core.facts import OK, PROBLEM, WARNING, Facts, Result, want
 from slurm_ai_factory.core.level import Refusal, find_level
 from slurm_ai_factory.core.rights import ANY
+from slurm_ai_factory.core.windows import iso
 from slurm_ai_factory.core.words import count
 
 HALVINGS = 8
@@ -219,3 +220,13 @@ def queue_words(facts: Facts) -> Result:
     found = ", ".join(f"{word} ({jobs})" for word, jobs in facts.unknown_words.items())
     fix = "report these words; until they are known their jobs count neither as waiting nor as running"
     return want(not found, WARNING, found or "all known", "every state and reason in the queue known", fix)
+
+
+def retention(facts: Facts) -> Result:
+    """Names and texts go by a command that a timer starts once a day."""
+    wanted = "`saf ledger pseudonymise` once a day, when [privacy] lets anything go"
+    kept = facts.retained
+    late = kept is not None and kept.overdue(facts.now)
+    last = "never" if kept is None or kept.last is None else iso(kept.last)
+    found = f"it went through last: {last}" if late else "in time" if kept else "[privacy] lets nothing go"
+    return want(not late, WARNING, found, wanted, "systemctl enable --now saf-pseudonymise.timer")

@@ -72,6 +72,8 @@ CHECKS = (
           accounting.foreign_writer, ("transactions",)),
     Check("capacity", "a share of the capacity is one of what slurmdbd takes the cluster for",
           accounting.capacity, ("nodes", "size")),
+    Check("retention", "names and texts that were to go are still there",
+          accounting.retention, ("retained",)),
     Check("source", "what falls back to Slurm's commands is right, and dearer than it need be",
           accounting.source),
     Check("scheduler", "what is never scheduled follows no priority", control.scheduler),

@@ -10,6 +10,7 @@ from slurm_ai_factory.core import rights
 from slurm_ai_factory.core.health import Diagnostics
 from slurm_ai_factory.core.lever import Lever
 from slurm_ai_factory.core.records import Association, Instant, PriorityConfig
+from slurm_ai_factory.core.retention import Retained
 from slurm_ai_factory.core.tres import Count
 
 OK, WARNING, PROBLEM = "ok", "warning", "problem"
@@ -101,6 +102,7 @@ class Facts:
     size: str | None  #: the cluster's TRES now, as slurmdbd has them; empty where it has none
     source: str  #: slurm.source
     refused: Mapping[str, str]  #: what the source had no answer to, and why
+    retained: Retained | None = None  #: None where nothing of [privacy] is to go, or it could not be read
     unread: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -15,6 +15,7 @@ from slurm_ai_factory.ledger.connection import LONG, USUAL, Limits
 from slurm_ai_factory.ledger.control import Control, Planned
 from slurm_ai_factory.ledger.derived import Derived
 from slurm_ai_factory.ledger.expertise import Expertise
+from slurm_ai_factory.ledger.persons import Persons
 from slurm_ai_factory.ledger.privacy import Privacy
 from slurm_ai_factory.ledger.publishing import Publishing
 from slurm_ai_factory.ledger.registry import RegistryBook
@@ -56,6 +57,7 @@ class Ledger:
     publishing: Publishing
     privacy: Privacy
     derived: Derived
+    persons: Persons
 
     def books(self, rules: Rules, then: Instant | None = None) -> Classified:
         """The accounting as these rules classify it, as known now or then, sorted as far as it was."""
@@ -122,7 +124,7 @@ def _key(store: Store, cluster: str, admit: Callable[[], object] | None) -> int:
 
 def ledger_of(store: Store, cluster: str, cluster_id: int) -> Ledger:
     """The ledger of one cluster on an open store."""
-    key = store, cluster, cluster_id
+    key, privacy = (store, cluster, cluster_id), Privacy(store, cluster_id)
     return Ledger(
         store,
         Accounting(*key),
@@ -130,6 +132,7 @@ def ledger_of(store: Store, cluster: str, cluster_id: int) -> Ledger:
         RegistryBook(*key),
         Expertise(store),
         Publishing(store, cluster_id),
-        Privacy(store, cluster_id),
+        privacy,
         Derived(store, cluster, cluster_id),
+        Persons(store, cluster_id, privacy),
     )

@@ -17,6 +17,7 @@ from slurm_ai_factory.core.windows import iso
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger.classified import run_of
 from slurm_ai_factory.ledger.hour_sums import Compared
+from slurm_ai_factory.ledger.persons import forgotten
 from slurm_ai_factory.ledger.recent import Covered
 from slurm_ai_factory.ledger.store import Store
 from slurm_ai_factory.ledger.told import Listed, Memory, Told
@@ -129,7 +130,8 @@ class Accounting:
             last = self.store.one("last_read", **key) or (None,)
             memory = self.store.remembered(Memory, self.cluster_id)
             memory.follow(last[0])
-            self._stage(listed.news(read, memory.digests))
+            named = forgotten(self.store, self.cluster_id).told(read)
+            self._stage(listed.news(named, memory.digests))
             new_rejected = self.put_aside(listed.rejected, at)
             if listed.again:
                 self.store.do("keep_told_last")
@@ -162,9 +164,11 @@ class Accounting:
         """Keep lines that could not be read, each once; those never seen before."""
         key = {"cluster_id": self.cluster_id, "at": at}
         reasons: dict[str, str] = {}
+        known_as = forgotten(self.store, self.cluster_id)
         for one in rejected:
             if len(reasons) < 2 * LINES:
-                reasons[one.line.replace("\0", "\\0")[:LINE_LENGTH]] = one.reason
+                line = known_as.line(one.line.replace("\0", "\\0")[:LINE_LENGTH])
+                reasons[line] = known_as.line(one.reason)
         if not reasons:
             return ()
         fresh = [row[0] for row in self.store.all("unseen_lines", **key, lines=list(reasons))]

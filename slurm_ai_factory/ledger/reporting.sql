@@ -134,7 +134,8 @@ ORDER BY c.change_id
 
 -- fingerprint_expertise --
 -- What a report rests on: hours of the expertise centre.
-SELECT entry_id, day, organisation, role, hours, activity, kind, corrects, reason, recorded_at
+SELECT entry_id, day, organisation, role, hours, personal(activity, salt), kind, corrects, personal(reason, salt),
+    recorded_at
 FROM expertise_entries
 WHERE day >= %(first)s AND day < %(last)s AND recorded_at <= %(as_of)s
 ORDER BY entry_id
@@ -157,7 +158,7 @@ FROM links WHERE cluster_id = %(cluster_id)s AND recorded_at <= %(as_of)s ORDER 
 
 -- fingerprint_overrides --
 -- What a report rests on: corrections of single jobs.
-SELECT override_id, job, beneficiary, organisation, recorded_at, reason
+SELECT override_id, job, beneficiary, organisation, recorded_at, personal(reason, salt)
 FROM overrides WHERE cluster_id = %(cluster_id)s AND recorded_at <= %(as_of)s ORDER BY override_id
 
 -- pseudonym_key --
@@ -176,23 +177,49 @@ CREATE TEMPORARY TABLE moved (
 ) ON COMMIT DROP
 
 -- find_moved --
--- Some runs that were over before an instant and still have their user's name; the versions of a run as well.
+-- Some runs that were over by an instant and still have their user's name; the versions of a run as well.
 INSERT INTO moved
 SELECT DISTINCT * FROM (
     SELECT r.db_index, s.subject_id, s.user_name
     FROM runs r JOIN subjects s USING (subject_id)
-    WHERE r.cluster_id = %(cluster_id)s AND coalesce(r.end_at, r.missing_since) < %(before)s AND {named}
+    WHERE r.cluster_id = %(cluster_id)s AND {named} AND s.user_name = coalesce(%(only)s, s.user_name)
+        AND coalesce(r.end_at, r.missing_since, %(ever)s) <= %(until)s
     UNION ALL
     SELECT v.db_index, s.subject_id, s.user_name
     FROM run_versions v JOIN subjects s USING (subject_id)
-    JOIN runs r ON (r.cluster_id, r.db_index) = (v.cluster_id, v.db_index)
-    WHERE v.cluster_id = %(cluster_id)s AND coalesce(r.end_at, r.missing_since) < %(before)s AND {named}
+    LEFT JOIN runs r ON (r.cluster_id, r.db_index) = (v.cluster_id, v.db_index)
+    WHERE v.cluster_id = %(cluster_id)s AND {named} AND s.user_name = coalesce(%(only)s, s.user_name)
+        AND CASE
+            WHEN r.db_index IS NULL THEN v.superseded_at
+            ELSE coalesce(r.end_at, r.missing_since, %(ever)s)
+        END <= %(until)s
     LIMIT %(batch)s
 ) AS found
 
 -- named --
 -- Fragment: the user of a subject is a name that is to go.
 s.user_name <> '' AND s.user_name NOT LIKE '~%%' AND s.user_name <> ALL(%(kept)s)
+
+-- create_nobody --
+-- Subjects of no run, for the time of one transaction.
+CREATE TEMPORARY TABLE nobody (subject_id integer) ON COMMIT DROP
+
+-- find_nobody --
+-- Subjects whose name is to go and that no run, version or hour is of any more.
+INSERT INTO nobody
+SELECT s.subject_id FROM subjects s
+WHERE s.cluster_id = %(cluster_id)s AND {named}
+    AND NOT EXISTS (SELECT FROM runs r WHERE r.subject_id = s.subject_id)
+    AND NOT EXISTS (SELECT FROM run_versions v WHERE v.subject_id = s.subject_id)
+    AND NOT EXISTS (SELECT FROM hourly_usage u WHERE u.subject_id = s.subject_id)
+
+-- drop_answers_of_nobody --
+-- What the rules answered for them.
+DELETE FROM classifications c USING nobody n WHERE c.subject_id = n.subject_id
+
+-- drop_nobody --
+-- The subjects themselves, with their names.
+DELETE FROM subjects s USING nobody n WHERE s.subject_id = n.subject_id
 
 -- moved_users --
 -- Whose runs these are.
@@ -255,13 +282,27 @@ WHERE r.cluster_id = %(cluster_id)s AND r.db_index = m.db_index AND r.subject_id
 
 -- withhold_lines --
 -- Lines that could not be read as runs name users too: only their digest is kept.
-UPDATE rejected_lines SET line = '~' || md5(line)
+UPDATE rejected_lines SET {withheld}
 WHERE cluster_id = %(cluster_id)s AND last_read_at < %(before)s AND line NOT LIKE '~%%'
+
+-- withheld --
+-- Fragment: of a line its digest, of the reason what it does not quote from the line.
+line = '~' || md5(line), reason = regexp_replace(reason, '[''"].*[''"]', '~')
+
+-- withhold_lines_naming --
+-- Lines that name a user, and reasons that do.
+UPDATE rejected_lines SET line = '~' || md5(line), reason = 'withheld'
+WHERE cluster_id = %(cluster_id)s AND line NOT LIKE '~%%' AND (mentions(line, %(user)s) OR mentions(reason, %(user)s))
 
 -- note_pseudonymisation --
 -- What was done, and by whom.
-INSERT INTO pseudonymisations (cluster_id, at, before, runs, users, actor)
-VALUES (%(cluster_id)s, %(at)s, %(before)s, %(runs)s, %(users)s, %(actor)s)
+INSERT INTO pseudonymisations (cluster_id, at, before, runs, users, lines, staff, texts, actor)
+VALUES (%(cluster_id)s, %(at)s, %(before)s, %(runs)s, %(users)s, %(lines)s, %(staff)s, %(texts)s, %(actor)s)
+
+-- last_retention --
+-- When retention last went through, and when the ledger was first read into.
+SELECT (SELECT max(at) FROM pseudonymisations WHERE cluster_id = %(cluster_id)s),
+    (SELECT min(at) FROM reads WHERE cluster_id = %(cluster_id)s)
 
 -- copy_classifications --
 -- The new subjects are for whom those were that they take the place of, by every set of rules.

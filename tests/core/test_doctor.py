@@ -23,6 +23,7 @@ from slurm_ai_factory.core.facts import (
 )
 from slurm_ai_factory.core.lever import Lever, Reach
 from slurm_ai_factory.core.records import PARENT_SHARES, Association, PriorityConfig
+from slurm_ai_factory.core.retention import Retained
 from tests.core.test_health import CONFIG, NOW, WELL
 
 DAY = 86400
@@ -99,6 +100,10 @@ BAD: list[tuple[str, dict[str, Any], str, str, str]] = [
      "slurm.read_window"),
     ("purge", {"slurmdbd": Slurmdbd((), None, 30 * DAY)}, WARNING, "30 days", "PurgeJobAfter=210days"),
     ("agent_queue", {"diagnostics": WELL._replace(agent_queue=4711)}, PROBLEM, "4711", "slurmdbd"),
+    ("retention", {"retained": Retained(None, NOW - 3 * DAY)}, WARNING, "last: never",
+     "saf-pseudonymise.timer"),
+    ("retention", {"retained": Retained(NOW - 3 * DAY, 0)}, WARNING, "it went through last: 20",
+     "saf-pseudonymise.timer"),
     ("rules", {"unknown_accounts": ["umcq"]}, WARNING, "rules name umcq", "[[rule]]"),
     ("rules", {"unclassified_accounts": ["astro"]}, WARNING, "no rule matches astro", "[[rule]]"),
     ("queue_words", {"unknown_words": {"Flux": 3}}, WARNING, "Flux (3)", "report"),

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from slurm_ai_factory.core.classify import Beneficiary, Rule, Rules
 from slurm_ai_factory.core.records import HOUR, Instant, Measurement, Rejected, Run, Subject
+from slurm_ai_factory.core.retention import Due
 from slurm_ai_factory.ledger import Ledger, open_ledger, privacy
 from tests.ledger.test_accounting import (
     ALL,
@@ -52,7 +53,7 @@ def names(ledger: Ledger, before: Instant) -> set[str]:
 
 
 def pseudonymise(ledger: Ledger, before: Instant = NOW, keep: tuple[str, ...] = ()) -> tuple[int, int]:
-    return ledger.privacy.pseudonymise(before, keep, at=AFTER, actor="officer")
+    return ledger.privacy.retain(Due(users=before), keep, at=AFTER, actor="officer")[:2]
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -123,11 +124,11 @@ def test_a_run_that_is_told_again_gets_its_name_back_until_the_next_time(
 
 
 def test_lines_that_were_no_runs_are_withheld(ledger: Ledger) -> None:
-    record(ledger, [ended(1), Rejected("1|jan|broken", "too short")])
-    ledger.privacy.pseudonymise(NOW + 1, (), at=AFTER, actor="officer")
+    record(ledger, [ended(1), Rejected("1|jan|broken", "too short: 'jan'")])
+    ledger.privacy.retain(Due(lines=NOW + 1), (), at=AFTER, actor="officer")
     (row,) = ledger.store.connection.execute("SELECT line, reason FROM rejected_lines").fetchall()
     assert "jan" not in row[0]
-    assert row[1] == "too short"
+    assert row[1] == "too short: ~"
 
 
 def test_nothing_but_the_user_of_a_subject_changes(ledger: Ledger) -> None:
@@ -141,3 +142,24 @@ def test_nothing_but_the_user_of_a_subject_changes(ledger: Ledger) -> None:
     assert row == ("umcg", "gpu", "long", "wc", "resv", "word", "")
     assert ledger.classified(RULES).complete(), "it needs no new answer"
     assert list(ledger.classified(RULES).usage_by_subject(ALL, NOW, WEIGHTS))
+
+
+def test_a_user_without_a_run_left_leaves_no_subject_behind(ledger: Ledger) -> None:
+    record(ledger, [ended(1), running(2)])
+    ledger.classified(RULES)
+    later = ended(3)._replace(subject=ended().subject._replace(user="b"))
+    record(ledger, [later], NOW + 1)
+    pseudonymise(ledger)
+    found = ledger.store.connection.execute("SELECT user_name FROM subjects").fetchall()
+    assert sorted(row[0][0] for row in found) == ["a", "~", "~"], "a has an open run, b has none"
+
+
+def test_a_run_that_was_withdrawn_keeps_no_name(ledger: Ledger) -> None:
+    record(ledger, [running(9)], NOW - 1)
+    record(ledger, [ended(1)], NOW)
+    ledger.accounting.withdraw(NOW, at=NOW + 1, actor="operator", reason="wrong clock")
+    assert pseudonymise(ledger, NOW + 5)[0] == 1
+    rows = ledger.store.connection.execute(
+        "SELECT v.db_index, s.user_name FROM run_versions v JOIN subjects s USING (subject_id)"
+    )
+    assert [(int(index), name[0]) for index, name in rows if index == 1] == [(1, "~")]

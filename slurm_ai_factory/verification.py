@@ -49,9 +49,17 @@ def parts(ledger: Ledger) -> list[Interval]:
 
 
 def verify(
-    config: Config, ledger: Ledger, hours: Sequence[Interval], progress: Progress
+    config: Config, ledger: Ledger, hours: Sequence[Interval], progress: Progress, head: str | None = None
 ) -> Iterator[Verified]:
-    """Every check; ``progress`` is told of each interval of usage. Raises LedgerError."""
+    """Every check; ``progress`` is told of each interval of usage. Raises LedgerError.
+
+    ``head`` is a copy of a head of the chain, which must still be one of its entries.
+    """
+    if head:
+        yield _head(ledger, head)
+    yield Verified("chain", *ledger.chain.walked())
+    yield Verified("records", *ledger.chain.records())
+    yield Verified("reads", *ledger.chain.reads())
     sets = rules_of_sets(config, ledger)
     yield Verified("TRES sets", *ledger.derived.tres())
     yield Verified("overrides", *ledger.derived.overrides())
@@ -61,6 +69,11 @@ def verify(
     yield _added("hourly sums", [found for of_set in sums for found in of_set])
     with ledger.anew() as fresh:
         yield _reports(config, fresh)
+
+
+def _head(ledger: Ledger, head: str) -> Verified:
+    found = ledger.chain.find(head)
+    return Verified("head", 1, int(found is None), "" if found else f"no entry of the chain has {head}")
 
 
 def rules_of_sets(config: Config, ledger: Ledger) -> list[tuple[KeptSet, Rules]]:

@@ -10,6 +10,7 @@ from slurm_ai_factory.core.classify import Rule, Rules
 from slurm_ai_factory.core.records import Instant
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger.accounting import Accounting, ReadResult, Usual
+from slurm_ai_factory.ledger.chain import Chain
 from slurm_ai_factory.ledger.classified import Classified, set_of
 from slurm_ai_factory.ledger.connection import LONG, USUAL, Limits
 from slurm_ai_factory.ledger.control import Control, Planned
@@ -57,6 +58,7 @@ class Ledger:
     publishing: Publishing
     privacy: Privacy
     derived: Derived
+    chain: Chain
     persons: Persons
 
     def books(self, rules: Rules, then: Instant | None = None) -> Classified:
@@ -134,5 +136,6 @@ def ledger_of(store: Store, cluster: str, cluster_id: int) -> Ledger:
         Publishing(store, cluster_id),
         privacy,
         Derived(store, cluster, cluster_id),
+        Chain(store, cluster_id),
         Persons(store, cluster_id, privacy),
     )

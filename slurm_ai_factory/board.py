@@ -82,6 +82,7 @@ class Shown:
     zone: ZoneInfo
     authority: float | None = None  #: how far fairshare decides who goes first; None when nobody waits
     demand: Mapping[str, float] | None = None  #: beneficiary -> of the resource, wanted by jobs that wait
+    contradiction: str = ""  #: what saf.toml says otherwise than the promise's term in force
     queue_unknown: int = 0  #: jobs in the queue for reasons that are not known
 
     @property

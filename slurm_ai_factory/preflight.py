@@ -7,7 +7,7 @@ checks need, a failed read is kept with its error, for those checks to tell.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from slurm_ai_factory import signals
 from slurm_ai_factory.config import Config
@@ -17,8 +17,17 @@ from slurm_ai_factory.core.facts import Facts
 from slurm_ai_factory.core.level import ROOT
 from slurm_ai_factory.core.lever import Lever
 from slurm_ai_factory.core.records import Association, Instant
+from slurm_ai_factory.core.terms import Term
 from slurm_ai_factory.errors import LedgerError, SlurmError
 from slurm_ai_factory.slurm import Slurm
+
+
+class OfLedger(NamedTuple):
+    """What only the ledger tells."""
+
+    lever: Lever
+    term: Term  #: of the promise, in force now
+
 
 LOOK_BACK = 30 * 86400
 """How far back somebody else's changes of the steered row are looked for."""
@@ -29,25 +38,25 @@ def gather(
     slurm: Slurm,
     clock: Callable[[], Instant],
     user: str,
-    of_ledger: Callable[[Instant], Lever],
+    of_ledger: Callable[[Instant], OfLedger],
 ) -> Facts:
     """Everything the checks need, as ``user`` sees it. Raises SlurmError.
 
-    ``of_ledger`` tells of the lever what the ledger knows; it may raise LedgerError.
+    ``of_ledger`` tells what the ledger knows as of an instant; it may raise LedgerError.
     """
+    known, unread = _known(of_ledger, clock())
+    contradiction = config.contradicting(known.term) if known else ""
+    config = config.under(known.term) if known else config
     priority, associations = slurm.priority_config(), slurm.associations()
     rules = Rules(config.rules, {one.account: one.parent for one in associations if one.user is None})
     weights, horizon = config.promise.resource, config.control.horizon
     live = signals.read(slurm, priority, rules, weights, horizon, {}, slurm.diagnostics)
     now = clock()
     window = windows.window(config.promise.window, now, config.promise.time_zone)
-    some, unread = _readable(config, slurm, now, user)
-    try:
-        found: Lever | None = of_ledger(now)
-    except LedgerError as error:
-        found = _lever_without_ledger(config, rules, now)
-        if found is None:
-            unread["lever"] = str(error)
+    some, errors = _readable(config, slurm, now, user)
+    found = known.lever if known else _lever_without_ledger(config, rules, now)
+    if found is None:
+        unread["lever"] = unread["promise"]
     return Facts(
         now=now,
         clock_tolerance=config.slurm.clock_tolerance,
@@ -67,9 +76,18 @@ def gather(
         source=config.slurm.source,
         refused=slurm.refused(),
         lever=found,
-        unread=unread,
+        contradiction=contradiction,
+        unread=unread | errors,
         **some,
     )
+
+
+def _known(of_ledger: Callable[[Instant], OfLedger], at: Instant) -> tuple[OfLedger | None, dict[str, str]]:
+    """What the ledger knows, or why that is not known, by the check that needs it."""
+    try:
+        return of_ledger(at), {}
+    except LedgerError as error:
+        return None, {"promise": str(error)}
 
 
 def _lever_without_ledger(config: Config, rules: Rules, now: Instant) -> Lever | None:

@@ -24,6 +24,7 @@ from slurm_ai_factory.cli import (
     measure,
     output,
     pause,
+    promise,
     registry,
     report,
     rules,
@@ -49,7 +50,7 @@ def cli() -> None:
 
 
 STEERING = (setup, measure, status, explain, registry, rules, audit, doctor, simulate, demo, steer, pause)
-TELLING = (report, expertise, books, export, withdraw, ledger_move)
+TELLING = (promise, report, expertise, books, export, withdraw, ledger_move)
 
 for module in (*STEERING, *TELLING):
     for command in module.COMMANDS:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from slurm_ai_factory.config.load import find, ledger_url, load, parse, shown, with_rules_of
+from slurm_ai_factory.config.load import checked, find, ledger_url, load, parse, shown, with_rules_of
 from slurm_ai_factory.config.sections import SECTIONS, Config
-from slurm_ai_factory.config.values import parse_resource, resource_name
+from slurm_ai_factory.config.values import parse_resource
+from slurm_ai_factory.core.tres import resource_name
 
 __all__ = [
     "SECTIONS",
     "Config",
+    "checked",
     "find",
     "ledger_url",
     "load",

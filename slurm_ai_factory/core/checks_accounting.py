@@ -52,6 +52,12 @@ def tracked(facts: Facts) -> Result:
     return want(not missing, PROBLEM, found, wanted, fix)
 
 
+def promise(facts: Facts) -> Result:
+    found = facts.contradiction or "saf.toml and the promise's term agree"
+    fix = "remove these keys from saf.toml, or change the promise: saf promise set"
+    return want(not facts.contradiction, WARNING, found, "one promise", fix)
+
+
 def billing_weights(facts: Facts) -> Result:
     """Where a partition has no weights, billing is the number of CPUs."""
     wanted = "TRESBillingWeights on every partition or on none, when the promise is in billing"

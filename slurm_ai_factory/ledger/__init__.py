@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from slurm_ai_factory.core.classify import Rule, Rules
+from slurm_ai_factory.core.organisations import Regional
 from slurm_ai_factory.core.records import Instant
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger.accounting import Accounting, ReadResult, Usual
@@ -18,6 +19,7 @@ from slurm_ai_factory.ledger.privacy import Privacy
 from slurm_ai_factory.ledger.publishing import Publishing
 from slurm_ai_factory.ledger.registry import RegistryBook
 from slurm_ai_factory.ledger.store import Store
+from slurm_ai_factory.ledger.terms import TermsBook
 
 __all__ = [
     "LONG",
@@ -47,6 +49,7 @@ class Ledger:
     expertise: Expertise
     publishing: Publishing
     privacy: Privacy
+    promise_terms: TermsBook
 
     def books(self, rules: Rules, then: Instant | None = None) -> Classified:
         """The accounting as these rules classify it, as known now or then, sorted as far as it was."""
@@ -59,12 +62,9 @@ class Ledger:
         books.sort(rules)
         return books
 
-    def rules_then(self, then: Instant) -> Rules | None:
-        """The rules that were worked by at an instant, with all they were read against; None if not kept."""
-        kept = self.registry.rules_used(then)
-        return self.rules_of(*kept, then) if kept else None
-
-    def rules_of(self, rules: tuple[Rule, ...], region: frozenset[str], then: Instant | None = None) -> Rules:
+    def rules_of(
+        self, rules: tuple[Rule, ...], region: frozenset[Regional], then: Instant | None = None
+    ) -> Rules:
         """Rules with all they are read against, as known now or then."""
         known, overrides = self.registry.known(then), self.registry.overrides(then)
         return Rules(rules, self.accounting.parents(then), known, region, overrides)
@@ -111,4 +111,5 @@ def ledger_of(store: Store, cluster: str, cluster_id: int) -> Ledger:
         Expertise(store),
         Publishing(store, cluster_id),
         Privacy(store, cluster_id),
+        TermsBook(store, cluster_id),
     )

@@ -7,6 +7,7 @@ from slurm_ai_factory.report.sheets import as_csv, as_json
 from slurm_ai_factory.report.tables import Reached, tables
 from slurm_ai_factory.report.values import (
     Control,
+    Earlier,
     Fingerprint,
     Month,
     Report,
@@ -16,6 +17,6 @@ from slurm_ai_factory.report.values import (
 )
 
 __all__ = [
-    "LANGUAGES", "Control", "Fingerprint", "Month", "Reached", "Report", "Restatement", "Sender", "as_csv",
-    "as_json", "html", "tables", "value",
+    "LANGUAGES", "Control", "Earlier", "Fingerprint", "Month", "Reached", "Report", "Restatement", "Sender",
+    "as_csv", "as_json", "html", "tables", "value",
 ]  # fmt: skip

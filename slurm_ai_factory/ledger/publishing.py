@@ -143,8 +143,8 @@ class Publishing:
         for name, later in self.store.all("published_after", cluster_id=self.cluster_id, as_of=as_of):
             if windows.leads_to(window, name):
                 raise LedgerError(
-                    f"the report of {name} as of {windows.iso(later)} was published, and compares itself with "
-                    f"the reports of {window}; publish the one of {window} as of a later instant"
+                    f"the report of {name} as of {windows.iso(later)} was published, and compares itself "
+                    f"with the reports of {window}; publish the one of {window} as of a later instant"
                 )
 
     def _same(self, window: str, fingerprint: str, published: str, at: Instant) -> bool:

@@ -198,6 +198,7 @@ def _short(one: Measurement) -> dict[str, Any]:
         "regional_charge": number(one.regional_charge),
         "total_charge": number(one.total_charge),
         "verdict": str(judgement.verdict(one)),
+        "verdict_reason": judgement.judge(one).reason,
     }
 
 

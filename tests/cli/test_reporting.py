@@ -145,8 +145,11 @@ def test_a_report_is_given_out_once_and_checked_ever_after(registered: Saf, tmp_
     assert registered.json(*report, moment) == first
     assert {file: Path(file).read_bytes() for file in texts} == texts, "also of a window that rolls on"
     said = registered.run(*report, windows.iso(at - 1), code=1).stderr
-    assert "one of an earlier instant cannot follow it" in said
+    assert "publish the one of rolling:7d as of a later instant" in said
     registered.configure("promise", RULES, target_share=0.3)
+    assert registered.json(*report, moment) == first, "the promise is what the ledger's term says"
+    registered.sections["report"] = {"facility": "another"}
+    registered.configure()
     said = registered.run(*report, moment, code=1).stderr
     assert "the ledger or the settings it rests on were changed since" in said
 

@@ -21,10 +21,10 @@ from slurm_ai_factory.core.organisations import (
     Organisation,
     Registry,
     Terms,
+    always_regional,
     known_otherwise,
     news,
     problems,
-    always_regional,
 )
 from slurm_ai_factory.core.records import FOREVER, HOUR, Charge, Instant, Subject, Window
 from slurm_ai_factory.core.share import SortedRun

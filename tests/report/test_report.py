@@ -212,9 +212,12 @@ def test_organisations_are_named_only_where_that_is_configured(made: Year) -> No
 
 def test_what_was_restated_is_told_with_its_cause(made: Year) -> None:
     said = value(made.reports["2027Q2"])["restatements"]
-    assert said["compared_with"] == {"window": "2027Q1", "as_of": "2027-04-09T22:00:00Z"}
-    (row,) = said["rows"]
     before = value(made.reports["2027Q1"])["share"]
+    assert said["replaces"] is None
+    assert said["compared_with"] == [
+        {"window": "2027Q1", "as_of": "2027-04-09T22:00:00Z", "delivered_share": before["delivered_share"]}
+    ]
+    (row,) = said["rows"]
     assert row["window"] == "2027Q1"
     assert row["regional_charge_before"] == before["regional_charge"]
     assert row["total_charge_before"] == before["total_charge"]
@@ -224,11 +227,13 @@ def test_what_was_restated_is_told_with_its_cause(made: Year) -> None:
     assert parts == row["regional_charge"] - before["regional_charge"] == row["regional_charge_difference"]
 
 
-def test_a_first_report_compares_with_nothing_and_a_quiet_quarter_restates_nothing(made: Year) -> None:
-    assert value(made.reports["2027Q1"])["restatements"] == {"compared_with": None, "rows": []}
+def test_a_first_report_compares_with_nothing_and_a_later_one_with_each_windows_own(made: Year) -> None:
+    first = value(made.reports["2027Q1"])["restatements"]
+    assert first == {"replaces": None, "compared_with": [], "rows": []}
+    assert "No earlier report on this period has been published" in html(made.reports["2027Q1"], "en", {})
     said = value(made.reports["2027Q3"])["restatements"]
-    assert said["compared_with"]["window"] == "2027Q2"
-    assert said["rows"] == []
+    assert [one["window"] for one in said["compared_with"]] == ["2027Q1", "2027Q2"]
+    assert [one["window"] for one in said["rows"]] == ["2027Q1"], "its own report still says the old figure"
 
 
 def test_any_two_instants_can_be_compared(made: Year) -> None:
@@ -248,7 +253,7 @@ def test_a_report_that_was_given_out_stays(made: Year) -> None:
         assert year.give_out(ledger, third) is False, "just this one was given out before"
         with pytest.raises(LedgerError, match="the ledger or the settings it rests on were changed since"):
             year.give_out(ledger, changed)
-        with pytest.raises(LedgerError, match="one of an earlier instant cannot follow it"):
+        with pytest.raises(LedgerError, match="publish the one of 2027Q3 as of a later instant"):
             year.give_out(ledger, replace(third, known_at=third.known_at + 1))
 
 

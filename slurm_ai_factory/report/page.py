@@ -92,18 +92,19 @@ class Page:
 
     def promise_changed(self, one: Mapping[str, Any]) -> Markup:
         """When the promise changed, and what it was."""
-        told = "; ".join(self._was(name, pair) for name, pair in one["changed"].items())
+        told = Markup("; ").join(self._was(name, pair) for name, pair in one["changed"].items())
         return self.l.say(
             "promise.changed", since=self.l.day(one["since"]), changes=told, source=one["source"]
         )
 
-    def _was(self, name: str, pair: Mapping[str, Any]) -> str:
-        was, now = (self._of_term(name, pair[key]) for key in ("was", "now"))
+    def _was(self, name: str, pair: Mapping[str, Any]) -> Markup:
+        """One thing that changed: what it was and is."""
         if name == "ended":
-            return str(self.l.say("promise.ended" if pair["now"] else "promise.resumed"))
+            return self.l.say("promise.ended" if pair["now"] else "promise.resumed")
+        told = {key: self._of_term(name, pair[key]) for key in ("was", "now")}
         if name == "share":
-            return str(self.l.say("promise.was_share", was=was, now=now))
-        return str(self.l.say("promise.was", what=self.l.word("term", name), was=was, now=now))
+            return self.l.say("promise.was_share", **told)
+        return self.l.say("promise.was", what=self.l.word("term", name), **told)
 
     def _of_term(self, name: str, value: Any) -> str:
         """A value of a term in words."""
@@ -122,19 +123,19 @@ class Page:
             for one in self.r["restatements"]["compared_with"]
         )
 
-    def why_restated(self) -> str:
+    def why_restated(self) -> Markup:
         """Why this report says something else than the one it replaces."""
         rows = self.r["restatements"]["rows"]
         row = next((one for one in rows if one["window"] == self.share["window"]), None)
         if row is None:
-            return str(self.l.say("restated.same"))
+            return self.l.say("restated.same")
         causes = {
             "accounting": row["regional_charge_by_accounting"],
             "classification": row["regional_charge_by_classification"],
             "terms": row["terms_changed"],
         }
-        told = [str(self.l.say(f"restated.cause_{name}")) for name, found in causes.items() if found]
-        return str(self.l.say("restated.why", causes="; ".join(told)))
+        told = (self.l.say(f"restated.cause_{name}") for name, found in causes.items() if found)
+        return self.l.say("restated.why", causes=Markup("; ").join(told))
 
     def reasons(self) -> str:
         """Why the control could not steer, the most frequent first."""

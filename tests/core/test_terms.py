@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -108,7 +109,7 @@ def test_equal_terms_are_written_alike_whatever_the_order_of_the_weights() -> No
     assert list(one.plain()["resource"]) == list(other.plain()["resource"])
 
 
-SETS = {
+SETS: dict[str, tuple[dict[str, Any], str, str]] = {
     "the start of a quarter": ({}, "2027-04-01", ""),
     "inside a quarter": (
         {}, "2027-05-01",

@@ -70,8 +70,8 @@ def test_a_file_that_is_changed_relabels_nothing_and_is_told(made: Year) -> None
     assert [one["verdict"] for one in value(report)["trend"]] == ["met", "met", "missed_starved"]
     assert changed.contradicting(term) == (
         f"{made.file} contradicts the promise's term in force since the beginning: promise.target_share is "
-        "0.22 in the file and 0.25 in the term; the term holds: remove these keys from the file, or change the "
-        "promise with `saf promise set`"
+        "0.22 in the file and 0.25 in the term; the term holds: remove these keys from the file, or change "
+        "the promise with `saf promise set`"
     )
     assert made.config.contradicting(term) == ""
 
@@ -131,7 +131,7 @@ def test_a_report_that_is_issued_again_says_which_it_replaces_and_why(made: Year
         in found["nl"]
     )
     assert (
-        "What changed: corrections in the system&#39;s records; organisations were attributed differently."
+        "What changed: corrections in the system's records; organisations were attributed differently."
         in found["en"]
     )
     said = value(made.report("2027Q1", then))["restatements"]

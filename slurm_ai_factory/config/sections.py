@@ -52,7 +52,7 @@ class ClusterSection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromiseSection:
-    """What was promised to the region."""
+    """What was promised to the region: the first term of the promise; `saf promise set` makes later ones."""
 
     target_share: float = _key(values.ratio, "the floor: regional charge / all charge", 0.25)
     margin: float = _key(values.ratio, "how far above the floor the control steers", 0.01)
@@ -73,7 +73,7 @@ class PromiseSection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistrySection:
-    """Who is regional, and the words that the registry of organisations uses."""
+    """Who is regional by the promise's first term, and the words that the registry of organisations uses."""
 
     region: frozenset[str] = _key(
         values.region,

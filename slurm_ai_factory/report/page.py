@@ -101,6 +101,9 @@ class Page:
         """One thing that changed: what it was and is."""
         if name == "ended":
             return self.l.say("promise.ended" if pair["now"] else "promise.resumed")
+        if name == "region":
+            added, removed = (self._municipalities(pair, *keys) for keys in (("now", "was"), ("was", "now")))
+            return self.l.say("promise.was_region", added=added, removed=removed)
         told = {key: self._of_term(name, pair[key]) for key in ("was", "now")}
         if name == "share":
             return self.l.say("promise.was_share", **told)
@@ -110,11 +113,14 @@ class Page:
         """A value of a term in words."""
         if name in ("share", "margin", "unclassified_limit", "expertise_share") and value is not None:
             return self.l.plain_floor(value)
-        if name == "region":
-            return ", ".join(self.label("municipality", code) for code in value)
         if value is None:
             return str(self.l.say("words.none"))
         return self.l.word("window_kind", value) if name == "window" else str(value)
+
+    def _municipalities(self, pair: Mapping[str, Any], of: str, without: str) -> str:
+        """Those that are in one list and not in the other."""
+        names = [self.label("municipality", code) for code in pair[of] if code not in pair[without]]
+        return ", ".join(names) or str(self.l.say("words.none"))
 
     def compared(self) -> str:
         """What each window is compared with."""

@@ -123,6 +123,8 @@ COMMANDS: dict[tuple[str, ...], int] = {
     ("status",): 4,
     ("config", "show"): 0,
     ("ledger", "status"): 0,
+    ("promise", "list"): 0,
+    ("promise", "show"): 0,
     ("ledger", "export", *WINDOW, "--users"): 0,
     ("ledger", "verify"): 0,
     ("statement", "--organisation", "plant", *WINDOW): 1,
@@ -138,7 +140,7 @@ ELSEWHERE = {
     "demo", "simulate",  # of a model
     "organisation add", "organisation link", "organisation end", "organisation import", "expertise add",
     "expertise correct", "expertise import", "resume", "ledger migrate", "ledger pseudonymise",
-    "ledger move", "ledger withdraw",  # write
+    "ledger move", "ledger withdraw", "promise set", "promise end",  # write
 }  # fmt: skip
 """Commands whose answer has no text of the ledger, or that need more than one."""
 

@@ -197,4 +197,4 @@ def test_a_smaller_region_counts_from_its_day_on(changing: Year) -> None:
     }
     assert after["2027Q4"] < before["2027Q4"]
     said = pages(changing, "2027Q4", facility.AS_OF["2027Q4"])["nl"]
-    assert "Toezegging gewijzigd per 1 oktober 2027: de gemeenten van de regio was GM0014" in said
+    assert "per 1 oktober 2027: gemeenten die bij de regio komen: geen; die eraf gaan: GM1979." in said

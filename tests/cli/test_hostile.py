@@ -13,6 +13,7 @@ import logging
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -93,6 +94,7 @@ def _run(number: int, account: str, at: int) -> Run:
 def _say(ledger: Ledger, config: Config, at: int) -> None:
     """What people have said, past the checks of the command line."""
     said = {"actor": EVIL, "reason": EVIL}
+    ledger.promise_terms.begin(replace(config.first_term(at, EVIL), source=EVIL, reason=EVIL, label=EVIL))
     plant = Organisation(organisation="plant", name=EVIL, kvk="17000000", category="business", sector="C",
                          municipality="GM0014", since=0)  # fmt: skip
     entries: list[Entry] = [plant, Link(organisation="plant", account=OTHER, since=0)]

@@ -330,13 +330,6 @@ def test_a_window_that_was_read_in_part_has_no_verdict(made: Year) -> None:
     assert "in deze periode zijn de gegevens van het systeem niet ingelezen" in page
 
 
-def test_too_much_unclassified_holds_the_verdict_back(made: Year) -> None:
-    strict = replace(made.config, promise=replace(made.config.promise, unclassified_limit=0.001))
-    with made.ledger() as ledger:
-        report = year.made(strict, ledger, "2027Q2", facility.AS_OF["2027Q2"])
-    assert "te veel rekenkracht is nog niet toe te wijzen" in html(report, "nl", {})
-
-
 def test_where_the_size_is_not_known_no_demand_is_claimed(made: Year) -> None:
     third = made.reports["2027Q3"]
     unknown = replace(third, measurement=replace(third.measurement, capacity=None, starved_charge=None))

@@ -198,3 +198,10 @@ def test_a_smaller_region_counts_from_its_day_on(changing: Year) -> None:
     assert after["2027Q4"] < before["2027Q4"]
     said = pages(changing, "2027Q4", facility.AS_OF["2027Q4"])["nl"]
     assert "per 1 oktober 2027: gemeenten die bij de regio komen: geen; die eraf gaan: GM1979." in said
+
+
+def test_too_much_unclassified_holds_the_verdict_back(changing: Year) -> None:
+    change(changing, "2027-04-01", facility.at("2027-03-15"), unclassified_limit=0.001)
+    page = pages(changing, "2027Q2", facility.AS_OF["2027Q2"])["nl"]
+    assert "te veel rekenkracht is nog niet toe te wijzen" in page
+    assert "de grens voor wat niet is toe te wijzen: was geen, is nu 0,1 %" in page

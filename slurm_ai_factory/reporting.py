@@ -262,19 +262,19 @@ def _earlier(ask: Asked, trend: Iterable[Measurement], compared: Instant | None)
         if then is None:
             given = ask.ledger.publishing.last(window.name, ask.then)
             if given is not None:
-                yield _given_out(given)
+                yield _published(given)
         elif window.until <= then.read_until:
             one = then.measure(window)
             if not one.unread_seconds:
                 charges = one.regional_charge, one.total_charge
-                yield Earlier(window.name, then.then, *charges, given_out=False)
+                yield Earlier(window.name, then.then, *charges, published=False)
 
 
-def _given_out(given: Published) -> Earlier:
+def _published(given: Published) -> Earlier:
     """A report that was given out; one of a window that was not over yet has no final figures."""
     said = given.figures.get(given.window)
     regional, total = (Decimal(said[key]) if said else None for key in ("regional", "total"))
-    return Earlier(given.window, given.as_of, regional, total, given_out=True)
+    return Earlier(given.window, given.as_of, regional, total, published=True)
 
 
 def figures(trend: Iterable[Measurement]) -> dict[str, dict[str, str]]:

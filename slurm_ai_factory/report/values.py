@@ -57,7 +57,7 @@ class Earlier(NamedTuple):
     as_of: Instant
     regional: Charge | None  #: None where the window was not over
     total: Charge | None
-    given_out: bool  #: in the last report of the window that was; else it is what was known then
+    published: bool  #: in the last report of the window that was; else it is what was known then
 
 
 class Restatement(NamedTuple):
@@ -269,7 +269,7 @@ def _expertise(measured: ExpertiseMeasurement, table: Table) -> dict[str, Any]:
 
 def _restatements(report: Report) -> dict[str, Any]:
     own = report.measurement.window.name
-    given = (one for one in report.compared_with if one.given_out and one.window == own)
+    given = (one for one in report.compared_with if one.published and one.window == own)
     return {
         "replaces": next(map(_earlier, given), None),
         "compared_with": [_earlier(one) for one in report.compared_with],
@@ -280,7 +280,8 @@ def _restatements(report: Report) -> dict[str, Any]:
 def _earlier(one: Earlier) -> dict[str, Any]:
     known = one.regional is not None and one.total is not None
     share = part(one.regional or 0, one.total or 0) if known else None
-    return {"window": one.window, "as_of": when(one.as_of), "delivered_share": share}
+    told = {"window": one.window, "as_of": when(one.as_of), "delivered_share": share}
+    return told | {"published": one.published}
 
 
 def _restatement(one: Restatement) -> dict[str, Any]:

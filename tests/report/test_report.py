@@ -215,7 +215,12 @@ def test_what_was_restated_is_told_with_its_cause(made: Year) -> None:
     before = value(made.reports["2027Q1"])["share"]
     assert said["replaces"] is None
     assert said["compared_with"] == [
-        {"window": "2027Q1", "as_of": "2027-04-09T22:00:00Z", "delivered_share": before["delivered_share"]}
+        {
+            "window": "2027Q1",
+            "as_of": "2027-04-09T22:00:00Z",
+            "delivered_share": before["delivered_share"],
+            "published": True,
+        }
     ]
     (row,) = said["rows"]
     assert row["window"] == "2027Q1"
@@ -243,6 +248,10 @@ def test_any_two_instants_can_be_compared(made: Year) -> None:
         report = reporting.gather(asked, where, facility.AS_OF["2027Q1"])
     (row,) = report.restatements
     assert row.window == "2027Q1"
+    assert "Compared with what was known on 10\N{NO-BREAK SPACE}April\N{NO-BREAK SPACE}2027" in html(
+        report, "en", {}
+    )
+    assert value(report)["restatements"]["replaces"] is None
     assert row.regional_before == made.reports["2027Q1"].measurement.regional_charge
 
 

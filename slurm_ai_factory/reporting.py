@@ -97,7 +97,7 @@ def asked(config: Config, ledger: Ledger, then: Instant) -> Asked:
 
 
 def gather(ask: Asked, window: Window, compared: Instant | None = None) -> Report:
-    """The report of a window, compared with the last one given out of it and of each window of its trend.
+    """The report of a window, compared with the last one published of it and of each window of its trend.
 
     With ``compared``, with what was known at that instant instead.
     """
@@ -256,9 +256,12 @@ def _expertise_table(ask: Asked, measured: ExpertiseMeasurement, smallest: int) 
 
 
 def _earlier(ask: Asked, trend: Iterable[Measurement], compared: Instant | None) -> Iterator[Earlier]:
-    """What each window is compared with: the last report of it that was given out, or what was known then."""
+    """What each window is compared with: the last report published of it, or what was known then.
+
+    A rolling window is another interval each time, and compared with nothing.
+    """
     then = None if compared is None else asked(ask.config, ask.ledger, compared)
-    for window in [now.window for now in trend]:
+    for window in [now.window for now in trend if not now.window.rolling]:
         if then is None:
             given = ask.ledger.publishing.last(window.name, ask.then)
             if given is not None:
@@ -271,7 +274,7 @@ def _earlier(ask: Asked, trend: Iterable[Measurement], compared: Instant | None)
 
 
 def _published(given: Published) -> Earlier:
-    """A report that was given out; one of a window that was not over yet has no final figures."""
+    """What a published report said; one of a window that was not over yet has no final figures."""
     said = given.figures.get(given.window)
     regional, total = (Decimal(said[key]) if said else None for key in ("regional", "total"))
     return Earlier(given.window, given.as_of, regional, total, published=True)

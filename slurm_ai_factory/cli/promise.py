@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
@@ -18,7 +18,6 @@ from slurm_ai_factory.core.terms import PromiseTerms, Term
 from slurm_ai_factory.errors import RefusedError
 from slurm_ai_factory.ledger import Ledger
 
-_T = TypeVar("_T")
 SOURCE = click.option("--source", metavar="DOC", required=True, help="The document that says so.")
 REASON = click.option("--reason", metavar="TEXT", required=True, help="Why; kept with the term.")
 AS_OF = click.option("--as-of", "then", metavar="DATE", help="As it was known at the beginning of this day.")
@@ -153,7 +152,7 @@ def _record(since: str, option: str, said: dict[str, Any], source: str, reason: 
         if found := ledger.promise_terms.record(new):
             raise RefusedError(f"{'; '.join(found)}; nothing was changed")
     if chosen.json:
-        output.emit(new.plain() | {"retroactive": new.retroactive})
+        output.emit(_value(config.under(new), PromiseTerms((new,)), new))
     elif not chosen.quiet:
         output.say(_told(new), err=True)
 

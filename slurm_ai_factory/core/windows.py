@@ -146,12 +146,12 @@ def _months(name: str) -> int:
 
 
 def leads_to(name: str, other: str) -> bool:
-    """Whether a window is the other one, or one of the same kind before it.
+    """Whether a calendar window is the other one, or one of the same kind before it.
 
     >>> leads_to("2027Q1", "2027Q3"), leads_to("2027Q3", "2027Q1"), leads_to("2027Q1", "2027-03")
     (True, False, False)
     """
-    return name == other or (0 < _months(name) == _months(other) and name < other)
+    return 0 < _months(name) == _months(other) and name <= other
 
 
 def days(one: Window, zone: ZoneInfo) -> tuple[date, date]:

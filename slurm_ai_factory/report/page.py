@@ -129,6 +129,14 @@ class Page:
             for one in self.r["restatements"]["compared_with"]
         )
 
+    def terms_changed(self, row: Mapping[str, Any]) -> Markup | str:
+        """What of the promise is not what it was in the earlier report."""
+        others = [self.l.word("term", name) for name in row["terms_changed"] if name != "share"]
+        if "share" in row["terms_changed"]:
+            shares = (self.l.plain_floor(row[key]) for key in ("target_share_before", "target_share"))
+            others.insert(0, " → ".join(shares))
+        return ", ".join(others) or self.l.say("words.unchanged")
+
     def why_restated(self) -> Markup:
         """Why this report says something else than the one it replaces."""
         rows = self.r["restatements"]["rows"]

@@ -158,7 +158,7 @@ def _promise(report: Report) -> dict[str, Any]:
         "share_of": term.share_of,
         **_recorded(term),
         "changes": [_changed(*pair) for pair in changes(shown)],
-        "retroactive": [_recorded(one) | _by_whom(one) for one in shown if one.retroactive],
+        "retroactive": [_late(one) for one in shown if one.retroactive],
     }
 
 
@@ -171,19 +171,16 @@ def _recorded(term: Term) -> dict[str, Any]:
     }
 
 
-def _by_whom(term: Term) -> dict[str, Any]:
-    return {"actor": term.actor, "reason": term.reason}
+def _late(term: Term) -> dict[str, Any]:
+    """A term that was recorded after it began, with who did that and why."""
+    return _recorded(term) | {"actor": term.actor, "reason": term.reason}
 
 
 def _changed(before: Term, after: Term) -> dict[str, Any]:
     """What the promise was and is, in what changed."""
-    was, now = _readable(before), _readable(after)
+    was, now = (one.plain() | {"resource": tres.resource_name(one.resource)} for one in (before, after))
     told = {name: {"was": was[name], "now": now[name]} for name in after.differing(before)}
     return _recorded(after) | {"changed": told}
-
-
-def _readable(term: Term) -> dict[str, Any]:
-    return term.plain() | {"resource": tres.resource_name(term.resource)}
 
 
 def _short(one: Measurement) -> dict[str, Any]:

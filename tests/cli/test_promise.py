@@ -76,7 +76,7 @@ def test_every_part_of_a_term_can_be_set(quarterly: Saf) -> None:
     }  # fmt: skip
     options = [f"--{name.replace('_', '-')}={value}" for name, value in said.items()]
     made = quarterly.json("promise", "set", "--since", NEXT, *options, "--region", "GM0106, GM0014", *WHY)
-    assert made["resource"] == {"cpu": "0.25", "gres/gpu": "16"}
+    assert (made["since"], made["resource"]) == (NEXT, said["resource"])
     found = listed(quarterly)[1]
     assert {name: found[name] for name in said} == said
     assert found["region"] == ["GM0014", "GM0106"]

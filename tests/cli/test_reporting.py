@@ -144,8 +144,11 @@ def test_a_report_is_given_out_once_and_checked_ever_after(registered: Saf, tmp_
     texts = {file: Path(file).read_bytes() for file in first["files"]}
     assert registered.json(*report, moment) == first
     assert {file: Path(file).read_bytes() for file in texts} == texts, "also of a window that rolls on"
-    said = registered.run(*report, windows.iso(at - 1), code=1).stderr
-    assert "publish the one of rolling:7d as of a later instant" in said
+    month = (*report, moment, "--window", "month")
+    registered.run(*month)
+    said = registered.run(*report, windows.iso(at - 1), "--window", "month", code=1).stderr
+    assert "as of a later instant" in said
+    assert registered.json(*report, windows.iso(at - 1)) != first, "a rolling window is another each time"
     registered.configure("promise", RULES, target_share=0.3)
     assert registered.json(*report, moment) == first, "the promise is what the ledger's term says"
     registered.sections["report"] = {"facility": "another"}

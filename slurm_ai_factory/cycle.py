@@ -107,8 +107,9 @@ def gather(site: Site) -> Gathered:
     """Read Slurm into the ledger, and measure. Nothing is read while the clocks disagree: ClockError."""
     priority = site.slurm.priority_config()  # before anything is kept: is this the cluster of the ledger?
     now = clocks.now(site)
+    read = read_accounting(site, now)
     begin_terms(site.config, site.ledger, now, site.actor)
-    return observe(site, now, priority, read_accounting(site, now))
+    return observe(site, now, priority, read)
 
 
 def observe(site: Site, now: Instant, priority: PriorityConfig, read: Read) -> Gathered:

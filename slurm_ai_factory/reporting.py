@@ -20,11 +20,23 @@ from slurm_ai_factory.core.expertise import ExpertiseMeasurement
 from slurm_ai_factory.core.reasons import HOLDS
 from slurm_ai_factory.core.records import Charge, Instant, Measurement, Subject, Window
 from slurm_ai_factory.core.share import Promise
+from slurm_ai_factory.core.terms import PromiseTerms
 from slurm_ai_factory.core.tres import Count
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import Ledger
 from slurm_ai_factory.ledger.publishing import Interval, Published
-from slurm_ai_factory.report import Basis, Control, Month, Reached, Report, Restatement, Sender, tables, value
+from slurm_ai_factory.report import (
+    Basis,
+    Control,
+    Earlier,
+    Month,
+    Reached,
+    Report,
+    Restatement,
+    Sender,
+    tables,
+    value,
+)
 from slurm_ai_factory.report.tables import Table
 
 TABLES = {"category": True, "hub": False, "sector": True, "municipality": True}
@@ -42,20 +54,31 @@ Key = Callable[[Subject, Classification], str]
 class Asked:
     """What a report is asked of: the books, and the instant as of which they are looked at."""
 
-    config: Config
+    config: Config  #: under the term in force then, or the one that judges the window asked about
     ledger: Ledger
     then: Instant
     read_until: Instant  #: how far accounting had been read by then
+    terms: PromiseTerms  #: as known then
+
+    def about(self, window: Window) -> Asked:
+        """The same under the term that judges a window."""
+        return replace(self, config=self.config.under(self.terms.of(window)))
 
     def measure(self, window: Window, promise: Promise | None = None) -> Measurement:
-        """The measurement of a window."""
+        """The measurement of a window, by its own term."""
+        config = self.about(window).config
         return cycle.measure(
-            self.config, self.ledger, self.read_until, window, promise, self.then, moment=self.then
+            config, self.ledger, self.read_until, window, promise, self.then, moment=self.then
         )
 
     def read_up_to(self, window: Window) -> Window:
-        """The window; a rolling one ends where reading had by then."""
-        return windows.read_up_to(window, self.read_until, self.config.promise.time_zone)
+        """The window; a rolling one ends where reading had by then, and begins no sooner than its term."""
+        found = windows.read_up_to(window, self.read_until, self.config.promise.time_zone)
+        return self.terms.of(found).cut(found)
+
+    def before(self, window: Window) -> Window | None:
+        """The window before a calendar window, in the civil time of its own term."""
+        return windows.before(window, self.terms.at(window.since - 1).zone)
 
     def rules(self) -> Rules:
         """The rules that are worked by."""
@@ -69,16 +92,21 @@ def asked(config: Config, ledger: Ledger, then: Instant) -> Asked:
         raise LedgerError(
             f"nothing had been read yet at {windows.iso(then)}; run `saf cycle` or `saf backfill`"
         )
-    return Asked(config, ledger, then, mark)
+    terms = cycle.terms_of(config, ledger, then)
+    return Asked(config.under(terms.at(mark)), ledger, then, mark, terms)
 
 
 def gather(ask: Asked, window: Window, compared: Instant | None = None) -> Report:
-    """The report of a window; restatements are told since the last one, or since the instant ``compared``."""
+    """The report of a window, compared with the last one published of it and of each window of its trend.
+
+    With ``compared``, with what was known at that instant instead.
+    """
     window = ask.read_up_to(window)
+    ask = ask.about(window)
     trend = _trend(ask, window)
     found, hours = reached(ask, window), _expertise(ask, window)
     smallest = ask.config.report.min_organisations
-    last = _last(ask, compared)
+    earlier = list(_earlier(ask, trend, compared))
     regional = {one.organisation for one in found if one.beneficiary is Beneficiary.REGIONAL and one.charge}
     return Report(
         sender=_sender(ask.config),
@@ -93,8 +121,9 @@ def gather(ask: Asked, window: Window, compared: Instant | None = None) -> Repor
         control=_control(ask, window),
         expertise=hours,
         expertise_table=_expertise_table(ask, hours, smallest),
-        compared_with=None if last is None else (last.window, last.as_of),
-        restatements=tuple(_restatements(ask, last)),
+        terms=ask.terms,
+        compared_with=tuple(earlier),
+        restatements=tuple(_restatements(ask, trend, earlier)),
         basis=_basis(ask, trend[0].window, window),
     )
 
@@ -107,8 +136,8 @@ def _sender(config: Config) -> Sender:
 
 def _trend(ask: Asked, window: Window) -> tuple[Measurement, ...]:
     """The window and those before it that were read from their beginning on, oldest first."""
-    found, zone = [ask.measure(window)], ask.config.promise.time_zone
-    while len(found) < ask.config.report.windows and (one := windows.before(found[-1].window, zone)):
+    found = [ask.measure(window)]
+    while len(found) < ask.config.report.windows and (one := ask.before(found[-1].window)):
         earlier = ask.measure(one)
         if earlier.unread_seconds:
             break
@@ -210,7 +239,8 @@ def _beneficiary(ask: Asked, rules: Rules, organisation: str, day: date) -> Bene
     found = rules.registry.organisation(organisation, at)
     if found is None:
         return Beneficiary.UNCLASSIFIED
-    return Beneficiary.REGIONAL if found.municipality in rules.region else Beneficiary.NON_REGIONAL
+    regional = rules.is_regional(found.municipality, at)
+    return Beneficiary.REGIONAL if regional else Beneficiary.NON_REGIONAL
 
 
 def _expertise_table(ask: Asked, measured: ExpertiseMeasurement, smallest: int) -> Table:
@@ -225,13 +255,29 @@ def _expertise_table(ask: Asked, measured: ExpertiseMeasurement, smallest: int) 
     return table
 
 
-def _last(ask: Asked, compared: Instant | None) -> Published | None:
-    """The last report that was given out, or what one as of the instant ``compared`` would have said."""
-    if compared is None:
-        return ask.ledger.publishing.last(ask.then)
-    earlier = asked(ask.config, ask.ledger, compared)
-    window = earlier.read_up_to(cycle.promised_window(ask.config, compared))
-    return Published(window.name, compared, "", figures(_trend(earlier, window)), "", "")
+def _earlier(ask: Asked, trend: Iterable[Measurement], compared: Instant | None) -> Iterator[Earlier]:
+    """What each window is compared with: the last report published of it, or what was known then.
+
+    A rolling window is another interval each time, and compared with nothing.
+    """
+    then = None if compared is None else asked(ask.config, ask.ledger, compared)
+    for window in [now.window for now in trend if not now.window.rolling]:
+        if then is None:
+            given = ask.ledger.publishing.last(window.name, ask.then)
+            if given is not None:
+                yield _published(given)
+        elif window.until <= then.read_until:
+            one = then.measure(window)
+            if not one.unread_seconds:
+                charges = one.regional_charge, one.total_charge
+                yield Earlier(window.name, then.then, *charges, published=False)
+
+
+def _published(given: Published) -> Earlier:
+    """What a published report said; one of a window that was not over yet has no final figures."""
+    said = given.figures.get(given.window)
+    regional, total = (Decimal(said[key]) if said else None for key in ("regional", "total"))
+    return Earlier(given.window, given.as_of, regional, total, published=True)
 
 
 def figures(trend: Iterable[Measurement]) -> dict[str, dict[str, str]]:
@@ -270,23 +316,40 @@ def published_anew(ask: Asked, window: Window) -> Published:
     return made
 
 
-def _restatements(ask: Asked, last: Published | None) -> Iterator[Restatement]:
-    """Windows whose figures are no longer those of the last report, and what made the difference."""
-    for name, before in sorted(last.figures.items()) if last else ():
-        window = windows.window(name, ask.then, ask.config.promise.time_zone)
-        regional, total = (Decimal(before[key]) for key in ("regional", "total"))
-        now = ask.measure(window)
-        if last and (regional, total) != (now.regional_charge, now.total_charge):
-            between = _sums(ask, window, last.as_of)[Beneficiary.REGIONAL]
-            yield Restatement(
-                window=name,
-                regional_before=regional,
-                total_before=total,
-                regional_now=now.regional_charge,
-                total_now=now.total_charge,
-                by_accounting=now.regional_charge - between,
-                by_classification=between - regional,
-            )
+def _restatements(
+    ask: Asked, trend: Iterable[Measurement], earlier: Iterable[Earlier]
+) -> Iterator[Restatement]:
+    """Windows that are told otherwise than they were, and what made the difference."""
+    now = {one.window.name: one for one in trend}
+    for one in earlier:
+        found = _restated(ask, now[one.window], one)
+        if found is not None:
+            yield found
+
+
+def _restated(ask: Asked, now: Measurement, earlier: Earlier) -> Restatement | None:
+    """How a window is told otherwise than it was; None where it is not."""
+    regional, total = earlier.regional, earlier.total
+    if regional is None or total is None:
+        return None
+    then = cycle.terms_of(ask.config, ask.ledger, earlier.as_of).of(now.window)
+    changed = ask.terms.of(now.window).differing(then)
+    if not changed and (regional, total) == (now.regional_charge, now.total_charge):
+        return None
+    between = _sums(ask.about(now.window), now.window, earlier.as_of)[Beneficiary.REGIONAL]
+    comparable = "resource" not in changed
+    return Restatement(
+        window=now.window.name,
+        regional_before=regional,
+        total_before=total,
+        regional_now=now.regional_charge,
+        total_now=now.total_charge,
+        by_accounting=now.regional_charge - between if comparable else None,
+        by_classification=between - regional if comparable else None,
+        target_before=then.share,
+        target_now=now.target_share,
+        terms_changed=tuple(changed),
+    )
 
 
 def _sums(ask: Asked, window: Window, then: Instant) -> Sums:
@@ -313,5 +376,7 @@ def interval_of(ask: Asked, first: Window, last: Window) -> Interval:
 
 
 def settings_of(ask: Asked) -> dict[str, canonical.Plain]:
-    """All that is configured and counts: the promise, the rules, what is shown."""
-    return {**counted(ask.config), "cluster": ask.config.cluster.name, "rules": ask.rules().digest}
+    """All that counts beside the rows: the promise's terms, the rules, what is shown."""
+    terms = [one.plain() for one in ask.terms.terms]
+    rules = ask.rules().digest
+    return {**counted(ask.config), "cluster": ask.config.cluster.name, "terms": terms, "rules": rules}

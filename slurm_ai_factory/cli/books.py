@@ -12,7 +12,15 @@ from slurm_ai_factory import reporting, verification
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.audit import FINDINGS
 from slurm_ai_factory.cli.measure import asked_instant, asked_window, check_known
-from slurm_ai_factory.cli.options import SafCommand, actor, chosen, load_config, now, opened_ledger
+from slurm_ai_factory.cli.options import (
+    SafCommand,
+    actor,
+    chosen,
+    load_config,
+    now,
+    opened_books,
+    opened_ledger,
+)
 from slurm_ai_factory.cli.setup import ledger_group
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import windows
@@ -36,15 +44,14 @@ def fingerprint_command(window: str | None, then: str, first: str | None, rows: 
     A report's own is over all windows of its chart over time: give the earliest with --from. With --rows, the
     rows of one part as they are hashed: pipe them into sha256sum.
     """
-    config = load_config()
     if rows and (chosen.json or sys.stdout.isatty()):
         raise click.UsageError(
             "--rows prints rows as they are hashed: pipe them into sha256sum, without --json"
         )
-    known = asked_instant(config, then)
-    last = asked_window(config, window, None, None, known)
-    begins = asked_window(config, first, None, None, known) if first else last
-    with opened_ledger(config, LONG) as ledger:
+    with opened_books(LONG) as (config, ledger):
+        known = asked_instant(config, then)
+        last = asked_window(config, window, None, None, known)
+        begins = asked_window(config, first, None, None, known) if first else last
         check_known(ledger, known)
         ask = reporting.asked(config, ledger, known)
         interval = reporting.interval_of(ask, begins, last)
@@ -71,8 +78,7 @@ def verify_command(repair: bool, head: str | None) -> None:
     rules, usage and sums by hour; and every published report, which must say what it said. With --repair,
     what is derived is made again; facts are never changed. Exit code 5 when anything differs.
     """
-    config = load_config()
-    with opened_ledger(config, LONG) as ledger:
+    with opened_books(LONG) as (config, ledger):
         found = _verified(config, ledger, head)
         if repair and any(one.differing for one in found if one.check in verification.DERIVED):
             ledger.derived.remake()

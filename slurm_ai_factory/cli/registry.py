@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
+from slurm_ai_factory import cycle
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.naming import warn_of_names
 from slurm_ai_factory.cli.options import SafGroup, actor, chosen, load_config, now, opened_ledger
@@ -182,6 +183,7 @@ def organisation_list(on: str | None, every: bool, then: str | None) -> None:
     at = _day(config, "--on", on) if on else now()
     with opened_ledger(config) as ledger:
         known = ledger.registry.known(_day(config, "--as-of", then) if then else None)
+        config = cycle.under_terms(config, ledger, at)
     first = at if on else FOREVER
     found = [one for one in known.organisations if every or (one.since <= first and at < one.until)]
     values = [_listed(config, known, one, at) for one in found]

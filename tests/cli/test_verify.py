@@ -91,3 +91,8 @@ def test_an_empty_ledger_agrees_with_itself(ledger_url: str, books: Saf) -> None
         pass
     books.configure("cluster", name="empty")
     assert [one["compared"] for one in books.json("ledger", "verify")["checks"]] == [0, 0, 0]
+
+
+def test_a_promise_that_is_changed_in_the_file_changes_no_report(given_out: Saf) -> None:
+    given_out.configure("promise", target_share=0.1, margin=0.02)
+    assert verified(given_out) == {"hourly usage": (0, ""), "hourly sums": (0, ""), "reports": (0, "")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from zoneinfo import ZoneInfo
 
 import click
 
@@ -69,6 +70,14 @@ def asked_instant(config: Config, text: str) -> Instant:
         return windows.instant(text, now(), config.promise.time_zone)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
+
+
+def asked_day(zone: ZoneInfo, option: str, text: str) -> Instant:
+    """The beginning of the day that an option means."""
+    try:
+        return windows.day(text, zone)
+    except ValueError as error:
+        raise click.UsageError(f"{option}: {error}") from error
 
 
 def asked_promise(config: Config, resource: str | None) -> Promise:

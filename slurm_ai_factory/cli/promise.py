@@ -10,10 +10,11 @@ import click
 
 from slurm_ai_factory import cycle
 from slurm_ai_factory.cli import output
+from slurm_ai_factory.cli.measure import asked_day
 from slurm_ai_factory.cli.options import SafGroup, actor, chosen, load_config, now, opened_ledger
 from slurm_ai_factory.config import Config, checked, parse_resource, resource_name, values
 from slurm_ai_factory.core import windows
-from slurm_ai_factory.core.records import FOREVER, Instant
+from slurm_ai_factory.core.records import FOREVER
 from slurm_ai_factory.core.terms import PromiseTerms, Term
 from slurm_ai_factory.errors import RefusedError
 from slurm_ai_factory.ledger import Ledger
@@ -82,7 +83,7 @@ def promise_list(then: str | None) -> None:
     if chosen.json:
         return output.emit(rows)
     columns = ("since", "until", "share", "resource", "window", "source", "recorded_at", "in_force", "ended")
-    return output.table(columns, [[_cell(row[name]) for name in columns] for row in rows])
+    return output.table(columns, [[output.cell(row[name]) for name in columns] for row in rows])
 
 
 @promise_group.command("show")
@@ -91,12 +92,12 @@ def promise_list(then: str | None) -> None:
 def promise_show(day: str | None, then: str | None) -> None:
     """The term in force, whole, and everything that was ever recorded of the promise."""
     config, ledger_terms, history = _known(then)
-    term = ledger_terms.at(_day(config, "--on", day) if day else now())
+    term = ledger_terms.at(asked_day(config.promise.time_zone, "--on", day) if day else now())
     value = _value(config, ledger_terms, term)
     told = [_value(config, ledger_terms, one) for one in history]
     if chosen.json:
         return output.emit({**value, "history": told})
-    output.pairs({name: _cell(one) for name, one in value.items()})
+    output.pairs({name: output.cell(one) for name, one in value.items()})
     click.echo()
     for one in told:
         output.say(_sentence(one))
@@ -116,7 +117,7 @@ def _known(then: str | None) -> tuple[Config, PromiseTerms, list[Term]]:
     config = load_config()
     with opened_ledger(config) as ledger:
         config = cycle.under_terms(config, ledger, now())
-        at = _day(config, "--as-of", then) if then else None
+        at = asked_day(config.promise.time_zone, "--as-of", then) if then else None
         rows = [one for one in ledger.promise_terms.rows() if at is None or one.recorded_at <= at]
         return config, cycle.terms_of(config, ledger, at), rows
 
@@ -134,22 +135,15 @@ def _value(config: Config, among: PromiseTerms, one: Term) -> dict[str, Any]:
     }
 
 
-def _cell(value: object) -> object:
-    if isinstance(value, bool):
-        return ("no", "yes")[value]
-    return ", ".join(value) if isinstance(value, list) else value
-
-
 def _record(since: str, option: str, said: dict[str, Any], source: str, reason: str) -> None:
     """Record a term that differs from the one in force then in what is said, or raise RefusedError."""
     if not (source.strip() and reason.strip()):
         raise click.UsageError("--source or --reason is empty; say which document and why")
     config = load_config()
     with opened_ledger(config) as ledger:
-        cycle.begin_terms(config, ledger, now(), actor())
         new = _term(config, ledger, since, option, said, source=source.strip(), reason=reason.strip())
         checked(config.under(new))
-        if found := ledger.promise_terms.record(new):
+        if found := ledger.promise_terms.record(new, config.first_term(now(), actor())):
             raise RefusedError(f"{'; '.join(found)}; nothing was changed")
     if chosen.json:
         output.emit(_value(config.under(new), PromiseTerms((new,)), new))
@@ -160,8 +154,7 @@ def _record(since: str, option: str, said: dict[str, Any], source: str, reason: 
 def _term(config: Config, ledger: Ledger, since: str, option: str, said: dict[str, Any], **by: str) -> Term:
     """The whole term; the day is one of its own time zone."""
     present = cycle.terms_of(config, ledger)
-    zone = values.zone(said.get("time_zone", present.at(now()).time_zone))
-    at = _day(config.under(replace(present.at(now()), time_zone=zone.key)), option, since)
+    at = asked_day(values.zone(said.get("time_zone", present.at(now()).time_zone)), option, since)
     fields = {"ended": False} | said | by
     return replace(present.at(at), since=at, actor=actor(), recorded_at=now(), **fields)
 
@@ -171,13 +164,6 @@ def _told(new: Term) -> str:
     what = "no promise holds" if new.ended else f"the promise is {output.percent(new.share)}"
     late = "; this is retroactive, and reports tell so" if new.retroactive else ""
     return f"since {day} {what} ({new.source}){late}"
-
-
-def _day(config: Config, option: str, text: str) -> Instant:
-    try:
-        return windows.day(text, config.promise.time_zone)
-    except ValueError as error:
-        raise click.UsageError(f"{option}: {error}") from error
 
 
 def _read(name: str, text: str) -> Any:

@@ -34,17 +34,19 @@ class TermsBook:
                 self._add(first)
         return begun
 
-    def record(self, new: Term) -> tuple[str, ...]:
+    def record(self, new: Term, first: Term | None = None) -> tuple[str, ...]:
         """Record a whole term, unless something stands against it: that, each in a sentence.
 
-        There is a first term already.
+        Where the ledger has no term yet, ``first`` is recorded before it.
         """
         with self.store.transaction():
             self.store.one("serialize_registry")
-            present = self.known()
+            rows = self.rows()
+            missing = [first] if first and not rows else []
+            present = terms.known([*rows, *missing])
             found = tuple(terms.problems(present, new)) if present else ("the promise has no first term yet",)
-            if not found:
-                self._add(new)
+            for one in () if found else (*missing, new):
+                self._add(one)
         return found
 
     def _add(self, one: Term) -> None:

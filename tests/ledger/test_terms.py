@@ -50,11 +50,15 @@ def test_a_term_comes_back_as_it_was_recorded(ledger: Ledger, term: Term) -> Non
     assert found == [first]
 
 
-def test_what_is_refused_is_not_there(ledger: Ledger) -> None:
-    ledger.promise_terms.begin(FIRST)
-    (wrong,) = ledger.promise_terms.record(replace(FIRST, since=day("2027-05-15"), share=0.2))
+def test_what_is_refused_is_not_there_and_no_first_term_either(ledger: Ledger) -> None:
+    inside = replace(FIRST, since=day("2027-05-15"), share=0.2)
+    (wrong,) = ledger.promise_terms.record(inside, FIRST)
     assert "is inside 2027Q2" in wrong
-    assert ledger.promise_terms.rows() == [FIRST]
+    assert ledger.promise_terms.rows() == []
+    fits = replace(inside, since=day("2027-04-01"))
+    assert ledger.promise_terms.record(fits, FIRST) == ()
+    assert ledger.promise_terms.record(inside, replace(FIRST, share=0.5)) != ()
+    assert ledger.promise_terms.rows() == [FIRST, fits]
 
 
 def test_the_newest_of_the_same_beginning_holds_and_the_earlier_stays_known(ledger: Ledger) -> None:

@@ -19,13 +19,13 @@ from dataclasses import dataclass, field, replace
 from threading import Event, Thread
 from types import FrameType
 
-from slurm_ai_factory import cycle, showing
+from slurm_ai_factory import cycle, showing, signing
 from slurm_ai_factory.applying import Outcome
 from slurm_ai_factory.board import Board, Reconciled, foreign
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import judgement, lever, windows
 from slurm_ai_factory.core.level import differing_shares
-from slurm_ai_factory.core.records import Instant
+from slurm_ai_factory.core.records import DAY, Instant
 from slurm_ai_factory.cycle import CycleReport
 from slurm_ai_factory.errors import (
     ConfigError,
@@ -75,6 +75,7 @@ class Daemon:
     wake: Event = field(default_factory=Event)
     reload: Event = field(default_factory=Event)
     compared: tuple[Instant, Instant] | None = None  #: the day whose books were compared last
+    logged: int | None = None  #: the day since the epoch on which the head was logged last
     beat: float = 0.0  #: when the present cycle was due; the next is due one period later
     moved: float = 0.0  #: when a cycle last began or ended
     period: float = 0.0  #: between two beats, of the stopwatch
@@ -175,6 +176,16 @@ class Daemon:
         """What no cycle waits for."""
         _beside("the ledger was not compared with Slurm's books", lambda: self._reconcile(site, board))
         _beside("the past was not added up", lambda: cycle.sum_up(site))
+        _beside("the head of the chain was not logged", lambda: self._log_head(site))
+
+    def _log_head(self, site: Site) -> None:
+        """Once a day: where logs go to another machine, the owner of the ledger cannot change this copy."""
+        day, head = self.clock() // DAY, site.ledger.chain.head()
+        if head and day != self.logged:
+            self.logged = day
+            key = site.config.ledger.signing_key
+            signed = f", signature {signing.signature(key, head.entry, head.hash)}" if key else ""
+            log.info("head of the ledger's chain: entry %d, %s%s", head.entry, head.hash, signed)
 
     def _reconcile(self, site: Site, board: Board) -> None:
         """Once a day, on the day before; a day that was over before the daemon started is left to others."""

@@ -20,11 +20,9 @@ from threading import Event, Thread
 from types import FrameType
 
 from slurm_ai_factory import cycle, showing, signing
-from slurm_ai_factory.applying import Outcome
-from slurm_ai_factory.board import Board, Reconciled, foreign
+from slurm_ai_factory.board import Board, Reconciled
 from slurm_ai_factory.config import Config
-from slurm_ai_factory.core import judgement, lever, windows
-from slurm_ai_factory.core.level import differing_shares
+from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.records import DAY, Instant
 from slurm_ai_factory.cycle import CycleReport
 from slurm_ai_factory.errors import (
@@ -38,6 +36,7 @@ from slurm_ai_factory.errors import (
 )
 from slurm_ai_factory.metrics import Exposition
 from slurm_ai_factory.site import Laps, Site
+from slurm_ai_factory.summary import sentence
 from slurm_ai_factory.web import Web, serving
 from slurm_ai_factory.web.page import REFRESH, html
 
@@ -328,45 +327,6 @@ def _log_reconciled(found: Reconciled) -> None:
         )  # fmt: skip
     else:
         log.info("the ledger agrees with Slurm's books up to %s", windows.iso(found.until))
-
-
-def sentence(report: CycleReport) -> str:
-    """The cycle in one sentence."""
-    m = report.gathered.measurement
-    part = "nothing delivered yet" if m.delivered_share is None else f"region {m.delivered_share:.1%}"
-    done = ", ".join(_done(one, len(report.outcomes)) for one in report.outcomes)
-    others = foreign(report.gathered.foreign, len(report.steered))
-    return (
-        f"{m.window.name}: {part} of {m.called}, promised {m.target_share:.0%}, {judgement.verdict(m)}; "
-        f"{report.decision.sentence}{f' [{done}]' if done else ''}"
-        f"{f'; somebody else changed {others}' if others else ''}"
-        f"{_complaints(report)}"
-    )
-
-
-def _done(one: Outcome, rows: int) -> str:
-    """What became of a change, by name where there are several."""
-    name = f"{one.change.account} " if rows > 1 else ""
-    return f"{name}{one.status}{f' ({one.note})' if one.note else ''}"
-
-
-def _complaints(report: CycleReport) -> str:
-    unknown = ", ".join(report.gathered.unknown_accounts)
-    read = report.gathered.read
-    words = report.gathered.signals.demand.unknown
-    apart = lever.reach(cycle.by_detail(0, report.gathered.groups)).sentences
-    differing = differing_shares(report.gathered.associations)
-    contradiction = report.gathered.contradiction
-    complaints = (
-        (contradiction, contradiction),
-        ("; ".join(apart), apart),
-        (f"slurmctld does not have slurmdbd's RawShares of {', '.join(differing)}", differing),
-        (f"rules name unknown accounts: {unknown}", unknown),
-        (f"{len(set(read.rejected))} line(s) of sacct cannot be read", read.rejected),
-        (f"jobs are in the queue for reasons that are not known: {', '.join(sorted(words))}", words),
-        (f"runs counted in states that are not known: {', '.join(read.unknown_states)}", read.unknown_states),
-    )
-    return "".join(f"; {complaint}" for complaint, found in complaints if found)
 
 
 def notify(message: str) -> None:

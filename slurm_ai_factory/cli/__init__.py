@@ -64,6 +64,12 @@ class Saf(SafGroup):
         found: click.Command = next(one for one in modules[0].COMMANDS if one.name == name)
         return found
 
+    def with_all(self) -> click.Group:
+        """The group with every command loaded, for whoever looks through them."""
+        context = click.Context(self)
+        self.commands = {name: self.get_command(context, name) for name in MODULES}  # type: ignore[misc]
+        return self
+
 
 @click.group(cls=Saf)
 @click.version_option(__version__, prog_name="saf")

@@ -122,9 +122,9 @@ class Report:
 def value(report: Report) -> dict[str, Any]:
     """The report under the names of its files. Charges are resource-seconds, ratios 0..1, instants UTC."""
     printed = figures(report)
-    head = {"entry": report.head[0], "sha256": report.head[1]} if report.head else None
     digest = canonical.digest("figures", 1, printed)
-    return printed | {"fingerprint": _fingerprint(report.basis, digest), "chain": head}
+    entry, head = report.head or (None, None)
+    return printed | {"fingerprint": _fingerprint(report.basis, digest) | {"entry": entry, "head": head}}
 
 
 def figures(report: Report) -> dict[str, Any]:

@@ -206,7 +206,7 @@ def test_a_published_report_has_the_head_and_keeps_it(given_out: Saf, tmp_path: 
     files = [Path(one) for one in given_out.json(*command, "--publish")["files"]]
     published = [one.read_bytes() for one in files]
     said = json.loads(next(one for one in files if one.suffix == ".json").read_text())
-    assert said["chain"] == {"entry": head["entry"], "sha256": head["head"]}
+    assert (said["fingerprint"]["entry"], said["fingerprint"]["head"]) == (head["entry"], head["head"])
     assert all(head["head"].encode() in text for text in published)
     assert not any(head["head"].encode() in text for text in before)
     given_out.json(*command)

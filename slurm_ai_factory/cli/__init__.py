@@ -13,6 +13,7 @@ import click
 
 from slurm_ai_factory import __version__
 from slurm_ai_factory.cli import (
+    approval,
     audit,
     books,
     demo,
@@ -49,7 +50,7 @@ def cli() -> None:
 
 
 STEERING = (setup, measure, status, explain, registry, rules, audit, doctor, simulate, demo, steer, pause)
-TELLING = (report, expertise, books, export, withdraw, ledger_move)
+TELLING = (approval, report, expertise, books, export, withdraw, ledger_move)
 
 for module in (*STEERING, *TELLING):
     for command in module.COMMANDS:

@@ -7,7 +7,7 @@ from collections import Counter
 
 import click
 
-from slurm_ai_factory import cycle, preflight
+from slurm_ai_factory import cycle, people, preflight
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.audit import FINDINGS
 from slurm_ai_factory.cli.options import (
@@ -17,7 +17,6 @@ from slurm_ai_factory.cli.options import (
     now,
     opened_ledger,
     slurm_of,
-    user_name,
 )
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import doctor
@@ -38,7 +37,9 @@ def doctor_command() -> None:
     """
     config = load_config()
     slurm = slurm_of(config)
-    found = doctor.examine(preflight.gather(config, slurm, now, user_name(), lambda at: _lever(config, at)))
+    found = doctor.examine(
+        preflight.gather(config, slurm, now, people.user_name(), lambda at: _lever(config, at))
+    )
     shown = [one for one in found if one.level != OK] if chosen.quiet else found
     if chosen.json:
         output.emit({"findings": [one._asdict() for one in shown]})

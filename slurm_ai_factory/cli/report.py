@@ -10,10 +10,12 @@ import click
 from slurm_ai_factory import report as pages
 from slurm_ai_factory import reporting, statements
 from slurm_ai_factory.cli import output
+from slurm_ai_factory.cli.approval import propose
 from slurm_ai_factory.cli.measure import asked_instant, asked_window, check_known, tell_unread
 from slurm_ai_factory.cli.options import SafCommand, actor, chosen, load_config, now, opened_ledger
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import tariff, windows
+from slurm_ai_factory.core.approval import Kind
 from slurm_ai_factory.core.records import Window
 from slurm_ai_factory.core.tariff import Line
 from slurm_ai_factory.errors import SafError
@@ -67,10 +69,10 @@ def report_command(
         ask = reporting.asked(config, ledger, known)
         found = reporting.gather(ask, where, compared)
         written = [_write(Path(directory), *file) for file in _files(config, found, languages, formats)]
-        if publish:
-            _publish(ledger, found)
+        proposal = _publish(config, ledger, found) if publish else None
     if chosen.json:
-        output.emit({"files": written, "fingerprint": found.fingerprint.digest})
+        waiting = {} if proposal is None else {"proposal": proposal}
+        output.emit({"files": written, "fingerprint": found.fingerprint.digest, **waiting})
     elif not chosen.quiet:
         click.echo("\n".join(f"wrote {file}" for file in written), err=True)
 
@@ -99,10 +101,15 @@ def _write(directory: Path, name: str, text: str) -> str:
     return str(directory / name)
 
 
-def _publish(ledger: Ledger, found: Report) -> None:
+def _publish(config: Config, ledger: Ledger, found: Report) -> int | None:
+    """The number of the proposal to give the report out; None where no second person is asked and it is."""
     window, fingerprint = found.measurement.window.name, found.fingerprint.digest
     figures = reporting.figures(found.trend)
+    if config.approval.publications:
+        content = {"window": window, "as_of": found.known_at, "fingerprint": fingerprint, "figures": figures}
+        return propose(ledger, Kind.PUBLICATION, content, {"at": now(), "actor": actor(), "reason": ""})
     ledger.publishing.publish(window, found.known_at, fingerprint, figures, at=now(), actor=actor())
+    return None
 
 
 @click.command("statement", cls=SafCommand)

@@ -22,6 +22,7 @@ from slurm_ai_factory.cli.options import (
     now,
     opened_ledger,
     opened_site,
+    service,
     slurm_of,
     start_logging,
 )
@@ -48,7 +49,7 @@ def run_command() -> None:
     stop = Event()
     Daemon(
         load=load_config,
-        open_site=lambda config: opened_site(config, stop.wait),
+        open_site=lambda config: opened_site(config, stop.wait, who=service),
         clock=now,
         stopwatch=time.monotonic,
         stop=stop,

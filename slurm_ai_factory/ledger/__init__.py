@@ -15,6 +15,7 @@ from slurm_ai_factory.ledger.connection import LONG, USUAL, Limits
 from slurm_ai_factory.ledger.control import Control, Planned
 from slurm_ai_factory.ledger.expertise import Expertise
 from slurm_ai_factory.ledger.privacy import Privacy
+from slurm_ai_factory.ledger.proposals import Proposals
 from slurm_ai_factory.ledger.publishing import Publishing
 from slurm_ai_factory.ledger.registry import RegistryBook
 from slurm_ai_factory.ledger.store import Store
@@ -47,6 +48,7 @@ class Ledger:
     expertise: Expertise
     publishing: Publishing
     privacy: Privacy
+    proposals: Proposals
 
     def books(self, rules: Rules, then: Instant | None = None) -> Classified:
         """The accounting as these rules classify it, as known now or then, sorted as far as it was."""
@@ -111,4 +113,5 @@ def ledger_of(store: Store, cluster: str, cluster_id: int) -> Ledger:
         Expertise(store),
         Publishing(store, cluster_id),
         Privacy(store, cluster_id),
+        Proposals(store, cluster_id),
     )

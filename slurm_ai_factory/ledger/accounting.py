@@ -135,8 +135,6 @@ class Accounting:
                 self.store.do("keep_told_last")
             with self.store.pipeline():
                 new, changed = self._take_over(key)
-                if until == at:
-                    gone = self._mark_missing(key, listed, memory.open)
                 runs = len(listed.digests)
                 counts = {"runs": runs, "changed": new + changed, "rejected": len(listed.rejected)}
                 touched, newest = self.store.one("touched_from") or (None, None)
@@ -144,6 +142,8 @@ class Accounting:
                     "add_read", **key, since=since, until=until, touched_from=touched,
                     newest_record_at=newest, **counts,
                 )  # fmt: skip
+                if until == at:  # after the read is there: a run is missing since a read that did not list it
+                    gone = self._mark_missing(key, listed, memory.open)
         if read_id:
             memory.keep(read_id[0], listed, gone)
         states = frozenset(listed.states)
@@ -202,17 +202,27 @@ class Accounting:
             self.store.do("mark_missing", **key, gone=gone)
         return gone
 
+    def check_job(self, job: str) -> None:
+        """Raise LedgerError where the ledger has no run of a job."""
+        if self.store.one("run_of_job", **self._of_job(job)) is None:
+            raise LedgerError(f"job {job} is not in the ledger; see `saf explain {job}`")
+
+    def _of_job(self, job: str) -> dict[str, object]:
+        """By JobID as users write it, or by JobIDRaw."""
+        raw = int(job) if job.isascii() and job.isdigit() else None
+        return {"cluster_id": self.cluster_id, "label": job, "job_id": raw}
+
     def override(self, job: str, said: Mapping[str, object], *, at: Instant) -> tuple[str, int]:
         """Put the runs of a job under a new override, or under none: its number, and how many runs.
 
         ``said`` has beneficiary (None takes an earlier override back), organisation, actor and reason. What
         the runs were until now is kept, as with any correction.
         """
-        raw = int(job) if job.isascii() and job.isdigit() else None
-        key = {"cluster_id": self.cluster_id, "at": at, "label": job, "job_id": raw}
+        key = {"at": at, **self._of_job(job)}
         with self.store.transaction():
             self.store.one("serialize", **key)
             self.store.one("serialize_sums", **key)
+            self.check_job(job)
             number = (self.store.one("add_override", **key, **said) or ("",))[0]
             for query in ("create_changed", "create_signed"):
                 self.store.do(query)
@@ -223,8 +233,6 @@ class Accounting:
                 self.store.do(query)
             self.store.do("forget_sums", **key)
             runs = (self.store.one("changed_counts") or (0, 0))[1]
-            if not runs:
-                raise LedgerError(f"job {job} is not in the ledger; see `saf explain {job}`")
         return number, runs
 
     def withdraw(self, since: Instant, *, at: Instant, actor: str, reason: str) -> Withdrawn:

@@ -1,7 +1,7 @@
 """What a second person puts into force: each kind of proposal, checked again as it is approved.
 
-The rule: a proposal is recorded as it was made, if it still may be, or not at all. Everything is checked first;
-then the approval and what it puts into force are written in one transaction.
+The rule: a proposal is recorded as it was made, if it still may be, or not at all. Everything is checked
+first; then the approval and what it puts into force are written in one transaction.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Said = Mapping[str, Any]
 
 
 def approve(config: Config, ledger: Ledger, number: int, *, at: Instant, actor: str, reason: str) -> Proposal:
-    """Put a proposal into force, once. Raises LedgerError if it is closed, the actor's own, or not valid now."""
+    """Put a proposal into force, once. Raises LedgerError where it is closed, one's own or not valid now."""
     proposal = ledger.proposals.one(number)
     if why := approval.closed(proposal) or approval.own(proposal, actor):
         raise LedgerError(why)

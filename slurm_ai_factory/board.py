@@ -83,6 +83,7 @@ class Shown:
     authority: float | None = None  #: how far fairshare decides who goes first; None when nobody waits
     demand: Mapping[str, float] | None = None  #: beneficiary -> of the resource, wanted by jobs that wait
     queue_unknown: int = 0  #: jobs in the queue for reasons that are not known
+    proposals: int = 0  #: that wait for a second person
 
     @property
     def foreign(self) -> str:

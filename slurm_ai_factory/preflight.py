@@ -7,7 +7,7 @@ checks need, a failed read is kept with its error, for those checks to tell.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from slurm_ai_factory import signals
 from slurm_ai_factory.config import Config
@@ -24,16 +24,23 @@ LOOK_BACK = 30 * 86400
 """How far back somebody else's changes of the steered row are looked for."""
 
 
+class OfLedger(NamedTuple):
+    """What the ledger knows that the checks need."""
+
+    lever: Lever
+    proposals: int  #: that wait for a second person
+
+
 def gather(
     config: Config,
     slurm: Slurm,
     clock: Callable[[], Instant],
     user: str,
-    of_ledger: Callable[[Instant], Lever],
+    of_ledger: Callable[[Instant], OfLedger],
 ) -> Facts:
     """Everything the checks need, as ``user`` sees it. Raises SlurmError.
 
-    ``of_ledger`` tells of the lever what the ledger knows; it may raise LedgerError.
+    ``of_ledger`` tells what the ledger knows; it may raise LedgerError.
     """
     priority, associations = slurm.priority_config(), slurm.associations()
     rules = Rules(config.rules, {one.account: one.parent for one in associations if one.user is None})
@@ -42,8 +49,10 @@ def gather(
     now = clock()
     window = windows.window(config.promise.window, now, config.promise.time_zone)
     some, unread = _readable(config, slurm, now, user)
+    found: Lever | None
+    proposals: int | None = None
     try:
-        found: Lever | None = of_ledger(now)
+        found, proposals = of_ledger(now)
     except LedgerError as error:
         found = _lever_without_ledger(config, rules, now)
         if found is None:
@@ -67,6 +76,7 @@ def gather(
         source=config.slurm.source,
         refused=slurm.refused(),
         lever=found,
+        proposals=proposals,
         unread=unread,
         **some,
     )

@@ -61,6 +61,7 @@ def _shown(site: Site, report: CycleReport) -> Shown:
         authority=gathered.signals.authority,
         demand=demand(gathered.signals),
         queue_unknown=sum(gathered.signals.demand.unknown.values()),
+        proposals=site.ledger.proposals.waiting(),
     )
 
 

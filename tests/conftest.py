@@ -50,7 +50,7 @@ def open_directory() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def postgresql(open_directory: Path) -> Iterator[str]:
-    """A PostgreSQL server with a migrated database that others are copied from; yields the superuser's url."""
+    """A PostgreSQL server with a migrated database that others are copied from; yields a superuser's url."""
     skip_without_embedded()
     directory = open_directory / "ledger"
     url = embedded.url(directory)
@@ -76,12 +76,15 @@ def as_role(url: str, role: str) -> str:
     return psycopg.conninfo.make_conninfo(url, user=role)
 
 
+def past_guards(url: str) -> str:
+    """A ledger's url as a superuser whom no guard stops: what can be done to it behind saf's back."""
+    options = "-c session_replication_role=replica"
+    return psycopg.conninfo.make_conninfo(url, user="postgres", options=options)
+
+
 def by_hand(url: str) -> psycopg.Connection[tuple[Any, ...]]:
-    """An autocommit connection that no guard stops: what a superuser can do to a ledger behind saf's back."""
-    past_guards = psycopg.conninfo.make_conninfo(
-        url, user="postgres", options="-c session_replication_role=replica"
-    )
-    return psycopg.connect(past_guards, autocommit=True)
+    """An autocommit connection of that kind."""
+    return psycopg.connect(past_guards(url), autocommit=True)
 
 
 @contextmanager

@@ -21,9 +21,9 @@ from slurm_ai_factory.cli.options import (
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import doctor
 from slurm_ai_factory.core.facts import OK, Finding
-from slurm_ai_factory.core.lever import Lever
 from slurm_ai_factory.core.records import Instant
 from slurm_ai_factory.core.words import count
+from slurm_ai_factory.preflight import OfLedger
 
 _COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
 
@@ -38,7 +38,7 @@ def doctor_command() -> None:
     config = load_config()
     slurm = slurm_of(config)
     found = doctor.examine(
-        preflight.gather(config, slurm, now, people.user_name(), lambda at: _lever(config, at))
+        preflight.gather(config, slurm, now, people.user_name(), lambda at: _of_ledger(config, at))
     )
     shown = [one for one in found if one.level != OK] if chosen.quiet else found
     if chosen.json:
@@ -50,10 +50,10 @@ def doctor_command() -> None:
     sys.exit(FINDINGS if doctor.failed(found) else 0)
 
 
-def _lever(config: Config, at: Instant) -> Lever:
-    """What the ledger knows of the lever. Raises LedgerError."""
+def _of_ledger(config: Config, at: Instant) -> OfLedger:
+    """Raises LedgerError."""
     with opened_ledger(config) as ledger:
-        return cycle.lever_of(config, ledger, at)
+        return OfLedger(cycle.lever_of(config, ledger, at), ledger.proposals.waiting())
 
 
 def _print(findings: list[Finding]) -> None:

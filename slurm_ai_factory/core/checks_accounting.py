@@ -219,3 +219,12 @@ def queue_words(facts: Facts) -> Result:
     found = ", ".join(f"{word} ({jobs})" for word, jobs in facts.unknown_words.items())
     fix = "report these words; until they are known their jobs count neither as waiting nor as running"
     return want(not found, WARNING, found or "all known", "every state and reason in the queue known", fix)
+
+
+def proposals(facts: Facts) -> Result:
+    """Whether anything waits for a second person."""
+    wanted = "no proposal that waits"
+    if facts.proposals is None:
+        return Result(OK, "not known: the ledger cannot be read", wanted)
+    fix = "saf approval list; then, by another person: saf approval approve N, or reject N"
+    return want(not facts.proposals, WARNING, f"{facts.proposals} waiting", wanted, fix)

@@ -101,6 +101,7 @@ class Facts:
     size: str | None  #: the cluster's TRES now, as slurmdbd has them; empty where it has none
     source: str  #: slurm.source
     refused: Mapping[str, str]  #: what the source had no answer to, and why
+    proposals: int | None = None  #: that wait for a second person; None where the ledger cannot be read
     unread: Mapping[str, str] = field(default_factory=dict)
 
     @property

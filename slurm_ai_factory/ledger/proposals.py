@@ -44,7 +44,7 @@ class Proposals:
     def approve(
         self, number: int, put_into_force: Callable[[], object], *, at: Instant, actor: str, reason: str
     ) -> None:
-        """Put a proposal into force, once, together with its approval; neither where LedgerError is raised."""
+        """Put a proposal into force, once, together with its approval; neither if LedgerError is raised."""
         with self.store.transaction():
             self._rule(number, "approved", own, at=at, actor=actor, reason=reason)
             put_into_force()

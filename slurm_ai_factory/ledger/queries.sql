@@ -284,7 +284,7 @@ SELECT db_index FROM runs WHERE cluster_id = %(cluster_id)s AND end_at IS NULL A
 -- mark_missing --
 -- Open runs that a read up to now no longer lists are counted no further.
 UPDATE runs SET missing_since = %(at)s
-WHERE cluster_id = %(cluster_id)s AND db_index = ANY(%(gone)s::numeric[]) AND end_at IS NULL
+WHERE cluster_id = %(cluster_id)s AND db_index = ANY(%(gone)s::numeric[]) AND end_at IS NULL AND missing_since IS NULL
 
 -- changed_counts --
 -- How many of the runs read were new, and how many were changed.
@@ -384,6 +384,7 @@ SELECT count(*) FROM rejected_lines WHERE cluster_id = %(cluster_id)s AND last_r
 INSERT INTO rejected_lines AS l (cluster_id, line, reason, first_read_at, last_read_at)
 VALUES (%(cluster_id)s, %(line)s, %(reason)s, %(at)s, %(at)s)
 ON CONFLICT (cluster_id, md5(line)) DO UPDATE SET last_read_at = excluded.last_read_at, reason = excluded.reason
+WHERE l.last_read_at < excluded.last_read_at
 
 -- write_account --
 -- An account's parent as it is from now on. What the same second said first stays; the next read tells the rest.

@@ -179,8 +179,8 @@ class Store:
         role, may, owned = self.one("owner") or ("this user", False, False)
         if not may:
             raise LedgerError(
-                f"role {role} may not change the schema of the ledger at {place(self.url)}; connect as a member "
-                "of saf_owner: saf ledger migrate --url URL, saf ledger move --from URL --to URL"
+                f"role {role} may not change the schema of the ledger at {place(self.url)}; connect as a "
+                "member of saf_owner: saf ledger migrate --url URL, saf ledger move --from URL --to URL"
             )
         return bool(owned)
 

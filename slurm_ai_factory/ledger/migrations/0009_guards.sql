@@ -184,6 +184,7 @@ CREATE FUNCTION guard_line() RETURNS trigger LANGUAGE plpgsql SET search_path FR
 BEGIN
     IF NEW.line NOT IN (OLD.line, '~' || md5(OLD.line)) OR NEW.cluster_id <> OLD.cluster_id
         OR NEW.first_read_at <> OLD.first_read_at OR NEW.last_read_at < OLD.last_read_at
+        OR NEW.reason <> OLD.reason AND NEW.last_read_at = OLD.last_read_at
     THEN
         PERFORM refuse(TG_TABLE_NAME, TG_OP);
     END IF;

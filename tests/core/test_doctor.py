@@ -99,6 +99,7 @@ BAD: list[tuple[str, dict[str, Any], str, str, str]] = [
      "slurm.read_window"),
     ("purge", {"slurmdbd": Slurmdbd((), None, 30 * DAY)}, WARNING, "30 days", "PurgeJobAfter=210days"),
     ("agent_queue", {"diagnostics": WELL._replace(agent_queue=4711)}, PROBLEM, "4711", "slurmdbd"),
+    ("proposals", {"proposals": 2}, WARNING, "2 waiting", "saf approval list"),
     ("rules", {"unknown_accounts": ["umcq"]}, WARNING, "rules name umcq", "[[rule]]"),
     ("rules", {"unclassified_accounts": ["astro"]}, WARNING, "no rule matches astro", "[[rule]]"),
     ("queue_words", {"unknown_words": {"Flux": 3}}, WARNING, "Flux (3)", "report"),

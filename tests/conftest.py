@@ -64,7 +64,7 @@ def postgresql(open_directory: Path) -> Iterator[str]:
 def with_roles(url: str) -> None:
     """Make an empty database a ledger of saf_owner, with a login for each of the other roles."""
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(sql.queries()["roles"].replace("%%", "%").encode())
+        connection.execute(sql.roles().encode())
         for role in ("saf_daemon", "saf_reader"):
             connection.execute(f"CREATE ROLE {role}_login LOGIN IN ROLE {role}".encode())
     with Store(url) as store:

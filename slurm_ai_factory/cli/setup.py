@@ -240,7 +240,7 @@ def ledger_roles() -> None:
 
     For a superuser of PostgreSQL to run on the ledger's database, new or old; then run `saf ledger migrate`.
     """
-    statement = sql.queries()["roles"].replace("%%", "%")
+    statement = sql.roles()
     output.emit({"sql": statement}) if chosen.json else click.echo(statement)
 
 

@@ -191,6 +191,17 @@ def test_every_table_has_rows_for_these_tests(full: str) -> None:
     assert empty == []
 
 
+@pytest.mark.parametrize(("table", "guard"), [("runs", "guard_run"), ("run_versions", "guard_version")])
+def test_a_guard_looks_at_every_column(ledger_url: str, table: str, guard: str) -> None:
+    with by_hand(ledger_url) as connection:
+        (source,) = connection.execute(
+            "SELECT prosrc FROM pg_proc WHERE proname = %s", [guard]
+        ).fetchone() or ("",)
+    assert [
+        column for name, column, _ in _columns(ledger_url) if name == table and column not in source
+    ] == []
+
+
 @pytest.mark.parametrize("role", [DAEMON, OWNER])
 def test_no_fact_is_changed_or_deleted(full: str, role: str) -> None:
     """By the daemon, and by an owner who forgets; each column by itself, in every row."""

@@ -38,39 +38,39 @@ BEGIN
 END
 $$;
 
--- Whether a subject is another one whose user got a pseudonym, and the same in all else.
-CREATE FUNCTION is_pseudonymous(known integer, pseudonymous integer) RETURNS boolean LANGUAGE sql STABLE AS $$
-    SELECT EXISTS (
-        SELECT FROM subjects o, subjects n
-        WHERE o.subject_id = known AND n.subject_id = pseudonymous AND n.user_name LIKE '~%'
-            AND o.user_name NOT LIKE '~%' AND n.key[1:2] || n.key[4:9] = o.key[1:2] || o.key[4:9]
-    )
-$$;
+-- The guards of whole statements join two tables of as many rows: never row by row, however few there were when the
+-- plan was made.
 
 -- A run changes where what it was is kept as a version that ended with the change; where a read no longer lists it,
 -- or that read was withdrawn; or where its user gets a pseudonym.
-CREATE FUNCTION guard_run() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+CREATE FUNCTION guard_run() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT
+SET enable_nestloop = off AS $$
 BEGIN
-    IF EXISTS (
-        SELECT FROM was w LEFT JOIN becomes b USING (cluster_id, db_index)
-        WHERE b.db_index IS NULL OR NOT (
-            (
-                SELECT count(*) > 0 FROM run_versions v
-                WHERE v.cluster_id = w.cluster_id AND v.db_index = w.db_index AND v.superseded_at = b.recorded_at
-                    AND to_jsonb(v) - 'superseded_at' = to_jsonb(w)
-            )
-            OR to_jsonb(w) - 'missing_since' = to_jsonb(b) - 'missing_since'
-            AND num_nulls(w.missing_since, b.missing_since) = 1
-            AND (b.missing_since IS NOT NULL) = (
-                SELECT count(*) > 0 FROM reads r
-                WHERE r.cluster_id = w.cluster_id AND r.until = coalesce(w.missing_since, b.missing_since)
-                    AND r.at = r.until AND r.withdrawn_at IS NULL
-            )
-            OR to_jsonb(w) - 'subject_id' = to_jsonb(b) - 'subject_id' AND is_pseudonymous(w.subject_id, b.subject_id)
+    PERFORM refuse(TG_TABLE_NAME, TG_OP)
+    FROM was w LEFT JOIN becomes b USING (cluster_id, db_index)
+    WHERE (
+        (
+            SELECT count(*) > 0 FROM run_versions v
+            WHERE v.cluster_id = w.cluster_id AND v.db_index = w.db_index
+                AND v.superseded_at + 0 = b.recorded_at -- by the index of the run, not by that of the instant
+                AND (v.job_id, v.job_label, v.subject_id, v.state, v.submit_at, v.eligible_at, v.start_at, v.end_at,
+                v.elapsed_seconds, v.suspended_seconds, v.req_id, v.alloc_id, v.energy_joules, v.recorded_at,
+                v.missing_since)
+                IS NOT DISTINCT FROM (w.job_id, w.job_label, w.subject_id, w.state, w.submit_at, w.eligible_at,
+                w.start_at, w.end_at, w.elapsed_seconds, w.suspended_seconds, w.req_id, w.alloc_id, w.energy_joules,
+                w.recorded_at, w.missing_since)
         )
-    ) THEN
-        PERFORM refuse(TG_TABLE_NAME, TG_OP);
-    END IF;
+        OR num_nulls(w.missing_since, b.missing_since) = 1
+        AND to_jsonb(w) - 'missing_since' = to_jsonb(b) - 'missing_since'
+        AND (b.missing_since IS NOT NULL) = (
+            SELECT count(*) > 0 FROM reads r
+            WHERE r.cluster_id = w.cluster_id AND r.until = coalesce(w.missing_since, b.missing_since)
+                AND r.at = r.until AND r.withdrawn_at IS NULL
+        )
+        OR to_jsonb(w) - 'subject_id' = to_jsonb(b) - 'subject_id'
+        AND (SELECT key[1:2] || key[4:9] FROM subjects s WHERE s.subject_id = w.subject_id AND user_name NOT LIKE '~%')
+            = (SELECT key[1:2] || key[4:9] FROM subjects s WHERE s.subject_id = b.subject_id AND user_name LIKE '~%')
+    ) IS NOT TRUE;
     RETURN NULL;
 END
 $$;
@@ -79,19 +79,17 @@ CREATE TRIGGER guard_run AFTER UPDATE ON runs REFERENCING OLD TABLE AS was NEW T
 FOR EACH STATEMENT EXECUTE FUNCTION guard_run();
 
 -- A run goes where a withdrawal kept it as a version.
-CREATE FUNCTION guard_run_gone() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+CREATE FUNCTION guard_run_gone() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT
+SET enable_nestloop = off AS $$
 BEGIN
-    IF EXISTS (
-        SELECT FROM was w WHERE NOT EXISTS (
-            SELECT FROM run_versions v
-            JOIN withdrawals t ON t.cluster_id = v.cluster_id AND t.recorded_at = v.superseded_at
-                AND t.since <= v.recorded_at
-            WHERE v.cluster_id = w.cluster_id AND v.db_index = w.db_index
-                AND to_jsonb(v) - 'superseded_at' = to_jsonb(w)
-        )
-    ) THEN
-        PERFORM refuse(TG_TABLE_NAME, TG_OP);
-    END IF;
+    PERFORM refuse(TG_TABLE_NAME, TG_OP) FROM was w
+    WHERE NOT EXISTS (
+        SELECT FROM run_versions v
+        JOIN withdrawals t ON t.cluster_id = v.cluster_id AND t.recorded_at = v.superseded_at
+            AND t.since <= v.recorded_at
+        WHERE v.cluster_id = w.cluster_id AND v.db_index = w.db_index
+            AND to_jsonb(v) - 'superseded_at' = to_jsonb(w)
+    );
     RETURN NULL;
 END
 $$;
@@ -100,17 +98,20 @@ CREATE TRIGGER guard_run_gone AFTER DELETE ON runs REFERENCING OLD TABLE AS was
 FOR EACH STATEMENT EXECUTE FUNCTION guard_run_gone();
 
 -- Of the versions of a run only the user changes, and into a pseudonym.
-CREATE FUNCTION guard_version() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+CREATE FUNCTION guard_version() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT
+SET enable_nestloop = off AS $$
 BEGIN
-    IF EXISTS (
-        SELECT to_jsonb(w) - 'subject_id', s.key[1:2] || s.key[4:9]
+    PERFORM refuse(TG_TABLE_NAME, TG_OP) FROM (
+        SELECT s.key[1:2] || s.key[4:9], s.user_name NOT LIKE '~%', w.cluster_id, w.db_index, w.superseded_at,
+            w.job_id, w.job_label, w.state, w.submit_at, w.eligible_at, w.start_at, w.end_at, w.elapsed_seconds,
+            w.suspended_seconds, w.req_id, w.alloc_id, w.energy_joules, w.recorded_at, w.missing_since
         FROM was w JOIN subjects s USING (subject_id)
         EXCEPT ALL
-        SELECT to_jsonb(b) - 'subject_id', s.key[1:2] || s.key[4:9]
-        FROM becomes b JOIN subjects s USING (subject_id) WHERE s.user_name LIKE '~%'
-    ) OR EXISTS (SELECT FROM was JOIN subjects USING (subject_id) WHERE user_name LIKE '~%') THEN
-        PERFORM refuse(TG_TABLE_NAME, TG_OP);
-    END IF;
+        SELECT s.key[1:2] || s.key[4:9], s.user_name LIKE '~%', b.cluster_id, b.db_index, b.superseded_at,
+            b.job_id, b.job_label, b.state, b.submit_at, b.eligible_at, b.start_at, b.end_at, b.elapsed_seconds,
+            b.suspended_seconds, b.req_id, b.alloc_id, b.energy_joules, b.recorded_at, b.missing_since
+        FROM becomes b JOIN subjects s USING (subject_id)
+    ) AS without_pseudonym;
     RETURN NULL;
 END
 $$;
@@ -119,17 +120,15 @@ CREATE TRIGGER guard_version AFTER UPDATE ON run_versions REFERENCING OLD TABLE 
 FOR EACH STATEMENT EXECUTE FUNCTION guard_version();
 
 -- What withdrawn reads told of the cluster goes where it is kept in withdrawn_rows.
-CREATE FUNCTION guard_withdrawn() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+CREATE FUNCTION guard_withdrawn() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT
+SET enable_nestloop = off AS $$
 BEGIN
-    IF EXISTS (
-        SELECT FROM was w WHERE NOT EXISTS (
-            SELECT FROM withdrawn_rows k JOIN withdrawals t USING (withdrawal_id)
-            WHERE k.table_name = TG_TABLE_NAME AND k.content = to_jsonb(w) AND t.cluster_id = w.cluster_id
-                AND t.since <= w.recorded_at
-        )
-    ) THEN
-        PERFORM refuse(TG_TABLE_NAME, TG_OP);
-    END IF;
+    PERFORM refuse(TG_TABLE_NAME, TG_OP) FROM was w
+    WHERE NOT EXISTS (
+        SELECT FROM withdrawn_rows k JOIN withdrawals t USING (withdrawal_id)
+        WHERE k.table_name = TG_TABLE_NAME AND k.content = to_jsonb(w) AND t.cluster_id = w.cluster_id
+            AND t.since <= w.recorded_at
+    );
     RETURN NULL;
 END
 $$;

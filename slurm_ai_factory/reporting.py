@@ -97,6 +97,7 @@ def gather(ask: Asked, window: Window, compared: Instant | None = None) -> Repor
         compared_with=None if last is None else (last.window, last.as_of),
         restatements=tuple(_restatements(ask, last)),
         fingerprint=_fingerprint(ask, trend[0].window, window),
+        approved=ask.ledger.proposals.approved(ask.then),
     )
 
 

@@ -69,8 +69,12 @@ def own(proposal: Proposal, actor: str) -> str:
 
 def said(proposal: Proposal, *, at: Instant, actor: str, reason: str) -> dict[str, Any]:
     """At, actor and reason of what an approval puts into force: both persons, and the reasons of both."""
-    both = f"{proposal.reason}; approved: {reason}" if reason else proposal.reason
-    return {"at": at, "actor": f"{proposal.actor}, approved by {actor}", "reason": both}
+    both = [proposal.reason, f"approved: {reason}" if reason else ""]
+    return {
+        "at": at,
+        "actor": f"{proposal.actor}, approved by {actor}",
+        "reason": "; ".join(filter(None, both)),
+    }
 
 
 def entries_value(entries: Iterable[Entry]) -> list[dict[str, Any]]:

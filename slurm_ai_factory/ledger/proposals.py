@@ -41,6 +41,11 @@ class Proposals:
         row = self.store.one("proposals_waiting", cluster_id=self.cluster_id)
         return int(row[0]) if row else 0
 
+    def approved(self, then: Instant) -> int:
+        """How many proposals had been approved by an instant."""
+        row = self.store.one("proposals_approved", cluster_id=self.cluster_id, as_of=then)
+        return int(row[0]) if row else 0
+
     def approve(
         self, number: int, put_into_force: Callable[[], object], *, at: Instant, actor: str, reason: str
     ) -> None:

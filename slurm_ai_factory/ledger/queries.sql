@@ -980,3 +980,8 @@ ORDER BY p.entry_id DESC
 SELECT count(*) FROM proposals p
 WHERE p.cluster_id = %(cluster_id)s AND p.step = 'proposed'
     AND NOT EXISTS (SELECT FROM proposals r WHERE r.proposal_id = p.entry_id)
+
+-- proposals_approved --
+-- How many proposals had been approved by an instant.
+SELECT count(*) FROM proposals
+WHERE cluster_id = %(cluster_id)s AND step = 'approved' AND recorded_at <= %(as_of)s

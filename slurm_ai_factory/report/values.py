@@ -98,6 +98,7 @@ class Report:
     compared_with: tuple[str, Instant] | None  #: the last report: its window and as-of
     restatements: tuple[Restatement, ...]
     fingerprint: Fingerprint
+    approved: int = 0  #: entries that a second person had approved by then
 
 
 def value(report: Report) -> dict[str, Any]:
@@ -129,6 +130,7 @@ def _about(report: Report) -> dict[str, Any]:
         "min_organisations": sender.min_organisations,
         "as_of": when(report.known_at),
         "read_until": when(report.measurement.as_of),
+        "approved": report.approved,
     }
 
 

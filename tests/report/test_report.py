@@ -351,3 +351,11 @@ def test_nothing_read_yet_is_an_error(made: Year, tmp_path: Path) -> None:
     done = saf(made, "report", "--window", "2026Q1", "--as-of", "2026-05-01", "-o", str(tmp_path), code=1)
     assert "nothing had been read yet at 2026-04-30T22:00:00Z" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_second_person_approved_is_counted_and_names_nobody(made: Year) -> None:
+    first = made.reports["2027Q1"]
+    assert "goedgekeurd door een tweede persoon" not in html(first, "nl", {})
+    page = html(replace(first, approved=3), "nl", {})
+    assert "goedgekeurd door een tweede persoon</dt><dd>3</dd>" in page
+    assert json.loads(as_json(replace(first, approved=3)))["report"]["approved"] == 3

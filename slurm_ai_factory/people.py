@@ -6,7 +6,7 @@ import os
 import pwd
 from pathlib import Path
 
-from slurm_ai_factory.core.actor import Signs
+from slurm_ai_factory.core.persons import Signs
 
 LOGIN = Path("/proc/self/loginuid")
 UNSET = 2**32 - 1

@@ -18,7 +18,7 @@ from click.core import ParameterSource
 from slurm_ai_factory import config as configuration
 from slurm_ai_factory import people
 from slurm_ai_factory.config import Config
-from slurm_ai_factory.core import actor as core_actor
+from slurm_ai_factory.core import persons
 from slurm_ai_factory.core.escaped import is_hidden
 from slurm_ai_factory.errors import ConfigError
 from slurm_ai_factory.ledger import Ledger, Limits, Store, embedded, open_ledger
@@ -149,7 +149,7 @@ def load_config() -> Config:
         )
     if chosen.person and not config.actor.allow_as:
         raise ConfigError(f"--as is not allowed by {config.file}; leave it out, or set actor.allow_as")
-    if chosen.person and not core_actor.NAME.fullmatch(chosen.person):
+    if chosen.person and not persons.NAME.fullmatch(chosen.person):
         raise click.UsageError("--as takes the name of one person: letters, digits and . _ -")
     return config
 
@@ -186,7 +186,7 @@ def slurm_of(config: Config) -> Slurm:
 
 def actor() -> str:
     """Who acts, for the history."""
-    return core_actor.actor(people.signs(), socket.gethostname(), chosen.person or "")
+    return persons.actor(people.signs(), socket.gethostname(), chosen.person or "")
 
 
 def service() -> str:

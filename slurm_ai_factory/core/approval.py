@@ -9,8 +9,8 @@ from enum import StrEnum
 from typing import Any
 
 from slurm_ai_factory.core import windows
-from slurm_ai_factory.core.actor import person_of
 from slurm_ai_factory.core.organisations import Entry, Link, Organisation, values
+from slurm_ai_factory.core.persons import person_of
 from slurm_ai_factory.core.records import Instant
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slurm_ai_factory.core.actor import Signs, actor, person_of
+from slurm_ai_factory.core.persons import Signs, actor, person_of
 
 SERVICE, ALICE = 998, 1000
 

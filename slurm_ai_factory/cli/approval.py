@@ -80,6 +80,13 @@ def propose(ledger: Ledger, kind: Kind, content: Mapping[str, object], said: Map
     return number
 
 
+def proposed(ledger: Ledger, kind: Kind, content: Mapping[str, object], said: Mapping[str, object]) -> None:
+    """As ``propose``, for a command that has nothing else to say."""
+    number = propose(ledger, kind, content, said)
+    if chosen.json:
+        output.emit({"proposal": number})
+
+
 def _row(one: Proposal) -> dict[str, object]:
     ruling = one.ruling
     return {

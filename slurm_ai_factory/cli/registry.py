@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from slurm_ai_factory.cli import output
-from slurm_ai_factory.cli.approval import propose
+from slurm_ai_factory.cli.approval import proposed
 from slurm_ai_factory.cli.options import SafGroup, actor, chosen, load_config, now, opened_ledger
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import registry_sheet, windows
@@ -304,9 +304,7 @@ def _recorded(
     present = ledger.registry.known()
     if config.approval.registry and any(effective(present, one) < now() for one in new):
         content = {"entries": entries_value(entries), "correct": correct}
-        number = propose(ledger, Kind.REGISTRY, content, said)
-        if chosen.json:
-            output.emit({"proposal": number})
+        proposed(ledger, Kind.REGISTRY, content, said)
         return None
     return ledger.registry.record(entries, terms, said, correct=correct)
 

@@ -10,7 +10,7 @@ import click
 from slurm_ai_factory import approving, cycle
 from slurm_ai_factory import config as configuration
 from slurm_ai_factory.cli import output
-from slurm_ai_factory.cli.approval import propose
+from slurm_ai_factory.cli.approval import proposed
 from slurm_ai_factory.cli.measure import as_of, asked_window
 from slurm_ai_factory.cli.options import (
     SafCommand,
@@ -229,8 +229,7 @@ def override_command(
         approving.check_override(ledger, job, wanted)
         if config.approval.overrides:
             who = {"at": now(), "actor": actor(), "reason": reason}
-            waiting = propose(ledger, Kind.OVERRIDE, {"job": job, **wanted}, who)
-            return output.emit({"proposal": waiting}) if chosen.json else None
+            return proposed(ledger, Kind.OVERRIDE, {"job": job, **wanted}, who)
         number, runs = ledger.accounting.override(
             job, {**wanted, "actor": actor(), "reason": reason}, at=now()
         )

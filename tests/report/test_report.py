@@ -357,5 +357,5 @@ def test_what_a_second_person_approved_is_counted_and_names_nobody(made: Year) -
     first = made.reports["2027Q1"]
     assert "goedgekeurd door een tweede persoon" not in html(first, "nl", {})
     page = html(replace(first, approved=3), "nl", {})
-    assert "goedgekeurd door een tweede persoon</dt><dd>3</dd>" in page
+    assert 'goedgekeurd door een tweede persoon</dt><dd><data value="3">3</data>' in page
     assert json.loads(as_json(replace(first, approved=3)))["report"]["approved"] == 3

@@ -7,13 +7,13 @@ import subprocess
 import time
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.records import HOUR
 from slurm_ai_factory.ledger import open_ledger
 from tests.cli.conftest import CPUS, DAYS, today
+from tests.conftest import by_hand
 from tests.saf import Saf
 
 Checks = dict[str, tuple[int, str]]
@@ -30,7 +30,7 @@ def verified(saf: Saf, code: int = 0) -> Checks:
 
 
 def change(ledger_url: str, *statements: str) -> None:
-    with psycopg.connect(ledger_url, autocommit=True) as connection:
+    with by_hand(ledger_url) as connection:
         for statement in statements:
             assert connection.execute(statement.encode()).rowcount > 0
 

@@ -6,36 +6,42 @@ The rule: everything is asked as it was known at one instant, so the same instan
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
-from functools import partial
+from functools import cache, partial
+from typing import Any
 
 from slurm_ai_factory import cycle
-from slurm_ai_factory.config import Config, counted
+from slurm_ai_factory.config import Config, counted, under
 from slurm_ai_factory.core import canonical, expertise, share, windows
 from slurm_ai_factory.core.classify import Beneficiary, Classification, Rules
 from slurm_ai_factory.core.expertise import ExpertiseMeasurement
 from slurm_ai_factory.core.reasons import HOLDS
 from slurm_ai_factory.core.records import Charge, Instant, Measurement, Subject, Window
 from slurm_ai_factory.core.share import Promise
+from slurm_ai_factory.core.suppression import Cell, Sum, shown
 from slurm_ai_factory.core.tres import Count
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import Ledger
 from slurm_ai_factory.ledger.publishing import Interval, Published
 from slurm_ai_factory.report import Basis, Control, Month, Reached, Report, Restatement, Sender, tables, value
-from slurm_ai_factory.report.tables import Table
+from slurm_ai_factory.report.given import Earlier, Read, Told, told_before
+from slurm_ai_factory.report.tables import Piece, Table, members, told
 
 TABLES = {"category": True, "hub": False, "sector": True, "municipality": True}
 """The tables, the most important first, and whether each is of the region only."""
+
+HOURS = {"category": True}
+"""The table of the hours of the expertise centre."""
 
 RESOURCES = ("gres/gpu", "node", "cpu")
 """Told beside the resource of the promise, where there is any of them."""
 
 PLACES = ("category", "sector", "municipality", "hub")
-Sums = Mapping[Beneficiary, Charge]
 Key = Callable[[Subject, Classification], str]
+SumsOf = Callable[[Sequence[Piece], Mapping[str, Any] | None], Iterable[Sum]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +68,10 @@ class Asked:
         return cycle.rules_of(self.config, self.ledger, self.then)
 
 
+ReadOf = Callable[[Asked, Window], Sequence[Reached]]
+"""Who got what in a window, as it is asked for."""
+
+
 def asked(config: Config, ledger: Ledger, then: Instant) -> Asked:
     """Ask as of an instant. Raises LedgerError where nothing had been read yet."""
     mark = ledger.accounting.watermark(then)
@@ -79,6 +89,7 @@ def gather(ask: Asked, window: Window, compared: Instant | None = None) -> Repor
     found, hours = reached(ask, window), _expertise(ask, window)
     smallest = ask.config.report.min_organisations
     last = _last(ask, compared)
+    before = _told_before(ask, window, reached, partial(_sums_of_charge, smallest))
     regional = {one.organisation for one in found if one.beneficiary is Beneficiary.REGIONAL and one.charge}
     return Report(
         sender=_sender(ask.config),
@@ -87,12 +98,13 @@ def gather(ask: Asked, window: Window, compared: Instant | None = None) -> Repor
         margin=ask.config.promise.margin,
         resources=tuple(_resources(ask, window)),
         trend=trend,
-        tables=tables(found, TABLES, smallest),
+        tables=tables(found, TABLES, smallest, *before),
         reached=len(regional),
         names=_names(ask, regional) if ask.config.report.name_organisations else None,
         control=_control(ask, window),
         expertise=hours,
-        expertise_table=_expertise_table(ask, hours, smallest),
+        expertise_table=_expertise_table(ask, window, smallest),
+        unmet_shown=_unmet_shown(ask, window, smallest),
         compared_with=None if last is None else (last.window, last.as_of),
         restatements=tuple(_restatements(ask, last)),
         basis=_basis(ask, trend[0].window, window),
@@ -128,14 +140,49 @@ def _resources(ask: Asked, window: Window) -> Iterator[Measurement]:
 def reached(ask: Asked, window: Window) -> list[Reached]:
     """Who got what: each organisation, and each account that belongs to none."""
     found = []
-    for group in groups_of(ask, window, ask.rules(), ask.then, _told):
+    for group in groups_of(ask, window, ask.rules(), ask.then, _whom):
         organisation, *places = group.names
         named = dict(zip(PLACES, places, strict=True))
         found.append(Reached(organisation, group.beneficiary, named, group.delivered))
     return found
 
 
-def _told(subject: Subject, found: Classification) -> str:
+def _told_before(ask: Asked, window: Window, read: ReadOf, sums: SumsOf) -> Told:
+    """What the window is made of, and what reports published before told of who got it."""
+    reports = ask.ledger.publishing.before(window.name, ask.then)
+    earlier = [told for one in reports for told in _windows_of(ask, one, read)]
+    return told_before((window.since, window.until), _reader(ask, read), earlier, sums)
+
+
+def _windows_of(ask: Asked, one: Published, read: ReadOf) -> Iterator[Earlier]:
+    """The windows that a published report told of: its own, and those of its chart over time."""
+    config = under(ask.config, json.loads(one.settings)) if one.settings else ask.config
+    then = asked(config, ask.ledger, one.as_of)
+    reader = _reader(then, read)
+    for name in sorted({one.window, *one.figures}):
+        where = then.read_up_to(windows.window(name, one.as_of, config.promise.time_zone))
+        document = json.loads(one.document or "{}") if name == one.window else None
+        yield Earlier((where.since, where.until), document, reader)
+
+
+def _reader(ask: Asked, read: ReadOf) -> Read:
+    return cache(lambda interval: read(ask, Window("", *interval)))
+
+
+def _sums_of_charge(smallest: int, pieces: Sequence[Piece], document: Mapping[str, Any] | None) -> list[Sum]:
+    """What a report told of the charge of a window; of one without a document, as it was hidden then."""
+    if document is None:
+        return [members(pieces, Beneficiary.REGIONAL), members(pieces, None)]
+    said = document.get("tables")
+    if said:
+        rows = {name: [row["name"] for row in said[name]["rows"]] for name in TABLES}
+    else:
+        whole = [one for piece in pieces for one in piece.reached]
+        rows = {one.name: [row.name for row in one.rows] for one in tables(whole, TABLES, smallest)}
+    return told(pieces, TABLES, rows)
+
+
+def _whom(subject: Subject, found: Classification) -> str:
     """Everything that the tables ask of a subject, as one name."""
     whom = found.organisation or f"account {subject.account}"
     return share.together([whom, *(str(getattr(found, place)) for place in PLACES)])
@@ -213,16 +260,47 @@ def _beneficiary(ask: Asked, rules: Rules, organisation: str, day: date) -> Bene
     return Beneficiary.REGIONAL if found.municipality in rules.region else Beneficiary.NON_REGIONAL
 
 
-def _expertise_table(ask: Asked, measured: ExpertiseMeasurement, smallest: int) -> Table:
-    """The hours by category, of the region; who an organisation is, is told as of the window's end."""
+def _expertise_table(ask: Asked, window: Window, smallest: int) -> Table:
+    """The hours by category, of the region."""
+    before = _told_before(ask, window, _helped, _sums_of_hours)
+    (table,) = tables(_helped(ask, window), HOURS, smallest, *before)
+    return table
+
+
+def _helped(ask: Asked, window: Window) -> list[Reached]:
+    """Who got hours; what an organisation is, is told as of the window's end."""
     registry = ask.ledger.registry.known(ask.then)
-    reached = []
-    for one in measured.organisations:
+    found = []
+    for one in _expertise(ask, window).organisations:
         entries = registry.entries_of(one.organisation)
         places = {"category": entries[-1].category if entries else ""}
-        reached.append(Reached(one.organisation, one.beneficiary, places, one.delivered))
-    (table,) = tables(reached, {"category": True}, smallest)
-    return table
+        found.append(Reached(one.organisation, one.beneficiary, places, one.delivered))
+    return found
+
+
+def _sums_of_hours(pieces: Sequence[Piece], document: Mapping[str, Any] | None) -> list[Sum]:
+    """What a report told of the hours of its window; nothing of those of its chart."""
+    if document is None:
+        return []
+    rows = document["expertise"]["category"]["rows"] if document else []
+    return told(pieces, HOURS, {"category": [row["name"] for row in rows]})
+
+
+def _unmet_shown(ask: Asked, window: Window, smallest: int) -> bool:
+    """Whether the hours that the region did not get can be told beside those of earlier reports."""
+    pieces, given = _told_before(ask, window, _not_helped, _sums_of_unmet)
+    cell = Cell("unmet", "", members(pieces, Beneficiary.REGIONAL))
+    return bool(shown([cell], [], smallest, given))
+
+
+def _not_helped(ask: Asked, window: Window) -> list[Reached]:
+    found = _expertise(ask, window).organisations
+    return [Reached(one.organisation, one.beneficiary, {}, one.unmet) for one in found]
+
+
+def _sums_of_unmet(pieces: Sequence[Piece], document: Mapping[str, Any] | None) -> list[Sum]:
+    hidden = document is None or (document and document["expertise"]["unmet_hours"] is None)
+    return [] if hidden else [members(pieces, Beneficiary.REGIONAL)]
 
 
 def _last(ask: Asked, compared: Instant | None) -> Published | None:
@@ -277,23 +355,39 @@ def _restatements(ask: Asked, last: Published | None) -> Iterator[Restatement]:
         regional, total = (Decimal(before[key]) for key in ("regional", "total"))
         now = ask.measure(window)
         if last and (regional, total) != (now.regional_charge, now.total_charge):
-            between = _sums(ask, window, last.as_of)[Beneficiary.REGIONAL]
+            between, told_apart = _causes(ask, window, last)
             yield Restatement(
                 window=name,
                 regional_before=regional,
                 total_before=total,
                 regional_now=now.regional_charge,
                 total_now=now.total_charge,
-                by_accounting=now.regional_charge - between,
-                by_classification=between - regional,
+                by_accounting=now.regional_charge - between if told_apart else None,
+                by_classification=between - regional if told_apart else None,
             )
 
 
-def _sums(ask: Asked, window: Window, then: Instant) -> Sums:
-    """What accounting said then, classified as it is now."""
-    found: dict[Beneficiary, Charge] = dict.fromkeys(Beneficiary, 0)
-    for group in groups_of(ask, window, ask.rules(), then, lambda _, __: ""):
-        found[group.beneficiary] += group.delivered
+def _causes(ask: Asked, window: Window, last: Published) -> tuple[Charge, bool]:
+    """What accounting said then, classified as it is now; and whether each cause rests on enough."""
+    rules_then = asked(ask.config, ask.ledger, last.as_of).rules()
+    now = _regional(ask, window, ask.rules(), ask.then)
+    between = _regional(ask, window, ask.rules(), last.as_of)
+    before = _regional(ask, window, rules_then, last.as_of)
+    least = ask.config.report.min_organisations
+    told_apart = all(
+        not 0 < sum(one.get(key) != other.get(key) for key in one.keys() | other.keys()) < least
+        for one, other in ((now, between), (between, before))
+    )
+    return sum(between.values(), start=0), told_apart
+
+
+def _regional(ask: Asked, window: Window, rules: Rules, then: Instant) -> dict[str, Charge]:
+    """What each organisation of the region got, as accounting was known then, by these rules."""
+    groups = groups_of(ask, window, rules, then, _whom)
+    found: dict[str, Charge] = {}
+    for group in groups:
+        if group.beneficiary is Beneficiary.REGIONAL and group.delivered:
+            found[group.names[0]] = found.get(group.names[0], 0) + group.delivered
     return found
 
 

@@ -55,6 +55,16 @@ ORDER BY as_of DESC, report_id DESC LIMIT 1
 SELECT window_name, as_of, fingerprint, figures, settings, document FROM reports
 WHERE cluster_id = %(cluster_id)s ORDER BY as_of, report_id
 
+-- published_before --
+-- Reports given out before that of a window as of an instant; where that was not, all of no later instant.
+SELECT window_name, as_of, fingerprint, figures, settings, document FROM reports r
+WHERE cluster_id = %(cluster_id)s AND as_of <= %(as_of)s AND NOT EXISTS (
+    SELECT FROM reports own
+    WHERE own.cluster_id = r.cluster_id AND own.window_name = %(window_name)s AND own.as_of = %(as_of)s
+        AND own.report_id <= r.report_id
+)
+ORDER BY report_id
+
 -- published --
 -- The report of a window as of an instant, when it was given out.
 SELECT fingerprint, document, published_at FROM reports

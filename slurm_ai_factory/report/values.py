@@ -59,8 +59,8 @@ class Restatement(NamedTuple):
     total_before: Charge
     regional_now: Charge
     total_now: Charge
-    by_accounting: Charge  #: of the difference in regional charge: corrections in Slurm's accounting
-    by_classification: Charge  #: the rest: rules, registry, account tree
+    by_accounting: Charge | None  #: of the difference in regional charge: corrections in Slurm's accounting
+    by_classification: Charge | None  #: the rest: rules, registry, account tree; None where few made either
 
 
 class Basis(NamedTuple):
@@ -88,6 +88,7 @@ class Report:
     control: Control
     expertise: ExpertiseMeasurement
     expertise_table: Table
+    unmet_shown: bool  #: whether the hours that the region did not get rest on enough organisations
     compared_with: tuple[str, Instant] | None  #: the last report: its window and as-of
     restatements: tuple[Restatement, ...]
     basis: Basis
@@ -111,7 +112,7 @@ def figures(report: Report) -> dict[str, Any]:
         "tables": {one.name: _table(one, measured.total_charge) for one in report.tables},
         "organisations": {"regional": report.reached, "names": report.names and list(report.names)},
         "control": _control(report.control),
-        "expertise": _expertise(report.expertise, report.expertise_table),
+        "expertise": _expertise(report),
         "restatements": _restatements(report),
     }
 
@@ -196,17 +197,19 @@ def _control(control: Control) -> dict[str, Any]:
     }
 
 
-def _expertise(measured: ExpertiseMeasurement, table: Table) -> dict[str, Any]:
+def _expertise(report: Report) -> dict[str, Any]:
+    measured = report.expertise
     return {
         "target_share": measured.target_share,
         "delivered_share": measured.delivered_share,
         "regional_hours": number(measured.regional_hours),
         "total_hours": number(measured.total_hours),
         "unclassified_hours": number(measured.unclassified_hours),
-        "unmet_hours": None if measured.unmet_hours is None else number(measured.unmet_hours),
+        "unmet_recorded": measured.unmet_hours is not None,
+        "unmet_hours": _known(measured.unmet_hours if report.unmet_shown else None),
         "shortfall_hours": number(measured.shortfall_hours),
         "verdict": str(expertise.verdict(measured)),
-        "category": _table(table, measured.total_hours),
+        "category": _table(report.expertise_table, measured.total_hours),
     }
 
 
@@ -228,9 +231,13 @@ def _restatement(one: Restatement) -> dict[str, Any]:
         "total_charge": number(one.total_now),
         "delivered_share": part(one.regional_now, one.total_now),
         "regional_charge_difference": number(one.regional_now - one.regional_before),
-        "regional_charge_by_accounting": number(one.by_accounting),
-        "regional_charge_by_classification": number(one.by_classification),
+        "regional_charge_by_accounting": _known(one.by_accounting),
+        "regional_charge_by_classification": _known(one.by_classification),
     }
+
+
+def _known(charge: Charge | None) -> int | float | None:
+    return None if charge is None else number(charge)
 
 
 def _fingerprint(basis: Basis, figures: str) -> dict[str, Any]:

@@ -144,8 +144,7 @@ ORDER BY c.change_id
 
 -- fingerprint_expertise --
 -- What a report rests on: hours of the expertise centre.
-SELECT entry_id, day, organisation, role, hours, personal(activity, salt), kind, corrects, personal(reason, salt),
-    recorded_at
+SELECT entry_id, day, organisation, role, hours, kind, corrects, recorded_at
 FROM expertise_entries
 WHERE day >= %(first)s AND day < %(last)s AND recorded_at <= %(as_of)s
 ORDER BY entry_id
@@ -168,7 +167,7 @@ FROM links WHERE cluster_id = %(cluster_id)s AND recorded_at <= %(as_of)s ORDER 
 
 -- fingerprint_overrides --
 -- What a report rests on: corrections of single jobs.
-SELECT override_id, job, beneficiary, organisation, recorded_at, personal(reason, salt)
+SELECT override_id, job, beneficiary, organisation, recorded_at
 FROM overrides WHERE cluster_id = %(cluster_id)s AND recorded_at <= %(as_of)s ORDER BY override_id
 
 -- pseudonym_key --

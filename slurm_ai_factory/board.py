@@ -83,6 +83,7 @@ class Shown:
     authority: float | None = None  #: how far fairshare decides who goes first; None when nobody waits
     demand: Mapping[str, float] | None = None  #: beneficiary -> of the resource, wanted by jobs that wait
     retention_overdue: bool | None = None  #: None where nothing of [privacy] is to go
+    contradiction: str = ""  #: what saf.toml says otherwise than the promise's term in force
     queue_unknown: int = 0  #: jobs in the queue for reasons that are not known
 
     @property

@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 
 from slurm_ai_factory import clocks, reading, signals
 from slurm_ai_factory.applying import Outcome, carry_out, in_force, settle_interrupted
-from slurm_ai_factory.config import Config
-from slurm_ai_factory.core import capacity, cross_check, lever, share, windows
+from slurm_ai_factory.config import Config, checked
+from slurm_ai_factory.core import capacity, cross_check, lever, share, terms, windows
 from slurm_ai_factory.core.classify import Beneficiary, Classification, Rules
 from slurm_ai_factory.core.controller import decide
+from slurm_ai_factory.core.organisations import always_regional
 from slurm_ai_factory.core.records import (
     Association,
     Charge,
@@ -27,6 +28,7 @@ from slurm_ai_factory.core.records import (
     Subject,
     Window,
 )
+from slurm_ai_factory.core.terms import PromiseTerms
 from slurm_ai_factory.core.tres import Count
 from slurm_ai_factory.errors import LedgerError, StandbyError
 from slurm_ai_factory.ledger import Classified, Ledger, Usual
@@ -47,6 +49,8 @@ class Gathered:
     """Everything observed: what a decision rests on."""
 
     at: Instant
+    config: Config  #: under the term of the window measured
+    contradiction: str  #: what saf.toml says otherwise than that term; empty for nothing
     read: Read
     measurement: Measurement
     associations: tuple[Association, ...]
@@ -103,11 +107,17 @@ def gather(site: Site) -> Gathered:
     """Read Slurm into the ledger, and measure. Nothing is read while the clocks disagree: ClockError."""
     priority = site.slurm.priority_config()  # before anything is kept: is this the cluster of the ledger?
     now = clocks.now(site)
-    return observe(site, now, priority, read_accounting(site, now))
+    read = read_accounting(site, now)
+    begin_terms(site.config, site.ledger, now, site.actor)
+    return observe(site, now, priority, read)
 
 
 def observe(site: Site, now: Instant, priority: PriorityConfig, read: Read) -> Gathered:
     """Slurm's shares and queue, and the measurement as of the last complete read."""
+    mark = site.ledger.accounting.watermark() or now
+    term = terms_of(site.config, site.ledger).at(mark)
+    contradiction, config = site.config.contradicting(term), checked(site.config.under(term))
+    site = replace(site, config=config)
     associations = site.slurm.associations()
     site.ledger.accounting.record_accounts(associations, now)
     site.ledger.registry.keep_rules(site.config.rules, site.config.registry.region, now)
@@ -115,11 +125,13 @@ def observe(site: Site, now: Instant, priority: PriorityConfig, read: Read) -> G
     with site.laps.phase("ask"):
         live = live_signals(site, priority, rules, usual)
     with site.laps.phase("measure"):
-        measured = measure(site.config, site.ledger, site.ledger.accounting.watermark() or now, rules=rules)
+        measured = measure(config, site.ledger, mark, rules=rules)
         found = groups_of_window(site.config, site.ledger, rules, measured)
     odd = site.ledger.accounting.put_aside(site.slurm.unreadable(), now)
     return Gathered(
         at=now,
+        config=config,
+        contradiction=contradiction,
         read=read._replace(new_rejected=read.new_rejected + odd),
         measurement=replace(
             measured,
@@ -152,8 +164,9 @@ def groups_of_window(
 
 def lever_of(config: Config, ledger: Ledger, now: Instant) -> lever.Lever:
     """The steered accounts beside the rules and the promised window's charge, from the ledger alone."""
-    rules, mark = rules_of(config, ledger), ledger.accounting.watermark()
-    measured = measure(config, ledger, mark or now, rules=rules)
+    mark = ledger.accounting.watermark() or now
+    config, rules = under_terms(config, ledger, mark), rules_of(config, ledger)
+    measured = measure(config, ledger, mark, rules=rules)
     found = by_detail(0, groups_of_window(config, ledger, rules, measured))
     conflicts = lever.conflicts(rules, config.control.account, now, found)
     return lever.Lever(
@@ -220,8 +233,42 @@ def start_of_read(site: Site, now: Instant) -> Instant:
 
 
 def promised_window(config: Config, now: Instant) -> Window:
-    """The window the promise is judged over now."""
-    return windows.window(config.promise.window, now, config.promise.time_zone)
+    """The window the promise is judged over now; a rolling one reaches back no further than its term."""
+    found = windows.window(config.promise.window, now, config.promise.time_zone)
+    return config.promised.cut(found) if config.promised else found
+
+
+def begin_terms(config: Config, ledger: Ledger, at: Instant, actor: str) -> None:
+    """Record what is configured as the promise's first term, unless the ledger has terms."""
+    if ledger.promise_terms.known() is None:
+        ledger.promise_terms.begin(config.first_term(at, actor))
+
+
+def terms_of(config: Config, ledger: Ledger, then: Instant | None = None) -> PromiseTerms:
+    """The promise's terms as known now or then; what is configured while none was recorded.
+
+    The first one recorded held before that too: there was nothing else to know.
+    """
+    rows = ledger.promise_terms.rows()
+    first = rows[:1] or [config.first_term()]
+    return terms.known(rows, then) or PromiseTerms(tuple(first))
+
+
+def under_terms(config: Config, ledger: Ledger, at: Instant, then: Instant | None = None) -> Config:
+    """The configuration under the term in force at an instant, as known now or then."""
+    return config.under(terms_of(config, ledger, then).at(at))
+
+
+def judged(
+    config: Config, ledger: Ledger, window: Window, as_of: Instant, then: Instant | None = None
+) -> tuple[Config, Window]:
+    """The configuration under the term that judges a window read up to ``as_of``, and that window.
+
+    A rolling window ends where reading did, and reaches back no further than its term.
+    """
+    window = windows.read_up_to(window, as_of, config.promise.time_zone)
+    term = terms_of(config, ledger, then).of(window)
+    return config.under(term), term.cut(window)
 
 
 def measure(
@@ -236,6 +283,7 @@ def measure(
 ) -> Measurement:
     """The measurement of a window, of the promise's own unless another is given, from the ledger alone.
 
+    ``config`` is under the term that judges the window.
     ``as_of`` is the instant up to which everything was read; ``then`` asks for what was known at an instant,
     and ``rules`` are those of then unless they are given. Where it is later than the window's end at the
     ``moment`` of asking, what was not read of its end is missing, and not still to come.
@@ -273,15 +321,21 @@ def groups(
 
 def sum_up(site: Site) -> None:
     """Have some more of the past added up, so that a question about any window is answered at once."""
-    until, weights = site.ledger.accounting.watermark(), site.config.promise.resource
+    until = site.ledger.accounting.watermark()
     if until is not None:
+        weights = under_terms(site.config, site.ledger, until).promise.resource
         site.ledger.classified(rules_of(site.config, site.ledger)).keep_more_sums(until, weights)
 
 
 def rules_of(config: Config, ledger: Ledger, then: Instant | None = None) -> Rules:
-    """The rules with all they are read against: the configured ones now, those worked by for an instant."""
-    kept = ledger.rules_then(then) if then is not None else None
-    return kept or ledger.rules_of(config.rules, config.registry.region, then)
+    """The rules with all they are read against: the configured ones now, those worked by for an instant.
+
+    The region is that of the promise's terms; before any was recorded, the one worked by.
+    """
+    worked_by = ledger.registry.rules_used(then) if then is not None else None
+    rules, region = worked_by or (config.rules, config.registry.region)
+    recorded = ledger.promise_terms.known(then)
+    return ledger.rules_of(rules, recorded.regional() if recorded else always_regional(region), then)
 
 
 def _measured(
@@ -342,8 +396,8 @@ def decide_to_write(site: Site, gathered: Gathered) -> tuple[Gathered, Decision]
 def decide_on(site: Site, gathered: Gathered) -> Decision:
     """The decision on what was gathered and what the ledger remembers."""
     last = site.ledger.control.last_state(gathered.at)
-    policy = site.config.policy(gathered.priority.decay_half_life_seconds)
-    holds = (*_paused(site, gathered.at), *gathered.measurement.holds)
+    policy = gathered.config.policy(gathered.priority.decay_half_life_seconds)
+    holds = (*_paused(site, gathered.at), *_ended(gathered.config), *gathered.measurement.holds)
     measured = replace(gathered.measurement, holds=holds)
     decision = decide(policy, measured, gathered.associations, last, gathered.at)
     live = gathered.signals.inputs(share.size_now(gathered.measurement.hours))
@@ -356,6 +410,14 @@ def _paused(site: Site, at: Instant) -> Iterator[Hold]:
     pause = site.ledger.control.pause(at)
     if pause:
         yield Hold("paused", f"{pause.actor} paused it until {windows.iso(pause.until)}: {pause.reason}")
+
+
+def _ended(config: Config) -> Iterator[Hold]:
+    """A hold while no promise holds."""
+    term = config.promised
+    if term and term.ended:
+        since = windows.civil_day(term.since, term.zone)
+        yield Hold("promise_ended", f"the promise ended on {since} ({term.source}): {term.reason}")
 
 
 def _told(foreign: Mapping[str, int], accounts: Sequence[str]) -> int | str | None:

@@ -345,7 +345,9 @@ def _complaints(report: CycleReport) -> str:
     words = report.gathered.signals.demand.unknown
     apart = lever.reach(cycle.by_detail(0, report.gathered.groups)).sentences
     differing = differing_shares(report.gathered.associations)
+    contradiction = report.gathered.contradiction
     complaints = (
+        (contradiction, contradiction),
         ("; ".join(apart), apart),
         (f"slurmctld does not have slurmdbd's RawShares of {', '.join(differing)}", differing),
         (f"rules name unknown accounts: {unknown}", unknown),

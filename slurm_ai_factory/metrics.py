@@ -289,6 +289,9 @@ def _of_control(shown: Shown) -> Iterator[Metric]:
         ("saf_steered_other_ratio",
          "Charge of the steered accounts in the window that is not regional / all of theirs.",
          shown.reach.other_share),
+        ("saf_promise_contradicted",
+         "1 while saf.toml says otherwise than the promise's term in force, else 0.",
+         bool(shown.contradiction)),
         ("saf_queue_unknown_jobs", "Jobs in the queue for reasons that are not known; no demand.",
          shown.queue_unknown),
     ):  # fmt: skip

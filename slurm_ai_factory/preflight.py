@@ -18,6 +18,7 @@ from slurm_ai_factory.core.level import ROOT
 from slurm_ai_factory.core.lever import Lever
 from slurm_ai_factory.core.records import Association, Instant
 from slurm_ai_factory.core.retention import Retained
+from slurm_ai_factory.core.terms import Term
 from slurm_ai_factory.errors import LedgerError, SlurmError
 from slurm_ai_factory.slurm import Slurm
 
@@ -28,7 +29,8 @@ LOOK_BACK = 30 * 86400
 class OfLedger(NamedTuple):
     """What only the ledger knows."""
 
-    lever: Lever | None
+    lever: Lever
+    term: Term  #: of the promise, in force now
     retained: Retained | None  #: None where nothing of [privacy] is to go
 
 
@@ -41,21 +43,23 @@ def gather(
 ) -> Facts:
     """Everything the checks need, as ``user`` sees it. Raises SlurmError.
 
-    ``of_ledger`` tells what the ledger knows; it may raise LedgerError.
+    ``of_ledger`` tells what the ledger knows as of an instant; it may raise LedgerError.
     """
+    known, unread = _known(of_ledger, clock())
+    contradiction = config.contradicting(known.term) if known else ""
+    config = config.under(known.term) if known else config
     priority, associations = slurm.priority_config(), slurm.associations()
     rules = Rules(config.rules, {one.account: one.parent for one in associations if one.user is None})
     weights, horizon = config.promise.resource, config.control.horizon
     live = signals.read(slurm, priority, rules, weights, horizon, {}, slurm.diagnostics)
     now = clock()
     window = windows.window(config.promise.window, now, config.promise.time_zone)
-    some, unread = _readable(config, slurm, now, user)
-    try:
-        found = of_ledger(now)
-    except LedgerError as error:
-        found = OfLedger(_lever_without_ledger(config, rules, now), None)
-        asked = ("lever", found.lever is None), ("retained", config.privacy.retention().asked)
-        unread |= {name: str(error) for name, missing in asked if missing}
+    some, errors = _readable(config, slurm, now, user)
+    found = known.lever if known else _lever_without_ledger(config, rules, now)
+    if found is None:
+        unread["lever"] = unread["promise"]
+    if known is None and config.privacy.retention().asked:
+        unread["retained"] = unread["promise"]
     return Facts(
         now=now,
         clock_tolerance=config.slurm.clock_tolerance,
@@ -74,11 +78,20 @@ def gather(
         diagnostics=live.diagnostics,
         source=config.slurm.source,
         refused=slurm.refused(),
-        lever=found.lever,
-        retained=found.retained,
-        unread=unread,
+        lever=found,
+        contradiction=contradiction,
+        retained=known.retained if known else None,
+        unread=unread | errors,
         **some,
     )
+
+
+def _known(of_ledger: Callable[[Instant], OfLedger], at: Instant) -> tuple[OfLedger | None, dict[str, str]]:
+    """What the ledger knows, or why that is not known, by the check that needs it."""
+    try:
+        return of_ledger(at), {}
+    except LedgerError as error:
+        return None, {"promise": str(error)}
 
 
 def _lever_without_ledger(config: Config, rules: Rules, now: Instant) -> Lever | None:

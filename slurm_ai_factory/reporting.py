@@ -11,10 +11,9 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cache, partial
-from typing import Any
 
 from slurm_ai_factory import cycle
-from slurm_ai_factory.config import Config, counted, under
+from slurm_ai_factory.config import Config, counted
 from slurm_ai_factory.core import canonical, expertise, share, windows
 from slurm_ai_factory.core.classify import Beneficiary, Classification, Rules
 from slurm_ai_factory.core.expertise import ExpertiseMeasurement
@@ -22,13 +21,34 @@ from slurm_ai_factory.core.reasons import HOLDS
 from slurm_ai_factory.core.records import Charge, Instant, Measurement, Subject, Window
 from slurm_ai_factory.core.share import Promise
 from slurm_ai_factory.core.suppression import Cell, Sum, shown
+from slurm_ai_factory.core.terms import PromiseTerms
 from slurm_ai_factory.core.tres import Count
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import Ledger
 from slurm_ai_factory.ledger.publishing import Interval, Published
-from slurm_ai_factory.report import Basis, Control, Month, Reached, Report, Restatement, Sender, tables, value
-from slurm_ai_factory.report.given import Earlier, Read, Told, told_before
-from slurm_ai_factory.report.tables import Piece, Table, members, told
+from slurm_ai_factory.report import (
+    Basis,
+    Control,
+    Earlier,
+    Month,
+    Reached,
+    Report,
+    Restatement,
+    Sender,
+    tables,
+    value,
+)
+from slurm_ai_factory.report.given import (
+    Document,
+    Given,
+    Known,
+    Read,
+    known_before,
+    sums_of_charge,
+    sums_of_hours,
+    sums_of_unmet,
+)
+from slurm_ai_factory.report.tables import Piece, Table, members
 
 TABLES = {"category": True, "hub": False, "sector": True, "municipality": True}
 """The tables, the most important first, and whether each is of the region only."""
@@ -41,27 +61,38 @@ RESOURCES = ("gres/gpu", "node", "cpu")
 
 PLACES = ("category", "sector", "municipality", "hub")
 Key = Callable[[Subject, Classification], str]
-SumsOf = Callable[[Sequence[Piece], Mapping[str, Any] | None], Iterable[Sum]]
+SumsOf = Callable[[Sequence[Piece], Document | None], Iterable[Sum]]
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What a report is asked of: the books, and the instant as of which they are looked at."""
 
-    config: Config
+    config: Config  #: under the term in force then, or the one that judges the window asked about
     ledger: Ledger
     then: Instant
     read_until: Instant  #: how far accounting had been read by then
+    terms: PromiseTerms  #: as known then
+
+    def about(self, window: Window) -> Asked:
+        """The same under the term that judges a window."""
+        return replace(self, config=self.config.under(self.terms.of(window)))
 
     def measure(self, window: Window, promise: Promise | None = None) -> Measurement:
-        """The measurement of a window."""
+        """The measurement of a window, by its own term."""
+        config = self.about(window).config
         return cycle.measure(
-            self.config, self.ledger, self.read_until, window, promise, self.then, moment=self.then
+            config, self.ledger, self.read_until, window, promise, self.then, moment=self.then
         )
 
     def read_up_to(self, window: Window) -> Window:
-        """The window; a rolling one ends where reading had by then."""
-        return windows.read_up_to(window, self.read_until, self.config.promise.time_zone)
+        """The window; a rolling one ends where reading had by then, and begins no sooner than its term."""
+        found = windows.read_up_to(window, self.read_until, self.config.promise.time_zone)
+        return self.terms.of(found).cut(found)
+
+    def before(self, window: Window) -> Window | None:
+        """The window before a calendar window, in the civil time of its own term."""
+        return windows.before(window, self.terms.at(window.since - 1).zone)
 
     def rules(self) -> Rules:
         """The rules that are worked by."""
@@ -69,7 +100,7 @@ class Asked:
 
 
 ReadOf = Callable[[Asked, Window], Sequence[Reached]]
-"""Who got what in a window, as it is asked for."""
+"""Who got what in a window."""
 
 
 def asked(config: Config, ledger: Ledger, then: Instant) -> Asked:
@@ -79,17 +110,22 @@ def asked(config: Config, ledger: Ledger, then: Instant) -> Asked:
         raise LedgerError(
             f"nothing had been read yet at {windows.iso(then)}; run `saf cycle` or `saf backfill`"
         )
-    return Asked(config, ledger, then, mark)
+    terms = cycle.terms_of(config, ledger, then)
+    return Asked(config.under(terms.at(mark)), ledger, then, mark, terms)
 
 
 def gather(ask: Asked, window: Window, compared: Instant | None = None) -> Report:
-    """The report of a window; restatements are told since the last one, or since the instant ``compared``."""
+    """The report of a window, compared with the last one published of it and of each window of its trend.
+
+    With ``compared``, with what was known at that instant instead.
+    """
     window = ask.read_up_to(window)
+    ask = ask.about(window)
     trend = _trend(ask, window)
     found, hours = reached(ask, window), _expertise(ask, window)
     smallest = ask.config.report.min_organisations
-    last = _last(ask, compared)
-    before = _told_before(ask, window, reached, partial(_sums_of_charge, smallest))
+    earlier = list(_earlier(ask, trend, compared))
+    known = _known_before(ask, window, reached, partial(sums_of_charge, TABLES, smallest))
     regional = {one.organisation for one in found if one.beneficiary is Beneficiary.REGIONAL and one.charge}
     return Report(
         sender=_sender(ask.config),
@@ -98,15 +134,16 @@ def gather(ask: Asked, window: Window, compared: Instant | None = None) -> Repor
         margin=ask.config.promise.margin,
         resources=tuple(_resources(ask, window)),
         trend=trend,
-        tables=tables(found, TABLES, smallest, *before),
+        tables=tables(found, TABLES, smallest, *known),
         reached=len(regional),
         names=_names(ask, regional) if ask.config.report.name_organisations else None,
         control=_control(ask, window),
         expertise=hours,
         expertise_table=_expertise_table(ask, window, smallest),
         unmet_shown=_unmet_shown(ask, window, smallest),
-        compared_with=None if last is None else (last.window, last.as_of),
-        restatements=tuple(_restatements(ask, last)),
+        terms=ask.terms,
+        compared_with=tuple(earlier),
+        restatements=tuple(_restatements(ask, trend, earlier)),
         basis=_basis(ask, trend[0].window, window),
     )
 
@@ -119,8 +156,8 @@ def _sender(config: Config) -> Sender:
 
 def _trend(ask: Asked, window: Window) -> tuple[Measurement, ...]:
     """The window and those before it that were read from their beginning on, oldest first."""
-    found, zone = [ask.measure(window)], ask.config.promise.time_zone
-    while len(found) < ask.config.report.windows and (one := windows.before(found[-1].window, zone)):
+    found = [ask.measure(window)]
+    while len(found) < ask.config.report.windows and (one := ask.before(found[-1].window)):
         earlier = ask.measure(one)
         if earlier.unread_seconds:
             break
@@ -140,49 +177,34 @@ def _resources(ask: Asked, window: Window) -> Iterator[Measurement]:
 def reached(ask: Asked, window: Window) -> list[Reached]:
     """Who got what: each organisation, and each account that belongs to none."""
     found = []
-    for group in groups_of(ask, window, ask.rules(), ask.then, _whom):
+    for group in groups_of(ask, window, ask.rules(), ask.then, _told):
         organisation, *places = group.names
         named = dict(zip(PLACES, places, strict=True))
         found.append(Reached(organisation, group.beneficiary, named, group.delivered))
     return found
 
 
-def _told_before(ask: Asked, window: Window, read: ReadOf, sums: SumsOf) -> Told:
+def _known_before(ask: Asked, window: Window, read: ReadOf, sums: SumsOf) -> Known:
     """What the window is made of, and what reports published before told of who got it."""
     reports = ask.ledger.publishing.before(window.name, ask.then)
-    earlier = [told for one in reports for told in _windows_of(ask, one, read)]
-    return told_before((window.since, window.until), _reader(ask, read), earlier, sums)
+    given = [told for one in reports for told in _windows_of(ask, one, read)]
+    return known_before((window.since, window.until), _reader(ask, read), given, sums)
 
 
-def _windows_of(ask: Asked, one: Published, read: ReadOf) -> Iterator[Earlier]:
+def _windows_of(ask: Asked, one: Published, read: ReadOf) -> Iterator[Given]:
     """The windows that a published report told of: its own, and those of its chart over time."""
-    config = under(ask.config, json.loads(one.settings)) if one.settings else ask.config
-    then = asked(config, ask.ledger, one.as_of)
-    reader = _reader(then, read)
+    then = asked(ask.config, ask.ledger, one.as_of)
     for name in sorted({one.window, *one.figures}):
-        where = then.read_up_to(windows.window(name, one.as_of, config.promise.time_zone))
+        where = then.read_up_to(windows.window(name, one.as_of, then.config.promise.time_zone))
         document = json.loads(one.document or "{}") if name == one.window else None
-        yield Earlier((where.since, where.until), document, reader)
+        yield Given((where.since, where.until), document, _reader(then.about(where), read))
 
 
 def _reader(ask: Asked, read: ReadOf) -> Read:
     return cache(lambda interval: read(ask, Window("", *interval)))
 
 
-def _sums_of_charge(smallest: int, pieces: Sequence[Piece], document: Mapping[str, Any] | None) -> list[Sum]:
-    """What a report told of the charge of a window; of one without a document, as it was hidden then."""
-    if document is None:
-        return [members(pieces, Beneficiary.REGIONAL), members(pieces, None)]
-    said = document.get("tables")
-    if said:
-        rows = {name: [row["name"] for row in said[name]["rows"]] for name in TABLES}
-    else:
-        whole = [one for piece in pieces for one in piece.reached]
-        rows = {one.name: [row.name for row in one.rows] for one in tables(whole, TABLES, smallest)}
-    return told(pieces, TABLES, rows)
-
-
-def _whom(subject: Subject, found: Classification) -> str:
+def _told(subject: Subject, found: Classification) -> str:
     """Everything that the tables ask of a subject, as one name."""
     whom = found.organisation or f"account {subject.account}"
     return share.together([whom, *(str(getattr(found, place)) for place in PLACES)])
@@ -257,18 +279,19 @@ def _beneficiary(ask: Asked, rules: Rules, organisation: str, day: date) -> Bene
     found = rules.registry.organisation(organisation, at)
     if found is None:
         return Beneficiary.UNCLASSIFIED
-    return Beneficiary.REGIONAL if found.municipality in rules.region else Beneficiary.NON_REGIONAL
+    regional = rules.is_regional(found.municipality, at)
+    return Beneficiary.REGIONAL if regional else Beneficiary.NON_REGIONAL
 
 
 def _expertise_table(ask: Asked, window: Window, smallest: int) -> Table:
     """The hours by category, of the region."""
-    before = _told_before(ask, window, _helped, _sums_of_hours)
-    (table,) = tables(_helped(ask, window), HOURS, smallest, *before)
+    known = _known_before(ask, window, _helped, partial(sums_of_hours, HOURS))
+    (table,) = tables(_helped(ask, window), HOURS, smallest, *known)
     return table
 
 
 def _helped(ask: Asked, window: Window) -> list[Reached]:
-    """Who got hours; what an organisation is, is told as of the window's end."""
+    """Who got hours; what an organisation is, is told as it is known last."""
     registry = ask.ledger.registry.known(ask.then)
     found = []
     for one in _expertise(ask, window).organisations:
@@ -278,38 +301,42 @@ def _helped(ask: Asked, window: Window) -> list[Reached]:
     return found
 
 
-def _sums_of_hours(pieces: Sequence[Piece], document: Mapping[str, Any] | None) -> list[Sum]:
-    """What a report told of the hours of its window; nothing of those of its chart."""
-    if document is None:
-        return []
-    rows = document["expertise"]["category"]["rows"] if document else []
-    return told(pieces, HOURS, {"category": [row["name"] for row in rows]})
-
-
 def _unmet_shown(ask: Asked, window: Window, smallest: int) -> bool:
-    """Whether the hours that the region did not get can be told beside those of earlier reports."""
-    pieces, given = _told_before(ask, window, _not_helped, _sums_of_unmet)
+    """Whether the hours that the region did not get may be told beside those of earlier reports."""
+    pieces, sums = _known_before(ask, window, _not_helped, sums_of_unmet)
     cell = Cell("unmet", "", members(pieces, Beneficiary.REGIONAL))
-    return bool(shown([cell], [], smallest, given))
+    return bool(shown([cell], [], smallest, sums))
 
 
 def _not_helped(ask: Asked, window: Window) -> list[Reached]:
+    """Who asked for hours and did not get them."""
     found = _expertise(ask, window).organisations
     return [Reached(one.organisation, one.beneficiary, {}, one.unmet) for one in found]
 
 
-def _sums_of_unmet(pieces: Sequence[Piece], document: Mapping[str, Any] | None) -> list[Sum]:
-    hidden = document is None or (document and document["expertise"]["unmet_hours"] is None)
-    return [] if hidden else [members(pieces, Beneficiary.REGIONAL)]
+def _earlier(ask: Asked, trend: Iterable[Measurement], compared: Instant | None) -> Iterator[Earlier]:
+    """What each window is compared with: the last report published of it, or what was known then.
+
+    A rolling window is another interval each time, and compared with nothing.
+    """
+    then = None if compared is None else asked(ask.config, ask.ledger, compared)
+    for window in [now.window for now in trend if not now.window.rolling]:
+        if then is None:
+            given = ask.ledger.publishing.last(window.name, ask.then)
+            if given is not None:
+                yield _published(given)
+        elif window.until <= then.read_until:
+            one = then.measure(window)
+            if not one.unread_seconds:
+                charges = one.regional_charge, one.total_charge
+                yield Earlier(window.name, then.then, *charges, published=False)
 
 
-def _last(ask: Asked, compared: Instant | None) -> Published | None:
-    """The last report that was given out, or what one as of the instant ``compared`` would have said."""
-    if compared is None:
-        return ask.ledger.publishing.last(ask.then)
-    earlier = asked(ask.config, ask.ledger, compared)
-    window = earlier.read_up_to(cycle.promised_window(ask.config, compared))
-    return Published(window.name, compared, "", figures(_trend(earlier, window)), "", "")
+def _published(given: Published) -> Earlier:
+    """What a published report said; one of a window that was not over yet has no final figures."""
+    said = given.figures.get(given.window)
+    regional, total = (Decimal(said[key]) if said else None for key in ("regional", "total"))
+    return Earlier(given.window, given.as_of, regional, total, published=True)
 
 
 def figures(trend: Iterable[Measurement]) -> dict[str, dict[str, str]]:
@@ -348,44 +375,61 @@ def published_anew(ask: Asked, window: Window) -> Published:
     return made
 
 
-def _restatements(ask: Asked, last: Published | None) -> Iterator[Restatement]:
-    """Windows whose figures are no longer those of the last report, and what made the difference."""
-    for name, before in sorted(last.figures.items()) if last else ():
-        window = windows.window(name, ask.then, ask.config.promise.time_zone)
-        regional, total = (Decimal(before[key]) for key in ("regional", "total"))
-        now = ask.measure(window)
-        if last and (regional, total) != (now.regional_charge, now.total_charge):
-            between, told_apart = _causes(ask, window, last)
-            yield Restatement(
-                window=name,
-                regional_before=regional,
-                total_before=total,
-                regional_now=now.regional_charge,
-                total_now=now.total_charge,
-                by_accounting=now.regional_charge - between if told_apart else None,
-                by_classification=between - regional if told_apart else None,
-            )
+def _restatements(
+    ask: Asked, trend: Iterable[Measurement], earlier: Iterable[Earlier]
+) -> Iterator[Restatement]:
+    """Windows that are told otherwise than they were, and what made the difference."""
+    now = {one.window.name: one for one in trend}
+    for one in earlier:
+        found = _restated(ask, now[one.window], one)
+        if found is not None:
+            yield found
 
 
-def _causes(ask: Asked, window: Window, last: Published) -> tuple[Charge, bool]:
-    """What accounting said then, classified as it is now; and whether each cause rests on enough."""
-    rules_then = asked(ask.config, ask.ledger, last.as_of).rules()
+def _restated(ask: Asked, now: Measurement, earlier: Earlier) -> Restatement | None:
+    """How a window is told otherwise than it was; None where it is not."""
+    regional, total = earlier.regional, earlier.total
+    if regional is None or total is None:
+        return None
+    then = cycle.terms_of(ask.config, ask.ledger, earlier.as_of).of(now.window)
+    changed = ask.terms.of(now.window).differing(then)
+    if not changed and (regional, total) == (now.regional_charge, now.total_charge):
+        return None
+    between, told_apart = _causes(ask.about(now.window), now.window, earlier.as_of)
+    comparable = "resource" not in changed
+    return Restatement(
+        window=now.window.name,
+        regional_before=regional,
+        total_before=total,
+        regional_now=now.regional_charge,
+        total_now=now.total_charge,
+        by_accounting=now.regional_charge - between if comparable else None,
+        by_classification=between - regional if comparable else None,
+        told_apart=told_apart,
+        target_before=then.share,
+        target_now=now.target_share,
+        terms_changed=tuple(changed),
+    )
+
+
+def _causes(ask: Asked, window: Window, then: Instant) -> tuple[Charge, bool]:
+    """What the region had by accounting of then and rules of now; whether each cause rests on enough."""
+    rules_then = asked(ask.config, ask.ledger, then).rules()
     now = _regional(ask, window, ask.rules(), ask.then)
-    between = _regional(ask, window, ask.rules(), last.as_of)
-    before = _regional(ask, window, rules_then, last.as_of)
+    between = _regional(ask, window, ask.rules(), then)
+    before = _regional(ask, window, rules_then, then)
     least = ask.config.report.min_organisations
-    told_apart = all(
-        not 0 < sum(one.get(key) != other.get(key) for key in one.keys() | other.keys()) < least
+    changed = (
+        sum(one.get(key) != other.get(key) for key in one.keys() | other.keys())
         for one, other in ((now, between), (between, before))
     )
-    return sum(between.values(), start=0), told_apart
+    return sum(between.values(), start=0), not any(0 < few < least for few in changed)
 
 
 def _regional(ask: Asked, window: Window, rules: Rules, then: Instant) -> dict[str, Charge]:
-    """What each organisation of the region got, as accounting was known then, by these rules."""
-    groups = groups_of(ask, window, rules, then, _whom)
+    """What each organisation of the region got, by accounting as it was known then, and these rules."""
     found: dict[str, Charge] = {}
-    for group in groups:
+    for group in groups_of(ask, window, rules, then, _told):
         if group.beneficiary is Beneficiary.REGIONAL and group.delivered:
             found[group.names[0]] = found.get(group.names[0], 0) + group.delivered
     return found
@@ -407,5 +451,7 @@ def interval_of(ask: Asked, first: Window, last: Window) -> Interval:
 
 
 def settings_of(ask: Asked) -> dict[str, canonical.Plain]:
-    """All that is configured and counts: the promise, the rules, what is shown."""
-    return {**counted(ask.config), "cluster": ask.config.cluster.name, "rules": ask.rules().digest}
+    """All that counts beside the rows: the promise's terms, the rules, what is shown."""
+    terms = [one.plain() for one in ask.terms.terms]
+    rules = ask.rules().digest
+    return {**counted(ask.config), "cluster": ask.config.cluster.name, "terms": terms, "rules": rules}

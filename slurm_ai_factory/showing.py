@@ -34,7 +34,8 @@ def shown(site: Site, report: CycleReport) -> Shown:
 
 
 def _shown(site: Site, report: CycleReport) -> Shown:
-    gathered, config, decision = report.gathered, site.config, report.decision
+    gathered, decision = report.gathered, report.decision
+    config = gathered.config
     return Shown(
         at=gathered.at,
         mode=report.mode,
@@ -60,6 +61,7 @@ def _shown(site: Site, report: CycleReport) -> Shown:
         zone=config.promise.time_zone,
         authority=gathered.signals.authority,
         demand=demand(gathered.signals),
+        contradiction=gathered.contradiction,
         retention_overdue=retention_overdue(site, gathered.at),
         queue_unknown=sum(gathered.signals.demand.unknown.values()),
     )

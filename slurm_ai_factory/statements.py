@@ -45,6 +45,7 @@ def gather(ask: Asked, organisation: str, window: Window) -> Statement:
     if not entries:
         raise SafError(f"no organisation {organisation!r} is registered; see `saf organisation list`")
     window = ask.read_up_to(window)
+    ask = ask.about(window)
     measured = ask.measure(window)
     promise = ask.config.promise_of()
     own = _charges(ask, organisation, window, promise.resource)

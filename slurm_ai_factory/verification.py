@@ -12,7 +12,7 @@ from itertools import chain
 from typing import NamedTuple
 
 from slurm_ai_factory import cycle, reporting
-from slurm_ai_factory.config import Config, parse_resource, under
+from slurm_ai_factory.config import Config, made_with, parse_resource
 from slurm_ai_factory.core import canonical, windows
 from slurm_ai_factory.core.charge import hour_of
 from slurm_ai_factory.core.classify import Rules
@@ -49,9 +49,17 @@ def parts(ledger: Ledger) -> list[Interval]:
 
 
 def verify(
-    config: Config, ledger: Ledger, hours: Sequence[Interval], progress: Progress
+    config: Config, ledger: Ledger, hours: Sequence[Interval], progress: Progress, head: str | None = None
 ) -> Iterator[Verified]:
-    """Every check; ``progress`` is told of each interval of usage. Raises LedgerError."""
+    """Every check; ``progress`` is told of each interval of usage. Raises LedgerError.
+
+    ``head`` is a copy of a head of the chain, which must still be one of its entries.
+    """
+    if head:
+        yield _head(ledger, head)
+    yield Verified("chain", *ledger.chain.walked())
+    yield Verified("records", *ledger.chain.records())
+    yield Verified("reads", *ledger.chain.reads())
     sets = rules_of_sets(config, ledger)
     yield Verified("TRES sets", *ledger.derived.tres())
     yield Verified("overrides", *ledger.derived.overrides())
@@ -61,6 +69,11 @@ def verify(
     yield _added("hourly sums", [found for of_set in sums for found in of_set])
     with ledger.anew() as fresh:
         yield _reports(config, fresh)
+
+
+def _head(ledger: Ledger, head: str) -> Verified:
+    found = ledger.chain.find(head)
+    return Verified("head", 1, int(found is None), "" if found else f"no entry of the chain has {head}")
 
 
 def rules_of_sets(config: Config, ledger: Ledger) -> list[tuple[KeptSet, Rules]]:
@@ -116,7 +129,7 @@ def _reports(config: Config, ledger: Ledger) -> Verified:
 def _changed(config: Config, ledger: Ledger, given: Published) -> str | None:
     """What of a published report is no longer so, made again with the settings it was made with."""
     settings = json.loads(given.settings)
-    ask = reporting.asked(under(config, settings), ledger, given.as_of)
+    ask = reporting.asked(made_with(config, settings), ledger, given.as_of)
     window = windows.window(given.window, given.as_of, ask.config.promise.time_zone)
     made = reporting.published(ask, reporting.gather(ask, window))
     said = given._replace(settings=settings, document=json.loads(given.document))

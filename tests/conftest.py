@@ -62,11 +62,11 @@ def postgresql(open_directory: Path) -> Iterator[str]:
 
 
 @contextmanager
-def new_ledger(postgresql: str) -> Iterator[str]:
-    """A migrated, empty ledger, dropped afterwards."""
+def new_ledger(postgresql: str, pattern: str = "pattern") -> Iterator[str]:
+    """A migrated, empty ledger, or a copy of another database of the server; dropped afterwards."""
     name = f"saf_{uuid4().hex}"
     with psycopg.connect(postgresql, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE pattern")
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {pattern}".encode())
         yield _named(postgresql, name)
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 

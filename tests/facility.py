@@ -58,6 +58,9 @@ REGIONAL = {"2027Q1": 0.27, "2027Q2": 0.29, "2027Q3": 0.205, "2027Q4": 0.285}
 REGIONAL_WAIT = {"2027Q1": 1.2, "2027Q2": 0.8, "2027Q3": 11.0, "2027Q4": 1.5}
 """Hours that its runs wait, on average."""
 
+AGREEMENT = "Samenwerkingsovereenkomst 2026 (voorbeeld)"
+"""The document that the promise is in."""
+
 LATE = "kaartlab"
 """Registered in May, with its account from January on."""
 
@@ -203,6 +206,7 @@ def build(url: str, file: Path, until: Instant = UNTIL) -> configuration.Config:
     file.write_text(CONFIG.replace("{url}", url), encoding="utf-8")
     config = configuration.load(file)
     with open_ledger(url, CLUSTER) as ledger:
+        ledger.promise_terms.begin(replace(config.first_term(SINCE, "beheer@example"), source=AGREEMENT))
         ledger.registry.keep_rules(config.rules, config.registry.region, SINCE)
         _write_accounts(ledger)
         _write_registry(ledger, config)

@@ -25,6 +25,7 @@ from slurm_ai_factory.cli import (
     output,
     pause,
     person,
+    promise,
     registry,
     report,
     rules,
@@ -50,7 +51,7 @@ def cli() -> None:
 
 
 STEERING = (setup, measure, status, explain, registry, rules, audit, doctor, simulate, demo, steer, pause)
-TELLING = (report, expertise, books, export, person, withdraw, ledger_move)
+TELLING = (promise, report, expertise, books, export, person, withdraw, ledger_move)
 
 for module in (*STEERING, *TELLING):
     for command in module.COMMANDS:

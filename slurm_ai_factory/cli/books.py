@@ -12,12 +12,21 @@ from slurm_ai_factory import reporting, verification
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.audit import FINDINGS
 from slurm_ai_factory.cli.measure import asked_instant, asked_window, check_known
-from slurm_ai_factory.cli.options import SafCommand, actor, chosen, load_config, now, opened_ledger
+from slurm_ai_factory.cli.options import (
+    SafCommand,
+    actor,
+    chosen,
+    load_config,
+    now,
+    opened_books,
+    opened_ledger,
+)
 from slurm_ai_factory.cli.setup import ledger_group
 from slurm_ai_factory.config import Config
+from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.records import Instant
 from slurm_ai_factory.core.retention import Due
-from slurm_ai_factory.errors import ConfigError
+from slurm_ai_factory.errors import ConfigError, LedgerError
 from slurm_ai_factory.ledger import LONG, Ledger
 from slurm_ai_factory.ledger.publishing import PARTS, part_name
 
@@ -35,15 +44,14 @@ def fingerprint_command(window: str | None, then: str, first: str | None, rows: 
     A report's own is over all windows of its chart over time: give the earliest with --from. With --rows, the
     rows of one part as they are hashed: pipe them into sha256sum.
     """
-    config = load_config()
     if rows and (chosen.json or sys.stdout.isatty()):
         raise click.UsageError(
             "--rows prints rows as they are hashed: pipe them into sha256sum, without --json"
         )
-    known = asked_instant(config, then)
-    last = asked_window(config, window, None, None, known)
-    begins = asked_window(config, first, None, None, known) if first else last
-    with opened_ledger(config, LONG) as ledger:
+    with opened_books(LONG) as (config, ledger):
+        known = asked_instant(config, then)
+        last = asked_window(config, window, None, None, known)
+        begins = asked_window(config, first, None, None, known) if first else last
         check_known(ledger, known)
         ask = reporting.asked(config, ledger, known)
         interval = reporting.interval_of(ask, begins, last)
@@ -59,28 +67,31 @@ def fingerprint_command(window: str | None, then: str, first: str | None, rows: 
 
 @ledger_group.command("verify", cls=SafCommand)
 @click.option("--repair", is_flag=True, help="Make everything derived again where it differs. Writes.")
-def verify_command(repair: bool) -> None:
-    """Compare everything derived with the facts it is made from, and published reports with both.
+@click.option("--head", metavar="HEX", help="A copy of a head of the chain, from a report or a log.")
+def verify_command(repair: bool, head: str | None) -> None:
+    """Walk the chain, and compare everything derived and every published report with the facts.
+
+    Every row that was recorded must be as its entry in the chain says; with --head, the chain must still have
+    that entry, so that nothing recorded before it was changed or cut off.
 
     Works out anew, from runs, rules and the registry: counts of TRES, the override of each run, answers of
     rules, usage and sums by hour; and every published report, which must say what it said. With --repair,
     what is derived is made again; facts are never changed. Exit code 5 when anything differs.
     """
-    config = load_config()
-    with opened_ledger(config, LONG) as ledger:
-        found = _verified(config, ledger)
+    with opened_books(LONG) as (config, ledger):
+        found = _verified(config, ledger, head)
         if repair and any(one.differing for one in found if one.check in verification.DERIVED):
             ledger.derived.remake()
-            found = _verified(config, ledger)
+            found = _verified(config, ledger, head)
     _print(found)
     if any(one.differing for one in found):
         sys.exit(FINDINGS)
 
 
-def _verified(config: Config, ledger: Ledger) -> list[verification.Verified]:
+def _verified(config: Config, ledger: Ledger, head: str | None) -> list[verification.Verified]:
     hours = verification.parts(ledger)
     with _bar(sum(until - since for since, until in hours)) as progress:
-        return list(verification.verify(config, ledger, hours, progress))
+        return list(verification.verify(config, ledger, hours, progress, head))
 
 
 def _print(found: list[verification.Verified]) -> None:
@@ -88,6 +99,21 @@ def _print(found: list[verification.Verified]) -> None:
         output.emit({"checks": [one._asdict() for one in found]})
     else:
         output.table(("check", "compared", "differing", "first"), found)
+
+
+@ledger_group.command("head", cls=SafCommand)
+def head_command() -> None:
+    """The head of the chain: a hash over everything that was ever recorded.
+
+    Keep copies where the owner of the database has no hand. `saf ledger verify --head HEX` tells later
+    whether the ledger still is what it was.
+    """
+    config = load_config()
+    with opened_ledger(config) as ledger:
+        head = ledger.chain.head()
+    if head is None:
+        raise LedgerError("nothing has been recorded yet; run `saf cycle` once")
+    output.pairs({"entry": head.entry, "head": head.hash, "recorded": windows.iso(head.at)})
 
 
 @contextmanager

@@ -230,6 +230,7 @@ def _close(config: Config, before: Sequence[Association], after: Sequence[Associ
         at = ledger.accounting.watermark()
         if at is None:
             raise LedgerError("saf demo ended before its first cycle; give it more time with --for")
+        config = cycle.under_terms(config, ledger, at)
         window = cycle.promised_window(config, at)
         measured, groups = measure.shared(config, ledger, window, config.promise_of(), "account")
         changes = steer.latest(ledger, CHANGES)

@@ -38,9 +38,8 @@ def doctor_command() -> None:
     """
     config = load_config()
     slurm = slurm_of(config)
-    found = doctor.examine(
-        preflight.gather(config, slurm, now, user_name(), lambda at: _of_ledger(config, at))
-    )
+    facts = preflight.gather(config, slurm, now, user_name(), lambda at: _of_ledger(config, at))
+    found = doctor.examine(facts)
     shown = [one for one in found if one.level != OK] if chosen.quiet else found
     if chosen.json:
         output.emit({"findings": [one._asdict() for one in shown]})
@@ -52,10 +51,11 @@ def doctor_command() -> None:
 
 
 def _of_ledger(config: Config, at: Instant) -> OfLedger:
-    """What the ledger knows. Raises LedgerError."""
+    """What the ledger knows of the lever, of the promise and of retention. Raises LedgerError."""
     with opened_ledger(config) as ledger:
+        term = cycle.terms_of(config, ledger).at(at)
         retained = ledger.privacy.retained() if config.privacy.retention().asked else None
-        return OfLedger(cycle.lever_of(config, ledger, at), retained)
+        return OfLedger(cycle.lever_of(config, ledger, at), term, retained)
 
 
 def _print(findings: list[Finding]) -> None:

@@ -9,7 +9,7 @@ import click
 from slurm_ai_factory import cycle
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.measure import as_of
-from slurm_ai_factory.cli.options import SafCommand, chosen, load_config, opened_ledger
+from slurm_ai_factory.cli.options import SafCommand, chosen, opened_books
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import charge, share, tres, windows
 from slurm_ai_factory.core.classify import DETAILS, Part, Rules
@@ -27,8 +27,7 @@ def explain_command(job: str | None, account: str | None) -> None:
     """Which rule says who a job or an account is for, since when and why, and how the charge was computed."""
     if bool(job) == bool(account):
         raise click.UsageError("give either a JOBID or --account A")
-    config = load_config()
-    with opened_ledger(config) as ledger:
+    with opened_books() as (config, ledger):
         if account:
             _explain_account(config, ledger, account)
         else:

@@ -10,9 +10,9 @@ import click
 from slurm_ai_factory import cycle
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.measure import as_of, asked_promise, asked_window, tell_unread
-from slurm_ai_factory.cli.options import SafCommand, chosen, load_config, now, opened_ledger
+from slurm_ai_factory.cli.options import SafCommand, chosen, now, opened_books
 from slurm_ai_factory.cli.setup import ledger_group
-from slurm_ai_factory.core import share, windows
+from slurm_ai_factory.core import share
 from slurm_ai_factory.core.charge import elapsed
 from slurm_ai_factory.core.classify import Part
 from slurm_ai_factory.core.records import Charge, Instant, Run, Window
@@ -46,11 +46,10 @@ def export_command(
     The charges, in resource-seconds, add up to those of `saf share` for the same window. A run that is for
     several has a row for each.
     """
-    config = load_config()
-    where, promise = asked_window(config, window, since, until), asked_promise(config, resource)
-    with opened_ledger(config, LONG) as ledger:
-        at = as_of(ledger)
-        where = windows.read_up_to(where, at, config.promise.time_zone)
+    with opened_books(LONG) as (config, ledger):
+        where, at = asked_window(config, window, since, until), as_of(ledger)
+        config, where = cycle.judged(config, ledger, where, at)
+        promise = asked_promise(config, resource)
         books = ledger.classified(cycle.rules_of(config, ledger))
         with ledger.store.snapshot():
             if not books.complete():

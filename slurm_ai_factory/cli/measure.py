@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from zoneinfo import ZoneInfo
 
 import click
 
 from slurm_ai_factory import cycle
 from slurm_ai_factory.cli import output
-from slurm_ai_factory.cli.options import SafCommand, chosen, load_config, now, opened_ledger
+from slurm_ai_factory.cli.options import SafCommand, chosen, now, opened_books
 from slurm_ai_factory.config import Config, parse_resource
 from slurm_ai_factory.core import share, windows
 from slurm_ai_factory.core.classify import Beneficiary, Classification
@@ -71,6 +72,14 @@ def asked_instant(config: Config, text: str) -> Instant:
         raise click.UsageError(str(error)) from error
 
 
+def asked_day(zone: ZoneInfo, option: str, text: str) -> Instant:
+    """The beginning of the day that an option means."""
+    try:
+        return windows.day(text, zone)
+    except ValueError as error:
+        raise click.UsageError(f"{option}: {error}") from error
+
+
 def asked_promise(config: Config, resource: str | None) -> Promise:
     """The promise in the resource asked for."""
     try:
@@ -97,12 +106,13 @@ def share_command(
     then: str | None,
 ) -> None:
     """The measurement: who got what in a window, and what the promise says of it."""
-    config = load_config()
-    known = asked_instant(config, then) if then else None
-    where = asked_window(config, window, since, until, known)
-    promise = asked_promise(config, resource)
-    with opened_ledger(config) as ledger:
+    with opened_books() as (config, ledger):
+        known = asked_instant(config, then) if then else None
+        where = asked_window(config, window, since, until, known)
         check_known(ledger, known)
+        at = as_of(ledger, known)
+        config, where = cycle.judged(config, ledger, where, at, known)
+        promise = asked_promise(config, resource)
         if resource is not None:
             _check_counted(ledger, promise)
         measured, groups = shared(config, ledger, where, promise, by, known)
@@ -125,9 +135,11 @@ def shared(
     by: str | None,
     known: Instant | None = None,
 ) -> tuple[Measurement, list[share.Group]]:
-    """The measurement of a window, also by one of KEYS. Raises LedgerError."""
+    """The measurement of a window, also by one of KEYS. Raises LedgerError.
+
+    ``config`` and ``where`` are those that ``cycle.judged`` gives.
+    """
     at = as_of(ledger, known)
-    where = windows.read_up_to(where, at, config.promise.time_zone)
     moment = now() if known is None else known
     measured = cycle.measure(config, ledger, at, where, promise, known, moment=moment)
     if not by:
@@ -175,12 +187,10 @@ def _print_groups(m: Measurement, groups: Sequence[share.Group], by: str) -> Non
 @click.option("--window", metavar="W", help="2027Q1, 2027-03, rolling:30d, ... or current.")
 def unclassified_command(window: str | None) -> None:
     """Subjects that no rule matched, by charge."""
-    config = load_config()
-    where = asked_window(config, window, None, None)
-    promise = config.promise_of()
-    with opened_ledger(config) as ledger:
-        at = as_of(ledger)
-        where = windows.read_up_to(where, at, config.promise.time_zone)
+    with opened_books() as (config, ledger):
+        where, at = asked_window(config, window, None, None), as_of(ledger)
+        config, where = cycle.judged(config, ledger, where, at)
+        promise = config.promise_of()
         unread = cycle.measure(config, ledger, at, where, moment=now()).unread_seconds
         rules = cycle.rules_of(config, ledger)
         groups = cycle.groups(ledger, rules, _all_of_it, promise.weights, where, at)

@@ -17,6 +17,7 @@ import click
 from click.core import ParameterSource
 
 from slurm_ai_factory import config as configuration
+from slurm_ai_factory import cycle
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core.escaped import is_hidden
 from slurm_ai_factory.errors import ConfigError
@@ -162,6 +163,14 @@ def opened_ledger(
     limits = limits or Limits(config.ledger.timeout)
     with open_ledger(ledger_url(config), config.cluster.name, limits, admit=admit) as ledger:
         yield ledger
+
+
+@contextmanager
+def opened_books(limits: Limits | None = None) -> Iterator[tuple[Config, Ledger]]:
+    """The configuration under the promise's term in force now, and the ledger."""
+    config = load_config()
+    with opened_ledger(config, limits) as ledger:
+        yield cycle.under_terms(config, ledger, now()), ledger
 
 
 def slurm_of(config: Config) -> Slurm:

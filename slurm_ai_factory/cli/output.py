@@ -91,6 +91,17 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     return click.echo(_aligned(columns, texts), nl=False)
 
 
+def cell(value: object) -> object:
+    """A value in a table for people.
+
+    >>> cell(True), cell(["umcg", "joint 0.4"]), cell(3)
+    ('yes', 'umcg, joint 0.4', 3)
+    """
+    if isinstance(value, bool):
+        return ("no", "yes")[value]
+    return ", ".join(value) if isinstance(value, list) else value
+
+
 def listing(rows: Sequence[Mapping[str, object]], nothing: str) -> None:
     """Print rows of the same keys, as JSON or a table; where there are none, a sentence for people."""
     if chosen.json:

@@ -11,7 +11,9 @@ from typing import Any, TypeVar
 
 import click
 
+from slurm_ai_factory import cycle
 from slurm_ai_factory.cli import output
+from slurm_ai_factory.cli.measure import asked_day
 from slurm_ai_factory.cli.naming import warn_of_names
 from slurm_ai_factory.cli.options import SafGroup, actor, chosen, load_config, now, opened_ledger
 from slurm_ai_factory.config import Config
@@ -105,7 +107,7 @@ def organisation_end(key: str, on: str | None, account: str | None, reason: str)
     An entry that begins on the same day or later is taken back wholly.
     """
     config = load_config()
-    at = _day(config, "--on", on) if on else _today(config)
+    at = asked_day(config.promise.time_zone, "--on", on) if on else _today(config)
     with opened_ledger(config) as ledger:
         found = ledger.registry.known().ended(key, at)
     entries = [one for one in found if account in (None, getattr(one, "account", None))]
@@ -179,9 +181,10 @@ def organisation_export(links: bool, file: Path | None) -> None:
 def organisation_list(on: str | None, every: bool, then: str | None) -> None:
     """Organisations with their accounts; those whose day is still to come are marked."""
     config = load_config()
-    at = _day(config, "--on", on) if on else now()
+    at = asked_day(config.promise.time_zone, "--on", on) if on else now()
     with opened_ledger(config) as ledger:
-        known = ledger.registry.known(_day(config, "--as-of", then) if then else None)
+        known = ledger.registry.known(asked_day(config.promise.time_zone, "--as-of", then) if then else None)
+        config = cycle.under_terms(config, ledger, at)
     first = at if on else FOREVER
     found = [one for one in known.organisations if every or (one.since <= first and at < one.until)]
     values = [_listed(config, known, one, at) for one in found]
@@ -215,11 +218,7 @@ def _entry_value(config: Config, one: Entry) -> dict[str, object]:
 
 
 def _cells(values: Iterable[object]) -> list[object]:
-    return [", ".join(one) if isinstance(one, list) else _plain(one) for one in values]
-
-
-def _plain(value: object) -> object:
-    return ("no", "yes")[value] if isinstance(value, bool) else value
+    return [output.cell(one) for one in values]
 
 
 @organisation_group.command("show")
@@ -271,16 +270,9 @@ def _print_shown(value: dict[str, Any]) -> None:
 
 def _dates(config: Config, since: str | None, until: str | None) -> dict[str, Instant]:
     return {
-        "since": _day(config, "--since", since) if since else _today(config),
-        "until": _day(config, "--until", until) if until else FOREVER,
+        "since": asked_day(config.promise.time_zone, "--since", since) if since else _today(config),
+        "until": asked_day(config.promise.time_zone, "--until", until) if until else FOREVER,
     }
-
-
-def _day(config: Config, option: str, text: str) -> Instant:
-    try:
-        return windows.day(text, config.promise.time_zone)
-    except ValueError as error:
-        raise click.UsageError(f"{option}: {error}") from error
 
 
 def _today(config: Config) -> Instant:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
+from slurm_ai_factory import cycle, reporting, statements
 from slurm_ai_factory import report as pages
-from slurm_ai_factory import reporting, statements
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.measure import asked_instant, asked_window, check_known, tell_unread
-from slurm_ai_factory.cli.options import SafCommand, actor, chosen, load_config, now, opened_ledger
+from slurm_ai_factory.cli.options import SafCommand, actor, chosen, now, opened_books
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import tariff, windows
 from slurm_ai_factory.core.records import Window
@@ -60,12 +60,13 @@ def report_command(
     """
     if publish and compare:
         raise click.UsageError("--publish compares with the last published report; leave out --compare")
-    config = load_config()
-    known = asked_instant(config, then)
-    where = asked_window(config, window, None, None, known)
-    compared = asked_instant(config, compare) if compare else None
-    with opened_ledger(config, LONG) as ledger:
+    with opened_books(LONG) as (config, ledger):
+        known = asked_instant(config, then)
+        where = asked_window(config, window, None, None, known)
+        compared = asked_instant(config, compare) if compare else None
         check_known(ledger, known, compared)
+        if publish:
+            cycle.begin_terms(config, ledger, now(), actor())
         ask = reporting.asked(config, ledger, known)
         found = reporting.gather(ask, where, compared)
         if publish:
@@ -112,10 +113,9 @@ def statement_command(organisation: str, window: str | None, then: str) -> None:
 
     The amounts show what access costs; nothing is invoiced by this.
     """
-    config = load_config()
-    known = asked_instant(config, then)
-    where = asked_window(config, window, None, None, known)
-    with opened_ledger(config, LONG) as ledger:
+    with opened_books(LONG) as (config, ledger):
+        known = asked_instant(config, then)
+        where = asked_window(config, window, None, None, known)
         check_known(ledger, known)
         ask = reporting.asked(config, ledger, known)
         found = statements.gather(ask, organisation, where)

@@ -19,11 +19,12 @@ from slurm_ai_factory.cli.options import (
     chosen,
     load_config,
     now,
+    opened_books,
     opened_ledger,
     slurm_of,
 )
 from slurm_ai_factory.config import Config
-from slurm_ai_factory.core import judgement, rule_check, share, windows
+from slurm_ai_factory.core import judgement, rule_check, share
 from slurm_ai_factory.core.classify import Classification
 from slurm_ai_factory.core.records import HOUR, Charge, Instant, Measurement, Subject, Window
 from slurm_ai_factory.core.rule_check import RuleProblem
@@ -112,13 +113,13 @@ def _refuse(file: str, found: Checked, others: int = 0) -> None:
 def rules_test(file: Path, window: str | None, offline: bool) -> None:
     """Show which charge of a window would move under the rules of another file, and what of the promise.
 
-    NEWFILE is a whole saf.toml, or one with [[rule]] and [registry] alone. Nothing is changed, and a daemon
-    that uses the same ledger is not disturbed.
+    NEWFILE is a whole saf.toml, or one with [[rule]] and [registry] alone. Once the promise has terms in the
+    ledger, the region is theirs and registry.region of NEWFILE is not looked at. Nothing is changed, and a
+    daemon that uses the same ledger is not disturbed.
     """
-    config = load_config()
-    tried = configuration.with_rules_of(config, file)
-    where = asked_window(config, window, None, None)
-    with opened_ledger(config) as ledger:
+    with opened_books() as (config, ledger):
+        tried = configuration.with_rules_of(config, file)
+        where = asked_window(config, window, None, None)
         _refuse(str(file), _check(tried, ledger, offline))
         at = as_of(ledger)
         before, after = (_outcome(one, ledger, where, at) for one in (config, tried))
@@ -133,7 +134,7 @@ class Outcome(NamedTuple):
 
 
 def _outcome(config: Config, ledger: Ledger, where: Window, at: Instant) -> Outcome:
-    where = windows.read_up_to(where, at, config.promise.time_zone)
+    config, where = cycle.judged(config, ledger, where, at)
     measured = cycle.measure(config, ledger, at, where, moment=now())
     rules, weights = cycle.rules_of(config, ledger), config.promise_of().weights
     found = cycle.groups(ledger, rules, _place, weights, where, at)

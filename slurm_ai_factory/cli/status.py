@@ -57,7 +57,9 @@ def status_command(watch: bool, every: int) -> None:
 def _once(config: Config) -> int:
     """Print it; the exit code."""
     with opened_ledger(config) as ledger:
-        measured = cycle.measure(config, ledger, as_of(ledger))
+        at = as_of(ledger)
+        config = cycle.under_terms(config, ledger, at)
+        measured = cycle.measure(config, ledger, at)
         value = _status(config, ledger, measured)
     if chosen.json:
         output.emit(value)

@@ -16,11 +16,11 @@ from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from slurm_ai_factory.config import tariff, values
-from slurm_ai_factory.config.sections import SECTIONS, Config
-from slurm_ai_factory.config.values import resource_name
+from slurm_ai_factory.config.sections import DEFAULT, SECTIONS, Config
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.classify import CONDITIONS, DETAILS, Beneficiary, Rule
 from slurm_ai_factory.core.kept_rules import REGISTRY
+from slurm_ai_factory.core.tres import resource_name
 from slurm_ai_factory.errors import ConfigError
 
 DATES = ("since", "until")
@@ -83,7 +83,7 @@ def parse(text: str, file: str, zone: ZoneInfo | None = None) -> Config:
     civil = zone or sections["promise"].time_zone
     rules = tuple(_rules(file, tables.get("rule", []), civil))
     tariffs = tuple(tariff.read(file, tables.get("tariff", []), civil))
-    return _checked(
+    return checked(
         Config(**sections, rules=rules, tariffs=tariffs, file=file, origins=_origins(file, tables))
     )
 
@@ -190,14 +190,14 @@ def _names(file: str, where: str, key: str, value: object) -> frozenset[str]:
 
 def _origins(file: str, tables: Mapping[str, Any]) -> dict[str, str]:
     return {
-        f"{name}.{one.name}": file if one.name in tables.get(name, {}) else "default"
+        f"{name}.{one.name}": file if one.name in tables.get(name, {}) else DEFAULT
         for name, kind in SECTIONS.items()
         for one in dataclasses.fields(kind)
     }
 
 
-def _checked(config: Config) -> Config:
-    """What no single key can tell."""
+def checked(config: Config) -> Config:
+    """The configuration, where its keys and its term go together. Raises ConfigError."""
     control, promise = config.control, config.promise
     if config.ledger.url and config.ledger.url_file:
         raise ConfigError(f"{config.file}: [ledger] has both url and url_file; keep one")

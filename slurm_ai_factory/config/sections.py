@@ -6,7 +6,7 @@ The check, `saf config show`, `saf init` and docs/reference/config.md are made f
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -17,12 +17,17 @@ from slurm_ai_factory.core.classify import Rule
 from slurm_ai_factory.core.controller import Policy
 from slurm_ai_factory.core.organisations import Terms
 from slurm_ai_factory.core.pace import Overlap
+from slurm_ai_factory.core.records import Instant
 from slurm_ai_factory.core.retention import Retention
 from slurm_ai_factory.core.share import Promise
 from slurm_ai_factory.core.tariff import Tariff
-from slurm_ai_factory.core.tres import Count
+from slurm_ai_factory.core.terms import FIRST_REASON, Term
+from slurm_ai_factory.core.tres import Count, resource_name
 
 _UNSET: Any = object()
+
+DEFAULT = "default"
+"""The origin of a key that is not in the file."""
 
 
 def _key(convert: Callable[[object], Any], doc: str, default: Any = _UNSET, *, secret: bool = False) -> Any:
@@ -48,7 +53,7 @@ class ClusterSection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromiseSection:
-    """What was promised to the region."""
+    """What was promised to the region: the first term of the promise; `saf promise set` makes later ones."""
 
     target_share: float = _key(values.ratio, "the floor: regional charge / all charge", 0.25)
     margin: float = _key(values.ratio, "how far above the floor the control steers", 0.01)
@@ -69,7 +74,7 @@ class PromiseSection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistrySection:
-    """Who is regional, and the words that the registry of organisations uses."""
+    """Who is regional by the promise's first term, and the words that the registry of organisations uses."""
 
     region: frozenset[str] = _key(
         values.region,
@@ -242,6 +247,24 @@ SECTIONS: dict[str, type] = {
 }
 
 
+OF_TERM = {
+    "share": "promise.target_share",
+    "margin": "promise.margin",
+    "resource": "promise.resource",
+    "label": "promise.resource_label",
+    "window": "promise.window",
+    "time_zone": "promise.time_zone",
+    "unclassified_limit": "promise.unclassified_limit",
+    "region": "registry.region",
+    "min_organisations": "report.min_organisations",
+    "expertise_share": "expertise.target_share",
+}
+"""The fields of a term, and the keys that say them in the first term."""
+
+LONGEST_TOLD = 60
+"""A value of more characters is not repeated in a sentence."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """Everything configured, and where each value comes from."""
@@ -260,6 +283,68 @@ class Config:
     rules: tuple[Rule, ...]
     file: str
     origins: Mapping[str, str]
+    promised: Term | None = None  #: the term that took the place of the keys of OF_TERM; None: none did
+
+    def first_term(self, at: Instant = 0, actor: str = "") -> Term:
+        """What is configured, as the first term, recorded at an instant by an actor."""
+        promise = self.promise
+        return Term(
+            since=0,
+            share=promise.target_share,
+            margin=promise.margin,
+            resource=promise.resource,
+            label=promise.resource_label or "",
+            window=promise.window,
+            time_zone=promise.time_zone.key,
+            unclassified_limit=promise.unclassified_limit,
+            region=tuple(sorted(self.registry.region)),
+            min_organisations=self.report.min_organisations,
+            expertise_share=self.expertise.target_share,
+            source=self.file,
+            reason=FIRST_REASON,
+            actor=actor,
+            recorded_at=at,
+        )
+
+    def under(self, term: Term) -> Config:
+        """The configuration with a term's values in place of those that the file has of them."""
+        promise = replace(
+            self.promise,
+            target_share=term.share,
+            margin=term.margin,
+            resource=dict(term.resource),
+            resource_label=term.label or None,
+            window=term.window,
+            time_zone=term.zone,
+            unclassified_limit=term.unclassified_limit,
+        )
+        return replace(
+            self,
+            promise=promise,
+            registry=replace(self.registry, region=frozenset(term.region)),
+            report=replace(self.report, min_organisations=term.min_organisations),
+            expertise=replace(self.expertise, target_share=term.expertise_share),
+            promised=term,
+        )
+
+    def contradicting(self, term: Term) -> str:
+        """What the file says otherwise than the term in force, in one sentence; empty where it says nothing.
+
+        A key that is not in the file says nothing, but for the time zone, in which the dates of rules are.
+        """
+        mine, its = self.first_term().plain(), term.plain()
+        said = [
+            f"{key}{_told(mine[name], its[name])}"
+            for name, key in OF_TERM.items()
+            if mine[name] != its[name] and (self.origins[key] != DEFAULT or name == "time_zone")
+        ]
+        if not said:
+            return ""
+        since = windows.civil_day(term.since, term.zone) if term.since else "the beginning"
+        return (
+            f"{self.file} contradicts the promise's term in force since {since}: {', '.join(said)}; the term "
+            "holds: remove these keys from the file, or change the promise with `saf promise set`"
+        )
 
     def first_instant(self) -> int | None:
         """Where reading starts on an empty ledger, when it is configured; civil time without an offset."""
@@ -310,10 +395,11 @@ class Config:
             cluster=self.cluster.name,
             target_share=self.promise.target_share,
             margin=self.promise.margin,
-            resource=values.resource_name(weights),
+            resource=resource_name(weights),
             weights=weights,
             unclassified_limit=self.promise.unclassified_limit,
             label="" if resource else self.promise.resource_label or "",
+            ended=self.promised is not None and self.promised.ended,
         )
 
     def terms(self, accounts: Collection[str]) -> Terms:
@@ -324,3 +410,9 @@ class Config:
             hubs=self.registry.hubs,
             accounts=frozenset(accounts),
         )
+
+
+def _told(mine: object, its: object) -> str:
+    """Both values, where they fit into a sentence."""
+    text = f" is {mine} in the file and {its} in the term"
+    return text if len(text) <= LONGEST_TOLD else ""

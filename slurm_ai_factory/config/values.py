@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
 from functools import cache
@@ -215,7 +215,7 @@ def resource(value: object) -> dict[str, Count]:
         return {text(value): 1}
     if not isinstance(value, dict) or not value:
         raise ValueError('wants "gres/gpu", or weights { cpu = 1, "gres/gpu" = 16 }')
-    return {text(name): _weight(weight) for name, weight in value.items()}
+    return {text(name): _weight(weight) for name, weight in sorted(value.items())}
 
 
 def _weight(value: object) -> Decimal:
@@ -224,17 +224,6 @@ def _weight(value: object) -> Decimal:
         if weight.is_finite() and weight > 0:
             return weight
     raise ValueError("wants weights above 0")
-
-
-def resource_name(weights: Mapping[str, Count]) -> str:
-    """A resource as it is told to people: a TRES name, or the weighted sum.
-
-    >>> resource_name({"cpu": Decimal("0.25"), "gres/gpu": Decimal(16)})
-    '0.25*cpu+16*gres/gpu'
-    """
-    if len(weights) == 1 and 1 in weights.values():
-        return next(iter(weights))
-    return "+".join(f"{weight}*{name}" for name, weight in weights.items())
 
 
 def parse_resource(text: str) -> dict[str, Count]:

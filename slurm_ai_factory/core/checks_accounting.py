@@ -48,9 +48,15 @@ def tracked(facts: Facts) -> Result:
     missing = health.untracked(facts.priority, facts.weights)
     wanted = f"{', '.join(facts.weights)} in AccountingStorageTRES"
     slurm = f"AccountingStorageTRES={','.join(missing)} as well, and systemctl restart slurmctld"
-    fix = f"correct promise.resource; or slurm.conf: {slurm}"
+    fix = f"saf promise set --resource; or slurm.conf: {slurm}"
     found = f"lacks {', '.join(missing)}: no such charge is recorded" if missing else "tracked"
     return want(not missing, PROBLEM, found, wanted, fix)
+
+
+def promise(facts: Facts) -> Result:
+    found = facts.contradiction or "saf.toml and the promise's term agree"
+    fix = "remove these keys from saf.toml, or change the promise: saf promise set"
+    return want(not facts.contradiction, WARNING, found, "one promise", fix)
 
 
 def billing_weights(facts: Facts) -> Result:
@@ -62,7 +68,7 @@ def billing_weights(facts: Facts) -> Result:
         return Result(OK, "the promise is not in billing", wanted)
     found = f"none on {', '.join(bare)}: billing is CPUs there" if bare else "on every partition"
     weights = next((one.weights for one in facts.partitions or () if one.weights), "")
-    fix = 'saf.toml: promise.resource = "gres/gpu" or "cpu", which no partition weighs'
+    fix = "saf promise set --resource gres/gpu or cpu, which no partition weighs"
     conf = f'TRESBillingWeights="{weights}" for {", ".join(bare)}; then scontrol reconfigure'
     fix += f"\nor, which changes usage and limits of everybody there: slurm.conf: {conf}"
     return want(not mixed, PROBLEM, found, wanted, fix)
@@ -74,7 +80,7 @@ def het_billing(facts: Facts) -> Result:
     hit = version.startswith("26.05.") and "billing" in facts.weights
     found = f"Slurm {version} records no billing for heterogeneous jobs" if hit else f"Slurm {version}"
     wanted = "the billing of every job in its record, when the promise is in billing"
-    fix = "saf.toml: promise.resource in cpu, node or gres/gpu"
+    fix = "saf promise set --resource cpu, node or gres/gpu"
     return want(not hit, WARNING, found, wanted, fix)
 
 
@@ -91,7 +97,7 @@ def usage_resource(facts: Facts) -> Result:
         f"has {usage}, by the promise it was delivered {delivered}"
     )
     fix = (
-        "saf.toml: promise.resource in what is counted, if the promise allows it\n"
+        "saf promise set --resource, one that is counted, if the promise allows it\n"
         "slurm.conf: TRESBillingWeights on these partitions, which changes the usage and limits of all users"
     )
     return Result(WARNING, found, wanted, fix)

@@ -18,7 +18,14 @@ from itertools import groupby, pairwise
 from typing import NamedTuple
 
 from slurm_ai_factory.core import canonical
-from slurm_ai_factory.core.organisations import Link, Organisation, Registry, link_row, organisation_row
+from slurm_ai_factory.core.organisations import (
+    Link,
+    Organisation,
+    Regional,
+    Registry,
+    link_row,
+    organisation_row,
+)
 from slurm_ai_factory.core.records import FOREVER, Charge, Instant, Subject
 
 
@@ -119,13 +126,13 @@ class Rules:
     """Ordered rules together with all they are read against.
 
     ``parents`` is the account tree (account -> parent), ``region`` the municipalities whose organisations are
-    regional.
+    regional, and when.
     """
 
     rules: tuple[Rule, ...]
     parents: Mapping[str, str | None] = field(default_factory=dict)
     registry: Registry = field(default_factory=Registry)
-    region: frozenset[str] = frozenset()
+    region: frozenset[Regional] = frozenset()
     overrides: Mapping[str, Override] = field(default_factory=dict)
 
     def classify(self, subject: Subject, at: Instant) -> tuple[Answer, ...]:
@@ -148,7 +155,7 @@ class Rules:
                 if rule.beneficiary is not None:
                     return (Answer(1, self._told(rule, rule.beneficiary, at)),)
                 if linked:
-                    return tuple(self._by_registry(rule, linked))
+                    return tuple(self._by_registry(rule, linked, at))
         return (Answer(1, UNCLASSIFIED),)
 
     def mostly(self, subject: Subject, at: Instant) -> Classification:
@@ -172,7 +179,8 @@ class Rules:
 
     @cached_property
     def _cuts_of_rules(self) -> set[Instant]:
-        return {at for rule in self.rules for at in (rule.since, rule.until)}
+        spans = [(rule.since, rule.until) for rule in self.rules]
+        return {at for span in spans + [one[1:] for one in self.region] for at in span}
 
     @cached_property
     def _organisations_of_rules(self) -> set[str]:
@@ -194,11 +202,17 @@ class Rules:
         details = {name: getattr(rule, name) or (getattr(whom, name) if whom else "") for name in DETAILS}
         return Classification(beneficiary=beneficiary, rule=rule.name, **details)
 
-    def _by_registry(self, rule: Rule, linked: Sequence[tuple[Link, Organisation]]) -> Iterator[Answer]:
+    def is_regional(self, municipality: str, at: Instant) -> bool:
+        """Whether the organisations of a municipality are regional at an instant."""
+        return any(one.municipality == municipality and one.since <= at < one.until for one in self.region)
+
+    def _by_registry(
+        self, rule: Rule, linked: Sequence[tuple[Link, Organisation]], at: Instant
+    ) -> Iterator[Answer]:
         """A fraction for each organisation; the rest is not regional, and nobody's in the registry."""
         rest: Charge = 1
         for link, whom in linked:
-            regional = whom.municipality in self.region
+            regional = self.is_regional(whom.municipality, at)
             details = {name: getattr(whom, name) for name in DETAILS}
             beneficiary = Beneficiary.REGIONAL if regional else Beneficiary.NON_REGIONAL
             fraction = 1 if link.fraction == 1 else link.fraction
@@ -260,7 +274,7 @@ class Rules:
                 "accounts": tree,
                 "organisations": sorted(map(organisation_row, self.registry.organisations)),
                 "links": sorted(map(link_row, self.registry.links)),
-                "region": sorted(self.region),
+                "region": sorted(list(one) for one in self.region),
                 "overrides": overrides,
             },
         )

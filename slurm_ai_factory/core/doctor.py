@@ -40,6 +40,8 @@ CHECKS = (
           accounting.purge, ("slurmdbd",)),
     Check("agent_queue", "accounting lags behind, and so does every measurement", accounting.agent_queue),
     Check("rules", "a mistyped account is nobody's", accounting.rules),
+    Check("promise", "the promise is what its term in the ledger says, whatever saf.toml says",
+          accounting.promise, ("promise",)),
     Check("queue_words", "demand is told by Slurm's words for it", accounting.queue_words),
     Check("priority_plugin", "there is no fairshare without it", control.plugin),
     Check("fair_tree", "the classic algorithm is graded where the law expects an order", control.fair_tree),

@@ -99,6 +99,7 @@ class Facts:
     transactions: Sequence[Transaction] | None  #: of the steered accounts' rows, newest last
     nodes: Sequence[Node] | None
     lever: Lever | None  #: None where the ledger is needed to tell and cannot be read
+    contradiction: str = ""  #: what saf.toml says otherwise than the promise's term in force
     size: str | None  #: the cluster's TRES now, as slurmdbd has them; empty where it has none
     source: str  #: slurm.source
     refused: Mapping[str, str]  #: what the source had no answer to, and why

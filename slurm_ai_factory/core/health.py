@@ -46,7 +46,7 @@ def _of_configuration(priority: PriorityConfig, resource: Iterable[str]) -> Iter
         yield Hold(
             "resource_untracked",
             f"AccountingStorageTRES lacks {', '.join(missing)}, so no such charge is recorded and nothing "
-            "can be steered on it; correct promise.resource",
+            "can be steered on it; correct the resource with `saf promise set`",
         )
     if not limits_enforced(priority):
         yield Hold(

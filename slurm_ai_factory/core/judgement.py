@@ -24,6 +24,7 @@ GROUNDS = {
     "met": "the region got at least its share",
     "nothing": "nothing was delivered, so nothing was owed",
     "met_early": "even if the region got nothing more, it would get its share",
+    "ended": "no promise held in the window",
     "unread": "part of the window was never read from Slurm; run saf backfill",
     "unclassified": "the region got its share, but too much is unclassified: promise.unclassified_limit",
     "not_over": "the window is not over",
@@ -39,7 +40,9 @@ def judge(measurement: Measurement) -> Judgement:
     found, reason = _judged(measurement)
     promised = measurement.target_share * float(measurement.total_charge)
     held = found is Verdict.MET and _too_much_unclassified(measurement)
-    if measurement.unread_seconds:
+    if measurement.ended:
+        found, reason, held = Verdict.OPEN, "ended", False
+    elif measurement.unread_seconds:
         found, reason = Verdict.OPEN, "unread"
     elif held:
         found, reason = Verdict.OPEN, "unclassified"

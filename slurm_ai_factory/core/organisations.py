@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields, replace
 from decimal import Decimal
 from functools import cached_property
 from itertools import groupby, pairwise
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.records import FOREVER, HOUR, Instant
@@ -73,6 +73,19 @@ class Link:
     fraction: Decimal = Decimal(1)
     since: Instant
     until: Instant = FOREVER
+
+
+class Regional(NamedTuple):
+    """A municipality whose organisations are regional in [since, until)."""
+
+    municipality: str
+    since: Instant = 0
+    until: Instant = FOREVER
+
+
+def always_regional(municipalities: Iterable[str]) -> frozenset[Regional]:
+    """A region that never changed."""
+    return frozenset(map(Regional, municipalities))
 
 
 def organisation_row(one: Organisation) -> list[str | int]:

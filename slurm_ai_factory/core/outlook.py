@@ -71,9 +71,9 @@ def forecast(measurement: Measurement) -> float | None:
 
 
 def below(measurement: Measurement) -> bool:
-    """Whether the window has less than was promised now; not while nothing was delivered."""
+    """Whether the window has less than was promised now; not while nothing was delivered or promised."""
     delivered = measurement.delivered_share
-    return delivered is not None and delivered < measurement.target_share
+    return delivered is not None and not measurement.ended and delivered < measurement.target_share
 
 
 def mendable(measurement: Measurement, margin: float) -> bool | None:
@@ -141,6 +141,8 @@ def sentence(measurement: Measurement, margin: float) -> str:
     'The region has had 20.0 % of the CPU time in 2027Q1, below the promised 25 %; no regional job waits.'
     """
     m = measurement
+    if m.ended:
+        return f"No promise holds in {m.window.name}; see `saf promise list`."
     words = f"{m.resource_label} time" if m.resource_label else resource_words(m.resource)
     promised = percent(m.target_share)
     if m.delivered_share is None and m.unread_seconds:

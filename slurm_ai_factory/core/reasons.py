@@ -32,6 +32,7 @@ REASONS = {
     "not_regional": "a steered account is not regional by the rules",
     "standby": "another saf is active for the cluster",
     "paused": "an operator paused the control",
+    "promise_ended": "the promise has ended",
     "restore_baseline": "the operator asked for the shares found before the first change",
 }
 """Every reason a decision can have."""

@@ -217,6 +217,7 @@ class Measurement:
     resource: str
     target_share: float
     unclassified_limit: float | None = None  #: part of all charge above which the promise is not called met
+    ended: bool = False  #: no promise held; the share is that of the last one
     regional_charge: Charge
     total_charge: Charge
     unclassified_charge: Charge

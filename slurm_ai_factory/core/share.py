@@ -70,6 +70,7 @@ class Promise:
     weights: Mapping[str, tres.Count]
     unclassified_limit: float | None = None
     label: str = ""  #: what people call the resource
+    ended: bool = False  #: no promise holds; the share is that of the last one
 
 
 @dataclass(slots=True)
@@ -202,6 +203,7 @@ def measure(
         resource_label=promise.label,
         target_share=promise.target_share,
         unclassified_limit=promise.unclassified_limit,
+        ended=promise.ended,
         regional_charge=regional.delivered.total,
         total_charge=sum(side.delivered.total for side in sides.values()),
         unclassified_charge=sides[Beneficiary.UNCLASSIFIED].delivered.total,

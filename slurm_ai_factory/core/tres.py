@@ -119,3 +119,14 @@ def weigh(counts: Mapping[str, Count], weights: Mapping[str, Count]) -> Count:
 def names(texts: Iterable[str]) -> set[str]:
     """Every TRES name in these texts."""
     return {name for text in texts for name in parse(text)}
+
+
+def resource_name(weights: Mapping[str, Count]) -> str:
+    """A resource as it is told to people: a TRES name, or the weighted sum.
+
+    >>> resource_name({"cpu": Decimal("0.25"), "gres/gpu": Decimal(16)})
+    '0.25*cpu+16*gres/gpu'
+    """
+    if len(weights) == 1 and 1 in weights.values():
+        return next(iter(weights))
+    return "+".join(f"{weight}*{name}" for name, weight in weights.items())

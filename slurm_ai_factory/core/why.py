@@ -47,12 +47,12 @@ def _facts(rules: Rules, rule: Rule, subject: Subject, at: Instant) -> Iterator[
         else:
             yield f"{key}: {getattr(subject, key)}"
     if rule.beneficiary is None:
-        yield from (_linked(rules, *one) for one in linked)
+        yield from (_linked(rules, *one, at) for one in linked)
 
 
-def _linked(rules: Rules, link: Link, whom: Organisation) -> str:
+def _linked(rules: Rules, link: Link, whom: Organisation, at: Instant) -> str:
     place = whom.municipality or "outside the Netherlands"
-    inside = "in the region" if whom.municipality in rules.region else "not in the region"
+    inside = "in the region" if rules.is_regional(whom.municipality, at) else "not in the region"
     return (
         f"registry: {link.fraction.normalize():f} of account {link.account} is for {whom.organisation} "
         f"({whom.name}) {_span(link.since, link.until)}; {place} is {inside}"

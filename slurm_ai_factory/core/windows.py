@@ -135,10 +135,23 @@ def before(one: Window, zone: ZoneInfo) -> Window | None:
     >>> before(window("2027Q1", 0, amsterdam), amsterdam).name, before(span(0, 3600), amsterdam)
     ('2026Q4', None)
     """
-    for pattern, months in ((r"\d{4}Q\d", 3), (r"\d{4}H\d", 6), (r"\d{4}-\d\d", 1), (r"\d{4}", 12)):
-        if re.fullmatch(pattern, one.name):
-            return _containing(months, one.since - 1, zone)
-    return None
+    months = _months(one.name)
+    return _containing(months, one.since - 1, zone) if months else None
+
+
+def _months(name: str) -> int:
+    """How many months the calendar window of this name has; 0 for any other interval."""
+    patterns = {r"\d{4}Q\d": 3, r"\d{4}H\d": 6, r"\d{4}-\d\d": 1, r"\d{4}": 12}
+    return next((months for pattern, months in patterns.items() if re.fullmatch(pattern, name)), 0)
+
+
+def leads_to(name: str, other: str) -> bool:
+    """Whether a calendar window is the other one, or one of the same kind before it.
+
+    >>> leads_to("2027Q1", "2027Q3"), leads_to("2027Q3", "2027Q1"), leads_to("2027Q1", "2027-03")
+    (True, False, False)
+    """
+    return 0 < _months(name) == _months(other) and name <= other
 
 
 def days(one: Window, zone: ZoneInfo) -> tuple[date, date]:

@@ -7,9 +7,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from slurm_ai_factory.core.classify import Rule, Rules
+from slurm_ai_factory.core.organisations import Regional
 from slurm_ai_factory.core.records import Instant
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger.accounting import Accounting, ReadResult, Usual
+from slurm_ai_factory.ledger.chain import Chain
 from slurm_ai_factory.ledger.classified import Classified, set_of
 from slurm_ai_factory.ledger.connection import LONG, USUAL, Limits
 from slurm_ai_factory.ledger.control import Control, Planned
@@ -20,6 +22,7 @@ from slurm_ai_factory.ledger.privacy import Privacy
 from slurm_ai_factory.ledger.publishing import Publishing
 from slurm_ai_factory.ledger.registry import RegistryBook
 from slurm_ai_factory.ledger.store import Store
+from slurm_ai_factory.ledger.terms import TermsBook
 
 __all__ = [
     "LONG",
@@ -57,7 +60,9 @@ class Ledger:
     publishing: Publishing
     privacy: Privacy
     derived: Derived
+    chain: Chain
     persons: Persons
+    promise_terms: TermsBook
 
     def books(self, rules: Rules, then: Instant | None = None) -> Classified:
         """The accounting as these rules classify it, as known now or then, sorted as far as it was."""
@@ -81,12 +86,9 @@ class Ledger:
                 store.do(query, cluster_id=self.accounting.cluster_id)
             yield ledger_of(store, self.accounting.cluster, self.accounting.cluster_id)
 
-    def rules_then(self, then: Instant) -> Rules | None:
-        """The rules that were worked by at an instant, with all they were read against; None if not kept."""
-        kept = self.registry.rules_used(then)
-        return self.rules_of(*kept, then) if kept else None
-
-    def rules_of(self, rules: tuple[Rule, ...], region: frozenset[str], then: Instant | None = None) -> Rules:
+    def rules_of(
+        self, rules: tuple[Rule, ...], region: frozenset[Regional], then: Instant | None = None
+    ) -> Rules:
         """Rules with all they are read against, as known now or then."""
         known, overrides = self.registry.known(then), self.registry.overrides(then)
         return Rules(rules, self.accounting.parents(then), known, region, overrides)
@@ -134,5 +136,7 @@ def ledger_of(store: Store, cluster: str, cluster_id: int) -> Ledger:
         Publishing(store, cluster_id),
         privacy,
         Derived(store, cluster, cluster_id),
+        Chain(store, cluster_id),
         Persons(store, cluster_id, privacy),
+        TermsBook(store, cluster_id),
     )

@@ -135,19 +135,19 @@ class Accounting:
             new_rejected = self.put_aside(listed.rejected, at)
             if listed.again:
                 self.store.do("keep_told_last")
+            (read_id,) = self.store.one("next_read") or (0,)
             with self.store.pipeline():
-                new, changed = self._take_over(key)
+                new, changed = self._take_over(key | {"read_id": read_id})
                 if until == at:
                     gone = self._mark_missing(key, listed, memory.open)
                 runs = len(listed.digests)
                 counts = {"runs": runs, "changed": new + changed, "rejected": len(listed.rejected)}
                 touched, newest = self.store.one("touched_from") or (None, None)
-                read_id = self.store.one(
-                    "add_read", **key, since=since, until=until, touched_from=touched,
+                self.store.do(
+                    "add_read", **key, read_id=read_id, since=since, until=until, touched_from=touched,
                     newest_record_at=newest, **counts,
                 )  # fmt: skip
-        if read_id:
-            memory.keep(read_id[0], listed, gone)
+        memory.keep(read_id, listed, gone)
         states = frozenset(listed.states)
         return ReadResult(runs, new, changed, tuple(listed.rejected), states, new_rejected)
 

@@ -66,6 +66,7 @@ SELECT recorded_at FROM rules_used WHERE cluster_id = %(cluster_id)s
 UNION SELECT recorded_at FROM accounts WHERE cluster_id = %(cluster_id)s
 UNION SELECT recorded_at FROM links WHERE cluster_id = %(cluster_id)s
 UNION SELECT recorded_at FROM overrides WHERE cluster_id = %(cluster_id)s
+UNION SELECT recorded_at FROM promise_terms WHERE cluster_id = %(cluster_id)s
 UNION SELECT recorded_at FROM organisations
 ORDER BY 1 DESC
 

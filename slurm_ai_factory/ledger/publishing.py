@@ -90,9 +90,10 @@ class Publishing:
     def _scope(self, since: Instant, until: Instant, as_of: Instant) -> dict[str, int]:
         return {"cluster_id": self.cluster_id, "since": since, "until": until, "as_of": as_of}
 
-    def last(self, before: Instant) -> Published | None:
-        """The newest report as of an earlier instant that was given out."""
-        row = self.store.one("last_published", cluster_id=self.cluster_id, as_of=before)
+    def last(self, window: str, before: Instant) -> Published | None:
+        """The newest report of a window, as of an earlier instant, that was given out."""
+        key = {"cluster_id": self.cluster_id, "window_name": window, "as_of": before}
+        row = self.store.one("last_published", **key)
         return Published(*row) if row else None
 
     def all(self) -> list[Published]:
@@ -107,23 +108,27 @@ class Publishing:
     def publish(self, report: Published, *, at: Instant, actor: str) -> bool:
         """Note that a report is given out; False where just this one was before.
 
-        Raises LedgerError where the same report said something else, or one of a later instant was given out:
-        what that one said of restatements would no longer be true.
+        Raises LedgerError where the same report said something else, or where one of a later instant was
+        given out that was compared with the reports of this window: what it said would no longer be true.
         """
         key = {"cluster_id": self.cluster_id, "window_name": report.window, "as_of": report.as_of}
         with self.store.transaction():
             self.store.one("serialize", cluster_id=self.cluster_id)
             if before := self.store.one("published", **key):
                 return self._same(report, *before)
-            if later := self.store.one("published_after", **key):
-                raise LedgerError(
-                    f"a report as of {windows.iso(later[1])} ({later[0]}) was given out; "
-                    "one of an earlier instant cannot follow it"
-                )
+            self._refuse_earlier(report.window, report.as_of)
             said = {"settings": report.settings, "document": report.document, "format": FORMAT}
             given = {"fingerprint": report.fingerprint, "figures": json(report.figures)} | said
             self.store.do("publish", **key, **given, at=at, actor=actor)
         return True
+
+    def _refuse_earlier(self, window: str, as_of: Instant) -> None:
+        for name, later in self.store.all("published_after", cluster_id=self.cluster_id, as_of=as_of):
+            if windows.leads_to(window, name):
+                raise LedgerError(
+                    f"the report of {name} as of {windows.iso(later)} was published, and compares itself "
+                    f"with the reports of {window}; publish the one of {window} as of a later instant"
+                )
 
     def _same(self, report: Published, published: str, document: str, at: Instant) -> bool:
         if published != report.fingerprint:

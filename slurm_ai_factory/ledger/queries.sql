@@ -151,7 +151,7 @@ INSERT INTO changed
 SELECT %(cluster_id)s::smallint AS cluster_id, o.db_index, o.job_id, o.job_label, s.subject_id, o.state,
     o.submit_at, o.eligible_at, o.start_at, o.end_at, o.elapsed_seconds, o.suspended_seconds,
     q.allocation_id AS req_id, a.allocation_id AS alloc_id, o.energy_joules, %(at)s::bigint AS recorded_at,
-    NULL::bigint AS missing_since, r.db_index IS NOT NULL AS known
+    NULL::bigint AS missing_since, %(read_id)s::bigint AS read_id, r.db_index IS NOT NULL AS known
 FROM observed o
 JOIN subjects s ON {is_observed}
 JOIN allocations q ON q.tres = o.req_tres
@@ -164,10 +164,16 @@ WHERE r.db_index IS NULL OR r.missing_since IS NOT NULL
         o.end_at, o.elapsed_seconds, o.suspended_seconds, q.allocation_id, a.allocation_id, o.energy_joules)
 ORDER BY o.db_index
 
+-- run_columns --
+-- Fragment: the columns of a run, in the ledger and as it was.
+cluster_id, db_index, job_id, job_label, subject_id, state, submit_at, eligible_at, start_at, end_at,
+    elapsed_seconds, suspended_seconds, req_id, alloc_id, energy_joules, recorded_at, missing_since, read_id
+
 -- keep_versions --
 -- Keep what the changed runs were until now.
-INSERT INTO run_versions
-SELECT r.*, %(at)s FROM runs r JOIN changed c USING (cluster_id, db_index) WHERE c.known
+INSERT INTO run_versions ({run_columns}, superseded_at)
+SELECT {run_columns}, %(at)s FROM runs r
+WHERE EXISTS (SELECT FROM changed c WHERE c.known AND (c.cluster_id, c.db_index) = (r.cluster_id, r.db_index))
 
 -- sign_changed --
 -- Take out what the ledger had of the changed runs, put in what is true now.
@@ -269,16 +275,14 @@ UPDATE runs r SET
     submit_at = c.submit_at, eligible_at = c.eligible_at, start_at = c.start_at, end_at = c.end_at,
     elapsed_seconds = c.elapsed_seconds, suspended_seconds = c.suspended_seconds, req_id = c.req_id,
     alloc_id = c.alloc_id, energy_joules = c.energy_joules, recorded_at = c.recorded_at,
-    missing_since = c.missing_since
+    missing_since = c.missing_since, read_id = c.read_id
 FROM changed c
 WHERE c.known AND (r.cluster_id, r.db_index) = (c.cluster_id, c.db_index)
 
 -- add_runs --
 -- Runs never seen before.
-INSERT INTO runs
-SELECT cluster_id, db_index, job_id, job_label, subject_id, state, submit_at, eligible_at, start_at, end_at,
-    elapsed_seconds, suspended_seconds, req_id, alloc_id, energy_joules, recorded_at, missing_since
-FROM changed
+INSERT INTO runs ({run_columns})
+SELECT {run_columns} FROM changed
 WHERE NOT known
 
 -- open_indexes --
@@ -298,12 +302,35 @@ SELECT count(*) FILTER (WHERE NOT known), count(*) FILTER (WHERE known) FROM cha
 -- The newest read.
 SELECT read_id FROM reads WHERE cluster_id = %(cluster_id)s ORDER BY read_id DESC LIMIT 1
 
+-- next_read --
+-- The number of the read that begins.
+SELECT nextval(pg_get_serial_sequence('reads', 'read_id'))
+
+-- run_hash --
+-- Fragment: the hash of a changed run, as the view run_hashes has it.
+sha256(convert_to(ROW(
+    r.db_index, r.job_id, r.job_label, s.account, s.partition, s.qos, s.wckey, s.reservation, s.comment, r.state,
+    r.submit_at, r.eligible_at, r.start_at, r.end_at, r.elapsed_seconds, r.suspended_seconds, q.tres, a.tres,
+    r.energy_joules
+)::text, 'UTF8'))
+
+-- missing_of --
+-- Fragment: the digest of runs that a read no longer listed.
+sha256_of(string_agg(DISTINCT db_index::text, ',' ORDER BY db_index::text))
+
 -- add_read --
--- A complete read.
-INSERT INTO reads (cluster_id, at, since, until, runs, changed, rejected, touched_from, newest_record_at)
-VALUES (%(cluster_id)s, %(at)s, %(since)s, %(until)s, %(runs)s, %(changed)s, %(rejected)s, %(touched_from)s,
-    %(newest_record_at)s)
-RETURNING read_id
+-- A complete read, with the digest of what it took in and of what it missed.
+INSERT INTO reads (read_id, cluster_id, at, since, until, runs, changed, rejected, touched_from, newest_record_at,
+    runs_digest, missing_digest)
+OVERRIDING SYSTEM VALUE
+SELECT %(read_id)s, %(cluster_id)s, %(at)s, %(since)s, %(until)s, %(runs)s, %(changed)s, %(rejected)s,
+    %(touched_from)s, %(newest_record_at)s, (
+        SELECT encode(sha256(coalesce(string_agg(DISTINCT hash, '' ORDER BY hash), '')), 'hex')
+        FROM (SELECT {run_hash} AS hash FROM changed r {run_joins}) AS hashes
+    ), (
+        SELECT {missing_of} FROM runs
+        WHERE cluster_id = %(cluster_id)s AND end_at IS NULL AND missing_since = %(at)s AND %(until)s = %(at)s
+    )
 
 -- add_withdrawal --
 -- Reads are taken back: who, why, and from which instant on.
@@ -326,8 +353,8 @@ SELECT DISTINCT job FROM overrides WHERE cluster_id = %(cluster_id)s AND recorde
 
 -- keep_withdrawn_runs --
 -- What the withdrawn reads made of the runs stays, as a version that ended now.
-INSERT INTO run_versions
-SELECT r.*, %(at)s FROM runs r WHERE cluster_id = %(cluster_id)s AND recorded_at >= %(since)s
+INSERT INTO run_versions ({run_columns}, superseded_at)
+SELECT {run_columns}, %(at)s FROM runs WHERE cluster_id = %(cluster_id)s AND recorded_at >= %(since)s
 
 -- drop_withdrawn_runs --
 -- The runs as the withdrawn reads had them are no longer the ledger's.
@@ -335,9 +362,9 @@ DELETE FROM runs WHERE cluster_id = %(cluster_id)s AND recorded_at >= %(since)s
 
 -- restore_runs --
 -- The runs as they were before the withdrawn reads.
-INSERT INTO runs
+INSERT INTO runs ({run_columns})
 SELECT DISTINCT ON (db_index) cluster_id, db_index, job_id, job_label, subject_id, state, submit_at, eligible_at,
-    start_at, end_at, elapsed_seconds, suspended_seconds, req_id, alloc_id, energy_joules, %(at)s, missing_since
+    start_at, end_at, elapsed_seconds, suspended_seconds, req_id, alloc_id, energy_joules, %(at)s, missing_since, read_id
 FROM run_versions
 WHERE cluster_id = %(cluster_id)s AND recorded_at < %(since)s AND superseded_at >= %(since)s
 ORDER BY db_index, recorded_at DESC
@@ -689,11 +716,9 @@ WHERE r.cluster_id = %(cluster_id)s AND r.db_index = ANY(%(rows)s::numeric[])
 -- runs_then --
 -- Fragment: runs as the ledger had them at an instant.
 (
-    SELECT * FROM runs WHERE cluster_id = %(cluster_id)s AND recorded_at <= %(as_of)s
+    SELECT {run_columns} FROM runs WHERE cluster_id = %(cluster_id)s AND recorded_at <= %(as_of)s
     UNION ALL
-    SELECT cluster_id, db_index, job_id, job_label, subject_id, state, submit_at, eligible_at, start_at, end_at,
-        elapsed_seconds, suspended_seconds, req_id, alloc_id, energy_joules, recorded_at, missing_since
-    FROM run_versions
+    SELECT {run_columns} FROM run_versions
     WHERE cluster_id = %(cluster_id)s AND recorded_at <= %(as_of)s AND superseded_at > %(as_of)s
 )
 
@@ -815,7 +840,7 @@ ON CONFLICT DO NOTHING
 INSERT INTO changed
 SELECT r.cluster_id, r.db_index, r.job_id, r.job_label, n.subject_id, r.state, r.submit_at, r.eligible_at,
     r.start_at, r.end_at, r.elapsed_seconds, r.suspended_seconds, r.req_id, r.alloc_id, r.energy_joules,
-    %(at)s::bigint, r.missing_since, true
+    %(at)s::bigint, r.missing_since, r.read_id, true
 FROM runs r
 JOIN subjects s USING (cluster_id, subject_id)
 JOIN subjects n ON n.key = s.key[1:8] || %(override)s::text

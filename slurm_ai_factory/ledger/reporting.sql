@@ -45,9 +45,9 @@ WHERE d.cluster_id = %(cluster_id)s AND d.at >= %(since)s AND d.at < %(until)s
 ORDER BY c.change_id
 
 -- last_published --
--- The newest report given out before an instant.
+-- The newest report of a window given out before an instant.
 SELECT window_name, as_of, fingerprint, figures, settings, document FROM reports
-WHERE cluster_id = %(cluster_id)s AND as_of < %(as_of)s
+WHERE cluster_id = %(cluster_id)s AND window_name = %(window_name)s AND as_of < %(as_of)s
 ORDER BY as_of DESC, report_id DESC LIMIT 1
 
 -- all_published --
@@ -73,7 +73,7 @@ WHERE cluster_id = %(cluster_id)s AND window_name = %(window_name)s AND as_of = 
 -- published_after --
 -- Reports given out of a later instant.
 SELECT window_name, as_of FROM reports WHERE cluster_id = %(cluster_id)s AND as_of > %(as_of)s
-ORDER BY as_of LIMIT 1
+ORDER BY as_of
 
 -- publish --
 -- A report is given out.
@@ -326,3 +326,17 @@ ON CONFLICT DO NOTHING
 -- The users that rules name now or named at some time.
 SELECT DISTINCT trim(users::text, '"') FROM rules_used, jsonb_path_query(rules, '$.rules[*].conditions.user[*]') AS users
 WHERE cluster_id = %(cluster_id)s
+
+-- promise_terms --
+-- Every term of the promise, in the order of recording.
+SELECT promise, since, ended, share, margin, resource, label, window_kind AS "window", time_zone, share_of,
+    unclassified_limit, region, min_organisations, expertise_share, source, reason, actor, recorded_at
+FROM promise_terms WHERE cluster_id = %(cluster_id)s ORDER BY entry_id
+
+-- add_promise_term --
+-- A whole term.
+INSERT INTO promise_terms (cluster_id, promise, since, ended, share, margin, resource, label, window_kind, time_zone,
+    share_of, unclassified_limit, region, min_organisations, expertise_share, source, reason, actor, recorded_at)
+VALUES (%(cluster_id)s, %(promise)s, %(since)s, %(ended)s, %(share)s, %(margin)s, %(resource)s, %(label)s, %(window)s,
+    %(time_zone)s, %(share_of)s, %(unclassified_limit)s, %(region)s, %(min_organisations)s, %(expertise_share)s,
+    %(source)s, %(reason)s, %(actor)s, %(recorded_at)s)

@@ -8,6 +8,7 @@ from slurm_ai_factory.report.tables import Reached, tables
 from slurm_ai_factory.report.values import (
     Basis,
     Control,
+    Earlier,
     Month,
     Report,
     Restatement,
@@ -16,6 +17,6 @@ from slurm_ai_factory.report.values import (
 )
 
 __all__ = [
-    "LANGUAGES", "Basis", "Control", "Month", "Reached", "Report", "Restatement", "Sender", "as_csv",
-    "as_json", "html", "tables", "value",
+    "LANGUAGES", "Basis", "Control", "Earlier", "Month", "Reached", "Report", "Restatement", "Sender",
+    "as_csv", "as_json", "html", "tables", "value",
 ]  # fmt: skip

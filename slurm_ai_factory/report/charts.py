@@ -17,12 +17,13 @@ LEFT, RIGHT, TOP, BOTTOM = 56, 12, 26, 40
 
 
 class Bar(NamedTuple):
-    """One bar: what stands under it and above it, its height, and whether it fell short."""
+    """One bar: what stands under it and above it, its height, whether it fell short, and its own floor."""
 
     label: str
     text: str
     value: float | None
     short: bool = False
+    floor: float | None = None  #: where the bars of a chart have different ones
 
 
 class Tick(NamedTuple):
@@ -56,7 +57,7 @@ def bars(frame: Frame, columns: Sequence[Bar]) -> Markup:
     middles = [LEFT + step * (n + 0.5) for n in range(len(columns))]
     shapes = [_rect(frame, one, x - width / 2, width) for one, x in zip(columns, middles, strict=True)]
     words = [word for one, x in zip(columns, middles, strict=True) for word in _words(frame, one, x)]
-    return _svg(frame, shapes, words)
+    return _svg(frame, shapes, [*_floors(frame, columns, step), *words])
 
 
 def line(
@@ -106,11 +107,22 @@ def _axis(frame: Frame) -> Iterator[str]:
 
 
 def _floor(frame: Frame) -> Iterator[str]:
-    if frame.floor is None:
-        return
-    y = frame.y(frame.floor)
-    yield f'<line class="floor" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
-    yield _text(WIDTH - RIGHT, TOP - 10, frame.floor_label, "end")
+    if frame.floor is not None:
+        yield _dashes(frame, frame.floor, LEFT, WIDTH - RIGHT)
+    if frame.floor_label:
+        yield _text(WIDTH - RIGHT, TOP - 10, frame.floor_label, "end")
+
+
+def _floors(frame: Frame, columns: Sequence[Bar], step: float) -> Iterator[str]:
+    """The floor of each column that has its own."""
+    for n, one in enumerate(columns):
+        if one.floor is not None:
+            yield _dashes(frame, one.floor, LEFT + step * n, LEFT + step * (n + 1))
+
+
+def _dashes(frame: Frame, floor: float, begin: float, end: float) -> str:
+    y = frame.y(floor)
+    return f'<line class="floor" x1="{begin:g}" x2="{end:g}" y1="{y:.1f}" y2="{y:.1f}"/>'
 
 
 def _words(frame: Frame, one: Bar, middle: float) -> Iterator[str]:

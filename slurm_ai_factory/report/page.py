@@ -83,6 +83,75 @@ class Page:
             return str(self.l.say("words.nowhere"))
         return self.labels.get(name, name) if table == "municipality" else self.l.word(table, name)
 
+    def term(self) -> Markup:
+        """Since when the promise holds, and which document says so."""
+        one = self.r["promise"]
+        if one["since"] is None:
+            return self.l.say("promise.first", source=one["source"])
+        return self.l.say("promise.since", since=self.l.day(one["since"]), source=one["source"])
+
+    def promise_changed(self, one: Mapping[str, Any]) -> Markup:
+        """When the promise changed, and what it was."""
+        told = Markup("; ").join(self._was(name, pair) for name, pair in one["changed"].items())
+        return self.l.say(
+            "promise.changed", since=self.l.day(one["since"]), changes=told, source=one["source"]
+        )
+
+    def _was(self, name: str, pair: Mapping[str, Any]) -> Markup:
+        """One thing that changed: what it was and is."""
+        if name == "ended":
+            return self.l.say("promise.ended" if pair["now"] else "promise.resumed")
+        if name == "region":
+            added, removed = (self._municipalities(pair, *keys) for keys in (("now", "was"), ("was", "now")))
+            return self.l.say("promise.was_region", added=added, removed=removed)
+        told = {key: self._of_term(name, pair[key]) for key in ("was", "now")}
+        if name == "share":
+            return self.l.say("promise.was_share", **told)
+        return self.l.say("promise.was", what=self.l.word("term", name), **told)
+
+    def _of_term(self, name: str, value: Any) -> str:
+        """A value of a term in words."""
+        if name in ("share", "margin", "unclassified_limit", "expertise_share") and value is not None:
+            return self.l.plain_floor(value)
+        if value is None:
+            return str(self.l.say("words.none"))
+        return self.l.word("window_kind", value) if name == "window" else str(value)
+
+    def _municipalities(self, pair: Mapping[str, Any], of: str, without: str) -> str:
+        """Those that are in one list and not in the other."""
+        names = [self.label("municipality", code) for code in pair[of] if code not in pair[without]]
+        return ", ".join(names) or str(self.l.say("words.none"))
+
+    def compared(self) -> str:
+        """What each window is compared with."""
+        return "; ".join(
+            f"{self.l.window(one['window'])}: {self.l.day(one['as_of'])}"
+            for one in self.r["restatements"]["compared_with"]
+        )
+
+    def terms_changed(self, row: Mapping[str, Any]) -> Markup | str:
+        """What of the promise is not what it was in the earlier report."""
+        others = [self.l.word("term", name) for name in row["terms_changed"] if name != "share"]
+        if "share" in row["terms_changed"]:
+            shares = (self.l.plain_floor(row[key]) for key in ("target_share_before", "target_share"))
+            others.insert(0, " → ".join(shares))
+        return ", ".join(others) or self.l.say("words.unchanged")
+
+    def why_restated(self) -> Markup:
+        """Why this report says something else than the one it replaces."""
+        rows = self.r["restatements"]["rows"]
+        row = next((one for one in rows if one["window"] == self.share["window"]), None)
+        if row is None:
+            return self.l.say("restated.same")
+        causes = {
+            "accounting": row["regional_charge_by_accounting"],
+            "classification": row["regional_charge_by_classification"],
+            "joined": not row["causes_told"],
+            "terms": row["terms_changed"],
+        }
+        told = (self.l.say(f"restated.cause_{name}") for name, found in causes.items() if found)
+        return self.l.say("restated.why", causes=Markup("; ").join(told))
+
     def reasons(self) -> str:
         """Why the control could not steer, the most frequent first."""
         reasons: Counter[str] = Counter()
@@ -94,20 +163,24 @@ class Page:
     def trend(self) -> Markup:
         """The share of each window against the floor."""
         rows: Sequence[Mapping[str, Any]] = self.r["trend"]
-        target = self.share["target_share"]
+        targets = {one["target_share"] for one in rows}
         columns = [
             Bar(
                 self.l.short_window(one["window"]),
                 self._percent(one["delivered_share"]),
                 one["delivered_share"],
                 one["verdict"].startswith("missed"),
+                one["target_share"] if len(targets) > 1 else None,
             )
             for one in rows
         ]
         told = ", ".join(
             f"{self.l.window(one['window'])}: {self._percent(one['delivered_share'])}" for one in rows
         )
-        return charts.bars(self._frame("trend", [c.value for c in columns], target, told), columns)
+        frame = self._frame(
+            "trend", [c.value for c in columns], max(targets), told, one_floor=len(targets) == 1
+        )
+        return charts.bars(frame, columns)
 
     def weeks(self) -> Markup:
         """The share of each week, and the share to date as a line."""
@@ -152,17 +225,27 @@ class Page:
             if n % every == 0
         ]
 
-    def _frame(self, name: str, values: Sequence[float | None], target: float, told: str) -> Frame:
+    def _frame(
+        self,
+        name: str,
+        values: Sequence[float | None],
+        target: float,
+        told: str,
+        *,
+        one_floor: bool = True,
+    ) -> Frame:
+        """The frame of a chart of shares; without ``one_floor`` each column has its own."""
         highest = max([one for one in values if one is not None] + [target]) * 1.12
         marks = [n * STEP for n in range(ceil(highest / STEP) + 1)]
-        floor = self.l.say("charts.floor", floor=self.l.plain_floor(target))
+        one = self.l.say("charts.floor", floor=self.l.plain_floor(target))
+        floor = one if one_floor else self.l.say("charts.floors")
         return Frame(
             name=name,
             title=str(self.l.say(f"charts.{name}", window=self.l.window(self.share["window"]))),
             description=str(self.l.say(f"charts.{name}_told", told=told, floor=floor)),
             top=min(1.0, marks[-1]) if highest <= 1 else 1.0,
             ticks=[Tick(mark, f"{100 * mark:.0f} %") for mark in marks if mark <= 1],
-            floor=target,
+            floor=target if one_floor else None,
             floor_label=str(floor),
         )
 

@@ -71,7 +71,9 @@ def totals(pieces: Sequence[Piece]) -> list[Sum]:
     return [members(pieces, side) for side in Beneficiary]
 
 
-def told(pieces: Sequence[Piece], names: Mapping[str, bool], rows: Mapping[str, Iterable[str]]) -> list[Sum]:
+def sums_of_rows(
+    pieces: Sequence[Piece], names: Mapping[str, bool], rows: Mapping[str, Iterable[str]]
+) -> list[Sum]:
     """What an earlier report told: its totals, and of its tables these rows."""
     lines = [_line(pieces, name, regional, row) for name, regional in names.items() for row in rows[name]]
     return [*totals(pieces), *lines]

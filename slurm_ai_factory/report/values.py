@@ -12,11 +12,12 @@ from decimal import Decimal
 from math import fsum
 from typing import Any, NamedTuple
 
-from slurm_ai_factory.core import canonical, contract, expertise, judgement, share
+from slurm_ai_factory.core import canonical, contract, expertise, judgement, share, tres
 from slurm_ai_factory.core.contract import number, part, when
 from slurm_ai_factory.core.expertise import ExpertiseMeasurement
 from slurm_ai_factory.core.fingerprint import FORMAT, RowsDigest, fingerprint
 from slurm_ai_factory.core.records import HOUR, Charge, Hour, Instant, Measurement
+from slurm_ai_factory.core.terms import PromiseTerms, Term, changes
 from slurm_ai_factory.report.tables import Row, Table
 
 WEEK = 7 * 24 * HOUR
@@ -51,8 +52,18 @@ class Control(NamedTuple):
     months: tuple[Month, ...]
 
 
+class Earlier(NamedTuple):
+    """What a window is compared with."""
+
+    window: str
+    as_of: Instant
+    regional: Charge | None  #: None where the window was not over
+    total: Charge | None
+    published: bool  #: in the last report of the window that was; else it is what was known then
+
+
 class Restatement(NamedTuple):
-    """A window that is over and has other figures than the last report gave."""
+    """A window that is told otherwise than it was."""
 
     window: str
     regional_before: Charge
@@ -60,7 +71,11 @@ class Restatement(NamedTuple):
     regional_now: Charge
     total_now: Charge
     by_accounting: Charge | None  #: of the difference in regional charge: corrections in Slurm's accounting
-    by_classification: Charge | None  #: the rest: rules, registry, account tree; None where few made either
+    by_classification: Charge | None  #: the rest: rules, registry, account tree; None in another resource
+    told_apart: bool  #: whether each of both causes rests on enough organisations
+    target_before: float
+    target_now: float
+    terms_changed: tuple[str, ...]  #: what the promise's term says otherwise
 
 
 class Basis(NamedTuple):
@@ -89,7 +104,8 @@ class Report:
     expertise: ExpertiseMeasurement
     expertise_table: Table
     unmet_shown: bool  #: whether the hours that the region did not get rest on enough organisations
-    compared_with: tuple[str, Instant] | None  #: the last report: its window and as-of
+    terms: PromiseTerms  #: of the promise
+    compared_with: tuple[Earlier, ...]  #: for each window of the trend that there is something of
     restatements: tuple[Restatement, ...]
     basis: Basis
 
@@ -105,6 +121,7 @@ def figures(report: Report) -> dict[str, Any]:
     measured = report.measurement
     return {
         "report": _about(report),
+        "promise": _promise(report),
         "share": contract.share_value(measured, report.margin),
         "resources": [{"name": one.resource} | _short(one) for one in report.resources],
         "trend": [_short(one) for one in report.trend],
@@ -131,6 +148,41 @@ def _about(report: Report) -> dict[str, Any]:
     }
 
 
+def _promise(report: Report) -> dict[str, Any]:
+    """The term that the verdict rests on, and where the promise changed in the time that is shown."""
+    window = report.measurement.window
+    term = report.terms.of(window)
+    shown = report.terms.between(report.trend[0].window.since, window.until)
+    return {
+        "share": term.share,
+        "share_of": term.share_of,
+        **_recorded(term),
+        "changes": [_changed(*pair) for pair in changes(shown)],
+        "retroactive": [_late(one) for one in shown if one.retroactive],
+    }
+
+
+def _recorded(term: Term) -> dict[str, Any]:
+    return {
+        "since": when(term.since or None),
+        "source": term.source,
+        "recorded_at": when(term.recorded_at or None),
+        "ended": term.ended,
+    }
+
+
+def _late(term: Term) -> dict[str, Any]:
+    """A term that was recorded after it began, with who did that and why."""
+    return _recorded(term) | {"actor": term.actor, "reason": term.reason}
+
+
+def _changed(before: Term, after: Term) -> dict[str, Any]:
+    """What the promise was and is, in what changed."""
+    was, now = (one.plain() | {"resource": tres.resource_name(one.resource)} for one in (before, after))
+    told = {name: {"was": was[name], "now": now[name]} for name in after.differing(before)}
+    return _recorded(after) | {"changed": told}
+
+
 def _short(one: Measurement) -> dict[str, Any]:
     return {
         "window": one.window.name,
@@ -143,6 +195,7 @@ def _short(one: Measurement) -> dict[str, Any]:
         "regional_charge": number(one.regional_charge),
         "total_charge": number(one.total_charge),
         "verdict": str(judgement.verdict(one)),
+        "verdict_reason": judgement.judge(one).reason,
     }
 
 
@@ -206,7 +259,7 @@ def _expertise(report: Report) -> dict[str, Any]:
         "total_hours": number(measured.total_hours),
         "unclassified_hours": number(measured.unclassified_hours),
         "unmet_recorded": measured.unmet_hours is not None,
-        "unmet_hours": _known(measured.unmet_hours if report.unmet_shown else None),
+        "unmet_hours": _number(measured.unmet_hours if report.unmet_shown else None),
         "shortfall_hours": number(measured.shortfall_hours),
         "verdict": str(expertise.verdict(measured)),
         "category": _table(report.expertise_table, measured.total_hours),
@@ -214,29 +267,43 @@ def _expertise(report: Report) -> dict[str, Any]:
 
 
 def _restatements(report: Report) -> dict[str, Any]:
-    compared = report.compared_with
+    own = report.measurement.window.name
+    given = (one for one in report.compared_with if one.published and one.window == own)
     return {
-        "compared_with": compared and {"window": compared[0], "as_of": when(compared[1])},
+        "replaces": next(map(_earlier, given), None),
+        "compared_with": [_earlier(one) for one in report.compared_with],
         "rows": [_restatement(one) for one in report.restatements],
     }
 
 
+def _earlier(one: Earlier) -> dict[str, Any]:
+    known = one.regional is not None and one.total is not None
+    share = part(one.regional or 0, one.total or 0) if known else None
+    told = {"window": one.window, "as_of": when(one.as_of), "delivered_share": share}
+    return told | {"published": one.published}
+
+
 def _restatement(one: Restatement) -> dict[str, Any]:
+    comparable = one.by_accounting is not None
     return {
         "window": one.window,
+        "target_share_before": one.target_before,
+        "target_share": one.target_now,
         "regional_charge_before": number(one.regional_before),
         "total_charge_before": number(one.total_before),
         "delivered_share_before": part(one.regional_before, one.total_before),
         "regional_charge": number(one.regional_now),
         "total_charge": number(one.total_now),
         "delivered_share": part(one.regional_now, one.total_now),
-        "regional_charge_difference": number(one.regional_now - one.regional_before),
-        "regional_charge_by_accounting": _known(one.by_accounting),
-        "regional_charge_by_classification": _known(one.by_classification),
+        "regional_charge_difference": number(one.regional_now - one.regional_before) if comparable else None,
+        "causes_told": one.told_apart,
+        "regional_charge_by_accounting": _number(one.by_accounting if one.told_apart else None),
+        "regional_charge_by_classification": _number(one.by_classification if one.told_apart else None),
+        "terms_changed": list(one.terms_changed),
     }
 
 
-def _known(charge: Charge | None) -> int | float | None:
+def _number(charge: Charge | None) -> int | float | None:
     return None if charge is None else number(charge)
 
 

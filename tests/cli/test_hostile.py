@@ -13,6 +13,7 @@ import logging
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -93,6 +94,7 @@ def _run(number: int, account: str, at: int) -> Run:
 def _say(ledger: Ledger, config: Config, at: int) -> None:
     """What people have said, past the checks of the command line."""
     said = {"actor": EVIL, "reason": EVIL}
+    ledger.promise_terms.begin(replace(config.first_term(at, EVIL), source=EVIL, reason=EVIL, label=EVIL))
     plant = Organisation(organisation="plant", name=EVIL, kvk="17000000", category="business", sector="C",
                          municipality="GM0014", since=0)  # fmt: skip
     entries: list[Entry] = [plant, Link(organisation="plant", account=OTHER, since=0)]
@@ -123,6 +125,8 @@ COMMANDS: dict[tuple[str, ...], int] = {
     ("status",): 4,
     ("config", "show"): 0,
     ("ledger", "status"): 0,
+    ("promise", "list"): 0,
+    ("promise", "show"): 0,
     ("ledger", "export", *WINDOW, "--users"): 0,
     ("ledger", "verify"): 0,
     ("statement", "--organisation", "plant", *WINDOW): 1,
@@ -141,7 +145,7 @@ ELSEWHERE = {
     "demo", "simulate",  # of a model
     "organisation add", "organisation link", "organisation end", "organisation import", "expertise add",
     "expertise correct", "expertise import", "resume", "ledger migrate", "ledger pseudonymise",
-    "ledger move", "ledger withdraw", "person forget",  # write
+    "ledger move", "ledger withdraw", "person forget", "promise set", "promise end",  # write
 }  # fmt: skip
 """Commands whose answer has no text of the ledger, or that need more than one."""
 

@@ -144,9 +144,15 @@ def test_a_report_is_given_out_once_and_checked_ever_after(registered: Saf, tmp_
     texts = {file: Path(file).read_bytes() for file in first["files"]}
     assert registered.json(*report, moment) == first
     assert {file: Path(file).read_bytes() for file in texts} == texts, "also of a window that rolls on"
-    said = registered.run(*report, windows.iso(at - 1), code=1).stderr
-    assert "one of an earlier instant cannot follow it" in said
+    month = (*report, moment, "--window", "month")
+    registered.run(*month)
+    said = registered.run(*report, windows.iso(at - 1), "--window", "month", code=1).stderr
+    assert "as of a later instant" in said
+    assert registered.json(*report, windows.iso(at - 1)) != first, "a rolling window is another each time"
     registered.configure("promise", RULES, target_share=0.3)
+    assert registered.json(*report, moment) == first, "the promise is what the ledger's term says"
+    registered.sections["report"] = {"facility": "another"}
+    registered.configure()
     said = registered.run(*report, moment, code=1).stderr
     assert "says something else now (" in said
     assert "saf ledger verify" in said

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slurm_ai_factory.core import forecast, judgement
+from slurm_ai_factory.core import forecast, judgement, outlook
 from slurm_ai_factory.core.records import HOUR, Hour, Verdict, Window
 from tests.core.generated import quarter
 
@@ -51,6 +51,23 @@ def test_a_promise_that_is_kept_to_the_second_is_met(target: float, regional: in
     assert judgement.verdict(kept) == "met"
     missed = quarter(target_share=target, regional_charge=regional * 10**9 - 1, total_charge=total * 10**9)
     assert judgement.verdict(missed) == "missed_demand"
+
+
+@pytest.mark.parametrize(
+    "difference",
+    [
+        {},
+        {"regional_charge": 0},
+        {"unread_seconds": 3600},
+        {"unclassified_limit": 0.0001},
+        {"as_of": 50 * HOUR},
+    ],
+)
+def test_where_no_promise_holds_there_is_no_verdict(difference: dict[str, Any]) -> None:
+    found = quarter(ended=True, **difference)
+    assert judgement.judge(found)[:2] == (Verdict.OPEN, "ended")
+    assert not outlook.below(found)
+    assert outlook.sentence(found, MARGIN) == "No promise holds in 2027Q1; see `saf promise list`."
 
 
 @given(st.integers(0, 10**12), st.integers(0, 10**12), st.floats(0, 1e12) | st.none(), st.booleans())

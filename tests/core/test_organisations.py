@@ -21,6 +21,7 @@ from slurm_ai_factory.core.organisations import (
     Organisation,
     Registry,
     Terms,
+    always_regional,
     known_otherwise,
     news,
     problems,
@@ -36,7 +37,7 @@ TERMS = Terms(
     hubs=("groningen", "south"),
     accounts=frozenset({"umcg", "joint", "astro"}),
 )
-REGION = frozenset({"GM0014"})
+REGION = always_regional({"GM0014"})
 TREE: dict[str, str | None] = {
     "root": None,
     "umcg": "root",
@@ -314,7 +315,8 @@ def test_why_names_the_rule_the_link_and_the_region() -> None:
 
 @given(dated_rules())
 def test_kept_rules_are_read_back_as_they_were(rules: tuple[Rule, ...]) -> None:
-    assert rules_from(rules_value(rules, REGION)) == (rules, REGION)
+    region = frozenset({"GM0014"})
+    assert rules_from(rules_value(rules, region)) == (rules, region)
 
 
 # --- what may not be ----------------------------------------------------------------------------------

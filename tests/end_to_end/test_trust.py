@@ -139,7 +139,7 @@ def test_a_promise_in_gpus_beside_usage_in_cpus_is_a_warning_with_both_figures(e
     assert found["level"] == "warning"
     assert "by its usage the region has" in found["found"]
     assert "by the promise it was delivered" in found["found"]
-    assert found["fix"].startswith("saf.toml: promise.resource")
+    assert found["fix"].startswith("saf promise set --resource")
 
 
 # --- the baseline and its level

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from slurm_ai_factory.core import share
 from slurm_ai_factory.core.classify import Beneficiary, Rule, Rules
-from slurm_ai_factory.core.organisations import Entry, Link, Organisation, Terms
+from slurm_ai_factory.core.organisations import Entry, Link, Organisation, Terms, always_regional
 from slurm_ai_factory.core.records import FOREVER, HOUR, Association, Charge, Instant, Run, Subject
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import Ledger, open_ledger
@@ -33,7 +33,7 @@ TERMS = Terms(
     municipalities={"GM0014": "Groningen"}, sectors=("care",), hubs=(),
     accounts=frozenset({"umcg", "astro", "visitors"}),
 )  # fmt: skip
-REGION = frozenset({"GM0014"})
+REGION = always_regional({"GM0014"})
 UMCG = Organisation(
     organisation="umcg", name="UMCG", kvk="01234567", category="knowledge_institution", sector="care",
     municipality="GM0014", since=0,
@@ -241,16 +241,17 @@ def test_the_rules_and_the_tree_of_an_instant_are_known_again(ledger: Ledger) ->
         name="r", beneficiary=Beneficiary.REGIONAL, conditions={"account_subtree": frozenset({"regional"})}
     )
     ledger.accounting.record_accounts(tree, 10)
-    ledger.registry.keep_rules([below], REGION, 10)
-    ledger.registry.keep_rules([below], REGION, 11)
+    ledger.registry.keep_rules([below], ["GM0014"], 10)
+    ledger.registry.keep_rules([below], ["GM0014"], 11)
     ledger.accounting.record_accounts([*tree[:2], _row("umcg", "root")], 20)
     ledger.registry.keep_rules([], (), 30)
-    assert ledger.rules_then(9) is None
+    assert ledger.registry.rules_used(9) is None
     subject = Subject("c", "umcg", "a", "main", "normal", "", "")
 
     def beneficiary(then: Instant) -> str:
-        rules = ledger.rules_then(then)
-        assert rules is not None
+        kept = ledger.registry.rules_used(then)
+        assert kept is not None
+        rules = ledger.rules_of(kept[0], always_regional(kept[1]), then)
         return str(rules.classify(subject, 0)[0].classification.beneficiary)
 
     assert [beneficiary(then) for then in (10, 19, 20, 30)] == [
@@ -262,7 +263,7 @@ def test_the_rules_and_the_tree_of_an_instant_are_known_again(ledger: Ledger) ->
 
 def test_several_sets_of_rules_are_used_beside_each_other_and_old_ones_are_dropped(ledger: Ledger) -> None:
     record(ledger, [ended()])
-    sets = [replace(REGIONAL, region=frozenset({f"GM{number:04}"})) for number in range(20)]
+    sets = [replace(REGIONAL, region=always_regional([f"GM{number:04}"])) for number in range(20)]
     first = ledger.classified(REGIONAL)
     first.keep_sums(ALL, SETTLED, WEIGHTS)
     assert ledger.classified(sets[0]).set_id != first.set_id

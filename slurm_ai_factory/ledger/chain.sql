@@ -1,0 +1,62 @@
+-- head --
+-- The newest entry of the chain.
+SELECT entry, hash, extract(epoch FROM recorded_at)::bigint FROM chain ORDER BY entry DESC LIMIT 1
+
+-- entry_of --
+-- The entry that has a hash.
+SELECT entry, hash, extract(epoch FROM recorded_at)::bigint FROM chain WHERE hash = %(hash)s
+
+-- chain_walked --
+-- Every entry beside the one before it: how many there are, how many do not follow, and the first of those.
+WITH linked AS (
+    SELECT *, lag(hash, 1, '') OVER (ORDER BY entry) AS before, lag(entry, 1, 0::bigint) OVER (ORDER BY entry) AS last
+    FROM chain
+), compared AS (
+    SELECT entry, table_name, row_key,
+        entry <> last + 1 OR hash <> chain_hash(before, entry, table_name, row_key, format, digest) AS broken
+    FROM linked
+)
+SELECT count(*), count(*) FILTER (WHERE broken),
+    coalesce((
+        array_agg(format('entry %%s (%%s %%s)', entry, table_name, row_key) ORDER BY entry) FILTER (WHERE broken)
+    )[1], '')
+FROM compared
+
+-- chained_tables --
+-- The tables whose rows are chained.
+SELECT DISTINCT name FROM chained() ORDER BY name
+
+-- reads_compared --
+-- The digests of reads beside the runs that they took in: how many reads have one, how many differ, and the first.
+WITH told AS (
+    SELECT read_id, encode(sha256(string_agg(DISTINCT hash, '' ORDER BY hash)), 'hex') AS digest
+    FROM run_hashes WHERE cluster_id = %(cluster_id)s GROUP BY read_id
+), missed AS (
+    SELECT missing_since AS at, {missing_of} AS digest FROM (
+        SELECT db_index, missing_since FROM runs WHERE cluster_id = %(cluster_id)s AND missing_since IS NOT NULL
+        UNION ALL
+        SELECT db_index, missing_since FROM run_versions
+        WHERE cluster_id = %(cluster_id)s AND missing_since IS NOT NULL
+    ) AS gone GROUP BY missing_since
+), compared AS (
+    SELECT read_id, at, r.runs_digest <> coalesce(t.digest, encode(sha256(''), 'hex'))
+        OR r.withdrawn_at IS NULL AND r.until = r.at AND r.missing_digest IS DISTINCT FROM m.digest AS differs
+    FROM reads r LEFT JOIN told t USING (read_id) LEFT JOIN missed m USING (at)
+    WHERE r.cluster_id = %(cluster_id)s AND r.runs_digest IS NOT NULL
+    UNION ALL
+    SELECT read_id, 0, true FROM told t
+    WHERE read_id IS NOT NULL AND NOT EXISTS (
+        SELECT FROM reads r WHERE r.read_id = t.read_id AND r.cluster_id = %(cluster_id)s
+    )
+    UNION ALL
+    SELECT 0, at, true FROM missed m
+    WHERE NOT EXISTS (SELECT FROM reads r WHERE r.cluster_id = %(cluster_id)s AND r.at = m.at AND r.until = m.at)
+    UNION ALL
+    SELECT 0, 0, digest <> adopted_runs() FROM chain WHERE (table_name, row_key) = ('runs', 'adopted')
+    UNION ALL
+    SELECT 0, 0, true FROM told
+    WHERE read_id IS NULL AND NOT EXISTS (SELECT FROM chain WHERE (table_name, row_key) = ('runs', 'adopted'))
+)
+SELECT count(*), count(*) FILTER (WHERE differs),
+    coalesce((array_agg(format('read %%s', read_id) ORDER BY read_id) FILTER (WHERE differs))[1], '')
+FROM compared

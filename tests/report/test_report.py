@@ -226,10 +226,23 @@ def test_what_was_restated_is_told_with_its_cause(made: Year) -> None:
     assert row["window"] == "2027Q1"
     assert row["regional_charge_before"] == before["regional_charge"]
     assert row["total_charge_before"] == before["total_charge"]
-    assert row["regional_charge_by_accounting"] < 0, "runs had ended sooner than was told"
-    assert row["regional_charge_by_classification"] > 0, "an organisation was registered late"
-    parts = row["regional_charge_by_accounting"] + row["regional_charge_by_classification"]
-    assert parts == row["regional_charge"] - before["regional_charge"] == row["regional_charge_difference"]
+    assert row["regional_charge"] - before["regional_charge"] == row["regional_charge_difference"]
+    causes = row["regional_charge_by_accounting"], row["regional_charge_by_classification"]
+    assert (row["causes_told"], *causes) == (False, None, None), "one organisation was registered late"
+    assert "niet apart vermeld: te weinig organisaties" in html(made.reports["2027Q2"], "nl", {})
+
+
+def test_causes_that_rest_on_enough_add_up_to_the_difference(made: Year) -> None:
+    """The same where two figures of one organisation may be told."""
+    (whole,) = made.reports["2027Q2"].restatements
+    assert whole.by_accounting is not None
+    assert whole.by_classification is not None
+    assert whole.by_accounting < 0 < whole.by_classification, "some ended sooner, one was registered late"
+    assert whole.by_accounting + whole.by_classification == whole.regional_now - whole.regional_before
+    told = replace(made.reports["2027Q2"], restatements=(whole._replace(told_apart=True),))
+    (row,) = value(told)["restatements"]["rows"]
+    assert row["regional_charge_by_accounting"] == whole.by_accounting
+    assert "niet apart vermeld" not in html(told, "nl", {})
 
 
 def test_a_first_report_compares_with_nothing_and_a_later_one_with_each_windows_own(made: Year) -> None:

@@ -9,7 +9,7 @@ FREEZES ?= 20
 HOSTILE ?= 200
 TIMES ?= 1
 
-.PHONY: faults freeze help demo demo-slurm test test-fast test-model test-install lint slurm slurm-roots test-slurm-all seen examples crash hostile accept-slurm evaluate bench-simulate bench-ingest bench-scrape bench-sources clean
+.PHONY: faults freeze tamper help demo demo-slurm test test-fast test-model test-install lint slurm slurm-roots test-slurm-all seen examples crash hostile accept-slurm evaluate bench-simulate bench-ingest bench-scrape bench-sources clean
 .DEFAULT_GOAL := help
 
 help:  ## Show these targets.
@@ -74,6 +74,9 @@ freeze: $(VENV)/.installed slurm  ## Freeze a leader in the middle of a write, F
 
 faults: $(VENV)/.installed slurm  ## Every fault on a real Slurm with live jobs, TIMES=1; half an hour, result in docs/evaluation.
 	@$(BIN)/python -m tests.faults --times $(TIMES) --docs
+
+tamper: $(VENV)/.installed  ## One change by hand in each column of a ledger with published reports; who finds it, in docs/evaluation.
+	@$(BIN)/python -m tests.tamper
 
 hostile: $(VENV)/.installed slurm  ## Hostile text in every field of a real Slurm, HOSTILE=200 texts; then the ledger against numbers alone.
 	HOSTILE=$(HOSTILE) $(BIN)/pytest -s tests/hostile

@@ -134,13 +134,14 @@ def fingerprint() -> Iterator[str]:
 def commands() -> Iterator[str]:
     """Every command with its own options; the common ones once."""
     yield from ("# Commands", "", NOTE, "")
-    context = click.Context(cli, info_name="saf", auto_envvar_prefix="SAF", terminal_width=WIDTH)
-    yield from _command(cli, context, level=2)
+    saf = cli.with_all()
+    context = click.Context(saf, info_name="saf", auto_envvar_prefix="SAF", terminal_width=WIDTH)
+    yield from _command(saf, context, level=2)
     yield "The options of `saf` may stand before or after the name of any command."
     yield ""
     yield "Exit codes: 0 fine, 1 error, 2 usage; those of a command are said with it."
     yield ""
-    yield from _subcommands(cli, context)
+    yield from _subcommands(saf, context)
 
 
 def _subcommands(group: click.Group, parent: click.Context) -> Iterator[str]:

@@ -19,13 +19,11 @@ from dataclasses import dataclass, field, replace
 from threading import Event, Thread
 from types import FrameType
 
-from slurm_ai_factory import cycle, showing
-from slurm_ai_factory.applying import Outcome
-from slurm_ai_factory.board import Board, Reconciled, foreign
+from slurm_ai_factory import cycle, showing, signing
+from slurm_ai_factory.board import Board, Reconciled
 from slurm_ai_factory.config import Config
-from slurm_ai_factory.core import judgement, lever, windows
-from slurm_ai_factory.core.level import differing_shares
-from slurm_ai_factory.core.records import Instant
+from slurm_ai_factory.core import windows
+from slurm_ai_factory.core.records import DAY, Instant
 from slurm_ai_factory.cycle import CycleReport
 from slurm_ai_factory.errors import (
     ConfigError,
@@ -38,6 +36,7 @@ from slurm_ai_factory.errors import (
 )
 from slurm_ai_factory.metrics import Exposition
 from slurm_ai_factory.site import Laps, Site
+from slurm_ai_factory.summary import sentence
 from slurm_ai_factory.web import Web, serving
 from slurm_ai_factory.web.page import REFRESH, html
 
@@ -75,6 +74,7 @@ class Daemon:
     wake: Event = field(default_factory=Event)
     reload: Event = field(default_factory=Event)
     compared: tuple[Instant, Instant] | None = None  #: the day whose books were compared last
+    logged: int | None = None  #: the day since the epoch on which the head was logged last
     beat: float = 0.0  #: when the present cycle was due; the next is due one period later
     moved: float = 0.0  #: when a cycle last began or ended
     period: float = 0.0  #: between two beats, of the stopwatch
@@ -175,6 +175,16 @@ class Daemon:
         """What no cycle waits for."""
         _beside("the ledger was not compared with Slurm's books", lambda: self._reconcile(site, board))
         _beside("the past was not added up", lambda: cycle.sum_up(site))
+        _beside("the head of the chain was not logged", lambda: self._log_head(site))
+
+    def _log_head(self, site: Site) -> None:
+        """Once a day: where logs go to another machine, the owner of the ledger cannot change this copy."""
+        day, head = self.clock() // DAY, site.ledger.chain.head()
+        if head and day != self.logged:
+            self.logged = day
+            key = site.config.ledger.signing_key
+            signed = f", signature {signing.signature(key, head.entry, head.hash)}" if key else ""
+            log.info("head of the ledger's chain: entry %d, %s%s", head.entry, head.hash, signed)
 
     def _reconcile(self, site: Site, board: Board) -> None:
         """Once a day, on the day before; a day that was over before the daemon started is left to others."""
@@ -317,45 +327,6 @@ def _log_reconciled(found: Reconciled) -> None:
         )  # fmt: skip
     else:
         log.info("the ledger agrees with Slurm's books up to %s", windows.iso(found.until))
-
-
-def sentence(report: CycleReport) -> str:
-    """The cycle in one sentence."""
-    m = report.gathered.measurement
-    part = "nothing delivered yet" if m.delivered_share is None else f"region {m.delivered_share:.1%}"
-    done = ", ".join(_done(one, len(report.outcomes)) for one in report.outcomes)
-    others = foreign(report.gathered.foreign, len(report.steered))
-    return (
-        f"{m.window.name}: {part} of {m.called}, promised {m.target_share:.0%}, {judgement.verdict(m)}; "
-        f"{report.decision.sentence}{f' [{done}]' if done else ''}"
-        f"{f'; somebody else changed {others}' if others else ''}"
-        f"{_complaints(report)}"
-    )
-
-
-def _done(one: Outcome, rows: int) -> str:
-    """What became of a change, by name where there are several."""
-    name = f"{one.change.account} " if rows > 1 else ""
-    return f"{name}{one.status}{f' ({one.note})' if one.note else ''}"
-
-
-def _complaints(report: CycleReport) -> str:
-    unknown = ", ".join(report.gathered.unknown_accounts)
-    read = report.gathered.read
-    words = report.gathered.signals.demand.unknown
-    apart = lever.reach(cycle.by_detail(0, report.gathered.groups)).sentences
-    differing = differing_shares(report.gathered.associations)
-    contradiction = report.gathered.contradiction
-    complaints = (
-        (contradiction, contradiction),
-        ("; ".join(apart), apart),
-        (f"slurmctld does not have slurmdbd's RawShares of {', '.join(differing)}", differing),
-        (f"rules name unknown accounts: {unknown}", unknown),
-        (f"{len(set(read.rejected))} line(s) of sacct cannot be read", read.rejected),
-        (f"jobs are in the queue for reasons that are not known: {', '.join(sorted(words))}", words),
-        (f"runs counted in states that are not known: {', '.join(read.unknown_states)}", read.unknown_states),
-    )
-    return "".join(f"; {complaint}" for complaint, found in complaints if found)
 
 
 def notify(message: str) -> None:

@@ -25,8 +25,10 @@ from slurm_ai_factory.core.terms import PromiseTerms
 from slurm_ai_factory.core.tres import Count
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import Ledger
+from slurm_ai_factory.ledger.audits import Audit
 from slurm_ai_factory.ledger.publishing import Interval, Published
 from slurm_ai_factory.report import (
+    Audited,
     Basis,
     Control,
     Earlier,
@@ -144,6 +146,7 @@ def gather(ask: Asked, window: Window, compared: Instant | None = None) -> Repor
         terms=ask.terms,
         compared_with=tuple(earlier),
         restatements=tuple(_restatements(ask, trend, earlier)),
+        audits=tuple(_audits(ask, window)),
         basis=_basis(ask, trend[0].window, window),
     )
 
@@ -312,6 +315,15 @@ def _not_helped(ask: Asked, window: Window) -> list[Reached]:
     """Who asked for hours and did not get them."""
     found = _expertise(ask, window).organisations
     return [Reached(one.organisation, one.beneficiary, {}, one.unmet) for one in found]
+
+
+def _audits(ask: Asked, window: Window) -> Iterator[Audited]:
+    """The checks of the books that were made since the window began, by command."""
+    made: dict[str, list[Audit]] = {}
+    for one in ask.ledger.audits.made(window.since, ask.then):
+        made.setdefault(one.command, []).append(one)
+    for command, found in sorted(made.items()):
+        yield Audited(command, len(found), found[-1].at, sum(one.findings for one in found))
 
 
 def _earlier(ask: Asked, trend: Iterable[Measurement], compared: Instant | None) -> Iterator[Earlier]:

@@ -18,6 +18,7 @@ from slurm_ai_factory.core.demand import Standing
 from slurm_ai_factory.core.reconcile import reconcile
 from slurm_ai_factory.core.records import DAY, HOUR, Instant
 from slurm_ai_factory.cycle import CycleReport
+from slurm_ai_factory.ledger.audits import Audit
 from slurm_ai_factory.signals import Signals
 from slurm_ai_factory.site import Site
 
@@ -112,4 +113,7 @@ def reconciled(site: Site, since: Instant, until: Instant) -> Reconciled:
     books = audit.gather(
         site.slurm, site.ledger, since, until, at=at, usual=site.config.slurm.read_window
     )  # fmt: skip
-    return Reconciled(at, since, until, reconcile(books).unexplained)
+    found = reconcile(books)
+    made = Audit("reconcile", at, since, until, found.findings)
+    site.ledger.audits.keep(made, {"unexplained": str(found.unexplained)}, site.actor)
+    return Reconciled(at, since, until, found.unexplained)

@@ -8,39 +8,70 @@ from __future__ import annotations
 import logging
 import sys
 import traceback
+from importlib import import_module
 
 import click
 
 from slurm_ai_factory import __version__
-from slurm_ai_factory.cli import (
-    audit,
-    books,
-    demo,
-    doctor,
-    expertise,
-    explain,
-    export,
-    ledger_move,
-    measure,
-    output,
-    pause,
-    person,
-    promise,
-    registry,
-    report,
-    rules,
-    screen,
-    setup,
-    simulate,
-    status,
-    steer,
-    withdraw,
-)
+from slurm_ai_factory.cli import output, screen
 from slurm_ai_factory.cli.options import SafGroup, chosen, drop_output, marked, to_journal
 from slurm_ai_factory.errors import SafError, shortage
 
+MODULES = {
+    "backfill": ("audit",),
+    "config": ("setup",),
+    "cycle": ("steer",),
+    "demo": ("demo",),
+    "doctor": ("doctor",),
+    "expertise": ("expertise",),
+    "explain": ("explain",),
+    "history": ("steer",),
+    "init": ("setup",),
+    "ledger": ("setup", "books", "export", "withdraw", "ledger_move"),
+    "organisation": ("registry",),
+    "override": ("rules",),
+    "pause": ("pause",),
+    "person": ("person",),
+    "plan": ("steer",),
+    "promise": ("promise",),
+    "reconcile": ("audit",),
+    "report": ("report",),
+    "restore-baseline": ("steer",),
+    "resume": ("pause",),
+    "rules": ("rules",),
+    "run": ("run",),
+    "share": ("measure",),
+    "simulate": ("simulate",),
+    "statement": ("report",),
+    "status": ("status",),
+    "unclassified": ("measure",),
+}
+"""The modules that make up a command. Only those of the command given are loaded: all take a second."""
 
-@click.group(cls=SafGroup)
+
+class Saf(SafGroup):
+    """All commands, each loaded when it is asked for."""
+
+    def list_commands(self, _: click.Context) -> list[str]:
+        """The names of all commands."""
+        return sorted(MODULES)
+
+    def get_command(self, _: click.Context, name: str) -> click.Command | None:
+        """The command of a name."""
+        if name not in MODULES:
+            return None
+        modules = [import_module(f"slurm_ai_factory.cli.{module}") for module in MODULES[name]]
+        found: click.Command = next(one for one in modules[0].COMMANDS if one.name == name)
+        return found
+
+    def with_all(self) -> click.Group:
+        """The group with every command loaded, for whoever looks through them."""
+        context = click.Context(self)
+        self.commands = {name: self.get_command(context, name) for name in MODULES}  # type: ignore[misc]
+        return self
+
+
+@click.group(cls=Saf)
 @click.version_option(__version__, prog_name="saf")
 def cli() -> None:
     """Share floors for Slurm, with an auditable ledger.
@@ -48,14 +79,6 @@ def cli() -> None:
     Reads Slurm's accounting, tells regional from other charge, keeps both in a ledger, and steers RawShares
     so that the region gets its promised share. Commands only read unless they say otherwise.
     """
-
-
-STEERING = (setup, measure, status, explain, registry, rules, audit, doctor, simulate, demo, steer, pause)
-TELLING = (promise, report, expertise, books, export, person, withdraw, ledger_move)
-
-for module in (*STEERING, *TELLING):
-    for command in module.COMMANDS:
-        cli.add_command(command)
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.measure import asked_instant
 from slurm_ai_factory.cli.options import (
     SafCommand,
+    actor,
     chosen,
     load_config,
     now,
@@ -27,6 +28,7 @@ from slurm_ai_factory.core.reconcile import Reconciliation, Row, reconcile
 from slurm_ai_factory.core.records import Charge, Instant, Interval
 from slurm_ai_factory.core.words import count
 from slurm_ai_factory.ledger import LONG
+from slurm_ai_factory.ledger.audits import Audit
 from slurm_ai_factory.reading import Progress, Read
 
 FINDINGS = 5
@@ -102,7 +104,7 @@ def _report(intervals: list[Interval], done: Read) -> None:
 @click.option("-E", "--until", metavar="T", default="today", help="Up to this instant; else today.")
 @click.option("--all", "every", is_flag=True, help="Also where the books agree.")
 def reconcile_command(since: str, until: str, every: bool) -> None:
-    """Compare the ledger with sacct and sreport, per account and TRES. Writes nothing.
+    """Compare the ledger with sacct and sreport, per account and TRES. The result is kept.
 
     In TRES-seconds of whole hours. Every difference is told with its causes; exit code 5 when some of it is
     unexplained.
@@ -114,6 +116,8 @@ def reconcile_command(since: str, until: str, every: bool) -> None:
         slurm = slurm_of(config)
         slurm.priority_config()
         found = reconcile(audit.gather(slurm, ledger, first, last, at=at, usual=config.slurm.read_window))
+        made = Audit("reconcile", at, first, last, found.findings)
+        ledger.audits.keep(made, {"unexplained": str(found.unexplained)}, actor())
     if chosen.json:
         output.emit({"since": output.when(first), "until": output.when(last)} | _value(found))
     else:

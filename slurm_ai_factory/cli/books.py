@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import click
 
-from slurm_ai_factory import reporting, verification
+from slurm_ai_factory import reporting, signing, verification
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.audit import FINDINGS
 from slurm_ai_factory.cli.measure import asked_instant, asked_window, check_known
@@ -28,9 +29,12 @@ from slurm_ai_factory.core.records import Instant
 from slurm_ai_factory.core.retention import Due
 from slurm_ai_factory.errors import ConfigError, LedgerError
 from slurm_ai_factory.ledger import LONG, Ledger
+from slurm_ai_factory.ledger.audits import Audit
 from slurm_ai_factory.ledger.publishing import PARTS, part_name
 
 NAMES = tuple(map(part_name, PARTS))
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @ledger_group.command("fingerprint", cls=SafCommand)
@@ -68,7 +72,9 @@ def fingerprint_command(window: str | None, then: str, first: str | None, rows: 
 @ledger_group.command("verify", cls=SafCommand)
 @click.option("--repair", is_flag=True, help="Make everything derived again where it differs. Writes.")
 @click.option("--head", metavar="HEX", help="A copy of a head of the chain, from a report or a log.")
-def verify_command(repair: bool, head: str | None) -> None:
+@click.option("--signature", metavar="TEXT", help="With --head: the signature that came with it.")
+@click.option("--public-key", type=FILE, metavar="FILE", help="With --signature: whose it must be, in PEM.")
+def verify_command(repair: bool, head: str | None, signature: str | None, public_key: Path | None) -> None:
     """Walk the chain, and compare everything derived and every published report with the facts.
 
     Every row that was recorded must be as its entry in the chain says; with --head, the chain must still have
@@ -78,14 +84,30 @@ def verify_command(repair: bool, head: str | None) -> None:
     rules, usage and sums by hour; and every published report, which must say what it said. With --repair,
     what is derived is made again; facts are never changed. Exit code 5 when anything differs.
     """
+    if (signature is None) != (public_key is None) or (signature and not head):
+        raise click.UsageError("a signature is checked with all of --head, --signature and --public-key")
     with opened_books(LONG) as (config, ledger):
+        if head and signature and public_key:
+            _check_signature(ledger, head, signature, public_key)
         found = _verified(config, ledger, head)
         if repair and any(one.differing for one in found if one.check in verification.DERIVED):
             ledger.derived.remake()
             found = _verified(config, ledger, head)
+        findings = sum(one.differing for one in found)
+        result = {"checks": [one._asdict() for one in found]}
+        ledger.audits.keep(Audit("verify", now(), None, None, findings), result, actor())
     _print(found)
-    if any(one.differing for one in found):
+    if findings:
         sys.exit(FINDINGS)
+
+
+def _check_signature(ledger: Ledger, head: str, signature: str, public_key: Path) -> None:
+    """Raise LedgerError unless the head is the ledger's and the signature is its."""
+    found = ledger.chain.find(head)
+    if found is None or not signing.is_signed(public_key, found.entry, found.hash, signature):
+        raise LedgerError(
+            f"the owner of {public_key} did not sign this head of this ledger; compare both with the copy"
+        )
 
 
 def _verified(config: Config, ledger: Ledger, head: str | None) -> list[verification.Verified]:
@@ -113,7 +135,10 @@ def head_command() -> None:
         head = ledger.chain.head()
     if head is None:
         raise LedgerError("nothing has been recorded yet; run `saf cycle` once")
-    output.pairs({"entry": head.entry, "head": head.hash, "recorded": windows.iso(head.at)})
+    told = {"entry": head.entry, "head": head.hash, "recorded": windows.iso(head.at)}
+    if config.ledger.signing_key:
+        told["signature"] = signing.signature(config.ledger.signing_key, head.entry, head.hash)
+    output.emit(told) if chosen.json else output.pairs(told)
 
 
 @contextmanager

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 import click
 
 from slurm_ai_factory import cycle
 from slurm_ai_factory.cli import output
-from slurm_ai_factory.cli.measure import as_of, asked_promise, asked_window, tell_unread
+from slurm_ai_factory.cli.measure import (
+    as_of,
+    asked_instant,
+    asked_promise,
+    asked_window,
+    check_known,
+    tell_unread,
+)
 from slurm_ai_factory.cli.options import SafCommand, chosen, now, opened_books
 from slurm_ai_factory.cli.setup import ledger_group
 from slurm_ai_factory.core import share
 from slurm_ai_factory.core.charge import elapsed
-from slurm_ai_factory.core.classify import Part
+from slurm_ai_factory.core.classify import DETAILS, Part
 from slurm_ai_factory.core.records import Charge, Instant, Run, Window
 from slurm_ai_factory.core.share import Promise, SortedRun
 from slurm_ai_factory.errors import LedgerError
@@ -23,12 +30,13 @@ from slurm_ai_factory.ledger import LONG
 COLUMNS = (
     "job_label", "db_index", "account", "user", "partition", "qos", "wckey", "reservation", "state",
     "submit_at", "eligible_at", "start_at", "end_at", "elapsed_seconds", "suspended_seconds", "alloc_tres",
-    "beneficiary", "fraction", "rule", "category", "organisation", "charge",
+    "beneficiary", "fraction", "rule", "category", "organisation", "sector", "municipality", "hub", "promise",
+    "charge",
 )  # fmt: skip
 
 INSTANTS = ("submit_at", "eligible_at", "start_at", "end_at")
 
-Exported = Mapping[str, object]
+Exported = dict[str, object]
 """A row: COLUMNS, and more that is not shown."""
 
 
@@ -37,30 +45,43 @@ Exported = Mapping[str, object]
 @click.option("-S", "--since", metavar="T", help="Instead of a window: from this instant on.")
 @click.option("-E", "--until", metavar="T", help="With -S: up to this instant; else now.")
 @click.option("--resource", metavar="R", help="In this resource: cpu, gres/gpu, or 0.25*cpu+16*gres/gpu.")
+@click.option(
+    "--as-of", "then", metavar="T", help="As it was known at this instant: the figures of a report."
+)
 @click.option("--users", is_flag=True, help="With the users' names, which are left out otherwise.")
 def export_command(
-    window: str | None, since: str | None, until: str | None, resource: str | None, users: bool
+    window: str | None,
+    since: str | None,
+    until: str | None,
+    resource: str | None,
+    then: str | None,
+    users: bool,
 ) -> None:
     """Every run with its charge in a window, as CSV; with --json as JSON.
 
-    The charges, in resource-seconds, add up to those of `saf share` for the same window. A run that is for
-    several has a row for each.
+    The charges, in resource-seconds, add up to those of `saf share` for the same window, and with --as-of to
+    those of the report of that instant. A run that is for several has a row for each.
     """
     with opened_books(LONG) as (config, ledger):
-        where, at = asked_window(config, window, since, until), as_of(ledger)
-        config, where = cycle.judged(config, ledger, where, at)
+        known = asked_instant(config, then) if then else None
+        where = asked_window(config, window, since, until, known)
+        check_known(ledger, known)
+        at = as_of(ledger, known)
+        config, where = cycle.judged(config, ledger, where, at, known)
         promise = asked_promise(config, resource)
-        books = ledger.classified(cycle.rules_of(config, ledger))
+        books = ledger.classified(cycle.rules_of(config, ledger, known), known)
         with ledger.store.snapshot():
             if not books.complete():
                 raise LedgerError(cycle.TOO_FAST)
-            found = _rows(books.runs_between(where.since, where.until), where, promise, at)
+            runs = books.runs_between(where.since, where.until)
+            told = {"promise": cycle.terms_of(config, ledger, known).of(where).promise}
+            found = (row | told for row in _rows(runs, where, promise, at))
             columns = [one for one in COLUMNS if users or one != "user"]
             if chosen.json:
                 output.emit_rows({name: row[name] for name in columns} for row in found)
             else:
                 output.write_csv(sys.stdout, columns, ([row[name] for name in columns] for row in found))
-        unread = cycle.unread(ledger, where, at, now())
+        unread = cycle.unread(ledger, where, at, now() if known is None else known, known)
     tell_unread(unread, where)
 
 
@@ -78,7 +99,7 @@ def _row(run: Run, part: Part, charge: Charge) -> Exported:
         **run._asdict(),
         **run.subject._asdict(),
         **{name: output.when(getattr(run, name)) for name in INSTANTS},
-        **{name: getattr(found, name) for name in ("rule", "category", "organisation")},
+        **{name: getattr(found, name) for name in ("rule", *DETAILS)},
         "beneficiary": str(found.beneficiary),
         "fraction": output.number(part.fraction),
         "charge": output.number(charge),

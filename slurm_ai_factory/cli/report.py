@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -71,9 +72,11 @@ def report_command(
         found = reporting.gather(ask, where, compared)
         if publish:
             ledger.publishing.publish(reporting.published_anew(ask, where), at=now(), actor=actor())
+        window, fingerprint = found.measurement.window.name, pages.value(found)["fingerprint"]["sha256"]
+        found = replace(found, head=ledger.publishing.head(window, known, fingerprint))
     written = [_write(Path(directory), *file) for file in _files(config, found, languages, formats)]
     if chosen.json:
-        output.emit({"files": written, "fingerprint": pages.value(found)["fingerprint"]["sha256"]})
+        output.emit({"files": written, "fingerprint": fingerprint})
     elif not chosen.quiet:
         click.echo("\n".join(f"wrote {file}" for file in written), err=True)
 

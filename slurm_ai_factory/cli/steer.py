@@ -1,13 +1,11 @@
-"""Commands that decide: run, cycle, plan, history, restore-baseline. Those that write say so."""
+"""Commands that decide: cycle, plan, history, restore-baseline. Those that write say so."""
 
 from __future__ import annotations
 
 import shlex
-import signal
 import sys
 import time
 from collections.abc import Sequence
-from threading import Event
 from typing import Any
 
 import click
@@ -19,40 +17,20 @@ from slurm_ai_factory.cli.options import (
     SafCommand,
     chosen,
     load_config,
-    now,
     opened_ledger,
     opened_site,
     slurm_of,
-    start_logging,
 )
 from slurm_ai_factory.core.records import Decision
 from slurm_ai_factory.cycle import CycleReport
-from slurm_ai_factory.daemon import Daemon, sentence
 from slurm_ai_factory.errors import StandbyError
 from slurm_ai_factory.ledger import Ledger
 from slurm_ai_factory.reading import Read
 from slurm_ai_factory.site import Site
 from slurm_ai_factory.slurm import Slurm
+from slurm_ai_factory.summary import sentence
 
 MOST_LINES = 1_000_000
-
-
-@click.command("run", cls=SafCommand)
-def run_command() -> None:
-    """The daemon: a cycle at every beat until SIGTERM; SIGHUP reloads the configuration.
-
-    Writes to the ledger; sets RawShares in Slurm when control.mode is enforce, and only then.
-    """
-    start_logging()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the daemon hears it; what ends it needs no second one
-    stop = Event()
-    Daemon(
-        load=load_config,
-        open_site=lambda config: opened_site(config, stop.wait),
-        clock=now,
-        stopwatch=time.monotonic,
-        stop=stop,
-    ).run()
 
 
 @click.command("cycle", cls=SafCommand)
@@ -243,4 +221,4 @@ def restore_baseline_command(yes: bool, number: bool) -> None:
     sys.exit(_failed(outcomes))
 
 
-COMMANDS = (run_command, cycle_command, plan_command, history_command, restore_baseline_command)
+COMMANDS = (cycle_command, plan_command, history_command, restore_baseline_command)

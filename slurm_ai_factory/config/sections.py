@@ -135,6 +135,9 @@ class LedgerSection:
     url_file: Path | None = _key(values.path, "a file that holds the url and its password", None)
     state_directory: Path = _key(values.path, "home of the embedded PostgreSQL", "/var/lib/slurm-ai-factory")
     timeout: int = _key(values.seconds, "give PostgreSQL up when it says nothing for this long", "2m")
+    signing_key: Path | None = _key(
+        values.path, "Ed25519 private key in PEM that `saf ledger head` and the log sign the head with", None
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -86,6 +86,11 @@ class Reconciliation:
         """What no cause accounts for, whichever book has it; 0 when the books agree."""
         return sum(max(row.unexplained, -row.unexplained) for row in self.rows)
 
+    @property
+    def findings(self) -> int:
+        """In how many accounts and TRES something is unexplained."""
+        return sum(row.unexplained != 0 for row in self.rows)
+
 
 def reconcile(books: Iterable[Books]) -> Reconciliation:
     """Compare the books of intervals that follow one another."""

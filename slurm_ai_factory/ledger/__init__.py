@@ -11,6 +11,7 @@ from slurm_ai_factory.core.organisations import Regional
 from slurm_ai_factory.core.records import Instant
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger.accounting import Accounting, ReadResult, Usual
+from slurm_ai_factory.ledger.audits import Audits
 from slurm_ai_factory.ledger.chain import Chain
 from slurm_ai_factory.ledger.classified import Classified, set_of
 from slurm_ai_factory.ledger.connection import LONG, USUAL, Limits
@@ -61,6 +62,7 @@ class Ledger:
     privacy: Privacy
     derived: Derived
     chain: Chain
+    audits: Audits
     persons: Persons
     promise_terms: TermsBook
 
@@ -137,6 +139,7 @@ def ledger_of(store: Store, cluster: str, cluster_id: int) -> Ledger:
         privacy,
         Derived(store, cluster, cluster_id),
         Chain(store, cluster_id),
+        Audits(store, cluster_id),
         Persons(store, cluster_id, privacy),
         TermsBook(store, cluster_id),
     )

@@ -137,8 +137,9 @@ class Classified:
 
     def runs_between(self, since: Instant, until: Instant) -> Iterator[SortedRun]:
         """Every run that was delivered in [since, until), or is open, one by one. Inside a transaction."""
-        key = {"cluster_id": self.cluster_id, "since": since, "until": until}
-        for rows in self.store.stream("runs_between", **key):
+        query = "runs_between" if self.then is None else "runs_between_then"
+        key = {"cluster_id": self.cluster_id, "since": since, "until": until, "as_of": self.then}
+        for rows in self.store.stream(query, **key):
             yield from self._sorted(rows)
 
     def runs_of_job(self, label: str) -> list[SortedRun]:

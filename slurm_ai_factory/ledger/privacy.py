@@ -61,6 +61,7 @@ PERSONAL = (
     Personal("reports", "published_at", texts=()),
     Personal("pseudonymisations", "at", texts=()),
     Personal("person_acts", "recorded_at"),
+    Personal("audits", "recorded_at", texts=()),
 )  # fmt: skip
 """Every personal text that staff leave in the ledger."""
 

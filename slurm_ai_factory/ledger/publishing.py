@@ -122,6 +122,12 @@ class Publishing:
             self.store.do("publish", **key, **given, at=at, actor=actor)
         return True
 
+    def head(self, window: str, as_of: Instant, fingerprint: str) -> tuple[int, str] | None:
+        """The head of the chain, entry and hash, when just this report was published; None if it was not."""
+        key = {"cluster_id": self.cluster_id, "window_name": window, "as_of": as_of}
+        row = self.store.one("head_of_report", **key, fingerprint=fingerprint)
+        return (row[0], row[1]) if row else None
+
     def _refuse_earlier(self, window: str, as_of: Instant) -> None:
         for name, later in self.store.all("published_after", cluster_id=self.cluster_id, as_of=as_of):
             if windows.leads_to(window, name):

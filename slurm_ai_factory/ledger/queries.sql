@@ -757,6 +757,14 @@ WHERE r.cluster_id = %(cluster_id)s AND r.start_at < %(until)s
     AND (r.end_at IS NULL OR r.end_at > %(since)s OR r.start_at >= %(since)s)
 ORDER BY r.db_index
 
+-- runs_between_then --
+-- The same, as far as the ledger knew at an instant.
+SELECT {run}, CASE WHEN r.missing_since <= %(as_of)s THEN r.missing_since END, r.subject_id
+FROM {runs_then} AS r
+{run_joins}
+WHERE r.start_at < %(until)s AND (r.end_at IS NULL OR r.end_at > %(since)s OR r.start_at >= %(since)s)
+ORDER BY r.db_index
+
 -- usage_by_account --
 -- TRES-seconds of ended runs in an interval, by account.
 SELECT s.account, t.name, sum(u.delivered * c.count)

@@ -78,9 +78,10 @@ ORDER BY as_of
 -- publish --
 -- A report is given out.
 INSERT INTO reports (cluster_id, window_name, as_of, fingerprint, figures, settings, document, format, published_at,
-    actor)
-VALUES (%(cluster_id)s, %(window_name)s, %(as_of)s, %(fingerprint)s, %(figures)s, %(settings)s, %(document)s,
-    %(format)s, %(at)s, %(actor)s)
+    actor, head_entry, head)
+SELECT %(cluster_id)s, %(window_name)s, %(as_of)s, %(fingerprint)s, %(figures)s, %(settings)s, %(document)s,
+    %(format)s, %(at)s, %(actor)s, entry, hash
+FROM chain ORDER BY entry DESC LIMIT 1
 
 -- runs_known --
 -- Fragment: runs as the ledger had them at an instant.

@@ -6,6 +6,7 @@ from slurm_ai_factory.report.page import LANGUAGES, html
 from slurm_ai_factory.report.sheets import as_csv, as_json
 from slurm_ai_factory.report.tables import Reached, tables
 from slurm_ai_factory.report.values import (
+    Audited,
     Basis,
     Control,
     Earlier,
@@ -17,6 +18,6 @@ from slurm_ai_factory.report.values import (
 )
 
 __all__ = [
-    "LANGUAGES", "Basis", "Control", "Earlier", "Month", "Reached", "Report", "Restatement", "Sender",
-    "as_csv", "as_json", "html", "tables", "value",
+    "LANGUAGES", "Audited", "Basis", "Control", "Earlier", "Month", "Reached", "Report", "Restatement",
+    "Sender", "as_csv", "as_json", "html", "tables", "value",
 ]  # fmt: skip

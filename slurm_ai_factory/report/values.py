@@ -78,6 +78,15 @@ class Restatement(NamedTuple):
     terms_changed: tuple[str, ...]  #: what the promise's term says otherwise
 
 
+class Audited(NamedTuple):
+    """Checks of the books that were made."""
+
+    command: str  #: verify or reconcile
+    checks: int
+    last: Instant
+    findings: int  #: of all of them
+
+
 class Basis(NamedTuple):
     """What the report rests on, beside its figures."""
 
@@ -107,13 +116,17 @@ class Report:
     terms: PromiseTerms  #: of the promise
     compared_with: tuple[Earlier, ...]  #: for each window of the trend that there is something of
     restatements: tuple[Restatement, ...]
+    audits: tuple[Audited, ...]  #: since the window began, by command
     basis: Basis
+    head: tuple[int, str] | None = None  #: of the chain, entry and hash, where the report was published
 
 
 def value(report: Report) -> dict[str, Any]:
     """The report under the names of its files. Charges are resource-seconds, ratios 0..1, instants UTC."""
     printed = figures(report)
-    return printed | {"fingerprint": _fingerprint(report.basis, canonical.digest("figures", 1, printed))}
+    digest = canonical.digest("figures", 1, printed)
+    entry, head = report.head or (None, None)
+    return printed | {"fingerprint": _fingerprint(report.basis, digest) | {"entry": entry, "head": head}}
 
 
 def figures(report: Report) -> dict[str, Any]:
@@ -131,6 +144,7 @@ def figures(report: Report) -> dict[str, Any]:
         "control": _control(report.control),
         "expertise": _expertise(report),
         "restatements": _restatements(report),
+        "audits": [_audited(one) for one in report.audits],
     }
 
 
@@ -301,6 +315,10 @@ def _restatement(one: Restatement) -> dict[str, Any]:
         "regional_charge_by_classification": _number(one.by_classification if one.told_apart else None),
         "terms_changed": list(one.terms_changed),
     }
+
+
+def _audited(one: Audited) -> dict[str, Any]:
+    return one._asdict() | {"last": when(one.last)}
 
 
 def _number(charge: Charge | None) -> int | float | None:

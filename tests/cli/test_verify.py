@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 from pathlib import Path
 
 import psycopg
@@ -39,7 +41,17 @@ def given_out(books: Saf, tmp_path: Path) -> Saf:
     return books
 
 
-CHECKS = ("TRES sets", "overrides", "classification", "hourly usage", "hourly sums", "reports")
+CHECKS = (
+    "chain",
+    "records",
+    "reads",
+    "TRES sets",
+    "overrides",
+    "classification",
+    "hourly usage",
+    "hourly sums",
+    "reports",
+)
 
 
 def differing(saf: Saf, code: int = 5) -> Checks:
@@ -143,11 +155,12 @@ def test_a_run_that_was_changed_is_missed_in_usage_and_in_the_report(
 ) -> None:
     change(ledger_url, f"{statement} WHERE db_index = {DAYS * 10}")
     found = differing(given_out)
+    assert found["reads"][0] == 1
     assert found["hourly usage"] == (1, FIRST)
     assert found["reports"][0] == 1
     assert found["reports"][1].startswith("rolling:7d as of ")
     given_out.run("ledger", "verify", "--repair", code=5)
-    assert set(differing(given_out)) == {"reports"}, "what is derived follows the facts, which stay changed"
+    assert set(differing(given_out)) == {"reads", "reports"}, "what is derived follows the changed facts"
 
 
 REPORT = {
@@ -165,7 +178,68 @@ def test_a_published_report_whose_row_was_changed_is_told(
     given_out: Saf, ledger_url: str, column: str
 ) -> None:
     change(ledger_url, f"UPDATE reports SET {column} = {REPORT[column]}")
-    assert set(differing(given_out)) == {"reports"}
+    assert set(differing(given_out)) == {"records", "reports"}
+
+
+def head_of(saf: Saf) -> dict[str, str]:
+    told: dict[str, str] = saf.json("ledger", "head")
+    return told
+
+
+def test_a_copy_of_the_head_tells_whether_anything_was_cut_off(given_out: Saf, ledger_url: str) -> None:
+    copy = head_of(given_out)
+    assert copy["head"] in given_out.run("ledger", "head").stdout
+    assert given_out.json("ledger", "verify", "--head", copy["head"])["checks"][0] == {
+        "check": "head", "compared": 1, "differing": 0, "first": "",
+    }  # fmt: skip
+    assert head_of(given_out)["entry"] > copy["entry"], "that the books were verified is recorded too"
+    change(ledger_url, f"DELETE FROM chain WHERE entry >= {copy['entry']}")
+    checks = given_out.json("ledger", "verify", "--head", copy["head"], code=5)["checks"]
+    assert checks[0]["first"] == f"no entry of the chain has {copy['head']}"
+
+
+def test_a_published_report_has_the_head_and_keeps_it(given_out: Saf, tmp_path: Path) -> None:
+    as_of = given_out.json("status")["read_until"]
+    command = ("report", "--window", "rolling:6d", "--as-of", as_of, "-o", str(tmp_path / "out"))
+    before = [Path(one).read_bytes() for one in given_out.json(*command)["files"]]
+    head = head_of(given_out)
+    files = [Path(one) for one in given_out.json(*command, "--publish")["files"]]
+    published = [one.read_bytes() for one in files]
+    said = json.loads(next(one for one in files if one.suffix == ".json").read_text())
+    assert (said["fingerprint"]["entry"], said["fingerprint"]["head"]) == (head["entry"], head["head"])
+    assert all(head["head"].encode() in text for text in published)
+    assert not any(head["head"].encode() in text for text in before)
+    given_out.json(*command)
+    assert [one.read_bytes() for one in files] == published, "also when it is only made again"
+
+
+def test_a_signed_head_is_checked_with_the_public_key(given_out: Saf, tmp_path: Path) -> None:
+    private, public, other = (tmp_path / name for name in ("private.pem", "public.pem", "other.pem"))
+    for file in (private, other):
+        openssl("genpkey", "-algorithm", "ed25519", "-out", str(file))
+    openssl("pkey", "-in", str(private), "-pubout", "-out", str(public))
+    given_out.configure("ledger", signing_key=str(private))
+    head = head_of(given_out)
+    asked = ("ledger", "verify", "--head", head["head"], "--signature", head["signature"], "--public-key")
+    given_out.run(*asked, str(public))
+    openssl("pkey", "-in", str(other), "-pubout", "-out", str(public))
+    assert "did not sign this head" in given_out.run(*asked, str(public), code=1).stderr
+    assert "is no public key in PEM" in given_out.run(*asked, str(private), code=1).stderr
+    assert "with all of" in given_out.run(*asked[:-1], code=2).stderr
+    given_out.configure("ledger", signing_key=str(public))
+    assert "is no private key" in given_out.run("ledger", "head", code=1).stderr
+
+
+def openssl(*arguments: str) -> None:
+    subprocess.run(["openssl", *arguments], check=True, capture_output=True, timeout=60)
+
+
+def test_that_the_books_were_verified_is_kept_and_told(given_out: Saf, tmp_path: Path) -> None:
+    given_out.run("ledger", "verify")
+    command = ("report", "--window", "rolling:6d", "-o", str(tmp_path / "out"), "--format", "json")
+    (file,) = given_out.json(*command)["files"]
+    (one,) = json.loads(Path(file).read_text())["audits"]
+    assert (one["command"], one["checks"], one["findings"]) == ("verify", 1, 0)
 
 
 def test_a_change_of_settings_changes_no_published_report(given_out: Saf) -> None:

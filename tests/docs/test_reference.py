@@ -55,7 +55,7 @@ def test_commands_and_options_exist(file: Path) -> None:
         check_command(line)
     for span in markdown.spans(text):
         if re.fullmatch(r"--[a-z-]+", span):
-            assert span in every_option(cli), f"{file.name}: {span}"
+            assert span in every_option(cli.with_all()), f"{file.name}: {span}"
 
 
 def commands(text: str) -> Iterator[str]:
@@ -72,7 +72,7 @@ def commands(text: str) -> Iterator[str]:
 
 def check_command(line: str) -> None:
     """Walk the words as click would: options, their values, commands."""
-    command: click.Command = cli
+    command: click.Command = cli.with_all()
     known = options(cli)
     words = iter(shlex.split(line))
     for word in words:

@@ -329,6 +329,28 @@ def test_a_changed_row_changes_the_fingerprint(made: Year, part: str) -> None:
     assert {name for name in before if before[name] != after[name]} == {part}
 
 
+@pytest.mark.parametrize("window", facility.QUARTERS)
+def test_the_runs_behind_a_published_figure_add_up_to_it_at_any_later_time(made: Year, window: str) -> None:
+    """Also after corrections, and by category, sector, municipality and hub."""
+    then = facility.moment(facility.AS_OF[window])
+    printed = saf(made, "ledger", "export", "--window", window, "--as-of", then).stdout
+    rows = list(csv.DictReader(io.StringIO(printed)))
+    report = made.reports[window].measurement
+    for beneficiary, charge in (
+        ("regional", report.regional_charge), ("unclassified", report.unclassified_charge),
+    ):  # fmt: skip
+        exported = sum(Decimal(one["charge"]) for one in rows if one["beneficiary"] == beneficiary)
+        assert exported == charge
+    assert sum(Decimal(one["charge"]) for one in rows) == report.total_charge
+    said = value(made.reports[window])["tables"]
+    for table, regional in reporting.TABLES.items():
+        counted = [one for one in rows if not regional or one["beneficiary"] == "regional"]
+        for row in said[table]["rows"]:
+            exported = sum(Decimal(one["charge"]) for one in counted if one[table] == row["name"])
+            assert exported == Decimal(str(row["charge"])), (table, row["name"])
+    assert {one["promise"] for one in rows} == {"region"}
+
+
 # -- other windows --------------------------------------------------------------------------------------
 
 

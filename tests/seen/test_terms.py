@@ -14,9 +14,9 @@ from slurm_ai_factory import cycle
 from slurm_ai_factory.config import Config, parse
 from slurm_ai_factory.core.records import HOUR
 from slurm_ai_factory.cycle import CycleReport
-from slurm_ai_factory.daemon import sentence
 from slurm_ai_factory.errors import ConfigError
 from slurm_ai_factory.metrics import Exposition
+from slurm_ai_factory.summary import sentence
 from tests.seen.life import CONFIG, HOURLY, Life, living
 from tests.seen.model import CLUSTER
 

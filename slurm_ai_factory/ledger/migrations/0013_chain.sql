@@ -33,6 +33,8 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
 VALUES
     ('accounts', 1::smallint, '{cluster_id, account, recorded_at}'::text[],
         '{cluster_id, account, parent, recorded_at}'::text[], '{}'::text[]),
+    ('audits', 1, '{audit_id}',
+        '{audit_id, cluster_id, recorded_at, command, since, until, findings, result, actor}', '{actor}'),
     ('changes', 1, '{change_id}',
         '{change_id, decision_id, account, raw_shares_before, raw_shares_after, status, settled_at,
         raw_shares_read, note}', '{note}'),
@@ -66,7 +68,7 @@ VALUES
         runs_digest, missing_digest}', '{}'),
     ('reports', 1, '{report_id}',
         '{report_id, cluster_id, window_name, as_of, fingerprint, figures, format, settings, document,
-        published_at, actor}', '{actor}'),
+        published_at, actor, head_entry, head}', '{actor}'),
     ('rules_used', 1, '{cluster_id, recorded_at}',
         '{cluster_id, recorded_at, rules}', '{}'),
     ('sizes', 1, '{cluster_id, since, recorded_at}',

@@ -1,0 +1,62 @@
+"""Signatures of the chain's head, with an Ed25519 key (RFC 8032) that the ledger's owner does not have.
+
+Optional: the extra ``sign`` brings ``cryptography``.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from pathlib import Path
+
+from slurm_ai_factory.errors import SafError
+
+MISSING = "signatures need the extra 'sign': pip install 'slurm-ai-factory[sign]'"
+
+
+def signature(key_file: Path, entry: int, head: str) -> str:
+    """The signature of a head, in base64. Raises SafError where the key cannot be read or used."""
+    try:
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+        from cryptography.hazmat.primitives.serialization import load_pem_private_key
+    except ImportError:
+        raise SafError(MISSING) from None
+    try:
+        key = load_pem_private_key(_bytes(key_file), password=None)
+    except (ValueError, TypeError) as error:
+        raise SafError(f"{key_file} is no private key in PEM without a password: {error}") from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise SafError(f"{key_file} is no Ed25519 key; make one: openssl genpkey -algorithm ed25519")
+    return base64.b64encode(key.sign(_signed(entry, head))).decode()
+
+
+def is_signed(key_file: Path, entry: int, head: str, told: str) -> bool:
+    """Whether a signature is one of this head by the owner of a public key. Raises SafError."""
+    try:
+        from cryptography.exceptions import InvalidSignature
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+        from cryptography.hazmat.primitives.serialization import load_pem_public_key
+    except ImportError:
+        raise SafError(MISSING) from None
+    try:
+        key = load_pem_public_key(_bytes(key_file))
+    except ValueError as error:
+        raise SafError(f"{key_file} is no public key in PEM: {error}") from error
+    if not isinstance(key, Ed25519PublicKey):
+        raise SafError(f"{key_file} is no Ed25519 key")
+    try:
+        key.verify(base64.b64decode(told, validate=True), _signed(entry, head))
+    except (InvalidSignature, binascii.Error, ValueError):
+        return False
+    return True
+
+
+def _signed(entry: int, head: str) -> bytes:
+    return f"slurm-ai-factory head 1\n{entry}\n{head}\n".encode()
+
+
+def _bytes(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise SafError(f"{file} cannot be read: {error.strerror}") from error

@@ -1,0 +1,83 @@
+"""`make tamper`: every column of the schema, and the result as a page in docs/evaluation."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import psycopg
+
+from slurm_ai_factory.ledger import Store, embedded
+from tests.report import year
+from tests.tamper.campaign import EMPTY, IRRELEVANT, REFUSED, Tampering, columns, tried
+
+PAGE = Path(__file__).parents[2] / "docs" / "evaluation" / "tamper.md"
+HEAD = """\
+# Tampering
+
+`make tamper` writes this page. A year of a facility that does not exist, with four published reports; then,
+on a copy of its ledger for each column of the schema, one change by SQL as the owner of the database, who
+switches guards and foreign keys off. `saf ledger verify` walks the chain, compares every recorded row with
+its entry, every read with its runs, everything derived with the facts, and makes every published report
+again. Where it finds nothing, the last of these proves that no published figure rests on the change.
+
+Of {all} columns {found} were found and {refused} refused by PostgreSQL; with {irrelevant} every published
+report says the same; {empty} have no row in the year.
+
+| table | column | change | found by |
+|---|---|---|---|
+"""
+
+
+def main() -> int:
+    """Try every column."""
+    results = list(_campaign())
+    PAGE.write_text(HEAD.format(**_counts(results)) + "".join(f"{_row(one)}\n" for one in results))
+    print(f"{PAGE} written")
+    return 0
+
+
+def _campaign() -> Iterator[Tampering]:
+    with TemporaryDirectory(prefix="saf-tamper-") as scratch:
+        Path(scratch).chmod(0o755)
+        server = embedded.url(Path(scratch))
+        try:
+            yield from _all(server, Path(scratch) / "saf.toml")
+        finally:
+            embedded.stop(Path(scratch))
+
+
+def _all(server: str, file: Path) -> Iterator[Tampering]:
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE year")
+    url = psycopg.conninfo.make_conninfo(server, dbname="year")
+    with Store(url) as store:
+        store.migrate()
+    made = year.build(url, file)
+    every = columns(url)
+    for number, column in enumerate(every, 1):
+        found = tried(made, column)
+        print(
+            f"{number}/{len(every)} {column.table}.{column.name}: {found.outcome}",
+            file=sys.stderr,
+            flush=True,
+        )
+        yield found
+
+
+def _counts(results: Iterable[Tampering]) -> dict[str, int]:
+    outcomes = [one.outcome for one in results]
+    named = {"irrelevant": IRRELEVANT, "refused": REFUSED, "empty": EMPTY}
+    counts = {name: outcomes.count(outcome) for name, outcome in named.items()}
+    return {"all": len(outcomes), "found": len(outcomes) - sum(counts.values()), **counts}
+
+
+def _row(one: Tampering) -> str:
+    change = f"`{one.change.replace('|', '&#124;')}`" if one.change else ""
+    return f"| {one.column.table} | {one.column.name} | {change} | {one.outcome.replace('|', '&#124;')} |"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -20,7 +20,7 @@ from slurm_ai_factory.core.expertise import ExpertiseMeasurement
 from slurm_ai_factory.core.reasons import HOLDS
 from slurm_ai_factory.core.records import Charge, Instant, Measurement, Subject, Window
 from slurm_ai_factory.core.share import Promise
-from slurm_ai_factory.core.suppression import Cell, Sum, shown
+from slurm_ai_factory.core.suppression import Cell, shown, telling
 from slurm_ai_factory.core.terms import PromiseTerms
 from slurm_ai_factory.core.tres import Count
 from slurm_ai_factory.errors import LedgerError
@@ -45,12 +45,13 @@ from slurm_ai_factory.report.given import (
     Given,
     Known,
     Read,
+    Sums,
     known_before,
     sums_of_charge,
     sums_of_hours,
     sums_of_unmet,
 )
-from slurm_ai_factory.report.tables import Piece, Table, members
+from slurm_ai_factory.report.tables import Piece, Table, members, totals
 
 TABLES = {"category": True, "hub": False, "sector": True, "municipality": True}
 """The tables, the most important first, and whether each is of the region only."""
@@ -63,7 +64,7 @@ RESOURCES = ("gres/gpu", "node", "cpu")
 
 PLACES = ("category", "sector", "municipality", "hub")
 Key = Callable[[Subject, Classification], str]
-SumsOf = Callable[[Sequence[Piece], Document | None], Iterable[Sum]]
+SumsOf = Callable[[Sequence[Piece], Document | None], Sums]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +137,7 @@ def gather(ask: Asked, window: Window, compared: Instant | None = None) -> Repor
         margin=ask.config.promise.margin,
         resources=tuple(_resources(ask, window)),
         trend=trend,
-        tables=tables(found, TABLES, smallest, *known),
+        tables=tables(found, TABLES, smallest, known.pieces, known.sums),
         reached=len(regional),
         names=_names(ask, regional) if ask.config.report.name_organisations else None,
         control=_control(ask, window),
@@ -201,6 +202,24 @@ def _windows_of(ask: Asked, one: Published, read: ReadOf) -> Iterator[Given]:
         where = then.read_up_to(windows.window(name, one.as_of, then.config.promise.time_zone))
         document = json.loads(one.document or "{}") if name == one.window else None
         yield Given((where.since, where.until), document, _reader(then.about(where), read))
+
+
+def _refuse_telling(ask: Asked, window: Window) -> None:
+    """Raises LedgerError where totals of a report, which cannot be hidden, tell too much beside others."""
+    window = ask.read_up_to(window)
+    ask, smallest = ask.about(window), ask.about(window).config.report.min_organisations
+    for what, read, sums in (
+        ("charge", reached, partial(sums_of_charge, TABLES, smallest)),
+        ("expertise hours", _helped, partial(sums_of_hours, HOURS)),
+    ):
+        known = _known_before(ask, window, read, sums)
+        sides = dict(zip(totals(known.pieces), Beneficiary, strict=True))
+        if found := telling(totals(known.pieces), smallest, known.totals, known.sums):
+            named = ", ".join(str(sides[one]) for one in found)
+            raise LedgerError(
+                f"the report of {window.name} cannot be published: beside earlier reports its {named} total "
+                f"of {what} tells what fewer than {smallest} organisations got; publish another window"
+            )
 
 
 def _reader(ask: Asked, read: ReadOf) -> Read:
@@ -289,7 +308,7 @@ def _beneficiary(ask: Asked, rules: Rules, organisation: str, day: date) -> Bene
 def _expertise_table(ask: Asked, window: Window, smallest: int) -> Table:
     """The hours by category, of the region."""
     known = _known_before(ask, window, _helped, partial(sums_of_hours, HOURS))
-    (table,) = tables(_helped(ask, window), HOURS, smallest, *known)
+    (table,) = tables(_helped(ask, window), HOURS, smallest, known.pieces, known.sums)
     return table
 
 
@@ -306,9 +325,9 @@ def _helped(ask: Asked, window: Window) -> list[Reached]:
 
 def _unmet_shown(ask: Asked, window: Window, smallest: int) -> bool:
     """Whether the hours that the region did not get may be told beside those of earlier reports."""
-    pieces, sums = _known_before(ask, window, _not_helped, sums_of_unmet)
-    cell = Cell("unmet", "", members(pieces, Beneficiary.REGIONAL))
-    return bool(shown([cell], [], smallest, sums))
+    known = _known_before(ask, window, _not_helped, sums_of_unmet)
+    cell = Cell("unmet", "", members(known.pieces, Beneficiary.REGIONAL))
+    return bool(shown([cell], [], smallest, known.sums))
 
 
 def _not_helped(ask: Asked, window: Window) -> list[Reached]:
@@ -375,6 +394,7 @@ def published(ask: Asked, report: Report) -> Published:
 
 def published_anew(ask: Asked, window: Window) -> Published:
     """A report worked out from facts alone. Raises LedgerError where what is derived says otherwise."""
+    _refuse_telling(ask, window)
     kept = published(ask, gather(ask, window))
     with ask.ledger.anew() as ledger:
         fresh = replace(ask, ledger=ledger)

@@ -80,15 +80,35 @@ def shown(
     }
 
 
+def telling(totals: Iterable[Sum], smallest: int, told: Sequence[Sum], given: Sequence[Sum]) -> list[Sum]:
+    """The totals that give a few organisations away beside ``given``, and not beside other totals alone.
+
+    ``told`` are the totals in ``given``. What is found cannot be hidden: its report must not be given out.
+    """
+    asked = [one for one in totals if one]
+    by_all, by_totals = (_Known([*ones, *asked], smallest) for ones in (given, told))
+    for known, ones in ((by_all, given), (by_totals, told)):
+        for one in ones:
+            known.add(one)
+    found = []
+    for total in asked:
+        allowed = by_totals.told_of(total)
+        if any(not any(few <= one for few in allowed) for one in by_all.told_of(total)):
+            found.append(total)
+        by_all.add(total)
+        by_totals.add(total)
+    return found
+
+
 class _Known:
     """What a reader knows, as some of the directions that it leaves open, at random."""
 
     def __init__(self, sums: Sequence[Sum], smallest: int) -> None:
         parts = sorted(frozenset().union(*sums), key=repr)
         self.column = {part: index for index, part in enumerate(parts)}
+        self.names = sorted(organisations(parts))
         self.blocks = [
-            [self.column[part] for part in parts if part.organisation == name]
-            for name in sorted(organisations(parts))
+            [self.column[part] for part in parts if part.organisation == name] for name in self.names
         ]
         self.most = smallest - 1
         largest = max(map(len, self.blocks), default=0)
@@ -100,11 +120,19 @@ class _Known:
 
     def may_add(self, members: Sum) -> bool:
         """Whether this sum may be known too; it is from now on if so."""
-        along = self._along(members)
-        if any(along) and self._gives_away(along):
+        if next(self.told_of(members), None) is not None:
             return False
         self.add(members)
         return True
+
+    def told_of(self, members: Sum) -> Iterator[frozenset[str]]:
+        """The few organisations of whom a figure would follow if this sum were known too."""
+        along = self._along(members)
+        if any(along):
+            looked_at = self.open[: self.enough]
+            blocks = [[tuple(one[at] for one in looked_at) for at in block] for block in self.blocks]
+            for few in _spanned(tuple(along[: self.enough]), blocks, self.most):
+                yield frozenset(self.names[index] for index in few)
 
     def add(self, members: Sum) -> None:
         """This sum is known: no direction with a part along it is open any more."""
@@ -119,34 +147,28 @@ class _Known:
         columns = [self.column[part] for part in members]
         return [sum(one[at] for at in columns) % PRIME for one in self.open]
 
-    def _gives_away(self, along: Sequence[int]) -> bool:
-        looked_at = self.open[: self.enough]
-        blocks = [[tuple(one[at] for one in looked_at) for at in block] for block in self.blocks]
-        return _spanned(tuple(along[: self.enough]), blocks, self.most)
 
+def _spanned(
+    vector: Vector, blocks: Sequence[Sequence[Vector]], most: int, first: int = 0
+) -> Iterator[tuple[int, ...]]:
+    """The blocks, at most so many together, of whose vectors this one, which is not zero, is a combination.
 
-def _spanned(vector: Vector, blocks: Sequence[Sequence[Vector]], most: int) -> bool:
-    """Whether the vector is a combination of the vectors of some of the blocks, at most so many.
-
-    >>> _spanned((1, 1), [[(1, 0)], [(0, 1)]], 2), _spanned((1, 1), [[(1, 0)], [(0, 1)]], 1)
-    (True, False)
+    >>> list(_spanned((1, 1), [[(1, 0)], [(0, 1)]], 2)), list(_spanned((1, 1), [[(1, 0)], [(0, 1)]], 1))
+    ([(0, 1)], [])
     """
-    if most < 1:
-        return False
-    for index, block in enumerate(blocks):
+    for index in range(first, len(blocks) if most else 0):
+        block = blocks[index]
         if most == len(block) == 1:
             if _parallel(vector, block[0]):
-                return True
+                yield (index,)
             continue
         basis = _basis(block)
         left = _across(vector, basis)
         if not any(left):
-            return True
-        if most > 1:
-            rest = [[_across(one, basis) for one in other] for other in blocks[index + 1 :]]
-            if _spanned(left, rest, most - 1):
-                return True
-    return False
+            yield (index,)
+        elif most > 1:
+            rest = [[_across(one, basis) for one in other] for other in blocks]
+            yield from ((index, *more) for more in _spanned(left, rest, most - 1, index + 1))
 
 
 def _parallel(vector: Vector, other: Vector) -> bool:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from slurm_ai_factory.core.classify import Beneficiary
 from slurm_ai_factory.core.records import Interval
 from slurm_ai_factory.core.suppression import Sum
-from slurm_ai_factory.report.tables import Piece, Reached, members, sums_of_rows, tables
+from slurm_ai_factory.report.tables import Piece, Reached, lines, members, tables, totals
 
 Read = Callable[[Interval], Sequence[Reached]]
 """Who got what in an interval, as a report knew it."""
@@ -30,24 +30,33 @@ class Given(NamedTuple):
     read: Read
 
 
+class Sums(NamedTuple):
+    """What a report told."""
+
+    totals: Sequence[Sum] = ()  #: whatever they rest on
+    lines: Sequence[Sum] = ()
+
+
 class Known(NamedTuple):
-    """What a window is made of, and the sums that its readers know already."""
+    """What a window is made of, and what its readers know already."""
 
     pieces: Sequence[Piece]
     sums: Sequence[Sum]
+    totals: Sequence[Sum]  #: those of the sums that are shown whatever they rest on
 
 
 def known_before(
     interval: Interval,
     read: Read,
     given: Iterable[Given],
-    sums: Callable[[Sequence[Piece], Document | None], Iterable[Sum]],
+    sums: Callable[[Sequence[Piece], Document | None], Sums],
 ) -> Known:
     """What an interval is made of, and the ``sums`` of earlier reports that can be set against it."""
     near = connected(interval, given)
     ends = [one.interval for one in near]
-    told = [found for one in near for found in sums(_pieces(one.interval, ends, one.read), one.document)]
-    return Known(_pieces(interval, ends, read), told)
+    told = [sums(_pieces(one.interval, ends, one.read), one.document) for one in near]
+    totals, lines = ([one for found in told for one in found[at]] for at in range(2))
+    return Known(_pieces(interval, ends, read), [*totals, *lines], totals)
 
 
 def _pieces(interval: Interval, others: Collection[Interval], read: Read) -> list[Piece]:
@@ -80,28 +89,28 @@ def cut(interval: Interval, others: Collection[Interval]) -> list[Interval]:
 
 def sums_of_charge(
     names: Mapping[str, bool], smallest: int, pieces: Sequence[Piece], document: Document | None
-) -> list[Sum]:
+) -> Sums:
     """What a report told of a window's charge; where its tables were not kept, by the rule for one report."""
     if document is None:
-        return [members(pieces, Beneficiary.REGIONAL), members(pieces, None)]
+        return Sums([members(pieces, Beneficiary.REGIONAL), members(pieces, None)])
     if said := document.get("tables"):
         rows = {name: [row["name"] for row in said[name]["rows"]] for name in names}
     else:
         whole = [one for piece in pieces for one in piece.reached]
         rows = {one.name: [row.name for row in one.rows] for one in tables(whole, names, smallest)}
-    return sums_of_rows(pieces, names, rows)
+    return Sums(totals(pieces), lines(pieces, names, rows))
 
 
-def sums_of_hours(names: Mapping[str, bool], pieces: Sequence[Piece], document: Document | None) -> list[Sum]:
+def sums_of_hours(names: Mapping[str, bool], pieces: Sequence[Piece], document: Document | None) -> Sums:
     """What a report told of the hours of the expertise centre in its own window."""
     if document is None:
-        return []
+        return Sums()
     said = document.get("expertise")
     rows = {name: [row["name"] for row in said[name]["rows"]] if said else () for name in names}
-    return sums_of_rows(pieces, names, rows)
+    return Sums(totals(pieces), lines(pieces, names, rows))
 
 
-def sums_of_unmet(pieces: Sequence[Piece], document: Document | None) -> list[Sum]:
+def sums_of_unmet(pieces: Sequence[Piece], document: Document | None) -> Sums:
     """What a report told of the hours that the region did not get; it always did before it kept itself."""
     hidden = document is None or (document and document["expertise"]["unmet_hours"] is None)
-    return [] if hidden else [members(pieces, Beneficiary.REGIONAL)]
+    return Sums() if hidden else Sums(lines=[members(pieces, Beneficiary.REGIONAL)])

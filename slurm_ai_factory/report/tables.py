@@ -71,12 +71,9 @@ def totals(pieces: Sequence[Piece]) -> list[Sum]:
     return [members(pieces, side) for side in Beneficiary]
 
 
-def sums_of_rows(
-    pieces: Sequence[Piece], names: Mapping[str, bool], rows: Mapping[str, Iterable[str]]
-) -> list[Sum]:
-    """What an earlier report told: its totals, and of its tables these rows."""
-    lines = [_line(pieces, name, regional, row) for name, regional in names.items() for row in rows[name]]
-    return [*totals(pieces), *lines]
+def lines(pieces: Sequence[Piece], names: Mapping[str, bool], rows: Mapping[str, Iterable[str]]) -> list[Sum]:
+    """What these rows of the tables told."""
+    return [_line(pieces, name, regional, row) for name, regional in names.items() for row in rows[name]]
 
 
 def members(

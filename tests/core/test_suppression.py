@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from slurm_ai_factory.core.suppression import LARGEST, Cell, Part, Sum, shown
+from slurm_ai_factory.core.suppression import LARGEST, Cell, Part, Sum, shown, telling
 
 PRIME = 2**31 - 1
 TABLES = ("category", "hub", "sector", "municipality")
@@ -178,10 +178,12 @@ def known_of(sums: Sequence[Sum], few: Iterable[str]) -> int:
 
 
 def given_out(reports: Sequence[tuple[list[Cell], list[Sum]]], smallest: int) -> tuple[list[Sum], list[Sum]]:
-    """(all that was shown, the totals in it), each report made with those before it."""
+    """(all that was shown, the totals in it), each report made with those before it, or refused."""
     everything: list[Sum] = []
     totals: list[Sum] = []
     for cells, own in reports:
+        if telling(own, smallest, totals, everything):
+            continue
         show = shown(cells, own, smallest, everything)
         everything += [*own, *(cell.members for cell in cells if (cell.table, cell.name) in show)]
         totals += own
@@ -266,3 +268,15 @@ def test_an_organisation_on_both_sides_is_one() -> None:
     both = parts("ab", "regional") | parts("a", "non_regional")
     totals = [parts("abcde", "regional"), parts("afgh", "non_regional")]
     assert shown([Cell("hub", "x", both)], totals, 3) == set()
+
+
+def test_a_report_is_refused_whose_total_completes_what_a_longer_one_told() -> None:
+    """J of the year less J of the second quarter is that of two in the first, and of c, whom totals tell."""
+    corrected = parts("c", "corrected")
+    one = {q: parts("abcdef", q) - parts("c", 0) for q in (0, 1)}
+    year_told = one[0] | (one[1] - parts("c", 1)) | corrected
+    care, of_the_year = parts("abc", 1), parts("ab", 0) | parts("ab", 1) | corrected
+    before = [one[1], year_told]
+    assert telling([one[0]], 3, before, [*before, care, of_the_year]) == [one[0]]
+    assert telling([one[0]], 3, before, [*before, care]) == []
+    assert telling([one[0]], 3, before, before) == [], "of c alone the totals tell by themselves"

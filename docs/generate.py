@@ -297,6 +297,25 @@ def schema() -> Iterator[str]:
             yield from _statements(name, parts)
 
 
+def rights() -> Iterator[str]:
+    """What each role may do with each table, as saf grants it."""
+    yield from ("# Rights in the ledger", "", NOTE, "")
+    yield "What `saf ledger migrate` grants to the [roles](../howto/postgresql.md#roles). `saf_owner` owns"
+    yield "everything. `saf_daemon` reads every table; what else it may do is here. A `fact` is guarded:"
+    yield "PostgreSQL refuses any change of it but the ones that are named, from the owner too. What is"
+    yield "`derived` can be made again."
+    yield ""
+    found = re.findall(r"\('(.*?)', '(.*?)', '(.*?)', '(.*?)'\)", sql.queries()["rights"])
+    rows = ((f"`{name}`", kind, f"`{may}`" if may else "", why) for name, kind, may, why in found)
+    yield from table(("table", "kind", "saf_daemon may", "only where"), rows)
+    yield "`saf_reader` reads these views and no table. They have no user, nobody of the staff, no comment,"
+    yield "wckey or reservation and no free text; nor the name and KvK number of an organisation, which may"
+    yield "be one person. Instants are seconds since the epoch."
+    yield ""
+    views = re.findall(r"CREATE VIEW (reader_\w+)", "".join(one.statements for one in sql.migrations()))
+    yield from (f"- `{name}`" for name in sorted(views))
+
+
 def statements(text: str) -> Iterator[str]:
     """The statements of a migration, each with the comments above it.
 
@@ -315,7 +334,8 @@ def statements(text: str) -> Iterator[str]:
 def _subject(statement: str) -> str:
     """The table or function a statement is about."""
     code = "\n".join(line for line in statement.splitlines() if not line.startswith("--"))
-    match = re.search(r"(?:TABLE(?: IF (?:NOT )?EXISTS)?|\bON|FUNCTION|VIEW|INTO|UPDATE)\s+(\w+)", code)
+    subject = r"(?:TRIGGER [^;]*? ON|TABLE(?: IF (?:NOT )?EXISTS)?|\bON|FUNCTION|VIEW|INTO|UPDATE)\s+(\w+)"
+    match = None if code.lstrip().startswith("DO $$") else re.search(subject, code)
     return match[1] if match else "other statements"
 
 
@@ -355,6 +375,7 @@ PAGES: dict[str, Callable[[], Iterator[str]]] = {
     "metrics.md": metrics,
     "doctor.md": doctor,
     "schema.md": schema,
+    "rights.md": rights,
     "sources.md": sources,
     "fingerprint.md": fingerprint,
 }

@@ -85,6 +85,7 @@ class Shown:
     retention_overdue: bool | None = None  #: None where nothing of [privacy] is to go
     contradiction: str = ""  #: what saf.toml says otherwise than the promise's term in force
     queue_unknown: int = 0  #: jobs in the queue for reasons that are not known
+    proposals: int = 0  #: that wait for a second person
 
     @property
     def foreign(self) -> str:

@@ -272,6 +272,7 @@ def _of_control(shown: Shown) -> Iterator[Metric]:
          shown.unknown_states),
         ("saf_unreadable_lines", "Different lines of Slurm that could not be read, in the last day.",
          shown.unreadable),
+        ("saf_proposals_waiting", "Proposals that wait for a second person's approval.", shown.proposals),
         ("saf_unknown_accounts", "Accounts that rules name and the cluster does not have.",
          len(shown.unknown_accounts)),
         ("saf_foreign_change", "1 while RawShares are in force that somebody else set, else 0.",

@@ -32,6 +32,7 @@ class OfLedger(NamedTuple):
     lever: Lever
     term: Term  #: of the promise, in force now
     retained: Retained | None  #: None where nothing of [privacy] is to go
+    proposals: int  #: that wait for a second person
 
 
 def gather(
@@ -81,6 +82,7 @@ def gather(
         lever=found,
         contradiction=contradiction,
         retained=known.retained if known else None,
+        proposals=known.proposals if known else None,
         unread=unread | errors,
         **some,
     )

@@ -148,6 +148,7 @@ def gather(ask: Asked, window: Window, compared: Instant | None = None) -> Repor
         compared_with=tuple(earlier),
         restatements=tuple(_restatements(ask, trend, earlier)),
         audits=tuple(_audits(ask, window)),
+        approved=ask.ledger.proposals.approved(ask.then),
         basis=_basis(ask, trend[0].window, window),
     )
 

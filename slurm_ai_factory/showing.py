@@ -65,6 +65,7 @@ def _shown(site: Site, report: CycleReport) -> Shown:
         contradiction=gathered.contradiction,
         retention_overdue=retention_overdue(site, gathered.at),
         queue_unknown=sum(gathered.signals.demand.unknown.values()),
+        proposals=site.ledger.proposals.waiting(),
     )
 
 

@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 from uuid import uuid4
 
 import psycopg
 import pytest
 
-from slurm_ai_factory.ledger import Store, embedded
+from slurm_ai_factory.ledger import Store, embedded, sql
 from tests.cluster.fixtures import planted, slurm, slurm_tree
 from tests.cluster.slurm import SlurmCluster
 from tests.saf import Saf
@@ -49,25 +50,50 @@ def open_directory() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def postgresql(open_directory: Path) -> Iterator[str]:
-    """A PostgreSQL server with a migrated database that others are copied from; yields the server's url."""
+    """A PostgreSQL server with a migrated database that others are copied from; yields a superuser's url."""
     skip_without_embedded()
     directory = open_directory / "ledger"
     url = embedded.url(directory)
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("CREATE DATABASE pattern")
-    with Store(_named(url, "pattern")) as store:
-        store.migrate()
+    with_roles(_named(url, "pattern"))
     yield url
     embedded.stop(directory)
 
 
+def with_roles(url: str) -> None:
+    """Make an empty database a ledger of saf_owner, with a login for each of the other roles."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(sql.roles().encode())
+        for role in ("saf_daemon", "saf_reader"):
+            connection.execute(f"CREATE ROLE {role}_login LOGIN IN ROLE {role}".encode())
+    with Store(url) as store:
+        store.migrate()
+
+
+def as_role(url: str, role: str) -> str:
+    """A ledger's url as another role: postgres, saf_daemon_login or saf_reader_login."""
+    return psycopg.conninfo.make_conninfo(url, user=role)
+
+
+def past_guards(url: str) -> str:
+    """A ledger's url as a superuser whom no guard stops: what can be done to it behind saf's back."""
+    options = "-c session_replication_role=replica"
+    return psycopg.conninfo.make_conninfo(url, user="postgres", options=options)
+
+
+def by_hand(url: str) -> psycopg.Connection[tuple[Any, ...]]:
+    """An autocommit connection of that kind."""
+    return psycopg.connect(past_guards(url), autocommit=True)
+
+
 @contextmanager
 def new_ledger(postgresql: str, pattern: str = "pattern") -> Iterator[str]:
-    """A migrated, empty ledger, or a copy of another database of the server; dropped afterwards."""
+    """A migrated, empty ledger, or a copy of another, as the daemon's role sees it; dropped afterwards."""
     name = f"saf_{uuid4().hex}"
     with psycopg.connect(postgresql, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE {pattern}".encode())
-        yield _named(postgresql, name)
+        yield as_role(_named(postgresql, name), "saf_daemon_login")
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 

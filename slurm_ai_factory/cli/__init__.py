@@ -18,6 +18,7 @@ from slurm_ai_factory.cli.options import SafGroup, chosen, drop_output, marked, 
 from slurm_ai_factory.errors import SafError, shortage
 
 MODULES = {
+    "approval": ("approval",),
     "backfill": ("audit",),
     "config": ("setup",),
     "cycle": ("steer",),

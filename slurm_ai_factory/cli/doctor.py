@@ -7,7 +7,7 @@ from collections import Counter
 
 import click
 
-from slurm_ai_factory import cycle, preflight
+from slurm_ai_factory import cycle, people, preflight
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.audit import FINDINGS
 from slurm_ai_factory.cli.options import (
@@ -17,7 +17,6 @@ from slurm_ai_factory.cli.options import (
     now,
     opened_ledger,
     slurm_of,
-    user_name,
 )
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import doctor
@@ -38,7 +37,7 @@ def doctor_command() -> None:
     """
     config = load_config()
     slurm = slurm_of(config)
-    facts = preflight.gather(config, slurm, now, user_name(), lambda at: _of_ledger(config, at))
+    facts = preflight.gather(config, slurm, now, people.user_name(), lambda at: _of_ledger(config, at))
     found = doctor.examine(facts)
     shown = [one for one in found if one.level != OK] if chosen.quiet else found
     if chosen.json:
@@ -51,11 +50,12 @@ def doctor_command() -> None:
 
 
 def _of_ledger(config: Config, at: Instant) -> OfLedger:
-    """What the ledger knows of the lever, of the promise and of retention. Raises LedgerError."""
+    """What the ledger knows that the checks need. Raises LedgerError."""
     with opened_ledger(config) as ledger:
         term = cycle.terms_of(config, ledger).at(at)
         retained = ledger.privacy.retained() if config.privacy.retention().asked else None
-        return OfLedger(cycle.lever_of(config, ledger, at), term, retained)
+        waiting = ledger.proposals.waiting()
+        return OfLedger(cycle.lever_of(config, ledger, at), term, retained, waiting)
 
 
 def _print(findings: list[Finding]) -> None:

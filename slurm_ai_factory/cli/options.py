@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import pwd
 import socket
 import sys
 import time
@@ -17,8 +16,9 @@ import click
 from click.core import ParameterSource
 
 from slurm_ai_factory import config as configuration
-from slurm_ai_factory import cycle
+from slurm_ai_factory import cycle, people
 from slurm_ai_factory.config import Config
+from slurm_ai_factory.core import persons
 from slurm_ai_factory.core.escaped import is_hidden
 from slurm_ai_factory.errors import ConfigError
 from slurm_ai_factory.ledger import Ledger, Limits, Store, embedded, open_ledger
@@ -34,6 +34,7 @@ class Chosen:
 
     config: str | None = None
     cluster: str | None = None
+    person: str | None = None
     json: bool = False
     csv: bool = False
     quiet: bool = False
@@ -63,6 +64,11 @@ def _common() -> list[click.Parameter]:
             ["-M", "--cluster"],
             "NAME",
             "The cluster that is meant; a file of another one is refused.",
+        ),
+        "person": (
+            ["--as"],
+            "NAME",
+            "The person who acts, where actor.allow_as takes a person's word for it.",
         ),
     }
     flags: dict[str, tuple[list[str], str]] = {
@@ -141,6 +147,10 @@ def load_config() -> Config:
             f"--cluster {chosen.cluster}: {config.file} has the rules and the promise of cluster "
             f"{config.cluster.name}; name the file of cluster {chosen.cluster} with --config"
         )
+    if chosen.person and not config.actor.allow_as:
+        raise ConfigError(f"--as is not allowed by {config.file}; leave it out, or set actor.allow_as")
+    if chosen.person and not persons.NAME.fullmatch(chosen.person):
+        raise click.UsageError("--as takes the name of one person: letters, digits and . _ -")
     return config
 
 
@@ -182,33 +192,33 @@ def slurm_of(config: Config) -> Slurm:
     return LibrarySlurm(config.cluster.name, commands, library)
 
 
+def actor() -> str:
+    """Who acts, for the history."""
+    return persons.actor(people.signs(), socket.gethostname(), chosen.person or "")
+
+
+def service() -> str:
+    """The daemon, which acts by itself."""
+    return f"{people.user_name()}@{socket.gethostname()}"
+
+
 @contextmanager
 def opened_site(
-    config: Config, wait: Callable[[float], object] = time.sleep, limits: Limits | None = None
+    config: Config,
+    wait: Callable[[float], object] = time.sleep,
+    limits: Limits | None = None,
+    who: Callable[[], str] = actor,
 ) -> Iterator[Site]:
     """Slurm and the ledger together, with real time; a cluster becomes known if slurmctld serves it."""
     slurm = slurm_of(config)
     limits = limits or Limits(config.ledger.timeout, idle=config.leader_silence())
     with opened_ledger(config, limits, admit=slurm.priority_config) as ledger:
-        yield Site(config, slurm, ledger, now, wait, actor())
+        yield Site(config, slurm, ledger, now, wait, who())
 
 
 def now() -> int:
     """This machine's clock."""
     return int(time.time())
-
-
-def actor() -> str:
-    """Who acts, for the history."""
-    return f"{user_name()}@{socket.gethostname()}"
-
-
-def user_name() -> str:
-    """The user this runs as, as Slurm knows it."""
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        return str(os.geteuid())
 
 
 def log_level() -> int:

@@ -10,10 +10,12 @@ import click
 
 from slurm_ai_factory import cycle
 from slurm_ai_factory.cli import output
+from slurm_ai_factory.cli.approval import proposed
 from slurm_ai_factory.cli.measure import asked_day
 from slurm_ai_factory.cli.options import SafGroup, actor, chosen, load_config, now, opened_ledger
 from slurm_ai_factory.config import Config, checked, parse_resource, resource_name, values
 from slurm_ai_factory.core import windows
+from slurm_ai_factory.core.approval import Kind
 from slurm_ai_factory.core.records import FOREVER
 from slurm_ai_factory.core.terms import PromiseTerms, Term
 from slurm_ai_factory.errors import RefusedError
@@ -143,12 +145,16 @@ def _record(since: str, option: str, said: dict[str, Any], source: str, reason: 
     with opened_ledger(config) as ledger:
         new = _term(config, ledger, since, option, said, source=source.strip(), reason=reason.strip())
         checked(config.under(new))
+        if config.approval.promise:
+            who = {"at": now(), "actor": actor(), "reason": new.reason}
+            return proposed(ledger, Kind.PROMISE, new.plain(), who)
         if found := ledger.promise_terms.record(new, config.first_term(now(), actor())):
             raise RefusedError(f"{'; '.join(found)}; nothing was changed")
     if chosen.json:
         output.emit(_value(config.under(new), PromiseTerms((new,)), new))
     elif not chosen.quiet:
         output.say(_told(new), err=True)
+    return None
 
 
 def _term(config: Config, ledger: Ledger, since: str, option: str, said: dict[str, Any], **by: str) -> Term:

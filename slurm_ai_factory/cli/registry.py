@@ -13,12 +13,14 @@ import click
 
 from slurm_ai_factory import cycle
 from slurm_ai_factory.cli import output
+from slurm_ai_factory.cli.approval import proposed
 from slurm_ai_factory.cli.measure import asked_day
 from slurm_ai_factory.cli.naming import warn_of_names
 from slurm_ai_factory.cli.options import SafGroup, actor, chosen, load_config, now, opened_ledger
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import registry_sheet, windows
-from slurm_ai_factory.core.organisations import CATEGORIES, Entry, Link, Organisation, Registry
+from slurm_ai_factory.core.approval import Kind, entries_value
+from slurm_ai_factory.core.organisations import CATEGORIES, Entry, Link, Organisation, Registry, effective
 from slurm_ai_factory.core.records import FOREVER, Instant
 from slurm_ai_factory.core.sheet import Fault
 from slurm_ai_factory.core.words import count
@@ -136,6 +138,8 @@ def organisation_import(file: io.BufferedReader, reason: str, correct: bool) -> 
     entries = [entry for _, entry in table.entries]
     with opened_ledger(config) as ledger:
         done = _recorded(config, ledger, entries, reason, correct=correct)
+    if done is None:
+        return
     if done.problems:
         refuse(file.name, registry_sheet.faults_of(done.problems, table.entries))
     _tell(done, entries)
@@ -281,21 +285,30 @@ def _today(config: Config) -> Instant:
 
 def _recorded(
     config: Config, ledger: Ledger, entries: Sequence[Entry], reason: str, *, correct: bool
-) -> Recorded:
+) -> Recorded | None:
+    """What became of the entries; None where they wait for a second person."""
     if not reason.strip():
         raise click.UsageError("--reason is empty; say why, for those who look at this later")
     accounts = ledger.accounting.parents()
     if not accounts and any(isinstance(one, Link) for one in entries):
         raise LedgerError("the ledger does not know the cluster's accounts yet; run `saf cycle` once")
     warn_of_names(ledger, reason)
-    said = {"at": now(), "actor": actor(), "reason": reason.strip()}
-    return ledger.registry.record(entries, config.terms(accounts), said, correct=correct)
+    said, terms = {"at": now(), "actor": actor(), "reason": reason.strip()}, config.terms(accounts)
+    new, _ = ledger.registry.check(entries, terms, correct=correct)
+    present = ledger.registry.known()
+    if config.approval.registry and any(effective(present, one) < now() for one in new):
+        content = {"entries": entries_value(entries), "correct": correct}
+        proposed(ledger, Kind.REGISTRY, content, said)
+        return None
+    return ledger.registry.record(entries, terms, said, correct=correct)
 
 
 def _record(config: Config, entries: Sequence[Entry], reason: str, *, correct: bool) -> None:
     """Write entries down and say so, or say what stands against them."""
     with opened_ledger(config) as ledger:
         done = _recorded(config, ledger, entries, reason, correct=correct)
+    if done is None:
+        return
     if done.problems:
         if chosen.json:
             problems = [{"column": one.field, "reason": one.reason} for one in done.problems]

@@ -11,14 +11,17 @@ import click
 from slurm_ai_factory import cycle, reporting, statements
 from slurm_ai_factory import report as pages
 from slurm_ai_factory.cli import output
+from slurm_ai_factory.cli.approval import propose
 from slurm_ai_factory.cli.measure import asked_instant, asked_window, check_known, tell_unread
 from slurm_ai_factory.cli.options import SafCommand, actor, chosen, now, opened_books
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import tariff, windows
+from slurm_ai_factory.core.approval import Kind
 from slurm_ai_factory.core.records import Window
 from slurm_ai_factory.core.tariff import Line
 from slurm_ai_factory.errors import SafError
-from slurm_ai_factory.ledger import LONG
+from slurm_ai_factory.ledger import LONG, Ledger
+from slurm_ai_factory.ledger.publishing import Published
 from slurm_ai_factory.report import LANGUAGES, Report
 from slurm_ai_factory.statements import Statement
 
@@ -70,13 +73,16 @@ def report_command(
             cycle.begin_terms(config, ledger, now(), actor())
         ask = reporting.asked(config, ledger, known)
         found = reporting.gather(ask, where, compared)
+        proposal = None
         if publish:
-            ledger.publishing.publish(reporting.published_anew(ask, where), at=now(), actor=actor())
+            published = reporting.published_anew(ask, where)
+            proposal = _publish(config, ledger, published)
         window, fingerprint = found.measurement.window.name, pages.value(found)["fingerprint"]["sha256"]
         found = replace(found, head=ledger.publishing.head(window, known, fingerprint))
     written = [_write(Path(directory), *file) for file in _files(config, found, languages, formats)]
     if chosen.json:
-        output.emit({"files": written, "fingerprint": fingerprint})
+        waiting = {} if proposal is None else {"proposal": proposal}
+        output.emit({"files": written, "fingerprint": fingerprint, **waiting})
     elif not chosen.quiet:
         click.echo("\n".join(f"wrote {file}" for file in written), err=True)
 
@@ -103,6 +109,15 @@ def _write(directory: Path, name: str, text: str) -> str:
     except OSError as error:
         raise SafError(f"{directory / name} cannot be written: {error.strerror}") from error
     return str(directory / name)
+
+
+def _publish(config: Config, ledger: Ledger, report: Published) -> int | None:
+    """The number of the proposal to give the report out; None where no second person is asked and it is."""
+    if not config.approval.publications:
+        ledger.publishing.publish(report, at=now(), actor=actor())
+        return None
+    content = {"window": report.window, "as_of": report.as_of, "fingerprint": report.fingerprint}
+    return propose(ledger, Kind.PUBLICATION, content, {"at": now(), "actor": actor(), "reason": ""})
 
 
 @click.command("statement", cls=SafCommand)

@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 
 import click
 
+from slurm_ai_factory import approving, cycle
 from slurm_ai_factory import config as configuration
-from slurm_ai_factory import cycle
 from slurm_ai_factory.cli import output
+from slurm_ai_factory.cli.approval import proposed
 from slurm_ai_factory.cli.measure import as_of, asked_window
 from slurm_ai_factory.cli.naming import warn_of_names
 from slurm_ai_factory.cli.options import (
@@ -25,11 +26,12 @@ from slurm_ai_factory.cli.options import (
 )
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import judgement, rule_check, share
+from slurm_ai_factory.core.approval import Kind
 from slurm_ai_factory.core.classify import Classification
 from slurm_ai_factory.core.records import HOUR, Charge, Instant, Measurement, Subject, Window
 from slurm_ai_factory.core.rule_check import RuleProblem
 from slurm_ai_factory.core.words import count
-from slurm_ai_factory.errors import ConfigError, LedgerError
+from slurm_ai_factory.errors import ConfigError
 from slurm_ai_factory.ledger import Ledger
 from slurm_ai_factory.slurm.names import names
 
@@ -225,24 +227,20 @@ def override_command(
             return _list_overrides(ledger)
         if bool(beneficiary) == withdraw or not (reason or "").strip():
             raise click.UsageError("give --beneficiary or --withdraw, and a --reason")
-        if organisation and organisation not in ledger.registry.known().keys:
-            raise LedgerError(f"organisation {organisation} is not registered; see `saf organisation list`")
-        if withdraw and not _overridden(ledger, job):
-            raise LedgerError(f"job {job} has no override to withdraw; see `saf override`")
         warn_of_names(ledger, reason or "")
-        said = {"beneficiary": beneficiary, "organisation": organisation, "actor": actor(), "reason": reason}
-        number, runs = ledger.accounting.override(job, said, at=now())
+        wanted = {"beneficiary": beneficiary, "organisation": organisation}
+        approving.check_override(ledger, job, wanted)
+        if config.approval.overrides:
+            who = {"at": now(), "actor": actor(), "reason": reason}
+            return proposed(ledger, Kind.OVERRIDE, {"job": job, **wanted}, who)
+        number, runs = ledger.accounting.override(
+            job, {**wanted, "actor": actor(), "reason": reason}, at=now()
+        )
     if chosen.json:
         output.emit({"override": number, "job": job, "runs": runs})
     elif not chosen.quiet:
         click.echo(f"override {number} of job {job}: {count(runs, 'run')}; see `saf explain {job}`", err=True)
     return None
-
-
-def _overridden(ledger: Ledger, job: str) -> bool:
-    """Whether the job's last override says something."""
-    last = [one for one in ledger.registry.overrides().values() if one.job == job][-1:]
-    return any(one.beneficiary for one in last)
 
 
 def _list_overrides(ledger: Ledger) -> None:

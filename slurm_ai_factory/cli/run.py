@@ -8,7 +8,7 @@ from threading import Event
 
 import click
 
-from slurm_ai_factory.cli.options import SafCommand, load_config, now, opened_site, start_logging
+from slurm_ai_factory.cli.options import SafCommand, load_config, now, opened_site, service, start_logging
 from slurm_ai_factory.daemon import Daemon
 
 
@@ -23,7 +23,7 @@ def run_command() -> None:
     stop = Event()
     Daemon(
         load=load_config,
-        open_site=lambda config: opened_site(config, stop.wait),
+        open_site=lambda config: opened_site(config, stop.wait, who=service),
         clock=now,
         stopwatch=time.monotonic,
         stop=stop,

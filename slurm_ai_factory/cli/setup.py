@@ -27,7 +27,7 @@ from slurm_ai_factory.core.classify import DETAILS, Rule, Rules
 from slurm_ai_factory.core.records import FOREVER, Association
 from slurm_ai_factory.core.words import count
 from slurm_ai_factory.errors import ConfigError
-from slurm_ai_factory.ledger import LONG, Store
+from slurm_ai_factory.ledger import LONG, Store, sql
 from slurm_ai_factory.ledger.connection import place
 from slurm_ai_factory.slurm import Slurm
 from slurm_ai_factory.slurm.commands import Commands
@@ -218,14 +218,30 @@ def ledger_group() -> None:
 
 
 @ledger_group.command("migrate")
-def ledger_migrate() -> None:
-    """Bring the ledger's schema to this version. Writes to the ledger."""
-    with Store(ledger_url(load_config()), LONG) as store:
+@click.option(
+    "--url", metavar="URL", help="The ledger, as a member of saf_owner; else ledger.url of the configuration."
+)
+def ledger_migrate(url: str | None) -> None:
+    """Bring the ledger's schema to this version, and give its roles their rights. Writes to the ledger.
+
+    Where the schema belongs to saf_owner (see `saf ledger roles`), only its members may do this.
+    """
+    with Store(url or ledger_url(load_config()), LONG) as store:
         done = store.migrate()
     if chosen.json:
         output.emit({"migrated": done})
     elif not chosen.quiet:
         click.echo("\n".join(f"migrated {name}" for name in done) or "nothing to migrate", err=True)
+
+
+@ledger_group.command("roles")
+def ledger_roles() -> None:
+    """Print the SQL that makes the roles saf_owner, saf_daemon and saf_reader. Writes nothing.
+
+    For a superuser of PostgreSQL to run on the ledger's database, new or old; then run `saf ledger migrate`.
+    """
+    statement = sql.roles()
+    output.emit({"sql": statement}) if chosen.json else click.echo(statement)
 
 
 @ledger_group.command("status")

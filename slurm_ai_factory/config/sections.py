@@ -233,6 +233,27 @@ class PrivacySection:
         return Retention(self.pseudonymise_after, lines, self.withhold_staff_after, self.withhold_texts_after)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActorSection:
+    """Whom the ledger notes as the one who acted."""
+
+    allow_as: bool = _key(
+        values.yes_or_no, "`--as NAME` is taken at its word, as from a portal that knows who logged in", False
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalSection:
+    """What is in force only once a second person has approved it."""
+
+    promise: bool = _key(values.yes_or_no, "terms of the promise", False)
+    registry: bool = _key(
+        values.yes_or_no, "entries of the registry that change what is known of the past", False
+    )
+    overrides: bool = _key(values.yes_or_no, "overrides of single jobs, and taking them back", False)
+    publications: bool = _key(values.yes_or_no, "giving a report out", False)
+
+
 SLOW_COMMANDS = 4
 """Commands of Slurm in a row, each just within its deadline, between two words of a leader to the ledger."""
 
@@ -247,6 +268,8 @@ SECTIONS: dict[str, type] = {
     "report": ReportSection,
     "expertise": ExpertiseSection,
     "privacy": PrivacySection,
+    "actor": ActorSection,
+    "approval": ApprovalSection,
 }
 
 
@@ -282,6 +305,8 @@ class Config:
     report: ReportSection
     expertise: ExpertiseSection
     privacy: PrivacySection
+    actor: ActorSection
+    approval: ApprovalSection
     tariffs: tuple[Tariff, ...]
     rules: tuple[Rule, ...]
     file: str

@@ -17,6 +17,10 @@ Plain = str | int | float | Decimal | Sequence["Plain"] | Mapping[str, "Plain"] 
 """What can be written down: exact numbers, text, and lists and mappings of these."""
 
 
+FOLLOWS = ("fingerprint",)
+"""Keys whose values follow from those of others: that they differ is told last."""
+
+
 def text(value: Plain) -> str:
     """The one spelling of a value: JSON in ASCII, keys in order, no spaces, decimals as text.
 
@@ -38,7 +42,7 @@ def digest(name: str, version: int, value: Plain) -> str:
 
 
 def difference(before: Any, now: Any, path: str = "") -> str | None:
-    """Where two values of JSON differ first, in the order of their keys; None where they are the same.
+    """Where two values of JSON differ first; None where they are the same.
 
     >>> difference({"a": [1, 2], "b": 3}, {"a": [1, 4], "b": 5})
     'a.1 was 2, is 4'
@@ -47,7 +51,8 @@ def difference(before: Any, now: Any, path: str = "") -> str | None:
     if isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
         before, now = dict(enumerate(before)), dict(enumerate(now))
     if isinstance(before, dict) and isinstance(now, dict) and before.keys() == now.keys():
-        found = (difference(before[key], now[key], f"{path}.{key}") for key in sorted(before))
+        keys = sorted(before, key=lambda key: (key in FOLLOWS, key))
+        found = (difference(before[key], now[key], f"{path}.{key}") for key in keys)
         return next(filter(None, found), None)
     was, now_is = text(before), text(now)
     return None if was == now_is else f"{path.removeprefix('.')} was {was}, is {now_is}"

@@ -236,3 +236,12 @@ def retention(facts: Facts) -> Result:
     last = "never" if kept is None or kept.last is None else iso(kept.last)
     found = f"it went through last: {last}" if late else "in time" if kept else "[privacy] lets nothing go"
     return want(not late, WARNING, found, wanted, "systemctl enable --now saf-pseudonymise.timer")
+
+
+def proposals(facts: Facts) -> Result:
+    """Whether anything waits for a second person."""
+    wanted = "no proposal that waits"
+    if facts.proposals is None:
+        return Result(OK, "not known: the ledger cannot be read", wanted)
+    fix = "saf approval list; then, by another person: saf approval approve N, or reject N"
+    return want(not facts.proposals, WARNING, f"{facts.proposals} waiting", wanted, fix)

@@ -78,6 +78,8 @@ CHECKS = (
           accounting.retention, ("retained",)),
     Check("source", "what falls back to Slurm's commands is right, and dearer than it need be",
           accounting.source),
+    Check("proposals", "what was proposed is not in force before a second person approves it",
+          accounting.proposals),
     Check("scheduler", "what is never scheduled follows no priority", control.scheduler),
     Check("backfill_depth", "jobs behind the depth are not looked at", control.depth),
 )  # fmt: skip

@@ -104,6 +104,7 @@ class Facts:
     source: str  #: slurm.source
     refused: Mapping[str, str]  #: what the source had no answer to, and why
     retained: Retained | None = None  #: None where nothing of [privacy] is to go, or it could not be read
+    proposals: int | None = None  #: that wait for a second person; None where the ledger cannot be read
     unread: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -214,6 +214,13 @@ def known_otherwise(present: Registry, entries: Iterable[Entry]) -> list[Problem
     ]
 
 
+def effective(present: Registry, one: Entry) -> Instant:
+    """From which instant on an entry changes what is known: from its end, where that is all it changes."""
+    known: list[Entry] = [*present.organisations, *present.links]
+    ends = [other.until for other in known if _open(other) == _open(one)]
+    return min(*ends, one.until) if ends else one.since
+
+
 def _thing(one: Entry) -> tuple[str, ...]:
     return type(one).__name__, one.organisation, getattr(one, "account", ""), str(one.since)
 

@@ -20,6 +20,7 @@ from slurm_ai_factory.ledger.derived import Derived
 from slurm_ai_factory.ledger.expertise import Expertise
 from slurm_ai_factory.ledger.persons import Persons
 from slurm_ai_factory.ledger.privacy import Privacy
+from slurm_ai_factory.ledger.proposals import Proposals
 from slurm_ai_factory.ledger.publishing import Publishing
 from slurm_ai_factory.ledger.registry import RegistryBook
 from slurm_ai_factory.ledger.store import Store
@@ -65,6 +66,7 @@ class Ledger:
     audits: Audits
     persons: Persons
     promise_terms: TermsBook
+    proposals: Proposals
 
     def books(self, rules: Rules, then: Instant | None = None) -> Classified:
         """The accounting as these rules classify it, as known now or then, sorted as far as it was."""
@@ -142,4 +144,5 @@ def ledger_of(store: Store, cluster: str, cluster_id: int) -> Ledger:
         Audits(store, cluster_id),
         Persons(store, cluster_id, privacy),
         TermsBook(store, cluster_id),
+        Proposals(store, cluster_id),
     )

@@ -138,15 +138,16 @@ class Accounting:
             (read_id,) = self.store.one("next_read") or (0,)
             with self.store.pipeline():
                 new, changed = self._take_over(key | {"read_id": read_id})
-                if until == at:
-                    gone = self._mark_missing(key, listed, memory.open)
+                gone = self._gone(key, listed, memory.open) if until == at else None
                 runs = len(listed.digests)
                 counts = {"runs": runs, "changed": new + changed, "rejected": len(listed.rejected)}
                 touched, newest = self.store.one("touched_from") or (None, None)
                 self.store.do(
                     "add_read", **key, read_id=read_id, since=since, until=until, touched_from=touched,
-                    newest_record_at=newest, **counts,
+                    newest_record_at=newest, missing=gone, **counts,
                 )  # fmt: skip
+                if gone:  # after the read is there: a run is missing since a read that did not list it
+                    self.store.do("mark_missing", **key, gone=gone)
         memory.keep(read_id, listed, gone)
         states = frozenset(listed.states)
         return ReadResult(runs, new, changed, tuple(listed.rejected), states, new_rejected)
@@ -195,16 +196,21 @@ class Accounting:
             self.store.do(query)
         return new, changed
 
-    def _mark_missing(
-        self, key: Mapping[str, object], listed: Listed, was_open: Collection[int] | None
-    ) -> list[int]:
-        """Count the open runs that were not listed no further; which these are."""
+    def _gone(self, key: Mapping[str, object], listed: Listed, was_open: Collection[int] | None) -> list[int]:
+        """The open runs that were not listed."""
         if was_open is None:
             was_open = [int(row[0]) for row in self.store.all("open_indexes", **key)]
-        gone = [db_index for db_index in was_open if db_index not in listed.digests]
-        if gone:
-            self.store.do("mark_missing", **key, gone=gone)
-        return gone
+        return [db_index for db_index in was_open if db_index not in listed.digests]
+
+    def check_job(self, job: str) -> None:
+        """Raise LedgerError where the ledger has no run of a job."""
+        if self.store.one("run_of_job", **self._of_job(job)) is None:
+            raise LedgerError(f"job {job} is not in the ledger; see `saf explain {job}`")
+
+    def _of_job(self, job: str) -> dict[str, object]:
+        """By JobID as users write it, or by JobIDRaw."""
+        raw = int(job) if job.isascii() and job.isdigit() else None
+        return {"cluster_id": self.cluster_id, "label": job, "job_id": raw}
 
     def override(self, job: str, said: Mapping[str, object], *, at: Instant) -> tuple[str, int]:
         """Put the runs of a job under a new override, or under none: its number, and how many runs.
@@ -212,11 +218,11 @@ class Accounting:
         ``said`` has beneficiary (None takes an earlier override back), organisation, actor and reason. What
         the runs were until now is kept, as with any correction.
         """
-        raw = int(job) if job.isascii() and job.isdigit() else None
-        key = {"cluster_id": self.cluster_id, "at": at, "label": job, "job_id": raw}
+        key = {"at": at, **self._of_job(job)}
         with self.store.transaction():
             self.store.one("serialize", **key)
             self.store.one("serialize_sums", **key)
+            self.check_job(job)
             number = (self.store.one("add_override", **key, **said) or ("",))[0]
             for query in ("create_changed", "create_signed"):
                 self.store.do(query)
@@ -227,8 +233,6 @@ class Accounting:
                 self.store.do(query)
             self.store.do("forget_sums", **key)
             runs = (self.store.one("changed_counts") or (0, 0))[1]
-            if not runs:
-                raise LedgerError(f"job {job} is not in the ledger; see `saf explain {job}`")
         return number, runs
 
     def withdraw(self, since: Instant, *, at: Instant, actor: str, reason: str) -> Withdrawn:

@@ -170,7 +170,7 @@ def _sentence(error: psycopg.Error) -> str:
         case errors.ForeignKeyViolation() if (error.diag.constraint_name or "").endswith("cluster_id_fkey"):
             return "has nothing of this cluster yet; run `saf cycle` once, or start the daemon with `saf run`"
         case errors.InsufficientPrivilege():
-            return f"refuses: {said}; grant it"
+            return f"refuses: {said}; grant the role saf_daemon to this one, see `saf ledger roles`"
         case _ if NOT_THIS_USER.search(said):
             return f"refuses this user: {said}; run it as the daemon's user: sudo -u slurm-ai-factory saf ..."
         case psycopg.OperationalError() | psycopg.InterfaceError() if not state or state.startswith(

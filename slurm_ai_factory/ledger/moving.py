@@ -17,7 +17,7 @@ from psycopg.sql import SQL, Composed, Identifier
 
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger.connection import LONG, place, wrapped
-from slurm_ai_factory.ledger.store import Store
+from slurm_ai_factory.ledger.store import AS_OWNER, Store
 
 
 class Table(NamedTuple):
@@ -53,7 +53,10 @@ def _at_rest(source: Store, names: Iterable[str]) -> Iterator[None]:
     for name, cluster_id in source.all("clusters"):
         if not source.lock(cluster_id):
             raise LedgerError(f"a saf is active for cluster {name}; end it first: systemctl stop saf")
+    owned = source.has_owner()
     with source.snapshot():
+        if owned:
+            source.connection.execute(AS_OWNER)
         source.connection.execute(held)  # first of all: the moment is that of the first query
         yield
 

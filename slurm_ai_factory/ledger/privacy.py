@@ -62,6 +62,7 @@ PERSONAL = (
     Personal("pseudonymisations", "at", texts=()),
     Personal("person_acts", "recorded_at"),
     Personal("audits", "recorded_at", texts=()),
+    Personal("proposals", "recorded_at"),
 )  # fmt: skip
 """Every personal text that staff leave in the ledger."""
 

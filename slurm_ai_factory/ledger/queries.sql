@@ -292,7 +292,7 @@ SELECT db_index FROM runs WHERE cluster_id = %(cluster_id)s AND end_at IS NULL A
 -- mark_missing --
 -- Open runs that a read up to now no longer lists are counted no further.
 UPDATE runs SET missing_since = %(at)s
-WHERE cluster_id = %(cluster_id)s AND db_index = ANY(%(gone)s::numeric[]) AND end_at IS NULL
+WHERE cluster_id = %(cluster_id)s AND db_index = ANY(%(gone)s::numeric[]) AND end_at IS NULL AND missing_since IS NULL
 
 -- changed_counts --
 -- How many of the runs read were new, and how many were changed.
@@ -327,10 +327,7 @@ SELECT %(read_id)s, %(cluster_id)s, %(at)s, %(since)s, %(until)s, %(runs)s, %(ch
     %(touched_from)s, %(newest_record_at)s, (
         SELECT encode(sha256(coalesce(string_agg(DISTINCT hash, '' ORDER BY hash), '')), 'hex')
         FROM (SELECT {run_hash} AS hash FROM changed r {run_joins}) AS hashes
-    ), (
-        SELECT {missing_of} FROM runs
-        WHERE cluster_id = %(cluster_id)s AND end_at IS NULL AND missing_since = %(at)s AND %(until)s = %(at)s
-    )
+    ), (SELECT {missing_of} FROM unnest(%(missing)s::numeric[]) AS gone (db_index))
 
 -- add_withdrawal --
 -- Reads are taken back: who, why, and from which instant on.
@@ -415,12 +412,13 @@ SELECT count(*) FROM rejected_lines WHERE cluster_id = %(cluster_id)s AND last_r
 INSERT INTO rejected_lines AS l (cluster_id, line, reason, first_read_at, last_read_at)
 VALUES (%(cluster_id)s, %(line)s, %(reason)s, %(at)s, %(at)s)
 ON CONFLICT (cluster_id, md5(line)) DO UPDATE SET last_read_at = excluded.last_read_at, reason = excluded.reason
+WHERE l.last_read_at < excluded.last_read_at
 
 -- write_account --
--- An account's parent as it is from now on.
+-- An account's parent as it is from now on. What the same second said first stays; the next read tells the rest.
 INSERT INTO accounts (cluster_id, account, parent, recorded_at)
 VALUES (%(cluster_id)s, %(account)s, %(parent)s, %(at)s)
-ON CONFLICT (cluster_id, account, recorded_at) DO UPDATE SET parent = excluded.parent
+ON CONFLICT (cluster_id, account, recorded_at) DO NOTHING
 
 -- accounts --
 -- The account tree as last seen, or as known at an instant.
@@ -447,7 +445,7 @@ WHERE (%(until)s::bigint, %(tres)s::text) IS DISTINCT FROM (
     SELECT (until, tres) FROM sizes WHERE cluster_id = %(cluster_id)s AND since = %(since)s
     ORDER BY recorded_at DESC LIMIT 1
 )
-ON CONFLICT (cluster_id, since, recorded_at) DO UPDATE SET until = excluded.until, tres = excluded.tres
+ON CONFLICT (cluster_id, since, recorded_at) DO NOTHING
 
 -- write_outage --
 -- A time in which a node was not up, unless it is known just so.
@@ -458,8 +456,7 @@ WHERE (%(until)s::bigint, %(state)s::text, %(tres)s::text) IS DISTINCT FROM (
     WHERE cluster_id = %(cluster_id)s AND node = %(node)s AND since = %(since)s
     ORDER BY recorded_at DESC LIMIT 1
 )
-ON CONFLICT (cluster_id, node, since, recorded_at) DO UPDATE
-SET until = excluded.until, state = excluded.state, tres = excluded.tres
+ON CONFLICT (cluster_id, node, since, recorded_at) DO NOTHING
 
 -- sizes --
 -- The sizes the cluster had in an interval, as known at an instant.
@@ -514,7 +511,7 @@ ON CONFLICT DO NOTHING
 
 -- analyze_classifications --
 -- Tell the planner how many answers there are now; it joins millions of hours with them.
-ANALYZE classifications
+SELECT analyze_classifications()
 
 -- parts_of_subjects --
 -- Who the charge of some subjects is for, and when.
@@ -748,6 +745,11 @@ FROM runs r
 WHERE r.cluster_id = %(cluster_id)s AND (r.job_label = %(label)s OR r.job_id = %(job_id)s)
 ORDER BY r.submit_at, r.db_index
 
+-- run_of_job --
+-- A run of a job, array task or heterogeneous component.
+SELECT db_index FROM runs
+WHERE cluster_id = %(cluster_id)s AND (job_label = %(label)s OR job_id = %(job_id)s) LIMIT 1
+
 -- runs_between --
 -- Every run that was delivered in an interval, or is open.
 SELECT {run}, r.missing_since, r.subject_id
@@ -861,7 +863,7 @@ SELECT %(cluster_id)s, %(at)s, %(rules)s
 WHERE %(rules)s::jsonb IS DISTINCT FROM (
     SELECT rules FROM rules_used WHERE cluster_id = %(cluster_id)s ORDER BY recorded_at DESC LIMIT 1
 )
-ON CONFLICT (cluster_id, recorded_at) DO UPDATE SET rules = excluded.rules
+ON CONFLICT (cluster_id, recorded_at) DO NOTHING
 
 -- rules_used --
 -- The rules that were worked by at an instant.
@@ -985,3 +987,36 @@ SELECT
     (SELECT count(*) FROM rejected_lines WHERE cluster_id = %(cluster_id)s) AS rejected_lines,
     (SELECT max(until) FROM reads WHERE cluster_id = %(cluster_id)s AND withdrawn_at IS NULL) AS last_read_at,
     (SELECT count(*) FROM decisions WHERE cluster_id = %(cluster_id)s) AS decisions
+
+-- serialize_proposals --
+-- One proposal is approved or rejected at a time.
+SELECT pg_advisory_xact_lock(7346, %(cluster_id)s)
+
+-- add_proposal --
+-- A proposal.
+INSERT INTO proposals (cluster_id, step, kind, content, recorded_at, actor, reason)
+VALUES (%(cluster_id)s, 'proposed', %(kind)s, %(content)s, %(at)s, %(actor)s, %(reason)s)
+RETURNING entry_id
+
+-- rule_on_proposal --
+-- A proposal is approved or rejected.
+INSERT INTO proposals (cluster_id, proposal_id, step, kind, content, recorded_at, actor, reason)
+VALUES (%(cluster_id)s, %(number)s, %(step)s, %(kind)s, '{}', %(at)s, %(actor)s, %(reason)s)
+
+-- proposals --
+-- Proposals and what became of them, newest first.
+SELECT p.entry_id, p.kind, p.content, p.recorded_at, p.actor, p.reason, r.step, r.recorded_at, r.actor, r.reason
+FROM proposals p LEFT JOIN proposals r ON r.proposal_id = p.entry_id
+WHERE p.cluster_id = %(cluster_id)s AND p.step = 'proposed' AND p.entry_id = coalesce(%(number)s, p.entry_id)
+ORDER BY p.entry_id DESC
+
+-- proposals_waiting --
+-- How many proposals were neither approved nor rejected.
+SELECT count(*) FROM proposals p
+WHERE p.cluster_id = %(cluster_id)s AND p.step = 'proposed'
+    AND NOT EXISTS (SELECT FROM proposals r WHERE r.proposal_id = p.entry_id)
+
+-- proposals_approved --
+-- How many proposals had been approved by an instant.
+SELECT count(*) FROM proposals
+WHERE cluster_id = %(cluster_id)s AND step = 'approved' AND recorded_at <= %(as_of)s

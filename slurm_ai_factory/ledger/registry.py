@@ -61,13 +61,20 @@ class RegistryBook:
         """
         with self.store.transaction():
             self.store.one("serialize_registry")
-            present, told = self.known(), list(entries)
-            new = news(present, told)
-            found = [] if correct else known_otherwise(present, new)
-            found += problems(present, new, terms)
-            if not found:
-                self._write(new, said)
-        return Recorded(0 if found else len(new), len(told) - len(new), tuple(found))
+            new, checked = self.check(entries, terms, correct=correct)
+            self._write(new, said)
+        return checked
+
+    def check(
+        self, entries: Iterable[Entry], terms: Terms, *, correct: bool = False
+    ) -> tuple[list[Entry], Recorded]:
+        """What would be written down of these entries, and what would become of them all."""
+        present, told = self.known(), list(entries)
+        new = news(present, told)
+        found = [] if correct else known_otherwise(present, new)
+        found += problems(present, new, terms)
+        wanted = [] if found else new
+        return wanted, Recorded(len(wanted), len(told) - len(new), tuple(found))
 
     def _write(self, entries: Iterable[Entry], said: Mapping[str, object]) -> None:
         for one in entries:

@@ -34,6 +34,11 @@ def queries() -> dict[str, str]:
     return {name: _whole(statement, found) for name, statement in found.items()}
 
 
+def roles() -> str:
+    """What a superuser runs on the database of a ledger, to have it belong to saf_owner."""
+    return queries()["roles"].replace("%%", "%")
+
+
 def _whole(statement: str, found: Mapping[str, str]) -> str:
     return re.sub(r"\{(\w+)\}", lambda match: _whole(found[match[1]], found), statement)
 

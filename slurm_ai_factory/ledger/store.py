@@ -23,6 +23,9 @@ Kept = TypeVar("Kept")
 LOCKS = {"writing": ("begin_writing", "end_writing"), "summing": ("begin_summing", "end_summing")}
 """Held while changes of shares are planned and settled, and while sums of usage are kept."""
 
+AS_OWNER = "SET LOCAL ROLE saf_owner"
+"""For the rest of a transaction, where ``Store.has_owner``: what is made then is saf_owner's."""
+
 FETCHED = 2000
 """Rows of a stream that are held at a time."""
 
@@ -150,8 +153,13 @@ class Store:
                 yield bytes(row)
 
     def migrate(self) -> list[str]:
-        """Bring the schema to this version; the names of the migrations that were run now."""
+        """Bring the schema to this version; the names of the migrations that were run now.
+
+        Rights are given anew, also where nothing was to be migrated. Raises LedgerError.
+        """
         with self.transaction():
+            if roles := self.has_owner():
+                self.connection.execute(AS_OWNER)
             self.connection.execute("SELECT pg_advisory_xact_lock(7340)")
             self.connection.execute(
                 "CREATE TABLE IF NOT EXISTS migrations (name text PRIMARY KEY, digest text NOT NULL, "
@@ -165,7 +173,22 @@ class Store:
                 self.connection.execute(
                     "INSERT INTO migrations (name, digest) VALUES (%s, %s)", (one.name, one.digest)
                 )
+            for (statement,) in [*self.all("revokes"), *self.all("grants")] if roles else ():
+                self.connection.execute(statement)
         return [one.name for one in pending]
+
+    def has_owner(self) -> bool:
+        """Whether the schema is saf_owner's, and not this session's own.
+
+        Raises LedgerError where this session's role may not change the schema.
+        """
+        role, may, owned = self.one("owner") or ("this user", False, False)
+        if not may:
+            raise LedgerError(
+                f"role {role} may not change the schema of the ledger at {place(self.url)}; connect as a "
+                "member of saf_owner: saf ledger migrate --url URL, saf ledger move --from URL --to URL"
+            )
+        return bool(owned)
 
     def check_schema(self) -> None:
         """Raise LedgerError unless the schema is exactly this version's."""

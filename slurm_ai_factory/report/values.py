@@ -117,6 +117,7 @@ class Report:
     compared_with: tuple[Earlier, ...]  #: for each window of the trend that there is something of
     restatements: tuple[Restatement, ...]
     audits: tuple[Audited, ...]  #: since the window began, by command
+    approved: int = 0  #: entries that a second person had approved by then
     basis: Basis
     head: tuple[int, str] | None = None  #: of the chain, entry and hash, where the report was published
 
@@ -159,6 +160,7 @@ def _about(report: Report) -> dict[str, Any]:
         "min_organisations": sender.min_organisations,
         "as_of": when(report.known_at),
         "read_until": when(report.measurement.as_of),
+        "approved": report.approved,
     }
 
 

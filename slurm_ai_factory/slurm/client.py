@@ -33,6 +33,7 @@ from slurm_ai_factory.core.records import (
     Size,
 )
 from slurm_ai_factory.errors import BlindError, GarbledError, SlurmError, SlurmUnsupportedError
+from slurm_ai_factory.people import user_name
 from slurm_ai_factory.slurm import parse, queue, settings, shares
 from slurm_ai_factory.slurm.commands import Commands
 from slurm_ai_factory.slurm.tree import Tree
@@ -106,7 +107,7 @@ class Slurm:
 
     def _must_see(self, rows: rights.Rows) -> None:
         """Raise BlindError unless this user is shown every row of the answer that was just read."""
-        user = self.commands.user()
+        user = user_name()
         if user == "root":
             return
         priority = Slurm._settings(self)  # by the command, which is quick

@@ -12,7 +12,6 @@ number in hexadecimal, so that names stay different, and no more of a line is he
 from __future__ import annotations
 
 import os
-import pwd
 import shlex
 import signal
 import subprocess
@@ -64,13 +63,6 @@ class Commands:
     def path(self, name: str) -> str:
         """The command as it is run and as ``saf plan`` prints it."""
         return str(self.directory / name) if self.directory else name
-
-    def user(self) -> str:
-        """Who asks, by the name that Slurm has for them; the number of a user without a name."""
-        try:
-            return pwd.getpwuid(os.geteuid()).pw_name
-        except KeyError:
-            return str(os.geteuid())
 
     def output(self, name: str, *arguments: str) -> str:
         """Everything the command printed. Raises SlurmError."""

@@ -25,6 +25,7 @@ from slurm_ai_factory import config as configuration
 from slurm_ai_factory.board import Steered
 from slurm_ai_factory.cli import cli, screen
 from slurm_ai_factory.config import Config
+from slurm_ai_factory.core.approval import Kind
 from slurm_ai_factory.core.classify import Beneficiary
 from slurm_ai_factory.core.expertise import NewEntry
 from slurm_ai_factory.core.organisations import Entry, Link, Organisation
@@ -104,6 +105,9 @@ def _say(ledger: Ledger, config: Config, at: int) -> None:
     ledger.control.say_pause(Pause(at, at + 10**9, EVIL, EVIL))
     hours = NewEntry(day=YESTERDAY, organisation="plant", role=EVIL, hours=Decimal(1), activity=EVIL)
     ledger.expertise.add([hours], at=at, actor=EVIL)
+    wanted = {"job": EVIL, "beneficiary": "regional", "organisation": EVIL}
+    ledger.proposals.propose(Kind.OVERRIDE, wanted, {"at": at, **said})
+    ledger.proposals.reject(1, at=at, actor=EVIL, reason=EVIL)
 
 
 COMMANDS: dict[tuple[str, ...], int] = {
@@ -117,6 +121,8 @@ COMMANDS: dict[tuple[str, ...], int] = {
     ("rules", "test", "tried.toml", "--offline"): 0,
     ("override",): 0,
     ("organisation", "list"): 0,
+    ("approval", "list", "--all"): 0,
+    ("approval", "show", "1"): 0,
     ("organisation", "show", "plant"): 0,
     ("organisation", "export"): 0,
     ("organisation", "export", "--links"): 0,
@@ -144,8 +150,10 @@ ELSEWHERE = {
     "init", "run", "cycle", "plan", "doctor", "reconcile", "backfill", "restore-baseline",  # ask Slurm
     "demo", "simulate",  # of a model
     "organisation add", "organisation link", "organisation end", "organisation import", "expertise add",
-    "expertise correct", "expertise import", "resume", "ledger migrate", "ledger pseudonymise",
+    "expertise correct", "expertise import", "resume", "approval approve", "approval reject",
+    "ledger migrate", "ledger pseudonymise",
     "ledger move", "ledger withdraw", "person forget", "promise set", "promise end",  # write
+    "ledger roles",  # prints what is the same everywhere
 }  # fmt: skip
 """Commands whose answer has no text of the ledger, or that need more than one."""
 

@@ -7,31 +7,36 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import psycopg
 import pytest
 
 from slurm_ai_factory.ledger import Store, embedded, sql
 from tests.cli.conftest import RULES
+from tests.conftest import as_role, by_hand
 from tests.ledger.servers import debian
 from tests.saf import Saf
 
 
-def test_a_ledger_moved_by_command_is_whole(books: Saf) -> None:
+def test_a_ledger_moved_by_command_is_whole(books: Saf, ledger_url: str) -> None:
     with debian() as server:
-        done = books.run("ledger", "move", "--to", server.url)
+        said = books.run("ledger", "move", "--to", server.url, code=1).stderr
+        assert "role saf_daemon_login may not change the schema" in said
+        owner = as_role(ledger_url, "postgres")
+        done = books.run("ledger", "move", "--from", owner, "--to", server.url)
         assert "copied runs: 17 rows, the same at both ends" in done.stderr
         assert f"set ledger.url in {books.file}" in done.stderr
         before = books.run("share", "--by", "account").stdout
-        assert "is not empty" in books.run("ledger", "move", "--to", server.url, code=1).stderr
+        again = books.run("ledger", "move", "--from", owner, "--to", server.url, code=1)
+        assert "is not empty" in again.stderr
         books.configure("ledger", RULES, url=server.url)
         assert books.run("share", "--by", "account").stdout == before
         books.run("ledger", "verify")
 
 
 def test_an_older_saf_migrates_no_newer_ledger(books: Saf, ledger_url: str) -> None:
-    with psycopg.connect(ledger_url, autocommit=True) as connection:
+    with by_hand(ledger_url) as connection:
         connection.execute("INSERT INTO migrations (name, digest) VALUES ('9999_later.sql', '')")
-    for command in (["ledger", "migrate"], ["share"], ["ledger", "status"]):
+    owner = as_role(ledger_url, "postgres")
+    for command in (["ledger", "migrate", "--url", owner], ["share"], ["ledger", "status"]):
         assert (
             "migrated by a newer version (9999_later.sql); upgrade saf" in books.run(*command, code=1).stderr
         )
@@ -60,7 +65,7 @@ def test_an_embedded_ledger_is_migrated_when_that_is_asked_for(books: Saf, state
 
 
 def test_a_mistyped_cluster_does_not_become_known(books: Saf, ledger_url: str) -> None:
-    with psycopg.connect(ledger_url, autocommit=True) as connection:
+    with by_hand(ledger_url) as connection:
         connection.execute("TRUNCATE clusters CASCADE")
         for command in (
             ["-M", "typo", "status"],

@@ -12,6 +12,7 @@ from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.records import Decision
 from slurm_ai_factory.ledger import open_ledger
 from tests.cli.conftest import RULES, today
+from tests.conftest import by_hand
 from tests.saf import Saf
 
 LATER = "2100Q1"
@@ -97,8 +98,8 @@ def test_what_is_typed_is_refused_before_anything_is_done(
 @pytest.fixture
 def behind(books: Saf, ledger_url: str) -> Saf:
     """Nothing was read of the last day."""
-    with open_ledger(ledger_url, "loop") as ledger:
-        ledger.store.connection.execute("UPDATE reads SET until = until - 86400")
+    with by_hand(ledger_url) as connection:
+        connection.execute("UPDATE reads SET until = until - 86400")
     return books
 
 

@@ -107,6 +107,7 @@ BAD: list[tuple[str, dict[str, Any], str, str, str]] = [
     ("promise", {"contradiction": "saf.toml contradicts the term"}, WARNING, "saf.toml contradicts the term",
      "saf promise set"),
     ("promise", {"unread": {"promise": "the ledger is away"}}, WARNING, "not known: the ledger is away", ""),
+    ("proposals", {"proposals": 2}, WARNING, "2 waiting", "saf approval list"),
     ("rules", {"unknown_accounts": ["umcq"]}, WARNING, "rules name umcq", "[[rule]]"),
     ("rules", {"unclassified_accounts": ["astro"]}, WARNING, "no rule matches astro", "[[rule]]"),
     ("queue_words", {"unknown_words": {"Flux": 3}}, WARNING, "Flux (3)", "report"),

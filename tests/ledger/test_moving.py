@@ -10,6 +10,7 @@ import pytest
 from slurm_ai_factory.core.records import HOUR, Rejected, Run, Subject
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import Ledger, Store, moving, open_ledger
+from tests.conftest import as_role
 from tests.ledger.servers import debian
 
 T0 = 1_800_000_000
@@ -52,14 +53,15 @@ def test_every_row_is_moved_to_an_older_server_and_back_and_numbering_goes_on(
     ledger_url: str, other: str
 ) -> None:
     filled(ledger_url)
-    there = moving.move(ledger_url, emptied(other))
+    there = moving.move(as_role(ledger_url, "postgres"), emptied(other))
     assert {one.name for one in there if one.rows} >= {"runs", "run_versions", "hourly_usage", "overrides"}
     with open_ledger(ledger_url, "c") as before, open_ledger(other, "c") as after:
         assert runs(before) == runs(after) != []
         after.accounting.record([run(3, "new")], T0, T0 + 2 * HOUR, at=T0 + 6 * HOUR)
         expected = runs(after)
-    moving.move(other, emptied(ledger_url))
-    with open_ledger(ledger_url, "c") as again:
+    owner = emptied(as_role(ledger_url, "postgres"))
+    moving.move(other, owner)
+    with open_ledger(owner, "c") as again:
         assert runs(again) == expected
 
 
@@ -67,7 +69,7 @@ def test_a_database_that_is_not_empty_is_refused(ledger_url: str, other: str) ->
     with psycopg.connect(emptied(other), autocommit=True) as connection:
         connection.execute("CREATE TABLE somebodys (n integer)")
     with pytest.raises(LedgerError, match="is not empty; give one that is"):
-        moving.move(ledger_url, other)
+        moving.move(as_role(ledger_url, "postgres"), other)
 
 
 def test_nothing_is_moved_while_a_daemon_is_active(ledger_url: str, other: str) -> None:
@@ -75,7 +77,7 @@ def test_nothing_is_moved_while_a_daemon_is_active(ledger_url: str, other: str) 
     with open_ledger(ledger_url, "c") as daemon:
         assert daemon.store.lock(daemon.accounting.cluster_id)
         with pytest.raises(LedgerError, match="a saf is active for cluster c; end it first"):
-            moving.move(ledger_url, emptied(other))
+            moving.move(as_role(ledger_url, "postgres"), emptied(other))
     with Store(other) as target:
         assert target.empty()
 
@@ -84,6 +86,6 @@ def test_a_difference_undoes_the_move(ledger_url: str, other: str, monkeypatch: 
     filled(ledger_url)
     monkeypatch.setattr(moving, "_told", lambda store, name: moving.Table(name, 1, store.url))
     with pytest.raises(LedgerError, match="nothing was moved"):
-        moving.move(ledger_url, emptied(other))
+        moving.move(as_role(ledger_url, "postgres"), emptied(other))
     with Store(other) as target:
         assert target.empty()

@@ -16,6 +16,7 @@ from slurm_ai_factory.core.organisations import Entry, Link, Organisation, Terms
 from slurm_ai_factory.core.records import FOREVER, HOUR, Association, Charge, Instant, Run, Subject
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import Ledger, open_ledger
+from tests.conftest import by_hand
 from tests.ledger.test_accounting import (
     ALL,
     NOW,
@@ -95,7 +96,8 @@ def test_the_sums_in_the_ledger_are_the_cores_own_split_by_dates_and_fractions(
     with open_ledger(ledger_url, cluster) as ledger:
         named = [one._replace(subject=one.subject._replace(cluster=cluster)) for one in told]
         record(ledger, named)
-        ledger.store.connection.execute("DELETE FROM organisations")
+        with by_hand(ledger_url) as connection:
+            connection.execute("DELETE FROM organisations")
         tell(ledger, *entries)
         rules = ledger.rules_of(BY_REGISTRY, REGION)
         expected: Sums = {}

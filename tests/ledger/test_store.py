@@ -17,15 +17,16 @@ from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import Ledger, Store, open_ledger, sql
 from slurm_ai_factory.ledger.connection import place
 from tests.cluster.slurm import wait_until
+from tests.conftest import as_role, by_hand, past_guards
 
 
 @pytest.fixture
 def empty_url(ledger_url: str) -> str:
-    """A database without any schema."""
-    with psycopg.connect(ledger_url, autocommit=True) as connection:
+    """A database without any schema, as its superuser; nothing in it is saf_owner's."""
+    with by_hand(ledger_url) as connection:
         connection.execute("DROP SCHEMA public CASCADE")
         connection.execute("CREATE SCHEMA public")
-    return ledger_url
+    return as_role(ledger_url, "postgres")
 
 
 def test_migrating_twice_does_nothing_the_second_time(empty_url: str) -> None:
@@ -88,7 +89,7 @@ def test_migration_files_are_numbered_without_a_gap() -> None:
 
 
 def test_a_schema_of_another_version_is_named(ledger_url: str) -> None:
-    with Store(ledger_url) as store:
+    with Store(past_guards(ledger_url)) as store:
         store.connection.execute("INSERT INTO migrations (name, digest) VALUES ('9999_later.sql', '')")
         with pytest.raises(LedgerError, match=r"newer version \(9999_later.sql\); upgrade saf"):
             store.check_schema()

@@ -21,11 +21,11 @@ from slurm_ai_factory import reporting
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.classify import Beneficiary
 from slurm_ai_factory.errors import LedgerError
-from slurm_ai_factory.ledger import publishing
+from slurm_ai_factory.ledger import open_ledger, publishing
 from slurm_ai_factory.report import LANGUAGES, Report, as_csv, as_json, html, value
 from slurm_ai_factory.report.sheets import figures
 from tests import facility
-from tests.conftest import new_ledger
+from tests.conftest import new_ledger, past_guards
 from tests.core.test_suppression import parts, singled_out
 from tests.report import examples, year
 from tests.report.year import Year
@@ -318,7 +318,7 @@ CHANGES = {
 
 @pytest.mark.parametrize("part", [publishing.part_name(query) for query in publishing.PARTS])
 def test_a_changed_row_changes_the_fingerprint(made: Year, part: str) -> None:
-    with made.ledger() as ledger:
+    with open_ledger(past_guards(made.url), facility.CLUSTER) as ledger:
         asked = reporting.asked(made.config, ledger, facility.AS_OF["2027Q3"])
         where = windows.window("2027Q3", 0, made.config.promise.time_zone)
         interval = reporting.interval_of(asked, where, where)
@@ -396,3 +396,11 @@ def test_nothing_read_yet_is_an_error(made: Year, tmp_path: Path) -> None:
     done = saf(made, "report", "--window", "2026Q1", "--as-of", "2026-05-01", "-o", str(tmp_path), code=1)
     assert "nothing had been read yet at 2026-04-30T22:00:00Z" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_second_person_approved_is_counted_and_names_nobody(made: Year) -> None:
+    first = made.reports["2027Q1"]
+    assert "goedgekeurd door een tweede persoon" not in html(first, "nl", {})
+    page = html(replace(first, approved=3), "nl", {})
+    assert 'goedgekeurd door een tweede persoon</dt><dd><data value="3">3</data>' in page
+    assert json.loads(as_json(replace(first, approved=3)))["report"]["approved"] == 3

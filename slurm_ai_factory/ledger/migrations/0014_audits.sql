@@ -19,3 +19,12 @@ CREATE INDEX audits_made ON audits (cluster_id, recorded_at);
 ALTER TABLE reports
     ADD COLUMN head_entry bigint,
     ADD COLUMN head text;
+
+CREATE TRIGGER keep_as_recorded BEFORE DELETE OR TRUNCATE ON audits
+FOR EACH STATEMENT EXECUTE FUNCTION keep_as_recorded();
+
+CREATE TRIGGER guard_personal BEFORE UPDATE ON audits FOR EACH ROW EXECUTE FUNCTION guard_personal(actor);
+
+CREATE VIEW reader_audits AS
+SELECT c.name AS cluster, a.audit_id, a.recorded_at, a.command, a.since, a.until, a.findings
+FROM audits a JOIN clusters c USING (cluster_id);

@@ -16,6 +16,9 @@ CREATE TABLE chain (
 
 CREATE INDEX chain_row ON chain (table_name, row_key);
 
+CREATE TRIGGER keep_as_recorded BEFORE UPDATE OR DELETE OR TRUNCATE ON chain
+FOR EACH STATEMENT EXECUTE FUNCTION keep_as_recorded();
+
 -- Which read told what a run is. A row that an override made has the read of the row it is made of.
 ALTER TABLE runs ADD COLUMN read_id bigint;
 ALTER TABLE run_versions ADD COLUMN read_id bigint;
@@ -61,6 +64,8 @@ VALUES
         '{entry_id, cluster_id, promise, since, ended, share, margin, resource, label, window_kind, time_zone,
         share_of, unclassified_limit, region, min_organisations, expertise_share, source, reason, actor,
         recorded_at}', '{}'),
+    ('proposals', 1, '{entry_id}',
+        '{entry_id, cluster_id, proposal_id, step, kind, content, recorded_at, actor, reason}', '{actor, reason}'),
     ('pseudonymisations', 1, '{cluster_id, at, before}',
         '{cluster_id, at, before, runs, users, lines, staff, texts, actor}', '{actor}'),
     ('reads', 1, '{read_id}',
@@ -104,7 +109,7 @@ LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 DECLARE
     last chain;
 BEGIN
-    PERFORM pg_advisory_xact_lock(7346);
+    PERFORM pg_advisory_xact_lock(7347);
     SELECT * INTO last FROM chain ORDER BY entry DESC LIMIT 1;
     INSERT INTO chain (entry, table_name, row_key, format, digest, hash)
     SELECT next, name, row_key, format, digest,

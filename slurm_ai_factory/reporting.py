@@ -6,11 +6,11 @@ The rule: everything is asked as it was known at one instant, so the same instan
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
-from functools import partial
+from functools import cache, partial
 
 from slurm_ai_factory import cycle
 from slurm_ai_factory.config import Config, counted
@@ -20,6 +20,7 @@ from slurm_ai_factory.core.expertise import ExpertiseMeasurement
 from slurm_ai_factory.core.reasons import HOLDS
 from slurm_ai_factory.core.records import Charge, Instant, Measurement, Subject, Window
 from slurm_ai_factory.core.share import Promise
+from slurm_ai_factory.core.suppression import Cell, shown, telling
 from slurm_ai_factory.core.terms import PromiseTerms
 from slurm_ai_factory.core.tres import Count
 from slurm_ai_factory.errors import LedgerError
@@ -39,17 +40,31 @@ from slurm_ai_factory.report import (
     tables,
     value,
 )
-from slurm_ai_factory.report.tables import Table
+from slurm_ai_factory.report.given import (
+    Document,
+    Given,
+    Known,
+    Read,
+    Sums,
+    known_before,
+    sums_of_charge,
+    sums_of_hours,
+    sums_of_unmet,
+)
+from slurm_ai_factory.report.tables import Piece, Table, members, totals
 
 TABLES = {"category": True, "hub": False, "sector": True, "municipality": True}
 """The tables, the most important first, and whether each is of the region only."""
+
+HOURS = {"category": True}
+"""The table of the hours of the expertise centre."""
 
 RESOURCES = ("gres/gpu", "node", "cpu")
 """Told beside the resource of the promise, where there is any of them."""
 
 PLACES = ("category", "sector", "municipality", "hub")
-Sums = Mapping[Beneficiary, Charge]
 Key = Callable[[Subject, Classification], str]
+SumsOf = Callable[[Sequence[Piece], Document | None], Sums]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +102,10 @@ class Asked:
         return cycle.rules_of(self.config, self.ledger, self.then)
 
 
+ReadOf = Callable[[Asked, Window], Sequence[Reached]]
+"""Who got what in a window."""
+
+
 def asked(config: Config, ledger: Ledger, then: Instant) -> Asked:
     """Ask as of an instant. Raises LedgerError where nothing had been read yet."""
     mark = ledger.accounting.watermark(then)
@@ -109,6 +128,7 @@ def gather(ask: Asked, window: Window, compared: Instant | None = None) -> Repor
     found, hours = reached(ask, window), _expertise(ask, window)
     smallest = ask.config.report.min_organisations
     earlier = list(_earlier(ask, trend, compared))
+    known = _known_before(ask, window, reached, partial(sums_of_charge, TABLES, smallest))
     regional = {one.organisation for one in found if one.beneficiary is Beneficiary.REGIONAL and one.charge}
     return Report(
         sender=_sender(ask.config),
@@ -117,12 +137,13 @@ def gather(ask: Asked, window: Window, compared: Instant | None = None) -> Repor
         margin=ask.config.promise.margin,
         resources=tuple(_resources(ask, window)),
         trend=trend,
-        tables=tables(found, TABLES, smallest),
+        tables=tables(found, TABLES, smallest, known.pieces, known.sums),
         reached=len(regional),
         names=_names(ask, regional) if ask.config.report.name_organisations else None,
         control=_control(ask, window),
         expertise=hours,
-        expertise_table=_expertise_table(ask, hours, smallest),
+        expertise_table=_expertise_table(ask, window, smallest),
+        unmet_shown=_unmet_shown(ask, window, smallest),
         terms=ask.terms,
         compared_with=tuple(earlier),
         restatements=tuple(_restatements(ask, trend, earlier)),
@@ -166,6 +187,44 @@ def reached(ask: Asked, window: Window) -> list[Reached]:
         named = dict(zip(PLACES, places, strict=True))
         found.append(Reached(organisation, group.beneficiary, named, group.delivered))
     return found
+
+
+def _known_before(ask: Asked, window: Window, read: ReadOf, sums: SumsOf) -> Known:
+    """What the window is made of, and what reports published before told of who got it."""
+    reports = ask.ledger.publishing.before(window.name, ask.then)
+    given = [told for one in reports for told in _windows_of(ask, one, read)]
+    return known_before((window.since, window.until), _reader(ask, read), given, sums)
+
+
+def _windows_of(ask: Asked, one: Published, read: ReadOf) -> Iterator[Given]:
+    """The windows that a published report told of: its own, and those of its chart over time."""
+    then = asked(ask.config, ask.ledger, one.as_of)
+    for name in sorted({one.window, *one.figures}):
+        where = then.read_up_to(windows.window(name, one.as_of, then.config.promise.time_zone))
+        document = json.loads(one.document or "{}") if name == one.window else None
+        yield Given((where.since, where.until), document, _reader(then.about(where), read))
+
+
+def _refuse_telling(ask: Asked, window: Window) -> None:
+    """Raises LedgerError where totals of a report, which cannot be hidden, tell too much beside others."""
+    window = ask.read_up_to(window)
+    ask, smallest = ask.about(window), ask.about(window).config.report.min_organisations
+    for what, read, sums in (
+        ("charge", reached, partial(sums_of_charge, TABLES, smallest)),
+        ("expertise hours", _helped, partial(sums_of_hours, HOURS)),
+    ):
+        known = _known_before(ask, window, read, sums)
+        sides = dict(zip(totals(known.pieces), Beneficiary, strict=True))
+        if found := telling(totals(known.pieces), smallest, known.totals, known.sums):
+            named = ", ".join(str(sides[one]) for one in found)
+            raise LedgerError(
+                f"the report of {window.name} cannot be published: beside earlier reports its {named} total "
+                f"of {what} tells what fewer than {smallest} organisations got; publish another window"
+            )
+
+
+def _reader(ask: Asked, read: ReadOf) -> Read:
+    return cache(lambda interval: read(ask, Window("", *interval)))
 
 
 def _told(subject: Subject, found: Classification) -> str:
@@ -247,16 +306,35 @@ def _beneficiary(ask: Asked, rules: Rules, organisation: str, day: date) -> Bene
     return Beneficiary.REGIONAL if regional else Beneficiary.NON_REGIONAL
 
 
-def _expertise_table(ask: Asked, measured: ExpertiseMeasurement, smallest: int) -> Table:
-    """The hours by category, of the region; who an organisation is, is told as of the window's end."""
+def _expertise_table(ask: Asked, window: Window, smallest: int) -> Table:
+    """The hours by category, of the region."""
+    known = _known_before(ask, window, _helped, partial(sums_of_hours, HOURS))
+    (table,) = tables(_helped(ask, window), HOURS, smallest, known.pieces, known.sums)
+    return table
+
+
+def _helped(ask: Asked, window: Window) -> list[Reached]:
+    """Who got hours; what an organisation is, is told as it is known last."""
     registry = ask.ledger.registry.known(ask.then)
-    reached = []
-    for one in measured.organisations:
+    found = []
+    for one in _expertise(ask, window).organisations:
         entries = registry.entries_of(one.organisation)
         places = {"category": entries[-1].category if entries else ""}
-        reached.append(Reached(one.organisation, one.beneficiary, places, one.delivered))
-    (table,) = tables(reached, {"category": True}, smallest)
-    return table
+        found.append(Reached(one.organisation, one.beneficiary, places, one.delivered))
+    return found
+
+
+def _unmet_shown(ask: Asked, window: Window, smallest: int) -> bool:
+    """Whether the hours that the region did not get may be told beside those of earlier reports."""
+    known = _known_before(ask, window, _not_helped, sums_of_unmet)
+    cell = Cell("unmet", "", members(known.pieces, Beneficiary.REGIONAL))
+    return bool(shown([cell], [], smallest, known.sums))
+
+
+def _not_helped(ask: Asked, window: Window) -> list[Reached]:
+    """Who asked for hours and did not get them."""
+    found = _expertise(ask, window).organisations
+    return [Reached(one.organisation, one.beneficiary, {}, one.unmet) for one in found]
 
 
 def _audits(ask: Asked, window: Window) -> Iterator[Audited]:
@@ -317,6 +395,7 @@ def published(ask: Asked, report: Report) -> Published:
 
 def published_anew(ask: Asked, window: Window) -> Published:
     """A report worked out from facts alone. Raises LedgerError where what is derived says otherwise."""
+    _refuse_telling(ask, window)
     kept = published(ask, gather(ask, window))
     with ask.ledger.anew() as ledger:
         fresh = replace(ask, ledger=ledger)
@@ -349,7 +428,7 @@ def _restated(ask: Asked, now: Measurement, earlier: Earlier) -> Restatement | N
     changed = ask.terms.of(now.window).differing(then)
     if not changed and (regional, total) == (now.regional_charge, now.total_charge):
         return None
-    between = _sums(ask.about(now.window), now.window, earlier.as_of)[Beneficiary.REGIONAL]
+    between, told_apart = _causes(ask.about(now.window), now.window, earlier.as_of)
     comparable = "resource" not in changed
     return Restatement(
         window=now.window.name,
@@ -359,17 +438,33 @@ def _restated(ask: Asked, now: Measurement, earlier: Earlier) -> Restatement | N
         total_now=now.total_charge,
         by_accounting=now.regional_charge - between if comparable else None,
         by_classification=between - regional if comparable else None,
+        told_apart=told_apart,
         target_before=then.share,
         target_now=now.target_share,
         terms_changed=tuple(changed),
     )
 
 
-def _sums(ask: Asked, window: Window, then: Instant) -> Sums:
-    """What accounting said then, classified as it is now."""
-    found: dict[Beneficiary, Charge] = dict.fromkeys(Beneficiary, 0)
-    for group in groups_of(ask, window, ask.rules(), then, lambda _, __: ""):
-        found[group.beneficiary] += group.delivered
+def _causes(ask: Asked, window: Window, then: Instant) -> tuple[Charge, bool]:
+    """What the region had by accounting of then and rules of now; whether each cause rests on enough."""
+    rules_then = asked(ask.config, ask.ledger, then).rules()
+    now = _regional(ask, window, ask.rules(), ask.then)
+    between = _regional(ask, window, ask.rules(), then)
+    before = _regional(ask, window, rules_then, then)
+    least = ask.config.report.min_organisations
+    changed = (
+        sum(one.get(key) != other.get(key) for key in one.keys() | other.keys())
+        for one, other in ((now, between), (between, before))
+    )
+    return sum(between.values(), start=0), not any(0 < few < least for few in changed)
+
+
+def _regional(ask: Asked, window: Window, rules: Rules, then: Instant) -> dict[str, Charge]:
+    """What each organisation of the region got, by accounting as it was known then, and these rules."""
+    found: dict[str, Charge] = {}
+    for group in groups_of(ask, window, rules, then, _told):
+        if group.beneficiary is Beneficiary.REGIONAL and group.delivered:
+            found[group.names[0]] = found.get(group.names[0], 0) + group.delivered
     return found
 
 

@@ -1,20 +1,22 @@
 """Which cells of a report's tables may be shown, so that no few organisations can be singled out.
 
-The rule: from everything that is shown together, totals included, no adding and subtracting gives a figure
-that rests on fewer than ``smallest`` organisations. Readers are taken to know who is in which cell, and what
-a cell shows is the sum over its members. Cells are shown one after another, in the order given, each only if
-the rule still holds: so small cells stay hidden, and with them whatever would give them away (what
-statistical offices call primary and complementary suppression).
+The rule: from everything that is shown together, totals and earlier reports included, no adding and
+subtracting gives a figure that rests on fewer than ``smallest`` organisations, but for what totals tell by
+themselves. Readers are taken to know who is in which cell, and what a cell shows is the sum over its parts.
+Cells are shown one after another, in the order given, each only if the rule still holds: so small cells stay
+hidden, and with them whatever would give them away (what statistical offices call primary and complementary
+suppression).
 
-A linear combination of shown cells that rests on few members exists exactly when as many columns of the
-parity-check matrix of the shown cells are linearly dependent (the minimum distance of a linear code;
-MacWilliams and Sloane, The Theory of Error-Correcting Codes, 1977, ch. 1, theorem 10).
+A sum follows from what is known exactly when it has no part along any direction that all known sums leave
+open. So a cell gives a few organisations away exactly when, along such directions, it is a combination of
+their parts (the syndrome of a linear code; MacWilliams and Sloane, The Theory of Error-Correcting Codes,
+1977, ch. 1).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from functools import cache
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 PRIME = 2**61 - 1
@@ -26,108 +28,188 @@ LARGEST = 5
 Vector = tuple[int, ...]
 
 
+class Part(NamedTuple):
+    """A piece of an organisation's charge that no figure takes apart; a corrected one is another part."""
+
+    organisation: str
+    where: Hashable = ""
+
+
+Sum = frozenset[Part]
+"""A figure that a reader knows: what these parts come to together."""
+
+
 class Cell(NamedTuple):
-    """One cell: its table, its name, and whose figures add up to it."""
+    """One cell: its table, its name, and whose parts add up to it."""
 
     table: str
     name: str
-    members: frozenset[str]
+    members: Sum
 
 
-def shown(cells: Iterable[Cell], totals: Iterable[frozenset[str]], smallest: int) -> set[tuple[str, str]]:
+def organisations(members: Iterable[Part]) -> set[str]:
+    """Whom a sum rests on."""
+    return {part.organisation for part in members}
+
+
+def shown(
+    cells: Iterable[Cell], totals: Iterable[Sum], smallest: int, given: Iterable[Sum] = ()
+) -> set[tuple[str, str]]:
     """(table, name) of the cells that may be shown beside the totals, which are shown whatever they rest on.
 
-    ``totals`` do not overlap. A total of few members cannot be hidden; it is not taken apart any further.
+    ``totals`` do not overlap; one of few organisations cannot be hidden, and is not taken apart any further.
+    ``given`` are the sums of earlier reports.
 
-    >>> care, farms = Cell("sector", "care", frozenset("abcd")), Cell("sector", "farms", frozenset("e"))
-    >>> energy = Cell("sector", "energy", frozenset("fgh"))
-    >>> sorted(shown([care, energy, farms], [frozenset("abcdefgh")], 3))
+    >>> sectors = {"care": "abcd", "energy": "fgh", "farms": "e"}
+    >>> cells = [Cell("sector", name, frozenset(map(Part, whom))) for name, whom in sectors.items()]
+    >>> sorted(shown(cells, [frozenset(map(Part, "abcdefgh"))], 3))
     [('sector', 'care')]
     """
     if not 1 <= smallest <= LARGEST:
         raise ValueError(f"wants a number of organisations from 1 to {LARGEST}")
-    known = [total for total in totals if total]
-    few = [total for total in known if len(total) < smallest]
-    members = sorted(frozenset().union(*known) - frozenset().union(*few))
-    rows = _Rows(members, smallest)
-    for total in known:
-        rows.add(total)
+    told, asked = [one for one in (*given, *totals) if one], list(cells)
+    few = [total for total in totals if len(organisations(total)) < smallest]
+    known = _Known([*told, *(cell.members for cell in asked)], smallest)
+    for one in told:
+        known.add(one)
     return {
         (cell.table, cell.name)
-        for cell in cells
-        if not any(cell.members & total and total - cell.members for total in few) and rows.add(cell.members)
+        for cell in asked
+        if not any(cell.members & total and total - cell.members for total in few)
+        and known.may_add(cell.members)
     }
 
 
-class _Rows:
-    """What is shown, as rows over the members, in reduced echelon form."""
+def telling(totals: Iterable[Sum], smallest: int, told: Sequence[Sum], given: Sequence[Sum]) -> list[Sum]:
+    """The totals that give a few organisations away beside ``given``, and not beside other totals alone.
 
-    def __init__(self, members: Sequence[str], smallest: int) -> None:
-        self.column = {member: index for index, member in enumerate(members)}
+    ``told`` are the totals in ``given``. What is found cannot be hidden: its report must not be given out.
+    """
+    asked = [one for one in totals if one]
+    by_all, by_totals = (_Known([*ones, *asked], smallest) for ones in (given, told))
+    for known, ones in ((by_all, given), (by_totals, told)):
+        for one in ones:
+            known.add(one)
+    found = []
+    for total in asked:
+        allowed = by_totals.told_of(total)
+        if any(not any(few <= one for few in allowed) for one in by_all.told_of(total)):
+            found.append(total)
+        by_all.add(total)
+        by_totals.add(total)
+    return found
+
+
+class _Known:
+    """What a reader knows, as some of the directions that it leaves open, at random."""
+
+    def __init__(self, sums: Sequence[Sum], smallest: int) -> None:
+        parts = sorted(frozenset().union(*sums), key=repr)
+        self.column = {part: index for index, part in enumerate(parts)}
+        self.names = sorted(organisations(parts))
+        self.blocks = [
+            [self.column[part] for part in parts if part.organisation == name] for name in self.names
+        ]
         self.most = smallest - 1
-        self.rows: dict[int, list[int]] = {}  # by pivot column
+        largest = max(map(len, self.blocks), default=0)
+        self.enough = self.most * largest + 1
+        """Directions that tell whether a sum is one of so many organisations: more than these have parts."""
+        numbers = _mixed()
+        count = min(len(parts), self.enough + len(sums))
+        self.open = [list(islice(numbers, len(parts))) for _ in range(count)]
 
-    def add(self, members: frozenset[str]) -> bool:
-        """Whether this sum may be shown too; it is taken up if so."""
-        row = [0] * len(self.column)
-        for member in members & self.column.keys():
-            row[self.column[member]] = 1
-        for index, other in self.rows.items():
-            row = _less(row, row[index], other)
-        if not any(row):
-            return True  # it follows from what is shown
-        pivot = next(index for index, value in enumerate(row) if value)
-        row = [value * pow(row[pivot], -1, PRIME) % PRIME for value in row]
-        more = {index: _less(other, other[pivot], row) for index, other in self.rows.items()}
-        more[pivot] = row
-        if _dependent(list(self._parity(more)), self.most):
+    def may_add(self, members: Sum) -> bool:
+        """Whether this sum may be known too; it is from now on if so."""
+        if next(self.told_of(members), None) is not None:
             return False
-        self.rows = more
+        self.add(members)
         return True
 
-    def _parity(self, rows: dict[int, list[int]]) -> Iterable[Vector]:
-        """The columns of the parity-check matrix, each mapped to as many numbers as may be dependent."""
-        free = [index for index in range(len(self.column)) if index not in rows]
-        for index in range(len(self.column)):
-            entries = (
-                [(at, -rows[index][other]) for at, other in enumerate(free)]
-                if index in rows
-                else [(free.index(index), 1)]
-            )
-            yield tuple(
-                sum(value * _mixed(at, part) for at, value in entries) % PRIME for part in range(self.most)
-            )
+    def told_of(self, members: Sum) -> Iterator[frozenset[str]]:
+        """The few organisations of whom a figure would follow if this sum were known too."""
+        along = self._along(members)
+        if any(along):
+            looked_at = self.open[: self.enough]
+            blocks = [[tuple(one[at] for one in looked_at) for at in block] for block in self.blocks]
+            for few in _spanned(tuple(along[: self.enough]), blocks, self.most):
+                yield frozenset(self.names[index] for index in few)
+
+    def add(self, members: Sum) -> None:
+        """This sum is known: no direction with a part along it is open any more."""
+        along = self._along(members)
+        at = next((index for index, value in enumerate(along) if value), None)
+        if at is None:
+            return  # it follows from what is known
+        pivot, inverse = self.open.pop(at), pow(along.pop(at), -1, PRIME)
+        self.open = [_less(one, value * inverse, pivot) for one, value in zip(self.open, along, strict=True)]
+
+    def _along(self, members: Sum) -> list[int]:
+        columns = [self.column[part] for part in members]
+        return [sum(one[at] for at in columns) % PRIME for one in self.open]
+
+
+def _spanned(
+    vector: Vector, blocks: Sequence[Sequence[Vector]], most: int, first: int = 0
+) -> Iterator[tuple[int, ...]]:
+    """The blocks, at most so many together, of whose vectors this one, which is not zero, is a combination.
+
+    >>> list(_spanned((1, 1), [[(1, 0)], [(0, 1)]], 2)), list(_spanned((1, 1), [[(1, 0)], [(0, 1)]], 1))
+    ([(0, 1)], [])
+    """
+    for index in range(first, len(blocks) if most else 0):
+        block = blocks[index]
+        if most == len(block) == 1:
+            if _parallel(vector, block[0]):
+                yield (index,)
+            continue
+        basis = _basis(block)
+        left = _across(vector, basis)
+        if not any(left):
+            yield (index,)
+        elif most > 1:
+            rest = [[_across(one, basis) for one in other] for other in blocks]
+            yield from ((index, *more) for more in _spanned(left, rest, most - 1, index + 1))
+
+
+def _parallel(vector: Vector, other: Vector) -> bool:
+    """Whether a vector, which is not zero, is a multiple of another."""
+    at = next(index for index, value in enumerate(vector) if value)
+    return bool(other[at]) and all(
+        (a * other[at] - b * vector[at]) % PRIME == 0 for a, b in zip(vector, other, strict=True)
+    )
+
+
+def _basis(vectors: Iterable[Vector]) -> list[tuple[int, Vector]]:
+    """Vectors that span the same, each with the place where it is 1 and those after it are 0."""
+    found: list[tuple[int, Vector]] = []
+    for vector in vectors:
+        left = _across(vector, found)
+        pivot = next((at for at, value in enumerate(left) if value), None)
+        if pivot is not None:
+            inverse = pow(left[pivot], -1, PRIME)
+            found.append((pivot, tuple(value * inverse % PRIME for value in left)))
+    return found
+
+
+def _across(vector: Vector, basis: Iterable[tuple[int, Vector]]) -> Vector:
+    """The vector without its part along a basis: zero where it is a combination of that."""
+    left: Sequence[int] = vector
+    for pivot, one in basis:
+        left = _less(left, left[pivot], one)
+    return tuple(left)
 
 
 def _less(row: Sequence[int], factor: int, other: Sequence[int]) -> list[int]:
     """row - factor x other."""
+    factor %= PRIME
     return [(a - factor * b) % PRIME for a, b in zip(row, other, strict=True)] if factor else list(row)
 
 
-@cache
-def _mixed(at: int, part: int) -> int:
-    """A number without pattern for each place, the same on every machine."""
-    return pow(at * 7919 + part * 104729 + 17, 65537, PRIME)
-
-
-def _dependent(columns: Sequence[Vector], most: int) -> bool:
-    """Whether some of the columns, at most so many, are linearly dependent.
-
-    >>> _dependent([(1, 2), (2, 4), (0, 1)], 2), _dependent([(1, 2), (2, 4), (0, 1)], 1)
-    (True, False)
-    """
-    if most < 1:
-        return False
-    if not all(map(any, columns)):
-        return True
-    return most > 1 and any(
-        _dependent([_across(other, column) for other in columns[index + 1 :]], most - 1)
-        for index, column in enumerate(columns)
-    )
-
-
-def _across(vector: Vector, direction: Vector) -> Vector:
-    """The vector without its part along a direction: zero where the two are parallel."""
-    pivot = next(index for index, value in enumerate(direction) if value)
-    a, b = direction[pivot], vector[pivot]
-    return tuple((x * a - y * b) % PRIME for x, y in zip(vector, direction, strict=True))
+def _mixed() -> Iterator[int]:
+    """Numbers without pattern, the same on every machine (splitmix64; Steele, Lea and Flood 2014)."""
+    state, whole = 0, 2**64 - 1
+    while True:
+        state = (state + 0x9E3779B97F4A7C15) & whole
+        value = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & whole
+        value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & whole
+        yield (value ^ (value >> 31)) % PRIME

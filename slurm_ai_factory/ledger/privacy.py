@@ -2,8 +2,7 @@
 
 A pseudonym is a keyed hash of the name (HMAC-SHA256), so that the same person stays one person, and nobody
 without the key can tell which. The runs are moved to a subject that differs in its user only, so that no rule
-answers otherwise: users that rules name keep their names. Of what staff wrote a salted hash is left, which is
-also what fingerprints are made of.
+answers otherwise: users that rules name keep their names. Of what staff wrote a salted hash is left.
 """
 
 from __future__ import annotations

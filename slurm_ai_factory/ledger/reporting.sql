@@ -55,6 +55,16 @@ ORDER BY as_of DESC, report_id DESC LIMIT 1
 SELECT window_name, as_of, fingerprint, figures, settings, document FROM reports
 WHERE cluster_id = %(cluster_id)s ORDER BY as_of, report_id
 
+-- published_before --
+-- Reports given out before that of a window as of an instant; where that was not, all of no later instant.
+SELECT window_name, as_of, fingerprint, figures, settings, document FROM reports r
+WHERE cluster_id = %(cluster_id)s AND as_of <= %(as_of)s AND NOT EXISTS (
+    SELECT FROM reports own
+    WHERE own.cluster_id = r.cluster_id AND own.window_name = %(window_name)s AND own.as_of = %(as_of)s
+        AND own.report_id <= r.report_id
+)
+ORDER BY report_id
+
 -- published --
 -- The report of a window as of an instant, when it was given out.
 SELECT fingerprint, document, published_at FROM reports
@@ -135,8 +145,7 @@ ORDER BY c.change_id
 
 -- fingerprint_expertise --
 -- What a report rests on: hours of the expertise centre.
-SELECT entry_id, day, organisation, role, hours, personal(activity, salt), kind, corrects, personal(reason, salt),
-    recorded_at
+SELECT entry_id, day, organisation, role, hours, kind, corrects, recorded_at
 FROM expertise_entries
 WHERE day >= %(first)s AND day < %(last)s AND recorded_at <= %(as_of)s
 ORDER BY entry_id
@@ -159,7 +168,7 @@ FROM links WHERE cluster_id = %(cluster_id)s AND recorded_at <= %(as_of)s ORDER 
 
 -- fingerprint_overrides --
 -- What a report rests on: corrections of single jobs.
-SELECT override_id, job, beneficiary, organisation, recorded_at, personal(reason, salt)
+SELECT override_id, job, beneficiary, organisation, recorded_at
 FROM overrides WHERE cluster_id = %(cluster_id)s AND recorded_at <= %(as_of)s ORDER BY override_id
 
 -- pseudonym_key --

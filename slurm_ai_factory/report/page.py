@@ -146,6 +146,7 @@ class Page:
         causes = {
             "accounting": row["regional_charge_by_accounting"],
             "classification": row["regional_charge_by_classification"],
+            "joined": not row["causes_told"],
             "terms": row["terms_changed"],
         }
         told = (self.l.say(f"restated.cause_{name}") for name, found in causes.items() if found)

@@ -1,17 +1,18 @@
 """Who got it, by category, sector, municipality and hub, with the small cells left out.
 
 The rule: a table adds up to a total that is published elsewhere. What may not be shown is one line, all of it
-together, so that a reader can add a table up and cannot take it apart (``core.suppression``).
+together, so that a reader can add a table up and cannot take it apart, this report beside all those before it
+(``core.suppression``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from slurm_ai_factory.core.classify import Beneficiary
-from slurm_ai_factory.core.records import Charge
-from slurm_ai_factory.core.suppression import Cell, shown
+from slurm_ai_factory.core.records import Charge, Interval
+from slurm_ai_factory.core.suppression import Cell, Part, Sum, organisations, shown
 
 
 class Reached(NamedTuple):
@@ -23,11 +24,18 @@ class Reached(NamedTuple):
     charge: Charge
 
 
+class Piece(NamedTuple):
+    """A part of a window that no other published window cuts, and who got what in it."""
+
+    interval: Interval
+    reached: Sequence[Reached]
+
+
 class Row(NamedTuple):
     """A line of a table."""
 
     name: str
-    organisations: int
+    organisations: int  #: without the accounts that no rule matches
     charge: Charge
 
 
@@ -41,44 +49,80 @@ class Table(NamedTuple):
     hidden: Row | None
 
 
-def tables(reached: Sequence[Reached], names: Mapping[str, bool], smallest: int) -> tuple[Table, ...]:
-    """The tables, the most important first; ``names`` says of each whether it is of the region only."""
-    counted = [one for one in reached if one.charge]
-    cells = [cell for name, regional in names.items() for cell in _cells(counted, name, regional)]
-    totals = [frozenset(_member(one) for one in counted if one.beneficiary is side) for side in Beneficiary]
-    visible = shown((cell for cell, _ in cells), totals, smallest)
+def tables(
+    reached: Sequence[Reached],
+    names: Mapping[str, bool],
+    smallest: int,
+    pieces: Sequence[Piece] = (),
+    given: Collection[Sum] = (),
+) -> tuple[Table, ...]:
+    """The tables, the most important first; ``names`` says of each whether it is of the region only.
+
+    ``pieces`` are what makes up the window where others cut it, ``given`` what earlier reports told.
+    """
+    pieces = pieces or [Piece((0, 0), reached)]
+    cells = [cell for name, regional in names.items() for cell in _cells(reached, pieces, name, regional)]
+    visible = shown((cell for cell, _ in cells), totals(pieces), smallest, given)
     return tuple(_table(name, [one for one in cells if one[0].table == name], visible) for name in names)
 
 
-def _member(one: Reached) -> str:
-    return f"{one.beneficiary} {one.organisation}"
+def totals(pieces: Sequence[Piece]) -> list[Sum]:
+    """What each side got: told by every report, of its own window."""
+    return [members(pieces, side) for side in Beneficiary]
 
 
-def _cells(reached: Iterable[Reached], name: str, regional: bool) -> list[tuple[Cell, Charge]]:
-    """The cells of a table, those with most organisations first."""
-    groups: dict[str, list[Reached]] = {}
-    for one in reached:
-        if one.beneficiary is Beneficiary.REGIONAL or not regional:
-            groups.setdefault(one.places.get(name, ""), []).append(one)
-    cells = [
-        (Cell(name, key, frozenset(map(_member, ones))), sum((one.charge for one in ones), start=0))
-        for key, ones in groups.items()
-    ]
-    return sorted(cells, key=lambda one: (-len(one[0].members), -one[1], one[0].name))
+def lines(pieces: Sequence[Piece], names: Mapping[str, bool], rows: Mapping[str, Iterable[str]]) -> list[Sum]:
+    """What these rows of the tables told."""
+    return [_line(pieces, name, regional, row) for name, regional in names.items() for row in rows[name]]
 
 
-def _table(name: str, cells: Sequence[tuple[Cell, Charge]], visible: set[tuple[str, str]]) -> Table:
-    rows = [(_row(*one), (one[0].table, one[0].name) in visible) for one in cells]
-    left_out = [row for row, show in rows if not show]
-    hidden = Row("", sum(r.organisations for r in left_out), sum((r.charge for r in left_out), start=0))
-    return Table(
-        name=name,
-        total=sum((row.charge for row, _ in rows), start=0),
-        rows=tuple(sorted((row for row, show in rows if show), key=lambda row: (-row.charge, row.name))),
-        hidden_names=len(left_out),
-        hidden=hidden if left_out else None,
+def members(
+    pieces: Iterable[Piece], side: Beneficiary | None, table: str = "", row: str | None = None
+) -> Sum:
+    """What adds up to a figure, of a side or of all; an organisation that got nothing has no part in it."""
+    return frozenset(
+        Part(
+            one.organisation, (piece.interval, one.beneficiary, tuple(sorted(one.places.items())), one.charge)
+        )
+        for piece in pieces
+        for one in piece.reached
+        if one.charge
+        and side in (None, one.beneficiary)
+        and (row is None or one.places.get(table, "") == row)
     )
 
 
-def _row(cell: Cell, charge: Charge) -> Row:
-    return Row(cell.name, len({member.partition(" ")[2] for member in cell.members}), charge)
+def _line(pieces: Iterable[Piece], name: str, regional: bool, row: str) -> Sum:
+    return members(pieces, Beneficiary.REGIONAL if regional else None, name, row)
+
+
+def _cells(
+    reached: Iterable[Reached], pieces: Sequence[Piece], name: str, regional: bool
+) -> list[tuple[Cell, Row]]:
+    """The cells of a table with their lines, those with most organisations first."""
+    groups: dict[str, list[Reached]] = {}
+    for one in reached:
+        if one.charge and (one.beneficiary is Beneficiary.REGIONAL or not regional):
+            groups.setdefault(one.places.get(name, ""), []).append(one)
+    cells = [
+        (Cell(name, key, _line(pieces, name, regional, key)), _row(key, ones)) for key, ones in groups.items()
+    ]
+    return sorted(cells, key=lambda one: (-len(organisations(one[0].members)), -one[1].charge, one[1].name))
+
+
+def _row(name: str, ones: Sequence[Reached]) -> Row:
+    known = {one.organisation for one in ones if one.beneficiary is not Beneficiary.UNCLASSIFIED}
+    return Row(name, len(known), sum((one.charge for one in ones), start=0))
+
+
+def _table(name: str, cells: Sequence[tuple[Cell, Row]], visible: set[tuple[str, str]]) -> Table:
+    rows = [row for cell, row in cells if (cell.table, cell.name) in visible]
+    left_out = [row for cell, row in cells if (cell.table, cell.name) not in visible]
+    hidden = Row("", sum(r.organisations for r in left_out), sum((r.charge for r in left_out), start=0))
+    return Table(
+        name=name,
+        total=sum((row.charge for _, row in cells), start=0),
+        rows=tuple(sorted(rows, key=lambda row: (-row.charge, row.name))),
+        hidden_names=len(left_out),
+        hidden=hidden if left_out else None,
+    )

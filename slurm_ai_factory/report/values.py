@@ -72,6 +72,7 @@ class Restatement(NamedTuple):
     total_now: Charge
     by_accounting: Charge | None  #: of the difference in regional charge: corrections in Slurm's accounting
     by_classification: Charge | None  #: the rest: rules, registry, account tree; None in another resource
+    told_apart: bool  #: whether each of both causes rests on enough organisations
     target_before: float
     target_now: float
     terms_changed: tuple[str, ...]  #: what the promise's term says otherwise
@@ -111,6 +112,7 @@ class Report:
     control: Control
     expertise: ExpertiseMeasurement
     expertise_table: Table
+    unmet_shown: bool  #: whether the hours that the region did not get rest on enough organisations
     terms: PromiseTerms  #: of the promise
     compared_with: tuple[Earlier, ...]  #: for each window of the trend that there is something of
     restatements: tuple[Restatement, ...]
@@ -141,7 +143,7 @@ def figures(report: Report) -> dict[str, Any]:
         "tables": {one.name: _table(one, measured.total_charge) for one in report.tables},
         "organisations": {"regional": report.reached, "names": report.names and list(report.names)},
         "control": _control(report.control),
-        "expertise": _expertise(report.expertise, report.expertise_table),
+        "expertise": _expertise(report),
         "restatements": _restatements(report),
         "audits": [_audited(one) for one in report.audits],
     }
@@ -264,17 +266,19 @@ def _control(control: Control) -> dict[str, Any]:
     }
 
 
-def _expertise(measured: ExpertiseMeasurement, table: Table) -> dict[str, Any]:
+def _expertise(report: Report) -> dict[str, Any]:
+    measured = report.expertise
     return {
         "target_share": measured.target_share,
         "delivered_share": measured.delivered_share,
         "regional_hours": number(measured.regional_hours),
         "total_hours": number(measured.total_hours),
         "unclassified_hours": number(measured.unclassified_hours),
-        "unmet_hours": None if measured.unmet_hours is None else number(measured.unmet_hours),
+        "unmet_recorded": measured.unmet_hours is not None,
+        "unmet_hours": _number(measured.unmet_hours if report.unmet_shown else None),
         "shortfall_hours": number(measured.shortfall_hours),
         "verdict": str(expertise.verdict(measured)),
-        "category": _table(table, measured.total_hours),
+        "category": _table(report.expertise_table, measured.total_hours),
     }
 
 
@@ -308,8 +312,9 @@ def _restatement(one: Restatement) -> dict[str, Any]:
         "total_charge": number(one.total_now),
         "delivered_share": part(one.regional_now, one.total_now),
         "regional_charge_difference": number(one.regional_now - one.regional_before) if comparable else None,
-        "regional_charge_by_accounting": _number(one.by_accounting),
-        "regional_charge_by_classification": _number(one.by_classification),
+        "causes_told": one.told_apart,
+        "regional_charge_by_accounting": _number(one.by_accounting if one.told_apart else None),
+        "regional_charge_by_classification": _number(one.by_classification if one.told_apart else None),
         "terms_changed": list(one.terms_changed),
     }
 

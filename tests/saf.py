@@ -41,17 +41,19 @@ class Saf:
         self.file = directory / "saf.toml"
         self.env = {**env, "SAF_CONFIG": str(self.file)}
         self.sections = {name: dict(values) for name, values in SECTIONS.items()}
+        self.rules = RULES
         if ledger_url:
             self.sections["ledger"]["url"] = ledger_url
         self.configure()
 
-    def configure(self, section: str = "cluster", rules: str = RULES, **values: object) -> None:
-        """Set keys of a section and write the file."""
+    def configure(self, section: str = "cluster", rules: str = "", **values: object) -> None:
+        """Set keys of a section, and the rules where some are given, and write the file."""
+        self.rules = rules or self.rules
         self.sections[section].update(values)
         lines: list[str] = []
         for name, keys in self.sections.items():
             lines += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in keys.items()), ""]
-        self.file.write_text("\n".join(lines) + rules)
+        self.file.write_text("\n".join(lines) + self.rules)
 
     def argv(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "slurm_ai_factory", *arguments]

@@ -14,7 +14,7 @@ import click
 
 from slurm_ai_factory.cli.options import chosen
 from slurm_ai_factory.cli.screen import plain
-from slurm_ai_factory.core import judgement, share
+from slurm_ai_factory.core import judgement, outlook, share
 from slurm_ai_factory.core.contract import number, part, share_value, when
 from slurm_ai_factory.core.escaped import for_csv, for_json, for_terminal
 from slurm_ai_factory.core.records import HOUR, Charge, Decision, Measurement
@@ -175,7 +175,7 @@ def column(charges: Sequence[Charge | float]) -> list[str | None]:
 def share_text(m: Measurement, margin: float) -> dict[str, object]:
     """A measurement for people."""
     known = {"yes": True, "no": False}
-    attainable = share.attainable(m, margin)
+    attainable = outlook.mendable(m, margin)
     return {
         "window": f"{m.window.name}  ({when(m.window.since)} .. {when(m.window.until)})",
         "as of": when(m.as_of),

@@ -15,6 +15,7 @@ from slurm_ai_factory.cli.options import (
     load_config,
     now,
     opened_ledger,
+    slurm_of,
 )
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core.records import Instant, Pause
@@ -33,12 +34,13 @@ def pause_command(until: str | None, reason: str | None) -> None:
     measuring goes on. Another pause takes the place of this one; `saf resume` ends it. Writes to the ledger.
     """
     config = load_config()
-    with opened_ledger(config) as ledger:
-        if until is None and reason is None:
+    if until is None and reason is None:
+        with opened_ledger(config) as ledger:
             return _list(ledger)
-        if until is None or not (reason or "").strip():
-            raise click.UsageError("give --until and a --reason")
-        said = Pause(now(), _later(config, until), actor(), reason or "")
+    if until is None or not (reason or "").strip():
+        raise click.UsageError("give --until and a --reason")
+    said = Pause(now(), _later(config, until), actor(), reason or "")
+    with opened_ledger(config, admit=slurm_of(config).priority_config) as ledger:
         ledger.control.say_pause(said)
     return _print(said, f"is paused until {output.when(said.until)}; the shares in force stay")
 

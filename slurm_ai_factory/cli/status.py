@@ -186,7 +186,7 @@ def _run(text: str, ground: bool, kept: bool) -> str | Styled:
 
 def _figures(m: Measurement, margin: float) -> Iterator[str]:
     """Two columns of names and values."""
-    attainable = {True: "attainable", False: "not attainable", None: ""}[share.attainable(m, margin)]
+    attainable = {True: "attainable", False: "not attainable", None: ""}[outlook.mendable(m, margin)]
     required = output.percent(share.required_share(m, margin))
     unclassified = output.percent(outlook.unclassified_ratio(m))
     unit = f"{outlook.resource_unit(m.called)}-hours"

@@ -12,6 +12,9 @@ from collections.abc import Iterator
 
 from slurm_ai_factory.core.records import DAY, HOUR, Instant, Rejected, Run
 
+ARRAY_MOST = 2**32
+"""Tasks; MaxArraySize is at most 4,000,001."""
+
 
 def hour_of(at: Instant) -> Instant:
     """The whole hour an instant lies in.
@@ -63,15 +66,18 @@ def elapsed(run: Run, as_of: Instant) -> int:
 
 
 def chargeable(run: Run | Rejected, as_of: Instant) -> Run | Rejected:
-    """The run, or why it cannot be charged: it is open and was charged for more time than there was.
+    """The run, or why it cannot be charged: it was charged for more time than there was, or ends later.
 
     A day is left for the time that a read takes and for clocks that differ.
     """
-    if isinstance(run, Rejected) or run.end_at is not None or run.start_at is None:
-        return run
-    if run.elapsed_seconds <= as_of - run.start_at + DAY:
+    if isinstance(run, Rejected) or run.start_at is None:
         return run
     row = f"DBIndex {run.db_index}, job {run.job_id}, {run.state}, Start {run.start_at}"
+    if run.end_at is not None:
+        late = run.end_at > as_of + DAY
+        return Rejected(f"{row}, End {run.end_at}", "End is in the future") if late else run
+    if run.elapsed_seconds <= as_of - run.start_at + DAY:
+        return run
     return Rejected(row, "ElapsedRaw is more than the time since Start")
 
 
@@ -103,7 +109,7 @@ def tasks(label: str) -> int:
     """How many tasks a waiting run stands for: those of an array that may run at once, else one.
 
     sacct tells the waiting tasks of an array in one row, with the request of one task. Where it cuts a long
-    list off, what it cuts is not counted until those tasks start.
+    list off, what it cuts is not counted until those tasks start; nor is a list of more than an array has.
 
     >>> [tasks(label) for label in ("7", "7_3", "7_[1-9]", "7_[1-4,8,10-20:2%3]", "7_[5-10:2,...]")]
     [1, 1, 9, 3, 3]
@@ -111,18 +117,25 @@ def tasks(label: str) -> int:
     listed = re.fullmatch(r"\d+_\[([^\]]*)\]?", label) if "[" in label else None
     if not listed:
         return 1
-    count, limit = array_tasks(listed[1])
+    try:
+        count, limit = array_tasks(listed[1])
+    except ValueError:
+        return 1
     return max(1, count if limit is None else min(count, limit))
 
 
 def array_tasks(text: str) -> tuple[int, int | None]:
     """How many tasks an array's expression names, and how many of them may run at once where it says so.
 
+    Raises ValueError where it names more than any array has.
+
     >>> array_tasks("1-4,8,10-20:2%3"), array_tasks("7"), array_tasks("")
     ((11, 3), (1, None), (0, None))
     """
     listed, _, limit = text.partition("%")
     count = sum(map(_size, re.findall(r"(\d+)(?:-(\d+)(?::(\d+))?)?", listed)))
+    if count > ARRAY_MOST:
+        raise ValueError(f"an array of {count} tasks")
     return count, int(limit) if limit.isdigit() and limit.isascii() else None
 
 

@@ -30,20 +30,20 @@ class OpenJob(NamedTuple):
     missing: bool  #: whether the last read up to now did not list it
 
 
-class Listed(NamedTuple):
+class InQueue(NamedTuple):
     """The jobs that squeue lists."""
 
     running: Collection[int]
     all: Collection[int]
 
 
-def hold(open_jobs: Iterable[OpenJob], queue: Listed, at: Instant) -> Hold | None:
+def hold(open_jobs: Iterable[OpenJob], queue: InQueue, at: Instant) -> Hold | None:
     """Why nothing may be steered on these two answers; None where they can both be whole.
 
     >>> jobs = [OpenJob(number, 0, False) for number in range(8)]
-    >>> hold(jobs, Listed({6, 7}, {6, 7}), 1000).sentence.partition(": ")[0]
+    >>> hold(jobs, InQueue({6, 7}, {6, 7}), 1000).sentence.partition(": ")[0]
     'squeue does not list 0, 1, 2, 3, 4 and 1 more of the 8 jobs that sacct has running'
-    >>> hold(jobs, Listed({4, 5, 6, 7}, {4, 5, 6, 7}), 1000) is None
+    >>> hold(jobs, InQueue({4, 5, 6, 7}, {4, 5, 6, 7}), 1000) is None
     True
     """
     jobs = list(open_jobs)

@@ -56,6 +56,11 @@ def _of_configuration(priority: PriorityConfig, resource: Iterable[str]) -> Iter
         )
     if "INCR_ONLY" in priority.flags:
         yield Hold("incr_only", "PriorityFlags has INCR_ONLY: no waiting job's priority can go down")
+    if "NO_FAIR_TREE" in priority.flags:
+        yield Hold(
+            "no_fair_tree",
+            "PriorityFlags has NO_FAIR_TREE: the classic algorithm is graded where the law expects an order",
+        )
     if not priority.weight_fairshare:
         yield Hold("no_fairshare_weight", "PriorityWeightFairshare is 0: RawShares do not order the queue")
 

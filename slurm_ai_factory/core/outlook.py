@@ -75,6 +75,11 @@ def below(measurement: Measurement) -> bool:
     return delivered is not None and delivered < measurement.target_share
 
 
+def mendable(measurement: Measurement, margin: float) -> bool | None:
+    """Whether what is missing can still be made up for; None while nothing is missing, or it is not known."""
+    return share.attainable(measurement, margin) if below(measurement) else None
+
+
 def at_risk(measurement: Measurement, margin: float) -> bool:
     """Whether the floor is at risk: below it, and either the window rolls or what is left cannot mend it."""
     lost = measurement.window.rolling or share.attainable(measurement, margin) is False

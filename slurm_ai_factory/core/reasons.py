@@ -21,6 +21,7 @@ REASONS = {
     "resource_untracked": "Slurm keeps no account of the promise's resource",
     "limits_not_enforced": "AccountingStorageEnforce has no limits, so Slurm does not charge every job",
     "incr_only": "PriorityFlags has INCR_ONLY, so no waiting job's priority can go down",
+    "no_fair_tree": "PriorityFlags has NO_FAIR_TREE, and the law steers Fair Tree",
     "no_fairshare_weight": "PriorityWeightFairshare is 0, so shares do not order the queue",
     "agent_queue": "slurmctld could not deliver its accounting to slurmdbd",
     "scheduler_stalled": "jobs wait and Slurm's backfill does not run",

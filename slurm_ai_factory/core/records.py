@@ -33,6 +33,12 @@ STATES = frozenset((
 ))  # fmt: skip
 """The states and state flags of Slurm 22.05 to 26.05 (slurm_protocol_defs.c: job_state_string)."""
 
+FINISHED = frozenset((
+    "COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "NODE_FAIL", "PREEMPTED", "BOOT_FAIL", "DEADLINE",
+    "OUT_OF_MEMORY",
+))  # fmt: skip
+"""Of these, the states of what is over."""
+
 
 class Subject(NamedTuple):
     """Who a run was for, as far as Slurm knows: what classification looks at. Absent parts are empty."""

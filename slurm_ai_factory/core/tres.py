@@ -17,6 +17,10 @@ _SUFFIXES = {"K": -1, "M": 0, "G": 1, "T": 2, "P": 3}
 _READING = "energy"
 _MOST = 2**62
 """No count and no reading comes near it; what underflowed, and NO_VAL64, are above."""
+_LONGEST = 64
+"""Characters of a count; of a million digits arithmetic breaks down."""
+_UNSET = frozenset({2**32 - 2, 2**32 - 1})
+"""NO_VAL and INFINITE in 32 bits (slurm.h): no counts."""
 
 
 def parse(text: str) -> dict[str, Count]:
@@ -66,6 +70,8 @@ def energy(text: str) -> int | None:
 
 
 def _count(name: str, value: str) -> Count:
+    if len(value) > _LONGEST:
+        raise ValueError(f"TRES {name!r} is out of range")
     if value.isascii() and value.isdigit():
         return int(value)
     exponent = _SUFFIXES.get(value[-1:])
@@ -91,7 +97,7 @@ def canonical(text: str) -> str:
     'cpu=4,mem=4096,node=1'
     """
     counts = parse(text)
-    if vast := next((name for name, count in counts.items() if count > _MOST), None):
+    if vast := next((name for name, count in counts.items() if count > _MOST or count in _UNSET), None):
         raise ValueError(f"TRES {vast!r} is out of range in {text!r}")
     return ",".join(f"{name}={_plain(count)}" for name, count in counts.items())
 

@@ -25,7 +25,7 @@ def queries() -> dict[str, str]:
     """Every query of the .sql files here by its name, with the fragments it names in braces put in.
 
     >>> queries()["watermark"]
-    'SELECT max(until) FROM reads WHERE cluster_id = %(cluster_id)s'
+    'SELECT max(until) FROM reads WHERE cluster_id = %(cluster_id)s AND withdrawn_at IS NULL'
     """
     texts = [file.read_text() for file in _FOLDER.iterdir() if file.name.endswith(".sql")]
     text = "\n".join(sorted(texts))

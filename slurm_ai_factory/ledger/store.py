@@ -209,9 +209,9 @@ class Store:
             if not held.closed:
                 self.one(end, cluster_id=cluster_id)
 
-    def holds(self, lock: str, cluster_id: object) -> bool:
-        """Whether this session holds the lock, one of LOCKS, on the cluster."""
-        row = self.one(f"holds_{lock}", cluster_id=cluster_id)
+    def may_write(self, cluster_id: int) -> bool:
+        """Whether this session holds the lock "writing" on the cluster."""
+        row = self.one("holds_writing", cluster_id=cluster_id)
         return bool(row and row[0])
 
     def leader(self, cluster_id: int) -> str | None:

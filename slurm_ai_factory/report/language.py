@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 from markupsafe import Markup
 
+from slurm_ai_factory.core.escaped import for_page
 from slurm_ai_factory.core.records import HOUR
 
 NBSP = "\u00a0"
@@ -33,7 +34,8 @@ class Language:
 
     def say(self, key: str, **values: object) -> Markup:
         """The message with this key, ``section.name``; values are escaped. Raises KeyError."""
-        return Markup(self._message(key)).format(**values)  # noqa: S704 - our own catalogue
+        seen = {name: for_page(value) for name, value in values.items()}
+        return Markup(self._message(key)).format(**seen)  # noqa: S704 - our own catalogue
 
     def word(self, section: str, name: str) -> str:
         """What a code is called; the code itself where the catalogue has none."""

@@ -139,8 +139,9 @@ class Slurm:
             except SlurmUnsupportedError:
                 pass
             else:
-                return shares.from_json(answer, version)
-        return shares.from_text(self._list("sshare", "-P", "-h", "-a", "-o", ",".join(shares.SHARE_FIELDS)))
+                return dict(self._sound(shares.from_json(answer, version)))
+        fields = ",".join(shares.SHARE_FIELDS)
+        return dict(self._sound(shares.from_text(self._list("sshare", "-P", "-h", "-a", "-o", fields))))
 
     def _tree(self) -> list[parse.Row | Rejected]:
         return Tree(self.commands, self.cluster).rows()

@@ -18,7 +18,7 @@ from slurm_ai_factory.core.charge import array_tasks
 from slurm_ai_factory.core.demand import Queued
 from slurm_ai_factory.core.facts import Node
 from slurm_ai_factory.core.health import Diagnostics
-from slurm_ai_factory.core.records import FOREVER, PriorityConfig, Rejected, Subject
+from slurm_ai_factory.core.records import FINISHED, FOREVER, PriorityConfig, Rejected, Subject
 from slurm_ai_factory.errors import SlurmError
 from slurm_ai_factory.slurm import parse
 from slurm_ai_factory.slurm.fields import rejected
@@ -26,12 +26,6 @@ from slurm_ai_factory.slurm.parse import Row
 
 Answer = Any
 _Value = TypeVar("_Value")
-
-FINISHED = frozenset((
-    "COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "NODE_FAIL", "PREEMPTED", "BOOT_FAIL", "DEADLINE",
-    "OUT_OF_MEMORY",
-))  # fmt: skip
-"""slurmctld still tells of such jobs for MinJobAge; squeue leaves them out."""
 
 NAMES = ("account", "user_name", "partition", "qos", "wckey", "reservation")
 

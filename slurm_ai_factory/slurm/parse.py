@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from slurm_ai_factory.core import tres
 from slurm_ai_factory.core.records import (
+    FINISHED,
     Association,
     Charge,
     Instant,
@@ -136,6 +137,8 @@ def _consistent(one: Run) -> Run:
     """The run, or ValueError when its parts contradict each other in a way that would change a charge."""
     if one.start_at is not None and one.end_at is not None and one.end_at < one.start_at:
         raise ValueError(f"End {one.end_at} is before Start {one.start_at}")
+    if one.state in FINISHED and one.start_at is not None and one.end_at is None:
+        raise ValueError(f"{one.state} without an End")
     if one.start_at is None and one.elapsed_seconds:
         raise ValueError(f"ElapsedRaw {one.elapsed_seconds} without a Start")
     if one.start_at and one.end_at and one.elapsed_seconds > one.end_at - one.start_at + 1:

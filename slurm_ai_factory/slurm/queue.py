@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from math import fsum, isfinite
+from math import fsum
 
 from slurm_ai_factory.core import tres
 from slurm_ai_factory.core.authority import Terms
@@ -28,6 +28,7 @@ QUEUE_FIELDS = (
 TERM_FIELDS = ("%i", "%F", "%A", "%B", "%J", "%P", "%Q", "%S", "%T", "%N", "%r")
 """Job; weighted fairshare, age, association, size, partition, QOS, site and TRES; nice; partition."""
 
+_TERM_MOST = 2**64
 _NONE = frozenset({"", "N/A", "(null)"})
 _NO_LIMIT = frozenset({"UNLIMITED", "NOT_SET", "Partition_Limit", "INVALID", "N/A"})
 
@@ -82,8 +83,8 @@ def _terms(row: Mapping[str, str]) -> Terms:
 
 def _number(text: str) -> float:
     value = float(text or 0)
-    if not isfinite(value):
-        raise ValueError(f"{text!r} is no number")
+    if not abs(value) < _TERM_MOST:
+        raise ValueError(f"{text!r} is no number below 2^64")
     return value
 
 

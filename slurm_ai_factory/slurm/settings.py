@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import dropwhile
+from math import inf
 
 from slurm_ai_factory.core import tres
 from slurm_ai_factory.core.facts import Node, Partition, Slurmdbd, Transaction
@@ -60,7 +61,10 @@ def usage_factors(lines: Iterable[str]) -> Iterator[tuple[str, float] | Rejected
 
 
 def _usage_factor(row: Mapping[str, str]) -> tuple[str, float]:
-    return row["Name"], float(row["UsageFactor"] or 1)
+    factor = float(row["UsageFactor"] or 1)
+    if not 0 <= factor < inf:
+        raise ValueError(f"UsageFactor {factor} is no number from 0 on")
+    return row["Name"], factor
 
 
 def coordinators(lines: Iterable[str]) -> Iterator[tuple[str, tuple[str, ...]] | Rejected]:

@@ -3,20 +3,21 @@
 Associations are told by their id, and by no name: in numbers alone nobody can hide or forge a row. Text is
 the same in every Slurm, with six decimals. JSON has all of them, from 24.11 on, in a version of its schema
 that the client is asked for by name (v0.0.42) and that every Slurm up to 26.05 has. Rule: an answer of
-another shape is an error that names the version of Slurm, never a number.
+another shape is an error that names the version of Slurm, never a number. A row whose usage is out of range
+has none that is known, and is told; the others stand.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from math import inf, isfinite
 from typing import Any, NamedTuple
 
-from slurm_ai_factory.core.records import PARENT_SHARES
+from slurm_ai_factory.core.records import PARENT_SHARES, Rejected
 from slurm_ai_factory.errors import SlurmError
-from slurm_ai_factory.slurm.fields import natural
+from slurm_ai_factory.slurm.fields import natural, rejected
 
 SHARE_FIELDS = ("ID", "RawShares", "NormShares", "RawUsage", "EffectvUsage", "LevelFS")
 SCHEMA = "v0.0.42"
@@ -32,10 +33,14 @@ class Usage(NamedTuple):
     """What slurmctld knows of an association."""
 
     raw_shares: int | None  #: None where sshare has none to tell, as of the root
-    norm_shares: float | None
-    raw_usage: int
-    effectv_usage: float | None
-    level_fs: float | None
+    norm_shares: float | None = None
+    raw_usage: int | None = None  #: None where it cannot be read
+    effectv_usage: float | None = None
+    level_fs: float | None = None
+
+
+Row = tuple[int, Usage] | Rejected
+"""The usage of the association with this id, or what of a row cannot be read."""
 
 
 def release(version: str) -> tuple[int, int] | None:
@@ -58,23 +63,30 @@ def has_json(version: str) -> bool:
     return found is not None and first <= found <= last
 
 
-def from_text(lines: Iterable[str]) -> dict[int, Usage]:
-    """The rows of sshare printed with SHARE_FIELDS, by id. Raises SlurmError."""
-    return dict(_from_line(line) for line in lines)
+def from_text(lines: Iterable[str]) -> Iterator[Row]:
+    """The rows of sshare printed with SHARE_FIELDS. Raises SlurmError."""
+    for line in lines:
+        try:
+            number, raw_shares, *figures = line.rstrip("\n").split("|")
+            norm_shares, raw_usage, effectv_usage, level_fs = figures
+            one, usage = natural("ID", number), Usage(shares(raw_shares) if raw_shares else None)
+        except ValueError as error:
+            raise SlurmError(f"sshare printed a row that cannot be read: {error}") from error
+        try:
+            usage = usage._replace(
+                norm_shares=_float(norm_shares),
+                raw_usage=natural("RawUsage", raw_usage, _USAGE_MOST),
+                effectv_usage=_float(effectv_usage),
+                level_fs=_float(level_fs),
+            )
+        except ValueError as error:
+            yield _told(one, error)
+        yield one, usage
 
 
-def _from_line(line: str) -> tuple[int, Usage]:
-    try:
-        number, raw_shares, norm_shares, raw_usage, effectv_usage, level_fs = line.rstrip("\n").split("|")
-        return natural("ID", number), Usage(
-            raw_shares=shares(raw_shares) if raw_shares else None,
-            norm_shares=_float(norm_shares),
-            raw_usage=natural("RawUsage", raw_usage, _USAGE_MOST),
-            effectv_usage=_float(effectv_usage),
-            level_fs=_float(level_fs),
-        )
-    except ValueError as error:
-        raise SlurmError(f"sshare printed a row that cannot be read: {error}") from error
+def _told(number: int, why: ValueError) -> Rejected:
+    """The same for an association each time, while its other figures go on changing."""
+    return rejected(f"sshare: association {number}", why)
 
 
 def shares(text: str) -> int:
@@ -89,13 +101,13 @@ def _float(text: str) -> float | None:
     return value
 
 
-def from_json(text: str, version: str) -> dict[int, Usage]:
-    """What ``sshare --json=v0.0.42`` printed, by id; ``version`` is for its errors. Raises SlurmError."""
+def from_json(text: str, version: str) -> list[Row]:
+    """The rows that ``sshare --json=v0.0.42`` printed; ``version`` is for its errors. Raises SlurmError."""
     try:
         answer = json.loads(text)
         if answer["errors"]:
             raise ValueError(f"it says {answer['errors']}")
-        return dict(_from_object(one) for one in answer["shares"]["shares"])
+        return [row for one in answer["shares"]["shares"] for row in _from_object(one)]
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise SlurmError(
             f"sshare --json={SCHEMA} of {version.strip()} answers in a shape that is not known ({error!r}); "
@@ -103,14 +115,18 @@ def from_json(text: str, version: str) -> dict[int, Usage]:
         ) from error
 
 
-def _from_object(one: dict[str, Any]) -> tuple[int, Usage]:
-    return _natural(one["id"]), Usage(
-        raw_shares=_raw_shares(one["shares"]),
-        norm_shares=_number(one["shares_normalized"]),
-        raw_usage=_natural(one["usage"]),
-        effectv_usage=_number(one["effective_usage"]),
-        level_fs=_number(one["fairshare"]["level"]),
-    )
+def _from_object(one: dict[str, Any]) -> Iterator[Row]:
+    number, usage = _natural(one["id"]), Usage(_raw_shares(one["shares"]))
+    try:
+        usage = usage._replace(
+            norm_shares=_number(one["shares_normalized"]),
+            raw_usage=_natural(one["usage"]),
+            effectv_usage=_number(one["effective_usage"]),
+            level_fs=_number(one["fairshare"]["level"]),
+        )
+    except ValueError as error:
+        yield _told(number, error)
+    yield number, usage
 
 
 def _raw_shares(value: dict[str, Any]) -> int | None:
@@ -119,13 +135,16 @@ def _raw_shares(value: dict[str, Any]) -> int | None:
 
 
 def _natural(value: object) -> int:
-    if type(value) is not int or value < 0:
-        raise ValueError(f"{value!r} is not a natural number")
+    """Raises TypeError where it is no number, and ValueError where it is out of range."""
+    if type(value) is not int:
+        raise TypeError(f"{value!r} is not a natural number")
+    if not 0 <= value <= _USAGE_MOST:
+        raise ValueError(f"{value} is out of range")
     return value
 
 
 def _number(value: dict[str, Any]) -> float | None:
-    """A number that may be unset or infinite."""
+    """A number that may be unset or infinite; raises as ``_natural`` does."""
     is_set, infinite, number = value["set"], value["infinite"], value["number"]
     if type(is_set) is not bool or type(infinite) is not bool or type(number) not in (int, float):
         raise TypeError(f"{value!r} is no number")

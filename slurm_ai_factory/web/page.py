@@ -144,7 +144,7 @@ def _ahead(shown: Shown) -> Iterator[tuple[str, str, str]]:
     """What a calendar window still takes, and where it will end."""
     m, margin = shown.measurement, shown.margin
     required, expected = share.required_share(m, margin), outlook.forecast(m)
-    reach = {True: "; within reach", False: "; out of reach", None: ""}[share.attainable(m, margin)]
+    reach = {True: "; within reach", False: "; out of reach", None: ""}[outlook.mendable(m, margin)]
     if required is not None:
         yield (
             "Needed from now on",

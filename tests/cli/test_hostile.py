@@ -111,7 +111,7 @@ COMMANDS: dict[tuple[str, ...], int] = {
     ("unclassified", *WINDOW): 0,
     ("explain", "1"): 0,
     ("explain", "2"): 0,
-    ("rules", "check", "--offline"): 0,
+    ("rules", "check", "--offline"): 1,  # the steered account is no region of these rules
     ("rules", "test", "tried.toml", "--offline"): 0,
     ("override",): 0,
     ("organisation", "list"): 0,
@@ -137,7 +137,8 @@ ELSEWHERE = {
     "init", "run", "cycle", "plan", "doctor", "reconcile", "backfill", "restore-baseline",  # ask Slurm
     "demo", "simulate",  # of a model
     "organisation add", "organisation link", "organisation end", "organisation import", "expertise add",
-    "expertise correct", "expertise import", "resume", "ledger migrate", "ledger pseudonymise",  # write
+    "expertise correct", "expertise import", "resume", "ledger migrate", "ledger pseudonymise",
+    "ledger move", "ledger withdraw",  # write
 }  # fmt: skip
 """Commands whose answer has no text of the ledger, or that need more than one."""
 

@@ -53,7 +53,10 @@ TRES_NAMES = (
     "ic/ofed", "license/abaqus", "mem", "node", "vmem",
 )  # fmt: skip
 
-counts = st.integers(1, 2**62) | st.decimals("0.001", 10**6, places=3)
+counts = st.integers(1, 2**62).filter(lambda count: count >> 1 != 2**31 - 1) | st.decimals(
+    "0.001", 10**6, places=3
+)
+"""But NO_VAL and INFINITE, which are no counts."""
 tres_counts = st.dictionaries(st.sampled_from(TRES_NAMES), counts)
 weights = st.dictionaries(
     st.sampled_from(("cpu", "gres/gpu", "node", "absent")),

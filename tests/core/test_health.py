@@ -44,7 +44,7 @@ CONFIG = PriorityConfig(
      "AccountingStorageEnforce is associations,qos, without limits"),
     (WELL, replace(CONFIG, enforce=()), False, "limits_not_enforced", "is none"),
     (WELL, replace(CONFIG, flags=("INCR_ONLY", "MAX_TRES")), False, "incr_only", "INCR_ONLY"),
-    (WELL, replace(CONFIG, flags=("NO_FAIR_TREE",)), True, None, ""),
+    (WELL, replace(CONFIG, flags=("NO_FAIR_TREE",)), False, "no_fair_tree", "NO_FAIR_TREE"),
     (WELL, replace(CONFIG, weight_fairshare=0), False, "no_fairshare_weight", "is 0"),
     (WELL, replace(CONFIG, calc_period_seconds=3600), True, None, ""),
 ])  # fmt: skip

@@ -76,6 +76,13 @@ def test_the_floor_is_at_risk_when_below_and_not_to_be_mended(m: Measurement, ri
     assert outlook.at_risk(m, 0.01) is risk
 
 
+def test_what_is_not_missing_need_not_be_mended() -> None:
+    quiet = {"regional_running": 0, "regional_pending": 0}
+    assert outlook.mendable(measurement(0.3, **quiet), 0.01) is None
+    assert outlook.mendable(measurement(0.2, **quiet), 0.01) is False
+    assert outlook.mendable(measurement(0.2), 0.01) is True
+
+
 def had(share: str, side: str, rest: str = "") -> str:
     return f"The region has had {share} of the GPU time in 2027Q1, {side} the promised 25 %{rest}."
 

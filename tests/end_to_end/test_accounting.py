@@ -9,7 +9,7 @@ import pytest
 
 from tests.cluster.slurm import SlurmCluster, wait_until
 from tests.cluster.tree import Tree
-from tests.saf import Saf
+from tests.saf import RULES, Saf
 
 RESOURCES = ("cpu", "billing", "node", "mem")
 FIELDS = "Account,State,Start,ElapsedRaw,AllocTRES"
@@ -113,7 +113,7 @@ def test_what_no_rule_knows_is_unclassified_and_counted_as_not_regional(saf: Saf
     charges = {row["account"] for row in saf.json("unclassified")}
     assert charges == {"astro", *charges}
     assert found["unclassified_charge"] == found["total_charge"] - found["regional_charge"] > 0
-    saf.configure()
+    saf.configure(rules=RULES)
     assert saf.json("share")["unclassified_charge"] == 0, "a new rule classifies history too"
 
 

@@ -87,9 +87,15 @@ def test_a_partial_answer_of_sacct_is_no_answer(
     assert eager.json("ledger", "status")["runs"] == 0, "nothing of a broken read is kept"
 
 
-def test_a_line_that_is_no_run_is_kept_aside_and_told(eager: Saf, wrap: Wrap) -> None:
+def test_a_line_that_is_no_run_is_kept_aside_and_told(
+    slurm: SlurmCluster, slurm_tree: Tree, eager: Saf, wrap: Wrap
+) -> None:
+    """Where there are runs behind it; an answer without any may be a message of what went wrong."""
+    job = slurm.submit(slurm_tree.regional["umcg"][0], "umcg", seconds=1)
+    slurm.wait_for(job, "COMPLETED")
+    wait_until(lambda: _eligible_is_known(slurm, [job]), "slurmdbd to know the run", 60)
     eager.configure("control", mode="observe")
-    wrap("sacct", 'echo "nonsense"; exec $REAL "$@"')
+    wrap("sacct", '$REAL "$@" >answer || exit 1; [ -s answer ] && echo nonsense; cat answer')
     report = eager.json("cycle")
     assert {one["line"] for one in report["rejected"]} == {"nonsense"}
     assert eager.json("ledger", "status")["rejected_lines"] == 1

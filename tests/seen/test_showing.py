@@ -94,7 +94,7 @@ def test_books_are_compared_after_a_midnight_and_again_when_it_failed(life: Life
 
     def beat(site: Site) -> None:
         life.beat(6 * HOUR)
-        daemon._reconcile(site, board)
+        daemon._afterwards(site, board)
 
     beat(life.site)
     assert compared(board) is None, "the day before the daemon started is left to others"

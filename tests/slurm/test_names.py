@@ -12,9 +12,11 @@ from slurm_ai_factory.slurm.commands import Commands
 from slurm_ai_factory.slurm.names import names
 
 ANSWERS = {
-    "assoc": "Account", "qos": "normal", "wckey": "*flood", "partition": "PartitionName=main Nodes=n1",
+    "assoc": "", "qos": "1|normal", "wckey": "2|*flood", "partition": "PartitionName=main Nodes=n1",
     "reservation": "",
 }  # fmt: skip
+
+ASSOCIATION = {"ID": "1", "ParentID": "0", "Share": "1", "Account": "root", "User": "", "Partition": ""}
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,8 @@ class Answering(Commands):
         what = next(one for one in ANSWERS if one in arguments)
         if what in self.errors:
             raise self.errors[what]
-        yield f"{ANSWERS[what]}\n"
+        fields = arguments[-1].removeprefix("format=").split(",")
+        yield "|".join(ASSOCIATION[one] for one in fields) + "\n" if what == "assoc" else f"{ANSWERS[what]}\n"
 
 
 def test_a_list_that_is_refused_is_hidden_and_the_others_are_read() -> None:

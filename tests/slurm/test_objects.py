@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from slurm_ai_factory.core.demand import Queued, Standing, standing
 from slurm_ai_factory.core.facts import Node
 from slurm_ai_factory.core.health import Diagnostics
-from slurm_ai_factory.core.records import PARENT_SHARES, PriorityConfig, Rejected, Subject
+from slurm_ai_factory.core.records import FINISHED, PARENT_SHARES, PriorityConfig, Rejected, Subject
 from slurm_ai_factory.errors import SlurmError
 from slurm_ai_factory.slurm import objects, parse
 
@@ -57,7 +57,7 @@ def test_a_job_is_told_as_squeue_would() -> None:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("state", sorted(objects.FINISHED))
+@pytest.mark.parametrize("state", sorted(FINISHED))
 def test_jobs_that_are_over_are_not_in_the_queue(state: str) -> None:
     """slurmctld tells of them for MinJobAge."""
     assert objects.queue("loop", [JOB | {"state": state}]) == []

@@ -30,6 +30,7 @@ from slurm_ai_factory.core.records import (
 )
 from slurm_ai_factory.errors import GarbledError, SlurmError
 from slurm_ai_factory.slurm import fields, parse, shares
+from tests.slurm.test_shares import usage as known_usage
 
 SAMPLES = Path(__file__).parents[2].parent / "shared" / "sacct_samples"
 
@@ -559,7 +560,7 @@ def _associations(
 ) -> tuple[Association, ...]:
     known = parse.numbers(numbers)
     rows = [one for one in parse.tree(known, parse.names(names, known)) if isinstance(one, parse.Row)]
-    return parse.associations("loop", rows, shares.from_text(usage))
+    return parse.associations("loop", rows, known_usage(shares.from_text(usage)))
 
 
 def _found() -> dict[tuple[str, str | None, str | None], Association]:
@@ -654,15 +655,28 @@ def test_a_tree_with_a_hole_in_it_is_no_tree() -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["", "6|25|0.247525|200|0.666667", "6|25|0.247525|200|0.666667|0.371287|", "6|25|0.2||0.666667|0.371287",
-     "6|25|0.247525|1e9|0.666667|0.371287", "6|25|0.247525|-1|0.666667|0.371287",
-     "6|-1|0.247525|200|0.666667|0.371287", "6|25|a quarter|200|0.666667|0.371287",
-     "6|25|0.247525|200|0.666667|much", "6|25|nan|200|0.666667|0.3", "6|25|-0.5|200|0.666667|0.3",
-     f"6|25|0.247525|{2**64}|0.666667|0.371287"],
+    ["", "6|25|0.247525|200|0.666667", "6|25|0.247525|200|0.666667|0.371287|",
+     "6|-1|0.247525|200|0.666667|0.371287", "x|25|0.247525|200|0.666667|0.371287"],
 )  # fmt: skip
 def test_one_bad_line_of_sshare_spoils_the_tree(line: str) -> None:
     with pytest.raises(SlurmError, match="sshare printed a row that cannot be read"):
         _associations(usage=[*SHARES[:5], line, *SHARES[6:]])
+
+
+@pytest.mark.parametrize(
+    "figures",
+    ["0.2||0.666667|0.371287", "0.247525|1e9|0.666667|0.371287", "0.247525|-1|0.666667|0.371287",
+     "a quarter|200|0.666667|0.371287", "0.247525|200|0.666667|much", "nan|200|0.666667|0.3",
+     "-0.5|200|0.666667|0.3", f"0.247525|{2**64}|0.666667|0.371287", "0.247525|200|0.666667|-nan"],
+)  # fmt: skip
+def test_usage_that_is_no_number_is_unknown_and_told_and_the_others_stand(figures: str) -> None:
+    spoilt = [*SHARES[:5], f"6|26|{figures}\n", *SHARES[6:]]
+    found = {one.account: one for one in _associations(usage=spoilt) if one.user is None}
+    assert (found["regional"].raw_shares, found["regional"].raw_usage) == (26, None)
+    assert found["others"].raw_usage == 100
+    assert [one.line for one in shares.from_text(spoilt) if isinstance(one, Rejected)] == [
+        "sshare: association 6"
+    ]
 
 
 @given(st.sampled_from((NUMBERS, NAMES, SHARES)), st.integers(0, 7), st.randoms(use_true_random=False))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable
-from math import inf
+from collections.abc import Callable, Iterable
+from math import inf, nan
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slurm_ai_factory.core.records import PARENT_SHARES
+from slurm_ai_factory.core.records import PARENT_SHARES, Rejected
 from slurm_ai_factory.errors import SlurmError
 from slurm_ai_factory.slurm import Slurm, shares
 from slurm_ai_factory.slurm.commands import Commands
@@ -41,8 +41,13 @@ def answer(*rows: dict[str, Any], errors: tuple[str, ...] = ()) -> str:
     return json.dumps({"shares": {"shares": rows}, "errors": errors, "warnings": [], "meta": {}})
 
 
+def usage(rows: Iterable[shares.Row]) -> dict[int, shares.Usage]:
+    """By id, without what could not be read."""
+    return dict(one for one in rows if not isinstance(one, Rejected))
+
+
 def test_a_row_of_json_is_a_row_of_text_with_all_its_digits() -> None:
-    found = shares.from_json(answer(row()), VERSION)
+    found = usage(shares.from_json(answer(row()), VERSION))
     assert found == {6: shares.Usage(26, 26 / 102, 274, 1 / 3, 0.75)}
 
 
@@ -51,14 +56,14 @@ def test_a_row_of_json_is_a_row_of_text_with_all_its_digits() -> None:
     (number(1.8446744073709552e19), inf),
 ])  # fmt: skip
 def test_unset_and_infinite_are_no_zero(level: dict[str, Any], expected: float | None) -> None:
-    found = shares.from_json(answer(row(fairshare={"level": level})), VERSION)
+    found = usage(shares.from_json(answer(row(fairshare={"level": level})), VERSION))
     assert found[6].level_fs == expected
 
 
 def test_shares_of_the_parent_and_none_are_told_apart() -> None:
-    parent = shares.from_json(answer(row(shares=number(PARENT_SHARES))), VERSION)
+    parent = usage(shares.from_json(answer(row(shares=number(PARENT_SHARES))), VERSION))
     assert parent[6].raw_shares == PARENT_SHARES
-    none = shares.from_json(answer(row(shares=number(0, is_set=False))), VERSION)
+    none = usage(shares.from_json(answer(row(shares=number(0, is_set=False))), VERSION))
     assert none[6].raw_shares is None
 
 
@@ -70,8 +75,8 @@ def _without(key: str) -> dict[str, Any]:
     "", "null", "[]", "{}", "slurm 24.11", answer(row())[:-3], '{"errors": [], "shares": []}',
     '{"errors": [], "shares": {"shares": null}}', answer(row(), errors=("no such cluster",)),
     *(answer(_without(key)) for key in row()),
-    *(answer(row(usage=bad)) for bad in ("274", 274.5, -1, True, None)),
-    *(answer(row(shares_normalized=bad)) for bad in (0.25, "0.25", None, {"set": True}, number(-1))),
+    *(answer(row(usage=bad)) for bad in ("274", 274.5, True, None)),
+    *(answer(row(shares_normalized=bad)) for bad in (0.25, "0.25", None, {"set": True})),
     *(answer(row(shares=bad)) for bad in (number(2.5), number(0, infinite=True), 26)),
     answer(row(effective_usage={"set": "yes", "infinite": False, "number": 1})),
     answer(row(effective_usage={"set": True, "infinite": False, "number": "1"})),
@@ -81,7 +86,20 @@ def _without(key: str) -> dict[str, Any]:
 ])  # fmt: skip
 def test_json_of_another_shape_is_an_error_that_names_the_version(text: str) -> None:
     with pytest.raises(SlurmError, match=r"of slurm-wlm 24\.11\.5 answers in a shape that is not known"):
-        shares.from_json(text, VERSION)
+        usage(shares.from_json(text, VERSION))
+
+
+OUT_OF_RANGE = (
+    {"usage": -1}, {"usage": 2**64}, {"usage": 10**30}, {"shares_normalized": number(-1)},
+    {"effective_usage": number(nan)}, {"fairshare": {"level": number(-inf)}},
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("bad", OUT_OF_RANGE, ids=str)
+def test_usage_out_of_range_is_unknown_and_told_and_the_others_stand(bad: dict[str, Any]) -> None:
+    found = shares.from_json(answer(row(**bad), row(id=7)), VERSION)
+    assert usage(found) == {6: shares.Usage(26), 7: shares.Usage(26, 26 / 102, 274, 1 / 3, 0.75)}
+    assert [one.line for one in found if isinstance(one, Rejected)] == ["sshare: association 6"]
 
 
 def _paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -100,10 +118,10 @@ def test_any_change_of_the_shape_is_read_or_an_error(data: st.DataObject) -> Non
         place = place[key]
     place[path[-1]] = bad
     try:
-        found = shares.from_json(json.dumps(spoilt), VERSION)
+        found = usage(shares.from_json(json.dumps(spoilt), VERSION))
     except SlurmError:
         return
-    assert all(one.raw_usage >= 0 for one in found.values())
+    assert all(one.raw_usage is None or one.raw_usage >= 0 for one in found.values())
 
 
 def test_json_was_recorded() -> None:
@@ -112,8 +130,8 @@ def test_json_was_recorded() -> None:
 
 @pytest.mark.parametrize("path", answers, ids=lambda path: path.parts[-3])
 def test_json_says_what_text_says(path: Path) -> None:
-    text = shares.from_text((path.parent / "sshare.txt").read_text().splitlines(keepends=True))
-    found = shares.from_json(path.read_text(), VERSION)
+    text = usage(shares.from_text((path.parent / "sshare.txt").read_text().splitlines(keepends=True)))
+    found = usage(shares.from_json(path.read_text(), VERSION))
     assert set(found) == set(text)
     for key, rounded in text.items():
         exact = found[key]

@@ -1,0 +1,1 @@
+"""Cases from the field: what real Slurms said, and what must come of it."""

@@ -105,8 +105,11 @@ def diagnostics(lines: Iterable[str]) -> Diagnostics:
         elif name.strip():
             section = name.strip()
             found.setdefault(("", section), value.strip())
+    if ("", FIGURES_END) not in found:  # what was cut off would pass for not known
+        raise SlurmError(
+            f"sdiag's answer ends before {FIGURES_END!r}; nothing of it was used: run sdiag by hand"
+        )
     try:
-        found["", FIGURES_END]  # else the answer was cut, and what is not there would pass for not known
         return _diagnostics(found, "Backfilling stats")
     except (KeyError, ValueError) as error:
         raise SlurmError(f"sdiag's answer cannot be read: {error!r}") from error

@@ -50,7 +50,7 @@ def main() -> int:
             for number, fault in enumerate(faults * options.times, 1):
                 results.append(tried(stage, fault))
                 print(f"{number}/{len(faults) * options.times} {results[-1]}", file=sys.stderr, flush=True)
-    _show(results, stage.workload.submitted, options.docs)
+    _show(results, options.docs)
     return int(any(one.broken for one in results))
 
 
@@ -112,12 +112,12 @@ def _broken(fault: Fault, result: Result) -> Iterator[str]:
         yield f"not told within {TELL_SECONDS} s"
 
 
-def _show(results: Sequence[Result], jobs: int, docs: bool) -> None:
+def _show(results: Sequence[Result], docs: bool) -> None:
     for row in judge.lines(results):
         print(" | ".join(row))
     if docs:
         facts = {"period": PERIOD, "timeout": TIMEOUT, "ledger": LEDGER_TIMEOUT, "every": OPERATOR_SECONDS}
-        PAGE.write_text(judge.page(results, settle=SETTLE_SECONDS, jobs=jobs, **facts))
+        PAGE.write_text(judge.page(results, settle=SETTLE_SECONDS, **facts))
 
 
 if __name__ == "__main__":

@@ -16,8 +16,8 @@ PAGE = """\
 `make faults` writes this page. A real Slurm 22.05 on loopback with a live mix of jobs of 1 to 8 seconds, of
 regional and of national accounts; a PostgreSQL of its own; `saf run` in mode `enforce` with a period of
 {period} s, `slurm.timeout` {timeout} s and `ledger.timeout` {ledger} s; and an operator who sets other
-RawShares every {every} s, so that there is always something to write. {jobs} jobs were submitted. A leader
-that is frozen in the middle of a write is `make freeze`.
+RawShares every {every} s, so that there is always something to write. A leader that is frozen in the middle
+of a write is `make freeze`.
 
 After each fault the next complete cycle is waited for. Then every run that is over is compared with
 `sacct -a -D -X`: number, state, start, end, seconds and TRES. *Lost* is in `sacct` and not, or otherwise,
@@ -29,8 +29,9 @@ and no change may stay `planned`.
 to its first word in the log or the metrics. *Writes meanwhile* is what slurmdbd has of saf between that word
 and the end of the fault, where none may be made.
 
-Lines that come twice are the same as once. Not seen by design: half of `squeue`, as half of the jobs that ran
-may have ended since `sacct` was asked; and any part of `sprio`, on which no decision rests.
+Lines that come twice are the same as once. These parts of an answer are not always told: half of `sacct`,
+where what is missing are runs that it never listed before (later reads find them); half of `squeue`, as half
+of the jobs that ran may have ended since `sacct` was asked; any part of `sprio`, on which no decision rests.
 
 | fault | n | lost | doubled | back (s) | told (s) | told how | writes meanwhile | held |
 |---|---|---|---|---|---|---|---|---|

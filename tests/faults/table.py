@@ -308,9 +308,10 @@ def on_modify(script: str) -> str:
     return f'case "$*" in *modify*) {script};; esac; exec $REAL "$@"'
 
 
+HALF, NOTHING = "half, exit 0", "nothing, exit 0"
 ANSWERS = {
-    "nothing, exit 0": "exit 0",
-    "half, exit 0": '$REAL "$@" >$0.$$; head -n $(($(wc -l <$0.$$) / 2)) $0.$$; rm $0.$$',
+    NOTHING: "exit 0",
+    HALF: '$REAL "$@" >$0.$$; head -n $(($(wc -l <$0.$$) / 2)) $0.$$; rm $0.$$',
     "garbage, exit 0": "head -c 2000 /dev/urandom | base64",
     "exit 1": "echo failed >&2; exit 1",
     "every line twice": '$REAL "$@" | sed p',
@@ -320,9 +321,9 @@ ASIDE = {
     "a line of garbage": 'echo nonsense; exec $REAL "$@"',
     "100 MB of garbage": "head -c 75000000 /dev/urandom | base64",
 }
-UNSEEN = (("squeue", "half, exit 0"), ("sprio", "half, exit 0"), ("sprio", "nothing, exit 0"))
-"""Squeue is compared with the running jobs of sacct, half of which may have ended; sprio with nothing, for no
-decision rests on it."""
+UNSEEN = (("sacct", HALF), ("squeue", HALF), ("sprio", HALF), ("sprio", NOTHING))
+"""Which half of sacct is there decides whether it is seen; squeue is compared with the running jobs of sacct,
+half of which may have ended; sprio is compared with nothing, for no decision rests on it."""
 
 OTHERS = ("sshare", "sacctmgr", "squeue", "sdiag", "scontrol", "sprio")
 SLURM = ("slurmdbd", "slurmctld", "mariadbd", "munged")
@@ -359,7 +360,8 @@ TABLE = (
       for what, script in ASIDE.items()),
     command("sacct", "a cut line", '$REAL "$@" | head -c -7', FAILED),
     command("sacct", "the answer twice", '$REAL "$@"; exec $REAL "$@"', "", still=False),
-    *(command(name, what, script, "" if unseen else HELD, still=not unseen)
+    *(command(name, what, script, "" if unseen else rf"{HELD}|cannot be read",
+              still=not unseen and name != "sprio")
       for name in ("sacct", *OTHERS) for what, script in ANSWERS.items()
       for unseen in ["twice" in what or (name, what) in UNSEEN]),
     command("sacctmgr", "exit 0 without effect", on_modify("exit 0"), r"\[failed", still=False),

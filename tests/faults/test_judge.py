@@ -51,6 +51,6 @@ def test_the_table_adds_up_the_times_of_a_fault() -> None:
         ("a", "2", "1", "0", "2.0-3.0", "1.5-2.5", "no cycle", "1", "1 of 2"),
         ("b", "1", "0", "0", "-", "-", "-", "allowed", "yes"),
     ]
-    facts = dict.fromkeys(("period", "timeout", "ledger", "every", "settle", "jobs"), 1)
+    facts = dict.fromkeys(("period", "timeout", "ledger", "every", "settle"), 1)
     assert page(results, **facts).endswith("1 of 3 did not hold:\n\n- a: 1 lost\n")
     assert page(results[2:], **facts).endswith("0 of 1 did not hold.\n")

@@ -143,7 +143,7 @@ def test_a_line_of_sprio_that_is_no_priority_is_told_and_the_others_stand(cells:
     assert sound == Terms(7, "main", 6000.0, 0.0)
 
 
-@pytest.mark.parametrize("missing", ["sdiag output at", "DBD Agent queue size", "Latency for 1000 calls"])
+@pytest.mark.parametrize("missing", ["sdiag output at", "DBD Agent queue size"])
 @versions
 def test_an_answer_of_sdiag_without_what_matters_is_no_answer(recorded: Path, missing: str) -> None:
     kept = [line for line in lines(recorded, "sdiag") if not line.startswith(missing)]
@@ -156,7 +156,7 @@ def test_an_answer_of_sdiag_that_ends_in_its_figures_is_no_answer(recorded: Path
     whole = lines(recorded, "sdiag")
     last = next(n for n, line in enumerate(whole) if line.startswith("Latency for 1000 calls"))
     for kept in range(last + 1):
-        with pytest.raises(SlurmError, match="sdiag's answer cannot be read"):
+        with pytest.raises(SlurmError, match="sdiag's answer ends before 'Latency for 1000 calls"):
             queue.diagnostics(whole[:kept])
     assert queue.diagnostics(whole[: last + 1]) == queue.diagnostics(whole)
 

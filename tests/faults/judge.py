@@ -29,9 +29,8 @@ and no change may stay `planned`.
 to its first word in the log or the metrics. *Writes meanwhile* is what slurmdbd has of saf between that word
 and the end of the fault, where none may be made.
 
-Lines that come twice are the same as once. These parts of an answer are not always told: half of `sacct`,
-where what is missing are runs that it never listed before (later reads find them); half of `squeue`, as half
-of the jobs that ran may have ended since `sacct` was asked; any part of `sprio`, on which no decision rests.
+Lines that come twice are the same as once. Not seen by design: half of `squeue`, as half of the jobs that ran
+may have ended since `sacct` was asked; and any part of `sprio`, on which no decision rests.
 
 | fault | n | lost | doubled | back (s) | told (s) | told how | writes meanwhile | held |
 |---|---|---|---|---|---|---|---|---|

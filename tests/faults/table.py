@@ -321,9 +321,9 @@ ASIDE = {
     "a line of garbage": 'echo nonsense; exec $REAL "$@"',
     "100 MB of garbage": "head -c 75000000 /dev/urandom | base64",
 }
-UNSEEN = (("sacct", HALF), ("squeue", HALF), ("sprio", HALF), ("sprio", NOTHING))
-"""Which half of sacct is there decides whether it is seen; squeue is compared with the running jobs of sacct,
-half of which may have ended; sprio is compared with nothing, for no decision rests on it."""
+UNSEEN = (("squeue", HALF), ("sprio", HALF), ("sprio", NOTHING))
+"""Squeue is compared with the running jobs of sacct, half of which may have ended; sprio with nothing, for no
+decision rests on it."""
 
 OTHERS = ("sshare", "sacctmgr", "squeue", "sdiag", "scontrol", "sprio")
 SLURM = ("slurmdbd", "slurmctld", "mariadbd", "munged")

@@ -19,6 +19,7 @@ from slurm_ai_factory import verification
 from slurm_ai_factory.errors import SafError
 from slurm_ai_factory.ledger import open_ledger
 from tests import facility
+from tests.conftest import as_role, by_hand
 from tests.report.year import Year
 
 OTHERWISE: Mapping[str, Sequence[str]] = {
@@ -74,7 +75,7 @@ class Tampering(NamedTuple):
 
 def columns(url: str) -> list[Column]:
     """Every column of every table."""
-    with psycopg.connect(url) as connection:
+    with by_hand(url) as connection:
         return [Column(*row) for row in connection.execute(COLUMNS)]
 
 
@@ -83,12 +84,12 @@ def copied(url: str) -> Iterator[str]:
     """A ledger just like it, to be changed."""
     parts = psycopg.conninfo.conninfo_to_dict(url)
     name = f"tampered_{uuid4().hex}"
-    server = psycopg.conninfo.make_conninfo(url, dbname="postgres")
+    server = as_role(psycopg.conninfo.make_conninfo(url, dbname="postgres"), "postgres")
     with psycopg.connect(server, autocommit=True) as connection:
         template = Identifier(str(parts["dbname"]))
         connection.execute(SQL("CREATE DATABASE {} TEMPLATE {}").format(Identifier(name), template))
         try:
-            yield psycopg.conninfo.make_conninfo(url, dbname=name)
+            yield as_role(psycopg.conninfo.make_conninfo(url, dbname=name), "postgres")
         finally:
             connection.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
 
@@ -96,8 +97,7 @@ def copied(url: str) -> Iterator[str]:
 def tried(year: Year, column: Column) -> Tampering:
     """Change one row of a copy, as an owner who switches guards and foreign keys off."""
     with copied(year.url) as url:
-        with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute("SET session_replication_role = replica")
+        with by_hand(url) as connection:
             change = _changed(connection, column)
         if change in (REFUSED, EMPTY):
             return Tampering(column, "", change)

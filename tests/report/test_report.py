@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.sql import SQL, Identifier
 
 from slurm_ai_factory import reporting
 from slurm_ai_factory.core import windows
@@ -25,7 +27,7 @@ from slurm_ai_factory.ledger import open_ledger, publishing
 from slurm_ai_factory.report import LANGUAGES, Report, as_csv, as_json, html, value
 from slurm_ai_factory.report.sheets import figures
 from tests import facility
-from tests.conftest import new_ledger, past_guards
+from tests.conftest import by_hand, new_ledger, past_guards
 from tests.core.test_suppression import parts, singled_out
 from tests.report import examples, year
 from tests.report.year import Year
@@ -122,6 +124,27 @@ def test_what_was_recorded_later_changes_no_byte(made: Year, postgresql: str, tm
         config = facility.build(url, tmp_path / "saf.toml", until=then)
         april = Year(url, tmp_path / "saf.toml", config, {})
         assert files(april, april.report("2027Q1", then)) == files(made, made.reports["2027Q1"])
+
+
+def test_a_later_schema_changes_no_byte_and_breaks_no_check(
+    made: Year, postgresql: str, tmp_path: Path
+) -> None:
+    """As after an upgrade that gives every table another column."""
+    with new_ledger(postgresql, str(conninfo_to_dict(made.url)["dbname"])) as url:
+        with by_hand(url) as connection:
+            tables = connection.execute(
+                "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+            ).fetchall()
+            for (table,) in tables:
+                more = SQL("ALTER TABLE {} ADD COLUMN later text DEFAULT 'x'").format(Identifier(table))
+                connection.execute(more)
+        upgraded = Year(url, made.file, made.config, {})
+        with upgraded.ledger() as ledger:
+            chain = ledger.chain
+            assert [one.differing for one in (chain.walked(), chain.records(), chain.reads())] == [0, 0, 0]
+        assert files(upgraded, upgraded.report("2027Q3", facility.AS_OF["2027Q3"])) == files(
+            made, made.reports["2027Q3"]
+        )
 
 
 def test_the_command_writes_the_files(made: Year, tmp_path: Path) -> None:

@@ -126,9 +126,7 @@ def test_what_was_recorded_later_changes_no_byte(made: Year, postgresql: str, tm
         assert files(april, april.report("2027Q1", then)) == files(made, made.reports["2027Q1"])
 
 
-def test_a_later_schema_changes_no_byte_and_breaks_no_check(
-    made: Year, postgresql: str, tmp_path: Path
-) -> None:
+def test_a_later_schema_changes_no_byte_and_breaks_no_check(made: Year, postgresql: str) -> None:
     """As after an upgrade that gives every table another column."""
     with new_ledger(postgresql, str(conninfo_to_dict(made.url)["dbname"])) as url:
         with by_hand(url) as connection:

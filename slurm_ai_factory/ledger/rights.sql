@@ -36,7 +36,7 @@ VALUES
     ('sizes', 'fact', 'INSERT, DELETE', 'deleted when a read is withdrawn, and kept in withdrawn_rows'),
     ('subjects', 'fact', 'INSERT, DELETE', 'one that is of nothing any more goes, with its name'),
     ('sums', 'derived', 'INSERT, UPDATE, DELETE', 'made again from hourly_usage'),
-    ('tres', 'fact', 'INSERT', ''),
+    ('tres', 'derived', 'INSERT', 'made again from allocations'),
     ('withdrawals', 'fact', 'INSERT, UPDATE (reason, actor, salt)', 'the same'),
     ('withdrawn_rows', 'fact', 'INSERT', '')
 
@@ -51,8 +51,8 @@ UNION ALL SELECT 'REVOKE ALL ON FUNCTION analyze_classifications() FROM PUBLIC'
 SELECT format('GRANT USAGE ON SCHEMA %%I TO saf_daemon, saf_reader', current_schema())
 UNION ALL SELECT format('GRANT %%s ON %%I TO saf_daemon', concat_ws(', ', 'SELECT', nullif(may, '')), name)
 FROM ({rights}) AS rights (name, kind, may, why)
-UNION ALL SELECT 'GRANT SELECT ON tres_usage TO saf_daemon'
-UNION ALL SELECT 'GRANT USAGE ON SEQUENCE uses TO saf_daemon'
+UNION ALL SELECT 'GRANT SELECT ON tres_usage, run_hashes TO saf_daemon'
+UNION ALL SELECT 'GRANT USAGE ON SEQUENCE uses, reads_read_id_seq TO saf_daemon'
 UNION ALL SELECT 'GRANT EXECUTE ON FUNCTION analyze_classifications() TO saf_daemon'
 UNION ALL SELECT format('GRANT SELECT ON %%I TO saf_daemon, saf_reader', viewname) FROM pg_views
 WHERE schemaname = current_schema() AND viewname LIKE 'reader\_%%'

@@ -11,7 +11,8 @@ from psycopg.sql import SQL, Identifier, Literal
 
 from slurm_ai_factory.core.records import DAY
 from slurm_ai_factory.core.retention import Due
-from slurm_ai_factory.ledger import Ledger
+from slurm_ai_factory.ledger import Ledger, open_ledger
+from tests.conftest import by_hand, past_guards
 from tests.ledger.test_accounting import NOW, ended, record, running
 from tests.ledger.test_people import fill
 
@@ -34,11 +35,10 @@ def checks(ledger: Ledger) -> dict[str, int]:
     return {name: one.differing for name, one in found.items() if one.differing}
 
 
-def by_hand(ledger: Ledger, statement: str) -> int:
+def changed(ledger: Ledger, statement: str) -> int:
     """As somebody who owns the database and switches its guards off."""
-    with ledger.store.transaction():
-        ledger.store.connection.execute("SET LOCAL session_replication_role = replica")
-        return ledger.store.connection.execute(statement.encode()).rowcount
+    with by_hand(ledger.store.url) as connection:
+        return connection.execute(statement.encode()).rowcount
 
 
 def test_what_nobody_touched_agrees(filled: Ledger) -> None:
@@ -79,23 +79,29 @@ def test_every_column_of_every_chained_table_is_under_its_digest_or_left_out_for
 
 
 def test_a_row_that_is_removed_or_added_by_hand_is_found(filled: Ledger) -> None:
-    names = [row[0] for row in filled.store.all("chained_tables")]
-    tried = 0
-    for name in names:
-        table = Identifier(name)
-        with filled.store.connection.transaction(force_rollback=True):
-            filled.store.connection.execute("SET LOCAL session_replication_role = replica")
-            one = SQL("DELETE FROM {0} WHERE ctid = (SELECT ctid FROM {0} LIMIT 1)").format(table)
-            if filled.store.connection.execute(one).rowcount:
-                found = filled.chain.records()
-                assert (found.differing, found.first.partition(" ")[0]) == (1, name)
-                tried += 1
-        with filled.store.connection.transaction(force_rollback=True):
-            entry = SQL("DELETE FROM chain WHERE table_name = {}").format(Literal(name))
-            if filled.store.connection.execute(entry).rowcount:
-                assert filled.chain.records().first.partition(" ")[0] == name
-                assert filled.chain.walked().differing or filled.chain.head() is None or name == names[-1]
-    assert tried >= 8
+    tried = set()
+    with open_ledger(past_guards(filled.store.url), "c") as ledger:
+        connection = ledger.store.connection
+        for (name,) in ledger.store.all("chained_tables"):
+            with connection.transaction(force_rollback=True):
+                one = SQL("DELETE FROM {0} WHERE ctid = (SELECT ctid FROM {0} LIMIT 1)")
+                if connection.execute(one.format(Identifier(name))).rowcount:
+                    found = ledger.chain.records()
+                    assert (found.differing, found.first.partition(" ")[0]) == (1, name)
+                    tried.add(name)
+            with connection.transaction(force_rollback=True):
+                entries = SQL("DELETE FROM chain WHERE table_name = {}").format(Literal(name))
+                if connection.execute(entries).rowcount:
+                    assert ledger.chain.records().first.partition(" ")[0] == name
+    assert tried >= {
+        "changes",
+        "decisions",
+        "expertise_entries",
+        "links",
+        "organisations",
+        "overrides",
+        "reads",
+    }
 
 
 @pytest.mark.parametrize(
@@ -121,22 +127,22 @@ def test_a_row_that_is_removed_or_added_by_hand_is_found(filled: Ledger) -> None
 def test_a_run_that_is_changed_by_hand_is_found_in_the_read_that_told_it(
     filled: Ledger, statement: str
 ) -> None:
-    assert by_hand(filled, statement) == 1
+    assert changed(filled, statement) == 1
     assert set(checks(filled)) == {"reads"}
 
 
 def test_a_run_that_is_said_to_be_missing_by_hand_is_found(filled: Ledger) -> None:
     record(filled, [running(8)], NOW + 10800)
-    assert by_hand(filled, f"UPDATE runs SET missing_since = {NOW + 10800} WHERE db_index = 8") == 1
+    assert changed(filled, f"UPDATE runs SET missing_since = {NOW + 10800} WHERE db_index = 8") == 1
     assert set(checks(filled)) == {"reads"}
 
 
 def test_newest_rows_cut_off_with_their_entries_are_found_by_a_copy_of_the_head(filled: Ledger) -> None:
     copy = filled.chain.head()
     assert copy is not None
-    by_hand(filled, f"DELETE FROM chain WHERE entry = {copy.entry}")
-    by_hand(filled, "DELETE FROM reads WHERE read_id = (SELECT max(read_id) FROM reads)")
-    by_hand(filled, "DELETE FROM runs WHERE db_index = 7")
+    changed(filled, f"DELETE FROM chain WHERE entry = {copy.entry}")
+    changed(filled, "DELETE FROM reads WHERE read_id = (SELECT max(read_id) FROM reads)")
+    changed(filled, "DELETE FROM runs WHERE db_index = 7")
     assert filled.chain.walked().differing == 0, "a shorter chain is whole by itself"
     assert filled.chain.find(copy.hash) is None
 
@@ -159,11 +165,11 @@ def test_overrides_and_forgotten_names_leave_a_chain_that_agrees(filled: Ledger)
 
 def test_rows_from_before_there_was_a_chain_are_taken_in(filled: Ledger) -> None:
     """As the migration finds them: without entries, without reads to their runs."""
-    by_hand(filled, "TRUNCATE chain")
-    by_hand(filled, "UPDATE runs SET read_id = NULL")
-    by_hand(filled, "UPDATE run_versions SET read_id = NULL")
-    by_hand(filled, "UPDATE reads SET runs_digest = NULL, missing_digest = NULL")
-    filled.store.connection.execute("SELECT adopt_into_chain()")
+    changed(filled, "TRUNCATE chain")
+    changed(filled, "UPDATE runs SET read_id = NULL")
+    changed(filled, "UPDATE run_versions SET read_id = NULL")
+    changed(filled, "UPDATE reads SET runs_digest = NULL, missing_digest = NULL")
+    changed(filled, "SELECT adopt_into_chain()")
     assert checks(filled) == {}
-    assert by_hand(filled, "UPDATE runs SET state = 'FAILED' WHERE db_index = 7") == 1
+    assert changed(filled, "UPDATE runs SET state = 'FAILED' WHERE db_index = 7") == 1
     assert set(checks(filled)) == {"reads"}

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
 import psycopg
 import pytest
-from psycopg.errors import InsufficientPrivilege, RestrictViolation
+from psycopg.errors import ForeignKeyViolation, InsufficientPrivilege, RestrictViolation
 from psycopg.sql import SQL, Composed, Identifier
 
 from slurm_ai_factory.core.approval import Kind
@@ -36,6 +37,7 @@ from slurm_ai_factory.ledger import Ledger, Store, moving, open_ledger, sql
 from slurm_ai_factory.ledger.audits import Audit
 from slurm_ai_factory.ledger.publishing import Published
 from tests.conftest import as_role, by_hand, new_ledger
+from tests.core.test_terms import FIRST
 from tests.ledger.test_accounting import ALL, NOW, T0, WEIGHTS, ended, record, running
 
 DAEMON, READER, OWNER = "saf_daemon_login", "saf_reader_login", "postgres"
@@ -111,6 +113,8 @@ def _say(ledger: Ledger) -> None:
     ledger.privacy.retain(Due(NOW + DAY), [], at=NOW + DAY, actor=WHO["actor"])
     ledger.audits.keep(Audit("verify", NOW, None, None, 0), {}, WHO["actor"])
     ledger.proposals.propose(Kind.REGISTRY, {"entries": [], "text": f"{MARK}text"}, {"at": NOW, **WHO})
+    ledger.persons.note("show", f"{MARK}user", {"at": NOW, **WHO})
+    ledger.promise_terms.begin(replace(FIRST, actor=WHO["actor"], reason=WHO["reason"]))
 
 
 def _decide(ledger: Ledger) -> None:
@@ -160,10 +164,14 @@ OTHER = {
     "text": "{0} || 'x'",
     "jsonb": "'[1]'",
     "bytea": "'\\x00'",
+    "uuid": "gen_random_uuid()",
+    "boolean": "NOT {0}",
+    "ARRAY": "{0} || 'x'::text",
     "date": "{0} + 1",
     "timestamp with time zone": "now()",
-    "bigint": "coalesce({0}, 4000000000) + 1",
+    "bigint": "least(coalesce({0}, 4000000000), 4000000000) + 1",
     "numeric": "{0} + 1000",
+    "double precision": "coalesce({0}, 0) + 1",
 }
 """Another value for a column of each type; of other types one more."""
 
@@ -175,7 +183,10 @@ def _update(table: str, column: str, kind: str) -> Composed:
 
 def _refused(connection: Connection, statement: object) -> bool:
     """Whether PostgreSQL refuses a statement for its rights or a guard; it is undone in any case."""
-    with suppress(InsufficientPrivilege, RestrictViolation), connection.transaction(force_rollback=True):
+    with (
+        suppress(InsufficientPrivilege, RestrictViolation, ForeignKeyViolation),
+        connection.transaction(force_rollback=True),
+    ):
         connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
         connection.execute(statement)  # type: ignore[call-overload]
         return False

@@ -132,7 +132,10 @@ def test_the_command_writes_the_files(made: Year, tmp_path: Path) -> None:
         "csv": "noorderlicht-2027Q3.csv", "json": "noorderlicht-2027Q3.json",
     }  # fmt: skip
     assert {file.name for file in tmp_path.iterdir()} == set(names.values())
-    for kind, text in files(made, made.reports["2027Q3"]).items():
+    with made.ledger() as ledger:
+        digest = value(made.reports["2027Q3"])["fingerprint"]["sha256"]
+        head = ledger.publishing.head("2027Q3", facility.AS_OF["2027Q3"], digest)
+    for kind, text in files(made, replace(made.reports["2027Q3"], head=head)).items():
         assert (tmp_path / names[kind]).read_bytes().decode() == text
 
 

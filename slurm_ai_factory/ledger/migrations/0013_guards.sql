@@ -101,10 +101,10 @@ BEGIN
                 AND v.superseded_at + 0 = b.recorded_at -- by the index of the run, not by that of the instant
                 AND (v.job_id, v.job_label, v.subject_id, v.state, v.submit_at, v.eligible_at, v.start_at, v.end_at,
                 v.elapsed_seconds, v.suspended_seconds, v.req_id, v.alloc_id, v.energy_joules, v.recorded_at,
-                v.missing_since)
+                v.missing_since, v.read_id)
                 IS NOT DISTINCT FROM (w.job_id, w.job_label, w.subject_id, w.state, w.submit_at, w.eligible_at,
                 w.start_at, w.end_at, w.elapsed_seconds, w.suspended_seconds, w.req_id, w.alloc_id, w.energy_joules,
-                w.recorded_at, w.missing_since)
+                w.recorded_at, w.missing_since, w.read_id)
         )
         OR num_nulls(w.missing_since, b.missing_since) = 1
         AND to_jsonb(w) - 'missing_since' = to_jsonb(b) - 'missing_since'
@@ -150,12 +150,12 @@ BEGIN
     PERFORM refuse(TG_TABLE_NAME, TG_OP) FROM (
         SELECT s.key[1:2] || s.key[4:9], s.user_name NOT LIKE '~%', w.cluster_id, w.db_index, w.superseded_at,
             w.job_id, w.job_label, w.state, w.submit_at, w.eligible_at, w.start_at, w.end_at, w.elapsed_seconds,
-            w.suspended_seconds, w.req_id, w.alloc_id, w.energy_joules, w.recorded_at, w.missing_since
+            w.suspended_seconds, w.req_id, w.alloc_id, w.energy_joules, w.recorded_at, w.missing_since, w.read_id
         FROM was w JOIN subjects s USING (subject_id)
         EXCEPT ALL
         SELECT s.key[1:2] || s.key[4:9], s.user_name LIKE '~%', b.cluster_id, b.db_index, b.superseded_at,
             b.job_id, b.job_label, b.state, b.submit_at, b.eligible_at, b.start_at, b.end_at, b.elapsed_seconds,
-            b.suspended_seconds, b.req_id, b.alloc_id, b.energy_joules, b.recorded_at, b.missing_since
+            b.suspended_seconds, b.req_id, b.alloc_id, b.energy_joules, b.recorded_at, b.missing_since, b.read_id
         FROM becomes b JOIN subjects s USING (subject_id)
     ) AS without_pseudonym;
     RETURN NULL;
@@ -233,7 +233,9 @@ CREATE FUNCTION guard_line() RETURNS trigger LANGUAGE plpgsql SET search_path FR
 BEGIN
     IF NEW.line NOT IN (OLD.line, '~' || md5(OLD.line)) OR NEW.cluster_id <> OLD.cluster_id
         OR NEW.first_read_at <> OLD.first_read_at OR NEW.last_read_at < OLD.last_read_at
-        OR NEW.reason <> OLD.reason AND NEW.last_read_at = OLD.last_read_at
+        OR NEW.reason <> OLD.reason AND NEW.last_read_at = OLD.last_read_at AND (
+            NEW.line = OLD.line OR NEW.reason NOT IN ('withheld', regexp_replace(OLD.reason, '[''"].*[''"]', '~'))
+        )
     THEN
         PERFORM refuse(TG_TABLE_NAME, TG_OP);
     END IF;

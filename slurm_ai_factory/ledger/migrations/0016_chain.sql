@@ -19,16 +19,6 @@ CREATE INDEX chain_row ON chain (table_name, row_key);
 CREATE TRIGGER keep_as_recorded BEFORE UPDATE OR DELETE OR TRUNCATE ON chain
 FOR EACH STATEMENT EXECUTE FUNCTION keep_as_recorded();
 
--- Which read told what a run is. A row that an override made has the read of the row it is made of.
-ALTER TABLE runs ADD COLUMN read_id bigint;
-ALTER TABLE run_versions ADD COLUMN read_id bigint;
-
--- The digest of the runs that a read took in, and of the open runs that it no longer listed where it listed all that
--- are open. NULL for reads from before there was a chain.
-ALTER TABLE reads
-    ADD COLUMN runs_digest text,
-    ADD COLUMN missing_digest text;
-
 -- The rows that are chained: by which columns a row is known, which are under its digest in this order, and which of
 -- these name people: they count as personal(text, salt), which outlives the text. A new format is a new line.
 CREATE FUNCTION chained() RETURNS TABLE (name text, format smallint, key text[], columns text[], people text[])

@@ -23,6 +23,7 @@ from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import Ledger, open_ledger
 from slurm_ai_factory.ledger.privacy import PERSONAL
 from slurm_ai_factory.ledger.publishing import Interval
+from tests.conftest import by_hand
 from tests.ledger.test_accounting import ALL, NOW, RULES, T0, ended, measure, record, running
 from tests.ledger.test_privacy import books
 
@@ -124,7 +125,8 @@ def test_a_forgotten_name_that_slurm_tells_again_does_not_come_back(ledger: Ledg
 def test_deleting_the_key_of_pseudonyms_does_not_bring_a_forgotten_name_back(ledger: Ledger) -> None:
     record(ledger, [of(NAME, ended(1))])
     ledger.persons.forget(NAME, (), SAID)
-    ledger.store.connection.execute("DELETE FROM pseudonym_keys")
+    with by_hand(ledger.store.url) as owner:
+        owner.execute("DELETE FROM pseudonym_keys")
     record(ledger, [of(NAME, ended(5))], NOW + 1)
     assert with_name(ledger) == set()
     assert held_runs(ledger) == 2
@@ -238,7 +240,8 @@ def test_a_note_that_is_settled_after_its_salt_is_gone_still_goes(ledger: Ledger
     change = Change(cluster="c", account="umcg", raw_shares_before=1, raw_shares_after=2)
     decision = Decision(at=NOW, reason="raise", sentence="", inputs={}, changes=(change,))
     (planned,) = ledger.control.record(decision, "enforce", STAFF, "planned")
-    ledger.store.connection.execute("UPDATE changes SET salt = NULL")
+    with by_hand(ledger.store.url) as owner:
+        owner.execute("UPDATE changes SET salt = NULL")
     ledger.control.settle(planned, at=NOW, raw_shares=1, note=TOLD)
     ledger.privacy.retain(Due(staff=NOW + 1, texts=NOW + 1), (), at=NOW + 3, actor="t")
     assert with_name(ledger) == set()
@@ -255,7 +258,8 @@ def test_every_column_of_who_and_why_is_known_as_personal(ledger: Ledger) -> Non
     """A table that is added with one of these has to be listed, with a salt."""
     rows = ledger.store.connection.execute(
         "SELECT table_name, column_name FROM information_schema.columns "
-        "WHERE table_schema = current_schema() "
+        "JOIN information_schema.tables USING (table_schema, table_name) "
+        "WHERE table_schema = current_schema() AND table_type = 'BASE TABLE' "
         "AND column_name IN ('actor', 'reason', 'note', 'activity', 'sentence')"
     )
     listed = {(one.table, column) for one in PERSONAL for column in one.columns}

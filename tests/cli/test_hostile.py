@@ -149,6 +149,7 @@ COMMANDS: dict[tuple[str, ...], int] = {
 ELSEWHERE = {
     "init", "run", "cycle", "plan", "doctor", "reconcile", "backfill", "restore-baseline",  # ask Slurm
     "demo", "simulate",  # of a model
+    "ledger head",  # a hash
     "organisation add", "organisation link", "organisation end", "organisation import", "expertise add",
     "expertise correct", "expertise import", "resume", "approval approve", "approval reject",
     "ledger migrate", "ledger pseudonymise",

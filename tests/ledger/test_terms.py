@@ -15,6 +15,7 @@ from slurm_ai_factory import cycle
 from slurm_ai_factory.core.organisations import Regional
 from slurm_ai_factory.core.terms import Term
 from slurm_ai_factory.ledger import Ledger, open_ledger
+from tests.conftest import by_hand
 from tests.core.test_terms import FIRST, MIDNIGHTS, day, later_terms
 
 CONFIG = configuration.parse('[cluster]\nname = "c"\n', "saf.toml")
@@ -107,11 +108,8 @@ def test_the_ledger_refuses_what_is_no_term(ledger: Ledger) -> None:
     ledger.promise_terms.begin(FIRST)
     for column, value in (("share", "1.5"), ("since", "-3600"), ("since", "5"), ("source", "''")):
         statement = f"UPDATE promise_terms SET {column} = {value}"
-        with (
-            ledger.store.connection.transaction(force_rollback=True),
-            pytest.raises(psycopg.errors.CheckViolation),
-        ):
-            ledger.store.connection.execute(statement.encode())
+        with by_hand(ledger.store.url) as connection, pytest.raises(psycopg.errors.CheckViolation):
+            connection.execute(statement.encode())
 
 
 def test_weights_keep_their_digits(ledger: Ledger) -> None:

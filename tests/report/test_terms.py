@@ -20,7 +20,7 @@ from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.report import LANGUAGES, as_csv, html, value
 from slurm_ai_factory.report.language import NBSP
 from tests import facility
-from tests.conftest import new_ledger
+from tests.conftest import by_hand, new_ledger
 from tests.report import year
 from tests.report.year import Year
 
@@ -150,8 +150,8 @@ def test_a_report_that_says_the_same_again_says_that(made: Year) -> None:
 
 def test_a_report_of_an_open_window_has_no_figure_to_replace(changing: Year) -> None:
     early = changing.report("2027Q3", facility.at("2027-08-01"))
-    with changing.ledger() as ledger:
-        ledger.store.connection.execute("DELETE FROM reports")
+    with changing.ledger() as ledger, by_hand(changing.url) as connection:
+        connection.execute("DELETE FROM reports")
         year.give_out(changing.config, ledger, early)
     said = value(changing.report("2027Q3", facility.AS_OF["2027Q3"]))["restatements"]
     assert said["replaces"]["delivered_share"] is None
@@ -168,7 +168,8 @@ def test_only_a_report_that_a_later_one_compares_itself_with_is_refused(changing
         second = year.made(changing.config, ledger, "2027Q2", facility.at("2027-12-01"))
         with pytest.raises(LedgerError, match="report of 2027Q4 as of 2028-01-07T23:00:00Z was published"):
             year.give_out(changing.config, ledger, second)
-        ledger.store.connection.execute("DELETE FROM reports WHERE window_name = '2027Q4'")
+        with by_hand(changing.url) as connection:
+            connection.execute("DELETE FROM reports WHERE window_name = '2027Q4'")
         assert year.give_out(changing.config, ledger, second) is True
         fourth = year.made(changing.config, ledger, "2027Q4", facility.at("2027-11-01"))
         assert year.give_out(changing.config, ledger, fourth) is True, (

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from slurm_ai_factory import reporting
+from slurm_ai_factory import asking, reporting
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import approval, windows
 from slurm_ai_factory.core.approval import Kind, Proposal
@@ -69,7 +69,7 @@ def _override(_config: Config, ledger: Ledger, content: Said, said: Said) -> Cal
 
 
 def _publication(config: Config, ledger: Ledger, content: Said, said: Said) -> Callable[[], object]:
-    ask = reporting.asked(config, ledger, content["as_of"])
+    ask = asking.asked(config, ledger, content["as_of"])
     window = windows.window(content["window"], content["as_of"], ask.config.promise.time_zone)
     made = reporting.published_anew(ask, window)
     if made.fingerprint != content["fingerprint"]:

@@ -6,36 +6,29 @@ The rule: everything is asked as it was known at one instant, so the same instan
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import date, datetime
-from decimal import Decimal
 from functools import cache, partial
 
-from slurm_ai_factory import cycle
+from slurm_ai_factory.asking import Asked, ReadOf, asked, reached
 from slurm_ai_factory.config import Config, counted
-from slurm_ai_factory.core import canonical, expertise, share, windows
-from slurm_ai_factory.core.classify import Beneficiary, Classification, Rules
+from slurm_ai_factory.core import canonical, expertise, windows
+from slurm_ai_factory.core.classify import Beneficiary, Rules
 from slurm_ai_factory.core.expertise import ExpertiseMeasurement
 from slurm_ai_factory.core.reasons import HOLDS
-from slurm_ai_factory.core.records import Charge, Instant, Measurement, Subject, Window
-from slurm_ai_factory.core.share import Promise
+from slurm_ai_factory.core.records import Instant, Measurement, Window
 from slurm_ai_factory.core.suppression import Cell, shown, telling
-from slurm_ai_factory.core.terms import PromiseTerms
-from slurm_ai_factory.core.tres import Count
 from slurm_ai_factory.errors import LedgerError
-from slurm_ai_factory.ledger import Ledger
 from slurm_ai_factory.ledger.audits import Audit
 from slurm_ai_factory.ledger.publishing import Interval, Published
 from slurm_ai_factory.report import (
     Audited,
     Basis,
     Control,
-    Earlier,
     Month,
     Reached,
     Report,
-    Restatement,
     Sender,
     tables,
     value,
@@ -52,6 +45,7 @@ from slurm_ai_factory.report.given import (
     sums_of_unmet,
 )
 from slurm_ai_factory.report.tables import Piece, Table, members, totals
+from slurm_ai_factory.restating import earlier_figures, restatements
 
 TABLES = {"category": True, "hub": False, "sector": True, "municipality": True}
 """The tables, the most important first, and whether each is of the region only."""
@@ -62,59 +56,7 @@ HOURS = {"category": True}
 RESOURCES = ("gres/gpu", "node", "cpu")
 """Told beside the resource of the promise, where there is any of them."""
 
-PLACES = ("category", "sector", "municipality", "hub")
-Key = Callable[[Subject, Classification], str]
 SumsOf = Callable[[Sequence[Piece], Document | None], Sums]
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What a report is asked of: the books, and the instant as of which they are looked at."""
-
-    config: Config  #: under the term in force then, or the one that judges the window asked about
-    ledger: Ledger
-    then: Instant
-    read_until: Instant  #: how far accounting had been read by then
-    terms: PromiseTerms  #: as known then
-
-    def about(self, window: Window) -> Asked:
-        """The same under the term that judges a window."""
-        return replace(self, config=self.config.under(self.terms.of(window)))
-
-    def measure(self, window: Window, promise: Promise | None = None) -> Measurement:
-        """The measurement of a window, by its own term."""
-        config = self.about(window).config
-        return cycle.measure(
-            config, self.ledger, self.read_until, window, promise, self.then, moment=self.then
-        )
-
-    def read_up_to(self, window: Window) -> Window:
-        """The window; a rolling one ends where reading had by then, and begins no sooner than its term."""
-        found = windows.read_up_to(window, self.read_until, self.config.promise.time_zone)
-        return self.terms.of(found).cut(found)
-
-    def before(self, window: Window) -> Window | None:
-        """The window before a calendar window, in the civil time of its own term."""
-        return windows.before(window, self.terms.at(window.since - 1).zone)
-
-    def rules(self) -> Rules:
-        """The rules that are worked by."""
-        return cycle.rules_of(self.config, self.ledger, self.then)
-
-
-ReadOf = Callable[[Asked, Window], Sequence[Reached]]
-"""Who got what in a window."""
-
-
-def asked(config: Config, ledger: Ledger, then: Instant) -> Asked:
-    """Ask as of an instant. Raises LedgerError where nothing had been read yet."""
-    mark = ledger.accounting.watermark(then)
-    if mark is None:
-        raise LedgerError(
-            f"nothing had been read yet at {windows.iso(then)}; run `saf cycle` or `saf backfill`"
-        )
-    terms = cycle.terms_of(config, ledger, then)
-    return Asked(config.under(terms.at(mark)), ledger, then, mark, terms)
 
 
 def gather(ask: Asked, window: Window, compared: Instant | None = None) -> Report:
@@ -127,7 +69,7 @@ def gather(ask: Asked, window: Window, compared: Instant | None = None) -> Repor
     trend = _trend(ask, window)
     found, hours = reached(ask, window), _expertise(ask, window)
     smallest = ask.config.report.min_organisations
-    earlier = list(_earlier(ask, trend, compared))
+    earlier = list(earlier_figures(ask, trend, compared))
     known = _known_before(ask, window, reached, partial(sums_of_charge, TABLES, smallest))
     regional = {one.organisation for one in found if one.beneficiary is Beneficiary.REGIONAL and one.charge}
     return Report(
@@ -146,7 +88,7 @@ def gather(ask: Asked, window: Window, compared: Instant | None = None) -> Repor
         unmet_shown=_unmet_shown(ask, window, smallest),
         terms=ask.terms,
         compared_with=tuple(earlier),
-        restatements=tuple(_restatements(ask, trend, earlier)),
+        restatements=tuple(restatements(ask, trend, earlier)),
         audits=tuple(_audits(ask, window)),
         approved=ask.ledger.proposals.approved(ask.then),
         basis=_basis(ask, trend[0].window, window),
@@ -177,16 +119,6 @@ def _resources(ask: Asked, window: Window) -> Iterator[Measurement]:
             measured = ask.measure(window, ask.config.promise_of({name: 1}))
             if measured.total_charge:
                 yield measured
-
-
-def reached(ask: Asked, window: Window) -> list[Reached]:
-    """Who got what: each organisation, and each account that belongs to none."""
-    found = []
-    for group in groups_of(ask, window, ask.rules(), ask.then, _told):
-        organisation, *places = group.names
-        named = dict(zip(PLACES, places, strict=True))
-        found.append(Reached(organisation, group.beneficiary, named, group.delivered))
-    return found
 
 
 def _known_before(ask: Asked, window: Window, read: ReadOf, sums: SumsOf) -> Known:
@@ -225,26 +157,6 @@ def _refuse_telling(ask: Asked, window: Window) -> None:
 
 def _reader(ask: Asked, read: ReadOf) -> Read:
     return cache(lambda interval: read(ask, Window("", *interval)))
-
-
-def _told(subject: Subject, found: Classification) -> str:
-    """Everything that the tables ask of a subject, as one name."""
-    whom = found.organisation or f"account {subject.account}"
-    return share.together([whom, *(str(getattr(found, place)) for place in PLACES)])
-
-
-def groups_of(
-    ask: Asked,
-    window: Window,
-    rules: Rules,
-    then: Instant,
-    key: Key,
-    weights: Mapping[str, Count] | None = None,
-) -> list[share.Group]:
-    """The charge of a window by name and beneficiary: accounting as known ``then``, by these rules."""
-    weights = weights or ask.config.promise_of().weights
-    at = ask.ledger.accounting.watermark(then) or then
-    return cycle.groups(ask.ledger, rules, key, weights, window, at, then)
 
 
 def _names(ask: Asked, organisations: Iterable[str]) -> tuple[str, ...]:
@@ -346,31 +258,6 @@ def _audits(ask: Asked, window: Window) -> Iterator[Audited]:
         yield Audited(command, len(found), found[-1].at, sum(one.findings for one in found))
 
 
-def _earlier(ask: Asked, trend: Iterable[Measurement], compared: Instant | None) -> Iterator[Earlier]:
-    """What each window is compared with: the last report published of it, or what was known then.
-
-    A rolling window is another interval each time, and compared with nothing.
-    """
-    then = None if compared is None else asked(ask.config, ask.ledger, compared)
-    for window in [now.window for now in trend if not now.window.rolling]:
-        if then is None:
-            given = ask.ledger.publishing.last(window.name, ask.then)
-            if given is not None:
-                yield _published(given)
-        elif window.until <= then.read_until:
-            one = then.measure(window)
-            if not one.unread_seconds:
-                charges = one.regional_charge, one.total_charge
-                yield Earlier(window.name, then.then, *charges, published=False)
-
-
-def _published(given: Published) -> Earlier:
-    """What a published report said; one of a window that was not over yet has no final figures."""
-    said = given.figures.get(given.window)
-    regional, total = (Decimal(said[key]) if said else None for key in ("regional", "total"))
-    return Earlier(given.window, given.as_of, regional, total, published=True)
-
-
 def figures(trend: Iterable[Measurement]) -> dict[str, dict[str, str]]:
     """The figures of windows that are over, exact, as they are noted when a report is given out."""
     return {
@@ -406,66 +293,6 @@ def published_anew(ask: Asked, window: Window) -> Published:
             f"something else ({changed}); run: saf ledger verify --repair"
         )
     return made
-
-
-def _restatements(
-    ask: Asked, trend: Iterable[Measurement], earlier: Iterable[Earlier]
-) -> Iterator[Restatement]:
-    """Windows that are told otherwise than they were, and what made the difference."""
-    now = {one.window.name: one for one in trend}
-    for one in earlier:
-        found = _restated(ask, now[one.window], one)
-        if found is not None:
-            yield found
-
-
-def _restated(ask: Asked, now: Measurement, earlier: Earlier) -> Restatement | None:
-    """How a window is told otherwise than it was; None where it is not."""
-    regional, total = earlier.regional, earlier.total
-    if regional is None or total is None:
-        return None
-    then = cycle.terms_of(ask.config, ask.ledger, earlier.as_of).of(now.window)
-    changed = ask.terms.of(now.window).differing(then)
-    if not changed and (regional, total) == (now.regional_charge, now.total_charge):
-        return None
-    between, told_apart = _causes(ask.about(now.window), now.window, earlier.as_of)
-    comparable = "resource" not in changed
-    return Restatement(
-        window=now.window.name,
-        regional_before=regional,
-        total_before=total,
-        regional_now=now.regional_charge,
-        total_now=now.total_charge,
-        by_accounting=now.regional_charge - between if comparable else None,
-        by_classification=between - regional if comparable else None,
-        told_apart=told_apart,
-        target_before=then.share,
-        target_now=now.target_share,
-        terms_changed=tuple(changed),
-    )
-
-
-def _causes(ask: Asked, window: Window, then: Instant) -> tuple[Charge, bool]:
-    """What the region had by accounting of then and rules of now; whether each cause rests on enough."""
-    rules_then = asked(ask.config, ask.ledger, then).rules()
-    now = _regional(ask, window, ask.rules(), ask.then)
-    between = _regional(ask, window, ask.rules(), then)
-    before = _regional(ask, window, rules_then, then)
-    least = ask.config.report.min_organisations
-    changed = (
-        sum(one.get(key) != other.get(key) for key in one.keys() | other.keys())
-        for one, other in ((now, between), (between, before))
-    )
-    return sum(between.values(), start=0), not any(0 < few < least for few in changed)
-
-
-def _regional(ask: Asked, window: Window, rules: Rules, then: Instant) -> dict[str, Charge]:
-    """What each organisation of the region got, by accounting as it was known then, and these rules."""
-    found: dict[str, Charge] = {}
-    for group in groups_of(ask, window, rules, then, _told):
-        if group.beneficiary is Beneficiary.REGIONAL and group.delivered:
-            found[group.names[0]] = found.get(group.names[0], 0) + group.delivered
-    return found
 
 
 def _basis(ask: Asked, first: Window, last: Window) -> Basis:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
+from slurm_ai_factory.asking import Asked, groups_of
 from slurm_ai_factory.core import tariff, windows
 from slurm_ai_factory.core.classify import Beneficiary, Classification
 from slurm_ai_factory.core.contract import part
@@ -14,7 +15,6 @@ from slurm_ai_factory.core.expertise import Kind
 from slurm_ai_factory.core.records import Charge, Instant, Subject, Window
 from slurm_ai_factory.core.tariff import Line
 from slurm_ai_factory.errors import ConfigError, SafError
-from slurm_ai_factory.reporting import Asked, groups_of
 
 OTHERS = "\0"
 """What all other organisations are called together."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import NamedTuple
 
-from slurm_ai_factory import cycle, reporting
+from slurm_ai_factory import asking, cycle, reporting
 from slurm_ai_factory.config import Config, made_with, parse_resource
 from slurm_ai_factory.core import canonical, windows
 from slurm_ai_factory.core.charge import hour_of
@@ -129,7 +129,7 @@ def _reports(config: Config, ledger: Ledger) -> Verified:
 def _changed(config: Config, ledger: Ledger, given: Published) -> str | None:
     """What of a published report is no longer so, made again with the settings it was made with."""
     settings = json.loads(given.settings)
-    ask = reporting.asked(made_with(config, settings), ledger, given.as_of)
+    ask = asking.asked(made_with(config, settings), ledger, given.as_of)
     window = windows.window(given.window, given.as_of, ask.config.promise.time_zone)
     made = reporting.published(ask, reporting.gather(ask, window))
     said = given._replace(settings=settings, document=json.loads(given.document))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from slurm_ai_factory import reporting, signing, verification
+from slurm_ai_factory import asking, reporting, signing, verification
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.audit import FINDINGS
 from slurm_ai_factory.cli.measure import asked_instant, asked_window, check_known
@@ -57,7 +57,7 @@ def fingerprint_command(window: str | None, then: str, first: str | None, rows: 
         last = asked_window(config, window, None, None, known)
         begins = asked_window(config, first, None, None, known) if first else last
         check_known(ledger, known)
-        ask = reporting.asked(config, ledger, known)
+        ask = asking.asked(config, ledger, known)
         interval = reporting.interval_of(ask, begins, last)
         if rows:
             for row in ledger.publishing.rows(f"fingerprint_{rows}", interval):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from slurm_ai_factory import cycle, reporting, statements
+from slurm_ai_factory import asking, cycle, reporting, statements
 from slurm_ai_factory import report as pages
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.approval import propose
@@ -71,7 +71,7 @@ def report_command(
         check_known(ledger, known, compared)
         if publish:
             cycle.begin_terms(config, ledger, now(), actor())
-        ask = reporting.asked(config, ledger, known)
+        ask = asking.asked(config, ledger, known)
         found = reporting.gather(ask, where, compared)
         proposal = None
         if publish:
@@ -135,7 +135,7 @@ def statement_command(organisation: str, window: str | None, then: str) -> None:
         known = asked_instant(config, then)
         where = asked_window(config, window, None, None, known)
         check_known(ledger, known)
-        ask = reporting.asked(config, ledger, known)
+        ask = asking.asked(config, ledger, known)
         found = statements.gather(ask, organisation, where)
     tell_unread(found.unread_seconds, found.window)
     if chosen.json:

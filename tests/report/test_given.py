@@ -6,7 +6,7 @@ import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
-from slurm_ai_factory import reporting
+from slurm_ai_factory import asking
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.classify import Beneficiary
 from slurm_ai_factory.core.records import Instant
@@ -28,7 +28,7 @@ END = facility.AS_OF["2027Q4"]
 
 def reached(made: Year, ledger: Ledger, quarter: str, then: Instant) -> list[Reached]:
     where = windows.window(quarter, 0, made.config.promise.time_zone)
-    return reporting.reached(reporting.asked(made.config, ledger, then), where)
+    return asking.reached(asking.asked(made.config, ledger, then), where)
 
 
 def figures(report: Report, got: Mapping[str, list[Reached]]) -> dict[tuple[str, str], Figure]:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from slurm_ai_factory import reporting
+from slurm_ai_factory import asking, reporting
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.records import Instant
@@ -38,13 +38,13 @@ class Year:
 
 def made(config: Config, ledger: Ledger, window: str, then: Instant) -> Report:
     """The report of a window as of an instant."""
-    asked = reporting.asked(config, ledger, then)
+    asked = asking.asked(config, ledger, then)
     return reporting.gather(asked, windows.window(window, then, config.promise.time_zone))
 
 
 def give_out(config: Config, ledger: Ledger, report: Report) -> bool:
     """Note that a report is given out."""
-    asked = reporting.asked(config, ledger, report.known_at)
+    asked = asking.asked(config, ledger, report.known_at)
     published = reporting.published(asked, report)
     return ledger.publishing.publish(published, at=report.known_at, actor="programmabureau")
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from slurm_ai_factory.core.level import Baseline, sibling_shares
 from slurm_ai_factory.core.records import Association, Change, Decision
+from slurm_ai_factory.core.words import count
 from slurm_ai_factory.errors import LedgerError, SlurmError
 from slurm_ai_factory.ledger import Planned
 from slurm_ai_factory.site import Site
@@ -188,7 +189,7 @@ def baseline_decision(site: Site, restored: Sequence[Restored]) -> Decision:
     return Decision(
         at=site.clock(),
         reason="restore_baseline",
-        sentence=f"{len(restored)} account(s) back to the part of the level found before the first change",
+        sentence=f"{count(len(restored), 'account')} back to the part of the level that it had at first",
         inputs={},
         changes=tuple(one.change for one in restored),
     )

@@ -116,3 +116,16 @@ def told(error: Exception) -> str:
     return shortage(error) or (
         f"unexpected {type(error).__name__}: {error}; this is a defect, please report it"
     )
+
+
+def reason(error: Exception) -> str:
+    """Why an answer cannot be read, for an operator.
+
+    >>> reason(KeyError("ClusterName")), reason(ValueError("'x' is no number"))
+    ("it has no 'ClusterName'", "'x' is no number")
+    >>> reason(ValueError("not enough values to unpack (expected 2, got 1)"))
+    'it lacks columns'
+    """
+    if isinstance(error, KeyError):
+        return f"it has no {error}"
+    return "it lacks columns" if "to unpack" in str(error) else str(error)

@@ -198,18 +198,18 @@ def restore_baseline_command(yes: bool, number: bool) -> None:
         if not restored:
             baselines = site.ledger.control.baselines()
             why = "every steered account has its own shares" if baselines else "saf itself has set no shares"
-            click.echo(f"nothing to restore: {why}", err=True)
+            output.say(f"nothing to restore: {why}", err=True)
             return
         for one in restored:
-            click.echo(f"# {_part_sentence(one)}", err=True)
-            click.echo(shlex.join(slurm_of(config).argv(one.change)), err=True)
+            output.say(f"# {_part_sentence(one)}", err=True)
+            output.say(shlex.join(slurm_of(config).argv(one.change)), err=True)
         if yes and not number and any(one.rescaled and not one.baseline.sibling_shares for one in restored):
             raise click.UsageError(
                 "the baseline was recorded without its level, so its number may mean another part now; "
                 "look at the parts above, then give --number to restore the number itself"
             )
         if not yes and not click.confirm("Run this now?", err=True):
-            click.echo("nothing was changed", err=True)
+            output.say("nothing was changed", err=True)
             sys.exit(1)
         outcomes = applying.restore_baseline(site, number)
     columns = ("account", "raw_shares", "status", "note")

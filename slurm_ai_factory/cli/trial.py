@@ -23,6 +23,7 @@ from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.classify import Beneficiary, Rules
 from slurm_ai_factory.core.controller import Policy
 from slurm_ai_factory.core.records import DAY, HOUR, Instant, Subject
+from slurm_ai_factory.core.words import count
 from slurm_ai_factory.errors import ConfigError, SafError
 from slurm_ai_factory.simulation import formats, scenarios
 from slurm_ai_factory.simulation.layout import REGION, Settings, one_pool
@@ -84,7 +85,7 @@ def _tell(left_out: Iterable[LeftOut], resource: str) -> None:
     for one in left_out:
         charge = output.hours(one.of(resource))
         known = "charge unknown" if charge is None else f"{charge} {resource}-hours"
-        click.echo(f"saf: left out {one.records} record(s), {known}: {one.cause}", err=True)
+        click.echo(f"saf: left out {count(one.records, 'record')}, {known}: {one.cause}", err=True)
 
 
 def _optional_config() -> Config | None:

@@ -41,7 +41,7 @@ def withdraw_command(since: str, reason: str) -> None:
         return output.emit(value)
     if not chosen.quiet:
         again = f"read {read.runs} runs since {output.when(interval[0])} again"
-        click.echo(f"reads withdrawn: {withdrawn.reads}; {again}", err=True)
+        output.say(f"reads withdrawn: {withdrawn.reads}; {again}", err=True)
     return None
 
 

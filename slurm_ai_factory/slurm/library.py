@@ -24,7 +24,7 @@ from slurm_ai_factory.core.demand import Queued
 from slurm_ai_factory.core.facts import Node
 from slurm_ai_factory.core.health import Diagnostics
 from slurm_ai_factory.core.records import PriorityConfig, Rejected
-from slurm_ai_factory.errors import SlurmError
+from slurm_ai_factory.errors import SlurmError, reason
 from slurm_ai_factory.slurm import objects
 from slurm_ai_factory.slurm.client import Slurm
 from slurm_ai_factory.slurm.commands import Commands
@@ -80,7 +80,7 @@ class Library:
             said = Said(**json.loads(text))
             ours, linked = release(said.pyslurm), release(said.libslurm)
         except (AttributeError, TypeError, ValueError) as error:
-            raise SlurmError(f"pyslurm's answer to {question!r} cannot be read: {error!r}") from error
+            raise SlurmError(f"pyslurm's answer to {question!r} cannot be read: {reason(error)}") from error
         if ours not in SUPPORTED:
             raise SlurmError(f"pyslurm {said.pyslurm} is not supported; install {' or '.join(SUPPORTED)}")
         if linked != ours:

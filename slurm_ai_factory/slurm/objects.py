@@ -19,7 +19,7 @@ from slurm_ai_factory.core.demand import Queued
 from slurm_ai_factory.core.facts import Node
 from slurm_ai_factory.core.health import Diagnostics
 from slurm_ai_factory.core.records import FINISHED, FOREVER, PriorityConfig, Rejected, Subject
-from slurm_ai_factory.errors import SlurmError
+from slurm_ai_factory.errors import SlurmError, reason
 from slurm_ai_factory.slurm import parse
 from slurm_ai_factory.slurm.fields import rejected
 from slurm_ai_factory.slurm.parse import Row
@@ -34,7 +34,7 @@ def _read(what: str, read: Callable[[], _Value]) -> _Value:
     try:
         return read()
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise SlurmError(f"pyslurm's {what} cannot be read: {error!r}") from error
+        raise SlurmError(f"pyslurm's {what} cannot be read: {reason(error)}") from error
 
 
 def _rows(answer: Answer) -> list[Any]:

@@ -27,7 +27,7 @@ from slurm_ai_factory.core.records import (
     Size,
     Subject,
 )
-from slurm_ai_factory.errors import SlurmError
+from slurm_ai_factory.errors import SlurmError, reason
 from slurm_ai_factory.slurm.fields import (
     UNSET,
     clock_seconds,
@@ -404,4 +404,4 @@ def priority_config(lines: Iterable[str]) -> PriorityConfig:
             slurm_user=values.get("SlurmUser", "").partition("(")[0],
         )
     except (KeyError, ValueError) as error:
-        raise SlurmError(f"scontrol show config cannot be read: {error!r}") from error
+        raise SlurmError(f"scontrol show config cannot be read: {reason(error)}") from error

@@ -15,7 +15,7 @@ from slurm_ai_factory.core.charge import array_tasks
 from slurm_ai_factory.core.demand import Queued
 from slurm_ai_factory.core.health import Diagnostics
 from slurm_ai_factory.core.records import Rejected, Subject
-from slurm_ai_factory.errors import SlurmError
+from slurm_ai_factory.errors import SlurmError, reason
 from slurm_ai_factory.slurm.fields import clock_seconds, each, instant, natural, records, table
 
 QUEUE_FIELDS = (
@@ -112,7 +112,7 @@ def diagnostics(lines: Iterable[str]) -> Diagnostics:
     try:
         return _diagnostics(found, "Backfilling stats")
     except (KeyError, ValueError) as error:
-        raise SlurmError(f"sdiag's answer cannot be read: {error!r}") from error
+        raise SlurmError(f"sdiag's answer cannot be read: {reason(error)}") from error
 
 
 def _diagnostics(found: Mapping[tuple[str, str], str], backfill: str) -> Diagnostics:

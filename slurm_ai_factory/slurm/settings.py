@@ -10,7 +10,7 @@ from math import inf
 from slurm_ai_factory.core import tres
 from slurm_ai_factory.core.facts import Node, Partition, Slurmdbd, Transaction
 from slurm_ai_factory.core.records import Rejected
-from slurm_ai_factory.errors import SlurmError
+from slurm_ai_factory.errors import SlurmError, reason
 from slurm_ai_factory.slurm.fields import clock_seconds, each, natural, settings, table, words
 
 USAGE_FACTOR_FIELDS = ("UsageFactor", "Name")
@@ -85,7 +85,7 @@ def slurmdbd(lines: Iterable[str]) -> Slurmdbd:
             words(found["PrivateData"]), _range(found["MaxQueryTimeRange"]), _kept(found["PurgeJobAfter"])
         )
     except (KeyError, ValueError) as error:
-        raise SlurmError(f"sacctmgr show configuration cannot be read: {error!r}") from error
+        raise SlurmError(f"sacctmgr show configuration cannot be read: {reason(error)}") from error
 
 
 def _range(text: str) -> int | None:

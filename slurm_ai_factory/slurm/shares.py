@@ -16,7 +16,7 @@ from math import inf, isfinite
 from typing import Any, NamedTuple
 
 from slurm_ai_factory.core.records import PARENT_SHARES, Rejected
-from slurm_ai_factory.errors import SlurmError
+from slurm_ai_factory.errors import SlurmError, reason
 from slurm_ai_factory.slurm.fields import natural, rejected
 
 SHARE_FIELDS = ("ID", "RawShares", "NormShares", "RawUsage", "EffectvUsage", "LevelFS")
@@ -110,8 +110,9 @@ def from_json(text: str, version: str) -> list[Row]:
         return [row for one in answer["shares"]["shares"] for row in _from_object(one)]
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise SlurmError(
-            f"sshare --json={SCHEMA} of {version.strip()} answers in a shape that is not known ({error!r}); "
-            "nothing of it was used: see whether this release of saf is for that version of Slurm"
+            f"sshare --json={SCHEMA} of {version.strip()} answers in a shape that is not known: "
+            f"{reason(error)}; nothing of it was used: see whether this release of saf is for that version "
+            "of Slurm"
         ) from error
 
 

@@ -13,6 +13,7 @@ from slurm_ai_factory.board import Board, Shown
 from slurm_ai_factory.core import outlook
 from slurm_ai_factory.core.reasons import HOLDS, REASONS
 from slurm_ai_factory.core.records import Instant
+from slurm_ai_factory.core.words import count
 
 LOG = "journalctl -u saf"
 
@@ -95,7 +96,8 @@ def _of_numbers(board: Board, shown: Shown) -> Iterator[Step]:
         yield Step(f"Rules name accounts that the cluster does not have: {names}.", "saf config show")
     if shown.unreadable:
         yield Step(
-            f"{shown.unreadable} line(s) of sacct cannot be read and are not counted.", "journalctl -u saf"
+            f"{count(shown.unreadable, 'line')} of sacct cannot be read; what they say is not counted.",
+            "journalctl -u saf",
         )
     if board.reconciled is not None and board.reconciled.unexplained:
         yield Step("The ledger differs from Slurm's books without a known cause.", "saf reconcile")

@@ -187,7 +187,7 @@ def test_the_steps_of_a_dump_are_not_counted(folder: Path) -> None:
     found, said = _of_dump(folder, _dump(range(40), "cpu=4,node=1", steps=True), "cpu")
     assert (found["workload"]["jobs"], found["workload"]["regional_demand_share"]) == (40, 0.25)
     assert found["left_out"] == [{"cause": "steps, whose charge is in their jobs", "jobs": 10, "charge": 0}]
-    assert said == "saf: left out 10 record(s), 0.0 cpu-hours: steps, whose charge is in their jobs\n"
+    assert said == "saf: left out 10 records, 0.0 cpu-hours: steps, whose charge is in their jobs\n"
 
 
 def test_gpus_that_are_told_with_their_type_only_are_counted(folder: Path) -> None:
@@ -214,14 +214,14 @@ def test_nothing_is_left_out_silently(
     found, said = _of_dump(folder, _dump(range(40), "cpu=4,gres/gpu=2,node=1", odd), resource)
     assert found["workload"]["jobs"] == 35
     assert found["left_out"] == [{"cause": cause, "jobs": 5, "charge": charge}]
-    assert said == f"saf: left out 5 record(s), {told}: {cause}\n"
+    assert said == f"saf: left out 5 records, {told}: {cause}\n"
 
 
 def test_why_a_log_has_no_job_is_told(folder: Path) -> None:
     (folder / "dump.txt").write_text(_dump(range(40), ""))
     done = _saf(folder, "--workload", "dump.txt", "--regional", "sides.csv", "--capacity", "8")
     assert done.returncode == 2
-    assert "left out 40 record(s), charge unknown: ran, but has no count" in done.stderr
+    assert "left out 40 records, charge unknown: ran, but has no count" in done.stderr
 
 
 def test_a_run_of_the_ledger_that_is_not_over_is_left_out_and_told(books: Saf, ledger_url: str) -> None:

@@ -6,7 +6,6 @@ Small scripts stand at the place of Slurm's commands, and of the user who asks.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -23,16 +22,6 @@ SEPARATED = 'for one; do case "$one" in --delimiter=*) d="${one#*=}";; esac; don
 """In a script: $d is the separator that was drawn."""
 
 
-@dataclass(frozen=True)
-class As(Commands):
-    """Commands of another user."""
-
-    name: str = "root"
-
-    def user(self) -> str:
-        return self.name
-
-
 def row(**difference: str) -> str:
     fields = FIELDS | difference
     return "@".join((*fields.values(), fields["DBIndex"]))
@@ -45,14 +34,15 @@ def printed(*rows: str) -> str:
 
 
 @pytest.fixture
-def client(tmp_path: Path) -> Client:
+def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Client:
     """A client whose commands have these bodies, used by a user."""
 
     def make(user: str = "root", **bodies: str) -> Slurm:
         for name, body in bodies.items():
             (tmp_path / name).write_text(f"#!/bin/sh\ncd {tmp_path}\n{body}\n", encoding="utf-8")
             (tmp_path / name).chmod(0o755)
-        return Slurm("loop", As(directory=tmp_path, timeout_seconds=30, name=user))
+        monkeypatch.setattr("slurm_ai_factory.slurm.client.user_name", lambda: user)
+        return Slurm("loop", Commands(directory=tmp_path, timeout_seconds=30))
 
     return make
 

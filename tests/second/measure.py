@@ -136,7 +136,9 @@ def waited(run: Run, read: int) -> Span:
 def count(text: str, weights: Weights) -> Fraction:
     """How much of a resource a text of TRES has."""
     counts = dict(entry.split("=") for entry in text.split(",") if entry)
-    return sum((Fraction(counts[name]) * weight for name, weight in weights if name in counts), start=Fraction(0))
+    return sum(
+        (Fraction(counts[name]) * weight for name, weight in weights if name in counts), start=Fraction(0)
+    )
 
 
 def wanted(run: Run, weights: Weights) -> Fraction:

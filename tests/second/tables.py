@@ -38,7 +38,10 @@ def tables(groups: Groups, names: Sequence[str], smallest: int, whole: Fraction)
     """The tables as a report shows them."""
     cells = {name: _cells(groups, name) for name in names}
     sides = {one.side for _, one in groups}
-    totals = [frozenset(_member(*key) for key, got in groups.items() if got and key[1].side == side) for side in sides]
+    totals = [
+        frozenset(_member(*key) for key, got in groups.items() if got and key[1].side == side)
+        for side in sides
+    ]
     shown = set(_shown([cell for name in names for cell in cells[name]], totals, smallest))
     return {name: _table(cells[name], shown, whole) for name in names}
 
@@ -54,7 +57,12 @@ def _cells(groups: Groups, table: str) -> list[Cell]:
         if charge and (one.side == REGIONAL or table == "hub"):
             found.setdefault(getattr(one, table), []).append((_member(account, one), charge))
     cells = [
-        Cell(table, name, frozenset(member for member, _ in ones), sum((got for _, got in ones), start=Fraction(0)))
+        Cell(
+            table,
+            name,
+            frozenset(member for member, _ in ones),
+            sum((got for _, got in ones), start=Fraction(0)),
+        )
         for name, ones in found.items()
     ]
     return sorted(cells, key=lambda cell: (-len(cell.members), -cell.charge, cell.name))
@@ -85,7 +93,11 @@ def _singles_out(rows: Iterable[Vector], width: int, smallest: int) -> bool:
     reduced = _reduced(rows)
     free = [column for column in range(width) if column not in reduced]
     columns = [
-        _scaled([-reduced[at][other] for other in free] if at in reduced else [Fraction(at == other) for other in free])
+        _scaled(
+            [-reduced[at][other] for other in free]
+            if at in reduced
+            else [Fraction(at == other) for other in free]
+        )
         for at in range(width)
     ]
     alone = smallest > 1 and not all(map(any, columns))
@@ -117,13 +129,18 @@ def _table(cells: Iterable[Cell], shown: set[Cell], whole: Fraction) -> dict[str
     total = sum((cell.charge for cell in cells), start=Fraction(0))
     rows = sorted((cell for cell in cells if cell in shown), key=lambda cell: (-cell.charge, cell.name))
     hidden = [cell for cell in cells if cell not in shown]
-    count, charge = sum(cell.organisations for cell in hidden), sum((cell.charge for cell in hidden), start=Fraction(0))
+    count, charge = (
+        sum(cell.organisations for cell in hidden),
+        sum((cell.charge for cell in hidden), start=Fraction(0)),
+    )
     suppressed = {"rows": len(hidden), **_line("", count, charge, total, whole)} if hidden else None
     lines = [_line(cell.name, cell.organisations, cell.charge, total, whole) for cell in rows]
     return {"total": total, "rows": lines, "suppressed": suppressed}
 
 
-def _line(name: str, organisations: int, charge: Fraction, total: Fraction, whole: Fraction) -> dict[str, Any]:
+def _line(
+    name: str, organisations: int, charge: Fraction, total: Fraction, whole: Fraction
+) -> dict[str, Any]:
     return {
         "name": name,
         "organisations": organisations,

@@ -1,0 +1,121 @@
+"""The four reports of a year, and some in the middle of it, against the same figures worked out a second time."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Iterator
+from fractions import Fraction
+from math import isclose
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from slurm_ai_factory.report import Report, as_json
+from tests import facility
+from tests.report.year import Year
+from tests.second import figures
+
+HERE = Path(__file__).parent
+OWN = ("figures", "measure", "rows", "tables", "who")
+"""The modules that work the figures out."""
+
+UNCHECKED = {
+    "report.facility": "a name from saf.toml",
+    "report.region.": "a name from saf.toml",
+    "report.contact": "an address from saf.toml",
+    "promise.source": "the name of a document",
+    "promise.changes": "the year has one term; tests/report/test_terms.py has several",
+    "promise.retroactive": "the year has one term; tests/report/test_terms.py has several",
+    "share.forecast.assumptions": "sentences; the rates in them are checked beside them",
+    "organisations.names": "names, and the year tells none",
+    "fingerprint.": "digests, made again by saf ledger verify",
+    "chain": "the head of the chain, checked by saf ledger verify",
+}
+"""What is not worked out a second time, by how its path begins, and why."""
+
+BY_HOUR = re.compile(r"(share\.starved_charge|share\.forecast\..*|share\.required_share|weeks\[\d+\]\..*)")
+"""Figures that the product adds up from the float of each hour; all others are exact up to the last rounding."""
+
+MIDDLE = [
+    ("2027Q1", "2027-02-20"), ("2027Q1", "2027-07-10"), ("2027Q2", "2027-04-28"), ("2027Q3", "2027-08-15"),
+    ("2027Q4", "2027-11-02"), ("2027Q2", "2027-12-24"),
+]  # fmt: skip
+"""Reports of windows that were not over, and of one that was told before, as of civil midnight."""
+
+
+def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """(path, value) of everything in a JSON that holds nothing else; an empty list is such a thing."""
+    if isinstance(value, dict) and value:
+        for name, one in value.items():
+            yield from leaves(one, f"{path}.{name}" if path else name)
+    elif isinstance(value, list) and value:
+        for number, one in enumerate(value):
+            yield from leaves(one, f"{path}[{number}]")
+    else:
+        yield path, value
+
+
+def same(path: str, said: Any, own: Any) -> bool:
+    """Whether a report says what was worked out: exactly, as the nearest float, or within a float sum's error."""
+    if not isinstance(own, Fraction) or isinstance(said, bool):
+        return type(said) is type(own) and bool(said == own)
+    if isinstance(said, int):
+        return said == own
+    if not isinstance(said, float):
+        return False
+    return isclose(said, own, rel_tol=1e-12) if BY_HOUR.fullmatch(path) else said == float(own)
+
+
+def checked(path: str) -> bool:
+    return not path.startswith(tuple(UNCHECKED))
+
+
+def differences(made: Year, report: Report) -> dict[str, tuple[Any, Any]]:
+    """What a report says otherwise than the second time, or one of them does not say: {path: (it, second)}."""
+    window, config = report.measurement.window.name, made.config
+    asked = figures.Asked(
+        facility.CLUSTER, window, report.known_at, config.report.windows, config.expertise.unmet_recorded
+    )
+    with psycopg.connect(made.url) as connection:
+        own = dict(leaves(figures.figures(connection, asked)))
+    said = {path: one for path, one in leaves(json.loads(as_json(report))) if checked(path)}
+    pairs = {path: (said.get(path, "nothing"), own.get(path, "nothing")) for path in said.keys() | own.keys()}
+    return {path: pair for path, pair in pairs.items() if not same(path, *pair)}
+
+
+@pytest.mark.parametrize("window", facility.QUARTERS)
+def test_every_figure_of_a_report_is_what_a_second_program_makes_of_the_raw_rows(
+    made: Year, window: str
+) -> None:
+    assert differences(made, made.reports[window]) == {}
+
+
+@pytest.mark.parametrize(("window", "day"), MIDDLE)
+def test_also_of_a_window_that_is_not_over_and_of_one_that_is_told_again(
+    made: Year, window: str, day: str
+) -> None:
+    assert differences(made, made.report(window, facility.at(day))) == {}
+
+
+def test_what_is_not_worked_out_again_is_there_and_has_a_reason(made: Year) -> None:
+    said = [path for report in made.reports.values() for path, _ in leaves(json.loads(as_json(report)))]
+    assert [begin for begin in UNCHECKED if not any(path.startswith(begin) for path in said)] == []
+
+
+@pytest.mark.parametrize("module", OWN)
+def test_the_second_program_shares_no_line_with_the_product(module: str) -> None:
+    tree = ast.parse((HERE / f"{module}.py").read_text(encoding="utf-8"))
+    names = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module or "." for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    allowed = {*(f"tests.second.{one}" for one in OWN), "psycopg", "psycopg.rows", *STANDARD}
+    assert set(names) <= allowed
+
+
+STANDARD = {
+    "__future__", "collections", "collections.abc", "dataclasses", "datetime", "fractions", "functools", "itertools",
+    "re", "typing", "zoneinfo",
+}  # fmt: skip

@@ -1,14 +1,13 @@
 """Every figure of a quarterly report, worked out a second time from the raw rows of the ledger.
 
-Rule: this package shares no line with the product. What is exact is a Fraction, in the shape of the report's
-JSON; figures that are not known are None.
+Rule: these modules share no line with the product. Figures are exact fractions in the shape of the report's
+JSON, None where they are not known.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, time
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -18,28 +17,32 @@ from psycopg import Connection
 
 from tests.second.measure import (
     HOUR,
+    NONE,
+    Groups,
     Measured,
     Weights,
     Window,
     measure,
+    promised,
     quarter,
-    quarter_before,
-    share_of,
+    side_of,
+    summed,
 )
-from tests.second.rows import Known, Row
-from tests.second.tables import TABLES, Groups, tables
-from tests.second.who import REGIONAL, UNCLASSIFIED, Answer, Who, term_at, terms
+from tests.second.rows import Known
+from tests.second.tables import member, tables
+from tests.second.who import REGIONAL, UNCLASSIFIED, WHOLE, Answer, Who
 
 WEEK = 7 * 24 * HOUR
+TABLES = ("category", "hub", "sector", "municipality")
+RESOURCES = ("gres/gpu", "node", "cpu")
 STEERS = {"raise", "follow", "lower", "ratio", "at_set_point", "same_order", "restore_baseline"}
 """Reasons of decisions that steered; every other one held."""
-SAID_OF_TERM = ("entry_id", "cluster_id", "since", "source", "reason", "actor", "recorded_at")
+SAID_OF_TERM = {"entry_id", "cluster_id", "since", "source", "reason", "actor", "recorded_at"}
 """Columns of a term that promise nothing."""
-NONE = Fraction(0)
 
 
 class Asked(NamedTuple):
-    """What a report is asked for, and the settings that no table has."""
+    """What a report is asked, with the settings that no table has."""
 
     cluster: str
     window: str
@@ -50,36 +53,25 @@ class Asked(NamedTuple):
 
 def figures(connection: Connection[Any], asked: Asked) -> dict[str, Any]:
     """The figures of a report under the names of its JSON."""
-    (cluster_id,) = connection.execute(
-        "SELECT cluster_id FROM clusters WHERE name = %s", [asked.cluster]
-    ).fetchone() or (0,)
-    known = Known(connection, cluster_id, asked.then)
+    known = Known(connection, asked.cluster, asked.then)
     who = Who(known)
-    zone = ZoneInfo(term_at(who.terms, known.read_until())["time_zone"])
-    window = quarter(asked.window, zone)
-    term = term_at(who.terms, window.since)
+    zone = ZoneInfo(who.term(known.read_until).time_zone)
+    window = quarter(int(asked.window[:4]) * 4 + int(asked.window[-1]) - 1, zone)
     trend = list(_trend(known, who, window, zone, asked.windows))[::-1]
     own = trend[-1]
-    smallest = term["min_organisations"]
     return {
-        "report": {
-            "cluster": asked.cluster,
-            "time_zone": zone.key,
-            "min_organisations": smallest,
-            "as_of": iso(known.then),
-            "read_until": iso(own.read),
-        },
-        "promise": _promise(term),
+        "report": _about(known, own, zone),
+        "promise": _promise(own.term),
         "share": _share(known, own),
-        "resources": list(_resources(known, who, own)),
+        "resources": [*_resources(known, who, own)],
         "trend": [_short(one) for one in trend],
-        "weeks": list(_weeks(own)),
-        "tables": tables(own.groups, TABLES, smallest, own.charge),
+        "weeks": [*_weeks(own)],
+        "tables": tables(own.groups, TABLES, own.term.min_organisations, own.charge),
         "organisations": {"regional": _reached(own)},
         "control": _control(known, window, zone),
         "expertise": _expertise(known, who, own, zone, asked.unmet_recorded),
         "restatements": _restatements(known, who, trend),
-        "audits": list(_audits(known, window)),
+        "audits": [*_audits(known, window)],
     }
 
 
@@ -93,104 +85,107 @@ def ratio(part: Fraction, whole: Fraction | None) -> Fraction | None:
     return part / whole if whole else None
 
 
+def _about(known: Known, own: Measured, zone: ZoneInfo) -> dict[str, Any]:
+    instants = {"as_of": iso(known.then), "read_until": iso(own.read)}
+    smallest = own.term.min_organisations
+    return {"cluster": known.cluster, "time_zone": zone.key, "min_organisations": smallest, **instants}
+
+
+def _promise(term: Any) -> dict[str, Any]:
+    instants = {"since": iso(term.since or None), "recorded_at": iso(term.recorded_at)}
+    return {"share": promised(term), "share_of": term.share_of, "ended": term.ended, **instants}
+
+
 # -- a window ------------------------------------------------------------------------------------------
 
 
-def _weights(term: Row) -> Weights:
-    return tuple((name, Fraction(weight)) for name, weight in sorted(term["resource"].items()))
+def _weights(term: Any) -> Weights:
+    return tuple((name, Fraction(weight)) for name, weight in sorted(term.resource.items()))
 
 
 def _trend(known: Known, who: Who, window: Window, zone: ZoneInfo, most: int) -> Iterator[Measured]:
     """The window and those before it that were read from their beginning on, newest first."""
-    for place in range(most):
-        term = term_at(who.terms, window.since)
-        found = measure(known, who, _weights(term), window, term)
-        if place and found.unread:
+    for number in range(window.number, window.number - most, -1):
+        one = quarter(number, zone)
+        term = who.term(one.since)
+        found = measure(known, who, _weights(term), one, term)
+        if found.unread and one != window:
             return
         yield found
-        window = quarter_before(window, zone)
 
 
 def _resources(known: Known, who: Who, own: Measured) -> Iterator[dict[str, Any]]:
     """The same window in other resources that there was any of."""
-    for name in ("gres/gpu", "node", "cpu"):
-        if name != own.resource:
-            found = measure(known, who, ((name, Fraction(1)),), own.window, own.term)
+    for name in RESOURCES:
+        if (weights := ((name, WHOLE),)) != own.weights:
+            found = measure(known, who, weights, own.window, own.term)
             if found.charge:
                 yield {"name": name, **_short(found)}
 
 
-def _promise(term: Row) -> dict[str, Any]:
-    """What the term says of itself, but for the document that it is from."""
-    dated = {name: iso(term[name] or None) for name in ("since", "recorded_at")}
-    return {"share": share_of(term), "share_of": term["share_of"], "ended": term["ended"], **dated}
-
-
 def _short(one: Measured) -> dict[str, Any]:
+    (resource, _), *_ = one.weights  # the year promises one resource, of weight 1
     verdict, reason = _verdict(one)
-    capacity = None if one.capacity is None else sum(one.capacity.values(), start=NONE)
     return {
-        "window": one.window.name,
-        "since": iso(one.window.since),
-        "until": iso(one.window.until),
-        "resource": one.resource,
-        "target_share": share_of(one.term),
+        "window": one.window.name, "since": iso(one.window.since), "until": iso(one.window.until),
+        "resource": resource, "target_share": promised(one.term),
         "delivered_share": ratio(one.of(REGIONAL), one.charge),
-        "capacity_share": ratio(one.of(REGIONAL), capacity),
-        "regional_charge": one.of(REGIONAL),
-        "total_charge": one.charge,
-        "verdict": verdict,
-        "verdict_reason": reason,
-    }
+        "capacity_share": ratio(one.of(REGIONAL), _capacity(one)),
+        "regional_charge": one.of(REGIONAL), "total_charge": one.charge,
+        "verdict": verdict, "verdict_reason": reason,
+    }  # fmt: skip
+
+
+def _capacity(one: Measured) -> Fraction | None:
+    return None if one.up is None else summed(one.up.values())
 
 
 def _share(known: Known, one: Measured) -> dict[str, Any]:
     forecast = _forecast(one)
     return _short(one) | {
-        "as_of": iso(one.read),
-        "resource_label": one.term["label"] or None,
-        "unclassified_charge": one.of(UNCLASSIFIED),
-        "unclassified_share": ratio(one.of(UNCLASSIFIED), one.charge),
-        "unclassified_limit": one.term["unclassified_limit"],
-        "capacity": None if one.capacity is None else sum(one.capacity.values(), start=NONE),
-        "waiting_charge": sum(one.waiting.values(), start=NONE),
-        "starved_charge": one.starved(one.hours),
-        "shortfall_charge": _shortfall(one),
-        "unread_seconds": one.unread,
-        "required_share": forecast["required_share"],
-        "attainable": forecast["attainable"],
-        "forecast": forecast,
-        "newest_record_at": iso(known.newest_record()),
-        "groups": [],
-    }
+        "as_of": iso(one.read), "newest_record_at": iso(known.newest_record()), "unread_seconds": one.unread,
+        "resource_label": one.term.label or None, "groups": [],
+        "unclassified_charge": one.of(UNCLASSIFIED), "unclassified_share": _unclassified_share(one),
+        "unclassified_limit": one.term.unclassified_limit, "capacity": _capacity(one),
+        "waiting_charge": summed(one.waiting.values()), "starved_charge": one.starved(one.hours),
+        "shortfall_charge": _shortfall(one), "forecast": forecast,
+        "required_share": forecast["required_share"], "attainable": forecast["attainable"],
+    }  # fmt: skip
+
+
+def _unclassified_share(one: Measured) -> Fraction | None:
+    return ratio(one.of(UNCLASSIFIED), one.charge)
 
 
 def _shortfall(one: Measured) -> Fraction:
-    return max(NONE, share_of(one.term) * one.charge - one.of(REGIONAL))
+    return max(NONE, promised(one.term) * one.charge - one.of(REGIONAL))
 
 
 def _verdict(one: Measured) -> tuple[str, str]:
     """Whether the promise was kept, and why that is said."""
-    verdict, reason = _by_figures(one)
-    limit, unclassified = one.term["unclassified_limit"], ratio(one.of(UNCLASSIFIED), one.charge)
-    if one.term["ended"] or one.unread:
-        return "open", "ended" if one.term["ended"] else "unread"
-    if verdict == "met" and limit is not None and unclassified is not None and unclassified > limit:
-        return "open", "unclassified"
-    return verdict, reason
+    if one.term.ended or one.unread:
+        return "open", "ended" if one.term.ended else "unread"
+    verdict, reason = _verdict_early(one) if _left(one) else _verdict_at_end(one)
+    limit, found = one.term.unclassified_limit, _unclassified_share(one)
+    held_back = verdict == "met" and limit is not None and found is not None and found > limit
+    return ("open", "unclassified") if held_back else (verdict, reason)
 
 
-def _by_figures(one: Measured) -> tuple[str, str]:
-    promised, starved, left = share_of(one.term) * one.charge, one.starved(one.hours), _left(one)
-    if left:
-        size = (one.capacity or {}).get(one.hours[-2], NONE) / HOUR if len(one.hours) > 1 else NONE
-        surely = size and one.of(REGIONAL) >= promised + share_of(one.term) * size * left
-        return ("met", "met_early") if surely else ("open", "not_over")
-    if not _shortfall(one):
+def _verdict_early(one: Measured) -> tuple[str, str]:
+    """Met before the end where the region keeps its share even if others get all that is up."""
+    up = (one.up or {}).get(one.hours[-2], NONE) / HOUR if len(one.hours) > 1 else NONE
+    surely = up and one.of(REGIONAL) >= promised(one.term) * (one.charge + up * _left(one))
+    return ("met", "met_early") if surely else ("open", "not_over")
+
+
+def _verdict_at_end(one: Measured) -> tuple[str, str]:
+    """A miss is blamed on starvation where that explains more than 1 % of what was promised."""
+    starved, shortfall = one.starved(one.hours), _shortfall(one)
+    if not shortfall:
         return "met", "met" if one.charge else "nothing"
     if starved is None:
         return "missed_starved", "capacity_unknown"
-    explained = min(starved, _shortfall(one)) > promised / 100
+    explained = min(starved, shortfall) > promised(one.term) * one.charge / 100
     return ("missed_starved", "starved") if explained else ("missed_demand", "demand")
 
 
@@ -200,216 +195,159 @@ def _left(one: Measured) -> int:
 
 
 def _forecast(one: Measured) -> dict[str, Any]:
-    """What the region needs of what is left, at the rate of the last seven days that had usage."""
-    rate, left = _rate(one), _left(one)
-    rest, regional = rate * left, one.of(REGIONAL)
-    wanted = (share_of(one.term) + share_of(one.term, "margin")) * (one.charge + rest) - regional
+    """What the region needs of what is left to end at share and margin, and what its demand can fill."""
+    rate, regional = _rate(one), one.of(REGIONAL)
+    rest = rate * _left(one)
+    wanted = (promised(one.term) + promised(one.term, "margin")) * (one.charge + rest) - regional
     required = max(NONE, wanted / rest) if rest else None
-    highest = min(Fraction(1), one.demand / rate) if rest else None
+    highest = min(WHOLE, one.demand / rate) if rest else None
+    projected = None if highest is None else (regional + highest * rest) / (one.charge + rest)
+    attainable = None if required is None or highest is None else required <= highest
     return {
-        "remaining_seconds": left,
-        "required_share": required,
-        "highest_share": highest,
-        "projected_share": None if highest is None else (regional + highest * rest) / (one.charge + rest),
-        "attainable": None if required is None or highest is None else required <= highest,
-        "expected_rate": rate,
-        "demand_rate": one.demand,
-    }
+        "remaining_seconds": _left(one), "expected_rate": rate, "demand_rate": one.demand,
+        "required_share": required, "highest_share": highest, "projected_share": projected,
+        "attainable": attainable,
+    }  # fmt: skip
 
 
 def _rate(one: Measured) -> Fraction:
-    """Resource delivered a second, from the first hour of the last seven days that has any."""
-    recent = [hour for hour in one.hours if one.read - WEEK <= hour < one.read]
-    first = next((hour for hour in recent if one.total[hour]), None)
-    return (
-        NONE if first is None else sum((one.total[hour] for hour in recent), start=NONE) / (one.read - first)
-    )
+    """Resource delivered a second, from the first hour of the last seven days on that has any."""
+    hours = [at for at in one.hours if one.read - WEEK <= at < one.read]
+    first = next((at for at in hours if one.everyone[at]), one.read)
+    return summed(one.everyone[at] for at in hours) / max(1, one.read - first)
 
 
 def _weeks(one: Measured) -> Iterator[dict[str, Any]]:
     """Seven days at a time from the window's beginning."""
-    regional = total = NONE
     for since in range(one.window.since, one.hours.stop, WEEK):
-        hours = [hour for hour in one.hours if since <= hour < since + WEEK]
-        own, everyone = (sum((charge[h] for h in hours), start=NONE) for charge in (one.regional, one.total))
-        regional, total = regional + own, total + everyone
+        hours = [at for at in one.hours if since <= at < since + WEEK]
+        to_date = range(one.window.since, hours[-1] + 1, HOUR)
+        own, everyone = (summed(series[at] for at in hours) for series in (one.regional, one.everyone))
+        so_far, of = (summed(series[at] for at in to_date) for series in (one.regional, one.everyone))
         yield {
-            "since": iso(since),
-            "days": Fraction(len(hours), 24),
-            "regional_charge": own,
-            "total_charge": everyone,
-            "delivered_share": ratio(own, everyone),
-            "share_to_date": ratio(regional, total),
-            "waiting_charge": sum((one.waiting[hour] for hour in hours), start=NONE),
-            "starved_charge": one.starved(hours),
-        }
+            "since": iso(since), "days": Fraction(len(hours), 24),
+            "regional_charge": own, "total_charge": everyone,
+            "delivered_share": ratio(own, everyone), "share_to_date": ratio(so_far, of),
+            "waiting_charge": summed(one.waiting[at] for at in hours), "starved_charge": one.starved(hours),
+        }  # fmt: skip
 
 
 def _reached(own: Measured) -> int:
     """How many regional organisations got anything."""
-    got = {
-        (account, one.organisation)
-        for (account, one), charge in own.groups.items()
-        if charge and one.side == REGIONAL
-    }
-    return len({organisation or f"account {account}" for account, organisation in got})
+    return len({member(*key) for key, got in own.groups.items() if got and key[1].side == REGIONAL})
 
 
 # -- what is not compute -------------------------------------------------------------------------------
 
 
 def _control(known: Known, window: Window, zone: ZoneInfo) -> dict[str, Any]:
-    """Decisions and applied changes by civil month."""
-    decisions, changes = (
-        [row for row in known.recorded(table) if window.since <= row["at"] < window.until]
-        for table in ("decisions", "changes")
-    )
-
-    def month(row: Row) -> str:
-        return f"{datetime.fromtimestamp(row['at'], zone):%Y-%m}"
-
-    months = [
-        _month(name, *([row for row in rows if month(row) == name] for rows in (decisions, changes)))
-        for name in sorted({*map(month, decisions), *map(month, changes)})
-    ]
-    sums = {name: sum(one[name] for one in months) for name in ("changes", "held", "decisions")}
-    return {"modes": sorted({row["mode"] for row in decisions}), **sums, "months": months}
+    """Decisions and the changes that were in force, by civil month."""
+    decided = [one for one in known.rows("decisions", at="at") if window.since <= one.at < window.until]
+    month = {one.decision_id: f"{datetime.fromtimestamp(one.at, zone):%Y-%m}" for one in decided}
+    applied = [one for one in known.rows("changes", at="settled_at") if one.status == "applied"]
+    months = []
+    for name in sorted(set(month.values())):
+        own = [[one for one in rows if month.get(one.decision_id) == name] for rows in (decided, applied)]
+        months.append(_month(name, *own))
+    sums = {key: sum(one[key] for one in months) for key in ("changes", "held", "decisions")}
+    return {"modes": sorted({one.mode for one in decided}), "months": months, **sums}
 
 
-def _month(name: str, decisions: Sequence[Row], changes: Sequence[Row]) -> dict[str, Any]:
-    held = Counter(row["reason"] for row in decisions if row["reason"] not in STEERS)
+def _month(name: str, decided: Sequence[Any], changes: Sequence[Any]) -> dict[str, Any]:
+    held = Counter(one.reason for one in decided if one.reason not in STEERS)
+    first, last = (changes[0].raw_shares_before, changes[-1].raw_shares_after) if changes else (None, None)
     return {
-        "month": name,
-        "decisions": len(decisions),
-        "held": held.total(),
-        "reasons": dict(held),
-        "changes": len(changes),
-        "raw_shares_first": changes[0]["raw_shares_before"] if changes else None,
-        "raw_shares_last": changes[-1]["raw_shares_after"] if changes else None,
-    }
+        "month": name, "decisions": len(decided), "held": held.total(), "reasons": dict(held),
+        "changes": len(changes), "raw_shares_first": first, "raw_shares_last": last,
+    }  # fmt: skip
 
 
 def _expertise(known: Known, who: Who, own: Measured, zone: ZoneInfo, unmet_recorded: bool) -> dict[str, Any]:
     """Hours of the expertise centre on the window's days, corrections included."""
-    hours = {kind: dict(_hours(known, who, own.window, zone, kind)) for kind in ("delivered", "unmet")}
-    regional, unclassified = (_side(hours["delivered"], one) for one in (REGIONAL, UNCLASSIFIED))
-    total = sum(hours["delivered"].values(), start=NONE)
-    unmet = _side(hours["unmet"], REGIONAL) if unmet_recorded else None
-    promised = share_of(own.term, "expertise_share") * total
-    shortfall = max(NONE, promised - regional)
-    smallest = own.term["min_organisations"]
+    given, refused = (_hours(known, who, own.window, zone, kind) for kind in ("delivered", "unmet"))
+    regional, total = side_of(given, REGIONAL), summed(given.values())
+    unmet = side_of(refused, REGIONAL) if unmet_recorded else None
+    target = promised(own.term, "expertise_share")
+    short = max(NONE, target * total - regional)
+    demand = unmet is not None and min(unmet, short) <= target * total / 100
+    missed = "missed_demand" if demand else "missed_starved"
     return {
-        "target_share": share_of(own.term, "expertise_share"),
-        "delivered_share": ratio(regional, total),
-        "regional_hours": regional,
-        "total_hours": total,
-        "unclassified_hours": unclassified,
-        "unmet_hours": unmet,
-        "shortfall_hours": shortfall,
-        "verdict": _expertise_verdict(known.then < own.window.until, shortfall, unmet, promised),
-        **tables(hours["delivered"], ("category",), smallest, total),
+        "target_share": target, "delivered_share": ratio(regional, total), "regional_hours": regional,
+        "total_hours": total, "unclassified_hours": side_of(given, UNCLASSIFIED), "unmet_hours": unmet,
+        "shortfall_hours": short,
+        "verdict": "open" if own.window.until > known.then else missed if short else "met",
+        **tables(given, ["category"], own.term.min_organisations, total),
+    }  # fmt: skip
+
+
+def _hours(known: Known, who: Who, window: Window, zone: ZoneInfo, kind: str) -> Groups:
+    """Hours by the side that an organisation was on that day, and by the category that it has last."""
+    found: Groups = defaultdict(Fraction)
+    last = {
+        one.organisation: one.category for one in sorted(who.organisations, key=lambda one: int(one.since))
     }
-
-
-def _hours(
-    known: Known, who: Who, window: Window, zone: ZoneInfo, kind: str
-) -> Iterator[tuple[tuple[str, Answer], Fraction]]:
-    """Hours by whom they were for on the day, with the category that the organisation has last."""
-    found = defaultdict[tuple[str, Answer], Fraction](Fraction)
-    for row in known.recorded("expertise_entries"):
-        at = int(datetime.combine(row["day"], time(), zone).timestamp())
-        if row["kind"] == kind and window.since <= at < window.until:
-            whom = row["organisation"]
-            entries = [one for one in who.organisations if one["organisation"] == whom]
-            last = max(entries, key=lambda one: int(one["since"]), default={"category": ""})
-            found["", Answer(Fraction(1), who.side(whom, at), whom, last["category"])] += Fraction(
-                row["hours"]
+    for one in known.rows("expertise_entries"):
+        at = int(datetime.combine(one.day, time(), zone).timestamp())
+        if one.kind == kind and window.since <= at < window.until:
+            whom = Answer(
+                WHOLE, who.side(one.organisation, at), one.organisation, last.get(one.organisation, "")
             )
-    yield from found.items()
-
-
-def _side(hours: Groups, side: str) -> Fraction:
-    return sum((found for (_, one), found in hours.items() if one.side == side), start=NONE)
-
-
-def _expertise_verdict(open_: bool, shortfall: Fraction, unmet: Fraction | None, promised: Fraction) -> str:
-    """Where unmet requests are not recorded they excuse no miss."""
-    if open_ or not shortfall:
-        return "open" if open_ else "met"
-    return (
-        "missed_demand" if unmet is not None and min(unmet, shortfall) <= promised / 100 else "missed_starved"
-    )
+            found["", whom] += Fraction(one.hours)
+    return found
 
 
 def _audits(known: Known, window: Window) -> Iterator[dict[str, Any]]:
     """Checks of the books since the window began, by command."""
-    made = [row for row in known.recorded("audits") if row["recorded_at"] >= window.since]
-    for command in sorted({row["command"] for row in made}):
-        own = [row for row in made if row["command"] == command]
-        findings = sum(row["findings"] for row in own)
-        yield {
-            "command": command,
-            "checks": len(own),
-            "last": iso(own[-1]["recorded_at"]),
-            "findings": findings,
-        }
+    made = [one for one in known.rows("audits") if one.recorded_at >= window.since]
+    for command in sorted({one.command for one in made}):
+        own = [one for one in made if one.command == command]
+        sums = {"checks": len(own), "findings": sum(one.findings for one in own)}
+        yield {"command": command, "last": iso(own[-1].recorded_at), **sums}
 
 
 # -- what was told before ------------------------------------------------------------------------------
 
 
 def _restatements(known: Known, who: Who, trend: Sequence[Measured]) -> dict[str, Any]:
-    """The windows of the trend beside the last report that was given out of each."""
-    given = {row["window_name"]: row for row in known.recorded("reports")}
+    """The windows of the trend beside the last report that was given out of each before."""
+    given = {
+        one.window_name: one for one in known.rows("reports", "as_of", "as_of") if one.as_of < known.then
+    }
     pairs = [(one, given[one.window.name]) for one in trend if one.window.name in given]
-    own = [_earlier(row) for one, row in pairs if one is trend[-1]]
-    rows = (_restated(known, who, one, row) for one, row in pairs)
-    return {
-        "replaces": own[0] if own else None,
-        "compared_with": [_earlier(row) for _, row in pairs],
-        "rows": [row for row in rows if row],
-    }
+    told = {report.window_name: _earlier(report) for _, report in pairs}
+    rows = (_restated(known, who, *pair) for pair in pairs)
+    own = told.get(trend[-1].window.name)
+    return {"replaces": own, "compared_with": [*told.values()], "rows": [row for row in rows if row]}
 
 
-def _before(report: Row) -> tuple[Fraction, Fraction] | None:
-    """The regional and the whole charge that a report told of its window; None where that was not over."""
-    said = report["figures"].get(report["window_name"])
-    return (Fraction(said["regional"]), Fraction(said["total"])) if said else None
+def _before(report: Any) -> list[Fraction]:
+    """The regional charge and that of all that a report told of its window; none where that was not over."""
+    said = report.figures.get(report.window_name)
+    return [Fraction(said["regional"]), Fraction(said["total"])] if said else []
 
 
-def _earlier(report: Row) -> dict[str, Any]:
-    before = _before(report)
-    return {
-        "window": report["window_name"],
-        "as_of": iso(report["as_of"]),
-        "delivered_share": ratio(*before) if before else None,
-        "published": True,
-    }
+def _earlier(report: Any) -> dict[str, Any]:
+    share = ratio(*before) if (before := _before(report)) else None
+    said = {"window": report.window_name, "as_of": iso(report.as_of), "delivered_share": share}
+    return {**said, "published": True}
 
 
-def _restated(known: Known, who: Who, now: Measured, report: Row) -> dict[str, Any] | None:
-    """What is told otherwise: by accounting as known then, sorted as it is today, and by all the rest."""
-    before, then = _before(report), replace(known, then=report["as_of"])
-    if before is None:
-        return None
-    term = term_at(terms(then), now.window.since)
-    changed = [name for name in term if name not in SAID_OF_TERM and term[name] != now.term[name]]
-    if not changed and before == (now.of(REGIONAL), now.charge):
+def _restated(known: Known, who: Who, now: Measured, report: Any) -> dict[str, Any] | None:
+    """What is told otherwise: by accounting as known then and sorted as now, and by all the rest."""
+    then, before = Known(known.connection, known.cluster, report.as_of), _before(report)
+    term = Who(then).term(now.window.since)
+    changed = [one for one in term._fields if getattr(term, one) != getattr(now.term, one)]
+    changed = [one for one in changed if one not in SAID_OF_TERM]
+    own, everyone = now.of(REGIONAL), now.charge
+    if not before or (not changed and before == [own, everyone]):
         return None
     between = measure(then, who, _weights(now.term), now.window, now.term).of(REGIONAL)
-    same = "resource" not in changed
+    parts = [own - before[0], own - between, between - before[0]] if "resource" not in changed else [None] * 3
+    names = [f"regional_charge_{name}" for name in ("difference", "by_accounting", "by_classification")]
     return {
-        "window": now.window.name,
-        "target_share_before": share_of(term),
-        "target_share": share_of(now.term),
-        "regional_charge_before": before[0],
-        "total_charge_before": before[1],
-        "delivered_share_before": ratio(*before),
-        "regional_charge": now.of(REGIONAL),
-        "total_charge": now.charge,
-        "delivered_share": ratio(now.of(REGIONAL), now.charge),
-        "regional_charge_difference": now.of(REGIONAL) - before[0] if same else None,
-        "regional_charge_by_accounting": now.of(REGIONAL) - between if same else None,
-        "regional_charge_by_classification": between - before[0] if same else None,
-        "terms_changed": changed,
-    }
+        "window": now.window.name, "target_share_before": promised(term), "target_share": promised(now.term),
+        "regional_charge_before": before[0], "total_charge_before": before[1],
+        "delivered_share_before": ratio(*before), "delivered_share": ratio(own, everyone),
+        "regional_charge": own, "total_charge": everyone, "terms_changed": changed,
+        **dict(zip(names, parts, strict=True)),
+    }  # fmt: skip

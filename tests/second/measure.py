@@ -1,4 +1,4 @@
-"""What was delivered, waited for and up in a window, exact: charges are fractions of resource-seconds.
+"""What was delivered, waited for and up in a quarter, exact: charges are fractions of resource-seconds.
 
 Rule: a run's seconds lie evenly in its span and are cut to whole seconds by one cumulative function, so that
 the hours of a run add up to what accounting charged. Nothing is counted beyond the last read.
@@ -13,25 +13,31 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from fractions import Fraction
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from tests.second.rows import Known, Row, Run, Subject, newest
-from tests.second.who import REGIONAL, Answer, Piece, Who
+from tests.second.rows import Known, newest
+from tests.second.who import REGIONAL, WHOLE, Answer, Piece, Who
 
 HOUR = 3600
-POWER = {"CLOUD", "POWERED_DOWN", "POWERING_DOWN", "POWERING_UP", "POWER_DOWN", "POWER_UP"}
-USABLE = {"ALLOCATED", "MIXED", "IDLE", "COMPLETING", "RESERVED", "PLANNED", "UNDRAIN", "RESUME"}
+NONE = Fraction(0)
+SAVES_POWER = re.compile(r"(?=.*(POWER|CLOUD|[~#%!]))((IDLE|ALLOCATED|MIXED|CLOUD|POWER\w+)[~#%!-]*\+?)+")
+"""States of nodes that are up although an event says otherwise: they start when a job wants them."""
 Weights = tuple[tuple[str, Fraction], ...]
 Hourly = dict[int, Fraction]
+Groups = dict[tuple[str, Answer], Fraction]
 
 
 class Window(NamedTuple):
-    """A civil quarter, [since, until)."""
+    """A civil quarter, [since, until); ``number`` counts quarters from the year 0 on."""
 
-    name: str
+    number: int
     since: int
     until: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.number // 4}Q{self.number % 4 + 1}"
 
 
 class Span(NamedTuple):
@@ -56,96 +62,97 @@ class Span(NamedTuple):
 
 @dataclass(kw_only=True)
 class Measured:
-    """A window by one resource, as far as accounting had been read."""
+    """A window in one resource, as far as accounting had been read."""
 
     window: Window
+    term: Any
+    weights: Weights
     read: int
     unread: int  #: seconds
-    term: Row
-    resource: str
-    groups: dict[tuple[str, Answer], Fraction] = field(default_factory=lambda: defaultdict(Fraction))
+    up: Hourly | None  #: None where no size of the cluster is known
+    groups: Groups = field(default_factory=lambda: defaultdict(Fraction))  #: by account and answer
     regional: Hourly = field(default_factory=lambda: defaultdict(Fraction))
-    total: Hourly = field(default_factory=lambda: defaultdict(Fraction))
+    everyone: Hourly = field(default_factory=lambda: defaultdict(Fraction))
     waiting: Hourly = field(default_factory=lambda: defaultdict(Fraction))
-    capacity: Hourly | None = None  #: None where no size of the cluster is known
-    demand: Fraction = Fraction(0)  #: of the resource, held and wanted by regional runs at the last read
+    demand: Fraction = NONE  #: of the resource, held and wanted by regional runs at the last read
 
     @property
     def hours(self) -> range:
         """The hours that were read."""
         return range(self.window.since, min(self.window.until, self.read), HOUR)
 
-    def of(self, side: str) -> Fraction:
-        """The charge of one side."""
-        return sum((found for (_, one), found in self.groups.items() if one.side == side), start=Fraction(0))
-
     @property
     def charge(self) -> Fraction:
-        """The charge of all."""
-        return sum(self.groups.values(), start=Fraction(0))
+        return summed(self.groups.values())
+
+    def of(self, side: str) -> Fraction:
+        return side_of(self.groups, side)
 
     def starved(self, hours: Sequence[int]) -> Fraction | None:
         """What regional runs waited for while the region was short of its part of capacity, by hour."""
-        if self.capacity is None:
+        if self.up is None:
             return None
-        share, up = share_of(self.term), self.capacity
-        short = {hour: max(Fraction(0), share * up.get(hour, 0) - self.regional[hour]) for hour in hours}
-        return sum((min(self.waiting[hour], short[hour]) for hour in hours), start=Fraction(0))
+        floor = {hour: promised(self.term) * self.up.get(hour, 0) for hour in hours}
+        return summed(min(self.waiting[hour], max(NONE, floor[hour] - self.regional[hour])) for hour in hours)
 
 
-def share_of(term: Row, name: str = "share") -> Fraction:
-    """A promised share as it is written, 0.25, not as the float next to it."""
-    return Fraction(str(term[name]))
+def summed(charges: Any) -> Fraction:
+    return sum(charges, start=NONE)
 
 
-def quarter(name: str, zone: ZoneInfo) -> Window:
-    """The quarter of a name such as 2027Q1, from civil midnight to civil midnight."""
-    year, number = int(name[:4]), int(name[-1])
-    ends = (year, number * 3 - 2), (year + number // 4, number * 3 % 12 + 1)
-    since, until = (int(datetime(*end, 1, tzinfo=zone).timestamp()) for end in ends)
-    return Window(name, since, until)
+def side_of(groups: Groups, side: str) -> Fraction:
+    """What one side got."""
+    return summed(found for (_, answer), found in groups.items() if answer.side == side)
 
 
-def quarter_before(window: Window, zone: ZoneInfo) -> Window:
-    """The quarter that ends where this one begins."""
-    year, number = int(window.name[:4]), int(window.name[-1])
-    return quarter(f"{year}Q{number - 1}" if number > 1 else f"{year - 1}Q4", zone)
+def promised(term: Any, name: str = "share") -> Fraction:
+    """A share as it is written, 0.25, not as the float next to it."""
+    return Fraction(str(getattr(term, name)))
 
 
-def delivered(run: Run, read: int) -> Span:
-    """When a run was delivered: to its end or, while it runs, to when it was last listed; less what was suspended."""
-    if run.start is None:
+def quarter(number: int, zone: ZoneInfo) -> Window:
+    """The quarter of a number, from civil midnight to civil midnight."""
+    firsts = (datetime(one // 4, one % 4 * 3 + 1, 1, tzinfo=zone) for one in (number, number + 1))
+    return Window(number, *(int(first.timestamp()) for first in firsts))
+
+
+def delivered(run: Any, read: int) -> Span:
+    """Until it ended or was last listed, less what was suspended."""
+    if run.start_at is None:
         return Span(0, 0, 0)
-    if run.end is not None:
-        return Span(run.start, run.end, run.elapsed)
-    seen = read if run.missing is None else run.missing
-    seconds = run.elapsed if run.state == "SUSPENDED" else max(0, seen - run.start - run.suspended)
-    return Span(run.start, max(run.start, seen), seconds)
+    if run.end_at is not None:
+        return Span(run.start_at, run.end_at, run.elapsed_seconds)
+    seen = _last_listed(run, read)
+    running = max(0, seen - run.start_at - run.suspended_seconds)
+    seconds = run.elapsed_seconds if run.state == "SUSPENDED" else running
+    return Span(run.start_at, max(run.start_at, seen), seconds)
 
 
-def waited(run: Run, read: int) -> Span:
-    """When a run could have started and did not: from eligible to its start, its end or when it was last listed."""
-    if run.eligible is None:
+def waited(run: Any, read: int) -> Span:
+    """From eligible until it started, ended or was last listed."""
+    if run.eligible_at is None:
         return Span(0, 0, 0)
-    ends = [run.start, run.end if run.end is not None else run.missing]
-    end = max(run.eligible, min((at for at in ends if at is not None), default=read))
-    return Span(run.eligible, end, end - run.eligible)
+    ends = [at for at in (run.start_at, run.end_at) if at is not None] or [_last_listed(run, read)]
+    end = max(run.eligible_at, min(ends))
+    return Span(run.eligible_at, end, end - run.eligible_at)
+
+
+def _last_listed(run: Any, read: int) -> int:
+    return read if run.missing_since is None else min(read, int(run.missing_since))
 
 
 @cache
 def count(text: str, weights: Weights) -> Fraction:
     """How much of a resource a text of TRES has."""
     counts = dict(entry.split("=") for entry in text.split(",") if entry)
-    return sum(
-        (Fraction(counts[name]) * weight for name, weight in weights if name in counts), start=Fraction(0)
-    )
+    return summed(Fraction(counts[name]) * weight for name, weight in weights if name in counts)
 
 
-def wanted(run: Run, weights: Weights) -> Fraction:
-    """What a run waits or waited for: what it got or, where it never started, what each of its tasks asked for."""
-    if run.start is not None:
+def wanted(run: Any, weights: Weights) -> Fraction:
+    """What a run waits for: what it gets or, while it has not started, what each of its tasks asks for."""
+    if run.start_at is not None:
         return count(run.alloc_tres or run.req_tres, weights)
-    return count(run.req_tres, weights) * tasks(run.label)
+    return count(run.req_tres, weights) * tasks(run.job_label)
 
 
 def tasks(label: str) -> int:
@@ -156,81 +163,64 @@ def tasks(label: str) -> int:
     return min(number, int(limit)) if limit else number
 
 
-def measure(known: Known, who: Who, weights: Weights, window: Window, term: Row) -> Measured:
+def measure(known: Known, who: Who, weights: Weights, window: Window, term: Any) -> Measured:
     """Everything that adds up in a window."""
-    read = known.read_until()
-    end = window.until if window.until <= known.then else min(window.until, read)
-    unread = known.unread(window.since, end)
-    resource = "+".join(name if weight == 1 else f"{weight}*{name}" for name, weight in weights)
-    found = Measured(window=window, read=read, unread=unread, term=term, resource=resource)
-    found.capacity = capacity(known, weights, found.hours.start, min(window.until, read))
-    for subject, runs in known.runs().items():
-        pieces = list(who.pieces(subject, window.since, min(window.until, read)))
-        for run in runs:
-            for piece in pieces:
-                _add(found, run, piece, weights)
-        found.demand += _regional_part(who, subject, read) * sum(_asked(run, weights, read) for run in runs)
+    read, since, until = known.read_until, window.since, min(window.until, known.read_until)
+    unread = known.unread(since, window.until if window.until <= known.then else until)
+    up = capacity(known, weights, since, until)
+    found = Measured(window=window, term=term, weights=weights, read=read, unread=unread, up=up)
+    pieces: dict[int, list[Piece]] = {}
+    for run in known.runs:
+        if run.subject_id not in pieces:
+            pieces[run.subject_id] = [*who.pieces(run, since, until)]
+        for piece in pieces[run.subject_id]:
+            _add(found, run, piece)
+        if run.end_at is None and (run.missing_since is None or run.missing_since > known.then):
+            part = summed(one.fraction for one in who.answers(run, read) if one.side == REGIONAL)
+            found.demand += _asked(run, weights, read) * part
     return found
 
 
-def _add(found: Measured, run: Run, piece: Piece, weights: Weights) -> None:
+def _add(found: Measured, run: Any, piece: Piece) -> None:
     """What of a run lies in a piece."""
-    had = count(run.alloc_tres, weights) * piece.answer.fraction
-    key = run.subject.account, piece.answer
+    regional, fraction = piece.answer.side == REGIONAL, piece.answer.fraction
+    had = count(run.alloc_tres, found.weights) * fraction
     for hour, seconds in delivered(run, found.read).by_hour(piece):
-        found.groups[key] += had * seconds
-        found.total[hour] += had * seconds
-        if piece.answer.side == REGIONAL:
-            found.regional[hour] += had * seconds
-    if piece.answer.side == REGIONAL:
-        missed = wanted(run, weights) * piece.answer.fraction
-        for hour, seconds in waited(run, found.read).by_hour(piece):
-            found.waiting[hour] += missed * seconds
+        found.groups[run.account, piece.answer] += had * seconds
+        found.everyone[hour] += had * seconds
+        found.regional[hour] += had * seconds if regional else 0
+    missed = wanted(run, found.weights) * fraction if regional else NONE
+    for hour, seconds in waited(run, found.read).by_hour(piece):
+        found.waiting[hour] += missed * seconds
 
 
-def _regional_part(who: Who, subject: Subject, at: int) -> Fraction:
-    """Which fraction of a subject's charge is regional at an instant."""
-    found = (one.fraction for one in who.answers(subject, at) if one.side == REGIONAL)
-    return sum(found, start=Fraction(0))
-
-
-def _asked(run: Run, weights: Weights, read: int) -> Fraction:
+def _asked(run: Any, weights: Weights, read: int) -> Fraction:
     """What an open run holds, or wants and could have, at the last read."""
-    if run.end is None and run.missing is None:
-        if run.state == "RUNNING":
-            return count(run.alloc_tres, weights)
-        if run.start is None and run.eligible is not None and run.eligible <= read:
-            return wanted(run, weights)
-    return Fraction(0)
+    if run.state == "RUNNING":
+        return count(run.alloc_tres, weights)
+    eligible = run.start_at is None and run.eligible_at is not None and run.eligible_at <= read
+    return wanted(run, weights) if eligible else NONE
 
 
 def capacity(known: Known, weights: Weights, since: int, until: int) -> Hourly | None:
     """Size less the outages of nodes, by hour and never below 0; None where no size is known."""
-    whole, up = Piece(since, until, Answer(Fraction(1), "")), defaultdict[int, Fraction](Fraction)
-    for size in newest(known.recorded("sizes"), "since"):
+    whole, up = Piece(since, until, Answer(WHOLE, "")), defaultdict[int, Fraction](Fraction)
+    for size in newest(known.rows("sizes", "recorded_at"), "since"):
         for hour, seconds in _lasting(size, 0, until).by_hour(whole):
-            up[hour] += count(size["tres"], weights) * seconds
-    if not up:
-        return None
+            up[hour] += count(size.tres, weights) * seconds
     reached = defaultdict[str, int](int)  # a node cannot be missing twice at once
-    outages = newest(known.recorded("outages"), "node", "since")
-    for one in sorted(filter(_is_out, outages), key=lambda row: int(row["since"])):
-        span = _lasting(one, reached[one["node"]], until)
-        reached[one["node"]] = max(reached[one["node"]], span.end)
-        for hour, seconds in span.by_hour(whole):
-            up[hour] -= count(one["tres"], weights) * seconds
-    return {hour: max(Fraction(0), found) for hour, found in up.items()}
+    outages = newest(known.rows("outages", "recorded_at"), "node", "since")
+    for one in sorted(outages, key=lambda row: int(row.since)) if up else ():
+        if not SAVES_POWER.fullmatch(one.state):
+            span = _lasting(one, reached[one.node], until)
+            reached[one.node] = max(reached[one.node], span.end)
+            for hour, seconds in span.by_hour(whole):
+                up[hour] -= count(one.tres, weights) * seconds
+    return {hour: max(NONE, found) for hour, found in up.items()} or None
 
 
-def _lasting(event: Row, since: int, until: int) -> Span:
+def _lasting(event: Any, since: int, until: int) -> Span:
     """What of an event lies at or after an instant; one that has no end lasts until another."""
-    end = until if event["until"] is None else event["until"]
-    start = min(max(event["since"], since), end)
+    end = until if event.until is None else event.until
+    start = min(max(event.since, since), end)
     return Span(start, end, end - start)
-
-
-def _is_out(event: Row) -> bool:
-    """Whether a node is out; one that only saves power starts when a job wants it."""
-    words = {word.rstrip("~#%!-") for word in event["state"].split("+")}
-    saves = words & POWER or set(event["state"]) & set("~#%!")
-    return not saves or bool(words - POWER - USABLE)

@@ -1,31 +1,29 @@
 """Who got it, by category, hub, sector and municipality, with what would single somebody out left out.
 
 Rule: no sum or difference of what is shown, totals included, rests on fewer organisations than the promise's
-terms say, at most three. Where two columns of a basis of the null space of what is shown are parallel, some
-combination rests on just these two members; where one is zero, on one.
+term says. Where two columns of a basis of the null space of what is shown are parallel, some combination
+rests on just these two; where one is zero, on one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
+from tests.second.measure import Groups, summed
 from tests.second.who import REGIONAL, Answer
 
-TABLES = ("category", "hub", "sector", "municipality")
-"""The most important first; all but the hubs are of the region alone."""
-
-Vector = list[Fraction]
-Groups = Mapping[tuple[str, Answer], Fraction]
+Member = tuple[str, str]
+"""A side, and an organisation or the account of none."""
 
 
 class Cell(NamedTuple):
-    """A line of a table, and the members that it is the sum of: (side, organisation or account)."""
+    """A line of a table, with whom it is the sum of."""
 
     table: str
     name: str
-    members: frozenset[tuple[str, str]]
+    members: frozenset[Member]
     charge: Fraction
 
     @property
@@ -34,117 +32,86 @@ class Cell(NamedTuple):
         return len({whom for _, whom in self.members})
 
 
+def member(account: str, answer: Answer) -> Member:
+    return answer.side, answer.organisation or f"account {account}"
+
+
 def tables(groups: Groups, names: Sequence[str], smallest: int, whole: Fraction) -> dict[str, Any]:
-    """The tables as a report shows them."""
-    cells = {name: _cells(groups, name) for name in names}
-    sides = {one.side for _, one in groups}
-    totals = [
-        frozenset(_member(*key) for key, got in groups.items() if got and key[1].side == side)
-        for side in sides
-    ]
+    """The tables as a report shows them; ``names``, the most important first."""
+    got = {key: charge for key, charge in groups.items() if charge}
+    cells = {name: _cells(got, name) for name in names}
+    members = {member(*key) for key in got}
+    totals = [frozenset(one for one in members if one[0] == side) for side in {side for side, _ in members}]
     shown = set(_shown([cell for name in names for cell in cells[name]], totals, smallest))
     return {name: _table(cells[name], shown, whole) for name in names}
 
 
-def _member(account: str, one: Answer) -> tuple[str, str]:
-    return one.side, one.organisation or f"account {account}"
-
-
 def _cells(groups: Groups, table: str) -> list[Cell]:
-    """The lines of a table, those of most organisations first."""
-    found: dict[str, list[tuple[tuple[str, str], Fraction]]] = {}
-    for (account, one), charge in groups.items():
-        if charge and (one.side == REGIONAL or table == "hub"):
-            found.setdefault(getattr(one, table), []).append((_member(account, one), charge))
-    cells = [
-        Cell(
-            table,
-            name,
-            frozenset(member for member, _ in ones),
-            sum((got for _, got in ones), start=Fraction(0)),
-        )
-        for name, ones in found.items()
-    ]
+    """The lines of a table, those of most organisations first; all but the hubs are of the region alone."""
+    counted = {key: got for key, got in groups.items() if key[1].side == REGIONAL or table == "hub"}
+    cells = []
+    for name in {getattr(answer, table) for _, answer in counted}:
+        own = {key: got for key, got in counted.items() if getattr(key[1], table) == name}
+        cells.append(Cell(table, name, frozenset(member(*key) for key in own), summed(own.values())))
     return sorted(cells, key=lambda cell: (-len(cell.members), -cell.charge, cell.name))
 
 
-def _shown(
-    cells: Iterable[Cell], totals: Iterable[frozenset[tuple[str, str]]], smallest: int
-) -> Iterator[Cell]:
-    """Cells that may be shown; the totals are, and one of too few members is not taken apart."""
-    assert smallest <= 3, "more than two columns are not compared here"
-    few = [total for total in totals if len(total) < smallest]
-    members = sorted({member for total in totals if len(total) >= smallest for member in total})
-    rows = [_row(members, total) for total in totals]
+def _shown(cells: Iterable[Cell], totals: Sequence[frozenset[Member]], smallest: int) -> Iterator[Cell]:
+    """Cells that may be shown; totals are, and one of too few members is not taken apart any further."""
+    assert smallest <= 3, "more than two columns are not compared"
+    few = [one for one in totals if len(one) < smallest]
+    columns = sorted(frozenset().union(*totals) - frozenset().union(*few))
+    rows = [[Fraction(one in whole) for one in columns] for whole in totals]
     for cell in cells:
-        apart = any(cell.members & total and total - cell.members for total in few)
-        row = _row(members, cell.members)
-        if not apart and not _singles_out([*rows, row], len(members), smallest):
+        row = [Fraction(one in cell.members) for one in columns]
+        apart = any(cell.members & one and one - cell.members for one in few)
+        if not apart and not _singles_out([*rows, row], len(columns), smallest):
             rows.append(row)
             yield cell
 
 
-def _row(members: Sequence[tuple[str, str]], found: frozenset[tuple[str, str]]) -> Vector:
-    return [Fraction(member in found) for member in members]
-
-
-def _singles_out(rows: Iterable[Vector], width: int, smallest: int) -> bool:
+def _singles_out(rows: Iterable[Sequence[Fraction]], width: int, smallest: int) -> bool:
     """Whether some combination of the rows rests on fewer columns than ``smallest``."""
-    reduced = _reduced(rows)
-    free = [column for column in range(width) if column not in reduced]
+    known = _reduced(rows)
+    free = [at for at in range(width) if at not in known]
     columns = [
-        _scaled(
-            [-reduced[at][other] for other in free]
-            if at in reduced
-            else [Fraction(at == other) for other in free]
-        )
+        _scaled([-known[at][one] if at in known else Fraction(at == one) for one in free])
         for at in range(width)
     ]
-    alone = smallest > 1 and not all(map(any, columns))
-    return alone or (smallest > 2 and len(set(columns)) < len(columns))
+    return (smallest > 1 and not all(map(any, columns))) or (smallest > 2 and len(set(columns)) < width)
 
 
-def _reduced(rows: Iterable[Vector]) -> dict[int, Vector]:
+def _reduced(rows: Iterable[Sequence[Fraction]]) -> dict[int, Sequence[Fraction]]:
     """The rows in reduced echelon form, by pivot column."""
-    found: dict[int, Vector] = {}
+    found: dict[int, Sequence[Fraction]] = {}
     for row in rows:
         for at, other in found.items():
-            row = [a - row[at] * b for a, b in zip(row, other, strict=True)]
+            row = _less(row, row[at], other)
         if any(row):
-            pivot = next(at for at, value in enumerate(row) if value)
-            row = list(_scaled(row))
-            found = {at: [a - o[pivot] * b for a, b in zip(o, row, strict=True)] for at, o in found.items()}
-            found[pivot] = row
+            pivot, row = next(at for at, value in enumerate(row) if value), _scaled(row)
+            found = {at: _less(other, other[pivot], row) for at, other in found.items()} | {pivot: row}
     return found
 
 
-def _scaled(vector: Sequence[Fraction]) -> tuple[Fraction, ...]:
-    """The vector with 1 for its first value that is not 0."""
-    first = next(filter(None, vector), Fraction(1))
-    return tuple(value / first for value in vector)
+def _less(row: Sequence[Fraction], factor: Fraction, other: Sequence[Fraction]) -> list[Fraction]:
+    return [a - factor * b for a, b in zip(row, other, strict=True)]
 
 
-def _table(cells: Iterable[Cell], shown: set[Cell], whole: Fraction) -> dict[str, Any]:
+def _scaled(row: Sequence[Fraction]) -> tuple[Fraction, ...]:
+    """The row with 1 for its first value that is not 0."""
+    first = next(filter(None, row), Fraction(1))
+    return tuple(value / first for value in row)
+
+
+def _table(cells: Sequence[Cell], shown: set[Cell], whole: Fraction) -> dict[str, Any]:
     """A table in the order of charge, and what is left out as one line."""
-    total = sum((cell.charge for cell in cells), start=Fraction(0))
+    total, hidden = summed(cell.charge for cell in cells), [cell for cell in cells if cell not in shown]
+
+    def line(name: str, of: Sequence[Cell]) -> dict[str, Any]:
+        got, count = summed(cell.charge for cell in of), sum(cell.organisations for cell in of)
+        parts = {"part_of_table": got / total, "share": got / whole}
+        return {"name": name, "organisations": count, "charge": got, **parts}
+
     rows = sorted((cell for cell in cells if cell in shown), key=lambda cell: (-cell.charge, cell.name))
-    hidden = [cell for cell in cells if cell not in shown]
-    count, charge = (
-        sum(cell.organisations for cell in hidden),
-        sum((cell.charge for cell in hidden), start=Fraction(0)),
-    )
-    suppressed = {"rows": len(hidden), **_line("", count, charge, total, whole)} if hidden else None
-    lines = [_line(cell.name, cell.organisations, cell.charge, total, whole) for cell in rows]
-    return {"total": total, "rows": lines, "suppressed": suppressed}
-
-
-def _line(
-    name: str, organisations: int, charge: Fraction, total: Fraction, whole: Fraction
-) -> dict[str, Any]:
-    return {
-        "name": name,
-        "organisations": organisations,
-        "charge": charge,
-        "part_of_table": charge / total if total else None,
-        "share": charge / whole if whole else None,
-    }
+    suppressed = {"rows": len(hidden), **line("", hidden)} if hidden else None
+    return {"total": total, "rows": [line(cell.name, [cell]) for cell in rows], "suppressed": suppressed}

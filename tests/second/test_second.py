@@ -1,4 +1,4 @@
-"""The four reports of a year, and some in the middle of it, against the same figures worked out a second time."""
+"""The four reports of a year, and others of odd moments, beside the same figures worked out a second time."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ UNCHECKED = {
 """What is not worked out a second time, by how its path begins, and why."""
 
 BY_HOUR = re.compile(r"(share\.starved_charge|share\.forecast\..*|share\.required_share|weeks\[\d+\]\..*)")
-"""Figures that the product adds up from the float of each hour; all others are exact up to the last rounding."""
+"""Figures that the product adds up from a float of each hour; all others are exact but for one rounding."""
 
 MIDDLE = [
     ("2027Q1", "2027-02-20"), ("2027Q1", "2027-07-10"), ("2027Q2", "2027-04-28"), ("2027Q3", "2027-08-15"),
@@ -60,7 +60,7 @@ def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def same(path: str, said: Any, own: Any) -> bool:
-    """Whether a report says what was worked out: exactly, as the nearest float, or within a float sum's error."""
+    """Whether a report says what was worked out: exactly, as the nearest float, or within a float sum."""
     if not isinstance(own, Fraction) or isinstance(said, bool):
         return type(said) is type(own) and bool(said == own)
     if isinstance(said, int):
@@ -75,7 +75,7 @@ def checked(path: str) -> bool:
 
 
 def differences(made: Year, report: Report) -> dict[str, tuple[Any, Any]]:
-    """What a report says otherwise than the second time, or one of them does not say: {path: (it, second)}."""
+    """{path: (report, second time)} of what they say otherwise, or only one of them says."""
     window, config = report.measurement.window.name, made.config
     asked = figures.Asked(
         facility.CLUSTER, window, report.known_at, config.report.windows, config.expertise.unmet_recorded
@@ -116,6 +116,6 @@ def test_the_second_program_shares_no_line_with_the_product(module: str) -> None
 
 
 STANDARD = {
-    "__future__", "collections", "collections.abc", "dataclasses", "datetime", "fractions", "functools", "itertools",
-    "re", "typing", "zoneinfo",
+    "__future__", "collections", "collections.abc", "dataclasses", "datetime", "fractions", "functools",
+    "itertools", "re", "typing", "zoneinfo",
 }  # fmt: skip

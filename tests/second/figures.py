@@ -282,7 +282,7 @@ def _expertise(known: Known, who: Who, own: Measured, zone: ZoneInfo, unmet_reco
 
 def _hours(known: Known, who: Who, window: Window, zone: ZoneInfo, kind: str) -> Groups:
     """Hours by the side that an organisation was on that day, and by the category that it has last."""
-    found: Groups = defaultdict(Fraction)
+    found: Groups = defaultdict(int)
     last = {
         one.organisation: one.category for one in sorted(who.organisations, key=lambda one: int(one.since))
     }

@@ -24,8 +24,9 @@ NONE = Fraction(0)
 SAVES_POWER = re.compile(r"(?=.*(POWER|CLOUD|[~#%!]))((IDLE|ALLOCATED|MIXED|CLOUD|POWER\w+)[~#%!-]*\+?)+")
 """States of nodes that are up although an event says otherwise: they start when a job wants them."""
 Weights = tuple[tuple[str, Fraction], ...]
-Hourly = dict[int, Fraction]
-Groups = dict[tuple[str, Answer], Fraction]
+Exact = Fraction | int
+Hourly = dict[int, Exact]
+Groups = dict[tuple[str, Answer], Exact]
 
 
 class Window(NamedTuple):
@@ -70,10 +71,10 @@ class Measured:
     read: int
     unread: int  #: seconds
     up: Hourly | None  #: None where no size of the cluster is known
-    groups: Groups = field(default_factory=lambda: defaultdict(Fraction))  #: by account and answer
-    regional: Hourly = field(default_factory=lambda: defaultdict(Fraction))
-    everyone: Hourly = field(default_factory=lambda: defaultdict(Fraction))
-    waiting: Hourly = field(default_factory=lambda: defaultdict(Fraction))
+    groups: Groups = field(default_factory=lambda: defaultdict(int))  #: by account and answer
+    regional: Hourly = field(default_factory=lambda: defaultdict(int))
+    everyone: Hourly = field(default_factory=lambda: defaultdict(int))
+    waiting: Hourly = field(default_factory=lambda: defaultdict(int))
     demand: Fraction = NONE  #: of the resource, held and wanted by regional runs at the last read
 
     @property
@@ -98,6 +99,11 @@ class Measured:
 
 def summed(charges: Any) -> Fraction:
     return sum(charges, start=NONE)
+
+
+def plain(exact: Fraction) -> Exact:
+    """An int where it is one: a million of these are added up."""
+    return exact.numerator if exact.denominator == 1 else exact
 
 
 def side_of(groups: Groups, side: str) -> Fraction:
@@ -184,12 +190,13 @@ def measure(known: Known, who: Who, weights: Weights, window: Window, term: Any)
 def _add(found: Measured, run: Any, piece: Piece) -> None:
     """What of a run lies in a piece."""
     regional, fraction = piece.answer.side == REGIONAL, piece.answer.fraction
-    had = count(run.alloc_tres, found.weights) * fraction
+    had, ran = plain(count(run.alloc_tres, found.weights) * fraction), 0
     for hour, seconds in delivered(run, found.read).by_hour(piece):
-        found.groups[run.account, piece.answer] += had * seconds
+        ran += seconds
         found.everyone[hour] += had * seconds
         found.regional[hour] += had * seconds if regional else 0
-    missed = wanted(run, found.weights) * fraction if regional else NONE
+    found.groups[run.account, piece.answer] += had * ran
+    missed = plain(wanted(run, found.weights) * fraction if regional else NONE)
     for hour, seconds in waited(run, found.read).by_hour(piece):
         found.waiting[hour] += missed * seconds
 
@@ -204,10 +211,10 @@ def _asked(run: Any, weights: Weights, read: int) -> Fraction:
 
 def capacity(known: Known, weights: Weights, since: int, until: int) -> Hourly | None:
     """Size less the outages of nodes, by hour and never below 0; None where no size is known."""
-    whole, up = Piece(since, until, Answer(WHOLE, "")), defaultdict[int, Fraction](Fraction)
+    whole, up = Piece(since, until, Answer(WHOLE, "")), defaultdict[int, Exact](int)
     for size in newest(known.rows("sizes", "recorded_at"), "since"):
         for hour, seconds in _lasting(size, 0, until).by_hour(whole):
-            up[hour] += count(size.tres, weights) * seconds
+            up[hour] += plain(count(size.tres, weights)) * seconds
     reached = defaultdict[str, int](int)  # a node cannot be missing twice at once
     outages = newest(known.rows("outages", "recorded_at"), "node", "since")
     for one in sorted(outages, key=lambda row: int(row.since)) if up else ():
@@ -215,8 +222,8 @@ def capacity(known: Known, weights: Weights, since: int, until: int) -> Hourly |
             span = _lasting(one, reached[one.node], until)
             reached[one.node] = max(reached[one.node], span.end)
             for hour, seconds in span.by_hour(whole):
-                up[hour] -= count(one.tres, weights) * seconds
-    return {hour: max(NONE, found) for hour, found in up.items()} or None
+                up[hour] -= plain(count(one.tres, weights)) * seconds
+    return {hour: max(0, found) for hour, found in up.items()} or None
 
 
 def _lasting(event: Any, since: int, until: int) -> Span:

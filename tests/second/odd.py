@@ -41,15 +41,11 @@ def _run(number: int, account: str, state: str, **told: Any) -> Run:
     subject = Subject(CLUSTER, account, "u", "gpu", "normal", "", "")
     absent = dict.fromkeys(("submit_at", "eligible_at", "start_at", "end_at"))
     had = tres if told.get("start_at") else ""
-    run: dict[str, Any] = {
-        **absent,
-        "elapsed_seconds": 0,
-        "suspended_seconds": 0,
-        "job_label": str(number),
-        **told,
-    }
+    never = {"elapsed_seconds": 0, "suspended_seconds": 0, "job_label": str(number)}
+    run: dict[str, Any] = {**absent, **never, **told}
     return Run(
-        db_index=10**12 + number, job_id=number, subject=subject, state=state, req_tres=tres, alloc_tres=had, **run
+        db_index=10**12 + number, job_id=number, subject=subject, state=state,
+        req_tres=tres, alloc_tres=had, **run,
     )  # fmt: skip
 
 

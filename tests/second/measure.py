@@ -70,7 +70,7 @@ class Measured:
     weights: Weights
     read: int
     unread: int  #: seconds
-    up: Hourly | None  #: None where no size of the cluster is known
+    up: Hourly | None  #: None where the size of the cluster is not known all the time
     groups: Groups = field(default_factory=lambda: defaultdict(int))  #: by account and answer
     regional: Hourly = field(default_factory=lambda: defaultdict(int))
     everyone: Hourly = field(default_factory=lambda: defaultdict(int))
@@ -210,20 +210,23 @@ def _asked(run: Any, weights: Weights, read: int) -> Fraction:
 
 
 def capacity(known: Known, weights: Weights, since: int, until: int) -> Hourly | None:
-    """Size less the outages of nodes, by hour and never below 0; None where no size is known."""
-    whole, up = Piece(since, until, Answer(WHOLE, "")), defaultdict[int, Exact](int)
+    """Size less the outages of nodes, by hour, never below 0; None where the size is not always known."""
+    whole, up, known_for = Piece(since, until, Answer(WHOLE, "")), defaultdict[int, Exact](int), 0
     for size in newest(known.rows("sizes", "recorded_at"), "since"):
         for hour, seconds in _lasting(size, 0, until).by_hour(whole):
             up[hour] += plain(count(size.tres, weights)) * seconds
+            known_for += seconds
+    if known_for < until - since:
+        return None
     reached = defaultdict[str, int](int)  # a node cannot be missing twice at once
     outages = newest(known.rows("outages", "recorded_at"), "node", "since")
-    for one in sorted(outages, key=lambda row: int(row.since)) if up else ():
+    for one in sorted(outages, key=lambda row: int(row.since)):
         if not SAVES_POWER.fullmatch(one.state):
             span = _lasting(one, reached[one.node], until)
             reached[one.node] = max(reached[one.node], span.end)
             for hour, seconds in span.by_hour(whole):
                 up[hour] -= plain(count(one.tres, weights)) * seconds
-    return {hour: max(0, found) for hour, found in up.items()} or None
+    return {hour: max(0, found) for hour, found in up.items()}
 
 
 def _lasting(event: Any, since: int, until: int) -> Span:

@@ -1,0 +1,353 @@
+"""Every figure of a quarterly report, worked out a second time from the raw rows of the ledger.
+
+Rule: these modules share no line with the product. Figures are exact fractions in the shape of the report's
+JSON, None where they are not known.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, time
+from fractions import Fraction
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from psycopg import Connection
+
+from tests.second.measure import (
+    HOUR,
+    NONE,
+    Groups,
+    Measured,
+    Weights,
+    Window,
+    measure,
+    promised,
+    quarter,
+    side_of,
+    summed,
+)
+from tests.second.rows import Known
+from tests.second.tables import member, tables
+from tests.second.who import REGIONAL, UNCLASSIFIED, WHOLE, Answer, Who
+
+WEEK = 7 * 24 * HOUR
+TABLES = ("category", "hub", "sector", "municipality")
+RESOURCES = ("gres/gpu", "node", "cpu")
+STEERS = {"raise", "follow", "lower", "ratio", "at_set_point", "same_order", "restore_baseline"}
+"""Reasons of decisions that steered; every other one held."""
+SAID_OF_TERM = {"entry_id", "cluster_id", "since", "source", "reason", "actor", "recorded_at"}
+"""Columns of a term that promise nothing."""
+
+
+class Asked(NamedTuple):
+    """What a report is asked, with the settings that no table has."""
+
+    cluster: str
+    window: str
+    then: int
+    windows: int  #: in the trend
+    unmet_recorded: bool
+
+
+def figures(connection: Connection[Any], asked: Asked) -> dict[str, Any]:
+    """The figures of a report under the names of its JSON."""
+    known = Known(connection, asked.cluster, asked.then)
+    who = Who(known)
+    zone = ZoneInfo(who.term(known.read_until).time_zone)
+    window = quarter(int(asked.window[:4]) * 4 + int(asked.window[-1]) - 1, zone)
+    trend = list(_trend(known, who, window, zone, asked.windows))[::-1]
+    own = trend[-1]
+    return {
+        "report": _about(known, own, zone),
+        "promise": _promise(own.term),
+        "share": _share(known, own),
+        "resources": [*_resources(known, who, own)],
+        "trend": [_short(one) for one in trend],
+        "weeks": [*_weeks(own)],
+        "tables": tables(own.groups, TABLES, own.term.min_organisations, own.charge),
+        "organisations": {"regional": _reached(own)},
+        "control": _control(known, window, zone),
+        "expertise": _expertise(known, who, own, zone, asked.unmet_recorded),
+        "restatements": _restatements(known, who, trend),
+        "audits": [*_audits(known, window)],
+    }
+
+
+def iso(at: int | None) -> str | None:
+    """An instant as a report spells it."""
+    return None if at is None else f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def ratio(part: Fraction, whole: Fraction | None) -> Fraction | None:
+    """A part of something; None of nothing."""
+    return part / whole if whole else None
+
+
+def _about(known: Known, own: Measured, zone: ZoneInfo) -> dict[str, Any]:
+    instants = {"as_of": iso(known.then), "read_until": iso(own.read)}
+    smallest = own.term.min_organisations
+    return {"cluster": known.cluster, "time_zone": zone.key, "min_organisations": smallest, **instants}
+
+
+def _promise(term: Any) -> dict[str, Any]:
+    instants = {"since": iso(term.since or None), "recorded_at": iso(term.recorded_at)}
+    return {"share": promised(term), "share_of": term.share_of, "ended": term.ended, **instants}
+
+
+# -- a window ------------------------------------------------------------------------------------------
+
+
+def _weights(term: Any) -> Weights:
+    return tuple((name, Fraction(weight)) for name, weight in sorted(term.resource.items()))
+
+
+def _trend(known: Known, who: Who, window: Window, zone: ZoneInfo, most: int) -> Iterator[Measured]:
+    """The window and those before it that were read from their beginning on, newest first."""
+    for number in range(window.number, window.number - most, -1):
+        one = quarter(number, zone)
+        term = who.term(one.since)
+        found = measure(known, who, _weights(term), one, term)
+        if found.unread and one != window:
+            return
+        yield found
+
+
+def _resources(known: Known, who: Who, own: Measured) -> Iterator[dict[str, Any]]:
+    """The same window in other resources that there was any of."""
+    for name in RESOURCES:
+        if (weights := ((name, WHOLE),)) != own.weights:
+            found = measure(known, who, weights, own.window, own.term)
+            if found.charge:
+                yield {"name": name, **_short(found)}
+
+
+def _short(one: Measured) -> dict[str, Any]:
+    (resource, _), *_ = one.weights  # the year promises one resource, of weight 1
+    verdict, reason = _verdict(one)
+    return {
+        "window": one.window.name, "since": iso(one.window.since), "until": iso(one.window.until),
+        "resource": resource, "target_share": promised(one.term),
+        "delivered_share": ratio(one.of(REGIONAL), one.charge),
+        "capacity_share": ratio(one.of(REGIONAL), _capacity(one)),
+        "regional_charge": one.of(REGIONAL), "total_charge": one.charge,
+        "verdict": verdict, "verdict_reason": reason,
+    }  # fmt: skip
+
+
+def _capacity(one: Measured) -> Fraction | None:
+    return None if one.up is None else summed(one.up.values())
+
+
+def _share(known: Known, one: Measured) -> dict[str, Any]:
+    forecast = _forecast(one)
+    return _short(one) | {
+        "as_of": iso(one.read), "newest_record_at": iso(known.newest_record()), "unread_seconds": one.unread,
+        "resource_label": one.term.label or None, "groups": [],
+        "unclassified_charge": one.of(UNCLASSIFIED), "unclassified_share": _unclassified_share(one),
+        "unclassified_limit": one.term.unclassified_limit, "capacity": _capacity(one),
+        "waiting_charge": summed(one.waiting.values()), "starved_charge": one.starved(one.hours),
+        "shortfall_charge": _shortfall(one), "forecast": forecast,
+        "required_share": forecast["required_share"], "attainable": forecast["attainable"],
+    }  # fmt: skip
+
+
+def _unclassified_share(one: Measured) -> Fraction | None:
+    return ratio(one.of(UNCLASSIFIED), one.charge)
+
+
+def _shortfall(one: Measured) -> Fraction:
+    return max(NONE, promised(one.term) * one.charge - one.of(REGIONAL))
+
+
+def _verdict(one: Measured) -> tuple[str, str]:
+    """Whether the promise was kept, and why that is said."""
+    if one.term.ended or one.unread:
+        return "open", "ended" if one.term.ended else "unread"
+    verdict, reason = _verdict_early(one) if _left(one) else _verdict_at_end(one)
+    limit, found = one.term.unclassified_limit, _unclassified_share(one)
+    held_back = verdict == "met" and limit is not None and found is not None and found > limit
+    return ("open", "unclassified") if held_back else (verdict, reason)
+
+
+def _verdict_early(one: Measured) -> tuple[str, str]:
+    """Met before the end where the region keeps its share even if others get all that is up."""
+    up = (one.up or {}).get(one.hours[-2], NONE) / HOUR if len(one.hours) > 1 else NONE
+    surely = up and one.of(REGIONAL) >= promised(one.term) * (one.charge + up * _left(one))
+    return ("met", "met_early") if surely else ("open", "not_over")
+
+
+def _verdict_at_end(one: Measured) -> tuple[str, str]:
+    """A miss is blamed on starvation where that explains more than 1 % of what was promised."""
+    starved, shortfall = one.starved(one.hours), _shortfall(one)
+    if not shortfall:
+        return "met", "met" if one.charge else "nothing"
+    if starved is None:
+        return "missed_starved", "capacity_unknown"
+    explained = min(starved, shortfall) > promised(one.term) * one.charge / 100
+    return ("missed_starved", "starved") if explained else ("missed_demand", "demand")
+
+
+def _left(one: Measured) -> int:
+    """Seconds of the window that are still to come."""
+    return max(0, one.window.until - one.read)
+
+
+def _forecast(one: Measured) -> dict[str, Any]:
+    """What the region needs of what is left to end at share and margin, and what its demand can fill."""
+    rate, regional = _rate(one), one.of(REGIONAL)
+    rest = rate * _left(one)
+    wanted = (promised(one.term) + promised(one.term, "margin")) * (one.charge + rest) - regional
+    required = max(NONE, wanted / rest) if rest else None
+    highest = min(WHOLE, one.demand / rate) if rest else None
+    projected = None if highest is None else (regional + highest * rest) / (one.charge + rest)
+    attainable = None if required is None or highest is None else required <= highest
+    return {
+        "remaining_seconds": _left(one), "expected_rate": rate, "demand_rate": one.demand,
+        "required_share": required, "highest_share": highest, "projected_share": projected,
+        "attainable": attainable,
+    }  # fmt: skip
+
+
+def _rate(one: Measured) -> Fraction:
+    """Resource delivered a second, from the first hour of the last seven days on that has any."""
+    hours = [at for at in one.hours if one.read - WEEK <= at < one.read]
+    first = next((at for at in hours if one.everyone[at]), one.read)
+    return summed(one.everyone[at] for at in hours) / max(1, one.read - first)
+
+
+def _weeks(one: Measured) -> Iterator[dict[str, Any]]:
+    """Seven days at a time from the window's beginning."""
+    for since in range(one.window.since, one.hours.stop, WEEK):
+        hours = [at for at in one.hours if since <= at < since + WEEK]
+        to_date = range(one.window.since, hours[-1] + 1, HOUR)
+        own, everyone = (summed(series[at] for at in hours) for series in (one.regional, one.everyone))
+        so_far, of = (summed(series[at] for at in to_date) for series in (one.regional, one.everyone))
+        yield {
+            "since": iso(since), "days": Fraction(len(hours), 24),
+            "regional_charge": own, "total_charge": everyone,
+            "delivered_share": ratio(own, everyone), "share_to_date": ratio(so_far, of),
+            "waiting_charge": summed(one.waiting[at] for at in hours), "starved_charge": one.starved(hours),
+        }  # fmt: skip
+
+
+def _reached(own: Measured) -> int:
+    """How many regional organisations got anything."""
+    return len({member(*key) for key, got in own.groups.items() if got and key[1].side == REGIONAL})
+
+
+# -- what is not compute -------------------------------------------------------------------------------
+
+
+def _control(known: Known, window: Window, zone: ZoneInfo) -> dict[str, Any]:
+    """Decisions and the changes that were in force, by civil month."""
+    decided = [one for one in known.rows("decisions", at="at") if window.since <= one.at < window.until]
+    month = {one.decision_id: f"{datetime.fromtimestamp(one.at, zone):%Y-%m}" for one in decided}
+    applied = [one for one in known.rows("changes", at="settled_at") if one.status == "applied"]
+    months = []
+    for name in sorted(set(month.values())):
+        own = [[one for one in rows if month.get(one.decision_id) == name] for rows in (decided, applied)]
+        months.append(_month(name, *own))
+    sums = {key: sum(one[key] for one in months) for key in ("changes", "held", "decisions")}
+    return {"modes": sorted({one.mode for one in decided}), "months": months, **sums}
+
+
+def _month(name: str, decided: Sequence[Any], changes: Sequence[Any]) -> dict[str, Any]:
+    held = Counter(one.reason for one in decided if one.reason not in STEERS)
+    first, last = (changes[0].raw_shares_before, changes[-1].raw_shares_after) if changes else (None, None)
+    return {
+        "month": name, "decisions": len(decided), "held": held.total(), "reasons": dict(held),
+        "changes": len(changes), "raw_shares_first": first, "raw_shares_last": last,
+    }  # fmt: skip
+
+
+def _expertise(known: Known, who: Who, own: Measured, zone: ZoneInfo, unmet_recorded: bool) -> dict[str, Any]:
+    """Hours of the expertise centre on the window's days, corrections included."""
+    given, refused = (_hours(known, who, own.window, zone, kind) for kind in ("delivered", "unmet"))
+    regional, total = side_of(given, REGIONAL), summed(given.values())
+    unmet = side_of(refused, REGIONAL) if unmet_recorded else None
+    target = promised(own.term, "expertise_share")
+    short = max(NONE, target * total - regional)
+    demand = unmet is not None and min(unmet, short) <= target * total / 100
+    missed = "missed_demand" if demand else "missed_starved"
+    return {
+        "target_share": target, "delivered_share": ratio(regional, total), "regional_hours": regional,
+        "total_hours": total, "unclassified_hours": side_of(given, UNCLASSIFIED), "unmet_hours": unmet,
+        "shortfall_hours": short,
+        "verdict": "open" if own.window.until > known.then else missed if short else "met",
+        **tables(given, ["category"], own.term.min_organisations, total),
+    }  # fmt: skip
+
+
+def _hours(known: Known, who: Who, window: Window, zone: ZoneInfo, kind: str) -> Groups:
+    """Hours by the side that an organisation was on that day, and by the category that it has last."""
+    found: Groups = defaultdict(int)
+    last = {
+        one.organisation: one.category for one in sorted(who.organisations, key=lambda one: int(one.since))
+    }
+    for one in known.rows("expertise_entries"):
+        at = int(datetime.combine(one.day, time(), zone).timestamp())
+        if one.kind == kind and window.since <= at < window.until:
+            whom = Answer(
+                WHOLE, who.side(one.organisation, at), one.organisation, last.get(one.organisation, "")
+            )
+            found["", whom] += Fraction(one.hours)
+    return found
+
+
+def _audits(known: Known, window: Window) -> Iterator[dict[str, Any]]:
+    """Checks of the books since the window began, by command."""
+    made = [one for one in known.rows("audits") if one.recorded_at >= window.since]
+    for command in sorted({one.command for one in made}):
+        own = [one for one in made if one.command == command]
+        sums = {"checks": len(own), "findings": sum(one.findings for one in own)}
+        yield {"command": command, "last": iso(own[-1].recorded_at), **sums}
+
+
+# -- what was told before ------------------------------------------------------------------------------
+
+
+def _restatements(known: Known, who: Who, trend: Sequence[Measured]) -> dict[str, Any]:
+    """The windows of the trend beside the last report that was given out of each before."""
+    given = {
+        one.window_name: one for one in known.rows("reports", "as_of", "as_of") if one.as_of < known.then
+    }
+    pairs = [(one, given[one.window.name]) for one in trend if one.window.name in given]
+    told = {report.window_name: _earlier(report) for _, report in pairs}
+    rows = (_restated(known, who, *pair) for pair in pairs)
+    own = told.get(trend[-1].window.name)
+    return {"replaces": own, "compared_with": [*told.values()], "rows": [row for row in rows if row]}
+
+
+def _before(report: Any) -> list[Fraction]:
+    """The regional charge and that of all that a report told of its window; none where that was not over."""
+    said = report.figures.get(report.window_name)
+    return [Fraction(said["regional"]), Fraction(said["total"])] if said else []
+
+
+def _earlier(report: Any) -> dict[str, Any]:
+    share = ratio(*before) if (before := _before(report)) else None
+    said = {"window": report.window_name, "as_of": iso(report.as_of), "delivered_share": share}
+    return {**said, "published": True}
+
+
+def _restated(known: Known, who: Who, now: Measured, report: Any) -> dict[str, Any] | None:
+    """What is told otherwise: by accounting as known then and sorted as now, and by all the rest."""
+    then, before = Known(known.connection, known.cluster, report.as_of), _before(report)
+    term = Who(then).term(now.window.since)
+    changed = [one for one in term._fields if getattr(term, one) != getattr(now.term, one)]
+    changed = [one for one in changed if one not in SAID_OF_TERM]
+    own, everyone = now.of(REGIONAL), now.charge
+    if not before or (not changed and before == [own, everyone]):
+        return None
+    between = measure(then, who, _weights(now.term), now.window, now.term).of(REGIONAL)
+    parts = [own - before[0], own - between, between - before[0]] if "resource" not in changed else [None] * 3
+    names = [f"regional_charge_{name}" for name in ("difference", "by_accounting", "by_classification")]
+    return {
+        "window": now.window.name, "target_share_before": promised(term), "target_share": promised(now.term),
+        "regional_charge_before": before[0], "total_charge_before": before[1],
+        "delivered_share_before": ratio(*before), "delivered_share": ratio(own, everyone),
+        "regional_charge": own, "total_charge": everyone, "terms_changed": changed,
+        **dict(zip(names, parts, strict=True)),
+    }  # fmt: skip

@@ -1,0 +1,131 @@
+"""Who a charge is for: the first rule that holds, by itself or by the registry of organisations.
+
+Rule: the region is the municipalities of the promise's term in force. What no rule takes is unclassified;
+what an account's links leave is nobody's in the registry, and not regional.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from tests.second.rows import Known, newest
+
+REGIONAL, OTHERS, UNCLASSIFIED = "regional", "non_regional", "unclassified"
+PLACES = ("category", "sector", "municipality", "hub")
+WHOLE = Fraction(1)
+
+
+class Answer(NamedTuple):
+    """A fraction of a charge and whose it is; organisation and places are empty where not known."""
+
+    fraction: Fraction
+    side: str
+    organisation: str = ""
+    category: str = ""
+    sector: str = ""
+    municipality: str = ""
+    hub: str = ""
+
+
+class Piece(NamedTuple):
+    """An answer in [since, until)."""
+
+    since: int
+    until: int
+    answer: Answer
+
+
+class Who:
+    """All that answers depend on, as known at an instant. Rules are JSON, all else are rows."""
+
+    def __init__(self, known: Known) -> None:
+        self.terms = sorted(newest(known.rows("promise_terms"), "since"), key=lambda one: int(one.since))
+        self.rules = known.rows("rules_used", "recorded_at")[-1].rules["rules"]
+        self.parents = {one.account: one.parent for one in known.rows("accounts", "recorded_at")}
+        self.overrides = {str(one.override_id): one for one in known.rows("overrides")}
+        self.organisations = newest(known.rows("organisations"), "organisation", "since")
+        self.links = newest(known.rows("links"), "organisation", "account", "since")
+        dated = [(one.since, one.until) for one in (*self.organisations, *self.links)]
+        dated += [(rule["since"], rule["until"]) for rule in self.rules]
+        self.cuts = {at for ends in dated for at in ends} | {one.since for one in self.terms}
+
+    def term(self, at: int) -> Any:
+        """The promise's term in force at an instant; the first one held before it began, too."""
+        return next((one for one in reversed(self.terms) if one.since <= at), self.terms[0])
+
+    def pieces(self, run: Any, since: int, until: int) -> Iterator[Piece]:
+        """Whose a run's charge is in [since, until), cut wherever that can change."""
+        cuts = sorted({since, until} | {at for at in self.cuts if since < at < until})
+        for begin, end in pairwise(cuts):
+            yield from (Piece(begin, end, answer) for answer in self.answers(run, begin))
+
+    def answers(self, run: Any, at: int) -> list[Answer]:
+        """Whose it is at an instant; the fractions add up to 1."""
+        if one := self.overrides.get(run.override):
+            return [self._told(one.beneficiary or UNCLASSIFIED, {"organisation": one.organisation}, at)]
+        lineage = self._lineage(run.account)
+        linked = self._linked(lineage, at)
+        for rule in self.rules:
+            if rule["since"] <= at < rule["until"] and _holds(rule["conditions"], run, lineage, linked):
+                if rule["beneficiary"] != "registry":
+                    return [self._told(rule["beneficiary"], rule, at)]
+                if linked:
+                    return self._by_registry(linked, at)
+        return [Answer(WHOLE, UNCLASSIFIED)]
+
+    def side(self, organisation: str, at: int) -> str:
+        """Which side an organisation is on; unclassified where it is not registered."""
+        entry = self._entry(organisation, at)
+        regional = entry and entry.municipality in self.term(at).region
+        return UNCLASSIFIED if entry is None else REGIONAL if regional else OTHERS
+
+    def _entry(self, organisation: str, at: int) -> Any:
+        entries = (one for one in self.organisations if one.organisation == organisation)
+        return next((one for one in entries if one.since <= at < one.until), None)
+
+    def _lineage(self, account: str) -> list[str]:
+        """An account and those above it."""
+        found = [account]
+        while above := self.parents.get(found[-1]):
+            found.append(above)
+        return found
+
+    def _linked(self, lineage: Sequence[str], at: int) -> list[tuple[Fraction, Any]]:
+        """The organisations that an account is linked to or, where it has none, the one above it."""
+        for account in lineage:
+            links = [one for one in self.links if one.account == account and one.since <= at < one.until]
+            found = [(Fraction(one.fraction), self._entry(one.organisation, at)) for one in links]
+            if registered := [pair for pair in found if pair[1]]:
+                return registered
+        return []
+
+    def _by_registry(self, linked: Sequence[tuple[Fraction, Any]], at: int) -> list[Answer]:
+        found = [
+            Answer(
+                part, self.side(one.organisation, at), one.organisation, *(getattr(one, p) for p in PLACES)
+            )
+            for part, one in linked
+        ]
+        rest = WHOLE - sum((one.fraction for one in found), start=Fraction(0))
+        return [*found, Answer(rest, OTHERS)] if rest else found
+
+    def _told(self, side: str, said: Mapping[str, str], at: int) -> Answer:
+        """What a rule or an override says, completed by the registry."""
+        whom = said.get("organisation", "")
+        entry = self._entry(whom, at)
+        return Answer(WHOLE, side, whom, *(said.get(one) or getattr(entry, one, "") for one in PLACES))
+
+
+def _holds(
+    conditions: Mapping[str, list[str]], run: Any, lineage: Sequence[str], linked: Sequence[Any]
+) -> bool:
+    """Whether every condition holds; each lists the names that it takes."""
+    told: dict[str, Sequence[str]] = {"account_subtree": lineage}
+    for name in conditions.keys() - told.keys():
+        of_linked = name.startswith("linked_")
+        ones = [one for _, one in linked] if of_linked else [run]
+        told[name] = [getattr(one, name.removeprefix("linked_")) for one in ones]
+    return all(set(names) & set(told[name]) for name, names in conditions.items())

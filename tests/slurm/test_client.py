@@ -206,7 +206,7 @@ def test_what_hides_nothing_of_a_read_is_no_obstacle(client: Client, read: str, 
 
 def test_where_it_cannot_be_told_whether_rows_are_hidden_nothing_is_read(client: Client) -> None:
     slurm = hiding(client, "saf", "None")
-    client(sacctmgr="echo 'sacctmgr: error: slurmdbd is down' >&2; exit 1")
+    client("saf", sacctmgr="echo 'sacctmgr: error: slurmdbd is down' >&2; exit 1")
     with pytest.raises(SlurmError, match="slurmdbd is down"):
         slurm.runs(0, 1)
 

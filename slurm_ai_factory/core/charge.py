@@ -124,6 +124,11 @@ def tasks(label: str) -> int:
     return max(1, count if limit is None else min(count, limit))
 
 
+def waiting_tasks(run: Run) -> int:
+    """How many tasks waited, or wait, as this run: one that started is a row of its own."""
+    return tasks(run.job_label) if run.start_at is None else 1
+
+
 def array_tasks(text: str) -> tuple[int, int | None]:
     """How many tasks an array's expression names, and how many of them may run at once where it says so.
 

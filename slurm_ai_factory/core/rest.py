@@ -30,7 +30,8 @@ def of_hour(
     counts = counter(weights)
     for run, parts in runs:
         delivered = counts(run.alloc_tres) * _between(charge.delivered(run, until), since, until)
-        waiting = counts(charge.wanted_tres(run)) * _between(charge.waited(run, until), since, until)
+        wanted = counts(charge.wanted_tres(run)) * charge.waiting_tasks(run)
+        waiting = wanted * _between(charge.waited(run, until), since, until)
         for part in parts:
             if part.since <= since < part.until and (delivered or waiting):
                 found = part.classification

@@ -155,10 +155,8 @@ class _Side:
 
     def add_run(self, run: Run, part: Part, counts: Counts, as_of: Instant) -> None:
         """A part of an open run: its hours, and its fraction of what is held or wanted now."""
-        wanted = counts(charge.wanted_tres(run))
-        if run.start_at is None:
-            wanted *= charge.tasks(run.job_label)
-        else:
+        wanted = counts(charge.wanted_tres(run)) * charge.waiting_tasks(run)
+        if run.start_at is not None:
             self.delivered.add_span(counts(run.alloc_tres), charge.delivered(run, as_of), part)
         self.waiting.add_span(wanted, charge.waited(run, as_of), part)
         if run.end_at is None and part.since <= as_of < part.until:

@@ -29,7 +29,7 @@ CREATE TEMPORARY TABLE hourly_sums (LIKE hourly_sums INCLUDING ALL) ON COMMIT DR
 -- all_usage --
 -- Usage by hour of all ended runs of the cluster.
 WITH signed AS (
-    SELECT 1 AS sign, subject_id, req_id, alloc_id, eligible_at, start_at, end_at, elapsed_seconds
+    SELECT 1 AS sign, subject_id, req_id, alloc_id, job_label, eligible_at, start_at, end_at, elapsed_seconds
     FROM runs
     WHERE cluster_id = %(cluster_id)s AND end_at IS NOT NULL
 ), {signed_hours}

@@ -137,8 +137,8 @@ CREATE TEMPORARY TABLE IF NOT EXISTS changed (LIKE runs, known boolean) ON COMMI
 -- create_signed --
 -- Ended runs to be put into their hours (sign 1) or taken out of them (sign -1).
 CREATE TEMPORARY TABLE IF NOT EXISTS signed (
-    sign integer, subject_id integer, req_id integer, alloc_id integer, eligible_at bigint, start_at bigint,
-    end_at bigint, elapsed_seconds bigint
+    sign integer, subject_id integer, req_id integer, alloc_id integer, job_label text, eligible_at bigint,
+    start_at bigint, end_at bigint, elapsed_seconds bigint
 ) ON COMMIT DELETE ROWS
 
 -- clear_signed --
@@ -178,22 +178,22 @@ WHERE EXISTS (SELECT FROM changed c WHERE c.known AND (c.cluster_id, c.db_index)
 -- sign_changed --
 -- Take out what the ledger had of the changed runs, put in what is true now.
 INSERT INTO signed
-SELECT -1, r.subject_id, r.req_id, r.alloc_id, r.eligible_at, r.start_at, r.end_at, r.elapsed_seconds
+SELECT -1, r.subject_id, r.req_id, r.alloc_id, r.job_label, r.eligible_at, r.start_at, r.end_at, r.elapsed_seconds
 FROM runs r JOIN changed c USING (cluster_id, db_index)
 WHERE c.known AND r.end_at IS NOT NULL
 UNION ALL
-SELECT 1, subject_id, req_id, alloc_id, eligible_at, start_at, end_at, elapsed_seconds
+SELECT 1, subject_id, req_id, alloc_id, job_label, eligible_at, start_at, end_at, elapsed_seconds
 FROM changed
 WHERE end_at IS NOT NULL
 
 -- sign_later --
 -- Take out what was recorded after an instant, put in what was in the ledger then.
 INSERT INTO signed
-SELECT -1, subject_id, req_id, alloc_id, eligible_at, start_at, end_at, elapsed_seconds
+SELECT -1, subject_id, req_id, alloc_id, job_label, eligible_at, start_at, end_at, elapsed_seconds
 FROM runs
 WHERE cluster_id = %(cluster_id)s AND recorded_at > %(as_of)s AND end_at IS NOT NULL
 UNION ALL
-SELECT 1, subject_id, req_id, alloc_id, eligible_at, start_at, end_at, elapsed_seconds
+SELECT 1, subject_id, req_id, alloc_id, job_label, eligible_at, start_at, end_at, elapsed_seconds
 FROM run_versions
 WHERE cluster_id = %(cluster_id)s AND superseded_at > %(as_of)s AND recorded_at <= %(as_of)s
     AND end_at IS NOT NULL
@@ -205,7 +205,8 @@ spans AS (
         start_at AS since, end_at AS until, elapsed_seconds AS seconds
     FROM signed WHERE start_at IS NOT NULL AND elapsed_seconds > 0
     UNION ALL
-    SELECT subject_id, CASE WHEN start_at IS NULL OR tres = '' THEN req_id ELSE alloc_id END, 0, sign,
+    SELECT subject_id, CASE WHEN start_at IS NULL OR tres = '' THEN req_id ELSE alloc_id END, 0,
+        sign * CASE WHEN start_at IS NULL THEN tasks(job_label) ELSE 1 END,
         eligible_at, least(start_at, end_at), least(start_at, end_at) - eligible_at
     FROM signed JOIN allocations ON allocation_id = alloc_id
     WHERE eligible_at < least(start_at, end_at)
@@ -234,7 +235,7 @@ SET delivered = u.delivered + excluded.delivered, waiting = u.waiting + excluded
 -- Usage by hour as it is kept, and as the ended runs make it: how many rows, how many of them differ, and the
 -- earliest hour that does.
 WITH signed AS (
-    SELECT 1 AS sign, subject_id, req_id, alloc_id, eligible_at, start_at, end_at, elapsed_seconds
+    SELECT 1 AS sign, subject_id, req_id, alloc_id, job_label, eligible_at, start_at, end_at, elapsed_seconds
     FROM runs
     WHERE cluster_id = %(cluster_id)s AND end_at >= %(since)s AND least(eligible_at, start_at) < %(until)s
 ), {signed_hours}, kept AS (

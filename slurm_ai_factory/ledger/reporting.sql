@@ -268,8 +268,8 @@ renamed AS (
 -- Take the hours of the moved runs out under the old subject, put them in under the new one.
 INSERT INTO signed
 WITH {renamed}
-SELECT side.sign, CASE WHEN side.sign = 1 THEN n.new_id ELSE n.old_id END, r.req_id, r.alloc_id, r.eligible_at,
-    r.start_at, r.end_at, r.elapsed_seconds
+SELECT side.sign, CASE WHEN side.sign = 1 THEN n.new_id ELSE n.old_id END, r.req_id, r.alloc_id, r.job_label,
+    r.eligible_at, r.start_at, r.end_at, r.elapsed_seconds
 FROM moved m
 JOIN runs r ON r.cluster_id = %(cluster_id)s AND r.db_index = m.db_index AND r.subject_id = m.subject_id
 JOIN renamed n ON n.old_id = r.subject_id

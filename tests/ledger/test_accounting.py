@@ -500,3 +500,26 @@ def test_two_clusters_in_one_ledger_do_not_mix(ledger: Ledger) -> None:
     other.accounting.record([one._replace(subject=one.subject._replace(cluster="d"))], T0, NOW, at=NOW)
     assert measure(ledger, ALL, NOW).total_charge == 100
     assert [usage.delivered for usage in other.classified(RULES).usage_by_hour(ALL, NOW, WEIGHTS)] == [7]
+
+
+LABELS = (
+    "7", "7_3", "7_[1-9]", "7_[1-4,8,10-20:2%3]", "7_[5-10:2,...]", "7_[1-9%0]", "7_[9-1]", "7_[1-", "7_[]",
+    "7_[1-9]x", "7_[0-4294967295]", "7_[0-4294967296]", "7_[1-9:0]", "7_[1-9%2%3]", "x_[1-9]",
+)  # fmt: skip
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from(LABELS) | st.from_regex(r"7_\[[0-9,:%-]{0,12}\]?", fullmatch=True))
+def test_the_ledger_counts_the_tasks_of_an_array_as_the_core_does(ledger: Ledger, label: str) -> None:
+    (found,) = ledger.store.connection.execute("SELECT tasks(%s)", [label]).fetchone() or (None,)
+    assert found == charge.tasks(label)
+
+
+def test_an_array_that_was_cancelled_has_waited_for_all_its_tasks(ledger: Ledger) -> None:
+    array = running(7)._replace(
+        state="CANCELLED", job_label="7_[1-4%3]", start_at=None, end_at=T0 + 1800, eligible_at=T0,
+        elapsed_seconds=0, alloc_tres="",
+    )  # fmt: skip
+    record(ledger, [array])
+    (used,) = ledger.store.connection.execute("SELECT sum(waiting) FROM hourly_usage").fetchone() or (None,)
+    assert used == 3 * 1800

@@ -66,6 +66,7 @@ def _first() -> list[Run]:
         _run(9, "veenlab", "PENDING", submit_at=sixth, eligible_at=at("2028-02-01")),
         _run(10, "pakketlijn", "COMPLETED", eligible_at=eve, start_at=eve, end_at=sixth + 5,
              elapsed_seconds=sixth + 5 - eve),
+        _run(11, "maakwerk", "CANCELLED", eligible_at=sixth, end_at=ninth, job_label="11_[1-4]"),
     ]  # fmt: skip
 
 

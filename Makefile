@@ -8,6 +8,8 @@ KILLS ?= 200
 FREEZES ?= 20
 HOSTILE ?= 200
 TIMES ?= 1
+SLURM := slurm and not every_version and not alone
+FIRST := tests/cluster $(wildcard tests/end_to_end/test_[a-f]*.py)
 
 .PHONY: faults freeze tamper help demo demo-slurm test test-fast test-model test-install lint slurm slurm-roots test-slurm-all seen examples crash hostile accept-slurm evaluate bench-simulate bench-ingest bench-scrape bench-sources clean
 .DEFAULT_GOAL := help
@@ -36,12 +38,14 @@ demo-slurm: $(VENV)/.installed slurm  ## The same against a real Slurm on loopba
 	@$(BIN)/python -m tests.cluster.demo --for $(FOR)
 
 test: $(VENV)/.installed slurm seen lint  ## Everything: static checks, unit tests, real Slurm, Prometheus, Chromium.
-	@# In two lanes: what needs a real Slurm waits more than it works. Neither reads, and both end with make.
+	@# In three lanes: what needs a real Slurm waits more than it works. None reads, and all end with make.
 	@mkdir -p build; \
-		$(BIN)/pytest -m 'slurm and not every_version and not alone' </dev/null >build/slurm.log 2>&1 & slurm=$$!; \
-		trap 'kill -INT $$slurm 2>/dev/null; wait $$slurm; exit 130' INT TERM HUP; \
+		$(BIN)/pytest -m '$(SLURM)' $(FIRST) </dev/null >build/first.log 2>&1 & first=$$!; \
+		$(BIN)/pytest -m '$(SLURM)' $(FIRST:%=--ignore=%) </dev/null >build/second.log 2>&1 & second=$$!; \
+		trap 'kill -INT $$first $$second 2>/dev/null; wait; exit 130' INT TERM HUP; \
 		$(BIN)/pytest -m 'not slurm' </dev/null; others=$$?; \
-		wait $$slurm; slurm=$$?; cat build/slurm.log; exit $$((others | slurm))
+		wait $$first; first=$$?; wait $$second; second=$$?; \
+		cat build/first.log build/second.log; exit $$((others | first | second))
 
 test-fast: $(VENV)/.installed  ## What needs no Slurm.
 	$(BIN)/pytest -m 'not slurm'

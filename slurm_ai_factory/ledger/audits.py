@@ -28,7 +28,9 @@ class Audits:
     cluster_id: int
 
     def keep(self, made: Audit, result: Mapping[str, object], actor: str) -> None:
-        """Note a check that was made, with all that it found."""
+        """Note a check that was made, with all that it found; not of a cluster that the ledger has nothing of."""
+        if not self.cluster_id:
+            return
         found = {"result": json(result), "actor": actor}
         self.store.do("add_audit", cluster_id=self.cluster_id, **made._asdict(), **found)
 

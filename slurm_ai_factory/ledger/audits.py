@@ -28,7 +28,7 @@ class Audits:
     cluster_id: int
 
     def keep(self, made: Audit, result: Mapping[str, object], actor: str) -> None:
-        """Note a check that was made, with all that it found; not of a cluster that the ledger has nothing of."""
+        """Note a check that was made, with all that it found; of a cluster that is not known, nothing."""
         if not self.cluster_id:
             return
         found = {"result": json(result), "actor": actor}

@@ -29,7 +29,7 @@ LOOK_BACK = 30 * 86400
 class OfLedger(NamedTuple):
     """What only the ledger knows."""
 
-    lever: Lever
+    lever: Lever | None  #: None before the first read
     term: Term  #: of the promise, in force now
     retained: Retained | None  #: None where nothing of [privacy] is to go
     proposals: int  #: that wait for a second person
@@ -56,9 +56,9 @@ def gather(
     now = clock()
     window = windows.window(config.promise.window, now, config.promise.time_zone)
     some, errors = _readable(config, slurm, now, user)
-    found = known.lever if known else _lever_without_ledger(config, rules, now)
+    found = (known.lever if known else None) or _lever_without_ledger(config, rules, now)
     if found is None:
-        unread["lever"] = unread["promise"]
+        unread["lever"] = unread.get("promise", "nothing has been read yet; run `saf cycle`")
     if known is None and config.privacy.retention().asked:
         unread["retained"] = unread["promise"]
     return Facts(

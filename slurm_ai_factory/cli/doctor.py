@@ -55,7 +55,8 @@ def _of_ledger(config: Config, at: Instant) -> OfLedger:
         term = cycle.terms_of(config, ledger).at(at)
         retained = ledger.privacy.retained() if config.privacy.retention().asked else None
         waiting = ledger.proposals.waiting()
-        return OfLedger(cycle.lever_of(config, ledger, at), term, retained, waiting)
+        read = ledger.accounting.watermark() is not None
+        return OfLedger(cycle.lever_of(config, ledger, at) if read else None, term, retained, waiting)
 
 
 def _print(findings: list[Finding]) -> None:

@@ -6,8 +6,9 @@ JSON, None where they are not known.
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, time
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -29,7 +30,7 @@ from tests.second.measure import (
     summed,
 )
 from tests.second.rows import Known
-from tests.second.tables import member, tables
+from tests.second.tables import Cell, Sum, member, of_side, parts, showable, tables, told
 from tests.second.who import REGIONAL, UNCLASSIFIED, WHOLE, Answer, Who
 
 WEEK = 7 * 24 * HOUR
@@ -58,7 +59,7 @@ def figures(connection: Connection[Any], asked: Asked) -> dict[str, Any]:
     zone = ZoneInfo(who.term(known.read_until).time_zone)
     window = quarter(int(asked.window[:4]) * 4 + int(asked.window[-1]) - 1, zone)
     trend = list(_trend(known, who, window, zone, asked.windows))[::-1]
-    own = trend[-1]
+    own, before = trend[-1], [*_charge_told(known, window)]
     return {
         "report": _about(known, own, zone),
         "promise": _promise(own.term),
@@ -66,7 +67,7 @@ def figures(connection: Connection[Any], asked: Asked) -> dict[str, Any]:
         "resources": [*_resources(known, who, own)],
         "trend": [_short(one) for one in trend],
         "weeks": [*_weeks(own)],
-        "tables": tables(own.groups, TABLES, own.term.min_organisations, own.charge),
+        "tables": tables(own.groups, TABLES, own.term.min_organisations, own.charge, before),
         "organisations": {"regional": _reached(own)},
         "control": _control(known, window, zone),
         "expertise": _expertise(known, who, own, zone, asked.unmet_recorded),
@@ -87,8 +88,11 @@ def ratio(part: Fraction, whole: Fraction | None) -> Fraction | None:
 
 def _about(known: Known, own: Measured, zone: ZoneInfo) -> dict[str, Any]:
     instants = {"as_of": iso(known.then), "read_until": iso(own.read)}
-    smallest = own.term.min_organisations
-    return {"cluster": known.cluster, "time_zone": zone.key, "min_organisations": smallest, **instants}
+    approved = sum(one.step == "approved" for one in known.rows("proposals"))
+    return {
+        "cluster": known.cluster, "time_zone": zone.key, "min_organisations": own.term.min_organisations,
+        "approved": approved, **instants,
+    }  # fmt: skip
 
 
 def _promise(term: Any) -> dict[str, Any]:
@@ -234,7 +238,16 @@ def _weeks(one: Measured) -> Iterator[dict[str, Any]]:
 
 def _reached(own: Measured) -> int:
     """How many regional organisations got anything."""
-    return len({member(*key) for key, got in own.groups.items() if got and key[1].side == REGIONAL})
+    return len(_regional(own))
+
+
+def _regional(own: Measured) -> dict[str, Fraction]:
+    """What each organisation of the region got, if anything."""
+    found: dict[str, Fraction] = defaultdict(Fraction)
+    for key, charge in own.groups.items():
+        if charge and key[1].side == REGIONAL:
+            found[member(*key)] += charge
+    return dict(found)
 
 
 # -- what is not compute -------------------------------------------------------------------------------
@@ -271,12 +284,15 @@ def _expertise(known: Known, who: Who, own: Measured, zone: ZoneInfo, unmet_reco
     short = max(NONE, target * total - regional)
     demand = unmet is not None and min(unmet, short) <= target * total / 100
     missed = "missed_demand" if demand else "missed_starved"
+    smallest, category = own.term.min_organisations, [*_hours_told(known, own.window, zone)]
+    asked_for = Cell("unmet", "", of_side(parts(refused), REGIONAL))
+    shown = [*showable([asked_for], [], smallest, [*_unmet_told(known, own.window, zone)])]
     return {
         "target_share": target, "delivered_share": ratio(regional, total), "regional_hours": regional,
-        "total_hours": total, "unclassified_hours": side_of(given, UNCLASSIFIED), "unmet_hours": unmet,
-        "shortfall_hours": short,
+        "total_hours": total, "unclassified_hours": side_of(given, UNCLASSIFIED), "shortfall_hours": short,
+        "unmet_recorded": unmet_recorded, "unmet_hours": unmet if shown else None,
         "verdict": "open" if own.window.until > known.then else missed if short else "met",
-        **tables(given, ["category"], own.term.min_organisations, total),
+        **tables(given, ["category"], smallest, total, category),
     }  # fmt: skip
 
 
@@ -341,13 +357,66 @@ def _restated(known: Known, who: Who, now: Measured, report: Any) -> dict[str, A
     own, everyone = now.of(REGIONAL), now.charge
     if not before or (not changed and before == [own, everyone]):
         return None
-    between = measure(then, who, _weights(now.term), now.window, now.term).of(REGIONAL)
-    parts = [own - before[0], own - between, between - before[0]] if "resource" not in changed else [None] * 3
-    names = [f"regional_charge_{name}" for name in ("difference", "by_accounting", "by_classification")]
+    books = ((then, who), (then, Who(then)))
+    middle, first = (measure(*one, _weights(now.term), now.window, now.term) for one in books)
+    between, least = middle.of(REGIONAL), now.term.min_organisations
+    hidden = any(0 < few < least for few in (_apart(now, middle), _apart(middle, first)))
+    causes = [own - between, between - before[0]] if "resource" not in changed and not hidden else [None] * 2
+    difference = own - before[0] if "resource" not in changed else None
+    names = [f"regional_charge_by_{name}" for name in ("accounting", "classification")]
     return {
         "window": now.window.name, "target_share_before": promised(term), "target_share": promised(now.term),
         "regional_charge_before": before[0], "total_charge_before": before[1],
         "delivered_share_before": ratio(*before), "delivered_share": ratio(own, everyone),
-        "regional_charge": own, "total_charge": everyone, "terms_changed": changed,
-        **dict(zip(names, parts, strict=True)),
+        "regional_charge": own, "total_charge": everyone, "terms_changed": changed, "causes_told": not hidden,
+        "regional_charge_difference": difference,
+        **dict(zip(names, causes, strict=True)),
     }  # fmt: skip
+
+
+def _apart(one: Measured, other: Measured) -> int:
+    """How many organisations of the region got something else."""
+    first, second = _regional(one), _regional(other)
+    return sum(first.get(whom) != second.get(whom) for whom in first.keys() | second.keys())
+
+
+# -- who is known to have got what ---------------------------------------------------------------------
+
+
+def _told(
+    known: Known, window: Window, groups: Callable[[Known, Who], Groups]
+) -> Iterator[tuple[Mapping[str, Any] | None, Sum]]:
+    """What each report given out before said, None but of its own window, and who got what as known then.
+
+    Windows are all quarters: two are the same one, or share no time and tell nothing of each other.
+    """
+    for report in known.rows("reports", "report_id", "as_of"):
+        if (report.window_name, report.as_of) == (window.name, known.then):
+            return
+        own = report.window_name == window.name
+        if own or window.name in report.figures:
+            then = Known(known.connection, known.cluster, report.as_of)
+            yield json.loads(report.document) if own else None, parts(groups(then, Who(then)))
+
+
+def _charge_told(known: Known, window: Window) -> Iterator[Sum]:
+    """Totals and rows of reports of the window; the region and all, of those that had it in their trend."""
+
+    def groups(then: Known, who: Who) -> Groups:
+        term = who.term(window.since)
+        return measure(then, who, _weights(term), window, term).groups
+
+    for said, got in _told(known, window, groups):
+        yield from told(got, said["tables"]) if said else [of_side(got, REGIONAL), got]
+
+
+def _hours_told(known: Known, window: Window, zone: ZoneInfo) -> Iterator[Sum]:
+    for said, got in _told(known, window, lambda then, who: _hours(then, who, window, zone, "delivered")):
+        if said:
+            yield from told(got, {"category": said["expertise"]["category"]})
+
+
+def _unmet_told(known: Known, window: Window, zone: ZoneInfo) -> Iterator[Sum]:
+    for said, got in _told(known, window, lambda then, who: _hours(then, who, window, zone, "unmet")):
+        if said and said["expertise"]["unmet_hours"] is not None:
+            yield of_side(got, REGIONAL)

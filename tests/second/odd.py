@@ -6,9 +6,13 @@ Rule: it goes through the ledger's own methods into a copy of the year, after it
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
+from decimal import Decimal
 from typing import Any
 
 from slurm_ai_factory.config import Config
+from slurm_ai_factory.core import expertise
+from slurm_ai_factory.core.approval import Kind
 from slurm_ai_factory.core.organisations import Organisation
 from slurm_ai_factory.core.records import HOUR, Outage, Run, Subject
 from slurm_ai_factory.ledger import Ledger, open_ledger
@@ -32,6 +36,8 @@ def build(url: str, config: Config) -> None:
         _events(ledger)
         _terms(ledger)
         _moved(ledger, config)
+        _proposed(ledger)
+        _hours(ledger)
         ledger.accounting.record(_second(), FIRST, SECOND, at=SECOND)
 
 
@@ -109,3 +115,24 @@ def _moved(ledger: Ledger, config: Config) -> None:
     terms = config.terms(ledger.accounting.parents())
     done = ledger.registry.record(entries, terms, said, correct=True)
     assert not done.problems, done.problems
+
+
+def _proposed(ledger: Ledger) -> None:
+    """Three proposals: one is approved, one rejected, and one approved only when the second read was made."""
+    said = {"actor": "a", "reason": "r"}
+    first, other, late = (
+        ledger.proposals.propose(Kind.REGISTRY, {"entries": []}, {"at": FIRST + 300, **said})
+        for _ in range(3)
+    )
+    by = {"actor": "b", "reason": "r"}
+    ledger.proposals.approve(first, lambda: None, at=FIRST + 400, **by)
+    ledger.proposals.reject(other, at=FIRST + 400, **by)
+    ledger.proposals.approve(late, lambda: None, at=SECOND, **by)
+
+
+def _hours(ledger: Ledger) -> None:
+    """Hours of December that are entered when December was reported, of one organisation."""
+    said: dict[str, Any] = {"organisation": "veenlab", "role": "jurist", "activity": "advies"}
+    said |= {"day": date(2027, 12, 20), "hours": Decimal("2.5")}
+    entries = [expertise.NewEntry(kind=kind, **said) for kind in expertise.Kind]
+    ledger.expertise.add(entries, at=FIRST + 500, actor="a")

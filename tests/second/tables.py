@@ -1,106 +1,158 @@
 """Who got it, by category, hub, sector and municipality, with what would single somebody out left out.
 
-Rule: no sum or difference of what is shown, totals included, rests on fewer organisations than the promise's
-term says. Where two columns of a basis of the null space of what is shown are parallel, some combination
-rests on just these two; where one is zero, on one.
+Rule: a cell is shown if it adds no sum or difference that rests on too few organisations to what is known:
+the totals, the cells that are shown already, and what earlier reports told. It adds one where, less what is
+known, it is a combination of the parts of so few; arithmetic is exact.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
+from itertools import combinations
 from typing import Any, NamedTuple
 
-from tests.second.measure import Groups, summed
-from tests.second.who import REGIONAL, Answer
+from tests.second.measure import NONE, Groups, summed
+from tests.second.who import REGIONAL, UNCLASSIFIED, WHOLE, Answer
 
-Member = tuple[str, str]
-"""A side, and an organisation or the account of none."""
+
+class Part(NamedTuple):
+    """What an organisation, or an account of none, got on a side and at places; another where corrected."""
+
+    whom: str
+    side: str
+    category: str
+    sector: str
+    municipality: str
+    hub: str
+    charge: Fraction
+
+
+Sum = frozenset[Part]
+"""A figure, as the parts that it is the sum of."""
+Vector = Mapping[Part, Fraction]
 
 
 class Cell(NamedTuple):
-    """A line of a table, with whom it is the sum of."""
+    """A line of a table."""
 
     table: str
     name: str
-    members: frozenset[Member]
-    charge: Fraction
+    members: Sum
+
+    @property
+    def charge(self) -> Fraction:
+        return summed(one.charge for one in self.members)
 
     @property
     def organisations(self) -> int:
-        """How many organisations got it; one that is on two sides is one."""
-        return len({whom for _, whom in self.members})
+        """How many organisations got it; what is unclassified is nobody's."""
+        return len({one.whom for one in self.members if one.side != UNCLASSIFIED})
 
 
-def member(account: str, answer: Answer) -> Member:
-    return answer.side, answer.organisation or f"account {account}"
+def member(account: str, answer: Answer) -> str:
+    return answer.organisation or f"account {account}"
 
 
-def tables(groups: Groups, names: Sequence[str], smallest: int, whole: Fraction) -> dict[str, Any]:
-    """The tables as a report shows them; ``names``, the most important first."""
-    got = {key: charge for key, charge in groups.items() if charge}
+def parts(groups: Groups) -> Sum:
+    """All that somebody got something of."""
+    got: dict[Part, Fraction] = defaultdict(Fraction)
+    for (account, one), charge in groups.items():
+        whom = member(account, one)
+        got[Part(whom, one.side, one.category, one.sector, one.municipality, one.hub, NONE)] += charge
+    return frozenset(part._replace(charge=charge) for part, charge in got.items() if charge)
+
+
+def of_side(got: Sum, side: str) -> Sum:
+    return frozenset(one for one in got if one.side == side)
+
+
+def told(got: Sum, said: Mapping[str, Any]) -> list[Sum]:
+    """What a report with these tables told: its totals and their rows."""
+    rows = [_line(got, name, row["name"]) for name, table in said.items() for row in table["rows"]]
+    return [*_totals(got), *rows]
+
+
+def tables(
+    groups: Groups, names: Sequence[str], smallest: int, whole: Fraction, before: Collection[Sum] = ()
+) -> dict[str, Any]:
+    """The tables as a report shows them; ``names``, the most important first; ``before`` was told earlier."""
+    got = parts(groups)
     cells = {name: _cells(got, name) for name in names}
-    members = {member(*key) for key in got}
-    totals = [frozenset(one for one in members if one[0] == side) for side in {side for side, _ in members}]
-    shown = set(_shown([cell for name in names for cell in cells[name]], totals, smallest))
+    shown = set(showable([cell for name in names for cell in cells[name]], _totals(got), smallest, before))
     return {name: _table(cells[name], shown, whole) for name in names}
 
 
-def _cells(groups: Groups, table: str) -> list[Cell]:
-    """The lines of a table, those of most organisations first; all but the hubs are of the region alone."""
-    counted = {key: got for key, got in groups.items() if key[1].side == REGIONAL or table == "hub"}
-    cells = []
-    for name in {getattr(answer, table) for _, answer in counted}:
-        own = {key: got for key, got in counted.items() if getattr(key[1], table) == name}
-        cells.append(Cell(table, name, frozenset(member(*key) for key in own), summed(own.values())))
-    return sorted(cells, key=lambda cell: (-len(cell.members), -cell.charge, cell.name))
+def _totals(got: Sum) -> list[Sum]:
+    return [of_side(got, side) for side in sorted({one.side for one in got})]
 
 
-def _shown(cells: Iterable[Cell], totals: Sequence[frozenset[Member]], smallest: int) -> Iterator[Cell]:
-    """Cells that may be shown; totals are, and one of too few members is not taken apart any further."""
-    assert smallest <= 3, "more than two columns are not compared"
-    few = [one for one in totals if len(one) < smallest]
-    columns = sorted(frozenset().union(*totals) - frozenset().union(*few))
-    rows = [[Fraction(one in whole) for one in columns] for whole in totals]
+def _line(got: Sum, table: str, name: str) -> Sum:
+    """All but the hubs are of the region alone."""
+    counted = got if table == "hub" else of_side(got, REGIONAL)
+    return frozenset(one for one in counted if getattr(one, table) == name)
+
+
+def _cells(got: Sum, table: str) -> list[Cell]:
+    """The lines of a table, those of most organisations first."""
+    lines = (Cell(table, name, _line(got, table, name)) for name in {getattr(one, table) for one in got})
+    return sorted(filter(lambda one: one.members, lines), key=_rank)
+
+
+def _rank(cell: Cell) -> tuple[int, Fraction, str]:
+    return -len({one.whom for one in cell.members}), -cell.charge, cell.name
+
+
+def showable(
+    cells: Sequence[Cell], totals: Sequence[Sum], smallest: int, before: Collection[Sum]
+) -> Iterator[Cell]:
+    """Cells that may be shown; totals are, and one of too few is not taken apart any further."""
+    few = [one for one in totals if len({part.whom for part in one}) < smallest]
+    known: dict[Part, Vector] = {}
+    for one in (*before, *totals):
+        _learn(known, dict.fromkeys(one, WHOLE))
+    asked = frozenset().union(*before, *totals, *(cell.members for cell in cells))
     for cell in cells:
-        row = [Fraction(one in cell.members) for one in columns]
         apart = any(cell.members & one and one - cell.members for one in few)
-        if not apart and not _singles_out([*rows, row], len(columns), smallest):
-            rows.append(row)
+        if not apart and not _singles_out(cell.members, asked, known, smallest - 1):
+            _learn(known, dict.fromkeys(cell.members, WHOLE))
             yield cell
 
 
-def _singles_out(rows: Iterable[Sequence[Fraction]], width: int, smallest: int) -> bool:
-    """Whether some combination of the rows rests on fewer columns than ``smallest``."""
-    known = _reduced(rows)
-    free = [at for at in range(width) if at not in known]
-    columns = [
-        _scaled([-known[at][one] if at in known else Fraction(at == one) for one in free])
-        for at in range(width)
-    ]
-    return (smallest > 1 and not all(map(any, columns))) or (smallest > 2 and len(set(columns)) < width)
+def _singles_out(members: Sum, asked: Sum, known: Mapping[Part, Vector], most: int) -> bool:
+    """Whether a sum, less what is known, is something of at most so many organisations."""
+    added = _less_known(dict.fromkeys(members, WHOLE), known)
+    own: dict[str, list[Vector]] = defaultdict(list)
+    for part in sorted(asked):
+        own[part.whom].append(_less_known({part: WHOLE}, known))
+    several = combinations(own.values(), min(most, len(own)))
+    return bool(added) and any(_follows(added, [one for each in few for one in each]) for few in several)
 
 
-def _reduced(rows: Iterable[Sequence[Fraction]]) -> dict[int, Sequence[Fraction]]:
-    """The rows in reduced echelon form, by pivot column."""
-    found: dict[int, Sequence[Fraction]] = {}
-    for row in rows:
-        for at, other in found.items():
-            row = _less(row, row[at], other)
-        if any(row):
-            pivot, row = next(at for at, value in enumerate(row) if value), _scaled(row)
-            found = {at: _less(other, other[pivot], row) for at, other in found.items()} | {pivot: row}
-    return found
+def _follows(row: Vector, others: Iterable[Vector]) -> bool:
+    """Whether a row is a combination of others."""
+    span: dict[Part, Vector] = {}
+    for one in others:
+        _learn(span, one)
+    return not _less_known(row, span)
 
 
-def _less(row: Sequence[Fraction], factor: Fraction, other: Sequence[Fraction]) -> list[Fraction]:
-    return [a - factor * b for a, b in zip(row, other, strict=True)]
+def _learn(known: dict[Part, Vector], row: Vector) -> None:
+    """Add what is new of a row: 1 at its key, where those added later are 0."""
+    if left := _less_known(row, known):
+        pivot, first = next(iter(left.items()))
+        known[pivot] = {part: value / first for part, value in left.items()}
 
 
-def _scaled(row: Sequence[Fraction]) -> tuple[Fraction, ...]:
-    """The row with 1 for its first value that is not 0."""
-    first = next(filter(None, row), Fraction(1))
-    return tuple(value / first for value in row)
+def _less_known(row: Vector, known: Mapping[Part, Vector]) -> Vector:
+    """What of a row does not follow from what is known."""
+    left = dict(row)
+    for pivot, other in known.items():
+        if factor := left.get(pivot):
+            for part, value in other.items():
+                left[part] = left.get(part, NONE) - factor * value
+    return {part: value for part, value in left.items() if value}
 
 
 def _table(cells: Sequence[Cell], shown: set[Cell], whole: Fraction) -> dict[str, Any]:

@@ -13,11 +13,15 @@ from typing import Any
 
 import psycopg
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from slurm_ai_factory.core import suppression
 from slurm_ai_factory.report import Report, as_json
 from tests import facility
 from tests.report.year import Year
 from tests.second import figures, odd
+from tests.second.tables import Cell, Part, Sum, showable
 from tests.tamper import campaign
 
 HERE = Path(__file__).parent
@@ -33,8 +37,7 @@ UNCHECKED = {
     "promise.retroactive": "the year has one term; tests/report/test_terms.py has several",
     "share.forecast.assumptions": "sentences; the rates in them are checked beside them",
     "organisations.names": "names, and the year tells none",
-    "fingerprint": "digests, made again by saf ledger verify",
-    "chain": "the head of the chain, checked by saf ledger verify",
+    "fingerprint": "digests and the head of the chain, made again by saf ledger verify",
 }
 """What is not worked out a second time, by how its path begins, and why."""
 
@@ -138,13 +141,34 @@ def test_also_of_what_the_year_does_not_have(january: Year, window: str, then: i
         ({"weeks": [{"days": 0.1 + 0.2}]}, {"weeks": [{"days": Fraction(3, 10)}]}, []),
         ({"weeks": [{"days": 0.3001}]}, {"weeks": [{"days": Fraction(3, 10)}]}, ["weeks[0].days"]),
         ({"capacity": None}, {"capacity": Fraction(0)}, ["capacity"]),
-        ({"chain": {"entry": 1}, "chained": 1}, {"chained": 2}, ["chained"]),
+        ({"fingerprint": {"entry": 1}, "fingerprints": 1}, {"fingerprints": 2}, ["fingerprints"]),
     ],
 )
 def test_a_figure_that_differs_or_that_only_one_of_them_has_is_found(
     said: Any, own: Any, paths: list[str]
 ) -> None:
     assert list(compared(said, own)) == paths
+
+
+PARTS = [Part(whom, "", "", "", "", "", Fraction(number)) for whom in "abcdef" for number in range(2)]
+"""Of six organisations, each corrected once."""
+SUMS = st.frozensets(st.sampled_from(PARTS), min_size=1)
+
+
+@given(SUMS, st.lists(SUMS, max_size=3), st.lists(SUMS, max_size=5), st.sampled_from([1, 2, 3]))
+def test_small_cells_are_the_same_by_exact_elimination(
+    total: Sum, before: list[Sum], asked: list[Sum], smallest: int
+) -> None:
+    cells = [Cell("sector", str(number), members) for number, members in enumerate(asked)]
+    totals = [one for one in (total, frozenset(PARTS) - total) if one]
+    own = {(one.table, one.name) for one in showable(cells, totals, smallest, before)}
+    sums = [[_said(one) for one in ones] for ones in (totals, before)]
+    said = [suppression.Cell(one.table, one.name, _said(one.members)) for one in cells]
+    assert suppression.shown(said, sums[0], smallest, sums[1]) == own
+
+
+def _said(members: Sum) -> suppression.Sum:
+    return frozenset(suppression.Part(one.whom, one.charge) for one in members)
 
 
 def test_what_is_not_worked_out_again_is_there(made: Year) -> None:
@@ -164,5 +188,5 @@ def test_the_second_program_shares_no_line_with_the_product(module: str) -> None
 
 STANDARD = {
     "__future__", "collections", "collections.abc", "dataclasses", "datetime", "fractions", "functools",
-    "itertools", "re", "typing", "zoneinfo",
+    "itertools", "json", "re", "typing", "zoneinfo",
 }  # fmt: skip

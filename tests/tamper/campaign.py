@@ -131,12 +131,12 @@ def _nothing(kind: str) -> str:
 
 def found(year: Year, url: str) -> str:
     """The first check of `saf ledger verify` that finds something, or what finding nothing proves."""
-    with open_ledger(url, facility.CLUSTER) as ledger:
-        hours = verification.parts(ledger)
-        try:
+    try:
+        with open_ledger(url, facility.CLUSTER) as ledger:
+            hours = verification.parts(ledger)
             for one in verification.verify(year.config, ledger, hours, lambda _: None):
                 if one.differing:
                     return f"{one.check}: {one.first}"
-        except SafError as error:
-            return f"error: {error}"
+    except SafError as error:
+        return f"error: {error}"
     return IRRELEVANT

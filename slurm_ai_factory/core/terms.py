@@ -8,7 +8,7 @@ force at its start, so a term begins where a window begins, of its own kind and 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any
@@ -66,10 +66,30 @@ class Term:
         return 0 < self.since < self.recorded_at
 
     def plain(self) -> dict[str, Any]:
-        """The term as JSON has it, the same for equal terms; ``term_of`` takes it back."""
-        values = {one.name: getattr(self, one.name) for one in fields(self)}
-        weights = {name: str(weight) for name, weight in sorted(self.resource.items())}
-        return values | {"resource": weights, "region": list(self.region)}
+        """The term as JSON has it, the same for equal terms; ``term_of`` takes it back.
+
+        Digests of published reports are over it: the names and their meaning stay.
+        """
+        return {
+            "promise": self.promise,
+            "since": self.since,
+            "ended": self.ended,
+            "share": self.share,
+            "margin": self.margin,
+            "resource": {name: str(weight) for name, weight in sorted(self.resource.items())},
+            "label": self.label,
+            "window": self.window,
+            "time_zone": self.time_zone,
+            "share_of": self.share_of,
+            "unclassified_limit": self.unclassified_limit,
+            "region": list(self.region),
+            "min_organisations": self.min_organisations,
+            "expertise_share": self.expertise_share,
+            "source": self.source,
+            "reason": self.reason,
+            "actor": self.actor,
+            "recorded_at": self.recorded_at,
+        }
 
     def differing(self, other: Term) -> list[str]:
         """The fields in which two terms promise different things."""

@@ -114,7 +114,7 @@ def test_the_death_of_its_owner_ends_the_cluster(tmp_path: Path) -> None:
     owner.send_signal(signal.SIGKILL)
     owner.wait(timeout=60)
     owner.stdout.close()
-    wait_until(lambda: reaper.pids(tmp_path / "orphan") == [], "all processes to be gone", 10)
+    wait_until(lambda: reaper.pids(tmp_path / "orphan") == [], "all processes to be gone", 60)
 
 
 @pytest.mark.slurm

@@ -77,7 +77,7 @@ def test_a_killed_controller_comes_back_with_its_queue(slurm: SlurmCluster) -> N
 def _await_saved_queue(cluster: SlurmCluster) -> None:
     """slurmctld saves its queue some seconds after a change; what came later a KILL loses for good."""
     queue, now = cluster.directory / "state" / "job_state", time.time()
-    wait_until(lambda: queue.exists() and queue.stat().st_mtime > now, "the queue to be saved", 20)
+    wait_until(lambda: queue.exists() and queue.stat().st_mtime > now, "the queue to be saved", 60)
 
 
 def test_the_workload_fills_both_queues_and_stops_at_its_depth(slurm: SlurmCluster, slurm_tree: Tree) -> None:

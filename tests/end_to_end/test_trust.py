@@ -150,7 +150,7 @@ def test_restore_baseline_restores_the_part_of_a_level_that_was_rescaled(
     def national(shares: int) -> None:
         slurm.run("sacctmgr", "-i", "modify", "account", "where", "name=national", "cluster=loop", "set",
                   f"fairshare={shares}")  # fmt: skip
-        wait_until(lambda: raw_shares(slurm, "national") == (shares, shares), f"{shares} in slurmctld", 20)
+        wait_until(lambda: raw_shares(slurm, "national") == (shares, shares), f"{shares} in slurmctld", 60)
 
     eager.run("cycle")
     national(7500)

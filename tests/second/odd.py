@@ -97,12 +97,13 @@ def _events(ledger: Ledger) -> None:
 
 
 def _terms(ledger: Ledger) -> None:
-    """A higher share from October on, recorded too late, and a larger region from January on."""
+    """Recorded too late: no minimum up to October, then a higher share, a larger region from January."""
     (first,) = ledger.promise_terms.rows()
     said: dict[str, Any] = {"reason": "r", "actor": "a", "recorded_at": FIRST + 100}
     more = replace(first, since=at("2027-10-01"), share=0.3, unclassified_limit=0.001, **said)
     region = tuple(sorted({*first.region, "GM0772"}))
-    for one in (more, replace(more, since=at("2028-01-01"), region=region)):
+    all_told = replace(first, since=at("2027-01-01"), min_organisations=1, **said)
+    for one in (all_told, more, replace(more, since=at("2028-01-01"), region=region)):
         assert not ledger.promise_terms.record(one)
 
 

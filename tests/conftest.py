@@ -17,6 +17,8 @@ import pytest
 from slurm_ai_factory.ledger import Store, embedded, sql
 from tests.cluster.fixtures import planted, slurm, slurm_tree
 from tests.cluster.slurm import SlurmCluster
+from tests.report import year
+from tests.report.year import Year
 from tests.saf import Saf
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -106,6 +108,13 @@ def ledger_url(postgresql: str) -> Iterator[str]:
 
 def _named(url: str, database: str) -> str:
     return psycopg.conninfo.make_conninfo(url, dbname=database)
+
+
+@pytest.fixture(scope="session")
+def made(postgresql: str, open_directory: Path) -> Iterator[Year]:
+    """A year with four published reports, once for all tests that only read it."""
+    with new_ledger(postgresql) as url:
+        yield year.build(url, open_directory / "year.toml")
 
 
 @pytest.fixture

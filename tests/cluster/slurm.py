@@ -243,7 +243,7 @@ class SlurmCluster(Commands):
     def _declare(
         self, name: str, argv: list[str], ready: Callable[[int], bool], extra: Mapping[str, str] | None = None
     ) -> None:
-        base = self._real_env() if name == "mariadbd" else self.env
+        base = self._database_env() if name == "mariadbd" else self.env
         env = base | {reaper.MARK: str(self.directory)} | dict(extra or {})
         self._daemons[name] = Daemon(name, argv, env, self.log(name), ready)
 
@@ -258,10 +258,14 @@ class SlurmCluster(Commands):
         self._daemons["munged"].await_ready()
         self._daemons["slurmdbd"].start()
 
+    def _database_env(self) -> dict[str, str]:
+        """A server that starts removes the temporary tables of others, where they share a directory."""
+        return {**self._real_env(), "TMPDIR": str(self.directory)}
+
     def _install_database(self) -> None:
         argv = programs.mariadb_install(self._layout)
         with self.log("mariadb-install").open("wb") as log:
-            done = subprocess.run(argv, env=self._real_env(), stdout=log, stderr=log, timeout=60)
+            done = subprocess.run(argv, env=self._database_env(), stdout=log, stderr=log, timeout=120)
         if done.returncode != 0:
             raise ClusterError(f"mariadb-install-db failed\n{self.log('mariadb-install').read_text()}")
 

@@ -108,12 +108,11 @@ def test_stop_leaves_no_process_and_may_be_called_again(tmp_path: Path) -> None:
 @needs_slurm
 def test_the_death_of_its_owner_ends_the_cluster(tmp_path: Path) -> None:
     argv = [sys.executable, "-m", "tests.cluster", "up", "--idle", "--nodes=1", f"--dir={tmp_path}/orphan"]
-    owner = subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE)
-    assert owner.stdout is not None
-    assert owner.stdout.readline().startswith(b"Slurm is up")
-    owner.send_signal(signal.SIGKILL)
-    owner.wait(timeout=60)
-    owner.stdout.close()
+    with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE) as owner:
+        assert owner.stdout is not None
+        first = owner.stdout.readline()
+        owner.send_signal(signal.SIGKILL)
+    assert first.startswith(b"Slurm is up")
     wait_until(lambda: reaper.pids(tmp_path / "orphan") == [], "all processes to be gone", 60)
 
 

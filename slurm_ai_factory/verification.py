@@ -60,6 +60,7 @@ def verify(
     yield Verified("chain", *ledger.chain.walked())
     yield Verified("records", *ledger.chain.records())
     yield Verified("reads", *ledger.chain.reads())
+    yield Verified("versions", *ledger.chain.versions())
     sets = rules_of_sets(config, ledger)
     yield Verified("TRES sets", *ledger.derived.tres())
     yield Verified("overrides", *ledger.derived.overrides())

@@ -61,6 +61,10 @@ def closed(proposal: Proposal) -> str:
 
 def own(proposal: Proposal, actor: str) -> str:
     """Why this actor may not approve a proposal: it is the same person's; empty where it is another's."""
+    if proposal.actor.startswith("~"):
+        return f"who made proposal {proposal.number} is no longer known; reject it, and propose it again"
+    if proposal.actor.endswith(f" as {actor}"):
+        return f"{actor} is no person; log in as yourself, or say who approves with --as"
     who = person_of(proposal.actor)
     if person_of(actor).casefold() != who.casefold():
         return ""

@@ -83,15 +83,24 @@ ORDER BY s.subject_id, c.part
 SELECT set_id, resource FROM sums WHERE cluster_id = %(cluster_id)s ORDER BY set_id, resource
 
 -- subjects_compared --
--- Runs whose override is not that which was put on them: how many there are under one, how many differ, and one.
-WITH said AS (
-    SELECT db_index, override FROM overridden_runs WHERE cluster_id = %(cluster_id)s AND override <> ''
-), kept AS (
-    SELECT r.db_index, s.override FROM runs r JOIN subjects s USING (subject_id)
-    WHERE r.cluster_id = %(cluster_id)s AND s.override <> ''
+-- The override that each run stands under beside the newest that its job was put under while the run was known: how
+-- many runs there are of either, how many differ, and one.
+WITH since AS (
+    SELECT r.db_index, r.job_label, r.job_id, s.override, least(r.recorded_at, (
+        SELECT min(v.recorded_at) FROM run_versions v WHERE v.cluster_id = r.cluster_id AND v.db_index = r.db_index
+    )) AS known_at
+    FROM runs r JOIN subjects s USING (subject_id)
+    WHERE r.cluster_id = %(cluster_id)s AND (s.override <> '' OR EXISTS (
+        SELECT FROM overrides o
+        WHERE o.cluster_id = r.cluster_id AND o.job IN (r.job_label, r.job_id::text)
+    ))
 ), compared AS (
-    SELECT db_index, said.override IS DISTINCT FROM kept.override AS differs
-    FROM said FULL JOIN kept USING (db_index)
+    SELECT db_index, override <> coalesce((
+        SELECT CASE WHEN o.beneficiary IS NULL THEN '' ELSE o.override_id::text END FROM overrides o
+        WHERE o.cluster_id = %(cluster_id)s AND o.job IN (job_label, job_id::text) AND o.recorded_at >= known_at
+        ORDER BY o.override_id DESC LIMIT 1
+    ), '') AS differs
+    FROM since
 )
 SELECT count(*), count(*) FILTER (WHERE differs), coalesce(min(db_index) FILTER (WHERE differs)::text, '')
 FROM compared

@@ -24,21 +24,32 @@ WITH entries AS (
 ), told AS (
     SELECT to_jsonb(t) AS told FROM {table} t
     UNION ALL
-    SELECT content FROM withdrawn_rows WHERE table_name = {name}
+    SELECT k.content FROM withdrawn_rows k JOIN withdrawals w USING (withdrawal_id)
+    WHERE k.table_name = {name} AND {name} IN ('accounts', 'outages', 'sizes')
+        AND (k.content ->> 'recorded_at')::bigint >= w.since
+        AND (k.content ->> 'cluster_id')::smallint = w.cluster_id
 ), keyed AS (
     SELECT chained_text(told, c.key, '{{}}') AS row_key, c.format,
         sha256_of(chained_text(told, c.columns, c.people)) AS digest
     FROM told, chained() c
     WHERE c.name = {name} AND told ->> 'status' IS DISTINCT FROM 'planned'
+), rows AS (
+    SELECT row_key, format, count(*) AS times, min(digest) AS digest FROM keyed GROUP BY row_key, format
+), entered AS (
+    SELECT row_key, count(*) AS times, max(format) AS format, min(digest) AS digest
+    FROM entries GROUP BY row_key
 ), compared AS (
-    SELECT row_key, bool_and(k.digest IS DISTINCT FROM e.digest) AS differs
-    FROM entries e FULL JOIN keyed k USING (row_key, format)
-    GROUP BY row_key
+    SELECT row_key, e.times IS DISTINCT FROM 1 OR r.times IS DISTINCT FROM 1
+        OR r.digest IS DISTINCT FROM e.digest AS differs
+    FROM entered e FULL JOIN (
+        SELECT r.* FROM rows r LEFT JOIN entered USING (row_key)
+        WHERE r.format = coalesce(entered.format, (SELECT max(format) FROM chained() WHERE name = {name}))
+    ) AS r USING (row_key)
 )
 SELECT count(*), count(*) FILTER (WHERE differs), coalesce(min(row_key) FILTER (WHERE differs), '')
 FROM compared
 """)
-"""Every row of a table, withdrawn ones included, beside its entry, in the format the entry has."""
+"""Every row of a table, withdrawn ones included, beside its one entry, in the format the entry has."""
 
 
 class Head(NamedTuple):
@@ -80,6 +91,10 @@ class Chain:
         query: Composed = COMPARED.format(name=Literal(table), table=Identifier(table))
         with wrapped(self.store.url):
             return Comparison(*(self.store.connection.execute(query).fetchone() or (0, 0)))
+
+    def versions(self) -> Comparison:
+        """Whether what each run was, and is, follows one after the other, as reads and people told it."""
+        return Comparison(*(self.store.one("versions_compared", cluster_id=self.cluster_id) or (0, 0)))
 
     def reads(self) -> Comparison:
         """The digest of every read beside the runs that it took in."""

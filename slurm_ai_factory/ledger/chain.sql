@@ -39,7 +39,10 @@ WITH told AS (
         WHERE cluster_id = %(cluster_id)s AND missing_since IS NOT NULL
     ) AS gone GROUP BY missing_since
 ), compared AS (
-    SELECT read_id, at, r.runs_digest <> coalesce(t.digest, encode(sha256(''), 'hex'))
+    SELECT read_id, at, (r.withdrawn_at IS NOT NULL OR r.withdrawal_id IS NOT NULL) AND NOT EXISTS (
+            SELECT FROM withdrawals w WHERE w.withdrawal_id = r.withdrawal_id AND w.cluster_id = r.cluster_id
+                AND w.recorded_at = r.withdrawn_at AND w.since <= r.at
+        ) OR r.runs_digest <> coalesce(t.digest, encode(sha256(''), 'hex'))
         OR r.withdrawn_at IS NULL AND r.until = r.at AND r.missing_digest IS DISTINCT FROM m.digest AS differs
     FROM reads r LEFT JOIN told t USING (read_id) LEFT JOIN missed m USING (at)
     WHERE r.cluster_id = %(cluster_id)s AND r.runs_digest IS NOT NULL
@@ -77,3 +80,31 @@ ORDER BY audit_id
 SELECT head_entry, head FROM reports
 WHERE cluster_id = %(cluster_id)s AND window_name = %(window_name)s AND as_of = %(as_of)s
     AND fingerprint = %(fingerprint)s AND head IS NOT NULL
+
+-- versions_compared --
+-- What each run was and is, in the order of recording: how many there are, how many do not follow one another or were
+-- recorded when nobody told anything, and the first of those.
+WITH told AS (
+    SELECT db_index, read_id, recorded_at, superseded_at FROM run_versions WHERE cluster_id = %(cluster_id)s
+    UNION ALL
+    SELECT db_index, read_id, recorded_at, NULL FROM runs WHERE cluster_id = %(cluster_id)s
+), ordered AS (
+    SELECT *, lead(recorded_at) OVER (PARTITION BY db_index ORDER BY recorded_at, superseded_at NULLS LAST) AS next
+    FROM told
+), spoken AS (
+    SELECT recorded_at FROM overrides WHERE cluster_id = %(cluster_id)s
+    UNION
+    SELECT recorded_at FROM withdrawals WHERE cluster_id = %(cluster_id)s
+), compared AS (
+    SELECT db_index, CASE
+            WHEN superseded_at IS NULL THEN next IS NOT NULL
+            WHEN superseded_at > next THEN true
+            ELSE superseded_at IS DISTINCT FROM next AND NOT EXISTS (
+                SELECT FROM reads r WHERE r.read_id = o.read_id AND r.withdrawn_at = o.superseded_at
+            )
+        END OR o.read_id IS NOT NULL AND o.recorded_at NOT IN (SELECT recorded_at FROM spoken)
+        AND NOT EXISTS (SELECT FROM reads r WHERE r.read_id = o.read_id AND r.at = o.recorded_at) AS differs
+    FROM ordered o
+)
+SELECT count(*), count(*) FILTER (WHERE differs), coalesce((min(db_index) FILTER (WHERE differs))::text, '')
+FROM compared

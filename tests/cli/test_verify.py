@@ -46,6 +46,7 @@ CHECKS = (
     "chain",
     "records",
     "reads",
+    "versions",
     "TRES sets",
     "overrides",
     "classification",

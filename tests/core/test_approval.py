@@ -32,7 +32,7 @@ PROPOSAL = Proposal(number=3, kind=Kind.REGISTRY, content={}, at=0, actor="alice
         ("alice as root@login", True),
         ("Alice@laptop", True),
         ("bob as saf@head", False),
-        ("saf@head", False),
+        ("saf@head", True),
     ],
 )
 def test_nobody_approves_what_is_their_own(actor: str, refused: bool) -> None:

@@ -113,7 +113,7 @@ CREATE FUNCTION chain_row() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SE
 DECLARE
     told CONSTANT jsonb := to_jsonb(NEW);
 BEGIN
-    IF told ->> 'status' IS DISTINCT FROM 'planned' THEN
+    IF TG_TABLE_SCHEMA = current_schema() AND told ->> 'status' IS DISTINCT FROM 'planned' THEN
         PERFORM add_to_chain(
             c.name, chained_text(told, c.key, '{}'), c.format, sha256_of(chained_text(told, c.columns, c.people))
         ) FROM chained() c WHERE c.name = TG_TABLE_NAME ORDER BY c.format DESC LIMIT 1;

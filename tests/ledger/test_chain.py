@@ -153,8 +153,8 @@ def test_a_forgery_that_leaves_a_copy_of_what_it_changed_is_found(filled: Ledger
     [
         "INSERT INTO run_versions SELECT r.cluster_id, r.db_index, r.job_id, r.job_label, r.subject_id, "
         "r.state, r.submit_at, r.eligible_at, r.start_at, r.end_at, r.elapsed_seconds, r.suspended_seconds, "
-        "r.req_id, r.alloc_id, r.energy_joules, r.recorded_at, r.missing_since, 9000000000000, r.read_id FROM runs r "
-        "WHERE db_index = 2",
+        "r.req_id, r.alloc_id, r.energy_joules, r.recorded_at, r.missing_since, 9000000000000, r.read_id "
+        "FROM runs r WHERE db_index = 2",
         "UPDATE runs SET recorded_at = 9000000000000 WHERE db_index = 2",
     ],
 )

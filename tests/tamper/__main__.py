@@ -9,19 +9,26 @@ from tempfile import TemporaryDirectory
 
 import psycopg
 
-from slurm_ai_factory.ledger import Store, embedded
+from slurm_ai_factory.core.level import Baseline
+from slurm_ai_factory.core.records import DAY, Pause, Rejected, Size
+from slurm_ai_factory.core.retention import Due
+from slurm_ai_factory.ledger import Store, embedded, open_ledger
+from slurm_ai_factory.ledger.audits import Audit
+from tests import facility
 from tests.report import year
+from tests.second import odd
 from tests.tamper.campaign import EMPTY, IRRELEVANT, REFUSED, Tampering, columns, tried
 
 PAGE = Path(__file__).parents[2] / "docs" / "evaluation" / "tamper.md"
 HEAD = """\
 # Tampering
 
-`make tamper` writes this page. A year of a facility that does not exist, with four published reports; then,
-on a copy of its ledger for each column of the schema, one change by SQL as the owner of the database, who
-switches guards and foreign keys off. `saf ledger verify` walks the chain, compares every recorded row with
-its entry, every read with its runs, everything derived with the facts, and makes every published report
-again. Where it finds nothing, the last of these proves that no published figure rests on the change.
+`make tamper` writes this page. A year of a facility that does not exist, with four published reports, and odd
+runs, corrections and entries after them; then, on a copy of its ledger for each column of the schema, one
+change by SQL as the owner of the database, who switches guards and foreign keys off. `saf ledger verify`
+walks the chain, compares every recorded row with its entry, every read with its runs, everything derived
+with the facts, and makes every published report again. Where it finds nothing, that proves that no
+published figure rests on the change.
 
 Of {all} columns {found} were found and {refused} refused by PostgreSQL; with {irrelevant} every published
 report says the same; {empty} have no row in the year.
@@ -56,7 +63,9 @@ def _all(server: str, file: Path) -> Iterator[Tampering]:
     with Store(url) as store:
         store.migrate()
     made = year.build(url, file)
-    every = columns(url)
+    odd.build(url, made.config)
+    _complete(url)
+    every = [one for one in columns(url) if not sys.argv[1:] or one.table in sys.argv[1:]]
     for number, column in enumerate(every, 1):
         found = tried(made, column)
         print(
@@ -65,6 +74,21 @@ def _all(server: str, file: Path) -> Iterator[Tampering]:
             flush=True,
         )
         yield found
+
+
+def _complete(url: str) -> None:
+    """Rows of the tables that neither the year nor its odd January has."""
+    at, who, why = odd.SECOND + DAY, "anna@head", "audit"
+    with open_ledger(url, facility.CLUSTER) as ledger:
+        ledger.control.say_pause(Pause(at, at + DAY, who, why))
+        ledger.control.keep_baseline("regional", Baseline(25, 75), at)
+        ledger.audits.keep(Audit("verify", at, None, None, 0), {}, who)
+        ledger.persons.note("show", "u", {"at": at, "actor": who, "reason": why})
+        ledger.accounting.put_aside([Rejected("a|b", "no State")], at)
+        ledger.privacy.retain(Due(facility.SINCE), (), at=at, actor=who)
+        ledger.accounting.record([], at, at + DAY, at=at + DAY)
+        ledger.accounting.record_events([Size(at + DAY, None, "cpu=1")], [], at + DAY)
+        ledger.accounting.withdraw(at + DAY, at=at + DAY + 60, actor=who, reason="wrong clock")
 
 
 def _counts(results: Iterable[Tampering]) -> dict[str, int]:

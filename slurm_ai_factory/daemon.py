@@ -19,12 +19,11 @@ from dataclasses import dataclass, field, replace
 from threading import Event, Thread
 from types import FrameType
 
-from slurm_ai_factory import cycle, showing, signing
-from slurm_ai_factory.board import Board, Reconciled
+from slurm_ai_factory import cycle, question
+from slurm_ai_factory.audit import signing
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.records import DAY, Instant
-from slurm_ai_factory.cycle import CycleReport
 from slurm_ai_factory.errors import (
     ConfigError,
     HoldError,
@@ -34,11 +33,14 @@ from slurm_ai_factory.errors import (
     shortage,
     told,
 )
-from slurm_ai_factory.metrics import Exposition
-from slurm_ai_factory.site import Laps, Site
-from slurm_ai_factory.summary import sentence
-from slurm_ai_factory.web import Web, serving
-from slurm_ai_factory.web.page import REFRESH, html
+from slurm_ai_factory.monitor.board import Board, Reconciled
+from slurm_ai_factory.monitor.metrics import Exposition
+from slurm_ai_factory.monitor.page import REFRESH, html
+from slurm_ai_factory.monitor.web import Web, serving
+from slurm_ai_factory.steps import showing
+from slurm_ai_factory.steps.site import Laps, Site
+from slurm_ai_factory.steps.summary import sentence
+from slurm_ai_factory.steps.values import CycleReport
 
 log = logging.getLogger("saf")
 
@@ -174,7 +176,7 @@ class Daemon:
     def _afterwards(self, site: Site, board: Board) -> None:
         """What no cycle waits for."""
         _beside("the ledger was not compared with Slurm's books", lambda: self._reconcile(site, board))
-        _beside("the past was not added up", lambda: cycle.sum_up(site))
+        _beside("the past was not added up", lambda: question.sum_up(site.config, site.ledger))
         _beside("the head of the chain was not logged", lambda: self._log_head(site))
 
     def _log_head(self, site: Site) -> None:

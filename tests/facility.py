@@ -18,8 +18,7 @@ from zoneinfo import ZoneInfo
 
 from slurm_ai_factory import config as configuration
 from slurm_ai_factory.core import windows
-from slurm_ai_factory.core.expertise import Kind, NewEntry
-from slurm_ai_factory.core.organisations import Entry, Link, Organisation
+from slurm_ai_factory.core.programme.expertise import Kind, NewEntry
 from slurm_ai_factory.core.records import (
     HOUR,
     Association,
@@ -31,6 +30,7 @@ from slurm_ai_factory.core.records import (
     Size,
     Subject,
 )
+from slurm_ai_factory.core.rules.organisations import Entry, Link, Organisation
 from slurm_ai_factory.ledger import Ledger, open_ledger
 
 CLUSTER = "noorderlicht"

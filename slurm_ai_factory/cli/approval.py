@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 import click
 
-from slurm_ai_factory import approving
+from slurm_ai_factory.audit import approving
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.options import SafGroup, actor, chosen, load_config, now, opened_ledger
-from slurm_ai_factory.core import approval
-from slurm_ai_factory.core.approval import Kind, Proposal
+from slurm_ai_factory.core.programme import approval
+from slurm_ai_factory.core.programme.approval import Kind, Proposal
 from slurm_ai_factory.ledger import LONG, Ledger
 
 REASON = click.option("--reason", metavar="TEXT", default="", help="Why; kept with the entry.")

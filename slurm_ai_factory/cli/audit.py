@@ -9,7 +9,8 @@ from contextlib import contextmanager
 
 import click
 
-from slurm_ai_factory import audit, clocks, reading
+from slurm_ai_factory.audit import books
+from slurm_ai_factory.audit.reconcile import Reconciliation, Row, reconcile
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.measure import asked_instant
 from slurm_ai_factory.cli.options import (
@@ -24,12 +25,12 @@ from slurm_ai_factory.cli.options import (
 )
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import charge
-from slurm_ai_factory.core.reconcile import Reconciliation, Row, reconcile
 from slurm_ai_factory.core.records import Charge, Instant, Interval
 from slurm_ai_factory.core.words import count
 from slurm_ai_factory.ledger import LONG
 from slurm_ai_factory.ledger.audits import Audit
-from slurm_ai_factory.reading import Progress, Read
+from slurm_ai_factory.steps import clocks, reading
+from slurm_ai_factory.steps.reading import Progress, Read
 
 FINDINGS = 5
 
@@ -115,7 +116,7 @@ def reconcile_command(since: str, until: str, every: bool) -> None:
     with opened_ledger(config) as ledger:
         slurm = slurm_of(config)
         slurm.priority_config()
-        found = reconcile(audit.gather(slurm, ledger, first, last, at=at, usual=config.slurm.read_window))
+        found = reconcile(books.gather(slurm, ledger, first, last, at=at, usual=config.slurm.read_window))
         made = Audit("reconcile", at, first, last, found.findings)
         ledger.audits.keep(made, {"unexplained": str(found.unexplained)}, actor())
     if chosen.json:

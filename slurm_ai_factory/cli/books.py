@@ -9,7 +9,8 @@ from pathlib import Path
 
 import click
 
-from slurm_ai_factory import asking, reporting, signing, verification
+from slurm_ai_factory import question
+from slurm_ai_factory.audit import signing, verification
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.audit import FINDINGS
 from slurm_ai_factory.cli.measure import asked_instant, asked_window, check_known
@@ -25,12 +26,13 @@ from slurm_ai_factory.cli.options import (
 from slurm_ai_factory.cli.setup import ledger_group
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import windows
+from slurm_ai_factory.core.programme.retention import Due
 from slurm_ai_factory.core.records import Instant
-from slurm_ai_factory.core.retention import Due
 from slurm_ai_factory.errors import ConfigError, LedgerError
 from slurm_ai_factory.ledger import LONG, Ledger
 from slurm_ai_factory.ledger.audits import Audit
 from slurm_ai_factory.ledger.publishing import PARTS, part_name
+from slurm_ai_factory.report import gather
 
 NAMES = tuple(map(part_name, PARTS))
 
@@ -57,8 +59,8 @@ def fingerprint_command(window: str | None, then: str, first: str | None, rows: 
         last = asked_window(config, window, None, None, known)
         begins = asked_window(config, first, None, None, known) if first else last
         check_known(ledger, known)
-        ask = asking.asked(config, ledger, known)
-        interval = reporting.interval_of(ask, begins, last)
+        ask = question.asked(config, ledger, known)
+        interval = gather.interval_of(ask, begins, last)
         if rows:
             for row in ledger.publishing.rows(f"fingerprint_{rows}", interval):
                 sys.stdout.buffer.write(row)

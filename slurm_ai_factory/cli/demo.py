@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 import click
 
 from slurm_ai_factory import config as configuration
-from slurm_ai_factory import cycle
+from slurm_ai_factory import question
 from slurm_ai_factory.cli import compiled, measure, output, steer, tree
 from slurm_ai_factory.cli.options import SafCommand, chosen, ledger_url, log_level, opened_ledger
 from slurm_ai_factory.config import Config
@@ -33,7 +33,7 @@ from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.records import Association, Instant
 from slurm_ai_factory.daemon import Daemon
 from slurm_ai_factory.errors import ConfigError, LedgerError
-from slurm_ai_factory.site import Site
+from slurm_ai_factory.steps.site import Site
 
 if TYPE_CHECKING:
     from slurm_ai_factory.simulation.slurm import ModelSlurm
@@ -230,8 +230,8 @@ def _close(config: Config, before: Sequence[Association], after: Sequence[Associ
         at = ledger.accounting.watermark()
         if at is None:
             raise LedgerError("saf demo ended before its first cycle; give it more time with --for")
-        config = cycle.under_terms(config, ledger, at)
-        window = cycle.promised_window(config, at)
+        config = question.under_terms(config, ledger, at)
+        window = question.promised_window(config, at)
         measured, groups = measure.shared(config, ledger, window, config.promise_of(), "account")
         changes = steer.latest(ledger, CHANGES)
     margin = config.promise.margin

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from math import ceil
 from typing import NamedTuple
 
-from slurm_ai_factory.core.outlook import Point, percent
+from slurm_ai_factory.core.measure.outlook import Point, percent
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
 LETTERS = " #"

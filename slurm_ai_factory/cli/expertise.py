@@ -12,8 +12,9 @@ from slurm_ai_factory.cli.measure import asked_instant, asked_window
 from slurm_ai_factory.cli.naming import warn_of_names
 from slurm_ai_factory.cli.options import SafGroup, actor, chosen, load_config, now, opened_ledger
 from slurm_ai_factory.cli.registry import refuse
-from slurm_ai_factory.core import expertise, windows
-from slurm_ai_factory.core.expertise import Entry
+from slurm_ai_factory.core import windows
+from slurm_ai_factory.core.programme import expertise
+from slurm_ai_factory.core.programme.expertise import Entry
 
 
 @click.group("expertise", cls=SafGroup)

@@ -6,16 +6,17 @@ from collections.abc import Sequence
 
 import click
 
-from slurm_ai_factory import cycle
+from slurm_ai_factory import question
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.measure import as_of
 from slurm_ai_factory.cli.options import SafCommand, chosen, opened_books
 from slurm_ai_factory.config import Config
-from slurm_ai_factory.core import charge, share, tres, windows
-from slurm_ai_factory.core.classify import DETAILS, Part, Rules
+from slurm_ai_factory.core import charge, tres, windows
+from slurm_ai_factory.core.measure import share
+from slurm_ai_factory.core.measure.share import SortedRun
 from slurm_ai_factory.core.records import FOREVER, Instant, Subject, Window
-from slurm_ai_factory.core.share import SortedRun
-from slurm_ai_factory.core.why import why
+from slurm_ai_factory.core.rules.classify import DETAILS, Part, Rules
+from slurm_ai_factory.core.rules.why import why
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import Ledger
 
@@ -36,7 +37,7 @@ def explain_command(job: str | None, account: str | None) -> None:
 
 def _explain_account(config: Config, ledger: Ledger, account: str) -> None:
     """By account alone; rules that also look at user, QOS and the like may say otherwise of some jobs."""
-    rules = cycle.rules_of(config, ledger)
+    rules = question.rules_of(config, ledger)
     if account not in rules.parents:
         raise LedgerError(
             f"account {account} is not known on {config.cluster.name}; see `saf share --by account`"
@@ -83,7 +84,7 @@ def _print_parts(parts: Sequence[Part]) -> None:
 
 def _explain_job(config: Config, ledger: Ledger, job: str) -> None:
     at = as_of(ledger)
-    rules = cycle.rules_of(config, ledger)
+    rules = question.rules_of(config, ledger)
     runs = ledger.classified(rules).runs_of_job(job)
     if not runs:
         hint = "" if job[:1].isdigit() else f"; an account is explained with: saf explain --account {job}"

@@ -16,16 +16,16 @@ import click
 from click.core import ParameterSource
 
 from slurm_ai_factory import config as configuration
-from slurm_ai_factory import cycle, people
+from slurm_ai_factory import identity, question
 from slurm_ai_factory.config import Config
-from slurm_ai_factory.core import persons
 from slurm_ai_factory.core.escaped import is_hidden
+from slurm_ai_factory.core.programme import persons
 from slurm_ai_factory.errors import ConfigError
 from slurm_ai_factory.ledger import Ledger, Limits, Store, embedded, open_ledger
-from slurm_ai_factory.site import Site
 from slurm_ai_factory.slurm import Slurm
 from slurm_ai_factory.slurm.commands import Commands
 from slurm_ai_factory.slurm.library import Library, LibrarySlurm
+from slurm_ai_factory.steps.site import Site
 
 
 @dataclass(slots=True)
@@ -180,7 +180,7 @@ def opened_books(limits: Limits | None = None) -> Iterator[tuple[Config, Ledger]
     """The configuration under the promise's term in force now, and the ledger."""
     config = load_config()
     with opened_ledger(config, limits) as ledger:
-        yield cycle.under_terms(config, ledger, now()), ledger
+        yield question.under_terms(config, ledger, now()), ledger
 
 
 def slurm_of(config: Config) -> Slurm:
@@ -194,12 +194,12 @@ def slurm_of(config: Config) -> Slurm:
 
 def actor() -> str:
     """Who acts, for the history."""
-    return persons.actor(people.signs(), socket.gethostname(), chosen.person or "")
+    return persons.actor(identity.signs(), socket.gethostname(), chosen.person or "")
 
 
 def service() -> str:
     """The daemon, which acts by itself."""
-    return f"{people.user_name()}@{socket.gethostname()}"
+    return f"{identity.user_name()}@{socket.gethostname()}"
 
 
 @contextmanager

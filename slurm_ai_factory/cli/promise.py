@@ -8,16 +8,16 @@ from typing import Any
 
 import click
 
-from slurm_ai_factory import cycle
+from slurm_ai_factory import question
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.approval import proposed
 from slurm_ai_factory.cli.measure import asked_day
 from slurm_ai_factory.cli.options import SafGroup, actor, chosen, load_config, now, opened_ledger
 from slurm_ai_factory.config import Config, checked, parse_resource, resource_name, values
 from slurm_ai_factory.core import windows
-from slurm_ai_factory.core.approval import Kind
+from slurm_ai_factory.core.programme.approval import Kind
+from slurm_ai_factory.core.programme.terms import PromiseTerms, Term
 from slurm_ai_factory.core.records import FOREVER
-from slurm_ai_factory.core.terms import PromiseTerms, Term
 from slurm_ai_factory.errors import RefusedError
 from slurm_ai_factory.ledger import Ledger
 
@@ -118,10 +118,10 @@ def _known(then: str | None) -> tuple[Config, PromiseTerms, list[Term]]:
     """The configuration under the term of now, and the terms and all rows as known now or then."""
     config = load_config()
     with opened_ledger(config) as ledger:
-        config = cycle.under_terms(config, ledger, now())
+        config = question.under_terms(config, ledger, now())
         at = asked_day(config.promise.time_zone, "--as-of", then) if then else None
         rows = [one for one in ledger.promise_terms.rows() if at is None or one.recorded_at <= at]
-        return config, cycle.terms_of(config, ledger, at), rows
+        return config, question.terms_of(config, ledger, at), rows
 
 
 def _value(config: Config, among: PromiseTerms, one: Term) -> dict[str, Any]:
@@ -159,7 +159,7 @@ def _record(since: str, option: str, said: dict[str, Any], source: str, reason: 
 
 def _term(config: Config, ledger: Ledger, since: str, option: str, said: dict[str, Any], **by: str) -> Term:
     """The whole term; the day is one of its own time zone."""
-    present = cycle.terms_of(config, ledger)
+    present = question.terms_of(config, ledger)
     at = asked_day(values.zone(said.get("time_zone", present.at(now()).time_zone)), option, since)
     fields = {"ended": False} | said | by
     return replace(present.at(at), since=at, actor=actor(), recorded_at=now(), **fields)

@@ -11,18 +11,26 @@ from typing import Any, TypeVar
 
 import click
 
-from slurm_ai_factory import cycle
+from slurm_ai_factory import question
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.approval import proposed
 from slurm_ai_factory.cli.measure import asked_day
 from slurm_ai_factory.cli.naming import warn_of_names
 from slurm_ai_factory.cli.options import SafGroup, actor, chosen, load_config, now, opened_ledger
 from slurm_ai_factory.config import Config
-from slurm_ai_factory.core import registry_sheet, windows
-from slurm_ai_factory.core.approval import Kind, entries_value
-from slurm_ai_factory.core.organisations import CATEGORIES, Entry, Link, Organisation, Registry, effective
+from slurm_ai_factory.core import windows
+from slurm_ai_factory.core.programme import registry_sheet
+from slurm_ai_factory.core.programme.approval import Kind, entries_value
+from slurm_ai_factory.core.programme.sheet import Fault
 from slurm_ai_factory.core.records import FOREVER, Instant
-from slurm_ai_factory.core.sheet import Fault
+from slurm_ai_factory.core.rules.organisations import (
+    CATEGORIES,
+    Entry,
+    Link,
+    Organisation,
+    Registry,
+    effective,
+)
 from slurm_ai_factory.core.words import count
 from slurm_ai_factory.errors import LedgerError, RefusedError
 from slurm_ai_factory.ledger import Ledger
@@ -188,7 +196,7 @@ def organisation_list(on: str | None, every: bool, then: str | None) -> None:
     at = asked_day(config.promise.time_zone, "--on", on) if on else now()
     with opened_ledger(config) as ledger:
         known = ledger.registry.known(asked_day(config.promise.time_zone, "--as-of", then) if then else None)
-        config = cycle.under_terms(config, ledger, at)
+        config = question.under_terms(config, ledger, at)
     first = at if on else FOREVER
     found = [one for one in known.organisations if every or (one.since <= first and at < one.until)]
     values = [_listed(config, known, one, at) for one in found]

@@ -8,22 +8,23 @@ from pathlib import Path
 
 import click
 
-from slurm_ai_factory import asking, cycle, reporting, statements
+from slurm_ai_factory import question
 from slurm_ai_factory import report as pages
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.approval import propose
 from slurm_ai_factory.cli.measure import asked_instant, asked_window, check_known, tell_unread
 from slurm_ai_factory.cli.options import SafCommand, actor, chosen, now, opened_books
 from slurm_ai_factory.config import Config
-from slurm_ai_factory.core import tariff, windows
-from slurm_ai_factory.core.approval import Kind
+from slurm_ai_factory.core import windows
+from slurm_ai_factory.core.programme import tariff
+from slurm_ai_factory.core.programme.approval import Kind
+from slurm_ai_factory.core.programme.tariff import Line
 from slurm_ai_factory.core.records import Window
-from slurm_ai_factory.core.tariff import Line
 from slurm_ai_factory.errors import SafError
 from slurm_ai_factory.ledger import LONG, Ledger
 from slurm_ai_factory.ledger.publishing import Published
-from slurm_ai_factory.report import LANGUAGES, Report
-from slurm_ai_factory.statements import Statement
+from slurm_ai_factory.report import LANGUAGES, Report, gather, statements
+from slurm_ai_factory.report.statements import Statement
 
 FORMATS = ("html", "csv", "json")
 
@@ -70,12 +71,12 @@ def report_command(
         compared = asked_instant(config, compare) if compare else None
         check_known(ledger, known, compared)
         if publish:
-            cycle.begin_terms(config, ledger, now(), actor())
-        ask = asking.asked(config, ledger, known)
-        found = reporting.gather(ask, where, compared)
+            question.begin_terms(config, ledger, now(), actor())
+        ask = question.asked(config, ledger, known)
+        found = gather.gather(ask, where, compared)
         proposal = None
         if publish:
-            published = reporting.published_anew(ask, where)
+            published = gather.published_anew(ask, where)
             proposal = _publish(config, ledger, published)
         window, fingerprint = found.measurement.window.name, pages.value(found)["fingerprint"]["sha256"]
         found = replace(found, head=ledger.publishing.head(window, known, fingerprint))
@@ -135,7 +136,7 @@ def statement_command(organisation: str, window: str | None, then: str) -> None:
         known = asked_instant(config, then)
         where = asked_window(config, window, None, None, known)
         check_known(ledger, known)
-        ask = asking.asked(config, ledger, known)
+        ask = question.asked(config, ledger, known)
         found = statements.gather(ask, organisation, where)
     tell_unread(found.unread_seconds, found.window)
     if chosen.json:

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 import click
 
-from slurm_ai_factory import approving, cycle
 from slurm_ai_factory import config as configuration
+from slurm_ai_factory import question
+from slurm_ai_factory.audit import approving
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.approval import proposed
 from slurm_ai_factory.cli.measure import as_of, asked_window
@@ -25,11 +26,12 @@ from slurm_ai_factory.cli.options import (
     slurm_of,
 )
 from slurm_ai_factory.config import Config
-from slurm_ai_factory.core import judgement, rule_check, share
-from slurm_ai_factory.core.approval import Kind
-from slurm_ai_factory.core.classify import Classification
+from slurm_ai_factory.core.measure import judgement, share
+from slurm_ai_factory.core.programme.approval import Kind
 from slurm_ai_factory.core.records import HOUR, Charge, Instant, Measurement, Subject, Window
-from slurm_ai_factory.core.rule_check import RuleProblem
+from slurm_ai_factory.core.rules import rule_check
+from slurm_ai_factory.core.rules.classify import Classification
+from slurm_ai_factory.core.rules.rule_check import RuleProblem
 from slurm_ai_factory.core.words import count
 from slurm_ai_factory.errors import ConfigError
 from slurm_ai_factory.ledger import Ledger
@@ -56,7 +58,7 @@ def rules_check(offline: bool) -> None:
     config = load_config()
     with opened_ledger(config) as ledger:
         found = _check(config, ledger, offline)
-        steered = cycle.lever_of(config, ledger, now())
+        steered = question.lever_of(config, ledger, now())
     if chosen.json:
         output.emit({**_checked(config, found), "steered": steered.conflict or None})
     if steered.conflict:
@@ -78,7 +80,7 @@ def _check(config: Config, ledger: Ledger, offline: bool) -> Checked:
     seen = ledger.accounting.names()
     asked = (seen, []) if offline else names(slurm_of(config).commands, config.cluster.name)
     listed, hidden = asked
-    rules, known = cycle.rules_of(config, ledger), {key: seen[key] | listed[key] for key in listed}
+    rules, known = question.rules_of(config, ledger), {key: seen[key] | listed[key] for key in listed}
     problems = rule_check.check(rules, known, config.terms(seen["account"]))
     return Checked(problems, rule_check.gone(rules, seen, listed), hidden)
 
@@ -136,10 +138,10 @@ class Outcome(NamedTuple):
 
 
 def _outcome(config: Config, ledger: Ledger, where: Window, at: Instant) -> Outcome:
-    config, where = cycle.judged(config, ledger, where, at)
-    measured = cycle.measure(config, ledger, at, where, moment=now())
-    rules, weights = cycle.rules_of(config, ledger), config.promise_of().weights
-    found = cycle.groups(ledger, rules, _place, weights, where, at)
+    config, where = question.judged(config, ledger, where, at)
+    measured = question.measure(config, ledger, at, where, moment=now())
+    rules, weights = question.rules_of(config, ledger), config.promise_of().weights
+    found = question.groups(ledger, rules, _place, weights, where, at)
     return Outcome(measured, {tuple(one.names): one.delivered for one in found})
 
 

@@ -22,16 +22,17 @@ from slurm_ai_factory.cli.options import (
     opened_ledger,
 )
 from slurm_ai_factory.config import Config, values
-from slurm_ai_factory.core import lever, windows
-from slurm_ai_factory.core.classify import DETAILS, Rule, Rules
+from slurm_ai_factory.core import windows
+from slurm_ai_factory.core.control import lever
 from slurm_ai_factory.core.records import FOREVER, Association
+from slurm_ai_factory.core.rules.classify import DETAILS, Rule, Rules
 from slurm_ai_factory.core.words import count
 from slurm_ai_factory.errors import ConfigError
 from slurm_ai_factory.ledger import LONG, Store, sql
 from slurm_ai_factory.ledger.connection import place
+from slurm_ai_factory.monitor import access
 from slurm_ai_factory.slurm import Slurm
 from slurm_ai_factory.slurm.commands import Commands
-from slurm_ai_factory.web import access
 
 SERVICE_PATH = {
     Path(one) for one in ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")

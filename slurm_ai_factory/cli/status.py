@@ -12,15 +12,15 @@ from typing import Any
 
 import click
 
-from slurm_ai_factory import cycle
+from slurm_ai_factory import question
 from slurm_ai_factory.cli import draw, output
 from slurm_ai_factory.cli.measure import as_of
 from slurm_ai_factory.cli.options import SafCommand, chosen, load_config, now, opened_ledger
 from slurm_ai_factory.cli.output import Styled
 from slurm_ai_factory.cli.screen import plain
 from slurm_ai_factory.config import Config
-from slurm_ai_factory.core import judgement, outlook, share
-from slurm_ai_factory.core.reasons import HOLDS
+from slurm_ai_factory.core.control.reasons import HOLDS
+from slurm_ai_factory.core.measure import judgement, outlook, share
 from slurm_ai_factory.core.records import Instant, Measurement, Verdict
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import Ledger
@@ -58,8 +58,8 @@ def _once(config: Config) -> int:
     """Print it; the exit code."""
     with opened_ledger(config) as ledger:
         at = as_of(ledger)
-        config = cycle.under_terms(config, ledger, at)
-        measured = cycle.measure(config, ledger, at)
+        config = question.under_terms(config, ledger, at)
+        measured = question.measure(config, ledger, at)
         value = _status(config, ledger, measured)
     if chosen.json:
         output.emit(value)
@@ -107,7 +107,7 @@ def _status(config: Config, ledger: Ledger, measured: Measurement) -> dict[str, 
 
 def _lever(config: Config, ledger: Ledger) -> dict[str, Any]:
     """How far the steered accounts and the region's charge are the same."""
-    reach = cycle.lever_of(config, ledger, now()).reach
+    reach = question.lever_of(config, ledger, now()).reach
     return {"outside_share": reach.outside_share, "other_share": reach.other_share, "says": reach.sentences}
 
 

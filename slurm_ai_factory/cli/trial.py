@@ -15,14 +15,14 @@ from zoneinfo import ZoneInfo
 import click
 
 from slurm_ai_factory import config as configuration
-from slurm_ai_factory import cycle
+from slurm_ai_factory import question
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.options import chosen, load_config, now, opened_ledger
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import windows
-from slurm_ai_factory.core.classify import Beneficiary, Rules
-from slurm_ai_factory.core.controller import Policy
+from slurm_ai_factory.core.control.controller import Policy
 from slurm_ai_factory.core.records import DAY, HOUR, Instant, Subject
+from slurm_ai_factory.core.rules.classify import Beneficiary, Rules
 from slurm_ai_factory.core.words import count
 from slurm_ai_factory.errors import ConfigError, SafError
 from slurm_ai_factory.simulation import formats, scenarios
@@ -193,7 +193,7 @@ def _by_rules(workload: Workload) -> frozenset[User]:
     """The users that the configured rules call regional, with the accounts the ledger knows."""
     config = load_config()
     with opened_ledger(config) as ledger:
-        rules = cycle.rules_of(config, ledger)
+        rules = question.rules_of(config, ledger)
     first = int(workload.submit[0])
     return frozenset(user for user in workload.users if _regional(rules, config.cluster.name, user, first))
 

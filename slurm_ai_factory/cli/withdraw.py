@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import click
 
-from slurm_ai_factory import clocks, cycle, reading
+from slurm_ai_factory import cycle
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.measure import asked_instant
 from slurm_ai_factory.cli.naming import warn_of_names
 from slurm_ai_factory.cli.options import SafCommand, actor, chosen, load_config, opened_site
 from slurm_ai_factory.cli.setup import ledger_group
 from slurm_ai_factory.errors import RefusedError
+from slurm_ai_factory.steps import clocks, reading
 
 
 @ledger_group.command("withdraw", cls=SafCommand)

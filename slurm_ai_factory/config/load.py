@@ -18,8 +18,8 @@ from zoneinfo import ZoneInfo
 from slurm_ai_factory.config import tariff, values
 from slurm_ai_factory.config.sections import DEFAULT, SECTIONS, Config
 from slurm_ai_factory.core import windows
-from slurm_ai_factory.core.classify import CONDITIONS, DETAILS, Beneficiary, Rule
-from slurm_ai_factory.core.kept_rules import REGISTRY
+from slurm_ai_factory.core.rules.classify import CONDITIONS, DETAILS, Beneficiary, Rule
+from slurm_ai_factory.core.rules.saved import REGISTRY
 from slurm_ai_factory.core.tres import resource_name
 from slurm_ai_factory.errors import ConfigError
 

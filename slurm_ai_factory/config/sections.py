@@ -13,15 +13,15 @@ from zoneinfo import ZoneInfo
 
 from slurm_ai_factory.config import values
 from slurm_ai_factory.core import windows
-from slurm_ai_factory.core.classify import Rule
-from slurm_ai_factory.core.controller import Policy
-from slurm_ai_factory.core.organisations import Terms
+from slurm_ai_factory.core.control.controller import Policy
+from slurm_ai_factory.core.measure.share import Promise
 from slurm_ai_factory.core.pace import Overlap
+from slurm_ai_factory.core.programme.retention import Retention
+from slurm_ai_factory.core.programme.tariff import Tariff
+from slurm_ai_factory.core.programme.terms import FIRST_REASON, Term
 from slurm_ai_factory.core.records import Instant
-from slurm_ai_factory.core.retention import Retention
-from slurm_ai_factory.core.share import Promise
-from slurm_ai_factory.core.tariff import Tariff
-from slurm_ai_factory.core.terms import FIRST_REASON, Term
+from slurm_ai_factory.core.rules.classify import Rule
+from slurm_ai_factory.core.rules.organisations import Terms
 from slurm_ai_factory.core.tres import Count, resource_name
 
 _UNSET: Any = object()

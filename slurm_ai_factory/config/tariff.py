@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 
 from slurm_ai_factory.config import values
 from slurm_ai_factory.core import windows
-from slurm_ai_factory.core.classify import Beneficiary
+from slurm_ai_factory.core.programme.tariff import Tariff
 from slurm_ai_factory.core.records import HOUR
-from slurm_ai_factory.core.tariff import Tariff
+from slurm_ai_factory.core.rules.classify import Beneficiary
 from slurm_ai_factory.errors import ConfigError
 
 

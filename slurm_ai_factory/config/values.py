@@ -13,8 +13,8 @@ from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from slurm_ai_factory.core import windows
+from slurm_ai_factory.core.programme.suppression import LARGEST
 from slurm_ai_factory.core.records import HOUR
-from slurm_ai_factory.core.suppression import LARGEST
 from slurm_ai_factory.core.tres import Count
 
 SHORTEST_RETENTION = 30 * 24 * HOUR

@@ -13,10 +13,11 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any, cast
 
-from slurm_ai_factory.core import charge, rest
-from slurm_ai_factory.core.classify import Beneficiary, Classification, Part, Rules
+from slurm_ai_factory.core import charge
+from slurm_ai_factory.core.measure import rest
+from slurm_ai_factory.core.measure.share import SortedRun, SubjectUsage, Usage
 from slurm_ai_factory.core.records import FOREVER, HOUR, Charge, Instant, Run, Subject, Window
-from slurm_ai_factory.core.share import SortedRun, SubjectUsage, Usage
+from slurm_ai_factory.core.rules.classify import Beneficiary, Classification, Part, Rules
 from slurm_ai_factory.core.tres import Count
 from slurm_ai_factory.ledger import hour_sums
 from slurm_ai_factory.ledger.hour_sums import Compared

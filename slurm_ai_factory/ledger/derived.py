@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import NamedTuple
 
-from slurm_ai_factory.core.classify import Part, Rules
 from slurm_ai_factory.core.records import Instant, Subject
+from slurm_ai_factory.core.rules.classify import Part, Rules
 from slurm_ai_factory.ledger.classified import SUBJECT, part_of
 from slurm_ai_factory.ledger.store import Store
 

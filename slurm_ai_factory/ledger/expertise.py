@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from slurm_ai_factory.core import expertise, windows
-from slurm_ai_factory.core.expertise import Entry, Kind, NewEntry
+from slurm_ai_factory.core import windows
+from slurm_ai_factory.core.programme import expertise
+from slurm_ai_factory.core.programme.expertise import Entry, Kind, NewEntry
 from slurm_ai_factory.core.records import Instant
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger.store import Row, Store

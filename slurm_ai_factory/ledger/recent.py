@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from slurm_ai_factory.core.charge import hour_of
-from slurm_ai_factory.core.classify import Part
+from slurm_ai_factory.core.measure.share import SortedRun, Usage
 from slurm_ai_factory.core.records import Instant, Interval
-from slurm_ai_factory.core.share import SortedRun, Usage
+from slurm_ai_factory.core.rules.classify import Part
 from slurm_ai_factory.ledger.store import Store
 
 

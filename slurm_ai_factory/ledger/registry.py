@@ -10,9 +10,9 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from slurm_ai_factory.core.classify import Beneficiary, Override, Rule
-from slurm_ai_factory.core.kept_rules import rules_from, rules_value
-from slurm_ai_factory.core.organisations import (
+from slurm_ai_factory.core.records import Instant
+from slurm_ai_factory.core.rules.classify import Beneficiary, Override, Rule
+from slurm_ai_factory.core.rules.organisations import (
     Entry,
     Link,
     Organisation,
@@ -24,7 +24,7 @@ from slurm_ai_factory.core.organisations import (
     problems,
     values,
 )
-from slurm_ai_factory.core.records import Instant
+from slurm_ai_factory.core.rules.saved import rules_from, rules_value
 from slurm_ai_factory.ledger.store import Store, json
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from slurm_ai_factory.core import terms
+from slurm_ai_factory.core.programme import terms
+from slurm_ai_factory.core.programme.terms import PromiseTerms, Term
 from slurm_ai_factory.core.records import Instant
-from slurm_ai_factory.core.terms import PromiseTerms, Term
 from slurm_ai_factory.ledger.store import Store, json
 
 

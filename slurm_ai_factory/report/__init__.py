@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from slurm_ai_factory.question import Reached
 from slurm_ai_factory.report.page import LANGUAGES, html
 from slurm_ai_factory.report.sheets import as_csv, as_json
-from slurm_ai_factory.report.tables import Reached, tables
+from slurm_ai_factory.report.tables import tables
 from slurm_ai_factory.report.values import (
     Audited,
     Basis,

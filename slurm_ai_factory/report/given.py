@@ -10,10 +10,11 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from slurm_ai_factory.core.classify import Beneficiary
+from slurm_ai_factory.core.programme.suppression import Sum
 from slurm_ai_factory.core.records import Interval
-from slurm_ai_factory.core.suppression import Sum
-from slurm_ai_factory.report.tables import Piece, Reached, lines, members, tables, totals
+from slurm_ai_factory.core.rules.classify import Beneficiary
+from slurm_ai_factory.question import Reached
+from slurm_ai_factory.report.tables import Piece, lines, members, tables, totals
 
 Read = Callable[[Interval], Sequence[Reached]]
 """Who got what in an interval, as a report knew it."""

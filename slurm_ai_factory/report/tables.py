@@ -10,18 +10,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from slurm_ai_factory.core.classify import Beneficiary
+from slurm_ai_factory.core.programme.suppression import Cell, Part, Sum, organisations, shown
 from slurm_ai_factory.core.records import Charge, Interval
-from slurm_ai_factory.core.suppression import Cell, Part, Sum, organisations, shown
-
-
-class Reached(NamedTuple):
-    """What one organisation got for one beneficiary, and where it belongs."""
-
-    organisation: str  #: its key, or the account where no organisation is known
-    beneficiary: Beneficiary
-    places: Mapping[str, str]  #: its category, sector, municipality and hub; "" where that is not known
-    charge: Charge
+from slurm_ai_factory.core.rules.classify import Beneficiary
+from slurm_ai_factory.question import Reached
 
 
 class Piece(NamedTuple):

@@ -12,12 +12,14 @@ from decimal import Decimal
 from math import fsum
 from typing import Any, NamedTuple
 
-from slurm_ai_factory.core import canonical, contract, expertise, judgement, share, tres
-from slurm_ai_factory.core.contract import number, part, when
-from slurm_ai_factory.core.expertise import ExpertiseMeasurement
+from slurm_ai_factory.core import canonical, tres
 from slurm_ai_factory.core.fingerprint import FORMAT, RowsDigest, fingerprint
+from slurm_ai_factory.core.measure import judgement, share
+from slurm_ai_factory.core.measure.figures import number, part, share_value, when
+from slurm_ai_factory.core.programme import expertise
+from slurm_ai_factory.core.programme.expertise import ExpertiseMeasurement
+from slurm_ai_factory.core.programme.terms import PromiseTerms, Term, changes
 from slurm_ai_factory.core.records import HOUR, Charge, Hour, Instant, Measurement
-from slurm_ai_factory.core.terms import PromiseTerms, Term, changes
 from slurm_ai_factory.report.tables import Row, Table
 
 WEEK = 7 * 24 * HOUR
@@ -136,7 +138,7 @@ def figures(report: Report) -> dict[str, Any]:
     return {
         "report": _about(report),
         "promise": _promise(report),
-        "share": contract.share_value(measured, report.margin),
+        "share": share_value(measured, report.margin),
         "resources": [{"name": one.resource} | _short(one) for one in report.resources],
         "trend": [_short(one) for one in report.trend],
         "weeks": list(_weeks(measured)),

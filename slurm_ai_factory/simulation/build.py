@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from slurm_ai_factory.core import fair_tree
+from slurm_ai_factory.simulation import fair_tree
 from slurm_ai_factory.simulation.arrays import (
     LAST_PASS,
     NEVER,

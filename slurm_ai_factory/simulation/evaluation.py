@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from slurm_ai_factory.core import windows
+from slurm_ai_factory.core.measure.share import starved
 from slurm_ai_factory.core.records import HOUR
-from slurm_ai_factory.core.share import starved
 from slurm_ai_factory.simulation.arrays import ALL, REGIONAL, UP, WAITING, Floats, Ints
 from slurm_ai_factory.simulation.bookkeeping import hours_of, windows_of
 from slurm_ai_factory.simulation.replay import Replayed, Trial

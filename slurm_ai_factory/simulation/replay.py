@@ -9,9 +9,9 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from slurm_ai_factory.core import windows
-from slurm_ai_factory.core.controller import Policy, decide
+from slurm_ai_factory.core.control.controller import Policy, decide
+from slurm_ai_factory.core.measure.share import Promise
 from slurm_ai_factory.core.records import DAY, ControlState, Decision
-from slurm_ai_factory.core.share import Promise
 from slurm_ai_factory.simulation import policies
 from slurm_ai_factory.simulation.arrays import Ints
 from slurm_ai_factory.simulation.bookkeeping import Books

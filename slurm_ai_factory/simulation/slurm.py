@@ -13,10 +13,10 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from slurm_ai_factory.core import fair_tree, tres
-from slurm_ai_factory.core.authority import Terms
-from slurm_ai_factory.core.demand import Queued
-from slurm_ai_factory.core.health import Diagnostics
+from slurm_ai_factory.core import tres
+from slurm_ai_factory.core.live.authority import Terms
+from slurm_ai_factory.core.live.demand import Queued
+from slurm_ai_factory.core.live.health import Diagnostics
 from slurm_ai_factory.core.records import (
     Association,
     Change,
@@ -31,6 +31,7 @@ from slurm_ai_factory.core.records import (
     Subject,
 )
 from slurm_ai_factory.errors import SlurmError
+from slurm_ai_factory.simulation import fair_tree
 from slurm_ai_factory.simulation.cluster import ModelCluster
 from slurm_ai_factory.simulation.layout import NAME, Layout
 from slurm_ai_factory.simulation.workload import Workload

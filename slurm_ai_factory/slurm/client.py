@@ -15,25 +15,28 @@ from dataclasses import dataclass, field
 from secrets import token_hex
 from typing import TypeVar
 
-from slurm_ai_factory.core import rights
-from slurm_ai_factory.core.authority import Terms
-from slurm_ai_factory.core.demand import Queued
-from slurm_ai_factory.core.facts import Node, Partition, Slurmdbd, Transaction
-from slurm_ai_factory.core.health import Diagnostics
+from slurm_ai_factory.core.live import rights
+from slurm_ai_factory.core.live.authority import Terms
+from slurm_ai_factory.core.live.demand import Queued
+from slurm_ai_factory.core.live.health import Diagnostics
 from slurm_ai_factory.core.records import (
     Association,
     Change,
     Charge,
     Instant,
+    Node,
     Outage,
+    Partition,
     PriorityConfig,
     Rejected,
     Reservation,
     Run,
     Size,
+    Slurmdbd,
+    Transaction,
 )
 from slurm_ai_factory.errors import BlindError, GarbledError, SlurmError, SlurmUnsupportedError
-from slurm_ai_factory.people import user_name
+from slurm_ai_factory.identity import user_name
 from slurm_ai_factory.slurm import parse, queue, settings, shares
 from slurm_ai_factory.slurm.commands import Commands
 from slurm_ai_factory.slurm.tree import Tree

@@ -20,10 +20,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from slurm_ai_factory.core.demand import Queued
-from slurm_ai_factory.core.facts import Node
-from slurm_ai_factory.core.health import Diagnostics
-from slurm_ai_factory.core.records import PriorityConfig, Rejected
+from slurm_ai_factory.core.live.demand import Queued
+from slurm_ai_factory.core.live.health import Diagnostics
+from slurm_ai_factory.core.records import Node, PriorityConfig, Rejected
 from slurm_ai_factory.errors import SlurmError, reason
 from slurm_ai_factory.slurm import objects
 from slurm_ai_factory.slurm.client import Slurm

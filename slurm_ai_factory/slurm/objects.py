@@ -15,10 +15,9 @@ from typing import Any, TypeVar
 
 from slurm_ai_factory.core import tres
 from slurm_ai_factory.core.charge import array_tasks
-from slurm_ai_factory.core.demand import Queued
-from slurm_ai_factory.core.facts import Node
-from slurm_ai_factory.core.health import Diagnostics
-from slurm_ai_factory.core.records import FINISHED, FOREVER, PriorityConfig, Rejected, Subject
+from slurm_ai_factory.core.live.demand import Queued
+from slurm_ai_factory.core.live.health import Diagnostics
+from slurm_ai_factory.core.records import FINISHED, FOREVER, Node, PriorityConfig, Rejected, Subject
 from slurm_ai_factory.errors import SlurmError, reason
 from slurm_ai_factory.slurm import parse
 from slurm_ai_factory.slurm.fields import rejected

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from math import fsum
 
 from slurm_ai_factory.core import tres
-from slurm_ai_factory.core.authority import Terms
 from slurm_ai_factory.core.charge import array_tasks
-from slurm_ai_factory.core.demand import Queued
-from slurm_ai_factory.core.health import Diagnostics
+from slurm_ai_factory.core.live.authority import Terms
+from slurm_ai_factory.core.live.demand import Queued
+from slurm_ai_factory.core.live.health import Diagnostics
 from slurm_ai_factory.core.records import Rejected, Subject
 from slurm_ai_factory.errors import SlurmError, reason
 from slurm_ai_factory.slurm.fields import clock_seconds, each, instant, natural, records, table

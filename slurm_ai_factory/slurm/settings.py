@@ -8,8 +8,7 @@ from itertools import dropwhile
 from math import inf
 
 from slurm_ai_factory.core import tres
-from slurm_ai_factory.core.facts import Node, Partition, Slurmdbd, Transaction
-from slurm_ai_factory.core.records import Rejected
+from slurm_ai_factory.core.records import Node, Partition, Rejected, Slurmdbd, Transaction
 from slurm_ai_factory.errors import SlurmError, reason
 from slurm_ai_factory.slurm.fields import clock_seconds, each, natural, settings, table, words
 

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from slurm_ai_factory.core.controller import Policy
+from slurm_ai_factory.core.control.controller import Policy
 from slurm_ai_factory.core.records import DAY
 from slurm_ai_factory.simulation import formats, policies, scenarios, workload
 from slurm_ai_factory.simulation.evaluation import Result, evaluate

@@ -10,11 +10,12 @@ from math import isfinite
 
 import pytest
 
-from slurm_ai_factory.core import capacity, tres
+from slurm_ai_factory.core import tres
 from slurm_ai_factory.core.charge import chargeable, elapsed, tasks
-from slurm_ai_factory.core.classify import Beneficiary
-from slurm_ai_factory.core.demand import Queued, Standing, demand
+from slurm_ai_factory.core.live.demand import Queued, Standing, demand
+from slurm_ai_factory.core.measure import capacity
 from slurm_ai_factory.core.records import DAY, FOREVER, Run
+from slurm_ai_factory.core.rules.classify import Beneficiary
 from slurm_ai_factory.errors import SlurmError
 from slurm_ai_factory.slurm import queue
 from tests.cases import standin

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from slurm_ai_factory import approving
 from slurm_ai_factory import config as configuration
+from slurm_ai_factory.audit import approving
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import open_ledger
 from tests.cli.conftest import CPUS, DAYS

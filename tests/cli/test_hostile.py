@@ -22,23 +22,23 @@ import click
 import pytest
 
 from slurm_ai_factory import config as configuration
-from slurm_ai_factory.board import Steered
 from slurm_ai_factory.cli import cli, screen
 from slurm_ai_factory.config import Config
-from slurm_ai_factory.core.approval import Kind
-from slurm_ai_factory.core.classify import Beneficiary
-from slurm_ai_factory.core.expertise import NewEntry
-from slurm_ai_factory.core.organisations import Entry, Link, Organisation
+from slurm_ai_factory.core.measure.share import Group
+from slurm_ai_factory.core.programme.approval import Kind
+from slurm_ai_factory.core.programme.expertise import NewEntry
 from slurm_ai_factory.core.records import HOUR, Association, Change, Decision, Pause, Run, Size, Subject
-from slurm_ai_factory.core.share import Group
+from slurm_ai_factory.core.rules.classify import Beneficiary
+from slurm_ai_factory.core.rules.organisations import Entry, Link, Organisation
 from slurm_ai_factory.ledger import Ledger, open_ledger
-from slurm_ai_factory.metrics import Exposition
-from slurm_ai_factory.web import page
+from slurm_ai_factory.monitor import page
+from slurm_ai_factory.monitor.board import Steered
+from slurm_ai_factory.monitor.metrics import Exposition
 from tests.cli.conftest import today
 from tests.conftest import new_ledger
+from tests.monitor import examples
+from tests.monitor.test_terminal import on_a_terminal
 from tests.saf import Saf
-from tests.seen import examples
-from tests.seen.test_terminal import on_a_terminal
 
 EVIL = "=1+1\n\t\r\x07\x1b]0;title\x07\x1b[8m\x7f\x9b2J\u202egro\u2066\u200b\u2028end"
 OTHER = f"@{EVIL}"

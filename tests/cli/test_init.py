@@ -12,7 +12,7 @@ from slurm_ai_factory.cli import sample, setup
 from slurm_ai_factory.config import parse
 from slurm_ai_factory.core.records import Association
 from slurm_ai_factory.errors import ConfigError
-from tests.core.test_health import CONFIG
+from tests.core.live.test_health import CONFIG
 
 TREE = [
     Association(cluster="c", account=account, parent=parent, raw_shares=1)

@@ -27,8 +27,8 @@ from slurm_ai_factory.config import (
     with_rules_of,
 )
 from slurm_ai_factory.core import windows
-from slurm_ai_factory.core.classify import Beneficiary
 from slurm_ai_factory.core.records import FOREVER, HOUR
+from slurm_ai_factory.core.rules.classify import Beneficiary
 from slurm_ai_factory.core.tres import Count
 from slurm_ai_factory.errors import ConfigError
 

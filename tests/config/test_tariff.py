@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from slurm_ai_factory import config as configuration
-from slurm_ai_factory.core.classify import Beneficiary
+from slurm_ai_factory.core.rules.classify import Beneficiary
 from slurm_ai_factory.errors import ConfigError
 
 TARIFF = {"beneficiary": '"regional"', "resource": '"gres/gpu"', "price": '"0.05"', "since": '"2027-04-01"'}

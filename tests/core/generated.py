@@ -9,9 +9,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from slurm_ai_factory.core import fair_tree
-from slurm_ai_factory.core.classify import UNCLASSIFIED, Beneficiary, Classification, Part, always
-from slurm_ai_factory.core.fair_tree import Node
+from slurm_ai_factory.core.measure.share import SortedRun
 from slurm_ai_factory.core.records import (
     FOREVER,
     HOUR,
@@ -22,7 +20,9 @@ from slurm_ai_factory.core.records import (
     Subject,
     Window,
 )
-from slurm_ai_factory.core.share import SortedRun
+from slurm_ai_factory.core.rules.classify import UNCLASSIFIED, Beneficiary, Classification, Part, always
+from slurm_ai_factory.simulation import fair_tree
+from slurm_ai_factory.simulation.fair_tree import Node
 
 NOW = 20 * 24 * HOUR + 1234
 """When the generated runs were last told of: not on a whole hour."""

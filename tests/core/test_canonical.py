@@ -102,7 +102,7 @@ def digests(directory: Path, suffix: str) -> list[str]:
 @pytest.fixture
 def rewritten(tmp_path: Path) -> Path:
     """The configuration and the core with all classes renamed and all fields reordered."""
-    files = [*(PACKAGE / "core").glob("*.py"), *(PACKAGE / "config").glob("*.py")]
+    files = [*(PACKAGE / "core").rglob("*.py"), *(PACKAGE / "config").glob("*.py")]
     files += [PACKAGE / "__init__.py", PACKAGE / "errors.py"]
     trees = {file: ast.parse(file.read_text()) for file in files}
     found = [node for tree in trees.values() for node in ast.walk(tree)]

@@ -17,7 +17,7 @@ import pytest
 from docs import generate
 from slurm_ai_factory import config as configuration
 from slurm_ai_factory.cli import cli
-from slurm_ai_factory.core.reasons import HOLDS
+from slurm_ai_factory.core.control.reasons import HOLDS
 from tests.docs import markdown
 from tests.docs.markdown import FILES, ROOT
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
-from slurm_ai_factory.core import fair_tree
+from slurm_ai_factory.simulation import fair_tree
 from tests.cluster.slurm import SlurmCluster, unavailable, wait_until
 from tests.cluster.tree import plant
 

@@ -19,8 +19,8 @@ import pytest
 from slurm_ai_factory import config as configuration
 from slurm_ai_factory.cli import compiled
 from slurm_ai_factory.cli.demo import CONFIG, require
-from slurm_ai_factory.core.classify import Beneficiary, Rules
 from slurm_ai_factory.core.records import Subject
+from slurm_ai_factory.core.rules.classify import Beneficiary, Rules
 from slurm_ai_factory.errors import ConfigError
 from tests.conftest import skip_without_embedded
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from slurm_ai_factory.core import reconcile, tres, windows
+from slurm_ai_factory.audit import reconcile
+from slurm_ai_factory.core import tres, windows
 from tests.cluster.day import HOUR, YOUNG, Day, odd_day
 from tests.cluster.slurm import SlurmCluster, unavailable, wait_until
 from tests.cluster.tree import plant

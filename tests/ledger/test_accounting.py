@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from slurm_ai_factory.core import charge, share, tres
-from slurm_ai_factory.core.classify import Beneficiary, Rule, Rules
+from slurm_ai_factory.core import charge, tres
+from slurm_ai_factory.core.measure import share
 from slurm_ai_factory.core.records import (
     DAY,
     HOUR,
@@ -26,6 +26,7 @@ from slurm_ai_factory.core.records import (
     Subject,
     Window,
 )
+from slurm_ai_factory.core.rules.classify import Beneficiary, Rule, Rules
 from slurm_ai_factory.errors import SlurmError
 from slurm_ai_factory.ledger import Ledger, ReadResult, accounting, ledger_of, open_ledger
 from slurm_ai_factory.ledger.connection import Connection

@@ -9,7 +9,7 @@ from decimal import Decimal
 import psycopg
 import pytest
 
-from slurm_ai_factory.core.expertise import Kind, NewEntry
+from slurm_ai_factory.core.programme.expertise import Kind, NewEntry
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import Ledger
 

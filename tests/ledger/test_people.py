@@ -12,13 +12,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg.sql import SQL, Identifier
 
-from slurm_ai_factory.core.classify import Beneficiary, Rule
-from slurm_ai_factory.core.expertise import NewEntry
 from slurm_ai_factory.core.fingerprint import RowsDigest
-from slurm_ai_factory.core.organisations import Link, Organisation, Terms
-from slurm_ai_factory.core.personal import personal
+from slurm_ai_factory.core.programme.expertise import NewEntry
+from slurm_ai_factory.core.programme.personal import personal
+from slurm_ai_factory.core.programme.retention import Due
 from slurm_ai_factory.core.records import FOREVER, HOUR, Change, Decision, Pause, Rejected, Run
-from slurm_ai_factory.core.retention import Due
+from slurm_ai_factory.core.rules.classify import Beneficiary, Rule
+from slurm_ai_factory.core.rules.organisations import Link, Organisation, Terms
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import Ledger, open_ledger
 from slurm_ai_factory.ledger.privacy import PERSONAL

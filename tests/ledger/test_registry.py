@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from slurm_ai_factory.core import share
-from slurm_ai_factory.core.classify import Beneficiary, Rule, Rules
-from slurm_ai_factory.core.organisations import Entry, Link, Organisation, Terms, always_regional
+from slurm_ai_factory.core.measure import share
 from slurm_ai_factory.core.records import FOREVER, HOUR, Association, Charge, Instant, Run, Subject
+from slurm_ai_factory.core.rules.classify import Beneficiary, Rule, Rules
+from slurm_ai_factory.core.rules.organisations import Entry, Link, Organisation, Terms, always_regional
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import Ledger, open_ledger
 from tests.conftest import by_hand

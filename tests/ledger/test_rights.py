@@ -13,11 +13,10 @@ import pytest
 from psycopg.errors import ForeignKeyViolation, InsufficientPrivilege, RestrictViolation
 from psycopg.sql import SQL, Composed, Identifier
 
-from slurm_ai_factory.core.approval import Kind
-from slurm_ai_factory.core.classify import Beneficiary, Rule
-from slurm_ai_factory.core.expertise import NewEntry
-from slurm_ai_factory.core.level import Baseline
-from slurm_ai_factory.core.organisations import Entry, Link, Organisation, Terms
+from slurm_ai_factory.core.control.level import Baseline
+from slurm_ai_factory.core.programme.approval import Kind
+from slurm_ai_factory.core.programme.expertise import NewEntry
+from slurm_ai_factory.core.programme.retention import Due
 from slurm_ai_factory.core.records import (
     DAY,
     HOUR,
@@ -31,13 +30,14 @@ from slurm_ai_factory.core.records import (
     Size,
     Subject,
 )
-from slurm_ai_factory.core.retention import Due
+from slurm_ai_factory.core.rules.classify import Beneficiary, Rule
+from slurm_ai_factory.core.rules.organisations import Entry, Link, Organisation, Terms
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import Ledger, Store, moving, open_ledger, sql
 from slurm_ai_factory.ledger.audits import Audit
 from slurm_ai_factory.ledger.publishing import Published
 from tests.conftest import as_role, by_hand, new_ledger
-from tests.core.test_terms import FIRST
+from tests.core.programme.test_terms import FIRST
 from tests.ledger.test_accounting import ALL, NOW, T0, WEIGHTS, ended, record, running
 
 DAEMON, READER, OWNER = "saf_daemon_login", "saf_reader_login", "postgres"

@@ -19,16 +19,16 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.sql import SQL, Identifier
 
-from slurm_ai_factory import asking, reporting
+from slurm_ai_factory import question
 from slurm_ai_factory.core import windows
-from slurm_ai_factory.core.classify import Beneficiary
+from slurm_ai_factory.core.rules.classify import Beneficiary
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import open_ledger, publishing
-from slurm_ai_factory.report import LANGUAGES, Report, as_csv, as_json, html, value
+from slurm_ai_factory.report import LANGUAGES, Report, as_csv, as_json, gather, html, value
 from slurm_ai_factory.report.sheets import figures
 from tests import facility
 from tests.conftest import by_hand, new_ledger, past_guards
-from tests.core.test_suppression import parts, singled_out
+from tests.core.programme.test_suppression import parts, singled_out
 from tests.report import examples, year
 from tests.report.year import Year
 
@@ -186,8 +186,8 @@ def test_nobodys_own_figure_is_told(made: Year, window: str) -> None:
     """No number in any file is the charge of one organisation, or of two together."""
     where = windows.window(window, 0, made.config.promise.time_zone)
     with made.ledger() as ledger:
-        asked = asking.asked(made.config, ledger, facility.AS_OF[window])
-        groups = asking.groups_of(
+        asked = question.asked(made.config, ledger, facility.AS_OF[window])
+        groups = question.groups_of(
             asked, where, asked.rules(), asked.then, lambda _, found: found.organisation
         )
     own = [group.delivered for group in groups if group.beneficiary is Beneficiary.REGIONAL and group.name]
@@ -204,7 +204,7 @@ def test_no_combination_of_what_is_shown_singles_out_a_few(made: Year) -> None:
     """By linear algebra over the lines of all tables and the totals, each as who is in it."""
     where = windows.window("2027Q3", 0, made.config.promise.time_zone)
     with made.ledger() as ledger:
-        reached = asking.reached(asking.asked(made.config, ledger, facility.AS_OF["2027Q3"]), where)
+        reached = question.reached(question.asked(made.config, ledger, facility.AS_OF["2027Q3"]), where)
     sums = [parts(one.organisation for one in reached if one.beneficiary is side) for side in Beneficiary]
     few = singled_out([one for one in sums if one], 3)
     for name, table in value(made.reports["2027Q3"])["tables"].items():
@@ -280,9 +280,9 @@ def test_a_first_report_compares_with_nothing_and_a_later_one_with_each_windows_
 
 def test_any_two_instants_can_be_compared(made: Year) -> None:
     with made.ledger() as ledger:
-        asked = asking.asked(made.config, ledger, facility.AS_OF["2027Q4"])
+        asked = question.asked(made.config, ledger, facility.AS_OF["2027Q4"])
         where = windows.window("2027Q4", 0, made.config.promise.time_zone)
-        report = reporting.gather(asked, where, facility.AS_OF["2027Q1"])
+        report = gather.gather(asked, where, facility.AS_OF["2027Q1"])
     (row,) = report.restatements
     assert row.window == "2027Q1"
     assert "Compared with what was known on 10\N{NO-BREAK SPACE}April\N{NO-BREAK SPACE}2027" in html(
@@ -343,9 +343,9 @@ CHANGES = {
 @pytest.mark.parametrize("part", [publishing.part_name(query) for query in publishing.PARTS])
 def test_a_changed_row_changes_the_fingerprint(made: Year, part: str) -> None:
     with open_ledger(past_guards(made.url), facility.CLUSTER) as ledger:
-        asked = asking.asked(made.config, ledger, facility.AS_OF["2027Q3"])
+        asked = question.asked(made.config, ledger, facility.AS_OF["2027Q3"])
         where = windows.window("2027Q3", 0, made.config.promise.time_zone)
-        interval = reporting.interval_of(asked, where, where)
+        interval = gather.interval_of(asked, where, where)
         before = {one.name: one.digest for one in ledger.publishing.fingerprint(interval)}
         with ledger.store.connection.transaction(force_rollback=True):
             assert ledger.store.connection.execute(CHANGES[part].encode()).rowcount
@@ -367,7 +367,7 @@ def test_the_runs_behind_a_published_figure_add_up_to_it_at_any_later_time(made:
         assert exported == charge
     assert sum(Decimal(one["charge"]) for one in rows) == report.total_charge
     said = value(made.reports[window])["tables"]
-    for table, regional in reporting.TABLES.items():
+    for table, regional in gather.TABLES.items():
         counted = [one for one in rows if not regional or one["beneficiary"] == "regional"]
         for row in said[table]["rows"]:
             exported = sum(Decimal(one["charge"]) for one in counted if one[table] == row["name"])

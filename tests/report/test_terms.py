@@ -12,10 +12,10 @@ import psycopg
 import pytest
 
 from slurm_ai_factory import config as configuration
-from slurm_ai_factory import cycle
+from slurm_ai_factory import question
 from slurm_ai_factory.core import windows
+from slurm_ai_factory.core.programme.terms import Term
 from slurm_ai_factory.core.records import Instant
-from slurm_ai_factory.core.terms import Term
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.report import LANGUAGES, as_csv, html, value
 from slurm_ai_factory.report.language import NBSP
@@ -41,7 +41,7 @@ def change(made: Year, since: str, at: Instant, **said: Any) -> Term:
     """Record a term that differs from the one in force then in what is said."""
     with made.ledger() as ledger:
         begins = facility.at(since)
-        present = cycle.terms_of(made.config, ledger).at(begins)
+        present = question.terms_of(made.config, ledger).at(begins)
         by = {"source": PROTOCOL, "actor": "bestuur@example", "reason": "minder vraag", "recorded_at": at}
         new = replace(present, since=begins, **said | by)
         assert ledger.promise_terms.record(new) == ()
@@ -65,7 +65,7 @@ def test_a_file_that_is_changed_relabels_nothing_and_is_told(made: Year) -> None
     then, changed = facility.AS_OF["2027Q3"], relabelled(made)
     with made.ledger() as ledger:
         report = year.made(changed, ledger, "2027Q3", then)
-        term = cycle.terms_of(changed, ledger).at(then)
+        term = question.terms_of(changed, ledger).at(then)
     assert value(report) == value(made.reports["2027Q3"])
     assert [one["verdict"] for one in value(report)["trend"]] == ["met", "met", "missed_starved"]
     assert changed.contradicting(term) == (

@@ -11,10 +11,10 @@ from decimal import Decimal
 from typing import Any
 
 from slurm_ai_factory.config import Config
-from slurm_ai_factory.core import expertise
-from slurm_ai_factory.core.approval import Kind
-from slurm_ai_factory.core.organisations import Organisation
+from slurm_ai_factory.core.programme import expertise
+from slurm_ai_factory.core.programme.approval import Kind
 from slurm_ai_factory.core.records import HOUR, Outage, Run, Subject
+from slurm_ai_factory.core.rules.organisations import Organisation
 from slurm_ai_factory.ledger import Ledger, open_ledger
 from tests import facility
 from tests.facility import CLUSTER, SINCE, WEEK, at

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slurm_ai_factory.core import suppression
+from slurm_ai_factory.core.programme import suppression
 from slurm_ai_factory.report import Report, as_json
 from tests import facility
 from tests.report.year import Year

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slurm_ai_factory.core import share, windows
-from slurm_ai_factory.core.classify import always
+from slurm_ai_factory.core import windows
+from slurm_ai_factory.core.measure import share
+from slurm_ai_factory.core.measure.share import SortedRun
 from slurm_ai_factory.core.records import HOUR, Run
-from slurm_ai_factory.core.share import SortedRun
+from slurm_ai_factory.core.rules.classify import always
 from slurm_ai_factory.simulation.bookkeeping import Books, windows_of
 from slurm_ai_factory.simulation.replay import promise_of
 from slurm_ai_factory.simulation.workload import Job

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slurm_ai_factory.core import fair_tree
 from slurm_ai_factory.core.records import HOUR
+from slurm_ai_factory.simulation import fair_tree
 from slurm_ai_factory.simulation.arrays import ALL, OTHERS_WAITING, REGIONAL, UP, WAITING
 from slurm_ai_factory.simulation.layout import Outage
 from slurm_ai_factory.simulation.workload import Job

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slurm_ai_factory.core.controller import Policy
+from slurm_ai_factory.core.control.controller import Policy
 from slurm_ai_factory.core.records import HOUR
 from slurm_ai_factory.simulation import policies
 from slurm_ai_factory.simulation.evaluation import Waits, evaluate

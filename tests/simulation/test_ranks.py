@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from hypothesis import given
 
-from slurm_ai_factory.core import fair_tree
-from slurm_ai_factory.core.fair_tree import Node
-from slurm_ai_factory.simulation import build
+from slurm_ai_factory.simulation import build, fair_tree
 from slurm_ai_factory.simulation.arrays import State, Tree
+from slurm_ai_factory.simulation.fair_tree import Node
 from slurm_ai_factory.simulation.layout import Settings, one_pool
 from slurm_ai_factory.simulation.ranks import make_ranks
 from slurm_ai_factory.simulation.workload import gathered

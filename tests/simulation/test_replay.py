@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
-from slurm_ai_factory.core.controller import Policy
-from slurm_ai_factory.core.controller import decide as production
+from slurm_ai_factory.core.control.controller import Policy
+from slurm_ai_factory.core.control.controller import decide as production
 from slurm_ai_factory.core.records import DAY, HOUR, Decision
 from slurm_ai_factory.simulation import policies, replay, scenarios
 from slurm_ai_factory.simulation.arrays import ALL, REGIONAL

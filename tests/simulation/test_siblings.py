@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
-from slurm_ai_factory.core.controller import Policy
+from slurm_ai_factory.core.control.controller import Policy
 from slurm_ai_factory.core.records import DAY
 from slurm_ai_factory.simulation import policies, scenarios
 from slurm_ai_factory.simulation.evaluation import Result, evaluate

@@ -14,14 +14,15 @@ from pathlib import Path
 
 import pytest
 
-from slurm_ai_factory import audit, reading
-from slurm_ai_factory.core import authority, tres
-from slurm_ai_factory.core.classify import Beneficiary
-from slurm_ai_factory.core.demand import Demand, Pool, Queued, Standing, demand, standing
-from slurm_ai_factory.core.facts import Partition, Slurmdbd
-from slurm_ai_factory.core.reconcile import reconcile
-from slurm_ai_factory.core.records import Association, Rejected, Run, Subject
+from slurm_ai_factory.audit import books
+from slurm_ai_factory.audit.reconcile import reconcile
+from slurm_ai_factory.core import tres
+from slurm_ai_factory.core.live import authority
+from slurm_ai_factory.core.live.demand import Demand, Pool, Queued, Standing, demand, standing
+from slurm_ai_factory.core.records import Association, Partition, Rejected, Run, Slurmdbd, Subject
+from slurm_ai_factory.core.rules.classify import Beneficiary
 from slurm_ai_factory.ledger import Ledger, open_ledger
+from slurm_ai_factory.steps import reading
 from tests.slurm.books import canonical
 from tests.slurm.record import RECORDED
 from tests.slurm.sources import Source, opened, params
@@ -278,7 +279,7 @@ def test_the_ledger_equals_sacct_and_every_difference_to_sreport_is_explained(
 ) -> None:
     since, until, at = day.times.since, day.times.until, day.times.at
     with read(day, ledger_url) as ledger:
-        found = reconcile(audit.gather(day.slurm, ledger, since, until, at=at, usual=until - since))
+        found = reconcile(books.gather(day.slurm, ledger, since, until, at=at, usual=until - since))
     assert found.rows
     assert found.unexplained == 0
     assert all(row.ledger == row.sacct for row in found.rows)

@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slurm_ai_factory.core.demand import Queued, Standing, standing
-from slurm_ai_factory.core.facts import Node
-from slurm_ai_factory.core.health import Diagnostics
-from slurm_ai_factory.core.records import FINISHED, PARENT_SHARES, PriorityConfig, Rejected, Subject
+from slurm_ai_factory.core.live.demand import Queued, Standing, standing
+from slurm_ai_factory.core.live.health import Diagnostics
+from slurm_ai_factory.core.records import FINISHED, PARENT_SHARES, Node, PriorityConfig, Rejected, Subject
 from slurm_ai_factory.errors import SlurmError
 from slurm_ai_factory.slurm import objects, parse
 

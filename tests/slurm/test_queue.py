@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slurm_ai_factory.core.authority import Terms
-from slurm_ai_factory.core.demand import Queued
+from slurm_ai_factory.core.live.authority import Terms
+from slurm_ai_factory.core.live.demand import Queued
 from slurm_ai_factory.core.records import Rejected
 from slurm_ai_factory.errors import GarbledError, SlurmError
 from slurm_ai_factory.slurm import queue

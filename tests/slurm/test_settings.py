@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from slurm_ai_factory.core.facts import Node, Partition, Slurmdbd, Transaction
-from slurm_ai_factory.core.records import Rejected
+from slurm_ai_factory.core.records import Node, Partition, Rejected, Slurmdbd, Transaction
 from slurm_ai_factory.errors import SlurmError
 from slurm_ai_factory.slurm import parse, settings
 from tests.slurm.test_queue import lines, versions

@@ -15,7 +15,7 @@ from uuid import uuid4
 import psycopg
 from psycopg.sql import SQL, Composable, Identifier
 
-from slurm_ai_factory import verification
+from slurm_ai_factory.audit import verification
 from slurm_ai_factory.errors import SafError
 from slurm_ai_factory.ledger import open_ledger
 from tests import facility

@@ -1,4 +1,4 @@
-"""python -m tests.monitor.daemon LEDGER_URL PERIOD: `saf run` on the model cluster, half a day for each cycle.
+"""python -m tests.monitor.daemon LEDGER_URL PERIOD: `saf run` on the model cluster, half a day a cycle.
 
 Rule: it is the product's own daemon with its own web server; only Slurm and the clock are the model's. It
 wants more for the region at once, step by step, and jobs of both sides wait, so that there is all to see.

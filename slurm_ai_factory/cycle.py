@@ -70,7 +70,7 @@ def hold_the_lock(site: Site) -> None:
 def gather(site: Site) -> Gathered:
     """Read Slurm into the ledger, and measure. Nothing is read while the clocks disagree: ClockError."""
     priority = site.slurm.priority_config()  # before anything is kept: is this the cluster of the ledger?
-    now = clocks.now(site)
+    now = clocks.cluster_now(site)
     read = read_accounting(site, now)
     question.begin_terms(site.config, site.ledger, now, site.actor)
     return observe(site, now, priority, read)
@@ -85,7 +85,7 @@ def observe(site: Site, now: Instant, priority: PriorityConfig, read: Read) -> G
     associations = site.slurm.associations()
     site.ledger.accounting.record_accounts(associations, now)
     site.ledger.registry.keep_rules(site.config.rules, site.config.registry.region, now)
-    rules, usual = question.rules_of(site.config, site.ledger), usually(site, now)
+    rules, usual = question.rules_at(site.config, site.ledger), usually(site, now)
     with site.laps.phase("ask"):
         live = live_signals(site, priority, rules, usual)
     with site.laps.phase("measure"):
@@ -117,8 +117,8 @@ def contradictions(site: Site, rules: Rules, live: Signals, found: Sequence[shar
     """Holds where two things that must agree do not: sacct and squeue, the steered accounts and the rules."""
     at = live.diagnostics.at
     holds = (
-        cross_check.hold(site.ledger.accounting.open_jobs(), live.listed, at),
-        lever.hold(
+        cross_check.cross_check_hold(site.ledger.accounting.open_jobs(), live.listed, at),
+        lever.lever_hold(
             rules, lever.conflicts(rules, site.config.control.account, at, question.by_detail(0, found))
         ),
     )
@@ -135,7 +135,7 @@ def live_signals(site: Site, priority: PriorityConfig, rules: Rules, usual: Usua
         promise.resource,
         horizon,
         usual.seconds,
-        lambda: clocks.diagnostics(site),
+        lambda: clocks.checked_diagnostics(site),
     )
 
 
@@ -150,7 +150,7 @@ def read_accounting(site: Site, now: Instant) -> Read:
     """Read everything since the watermark, each interval kept whole or not at all."""
     since, usual = start_of_read(site, now), site.config.slurm.read_window
     with site.laps.phase("read"):
-        read = reading.read(site.slurm, site.ledger, [(since, now)], at=now, usual=usual)
+        read = reading.read_intervals(site.slurm, site.ledger, [(since, now)], at=now, usual=usual)
         site.ledger.accounting.record_events(*site.slurm.events(since, now), now)
     return read
 

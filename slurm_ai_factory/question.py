@@ -32,7 +32,8 @@ DETAILS = ("category", "sector")
 """Of a classification: what the charge of a window is shown by."""
 
 PLACES = ("category", "sector", "municipality", "hub")
-Key = Callable[[Subject, Classification], str]
+GroupName = Callable[[Subject, Classification], str]
+"""What a subject's charge is grouped by."""
 
 
 class Reached(NamedTuple):
@@ -74,7 +75,7 @@ class Asked:
 
     def rules(self) -> Rules:
         """The rules that are worked by."""
-        return rules_of(self.config, self.ledger, self.then)
+        return rules_at(self.config, self.ledger, self.then)
 
 
 ReadOf = Callable[[Asked, Window], Sequence[Reached]]
@@ -113,7 +114,7 @@ def groups_of(
     window: Window,
     rules: Rules,
     then: Instant,
-    key: Key,
+    key: GroupName,
     weights: Mapping[str, Count] | None = None,
 ) -> list[share.Group]:
     """The charge of a window by name and beneficiary: accounting as known ``then``, by these rules."""
@@ -179,7 +180,7 @@ def measure(
     ``moment`` of asking, what was not read of its end is missing, and not still to come.
     """
     window, promise = window or promised_window(config, as_of), promise or config.promise_of()
-    rules = rules or rules_of(config, ledger, then)
+    rules = rules or rules_at(config, ledger, then)
     for _ in range(CLASSIFY_TRIES):
         books = ledger.books(rules, then)
         books.keep_sums(window, as_of, promise.weights)
@@ -214,10 +215,10 @@ def sum_up(config: Config, ledger: Ledger) -> None:
     until = ledger.accounting.watermark()
     if until is not None:
         weights = under_terms(config, ledger, until).promise.resource
-        ledger.classified(rules_of(config, ledger)).keep_more_sums(until, weights)
+        ledger.classified(rules_at(config, ledger)).keep_more_sums(until, weights)
 
 
-def rules_of(config: Config, ledger: Ledger, then: Instant | None = None) -> Rules:
+def rules_at(config: Config, ledger: Ledger, then: Instant | None = None) -> Rules:
     """The rules with all they are read against: the configured ones now, those worked by for an instant.
 
     The region is that of the promise's terms; before any was recorded, the one worked by.
@@ -238,13 +239,13 @@ def _measured(
 ) -> Measurement:
     until = min(window.until, as_of)
     events = ledger.accounting.events(window.since, until, as_of if books.then is None else books.then)
-    return share.measure(
+    return share.measure_window(
         promise,
         window,
         as_of,
         closed=books.usage_by_hour(window, as_of, promise.weights),
         open_runs=books.open_runs(),
-        capacity=capacity.by_hour(*events, promise.weights, window.since, until),
+        capacity=capacity.capacity_by_hour(*events, promise.weights, window.since, until),
         newest_record_at=ledger.accounting.newest_record_at(books.then),
         unread_seconds=unread(ledger, window, as_of, moment, books.then),
     )
@@ -261,12 +262,15 @@ def unread(
 def lever_of(config: Config, ledger: Ledger, now: Instant) -> lever.Lever:
     """The steered accounts beside the rules and the promised window's charge, from the ledger alone."""
     mark = ledger.accounting.watermark() or now
-    config, rules = under_terms(config, ledger, mark), rules_of(config, ledger)
+    config, rules = under_terms(config, ledger, mark), rules_at(config, ledger)
     measured = measure(config, ledger, mark, rules=rules)
     found = by_detail(0, groups_of_window(config, ledger, rules, measured))
     conflicts = lever.conflicts(rules, config.control.account, now, found)
     return lever.Lever(
-        lever.sentence(conflicts), lever.remedy(rules), lever.reach(found), measured.delivered_share
+        lever.conflict_sentence(conflicts),
+        lever.lever_remedy(rules),
+        lever.reach(found),
+        measured.delivered_share,
     )
 
 

@@ -14,14 +14,14 @@ from slurm_ai_factory import question
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.programme import approval
-from slurm_ai_factory.core.programme.approval import Kind, Proposal
+from slurm_ai_factory.core.programme.approval import Proposal, ProposalKind
 from slurm_ai_factory.core.programme.terms import term_of
 from slurm_ai_factory.core.records import Instant
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import Ledger
 from slurm_ai_factory.report import gather
 
-Said = Mapping[str, Any]
+Attribution = Mapping[str, Any]
 """at, actor and reason."""
 
 
@@ -50,7 +50,7 @@ def check_override(ledger: Ledger, job: str, content: Mapping[str, Any]) -> None
         raise LedgerError(f"job {job} has no override to withdraw; see `saf override`")
 
 
-def _registry(config: Config, ledger: Ledger, content: Said, said: Said) -> Callable[[], None]:
+def _registry(config: Config, ledger: Ledger, content: Attribution, said: Attribution) -> Callable[[], None]:
     terms = config.terms(ledger.accounting.parents())
     entries = approval.entries_from(content["entries"])
 
@@ -63,14 +63,18 @@ def _registry(config: Config, ledger: Ledger, content: Said, said: Said) -> Call
     return enter
 
 
-def _override(_config: Config, ledger: Ledger, content: Said, said: Said) -> Callable[[], object]:
+def _override(
+    _config: Config, ledger: Ledger, content: Attribution, said: Attribution
+) -> Callable[[], object]:
     check_override(ledger, content["job"], content)
     wanted = {name: content[name] for name in ("beneficiary", "organisation")}
     who = {name: said[name] for name in ("actor", "reason")}
     return partial(ledger.accounting.override, content["job"], {**wanted, **who}, at=said["at"])
 
 
-def _publication(config: Config, ledger: Ledger, content: Said, said: Said) -> Callable[[], object]:
+def _publication(
+    config: Config, ledger: Ledger, content: Attribution, said: Attribution
+) -> Callable[[], object]:
     ask = question.asked(config, ledger, content["as_of"])
     window = windows.window(content["window"], content["as_of"], ask.config.promise.time_zone)
     made = gather.published_anew(ask, window)
@@ -82,7 +86,7 @@ def _publication(config: Config, ledger: Ledger, content: Said, said: Said) -> C
     return partial(ledger.publishing.publish, made, at=said["at"], actor=said["actor"])
 
 
-def _promise(config: Config, ledger: Ledger, content: Said, said: Said) -> Callable[[], None]:
+def _promise(config: Config, ledger: Ledger, content: Attribution, said: Attribution) -> Callable[[], None]:
     """The term as it was proposed, recorded now, by both persons; it may have become retroactive."""
     by = {"actor": said["actor"], "reason": said["reason"], "recorded_at": said["at"]}
     new = term_of({**content, **by})
@@ -94,10 +98,10 @@ def _promise(config: Config, ledger: Ledger, content: Said, said: Said) -> Calla
     return enter
 
 
-PREPARE: Mapping[Kind, Callable[[Config, Ledger, Said, Said], Callable[[], object]]] = {
-    Kind.PROMISE: _promise,
-    Kind.REGISTRY: _registry,
-    Kind.OVERRIDE: _override,
-    Kind.PUBLICATION: _publication,
+PREPARE: Mapping[ProposalKind, Callable[[Config, Ledger, Attribution, Attribution], Callable[[], object]]] = {
+    ProposalKind.PROMISE: _promise,
+    ProposalKind.REGISTRY: _registry,
+    ProposalKind.OVERRIDE: _override,
+    ProposalKind.PUBLICATION: _publication,
 }
 """Each looks at a proposal's content, and answers with what the transaction that approves it has to do."""

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import NamedTuple
 
-from slurm_ai_factory.audit.reconcile import Books
+from slurm_ai_factory.audit.reconcile import ComparedBooks
 from slurm_ai_factory.core.charge import chargeable
 from slurm_ai_factory.core.records import HOUR, Instant, Rejected, Run
 from slurm_ai_factory.ledger import Ledger
 from slurm_ai_factory.source import Source
 
 
-class Piece(NamedTuple):
+class RollupSpan(NamedTuple):
     """Whole hours that slurmdbd has rolled up, or has not."""
 
     since: Instant
@@ -21,9 +21,9 @@ class Piece(NamedTuple):
     rolled_up: bool
 
 
-def gather(
+def books_between(
     slurm: Source, ledger: Ledger, since: Instant, until: Instant, *, at: Instant, usual: int
-) -> Iterator[Books]:
+) -> Iterator[ComparedBooks]:
     """All books of [since, until), in intervals of about ``usual`` seconds. Raises SlurmError, LedgerError.
 
     Both ends are on a whole hour and not after ``at``.
@@ -35,21 +35,23 @@ def gather(
             yield _books(slurm, ledger, piece, open_runs, at)
 
 
-def _pieces(slurm: Source, since: Instant, until: Instant) -> Iterator[Piece]:
+def _pieces(slurm: Source, since: Instant, until: Instant) -> Iterator[RollupSpan]:
     """The interval, cut where the rollup begins or ends; slurmdbd rolls hours up in their order."""
     if slurm.rolled_up(since, since + HOUR) and slurm.rolled_up(until - HOUR, until):
-        yield Piece(since, until, True)
+        yield RollupSpan(since, until, True)
         return
     hours = range(since, until, HOUR)
     for done, group in groupby(hours, lambda hour: slurm.rolled_up(hour, hour + HOUR)):
         piece = list(group)
-        yield Piece(piece[0], piece[-1] + HOUR, done)
+        yield RollupSpan(piece[0], piece[-1] + HOUR, done)
 
 
-def _books(slurm: Source, ledger: Ledger, piece: Piece, open_runs: list[Run], at: Instant) -> Books:
+def _books(
+    slurm: Source, ledger: Ledger, piece: RollupSpan, open_runs: list[Run], at: Instant
+) -> ComparedBooks:
     since, until, rolled_up = piece
     answer = [chargeable(one, at) for one in slurm.runs(since, until)]
-    return Books(
+    return ComparedBooks(
         since=since,
         until=until,
         at=at,

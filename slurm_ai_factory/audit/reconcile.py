@@ -16,11 +16,11 @@ from typing import TypeVar
 from slurm_ai_factory.core import charge, tres
 from slurm_ai_factory.core.records import HOUR, Charge, Instant, Reservation, Run
 
-Key = tuple[str, str]
+AccountTres = tuple[str, str]
 """(account, TRES): the account's own runs, without those of the accounts below it."""
 
-Amounts = Mapping[Key, Charge]
-Sum = dict[Key, Charge]
+Amounts = Mapping[AccountTres, Charge]
+ChargeByKey = dict[AccountTres, Charge]
 Range = tuple[Charge, Charge]
 Name = TypeVar("Name")
 
@@ -37,7 +37,7 @@ NOT_ELIGIBLE = "runs without an eligible time"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Books:
+class ComparedBooks:
     """What each book says of an interval of whole hours."""
 
     since: Instant
@@ -53,7 +53,7 @@ class Books:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class ReconciledRow:
     """One account and TRES, in TRES-seconds."""
 
     account: str
@@ -78,7 +78,7 @@ class Row:
 class Reconciliation:
     """Every account and TRES in any of the books, by name."""
 
-    rows: Sequence[Row]
+    rows: Sequence[ReconciledRow]
     rejected: int
 
     @property
@@ -92,10 +92,10 @@ class Reconciliation:
         return sum(row.unexplained != 0 for row in self.rows)
 
 
-def reconcile(books: Iterable[Books]) -> Reconciliation:
+def reconcile(books: Iterable[ComparedBooks]) -> Reconciliation:
     """Compare the books of intervals that follow one another."""
-    sums: dict[str, Sum] = {"ledger": {}, "sacct": {}, "sreport": {}}
-    causes: defaultdict[Key, dict[str, Charge]] = defaultdict(dict)
+    sums: dict[str, ChargeByKey] = {"ledger": {}, "sacct": {}, "sreport": {}}
+    causes: defaultdict[AccountTres, dict[str, Charge]] = defaultdict(dict)
     cut: dict[int, Run] = {}
     span: list[Instant] = []
     rejected = 0
@@ -114,16 +114,20 @@ def reconcile(books: Iterable[Books]) -> Reconciliation:
     return Reconciliation(rows=used, rejected=rejected)
 
 
-def _keys(sums: Mapping[str, Sum], causes: Mapping[Key, object]) -> list[Key]:
+def _keys(sums: Mapping[str, ChargeByKey], causes: Mapping[AccountTres, object]) -> list[AccountTres]:
     return sorted({key for amounts in sums.values() for key in amounts} | causes.keys())
 
 
-def _row(key: Key, sums: Mapping[str, Sum], causes: Mapping[str, Charge], slack: Range) -> Row:
+def _row(
+    key: AccountTres, sums: Mapping[str, ChargeByKey], causes: Mapping[str, Charge], slack: Range
+) -> ReconciledRow:
     ledger, sacct, sreport = (sums[name].get(key, 0) for name in ("ledger", "sacct", "sreport"))
     rest = sreport - ledger - sum(causes.values())
     explained = rest if slack[0] <= rest <= slack[1] else 0
     known = {cause: amount for cause, amount in {**causes, SUSPENDED_WHEN: explained}.items() if amount}
-    return Row(account=key[0], tres=key[1], ledger=ledger, sacct=sacct, sreport=sreport, causes=known)
+    return ReconciledRow(
+        account=key[0], tres=key[1], ledger=ledger, sacct=sacct, sreport=sreport, causes=known
+    )
 
 
 def _add(total: dict[Name, Charge], amounts: Mapping[Name, Charge], sign: int = 1) -> None:
@@ -131,49 +135,49 @@ def _add(total: dict[Name, Charge], amounts: Mapping[Name, Charge], sign: int = 
         total[name] = total.get(name, 0) + sign * amount
 
 
-def _ledger(books: Books) -> Sum:
+def _ledger(books: ComparedBooks) -> ChargeByKey:
     """The hourly usage of ended runs, and the open runs."""
     total = _amounts(books.open_runs, books)
     _add(total, books.closed)
     return total
 
 
-def _sacct(books: Books) -> Sum:
+def _sacct(books: ComparedBooks) -> ChargeByKey:
     return _amounts(books.told, books)
 
 
-def _amounts(runs: Iterable[Run], books: Books) -> Sum:
-    total: Sum = {}
+def _amounts(runs: Iterable[Run], books: ComparedBooks) -> ChargeByKey:
+    total: ChargeByKey = {}
     for run in runs:
         _add(total, _charge(run, _seconds(run, books)))
     return total
 
 
-def _charge(run: Run, seconds: int) -> dict[Key, Charge]:
-    counts = tres.parse(run.alloc_tres) if seconds else {}
+def _charge(run: Run, seconds: int) -> dict[AccountTres, Charge]:
+    counts = tres.parse_tres(run.alloc_tres) if seconds else {}
     return {(run.subject.account, name): count * seconds for name, count in counts.items()}
 
 
-def _seconds(run: Run, books: Books) -> int:
+def _seconds(run: Run, books: ComparedBooks) -> int:
     """Of the seconds the run is charged, those in the interval."""
     return _within(*charge.delivered(run, books.at), books)
 
 
-def _wall(run: Run, books: Books) -> int:
+def _wall(run: Run, books: ComparedBooks) -> int:
     """Of the run's span, suspended or not, the seconds in the interval."""
     start, end, _ = charge.delivered(run, books.at)
     return _within(start, end, end - start, books)
 
 
-def _within(start: Instant, end: Instant, seconds: int, books: Books) -> int:
+def _within(start: Instant, end: Instant, seconds: int, books: ComparedBooks) -> int:
     before, after = (charge.spread(start, end, seconds, at) for at in (books.since, books.until))
     return after - before
 
 
-Cause = tuple[str, Key, Charge]
+Cause = tuple[str, AccountTres, Charge]
 
 
-def _causes(books: Books) -> Iterator[Cause]:
+def _causes(books: ComparedBooks) -> Iterator[Cause]:
     """Every known difference: between the ledger and sacct, and between sacct and sreport."""
     yield from _unread(books)
     if books.sreport is None:
@@ -185,19 +189,19 @@ def _causes(books: Books) -> Iterator[Cause]:
     yield from ((IDLE, key, amount) for key, amount in idle(books).items())
 
 
-def _unread(books: Books) -> Iterator[Cause]:
+def _unread(books: ComparedBooks) -> Iterator[Cause]:
     """What sacct tells now and the ledger does not have, run by run."""
     kept, told = ({run.db_index: run for run in runs} for runs in (books.kept, books.told))
     for db_index in kept.keys() | told.keys():
         ours, theirs = kept.get(db_index), told.get(db_index)
         cause = NOT_READ if ours is None else GONE if theirs is None else CHANGED
-        moved: Sum = {}
+        moved: ChargeByKey = {}
         _add(moved, _charge(theirs, _seconds(theirs, books)) if theirs else {})
         _add(moved, _charge(ours, _seconds(ours, books)) if ours else {}, -1)
         yield from ((cause, key, amount) for key, amount in moved.items() if amount)
 
 
-def _rollup(run: Run, books: Books) -> Iterator[Cause]:
+def _rollup(run: Run, books: ComparedBooks) -> Iterator[Cause]:
     """What the rollup makes of a run other than TRES x ElapsedRaw.
 
     It takes suspended time off cpu and off no other TRES (_add_tres_time_2_list), leaves out runs that were
@@ -212,7 +216,7 @@ def _rollup(run: Run, books: Books) -> Iterator[Cause]:
         yield from ((SUSPENDED, key, amount) for key, amount in suspended.items() if key[1] != "cpu")
 
 
-def _resizes(books: Books) -> Iterator[Cause]:
+def _resizes(books: ComparedBooks) -> Iterator[Cause]:
     """The time before its own start that a resized job's later run has in slurmdbd, where it has any."""
     for run in books.told:
         if run.told_start_at is not None and run.start_at is not None:
@@ -220,20 +224,20 @@ def _resizes(books: Books) -> Iterator[Cause]:
             yield from ((RESIZED, key, amount) for key, amount in _charge(run, again).items())
 
 
-def _straddles(run: Run, books: Books) -> bool:
+def _straddles(run: Run, books: ComparedBooks) -> bool:
     """Whether a run that was suspended lies on both sides of an edge of these books."""
     start, end, _ = charge.delivered(run, books.at)
     outside = start < books.since or end > books.until
     return bool(run.suspended_seconds and outside and books.sreport is not None)
 
 
-def _slack(runs: Iterable[Run], since: Instant, until: Instant) -> dict[Key, Range]:
+def _slack(runs: Iterable[Run], since: Instant, until: Instant) -> dict[AccountTres, Range]:
     """The most and least that sreport's cpu may have more, where only sreport knows when runs were suspended.
 
     Of S suspended seconds of a run with a span of W seconds, w of them in the interval, between S - (W - w)
     and S lie in it; the ledger takes them evenly.
     """
-    bounds: dict[Key, Range] = {}
+    bounds: dict[AccountTres, Range] = {}
     for run in runs:
         start, end, seconds = charge.delivered(run, until)
         inside = max(0, min(end, until) - max(start, since))
@@ -242,21 +246,21 @@ def _slack(runs: Iterable[Run], since: Instant, until: Instant) -> dict[Key, Ran
             charge.spread(start, end, seconds, until) - charge.spread(start, end, seconds, since)
         )
         least, most = max(0, suspended - (end - start - inside)), min(suspended, inside)
-        cpus = tres.parse(run.alloc_tres).get("cpu", 0)
+        cpus = tres.parse_tres(run.alloc_tres).get("cpu", 0)
         key = (run.subject.account, "cpu")
         low, high = bounds.get(key, (0, 0))
         bounds[key] = (low + (ours - most) * cpus, high + (ours - least) * cpus)
     return bounds
 
 
-def idle(books: Books) -> Sum:
+def idle(books: ComparedBooks) -> ChargeByKey:
     """What the rollup adds to the associations of reservations for time in which nobody used them.
 
     Each hour on its own: the reservation's TRES-seconds, less the seconds of every run in it times what the
     *reservation* holds (_add_time_tres_list with times_count), in whole shares for each association. A TRES
     that was used up ends the list; the rest has a C int's range.
     """
-    total: Sum = {}
+    total: ChargeByKey = {}
     for hour in range(books.since, books.until, HOUR):
         for reservation in books.reservations:
             for key, amount in _idle_hour(reservation, hour, books):
@@ -264,7 +268,9 @@ def idle(books: Books) -> Sum:
     return total
 
 
-def _idle_hour(reservation: Reservation, hour: Instant, books: Books) -> Iterator[tuple[Key, int]]:
+def _idle_hour(
+    reservation: Reservation, hour: Instant, books: ComparedBooks
+) -> Iterator[tuple[AccountTres, int]]:
     since, until = max(reservation.since, hour), min(reservation.until or hour + HOUR, hour + HOUR)
     for name, count in reservation.tres if until > since else ():
         unused = count * (until - since - _used(reservation, name, since, until, books))
@@ -274,13 +280,13 @@ def _idle_hour(reservation: Reservation, hour: Instant, books: Books) -> Iterato
         yield from (((account, name), part) for account in reservation.accounts if account)
 
 
-def _used(reservation: Reservation, name: str, since: Instant, until: Instant, books: Books) -> int:
+def _used(reservation: Reservation, name: str, since: Instant, until: Instant, books: ComparedBooks) -> int:
     """Seconds of all runs in the reservation that hold some of a TRES."""
     spans = (
         charge.delivered(run, books.at)[:2]
         for run in books.told
         if run.subject.reservation in (reservation.name, f"#{reservation.number}")
-        and name in tres.parse(run.alloc_tres)
+        and name in tres.parse_tres(run.alloc_tres)
     )
     return sum(max(0, min(end, until) - max(start, since)) for start, end in spans)
 

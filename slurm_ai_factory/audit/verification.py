@@ -30,7 +30,7 @@ DERIVED = ("TRES sets", "classification", "hourly usage", "hourly sums")
 """Checks of what can be made again."""
 
 Compare = Callable[[Instant, Instant], Compared]
-Progress = Callable[[Interval], object]
+OnCompared = Callable[[Interval], object]
 
 
 class Verified(NamedTuple):
@@ -42,7 +42,7 @@ class Verified(NamedTuple):
     first: str = ""
 
 
-def parts(ledger: Ledger) -> list[Interval]:
+def intervals_to_compare(ledger: Ledger) -> list[Interval]:
     """The whole hours that the ledger has anything of, as they are compared at once."""
     since, until = ledger.accounting.span() or (0, 0)
     end = hour_of(until + HOUR - 1)
@@ -50,7 +50,7 @@ def parts(ledger: Ledger) -> list[Interval]:
 
 
 def verify(
-    config: Config, ledger: Ledger, hours: Sequence[Interval], progress: Progress, head: str | None = None
+    config: Config, ledger: Ledger, hours: Sequence[Interval], progress: OnCompared, head: str | None = None
 ) -> Iterator[Verified]:
     """Every check; ``progress`` is told of each interval of usage. Raises LedgerError.
 
@@ -88,7 +88,7 @@ def rules_of_sets(config: Config, ledger: Ledger) -> list[tuple[KeptSet, Rules]]
     for then in chain([None], ledger.derived.instants()):
         if not wanted:
             break
-        rules = question.rules_of(config, ledger, then)
+        rules = question.rules_at(config, ledger, then)
         if rules.digest in wanted:
             found.append((wanted.pop(rules.digest), rules))
     return found
@@ -111,7 +111,7 @@ def _added(check: str, found: Iterable[Comparison]) -> Verified:
     return Verified(check, sum(one.rows for one in every), sum(one.differing for one in every), first)
 
 
-def _by_hour(compare: Compare, hours: Sequence[Interval], progress: Progress) -> Verified:
+def _by_hour(compare: Compare, hours: Sequence[Interval], progress: OnCompared) -> Verified:
     found = []
     for part in hours:
         found.append(compare(*part))
@@ -133,7 +133,7 @@ def _changed(config: Config, ledger: Ledger, given: Published) -> str | None:
     settings = json.loads(given.settings)
     ask = question.asked(made_with(config, settings), ledger, given.as_of)
     window = windows.window(given.window, given.as_of, ask.config.promise.time_zone)
-    made = gather.published(ask, gather.gather(ask, window))
+    made = gather.published(ask, gather.gather_report(ask, window))
     said = given._replace(settings=settings, document=json.loads(given.document))
     now = made._replace(settings=json.loads(made.settings), document=json.loads(made.document))
-    return canonical.difference(said._asdict(), now._asdict())
+    return canonical.first_difference(said._asdict(), now._asdict())

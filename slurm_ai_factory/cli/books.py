@@ -16,8 +16,8 @@ from slurm_ai_factory.cli.audit import FINDINGS
 from slurm_ai_factory.cli.measure import asked_instant, asked_window, check_known
 from slurm_ai_factory.cli.options import (
     SafCommand,
-    actor,
     chosen,
+    current_actor,
     load_config,
     now,
     opened_books,
@@ -97,7 +97,7 @@ def verify_command(repair: bool, head: str | None, signature: str | None, public
             found = _verified(config, ledger, head)
         findings = sum(one.differing for one in found)
         result = {"checks": [one._asdict() for one in found]}
-        ledger.audits.keep(Audit("verify", now(), None, None, findings), result, actor())
+        ledger.audits.keep(Audit("verify", now(), None, None, findings), result, current_actor())
     _print(found)
     if findings:
         sys.exit(FINDINGS)
@@ -113,7 +113,7 @@ def _check_signature(ledger: Ledger, head: str, signature: str, public_key: Path
 
 
 def _verified(config: Config, ledger: Ledger, head: str | None) -> list[verification.Verified]:
-    hours = verification.parts(ledger)
+    hours = verification.intervals_to_compare(ledger)
     with _bar(sum(until - since for since, until in hours)) as progress:
         return list(verification.verify(config, ledger, hours, progress, head))
 
@@ -144,7 +144,7 @@ def head_command() -> None:
 
 
 @contextmanager
-def _bar(length: int) -> Iterator[verification.Progress]:
+def _bar(length: int) -> Iterator[verification.OnCompared]:
     """A bar over so many seconds of history, on a terminal."""
     with output.bar(length, "comparing") as bar:
         yield lambda part: bar.update(part[1] - part[0])
@@ -166,7 +166,7 @@ def pseudonymise_command(before: str | None) -> None:
     due = _due(config, before, at)
     with opened_ledger(config, LONG) as ledger:
         keep = config.users_of_rules | ledger.persons.held_back(at)
-        gone = ledger.privacy.retain(due, keep, at=at, actor=actor())
+        gone = ledger.privacy.retain(due, keep, at=at, actor=current_actor())
     if chosen.json:
         output.emit({"before": output.when(due.users), **gone._asdict()})
     elif not chosen.quiet:

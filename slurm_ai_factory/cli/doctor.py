@@ -37,7 +37,7 @@ def doctor_command() -> None:
     """
     config = load_config()
     slurm = slurm_of(config)
-    facts = gather.gather(config, slurm, now, identity.user_name(), lambda at: _of_ledger(config, at))
+    facts = gather.gather_facts(config, slurm, now, identity.user_name(), lambda at: _of_ledger(config, at))
     found = checks.examine(facts)
     shown = [one for one in found if one.level != OK] if chosen.quiet else found
     if chosen.json:

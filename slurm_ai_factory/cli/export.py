@@ -23,7 +23,7 @@ from slurm_ai_factory.core.charge import elapsed
 from slurm_ai_factory.core.measure import share
 from slurm_ai_factory.core.measure.share import Promise, SortedRun
 from slurm_ai_factory.core.records import Charge, Instant, Run, Window
-from slurm_ai_factory.core.rules.classify import DETAILS, Part
+from slurm_ai_factory.core.rules.classify import DETAILS, ClassifiedPart
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import LONG
 
@@ -69,7 +69,7 @@ def export_command(
         at = as_of(ledger, known)
         config, where = question.judged(config, ledger, where, at, known)
         promise = asked_promise(config, resource)
-        books = ledger.classified(question.rules_of(config, ledger, known), known)
+        books = ledger.classified(question.rules_at(config, ledger, known), known)
         with ledger.store.snapshot():
             if not books.complete():
                 raise LedgerError(question.TOO_FAST)
@@ -93,7 +93,7 @@ def _rows(runs: Iterable[SortedRun], where: Window, promise: Promise, at: Instan
                 yield _row(run._replace(elapsed_seconds=elapsed(run, at)), part, charge)
 
 
-def _row(run: Run, part: Part, charge: Charge) -> Exported:
+def _row(run: Run, part: ClassifiedPart, charge: Charge) -> Exported:
     found = part.classification
     return {
         **run._asdict(),

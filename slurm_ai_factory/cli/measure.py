@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from zoneinfo import ZoneInfo
 
 import click
@@ -19,7 +19,6 @@ from slurm_ai_factory.core.rules.classify import Beneficiary, Classification
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import Ledger
 
-Key = Callable[[Subject, Classification], str]
 KEYS = ("account", "category", "cluster", "hub", "municipality", "organisation", "partition", "sector")
 
 
@@ -145,11 +144,11 @@ def shared(
     measured = question.measure(config, ledger, at, where, promise, known, moment=moment)
     if not by:
         return measured, []
-    rules = question.rules_of(config, ledger, known)
+    rules = question.rules_at(config, ledger, known)
     return measured, question.groups(ledger, rules, _key(by), promise.weights, where, at, known)
 
 
-def _key(by: str) -> Key:
+def _key(by: str) -> question.GroupName:
     """The name of a subject's group: what Slurm says of it, or what its rule does."""
     if by in Subject._fields:
         return lambda subject, _: str(getattr(subject, by))
@@ -193,7 +192,7 @@ def unclassified_command(window: str | None) -> None:
         config, where = question.judged(config, ledger, where, at)
         promise = config.promise_of()
         unread = question.measure(config, ledger, at, where, moment=now()).unread_seconds
-        rules = question.rules_of(config, ledger)
+        rules = question.rules_at(config, ledger)
         groups = question.groups(ledger, rules, _all_of_it, promise.weights, where, at)
     found = [g for g in groups if g.beneficiary is Beneficiary.UNCLASSIFIED]
     _print_unclassified(found, promise.label or promise.resource)

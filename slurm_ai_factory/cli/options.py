@@ -141,7 +141,7 @@ def drop_output() -> None:
 
 def load_config() -> Config:
     """The configuration in force for this command. Raises ConfigError."""
-    config = configuration.load(configuration.find(chosen.config))
+    config = configuration.load_file(configuration.find(chosen.config))
     if chosen.cluster and chosen.cluster != config.cluster.name:
         raise ConfigError(
             f"--cluster {chosen.cluster}: {config.file} has the rules and the promise of cluster "
@@ -154,7 +154,7 @@ def load_config() -> Config:
     return config
 
 
-def ledger_url(config: Config) -> str:
+def reachable_ledger_url(config: Config) -> str:
     """Where the ledger is; where none is configured, starts the embedded one, with tables if it is new."""
     url = configuration.ledger_url(config)
     if url is None:
@@ -171,7 +171,7 @@ def opened_ledger(
 ) -> Iterator[Ledger]:
     """The ledger of the configured cluster; ``admit`` as in ``open_ledger``."""
     limits = limits or Limits(config.ledger.timeout)
-    with open_ledger(ledger_url(config), config.cluster.name, limits, admit=admit) as ledger:
+    with open_ledger(reachable_ledger_url(config), config.cluster.name, limits, admit=admit) as ledger:
         yield ledger
 
 
@@ -192,7 +192,7 @@ def slurm_of(config: Config) -> Slurm:
     return LibrarySlurm(config.cluster.name, commands, library)
 
 
-def actor() -> str:
+def current_actor() -> str:
     """Who acts, for the history."""
     return persons.actor(identity.signs(), socket.gethostname(), chosen.person or "")
 
@@ -207,7 +207,7 @@ def opened_site(
     config: Config,
     wait: Callable[[float], object] = time.sleep,
     limits: Limits | None = None,
-    who: Callable[[], str] = actor,
+    who: Callable[[], str] = current_actor,
 ) -> Iterator[Site]:
     """Slurm and the ledger together, with real time; a cluster becomes known if slurmctld serves it."""
     slurm = slurm_of(config)

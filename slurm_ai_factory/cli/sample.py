@@ -37,7 +37,7 @@ def top_level(associations: Sequence[Association]) -> list[Association]:
     return [one for one in associations if one.user is None and one.parent == ROOT]
 
 
-def text(
+def sample_config(
     found: PriorityConfig,
     associations: Sequence[Association],
     region: Sequence[str],

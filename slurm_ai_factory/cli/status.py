@@ -138,17 +138,17 @@ def _code(m: Measurement, margin: float, holds: Sequence[object]) -> int:
     return FLOOR_AT_RISK if outlook.at_risk(m, margin) else 0
 
 
-Line = tuple[str | Styled, ...]
+StyledLine = tuple[str | Styled, ...]
 
 
-def _screen(config: Config, value: dict[str, Any], m: Measurement) -> Iterator[Line]:
+def _screen(config: Config, value: dict[str, Any], m: Measurement) -> Iterator[StyledLine]:
     """The lines, no wider than the terminal."""
     width = min(WIDEST, shutil.get_terminal_size().columns)
     leader = f"daemon {value['leader']}" if value["leader"] else "no daemon is active"
     name = output.styled(value["cluster"], bold=True)
     yield name, f"  {m.window.name}  mode {value['mode']}, {leader}"
     yield ()
-    told = outlook.sentence(m, config.promise.margin)
+    told = outlook.promise_sentence(m, config.promise.margin)
     yield from ((output.styled(line, fg=_color(m)),) for line in textwrap.wrap(told, width))
     yield ()
     yield from _chart(m, width)
@@ -165,11 +165,11 @@ def _color(m: Measurement) -> str | None:
     return COLORS.get(judgement.verdict(m)) or ("yellow" if outlook.below(m) else "green")
 
 
-def _chart(m: Measurement, width: int) -> Iterator[Line]:
+def _chart(m: Measurement, width: int) -> Iterator[StyledLine]:
     """The share since the start of the window: green where it was at least the floor."""
     blocks = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
     course = outlook.course(m)
-    lines, kept = draw.drawing(course, m.target_share, width=width, height=CHART_LINES, blocks=blocks)
+    lines, kept = draw.draw_course(course, m.target_share, width=width, height=CHART_LINES, blocks=blocks)
     for scale, cells in lines:
         runs = groupby(zip(cells, kept, strict=False), key=lambda pair: (pair[0] == "─", pair[1]))
         parts = (_run("".join(cell for cell, _ in run), *key) for key, run in runs)
@@ -203,7 +203,7 @@ def _figures(m: Measurement, margin: float) -> Iterator[str]:
             "promised",
             output.percent(m.target_share),
             "expected at the end",
-            output.percent(outlook.forecast(m)),
+            output.percent(outlook.expected_share(m)),
         ),
         ("of capacity", output.percent(m.capacity_share), "verdict", str(judgement.verdict(m))),
         ("unclassified", unclassified, f"regional, {unit}", _of(m)),
@@ -217,7 +217,7 @@ def _of(m: Measurement) -> str:
     return f"{output.hours(m.regional_charge)} of {output.hours(m.total_charge)}"
 
 
-def _last(value: dict[str, Any], width: int) -> Iterator[Line]:
+def _last(value: dict[str, Any], width: int) -> Iterator[StyledLine]:
     last, change = value["last_decision"], value["last_change"]
     holds = ", ".join(map(_hold, value["holds"]))
     rows = {

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from slurm_ai_factory.doctor import checks_accounting as accounting
 from slurm_ai_factory.doctor import checks_control as control
-from slurm_ai_factory.doctor.facts import OK, WARNING, Facts, Finding, Result
+from slurm_ai_factory.doctor.facts import OK, WARNING, CheckResult, Facts, Finding
 
 
 class Check(NamedTuple):
@@ -19,7 +19,7 @@ class Check(NamedTuple):
 
     name: str
     why: str
-    look: Callable[[Facts], Result]
+    look: Callable[[Facts], CheckResult]
     needs: tuple[str, ...] = ()
 
 
@@ -58,7 +58,7 @@ CHECKS = (
     Check("half_life", "usage that is remembered too long holds the region back for too long",
           control.half_life),
     Check("usage_reset", "the law counts on usage that decays and is not thrown away", control.usage_reset),
-    Check("region", "only an account at the top competes with everybody", control.region),
+    Check("region", "only an account at the top competes with everybody", control.region_check),
     Check("lever", "shares of an account that is not the region's move somebody else",
           control.lever_and_rules, ("lever",)),
     Check("usage_resource", "Fair Tree orders by what TRESBillingWeights count, whatever was promised",
@@ -75,9 +75,9 @@ CHECKS = (
     Check("capacity", "a share of the capacity is one of what slurmdbd takes the cluster for",
           accounting.capacity, ("nodes", "size")),
     Check("retention", "names and texts that were to go are still there",
-          accounting.retention, ("retained",)),
+          accounting.retention_check, ("retained",)),
     Check("source", "what falls back to Slurm's commands is right, and dearer than it need be",
-          accounting.source),
+          accounting.source_check),
     Check("proposals", "what was proposed is not in force before a second person approves it",
           accounting.proposals),
     Check("scheduler", "what is never scheduled follows no priority", control.scheduler),
@@ -95,9 +95,9 @@ def failed(findings: list[Finding]) -> bool:
     return any(one.level != OK for one in findings)
 
 
-def _result(check: Check, facts: Facts) -> Result:
+def _result(check: Check, facts: Facts) -> CheckResult:
     missing = [facts.unread[name] for name in check.needs if name in facts.unread]
     if missing:
         fix = f"let {facts.user} read it: AdminLevel=Operator, and slurmctld and slurmdbd that answer"
-        return Result(WARNING, f"not known: {'; '.join(missing)}", "an answer", fix)
+        return CheckResult(WARNING, f"not known: {'; '.join(missing)}", "an answer", fix)
     return check.look(facts)

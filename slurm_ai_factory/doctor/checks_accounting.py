@@ -12,7 +12,7 @@ from slurm_ai_factory.core.live import health
 from slurm_ai_factory.core.live.rights import ANY
 from slurm_ai_factory.core.windows import iso
 from slurm_ai_factory.core.words import count
-from slurm_ai_factory.doctor.facts import OK, PROBLEM, WARNING, Facts, Result, want
+from slurm_ai_factory.doctor.facts import OK, PROBLEM, WARNING, CheckResult, Facts, want
 
 HALVINGS = 8
 """The reader halves an interval three times before it gives up."""
@@ -21,14 +21,14 @@ NOT_COMPARED = ("mem", "billing")
 """Nodes may have registered more memory than configured; billing follows weights, which pyslurm has not."""
 
 
-def clock(facts: Facts) -> Result:
+def clock(facts: Facts) -> CheckResult:
     off, most = facts.now - facts.diagnostics.at, facts.clock_tolerance
     wanted = f"within {most} s of slurmctld's"
     fix = "chronyc makestep, here and on the host of slurmctld"
     return want(abs(off) <= most, PROBLEM, f"{off:+} s", wanted, fix)
 
 
-def private_data(facts: Facts) -> Result:
+def private_data(facts: Facts) -> CheckResult:
     """Slurm leaves out what a user may not see, and does not say so."""
     of_dbd = facts.slurmdbd.private_data if facts.slurmdbd else ()
     hidden = ANY.hidden(facts.priority.private_data, of_dbd)
@@ -37,7 +37,7 @@ def private_data(facts: Facts) -> Result:
     return want(not hidden or facts.privileged, PROBLEM, found, wanted, facts.remedy)
 
 
-def rights(facts: Facts) -> Result:
+def rights(facts: Facts) -> CheckResult:
     fine = facts.privileged or facts.mode != "enforce"
     found = (
         f"{facts.user} has AdminLevel {facts.admin_level}" if facts.admin_level else f"no user {facts.user}"
@@ -45,7 +45,7 @@ def rights(facts: Facts) -> Result:
     return want(fine, PROBLEM, found, "AdminLevel=Operator, when control.mode is enforce", facts.remedy)
 
 
-def tracked(facts: Facts) -> Result:
+def tracked(facts: Facts) -> CheckResult:
     missing = health.untracked(facts.priority, facts.weights)
     wanted = f"{', '.join(facts.weights)} in AccountingStorageTRES"
     slurm = f"AccountingStorageTRES={','.join(missing)} as well, and systemctl restart slurmctld"
@@ -54,19 +54,19 @@ def tracked(facts: Facts) -> Result:
     return want(not missing, PROBLEM, found, wanted, fix)
 
 
-def promise(facts: Facts) -> Result:
+def promise(facts: Facts) -> CheckResult:
     found = facts.contradiction or "saf.toml and the promise's term agree"
     fix = "remove these keys from saf.toml, or change the promise: saf promise set"
     return want(not facts.contradiction, WARNING, found, "one promise", fix)
 
 
-def billing_weights(facts: Facts) -> Result:
+def billing_weights(facts: Facts) -> CheckResult:
     """Where a partition has no weights, billing is the number of CPUs."""
     wanted = "TRESBillingWeights on every partition or on none, when the promise is in billing"
     bare = [one.name for one in facts.partitions or () if not one.weights]
     mixed = bool(bare) and len(bare) < len(facts.partitions or ())
     if "billing" not in facts.weights:
-        return Result(OK, "the promise is not in billing", wanted)
+        return CheckResult(OK, "the promise is not in billing", wanted)
     found = f"none on {', '.join(bare)}: billing is CPUs there" if bare else "on every partition"
     weights = next((one.weights for one in facts.partitions or () if one.weights), "")
     fix = "saf promise set --resource gres/gpu or cpu, which no partition weighs"
@@ -75,7 +75,7 @@ def billing_weights(facts: Facts) -> Result:
     return want(not mixed, PROBLEM, found, wanted, fix)
 
 
-def het_billing(facts: Facts) -> Result:
+def het_billing(facts: Facts) -> CheckResult:
     """Slurm 26.05.5 leaves billing out of AllocTRES of the parts of heterogeneous jobs; 24.11.5 does not."""
     version = facts.priority.version
     hit = version.startswith("26.05.") and "billing" in facts.weights
@@ -85,12 +85,12 @@ def het_billing(facts: Facts) -> Result:
     return want(not hit, WARNING, found, wanted, fix)
 
 
-def usage_resource(facts: Facts) -> Result:
+def usage_resource(facts: Facts) -> CheckResult:
     """A partition without TRESBillingWeights has its CPUs counted, and GPUs that are promised are not."""
     wanted = f"TRESBillingWeights that count {', '.join(facts.weights)} on every partition"
     blind = [one.name for one in facts.partitions or () if not _counts(one.weights, facts.weights)]
     if not blind:
-        return Result(OK, "usage counts what was promised", wanted)
+        return CheckResult(OK, "usage counts what was promised", wanted)
     shares = (_usage_share(facts), facts.lever.delivered_share if facts.lever else None)
     usage, delivered = ("not known" if one is None else f"{one:.1%}" for one in shares)
     found = (
@@ -101,7 +101,7 @@ def usage_resource(facts: Facts) -> Result:
         "saf promise set --resource, one that is counted, if the promise allows it\n"
         "slurm.conf: TRESBillingWeights on these partitions, which changes the usage and limits of all users"
     )
-    return Result(WARNING, found, wanted, fix)
+    return CheckResult(WARNING, found, wanted, fix)
 
 
 def _counts(weights: str, promised: Collection[str]) -> bool:
@@ -117,7 +117,7 @@ def _usage_share(facts: Facts) -> float | None:
     return None if isinstance(found, Refusal) else found.usage_share
 
 
-def usage_factor(facts: Facts) -> Result:
+def usage_factor(facts: Facts) -> CheckResult:
     odd = {name: factor for name, factor in (facts.usage_factors or {}).items() if factor != 1}
     found = ", ".join(f"{name} {factor:g}" for name, factor in odd.items()) or "1 for every QOS"
     wanted = "UsageFactor 1: with another, usage is not what was delivered, and with 0 it is free"
@@ -127,21 +127,21 @@ def usage_factor(facts: Facts) -> Result:
     return want(not odd, WARNING, found, wanted, fix)
 
 
-def oversubscribe(facts: Facts) -> Result:
+def oversubscribe(facts: Facts) -> CheckResult:
     odd = [one for one in facts.partitions or () if one.oversubscribe.startswith(("FORCE", "YES"))]
     found = ", ".join(f"{one.name} {one.oversubscribe}" for one in odd) or "no partition"
     fix = "\n".join(f"slurm.conf: PartitionName={one.name} OverSubscribe=NO" for one in odd)
     return want(not odd, WARNING, found, "no OverSubscribe: the same CPU is charged twice", fix)
 
 
-def agent_queue(facts: Facts) -> Result:
+def agent_queue(facts: Facts) -> CheckResult:
     found = facts.diagnostics.agent_queue
     fix = "see whether slurmdbd runs and answers: sacctmgr ping; systemctl restart slurmdbd"
     wanted = f"at most {health.AGENT_QUEUE_MOST} messages to slurmdbd undelivered"
     return want(found <= health.AGENT_QUEUE_MOST, PROBLEM, str(found), wanted, fix)
 
 
-def query_range(facts: Facts) -> Result:
+def query_range(facts: Facts) -> CheckResult:
     """Operators are not bound by it."""
     most, asked = facts.slurmdbd.query_seconds if facts.slurmdbd else None, facts.read_window_seconds
     fine = facts.privileged or most is None or asked <= most
@@ -152,7 +152,7 @@ def query_range(facts: Facts) -> Result:
     return want(fine, PROBLEM if hopeless else WARNING, found, wanted, fix)
 
 
-def purge(facts: Facts) -> Result:
+def purge(facts: Facts) -> CheckResult:
     kept, window = facts.slurmdbd.kept_seconds if facts.slurmdbd else None, facts.window_seconds
     wanted = f"jobs kept longer than the window of {window // 86400} days"
     fix = f"slurmdbd.conf: PurgeJobAfter={window // 86400 * 2 + 30}days; then systemctl restart slurmdbd"
@@ -160,7 +160,7 @@ def purge(facts: Facts) -> Result:
     return want(kept is None or kept > window, WARNING, found, wanted, fix)
 
 
-def coordinators(facts: Facts) -> Result:
+def coordinators(facts: Facts) -> CheckResult:
     """Coordinators of an account may set the shares of what is below it, not its own."""
     found = (facts.coordinators or {}).get("root", ())
     fix = "\n".join(
@@ -170,7 +170,7 @@ def coordinators(facts: Facts) -> Result:
     return want(not found, WARNING, said, "no coordinator of root", fix)
 
 
-def foreign_writer(facts: Facts) -> Result:
+def foreign_writer(facts: Facts) -> CheckResult:
     """Who sets shares before saf's first change, or before its last one took them up, is no rival of it."""
     log = list(facts.transactions or ())
     own = [place for place, one in enumerate(log) if one.actor == facts.user]
@@ -178,21 +178,21 @@ def foreign_writer(facts: Facts) -> Result:
     wanted = f"nobody but {facts.user} sets RawShares of {facts.steered}"
     if not foreign:
         found = f"nobody else since {facts.user} did" if own else f"{facts.user} itself set none in 30 days"
-        return Result(OK, found, wanted)
+        return CheckResult(OK, found, wanted)
     last = foreign[-1]
     found = f"{count(len(foreign), 'change')} by {', '.join(sorted({one.actor for one in foreign}))}"
     days = max(0, facts.now - last.at) // 86400
     said = f"{found}; the last set {last.raw_shares}, {count(days, 'day')} ago"
     fix = f"let {last.actor} leave RawShares of {facts.steered} alone, or set control.mode to observe"
-    return Result(WARNING, said, wanted, fix)
+    return CheckResult(WARNING, said, wanted, fix)
 
 
-def capacity(facts: Facts) -> Result:
+def capacity(facts: Facts) -> CheckResult:
     """Of what both tell; slurmdbd is told of a change of nodes when slurmctld starts or reads slurm.conf."""
     now: Counter[str] = Counter()
     for one in facts.nodes or ():
-        now.update(tres.parse(one.tres))
-    taken = tres.parse(facts.size or "")
+        now.update(tres.parse_tres(one.tres))
+    taken = tres.parse_tres(facts.size or "")
     names = [name for name in sorted(taken) if name in now and name not in NOT_COMPARED]
     odd = [f"{name} {taken[name]}, its nodes have {now[name]}" for name in names if taken[name] != now[name]]
     found = f"slurmdbd has {'; '.join(odd)}" if odd else "slurmdbd has what the nodes have"
@@ -200,19 +200,19 @@ def capacity(facts: Facts) -> Result:
     return want(not odd, WARNING, found if taken else "slurmdbd has no size", wanted, "scontrol reconfigure")
 
 
-def source(facts: Facts) -> Result:
+def source_check(facts: Facts) -> CheckResult:
     wanted = f"every read that slurm.source = {facts.source} is for"
     if not facts.refused:
-        return Result(OK, facts.source, wanted)
+        return CheckResult(OK, facts.source, wanted)
     by_reason: dict[str, list[str]] = {}
     for what, why in facts.refused.items():
         by_reason.setdefault(why, []).append(what)
     reasons = "; ".join(f"{', '.join(whats)}: {why}" for why, whats in by_reason.items())
     fix = 'see to the reason, or saf.toml: slurm.source = "commands"'
-    return Result(WARNING, f"Slurm's commands were asked instead for {reasons}", wanted, fix)
+    return CheckResult(WARNING, f"Slurm's commands were asked instead for {reasons}", wanted, fix)
 
 
-def rules(facts: Facts) -> Result:
+def rules(facts: Facts) -> CheckResult:
     unknown, unmatched = facts.unknown_accounts, facts.unclassified_accounts
     parts = [
         (f"rules name {', '.join(unknown)}, which Slurm does not have", unknown),
@@ -223,13 +223,13 @@ def rules(facts: Facts) -> Result:
     return want(not (unknown or unmatched), WARNING, found, wanted, "saf.toml: correct [[rule]]")
 
 
-def queue_words(facts: Facts) -> Result:
+def queue_words(facts: Facts) -> CheckResult:
     found = ", ".join(f"{word} ({jobs})" for word, jobs in facts.unknown_words.items())
     fix = "report these words; until they are known their jobs count neither as waiting nor as running"
     return want(not found, WARNING, found or "all known", "every state and reason in the queue known", fix)
 
 
-def retention(facts: Facts) -> Result:
+def retention_check(facts: Facts) -> CheckResult:
     """Names and texts go by a command that a timer starts once a day."""
     wanted = "`saf ledger pseudonymise` once a day, when [privacy] lets anything go"
     kept = facts.retained
@@ -239,10 +239,10 @@ def retention(facts: Facts) -> Result:
     return want(not late, WARNING, found, wanted, "systemctl enable --now saf-pseudonymise.timer")
 
 
-def proposals(facts: Facts) -> Result:
+def proposals(facts: Facts) -> CheckResult:
     """Whether anything waits for a second person."""
     wanted = "no proposal that waits"
     if facts.proposals is None:
-        return Result(OK, "not known: the ledger cannot be read", wanted)
+        return CheckResult(OK, "not known: the ledger cannot be read", wanted)
     fix = "saf approval list; then, by another person: saf approval approve N, or reject N"
     return want(not facts.proposals, WARNING, f"{facts.proposals} waiting", wanted, fix)

@@ -11,7 +11,7 @@ from slurm_ai_factory.core.control.lever import Lever
 from slurm_ai_factory.core.escaped import for_shell
 from slurm_ai_factory.core.live import authority, health
 from slurm_ai_factory.core.records import PARENT_SHARES, Association
-from slurm_ai_factory.doctor.facts import OK, PROBLEM, WARNING, Facts, Result, want
+from slurm_ai_factory.doctor.facts import OK, PROBLEM, WARNING, CheckResult, Facts, want
 
 CALC_PERIOD_MOST = 600
 MOST_SHOWN = 3
@@ -24,76 +24,76 @@ WINDOW_PART = 3
 """Usage may be remembered (half-life / ln 2) for up to this part of the window."""
 
 
-def plugin(facts: Facts) -> Result:
+def plugin(facts: Facts) -> CheckResult:
     found, wanted = facts.priority.priority_type, "priority/multifactor"
     return want(found == wanted, PROBLEM, found, wanted, _conf(f"PriorityType={wanted}", restart=True))
 
 
-def fair_tree(facts: Facts) -> Result:
+def fair_tree(facts: Facts) -> CheckResult:
     off = "NO_FAIR_TREE" in facts.priority.flags
     found = "off: NO_FAIR_TREE" if off else "on"
     fix = _conf("PriorityFlags without NO_FAIR_TREE; FairShareDampeningFactor has no effect then")
     return want(not off, PROBLEM, found, "Fair Tree, which the control law models", fix)
 
 
-def limits(facts: Facts) -> Result:
+def limits(facts: Facts) -> CheckResult:
     fix = _conf("AccountingStorageEnforce=associations,limits,safe", restart=True)
     found = ",".join(facts.priority.enforce) or "none"
     return want(health.limits_enforced(facts.priority), PROBLEM, found, "limits or safe among them", fix)
 
 
-def incr_only(facts: Facts) -> Result:
+def incr_only(facts: Facts) -> CheckResult:
     flags = facts.priority.flags
     fix = _conf("PriorityFlags without INCR_ONLY")
     return want("INCR_ONLY" not in flags, PROBLEM, ",".join(flags) or "no flags", "no INCR_ONLY", fix)
 
 
-def calc_period(facts: Facts) -> Result:
+def calc_period(facts: Facts) -> CheckResult:
     found = facts.priority.calc_period_seconds
     fix = _conf("PriorityCalcPeriod=5")
     return want(found <= CALC_PERIOD_MOST, WARNING, f"{found} s", f"at most {CALC_PERIOD_MOST} s", fix)
 
 
-def fairshare_weight(facts: Facts) -> Result:
+def fairshare_weight(facts: Facts) -> CheckResult:
     found = facts.priority.weight_fairshare
     fix = _conf("PriorityWeightFairshare=100000, and more than the other weights can add up to")
     return want(found > 0, PROBLEM, str(found), "above 0", fix)
 
 
-def authority_index(facts: Facts) -> Result:
+def authority_index(facts: Facts) -> CheckResult:
     wanted = f"at least {authority.LEAST}"
     if facts.authority is None:
-        return Result(OK, "not known: one side has nothing waiting", wanted)
+        return CheckResult(OK, "not known: one side has nothing waiting", wanted)
     fix = _conf("PriorityWeightFairshare larger, or the weights of age, QOS, partition and size smaller")
     return want(facts.authority >= authority.LEAST, WARNING, f"{facts.authority:.2f}", wanted, fix)
 
 
-def tiers(facts: Facts) -> Result:
+def tiers(facts: Facts) -> CheckResult:
     tiers = {one.tier for one in facts.partitions or ()}
     found = ", ".join(f"{one.name} {one.tier}" for one in facts.partitions or ())
     fix = _conf("the same PriorityTier for every partition that the region shares with others")
     return want(len(tiers) <= 1, WARNING, found, "one PriorityTier: it goes before any priority", fix)
 
 
-def half_life(facts: Facts) -> Result:
+def half_life(facts: Facts) -> CheckResult:
     found, window = facts.priority.decay_half_life_seconds, facts.window_seconds
     wanted = f"above 0, and remembered for at most a third of the window of {_days(window)}"
     hours = max(1, int(window / 20 * log(2) / 3600))
     fix = _conf(f"PriorityDecayHalfLife={hours // 24}-{hours % 24:02}")
     if not found:
-        return Result(PROBLEM, "0: usage does not decay", wanted, fix)
+        return CheckResult(PROBLEM, "0: usage does not decay", wanted, fix)
     tau = found / log(2)
     said = f"{_days(found)}, remembered for {_days(tau)}"
     return want(tau <= window / WINDOW_PART, WARNING, said, wanted, fix)
 
 
-def usage_reset(facts: Facts) -> Result:
+def usage_reset(facts: Facts) -> CheckResult:
     found = facts.priority.usage_reset
     fix = _conf("PriorityUsageResetPeriod=NONE")
     return want(found == "NONE", WARNING, found, "NONE: a reset forgets what the region is owed", fix)
 
 
-def region(facts: Facts) -> Result:
+def region_check(facts: Facts) -> CheckResult:
     """The steered accounts: there, at the top, with shares of their own."""
     several = len(facts.accounts) > 1
     wanted = f"{facts.steered} directly under {ROOT}, with shares of {'their' if several else 'its'} own"
@@ -120,12 +120,12 @@ def _steered(facts: Facts, account: str) -> _Row:
     return _Row(f"RawShares {one.raw_shares}")
 
 
-def lever_and_rules(facts: Facts) -> Result:
+def lever_and_rules(facts: Facts) -> CheckResult:
     """The steered accounts are the region's by the rules, and the region's charge is in them."""
     found = facts.lever or Lever()
     wanted = f"{facts.steered} regional by the rules, and the region's charge within"
     if found.conflict:
-        return Result(PROBLEM, found.conflict, wanted, found.remedy)
+        return CheckResult(PROBLEM, found.conflict, wanted, found.remedy)
     apart = found.reach.sentences
     fix = "see `saf share --by account` and `saf rules check`: correct control.account or the rules"
     return want(not apart, WARNING, "; ".join(apart) or "regional by the rules", wanted, fix)
@@ -142,12 +142,14 @@ def _other_account(facts: Facts, account: str) -> str:
     )
 
 
-def siblings(facts: Facts) -> Result:
+def siblings(facts: Facts) -> CheckResult:
     """The accounts beside the steered one: each with shares of its own."""
     wanted = "no Fairshare=parent or 0 beside the steered account"
     beside = [one for one in _level(facts) if one.account not in facts.accounts]
     if not beside:
-        return Result(PROBLEM, "no account beside the steered one", "somebody to share with", _others(facts))
+        return CheckResult(
+            PROBLEM, "no account beside the steered one", "somebody to share with", _others(facts)
+        )
     odd = [one for one in beside if not one.steerable]
     found = _some([f"{_name(one)} {_shares(one)}" for one in odd or beside])
     mixed = any(one.raw_shares == PARENT_SHARES for one in odd)
@@ -155,7 +157,7 @@ def siblings(facts: Facts) -> Result:
     return want(not odd, PROBLEM if mixed else WARNING, found, wanted, fix)
 
 
-def usage(facts: Facts) -> Result:
+def usage(facts: Facts) -> CheckResult:
     """Whether sshare tells the usage of every row that competes: the law rests on it."""
     unknown = _some([_name(one) for one in _level(facts) if one.raw_usage is None])
     found = f"not told of {unknown}" if unknown else "told of every account on the level"
@@ -163,7 +165,7 @@ def usage(facts: Facts) -> Result:
     return want(not unknown, PROBLEM, found, "sshare tells RawUsage of every account on the level", fix)
 
 
-def resolution(facts: Facts) -> Result:
+def resolution(facts: Facts) -> CheckResult:
     """Whether one RawShare is a small enough step; the rescale keeps everybody's part of the level."""
     level = [one for one in _level(facts) if one.steerable]
     competing = sum(one.raw_shares for one in level if one.account not in facts.accounts)
@@ -177,7 +179,7 @@ def resolution(facts: Facts) -> Result:
     return want(fine, WARNING, str(competing) if fine else few, wanted, fix)
 
 
-def stored(facts: Facts) -> Result:
+def stored(facts: Facts) -> CheckResult:
     """Whether slurmctld works with the shares that slurmdbd has."""
     odd = [one for one in _level(facts) if one.stored_shares not in (None, one.raw_shares)]
     found = _some([f"{_name(one)} {_shares(one)}, stored {one.stored_shares}" for one in odd])
@@ -185,23 +187,23 @@ def stored(facts: Facts) -> Result:
     return want(not odd, PROBLEM, found or "the same", "slurmctld works with what slurmdbd has", fix)
 
 
-def scheduler(facts: Facts) -> Result:
+def scheduler(facts: Facts) -> CheckResult:
     silence = health.backfill_silence(facts.diagnostics)
     wanted = f"backfill ran in the last {health.BACKFILL_SILENCE} s while jobs wait"
     if facts.diagnostics.backfill_last_at is None:
-        return Result(
+        return CheckResult(
             WARNING, "backfill never ran", wanted, _conf("SchedulerType=sched/backfill", restart=True)
         )
     idle = silence <= health.BACKFILL_SILENCE or not facts.diagnostics.backfill_queue
     return want(idle, PROBLEM, f"{silence} s ago", wanted, "look for what slurmctld.log says of backfill")
 
 
-def depth(facts: Facts) -> Result:
+def depth(facts: Facts) -> CheckResult:
     """Whether backfill comes to the end of the queue: it does not see the region's jobs behind that."""
     tried, queue = facts.diagnostics.backfill_depth, facts.diagnostics.backfill_queue
     wanted = "every waiting job looked at"
     if tried is None or queue is None:
-        return Result(OK, "not known", wanted)
+        return CheckResult(OK, "not known", wanted)
     fix = _conf(f"SchedulerParameters=bf_max_job_test={max(500, 2 * queue)}")
     return want(tried >= queue, WARNING, f"{tried} of {queue}", wanted, fix)
 

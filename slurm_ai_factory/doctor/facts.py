@@ -34,7 +34,7 @@ class Finding(NamedTuple):
     fix: str = ""  #: commands or settings, one a line; empty where nothing is to be done
 
 
-class Result(NamedTuple):
+class CheckResult(NamedTuple):
     """A finding without the name of its check, which the table of checks has."""
 
     level: str
@@ -43,9 +43,9 @@ class Result(NamedTuple):
     fix: str = ""
 
 
-def want(fine: bool, level: str, found: str, wanted: str, fix: str) -> Result:
+def want(fine: bool, level: str, found: str, wanted: str, fix: str) -> CheckResult:
     """Fine, or not: then at this level and with this fix."""
-    return Result(OK, found, wanted) if fine else Result(level, found, wanted, fix)
+    return CheckResult(OK, found, wanted) if fine else CheckResult(level, found, wanted, fix)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,4 +96,4 @@ class Facts:
     @property
     def remedy(self) -> str:
         """The command that makes ``user`` an operator."""
-        return rights.remedy(self.user, self.admin_level)
+        return rights.operator_command(self.user, self.admin_level)

@@ -36,7 +36,7 @@ class OfLedger(NamedTuple):
     proposals: int  #: that wait for a second person
 
 
-def gather(
+def gather_facts(
     config: Config,
     slurm: Slurm,
     clock: Callable[[], Instant],
@@ -102,7 +102,7 @@ def _lever_without_ledger(config: Config, rules: Rules, now: Instant) -> Lever |
     if any(one.beneficiary is None for one in rules.rules):
         return None
     conflicts = lever.conflicts(rules, config.control.account, now)
-    return Lever(lever.sentence(conflicts), lever.remedy(rules))
+    return Lever(lever.conflict_sentence(conflicts), lever.lever_remedy(rules))
 
 
 def _users(associations: Sequence[Association]) -> list[tuple[str, str]]:

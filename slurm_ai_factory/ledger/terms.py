@@ -44,7 +44,11 @@ class TermsBook:
             rows = self.rows()
             missing = [first] if first and not rows else []
             present = terms.known([*rows, *missing])
-            found = tuple(terms.problems(present, new)) if present else ("the promise has no first term yet",)
+            found = (
+                tuple(terms.term_problems(present, new))
+                if present
+                else ("the promise has no first term yet",)
+            )
             for one in () if found else (*missing, new):
                 self._add(one)
         return found

@@ -64,7 +64,7 @@ PATIENCE_SECONDS = 5
 """How long a check waits for the one before it."""
 
 
-class Entry(Enum):
+class Admission(Enum):
     """Whether a request may be answered."""
 
     ADMITTED = "admitted"
@@ -80,20 +80,20 @@ class Turnstile:
     turn: Lock = field(default_factory=Lock)
     barred: dict[str, float] = field(default_factory=dict)  #: peer -> until when
 
-    def passed(self, peer: str, check: Callable[[], bool]) -> Entry:
+    def passed(self, peer: str, check: Callable[[], bool]) -> Admission:
         """What the check says, when it is this peer's turn."""
         if self._barred(peer) or not self.turn.acquire(timeout=PATIENCE_SECONDS):
-            return Entry.LATER
+            return Admission.LATER
         try:
             if self._barred(peer):  # wrong while this one waited
-                return Entry.LATER
+                return Admission.LATER
             began = self.stopwatch()
             if check():
-                return Entry.ADMITTED
+                return Admission.ADMITTED
             ended = self.stopwatch()  # checks come one by one, so few are barred at any time
             self.barred = {one: until for one, until in self.barred.items() if until > ended}
             self.barred[peer] = ended + PENALTY * (ended - began)
-            return Entry.REFUSED
+            return Admission.REFUSED
         finally:
             self.turn.release()
 
@@ -123,18 +123,18 @@ class Access:
         """Whether passwords travel readable by whoever is on the way."""
         return bool(self.users) and not self.tls
 
-    def entry(self, authorization: str, peer: str) -> Entry:
+    def entry(self, authorization: str, peer: str) -> Admission:
         """Whether a request of this peer with this Authorization header may be answered."""
         if not self.users:
-            return Entry.ADMITTED
+            return Admission.ADMITTED
         digest = hmac.digest(self.salt, authorization.encode("latin-1", "replace"), hashlib.sha256)
         if digest in self.admitted:
-            return Entry.ADMITTED
+            return Admission.ADMITTED
         given = _given(authorization)
         if given is None:
-            return Entry.REFUSED
+            return Admission.REFUSED
         entry = self.turnstile.passed(peer, lambda: self._known(*given))
-        if entry is Entry.ADMITTED and len(self.admitted) < REMEMBERED:
+        if entry is Admission.ADMITTED and len(self.admitted) < REMEMBERED:
             self.admitted.add(digest)
         return entry
 
@@ -201,7 +201,7 @@ def _no_password() -> str:
     raise ValueError("the key has a password; saf runs unattended, so give it one without")
 
 
-def load(path: Path) -> Access:
+def load_access(path: Path) -> Access:
     """Read and check a web configuration. Raises ConfigError."""
     try:
         found = yaml.safe_load(path.read_text(encoding="utf-8"))

@@ -86,7 +86,7 @@ def _of_control(shown: Shown) -> Iterator[Step]:
 def _of_numbers(board: Board, shown: Shown) -> Iterator[Step]:
     unclassified = outlook.unclassified_ratio(shown.measurement) or 0.0
     if unclassified >= NOTICED:
-        part = outlook.percent(unclassified)
+        part = outlook.short_percent(unclassified)
         yield Step(
             f"{part} of the charge is for nobody known and counts as not regional; write rules for it.",
             "saf unclassified",

@@ -22,7 +22,7 @@ LONG = 45 * DAY
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class ChartFrame:
     """Where instants and shares are on the drawing, in its own units."""
 
     width: float
@@ -46,12 +46,12 @@ class Frame:
         return self.height - self.under - part * (self.height - self.above - self.under)
 
 
-def drawing(m: Measurement, zone: ZoneInfo, *, width: float, height: float) -> str:
+def share_chart(m: Measurement, zone: ZoneInfo, *, width: float, height: float) -> str:
     """The drawing. It is empty of lines while nothing was delivered, and says so."""
     course = _thinned(outlook.course(m))
-    expected = outlook.forecast(m)
+    expected = outlook.expected_share(m)
     until = m.as_of if m.window.rolling else m.window.until
-    frame = Frame(width, height, m.window.since, until, _top(m, course, expected))
+    frame = ChartFrame(width, height, m.window.since, until, _top(m, course, expected))
     parts = [
         *_scale(frame),
         *_calendar(frame, zone),
@@ -60,7 +60,7 @@ def drawing(m: Measurement, zone: ZoneInfo, *, width: float, height: float) -> s
         *_floor(frame, m),
         *_outlook(frame, m, course, expected),
     ]
-    said = outlook.sentence(m, 0.0) if course else "Nothing has been delivered in the window yet."
+    said = outlook.promise_sentence(m, 0.0) if course else "Nothing has been delivered in the window yet."
     box = f'viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{_text(said)}"'
     return f"<svg {box}>{''.join(parts)}</svg>"
 
@@ -80,7 +80,7 @@ def _top(m: Measurement, course: Sequence[Point], expected: float | None) -> flo
     return min(1.0, ceil(1.1 * highest / 0.1) * 0.1)
 
 
-def _scale(frame: Frame) -> Iterator[str]:
+def _scale(frame: ChartFrame) -> Iterator[str]:
     step = 0.1 if frame.top <= 0.65 else 0.2
     for number in range(round(frame.top / step) + 1):
         y = frame.y(number * step)
@@ -91,7 +91,7 @@ def _scale(frame: Frame) -> Iterator[str]:
         )
 
 
-def _calendar(frame: Frame, zone: ZoneInfo) -> Iterator[str]:
+def _calendar(frame: ChartFrame, zone: ZoneInfo) -> Iterator[str]:
     """Where months or weeks begin, in civil time; as many as have room."""
     marks = list(_marks(frame, zone))
     room = max(1, int((frame.width - frame.left - frame.right) / 64))
@@ -104,7 +104,7 @@ def _calendar(frame: Frame, zone: ZoneInfo) -> Iterator[str]:
         yield f'<text class="tick" x="{x:.1f}" y="{y + 19:.1f}" text-anchor="{anchor}">{label}</text>'
 
 
-def _marks(frame: Frame, zone: ZoneInfo) -> Iterator[tuple[Instant, str]]:
+def _marks(frame: ChartFrame, zone: ZoneInfo) -> Iterator[tuple[Instant, str]]:
     long = frame.until - frame.since > LONG
     day = datetime.fromtimestamp(frame.since, zone).replace(hour=0, minute=0, second=0)
     while day.timestamp() < frame.until:
@@ -114,7 +114,7 @@ def _marks(frame: Frame, zone: ZoneInfo) -> Iterator[tuple[Instant, str]]:
         day += timedelta(days=1)
 
 
-def _days(frame: Frame, m: Measurement) -> Iterator[str]:
+def _days(frame: ChartFrame, m: Measurement) -> Iterator[str]:
     """Each day's own share, as a bar behind the line."""
     for at, share in outlook.daily(m):
         left, right = frame.x(at), frame.x(min(at + DAY, m.as_of))
@@ -125,7 +125,7 @@ def _days(frame: Frame, m: Measurement) -> Iterator[str]:
         )
 
 
-def _course(frame: Frame, m: Measurement, course: Sequence[Point]) -> Iterator[str]:
+def _course(frame: ChartFrame, m: Measurement, course: Sequence[Point]) -> Iterator[str]:
     """The line, and what lies between it and the floor."""
     if not course:
         place = f'x="{(frame.left + frame.width - frame.right) / 2:g}" y="{frame.height * 0.72:g}"'
@@ -143,12 +143,14 @@ def _course(frame: Frame, m: Measurement, course: Sequence[Point]) -> Iterator[s
     yield f'<path class="course" d="M{line}"/>'
 
 
-def _floor(frame: Frame, m: Measurement) -> Iterator[str]:
+def _floor(frame: ChartFrame, m: Measurement) -> Iterator[str]:
     y = frame.y(m.target_share)
     yield f'<path class="floor" d="M{frame.left:g} {y:.1f}H{frame.width - frame.right:g}"/>'
 
 
-def _outlook(frame: Frame, m: Measurement, course: Sequence[Point], expected: float | None) -> Iterator[str]:
+def _outlook(
+    frame: ChartFrame, m: Measurement, course: Sequence[Point], expected: float | None
+) -> Iterator[str]:
     """Where the line is now, and where it goes if the rest is like the last seven days."""
     if course:
         at, share = course[-1]
@@ -161,16 +163,16 @@ def _outlook(frame: Frame, m: Measurement, course: Sequence[Point], expected: fl
     yield _floor_label(frame, m, course[-1].share if course and expected is None else expected)
 
 
-def _floor_label(frame: Frame, m: Measurement, beside: float | None) -> str:
+def _floor_label(frame: ChartFrame, m: Measurement, beside: float | None) -> str:
     """At the right end of the floor, on the side where the other line does not end."""
     y = frame.y(m.target_share) + (16 if beside is not None and beside >= m.target_share else -8)
     return (
         f'<text class="floor-label" x="{frame.width - frame.right:g}" y="{y:.1f}" text-anchor="end">'
-        f"promised {outlook.percent(m.target_share)}</text>"
+        f"promised {outlook.short_percent(m.target_share)}</text>"
     )
 
 
-def _now_label(frame: Frame, m: Measurement, now: Point) -> str:
+def _now_label(frame: ChartFrame, m: Measurement, now: Point) -> str:
     """Beside the end of the line, on its far side from the floor."""
     x = frame.x(now.at)
     anchor, shift = ("end", -10) if x > frame.width * 0.55 else ("start", 10)

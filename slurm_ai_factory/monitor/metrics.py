@@ -203,7 +203,7 @@ def _ratios(shown: Shown) -> tuple[tuple[str, str, float | None], ...]:
          share.required_share(m, margin)),
         ("saf_forecast_share_ratio",
          "Share at the end of the window if the rest of it is like the last seven days.",
-         outlook.forecast(m)),
+         outlook.expected_share(m)),
         ("saf_unclassified_ratio", "Charge that no rule matched / all charge in the window.",
          outlook.unclassified_ratio(m)),
         ("saf_attainable", "1 when regional demand is enough for the required share, else 0.",

@@ -49,7 +49,7 @@ _environment = Environment(
 _template = _environment.get_template("status.html")
 
 
-def html(board: Board, now: Instant, refresh: int = REFRESH) -> str:
+def status_html(board: Board, now: Instant, refresh: int = REFRESH) -> str:
     """The page as of now, which asks for itself again after so many seconds."""
     with board.lock:
         shown = board.shown
@@ -80,7 +80,7 @@ def tone(board: Board, now: Instant) -> str:
 def headline(board: Board) -> str:
     """The promise in one sentence."""
     if board.shown is not None:
-        return outlook.sentence(board.shown.measurement, board.shown.margin)
+        return outlook.promise_sentence(board.shown.measurement, board.shown.margin)
     if board.failed == "standby":
         return "This saf stands by; another one steers the cluster."
     if board.failed:
@@ -110,11 +110,11 @@ def _seen(shown: Shown) -> dict[str, Any]:
         "mode_means": MODES[shown.mode],
         "as_of": _clock(m.as_of, zone),
         "zone": zone.key,
-        "wide": Markup(chart.drawing(m, zone, width=960, height=300)),  # noqa: S704 (numbers and our own words)
-        "narrow": Markup(chart.drawing(m, zone, width=380, height=260)),  # noqa: S704
+        "wide": Markup(chart.share_chart(m, zone, width=960, height=300)),  # noqa: S704 (numbers and our own words)
+        "narrow": Markup(chart.share_chart(m, zone, width=380, height=260)),  # noqa: S704
         "figures": figures,
         "columns": 4 if len(figures) > 6 else 3,
-        "forecast": outlook.forecast(m) is not None,
+        "forecast": outlook.expected_share(m) is not None,
         "control": list(_control(shown)),
         "decision": _sentence(shown.decision.sentence),
         "decided": _clock(shown.decision.at, zone),
@@ -132,7 +132,7 @@ def _figures(shown: Shown) -> Iterator[tuple[str, str, str]]:
     m = shown.measurement
     unit = f"{outlook.resource_unit(m.called)}-hours"
     yield "Delivered to the region", _ratio(m.delivered_share), f"of {_hours(m.total_charge)} {unit}"
-    yield "Promised", outlook.percent(m.target_share), f"verdict: {STANDING[judgement.verdict(m)]}"
+    yield "Promised", outlook.short_percent(m.target_share), f"verdict: {STANDING[judgement.verdict(m)]}"
     yield from _ahead(shown)
     yield "Of capacity", _ratio(m.capacity_share), "of all that was up in the window"
     yield "Waited", _hours(m.waiting_charge), f"regional {unit}"
@@ -143,13 +143,13 @@ def _figures(shown: Shown) -> Iterator[tuple[str, str, str]]:
 def _ahead(shown: Shown) -> Iterator[tuple[str, str, str]]:
     """What a calendar window still takes, and where it will end."""
     m, margin = shown.measurement, shown.margin
-    required, expected = share.required_share(m, margin), outlook.forecast(m)
+    required, expected = share.required_share(m, margin), outlook.expected_share(m)
     reach = {True: "; within reach", False: "; out of reach", None: ""}[outlook.mendable(m, margin)]
     if required is not None:
         yield (
             "Needed from now on",
             _ratio(required),
-            f"of the rest, {outlook.percent(margin)} to spare{reach}",
+            f"of the rest, {outlook.short_percent(margin)} to spare{reach}",
         )
     if expected is not None:
         yield "Expected at the end", _ratio(expected), "if the rest is like the last seven days"

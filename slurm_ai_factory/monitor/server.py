@@ -19,7 +19,7 @@ from threading import BoundedSemaphore, Event, Lock
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
-from slurm_ai_factory.errors import shortage, told
+from slurm_ai_factory.errors import one_sentence, shortage
 
 log = logging.getLogger("saf")
 
@@ -55,7 +55,7 @@ class _Connection:
             socket.shutdown(self.channel, SHUT_RDWR)
 
 
-class Server(WSGIServer):
+class PageServer(WSGIServer):
     """So many connections, on threads that stay: none need be started when memory or processes are short."""
 
     request_queue_size = 64
@@ -76,7 +76,7 @@ class Server(WSGIServer):
             try:
                 return self.serve_forever()
             except Exception as error:
-                log.error("the web server failed and goes on: %s", told(error))
+                log.error("the web server failed and goes on: %s", one_sentence(error))
             if self.ending.wait(BREATH_SECONDS):
                 return None
 

@@ -17,11 +17,11 @@ from typing import Any
 from wsgiref.simple_server import make_server
 
 from slurm_ai_factory.errors import ConfigError
-from slurm_ai_factory.monitor.access import OPEN, Access, Entry, load
-from slurm_ai_factory.monitor.server import QuietHandler, Server
+from slurm_ai_factory.monitor.access import OPEN, Access, Admission, load_access
+from slurm_ai_factory.monitor.server import PageServer, QuietHandler
 
-Check = Callable[[], tuple[bool, str]]
-Page = Callable[[], str]
+HealthCheck = Callable[[], tuple[bool, str]]
+PageText = Callable[[], str]
 Metrics = Callable[[str], tuple[str, bytes]]
 """Accept header -> (content type, text)."""
 Respond = Callable[[str, list[tuple[str, str]]], object]
@@ -32,12 +32,12 @@ SWITCH_SECONDS = 0.0005
 CLOSED = {"127.0.0.1", "::1", "localhost"}
 
 TURNED_AWAY = {
-    Entry.REFUSED: (
+    Admission.REFUSED: (
         "401 Unauthorized",
         "name and password, please\n",
         [("WWW-Authenticate", 'Basic realm="saf", charset="UTF-8"')],
     ),
-    Entry.LATER: (
+    Admission.LATER: (
         "429 Too Many Requests",
         "too many wrong passwords; try again in a while\n",
         [("Retry-After", "5")],
@@ -49,7 +49,7 @@ TURNED_AWAY = {
 class Web:
     """What is being served, and who may see it."""
 
-    server: Server
+    server: PageServer
     web_config_file: Path | None
     access: Access
 
@@ -71,7 +71,7 @@ class Web:
 
     def renew(self) -> None:
         """Read the web configuration again, and the certificates. Raises ConfigError and keeps the old."""
-        access = OPEN if self.web_config_file is None else load(self.web_config_file)
+        access = OPEN if self.web_config_file is None else load_access(self.web_config_file)
         context = access.context()
         self.access, self.server.context = access, context
 
@@ -79,9 +79,9 @@ class Web:
 @contextmanager
 def serving(
     listen: str,
-    page: Page,
+    page: PageText,
     metrics: Metrics,
-    checks: Mapping[str, Check],
+    checks: Mapping[str, HealthCheck],
     web_config_file: Path | None = None,
 ) -> Iterator[Web]:
     """Serve until the context ends. Raises ConfigError when address or web configuration cannot be used."""
@@ -101,10 +101,10 @@ def serving(
         web.server.end()
 
 
-def _listening(listen: str) -> Server:
+def _listening(listen: str) -> PageServer:
     host, _, port = listen.rpartition(":")
     try:
-        return make_server(host.strip("[]"), int(port), _nothing_yet, Server, QuietHandler)
+        return make_server(host.strip("[]"), int(port), _nothing_yet, PageServer, QuietHandler)
     except (OSError, ValueError, OverflowError) as error:
         raise ConfigError(f"[daemon] listen = {listen!r} cannot be used: {error}") from error
 
@@ -125,14 +125,14 @@ def _guarded(web: Web, application: Any) -> Any:
             return start_response(status, [*ours, *access.headers.items()], *rest)
 
         entry = access.entry(environ.get("HTTP_AUTHORIZATION", ""), environ["REMOTE_ADDR"])
-        if entry is Entry.ADMITTED:
+        if entry is Admission.ADMITTED:
             return application(environ, respond)  # type: ignore[no-any-return]
         return _answer(environ, respond, *TURNED_AWAY[entry])
 
     return guarded
 
 
-def _application(page: Page, metrics: Metrics, checks: Mapping[str, Check]) -> Any:
+def _application(page: PageText, metrics: Metrics, checks: Mapping[str, HealthCheck]) -> Any:
     def application(environ: dict[str, Any], respond: Respond) -> Any:
         path = environ["PATH_INFO"]
         if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):

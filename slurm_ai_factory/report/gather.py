@@ -16,17 +16,17 @@ from slurm_ai_factory.core import canonical, windows
 from slurm_ai_factory.core.control.reasons import HOLDS
 from slurm_ai_factory.core.programme import expertise
 from slurm_ai_factory.core.programme.expertise import ExpertiseMeasurement
-from slurm_ai_factory.core.programme.suppression import Cell, shown, telling
+from slurm_ai_factory.core.programme.suppression import TableCell, cells_shown, telling
 from slurm_ai_factory.core.records import Instant, Measurement, Window
 from slurm_ai_factory.core.rules.classify import Beneficiary, Rules
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger.audits import Audit
-from slurm_ai_factory.ledger.publishing import Interval, Published
+from slurm_ai_factory.ledger.publishing import FingerprintSpan, Published
 from slurm_ai_factory.question import Asked, ReadOf, asked, reached
 from slurm_ai_factory.report import (
     Audited,
     Basis,
-    Control,
+    ControlHistory,
     Month,
     Reached,
     Report,
@@ -38,7 +38,7 @@ from slurm_ai_factory.report.given import (
     Document,
     Given,
     Known,
-    Read,
+    ReadReached,
     Sums,
     known_before,
     sums_of_charge,
@@ -46,7 +46,7 @@ from slurm_ai_factory.report.given import (
     sums_of_unmet,
 )
 from slurm_ai_factory.report.restating import earlier_figures, restatements
-from slurm_ai_factory.report.tables import Piece, Table, members, totals
+from slurm_ai_factory.report.tables import Table, WindowPiece, members, totals
 
 TABLES = {"category": True, "hub": False, "sector": True, "municipality": True}
 """The tables, the most important first, and whether each is of the region only."""
@@ -57,10 +57,10 @@ HOURS = {"category": True}
 RESOURCES = ("gres/gpu", "node", "cpu")
 """Told beside the resource of the promise, where there is any of them."""
 
-SumsOf = Callable[[Sequence[Piece], Document | None], Sums]
+SumsOf = Callable[[Sequence[WindowPiece], Document | None], Sums]
 
 
-def gather(ask: Asked, window: Window, compared: Instant | None = None) -> Report:
+def gather_report(ask: Asked, window: Window, compared: Instant | None = None) -> Report:
     """The report of a window, compared with the last one published of it and of each window of its trend.
 
     With ``compared``, with what was known at that instant instead.
@@ -156,7 +156,7 @@ def _refuse_telling(ask: Asked, window: Window) -> None:
             )
 
 
-def _reader(ask: Asked, read: ReadOf) -> Read:
+def _reader(ask: Asked, read: ReadOf) -> ReadReached:
     return cache(lambda interval: read(ask, Window("", *interval)))
 
 
@@ -166,7 +166,7 @@ def _names(ask: Asked, organisations: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted((ones[-1].name for ones in entries if ones), key=str.casefold))
 
 
-def _control(ask: Asked, window: Window) -> Control:
+def _control(ask: Asked, window: Window) -> ControlHistory:
     zone = ask.config.promise.time_zone
     scope = window.since, window.until, ask.then
     decided = ask.ledger.publishing.decisions_by_month(*scope, zone.key)
@@ -174,7 +174,7 @@ def _control(ask: Asked, window: Window) -> Control:
     months: dict[str, list[tuple[int, int]]] = {month: [] for month, *_ in decided}
     for at, *_, before, after in changes:
         months.setdefault(f"{datetime.fromtimestamp(at, zone):%Y-%m}", []).append((before, after))
-    return Control(
+    return ControlHistory(
         modes=tuple(sorted({mode for _, mode, _, _ in decided})),
         months=tuple(_month(name, decided, months[name]) for name in sorted(months)),
     )
@@ -199,7 +199,7 @@ def _month(name: str, decided: list[tuple[str, str, str, int]], changes: list[tu
 
 def _expertise(ask: Asked, window: Window) -> ExpertiseMeasurement:
     said = ask.config.expertise
-    return expertise.measure(
+    return expertise.measure_hours(
         ask.ledger.expertise.entries(*windows.days(window, ask.config.promise.time_zone), ask.then),
         window,
         ask.then,
@@ -240,8 +240,8 @@ def _helped(ask: Asked, window: Window) -> list[Reached]:
 def _unmet_shown(ask: Asked, window: Window, smallest: int) -> bool:
     """Whether the hours that the region did not get may be told beside those of earlier reports."""
     known = _known_before(ask, window, _not_helped, sums_of_unmet)
-    cell = Cell("unmet", "", members(known.pieces, Beneficiary.REGIONAL))
-    return bool(shown([cell], [], smallest, known.sums))
+    cell = TableCell("unmet", "", members(known.pieces, Beneficiary.REGIONAL))
+    return bool(cells_shown([cell], [], smallest, known.sums))
 
 
 def _not_helped(ask: Asked, window: Window) -> list[Reached]:
@@ -259,7 +259,7 @@ def _audits(ask: Asked, window: Window) -> Iterator[Audited]:
         yield Audited(command, len(found), found[-1].at, sum(one.findings for one in found))
 
 
-def figures(trend: Iterable[Measurement]) -> dict[str, dict[str, str]]:
+def ended_figures(trend: Iterable[Measurement]) -> dict[str, dict[str, str]]:
     """The figures of windows that are over, exact, as they are noted when a report is given out."""
     return {
         one.window.name: {"regional": str(one.regional_charge), "total": str(one.total_charge)}
@@ -275,20 +275,20 @@ def published(ask: Asked, report: Report) -> Published:
         report.measurement.window.name,
         report.known_at,
         said["fingerprint"]["sha256"],
-        figures(report.trend),
-        canonical.text(settings_of(ask)),
-        canonical.text(said),
+        ended_figures(report.trend),
+        canonical.canonical_text(settings_of(ask)),
+        canonical.canonical_text(said),
     )
 
 
 def published_anew(ask: Asked, window: Window) -> Published:
     """A report worked out from facts alone. Raises LedgerError where what is derived says otherwise."""
     _refuse_telling(ask, window)
-    kept = published(ask, gather(ask, window))
+    kept = published(ask, gather_report(ask, window))
     with ask.ledger.anew() as ledger:
         fresh = replace(ask, ledger=ledger)
-        made = published(fresh, gather(fresh, window))
-    if changed := canonical.difference(json.loads(kept.document), json.loads(made.document)):
+        made = published(fresh, gather_report(fresh, window))
+    if changed := canonical.first_difference(json.loads(kept.document), json.loads(made.document)):
         raise LedgerError(
             f"the report of {kept.window} cannot be published: worked out from the runs alone it says "
             f"something else ({changed}); run: saf ledger verify --repair"
@@ -304,11 +304,11 @@ def _basis(ask: Asked, first: Window, last: Window) -> Basis:
     return Basis(settings, interval.since, interval.until, tuple(rows))
 
 
-def interval_of(ask: Asked, first: Window, last: Window) -> Interval:
+def interval_of(ask: Asked, first: Window, last: Window) -> FingerprintSpan:
     """What the fingerprint of a report is over."""
     zone = ask.config.promise.time_zone
     days = windows.days(first, zone)[0], windows.days(last, zone)[1]
-    return Interval(first.since, last.until, *days, ask.then)
+    return FingerprintSpan(first.since, last.until, *days, ask.then)
 
 
 def settings_of(ask: Asked) -> dict[str, canonical.Plain]:

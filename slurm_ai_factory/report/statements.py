@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.measure.figures import part
 from slurm_ai_factory.core.programme import tariff
-from slurm_ai_factory.core.programme.expertise import Kind
-from slurm_ai_factory.core.programme.tariff import Line
+from slurm_ai_factory.core.programme.expertise import HoursKind
+from slurm_ai_factory.core.programme.tariff import StatementLine
 from slurm_ai_factory.core.records import Charge, Instant, Subject, Window
 from slurm_ai_factory.core.rules.classify import Beneficiary, Classification
 from slurm_ai_factory.errors import ConfigError, SafError
@@ -37,10 +37,10 @@ class Statement:
     expertise_hours: Decimal
     currency: str
     zone: ZoneInfo  #: of its days
-    lines: tuple[Line, ...]
+    lines: tuple[StatementLine, ...]
 
 
-def gather(ask: Asked, organisation: str, window: Window) -> Statement:
+def gather_statement(ask: Asked, organisation: str, window: Window) -> Statement:
     """The statement. Raises SafError where the organisation is not known or a price is missing."""
     entries = ask.ledger.registry.known(ask.then).entries_of(organisation)
     if not entries:
@@ -84,7 +84,7 @@ def _charges(
     return {(one.beneficiary, one.name): one.delivered for one in groups if one.name != OTHERS}
 
 
-def _lines(ask: Asked, organisation: str, window: Window) -> Iterator[Line]:
+def _lines(ask: Asked, organisation: str, window: Window) -> Iterator[StatementLine]:
     tariffs = ask.config.tariffs
     if not tariffs:
         raise ConfigError(f"{ask.config.file}: a statement wants prices: add [[tariff]]")
@@ -94,7 +94,7 @@ def _lines(ask: Asked, organisation: str, window: Window) -> Iterator[Line]:
                 price = tariff.price(tariffs, side, category, resource, piece.since)
                 if price is None:
                     raise ConfigError(_missing(ask, piece, side, resource))
-                yield Line(piece.since, piece.until, side, category, resource, charge, price)
+                yield StatementLine(piece.since, piece.until, side, category, resource, charge, price)
 
 
 def _missing(ask: Asked, piece: Window, side: Beneficiary, resource: str) -> str:
@@ -106,5 +106,7 @@ def _missing(ask: Asked, piece: Window, side: Beneficiary, resource: str) -> str
 
 def _expertise_hours(ask: Asked, organisation: str, window: Window) -> Decimal:
     entries = ask.ledger.expertise.entries(*windows.days(window, ask.config.promise.time_zone), ask.then)
-    own = (one.hours for one in entries if one.organisation == organisation and one.kind is Kind.DELIVERED)
+    own = (
+        one.hours for one in entries if one.organisation == organisation and one.kind is HoursKind.DELIVERED
+    )
     return sum(own, start=Decimal(0))

@@ -19,13 +19,13 @@ HALF = 0.693
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class FairTreeNode:
     """An association: an account with what is below it, in Slurm's order, or a user."""
 
     key: str
     raw_shares: int = 1
     user: bool = False
-    children: tuple[Node, ...] = ()
+    children: tuple[FairTreeNode, ...] = ()
 
     @property
     def shares_as_parent(self) -> bool:
@@ -33,7 +33,7 @@ class Node:
         return self.raw_shares == PARENT_SHARES
 
 
-class Level(NamedTuple):
+class FairTreeLevel(NamedTuple):
     """An association among those it competes with."""
 
     norm_shares: float  #: RawShares / all RawShares of the level
@@ -60,7 +60,7 @@ def accrued(seconds: float, billing: float, half_life: float, usage_factor: floa
     return seconds * decay(seconds, half_life) * billing * usage_factor
 
 
-def leaves(node: Node) -> Iterator[Node]:
+def leaves(node: FairTreeNode) -> Iterator[FairTreeNode]:
     """The users of a subtree, in order."""
     if node.user:
         yield node
@@ -68,7 +68,7 @@ def leaves(node: Node) -> Iterator[Node]:
         yield from leaves(child)
 
 
-def summed(root: Node, usage: Mapping[str, float]) -> dict[str, float]:
+def summed(root: FairTreeNode, usage: Mapping[str, float]) -> dict[str, float]:
     """Usage of every association, from that of the users: an account has its users' (and their accounts')."""
     total = {root.key: usage.get(root.key, 0.0)}
     for child in root.children:
@@ -78,20 +78,20 @@ def summed(root: Node, usage: Mapping[str, float]) -> dict[str, float]:
     return total
 
 
-def competitors(account: Node) -> list[Node]:
+def competitors(account: FairTreeNode) -> list[FairTreeNode]:
     """Who competes below an account: its children, and those of children with Fairshare=parent.
 
     assoc_mgr.c: _get_children_level_shares, and fs_assoc_ptr in _set_assoc_parent_and_user.
     """
-    found: list[Node] = []
+    found: list[FairTreeNode] = []
     for child in account.children:
         found += competitors(child) if child.shares_as_parent and not child.user else [child]
     return found
 
 
-def levels(root: Node, usage: Mapping[str, float]) -> dict[str, Level]:
+def levels(root: FairTreeNode, usage: Mapping[str, float]) -> dict[str, FairTreeLevel]:
     """The level of every association that competes, by key; ``usage`` as of ``summed``."""
-    found: dict[str, Level] = {}
+    found: dict[str, FairTreeLevel] = {}
     for account in _accounts(root):
         rivals = competitors(account)
         shares = sum(rival.raw_shares for rival in rivals if not rival.shares_as_parent)
@@ -101,7 +101,7 @@ def levels(root: Node, usage: Mapping[str, float]) -> dict[str, Level]:
     return found
 
 
-def _accounts(root: Node) -> Iterator[Node]:
+def _accounts(root: FairTreeNode) -> Iterator[FairTreeNode]:
     """The accounts that others compete in."""
     yield root
     for rival in competitors(root):
@@ -109,16 +109,16 @@ def _accounts(root: Node) -> Iterator[Node]:
             yield from _accounts(rival)
 
 
-def _level(node: Node, shares: int, used: float, used_by_all: float) -> Level:
+def _level(node: FairTreeNode, shares: int, used: float, used_by_all: float) -> FairTreeLevel:
     """fair_tree.c: _calc_assoc_fs."""
     norm = node.raw_shares / shares if shares else 0.0
     effectv = used / used_by_all if used_by_all else 0.0
     if norm == 0:
-        return Level(norm, effectv, 0.0)
-    return Level(norm, effectv, norm / effectv if effectv else inf)
+        return FairTreeLevel(norm, effectv, 0.0)
+    return FairTreeLevel(norm, effectv, norm / effectv if effectv else inf)
 
 
-def fair_share(root: Node, usage: Mapping[str, float]) -> dict[str, float]:
+def fair_share(root: FairTreeNode, usage: Mapping[str, float]) -> dict[str, float]:
     """FairShare of every user by Fair Tree: rank / number of users (fair_tree.c: _calc_tree_fs)."""
     found = levels(root, usage)
     users = sum(1 for _ in leaves(root))
@@ -132,11 +132,11 @@ class _Ranking:
     account it meets. Only the first below a tied account may share the rank of the user before it.
     """
 
-    def __init__(self, found: Mapping[str, Level], users: int) -> None:
+    def __init__(self, found: Mapping[str, FairTreeLevel], users: int) -> None:
         self.found = found
         self.rank = self.without_ties = users
 
-    def of(self, siblings: Sequence[Node], tied: bool = False) -> Iterator[tuple[str, int]]:
+    def of(self, siblings: Sequence[FairTreeNode], tied: bool = False) -> Iterator[tuple[str, int]]:
         before: float | None = None
         for node in sorted(siblings, key=lambda one: (-self._level_fs(one), not one.user)):
             tied = tied or self._level_fs(node) == before
@@ -147,7 +147,7 @@ class _Ranking:
                 yield from self.of(competitors(node), tied)
             tied = False
 
-    def _level_fs(self, node: Node) -> float:
+    def _level_fs(self, node: FairTreeNode) -> float:
         return inf if node.shares_as_parent else self.found[node.key].level_fs
 
     def _next(self, tied: bool) -> int:
@@ -157,7 +157,7 @@ class _Ranking:
         return self.rank
 
 
-def classic(root: Node, usage: Mapping[str, float], damping: float = 1.0) -> dict[str, float]:
+def classic(root: FairTreeNode, usage: Mapping[str, float], damping: float = 1.0) -> dict[str, float]:
     """FairShare of every user without Fair Tree: 2**-(effective usage / shares / damping).
 
     Both are parts of the whole cluster (priority_multifactor.c: _set_assoc_usage_efctv,
@@ -176,7 +176,7 @@ class _Part(NamedTuple):
 
 
 def _parts(
-    account: Node, usage: Mapping[str, float], total: float, own: _Part
+    account: FairTreeNode, usage: Mapping[str, float], total: float, own: _Part
 ) -> Iterator[tuple[str, _Part]]:
     """Every user's part below an account."""
     rivals = competitors(account)
@@ -192,7 +192,7 @@ def _parts(
             yield from _parts(rival, usage, total, each)
 
 
-def tree(parts: Iterable[tuple[str, str | None, str | None, int]]) -> Node:
+def tree_of_rows(parts: Iterable[tuple[str, str | None, str | None, int]]) -> FairTreeNode:
     """A tree from rows of (account, its parent, user, RawShares); the user is None for an account's own row.
 
     The key of an account is its name, of a user ``account/user``. The root account's user is given like any
@@ -215,6 +215,6 @@ def tree(parts: Iterable[tuple[str, str | None, str | None, int]]) -> Node:
     return _node(roots[0], shares, below)
 
 
-def _node(key: str, shares: Mapping[str, int], below: Mapping[str, Sequence[str]]) -> Node:
+def _node(key: str, shares: Mapping[str, int], below: Mapping[str, Sequence[str]]) -> FairTreeNode:
     children = tuple(_node(child, shares, below) for child in below.get(key, ()))
-    return Node(key, shares[key], "/" in key, children)
+    return FairTreeNode(key, shares[key], "/" in key, children)

@@ -11,7 +11,7 @@ SLOWEST = 10
 """So many deadlines of one command are the longest that asking for the time can take, on any test's clock."""
 
 
-def diagnostics(site: Site) -> Diagnostics:
+def checked_diagnostics(site: Site) -> Diagnostics:
     """What slurmctld says of itself, at a time that this machine agrees with. Raises ClockError."""
     before = site.clock()
     found = site.slurm.diagnostics()
@@ -22,9 +22,9 @@ def diagnostics(site: Site) -> Diagnostics:
     return found
 
 
-def now(site: Site) -> Instant:
+def cluster_now(site: Site) -> Instant:
     """slurmctld's time, which this machine and the ledger's newest read agree with. Raises ClockError."""
-    found = diagnostics(site).at
+    found = checked_diagnostics(site).at
     newest = site.ledger.accounting.watermark()
     clock.check_newest_read(newest, found, tolerance=site.config.slurm.clock_tolerance)
     return found

@@ -13,7 +13,7 @@ from math import inf
 from slurm_ai_factory.core.control.controller import Inputs
 from slurm_ai_factory.core.live import authority, health
 from slurm_ai_factory.core.live.cross_check import InQueue
-from slurm_ai_factory.core.live.demand import ALLOCATED, Demand, Standing, demand, standing
+from slurm_ai_factory.core.live.demand import ALLOCATED, Demand, Standing, demand, job_standing
 from slurm_ai_factory.core.live.health import Diagnostics
 from slurm_ai_factory.core.records import Hold, PriorityConfig
 from slurm_ai_factory.core.rules.classify import Beneficiary, Rules
@@ -82,7 +82,7 @@ def signals_now(
         authority=authority.index(terms, regional),
         diagnostics=diagnostics,
         listed=InQueue(
-            {one.job_id for one in queue if standing(one, diagnostics.at) in ALLOCATED},
+            {one.job_id for one in queue if job_standing(one, diagnostics.at) in ALLOCATED},
             {one.job_id for one in queue},
         ),
         holds=health.holds(diagnostics, priority, weights, bool(regional)),

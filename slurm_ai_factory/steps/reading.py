@@ -27,7 +27,7 @@ TRIES = 3
 _LEDGER = ThreadPoolExecutor(1, "ledger")
 """One thread for every read: Python may wait for ever for one that dies of a lack of memory as it starts."""
 
-Progress = Callable[[Interval, "Read"], object]
+OnRead = Callable[[Interval, "Read"], object]
 
 
 class Read(NamedTuple):
@@ -50,14 +50,14 @@ class Read(NamedTuple):
         )
 
 
-def read(
+def read_intervals(
     slurm: Source,
     ledger: Ledger,
     intervals: Iterable[Interval],
     *,
     at: Instant,
     usual: int,
-    progress: Progress | None = None,
+    progress: OnRead | None = None,
 ) -> Read:
     """Read the intervals into the ledger, one after the other, as of the instant ``at``.
 
@@ -79,7 +79,7 @@ def read(
         wait([kept] if kept else [])  # nobody else may use the ledger before
 
 
-def _add(so_far: Read, result: ReadResult, done: Interval, progress: Progress | None) -> Read:
+def _add(so_far: Read, result: ReadResult, done: Interval, progress: OnRead | None) -> Read:
     so_far = so_far.plus(result)
     if progress:
         progress(done, so_far)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from slurm_ai_factory import question
-from slurm_ai_factory.audit.books import gather
+from slurm_ai_factory.audit.books import books_between
 from slurm_ai_factory.audit.reconcile import reconcile
 from slurm_ai_factory.core import charge, windows
 from slurm_ai_factory.core.control import lever
@@ -29,7 +29,7 @@ ROLLUP = 3 * HOUR
 """How long after midnight slurmdbd has rolled the day before up, and late records of it have come."""
 
 
-def shown(site: Site, report: CycleReport) -> Shown:
+def what_is_shown(site: Site, report: CycleReport) -> Shown:
     """What the metrics and the status page show of a cycle. Raises LedgerError."""
     with site.laps.phase("show"):
         found = _shown(site, report)
@@ -63,7 +63,7 @@ def _shown(site: Site, report: CycleReport) -> Shown:
         stale_after=config.daemon.ready_after,
         zone=config.promise.time_zone,
         authority=gathered.signals.authority,
-        demand=demand(gathered.signals),
+        demand=waiting_demand(gathered.signals),
         contradiction=gathered.contradiction,
         retention_overdue=retention_overdue(site, gathered.at),
         queue_unknown=sum(gathered.signals.demand.unknown.values()),
@@ -77,7 +77,7 @@ def retention_overdue(site: Site, now: Instant) -> bool | None:
     return site.ledger.privacy.retained().overdue(now) if asked else None
 
 
-def demand(signals: Signals) -> dict[str, float]:
+def waiting_demand(signals: Signals) -> dict[str, float]:
     """What jobs that could start want of the resource now, by beneficiary."""
     return {str(one): float(signals.demand.sum(one, Standing.WAITING).amount) for one in Beneficiary}
 
@@ -99,7 +99,7 @@ def history(site: Site) -> list[Done]:
     return [Done(*(one[name] for name in Done._fields)) for one in site.ledger.control.history(CHANGES)]
 
 
-def civil_day(site: Site, now: Instant) -> tuple[Instant, Instant]:
+def rolled_up_day(site: Site, now: Instant) -> tuple[Instant, Instant]:
     """The last civil day that slurmdbd has rolled up, in whole hours."""
     zone = site.config.promise.time_zone
     today = datetime.fromtimestamp(now - ROLLUP, zone).date()
@@ -113,7 +113,7 @@ def civil_day(site: Site, now: Instant) -> tuple[Instant, Instant]:
 def reconciled(site: Site, since: Instant, until: Instant) -> Reconciled:
     """The ledger against sacct and sreport. Raises SlurmError, LedgerError."""
     at = site.clock()
-    books = gather(
+    books = books_between(
         site.slurm, site.ledger, since, until, at=at, usual=site.config.slurm.read_window
     )  # fmt: skip
     found = reconcile(books)

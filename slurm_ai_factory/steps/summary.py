@@ -12,7 +12,7 @@ from slurm_ai_factory.steps.applying import Outcome
 from slurm_ai_factory.steps.values import CycleReport
 
 
-def sentence(report: CycleReport) -> str:
+def cycle_sentence(report: CycleReport) -> str:
     """The cycle in one sentence."""
     m = report.gathered.measurement
     part = "nothing delivered yet" if m.delivered_share is None else f"region {m.delivered_share:.1%}"

@@ -21,7 +21,7 @@ from slurm_ai_factory.audit.reconcile import (
     SUSPENDED,
     SUSPENDED_WHEN,
     Amounts,
-    Books,
+    ComparedBooks,
     Reconciliation,
     reconcile,
 )
@@ -58,10 +58,13 @@ def hourly(found: list[Run], since: int = SINCE, until: int = UNTIL) -> Amounts:
     for run in found:
         if run.end_at is None:
             continue
-        for hour, seconds in charge.by_hour(*charge.delivered(run, NOW)):
+        for hour, seconds in charge.seconds_by_hour(*charge.delivered(run, NOW)):
             if since <= hour < until:
                 total.update(
-                    {(run.subject.account, n): c * seconds for n, c in tres.parse(run.alloc_tres).items()}
+                    {
+                        (run.subject.account, n): c * seconds
+                        for n, c in tres.parse_tres(run.alloc_tres).items()
+                    }
                 )
     return total
 
@@ -74,14 +77,14 @@ def rollup(found: list[Run], since: int = SINCE, until: int = UNTIL) -> Amounts:
             end = hour + HOUR if run.end_at is None else min(run.end_at, hour + HOUR)
             seconds = 0 if run.start_at is None else max(0, end - max(run.start_at, hour))
             total.update(
-                {(run.subject.account, n): c * seconds for n, c in tres.parse(run.alloc_tres).items()}
+                {(run.subject.account, n): c * seconds for n, c in tres.parse_tres(run.alloc_tres).items()}
             )
     return total
 
 
-def books(found: list[Run], **different: object) -> Books:
+def books(found: list[Run], **different: object) -> ComparedBooks:
     """Books that agree about these runs, but for what is different."""
-    agreeing = Books(
+    agreeing = ComparedBooks(
         since=SINCE,
         until=UNTIL,
         at=NOW,

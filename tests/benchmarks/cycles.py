@@ -15,11 +15,11 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 from slurm_ai_factory import cycle, ledger, question
-from slurm_ai_factory.config import Config, parse
+from slurm_ai_factory.config import Config, parse_config
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.records import Run, Subject, Window
 from slurm_ai_factory.ledger import Ledger, Store
-from slurm_ai_factory.ledger.store import Row
+from slurm_ai_factory.ledger.store import SqlRow
 from slurm_ai_factory.slurm import Slurm
 from slurm_ai_factory.steps.site import Site
 from tests.benchmarks import books, history
@@ -59,11 +59,11 @@ class TimedStore(Store):
             self.seconds[query] += time.perf_counter() - began
             self.calls[query] += 1
 
-    def all(self, query: str, **values: object) -> list[Row]:
+    def all(self, query: str, **values: object) -> list[SqlRow]:
         with self._timed(query):
             return super().all(query, **values)
 
-    def one(self, query: str, **values: object) -> Row | None:
+    def one(self, query: str, **values: object) -> SqlRow | None:
         with self._timed(query):
             return super().one(query, **values)
 
@@ -125,7 +125,7 @@ def configuration(*, moved: bool = False) -> Config:
         regional = (parent == "regional") != (moved and number % 4 < 2)
         side = "regional" if regional else "non_regional"
         rules += ["[[rule]]", f'name = "{account}"', f'beneficiary = "{side}"', f'account = "{account}"']
-    return parse("\n".join([f'[cluster]\nname = "{books.CLUSTER}"', *rules]), "benchmark")
+    return parse_config("\n".join([f'[cluster]\nname = "{books.CLUSTER}"', *rules]), "benchmark")
 
 
 def stand_in(store: Store, now: int) -> StandIn:

@@ -102,7 +102,7 @@ def filling(url: str) -> Iterator[list[int]]:
                 shifted = [run._replace(db_index=run.db_index + number * 10**6) for run in history]
                 model.ended, model.running, model.waiting = shifted, [], {}
                 slurm, span = cast("Slurm", model), (START, model.now - 1)
-                runs[0] += reading.read(slurm, ledger, [span], at=model.now, usual=24 * HOUR).runs
+                runs[0] += reading.read_intervals(slurm, ledger, [span], at=model.now, usual=24 * HOUR).runs
 
     thread = Thread(target=fill)
     thread.start()

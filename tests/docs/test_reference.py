@@ -121,12 +121,12 @@ def test_configuration_examples_are_read(file: Path) -> None:
     for number, block in enumerate(markdown.blocks(markdown.read(file)), 1):
         if block.language == "toml":
             cluster = "" if "[cluster]" in block.text else '[cluster]\nname = "c"\n'
-            configuration.parse(cluster + block.text, f"{file.name}, block {number}")
+            configuration.parse_config(cluster + block.text, f"{file.name}, block {number}")
 
 
 def test_the_example_configuration_is_read() -> None:
     example = ROOT / "deploy" / "examples" / "saf.toml"
-    assert configuration.load(example).control.mode == "observe"
+    assert configuration.load_file(example).control.mode == "observe"
 
 
 @pytest.mark.parametrize("name", ["saf.service", "saf-pseudonymise.service"])

@@ -18,7 +18,7 @@ from slurm_ai_factory.ledger import Ledger, open_ledger
 from tests.conftest import by_hand
 from tests.core.programme.test_terms import FIRST, MIDNIGHTS, day, later_terms
 
-CONFIG = configuration.parse('[cluster]\nname = "c"\n', "saf.toml")
+CONFIG = configuration.parse_config('[cluster]\nname = "c"\n', "saf.toml")
 
 
 @pytest.fixture
@@ -89,19 +89,19 @@ def test_terms_are_of_one_cluster(ledger_url: str, ledger: Ledger) -> None:
 
 def test_the_region_is_that_of_the_terms_and_of_the_past_the_one_worked_by(ledger: Ledger) -> None:
     ledger.registry.keep_rules((), {"GM0772"}, 10)
-    assert question.rules_of(CONFIG, ledger).region == {Regional(code) for code in CONFIG.registry.region}, (
+    assert question.rules_at(CONFIG, ledger).region == {Regional(code) for code in CONFIG.registry.region}, (
         "no term yet"
     )
     ledger.promise_terms.begin(FIRST)
     smaller = replace(FIRST, since=MIDNIGHTS[3], region=("GM0014",), recorded_at=FIRST.recorded_at + 10)
     assert ledger.promise_terms.record(smaller) == ()
     dated = {Regional("GM0014"), Regional("GM1979", 0, MIDNIGHTS[3])}
-    assert question.rules_of(CONFIG, ledger).region == dated
-    assert question.rules_of(CONFIG, ledger, FIRST.recorded_at + 10).region == dated
-    assert question.rules_of(CONFIG, ledger, FIRST.recorded_at + 5).region == {
+    assert question.rules_at(CONFIG, ledger).region == dated
+    assert question.rules_at(CONFIG, ledger, FIRST.recorded_at + 10).region == dated
+    assert question.rules_at(CONFIG, ledger, FIRST.recorded_at + 5).region == {
         Regional("GM0014"), Regional("GM1979")
     }  # fmt: skip
-    assert question.rules_of(CONFIG, ledger, 11).region == {Regional("GM0772")}
+    assert question.rules_at(CONFIG, ledger, 11).region == {Regional("GM0772")}
 
 
 def test_the_ledger_refuses_what_is_no_term(ledger: Ledger) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import cast
 
 from slurm_ai_factory import cycle
-from slurm_ai_factory.config import Config, parse
+from slurm_ai_factory.config import Config, parse_config
 from slurm_ai_factory.ledger import open_ledger
 from slurm_ai_factory.monitor.board import Board
 from slurm_ai_factory.monitor.metrics import Exposition
@@ -81,7 +81,7 @@ class Life:
         self.model.advance(seconds)
         site = replace(self.site, laps=Laps(self.watch))
         report = cycle.run(site, self.watch)
-        self.board.complete(showing.shown(site, report))
+        self.board.complete(showing.what_is_shown(site, report))
 
     def live(self, beats: int, seconds: int) -> None:
         """So many cycles, so far apart; what each shows is kept, as OpenMetrics with its instant."""
@@ -128,7 +128,7 @@ def _instant(told: str) -> int:
 
 def configuration(control: str = "", daemon: str = HOURLY) -> Config:
     """The configuration of the model's site, with more in two of its sections."""
-    return parse(CONFIG.format(control=control, daemon=daemon), "model")
+    return parse_config(CONFIG.format(control=control, daemon=daemon), "model")
 
 
 @contextmanager

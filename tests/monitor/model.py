@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from random import Random
 
-from slurm_ai_factory.core.live.authority import Terms
+from slurm_ai_factory.core.live.authority import PriorityTerms
 from slurm_ai_factory.core.live.demand import Queued
 from slurm_ai_factory.core.live.health import Diagnostics
 from slurm_ai_factory.core.records import (
@@ -199,12 +199,12 @@ class Model:
             eligible_at=run.eligible_at, limit_seconds=16 * HOUR, tres=tres,
         )  # fmt: skip
 
-    def priority_terms(self) -> list[Terms]:
+    def priority_terms(self) -> list[PriorityTerms]:
         """Of each job that waits: fairshare by its side's turn, and a little for its age."""
         self.calls += 1
         first = TREE[self._order()[0]]
         return [
-            Terms(
+            PriorityTerms(
                 run.job_id,
                 "gpu",
                 6000.0 if TREE[name] == first else 3000.0,

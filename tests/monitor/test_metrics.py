@@ -230,7 +230,7 @@ def test_series_do_not_depend_on_jobs_and_users(postgresql: str) -> None:
             asked = life.model.calls
             life.site.ledger.store.close()
             counts.add(series(life.board))
-            assert page.html(life.board, life.model.now)
+            assert page.status_html(life.board, life.model.now)
             assert life.model.calls == asked
             assert life.site.ledger.store._connection is None, "a scrape has used the ledger"
             jobs.add(life.model.submitted)

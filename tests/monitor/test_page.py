@@ -68,7 +68,7 @@ class Reader(HTMLParser):
 def read(board: Board, now: int = NOW + 60) -> str:
     """What somebody without a script reads."""
     reader = Reader()
-    reader.feed(page.html(board, now))
+    reader.feed(page.status_html(board, now))
     assert reader.open == []
     return " ".join(" ".join(reader.words).replace("\N{NO-BREAK SPACE}", " ").split())
 
@@ -78,12 +78,12 @@ def test_it_is_well_formed_and_asks_for_nothing_else(board: Board) -> None:
     text = read(board)
     assert "Next steps" in text
     assert "None" not in text.replace("None. The control", "")
-    assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", page.html(board, NOW))
+    assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", page.status_html(board, NOW))
 
 
 def test_the_promise_is_one_sentence_and_the_numbers_need_no_script() -> None:
     text = read(BOARDS["below"])
-    assert outlook.sentence(measurement(0.2), 0.01) in text
+    assert outlook.promise_sentence(measurement(0.2), 0.01) in text
     for words in (
         "20.0 %",
         "25 %",
@@ -101,7 +101,7 @@ def test_a_failure_says_what_happened_and_how_old_the_numbers_are() -> None:
     assert (
         "Slurmdbd does not answer; see systemctl status slurmdbd. What follows is as of 31 Jan 00:00." in text
     )
-    assert 'class="tone-bad old"' in page.html(BOARDS["failed"], NOW)
+    assert 'class="tone-bad old"' in page.status_html(BOARDS["failed"], NOW)
     assert "Nothing is decided until a cycle succeeds." in text
     assert "The control decides at every beat" not in text
     assert "all times are those of" in text
@@ -113,7 +113,7 @@ def test_a_cycle_that_hangs_says_since_when_and_how_old_the_numbers_are() -> Non
         "The cycle that began at 31 Jan 00:05 has not finished yet. What follows is as of 31 Jan 00:00."
         in text
     )
-    assert 'class="tone-bad old"' in page.html(BOARDS["overdue"], NOW)
+    assert 'class="tone-bad old"' in page.status_html(BOARDS["overdue"], NOW)
     assert "The control decides at every beat" not in text
     assert "30 Jan 23:05 UTC has not finished yet." in read(BOARDS["overdue at first"])
 
@@ -121,7 +121,7 @@ def test_a_cycle_that_hangs_says_since_when_and_how_old_the_numbers_are() -> Non
 def test_without_a_cycle_there_are_no_numbers() -> None:
     assert "Nothing has been measured yet; the first cycle is under way." in read(BOARDS["fresh"])
     for name in ("fresh", "failed at first", "standby"):
-        assert "<svg" not in page.html(BOARDS[name], NOW)
+        assert "<svg" not in page.status_html(BOARDS[name], NOW)
         assert "Delivered to the region" not in read(BOARDS[name])
 
 
@@ -151,8 +151,8 @@ def test_what_others_named_is_text_and_never_markup() -> None:
     wicked = "<script>alert(1)</script>"
     board = examples.complete(unknown_accounts=(wicked,))
     board.fail("failed", wicked, "slurm", NOW)
-    assert wicked not in page.html(board, NOW)
-    assert "&lt;script&gt;alert(1)" in page.html(board, NOW)
+    assert wicked not in page.status_html(board, NOW)
+    assert "&lt;script&gt;alert(1)" in page.status_html(board, NOW)
 
 
 def every_step() -> list[Step]:
@@ -186,28 +186,28 @@ def test_where_nothing_is_the_matter_there_is_nothing_to_do() -> None:
 @given(st.floats(0.0, 1.0), st.integers(0, 90), st.sampled_from([380, 960]))
 def test_nothing_is_drawn_outside_the_drawing(steady: float, days: int, width: int) -> None:
     m = measurement(steady, days, regional_charge=round(steady * days * DAY * 100))
-    drawn = chart.drawing(m, examples.shown().zone, width=width, height=300)
+    drawn = chart.share_chart(m, examples.shown().zone, width=width, height=300)
     for x, y in re.findall(r"[ML](-?[\d.]+) (-?[\d.]+)", drawn):
         assert 0 <= float(x) <= width
         assert 0 <= float(y) <= 300
 
 
 def test_the_line_is_drawn_and_what_is_expected_is_dotted() -> None:
-    drawn = chart.drawing(measurement(0.2), examples.shown().zone, width=960, height=300)
+    drawn = chart.share_chart(measurement(0.2), examples.shown().zone, width=960, height=300)
     assert (
         drawn.count('class="course"') == drawn.count('class="expected"') == drawn.count('class="floor"') == 1
     )
     assert drawn.count('class="day"') == 30
     rolling = measurement(0.2, window=Window("rolling:30d", SINCE, NOW, rolling=True))
-    assert 'class="expected"' not in chart.drawing(rolling, examples.shown().zone, width=960, height=300)
+    assert 'class="expected"' not in chart.share_chart(rolling, examples.shown().zone, width=960, height=300)
     nothing = measurement(0.2, days=0, regional_charge=0, total_charge=0)
-    assert "nothing delivered yet" in chart.drawing(nothing, examples.shown().zone, width=960, height=300)
+    assert "nothing delivered yet" in chart.share_chart(nothing, examples.shown().zone, width=960, height=300)
 
 
 def test_several_steered_accounts_are_told_apart() -> None:
     steered = (Steered("ra", 10, 12), Steered("rb", 30, 36, 33))
     history = [Done(NOW - DAY, "rb", 33, 37, "applied", "raise")]
-    text = page.html(examples.complete(steered=steered, history=history), NOW)
+    text = page.status_html(examples.complete(steered=steered, history=history), NOW)
     assert "RawShares of ra" in text
     assert "30, wanted 36" in text
     assert "Somebody else changed RawShares of rb from 33." in text

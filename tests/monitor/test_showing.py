@@ -80,7 +80,7 @@ def at(text: str) -> int:
 def test_the_day_before_is_compared_once_it_is_rolled_up(now: str, since: str, until: str) -> None:
     promise = SimpleNamespace(time_zone=ZoneInfo("Europe/Amsterdam"))
     site = cast("Site", SimpleNamespace(config=SimpleNamespace(promise=promise)))
-    assert showing.civil_day(site, at(now)) == (at(since), at(until))
+    assert showing.rolled_up_day(site, at(now)) == (at(since), at(until))
 
 
 def test_books_are_compared_after_a_midnight_and_again_when_it_failed(life: Life) -> None:

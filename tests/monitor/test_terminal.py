@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slurm_ai_factory.cli.draw import BLOCKS, drawing
+from slurm_ai_factory.cli.draw import BLOCKS, draw_course
 from slurm_ai_factory.core.measure.outlook import Point
 from slurm_ai_factory.core.records import HOUR
 from tests.conftest import new_ledger
@@ -134,7 +134,7 @@ courses = st.lists(st.floats(0.0, 1.0), min_size=0, max_size=300).map(
 def test_a_drawing_has_the_size_it_was_told(
     course: list[Point], floor: float, width: int, height: int, blocks: bool
 ) -> None:
-    found = drawing(course, floor, width=width, height=height, blocks=blocks)
+    found = draw_course(course, floor, width=width, height=height, blocks=blocks)
     assert len(found.lines) == height
     assert all(len(line.scale + line.cells) <= width for line in found.lines)
     text = "".join(line.cells for line in found.lines)
@@ -143,11 +143,11 @@ def test_a_drawing_has_the_size_it_was_told(
 
 @given(st.floats(0.01, 0.9), st.floats(0.05, 0.9))
 def test_columns_are_kept_where_the_share_is_at_least_the_floor(share: float, floor: float) -> None:
-    found = drawing([Point(0, share), Point(HOUR, share)], floor, width=40, height=6)
+    found = draw_course([Point(0, share), Point(HOUR, share)], floor, width=40, height=6)
     assert set(found.kept) == {share >= floor}
 
 
 def test_nothing_delivered_is_an_empty_drawing() -> None:
-    found = drawing([], 0.25, width=40, height=6)
+    found = draw_course([], 0.25, width=40, height=6)
     assert set("".join(line.cells for line in found.lines)) == {"─"}
     assert not any(found.kept)

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from slurm_ai_factory import cycle, question
-from slurm_ai_factory.config import Config, parse
+from slurm_ai_factory.config import Config, parse_config
 from slurm_ai_factory.core.records import HOUR
 from slurm_ai_factory.errors import ConfigError
 from slurm_ai_factory.monitor.metrics import Exposition
-from slurm_ai_factory.steps.summary import sentence
+from slurm_ai_factory.steps.summary import cycle_sentence
 from slurm_ai_factory.steps.values import CycleReport
 from tests.monitor.life import CONFIG, HOURLY, Life, living
 from tests.monitor.model import CLUSTER
@@ -36,7 +36,7 @@ def report(life: Life) -> CycleReport:
 def file(keys: str, control: str = "") -> Config:
     """The model's file with more keys of the promise."""
     text = CONFIG.format(control=control, daemon=HOURLY).replace("[promise]", f"[promise]\n{keys}")
-    return parse(text, "model")
+    return parse_config(text, "model")
 
 
 def contradicted(life: Life) -> float | None:
@@ -73,7 +73,7 @@ def test_a_file_that_contradicts_the_term_changes_nothing_and_is_told(life: Life
     found = report(life)
     assert found.gathered.measurement.target_share == 0.25
     assert "model contradicts the promise's term in force since the beginning: promise.target_share" in (
-        sentence(found)
+        cycle_sentence(found)
     )
     life.beat(HOUR)
     assert contradicted(life) == 1
@@ -90,7 +90,7 @@ def test_a_cycle_measures_and_steers_by_the_term_in_force(life: Life) -> None:
     assert found.gathered.measurement.resource == "node"
     policy = found.gathered.config.policy(3600)
     assert (policy.target_share, policy.margin) == (0.4, 0.05)
-    assert "promised 40%" in sentence(found)
+    assert "promised 40%" in cycle_sentence(found)
 
 
 def test_nothing_is_steered_once_the_promise_has_ended(life: Life) -> None:

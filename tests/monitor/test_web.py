@@ -21,7 +21,7 @@ import yaml
 
 from slurm_ai_factory.errors import ConfigError
 from slurm_ai_factory.monitor import page, server
-from slurm_ai_factory.monitor.access import OPEN, PENALTY, Entry, Turnstile, load
+from slurm_ai_factory.monitor.access import OPEN, PENALTY, Admission, Turnstile, load_access
 from slurm_ai_factory.monitor.metrics import Exposition
 from slurm_ai_factory.monitor.server import MOST_CONNECTIONS
 from slurm_ai_factory.monitor.web import Web, serving
@@ -62,7 +62,7 @@ class Client:
 @contextmanager
 def served(file: Path | None = None) -> Iterator[tuple[Web, Client]]:
     checks = {"/healthz": lambda: (True, "well"), "/readyz": lambda: (False, "not yet")}
-    html = page.html(BOARD, examples.NOW)
+    html = page.status_html(BOARD, examples.NOW)
     with serving("127.0.0.1:0", lambda: html, Exposition(BOARD).text, checks, file) as web:
         yield web, Client(web.port)
 
@@ -189,7 +189,7 @@ def test_a_client_without_its_certificate_is_refused(certificates: Path) -> None
         "client_ca_file": "ca.pem", "min_version": "TLS13",
     }  # fmt: skip
     file = configured(certificates / "web.yml", {"tls_server_config": tls})
-    assert not load(file).open
+    assert not load_access(file).open
     with served(file) as (web, _):
         with pytest.raises((ssl.SSLError, OSError, http.client.HTTPException)):
             Client(web.port, trusting(certificates)).ask("/metrics")
@@ -244,7 +244,7 @@ CERTIFICATE = {"cert_file": "c", "key_file": "k"}
 )  # fmt: skip
 def test_what_cannot_be_honoured_is_refused(written: Path, value: object, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
-        load(configured(written, value))
+        load_access(configured(written, value))
 
 
 @pytest.mark.parametrize(
@@ -254,18 +254,18 @@ def test_a_file_that_cannot_be_read_is_said(written: Path, text: str | None, sai
     if text is not None:
         written.write_text(text)
     with pytest.raises(ConfigError, match=said):
-        load(written)
+        load_access(written)
 
 
 def test_certificates_that_do_not_fit_are_said(written: Path, certificates: Path) -> None:
     tls = {"cert_file": str(certificates / "cert.pem"), "key_file": str(certificates / "client.key")}
     with pytest.raises(ConfigError, match="certificate cannot be used"):
-        load(configured(written, {"tls_server_config": tls})).context()
+        load_access(configured(written, {"tls_server_config": tls})).context()
 
 
 def test_an_empty_file_is_open(written: Path) -> None:
     written.write_text("# nothing yet\n")
-    assert load(written).open
+    assert load_access(written).open
     assert OPEN.open
 
 
@@ -294,7 +294,7 @@ def test_what_others_may_see_is_said(
 def test_an_unknown_name_costs_what_a_known_one_costs(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     costly, cheap, other = (bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(cost)) for cost in (6, 5, 5))
     users = {"a": costly.decode(), "b": cheap.decode(), "c": other.decode()}
-    access = load(configured(written, {"basic_auth_users": users}))
+    access = load_access(configured(written, {"basic_auth_users": users}))
     checked: list[list[bytes]] = []
     plain = bcrypt.checkpw
 
@@ -306,10 +306,10 @@ def test_an_unknown_name_costs_what_a_known_one_costs(written: Path, monkeypatch
     for number, name in enumerate(("a", "b", "c", "nobody", "")):
         checked.append([])
         header = basic(name, "wrong")["Authorization"]
-        assert access.entry(header, f"192.0.2.{number}") is Entry.REFUSED
+        assert access.entry(header, f"192.0.2.{number}") is Admission.REFUSED
     assert [sorted(one) for one in checked] == [[b"05", b"06"]] * 5
     for name in users:
-        assert access.entry(basic(name, PASSWORD)["Authorization"], name) is Entry.ADMITTED
+        assert access.entry(basic(name, PASSWORD)["Authorization"], name) is Admission.ADMITTED
 
 
 def test_a_peer_that_was_wrong_waits_and_the_others_do_not() -> None:
@@ -320,11 +320,11 @@ def test_a_peer_that_was_wrong_waits_and_the_others_do_not() -> None:
         return right
 
     turnstile = Turnstile(stopwatch=lambda: now[0])
-    assert turnstile.passed("a", lambda: check(False)) is Entry.REFUSED
-    assert turnstile.passed("a", lambda: check(True)) is Entry.LATER
-    assert turnstile.passed("b", lambda: check(True)) is Entry.ADMITTED
+    assert turnstile.passed("a", lambda: check(False)) is Admission.REFUSED
+    assert turnstile.passed("a", lambda: check(True)) is Admission.LATER
+    assert turnstile.passed("b", lambda: check(True)) is Admission.ADMITTED
     now[0] += PENALTY * 0.25
-    assert turnstile.passed("a", lambda: check(True)) is Entry.ADMITTED
+    assert turnstile.passed("a", lambda: check(True)) is Admission.ADMITTED
 
 
 def test_many_wrong_passwords_at_once_are_mostly_not_looked_at(guarded: Client) -> None:

@@ -17,7 +17,7 @@ from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.programme.terms import Term
 from slurm_ai_factory.core.records import Instant
 from slurm_ai_factory.errors import LedgerError
-from slurm_ai_factory.report import LANGUAGES, as_csv, html, value
+from slurm_ai_factory.report import LANGUAGES, as_csv, report_html, value
 from slurm_ai_factory.report.language import NBSP
 from tests import facility
 from tests.conftest import by_hand, new_ledger
@@ -34,7 +34,7 @@ def changing(made: Year, postgresql: str, tmp_path: Path) -> Iterator[Year]:
     with new_ledger(postgresql, pattern) as url:
         file = tmp_path / "saf.toml"
         file.write_text(facility.CONFIG.replace("{url}", url), encoding="utf-8")
-        yield Year(url, file, configuration.load(file), made.reports)
+        yield Year(url, file, configuration.load_file(file), made.reports)
 
 
 def change(made: Year, since: str, at: Instant, **said: Any) -> Term:
@@ -50,14 +50,14 @@ def change(made: Year, since: str, at: Instant, **said: Any) -> Term:
 
 def pages(made: Year, window: str, then: Instant) -> dict[str, str]:
     report = made.report(window, then)
-    texts = {code: html(report, code, {}).replace(NBSP, " ") for code in LANGUAGES}
+    texts = {code: report_html(report, code, {}).replace(NBSP, " ") for code in LANGUAGES}
     return {code: re.sub("</?data[^>]*>", "", text) for code, text in texts.items()} | {"csv": as_csv(report)}
 
 
 def relabelled(made: Year) -> configuration.Config:
     """The same file with a lower floor."""
     text = facility.CONFIG.replace("{url}", made.url).replace("[promise]", "[promise]\ntarget_share = 0.22")
-    return configuration.parse(text, str(made.file))
+    return configuration.parse_config(text, str(made.file))
 
 
 def test_a_file_that_is_changed_relabels_nothing_and_is_told(made: Year) -> None:

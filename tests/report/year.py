@@ -39,7 +39,7 @@ class Year:
 def made(config: Config, ledger: Ledger, window: str, then: Instant) -> Report:
     """The report of a window as of an instant."""
     asked = question.asked(config, ledger, then)
-    return gather.gather(asked, windows.window(window, then, config.promise.time_zone))
+    return gather.gather_report(asked, windows.window(window, then, config.promise.time_zone))
 
 
 def give_out(config: Config, ledger: Ledger, report: Report) -> bool:

@@ -62,7 +62,7 @@ def test_a_measurement_is_that_of_the_core_on_the_same_jobs(
             SortedRun(as_run(number, one, model.began, now), always(REGIONAL if one.regional else OTHERS))
             for number, one in enumerate(done)
         ]
-        expected = share.measure(
+        expected = share.measure_window(
             PROMISE, window, now, closed=(), open_runs=runs, capacity=capacity, newest_record_at=now
         )
         assert found.regional_charge == expected.regional_charge

@@ -10,30 +10,30 @@ from hypothesis import strategies as st
 
 from slurm_ai_factory.core.records import PARENT_SHARES
 from slurm_ai_factory.simulation import fair_tree
-from slurm_ai_factory.simulation.fair_tree import Node
+from slurm_ai_factory.simulation.fair_tree import FairTreeNode
 from tests.core.generated import used_trees
 
 DAY = 86400.0
 
 
-def user(key: str, raw_shares: int = 1) -> Node:
-    return Node(key, raw_shares, user=True)
+def user(key: str, raw_shares: int = 1) -> FairTreeNode:
+    return FairTreeNode(key, raw_shares, user=True)
 
 
 def test_accounts_that_tie_are_not_merged() -> None:
     """Seen on 22.05: two accounts without shares, each with a user that has used nothing and one that has."""
     accounts = (
-        Node("b", 0, children=(user("fu5"), user("fu6"))),
-        Node("a", 0, children=(user("fu3"), user("fu4"))),
+        FairTreeNode("b", 0, children=(user("fu5"), user("fu6"))),
+        FairTreeNode("a", 0, children=(user("fu3"), user("fu4"))),
     )
-    root = Node("root", children=accounts)
+    root = FairTreeNode("root", children=accounts)
     usage = fair_tree.summed(root, {"fu3": 1.0, "fu4": 0.0, "fu5": 1.0, "fu6": 0.0})
     ranks = {key: 4 * factor for key, factor in fair_tree.fair_share(root, usage).items()}
     assert ranks == {"fu6": 4, "fu5": 3, "fu4": 3, "fu3": 1}
 
 
 def test_the_roots_own_user_has_a_share_of_the_top_level() -> None:
-    root = fair_tree.tree(
+    root = fair_tree.tree_of_rows(
         [
             ("root", None, None, 1),
             ("root", None, "root", 1),
@@ -48,14 +48,17 @@ def test_the_roots_own_user_has_a_share_of_the_top_level() -> None:
 
 @pytest.mark.parametrize(("usage", "first"), [(0.2499, "a"), (0.2501, "b"), (0.9, "b")])
 def test_two_accounts_are_a_relay_on_usage_that_switches_at_their_shares(usage: float, first: str) -> None:
-    root = Node("root", children=(Node("A", 25, children=(user("a"),)), Node("B", 75, children=(user("b"),))))
+    root = FairTreeNode(
+        "root",
+        children=(FairTreeNode("A", 25, children=(user("a"),)), FairTreeNode("B", 75, children=(user("b"),))),
+    )
     factors = fair_tree.fair_share(root, fair_tree.summed(root, {"a": usage, "b": 1 - usage}))
     assert max(factors, key=lambda key: factors[key]) == first
 
 
 def test_children_of_an_account_that_shares_as_its_parent_compete_a_level_higher() -> None:
-    hidden = Node("hidden", PARENT_SHARES, children=(user("x", 30), user("y", 20)))
-    root = Node("root", children=(hidden, user("z", 50)))
+    hidden = FairTreeNode("hidden", PARENT_SHARES, children=(user("x", 30), user("y", 20)))
+    root = FairTreeNode("root", children=(hidden, user("z", 50)))
     found = fair_tree.levels(root, fair_tree.summed(root, {"x": 1.0, "z": 3.0}))
     assert {key: level.norm_shares for key, level in found.items()} == {"x": 0.3, "y": 0.2, "z": 0.5}
     assert found["x"].effectv_usage == 0.25
@@ -63,7 +66,9 @@ def test_children_of_an_account_that_shares_as_its_parent_compete_a_level_higher
 
 
 @given(used_trees(), st.integers(1, 900))
-def test_ranks_do_not_depend_on_the_unit_of_usage(tree: tuple[Node, dict[str, float]], unit: int) -> None:
+def test_ranks_do_not_depend_on_the_unit_of_usage(
+    tree: tuple[FairTreeNode, dict[str, float]], unit: int
+) -> None:
     root, usage = tree
     scaled = {key: value * 2.0**unit for key, value in usage.items()}
     assert fair_tree.fair_share(root, scaled) == fair_tree.fair_share(root, usage)
@@ -71,14 +76,14 @@ def test_ranks_do_not_depend_on_the_unit_of_usage(tree: tuple[Node, dict[str, fl
 
 
 @given(used_trees())
-def test_an_account_has_used_what_its_users_have(tree: tuple[Node, dict[str, float]]) -> None:
+def test_an_account_has_used_what_its_users_have(tree: tuple[FairTreeNode, dict[str, float]]) -> None:
     root, usage = tree
     assert usage[root.key] == sum(usage[leaf.key] for leaf in fair_tree.leaves(root))
 
 
 @given(used_trees())
 def test_every_user_has_a_factor_above_zero_and_the_first_has_one(
-    tree: tuple[Node, dict[str, float]],
+    tree: tuple[FairTreeNode, dict[str, float]],
 ) -> None:
     root, usage = tree
     users = [leaf.key for leaf in fair_tree.leaves(root)]
@@ -90,7 +95,7 @@ def test_every_user_has_a_factor_above_zero_and_the_first_has_one(
 
 @given(used_trees())
 def test_a_subtree_that_is_better_off_comes_nowhere_after_one_that_is_worse_off(
-    tree: tuple[Node, dict[str, float]],
+    tree: tuple[FairTreeNode, dict[str, float]],
 ) -> None:
     """They may share a rank: an account that ties with an empty one begins with the rank before it."""
     root, usage = tree
@@ -104,7 +109,7 @@ def test_a_subtree_that_is_better_off_comes_nowhere_after_one_that_is_worse_off(
 
 
 @given(used_trees())
-def test_norm_shares_of_competitors_add_up_to_one(tree: tuple[Node, dict[str, float]]) -> None:
+def test_norm_shares_of_competitors_add_up_to_one(tree: tuple[FairTreeNode, dict[str, float]]) -> None:
     root, usage = tree
     found = fair_tree.levels(root, usage)
     top = [found[rival.key].norm_shares for rival in fair_tree.competitors(root) if rival.key in found]
@@ -112,7 +117,7 @@ def test_norm_shares_of_competitors_add_up_to_one(tree: tuple[Node, dict[str, fl
 
 
 @given(used_trees())
-def test_classic_factors_lie_between_zero_and_one(tree: tuple[Node, dict[str, float]]) -> None:
+def test_classic_factors_lie_between_zero_and_one(tree: tuple[FairTreeNode, dict[str, float]]) -> None:
     root, usage = tree
     assert all(0 <= factor <= 1 for factor in fair_tree.classic(root, usage).values())
 
@@ -137,4 +142,4 @@ def test_a_long_pass_counts_less_than_short_ones() -> None:
 @pytest.mark.parametrize("rows", [[], [("a", "root", None, 1)], [("a", None, None, 1), ("b", None, None, 1)]])
 def test_a_tree_has_one_root(rows: list[tuple[str, str | None, str | None, int]]) -> None:
     with pytest.raises(ValueError, match="root accounts instead of one"):
-        fair_tree.tree(rows)
+        fair_tree.tree_of_rows(rows)

@@ -133,7 +133,7 @@ def found(year: Year, url: str) -> str:
     """The first check of `saf ledger verify` that finds something, or what finding nothing proves."""
     try:
         with open_ledger(url, facility.CLUSTER) as ledger:
-            hours = verification.parts(ledger)
+            hours = verification.intervals_to_compare(ledger)
             for one in verification.verify(year.config, ledger, hours, lambda _: None):
                 if one.differing:
                     return f"{one.check}: {one.first}"

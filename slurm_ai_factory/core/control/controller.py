@@ -16,7 +16,7 @@ from itertools import accumulate
 from math import exp, fsum, log
 from typing import NamedTuple
 
-from slurm_ai_factory.core.control.level import Level, Refusal, find_level
+from slurm_ai_factory.core.control.level import Refusal, SteeredLevel, find_level
 from slurm_ai_factory.core.control.reasons import HOLDS, REASONS
 from slurm_ai_factory.core.measure.share import expected_rate, hours_since
 from slurm_ai_factory.core.records import (
@@ -105,7 +105,7 @@ def decide(
     owed = Owed(payback(policy, measurement), capture(policy, measurement) if policy.capture else 0.0)
     usage = level.usage_share
     policy = replace(policy, debit_max=debit(policy, measurement))
-    u_ref = advance(policy, last, usage, level.share(level.present), owed.share, now)
+    u_ref = advance_u_ref(policy, last, usage, level.share(level.present), owed.share, now)
     writes = last.writes_last_day if last else 0
     wanted = min(policy.share_max, max(policy.share_min, u_ref))
     reason, rows = _step(policy, level, usage, wanted, writes)
@@ -121,7 +121,7 @@ def decide(
     return Decision(at=now, reason=reason, sentence=sentence, inputs=inputs, state=state, changes=changes)
 
 
-def _changes(level: Level, rows: Sequence[int]) -> tuple[Change, ...]:
+def _changes(level: SteeredLevel, rows: Sequence[int]) -> tuple[Change, ...]:
     """One for each account whose RawShares are others than those in force."""
     return tuple(
         Change(
@@ -207,7 +207,7 @@ def debit(policy: Policy, measurement: Measurement) -> float:
     return max(policy.debit_max, min(policy.credit_max, ripple))
 
 
-def advance(
+def advance_u_ref(
     policy: Policy,
     last: ControlState | None,
     usage: float,
@@ -229,7 +229,7 @@ def advance(
 
 
 def _step(
-    policy: Policy, level: Level, usage: float, wanted: float, writes: int
+    policy: Policy, level: SteeredLevel, usage: float, wanted: float, writes: int
 ) -> tuple[str, tuple[int, ...] | None]:
     """(reason, RawShares of the steered accounts to set or None to hold)."""
     share, kept = level.share(level.present), level.in_ratio
@@ -260,7 +260,7 @@ def _same_side(policy: Policy, usage: float, share: float, wanted: float) -> boo
 def _inputs(
     policy: Policy,
     measurement: Measurement,
-    level: Level,
+    level: SteeredLevel,
     owed: Owed,
     u_ref: float,
     wanted: float,
@@ -289,7 +289,7 @@ def _inputs(
     return found | _counted(level)
 
 
-def _counted(level: Level) -> Inputs:
+def _counted(level: SteeredLevel) -> Inputs:
     """What the mapping of several accounts rests on."""
     regional, others = level.counted
     return {

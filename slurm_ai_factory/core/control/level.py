@@ -58,7 +58,7 @@ class Refusal(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
+class SteeredLevel:
     """The steered accounts among their siblings; ``waiting`` has the accounts with jobs that could start."""
 
     regional: tuple[Association, ...]
@@ -177,7 +177,7 @@ def find_level(
     associations: Sequence[Association],
     waiting: frozenset[str] | None = None,
     own: Mapping[str, int] | None = None,
-) -> Level | Refusal:
+) -> SteeredLevel | Refusal:
     """The steered accounts among their siblings, or why they cannot be steered.
 
     ``own`` has the operator's own RawShares where others are in force now.
@@ -194,7 +194,7 @@ def find_level(
     if fixed := _names(one for one in regional if not one.steerable):
         return Refusal("not_steerable", fixed)
     ratio = tuple((own or {}).get(one.account, one.raw_shares) for one in regional)
-    level = Level(regional, siblings, ratio, waiting)
+    level = SteeredLevel(regional, siblings, ratio, waiting)
     if not level.sibling_shares:
         return Refusal("no_competition", tuple(accounts))
     unknown = _names(one for one in (*regional, *siblings) if one.raw_usage is None)

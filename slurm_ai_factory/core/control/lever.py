@@ -108,14 +108,14 @@ def _subject(account: str) -> Subject:
     return Subject("", account, "", "", "", "", "")
 
 
-def hold(rules: Rules, conflicts: dict[str, Classification]) -> Hold | None:
+def lever_hold(rules: Rules, conflicts: dict[str, Classification]) -> Hold | None:
     """Why nothing may be steered while these steered accounts are not regional; None where there are none."""
     if not conflicts:
         return None
-    return Hold("not_regional", f"{sentence(conflicts)}; {remedy(rules)}")
+    return Hold("not_regional", f"{conflict_sentence(conflicts)}; {lever_remedy(rules)}")
 
 
-def sentence(conflicts: dict[str, Classification]) -> str:
+def conflict_sentence(conflicts: dict[str, Classification]) -> str:
     """What the rules call the steered accounts that are not regional."""
     told = (
         f"account {name} is steered, but rule {found.rule!r} calls it {found.beneficiary}"
@@ -126,7 +126,7 @@ def sentence(conflicts: dict[str, Classification]) -> str:
     return "; ".join(told)
 
 
-def remedy(rules: Rules) -> str:
+def lever_remedy(rules: Rules) -> str:
     """What to do about it, the least harmful way first."""
     others = _other_conditions(rules)
     if not others:

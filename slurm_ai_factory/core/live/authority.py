@@ -14,7 +14,7 @@ LEAST = 0.7
 """Below this the order is decided by something else too often for a share to be felt."""
 
 
-class Terms(NamedTuple):
+class PriorityTerms(NamedTuple):
     """An entry of the scheduler's queue with its weighted terms (sprio): one for each partition of a job."""
 
     job_id: int
@@ -23,7 +23,7 @@ class Terms(NamedTuple):
     others: float  #: the sum of all other terms, less nice
 
 
-def index(entries: Iterable[Terms], regional: Mapping[int, bool]) -> float | None:
+def index(entries: Iterable[PriorityTerms], regional: Mapping[int, bool]) -> float | None:
     """A = F / (F + O), of the entries whose job is in ``regional``, which says on which side it is.
 
     F is the distance between the sides' mean fairshare terms, O that between the means of all their other
@@ -33,7 +33,7 @@ def index(entries: Iterable[Terms], regional: Mapping[int, bool]) -> float | Non
     >>> index(entries, {1: True, 2: False}), index(entries, {1: True})
     (0.8, None)
     """
-    sides: dict[bool, list[Terms]] = {True: [], False: []}
+    sides: dict[bool, list[PriorityTerms]] = {True: [], False: []}
     for one in entries:
         if one.job_id in regional:
             sides[regional[one.job_id]].append(one)

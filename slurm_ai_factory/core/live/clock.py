@@ -11,7 +11,7 @@ from slurm_ai_factory.core.windows import iso
 from slurm_ai_factory.errors import ClockError
 
 
-def difference(before: Instant, cluster: Instant, after: Instant) -> int:
+def clock_difference(before: Instant, cluster: Instant, after: Instant) -> int:
     """Seconds that this machine is ahead of slurmctld, which was asked between ``before`` and ``after``.
 
     0 where slurmctld's time lies between the two.
@@ -32,7 +32,7 @@ def check_clock(before: Instant, cluster: Instant, after: Instant, *, tolerance:
             f"this machine's clock was set from {iso(before)} to {iso(after)} while slurmctld was asked for "
             "its time; nothing is read until both agree"
         )
-    ahead = difference(before, cluster, after)
+    ahead = clock_difference(before, cluster, after)
     if abs(ahead) > tolerance:
         raise ClockError(
             f"this machine's clock is {abs(ahead)} s {'ahead of' if ahead > 0 else 'behind'} slurmctld's "

@@ -37,7 +37,7 @@ class InQueue(NamedTuple):
     all: Collection[int]
 
 
-def hold(open_jobs: Iterable[OpenJob], queue: InQueue, at: Instant) -> Hold | None:
+def cross_check_hold(open_jobs: Iterable[OpenJob], queue: InQueue, at: Instant) -> Hold | None:
     """Why nothing may be steered on these two answers; None where they can both be whole.
 
     >>> jobs = [OpenJob(number, 0, False) for number in range(8)]

@@ -142,18 +142,18 @@ class Pool(NamedTuple):
     gres: str  #: kinds of GRES, as ``gpu`` or ``gpu:a100``; empty for none
 
 
-class Sum(NamedTuple):
+class PoolDemand(NamedTuple):
     """Jobs that stand alike."""
 
     jobs: int = 0  #: array tasks counted one by one
     amount: tres.Count = 0  #: of the resource
     charge: Charge = 0  #: resource-seconds, for as long as they may be expected to run
 
-    def plus(self, other: Sum) -> Sum:
-        return Sum(self.jobs + other.jobs, self.amount + other.amount, self.charge + other.charge)
+    def plus(self, other: PoolDemand) -> PoolDemand:
+        return PoolDemand(self.jobs + other.jobs, self.amount + other.amount, self.charge + other.charge)
 
 
-Cell = tuple[Beneficiary, Standing, Pool]
+DemandKey = tuple[Beneficiary, Standing, Pool]
 Sides = Callable[[Subject], Beneficiary]
 
 
@@ -161,32 +161,32 @@ Sides = Callable[[Subject], Beneficiary]
 class Demand:
     """The queue at one instant, in one resource."""
 
-    cells: Mapping[Cell, Sum] = field(default_factory=dict)
+    cells: Mapping[DemandKey, PoolDemand] = field(default_factory=dict)
     unknown: Mapping[str, int] = field(default_factory=dict)  #: words the table lacks, with their jobs
     waiting_jobs: Mapping[int, Beneficiary] = field(default_factory=dict)  #: JobID of each row that is demand
     waiting_accounts: frozenset[str] = frozenset()  #: of those rows
 
-    def sum(self, beneficiary: Beneficiary, *standings: Standing) -> Sum:
+    def sum(self, beneficiary: Beneficiary, *standings: Standing) -> PoolDemand:
         """Over all pools."""
         return _total(
             value for (who, standing, _), value in self.cells.items()
             if who == beneficiary and standing in standings
         )  # fmt: skip
 
-    def pools(self, beneficiary: Beneficiary, standing: Standing) -> dict[Pool, Sum]:
+    def pools(self, beneficiary: Beneficiary, standing: Standing) -> dict[Pool, PoolDemand]:
         """By pool."""
         found = {pool: v for (who, s, pool), v in self.cells.items() if who == beneficiary and s == standing}
         return dict(sorted(found.items()))
 
 
-def _total(sums: Iterable[Sum]) -> Sum:
-    found = Sum()
+def _total(sums: Iterable[PoolDemand]) -> PoolDemand:
+    found = PoolDemand()
     for one in sums:
         found = found.plus(one)
     return found
 
 
-def standing(one: Queued, now: Instant) -> Standing:
+def job_standing(one: Queued, now: Instant) -> Standing:
     """Where a row stands at ``now``, by the table and by whether Slurm would look at it at all."""
     if one.state not in BY_REASON:
         return OF_STATE.get(one.state, Standing.UNKNOWN)
@@ -230,10 +230,10 @@ def demand(
     stands that does not wait.
     """
     rows = _once(rows)
-    stands = _together(rows, [standing(one, now) for one in rows])
+    stands = _together(rows, [job_standing(one, now) for one in rows])
     room = _room(rows, stands)
     counts, side = counter(weights), cache(lambda subject: _side(subject, sides))
-    cells: dict[Cell, Sum] = {}
+    cells: dict[DemandKey, PoolDemand] = {}
     unknown: Counter[str] = Counter()
     waiting: dict[int, Beneficiary] = {}
     for one, found in zip(rows, stands, strict=True):
@@ -245,7 +245,7 @@ def demand(
                 waiting[one.job_id] = beneficiary
             cell = beneficiary, each, _pool(one.subject.partition, one.tres)
             amount, seconds = tasks * counts(one.tres), _seconds(one, horizon_seconds, usual_seconds)
-            cells[cell] = cells.get(cell, Sum()).plus(Sum(tasks, amount, amount * seconds))
+            cells[cell] = cells.get(cell, PoolDemand()).plus(PoolDemand(tasks, amount, amount * seconds))
     accounts = frozenset(one.subject.account for one in rows if one.job_id in waiting)
     return Demand(cells, unknown, waiting, accounts)
 
@@ -305,7 +305,7 @@ def _seconds(one: Queued, horizon_seconds: int, usual_seconds: Mapping[str, floa
 @lru_cache(maxsize=65536)
 def _pool(partition: str, wanted: str) -> Pool:
     """Of the kinds ``gpu`` and ``gpu:a100`` only the typed one, which says more of the same thing."""
-    kinds = [name.removeprefix("gres/") for name in tres.parse(wanted) if name.startswith("gres/")]
+    kinds = [name.removeprefix("gres/") for name in tres.parse_tres(wanted) if name.startswith("gres/")]
     typed = {kind.partition(":")[0] for kind in kinds if ":" in kind}
     told = [kind for kind in kinds if kind not in typed]
     return Pool(",".join(sorted(partition.split(","))), ",".join(sorted(told)))

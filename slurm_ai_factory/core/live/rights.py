@@ -70,11 +70,11 @@ run: sacctmgr -i modify user where name=saf set adminlevel=Operator"
     level = f"AdminLevel {admin_level}" if admin_level else "no user of slurmdbd"
     return (
         f"PrivateData={','.join(words)} hides {what} from {user} ({level}), so nothing was read; "
-        f"run: {remedy(user, admin_level)}"
+        f"run: {operator_command(user, admin_level)}"
     )
 
 
-def remedy(user: str, admin_level: str | None) -> str:
+def operator_command(user: str, admin_level: str | None) -> str:
     """The command that makes the user an operator."""
     if admin_level:
         return f"sacctmgr -i modify user where name={user} set adminlevel=Operator"

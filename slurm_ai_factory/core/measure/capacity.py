@@ -49,7 +49,7 @@ def is_out(state: str) -> bool:
     return not saves
 
 
-def by_hour(
+def capacity_by_hour(
     sizes: Sequence[Size],
     outages: Iterable[Outage],
     weights: Mapping[str, tres.Count],
@@ -66,12 +66,12 @@ def by_hour(
     """
     hours: defaultdict[Instant, Charge] = defaultdict(int)
     for since_, until_, text in sizes:
-        _add(hours, tres.weigh(tres.parse(text), weights), *_clip(since_, until_, since, until))
+        _add(hours, tres.weigh(tres.parse_tres(text), weights), *_clip(since_, until_, since, until))
     if not hours:
         return None
     for node in _by_node(one for one in outages if is_out(one.state)):
         for since_, until_, text in node:
-            _add(hours, -tres.weigh(tres.parse(text), weights), *_clip(since_, until_, since, until))
+            _add(hours, -tres.weigh(tres.parse_tres(text), weights), *_clip(since_, until_, since, until))
     return {hour: max(0, charge) for hour, charge in sorted(hours.items())}
 
 

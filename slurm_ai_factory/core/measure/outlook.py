@@ -57,7 +57,7 @@ def recent_share(measurement: Measurement) -> float | None:
     return fsum(hour.regional for hour in recent) / total if total > 0 else None
 
 
-def forecast(measurement: Measurement) -> float | None:
+def expected_share(measurement: Measurement) -> float | None:
     """The share at the end of a calendar window if the rest of it is like the last seven days.
 
     None when the window rolls on, or nothing was delivered lately.
@@ -112,7 +112,7 @@ def resource_unit(resource: str) -> str:
     return UNITS.get(resource, resource)
 
 
-def percent(ratio: float) -> str:
+def short_percent(ratio: float) -> str:
     """A ratio in a sentence; whole numbers without decimals.
 
     >>> percent(0.25), percent(0.2468)
@@ -131,10 +131,10 @@ def exact(ratio: float, target: float) -> str:
     for decimals in (1, 2, 3) if ratio != target else ():
         if round(100 * ratio, decimals) != round(100 * target, decimals):
             return f"{100 * ratio:.{decimals}f} %"
-    return percent(ratio)
+    return short_percent(ratio)
 
 
-def sentence(measurement: Measurement, margin: float) -> str:
+def promise_sentence(measurement: Measurement, margin: float) -> str:
     """The promise and where it stands, in one sentence.
 
     >>> sentence(_example(), 0.01)
@@ -144,7 +144,7 @@ def sentence(measurement: Measurement, margin: float) -> str:
     if m.ended:
         return f"No promise holds in {m.window.name}; see `saf promise list`."
     words = f"{m.resource_label} time" if m.resource_label else resource_words(m.resource)
-    promised = percent(m.target_share)
+    promised = short_percent(m.target_share)
     if m.delivered_share is None and m.unread_seconds:
         return f"Of {m.window.name} nothing is known: it was not read; the region is promised {promised}."
     if m.delivered_share is None:
@@ -168,10 +168,11 @@ def _clause(m: Measurement, margin: float) -> str:
     if not below(m) or required is None:
         return ""
     if share.attainable(m, margin):
-        return f"; {percent(required)} of the rest of the window would mend it"
+        return f"; {short_percent(required)} of the rest of the window would mend it"
     if not m.regional_running and not m.regional_pending:
         return "; no regional job waits"
-    return f"; it would take {percent(required)} of the rest of the window, more than regional jobs ask for"
+    wanted = short_percent(required)
+    return f"; it would take {wanted} of the rest of the window, more than regional jobs ask for"
 
 
 def _example() -> Measurement:

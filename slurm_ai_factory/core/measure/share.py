@@ -29,13 +29,13 @@ from slurm_ai_factory.core.records import (
     Subject,
     Window,
 )
-from slurm_ai_factory.core.rules.classify import Beneficiary, Classification, Part
+from slurm_ai_factory.core.rules.classify import Beneficiary, Classification, ClassifiedPart
 
 RATE_HORIZON = 7 * 24 * HOUR
 """How far back the expected delivered rate looks."""
 
 
-class Usage(NamedTuple):
+class HourUsage(NamedTuple):
     """Charge of ended runs in one hour, for one beneficiary, in resource-seconds."""
 
     hour: Instant
@@ -56,7 +56,7 @@ class SortedRun(NamedTuple):
     """A run, and who it is for at which times."""
 
     run: Run
-    parts: tuple[Part, ...]
+    parts: tuple[ClassifiedPart, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +91,7 @@ class _Series:
         self.hours, self.slope = [0.0] * size, [0.0] * size
         self.ended = [0] * size
 
-    def add_span(self, count: tres.Count, span: tuple[Instant, Instant, int], part: Part) -> None:
+    def add_span(self, count: tres.Count, span: tuple[Instant, Instant, int], part: ClassifiedPart) -> None:
         """What of a span of ``count`` lies in the part, in constant time: two ends and a slope."""
         start, end, seconds = span
         if not seconds:
@@ -112,7 +112,7 @@ class _Series:
         self.hours[first] -= rate * (begin - first * HOUR)
         self.hours[last] += rate * (finish - last * HOUR)
 
-    def _inside(self, span: tuple[Instant, Instant, int], part: Part) -> int:
+    def _inside(self, span: tuple[Instant, Instant, int], part: ClassifiedPart) -> int:
         """Of a span's seconds, those in the part."""
         ends = max(self.since, part.since), min(self.until, part.until)
         before, after = (charge.spread(*span, at) for at in ends)
@@ -133,7 +133,7 @@ Counts = Callable[[str], tres.Count]
 
 def counter(weights: Mapping[str, tres.Count]) -> Counts:
     """Counts of one resource; many runs have the same text, which is read once."""
-    return cache(lambda text: tres.weigh(tres.parse(text), weights))
+    return cache(lambda text: tres.weigh(tres.parse_tres(text), weights))
 
 
 @dataclass(slots=True)
@@ -153,7 +153,7 @@ class _Side:
         self.waiting.total += waiting
         self.waiting.ended[at] += waiting
 
-    def add_run(self, run: Run, part: Part, counts: Counts, as_of: Instant) -> None:
+    def add_run(self, run: Run, part: ClassifiedPart, counts: Counts, as_of: Instant) -> None:
         """A part of an open run: its hours, and its fraction of what is held or wanted now."""
         wanted = counts(charge.wanted_tres(run)) * charge.waiting_tasks(run)
         if run.start_at is not None:
@@ -171,12 +171,12 @@ def _eligible(run: Run, as_of: Instant) -> bool:
     return run.start_at is None and run.eligible_at is not None and run.eligible_at <= as_of
 
 
-def measure(
+def measure_window(
     promise: Promise,
     window: Window,
     as_of: Instant,
     *,
-    closed: Iterable[Usage],
+    closed: Iterable[HourUsage],
     open_runs: Iterable[SortedRun],
     capacity: Mapping[Instant, Charge] | None,
     newest_record_at: Instant | None,
@@ -276,7 +276,7 @@ def by_group(
 
 
 def charge_of_part(
-    run: Run, part: Part, weights: Mapping[str, tres.Count], window: Window, as_of: Instant
+    run: Run, part: ClassifiedPart, weights: Mapping[str, tres.Count], window: Window, as_of: Instant
 ) -> Charge:
     """What of a run's charge inside a window is a part's."""
     since, until = max(window.since, part.since), min(window.until, part.until)
@@ -289,7 +289,7 @@ def charge_in(run: Run, weights: Mapping[str, tres.Count], window: Window, as_of
     """The charge of a run inside a window, as known at ``as_of``."""
     span = charge.delivered(run, as_of)
     seconds = charge.spread(*span, min(window.until, as_of)) - charge.spread(*span, window.since)
-    return tres.weigh(tres.parse(run.alloc_tres), weights) * max(0, seconds)
+    return tres.weigh(tres.parse_tres(run.alloc_tres), weights) * max(0, seconds)
 
 
 def starved(hours: Iterable[Hour], target_share: float) -> float:

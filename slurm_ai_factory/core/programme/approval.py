@@ -11,10 +11,10 @@ from typing import Any
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.programme.persons import person_of
 from slurm_ai_factory.core.records import Instant
-from slurm_ai_factory.core.rules.organisations import Entry, Link, Organisation, values
+from slurm_ai_factory.core.rules.organisations import Link, Organisation, RegistryEntry, entry_value
 
 
-class Kind(StrEnum):
+class ProposalKind(StrEnum):
     """What can be proposed."""
 
     PROMISE = "promise"
@@ -38,7 +38,7 @@ class Proposal:
     """What would be recorded, and what became of that; ``content`` is as the kind has it, in JSON's types."""
 
     number: int
-    kind: Kind
+    kind: ProposalKind
     content: Mapping[str, Any]
     at: Instant
     actor: str
@@ -81,23 +81,23 @@ def said(proposal: Proposal, *, at: Instant, actor: str, reason: str) -> dict[st
     }
 
 
-def entries_value(entries: Iterable[Entry]) -> list[dict[str, Any]]:
+def entries_value(entries: Iterable[RegistryEntry]) -> list[dict[str, Any]]:
     """Entries of the registry in JSON's types."""
     return [
         {
             "type": "organisation" if isinstance(one, Organisation) else "link",
-            **{k: str(v) if isinstance(v, Decimal) else v for k, v in values(one).items()},
+            **{k: str(v) if isinstance(v, Decimal) else v for k, v in entry_value(one).items()},
         }
         for one in entries
     ]
 
 
-def entries_from(value: Iterable[Mapping[str, Any]]) -> list[Entry]:
+def entries_from(value: Iterable[Mapping[str, Any]]) -> list[RegistryEntry]:
     """The entries that ``entries_value`` wrote."""
     return [_entry(**one) for one in value]
 
 
-def _entry(type: str, **told: Any) -> Entry:  # noqa: A002
+def _entry(type: str, **told: Any) -> RegistryEntry:  # noqa: A002
     if type == "organisation":
         return Organisation(**told)
     return Link(**{**told, "fraction": Decimal(told["fraction"])})
@@ -112,12 +112,12 @@ def summary(proposal: Proposal) -> str:
     """
     content = proposal.content
     match proposal.kind:
-        case Kind.REGISTRY:
+        case ProposalKind.REGISTRY:
             return ", ".join(sorted({one["organisation"] for one in content["entries"]}))
-        case Kind.OVERRIDE:
+        case ProposalKind.OVERRIDE:
             return f"job {content['job']}: {content['beneficiary'] or 'take the override back'}"
-        case Kind.PUBLICATION:
+        case ProposalKind.PUBLICATION:
             return f"report of {content['window']} as of {windows.iso(content['as_of'])}"
-        case Kind.PROMISE:
+        case ProposalKind.PROMISE:
             what = "no promise" if content["ended"] else f"a share of {content['share']:g}"
             return f"{what} from {windows.iso(content['since'])}"

@@ -29,7 +29,7 @@ MOST_HOURS = 10_000
 """More than this in one entry is a mistyped number."""
 
 
-class Kind(StrEnum):
+class HoursKind(StrEnum):
     """What became of the hours."""
 
     DELIVERED = "delivered"
@@ -45,13 +45,13 @@ class NewEntry:
     role: str  #: of the expert: data scientist, engineer, lawyer, ...; no name
     hours: Decimal  #: of a correction: what it adds, below 0 for what it takes away
     activity: str
-    kind: Kind = Kind.DELIVERED
+    kind: HoursKind = HoursKind.DELIVERED
     corrects: int | None = None
     reason: str = ""  #: of a correction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry(NewEntry):
+class ExpertiseEntry(NewEntry):
     """An entry as the ledger has it."""
 
     entry_id: int
@@ -93,7 +93,7 @@ class ExpertiseMeasurement:
         return max(Decimal(0), promised - self.regional_hours)
 
 
-def hours(text: str, least: Decimal | int = Decimal("0.01")) -> Decimal:
+def parse_hours(text: str, least: Decimal | int = Decimal("0.01")) -> Decimal:
     """Hours as they are typed: 1.5 or 1,5, at least so many. Raises ValueError.
 
     >>> hours("7,25"), hours("3")
@@ -128,7 +128,7 @@ def entry(fields: Mapping[str, str], known: Collection[str]) -> NewEntry:
         day=_of("date", _day, fields.get("date", "")),
         organisation=fields["organisation"].strip(),
         role=fields["role"].strip(),
-        hours=_of("hours", hours, fields.get("hours", "")),
+        hours=_of("hours", parse_hours, fields.get("hours", "")),
         activity=fields["activity"].strip(),
         kind=_of("kind", _kind, fields.get("kind", "") or "delivered"),
     )
@@ -148,10 +148,10 @@ def _day(text: str) -> date:
         raise ValueError(f"{text!r} is not a date such as 2027-01-31") from None
 
 
-def _kind(text: str) -> Kind:
-    if text not in list(Kind):
-        raise ValueError(f"{text!r} is not one of {', '.join(Kind)}")
-    return Kind(text)
+def _kind(text: str) -> HoursKind:
+    if text not in list(HoursKind):
+        raise ValueError(f"{text!r} is not one of {', '.join(HoursKind)}")
+    return HoursKind(text)
 
 
 def from_sheet(data: bytes, known: Collection[str]) -> tuple[list[NewEntry], list[Fault]]:
@@ -160,7 +160,7 @@ def from_sheet(data: bytes, known: Collection[str]) -> tuple[list[NewEntry], lis
     >>> from_sheet(b"date;organisation;role;hours;activity\\n2027-01-04;umcg;engineer;1,5;intake\\n", [])[1]
     [Fault(line=2, column='organisation', reason="'umcg' is not registered; see `saf organisation list`")]
     """
-    table = sheet.read(data, COLUMNS, ("kind",))
+    table = sheet.read_sheet(data, COLUMNS, ("kind",))
     entries, faults = [], list(table.faults)
     for line in table.lines:
         try:
@@ -173,7 +173,7 @@ def from_sheet(data: bytes, known: Collection[str]) -> tuple[list[NewEntry], lis
     return entries, faults
 
 
-def correction(entries: Sequence[Entry], entry_id: int, wanted: Decimal, reason: str) -> NewEntry:
+def correction(entries: Sequence[ExpertiseEntry], entry_id: int, wanted: Decimal, reason: str) -> NewEntry:
     """What makes an entry count as ``wanted`` hours from now on. Raises ValueError.
 
     ``entries`` are those of the ledger; earlier corrections of the entry are reckoned with.
@@ -185,7 +185,7 @@ def correction(entries: Sequence[Entry], entry_id: int, wanted: Decimal, reason:
         raise ValueError(f"entry {entry_id} is itself a correction; correct entry {first.corrects}")
     if wanted < 0 or not reason.strip():
         raise ValueError("a correction wants a reason, and hours that are not below 0")
-    difference = wanted - standing(entries, entry_id)
+    difference = wanted - entry_standing(entries, entry_id)
     if not difference:
         raise ValueError(f"entry {entry_id} already counts as {wanted} hours")
     return NewEntry(
@@ -194,13 +194,13 @@ def correction(entries: Sequence[Entry], entry_id: int, wanted: Decimal, reason:
     )  # fmt: skip
 
 
-def standing(entries: Iterable[Entry], entry_id: int) -> Decimal:
+def entry_standing(entries: Iterable[ExpertiseEntry], entry_id: int) -> Decimal:
     """What an entry counts for with all its corrections."""
     return sum((e.hours for e in entries if entry_id in (e.entry_id, e.corrects)), start=Decimal(0))
 
 
-def measure(
-    entries: Iterable[Entry],
+def measure_hours(
+    entries: Iterable[ExpertiseEntry],
     window: Window,
     as_of: Instant,
     *,
@@ -209,12 +209,14 @@ def measure(
     unmet_recorded: bool,
 ) -> ExpertiseMeasurement:
     """The hours among ``entries``, all of days in the window, by whom ``beneficiary`` says they were for."""
-    found: dict[tuple[str, Beneficiary], dict[Kind, Decimal]] = {}
+    found: dict[tuple[str, Beneficiary], dict[HoursKind, Decimal]] = {}
     for one in entries:
         key = one.organisation, beneficiary(one.organisation, one.day)
-        sums = found.setdefault(key, dict.fromkeys(Kind, Decimal(0)))
+        sums = found.setdefault(key, dict.fromkeys(HoursKind, Decimal(0)))
         sums[one.kind] += one.hours
-    rows = [Hours(*key, sums[Kind.DELIVERED], sums[Kind.UNMET]) for key, sums in sorted(found.items())]
+    rows = [
+        Hours(*key, sums[HoursKind.DELIVERED], sums[HoursKind.UNMET]) for key, sums in sorted(found.items())
+    ]
     regional = [row for row in rows if row.beneficiary is Beneficiary.REGIONAL]
     unclassified = [row for row in rows if row.beneficiary is Beneficiary.UNCLASSIFIED]
     return ExpertiseMeasurement(
@@ -233,7 +235,7 @@ def _delivered(rows: Iterable[Hours]) -> Decimal:
     return sum((row.delivered for row in rows), start=Decimal(0))
 
 
-def verdict(measured: ExpertiseMeasurement) -> Verdict:
+def hours_verdict(measured: ExpertiseMeasurement) -> Verdict:
     """The verdict, by the rules of ``judgement.verdict``; before a calendar window is over it stays open.
 
     Where unmet requests are not recorded they cannot excuse a miss.

@@ -13,9 +13,9 @@ from zoneinfo import ZoneInfo
 
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.programme import sheet
-from slurm_ai_factory.core.programme.sheet import Fault, Line
+from slurm_ai_factory.core.programme.sheet import Fault, SheetRow
 from slurm_ai_factory.core.records import FOREVER, Instant
-from slurm_ai_factory.core.rules.organisations import Entry, Link, Organisation, Problem
+from slurm_ai_factory.core.rules.organisations import Link, Organisation, Problem, RegistryEntry
 
 _T = TypeVar("_T")
 
@@ -30,16 +30,16 @@ LINK = (("organisation", "account", "since"), ("fraction", "until"))
 class Entries(NamedTuple):
     """What a table says, each entry with its line; nothing where there are faults."""
 
-    entries: tuple[tuple[int, Entry], ...]
+    entries: tuple[tuple[int, RegistryEntry], ...]
     faults: tuple[Fault, ...]
     encoding: str
 
 
-def read(data: bytes, zone: ZoneInfo) -> Entries:
+def read_registry_sheet(data: bytes, zone: ZoneInfo) -> Entries:
     """The entries of a table of organisations or of links."""
     columns, make = (LINK, _link) if _names_accounts(data) else (ORGANISATION, _organisation)
-    table = sheet.read(data, *columns)
-    found: list[tuple[int, Entry]] = []
+    table = sheet.read_sheet(data, *columns)
+    found: list[tuple[int, RegistryEntry]] = []
     faults = list(table.faults)
     for line in table.lines:
         try:
@@ -60,26 +60,26 @@ class _WrongCellError(Exception):
         self.column, self.reason = column, reason
 
 
-def _organisation(line: Line, zone: ZoneInfo) -> Organisation:
+def _organisation(line: SheetRow, zone: ZoneInfo) -> Organisation:
     since, until = _dates(line, zone)
     names = ("organisation", "name", "kvk", "category", "sector", "municipality", "hub")
     return Organisation(**{name: line.cells[name] for name in names}, since=since, until=until)
 
 
-def _link(line: Line, zone: ZoneInfo) -> Link:
+def _link(line: SheetRow, zone: ZoneInfo) -> Link:
     since, until = _dates(line, zone)
     fraction = _cell(line, "fraction", fraction_of) if line.cells["fraction"] else Decimal(1)
     organisation, account = line.cells["organisation"], line.cells["account"]
     return Link(organisation=organisation, account=account, fraction=fraction, since=since, until=until)
 
 
-def _dates(line: Line, zone: ZoneInfo) -> tuple[Instant, Instant]:
+def _dates(line: SheetRow, zone: ZoneInfo) -> tuple[Instant, Instant]:
     since = _cell(line, "since", lambda text: windows.day(text, zone))
     until = _cell(line, "until", lambda text: windows.day(text, zone) if text else FOREVER)
     return since, until
 
 
-def _cell(line: Line, column: str, convert: Callable[[str], _T]) -> _T:
+def _cell(line: SheetRow, column: str, convert: Callable[[str], _T]) -> _T:
     try:
         return convert(line.cells[column])
     except ValueError as error:
@@ -97,12 +97,12 @@ def fraction_of(text: str) -> Decimal:
     return Decimal(text.replace(",", "."))
 
 
-def rows(entries: Iterable[Entry], zone: ZoneInfo) -> list[dict[str, str]]:
+def sheet_rows(entries: Iterable[RegistryEntry], zone: ZoneInfo) -> list[dict[str, str]]:
     """Entries as cells by column, as ``read`` takes them."""
     return [_row(one, zone) for one in entries]
 
 
-def _row(one: Entry, zone: ZoneInfo) -> dict[str, str]:
+def _row(one: RegistryEntry, zone: ZoneInfo) -> dict[str, str]:
     required, optional = ORGANISATION if isinstance(one, Organisation) else LINK
     cells = {name: getattr(one, name) for name in (*required, *optional)}
     cells["since"] = windows.civil_day(one.since, zone)
@@ -112,7 +112,7 @@ def _row(one: Entry, zone: ZoneInfo) -> dict[str, str]:
     return cells
 
 
-def faults_of(problems: Iterable[Problem], entries: Iterable[tuple[int, Entry]]) -> list[Fault]:
+def faults_of(problems: Iterable[Problem], entries: Iterable[tuple[int, RegistryEntry]]) -> list[Fault]:
     """Problems of entries, where they are in the table."""
     lines = {id(entry): number for number, entry in entries}
     return sorted(Fault(lines.get(id(one.entry), 0), one.field, one.reason) for one in problems)

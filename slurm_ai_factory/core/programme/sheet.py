@@ -29,7 +29,7 @@ class Fault(NamedTuple):
     reason: str
 
 
-class Line(NamedTuple):
+class SheetRow(NamedTuple):
     """A row by column; a column that the table does not have is empty."""
 
     number: int
@@ -40,12 +40,12 @@ class Line(NamedTuple):
 class Sheet:
     """A table that was read; where there are faults, nothing of it may be used."""
 
-    lines: tuple[Line, ...] = ()
+    lines: tuple[SheetRow, ...] = ()
     faults: tuple[Fault, ...] = ()
     encoding: str = "UTF-8"
 
 
-def read(data: bytes, required: Collection[str], optional: Collection[str] = ()) -> Sheet:
+def read_sheet(data: bytes, required: Collection[str], optional: Collection[str] = ()) -> Sheet:
     """The rows of a table whose first line names these columns, in any order.
 
     >>> read("name;kvk\\nCafé;01234567\\n".encode("cp1252"), ["name", "kvk"]).lines
@@ -67,7 +67,7 @@ def read(data: bytes, required: Collection[str], optional: Collection[str] = ())
     names = (*required, *optional)
     found = (dict(zip(columns, map(str.strip, row), strict=False)) for _, row in rest)
     lines = [
-        Line(n, {name: from_csv(cells.get(name, "")) for name in names})
+        SheetRow(n, {name: from_csv(cells.get(name, "")) for name in names})
         for (n, _), cells in zip(rest, found, strict=True)
     ]
     return Sheet(lines=() if faults else tuple(lines), faults=tuple(faults), encoding=encoding)

@@ -28,32 +28,32 @@ LARGEST = 5
 Vector = tuple[int, ...]
 
 
-class Part(NamedTuple):
+class ChargePart(NamedTuple):
     """A piece of an organisation's charge that no figure takes apart; a corrected one is another part."""
 
     organisation: str
     where: Hashable = ""
 
 
-Sum = frozenset[Part]
+PartSum = frozenset[ChargePart]
 """A figure that a reader knows: what these parts come to together."""
 
 
-class Cell(NamedTuple):
+class TableCell(NamedTuple):
     """One cell: its table, its name, and whose parts add up to it."""
 
     table: str
     name: str
-    members: Sum
+    members: PartSum
 
 
-def organisations(members: Iterable[Part]) -> set[str]:
+def organisations(members: Iterable[ChargePart]) -> set[str]:
     """Whom a sum rests on."""
     return {part.organisation for part in members}
 
 
-def shown(
-    cells: Iterable[Cell], totals: Iterable[Sum], smallest: int, given: Iterable[Sum] = ()
+def cells_shown(
+    cells: Iterable[TableCell], totals: Iterable[PartSum], smallest: int, given: Iterable[PartSum] = ()
 ) -> set[tuple[str, str]]:
     """(table, name) of the cells that may be shown beside the totals, which are shown whatever they rest on.
 
@@ -80,7 +80,9 @@ def shown(
     }
 
 
-def telling(totals: Iterable[Sum], smallest: int, told: Sequence[Sum], given: Sequence[Sum]) -> list[Sum]:
+def telling(
+    totals: Iterable[PartSum], smallest: int, told: Sequence[PartSum], given: Sequence[PartSum]
+) -> list[PartSum]:
     """The totals that give a few organisations away beside ``given``, and not beside other totals alone.
 
     ``told`` are the totals in ``given``. What is found cannot be hidden: its report must not be given out.
@@ -103,7 +105,7 @@ def telling(totals: Iterable[Sum], smallest: int, told: Sequence[Sum], given: Se
 class _Known:
     """What a reader knows, as some of the directions that it leaves open, at random."""
 
-    def __init__(self, sums: Sequence[Sum], smallest: int) -> None:
+    def __init__(self, sums: Sequence[PartSum], smallest: int) -> None:
         parts = sorted(frozenset().union(*sums), key=repr)
         self.column = {part: index for index, part in enumerate(parts)}
         self.names = sorted(organisations(parts))
@@ -118,14 +120,14 @@ class _Known:
         count = min(len(parts), self.enough + len(sums))
         self.open = [list(islice(numbers, len(parts))) for _ in range(count)]
 
-    def may_add(self, members: Sum) -> bool:
+    def may_add(self, members: PartSum) -> bool:
         """Whether this sum may be known too; it is from now on if so."""
         if next(self.told_of(members), None) is not None:
             return False
         self.add(members)
         return True
 
-    def told_of(self, members: Sum) -> Iterator[frozenset[str]]:
+    def told_of(self, members: PartSum) -> Iterator[frozenset[str]]:
         """The few organisations of whom a figure would follow if this sum were known too."""
         along = self._along(members)
         if any(along):
@@ -134,7 +136,7 @@ class _Known:
             for few in _spanned(tuple(along[: self.enough]), blocks, self.most):
                 yield frozenset(self.names[index] for index in few)
 
-    def add(self, members: Sum) -> None:
+    def add(self, members: PartSum) -> None:
         """This sum is known: no direction with a part along it is open any more."""
         along = self._along(members)
         at = next((index for index, value in enumerate(along) if value), None)
@@ -143,7 +145,7 @@ class _Known:
         pivot, inverse = self.open.pop(at), pow(along.pop(at), -1, PRIME)
         self.open = [_less(one, value * inverse, pivot) for one, value in zip(self.open, along, strict=True)]
 
-    def _along(self, members: Sum) -> list[int]:
+    def _along(self, members: PartSum) -> list[int]:
         columns = [self.column[part] for part in members]
         return [sum(one[at] for at in columns) % PRIME for one in self.open]
 

@@ -30,7 +30,7 @@ class Tariff:
     since: Instant
 
 
-class Line(NamedTuple):
+class StatementLine(NamedTuple):
     """Charge of an organisation at one price."""
 
     since: Instant
@@ -85,6 +85,6 @@ def price(
     return best.price if best else None
 
 
-def total(lines: Iterable[Line]) -> Decimal:
+def total(lines: Iterable[StatementLine]) -> Decimal:
     """What the lines add up to."""
     return sum((line.amount for line in lines), start=Decimal("0.00"))

@@ -166,7 +166,7 @@ def known(rows: Iterable[Term], then: Instant | None = None) -> PromiseTerms | N
     return PromiseTerms(tuple(newest[since] for since in sorted(newest))) if newest else None
 
 
-def problems(present: PromiseTerms, new: Term) -> Iterator[str]:
+def term_problems(present: PromiseTerms, new: Term) -> Iterator[str]:
     """Why a term may not be added to those present, each in a sentence."""
     if new.share_of != DELIVERED:
         yield f"a share of {new.share_of} is not measured yet; promise a share of what was delivered"

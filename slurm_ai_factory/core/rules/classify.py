@@ -91,14 +91,14 @@ class Override:
     at: Instant
 
 
-class Answer(NamedTuple):
+class ClassifiedFraction(NamedTuple):
     """Which fraction of a charge is for whom."""
 
     fraction: Charge
     classification: Classification
 
 
-class Part(NamedTuple):
+class ClassifiedPart(NamedTuple):
     """Which fraction of a subject's charge in [since, until) is for whom."""
 
     since: Instant
@@ -107,9 +107,9 @@ class Part(NamedTuple):
     classification: Classification
 
 
-def always(classification: Classification) -> tuple[Part, ...]:
+def always(classification: Classification) -> tuple[ClassifiedPart, ...]:
     """All of it, at all times."""
-    return (Part(0, FOREVER, 1, classification),)
+    return (ClassifiedPart(0, FOREVER, 1, classification),)
 
 
 class Unknown(NamedTuple):
@@ -135,7 +135,7 @@ class Rules:
     region: frozenset[Regional] = frozenset()
     overrides: Mapping[str, Override] = field(default_factory=dict)
 
-    def classify(self, subject: Subject, at: Instant) -> tuple[Answer, ...]:
+    def classify(self, subject: Subject, at: Instant) -> tuple[ClassifiedFraction, ...]:
         """Who a subject's charge at an instant is for; the fractions add up to 1.
 
         >>> region = Rule(name="region", beneficiary=Beneficiary.REGIONAL,
@@ -153,23 +153,23 @@ class Rules:
         for rule in self.rules:
             if rule.since <= at < rule.until and _all_hold(rule, subject, lineage, linked):
                 if rule.beneficiary is not None:
-                    return (Answer(1, self._told(rule, rule.beneficiary, at)),)
+                    return (ClassifiedFraction(1, self._told(rule, rule.beneficiary, at)),)
                 if linked:
                     return tuple(self._by_registry(rule, linked, at))
-        return (Answer(1, UNCLASSIFIED),)
+        return (ClassifiedFraction(1, UNCLASSIFIED),)
 
     def mostly(self, subject: Subject, at: Instant) -> Classification:
         """Who most of a subject's charge at an instant is for: of several, the largest fraction."""
         return max(self.classify(subject, at), key=lambda answer: answer.fraction).classification
 
-    def parts(self, subject: Subject) -> tuple[Part, ...]:
+    def parts(self, subject: Subject) -> tuple[ClassifiedPart, ...]:
         """Who a subject's charge is for, at all times: cut wherever the answer changes."""
         cuts = [0, *sorted(self._cuts(subject) - {0, FOREVER}), FOREVER]
         spans = ((self.classify(subject, since), since, until) for since, until in pairwise(cuts))
-        found: list[Part] = []
+        found: list[ClassifiedPart] = []
         for answers, same in groupby(spans, lambda span: span[0]):
             times = [at for _, *span in same for at in span]
-            found += [Part(times[0], times[-1], *answer) for answer in answers]
+            found += [ClassifiedPart(times[0], times[-1], *answer) for answer in answers]
         return tuple(found)
 
     def _cuts(self, subject: Subject) -> set[Instant]:
@@ -186,7 +186,7 @@ class Rules:
     def _organisations_of_rules(self) -> set[str]:
         return {rule.organisation for rule in self.rules} - {""}
 
-    def _overridden(self, override: Override, at: Instant) -> Answer:
+    def _overridden(self, override: Override, at: Instant) -> ClassifiedFraction:
         beneficiary = override.beneficiary or Beneficiary.UNCLASSIFIED
         rule = Rule(
             name=f"override {override.number}",
@@ -194,7 +194,7 @@ class Rules:
             conditions={},
             organisation=override.organisation,
         )
-        return Answer(1, self._told(rule, beneficiary, at))
+        return ClassifiedFraction(1, self._told(rule, beneficiary, at))
 
     def _told(self, rule: Rule, beneficiary: Beneficiary, at: Instant) -> Classification:
         """What a rule tells, completed by what the registry knows of the organisation it names."""
@@ -208,7 +208,7 @@ class Rules:
 
     def _by_registry(
         self, rule: Rule, linked: Sequence[tuple[Link, Organisation]], at: Instant
-    ) -> Iterator[Answer]:
+    ) -> Iterator[ClassifiedFraction]:
         """A fraction for each organisation; the rest is not regional, and nobody's in the registry."""
         rest: Charge = 1
         for link, whom in linked:
@@ -216,10 +216,14 @@ class Rules:
             details = {name: getattr(whom, name) for name in DETAILS}
             beneficiary = Beneficiary.REGIONAL if regional else Beneficiary.NON_REGIONAL
             fraction = 1 if link.fraction == 1 else link.fraction
-            yield Answer(fraction, Classification(beneficiary=beneficiary, rule=rule.name, **details))
+            yield ClassifiedFraction(
+                fraction, Classification(beneficiary=beneficiary, rule=rule.name, **details)
+            )
             rest -= fraction
         if rest:
-            yield Answer(rest, Classification(beneficiary=Beneficiary.NON_REGIONAL, rule=rule.name))
+            yield ClassifiedFraction(
+                rest, Classification(beneficiary=Beneficiary.NON_REGIONAL, rule=rule.name)
+            )
 
     def lineage(self, account: str) -> Iterable[str]:
         """The account and its ancestors, upwards; an account whose parent is unknown stands alone."""

@@ -99,12 +99,12 @@ def link_row(one: Link) -> list[str | int]:
     return [one.organisation, one.account, f"{one.fraction.normalize():f}", one.since, one.until]
 
 
-Entry = Organisation | Link
+RegistryEntry = Organisation | Link
 _Entry = TypeVar("_Entry", Organisation, Link)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
+class Codes:
     """The codes that entries may use."""
 
     municipalities: Mapping[str, str]  #: code -> name, of the whole country
@@ -117,7 +117,7 @@ class Terms:
 class Problem:
     """Why an entry may not be: the field, and what is wrong with it."""
 
-    entry: Entry
+    entry: RegistryEntry
     field: str
     reason: str
 
@@ -167,10 +167,10 @@ class Registry:
         """The instants at which anything changes for these accounts, or of these organisations."""
         links = [one for account in accounts for one in self.links_of(account)]
         whom = {one.organisation for one in links} | set(keys)
-        entries: list[Entry] = [*links, *(one for key in whom for one in self.entries_of(key))]
+        entries: list[RegistryEntry] = [*links, *(one for key in whom for one in self.entries_of(key))]
         return {at for one in entries for at in (one.since, one.until)}
 
-    def plus(self, entries: Iterable[Entry]) -> Registry:
+    def plus(self, entries: Iterable[RegistryEntry]) -> Registry:
         """With these entries; one of the same thing from the same instant takes the present one's place."""
         organisations = {(one.organisation, one.since): one for one in self.organisations}
         links = {(one.organisation, one.account, one.since): one for one in self.links}
@@ -181,10 +181,10 @@ class Registry:
                 links[one.organisation, one.account, one.since] = one
         return Registry(_lasting(organisations.values()), _lasting(links.values()))
 
-    def ended(self, key: str, at: Instant) -> list[Entry]:
+    def ended(self, key: str, at: Instant) -> list[RegistryEntry]:
         """The entries that end an organisation and its links at an instant: all that would last longer."""
         links = (one for one in self.links if one.organisation == key)
-        entries: list[Entry] = [*self.entries_of(key), *links]
+        entries: list[RegistryEntry] = [*self.entries_of(key), *links]
         return [replace(one, until=max(at, one.since)) for one in entries if one.until > at]
 
 
@@ -199,13 +199,13 @@ def _grouped(entries: Iterable[_Entry], name: str) -> dict[str, tuple[_Entry, ..
     return {key: tuple(ones) for key, ones in found.items()}
 
 
-def news(present: Registry, entries: Iterable[Entry]) -> list[Entry]:
+def news(present: Registry, entries: Iterable[RegistryEntry]) -> list[RegistryEntry]:
     """The entries that are not known just so."""
     known = {*present.organisations, *present.links}
     return [one for one in entries if one not in known]
 
 
-def known_otherwise(present: Registry, entries: Iterable[Entry]) -> list[Problem]:
+def known_otherwise(present: Registry, entries: Iterable[RegistryEntry]) -> list[Problem]:
     """The entries that say something else of the same thing from the same instant than is known."""
     known = {*map(_thing, present.organisations), *map(_thing, present.links)}
     found = (one for one in news(present, entries) if _thing(one) in known)
@@ -214,18 +214,18 @@ def known_otherwise(present: Registry, entries: Iterable[Entry]) -> list[Problem
     ]
 
 
-def effective(present: Registry, one: Entry) -> Instant:
+def effective(present: Registry, one: RegistryEntry) -> Instant:
     """From which instant on an entry changes what is known: from its end, where that is all it changes."""
-    known: list[Entry] = [*present.organisations, *present.links]
+    known: list[RegistryEntry] = [*present.organisations, *present.links]
     ends = [other.until for other in known if _open(other) == _open(one)]
     return min(*ends, one.until) if ends else one.since
 
 
-def _thing(one: Entry) -> tuple[str, ...]:
+def _thing(one: RegistryEntry) -> tuple[str, ...]:
     return type(one).__name__, one.organisation, getattr(one, "account", ""), str(one.since)
 
 
-def problems(present: Registry, entries: Iterable[Entry], terms: Terms) -> list[Problem]:
+def entry_problems(present: Registry, entries: Iterable[RegistryEntry], terms: Codes) -> list[Problem]:
     """Why these entries may not be added to what is present: each by itself, and all of them together."""
     new = list(entries)
     known = {_open(one) for one in present.organisations} | {_open(one) for one in present.links}
@@ -234,23 +234,23 @@ def problems(present: Registry, entries: Iterable[Entry], terms: Terms) -> list[
     return found or [*_twice(new), *(problem for one in new for problem in _together(one, together))]
 
 
-def _open(one: Entry) -> Entry:
+def _open(one: RegistryEntry) -> RegistryEntry:
     """The entry without its end: what is only ended is not held against codes that have gone since."""
     return replace(one, until=FOREVER)
 
 
-def _alone(one: Entry, terms: Terms | None) -> Iterator[Problem]:
+def _alone(one: RegistryEntry, terms: Codes | None) -> Iterator[Problem]:
     for name, wrong in _wrongs(one, terms):
         yield Problem(entry=one, field=name, reason=wrong)
 
 
-def _wrongs(one: Entry, terms: Terms | None) -> Iterator[tuple[str, str]]:
+def _wrongs(one: RegistryEntry, terms: Codes | None) -> Iterator[tuple[str, str]]:
     yield from _of_dates(one)
     if terms:
         yield from _of_organisation(one, terms) if isinstance(one, Organisation) else _of_link(one, terms)
 
 
-def _of_dates(one: Entry) -> Iterator[tuple[str, str]]:
+def _of_dates(one: RegistryEntry) -> Iterator[tuple[str, str]]:
     if one.since % HOUR:
         yield "since", "does not begin on a whole UTC hour; usage is kept per hour"
     if one.until % HOUR and one.until != FOREVER:
@@ -259,7 +259,7 @@ def _of_dates(one: Entry) -> Iterator[tuple[str, str]]:
         yield "until", f"ends {windows.iso(one.until)}, before it begins"
 
 
-def _of_organisation(one: Organisation, terms: Terms) -> Iterator[tuple[str, str]]:
+def _of_organisation(one: Organisation, terms: Codes) -> Iterator[tuple[str, str]]:
     if not re.fullmatch(r"[a-z0-9][a-z0-9_.-]{0,63}", one.organisation):
         yield "organisation", f"{one.organisation!r} is not a key: lower case letters, digits, - _ ."
     if not one.name.strip():
@@ -278,7 +278,7 @@ def _of_organisation(one: Organisation, terms: Terms) -> Iterator[tuple[str, str
         yield "hub", f"{one.hub!r} is not one of {', '.join(terms.hubs)}"
 
 
-def _of_link(one: Link, terms: Terms) -> Iterator[tuple[str, str]]:
+def _of_link(one: Link, terms: Codes) -> Iterator[tuple[str, str]]:
     if one.account not in terms.accounts:
         yield "account", f"the cluster has no account {one.account!r}"
     if not 0 < one.fraction <= 1:
@@ -287,7 +287,7 @@ def _of_link(one: Link, terms: Terms) -> Iterator[tuple[str, str]]:
         yield "fraction", f"{one.fraction} has more than {FRACTION_PLACES} decimals"
 
 
-def _together(one: Entry, registry: Registry) -> Iterator[Problem]:
+def _together(one: RegistryEntry, registry: Registry) -> Iterator[Problem]:
     """What an entry is at odds with."""
     if isinstance(one, Organisation):
         wrongs = _organisation_among(one, registry)
@@ -337,22 +337,22 @@ def _within(link: Link, registry: Registry) -> bool:
     return at >= link.until
 
 
-def _twice(new: Iterable[Entry]) -> Iterator[Problem]:
+def _twice(new: Iterable[RegistryEntry]) -> Iterator[Problem]:
     """Entries of the same thing from the same instant: which of them is meant?"""
     for _, same in groupby(sorted(new, key=_thing), _thing):
         for _, second in pairwise(same):
             yield Problem(entry=second, field="since", reason="is said twice of the same thing")
 
 
-def _overlap(one: Entry, other: Entry) -> bool:
+def _overlap(one: RegistryEntry, other: RegistryEntry) -> bool:
     return one.since < other.until and other.since < one.until
 
 
-def _span(one: Entry) -> str:
+def _span(one: RegistryEntry) -> str:
     until = "" if one.until == FOREVER else f" until {windows.iso(one.until)}"
     return f"since {windows.iso(one.since)}{until}"
 
 
-def values(entry: Entry) -> dict[str, object]:
+def entry_value(entry: RegistryEntry) -> dict[str, object]:
     """An entry by field."""
     return {one.name: getattr(entry, one.name) for one in fields(entry)}

@@ -12,7 +12,7 @@ from itertools import combinations
 from typing import NamedTuple
 
 from slurm_ai_factory.core.rules.classify import DETAILS, Rule, Rules
-from slurm_ai_factory.core.rules.organisations import CATEGORIES, SBI_SECTIONS, Terms
+from slurm_ai_factory.core.rules.organisations import CATEGORIES, SBI_SECTIONS, Codes
 
 
 class RuleProblem(NamedTuple):
@@ -24,7 +24,7 @@ class RuleProblem(NamedTuple):
     reason: str
 
 
-def known_terms(rules: Rules, terms: Terms) -> dict[str, Collection[str]]:
+def known_terms(rules: Rules, terms: Codes) -> dict[str, Collection[str]]:
     """The words that the registry knows, by what they say of an organisation."""
     return {
         "organisation": rules.registry.keys,
@@ -35,7 +35,7 @@ def known_terms(rules: Rules, terms: Terms) -> dict[str, Collection[str]]:
     }
 
 
-def check(rules: Rules, names: Mapping[str, Collection[str]], terms: Terms) -> list[RuleProblem]:
+def check(rules: Rules, names: Mapping[str, Collection[str]], terms: Codes) -> list[RuleProblem]:
     """Every problem of these rules; ``names`` are those that the cluster has, by condition."""
     words = known_terms(rules, terms)
     linked = {f"linked_{key}": known for key, known in words.items()}

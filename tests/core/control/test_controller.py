@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from slurm_ai_factory.core.control import controller
 from slurm_ai_factory.core.control.controller import Policy, capture, decide, payback
-from slurm_ai_factory.core.control.level import MAX_RAW_SHARES, Level, find_level
+from slurm_ai_factory.core.control.level import MAX_RAW_SHARES, SteeredLevel, find_level
 from slurm_ai_factory.core.control.reasons import HOLDS, REASONS
 from slurm_ai_factory.core.measure import share
 from slurm_ai_factory.core.records import (
@@ -64,9 +64,9 @@ class Case(NamedTuple):
         return self.level.share(self.level.present if raw_shares is None else (raw_shares,))
 
     @property
-    def level(self) -> Level:
+    def level(self) -> SteeredLevel:
         found = find_level(self.policy.accounts, self.associations)
-        assert isinstance(found, Level)
+        assert isinstance(found, SteeredLevel)
         return found
 
     def with_raw_shares(self, raw_shares: int) -> Case:
@@ -471,7 +471,7 @@ def test_the_reference_moves_the_same_in_one_step_as_in_two(
 
     def advanced(u_ref: float, since: int, until: int) -> float:
         last = ControlState(at=since, u_ref=u_ref)
-        return controller.advance(free, last, 0.5, 0.5, owed, until)
+        return controller.advance_u_ref(free, last, 0.5, 0.5, owed, until)
 
     halfway = advanced(start, 0, first)
     assert advanced(halfway, first, first + second) == pytest.approx(
@@ -482,10 +482,10 @@ def test_the_reference_moves_the_same_in_one_step_as_in_two(
 def test_the_reference_goes_half_of_the_way_in_a_half_life() -> None:
     policy = Policy(account="r", target_share=0.25, half_life_seconds=DAY, credit_max=1.0, debit_max=1.0)
     last = ControlState(at=0, u_ref=0.2)
-    assert controller.advance(policy, last, 0.3, 0.3, 0.6, DAY) == pytest.approx(0.4)
-    assert controller.advance(policy, last, 0.3, 0.3, 0.6, 2 * DAY) == pytest.approx(0.5)
-    assert controller.advance(policy, last, 0.3, 0.3, 0.6, 0) == 0.2
-    assert controller.advance(policy, last, 0.3, 0.3, 0.6, -DAY) == 0.2
+    assert controller.advance_u_ref(policy, last, 0.3, 0.3, 0.6, DAY) == pytest.approx(0.4)
+    assert controller.advance_u_ref(policy, last, 0.3, 0.3, 0.6, 2 * DAY) == pytest.approx(0.5)
+    assert controller.advance_u_ref(policy, last, 0.3, 0.3, 0.6, 0) == 0.2
+    assert controller.advance_u_ref(policy, last, 0.3, 0.3, 0.6, -DAY) == 0.2
 
 
 @given(cases)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from slurm_ai_factory.core.control import controller
 from slurm_ai_factory.core.control.controller import Policy, decide
-from slurm_ai_factory.core.control.level import LEAST_COMPETING, Level, find_level
+from slurm_ai_factory.core.control.level import LEAST_COMPETING, SteeredLevel, find_level
 from slurm_ai_factory.core.control.reasons import HOLDS, REASONS
 from slurm_ai_factory.core.records import PARENT_SHARES, Association, Change, ControlState, Decision
 from slurm_ai_factory.simulation import fair_tree
@@ -67,10 +67,10 @@ fine_cases = siblings(st.integers(10**5, 10**6), root_user=False)
 """So many RawShares that rounding to whole ones does not show."""
 
 
-def level_of(case: Case) -> Level:
+def level_of(case: Case) -> SteeredLevel:
     own = case.last.baseline if case.last else {}
     found = find_level(case.policy.accounts, case.associations, case.measurement.waiting_accounts, own)
-    assert isinstance(found, Level)
+    assert isinstance(found, SteeredLevel)
     return found
 
 
@@ -256,11 +256,11 @@ def test_the_order_of_the_rows_and_the_names_do_not_matter(case: Case) -> None:
 POLICY = Policy(account=("ra", "rb"), target_share=0.25, half_life_seconds=7 * DAY)
 
 
-def flat(*rows: tuple[str, int, int], waiting: frozenset[str] | None = None) -> Level:
+def flat(*rows: tuple[str, int, int], waiting: frozenset[str] | None = None) -> SteeredLevel:
     """A level of (account, RawShares, usage); accounts of the region begin with r."""
     tree = [_account(name, shares=shares, usage=usage) for name, shares, usage in rows]
     found = find_level([name for name, *_ in rows if name[0] == "r"], tree, waiting)
-    assert isinstance(found, Level)
+    assert isinstance(found, SteeredLevel)
     return found
 
 
@@ -284,7 +284,7 @@ def flat(*rows: tuple[str, int, int], waiting: frozenset[str] | None = None) -> 
         ),
     ],
 )
-def test_the_share_of_a_level_is_what_the_busy_accounts_settle_at(level: Level, share: float) -> None:
+def test_the_share_of_a_level_is_what_the_busy_accounts_settle_at(level: SteeredLevel, share: float) -> None:
     """10 and 15 against 75: 25 %; with the first idle 15/90; a limited one leaves what it does not take."""
     tolerance = 0.011 if level.waiting else 1e-9  # a limited account's part is that of now, not of the end
     assert level.share(level.present) == pytest.approx(share, abs=tolerance)
@@ -326,12 +326,12 @@ def test_nothing_is_rounded_away() -> None:
         _account("n", shares=30, usage=5),
     ]
     small = find_level(("ra", "rb"), tree, None, own)
-    assert isinstance(small, Level)
+    assert isinstance(small, SteeredLevel)
     assert small.in_ratio
     assert small.rows(0.01, 1.0)[1] == 1
     tree[-1] = _account("n", shares=10**6, usage=5)
     large = find_level(("ra", "rb"), tree, None, own)
-    assert isinstance(large, Level)
+    assert isinstance(large, SteeredLevel)
     assert large.rows(0.5, 1.0)[0] == pytest.approx(1000 * large.rows(0.5, 1.0)[1], rel=0.01)
 
 
@@ -392,7 +392,7 @@ def test_the_order_that_shares_give_is_slurms_own() -> None:
         ]
         parts += [(name, None, "u", 1) for name in ("ra", "rb", "n", "m")]
         usage = {"ra/u": 1000.0, "rb/u": 1500.0, "n/u": 4000.0, "m/u": 3500.0}
-        root = fair_tree.tree(parts)
+        root = fair_tree.tree_of_rows(parts)
         ranks = fair_tree.fair_share(root, fair_tree.summed(root, usage))
         regional, others = ([ranks[f"{name}/u"] for name in names] for names in (("ra", "rb"), ("n", "m")))
         assert (min(regional) > max(others)) == first

@@ -46,7 +46,7 @@ def test_an_account_is_the_regions_when_a_rule_says_so_of_it_or_of_one_below(ord
     ids=["forgotten rule", "an account that no rule names"],
 )  # fmt: skip
 def test_a_steered_account_that_is_not_regional_is_a_hold(ordered: list[Rule], said: str) -> None:
-    found = lever.hold(rules(*ordered), lever.conflicts(rules(*ordered), STEERED, 0))
+    found = lever.lever_hold(rules(*ordered), lever.conflicts(rules(*ordered), STEERED, 0))
     assert found
     assert found.reason == "not_regional"
     assert found.sentence.startswith(f"{said}; set control.account")
@@ -57,7 +57,7 @@ def test_a_region_that_is_no_account_is_told_what_is_possible(condition: str) ->
     found = rules(rule(R, **{condition: "north"}))
     conflicts = lever.certain_conflicts(found, STEERED, 0)
     assert list(conflicts) == ["regio"]
-    assert lever.remedy(found) == (
+    assert lever.lever_remedy(found) == (
         f"an account's RawShares cannot steer what the rules find by {condition}: the region is measured but "
         "not steered; stay in mode observe, or give the region an account of its own under root"
     )

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slurm_ai_factory.core.live.authority import Terms, index
+from slurm_ai_factory.core.live.authority import PriorityTerms, index
 
 SIDES = {1: True, 2: True, 3: False, 4: False}
 
 
-def _entries(*terms: tuple[int, float, float]) -> list[Terms]:
-    return [Terms(job, "main", fairshare, others) for job, fairshare, others in terms]
+def _entries(*terms: tuple[int, float, float]) -> list[PriorityTerms]:
+    return [PriorityTerms(job, "main", fairshare, others) for job, fairshare, others in terms]
 
 
 @pytest.mark.parametrize(("terms", "expected"), [

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slurm_ai_factory.core.live.clock import check_clock, check_newest_read, difference
+from slurm_ai_factory.core.live.clock import check_clock, check_newest_read, clock_difference
 from slurm_ai_factory.core.records import DAY, HOUR
 from slurm_ai_factory.errors import ClockError
 
@@ -35,9 +35,9 @@ def test_a_clock_that_is_set_while_slurmctld_is_asked_is_refused(after: int) -> 
 def test_the_difference_is_0_exactly_while_slurmctld_lies_between(
     before: int, cluster: int, took: int
 ) -> None:
-    found = difference(before, cluster, before + took)
+    found = clock_difference(before, cluster, before + took)
     assert (found == 0) == (before <= cluster <= before + took)
-    assert difference(before - found, cluster, before + took - found) == 0
+    assert clock_difference(before - found, cluster, before + took - found) == 0
 
 
 def test_a_ledger_that_was_read_beyond_now_names_the_way_back() -> None:

@@ -17,11 +17,11 @@ from slurm_ai_factory.core.live.demand import (
     OF_STATE,
     Demand,
     Pool,
+    PoolDemand,
     Queued,
     Standing,
-    Sum,
     demand,
-    standing,
+    job_standing,
 )
 from slurm_ai_factory.core.records import STATES, Subject
 from slurm_ai_factory.core.rules.classify import Beneficiary
@@ -73,7 +73,7 @@ def found(*rows: Queued, resource: str = "cpu", usual: Mapping[str, float] | Non
     return demand(rows, sides, {resource: 1}, NOW, HORIZON, usual or {})
 
 
-def waiting(*rows: Queued, resource: str = "cpu") -> Sum:
+def waiting(*rows: Queued, resource: str = "cpu") -> PoolDemand:
     return found(*rows, resource=resource).sum(REGIONAL, Standing.WAITING)
 
 
@@ -83,7 +83,7 @@ def waiting(*rows: Queued, resource: str = "cpu") -> Sum:
 @pytest.mark.parametrize(("word", "expected"), ROWS)
 def test_a_word_of_slurm_stands_here(word: str, expected: Standing) -> None:
     one = job(state=word) if word in STATES else job(reason=word)
-    assert standing(one, NOW) is expected
+    assert job_standing(one, NOW) is expected
     assert found(one).sum(REGIONAL, expected).jobs == 1
     assert (waiting(one).jobs == 1) == (expected is Standing.WAITING)
 
@@ -119,7 +119,7 @@ def test_every_state_of_a_job_that_is_not_over_is_known() -> None:
     ("PENDING", Standing.UNKNOWN),
 ])  # fmt: skip
 def test_a_description_stands_where_its_first_words_do(text: str, expected: Standing) -> None:
-    assert standing(job(reason=text), NOW) is expected
+    assert job_standing(job(reason=text), NOW) is expected
 
 
 @pytest.mark.parametrize(("different", "expected"), [
@@ -135,7 +135,7 @@ def test_a_description_stands_where_its_first_words_do(text: str, expected: Stan
     ({"state": "FROBNICATING"}, Standing.UNKNOWN),
 ])  # fmt: skip
 def test_a_job_waits_only_where_slurm_would_look_at_it(different: dict[str, Any], expected: Standing) -> None:
-    assert standing(job(**different), NOW) is expected
+    assert job_standing(job(**different), NOW) is expected
 
 
 def test_what_is_not_known_is_told_with_its_jobs_and_is_no_demand() -> None:
@@ -143,7 +143,7 @@ def test_what_is_not_known_is_told_with_its_jobs_and_is_no_demand() -> None:
                  job(3, state="FROBNICATING"))  # fmt: skip
     assert dict(seen.unknown) == {"QuantumFlux": 6, "FROBNICATING": 1}
     assert seen.sum(REGIONAL, Standing.UNKNOWN).jobs == 7
-    assert seen.sum(REGIONAL, Standing.WAITING, Standing.RUNNING) == Sum()
+    assert seen.sum(REGIONAL, Standing.WAITING, Standing.RUNNING) == PoolDemand()
     assert seen.waiting_jobs == {}
 
 
@@ -218,7 +218,7 @@ def test_components_of_a_heterogeneous_job_wait_together_or_not_at_all() -> None
     seen = found(*parts)
     assert (seen.sum(REGIONAL, Standing.WAITING).amount, seen.sum(OTHERS, Standing.WAITING).amount) == (4, 1)
     blocked = found(parts[0], parts[1]._replace(reason="AssocGrpGRES"))
-    assert blocked.sum(REGIONAL, Standing.WAITING) == Sum()
+    assert blocked.sum(REGIONAL, Standing.WAITING) == PoolDemand()
     assert blocked.sum(REGIONAL, Standing.LIMITED).amount == 4
 
 
@@ -302,7 +302,7 @@ def test_a_hold_never_adds_demand(rows: list[Queued], which: int) -> None:
 @example("TimeLimit", "Priority")
 def test_any_words_are_placed_and_only_known_ones_are_demand(state: str, reason: str) -> None:
     one = job(state=state, reason=reason)
-    place = standing(one, NOW)
+    place = job_standing(one, NOW)
     assert isinstance(place, Standing)
     if place is Standing.WAITING:
         assert state in BY_REASON

@@ -27,7 +27,7 @@ def _outage(node: str, since: Instant, until: Instant | None, text: str = "cpu=4
 def _up(
     sizes: Sequence[Size], outages: Sequence[Outage], since: Instant = 0, until: Instant = 2 * HOUR
 ) -> dict[Instant, Charge] | None:
-    return capacity.by_hour(sizes, outages, CPUS, since, until)
+    return capacity.capacity_by_hour(sizes, outages, CPUS, since, until)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_capacity_is_of_the_weighted_resource() -> None:
     weights: dict[str, int | Decimal] = {"cpu": Decimal("0.5"), "gres/gpu": 10}
     sizes = [Size(0, None, "cpu=16,gres/gpu=4")]
     outages = [_outage("n1", 0, 3600, "cpu=4,gres/gpu=1")]
-    assert capacity.by_hour(sizes, outages, weights, 0, 7200) == {0: 36 * 3600, 3600: 48 * 3600}
+    assert capacity.capacity_by_hour(sizes, outages, weights, 0, 7200) == {0: 36 * 3600, 3600: 48 * 3600}
 
 
 @st.composite

@@ -67,7 +67,7 @@ def test_where_no_promise_holds_there_is_no_verdict(difference: dict[str, Any]) 
     found = quarter(ended=True, **difference)
     assert judgement.judge(found)[:2] == (Verdict.OPEN, "ended")
     assert not outlook.below(found)
-    assert outlook.sentence(found, MARGIN) == "No promise holds in 2027Q1; see `saf promise list`."
+    assert outlook.promise_sentence(found, MARGIN) == "No promise holds in 2027Q1; see `saf promise list`."
 
 
 @given(st.integers(0, 10**12), st.integers(0, 10**12), st.floats(0, 1e12) | st.none(), st.booleans())

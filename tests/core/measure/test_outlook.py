@@ -21,7 +21,7 @@ def test_a_steady_share_goes_straight_and_ends_where_it_is(steady: float) -> Non
     assert all(point.share == pytest.approx(steady) for point in outlook.course(m))
     assert all(point.share == pytest.approx(steady) for point in outlook.daily(m))
     assert outlook.recent_share(m) == pytest.approx(steady)
-    assert outlook.forecast(m) == pytest.approx(steady, abs=1e-6)
+    assert outlook.expected_share(m) == pytest.approx(steady, abs=1e-6)
 
 
 @given(shares)
@@ -39,12 +39,12 @@ def test_the_forecast_goes_by_the_last_seven_days() -> None:
     regional = round(sum(hour.regional for hour in lately))
     m = replace(m, hours=lately, regional_charge=regional)
     expected = (regional + 0.4 * 60 * DAY * 100) / (90 * DAY * 100)
-    assert outlook.forecast(m) == pytest.approx(expected)
+    assert outlook.expected_share(m) == pytest.approx(expected)
 
 
 def test_a_rolling_window_has_no_forecast() -> None:
     m = measurement(0.2, window=Window("rolling:30d", SINCE, NOW, rolling=True))
-    assert outlook.forecast(m) is None
+    assert outlook.expected_share(m) is None
 
 
 def nothing() -> Measurement:
@@ -55,7 +55,11 @@ def test_nothing_delivered_is_neither_a_share_nor_a_risk() -> None:
     m = nothing()
     assert outlook.course(m) == []
     assert outlook.daily(m) == []
-    assert (outlook.recent_share(m), outlook.forecast(m), outlook.unclassified_ratio(m)) == (None, None, None)
+    assert (outlook.recent_share(m), outlook.expected_share(m), outlook.unclassified_ratio(m)) == (
+        None,
+        None,
+        None,
+    )
     assert not outlook.below(m)
     assert not outlook.at_risk(m, 0.01)
 
@@ -132,7 +136,7 @@ def had(share: str, side: str, rest: str = "") -> str:
     ],
 )  # fmt: skip
 def test_one_sentence_says_where_it_stands(m: Measurement, said: str) -> None:
-    assert outlook.sentence(m, 0.01) == said
+    assert outlook.promise_sentence(m, 0.01) == said
 
 
 @given(shares, st.integers(0, 90), st.floats(0, 1e9), st.integers(0, 200), st.integers(0, 200))
@@ -140,7 +144,7 @@ def test_the_sentence_never_contradicts_the_verdict(
     steady: float, days: int, starved: float, running: int, pending: int
 ) -> None:
     m = measurement(steady, days, starved_charge=starved, regional_running=running, regional_pending=pending)
-    said = outlook.sentence(m, 0.01)
+    said = outlook.promise_sentence(m, 0.01)
     assert said.endswith(".")
     if "below" in said.split(";")[0]:
         assert judgement.verdict(m) is not Verdict.MET

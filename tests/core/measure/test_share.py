@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from slurm_ai_factory.core import charge, tres
 from slurm_ai_factory.core.measure import capacity, share
-from slurm_ai_factory.core.measure.share import Promise, SortedRun, SubjectUsage, Usage
+from slurm_ai_factory.core.measure.share import HourUsage, Promise, SortedRun, SubjectUsage
 from slurm_ai_factory.core.records import HOUR, Charge, Hour, Instant, Measurement, Run, Size, Window
 from slurm_ai_factory.core.rules.classify import UNCLASSIFIED, Beneficiary, always
 from tests.core.generated import (
@@ -48,13 +48,13 @@ def _measured(
     window: Window,
     as_of: Instant = NOW,
     weights: dict[str, tres.Count] = WEIGHTS,
-    closed: Iterable[Usage] = (),
+    closed: Iterable[HourUsage] = (),
     size: str | None = None,
 ) -> Measurement:
     promise = Promise(cluster="c", target_share=TARGET, margin=MARGIN, resource="r", weights=weights)
     sizes = [Size(0, None, size)] if size else []
-    up = capacity.by_hour(sizes, [], weights, window.since, min(window.until, as_of))
-    return share.measure(
+    up = capacity.capacity_by_hour(sizes, [], weights, window.since, min(window.until, as_of))
+    return share.measure_window(
         promise, window, as_of, closed=closed, open_runs=runs, capacity=up, newest_record_at=None
     )
 
@@ -63,15 +63,17 @@ def _charges(measurement: Measurement) -> dict[str, Charge]:
     return {name: getattr(measurement, name) for name in CHARGES}
 
 
-def _usage(one: SortedRun, weights: dict[str, tres.Count]) -> list[Usage]:
+def _usage(one: SortedRun, weights: dict[str, tres.Count]) -> list[HourUsage]:
     """An ended run as the ledger keeps it: its exact charge by hour, each hour on one side of a cut."""
     run, parts = one
-    got = tres.weigh(tres.parse(run.alloc_tres), weights)
-    wanted = tres.weigh(tres.parse(charge.wanted_tres(run)), weights)
-    delivered = [(at, got * seconds, 0) for at, seconds in charge.by_hour(*charge.delivered(run, NOW))]
-    waited = [(at, 0, wanted * seconds) for at, seconds in charge.by_hour(*charge.waited(run, NOW))]
+    got = tres.weigh(tres.parse_tres(run.alloc_tres), weights)
+    wanted = tres.weigh(tres.parse_tres(charge.wanted_tres(run)), weights)
+    delivered = [
+        (at, got * seconds, 0) for at, seconds in charge.seconds_by_hour(*charge.delivered(run, NOW))
+    ]
+    waited = [(at, 0, wanted * seconds) for at, seconds in charge.seconds_by_hour(*charge.waited(run, NOW))]
     return [
-        Usage(at, who.beneficiary, got * fraction, wanted * fraction)
+        HourUsage(at, who.beneficiary, got * fraction, wanted * fraction)
         for at, got, wanted in (*delivered, *waited)
         for since, until, fraction, who in parts
         if since <= at < until
@@ -95,7 +97,7 @@ def test_a_window_is_exactly_the_sum_of_its_hours(
 def test_the_hourly_series_adds_up_to_the_totals(runs: list[SortedRun], window: Window) -> None:
     """Up to one second of each run, which is cut to whole seconds in the totals."""
     found = _measured(runs, window)
-    heaviest = sum(float(tres.weigh(tres.parse(run.req_tres), WEIGHTS)) for run, _ in runs) + 1e-3
+    heaviest = sum(float(tres.weigh(tres.parse_tres(run.req_tres), WEIGHTS)) for run, _ in runs) + 1e-3
     assert sum(h.regional for h in found.hours) == pytest.approx(float(found.regional_charge), abs=heaviest)
     assert sum(h.total for h in found.hours) == pytest.approx(float(found.total_charge), abs=heaviest)
     waiting = sum(h.regional_waiting for h in found.hours)

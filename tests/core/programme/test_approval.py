@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slurm_ai_factory.core.programme.approval import (
-    Kind,
     Proposal,
+    ProposalKind,
     Ruling,
     closed,
     entries_from,
@@ -20,9 +20,11 @@ from slurm_ai_factory.core.programme.approval import (
     said,
 )
 from slurm_ai_factory.core.records import FOREVER, HOUR
-from slurm_ai_factory.core.rules.organisations import Entry, Link, Organisation, Registry, effective
+from slurm_ai_factory.core.rules.organisations import Link, Organisation, Registry, RegistryEntry, effective
 
-PROPOSAL = Proposal(number=3, kind=Kind.REGISTRY, content={}, at=0, actor="alice as saf@head", reason="r")
+PROPOSAL = Proposal(
+    number=3, kind=ProposalKind.REGISTRY, content={}, at=0, actor="alice as saf@head", reason="r"
+)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +51,9 @@ def test_both_persons_and_both_reasons_are_kept() -> None:
 def test_what_was_ruled_on_is_closed() -> None:
     assert not closed(PROPOSAL)
     ruling = Ruling(step="rejected", at=0, actor="bob@h", reason="")
-    ruled = Proposal(number=3, kind=Kind.REGISTRY, content={}, at=0, actor="a@h", reason="", ruling=ruling)
+    ruled = Proposal(
+        number=3, kind=ProposalKind.REGISTRY, content={}, at=0, actor="a@h", reason="", ruling=ruling
+    )
     assert closed(ruled) == "proposal 3 was rejected by bob@h at 1970-01-01T00:00:00Z"
 
 
@@ -66,7 +70,7 @@ LINKS = st.builds(
 
 
 @given(st.lists(st.one_of(ORGANISATIONS, LINKS)))
-def test_entries_come_back_as_they_were(entries: list[Entry]) -> None:
+def test_entries_come_back_as_they_were(entries: list[RegistryEntry]) -> None:
     assert entries_from(json.loads(json.dumps(entries_value(entries)))) == entries
 
 

@@ -11,7 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slurm_ai_factory.core.programme import expertise
-from slurm_ai_factory.core.programme.expertise import Entry, ExpertiseMeasurement, Kind, NewEntry
+from slurm_ai_factory.core.programme.expertise import (
+    ExpertiseEntry,
+    ExpertiseMeasurement,
+    HoursKind,
+    NewEntry,
+)
 from slurm_ai_factory.core.records import HOUR, Verdict, Window
 from slurm_ai_factory.core.rules.classify import Beneficiary
 
@@ -21,17 +26,19 @@ SIDES = {"umcg": Beneficiary.REGIONAL, "plant": Beneficiary.NON_REGIONAL}
 HEADER = "date,organisation,role,hours,activity\n"
 
 
-def entry(hours: str, organisation: str = "umcg", kind: Kind = Kind.DELIVERED, number: int = 1) -> Entry:
-    return Entry(
+def entry(
+    hours: str, organisation: str = "umcg", kind: HoursKind = HoursKind.DELIVERED, number: int = 1
+) -> ExpertiseEntry:
+    return ExpertiseEntry(
         day=date(2027, 1, 4), organisation=organisation, role="engineer", hours=Decimal(hours),
         activity="advice", kind=kind, entry_id=number, recorded_at=0, actor="a",
     )  # fmt: skip
 
 
 def measured(
-    entries: Sequence[Entry], as_of: int = OVER, unmet: bool = True, window: Window = WINDOW
+    entries: Sequence[ExpertiseEntry], as_of: int = OVER, unmet: bool = True, window: Window = WINDOW
 ) -> ExpertiseMeasurement:
-    return expertise.measure(
+    return expertise.measure_hours(
         entries, window, as_of, target_share=0.25, unmet_recorded=unmet,
         beneficiary=lambda name, _: SIDES.get(name, Beneficiary.UNCLASSIFIED),
     )  # fmt: skip
@@ -39,7 +46,7 @@ def measured(
 
 def test_a_share_of_hours_is_like_a_share_of_charge() -> None:
     found = measured(
-        [entry("10"), entry("20", "plant"), entry("10", "stranger"), entry("7", kind=Kind.UNMET)]
+        [entry("10"), entry("20", "plant"), entry("10", "stranger"), entry("7", kind=HoursKind.UNMET)]
     )
     assert found.regional_hours == found.unclassified_hours == 10
     assert found.total_hours == 40
@@ -64,19 +71,19 @@ def test_a_share_of_hours_is_like_a_share_of_charge() -> None:
 def test_the_verdict(
     regional: str, others: str, unmet: str, as_of: int, recorded: bool, verdict: Verdict
 ) -> None:
-    entries = [entry(regional), entry(others, "plant"), entry(unmet, kind=Kind.UNMET)]
-    assert expertise.verdict(measured(entries, as_of, recorded)) is verdict
+    entries = [entry(regional), entry(others, "plant"), entry(unmet, kind=HoursKind.UNMET)]
+    assert expertise.hours_verdict(measured(entries, as_of, recorded)) is verdict
 
 
 def test_a_rolling_window_is_judged_as_if_it_ended_now() -> None:
     rolling = WINDOW._replace(rolling=True)
-    assert expertise.verdict(measured([entry("1")], BEFORE, window=rolling)) is Verdict.MET
+    assert expertise.hours_verdict(measured([entry("1")], BEFORE, window=rolling)) is Verdict.MET
 
 
 def test_without_hours_there_is_no_share() -> None:
     found = measured([])
     assert found.delivered_share is None
-    assert expertise.verdict(found) is Verdict.MET, "nothing was promised of nothing"
+    assert expertise.hours_verdict(found) is Verdict.MET, "nothing was promised of nothing"
 
 
 hours = st.decimals("0", "100", places=2)
@@ -86,17 +93,17 @@ hours = st.decimals("0", "100", places=2)
 def test_corrections_add_up_to_what_was_wanted_last(first: Decimal, wanted: list[Decimal]) -> None:
     entries = [entry(str(first))]
     for number, value in enumerate(wanted, 2):
-        if value == expertise.standing(entries, 1):
+        if value == expertise.entry_standing(entries, 1):
             with pytest.raises(ValueError, match="already counts as"):
                 expertise.correction(entries, 1, value, "mistyped")
             continue
         new = expertise.correction(entries, 1, value, "mistyped")
         entries.append(_kept(new, number))
-        assert expertise.standing(entries, 1) == value == measured(entries).total_hours
+        assert expertise.entry_standing(entries, 1) == value == measured(entries).total_hours
 
 
-def _kept(new: NewEntry, number: int) -> Entry:
-    return Entry(
+def _kept(new: NewEntry, number: int) -> ExpertiseEntry:
+    return ExpertiseEntry(
         day=new.day, organisation=new.organisation, role=new.role, hours=new.hours, activity=new.activity,
         kind=new.kind, corrects=new.corrects, reason=new.reason, entry_id=number, recorded_at=0, actor="a",
     )  # fmt: skip
@@ -120,7 +127,7 @@ def test_a_table_of_a_spreadsheet() -> None:
     entries, faults = expertise.from_sheet(data.encode("cp1252"), ["umcg"])
     assert faults == []
     assert [(e.hours, e.kind, e.activity) for e in entries] == [
-        (Decimal("1.50"), Kind.DELIVERED, "advies coöperatie"), (2, Kind.UNMET, "intake"),
+        (Decimal("1.50"), HoursKind.DELIVERED, "advies coöperatie"), (2, HoursKind.UNMET, "intake"),
     ]  # fmt: skip
 
 

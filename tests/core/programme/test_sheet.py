@@ -38,7 +38,7 @@ CAFE = Organisation(
     ],
 )
 def test_one_table_is_read_alike_however_it_was_saved(data: bytes) -> None:
-    found = registry_sheet.read(data, ZONE)
+    found = registry_sheet.read_registry_sheet(data, ZONE)
     assert found.faults == ()
     assert [entry for _, entry in found.entries] == [CAFE]
 
@@ -74,7 +74,7 @@ def test_one_table_is_read_alike_however_it_was_saved(data: bytes) -> None:
 def test_a_table_that_cannot_be_read_for_certain_is_refused_with_its_place(
     data: bytes, fault: tuple[int, str, str]
 ) -> None:
-    found = registry_sheet.read(data, ZONE)
+    found = registry_sheet.read_registry_sheet(data, ZONE)
     assert found.entries == ()
     first = found.faults[0]
     assert (first.line, first.column) == fault[:2], found.faults
@@ -83,17 +83,17 @@ def test_a_table_that_cannot_be_read_for_certain_is_refused_with_its_place(
 
 def test_every_fault_is_told_at_once_with_its_own_line() -> None:
     text = HEADER + ROW.replace("2027-01-01", "soon") + "\n" + ROW + ROW.replace("2027", "x")
-    found = registry_sheet.read(text.encode(), ZONE)
+    found = registry_sheet.read_registry_sheet(text.encode(), ZONE)
     assert [(one.line, one.column) for one in found.faults] == [(2, "since"), (5, "since")]
     broken = HEADER + '"two\nlines",' + ROW[5:] + "short\n"
-    faults = registry_sheet.read(broken.encode(), ZONE).faults
+    faults = registry_sheet.read_registry_sheet(broken.encode(), ZONE).faults
     assert [(one.line, one.column) for one in faults] == [(2, "organisation"), (4, "")]
 
 
 def test_a_table_of_links_is_told_by_its_columns_and_takes_a_decimal_comma() -> None:
     header = "account;organisation;since;until;fraction\n"
     text = f"{header}joint;umcg;2027-01-01;2027-04-01;0,4\numcg;umcg;2027-01-01;;\n"
-    first, second = (entry for _, entry in registry_sheet.read(text.encode(), ZONE).entries)
+    first, second = (entry for _, entry in registry_sheet.read_registry_sheet(text.encode(), ZONE).entries)
     assert first == Link(
         organisation="umcg", account="joint", fraction=Decimal("0.4"), since=day("2027-01-01", ZONE),
         until=day("2027-04-01", ZONE),
@@ -103,20 +103,20 @@ def test_a_table_of_links_is_told_by_its_columns_and_takes_a_decimal_comma() -> 
 
 
 def test_a_zone_whose_days_begin_within_an_hour_is_refused() -> None:
-    found = registry_sheet.read((HEADER + ROW).encode(), ZoneInfo("Asia/Kolkata"))
+    found = registry_sheet.read_registry_sheet((HEADER + ROW).encode(), ZoneInfo("Asia/Kolkata"))
     assert found.faults[0].column == "since"
     assert "whole UTC hour" in found.faults[0].reason
 
 
 def test_what_is_written_is_read_back() -> None:
-    rows = registry_sheet.rows([CAFE], ZONE)
+    rows = registry_sheet.sheet_rows([CAFE], ZONE)
     text = ",".join(rows[0]) + "\n" + ",".join(rows[0].values()) + "\n"
-    assert registry_sheet.read(text.encode(), ZONE).entries == ((2, CAFE),)
+    assert registry_sheet.read_registry_sheet(text.encode(), ZONE).entries == ((2, CAFE),)
 
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_read_or_refused(data: bytes) -> None:
-    found = sheet.read(data, ["a"], ["b"])
+    found = sheet.read_sheet(data, ["a"], ["b"])
     assert not (found.lines and found.faults)
     assert all(fault.reason and fault.line >= 0 for fault in found.faults)
 
@@ -137,6 +137,6 @@ western = st.text(letters, min_size=1).filter(_plain)
 @given(western, st.sampled_from(["utf-8", "utf-8-sig", "cp1252"]), st.sampled_from([",", ";", "\t"]))
 def test_a_word_comes_out_as_it_went_in(word: str, encoding: str, delimiter: str) -> None:
     data = f"a{delimiter}b\n{word}{delimiter}x\n".encode(encoding)
-    found = sheet.read(data, ["a", "b"])
+    found = sheet.read_sheet(data, ["a", "b"])
     assert found.faults == ()
     assert [line.cells["a"] for line in found.lines] == [word]

@@ -9,27 +9,34 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from slurm_ai_factory.core.programme.suppression import LARGEST, Cell, Part, Sum, shown, telling
+from slurm_ai_factory.core.programme.suppression import (
+    LARGEST,
+    ChargePart,
+    PartSum,
+    TableCell,
+    cells_shown,
+    telling,
+)
 
 PRIME = 2**31 - 1
 TABLES = ("category", "hub", "sector", "municipality")
 
 
-def parts(organisations: Iterable[str], where: object = "") -> Sum:
-    return frozenset(Part(one, where) for one in organisations)
+def parts(organisations: Iterable[str], where: object = "") -> PartSum:
+    return frozenset(ChargePart(one, where) for one in organisations)
 
 
 @st.composite
-def facilities(draw: st.DrawFn) -> tuple[list[Cell], list[Sum]]:
+def facilities(draw: st.DrawFn) -> tuple[list[TableCell], list[PartSum]]:
     """Organisations, regional or not, each in one cell of every table."""
     regional = [f"r{n}" for n in range(draw(st.integers(0, 9)))]
     others = [f"n{n}" for n in range(draw(st.integers(0, 5)))]
-    cells: list[Cell] = []
+    cells: list[TableCell] = []
     for table in draw(st.lists(st.sampled_from(TABLES), unique=True, min_size=1)):
         among = regional + others if table == "hub" else regional
         names = {member: draw(st.sampled_from("abcd")) for member in among}
         groups = {name: parts(m for m in among if names[m] == name) for name in names.values()}
-        cells += [Cell(table, name, groups[name]) for name in sorted(groups)]
+        cells += [TableCell(table, name, groups[name]) for name in sorted(groups)]
     return cells, [parts(regional), parts(others)]
 
 
@@ -51,12 +58,12 @@ def rank(rows: Sequence[Sequence[int]]) -> int:
     return found
 
 
-def singled_out(shows: Iterable[Sum], smallest: int) -> set[Sum]:
+def singled_out(shows: Iterable[PartSum], smallest: int) -> set[PartSum]:
     """The smallest groups, of fewer than ``smallest``, of whom some figure can be worked out."""
     sums = list(shows)
     members = sorted(frozenset().union(*sums)) if sums else []
     rows = [[int(member in one) for member in members] for one in sums]
-    whole, found = rank(rows), set[Sum]()
+    whole, found = rank(rows), set[PartSum]()
     for size in range(1, smallest):
         for few in map(frozenset, itertools.combinations(members, size)):
             rest = [[v for v, m in zip(row, members, strict=True) if m not in few] for row in rows]
@@ -67,12 +74,12 @@ def singled_out(shows: Iterable[Sum], smallest: int) -> set[Sum]:
 
 @settings(max_examples=150, deadline=None)
 @given(facility=facilities(), smallest=st.integers(1, 4))
-@example(facility=([Cell("hub", "a", parts(["n0"]))], [parts([]), parts(["n0", "n1"])]), smallest=3)
+@example(facility=([TableCell("hub", "a", parts(["n0"]))], [parts([]), parts(["n0", "n1"])]), smallest=3)
 def test_nothing_can_be_recovered_by_adding_and_subtracting_what_is_shown(
-    facility: tuple[list[Cell], list[Sum]], smallest: int
+    facility: tuple[list[TableCell], list[PartSum]], smallest: int
 ) -> None:
     cells, totals = facility
-    show = shown(cells, totals, smallest)
+    show = cells_shown(cells, totals, smallest)
     sums = [cell.members for cell in cells if (cell.table, cell.name) in show]
     from_totals = singled_out([t for t in totals if t], smallest)
     assert singled_out([*sums, *(t for t in totals if t)], smallest) <= from_totals
@@ -81,10 +88,10 @@ def test_nothing_can_be_recovered_by_adding_and_subtracting_what_is_shown(
 @settings(max_examples=100, deadline=None)
 @given(facility=facilities(), smallest=st.integers(1, 4))
 def test_cells_are_hidden_only_where_they_would_single_out(
-    facility: tuple[list[Cell], list[Sum]], smallest: int
+    facility: tuple[list[TableCell], list[PartSum]], smallest: int
 ) -> None:
     cells, totals = facility
-    show = shown(cells, totals, smallest)
+    show = cells_shown(cells, totals, smallest)
     sums = [cell.members for cell in cells if (cell.table, cell.name) in show]
     known = singled_out([*sums, *(t for t in totals if t)], smallest)
     few = [total for total in totals if 0 < len(total) < smallest]
@@ -95,8 +102,8 @@ def test_cells_are_hidden_only_where_they_would_single_out(
             assert more != known, f"{cell} could be shown"
 
 
-def four(table: str, *groups: str) -> list[Cell]:
-    return [Cell(table, str(number), parts(group)) for number, group in enumerate(groups)]
+def four(table: str, *groups: str) -> list[TableCell]:
+    return [TableCell(table, str(number), parts(group)) for number, group in enumerate(groups)]
 
 
 @pytest.mark.parametrize(
@@ -109,38 +116,38 @@ def four(table: str, *groups: str) -> list[Cell]:
         (four("t", "ab", "cd"), set()),
     ],
 )
-def test_a_small_cell_takes_another_with_it(cells: list[Cell], expected: set[str]) -> None:
-    total: Sum = frozenset().union(*(cell.members for cell in cells))
-    assert {name for _, name in shown(cells, [total], 3)} == expected
+def test_a_small_cell_takes_another_with_it(cells: list[TableCell], expected: set[str]) -> None:
+    total: PartSum = frozenset().union(*(cell.members for cell in cells))
+    assert {name for _, name in cells_shown(cells, [total], 3)} == expected
 
 
 def test_two_tables_are_looked_at_together() -> None:
     """Sector a-c within municipality a-d: their difference is one organisation."""
     cells = [*four("sector", "abc", "defg"), *four("municipality", "abcd", "efg")]
-    show = shown(cells, [parts("abcdefg")], 3)
+    show = cells_shown(cells, [parts("abcdefg")], 3)
     assert show == {("sector", "0"), ("sector", "1")}
 
 
 def test_the_order_says_what_matters_most() -> None:
     cells = [*four("municipality", "abcd", "efg"), *four("sector", "abc", "defg")]
-    assert {table for table, _ in shown(cells, [parts("abcdefg")], 3)} == {"municipality"}
+    assert {table for table, _ in cells_shown(cells, [parts("abcdefg")], 3)} == {"municipality"}
 
 
 def test_a_few_outside_the_region_are_not_taken_apart() -> None:
-    cells = [Cell("hub", "south", parts(["n0"])), Cell("hub", "europe", parts(["n1"]))]
+    cells = [TableCell("hub", "south", parts(["n0"])), TableCell("hub", "europe", parts(["n1"]))]
     totals = [parts("abc"), parts(["n0", "n1"])]
-    assert shown(cells, totals, 3) == set()
-    assert shown([Cell("hub", "south", parts(["n0", "n1"]))], totals, 3) == {("hub", "south")}
+    assert cells_shown(cells, totals, 3) == set()
+    assert cells_shown([TableCell("hub", "south", parts(["n0", "n1"]))], totals, 3) == {("hub", "south")}
 
 
 @pytest.mark.parametrize("smallest", [0, LARGEST + 1])
 def test_a_threshold_that_cannot_be_kept_is_refused(smallest: int) -> None:
     with pytest.raises(ValueError, match="from 1 to 5"):
-        shown([], [], smallest)
+        cells_shown([], [], smallest)
 
 
 @st.composite
-def publications(draw: st.DrawFn) -> list[tuple[list[Cell], list[Sum]]]:
+def publications(draw: st.DrawFn) -> list[tuple[list[TableCell], list[PartSum]]]:
     """Cells and totals of reports in their order: quarters, some again after corrections, halves and years.
 
     An organisation can be away for a quarter, and a correction changes what some of them have in it.
@@ -156,7 +163,7 @@ def publications(draw: st.DrawFn) -> list[tuple[list[Cell], list[Sum]]]:
             quarter = draw(st.integers(0, 2))
             corrected[quarter] |= draw(st.sets(st.sampled_from(names), max_size=3))
         held = [
-            Part(one, (quarter, one in corrected[quarter]))
+            ChargePart(one, (quarter, one in corrected[quarter]))
             for quarter in window
             for one in names
             if (one, quarter) not in away
@@ -164,27 +171,29 @@ def publications(draw: st.DrawFn) -> list[tuple[list[Cell], list[Sum]]]:
         groups = {
             name: frozenset(part for part in held if sector[part.organisation] == name) for name in "JK"
         }
-        cells = [Cell("sector", name, group) for name, group in groups.items() if group]
+        cells = [TableCell("sector", name, group) for name, group in groups.items() if group]
         found.append((cells, [frozenset(held)]))
     return found
 
 
-def known_of(sums: Sequence[Sum], few: Iterable[str]) -> int:
+def known_of(sums: Sequence[PartSum], few: Iterable[str]) -> int:
     """How many independent figures that rest on these organisations alone follow from the sums."""
-    parts_of = sorted(frozenset[Part]().union(*sums), key=repr)
+    parts_of = sorted(frozenset[ChargePart]().union(*sums), key=repr)
     rows = [[int(part in one) for part in parts_of] for one in sums]
     outside = [index for index, part in enumerate(parts_of) if part.organisation not in set(few)]
     return rank(rows) - rank([[row[index] for index in outside] for row in rows])
 
 
-def given_out(reports: Sequence[tuple[list[Cell], list[Sum]]], smallest: int) -> tuple[list[Sum], list[Sum]]:
+def given_out(
+    reports: Sequence[tuple[list[TableCell], list[PartSum]]], smallest: int
+) -> tuple[list[PartSum], list[PartSum]]:
     """(all that was shown, the totals in it), each report made with those before it, or refused."""
-    everything: list[Sum] = []
-    totals: list[Sum] = []
+    everything: list[PartSum] = []
+    totals: list[PartSum] = []
     for cells, own in reports:
         if telling(own, smallest, totals, everything):
             continue
-        show = shown(cells, own, smallest, everything)
+        show = cells_shown(cells, own, smallest, everything)
         everything += [*own, *(cell.members for cell in cells if (cell.table, cell.name) in show)]
         totals += own
     return everything, totals
@@ -193,7 +202,7 @@ def given_out(reports: Sequence[tuple[list[Cell], list[Sum]]], smallest: int) ->
 @settings(max_examples=150, deadline=None)
 @given(reports=publications(), smallest=st.integers(2, 3))
 def test_no_combination_of_all_reports_tells_more_of_a_few_than_their_totals(
-    reports: list[tuple[list[Cell], list[Sum]]], smallest: int
+    reports: list[tuple[list[TableCell], list[PartSum]]], smallest: int
 ) -> None:
     """The attacker knows who is in which cell, and every linear combination of all that was ever shown."""
     everything, totals = given_out(reports, smallest)
@@ -205,7 +214,7 @@ def test_no_combination_of_all_reports_tells_more_of_a_few_than_their_totals(
 @settings(max_examples=100, deadline=None)
 @given(reports=publications(), smallest=st.integers(2, 3))
 def test_no_sum_or_difference_of_a_few_figures_rests_on_a_few(
-    reports: list[tuple[list[Cell], list[Sum]]], smallest: int
+    reports: list[tuple[list[TableCell], list[PartSum]]], smallest: int
 ) -> None:
     """The same without algebra: every figure with a sign, added up, up to five at a time."""
     everything, totals = given_out(reports, smallest)
@@ -215,9 +224,9 @@ def test_no_sum_or_difference_of_a_few_figures_rests_on_a_few(
             assert known_of(totals, few), f"{few} by {one}"
 
 
-def rests_on(figures: Sequence[Sum], signs: Sequence[int]) -> set[str]:
+def rests_on(figures: Sequence[PartSum], signs: Sequence[int]) -> set[str]:
     """The organisations that a combination of figures does not cancel."""
-    left: dict[Part, int] = {}
+    left: dict[ChargePart, int] = {}
     for figure, sign in zip(figures, signs, strict=True):
         for part in figure if sign else ():
             left[part] = left.get(part, 0) + sign
@@ -227,47 +236,53 @@ def rests_on(figures: Sequence[Sum], signs: Sequence[int]) -> set[str]:
 QUARTERS = range(4)
 
 
-def year(names: str) -> Sum:
-    return frozenset[Part]().union(*(parts(names, quarter) for quarter in QUARTERS))
+def year(names: str) -> PartSum:
+    return frozenset[ChargePart]().union(*(parts(names, quarter) for quarter in QUARTERS))
 
 
 def test_a_cell_hidden_in_one_quarter_is_hidden_in_the_year_when_the_other_quarters_show_it() -> None:
     """J has four organisations, but two in the last quarter: the year less three quarters is those two."""
     given = [parts("abcdefgh", q) for q in QUARTERS] + [parts("abcd", q) for q in QUARTERS[:3]]
     whole = [year("abcdefgh") - parts("cd", 3)]
-    cell = Cell("sector", "J", year("abcd") - parts("cd", 3))
-    assert shown([cell], whole, 3) == {("sector", "J")}, "alone it tells nobody's"
-    assert shown([cell], whole, 3, given[:-1]) == {("sector", "J")}, "with a quarter open it does not either"
-    assert shown([cell], whole, 3, given) == set()
+    cell = TableCell("sector", "J", year("abcd") - parts("cd", 3))
+    assert cells_shown([cell], whole, 3) == {("sector", "J")}, "alone it tells nobody's"
+    assert cells_shown([cell], whole, 3, given[:-1]) == {("sector", "J")}, (
+        "with a quarter open it does not either"
+    )
+    assert cells_shown([cell], whole, 3, given) == set()
 
 
 def test_a_quarter_is_hidden_when_the_year_and_the_other_quarters_were_given_out() -> None:
     """Of the first quarter's J nothing was told; d is registered in another sector in that quarter."""
     quarters = [parts("abcd", q) for q in QUARTERS[1:]]
-    first = [Cell("sector", "J", parts("abc", 0))]
+    first = [TableCell("sector", "J", parts("abc", 0))]
     totals = [parts("abcdefg", 0)]
-    assert shown(first, totals, 3, [year("abcdefg"), *quarters]) == {("sector", "J")}
-    of_the_year = year("abc") | frozenset[Part]().union(*quarters)
-    assert shown(first, totals, 3, [year("abcdefg"), of_the_year, *quarters]) == {("sector", "J")}
-    assert shown(first, totals, 3, [year("abcdefg"), year("abcd"), *quarters]) == set(), "d is what is left"
+    assert cells_shown(first, totals, 3, [year("abcdefg"), *quarters]) == {("sector", "J")}
+    of_the_year = year("abc") | frozenset[ChargePart]().union(*quarters)
+    assert cells_shown(first, totals, 3, [year("abcdefg"), of_the_year, *quarters]) == {("sector", "J")}
+    assert cells_shown(first, totals, 3, [year("abcdefg"), year("abcd"), *quarters]) == set(), (
+        "d is what is left"
+    )
 
 
 def test_a_second_report_of_a_window_hides_the_cell_that_one_organisation_changed() -> None:
     before = [parts("abcdefg"), parts("abc"), parts("defg")]
-    after = Cell("sector", "J", parts("ab") | parts("c", "corrected"))
+    after = TableCell("sector", "J", parts("ab") | parts("c", "corrected"))
     others = parts("def") | parts("g", "corrected")
     total = after.members | others
-    assert shown([after], [total], 3, before) == set(), "c alone made the difference"
-    three = Cell("sector", "J", parts("abc", "corrected"))
-    assert shown([three], [three.members | parts("defg")], 3, before) == {("sector", "J")}
-    assert shown([three], [three.members | others], 3, before) == set(), "g is the rest of the difference"
+    assert cells_shown([after], [total], 3, before) == set(), "c alone made the difference"
+    three = TableCell("sector", "J", parts("abc", "corrected"))
+    assert cells_shown([three], [three.members | parts("defg")], 3, before) == {("sector", "J")}
+    assert cells_shown([three], [three.members | others], 3, before) == set(), (
+        "g is the rest of the difference"
+    )
 
 
 def test_an_organisation_on_both_sides_is_one() -> None:
     """Part of its charge is regional and part is not: both are its own."""
     both = parts("ab", "regional") | parts("a", "non_regional")
     totals = [parts("abcde", "regional"), parts("afgh", "non_regional")]
-    assert shown([Cell("hub", "x", both)], totals, 3) == set()
+    assert cells_shown([TableCell("hub", "x", both)], totals, 3) == set()
 
 
 def test_a_report_is_refused_whose_total_completes_what_a_longer_one_told() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slurm_ai_factory.core.programme import tariff
-from slurm_ai_factory.core.programme.tariff import Line, Tariff
+from slurm_ai_factory.core.programme.tariff import StatementLine, Tariff
 from slurm_ai_factory.core.records import HOUR, Window
 from slurm_ai_factory.core.rules.classify import Beneficiary
 
@@ -60,11 +60,11 @@ def test_the_pieces_of_a_window_are_the_window(cuts: list[int]) -> None:
     [(3600, "0.005", "0.01"), (3600, "0.0049", "0.00"), (5400, "1.15", "1.73"), (1, "36", "0.01")],
 )
 def test_a_line_is_rounded_to_cents_half_up(seconds: int, price: str, amount: str) -> None:
-    line = Line(0, HOUR, REGIONAL, "", "cpu", seconds, Decimal(price))
+    line = StatementLine(0, HOUR, REGIONAL, "", "cpu", seconds, Decimal(price))
     assert str(line.amount) == amount
 
 
 def test_a_total_is_the_sum_of_what_is_shown() -> None:
-    lines = [Line(0, HOUR, REGIONAL, "", "cpu", 3600, Decimal("0.005"))] * 3
+    lines = [StatementLine(0, HOUR, REGIONAL, "", "cpu", 3600, Decimal("0.005"))] * 3
     assert str(tariff.total(lines)) == "0.03"
     assert str(tariff.total([])) == "0.00"

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.programme import terms
-from slurm_ai_factory.core.programme.terms import PromiseTerms, Term, known, problems, term_of
+from slurm_ai_factory.core.programme.terms import PromiseTerms, Term, known, term_of, term_problems
 from slurm_ai_factory.core.records import FOREVER, HOUR, Instant, Window
 from slurm_ai_factory.core.rules.organisations import Regional
 
@@ -152,34 +152,36 @@ SETS: dict[str, tuple[dict[str, Any], str, str]] = {
 def test_a_window_has_one_term(name: str) -> None:
     said, since, expected = SETS[name]
     new = replace(FIRST, **{"share": 0.22} | said, since=day(since), source="contract")
-    assert list(problems(PromiseTerms((FIRST,)), new)) == ([expected] if expected else [])
+    assert list(term_problems(PromiseTerms((FIRST,)), new)) == ([expected] if expected else [])
 
 
 def test_a_term_fits_the_one_after_it_too() -> None:
     yearly = replace(FIRST, since=day("2028-01-01"), window="year")
     present = PromiseTerms((FIRST, yearly))
     fits = replace(FIRST, since=day("2027-07-01"), share=0.22)
-    assert list(problems(present, fits)) == []
+    assert list(term_problems(present, fits)) == []
     apart = replace(FIRST, since=day("2029-01-01"), window="quarter")
     monthly = replace(FIRST, since=day("2027-07-01"), window="month")
-    assert list(problems(PromiseTerms((FIRST, yearly, apart)), monthly)) == []
+    assert list(term_problems(PromiseTerms((FIRST, yearly, apart)), monthly)) == []
     late = replace(FIRST, since=day("2027-10-01"))
     half = replace(FIRST, since=day("2027-07-01"), window="half")
-    (wrong,) = problems(PromiseTerms((FIRST, late)), half)
+    (wrong,) = term_problems(PromiseTerms((FIRST, late)), half)
     assert wrong.startswith("2027-10-01 is inside 2027H2")
 
 
 def test_a_term_begins_on_a_whole_hour_after_the_first() -> None:
     for since in (0, HOUR + 1):
-        (wrong,) = problems(PromiseTerms((FIRST,)), replace(FIRST, since=since, share=0.2))
+        (wrong,) = term_problems(PromiseTerms((FIRST,)), replace(FIRST, since=since, share=0.2))
         assert "is not a whole hour after the first term" in wrong
 
 
 def test_a_correction_of_the_same_beginning_is_compared_with_what_is_there() -> None:
     mistyped = replace(FIRST, since=day("2027-04-01"), share=0.52)
     present = PromiseTerms((FIRST, mistyped))
-    assert list(problems(present, replace(mistyped, share=0.25))) == []
-    assert list(problems(present, mistyped)) == ["the term in force then says the same; nothing would change"]
+    assert list(term_problems(present, replace(mistyped, share=0.25))) == []
+    assert list(term_problems(present, mistyped)) == [
+        "the term in force then says the same; nothing would change"
+    ]
 
 
 def test_a_rolling_window_reaches_back_no_further_than_its_term() -> None:

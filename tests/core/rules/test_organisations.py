@@ -17,21 +17,21 @@ from slurm_ai_factory.core.measure.share import SortedRun
 from slurm_ai_factory.core.records import FOREVER, HOUR, Charge, Instant, Subject, Window
 from slurm_ai_factory.core.rules.classify import UNCLASSIFIED, Beneficiary, Override, Rule, Rules
 from slurm_ai_factory.core.rules.organisations import (
-    Entry,
+    Codes,
     Link,
     Organisation,
     Registry,
-    Terms,
+    RegistryEntry,
     always_regional,
+    entry_problems,
     known_otherwise,
     news,
-    problems,
 )
 from slurm_ai_factory.core.rules.saved import rules_from, rules_value
 from slurm_ai_factory.core.rules.why import why
 from tests.core.generated import NOW, runs
 
-TERMS = Terms(
+TERMS = Codes(
     municipalities={"GM0014": "Groningen", "GM0772": "Eindhoven"},
     sectors=("care", "energy"),
     hubs=("groningen", "south"),
@@ -67,7 +67,7 @@ def _subject(account: str, **names: str) -> Subject:
     return Subject("c", account, *(names.get(key, "") for key in Subject._fields[2:]))
 
 
-def _rules(*entries: Entry, rules: tuple[Rule, ...] = (BY_REGISTRY,)) -> Rules:
+def _rules(*entries: RegistryEntry, rules: tuple[Rule, ...] = (BY_REGISTRY,)) -> Rules:
     return Rules(rules, TREE, Registry().plus(entries), REGION)
 
 
@@ -91,7 +91,7 @@ def organisations(draw: st.DrawFn, key: str) -> list[Organisation]:
 @st.composite
 def registries(draw: st.DrawFn) -> Registry:
     """Three organisations, and links to accounts that may share one."""
-    entries: list[Entry] = [one for key in "abc" for one in draw(organisations(key))]
+    entries: list[RegistryEntry] = [one for key in "abc" for one in draw(organisations(key))]
     for account in ("umcg", "joint", "trial"):
         for key in draw(st.lists(st.sampled_from("abc"), max_size=3, unique=True)):
             since, until = draw(spans)
@@ -321,7 +321,7 @@ def test_kept_rules_are_read_back_as_they_were(rules: tuple[Rule, ...]) -> None:
 
 # --- what may not be ----------------------------------------------------------------------------------
 
-BAD: list[tuple[Entry, str, str]] = [
+BAD: list[tuple[RegistryEntry, str, str]] = [
     (replace(UMCG, kvk="1234567"), "kvk", "'1234567' is not a KvK number"),
     (replace(UMCG, kvk="0123456A"), "kvk", "is not a KvK number"),
     (replace(UMCG, kvk="٠١٢٣٤٥٦٧"), "kvk", "is not a KvK number"),
@@ -347,15 +347,15 @@ BAD: list[tuple[Entry, str, str]] = [
 
 @pytest.mark.parametrize(("entry", "field", "reason"), BAD)
 def test_an_entry_that_cannot_be_is_refused_by_field_and_reason(
-    entry: Entry, field: str, reason: str
+    entry: RegistryEntry, field: str, reason: str
 ) -> None:
     present = Registry() if isinstance(entry, Organisation) else Registry().plus([UMCG])
-    (found,) = problems(present, [entry], TERMS)
+    (found,) = entry_problems(present, [entry], TERMS)
     assert (found.entry, found.field) == (entry, field)
     assert reason in found.reason
 
 
-AT_ODDS: list[tuple[list[Entry], Entry, str, str]] = [
+AT_ODDS: list[tuple[list[RegistryEntry], RegistryEntry, str, str]] = [
     ([UMCG], replace(UMCG, since=HOUR), "since", "overlaps"),
     ([replace(UMCG, since=HOUR)], UMCG, "since", "overlaps"),
     ([UMCG], replace(PLANT, kvk=UMCG.kvk), "kvk", "is the number of umcg"),
@@ -372,9 +372,9 @@ AT_ODDS: list[tuple[list[Entry], Entry, str, str]] = [
 
 @pytest.mark.parametrize(("present", "entry", "field", "reason"), AT_ODDS)
 def test_an_entry_at_odds_with_what_is_known_is_refused(
-    present: list[Entry], entry: Entry, field: str, reason: str
+    present: list[RegistryEntry], entry: RegistryEntry, field: str, reason: str
 ) -> None:
-    found = problems(Registry().plus(present), [entry], TERMS)
+    found = entry_problems(Registry().plus(present), [entry], TERMS)
     assert [(one.field, reason in one.reason) for one in found][:1] == [(field, True)], found
 
 
@@ -387,12 +387,12 @@ def test_an_entry_at_odds_with_what_is_known_is_refused(
         [replace(UMCG, kvk="", municipality="")],
     ],
 )
-def test_entries_that_fit_together_are_taken(entries: list[Entry]) -> None:
-    assert problems(Registry(), entries, TERMS) == []
+def test_entries_that_fit_together_are_taken(entries: list[RegistryEntry]) -> None:
+    assert entry_problems(Registry(), entries, TERMS) == []
 
 
 def test_what_is_said_twice_in_one_table_is_refused() -> None:
-    found = problems(Registry(), [UMCG, replace(UMCG, name="other")], TERMS)
+    found = entry_problems(Registry(), [UMCG, replace(UMCG, name="other")], TERMS)
     assert "is said twice of the same thing" in [one.reason for one in found]
 
 
@@ -408,7 +408,7 @@ def test_an_organisation_is_ended_with_its_links_whatever_codes_have_gone_since(
     registry = Registry().plus([UMCG, PLANT, LINK, *JOINT])
     ended = registry.ended("umcg", HOUR)
     gone = replace(TERMS, municipalities={}, sectors=(), hubs=(), accounts=frozenset())
-    assert problems(registry, ended, gone) == []
+    assert entry_problems(registry, ended, gone) == []
     later = registry.plus(ended)
     assert later.organisation("umcg", HOUR) is None
     assert later.organisation("umcg", 0) == replace(UMCG, until=HOUR)
@@ -427,7 +427,7 @@ def test_a_registry_that_was_let_through_never_gives_more_than_one(entries: list
     for entry in entries:
         since, until = data.draw(spans)
         dated = replace(entry, since=since, until=until)
-        if not problems(registry, [dated], TERMS):
+        if not entry_problems(registry, [dated], TERMS):
             registry = registry.plus([dated])
     for account in TERMS.accounts:
         parts = Rules((BY_REGISTRY,), TREE, registry, REGION).parts(_subject(account))

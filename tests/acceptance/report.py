@@ -50,8 +50,8 @@ from hour {first} of every {cycle} on the others are away for {away} hours: thei
 and the region has the machine to itself. The floor is {floor}, the margin {margin}. Length: {hours:.1f} hours
 of the clusters' clock, {windows:.1f} windows.
 
-Windows are judged every 5 minutes from the first whole one on, by what `sacct` tells of CPUs and time;
-nothing of the product takes part in that.
+Windows are judged every 5 minutes from the first whole one on, from the CPUs and times in `sacct`; the
+product takes no part in this.
 
 | | {names} |
 |---|{rule}
@@ -60,8 +60,9 @@ nothing of the product takes part in that.
 {ledger}
 ![Share of the last 6 hours, and what Slurm made of both shares](accept-slurm.svg)
 
-Top: the share of the {window} hours that end then. Middle and below: what runs of the region (thin), its
-decayed usage, and its part of the level's shares, as `sshare` tells them. Grey: the others are away.
+Top: the share of the {window} hours that end then. Middle and below: the region's part of the running jobs
+(thin), of the decayed usage, and of the level's shares, as `sshare` reports them. Grey: the others are
+away.
 """
 
 

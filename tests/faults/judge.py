@@ -13,26 +13,27 @@ FIELDS = "DBIndex,JobIDRaw,State,Start,End,ElapsedRaw,AllocTRES"
 PAGE = """\
 # Faults
 
-`make faults` writes this page. A real Slurm 22.05 on loopback with a live mix of jobs of 1 to 8 seconds, of
-regional and of national accounts; a PostgreSQL of its own; `saf run` in mode `enforce` with a period of
-{period} s, `slurm.timeout` {timeout} s and `ledger.timeout` {ledger} s; and an operator who sets other
-RawShares every {every} s, so that there is always something to write. A leader that is frozen in the middle
-of a write is `make freeze`.
+`make faults` writes this page. It runs a real Slurm 22.05 on loopback with a live mix of jobs of 1 to 8
+seconds, of regional and of national accounts; a dedicated PostgreSQL; `saf run` in mode `enforce` with a
+period of {period} s, `slurm.timeout` {timeout} s and `ledger.timeout` {ledger} s; and an operator who sets
+other RawShares every {every} s, so that there is always something to write. `make freeze` tests a leader
+that is frozen in the middle of a write.
 
-After each fault the next complete cycle is waited for. Then every run that is over is compared with
-`sacct -a -D -X`: number, state, start, end, seconds and TRES. *Lost* is in `sacct` and not, or otherwise,
-in the ledger within {settle} s; *doubled* is in the ledger and not in `sacct`, or for longer.
-`saf ledger verify` must find nothing, every write that slurmdbd has of saf must be in the ledger's history,
-and no change may stay `planned`.
+After each fault the test waits for the next complete cycle. It then compares every finished run with
+`sacct -a -D -X`: number, state, start, end, seconds and TRES. A run is *lost* if `sacct` lists it and the
+ledger does not have it, or has it differently, within {settle} s; it is *doubled* if the ledger has it and
+`sacct` does not, or if the ledger charges it for longer. `saf ledger verify` must find nothing, every write
+by `saf` that slurmdbd recorded must be in the ledger's history, and no change may stay `planned`.
 
-*Back* is the time from the end of the fault to the next complete cycle; *told* is the time from its beginning
-to its first word in the log or the metrics. *Writes meanwhile* is what slurmdbd has of saf between that word
-and the end of the fault, where none may be made.
+*Back* is the time from the end of the fault to the next complete cycle. *Reported* is the time from its
+beginning to its first mention in the log or the metrics. *Writes meanwhile* counts the writes by `saf` in
+slurmdbd between that mention and the end of the fault, where none is allowed.
 
-Lines that come twice are the same as once. Not seen by design: half of `squeue`, as half of the jobs that ran
-may have ended since `sacct` was asked; and any part of `sprio`, on which no decision rests.
+A line that appears twice counts once. Two faults go unnoticed by design: a missing half of `squeue`,
+because half of the running jobs may have ended since the query of `sacct`; and a missing part of `sprio`,
+which no decision uses.
 
-| fault | n | lost | doubled | back (s) | told (s) | told how | writes meanwhile | held |
+| fault | n | lost | doubled | back (s) | reported (s) | reported how | writes meanwhile | held |
 |---|---|---|---|---|---|---|---|---|
 {rows}
 

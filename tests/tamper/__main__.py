@@ -23,15 +23,15 @@ PAGE = Path(__file__).parents[2] / "docs" / "evaluation" / "tamper.md"
 HEAD = """\
 # Tampering
 
-`make tamper` writes this page. A year of a facility that does not exist, with four published reports, and odd
-runs, corrections and entries after them; then, on a copy of its ledger for each column of the schema, one
-change by SQL as the owner of the database, who switches guards and foreign keys off. `saf ledger verify`
-walks the chain, compares every recorded row with its entry, every read with its runs, everything derived
-with the facts, and makes every published report again. Where it finds nothing, that proves that no
-published figure rests on the change.
+`make tamper` writes this page. It builds a year of a fictitious facility, with four published reports, and
+odd runs, corrections and entries after them. For each column of the schema it then makes one change on a
+copy of the ledger, by SQL as the owner of the database, with guards and foreign keys switched off.
+`saf ledger verify` walks the chain, compares every recorded row with its entry, every read with its runs,
+everything derived with the facts, and remakes every published report. If it finds nothing, this proves that
+no published figure depends on the change.
 
-Of {all} columns {found} were found and {refused} refused by PostgreSQL; with {irrelevant} every published
-report says the same; {empty} have no row in the year.
+Of {all} columns, the check found {found} and PostgreSQL refused {refused}; with {irrelevant}, every
+published report stays the same; {empty} have no row in the year.
 
 | table | column | change | found by |
 |---|---|---|---|

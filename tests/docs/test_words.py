@@ -1,7 +1,7 @@
 """The documentation is in plain English: words that it does not use, each with what to write instead.
 
-Rule: a pattern is listed only if plain English has no use for it. Code, link targets, quotations and columns that
-quote the program are not prose, and are not searched.
+Rule: a pattern is listed only if plain English has no use for it. Code, link targets, quotations and columns
+that quote the program are not prose, and are not searched.
 """
 
 from __future__ import annotations

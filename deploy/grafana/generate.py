@@ -1,6 +1,6 @@
-"""Writes dashboards/*.json: python -m deploy.grafana.generate, or with --check to list what is out of date.
+"""Writes dashboards/*.json: python -m deploy.grafana.generate, or with --check to say what is out of date.
 
-The rule: a dashboard is what this code defines and nothing else; port an edit made in Grafana to this code.
+The rule: a dashboard is what this code says and nothing else; an edit made in Grafana is brought here.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ DECISIONS = (
     '(increase(saf_decisions_total{cluster="$cluster",reason!~"at_set_point|same_order"}[5m])) > 0 '
     'unless on (reason) max by (reason) (saf_hold{cluster="$cluster"})'
 )
-"""Decisions that wanted a change: neither those that found nothing to change nor holds."""
+"""Decisions that asked for a change: neither quiet ones nor those that hold."""
 
 
 class Made(NamedTuple):
@@ -54,8 +54,8 @@ DASHBOARDS = {
     "saf-promise": Made(
         "Promise", "The region's share against its floor.", "now-90d", promise.panels, windows=True
     ),
-    "saf-control": Made("Control", "Actions of the control, and their evidence.", "now-7d", control.panels),
-    "saf-service": Made("Service", "Whether saf is healthy.", "now-24h", service.panels),
+    "saf-control": Made("Control", "What the control does, and on what evidence.", "now-7d", control.panels),
+    "saf-service": Made("Service", "Whether saf is well.", "now-24h", service.panels),
 }
 
 
@@ -82,7 +82,7 @@ def dashboard(uid: str) -> dict[str, Any]:
 
 
 def placed(panels: Sequence[tuple[int, int, Any]]) -> Iterator[Panel]:
-    """Each panel in the first place where it fits, from the top and the left, like tiles."""
+    """Each panel where it fits first, from the top and the left, as one would lay tiles."""
     floor = [0] * COLUMNS
     for number, (width, height, panel) in enumerate(panels, 1):
         x = min(range(COLUMNS - width + 1), key=lambda at: (max(floor[at : at + width]), at))
@@ -108,12 +108,12 @@ def _values(name: str, label: str, query: str, sort: VariableSort) -> QueryVaria
 
 
 def text(uid: str) -> str:
-    """The text that the file should have."""
+    """The text a file should have."""
     return json.dumps(dashboard(uid), indent=2, sort_keys=True) + "\n"
 
 
 def stale() -> list[str]:
-    """Dashboards whose file differs from the code."""
+    """Dashboards whose file is not what the code says now."""
     return [uid for uid in DASHBOARDS if _present(FOLDER / f"{uid}.json") != text(uid)]
 
 
@@ -122,7 +122,7 @@ def _present(path: Path) -> str | None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Write the files that changed; with --check only list them, and fail if there are any."""
+    """Write the files that changed; with --check only name them, and fail when there are any."""
     changed = stale()
     check = "--check" in arguments
     for uid in changed:

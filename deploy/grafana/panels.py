@@ -1,4 +1,4 @@
-"""The few kinds of panel in the dashboards, each with everything that is the same everywhere.
+"""The few kinds of panel that the dashboards are made of, each with everything that is the same everywhere.
 
 The rule: a panel that has nothing to show says why; a colour means the same on every dashboard. Widths are of
 24 columns, as in Grafana.
@@ -34,10 +34,10 @@ from grafana_foundation_sdk.models.text import TextMode
 SOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
 GOOD, WARNING, BAD, PLAIN = "#2f9e83", "#d98a1f", "#d0453e", "#6f8296"
 TEXT = "text"
-"""Grafana's own text colour, light on dark and dark on light."""
+"""What Grafana writes in, light on dark and dark on light."""
 REGION, FLOOR, EXPECTED = "#3f7fbf", "#d98a1f", "#8fa3b5"
 
-NOT_YET = "No complete cycle of saf yet; its log says why. A failed cycle leaves a gap until the next."
+NOT_YET = "No complete cycle of saf yet. Its log says why; after a failed one, this is a gap until the next."
 NOT_CALENDAR = "Known for calendar windows only, once something was delivered. Or: no complete cycle yet."
 NO_RULE = "Needs deploy/prometheus/rules.yml in Prometheus, and a day of scrapes."
 NO_TARGET = "Prometheus has no target of job saf: see deploy/prometheus/scrape.yml."
@@ -48,7 +48,7 @@ Mapped = model.ValueMap | model.RangeMap | model.RegexMap | model.SpecialValueMa
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One query of a panel: its expression, its name, and how its line is drawn."""
+    """One query of a panel: its expression, what it is called, and how its line is drawn."""
 
     expr: str
     name: str

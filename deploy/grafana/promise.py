@@ -1,4 +1,4 @@
-"""Promise: for the council. Share against the floor, verdict, forecast, by category and sector."""
+"""Promise: for those who promised. Share against the floor, verdict, forecast, by category and sector."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ VERDICT = " + ".join(
 READING = """\
 The region was promised a **floor**: at least this share of what the machine delivers in the window.
 
-- **Below the floor and open**: it can still be met; *needed from now on* shows how.
+- **Below the floor and open**: it can still be mended; *needed from now on* says how.
 - **Missed: too little regional work**: the machine was there, the work was not.
 - **Missed: regional jobs waited**: the promise was broken.
 
 *Starved* is what waiting regional jobs could have had while the region was below its floor.
-Unclassified charge counts as non-regional."""
+Unclassified charge counts as not regional."""
 
 
 def row(label: str) -> str:
@@ -81,10 +81,10 @@ def panels() -> list[tuple[int, int, Panel]]:
             Line(TARGET, "floor", FLOOR),
         ], "percentunit", why=NO_RULE, high=0.4)),
         (8, 4, bars("By category", row("category"), "{{category}}", "percentunit",
-                    about="The region's part of all charge in the window.")),
+                    about="Of all charge in the window, what went to the region.")),
         (8, 4, bars("By sector", row("sector"), "{{sector}}", "percentunit",
-                    about="The region's part of all charge in the window.")),
-        (16, 8, lines("Why: shortfall of the region, and starved charge, in resource-hours", [
+                    about="Of all charge in the window, what went to the region.")),
+        (16, 8, lines("Why: what the region fell short, and what starved, in resource-hours", [
             Line(f"max(saf_starved_resource_seconds{IN}) / 3600", "starved", BAD),
             Line(f"max(saf_shortfall_resource_seconds{IN}) / 3600", "short of the promise", FLOOR),
         ], "short")),
@@ -95,5 +95,5 @@ def panels() -> list[tuple[int, int, Panel]]:
                        words={0: ("no", GOOD), 1: ("yes", BAD)})),
         (4, 4, numbers("Within reach", f"max(saf_attainable{IN})", "none", why=NOT_CALENDAR,
                        words={0: ("no", BAD), 1: ("yes", GOOD)},
-                       about="Whether regional demand is enough for the share needed from now on.")),
+                       about="Whether regional demand is enough for what is needed from now on.")),
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Service: whether saf is healthy. Health, lag, ingestion and cost."""
+"""Service: whether saf is well. Health, lag, ingestion, and what it costs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ CAUSE = " + ".join(
     f'{number} * max(saf_failure{{cluster="$cluster",cause="{cause}"}})'
     for number, cause in enumerate(("slurm", "ledger", "configuration", "machine", "defect"), 1)
 )
-NO_MIDNIGHT = "The daemon compares them after each midnight; there was none yet. By hand: saf reconcile."
+NO_MIDNIGHT = (
+    "Compared after each midnight that the daemon has lived through; none yet. By hand: saf reconcile."
+)
 
 
 def quantile(of: float, metric: str, by: str = "") -> str:
@@ -45,15 +47,15 @@ def panels() -> list[tuple[int, int, Panel]]:
     return [
         (4, 4, numbers("Answers", f"max(up {ON})", "none", why=NO_TARGET,
                        words={0: ("no", BAD), 1: ("yes", GOOD)})),
-        (4, 4, numbers("Cause of failure", CAUSE, "none", words=CAUSES)),
+        (4, 4, numbers("Last cycle failed for", CAUSE, "none", words=CAUSES)),
         (4, 4, numbers("Last complete read", "saf:read_age:seconds" + IN, "s", decimals=0,
                        why="No complete cycle yet, or deploy/prometheus/rules.yml is not in Prometheus.",
-                       about="Time since the last complete read of accounting.")),
+                       about="How long ago accounting was last read completely.")),
         (4, 4, numbers("Lag of the last read", f"max(saf_read_lag_seconds{IN})", "s", decimals=1,
                        about="Age of the newest accounting when the last cycle ended.")),
         (4, 4, numbers("Books differ by", f"max(saf_reconcile_unexplained_tres_seconds{IN})", "none",
                        why=NO_MIDNIGHT, steps={None: BAD, 0: GOOD, 1: BAD},
-                       about="Unexplained TRES-seconds of the previous day, against sacct and sreport.")),
+                       about="TRES-seconds of the day before without a known cause, by sacct and sreport.")),
         (4, 4, numbers("Version", "max by (version) (saf_build_info)", "none", why=NO_TARGET,
                        named="{{version}}")),
         (12, 8, lines("Age of the last complete read", [
@@ -76,13 +78,13 @@ def panels() -> list[tuple[int, int, Panel]]:
                        {0: ("fine", "#2f9e8322"), 1: ("failed", BAD)})),
         (4, 6, numbers("Unreadable lines, last day", f"max(saf_unreadable_lines{IN})", "none",
                        decimals=0, steps={None: GOOD, 1: WARNING},
-                       about="Distinct sacct lines that could not be parsed; they are not counted.")),
+                       about="Different lines of sacct that could not be read as runs; not counted.")),
         (4, 6, numbers("Unknown states", f"max(saf_unknown_states{IN})", "none",
                        steps={None: GOOD, 1: WARNING},
-                       about="Run states that no known Slurm version has; the runs are counted.")),
+                       about="States of runs that no known Slurm has; the runs are counted.")),
         (4, 6, numbers("Newest record", f"time() - max(saf_newest_record_timestamp_seconds{IN})", "s",
-                       decimals=0, about="Age of the newest event of a run in accounting.")),
-        (8, 7, lines("Cost of a scrape", [
+                       decimals=0, about="Age of the newest thing that accounting told of a run.")),
+        (8, 7, lines("What a scrape costs", [
             Line(f"max(scrape_duration_seconds {ON})", "seconds", REGION),
         ], "s", why=NO_TARGET, legend=False)),
         (8, 7, lines("Memory of the daemon", [

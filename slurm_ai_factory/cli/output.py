@@ -15,8 +15,9 @@ import click
 from slurm_ai_factory.cli.options import chosen
 from slurm_ai_factory.cli.screen import plain
 from slurm_ai_factory.core.escaped import for_csv, for_json, for_terminal
-from slurm_ai_factory.core.measure import judgement, outlook, share
+from slurm_ai_factory.core.measure import judgement, outlook
 from slurm_ai_factory.core.measure.figures import number, part, share_value, when
+from slurm_ai_factory.core.measure.forecast import forecast_of
 from slurm_ai_factory.core.records import HOUR, Charge, Decision, Measurement
 from slurm_ai_factory.slurm import Slurm
 
@@ -209,7 +210,7 @@ def share_text(m: Measurement, margin: float) -> dict[str, object]:
         f"({hours(m.unclassified_charge)}; counted as not regional)",
         "waited": f"{hours(m.waiting_charge)} regional, {hours(m.starved_charge) or 'unknown'} of it starved",
         "short of the promise": hours(m.shortfall_charge),
-        "required from now on": percent(share.required_share(m, margin)),
+        "required from now on": percent(forecast_of(m, margin).required_share),
         "attainable": next((word for word, value in known.items() if value is attainable), None),
         "verdict": f"{judgement.verdict(m)}  ({judgement.GROUNDS[judgement.judge(m).reason]})",
     }

@@ -20,8 +20,9 @@ from slurm_ai_factory.cli.output import Styled
 from slurm_ai_factory.cli.screen import plain
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core.control.reasons import HOLDS
-from slurm_ai_factory.core.measure import judgement, outlook, share
-from slurm_ai_factory.core.records import Instant, Measurement, Verdict
+from slurm_ai_factory.core.measure import judgement, outlook
+from slurm_ai_factory.core.measure.forecast import forecast_of
+from slurm_ai_factory.core.records import ChangeStatus, Instant, Measurement, Verdict
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import Ledger
 
@@ -125,7 +126,7 @@ def _holds(
     if last and last["reason"] in HOLDS - {"paused"}:
         since = ledger.control.reason_since(last["reason"])
         holds.append({"reason": last["reason"], "since": output.when(since)})
-    if change and change["status"] == "failed":
+    if change and change["status"] == ChangeStatus.FAILED:
         holds.append({"reason": "write_failed", "since": change["at"]})
     if now() - read_at > config.daemon.ready_after:
         holds.append({"reason": "stale", "since": output.when(read_at)})
@@ -188,9 +189,10 @@ def _run(text: str, ground: bool, kept: bool) -> str | Styled:
 
 def _figures(m: Measurement, margin: float) -> Iterator[str]:
     """Two columns of names and values."""
+    ahead = forecast_of(m, margin)
     attainable = {True: "attainable", False: "not attainable", None: ""}[outlook.mendable(m, margin)]
-    required = output.percent(share.required_share(m, margin))
-    unclassified = output.percent(outlook.unclassified_ratio(m))
+    required = output.percent(ahead.required_share)
+    unclassified = output.percent(m.unclassified_share)
     unit = f"{outlook.resource_unit(m.called)}-hours"
     rows = (
         (
@@ -203,7 +205,7 @@ def _figures(m: Measurement, margin: float) -> Iterator[str]:
             "promised",
             output.percent(m.target_share),
             "expected at the end",
-            output.percent(outlook.expected_share(m)),
+            output.percent(ahead.expected_share),
         ),
         ("of capacity", output.percent(m.capacity_share), "verdict", str(judgement.verdict(m))),
         ("unclassified", unclassified, f"regional, {unit}", _of(m)),

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from slurm_ai_factory.core.control.reasons import HOLDS, REASONS
 from slurm_ai_factory.core.measure import outlook
-from slurm_ai_factory.core.records import Instant
+from slurm_ai_factory.core.records import ChangeStatus, Instant, Mode
 from slurm_ai_factory.core.words import count
 from slurm_ai_factory.monitor.board import Board, Shown
 
@@ -73,7 +73,7 @@ def _of_control(shown: Shown) -> Iterator[Step]:
         yield Step(f"The control holds: {REASONS[reason]}.", remedy)
     if shown.foreign:
         yield Step(f"Somebody else changed {shown.foreign}; find out who and why.", "saf history")
-    if {"failed", "planned"} & set(shown.statuses):
+    if {ChangeStatus.FAILED, ChangeStatus.PLANNED} & set(shown.statuses):
         yield Step("A change of RawShares did not come into force.", "saf history")
     if not shown.weight_fairshare:
         yield Step("PriorityWeightFairShare is 0, so no shares have any effect.", "scontrol show config")
@@ -84,7 +84,7 @@ def _of_control(shown: Shown) -> Iterator[Step]:
 
 
 def _of_numbers(board: Board, shown: Shown) -> Iterator[Step]:
-    unclassified = outlook.unclassified_ratio(shown.measurement) or 0.0
+    unclassified = shown.measurement.unclassified_share or 0.0
     if unclassified >= NOTICED:
         part = outlook.short_percent(unclassified)
         yield Step(
@@ -104,7 +104,7 @@ def _of_numbers(board: Board, shown: Shown) -> Iterator[Step]:
 
 
 def _nothing(shown: Shown | None) -> Step:
-    if shown is not None and shown.mode == "observe":
+    if shown is not None and shown.mode == Mode.OBSERVE:
         return Step(
             "Nothing needs you. When these numbers agree with yours, set control.mode to advise.", "saf plan"
         )

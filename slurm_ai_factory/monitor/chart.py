@@ -13,6 +13,7 @@ from math import ceil
 from zoneinfo import ZoneInfo
 
 from slurm_ai_factory.core.measure import outlook
+from slurm_ai_factory.core.measure.forecast import forecast_of
 from slurm_ai_factory.core.measure.outlook import Point
 from slurm_ai_factory.core.records import DAY, Instant, Measurement
 
@@ -49,7 +50,7 @@ class ChartFrame:
 def share_chart(m: Measurement, zone: ZoneInfo, *, width: float, height: float) -> str:
     """The drawing. It is empty of lines while nothing was delivered, and says so."""
     course = _thinned(outlook.course(m))
-    expected = outlook.expected_share(m)
+    expected = forecast_of(m, 0.0).expected_share
     until = m.as_of if m.window.rolling else m.window.until
     frame = ChartFrame(width, height, m.window.since, until, _top(m, course, expected))
     parts = [

@@ -25,13 +25,12 @@ from slurm_ai_factory import __version__
 from slurm_ai_factory.core.control.reasons import HOLDS, REASONS
 from slurm_ai_factory.core.escaped import for_terminal
 from slurm_ai_factory.core.measure import judgement, outlook, share
+from slurm_ai_factory.core.measure.forecast import forecast_of
 from slurm_ai_factory.core.measure.share import Group
-from slurm_ai_factory.core.records import Charge, Measurement, Verdict
+from slurm_ai_factory.core.records import ChangeStatus, Charge, Measurement, Mode, Verdict
 from slurm_ai_factory.monitor.board import CAUSES, Board, Durations, Shown
 
 OUTCOMES = ("complete", "failed", "standby")
-STATUSES = ("observed", "advised", "applied", "failed", "planned")
-MODES = ("observe", "advise", "enforce")
 PHASES = ("read", "ask", "measure", "decide", "apply", "show")
 
 MOST_GROUPS = 30
@@ -107,7 +106,13 @@ def _always(board: Board) -> Iterator[Metric]:
     for name, doc, label, known, counts in (
         ("saf_cycles", "Cycles, by outcome.", "outcome", OUTCOMES, board.cycles),
         ("saf_decisions", "Decisions, by reason.", "reason", REASONS, board.decisions),
-        ("saf_changes", "Changes of RawShares, by what became of them.", "status", STATUSES, board.changes),
+        (
+            "saf_changes",
+            "Changes of RawShares, by what became of them.",
+            "status",
+            ChangeStatus,
+            board.changes,
+        ),
     ):
         yield _counter(name, doc, cluster, label, known, counts)
     for name, doc, value in (
@@ -179,7 +184,7 @@ def _instants(board: Board, cluster: Labels) -> Iterator[Metric]:
 
 def _of_measurement(shown: Shown) -> Iterator[Metric]:
     m = shown.measurement
-    labels = {"cluster": m.cluster, "window": m.window.name, "resource": m.resource}
+    labels = {"cluster": m.cluster, "window": m.window.name, "resource": m.resource.name}
     for name, doc, value in (*_ratios(shown), *_charged(m)):
         if value is not None:
             yield _gauge(name, doc, labels, float(value))
@@ -192,22 +197,23 @@ def _of_measurement(shown: Shown) -> Iterator[Metric]:
 
 def _ratios(shown: Shown) -> tuple[tuple[str, str, float | None], ...]:
     m, margin = shown.measurement, shown.margin
+    forecast = forecast_of(m, margin)
     return (
         ("saf_delivered_share_ratio", "Regional charge / all charge in the window.", m.delivered_share),
         ("saf_capacity_share_ratio", "Regional charge / capacity in the window.", m.capacity_share),
         ("saf_target_share_ratio", "The promised share.", m.target_share),
         ("saf_recent_share_ratio", "Regional charge / all charge in the last seven days of the window.",
-         outlook.recent_share(m)),
+         share.recent_share(m)),
         ("saf_required_share_ratio",
          "Share the region must get in what is left of the window; above 1 when out of reach.",
-         share.required_share(m, margin)),
+         forecast.required_share),
         ("saf_forecast_share_ratio",
          "Share at the end of the window if the rest of it is like the last seven days.",
-         outlook.expected_share(m)),
+         forecast.expected_share),
         ("saf_unclassified_ratio", "Charge that no rule matched / all charge in the window.",
-         outlook.unclassified_ratio(m)),
+         m.unclassified_share),
         ("saf_attainable", "1 when regional demand is enough for the required share, else 0.",
-         share.attainable(m, margin)),
+         forecast.attainable),
         ("saf_floor_at_risk", "1 when below the floor and what is left cannot mend it, else 0.",
          outlook.at_risk(m, margin)),
     )  # fmt: skip
@@ -262,7 +268,7 @@ def _by_group(label: str, groups: Iterable[Group], labels: Labels) -> Metric:
 def _of_control(shown: Shown) -> Iterator[Metric]:
     m = shown.measurement
     cluster = {"cluster": m.cluster}
-    yield _states("saf_mode", "1 for the mode in force.", cluster, "mode", MODES, shown.mode)
+    yield _states("saf_mode", "1 for the mode in force.", cluster, "mode", list(Mode), shown.mode)
     for name, doc, value in (
         ("saf_read_lag_seconds", "Age of the newest accounting, when the last cycle ended.",
          shown.at + shown.seconds - m.as_of),
@@ -299,7 +305,7 @@ def _of_control(shown: Shown) -> Iterator[Metric]:
         if value is not None:
             yield _gauge(name, doc, cluster, float(value))
     yield from _shares(shown, cluster)
-    yield from _demand(shown, {**cluster, "resource": m.resource})
+    yield from _demand(shown, {**cluster, "resource": m.resource.name})
 
 
 def _shares(shown: Shown, labels: Labels) -> Iterator[Metric]:
@@ -365,7 +371,7 @@ def _counter(
     """Every known value of the label from the start, so that the first increase is seen."""
     family = CounterMetricFamily(name, doc, labels=[*labels, label])
     for each in dict.fromkeys([*known, *counts]):
-        family.add_metric([*labels.values(), each], counts.get(each, 0))
+        family.add_metric([*labels.values(), str(each)], counts.get(each, 0))
     return family
 
 

@@ -16,9 +16,10 @@ from markupsafe import Markup
 from slurm_ai_factory import __version__
 from slurm_ai_factory.core.control.reasons import HOLDS, REASONS
 from slurm_ai_factory.core.escaped import for_page
-from slurm_ai_factory.core.measure import judgement, outlook, share
+from slurm_ai_factory.core.measure import judgement, outlook
+from slurm_ai_factory.core.measure.forecast import forecast_of
 from slurm_ai_factory.core.measure.share import Group
-from slurm_ai_factory.core.records import HOUR, Instant, Verdict
+from slurm_ai_factory.core.records import HOUR, Instant, Mode, Verdict
 from slurm_ai_factory.monitor import chart
 from slurm_ai_factory.monitor.advice import stale, steps
 from slurm_ai_factory.monitor.board import Board, Done, Shown
@@ -29,9 +30,9 @@ REFRESH = 60
 MOST_GROUPS = 8
 MOST_CHANGES = 6
 MODES = {
-    "observe": "watches, and writes nothing to Slurm",
-    "advise": "says what it would set, and writes nothing to Slurm",
-    "enforce": "sets RawShares",
+    Mode.OBSERVE: "watches, and writes nothing to Slurm",
+    Mode.ADVISE: "says what it would set, and writes nothing to Slurm",
+    Mode.ENFORCE: "sets RawShares",
 }
 STANDING = {
     Verdict.MET: "met", Verdict.OPEN: "open", Verdict.MISSED_DEMAND: "missed, for want of regional work",
@@ -114,7 +115,7 @@ def _seen(shown: Shown) -> dict[str, Any]:
         "narrow": Markup(chart.share_chart(m, zone, width=380, height=260)),  # noqa: S704
         "figures": figures,
         "columns": 4 if len(figures) > 6 else 3,
-        "forecast": outlook.expected_share(m) is not None,
+        "forecast": forecast_of(m, shown.margin).expected_share is not None,
         "control": list(_control(shown)),
         "decision": _sentence(shown.decision.sentence),
         "decided": _clock(shown.decision.at, zone),
@@ -137,13 +138,14 @@ def _figures(shown: Shown) -> Iterator[tuple[str, str, str]]:
     yield "Of capacity", _ratio(m.capacity_share), "of all that was up in the window"
     yield "Waited", _hours(m.waiting_charge), f"regional {unit}"
     yield "Starved", _hours(m.starved_charge), f"{unit} of them while below the floor"
-    yield "Unclassified", _ratio(outlook.unclassified_ratio(m)), "of the charge; counted as not regional"
+    yield "Unclassified", _ratio(m.unclassified_share), "of the charge; counted as not regional"
 
 
 def _ahead(shown: Shown) -> Iterator[tuple[str, str, str]]:
     """What a calendar window still takes, and where it will end."""
     m, margin = shown.measurement, shown.margin
-    required, expected = share.required_share(m, margin), outlook.expected_share(m)
+    forecast = forecast_of(m, margin)
+    required, expected = forecast.required_share, forecast.expected_share
     reach = {True: "; within reach", False: "; out of reach", None: ""}[outlook.mendable(m, margin)]
     if required is not None:
         yield (

@@ -6,10 +6,12 @@ Ratios are 0..1, instants ISO 8601 in UTC, charges resource-seconds.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any
 
 from slurm_ai_factory.core import windows
-from slurm_ai_factory.core.measure import forecast, judgement, share
+from slurm_ai_factory.core.measure import judgement, share
+from slurm_ai_factory.core.measure.forecast import Forecast, forecast_of
 from slurm_ai_factory.core.records import Charge, Instant, Measurement
 
 
@@ -25,12 +27,13 @@ def when(at: Instant | None) -> str | None:
 
 def share_value(m: Measurement, margin: float, groups: Iterable[share.Group] = ()) -> dict[str, Any]:
     """A measurement under the contract's keys."""
+    forecast = forecast_of(m, margin)
     return {
         "window": m.window.name,
         "since": when(m.window.since),
         "until": when(m.window.until),
         "as_of": when(m.as_of),
-        "resource": m.resource,
+        "resource": m.resource.name,
         "resource_label": m.resource_label or None,
         "target_share": m.target_share,
         "delivered_share": m.delivered_share,
@@ -47,9 +50,9 @@ def share_value(m: Measurement, margin: float, groups: Iterable[share.Group] = (
         "unread_seconds": m.unread_seconds,
         "unclassified_share": m.unclassified_share,
         "unclassified_limit": m.unclassified_limit,
-        "required_share": share.required_share(m, margin),
-        "attainable": share.attainable(m, margin),
-        "forecast": forecast_value(m, margin),
+        "required_share": forecast.required_share,
+        "attainable": forecast.attainable,
+        "forecast": forecast_value(forecast, m.resource.name),
         "newest_record_at": when(m.newest_record_at),
         "groups": [
             {"name": g.name, "beneficiary": str(g.beneficiary), "charge": number(g.delivered),
@@ -59,10 +62,9 @@ def share_value(m: Measurement, margin: float, groups: Iterable[share.Group] = (
     }  # fmt: skip
 
 
-def forecast_value(m: Measurement, margin: float) -> dict[str, Any]:
-    """What is left of the window, with what the forecast rests on."""
-    found = forecast.forecast(m, margin)
-    return {**found._asdict(), "assumptions": list(found.assumptions(m.resource))}
+def forecast_value(forecast: Forecast, resource: str) -> dict[str, Any]:
+    """A forecast with what it rests on."""
+    return {**asdict(forecast), "assumptions": list(forecast.assumptions(resource))}
 
 
 def part(charge: Charge, total: Charge) -> float | None:

@@ -6,11 +6,12 @@ places can say different things of the same measurement.
 
 from __future__ import annotations
 
-from math import fsum
 from typing import NamedTuple
 
-from slurm_ai_factory.core.measure import judgement, share
+from slurm_ai_factory.core.measure import judgement
+from slurm_ai_factory.core.measure.forecast import forecast_of
 from slurm_ai_factory.core.records import DAY, HOUR, Hour, Instant, Measurement, Verdict, Window
+from slurm_ai_factory.core.tres import Resource
 
 WORDS = {"gres/gpu": "GPU time", "cpu": "CPU time", "node": "node time", "billing": "billed time"}
 """Resources as people call them; others are called by their own name."""
@@ -50,26 +51,6 @@ def daily(measurement: Measurement) -> list[Point]:
     return [Point(day, regional / total) for day, (regional, total) in sums.items() if total > 0]
 
 
-def recent_share(measurement: Measurement) -> float | None:
-    """The share of the last seven days of the window; None when they delivered nothing."""
-    recent = [hour for hour in measurement.hours if hour.at >= measurement.as_of - share.RATE_HORIZON]
-    total = fsum(hour.total for hour in recent)
-    return fsum(hour.regional for hour in recent) / total if total > 0 else None
-
-
-def expected_share(measurement: Measurement) -> float | None:
-    """The share at the end of a calendar window if the rest of it is like the last seven days.
-
-    None when the window rolls on, or nothing was delivered lately.
-    """
-    recent = recent_share(measurement)
-    if measurement.window.rolling or recent is None:
-        return None
-    left = max(0, measurement.window.until - measurement.as_of)
-    rest = share.expected_rate(measurement) * left
-    return (float(measurement.regional_charge) + recent * rest) / (float(measurement.total_charge) + rest)
-
-
 def below(measurement: Measurement) -> bool:
     """Whether the window has less than was promised now; not while nothing was delivered or promised."""
     delivered = measurement.delivered_share
@@ -78,20 +59,13 @@ def below(measurement: Measurement) -> bool:
 
 def mendable(measurement: Measurement, margin: float) -> bool | None:
     """Whether what is missing can still be made up for; None while nothing is missing, or it is not known."""
-    return share.attainable(measurement, margin) if below(measurement) else None
+    return forecast_of(measurement, margin).attainable if below(measurement) else None
 
 
 def at_risk(measurement: Measurement, margin: float) -> bool:
     """Whether the floor is at risk: below it, and either the window rolls or what is left cannot mend it."""
-    lost = measurement.window.rolling or share.attainable(measurement, margin) is False
+    lost = measurement.window.rolling or forecast_of(measurement, margin).attainable is False
     return below(measurement) and lost
-
-
-def unclassified_ratio(measurement: Measurement) -> float | None:
-    """The part of all charge that no rule matched; None when nothing was delivered."""
-    if not measurement.total_charge:
-        return None
-    return float(measurement.unclassified_charge / measurement.total_charge)
 
 
 def resource_words(resource: str) -> str:
@@ -143,7 +117,7 @@ def promise_sentence(measurement: Measurement, margin: float) -> str:
     m = measurement
     if m.ended:
         return f"No promise holds in {m.window.name}; see `saf promise list`."
-    words = f"{m.resource_label} time" if m.resource_label else resource_words(m.resource)
+    words = f"{m.resource_label} time" if m.resource_label else resource_words(m.resource.name)
     promised = short_percent(m.target_share)
     if m.delivered_share is None and m.unread_seconds:
         return f"Of {m.window.name} nothing is known: it was not read; the region is promised {promised}."
@@ -158,28 +132,28 @@ def _clause(m: Measurement, margin: float) -> str:
     """What follows from where it stands; empty when nothing does."""
     if m.unread_seconds:
         return f"; {m.unread_seconds / HOUR:.0f} hours of the window were never read"
-    found, required = judgement.verdict(m), share.required_share(m, margin)
-    if found is Verdict.MISSED_STARVED:
+    verdict, ahead = judgement.verdict(m), forecast_of(m, margin)
+    if verdict is Verdict.MISSED_STARVED:
         return "; regional jobs waited while it was below"
-    if found is Verdict.MISSED_DEMAND:
+    if verdict is Verdict.MISSED_DEMAND:
         return "; there was too little regional work to reach it"
-    if found is Verdict.MET and not m.window.rolling:
+    if verdict is Verdict.MET and not m.window.rolling:
         return " and that can no longer change"
-    if not below(m) or required is None:
+    if not below(m) or ahead.required_share is None:
         return ""
-    if share.attainable(m, margin):
-        return f"; {short_percent(required)} of the rest of the window would mend it"
+    required = short_percent(ahead.required_share)
+    if ahead.attainable:
+        return f"; {required} of the rest of the window would mend it"
     if not m.regional_running and not m.regional_pending:
         return "; no regional job waits"
-    wanted = short_percent(required)
-    return f"; it would take {wanted} of the rest of the window, more than regional jobs ask for"
+    return f"; it would take {required} of the rest of the window, more than regional jobs ask for"
 
 
 def _example() -> Measurement:
     """For the doctests: three hours of a quarter."""
     hours = tuple(Hour(HOUR * n, 10.0 * (n + 1), 100.0, 0.0, 200.0) for n in range(3))
     return Measurement(
-        cluster="c", window=Window("2027Q1", 0, 90 * DAY), as_of=3 * HOUR, resource="cpu", target_share=0.25,
-        regional_charge=60, total_charge=300, unclassified_charge=0, capacity=600, waiting_charge=0,
-        starved_charge=0.0, newest_record_at=3 * HOUR, hours=hours,
+        cluster="c", window=Window("2027Q1", 0, 90 * DAY), as_of=3 * HOUR, resource=Resource({"cpu": 1}),
+        target_share=0.25, regional_charge=60, total_charge=300, unclassified_charge=0, capacity=600,
+        waiting_charge=0, starved_charge=0.0, newest_record_at=3 * HOUR, hours=hours,
     )  # fmt: skip

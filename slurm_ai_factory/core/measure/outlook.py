@@ -89,7 +89,7 @@ def resource_unit(resource: str) -> str:
 def short_percent(ratio: float) -> str:
     """A ratio in a sentence; whole numbers without decimals.
 
-    >>> percent(0.25), percent(0.2468)
+    >>> short_percent(0.25), short_percent(0.2468)
     ('25 %', '24.7 %')
     """
     text = f"{100 * ratio:.1f}".removesuffix(".0")
@@ -111,7 +111,7 @@ def exact(ratio: float, target: float) -> str:
 def promise_sentence(measurement: Measurement, margin: float) -> str:
     """The promise and where it stands, in one sentence.
 
-    >>> sentence(_example(), 0.01)
+    >>> promise_sentence(_example(), 0.01)
     'The region has had 20.0 % of the CPU time in 2027Q1, below the promised 25 %; no regional job waits.'
     """
     m = measurement

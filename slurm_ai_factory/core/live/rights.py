@@ -1,4 +1,4 @@
-"""What PrivateData hides from a user, for every read alike. Pure. Tested in tests/slurm/test_privacy.py.
+"""What PrivateData hides from a user, for every read alike. Pure. Tested in tests/doctor/test_checks.py.
 
 Slurm leaves rows out of an answer, gives no error and exits with 0. Observed on 22.05.8 as a user without
 rights: ``jobs`` empties squeue (slurm.conf) and sacct (slurmdbd.conf), ``usage`` sshare (slurm.conf),

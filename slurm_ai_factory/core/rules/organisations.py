@@ -232,7 +232,15 @@ def entry_problems(present: Registry, entries: Iterable[RegistryEntry], terms: C
     known = {_open(entry) for entry in present.organisations} | {_open(entry) for entry in present.links}
     alone = [problem for entry in new for problem in _alone(entry, None if _open(entry) in known else terms)]
     together = present.plus(new)
-    return alone or [*_twice(new), *(problem for entry in new for problem in _together(entry, together))]
+    if alone:
+        return alone
+    # Of entries of the same thing from the same instant it is not known which is meant.
+    twice = [
+        Problem(entry=second, field="since", reason="is a second entry of the same from then")
+        for _, same in groupby(sorted(new, key=_thing), _thing)
+        for _, second in pairwise(same)
+    ]
+    return twice + [problem for entry in new for problem in _together(entry, together)]
 
 
 def _open(entry: RegistryEntry) -> RegistryEntry:
@@ -338,13 +346,6 @@ def _within(link: Link, registry: Registry) -> bool:
         if entry.since <= at < entry.until:
             at = entry.until
     return at >= link.until
-
-
-def _twice(new: Iterable[RegistryEntry]) -> Iterator[Problem]:
-    """Entries of the same thing from the same instant: it is not known which is meant."""
-    for _, same in groupby(sorted(new, key=_thing), _thing):
-        for _, second in pairwise(same):
-            yield Problem(entry=second, field="since", reason="is a second entry of the same from then")
 
 
 def _overlap(entry: RegistryEntry, other: RegistryEntry) -> bool:

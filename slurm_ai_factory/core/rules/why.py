@@ -56,7 +56,8 @@ def _linked(rules: Rules, link: Link, organisation: Organisation, at: Instant) -
     inside = "in the region" if rules.is_regional(organisation.municipality, at) else "not in the region"
     return (
         f"registry: {link.fraction.normalize():f} of account {link.account} is for "
-        f"{organisation.organisation} ({organisation.name}) {_span(link.since, link.until)}; {place} is {inside}"
+        f"{organisation.organisation} ({organisation.name}) {_span(link.since, link.until)}; "
+        f"{place} is {inside}"
     )
 
 

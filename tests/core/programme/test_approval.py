@@ -14,11 +14,11 @@ from slurm_ai_factory.core.programme.approval import (
     ProposalKind,
     ProposalStep,
     Ruling,
+    approved_fields,
     closed,
     entries_from,
     entries_value,
     own,
-    approved_fields,
 )
 from slurm_ai_factory.core.records import FOREVER, HOUR
 from slurm_ai_factory.core.rules.organisations import Link, Organisation, Registry, RegistryEntry, effective

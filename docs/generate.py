@@ -251,7 +251,7 @@ def _shown() -> Shown:
         waiting_charge=3, starved_charge=0.0, newest_record_at=10800, hours=hours,
     )  # fmt: skip
     inputs = {"usage_share": 0.25, "share_wanted": 0.25, "share": 0.25}
-    groups = [Group("business", Beneficiary.REGIONAL, 3)]
+    groups = [Group(("business",), Beneficiary.REGIONAL, 3)]
     return Shown(
         at=10800, mode=Mode.OBSERVE, seconds=1.0, phases={}, measurement=measurement, margin=0.01,
         groups={"category": groups, "sector": groups}, reach=Reach(3, 0, 1),

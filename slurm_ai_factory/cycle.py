@@ -84,7 +84,7 @@ def observe(site: Site, now: Instant, priority: PriorityConfig, read: Read) -> G
             site.slurm, site.config, priority, rules, usual.seconds, lambda: clocks.checked_diagnostics(site)
         )
     with site.laps.phase("measure"):
-        measurement, (groups,) = asked.answer(question.by_steered(asked))
+        measurement, groups = asked.answer(question.by_steered(asked))
     odd = site.ledger.accounting.put_aside(site.slurm.unreadable(), now)
     return Gathered(
         at=now,

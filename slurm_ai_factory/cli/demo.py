@@ -230,7 +230,7 @@ def _close(config: Config, before: Sequence[Association], after: Sequence[Associ
         if ledger.accounting.watermark() is None:
             raise LedgerError("saf demo ended before its first cycle; give it more time with --for")
         asked = question.ask(config, ledger)
-        measured, (groups,) = asked.answer(measure.group_name("account"))
+        measured, groups = asked.answer(measure.group_key("account"))
         changes = steer.latest(ledger, CHANGES)
     margin = asked.config.promise.margin
     if chosen.json:

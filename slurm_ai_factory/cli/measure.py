@@ -15,7 +15,7 @@ from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.measure import share
 from slurm_ai_factory.core.measure.share import Promise
 from slurm_ai_factory.core.records import Instant, Measurement, Subject, Window
-from slurm_ai_factory.core.rules.classify import Beneficiary, Classification
+from slurm_ai_factory.core.rules.classify import Beneficiary
 from slurm_ai_factory.core.tres import Resource
 from slurm_ai_factory.ledger import Ledger
 
@@ -101,8 +101,8 @@ def share_command(
         promise = asked_promise(asked.config, resource)
         if resource is not None:
             _check_counted(ledger, promise)
-        measured, groups = asked.answer(*([group_name(by)] if by else []), promise=promise)
-    print_share(measured, asked.config.promise.margin, groups[0] if by else [], by)
+        measured, groups = asked.answer(group_key(by) if by else None, promise)
+    print_share(measured, asked.config.promise.margin, groups, by)
 
 
 def _check_counted(ledger: Ledger, promise: Promise) -> None:
@@ -113,11 +113,11 @@ def _check_counted(ledger: Ledger, promise: Promise) -> None:
         raise click.UsageError(f"nothing in the ledger is in {', '.join(unknown)}; its TRES are {there}")
 
 
-def group_name(by: str) -> question.GroupName:
+def group_key(by: str) -> question.GroupKey:
     """The name of a subject's group: what Slurm says of it, or what its rule does."""
     if by in Subject._fields:
-        return lambda subject, _: str(getattr(subject, by))
-    return lambda _, found: str(getattr(found, by) or found.beneficiary)
+        return lambda subject, _: (str(getattr(subject, by)),)
+    return lambda _, found: (str(getattr(found, by) or found.beneficiary),)
 
 
 def print_share(m: Measurement, margin: float, groups: Sequence[share.Group], by: str | None) -> None:
@@ -154,7 +154,8 @@ def unclassified_command(window: str | None) -> None:
     """Subjects that no rule matched, by charge."""
     with opened_books() as (config, ledger):
         asked = question.ask(config, ledger, asked_window(config, window, None, None), moment=now())
-        groups, unread, promise = asked.groups(_all_of_it), asked.unread(), asked.config.promise_of()
+        groups, unread = asked.groups(lambda subject, _: subject[1:8]), asked.unread()
+        promise = asked.config.promise_of()
     found = [g for g in groups if g.beneficiary is Beneficiary.UNCLASSIFIED]
     _print_unclassified(found, promise.label or promise.resource.name)
     tell_unread(unread, asked.window)
@@ -167,11 +168,6 @@ def tell_unread(seconds: int, where: Window) -> None:
     if seconds:
         hours, since = output.hours(seconds), output.when(where.since)
         click.echo(f"{hours} hours of {where.name} were never read: saf backfill -S {since}", err=True)
-
-
-def _all_of_it(subject: Subject, _: Classification) -> str:
-    """All that Slurm says of a subject."""
-    return share.together(subject[1:8])
 
 
 def _print_unclassified(groups: Sequence[share.Group], resource: str) -> None:

@@ -26,7 +26,7 @@ from slurm_ai_factory.cli.options import (
     slurm_of,
 )
 from slurm_ai_factory.config import Config
-from slurm_ai_factory.core.measure import judgement, share
+from slurm_ai_factory.core.measure import judgement
 from slurm_ai_factory.core.programme.approval import ProposalKind
 from slurm_ai_factory.core.records import HOUR, Charge, Measurement, Subject, Window
 from slurm_ai_factory.core.rules import rule_check
@@ -137,16 +137,16 @@ class RulesResult(NamedTuple):
 
 
 def _outcome(config: Config, ledger: Ledger, where: Window) -> RulesResult:
-    measured, (groups,) = question.ask(config, ledger, where, moment=now()).answer(_place)
-    return RulesResult(measured, {tuple(group.names): group.delivered for group in groups})
+    measured, groups = question.ask(config, ledger, where, moment=now()).answer(_place)
+    return RulesResult(measured, {group.names: group.delivered for group in groups})
 
 
 _PLACE = ("account", "beneficiary", "rule", "category", "organisation", "sector", "municipality", "hub")
 
 
-def _place(subject: Subject, found: Classification) -> str:
-    """All that can change of a charge, as one text."""
-    return share.together([subject.account, *(str(getattr(found, name)) for name in _PLACE[1:])])
+def _place(subject: Subject, found: Classification) -> tuple[str, ...]:
+    """All that can change of a charge."""
+    return subject.account, *(str(getattr(found, name)) for name in _PLACE[1:])
 
 
 def _moves(before: RulesResult, after: RulesResult) -> list[dict[str, Any]]:

@@ -100,5 +100,5 @@ def _regional(ask: Question) -> dict[str, Charge]:
     charges: dict[str, Charge] = {}
     for group in ask.groups(by_place):
         if group.beneficiary is Beneficiary.REGIONAL and group.delivered:
-            charges[group.names[0]] = charges.get(group.names[0], 0) + group.delivered
+            charges[group.name] = charges.get(group.name, 0) + group.delivered
     return charges

@@ -17,9 +17,6 @@ from slurm_ai_factory.core.rules.classify import Beneficiary, Classification
 from slurm_ai_factory.errors import ConfigError, SafError
 from slurm_ai_factory.question import Question
 
-OTHERS = "\0"
-"""What all other organisations are called together."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statement:
@@ -70,13 +67,13 @@ def gather_statement(ask: Question, organisation: str) -> Statement:
 def _charges(ask: Question, organisation: str, resource: str) -> dict[tuple[Beneficiary, str], Charge]:
     """The organisation's charge by beneficiary and category, in one resource."""
 
-    def key(_: Subject, found: Classification) -> str:
-        return found.category if found.organisation == organisation else OTHERS
+    def key(_: Subject, found: Classification) -> tuple[str, ...]:
+        return (found.category,) if found.organisation == organisation else ()
 
     own = ask.config.promise.resource
     weights = own.weights if resource == own.name else {resource: 1}
     groups = ask.groups(key, weights)
-    return {(one.beneficiary, one.name): one.delivered for one in groups if one.name != OTHERS}
+    return {(one.beneficiary, one.name): one.delivered for one in groups if one.names}
 
 
 def _lines(ask: Question, organisation: str) -> Iterator[StatementLine]:

@@ -240,7 +240,7 @@ def test_the_report_shows_what_it_was_given(hostile: Saf, tmp_path: Path) -> Non
 
 
 def test_no_page_and_no_scrape_holds_a_hidden_character() -> None:
-    groups = {"category": (Group(EVIL, Beneficiary.REGIONAL, 1),)}
+    groups = {"category": (Group((EVIL,), Beneficiary.REGIONAL, 1),)}
     board = examples.complete(groups=groups, steered=(Steered(EVIL, 37, 37, 25),))
     _, scrape = Exposition(board).text("")
     for text in (page.status_html(board, examples.NOW), scrape.decode()):

@@ -118,7 +118,7 @@ def test_a_run_that_ends_while_groups_are_asked_for_is_counted_once(
 
     record(ledger, [running(1)], NOW, now=True)
     monkeypatch.setattr(Classified, "open_runs", and_then_it_ends)
-    groups = asked(ledger, NOW).groups(lambda subject, _: subject.account, WEIGHTS)
+    groups = asked(ledger, NOW).groups(lambda subject, _: (subject.account,), WEIGHTS)
     assert [(one.name, one.delivered) for one in groups] == [("umcg", NOW - T0)]
 
 
@@ -143,7 +143,7 @@ def test_a_run_that_ended_after_what_was_read_counts_up_to_there(ledger: Ledger)
     as_of = ledger.accounting.watermark() or 0
     assert measure(ledger, ALL, as_of).total_charge == 600
     assert measure(ledger, ALL, as_of, then=T0 + 3001).total_charge == 600
-    groups = asked(ledger, as_of).groups(lambda subject, _: subject.account, WEIGHTS)
+    groups = asked(ledger, as_of).groups(lambda subject, _: (subject.account,), WEIGHTS)
     assert [(one.name, one.delivered) for one in groups] == [("umcg", 600)]
 
 

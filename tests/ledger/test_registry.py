@@ -60,7 +60,7 @@ def charges(ledger: Ledger, rules: Rules, then: Instant | None = None) -> Sums:
     """By organisation and beneficiary, and the same from the hourly sums."""
     books = ledger.classified(rules, then)
     groups = share.by_group(
-        lambda _, who: who.organisation, WEIGHTS, ALL, NOW,
+        lambda _, who: (who.organisation,), WEIGHTS, ALL, NOW,
         closed=books.usage_by_subject(ALL, NOW, WEIGHTS), open_runs=books.open_runs(),
     )  # fmt: skip
     return {(one.name, str(one.beneficiary)): one.delivered for one in groups}

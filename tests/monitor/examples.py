@@ -42,8 +42,8 @@ def shown(**changes: Any) -> Shown:
         inputs={"usage_share": 0.3, "share_wanted": 0.28, "share": 0.27},
     )  # fmt: skip
     groups = [
-        Group("research", Beneficiary.NON_REGIONAL, 70 * DAY),
-        Group("business", Beneficiary.REGIONAL, 30 * DAY),
+        Group(("research",), Beneficiary.NON_REGIONAL, 70 * DAY),
+        Group(("business",), Beneficiary.REGIONAL, 30 * DAY),
     ]  # fmt: skip
     values: dict[str, Any] = {
         "at": NOW, "mode": "enforce", "seconds": 0.2, "phases": {"read": 0.1, "measure": 0.1},

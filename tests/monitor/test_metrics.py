@@ -151,7 +151,7 @@ def test_labels_are_bounded(board: Board) -> None:
 
 
 def test_series_do_not_grow_with_groups() -> None:
-    groups = [Group(f"g{n:04}", Beneficiary.REGIONAL, 10_000 - n) for n in range(2000)]
+    groups = [Group((f"g{n:04}",), Beneficiary.REGIONAL, 10_000 - n) for n in range(2000)]
     found = samples(examples.complete(groups={"sector": groups}))
     sectors = {name: value for name, value in found.items() if "saf_sector" in name}
     assert len(sectors) == MOST_GROUPS + 1

@@ -7,7 +7,6 @@ reads, is in floats, added up by ``fsum``: ``sum`` rounds otherwise from Python 
 
 from __future__ import annotations
 
-import json
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -228,27 +227,18 @@ def _hours(
 class Group(NamedTuple):
     """The charge of one group of subjects in a window, in resource-seconds."""
 
-    name: str
+    names: tuple[str, ...]
     beneficiary: Beneficiary
     delivered: Charge
 
     @property
-    def names(self) -> list[str]:
-        """The names that ``together`` joined."""
-        return [str(name) for name in json.loads(self.name)]
-
-
-def together(names: Iterable[str]) -> str:
-    r"""Several names as one; ``Group.names`` splits it again, whatever the names have in them.
-
-    >>> Group(together(["a\tb", "c"]), Beneficiary.REGIONAL, 1).names
-    ['a\tb', 'c']
-    """
-    return json.dumps(list(names), ensure_ascii=False)
+    def name(self) -> str:
+        """The first name, which most groups have alone."""
+        return self.names[0]
 
 
 def by_group(
-    key: Callable[[Subject, Classification], str],
+    key: Callable[[Subject, Classification], tuple[str, ...]],
     weights: Mapping[str, tres.Count],
     window: Window,
     as_of: Instant,
@@ -256,8 +246,8 @@ def by_group(
     closed: Iterable[SubjectUsage],
     open_runs: Iterable[SortedRun],
 ) -> list[Group]:
-    """The window's charge by the name ``key`` gives a subject, largest first."""
-    groups: dict[tuple[str, Beneficiary], Charge] = {}
+    """The window's charge by the names ``key`` gives a subject, largest first."""
+    groups: dict[tuple[tuple[str, ...], Beneficiary], Charge] = {}
     for subject, classification, delivered in closed:
         name = key(subject, classification), classification.beneficiary
         groups[name] = groups.get(name, 0) + delivered
@@ -266,7 +256,7 @@ def by_group(
             name = key(run.subject, part.classification), part.classification.beneficiary
             groups[name] = groups.get(name, 0) + charge_of_part(run, part, weights, window, as_of)
     charged = [Group(*name, delivered) for name, delivered in groups.items() if delivered]
-    return sorted(charged, key=lambda group: (-group.delivered, group.name))
+    return sorted(charged, key=lambda group: (-group.delivered, group.names))
 
 
 def charge_of_part(

@@ -156,7 +156,9 @@ def test_the_shares_lie_between_nothing_and_all(runs: list[SortedRun], window: W
 @given(run_lists, _windows())
 def test_the_groups_add_up_to_the_measurement(runs: list[SortedRun], window: Window) -> None:
     found = _measured(runs, window)
-    groups = share.by_group(lambda _, who: who.organisation, WEIGHTS, window, NOW, closed=[], open_runs=runs)
+    groups = share.by_group(
+        lambda _, who: (who.organisation,), WEIGHTS, window, NOW, closed=[], open_runs=runs
+    )
     assert sum(group.delivered for group in groups) == found.total_charge
     regional = [group.delivered for group in groups if group.beneficiary is Beneficiary.REGIONAL]
     assert sum(regional) == found.regional_charge
@@ -253,21 +255,21 @@ def test_the_charge_of_closed_and_of_open_runs_of_one_group_is_one_number() -> N
     ]
     running = SortedRun(RUN._replace(start_at=HOUR - 10), always(replace(REGIONAL, organisation="umcg")))
     groups = share.by_group(
-        lambda _, who: who.organisation, CPUS, DAY, HOUR, closed=kept, open_runs=[running]
+        lambda _, who: (who.organisation,), CPUS, DAY, HOUR, closed=kept, open_runs=[running]
     )
     assert groups == [
-        ("umcg", Beneficiary.REGIONAL, 140),
-        ("umcg", Beneficiary.NON_REGIONAL, 7),
-        ("rug", Beneficiary.REGIONAL, Decimal("0.5")),
+        (("umcg",), Beneficiary.REGIONAL, 140),
+        (("umcg",), Beneficiary.NON_REGIONAL, 7),
+        (("rug",), Beneficiary.REGIONAL, Decimal("0.5")),
     ]
 
 
 def test_groups_may_be_named_after_the_subject() -> None:
     one = _run(0, 100)
     groups = share.by_group(
-        lambda subject, _: subject.partition, CPUS, DAY, NOW, closed=[], open_runs=[one, one]
+        lambda subject, _: (subject.partition,), CPUS, DAY, NOW, closed=[], open_runs=[one, one]
     )
-    assert groups == [("main", Beneficiary.REGIONAL, 800)]
+    assert groups == [(("main",), Beneficiary.REGIONAL, 800)]
 
 
 @given(st.integers(0, 10**12), st.integers(0, 10**12))

@@ -176,7 +176,7 @@ def _charge_by(
     rules: Rules, told: Iterable[SortedRun], window: Window = EVER
 ) -> dict[tuple[str, Beneficiary], Charge]:
     groups = share.by_group(
-        lambda _, who: who.organisation, WEIGHTS, window, NOW, closed=[],
+        lambda _, who: (who.organisation,), WEIGHTS, window, NOW, closed=[],
         open_runs=[SortedRun(one.run, rules.parts(one.run.subject)) for one in told],
     )  # fmt: skip
     return {(one.name, one.beneficiary): one.delivered for one in groups}

@@ -93,6 +93,6 @@ def signals_now(
 
 def usual_runs(site: Site, now: Instant) -> Usual:
     """How long the runs took that ended lately, and what they were charged."""
-    weights = site.config.promise.resource
+    weights = site.config.promise.resource.weights
     lately = (site.ledger.accounting.usual(*interval, weights) for interval in share.lately(now))
     return next((usual for usual in lately if usual.seconds), NOTHING_ENDED)

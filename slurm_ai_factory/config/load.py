@@ -64,7 +64,7 @@ def _text(path: Path) -> str:
 def parse_config(text: str, file: str, zone: ZoneInfo | None = None) -> Config:
     """The configuration in a text; dates in its own time zone, or in ``zone``. Raises ConfigError.
 
-    >>> parse('[cluster]\\nname = "c"\\n[promise]\\ntarget_shar = 0.3', "f")
+    >>> parse_config('[cluster]\\nname = "c"\\n[promise]\\ntarget_shar = 0.3', "f")
     Traceback (most recent call last):
     slurm_ai_factory.errors.ConfigError: f: [promise] has no key 'target_shar'; did you mean 'target_share'?
     """

@@ -150,7 +150,7 @@ def test_the_tone_says_how_it_is(board: str, tone: str) -> None:
 def test_what_others_named_is_text_and_never_markup() -> None:
     wicked = "<script>alert(1)</script>"
     board = examples.complete(unknown_accounts=(wicked,))
-    board.fail("failed", wicked, "slurm", NOW)
+    board.fail("failed", wicked, "slurm")
     assert wicked not in page.status_html(board, NOW)
     assert "&lt;script&gt;alert(1)" in page.status_html(board, NOW)
 

@@ -87,13 +87,6 @@ def at_risk(measurement: Measurement, margin: float) -> bool:
     return below(measurement) and lost
 
 
-def unclassified_ratio(measurement: Measurement) -> float | None:
-    """The part of all charge that no rule matched; None when nothing was delivered."""
-    if not measurement.total_charge:
-        return None
-    return float(measurement.unclassified_charge / measurement.total_charge)
-
-
 def resource_words(resource: str) -> str:
     """A resource as people call it.
 
@@ -112,45 +105,46 @@ def resource_unit(resource: str) -> str:
     return UNITS.get(resource, resource)
 
 
-def short_percent(ratio: float) -> str:
-    """A ratio in a sentence; whole numbers without decimals.
+def percent_text(ratio: float, beside: float | None = None) -> str:
+    """A ratio in per cent: whole numbers as they are, others with one decimal.
 
-    >>> percent(0.25), percent(0.2468)
-    ('25 %', '24.7 %')
+    It gets as many decimals as it takes to see on which side of the ratio ``beside`` it is.
+
+    >>> percent_text(0.25), percent_text(0.2468), percent_text(0.2497, 0.25), percent_text(0.25, 0.25)
+    ('25 %', '24.7 %', '24.97 %', '25 %')
     """
-    text = f"{100 * ratio:.1f}".removesuffix(".0")
-    return f"{text} %"
+    whole = round(100 * ratio, 9) == round(100 * ratio)
+    return f"{100 * ratio:.{0 if whole else decimals_beside(ratio, beside)}f} %"
 
 
-def exact(ratio: float, target: float) -> str:
-    """A ratio told beside the target, with as many decimals as it takes to see on which side it is.
+def decimals_beside(ratio: float, beside: float | None) -> int:
+    """So many decimals of a per cent, 1 to 4, tell a ratio from the one ``beside`` it.
 
-    >>> exact(0.2497, 0.25), exact(0.243, 0.25), exact(0.25, 0.25)
-    ('24.97 %', '24.3 %', '25 %')
+    >>> [decimals_beside(ratio, 0.25) for ratio in (0.243, 0.2497, 0.25, 0.25000000001)]
+    [1, 2, 1, 4]
     """
-    for decimals in (1, 2, 3) if ratio != target else ():
-        if round(100 * ratio, decimals) != round(100 * target, decimals):
-            return f"{100 * ratio:.{decimals}f} %"
-    return short_percent(ratio)
+    if beside is None or ratio == beside:
+        return 1
+    return next((n for n in (1, 2, 3) if round(100 * ratio, n) != round(100 * beside, n)), 4)
 
 
 def promise_sentence(measurement: Measurement, margin: float) -> str:
     """The promise and where it stands, in one sentence.
 
-    >>> sentence(_example(), 0.01)
-    'The region has had 20.0 % of the CPU time in 2027Q1, below the promised 25 %; no regional job waits.'
+    >>> promise_sentence(_example(), 0.01)
+    'The region has had 20 % of the CPU time in 2027Q1, below the promised 25 %; no regional job waits.'
     """
     m = measurement
     if m.ended:
         return f"No promise holds in {m.window.name}; see `saf promise list`."
     words = f"{m.resource_label} time" if m.resource_label else resource_words(m.resource)
-    promised = short_percent(m.target_share)
+    promised = percent_text(m.target_share)
     if m.delivered_share is None and m.unread_seconds:
         return f"Of {m.window.name} nothing is known: it was not read; the region is promised {promised}."
     if m.delivered_share is None:
         return f"Nothing has been delivered in {m.window.name} yet; the region is promised {promised}."
     side = "below" if below(m) else "as much as" if m.delivered_share == m.target_share else "above"
-    had = f"The region has had {exact(m.delivered_share, m.target_share)} of the {words} in {m.window.name}"
+    had = f"The region has had {percent_text(m.delivered_share, m.target_share)} of the {words} in {m.window.name}"
     return f"{had}, {side} the promised {promised}{_clause(m, margin)}."
 
 
@@ -168,10 +162,10 @@ def _clause(m: Measurement, margin: float) -> str:
     if not below(m) or required is None:
         return ""
     if share.attainable(m, margin):
-        return f"; {short_percent(required)} of the rest of the window would mend it"
+        return f"; {percent_text(required)} of the rest of the window would mend it"
     if not m.regional_running and not m.regional_pending:
         return "; no regional job waits"
-    wanted = short_percent(required)
+    wanted = percent_text(required)
     return f"; it would take {wanted} of the rest of the window, more than regional jobs ask for"
 
 

@@ -95,7 +95,8 @@ def _of_numbers(board: Board, shown: Shown) -> Iterator[Step]:
         yield Step(f"Rules name accounts that the cluster does not have: {names}.", "saf config show")
     if shown.unreadable:
         yield Step(
-            f"saf could not parse {count(shown.unreadable, 'line')} of sacct; their runs are not counted.", LOG
+            f"saf could not parse {count(shown.unreadable, 'line')} of sacct; their runs are not counted.",
+            LOG,
         )
     if board.reconciled is not None and board.reconciled.unexplained:
         yield Step("The ledger differs from Slurm's accounting without a known cause.", "saf reconcile")

@@ -82,7 +82,7 @@ class Shown:
     stale_after: int
     zone: ZoneInfo
     authority: float | None = None  #: how far fairshare alone orders the queue; None if no job waits
-    demand: Mapping[str, float] | None = None  #: beneficiary -> amount of the resource that waiting jobs request
+    demand: Mapping[str, float] | None = None  #: beneficiary -> amount that pending jobs request
     retention_overdue: bool | None = None  #: None if [privacy] sets no limit
     contradiction: str = ""  #: where saf.toml contradicts the current term of the promise
     queue_unknown: int = 0  #: jobs pending for an unknown reason

@@ -159,8 +159,8 @@ def _instants(board: Board, cluster: Labels) -> Iterator[Metric]:
             ("saf_reconciled_timestamp_seconds",
              "Time of the last comparison of the ledger with sacct and sreport.", compared.at),
             ("saf_reconcile_unexplained_tres_seconds",
-             "Unexplained differences with sacct and sreport on the last day compared, in TRES-seconds of all "
-             "accounts and TRES.", float(compared.unexplained)),
+             "Unexplained differences with sacct and sreport on the last day compared, in TRES-seconds of "
+             "all accounts and TRES.", float(compared.unexplained)),
         ]  # fmt: skip
     yield from _gauges(gauges, cluster)
 

@@ -17,7 +17,7 @@ from slurm_ai_factory.core.records import Charge, Instant, Measurement
 
 
 class Unit(StrEnum):
-    """What a figure is given in; instants are ISO 8601 in UTC in JSON, seconds since the epoch as a metric."""
+    """Instants are ISO 8601 in UTC in JSON, and seconds since the epoch as a metric."""
 
     RATIO = "0 to 1"
     CHARGE = "resource-seconds"
@@ -125,7 +125,8 @@ _ALL = (
     Figure("unread_seconds", "never read", Unit.SECONDS,
            "Time in the window that no read of accounting covers.", lambda m, _: m.unread_seconds,
            "saf_unread_seconds"),
-    Figure("unclassified_share", "unclassified", Unit.RATIO, "Unclassified charge / all charge in the window.",
+    Figure("unclassified_share", "unclassified", Unit.RATIO,
+           "Unclassified charge / all charge in the window.",
            lambda m, _: m.unclassified_share, "saf_unclassified_ratio"),
     Figure("unclassified_limit", "limit of unclassified", Unit.RATIO,
            "Unclassified share above which the window is not called met.",

@@ -144,8 +144,11 @@ def promise_sentence(measurement: Measurement, margin: float) -> str:
     if m.delivered_share is None:
         return f"Nothing has been delivered in {m.window.name} yet; the region is promised {promised}."
     side = "below" if below(m) else "as much as" if m.delivered_share == m.target_share else "above"
-    had = f"The region has had {percent_text(m.delivered_share, m.target_share)} of the {words} in {m.window.name}"
-    return f"{had}, {side} the promised {promised}{_clause(m, margin)}."
+    share = percent_text(m.delivered_share, m.target_share)
+    return (
+        f"The region has had {share} of the {words} in {m.window.name}, {side} the promised {promised}"
+        f"{_clause(m, margin)}."
+    )
 
 
 def _clause(m: Measurement, margin: float) -> str:

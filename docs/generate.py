@@ -25,8 +25,9 @@ from slurm_ai_factory.core.control.lever import Reach
 from slurm_ai_factory.core.control.reasons import HOLDS, REASONS
 from slurm_ai_factory.core.live.demand import BY_REASON, OF_REASON, OF_STATE, Standing
 from slurm_ai_factory.core.measure.share import Group
-from slurm_ai_factory.core.records import Decision, Hour, Measurement, Window
+from slurm_ai_factory.core.records import Decision, Hour, Measurement, Mode, Window
 from slurm_ai_factory.core.rules.classify import CONDITIONS, DETAILS, Beneficiary
+from slurm_ai_factory.core.tres import Resource
 from slurm_ai_factory.doctor.checks import CHECKS
 from slurm_ai_factory.ledger import publishing, sql
 from slurm_ai_factory.monitor.board import Board, Reconciled, Shown, Steered
@@ -245,14 +246,14 @@ def _shown() -> Shown:
     """A complete cycle in which everything is known."""
     hours = tuple(Hour(at, 1.0, 4.0, 1.0, 8.0) for at in (0, 3600, 7200))
     measurement = Measurement(
-        cluster="c", window=Window("2027Q1", 0, 7776000), as_of=10800, resource="cpu", target_share=0.25,
-        regional_charge=3, total_charge=12, unclassified_charge=1, capacity=24, waiting_charge=3,
-        starved_charge=0.0, newest_record_at=10800, hours=hours,
+        cluster="c", window=Window("2027Q1", 0, 7776000), as_of=10800, resource=Resource({"cpu": 1}),
+        target_share=0.25, regional_charge=3, total_charge=12, unclassified_charge=1, capacity=24,
+        waiting_charge=3, starved_charge=0.0, newest_record_at=10800, hours=hours,
     )  # fmt: skip
     inputs = {"usage_share": 0.25, "share_wanted": 0.25, "share": 0.25}
     groups = [Group("business", Beneficiary.REGIONAL, 3)]
     return Shown(
-        at=10800, mode="observe", seconds=1.0, phases={}, measurement=measurement, margin=0.01,
+        at=10800, mode=Mode.OBSERVE, seconds=1.0, phases={}, measurement=measurement, margin=0.01,
         groups={"category": groups, "sector": groups}, reach=Reach(3, 0, 1),
         decision=Decision(at=10800, reason="at_set_point", sentence="", inputs=inputs), reason_since=0,
         steered=(Steered("regional", 25, 25),), weight_fairshare=100000,

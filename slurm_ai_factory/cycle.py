@@ -22,6 +22,7 @@ from slurm_ai_factory.core.records import (
     Decision,
     Hold,
     Instant,
+    Mode,
     PriorityConfig,
 )
 from slurm_ai_factory.core.rules.classify import Rules
@@ -132,7 +133,7 @@ def live_signals(site: Site, priority: PriorityConfig, rules: Rules, usual: Usua
         site.slurm,
         priority,
         rules,
-        promise.resource,
+        promise.resource.weights,
         horizon,
         usual.seconds,
         lambda: clocks.checked_diagnostics(site),
@@ -141,7 +142,7 @@ def live_signals(site: Site, priority: PriorityConfig, rules: Rules, usual: Usua
 
 def usually(site: Site, now: Instant) -> Usual:
     """How the runs were that ended lately."""
-    weights = site.config.promise.resource
+    weights = site.config.promise.resource.weights
     found = (site.ledger.accounting.usual(*interval, weights) for interval in share.lately(now))
     return next((usual for usual in found if usual.seconds), NOTHING_ENDED)
 
@@ -179,7 +180,7 @@ def decide_to_write(site: Site, gathered: Gathered) -> tuple[Gathered, Decision]
     Where there is something to write, the shares are read again: somebody may have set others since.
     """
     decision = decide_on(site, gathered)
-    writes = site.config.control.mode == "enforce" and decision.changes
+    writes = site.config.control.mode is Mode.ENFORCE and decision.changes
     if not writes and not site.ledger.control.planned():
         return gathered, decision
     associations = site.slurm.associations()

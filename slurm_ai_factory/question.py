@@ -118,7 +118,7 @@ def groups_of(
     weights: Mapping[str, Count] | None = None,
 ) -> list[share.Group]:
     """The charge of a window by name and beneficiary: accounting as known ``then``, by these rules."""
-    weights = weights or ask.config.promise_of().weights
+    weights = weights or ask.config.promise.resource.weights
     at = ask.ledger.accounting.watermark(then) or then
     return groups(ask.ledger, rules, key, weights, window, at, then)
 
@@ -183,7 +183,7 @@ def measure(
     rules = rules or rules_at(config, ledger, then)
     for _ in range(CLASSIFY_TRIES):
         books = ledger.books(rules, then)
-        books.keep_sums(window, as_of, promise.weights)
+        books.keep_sums(window, as_of, promise.resource.weights)
         with ledger.store.snapshot():
             if books.complete():
                 return _measured(ledger, books, as_of, window, promise, as_of if moment is None else moment)
@@ -214,7 +214,7 @@ def sum_up(config: Config, ledger: Ledger) -> None:
     """Have some more of the past added up, so that a question about any window is answered at once."""
     until = ledger.accounting.watermark()
     if until is not None:
-        weights = under_terms(config, ledger, until).promise.resource
+        weights = under_terms(config, ledger, until).promise.resource.weights
         ledger.classified(rules_at(config, ledger)).keep_more_sums(until, weights)
 
 
@@ -243,9 +243,9 @@ def _measured(
         promise,
         window,
         as_of,
-        closed=books.usage_by_hour(window, as_of, promise.weights),
+        closed=books.usage_by_hour(window, as_of, promise.resource.weights),
         open_runs=books.open_runs(),
-        capacity=capacity.capacity_by_hour(*events, promise.weights, window.since, until),
+        capacity=capacity.capacity_by_hour(*events, promise.resource.weights, window.since, until),
         newest_record_at=ledger.accounting.newest_record_at(books.then),
         unread_seconds=unread(ledger, window, as_of, moment, books.then),
     )
@@ -284,7 +284,7 @@ def groups_of_window(
         details = (str(getattr(found, label) or found.beneficiary) for label in DETAILS)
         return share.together((steered(subject.account), *details))
 
-    return groups(ledger, rules, name, config.promise.resource, measured.window, measured.as_of)
+    return groups(ledger, rules, name, config.promise.resource.weights, measured.window, measured.as_of)
 
 
 def by_detail(position: int, found: Sequence[share.Group]) -> list[share.Group]:

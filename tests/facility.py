@@ -23,6 +23,7 @@ from slurm_ai_factory.core.records import (
     HOUR,
     Association,
     Change,
+    ChangeStatus,
     Decision,
     Instant,
     Outage,
@@ -343,7 +344,7 @@ def _write_control(ledger: Ledger, random: Random) -> None:
         changes = (_change(shares, wanted),) if change and not held else ()
         decision = Decision(at=instant, reason=reason, sentence=reason, inputs={}, changes=changes)
         mode = "observe" if watching else "enforce"
-        for planned in ledger.control.record(decision, mode, "saf@noorderlicht", "planned"):
+        for planned in ledger.control.record(decision, mode, "saf@noorderlicht", ChangeStatus.PLANNED):
             ledger.control.settle(planned, at=instant + 2, raw_shares=wanted)
             shares = wanted
 

@@ -12,11 +12,12 @@ from itertools import chain
 from typing import NamedTuple
 
 from slurm_ai_factory import question
-from slurm_ai_factory.config import Config, made_with, parse_resource
+from slurm_ai_factory.config import Config, made_with
 from slurm_ai_factory.core import canonical, windows
 from slurm_ai_factory.core.charge import hour_of
 from slurm_ai_factory.core.records import DAY, HOUR, Instant, Interval
 from slurm_ai_factory.core.rules.classify import Rules
+from slurm_ai_factory.core.tres import Resource
 from slurm_ai_factory.ledger import Ledger
 from slurm_ai_factory.ledger.derived import Comparison, KeptSet
 from slurm_ai_factory.ledger.hour_sums import Compared
@@ -98,7 +99,7 @@ def _sums(ledger: Ledger, kept: KeptSet, rules: Rules, hours: Sequence[Interval]
     """Sums by hour that are kept by a set of rules, beside the usage they are of."""
     books = ledger.books(rules)
     for resource in ledger.derived.sums(kept.set_id):
-        weights = parse_resource(resource)
+        weights = Resource.parse(resource).weights
         for since, until in hours:
             found = books.sums_compared(since, until, weights)
             first = "" if found.first is None else windows.iso(found.first)

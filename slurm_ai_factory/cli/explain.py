@@ -101,7 +101,7 @@ def _explain_job(config: Config, ledger: Ledger, job: str) -> None:
 
 def _explained(one: SortedRun, config: Config, rules: Rules, at: Instant) -> dict[str, object]:
     run = one.run
-    count = tres.weigh(tres.parse_tres(run.alloc_tres), config.promise.resource)
+    count = tres.weigh(tres.parse_tres(run.alloc_tres), config.promise.resource.weights)
     seconds = charge.elapsed(run, at)
     began = at if run.start_at is None else run.start_at
     return {
@@ -115,14 +115,14 @@ def _explained(one: SortedRun, config: Config, rules: Rules, at: Instant) -> dic
         "alloc_tres": run.alloc_tres,
         "elapsed_seconds": seconds,
         "suspended_seconds": run.suspended_seconds,
-        "charge": f"{count} {config.promise_of().resource} x {seconds} s = {count * seconds}",
+        "charge": f"{count} {config.promise.resource} x {seconds} s = {count * seconds}",
     }
 
 
 def _charged(one: SortedRun, config: Config, at: Instant) -> list[dict[str, object]]:
     """The parts with what each has of the run's charge."""
     ever = Window("ever", 0, FOREVER)
-    weights = config.promise.resource
+    weights = config.promise.resource.weights
     return [
         _part_value(part) | {"charge": output.number(share.charge_of_part(one.run, part, weights, ever, at))}
         for part in one.parts

@@ -88,7 +88,7 @@ def export_command(
 def _rows(runs: Iterable[SortedRun], where: Window, promise: Promise, at: Instant) -> Iterator[Exported]:
     for run, parts in runs:
         for part in parts:
-            charge = share.charge_of_part(run, part, promise.weights, where, at)
+            charge = share.charge_of_part(run, part, promise.resource.weights, where, at)
             if charge:
                 yield _row(run._replace(elapsed_seconds=elapsed(run, at)), part, charge)
 

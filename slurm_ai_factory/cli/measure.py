@@ -10,12 +10,13 @@ import click
 from slurm_ai_factory import question
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.options import SafCommand, chosen, now, opened_books
-from slurm_ai_factory.config import Config, parse_resource
+from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.measure import share
 from slurm_ai_factory.core.measure.share import Promise
 from slurm_ai_factory.core.records import Instant, Measurement, Subject, Window
 from slurm_ai_factory.core.rules.classify import Beneficiary, Classification
+from slurm_ai_factory.core.tres import Resource
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import Ledger
 
@@ -83,7 +84,7 @@ def asked_day(zone: ZoneInfo, option: str, text: str) -> Instant:
 def asked_promise(config: Config, resource: str | None) -> Promise:
     """The promise in the resource asked for."""
     try:
-        return config.promise_of(None if resource is None else parse_resource(resource))
+        return config.promise_of(None if resource is None else Resource.parse(resource))
     except ValueError as error:
         raise click.UsageError(str(error)) from error
 
@@ -122,7 +123,7 @@ def share_command(
 def _check_counted(ledger: Ledger, promise: Promise) -> None:
     """Whether anything was ever charged or there in this resource: else every answer would be 0."""
     known = ledger.accounting.tres()
-    if unknown := sorted(set(promise.weights) - known):
+    if unknown := sorted(set(promise.resource.weights) - known):
         there = ", ".join(sorted(known)) or "none yet"
         raise click.UsageError(f"nothing in the ledger is in {', '.join(unknown)}; its TRES are {there}")
 
@@ -145,7 +146,7 @@ def shared(
     if not by:
         return measured, []
     rules = question.rules_at(config, ledger, known)
-    return measured, question.groups(ledger, rules, _key(by), promise.weights, where, at, known)
+    return measured, question.groups(ledger, rules, _key(by), promise.resource.weights, where, at, known)
 
 
 def _key(by: str) -> question.GroupName:
@@ -193,9 +194,9 @@ def unclassified_command(window: str | None) -> None:
         promise = config.promise_of()
         unread = question.measure(config, ledger, at, where, moment=now()).unread_seconds
         rules = question.rules_at(config, ledger)
-        groups = question.groups(ledger, rules, _all_of_it, promise.weights, where, at)
+        groups = question.groups(ledger, rules, _all_of_it, promise.resource.weights, where, at)
     found = [g for g in groups if g.beneficiary is Beneficiary.UNCLASSIFIED]
-    _print_unclassified(found, promise.label or promise.resource)
+    _print_unclassified(found, promise.label or promise.resource.name)
     tell_unread(unread, where)
     if not unread and not found and not chosen.quiet:
         click.echo("every charge of the window is classified", err=True)

@@ -216,7 +216,7 @@ def share_text(m: Measurement, margin: float) -> dict[str, object]:
         "window": f"{m.window.name}  ({text['since']} .. {text['until']})",
         "as_of": text["as_of"],
         **unread,
-        "resource": f"{m.resource}, in {m.called}-hours",
+        "resource": f"{m.resource.name}, in {m.called}-hours",
         "target_share": text["target_share"],
         "delivered_share": f"{text['delivered_share'] or '-'}  "
         f"(regional {text['regional_charge']} of {text['total_charge']})",

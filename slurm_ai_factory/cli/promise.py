@@ -13,11 +13,12 @@ from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.approval import proposed
 from slurm_ai_factory.cli.measure import asked_day
 from slurm_ai_factory.cli.options import SafGroup, chosen, current_actor, load_config, now, opened_ledger
-from slurm_ai_factory.config import Config, checked, parse_resource, resource_name, values
+from slurm_ai_factory.config import Config, checked, values
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.programme.approval import ProposalKind
 from slurm_ai_factory.core.programme.terms import PromiseTerms, Term
 from slurm_ai_factory.core.records import FOREVER
+from slurm_ai_factory.core.tres import Resource
 from slurm_ai_factory.errors import RefusedError
 from slurm_ai_factory.ledger import Ledger
 
@@ -131,7 +132,7 @@ def _value(config: Config, among: PromiseTerms, one: Term) -> dict[str, Any]:
         **one.plain(),
         "since": windows.civil_day(one.since, zone) if one.since else None,
         "until": None if until == FOREVER else windows.civil_day(until, zone),
-        "resource": resource_name(one.resource),
+        "resource": one.resource.name,
         "recorded_at": output.when(one.recorded_at or None),
         "retroactive": one.retroactive,
     }
@@ -199,7 +200,7 @@ def _few(text: str) -> int:
 _READERS: dict[str, Callable[[str], Any]] = {
     "share": _ratio,
     "margin": _ratio,
-    "resource": parse_resource,
+    "resource": Resource.parse,
     "label": str,
     "window": values.as_window,
     "time_zone": lambda text: values.as_zone(text).key,

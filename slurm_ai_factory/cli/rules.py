@@ -140,7 +140,7 @@ class RulesResult(NamedTuple):
 def _outcome(config: Config, ledger: Ledger, where: Window, at: Instant) -> RulesResult:
     config, where = question.judged(config, ledger, where, at)
     measured = question.measure(config, ledger, at, where, moment=now())
-    rules, weights = question.rules_at(config, ledger), config.promise_of().weights
+    rules, weights = question.rules_at(config, ledger), config.promise.resource.weights
     found = question.groups(ledger, rules, _place, weights, where, at)
     return RulesResult(measured, {tuple(one.names): one.delivered for one in found})
 
@@ -169,7 +169,7 @@ def _print_moves(before: RulesResult, after: RulesResult) -> None:
     m, moves = before.measured, _moves(before, after)
     if chosen.json:
         sides = {"before": _side(before.measured), "after": _side(after.measured)}
-        return output.emit({"window": m.window.name, "resource": m.resource, **sides, "moved": moves})
+        return output.emit({"window": m.window.name, "resource": m.resource.name, **sides, "moved": moves})
     charges = ("before", "after", "difference")
     if chosen.csv:
         return output.table((*_PLACE, *charges), [list(move.values()) for move in moves])

@@ -198,10 +198,10 @@ def _json(trial: Trial, results: list[PolicyResult], seconds: float) -> dict[str
     return {
         "workload": _facts(trial),
         "left_out": [
-            {"cause": one.cause, "jobs": one.records, "charge": one.of(trial.promise.resource)}
+            {"cause": one.cause, "jobs": one.records, "charge": one.of(trial.promise.resource.name)}
             for one in trial.workload.left_out
         ],
-        "resource": trial.promise.resource,
+        "resource": trial.promise.resource.name,
         "capacity": trial.layout.total,
         "target_share": trial.promise.target_share,
         "window": trial.window,

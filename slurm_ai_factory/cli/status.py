@@ -22,7 +22,7 @@ from slurm_ai_factory.config import Config
 from slurm_ai_factory.core.control.reasons import HOLDS
 from slurm_ai_factory.core.measure import judgement, outlook
 from slurm_ai_factory.core.measure.figures import FIGURES, Unit
-from slurm_ai_factory.core.records import Instant, Measurement, Verdict
+from slurm_ai_factory.core.records import ChangeStatus, Instant, Measurement, Verdict
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import Ledger
 
@@ -126,7 +126,7 @@ def _holds(
     if last and last["reason"] in HOLDS - {"paused"}:
         since = ledger.control.reason_since(last["reason"])
         holds.append({"reason": last["reason"], "since": output.when(since)})
-    if change and change["status"] == "failed":
+    if change and change["status"] == ChangeStatus.FAILED:
         holds.append({"reason": "write_failed", "since": change["at"]})
     if now() - read_at > config.daemon.ready_after:
         holds.append({"reason": "stale", "since": output.when(read_at)})

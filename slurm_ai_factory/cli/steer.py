@@ -20,7 +20,7 @@ from slurm_ai_factory.cli.options import (
     opened_site,
     slurm_of,
 )
-from slurm_ai_factory.core.records import Decision
+from slurm_ai_factory.core.records import ChangeStatus, Decision
 from slurm_ai_factory.errors import StandbyError
 from slurm_ai_factory.ledger import Ledger
 from slurm_ai_factory.slurm import Slurm
@@ -51,7 +51,7 @@ def cycle_command(dry_run: bool) -> None:
 
 
 def _failed(outcomes: tuple[Outcome, ...]) -> int:
-    return int(any(one.status in ("failed", "planned") for one in outcomes))
+    return int(any(one.status in (ChangeStatus.FAILED, ChangeStatus.PLANNED) for one in outcomes))
 
 
 def _report(report: CycleReport, slurm: Slurm) -> dict[str, Any]:

@@ -20,7 +20,6 @@ from slurm_ai_factory.config.sections import DEFAULT, SECTIONS, Config
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.rules.classify import CONDITIONS, DETAILS, Beneficiary, Rule
 from slurm_ai_factory.core.rules.saved import REGISTRY
-from slurm_ai_factory.core.tres import resource_name
 from slurm_ai_factory.errors import ConfigError
 
 DATES = ("since", "until")
@@ -265,6 +264,6 @@ def _spelled(value: object, convert: object) -> str:
         return f"{value} s"
     if isinstance(value, tuple | frozenset):
         return ", ".join(sorted(value))
-    if convert is values.as_municipalities:
-        return ", ".join(f"{code} {name}" for code, name in dict(value).items())  # type: ignore[call-overload]
-    return resource_name(value) if isinstance(value, dict) else str(value)
+    if isinstance(value, dict):
+        return ", ".join(f"{code} {name}" for code, name in value.items())
+    return str(value)

@@ -19,10 +19,10 @@ from slurm_ai_factory.core.pace import Overlap
 from slurm_ai_factory.core.programme.retention import Retention
 from slurm_ai_factory.core.programme.tariff import Tariff
 from slurm_ai_factory.core.programme.terms import FIRST_REASON, Term
-from slurm_ai_factory.core.records import Instant
+from slurm_ai_factory.core.records import Instant, Mode
 from slurm_ai_factory.core.rules.classify import Rule
 from slurm_ai_factory.core.rules.organisations import Codes
-from slurm_ai_factory.core.tres import Count, resource_name
+from slurm_ai_factory.core.tres import Resource
 
 _UNSET: Any = object()
 
@@ -57,7 +57,7 @@ class PromiseSection:
 
     target_share: float = _key(values.as_ratio, "the floor: regional charge / all charge", 0.25)
     margin: float = _key(values.as_ratio, "how far above the floor the control steers", 0.01)
-    resource: dict[str, Count] = _key(
+    resource: Resource = _key(
         values.as_resource,
         'the unit of the promise: "billing", "gres/gpu", "node", "cpu" or a table of weights',
         "billing",
@@ -152,7 +152,7 @@ class LedgerSection:
 class ControlSection:
     """Whether and how RawShares are steered."""
 
-    mode: str = _key(
+    mode: Mode = _key(
         values.as_mode, "observe: never write; advise: say what to set; enforce: set it", "observe"
     )
     account: tuple[str, ...] = _key(
@@ -354,7 +354,7 @@ class Config:
             self.promise,
             target_share=term.share,
             margin=term.margin,
-            resource=dict(term.resource),
+            resource=term.resource,
             resource_label=term.label or None,
             window=term.window,
             time_zone=term.zone,
@@ -430,15 +430,13 @@ class Config:
             writes_per_day=control.writes_per_day,
         )
 
-    def promise_of(self, resource: Mapping[str, Count] | None = None) -> Promise:
+    def promise_of(self, resource: Resource | None = None) -> Promise:
         """The promise, in its own resource or another."""
-        weights = dict(resource or self.promise.resource)
         return Promise(
             cluster=self.cluster.name,
             target_share=self.promise.target_share,
             margin=self.promise.margin,
-            resource=resource_name(weights),
-            weights=weights,
+            resource=resource or self.promise.resource,
             unclassified_limit=self.promise.unclassified_limit,
             label="" if resource else self.promise.resource_label or "",
             ended=self.promised is not None and self.promised.ended,

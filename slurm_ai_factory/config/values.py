@@ -14,14 +14,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.programme.suppression import LARGEST
-from slurm_ai_factory.core.records import HOUR
-from slurm_ai_factory.core.tres import Count
+from slurm_ai_factory.core.records import HOUR, Mode
+from slurm_ai_factory.core.tres import Resource
 
 SHORTEST_RETENTION = 30 * 24 * HOUR
 LAST_PORT = 65535
 LANGUAGES = ("en", "nl")
 SOURCES = ("commands", "pyslurm")
-MODES = ("observe", "advise", "enforce")
 
 
 def as_text(value: object) -> str:
@@ -111,10 +110,10 @@ def as_address(value: object) -> str:
     return found[0]
 
 
-def as_mode(value: object) -> str:
-    if value not in MODES:
-        raise ValueError(f"wants one of {', '.join(MODES)}")
-    return str(value)
+def as_mode(value: object) -> Mode:
+    if value not in list(Mode):
+        raise ValueError(f"wants one of {', '.join(Mode)}")
+    return Mode(str(value))
 
 
 def as_source(value: object) -> str:
@@ -209,13 +208,13 @@ def _is_code(value: object) -> bool:
     return isinstance(value, str) and bool(re.fullmatch(r"GM\d{4}", value))
 
 
-def as_resource(value: object) -> dict[str, Count]:
+def as_resource(value: object) -> Resource:
     """A TRES name, or a table of weights."""
     if isinstance(value, str):
-        return {as_text(value): 1}
+        return Resource({as_text(value): 1})
     if not isinstance(value, dict) or not value:
         raise ValueError('wants "gres/gpu", or weights { cpu = 1, "gres/gpu" = 16 }')
-    return {as_text(name): _weight(weight) for name, weight in sorted(value.items())}
+    return Resource({as_text(name): _weight(weight) for name, weight in value.items()})
 
 
 def _weight(value: object) -> Decimal:
@@ -224,21 +223,3 @@ def _weight(value: object) -> Decimal:
         if weight.is_finite() and weight > 0:
             return weight
     raise ValueError("wants weights above 0")
-
-
-def parse_resource(text: str) -> dict[str, Count]:
-    """A resource as it is typed: ``gres/gpu`` or ``0.25*cpu+16*gres/gpu``. Raises ValueError.
-
-    >>> parse_resource("gres/gpu"), parse_resource("0.25*cpu+16*gres/gpu")
-    ({'gres/gpu': 1}, {'cpu': Decimal('0.25'), 'gres/gpu': Decimal('16')})
-    """
-    parts = [part.rpartition("*") for part in text.split("+")]
-    if len(parts) == 1 and not parts[0][1]:
-        return as_resource(as_text)
-    weights = {name: weight for weight, _, name in parts}
-    try:
-        if len(weights) < len(parts):
-            raise ValueError("a TRES is named twice")
-        return as_resource({name: Decimal(weight or 1) for name, weight in weights.items()})
-    except (ValueError, ArithmeticError) as error:
-        raise ValueError(f"{as_text!r} is not a resource such as gres/gpu or 0.25*cpu+16*gres/gpu") from error

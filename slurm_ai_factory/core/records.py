@@ -13,6 +13,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple
 
+from slurm_ai_factory.core.tres import Resource
+
 Instant = int
 Interval = tuple[Instant, Instant]
 Charge = int | Decimal
@@ -38,6 +40,24 @@ FINISHED = frozenset((
     "OUT_OF_MEMORY",
 ))  # fmt: skip
 """Of these, the states of what is over."""
+
+
+class Mode(StrEnum):
+    """What a cycle does about its decision (control.mode)."""
+
+    OBSERVE = "observe"  #: records it
+    ADVISE = "advise"  #: records it and says what to set
+    ENFORCE = "enforce"  #: sets RawShares
+
+
+class ChangeStatus(StrEnum):
+    """What became of a change of RawShares."""
+
+    OBSERVED = "observed"  #: recorded in mode observe, not made
+    ADVISED = "advised"  #: recommended in mode advise, not made
+    APPLIED = "applied"  #: slurmctld works with it
+    FAILED = "failed"  #: slurmctld works with another value
+    PLANNED = "planned"  #: begun; not read back yet
 
 
 class Subject(NamedTuple):
@@ -246,7 +266,7 @@ class Measurement:
     cluster: str
     window: Window
     as_of: Instant
-    resource: str
+    resource: Resource
     target_share: float
     unclassified_limit: float | None = None  #: part of all charge above which the promise is not called met
     ended: bool = False  #: no promise held; the share is that of the last one
@@ -270,7 +290,7 @@ class Measurement:
     @property
     def called(self) -> str:
         """The resource in tables and sentences."""
-        return self.resource_label or self.resource
+        return self.resource_label or self.resource.name
 
     @property
     def delivered_share(self) -> float | None:

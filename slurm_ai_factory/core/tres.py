@@ -8,6 +8,7 @@ are two names for overlapping things and are therefore never added up; a resourc
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 
@@ -121,12 +122,52 @@ def tres_names(texts: Iterable[str]) -> set[str]:
     return {name for text in texts for name in parse_tres(text)}
 
 
-def resource_name(weights: Mapping[str, Count]) -> str:
-    """A resource as it is told to people: a TRES name, or the weighted sum.
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """What is measured: one TRES, or a weighted sum of several. ``parse`` reads what ``name`` gives.
 
-    >>> resource_name({"cpu": Decimal("0.25"), "gres/gpu": Decimal(16)})
-    '0.25*cpu+16*gres/gpu'
+    >>> Resource({"gres/gpu": 16, "cpu": Decimal("0.25")}).name, Resource.parse("gres/gpu").weights
+    ('0.25*cpu+16*gres/gpu', {'gres/gpu': 1})
     """
-    if len(weights) == 1 and 1 in weights.values():
-        return next(iter(weights))
-    return "+".join(f"{weight}*{name}" for name, weight in weights.items())
+
+    weights: Mapping[str, Count]  #: by TRES name; above 0, in alphabetical order
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "weights", dict(sorted(self.weights.items())))
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def name(self) -> str:
+        """The resource as people type it: a TRES name, or the weighted sum."""
+        if len(self.weights) == 1 and 1 in self.weights.values():
+            return next(iter(self.weights))
+        return "+".join(f"{weight}*{name}" for name, weight in self.weights.items())
+
+    @classmethod
+    def parse(cls, text: str) -> Resource:
+        """The resource that somebody typed. Raises ValueError.
+
+        >>> Resource.parse("cpu+16*gres/gpu").weights
+        {'cpu': Decimal('1'), 'gres/gpu': Decimal('16')}
+        """
+        parts = [part.rpartition("*") for part in text.split("+")]
+        if len(parts) == 1 and "*" not in text and text.strip():
+            return cls({text: 1})
+        try:
+            weights = {name: Decimal(weight or 1) for weight, _, name in parts if name.strip()}
+        except ArithmeticError:
+            weights = {}
+        if len(weights) < len(parts) or not all(w.is_finite() and w > 0 for w in weights.values()):
+            raise ValueError(f"{text!r} is not a resource such as gres/gpu or 0.25*cpu+16*gres/gpu")
+        return cls(weights)
+
+    def plain(self) -> dict[str, str]:
+        """The weights as JSON has them, exact; ``from_plain`` reads them back."""
+        return {name: str(weight) for name, weight in self.weights.items()}
+
+    @classmethod
+    def from_plain(cls, value: Mapping[str, str]) -> Resource:
+        """The resource that ``plain`` was made of."""
+        return cls({name: int(w) if w.isdecimal() else Decimal(w) for name, w in value.items()})

@@ -10,6 +10,7 @@ from slurm_ai_factory.core.control.level import Refusal, find_level
 from slurm_ai_factory.core.escaped import for_shell
 from slurm_ai_factory.core.live import health
 from slurm_ai_factory.core.live.rights import ANY
+from slurm_ai_factory.core.records import Mode
 from slurm_ai_factory.core.windows import iso
 from slurm_ai_factory.core.words import count
 from slurm_ai_factory.doctor.facts import OK, PROBLEM, WARNING, CheckResult, Facts, want
@@ -38,7 +39,7 @@ def private_data(facts: Facts) -> CheckResult:
 
 
 def rights(facts: Facts) -> CheckResult:
-    fine = facts.privileged or facts.mode != "enforce"
+    fine = facts.privileged or facts.mode != Mode.ENFORCE
     found = (
         f"{facts.user} has AdminLevel {facts.admin_level}" if facts.admin_level else f"no user {facts.user}"
     )

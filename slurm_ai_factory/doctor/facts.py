@@ -13,6 +13,7 @@ from slurm_ai_factory.core.programme.retention import Retained
 from slurm_ai_factory.core.records import (
     Association,
     Instant,
+    Mode,
     Node,
     Partition,
     PriorityConfig,
@@ -55,7 +56,7 @@ class Facts:
     now: Instant  #: this machine's clock, when slurmctld said its own
     clock_tolerance: int  #: seconds by which the two may differ
     user: str  #: who asks
-    mode: str
+    mode: Mode
     accounts: tuple[str, ...]  #: the steered ones
     weights: Mapping[str, Count]  #: of the promise's resource
     window_seconds: int

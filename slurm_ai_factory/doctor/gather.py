@@ -52,7 +52,7 @@ def gather_facts(
     config = config.under(known.term) if known else config
     priority, associations = slurm.priority_config(), slurm.associations()
     rules = Rules(config.rules, {one.account: one.parent for one in associations if one.user is None})
-    weights, horizon = config.promise.resource, config.control.horizon
+    weights, horizon = config.promise.resource.weights, config.control.horizon
     live = signals_now(slurm, priority, rules, weights, horizon, {}, slurm.diagnostics)
     now = clock()
     window = windows.window(config.promise.window, now, config.promise.time_zone)

@@ -14,8 +14,7 @@ from functools import lru_cache
 from typing import Any, cast
 
 from slurm_ai_factory.core import charge
-from slurm_ai_factory.core.measure import rest
-from slurm_ai_factory.core.measure.share import HourUsage, SortedRun, SubjectUsage
+from slurm_ai_factory.core.measure.share import HourUsage, Rest, SortedRun, SubjectUsage, rest_of_hour
 from slurm_ai_factory.core.records import FOREVER, HOUR, Charge, Instant, Run, Subject, Window
 from slurm_ai_factory.core.rules.classify import Beneficiary, Classification, ClassifiedPart, Rules
 from slurm_ai_factory.core.tres import Count
@@ -103,14 +102,12 @@ class Classified:
         for one in self._rest(scope, until, weights):
             yield SubjectUsage(one.subject, one.classification, -one.delivered)
 
-    def _rest(
-        self, scope: hour_sums.Scope, until: Instant, weights: Mapping[str, Count]
-    ) -> Iterator[rest.Rest]:
+    def _rest(self, scope: hour_sums.Scope, until: Instant, weights: Mapping[str, Count]) -> Iterator[Rest]:
         """What the scope's last hour has after ``until``, of runs that were told of later."""
         end, then = cast("Instant", scope["until"]), FOREVER if self.then is None else self.then
         if end - HOUR < until < end:
             runs = self._runs("runs_beyond", as_of=then, since=until, until=end)
-            yield from rest.of_hour(runs, weights, until, end)
+            yield from rest_of_hour(runs, weights, until, end)
 
     def keep_sums(self, window: Window, until: Instant, weights: Mapping[str, Count]) -> None:
         """Have what usage_by_hour will answer at hand, but for the last day. Not inside a transaction."""

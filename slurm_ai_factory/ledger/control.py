@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from slurm_ai_factory.core.control.level import Baseline
-from slurm_ai_factory.core.records import DAY, Change, ControlState, Decision, Instant, Pause
+from slurm_ai_factory.core.records import DAY, Change, ChangeStatus, ControlState, Decision, Instant, Pause
 from slurm_ai_factory.ledger.store import Store, json
 
 
@@ -29,7 +29,7 @@ class Control:
     cluster: str
     cluster_id: int
 
-    def record(self, decision: Decision, mode: str, actor: str, status: str) -> list[Planned]:
+    def record(self, decision: Decision, mode: str, actor: str, status: ChangeStatus) -> list[Planned]:
         """Write the decision and its changes down, before anything is done about them."""
         with self.store.transaction():
             row = self.store.one(
@@ -46,7 +46,7 @@ class Control:
             decision_id = row[0] if row else None
             return [self._add(decision_id, change, status) for change in decision.changes]
 
-    def _add(self, decision_id: int | None, change: Change, status: str) -> Planned:
+    def _add(self, decision_id: int | None, change: Change, status: ChangeStatus) -> Planned:
         row = self.store.one(
             "add_change",
             decision_id=decision_id,
@@ -65,9 +65,12 @@ class Control:
     def _change(self, account: str, before: int, after: int) -> Change:
         return Change(cluster=self.cluster, account=account, raw_shares_before=before, raw_shares_after=after)
 
-    def settle(self, planned: Planned, *, at: Instant, raw_shares: int | None, note: str = "") -> str:
+    def settle(
+        self, planned: Planned, *, at: Instant, raw_shares: int | None, note: str = ""
+    ) -> ChangeStatus:
         """Record what was read back: applied when the value is the wanted one, else failed."""
-        status = "applied" if raw_shares == planned.change.raw_shares_after else "failed"
+        applied = raw_shares == planned.change.raw_shares_after
+        status = ChangeStatus.APPLIED if applied else ChangeStatus.FAILED
         values = {"status": status, "at": at, "raw_shares": raw_shares, "note": note}
         self.store.do("settle_change", change_id=planned.change_id, **values)
         return status

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from slurm_ai_factory.core.control.reasons import HOLDS, REASONS
 from slurm_ai_factory.core.measure import outlook
-from slurm_ai_factory.core.records import Instant
+from slurm_ai_factory.core.records import ChangeStatus, Instant, Mode
 from slurm_ai_factory.core.words import count
 from slurm_ai_factory.monitor.board import Board, Shown
 
@@ -36,7 +36,7 @@ def steps(board: Board, now: Instant) -> list[Step]:
         advised += [*_of_control(shown), *_of_numbers(board, shown)]
     if advised:
         return advised
-    if shown is not None and shown.mode == "observe":
+    if shown is not None and shown.mode == Mode.OBSERVE:
         calm = "Nothing to do. When these numbers agree with yours, set control.mode to advise."
         return [Step(calm, "saf plan")]
     return [Step("Nothing to do: all is well.")]
@@ -74,7 +74,7 @@ def _of_control(shown: Shown) -> Iterator[Step]:
         yield Step(f"The control is on hold: {REASONS[reason]}.", remedy)
     if shown.foreign:
         yield Step(f"Somebody else changed {shown.foreign}. Find out who and why.", "saf history")
-    if {"failed", "planned"} & set(shown.statuses):
+    if {ChangeStatus.FAILED, ChangeStatus.PLANNED} & set(shown.statuses):
         yield Step("A change of RawShares did not take effect.", "saf history")
     if not shown.weight_fairshare:
         yield Step("PriorityWeightFairShare is 0, so shares have no effect.", "scontrol show config")

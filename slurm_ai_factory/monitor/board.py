@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 from slurm_ai_factory.core.control.lever import Reach
 from slurm_ai_factory.core.measure.share import Group
-from slurm_ai_factory.core.records import Charge, Decision, Instant, Measurement
+from slurm_ai_factory.core.records import Charge, Decision, Instant, Measurement, Mode
 
 BOUNDS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 """Upper bounds of the histograms of durations, in seconds."""
@@ -60,7 +60,7 @@ class Shown:
     """A complete cycle, as it is shown."""
 
     at: Instant
-    mode: str
+    mode: Mode
     seconds: float
     phases: Mapping[str, float]  #: seconds of each phase of the cycle
     measurement: Measurement

@@ -13,6 +13,7 @@ from math import ceil
 from zoneinfo import ZoneInfo
 
 from slurm_ai_factory.core.measure import outlook
+from slurm_ai_factory.core.measure.forecast import forecast_of
 from slurm_ai_factory.core.measure.outlook import Point
 from slurm_ai_factory.core.records import DAY, Instant, Measurement
 
@@ -49,7 +50,7 @@ class ChartFrame:
 def share_chart(m: Measurement, zone: ZoneInfo, *, width: float, height: float) -> str:
     """The drawing. It is empty of lines while nothing was delivered, and says so."""
     course = _thinned(outlook.course(m))
-    expected = outlook.expected_share(m)
+    expected = forecast_of(m, 0.0).expected_share
     until = m.as_of if m.window.rolling else m.window.until
     frame = ChartFrame(width, height, m.window.since, until, _top(m, course, expected))
     parts = [
@@ -168,7 +169,7 @@ def _floor_label(frame: ChartFrame, m: Measurement, beside: float | None) -> str
     y = frame.y(m.target_share) + (16 if beside is not None and beside >= m.target_share else -8)
     return (
         f'<text class="floor-label" x="{frame.width - frame.right:g}" y="{y:.1f}" text-anchor="end">'
-        f"promised {outlook.short_percent(m.target_share)}</text>"
+        f"promised {outlook.percent_text(m.target_share)}</text>"
     )
 
 
@@ -179,7 +180,7 @@ def _now_label(frame: ChartFrame, m: Measurement, now: Point) -> str:
     y = frame.y(now.share) + (-12 if now.share >= m.target_share else 22)
     return (
         f'<text class="now-label" x="{x + shift:.1f}" y="{y:.1f}" text-anchor="{anchor}">'
-        f"{outlook.exact(now.share, m.target_share)}</text>"
+        f"{outlook.percent_text(now.share, m.target_share)}</text>"
     )
 
 

@@ -26,12 +26,10 @@ from slurm_ai_factory.core.control.reasons import HOLDS, REASONS
 from slurm_ai_factory.core.escaped import for_terminal
 from slurm_ai_factory.core.measure.figures import FIGURES, Figure
 from slurm_ai_factory.core.measure.share import Group
-from slurm_ai_factory.core.records import Measurement, Verdict
+from slurm_ai_factory.core.records import ChangeStatus, Measurement, Mode, Verdict
 from slurm_ai_factory.monitor.board import CAUSES, Board, Durations, Shown
 
 OUTCOMES = ("complete", "failed", "standby")
-STATUSES = ("observed", "advised", "applied", "failed", "planned")
-MODES = ("observe", "advise", "enforce")
 PHASES = ("read", "ask", "measure", "decide", "apply", "show")
 
 WATERMARK = FIGURES["as_of"]
@@ -104,7 +102,7 @@ def _always(board: Board) -> Iterator[Metric]:
     for name, doc, label, known, counts in (
         ("saf_cycles", "Cycles, by outcome.", "outcome", OUTCOMES, board.cycles),
         ("saf_decisions", "Decisions, by reason.", "reason", REASONS, board.decisions),
-        ("saf_changes", "Changes of RawShares, by status.", "status", STATUSES, board.changes),
+        ("saf_changes", "Changes of RawShares, by status.", "status", ChangeStatus, board.changes),
     ):
         # every known value from the start, so that the first increase is seen
         counters = {value: counts.get(value, 0) for value in (*known, *counts)}
@@ -168,14 +166,14 @@ def _instants(board: Board, cluster: Labels) -> Iterator[Metric]:
 def _of_measurement(shown: Shown) -> Iterator[Metric]:
     m = shown.measurement
     yield from _figures(m, shown.margin, (one for one in FIGURES.values() if one is not WATERMARK))
-    labels = {"cluster": m.cluster, "window": m.window.name, "resource": m.resource}
+    labels = {"cluster": m.cluster, "window": m.window.name, "resource": m.resource.name}
     for label, groups in sorted(shown.groups.items()):
         yield _by_group(label, groups, labels)
 
 
 def _figures(m: Measurement, margin: float, figures: Iterable[Figure]) -> Iterator[Metric]:
     """The figures that have a metric and a value; those of one metric are one family."""
-    values = {"cluster": m.cluster, "window": m.window.name, "resource": m.resource}
+    values = {"cluster": m.cluster, "window": m.window.name, "resource": m.resource.name}
     families: dict[str, GaugeMetricFamily] = {}
     for figure in figures:
         value = figure.of(m, margin) if figure.metric else None
@@ -210,7 +208,7 @@ def _by_group(label: str, groups: Iterable[Group], labels: Labels) -> Metric:
 
 def _of_control(shown: Shown) -> Iterator[Metric]:
     cluster = {"cluster": shown.measurement.cluster}
-    yield _states("saf_mode", "1 for the current mode.", cluster, "mode", MODES, shown.mode)
+    yield _states("saf_mode", "1 for the current mode.", cluster, "mode", Mode, shown.mode)
     yield from _gauges((
         ("saf_read_lag_seconds", "Age of the newest accounting at the end of the last cycle.",
          shown.at + shown.seconds - shown.measurement.as_of),
@@ -247,7 +245,7 @@ def _of_control(shown: Shown) -> Iterator[Metric]:
             "Amount of the resource requested by queued jobs that could start, by beneficiary.",
             labels=["cluster", "resource", "beneficiary"],
         )
-        yield _labelled(family, {**cluster, "resource": shown.measurement.resource}, shown.demand)
+        yield _labelled(family, {**cluster, "resource": shown.measurement.resource.name}, shown.demand)
 
 
 def _shares(shown: Shown, labels: Labels) -> Iterator[Metric]:

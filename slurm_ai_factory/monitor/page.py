@@ -20,7 +20,7 @@ from slurm_ai_factory.core.escaped import for_page
 from slurm_ai_factory.core.measure import outlook
 from slurm_ai_factory.core.measure.figures import FIGURES, Unit, yes_or_no
 from slurm_ai_factory.core.measure.share import Group
-from slurm_ai_factory.core.records import HOUR, Instant, Verdict
+from slurm_ai_factory.core.records import HOUR, Instant, Mode, Verdict
 from slurm_ai_factory.monitor import chart
 from slurm_ai_factory.monitor.advice import stale, steps
 from slurm_ai_factory.monitor.board import Board, Shown
@@ -31,9 +31,9 @@ REFRESH = 60
 MOST_GROUPS = 8
 MOST_CHANGES = 6
 MODES = {
-    "observe": "observes and writes nothing to Slurm",
-    "advise": "says what it would set and writes nothing to Slurm",
-    "enforce": "sets RawShares",
+    Mode.OBSERVE: "observes and writes nothing to Slurm",
+    Mode.ADVISE: "says what it would set and writes nothing to Slurm",
+    Mode.ENFORCE: "sets RawShares",
 }
 STANDING: dict[str, str] = {
     Verdict.MET: "met", Verdict.OPEN: "open", Verdict.MISSED_DEMAND: "missed, for want of regional work",
@@ -118,7 +118,7 @@ def _seen(shown: Shown) -> dict[str, Any]:
         "narrow": Markup(chart.share_chart(m, zone, width=380, height=260)),  # noqa: S704
         "figures": figures,
         "columns": 4 if len(figures) > 6 else 3,
-        "forecast": outlook.expected_share(m) is not None,
+        "forecast": FIGURES["expected_share"].of(m, shown.margin) is not None,
         "control": list(_control(shown)),
         "decision": _sentence(shown.decision.sentence),
         "decided": _clock(shown.decision.at, zone),

@@ -19,6 +19,7 @@ from slurm_ai_factory.core.programme.expertise import ExpertiseMeasurement
 from slurm_ai_factory.core.programme.suppression import TableCell, cells_shown, telling
 from slurm_ai_factory.core.records import Instant, Measurement, Window
 from slurm_ai_factory.core.rules.classify import Beneficiary, Rules
+from slurm_ai_factory.core.tres import Resource
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger.audits import Audit
 from slurm_ai_factory.ledger.publishing import FingerprintSpan, Published
@@ -114,10 +115,10 @@ def _trend(ask: Asked, window: Window) -> tuple[Measurement, ...]:
 
 
 def _resources(ask: Asked, window: Window) -> Iterator[Measurement]:
-    own = ask.config.promise_of().resource
+    own = ask.config.promise.resource.name
     for name in RESOURCES:
         if name != own:
-            measured = ask.measure(window, ask.config.promise_of({name: 1}))
+            measured = ask.measure(window, ask.config.promise_of(Resource({name: 1})))
             if measured.total_charge:
                 yield measured
 

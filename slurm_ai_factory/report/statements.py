@@ -49,7 +49,7 @@ def gather_statement(ask: Asked, organisation: str, window: Window) -> Statement
     ask = ask.about(window)
     measured = ask.measure(window)
     promise = ask.config.promise_of()
-    own = _charges(ask, organisation, window, promise.resource)
+    own = _charges(ask, organisation, window, promise.resource.name)
     charge = sum(own.values(), start=0)
     regional = sum((c for (side, _), c in own.items() if side is Beneficiary.REGIONAL), start=0)
     promised = Decimal(str(promise.target_share)) * measured.total_charge
@@ -59,7 +59,7 @@ def gather_statement(ask: Asked, organisation: str, window: Window) -> Statement
         window=window,
         as_of=ask.then,
         unread_seconds=measured.unread_seconds,
-        resource=promise.resource,
+        resource=promise.resource.name,
         charge=charge,
         part_of_regional=part(regional, measured.regional_charge),
         part_of_promise=part(Decimal(regional), promised),
@@ -78,8 +78,8 @@ def _charges(
     def key(_: Subject, found: Classification) -> str:
         return found.category if found.organisation == organisation else OTHERS
 
-    promise = ask.config.promise_of()
-    weights = promise.weights if resource == promise.resource else {resource: 1}
+    own = ask.config.promise.resource
+    weights = own.weights if resource == own.name else {resource: 1}
     groups = groups_of(ask, window, ask.rules(), ask.then, key, weights)
     return {(one.beneficiary, one.name): one.delivered for one in groups if one.name != OTHERS}
 

@@ -12,7 +12,7 @@ from decimal import Decimal
 from math import fsum
 from typing import Any, NamedTuple
 
-from slurm_ai_factory.core import canonical, tres
+from slurm_ai_factory.core import canonical
 from slurm_ai_factory.core.fingerprint import FORMAT, RowsDigest, fingerprint
 from slurm_ai_factory.core.measure import judgement, share
 from slurm_ai_factory.core.measure.figures import number, part, share_value, when
@@ -139,7 +139,7 @@ def report_figures(report: Report) -> dict[str, Any]:
         "report": _about(report),
         "promise": _promise(report),
         "share": share_value(measured, report.margin),
-        "resources": [{"name": one.resource} | _short(one) for one in report.resources],
+        "resources": [{"name": one.resource.name} | _short(one) for one in report.resources],
         "trend": [_short(one) for one in report.trend],
         "weeks": list(_weeks(measured)),
         "tables": {one.name: _table(one, measured.total_charge) for one in report.tables},
@@ -196,7 +196,7 @@ def _late(term: Term) -> dict[str, Any]:
 
 def _changed(before: Term, after: Term) -> dict[str, Any]:
     """What the promise was and is, in what changed."""
-    was, now = (one.plain() | {"resource": tres.resource_name(one.resource)} for one in (before, after))
+    was, now = (one.plain() | {"resource": one.resource.name} for one in (before, after))
     told = {name: {"was": was[name], "now": now[name]} for name in after.differing(before)}
     return _recorded(after) | {"changed": told}
 
@@ -206,7 +206,7 @@ def _short(one: Measurement) -> dict[str, Any]:
         "window": one.window.name,
         "since": when(one.window.since),
         "until": when(one.window.until),
-        "resource": one.resource,
+        "resource": one.resource.name,
         "target_share": one.target_share,
         "delivered_share": one.delivered_share,
         "capacity_share": one.capacity_share,

@@ -12,6 +12,7 @@ from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.control.controller import Policy, decide
 from slurm_ai_factory.core.measure.share import Promise
 from slurm_ai_factory.core.records import DAY, ControlState, Decision
+from slurm_ai_factory.core.tres import Resource
 from slurm_ai_factory.simulation import policies
 from slurm_ai_factory.simulation.arrays import Ints
 from slurm_ai_factory.simulation.bookkeeping import Books
@@ -148,4 +149,4 @@ def _recent(writes: list[Decision], now: int) -> int:
 
 def promise_of(target: float, margin: float, resource: str) -> Promise:
     """A promise on the model cluster."""
-    return Promise(cluster=NAME, target_share=target, margin=margin, resource=resource, weights={resource: 1})
+    return Promise(cluster=NAME, target_share=target, margin=margin, resource=Resource({resource: 1}))

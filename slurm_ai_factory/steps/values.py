@@ -12,6 +12,7 @@ from slurm_ai_factory.core.records import (
     Decision,
     Instant,
     Measurement,
+    Mode,
     PriorityConfig,
 )
 from slurm_ai_factory.steps.applying import Outcome
@@ -43,6 +44,6 @@ class CycleReport:
     gathered: Gathered
     decision: Decision
     outcomes: tuple[Outcome, ...]
-    mode: str
+    mode: Mode
     seconds: float
     steered: tuple[str, ...]  #: the accounts

@@ -88,7 +88,7 @@ SELECT 1, at, at - 3900, at, 2400, 70, 0, at - 8000, at - 1
 FROM generate_series({since}::bigint, {until}::bigint, {beat}) AS at;
 INSERT INTO decisions (cluster_id, at, mode, reason, sentence, inputs, u_ref, actor)
 SELECT 1, at, 'observe', 'steer', 'a sentence of usual length that says why the share is to be what it is',
-    jsonb_build_object('u_ref', 0.3, 'delivered_share', 0.27, 'required_share', 0.26, 'as_of', at), 0.3,
+    jsonb_build_object('u_ref', 0.3, 'delivered_share', 0.27, 'owed_share', 0.26, 'as_of', at), 0.3,
     'saf@host'
 FROM generate_series({since}::bigint, {until}::bigint, {beat}) AS at;
 INSERT INTO changes (decision_id, account, raw_shares_before, raw_shares_after, status)

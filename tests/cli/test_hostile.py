@@ -27,7 +27,17 @@ from slurm_ai_factory.config import Config
 from slurm_ai_factory.core.measure.share import Group
 from slurm_ai_factory.core.programme.approval import ProposalKind
 from slurm_ai_factory.core.programme.expertise import NewEntry
-from slurm_ai_factory.core.records import HOUR, Association, Change, Decision, Pause, Run, Size, Subject
+from slurm_ai_factory.core.records import (
+    HOUR,
+    Association,
+    Change,
+    ChangeStatus,
+    Decision,
+    Pause,
+    Run,
+    Size,
+    Subject,
+)
 from slurm_ai_factory.core.rules.classify import Beneficiary
 from slurm_ai_factory.core.rules.organisations import Link, Organisation, RegistryEntry
 from slurm_ai_factory.ledger import Ledger, open_ledger
@@ -79,7 +89,7 @@ def _fill(ledger: Ledger, config: Config, at: int) -> None:
     _say(ledger, config, at)
     change = Change(cluster="loop", account=EVIL, raw_shares_before=1, raw_shares_after=2)
     decision = Decision(at=at, reason="raise", sentence=EVIL, inputs={"account": EVIL}, changes=(change,))
-    for planned in ledger.control.record(decision, "enforce", EVIL, "planned"):
+    for planned in ledger.control.record(decision, "enforce", EVIL, ChangeStatus.PLANNED):
         ledger.control.settle(planned, at=at, raw_shares=1, note=EVIL)
 
 

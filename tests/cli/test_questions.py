@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from slurm_ai_factory.core import windows
-from slurm_ai_factory.core.records import Decision
+from slurm_ai_factory.core.records import ChangeStatus, Decision
 from slurm_ai_factory.ledger import open_ledger
 from tests.cli.conftest import RULES, today
 from tests.conftest import by_hand
@@ -172,7 +172,7 @@ def test_observing_has_a_history_of_decisions(books: Saf, ledger_url: str) -> No
     with open_ledger(ledger_url, "loop") as ledger:
         for at, reason in ((1, "at_set_point"), (2, "no_usage")):
             decision = Decision(at=at, reason=reason, sentence=f"because {reason}", inputs={}, changes=())
-            ledger.control.record(decision, "observe", "saf", "observed")
+            ledger.control.record(decision, "observe", "saf", ChangeStatus.OBSERVED)
     assert books.json("history") == []
     assert [one["reason"] for one in books.json("history", "--decisions")] == ["no_usage", "at_set_point"]
     assert "because at_set_point" in books.run("history", "--decisions").stdout

@@ -27,6 +27,7 @@ from slurm_ai_factory.core.records import (
     Window,
 )
 from slurm_ai_factory.core.rules.classify import Beneficiary, Rule, Rules
+from slurm_ai_factory.core.tres import Resource
 from slurm_ai_factory.errors import SlurmError
 from slurm_ai_factory.ledger import Ledger, ReadResult, accounting, ledger_of, open_ledger
 from slurm_ai_factory.ledger.connection import Connection
@@ -204,7 +205,7 @@ def test_any_earlier_measurement_can_be_made_again(
 def measure(
     ledger: Ledger, window: Window, as_of: Instant, then: Instant | None = None, rules: Rules = RULES
 ) -> Measurement:
-    promise = share.Promise(cluster="c", target_share=0.25, margin=0.01, resource="cpu", weights=WEIGHTS)
+    promise = share.Promise(cluster="c", target_share=0.25, margin=0.01, resource=Resource(WEIGHTS))
     books = ledger.classified(rules, then)
     return share.measure_window(
         promise, window, as_of, closed=books.usage_by_hour(window, as_of, WEIGHTS),

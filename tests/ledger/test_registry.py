@@ -20,6 +20,7 @@ from slurm_ai_factory.core.rules.organisations import (
     RegistryEntry,
     always_regional,
 )
+from slurm_ai_factory.core.tres import Resource
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import Ledger, open_ledger
 from tests.conftest import by_hand
@@ -69,7 +70,7 @@ def now_and_kept(ledger: Ledger) -> Sums:
     """The charges as they are, which the hourly sums must agree with, kept or not."""
     rules = ledger.rules_of(BY_REGISTRY, REGION)
     found, books = charges(ledger, rules), ledger.classified(rules)
-    promise = share.Promise(cluster="c", target_share=0.25, margin=0.01, resource="cpu", weights=WEIGHTS)
+    promise = share.Promise(cluster="c", target_share=0.25, margin=0.01, resource=Resource(WEIGHTS))
     for keep in (False, True):
         if keep:
             books.keep_sums(ALL, SETTLED, WEIGHTS)

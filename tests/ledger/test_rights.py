@@ -22,6 +22,7 @@ from slurm_ai_factory.core.records import (
     HOUR,
     Association,
     Change,
+    ChangeStatus,
     Decision,
     Outage,
     Pause,
@@ -131,7 +132,7 @@ def _decide(ledger: Ledger) -> None:
         inputs={"account": f"{MARK}in", "u": 1},
         changes=tuple(changes),
     )
-    settled, _ = ledger.control.record(decision, "enforce", WHO["actor"], "planned")
+    settled, _ = ledger.control.record(decision, "enforce", WHO["actor"], ChangeStatus.PLANNED)
     ledger.control.settle(settled, at=NOW, raw_shares=2, note=f"{MARK}note")
     ledger.control.keep_baseline("regional", Baseline(25, 75), NOW)
 

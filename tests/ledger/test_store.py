@@ -11,7 +11,7 @@ import pytest
 
 import slurm_ai_factory.ledger
 from slurm_ai_factory.core.control.level import Baseline
-from slurm_ai_factory.core.records import Change, ControlState, Decision, Pause, Window
+from slurm_ai_factory.core.records import Change, ChangeStatus, ControlState, Decision, Pause, Window
 from slurm_ai_factory.core.rules.classify import Beneficiary, Rule
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import Ledger, Store, open_ledger, sql
@@ -166,7 +166,7 @@ def test_a_change_is_settled_once_by_what_was_read_back(ledger: Ledger) -> None:
         at=100, reason="raise", sentence="s", inputs={"a": 1.5}, state=state, changes=(change,)
     )
     control = ledger.control
-    (planned,) = control.record(decision, "enforce", "me", "planned")
+    (planned,) = control.record(decision, "enforce", "me", ChangeStatus.PLANNED)
     assert [one.change for one in control.planned()] == [change]
     assert control.settle(planned, at=101, raw_shares=30) == "applied"
     assert control.planned() == []
@@ -180,7 +180,7 @@ def test_a_change_is_settled_once_by_what_was_read_back(ledger: Ledger) -> None:
 def test_a_change_not_found_in_force_is_a_failure(ledger: Ledger) -> None:
     change = Change(cluster="c", account="regional", raw_shares_before=25, raw_shares_after=30)
     decision = Decision(at=100, reason="raise", sentence="s", inputs={}, changes=(change,))
-    (planned,) = ledger.control.record(decision, "enforce", "me", "planned")
+    (planned,) = ledger.control.record(decision, "enforce", "me", ChangeStatus.PLANNED)
     assert ledger.control.settle(planned, at=101, raw_shares=25, note="why") == "failed"
     assert ledger.control.last_applied("regional") is None
     assert ledger.control.history(1)[0]["note"] == "why"
@@ -198,6 +198,6 @@ def test_the_first_baseline_stays_until_it_was_restored(ledger: Ledger) -> None:
 def test_a_hold_is_told_since_it_began(ledger: Ledger) -> None:
     for at, reason in enumerate(["no_account", "at_set_point", "no_account", "no_account"]):
         ledger.control.record(
-            Decision(at=at, reason=reason, sentence="s", inputs={}), "observe", "me", "observed"
+            Decision(at=at, reason=reason, sentence="s", inputs={}), "observe", "me", ChangeStatus.OBSERVED
         )
     assert ledger.control.reason_since("no_account") == 2

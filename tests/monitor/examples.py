@@ -10,6 +10,7 @@ from slurm_ai_factory.core.control.lever import Reach
 from slurm_ai_factory.core.measure.share import Group
 from slurm_ai_factory.core.records import HOUR, Decision, Hour, Measurement, Window
 from slurm_ai_factory.core.rules.classify import Beneficiary
+from slurm_ai_factory.core.tres import Resource
 from slurm_ai_factory.monitor.board import Board, Done, Shown, Steered
 
 DAY = 24 * HOUR
@@ -25,7 +26,7 @@ def measurement(share: float = 0.3, days: int = 30, **changes: Any) -> Measureme
     hours = tuple(Hour(SINCE + n * HOUR, share * busy, busy, 0.0, busy) for n in range(days * 24))
     total = days * DAY * 100
     values: dict[str, Any] = {
-        "cluster": "c", "window": WINDOW, "as_of": SINCE + days * DAY, "resource": "gres/gpu",
+        "cluster": "c", "window": WINDOW, "as_of": SINCE + days * DAY, "resource": Resource({"gres/gpu": 1}),
         "target_share": 0.25, "regional_charge": round(share * total), "total_charge": total,
         "unclassified_charge": 0, "capacity": total, "waiting_charge": 0, "starved_charge": 0.0,
         "regional_running": 30, "regional_pending": 10, "newest_record_at": SINCE + days * DAY,

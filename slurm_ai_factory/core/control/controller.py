@@ -268,7 +268,7 @@ def _inputs(
     found: Inputs = {
         "window": measurement.window.name,
         "as_of": measurement.as_of,
-        "resource": measurement.resource,
+        "resource": measurement.resource.name,
         "target_share": policy.target_share,
         "margin": policy.margin,
         "delivered_share": measurement.delivered_share,
@@ -276,7 +276,7 @@ def _inputs(
         "total_charge": float(measurement.total_charge),
         "payback_share": owed.payback,
         "capture_share": owed.capture,
-        "required_share": owed.share,
+        "owed_share": owed.share,
         "usage_share": level.usage_share,
         "debit": policy.debit_max,
         "u_ref": u_ref,

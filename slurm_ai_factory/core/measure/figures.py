@@ -7,12 +7,14 @@ their figures from FIGURES, so that no two of them differ. Tested in tests/core/
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, NamedTuple
 
 from slurm_ai_factory.core import windows
-from slurm_ai_factory.core.measure import forecast, judgement, outlook, share
+from slurm_ai_factory.core.measure import judgement, outlook, share
+from slurm_ai_factory.core.measure.forecast import forecast_of
 from slurm_ai_factory.core.records import Charge, Instant, Measurement
 
 
@@ -76,8 +78,8 @@ def yes_or_no(value: bool) -> str:
 
 def forecast_value(m: Measurement, margin: float) -> dict[str, Any]:
     """The rest of the window in JSON, with the assumptions of the forecast."""
-    values = forecast.forecast(m, margin)
-    return {**values._asdict(), "assumptions": list(values.assumptions(m.resource))}
+    forecast = forecast_of(m, margin)
+    return {**asdict(forecast), "assumptions": list(forecast.assumptions(m.resource.name))}
 
 
 _ALL = (
@@ -88,7 +90,7 @@ _ALL = (
            lambda m, _: m.window.until, "saf_window_end_timestamp_seconds"),
     Figure("as_of", "as of", Unit.INSTANT, "Accounting is complete up to this time.", lambda m, _: m.as_of,
            "saf_watermark_timestamp_seconds", ("cluster",)),
-    Figure("resource", "resource", Unit.WORD, "Resource of the promise.", lambda m, _: m.resource),
+    Figure("resource", "resource", Unit.WORD, "Resource of the promise.", lambda m, _: m.resource.name),
     Figure("resource_label", "called", Unit.WORD, "What people call the resource.",
            lambda m, _: m.resource_label or None),
     Figure("target_share", "promised", Unit.RATIO, "Promised regional share.", lambda m, _: m.target_share,
@@ -133,20 +135,21 @@ _ALL = (
            lambda m, _: m.unclassified_limit),
     Figure("required_share", "required from now on", Unit.RATIO,
            "Share the region must get in the rest of the window; above 1 if the floor is out of reach.",
-           share.required_share, "saf_required_share_ratio"),
+           lambda m, margin: forecast_of(m, margin).required_share, "saf_required_share_ratio"),
     Figure("attainable", "attainable", Unit.YES_NO,
-           "1 if present regional demand can reach the required share, else 0.", share.attainable,
-           "saf_attainable"),
+           "1 if present regional demand can reach the required share, else 0.",
+           lambda m, margin: forecast_of(m, margin).attainable, "saf_attainable"),
     Figure("forecast", "forecast", Unit.TABLE, "The rest of the window, and the assumptions of the forecast.",
            forecast_value),
     Figure("newest_record_at", "newest record", Unit.INSTANT, "Latest time that sacct reported of any run.",
            lambda m, _: m.newest_record_at, "saf_newest_record_timestamp_seconds", ("cluster",)),
     Figure("recent_share", "last seven days", Unit.RATIO,
            "Regional charge / all charge in the last seven days of the window.",
-           lambda m, _: outlook.recent_share(m), "saf_recent_share_ratio", in_json=False),
+           lambda m, _: share.recent_share(m), "saf_recent_share_ratio", in_json=False),
     Figure("expected_share", "expected at the end", Unit.RATIO,
            "Share at the end of the window if the rest of it is like the last seven days.",
-           lambda m, _: outlook.expected_share(m), "saf_forecast_share_ratio", in_json=False),
+           lambda m, margin: forecast_of(m, margin).expected_share, "saf_forecast_share_ratio",
+           in_json=False),
     Figure("at_risk", "floor at risk", Unit.YES_NO,
            "1 if the share is below the floor and the rest of the window cannot mend it, else 0.",
            outlook.at_risk, "saf_floor_at_risk", in_json=False),

@@ -6,11 +6,12 @@ places can say different things of the same measurement.
 
 from __future__ import annotations
 
-from math import fsum
 from typing import NamedTuple
 
-from slurm_ai_factory.core.measure import judgement, share
+from slurm_ai_factory.core.measure import judgement
+from slurm_ai_factory.core.measure.forecast import forecast_of
 from slurm_ai_factory.core.records import DAY, HOUR, Hour, Instant, Measurement, Verdict, Window
+from slurm_ai_factory.core.tres import Resource
 
 WORDS = {"gres/gpu": "GPU time", "cpu": "CPU time", "node": "node time", "billing": "billed time"}
 """Resources as people call them; others are called by their own name."""
@@ -50,26 +51,6 @@ def daily(measurement: Measurement) -> list[Point]:
     return [Point(day, regional / total) for day, (regional, total) in sums.items() if total > 0]
 
 
-def recent_share(measurement: Measurement) -> float | None:
-    """The share of the last seven days of the window; None when they delivered nothing."""
-    recent = [hour for hour in measurement.hours if hour.at >= measurement.as_of - share.RATE_HORIZON]
-    total = fsum(hour.total for hour in recent)
-    return fsum(hour.regional for hour in recent) / total if total > 0 else None
-
-
-def expected_share(measurement: Measurement) -> float | None:
-    """The share at the end of a calendar window if the rest of it is like the last seven days.
-
-    None when the window rolls on, or nothing was delivered lately.
-    """
-    recent = recent_share(measurement)
-    if measurement.window.rolling or recent is None:
-        return None
-    left = max(0, measurement.window.until - measurement.as_of)
-    rest = share.expected_rate(measurement) * left
-    return (float(measurement.regional_charge) + recent * rest) / (float(measurement.total_charge) + rest)
-
-
 def below(measurement: Measurement) -> bool:
     """Whether the window has less than was promised now; not while nothing was delivered or promised."""
     delivered = measurement.delivered_share
@@ -78,12 +59,12 @@ def below(measurement: Measurement) -> bool:
 
 def mendable(measurement: Measurement, margin: float) -> bool | None:
     """Whether what is missing can still be made up for; None while nothing is missing, or it is not known."""
-    return share.attainable(measurement, margin) if below(measurement) else None
+    return forecast_of(measurement, margin).attainable if below(measurement) else None
 
 
 def at_risk(measurement: Measurement, margin: float) -> bool:
     """Whether the floor is at risk: below it, and either the window rolls or what is left cannot mend it."""
-    lost = measurement.window.rolling or share.attainable(measurement, margin) is False
+    lost = measurement.window.rolling or forecast_of(measurement, margin).attainable is False
     return below(measurement) and lost
 
 
@@ -106,26 +87,19 @@ def resource_unit(resource: str) -> str:
 
 
 def percent_text(ratio: float, beside: float | None = None) -> str:
-    """A ratio in per cent: whole numbers as they are, others with one decimal.
+    """A ratio in per cent: whole numbers without decimals, others with one.
 
-    It gets as many decimals as it takes to see on which side of the ratio ``beside`` it is.
+    ``beside`` is a ratio that stands next to it: up to four decimals show on which side of that it is.
 
     >>> percent_text(0.25), percent_text(0.2468), percent_text(0.2497, 0.25), percent_text(0.25, 0.25)
     ('25 %', '24.7 %', '24.97 %', '25 %')
     """
-    whole = round(100 * ratio, 9) == round(100 * ratio)
-    return f"{100 * ratio:.{0 if whole else decimals_beside(ratio, beside)}f} %"
-
-
-def decimals_beside(ratio: float, beside: float | None) -> int:
-    """So many decimals of a per cent, 1 to 4, tell a ratio from the one ``beside`` it.
-
-    >>> [decimals_beside(ratio, 0.25) for ratio in (0.243, 0.2497, 0.25, 0.25000000001)]
-    [1, 2, 1, 4]
-    """
-    if beside is None or ratio == beside:
-        return 1
-    return next((n for n in (1, 2, 3) if round(100 * ratio, n) != round(100 * beside, n)), 4)
+    if round(100 * ratio, 9) == round(100 * ratio):
+        return f"{100 * ratio:.0f} %"
+    decimals = 1
+    if beside is not None and ratio != beside:
+        decimals = next((n for n in (1, 2, 3) if round(100 * ratio, n) != round(100 * beside, n)), 4)
+    return f"{100 * ratio:.{decimals}f} %"
 
 
 def promise_sentence(measurement: Measurement, margin: float) -> str:
@@ -137,7 +111,7 @@ def promise_sentence(measurement: Measurement, margin: float) -> str:
     m = measurement
     if m.ended:
         return f"No promise holds in {m.window.name}; see `saf promise list`."
-    words = f"{m.resource_label} time" if m.resource_label else resource_words(m.resource)
+    words = f"{m.resource_label} time" if m.resource_label else resource_words(m.resource.name)
     promised = percent_text(m.target_share)
     if m.delivered_share is None and m.unread_seconds:
         return f"Of {m.window.name} nothing is known: it was not read; the region is promised {promised}."
@@ -155,28 +129,28 @@ def _clause(m: Measurement, margin: float) -> str:
     """What follows from where it stands; empty when nothing does."""
     if m.unread_seconds:
         return f"; {m.unread_seconds / HOUR:.0f} hours of the window were never read"
-    found, required = judgement.verdict(m), share.required_share(m, margin)
-    if found is Verdict.MISSED_STARVED:
+    verdict, ahead = judgement.verdict(m), forecast_of(m, margin)
+    if verdict is Verdict.MISSED_STARVED:
         return "; regional jobs waited while it was below"
-    if found is Verdict.MISSED_DEMAND:
+    if verdict is Verdict.MISSED_DEMAND:
         return "; there was too little regional work to reach it"
-    if found is Verdict.MET and not m.window.rolling:
+    if verdict is Verdict.MET and not m.window.rolling:
         return " and that can no longer change"
-    if not below(m) or required is None:
+    if not below(m) or ahead.required_share is None:
         return ""
-    if share.attainable(m, margin):
-        return f"; {percent_text(required)} of the rest of the window would mend it"
+    required = percent_text(ahead.required_share)
+    if ahead.attainable:
+        return f"; {required} of the rest of the window would mend it"
     if not m.regional_running and not m.regional_pending:
         return "; no regional job waits"
-    wanted = percent_text(required)
-    return f"; it would take {wanted} of the rest of the window, more than regional jobs ask for"
+    return f"; it would take {required} of the rest of the window, more than regional jobs ask for"
 
 
 def _example() -> Measurement:
     """For the doctests: three hours of a quarter."""
     hours = tuple(Hour(HOUR * n, 10.0 * (n + 1), 100.0, 0.0, 200.0) for n in range(3))
     return Measurement(
-        cluster="c", window=Window("2027Q1", 0, 90 * DAY), as_of=3 * HOUR, resource="cpu", target_share=0.25,
-        regional_charge=60, total_charge=300, unclassified_charge=0, capacity=600, waiting_charge=0,
-        starved_charge=0.0, newest_record_at=3 * HOUR, hours=hours,
+        cluster="c", window=Window("2027Q1", 0, 90 * DAY), as_of=3 * HOUR, resource=Resource({"cpu": 1}),
+        target_share=0.25, regional_charge=60, total_charge=300, unclassified_charge=0, capacity=600,
+        waiting_charge=0, starved_charge=0.0, newest_record_at=3 * HOUR, hours=hours,
     )  # fmt: skip

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import accumulate, repeat
@@ -30,6 +30,7 @@ from slurm_ai_factory.core.records import (
     Window,
 )
 from slurm_ai_factory.core.rules.classify import Beneficiary, Classification, ClassifiedPart
+from slurm_ai_factory.core.tres import Resource
 
 RATE_HORIZON = 7 * 24 * HOUR
 """How far back the expected delivered rate looks."""
@@ -66,8 +67,7 @@ class Promise:
     cluster: str
     target_share: float
     margin: float
-    resource: str
-    weights: Mapping[str, tres.Count]
+    resource: Resource
     unclassified_limit: float | None = None
     label: str = ""  #: what people call the resource
     ended: bool = False  #: no promise holds; the share is that of the last one
@@ -187,7 +187,7 @@ def measure_window(
     sides = {one: _Side(_Series(*interval), _Series(*interval)) for one in Beneficiary}
     for hour, beneficiary, delivered, waiting in closed:
         sides[beneficiary].add_hour(hour, delivered, waiting)
-    counts = counter(promise.weights)
+    counts = counter(promise.resource.weights)
     for run, parts in open_runs:
         for part in parts:
             sides[part.classification.beneficiary].add_run(run, part, counts, as_of)
@@ -292,6 +292,34 @@ def charge_in(run: Run, weights: Mapping[str, tres.Count], window: Window, as_of
     return tres.weigh(tres.parse_tres(run.alloc_tres), weights) * max(0, seconds)
 
 
+class Rest(NamedTuple):
+    """What ended runs have in the rest of an hour, of one subject and for one beneficiary."""
+
+    subject: Subject
+    classification: Classification
+    delivered: Charge
+    waiting: Charge
+
+
+def rest_of_hour(
+    runs: Iterable[SortedRun], weights: Mapping[str, tres.Count], since: Instant, until: Instant
+) -> Iterator[Rest]:
+    """What ended runs have in [since, until), the rest of an hour.
+
+    Usage is kept by whole hours. A read that stops in the middle of one may list runs that ended later.
+    """
+    counts = counter(weights)
+    for run, parts in runs:
+        spans = charge.delivered(run, until), charge.waited(run, until)
+        ran, queued = (charge.spread(*span, until) - charge.spread(*span, since) for span in spans)
+        delivered = counts(run.alloc_tres) * ran
+        waiting = counts(charge.wanted_tres(run)) * charge.waiting_tasks(run) * queued
+        for part in parts:
+            if part.since <= since < part.until and (delivered or waiting):
+                amounts = delivered * part.fraction, waiting * part.fraction
+                yield Rest(run.subject, part.classification, *amounts)
+
+
 def starved(hours: Iterable[Hour], target_share: float) -> float:
     """What waiting regional demand could have received while the region ran below the floor.
 
@@ -319,6 +347,13 @@ def expected_rate(measurement: Measurement) -> float:
     return fsum(h.total for h in recent if h.at >= first) / max(1, measurement.as_of - first)
 
 
+def recent_share(measurement: Measurement) -> float | None:
+    """The share of the last seven days of the window; None when nothing was delivered in them."""
+    recent = hours_since(measurement, measurement.as_of - RATE_HORIZON)
+    total = fsum(hour.total for hour in recent)
+    return fsum(hour.regional for hour in recent) / total if total > 0 else None
+
+
 def lately(now: Instant) -> tuple[tuple[Instant, Instant], ...]:
     """What tells how runs usually are: the seven days before today or, where none ended, up to this hour.
 
@@ -326,32 +361,6 @@ def lately(now: Instant) -> tuple[tuple[Instant, Instant], ...]:
     ((86400, 691200), (90000, 694800))
     """
     return tuple((until - RATE_HORIZON, until) for until in (now - now % DAY, hour_of(now)))
-
-
-def required_share(measurement: Measurement, margin: float) -> float | None:
-    """The share the region must get in what is left of a calendar window to end at target + margin.
-
-    At the expected delivered rate; below 0 is told as 0 and above 1 as it is, for it says how far out of
-    reach the promise is. None when the window is over, rolls on, or nothing was delivered yet.
-    """
-    left = measurement.window.until - measurement.as_of
-    rest = expected_rate(measurement) * left
-    if measurement.window.rolling or left <= 0 or rest <= 0:
-        return None
-    wanted = (measurement.target_share + margin) * (float(measurement.total_charge) + rest)
-    return max(0.0, (wanted - float(measurement.regional_charge)) / rest)
-
-
-def attainable(measurement: Measurement, margin: float) -> bool | None:
-    """Whether the required share is reachable with the regional demand seen now; None when it is not known.
-
-    Demand is what regional runs hold plus what eligible ones wait for, against the expected delivered rate.
-    """
-    required = required_share(measurement, margin)
-    if required is None:
-        return None
-    demand = float(measurement.regional_running + measurement.regional_pending)
-    return required <= min(1.0, demand / expected_rate(measurement))
 
 
 def size_now(hours: Sequence[Hour]) -> float:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -17,7 +16,7 @@ from zoneinfo import ZoneInfo
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.records import FOREVER, HOUR, Instant, Window
 from slurm_ai_factory.core.rules.organisations import Regional
-from slurm_ai_factory.core.tres import Count
+from slurm_ai_factory.core.tres import Resource
 
 DELIVERED = "delivered"
 """The only thing that a share is measured of today."""
@@ -41,7 +40,7 @@ class Term:
     ended: bool = False  #: no promise holds from here on; the other fields are those of the term before
     share: float
     margin: float
-    resource: Mapping[str, Count]  #: weights
+    resource: Resource
     label: str  #: what people call one of the resource; empty for its own name
     window: str  #: month, quarter, half, year or rolling:30d
     time_zone: str
@@ -76,7 +75,7 @@ class Term:
             "ended": self.ended,
             "share": self.share,
             "margin": self.margin,
-            "resource": {name: str(weight) for name, weight in sorted(self.resource.items())},
+            "resource": self.resource.plain(),
             "label": self.label,
             "window": self.window,
             "time_zone": self.time_zone,
@@ -112,12 +111,8 @@ class Term:
 
 def term_of(value: Mapping[str, Any]) -> Term:
     """The term that ``plain`` was made of."""
-    weights = {name: _count(text) for name, text in sorted(value["resource"].items())}
-    return Term(**{**value, "resource": weights, "region": tuple(value["region"])})
-
-
-def _count(text: str) -> Count:
-    return int(text) if text.isdecimal() else Decimal(text)
+    resource = Resource.from_plain(value["resource"])
+    return Term(**{**value, "resource": resource, "region": tuple(value["region"])})
 
 
 @dataclass(frozen=True, slots=True)

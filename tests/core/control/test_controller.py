@@ -31,6 +31,7 @@ from slurm_ai_factory.core.records import (
     Measurement,
     Window,
 )
+from slurm_ai_factory.core.tres import Resource
 
 DAY = 24 * HOUR
 NOW = 400 * DAY
@@ -99,7 +100,7 @@ def _measurement(
         cluster="c",
         window=Window("w", began, NOW if rolling else NOW + left, rolling),
         as_of=NOW,
-        resource="cpu",
+        resource=Resource({"cpu": 1}),
         target_share=0.25,
         regional_charge=int(sum(regional)),
         total_charge=int(sum(total)),
@@ -792,7 +793,7 @@ def test_a_decision_tells_what_it_rests_on() -> None:
     gain = 1 - 0.5 ** (1 / 7)
     owed = POLICY.required_max
     assert inputs["payback_share"] == payback(POLICY, measurement) < owed
-    assert inputs["capture_share"] == inputs["required_share"] == owed
+    assert inputs["capture_share"] == inputs["owed_share"] == owed
     assert inputs["u_ref"] == pytest.approx(0.25 + gain * (owed - 0.25))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -17,6 +16,7 @@ from slurm_ai_factory.core.programme import terms
 from slurm_ai_factory.core.programme.terms import PromiseTerms, Term, known, term_of, term_problems
 from slurm_ai_factory.core.records import FOREVER, HOUR, Instant, Window
 from slurm_ai_factory.core.rules.organisations import Regional
+from slurm_ai_factory.core.tres import Resource
 
 ZONE = ZoneInfo("Europe/Amsterdam")
 
@@ -26,7 +26,7 @@ def day(text: str) -> Instant:
 
 
 FIRST = Term(
-    since=0, share=0.25, margin=0.01, resource={"gres/gpu": 1}, label="", window="quarter",
+    since=0, share=0.25, margin=0.01, resource=Resource({"gres/gpu": 1}), label="", window="quarter",
     time_zone=ZONE.key, unclassified_limit=None, region=("GM0014", "GM1979"), min_organisations=3,
     expertise_share=0.25, source="saf.toml", reason="first", actor="saf", recorded_at=day("2027-01-01"),
 )  # fmt: skip
@@ -40,7 +40,7 @@ later_terms = st.builds(
     window=st.sampled_from(("month", "quarter", "half", "year", "rolling:30d")),
     region=st.sampled_from(((), ("GM0014",), ("GM0014", "GM1979"), ("GM0106",))),
     ended=st.booleans(),
-    resource=st.sampled_from(({"gres/gpu": 1}, {"cpu": Decimal("0.25"), "gres/gpu": 16})),
+    resource=st.sampled_from(("gres/gpu", "0.25*cpu+16*gres/gpu")).map(Resource.parse),
     recorded_at=st.integers(FIRST.recorded_at, FIRST.recorded_at + 100),
 )
 histories = st.lists(later_terms, max_size=8).map(
@@ -105,8 +105,8 @@ def test_a_term_is_read_back_as_it_was_written(term: Term) -> None:
 
 
 def test_equal_terms_are_written_alike_whatever_the_order_of_the_weights() -> None:
-    one = replace(FIRST, resource={"cpu": 1, "node": 2})
-    other = replace(FIRST, resource={"node": 2, "cpu": 1})
+    one = replace(FIRST, resource=Resource({"cpu": 1, "node": 2}))
+    other = replace(FIRST, resource=Resource({"node": 2, "cpu": 1}))
     assert list(one.plain()["resource"]) == list(other.plain()["resource"])
 
 

@@ -165,7 +165,7 @@ def _instants(board: Board, cluster: Labels) -> Iterator[Metric]:
 
 def _of_measurement(shown: Shown) -> Iterator[Metric]:
     m = shown.measurement
-    yield from _figures(m, shown.margin, (one for one in FIGURES.values() if one is not WATERMARK))
+    yield from _figures(m, shown.margin, (figure for figure in FIGURES.values() if figure is not WATERMARK))
     labels = {"cluster": m.cluster, "window": m.window.name, "resource": m.resource.name}
     for label, groups in sorted(shown.groups.items()):
         yield _by_group(label, groups, labels)

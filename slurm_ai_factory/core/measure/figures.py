@@ -82,7 +82,7 @@ def forecast_value(m: Measurement, margin: float) -> dict[str, Any]:
     return {**asdict(forecast), "assumptions": list(forecast.assumptions(m.resource.name))}
 
 
-_ALL = (
+FIGURES: Mapping[str, Figure] = {figure.key: figure for figure in (
     Figure("window", "window", Unit.WORD, "Name of the window.", lambda m, _: m.window.name),
     Figure("since", "from", Unit.INSTANT, "Start of the window.", lambda m, _: m.window.since,
            "saf_window_start_timestamp_seconds"),
@@ -120,7 +120,8 @@ _ALL = (
     Figure("shortfall_charge", "short of the promise", Unit.CHARGE,
            "Regional charge missing to reach the floor at the same total.", lambda m, _: m.shortfall_charge,
            "saf_shortfall_resource_seconds"),
-    Figure("verdict", "verdict", Unit.WORD, "1 for the verdict of the window, 0 for the others.",
+    Figure("verdict", "verdict", Unit.WORD,
+           "Verdict of the window; as a metric, 1 for it and 0 for the others.",
            lambda m, _: str(judgement.verdict(m)), "saf_verdict", (*OF_WINDOW, "verdict")),
     Figure("verdict_reason", "because", Unit.WORD, "Reason of the verdict.",
            lambda m, _: judgement.judge(m).reason),
@@ -137,7 +138,7 @@ _ALL = (
            "Share the region must get in the rest of the window; above 1 if the floor is out of reach.",
            lambda m, margin: forecast_of(m, margin).required_share, "saf_required_share_ratio"),
     Figure("attainable", "attainable", Unit.YES_NO,
-           "1 if present regional demand can reach the required share, else 0.",
+           "Whether present regional demand can reach the required share; a metric of 1 or 0.",
            lambda m, margin: forecast_of(m, margin).attainable, "saf_attainable"),
     Figure("forecast", "forecast", Unit.TABLE, "The rest of the window, and the assumptions of the forecast.",
            forecast_value),
@@ -151,7 +152,8 @@ _ALL = (
            lambda m, margin: forecast_of(m, margin).expected_share, "saf_forecast_share_ratio",
            in_json=False),
     Figure("at_risk", "floor at risk", Unit.YES_NO,
-           "1 if the share is below the floor and the rest of the window cannot mend it, else 0.",
+           "Whether the share is below the floor and the rest of the window cannot mend it; a metric of "
+           "1 or 0.",
            outlook.at_risk, "saf_floor_at_risk", in_json=False),
     Figure("regional_running", "regional running", Unit.RESOURCE,
            "Amount of the resource allocated to regional runs now.", lambda m, _: m.regional_running,
@@ -160,9 +162,7 @@ _ALL = (
            "Amount of the resource requested by eligible regional runs now.",
            lambda m, _: m.regional_pending, "saf_regional_pending_resources", ("cluster", "resource"),
            in_json=False),
-)  # fmt: skip
-
-FIGURES: Mapping[str, Figure] = {figure.key: figure for figure in _ALL}
+)}  # fmt: skip
 """By key, in the order of the JSON."""
 
 

@@ -89,7 +89,7 @@ def _watched(config: Config, every: int) -> None:
 
 def _status(config: Config, ledger: Ledger, measured: Measurement) -> dict[str, Any]:
     last = ledger.control.last_decision()
-    written = (one for one in ledger.control.history(RECENT) if one["status"] != "advised")
+    written = (one for one in ledger.control.history(RECENT) if one["status"] != ChangeStatus.ADVISED)
     change = next(({**one, "at": output.when(one["at"])} for one in written), None)
     return {
         "cluster": config.cluster.name,

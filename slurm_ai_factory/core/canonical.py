@@ -26,7 +26,7 @@ def canonical_text(value: Plain) -> str:
 
     Raises TypeError for whatever is not plain, ValueError for infinities.
 
-    >>> text({"b": Decimal("0.40"), "a": [1, "é", None]})
+    >>> canonical_text({"b": Decimal("0.40"), "a": [1, "é", None]})
     '{"a":[1,"\\\\u00e9",null],"b":"0.4"}'
     """
     return json.dumps(value, sort_keys=True, separators=(",", ":"), default=_exact, allow_nan=False)
@@ -44,9 +44,9 @@ def digest(name: str, version: int, value: Plain) -> str:
 def first_difference(before: Any, now: Any, path: str = "") -> str | None:
     """Where two values of JSON differ first; None where they are the same.
 
-    >>> difference({"a": [1, 2], "b": 3}, {"a": [1, 4], "b": 5})
+    >>> first_difference({"a": [1, 2], "b": 3}, {"a": [1, 4], "b": 5})
     'a.1 was 2, is 4'
-    >>> difference({"a": 1}, {"a": 1})
+    >>> first_difference({"a": 1}, {"a": 1})
     """
     if isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
         before, now = dict(enumerate(before)), dict(enumerate(now))

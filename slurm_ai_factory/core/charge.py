@@ -39,9 +39,9 @@ def spread(start: Instant, end: Instant, seconds: int, at: Instant) -> int:
 def seconds_by_hour(start: Instant, end: Instant, seconds: int) -> Iterator[tuple[Instant, int]]:
     """(hour, seconds in that hour) for each hour in which something lies.
 
-    >>> list(by_hour(3590, 7210, 3620))
+    >>> list(seconds_by_hour(3590, 7210, 3620))
     [(0, 10), (3600, 3600), (7200, 10)]
-    >>> list(by_hour(3600, 3600, 5))
+    >>> list(seconds_by_hour(3600, 3600, 5))
     [(3600, 5)]
     """
     before = 0

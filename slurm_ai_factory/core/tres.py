@@ -29,15 +29,15 @@ def parse_tres(text: str) -> dict[str, Count]:
 
     Raises ValueError when an entry is not ``name=count``, is negative, or is named twice.
 
-    >>> parse("billing=4,cpu=4,gres/gpu=1,gres/gpu:a100=1,mem=4000M,node=1,energy=1234")
+    >>> parse_tres("billing=4,cpu=4,gres/gpu=1,gres/gpu:a100=1,mem=4000M,node=1,energy=1234")
     {'billing': 4, 'cpu': 4, 'gres/gpu': 1, 'gres/gpu:a100': 1, 'mem': 4000, 'node': 1}
-    >>> parse("cpu=16,fs/disk=0,pages=0")
+    >>> parse_tres("cpu=16,fs/disk=0,pages=0")
     {'cpu': 16}
-    >>> parse("mem=1.5G,billing=2.5")
+    >>> parse_tres("mem=1.5G,billing=2.5")
     {'billing': Decimal('2.5'), 'mem': 1536}
-    >>> parse("cpu=1,energy=NONE"), parse("")
+    >>> parse_tres("cpu=1,energy=NONE"), parse_tres("")
     ({'cpu': 1}, {})
-    >>> parse("cpu=4,cpu=4")
+    >>> parse_tres("cpu=4,cpu=4")
     Traceback (most recent call last):
     ValueError: TRES 'cpu' twice in 'cpu=4,cpu=4'
     """

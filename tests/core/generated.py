@@ -194,8 +194,7 @@ def quarter(**difference: Any) -> Measurement:
     values: dict[str, Any] = {
         "cluster": "c", "window": Window("2027Q1", 0, 100 * HOUR), "as_of": 100 * HOUR,
         "resource": Resource({"cpu": 1}), "target_share": 0.25, "regional_charge": 2500,
-        "total_charge": 10000,
-        "unclassified_charge": 0,
+        "total_charge": 10000, "unclassified_charge": 0,
         "capacity": 12000, "waiting_charge": 0, "starved_charge": 0.0, "newest_record_at": None,
     }  # fmt: skip
     return Measurement(**(values | difference))

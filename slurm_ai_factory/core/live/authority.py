@@ -29,7 +29,7 @@ def index(entries: Iterable[PriorityTerms], regional: Mapping[int, bool]) -> flo
     F is the distance between the sides' mean fairshare terms, O that between the means of all their other
     terms. None when a side has nothing in the queue, or when nothing at all tells the sides apart.
 
-    >>> entries = [Terms(1, "main", 6000.0, 100.0), Terms(2, "main", 2000.0, 1100.0)]
+    >>> entries = [PriorityTerms(1, "p", 6000.0, 100.0), PriorityTerms(2, "p", 2000.0, 1100.0)]
     >>> index(entries, {1: True, 2: False}), index(entries, {1: True})
     (0.8, None)
     """

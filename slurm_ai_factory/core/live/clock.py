@@ -16,7 +16,7 @@ def clock_difference(before: Instant, cluster: Instant, after: Instant) -> int:
 
     0 where slurmctld's time lies between the two.
 
-    >>> difference(100, 101, 102), difference(100, 90, 102), difference(100, 110, 102)
+    >>> clock_difference(100, 101, 102), clock_difference(100, 90, 102), clock_difference(100, 110, 102)
     (0, 10, -8)
     """
     return max(0, before - cluster) - max(0, cluster - after)

@@ -41,9 +41,9 @@ def cross_check_hold(open_jobs: Iterable[OpenJob], queue: InQueue, at: Instant) 
     """Why nothing may be steered on these two answers; None where they can both be whole.
 
     >>> jobs = [OpenJob(number, 0, False) for number in range(8)]
-    >>> hold(jobs, InQueue({6, 7}, {6, 7}), 1000).sentence.partition(": ")[0]
+    >>> cross_check_hold(jobs, InQueue({6, 7}, {6, 7}), 1000).sentence.partition(": ")[0]
     'squeue does not list 0, 1, 2, 3, 4 and 1 more of the 8 jobs that sacct has running'
-    >>> hold(jobs, InQueue({4, 5, 6, 7}, {4, 5, 6, 7}), 1000) is None
+    >>> cross_check_hold(jobs, InQueue({4, 5, 6, 7}, {4, 5, 6, 7}), 1000) is None
     True
     """
     jobs = list(open_jobs)

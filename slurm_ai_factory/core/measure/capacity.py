@@ -59,9 +59,9 @@ def capacity_by_hour(
     """Resource-seconds that were up in each hour of [since, until); None when no size is known in it.
 
     >>> whole = [Size(0, None, "cpu=16")]
-    >>> by_hour(whole, [Outage("n1", 3000, 4200, "DOWN", "cpu=4")], {"cpu": 1}, 0, 7200)
+    >>> capacity_by_hour(whole, [Outage("n1", 3000, 4200, "DOWN", "cpu=4")], {"cpu": 1}, 0, 7200)
     {0: 55200, 3600: 55200}
-    >>> by_hour([], [], {"cpu": 1}, 0, 7200) is None
+    >>> capacity_by_hour([], [], {"cpu": 1}, 0, 7200) is None
     True
     """
     hours: defaultdict[Instant, Charge] = defaultdict(int)

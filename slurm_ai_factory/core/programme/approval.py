@@ -107,7 +107,8 @@ def summary(proposal: Proposal) -> str:
     """What is proposed, for people, in a few words.
 
     >>> wanted = {"window": "2027Q1", "as_of": 1806530400, "fingerprint": "ab"}
-    >>> summary(Proposal(number=1, kind=Kind.PUBLICATION, content=wanted, at=0, actor="a", reason=""))
+    >>> kind = ProposalKind.PUBLICATION
+    >>> summary(Proposal(number=1, kind=kind, content=wanted, at=0, actor="a", reason=""))
     'report of 2027Q1 as of 2027-03-31T22:00:00Z'
     """
     content = proposal.content

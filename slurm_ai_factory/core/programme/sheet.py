@@ -48,9 +48,9 @@ class Sheet:
 def read_sheet(data: bytes, required: Collection[str], optional: Collection[str] = ()) -> Sheet:
     """The rows of a table whose first line names these columns, in any order.
 
-    >>> read("name;kvk\\nCafé;01234567\\n".encode("cp1252"), ["name", "kvk"]).lines
+    >>> read_sheet("name;kvk\\nCafé;01234567\\n".encode("cp1252"), ["name", "kvk"]).lines
     (Line(number=2, cells={'name': 'Café', 'kvk': '01234567'}),)
-    >>> read(b"name,kvk\\nA,1,2\\n", ["name", "kvk"]).faults
+    >>> read_sheet(b"name,kvk\\nA,1,2\\n", ["name", "kvk"]).faults
     (Fault(line=2, column='', reason='has 3 cells, the first line has 2'),)
     """
     text, encoding, refused = _text(data)

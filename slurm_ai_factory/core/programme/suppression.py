@@ -61,8 +61,8 @@ def cells_shown(
     ``given`` are the sums of earlier reports.
 
     >>> sectors = {"care": "abcd", "energy": "fgh", "farms": "e"}
-    >>> cells = [Cell("sector", name, frozenset(map(Part, whom))) for name, whom in sectors.items()]
-    >>> sorted(shown(cells, [frozenset(map(Part, "abcdefgh"))], 3))
+    >>> cells = [TableCell("sector", name, frozenset(map(ChargePart, who))) for name, who in sectors.items()]
+    >>> sorted(cells_shown(cells, [frozenset(map(ChargePart, "abcdefgh"))], 3))
     [('sector', 'care')]
     """
     if not 1 <= smallest <= LARGEST:

@@ -84,7 +84,7 @@ def _unreachable(rules: tuple[Rule, ...]) -> Iterator[RuleProblem]:
 def _covers(first: Rule, second: Rule) -> bool:
     """Whether the first rule holds, and decides, whenever the second does.
 
-    >>> from slurm_ai_factory.core.classify import Beneficiary
+    >>> from slurm_ai_factory.core.rules.classify import Beneficiary
     >>> def rule(**names): return Rule(name="r", beneficiary=Beneficiary.REGIONAL,
     ...     conditions={key: frozenset(value) for key, value in names.items()})
     >>> _covers(rule(account="ab"), rule(account="a", qos="q"))

@@ -16,7 +16,7 @@ from slurm_ai_factory.core.rules.organisations import Link, Organisation
 def why(rules: Rules, subject: Subject, at: Instant) -> list[str]:
     """What made the rules answer as they did for a subject at an instant, one fact a line.
 
-    >>> from slurm_ai_factory.core.classify import Beneficiary
+    >>> from slurm_ai_factory.core.rules.classify import Beneficiary
     >>> rule = Rule(name="region", beneficiary=Beneficiary.REGIONAL,
     ...             conditions={"account_subtree": frozenset({"regional"}), "qos": frozenset({"long"})})
     >>> subject = Subject("c", "umcg", "jan", "main", "long", "", "")

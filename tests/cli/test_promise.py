@@ -96,7 +96,7 @@ REFUSED = {
     "no window": (("--since", NEXT, "--window", "week"), 2, "--window: wants month, quarter, half, year"),
     "no day": (("--since", "soon", "--share", "0.2"), 2, "--since: 'soon' is not a date"),
     "no zone": (("--since", NEXT, "--time-zone", "Mars"), 2, "--time-zone: wants a time zone"),
-    "no municipality": (("--since", NEXT, "--region", "Groningen"), 2, "--region: no list is shipped"),
+    "no municipality": (("--since", NEXT, "--region", "Groningen"), 2, "--region: no shipped list"),
     "too few": (("--since", NEXT, "--min-organisations", "0"), 2, "--min-organisations: wants a"),
 }  # fmt: skip
 

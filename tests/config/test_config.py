@@ -338,7 +338,7 @@ def test_the_region_is_a_shipped_list_or_codes() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('region = "drenthe"', "no list is shipped under this name; there are: groningen-noord-drenthe"),
+        ('region = "drenthe"', "no shipped list has this name; known: groningen-noord-drenthe"),
         ('region = ""', "no list is shipped"),
         ('region = ["Groningen"]', "wants CBS codes"),
         ("region = 14", "wants CBS codes"),

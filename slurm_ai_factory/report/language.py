@@ -18,10 +18,10 @@ from zoneinfo import ZoneInfo
 from markupsafe import Markup
 
 from slurm_ai_factory.core.escaped import for_page
+from slurm_ai_factory.core.measure.outlook import decimals_beside
 from slurm_ai_factory.core.records import HOUR
 
 NBSP = "\u00a0"
-MOST_DECIMALS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +62,7 @@ class Language:
 
     def plain_percent(self, ratio: float, beside: float | None = None) -> str:
         """The same as text only."""
-        decimals = 1
-        while beside is not None and decimals < MOST_DECIMALS and ratio != beside:
-            if round(100 * ratio, decimals) != round(100 * beside, decimals):
-                break
-            decimals += 1
-        return f"{self.plain(100 * ratio, decimals)}{NBSP}%"
+        return f"{self.plain(100 * ratio, decimals_beside(ratio, beside))}{NBSP}%"
 
     def floor(self, ratio: float) -> Markup:
         """A promised ratio, without decimals that say nothing."""

@@ -94,12 +94,19 @@ def percent_text(ratio: float, beside: float | None = None) -> str:
     >>> percent_text(0.25), percent_text(0.2468), percent_text(0.2497, 0.25), percent_text(0.25, 0.25)
     ('25 %', '24.7 %', '24.97 %', '25 %')
     """
-    if round(100 * ratio, 9) == round(100 * ratio):
-        return f"{100 * ratio:.0f} %"
-    decimals = 1
-    if beside is not None and ratio != beside:
-        decimals = next((n for n in (1, 2, 3) if round(100 * ratio, n) != round(100 * beside, n)), 4)
-    return f"{100 * ratio:.{decimals}f} %"
+    whole = round(100 * ratio, 9) == round(100 * ratio)
+    return f"{100 * ratio:.{0 if whole else decimals_beside(ratio, beside)}f} %"
+
+
+def decimals_beside(ratio: float, beside: float | None) -> int:
+    """How many decimals of a per cent, 1 to 4, tell a ratio from the one ``beside`` it.
+
+    >>> [decimals_beside(ratio, 0.25) for ratio in (0.243, 0.2497, 0.25, 0.25000000001)]
+    [1, 2, 1, 4]
+    """
+    if beside is None or ratio == beside:
+        return 1
+    return next((n for n in (1, 2, 3) if round(100 * ratio, n) != round(100 * beside, n)), 4)
 
 
 def promise_sentence(measurement: Measurement, margin: float) -> str:

@@ -1,7 +1,7 @@
-"""Writes docs/reference from the code: python -m docs.generate, or with --check to say what is out of date.
+"""Writes docs/reference from the code: python -m docs.generate, or with --check to name pages out of date.
 
-The rule: a page here holds what the code declares and no more, and is the same on every machine. What needs
-explaining is written by hand elsewhere and links here.
+The rule: a page here has what the code declares and no more, and is the same on every machine. Explanations
+are written by hand elsewhere and link here. Tested in tests/docs/test_reference.py.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ VALUES = {
     "as_instant": "date or ISO 8601 instant; UTC without an offset",
     "as_resource": "TRES name, or table of weights",
 }
-"""What the readers in config/values.py take, by their names."""
+"""What the functions of config/values.py accept."""
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
@@ -86,41 +86,45 @@ def config() -> Iterator[str]:
     yield from _tariff_keys()
 
 
-def _key(one: dataclasses.Field[object]) -> tuple[str, ...]:
-    required = one.default is one.default_factory is dataclasses.MISSING
-    default = one.metadata["default"]
-    told = "**required**" if required else "not set" if default is None else f"`{json.dumps(default)}`"
-    secret = "; masked when shown" if one.metadata["secret"] else ""
-    return f"`{one.name}`", VALUES[one.metadata["convert"].__name__], told, one.metadata["doc"] + secret
+def _key(field: dataclasses.Field[object]) -> tuple[str, ...]:
+    required = field.default is field.default_factory is dataclasses.MISSING
+    default = field.metadata["default"]
+    text = "**required**" if required else "not set" if default is None else f"`{json.dumps(default)}`"
+    secret = "; masked when shown" if field.metadata["secret"] else ""
+    return f"`{field.name}`", VALUES[field.metadata["convert"].__name__], text, field.metadata["doc"] + secret
 
 
 def _rule_keys() -> Iterator[str]:
     yield from ("## [[rule]]", "")
-    yield "Any number of rules, in order; the first whose every condition holds decides."
+    yield "Any number of rules. The first rule whose conditions all hold decides."
     yield "How to write them: [rules](../howto/rules.md)."
     yield ""
     rows = [
-        ("`name`", "text", "what `saf explain` calls it; without it, `rule` and its number"),
-        ("`beneficiary`", "`regional`, `non_regional` or `registry`", "**required**: who the charge is for"),
-        ("`since`, `until`", "date", "in force from the beginning of the one day to that of the other"),
+        ("`name`", "text", "name in `saf explain`; by default `rule` and its number"),
+        (
+            "`beneficiary`",
+            "`regional`, `non_regional` or `registry`",
+            "**required**: beneficiary of the charge",
+        ),
+        ("`since`, `until`", "date", "the rule applies from the start of `since` to the start of `until`"),
     ]
     conditions = [(f"`{key}`", "name or list of names", "condition: one of these") for key in CONDITIONS]
-    details = [(f"`{key}`", "text", f"told by `saf share --by {key}`") for key in DETAILS]
+    details = [(f"`{key}`", "text", f"group in `saf share --by {key}`") for key in DETAILS]
     yield from table(("key", "value", "meaning"), [*rows, *conditions, *details])
-    yield "A rule needs at least one condition, unless the registry decides. `account_subtree` also holds for"
+    yield "A rule needs at least one condition, unless the registry decides. `account_subtree` also matches"
     yield "every account below those named. Names are compared whole and as Slurm stores them, in lower case"
     yield "for accounts."
 
 
 def _tariff_keys() -> Iterator[str]:
     yield from ("## [[tariff]]", "")
-    yield "Any number of prices, with dates. How they work: [tariffs](../howto/tariffs.md)."
+    yield "Any number of prices with dates. How they work: [tariffs](../howto/tariffs.md)."
     yield ""
-    yield from table(("key", "meaning"), [(f"`{key}`", told) for key, (_, told) in tariff.KEYS.items()])
+    yield from table(("key", "meaning"), [(f"`{key}`", meaning) for key, (_, meaning) in tariff.KEYS.items()])
 
 
 def fingerprint() -> Iterator[str]:
-    """What the fingerprint of a report is made of."""
+    """The parts of the fingerprint of a report."""
     yield from ("# Fingerprint of a report", "", NOTE, "")
     yield "The parts of the fingerprint of a [report](../howto/report.md#what-it-rests-on), in their order."
     yield "Each is the SHA-256 of the rows that its query gives, as `COPY (query) TO STDOUT` writes them."
@@ -139,9 +143,9 @@ def commands() -> Iterator[str]:
     saf = cli.with_all()
     context = click.Context(saf, info_name="saf", auto_envvar_prefix="SAF", terminal_width=WIDTH)
     yield from _command(saf, context, level=2)
-    yield "The options of `saf` may stand before or after the name of any command."
+    yield "The options of `saf` may be given before or after the name of any command."
     yield ""
-    yield "Exit codes: 0 fine, 1 error, 2 usage; those of a command are said with it."
+    yield "Exit codes: 0 success, 1 error, 2 wrong usage; other codes are listed with their command."
     yield ""
     yield from _subcommands(saf, context)
 
@@ -175,9 +179,9 @@ def _help(command: click.Command, context: click.Context, *, common: bool) -> st
     formatter = context.make_formatter()
     command.format_usage(context, formatter)
     command.format_help_text(context, formatter)
-    repeated = () if common else {one.name for one in SafCommand(name="").params} | {"help"}
-    options = [one for one in command.get_params(context) if isinstance(one, click.Option)]
-    shown = [one.get_help_record(context) for one in options if one.name not in repeated]
+    repeated = () if common else {option.name for option in SafCommand(name="").params} | {"help"}
+    options = [option for option in command.get_params(context) if isinstance(option, click.Option)]
+    shown = [option.get_help_record(context) for option in options if option.name not in repeated]
     if shown:
         with formatter.section("Options"):
             formatter.write_dl([record for record in shown if record])
@@ -193,22 +197,24 @@ def metrics() -> Iterator[str]:
     families = list(BoardCollector(filled).collect())
     yield from ("# Metrics", "", NOTE, "")
     yield "Served at `/metrics`, from the last cycle. Families that are not there *always* are there after a"
-    yield "complete cycle and left out after a failed one, and while their value is not known. Ratios are 0"
-    yield "to 1; resource-seconds are seconds times the resource of `promise.resource`. The number of series"
-    yield "follows from the rules and never from jobs, users or accounts."
+    yield "complete cycle; they are left out after a failed one, and while their value is not known. Ratios"
+    yield "are 0 to 1; resource-seconds are seconds times the resource of `promise.resource`. The number of"
+    yield "series depends on the rules and never on jobs, users or accounts."
     yield ""
     columns = ("metric", "type", "labels", "always", "meaning")
-    yield from table(columns, (_family(one, always=one.name in always) for one in families))
-    yield "Two things are known only at times: `saf_reconcile_*` once the daemon has lived through a"
-    yield "midnight, `saf_authority_ratio` while jobs of both sides wait. While a cycle takes longer than a"
-    yield "period, what is not there *always* is left out, and `saf_overdue_since_timestamp_seconds` (a gauge"
-    yield "labelled `cluster`) says when that cycle began."
+    yield from table(columns, (_family(family, always=family.name in always) for family in families))
+    yield "Two values are known only at times: `saf_reconcile_*` once the daemon has run through a midnight,"
+    yield "and `saf_authority_ratio` while jobs of both sides wait. While a cycle takes longer than a period,"
+    yield "families that are not there *always* are left out, and `saf_overdue_since_timestamp_seconds` (a"
+    yield "gauge labelled `cluster`) has the start of that cycle."
     yield ""
     yield from ("## The process", "")
-    yield "Of the daemon itself, as every Prometheus client library has them."
+    yield "Of the daemon itself, as in every Prometheus client library."
     yield ""
     process = ProcessCollector(registry=None).collect()
-    yield from table(("metric", "type", "meaning"), map(_plain, sorted(process, key=lambda one: one.name)))
+    yield from table(
+        ("metric", "type", "meaning"), map(_plain, sorted(process, key=lambda family: family.name))
+    )
     yield from _label_values(families)
 
 
@@ -229,15 +235,15 @@ BOUNDED = {"beneficiary", "cause", "mode", "outcome", "phase", "status", "verdic
 
 def _label_values(families: Iterable[Metric]) -> Iterator[str]:
     """The values of labels that have a fixed set of them."""
-    found: dict[str, list[str]] = {}
+    values_of: dict[str, list[str]] = {}
     for sample in (sample for family in families for sample in family.samples):
         for label in sample.labels.keys() & BOUNDED:
-            found.setdefault(label, []).append(sample.labels[label])
+            values_of.setdefault(label, []).append(sample.labels[label])
     yield from ("## Label values", "")
-    for label, values in sorted(found.items()):
+    for label, values in sorted(values_of.items()):
         yield f"- `{label}`: {', '.join(f'`{value}`' for value in dict.fromkeys(values))}"
     yield from ("", "## Reasons", "")
-    yield "A decision has one of these reasons; `saf_hold` knows those that hold."
+    yield "A decision has one of these reasons; `saf_hold` has those that hold."
     yield ""
     rows = ((f"`{code}`", "yes" if code in HOLDS else "no", text) for code, text in REASONS.items())
     yield from table(("reason", "holds", "meaning"), rows)
@@ -284,29 +290,29 @@ def figures() -> Iterator[str]:
 
 
 def doctor() -> Iterator[str]:
-    """The preflight's checks, and where each word of the queue stands."""
+    """The checks of `saf doctor`, and how each state and reason of a job counts."""
     yield from ("# Doctor", "", NOTE, "")
-    yield "What `saf doctor` looks at, in this order. Each finding is `ok`, a `warning` (the promise or the"
-    yield "control is worse for it) or a `problem` (it is wrong because of it), with what was found, what is"
-    yield "wanted and how to get there. Exit code 5 when anything is not `ok`."
+    yield "The checks of `saf doctor`, in this order. Each result is `ok`, a `warning` (the promise or the"
+    yield "control works less well) or a `problem` (it is wrong), with the present value, the wanted value"
+    yield "and the remedy. Exit code 5 if anything is not `ok`."
     yield ""
-    yield from table(("check", "why it matters"), ((f"`{one.name}`", one.why) for one in CHECKS))
+    yield from table(("check", "why it matters"), ((f"`{check.name}`", check.why) for check in CHECKS))
     yield from ("## What counts as demand", "")
-    yield "A job in the queue is demand when it is `waiting` by this table, its priority is not 0 and its"
-    told = ", ".join(f"`{one}`" for one in sorted(BY_REASON))
-    yield f"eligible time has come. Where the state is one of {told}, the reason tells;"
-    yield "a star stands for any ending. A word that is not here is counted apart and told, never as demand."
+    yield "A job in the queue is demand if it is `waiting` by this table, its priority is not 0 and its"
+    states = ", ".join(f"`{state}`" for state in sorted(BY_REASON))
+    yield f"eligible time has come. For the states {states} the reason decides;"
+    yield "a star matches any ending. A word that is not here is counted apart and reported, never as demand."
     yield ""
     standings = (*OF_STATE.items(), *OF_REASON.items())
-    words = {one: [word for word, found in standings if found is one] for one in Standing}
-    rows = ((f"`{one}`", ", ".join(f"`{word}`" for word in found)) for one, found in words.items() if found)
-    yield from table(("stands", "states and reasons"), rows)
+    words = {kind: [word for word, standing in standings if standing is kind] for kind in Standing}
+    rows = ((f"`{kind}`", ", ".join(f"`{word}`" for word in of)) for kind, of in words.items() if of)
+    yield from table(("counts as", "states and reasons"), rows)
 
 
 def schema() -> Iterator[str]:
-    """The tables as the migrations make them, each with everything said of it."""
+    """The tables as the migrations make them, with their comments."""
     yield from ("# Ledger schema", "", NOTE, "")
-    yield "What the migrations make, in their order. Read as much as you like; write with `saf` only."
+    yield "The result of the migrations, in their order. Reading is free; write with `saf` only."
     yield ""
     for migration in sql.migrations():
         about, _, text = migration.statements.partition("\n\n")
@@ -322,18 +328,20 @@ def rights() -> Iterator[str]:
     """What each role may do with each table, as saf grants it."""
     yield from ("# Rights in the ledger", "", NOTE, "")
     yield "What `saf ledger migrate` grants to the [roles](../howto/postgresql.md#roles). `saf_owner` owns"
-    yield "everything. `saf_daemon` reads every table; what else it may do is here. A `fact` is guarded:"
-    yield "PostgreSQL refuses any change of it but the ones that are named, from the owner too. What is"
-    yield "`derived` can be made again."
+    yield "everything. `saf_daemon` reads every table; its other rights are here. A `fact` is guarded:"
+    yield "PostgreSQL refuses any change but the ones named here, also by the owner. What is `derived` can be"
+    yield "made again."
     yield ""
-    found = re.findall(r"\('(.*?)', '(.*?)', '(.*?)', '(.*?)'\)", sql.queries()["rights"])
-    rows = ((f"`{name}`", kind, f"`{may}`" if may else "", why) for name, kind, may, why in found)
+    granted = re.findall(r"\('(.*?)', '(.*?)', '(.*?)', '(.*?)'\)", sql.queries()["rights"])
+    rows = ((f"`{name}`", kind, f"`{may}`" if may else "", why) for name, kind, may, why in granted)
     yield from table(("table", "kind", "saf_daemon may", "only where"), rows)
-    yield "`saf_reader` reads these views and no table. They have no user, nobody of the staff, no comment,"
+    yield "`saf_reader` reads these views and no table. They have no user, no member of staff, no comment,"
     yield "wckey or reservation and no free text; nor the name and KvK number of an organisation, which may"
     yield "be one person. Instants are seconds since the epoch."
     yield ""
-    views = re.findall(r"CREATE VIEW (reader_\w+)", "".join(one.statements for one in sql.migrations()))
+    views = re.findall(
+        r"CREATE VIEW (reader_\w+)", "".join(migration.statements for migration in sql.migrations())
+    )
     yield from (f"- `{name}`" for name in sorted(views))
 
 
@@ -369,25 +377,27 @@ def _statements(name: str, parts: Iterable[str]) -> Iterator[str]:
 
 def _comments(text: str) -> list[str]:
     """The comments of a statement as a paragraph; nothing where there are none."""
-    found = [line.removeprefix("--").strip() for line in text.splitlines() if line.startswith("--")]
-    return [*found, ""] if found else []
+    lines = [line.removeprefix("--").strip() for line in text.splitlines() if line.startswith("--")]
+    return [*lines, ""] if lines else []
 
 
 def sources() -> Iterator[str]:
-    """What each source of Slurm's answers was seen to tell, as the contract suite left it."""
-    found = json.loads((FOLDER.parent / "sources.json").read_text(encoding="utf-8"))
+    """The capabilities of each source of Slurm's answers, as the contract suite recorded them."""
+    recorded = json.loads((FOLDER.parent / "sources.json").read_text(encoding="utf-8"))
     yield from ("# Sources", "", NOTE, "")
-    yield "What each source of Slurm's answers told when it was last asked: the result of one suite of tests"
-    yield "that all of them have to pass (`make test-slurm-all`). `recorded` are the answers of a real Slurm"
-    yield "of that version, replayed; `commands` are its commands on a live cluster, `pyslurm` has pyslurm"
-    yield "beside them ([where answers come from](../discussions/sources.md)). What differs between the"
-    yield "versions is told in [Slurm's versions](../discussions/versions.md)."
+    yield "The capabilities of each source of Slurm's answers: the result of one suite of tests that every"
+    yield "source has to pass (`make test-slurm-all`). `recorded` are replayed answers of a real Slurm of"
+    yield "that version, `commands` are its commands on a live cluster, `pyslurm` adds pyslurm to them"
+    yield "([where answers come from](../discussions/sources.md)). For differences between versions see"
+    yield "[Slurm's versions](../discussions/versions.md)."
     yield ""
-    names = sorted({name for one in found.values() for name in one["capabilities"]})
-    results = [found[source] for source in sorted(found)]
-    rows = [(told, *(one[key] for one in results)) for told, key in (("Slurm", "slurm"), ("asked on", "on"))]
-    rows += [(name, *(one["capabilities"].get(name, "not asked") for one in results)) for name in names]
-    yield from table(("", *sorted(found)), rows)
+    names = sorted({name for source in recorded.values() for name in source["capabilities"]})
+    results = [recorded[source] for source in sorted(recorded)]
+    rows = [
+        (head, *(each[key] for each in results)) for head, key in (("Slurm", "slurm"), ("asked on", "on"))
+    ]
+    rows += [(name, *(each["capabilities"].get(name, "not asked") for each in results)) for name in names]
+    yield from table(("", *sorted(recorded)), rows)
 
 
 PAGES: dict[str, Callable[[], Iterator[str]]] = {

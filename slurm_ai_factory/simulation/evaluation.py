@@ -100,10 +100,10 @@ def _waits(trial: Trial, hours: Floats, at: Ints) -> np.ndarray[tuple[int], np.d
     """Whether, in each of these hours, regional jobs waited while the region ran below the floor."""
     row = hours[at]
     waits = row[:, WAITING] >= WAITS * row[:, UP]
-    found: np.ndarray[tuple[int], np.dtype[np.bool_]] = waits & (
+    starved_hours: np.ndarray[tuple[int], np.dtype[np.bool_]] = waits & (
         row[:, REGIONAL] < trial.promise.target_share * row[:, ALL]
     )
-    return found
+    return starved_hours
 
 
 def _shortfalls(trial: Trial, began: int, hours: Floats) -> tuple[float, float]:

@@ -32,7 +32,7 @@ def named(text: str, target: float) -> Named:
         if 0 < share < 1:
             return Named(text, kind, share)
     raise ValueError(
-        f"{text!r} is no policy: use floor, static:0.25, reset:quarter, partition:0.25 or oracle"
+        f"{text!r} is not a policy: use floor, static:0.25, reset:quarter, partition:0.25 or oracle"
     )
 
 

@@ -45,7 +45,7 @@ def test_an_entry_of_the_past_is_in_force_when_another_person_approved_it(carefu
     assert careful.json("organisation", "list") == []
     for own in (ALICE, ("--as", "ALICE")):
         said = careful.run(*own, "approval", "approve", number, code=1).stderr
-        assert f"proposal {number} was made by alice; somebody else has to approve it" in said
+        assert f"alice made proposal {number}; another person has to approve it" in said
     assert careful.json("organisation", "list") == []
     careful.run(*BOB, "approval", "approve", number, "--reason", "seen the letter")
     (shown,) = careful.json("organisation", "show", "umcg")["history"]

@@ -88,7 +88,7 @@ def test_every_part_of_a_term_can_be_set(quarterly: Saf) -> None:
 
 
 REFUSED = {
-    "a window has one term": (("--since", f"{YEAR + 1}-02-01", "--share", "0.2"), 1, "which one term judges"),
+    "a window has one term": (("--since", f"{YEAR + 1}-02-01", "--share", "0.2"), 1, "which has one term"),
     "a share of capacity": (("--since", NEXT, "--of", "capacity"), 1, "is not measured yet"),
     "nothing new": (("--since", NEXT, "--share", "0.25"), 1, "nothing would change"),
     "more than the control may give": (("--since", NEXT, "--share", "0.95"), 1, "share_max leaves no room"),

@@ -136,7 +136,7 @@ def test_the_table_and_the_picture(folder: Path) -> None:
         (["--workload", "short.csv", "--regional", "sides.csv", "--capacity", "8"], 2, "within an hour"),
         (["--workload", "none.csv", "--capacity", "8"], 2, "no job in none.csv has run"),
         (["--workload", "scenario:monday"], 2, "no scenario 'monday'"),
-        (["--workload", "scenario:tiny", "--policy", "static:2"], 2, "'static:2' is no policy"),
+        (["--workload", "scenario:tiny", "--policy", "static:2"], 2, "'static:2' is not a policy"),
         (["--workload", "scenario:tiny", "--window", "week"], 2, "'week' is not a window"),
         (["--workload", "scenario:tiny", "--half-life", "long"], 2, "--half-life: 'long' is not a duration"),
         (["--workload", "scenario:tiny", "--plot", "shares.doc"], 2, "ends in none of .png, .svg, .pdf"),

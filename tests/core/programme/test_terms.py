@@ -114,25 +114,25 @@ SETS: dict[str, tuple[dict[str, Any], str, str]] = {
     "the start of a quarter": ({}, "2027-04-01", ""),
     "inside a quarter": (
         {}, "2027-05-01",
-        "2027-05-01 is inside 2027Q2, which one term judges; begin at 2027-04-01 or 2027-07-01",
+        "2027-05-01 is inside 2027Q2, which has one term; begin at 2027-04-01 or 2027-07-01",
     ),
     "a start of the new kind only": (
         {"window": "month"}, "2027-05-01",
-        "2027-05-01 is inside 2027Q2, which one term judges; begin at 2027-04-01 or 2027-07-01",
+        "2027-05-01 is inside 2027Q2, which has one term; begin at 2027-04-01 or 2027-07-01",
     ),
     "a start of the old kind only": (
         {"window": "year"}, "2027-04-01",
-        "2027-04-01 is inside 2027, which one term judges; begin at 2027-01-01 or 2028-01-01",
+        "2027-04-01 is inside 2027, which has one term; begin at 2027-01-01 or 2028-01-01",
     ),
     "a start of both kinds": ({"window": "year"}, "2028-01-01", ""),
     "from calendar to rolling": ({"window": "rolling:30d"}, "2027-07-01", ""),
     "to rolling inside a quarter": (
         {"window": "rolling:30d"}, "2027-08-15",
-        "2027-08-15 is inside 2027Q3, which one term judges; begin at 2027-07-01 or 2027-10-01",
+        "2027-08-15 is inside 2027Q3, which has one term; begin at 2027-07-01 or 2027-10-01",
     ),
     "a zone whose days never begin together": (
         {"time_zone": "Europe/London"}, "2027-04-01",
-        "2027-03-31T22:00:00Z is inside 2027Q1, which one term judges; keep the time zone",
+        "2027-03-31T22:00:00Z is inside 2027Q1, which has one term; keep the time zone",
     ),
     "a share of the capacity": (
         {"share_of": "capacity"}, "2027-04-01",
@@ -140,10 +140,10 @@ SETS: dict[str, tuple[dict[str, Any], str, str]] = {
     ),
     "nothing left to others": (
         {"share": 0.95, "margin": 0.06}, "2027-04-01",
-        "share 0.95 and margin 0.06 leave nothing to others; lower one of them",
+        "share 0.95 and margin 0.06 leave nothing for the others; lower one of them",
     ),
     "no change": (
-        {"share": 0.25}, "2027-04-01", "the term in force then says the same; nothing would change",
+        {"share": 0.25}, "2027-04-01", "the term in force at that time is the same; nothing would change",
     ),
 }  # fmt: skip
 
@@ -180,7 +180,7 @@ def test_a_correction_of_the_same_beginning_is_compared_with_what_is_there() -> 
     present = PromiseTerms((FIRST, mistyped))
     assert list(term_problems(present, replace(mistyped, share=0.25))) == []
     assert list(term_problems(present, mistyped)) == [
-        "the term in force then says the same; nothing would change"
+        "the term in force at that time is the same; nothing would change"
     ]
 
 

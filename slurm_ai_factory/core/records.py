@@ -1,4 +1,4 @@
-"""The values that travel through the product, in Slurm's words.
+"""The product's values, in Slurm's words. Tested in tests/core/measure/test_share.py.
 
 Every value is frozen. An instant is an int, seconds since the epoch in UTC, as in Slurm's own accounting
 tables; only ``windows`` knows civil time. A charge is TRES x seconds of a named resource and is exact

@@ -17,9 +17,9 @@ Count = int | Decimal
 _SUFFIXES = {"K": -1, "M": 0, "G": 1, "T": 2, "P": 3}
 _READING = "energy"
 _MOST = 2**62
-"""No count and no reading comes near it; what underflowed, and NO_VAL64, are above."""
+"""More than any count or reading; numbers that underflowed, and NO_VAL64, are above it."""
 _LONGEST = 64
-"""Characters of a count; of a million digits arithmetic breaks down."""
+"""Characters of a count; arithmetic breaks down with a million digits."""
 _UNSET = frozenset({2**32 - 2, 2**32 - 1})
 """NO_VAL and INFINITE in 32 bits (slurm.h): no counts."""
 
@@ -53,18 +53,18 @@ def parse_tres(text: str) -> dict[str, Count]:
 
 
 def energy(text: str) -> int | None:
-    """Joules in an AllocTRES; None where Slurm told none, or nothing (0 is what it says for not gathered).
+    """Joules in an AllocTRES; None where it has none, or 0, which Slurm prints for energy not gathered.
 
-    A counter that was not there, or that went back, makes no number of joules: that is none told.
+    A node without a counter, or a counter that went back, gives no usable number: that is None too.
 
     >>> energy("cpu=4,energy=1234,node=1"), energy("cpu=4,energy=0"), energy("cpu=4")
     (1234, None, None)
     >>> energy("energy=NONE"), energy("energy=18446744073709540000"), energy("energy=9223372036854775794")
     (None, None, None)
     """
-    _, found, rest = f",{text}".partition(f",{_READING}=")
+    _, entry, rest = f",{text}".partition(f",{_READING}=")
     try:
-        joules = int(_count(_READING, rest.partition(",")[0])) if found else 0
+        joules = int(_count(_READING, rest.partition(",")[0])) if entry else 0
     except ValueError:
         return None
     return joules if 0 < joules <= _MOST else None
@@ -79,20 +79,16 @@ def _count(name: str, value: str) -> Count:
     digits = value[:-1] if exponent is not None else value
     if not digits.replace(".", "", 1).isdigit() or not digits.isascii():
         raise ValueError(f"TRES {name!r} has no count in {value!r}")
-    scaled = Decimal(digits) * Decimal(1024) ** _power(name, exponent)
+    # Memory counts in MiB whatever its suffix, other TRES count ones (convert_num_unit).
+    mebibytes = name in ("mem", "vmem") or name.startswith(("bb/", "fs/"))
+    power = 0 if exponent is None else exponent if mebibytes else exponent + 2
+    scaled = Decimal(digits) * Decimal(1024) ** power
     return int(scaled) if scaled == scaled.to_integral_value() else scaled.normalize()
-
-
-def _power(name: str, exponent: int | None) -> int:
-    """Powers of 1024: memory counts in MiB whatever its suffix, other TRES count ones (convert_num_unit)."""
-    if exponent is None:
-        return 0
-    return exponent if name in ("mem", "vmem") or name.startswith(("bb/", "fs/")) else exponent + 2
 
 
 @lru_cache(maxsize=65536)
 def canonical(text: str) -> str:
-    """The one text for these counts. Raises ValueError, also where a count is out of range.
+    """The canonical text for these counts. Raises ValueError for a bad entry or a count out of range.
 
     >>> canonical("node=1,cpu=4,mem=4G,energy=9")
     'cpu=4,mem=4096,node=1'
@@ -100,12 +96,11 @@ def canonical(text: str) -> str:
     counts = parse_tres(text)
     if vast := next((name for name, count in counts.items() if count > _MOST or count in _UNSET), None):
         raise ValueError(f"TRES {vast!r} is out of range in {text!r}")
-    return ",".join(f"{name}={_plain(count)}" for name, count in counts.items())
-
-
-def _plain(count: Count) -> str:
-    """The count without an exponent, which no TRES text has."""
-    return f"{count:f}" if isinstance(count, Decimal) else str(count)
+    # A TRES text has no exponents.
+    return ",".join(
+        f"{name}={count:f}" if isinstance(count, Decimal) else f"{name}={count}"
+        for name, count in counts.items()
+    )
 
 
 def weigh(counts: Mapping[str, Count], weights: Mapping[str, Count]) -> Count:
@@ -124,7 +119,7 @@ def tres_names(texts: Iterable[str]) -> set[str]:
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """What is measured: one TRES, or a weighted sum of several. ``parse`` reads what ``name`` gives.
+    """The unit of a measurement: one TRES, or a weighted sum of several. ``parse`` reads ``name`` back.
 
     >>> Resource({"gres/gpu": 16, "cpu": Decimal("0.25")}).name, Resource.parse("gres/gpu").weights
     ('0.25*cpu+16*gres/gpu', {'gres/gpu': 1})
@@ -147,7 +142,7 @@ class Resource:
 
     @classmethod
     def parse(cls, text: str) -> Resource:
-        """The resource that somebody typed. Raises ValueError.
+        """The resource with this name, as a person types it. Raises ValueError.
 
         >>> Resource.parse("cpu+16*gres/gpu").weights
         {'cpu': Decimal('1'), 'gres/gpu': Decimal('16')}
@@ -169,5 +164,5 @@ class Resource:
 
     @classmethod
     def from_plain(cls, value: Mapping[str, str]) -> Resource:
-        """The resource that ``plain`` was made of."""
+        """The resource of which ``plain`` made this value."""
         return cls({name: int(w) if w.isdecimal() else Decimal(w) for name, w in value.items()})

@@ -1,4 +1,4 @@
-"""A workload, a layout and an association tree as the arrays that the compiled engine works on."""
+"""Work, layout and associations as the engine's arrays. Tested in tests/simulation/test_siblings.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The model cluster: a workload, an association tree and a size; it can be advanced, looked at and steered.
+"""The model cluster, to be advanced, read and steered. Tested in tests/simulation/test_engine.py.
 
 The compiled engine does the work between two instants; this is its face in the product's own values.
 """

@@ -75,7 +75,7 @@ def evaluate(trial: Trial, replayed: Replayed) -> PolicyResult:
         utilisation=float(total[ALL] / total[UP]),
         regional=_waited(replayed, 1),
         non_regional=_waited(replayed, 0),
-        writes_per_day=sum(len(one.changes) for one in replayed.writes) / days,
+        writes_per_day=sum(len(decision.changes) for decision in replayed.writes) / days,
         windows=tuple(zip(ends.tolist(), shares.tolist(), strict=True)),
     )
 
@@ -88,8 +88,8 @@ def _shares(trial: Trial, began: int, hours: Floats) -> tuple[Ints, Floats]:
         spans = sums[length:] - sums[:-length]
         ends = began + HOUR * np.arange(length, len(sums))
     else:
-        found = windows_of(trial.window, began, began + len(hours) * HOUR, trial.zone)
-        edges = [(max(0, (one.since - began) // HOUR), (one.until - began) // HOUR) for one in found]
+        whole = windows_of(trial.window, began, began + len(hours) * HOUR, trial.zone)
+        edges = [(max(0, (w.since - began) // HOUR), (w.until - began) // HOUR) for w in whole]
         spans = np.array([sums[min(last, len(hours))] - sums[first] for first, last in edges])
         ends = np.array([began + HOUR * min(last, len(hours)) for _, last in edges])
     used = spans[:, ALL] > 0

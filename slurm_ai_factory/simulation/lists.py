@@ -1,4 +1,4 @@
-"""The ordered lists of the model cluster, compiled: who waits, who runs until when.
+"""The model's ordered lists of jobs, compiled. Tested in tests/simulation/test_engine.py.
 
 Waiting jobs are sorted by priority, highest first, and by submission where that ties. Running jobs are kept
 twice: in a heap by their end, and for each pool sorted by their time limit, which is all the scheduler knows.

@@ -1,4 +1,4 @@
-"""The policies that can be asked for: the production controller, and what it is compared with."""
+"""The policies to compare, the controller among them. Tested in tests/simulation/test_evaluation.py."""
 
 from __future__ import annotations
 

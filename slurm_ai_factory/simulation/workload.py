@@ -1,4 +1,4 @@
-"""The work a simulation gives to the model cluster, whatever it was read from: one row for each job."""
+"""The jobs that a simulation gives to the model cluster. Tested in tests/simulation/test_formats.py."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ X = ("organisation", "add", "x", "--name", "X", "--category", "business", "--sec
 WRONG = [
     ((*X, "--kvk", "1234567"), 1, "kvk: '1234567' is not a KvK number"),
     ((*X, "--kvk", "12345678", "--municipality", "GM9999"), 1, "municipality: 'GM9999' is not a CBS code"),
-    ((*UMCG[:-4], "--since", "2021-01-01", "--reason", "again"), 1, "since: overlaps with what is known"),
+    ((*UMCG[:-4], "--since", "2021-01-01", "--reason", "again"), 1, "since: overlaps with the entry of umcg"),
     (link("umcg", "joint", "0.7"), 1, "is known otherwise; --correct corrects"),
     (link("plant", "joint", "0.61", "--correct", *ALWAYS), 1, "fractions of account joint add up to 1.01"),
     (link("umcg", "umgc"), 1, "the cluster has no account 'umgc'"),

@@ -115,7 +115,7 @@ def test_undelivered_accounting_holds_until_it_is_delivered(
     wrap("sdiag", "$REAL | sed 's/DBD Agent queue size: 0/DBD Agent queue size: 4711/'")
     decision = eager.json("cycle")["decision"]
     assert (decision["reason"], decision["changes"]) == ("agent_queue", [])
-    assert "slurmctld has 4711 messages it could not deliver to slurmdbd" in decision["sentence"]
+    assert "slurmctld has 4711 messages that it could not deliver to slurmdbd" in decision["sentence"]
     assert decision["inputs"].keys() >= {"authority", "regional_demand", "regional_running_now"}
     assert transactions(slurm) == before
     wrap("sdiag", 'exec $REAL "$@"')

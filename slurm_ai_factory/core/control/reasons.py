@@ -1,4 +1,4 @@
-"""Why the control did what it did, or did nothing: every reason a decision can have, in words for people."""
+"""Every reason a decision can have, in words. Tested in tests/core/control/test_controller.py."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ REASONS = {
     "lower": "the region is owed less than its shares would give",
     "ratio": "the shares of the steered accounts have left the ratio that the operator gave them",
     "at_set_point": "the shares already say what is wanted",
-    "same_order": "a write would not change who goes first now",
+    "same_order": "a write would not affect the order of jobs now",
     "write_budget": "the day's writes are used up",
     "no_account": "the steered account is not in the association tree",
     "not_top_level": "the steered account is not directly under root, so its parent caps it",

@@ -54,7 +54,7 @@ class SubjectUsage(NamedTuple):
 
 
 class SortedRun(NamedTuple):
-    """A run, and who it is for at which times."""
+    """A run with its parts: who it is for, and when."""
 
     run: Run
     parts: tuple[ClassifiedPart, ...]
@@ -92,14 +92,18 @@ class _Series:
         self.ended = [0] * size
 
     def add_span(self, count: tres.Count, span: tuple[Instant, Instant, int], part: ClassifiedPart) -> None:
-        """What of a span of ``count`` lies in the part, in constant time: two ends and a slope."""
+        """Add what lies in the part of a span with ``count``, in constant time: two ends and a slope."""
         start, end, seconds = span
         if not seconds:
             return
         since, until, fraction, _ = part
         begin = max(start, since if since > self.since else self.since)
         finish = min(end, until if until < self.until else self.until)
-        inside = seconds if begin == start < finish == end else self._inside(span, part)
+        inside = seconds
+        if not begin == start < finish == end:
+            edges = max(self.since, since), min(self.until, until)
+            before, after = (charge.spread(*span, at) for at in edges)
+            inside = after - before
         if inside <= 0:
             return
         amount = count * fraction
@@ -111,12 +115,6 @@ class _Series:
         self.slope[last] -= rate
         self.hours[first] -= rate * (begin - first * HOUR)
         self.hours[last] += rate * (finish - last * HOUR)
-
-    def _inside(self, span: tuple[Instant, Instant, int], part: ClassifiedPart) -> int:
-        """Of a span's seconds, those in the part."""
-        ends = max(self.since, part.since), min(self.until, part.until)
-        before, after = (charge.spread(*span, at) for at in ends)
-        return after - before
 
     def by_hour(self) -> list[float]:
         """Charge by hour, slopes run out: each holds for the whole hours from one to the next."""
@@ -132,13 +130,13 @@ Counts = Callable[[str], tres.Count]
 
 
 def counter(weights: Mapping[str, tres.Count]) -> Counts:
-    """Counts of one resource; many runs have the same text, which is read once."""
+    """The function that counts one resource in a text of TRES; each text is parsed once."""
     return cache(lambda text: tres.weigh(tres.parse_tres(text), weights))
 
 
 @dataclass(slots=True)
 class _Side:
-    """Everything that adds up for one beneficiary."""
+    """The sums for one beneficiary."""
 
     delivered: _Series
     waiting: _Series
@@ -146,7 +144,7 @@ class _Side:
     pending: Charge = 0
 
     def add_hour(self, hour: Instant, delivered: Charge, waiting: Charge) -> None:
-        """What ended runs used in an hour."""
+        """Add what ended runs used in an hour."""
         at = (hour - self.delivered.first) // HOUR
         self.delivered.total += delivered
         self.delivered.ended[at] += delivered
@@ -154,7 +152,7 @@ class _Side:
         self.waiting.ended[at] += waiting
 
     def add_run(self, run: Run, part: ClassifiedPart, counts: Counts, as_of: Instant) -> None:
-        """A part of an open run: its hours, and its fraction of what is held or wanted now."""
+        """Add a part of an open run: its hours, and its fraction of what the run holds or wants now."""
         wanted = counts(charge.wanted_tres(run)) * charge.waiting_tasks(run)
         if run.start_at is not None:
             self.delivered.add_span(counts(run.alloc_tres), charge.delivered(run, as_of), part)
@@ -162,13 +160,9 @@ class _Side:
         if run.end_at is None and part.since <= as_of < part.until:
             if run.state == "RUNNING":
                 self.running += counts(run.alloc_tres) * part.fraction
-            elif _eligible(run, as_of):
+            # It can start now: held runs have no eligible time, --begin puts it in the future.
+            elif run.start_at is None and run.eligible_at is not None and run.eligible_at <= as_of:
                 self.pending += wanted * part.fraction
-
-
-def _eligible(run: Run, as_of: Instant) -> bool:
-    """Whether the run could start now: held runs have no eligible time, --begin puts it in the future."""
-    return run.start_at is None and run.eligible_at is not None and run.eligible_at <= as_of
 
 
 def measure_window(
@@ -184,7 +178,7 @@ def measure_window(
 ) -> Measurement:
     """The measurement of a window as known at ``as_of``, the instant of the last complete read."""
     interval = window.since, min(window.until, as_of)
-    sides = {one: _Side(_Series(*interval), _Series(*interval)) for one in Beneficiary}
+    sides = {who: _Side(_Series(*interval), _Series(*interval)) for who in Beneficiary}
     for hour, beneficiary, delivered, waiting in closed:
         sides[beneficiary].add_hour(hour, delivered, waiting)
     counts = counter(promise.resource.weights)
@@ -222,7 +216,7 @@ def _hours(
     capacity: Mapping[Instant, Charge] | None,
 ) -> tuple[Hour, ...]:
     hours = range(hour_of(interval[0]), interval[1], HOUR)
-    delivered = {one: side.delivered.by_hour() for one, side in sides.items() if side.delivered.total}
+    delivered = {who: side.delivered.by_hour() for who, side in sides.items() if side.delivered.total}
     nothing = [0.0] * len(hours)
     regional = delivered.get(Beneficiary.REGIONAL, nothing)
     everyone = map(fsum, zip(nothing, *delivered.values(), strict=False))
@@ -232,7 +226,7 @@ def _hours(
 
 
 class Group(NamedTuple):
-    """What one group of subjects got in a window."""
+    """The charge of one group of subjects in a window, in resource-seconds."""
 
     name: str
     beneficiary: Beneficiary
@@ -240,12 +234,12 @@ class Group(NamedTuple):
 
     @property
     def names(self) -> list[str]:
-        """The names that ``together`` made the name of."""
+        """The names that ``together`` joined."""
         return [str(name) for name in json.loads(self.name)]
 
 
 def together(names: Iterable[str]) -> str:
-    r"""Several names as one, whatever is in them.
+    r"""Several names as one; ``Group.names`` splits it again, whatever the names have in them.
 
     >>> Group(together(["a\tb", "c"]), Beneficiary.REGIONAL, 1).names
     ['a\tb', 'c']
@@ -271,14 +265,14 @@ def by_group(
         for part in parts:
             name = key(run.subject, part.classification), part.classification.beneficiary
             groups[name] = groups.get(name, 0) + charge_of_part(run, part, weights, window, as_of)
-    found = [Group(*name, delivered) for name, delivered in groups.items() if delivered]
-    return sorted(found, key=lambda group: (-group.delivered, group.name))
+    charged = [Group(*name, delivered) for name, delivered in groups.items() if delivered]
+    return sorted(charged, key=lambda group: (-group.delivered, group.name))
 
 
 def charge_of_part(
     run: Run, part: ClassifiedPart, weights: Mapping[str, tres.Count], window: Window, as_of: Instant
 ) -> Charge:
-    """What of a run's charge inside a window is a part's."""
+    """The charge of a part of a run inside a window, as known at ``as_of``."""
     since, until = max(window.since, part.since), min(window.until, part.until)
     if until <= since:
         return 0
@@ -355,7 +349,7 @@ def recent_share(measurement: Measurement) -> float | None:
 
 
 def lately(now: Instant) -> tuple[tuple[Instant, Instant], ...]:
-    """What tells how runs usually are: the seven days before today or, where none ended, up to this hour.
+    """The intervals that show how runs usually are: seven days up to today, or else up to this hour.
 
     >>> lately(8 * DAY + 5000)
     ((86400, 691200), (90000, 694800))

@@ -1,7 +1,7 @@
-"""What replaces a personal text that was withheld, and how a forgotten user is recognised without the name.
+"""What replaces a personal text that was withheld. Tested in tests/ledger/test_people.py.
 
-The rule: a salted hash replaces the text. It recognises the text when it is given again, and does not reveal
-it. Tested in tests/ledger/test_people.py.
+The rule: a salted hash replaces the text. It recognises the text, or the name of a forgotten user, when that
+is given again, and does not reveal it.
 """
 
 from __future__ import annotations

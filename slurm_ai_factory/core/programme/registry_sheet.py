@@ -1,7 +1,6 @@
-"""The registry as CSV: one table of organisations, one of links; their columns differ.
+"""The registry as CSV, a table of organisations or of links. Tested in tests/core/programme/test_sheet.py.
 
-The rule: dates are civil days, and a written table is read back as the same entries. Tested in
-tests/core/rules/test_organisations.py.
+The rule: dates are civil days, and a written table is read back as the same entries.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""How long names of people and free texts are kept, and whether they were removed in time.
-
-Tested in tests/ledger/test_retention.py.
-"""
+"""How long names and free texts are kept. Tested in tests/ledger/test_privacy.py."""
 
 from __future__ import annotations
 

@@ -81,15 +81,16 @@ def cells_shown(
 
 
 def telling(
-    totals: Iterable[PartSum], smallest: int, told: Sequence[PartSum], given: Sequence[PartSum]
+    totals: Iterable[PartSum], smallest: int, given_totals: Sequence[PartSum], given: Sequence[PartSum]
 ) -> list[PartSum]:
     """The totals that reveal a few organisations beside ``given``, and not beside other totals alone.
 
-    ``told`` are the totals in ``given``. These totals cannot be hidden: their report must not be published.
+    ``given_totals`` are the totals in ``given``. A revealing total cannot be hidden: its report must not be
+    published.
     """
     asked = [total for total in totals if total]
-    by_all, by_totals = (_Known([*public, *asked], smallest) for public in (given, told))
-    for known, public in ((by_all, given), (by_totals, told)):
+    by_all, by_totals = (_Known([*public, *asked], smallest) for public in (given, given_totals))
+    for known, public in ((by_all, given), (by_totals, given_totals)):
         for total in public:
             known.add(total)
     revealing = []

@@ -1,6 +1,6 @@
-"""Why a subject is classified as it is: the rule that decided, in words that a person can check.
+"""Why a subject is classified as it is, in facts to check. Tested in tests/core/rules/test_organisations.py.
 
-The rule: nothing is decided here; what is told is what ``classify`` answered, taken apart.
+The rule: nothing is decided here; the facts are those of the answer of ``classify``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from slurm_ai_factory.core.rules.organisations import Link, Organisation
 
 
 def why(rules: Rules, subject: Subject, at: Instant) -> list[str]:
-    """What made the rules answer as they did for a subject at an instant, one fact a line.
+    """The facts behind the rules' answer for a subject at an instant, one a line.
 
     >>> from slurm_ai_factory.core.rules.classify import Beneficiary
     >>> rule = Rule(name="region", beneficiary=Beneficiary.REGIONAL,
@@ -28,7 +28,7 @@ def why(rules: Rules, subject: Subject, at: Instant) -> list[str]:
             f"override {override.number} by {override.actor} at {windows.iso(override.at)}: {override.reason}"
         ]
     name = rules.classify(subject, at)[0].classification.rule
-    deciding = next((one for one in rules.rules if one.name == name), None)
+    deciding = next((rule for rule in rules.rules if rule.name == name), None)
     return list(_facts(rules, deciding, subject, at)) if deciding else ["no rule holds"]
 
 
@@ -42,12 +42,12 @@ def _facts(rules: Rules, rule: Rule, subject: Subject, at: Instant) -> Iterator[
             upto = next(n for n, account in enumerate(lineage) if account in names)
             yield f"account_subtree: {' < '.join(lineage[: upto + 1])}"
         elif key.startswith("linked_"):
-            found = {getattr(whom, key.removeprefix("linked_")) for _, whom in linked} & names
-            yield f"{key}: {', '.join(sorted(found))}"
+            values = {getattr(whom, key.removeprefix("linked_")) for _, whom in linked} & names
+            yield f"{key}: {', '.join(sorted(values))}"
         else:
             yield f"{key}: {getattr(subject, key)}"
     if rule.beneficiary is None:
-        yield from (_linked(rules, *one, at) for one in linked)
+        yield from (_linked(rules, link, whom, at) for link, whom in linked)
 
 
 def _linked(rules: Rules, link: Link, whom: Organisation, at: Instant) -> str:

@@ -204,7 +204,7 @@ def figure_text(key: str, m: Measurement, margin: float) -> str | None:
 
 
 def attainable_text(m: Measurement, margin: float) -> str | None:
-    """Whether what is missing can still be made up for; None while nothing is missing, or it is not known."""
+    """Whether the floor can still be reached; None if the share is not below it, or if that is not known."""
     return None if outlook.mendable(m, margin) is None else figure_text("attainable", m, margin)
 
 

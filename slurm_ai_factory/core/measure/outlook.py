@@ -1,7 +1,6 @@
-"""What a measurement means to somebody who looks at it: its course, its outlook, one sentence. Pure.
+"""A measurement for its readers: its course, its outlook, and one sentence. Pure.
 
-The rule: whatever is shown, on a page, in a terminal or as a metric, is one of these values, so that no two
-places can say different things of the same measurement.
+The rule: page, terminal and metrics all show these values, so that no two of them differ.
 """
 
 from __future__ import annotations
@@ -14,9 +13,9 @@ from slurm_ai_factory.core.records import DAY, HOUR, Hour, Instant, Measurement,
 from slurm_ai_factory.core.tres import Resource
 
 WORDS = {"gres/gpu": "GPU time", "cpu": "CPU time", "node": "node time", "billing": "billed time"}
-"""Resources as people call them; others are called by their own name."""
+"""Resources as people call them; other resources have their own name."""
 UNITS = {"gres/gpu": "GPU", "cpu": "CPU"}
-"""What they count in."""
+"""Their units; other resources are their own unit."""
 
 
 class Point(NamedTuple):
@@ -27,7 +26,7 @@ class Point(NamedTuple):
 
 
 def course(measurement: Measurement) -> list[Point]:
-    """The share of the window as it stood at the end of each hour, from the first that delivered anything.
+    """The share of the window at the end of each hour, from the first hour that delivered anything.
 
     >>> [round(point.share, 2) for point in course(_example())]
     [0.1, 0.15, 0.2]
@@ -42,7 +41,7 @@ def course(measurement: Measurement) -> list[Point]:
 
 
 def daily(measurement: Measurement) -> list[Point]:
-    """The share of each day alone, days of 24 hours from the window's start; without those of no charge."""
+    """The share of each day of 24 hours from the start of the window; without days that delivered nothing."""
     sums: dict[Instant, tuple[float, float]] = {}
     for hour in measurement.hours:
         day = hour.at - (hour.at - measurement.window.since) % DAY
@@ -52,18 +51,18 @@ def daily(measurement: Measurement) -> list[Point]:
 
 
 def below(measurement: Measurement) -> bool:
-    """Whether the window has less than was promised now; not while nothing was delivered or promised."""
+    """Whether the share is below the floor now; False if nothing was delivered or promised."""
     delivered = measurement.delivered_share
     return delivered is not None and not measurement.ended and delivered < measurement.target_share
 
 
 def mendable(measurement: Measurement, margin: float) -> bool | None:
-    """Whether what is missing can still be made up for; None while nothing is missing, or it is not known."""
+    """Whether the floor can still be reached; None if the share is not below it, or if that is not known."""
     return forecast_of(measurement, margin).attainable if below(measurement) else None
 
 
 def at_risk(measurement: Measurement, margin: float) -> bool:
-    """Whether the floor is at risk: below it, and either the window rolls or what is left cannot mend it."""
+    """Whether the share is below the floor, and the window rolls or its rest cannot mend that."""
     lost = measurement.window.rolling or forecast_of(measurement, margin).attainable is False
     return below(measurement) and lost
 
@@ -78,7 +77,7 @@ def resource_words(resource: str) -> str:
 
 
 def resource_unit(resource: str) -> str:
-    """One of a resource, as in GPU-hours.
+    """The unit of a resource, as in GPU-hours.
 
     >>> resource_unit("gres/gpu"), resource_unit("node")
     ('GPU', 'node')
@@ -110,7 +109,7 @@ def decimals_beside(ratio: float, beside: float | None) -> int:
 
 
 def promise_sentence(measurement: Measurement, margin: float) -> str:
-    """The promise and where it stands, in one sentence.
+    """The promise and its state, in one sentence.
 
     >>> promise_sentence(_example(), 0.01)
     'The region has had 20 % of the CPU time in 2027Q1, below the promised 25 %; no regional job waits.'
@@ -121,7 +120,7 @@ def promise_sentence(measurement: Measurement, margin: float) -> str:
     words = f"{m.resource_label} time" if m.resource_label else resource_words(m.resource.name)
     promised = percent_text(m.target_share)
     if m.delivered_share is None and m.unread_seconds:
-        return f"Of {m.window.name} nothing is known: it was not read; the region is promised {promised}."
+        return f"Nothing is known of {m.window.name}: it was not read; the region is promised {promised}."
     if m.delivered_share is None:
         return f"Nothing has been delivered in {m.window.name} yet; the region is promised {promised}."
     side = "below" if below(m) else "as much as" if m.delivered_share == m.target_share else "above"
@@ -133,7 +132,7 @@ def promise_sentence(measurement: Measurement, margin: float) -> str:
 
 
 def _clause(m: Measurement, margin: float) -> str:
-    """What follows from where it stands; empty when nothing does."""
+    """What follows from the state; empty if nothing does."""
     if m.unread_seconds:
         return f"; {m.unread_seconds / HOUR:.0f} hours of the window were never read"
     verdict, ahead = judgement.verdict(m), forecast_of(m, margin)

@@ -82,7 +82,7 @@ def had(share: str, side: str, rest: str = "") -> str:
         (nothing(), "Nothing has been delivered in 2027Q1 yet; the region is promised 25 %."),
         (
             replace(nothing(), unread_seconds=DAY),
-            "Of 2027Q1 nothing is known: it was not read; the region is promised 25 %.",
+            "Nothing is known of 2027Q1: it was not read; the region is promised 25 %.",
         ),
         (
             replace(measurement(0.3, days=90), unread_seconds=DAY),

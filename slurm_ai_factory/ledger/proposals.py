@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from slurm_ai_factory.core.programme.approval import Proposal, ProposalKind, Ruling, closed, own
+from slurm_ai_factory.core.programme.approval import (
+    Proposal,
+    ProposalKind,
+    ProposalStep,
+    Ruling,
+    closed,
+    own,
+)
 from slurm_ai_factory.core.records import Instant
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger.store import SqlRow, Store, json
@@ -51,18 +58,18 @@ class Proposals:
     ) -> None:
         """Put a proposal into force, once, together with its approval; neither if LedgerError is raised."""
         with self.store.transaction():
-            self._rule(number, "approved", own, at=at, actor=actor, reason=reason)
+            self._rule(number, ProposalStep.APPROVED, own, at=at, actor=actor, reason=reason)
             put_into_force()
 
     def reject(self, number: int, *, at: Instant, actor: str, reason: str) -> None:
         """Have a proposal never be in force; whoever made it may do so too. Raises LedgerError."""
         with self.store.transaction():
-            self._rule(number, "rejected", lambda _, __: "", at=at, actor=actor, reason=reason)
+            self._rule(number, ProposalStep.REJECTED, lambda _, __: "", at=at, actor=actor, reason=reason)
 
     def _rule(
         self,
         number: int,
-        step: str,
+        step: ProposalStep,
         against: Callable[[Proposal, str], str],
         *,
         at: Instant,
@@ -73,7 +80,7 @@ class Proposals:
         found = self.one(number)
         if why := closed(found) or against(found, actor):
             raise LedgerError(why)
-        said = {"step": step, "kind": str(found.kind), "at": at, "actor": actor, "reason": reason}
+        said = {"step": str(step), "kind": str(found.kind), "at": at, "actor": actor, "reason": reason}
         self.store.do("rule_on_proposal", cluster_id=self.cluster_id, number=number, **said)
 
 
@@ -81,7 +88,7 @@ def _proposal(row: SqlRow) -> Proposal:
     number, kind, content, at, actor, reason, step, *ruled = row
     ruling = None
     if step:
-        ruling = Ruling(step=step, at=ruled[0], actor=ruled[1], reason=ruled[2])
+        ruling = Ruling(step=ProposalStep(step), at=ruled[0], actor=ruled[1], reason=ruled[2])
     return Proposal(
         number=number,
         kind=ProposalKind(kind),

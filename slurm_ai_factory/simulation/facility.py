@@ -1,8 +1,9 @@
 """A small AI facility for demonstrations. Tested in tests/simulation/test_slurm.py.
 
-It has named accounts of both sides, GPU nodes, and an eventful week. The region is away at first, so the promise is missed for want of demand; then it comes with more work than
-its share and is owed what it missed; later the others are away for some hours, and it soaks what is idle. The
-week repeats itself. All of it follows from the seed.
+It has named accounts of both sides, GPU nodes, and an eventful week. The region is away at first, so the
+promise is missed for want of demand; then it comes with more work than its share and is owed what it missed;
+later the others are away for some hours, and it soaks what is idle. The week repeats itself. All of it
+follows from the seed.
 """
 
 from __future__ import annotations

@@ -149,41 +149,6 @@ class _Ranking:
         return inf if node.shares_as_parent else self.levels[node.key].level_fs
 
 
-def classic(root: FairTreeNode, usage: Mapping[str, float], damping: float = 1.0) -> dict[str, float]:
-    """FairShare of every user without Fair Tree: 2**-(effective usage / shares / damping).
-
-    Both are parts of the whole cluster (priority_multifactor.c: _set_assoc_usage_efctv,
-    priority_p_calc_fs_factor; assoc_mgr.c: _set_assoc_norm_shares).
-    """
-    parts = _parts(root, usage, usage[root.key], _Part(1.0, None))
-    return {
-        key: 2 ** -((part.effective or 0.0) / part.norm_shares / damping) if part.norm_shares else 0.0
-        for key, part in parts
-    }
-
-
-class _Part(NamedTuple):
-    norm_shares: float
-    effective: float | None  #: usage; None for the root, which adds nothing to those below it
-
-
-def _parts(
-    account: FairTreeNode, usage: Mapping[str, float], total: float, own: _Part
-) -> Iterator[tuple[str, _Part]]:
-    """Every user's part below an account."""
-    rivals = competitors(account)
-    shares = sum(rival.raw_shares for rival in rivals if not rival.shares_as_parent)
-    for rival in rivals:
-        part = rival.raw_shares / shares if shares else 0.0
-        used = usage[rival.key] / total if total else 0.0
-        effective = used if own.effective is None else used + (own.effective - used) * part
-        each = own if rival.shares_as_parent else _Part(own.norm_shares * part, effective)
-        if rival.user:
-            yield rival.key, each
-        else:
-            yield from _parts(rival, usage, total, each)
-
-
 def tree_of_rows(parts: Iterable[tuple[str, str | None, str | None, int]]) -> FairTreeNode:
     """A tree from rows of (account, its parent, user, RawShares); the user is None for an account's own row.
 

@@ -38,7 +38,7 @@ def measurement(share: float = 0.3, days: int = 30, **changes: Any) -> Measureme
 def shown(**changes: Any) -> Shown:
     """A complete cycle in which all is well."""
     decision = Decision(
-        at=NOW, reason="at_set_point", sentence="nothing to change: the shares already say what is wanted",
+        at=NOW, reason="at_set_point", sentence="no change: the shares are already as wanted",
         inputs={"usage_share": 0.3, "share_wanted": 0.28, "share": 0.27},
     )  # fmt: skip
     groups = [

@@ -7,7 +7,7 @@ REASONS = {
     "follow": "usage ran ahead of the shares, which follow it so that soaking idle nodes is not punished",
     "lower": "the region is owed less than its shares would give",
     "ratio": "the shares of the steered accounts have left the ratio that the operator gave them",
-    "at_set_point": "the shares already say what is wanted",
+    "at_set_point": "the shares are already as wanted",
     "same_order": "a write would not affect the order of jobs now",
     "write_budget": "the day's writes are used up",
     "no_account": "the steered account is not in the association tree",

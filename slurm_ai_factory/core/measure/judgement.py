@@ -16,8 +16,6 @@ class Judgement(NamedTuple):
 
     verdict: Verdict
     reason: str
-    promised_charge: float  #: target x total, resource-seconds
-    unclassified_held_back: bool  #: met, but more is unclassified than promise.unclassified_limit
 
 
 GROUNDS = {
@@ -37,18 +35,14 @@ GROUNDS = {
 
 def judge(measurement: Measurement) -> Judgement:
     """The verdict of the window as of now, with its reason."""
-    outcome, reason = _judged(measurement)
-    promised = measurement.target_share * float(measurement.total_charge)
+    if measurement.ended:
+        return Judgement(Verdict.OPEN, "ended")
+    if measurement.unread_seconds:
+        return Judgement(Verdict.OPEN, "unread")
+    judged = _by_charge(measurement)
     limit, unclassified = measurement.unclassified_limit, measurement.unclassified_share
     too_much = limit is not None and unclassified is not None and unclassified > limit
-    held = outcome is Verdict.MET and too_much
-    if measurement.ended:
-        outcome, reason, held = Verdict.OPEN, "ended", False
-    elif measurement.unread_seconds:
-        outcome, reason = Verdict.OPEN, "unread"
-    elif held:
-        outcome, reason = Verdict.OPEN, "unclassified"
-    return Judgement(outcome, reason, promised, held)
+    return Judgement(Verdict.OPEN, "unclassified") if judged.verdict is Verdict.MET and too_much else judged
 
 
 def verdict(measurement: Measurement) -> Verdict:
@@ -56,21 +50,22 @@ def verdict(measurement: Measurement) -> Verdict:
     return judge(measurement).verdict
 
 
-def _judged(measurement: Measurement) -> tuple[Verdict, str]:
+def _by_charge(measurement: Measurement) -> Judgement:
+    """The judgement of a window that was read and whose charge is classified."""
     left = max(0, measurement.window.until - measurement.as_of)
     if left and not measurement.window.rolling:
         # Met already when even a rest wholly of others cannot undo it.
         size = size_now(measurement.hours)
         sure = measurement.target_share * (float(measurement.total_charge) + size * left)
         met = size and float(measurement.regional_charge) >= sure
-        return (Verdict.MET, "met_early") if met else (Verdict.OPEN, "not_over")
+        return Judgement(Verdict.MET, "met_early") if met else Judgement(Verdict.OPEN, "not_over")
     if not measurement.total_charge:
-        return Verdict.MET, "nothing"
+        return Judgement(Verdict.MET, "nothing")
     if not measurement.shortfall_charge:
-        return Verdict.MET, "met"
+        return Judgement(Verdict.MET, "met")
     if measurement.starved_charge is None:
-        return Verdict.MISSED_STARVED, "capacity_unknown"
+        return Judgement(Verdict.MISSED_STARVED, "capacity_unknown")
     tolerated = STARVED_TOLERANCE * measurement.target_share * float(measurement.total_charge)
     if min(measurement.starved_charge, measurement.shortfall_charge) <= tolerated:
-        return Verdict.MISSED_DEMAND, "demand"
-    return Verdict.MISSED_STARVED, "starved"
+        return Judgement(Verdict.MISSED_DEMAND, "demand")
+    return Judgement(Verdict.MISSED_STARVED, "starved")

@@ -23,11 +23,19 @@ class ProposalKind(StrEnum):
     PUBLICATION = "publication"
 
 
+class ProposalStep(StrEnum):
+    """Where a proposal stands."""
+
+    WAITING = "waiting"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ruling:
     """The answer to a proposal."""
 
-    step: str  #: approved or rejected
+    step: ProposalStep  #: approved or rejected
     at: Instant
     actor: str
     reason: str
@@ -46,9 +54,9 @@ class Proposal:
     ruling: Ruling | None = None
 
     @property
-    def step(self) -> str:
-        """waiting, approved or rejected."""
-        return self.ruling.step if self.ruling else "waiting"
+    def step(self) -> ProposalStep:
+        """Where it stands."""
+        return self.ruling.step if self.ruling else ProposalStep.WAITING
 
 
 def closed(proposal: Proposal) -> str:

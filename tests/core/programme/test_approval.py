@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from slurm_ai_factory.core.programme.approval import (
     Proposal,
     ProposalKind,
+    ProposalStep,
     Ruling,
     closed,
     entries_from,
@@ -50,7 +51,7 @@ def test_both_persons_and_both_reasons_are_kept() -> None:
 
 def test_what_was_ruled_on_is_closed() -> None:
     assert not closed(PROPOSAL)
-    ruling = Ruling(step="rejected", at=0, actor="bob@h", reason="")
+    ruling = Ruling(step=ProposalStep.REJECTED, at=0, actor="bob@h", reason="")
     ruled = Proposal(
         number=3, kind=ProposalKind.REGISTRY, content={}, at=0, actor="a@h", reason="", ruling=ruling
     )

@@ -102,7 +102,7 @@ def _always(board: Board) -> Iterator[Metric]:
     for name, doc, label, known, counts in (
         ("saf_cycles", "Cycles, by outcome.", "outcome", OUTCOMES, board.cycles),
         ("saf_decisions", "Decisions, by reason.", "reason", REASONS, board.decisions),
-        ("saf_changes", "Changes of RawShares, by status.", "status", ChangeStatus, board.changes),
+        ("saf_changes", "Changes of RawShares, by status.", "status", list(ChangeStatus), board.changes),
     ):
         # every known value from the start, so that the first increase is seen
         counters = {value: counts.get(value, 0) for value in (*known, *counts)}

@@ -32,8 +32,10 @@ def earlier_figures(
             report = ask.ledger.publishing.last(window.name, ask.known_at)
             if report is not None:
                 figures = report.figures.get(window.name)  # none if the window was not over yet
-                charges = [Decimal(figures[key]) if figures else None for key in ("regional", "total")]
-                yield Earlier(window.name, report.as_of, *charges, published=True)
+                regional, total = (
+                    Decimal(figures[key]) if figures else None for key in ("regional", "total")
+                )
+                yield Earlier(window.name, report.as_of, regional, total, published=True)
         elif window.until <= then.read_until:
             m = then.about(window).measure()
             if not m.unread_seconds:

@@ -30,7 +30,7 @@ def approve(config: Config, ledger: Ledger, number: int, *, at: Instant, actor: 
     proposal = ledger.proposals.one(number)
     if why := approval.closed(proposal) or approval.own(proposal, actor):
         raise LedgerError(why)
-    said = approval.said(proposal, at=at, actor=actor, reason=reason)
+    said = approval.approved_fields(proposal, at=at, actor=actor, reason=reason)
     put_into_force = PREPARE[proposal.kind](config, ledger, proposal.content, said)
     ledger.proposals.approve(number, put_into_force, at=at, actor=actor, reason=reason)
     return ledger.proposals.one(number)

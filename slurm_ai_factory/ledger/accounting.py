@@ -130,7 +130,7 @@ class Accounting:
             last = self.store.one("last_read", **key) or (None,)
             memory = self.store.remembered(Memory, self.cluster_id)
             memory.follow(last[0])
-            named = forgotten(self.store, self.cluster_id).told(read)
+            named = forgotten(self.store, self.cluster_id).without_names(read)
             self._stage(listed.news(named, memory.digests))
             new_rejected = self.put_aside(listed.rejected, at)
             if listed.again:

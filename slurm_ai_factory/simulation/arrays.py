@@ -73,7 +73,7 @@ class Events(NamedTuple):
     pool: Ints
     change: Ints  #: [event, component]
     weight: Floats  #: of the promised resource
-    stops: Ints  #: [stop, (since, until)]: slurmctld is down; what runs goes on, nobody can submit
+    stops: Ints  #: [stop, (since, until)]: slurmctld is down; running jobs go on, no job is submitted
 
 
 class State(NamedTuple):

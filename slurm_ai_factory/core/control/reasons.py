@@ -16,7 +16,7 @@ REASONS = {
     "not_steerable": "the steered account has Fairshare=parent or 0",
     "mixed_level": "an account beside the steered one has Fairshare=parent",
     "no_competition": "no account beside the steered one has shares",
-    "usage_unknown": "sshare does not tell the usage of every account on the level",
+    "usage_unknown": "sshare does not list the usage of every account on the level",
     "no_decay": "PriorityDecayHalfLife is 0 or priority/multifactor is not in use; usage must decay",
     "resource_untracked": "Slurm keeps no account of the promise's resource",
     "limits_not_enforced": "AccountingStorageEnforce has no limits, so Slurm does not charge every job",

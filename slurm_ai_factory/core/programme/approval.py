@@ -79,7 +79,7 @@ def own(proposal: Proposal, actor: str) -> str:
     return f"{who} made proposal {proposal.number}; another person has to approve it"
 
 
-def said(proposal: Proposal, *, at: Instant, actor: str, reason: str) -> dict[str, Any]:
+def approved_fields(proposal: Proposal, *, at: Instant, actor: str, reason: str) -> dict[str, Any]:
     """``at``, ``actor`` and ``reason`` of an approved change: both persons, and both their reasons."""
     both = [proposal.reason, f"approved: {reason}" if reason else ""]
     return {

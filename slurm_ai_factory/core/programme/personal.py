@@ -59,7 +59,7 @@ class Forgotten:
             self._known[name] = next(pseudonyms, name)
         return self._known[name]
 
-    def told(self, runs: Iterable[Run | Rejected]) -> Iterable[Run | Rejected]:
+    def without_names(self, runs: Iterable[Run | Rejected]) -> Iterable[Run | Rejected]:
         """The runs, with pseudonyms in place of their names."""
         return map(self._without_name, runs) if self.marks else runs
 

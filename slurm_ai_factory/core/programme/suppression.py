@@ -116,7 +116,7 @@ class _Known:
         self.most = smallest - 1
         largest = max(map(len, self.blocks), default=0)
         self.enough = self.most * largest + 1
-        """Directions that tell whether a sum is one of so many organisations: more than these have parts."""
+        """Directions that decide whether a sum is of at most so many organisations: more than their parts."""
         numbers = _mixed()
         count = min(len(parts), self.enough + len(sums))
         self.open = [list(islice(numbers, len(parts))) for _ in range(count)]

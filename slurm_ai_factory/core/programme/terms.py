@@ -24,7 +24,7 @@ DELIVERED = "delivered"
 FIRST_REASON = "first"
 """The reason of the first term, which comes from the configuration."""
 
-SAID = ("since", "source", "reason", "actor", "recorded_at")
+DESCRIPTIVE = ("since", "source", "reason", "actor", "recorded_at")
 """Fields that describe a term and change no verdict."""
 
 STEPS = 24
@@ -49,7 +49,7 @@ class Term:
     region: tuple[str, ...]  #: CBS codes of municipalities, in order
     min_organisations: int
     expertise_share: float
-    source: str  #: the document that says so
+    source: str  #: the document it comes from
     reason: str
     actor: str
     recorded_at: Instant
@@ -93,7 +93,7 @@ class Term:
     def differing(self, other: Term) -> list[str]:
         """The fields in which two terms promise different things."""
         mine, its = self.plain(), other.plain()
-        return [name for name in mine if name not in SAID and mine[name] != its[name]]
+        return [name for name in mine if name not in DESCRIPTIVE and mine[name] != its[name]]
 
     def cut(self, window: Window) -> Window:
         """The window; a rolling one reaches back no further than the term that judges it."""

@@ -197,8 +197,8 @@ class Rules:
 
     def _completed(self, rule: Rule, beneficiary: Beneficiary, at: Instant) -> Classification:
         """The rule's answer, completed by what the registry knows of the organisation it names."""
-        whom = self.registry.organisation(rule.organisation, at)
-        details = {name: getattr(rule, name) or (getattr(whom, name) if whom else "") for name in DETAILS}
+        organisation = self.registry.organisation(rule.organisation, at)
+        details = {name: getattr(rule, name) or getattr(organisation, name, "") for name in DETAILS}
         return Classification(beneficiary=beneficiary, rule=rule.name, **details)
 
     def is_regional(self, municipality: str, at: Instant) -> bool:
@@ -211,9 +211,9 @@ class Rules:
     ) -> Iterator[ClassifiedFraction]:
         """A fraction for each linked organisation; the rest is not regional, and for no organisation."""
         rest: Charge = 1
-        for link, whom in linked:
-            regional = self.is_regional(whom.municipality, at)
-            details = {name: getattr(whom, name) for name in DETAILS}
+        for link, organisation in linked:
+            regional = self.is_regional(organisation.municipality, at)
+            details = {name: getattr(organisation, name) for name in DETAILS}
             beneficiary = Beneficiary.REGIONAL if regional else Beneficiary.NON_REGIONAL
             fraction = 1 if link.fraction == 1 else link.fraction
             yield ClassifiedFraction(
@@ -313,7 +313,7 @@ def _holds(
         if key == "account_subtree":
             values = lineage
         elif key.startswith("linked_"):
-            values = [getattr(whom, key.removeprefix("linked_")) for _, whom in linked]
+            values = [getattr(organisation, key.removeprefix("linked_")) for _, organisation in linked]
         if names.isdisjoint(values):
             return False
     return True

@@ -159,15 +159,15 @@ class Registry:
         for account in accounts:
             links = [link for link in self.links_of(account) if link.since <= at < link.until]
             pairs = [(link, self.organisation(link.organisation, at)) for link in links]
-            if registered := [(link, whom) for link, whom in pairs if whom]:
+            if registered := [(link, organisation) for link, organisation in pairs if organisation]:
                 return registered
         return []
 
     def cuts(self, accounts: Iterable[str], keys: Iterable[str] = ()) -> set[Instant]:
         """The instants at which anything changes for these accounts, or of these organisations."""
         links = [entry for account in accounts for entry in self.links_of(account)]
-        whom = {entry.organisation for entry in links} | set(keys)
-        entries: list[RegistryEntry] = [*links, *(entry for key in whom for entry in self.entries_of(key))]
+        keys = {link.organisation for link in links} | set(keys)
+        entries: list[RegistryEntry] = [*links, *(entry for key in keys for entry in self.entries_of(key))]
         return {at for entry in entries for at in (entry.since, entry.until)}
 
     def plus(self, entries: Iterable[RegistryEntry]) -> Registry:

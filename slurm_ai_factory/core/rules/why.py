@@ -42,20 +42,22 @@ def _facts(rules: Rules, rule: Rule, subject: Subject, at: Instant) -> Iterator[
             upto = next(n for n, account in enumerate(lineage) if account in names)
             yield f"account_subtree: {' < '.join(lineage[: upto + 1])}"
         elif key.startswith("linked_"):
-            values = {getattr(whom, key.removeprefix("linked_")) for _, whom in linked} & names
+            detail = key.removeprefix("linked_")
+            values = {getattr(organisation, detail) for _, organisation in linked} & names
             yield f"{key}: {', '.join(sorted(values))}"
         else:
             yield f"{key}: {getattr(subject, key)}"
     if rule.beneficiary is None:
-        yield from (_linked(rules, link, whom, at) for link, whom in linked)
+        yield from (_linked(rules, link, organisation, at) for link, organisation in linked)
 
 
-def _linked(rules: Rules, link: Link, whom: Organisation, at: Instant) -> str:
-    place = whom.municipality or "outside the Netherlands"
-    inside = "in the region" if rules.is_regional(whom.municipality, at) else "not in the region"
+def _linked(rules: Rules, link: Link, organisation: Organisation, at: Instant) -> str:
+    place = organisation.municipality or "outside the Netherlands"
+    inside = "in the region" if rules.is_regional(organisation.municipality, at) else "not in the region"
     return (
-        f"registry: {link.fraction.normalize():f} of account {link.account} is for {whom.organisation} "
-        f"({whom.name}) {_span(link.since, link.until)}; {place} is {inside}"
+        f"registry: {link.fraction.normalize():f} of account {link.account} is for "
+        f"{organisation.organisation} ({organisation.name}) {_span(link.since, link.until)}; "
+        f"{place} is {inside}"
     )
 
 

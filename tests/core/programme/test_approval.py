@@ -14,11 +14,11 @@ from slurm_ai_factory.core.programme.approval import (
     ProposalKind,
     ProposalStep,
     Ruling,
+    approved_fields,
     closed,
     entries_from,
     entries_value,
     own,
-    said,
 )
 from slurm_ai_factory.core.records import FOREVER, HOUR
 from slurm_ai_factory.core.rules.organisations import Link, Organisation, Registry, RegistryEntry, effective
@@ -43,7 +43,7 @@ def test_nobody_approves_what_is_their_own(actor: str, refused: bool) -> None:
 
 
 def test_both_persons_and_both_reasons_are_kept() -> None:
-    assert said(PROPOSAL, at=9, actor="bob as saf@head", reason="seen the letter") == {
+    assert approved_fields(PROPOSAL, at=9, actor="bob as saf@head", reason="seen the letter") == {
         "at": 9, "actor": "alice as saf@head, approved by bob as saf@head",
         "reason": "r; approved: seen the letter",
     }  # fmt: skip

@@ -52,7 +52,7 @@ def test_a_metric_has_the_value_and_the_meaning_of_its_figure() -> None:
     assert board.shown is not None
     m, margin = board.shown.measurement, board.shown.margin
     families = {family.name: family for family in metrics.BoardCollector(board).collect()}
-    documented = {figure.metric: figure for figure in reversed(FIGURES.values()) if figure.metric}
+    documented = {figure.metric: figure for figure in reversed([*FIGURES.values()]) if figure.metric}
     for figure in FIGURES.values():
         value = figure.of(m, margin)
         if not figure.metric or value is None:

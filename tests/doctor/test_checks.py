@@ -14,6 +14,7 @@ from slurm_ai_factory.core.programme.retention import Retained
 from slurm_ai_factory.core.records import (
     PARENT_SHARES,
     Association,
+    Mode,
     Node,
     Partition,
     PriorityConfig,
@@ -35,7 +36,7 @@ def account(name: str, shares: int, parent: str = "root", **different: Any) -> A
 ROOT_USER = replace(account("root", 15), parent=None, user="root")
 LEVEL = (account("root", 1, ""), ROOT_USER, account("regional", 400), account("national", 1185))
 GOOD = Facts(
-    now=NOW, clock_tolerance=5, lever=Lever(), user="saf", mode="enforce", accounts=("regional",),
+    now=NOW, clock_tolerance=5, lever=Lever(), user="saf", mode=Mode.ENFORCE, accounts=("regional",),
     weights={"billing": 1},
     window_seconds=90 * DAY, read_window_seconds=DAY, priority=replace(CONFIG, slurm_user="slurm"),
     associations=LEVEL, unknown_accounts=(), unclassified_accounts=(), authority=0.9, unknown_words={},

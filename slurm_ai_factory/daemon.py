@@ -204,7 +204,7 @@ class Daemon:
         standby, cause, message = isinstance(error, StandbyError), _cause(error), one_sentence(error)
         reason = error.reason if isinstance(error, HoldError) else "read_failed"
         self.moved = self.stopwatch()
-        board.fail("standby" if standby else "failed", message, cause, self.clock(), reason)
+        board.fail("standby" if standby else "failed", message, cause, reason)
         log.log(logging.INFO if standby else logging.ERROR, "no cycle: %s", message, exc_info=_trace(error))
         notify("WATCHDOG=1")
 

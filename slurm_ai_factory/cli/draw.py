@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from math import ceil
 from typing import NamedTuple
 
-from slurm_ai_factory.core.measure.outlook import Point, short_percent
+from slurm_ai_factory.core.measure.outlook import Point, percent_text
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
 LETTERS = " #"
@@ -61,7 +61,7 @@ def draw_course(
     shares = _sampled(course, columns)
     filled = [0 if share is None else max(1, level(share)) for share in shares]
     at_floor = height - 1 - (level(floor) - 1) // (len(fill) - 1)
-    labels = {0: short_percent(high), height - 1: short_percent(low), at_floor: short_percent(floor)}
+    labels = {0: percent_text(high), height - 1: percent_text(low), at_floor: percent_text(floor)}
     lines = []
     for row in range(height):
         ground = ("─" if blocks else "-") if row == at_floor else " "

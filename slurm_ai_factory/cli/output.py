@@ -16,8 +16,7 @@ from slurm_ai_factory.cli.options import chosen
 from slurm_ai_factory.cli.screen import plain
 from slurm_ai_factory.core.escaped import for_csv, for_json, for_terminal
 from slurm_ai_factory.core.measure import judgement, outlook
-from slurm_ai_factory.core.measure.figures import number, part, share_value, when
-from slurm_ai_factory.core.measure.forecast import forecast_of
+from slurm_ai_factory.core.measure.figures import FIGURES, Unit, number, part, share_value, when, yes_or_no
 from slurm_ai_factory.core.records import HOUR, Charge, Decision, Measurement
 from slurm_ai_factory.slurm import Slurm
 
@@ -99,7 +98,7 @@ def cell(value: object) -> object:
     ('yes', 'umcg, joint 0.4', 3)
     """
     if isinstance(value, bool):
-        return ("no", "yes")[value]
+        return yes_or_no(value)
     return ", ".join(value) if isinstance(value, list) else value
 
 
@@ -151,12 +150,12 @@ def pairs(values: Mapping[str, object]) -> None:
 
 
 def percent(ratio: float | None) -> str | None:
-    """A ratio for people.
+    """A ratio for people; None where it is not known.
 
     >>> percent(0.2468), percent(None)
     ('24.7 %', None)
     """
-    return None if ratio is None else f"{100 * ratio:.1f} %"
+    return None if ratio is None else outlook.percent_text(ratio)
 
 
 def decimals(largest: float) -> int:
@@ -193,27 +192,45 @@ def column(charges: Sequence[Charge | float]) -> list[str | None]:
     return [hours(one, digits) for one in charges]
 
 
+def figure_text(key: str, m: Measurement, margin: float) -> str | None:
+    """A figure of a measurement for people: ratios in per cent, charges in resource-hours."""
+    figure = FIGURES[key]
+    value = figure.plain(m, margin)
+    if value is None or figure.unit is Unit.RATIO:
+        return percent(value)
+    if figure.unit is Unit.CHARGE:
+        return hours(value)
+    return yes_or_no(value) if figure.unit is Unit.YES_NO else str(value)
+
+
+def attainable_text(m: Measurement, margin: float) -> str | None:
+    """Whether the floor can still be reached; None if the share is not below it, or if that is not known."""
+    return None if outlook.mendable(m, margin) is None else figure_text("attainable", m, margin)
+
+
 def share_text(m: Measurement, margin: float) -> dict[str, object]:
-    """A measurement for people."""
-    known = {"yes": True, "no": False}
-    attainable = outlook.mendable(m, margin)
-    return {
-        "window": f"{m.window.name}  ({when(m.window.since)} .. {when(m.window.until)})",
-        "as of": when(m.as_of),
-        **({"never read": f"{hours(m.unread_seconds)} hours of the window"} if m.unread_seconds else {}),
-        "resource": f"{m.resource}, in {m.called}-hours",
-        "promised": percent(m.target_share),
-        "delivered": f"{percent(m.delivered_share) or '-'}  "
-        f"(regional {hours(m.regional_charge)} of {hours(m.total_charge)})",
-        "of capacity": f"{percent(m.capacity_share) or '-'}  (of {hours(m.capacity) or 'unknown'})",
-        "unclassified": f"{percent(part(m.unclassified_charge, m.total_charge)) or '-'}  "
-        f"({hours(m.unclassified_charge)}; counted as not regional)",
-        "waited": f"{hours(m.waiting_charge)} regional, {hours(m.starved_charge) or 'unknown'} of it starved",
-        "short of the promise": hours(m.shortfall_charge),
-        "required from now on": percent(forecast_of(m, margin).required_share),
-        "attainable": next((word for word, value in known.items() if value is attainable), None),
-        "verdict": f"{judgement.verdict(m)}  ({judgement.GROUNDS[judgement.judge(m).reason]})",
+    """A measurement for people, by the words of FIGURES."""
+    text = {key: figure_text(key, m, margin) for key in FIGURES if key != "forecast"}
+    unread = {"unread_seconds": f"{hours(m.unread_seconds)} hours of the window"} if m.unread_seconds else {}
+    rows = {
+        "window": f"{m.window.name}  ({text['since']} .. {text['until']})",
+        "as_of": text["as_of"],
+        **unread,
+        "resource": f"{m.resource.name}, in {m.called}-hours",
+        "target_share": text["target_share"],
+        "delivered_share": f"{text['delivered_share'] or '-'}  "
+        f"(regional {text['regional_charge']} of {text['total_charge']})",
+        "capacity_share": f"{text['capacity_share'] or '-'}  (of {text['capacity'] or 'unknown'})",
+        "unclassified_share": f"{text['unclassified_share'] or '-'}  "
+        f"({text['unclassified_charge']}; counted as not regional)",
+        "waiting_charge": f"{text['waiting_charge']} regional, {text['starved_charge'] or 'unknown'} of it "
+        "starved",
+        "shortfall_charge": text["shortfall_charge"],
+        "required_share": text["required_share"],
+        "attainable": attainable_text(m, margin),
+        "verdict": f"{text['verdict']}  ({judgement.GROUNDS[judgement.judge(m).reason]})",
     }
+    return {FIGURES[key].words: value for key, value in rows.items()}
 
 
 def inputs(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from slurm_ai_factory.cli.screen import plain
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core.control.reasons import HOLDS
 from slurm_ai_factory.core.measure import judgement, outlook
-from slurm_ai_factory.core.measure.forecast import forecast_of
+from slurm_ai_factory.core.measure.figures import FIGURES, Unit
 from slurm_ai_factory.core.records import ChangeStatus, Instant, Measurement, Verdict
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import Ledger
@@ -188,34 +188,23 @@ def _run(text: str, ground: bool, kept: bool) -> str | Styled:
 
 def _figures(m: Measurement, margin: float) -> Iterator[str]:
     """Two columns of names and values."""
-    ahead = forecast_of(m, margin)
-    attainable = {True: "attainable", False: "not attainable", None: ""}[outlook.mendable(m, margin)]
-    required = output.percent(ahead.required_share)
-    unclassified = output.percent(m.unclassified_share)
-    unit = f"{outlook.resource_unit(m.called)}-hours"
-    rows = (
-        (
-            "delivered",
-            output.percent(m.delivered_share),
-            "required from now on",
-            f"{required or '-'}  {attainable}",
-        ),
-        (
-            "promised",
-            output.percent(m.target_share),
-            "expected at the end",
-            output.percent(ahead.expected_share),
-        ),
-        ("of capacity", output.percent(m.capacity_share), "verdict", str(judgement.verdict(m))),
-        ("unclassified", unclassified, f"regional, {unit}", _of(m)),
-        ("starved", output.hours(m.starved_charge), f"waited, {unit}", output.hours(m.waiting_charge)),
-    )
-    for left, first, right, second in rows:
-        yield f"{left:<13} {first or '-':>9}   {right:<23} {second or '-'}".rstrip()
-
-
-def _of(m: Measurement) -> str:
-    return f"{output.hours(m.regional_charge)} of {output.hours(m.total_charge)}"
+    attainable = output.attainable_text(m, margin)
+    unit = f", {outlook.resource_unit(m.called)}-hours"
+    more = {
+        "required_share": attainable and f"  {FIGURES['attainable'].words}: {attainable}",
+        "regional_charge": f" of {output.hours(m.total_charge)}",
+    }
+    for keys in (
+        ("delivered_share", "required_share"),
+        ("target_share", "expected_share"),
+        ("capacity_share", "verdict"),
+        ("unclassified_share", "regional_charge"),
+        ("starved_charge", "waiting_charge"),
+    ):
+        left, right = (FIGURES[key].words for key in keys)
+        first, second = (output.figure_text(key, m, margin) or "-" for key in keys)
+        right += unit if FIGURES[keys[1]].unit is Unit.CHARGE else ""
+        yield f"{left:<13} {first:>9}   {right:<23} {second}{more.get(keys[1]) or ''}"
 
 
 def _last(value: dict[str, Any], width: int) -> Iterator[StyledLine]:

@@ -12,7 +12,8 @@ from slurm_ai_factory.config.load import (
     shown_values,
     with_rules_of,
 )
-from slurm_ai_factory.config.sections import SECTIONS, Config
+from slurm_ai_factory.config.sections import SECTIONS
+from slurm_ai_factory.config.whole import Config
 
 __all__ = [
     "SECTIONS",

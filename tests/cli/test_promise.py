@@ -35,7 +35,7 @@ def test_the_first_term_is_what_the_file_says_and_is_recorded_with_the_first_tha
     (first,) = listed(quarterly)
     assert (first["since"], first["share"], first["recorded_at"]) == (None, 0.25, None)
     said = quarterly.run("promise", "set", "--since", NEXT, "--share", "0,22", *WHY).stderr
-    assert said == f"since {NEXT} the promise is 22.0 % (contract 7)\n"
+    assert said == f"since {NEXT} the promise is 22 % (contract 7)\n"
     first, second = listed(quarterly)
     assert (first["reason"], first["source"], first["until"]) == ("first", str(quarterly.file), NEXT)
     assert first["actor"] == second["actor"] != ""
@@ -96,7 +96,7 @@ REFUSED = {
     "no window": (("--since", NEXT, "--window", "week"), 2, "--window: wants month, quarter, half, year"),
     "no day": (("--since", "soon", "--share", "0.2"), 2, "--since: 'soon' is not a date"),
     "no zone": (("--since", NEXT, "--time-zone", "Mars"), 2, "--time-zone: wants a time zone"),
-    "no municipality": (("--since", NEXT, "--region", "Groningen"), 2, "--region: no list is shipped"),
+    "no municipality": (("--since", NEXT, "--region", "Groningen"), 2, "--region: no shipped list"),
     "too few": (("--since", NEXT, "--min-organisations", "0"), 2, "--min-organisations: wants a"),
 }  # fmt: skip
 

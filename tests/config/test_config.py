@@ -338,8 +338,8 @@ def test_the_region_is_a_shipped_list_or_codes() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('region = "drenthe"', "no list is shipped under this name; there are: groningen-noord-drenthe"),
-        ('region = ""', "no list is shipped"),
+        ('region = "drenthe"', "no shipped list has this name; known: groningen-noord-drenthe"),
+        ('region = ""', "no shipped list"),
         ('region = ["Groningen"]', "wants CBS codes"),
         ("region = 14", "wants CBS codes"),
         ('sectors = "care"', "wants a list of codes"),
@@ -439,7 +439,7 @@ def test_rules_are_read_in_order_with_their_conditions_and_details() -> None:
             RULE + "since = 2027-01-01\n[promise]\nwindow = 'rolling:30d'\ntime_zone = 'Asia/Kolkata'\n",
             ["rule 1: since", "does not begin on a whole UTC hour"],
         ),
-        ('[[rule]]\nbeneficiary = "registry"\nsector = "care"\n', ["sector is told by the registry"]),
+        ('[[rule]]\nbeneficiary = "registry"\nsector = "care"\n', ["sector comes from the registry"]),
     ],
 )
 def test_a_rule_that_cannot_be_meant_is_told_by_its_number(text: str, parts: list[str]) -> None:

@@ -74,7 +74,7 @@ def held(reason: str) -> Board:
 def failed(cause: str = "slurm", *, before: bool = True) -> Board:
     """After a cycle that failed, with or without a complete one before."""
     board = complete() if before else Board("c")
-    board.fail("failed", "slurmdbd does not answer; see systemctl status slurmdbd", cause, NOW + 300)
+    board.fail("failed", "slurmdbd does not answer; see systemctl status slurmdbd", cause)
     return board
 
 
@@ -88,5 +88,5 @@ def overdue(*, before: bool = True) -> Board:
 def standby() -> Board:
     """While another saf is active."""
     board = Board("c")
-    board.fail("standby", "another saf is active for cluster c and this one stands by", "", NOW)
+    board.fail("standby", "another saf is active for cluster c and this one stands by")
     return board

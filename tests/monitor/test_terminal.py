@@ -78,7 +78,7 @@ def test_it_fits_one_screen_and_says_what_the_page_says(told: Saf) -> None:
     assert len(lines) <= LINES
     assert max(map(len, lines)) <= COLUMNS
     assert "The region has had" in text
-    assert re.search(r"^delivered +\d+\.\d % +required from now on +\d+\.\d %", text, re.MULTILINE)
+    assert re.search(r"^delivered +[\d.]+ % +required from now on +[\d.]+ %", text, re.MULTILINE)
     assert "stale since" in text
 
 

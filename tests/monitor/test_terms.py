@@ -73,7 +73,7 @@ def test_a_file_that_contradicts_the_term_changes_nothing_and_is_told(life: Life
     life.site = replace(life.site, config=file("target_share = 0.4"))
     found = report(life)
     assert found.gathered.measurement.target_share == 0.25
-    assert "model contradicts the promise's term in force since the beginning: promise.target_share" in (
+    assert "model contradicts the promise's current term (since the beginning): promise.target_share" in (
         cycle_sentence(found)
     )
     life.beat(HOUR)

@@ -82,17 +82,17 @@ def had(share: str, side: str, rest: str = "") -> str:
         (nothing(), "Nothing has been delivered in 2027Q1 yet; the region is promised 25 %."),
         (
             replace(nothing(), unread_seconds=DAY),
-            "Of 2027Q1 nothing is known: it was not read; the region is promised 25 %.",
+            "Nothing is known of 2027Q1: it was not read; the region is promised 25 %.",
         ),
         (
             replace(measurement(0.3, days=90), unread_seconds=DAY),
-            had("30.0 %", "above", "; 24 hours of the window were never read"),
+            had("30 %", "above", "; 24 hours of the window were never read"),
         ),
-        (measurement(0.3), had("30.0 %", "above")),
+        (measurement(0.3), had("30 %", "above")),
         (measurement(0.25), had("25 %", "as much as")),
         (
             measurement(0.2, regional_pending=70),
-            had("20.0 %", "below", "; 29 % of the rest of the window would mend it"),
+            had("20 %", "below", "; 29 % of the rest of the window would mend it"),
         ),
         (
             measurement(0.2499),
@@ -101,22 +101,22 @@ def had(share: str, side: str, rest: str = "") -> str:
         (
             measurement(0.2, regional_running=10, regional_pending=0),
             had(
-                "20.0 %", "below",
+                "20 %", "below",
                 "; it would take 29 % of the rest of the window, more than regional jobs ask for",
             ),
         ),
         (
             measurement(0.2, regional_running=0, regional_pending=0),
-            had("20.0 %", "below", "; no regional job waits"),
+            had("20 %", "below", "; no regional job waits"),
         ),
-        (measurement(0.9, days=80), had("90.0 %", "above", " and that can no longer change")),
+        (measurement(0.9, days=80), had("90 %", "above", " and that can no longer change")),
         (
             measurement(0.2, days=90, starved_charge=1e12),
-            had("20.0 %", "below", "; regional jobs waited while it was below"),
+            had("20 %", "below", "; regional jobs waited while it was below"),
         ),
         (
             measurement(0.2, days=90),
-            had("20.0 %", "below", "; there was too little regional work to reach it"),
+            had("20 %", "below", "; there was too little regional work to reach it"),
         ),
     ],
 )  # fmt: skip

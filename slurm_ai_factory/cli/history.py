@@ -1,0 +1,60 @@
+"""`saf history`: the changes of RawShares, and the decisions. Tested in tests/end_to_end/test_control.py."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from slurm_ai_factory.cli import output
+from slurm_ai_factory.cli.options import SafCommand
+from slurm_ai_factory.cli.wiring import load_config, opened_ledger
+from slurm_ai_factory.ledger import Ledger
+
+MOST_LINES = 1_000_000
+
+
+@click.command("history", cls=SafCommand)
+@click.option(
+    "--limit", default=50, show_default=True, metavar="N", type=click.IntRange(1, MOST_LINES),
+    help="Print at most so many, newest first.",
+)  # fmt: skip
+@click.option("--decisions", is_flag=True, help="List every decision, also those that changed nothing.")
+def history_command(limit: int, decisions: bool) -> None:
+    """List changes with their decisions: who, when, why, before, after, read back.
+
+    With --decisions, list what was decided and why, also in mode observe, where nothing is changed.
+    """
+    with opened_ledger(load_config()) as ledger:
+        if decisions:
+            return _print_decisions(ledger.control.decisions(limit))
+        entries = latest(ledger, limit)
+    return print_history(entries)
+
+
+def _print_decisions(decisions: Sequence[dict[str, Any]]) -> None:
+    shown = [{**decision, "at": output.when(decision["at"])} for decision in decisions]
+    value = [{**decision, "inputs": output.inputs(decision["inputs"])} for decision in shown]
+    columns = ("at", "mode", "reason", "sentence")
+    output.table(columns, [[decision[name] for name in columns] for decision in shown], value)
+
+
+def latest(ledger: Ledger, limit: int) -> list[dict[str, Any]]:
+    """The latest changes under their JSON keys, newest first."""
+    entries = ledger.control.history(limit)
+    for entry in entries:
+        entry["at"], entry["settled_at"] = output.when(entry["at"]), output.when(entry["settled_at"])
+        entry["inputs"] = output.inputs(entry["inputs"])
+    return entries
+
+
+def print_history(entries: Sequence[dict[str, Any]]) -> None:
+    """Print them as JSON, CSV or text."""
+    columns = ("at", "actor", "mode", "account", "before", "after", "read", "status", "reason", "note")
+    rows = [
+        (e["at"], e["actor"], e["mode"], e["account"], e["raw_shares_before"], e["raw_shares_after"],
+         e["raw_shares_read"], e["status"], e["reason"], e["note"])
+        for e in entries
+    ]  # fmt: skip
+    output.table(columns, rows, entries)

@@ -1,0 +1,127 @@
+"""`saf share`: what was delivered to whom in a window, and the promise's verdict on it.
+
+Tested in tests/cli/test_questions.py and tests/cli/test_organisation.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from slurm_ai_factory import question
+from slurm_ai_factory.cli import output
+from slurm_ai_factory.cli.arguments import (
+    RESOURCE,
+    SINCE,
+    UNTIL,
+    WINDOW,
+    as_of,
+    as_of_option,
+    asked_instant,
+    asked_promise,
+    asked_window,
+    check_known,
+)
+from slurm_ai_factory.cli.options import SafCommand, chosen
+from slurm_ai_factory.cli.wiring import now, opened_books
+from slurm_ai_factory.config import Config
+from slurm_ai_factory.core.measure import share
+from slurm_ai_factory.core.measure.share import Promise
+from slurm_ai_factory.core.records import Instant, Measurement, Subject, Window
+from slurm_ai_factory.ledger import Ledger
+
+KEYS = ("account", "category", "cluster", "hub", "municipality", "organisation", "partition", "sector")
+
+
+@click.command("share", cls=SafCommand)
+@WINDOW
+@SINCE
+@UNTIL
+@click.option("--by", type=click.Choice(KEYS), help="Also break the charge down by this.")
+@RESOURCE
+@as_of_option()
+def share_command(
+    window: str | None,
+    since: str | None,
+    until: str | None,
+    by: str | None,
+    resource: str | None,
+    then: str | None,
+) -> None:
+    """Show the delivered share of a window, and the promise's verdict on it."""
+    with opened_books() as (config, ledger):
+        known = asked_instant(config, then) if then else None
+        where = asked_window(config, window, since, until, known)
+        check_known(ledger, known)
+        at = as_of(ledger, known)
+        config, where = question.judged(config, ledger, where, at, known)
+        promise = asked_promise(config, resource)
+        if resource is not None:
+            _check_counted(ledger, promise)
+        measured, groups = shared(config, ledger, where, promise, by, known)
+    print_share(measured, config.promise.margin, groups, by)
+
+
+def _check_counted(ledger: Ledger, promise: Promise) -> None:
+    """Raise UsageError for a TRES that the ledger has never seen: every answer would be 0."""
+    known = ledger.accounting.tres()
+    if unknown := sorted(set(promise.weights) - known):
+        there = ", ".join(sorted(known)) or "none yet"
+        raise click.UsageError(f"the ledger has no {', '.join(unknown)}; its TRES are {there}")
+
+
+def shared(
+    config: Config,
+    ledger: Ledger,
+    where: Window,
+    promise: Promise,
+    by: str | None,
+    known: Instant | None = None,
+) -> tuple[Measurement, list[share.Group]]:
+    """The measurement of a window, also by one of KEYS. Raises LedgerError.
+
+    ``config`` and ``where`` are those that ``question.judged`` gives.
+    """
+    at = as_of(ledger, known)
+    moment = now() if known is None else known
+    measured = question.measure(config, ledger, at, where, promise, known, moment=moment)
+    if not by:
+        return measured, []
+    rules = question.rules_at(config, ledger, known)
+    return measured, question.groups(ledger, rules, _name_of(by), promise.weights, where, at, known)
+
+
+def _name_of(by: str) -> question.GroupName:
+    """The name of a subject's group: a field of the subject, or else of its classification."""
+    if by in Subject._fields:
+        return lambda subject, _: str(getattr(subject, by))
+    return lambda _, classification: str(getattr(classification, by) or classification.beneficiary)
+
+
+def print_share(m: Measurement, margin: float, groups: Sequence[share.Group], by: str | None) -> None:
+    """Print it as JSON, CSV or text."""
+    if chosen.json:
+        return output.emit(output.share_value(m, margin, groups))
+    if not chosen.csv:
+        output.pairs(output.share_text(m, margin))
+    if by:
+        _print_groups(m, groups, by)
+    elif chosen.csv:
+        value = output.share_value(m, margin)
+        flat = {name: cell for name, cell in value.items() if not isinstance(cell, list | dict)}
+        output.table(list(flat), [list(flat.values())])
+    return None
+
+
+def _print_groups(m: Measurement, groups: Sequence[share.Group], by: str) -> None:
+    parts = [(g.name, g.beneficiary, g.delivered, output.part(g.delivered, m.total_charge)) for g in groups]
+    if chosen.csv:
+        return output.table((by, "beneficiary", "charge", "share"), parts)
+    click.echo()
+    charges = output.column([group.delivered for group in groups])
+    rows = [
+        (name, side, charge, output.percent(part))
+        for (name, side, _, part), charge in zip(parts, charges, strict=True)
+    ]
+    return output.table((by, "beneficiary", f"{m.called}-hours", "share"), rows)

@@ -30,10 +30,11 @@ RESOURCE = click.option(
 )
 
 
-def as_of_option(default: str | None = None) -> Callable[[_Command], _Command]:
-    """The option `--as-of`, whose value is called ``then``."""
-    text = "Use what the ledger knew at this instant, before later corrections. Default: now."
-    return click.option("--as-of", "then", metavar="T", default=default, help=text)
+def as_of_option(**attributes: Any) -> Callable[[_Command], _Command]:
+    """The option `--as-of`, whose value is named ``then``."""
+    text = "Use what the ledger knew at this instant, before later corrections."
+    text += "" if attributes.get("required") else " Default: now."
+    return click.option("--as-of", "then", metavar="T", help=text, **attributes)
 
 
 def reason_option(
@@ -41,6 +42,13 @@ def reason_option(
 ) -> Callable[[_Command], _Command]:
     """The option `--reason`."""
     return click.option("--reason", metavar="TEXT", help=text, **attributes)
+
+
+def asked_reason(reason: str) -> str:
+    """The reason without surrounding blanks. Raises UsageError if nothing is left."""
+    if not reason.strip():
+        raise click.UsageError("--reason is empty; say why, for those who read the entry later")
+    return reason.strip()
 
 
 @contextmanager

@@ -1,9 +1,15 @@
-"""Commands that set things up: init, config, ledger."""
+"""`saf init`: look at the cluster and write a commented saf.toml.
+
+The rule: nothing guesses which accounts hold the region. Without --account and without an answer at the
+terminal, the file leaves them open.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from shutil import which
@@ -11,53 +17,51 @@ from shutil import which
 import click
 
 from slurm_ai_factory import config as configuration
-from slurm_ai_factory.cli import output, sample
-from slurm_ai_factory.cli.options import (
-    SafCommand,
-    SafGroup,
-    chosen,
-    load_config,
-    now,
-    opened_ledger,
-    reachable_ledger_url,
-)
-from slurm_ai_factory.config import Config, values
-from slurm_ai_factory.core import windows
-from slurm_ai_factory.core.control import lever
-from slurm_ai_factory.core.records import FOREVER, Association
-from slurm_ai_factory.core.rules.classify import DETAILS, Rule, Rules
-from slurm_ai_factory.core.words import count
+from slurm_ai_factory.cli import output
+from slurm_ai_factory.cli.options import SafCommand, chosen
+from slurm_ai_factory.config import SECTIONS, values
+from slurm_ai_factory.core.control.level import ROOT
+from slurm_ai_factory.core.escaped import for_json, for_terminal
+from slurm_ai_factory.core.live import health
+from slurm_ai_factory.core.records import Association, PriorityConfig
 from slurm_ai_factory.errors import ConfigError
-from slurm_ai_factory.ledger import LONG, Store, sql
-from slurm_ai_factory.ledger.connection import place
-from slurm_ai_factory.monitor import access
 from slurm_ai_factory.slurm import Slurm
 from slurm_ai_factory.slurm.commands import Commands
 
-SERVICE_PATH = {
-    Path(one) for one in ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
-}
-"""PATH of a service of systemd (systemd.exec(5))."""
+SERVICE_PATH = tuple(
+    map(Path, ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"))
+)
+"""PATH of a systemd service: systemd.exec(5)."""
 
 LOCALTIME = Path("/etc/localtime")
 
+HEADER = """\
+# slurm_ai_factory, written by `saf init` for cluster {cluster} (Slurm {version}).
+# A commented key shows its default. In mode observe, nothing is written to Slurm.
+"""
+RULES = """\
+# Rules, in order; the first that matches decides. Conditions: account_subtree, account, user, qos,
+# partition, wckey, reservation, comment (a name or a list); dates: since, until. Also: category,
+# organisation, sector, municipality, hub; or beneficiary = "registry": see `saf organisation`.
+# A region defined by a partition, a QOS or users is measured but not steered: RawShares belong to
+# accounts. To steer it, give it its own account directly under root.
+"""
+
+NO_DEFAULT: dict[str, object] = {"registry.region": [], "registry.hubs": []}
+"""Keys whose defaults belong to one country or region, so the file leaves them empty."""
+
 
 @click.command("init", cls=SafCommand)
-@click.option(
-    "-o", "--output", "file", default="saf.toml", show_default=True, metavar="FILE", help="Where to write."
-)
-@click.option(
-    "--account", metavar="A", multiple=True,
-    help="A top-level account that holds the region; may be given more than once. Else it asks.",
-)  # fmt: skip
-@click.option(
-    "--window", metavar="W", help="What the promise is judged over: month, quarter, rolling:30d, ..."
-)
-@click.option("--directory", type=click.Path(path_type=Path), help="Where the Slurm commands are; else PATH.")
-@click.option(
-    "--conf", type=click.Path(path_type=Path), envvar=["SAF_INIT_CONF", "SLURM_CONF"], help="slurm.conf."
-)
-@click.option("--force", is_flag=True, help="Overwrite the file.")
+@click.option("-o", "--output", "file", default="saf.toml", show_default=True, metavar="FILE",
+              help="The file to write.")
+@click.option("--account", metavar="A", multiple=True,
+              help="A top-level account that holds the region; repeatable. Without it, saf asks.")
+@click.option("--window", metavar="W", help="What the promise is judged over: month, quarter, rolling:30d, ...")
+@click.option("--directory", type=click.Path(path_type=Path),
+              help="The directory of the Slurm commands. Default: PATH.")
+@click.option("--conf", type=click.Path(path_type=Path), envvar=["SAF_INIT_CONF", "SLURM_CONF"],
+              help="slurm.conf.")
+@click.option("--force", is_flag=True, help="Overwrite the file.")  # fmt: skip
 def init_command(
     file: str,
     account: tuple[str, ...],
@@ -68,196 +72,176 @@ def init_command(
 ) -> None:
     """Look at the cluster and write a commented saf.toml. Changes nothing in Slurm.
 
-    On a terminal it asks which accounts hold the region, and over what the promise is judged.
+    On a terminal, it asks which accounts hold the region and what the promise is judged over.
     """
     if Path(file).exists() and not force:
-        raise ConfigError(f"{file} exists; choose another with -o, or overwrite it with --force")
-    directory = directory or _out_of_the_way()
+        raise ConfigError(f"{file} exists; choose another file with -o, or overwrite it with --force")
+    directory = directory or _unusual_directory()
     commands = Commands(directory, conf)
-    found = Slurm("", commands).priority_config()
-    associations = Slurm(found.cluster, commands).associations()
-    region = account or _asked_accounts(sample.top_level(associations))
+    priority = Slurm("", commands).priority_config()
+    associations = Slurm(priority.cluster, commands).associations()
+    region = account or _asked_accounts(_top_level(associations))
     given = {
         "promise.window": window or _asked_window(),
         "promise.time_zone": zone_of_this_machine(),
         "slurm.directory": directory,
         "slurm.conf": conf,
     }
-    _write(file, sample.sample_config(found, associations, region, given))
-    for sentence in sample.warnings(found):
-        output.say(f"careful: {sentence}", err=True)
-    _tell_written(file, found.cluster, region)
-
-
-def _write(file: str, text: str) -> None:
+    text = sample_config(priority, associations, region, given)
     configuration.parse_config(text, file)
     try:
         Path(file).write_text(text, encoding="utf-8")
     except OSError as error:
-        raise ConfigError(f"{file} cannot be written: {error.strerror}") from error
-
-
-def _tell_written(file: str, cluster: str, region: Sequence[str]) -> None:
+        raise ConfigError(f"cannot write {file}: {error.strerror}") from error
+    for sentence in _warnings(priority):
+        output.say(f"warning: {sentence}", err=True)
     if not region:
-        output.say(f"saf does not guess who the region is: set control.account in {file} and write its rule",
-                   err=True)  # fmt: skip
+        output.say(f"no account holds the region yet: set control.account in {file} and write its rule", err=True)
     if not chosen.quiet:
-        output.say(f"wrote {file} for cluster {cluster}; read it, then run: saf --config {file} config check",
-                   err=True)  # fmt: skip
+        output.say(
+            f"wrote {file} for cluster {priority.cluster}; read it, then run: saf --config {file} config check",
+            err=True,
+        )
 
 
-def _somebody_there() -> bool:
+def _unusual_directory() -> Path | None:
+    """The directory of the Slurm commands, if a systemd service would not find them."""
+    sacct = which("sacct")
+    directory = Path(sacct).parent if sacct else None
+    return None if directory in SERVICE_PATH else directory
+
+
+def _interactive() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def _asked_accounts(accounts: Sequence[Association]) -> tuple[str, ...]:
-    """The accounts that hold the region, as somebody at the terminal says; none where nobody is there."""
-    if not accounts or not _somebody_there():
+    """The accounts that hold the region, as the user answers; none if stdin or stderr is no terminal."""
+    if not accounts or not _interactive():
         return ()
-    known = {one.account for one in accounts}
-    for one in accounts:
-        output.say(f"  {one.account}  RawShares {one.raw_shares}", err=True)
+    known = {account.account for account in accounts}
+    for account in accounts:
+        output.say(f"  {account.account}  RawShares {account.raw_shares}", err=True)
     while True:
-        said = click.prompt("Which of them hold the region? (several: with commas; none: Enter)", default="",
-                            show_default=False, err=True)  # fmt: skip
-        names = tuple(name.strip() for name in said.split(",") if name.strip())
+        line = click.prompt(
+            "Which of them hold the region? (several: with commas; none: Enter)", default="",
+            show_default=False, err=True,
+        )  # fmt: skip
+        names = tuple(name.strip() for name in line.split(",") if name.strip())
         if known.issuperset(names):
             return names
         output.say(f"no such account: {', '.join(name for name in names if name not in known)}", err=True)
 
 
 def _asked_window() -> str | None:
-    if not _somebody_there():
+    if not _interactive():
         return None
-    question = "What is the promise judged over? (month, quarter, half, year or rolling:30d)"
-    return str(click.prompt(question, default="quarter", value_proc=_window, err=True))
+    prompt = "What is the promise judged over? (month, quarter, half, year or rolling:30d)"
+    return str(click.prompt(prompt, default="quarter", value_proc=_window, err=True))
 
 
-def _window(said: str) -> str:
+def _window(text: str) -> str:
     try:
-        return values.as_window(said)
+        return values.as_window(text)
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
 
 
 def zone_of_this_machine() -> str:
-    """Civil time here; UTC where it is not known, or no such zone can be used."""
-    place = ""
+    """The machine's time zone; UTC, with a warning, if it is unknown or unusable."""
+    name = ""
     with suppress(OSError):
-        place = str(LOCALTIME.readlink()).partition("/zoneinfo/")[2]
+        name = str(LOCALTIME.readlink()).partition("/zoneinfo/")[2]
     try:
-        return str(values.as_zone(place))
+        return str(values.as_zone(name))
     except ValueError as error:
-        output.say(f"careful: promise.time_zone is UTC: this machine's zone, {place or 'unknown'}, "
-                   f"cannot be used: {error}", err=True)  # fmt: skip
+        output.say(
+            f"warning: promise.time_zone is UTC, because this machine's zone, {name or 'unknown'}, "
+            f"cannot be used: {error}", err=True,
+        )  # fmt: skip
         return "UTC"
 
 
-def _out_of_the_way() -> Path | None:
-    """Where the Slurm commands are, when a service would not find them."""
-    found = which("sacct")
-    directory = Path(found).parent if found else None
-    return None if directory is None or directory in SERVICE_PATH else directory
+def _top_level(associations: Sequence[Association]) -> list[Association]:
+    """The accounts directly under root."""
+    return [row for row in associations if row.user is None and row.parent == ROOT]
 
 
-@click.group("config", cls=SafGroup)
-def config_group() -> None:
-    """Check and show the configuration."""
+def sample_config(
+    priority: PriorityConfig,
+    associations: Sequence[Association],
+    region: Sequence[str],
+    given: Mapping[str, object],
+) -> str:
+    """The text of saf.toml: every key with its meaning, and the cluster's settings. Pure.
 
-
-@config_group.command("check")
-def config_check() -> None:
-    """Validate the file offline, and those that it names: keys, types, rules, the ledger's url, TLS."""
-    config = load_config()
-    if file := config.daemon.web_config_file:
-        access.load_access(file).context()  # raises where it cannot be used
-    if url := configuration.ledger_url(config):
-        place(url)  # raises where it is none
-    rules = Rules(config.rules)
-    conflicts = lever.certain_conflicts(rules, config.control.account, now())
-    if conflicts:
-        raise ConfigError(f"{config.file}: {lever.conflict_sentence(conflicts)}; {lever.lever_remedy(rules)}")
-    if chosen.json:
-        output.emit({"file": str(config.file), "rules": len(config.rules), "mode": config.control.mode})
-    elif not chosen.quiet:
-        how_many = count(len(config.rules), "rule")
-        output.say(f"{config.file}: fine, {how_many}, mode {config.control.mode}", err=True)
-
-
-@config_group.command("show")
-def config_show() -> None:
-    """Every value with where it comes from; secrets are masked."""
-    config = load_config()
-    rows = list(configuration.shown_values(config))
-    rules = [_rule_value(config, one) for one in config.rules]
-    if chosen.json:
-        keys = ("section", "key", "value", "origin")
-        return output.emit({"values": [dict(zip(keys, row, strict=True)) for row in rows], "rules": rules})
-    output.table(("key", "value", "origin"), [(f"{s}.{k}", value, origin) for s, k, value, origin in rows])
-    for rule in rules:
-        output.say(f"rule {rule.pop('name')!r}: {rule}")
-    return None
-
-
-def _rule_value(config: Config, one: Rule) -> dict[str, object]:
-    """A rule as it is written: conditions, dates where it has some, and what it tells."""
-    said = "registry" if one.beneficiary is None else str(one.beneficiary)
-    zone = config.promise.time_zone
-    dates = {"since": one.since or None, "until": None if one.until == FOREVER else one.until}
-    return {
-        "name": one.name,
-        "beneficiary": said,
-        **{key: sorted(names) for key, names in one.conditions.items()},
-        **{key: windows.civil_day(at, zone) for key, at in dates.items() if at is not None},
-        **{key: getattr(one, key) for key in DETAILS if getattr(one, key)},
-    }
-
-
-@click.group("ledger", cls=SafGroup)
-def ledger_group() -> None:
-    """The store."""
-
-
-@ledger_group.command("migrate")
-@click.option(
-    "--url", metavar="URL", help="The ledger, as a member of saf_owner; else ledger.url of the configuration."
-)
-def ledger_migrate(url: str | None) -> None:
-    """Bring the ledger's schema to this version, and give its roles their rights. Writes to the ledger.
-
-    Where the schema belongs to saf_owner (see `saf ledger roles`), only its members may do this.
+    ``region``: the accounts that hold the region, if known; ``given``: key -> value. Raises ConfigError for
+    an account that is not directly under root.
     """
-    with Store(url or reachable_ledger_url(load_config()), LONG) as store:
-        done = store.migrate()
-    if chosen.json:
-        output.emit({"migrated": done})
-    elif not chosen.quiet:
-        click.echo("\n".join(f"migrated {name}" for name in done) or "nothing to migrate", err=True)
+    accounts = _top_level(associations)
+    names = [account.account for account in accounts]
+    if odd := [name for name in region if name not in names]:
+        there = ", ".join(names) or "none"
+        raise ConfigError(f"no account {', '.join(odd)} directly under root; there are {there}")
+    set_keys = {"cluster.name": priority.cluster} | {key: str(value) for key, value in given.items() if value}
+    set_values = {**NO_DEFAULT, **set_keys, **({"control.account": list(region)} if region else {})}
+    parts = [HEADER.format(cluster=for_terminal(priority.cluster), version=priority.version)]
+    parts += _cluster_comments(priority, accounts)
+    parts += [line for name in SECTIONS for line in _section(name, set_values)]
+    return "\n".join([*parts, RULES.rstrip(), *_rules(region, names)]) + "\n"
 
 
-@ledger_group.command("roles")
-def ledger_roles() -> None:
-    """Print the SQL that makes the roles saf_owner, saf_daemon and saf_reader. Writes nothing.
-
-    For a superuser of PostgreSQL to run on the ledger's database, new or old; then run `saf ledger migrate`.
-    """
-    statement = sql.roles()
-    output.emit({"sql": statement}) if chosen.json else click.echo(statement)
-
-
-@ledger_group.command("status")
-def ledger_status() -> None:
-    """What the ledger holds and how far it was read."""
-    config = load_config()
-    with opened_ledger(config) as ledger:
-        found = ledger.accounting.status()
-        leader = ledger.store.leader(ledger.accounting.cluster_id)
-    value = {"cluster": config.cluster.name, **found, "last_read_at": output.when(found["last_read_at"]),
-             "leader": leader}  # fmt: skip
-    if chosen.json:
-        output.emit(value)
-    else:
-        output.pairs(value)
+def _warnings(priority: PriorityConfig) -> list[str]:
+    """The cluster's settings that weaken or prevent control."""
+    problems = (
+        (not health.limits_enforced(priority),
+         "AccountingStorageEnforce lacks limits, so slurmctld loses usage at the end of jobs"),
+        (not priority.weight_fairshare,
+         "PriorityWeightFairShare is 0, so shares do not affect the order of jobs"),
+    )  # fmt: skip
+    return [sentence for present, sentence in problems if present]
 
 
-COMMANDS = (init_command, config_group, ledger_group)
+def _cluster_comments(priority: PriorityConfig, accounts: Sequence[Association]) -> Iterator[str]:
+    yield "# Found:"
+    yield f"#   PriorityType={priority.priority_type} PriorityDecayHalfLife={priority.decay_half_life_seconds} s"
+    yield f"#   PriorityCalcPeriod={priority.calc_period_seconds} s"
+    yield f"#   PriorityWeightFairShare={priority.weight_fairshare}"
+    yield f"#   AccountingStorageEnforce={','.join(priority.enforce) or 'none'}"
+    yield from (f"#   account {for_terminal(row.account)}: RawShares {row.raw_shares}" for row in accounts)
+    yield from (f"# Warning: {sentence}." for sentence in _warnings(priority))
+    yield ""
+
+
+def _section(name: str, set_values: Mapping[str, object]) -> Iterator[str]:
+    yield f"[{name}]"
+    for field in dataclasses.fields(SECTIONS[name]):
+        key, default = f"{name}.{field.name}", field.metadata["default"]
+        yield f"# {field.metadata['doc']}"
+        if key in set_values:
+            yield f"{field.name} = {_toml(set_values[key])}"
+        else:
+            yield f"# {field.name} = {'...' if default is None else _toml(default)}"
+    yield ""
+
+
+def _toml(value: object) -> str:
+    """A text or a list of texts in TOML: like JSON, except for characters beyond U+FFFF."""
+    return for_json(json.dumps(value, ensure_ascii=False))
+
+
+def _rules(region: Sequence[str], names: Sequence[str]) -> Iterator[str]:
+    """A rule for the region and one for all others; only a commented example if the region is not known."""
+    if not region:
+        yield from (f"# {line}" for line in _rule("region", "regional", ["ACCOUNT"]))
+        return
+    yield from ("", *_rule("region", "regional", region))
+    if others := [name for name in names if name not in region]:
+        yield from ("", *_rule("others", "non_regional", others))
+
+
+def _rule(name: str, beneficiary: str, accounts: Sequence[str]) -> Iterator[str]:
+    yield "[[rule]]"
+    yield f"name = {_toml(name)}"
+    yield f"beneficiary = {_toml(beneficiary)}"
+    yield f"account_subtree = {_toml(list(accounts))}"

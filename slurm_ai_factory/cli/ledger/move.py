@@ -1,44 +1,36 @@
-"""`saf ledger move`: the books into another PostgreSQL."""
+"""`saf ledger move`: copy the ledger into another PostgreSQL."""
 
 from __future__ import annotations
 
 import click
 
 from slurm_ai_factory.cli import output
-from slurm_ai_factory.cli.options import SafCommand, chosen, load_config, reachable_ledger_url
-from slurm_ai_factory.cli.setup import ledger_group
+from slurm_ai_factory.cli.options import SafCommand, chosen
+from slurm_ai_factory.cli.wiring import load_config, reachable_ledger_url
+from slurm_ai_factory.core.words import count
 from slurm_ai_factory.ledger import moving
 from slurm_ai_factory.ledger.connection import place
+from slurm_ai_factory.ledger.moving import MovedTable
 
 
-@ledger_group.command("move", cls=SafCommand)
-@click.option(
-    "--to", "target", metavar="URL", required=True, help="An empty database, of PostgreSQL 14 or later."
-)
-@click.option("--from", "source", metavar="URL", help="The ledger that is copied; else the configured one.")
+@click.command("move", cls=SafCommand)
+@click.option("--to", "target", metavar="URL", required=True, help="An empty database, PostgreSQL 14 or later.")
+@click.option("--from", "source", metavar="URL", help="The ledger to copy. Default: the configured one.")
 def move_command(target: str, source: str | None) -> None:
     """Copy the ledger into an empty database and compare both row for row. Writes to that database only.
 
-    Of any version of PostgreSQL, the embedded one included, to any other. No daemon may be active meanwhile.
+    Source and target may be any version of PostgreSQL, also the embedded one. Stop the daemon first.
     """
-    place(target)  # raises where it is no url
+    place(target)  # raises if it is invalid
     config = load_config()
 
-    def done(table: moving.MovedTable) -> None:
+    def progress(table: MovedTable) -> None:
         if not (chosen.quiet or chosen.json):
-            click.echo(f"copied {table.name}: {table.rows} rows, the same at both ends", err=True)
+            output.say(f"copied {table.name}: {count(table.rows, 'row')}, equal on both sides", err=True)
 
-    moved = moving.move(source or reachable_ledger_url(config), target, done)
-    if chosen.json:
-        return output.emit([table._asdict() for table in moved])
-    if not chosen.quiet:
-        click.echo(
-            f"moved; set ledger.url in {config.file}, or what ledger.url_file names, to the url given with "
-            "--to, and run: saf ledger verify",
-            err=True,
-        )
-    return None
-
-
-COMMANDS: tuple[click.Command, ...] = ()
-"""It belongs to `saf ledger`."""
+    tables = moving.move(source or reachable_ledger_url(config), target, progress)
+    output.answer(
+        [table._asdict() for table in tables],
+        f"moved; set ledger.url in {config.file}, or the file of ledger.url_file, to the URL given with --to, "
+        "then run: saf ledger verify",
+    )

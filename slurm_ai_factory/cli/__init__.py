@@ -24,7 +24,7 @@ COMMANDS = (
     "ledger", "organisation", "override", "pause", "person", "plan", "promise", "reconcile", "report",
     "restore-baseline", "resume", "rules", "run", "share", "simulate", "statement", "status", "unclassified",
 )  # fmt: skip
-"""Each stands in the module of its name. Only the module of the given command is loaded: all take a second."""
+"""Each has a module of its name. Only that of the given command is loaded: all together take a second."""
 
 ELSEWHERE = {"resume": "pause"}
 """The command -> the module it stands in."""

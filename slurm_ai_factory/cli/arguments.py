@@ -109,7 +109,7 @@ def check_known(ledger: Ledger, *instants: Instant | None) -> None:
 
 
 def as_of(ledger: Ledger, then: Instant | None = None) -> Instant:
-    """The instant up to which accounting was read, as known now or then. LedgerError before the first read."""
+    """The instant up to which accounting was read, as known now or then. Raises LedgerError without one."""
     mark = ledger.accounting.watermark(then)
     if mark is None and then is not None:
         raise LedgerError(f"accounting had not been read yet at {windows.iso(then)}; give a later instant")

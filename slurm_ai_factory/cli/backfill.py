@@ -62,7 +62,9 @@ def _bar(intervals: list[Interval]) -> Iterator[OnRead]:
 
 def _answer(intervals: list[Interval], read: Read) -> None:
     value = {
-        "intervals": [{"since": output.when(since), "until": output.when(until)} for since, until in intervals],
+        "intervals": [
+            {"since": output.when(since), "until": output.when(until)} for since, until in intervals
+        ],
         "runs": read.runs,
         "changed": read.changed,
         "rejected": len(read.rejected),

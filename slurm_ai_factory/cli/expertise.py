@@ -68,7 +68,9 @@ def expertise_correct(entry: int, hours: str, reason: str) -> None:
     with opened_ledger(config) as ledger:
         warn_of_names(ledger, reason)
         number = ledger.expertise.correct(entry, wanted, reason, at=now(), actor=current_actor())
-    output.answer({"entry": number, "corrects": entry}, f"recorded entry {number}, which corrects entry {entry}")
+    output.answer(
+        {"entry": number, "corrects": entry}, f"recorded entry {number}, which corrects entry {entry}"
+    )
 
 
 @expertise_group.command("import")

@@ -52,16 +52,25 @@ NO_DEFAULT: dict[str, object] = {"registry.region": [], "registry.hubs": []}
 
 
 @click.command("init", cls=SafCommand)
-@click.option("-o", "--output", "file", default="saf.toml", show_default=True, metavar="FILE",
-              help="The file to write.")
-@click.option("--account", metavar="A", multiple=True,
-              help="A top-level account that holds the region; repeatable. Without it, saf asks.")
-@click.option("--window", metavar="W", help="What the promise is judged over: month, quarter, rolling:30d, ...")
-@click.option("--directory", type=click.Path(path_type=Path),
-              help="The directory of the Slurm commands. Default: PATH.")
-@click.option("--conf", type=click.Path(path_type=Path), envvar=["SAF_INIT_CONF", "SLURM_CONF"],
-              help="slurm.conf.")
-@click.option("--force", is_flag=True, help="Overwrite the file.")  # fmt: skip
+@click.option(
+    "-o", "--output", "file", default="saf.toml", show_default=True, metavar="FILE", help="The file to write."
+)
+@click.option(
+    "--account",
+    metavar="A",
+    multiple=True,
+    help="A top-level account that holds the region; repeatable. Without it, saf asks.",
+)
+@click.option(
+    "--window", metavar="W", help="What the promise is judged over: month, quarter, rolling:30d, ..."
+)
+@click.option(
+    "--directory", type=click.Path(path_type=Path), help="The directory of the Slurm commands. Default: PATH."
+)
+@click.option(
+    "--conf", type=click.Path(path_type=Path), envvar=["SAF_INIT_CONF", "SLURM_CONF"], help="slurm.conf."
+)
+@click.option("--force", is_flag=True, help="Overwrite the file.")
 def init_command(
     file: str,
     account: tuple[str, ...],
@@ -96,10 +105,13 @@ def init_command(
     for sentence in _warnings(priority):
         output.say(f"warning: {sentence}", err=True)
     if not region:
-        output.say(f"no account holds the region yet: set control.account in {file} and write its rule", err=True)
+        output.say(
+            f"no account holds the region yet: set control.account in {file} and write its rule", err=True
+        )
     if not chosen.quiet:
         output.say(
-            f"wrote {file} for cluster {priority.cluster}; read it, then run: saf --config {file} config check",
+            f"wrote {file} for cluster {priority.cluster}; read it, then run: "
+            f"saf --config {file} config check",
             err=True,
         )
 
@@ -204,7 +216,8 @@ def _warnings(priority: PriorityConfig) -> list[str]:
 
 def _cluster_comments(priority: PriorityConfig, accounts: Sequence[Association]) -> Iterator[str]:
     yield "# Found:"
-    yield f"#   PriorityType={priority.priority_type} PriorityDecayHalfLife={priority.decay_half_life_seconds} s"
+    half_life = priority.decay_half_life_seconds
+    yield f"#   PriorityType={priority.priority_type} PriorityDecayHalfLife={half_life} s"
     yield f"#   PriorityCalcPeriod={priority.calc_period_seconds} s"
     yield f"#   PriorityWeightFairShare={priority.weight_fairshare}"
     yield f"#   AccountingStorageEnforce={','.join(priority.enforce) or 'none'}"

@@ -88,7 +88,9 @@ class SafCommand(click.Command):
             if value == "" != parameter.get_default(context):
                 raise click.UsageError(f"{name} is empty; give it a value, or leave it out")
             if isinstance(value, str) and (hidden := next(filter(is_hidden, value), "")):
-                raise click.UsageError(f"{name} has the character {ord(hidden):#06x}, which cannot be printed")
+                raise click.UsageError(
+                    f"{name} has the character {ord(hidden):#06x}, which cannot be printed"
+                )
         return super().invoke(context)
 
 

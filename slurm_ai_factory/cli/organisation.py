@@ -196,7 +196,7 @@ def organisation_list(on: str | None, every: bool, then: str | None) -> None:
 
 
 def _listed(config: Config, links: Iterable[Link], entry: Organisation, at: Instant) -> dict[str, object]:
-    """An organisation as `list` shows it, with its accounts at an instant, or at its start if that is later."""
+    """An organisation as `list` shows it, with its accounts at an instant, or at its start if later."""
     present = [
         link
         for link in links

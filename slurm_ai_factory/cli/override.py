@@ -20,7 +20,9 @@ from slurm_ai_factory.ledger import Ledger
 
 @click.command("override", cls=SafCommand)
 @click.argument("job", metavar="[JOBID]", required=False)
-@click.option("--beneficiary", type=click.Choice(("regional", "non_regional")), help="Classify the job as this.")
+@click.option(
+    "--beneficiary", type=click.Choice(("regional", "non_regional")), help="Classify the job as this."
+)
 @click.option("--organisation", metavar="KEY", default="", help="The organisation, if it is registered.")
 @click.option("--withdraw", is_flag=True, help="Withdraw an earlier override; the rules decide again.")
 @reason_option()

@@ -83,15 +83,18 @@ def person_forget(name: str, reason: str) -> None:
     with opened_ledger(config, LONG) as ledger:
         gone = ledger.persons.forget(name, config.users_of_rules, _act(ledger, name, reason))
         left = [place for place in ledger.persons.held(name) if place.fate in ("staff", "kept")]
-    value = {"runs": gone.runs, "texts": gone.texts, "lines": gone.lines, "left": list(map(_held_value, left))}
+    value = {
+        "runs": gone.runs,
+        "texts": gone.texts,
+        "lines": gone.lines,
+        "left": list(map(_held_value, left)),
+    }
     texts = f"{count(gone.texts, 'text')} and {count(gone.lines, 'line')} withheld"
     remaining = (
         f"{place.table}.{place.column}: {count(place.rows, 'row')} with the name {FATES[place.fate]}"
         for place in left
     )
-    output.answer(
-        value, f"forgot {name}: {count(gone.runs, 'run')} under a pseudonym, {texts}", *remaining
-    )
+    output.answer(value, f"forgot {name}: {count(gone.runs, 'run')} under a pseudonym, {texts}", *remaining)
 
 
 @person_group.command("hold")
@@ -110,16 +113,14 @@ def person_hold(name: str | None, until: str | None, reason: str | None) -> None
         if name is None or until is None or reason is None:
             raise click.UsageError("give NAME, --until and a --reason")
         if name not in ledger.accounting.names()["user"]:
-            raise LedgerError(
-                f"the ledger has no user {name}; check the name, or it already has a pseudonym"
-            )
+            raise LedgerError(f"the ledger has no user {name}; check the name, or it already has a pseudonym")
         last = asked_instant(config, until)
         ledger.persons.note("hold", name, _act(ledger, name, reason), last)
     return output.answer({"until": output.when(last)}, f"the name {name} stays until {output.when(last)}")
 
 
 def _act(ledger: Ledger, name: str, reason: str) -> Mapping[str, Any]:
-    """at, actor and reason of an act. Raises UsageError if the name is a pseudonym or stands in the reason."""
+    """at, actor and reason. Raises UsageError if the name is a pseudonym or occurs in the reason."""
     if name.startswith("~"):
         raise click.UsageError(f"{name} is a pseudonym; give the name of the user")
     reason = asked_reason(reason)

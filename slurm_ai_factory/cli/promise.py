@@ -48,7 +48,9 @@ def promise_group() -> None:
 @click.option("--time-zone", metavar="ZONE", help="The time zone of the windows.")
 @click.option("--of", "share_of", metavar="WHAT", help="What the share is a part of: delivered.")
 @click.option("--unclassified-limit", metavar="N", help="As promise.unclassified_limit; `none` for no limit.")
-@click.option("--region", metavar="LIST", help="CBS codes separated by commas, or the name of a shipped list.")
+@click.option(
+    "--region", metavar="LIST", help="CBS codes separated by commas, or the name of a shipped list."
+)
 @click.option("--min-organisations", metavar="N", help="As report.min_organisations.")
 @click.option("--expertise-share", metavar="N", help="The floor of the expertise hours.")
 @SOURCE

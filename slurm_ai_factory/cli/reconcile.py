@@ -1,4 +1,7 @@
-"""`saf reconcile`: compare the ledger with sacct and sreport. Tested in tests/end_to_end/test_reconcile.py."""
+"""`saf reconcile`: compare the ledger with sacct and sreport.
+
+Tested in tests/end_to_end/test_reconcile.py.
+"""
 
 from __future__ import annotations
 

@@ -41,7 +41,9 @@ FORMATS = ("html", "csv", "json")
 )
 @click.option("-o", "--output", "directory", required=True, metavar="DIR", help="Write the files here.")
 @click.option(
-    "--publish", is_flag=True, help="Record in the ledger that this report was published. Writes to the ledger."
+    "--publish",
+    is_flag=True,
+    help="Record in the ledger that this report was published. Writes to the ledger.",
 )
 def report_command(
     window: str | None,

@@ -24,10 +24,11 @@ from slurm_ai_factory.steps.applying import Restored
 def restore_baseline_command(yes: bool, number: bool) -> None:
     """Restore the part of the level that was found before the first change. Writes to Slurm.
 
-    If the RawShares of the region's siblings were rescaled since, the same part is another number of RawShares.
+    If the RawShares of the region's siblings were rescaled since, the same part is another number of
+    RawShares.
 
-    A daemon in mode enforce would steer again at its next cycle: run `saf pause` first, or set control.mode to
-    observe and reload.
+    A daemon in mode enforce would steer again at its next cycle: run `saf pause` first, or set control.mode
+    to observe and reload.
     """
     config = load_config()
     with opened_site(config) as site:

@@ -14,8 +14,7 @@ from slurm_ai_factory import config as configuration
 from slurm_ai_factory.audit import approving
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import open_ledger
-from tests.cli.conftest import CPUS, DAYS
-from tests.cli.test_registry import PLANT, UMCG, charges, link
+from tests.cli.conftest import CPUS, DAYS, PLANT, UMCG, charges, link
 from tests.saf import Saf
 
 ALICE, BOB = ("--as", "alice"), ("--as", "bob")

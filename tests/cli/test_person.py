@@ -10,8 +10,7 @@ import pytest
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.records import HOUR, Run, Subject
 from slurm_ai_factory.ledger import open_ledger
-from tests.cli.conftest import RULES, today
-from tests.cli.test_registry import UMCG, link
+from tests.cli.conftest import RULES, UMCG, link, today
 from tests.saf import Saf
 
 WHY = ("--reason", "request 17")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.test_registry import civil
+from tests.cli.conftest import civil
 from tests.saf import Saf
 
 WHY = ("--source", "contract 7", "--reason", "agreed by both councils")

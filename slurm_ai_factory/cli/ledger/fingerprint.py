@@ -23,7 +23,9 @@ from slurm_ai_factory.report import gather
 @WINDOW
 @as_of_option(required=True)
 @click.option("--from", "first", metavar="W", help="Start with this earlier window.")
-@click.option("--rows", type=click.Choice(tuple(map(part_name, PARTS))), help="Print this part's rows, not digests.")
+@click.option(
+    "--rows", type=click.Choice(tuple(map(part_name, PARTS))), help="Print this part's rows, not digests."
+)
 def fingerprint_command(window: str | None, then: str, first: str | None, rows: str | None) -> None:
     """Print the fingerprint of the rows that a report rests on, part by part.
 

@@ -22,7 +22,8 @@ def migrate_command(url: str | None) -> None:
     """
     with Store(url or reachable_ledger_url(load_config()), LONG) as store:
         names = store.migrate()
-    output.answer({"migrated": names}, *(f"migrated {name}" for name in names) or ["nothing to migrate"])
+    sentences = [f"migrated {name}" for name in names] or ["nothing to migrate"]
+    output.answer({"migrated": names}, *sentences)
 
 
 @click.command("roles", cls=SafCommand)

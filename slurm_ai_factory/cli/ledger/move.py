@@ -14,7 +14,9 @@ from slurm_ai_factory.ledger.moving import MovedTable
 
 
 @click.command("move", cls=SafCommand)
-@click.option("--to", "target", metavar="URL", required=True, help="An empty database, PostgreSQL 14 or later.")
+@click.option(
+    "--to", "target", metavar="URL", required=True, help="An empty database, PostgreSQL 14 or later."
+)
 @click.option("--from", "source", metavar="URL", help="The ledger to copy. Default: the configured one.")
 def move_command(target: str, source: str | None) -> None:
     """Copy the ledger into an empty database and compare both row for row. Writes to that database only.
@@ -31,6 +33,6 @@ def move_command(target: str, source: str | None) -> None:
     tables = moving.move(source or reachable_ledger_url(config), target, progress)
     output.answer(
         [table._asdict() for table in tables],
-        f"moved; set ledger.url in {config.file}, or the file of ledger.url_file, to the URL given with --to, "
+        f"moved; set ledger.url in {config.file}, or the file of ledger.url_file, to the URL of --to, "
         "then run: saf ledger verify",
     )

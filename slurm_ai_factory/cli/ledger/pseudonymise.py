@@ -20,8 +20,10 @@ from slurm_ai_factory.ledger import LONG
 
 
 @click.command("pseudonymise", cls=SafCommand)
-@click.option("--before", metavar="T", help="Users of runs that ended, and lines last seen, before this instant. "
-              "Default: as [privacy] says.")  # fmt: skip
+@click.option(
+    "--before", metavar="T",
+    help="Users of runs that ended, and lines last seen, before this instant. Default: as in [privacy].",
+)  # fmt: skip
 def pseudonymise_command(before: str | None) -> None:
     """Remove names and texts whose retention in [privacy] has ended. Writes to the ledger; irreversible.
 
@@ -34,8 +36,8 @@ def pseudonymise_command(before: str | None) -> None:
         keep = config.users_of_rules | ledger.persons.held_back(at)
         gone = ledger.privacy.retain(due, keep, at=at, actor=current_actor())
     runs = f"pseudonymised {count(gone.runs, 'run')} of {count(gone.users, 'user')}"
-    withheld = f"withheld {count(gone.lines, 'line')}, {gone.staff} names of staff, {count(gone.texts, 'text')}"
-    sentence = f"{runs}; {withheld}" if any(gone) else "nothing to do"
+    texts = f"{count(gone.lines, 'line')}, {gone.staff} names of staff, {count(gone.texts, 'text')}"
+    sentence = f"{runs}; withheld {texts}" if any(gone) else "nothing to do"
     output.answer({"before": output.when(due.users), **gone._asdict()}, sentence)
 
 

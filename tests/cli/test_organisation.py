@@ -8,48 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from slurm_ai_factory.core.records import HOUR
-from tests.cli.conftest import CPUS, DAYS, RULES, today
+from tests.cli.conftest import ALWAYS, CPUS, DAYS, PLANT, RULES, UMCG, charges, civil, link
 from tests.saf import Saf
 
-ALWAYS = ("--since", "2020-01-01", "--reason", "the list of members")
-UMCG = ("organisation", "add", "umcg", "--name", "UMCG", "--kvk", "01234567", "--category",
-        "knowledge_institution", "--sector", "care", "--municipality", "GM0014", "--hub", "groningen",
-        *ALWAYS)  # fmt: skip
-PLANT = ("organisation", "add", "plant", "--name", "Plant", "--kvk", "17000000", "--category", "business",
-         "--sector", "C", "--municipality", "GM0772", "--hub", "south", *ALWAYS)  # fmt: skip
 HEADER = "organisation;name;kvk;category;sector;municipality;hub;since;until\r\n"
-
-
-def link(key: str, account: str, fraction: str = "1", *dates: str) -> tuple[str, ...]:
-    return ("organisation", "link", key, "--account", account, "--fraction", fraction, *(dates or ALWAYS))
-
-
-def charges(saf: Saf, by: str, *options: str) -> dict[tuple[str, str], float]:
-    """Charge by group and beneficiary, in hours of all days."""
-    found = saf.json("share", "--by", by, *options)
-    assert sum(group["charge"] for group in found["groups"]) == found["total_charge"]
-    return {(g["name"], g["beneficiary"]): g["charge"] / HOUR / DAYS for g in found["groups"]}
-
-
-def civil(days_ago: int) -> str:
-    return datetime.fromtimestamp(today() - days_ago * 24 * HOUR, UTC).date().isoformat()
-
-
-@pytest.fixture
-def registered(books: Saf) -> Saf:
-    """A hospital in the region that has one account and part of a joint one, and a plant outside."""
-    for command in (
-        UMCG,
-        PLANT,
-        link("umcg", "umcg"),
-        link("umcg", "joint", "0.4"),
-        link("plant", "joint", "0,35"),
-    ):
-        books.run(*command)
-    return books
 
 
 def test_a_share_is_told_by_all_that_the_registry_knows(registered: Saf) -> None:

@@ -15,7 +15,6 @@ from slurm_ai_factory.config import Config, parse_resource
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.measure.share import Promise
 from slurm_ai_factory.core.records import Instant, Window
-from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import Ledger
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -106,19 +105,6 @@ def check_known(ledger: Ledger, *instants: Instant | None) -> None:
     future = [at for at in instants if at is not None and at > moment]
     if future and (ledger.accounting.watermark() or 0) <= moment:
         raise click.UsageError(f"{windows.iso(future[0])} is in the future; give an instant that has passed")
-
-
-def as_of(ledger: Ledger, then: Instant | None = None) -> Instant:
-    """The instant up to which accounting was read, as known now or then. Raises LedgerError without one."""
-    mark = ledger.accounting.watermark(then)
-    if mark is None and then is not None:
-        raise LedgerError(f"accounting had not been read yet at {windows.iso(then)}; give a later instant")
-    if mark is None:
-        raise LedgerError(
-            f"the ledger has no data of cluster {ledger.accounting.cluster} yet; run `saf cycle` once, or "
-            "start the daemon with `saf run`"
-        )
-    return mark
 
 
 def warn_of_gaps(seconds: int, window: Window) -> None:

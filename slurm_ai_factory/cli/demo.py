@@ -225,14 +225,12 @@ def _opened(config: Config, slurm: ModelSlurm, clock: Clock) -> Iterator[Site]:
 def _print_result(config: Config, before: Sequence[Association], after: Sequence[Association]) -> None:
     """Print the share and the changes. Raises LedgerError if there was no cycle."""
     with opened_ledger(config) as ledger:
-        at = ledger.accounting.watermark()
-        if at is None:
+        if ledger.accounting.watermark() is None:
             raise LedgerError("saf demo ended before its first cycle; give it more time with --for")
-        config = question.under_terms(config, ledger, at)
-        window = question.promised_window(config, at)
-        measured, groups = share.shared(config, ledger, window, config.promise_of(), "account")
+        asked = question.ask(config, ledger)
+        measured, (groups,) = asked.answer(share.group_name("account"))
         changes = history.latest(ledger, CHANGES)
-    margin = config.promise.margin
+    margin = asked.config.promise.margin
     if chosen.json:
         rows = {"before": sshare.share_values(before), "after": sshare.share_values(after)}
         return output.emit(

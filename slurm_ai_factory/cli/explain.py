@@ -11,7 +11,6 @@ import click
 
 from slurm_ai_factory import question
 from slurm_ai_factory.cli import output
-from slurm_ai_factory.cli.arguments import as_of
 from slurm_ai_factory.cli.options import SafCommand, chosen
 from slurm_ai_factory.cli.wiring import opened_books
 from slurm_ai_factory.config import Config
@@ -91,8 +90,7 @@ def _print_parts(parts: Sequence[ClassifiedPart]) -> None:
 
 
 def _explain_job(config: Config, ledger: Ledger, job: str) -> None:
-    at = as_of(ledger)
-    rules = question.rules_at(config, ledger)
+    at, rules = question.read_up_to(ledger), question.rules_at(config, ledger)
     runs = ledger.classified(rules).runs_of_job(job)
     if not runs:
         hint = "" if job[:1].isdigit() else f"; to explain an account: saf explain --account {job}"

@@ -68,9 +68,9 @@ def report_command(
         check_known(ledger, known, compared)
         if publish:
             question.begin_terms(config, ledger, now(), current_actor())
-        ask = question.asked(config, ledger, known)
-        report = gather.gather_report(ask, where, compared)
-        proposal = _publish(config, ledger, gather.published_anew(ask, where)) if publish else None
+        asked = question.ask(config, ledger, where, then=known)
+        report = gather.gather_report(asked, compared)
+        proposal = _publish(config, ledger, gather.published_anew(asked)) if publish else None
         name, fingerprint = report.measurement.window.name, pages.value(report)["fingerprint"]["sha256"]
         report = replace(report, head=ledger.publishing.head(name, known, fingerprint))
     files = [_write(Path(directory), *file) for file in _files(config, report, languages, formats)]

@@ -10,12 +10,12 @@ import click
 from slurm_ai_factory import config as configuration
 from slurm_ai_factory import question
 from slurm_ai_factory.cli import output
-from slurm_ai_factory.cli.arguments import WINDOW, as_of, asked_window
+from slurm_ai_factory.cli.arguments import WINDOW, asked_window
 from slurm_ai_factory.cli.options import SafGroup, chosen
 from slurm_ai_factory.cli.wiring import load_config, now, opened_books, opened_ledger, slurm_of
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core.measure import judgement, share
-from slurm_ai_factory.core.records import HOUR, Charge, Instant, Measurement, Subject, Window
+from slurm_ai_factory.core.records import HOUR, Charge, Measurement, Subject, Window
 from slurm_ai_factory.core.rules import rule_check
 from slurm_ai_factory.core.rules.classify import Classification
 from slurm_ai_factory.core.rules.rule_check import RuleProblem
@@ -45,7 +45,7 @@ def rules_check(offline: bool) -> None:
     config = load_config()
     with opened_ledger(config) as ledger:
         checked = _check(config, ledger, offline)
-        steered = question.lever_of(config, ledger, now())
+        steered = question.lever_of(question.ask(config, ledger), now())
     if chosen.json:
         output.emit(
             {
@@ -109,8 +109,7 @@ def rules_test(file: Path, window: str | None, offline: bool) -> None:
         tried = configuration.with_rules_of(config, file)
         where = asked_window(config, window, None, None)
         _refuse(str(file), _check(tried, ledger, offline))
-        at = as_of(ledger)
-        before, after = (_result(tested, ledger, where, at) for tested in (config, tried))
+        before, after = (_result(tested, ledger, where) for tested in (config, tried))
     _print_moves(before, after)
 
 
@@ -121,11 +120,8 @@ class RulesResult(NamedTuple):
     charges: dict[tuple[str, ...], Charge]
 
 
-def _result(config: Config, ledger: Ledger, where: Window, at: Instant) -> RulesResult:
-    config, where = question.judged(config, ledger, where, at)
-    measured = question.measure(config, ledger, at, where, moment=now())
-    rules, weights = question.rules_at(config, ledger), config.promise_of().weights
-    groups = question.groups(ledger, rules, _key, weights, where, at)
+def _result(config: Config, ledger: Ledger, where: Window) -> RulesResult:
+    measured, (groups,) = question.ask(config, ledger, where, moment=now()).answer(_key)
     return RulesResult(measured, {tuple(group.names): group.delivered for group in groups})
 
 

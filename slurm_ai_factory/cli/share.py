@@ -16,7 +16,6 @@ from slurm_ai_factory.cli.arguments import (
     SINCE,
     UNTIL,
     WINDOW,
-    as_of,
     as_of_option,
     asked_instant,
     asked_promise,
@@ -25,10 +24,9 @@ from slurm_ai_factory.cli.arguments import (
 )
 from slurm_ai_factory.cli.options import SafCommand, chosen
 from slurm_ai_factory.cli.wiring import now, opened_books
-from slurm_ai_factory.config import Config
 from slurm_ai_factory.core.measure import share
 from slurm_ai_factory.core.measure.share import Promise
-from slurm_ai_factory.core.records import Instant, Measurement, Subject, Window
+from slurm_ai_factory.core.records import Measurement, Subject
 from slurm_ai_factory.ledger import Ledger
 
 KEYS = ("account", "category", "cluster", "hub", "municipality", "organisation", "partition", "sector")
@@ -54,13 +52,12 @@ def share_command(
         known = asked_instant(config, then) if then else None
         where = asked_window(config, window, since, until, known)
         check_known(ledger, known)
-        at = as_of(ledger, known)
-        config, where = question.judged(config, ledger, where, at, known)
-        promise = asked_promise(config, resource)
+        asked = question.ask(config, ledger, where, then=known, moment=now())
+        promise = asked_promise(asked.config, resource)
         if resource is not None:
             _check_counted(ledger, promise)
-        measured, groups = shared(config, ledger, where, promise, by, known)
-    print_share(measured, config.promise.margin, groups, by)
+        measured, groups = asked.answer(*([group_name(by)] if by else []), promise=promise)
+    print_share(measured, asked.config.promise.margin, groups[0] if by else [], by)
 
 
 def _check_counted(ledger: Ledger, promise: Promise) -> None:
@@ -71,28 +68,7 @@ def _check_counted(ledger: Ledger, promise: Promise) -> None:
         raise click.UsageError(f"the ledger has no {', '.join(unknown)}; its TRES are {there}")
 
 
-def shared(
-    config: Config,
-    ledger: Ledger,
-    where: Window,
-    promise: Promise,
-    by: str | None,
-    known: Instant | None = None,
-) -> tuple[Measurement, list[share.Group]]:
-    """The measurement of a window, also by one of KEYS. Raises LedgerError.
-
-    ``config`` and ``where`` are those that ``question.judged`` gives.
-    """
-    at = as_of(ledger, known)
-    moment = now() if known is None else known
-    measured = question.measure(config, ledger, at, where, promise, known, moment=moment)
-    if not by:
-        return measured, []
-    rules = question.rules_at(config, ledger, known)
-    return measured, question.groups(ledger, rules, _name_of(by), promise.weights, where, at, known)
-
-
-def _name_of(by: str) -> question.GroupName:
+def group_name(by: str) -> question.GroupName:
     """The name of a subject's group: a field of the subject, or else of its classification."""
     if by in Subject._fields:
         return lambda subject, _: str(getattr(subject, by))

@@ -38,8 +38,8 @@ def statement_command(organisation: str, window: str | None, then: str) -> None:
         known = asked_instant(config, then)
         where = asked_window(config, window, None, None, known)
         check_known(ledger, known)
-        ask = question.asked(config, ledger, known)
-        statement = statements.gather_statement(ask, organisation, where)
+        asked = question.ask(config, ledger, where, then=known)
+        statement = statements.gather_statement(asked, organisation)
     warn_of_gaps(statement.unread_seconds, statement.window)
     if not (chosen.json or chosen.csv):
         output.pairs(_heading(statement))

@@ -17,7 +17,6 @@ import click
 
 from slurm_ai_factory import question
 from slurm_ai_factory.cli import draw, output
-from slurm_ai_factory.cli.arguments import as_of
 from slurm_ai_factory.cli.options import SafCommand, chosen
 from slurm_ai_factory.cli.output import Styled
 from slurm_ai_factory.cli.screen import plain
@@ -28,6 +27,7 @@ from slurm_ai_factory.core.measure import judgement, outlook, share
 from slurm_ai_factory.core.records import Instant, Measurement, Verdict
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import Ledger
+from slurm_ai_factory.question import Question
 
 RECENT = 100
 FLOOR_AT_RISK = 3
@@ -63,10 +63,9 @@ def status_command(watch: bool, every: int) -> None:
 def _once(config: Config) -> int:
     """Print the status; the exit code."""
     with opened_ledger(config) as ledger:
-        at = as_of(ledger)
-        config = question.under_terms(config, ledger, at)
-        measured = question.measure(config, ledger, at)
-        value = _status(config, ledger, measured)
+        asked = question.ask(config, ledger)
+        config, measured = asked.config, asked.measure()
+        value = _status(asked, measured)
     if chosen.json:
         output.emit(value)
     else:
@@ -94,12 +93,13 @@ def _watch(config: Config, every: int) -> None:
         click.echo()
 
 
-def _status(config: Config, ledger: Ledger, measured: Measurement) -> dict[str, Any]:
+def _status(asked: Question, measured: Measurement) -> dict[str, Any]:
     """The value of --json; the screen shows the same."""
+    config, ledger = asked.config, asked.ledger
     last = ledger.control.last_decision()
     written = (entry for entry in ledger.control.history(RECENT) if entry["status"] != "advised")
     change = next(({**entry, "at": output.when(entry["at"])} for entry in written), None)
-    reach = question.lever_of(config, ledger, now()).reach
+    reach = question.lever_of(asked, now()).reach
     return {
         "cluster": config.cluster.name,
         "mode": config.control.mode,

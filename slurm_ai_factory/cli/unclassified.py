@@ -8,12 +8,12 @@ import click
 
 from slurm_ai_factory import question
 from slurm_ai_factory.cli import output
-from slurm_ai_factory.cli.arguments import WINDOW, as_of, asked_window, warn_of_gaps
+from slurm_ai_factory.cli.arguments import WINDOW, asked_window, warn_of_gaps
 from slurm_ai_factory.cli.options import SafCommand, chosen
 from slurm_ai_factory.cli.wiring import now, opened_books
 from slurm_ai_factory.core.measure import share
 from slurm_ai_factory.core.records import Subject
-from slurm_ai_factory.core.rules.classify import Beneficiary
+from slurm_ai_factory.core.rules.classify import Beneficiary, Classification
 
 NAMES = Subject._fields[1:8]
 """The fields of a subject that the table shows."""
@@ -24,19 +24,17 @@ NAMES = Subject._fields[1:8]
 def unclassified_command(window: str | None) -> None:
     """List subjects that no rule matches, by charge."""
     with opened_books() as (config, ledger):
-        where, at = asked_window(config, window, None, None), as_of(ledger)
-        config, where = question.judged(config, ledger, where, at)
-        promise = config.promise_of()
-        unread = question.measure(config, ledger, at, where, moment=now()).unread_seconds
-        rules = question.rules_at(config, ledger)
-        groups = question.groups(
-            ledger, rules, lambda subject, _: share.together(subject[1:8]), promise.weights, where, at
-        )
+        asked = question.ask(config, ledger, asked_window(config, window, None, None), moment=now())
+        groups, unread, promise = asked.groups(_name), asked.unread(), asked.config.promise_of()
     unclassified = [group for group in groups if group.beneficiary is Beneficiary.UNCLASSIFIED]
     _print(unclassified, promise.label or promise.resource)
-    warn_of_gaps(unread, where)
+    warn_of_gaps(unread, asked.window)
     if not unread and not unclassified and not chosen.quiet:
         output.say("every charge of the window is classified", err=True)
+
+
+def _name(subject: Subject, _: Classification) -> str:
+    return share.together(subject[1:8])
 
 
 def _print(groups: Sequence[share.Group], resource: str) -> None:

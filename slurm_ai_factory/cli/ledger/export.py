@@ -14,7 +14,6 @@ from slurm_ai_factory.cli.arguments import (
     SINCE,
     UNTIL,
     WINDOW,
-    as_of,
     as_of_option,
     asked_instant,
     asked_promise,
@@ -29,7 +28,6 @@ from slurm_ai_factory.core.measure import share
 from slurm_ai_factory.core.measure.share import Promise, SortedRun
 from slurm_ai_factory.core.records import Instant, Window
 from slurm_ai_factory.core.rules.classify import DETAILS
-from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import LONG
 
 COLUMNS = (
@@ -66,22 +64,18 @@ def export_command(
         known = asked_instant(config, then) if then else None
         where = asked_window(config, window, since, until, known)
         check_known(ledger, known)
-        at = as_of(ledger, known)
-        config, where = question.judged(config, ledger, where, at, known)
-        promise = asked_promise(config, resource)
-        books = ledger.classified(question.rules_at(config, ledger, known), known)
-        with ledger.store.snapshot():
-            if not books.complete():
-                raise LedgerError(question.TOO_FAST)
+        asked = question.ask(config, ledger, where, then=known, moment=now())
+        where, promise = asked.window, asked_promise(asked.config, resource)
+        with asked.books() as books:
             runs = books.runs_between(where.since, where.until)
-            term = {"promise": question.terms_of(config, ledger, known).of(where).promise}
-            rows = (row | term for row in _rows(runs, where, promise, at))
+            term = {"promise": asked.terms.of(where).promise}
+            rows = (row | term for row in _rows(runs, where, promise, asked.read_until))
             columns = [column for column in COLUMNS if users or column != "user"]
             if chosen.json:
                 output.emit_rows({name: row[name] for name in columns} for row in rows)
             else:
                 output.write_csv(sys.stdout, columns, ([row[name] for name in columns] for row in rows))
-        unread = question.unread(ledger, where, at, now() if known is None else known, known)
+        unread = asked.unread()
     warn_of_gaps(unread, where)
 
 

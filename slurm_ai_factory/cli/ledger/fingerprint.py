@@ -41,8 +41,7 @@ def fingerprint_command(window: str | None, then: str, first: str | None, rows: 
         last = asked_window(config, window, None, None, known)
         begins = asked_window(config, first, None, None, known) if first else last
         check_known(ledger, known)
-        ask = question.asked(config, ledger, known)
-        interval = gather.interval_of(ask, begins, last)
+        interval = gather.interval_of(question.ask(config, ledger, last, then=known), begins)
         if rows:
             for row in ledger.publishing.rows(f"fingerprint_{rows}", interval):
                 sys.stdout.buffer.write(row)

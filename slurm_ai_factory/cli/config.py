@@ -1,6 +1,6 @@
 """`saf config`: check and show the configuration.
 
-Tested in tests/cli/test_questions.py and tests/config/test_load.py.
+Tested in tests/cli/test_questions.py and tests/config/test_config.py.
 """
 
 from __future__ import annotations

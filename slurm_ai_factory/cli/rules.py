@@ -1,4 +1,4 @@
-"""`saf rules`: check the rules, and try those of another file."""
+"""`saf rules`: check the rules, and try those of another file. Tested in tests/cli/test_organisation.py."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """`saf status`: one screen on the state of the promise, once or repeatedly.
 
-Tested in tests/monitor/test_terminal.py and tests/end_to_end/test_status.py.
+Tested in tests/monitor/test_terminal.py and tests/end_to_end/test_control.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """From the options to what a command works with: configuration, ledger, Slurm, clock, actor, logging.
 
-Tested in tests/cli/test_ledger.py, tests/cli/test_approval.py and tests/end_to_end/test_signals.py.
+Tested in tests/cli/ledger/test_move.py, tests/cli/test_approval.py and tests/end_to_end/test_daemon.py.
 """
 
 from __future__ import annotations

@@ -115,7 +115,7 @@ def test_a_table_with_wrong_lines_is_refused_whole_each_with_line_column_and_rea
     done = books.run("organisation", "import", str(file), "--reason", "a list", "--json", code=1)
     assert f"{file}:3: column kvk: '123' is not a KvK number" in done.stderr
     assert f"{file}:4: column municipality: 'GM0000' is not a CBS code" in done.stderr
-    assert "2 problems, nothing was taken over" in done.stderr
+    assert "2 problems, nothing was imported" in done.stderr
     assert '"line": 3' in done.stdout
     file.write_text(HEADER + "\r\n".join([rows[0], rows[3]]))
     assert (
@@ -147,7 +147,7 @@ def test_other_rules_show_what_they_would_move_and_change_nothing(registered: Sa
 
 
 def test_a_mistyped_name_in_a_rule_is_an_error(registered: Saf) -> None:
-    assert "fine, 3 rules" in registered.run("rules", "check", "--offline").stderr
+    assert "valid, 3 rules" in registered.run("rules", "check", "--offline").stderr
     file = registered.directory / "new.toml"
     cases = [
         (('"umcg"', '"umgc"'), "account_subtree 'umgc': no such account is known; did you mean 'umcg'?"),

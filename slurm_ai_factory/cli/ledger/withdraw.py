@@ -1,6 +1,6 @@
 """`saf ledger withdraw`: withdraw reads that were wrong, and read again.
 
-Tested in tests/end_to_end/test_clocks.py and tests/ledger/test_withdrawal.py.
+Tested in tests/ledger/test_withdraw.py and tests/end_to_end/test_trust.py.
 """
 
 from __future__ import annotations

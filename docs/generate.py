@@ -139,7 +139,7 @@ def commands() -> Iterator[str]:
     yield from _command(saf, context, level=2)
     yield "The options of `saf` may stand before or after the name of any command."
     yield ""
-    yield "Exit codes: 0 fine, 1 error, 2 usage; those of a command are said with it."
+    yield "Exit codes: 0 success, 1 error, 2 usage; the help of a command names its others."
     yield ""
     yield from _subcommands(saf, context)
 

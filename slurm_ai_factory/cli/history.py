@@ -28,16 +28,12 @@ def history_command(limit: int, decisions: bool) -> None:
     """
     with opened_ledger(load_config()) as ledger:
         if decisions:
-            return _print_decisions(ledger.control.decisions(limit))
+            rows = [{**row, "at": output.when(row["at"])} for row in ledger.control.decisions(limit)]
+            columns = ("at", "mode", "reason", "sentence")
+            value = [{**row, "inputs": output.inputs(row["inputs"])} for row in rows]
+            return output.table(columns, [[row[name] for name in columns] for row in rows], value)
         entries = latest(ledger, limit)
     return print_history(entries)
-
-
-def _print_decisions(decisions: Sequence[dict[str, Any]]) -> None:
-    shown = [{**decision, "at": output.when(decision["at"])} for decision in decisions]
-    value = [{**decision, "inputs": output.inputs(decision["inputs"])} for decision in shown]
-    columns = ("at", "mode", "reason", "sentence")
-    output.table(columns, [[decision[name] for name in columns] for decision in shown], value)
 
 
 def latest(ledger: Ledger, limit: int) -> list[dict[str, Any]]:

@@ -102,18 +102,19 @@ def init_command(
         Path(file).write_text(text, encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"cannot write {file}: {error.strerror}") from error
+    _report(file, priority, region)
+
+
+def _report(file: str, priority: PriorityConfig, region: Sequence[str]) -> None:
+    """Print warnings, and what to do with the file."""
     for sentence in _warnings(priority):
         output.say(f"warning: {sentence}", err=True)
     if not region:
-        output.say(
-            f"no account holds the region yet: set control.account in {file} and write its rule", err=True
-        )
+        missing = f"no account holds the region yet: set control.account in {file} and write its rule"
+        output.say(missing, err=True)
     if not chosen.quiet:
-        output.say(
-            f"wrote {file} for cluster {priority.cluster}; read it, then run: "
-            f"saf --config {file} config check",
-            err=True,
-        )
+        check = f"saf --config {file} config check"
+        output.say(f"wrote {file} for cluster {priority.cluster}; read it, then run: {check}", err=True)
 
 
 def _unusual_directory() -> Path | None:

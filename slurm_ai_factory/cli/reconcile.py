@@ -48,7 +48,15 @@ def reconcile_command(since: str, until: str, every: bool) -> None:
         audit = Audit("reconcile", at, first, last, result.findings)
         ledger.audits.keep(audit, {"unexplained": str(result.unexplained)}, current_actor())
     if chosen.json:
-        output.emit({"since": output.when(first), "until": output.when(last)} | _value(result))
+        output.emit(
+            {
+                "since": output.when(first),
+                "until": output.when(last),
+                "rows": [_row_value(row) for row in result.rows],
+                "unexplained": output.number(result.unexplained),
+                "rejected": result.rejected,
+            }
+        )
     else:
         _print(result, every, f"{output.when(first)} .. {output.when(last)}")
     if result.unexplained:
@@ -76,14 +84,6 @@ def _print(result: Reconciliation, every: bool, interval: str) -> None:
     sentence = f"{interval}: {compared}, unexplained {output.number(result.unexplained)} TRES-seconds"
     skipped = f"; skipped {count(result.rejected, 'unparsable line')} of sacct" if result.rejected else ""
     output.say(sentence + skipped, err=chosen.csv)
-
-
-def _value(result: Reconciliation) -> dict[str, object]:
-    return {
-        "rows": [_row_value(row) for row in result.rows],
-        "unexplained": output.number(result.unexplained),
-        "rejected": result.rejected,
-    }
 
 
 def _row_value(row: ReconciledRow) -> dict[str, object]:

@@ -51,10 +51,13 @@ def restore_baseline_command(yes: bool, number: bool) -> None:
             output.say("nothing was changed", err=True)
             sys.exit(1)
         outcomes = applying.restore_baseline(site, number)
-    columns = ("account", "raw_shares", "status", "note")
-    rows = [(o.change.account, o.change.raw_shares_after, o.status, o.note) for o in outcomes]
+    rows = [
+        {"account": o.change.account, "raw_shares": o.change.raw_shares_after, "status": o.status,
+         "note": o.note}
+        for o in outcomes
+    ]  # fmt: skip
     if chosen.json or not chosen.quiet:
-        output.table(columns, rows, [dict(zip(columns, row, strict=True)) for row in rows])
+        output.listing(rows, "nothing was changed")
     sys.exit(exit_code(outcomes))
 
 

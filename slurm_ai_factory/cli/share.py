@@ -25,9 +25,7 @@ from slurm_ai_factory.cli.arguments import (
 from slurm_ai_factory.cli.options import SafCommand, chosen
 from slurm_ai_factory.cli.wiring import now, opened_books
 from slurm_ai_factory.core.measure import share
-from slurm_ai_factory.core.measure.share import Promise
 from slurm_ai_factory.core.records import Measurement, Subject
-from slurm_ai_factory.ledger import Ledger
 
 KEYS = ("account", "category", "cluster", "hub", "municipality", "organisation", "partition", "sector")
 
@@ -54,18 +52,13 @@ def share_command(
         check_known(ledger, known)
         asked = question.ask(config, ledger, where, then=known, moment=now())
         promise = asked_promise(asked.config, resource)
-        if resource is not None:
-            _check_counted(ledger, promise)
+        # Of a TRES that the ledger has never seen, every figure would be 0.
+        known_tres = ledger.accounting.tres() if resource else promise.weights.keys()
+        if unknown := sorted(promise.weights.keys() - known_tres):
+            there = ", ".join(sorted(known_tres)) or "none yet"
+            raise click.UsageError(f"the ledger has no {', '.join(unknown)}; its TRES are {there}")
         measured, groups = asked.answer(*([group_name(by)] if by else []), promise=promise)
     print_share(measured, asked.config.promise.margin, groups[0] if by else [], by)
-
-
-def _check_counted(ledger: Ledger, promise: Promise) -> None:
-    """Raise UsageError for a TRES that the ledger has never seen: every answer would be 0."""
-    known = ledger.accounting.tres()
-    if unknown := sorted(set(promise.weights) - known):
-        there = ", ".join(sorted(known)) or "none yet"
-        raise click.UsageError(f"the ledger has no {', '.join(unknown)}; its TRES are {there}")
 
 
 def group_name(by: str) -> question.GroupName:

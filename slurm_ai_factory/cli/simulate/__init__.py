@@ -100,7 +100,7 @@ def simulate_command(names: tuple[str, ...], plot: Path | None, **options: Any) 
     The policy `floor` is the control law itself. Reads nothing from Slurm and writes nothing to it.
     """
     with _extra():
-        from slurm_ai_factory.cli.simulate.trial import trial_of
+        from slurm_ai_factory.cli.simulate.trial import file_errors, trial_of
         from slurm_ai_factory.simulation import policies
     if plot and plot.suffix not in FORMATS:
         raise click.UsageError(f"--plot: {plot} ends in none of {', '.join(FORMATS)}")
@@ -115,7 +115,10 @@ def simulate_command(names: tuple[str, ...], plot: Path | None, **options: Any) 
     results = _replayed(trial, asked)
     _print(trial, results, time.monotonic() - began)
     if plot:
-        _plot(trial, results, plot)
+        with _extra():
+            from slurm_ai_factory.cli.simulate.plot import plot_windows
+        with file_errors(str(plot)):
+            plot_windows(trial.promise.target_share, trial.window, results, plot)
 
 
 @contextmanager
@@ -237,11 +240,3 @@ def _flat(value: Mapping[str, object]) -> dict[str, object]:
 def _sides(result: PolicyResult, name: str) -> dict[str, float]:
     sides: dict[str, Waits] = {"regional": result.regional, "non_regional": result.non_regional}
     return {side: getattr(waits, name) for side, waits in sides.items()}
-
-
-def _plot(trial: Trial, results: list[PolicyResult], file: Path) -> None:
-    with _extra():
-        from slurm_ai_factory.cli.simulate.plot import plot_windows
-        from slurm_ai_factory.cli.simulate.trial import file_errors
-    with file_errors(str(file)):
-        plot_windows(trial.promise.target_share, trial.window, results, file)

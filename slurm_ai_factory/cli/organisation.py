@@ -262,9 +262,8 @@ _LEFT_OUT = ("recorded_at", "entry_id", *_DATES)
 
 
 def _record_sentence(record: dict[str, Any]) -> str:
-    what = record["name"]
-    if "account" in record:
-        what = f"account {record['account']}, fraction {record['fraction']},"
+    link = "account" in record
+    what = f"account {record['account']}, fraction {record['fraction']}," if link else record["name"]
     dates = "withdrawn" if record["taken_back"] else f"{record['since']} .. {record['until'] or ''}"
     return f"{record['recorded_at']} {record['actor']}: {what} {dates} ({record['reason']})"
 

@@ -70,7 +70,7 @@ WRONG = [
     (("organisation", "show", "nobody"), 1, "organisation nobody is not registered"),
     (("override", "4711", "--beneficiary", "regional", "--reason", "x"), 1, "job 4711 is not in the ledger"),
     (("explain", "4711"), 1, "job 4711 is not in the ledger"),
-    (("explain", "umcg"), 1, "explained with: saf explain --account umcg"),
+    (("explain", "umcg"), 1, "to explain an account: saf explain --account umcg"),
     (("override", "10", "--beneficiary", "regional"), 2, "and a --reason"),
     (("override", "10", "--beneficiary", "regional", "--withdraw", "--reason", "x"), 2, "or --withdraw"),
     (("override", "10", "--beneficiary", "regional", "--organisation", "no", "--reason", "x"), 1,

@@ -118,7 +118,7 @@ def test_a_term_wants_a_document_and_a_reason(quarterly: Saf) -> None:
 
 def test_a_promise_ends_and_can_be_made_again(quarterly: Saf) -> None:
     said = quarterly.run("promise", "end", "--on", f"{YEAR}-01-01", *WHY).stderr
-    assert f"since {YEAR}-01-01 no promise holds (contract 7)" in said
+    assert f"since {YEAR}-01-01 there is no promise (contract 7)" in said
     share = quarterly.json("share")
     assert (share["verdict"], share["verdict_reason"]) == ("open", "ended")
     assert "No promise holds" in quarterly.run("status", code=4).stdout

@@ -87,7 +87,7 @@ def proposed(
     ledger: Ledger, kind: ProposalKind, content: Mapping[str, object], entry: Mapping[str, object]
 ) -> None:
     """As ``propose``, for a command that prints nothing else."""
-    output.answer({"proposal": propose(ledger, kind, content, entry)})
+    output.reply({"proposal": propose(ledger, kind, content, entry)})
 
 
 def _value(proposal: Proposal) -> dict[str, object]:
@@ -108,4 +108,4 @@ def _value(proposal: Proposal) -> dict[str, object]:
 
 def _answer(proposal: Proposal) -> None:
     what = f"{proposal.kind}, {approval.summary(proposal)}"
-    output.answer(_value(proposal), f"proposal {proposal.number} is {proposal.step}: {what}")
+    output.reply(_value(proposal), f"proposal {proposal.number} is {proposal.step}: {what}")

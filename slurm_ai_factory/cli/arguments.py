@@ -51,7 +51,7 @@ def asked_reason(reason: str) -> str:
 
 
 @contextmanager
-def usage(option: str = "") -> Iterator[None]:
+def usage_errors(option: str = "") -> Iterator[None]:
     """Turn a ValueError about a typed value into a UsageError that names the option."""
     try:
         yield
@@ -68,7 +68,7 @@ def asked_window(
     """
     zone, moment = config.promise.time_zone, now() if at is None else at
     named = config.promise.window if window in (None, "current") else window
-    with usage():
+    with usage_errors():
         if (since or until) and (window or not since):
             raise ValueError("give either --window, or -S with or without -E")
         if since:
@@ -83,19 +83,19 @@ def asked_window(
 
 def asked_instant(config: Config, text: str) -> Instant:
     """The instant that an option means. Raises UsageError."""
-    with usage():
+    with usage_errors():
         return windows.instant(text, now(), config.promise.time_zone)
 
 
 def asked_day(zone: ZoneInfo, option: str, text: str) -> Instant:
     """The start of the day that an option means. Raises UsageError."""
-    with usage(option):
+    with usage_errors(option):
         return windows.day(text, zone)
 
 
 def asked_promise(config: Config, resource: str | None) -> Promise:
     """The promise, in the given resource. Raises UsageError."""
-    with usage():
+    with usage_errors():
         return config.promise_of(None if resource is None else parse_resource(resource))
 
 

@@ -71,4 +71,4 @@ def _answer(intervals: list[Interval], read: Read) -> None:
     }
     skipped = f", skipped {count(len(read.rejected), 'unparsable line')} of sacct" if read.rejected else ""
     sentence = f"read {read.runs} runs, {read.changed} new or changed{skipped}"
-    output.answer(value, sentence if intervals else "nothing to read: the ledger has all of it")
+    output.reply(value, sentence if intervals else "nothing to read: the ledger has all of it")

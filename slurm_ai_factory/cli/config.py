@@ -40,7 +40,7 @@ def config_check() -> None:
     if conflicts:
         raise ConfigError(f"{config.file}: {lever.conflict_sentence(conflicts)}; {lever.lever_remedy(rules)}")
     value = {"file": str(config.file), "rules": len(config.rules), "mode": config.control.mode}
-    output.answer(
+    output.reply(
         value, f"{config.file}: valid, {count(len(config.rules), 'rule')}, mode {config.control.mode}"
     )
 

@@ -27,7 +27,7 @@ import click
 from slurm_ai_factory import config as configuration
 from slurm_ai_factory import question
 from slurm_ai_factory.cli import history, output, share, sshare
-from slurm_ai_factory.cli.arguments import usage
+from slurm_ai_factory.cli.arguments import usage_errors
 from slurm_ai_factory.cli.options import SafCommand, chosen
 from slurm_ai_factory.cli.simulate import compiled
 from slurm_ai_factory.cli.wiring import log_level, opened_ledger, reachable_ledger_url
@@ -130,7 +130,7 @@ def demo_command(length: str) -> None:
     Everything else is real: the ledger in an embedded PostgreSQL, the control law, the metrics, the status
     page. Nothing is left behind. Ctrl-C stops it early.
     """
-    with usage():
+    with usage_errors():
         seconds = windows.duration(length)
     require(lambda name: find_spec(name) is not None)
     directory = Path(mkdtemp(prefix="saf-demo-"))

@@ -14,7 +14,7 @@ from slurm_ai_factory.cli.arguments import (
     asked_instant,
     asked_window,
     reason_option,
-    usage,
+    usage_errors,
     warn_of_names,
 )
 from slurm_ai_factory.cli.options import SafGroup
@@ -49,11 +49,11 @@ def expertise_add(day: str, organisation: str, role: str, hours: str, activity: 
         "kind": "unmet" if unmet else "delivered",
     }  # fmt: skip
     with opened_ledger(config) as ledger:
-        with usage():
+        with usage_errors():
             entry = expertise.entry(fields, ledger.registry.known().keys)
         warn_of_names(ledger, activity)
         (number,) = ledger.expertise.add([entry], at=now(), actor=current_actor())
-    output.answer({"entry": number}, f"recorded entry {number}")
+    output.reply({"entry": number}, f"recorded entry {number}")
 
 
 @expertise_group.command("correct")
@@ -63,12 +63,12 @@ def expertise_add(day: str, organisation: str, role: str, hours: str, activity: 
 def expertise_correct(entry: int, hours: str, reason: str) -> None:
     """Correct an entry with a second entry for the difference. Writes to the ledger."""
     config = load_config()
-    with usage():
+    with usage_errors():
         wanted = expertise.parse_hours(hours, least=0)
     with opened_ledger(config) as ledger:
         warn_of_names(ledger, reason)
         number = ledger.expertise.correct(entry, wanted, reason, at=now(), actor=current_actor())
-    output.answer(
+    output.reply(
         {"entry": number, "corrects": entry}, f"recorded entry {number}, which corrects entry {entry}"
     )
 
@@ -93,7 +93,7 @@ def expertise_import(file: io.BufferedReader, dry_run: bool) -> None:
             ledger.expertise.add(entries, at=now(), actor=current_actor(), file=sha256(data).hexdigest())
     total = sum(entry.hours for entry in entries)
     sentence = f"{count(len(entries), 'entry', 'entries')}, {total} hours"
-    output.answer(
+    output.reply(
         {"entries": len(entries), "hours": str(total)},
         f"{sentence}: valid, not recorded" if dry_run else f"recorded {sentence}",
     )

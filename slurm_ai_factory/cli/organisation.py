@@ -14,7 +14,7 @@ import click
 from slurm_ai_factory import question
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.approval import proposed
-from slurm_ai_factory.cli.arguments import asked_day, asked_reason, reason_option, usage, warn_of_names
+from slurm_ai_factory.cli.arguments import asked_day, asked_reason, reason_option, usage_errors, warn_of_names
 from slurm_ai_factory.cli.options import SafGroup, chosen
 from slurm_ai_factory.cli.wiring import current_actor, load_config, now, opened_ledger
 from slurm_ai_factory.config import Config
@@ -93,7 +93,7 @@ def organisation_link(
     """
     config = load_config()
     dates = _dates(config, since, until)
-    with usage("--fraction"):
+    with usage_errors("--fraction"):
         part = registry_sheet.fraction_of(fraction)
     entry = Link(organisation=key, account=account, fraction=part, **dates)
     _record(config, [entry], reason, correct=correct)
@@ -319,4 +319,4 @@ def _answer(recorded: Recorded, entries: Sequence[RegistryEntry]) -> None:
     which = ", ".join(keys[:3]) + (", ..." if len(keys) > 3 else "")
     present = f", {recorded.known} already present" if recorded.known else ""
     sentence = f"recorded {count(recorded.new, 'entry', 'entries')}{present}: {which}"
-    output.answer({"new": recorded.new, "known": recorded.known, "problems": []}, sentence)
+    output.reply({"new": recorded.new, "known": recorded.known, "problems": []}, sentence)

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, NoReturn, TextIO
 import click
 
 from slurm_ai_factory.cli.options import chosen
-from slurm_ai_factory.cli.screen import plain
+from slurm_ai_factory.cli.screen import unguarded
 from slurm_ai_factory.core.escaped import for_csv, for_json, for_terminal
 from slurm_ai_factory.core.measure import judgement, outlook, share
 from slurm_ai_factory.core.measure.figures import number, part, share_value, when
@@ -40,7 +40,7 @@ def say(text: str, *, err: bool = False) -> None:
     click.echo(for_terminal(text), err=err)
 
 
-def answer(value: object, *sentences: str) -> None:
+def reply(value: object, *sentences: str) -> None:
     """Report what a command did: JSON on stdout with --json, else sentences on stderr unless --quiet."""
     if chosen.json:
         return emit(value)
@@ -77,13 +77,13 @@ def draw(*parts: str | Styled) -> None:
         click.style(for_terminal(part.text), **part.style) if isinstance(part, Styled) else for_terminal(part)
         for part in parts
     ]
-    click.echo("".join(texts), file=plain(sys.stdout))
+    click.echo("".join(texts), file=unguarded(sys.stdout))
 
 
 def bar(length: int, label: str, **options: Any) -> AbstractContextManager[Any]:
     """A progress bar of click on stderr, shown only on a terminal."""
     hidden = chosen.quiet or not sys.stderr.isatty()
-    return click.progressbar(length=length, label=label, file=plain(sys.stderr), hidden=hidden, **options)
+    return click.progressbar(length=length, label=label, file=unguarded(sys.stderr), hidden=hidden, **options)
 
 
 def emit(value: object) -> None:

@@ -50,7 +50,7 @@ def override_command(
             return proposed(ledger, ProposalKind.OVERRIDE, {"job": job, **wanted}, {"at": now(), **act})
         number, runs = ledger.accounting.override(job, wanted | act, at=now())
     sentence = f"override {number} of job {job}: {count(runs, 'run')}; see `saf explain {job}`"
-    return output.answer({"override": number, "job": job, "runs": runs}, sentence)
+    return output.reply({"override": number, "job": job, "runs": runs}, sentence)
 
 
 def _list(ledger: Ledger) -> None:

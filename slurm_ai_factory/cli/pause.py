@@ -38,7 +38,7 @@ def pause_command(until: str | None, reason: str | None) -> None:
         warn_of_names(ledger, pause.reason)
         ledger.control.say_pause(pause)
     sentence = f"the control is paused until {output.when(end)}; current RawShares are left unchanged"
-    return output.answer(_value(pause), sentence)
+    return output.reply(_value(pause), sentence)
 
 
 @click.command("resume", cls=SafCommand)
@@ -54,7 +54,7 @@ def resume_command(reason: str) -> None:
         pause = Pause(at, at, current_actor(), reason)
         ledger.control.say_pause(pause)
     sentence = f"the control is no longer paused; the next cycle runs in mode {config.control.mode}"
-    output.answer(_value(pause), sentence)
+    output.reply(_value(pause), sentence)
 
 
 def _value(pause: Pause) -> dict[str, Any]:

@@ -94,7 +94,7 @@ def person_forget(name: str, reason: str) -> None:
         f"{place.table}.{place.column}: {count(place.rows, 'row')} with the name {FATES[place.fate]}"
         for place in left
     )
-    output.answer(value, f"forgot {name}: {count(gone.runs, 'run')} under a pseudonym, {texts}", *remaining)
+    output.reply(value, f"forgot {name}: {count(gone.runs, 'run')} under a pseudonym, {texts}", *remaining)
 
 
 @person_group.command("hold")
@@ -116,7 +116,7 @@ def person_hold(name: str | None, until: str | None, reason: str | None) -> None
             raise LedgerError(f"the ledger has no user {name}; check the name, or it already has a pseudonym")
         last = asked_instant(config, until)
         ledger.persons.note("hold", name, _act(ledger, name, reason), last)
-    return output.answer({"until": output.when(last)}, f"the name {name} stays until {output.when(last)}")
+    return output.reply({"until": output.when(last)}, f"the name {name} stays until {output.when(last)}")
 
 
 def _act(ledger: Ledger, name: str, reason: str) -> Mapping[str, Any]:

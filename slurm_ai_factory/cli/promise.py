@@ -11,7 +11,7 @@ import click
 from slurm_ai_factory import question
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.approval import proposed
-from slurm_ai_factory.cli.arguments import asked_day, reason_option, usage
+from slurm_ai_factory.cli.arguments import asked_day, reason_option, usage_errors
 from slurm_ai_factory.cli.options import SafGroup, chosen
 from slurm_ai_factory.cli.wiring import current_actor, load_config, now, opened_ledger
 from slurm_ai_factory.config import Config, checked, parse_resource, resource_name, values
@@ -147,7 +147,7 @@ def _record(since: str, option: str, fields: dict[str, Any], source: str, reason
             return proposed(ledger, ProposalKind.PROMISE, term.plain(), act)
         if problems := ledger.promise_terms.record(term, config.first_term(now(), current_actor())):
             raise RefusedError(f"{'; '.join(problems)}; nothing was changed")
-    return output.answer(_value(config.under(term), PromiseTerms((term,)), term), _sentence(term))
+    return output.reply(_value(config.under(term), PromiseTerms((term,)), term), _sentence(term))
 
 
 def _term(config: Config, ledger: Ledger, since: str, option: str, fields: dict[str, Any]) -> Term:
@@ -168,7 +168,7 @@ def _sentence(term: Term) -> str:
 
 def _parsed(name: str, text: str) -> Any:
     """An option's value in the type of the term's field. Raises UsageError."""
-    with usage(f"--{name.replace('_', '-')}"):
+    with usage_errors(f"--{name.replace('_', '-')}"):
         return _PARSERS[name](text)
 
 

@@ -76,7 +76,7 @@ def report_command(
     files = [_write(Path(directory), *file) for file in _files(config, report, languages, formats)]
     waiting = {} if proposal is None else {"proposal": proposal}
     value = {"files": files, "fingerprint": fingerprint, **waiting}
-    output.answer(value, *(f"wrote {file}" for file in files))
+    output.reply(value, *(f"wrote {file}" for file in files))
 
 
 def _files(

@@ -1,7 +1,7 @@
 """Standard output and error that escape control characters, so that no printed text can steer a terminal.
 
 The rule: the stream escapes, so that no caller can forget to. Coloured lines and progress bars bypass it
-through ``plain`` and escape their texts themselves. Tested in tests/cli/test_hostile.py.
+through ``unguarded`` and escape their texts themselves. Tested in tests/cli/test_hostile.py.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from slurm_ai_factory.core.escaped import for_terminal
 class Screen(io.TextIOWrapper):
     """A stream that escapes every control character but the newline, and what its encoding lacks."""
 
-    def __init__(self, plain: io.TextIOWrapper) -> None:
-        plain.reconfigure(errors="backslashreplace")
+    def __init__(self, unguarded: io.TextIOWrapper) -> None:
+        unguarded.reconfigure(errors="backslashreplace")
         super().__init__(
-            plain.buffer, plain.encoding, "backslashreplace", newline="\n",
-            line_buffering=plain.line_buffering, write_through=True,
+            unguarded.buffer, unguarded.encoding, "backslashreplace", newline="\n",
+            line_buffering=unguarded.line_buffering, write_through=True,
         )  # fmt: skip
-        self.plain = plain  #: the unguarded stream
+        self.unguarded = unguarded  #: the unguarded stream
 
     def write(self, text: str, /) -> int:
         super().write(for_terminal(text, keep="\n"))
@@ -51,6 +51,6 @@ def _guarded(stream: TextIO | None) -> TextIO:
     return Screen(stream) if isinstance(stream, io.TextIOWrapper) else stream
 
 
-def plain(stream: TextIO) -> TextIO:
+def unguarded(stream: TextIO) -> TextIO:
     """The stream without its guard."""
-    return stream.plain if isinstance(stream, Screen) else stream
+    return stream.unguarded if isinstance(stream, Screen) else stream

@@ -19,7 +19,7 @@ from slurm_ai_factory import question
 from slurm_ai_factory.cli import draw, output
 from slurm_ai_factory.cli.options import SafCommand, chosen
 from slurm_ai_factory.cli.output import Styled
-from slurm_ai_factory.cli.screen import plain
+from slurm_ai_factory.cli.screen import unguarded
 from slurm_ai_factory.cli.wiring import load_config, now, opened_ledger
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core.control.reasons import HOLDS
@@ -81,7 +81,7 @@ def _watch(config: Config, every: int) -> None:
     try:
         while True:
             if sys.stdout.isatty():
-                click.echo(CLEAR, file=plain(sys.stdout), nl=False, color=True)
+                click.echo(CLEAR, file=unguarded(sys.stdout), nl=False, color=True)
             try:
                 _once(config)
             except LedgerError as error:

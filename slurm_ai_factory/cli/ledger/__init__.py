@@ -13,7 +13,7 @@ from slurm_ai_factory.cli.ledger.head import head_command
 from slurm_ai_factory.cli.ledger.migrate import migrate_command, roles_command
 from slurm_ai_factory.cli.ledger.move import move_command
 from slurm_ai_factory.cli.ledger.pseudonymise import pseudonymise_command
-from slurm_ai_factory.cli.ledger.status import status_command
+from slurm_ai_factory.cli.ledger.status import ledger_status_command
 from slurm_ai_factory.cli.ledger.verify import verify_command
 from slurm_ai_factory.cli.ledger.withdraw import withdraw_command
 from slurm_ai_factory.cli.options import SafGroup
@@ -26,6 +26,6 @@ def ledger_group() -> None:
 
 for _command in (
     export_command, fingerprint_command, head_command, migrate_command, move_command, pseudonymise_command,
-    roles_command, status_command, verify_command, withdraw_command,
+    roles_command, ledger_status_command, verify_command, withdraw_command,
 ):  # fmt: skip
     ledger_group.add_command(_command)

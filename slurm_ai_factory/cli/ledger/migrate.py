@@ -23,7 +23,7 @@ def migrate_command(url: str | None) -> None:
     with Store(url or reachable_ledger_url(load_config()), LONG) as store:
         names = store.migrate()
     sentences = [f"migrated {name}" for name in names] or ["nothing to migrate"]
-    output.answer({"migrated": names}, *sentences)
+    output.reply({"migrated": names}, *sentences)
 
 
 @click.command("roles", cls=SafCommand)

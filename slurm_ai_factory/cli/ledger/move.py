@@ -31,7 +31,7 @@ def move_command(target: str, source: str | None) -> None:
             output.say(f"copied {table.name}: {count(table.rows, 'row')}, equal on both sides", err=True)
 
     tables = moving.move(source or reachable_ledger_url(config), target, progress)
-    output.answer(
+    output.reply(
         [table._asdict() for table in tables],
         f"moved; set ledger.url in {config.file}, or the file of ledger.url_file, to the URL of --to, "
         "then run: saf ledger verify",

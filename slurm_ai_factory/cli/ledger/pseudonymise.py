@@ -38,7 +38,7 @@ def pseudonymise_command(before: str | None) -> None:
     runs = f"pseudonymised {count(gone.runs, 'run')} of {count(gone.users, 'user')}"
     texts = f"{count(gone.lines, 'line')}, {gone.staff} names of staff, {count(gone.texts, 'text')}"
     sentence = f"{runs}; withheld {texts}" if any(gone) else "nothing to do"
-    output.answer({"before": output.when(due.users), **gone._asdict()}, sentence)
+    output.reply({"before": output.when(due.users), **gone._asdict()}, sentence)
 
 
 def _due(config: Config, before: str | None, at: Instant) -> Due:

@@ -10,7 +10,7 @@ from slurm_ai_factory.cli.wiring import load_config, opened_ledger
 
 
 @click.command("status", cls=SafCommand)
-def status_command() -> None:
+def ledger_status_command() -> None:
     """Show how much the ledger holds and up to when accounting was read."""
     config = load_config()
     with opened_ledger(config) as ledger:

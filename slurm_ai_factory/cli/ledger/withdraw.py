@@ -42,4 +42,4 @@ def withdraw_command(since: str, reason: str) -> None:
         site.ledger.accounting.record_events(*site.slurm.events(*interval), now)
     began = output.when(interval[0])
     value = {"withdrawn_reads": withdrawn.reads, "since": began, "runs": read.runs}
-    output.answer(value, f"reads withdrawn: {withdrawn.reads}; read {read.runs} runs since {began} again")
+    output.reply(value, f"reads withdrawn: {withdrawn.reads}; read {read.runs} runs since {began} again")

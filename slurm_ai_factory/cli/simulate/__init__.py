@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from slurm_ai_factory.cli import output
-from slurm_ai_factory.cli.arguments import usage
+from slurm_ai_factory.cli.arguments import usage_errors
 from slurm_ai_factory.cli.options import SafCommand, chosen
 from slurm_ai_factory.cli.simulate import compiled
 from slurm_ai_factory.core.records import HOUR
@@ -108,7 +108,7 @@ def simulate_command(names: tuple[str, ...], plot: Path | None, **options: Any) 
         raise click.UsageError(f"--plot: there is no directory {plot.parent}")
     began = time.monotonic()
     trial = trial_of(**options)
-    with usage():
+    with usage_errors():
         asked = [
             policies.named(name, trial.promise.target_share) for name in names or ("floor", "static:0.25")
         ]

@@ -17,7 +17,7 @@ import click
 from slurm_ai_factory import config as configuration
 from slurm_ai_factory import question
 from slurm_ai_factory.cli import output
-from slurm_ai_factory.cli.arguments import usage
+from slurm_ai_factory.cli.arguments import usage_errors
 from slurm_ai_factory.cli.options import chosen
 from slurm_ai_factory.cli.wiring import load_config, now, opened_ledger
 from slurm_ai_factory.config import Config
@@ -54,9 +54,9 @@ def trial_of(
     if not users and regional:
         raise click.UsageError(f"no account that {regional} calls regional has a job in {source}")
     workload = _fitting(source, workload, resource, capacity)
-    with usage("--half-life"):
+    with usage_errors("--half-life"):
         half_life_seconds = windows.duration(half_life)
-    with usage("--period"):
+    with usage_errors("--period"):
         period_seconds = windows.duration(period)
     _check_window(window, zone)
     return Trial(
@@ -69,7 +69,7 @@ def trial_of(
 
 
 def _check_window(window: str, zone: ZoneInfo) -> None:
-    with usage("--window"):
+    with usage_errors("--window"):
         windows.window(window, now(), zone)
         if window[:1].isdigit():
             raise ValueError(f"{window} is a single window; give month, quarter, half, year or rolling:30d")
@@ -172,7 +172,7 @@ def _history(source: str) -> Workload:
     """Ended runs of the ledger that used the machine in an interval."""
     config = load_config()
     first, dots, last = source.removeprefix("ledger:").partition("..")
-    with usage("--workload ledger:SINCE..UNTIL"):
+    with usage_errors("--workload ledger:SINCE..UNTIL"):
         since, until = (windows.instant(text, now(), config.promise.time_zone) for text in (first, last))
     if not dots or since >= until:
         raise click.UsageError("--workload ledger:SINCE..UNTIL: the end is not after the start")

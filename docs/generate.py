@@ -145,7 +145,7 @@ def commands() -> Iterator[str]:
     yield from _command(saf, context, level=2)
     yield "The options of `saf` may be given before or after the name of any command."
     yield ""
-    yield "Exit codes: 0 success, 1 error, 2 wrong usage; other codes are listed with their command."
+    yield "Exit codes: 0 success, 1 error, 2 usage; the help of a command names its others."
     yield ""
     yield from _subcommands(saf, context)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.test_registry import civil
+from tests.cli.conftest import civil
 from tests.saf import Saf
 
 WHY = ("--source", "contract 7", "--reason", "agreed by both councils")
@@ -59,7 +59,7 @@ def test_once_recorded_a_term_holds_whatever_the_file_says(quarterly: Saf) -> No
 
 def test_a_term_of_the_past_is_told_to_be_retroactive(quarterly: Saf) -> None:
     said = quarterly.run("promise", "set", "--since", f"{YEAR}-01-01", "--share", "0.2", *WHY).stderr
-    assert said.endswith("; this is retroactive, and reports tell so\n")
+    assert said.endswith("; this is retroactive, and reports say so\n")
     assert quarterly.json("share")["target_share"] == 0.2
     assert listed(quarterly)[1]["retroactive"] is True
     quarterly.run("promise", "set", "--since", f"{YEAR}-01-01", "--share", "0.25", *WHY)
@@ -113,12 +113,12 @@ def test_a_term_wants_a_document_and_a_reason(quarterly: Saf) -> None:
     assert "'--source'" in quarterly.run(*given, "--reason", "x", code=2).stderr
     assert "'--reason'" in quarterly.run(*given, "--source", "x", code=2).stderr
     blank = ("--source", "x", "--reason", " ")
-    assert "say which document and why" in quarterly.run(*given, *blank, code=2).stderr
+    assert "give the document and say why" in quarterly.run(*given, *blank, code=2).stderr
 
 
 def test_a_promise_ends_and_can_be_made_again(quarterly: Saf) -> None:
     said = quarterly.run("promise", "end", "--on", f"{YEAR}-01-01", *WHY).stderr
-    assert f"since {YEAR}-01-01 no promise holds (contract 7)" in said
+    assert f"since {YEAR}-01-01 there is no promise (contract 7)" in said
     share = quarterly.json("share")
     assert (share["verdict"], share["verdict_reason"]) == ("open", "ended")
     assert "No promise holds" in quarterly.run("status", code=4).stdout

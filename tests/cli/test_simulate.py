@@ -21,11 +21,11 @@ from slurm_ai_factory.errors import SafError
 
 pytest.importorskip("numba", reason="the extra 'simulate' is not installed")
 
-from slurm_ai_factory.cli.trial import trial_of
+from slurm_ai_factory.cli.simulate.trial import trial_of
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.records import HOUR
 from tests.cli.conftest import CPUS, DAYS, today
-from tests.cli.test_verify import change
+from tests.cli.ledger.test_verify import change
 from tests.saf import Saf
 
 LOG = """account,user,submit,runtime_s,timelimit_s,cpus

@@ -17,8 +17,8 @@ from urllib.request import urlopen
 import pytest
 
 from slurm_ai_factory import config as configuration
-from slurm_ai_factory.cli import compiled
 from slurm_ai_factory.cli.demo import CONFIG, require
+from slurm_ai_factory.cli.simulate import compiled
 from slurm_ai_factory.core.records import Subject
 from slurm_ai_factory.core.rules.classify import Beneficiary, Rules
 from slurm_ai_factory.errors import ConfigError

@@ -102,7 +102,7 @@ def test_a_terminal_without_blocks_gets_letters(told: Saf) -> None:
 
 
 def test_watch_shows_it_again_until_ctrl_c(told: Saf) -> None:
-    text, code = on_a_terminal(told, "status", "--watch", "--every", "1", until="Ctrl-C ends this")
+    text, code = on_a_terminal(told, "status", "--watch", "--every", "1", until="Ctrl-C stops")
     assert code == 0
     assert text.count("The region has had") >= 2
     assert text.count("\x1b[H\x1b[2J") >= 2

@@ -22,7 +22,7 @@ def test_a_ledger_moved_by_command_is_whole(books: Saf, ledger_url: str) -> None
         assert "role saf_daemon_login may not change the schema" in said
         owner = as_role(ledger_url, "postgres")
         done = books.run("ledger", "move", "--from", owner, "--to", server.url)
-        assert "copied runs: 17 rows, the same at both ends" in done.stderr
+        assert "copied runs: 17 rows, equal on both sides" in done.stderr
         assert f"set ledger.url in {books.file}" in done.stderr
         before = books.run("share", "--by", "account").stdout
         again = books.run("ledger", "move", "--from", owner, "--to", server.url, code=1)

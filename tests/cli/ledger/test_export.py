@@ -11,8 +11,7 @@ import pytest
 
 from slurm_ai_factory.core.records import HOUR, Run, Subject
 from slurm_ai_factory.ledger import open_ledger
-from tests.cli.conftest import CPUS, DAYS, today
-from tests.cli.test_registry import UMCG, link
+from tests.cli.conftest import CPUS, DAYS, UMCG, link, today
 from tests.saf import Saf
 
 SHARED = ("--window", "rolling:7d")

@@ -1,4 +1,4 @@
-"""The share of each window under each policy, against the floor, as a picture."""
+"""A chart of each policy's share by window, against the floor. Tested in tests/cli/test_simulate.py."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from matplotlib.ticker import PercentFormatter
 from slurm_ai_factory.simulation.evaluation import PolicyResult
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-"""Okabe and Ito's: told apart by everybody, also in print."""
+"""Okabe and Ito's palette: safe for colour-blind readers, also in print."""
 
 FEW = 40
-"""So many windows are marked one by one."""
+"""Up to so many windows, each one has a marker."""
 
 
 def plot_windows(target_share: float, window: str, results: list[PolicyResult], file: Path) -> None:
-    """Write the picture in the format that the file's name says. Raises ValueError for a format unknown."""
+    """Write the chart in the format of the file's suffix. Raises ValueError for an unknown format."""
     figure = Figure(figsize=(10, 4.5), layout="constrained")
     axes = figure.subplots()
     for number, result in enumerate(results):

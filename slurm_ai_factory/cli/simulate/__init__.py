@@ -1,4 +1,7 @@
-"""Prove a policy on history before it steers anything: `saf simulate`."""
+"""`saf simulate`: compare policies on a workload before one steers anything.
+
+Tested in tests/cli/test_simulate.py.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from slurm_ai_factory.cli import compiled, output
+from slurm_ai_factory.cli import output
+from slurm_ai_factory.cli.arguments import usage_errors
 from slurm_ai_factory.cli.options import SafCommand, chosen
+from slurm_ai_factory.cli.simulate import compiled
 from slurm_ai_factory.core.records import HOUR
 from slurm_ai_factory.errors import SafError
 
 if TYPE_CHECKING:
     from slurm_ai_factory.simulation.evaluation import PolicyResult, Waits
-    from slurm_ai_factory.simulation.replay import OnReplayed, Trial
+    from slurm_ai_factory.simulation.replay import Trial
 
 FORMATS = (".png", ".svg", ".pdf")
 
@@ -36,14 +41,14 @@ COLUMNS = ("policy", "share", "worst window", "missed", "starved", "short by", "
     help="SWF, CSV or sacct -P output (also .gz), scenario:NAME, or ledger:SINCE..UNTIL.",
 )
 @click.option(
-    "--regional", metavar="FILE", help="CSV with columns account,regional; else the configured rules."
+    "--regional", metavar="FILE", help="CSV with columns account,regional. Default: the configured rules."
 )
 @click.option(
     "--regional-column",
     metavar="NAME",
     default="regional",
     show_default=True,
-    help="Its column that says true or false.",
+    help="The column of --regional that is true or false.",
 )
 @click.option(
     "--capacity", type=click.IntRange(1, 2**32), metavar="N", help="Size of the machine, in the resource."
@@ -53,51 +58,49 @@ COLUMNS = ("policy", "share", "worst window", "missed", "starved", "short by", "
     type=click.Choice(["cpu", "gpu", "node"]),
     default="cpu",
     show_default=True,
-    help="What jobs need, and what was promised.",
+    help="The resource of jobs and of the promise.",
 )
 @click.option(
     "--policy",
     "names",
     metavar="P",
     multiple=True,
-    help="floor, static:0.25, reset:quarter, partition:0.25 or oracle; may be given again.",
+    help="floor, static:0.25, reset:quarter, partition:0.25 or oracle; repeatable.",
 )
 @click.option(
     "--target",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     metavar="F",
-    help="The promised share; else the configured one, else 0.25.",
+    help="The promised share. Default: as configured, else 0.25.",
 )
-@click.option("--window", metavar="W", help="rolling:30d, month, quarter, half, year; else as configured.")
+@click.option(
+    "--window", metavar="W", help="rolling:30d, month, quarter, half or year. Default: as configured."
+)
 @click.option("--half-life", metavar="T", default="7d", show_default=True, help="PriorityDecayHalfLife.")
-@click.option("--period", metavar="T", default="30m", show_default=True, help="Between two decisions.")
+@click.option("--period", metavar="T", default="30m", show_default=True, help="Time between two decisions.")
 @click.option(
     "--backfill",
     type=click.Choice(["easy", "conservative"]),
     default="easy",
     show_default=True,
-    help="How the model cluster fills holes.",
+    help="Backfill of the model cluster.",
 )
 @click.option(
     "--seed",
     type=int,
     default=0,
     show_default=True,
-    help="Another draw of a scenario; of a log, each submission moved by up to an hour; 0: as it is.",
+    help="Seed of a scenario. For a log: moves each submission by up to an hour; 0 moves none.",
 )
-@click.option(
-    "--plot",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Draw the share of each window for each policy (.png, .svg or .pdf).",
-)
+@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+              help="Draw each policy's share by window (.png, .svg or .pdf).")  # fmt: skip
 def simulate_command(names: tuple[str, ...], plot: Path | None, **options: Any) -> None:
-    """Replay a workload on a model cluster under several policies, and compare them.
+    """Replay a workload on a model cluster under several policies and compare them.
 
-    The policy `floor` is the control law itself. Nothing is read from Slurm and nothing is written to it.
+    The policy `floor` is the control law itself. Reads nothing from Slurm and writes nothing to it.
     """
     with _extra():
-        from slurm_ai_factory.cli.trial import trial_of
+        from slurm_ai_factory.cli.simulate.trial import file_errors, trial_of
         from slurm_ai_factory.simulation import policies
     if plot and plot.suffix not in FORMATS:
         raise click.UsageError(f"--plot: {plot} ends in none of {', '.join(FORMATS)}")
@@ -105,21 +108,22 @@ def simulate_command(names: tuple[str, ...], plot: Path | None, **options: Any) 
         raise click.UsageError(f"--plot: there is no directory {plot.parent}")
     began = time.monotonic()
     trial = trial_of(**options)
-    try:
+    with usage_errors():
         asked = [
             policies.named(name, trial.promise.target_share) for name in names or ("floor", "static:0.25")
         ]
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
     results = _replayed(trial, asked)
     _print(trial, results, time.monotonic() - began)
     if plot:
-        _plot(trial, results, plot)
+        with _extra():
+            from slurm_ai_factory.cli.simulate.plot import plot_windows
+        with file_errors(str(plot)):
+            plot_windows(trial.promise.target_share, trial.window, results, plot)
 
 
 @contextmanager
 def _extra() -> Iterator[None]:
-    """The model cluster is compiled code, and an extra."""
+    """Imports of the extra `simulate`. Raises SafError if a package is missing."""
     compiled.keep_compiled()
     try:
         yield
@@ -128,32 +132,38 @@ def _extra() -> Iterator[None]:
 
 
 def _replayed(trial: Trial, asked: list[Any]) -> list[PolicyResult]:
-    """Each policy's row; on a terminal with a bar over all of them."""
+    """The result of each policy; on a terminal with a progress bar over all of them."""
     from slurm_ai_factory.simulation.evaluation import evaluate
     from slurm_ai_factory.simulation.replay import replay
 
-    span = int(trial.workload.submit[-1] - trial.workload.submit[0]) or 1
-    with output.bar(span * len(asked), "simulating") as bar:
-        results = []
-        for number, policy in enumerate(asked):
-            results.append(evaluate(trial, replay(trial, policy, _bar(bar, trial, number * span))))
-            bar.update((number + 1) * span - bar.pos)
-    return results
-
-
-def _bar(bar: Any, trial: Trial, done: int) -> OnReplayed:
     began = int(trial.workload.submit[0])
-    return lambda at: bar.update(max(0, done + at - began - bar.pos))
+    span = int(trial.workload.submit[-1]) - began or 1
+    with output.bar(span * len(asked), "simulating") as bar:
+
+        def progress(at: int) -> None:
+            bar.update(max(0, len(results) * span + at - began - bar.pos))
+
+        results: list[PolicyResult] = []
+        for policy in asked:
+            results.append(evaluate(trial, replay(trial, policy, progress)))
+            bar.update(len(results) * span - bar.pos)
+    return results
 
 
 def _print(trial: Trial, results: list[PolicyResult], seconds: float) -> None:
     if chosen.json:
-        return output.emit(_json(trial, results, seconds))
+        return output.emit(_value(trial, results, seconds))
     if chosen.csv:
-        rows = [_flat(_policy_json(result)) for result in results]
+        rows = [_flat(_policy_value(result)) for result in results]
         return output.table(list(rows[0]), [list(row.values()) for row in rows])
     if not chosen.quiet:
-        click.echo(_headline(trial))
+        facts = _facts(trial)
+        click.echo(
+            f"{facts['jobs']} jobs in {facts['span_days']:.0f} days on {trial.layout.total:.0f} "
+            f"{trial.promise.resource}, which they would fill to {100 * facts['offered_load']:.0f} %; "
+            f"{100 * facts['regional_demand_share']:.1f} % of it is regional; "
+            f"promised {100 * trial.promise.target_share:g} % in {trial.window}\n"
+        )
     output.table(COLUMNS, [_row(result) for result in results])
     if not chosen.quiet:
         click.echo("\n" + LEGEND.format(resource=trial.promise.resource))
@@ -161,7 +171,7 @@ def _print(trial: Trial, results: list[PolicyResult], seconds: float) -> None:
 
 
 def _facts(trial: Trial) -> dict[str, float | int]:
-    """What the workload is: how much, how long, how much of it regional."""
+    """The workload: its size, span in days, load and regional part (ratios)."""
     work = trial.workload
     charge = trial.layout.weight * work.runtime
     span = max(1, int(work.submit[-1] - work.submit[0]))
@@ -171,16 +181,6 @@ def _facts(trial: Trial) -> dict[str, float | int]:
         "offered_load": float(charge.sum() / (trial.layout.total * span)),
         "regional_demand_share": float((charge * trial.side).sum() / charge.sum()),
     }
-
-
-def _headline(trial: Trial) -> str:
-    facts = _facts(trial)
-    return (
-        f"{facts['jobs']} jobs in {facts['span_days']:.0f} days on {trial.layout.total:.0f} "
-        f"{trial.promise.resource}, which they would fill to {100 * facts['offered_load']:.0f} %; "
-        f"{100 * facts['regional_demand_share']:.1f} % of it is regional; "
-        f"promised {100 * trial.promise.target_share:g} % in {trial.window}\n"
-    )
 
 
 def _row(result: PolicyResult) -> list[str]:
@@ -194,23 +194,23 @@ def _row(result: PolicyResult) -> list[str]:
     ]  # fmt: skip
 
 
-def _json(trial: Trial, results: list[PolicyResult], seconds: float) -> dict[str, object]:
+def _value(trial: Trial, results: list[PolicyResult], seconds: float) -> dict[str, object]:
     return {
         "workload": _facts(trial),
         "left_out": [
-            {"cause": one.cause, "jobs": one.records, "charge": one.of(trial.promise.resource.name)}
-            for one in trial.workload.left_out
+            {"cause": group.cause, "jobs": group.records, "charge": group.of(trial.promise.resource.name)}
+            for group in trial.workload.left_out
         ],
         "resource": trial.promise.resource.name,
         "capacity": trial.layout.total,
         "target_share": trial.promise.target_share,
         "window": trial.window,
-        "policies": [_policy_json(result) for result in results],
+        "policies": [_policy_value(result) for result in results],
         "wall_seconds": seconds,
     }
 
 
-def _policy_json(result: PolicyResult) -> dict[str, object]:
+def _policy_value(result: PolicyResult) -> dict[str, object]:
     return {
         "policy": result.policy,
         "delivered_share": result.delivered_share,
@@ -228,24 +228,15 @@ def _policy_json(result: PolicyResult) -> dict[str, object]:
 
 
 def _flat(value: Mapping[str, object]) -> dict[str, object]:
-    """Values with one key each, as a row has them."""
+    """A value for a CSV row: the keys of an inner dict are joined to its own."""
     row: dict[str, object] = {}
     for name, cell in value.items():
-        row |= {f"{name}_{key}": one for key, one in cell.items()} if isinstance(cell, dict) else {name: cell}
+        row |= (
+            {f"{name}_{key}": item for key, item in cell.items()} if isinstance(cell, dict) else {name: cell}
+        )
     return row
 
 
 def _sides(result: PolicyResult, name: str) -> dict[str, float]:
     sides: dict[str, Waits] = {"regional": result.regional, "non_regional": result.non_regional}
     return {side: getattr(waits, name) for side, waits in sides.items()}
-
-
-def _plot(trial: Trial, results: list[PolicyResult], file: Path) -> None:
-    with _extra():
-        from slurm_ai_factory.cli.plot import plot_windows
-        from slurm_ai_factory.cli.trial import file_problem
-    with file_problem(str(file)):
-        plot_windows(trial.promise.target_share, trial.window, results, file)
-
-
-COMMANDS = (simulate_command,)

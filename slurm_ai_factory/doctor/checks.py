@@ -14,7 +14,7 @@ CHECKS: tuple[Check, ...] = (
     accounting.clock_check, accounting.private_data_check, accounting.rights_check, accounting.tracked_check,
     accounting.billing_weights_check, accounting.het_billing_check, accounting.oversubscribe_check,
     accounting.query_range_check, accounting.purge_check, accounting.agent_queue_check,
-    accounting.rules_check, accounting.promise_check, accounting.queue_words_check,
+    accounting.rules_match_check, accounting.promise_check, accounting.queue_words_check,
     control.priority_plugin_check, control.fair_tree_check, control.limits_enforced_check,
     control.incr_only_check, control.calc_period_check, control.fairshare_weight_check,
     control.authority_check, control.priority_tier_check, accounting.usage_factor_check,

@@ -243,7 +243,7 @@ def source_check(facts: Facts) -> CheckResult:
 
 
 @doctor_check("rules", "a rule with a mistyped account matches nothing")
-def rules_check(facts: Facts) -> CheckResult:
+def rules_match_check(facts: Facts) -> CheckResult:
     unknown, unmatched = facts.unknown_accounts, facts.unclassified_accounts
     parts = [
         (f"rules name {', '.join(unknown)}, which Slurm does not have", unknown),

@@ -195,5 +195,5 @@ def test_another_failure_is_not_hidden_by_text(slurm: Callable[[str, str], Slurm
 
 
 def test_json_that_is_not_understood_is_not_replaced_by_text(slurm: Callable[[str, str], Slurm]) -> None:
-    with pytest.raises(SlurmError, match=r"of slurm 25\.05\.3 answers in a shape"):
+    with pytest.raises(SlurmError, match=r"of slurm 25\.05\.3 answers in an unknown shape"):
         norm_shares(slurm("slurm 25.05.3", "echo '{}'"))

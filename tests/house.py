@@ -5,6 +5,8 @@
 - A *double name* is a type, or a public function, that two modules define.
 - A *one-use helper* is a private function without a decorator, of fewer than six lines, that its module names
   once.
+- A module is *untested* that has no test file of its name (tests mirror the package) and whose docstring does
+  not say ``Tested in tests/...``, with files that exist.
 - A *trip* follows the calls in the text from an entry function, depth first, in the order in which they
   stand. Each function is walked once, the first time it is reached; each place that calls counts once.
   *crossings* are calls into another module, and *back* are the crossings into a module that the trip had
@@ -20,6 +22,7 @@ from __future__ import annotations
 
 import ast
 import io
+import re
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -98,6 +101,7 @@ class House:
     """The package in a checkout. Raises OSError, SyntaxError."""
 
     def __init__(self, checkout: Path) -> None:
+        self.checkout = checkout
         self.modules: dict[str, Module] = {}
         for file in sorted((checkout / PACKAGE).rglob("*.py")):
             parts = file.relative_to(checkout / PACKAGE).with_suffix("").parts
@@ -151,6 +155,19 @@ class House:
                 if not function.decorator_list and names[function.name] == 1 and body_lines(function) < SHORT
             ]
         return helpers
+
+    def untested(self) -> list[str]:
+        """The modules without a test file of their name whose docstrings name no other; packages left out."""
+        untested = []
+        for module in self.modules.values():
+            above, _, name = f"tests.{module.name}".rpartition(".")
+            docstring = " ".join((ast.get_docstring(module.tree) or "").split())
+            _, _, where = docstring.partition("Tested in ")
+            named = re.findall(r"tests/[\w/.]*\w", where) or [f"{above.replace('.', '/')}/test_{name}.py"]
+            package = any(other.startswith(f"{module.name}.") for other in self.modules)
+            if module.name and not package and not all((self.checkout / file).exists() for file in named):
+                untested.append(module.name)
+        return untested
 
     def vague(self) -> Counter[str]:
         """How often each of VAGUE is bound, as a variable or a parameter."""
@@ -340,6 +357,7 @@ def report(house: House) -> Iterator[str]:
     yield f"arrows between rooms    {len(house.arrows())}"
     yield f"double names            {len(doubles)}: {', '.join(doubles) or 'none'}"
     yield f"one-use helpers         {len(helpers)}, {1000 * len(helpers) / house.lines:.1f} per 1,000 lines"
+    yield f"untested modules        {len(house.untested())}"
     yield f"vague variables         {', '.join(f'{name} {vague[name]}' for name in VAGUE)}"
     yield f"bodies above 25 lines   {len(house.bodies(25))}"
     yield f"bodies above 50 lines   {len(house.bodies(50))}"

@@ -19,6 +19,9 @@ MOST_ONE_USE_HELPERS = 8.7
 MOST_VAGUE = {"one": 525, "found": 237, "told": 45, "said": 53}
 """How often each of these names of variables is bound. Bounds to lower, never to raise."""
 
+MOST_UNTESTED = 99
+"""Modules that do not say where they are tested. A bound to lower, never to raise."""
+
 HASHING = ("core.canonical", "core.fingerprint")
 """A digest is compared years later: what these modules and their users hash may not hold a Python name."""
 
@@ -118,6 +121,28 @@ def test_one_use_helpers_are_found(tmp_path: Path) -> None:
         "class A:\n    def _method(self): ...\n    def __init__(self):\n        self._method()",
     )
     assert house.one_use_helpers() == ["a._once", "a._method"]
+
+
+def test_a_module_has_a_test_file_of_its_name_or_says_where_it_is_tested(house: House) -> None:
+    untested = house.untested()
+    assert len(untested) <= MOST_UNTESTED, untested
+
+
+def test_untested_modules_are_found(tmp_path: Path) -> None:
+    for file in ("test_cycle.py", "core/test_tres.py", "cli/test_all.py"):
+        (tmp_path / "tests" / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "tests" / file).touch()
+    house = checkout(
+        tmp_path,
+        cycle="",
+        core_="",
+        core_tres="",
+        core_share="",
+        cli_run='"""Runs. Tested in tests/cli/test_all.py."""',
+        cli_plan='"""Plans. Tested in tests/cli/test_all.py and\ntests/cli/test_gone.py."""',
+        cli_show='"""Shows; see tests/cli/test_all.py."""',
+    )
+    assert house.untested() == ["cli.plan", "cli.show", "core.share"]
 
 
 @pytest.mark.parametrize("name", VAGUE)

@@ -170,8 +170,8 @@ def _causes(books: ComparedBooks) -> Iterator[Cause]:
         return
     for run in books.sacct:
         yield from _rollup(run, books)
+    for run in books.sacct:  # slurmdbd counts the time before a resized job's later run in it once more
         if run.told_start_at is not None and run.start_at is not None:
-            # a later run of a resized job: slurmdbd has the time before its own start in it once more
             again = _within(run.told_start_at, run.start_at, run.start_at - run.told_start_at, books)
             yield from ((RESIZED, key, amount) for key, amount in _charge(run, again).items())
     yield from ((IDLE, key, amount) for key, amount in idle(books).items())

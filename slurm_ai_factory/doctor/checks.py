@@ -28,18 +28,16 @@ CHECKS: tuple[Check, ...] = (
 
 
 def examine(facts: Facts) -> list[Finding]:
-    """What every check finds, in the order of CHECKS."""
-    return [Finding(check.name, *_result(check, facts)) for check in CHECKS]
+    """The finding of every check, in the order of CHECKS."""
+    fix = f"let {facts.user} read it: AdminLevel=Operator, and slurmctld and slurmdbd that answer"
+    findings = []
+    for check in CHECKS:
+        missing = "; ".join(facts.unread[name] for name in check.needs if name in facts.unread)
+        unknown = CheckResult(WARNING, f"not known: {missing}", "an answer", fix)
+        findings.append(Finding(check.name, *(unknown if missing else check.look(facts))))
+    return findings
 
 
 def failed(findings: list[Finding]) -> bool:
     """Whether anything needs attention."""
     return any(finding.level != OK for finding in findings)
-
-
-def _result(check: Check, facts: Facts) -> CheckResult:
-    missing = [facts.unread[name] for name in check.needs if name in facts.unread]
-    if missing:
-        fix = f"let {facts.user} read it: AdminLevel=Operator, and slurmctld and slurmdbd that answer"
-        return CheckResult(WARNING, f"not known: {'; '.join(missing)}", "an answer", fix)
-    return check.look(facts)

@@ -102,12 +102,6 @@ def _lever_without_ledger(config: Config, rules: Rules, now: Instant) -> Lever |
     return Lever(conflict_sentence(conflicts(rules, config.control.account, now)), lever_remedy(rules))
 
 
-def _size(slurm: Slurm, now: Instant) -> str:
-    """The cluster's TRES now, as slurmdbd has them; empty where it has none."""
-    sizes, _ = slurm.events(now - 1, now)
-    return next((size.tres for size in sizes if size.until is None), "")
-
-
 def _readable(config: Config, slurm: Slurm, now: Instant, user: str) -> tuple[dict[str, Any], dict[str, str]]:
     """The facts that only some checks need, None where they could not be read; and their errors, by name."""
     reads: dict[str, Callable[[], Any]] = {
@@ -117,7 +111,7 @@ def _readable(config: Config, slurm: Slurm, now: Instant, user: str) -> tuple[di
         "admin_level": lambda: slurm.admin_level(user),
         "slurmdbd": slurm.slurmdbd,
         "nodes": slurm.nodes,
-        "size": lambda: _size(slurm, now),
+        "size": lambda: next((size.tres for size in slurm.events(now - 1, now)[0] if size.until is None), ""),
         "transactions": lambda: sorted(
             change
             for account in config.control.account

@@ -58,8 +58,7 @@ def gather_facts(
     priority, associations = slurm.priority_config(), slurm.associations()
     rules = Rules(config.rules, {row.account: row.parent for row in associations if row.user is None})
     users = [(row.account, row.user) for row in associations if row.user and row.account != ROOT]
-    weights, horizon = config.promise.resource, config.control.horizon
-    live = signals_now(slurm, priority, rules, weights, horizon, {}, slurm.diagnostics)
+    live = signals_now(slurm, config, priority, rules, {}, slurm.diagnostics)
     now = clock()
     window = windows.window(config.promise.window, now, config.promise.time_zone)
     facts, errors = _readable(config, slurm, now, user)
@@ -74,7 +73,7 @@ def gather_facts(
         user=user,
         mode=config.control.mode,
         accounts=config.control.account,
-        weights=weights,
+        weights=config.promise.resource,
         window_seconds=window.until - window.since,
         read_window_seconds=config.slurm.read_window,
         priority=priority,

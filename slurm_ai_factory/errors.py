@@ -2,7 +2,8 @@
 
 One base class. Every message is one sentence: what happened, where, and what to do next. An error raised
 without a message has its docstring as one. Errors of drivers and of the operating system stop at the edge
-where they occur, and go on as ``__cause__``. Tested in tests/slurm/test_commands.py and tests/end_to_end/test_failures.py.
+where they occur, and go on as ``__cause__``. Tested in tests/slurm/test_commands.py and
+tests/end_to_end/test_failures.py.
 """
 
 from __future__ import annotations

@@ -191,9 +191,10 @@ class House:
 
     def trip(self, module: str, name: str) -> Trip:
         """The trip from a function; see the top of this file. Raises LookupError where it is not there."""
-        start = next(
-            f for f in self._functions if f.name == name and not f.owner and module in ("", f.module)
-        )
+        starts = [f for f in self._functions if f.name == name and not f.owner and module in ("", f.module)]
+        if not starts:
+            raise LookupError(f"no function {name} in {module or PACKAGE}; see ENTRIES")
+        start = starts[0]
         walked, entered = {start}, Counter([start.module])
         crossings = back = 0
 
@@ -308,14 +309,14 @@ class House:
                 yield Function(*where, "__post_init__")
             return
         base = node.value.id if isinstance(node.value, ast.Name) else ""
-        where = self._resolved(function.module, base)
+        target = self._resolved(function.module, base)
         if base in ("self", "cls"):
             yield Function(function.module, function.owner, node.attr)
-        elif where and not where[1]:
-            if inner := self._resolved(where[0], node.attr):
+        elif target and not target[1]:
+            if inner := self._resolved(target[0], node.attr):
                 yield from (Function(inner[0], "", inner[1]), Function(*inner, "__init__"))
-        elif where:
-            yield Function(*where, node.attr)
+        elif target:
+            yield Function(*target, node.attr)
         elif (method := self._methods.get(node.attr)) and method.module in self._reach[function.module]:
             yield method
 

@@ -273,13 +273,10 @@ class House:
 
     def _resolved(self, module: str, name: str) -> tuple[str, str] | None:
         """Where a name of a module is defined, through imports: module and name; None outside the package."""
-        while (module, name) in self._defined or (target := self._imports.get(module, {}).get(name)):
-            if (module, name) in self._defined:
-                return module, name
-            if not target[1]:
-                return target
-            module, name = target
-        return None
+        target = (module, name) if name else None
+        while target and target[1] and target not in self._defined:
+            target = self._imports.get(target[0], {}).get(target[1])
+        return target
 
     @cached_property
     def _defined(self) -> set[tuple[str, str]]:

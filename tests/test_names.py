@@ -14,12 +14,12 @@ ROOT_MODULES = {"cycle", "daemon", "errors", "identity", "question", "source", "
 """Any other module belongs into a room."""
 
 MOST_BODY_LINES = 50
-MOST_ONE_USE_HELPERS = 8.7
+MOST_ONE_USE_HELPERS = 7.7
 """Per 1,000 lines. A bound to lower, never to raise."""
-MOST_VAGUE = {"one": 525, "found": 237, "told": 45, "said": 53}
+MOST_VAGUE = {"one": 450, "found": 176, "told": 38, "said": 40}
 """How often each of these names of variables is bound. Bounds to lower, never to raise."""
 
-MOST_UNTESTED = 99
+MOST_UNTESTED = 87
 """Modules that do not say where they are tested. A bound to lower, never to raise."""
 
 HASHING = ("core.canonical", "core.fingerprint")

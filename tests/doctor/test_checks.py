@@ -97,7 +97,7 @@ BAD: list[tuple[str, dict[str, Any], str, str, str]] = [
      "slurm.read_window"),
     ("purge", {"slurmdbd": Slurmdbd((), None, 30 * DAY)}, WARNING, "30 days", "PurgeJobAfter=210days"),
     ("agent_queue", {"diagnostics": WELL._replace(agent_queue=4711)}, PROBLEM, "4711", "slurmdbd"),
-    ("retention", {"retained": Retained(None, NOW - 3 * DAY)}, WARNING, "last: never",
+    ("retention", {"retained": Retained(None, NOW - 3 * DAY)}, WARNING, "complete pass: never",
      "saf-pseudonymise.timer"),
     ("retention", {"retained": Retained(NOW - 3 * DAY, 0)}, WARNING, "last complete pass: 20",
      "saf-pseudonymise.timer"),

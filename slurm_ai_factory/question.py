@@ -171,7 +171,7 @@ def ask(
     ``read_until`` says how far to look.
     """
     if read_until is None:
-        read_until = read_up_to(ledger, then)
+        read_until = watermark(ledger, then)
     known = terms_of(config, ledger, then)
     config = config.under(known.at(read_until))
     question = Question(
@@ -187,7 +187,7 @@ def ask(
     return question.about(window) if window else question
 
 
-def read_up_to(ledger: Ledger, then: Instant | None = None) -> Instant:
+def watermark(ledger: Ledger, then: Instant | None = None) -> Instant:
     """The instant up to which accounting was read, as known now or then. Raises LedgerError."""
     mark = ledger.accounting.watermark(then)
     if mark is None and then is not None:

@@ -90,7 +90,7 @@ def _print_parts(parts: Sequence[ClassifiedPart]) -> None:
 
 
 def _explain_job(config: Config, ledger: Ledger, job: str) -> None:
-    at, rules = question.read_up_to(ledger), question.rules_at(config, ledger)
+    at, rules = question.watermark(ledger), question.rules_at(config, ledger)
     runs = ledger.classified(rules).runs_of_job(job)
     if not runs:
         hint = "" if job[:1].isdigit() else f"; to explain an account: saf explain --account {job}"

@@ -200,7 +200,7 @@ def test_without_pyslurm_the_commands_answer_and_the_doctor_says_why(saf: Saf) -
     assert found["source"]["level"] == "warning"
     assert found["source"]["found"].endswith(f"settings, associations, queue, diagnostics, nodes: {why}")
     logged = saf.run("cycle").stderr
-    assert f"Slurm's commands are asked for queue instead of pyslurm: {why}" in logged
+    assert f"reading queue through Slurm's commands instead of pyslurm: {why}" in logged
 
 
 def test_doctor_tells_what_it_could_not_read(saf: Saf, wrap: Wrap) -> None:

@@ -233,10 +233,10 @@ def test_a_signed_head_is_checked_with_the_public_key(given_out: Saf, tmp_path: 
     given_out.run(*asked, str(public))
     openssl("pkey", "-in", str(other), "-pubout", "-out", str(public))
     assert "did not sign this head" in given_out.run(*asked, str(public), code=1).stderr
-    assert "is no public key in PEM" in given_out.run(*asked, str(private), code=1).stderr
+    assert "is not a public key in PEM" in given_out.run(*asked, str(private), code=1).stderr
     assert "give all of --head, --signature" in given_out.run(*asked[:-1], code=2).stderr
     given_out.configure("ledger", signing_key=str(public))
-    assert "is no private key" in given_out.run("ledger", "head", code=1).stderr
+    assert "is not a private key" in given_out.run("ledger", "head", code=1).stderr
 
 
 def openssl(*arguments: str) -> None:

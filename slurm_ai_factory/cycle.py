@@ -83,7 +83,7 @@ def observe(site: Site, now: Instant, priority: PriorityConfig, read: Read) -> G
     contradiction, config = site.config.contradicting(term), checked(site.config.under(term))
     site = replace(site, config=config)
     associations = site.slurm.associations()
-    site.ledger.accounting.record_accounts(associations, now)
+    site.ledger.intake.record_accounts(associations, now)
     site.ledger.registry.keep_rules(site.config.rules, site.config.registry.region, now)
     rules, usual = question.rules_at(site.config, site.ledger), usually(site, now)
     with site.laps.phase("ask"):
@@ -91,7 +91,7 @@ def observe(site: Site, now: Instant, priority: PriorityConfig, read: Read) -> G
     with site.laps.phase("measure"):
         measured = question.measure(config, site.ledger, mark, rules=rules)
         found = question.groups_of_window(site.config, site.ledger, rules, measured)
-    odd = site.ledger.accounting.put_aside(site.slurm.unreadable(), now)
+    odd = site.ledger.intake.put_aside(site.slurm.unreadable(), now)
     return Gathered(
         at=now,
         config=config,
@@ -151,7 +151,7 @@ def read_accounting(site: Site, now: Instant) -> Read:
     since, usual = start_of_read(site, now), site.config.slurm.read_window
     with site.laps.phase("read"):
         read = reading.read_intervals(site.slurm, site.ledger, [(since, now)], at=now, usual=usual)
-        site.ledger.accounting.record_events(*site.slurm.events(since, now), now)
+        site.ledger.intake.record_events(*site.slurm.events(since, now), now)
     return read
 
 

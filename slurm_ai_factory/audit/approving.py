@@ -41,7 +41,7 @@ def check_override(ledger: Ledger, job: str, content: Mapping[str, Any]) -> None
 
     ``content`` has beneficiary (None takes the last override back) and organisation.
     """
-    ledger.accounting.check_job(job)
+    ledger.intake.check_job(job)
     organisation = content["organisation"]
     if organisation and organisation not in ledger.registry.known().keys:
         raise LedgerError(f"organisation {organisation} is not registered; see `saf organisation list`")
@@ -69,7 +69,7 @@ def _override(
     check_override(ledger, content["job"], content)
     wanted = {name: content[name] for name in ("beneficiary", "organisation")}
     who = {name: said[name] for name in ("actor", "reason")}
-    return partial(ledger.accounting.override, content["job"], {**wanted, **who}, at=said["at"])
+    return partial(ledger.intake.override, content["job"], {**wanted, **who}, at=said["at"])
 
 
 def _publication(

@@ -235,7 +235,7 @@ def override_command(
         if config.approval.overrides:
             who = {"at": now(), "actor": current_actor(), "reason": reason}
             return proposed(ledger, ProposalKind.OVERRIDE, {"job": job, **wanted}, who)
-        number, runs = ledger.accounting.override(
+        number, runs = ledger.intake.override(
             job, {**wanted, "actor": current_actor(), "reason": reason}, at=now()
         )
     if chosen.json:

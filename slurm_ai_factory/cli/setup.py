@@ -28,7 +28,7 @@ from slurm_ai_factory.core.records import FOREVER, Association
 from slurm_ai_factory.core.rules.classify import DETAILS, Rule, Rules
 from slurm_ai_factory.core.words import count
 from slurm_ai_factory.errors import ConfigError
-from slurm_ai_factory.ledger import LONG, Store, sql
+from slurm_ai_factory.ledger import LONG, Store, rights
 from slurm_ai_factory.ledger.connection import place
 from slurm_ai_factory.monitor import access
 from slurm_ai_factory.slurm import Slurm
@@ -241,7 +241,7 @@ def ledger_roles() -> None:
 
     For a superuser of PostgreSQL to run on the ledger's database, new or old; then run `saf ledger migrate`.
     """
-    statement = sql.roles()
+    statement = rights.roles()
     output.emit({"sql": statement}) if chosen.json else click.echo(statement)
 
 

@@ -10,14 +10,15 @@ from slurm_ai_factory.core.records import Instant
 from slurm_ai_factory.core.rules.classify import Rule, Rules
 from slurm_ai_factory.core.rules.organisations import Regional
 from slurm_ai_factory.errors import LedgerError
-from slurm_ai_factory.ledger.accounting import Accounting, ReadResult, Usual
+from slurm_ai_factory.ledger.accounting import Accounting, Usual
 from slurm_ai_factory.ledger.audits import Audits
 from slurm_ai_factory.ledger.chain import Chain
 from slurm_ai_factory.ledger.classified import Classified, set_of
 from slurm_ai_factory.ledger.connection import LONG, USUAL, Limits
 from slurm_ai_factory.ledger.control import Control, Planned
-from slurm_ai_factory.ledger.derived import Derived
+from slurm_ai_factory.ledger.derived import ANEW, Derived
 from slurm_ai_factory.ledger.expertise import Expertise
+from slurm_ai_factory.ledger.intake import Intake, ReadResult
 from slurm_ai_factory.ledger.persons import Persons
 from slurm_ai_factory.ledger.privacy import Privacy
 from slurm_ai_factory.ledger.proposals import Proposals
@@ -39,13 +40,6 @@ __all__ = [
     "unasked",
 ]
 
-ANEW = (
-    "shadow_tres", "shadow_allocation_tres", "shadow_hourly_usage", "shadow_rule_sets",
-    "shadow_classifications", "shadow_sums", "shadow_hourly_sums",
-    "add_tres", "add_allocation_tres", "all_usage", "analyze_usage",
-)  # fmt: skip
-"""What makes everything derived again, beside what is kept."""
-
 UNKNOWN = 0
 """The key of a cluster that the ledger does not know; nothing has it."""
 
@@ -56,6 +50,7 @@ class Ledger:
 
     store: Store
     accounting: Accounting
+    intake: Intake
     control: Control
     registry: RegistryBook
     expertise: Expertise
@@ -117,7 +112,7 @@ def open_ledger(
 
 
 def _key(store: Store, cluster: str, admit: Callable[[], object] | None) -> int:
-    known = {name: int(key) for name, key in store.all("clusters")}
+    known = store.clusters()
     if cluster in known:
         return known[cluster]
     if admit:
@@ -131,9 +126,11 @@ def _key(store: Store, cluster: str, admit: Callable[[], object] | None) -> int:
 def ledger_of(store: Store, cluster: str, cluster_id: int) -> Ledger:
     """The ledger of one cluster on an open store."""
     key, privacy = (store, cluster, cluster_id), Privacy(store, cluster_id)
+    accounting = Accounting(*key)
     return Ledger(
         store,
-        Accounting(*key),
+        accounting,
+        Intake(store, cluster_id, accounting),
         Control(*key),
         RegistryBook(*key),
         Expertise(store),

@@ -64,23 +64,6 @@ SELECT count(*), count(*) FILTER (WHERE differs),
     coalesce((array_agg(format('read %%s', read_id) ORDER BY read_id) FILTER (WHERE differs))[1], '')
 FROM compared
 
--- add_audit --
--- A check of the books was made.
-INSERT INTO audits (cluster_id, recorded_at, command, since, until, findings, result, actor)
-VALUES (%(cluster_id)s, %(at)s, %(command)s, %(since)s, %(until)s, %(findings)s, %(result)s, %(actor)s)
-
--- audits --
--- Checks of the books that were made in an interval.
-SELECT command, recorded_at, since, until, findings FROM audits
-WHERE cluster_id = %(cluster_id)s AND recorded_at >= %(since)s AND recorded_at <= %(as_of)s
-ORDER BY audit_id
-
--- head_of_report --
--- The head of the chain when a report was published, of just these figures.
-SELECT head_entry, head FROM reports
-WHERE cluster_id = %(cluster_id)s AND window_name = %(window_name)s AND as_of = %(as_of)s
-    AND fingerprint = %(fingerprint)s AND head IS NOT NULL
-
 -- versions_compared --
 -- What each run was and is, in the order of recording: how many there are, how many do not follow one another or were
 -- recorded when nobody told anything, and the first of those.

@@ -16,6 +16,13 @@ from slurm_ai_factory.core.rules.classify import ClassifiedPart, Rules
 from slurm_ai_factory.ledger.classified import SUBJECT, part_of
 from slurm_ai_factory.ledger.store import Store
 
+ANEW = (
+    "shadow_tres", "shadow_allocation_tres", "shadow_hourly_usage", "shadow_rule_sets",
+    "shadow_classifications", "shadow_sums", "shadow_hourly_sums",
+    "add_tres", "add_allocation_tres", "all_usage", "analyze_usage",
+)  # fmt: skip
+"""The queries that derive everything again into temporary tables, beside the permanent ones."""
+
 REMAKE = (
     "drop_allocation_tres", "add_tres", "add_allocation_tres", "drop_usage", "all_usage", "forget_all_sets",
 )  # fmt: skip

@@ -16,8 +16,9 @@ from typing import NamedTuple
 from psycopg.sql import SQL, Composed, Identifier
 
 from slurm_ai_factory.errors import LedgerError
+from slurm_ai_factory.ledger import rights
 from slurm_ai_factory.ledger.connection import LONG, place, wrapped
-from slurm_ai_factory.ledger.store import AS_OWNER, Store
+from slurm_ai_factory.ledger.store import Store
 
 
 class MovedTable(NamedTuple):
@@ -52,13 +53,13 @@ def move(
 def _at_rest(source: Store, names: Iterable[str]) -> Iterator[None]:
     """One moment of the source, in which no daemon is active for any cluster and nobody writes."""
     held = SQL("LOCK TABLE {} IN SHARE MODE").format(SQL(", ").join(map(Identifier, names)))
-    for name, cluster_id in source.all("clusters"):
+    for name, cluster_id in source.clusters().items():
         if not source.lock(cluster_id):
             raise LedgerError(f"a saf is active for cluster {name}; end it first: systemctl stop saf")
-    owned = source.has_owner()
+    owned = rights.has_owner(source.connection, source.url)
     with source.snapshot():
         if owned:
-            source.connection.execute(AS_OWNER)
+            source.connection.execute(rights.AS_OWNER)
         source.connection.execute(held)  # first of all: the moment is that of the first query
         yield
 

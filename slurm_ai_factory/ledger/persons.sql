@@ -1,3 +1,12 @@
+-- withheld --
+-- Fragment: of a line its digest, of the reason what it does not quote from the line.
+line = '~' || md5(line), reason = regexp_replace(reason, '[''"].*[''"]', '~')
+
+-- withhold_lines_naming --
+-- Lines that name a user, and reasons that do.
+UPDATE rejected_lines SET line = '~' || md5(line), reason = 'withheld'
+WHERE cluster_id = %(cluster_id)s AND line NOT LIKE '~%%' AND (mentions(line, %(user)s) OR mentions(reason, %(user)s))
+
 -- add_act --
 -- What was done about a person's data; the name itself is not kept here.
 WITH made AS (SELECT gen_random_uuid() AS salt)

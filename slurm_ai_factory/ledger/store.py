@@ -14,7 +14,7 @@ from typing import Any, TypeVar, cast
 from psycopg.types.json import Jsonb
 
 from slurm_ai_factory.errors import LedgerError
-from slurm_ai_factory.ledger import sql
+from slurm_ai_factory.ledger import rights, sql
 from slurm_ai_factory.ledger.connection import USUAL, Connection, Limits, connect, place, wrapped
 
 SqlRow = tuple[Any, ...]
@@ -22,9 +22,6 @@ Kept = TypeVar("Kept")
 
 LOCKS = {"writing": ("begin_writing", "end_writing"), "summing": ("begin_summing", "end_summing")}
 """Held while changes of shares are planned and settled, and while sums of usage are kept."""
-
-AS_OWNER = "SET LOCAL ROLE saf_owner"
-"""For the rest of a transaction, where ``Store.has_owner``: what is made then is saf_owner's."""
 
 FETCHED = 2000
 """Rows of a stream that are held at a time."""
@@ -158,8 +155,9 @@ class Store:
         Rights are given anew, also where nothing was to be migrated. Raises LedgerError.
         """
         with self.transaction():
-            if roles := self.has_owner():
-                self.connection.execute(AS_OWNER)
+            owned = rights.has_owner(self.connection, self.url)
+            if owned:
+                self.connection.execute(rights.AS_OWNER)
             self.connection.execute("SELECT pg_advisory_xact_lock(7340)")
             self.connection.execute(
                 "CREATE TABLE IF NOT EXISTS migrations (name text PRIMARY KEY, digest text NOT NULL, "
@@ -173,22 +171,9 @@ class Store:
                 self.connection.execute(
                     "INSERT INTO migrations (name, digest) VALUES (%s, %s)", (one.name, one.digest)
                 )
-            for (statement,) in [*self.all("revokes"), *self.all("grants")] if roles else ():
-                self.connection.execute(statement)
+            if owned:
+                rights.grant(self.connection)
         return [one.name for one in pending]
-
-    def has_owner(self) -> bool:
-        """Whether the schema is saf_owner's, and not this session's own.
-
-        Raises LedgerError where this session's role may not change the schema.
-        """
-        role, may, owned = self.one("owner") or ("this user", False, False)
-        if not may:
-            raise LedgerError(
-                f"role {role} may not change the schema of the ledger at {place(self.url)}; connect as a "
-                "member of saf_owner: saf ledger migrate --url URL, saf ledger move --from URL --to URL"
-            )
-        return bool(owned)
 
     def check_schema(self) -> None:
         """Raise LedgerError unless the schema is exactly this version's."""
@@ -209,6 +194,10 @@ class Store:
         if self.connection.execute("SELECT to_regclass('migrations')").fetchone() == (None,):
             return {}
         return dict(self.connection.execute("SELECT name, digest FROM migrations").fetchall())
+
+    def clusters(self) -> dict[str, int]:
+        """The key of each cluster that the ledger knows, by name."""
+        return {name: int(key) for name, key in self.all("clusters")}
 
     def cluster_id(self, cluster: str) -> int:
         """The cluster's key, made when the ledger has none."""

@@ -87,7 +87,7 @@ def _add(so_far: Read, result: ReadResult, done: Interval, progress: OnRead | No
 
 
 def _keep(ledger: Ledger, runs: list[Run | Rejected], interval: Interval, at: Instant) -> ReadResult:
-    return ledger.accounting.record(runs, *interval, at=at)
+    return ledger.intake.record(runs, *interval, at=at)
 
 
 def _answers(

@@ -66,8 +66,8 @@ FROM drawn ORDER BY n DESC
 """
 SIGNED = """
 INSERT INTO signed
-SELECT 1, subject_id, alloc_id, CASE WHEN start_at IS NULL THEN {allocations} + 1 ELSE alloc_id END, eligible,
-    start_at, end_at, coalesce(end_at - start_at, 0)
+SELECT 1, subject_id, alloc_id, CASE WHEN start_at IS NULL THEN {allocations} + 1 ELSE alloc_id END,
+    ({newest} - n)::text, eligible, start_at, end_at, coalesce(end_at - start_at, 0)
 FROM drawn
 """
 OPEN = """
@@ -118,6 +118,7 @@ def extend(url: str, since: int, until: int, told: Callable[[int], object]) -> N
         with _connect(url) as connection:
             connection.execute("SET LOCAL work_mem = '512MB'")
             connection.execute("SET LOCAL synchronous_commit = off")
+            connection.execute("SET LOCAL session_replication_role = replica")  # no triggers: no chain
             connection.execute(sql.queries()["create_signed"])
             for statement in (DRAWN, RUNS, SIGNED):
                 _do(connection, statement, low=low, high=high, numbers=_numbers())

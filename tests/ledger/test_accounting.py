@@ -28,7 +28,7 @@ from slurm_ai_factory.core.records import (
 )
 from slurm_ai_factory.core.rules.classify import Beneficiary, Rule, Rules
 from slurm_ai_factory.errors import SlurmError
-from slurm_ai_factory.ledger import Ledger, ReadResult, accounting, ledger_of, open_ledger
+from slurm_ai_factory.ledger import Ledger, ReadResult, intake, ledger_of, open_ledger
 from slurm_ai_factory.ledger.connection import Connection
 from slurm_ai_factory.ledger.store import Store
 
@@ -129,7 +129,7 @@ def _put(
 def record(
     ledger: Ledger, read: Iterable[Run | Rejected], until: Instant = NOW, *, now: bool = False
 ) -> ReadResult:
-    return ledger.accounting.record(read, T0, until if now else until - 1, at=until)
+    return ledger.intake.record(read, T0, until if now else until - 1, at=until)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -182,7 +182,7 @@ def test_any_earlier_measurement_can_be_made_again(
         for step, read in enumerate(history):
             named = [one._replace(subject=one.subject._replace(cluster=cluster)) for one in read]
             now = data.draw(st.booleans())
-            ledger.accounting.record(named, T0, NOW + step if now else NOW + step - 1, at=NOW + step)
+            ledger.intake.record(named, T0, NOW + step if now else NOW + step - 1, at=NOW + step)
             measured.append(measure(ledger, ALL, NOW))
             assert _kept(ledger) == _added_up(ledger), "a read has changed hours whose sums were kept"
             if data.draw(st.booleans()):
@@ -315,8 +315,8 @@ def test_an_earlier_version_stays_when_slurm_changes_its_mind(ledger: Ledger) ->
 
 
 def test_reading_a_running_run_again_is_no_change(ledger: Ledger) -> None:
-    first = ledger.accounting.record([running()], T0, NOW, at=NOW)
-    again = ledger.accounting.record([running()._replace(elapsed_seconds=50)], T0, NOW + 50, at=NOW + 50)
+    first = ledger.intake.record([running()], T0, NOW, at=NOW)
+    again = ledger.intake.record([running()._replace(elapsed_seconds=50)], T0, NOW + 50, at=NOW + 50)
     assert (first.new, again.new, again.changed) == (1, 0, 0)
     assert versions(ledger) == []
 
@@ -385,7 +385,7 @@ def test_a_line_is_told_once_and_counted_while_reads_meet_it(ledger: Ledger) -> 
 def test_no_more_than_so_many_lines_are_kept_and_told_in_a_day(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(accounting, "LINES", 3)
+    monkeypatch.setattr(intake, "LINES", 3)
     told = [
         [one.line for one in record(ledger, [Rejected(f"{at}-{n}", "") for n in range(2)], at).new_rejected]
         for at in (NOW, NOW + 1, NOW + 2, NOW + 2 * DAY)
@@ -438,10 +438,8 @@ def test_a_deleted_account_keeps_its_last_parent(ledger: Ledger) -> None:
     def row(account: str, parent: str | None) -> Association:
         return Association(cluster="c", account=account, parent=parent, raw_shares=1)
 
-    ledger.accounting.record_accounts(
-        [row("root", None), row("regional", "root"), row("umcg", "regional")], 1
-    )
-    ledger.accounting.record_accounts([row("root", None), row("regional", "root")], 2)
+    ledger.intake.record_accounts([row("root", None), row("regional", "root"), row("umcg", "regional")], 1)
+    ledger.intake.record_accounts([row("root", None), row("regional", "root")], 2)
     assert ledger.accounting.parents() == {"root": None, "regional": "root", "umcg": "regional"}
 
 
@@ -473,7 +471,7 @@ def test_how_long_runs_usually_take_is_told_by_user_and_what_one_comes_to(ledger
 def test_gaps_are_what_no_read_has_covered(ledger: Ledger) -> None:
     assert ledger.accounting.gaps(0, 100) == [(0, 100)]
     for since, until in ((10, 20), (15, 30), (60, 70)):
-        ledger.accounting.record([], since, until, at=1000)
+        ledger.intake.record([], since, until, at=1000)
     assert ledger.accounting.gaps(0, 100) == [(0, 10), (30, 60), (70, 100)]
     assert ledger.accounting.gaps(12, 28) == []
 
@@ -487,7 +485,7 @@ def test_what_was_never_read_of_an_interval_is_known_to_the_second(
     with open_ledger(ledger_url, next(clusters)) as ledger:
         known: set[int] = set()
         for since, length, one, other in steps:
-            ledger.accounting.record([], since, since + length, at=1000)
+            ledger.intake.record([], since, since + length, at=1000)
             known |= set(range(since, since + length))
             first, last = min(one, other), max(one, other)
             assert ledger.accounting.unread(first, last) == len(set(range(first, last)) - known)
@@ -498,7 +496,7 @@ def test_two_clusters_in_one_ledger_do_not_mix(ledger: Ledger) -> None:
     other = ledger_of(ledger.store, "d", ledger.store.cluster_id("d"))
     record(ledger, [ended(1, seconds=100)])
     one = ended(1, seconds=7)
-    other.accounting.record([one._replace(subject=one.subject._replace(cluster="d"))], T0, NOW, at=NOW)
+    other.intake.record([one._replace(subject=one.subject._replace(cluster="d"))], T0, NOW, at=NOW)
     assert measure(ledger, ALL, NOW).total_charge == 100
     assert [usage.delivered for usage in other.classified(RULES).usage_by_hour(ALL, NOW, WEIGHTS)] == [7]
 

@@ -109,12 +109,12 @@ def test_a_run_that_ends_while_groups_are_asked_for_is_counted_once(
 @pytest.mark.parametrize("kept", [False, True])
 def test_what_was_known_between_two_overrides_of_a_job_can_be_asked_again(ledger: Ledger, kept: bool) -> None:
     record(ledger, [ended(1)], NOW)
-    ledger.accounting.override("7", {"beneficiary": "non_regional", **SAID}, at=NOW + 10)
+    ledger.intake.override("7", {"beneficiary": "non_regional", **SAID}, at=NOW + 10)
     between = ledger.rules_of(RULES.rules, frozenset())
     before = measure(ledger, ALL, NOW, rules=between)
     if kept:
         ledger.classified(between).keep_sums(ALL, NOW + DAY, WEIGHTS)
-    ledger.accounting.override("7", {"beneficiary": None, **SAID}, at=NOW + 20)
+    ledger.intake.override("7", {"beneficiary": None, **SAID}, at=NOW + 20)
     then = NOW + 15
     again = measure(ledger, ALL, NOW, then=then, rules=ledger.rules_of(RULES.rules, frozenset(), then))
     for one in (before, again):
@@ -123,7 +123,7 @@ def test_what_was_known_between_two_overrides_of_a_job_can_be_asked_again(ledger
 
 def test_a_run_that_ended_after_what_was_read_counts_up_to_there(ledger: Ledger) -> None:
     """[T0, T0 + 600) was read at T0 + 3000, and the piece after it failed."""
-    ledger.accounting.record([ended(1, seconds=3000)], T0, T0 + 600, at=T0 + 3000)
+    ledger.intake.record([ended(1, seconds=3000)], T0, T0 + 600, at=T0 + 3000)
     as_of = ledger.accounting.watermark() or 0
     assert measure(ledger, ALL, as_of).total_charge == 600
     assert measure(ledger, ALL, as_of, then=T0 + 3001).total_charge == 600

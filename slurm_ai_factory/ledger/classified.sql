@@ -1,0 +1,151 @@
+-- clear_signed --
+-- Nothing is left of a question before, inside the same transaction.
+TRUNCATE signed
+
+-- newest_set --
+-- A set of rules, and whether it is the one used last.
+SELECT set_id, used = (SELECT max(used) FROM rule_sets WHERE cluster_id = %(cluster_id)s) FROM rule_sets
+WHERE cluster_id = %(cluster_id)s AND digest = %(digest)s
+
+-- use_set --
+-- A set of rules is used now.
+INSERT INTO rule_sets AS r (cluster_id, digest, used) VALUES (%(cluster_id)s, %(digest)s, nextval('uses'))
+ON CONFLICT (cluster_id, digest) DO UPDATE SET used = excluded.used
+RETURNING set_id
+
+-- forget_sets --
+-- Drop the answers and sums of sets that were not used for long.
+DELETE FROM rule_sets WHERE set_id IN (
+    SELECT set_id FROM rule_sets WHERE cluster_id = %(cluster_id)s ORDER BY used DESC OFFSET %(kept)s
+)
+
+-- unsorted_subjects --
+-- Subjects that have no answer of a set of rules.
+SELECT s.subject_id, {subject}
+FROM subjects s
+WHERE s.cluster_id = %(cluster_id)s AND NOT EXISTS (
+    SELECT FROM classifications c WHERE c.set_id = %(set_id)s AND c.subject_id = s.subject_id
+)
+
+-- write_classification --
+-- The rules' answer for a subject.
+INSERT INTO classifications (set_id, subject_id, part, since, until, fraction, beneficiary, rule, category,
+    organisation, sector, municipality, hub)
+VALUES (%(set_id)s, %(subject_id)s, %(part)s, %(since)s, %(until)s, %(fraction)s, %(beneficiary)s, %(rule)s,
+    %(category)s, %(organisation)s, %(sector)s, %(municipality)s, %(hub)s)
+ON CONFLICT DO NOTHING
+
+-- analyze_classifications --
+-- Tell the planner how many answers there are now; it joins millions of hours with them.
+SELECT analyze_classifications()
+
+-- parts_of_subjects --
+-- Who the charge of some subjects is for, and when.
+SELECT c.subject_id, c.since, c.until, c.fraction, {told}
+FROM classifications c
+WHERE c.set_id = %(set_id)s AND c.subject_id = ANY(%(subjects)s)
+ORDER BY c.subject_id, c.part
+
+-- usage_by_subject --
+-- Charge of ended runs in an interval, by subject and beneficiary.
+WITH {weighted}
+SELECT {subject}, {told}, sum(u.delivered * w.weight) * c.fraction
+FROM hourly_usage u
+JOIN weighted w USING (allocation_id)
+JOIN classifications c USING (subject_id)
+JOIN subjects s USING (subject_id)
+WHERE c.set_id = %(set_id)s AND u.hour >= %(since)s AND u.hour < %(until)s
+    AND u.hour >= c.since AND u.hour < c.until
+GROUP BY s.subject_id, c.set_id, c.subject_id, c.part
+
+-- corrections_by_hour --
+-- What the signed runs change of usage_by_hour.
+WITH {signed_hours}, {weighted}
+SELECT d.hour, c.beneficiary, sum(d.delivered * w.weight * c.fraction), sum(d.waiting * w.weight * c.fraction)
+FROM deltas d
+JOIN weighted w USING (allocation_id)
+JOIN classifications c USING (subject_id)
+WHERE c.set_id = %(set_id)s AND d.hour >= %(since)s AND d.hour < %(until)s
+    AND d.hour >= c.since AND d.hour < c.until
+GROUP BY d.hour, c.beneficiary
+
+-- corrections_by_subject --
+-- What the signed runs change of usage_by_subject.
+WITH {signed_hours}, {weighted}
+SELECT {subject}, {told}, sum(d.delivered * w.weight) * c.fraction
+FROM deltas d
+JOIN weighted w USING (allocation_id)
+JOIN classifications c USING (subject_id)
+JOIN subjects s USING (subject_id)
+WHERE c.set_id = %(set_id)s AND d.hour >= %(since)s AND d.hour < %(until)s
+    AND d.hour >= c.since AND d.hour < c.until
+GROUP BY s.subject_id, c.set_id, c.subject_id, c.part
+
+-- first_hour --
+-- The earliest hour that the ledger has usage of.
+SELECT min(hour) FROM hourly_usage
+
+-- open_rows --
+-- The runs that have not ended, by the version of their rows: the transaction that wrote them.
+SELECT xmin::text, string_agg(db_index::text, ',') FROM runs
+WHERE cluster_id = %(cluster_id)s AND end_at IS NULL
+GROUP BY xmin
+
+-- runs_of_rows --
+-- These runs as they are now, each with the version of its row.
+SELECT {run}, r.missing_since, r.subject_id, r.xmin::text
+FROM runs r
+{run_joins}
+WHERE r.cluster_id = %(cluster_id)s AND r.db_index = ANY(%(rows)s::numeric[])
+
+-- runs_then --
+-- Fragment: runs as the ledger had them at an instant.
+(
+    SELECT {run_columns} FROM runs WHERE cluster_id = %(cluster_id)s AND recorded_at <= %(as_of)s
+    UNION ALL
+    SELECT {run_columns} FROM run_versions
+    WHERE cluster_id = %(cluster_id)s AND recorded_at <= %(as_of)s AND superseded_at > %(as_of)s
+)
+
+-- open_runs_then --
+-- Runs that had not ended as far as the ledger knew at an instant, with who they are for.
+SELECT {run}, CASE WHEN r.missing_since <= %(as_of)s THEN r.missing_since END, r.subject_id
+FROM {runs_then} AS r
+{run_joins}
+WHERE r.end_at IS NULL
+ORDER BY r.db_index
+
+-- runs_beyond --
+-- Runs of before an instant that ended after it, as far as the ledger knew then.
+SELECT {run}, NULL::bigint, r.subject_id
+FROM {runs_then} AS r
+{run_joins}
+WHERE r.end_at > %(since)s AND least(r.eligible_at, r.start_at) < %(until)s AND EXISTS (
+    SELECT FROM reads
+    WHERE cluster_id = %(cluster_id)s AND newest_record_at > %(since)s AND coalesce(withdrawn_at > %(as_of)s, true)
+)
+
+-- runs_of_job --
+-- Every run of a job, array task or heterogeneous component.
+SELECT {run}, r.missing_since, r.subject_id
+FROM runs r
+{run_joins}
+WHERE r.cluster_id = %(cluster_id)s AND (r.job_label = %(label)s OR r.job_id = %(job_id)s)
+ORDER BY r.submit_at, r.db_index
+
+-- runs_between --
+-- Every run that was delivered in an interval, or is open.
+SELECT {run}, r.missing_since, r.subject_id
+FROM runs r
+{run_joins}
+WHERE r.cluster_id = %(cluster_id)s AND r.start_at < %(until)s
+    AND (r.end_at IS NULL OR r.end_at > %(since)s OR r.start_at >= %(since)s)
+ORDER BY r.db_index
+
+-- runs_between_then --
+-- The same, as far as the ledger knew at an instant.
+SELECT {run}, CASE WHEN r.missing_since <= %(as_of)s THEN r.missing_since END, r.subject_id
+FROM {runs_then} AS r
+{run_joins}
+WHERE r.start_at < %(until)s AND (r.end_at IS NULL OR r.end_at > %(since)s OR r.start_at >= %(since)s)
+ORDER BY r.db_index

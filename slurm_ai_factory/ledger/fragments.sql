@@ -1,0 +1,62 @@
+-- run_columns --
+-- Fragment: the columns of a run, in the ledger and as it was.
+cluster_id, db_index, job_id, job_label, subject_id, state, submit_at, eligible_at, start_at, end_at,
+    elapsed_seconds, suspended_seconds, req_id, alloc_id, energy_joules, recorded_at, missing_since, read_id
+
+-- signed_hours --
+-- Fragment: seconds of the signed runs by hour, delivered and waited, as in core/charge.py.
+spans AS (
+    SELECT subject_id, alloc_id AS allocation_id, sign AS delivered, 0 AS waiting,
+        start_at AS since, end_at AS until, elapsed_seconds AS seconds
+    FROM signed WHERE start_at IS NOT NULL AND elapsed_seconds > 0
+    UNION ALL
+    SELECT subject_id, CASE WHEN start_at IS NULL OR tres = '' THEN req_id ELSE alloc_id END, 0,
+        sign * CASE WHEN start_at IS NULL THEN tasks(job_label) ELSE 1 END,
+        eligible_at, least(start_at, end_at), least(start_at, end_at) - eligible_at
+    FROM signed JOIN allocations ON allocation_id = alloc_id
+    WHERE eligible_at < least(start_at, end_at)
+), hours AS (
+    SELECT *, generate_series(since - since %% 3600, greatest(until, since + 1) - 1, 3600) AS hour FROM spans
+), parts AS (
+    SELECT *, spread(since, until, seconds, hour + 3600) - spread(since, until, seconds, hour) AS part FROM hours
+), deltas AS (
+    SELECT hour, subject_id, allocation_id,
+        sum(delivered * part)::bigint AS delivered, sum(waiting * part)::bigint AS waiting
+    FROM parts
+    GROUP BY hour, subject_id, allocation_id
+    HAVING sum(delivered * part) <> 0 OR sum(waiting * part) <> 0
+)
+
+-- missing_of --
+-- Fragment: the digest of runs that a read no longer listed.
+sha256_of(string_agg(DISTINCT db_index::text, ',' ORDER BY db_index::text))
+
+-- subject --
+-- Fragment: what a subject is made of.
+s.account, s.user_name, s.partition, s.qos, s.wckey, s.reservation, s.comment, s.override
+
+-- told --
+-- Fragment: what a classification tells.
+c.beneficiary, c.rule, c.category, c.organisation, c.sector, c.municipality, c.hub
+
+-- run --
+-- Fragment: what a run is made of.
+r.db_index, r.job_id, r.job_label, {subject},
+    r.state, r.submit_at, r.eligible_at, r.start_at, r.end_at, r.elapsed_seconds, r.suspended_seconds,
+    q.tres, a.tres
+
+-- run_joins --
+-- Fragment: the tables that a run is made of, beside its own.
+JOIN subjects s USING (subject_id)
+JOIN allocations q ON q.allocation_id = r.req_id
+JOIN allocations a ON a.allocation_id = r.alloc_id
+
+-- weighted --
+-- Fragment: what one second of each set of TRES is worth in the resource.
+weighted AS MATERIALIZED (
+    SELECT c.allocation_id, sum(c.count * w.weight) AS weight
+    FROM unnest(%(tres)s::text[], %(weights)s::numeric[]) AS w (name, weight)
+    JOIN tres t USING (name)
+    JOIN allocation_tres c USING (tres_id)
+    GROUP BY c.allocation_id
+)

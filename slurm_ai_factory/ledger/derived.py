@@ -1,7 +1,8 @@
-"""What the ledger keeps only so that it need not be worked out again: compared with facts, and made again.
+"""Compares derived tables with the facts they come from, and derives them again.
 
-Facts are what Slurm and people told: runs, sets of TRES as text, subjects, the registry, rules. Derived are
-counts by set, usage by hour, answers of rules and sums by hour; whatever they say, they can be made again.
+Facts come from Slurm and from people: runs, sets of TRES as text, subjects, the registry, rules. Derived are
+TRES counts by set, hourly usage, classifications and hourly sums; facts are enough to make them again.
+Tested in tests/cli/test_verify.py.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ REMAKE = (
 
 
 class Comparison(NamedTuple):
-    """Rows that are kept beside what they are made from: how many, how many of them differ, and the first."""
+    """How many rows were compared with their facts, how many differ, and the first that does."""
 
     rows: int
     differing: int
@@ -37,7 +38,7 @@ class Comparison(NamedTuple):
 
 
 class KeptSet(NamedTuple):
-    """A set of rules whose answers are kept."""
+    """A set of rules with classifications in the ledger."""
 
     set_id: int
     digest: str
@@ -45,7 +46,7 @@ class KeptSet(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Derived:
-    """Everything derived of one cluster."""
+    """The derived tables of one cluster."""
 
     store: Store
     cluster: str

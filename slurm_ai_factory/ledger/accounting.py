@@ -11,67 +11,57 @@ from slurm_ai_factory.core.records import Instant, Interval, Outage, Run, Size
 from slurm_ai_factory.core.tres import Count
 from slurm_ai_factory.ledger.classified import run_of
 from slurm_ai_factory.ledger.hour_sums import Compared
-from slurm_ai_factory.ledger.recent import Covered
-from slurm_ai_factory.ledger.store import Store
+from slurm_ai_factory.ledger.store import Store, known_at
 
 
 class Usual(NamedTuple):
-    """How runs of an interval were."""
+    """The usual run of an interval."""
 
-    seconds: Mapping[str, float]  #: how long those of each user took, on average
-    run_charge: float  #: resource-seconds of one, each weighted by itself; 0 where none ran
-
-
-class Lately(dict[Interval, Usual]):
-    """How the runs of some intervals were."""
+    seconds: Mapping[str, float]  #: mean elapsed seconds by user
+    run_charge: float  #: resource-seconds of one run, each weighted by itself; 0 where none ran
 
 
 @dataclass(frozen=True, slots=True)
 class Accounting:
-    """The accounting of one cluster."""
+    """The accounting of one cluster. ``then`` asks for what was known at an instant; None is now."""
 
     store: Store
     cluster: str
     cluster_id: int
 
     def watermark(self, then: Instant | None = None) -> Instant | None:
-        """How far accounting was read completely, now or then; None before the first read."""
-        query = "watermark" if then is None else "watermark_then"
-        row = self.store.one(query, cluster_id=self.cluster_id, as_of=then)
+        """The instant up to which accounting was read completely; None before the first read."""
+        row = self.store.one("watermark", cluster_id=self.cluster_id, as_of=known_at(then))
         return row[0] if row else None
 
     def gaps(self, since: Instant, until: Instant, then: Instant | None = None) -> list[Interval]:
-        """What of an interval was never read, or had not been then, oldest first."""
-        rows = self.store.all("gaps", cluster_id=self.cluster_id, since=since, until=until, as_of=then)
-        return [(row[0], row[1]) for row in rows]
+        """The parts of [since, until) that no read covers, oldest first."""
+        key = {"cluster_id": self.cluster_id, "since": since, "until": until}
+        return [(row[0], row[1]) for row in self.store.all("gaps", **key, as_of=known_at(then))]
 
     def unread(self, since: Instant, until: Instant, then: Instant | None = None) -> int:
-        """Seconds of an interval that no read has covered, or had not then."""
-        if since >= until:
-            return 0
-        if then is not None:
-            return sum(end - start for start, end in self.gaps(since, until, then))
-        return self.store.remembered(Covered, self.cluster_id).unread(since, until, self.gaps)
+        """Seconds of [since, until) that no read covers."""
+        return sum(end - start for start, end in self.gaps(since, until, then)) if since < until else 0
 
     def unreadable(self, since: Instant) -> int:
-        """How many different lines could not be read since an instant, as far as they are kept."""
+        """How many different unparsable lines reads met after an instant, as far as they are kept."""
         row = self.store.one("lines_read_since", cluster_id=self.cluster_id, since=since)
         return int(row[0]) if row else 0
 
     def parents(self, then: Instant | None = None) -> dict[str, str | None]:
-        """account -> parent, of every account ever seen, as known now or then."""
-        rows = self.store.all("accounts", cluster_id=self.cluster_id, as_of=then)
+        """account -> parent, of every account ever seen."""
+        rows = self.store.all("accounts", cluster_id=self.cluster_id, as_of=known_at(then))
         return {account: parent or None for account, parent in rows}
 
     def names(self) -> dict[str, frozenset[str]]:
-        """The names that were seen, by condition of a rule; accounts also from the tree."""
-        seen = self.store.named("names", cluster_id=self.cluster_id)[0]
-        found = {key: frozenset(names or ()) - {""} for key, names in seen.items()}
-        accounts = found["account"] | self.parents().keys()
-        return {**found, "account": accounts, "account_subtree": accounts}
+        """All names seen, by condition of a rule; accounts also from the tree."""
+        columns = self.store.named("names", cluster_id=self.cluster_id)[0]
+        names = {key: frozenset(seen or ()) - {""} for key, seen in columns.items()}
+        accounts = names["account"] | self.parents().keys()
+        return {**names, "account": accounts, "account_subtree": accounts}
 
     def tres(self) -> set[str]:
-        """The TRES that any run of the ledger wanted or had."""
+        """The TRES that any run of the ledger requested or was allocated."""
         return {row[0] for row in self.store.all("tres_names")}
 
     def events(self, since: Instant, until: Instant, as_of: Instant) -> tuple[list[Size], list[Outage]]:
@@ -81,18 +71,18 @@ class Accounting:
         return sizes, [Outage(*row) for row in self.store.all("outages", **key)]
 
     def open_runs(self) -> list[Run]:
-        """Runs that have not ended."""
-        rows = self.store.all("open_runs", cluster_id=self.cluster_id)
+        """Runs that have not ended, by DBIndex."""
+        rows = self.store.all("open_runs", cluster_id=self.cluster_id, as_of=known_at(None))
         return [run_of(self.cluster, row) for row in rows]
 
     def open_jobs(self) -> list[OpenJob]:
-        """The jobs that have not ended, as far as the ledger knows."""
+        """The jobs of runs that have not ended."""
         return [OpenJob(*row) for row in self.store.all("open_jobs", cluster_id=self.cluster_id)]
 
     def runs_between(self, since: Instant, until: Instant) -> list[Run]:
-        """Every run that was delivered in [since, until), or is open."""
-        rows = self.store.all("runs_between", cluster_id=self.cluster_id, since=since, until=until)
-        return [run_of(self.cluster, row) for row in rows]
+        """Every run that was delivered in [since, until), or is open, by DBIndex."""
+        key = {"cluster_id": self.cluster_id, "since": since, "until": until, "as_of": known_at(None)}
+        return [run_of(self.cluster, row) for row in self.store.all("runs_between", **key)]
 
     def usage_by_account(self, since: Instant, until: Instant) -> dict[tuple[str, str], Count]:
         """TRES-seconds of ended runs by (account, TRES) in the whole hours of [since, until)."""
@@ -100,36 +90,28 @@ class Accounting:
         return {(account, name): int(used) if used == int(used) else used for account, name, used in rows}
 
     def span(self) -> Interval | None:
-        """From the first instant to the last that the ledger has runs or usage of."""
+        """From the first instant to the last with runs or usage in the ledger; None where there is none."""
         since, until = self.store.one("span", cluster_id=self.cluster_id) or (None, None)
         return None if since is None or until is None else (since, until)
 
     def usage_compared(self, since: Instant, until: Instant) -> Compared:
-        """Usage by hour, which reads keep up to date, beside what the ended runs make of it; whole hours."""
+        """Compare hourly usage, which reads keep up to date, with the ended runs; whole hours."""
         key = {"cluster_id": self.cluster_id, "since": since, "until": until}
         return Compared(*(self.store.one("usage_compared", **key) or (0, 0, None)))
 
     def usual(self, since: Instant, until: Instant, weights: Mapping[str, Count]) -> Usual:
-        """The runs that ended in [since, until).
-
-        What was answered last is remembered: a correction shows in the next interval.
-        """
-        lately = self.store.remembered(Lately, self.cluster_id)
-        if (since, until) not in lately:
-            key = {"cluster_id": self.cluster_id, "since": since, "until": until}
-            seconds = {user: float(mean) for user, mean in self.store.all("usual_seconds", **key)}
-            scope = {"tres": list(weights), "weights": list(weights.values())}
-            row = self.store.one("run_charge", **key, **scope)
-            if len(lately) > 1:
-                lately.clear()
-            lately[since, until] = Usual(seconds, row[0] if row and row[0] else 0.0)
-        return lately[since, until]
+        """The usual run of those that ended in [since, until)."""
+        scope = {"since": since, "until": until, "tres": list(weights), "weights": list(weights.values())}
+        rows = self.store.all("usual", cluster_id=self.cluster_id, **scope)
+        seconds = {user: float(mean) for user, mean, _, _ in rows}
+        charges, squares = (sum(row[column] for row in rows) for column in (2, 3))
+        return Usual(seconds, squares / charges if charges else 0.0)
 
     def newest_record_at(self, then: Instant | None = None) -> Instant | None:
-        """The newest instant that accounting told of a run, now or then."""
-        row = self.store.one("newest_record", cluster_id=self.cluster_id, as_of=then)
+        """The newest submit, start or end that accounting reported of any run."""
+        row = self.store.one("newest_record", cluster_id=self.cluster_id, as_of=known_at(then))
         return row[0] if row else None
 
     def status(self) -> dict[str, int | None]:
-        """How much the ledger holds."""
+        """How many rows the ledger holds of each kind, and how far it was read."""
         return self.store.named("status", cluster_id=self.cluster_id)[0]

@@ -1,9 +1,5 @@
 -- watermark --
--- How far Slurm's accounting was read completely.
-SELECT max(until) FROM reads WHERE cluster_id = %(cluster_id)s AND withdrawn_at IS NULL
-
--- watermark_then --
--- How far it was read at an instant.
+-- How far Slurm's accounting was read completely, as known at an instant.
 SELECT max(until) FROM reads
 WHERE cluster_id = %(cluster_id)s AND at <= %(as_of)s AND coalesce(withdrawn_at > %(as_of)s, true)
 
@@ -14,8 +10,7 @@ FROM unnest(
     int8multirange(int8range(%(since)s, %(until)s)) - coalesce(
         (SELECT range_agg(int8range(since, until)) FROM reads
          WHERE cluster_id = %(cluster_id)s AND since < %(until)s AND until > %(since)s
-             AND at <= coalesce(%(as_of)s, 9223372036854775807)
-             AND coalesce(withdrawn_at > %(as_of)s, withdrawn_at IS NULL)),
+             AND at <= %(as_of)s AND coalesce(withdrawn_at > %(as_of)s, true)),
         '{}'::int8multirange
     )
 ) AS gap
@@ -46,9 +41,9 @@ SELECT count(*), count(*) FILTER (WHERE differs), min(hour) FILTER (WHERE differ
 SELECT count(*) FROM rejected_lines WHERE cluster_id = %(cluster_id)s AND last_read_at > %(since)s
 
 -- accounts --
--- The account tree as last seen, or as known at an instant.
+-- The account tree as known at an instant.
 SELECT DISTINCT ON (account) account, parent FROM accounts
-WHERE cluster_id = %(cluster_id)s AND recorded_at <= coalesce(%(as_of)s, 9223372036854775807)
+WHERE cluster_id = %(cluster_id)s AND recorded_at <= %(as_of)s
 ORDER BY account, recorded_at DESC
 
 -- tres_names --
@@ -87,11 +82,20 @@ SELECT least((SELECT min(hour) FROM hourly_usage), min(least(eligible_at, start_
 FROM runs WHERE cluster_id = %(cluster_id)s
 
 -- open_runs --
--- Runs that have not ended, with who they are for.
-SELECT {run}, r.missing_since, r.subject_id
-FROM runs r
+-- Runs that had not ended, as known at an instant.
+SELECT {run}, {missing_since}, r.subject_id
+FROM {runs_known} AS r
 {run_joins}
-WHERE r.cluster_id = %(cluster_id)s AND r.end_at IS NULL
+WHERE r.end_at IS NULL
+ORDER BY r.db_index
+
+-- runs_between --
+-- Every run that was delivered in an interval, or is open, as known at an instant.
+SELECT {run}, {missing_since}, r.subject_id
+FROM {runs_known} AS r
+{run_joins}
+WHERE r.start_at < %(until)s AND (r.end_at IS NULL OR r.end_at > %(since)s OR r.start_at >= %(since)s)
+ORDER BY r.db_index
 
 -- open_jobs --
 -- The jobs that have not ended, and whether the last read up to now did not list them.
@@ -108,28 +112,19 @@ JOIN tres t USING (tres_id)
 WHERE s.cluster_id = %(cluster_id)s AND u.hour >= %(since)s AND u.hour < %(until)s
 GROUP BY s.account, t.name
 
--- usual_seconds --
--- How long the runs of each user took that ended in an interval, on average.
-SELECT s.user_name, avg(r.elapsed_seconds)
-FROM runs r
-JOIN subjects s USING (subject_id)
-WHERE r.cluster_id = %(cluster_id)s AND r.end_at >= %(since)s AND r.end_at < %(until)s AND r.elapsed_seconds > 0
-GROUP BY s.user_name
-
--- run_charge --
--- Charge of a run that ended in an interval, each weighted by itself.
+-- usual --
+-- Of each user's runs that ended in an interval: mean elapsed seconds, the sum of their charges, and of the squares.
 WITH {weighted}, ended AS (
-    SELECT r.elapsed_seconds * w.weight::double precision AS charge
-    FROM runs r JOIN weighted w ON w.allocation_id = r.alloc_id
+    SELECT s.user_name, r.elapsed_seconds, r.elapsed_seconds * coalesce(w.weight, 0)::double precision AS charge
+    FROM runs r JOIN subjects s USING (subject_id) LEFT JOIN weighted w ON w.allocation_id = r.alloc_id
     WHERE r.cluster_id = %(cluster_id)s AND r.end_at >= %(since)s AND r.end_at < %(until)s AND r.elapsed_seconds > 0
 )
-SELECT sum(charge * charge) / nullif(sum(charge), 0) FROM ended
+SELECT user_name, avg(elapsed_seconds), sum(charge), sum(charge * charge) FROM ended GROUP BY user_name
 
 -- newest_record --
 -- The newest instant that the accounting told of a run.
 SELECT max(newest_record_at) FROM reads
-WHERE cluster_id = %(cluster_id)s AND at <= coalesce(%(as_of)s, 9223372036854775807)
-    AND coalesce(withdrawn_at > %(as_of)s, withdrawn_at IS NULL)
+WHERE cluster_id = %(cluster_id)s AND at <= %(as_of)s AND coalesce(withdrawn_at > %(as_of)s, true)
 
 -- status --
 -- How much the ledger holds.

@@ -1,8 +1,9 @@
 """Checks the hash chain over all recorded rows, and every row against its entry.
 
-Triggers add an entry for each recorded row: the digest of the row, and a hash over the entry before it. So a
-changed, removed or added row is found. A copy of the newest hash, the head, shows whether entries were cut off
-at the end. The owner of the database can make a whole new chain, but an older copy of a head does not fit it.
+Triggers add an entry for each recorded row: the digest of the row, and a hash over the entry before it. This
+shows rows that were changed, removed or added. A copy of the newest hash, the head, shows whether entries
+were cut off at the end. The owner of the database can make a whole new chain, but it does not fit an older
+head.
 """
 
 from __future__ import annotations
@@ -93,7 +94,7 @@ class Chain:
         return Comparison(rows, differing, first)
 
     def versions(self) -> Comparison:
-        """Compare the versions of each run: each must follow the one before, by a read, an override or a withdrawal."""
+        """Compare each version of a run with the one before: a read, override or withdrawal joins them."""
         return Comparison(*(self.store.one("versions_compared", cluster_id=self.cluster_id) or (0, 0)))
 
     def reads(self) -> Comparison:

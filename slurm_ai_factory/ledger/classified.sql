@@ -85,40 +85,10 @@ GROUP BY s.subject_id, c.set_id, c.subject_id, c.part
 -- The earliest hour that the ledger has usage of.
 SELECT min(hour) FROM hourly_usage
 
--- open_rows --
--- The runs that have not ended, by the version of their rows: the transaction that wrote them.
-SELECT xmin::text, string_agg(db_index::text, ',') FROM runs
-WHERE cluster_id = %(cluster_id)s AND end_at IS NULL
-GROUP BY xmin
-
--- runs_of_rows --
--- These runs as they are now, each with the version of its row.
-SELECT {run}, r.missing_since, r.subject_id, r.xmin::text
-FROM runs r
-{run_joins}
-WHERE r.cluster_id = %(cluster_id)s AND r.db_index = ANY(%(rows)s::numeric[])
-
--- runs_then --
--- Fragment: runs as the ledger had them at an instant.
-(
-    SELECT {run_columns} FROM runs WHERE cluster_id = %(cluster_id)s AND recorded_at <= %(as_of)s
-    UNION ALL
-    SELECT {run_columns} FROM run_versions
-    WHERE cluster_id = %(cluster_id)s AND recorded_at <= %(as_of)s AND superseded_at > %(as_of)s
-)
-
--- open_runs_then --
--- Runs that had not ended as far as the ledger knew at an instant, with who they are for.
-SELECT {run}, CASE WHEN r.missing_since <= %(as_of)s THEN r.missing_since END, r.subject_id
-FROM {runs_then} AS r
-{run_joins}
-WHERE r.end_at IS NULL
-ORDER BY r.db_index
-
 -- runs_beyond --
 -- Runs of before an instant that ended after it, as far as the ledger knew then.
 SELECT {run}, NULL::bigint, r.subject_id
-FROM {runs_then} AS r
+FROM {runs_known} AS r
 {run_joins}
 WHERE r.end_at > %(since)s AND least(r.eligible_at, r.start_at) < %(until)s AND EXISTS (
     SELECT FROM reads
@@ -132,20 +102,3 @@ FROM runs r
 {run_joins}
 WHERE r.cluster_id = %(cluster_id)s AND (r.job_label = %(label)s OR r.job_id = %(job_id)s)
 ORDER BY r.submit_at, r.db_index
-
--- runs_between --
--- Every run that was delivered in an interval, or is open.
-SELECT {run}, r.missing_since, r.subject_id
-FROM runs r
-{run_joins}
-WHERE r.cluster_id = %(cluster_id)s AND r.start_at < %(until)s
-    AND (r.end_at IS NULL OR r.end_at > %(since)s OR r.start_at >= %(since)s)
-ORDER BY r.db_index
-
--- runs_between_then --
--- The same, as far as the ledger knew at an instant.
-SELECT {run}, CASE WHEN r.missing_since <= %(as_of)s THEN r.missing_since END, r.subject_id
-FROM {runs_then} AS r
-{run_joins}
-WHERE r.start_at < %(until)s AND (r.end_at IS NULL OR r.end_at > %(since)s OR r.start_at >= %(since)s)
-ORDER BY r.db_index

@@ -91,7 +91,6 @@ class Derived:
             self.store.one("serialize_sums", cluster_id=self.cluster_id)
             for query in REMAKE:
                 self.store.do(query, cluster_id=self.cluster_id)
-        self.store.forget()
 
 
 def _exact(part: ClassifiedPart) -> ClassifiedPart:

@@ -39,6 +39,19 @@ s.account, s.user_name, s.partition, s.qos, s.wckey, s.reservation, s.comment, s
 -- Fragment: what a classification tells.
 c.beneficiary, c.rule, c.category, c.organisation, c.sector, c.municipality, c.hub
 
+-- runs_known --
+-- Fragment: runs as the ledger had them at an instant.
+(
+    SELECT {run_columns} FROM runs WHERE cluster_id = %(cluster_id)s AND recorded_at <= %(as_of)s
+    UNION ALL
+    SELECT {run_columns} FROM run_versions
+    WHERE cluster_id = %(cluster_id)s AND recorded_at <= %(as_of)s AND superseded_at > %(as_of)s
+)
+
+-- missing_since --
+-- Fragment: since when reads no longer listed a run, as known at an instant.
+CASE WHEN r.missing_since <= %(as_of)s THEN r.missing_since END
+
 -- run --
 -- Fragment: what a run is made of.
 r.db_index, r.job_id, r.job_label, {subject},

@@ -1,14 +1,16 @@
-"""What reads and corrections put into the ledger: runs and their earlier versions, hourly usage, events.
+"""Writes reads and corrections into the ledger: runs and their earlier versions, hourly usage, events.
 
-A read goes in as one transaction or not at all: runs, kept versions, hourly usage and the watermark move
-together, so the ledger is the same whether a read was taken once, twice, or after a crash.
+A read goes in as one transaction or not at all: runs, versions, hourly usage and the watermark move together,
+so the ledger is the same whether a read was recorded once, twice, or after a crash.
+Tested in tests/ledger/test_accounting.py, tests/ledger/test_moments.py and tests/ledger/test_withdraw.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 from slurm_ai_factory.core.records import DAY, Association, Instant, Outage, Rejected, Run, Size
 from slurm_ai_factory.core.windows import iso
@@ -16,7 +18,6 @@ from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger.accounting import Accounting
 from slurm_ai_factory.ledger.persons import forgotten
 from slurm_ai_factory.ledger.store import Store
-from slurm_ai_factory.ledger.told import Listed, Memory, Told
 
 STAGED = (
     "put_under_overrides",
@@ -27,7 +28,7 @@ STAGED = (
     "find_changed",
     "keep_versions",
 )
-"""What makes the names and TRES sets of a read known, and what tells the runs that are new or changed."""
+"""Record the names and TRES sets of a read, and find the runs that are new or changed."""
 
 WITHDRAW = (
     "sign_later",
@@ -42,17 +43,30 @@ WITHDRAW = (
     "withdraw_accounts",
     "forget_all_sums",
 )
-"""What takes back all that reads brought since an instant: usage first, which is told from the runs."""
+"""Undo all reads since an instant: usage first, which is derived from the runs."""
 
 ADD = ("sign_changed", "add_usage", "add_runs")
 RESTATE = ("sign_changed", "add_usage", "drop_empty_usage", "update_runs", "add_runs")
-"""What a read does to usage and runs: where all its runs are new, and where some were known otherwise."""
+"""Record usage and runs of a read: where all its runs are new, and where some were known otherwise."""
 
 LINES = 1000
-"""Unreadable lines never seen before that are kept and told within a day; a broken Slurm prints many."""
+"""New unparsable lines that are kept and reported within a day; a broken Slurm prints many."""
 
 LINE_LENGTH = 4096
-"""Characters kept of one."""
+"""Characters kept of a line."""
+
+LATEST = 2**32
+"""Instants end in the year 2106: an hour of a run is a row, and its seconds are multiplied by its seconds."""
+
+RANGES = {
+    "db_index": range(1, 10**20),
+    **dict.fromkeys(("submit_at", "eligible_at", "start_at", "end_at"), range(LATEST)),
+    **dict.fromkeys(("elapsed_seconds", "suspended_seconds"), range(LATEST // 2)),
+    **dict.fromkeys(("job_id", "energy_joules"), range(2**63)),
+}
+"""Values of the numbers of a run that the ledger can hold."""
+
+NUMBERS = attrgetter(*RANGES)
 
 
 class ReadResult(NamedTuple):
@@ -61,21 +75,62 @@ class ReadResult(NamedTuple):
     runs: int
     new: int
     changed: int
-    rejected: tuple[Rejected, ...]  #: all of this read
+    rejected: tuple[Rejected, ...]  #: every line skipped in this read
     states: frozenset[str]
-    new_rejected: tuple[Rejected, ...] = ()  #: of these, those that no read had before
+    new_rejected: tuple[Rejected, ...] = ()  #: of these, the lines that no earlier read had
 
 
 class Withdrawn(NamedTuple):
-    """Reads that were taken back."""
+    """Reads that were withdrawn."""
 
     reads: int
-    first: Instant  #: from which instant on they covered accounting
+    first: Instant  #: the start of what they covered
+
+
+class Listed:
+    """What one read lists, noted while it streams by."""
+
+    def __init__(self) -> None:
+        self.runs: set[int] = set()  #: DBIndexes
+        self.states: set[str] = set()
+        self.rejected: list[Rejected] = []
+        self.repeated = False  #: whether a run was listed more than once
+
+    def rows(self, read: Iterable[Run | Rejected]) -> Iterator[tuple[Any, ...]]:
+        """Rows for the table observed. The elapsed time of a running run is not kept: it is only true now."""
+        for run in read:
+            if isinstance(run, Rejected):
+                self.rejected.append(run)
+                continue
+            if why := unfit(run):
+                self.rejected.append(Rejected(f"DBIndex {run.db_index}, job {run.job_label}", why))
+                continue
+            self.states.add(run.state)
+            self.repeated = self.repeated or run.db_index in self.runs
+            self.runs.add(run.db_index)
+            running = run.end_at is None and run.state != "SUSPENDED"
+            elapsed = 0 if running else run.elapsed_seconds
+            yield (*run[:3], *run.subject[1:8], *run[4:9], elapsed, *run[10:14])
+
+
+def unfit(run: Run) -> str | None:
+    """Why the ledger cannot hold a run, which is skipped then like an unparsable line; None where it can.
+
+    >>> from slurm_ai_factory.core.records import Subject
+    >>> whose = Subject("c", "a", "", "", "", "", "")
+    >>> unfit(Run(1, 1, "1", whose, "RUNNING", 0, 0, 0, None, 2**40, 0, "", ""))
+    'elapsed_seconds 1099511627776 is out of range'
+    """
+    for value, (name, held) in zip(NUMBERS(run), RANGES.items(), strict=True):
+        if value is not None and value not in held:
+            return f"{name} {value} is out of range"
+    texts = "".join((run.job_label, run.state, run.req_tres, run.alloc_tres, *run.subject))
+    return "a NUL character in a name" if "\0" in texts else None
 
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """What is put into the accounting of one cluster."""
+    """Writes to the accounting of one cluster."""
 
     store: Store
     cluster_id: int
@@ -84,27 +139,26 @@ class Intake:
     def record(
         self, read: Iterable[Run | Rejected], since: Instant, until: Instant, *, at: Instant
     ) -> ReadResult:
-        """Take in at the instant ``at`` everything Slurm told of [since, until).
+        """Record at the instant ``at`` everything Slurm listed for [since, until).
 
         ``read`` may raise, and then nothing is kept. A read whose ``until`` is ``at`` lists every open run.
         """
-        key = {"cluster_id": self.cluster_id, "at": at}
-        listed, gone = Listed(), None
+        key, listed = {"cluster_id": self.cluster_id, "at": at}, Listed()
         with self.store.transaction():
             self.store.one("serialize", **key)
-            last = self.store.one("last_read", **key) or (None,)
-            memory = self.store.remembered(Memory, self.cluster_id)
-            memory.follow(last[0])
-            named = forgotten(self.store, self.cluster_id).told(read)
-            self._stage(listed.news(named, memory.digests))
+            for query in ("create_observed", "create_changed", "create_signed"):
+                self.store.do(query)
+            pseudonymised = forgotten(self.store, self.cluster_id).told(read)
+            self.store.copy("copy_observed", listed.rows(pseudonymised))
+            self.store.do("analyze_observed")
             new_rejected = self.put_aside(listed.rejected, at)
-            if listed.again:
+            if listed.repeated:
                 self.store.do("keep_told_last")
             (read_id,) = self.store.one("next_read") or (0,)
             with self.store.pipeline():
-                new, changed = self._take_over(key | {"read_id": read_id})
-                gone = self._gone(key, listed, memory.open) if until == at else None
-                runs = len(listed.digests)
+                new, changed = self._restate(key | {"read_id": read_id})
+                gone = self._gone(key, listed) if until == at else None
+                runs = len(listed.runs)
                 counts = {"runs": runs, "changed": new + changed, "rejected": len(listed.rejected)}
                 touched, newest = self.store.one("touched_from") or (None, None)
                 self.store.do(
@@ -113,28 +167,18 @@ class Intake:
                 )  # fmt: skip
                 if gone:  # after the read is there: a run is missing since a read that did not list it
                     self.store.do("mark_missing", **key, gone=gone)
-        memory.keep(read_id, listed, gone)
         states = frozenset(listed.states)
         return ReadResult(runs, new, changed, tuple(listed.rejected), states, new_rejected)
 
-    def _stage(self, rows: Iterable[Told]) -> None:
-        """Stream what is told anew into a temporary table."""
-        for query in ("create_observed", "create_changed", "create_signed"):
-            self.store.do(query)
-        (planned_for,) = self.store.one("observed_before") or (0,)
-        staged = self.store.copy("copy_observed", rows)
-        if not planned_for / 2 <= staged <= planned_for * 2:
-            self.store.do("analyze_observed")
-
     def put_aside(self, rejected: Iterable[Rejected], at: Instant) -> tuple[Rejected, ...]:
-        """Keep lines that could not be read, each once; those never seen before."""
+        """Keep unparsable lines, each once; the ones that were never met before."""
         key = {"cluster_id": self.cluster_id, "at": at}
         reasons: dict[str, str] = {}
         known_as = forgotten(self.store, self.cluster_id)
-        for one in rejected:
+        for skipped in rejected:
             if len(reasons) < 2 * LINES:
-                line = known_as.line(one.line.replace("\0", "\\0")[:LINE_LENGTH])
-                reasons[line] = known_as.line(one.reason)
+                line = known_as.line(skipped.line.replace("\0", "\\0")[:LINE_LENGTH])
+                reasons[line] = known_as.line(skipped.reason)
         if not reasons:
             return ()
         fresh = [row[0] for row in self.store.all("unseen_lines", **key, lines=list(reasons))]
@@ -142,13 +186,13 @@ class Intake:
         room = max(0, LINES - known)
         kept = reasons.keys() - fresh[room:]
         self.store.do_many("reject_line", [{**key, "line": line, "reason": reasons[line]} for line in kept])
-        told = [Rejected(line, reasons[line]) for line in fresh[:room]]
+        shown = [Rejected(line, reasons[line]) for line in fresh[:room]]
         if len(fresh) >= room > 0:
-            told.append(Rejected("(any further line)", f"more than {LINES} a day are counted only"))
-        return tuple(told)
+            shown.append(Rejected("(any further line)", f"more than {LINES} a day are counted only"))
+        return tuple(shown)
 
-    def _take_over(self, key: Mapping[str, object]) -> tuple[int, int]:
-        """The ledger follows what was staged: how many runs were new, and how many changed."""
+    def _restate(self, key: Mapping[str, object]) -> tuple[int, int]:
+        """Bring runs and usage up to the staged read: how many runs were new, and how many changed."""
         for query in STAGED:
             self.store.do(query, **key)
         new, changed = self.store.one("changed_counts") or (0, 0)
@@ -156,11 +200,10 @@ class Intake:
             self.store.do(query)
         return new, changed
 
-    def _gone(self, key: Mapping[str, object], listed: Listed, was_open: Collection[int] | None) -> list[int]:
-        """The open runs that were not listed."""
-        if was_open is None:
-            was_open = [int(row[0]) for row in self.store.all("open_indexes", **key)]
-        return [db_index for db_index in was_open if db_index not in listed.digests]
+    def _gone(self, key: Mapping[str, object], listed: Listed) -> list[int]:
+        """The open runs that the read did not list."""
+        rows = self.store.all("open_indexes", **key)
+        return [index for index in (int(row[0]) for row in rows) if index not in listed.runs]
 
     def check_job(self, job: str) -> None:
         """Raise LedgerError where the ledger has no run of a job."""
@@ -217,7 +260,6 @@ class Intake:
             self.store.do("create_signed")
             for query in WITHDRAW:
                 self.store.do(query, **key, as_of=since - 1, withdrawal_id=number)
-        self.store.forget()
         return Withdrawn(reads, first)
 
     def record_accounts(self, associations: Iterable[Association], at: Instant) -> None:

@@ -27,10 +27,6 @@ DELETE FROM observed o USING observed later WHERE o.db_index = later.db_index AN
 UPDATE observed o SET override = v.override FROM overridden_runs v
 WHERE v.cluster_id = %(cluster_id)s AND v.db_index = o.db_index
 
--- observed_before --
--- How many runs had arrived when the planner was told last on this connection; below 0 if never.
-SELECT reltuples::bigint FROM pg_class WHERE oid = 'observed'::regclass
-
 -- analyze_observed --
 -- Tell the planner what has arrived; it joins by these.
 ANALYZE observed (db_index, account, user_name, req_tres, alloc_tres)
@@ -188,10 +184,6 @@ WHERE cluster_id = %(cluster_id)s AND db_index = ANY(%(gone)s::numeric[]) AND en
 -- changed_counts --
 -- How many of the runs read were new, and how many were changed.
 SELECT count(*) FILTER (WHERE NOT known), count(*) FILTER (WHERE known) FROM changed
-
--- last_read --
--- The newest read.
-SELECT read_id FROM reads WHERE cluster_id = %(cluster_id)s ORDER BY read_id DESC LIMIT 1
 
 -- next_read --
 -- The number of the read that begins.

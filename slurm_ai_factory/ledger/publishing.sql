@@ -53,30 +53,13 @@ SELECT %(cluster_id)s, %(window_name)s, %(as_of)s, %(fingerprint)s, %(figures)s,
     %(format)s, %(at)s, %(actor)s, entry, hash
 FROM chain ORDER BY entry DESC LIMIT 1
 
--- runs_known --
--- Fragment: runs as the ledger had them at an instant.
-known AS (
-    SELECT db_index, job_label, subject_id, state, submit_at, eligible_at, start_at, end_at, elapsed_seconds,
-        suspended_seconds, req_id, alloc_id, missing_since
-    FROM runs
-    WHERE cluster_id = %(cluster_id)s AND recorded_at <= %(as_of)s
-    UNION ALL
-    SELECT db_index, job_label, subject_id, state, submit_at, eligible_at, start_at, end_at, elapsed_seconds,
-        suspended_seconds, req_id, alloc_id, missing_since
-    FROM run_versions
-    WHERE cluster_id = %(cluster_id)s AND recorded_at <= %(as_of)s AND superseded_at > %(as_of)s
-)
-
 -- fingerprint_runs --
 -- What a report rests on: runs that waited or were delivered in an interval, without their users.
-WITH {runs_known}
 SELECT r.db_index, r.job_label, s.account, s.partition, s.qos, s.wckey, s.reservation, s.comment, s.override,
     r.state, r.submit_at, r.eligible_at, r.start_at, r.end_at, r.elapsed_seconds, r.suspended_seconds, q.tres, a.tres,
-    CASE WHEN r.missing_since <= %(as_of)s THEN r.missing_since END
-FROM known r
-JOIN subjects s USING (subject_id)
-JOIN allocations q ON q.allocation_id = r.req_id
-JOIN allocations a ON a.allocation_id = r.alloc_id
+    {missing_since}
+FROM {runs_known} AS r
+{run_joins}
 WHERE least(r.eligible_at, r.start_at) < %(until)s AND (r.end_at IS NULL OR r.end_at > %(since)s)
 ORDER BY r.db_index
 

@@ -25,7 +25,7 @@ from slurm_ai_factory.core.rules.organisations import (
     news,
 )
 from slurm_ai_factory.core.rules.saved import rules_from, rules_value
-from slurm_ai_factory.ledger.store import Store, json
+from slurm_ai_factory.ledger.store import Store, json, known_at
 
 
 class Recorded(NamedTuple):
@@ -46,7 +46,7 @@ class RegistryBook:
 
     def known(self, then: Instant | None = None) -> Registry:
         """Every entry in force, as known now or then."""
-        key = {"cluster_id": self.cluster_id, "as_of": then}
+        key = {"cluster_id": self.cluster_id, "as_of": known_at(then)}
         organisations = (Organisation(**row) for row in self.store.named("organisations", **key))
         links = (Link(**row) for row in self.store.named("links", **key))
         return Registry().plus([*organisations, *links])
@@ -93,7 +93,7 @@ class RegistryBook:
 
     def overrides(self, then: Instant | None = None) -> dict[str, Override]:
         """Every override by its number, as known now or then."""
-        rows = self.store.all("overrides", cluster_id=self.cluster_id, as_of=then)
+        rows = self.store.all("overrides", cluster_id=self.cluster_id, as_of=known_at(then))
         return {row[0]: _override(*row) for row in rows}
 
     def keep_rules(self, rules: Iterable[Rule], region: Collection[str], at: Instant) -> None:

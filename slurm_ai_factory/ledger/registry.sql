@@ -3,15 +3,15 @@
 SELECT pg_advisory_xact_lock(7345)
 
 -- organisations --
--- What is said of organisations, as known now or at an instant: the newest of the same thing.
+-- What is said of organisations, as known at an instant: the newest of the same thing.
 SELECT DISTINCT ON (organisation, since) organisation, name, kvk, category, sector, municipality, hub, since, until
-FROM organisations WHERE recorded_at <= coalesce(%(as_of)s, 9223372036854775807)
+FROM organisations WHERE recorded_at <= %(as_of)s
 ORDER BY organisation, since, entry_id DESC
 
 -- links --
--- What is said of links, as known now or at an instant: the newest of the same thing.
+-- What is said of links, as known at an instant: the newest of the same thing.
 SELECT DISTINCT ON (organisation, account, since) organisation, account, fraction, since, until
-FROM links WHERE cluster_id = %(cluster_id)s AND recorded_at <= coalesce(%(as_of)s, 9223372036854775807)
+FROM links WHERE cluster_id = %(cluster_id)s AND recorded_at <= %(as_of)s
 ORDER BY organisation, account, since, entry_id DESC
 
 -- add_organisation --
@@ -39,9 +39,9 @@ FROM links WHERE cluster_id = %(cluster_id)s AND organisation = coalesce(%(organ
 ORDER BY recorded_at, account NULLS FIRST, entry_id
 
 -- overrides --
--- The overrides as known now or at an instant.
+-- The overrides as known at an instant.
 SELECT override_id::text, job, beneficiary, organisation, recorded_at, actor, reason FROM overrides
-WHERE cluster_id = %(cluster_id)s AND recorded_at <= coalesce(%(as_of)s, 9223372036854775807)
+WHERE cluster_id = %(cluster_id)s AND recorded_at <= %(as_of)s
 ORDER BY overrides.override_id
 
 -- keep_rules --

@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, TypeVar, cast
+from typing import Any
 
 from psycopg.types.json import Jsonb
 
+from slurm_ai_factory.core.records import FOREVER, Instant
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import rights, sql
 from slurm_ai_factory.ledger.connection import USUAL, Connection, Limits, connect, place, wrapped
 
 SqlRow = tuple[Any, ...]
-Kept = TypeVar("Kept")
 
 LOCKS = {"writing": ("begin_writing", "end_writing"), "summing": ("begin_summing", "end_summing")}
 """Held while changes of shares are planned and settled, and while sums of usage are kept."""
@@ -34,7 +34,6 @@ class Store:
         self.url = url
         self.limits = limits
         self._connection: Connection | None = None
-        self._remembered: dict[tuple[type, int], Any] = {}
         self._in_snapshot = False
 
     def __enter__(self) -> Store:
@@ -56,22 +55,7 @@ class Store:
         """The live connection."""
         if self._connection is None or self._connection.closed or self._connection.broken:
             self._connection = connect(self.url, self.limits)
-            self._remembered = {}
         return self._connection
-
-    def remembered(self, kind: type[Kept], cluster_id: int) -> Kept:
-        """What is known of this connection's answers; of a new connection's nothing.
-
-        Where a dump was restored or a server put back, the keys of rows are used again, for others.
-        """
-        key = kind, cluster_id
-        if key not in self._remembered:
-            self._remembered[key] = kind()
-        return cast("Kept", self._remembered[key])
-
-    def forget(self) -> None:
-        """What is known of earlier answers holds no longer."""
-        self._remembered = {}
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -245,6 +229,11 @@ def _check_known(done: Mapping[str, str]) -> None:
         raise LedgerError(f"the ledger was migrated by a newer version ({newer[-1]}); upgrade saf")
     if changed := sorted(name for name, digest in done.items() if known[name] != digest):
         raise LedgerError(f"migration {changed[0]} differs from the one the ledger was made with; reinstall")
+
+
+def known_at(then: Instant | None) -> Instant:
+    """The instant whose knowledge is asked for, as a query's ``as_of``; None is now."""
+    return FOREVER if then is None else then
 
 
 def json(value: Mapping[str, object]) -> Jsonb:

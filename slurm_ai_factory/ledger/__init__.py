@@ -1,4 +1,4 @@
-"""The edge to PostgreSQL: what was read, what was decided, what was done. psycopg is imported here only."""
+"""The edge to PostgreSQL: accounting, decisions, changes and reports. psycopg is imported here only."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ __all__ = [
 ]
 
 UNKNOWN = 0
-"""The key of a cluster that the ledger does not know; nothing has it."""
+"""The key of a cluster that is not in the ledger; no row has it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """One cluster's books: its accounting, what was decided and done, the registry, and what was reported."""
+    """The ledger of one cluster: accounting, decisions and changes, the registry, published reports."""
 
     store: Store
     accounting: Accounting
@@ -64,21 +64,21 @@ class Ledger:
     proposals: Proposals
 
     def books(self, rules: Rules, then: Instant | None = None) -> Classified:
-        """The accounting as these rules classify it, as known now or then, sorted as far as it was."""
+        """The accounting as these rules classify it, as known now or then; new subjects may be unsorted."""
         store, cluster, cluster_id = self.store, self.accounting.cluster, self.accounting.cluster_id
         return Classified(store, cluster, cluster_id, set_of(store, cluster_id, rules.digest), then)
 
     def classified(self, rules: Rules, then: Instant | None = None) -> Classified:
-        """The same where every subject known now has an answer."""
+        """The same, with every subject known now classified."""
         books = self.books(rules, then)
         books.sort(rules)
         return books
 
     @contextmanager
     def anew(self) -> Iterator[Ledger]:
-        """The same ledger at one moment, with everything derived made again from facts.
+        """The same ledger at one moment, with everything derived computed again from facts.
 
-        Temporary tables hide those that are kept: counts of TRES, usage by hour, answers of rules, sums.
+        Temporary tables hide the permanent ones: TRES counts, hourly usage, classifications, sums.
         """
         with Store(self.store.url, self.store.limits) as store, store.snapshot():
             for query in ANEW:
@@ -88,13 +88,13 @@ class Ledger:
     def rules_of(
         self, rules: tuple[Rule, ...], region: frozenset[Regional], then: Instant | None = None
     ) -> Rules:
-        """Rules with all they are read against, as known now or then."""
+        """Rules with the account tree, registry, region and overrides, as known now or then."""
         known, overrides = self.registry.known(then), self.registry.overrides(then)
         return Rules(rules, self.accounting.parents(then), known, region, overrides)
 
 
 def unasked() -> None:
-    """Let any cluster become known."""
+    """Admit any cluster to the ledger."""
 
 
 @contextmanager
@@ -103,8 +103,8 @@ def open_ledger(
 ) -> Iterator[Ledger]:
     """The ledger of one cluster, its schema checked. Raises LedgerError.
 
-    A cluster it does not know becomes known when ``admit`` has returned. With None nothing is written for it:
-    a ledger that knows others refuses it, and one that knows none is empty.
+    A new cluster is added once ``admit`` returns. With None nothing is written for it: a ledger of other
+    clusters refuses it, and a ledger without any cluster is empty.
     """
     with Store(url, limits) as store:
         store.check_schema()

@@ -22,7 +22,7 @@ ANEW = (
     "shadow_classifications", "shadow_sums", "shadow_hourly_sums",
     "add_tres", "add_allocation_tres", "all_usage", "analyze_usage",
 )  # fmt: skip
-"""The queries that derive everything again into temporary tables, beside the permanent ones."""
+"""The queries that compute everything derived into temporary tables, beside the permanent ones."""
 
 REMAKE = (
     "drop_allocation_tres", "add_tres", "add_allocation_tres", "drop_usage", "all_usage", "forget_all_sets",
@@ -53,39 +53,39 @@ class Derived:
     cluster_id: int
 
     def tres(self) -> Comparison:
-        """Counts of sets of TRES beside the sets."""
+        """Compare TRES counts with the sets they come from."""
         return Comparison(*(self.store.one("sets_compared") or (0, 0)))
 
     def overrides(self) -> Comparison:
-        """The override that each run stands under beside those that were put on runs."""
+        """Compare the override of each run with the recorded overrides of its job."""
         return Comparison(*(self.store.one("subjects_compared", cluster_id=self.cluster_id) or (0, 0)))
 
     def sets(self) -> list[KeptSet]:
-        """Sets of rules whose answers are kept, those used last first."""
+        """Sets of rules with classifications in the ledger, the most recently used first."""
         return [KeptSet(*row) for row in self.store.all("kept_sets", cluster_id=self.cluster_id)]
 
     def instants(self) -> Iterator[Instant]:
-        """From which instants on rules may have answered otherwise, newest first."""
+        """Instants at which rules, or what they are read against, may have changed; newest first."""
         return (row[0] for row in self.store.all("instants_of_rules", cluster_id=self.cluster_id))
 
     def answers(self, set_id: int, rules: Rules) -> Comparison:
-        """Answers that are kept beside those of the rules; a subject without any is not compared."""
+        """Compare kept classifications with the rules; a subject without one is not compared."""
         rows = self.store.all("answers", cluster_id=self.cluster_id, set_id=set_id)
         compared, wrong = 0, []
-        for subject, found in groupby(rows, lambda row: Subject(self.cluster, *row[:SUBJECT])):
-            kept = [part_of(row[SUBJECT + 1 :]) for row in found if row[SUBJECT + 1] is not None]
+        for subject, parts in groupby(rows, lambda row: Subject(self.cluster, *row[:SUBJECT])):
+            kept = [part_of(row[SUBJECT + 1 :]) for row in parts if row[SUBJECT + 1] is not None]
             compared += bool(kept)
             if kept and kept != [_exact(part) for part in rules.parts(subject)]:
                 wrong.append(subject)
         return Comparison(compared, len(wrong), f"account {wrong[0].account}" if wrong else "")
 
     def sums(self, set_id: int) -> list[str]:
-        """The resources whose sums by hour are kept, by one set of rules."""
+        """The resources with saved hourly sums by one set of rules."""
         rows = self.store.all("kept_resources", cluster_id=self.cluster_id)
         return [resource for owner, resource in rows if owner == set_id]
 
     def remake(self) -> None:
-        """Make everything derived again, from facts. Reads wait meanwhile."""
+        """Compute everything derived again from facts. Reads wait meanwhile."""
         with self.store.transaction():
             self.store.one("serialize", cluster_id=self.cluster_id)
             self.store.one("serialize_sums", cluster_id=self.cluster_id)

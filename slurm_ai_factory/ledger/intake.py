@@ -171,7 +171,7 @@ class Intake:
         return ReadResult(runs, new, changed, tuple(listed.rejected), states, new_rejected)
 
     def put_aside(self, rejected: Iterable[Rejected], at: Instant) -> tuple[Rejected, ...]:
-        """Keep unparsable lines, each once; the ones that were never met before."""
+        """Keep unparsable lines, each once; those that no earlier read had."""
         key = {"cluster_id": self.cluster_id, "at": at}
         reasons: dict[str, str] = {}
         known_as = forgotten(self.store, self.cluster_id)
@@ -211,25 +211,25 @@ class Intake:
             raise LedgerError(f"job {job} is not in the ledger; see `saf explain {job}`")
 
     def _of_job(self, job: str) -> dict[str, object]:
-        """By JobID as users write it, or by JobIDRaw."""
+        """The runs of a job: by JobID as users write it, or by JobIDRaw."""
         raw = int(job) if job.isascii() and job.isdigit() else None
         return {"cluster_id": self.cluster_id, "label": job, "job_id": raw}
 
-    def override(self, job: str, said: Mapping[str, object], *, at: Instant) -> tuple[str, int]:
-        """Put the runs of a job under a new override, or under none: its number, and how many runs.
+    def override(self, job: str, entry: Mapping[str, object], *, at: Instant) -> tuple[str, int]:
+        """Put the runs of a job under a new override; its number, and how many runs.
 
-        ``said`` has beneficiary (None takes an earlier override back), organisation, actor and reason. What
-        the runs were until now is kept, as with any correction.
+        ``entry`` has beneficiary (None withdraws an earlier override), organisation, actor and reason. The
+        runs as they were until now are kept as versions, as with any correction.
         """
         key = {"at": at, **self._of_job(job)}
         with self.store.transaction():
             self.store.one("serialize", **key)
             self.store.one("serialize_sums", **key)
             self.check_job(job)
-            number = (self.store.one("add_override", **key, **said) or ("",))[0]
+            number = (self.store.one("add_override", **key, **entry) or ("",))[0]
             for query in ("create_changed", "create_signed"):
                 self.store.do(query)
-            under = {**key, "override": number if said["beneficiary"] else ""}
+            under = {**key, "override": number if entry["beneficiary"] else ""}
             for query in ("put_runs_under", "add_overridden_subjects", "find_overridden", "keep_versions"):
                 self.store.do(query, **under)
             for query in RESTATE:
@@ -239,9 +239,9 @@ class Intake:
         return number, runs
 
     def withdraw(self, since: Instant, *, at: Instant, actor: str, reason: str) -> Withdrawn:
-        """Take back the reads made at or after ``since``: the ledger is what it was before them.
+        """Withdraw the reads made at or after ``since``: the ledger is as it was before them.
 
-        What they brought is kept. Raises LedgerError where there are none, or where a job was put under an
+        What they recorded is kept. Raises LedgerError where there are none, or where a job was put under an
         override since: that correction rests on them.
         """
         key = {"cluster_id": self.cluster_id, "at": at, "since": since}
@@ -263,8 +263,8 @@ class Intake:
         return Withdrawn(reads, first)
 
     def record_accounts(self, associations: Iterable[Association], at: Instant) -> None:
-        """The account tree as it is at the instant ``at``; accounts that are gone keep their last parent."""
-        now = {one.account: one.parent for one in associations if one.user is None}
+        """Record the account tree at the instant ``at``; deleted accounts keep their last parent."""
+        now = {row.account: row.parent for row in associations if row.user is None}
         rows = [
             {"cluster_id": self.cluster_id, "account": account, "parent": parent or "", "at": at}
             for account, parent in now.items() - self.accounting.parents().items()
@@ -272,7 +272,7 @@ class Intake:
         self.store.do_many("write_account", rows)
 
     def record_events(self, sizes: Iterable[Size], outages: Iterable[Outage], at: Instant) -> None:
-        """The cluster's sizes and outages as Slurm tells them at the instant ``at``."""
+        """Record the cluster's sizes and outages as Slurm reports them at the instant ``at``."""
         key = {"cluster_id": self.cluster_id, "at": at}
-        self.store.do_many("write_size", [key | one._asdict() for one in sizes])
-        self.store.do_many("write_outage", [key | one._asdict() for one in outages])
+        self.store.do_many("write_size", [key | size._asdict() for size in sizes])
+        self.store.do_many("write_outage", [key | outage._asdict() for outage in outages])

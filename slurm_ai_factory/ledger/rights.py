@@ -1,4 +1,4 @@
-"""Who may do what with the schema of a ledger: the roles saf_owner, saf_daemon and saf_reader."""
+"""Grants the roles saf_owner, saf_daemon and saf_reader their rights on the schema of a ledger."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ AS_OWNER = "SET LOCAL ROLE saf_owner"
 
 
 def roles() -> str:
-    """The statements with which a superuser hands the database of a ledger over to saf_owner."""
+    """The statements with which a superuser gives the database of a ledger to saf_owner."""
     return sql.queries()["roles"].replace("%%", "%")
 
 
 def has_owner(connection: Connection, url: str) -> bool:
-    """Whether saf_owner owns the schema, and not the role of this session.
+    """Whether saf_owner owns the schema.
 
     Raises LedgerError where the role of this session may not change the schema.
     """
@@ -34,7 +34,7 @@ def has_owner(connection: Connection, url: str) -> bool:
 
 
 def grant(connection: Connection) -> None:
-    """Take from saf_daemon and saf_reader whatever they may do, and give them what this version needs."""
+    """Revoke all rights of saf_daemon and saf_reader, and grant those that this version needs."""
     for query in ("revokes", "grants"):
         for (statement,) in connection.execute(sql.queries()[query]).fetchall():
             connection.execute(statement)

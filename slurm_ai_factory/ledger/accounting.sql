@@ -4,7 +4,7 @@ SELECT max(until) FROM reads
 WHERE cluster_id = %(cluster_id)s AND at <= %(as_of)s AND coalesce(withdrawn_at > %(as_of)s, true)
 
 -- gaps --
--- What of an interval no read has covered.
+-- The parts of an interval that no read covers, as known at an instant.
 SELECT lower(gap), upper(gap)
 FROM unnest(
     int8multirange(int8range(%(since)s, %(until)s)) - coalesce(
@@ -17,8 +17,7 @@ FROM unnest(
 ORDER BY 1
 
 -- usage_compared --
--- Usage by hour as it is kept, and as the ended runs make it: how many rows, how many of them differ, and the
--- earliest hour that does.
+-- Compare hourly usage with the ended runs: how many rows, how many differ, and the earliest hour that does.
 WITH signed AS (
     SELECT 1 AS sign, subject_id, req_id, alloc_id, job_label, eligible_at, start_at, end_at, elapsed_seconds
     FROM runs
@@ -37,7 +36,7 @@ WITH signed AS (
 SELECT count(*), count(*) FILTER (WHERE differs), min(hour) FILTER (WHERE differs) FROM compared
 
 -- lines_read_since --
--- How many different lines could not be read since an instant.
+-- How many different unparsable lines reads met after an instant.
 SELECT count(*) FROM rejected_lines WHERE cluster_id = %(cluster_id)s AND last_read_at > %(since)s
 
 -- accounts --
@@ -47,11 +46,11 @@ WHERE cluster_id = %(cluster_id)s AND recorded_at <= %(as_of)s
 ORDER BY account, recorded_at DESC
 
 -- tres_names --
--- Every TRES that a run wanted or had.
+-- Every TRES that a run requested or was allocated.
 SELECT name FROM tres
 
 -- names --
--- Every name that a subject had.
+-- All names of subjects, by column.
 SELECT array_agg(DISTINCT account) AS account, array_agg(DISTINCT user_name) AS user,
     array_agg(DISTINCT qos) AS qos, array_agg(DISTINCT partition) AS partition,
     array_agg(DISTINCT wckey) AS wckey, array_agg(DISTINCT reservation) AS reservation
@@ -76,7 +75,7 @@ SELECT node, since, until, state, tres FROM (
 WHERE coalesce(until, %(until)s) > %(since)s
 
 -- span --
--- From the first instant to the last that the ledger has runs or usage of.
+-- The first and the last instant with runs or usage in the ledger.
 SELECT least((SELECT min(hour) FROM hourly_usage), min(least(eligible_at, start_at))),
     greatest((SELECT max(hour) + 3600 FROM hourly_usage), max(end_at) + 1)
 FROM runs WHERE cluster_id = %(cluster_id)s
@@ -98,7 +97,7 @@ WHERE r.start_at < %(until)s AND (r.end_at IS NULL OR r.end_at > %(since)s OR r.
 ORDER BY r.db_index
 
 -- open_jobs --
--- The jobs that have not ended, and whether the last read up to now did not list them.
+-- The jobs that have not ended, and whether the newest read up to now no longer listed them.
 SELECT job_id, start_at, missing_since IS NOT NULL FROM runs
 WHERE cluster_id = %(cluster_id)s AND end_at IS NULL
 
@@ -122,12 +121,12 @@ WITH {weighted}, ended AS (
 SELECT user_name, avg(elapsed_seconds), sum(charge), sum(charge * charge) FROM ended GROUP BY user_name
 
 -- newest_record --
--- The newest instant that the accounting told of a run.
+-- The newest submit, start or end of any run, as known at an instant.
 SELECT max(newest_record_at) FROM reads
 WHERE cluster_id = %(cluster_id)s AND at <= %(as_of)s AND coalesce(withdrawn_at > %(as_of)s, true)
 
 -- status --
--- How much the ledger holds.
+-- How many rows the ledger holds of each kind, and how far it was read.
 SELECT
     (SELECT count(*) FROM runs WHERE cluster_id = %(cluster_id)s) AS runs,
     (SELECT count(*) FROM run_versions WHERE cluster_id = %(cluster_id)s) AS superseded,

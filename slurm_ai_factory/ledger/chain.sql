@@ -27,7 +27,7 @@ FROM compared
 SELECT DISTINCT name FROM chained() ORDER BY name
 
 -- reads_compared --
--- How many reads have a digest of the runs they recorded, how many digests differ from the runs, and the first of these.
+-- How many reads have a digest of the runs they recorded, how many digests differ, and the first of these.
 WITH recorded AS (
     SELECT read_id, encode(sha256(string_agg(DISTINCT hash, '' ORDER BY hash)), 'hex') AS digest
     FROM run_hashes WHERE cluster_id = %(cluster_id)s GROUP BY read_id
@@ -65,8 +65,8 @@ SELECT count(*), count(*) FILTER (WHERE differs),
 FROM compared
 
 -- versions_compared --
--- How many versions of runs there are, how many do not follow one another or were recorded at an instant without a read,
--- an override or a withdrawal, and the first of these.
+-- How many versions of runs there are, how many do not follow the one before or were recorded without a read, an
+-- override or a withdrawal, and the first of these.
 WITH versions AS (
     SELECT db_index, read_id, recorded_at, superseded_at FROM run_versions WHERE cluster_id = %(cluster_id)s
     UNION ALL

@@ -1,26 +1,26 @@
 -- clear_signed --
--- Nothing is left of a question before, inside the same transaction.
+-- Remove the signed runs of an earlier question in the same transaction.
 TRUNCATE signed
 
 -- newest_set --
--- A set of rules, and whether it is the one used last.
+-- A set of rules, and whether it is the most recently used one.
 SELECT set_id, used = (SELECT max(used) FROM rule_sets WHERE cluster_id = %(cluster_id)s) FROM rule_sets
 WHERE cluster_id = %(cluster_id)s AND digest = %(digest)s
 
 -- use_set --
--- A set of rules is used now.
+-- Make a set of rules the most recently used one.
 INSERT INTO rule_sets AS r (cluster_id, digest, used) VALUES (%(cluster_id)s, %(digest)s, nextval('uses'))
 ON CONFLICT (cluster_id, digest) DO UPDATE SET used = excluded.used
 RETURNING set_id
 
 -- forget_sets --
--- Drop the answers and sums of sets that were not used for long.
+-- Delete the least recently used sets with their classifications and sums.
 DELETE FROM rule_sets WHERE set_id IN (
     SELECT set_id FROM rule_sets WHERE cluster_id = %(cluster_id)s ORDER BY used DESC OFFSET %(kept)s
 )
 
 -- unsorted_subjects --
--- Subjects that have no answer of a set of rules.
+-- Subjects that a set of rules has not classified yet.
 SELECT s.subject_id, {subject}
 FROM subjects s
 WHERE s.cluster_id = %(cluster_id)s AND NOT EXISTS (
@@ -28,7 +28,7 @@ WHERE s.cluster_id = %(cluster_id)s AND NOT EXISTS (
 )
 
 -- write_classification --
--- The rules' answer for a subject.
+-- Record a part of the classification of a subject.
 INSERT INTO classifications (set_id, subject_id, part, since, until, fraction, beneficiary, rule, category,
     organisation, sector, municipality, hub)
 VALUES (%(set_id)s, %(subject_id)s, %(part)s, %(since)s, %(until)s, %(fraction)s, %(beneficiary)s, %(rule)s,
@@ -36,11 +36,11 @@ VALUES (%(set_id)s, %(subject_id)s, %(part)s, %(since)s, %(until)s, %(fraction)s
 ON CONFLICT DO NOTHING
 
 -- analyze_classifications --
--- Tell the planner how many answers there are now; it joins millions of hours with them.
+-- Update the planner's statistics: it joins millions of hours with the classifications.
 SELECT analyze_classifications()
 
 -- parts_of_subjects --
--- Who the charge of some subjects is for, and when.
+-- The classifications of some subjects, by part.
 SELECT c.subject_id, c.since, c.until, c.fraction, {told}
 FROM classifications c
 WHERE c.set_id = %(set_id)s AND c.subject_id = ANY(%(subjects)s)
@@ -59,7 +59,7 @@ WHERE c.set_id = %(set_id)s AND u.hour >= %(since)s AND u.hour < %(until)s
 GROUP BY s.subject_id, c.set_id, c.subject_id, c.part
 
 -- corrections_by_hour --
--- What the signed runs change of usage_by_hour.
+-- What the signed runs change in usage_by_hour.
 WITH {signed_hours}, {weighted}
 SELECT d.hour, c.beneficiary, sum(d.delivered * w.weight * c.fraction), sum(d.waiting * w.weight * c.fraction)
 FROM deltas d
@@ -70,7 +70,7 @@ WHERE c.set_id = %(set_id)s AND d.hour >= %(since)s AND d.hour < %(until)s
 GROUP BY d.hour, c.beneficiary
 
 -- corrections_by_subject --
--- What the signed runs change of usage_by_subject.
+-- What the signed runs change in usage_by_subject.
 WITH {signed_hours}, {weighted}
 SELECT {subject}, {told}, sum(d.delivered * w.weight) * c.fraction
 FROM deltas d
@@ -82,11 +82,11 @@ WHERE c.set_id = %(set_id)s AND d.hour >= %(since)s AND d.hour < %(until)s
 GROUP BY s.subject_id, c.set_id, c.subject_id, c.part
 
 -- first_hour --
--- The earliest hour that the ledger has usage of.
+-- The earliest hour with usage.
 SELECT min(hour) FROM hourly_usage
 
 -- runs_beyond --
--- Runs of before an instant that ended after it, as far as the ledger knew then.
+-- Runs from before an instant that ended after it, as known at another instant.
 SELECT {run}, NULL::bigint, r.subject_id
 FROM {runs_known} AS r
 {run_joins}

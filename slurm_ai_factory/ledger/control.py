@@ -2,7 +2,7 @@
 
 A change is recorded as planned before it is tried, and settled by the value read back afterwards. One that is
 still planned when a cycle begins was interrupted, and is settled the same way.
-Tested in tests/test_cycle.py, tests/steps/ and tests/cli/.
+Tested in tests/end_to_end/test_control.py and tests/cli/test_pause.py.
 """
 
 from __future__ import annotations

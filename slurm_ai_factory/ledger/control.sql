@@ -1,35 +1,35 @@
 -- add_decision --
--- A decision, before it is acted on.
+-- Record a decision, before it is acted on.
 INSERT INTO decisions (cluster_id, at, mode, reason, sentence, inputs, u_ref, actor)
 VALUES (%(cluster_id)s, %(at)s, %(mode)s, %(reason)s, %(sentence)s, %(inputs)s, %(u_ref)s, %(actor)s)
 RETURNING decision_id
 
 -- add_change --
--- What a decision changes.
+-- Record a change of a decision.
 INSERT INTO changes (decision_id, account, raw_shares_before, raw_shares_after, status)
 VALUES (%(decision_id)s, %(account)s, %(raw_shares_before)s, %(raw_shares_after)s, %(status)s)
 RETURNING change_id
 
 -- settle_change --
--- What became of a planned change.
+-- Record the outcome of a planned change.
 UPDATE changes SET status = %(status)s, settled_at = %(at)s, raw_shares_read = %(raw_shares)s, note = %(note)s
 WHERE change_id = %(change_id)s AND status = 'planned'
 
 -- planned_changes --
--- Changes whose outcome is not known: a write was begun and not read back.
+-- Changes without an outcome: the write was begun and not read back.
 SELECT c.change_id, c.account, c.raw_shares_before, c.raw_shares_after
 FROM changes c JOIN decisions d USING (decision_id)
 WHERE d.cluster_id = %(cluster_id)s AND c.status = 'planned'
 ORDER BY c.change_id
 
 -- last_state --
--- What the control law remembered last.
+-- The newest state of the control law.
 SELECT at, u_ref FROM decisions
 WHERE cluster_id = %(cluster_id)s AND u_ref IS NOT NULL
 ORDER BY decision_id DESC LIMIT 1
 
 -- writes_since --
--- How many changes were tried since an instant, whatever became of them.
+-- How many changes were tried since an instant, with any outcome.
 SELECT count(*) FROM changes c JOIN decisions d USING (decision_id)
 WHERE d.cluster_id = %(cluster_id)s AND d.at > %(since)s AND c.status IN ('applied', 'failed', 'planned')
 
@@ -45,7 +45,7 @@ SELECT at, mode, reason, sentence, inputs, actor FROM decisions
 WHERE cluster_id = %(cluster_id)s ORDER BY decision_id DESC LIMIT %(limit)s
 
 -- reason_since --
--- Since when every decision has had the newest one's reason.
+-- The first of the newest decisions in a row that have this reason.
 SELECT min(at) FROM decisions
 WHERE cluster_id = %(cluster_id)s AND decision_id > coalesce((
     SELECT max(decision_id) FROM decisions
@@ -61,13 +61,13 @@ WHERE d.cluster_id = %(cluster_id)s AND c.status <> 'observed'
 ORDER BY c.change_id DESC LIMIT %(limit)s
 
 -- add_baseline --
--- The operator's own shares, kept once.
+-- Record the operator's own shares, once.
 INSERT INTO baselines (cluster_id, account, raw_shares, sibling_shares, recorded_at)
 VALUES (%(cluster_id)s, %(account)s, %(raw_shares)s, %(sibling_shares)s, %(at)s)
 ON CONFLICT DO NOTHING
 
 -- drop_baseline --
--- The operator's own shares are in force again.
+-- Delete the baseline of an account whose own shares are restored.
 DELETE FROM baselines WHERE cluster_id = %(cluster_id)s AND account = %(account)s
 
 -- baselines --
@@ -75,7 +75,7 @@ DELETE FROM baselines WHERE cluster_id = %(cluster_id)s AND account = %(account)
 SELECT account, raw_shares, sibling_shares FROM baselines WHERE cluster_id = %(cluster_id)s ORDER BY account
 
 -- add_pause --
--- An operator pauses the control, or ends a pause.
+-- Record a pause of the control, or the end of one.
 INSERT INTO pauses (cluster_id, recorded_at, until, actor, reason)
 VALUES (%(cluster_id)s, %(at)s, %(until)s, %(actor)s, %(reason)s)
 

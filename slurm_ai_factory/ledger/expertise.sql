@@ -21,7 +21,7 @@ SELECT pg_advisory_xact_lock(7345, 0)
 SELECT min(recorded_at), count(*) FROM expertise_entries WHERE file = %(file)s HAVING count(*) > 0
 
 -- add_expertise --
--- An entry, or a correction of one.
+-- Add an entry, or a correction of one.
 INSERT INTO expertise_entries (day, organisation, role, hours, activity, kind, corrects, reason, file, recorded_at,
     actor)
 VALUES (%(day)s, %(organisation)s, %(role)s, %(hours)s, %(activity)s, %(kind)s, %(corrects)s, %(reason)s, %(file)s,

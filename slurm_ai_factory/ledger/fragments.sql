@@ -1,10 +1,10 @@
 -- run_columns --
--- Fragment: the columns of a run, in the ledger and as it was.
+-- Fragment: the columns that runs and run_versions have in common.
 cluster_id, db_index, job_id, job_label, subject_id, state, submit_at, eligible_at, start_at, end_at,
     elapsed_seconds, suspended_seconds, req_id, alloc_id, energy_joules, recorded_at, missing_since, read_id
 
 -- signed_hours --
--- Fragment: seconds of the signed runs by hour, delivered and waited, as in core/charge.py.
+-- Fragment: delivered and waiting seconds of the signed runs by hour, as in core/charge.py.
 spans AS (
     SELECT subject_id, alloc_id AS allocation_id, sign AS delivered, 0 AS waiting,
         start_at AS since, end_at AS until, elapsed_seconds AS seconds
@@ -32,15 +32,15 @@ spans AS (
 sha256_of(string_agg(DISTINCT db_index::text, ',' ORDER BY db_index::text))
 
 -- subject --
--- Fragment: what a subject is made of.
+-- Fragment: the columns of a subject.
 s.account, s.user_name, s.partition, s.qos, s.wckey, s.reservation, s.comment, s.override
 
 -- told --
--- Fragment: what a classification tells.
+-- Fragment: the columns of a classification.
 c.beneficiary, c.rule, c.category, c.organisation, c.sector, c.municipality, c.hub
 
 -- runs_known --
--- Fragment: runs as the ledger had them at an instant.
+-- Fragment: the runs as known at an instant.
 (
     SELECT {run_columns} FROM runs WHERE cluster_id = %(cluster_id)s AND recorded_at <= %(as_of)s
     UNION ALL
@@ -53,19 +53,19 @@ c.beneficiary, c.rule, c.category, c.organisation, c.sector, c.municipality, c.h
 CASE WHEN r.missing_since <= %(as_of)s THEN r.missing_since END
 
 -- run --
--- Fragment: what a run is made of.
+-- Fragment: a run with its names and TRES.
 r.db_index, r.job_id, r.job_label, {subject},
     r.state, r.submit_at, r.eligible_at, r.start_at, r.end_at, r.elapsed_seconds, r.suspended_seconds,
     q.tres, a.tres
 
 -- run_joins --
--- Fragment: the tables that a run is made of, beside its own.
+-- Fragment: the tables with the names and TRES of a run.
 JOIN subjects s USING (subject_id)
 JOIN allocations q ON q.allocation_id = r.req_id
 JOIN allocations a ON a.allocation_id = r.alloc_id
 
 -- weighted --
--- Fragment: what one second of each set of TRES is worth in the resource.
+-- Fragment: the charge per second of each set of TRES in the resource.
 weighted AS MATERIALIZED (
     SELECT c.allocation_id, sum(c.count * w.weight) AS weight
     FROM unnest(%(tres)s::text[], %(weights)s::numeric[]) AS w (name, weight)

@@ -14,43 +14,43 @@ FROM counted JOIN weighted USING (allocation_id)
 GROUP BY hour, beneficiary
 
 -- touched --
--- Fragment: what reads have changed since the sums were made, from the earliest hour on.
+-- Fragment: from the earliest hour on that reads have changed since the sums were saved.
 SELECT int8multirange(int8range(min(touched_from) - min(touched_from) %% 3600, NULL)) FROM reads
 WHERE cluster_id = s.cluster_id AND read_id > s.read_id AND touched_from IS NOT NULL HAVING count(*) > 0
 
 -- kept_sums --
--- Fragment: a resource's sums, and of which hours they hold.
+-- Fragment: the sums of a resource, and the hours for which they are valid.
 kept AS (
     SELECT s.sum_id, s.known - coalesce(({touched}), '{}') AS known FROM sums s
     WHERE (s.set_id, s.resource) = (%(set_id)s, %(resource)s)
 )
 
 -- hours_not_summed --
--- The parts of an interval whose sums are not known, or were changed by a later read.
+-- The parts of an interval without valid sums.
 WITH {kept_sums}
 SELECT lower(part), upper(part)
 FROM unnest(int8multirange(int8range(%(since)s, %(until)s)) - coalesce((SELECT known FROM kept), '{}')) AS part
 
 -- hourly_sums --
--- What usage_by_hour answers for the hours whose sums are known.
+-- The result of usage_by_hour for the hours with valid sums.
 WITH {kept_sums}
 SELECT h.hour, h.beneficiary, h.delivered, h.waiting
 FROM kept JOIN hourly_sums h USING (sum_id)
 WHERE h.hour >= %(since)s AND h.hour < %(until)s AND kept.known @> h.hour
 
 -- add_sums --
--- Make a resource's sums known.
+-- Add the scope of a resource's sums.
 INSERT INTO sums (cluster_id, set_id, resource, read_id, known)
 VALUES (%(cluster_id)s, %(set_id)s, %(resource)s, 0, '{}') ON CONFLICT DO NOTHING
 
 -- drop_hourly_sums --
--- Sums that are to be added up again.
+-- Delete the sums of an interval, to save them again.
 DELETE FROM hourly_sums h USING sums s
 WHERE s.sum_id = h.sum_id AND (s.set_id, s.resource) = (%(set_id)s, %(resource)s)
     AND h.hour >= %(since)s AND h.hour < %(until)s
 
 -- keep_hourly_sums --
--- Sums as they are now.
+-- Save the sums of an interval.
 INSERT INTO hourly_sums (sum_id, hour, beneficiary, delivered, waiting)
 SELECT s.sum_id, added.*
 FROM sums s, (
@@ -59,7 +59,7 @@ FROM sums s, (
 WHERE (s.set_id, s.resource) = (%(set_id)s, %(resource)s)
 
 -- note_sums --
--- An interval's sums are known, and up to which read.
+-- Record that the sums of an interval are valid, and up to which read.
 UPDATE sums s SET
     known = s.known - coalesce(({touched}), '{}') + int8multirange(int8range(%(since)s, %(until)s)),
     read_id = (SELECT coalesce(max(read_id), 0) FROM reads WHERE cluster_id = %(cluster_id)s)

@@ -8,13 +8,13 @@ INSERT INTO pseudonym_keys (cluster_id, key, made_at) VALUES (%(cluster_id)s, %(
 ON CONFLICT DO NOTHING
 
 -- create_moved --
--- Runs whose users are to get pseudonyms, for the time of one transaction.
+-- Runs to pseudonymise, for one transaction.
 CREATE TEMPORARY TABLE moved (
     db_index numeric(20), subject_id integer, user_name text
 ) ON COMMIT DROP
 
 -- find_moved --
--- Some runs that were over by an instant and still have their user's name; the versions of a run as well.
+-- A batch of runs and versions that ended by an instant and still have their user's name.
 INSERT INTO moved
 SELECT DISTINCT * FROM (
     SELECT r.db_index, s.subject_id, s.user_name
@@ -34,15 +34,15 @@ SELECT DISTINCT * FROM (
 ) AS found
 
 -- named --
--- Fragment: the user of a subject is a name that is to go.
+-- Fragment: the condition that a subject has a name to remove.
 s.user_name <> '' AND s.user_name NOT LIKE '~%%' AND s.user_name <> ALL(%(kept)s)
 
 -- create_nobody --
--- Subjects of no run, for the time of one transaction.
+-- Subjects without runs, for one transaction.
 CREATE TEMPORARY TABLE nobody (subject_id integer) ON COMMIT DROP
 
 -- find_nobody --
--- Subjects whose name is to go and that no run, version or hour is of any more.
+-- Subjects with a name to remove and without any run, version or hour.
 INSERT INTO nobody
 SELECT s.subject_id FROM subjects s
 WHERE s.cluster_id = %(cluster_id)s AND {named}
@@ -51,31 +51,31 @@ WHERE s.cluster_id = %(cluster_id)s AND {named}
     AND NOT EXISTS (SELECT FROM hourly_usage u WHERE u.subject_id = s.subject_id)
 
 -- drop_answers_of_nobody --
--- What the rules answered for them.
+-- Delete their classifications.
 DELETE FROM classifications c USING nobody n WHERE c.subject_id = n.subject_id
 
 -- drop_nobody --
--- The subjects themselves, with their names.
+-- Delete the subjects themselves, with their names.
 DELETE FROM subjects s USING nobody n WHERE s.subject_id = n.subject_id
 
 -- moved_users --
--- Whose runs these are.
+-- The users of these runs.
 SELECT DISTINCT user_name FROM moved
 
 -- moved_runs --
--- How many runs these are.
+-- The number of these runs.
 SELECT count(DISTINCT db_index) FROM moved
 
 -- create_pseudonyms --
--- The pseudonyms that are needed, for the time of one transaction.
+-- The pseudonyms of these users, for one transaction.
 CREATE TEMPORARY TABLE pseudonyms (user_name text, pseudonym text) ON COMMIT DROP
 
 -- add_pseudonym --
--- A pseudonym that is needed.
+-- Add the pseudonym of a user.
 INSERT INTO pseudonyms VALUES (%(user_name)s, %(pseudonym)s)
 
 -- add_pseudonymous_subjects --
--- The same subjects under their users' pseudonyms.
+-- Add the same subjects under their users' pseudonyms.
 INSERT INTO subjects (cluster_id, account, user_name, partition, qos, wckey, reservation, comment, override)
 SELECT DISTINCT s.cluster_id, s.account, p.pseudonym, s.partition, s.qos, s.wckey, s.reservation, s.comment,
     s.override
@@ -83,7 +83,7 @@ FROM moved JOIN subjects s USING (subject_id) JOIN pseudonyms p ON p.user_name =
 ON CONFLICT DO NOTHING
 
 -- renamed --
--- Fragment: each moved subject and the one that takes its place.
+-- Fragment: each moved subject and its replacement.
 renamed AS (
     SELECT DISTINCT s.subject_id AS old_id, n.subject_id AS new_id
     FROM moved JOIN subjects s USING (subject_id)
@@ -92,7 +92,7 @@ renamed AS (
 )
 
 -- sign_renamed --
--- Take the hours of the moved runs out under the old subject, put them in under the new one.
+-- Subtract the hours of the moved runs from the old subject, add them to the new one.
 INSERT INTO signed
 WITH {renamed}
 SELECT side.sign, CASE WHEN side.sign = 1 THEN n.new_id ELSE n.old_id END, r.req_id, r.alloc_id, r.job_label,
@@ -104,26 +104,26 @@ CROSS JOIN (VALUES (-1), (1)) AS side (sign)
 WHERE r.end_at IS NOT NULL
 
 -- rename_runs --
--- The moved runs are of the new subject.
+-- Move the runs to the new subject.
 WITH {renamed}
 UPDATE runs r SET subject_id = n.new_id
 FROM moved m JOIN renamed n ON n.old_id = m.subject_id
 WHERE r.cluster_id = %(cluster_id)s AND r.db_index = m.db_index AND r.subject_id = m.subject_id
 
 -- rename_versions --
--- What the moved runs were before is of the new subject too.
+-- Move the versions of the runs to the new subject.
 WITH {renamed}
 UPDATE run_versions r SET subject_id = n.new_id
 FROM moved m JOIN renamed n ON n.old_id = m.subject_id
 WHERE r.cluster_id = %(cluster_id)s AND r.db_index = m.db_index AND r.subject_id = m.subject_id
 
 -- withhold_lines --
--- Lines that could not be read as runs name users too: only their digest is kept.
+-- Withhold old unparsable lines, which may name users: only their digests stay.
 UPDATE rejected_lines SET {withheld}
 WHERE cluster_id = %(cluster_id)s AND last_read_at < %(before)s AND line NOT LIKE '~%%'
 
 -- note_pseudonymisation --
--- What was done, and by whom.
+-- Record a pseudonymisation.
 INSERT INTO pseudonymisations (cluster_id, at, before, runs, users, lines, staff, texts, actor)
 VALUES (%(cluster_id)s, %(at)s, %(before)s, %(runs)s, %(users)s, %(lines)s, %(staff)s, %(texts)s, %(actor)s)
 
@@ -133,7 +133,7 @@ SELECT (SELECT max(at) FROM pseudonymisations WHERE cluster_id = %(cluster_id)s)
     (SELECT min(at) FROM reads WHERE cluster_id = %(cluster_id)s)
 
 -- copy_classifications --
--- The new subjects are for whom those were that they take the place of, by every set of rules.
+-- Give the new subjects the classifications of the old ones, by every set of rules.
 WITH {renamed}
 INSERT INTO classifications (set_id, subject_id, part, since, until, fraction, beneficiary, rule, category,
     organisation, sector, municipality, hub)
@@ -142,6 +142,6 @@ FROM renamed n JOIN classifications c ON c.subject_id = n.old_id
 ON CONFLICT DO NOTHING
 
 -- users_of_rules --
--- The users that rules name now or named at some time.
+-- The users that rules name or named at some time.
 SELECT DISTINCT trim(users::text, '"') FROM rules_used, jsonb_path_query(rules, '$.rules[*].conditions.user[*]') AS users
 WHERE cluster_id = %(cluster_id)s

@@ -1,5 +1,5 @@
 -- decisions_by_month --
--- What the control decided: how often for each reason, by civil month, as known at an instant.
+-- How many decisions there were by civil month, mode and reason, as known at an instant.
 SELECT to_char(to_timestamp(at) AT TIME ZONE %(zone)s, 'YYYY-MM') AS month, mode, reason, count(*)
 FROM decisions
 WHERE cluster_id = %(cluster_id)s AND at >= %(since)s AND at < %(until)s AND at <= %(as_of)s
@@ -7,7 +7,7 @@ GROUP BY 1, 2, 3
 ORDER BY 1, 2, 3
 
 -- changes_between --
--- Changes that were in force, as known at an instant, oldest first.
+-- Applied changes, as known at an instant, oldest first.
 SELECT d.at, d.mode, d.reason, c.account, c.raw_shares_before, c.raw_shares_after
 FROM changes c JOIN decisions d USING (decision_id)
 WHERE d.cluster_id = %(cluster_id)s AND d.at >= %(since)s AND d.at < %(until)s
@@ -15,18 +15,18 @@ WHERE d.cluster_id = %(cluster_id)s AND d.at >= %(since)s AND d.at < %(until)s
 ORDER BY c.change_id
 
 -- last_published --
--- The newest report of a window given out before an instant.
+-- The newest published report of a window as of an earlier instant.
 SELECT window_name, as_of, fingerprint, figures, settings, document FROM reports
 WHERE cluster_id = %(cluster_id)s AND window_name = %(window_name)s AND as_of < %(as_of)s
 ORDER BY as_of DESC, report_id DESC LIMIT 1
 
 -- all_published --
--- Every report given out.
+-- Every published report.
 SELECT window_name, as_of, fingerprint, figures, settings, document FROM reports
 WHERE cluster_id = %(cluster_id)s ORDER BY as_of, report_id
 
 -- published_before --
--- Reports given out before that of a window as of an instant; where that was not, all of no later instant.
+-- Reports published before that of a window as of an instant; if it was not published, all of no later instant.
 SELECT window_name, as_of, fingerprint, figures, settings, document FROM reports r
 WHERE cluster_id = %(cluster_id)s AND as_of <= %(as_of)s AND NOT EXISTS (
     SELECT FROM reports own
@@ -36,17 +36,17 @@ WHERE cluster_id = %(cluster_id)s AND as_of <= %(as_of)s AND NOT EXISTS (
 ORDER BY report_id
 
 -- published --
--- The report of a window as of an instant, when it was given out.
+-- The published report of a window as of an instant.
 SELECT fingerprint, document, published_at FROM reports
 WHERE cluster_id = %(cluster_id)s AND window_name = %(window_name)s AND as_of = %(as_of)s
 
 -- published_after --
--- Reports given out of a later instant.
+-- Published reports of a later instant.
 SELECT window_name, as_of FROM reports WHERE cluster_id = %(cluster_id)s AND as_of > %(as_of)s
 ORDER BY as_of
 
 -- publish --
--- A report is given out.
+-- Record that a report is published.
 INSERT INTO reports (cluster_id, window_name, as_of, fingerprint, figures, settings, document, format, published_at,
     actor, head_entry, head)
 SELECT %(cluster_id)s, %(window_name)s, %(as_of)s, %(fingerprint)s, %(figures)s, %(settings)s, %(document)s,
@@ -89,7 +89,7 @@ WHERE cluster_id = %(cluster_id)s AND at >= %(since)s AND at < %(until)s AND at 
 ORDER BY decision_id
 
 -- fingerprint_changes --
--- What a report rests on: changes of shares that were in force.
+-- What a report rests on: applied changes of shares.
 SELECT c.change_id, c.decision_id, c.account, c.raw_shares_before, c.raw_shares_after, c.raw_shares_read
 FROM changes c JOIN decisions d USING (decision_id)
 WHERE d.cluster_id = %(cluster_id)s AND d.at >= %(since)s AND d.at < %(until)s
@@ -125,7 +125,7 @@ SELECT override_id, job, beneficiary, organisation, recorded_at
 FROM overrides WHERE cluster_id = %(cluster_id)s AND recorded_at <= %(as_of)s ORDER BY override_id
 
 -- head_of_report --
--- The head of the chain when a report was published, of just these figures.
+-- The head of the chain when a report with this fingerprint was published.
 SELECT head_entry, head FROM reports
 WHERE cluster_id = %(cluster_id)s AND window_name = %(window_name)s AND as_of = %(as_of)s
     AND fingerprint = %(fingerprint)s AND head IS NOT NULL

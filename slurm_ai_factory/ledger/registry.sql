@@ -1,34 +1,34 @@
 -- serialize_registry --
--- One change of the registry at a time.
+-- Change the registry one at a time.
 SELECT pg_advisory_xact_lock(7345)
 
 -- organisations --
--- What is said of organisations, as known at an instant: the newest of the same thing.
+-- The entries of organisations as known at an instant: the newest about the same thing.
 SELECT DISTINCT ON (organisation, since) organisation, name, kvk, category, sector, municipality, hub, since, until
 FROM organisations WHERE recorded_at <= %(as_of)s
 ORDER BY organisation, since, entry_id DESC
 
 -- links --
--- What is said of links, as known at an instant: the newest of the same thing.
+-- The entries of links as known at an instant: the newest about the same thing.
 SELECT DISTINCT ON (organisation, account, since) organisation, account, fraction, since, until
 FROM links WHERE cluster_id = %(cluster_id)s AND recorded_at <= %(as_of)s
 ORDER BY organisation, account, since, entry_id DESC
 
 -- add_organisation --
--- What is said of an organisation.
+-- Add an entry of an organisation.
 INSERT INTO organisations (organisation, name, kvk, category, sector, municipality, hub, since, until, recorded_at,
     actor, reason)
 VALUES (%(organisation)s, %(name)s, %(kvk)s, %(category)s, %(sector)s, %(municipality)s, %(hub)s, %(since)s,
     %(until)s, %(at)s, %(actor)s, %(reason)s)
 
 -- add_link --
--- What is said of a link.
+-- Add an entry of a link.
 INSERT INTO links (cluster_id, organisation, account, fraction, since, until, recorded_at, actor, reason)
 VALUES (%(cluster_id)s, %(organisation)s, %(account)s, %(fraction)s, %(since)s, %(until)s, %(at)s, %(actor)s,
     %(reason)s)
 
 -- registry_history --
--- Everything that was ever said, oldest first.
+-- All entries, oldest first.
 SELECT recorded_at, actor, reason, organisation, NULL AS account, name, kvk, category, sector, municipality, hub,
     NULL AS fraction, since, until, entry_id
 FROM organisations WHERE organisation = coalesce(%(organisation)s, organisation)
@@ -45,7 +45,7 @@ WHERE cluster_id = %(cluster_id)s AND recorded_at <= %(as_of)s
 ORDER BY overrides.override_id
 
 -- keep_rules --
--- The rules that are worked by from now on, unless they are those before.
+-- Record the rules in use from now on, unless they are unchanged.
 INSERT INTO rules_used (cluster_id, recorded_at, rules)
 SELECT %(cluster_id)s, %(at)s, %(rules)s
 WHERE %(rules)s::jsonb IS DISTINCT FROM (
@@ -54,6 +54,6 @@ WHERE %(rules)s::jsonb IS DISTINCT FROM (
 ON CONFLICT (cluster_id, recorded_at) DO NOTHING
 
 -- rules_used --
--- The rules that were worked by at an instant.
+-- The rules in use at an instant.
 SELECT rules FROM rules_used WHERE cluster_id = %(cluster_id)s AND recorded_at <= %(as_of)s
 ORDER BY recorded_at DESC LIMIT 1

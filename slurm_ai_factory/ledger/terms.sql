@@ -5,7 +5,7 @@ SELECT promise, since, ended, share, margin, resource, label, window_kind AS "wi
 FROM promise_terms WHERE cluster_id = %(cluster_id)s ORDER BY entry_id
 
 -- add_promise_term --
--- A whole term.
+-- Record a whole term.
 INSERT INTO promise_terms (cluster_id, promise, since, ended, share, margin, resource, label, window_kind, time_zone,
     share_of, unclassified_limit, region, min_organisations, expertise_share, source, reason, actor, recorded_at)
 VALUES (%(cluster_id)s, %(promise)s, %(since)s, %(ended)s, %(share)s, %(margin)s, %(resource)s, %(label)s, %(window)s,

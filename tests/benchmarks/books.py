@@ -111,7 +111,7 @@ def begin(url: str) -> None:
         _do(connection, OPEN)
 
 
-def extend(url: str, since: int, until: int, told: Callable[[int], object]) -> None:
+def extend(url: str, since: int, until: int, say: Callable[[int], object]) -> None:
     """Add the runs with these numbers, their hours, and the reads and decisions of their time."""
     for low in range(since, until, PER_STATEMENT):
         high = min(until, low + PER_STATEMENT)
@@ -125,7 +125,7 @@ def extend(url: str, since: int, until: int, told: Callable[[int], object]) -> N
             connection.execute(sql.queries()["add_usage"].replace("%%", "%"))
             first, last = (NOW - 1 - n * 3600 // history.RUNS_PER_HOUR for n in (high - 1, low))
             _do(connection, BEATS, since=first // BEAT * BEAT + BEAT, until=last // BEAT * BEAT)
-        told(high)
+        say(high)
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("INSERT INTO reads (cluster_id, at, since, until, runs, changed, rejected) "
                            f"SELECT 1, {NOW}, {NOW} - 3900, {NOW}, 2400, 70, 0 "

@@ -129,8 +129,8 @@ def test_a_connection_that_broke_is_made_again(ledger_url: str) -> None:
         with psycopg.connect(ledger_url, autocommit=True) as other:
             other.execute("SELECT pg_terminate_backend(%s)", (before,))
         with pytest.raises(LedgerError, match="cannot be reached"):
-            store.all("accounts", cluster_id=1, as_of=None)
-        assert store.all("accounts", cluster_id=1, as_of=None) == []
+            store.all("accounts", cluster_id=1, as_of=0)
+        assert store.all("accounts", cluster_id=1, as_of=0) == []
 
 
 def test_a_password_is_never_shown() -> None:

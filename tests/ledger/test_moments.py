@@ -7,12 +7,28 @@ from collections.abc import Iterator
 import pytest
 
 from slurm_ai_factory import question
+from slurm_ai_factory.config import parse_config
 from slurm_ai_factory.core.measure.share import SortedRun
-from slurm_ai_factory.core.records import DAY, Run
+from slurm_ai_factory.core.records import DAY, Instant, Run
 from slurm_ai_factory.ledger import Classified, Ledger, open_ledger
+from slurm_ai_factory.question import Question
 from tests.ledger.test_accounting import ALL, NOW, RULES, T0, WEIGHTS, ended, measure, record, running
 
+CONFIG = parse_config('[cluster]\nname = "c"\n', "saf.toml")
 SAID = {"organisation": "", "actor": "a", "reason": "r"}
+
+
+def asked(ledger: Ledger, read_until: Instant) -> Question:
+    """About everything, by RULES."""
+    return Question(
+        config=CONFIG,
+        ledger=ledger,
+        window=ALL,
+        rules=RULES,
+        terms=question.terms_of(CONFIG, ledger),
+        read_until=read_until,
+        moment=read_until,
+    )
 
 
 def test_a_run_that_ends_while_groups_are_asked_for_is_counted_once(
@@ -28,7 +44,7 @@ def test_a_run_that_ends_while_groups_are_asked_for_is_counted_once(
 
     record(ledger, [running(1)], NOW, now=True)
     monkeypatch.setattr(Classified, "open_runs", and_then_it_ends)
-    groups = question.groups(ledger, RULES, lambda subject, _: subject.account, WEIGHTS, ALL, NOW)
+    groups = asked(ledger, NOW).groups(lambda subject, _: subject.account, WEIGHTS)
     assert [(one.name, one.delivered) for one in groups] == [("umcg", NOW - T0)]
 
 
@@ -53,7 +69,7 @@ def test_a_run_that_ended_after_what_was_read_counts_up_to_there(ledger: Ledger)
     as_of = ledger.accounting.watermark() or 0
     assert measure(ledger, ALL, as_of).total_charge == 600
     assert measure(ledger, ALL, as_of, then=T0 + 3001).total_charge == 600
-    groups = question.groups(ledger, RULES, lambda subject, _: subject.account, WEIGHTS, ALL, as_of)
+    groups = asked(ledger, as_of).groups(lambda subject, _: subject.account, WEIGHTS)
     assert [(one.name, one.delivered) for one in groups] == [("umcg", 600)]
 
 

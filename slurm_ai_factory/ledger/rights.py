@@ -36,5 +36,5 @@ def has_owner(connection: Connection, url: str) -> bool:
 def grant(connection: Connection) -> None:
     """Revoke all rights of saf_daemon and saf_reader, and grant those that this version needs."""
     for query in ("revokes", "grants"):
-        for (statement,) in connection.execute(sql.queries()[query]).fetchall():
+        for (statement,) in connection.execute(sql.queries()[query], {}).fetchall():
             connection.execute(statement)

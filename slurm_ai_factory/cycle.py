@@ -72,7 +72,7 @@ def gather(site: Site) -> Gathered:
 def observe(site: Site, now: Instant, priority: PriorityConfig, read: Read) -> Gathered:
     """Slurm's shares and queue, and the measurement as of the last complete read."""
     associations = site.slurm.associations()
-    site.ledger.accounting.record_accounts(associations, now)
+    site.ledger.intake.record_accounts(associations, now)
     site.ledger.registry.keep_rules(site.config.rules, site.config.registry.region, now)
     mark = site.ledger.accounting.watermark() or now
     asked = question.ask(site.config, site.ledger, read_until=mark)
@@ -85,7 +85,7 @@ def observe(site: Site, now: Instant, priority: PriorityConfig, read: Read) -> G
         )
     with site.laps.phase("measure"):
         measurement, groups = asked.answer(question.by_steered(asked))
-    odd = site.ledger.accounting.put_aside(site.slurm.unreadable(), now)
+    odd = site.ledger.intake.put_aside(site.slurm.unreadable(), now)
     return Gathered(
         at=now,
         config=site.config,

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 from hypothesis import settings
 
-from slurm_ai_factory.ledger import Store, embedded, sql
+from slurm_ai_factory.ledger import Store, embedded, rights
 from tests.cluster.fixtures import planted, slurm, slurm_tree
 from tests.cluster.slurm import SlurmCluster
 from tests.report import year
@@ -70,7 +70,7 @@ def postgresql(open_directory: Path) -> Iterator[str]:
 def with_roles(url: str) -> None:
     """Make an empty database a ledger of saf_owner, with a login for each of the other roles."""
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(sql.roles().encode())
+        connection.execute(rights.roles().encode())
         for role in ("saf_daemon", "saf_reader"):
             connection.execute(f"CREATE ROLE {role}_login LOGIN IN ROLE {role}".encode())
     with Store(url) as store:

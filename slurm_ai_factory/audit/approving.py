@@ -42,7 +42,7 @@ def check_override(ledger: Ledger, job: str, content: Mapping[str, Any]) -> None
 
     ``content`` has beneficiary (None withdraws the last override) and organisation.
     """
-    ledger.accounting.check_job(job)
+    ledger.intake.check_job(job)
     organisation = content["organisation"]
     if organisation and organisation not in ledger.registry.known().keys:
         raise LedgerError(f"organisation {organisation} is not registered; see `saf organisation list`")
@@ -70,7 +70,7 @@ def _override(_config: Config, ledger: Ledger, content: Attribution, by: Attribu
     check_override(ledger, content["job"], content)
     values = {name: content[name] for name in ("beneficiary", "organisation")}
     values |= {name: by[name] for name in ("actor", "reason")}
-    return partial(ledger.accounting.override, content["job"], values, at=by["at"])
+    return partial(ledger.intake.override, content["job"], values, at=by["at"])
 
 
 def _publication(

@@ -37,13 +37,12 @@ def backfill_command(since: str, until: str | None, again: bool) -> None:
         last = min(at - 1, asked_instant(config, until or "now"))
         if first >= last:
             raise click.UsageError("the end of the interval is not after its start")
-        accounting = site.ledger.accounting
-        intervals = [(first, last)] if again else accounting.gaps(first, last)
+        intervals = [(first, last)] if again else site.ledger.accounting.gaps(first, last)
         with _bar(intervals) as progress:
             read = reading.read_intervals(
                 site.slurm, site.ledger, intervals, at=at, usual=config.slurm.read_window, progress=progress
             )
-        accounting.record_events(*site.slurm.events(first, last), at)
+        site.ledger.intake.record_events(*site.slurm.events(first, last), at)
     _answer(intervals, read)
 
 

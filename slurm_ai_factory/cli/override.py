@@ -48,7 +48,7 @@ def override_command(
         act = {"actor": current_actor(), "reason": reason}
         if config.approval.overrides:
             return proposed(ledger, ProposalKind.OVERRIDE, {"job": job, **wanted}, {"at": now(), **act})
-        number, runs = ledger.accounting.override(job, wanted | act, at=now())
+        number, runs = ledger.intake.override(job, wanted | act, at=now())
     sentence = f"override {number} of job {job}: {count(runs, 'run')}; see `saf explain {job}`"
     return output.reply({"override": number, "job": job, "runs": runs}, sentence)
 

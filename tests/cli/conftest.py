@@ -76,9 +76,9 @@ def books(ledger_url: str, tmp_path: Path) -> Saf:
     at = today()
     with open_ledger(ledger_url, "loop") as ledger:
         tree = [Association(cluster="loop", account=one, parent=up, raw_shares=1) for one, up in TREE.items()]
-        ledger.accounting.record_accounts(tree, at - 9 * 24 * HOUR)
-        ledger.accounting.record_events([Size(at - 90 * 24 * HOUR, None, "cpu=40,node=1")], [], 1)
-        ledger.accounting.record(_runs(at), at - 9 * 24 * HOUR, at, at=at)
+        ledger.intake.record_accounts(tree, at - 9 * 24 * HOUR)
+        ledger.intake.record_events([Size(at - 90 * 24 * HOUR, None, "cpu=40,node=1")], [], 1)
+        ledger.intake.record(_runs(at), at - 9 * 24 * HOUR, at, at=at)
     env = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     saf = Saf(tmp_path, env, ledger_url)
     saf.configure("promise", RULES, window="rolling:7d")

@@ -82,10 +82,10 @@ def _fill(ledger: Ledger, config: Config, at: int) -> None:
     since = at - 9 * 24 * HOUR
     names = {"root": None, "regional": "root", EVIL: "root", OTHER: "root"}
     tree = [Association(cluster="loop", account=one, parent=up, raw_shares=1) for one, up in names.items()]
-    ledger.accounting.record_accounts(tree, since)
-    ledger.accounting.record_events([Size(since, None, "cpu=40,node=1")], [], 1)
+    ledger.intake.record_accounts(tree, since)
+    ledger.intake.record_events([Size(since, None, "cpu=40,node=1")], [], 1)
     runs = [_run(number, account, at) for number, account in enumerate((EVIL, OTHER, "root"), 1)]
-    ledger.accounting.record(runs, since, at, at=at)
+    ledger.intake.record(runs, since, at, at=at)
     _say(ledger, config, at)
     change = Change(cluster="loop", account=EVIL, raw_shares_before=1, raw_shares_after=2)
     decision = Decision(at=at, reason="raise", sentence=EVIL, inputs={"account": EVIL}, changes=(change,))
@@ -111,7 +111,7 @@ def _say(ledger: Ledger, config: Config, at: int) -> None:
     entries: list[RegistryEntry] = [plant, Link(organisation="plant", account=OTHER, since=0)]
     terms = config.terms(ledger.accounting.parents())
     assert not ledger.registry.record(entries, terms, {"at": at, **said}).problems
-    ledger.accounting.override("3", {"beneficiary": "regional", "organisation": "", **said}, at=at)
+    ledger.intake.override("3", {"beneficiary": "regional", "organisation": "", **said}, at=at)
     ledger.control.say_pause(Pause(at, at + 10**9, EVIL, EVIL))
     hours = NewEntry(day=YESTERDAY, organisation="plant", role=EVIL, hours=Decimal(1), activity=EVIL)
     ledger.expertise.add([hours], at=at, actor=EVIL)

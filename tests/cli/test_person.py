@@ -76,7 +76,7 @@ def test_who_computes_on_stays_forgotten(published: Saf, ledger_url: str) -> Non
     subject = Subject("loop", "astro", "jan", "main", "normal", "", "")
     running = Run(99, 99, "99", subject, "RUNNING", at, at, at - HOUR, None, 0, 0, "cpu=2", "cpu=2")
     with open_ledger(ledger_url, "loop") as ledger:
-        ledger.accounting.record([running], at - HOUR, at + 60, at=at + 60)
+        ledger.intake.record([running], at - HOUR, at + 60, at=at + 60)
     assert "jan" not in published.run("ledger", "export", "--users").stdout
 
 

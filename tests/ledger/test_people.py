@@ -54,7 +54,7 @@ def fill(ledger: Ledger) -> None:
     done = ledger.registry.record([plant, Link(organisation="plant", account="umcg", since=0)], terms, said)
     assert not done.problems
     wanted = {"beneficiary": "regional", "organisation": "", "actor": STAFF, "reason": TOLD}
-    ledger.accounting.override("7", wanted, at=NOW + 2)
+    ledger.intake.override("7", wanted, at=NOW + 2)
     ledger.control.say_pause(Pause(NOW, NOW + HOUR, STAFF, TOLD))
     hours = NewEntry(day=DAY, organisation="plant", role="jurist", hours=Decimal(2), activity=TOLD)
     (entry,) = ledger.expertise.add([hours], at=NOW, actor=STAFF)

@@ -175,7 +175,7 @@ REGIONAL = Rules(
 
 def override(ledger: Ledger, job: str, beneficiary: str | None, at: Instant) -> str:
     said = {"beneficiary": beneficiary, "organisation": "", "actor": "jan", "reason": "a test run"}
-    return ledger.accounting.override(job, said, at=at)[0]
+    return ledger.intake.override(job, said, at=at)[0]
 
 
 def _with_overrides(ledger: Ledger, then: Instant | None = None) -> Sums:
@@ -249,10 +249,10 @@ def test_the_rules_and_the_tree_of_an_instant_are_known_again(ledger: Ledger) ->
     below = Rule(
         name="r", beneficiary=Beneficiary.REGIONAL, conditions={"account_subtree": frozenset({"regional"})}
     )
-    ledger.accounting.record_accounts(tree, 10)
+    ledger.intake.record_accounts(tree, 10)
     ledger.registry.keep_rules([below], ["GM0014"], 10)
     ledger.registry.keep_rules([below], ["GM0014"], 11)
-    ledger.accounting.record_accounts([*tree[:2], _row("umcg", "root")], 20)
+    ledger.intake.record_accounts([*tree[:2], _row("umcg", "root")], 20)
     ledger.registry.keep_rules([], (), 30)
     assert ledger.registry.rules_used(9) is None
     subject = Subject("c", "umcg", "a", "main", "normal", "", "")

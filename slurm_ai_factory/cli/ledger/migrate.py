@@ -10,7 +10,7 @@ import click
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.options import SafCommand, chosen
 from slurm_ai_factory.cli.wiring import load_config, reachable_ledger_url
-from slurm_ai_factory.ledger import LONG, Store, sql
+from slurm_ai_factory.ledger import LONG, Store, rights
 
 
 @click.command("migrate", cls=SafCommand)
@@ -32,5 +32,5 @@ def roles_command() -> None:
 
     Run it as a PostgreSQL superuser on the ledger's database, new or old; then run `saf ledger migrate`.
     """
-    statement = sql.roles()
+    statement = rights.roles()
     output.emit({"sql": statement}) if chosen.json else click.echo(statement)

@@ -34,12 +34,12 @@ def withdraw_command(since: str, reason: str) -> None:
         warn_of_names(site.ledger, reason)
         site.slurm.priority_config()
         now = clocks.checked_diagnostics(site).at
-        withdrawn = site.ledger.accounting.withdraw(first, at=now, actor=current_actor(), reason=reason)
+        withdrawn = site.ledger.intake.withdraw(first, at=now, actor=current_actor(), reason=reason)
         interval = min(withdrawn.first, now - 1), now
         read = reading.read_intervals(
             site.slurm, site.ledger, [interval], at=now, usual=config.slurm.read_window
         )
-        site.ledger.accounting.record_events(*site.slurm.events(*interval), now)
+        site.ledger.intake.record_events(*site.slurm.events(*interval), now)
     began = output.when(interval[0])
     value = {"withdrawn_reads": withdrawn.reads, "since": began, "runs": read.runs}
     output.reply(value, f"reads withdrawn: {withdrawn.reads}; read {read.runs} runs since {began} again")

@@ -58,7 +58,7 @@ def test_a_run_that_is_running_is_charged_up_to_the_last_read(books: Saf, ledger
     subject = Subject("loop", "astro", "jan", "main", "normal", "", "")
     running = Run(99, 99, "99", subject, "RUNNING", at, at, at - HOUR, None, 0, 0, "cpu=2", "cpu=2")
     with open_ledger(ledger_url, "loop") as ledger:
-        ledger.accounting.record([running], at - HOUR, at + 60, at=at + 60)
+        ledger.intake.record([running], at - HOUR, at + 60, at=at + 60)
     (row,) = (one for one in exported(books, *SHARED) if one["job_label"] == "99")
     assert (row["end_at"], row["elapsed_seconds"], row["charge"]) == (None, HOUR + 60, 2 * (HOUR + 60))
 

@@ -1,33 +1,33 @@
 -- shadow_tres --
--- Names of TRES, made again.
+-- A temporary table for TRES.
 CREATE TEMPORARY TABLE tres (LIKE tres INCLUDING ALL) ON COMMIT DROP
 
 -- shadow_allocation_tres --
--- Counts of sets of TRES, made again.
+-- A temporary table for TRES counts.
 CREATE TEMPORARY TABLE allocation_tres (LIKE allocation_tres INCLUDING ALL) ON COMMIT DROP
 
 -- shadow_hourly_usage --
--- Usage by hour, made again.
+-- A temporary table for hourly usage.
 CREATE TEMPORARY TABLE hourly_usage (LIKE hourly_usage INCLUDING ALL) ON COMMIT DROP
 
 -- shadow_rule_sets --
--- Sets of rules, made again.
+-- A temporary table for sets of rules.
 CREATE TEMPORARY TABLE rule_sets (LIKE rule_sets INCLUDING ALL) ON COMMIT DROP
 
 -- shadow_classifications --
--- Answers of rules, made again.
+-- A temporary table for classifications.
 CREATE TEMPORARY TABLE classifications (LIKE classifications INCLUDING ALL) ON COMMIT DROP
 
 -- shadow_sums --
--- Which sums are kept, made again.
+-- A temporary table for the scopes of sums.
 CREATE TEMPORARY TABLE sums (LIKE sums INCLUDING ALL) ON COMMIT DROP
 
 -- shadow_hourly_sums --
--- Sums by hour, made again.
+-- A temporary table for hourly sums.
 CREATE TEMPORARY TABLE hourly_sums (LIKE hourly_sums INCLUDING ALL) ON COMMIT DROP
 
 -- all_usage --
--- Usage by hour of all ended runs of the cluster.
+-- Compute the hourly usage of all ended runs of the cluster.
 WITH signed AS (
     SELECT 1 AS sign, subject_id, req_id, alloc_id, job_label, eligible_at, start_at, end_at, elapsed_seconds
     FROM runs
@@ -37,11 +37,11 @@ INSERT INTO hourly_usage (hour, subject_id, allocation_id, delivered, waiting)
 SELECT hour, subject_id, allocation_id, delivered, waiting FROM deltas
 
 -- analyze_usage --
--- Tell the planner how much there is.
+-- Update the planner's statistics.
 ANALYZE hourly_usage, allocation_tres
 
 -- sets_compared --
--- Counts of sets of TRES as they are kept, and as the sets say: how many rows, how many of them differ, and one.
+-- Compare TRES counts with the sets they come from: how many rows, how many differ, and one that does.
 WITH said AS (
     SELECT a.allocation_id, split_part(entry, '=', 1) AS name, split_part(entry, '=', 2) AS count, a.tres
     FROM allocations a, unnest(string_to_array(a.tres, ',')) AS entry
@@ -57,11 +57,11 @@ SELECT count(*), count(*) FILTER (WHERE differs),
 FROM compared c
 
 -- kept_sets --
--- Sets of rules whose answers are kept.
+-- Sets of rules with classifications, the most recently used first.
 SELECT set_id, digest FROM rule_sets WHERE cluster_id = %(cluster_id)s ORDER BY used DESC
 
 -- instants_of_rules --
--- Every instant from which on rules, or what they are read against, may have been others; newest first.
+-- Every instant at which rules, or what they are read against, may have changed; newest first.
 SELECT recorded_at FROM rules_used WHERE cluster_id = %(cluster_id)s
 UNION SELECT recorded_at FROM accounts WHERE cluster_id = %(cluster_id)s
 UNION SELECT recorded_at FROM links WHERE cluster_id = %(cluster_id)s
@@ -71,7 +71,7 @@ UNION SELECT recorded_at FROM organisations
 ORDER BY 1 DESC
 
 -- answers --
--- Every subject with the answers that a set of rules has for it.
+-- Every subject with its classification by a set of rules.
 SELECT {subject}, s.subject_id, c.since, c.until, c.fraction, {told}
 FROM subjects s
 LEFT JOIN classifications c ON c.set_id = %(set_id)s AND c.subject_id = s.subject_id
@@ -79,12 +79,12 @@ WHERE s.cluster_id = %(cluster_id)s
 ORDER BY s.subject_id, c.part
 
 -- kept_resources --
--- The resources that sums by hour are kept of, and by which set of rules.
+-- The resources with saved hourly sums, and their sets of rules.
 SELECT set_id, resource FROM sums WHERE cluster_id = %(cluster_id)s ORDER BY set_id, resource
 
 -- subjects_compared --
--- The override that each run stands under beside the newest that its job was put under while the run was known: how
--- many runs there are of either, how many differ, and one.
+-- Compare the override of each run with the newest of its job since the run was known: how many runs have either,
+-- how many differ, and one that does.
 WITH since AS (
     SELECT r.db_index, r.job_label, r.job_id, s.override, least(r.recorded_at, (
         SELECT min(v.recorded_at) FROM run_versions v WHERE v.cluster_id = r.cluster_id AND v.db_index = r.db_index
@@ -106,15 +106,15 @@ SELECT count(*), count(*) FILTER (WHERE differs), coalesce(min(db_index) FILTER 
 FROM compared
 
 -- drop_allocation_tres --
--- Counts of sets of TRES are to be made again.
+-- Delete the TRES counts, to compute them again.
 DELETE FROM allocation_tres
 
 -- drop_usage --
--- Usage by hour of the cluster is to be made again; so is what belongs to no subject.
+-- Delete the hourly usage of the cluster, and rows of no subject, to compute it again.
 DELETE FROM hourly_usage u WHERE NOT EXISTS (
     SELECT FROM subjects s WHERE s.subject_id = u.subject_id AND s.cluster_id <> %(cluster_id)s
 )
 
 -- forget_all_sets --
--- Answers of rules and sums by hour are to be made again.
+-- Delete classifications and hourly sums, to compute them again.
 DELETE FROM rule_sets WHERE cluster_id = %(cluster_id)s

@@ -29,7 +29,7 @@ slurm:  ## Install Debian's Slurm, MariaDB and munge for the tests and demo-slur
 	@sh tests/cluster/install.sh
 
 seen:  ## Install Debian's Prometheus, Chromium, poppler-utils and systemd for the tests (as root).
-	@sh tests/seen/install.sh
+	@sh tests/monitor/install.sh
 
 demo: $(VENV)/.installed  ## The daemon in enforce mode on a model cluster, an hour of it each second; FOR=10m for longer.
 	@$(BIN)/saf demo --for $(FOR)

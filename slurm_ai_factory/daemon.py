@@ -19,26 +19,28 @@ from dataclasses import dataclass, field, replace
 from threading import Event, Thread
 from types import FrameType
 
-from slurm_ai_factory import cycle, showing, signing
-from slurm_ai_factory.board import Board, Reconciled
+from slurm_ai_factory import cycle, question
+from slurm_ai_factory.audit import signing
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.records import DAY, Instant
-from slurm_ai_factory.cycle import CycleReport
 from slurm_ai_factory.errors import (
     ConfigError,
     HoldError,
     LedgerError,
     SafError,
     StandbyError,
+    one_sentence,
     shortage,
-    told,
 )
-from slurm_ai_factory.metrics import Exposition
-from slurm_ai_factory.site import Laps, Site
-from slurm_ai_factory.summary import sentence
-from slurm_ai_factory.web import Web, serving
-from slurm_ai_factory.web.page import REFRESH, html
+from slurm_ai_factory.monitor.board import Board, Reconciled
+from slurm_ai_factory.monitor.metrics import Exposition
+from slurm_ai_factory.monitor.page import REFRESH, status_html
+from slurm_ai_factory.monitor.web import Web, serving
+from slurm_ai_factory.steps import showing
+from slurm_ai_factory.steps.site import Laps, Site
+from slurm_ai_factory.steps.summary import cycle_sentence
+from slurm_ai_factory.steps.values import CycleReport
 
 log = logging.getLogger("saf")
 
@@ -90,7 +92,7 @@ class Daemon:
             self._signals(),
             serving(
                 config.daemon.listen,
-                lambda: html(board, self.clock(), self._refresh),
+                lambda: status_html(board, self.clock(), self._refresh),
                 exposition.text,
                 {"/healthz": self._healthy(config), "/readyz": self._ready(config, board)},
                 config.daemon.web_config_file,
@@ -162,7 +164,7 @@ class Daemon:
         try:
             report = cycle.run(site, self.stopwatch)
             _log(report)
-            shown = showing.shown(site, report)
+            shown = showing.what_is_shown(site, report)
             self.moved = self.stopwatch()
             board.complete(shown)
         except Exception as error:
@@ -174,7 +176,7 @@ class Daemon:
     def _afterwards(self, site: Site, board: Board) -> None:
         """What no cycle waits for."""
         _beside("the ledger was not compared with Slurm's books", lambda: self._reconcile(site, board))
-        _beside("the past was not added up", lambda: cycle.sum_up(site))
+        _beside("the past was not added up", lambda: question.sum_up(site.config, site.ledger))
         _beside("the head of the chain was not logged", lambda: self._log_head(site))
 
     def _log_head(self, site: Site) -> None:
@@ -188,7 +190,7 @@ class Daemon:
 
     def _reconcile(self, site: Site, board: Board) -> None:
         """Once a day, on the day before; a day that was over before the daemon started is left to others."""
-        day = showing.civil_day(site, self.clock())
+        day = showing.rolled_up_day(site, self.clock())
         self.compared = self.compared or day
         if day == self.compared:
             return
@@ -199,7 +201,7 @@ class Daemon:
 
     def _failed(self, board: Board, error: Exception) -> None:
         """Whatever ended a cycle: the board says why, and the next beat tries again."""
-        standby, cause, message = isinstance(error, StandbyError), _cause(error), told(error)
+        standby, cause, message = isinstance(error, StandbyError), _cause(error), one_sentence(error)
         reason = error.reason if isinstance(error, HoldError) else "read_failed"
         self.moved = self.stopwatch()
         board.fail("standby" if standby else "failed", message, cause, self.clock(), reason)
@@ -237,7 +239,9 @@ class Daemon:
             config = loaded
         except Exception as error:
             log.error(
-                "configuration not reloaded, the one in force stays: %s", told(error), exc_info=_trace(error)
+                "configuration not reloaded, the one in force stays: %s",
+                one_sentence(error),
+                exc_info=_trace(error),
             )
         else:
             self.period = config.daemon.period / self.speed
@@ -303,7 +307,7 @@ def _beside(what: str, work: Callable[[], None]) -> None:
     try:
         work()
     except Exception as error:
-        log.warning("%s: %s", what, told(error), exc_info=_trace(error))
+        log.warning("%s: %s", what, one_sentence(error), exc_info=_trace(error))
 
 
 def _warn(web: Web) -> None:
@@ -314,7 +318,7 @@ def _warn(web: Web) -> None:
 
 def _log(report: CycleReport) -> None:
     failed = any(one.status == "failed" for one in report.outcomes)
-    log.log(logging.WARNING if failed else logging.INFO, "%s", sentence(report))
+    log.log(logging.WARNING if failed else logging.INFO, "%s", cycle_sentence(report))
     for rejected in report.gathered.read.new_rejected:
         log.warning("skipped a line that cannot be read: %s: %r", rejected.reason, rejected.line)
 

@@ -101,7 +101,7 @@ def shortage(error: BaseException) -> str:
     return _SHORT_OF[errno.EAGAIN] if started else ""
 
 
-def told(error: Exception) -> str:
+def one_sentence(error: Exception) -> str:
     """Any error in one sentence, for the log and the status page.
 
     >>> told(OSError(errno.ENOSPC, "No space left on device", "/tmp/x"))

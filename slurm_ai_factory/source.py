@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
-from slurm_ai_factory.core.authority import Terms
-from slurm_ai_factory.core.demand import Queued
-from slurm_ai_factory.core.health import Diagnostics
+from slurm_ai_factory.core.live.authority import PriorityTerms
+from slurm_ai_factory.core.live.demand import Queued
+from slurm_ai_factory.core.live.health import Diagnostics
 from slurm_ai_factory.core.records import (
     Association,
     Change,
@@ -50,7 +50,7 @@ class Source(Protocol):
     def queue(self) -> Sequence[Queued]:
         """Everything that waits or runs now."""
 
-    def priority_terms(self) -> Sequence[Terms]:
+    def priority_terms(self) -> Sequence[PriorityTerms]:
         """What the priorities of the waiting jobs are made of."""
 
     def diagnostics(self) -> Diagnostics:

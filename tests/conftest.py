@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from hypothesis import settings
 
 from slurm_ai_factory.ledger import Store, embedded, sql
 from tests.cluster.fixtures import planted, slurm, slurm_tree
@@ -25,6 +26,9 @@ from tests.saf import Saf
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts what is in the background so, and what tests start and interrupt would inherit it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+settings.register_profile("untimed", deadline=None)  # generated cases are never judged by the time they take
+settings.load_profile("untimed")
 
 __all__ = ["planted", "slurm", "slurm_tree"]
 

@@ -18,8 +18,7 @@ from zoneinfo import ZoneInfo
 
 from slurm_ai_factory import config as configuration
 from slurm_ai_factory.core import windows
-from slurm_ai_factory.core.expertise import Kind, NewEntry
-from slurm_ai_factory.core.organisations import Entry, Link, Organisation
+from slurm_ai_factory.core.programme.expertise import HoursKind, NewEntry
 from slurm_ai_factory.core.records import (
     HOUR,
     Association,
@@ -31,6 +30,7 @@ from slurm_ai_factory.core.records import (
     Size,
     Subject,
 )
+from slurm_ai_factory.core.rules.organisations import Link, Organisation, RegistryEntry
 from slurm_ai_factory.ledger import Ledger, open_ledger
 
 CLUSTER = "noorderlicht"
@@ -204,7 +204,7 @@ def build(url: str, file: Path, until: Instant = UNTIL) -> configuration.Config:
     The configuration goes into ``file``.
     """
     file.write_text(CONFIG.replace("{url}", url), encoding="utf-8")
-    config = configuration.load(file)
+    config = configuration.load_file(file)
     with open_ledger(url, CLUSTER) as ledger:
         ledger.promise_terms.begin(replace(config.first_term(SINCE, "beheer@example"), source=AGREEMENT))
         ledger.registry.keep_rules(config.rules, config.registry.region, SINCE)
@@ -231,7 +231,7 @@ def _write_registry(ledger: Ledger, config: configuration.Config) -> None:
         Link(organisation="lichtlijn", account="waterstof_samen", fraction=Decimal("0.6"), since=SINCE),
     ]
     own = [Link(organisation=one.organisation, account=one.organisation, since=SINCE) for one in known]
-    entries: list[Entry] = [*known, *own, *joint]
+    entries: list[RegistryEntry] = [*known, *own, *joint]
     terms = config.terms(ledger.accounting.parents())
     for late, when, reason in ((False, SINCE, "aanmelding"), (True, at("2027-05-10"), "te laat aangemeld")):
         said = {"at": when, "actor": "beheer@example", "reason": reason}
@@ -361,7 +361,7 @@ def _write_expertise(ledger: Ledger, random: Random) -> None:
         entries = [_entry(random, random.choice(regional if random.random() < 0.34 else others), day)
                    for day in days for _ in range(3)]  # fmt: skip
         if random.random() < 0.25:
-            entries.append(replace(_entry(random, random.choice(regional), days[4]), kind=Kind.UNMET))
+            entries.append(replace(_entry(random, random.choice(regional), days[4]), kind=HoursKind.UNMET))
         ledger.expertise.add(entries, at=at(str(days[4] + timedelta(days=3))), actor="beheer@example")
     ledger.expertise.correct(
         1, Decimal("2.00"), "verkeerd overgenomen", at=at("2027-03-01"), actor="beheer@example"

@@ -17,8 +17,8 @@ from slurm_ai_factory import daemon
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.daemon import Daemon
 from slurm_ai_factory.errors import ConfigError, LedgerError, SlurmError
-from slurm_ai_factory.site import Site
-from tests.seen.life import configuration
+from slurm_ai_factory.steps.site import Site
+from tests.monitor.life import configuration
 
 SPEED = 3_600_000
 """An hour of the configured period passes in a millisecond."""

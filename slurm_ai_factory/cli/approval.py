@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 import click
 
-from slurm_ai_factory import approving
+from slurm_ai_factory.audit import approving
 from slurm_ai_factory.cli import output
-from slurm_ai_factory.cli.options import SafGroup, actor, chosen, load_config, now, opened_ledger
-from slurm_ai_factory.core import approval
-from slurm_ai_factory.core.approval import Kind, Proposal
+from slurm_ai_factory.cli.options import SafGroup, chosen, current_actor, load_config, now, opened_ledger
+from slurm_ai_factory.core.programme import approval
+from slurm_ai_factory.core.programme.approval import Proposal, ProposalKind
 from slurm_ai_factory.ledger import LONG, Ledger
 
 REASON = click.option("--reason", metavar="TEXT", default="", help="Why; kept with the entry.")
@@ -56,7 +56,7 @@ def approval_approve(number: int, reason: str) -> None:
     """
     config = load_config()
     with opened_ledger(config, LONG) as ledger:
-        found = approving.approve(config, ledger, number, at=now(), actor=actor(), reason=reason)
+        found = approving.approve(config, ledger, number, at=now(), actor=current_actor(), reason=reason)
     _tell(found)
 
 
@@ -66,12 +66,14 @@ def approval_approve(number: int, reason: str) -> None:
 def approval_reject(number: int, reason: str) -> None:
     """Turn a proposal down, or take one's own back. Writes to the ledger."""
     with opened_ledger(load_config()) as ledger:
-        ledger.proposals.reject(number, at=now(), actor=actor(), reason=reason)
+        ledger.proposals.reject(number, at=now(), actor=current_actor(), reason=reason)
         found = ledger.proposals.one(number)
     _tell(found)
 
 
-def propose(ledger: Ledger, kind: Kind, content: Mapping[str, object], said: Mapping[str, object]) -> int:
+def propose(
+    ledger: Ledger, kind: ProposalKind, content: Mapping[str, object], said: Mapping[str, object]
+) -> int:
     """Have it wait for a second person, and say so; its number. ``said`` has at, actor and reason."""
     number = ledger.proposals.propose(kind, content, said)
     if not chosen.quiet:
@@ -80,7 +82,9 @@ def propose(ledger: Ledger, kind: Kind, content: Mapping[str, object], said: Map
     return number
 
 
-def proposed(ledger: Ledger, kind: Kind, content: Mapping[str, object], said: Mapping[str, object]) -> None:
+def proposed(
+    ledger: Ledger, kind: ProposalKind, content: Mapping[str, object], said: Mapping[str, object]
+) -> None:
     """As ``propose``, for a command that has nothing else to say."""
     number = propose(ledger, kind, content, said)
     if chosen.json:

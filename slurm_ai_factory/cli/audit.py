@@ -9,13 +9,14 @@ from contextlib import contextmanager
 
 import click
 
-from slurm_ai_factory import audit, clocks, reading
+from slurm_ai_factory.audit import books
+from slurm_ai_factory.audit.reconcile import ReconciledRow, Reconciliation, reconcile
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.measure import asked_instant
 from slurm_ai_factory.cli.options import (
     SafCommand,
-    actor,
     chosen,
+    current_actor,
     load_config,
     now,
     opened_ledger,
@@ -24,12 +25,12 @@ from slurm_ai_factory.cli.options import (
 )
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import charge
-from slurm_ai_factory.core.reconcile import Reconciliation, Row, reconcile
 from slurm_ai_factory.core.records import Charge, Instant, Interval
 from slurm_ai_factory.core.words import count
 from slurm_ai_factory.ledger import LONG
 from slurm_ai_factory.ledger.audits import Audit
-from slurm_ai_factory.reading import Progress, Read
+from slurm_ai_factory.steps import clocks, reading
+from slurm_ai_factory.steps.reading import OnRead, Read
 
 FINDINGS = 5
 
@@ -46,14 +47,14 @@ def backfill_command(since: str, until: str | None, again: bool) -> None:
     """
     config = load_config()
     with opened_site(config, limits=LONG) as site:
-        at = clocks.now(site)
+        at = clocks.cluster_now(site)
         first, last = asked_instant(config, since), _until(config, until, at)
         if first >= last:
             raise click.UsageError("the end of the interval is not after its start")
         accounting = site.ledger.accounting
         intervals = [(first, last)] if again else accounting.gaps(first, last)
         with _shown(intervals) as progress:
-            done = reading.read(
+            done = reading.read_intervals(
                 site.slurm, site.ledger, intervals, at=at, usual=config.slurm.read_window, progress=progress
             )
         accounting.record_events(*site.slurm.events(first, last), at)
@@ -66,7 +67,7 @@ def _until(config: Config, until: str | None, at: Instant) -> Instant:
 
 
 @contextmanager
-def _shown(intervals: list[Interval]) -> Iterator[Progress]:
+def _shown(intervals: list[Interval]) -> Iterator[OnRead]:
     """A bar over the history to be read, with rate and remaining time."""
     began, total = time.monotonic(), sum(until - since for since, until in intervals)
     with output.bar(total, "reading", show_eta=True, item_show_func=_text) as bar:
@@ -115,9 +116,11 @@ def reconcile_command(since: str, until: str, every: bool) -> None:
     with opened_ledger(config) as ledger:
         slurm = slurm_of(config)
         slurm.priority_config()
-        found = reconcile(audit.gather(slurm, ledger, first, last, at=at, usual=config.slurm.read_window))
+        found = reconcile(
+            books.books_between(slurm, ledger, first, last, at=at, usual=config.slurm.read_window)
+        )
         made = Audit("reconcile", at, first, last, found.findings)
-        ledger.audits.keep(made, {"unexplained": str(found.unexplained)}, actor())
+        ledger.audits.keep(made, {"unexplained": str(found.unexplained)}, current_actor())
     if chosen.json:
         output.emit({"since": output.when(first), "until": output.when(last)} | _value(found))
     else:
@@ -158,7 +161,7 @@ def _value(found: Reconciliation) -> dict[str, object]:
     }
 
 
-def _row_value(row: Row) -> dict[str, object]:
+def _row_value(row: ReconciledRow) -> dict[str, object]:
     return {
         "account": row.account,
         "tres": row.tres,
@@ -172,12 +175,12 @@ def _row_value(row: Row) -> dict[str, object]:
     }
 
 
-def _cells(row: Row) -> list[object]:
+def _cells(row: ReconciledRow) -> list[object]:
     amounts = (row.ledger, row.sacct, row.sreport, row.difference)
     return [row.account, row.tres, *map(output.number, amounts), _cause(row)]
 
 
-def _cause(row: Row) -> str | None:
+def _cause(row: ReconciledRow) -> str | None:
     """Each cause with its amount, and what has none."""
     named: dict[str, Charge] = dict(row.causes)
     if row.unexplained:

@@ -9,14 +9,15 @@ from pathlib import Path
 
 import click
 
-from slurm_ai_factory import asking, reporting, signing, verification
+from slurm_ai_factory import question
+from slurm_ai_factory.audit import signing, verification
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.audit import FINDINGS
 from slurm_ai_factory.cli.measure import asked_instant, asked_window, check_known
 from slurm_ai_factory.cli.options import (
     SafCommand,
-    actor,
     chosen,
+    current_actor,
     load_config,
     now,
     opened_books,
@@ -25,12 +26,13 @@ from slurm_ai_factory.cli.options import (
 from slurm_ai_factory.cli.setup import ledger_group
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import windows
+from slurm_ai_factory.core.programme.retention import Due
 from slurm_ai_factory.core.records import Instant
-from slurm_ai_factory.core.retention import Due
 from slurm_ai_factory.errors import ConfigError, LedgerError
 from slurm_ai_factory.ledger import LONG, Ledger
 from slurm_ai_factory.ledger.audits import Audit
 from slurm_ai_factory.ledger.publishing import PARTS, part_name
+from slurm_ai_factory.report import gather
 
 NAMES = tuple(map(part_name, PARTS))
 
@@ -57,8 +59,8 @@ def fingerprint_command(window: str | None, then: str, first: str | None, rows: 
         last = asked_window(config, window, None, None, known)
         begins = asked_window(config, first, None, None, known) if first else last
         check_known(ledger, known)
-        ask = asking.asked(config, ledger, known)
-        interval = reporting.interval_of(ask, begins, last)
+        ask = question.asked(config, ledger, known)
+        interval = gather.interval_of(ask, begins, last)
         if rows:
             for row in ledger.publishing.rows(f"fingerprint_{rows}", interval):
                 sys.stdout.buffer.write(row)
@@ -95,7 +97,7 @@ def verify_command(repair: bool, head: str | None, signature: str | None, public
             found = _verified(config, ledger, head)
         findings = sum(one.differing for one in found)
         result = {"checks": [one._asdict() for one in found]}
-        ledger.audits.keep(Audit("verify", now(), None, None, findings), result, actor())
+        ledger.audits.keep(Audit("verify", now(), None, None, findings), result, current_actor())
     _print(found)
     if findings:
         sys.exit(FINDINGS)
@@ -111,7 +113,7 @@ def _check_signature(ledger: Ledger, head: str, signature: str, public_key: Path
 
 
 def _verified(config: Config, ledger: Ledger, head: str | None) -> list[verification.Verified]:
-    hours = verification.parts(ledger)
+    hours = verification.intervals_to_compare(ledger)
     with _bar(sum(until - since for since, until in hours)) as progress:
         return list(verification.verify(config, ledger, hours, progress, head))
 
@@ -142,7 +144,7 @@ def head_command() -> None:
 
 
 @contextmanager
-def _bar(length: int) -> Iterator[verification.Progress]:
+def _bar(length: int) -> Iterator[verification.OnCompared]:
     """A bar over so many seconds of history, on a terminal."""
     with output.bar(length, "comparing") as bar:
         yield lambda part: bar.update(part[1] - part[0])
@@ -164,7 +166,7 @@ def pseudonymise_command(before: str | None) -> None:
     due = _due(config, before, at)
     with opened_ledger(config, LONG) as ledger:
         keep = config.users_of_rules | ledger.persons.held_back(at)
-        gone = ledger.privacy.retain(due, keep, at=at, actor=actor())
+        gone = ledger.privacy.retain(due, keep, at=at, actor=current_actor())
     if chosen.json:
         output.emit({"before": output.when(due.users), **gone._asdict()})
     elif not chosen.quiet:

@@ -24,7 +24,7 @@ def writable(path: Path) -> bool:
     return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
 
 
-def keep(
+def keep_compiled(
     environment: MutableMapping[str, str] = os.environ, can_write: Callable[[Path], bool] = writable
 ) -> None:
     """To be called before numba is imported."""

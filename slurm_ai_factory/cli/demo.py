@@ -25,15 +25,15 @@ from typing import TYPE_CHECKING
 import click
 
 from slurm_ai_factory import config as configuration
-from slurm_ai_factory import cycle
+from slurm_ai_factory import question
 from slurm_ai_factory.cli import compiled, measure, output, steer, tree
-from slurm_ai_factory.cli.options import SafCommand, chosen, ledger_url, log_level, opened_ledger
+from slurm_ai_factory.cli.options import SafCommand, chosen, log_level, opened_ledger, reachable_ledger_url
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.records import Association, Instant
 from slurm_ai_factory.daemon import Daemon
 from slurm_ai_factory.errors import ConfigError, LedgerError
-from slurm_ai_factory.site import Site
+from slurm_ai_factory.steps.site import Site
 
 if TYPE_CHECKING:
     from slurm_ai_factory.simulation.slurm import ModelSlurm
@@ -149,9 +149,9 @@ def require(installed: Callable[[str], bool]) -> None:
 
 
 def _demo(directory: Path, seconds: int) -> None:
-    config = configuration.parse(CONFIG.format(directory=directory), "the demo's saf.toml")
+    config = configuration.parse_config(CONFIG.format(directory=directory), "the demo's saf.toml")
     with _uninterrupted():  # a server that is half started cannot be ended
-        ledger_url(config)
+        reachable_ledger_url(config)
     _say("compiling the model cluster; the first time on a machine this takes up to a minute ...")
     slurm, clock = _begun(seconds)
     before = slurm.associations()
@@ -188,7 +188,7 @@ def _listening(config: Config) -> Config:
 
 def _begun(seconds: int) -> tuple[ModelSlurm, Clock]:
     """The facility with its work for so long, compiled and at the end of its history; its time runs."""
-    compiled.keep()
+    compiled.keep_compiled()
     from slurm_ai_factory.simulation.facility import SIZE, facility
     from slurm_ai_factory.simulation.slurm import ModelSlurm
 
@@ -230,13 +230,13 @@ def _close(config: Config, before: Sequence[Association], after: Sequence[Associ
         at = ledger.accounting.watermark()
         if at is None:
             raise LedgerError("saf demo ended before its first cycle; give it more time with --for")
-        config = cycle.under_terms(config, ledger, at)
-        window = cycle.promised_window(config, at)
+        config = question.under_terms(config, ledger, at)
+        window = question.promised_window(config, at)
         measured, groups = measure.shared(config, ledger, window, config.promise_of(), "account")
         changes = steer.latest(ledger, CHANGES)
     margin = config.promise.margin
     if chosen.json:
-        rows = {"before": tree.values(before), "after": tree.values(after)}
+        rows = {"before": tree.share_values(before), "after": tree.share_values(after)}
         return output.emit(
             {**rows, "share": output.share_value(measured, margin, groups), "history": changes}
         )
@@ -249,7 +249,7 @@ def _close(config: Config, before: Sequence[Association], after: Sequence[Associ
 def _table(title: str, associations: Sequence[Association]) -> None:
     if not chosen.json:
         _say(f"\n$ {title}")
-        output.table(tree.COLUMNS, tree.rows(associations))
+        output.table(tree.COLUMNS, tree.share_rows(associations))
 
 
 def _say(text: str) -> None:

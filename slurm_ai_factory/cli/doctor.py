@@ -7,7 +7,7 @@ from collections import Counter
 
 import click
 
-from slurm_ai_factory import cycle, people, preflight
+from slurm_ai_factory import identity, question
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.audit import FINDINGS
 from slurm_ai_factory.cli.options import (
@@ -19,11 +19,11 @@ from slurm_ai_factory.cli.options import (
     slurm_of,
 )
 from slurm_ai_factory.config import Config
-from slurm_ai_factory.core import doctor
-from slurm_ai_factory.core.facts import OK, Finding
 from slurm_ai_factory.core.records import Instant
 from slurm_ai_factory.core.words import count
-from slurm_ai_factory.preflight import OfLedger
+from slurm_ai_factory.doctor import checks, gather
+from slurm_ai_factory.doctor.facts import OK, Finding
+from slurm_ai_factory.doctor.gather import OfLedger
 
 _COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
 
@@ -37,8 +37,8 @@ def doctor_command() -> None:
     """
     config = load_config()
     slurm = slurm_of(config)
-    facts = preflight.gather(config, slurm, now, people.user_name(), lambda at: _of_ledger(config, at))
-    found = doctor.examine(facts)
+    facts = gather.gather_facts(config, slurm, now, identity.user_name(), lambda at: _of_ledger(config, at))
+    found = checks.examine(facts)
     shown = [one for one in found if one.level != OK] if chosen.quiet else found
     if chosen.json:
         output.emit({"findings": [one._asdict() for one in shown]})
@@ -46,17 +46,17 @@ def doctor_command() -> None:
         output.table(Finding._fields, shown)
     else:
         _print(shown)
-    sys.exit(FINDINGS if doctor.failed(found) else 0)
+    sys.exit(FINDINGS if checks.failed(found) else 0)
 
 
 def _of_ledger(config: Config, at: Instant) -> OfLedger:
     """What the ledger knows that the checks need. Raises LedgerError."""
     with opened_ledger(config) as ledger:
-        term = cycle.terms_of(config, ledger).at(at)
+        term = question.terms_of(config, ledger).at(at)
         retained = ledger.privacy.retained() if config.privacy.retention().asked else None
         waiting = ledger.proposals.waiting()
         read = ledger.accounting.watermark() is not None
-        return OfLedger(cycle.lever_of(config, ledger, at) if read else None, term, retained, waiting)
+        return OfLedger(question.lever_of(config, ledger, at) if read else None, term, retained, waiting)
 
 
 def _print(findings: list[Finding]) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from math import ceil
 from typing import NamedTuple
 
-from slurm_ai_factory.core.outlook import Point, percent
+from slurm_ai_factory.core.measure.outlook import Point, short_percent
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
 LETTERS = " #"
@@ -20,7 +20,7 @@ STEP, ROOM = 0.05, 0.025
 """Shares at the edges are multiples of STEP, and nothing drawn is nearer to one than ROOM."""
 
 
-class Line(NamedTuple):
+class DrawnLine(NamedTuple):
     """One line of the drawing, from the left: the scale, and a cell for each column."""
 
     scale: str
@@ -30,11 +30,11 @@ class Line(NamedTuple):
 class Drawing(NamedTuple):
     """The lines from the top, and which columns have at least the floor."""
 
-    lines: list[Line]
+    lines: list[DrawnLine]
     kept: list[bool]
 
 
-def drawing(
+def draw_course(
     course: Sequence[Point], floor: float, *, width: int, height: int, blocks: bool = True
 ) -> Drawing:
     """The course as a filled area; the floor runs through where the area does not reach it.
@@ -61,12 +61,12 @@ def drawing(
     shares = _sampled(course, columns)
     filled = [0 if share is None else max(1, level(share)) for share in shares]
     at_floor = height - 1 - (level(floor) - 1) // (len(fill) - 1)
-    labels = {0: percent(high), height - 1: percent(low), at_floor: percent(floor)}
+    labels = {0: short_percent(high), height - 1: short_percent(low), at_floor: short_percent(floor)}
     lines = []
     for row in range(height):
         ground = ("─" if blocks else "-") if row == at_floor else " "
         cells = "".join(_cell(fill, one, height - 1 - row, ground) for one in filled)
-        lines.append(Line(_scale(labels.get(row, ""), blocks=blocks), cells.rstrip()))
+        lines.append(DrawnLine(_scale(labels.get(row, ""), blocks=blocks), cells.rstrip()))
     return Drawing(lines, [share is not None and share >= floor for share in shares])
 
 

@@ -10,10 +10,11 @@ import click
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.measure import asked_instant, asked_window
 from slurm_ai_factory.cli.naming import warn_of_names
-from slurm_ai_factory.cli.options import SafGroup, actor, chosen, load_config, now, opened_ledger
+from slurm_ai_factory.cli.options import SafGroup, chosen, current_actor, load_config, now, opened_ledger
 from slurm_ai_factory.cli.registry import refuse
-from slurm_ai_factory.core import expertise, windows
-from slurm_ai_factory.core.expertise import Entry
+from slurm_ai_factory.core import windows
+from slurm_ai_factory.core.programme import expertise
+from slurm_ai_factory.core.programme.expertise import ExpertiseEntry
 
 
 @click.group("expertise", cls=SafGroup)
@@ -41,7 +42,7 @@ def expertise_add(day: str, organisation: str, role: str, hours: str, activity: 
         except ValueError as error:
             raise click.UsageError(str(error)) from error
         warn_of_names(ledger, activity)
-        (number,) = ledger.expertise.add([entry], at=now(), actor=actor())
+        (number,) = ledger.expertise.add([entry], at=now(), actor=current_actor())
     _say(f"entry {number}", {"entry": number})
 
 
@@ -55,12 +56,12 @@ def expertise_correct(entry: int, hours: str, reason: str) -> None:
     """Correct an entry by a further one, with signed hours. Writes to the ledger."""
     config = load_config()
     try:
-        wanted = expertise.hours(hours, least=0)
+        wanted = expertise.parse_hours(hours, least=0)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     with opened_ledger(config) as ledger:
         warn_of_names(ledger, reason)
-        number = ledger.expertise.correct(entry, wanted, reason, at=now(), actor=actor())
+        number = ledger.expertise.correct(entry, wanted, reason, at=now(), actor=current_actor())
     _say(f"entry {number} corrects entry {entry}", {"entry": number, "corrects": entry})
 
 
@@ -81,7 +82,7 @@ def expertise_import(file: io.BufferedReader, dry_run: bool) -> None:
             refuse(file.name, faults)
         warn_of_names(ledger, *(one.activity for one in entries))
         if not dry_run:
-            ledger.expertise.add(entries, at=now(), actor=actor(), file=sha256(data).hexdigest())
+            ledger.expertise.add(entries, at=now(), actor=current_actor(), file=sha256(data).hexdigest())
     total = sum(entry.hours for entry in entries)
     told = "would be entered" if dry_run else "entered"
     _say(f"{len(entries)} entries, {total} hours {told}", {"entries": len(entries), "hours": str(total)})
@@ -117,7 +118,7 @@ def expertise_list(window: str | None, then: str) -> None:
     return output.table(columns, [tuple(_value(one).values())[:10] for one in found])
 
 
-def _value(one: Entry) -> dict[str, object]:
+def _value(one: ExpertiseEntry) -> dict[str, object]:
     return {
         "entry": one.entry_id,
         "date": one.day.isoformat(),

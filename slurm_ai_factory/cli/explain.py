@@ -6,16 +6,17 @@ from collections.abc import Sequence
 
 import click
 
-from slurm_ai_factory import cycle
+from slurm_ai_factory import question
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.measure import as_of
 from slurm_ai_factory.cli.options import SafCommand, chosen, opened_books
 from slurm_ai_factory.config import Config
-from slurm_ai_factory.core import charge, share, tres, windows
-from slurm_ai_factory.core.classify import DETAILS, Part, Rules
+from slurm_ai_factory.core import charge, tres, windows
+from slurm_ai_factory.core.measure import share
+from slurm_ai_factory.core.measure.share import SortedRun
 from slurm_ai_factory.core.records import FOREVER, Instant, Subject, Window
-from slurm_ai_factory.core.share import SortedRun
-from slurm_ai_factory.core.why import why
+from slurm_ai_factory.core.rules.classify import DETAILS, ClassifiedPart, Rules
+from slurm_ai_factory.core.rules.why import why
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import Ledger
 
@@ -36,7 +37,7 @@ def explain_command(job: str | None, account: str | None) -> None:
 
 def _explain_account(config: Config, ledger: Ledger, account: str) -> None:
     """By account alone; rules that also look at user, QOS and the like may say otherwise of some jobs."""
-    rules = cycle.rules_of(config, ledger)
+    rules = question.rules_at(config, ledger)
     if account not in rules.parents:
         raise LedgerError(
             f"account {account} is not known on {config.cluster.name}; see `saf share --by account`"
@@ -51,7 +52,7 @@ def _explain_account(config: Config, ledger: Ledger, account: str) -> None:
     return _print_parts(parts)
 
 
-def _found(parts: Sequence[Part], at: Instant) -> dict[str, object]:
+def _found(parts: Sequence[ClassifiedPart], at: Instant) -> dict[str, object]:
     """The classification at an instant; of several, that of the largest fraction."""
     now = [one for one in parts if one.since <= at < one.until]
     found = max(now, key=lambda one: one.fraction).classification
@@ -62,7 +63,7 @@ def _found(parts: Sequence[Part], at: Instant) -> dict[str, object]:
     }
 
 
-def _part_value(one: Part) -> dict[str, object]:
+def _part_value(one: ClassifiedPart) -> dict[str, object]:
     return {
         "since": output.when(one.since or None),
         "until": output.when(None if one.until == FOREVER else one.until),
@@ -73,7 +74,7 @@ def _part_value(one: Part) -> dict[str, object]:
     }
 
 
-def _print_parts(parts: Sequence[Part]) -> None:
+def _print_parts(parts: Sequence[ClassifiedPart]) -> None:
     """The table of parts, where there is more than one."""
     if len(parts) > 1:
         click.echo()
@@ -83,7 +84,7 @@ def _print_parts(parts: Sequence[Part]) -> None:
 
 def _explain_job(config: Config, ledger: Ledger, job: str) -> None:
     at = as_of(ledger)
-    rules = cycle.rules_of(config, ledger)
+    rules = question.rules_at(config, ledger)
     runs = ledger.classified(rules).runs_of_job(job)
     if not runs:
         hint = "" if job[:1].isdigit() else f"; an account is explained with: saf explain --account {job}"
@@ -100,7 +101,7 @@ def _explain_job(config: Config, ledger: Ledger, job: str) -> None:
 
 def _explained(one: SortedRun, config: Config, rules: Rules, at: Instant) -> dict[str, object]:
     run = one.run
-    count = tres.weigh(tres.parse(run.alloc_tres), config.promise.resource)
+    count = tres.weigh(tres.parse_tres(run.alloc_tres), config.promise.resource)
     seconds = charge.elapsed(run, at)
     began = at if run.start_at is None else run.start_at
     return {

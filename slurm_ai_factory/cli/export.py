@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 import click
 
-from slurm_ai_factory import cycle
+from slurm_ai_factory import question
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.measure import (
     as_of,
@@ -19,11 +19,11 @@ from slurm_ai_factory.cli.measure import (
 )
 from slurm_ai_factory.cli.options import SafCommand, chosen, now, opened_books
 from slurm_ai_factory.cli.setup import ledger_group
-from slurm_ai_factory.core import share
 from slurm_ai_factory.core.charge import elapsed
-from slurm_ai_factory.core.classify import DETAILS, Part
+from slurm_ai_factory.core.measure import share
+from slurm_ai_factory.core.measure.share import Promise, SortedRun
 from slurm_ai_factory.core.records import Charge, Instant, Run, Window
-from slurm_ai_factory.core.share import Promise, SortedRun
+from slurm_ai_factory.core.rules.classify import DETAILS, ClassifiedPart
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import LONG
 
@@ -67,21 +67,21 @@ def export_command(
         where = asked_window(config, window, since, until, known)
         check_known(ledger, known)
         at = as_of(ledger, known)
-        config, where = cycle.judged(config, ledger, where, at, known)
+        config, where = question.judged(config, ledger, where, at, known)
         promise = asked_promise(config, resource)
-        books = ledger.classified(cycle.rules_of(config, ledger, known), known)
+        books = ledger.classified(question.rules_at(config, ledger, known), known)
         with ledger.store.snapshot():
             if not books.complete():
-                raise LedgerError(cycle.TOO_FAST)
+                raise LedgerError(question.TOO_FAST)
             runs = books.runs_between(where.since, where.until)
-            told = {"promise": cycle.terms_of(config, ledger, known).of(where).promise}
+            told = {"promise": question.terms_of(config, ledger, known).of(where).promise}
             found = (row | told for row in _rows(runs, where, promise, at))
             columns = [one for one in COLUMNS if users or one != "user"]
             if chosen.json:
                 output.emit_rows({name: row[name] for name in columns} for row in found)
             else:
                 output.write_csv(sys.stdout, columns, ([row[name] for name in columns] for row in found))
-        unread = cycle.unread(ledger, where, at, now() if known is None else known, known)
+        unread = question.unread(ledger, where, at, now() if known is None else known, known)
     tell_unread(unread, where)
 
 
@@ -93,7 +93,7 @@ def _rows(runs: Iterable[SortedRun], where: Window, promise: Promise, at: Instan
                 yield _row(run._replace(elapsed_seconds=elapsed(run, at)), part, charge)
 
 
-def _row(run: Run, part: Part, charge: Charge) -> Exported:
+def _row(run: Run, part: ClassifiedPart, charge: Charge) -> Exported:
     found = part.classification
     return {
         **run._asdict(),

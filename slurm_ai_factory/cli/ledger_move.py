@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from slurm_ai_factory.cli import output
-from slurm_ai_factory.cli.options import SafCommand, chosen, ledger_url, load_config
+from slurm_ai_factory.cli.options import SafCommand, chosen, load_config, reachable_ledger_url
 from slurm_ai_factory.cli.setup import ledger_group
 from slurm_ai_factory.ledger import moving
 from slurm_ai_factory.ledger.connection import place
@@ -24,11 +24,11 @@ def move_command(target: str, source: str | None) -> None:
     place(target)  # raises where it is no url
     config = load_config()
 
-    def done(table: moving.Table) -> None:
+    def done(table: moving.MovedTable) -> None:
         if not (chosen.quiet or chosen.json):
             click.echo(f"copied {table.name}: {table.rows} rows, the same at both ends", err=True)
 
-    moved = moving.move(source or ledger_url(config), target, done)
+    moved = moving.move(source or reachable_ledger_url(config), target, done)
     if chosen.json:
         return output.emit([table._asdict() for table in moved])
     if not chosen.quiet:

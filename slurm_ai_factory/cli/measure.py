@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from zoneinfo import ZoneInfo
 
 import click
 
-from slurm_ai_factory import cycle
+from slurm_ai_factory import question
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.options import SafCommand, chosen, now, opened_books
 from slurm_ai_factory.config import Config, parse_resource
-from slurm_ai_factory.core import share, windows
-from slurm_ai_factory.core.classify import Beneficiary, Classification
+from slurm_ai_factory.core import windows
+from slurm_ai_factory.core.measure import share
+from slurm_ai_factory.core.measure.share import Promise
 from slurm_ai_factory.core.records import Instant, Measurement, Subject, Window
-from slurm_ai_factory.core.share import Promise
+from slurm_ai_factory.core.rules.classify import Beneficiary, Classification
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import Ledger
 
-Key = Callable[[Subject, Classification], str]
 KEYS = ("account", "category", "cluster", "hub", "municipality", "organisation", "partition", "sector")
 
 
@@ -111,7 +111,7 @@ def share_command(
         where = asked_window(config, window, since, until, known)
         check_known(ledger, known)
         at = as_of(ledger, known)
-        config, where = cycle.judged(config, ledger, where, at, known)
+        config, where = question.judged(config, ledger, where, at, known)
         promise = asked_promise(config, resource)
         if resource is not None:
             _check_counted(ledger, promise)
@@ -137,18 +137,18 @@ def shared(
 ) -> tuple[Measurement, list[share.Group]]:
     """The measurement of a window, also by one of KEYS. Raises LedgerError.
 
-    ``config`` and ``where`` are those that ``cycle.judged`` gives.
+    ``config`` and ``where`` are those that ``question.judged`` gives.
     """
     at = as_of(ledger, known)
     moment = now() if known is None else known
-    measured = cycle.measure(config, ledger, at, where, promise, known, moment=moment)
+    measured = question.measure(config, ledger, at, where, promise, known, moment=moment)
     if not by:
         return measured, []
-    rules = cycle.rules_of(config, ledger, known)
-    return measured, cycle.groups(ledger, rules, _key(by), promise.weights, where, at, known)
+    rules = question.rules_at(config, ledger, known)
+    return measured, question.groups(ledger, rules, _key(by), promise.weights, where, at, known)
 
 
-def _key(by: str) -> Key:
+def _key(by: str) -> question.GroupName:
     """The name of a subject's group: what Slurm says of it, or what its rule does."""
     if by in Subject._fields:
         return lambda subject, _: str(getattr(subject, by))
@@ -189,11 +189,11 @@ def unclassified_command(window: str | None) -> None:
     """Subjects that no rule matched, by charge."""
     with opened_books() as (config, ledger):
         where, at = asked_window(config, window, None, None), as_of(ledger)
-        config, where = cycle.judged(config, ledger, where, at)
+        config, where = question.judged(config, ledger, where, at)
         promise = config.promise_of()
-        unread = cycle.measure(config, ledger, at, where, moment=now()).unread_seconds
-        rules = cycle.rules_of(config, ledger)
-        groups = cycle.groups(ledger, rules, _all_of_it, promise.weights, where, at)
+        unread = question.measure(config, ledger, at, where, moment=now()).unread_seconds
+        rules = question.rules_at(config, ledger)
+        groups = question.groups(ledger, rules, _all_of_it, promise.weights, where, at)
     found = [g for g in groups if g.beneficiary is Beneficiary.UNCLASSIFIED]
     _print_unclassified(found, promise.label or promise.resource)
     tell_unread(unread, where)

@@ -16,16 +16,16 @@ import click
 from click.core import ParameterSource
 
 from slurm_ai_factory import config as configuration
-from slurm_ai_factory import cycle, people
+from slurm_ai_factory import identity, question
 from slurm_ai_factory.config import Config
-from slurm_ai_factory.core import persons
 from slurm_ai_factory.core.escaped import is_hidden
+from slurm_ai_factory.core.programme import persons
 from slurm_ai_factory.errors import ConfigError
 from slurm_ai_factory.ledger import Ledger, Limits, Store, embedded, open_ledger
-from slurm_ai_factory.site import Site
 from slurm_ai_factory.slurm import Slurm
 from slurm_ai_factory.slurm.commands import Commands
 from slurm_ai_factory.slurm.library import Library, LibrarySlurm
+from slurm_ai_factory.steps.site import Site
 
 
 @dataclass(slots=True)
@@ -141,7 +141,7 @@ def drop_output() -> None:
 
 def load_config() -> Config:
     """The configuration in force for this command. Raises ConfigError."""
-    config = configuration.load(configuration.find(chosen.config))
+    config = configuration.load_file(configuration.find(chosen.config))
     if chosen.cluster and chosen.cluster != config.cluster.name:
         raise ConfigError(
             f"--cluster {chosen.cluster}: {config.file} has the rules and the promise of cluster "
@@ -154,7 +154,7 @@ def load_config() -> Config:
     return config
 
 
-def ledger_url(config: Config) -> str:
+def reachable_ledger_url(config: Config) -> str:
     """Where the ledger is; where none is configured, starts the embedded one, with tables if it is new."""
     url = configuration.ledger_url(config)
     if url is None:
@@ -171,7 +171,7 @@ def opened_ledger(
 ) -> Iterator[Ledger]:
     """The ledger of the configured cluster; ``admit`` as in ``open_ledger``."""
     limits = limits or Limits(config.ledger.timeout)
-    with open_ledger(ledger_url(config), config.cluster.name, limits, admit=admit) as ledger:
+    with open_ledger(reachable_ledger_url(config), config.cluster.name, limits, admit=admit) as ledger:
         yield ledger
 
 
@@ -180,7 +180,7 @@ def opened_books(limits: Limits | None = None) -> Iterator[tuple[Config, Ledger]
     """The configuration under the promise's term in force now, and the ledger."""
     config = load_config()
     with opened_ledger(config, limits) as ledger:
-        yield cycle.under_terms(config, ledger, now()), ledger
+        yield question.under_terms(config, ledger, now()), ledger
 
 
 def slurm_of(config: Config) -> Slurm:
@@ -192,14 +192,14 @@ def slurm_of(config: Config) -> Slurm:
     return LibrarySlurm(config.cluster.name, commands, library)
 
 
-def actor() -> str:
+def current_actor() -> str:
     """Who acts, for the history."""
-    return persons.actor(people.signs(), socket.gethostname(), chosen.person or "")
+    return persons.actor(identity.signs(), socket.gethostname(), chosen.person or "")
 
 
 def service() -> str:
     """The daemon, which acts by itself."""
-    return f"{people.user_name()}@{socket.gethostname()}"
+    return f"{identity.user_name()}@{socket.gethostname()}"
 
 
 @contextmanager
@@ -207,7 +207,7 @@ def opened_site(
     config: Config,
     wait: Callable[[float], object] = time.sleep,
     limits: Limits | None = None,
-    who: Callable[[], str] = actor,
+    who: Callable[[], str] = current_actor,
 ) -> Iterator[Site]:
     """Slurm and the ledger together, with real time; a cluster becomes known if slurmctld serves it."""
     slurm = slurm_of(config)

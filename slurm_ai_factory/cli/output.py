@@ -14,9 +14,9 @@ import click
 
 from slurm_ai_factory.cli.options import chosen
 from slurm_ai_factory.cli.screen import plain
-from slurm_ai_factory.core import judgement, outlook, share
-from slurm_ai_factory.core.contract import number, part, share_value, when
 from slurm_ai_factory.core.escaped import for_csv, for_json, for_terminal
+from slurm_ai_factory.core.measure import judgement, outlook, share
+from slurm_ai_factory.core.measure.figures import number, part, share_value, when
 from slurm_ai_factory.core.records import HOUR, Charge, Decision, Measurement
 from slurm_ai_factory.slurm import Slurm
 

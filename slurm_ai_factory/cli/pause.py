@@ -11,8 +11,8 @@ from slurm_ai_factory.cli.measure import asked_instant
 from slurm_ai_factory.cli.naming import warn_of_names
 from slurm_ai_factory.cli.options import (
     SafCommand,
-    actor,
     chosen,
+    current_actor,
     load_config,
     now,
     opened_ledger,
@@ -40,7 +40,7 @@ def pause_command(until: str | None, reason: str | None) -> None:
             return _list(ledger)
     if until is None or not (reason or "").strip():
         raise click.UsageError("give --until and a --reason")
-    said = Pause(now(), _later(config, until), actor(), reason or "")
+    said = Pause(now(), _later(config, until), current_actor(), reason or "")
     with opened_ledger(config, admit=slurm_of(config).priority_config) as ledger:
         warn_of_names(ledger, said.reason)
         ledger.control.say_pause(said)
@@ -65,7 +65,7 @@ def resume_command(reason: str) -> None:
             click.echo("nothing to resume: the control is not paused", err=True)
             return
         warn_of_names(ledger, reason)
-        said = Pause(at, at, actor(), reason)
+        said = Pause(at, at, current_actor(), reason)
         ledger.control.say_pause(said)
     _print(said, f"is no longer paused; the next cycle goes on in mode {config.control.mode}")
 

@@ -10,7 +10,7 @@ import click
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.measure import asked_instant
 from slurm_ai_factory.cli.naming import warn_of_names
-from slurm_ai_factory.cli.options import SafGroup, actor, chosen, load_config, now, opened_ledger
+from slurm_ai_factory.cli.options import SafGroup, chosen, current_actor, load_config, now, opened_ledger
 from slurm_ai_factory.core.words import count
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import LONG, Ledger
@@ -133,7 +133,7 @@ def _said(ledger: Ledger, name: str, reason: str) -> Mapping[str, Any]:
     if name.casefold() in reason.casefold():
         raise click.UsageError("--reason has the name in it, which would keep it; say why without it")
     warn_of_names(ledger, reason)
-    return {"at": now(), "actor": actor(), "reason": reason.strip()}
+    return {"at": now(), "actor": current_actor(), "reason": reason.strip()}
 
 
 def _list(ledger: Ledger) -> None:

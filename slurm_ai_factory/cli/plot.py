@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from slurm_ai_factory.simulation.evaluation import Result
+from slurm_ai_factory.simulation.evaluation import PolicyResult
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 """Okabe and Ito's: told apart by everybody, also in print."""
@@ -17,7 +17,7 @@ FEW = 40
 """So many windows are marked one by one."""
 
 
-def draw(target_share: float, window: str, results: list[Result], file: Path) -> None:
+def plot_windows(target_share: float, window: str, results: list[PolicyResult], file: Path) -> None:
     """Write the picture in the format that the file's name says. Raises ValueError for a format unknown."""
     figure = Figure(figsize=(10, 4.5), layout="constrained")
     axes = figure.subplots()

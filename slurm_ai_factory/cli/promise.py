@@ -8,16 +8,16 @@ from typing import Any
 
 import click
 
-from slurm_ai_factory import cycle
+from slurm_ai_factory import question
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.approval import proposed
 from slurm_ai_factory.cli.measure import asked_day
-from slurm_ai_factory.cli.options import SafGroup, actor, chosen, load_config, now, opened_ledger
+from slurm_ai_factory.cli.options import SafGroup, chosen, current_actor, load_config, now, opened_ledger
 from slurm_ai_factory.config import Config, checked, parse_resource, resource_name, values
 from slurm_ai_factory.core import windows
-from slurm_ai_factory.core.approval import Kind
+from slurm_ai_factory.core.programme.approval import ProposalKind
+from slurm_ai_factory.core.programme.terms import PromiseTerms, Term
 from slurm_ai_factory.core.records import FOREVER
-from slurm_ai_factory.core.terms import PromiseTerms, Term
 from slurm_ai_factory.errors import RefusedError
 from slurm_ai_factory.ledger import Ledger
 
@@ -118,10 +118,10 @@ def _known(then: str | None) -> tuple[Config, PromiseTerms, list[Term]]:
     """The configuration under the term of now, and the terms and all rows as known now or then."""
     config = load_config()
     with opened_ledger(config) as ledger:
-        config = cycle.under_terms(config, ledger, now())
+        config = question.under_terms(config, ledger, now())
         at = asked_day(config.promise.time_zone, "--as-of", then) if then else None
         rows = [one for one in ledger.promise_terms.rows() if at is None or one.recorded_at <= at]
-        return config, cycle.terms_of(config, ledger, at), rows
+        return config, question.terms_of(config, ledger, at), rows
 
 
 def _value(config: Config, among: PromiseTerms, one: Term) -> dict[str, Any]:
@@ -146,9 +146,9 @@ def _record(since: str, option: str, said: dict[str, Any], source: str, reason: 
         new = _term(config, ledger, since, option, said, source=source.strip(), reason=reason.strip())
         checked(config.under(new))
         if config.approval.promise:
-            who = {"at": now(), "actor": actor(), "reason": new.reason}
-            return proposed(ledger, Kind.PROMISE, new.plain(), who)
-        if found := ledger.promise_terms.record(new, config.first_term(now(), actor())):
+            who = {"at": now(), "actor": current_actor(), "reason": new.reason}
+            return proposed(ledger, ProposalKind.PROMISE, new.plain(), who)
+        if found := ledger.promise_terms.record(new, config.first_term(now(), current_actor())):
             raise RefusedError(f"{'; '.join(found)}; nothing was changed")
     if chosen.json:
         output.emit(_value(config.under(new), PromiseTerms((new,)), new))
@@ -159,10 +159,10 @@ def _record(since: str, option: str, said: dict[str, Any], source: str, reason: 
 
 def _term(config: Config, ledger: Ledger, since: str, option: str, said: dict[str, Any], **by: str) -> Term:
     """The whole term; the day is one of its own time zone."""
-    present = cycle.terms_of(config, ledger)
-    at = asked_day(values.zone(said.get("time_zone", present.at(now()).time_zone)), option, since)
+    present = question.terms_of(config, ledger)
+    at = asked_day(values.as_zone(said.get("time_zone", present.at(now()).time_zone)), option, since)
     fields = {"ended": False} | said | by
-    return replace(present.at(at), since=at, actor=actor(), recorded_at=now(), **fields)
+    return replace(present.at(at), since=at, actor=current_actor(), recorded_at=now(), **fields)
 
 
 def _told(new: Term) -> str:
@@ -182,18 +182,18 @@ def _read(name: str, text: str) -> Any:
 
 def _ratio(text: str) -> float:
     try:
-        return values.ratio(float(text.replace(",", ".")))
+        return values.as_ratio(float(text.replace(",", ".")))
     except ValueError:
         raise ValueError(f"{text!r} is not a number between 0 and 1, such as 0.25") from None
 
 
 def _region(text: str) -> tuple[str, ...]:
     codes = [one.strip() for one in text.split(",")]
-    return tuple(sorted(values.region(codes if codes[0].startswith("GM") else text)))
+    return tuple(sorted(values.as_region(codes if codes[0].startswith("GM") else text)))
 
 
 def _few(text: str) -> int:
-    return values.few(int(text) if text.isdecimal() else text)
+    return values.as_few(int(text) if text.isdecimal() else text)
 
 
 _READERS: dict[str, Callable[[str], Any]] = {
@@ -201,8 +201,8 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "margin": _ratio,
     "resource": parse_resource,
     "label": str,
-    "window": values.window,
-    "time_zone": lambda text: values.zone(text).key,
+    "window": values.as_window,
+    "time_zone": lambda text: values.as_zone(text).key,
     "share_of": str,
     "unclassified_limit": lambda text: None if text == "none" else _ratio(text),
     "region": _region,

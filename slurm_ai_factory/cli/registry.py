@@ -11,18 +11,26 @@ from typing import Any, TypeVar
 
 import click
 
-from slurm_ai_factory import cycle
+from slurm_ai_factory import question
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.approval import proposed
 from slurm_ai_factory.cli.measure import asked_day
 from slurm_ai_factory.cli.naming import warn_of_names
-from slurm_ai_factory.cli.options import SafGroup, actor, chosen, load_config, now, opened_ledger
+from slurm_ai_factory.cli.options import SafGroup, chosen, current_actor, load_config, now, opened_ledger
 from slurm_ai_factory.config import Config
-from slurm_ai_factory.core import registry_sheet, windows
-from slurm_ai_factory.core.approval import Kind, entries_value
-from slurm_ai_factory.core.organisations import CATEGORIES, Entry, Link, Organisation, Registry, effective
+from slurm_ai_factory.core import windows
+from slurm_ai_factory.core.programme import registry_sheet
+from slurm_ai_factory.core.programme.approval import ProposalKind, entries_value
+from slurm_ai_factory.core.programme.sheet import Fault
 from slurm_ai_factory.core.records import FOREVER, Instant
-from slurm_ai_factory.core.sheet import Fault
+from slurm_ai_factory.core.rules.organisations import (
+    CATEGORIES,
+    Link,
+    Organisation,
+    Registry,
+    RegistryEntry,
+    effective,
+)
 from slurm_ai_factory.core.words import count
 from slurm_ai_factory.errors import LedgerError, RefusedError
 from slurm_ai_factory.ledger import Ledger
@@ -130,7 +138,7 @@ def organisation_import(file: io.BufferedReader, reason: str, correct: bool) -> 
     are known just so change nothing. Writes to the ledger.
     """
     config = load_config()
-    table = registry_sheet.read(file.read(), config.promise.time_zone)
+    table = registry_sheet.read_registry_sheet(file.read(), config.promise.time_zone)
     if table.faults:
         refuse(file.name, table.faults)
     if table.encoding != "UTF-8" and not chosen.quiet:
@@ -163,7 +171,7 @@ def organisation_export(links: bool, file: Path | None) -> None:
     config = load_config()
     with opened_ledger(config) as ledger:
         known = ledger.registry.known()
-    rows = registry_sheet.rows(known.links if links else known.organisations, config.promise.time_zone)
+    rows = registry_sheet.sheet_rows(known.links if links else known.organisations, config.promise.time_zone)
     if chosen.json:
         return output.emit(rows)
     columns = sum(registry_sheet.LINK if links else registry_sheet.ORGANISATION, ())
@@ -188,7 +196,7 @@ def organisation_list(on: str | None, every: bool, then: str | None) -> None:
     at = asked_day(config.promise.time_zone, "--on", on) if on else now()
     with opened_ledger(config) as ledger:
         known = ledger.registry.known(asked_day(config.promise.time_zone, "--as-of", then) if then else None)
-        config = cycle.under_terms(config, ledger, at)
+        config = question.under_terms(config, ledger, at)
     first = at if on else FOREVER
     found = [one for one in known.organisations if every or (one.since <= first and at < one.until)]
     values = [_listed(config, known, one, at) for one in found]
@@ -216,9 +224,9 @@ def _listed(config: Config, known: Registry, one: Organisation, at: Instant) -> 
     }
 
 
-def _entry_value(config: Config, one: Entry) -> dict[str, object]:
+def _entry_value(config: Config, one: RegistryEntry) -> dict[str, object]:
     """An entry with its dates as they are typed."""
-    return dict(registry_sheet.rows([one], config.promise.time_zone)[0])
+    return dict(registry_sheet.sheet_rows([one], config.promise.time_zone)[0])
 
 
 def _cells(values: Iterable[object]) -> list[object]:
@@ -284,7 +292,7 @@ def _today(config: Config) -> Instant:
 
 
 def _recorded(
-    config: Config, ledger: Ledger, entries: Sequence[Entry], reason: str, *, correct: bool
+    config: Config, ledger: Ledger, entries: Sequence[RegistryEntry], reason: str, *, correct: bool
 ) -> Recorded | None:
     """What became of the entries; None where they wait for a second person."""
     if not reason.strip():
@@ -293,17 +301,17 @@ def _recorded(
     if not accounts and any(isinstance(one, Link) for one in entries):
         raise LedgerError("the ledger does not know the cluster's accounts yet; run `saf cycle` once")
     warn_of_names(ledger, reason)
-    said, terms = {"at": now(), "actor": actor(), "reason": reason.strip()}, config.terms(accounts)
+    said, terms = {"at": now(), "actor": current_actor(), "reason": reason.strip()}, config.terms(accounts)
     new, _ = ledger.registry.check(entries, terms, correct=correct)
     present = ledger.registry.known()
     if config.approval.registry and any(effective(present, one) < now() for one in new):
         content = {"entries": entries_value(entries), "correct": correct}
-        proposed(ledger, Kind.REGISTRY, content, said)
+        proposed(ledger, ProposalKind.REGISTRY, content, said)
         return None
     return ledger.registry.record(entries, terms, said, correct=correct)
 
 
-def _record(config: Config, entries: Sequence[Entry], reason: str, *, correct: bool) -> None:
+def _record(config: Config, entries: Sequence[RegistryEntry], reason: str, *, correct: bool) -> None:
     """Write entries down and say so, or say what stands against them."""
     with opened_ledger(config) as ledger:
         done = _recorded(config, ledger, entries, reason, correct=correct)
@@ -318,7 +326,7 @@ def _record(config: Config, entries: Sequence[Entry], reason: str, *, correct: b
     _tell(done, entries)
 
 
-def _tell(done: Recorded, entries: Sequence[Entry]) -> None:
+def _tell(done: Recorded, entries: Sequence[RegistryEntry]) -> None:
     if chosen.json:
         output.emit({"new": done.new, "known": done.known, "problems": []})
     elif not chosen.quiet:

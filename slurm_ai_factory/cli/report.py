@@ -8,22 +8,23 @@ from pathlib import Path
 
 import click
 
-from slurm_ai_factory import asking, cycle, reporting, statements
+from slurm_ai_factory import question
 from slurm_ai_factory import report as pages
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.approval import propose
 from slurm_ai_factory.cli.measure import asked_instant, asked_window, check_known, tell_unread
-from slurm_ai_factory.cli.options import SafCommand, actor, chosen, now, opened_books
+from slurm_ai_factory.cli.options import SafCommand, chosen, current_actor, now, opened_books
 from slurm_ai_factory.config import Config
-from slurm_ai_factory.core import tariff, windows
-from slurm_ai_factory.core.approval import Kind
+from slurm_ai_factory.core import windows
+from slurm_ai_factory.core.programme import tariff
+from slurm_ai_factory.core.programme.approval import ProposalKind
+from slurm_ai_factory.core.programme.tariff import StatementLine
 from slurm_ai_factory.core.records import Window
-from slurm_ai_factory.core.tariff import Line
 from slurm_ai_factory.errors import SafError
 from slurm_ai_factory.ledger import LONG, Ledger
 from slurm_ai_factory.ledger.publishing import Published
-from slurm_ai_factory.report import LANGUAGES, Report
-from slurm_ai_factory.statements import Statement
+from slurm_ai_factory.report import LANGUAGES, Report, gather, statements
+from slurm_ai_factory.report.statements import Statement
 
 FORMATS = ("html", "csv", "json")
 
@@ -70,12 +71,12 @@ def report_command(
         compared = asked_instant(config, compare) if compare else None
         check_known(ledger, known, compared)
         if publish:
-            cycle.begin_terms(config, ledger, now(), actor())
-        ask = asking.asked(config, ledger, known)
-        found = reporting.gather(ask, where, compared)
+            question.begin_terms(config, ledger, now(), current_actor())
+        ask = question.asked(config, ledger, known)
+        found = gather.gather_report(ask, where, compared)
         proposal = None
         if publish:
-            published = reporting.published_anew(ask, where)
+            published = gather.published_anew(ask, where)
             proposal = _publish(config, ledger, published)
         window, fingerprint = found.measurement.window.name, pages.value(found)["fingerprint"]["sha256"]
         found = replace(found, head=ledger.publishing.head(window, known, fingerprint))
@@ -95,11 +96,11 @@ def _files(
     name = f"{config.cluster.name}-{window}"
     if "html" in formats:
         for code in languages:
-            yield f"{name}.{code}.html", pages.html(found, code, config.terms(()).municipalities)
+            yield f"{name}.{code}.html", pages.report_html(found, code, config.terms(()).municipalities)
     if "csv" in formats:
         yield f"{name}.csv", pages.as_csv(found)
     if "json" in formats:
-        yield f"{name}.json", pages.as_json(found)
+        yield f"{name}.json", pages.report_json(found)
 
 
 def _write(directory: Path, name: str, text: str) -> str:
@@ -114,10 +115,12 @@ def _write(directory: Path, name: str, text: str) -> str:
 def _publish(config: Config, ledger: Ledger, report: Published) -> int | None:
     """The number of the proposal to give the report out; None where no second person is asked and it is."""
     if not config.approval.publications:
-        ledger.publishing.publish(report, at=now(), actor=actor())
+        ledger.publishing.publish(report, at=now(), actor=current_actor())
         return None
     content = {"window": report.window, "as_of": report.as_of, "fingerprint": report.fingerprint}
-    return propose(ledger, Kind.PUBLICATION, content, {"at": now(), "actor": actor(), "reason": ""})
+    return propose(
+        ledger, ProposalKind.PUBLICATION, content, {"at": now(), "actor": current_actor(), "reason": ""}
+    )
 
 
 @click.command("statement", cls=SafCommand)
@@ -135,8 +138,8 @@ def statement_command(organisation: str, window: str | None, then: str) -> None:
         known = asked_instant(config, then)
         where = asked_window(config, window, None, None, known)
         check_known(ledger, known)
-        ask = asking.asked(config, ledger, known)
-        found = statements.gather(ask, organisation, where)
+        ask = question.asked(config, ledger, known)
+        found = statements.gather_statement(ask, organisation, where)
     tell_unread(found.unread_seconds, found.window)
     if chosen.json:
         return output.emit(_value(found))
@@ -160,7 +163,7 @@ def _heading(found: Statement) -> dict[str, object]:
     }
 
 
-def _days(found: Statement, span: Window | Line) -> tuple[str, str]:
+def _days(found: Statement, span: Window | StatementLine) -> tuple[str, str]:
     """The civil days from which and up to which."""
     return windows.civil_day(span.since, found.zone), windows.civil_day(span.until, found.zone)
 

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 import click
 
-from slurm_ai_factory import approving, cycle
 from slurm_ai_factory import config as configuration
+from slurm_ai_factory import question
+from slurm_ai_factory.audit import approving
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.approval import proposed
 from slurm_ai_factory.cli.measure import as_of, asked_window
@@ -16,8 +17,8 @@ from slurm_ai_factory.cli.naming import warn_of_names
 from slurm_ai_factory.cli.options import (
     SafCommand,
     SafGroup,
-    actor,
     chosen,
+    current_actor,
     load_config,
     now,
     opened_books,
@@ -25,15 +26,16 @@ from slurm_ai_factory.cli.options import (
     slurm_of,
 )
 from slurm_ai_factory.config import Config
-from slurm_ai_factory.core import judgement, rule_check, share
-from slurm_ai_factory.core.approval import Kind
-from slurm_ai_factory.core.classify import Classification
+from slurm_ai_factory.core.measure import judgement, share
+from slurm_ai_factory.core.programme.approval import ProposalKind
 from slurm_ai_factory.core.records import HOUR, Charge, Instant, Measurement, Subject, Window
-from slurm_ai_factory.core.rule_check import RuleProblem
+from slurm_ai_factory.core.rules import rule_check
+from slurm_ai_factory.core.rules.classify import Classification
+from slurm_ai_factory.core.rules.rule_check import RuleProblem
 from slurm_ai_factory.core.words import count
 from slurm_ai_factory.errors import ConfigError
 from slurm_ai_factory.ledger import Ledger
-from slurm_ai_factory.slurm.names import names
+from slurm_ai_factory.slurm.names import names_by_condition
 
 OFFLINE = click.option(
     "--offline", is_flag=True, help="Compare names with those the ledger has seen, without asking Slurm."
@@ -56,7 +58,7 @@ def rules_check(offline: bool) -> None:
     config = load_config()
     with opened_ledger(config) as ledger:
         found = _check(config, ledger, offline)
-        steered = cycle.lever_of(config, ledger, now())
+        steered = question.lever_of(config, ledger, now())
     if chosen.json:
         output.emit({**_checked(config, found), "steered": steered.conflict or None})
     if steered.conflict:
@@ -76,9 +78,9 @@ class Checked(NamedTuple):
 
 def _check(config: Config, ledger: Ledger, offline: bool) -> Checked:
     seen = ledger.accounting.names()
-    asked = (seen, []) if offline else names(slurm_of(config).commands, config.cluster.name)
+    asked = (seen, []) if offline else names_by_condition(slurm_of(config).commands, config.cluster.name)
     listed, hidden = asked
-    rules, known = cycle.rules_of(config, ledger), {key: seen[key] | listed[key] for key in listed}
+    rules, known = question.rules_at(config, ledger), {key: seen[key] | listed[key] for key in listed}
     problems = rule_check.check(rules, known, config.terms(seen["account"]))
     return Checked(problems, rule_check.gone(rules, seen, listed), hidden)
 
@@ -128,19 +130,19 @@ def rules_test(file: Path, window: str | None, offline: bool) -> None:
     _print_moves(before, after)
 
 
-class Outcome(NamedTuple):
+class RulesResult(NamedTuple):
     """What rules make of a window."""
 
     measured: Measurement
     charges: dict[tuple[str, ...], Charge]
 
 
-def _outcome(config: Config, ledger: Ledger, where: Window, at: Instant) -> Outcome:
-    config, where = cycle.judged(config, ledger, where, at)
-    measured = cycle.measure(config, ledger, at, where, moment=now())
-    rules, weights = cycle.rules_of(config, ledger), config.promise_of().weights
-    found = cycle.groups(ledger, rules, _place, weights, where, at)
-    return Outcome(measured, {tuple(one.names): one.delivered for one in found})
+def _outcome(config: Config, ledger: Ledger, where: Window, at: Instant) -> RulesResult:
+    config, where = question.judged(config, ledger, where, at)
+    measured = question.measure(config, ledger, at, where, moment=now())
+    rules, weights = question.rules_at(config, ledger), config.promise_of().weights
+    found = question.groups(ledger, rules, _place, weights, where, at)
+    return RulesResult(measured, {tuple(one.names): one.delivered for one in found})
 
 
 _PLACE = ("account", "beneficiary", "rule", "category", "organisation", "sector", "municipality", "hub")
@@ -151,7 +153,7 @@ def _place(subject: Subject, found: Classification) -> str:
     return share.together([subject.account, *(str(getattr(found, name)) for name in _PLACE[1:])])
 
 
-def _moves(before: Outcome, after: Outcome) -> list[dict[str, Any]]:
+def _moves(before: RulesResult, after: RulesResult) -> list[dict[str, Any]]:
     """Where charge is that was not there before, and where it is no longer; largest first."""
     keys = before.charges.keys() | after.charges.keys()
     rows = [(key, before.charges.get(key, 0), after.charges.get(key, 0)) for key in keys]
@@ -163,7 +165,7 @@ def _moves(before: Outcome, after: Outcome) -> list[dict[str, Any]]:
     ]
 
 
-def _print_moves(before: Outcome, after: Outcome) -> None:
+def _print_moves(before: RulesResult, after: RulesResult) -> None:
     m, moves = before.measured, _moves(before, after)
     if chosen.json:
         sides = {"before": _side(before.measured), "after": _side(after.measured)}
@@ -231,10 +233,10 @@ def override_command(
         wanted = {"beneficiary": beneficiary, "organisation": organisation}
         approving.check_override(ledger, job, wanted)
         if config.approval.overrides:
-            who = {"at": now(), "actor": actor(), "reason": reason}
-            return proposed(ledger, Kind.OVERRIDE, {"job": job, **wanted}, who)
+            who = {"at": now(), "actor": current_actor(), "reason": reason}
+            return proposed(ledger, ProposalKind.OVERRIDE, {"job": job, **wanted}, who)
         number, runs = ledger.accounting.override(
-            job, {**wanted, "actor": actor(), "reason": reason}, at=now()
+            job, {**wanted, "actor": current_actor(), "reason": reason}, at=now()
         )
     if chosen.json:
         output.emit({"override": number, "job": job, "runs": runs})

@@ -10,9 +10,9 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 
 from slurm_ai_factory.config import SECTIONS
-from slurm_ai_factory.core import health
+from slurm_ai_factory.core.control.level import ROOT
 from slurm_ai_factory.core.escaped import for_json, for_terminal
-from slurm_ai_factory.core.level import ROOT
+from slurm_ai_factory.core.live import health
 from slurm_ai_factory.core.records import Association, PriorityConfig
 from slurm_ai_factory.errors import ConfigError
 
@@ -37,7 +37,7 @@ def top_level(associations: Sequence[Association]) -> list[Association]:
     return [one for one in associations if one.user is None and one.parent == ROOT]
 
 
-def text(
+def sample_config(
     found: PriorityConfig,
     associations: Sequence[Association],
     region: Sequence[str],

@@ -32,7 +32,7 @@ class Screen(io.TextIOWrapper):
         return len(text)
 
 
-class Line(logging.LogRecord):
+class OneLineRecord(logging.LogRecord):
     """A message in one line, whoever formats it."""
 
     def getMessage(self) -> str:  # noqa: N802
@@ -42,7 +42,7 @@ class Line(logging.LogRecord):
 def guard() -> None:
     """Let all that is printed and logged from now on go through a Screen; a closed output takes nothing."""
     sys.stdout, sys.stderr = _guarded(sys.stdout), _guarded(sys.stderr)
-    logging.setLogRecordFactory(Line)
+    logging.setLogRecordFactory(OneLineRecord)
 
 
 def _guarded(stream: TextIO | None) -> TextIO:

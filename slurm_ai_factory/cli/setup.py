@@ -16,22 +16,23 @@ from slurm_ai_factory.cli.options import (
     SafCommand,
     SafGroup,
     chosen,
-    ledger_url,
     load_config,
     now,
     opened_ledger,
+    reachable_ledger_url,
 )
 from slurm_ai_factory.config import Config, values
-from slurm_ai_factory.core import lever, windows
-from slurm_ai_factory.core.classify import DETAILS, Rule, Rules
+from slurm_ai_factory.core import windows
+from slurm_ai_factory.core.control import lever
 from slurm_ai_factory.core.records import FOREVER, Association
+from slurm_ai_factory.core.rules.classify import DETAILS, Rule, Rules
 from slurm_ai_factory.core.words import count
 from slurm_ai_factory.errors import ConfigError
 from slurm_ai_factory.ledger import LONG, Store, sql
 from slurm_ai_factory.ledger.connection import place
+from slurm_ai_factory.monitor import access
 from slurm_ai_factory.slurm import Slurm
 from slurm_ai_factory.slurm.commands import Commands
-from slurm_ai_factory.web import access
 
 SERVICE_PATH = {
     Path(one) for one in ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
@@ -82,14 +83,14 @@ def init_command(
         "slurm.directory": directory,
         "slurm.conf": conf,
     }
-    _write(file, sample.text(found, associations, region, given))
+    _write(file, sample.sample_config(found, associations, region, given))
     for sentence in sample.warnings(found):
         output.say(f"careful: {sentence}", err=True)
     _tell_written(file, found.cluster, region)
 
 
 def _write(file: str, text: str) -> None:
-    configuration.parse(text, file)
+    configuration.parse_config(text, file)
     try:
         Path(file).write_text(text, encoding="utf-8")
     except OSError as error:
@@ -134,7 +135,7 @@ def _asked_window() -> str | None:
 
 def _window(said: str) -> str:
     try:
-        return values.window(said)
+        return values.as_window(said)
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
 
@@ -145,7 +146,7 @@ def zone_of_this_machine() -> str:
     with suppress(OSError):
         place = str(LOCALTIME.readlink()).partition("/zoneinfo/")[2]
     try:
-        return str(values.zone(place))
+        return str(values.as_zone(place))
     except ValueError as error:
         output.say(f"careful: promise.time_zone is UTC: this machine's zone, {place or 'unknown'}, "
                    f"cannot be used: {error}", err=True)  # fmt: skip
@@ -169,13 +170,13 @@ def config_check() -> None:
     """Validate the file offline, and those that it names: keys, types, rules, the ledger's url, TLS."""
     config = load_config()
     if file := config.daemon.web_config_file:
-        access.load(file).context()  # raises where it cannot be used
+        access.load_access(file).context()  # raises where it cannot be used
     if url := configuration.ledger_url(config):
         place(url)  # raises where it is none
     rules = Rules(config.rules)
     conflicts = lever.certain_conflicts(rules, config.control.account, now())
     if conflicts:
-        raise ConfigError(f"{config.file}: {lever.sentence(conflicts)}; {lever.remedy(rules)}")
+        raise ConfigError(f"{config.file}: {lever.conflict_sentence(conflicts)}; {lever.lever_remedy(rules)}")
     if chosen.json:
         output.emit({"file": str(config.file), "rules": len(config.rules), "mode": config.control.mode})
     elif not chosen.quiet:
@@ -187,7 +188,7 @@ def config_check() -> None:
 def config_show() -> None:
     """Every value with where it comes from; secrets are masked."""
     config = load_config()
-    rows = list(configuration.shown(config))
+    rows = list(configuration.shown_values(config))
     rules = [_rule_value(config, one) for one in config.rules]
     if chosen.json:
         keys = ("section", "key", "value", "origin")
@@ -226,7 +227,7 @@ def ledger_migrate(url: str | None) -> None:
 
     Where the schema belongs to saf_owner (see `saf ledger roles`), only its members may do this.
     """
-    with Store(url or ledger_url(load_config()), LONG) as store:
+    with Store(url or reachable_ledger_url(load_config()), LONG) as store:
         done = store.migrate()
     if chosen.json:
         output.emit({"migrated": done})

@@ -16,8 +16,8 @@ from slurm_ai_factory.core.records import HOUR
 from slurm_ai_factory.errors import SafError
 
 if TYPE_CHECKING:
-    from slurm_ai_factory.simulation.evaluation import Result, Waits
-    from slurm_ai_factory.simulation.replay import Progress, Trial
+    from slurm_ai_factory.simulation.evaluation import PolicyResult, Waits
+    from slurm_ai_factory.simulation.replay import OnReplayed, Trial
 
 FORMATS = (".png", ".svg", ".pdf")
 
@@ -120,14 +120,14 @@ def simulate_command(names: tuple[str, ...], plot: Path | None, **options: Any) 
 @contextmanager
 def _extra() -> Iterator[None]:
     """The model cluster is compiled code, and an extra."""
-    compiled.keep()
+    compiled.keep_compiled()
     try:
         yield
     except ImportError as error:
         raise SafError(f"{error.name} is missing; run in the checkout: pip install '.[simulate]'") from error
 
 
-def _replayed(trial: Trial, asked: list[Any]) -> list[Result]:
+def _replayed(trial: Trial, asked: list[Any]) -> list[PolicyResult]:
     """Each policy's row; on a terminal with a bar over all of them."""
     from slurm_ai_factory.simulation.evaluation import evaluate
     from slurm_ai_factory.simulation.replay import replay
@@ -141,12 +141,12 @@ def _replayed(trial: Trial, asked: list[Any]) -> list[Result]:
     return results
 
 
-def _bar(bar: Any, trial: Trial, done: int) -> Progress:
+def _bar(bar: Any, trial: Trial, done: int) -> OnReplayed:
     began = int(trial.workload.submit[0])
     return lambda at: bar.update(max(0, done + at - began - bar.pos))
 
 
-def _print(trial: Trial, results: list[Result], seconds: float) -> None:
+def _print(trial: Trial, results: list[PolicyResult], seconds: float) -> None:
     if chosen.json:
         return output.emit(_json(trial, results, seconds))
     if chosen.csv:
@@ -183,7 +183,7 @@ def _headline(trial: Trial) -> str:
     )
 
 
-def _row(result: Result) -> list[str]:
+def _row(result: PolicyResult) -> list[str]:
     return [
         result.policy, f"{100 * result.delivered_share:.1f} %", f"{100 * result.min_window_share:.1f} %",
         f"{100 * result.violation_ratio:.1f} %", f"{100 * result.starved_ratio:.1f} %",
@@ -194,7 +194,7 @@ def _row(result: Result) -> list[str]:
     ]  # fmt: skip
 
 
-def _json(trial: Trial, results: list[Result], seconds: float) -> dict[str, object]:
+def _json(trial: Trial, results: list[PolicyResult], seconds: float) -> dict[str, object]:
     return {
         "workload": _facts(trial),
         "left_out": [
@@ -210,7 +210,7 @@ def _json(trial: Trial, results: list[Result], seconds: float) -> dict[str, obje
     }
 
 
-def _policy_json(result: Result) -> dict[str, object]:
+def _policy_json(result: PolicyResult) -> dict[str, object]:
     return {
         "policy": result.policy,
         "delivered_share": result.delivered_share,
@@ -235,17 +235,17 @@ def _flat(value: Mapping[str, object]) -> dict[str, object]:
     return row
 
 
-def _sides(result: Result, name: str) -> dict[str, float]:
+def _sides(result: PolicyResult, name: str) -> dict[str, float]:
     sides: dict[str, Waits] = {"regional": result.regional, "non_regional": result.non_regional}
     return {side: getattr(waits, name) for side, waits in sides.items()}
 
 
-def _plot(trial: Trial, results: list[Result], file: Path) -> None:
+def _plot(trial: Trial, results: list[PolicyResult], file: Path) -> None:
     with _extra():
-        from slurm_ai_factory.cli.plot import draw
-        from slurm_ai_factory.cli.trial import told
-    with told(str(file)):
-        draw(trial.promise.target_share, trial.window, results, file)
+        from slurm_ai_factory.cli.plot import plot_windows
+        from slurm_ai_factory.cli.trial import file_problem
+    with file_problem(str(file)):
+        plot_windows(trial.promise.target_share, trial.window, results, file)
 
 
 COMMANDS = (simulate_command,)

@@ -12,15 +12,15 @@ from typing import Any
 
 import click
 
-from slurm_ai_factory import cycle
+from slurm_ai_factory import question
 from slurm_ai_factory.cli import draw, output
 from slurm_ai_factory.cli.measure import as_of
 from slurm_ai_factory.cli.options import SafCommand, chosen, load_config, now, opened_ledger
 from slurm_ai_factory.cli.output import Styled
 from slurm_ai_factory.cli.screen import plain
 from slurm_ai_factory.config import Config
-from slurm_ai_factory.core import judgement, outlook, share
-from slurm_ai_factory.core.reasons import HOLDS
+from slurm_ai_factory.core.control.reasons import HOLDS
+from slurm_ai_factory.core.measure import judgement, outlook, share
 from slurm_ai_factory.core.records import Instant, Measurement, Verdict
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import Ledger
@@ -58,8 +58,8 @@ def _once(config: Config) -> int:
     """Print it; the exit code."""
     with opened_ledger(config) as ledger:
         at = as_of(ledger)
-        config = cycle.under_terms(config, ledger, at)
-        measured = cycle.measure(config, ledger, at)
+        config = question.under_terms(config, ledger, at)
+        measured = question.measure(config, ledger, at)
         value = _status(config, ledger, measured)
     if chosen.json:
         output.emit(value)
@@ -107,7 +107,7 @@ def _status(config: Config, ledger: Ledger, measured: Measurement) -> dict[str, 
 
 def _lever(config: Config, ledger: Ledger) -> dict[str, Any]:
     """How far the steered accounts and the region's charge are the same."""
-    reach = cycle.lever_of(config, ledger, now()).reach
+    reach = question.lever_of(config, ledger, now()).reach
     return {"outside_share": reach.outside_share, "other_share": reach.other_share, "says": reach.sentences}
 
 
@@ -138,17 +138,17 @@ def _code(m: Measurement, margin: float, holds: Sequence[object]) -> int:
     return FLOOR_AT_RISK if outlook.at_risk(m, margin) else 0
 
 
-Line = tuple[str | Styled, ...]
+StyledLine = tuple[str | Styled, ...]
 
 
-def _screen(config: Config, value: dict[str, Any], m: Measurement) -> Iterator[Line]:
+def _screen(config: Config, value: dict[str, Any], m: Measurement) -> Iterator[StyledLine]:
     """The lines, no wider than the terminal."""
     width = min(WIDEST, shutil.get_terminal_size().columns)
     leader = f"daemon {value['leader']}" if value["leader"] else "no daemon is active"
     name = output.styled(value["cluster"], bold=True)
     yield name, f"  {m.window.name}  mode {value['mode']}, {leader}"
     yield ()
-    told = outlook.sentence(m, config.promise.margin)
+    told = outlook.promise_sentence(m, config.promise.margin)
     yield from ((output.styled(line, fg=_color(m)),) for line in textwrap.wrap(told, width))
     yield ()
     yield from _chart(m, width)
@@ -165,11 +165,11 @@ def _color(m: Measurement) -> str | None:
     return COLORS.get(judgement.verdict(m)) or ("yellow" if outlook.below(m) else "green")
 
 
-def _chart(m: Measurement, width: int) -> Iterator[Line]:
+def _chart(m: Measurement, width: int) -> Iterator[StyledLine]:
     """The share since the start of the window: green where it was at least the floor."""
     blocks = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
     course = outlook.course(m)
-    lines, kept = draw.drawing(course, m.target_share, width=width, height=CHART_LINES, blocks=blocks)
+    lines, kept = draw.draw_course(course, m.target_share, width=width, height=CHART_LINES, blocks=blocks)
     for scale, cells in lines:
         runs = groupby(zip(cells, kept, strict=False), key=lambda pair: (pair[0] == "─", pair[1]))
         parts = (_run("".join(cell for cell, _ in run), *key) for key, run in runs)
@@ -203,7 +203,7 @@ def _figures(m: Measurement, margin: float) -> Iterator[str]:
             "promised",
             output.percent(m.target_share),
             "expected at the end",
-            output.percent(outlook.forecast(m)),
+            output.percent(outlook.expected_share(m)),
         ),
         ("of capacity", output.percent(m.capacity_share), "verdict", str(judgement.verdict(m))),
         ("unclassified", unclassified, f"regional, {unit}", _of(m)),
@@ -217,7 +217,7 @@ def _of(m: Measurement) -> str:
     return f"{output.hours(m.regional_charge)} of {output.hours(m.total_charge)}"
 
 
-def _last(value: dict[str, Any], width: int) -> Iterator[Line]:
+def _last(value: dict[str, Any], width: int) -> Iterator[StyledLine]:
     last, change = value["last_decision"], value["last_change"]
     holds = ", ".join(map(_hold, value["holds"]))
     rows = {

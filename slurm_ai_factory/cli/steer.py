@@ -10,8 +10,7 @@ from typing import Any
 
 import click
 
-from slurm_ai_factory import applying, clocks, cycle
-from slurm_ai_factory.applying import Outcome, Restored
+from slurm_ai_factory import cycle
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.options import (
     SafCommand,
@@ -22,13 +21,15 @@ from slurm_ai_factory.cli.options import (
     slurm_of,
 )
 from slurm_ai_factory.core.records import Decision
-from slurm_ai_factory.cycle import CycleReport
 from slurm_ai_factory.errors import StandbyError
 from slurm_ai_factory.ledger import Ledger
-from slurm_ai_factory.reading import Read
-from slurm_ai_factory.site import Site
 from slurm_ai_factory.slurm import Slurm
-from slurm_ai_factory.summary import sentence
+from slurm_ai_factory.steps import applying, clocks
+from slurm_ai_factory.steps.applying import Outcome, Restored
+from slurm_ai_factory.steps.reading import Read
+from slurm_ai_factory.steps.site import Site
+from slurm_ai_factory.steps.summary import cycle_sentence
+from slurm_ai_factory.steps.values import CycleReport
 
 MOST_LINES = 1_000_000
 
@@ -45,7 +46,7 @@ def cycle_command(dry_run: bool) -> None:
         if chosen.json:
             output.emit(_report(report, slurm_of(config)))
         elif not chosen.quiet:
-            output.say(sentence(report))
+            output.say(cycle_sentence(report))
     sys.exit(_failed(report.outcomes))
 
 
@@ -92,7 +93,7 @@ def _plan(site: Site) -> Decision:
         cycle.hold_the_lock(site)
     except StandbyError:
         priority = site.slurm.priority_config()
-        return cycle.decide_on(site, cycle.observe(site, clocks.now(site), priority, Read()))
+        return cycle.decide_on(site, cycle.observe(site, clocks.cluster_now(site), priority, Read()))
     return cycle.decide_on(site, cycle.gather(site))
 
 

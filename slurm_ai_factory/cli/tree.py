@@ -10,7 +10,7 @@ from slurm_ai_factory.core.records import Association
 COLUMNS = ("Account", "RawShares", "NormShares", "RawUsage", "EffectvUsage", "LevelFS")
 
 
-def rows(associations: Sequence[Association]) -> list[tuple[object, ...]]:
+def share_rows(associations: Sequence[Association]) -> list[tuple[object, ...]]:
     """COLUMNS of each account, below its parent and further in."""
     return [(" " * depth + one.account, *_shares(one)) for one, depth in _below(associations, None, 0)]
 
@@ -33,7 +33,7 @@ def _ratio(value: float | None) -> str | None:
     return None if value is None else f"{value:.6f}"
 
 
-def values(associations: Sequence[Association]) -> list[dict[str, object]]:
+def share_values(associations: Sequence[Association]) -> list[dict[str, object]]:
     """The same under Slurm's names in snake case; an infinite LevelFS, that of no usage, is null."""
     return [
         {

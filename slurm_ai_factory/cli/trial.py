@@ -15,18 +15,18 @@ from zoneinfo import ZoneInfo
 import click
 
 from slurm_ai_factory import config as configuration
-from slurm_ai_factory import cycle
+from slurm_ai_factory import question
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.options import chosen, load_config, now, opened_ledger
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import windows
-from slurm_ai_factory.core.classify import Beneficiary, Rules
-from slurm_ai_factory.core.controller import Policy
+from slurm_ai_factory.core.control.controller import Policy
 from slurm_ai_factory.core.records import DAY, HOUR, Instant, Subject
+from slurm_ai_factory.core.rules.classify import Beneficiary, Rules
 from slurm_ai_factory.core.words import count
 from slurm_ai_factory.errors import ConfigError, SafError
 from slurm_ai_factory.simulation import formats, scenarios
-from slurm_ai_factory.simulation.layout import REGION, Settings, one_pool
+from slurm_ai_factory.simulation.layout import REGION, ModelSettings, one_pool
 from slurm_ai_factory.simulation.replay import Trial, promise_of
 from slurm_ai_factory.simulation.workload import LeftOut, User, Workload, gathered
 
@@ -55,7 +55,7 @@ def trial_of(
     _check_window(window, zone)
     return Trial(
         workload=workload, regional=users, layout=one_pool(workload, resource, capacity),
-        settings=Settings(half_life=seconds[0], conservative=backfill == "conservative"),
+        settings=ModelSettings(half_life=seconds[0], conservative=backfill == "conservative"),
         promise=promise_of(wanted, _margin(config), resource), window=window, zone=zone,
         control=_policy(config, REGION, wanted, *seconds), period=seconds[1],
     )  # fmt: skip
@@ -146,7 +146,7 @@ def _workload(
 
 
 @contextmanager
-def told(file: str) -> Iterator[None]:
+def file_problem(file: str) -> Iterator[None]:
     """What is wrong with a file, in one sentence."""
     try:
         yield
@@ -161,7 +161,7 @@ def told(file: str) -> Iterator[None]:
 @contextmanager
 def _lines(file: Path) -> Iterator[Iterator[str]]:
     """The lines of a text, compressed or not; a byte that is not UTF-8 is left to the reader to refuse."""
-    with told(str(file)), file.open("rb") as raw:
+    with file_problem(str(file)), file.open("rb") as raw:
         packed = file.suffix == ".gz" or raw.peek(2).startswith(b"\x1f\x8b")
         plain = gzip.GzipFile(fileobj=raw) if packed else raw
         text = io.TextIOWrapper(plain, encoding="utf-8", errors="surrogateescape")
@@ -170,7 +170,7 @@ def _lines(file: Path) -> Iterator[Iterator[str]]:
 
 def _log(file: Path) -> Workload:
     with _lines(file) as lines:
-        return gathered(file.name, formats.read(lines))
+        return gathered(file.name, formats.read_jobs(lines))
 
 
 def _history(source: str) -> Workload:
@@ -185,7 +185,7 @@ def _history(source: str) -> Workload:
         raise click.UsageError("--workload ledger:SINCE..UNTIL: the end is not after the start")
     with opened_ledger(config) as ledger:
         runs = ledger.accounting.runs_between(since, until)
-    with told(source):
+    with file_problem(source):
         return gathered(source, map(formats.of_run, runs))
 
 
@@ -193,7 +193,7 @@ def _by_rules(workload: Workload) -> frozenset[User]:
     """The users that the configured rules call regional, with the accounts the ledger knows."""
     config = load_config()
     with opened_ledger(config) as ledger:
-        rules = cycle.rules_of(config, ledger)
+        rules = question.rules_at(config, ledger)
     first = int(workload.submit[0])
     return frozenset(user for user in workload.users if _regional(rules, config.cluster.name, user, first))
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import click
 
-from slurm_ai_factory import clocks, cycle, reading
+from slurm_ai_factory import cycle
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.measure import asked_instant
 from slurm_ai_factory.cli.naming import warn_of_names
-from slurm_ai_factory.cli.options import SafCommand, actor, chosen, load_config, opened_site
+from slurm_ai_factory.cli.options import SafCommand, chosen, current_actor, load_config, opened_site
 from slurm_ai_factory.cli.setup import ledger_group
 from slurm_ai_factory.errors import RefusedError
+from slurm_ai_factory.steps import clocks, reading
 
 
 @ledger_group.command("withdraw", cls=SafCommand)
@@ -31,10 +32,12 @@ def withdraw_command(since: str, reason: str) -> None:
         cycle.hold_the_lock(site)
         warn_of_names(site.ledger, reason)
         site.slurm.priority_config()
-        now = clocks.diagnostics(site).at
-        withdrawn = site.ledger.accounting.withdraw(first, at=now, actor=actor(), reason=reason)
+        now = clocks.checked_diagnostics(site).at
+        withdrawn = site.ledger.accounting.withdraw(first, at=now, actor=current_actor(), reason=reason)
         interval = min(withdrawn.first, now - 1), now
-        read = reading.read(site.slurm, site.ledger, [interval], at=now, usual=config.slurm.read_window)
+        read = reading.read_intervals(
+            site.slurm, site.ledger, [interval], at=now, usual=config.slurm.read_window
+        )
         site.ledger.accounting.record_events(*site.slurm.events(*interval), now)
     if chosen.json:
         value = {"withdrawn_reads": withdrawn.reads, "since": output.when(interval[0]), "runs": read.runs}

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from slurm_ai_factory.config.counted import Settings, counted, made_with
-from slurm_ai_factory.config.load import checked, find, ledger_url, load, parse, shown, with_rules_of
+from slurm_ai_factory.config.counted import SettingsValue, counted, made_with
+from slurm_ai_factory.config.load import (
+    checked,
+    find,
+    ledger_url,
+    load_file,
+    parse_config,
+    shown_values,
+    with_rules_of,
+)
 from slurm_ai_factory.config.sections import SECTIONS, Config
 from slurm_ai_factory.config.values import parse_resource
 from slurm_ai_factory.core.tres import resource_name
@@ -11,16 +19,16 @@ from slurm_ai_factory.core.tres import resource_name
 __all__ = [
     "SECTIONS",
     "Config",
-    "Settings",
+    "SettingsValue",
     "checked",
     "counted",
     "find",
     "ledger_url",
-    "load",
+    "load_file",
     "made_with",
-    "parse",
+    "parse_config",
     "parse_resource",
     "resource_name",
-    "shown",
+    "shown_values",
     "with_rules_of",
 ]

@@ -19,7 +19,7 @@ COUNTED = {
 }
 """The keys of saf.toml that change what a report says, by section."""
 
-Settings = Mapping[str, Mapping[str, Plain]]
+SettingsValue = Mapping[str, Mapping[str, Plain]]
 """Their values by section and key, as saf.toml spells them; what is not set is left out."""
 
 
@@ -31,7 +31,7 @@ def counted(config: Config) -> dict[str, dict[str, Plain]]:
     }
 
 
-def made_with(config: Config, settings: Settings) -> Config:
+def made_with(config: Config, settings: SettingsValue) -> Config:
     """The configuration with these settings in the place of its own."""
     sections: dict[str, Any] = {}
     for section, keys in COUNTED.items():

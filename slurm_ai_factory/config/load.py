@@ -18,8 +18,8 @@ from zoneinfo import ZoneInfo
 from slurm_ai_factory.config import tariff, values
 from slurm_ai_factory.config.sections import DEFAULT, SECTIONS, Config
 from slurm_ai_factory.core import windows
-from slurm_ai_factory.core.classify import CONDITIONS, DETAILS, Beneficiary, Rule
-from slurm_ai_factory.core.kept_rules import REGISTRY
+from slurm_ai_factory.core.rules.classify import CONDITIONS, DETAILS, Beneficiary, Rule
+from slurm_ai_factory.core.rules.saved import REGISTRY
 from slurm_ai_factory.core.tres import resource_name
 from slurm_ai_factory.errors import ConfigError
 
@@ -46,9 +46,9 @@ def find(given: str | None) -> Path:
     raise ConfigError(f"no configuration found at {looked}; run `saf init`, or name one with --config")
 
 
-def load(path: Path) -> Config:
+def load_file(path: Path) -> Config:
     """Read and check a file. Raises ConfigError."""
-    return parse(_text(path), str(path))
+    return parse_config(_text(path), str(path))
 
 
 def _text(path: Path) -> str:
@@ -62,7 +62,7 @@ def _text(path: Path) -> str:
         raise ConfigError(f"{path} is not UTF-8: {error}") from error
 
 
-def parse(text: str, file: str, zone: ZoneInfo | None = None) -> Config:
+def parse_config(text: str, file: str, zone: ZoneInfo | None = None) -> Config:
     """The configuration in a text; dates in its own time zone, or in ``zone``. Raises ConfigError.
 
     >>> parse('[cluster]\\nname = "c"\\n[promise]\\ntarget_shar = 0.3', "f")
@@ -82,7 +82,7 @@ def parse(text: str, file: str, zone: ZoneInfo | None = None) -> Config:
     }
     civil = zone or sections["promise"].time_zone
     rules = tuple(_rules(file, tables.get("rule", []), civil))
-    tariffs = tuple(tariff.read(file, tables.get("tariff", []), civil))
+    tariffs = tuple(tariff.read_tariffs(file, tables.get("tariff", []), civil))
     return checked(
         Config(**sections, rules=rules, tariffs=tariffs, file=file, origins=_origins(file, tables))
     )
@@ -96,7 +96,7 @@ def with_rules_of(config: Config, path: Path) -> Config:
     text = _text(path)
     whole = re.search(r"^\s*\[cluster\]", text, flags=re.MULTILINE)
     alone = text + _NAMED, str(path), config.promise.time_zone
-    tried = parse(text, str(path)) if whole else parse(*alone)
+    tried = parse_config(text, str(path)) if whole else parse_config(*alone)
     return replace(config, rules=tried.rules, registry=tried.registry, file=str(path))
 
 
@@ -173,7 +173,7 @@ def _dates(file: str, where: str, table: Mapping[str, object], zone: ZoneInfo) -
     for key in DATES:
         if key in table:
             try:
-                found[key] = windows.day(values.day(table[key]), zone)
+                found[key] = windows.day(values.as_day(table[key]), zone)
             except ValueError as error:
                 raise ConfigError(f"{file}: {where}: {key} = {table[key]!r}: {error}") from error
     if len(found) == len(DATES) and found["since"] >= found["until"]:
@@ -246,7 +246,7 @@ def ledger_url(config: Config) -> str | None:
         raise ConfigError(f"[ledger] url_file {config.ledger.url_file} is not UTF-8: {error}") from error
 
 
-def shown(config: Config) -> Iterator[tuple[str, str, str, str]]:
+def shown_values(config: Config) -> Iterator[tuple[str, str, str, str]]:
     """(section, key, value, origin) of every value; secrets are masked."""
     for name, kind in SECTIONS.items():
         section = getattr(config, name)
@@ -261,10 +261,10 @@ def shown(config: Config) -> Iterator[tuple[str, str, str, str]]:
 def _spelled(value: object, convert: object) -> str:
     if value is None:
         return "(not set)"
-    if convert is values.seconds:
+    if convert is values.as_seconds:
         return f"{value} s"
     if isinstance(value, tuple | frozenset):
         return ", ".join(sorted(value))
-    if convert is values.municipalities:
+    if convert is values.as_municipalities:
         return ", ".join(f"{code} {name}" for code, name in dict(value).items())  # type: ignore[call-overload]
     return resource_name(value) if isinstance(value, dict) else str(value)

@@ -13,15 +13,15 @@ from zoneinfo import ZoneInfo
 
 from slurm_ai_factory.config import values
 from slurm_ai_factory.core import windows
-from slurm_ai_factory.core.classify import Rule
-from slurm_ai_factory.core.controller import Policy
-from slurm_ai_factory.core.organisations import Terms
+from slurm_ai_factory.core.control.controller import Policy
+from slurm_ai_factory.core.measure.share import Promise
 from slurm_ai_factory.core.pace import Overlap
+from slurm_ai_factory.core.programme.retention import Retention
+from slurm_ai_factory.core.programme.tariff import Tariff
+from slurm_ai_factory.core.programme.terms import FIRST_REASON, Term
 from slurm_ai_factory.core.records import Instant
-from slurm_ai_factory.core.retention import Retention
-from slurm_ai_factory.core.share import Promise
-from slurm_ai_factory.core.tariff import Tariff
-from slurm_ai_factory.core.terms import FIRST_REASON, Term
+from slurm_ai_factory.core.rules.classify import Rule
+from slurm_ai_factory.core.rules.organisations import Codes
 from slurm_ai_factory.core.tres import Count, resource_name
 
 _UNSET: Any = object()
@@ -48,27 +48,29 @@ def _key(convert: Callable[[object], Any], doc: str, default: Any = _UNSET, *, s
 class ClusterSection:
     """Which cluster."""
 
-    name: str = _key(values.text, "ClusterName, as slurm.conf spells it")
+    name: str = _key(values.as_text, "ClusterName, as slurm.conf spells it")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromiseSection:
     """What was promised to the region: the first term of the promise; `saf promise set` makes later ones."""
 
-    target_share: float = _key(values.ratio, "the floor: regional charge / all charge", 0.25)
-    margin: float = _key(values.ratio, "how far above the floor the control steers", 0.01)
+    target_share: float = _key(values.as_ratio, "the floor: regional charge / all charge", 0.25)
+    margin: float = _key(values.as_ratio, "how far above the floor the control steers", 0.01)
     resource: dict[str, Count] = _key(
-        values.resource,
+        values.as_resource,
         'the unit of the promise: "billing", "gres/gpu", "node", "cpu" or a table of weights',
         "billing",
     )
     resource_label: str | None = _key(
-        values.text, 'what people call one of the resource, "GPU" for a table of weights', None
+        values.as_text, 'what people call one of the resource, "GPU" for a table of weights', None
     )
-    window: str = _key(values.window, "judged over: month, quarter, half, year or rolling:30d", "quarter")
-    time_zone: ZoneInfo = _key(values.zone, "civil time of the windows", "Europe/Amsterdam")
+    window: str = _key(values.as_window, "judged over: month, quarter, half, year or rolling:30d", "quarter")
+    time_zone: ZoneInfo = _key(values.as_zone, "civil time of the windows", "Europe/Amsterdam")
     unclassified_limit: float | None = _key(
-        values.ratio, "no window is called met while more than this part of its charge is unclassified", None
+        values.as_ratio,
+        "no window is called met while more than this part of its charge is unclassified",
+        None,
     )
 
 
@@ -77,20 +79,22 @@ class RegistrySection:
     """Who is regional by the promise's first term, and the words that the registry of organisations uses."""
 
     region: frozenset[str] = _key(
-        values.region,
+        values.as_region,
         "municipalities whose organisations are regional: CBS codes, or a list that is shipped",
         "groningen-noord-drenthe",
     )
     sectors: tuple[str, ...] = _key(
-        values.codes,
+        values.as_codes,
         "the programme's own sectors, beside the sections A to U of the SBI",
         ["agriculture", "care", "education", "energy", "industry", "logistics", "public_services"],
     )
     hubs: tuple[str, ...] = _key(
-        values.codes, "the hubs that use the machine", ["groningen", "south", "amsterdam", "european"]
+        values.as_codes, "the hubs that use the machine", ["groningen", "south", "amsterdam", "european"]
     )
     municipalities: dict[str, str] = _key(
-        values.municipalities, "CBS codes newer than the list of 2023 that is shipped, with their names", {}
+        values.as_municipalities,
+        "CBS codes newer than the list of 2023 that is shipped, with their names",
+        {},
     )
 
 
@@ -99,24 +103,24 @@ class SlurmSection:
     """How Slurm is read."""
 
     source: str = _key(
-        values.source, "what is asked about now: Slurm's commands, or pyslurm beside them", "commands"
+        values.as_source, "what is asked about now: Slurm's commands, or pyslurm beside them", "commands"
     )
-    python: Path | None = _key(values.path, "the Python that has pyslurm; else the one of saf", None)
+    python: Path | None = _key(values.as_path, "the Python that has pyslurm; else the one of saf", None)
 
-    directory: Path | None = _key(values.path, "where the Slurm commands are; else PATH", None)
-    conf: Path | None = _key(values.path, "slurm.conf; else SLURM_CONF or Slurm's own default", None)
-    timeout: int = _key(values.seconds, "deadline of one command", "60s")
+    directory: Path | None = _key(values.as_path, "where the Slurm commands are; else PATH", None)
+    conf: Path | None = _key(values.as_path, "slurm.conf; else SLURM_CONF or Slurm's own default", None)
+    timeout: int = _key(values.as_seconds, "deadline of one command", "60s")
     clock_tolerance: int = _key(
-        values.seconds, "nothing is read while this machine's clock and slurmctld's differ by more", "5s"
+        values.as_seconds, "nothing is read while this machine's clock and slurmctld's differ by more", "5s"
     )
     since: str | None = _key(
-        values.instant, "read accounting from here on; else from the window's start", None
+        values.as_instant, "read accounting from here on; else from the window's start", None
     )
-    overlap: int = _key(values.seconds, "read this much again every time, for late records", "1h")
-    overlap_hourly: int = _key(values.seconds, "read this much again once an hour", "6h")
-    overlap_daily: int = _key(values.seconds, "read this much again once a day", "7d")
+    overlap: int = _key(values.as_seconds, "read this much again every time, for late records", "1h")
+    overlap_hourly: int = _key(values.as_seconds, "read this much again once an hour", "6h")
+    overlap_daily: int = _key(values.as_seconds, "read this much again once a day", "7d")
     read_window: int = _key(
-        values.seconds,
+        values.as_seconds,
         "asked of sacct at once; less when that is too much",
         "1d",
     )
@@ -127,16 +131,20 @@ class LedgerSection:
     """Where the ledger is."""
 
     url: str | None = _key(
-        values.text,
+        values.as_text,
         "PostgreSQL, e.g. postgresql:///saf; without it an embedded one in state_directory",
         None,
         secret=True,
     )
-    url_file: Path | None = _key(values.path, "a file that holds the url and its password", None)
-    state_directory: Path = _key(values.path, "home of the embedded PostgreSQL", "/var/lib/slurm-ai-factory")
-    timeout: int = _key(values.seconds, "give PostgreSQL up when it says nothing for this long", "2m")
+    url_file: Path | None = _key(values.as_path, "a file that holds the url and its password", None)
+    state_directory: Path = _key(
+        values.as_path, "home of the embedded PostgreSQL", "/var/lib/slurm-ai-factory"
+    )
+    timeout: int = _key(values.as_seconds, "give PostgreSQL up when it says nothing for this long", "2m")
     signing_key: Path | None = _key(
-        values.path, "Ed25519 private key in PEM that `saf ledger head` and the log sign the head with", None
+        values.as_path,
+        "Ed25519 private key in PEM that `saf ledger head` and the log sign the head with",
+        None,
     )
 
 
@@ -144,65 +152,69 @@ class LedgerSection:
 class ControlSection:
     """Whether and how RawShares are steered."""
 
-    mode: str = _key(values.mode, "observe: never write; advise: say what to set; enforce: set it", "observe")
+    mode: str = _key(
+        values.as_mode, "observe: never write; advise: say what to set; enforce: set it", "observe"
+    )
     account: tuple[str, ...] = _key(
-        values.names,
+        values.as_names,
         "the top-level account that holds the region, or a list of those that do",
         "regional",
     )
-    share_min: float = _key(values.ratio, "lowest part of the level the region is given", 0.05)
-    share_max: float = _key(values.ratio, "highest part of the level the region is given", 0.9)
-    slew: float = _key(values.ratio, "largest step of one write, as part of the level", 0.05)
-    band: float = _key(values.ratio, "smaller steps wait while they change no order", 0.03)
-    credit_max: float = _key(values.ratio, "how far the set-point may lie above usage", 0.2)
+    share_min: float = _key(values.as_ratio, "lowest part of the level the region is given", 0.05)
+    share_max: float = _key(values.as_ratio, "highest part of the level the region is given", 0.9)
+    slew: float = _key(values.as_ratio, "largest step of one write, as part of the level", 0.05)
+    band: float = _key(values.as_ratio, "smaller steps wait while they change no order", 0.03)
+    credit_max: float = _key(values.as_ratio, "how far the set-point may lie above usage", 0.2)
     debit_max: float = _key(
-        values.ratio, "how far the set-point may lie below usage: this, or two runs", 0.015
+        values.as_ratio, "how far the set-point may lie below usage: this, or two runs", 0.015
     )
-    writes_per_day: int = _key(values.whole, "most writes in 24 hours", 24)
-    recovery: int = _key(values.seconds, "rolling windows: a deficit is repaid over at least this", "72h")
-    horizon: int = _key(values.seconds, "calendar windows: a deficit is repaid over at least this", "48h")
+    writes_per_day: int = _key(values.as_whole, "most writes in 24 hours", 24)
+    recovery: int = _key(values.as_seconds, "rolling windows: a deficit is repaid over at least this", "72h")
+    horizon: int = _key(values.as_seconds, "calendar windows: a deficit is repaid over at least this", "48h")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DaemonSection:
     """How `saf run` runs."""
 
-    period: int = _key(values.seconds, "beat: one cycle each", "5m")
+    period: int = _key(values.as_seconds, "beat: one cycle each", "5m")
     listen: str = _key(
-        values.address, "address:port of the status page, /metrics, /healthz and /readyz", "127.0.0.1:9810"
+        values.as_address, "address:port of the status page, /metrics, /healthz and /readyz", "127.0.0.1:9810"
     )
     web_config_file: Path | None = _key(
-        values.path, "TLS and basic authentication, in the format of Prometheus' web configuration", None
+        values.as_path, "TLS and basic authentication, in the format of Prometheus' web configuration", None
     )
-    ready_after: int = _key(values.seconds, "not ready when the last complete cycle is older", "30m")
+    ready_after: int = _key(values.as_seconds, "not ready when the last complete cycle is older", "30m")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportSection:
     """What a governance report says of its sender, and how much it shows."""
 
-    facility: str | None = _key(values.text, "name of the facility in titles; else the cluster's", None)
+    facility: str | None = _key(values.as_text, "name of the facility in titles; else the cluster's", None)
     region: dict[str, str] | None = _key(
-        values.by_language, "the region in titles: a name, or one for each language", None
+        values.as_by_language, "the region in titles: a name, or one for each language", None
     )
-    contact: str | None = _key(values.text, "whom readers can ask", None)
-    windows: int = _key(values.whole, "so many windows in the chart over time, this one included", 8)
+    contact: str | None = _key(values.as_text, "whom readers can ask", None)
+    windows: int = _key(values.as_whole, "so many windows in the chart over time, this one included", 8)
     min_organisations: int = _key(
-        values.few, "no figure that rests on fewer organisations can be read or worked out", 3
+        values.as_few, "no figure that rests on fewer organisations can be read or worked out", 3
     )
     name_organisations: bool = _key(
-        values.yes_or_no, "list the names of regional organisations that were reached, without figures", False
+        values.as_yes_or_no,
+        "list the names of regional organisations that were reached, without figures",
+        False,
     )
-    currency: str = _key(values.text, "of prices and statements", "EUR")
+    currency: str = _key(values.as_text, "of prices and statements", "EUR")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpertiseSection:
     """The promise about the hours of the expertise centre."""
 
-    target_share: float = _key(values.ratio, "the floor: regional hours / all hours", 0.25)
+    target_share: float = _key(values.as_ratio, "the floor: regional hours / all hours", 0.25)
     unmet_recorded: bool = _key(
-        values.yes_or_no,
+        values.as_yes_or_no,
         "whether hours asked for and not given are entered too; else they excuse no miss",
         False,
     )
@@ -213,18 +225,18 @@ class PrivacySection:
     """How long names of people and texts about them are kept; `saf ledger pseudonymise` keeps to it."""
 
     pseudonymise_after: int | None = _key(
-        values.retention, "users get pseudonyms in runs that ended this long ago", None
+        values.as_retention, "users get pseudonyms in runs that ended this long ago", None
     )
     withhold_lines_after: int | None = _key(
-        values.retention,
+        values.as_retention,
         "lines that could not be read are withheld this long after; else by pseudonymise_after",
         None,
     )
     withhold_staff_after: int | None = _key(
-        values.retention, "who did it, in every entry and decision, is withheld after this long", None
+        values.as_retention, "who did it, in every entry and decision, is withheld after this long", None
     )
     withhold_texts_after: int | None = _key(
-        values.retention, "reasons, activities, sentences and notes are withheld after this long", None
+        values.as_retention, "reasons, activities, sentences and notes are withheld after this long", None
     )
 
     def retention(self) -> Retention:
@@ -238,7 +250,9 @@ class ActorSection:
     """Whom the ledger notes as the one who acted."""
 
     allow_as: bool = _key(
-        values.yes_or_no, "`--as NAME` is taken at its word, as from a portal that knows who logged in", False
+        values.as_yes_or_no,
+        "`--as NAME` is taken at its word, as from a portal that knows who logged in",
+        False,
     )
 
 
@@ -246,12 +260,12 @@ class ActorSection:
 class ApprovalSection:
     """What is in force only once a second person has approved it."""
 
-    promise: bool = _key(values.yes_or_no, "terms of the promise", False)
+    promise: bool = _key(values.as_yes_or_no, "terms of the promise", False)
     registry: bool = _key(
-        values.yes_or_no, "entries of the registry that change what is known of the past", False
+        values.as_yes_or_no, "entries of the registry that change what is known of the past", False
     )
-    overrides: bool = _key(values.yes_or_no, "overrides of single jobs, and taking them back", False)
-    publications: bool = _key(values.yes_or_no, "giving a report out", False)
+    overrides: bool = _key(values.as_yes_or_no, "overrides of single jobs, and taking them back", False)
+    publications: bool = _key(values.as_yes_or_no, "giving a report out", False)
 
 
 SLOW_COMMANDS = 4
@@ -430,9 +444,9 @@ class Config:
             ended=self.promised is not None and self.promised.ended,
         )
 
-    def terms(self, accounts: Collection[str]) -> Terms:
+    def terms(self, accounts: Collection[str]) -> Codes:
         """The codes that entries of the registry may use; ``accounts`` are the cluster's."""
-        return Terms(
+        return Codes(
             municipalities=values.shipped_municipalities() | self.registry.municipalities,
             sectors=self.registry.sectors,
             hubs=self.registry.hubs,

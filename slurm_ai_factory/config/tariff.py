@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 
 from slurm_ai_factory.config import values
 from slurm_ai_factory.core import windows
-from slurm_ai_factory.core.classify import Beneficiary
+from slurm_ai_factory.core.programme.tariff import Tariff
 from slurm_ai_factory.core.records import HOUR
-from slurm_ai_factory.core.tariff import Tariff
+from slurm_ai_factory.core.rules.classify import Beneficiary
 from slurm_ai_factory.errors import ConfigError
 
 
@@ -22,18 +22,18 @@ def beneficiary(value: object) -> Beneficiary:
 
 KEYS: Mapping[str, tuple[Callable[[object], Any], str]] = {
     "beneficiary": (beneficiary, "**required**: whose charge has this price"),
-    "category": (values.text, "only organisations of this category; goes before a price for all"),
+    "category": (values.as_text, "only organisations of this category; goes before a price for all"),
     "resource": (
-        values.text,
+        values.as_text,
         "**required**: TRES name, such as `gres/gpu`; one resource may have one price only",
     ),
-    "price": (values.money, "**required**: for one resource-hour, in quotes"),
-    "since": (values.instant, "**required**: from this day on, until the next price of the same"),
+    "price": (values.as_money, "**required**: for one resource-hour, in quotes"),
+    "since": (values.as_instant, "**required**: from this day on, until the next price of the same"),
 }
 """The keys of a [[tariff]]: how each is read, and what it means."""
 
 
-def read(file: str, tables: object, zone: ZoneInfo) -> Iterator[Tariff]:
+def read_tariffs(file: str, tables: object, zone: ZoneInfo) -> Iterator[Tariff]:
     """The tariffs. Raises ConfigError."""
     if not isinstance(tables, list):
         raise ConfigError(f"{file}: tariffs are written [[tariff]], with two brackets")

@@ -13,8 +13,8 @@ from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from slurm_ai_factory.core import windows
+from slurm_ai_factory.core.programme.suppression import LARGEST
 from slurm_ai_factory.core.records import HOUR
-from slurm_ai_factory.core.suppression import LARGEST
 from slurm_ai_factory.core.tres import Count
 
 SHORTEST_RETENTION = 30 * 24 * HOUR
@@ -24,13 +24,13 @@ SOURCES = ("commands", "pyslurm")
 MODES = ("observe", "advise", "enforce")
 
 
-def text(value: object) -> str:
+def as_text(value: object) -> str:
     if not isinstance(value, str) or not value.strip():
         raise ValueError("wants a text")
     return value
 
 
-def names(value: object) -> tuple[str, ...]:
+def as_names(value: object) -> tuple[str, ...]:
     """One name, or a list of different ones."""
     found = value if isinstance(value, list) else [value]
     if not found or not all(isinstance(one, str) and one.strip() for one in found):
@@ -40,42 +40,42 @@ def names(value: object) -> tuple[str, ...]:
     return tuple(found)
 
 
-def whole(value: object) -> int:
+def as_whole(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise ValueError("wants a whole number above 0")
     return value
 
 
-def ratio(value: object) -> float:
+def as_ratio(value: object) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < 1:
         raise ValueError("wants a number between 0 and 1")
     return float(value)
 
 
-def few(value: object) -> int:
+def as_few(value: object) -> int:
     """A number of organisations that suppression can be sure of."""
-    number = whole(value)
+    number = as_whole(value)
     if number > LARGEST:
         raise ValueError(f"wants a whole number from 1 to {LARGEST}")
     return number
 
 
-def yes_or_no(value: object) -> bool:
+def as_yes_or_no(value: object) -> bool:
     if not isinstance(value, bool):
         raise ValueError("wants true or false")
     return value
 
 
-def by_language(value: object) -> dict[str, str]:
+def as_by_language(value: object) -> dict[str, str]:
     """A name for every language, or one that all have."""
     if isinstance(value, dict) and value.keys() == set(LANGUAGES):
-        return {code: text(name) for code, name in value.items()}
+        return {code: as_text(name) for code, name in value.items()}
     if isinstance(value, str):
-        return dict.fromkeys(LANGUAGES, text(value))
+        return dict.fromkeys(LANGUAGES, as_text(value))
     raise ValueError(f"wants a name, or a table with one for each of {', '.join(LANGUAGES)}")
 
 
-def money(value: object) -> Decimal:
+def as_money(value: object) -> Decimal:
     """A price, exact: 2 or "0.05"; a number with a point is not exact in TOML."""
     if isinstance(value, str | int) and not isinstance(value, bool):
         try:
@@ -87,58 +87,58 @@ def money(value: object) -> Decimal:
     raise ValueError('wants a price such as "0.05", in quotes, or a whole number')
 
 
-def retention(value: object) -> int:
+def as_retention(value: object) -> int:
     """A time for which names are kept: never shorter than records may still be corrected."""
-    kept = seconds(value)
+    kept = as_seconds(value)
     if kept < SHORTEST_RETENTION:
         raise ValueError("wants at least 30d: younger runs are read again, and their names with them")
     return kept
 
 
-def seconds(value: object) -> int:
-    return whole(value) if isinstance(value, int) else windows.duration(text(value))
+def as_seconds(value: object) -> int:
+    return as_whole(value) if isinstance(value, int) else windows.duration(as_text(value))
 
 
-def path(value: object) -> Path:
-    return Path(text(value))
+def as_path(value: object) -> Path:
+    return Path(as_text(value))
 
 
-def address(value: object) -> str:
+def as_address(value: object) -> str:
     """Address and port; no address is all of this machine's, port 0 any that is free."""
-    found = re.fullmatch(r".*:([0-9]{1,5})", text(value))
+    found = re.fullmatch(r".*:([0-9]{1,5})", as_text(value))
     if not found or int(found[1]) > LAST_PORT:
         raise ValueError("wants an address and a port, such as 127.0.0.1:9810 or [::1]:9810")
     return found[0]
 
 
-def mode(value: object) -> str:
+def as_mode(value: object) -> str:
     if value not in MODES:
         raise ValueError(f"wants one of {', '.join(MODES)}")
     return str(value)
 
 
-def source(value: object) -> str:
+def as_source(value: object) -> str:
     if value not in SOURCES:
         raise ValueError(f"wants one of {', '.join(SOURCES)}")
     return str(value)
 
 
-def zone(value: object) -> ZoneInfo:
+def as_zone(value: object) -> ZoneInfo:
     try:
-        return ZoneInfo(text(value))
+        return ZoneInfo(as_text(value))
     except (ZoneInfoNotFoundError, OSError, ValueError) as error:
         raise ValueError("wants a time zone such as Europe/Amsterdam") from error
 
 
-def window(value: object) -> str:
-    name = text(value)
+def as_window(value: object) -> str:
+    name = as_text(value)
     if name not in ("month", "quarter", "half", "year") and not name.startswith("rolling:"):
         raise ValueError("wants month, quarter, half, year or rolling:30d")
     windows.window(name, 0, ZoneInfo("UTC"))
     return name
 
 
-def instant(value: object) -> str:
+def as_instant(value: object) -> str:
     """A date or instant, kept as it is typed until the time zone is known."""
     typed = value if isinstance(value, str) else str(value)
     on_two_days = {windows.instant(typed, day * 24 * HOUR, ZoneInfo("UTC")) for day in (0, 10)}
@@ -147,14 +147,14 @@ def instant(value: object) -> str:
     return typed
 
 
-def day(value: object) -> str:
+def as_day(value: object) -> str:
     """A date, kept as it is typed until the time zone is known."""
     if type(value) is date or (isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\d", value)):
         return str(date.fromisoformat(str(value)))
     raise ValueError("wants a date such as 2027-01-01")
 
 
-def codes(value: object) -> tuple[str, ...]:
+def as_codes(value: object) -> tuple[str, ...]:
     """Words in lower case, as entries of the registry spell them."""
     if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
         raise ValueError("wants a list of codes")
@@ -163,7 +163,7 @@ def codes(value: object) -> tuple[str, ...]:
     return tuple(value)
 
 
-def region(value: object) -> frozenset[str]:
+def as_region(value: object) -> frozenset[str]:
     """Municipalities by CBS code, or the name of a list that is shipped; an empty list for none yet."""
     if isinstance(value, str):
         found = frozenset(code for code, _, region in _shipped() if region == value)
@@ -176,11 +176,11 @@ def region(value: object) -> frozenset[str]:
     return frozenset(value)
 
 
-def municipalities(value: object) -> dict[str, str]:
+def as_municipalities(value: object) -> dict[str, str]:
     """Further municipalities: a table of CBS code and name."""
     if not isinstance(value, dict) or not all(map(_is_code, value)):
         raise ValueError('wants a table such as { GM2000 = "Nieuwe Gemeente" }')
-    return {code: text(name) for code, name in value.items()}
+    return {code: as_text(name) for code, name in value.items()}
 
 
 def shipped_municipalities() -> dict[str, str]:
@@ -209,13 +209,13 @@ def _is_code(value: object) -> bool:
     return isinstance(value, str) and bool(re.fullmatch(r"GM\d{4}", value))
 
 
-def resource(value: object) -> dict[str, Count]:
+def as_resource(value: object) -> dict[str, Count]:
     """A TRES name, or a table of weights."""
     if isinstance(value, str):
-        return {text(value): 1}
+        return {as_text(value): 1}
     if not isinstance(value, dict) or not value:
         raise ValueError('wants "gres/gpu", or weights { cpu = 1, "gres/gpu" = 16 }')
-    return {text(name): _weight(weight) for name, weight in sorted(value.items())}
+    return {as_text(name): _weight(weight) for name, weight in sorted(value.items())}
 
 
 def _weight(value: object) -> Decimal:
@@ -234,11 +234,11 @@ def parse_resource(text: str) -> dict[str, Count]:
     """
     parts = [part.rpartition("*") for part in text.split("+")]
     if len(parts) == 1 and not parts[0][1]:
-        return resource(text)
+        return as_resource(as_text)
     weights = {name: weight for weight, _, name in parts}
     try:
         if len(weights) < len(parts):
             raise ValueError("a TRES is named twice")
-        return resource({name: Decimal(weight or 1) for name, weight in weights.items()})
+        return as_resource({name: Decimal(weight or 1) for name, weight in weights.items()})
     except (ValueError, ArithmeticError) as error:
-        raise ValueError(f"{text!r} is not a resource such as gres/gpu or 0.25*cpu+16*gres/gpu") from error
+        raise ValueError(f"{as_text!r} is not a resource such as gres/gpu or 0.25*cpu+16*gres/gpu") from error

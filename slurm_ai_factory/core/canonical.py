@@ -21,7 +21,7 @@ FOLLOWS = ("fingerprint",)
 """Keys whose values follow from those of others: that they differ is told last."""
 
 
-def text(value: Plain) -> str:
+def canonical_text(value: Plain) -> str:
     """The one spelling of a value: JSON in ASCII, keys in order, no spaces, decimals as text.
 
     Raises TypeError for whatever is not plain, ValueError for infinities.
@@ -38,10 +38,10 @@ def digest(name: str, version: int, value: Plain) -> str:
     >>> digest("terms", 1, {"share": Decimal("0.250")}) == digest("terms", 1, {"share": Decimal("0.25")})
     True
     """
-    return sha256(f"{name} {version}\n{text(value)}".encode()).hexdigest()
+    return sha256(f"{name} {version}\n{canonical_text(value)}".encode()).hexdigest()
 
 
-def difference(before: Any, now: Any, path: str = "") -> str | None:
+def first_difference(before: Any, now: Any, path: str = "") -> str | None:
     """Where two values of JSON differ first; None where they are the same.
 
     >>> difference({"a": [1, 2], "b": 3}, {"a": [1, 4], "b": 5})
@@ -52,9 +52,9 @@ def difference(before: Any, now: Any, path: str = "") -> str | None:
         before, now = dict(enumerate(before)), dict(enumerate(now))
     if isinstance(before, dict) and isinstance(now, dict) and before.keys() == now.keys():
         keys = sorted(before, key=lambda key: (key in FOLLOWS, key))
-        found = (difference(before[key], now[key], f"{path}.{key}") for key in keys)
+        found = (first_difference(before[key], now[key], f"{path}.{key}") for key in keys)
         return next(filter(None, found), None)
-    was, now_is = text(before), text(now)
+    was, now_is = canonical_text(before), canonical_text(now)
     return None if was == now_is else f"{path.removeprefix('.')} was {was}, is {now_is}"
 
 

@@ -36,7 +36,7 @@ def spread(start: Instant, end: Instant, seconds: int, at: Instant) -> int:
     return seconds if at >= end else (at - start) * seconds // (end - start)
 
 
-def by_hour(start: Instant, end: Instant, seconds: int) -> Iterator[tuple[Instant, int]]:
+def seconds_by_hour(start: Instant, end: Instant, seconds: int) -> Iterator[tuple[Instant, int]]:
     """(hour, seconds in that hour) for each hour in which something lies.
 
     >>> list(by_hour(3590, 7210, 3620))

@@ -126,6 +126,38 @@ class PriorityConfig:
     slurm_user: str = ""  #: the name alone
 
 
+class Node(NamedTuple):
+    """A node and what it is configured to have, itself included (scontrol show node)."""
+
+    name: str
+    tres: str
+
+
+class Partition(NamedTuple):
+    """A partition, as far as it matters for charges and for who goes first (scontrol show partition)."""
+
+    name: str
+    tier: int  #: PriorityTier
+    weights: str  #: TRESBillingWeights; empty for none
+    oversubscribe: str
+
+
+class Slurmdbd(NamedTuple):
+    """What slurmdbd says of its own configuration (sacctmgr show configuration)."""
+
+    private_data: tuple[str, ...]
+    query_seconds: int | None  #: MaxQueryTimeRange; None for no limit
+    kept_seconds: int | None  #: PurgeJobAfter; None where jobs are kept for ever
+
+
+class Transaction(NamedTuple):
+    """A change of RawShares in slurmdbd's own log."""
+
+    at: Instant
+    actor: str
+    raw_shares: str
+
+
 class Hold(NamedTuple):
     """Why nothing may be steered now, found before the control law is asked."""
 

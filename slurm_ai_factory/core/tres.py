@@ -23,7 +23,7 @@ _UNSET = frozenset({2**32 - 2, 2**32 - 1})
 """NO_VAL and INFINITE in 32 bits (slurm.h): no counts."""
 
 
-def parse(text: str) -> dict[str, Count]:
+def parse_tres(text: str) -> dict[str, Count]:
     """Counts by TRES name, from sacct's AllocTRES or ReqTRES.
 
     Raises ValueError when an entry is not ``name=count``, is negative, or is named twice.
@@ -96,7 +96,7 @@ def canonical(text: str) -> str:
     >>> canonical("node=1,cpu=4,mem=4G,energy=9")
     'cpu=4,mem=4096,node=1'
     """
-    counts = parse(text)
+    counts = parse_tres(text)
     if vast := next((name for name, count in counts.items() if count > _MOST or count in _UNSET), None):
         raise ValueError(f"TRES {vast!r} is out of range in {text!r}")
     return ",".join(f"{name}={_plain(count)}" for name, count in counts.items())
@@ -116,9 +116,9 @@ def weigh(counts: Mapping[str, Count], weights: Mapping[str, Count]) -> Count:
     return sum((counts[name] * weight for name, weight in weights.items() if name in counts), start=0)
 
 
-def names(texts: Iterable[str]) -> set[str]:
+def tres_names(texts: Iterable[str]) -> set[str]:
     """Every TRES name in these texts."""
-    return {name for text in texts for name in parse(text)}
+    return {name for text in texts for name in parse_tres(text)}
 
 
 def resource_name(weights: Mapping[str, Count]) -> str:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from slurm_ai_factory.core.classify import Rule, Rules
-from slurm_ai_factory.core.organisations import Regional
 from slurm_ai_factory.core.records import Instant
+from slurm_ai_factory.core.rules.classify import Rule, Rules
+from slurm_ai_factory.core.rules.organisations import Regional
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger.accounting import Accounting, ReadResult, Usual
 from slurm_ai_factory.ledger.audits import Audits

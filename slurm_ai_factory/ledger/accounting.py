@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from slurm_ai_factory.core.cross_check import OpenJob
+from slurm_ai_factory.core.live.cross_check import OpenJob
 from slurm_ai_factory.core.records import DAY, Association, Instant, Interval, Outage, Rejected, Run, Size
 from slurm_ai_factory.core.tres import Count
 from slurm_ai_factory.core.windows import iso

@@ -13,15 +13,16 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any, cast
 
-from slurm_ai_factory.core import charge, rest
-from slurm_ai_factory.core.classify import Beneficiary, Classification, Part, Rules
+from slurm_ai_factory.core import charge
+from slurm_ai_factory.core.measure import rest
+from slurm_ai_factory.core.measure.share import HourUsage, SortedRun, SubjectUsage
 from slurm_ai_factory.core.records import FOREVER, HOUR, Charge, Instant, Run, Subject, Window
-from slurm_ai_factory.core.share import SortedRun, SubjectUsage, Usage
+from slurm_ai_factory.core.rules.classify import Beneficiary, Classification, ClassifiedPart, Rules
 from slurm_ai_factory.core.tres import Count
 from slurm_ai_factory.ledger import hour_sums
 from slurm_ai_factory.ledger.hour_sums import Compared
-from slurm_ai_factory.ledger.recent import Recent, Sum
-from slurm_ai_factory.ledger.store import Row, Store
+from slurm_ai_factory.ledger.recent import Recent, SumScope
+from slurm_ai_factory.ledger.store import SqlRow, Store
 
 KEPT_SETS = 8
 """Sets of rules whose answers are kept, those used last."""
@@ -68,24 +69,26 @@ class Classified:
                 self.store.do_many("write_classification", found)
                 self.store.do("analyze_classifications")
 
-    def _unsorted(self) -> list[Row]:
+    def _unsorted(self) -> list[SqlRow]:
         return self.store.all("unsorted_subjects", cluster_id=self.cluster_id, set_id=self.set_id)
 
-    def usage_by_hour(self, window: Window, until: Instant, weights: Mapping[str, Count]) -> Sequence[Usage]:
+    def usage_by_hour(
+        self, window: Window, until: Instant, weights: Mapping[str, Count]
+    ) -> Sequence[HourUsage]:
         """Charge of ended runs by hour and beneficiary; an hour may come twice."""
         scope = self._scope(window, until, weights)
         after = [
-            Usage(scope["until"] - HOUR, one.classification.beneficiary, -one.delivered, -one.waiting)
+            HourUsage(scope["until"] - HOUR, one.classification.beneficiary, -one.delivered, -one.waiting)
             for one in self._rest(scope, until, weights)
         ]
         if self.then is not None:
             return [*_by_hour(self._usage("by_hour", scope)), *after]
         known = self.recent.usage(
             self.store,
-            Sum(self.cluster_id, self.set_id, scope["resource"]),
+            SumScope(self.cluster_id, self.set_id, scope["resource"]),
             scope["since"],
             scope["until"],
-            lambda known: _by_hour(hour_sums.rows(self.store, {**scope, "since": known})),
+            lambda known: _by_hour(hour_sums.hourly_sums(self.store, {**scope, "since": known})),
         )
         return [*known, *after] if after else known
 
@@ -111,7 +114,7 @@ class Classified:
 
     def keep_sums(self, window: Window, until: Instant, weights: Mapping[str, Count]) -> None:
         """Have what usage_by_hour will answer at hand, but for the last day. Not inside a transaction."""
-        hour_sums.keep(self.store, self._scope(window, until - hour_sums.UNSETTLED, weights))
+        hour_sums.keep_sums(self.store, self._scope(window, until - hour_sums.UNSETTLED, weights))
 
     def keep_more_sums(self, until: Instant, weights: Mapping[str, Count]) -> None:
         """Have some more of all hours up to a day before ``until`` at hand. Not inside a transaction."""
@@ -147,7 +150,7 @@ class Classified:
         raw = int(label) if label.isascii() and label.isdigit() else None
         return self._runs("runs_of_job", label=label, job_id=raw)
 
-    def _usage(self, shape: str, scope: hour_sums.Scope) -> list[Row]:
+    def _usage(self, shape: str, scope: hour_sums.Scope) -> list[SqlRow]:
         """What the ledger has now and, for an earlier instant, what was recorded since taken back."""
         if self.then is None:
             return self._usage_now(shape, scope)
@@ -157,9 +160,9 @@ class Classified:
             self.store.do("sign_later", cluster_id=self.cluster_id, as_of=self.then)
             return self._usage_now(shape, scope) + self.store.all(TAKEN_BACK[shape], **scope)
 
-    def _usage_now(self, shape: str, scope: hour_sums.Scope) -> list[Row]:
+    def _usage_now(self, shape: str, scope: hour_sums.Scope) -> list[SqlRow]:
         if shape == "by_hour":
-            return hour_sums.rows(self.store, scope)
+            return hour_sums.hourly_sums(self.store, scope)
         return self.store.all("usage_by_subject", **scope)
 
     def _scope(self, window: Window, until: Instant, weights: Mapping[str, Count]) -> dict[str, Any]:
@@ -177,13 +180,13 @@ class Classified:
     def _runs(self, query: str, **values: object) -> list[SortedRun]:
         return self._sorted(self.store.all(query, cluster_id=self.cluster_id, **values))
 
-    def _sorted(self, rows: Sequence[Row]) -> list[SortedRun]:
+    def _sorted(self, rows: Sequence[SqlRow]) -> list[SortedRun]:
         """Runs with who they are for."""
         parts = self.recent.parts_of(self.set_id, {row[SUBJECT_ID] for row in rows}, self._parts)
         return [SortedRun(run_of(self.cluster, row), parts.get(row[SUBJECT_ID], ())) for row in rows]
 
-    def _parts(self, subjects: set[int]) -> dict[int, tuple[Part, ...]]:
-        found: dict[int, tuple[Part, ...]] = {}
+    def _parts(self, subjects: set[int]) -> dict[int, tuple[ClassifiedPart, ...]]:
+        found: dict[int, tuple[ClassifiedPart, ...]] = {}
         for subject_id, *told in self.store.all(
             "parts_of_subjects", set_id=self.set_id, subjects=list(subjects)
         ):
@@ -191,10 +194,10 @@ class Classified:
         return found
 
 
-def part_of(row: Sequence[Any]) -> Part:
+def part_of(row: Sequence[Any]) -> ClassifiedPart:
     """A part of an answer from its columns."""
     since, until, fraction, *told = row
-    return Part(since, until, _whole(fraction), _classification(tuple(told)))
+    return ClassifiedPart(since, until, _whole(fraction), _classification(tuple(told)))
 
 
 def set_of(store: Store, cluster_id: int, digest: str) -> int:
@@ -209,16 +212,16 @@ def set_of(store: Store, cluster_id: int, digest: str) -> int:
     return int(used[0]) if used else 0
 
 
-def _by_hour(rows: list[Row]) -> list[Usage]:
-    return [Usage(row[0], Beneficiary(row[1]), _whole(row[2]), _whole(row[3])) for row in rows]
+def _by_hour(rows: list[SqlRow]) -> list[HourUsage]:
+    return [HourUsage(row[0], Beneficiary(row[1]), _whole(row[2]), _whole(row[3])) for row in rows]
 
 
-def _columns(part: Part) -> dict[str, object]:
+def _columns(part: ClassifiedPart) -> dict[str, object]:
     told = {name: str(getattr(part.classification, name)) for name in Classification.__slots__}
     return {"since": part.since, "until": part.until, "fraction": part.fraction, **told}
 
 
-def run_of(cluster: str, row: Row) -> Run:
+def run_of(cluster: str, row: SqlRow) -> Run:
     """A run from its columns; one that Slurm stopped telling of counts no further than it was last seen."""
     run = Run(int(row[0]), row[1], row[2], Subject(cluster, *row[3:11]), *row[11:20])
     missing_since = row[MISSING_SINCE]
@@ -234,7 +237,7 @@ def _whole(number: Decimal) -> Charge:
 
 
 @lru_cache(maxsize=4096)
-def _classification(row: Row) -> Classification:
+def _classification(row: SqlRow) -> Classification:
     beneficiary, *told = row
     names = Classification.__slots__[1:]
     return Classification(beneficiary=Beneficiary(beneficiary), **dict(zip(names, told, strict=True)))

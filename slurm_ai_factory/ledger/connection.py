@@ -37,7 +37,7 @@ UNREACHABLE = ("08", "57P")
 
 NOT_THIS_USER = re.compile(r'FATAL:\s+(Peer authentication failed|role ".*" does not exist)')
 
-Answer = TypeVar("Answer")
+Returned = TypeVar("Returned")
 
 
 class Limits(NamedTuple):
@@ -63,7 +63,7 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
 
     silence: float = USUAL.silence
 
-    def wait(self, gen: Generator[Any, Any, Answer], *args: Any, **kwargs: Any) -> Answer:
+    def wait(self, gen: Generator[Any, Any, Returned], *args: Any, **kwargs: Any) -> Returned:
         """As psycopg waits. Raises Silence."""
         try:
             return super().wait(_bounded(gen, self.silence), *args, **kwargs)
@@ -72,7 +72,7 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
             raise
 
 
-def _bounded(gen: Generator[Any, Any, Answer], silence: float) -> Generator[Any, Any, Answer]:
+def _bounded(gen: Generator[Any, Any, Returned], silence: float) -> Generator[Any, Any, Returned]:
     """The same steps; psycopg sends a 0 every now and then while the server is not ready for the next one."""
     ready, heard = None, monotonic()
     while True:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from slurm_ai_factory.core.level import Baseline
+from slurm_ai_factory.core.control.level import Baseline
 from slurm_ai_factory.core.records import DAY, Change, ControlState, Decision, Instant, Pause
 from slurm_ai_factory.ledger.store import Store, json
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import NamedTuple
 
-from slurm_ai_factory.core.classify import Part, Rules
 from slurm_ai_factory.core.records import Instant, Subject
+from slurm_ai_factory.core.rules.classify import ClassifiedPart, Rules
 from slurm_ai_factory.ledger.classified import SUBJECT, part_of
 from slurm_ai_factory.ledger.store import Store
 
@@ -86,7 +86,7 @@ class Derived:
         self.store.forget()
 
 
-def _exact(part: Part) -> Part:
+def _exact(part: ClassifiedPart) -> ClassifiedPart:
     """With the fraction as the ledger has it."""
     whole = int(part.fraction)
     return part._replace(fraction=whole if whole == part.fraction else part.fraction)

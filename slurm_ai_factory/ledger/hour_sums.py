@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from slurm_ai_factory.core.records import DAY, Instant
-from slurm_ai_factory.ledger.store import Row, Store
+from slurm_ai_factory.ledger.store import SqlRow, Store
 
 UNSETTLED = DAY
 """Most runs end within a day, and change the hours they ran in: sums of these would not hold for long."""
@@ -32,7 +32,7 @@ Scope = Mapping[str, object]
 """What a sum is of: cluster_id, set_id, resource, tres, weights, since and until (on whole hours)."""
 
 
-def rows(store: Store, scope: Scope) -> list[Row]:
+def hourly_sums(store: Store, scope: Scope) -> list[SqlRow]:
     """(hour, beneficiary, delivered, waiting) of the scope, in no order. Ask inside one snapshot."""
     unknown = _unknown(store, scope)
     found = [] if unknown == [scope] else store.all("hourly_sums", **scope)
@@ -41,7 +41,7 @@ def rows(store: Store, scope: Scope) -> list[Row]:
     return found
 
 
-def keep(store: Store, scope: Scope) -> None:
+def keep_sums(store: Store, scope: Scope) -> None:
     """Have the sums of the scope known, unless a subject has no answer yet. Not inside a transaction."""
     if not _unknown(store, scope):
         return
@@ -60,7 +60,7 @@ def keep_more(store: Store, scope: Scope) -> None:
     unknown = _unknown(store, scope)
     if unknown:
         since, until = unknown[-1]["since"], unknown[-1]["until"]
-        keep(store, {**scope, "since": max(since, until - AT_ONCE), "until": until})
+        keep_sums(store, {**scope, "since": max(since, until - AT_ONCE), "until": until})
 
 
 def compared(store: Store, scope: Scope) -> Compared:

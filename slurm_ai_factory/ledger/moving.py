@@ -20,7 +20,7 @@ from slurm_ai_factory.ledger.connection import LONG, place, wrapped
 from slurm_ai_factory.ledger.store import AS_OWNER, Store
 
 
-class Table(NamedTuple):
+class MovedTable(NamedTuple):
     """A table that was moved."""
 
     name: str
@@ -28,7 +28,9 @@ class Table(NamedTuple):
     sha256: str  #: of its rows as text, in the order of their bytes
 
 
-def move(source_url: str, target_url: str, done: Callable[[Table], object] = lambda _: None) -> list[Table]:
+def move(
+    source_url: str, target_url: str, done: Callable[[MovedTable], object] = lambda _: None
+) -> list[MovedTable]:
     """Copy a ledger into an empty database, and compare. Raises LedgerError, and then nothing was copied."""
     with Store(source_url, LONG) as source, Store(target_url, LONG) as target:
         source.check_schema()
@@ -70,8 +72,8 @@ def _in_order(names: Iterable[str], references: Iterable[tuple[str, str]]) -> li
 
 
 def _moved(
-    source: Store, target: Store, name: str, columns: list[str], done: Callable[[Table], object]
-) -> Table:
+    source: Store, target: Store, name: str, columns: list[str], done: Callable[[MovedTable], object]
+) -> MovedTable:
     table = SQL("{} ({})").format(Identifier(name), SQL(", ").join(map(Identifier, columns)))
     into = target.connection.cursor()
     statement = SQL("COPY {} FROM STDIN").format(table)
@@ -97,7 +99,7 @@ def _without_triggers(target: Store, name: str) -> Iterator[None]:
     target.connection.execute(switch.format(Identifier(name), SQL("ENABLE")))
 
 
-def _told(store: Store, name: str) -> Table:
+def _told(store: Store, name: str) -> MovedTable:
     rows = SQL('COPY (SELECT t::text FROM {} t ORDER BY t::text COLLATE "C") TO STDOUT').format(
         Identifier(name)
     )
@@ -105,7 +107,7 @@ def _told(store: Store, name: str) -> Table:
     for row in _out(store, rows):
         digest.update(row)
         count += 1
-    return Table(name, count, digest.hexdigest())
+    return MovedTable(name, count, digest.hexdigest())
 
 
 def _out(store: Store, statement: Composed) -> Iterator[bytes]:

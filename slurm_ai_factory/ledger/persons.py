@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from psycopg.sql import SQL, Composed, Identifier
 
 from slurm_ai_factory.core import windows
-from slurm_ai_factory.core.personal import Forgotten, Mark
+from slurm_ai_factory.core.programme.personal import Forgotten, Mark
 from slurm_ai_factory.core.records import FOREVER, Instant
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger.connection import wrapped

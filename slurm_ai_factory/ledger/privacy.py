@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 from psycopg.sql import SQL, Composed, Identifier
 
+from slurm_ai_factory.core.programme.retention import Due, Retained
 from slurm_ai_factory.core.records import FOREVER, Instant
-from slurm_ai_factory.core.retention import Due, Retained
 from slurm_ai_factory.ledger.connection import wrapped
 from slurm_ai_factory.ledger.store import Store
 

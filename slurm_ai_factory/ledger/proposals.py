@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from slurm_ai_factory.core.approval import Kind, Proposal, Ruling, closed, own
+from slurm_ai_factory.core.programme.approval import Proposal, ProposalKind, Ruling, closed, own
 from slurm_ai_factory.core.records import Instant
 from slurm_ai_factory.errors import LedgerError
-from slurm_ai_factory.ledger.store import Row, Store, json
+from slurm_ai_factory.ledger.store import SqlRow, Store, json
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class Proposals:
     store: Store
     cluster_id: int
 
-    def propose(self, kind: Kind, content: Mapping[str, object], said: Mapping[str, object]) -> int:
+    def propose(self, kind: ProposalKind, content: Mapping[str, object], said: Mapping[str, object]) -> int:
         """Note what is proposed; its number. ``said`` has at, actor and reason."""
         row = self.store.one(
             "add_proposal", cluster_id=self.cluster_id, kind=str(kind), content=json(content), **said
@@ -77,11 +77,17 @@ class Proposals:
         self.store.do("rule_on_proposal", cluster_id=self.cluster_id, number=number, **said)
 
 
-def _proposal(row: Row) -> Proposal:
+def _proposal(row: SqlRow) -> Proposal:
     number, kind, content, at, actor, reason, step, *ruled = row
     ruling = None
     if step:
         ruling = Ruling(step=step, at=ruled[0], actor=ruled[1], reason=ruled[2])
     return Proposal(
-        number=number, kind=Kind(kind), content=content, at=at, actor=actor, reason=reason, ruling=ruling
+        number=number,
+        kind=ProposalKind(kind),
+        content=content,
+        at=at,
+        actor=actor,
+        reason=reason,
+        ruling=ruling,
     )

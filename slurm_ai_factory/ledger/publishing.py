@@ -15,7 +15,7 @@ from json import loads
 from typing import Any, NamedTuple
 
 from slurm_ai_factory.core import windows
-from slurm_ai_factory.core.canonical import difference
+from slurm_ai_factory.core.canonical import first_difference
 from slurm_ai_factory.core.fingerprint import FORMAT, RowsDigest
 from slurm_ai_factory.core.records import Instant
 from slurm_ai_factory.errors import LedgerError
@@ -41,7 +41,7 @@ class Published(NamedTuple):
     document: str  #: all that it says, as JSON; empty in format 1
 
 
-class Interval(NamedTuple):
+class FingerprintSpan(NamedTuple):
     """What a report looks at: [since, until), in civil days [first, last), as known at ``as_of``."""
 
     since: Instant
@@ -63,16 +63,16 @@ class Publishing:
     store: Store
     cluster_id: int
 
-    def rows(self, query: str, interval: Interval) -> Iterator[bytes]:
+    def rows(self, query: str, interval: FingerprintSpan) -> Iterator[bytes]:
         """The rows of one part, one of PARTS, as they go into its fingerprint."""
         values = {"cluster_id": self.cluster_id, **interval._asdict()}
         return self.store.copy_out(query, values)
 
-    def fingerprint(self, interval: Interval) -> list[RowsDigest]:
+    def fingerprint(self, interval: FingerprintSpan) -> list[RowsDigest]:
         """The fingerprint of every part."""
         return [self._part(query, interval) for query in PARTS]
 
-    def _part(self, query: str, interval: Interval) -> RowsDigest:
+    def _part(self, query: str, interval: FingerprintSpan) -> RowsDigest:
         digest, count = sha256(), 0
         for row in self.rows(query, interval):
             digest.update(row)
@@ -139,7 +139,7 @@ class Publishing:
     def _same(self, report: Published, published: str, document: str, at: Instant) -> bool:
         if published != report.fingerprint:
             told = (loads(one) | {"fingerprint": ""} for one in (document, report.document) if document)
-            changed = document and difference(*told)
+            changed = document and first_difference(*told)
             raise LedgerError(
                 f"the report of {report.window} as of {windows.iso(report.as_of)} was published at "
                 f"{windows.iso(at)} and says something else now"

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from slurm_ai_factory.core.charge import hour_of
-from slurm_ai_factory.core.classify import Part
+from slurm_ai_factory.core.measure.share import HourUsage, SortedRun
 from slurm_ai_factory.core.records import Instant, Interval
-from slurm_ai_factory.core.share import SortedRun, Usage
+from slurm_ai_factory.core.rules.classify import ClassifiedPart
 from slurm_ai_factory.ledger.store import Store
 
 
-class Sum(NamedTuple):
+class SumScope(NamedTuple):
     """What hours are a sum of: one resource, by one set of rules."""
 
     cluster_id: int
@@ -96,22 +96,22 @@ class OpenRuns:
 class Recent:
     """The hours of one sum in their order, whom subjects are for by one set of rules, and the open runs."""
 
-    summed: Sum | None = None
+    summed: SumScope | None = None
     since: Instant = 0
     read_id: int = 0  #: the ledger's newest read when the hours were asked for
-    hours: list[Usage] = field(default_factory=list)
+    hours: list[HourUsage] = field(default_factory=list)
     set_id: int | None = None
-    parts: dict[int, tuple[Part, ...]] = field(default_factory=dict)
+    parts: dict[int, tuple[ClassifiedPart, ...]] = field(default_factory=dict)
     open_runs: OpenRuns = field(default_factory=OpenRuns)
 
     def usage(
         self,
         store: Store,
-        summed: Sum,
+        summed: SumScope,
         since: Instant,
         until: Instant,
-        ask: Callable[[Instant], Iterable[Usage]],
-    ) -> Sequence[Usage]:
+        ask: Callable[[Instant], Iterable[HourUsage]],
+    ) -> Sequence[HourUsage]:
         """Usage by hour in [since, until), where ``ask`` tells it from an hour on. Inside one snapshot."""
         newest = self._forget(store, summed, since)
         known = min(self.hours[-1].hour, until) if self.hours else since
@@ -119,7 +119,7 @@ class Recent:
         self.summed, self.since, self.read_id = summed, since, newest
         return self._before(until)
 
-    def _forget(self, store: Store, summed: Sum, since: Instant) -> int:
+    def _forget(self, store: Store, summed: SumScope, since: Instant) -> int:
         """Drop what is of another sum, what lies before, and what was touched; the ledger's newest read."""
         row = store.one("touched_since", cluster_id=summed.cluster_id, read_id=self.read_id)
         newest, touched = row or (None, None)
@@ -130,12 +130,15 @@ class Recent:
         self.hours = self.hours[len(self._before(since)) :]
         return newest or 0
 
-    def _before(self, at: Instant) -> list[Usage]:
+    def _before(self, at: Instant) -> list[HourUsage]:
         return self.hours[: bisect_left(self.hours, at, key=lambda one: one.hour)]
 
     def parts_of(
-        self, set_id: int, subjects: set[int], ask: Callable[[set[int]], dict[int, tuple[Part, ...]]]
-    ) -> dict[int, tuple[Part, ...]]:
+        self,
+        set_id: int,
+        subjects: set[int],
+        ask: Callable[[set[int]], dict[int, tuple[ClassifiedPart, ...]]],
+    ) -> dict[int, tuple[ClassifiedPart, ...]]:
         """Whom these subjects are for, where ``ask`` tells it of those not known; an answer never changes."""
         if set_id != self.set_id:
             self.set_id, self.parts = set_id, {}

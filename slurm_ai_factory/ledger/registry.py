@@ -10,21 +10,21 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from slurm_ai_factory.core.classify import Beneficiary, Override, Rule
-from slurm_ai_factory.core.kept_rules import rules_from, rules_value
-from slurm_ai_factory.core.organisations import (
-    Entry,
+from slurm_ai_factory.core.records import Instant
+from slurm_ai_factory.core.rules.classify import Beneficiary, Override, Rule
+from slurm_ai_factory.core.rules.organisations import (
+    Codes,
     Link,
     Organisation,
     Problem,
     Registry,
-    Terms,
+    RegistryEntry,
+    entry_problems,
+    entry_value,
     known_otherwise,
     news,
-    problems,
-    values,
 )
-from slurm_ai_factory.core.records import Instant
+from slurm_ai_factory.core.rules.saved import rules_from, rules_value
 from slurm_ai_factory.ledger.store import Store, json
 
 
@@ -52,7 +52,12 @@ class RegistryBook:
         return Registry().plus([*organisations, *links])
 
     def record(
-        self, entries: Iterable[Entry], terms: Terms, said: Mapping[str, object], *, correct: bool = False
+        self,
+        entries: Iterable[RegistryEntry],
+        terms: Codes,
+        said: Mapping[str, object],
+        *,
+        correct: bool = False,
     ) -> Recorded:
         """Write entries down: all of them that are not known just so, or none where there are problems.
 
@@ -66,20 +71,20 @@ class RegistryBook:
         return checked
 
     def check(
-        self, entries: Iterable[Entry], terms: Terms, *, correct: bool = False
-    ) -> tuple[list[Entry], Recorded]:
+        self, entries: Iterable[RegistryEntry], terms: Codes, *, correct: bool = False
+    ) -> tuple[list[RegistryEntry], Recorded]:
         """What would be written down of these entries, and what would become of them all."""
         present, told = self.known(), list(entries)
         new = news(present, told)
         found = [] if correct else known_otherwise(present, new)
-        found += problems(present, new, terms)
+        found += entry_problems(present, new, terms)
         wanted = [] if found else new
         return wanted, Recorded(len(wanted), len(told) - len(new), tuple(found))
 
-    def _write(self, entries: Iterable[Entry], said: Mapping[str, object]) -> None:
+    def _write(self, entries: Iterable[RegistryEntry], said: Mapping[str, object]) -> None:
         for one in entries:
             query = "add_organisation" if isinstance(one, Organisation) else "add_link"
-            self.store.do(query, cluster_id=self.cluster_id, **said, **values(one))
+            self.store.do(query, cluster_id=self.cluster_id, **said, **entry_value(one))
 
     def history(self, organisation: str | None = None) -> list[dict[str, Any]]:
         """Everything that was ever said, of one organisation or of all, oldest first."""

@@ -17,7 +17,7 @@ from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import sql
 from slurm_ai_factory.ledger.connection import USUAL, Connection, Limits, connect, place, wrapped
 
-Row = tuple[Any, ...]
+SqlRow = tuple[Any, ...]
 Kept = TypeVar("Kept")
 
 LOCKS = {"writing": ("begin_writing", "end_writing"), "summing": ("begin_summing", "end_summing")}
@@ -100,19 +100,19 @@ class Store:
         with wrapped(self.url), self.connection.pipeline():
             yield
 
-    def all(self, query: str, **values: object) -> list[Row]:
+    def all(self, query: str, **values: object) -> list[SqlRow]:
         """Every row of a named query."""
         with wrapped(self.url):
             return self.connection.execute(sql.queries()[query], values).fetchall()
 
-    def stream(self, query: str, **values: object) -> Iterator[list[Row]]:
+    def stream(self, query: str, **values: object) -> Iterator[list[SqlRow]]:
         """The rows of a named query, some at a time, of an answer of any size. Inside a transaction."""
         with wrapped(self.url), self.connection.cursor(query) as cursor:
             cursor.execute(sql.queries()[query], values)
             while rows := cursor.fetchmany(FETCHED):
                 yield rows
 
-    def one(self, query: str, **values: object) -> Row | None:
+    def one(self, query: str, **values: object) -> SqlRow | None:
         """The first row of a named query."""
         with wrapped(self.url):
             return self.connection.execute(sql.queries()[query], values).fetchone()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from slurm_ai_factory.core import terms
+from slurm_ai_factory.core.programme import terms
+from slurm_ai_factory.core.programme.terms import PromiseTerms, Term
 from slurm_ai_factory.core.records import Instant
-from slurm_ai_factory.core.terms import PromiseTerms, Term
 from slurm_ai_factory.ledger.store import Store, json
 
 
@@ -44,7 +44,11 @@ class TermsBook:
             rows = self.rows()
             missing = [first] if first and not rows else []
             present = terms.known([*rows, *missing])
-            found = tuple(terms.problems(present, new)) if present else ("the promise has no first term yet",)
+            found = (
+                tuple(terms.term_problems(present, new))
+                if present
+                else ("the promise has no first term yet",)
+            )
             for one in () if found else (*missing, new):
                 self._add(one)
         return found

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from slurm_ai_factory.report.page import LANGUAGES, html
-from slurm_ai_factory.report.sheets import as_csv, as_json
-from slurm_ai_factory.report.tables import Reached, tables
+from slurm_ai_factory.question import Reached
+from slurm_ai_factory.report.page import LANGUAGES, report_html
+from slurm_ai_factory.report.sheets import as_csv, report_json
+from slurm_ai_factory.report.tables import tables
 from slurm_ai_factory.report.values import (
     Audited,
     Basis,
-    Control,
+    ControlHistory,
     Earlier,
     Month,
     Report,
@@ -18,6 +19,19 @@ from slurm_ai_factory.report.values import (
 )
 
 __all__ = [
-    "LANGUAGES", "Audited", "Basis", "Control", "Earlier", "Month", "Reached", "Report", "Restatement",
-    "Sender", "as_csv", "as_json", "html", "tables", "value",
+    "LANGUAGES",
+    "Audited",
+    "Basis",
+    "ControlHistory",
+    "Earlier",
+    "Month",
+    "Reached",
+    "Report",
+    "Restatement",
+    "Sender",
+    "as_csv",
+    "report_html",
+    "report_json",
+    "tables",
+    "value",
 ]  # fmt: skip

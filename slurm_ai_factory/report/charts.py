@@ -34,7 +34,7 @@ class Tick(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Frame:
+class FigureFrame:
     """What all charts have: words, a vertical axis from 0 to ``top``, and perhaps a floor."""
 
     name: str  #: unique on the page
@@ -50,7 +50,7 @@ class Frame:
         return TOP + (HEIGHT - TOP - BOTTOM) * (1 - min(value, self.top) / self.top)
 
 
-def bars(frame: Frame, columns: Sequence[Bar]) -> Markup:
+def bars(frame: FigureFrame, columns: Sequence[Bar]) -> Markup:
     """A column chart; every column says its value."""
     step = (WIDTH - LEFT - RIGHT) / max(1, len(columns))
     width = min(64.0, step * 0.62)
@@ -61,7 +61,7 @@ def bars(frame: Frame, columns: Sequence[Bar]) -> Markup:
 
 
 def line(
-    frame: Frame,
+    frame: FigureFrame,
     columns: Sequence[Bar],
     points: Sequence[tuple[float, float]],
     labels: Sequence[Tick],
@@ -84,7 +84,7 @@ def line(
     return _svg(frame, shapes, over + words)
 
 
-def _svg(frame: Frame, shapes: Iterable[str], over: Iterable[str]) -> Markup:
+def _svg(frame: FigureFrame, shapes: Iterable[str], over: Iterable[str]) -> Markup:
     """The axis, the shapes, the floor over them, and over that what must stay readable."""
     parts = [
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-labelledby="{frame.name}-t {frame.name}-d">',
@@ -99,39 +99,39 @@ def _svg(frame: Frame, shapes: Iterable[str], over: Iterable[str]) -> Markup:
     return Markup("\n".join(parts))  # noqa: S704 - every text in it is escaped
 
 
-def _axis(frame: Frame) -> Iterator[str]:
+def _axis(frame: FigureFrame) -> Iterator[str]:
     for tick in frame.ticks:
         y = frame.y(tick.at)
         yield f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
         yield _text(LEFT - 8, y + 4, tick.label, "axis")
 
 
-def _floor(frame: Frame) -> Iterator[str]:
+def _floor(frame: FigureFrame) -> Iterator[str]:
     if frame.floor is not None:
         yield _dashes(frame, frame.floor, LEFT, WIDTH - RIGHT)
     if frame.floor_label:
         yield _text(WIDTH - RIGHT, TOP - 10, frame.floor_label, "end")
 
 
-def _floors(frame: Frame, columns: Sequence[Bar], step: float) -> Iterator[str]:
+def _floors(frame: FigureFrame, columns: Sequence[Bar], step: float) -> Iterator[str]:
     """The floor of each column that has its own."""
     for n, one in enumerate(columns):
         if one.floor is not None:
             yield _dashes(frame, one.floor, LEFT + step * n, LEFT + step * (n + 1))
 
 
-def _dashes(frame: Frame, floor: float, begin: float, end: float) -> str:
+def _dashes(frame: FigureFrame, floor: float, begin: float, end: float) -> str:
     y = frame.y(floor)
     return f'<line class="floor" x1="{begin:g}" x2="{end:g}" y1="{y:.1f}" y2="{y:.1f}"/>'
 
 
-def _words(frame: Frame, one: Bar, middle: float) -> Iterator[str]:
+def _words(frame: FigureFrame, one: Bar, middle: float) -> Iterator[str]:
     """What stands under and above a column."""
     yield _text(middle, HEIGHT - BOTTOM + 18, one.label, "label")
     yield _text(middle, frame.y(one.value or 0) - 6, one.text, "value")
 
 
-def _rect(frame: Frame, one: Bar, x: float, width: float) -> str:
+def _rect(frame: FigureFrame, one: Bar, x: float, width: float) -> str:
     if one.value is None:
         return ""
     y = frame.y(one.value)

@@ -10,12 +10,13 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from slurm_ai_factory.core.classify import Beneficiary
+from slurm_ai_factory.core.programme.suppression import PartSum
 from slurm_ai_factory.core.records import Interval
-from slurm_ai_factory.core.suppression import Sum
-from slurm_ai_factory.report.tables import Piece, Reached, lines, members, tables, totals
+from slurm_ai_factory.core.rules.classify import Beneficiary
+from slurm_ai_factory.question import Reached
+from slurm_ai_factory.report.tables import WindowPiece, lines, members, tables, totals
 
-Read = Callable[[Interval], Sequence[Reached]]
+ReadReached = Callable[[Interval], Sequence[Reached]]
 """Who got what in an interval, as a report knew it."""
 
 Document = Mapping[str, Any]
@@ -27,29 +28,29 @@ class Given(NamedTuple):
 
     interval: Interval
     document: Document | None  #: None where only the window's share was told
-    read: Read
+    read: ReadReached
 
 
 class Sums(NamedTuple):
     """What a report told."""
 
-    totals: Sequence[Sum] = ()  #: whatever they rest on
-    lines: Sequence[Sum] = ()
+    totals: Sequence[PartSum] = ()  #: whatever they rest on
+    lines: Sequence[PartSum] = ()
 
 
 class Known(NamedTuple):
     """What a window is made of, and what its readers know already."""
 
-    pieces: Sequence[Piece]
-    sums: Sequence[Sum]
-    totals: Sequence[Sum]  #: those of the sums that are shown whatever they rest on
+    pieces: Sequence[WindowPiece]
+    sums: Sequence[PartSum]
+    totals: Sequence[PartSum]  #: those of the sums that are shown whatever they rest on
 
 
 def known_before(
     interval: Interval,
-    read: Read,
+    read: ReadReached,
     given: Iterable[Given],
-    sums: Callable[[Sequence[Piece], Document | None], Sums],
+    sums: Callable[[Sequence[WindowPiece], Document | None], Sums],
 ) -> Known:
     """What an interval is made of, and the ``sums`` of earlier reports that can be set against it."""
     near = connected(interval, given)
@@ -59,8 +60,8 @@ def known_before(
     return Known(_pieces(interval, ends, read), [*totals, *lines], totals)
 
 
-def _pieces(interval: Interval, others: Collection[Interval], read: Read) -> list[Piece]:
-    return [Piece(piece, read(piece)) for piece in cut(interval, others)]
+def _pieces(interval: Interval, others: Collection[Interval], read: ReadReached) -> list[WindowPiece]:
+    return [WindowPiece(piece, read(piece)) for piece in cut(interval, others)]
 
 
 def connected(first: Interval, others: Iterable[Given]) -> list[Given]:
@@ -88,7 +89,7 @@ def cut(interval: Interval, others: Collection[Interval]) -> list[Interval]:
 
 
 def sums_of_charge(
-    names: Mapping[str, bool], smallest: int, pieces: Sequence[Piece], document: Document | None
+    names: Mapping[str, bool], smallest: int, pieces: Sequence[WindowPiece], document: Document | None
 ) -> Sums:
     """What a report told of a window's charge; where its tables were not kept, by the rule for one report."""
     if document is None:
@@ -101,7 +102,9 @@ def sums_of_charge(
     return Sums(totals(pieces), lines(pieces, names, rows))
 
 
-def sums_of_hours(names: Mapping[str, bool], pieces: Sequence[Piece], document: Document | None) -> Sums:
+def sums_of_hours(
+    names: Mapping[str, bool], pieces: Sequence[WindowPiece], document: Document | None
+) -> Sums:
     """What a report told of the hours of the expertise centre in its own window."""
     if document is None:
         return Sums()
@@ -110,7 +113,7 @@ def sums_of_hours(names: Mapping[str, bool], pieces: Sequence[Piece], document: 
     return Sums(totals(pieces), lines(pieces, names, rows))
 
 
-def sums_of_unmet(pieces: Sequence[Piece], document: Document | None) -> Sums:
+def sums_of_unmet(pieces: Sequence[WindowPiece], document: Document | None) -> Sums:
     """What a report told of the hours that the region did not get; it always did before it kept itself."""
     hidden = document is None or (document and document["expertise"]["unmet_hours"] is None)
     return Sums() if hidden else Sums(lines=[members(pieces, Beneficiary.REGIONAL)])

@@ -15,7 +15,7 @@ from markupsafe import Markup
 from slurm_ai_factory.core.escaped import for_page
 from slurm_ai_factory.core.records import HOUR
 from slurm_ai_factory.report import charts
-from slurm_ai_factory.report.charts import Bar, Frame, Tick
+from slurm_ai_factory.report.charts import Bar, FigureFrame, Tick
 from slurm_ai_factory.report.language import Language, language
 from slurm_ai_factory.report.values import Report, value
 
@@ -24,7 +24,7 @@ STEP = 0.1
 """Between the marks of a chart of shares."""
 
 
-def html(report: Report, code: str, labels: Mapping[str, str]) -> str:
+def report_html(report: Report, code: str, labels: Mapping[str, str]) -> str:
     """The page in a language; ``labels`` are names for codes of municipalities."""
     said = value(report)
     speech = language(code, ZoneInfo(said["report"]["time_zone"]))
@@ -204,7 +204,7 @@ class Page:
         most = max((one["waiting_charge"] for one in rows), default=0) / HOUR or 1.0
         step = _round_step(most / 4)
         ticks = [Tick(n * step, self.l.plain(n * step)) for n in range(ceil(most / step) + 1)]
-        frame = Frame(
+        frame = FigureFrame(
             name="waiting",
             title=str(self.l.say("charts.waiting", unit=self.unit)),
             description=str(
@@ -233,13 +233,13 @@ class Page:
         told: str,
         *,
         one_floor: bool = True,
-    ) -> Frame:
+    ) -> FigureFrame:
         """The frame of a chart of shares; without ``one_floor`` each column has its own."""
         highest = max([one for one in values if one is not None] + [target]) * 1.12
         marks = [n * STEP for n in range(ceil(highest / STEP) + 1)]
         one = self.l.say("charts.floor", floor=self.l.plain_floor(target))
         floor = one if one_floor else self.l.say("charts.floors")
-        return Frame(
+        return FigureFrame(
             name=name,
             title=str(self.l.say(f"charts.{name}", window=self.l.window(self.share["window"]))),
             description=str(self.l.say(f"charts.{name}_told", told=told, floor=floor)),

@@ -15,7 +15,7 @@ NAMES = ("name", "window", "month", "since", "rows")
 """What a line of a list is called by."""
 
 
-def as_json(report: Report) -> str:
+def report_json(report: Report) -> str:
     """The report as JSON."""
     return for_json(json.dumps(value(report), indent=2, ensure_ascii=False)) + "\n"
 
@@ -29,12 +29,12 @@ def as_csv(report: Report) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("section", "row", "measure", "value"))
     for section, content in value(report).items():
-        for line in figures(section, "", content):
+        for line in figure_rows(section, "", content):
             writer.writerow(["" if cell is None else for_csv(str(cell)) for cell in line])
     return text.getvalue()
 
 
-def figures(section: str, row: str, content: Any) -> Iterator[tuple[str, str, str, object]]:
+def figure_rows(section: str, row: str, content: Any) -> Iterator[tuple[str, str, str, object]]:
     """Every figure of a part of the report.
 
     >>> list(figures("tables", "", {"sector": {"total": 7, "rows": [{"name": "care", "charge": 4}]}}))
@@ -43,13 +43,15 @@ def figures(section: str, row: str, content: Any) -> Iterator[tuple[str, str, st
     if isinstance(content, list):
         for index, one in enumerate(content):
             name = _called(one, index)
-            yield from figures(section, name, one) if isinstance(one, dict) else [(section, name, "", one)]
+            yield from (
+                figure_rows(section, name, one) if isinstance(one, dict) else [(section, name, "", one)]
+            )
         return
     for key, one in content.items():
         if key == "name" and row:
             continue
         if isinstance(one, dict | list):
-            yield from figures(f"{section}.{key}", row, one)
+            yield from figure_rows(f"{section}.{key}", row, one)
         else:
             yield section, row, key, one
 

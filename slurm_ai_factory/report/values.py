@@ -12,13 +12,15 @@ from decimal import Decimal
 from math import fsum
 from typing import Any, NamedTuple
 
-from slurm_ai_factory.core import canonical, contract, expertise, judgement, share, tres
-from slurm_ai_factory.core.contract import number, part, when
-from slurm_ai_factory.core.expertise import ExpertiseMeasurement
+from slurm_ai_factory.core import canonical, tres
 from slurm_ai_factory.core.fingerprint import FORMAT, RowsDigest, fingerprint
+from slurm_ai_factory.core.measure import judgement, share
+from slurm_ai_factory.core.measure.figures import number, part, share_value, when
+from slurm_ai_factory.core.programme import expertise
+from slurm_ai_factory.core.programme.expertise import ExpertiseMeasurement
+from slurm_ai_factory.core.programme.terms import PromiseTerms, Term, changes
 from slurm_ai_factory.core.records import HOUR, Charge, Hour, Instant, Measurement
-from slurm_ai_factory.core.terms import PromiseTerms, Term, changes
-from slurm_ai_factory.report.tables import Row, Table
+from slurm_ai_factory.report.tables import Table, TableRow
 
 WEEK = 7 * 24 * HOUR
 
@@ -45,7 +47,7 @@ class Month(NamedTuple):
     raw_shares_last: int | None  #: after its last
 
 
-class Control(NamedTuple):
+class ControlHistory(NamedTuple):
     """What was done for the floor in the window."""
 
     modes: tuple[str, ...]  #: that it was in
@@ -109,7 +111,7 @@ class Report:
     tables: tuple[Table, ...]
     reached: int  #: regional organisations that got anything
     names: tuple[str, ...] | None  #: of these; None where they are not told
-    control: Control
+    control: ControlHistory
     expertise: ExpertiseMeasurement
     expertise_table: Table
     unmet_shown: bool  #: whether the hours that the region did not get rest on enough organisations
@@ -124,19 +126,19 @@ class Report:
 
 def value(report: Report) -> dict[str, Any]:
     """The report under the names of its files. Charges are resource-seconds, ratios 0..1, instants UTC."""
-    printed = figures(report)
+    printed = report_figures(report)
     digest = canonical.digest("figures", 1, printed)
     entry, head = report.head or (None, None)
     return printed | {"fingerprint": _fingerprint(report.basis, digest) | {"entry": entry, "head": head}}
 
 
-def figures(report: Report) -> dict[str, Any]:
+def report_figures(report: Report) -> dict[str, Any]:
     """All that the report says, but for its fingerprint."""
     measured = report.measurement
     return {
         "report": _about(report),
         "promise": _promise(report),
-        "share": contract.share_value(measured, report.margin),
+        "share": share_value(measured, report.margin),
         "resources": [{"name": one.resource} | _short(one) for one in report.resources],
         "trend": [_short(one) for one in report.trend],
         "weeks": list(_weeks(measured)),
@@ -245,7 +247,7 @@ def _table(table: Table, whole: Charge | Decimal) -> dict[str, Any]:
     }
 
 
-def _row(row: Row, table: Table, whole: Charge | Decimal) -> dict[str, Any]:
+def _row(row: TableRow, table: Table, whole: Charge | Decimal) -> dict[str, Any]:
     return {
         "name": row.name,
         "organisations": row.organisations,
@@ -255,7 +257,7 @@ def _row(row: Row, table: Table, whole: Charge | Decimal) -> dict[str, Any]:
     }
 
 
-def _control(control: Control) -> dict[str, Any]:
+def _control(control: ControlHistory) -> dict[str, Any]:
     months = [one._asdict() | {"reasons": dict(sorted(one.reasons.items()))} for one in control.months]
     return {
         "modes": list(control.modes),
@@ -277,7 +279,7 @@ def _expertise(report: Report) -> dict[str, Any]:
         "unmet_recorded": measured.unmet_hours is not None,
         "unmet_hours": _number(measured.unmet_hours if report.unmet_shown else None),
         "shortfall_hours": number(measured.shortfall_hours),
-        "verdict": str(expertise.verdict(measured)),
+        "verdict": str(expertise.hours_verdict(measured)),
         "category": _table(report.expertise_table, measured.total_hours),
     }
 

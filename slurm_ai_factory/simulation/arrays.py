@@ -40,7 +40,7 @@ class Jobs(NamedTuple):
     side: Ints  #: 1 regional, 0 not
 
 
-class Tree(NamedTuple):
+class TreeArrays(NamedTuple):
     """Associations; those that compete below an account are ``below[first[i]:last[i]]``."""
 
     parent: Ints  #: -1 for root, and always less than the association's own index
@@ -50,7 +50,7 @@ class Tree(NamedTuple):
     below: Ints
 
 
-class Rules(NamedTuple):
+class ModelRules(NamedTuple):
     """How the model cluster is configured: slurm.conf's words."""
 
     calc_period: int  #: PriorityCalcPeriod, seconds

@@ -20,14 +20,14 @@ from slurm_ai_factory.simulation.arrays import (
     REGIONAL,
     WAITING,
     Jobs,
-    Rules,
+    ModelRules,
     State,
 )
 from slurm_ai_factory.simulation.lists import insert_running, push_end
 
 
 @njit(cache=True)
-def look(jobs: Jobs, rules: Rules, state: State) -> None:
+def look(jobs: Jobs, rules: ModelRules, state: State) -> None:
     """Start what may start now."""
     if _room(state):
         if rules.conservative:
@@ -54,7 +54,7 @@ def _fits(free: np.ndarray, need: np.ndarray) -> bool:
 
 
 @njit(cache=True)
-def _easy(jobs: Jobs, rules: Rules, state: State) -> None:
+def _easy(jobs: Jobs, rules: ModelRules, state: State) -> None:
     pools = state.free.shape[0]
     reserved = np.full(pools, NEVER)  # when the first job that does not fit may start
     spare = state.free.copy()  # what may be used beyond that
@@ -135,7 +135,7 @@ def _close_up(state: State, kept: int, place: int) -> None:
 
 
 @njit(cache=True)
-def _conservative(jobs: Jobs, rules: Rules, state: State) -> None:
+def _conservative(jobs: Jobs, rules: ModelRules, state: State) -> None:
     """Each job that is looked at starts now, or is written into the plan of its pool."""
     components = jobs.need.shape[1]
     longest = state.at[PENDING] if state.at[PENDING] < rules.depth else rules.depth

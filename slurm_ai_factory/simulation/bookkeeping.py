@@ -9,9 +9,10 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from slurm_ai_factory.core import share, windows
+from slurm_ai_factory.core import windows
+from slurm_ai_factory.core.measure import share
+from slurm_ai_factory.core.measure.share import Promise
 from slurm_ai_factory.core.records import HOUR, Hour, Measurement, Window
-from slurm_ai_factory.core.share import Promise
 from slurm_ai_factory.simulation.arrays import ALL, REGIONAL, UP, WAITING, Floats
 from slurm_ai_factory.simulation.cluster import ModelCluster
 from slurm_ai_factory.simulation.layout import NAME

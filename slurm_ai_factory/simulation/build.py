@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from slurm_ai_factory.core import fair_tree
+from slurm_ai_factory.simulation import fair_tree
 from slurm_ai_factory.simulation.arrays import (
     LAST_PASS,
     NEVER,
@@ -16,17 +16,17 @@ from slurm_ai_factory.simulation.arrays import (
     WANTED_AT,
     Events,
     Jobs,
-    Rules,
+    ModelRules,
     State,
-    Tree,
+    TreeArrays,
 )
-from slurm_ai_factory.simulation.layout import OTHERS, REGION, Layout, Settings
+from slurm_ai_factory.simulation.layout import OTHERS, REGION, Layout, ModelSettings
 from slurm_ai_factory.simulation.workload import User, Workload
 
 
 def planted(
     users: Sequence[User], regional: frozenset[User], shares: Mapping[str, int], siblings: bool = False
-) -> fair_tree.Node:
+) -> fair_tree.FairTreeNode:
     """The association tree: the region and the others under root, below them accounts, below those users.
 
     With ``siblings`` all accounts are directly under root, each with an equal part of its side's shares.
@@ -44,14 +44,14 @@ def planted(
         rows += [(side, "root", None, shares[side]) for side in (REGION, OTHERS)]
         rows += [(f"{side}.{account}", side, None, 1) for account, side in accounts]
     rows += [(f"{side}.{account}", None, user, 1) for (account, user), side in sides.items()]
-    return fair_tree.tree(rows)
+    return fair_tree.tree_of_rows(rows)
 
 
 def _side(user: User, regional: frozenset[User]) -> str:
     return REGION if user in regional else OTHERS
 
 
-def flattened(root: fair_tree.Node) -> tuple[Tree, dict[str, int]]:
+def flattened(root: fair_tree.FairTreeNode) -> tuple[TreeArrays, dict[str, int]]:
     """The tree as arrays, and the index of each association by its key."""
     nodes, parents = _in_order(root)
     index = {node.key: number for number, node in enumerate(nodes)}
@@ -63,16 +63,16 @@ def flattened(root: fair_tree.Node) -> tuple[Tree, dict[str, int]]:
         if node is root or not (node.user or node.shares_as_parent):
             below += [index[child.key] for child in fair_tree.competitors(node)]
         last.append(len(below))
-    tree = Tree(
+    tree = TreeArrays(
         parent=np.array(parents, np.int64), user=np.array([node.user for node in nodes]),
         first=np.array(first, np.int64), last=np.array(last, np.int64), below=np.array(below, np.int64),
     )  # fmt: skip
     return tree, index
 
 
-def _in_order(root: fair_tree.Node) -> tuple[list[fair_tree.Node], list[int]]:
+def _in_order(root: fair_tree.FairTreeNode) -> tuple[list[fair_tree.FairTreeNode], list[int]]:
     """Every association and the index of its parent, depth first, so that those who compete are in order."""
-    nodes: list[fair_tree.Node] = []
+    nodes: list[fair_tree.FairTreeNode] = []
     parents: list[int] = []
     left = [(root, -1)]
     while left:
@@ -87,7 +87,7 @@ def jobs_of(
     workload: Workload,
     regional: frozenset[User],
     layout: Layout,
-    settings: Settings,
+    settings: ModelSettings,
     index: Mapping[str, int],
     began: int,
 ) -> Jobs:
@@ -102,8 +102,8 @@ def jobs_of(
     )  # fmt: skip
 
 
-def rules_of(settings: Settings, backlog: int, favour: float) -> Rules:
-    return Rules(
+def model_rules(settings: ModelSettings, backlog: int, favour: float) -> ModelRules:
+    return ModelRules(
         calc_period=settings.calc_period, half_life=float(settings.half_life),
         weight_fairshare=settings.weight_fairshare, weight_age=settings.weight_age,
         max_age=float(settings.max_age), interval=settings.interval, depth=settings.depth,
@@ -134,10 +134,10 @@ def events_of(layout: Layout, stops: Sequence[tuple[int, int]], began: int) -> E
 
 def state_of(
     jobs: Jobs,
-    tree: Tree,
+    tree: TreeArrays,
     layout: Layout,
-    settings: Settings,
-    root: fair_tree.Node,
+    settings: ModelSettings,
+    root: fair_tree.FairTreeNode,
     index: Mapping[str, int],
 ) -> State:
     count, associations, pools = len(jobs.submit), len(tree.parent), len(layout.capacity)

@@ -12,7 +12,7 @@ import numpy as np
 from slurm_ai_factory.core.records import HOUR, Association
 from slurm_ai_factory.simulation import build, engine
 from slurm_ai_factory.simulation.arrays import LAST_PASS, NOW, PENDING, Floats, Ints, Jobs
-from slurm_ai_factory.simulation.layout import NAME, REGION, Layout, Settings
+from slurm_ai_factory.simulation.layout import NAME, REGION, Layout, ModelSettings
 from slurm_ai_factory.simulation.workload import User, Workload
 
 
@@ -24,7 +24,7 @@ class ModelCluster:
         workload: Workload,
         regional: frozenset[User],
         layout: Layout,
-        settings: Settings,
+        settings: ModelSettings,
         shares: Mapping[str, int],
         favour: float = 0.0,
         stops: Sequence[tuple[int, int]] = (),
@@ -44,7 +44,7 @@ class ModelCluster:
         self.accounts = tuple(one.key for one in root.children if not one.user)
         self._tree, self._index = build.flattened(root)
         self._jobs = build.jobs_of(workload, regional, layout, settings, self._index, self.began)
-        self._rules = build.rules_of(settings, workload.backlog, favour)
+        self._rules = build.model_rules(settings, workload.backlog, favour)
         self._events = build.events_of(layout, stops, self.began)
         self._state = build.state_of(self._jobs, self._tree, layout, settings, root, self._index)
 

@@ -28,9 +28,9 @@ from slurm_ai_factory.simulation.arrays import (
     WANTED_AT,
     Events,
     Jobs,
-    Rules,
+    ModelRules,
     State,
-    Tree,
+    TreeArrays,
 )
 from slurm_ai_factory.simulation.backfill import look
 from slurm_ai_factory.simulation.lists import (
@@ -45,7 +45,9 @@ HOUR = 3600
 
 
 @njit(cache=True)
-def advance(jobs: Jobs, tree: Tree, rules: Rules, events: Events, state: State, until: int) -> None:
+def advance(
+    jobs: Jobs, tree: TreeArrays, rules: ModelRules, events: Events, state: State, until: int
+) -> None:
     """Everything that happens before ``until``."""
     at = state.at
     while True:
@@ -104,14 +106,14 @@ def _integrate(state: State, until: int) -> None:
 
 
 @njit(cache=True)
-def _want_a_look(rules: Rules, state: State) -> None:
+def _want_a_look(rules: ModelRules, state: State) -> None:
     """Let the scheduler look at its next beat."""
     beat = state.at[NOW] + (-state.at[NOW]) % rules.interval
     state.at[WANTED_AT] = min(state.at[WANTED_AT], beat)
 
 
 @njit(cache=True)
-def _pass(tree: Tree, rules: Rules, state: State) -> None:
+def _pass(tree: TreeArrays, rules: ModelRules, state: State) -> None:
     """One pass of the decay thread: decay, then new usage; ranks are made when somebody asks."""
     seconds = state.at[NOW] - state.at[LAST_PASS]
     left = (1.0 - 0.693 / rules.half_life) ** seconds if rules.half_life else 1.0
@@ -132,7 +134,7 @@ def _pass(tree: Tree, rules: Rules, state: State) -> None:
 
 
 @njit(cache=True)
-def rank_now(tree: Tree, state: State) -> None:
+def rank_now(tree: TreeArrays, state: State) -> None:
     """Make the ranks that the last pass made."""
     if state.at[STALE]:
         make_ranks(tree, state)
@@ -140,7 +142,7 @@ def rank_now(tree: Tree, state: State) -> None:
 
 
 @njit(cache=True)
-def _refresh(jobs: Jobs, tree: Tree, rules: Rules, state: State) -> None:
+def _refresh(jobs: Jobs, tree: TreeArrays, rules: ModelRules, state: State) -> None:
     """The priorities that the last pass gave, when there was one since the last look."""
     if not state.at[STALE]:
         return
@@ -154,7 +156,7 @@ def _refresh(jobs: Jobs, tree: Tree, rules: Rules, state: State) -> None:
 
 
 @njit(cache=True)
-def _prioritise(jobs: Jobs, rules: Rules, state: State, job: int, now: int) -> None:
+def _prioritise(jobs: Jobs, rules: ModelRules, state: State, job: int, now: int) -> None:
     """priority_multifactor.c: _get_priority_internal; age grows up to PriorityMaxAge."""
     age = max(0.0, min(1.0, (now - jobs.submit[job]) / rules.max_age))
     shares = rules.weight_fairshare * state.fairshare[jobs.leaf[job]]
@@ -170,7 +172,7 @@ def _note_need(jobs: Jobs, state: State, job: int) -> None:
 
 
 @njit(cache=True)
-def _ends(jobs: Jobs, rules: Rules, state: State) -> None:
+def _ends(jobs: Jobs, rules: ModelRules, state: State) -> None:
     """Jobs that end now."""
     at = state.at
     while at[RUNNING] and state.end[state.ends[0]] <= at[NOW]:
@@ -190,7 +192,7 @@ def _ends(jobs: Jobs, rules: Rules, state: State) -> None:
 
 
 @njit(cache=True)
-def _events(rules: Rules, events: Events, state: State) -> None:
+def _events(rules: ModelRules, events: Events, state: State) -> None:
     """Nodes that go down or come up now."""
     at = state.at
     while at[NEXT_EVENT] < len(events.at) and events.at[at[NEXT_EVENT]] <= at[NOW]:
@@ -204,7 +206,7 @@ def _events(rules: Rules, events: Events, state: State) -> None:
 
 
 @njit(cache=True)
-def _submissions(jobs: Jobs, tree: Tree, rules: Rules, state: State) -> None:
+def _submissions(jobs: Jobs, tree: TreeArrays, rules: ModelRules, state: State) -> None:
     """Jobs that are submitted now; users of a side whose backlog is full go without."""
     at = state.at
     while at[NEXT_JOB] < len(jobs.submit) and jobs.submit[at[NEXT_JOB]] <= at[NOW]:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from slurm_ai_factory.core import windows
+from slurm_ai_factory.core.measure.share import starved
 from slurm_ai_factory.core.records import HOUR
-from slurm_ai_factory.core.share import starved
 from slurm_ai_factory.simulation.arrays import ALL, REGIONAL, UP, WAITING, Floats, Ints
 from slurm_ai_factory.simulation.bookkeeping import hours_of, windows_of
 from slurm_ai_factory.simulation.replay import Replayed, Trial
@@ -38,7 +38,7 @@ class Waits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
+class PolicyResult:
     """A policy's row."""
 
     policy: str
@@ -55,7 +55,7 @@ class Result:
     windows: tuple[tuple[int, float], ...]  #: (end of the window, share), for the plot
 
 
-def evaluate(trial: Trial, replayed: Replayed) -> Result:
+def evaluate(trial: Trial, replayed: Replayed) -> PolicyResult:
     """The row of a policy."""
     cluster = replayed.cluster
     hours = cluster.hours
@@ -64,7 +64,7 @@ def evaluate(trial: Trial, replayed: Replayed) -> Result:
     missed = shares < trial.promise.target_share - TOLERANCE
     shortfall, attributable = _shortfalls(trial, cluster.began, hours)
     total = hours.sum(axis=0)
-    return Result(
+    return PolicyResult(
         policy=replayed.policy,
         delivered_share=float(total[REGIONAL] / total[ALL]),
         min_window_share=float(shares.min()),

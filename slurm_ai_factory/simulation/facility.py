@@ -14,7 +14,7 @@ import numpy as np
 
 from slurm_ai_factory.core.records import DAY, HOUR
 from slurm_ai_factory.simulation.cluster import ModelCluster
-from slurm_ai_factory.simulation.layout import OTHERS, REGION, Layout, Settings, one_pool
+from slurm_ai_factory.simulation.layout import OTHERS, REGION, Layout, ModelSettings, one_pool
 from slurm_ai_factory.simulation.scenarios import BEGIN, Scenario, drawn
 from slurm_ai_factory.simulation.workload import Workload
 
@@ -34,7 +34,7 @@ COMES, LEAVES = 8, 120
 OTHERS_LEAVE, OTHERS_COME = 76, 86
 
 SHARES = {REGION: 25, OTHERS: 75}
-SETTINGS = Settings(half_life=6 * HOUR)
+SETTINGS = ModelSettings(half_life=6 * HOUR)
 """Everything goes faster than at a real site by about the same factor: decay, jobs, and a window of days."""
 
 

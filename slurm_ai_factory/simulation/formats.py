@@ -44,7 +44,7 @@ Row: TypeAlias = Mapping[str, str]
 T = TypeVar("T")
 
 
-def read(lines: Iterable[str]) -> Iterator[Job | LeftOut]:
+def read_jobs(lines: Iterable[str]) -> Iterator[Job | LeftOut]:
     """The jobs of a log, whose format its first line tells. Raises ValueError where it cannot be read."""
     return _each(lines, _jobs)
 
@@ -240,7 +240,7 @@ def of_run(run: Run) -> Job | LeftOut:
 
 def _counts(alloc_tres: str) -> list[int]:
     """CPUs, GPUs and nodes. GPUs told only by their types are summed; a total beside them has them all."""
-    counts = tres.parse(alloc_tres)
+    counts = tres.parse_tres(alloc_tres)
     typed = sum(count for name, count in counts.items() if name.startswith("gres/gpu:"))
     gpus = counts.get("gres/gpu", typed)
     found = {"cpu": counts.get("cpu", 0), "gpu": gpus, "node": counts.get("node", 0)}

@@ -15,7 +15,7 @@ REGION, OTHERS = "regional", "national"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class ModelSettings:
     """How the model cluster is configured, in slurm.conf's words; times in seconds."""
 
     half_life: int = 7 * DAY  #: PriorityDecayHalfLife; 0: usage does not decay
@@ -30,7 +30,7 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outage:
+class ModelOutage:
     """Part of a pool that is not up for a while; nothing that runs there is killed."""
 
     pool: int
@@ -48,7 +48,7 @@ class Layout:
     pool: Ints  #: of each job
     weight: Floats  #: of each job: the promised resource
     total: float  #: the promised resource, all pools
-    outages: tuple[Outage, ...] = ()
+    outages: tuple[ModelOutage, ...] = ()
 
 
 def one_pool(workload: Workload, resource: str, capacity: int) -> Layout:

@@ -9,13 +9,13 @@ import numpy as np
 from numba import njit
 
 from slurm_ai_factory.core.records import PARENT_SHARES
-from slurm_ai_factory.simulation.arrays import State, Tree
+from slurm_ai_factory.simulation.arrays import State, TreeArrays
 
 DEEPEST = 64
 
 
 @njit(cache=True)
-def make_ranks(tree: Tree, state: State) -> None:
+def make_ranks(tree: TreeArrays, state: State) -> None:
     """FairShare of every user, from the usage and the shares as they are.
 
     Decay alone changes no part of a level: only accounts below which something moved are looked at.
@@ -29,7 +29,7 @@ def make_ranks(tree: Tree, state: State) -> None:
 
 
 @njit(cache=True)
-def _level(tree: Tree, state: State, account: int) -> None:
+def _level(tree: TreeArrays, state: State, account: int) -> None:
     """level_fs of those who compete below an account; a user with Fairshare=parent comes first."""
     shares = 0.0
     for place in range(tree.first[account], tree.last[account]):
@@ -48,7 +48,7 @@ def _level(tree: Tree, state: State, account: int) -> None:
 
 
 @njit(cache=True)
-def _before(tree: Tree, state: State, one: int, other: int) -> bool:
+def _before(tree: TreeArrays, state: State, one: int, other: int) -> bool:
     """Whether one goes first: the better level_fs, then a user, then as listed."""
     if state.level_fs[one] != state.level_fs[other]:
         return bool(state.level_fs[one] > state.level_fs[other])
@@ -58,7 +58,7 @@ def _before(tree: Tree, state: State, one: int, other: int) -> bool:
 
 
 @njit(cache=True)
-def _sort(tree: Tree, state: State, first: int, last: int) -> None:
+def _sort(tree: TreeArrays, state: State, first: int, last: int) -> None:
     """By insertion: from one pass to the next the order hardly changes."""
     order = state.order
     for place in range(first + 1, last):
@@ -70,7 +70,7 @@ def _sort(tree: Tree, state: State, first: int, last: int) -> None:
 
 
 @njit(cache=True)
-def _walk(tree: Tree, state: State) -> None:
+def _walk(tree: TreeArrays, state: State) -> None:
     """Rank the users, depth first. Users that tie share a rank; accounts that tie are not merged."""
     account = np.zeros(DEEPEST, np.int64)
     place = np.zeros(DEEPEST, np.int64)

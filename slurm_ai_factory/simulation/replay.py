@@ -9,20 +9,20 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from slurm_ai_factory.core import windows
-from slurm_ai_factory.core.controller import Policy, decide
+from slurm_ai_factory.core.control.controller import Policy, decide
+from slurm_ai_factory.core.measure.share import Promise
 from slurm_ai_factory.core.records import DAY, ControlState, Decision
-from slurm_ai_factory.core.share import Promise
 from slurm_ai_factory.simulation import policies
 from slurm_ai_factory.simulation.arrays import Ints
 from slurm_ai_factory.simulation.bookkeeping import Books
 from slurm_ai_factory.simulation.cluster import ModelCluster
-from slurm_ai_factory.simulation.layout import NAME, Layout, Settings, partitioned
+from slurm_ai_factory.simulation.layout import NAME, Layout, ModelSettings, partitioned
 from slurm_ai_factory.simulation.workload import User, Workload
 
 FAVOUR = 1e9
 """Priority that puts every regional job before every other."""
 
-Progress = Callable[[int], object]
+OnReplayed = Callable[[int], object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +42,7 @@ class Trial:
     workload: Workload
     regional: frozenset[User]
     layout: Layout
-    settings: Settings
+    settings: ModelSettings
     promise: Promise
     window: str
     zone: ZoneInfo
@@ -67,7 +67,7 @@ class Replayed:
     writes: tuple[Decision, ...] = ()
 
 
-def replay(trial: Trial, policy: policies.Named, progress: Progress = lambda _: None) -> Replayed:
+def replay(trial: Trial, policy: policies.Named, progress: OnReplayed = lambda _: None) -> Replayed:
     """Let the cluster live from the first submission to the last; ``progress`` is told of each instant."""
     cluster = _cluster(trial, policy)
     writes: list[Decision] = []
@@ -95,14 +95,14 @@ def _cluster(trial: Trial, policy: policies.Named) -> ModelCluster:
     )
 
 
-def _alone(cluster: ModelCluster, progress: Progress) -> None:
+def _alone(cluster: ModelCluster, progress: OnReplayed) -> None:
     """Nobody does anything."""
     while cluster.now < cluster.until:
         cluster.advance(min(cluster.now + DAY, cluster.until))
         progress(cluster.now)
 
 
-def _with_resets(trial: Trial, period: str, cluster: ModelCluster, progress: Progress) -> None:
+def _with_resets(trial: Trial, period: str, cluster: ModelCluster, progress: OnReplayed) -> None:
     """Slurm forgets all usage when a period of civil time is over (PriorityUsageResetPeriod)."""
     while cluster.now < cluster.until:
         over = windows.window(period, cluster.now, trial.zone).until
@@ -112,7 +112,7 @@ def _with_resets(trial: Trial, period: str, cluster: ModelCluster, progress: Pro
         progress(cluster.now)
 
 
-def _steered(trial: Trial, cluster: ModelCluster, progress: Progress) -> list[Decision]:
+def _steered(trial: Trial, cluster: ModelCluster, progress: OnReplayed) -> list[Decision]:
     """The production controller looks every ``period`` seconds; the decisions that wrote something."""
     books = Books(cluster, trial.promise, trial.window, trial.zone, trial.control.horizon_seconds)
     chance = np.random.default_rng(trial.faults.seed)

@@ -13,10 +13,10 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from slurm_ai_factory.core import fair_tree, tres
-from slurm_ai_factory.core.authority import Terms
-from slurm_ai_factory.core.demand import Queued
-from slurm_ai_factory.core.health import Diagnostics
+from slurm_ai_factory.core import tres
+from slurm_ai_factory.core.live.authority import PriorityTerms
+from slurm_ai_factory.core.live.demand import Queued
+from slurm_ai_factory.core.live.health import Diagnostics
 from slurm_ai_factory.core.records import (
     Association,
     Change,
@@ -31,6 +31,7 @@ from slurm_ai_factory.core.records import (
     Subject,
 )
 from slurm_ai_factory.errors import SlurmError
+from slurm_ai_factory.simulation import fair_tree
 from slurm_ai_factory.simulation.cluster import ModelCluster
 from slurm_ai_factory.simulation.layout import NAME, Layout
 from slurm_ai_factory.simulation.workload import Workload
@@ -75,7 +76,7 @@ class ModelSlurm:
         """The whole tree, with what sshare makes of its shares and usage."""
         self.advance()
         rows = (*self.model.associations(), *self.model.members())
-        root = fair_tree.tree((one.account, one.parent, one.user, one.raw_shares) for one in rows)
+        root = fair_tree.tree_of_rows((one.account, one.parent, one.user, one.raw_shares) for one in rows)
         found = fair_tree.levels(root, {_key(one): float(one.raw_usage or 0) for one in rows})
         return tuple(_competing(one, found.get(_key(one))) for one in rows)
 
@@ -125,7 +126,7 @@ class ModelSlurm:
     def _outage(self, number: int) -> Outage:
         one, whole = self.layout.outages[number], int(self.layout.capacity.sum(axis=0)[0])
         down = ",".join(
-            f"{name}={count * one.counts[0] // whole}" for name, count in tres.parse(self.size).items()
+            f"{name}={count * one.counts[0] // whole}" for name, count in tres.parse_tres(self.size).items()
         )
         until = one.until if one.until <= self.model.now else None
         return Outage(f"outage{number}", one.since, until, "DOWN", down)
@@ -149,11 +150,11 @@ class ModelSlurm:
             eligible_at=self.model.began + int(jobs.submit[job]), tres=self._tres(job),
         )  # fmt: skip
 
-    def priority_terms(self) -> list[Terms]:
+    def priority_terms(self) -> list[PriorityTerms]:
         """The priority of each waiting job, as its fairshare term and the rest."""
         self.advance()
         return [
-            Terms(job + 1, self._subject(job).partition, fairshare, priority - fairshare)
+            PriorityTerms(job + 1, self._subject(job).partition, fairshare, priority - fairshare)
             for job, priority, fairshare in self.model.waiting()
         ]
 
@@ -177,7 +178,7 @@ class ModelSlurm:
         seconds = np.where(start >= 0, np.minimum(end, last) - np.maximum(start, first), 0).clip(min=0)
         found: dict[tuple[str, str], Charge] = {}
         for job in np.flatnonzero(seconds).tolist():
-            for name, count in tres.parse(self._tres(job)).items():
+            for name, count in tres.parse_tres(self._tres(job)).items():
                 key = self._subject(job).account, name
                 found[key] = found.get(key, 0) + count * int(seconds[job])
         return found
@@ -204,7 +205,7 @@ def _key(one: Association) -> str:
     return one.account if one.user is None else f"{one.account}/{one.user}"
 
 
-def _competing(one: Association, level: fair_tree.Level | None) -> Association:
+def _competing(one: Association, level: fair_tree.FairTreeLevel | None) -> Association:
     """With its level; root competes with nobody."""
     if level is None:
         return one

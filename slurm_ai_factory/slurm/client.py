@@ -15,28 +15,31 @@ from dataclasses import dataclass, field
 from secrets import token_hex
 from typing import TypeVar
 
-from slurm_ai_factory.core import rights
-from slurm_ai_factory.core.authority import Terms
-from slurm_ai_factory.core.demand import Queued
-from slurm_ai_factory.core.facts import Node, Partition, Slurmdbd, Transaction
-from slurm_ai_factory.core.health import Diagnostics
+from slurm_ai_factory.core.live import rights
+from slurm_ai_factory.core.live.authority import PriorityTerms
+from slurm_ai_factory.core.live.demand import Queued
+from slurm_ai_factory.core.live.health import Diagnostics
 from slurm_ai_factory.core.records import (
     Association,
     Change,
     Charge,
     Instant,
+    Node,
     Outage,
+    Partition,
     PriorityConfig,
     Rejected,
     Reservation,
     Run,
     Size,
+    Slurmdbd,
+    Transaction,
 )
 from slurm_ai_factory.errors import BlindError, GarbledError, SlurmError, SlurmUnsupportedError
-from slurm_ai_factory.people import user_name
+from slurm_ai_factory.identity import user_name
 from slurm_ai_factory.slurm import parse, queue, settings, shares
 from slurm_ai_factory.slurm.commands import Commands
-from slurm_ai_factory.slurm.tree import Tree
+from slurm_ai_factory.slurm.tree import AssociationTree
 
 TRIES = 3
 """How often an answer is asked for whose separators do not come out."""
@@ -94,7 +97,7 @@ class Slurm:
         The run before, which ended with the resize, may be of another interval: then it is asked for.
         """
         late = parse.late_submits(found)
-        if not late or (shares.release(self.version()) or OWN_START) >= OWN_START:
+        if not late or (shares.sshare_release(self.version()) or OWN_START) >= OWN_START:
             return found
         resized = parse.resizes(found)
         alone = [one for one in late if (one.job_id, one.submit_at) not in resized]
@@ -126,12 +129,12 @@ class Slurm:
         """The association tree with shares from slurmdbd and usage from slurmctld."""
         tree, usage = self._sound(self._tree()), self._usage()
         self._must_see(rights.ASSOCIATIONS)
-        found = parse.associations(self.cluster, tree, usage)
+        found = parse.parse_associations(self.cluster, tree, usage)
         if not found:
             raise SlurmError(f"slurmdbd has no associations for cluster {self.cluster}; check cluster.name")
         return found
 
-    def _usage(self) -> dict[int, shares.Usage]:
+    def _usage(self) -> dict[int, shares.AssociationUsage]:
         """What sshare says: in JSON where it has that schema and its plugins are installed, else in text."""
         version = self.version()
         if shares.has_json(version):
@@ -144,8 +147,8 @@ class Slurm:
         fields = ",".join(shares.SHARE_FIELDS)
         return dict(self._sound(shares.from_text(self._list("sshare", "-P", "-h", "-a", "-o", fields))))
 
-    def _tree(self) -> list[parse.Row | Rejected]:
-        return Tree(self.commands, self.cluster).rows()
+    def _tree(self) -> list[parse.AssociationRow | Rejected]:
+        return AssociationTree(self.commands, self.cluster).rows()
 
     def events(self, since: Instant, until: Instant) -> tuple[list[Size], list[Outage]]:
         """The sizes the cluster had and what its nodes' events say, in [since, until)."""
@@ -195,7 +198,7 @@ class Slurm:
 
     def _account_ids(self) -> dict[str, str]:
         """The account of each association there ever was, by its id."""
-        ever = Tree(self.commands, self.cluster, deleted=True)
+        ever = AssociationTree(self.commands, self.cluster, deleted=True)
         return {str(one): names[0] for one, names in ever.names(list(ever.numbers())).items()}
 
     def queue(self) -> list[Queued]:
@@ -208,13 +211,13 @@ class Slurm:
         """The format is in the environment, which nobody else can read, and its separator drawn for it."""
 
         def ask(separator: str) -> Iterator[Queued | Rejected]:
-            env = {"SQUEUE_FORMAT2": queue.asked(separator)}
+            env = {"SQUEUE_FORMAT2": queue.queue_format(separator)}
             pieces = self.commands.pieces("squeue", "-h", "-a", "--local", env=env)
-            return queue.queue(self.cluster, pieces, separator)
+            return queue.parse_queue(self.cluster, pieces, separator)
 
         return _separated("squeue", ask)
 
-    def priority_terms(self) -> list[Terms]:
+    def priority_terms(self) -> list[PriorityTerms]:
         """What the priorities of the waiting jobs are made of; needs priority/multifactor."""
         return self._sound(
             queue.terms(self._list("sprio", "-h", "--local", "-o", "|".join(queue.TERM_FIELDS)))
@@ -222,7 +225,7 @@ class Slurm:
 
     def diagnostics(self) -> Diagnostics:
         """What slurmctld says of its own health."""
-        return queue.diagnostics(self._list("sdiag"))
+        return queue.parse_diagnostics(self._list("sdiag"))
 
     def priority_config(self) -> PriorityConfig:
         """slurmctld's own configuration; raises SlurmError when it serves another cluster."""
@@ -235,14 +238,14 @@ class Slurm:
         return found
 
     def _settings(self) -> PriorityConfig:
-        return parse.priority_config(self._list("scontrol", "show", "config"))
+        return parse.parse_priority_config(self._list("scontrol", "show", "config"))
 
     def nodes(self) -> list[Node]:
         """Every node with what it is configured to have, those hidden from users included."""
         return self._sound(self._nodes())
 
     def _nodes(self) -> list[Node | Rejected]:
-        return list(settings.nodes(self._list("scontrol", "-a", "-o", "show", "node")))
+        return list(settings.parse_nodes(self._list("scontrol", "-a", "-o", "show", "node")))
 
     def refused(self) -> dict[str, str]:
         """What the configured source had no answer to, so that Slurm's commands were asked, and why."""
@@ -250,7 +253,7 @@ class Slurm:
 
     def partitions(self) -> list[Partition]:
         """Every partition, those hidden from users included."""
-        return self._sound(settings.partitions(self._list("scontrol", "-a", "-o", "show", "partition")))
+        return self._sound(settings.parse_partitions(self._list("scontrol", "-a", "-o", "show", "partition")))
 
     def usage_factors(self) -> dict[str, float]:
         """UsageFactor by QOS."""
@@ -259,7 +262,7 @@ class Slurm:
     def coordinators(self) -> dict[str, tuple[str, ...]]:
         """Coordinators of root, which is over every account."""
         found = self._shown("account", settings.COORDINATOR_FIELDS, "withcoord", "where", "name=root")
-        return dict(self._sound(settings.coordinators(found)))
+        return dict(self._sound(settings.account_coordinators(found)))
 
     def admin_level(self, user: str) -> str:
         """What slurmdbd lets this user do."""

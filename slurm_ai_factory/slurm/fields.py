@@ -30,7 +30,7 @@ _Row = TypeVar("_Row")
 _Read = TypeVar("_Read")
 
 
-def instant(text: str) -> Instant | None:
+def slurm_instant(text: str) -> Instant | None:
     """Epoch seconds; None where Slurm has no time to tell. Raises ValueError."""
     if text in UNSET:
         return None
@@ -50,7 +50,7 @@ def natural(what: str, text: str, most: int = FOREVER) -> int:
     return value
 
 
-def shown(text: str, most: int = SHOWN_MOST) -> str:
+def printable(text: str, most: int = SHOWN_MOST) -> str:
     """A text as it can be printed: what is no visible character is escaped, and what is too long cut off.
 
     >>> shown("caf\u00e9 one\\ntwo"), shown("abcdef", 4)
@@ -62,7 +62,7 @@ def shown(text: str, most: int = SHOWN_MOST) -> str:
 
 def rejected(line: str, why: object) -> Rejected:
     """A row that cannot be read, as it is kept: the same each time it is told."""
-    return Rejected(shown(line), shown(str(why), 500))
+    return Rejected(printable(line), printable(str(why), 500))
 
 
 def each(read: Callable[[_Row], _Read], rows: Iterable[_Row | Rejected]) -> Iterator[_Read | Rejected]:
@@ -90,7 +90,7 @@ def records(pieces: Iterable[str], separator: str, fields: int) -> Iterator[list
     with the line in which the last separator is. Raises GarbledError when they do not come out, and at the
     end of an answer that ends within a record.
     """
-    part = _Part(separator, fields)
+    part = _FieldGroup(separator, fields)
     for piece in pieces:
         found = [] if part.size else piece.split(separator)
         if len(found) == fields and piece[-1] == "\n" and found[0] == found[-1].strip():
@@ -100,12 +100,12 @@ def records(pieces: Iterable[str], separator: str, fields: int) -> Iterator[list
         part.add(piece)
         if part.ended:
             yield from part.read()
-            part = _Part(separator, fields)
+            part = _FieldGroup(separator, fields)
     if part.size:
         raise GarbledError
 
 
-class _Part:
+class _FieldGroup:
     """The beginning of a record; only so much is kept as a record may have."""
 
     def __init__(self, separator: str, fields: int) -> None:
@@ -158,7 +158,7 @@ def clock_seconds(text: str) -> int:
     return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
 
 
-def table(fields: tuple[str, ...], lines: Iterable[str]) -> Iterator[dict[str, str] | Rejected]:
+def barred_rows(fields: tuple[str, ...], lines: Iterable[str]) -> Iterator[dict[str, str] | Rejected]:
     """The rows that a command printed with ``-P``, of which the last field may hold any bar."""
     for line in lines:
         values = line.rstrip("\n").split("|", len(fields) - 1)

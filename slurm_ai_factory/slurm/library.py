@@ -20,15 +20,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from slurm_ai_factory.core.demand import Queued
-from slurm_ai_factory.core.facts import Node
-from slurm_ai_factory.core.health import Diagnostics
-from slurm_ai_factory.core.records import PriorityConfig, Rejected
+from slurm_ai_factory.core.live.demand import Queued
+from slurm_ai_factory.core.live.health import Diagnostics
+from slurm_ai_factory.core.records import Node, PriorityConfig, Rejected
 from slurm_ai_factory.errors import SlurmError, reason
 from slurm_ai_factory.slurm import objects
 from slurm_ai_factory.slurm.client import Slurm
 from slurm_ai_factory.slurm.commands import Commands
-from slurm_ai_factory.slurm.parse import Row
+from slurm_ai_factory.slurm.parse import AssociationRow
 
 SUPPORTED = ("25.11",)
 """The releases of pyslurm that can be imported without connecting, and that the tests were run with."""
@@ -38,7 +37,7 @@ _Value = TypeVar("_Value")
 _log = logging.getLogger("slurm_ai_factory")
 
 
-class Said(NamedTuple):
+class WorkerOutput(NamedTuple):
     """What the worker prints."""
 
     pyslurm: str
@@ -67,18 +66,18 @@ class Library:
             self.matched.clear()
             raise
 
-    def versions(self) -> Said:
+    def versions(self) -> WorkerOutput:
         """Without connecting to Slurm. Raises SlurmError."""
         return self._said("versions")
 
-    def _said(self, question: str) -> Said:
+    def _said(self, question: str) -> WorkerOutput:
         """What the worker printed, from a pyslurm that is fit to be believed."""
         if not shutil.which(self.python):
             raise SlurmError(f"there is no Python at {self.python}; correct slurm.python")
         text = replace(self.commands, directory=None).output(self.python, "-I", str(WORKER), question)
         try:
-            said = Said(**json.loads(text))
-            ours, linked = release(said.pyslurm), release(said.libslurm)
+            said = WorkerOutput(**json.loads(text))
+            ours, linked = shared_release(said.pyslurm), shared_release(said.libslurm)
         except (AttributeError, TypeError, ValueError) as error:
             raise SlurmError(f"pyslurm's answer to {question!r} cannot be read: {reason(error)}") from error
         if ours not in SUPPORTED:
@@ -89,12 +88,12 @@ class Library:
             )
         return said
 
-    def _match(self, said: Said) -> None:
+    def _match(self, said: WorkerOutput) -> None:
         """pyslurm is for the one Slurm it was built with, and does not look itself."""
         theirs = self.commands.output("scontrol", "-V").split()[-1]
-        if release(theirs) != release(said.pyslurm):
+        if shared_release(theirs) != shared_release(said.pyslurm):
             raise SlurmError(f"pyslurm {said.pyslurm} is not for Slurm {theirs}; install the one that is")
-        self.matched.add(release(theirs))
+        self.matched.add(shared_release(theirs))
 
     def either(self, what: str, ours: Callable[[], _Value], theirs: Callable[[], _Value]) -> _Value:
         """pyslurm's answer, or that of Slurm's commands where it has none."""
@@ -112,7 +111,7 @@ class Library:
         return theirs()
 
 
-def release(text: str) -> str:
+def shared_release(text: str) -> str:
     """The part of a version that pyslurm and Slurm must have in common.
 
     >>> release("25.11.2"), release("25.11.7-1")
@@ -128,20 +127,22 @@ class LibrarySlurm(Slurm):
     library: Library
 
     def _queue(self) -> list[Queued | Rejected]:
-        return self._either("queue", lambda said: objects.queue(self.cluster, said), Slurm._queue)
+        return self._either("queue", lambda said: objects.queue_of_objects(self.cluster, said), Slurm._queue)
 
     def diagnostics(self) -> Diagnostics:
         """What slurmctld says of its own health."""
-        return self._either("diagnostics", objects.diagnostics, Slurm.diagnostics)
+        return self._either("diagnostics", objects.diagnostics_of_objects, Slurm.diagnostics)
 
     def _nodes(self) -> list[Node | Rejected]:
-        return self._either("nodes", objects.nodes, Slurm._nodes)
+        return self._either("nodes", objects.nodes_of_objects, Slurm._nodes)
 
     def _settings(self) -> PriorityConfig:
-        return self._either("settings", objects.priority_config, Slurm._settings)
+        return self._either("settings", objects.priority_of_objects, Slurm._settings)
 
-    def _tree(self) -> list[Row | Rejected]:
-        return self._either("associations", lambda said: objects.tree(self.cluster, said), Slurm._tree)
+    def _tree(self) -> list[AssociationRow | Rejected]:
+        return self._either(
+            "associations", lambda said: objects.tree_of_objects(self.cluster, said), Slurm._tree
+        )
 
     def refused(self) -> dict[str, str]:
         """What pyslurm had no answer to, and why."""

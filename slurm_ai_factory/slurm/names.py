@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable
 
 from slurm_ai_factory.errors import SlurmError, SlurmRefusedError
 from slurm_ai_factory.slurm.commands import Commands
-from slurm_ai_factory.slurm.parse import Row
-from slurm_ai_factory.slurm.tree import Tree
+from slurm_ai_factory.slurm.parse import AssociationRow
+from slurm_ai_factory.slurm.tree import AssociationTree
 
 
-def names(commands: Commands, cluster: str) -> tuple[dict[str, frozenset[str]], list[str]]:
+def names_by_condition(commands: Commands, cluster: str) -> tuple[dict[str, frozenset[str]], list[str]]:
     """The names by condition of a rule, and the conditions whose names this user may not see."""
 
     def listed(what: str, field: str, *where: str) -> frozenset[str]:
@@ -24,12 +24,14 @@ def names(commands: Commands, cluster: str) -> tuple[dict[str, frozenset[str]], 
         return frozenset(name for number, _, name in rows if number.isdigit()) - {""}
 
     here = "where", f"cluster={cluster}"
-    associations = [one for one in Tree(commands, cluster).rows() if isinstance(one, Row)]
+    associations = [
+        one for one in AssociationTree(commands, cluster).rows() if isinstance(one, AssociationRow)
+    ]
     if not associations:
         raise SlurmError(f"slurmdbd has no associations for cluster {cluster}; check cluster.name")
     reads: dict[str, Callable[[], frozenset[str]]] = {
         "qos": lambda: listed("qos", "Name"),
-        "partition": lambda: partitions(commands.lines("scontrol", "show", "partition", "--oneliner")),
+        "partition": lambda: partition_names(commands.lines("scontrol", "show", "partition", "--oneliner")),
         "wckey": lambda: _with_defaults(listed("wckey", "WCKey", *here)),
         "reservation": lambda: listed("reservation", "Name", *here),
     }
@@ -49,7 +51,7 @@ def _with_defaults(wckeys: frozenset[str]) -> frozenset[str]:
     return wckeys | {f"*{name.lstrip('*')}" for name in wckeys}
 
 
-def partitions(lines: Iterable[str]) -> frozenset[str]:
+def partition_names(lines: Iterable[str]) -> frozenset[str]:
     """The names in what scontrol prints, one partition a line.
 
     >>> sorted(partitions(["PartitionName=gpu AllowGroups=ALL", "PartitionName=main AllowGroups=ALL"]))

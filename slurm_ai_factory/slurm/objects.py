@@ -15,16 +15,15 @@ from typing import Any, TypeVar
 
 from slurm_ai_factory.core import tres
 from slurm_ai_factory.core.charge import array_tasks
-from slurm_ai_factory.core.demand import Queued
-from slurm_ai_factory.core.facts import Node
-from slurm_ai_factory.core.health import Diagnostics
-from slurm_ai_factory.core.records import FINISHED, FOREVER, PriorityConfig, Rejected, Subject
+from slurm_ai_factory.core.live.demand import Queued
+from slurm_ai_factory.core.live.health import Diagnostics
+from slurm_ai_factory.core.records import FINISHED, FOREVER, Node, PriorityConfig, Rejected, Subject
 from slurm_ai_factory.errors import SlurmError, reason
 from slurm_ai_factory.slurm import parse
 from slurm_ai_factory.slurm.fields import rejected
-from slurm_ai_factory.slurm.parse import Row
+from slurm_ai_factory.slurm.parse import AssociationRow
 
-Answer = Any
+WorkerAnswer = Any
 _Value = TypeVar("_Value")
 
 NAMES = ("account", "user_name", "partition", "qos", "wckey", "reservation")
@@ -37,13 +36,13 @@ def _read(what: str, read: Callable[[], _Value]) -> _Value:
         raise SlurmError(f"pyslurm's {what} cannot be read: {reason(error)}") from error
 
 
-def _rows(answer: Answer) -> list[Any]:
+def _rows(answer: WorkerAnswer) -> list[Any]:
     if not isinstance(answer, list):
         raise TypeError(f"{answer!r} is no list")
     return answer
 
 
-def _each(rows: Answer, read: Callable[[Any], _Value]) -> Iterator[_Value | Rejected]:
+def _each(rows: WorkerAnswer, read: Callable[[Any], _Value]) -> Iterator[_Value | Rejected]:
     """Each object as it is read, or as what cannot be read. Raises TypeError where there are no objects."""
     for one in _rows(rows):
         if not isinstance(one, dict):
@@ -54,7 +53,7 @@ def _each(rows: Answer, read: Callable[[Any], _Value]) -> Iterator[_Value | Reje
             yield rejected(json.dumps(one), repr(error))
 
 
-def queue(cluster: str, answer: Answer) -> list[Queued | Rejected]:
+def queue_of_objects(cluster: str, answer: WorkerAnswer) -> list[Queued | Rejected]:
     """Everything that waits or runs."""
     return _read(
         "queue",
@@ -108,7 +107,7 @@ def _canonical(counts: Mapping[str, Any]) -> str:
     return tres.canonical(",".join(f"{name}={_natural(count)}" for name, count in counts.items()))
 
 
-def diagnostics(answer: Answer) -> Diagnostics:
+def diagnostics_of_objects(answer: WorkerAnswer) -> Diagnostics:
     """What slurmctld says of its own health."""
     return _read(
         "diagnostics",
@@ -122,7 +121,7 @@ def diagnostics(answer: Answer) -> Diagnostics:
     )
 
 
-def priority_config(answer: Answer) -> PriorityConfig:
+def priority_of_objects(answer: WorkerAnswer) -> PriorityConfig:
     """slurmctld's own configuration."""
     return _read("settings", lambda: _priority_config(answer))
 
@@ -145,7 +144,7 @@ def _priority_config(found: Mapping[str, Any]) -> PriorityConfig:
     )
 
 
-def tree(cluster: str, answer: Answer) -> list[Row | Rejected]:
+def tree_of_objects(cluster: str, answer: WorkerAnswer) -> list[AssociationRow | Rejected]:
     """The associations; pyslurm cannot be asked for one cluster, and tells of all.
 
     One without numbers spoils them all: what the control steers by has every row.
@@ -153,7 +152,7 @@ def tree(cluster: str, answer: Answer) -> list[Row | Rejected]:
     return _read("associations", lambda: _tree([one for one in _rows(answer) if one["cluster"] == cluster]))
 
 
-def _tree(rows: list[Any]) -> list[Row | Rejected]:
+def _tree(rows: list[Any]) -> list[AssociationRow | Rejected]:
     numbers = {
         _natural(one["id"]): (_natural(one["parent_account_id"]), _natural(one["shares"])) for one in rows
     }
@@ -161,10 +160,10 @@ def _tree(rows: list[Any]) -> list[Row | Rejected]:
         one["id"]: (_named(one["account"]), _text(one["user"] or ""), _text(one["partition"] or ""))
         for one in rows
     }
-    return list(parse.tree(numbers, names))
+    return list(parse.association_tree(numbers, names))
 
 
-def nodes(answer: Answer) -> list[Node | Rejected]:
+def nodes_of_objects(answer: WorkerAnswer) -> list[Node | Rejected]:
     """Each node with what it is configured to have; pyslurm tells no billing."""
     return _read("nodes", lambda: list(_each(answer, _node)))
 
@@ -201,5 +200,5 @@ def _named(value: object) -> str:
     return _text(value)
 
 
-def _words(values: Answer) -> tuple[str, ...]:
+def _words(values: WorkerAnswer) -> tuple[str, ...]:
     return tuple(map(_named, _rows(values)))

@@ -30,17 +30,17 @@ from slurm_ai_factory.core.records import (
 from slurm_ai_factory.errors import SlurmError, reason
 from slurm_ai_factory.slurm.fields import (
     UNSET,
+    barred_rows,
     clock_seconds,
     each,
-    instant,
     natural,
     records,
     rejected,
     settings,
-    table,
+    slurm_instant,
     words,
 )
-from slurm_ai_factory.slurm.shares import Usage, shares
+from slurm_ai_factory.slurm.shares import AssociationUsage, shares
 
 RUN_FIELDS = (
     "DBIndex", "JobIDRaw", "ReservationId", "Submit", "Eligible", "Start", "End", "ElapsedRaw", "Suspended",
@@ -77,10 +77,10 @@ def _run(fields: list[str]) -> Run:
             word_of(fields[20]),
         ),
         state=_state(state),
-        submit_at=instant(submit),
-        eligible_at=instant(eligible),
-        start_at=instant(start),
-        end_at=instant(end),
+        submit_at=slurm_instant(submit),
+        eligible_at=slurm_instant(eligible),
+        start_at=slurm_instant(start),
+        end_at=slurm_instant(end),
         elapsed_seconds=natural("ElapsedRaw", elapsed),
         suspended_seconds=clock_seconds(suspended),
         req_tres=tres.canonical(req_tres),
@@ -202,7 +202,7 @@ Names = tuple[str, str, str]
 """An association's NAMES; empty where it has none."""
 
 
-class Row(NamedTuple):
+class AssociationRow(NamedTuple):
     """An association as slurmdbd has it, with the numbers of its row and of its parent's."""
 
     id: int
@@ -228,7 +228,7 @@ def numbers(lines: Iterable[str]) -> dict[int, tuple[int, int]]:
     return found
 
 
-def names(lines: Iterable[str], known: Collection[int]) -> dict[int, Names]:
+def association_names(lines: Iterable[str], known: Collection[int]) -> dict[int, Names]:
     """The names of those of these associations of which one line of sacctmgr tells, by id.
 
     Each row of an answer with NAME_FIELDS ends with its own id, whatever its names hold. Only where there are
@@ -241,7 +241,7 @@ def names(lines: Iterable[str], known: Collection[int]) -> dict[int, Names]:
     return {ids[number]: (account, user, part) for account, user, part, number in whole if number in ids}
 
 
-def parts(group: Sequence[int], named: Collection[int]) -> list[list[int]]:
+def odd_parts(group: Sequence[int], named: Collection[int]) -> list[list[int]]:
     """Associations to ask for apart, when some name among them is odd: those that look odd, or one half.
 
     >>> parts([1, 2, 3, 4], {1, 2, 4}), parts([1, 2, 3], {1, 2, 3}), parts([1, 2], ())
@@ -255,7 +255,9 @@ def parts(group: Sequence[int], named: Collection[int]) -> list[list[int]]:
     return [some[at : at + ASKED_MOST] for some in (odd, rest) for at in range(0, len(some), ASKED_MOST)]
 
 
-def tree(found: Mapping[int, tuple[int, int]], named: Mapping[int, Names]) -> Iterator[Row | Rejected]:
+def association_tree(
+    found: Mapping[int, tuple[int, int]], named: Mapping[int, Names]
+) -> Iterator[AssociationRow | Rejected]:
     """Every association, in the order of the numbers; told as well are those that have no name of their own.
 
     Such a one goes by its number and counts on its level; so does each of those that share a name. No account
@@ -265,15 +267,17 @@ def tree(found: Mapping[int, tuple[int, int]], named: Mapping[int, Names]) -> It
     for one, (parent, raw_shares) in found.items():
         name = named.get(one)
         if name and told[name] == 1:
-            yield Row(one, parent, raw_shares, *name)
+            yield AssociationRow(one, parent, raw_shares, *name)
             continue
-        yield Row(one, parent, raw_shares, f"#ID {one}")
+        yield AssociationRow(one, parent, raw_shares, f"#ID {one}")
         yield rejected(
             "|".join((str(one), *(name or ()))), "the name of this association cannot be told from others"
         )
 
 
-def associations(cluster: str, tree: Iterable[Row], usage: Mapping[int, Usage]) -> tuple[Association, ...]:
+def parse_associations(
+    cluster: str, tree: Iterable[AssociationRow], usage: Mapping[int, AssociationUsage]
+) -> tuple[Association, ...]:
     """The association tree with the usage of sshare, joined by id. Raises SlurmError."""
     rows = {row.id: row for row in tree}
     try:
@@ -284,7 +288,9 @@ def associations(cluster: str, tree: Iterable[Row], usage: Mapping[int, Usage]) 
         ) from error
 
 
-def _association(cluster: str, row: Row, rows: Mapping[int, Row], usage: Usage | None) -> Association:
+def _association(
+    cluster: str, row: AssociationRow, rows: Mapping[int, AssociationRow], usage: AssociationUsage | None
+) -> Association:
     above = rows[row.parent_id].account if row.parent_id else None
     return Association(
         cluster=cluster,
@@ -303,11 +309,11 @@ def _association(cluster: str, row: Row, rows: Mapping[int, Row], usage: Usage |
 
 def events(lines: Iterable[str]) -> Iterator[Size | Outage | Rejected]:
     """The cluster's sizes and what its nodes' events say, from sacctmgr show event with EVENT_FIELDS."""
-    return each(_event, table(EVENT_FIELDS, lines))
+    return each(_event, barred_rows(EVENT_FIELDS, lines))
 
 
 def _event(row: Mapping[str, str]) -> Size | Outage:
-    since, until = instant(row["TimeStart"]), instant(row["TimeEnd"])
+    since, until = slurm_instant(row["TimeStart"]), slurm_instant(row["TimeEnd"])
     counts = tres.canonical(row["TRES"])
     if since is None:
         raise ValueError("an event without a TimeStart")
@@ -318,7 +324,7 @@ def _event(row: Mapping[str, str]) -> Size | Outage:
 
 def _with_node(counts: str) -> str:
     """A node's event lists its TRES without itself."""
-    if "node" in tres.parse(counts):
+    if "node" in tres.parse_tres(counts):
         return counts
     return tres.canonical(f"{counts},node=1" if counts else "node=1")
 
@@ -337,7 +343,7 @@ def used(lines: Iterable[str]) -> Iterator[Used | Rejected]:
 
     Depth in the tree is told by leading spaces. Rows of users and readings (energy) are left out.
     """
-    rows = table(UTILIZATION_FIELDS, lines)
+    rows = barred_rows(UTILIZATION_FIELDS, lines)
     return each(_used, (one for one in rows if isinstance(one, Rejected) or _is_account(one)))
 
 
@@ -366,25 +372,25 @@ def utilization(rows: Iterable[Used]) -> dict[tuple[str, str], Charge]:
 
 def reservations(lines: Iterable[str], accounts: Mapping[str, str]) -> Iterator[Reservation | Rejected]:
     """Reservations from sacctmgr show reservation; ``accounts`` by the id of an association."""
-    return each(lambda row: _reservation(row, accounts), table(RESERVATION_FIELDS, lines))
+    return each(lambda row: _reservation(row, accounts), barred_rows(RESERVATION_FIELDS, lines))
 
 
 def _reservation(row: Mapping[str, str], accounts: Mapping[str, str]) -> Reservation:
     entries = (entry.partition("=") for entry in row["TRES"].split(",") if entry)
-    since = instant(row["Start"])
+    since = slurm_instant(row["Start"])
     if since is None:
         raise ValueError("a reservation without a Start")
     return Reservation(
         number=natural("ID", row["ID"]),
         name=row["Name"],
         since=since,
-        until=instant(row["End"]),
+        until=slurm_instant(row["End"]),
         tres=tuple((name, natural(name, count)) for name, _, count in entries if name != "node"),
         accounts=tuple(accounts.get(one, "") for one in row["Associations"].split(",") if one),
     )
 
 
-def priority_config(lines: Iterable[str]) -> PriorityConfig:
+def parse_priority_config(lines: Iterable[str]) -> PriorityConfig:
     """What ``scontrol show config`` says of the cluster and its priority plugin."""
     values = settings(lines)
     try:

@@ -10,13 +10,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from math import fsum
 
 from slurm_ai_factory.core import tres
-from slurm_ai_factory.core.authority import Terms
 from slurm_ai_factory.core.charge import array_tasks
-from slurm_ai_factory.core.demand import Queued
-from slurm_ai_factory.core.health import Diagnostics
+from slurm_ai_factory.core.live.authority import PriorityTerms
+from slurm_ai_factory.core.live.demand import Queued
+from slurm_ai_factory.core.live.health import Diagnostics
 from slurm_ai_factory.core.records import Rejected, Subject
 from slurm_ai_factory.errors import SlurmError, reason
-from slurm_ai_factory.slurm.fields import clock_seconds, each, instant, natural, records, table
+from slurm_ai_factory.slurm.fields import barred_rows, clock_seconds, each, natural, records, slurm_instant
 
 QUEUE_FIELDS = (
     "JobID", "ArrayJobID", "ArrayTaskID", "HetJobID", "PriorityLong", "EligibleTime", "TimeLimit",
@@ -33,12 +33,12 @@ _NONE = frozenset({"", "N/A", "(null)"})
 _NO_LIMIT = frozenset({"UNLIMITED", "NOT_SET", "Partition_Limit", "INVALID", "N/A"})
 
 
-def asked(separator: str) -> str:
+def queue_format(separator: str) -> str:
     """What squeue is asked for. A colon and no width: as much as there is, and behind it the separator."""
     return f":{separator},".join(QUEUE_FIELDS) + ":"
 
 
-def queue(cluster: str, pieces: Iterable[str], separator: str) -> Iterator[Queued | Rejected]:
+def parse_queue(cluster: str, pieces: Iterable[str], separator: str) -> Iterator[Queued | Rejected]:
     """The rows of squeue printed as ``asked``. Raises GarbledError."""
     return each(lambda fields: _queued(cluster, fields), records(pieces, separator, len(QUEUE_FIELDS)))
 
@@ -59,7 +59,7 @@ def _queued(cluster: str, fields: list[str]) -> Queued:
         state=state,
         reason=reason,
         priority=natural("PriorityLong", priority),
-        eligible_at=None if eligible in _NONE else instant(eligible),
+        eligible_at=None if eligible in _NONE else slurm_instant(eligible),
         limit_seconds=None if limit in _NO_LIMIT else clock_seconds(limit),
         tres="" if counts in _NONE else tres.canonical(counts),
     )
@@ -69,16 +69,16 @@ def _named(text: str) -> str:
     return "" if text in _NONE else text
 
 
-def terms(lines: Iterable[str]) -> Iterator[Terms | Rejected]:
+def terms(lines: Iterable[str]) -> Iterator[PriorityTerms | Rejected]:
     """The rows of sprio printed with TERM_FIELDS."""
-    return each(_terms, table(TERM_FIELDS, lines))
+    return each(_terms, barred_rows(TERM_FIELDS, lines))
 
 
-def _terms(row: Mapping[str, str]) -> Terms:
+def _terms(row: Mapping[str, str]) -> PriorityTerms:
     job_id, fairshare, *others, by_tres, nice, partition = row.values()
     weighed = [_number(one) for one in others]
     weighed += [_number(entry.partition("=")[2]) for entry in by_tres.split(",") if entry]
-    return Terms(natural("job", job_id), partition, _number(fairshare), fsum(weighed) - _number(nice))
+    return PriorityTerms(natural("job", job_id), partition, _number(fairshare), fsum(weighed) - _number(nice))
 
 
 def _number(text: str) -> float:
@@ -92,7 +92,7 @@ FIGURES_END = "Latency for 1000 calls to gettimeofday()"
 """Of sdiag's answer: what every version prints after all that is read here."""
 
 
-def diagnostics(lines: Iterable[str]) -> Diagnostics:
+def parse_diagnostics(lines: Iterable[str]) -> Diagnostics:
     """What sdiag prints: what is indented belongs to the line above it that is not."""
     found: dict[tuple[str, str], str] = {}
     section = ""
@@ -131,7 +131,7 @@ def _diagnostics(found: Mapping[tuple[str, str], str], backfill: str) -> Diagnos
 def _epoch(text: str) -> int | None:
     """The epoch seconds that sdiag puts behind a time."""
     match = re.search(r"\((\d+)\)\s*$", text)
-    return instant(match[1]) if match else None
+    return slurm_instant(match[1]) if match else None
 
 
 def _count(text: str | None) -> int | None:

@@ -8,10 +8,9 @@ from itertools import dropwhile
 from math import inf
 
 from slurm_ai_factory.core import tres
-from slurm_ai_factory.core.facts import Node, Partition, Slurmdbd, Transaction
-from slurm_ai_factory.core.records import Rejected
+from slurm_ai_factory.core.records import Node, Partition, Rejected, Slurmdbd, Transaction
 from slurm_ai_factory.errors import SlurmError, reason
-from slurm_ai_factory.slurm.fields import clock_seconds, each, natural, settings, table, words
+from slurm_ai_factory.slurm.fields import barred_rows, clock_seconds, each, natural, settings, words
 
 USAGE_FACTOR_FIELDS = ("UsageFactor", "Name")
 COORDINATOR_FIELDS = ("Account", "Coordinators")
@@ -21,7 +20,7 @@ TRANSACTION_FIELDS = ("Time", "Actor", "Where", "Info")
 _UNITS = {"hour": 3600, "day": 86400, "month": 30 * 86400}
 
 
-def partitions(lines: Iterable[str]) -> Iterator[Partition | Rejected]:
+def parse_partitions(lines: Iterable[str]) -> Iterator[Partition | Rejected]:
     """Of ``scontrol -o show partition``: one line each, in which values may have blanks."""
     return each(_partition, _shown("PartitionName", lines))
 
@@ -46,7 +45,7 @@ def _partition(found: Mapping[str, str]) -> Partition:
     )
 
 
-def nodes(lines: Iterable[str]) -> Iterator[Node | Rejected]:
+def parse_nodes(lines: Iterable[str]) -> Iterator[Node | Rejected]:
     """Of ``scontrol -o show node``: one line each, in which values may have blanks."""
     return each(_node, _shown("NodeName", lines))
 
@@ -57,7 +56,7 @@ def _node(found: Mapping[str, str]) -> Node:
 
 def usage_factors(lines: Iterable[str]) -> Iterator[tuple[str, float] | Rejected]:
     """Each QOS with its UsageFactor; 1 where none is set."""
-    return each(_usage_factor, table(USAGE_FACTOR_FIELDS, lines))
+    return each(_usage_factor, barred_rows(USAGE_FACTOR_FIELDS, lines))
 
 
 def _usage_factor(row: Mapping[str, str]) -> tuple[str, float]:
@@ -67,9 +66,11 @@ def _usage_factor(row: Mapping[str, str]) -> tuple[str, float]:
     return row["Name"], factor
 
 
-def coordinators(lines: Iterable[str]) -> Iterator[tuple[str, tuple[str, ...]] | Rejected]:
+def account_coordinators(lines: Iterable[str]) -> Iterator[tuple[str, tuple[str, ...]] | Rejected]:
     """Accounts with their coordinators."""
-    return each(lambda row: (row["Account"], words(row["Coordinators"])), table(COORDINATOR_FIELDS, lines))
+    return each(
+        lambda row: (row["Account"], words(row["Coordinators"])), barred_rows(COORDINATOR_FIELDS, lines)
+    )
 
 
 def admin_level(user: str, lines: Iterable[str]) -> str:

@@ -29,7 +29,7 @@ _MOST = 2.0**64
 """What 26.05 says for infinite beside ``"infinite": false``: INFINITE64, as a float."""
 
 
-class Usage(NamedTuple):
+class AssociationUsage(NamedTuple):
     """What slurmctld knows of an association."""
 
     raw_shares: int | None  #: None where sshare has none to tell, as of the root
@@ -39,11 +39,11 @@ class Usage(NamedTuple):
     level_fs: float | None = None
 
 
-Row = tuple[int, Usage] | Rejected
+UsageRow = tuple[int, AssociationUsage] | Rejected
 """The usage of the association with this id, or what of a row cannot be read."""
 
 
-def release(version: str) -> tuple[int, int] | None:
+def sshare_release(version: str) -> tuple[int, int] | None:
     """The release of Slurm in what ``sshare -V`` prints.
 
     >>> release("slurm-wlm 24.11.5"), release("slurm 22.05.8-2"), release("?")
@@ -59,17 +59,17 @@ def has_json(version: str) -> bool:
     >>> [has_json(one) for one in ("slurm 22.05.8", "slurm-wlm 24.11.5", "slurm 26.05.5", "slurm 26.11.0")]
     [False, True, True, False]
     """
-    found, (first, last) = release(version), _WITH_SCHEMA
+    found, (first, last) = sshare_release(version), _WITH_SCHEMA
     return found is not None and first <= found <= last
 
 
-def from_text(lines: Iterable[str]) -> Iterator[Row]:
+def from_text(lines: Iterable[str]) -> Iterator[UsageRow]:
     """The rows of sshare printed with SHARE_FIELDS. Raises SlurmError."""
     for line in lines:
         try:
             number, raw_shares, *figures = line.rstrip("\n").split("|")
             norm_shares, raw_usage, effectv_usage, level_fs = figures
-            one, usage = natural("ID", number), Usage(shares(raw_shares) if raw_shares else None)
+            one, usage = natural("ID", number), AssociationUsage(shares(raw_shares) if raw_shares else None)
         except ValueError as error:
             raise SlurmError(f"sshare printed a row that cannot be read: {error}") from error
         try:
@@ -101,7 +101,7 @@ def _float(text: str) -> float | None:
     return value
 
 
-def from_json(text: str, version: str) -> list[Row]:
+def from_json(text: str, version: str) -> list[UsageRow]:
     """The rows that ``sshare --json=v0.0.42`` printed; ``version`` is for its errors. Raises SlurmError."""
     try:
         answer = json.loads(text)
@@ -116,8 +116,8 @@ def from_json(text: str, version: str) -> list[Row]:
         ) from error
 
 
-def _from_object(one: dict[str, Any]) -> Iterator[Row]:
-    number, usage = _natural(one["id"]), Usage(_raw_shares(one["shares"]))
+def _from_object(one: dict[str, Any]) -> Iterator[UsageRow]:
+    number, usage = _natural(one["id"]), AssociationUsage(_raw_shares(one["shares"]))
     try:
         usage = usage._replace(
             norm_shares=_number(one["shares_normalized"]),

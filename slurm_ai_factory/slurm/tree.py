@@ -19,17 +19,17 @@ QUESTIONS_MOST = 300
 
 
 @dataclass(frozen=True, slots=True)
-class Tree:
+class AssociationTree:
     """One cluster's associations; those that are gone among them where ``deleted`` says so."""
 
     commands: Commands
     cluster: str
     deleted: bool = False
 
-    def rows(self) -> list[parse.Row | Rejected]:
+    def rows(self) -> list[parse.AssociationRow | Rejected]:
         """Every association, and beside it what cannot be read of it. Raises SlurmError."""
         numbers = self.numbers()
-        return list(parse.tree(numbers, self.names(list(numbers))))
+        return list(parse.association_tree(numbers, self.names(list(numbers))))
 
     def numbers(self) -> dict[int, tuple[int, int]]:
         """Parent's id and RawShares of each association, by id."""
@@ -48,13 +48,13 @@ class Tree:
                 break
             group = groups.pop()
             lines = self._shown(parse.NAME_FIELDS, *(() if group is ids else group))
-            some = parse.names(lines, group)
+            some = parse.association_names(lines, group)
             if len(lines) == len(some) == len(group):
                 found |= some
             elif len(group) == 1:
                 found |= self._spelt(group[0])
             else:
-                groups += parse.parts(group, some)
+                groups += parse.odd_parts(group, some)
         return found
 
     def _spelt(self, one: int) -> dict[int, parse.Names]:

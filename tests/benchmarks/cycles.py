@@ -1,7 +1,7 @@
 """One cycle's own time on ledgers of three sizes, and what it is spent on.
 
 Rule: Slurm is a stand-in that answers from memory, the clock is simulated, and everything else is the
-product's own: `cycle.run` and `cycle.measure` on a real PostgreSQL.
+product's own: `cycle.run` and `question.measure` on a real PostgreSQL.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
-from slurm_ai_factory import cycle, ledger
-from slurm_ai_factory.config import Config, parse
+from slurm_ai_factory import cycle, ledger, question
+from slurm_ai_factory.config import Config, parse_config
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.records import Run, Subject, Window
 from slurm_ai_factory.ledger import Ledger, Store
-from slurm_ai_factory.ledger.store import Row
-from slurm_ai_factory.site import Site
+from slurm_ai_factory.ledger.store import SqlRow
 from slurm_ai_factory.slurm import Slurm
+from slurm_ai_factory.steps.site import Site
 from tests.benchmarks import books, history
 from tests.benchmarks import reading as backfill
 from tests.benchmarks.standin import StandIn
@@ -59,11 +59,11 @@ class TimedStore(Store):
             self.seconds[query] += time.perf_counter() - began
             self.calls[query] += 1
 
-    def all(self, query: str, **values: object) -> list[Row]:
+    def all(self, query: str, **values: object) -> list[SqlRow]:
         with self._timed(query):
             return super().all(query, **values)
 
-    def one(self, query: str, **values: object) -> Row | None:
+    def one(self, query: str, **values: object) -> SqlRow | None:
         with self._timed(query):
             return super().one(query, **values)
 
@@ -125,7 +125,7 @@ def configuration(*, moved: bool = False) -> Config:
         regional = (parent == "regional") != (moved and number % 4 < 2)
         side = "regional" if regional else "non_regional"
         rules += ["[[rule]]", f'name = "{account}"', f'beneficiary = "{side}"', f'account = "{account}"']
-    return parse("\n".join([f'[cluster]\nname = "{books.CLUSTER}"', *rules]), "benchmark")
+    return parse_config("\n".join([f'[cluster]\nname = "{books.CLUSTER}"', *rules]), "benchmark")
 
 
 def stand_in(store: Store, now: int) -> StandIn:
@@ -168,7 +168,7 @@ def _cycles(url: str, now: int, beats: int, say: Say) -> tuple[int, float]:
             cycle.run(site, time.perf_counter)
             if number >= WARM_UP:
                 took[clock["now"]] = 1000 * (time.perf_counter() - began)
-            cycle.sum_up(site)  # as the daemon does between two
+            question.sum_up(site.config, site.ledger)  # as the daemon does between two
         say(_by_kind(took))
         for line in store.profile(beats):
             say(line)
@@ -201,7 +201,7 @@ def _share(url: str, config: Config, now: int, window: Window) -> float:
     with opened(url) as (books_open, store):
         store.one("watermark", cluster_id=1)
         began = time.perf_counter()
-        cycle.measure(config, books_open, now, window)
+        question.measure(config, books_open, now, window)
         return 1000 * (time.perf_counter() - began)
 
 
@@ -209,7 +209,7 @@ def _reclassify(url: str, now: int, say: Say) -> float:
     """Seconds from a change of rules to a measured quarter; all answers are forgotten afterwards."""
     with opened(url) as (books_open, store):
         began = time.perf_counter()
-        cycle.measure(configuration(moved=True), books_open, now)
+        question.measure(configuration(moved=True), books_open, now)
         seconds = time.perf_counter() - began
         spent = {name: round(1000 * value) for name, value in store.dearest(4)}
         store.connection.execute("DELETE FROM rule_sets")

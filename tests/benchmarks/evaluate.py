@@ -17,11 +17,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from slurm_ai_factory.core.controller import Policy
+from slurm_ai_factory.core.control.controller import Policy
 from slurm_ai_factory.core.records import DAY
 from slurm_ai_factory.simulation import formats, policies, scenarios, workload
-from slurm_ai_factory.simulation.evaluation import Result, evaluate
-from slurm_ai_factory.simulation.layout import REGION, Settings, one_pool
+from slurm_ai_factory.simulation.evaluation import PolicyResult, evaluate
+from slurm_ai_factory.simulation.layout import REGION, ModelSettings, one_pool
 from slurm_ai_factory.simulation.replay import Faults, Replayed, Trial, promise_of, replay
 from slurm_ai_factory.simulation.workload import User, Workload
 
@@ -111,7 +111,7 @@ def run(task: Task) -> list[dict[str, object]]:
     return [{**asdict(task), "window": trial.window, **_plain(trial, result)} for trial, result in found]
 
 
-def _plain(trial: Trial, result: Result) -> dict[str, object]:
+def _plain(trial: Trial, result: PolicyResult) -> dict[str, object]:
     """Charges in days of the whole machine; the windows of the first draw only, for the plot."""
     day = trial.layout.total * DAY
     row = asdict(result)
@@ -121,7 +121,7 @@ def _plain(trial: Trial, result: Result) -> dict[str, object]:
     return row
 
 
-def _log(task: Task) -> Iterator[tuple[Trial, Result]]:
+def _log(task: Task) -> Iterator[tuple[Trial, PolicyResult]]:
     log = next(one for one in LOGS if one.name == task.case)
     work, users = _read(task, log)
     rolling = _trial(work, users, log.resource, log.capacity, ROLLING)
@@ -131,18 +131,18 @@ def _log(task: Task) -> Iterator[tuple[Trial, Result]]:
 def _read(task: Task, log: Log) -> tuple[Workload, frozenset[User]]:
     file = Path(task.folder) / f"{log.name}.csv.gz"
     with gzip.open(file, "rt", encoding="utf-8") as lines:
-        whole = workload.gathered(log.name, formats.read(lines))
+        whole = workload.gathered(log.name, formats.read_jobs(lines))
     part = whole.only((whole.submit >= log.since) & (whole.submit < log.until))
     with (Path(task.folder) / f"{log.name}.regional.csv").open(encoding="utf-8") as lines:
         accounts = formats.regional_accounts(lines, task.label)
     return (part.shifted(task.seed, 3600) if task.seed else part), part.users_of(accounts)
 
 
-def _scenario(task: Task) -> Iterator[tuple[Trial, Result]]:
+def _scenario(task: Task) -> Iterator[tuple[Trial, PolicyResult]]:
     yield from _compared((_drawn(task),))
 
 
-def _compared(trials: tuple[Trial, ...]) -> Iterator[tuple[Trial, Result]]:
+def _compared(trials: tuple[Trial, ...]) -> Iterator[tuple[Trial, PolicyResult]]:
     """Every policy; those that look at no window are replayed once for all windows."""
     for name in OTHERS:
         lived = replay(trials[0], policies.named(name, TARGET))
@@ -157,7 +157,7 @@ def _drawn(task: Task, half_life: int = 7 * DAY) -> Trial:
     return _trial(work, work.users_of(scenarios.REGIONAL), "cpu", shape.cores, window, half_life)
 
 
-def _ablation(task: Task) -> Iterator[tuple[Trial, Result]]:
+def _ablation(task: Task) -> Iterator[tuple[Trial, PolicyResult]]:
     trial = _drawn(task)
     for name, changed in ABLATIONS.items():
         control = replace(trial.control, **changed)  # type: ignore[arg-type]
@@ -165,14 +165,14 @@ def _ablation(task: Task) -> Iterator[tuple[Trial, Result]]:
         yield changed_trial, _renamed(changed_trial, name)
 
 
-def _fault(task: Task) -> Iterator[tuple[Trial, Result]]:
+def _fault(task: Task) -> Iterator[tuple[Trial, PolicyResult]]:
     trial = _drawn(task)
     for name, faults in FAULTS.items():
         faulty = replace(trial, faults=faults)
         yield faulty, _renamed(faulty, name)
 
 
-def _half_life(task: Task) -> Iterator[tuple[Trial, Result]]:
+def _half_life(task: Task) -> Iterator[tuple[Trial, PolicyResult]]:
     for days in (1, 7, 14, 30):
         trial = _drawn(task, days * DAY)
         yield trial, _renamed(trial, f"floor, half-life {days} d")
@@ -180,7 +180,7 @@ def _half_life(task: Task) -> Iterator[tuple[Trial, Result]]:
         yield trial, evaluate(trial, replace(static, policy=f"static:0.25, half-life {days} d"))
 
 
-def _renamed(trial: Trial, name: str) -> Result:
+def _renamed(trial: Trial, name: str) -> PolicyResult:
     lived: Replayed = replay(trial, policies.named("floor", TARGET))
     return evaluate(trial, replace(lived, policy=name))
 
@@ -193,8 +193,8 @@ def _trial(
     control = Policy(account=REGION, target_share=TARGET, half_life_seconds=half_life, period_seconds=1800)
     return Trial(
         workload=work, regional=users, layout=one_pool(work, resource, capacity),
-        settings=Settings(half_life=half_life), promise=promise_of(TARGET, MARGIN, resource), window=window,
-        zone=ZONE, control=control, period=1800,
+        settings=ModelSettings(half_life=half_life), promise=promise_of(TARGET, MARGIN, resource),
+        window=window, zone=ZONE, control=control, period=1800,
     )  # fmt: skip
 
 

@@ -22,14 +22,14 @@ from statistics import median
 from threading import Event, Thread
 from typing import cast
 
-from slurm_ai_factory import reading
 from slurm_ai_factory.core.records import HOUR
 from slurm_ai_factory.ledger import embedded, open_ledger
 from slurm_ai_factory.slurm import Slurm
+from slurm_ai_factory.steps import reading
 from tests.benchmarks import reading as backfill
 from tests.benchmarks.times import described, percentile
 from tests.docs.markdown import ROOT
-from tests.seen.model import CLUSTER, START, Model
+from tests.monitor.model import CLUSTER, START, Model
 
 SECONDS = 25
 EVERY = 0.05
@@ -73,7 +73,7 @@ def measured(server: str, directory: Path, seconds: float) -> dict[str, object]:
 def daemon(url: str, log: Path) -> Iterator[int]:
     """The daemon on the model cluster, with its first cycles behind it; yields the port."""
     with log.open("wb") as stderr:
-        argv = [sys.executable, "-m", "tests.seen.daemon", url, PERIOD]
+        argv = [sys.executable, "-m", "tests.monitor.daemon", url, PERIOD]
         process = subprocess.Popen(argv, stderr=stderr, cwd=ROOT)
     try:
         while "promised 25%" not in log.read_text():
@@ -102,7 +102,7 @@ def filling(url: str) -> Iterator[list[int]]:
                 shifted = [run._replace(db_index=run.db_index + number * 10**6) for run in history]
                 model.ended, model.running, model.waiting = shifted, [], {}
                 slurm, span = cast("Slurm", model), (START, model.now - 1)
-                runs[0] += reading.read(slurm, ledger, [span], at=model.now, usual=24 * HOUR).runs
+                runs[0] += reading.read_intervals(slurm, ledger, [span], at=model.now, usual=24 * HOUR).runs
 
     thread = Thread(target=fill)
     thread.start()

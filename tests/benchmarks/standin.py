@@ -10,9 +10,9 @@ from bisect import bisect_left, insort
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from slurm_ai_factory.core.authority import Terms
-from slurm_ai_factory.core.demand import Queued
-from slurm_ai_factory.core.health import Diagnostics
+from slurm_ai_factory.core.live.authority import PriorityTerms
+from slurm_ai_factory.core.live.demand import Queued
+from slurm_ai_factory.core.live.health import Diagnostics
 from slurm_ai_factory.core.records import (
     Association,
     Change,
@@ -108,7 +108,7 @@ class StandIn:
         """Nothing: what is measured is the ledger."""
         return []
 
-    def priority_terms(self) -> list[Terms]:
+    def priority_terms(self) -> list[PriorityTerms]:
         """Nothing waits."""
         return []
 

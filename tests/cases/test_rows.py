@@ -10,11 +10,12 @@ from math import isfinite
 
 import pytest
 
-from slurm_ai_factory.core import capacity, tres
+from slurm_ai_factory.core import tres
 from slurm_ai_factory.core.charge import chargeable, elapsed, tasks
-from slurm_ai_factory.core.classify import Beneficiary
-from slurm_ai_factory.core.demand import Queued, Standing, demand
+from slurm_ai_factory.core.live.demand import Queued, Standing, demand
+from slurm_ai_factory.core.measure import capacity
 from slurm_ai_factory.core.records import DAY, FOREVER, Run
+from slurm_ai_factory.core.rules.classify import Beneficiary
 from slurm_ai_factory.errors import SlurmError
 from slurm_ai_factory.slurm import queue
 from tests.cases import standin
@@ -60,7 +61,7 @@ TRES = ("billing", "cpu", "energy", "mem", "node", "gres/gpu", "license/x")
 
 def charge(one: Run) -> float:
     """CPU-seconds."""
-    return float(elapsed(one, NOW) * tres.parse(one.alloc_tres).get("cpu", 0))
+    return float(elapsed(one, NOW) * tres.parse_tres(one.alloc_tres).get("cpu", 0))
 
 
 def charged(client: Client, odd: Sequence[Row]) -> list[Run]:
@@ -195,10 +196,10 @@ def test_a_count_of_sdiag_is_read_or_refused_in_one_sentence(name: str) -> None:
         said = {key: values | ({name: text} if name in values else {}) for key, values in sound.items()}
         lines = standin.sdiag({"sdiag": said}, []).splitlines(keepends=True)
         if text.isdigit() and len(text) < 20 and int(text) <= FOREVER:
-            assert int(text) in queue.diagnostics(lines)
+            assert int(text) in queue.parse_diagnostics(lines)
         else:
             with pytest.raises(SlurmError, match="sdiag's answer cannot be read"):
-                queue.diagnostics(lines)
+                queue.parse_diagnostics(lines)
 
 
 # --- associations --------------------------------------------------------------------------------------
@@ -264,7 +265,7 @@ def test_no_number_of_an_event_hides_another(client: Client, field: str) -> None
     sizes, outages = slurm.events(NOW - DAY, NOW)
     assert [outages[0].node, outages[-1].node] == ["n1", "n2"]
     assert len(sizes) + len(outages) + len(slurm.unreadable()) == len(rows)
-    up = capacity.by_hour(sizes, outages, {"cpu": 1}, NOW - DAY, NOW)
+    up = capacity.capacity_by_hour(sizes, outages, {"cpu": 1}, NOW - DAY, NOW)
     assert up is not None
     assert all(0 <= one <= 400 * HOUR for one in up.values())
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from slurm_ai_factory import approving
 from slurm_ai_factory import config as configuration
+from slurm_ai_factory.audit import approving
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import open_ledger
 from tests.cli.conftest import CPUS, DAYS
@@ -118,7 +118,7 @@ def test_a_report_that_would_be_another_now_is_not_given_out(careful: Saf, tmp_p
 
 
 def test_of_two_who_approve_at_once_one_does(careful: Saf, ledger_url: str) -> None:
-    number, config = int(proposed(careful, *OVERRIDE)), configuration.load(careful.file)
+    number, config = int(proposed(careful, *OVERRIDE)), configuration.load_file(careful.file)
 
     def approve(who: str) -> str:
         with open_ledger(ledger_url, "loop") as ledger:

@@ -22,23 +22,23 @@ import click
 import pytest
 
 from slurm_ai_factory import config as configuration
-from slurm_ai_factory.board import Steered
 from slurm_ai_factory.cli import cli, screen
 from slurm_ai_factory.config import Config
-from slurm_ai_factory.core.approval import Kind
-from slurm_ai_factory.core.classify import Beneficiary
-from slurm_ai_factory.core.expertise import NewEntry
-from slurm_ai_factory.core.organisations import Entry, Link, Organisation
+from slurm_ai_factory.core.measure.share import Group
+from slurm_ai_factory.core.programme.approval import ProposalKind
+from slurm_ai_factory.core.programme.expertise import NewEntry
 from slurm_ai_factory.core.records import HOUR, Association, Change, Decision, Pause, Run, Size, Subject
-from slurm_ai_factory.core.share import Group
+from slurm_ai_factory.core.rules.classify import Beneficiary
+from slurm_ai_factory.core.rules.organisations import Link, Organisation, RegistryEntry
 from slurm_ai_factory.ledger import Ledger, open_ledger
-from slurm_ai_factory.metrics import Exposition
-from slurm_ai_factory.web import page
+from slurm_ai_factory.monitor import page
+from slurm_ai_factory.monitor.board import Steered
+from slurm_ai_factory.monitor.metrics import Exposition
 from tests.cli.conftest import today
 from tests.conftest import new_ledger
+from tests.monitor import examples
+from tests.monitor.test_terminal import on_a_terminal
 from tests.saf import Saf
-from tests.seen import examples
-from tests.seen.test_terminal import on_a_terminal
 
 EVIL = "=1+1\n\t\r\x07\x1b]0;title\x07\x1b[8m\x7f\x9b2J\u202egro\u2066\u200b\u2028end"
 OTHER = f"@{EVIL}"
@@ -64,7 +64,7 @@ def hostile(postgresql: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         saf = Saf(tmp_path_factory.mktemp("hostile"), {"PATH": os.environ["PATH"]}, url)
         saf.configure("promise", RULES, window="rolling:7d")
         with open_ledger(url, "loop") as ledger:
-            _fill(ledger, configuration.load(saf.file), today())
+            _fill(ledger, configuration.load_file(saf.file), today())
         yield saf
 
 
@@ -98,7 +98,7 @@ def _say(ledger: Ledger, config: Config, at: int) -> None:
     ledger.promise_terms.begin(replace(config.first_term(at, EVIL), source=EVIL, reason=EVIL, label=EVIL))
     plant = Organisation(organisation="plant", name=EVIL, kvk="17000000", category="business", sector="C",
                          municipality="GM0014", since=0)  # fmt: skip
-    entries: list[Entry] = [plant, Link(organisation="plant", account=OTHER, since=0)]
+    entries: list[RegistryEntry] = [plant, Link(organisation="plant", account=OTHER, since=0)]
     terms = config.terms(ledger.accounting.parents())
     assert not ledger.registry.record(entries, terms, {"at": at, **said}).problems
     ledger.accounting.override("3", {"beneficiary": "regional", "organisation": "", **said}, at=at)
@@ -106,7 +106,7 @@ def _say(ledger: Ledger, config: Config, at: int) -> None:
     hours = NewEntry(day=YESTERDAY, organisation="plant", role=EVIL, hours=Decimal(1), activity=EVIL)
     ledger.expertise.add([hours], at=at, actor=EVIL)
     wanted = {"job": EVIL, "beneficiary": "regional", "organisation": EVIL}
-    ledger.proposals.propose(Kind.OVERRIDE, wanted, {"at": at, **said})
+    ledger.proposals.propose(ProposalKind.OVERRIDE, wanted, {"at": at, **said})
     ledger.proposals.reject(1, at=at, actor=EVIL, reason=EVIL)
 
 
@@ -233,14 +233,14 @@ def test_no_page_and_no_scrape_holds_a_hidden_character() -> None:
     groups = {"category": (Group(EVIL, Beneficiary.REGIONAL, 1),)}
     board = examples.complete(groups=groups, steered=(Steered(EVIL, 37, 37, 25),))
     _, scrape = Exposition(board).text("")
-    for text in (page.html(board, examples.NOW), scrape.decode()):
+    for text in (page.status_html(board, examples.NOW), scrape.decode()):
         assert "title" in text
         assert not STEERING.search(text)
 
 
 def test_a_message_of_the_log_is_one_line_whoever_formats_it() -> None:
     before = logging.getLogRecordFactory()
-    logging.setLogRecordFactory(screen.Line)
+    logging.setLogRecordFactory(screen.OneLineRecord)
     try:
         record = logging.getLogger("saf").makeRecord("saf", logging.INFO, "f", 1, "account %s", (EVIL,), None)
     finally:

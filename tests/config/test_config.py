@@ -19,16 +19,16 @@ from slurm_ai_factory.config import (
     Config,
     find,
     ledger_url,
-    load,
-    parse,
+    load_file,
+    parse_config,
     parse_resource,
     resource_name,
-    shown,
+    shown_values,
     with_rules_of,
 )
 from slurm_ai_factory.core import windows
-from slurm_ai_factory.core.classify import Beneficiary
 from slurm_ai_factory.core.records import FOREVER, HOUR
+from slurm_ai_factory.core.rules.classify import Beneficiary
 from slurm_ai_factory.core.tres import Count
 from slurm_ai_factory.errors import ConfigError
 
@@ -38,12 +38,12 @@ RULE = '[[rule]]\nbeneficiary = "regional"\naccount = "a"\n'
 
 
 def _parsed(text: str = "") -> Config:
-    return parse(CLUSTER + text, FILE)
+    return parse_config(CLUSTER + text, FILE)
 
 
 def _refused(text: str) -> str:
     with pytest.raises(ConfigError) as caught:
-        parse(text, FILE)
+        parse_config(text, FILE)
     return str(caught.value)
 
 
@@ -148,7 +148,7 @@ def test_each_value_tells_whether_the_file_or_a_default_gave_it() -> None:
 
 
 def test_every_key_of_every_section_is_shown_once_with_its_origin() -> None:
-    rows = list(shown(_parsed("[promise]\nmargin = 0.05\n")))
+    rows = list(shown_values(_parsed("[promise]\nmargin = 0.05\n")))
     keys = [(name, one.name) for name, kind in SECTIONS.items() for one in dataclasses.fields(kind)]
     assert [(section, key) for section, key, _, _ in rows] == keys
     assert ("promise", "margin", "0.05", FILE) in rows
@@ -164,10 +164,10 @@ def test_every_key_says_what_it_is_for() -> None:
 
 def test_a_password_is_never_shown() -> None:
     config = _parsed('[ledger]\nurl = "postgresql://saf:s3cret@db/saf"\n')
-    rows = list(shown(config))
+    rows = list(shown_values(config))
     assert ("ledger", "url", "(hidden)", FILE) in rows
     assert "s3cret" not in str(rows)
-    assert ("ledger", "url", "(not set)", "default") in list(shown(_parsed()))
+    assert ("ledger", "url", "(not set)", "default") in list(shown_values(_parsed()))
 
 
 # --- what may not be said -----------------------------------------------------------------------------
@@ -459,7 +459,7 @@ def test_a_resource_may_be_a_table_of_weights() -> None:
     promise = config.promise_of()
     assert (promise.cluster, promise.resource) == ("habrok", "0.1*cpu+16*gres/gpu")
     assert (promise.target_share, promise.margin) == (0.25, 0.01)
-    assert ("promise", "resource", "0.1*cpu+16*gres/gpu", FILE) in list(shown(config))
+    assert ("promise", "resource", "0.1*cpu+16*gres/gpu", FILE) in list(shown_values(config))
 
 
 def test_a_promise_may_be_measured_in_another_resource() -> None:
@@ -517,7 +517,7 @@ def test_any_text_is_a_resource_of_finite_weights_or_refused(text: str) -> None:
 def test_a_file_is_loaded_and_named_as_the_origin(tmp_path: Path) -> None:
     path = tmp_path / "saf.toml"
     path.write_text(CLUSTER, encoding="utf-8")
-    assert load(path).origins["cluster.name"] == load(path).file == str(path)
+    assert load_file(path).origins["cluster.name"] == load_file(path).file == str(path)
 
 
 @pytest.mark.parametrize("content", [None, b'[cluster]\nname = "caf\xe9"\n'])
@@ -526,9 +526,9 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes | No
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(ConfigError, match=r"saf\.toml (cannot be read|is not UTF-8)"):
-        load(path)
+        load_file(path)
     with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
-        load(tmp_path)
+        load_file(tmp_path)
 
 
 def test_the_file_given_is_taken_else_the_one_at_hand(
@@ -557,7 +557,7 @@ def test_the_ledger_is_the_url_or_what_its_file_holds(tmp_path: Path) -> None:
     assert ledger_url(_parsed('[ledger]\nurl = "postgresql:///saf"\n')) == "postgresql:///saf"
     config = _parsed(f'[ledger]\nurl_file = "{path}"\n')
     assert ledger_url(config) == "postgresql://saf:s3cret@db/saf"
-    assert "s3cret" not in str(list(shown(config)))
+    assert "s3cret" not in str(list(shown_values(config)))
 
 
 @pytest.mark.parametrize("content", [None, b"postgresql://\xff"])
@@ -595,7 +595,7 @@ documents = st.lists(st.tuples(keys, literals), max_size=4, unique_by=lambda pai
 
 def _config_or_sentence(text: str) -> Config | str:
     try:
-        return parse(text, FILE)
+        return parse_config(text, FILE)
     except ConfigError as error:
         return str(error)
 
@@ -609,7 +609,7 @@ def test_any_toml_is_a_configuration_or_refused_in_one_sentence(text: str) -> No
     if isinstance(found, str):
         assert found.startswith(f"{FILE}: ")
     else:
-        assert len(list(shown(found))) == len(found.origins)
+        assert len(list(shown_values(found))) == len(found.origins)
 
 
 @given(st.text() | st.text(alphabet="[]{}=\"'\n.#clusternamepo012 ", max_size=60))
@@ -632,8 +632,8 @@ def test_one_or_several_accounts_are_steered() -> None:
     one, several = (
         f'[cluster]\nname = "c"\n[control]\naccount = {said}\n' for said in ('"umcg"', '["rug", "umcg"]')
     )
-    assert parse(one, FILE).policy(60).accounts == ("umcg",)
-    assert parse(several, FILE).policy(60).accounts == ("rug", "umcg")
+    assert parse_config(one, FILE).policy(60).accounts == ("umcg",)
+    assert parse_config(several, FILE).policy(60).accounts == ("rug", "umcg")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
@@ -646,7 +646,7 @@ def test_a_file_that_may_not_be_read_is_not_called_missing(
     monkeypatch.setattr(sys.modules[find.__module__], "SEARCH_PATH", (file,))
     os.seteuid(1)
     try:
-        for ask in (lambda: find(None), lambda: load(file)):
+        for ask in (lambda: find(None), lambda: load_file(file)):
             with pytest.raises(ConfigError, match="permission denied; run saf as the daemon's user"):
                 ask()
     finally:

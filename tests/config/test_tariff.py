@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from slurm_ai_factory import config as configuration
-from slurm_ai_factory.core.classify import Beneficiary
+from slurm_ai_factory.core.rules.classify import Beneficiary
 from slurm_ai_factory.errors import ConfigError
 
 TARIFF = {"beneficiary": '"regional"', "resource": '"gres/gpu"', "price": '"0.05"', "since": '"2027-04-01"'}
@@ -21,7 +21,7 @@ def text(*tables: dict[str, str]) -> str:
 
 
 def parse(*tables: dict[str, str]) -> configuration.Config:
-    return configuration.parse(text(*tables), "f")
+    return configuration.parse_config(text(*tables), "f")
 
 
 def test_a_tariff_begins_at_civil_midnight() -> None:
@@ -72,12 +72,14 @@ def test_two_tariffs_of_the_same_are_refused() -> None:
 )
 def test_a_wrong_value_is_refused(section: str, key: str, value: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        configuration.parse(f'[cluster]\nname = "c"\n[{section}]\n{key} = {value}\n', "f")
+        configuration.parse_config(f'[cluster]\nname = "c"\n[{section}]\n{key} = {value}\n', "f")
 
 
 def test_a_region_has_one_name_or_one_in_each_language() -> None:
     def named(value: str) -> object:
-        return configuration.parse(f'[cluster]\nname = "c"\n[report]\nregion = {value}\n', "f").report.region
+        return configuration.parse_config(
+            f'[cluster]\nname = "c"\n[report]\nregion = {value}\n', "f"
+        ).report.region
 
     assert named('"Noord"') == {"nl": "Noord", "en": "Noord"}
     assert named('{ nl = "Noord", en = "North" }') == {"nl": "Noord", "en": "North"}

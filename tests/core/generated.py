@@ -9,9 +9,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from slurm_ai_factory.core import fair_tree
-from slurm_ai_factory.core.classify import UNCLASSIFIED, Beneficiary, Classification, Part, always
-from slurm_ai_factory.core.fair_tree import Node
+from slurm_ai_factory.core.measure.share import SortedRun
 from slurm_ai_factory.core.records import (
     FOREVER,
     HOUR,
@@ -22,7 +20,15 @@ from slurm_ai_factory.core.records import (
     Subject,
     Window,
 )
-from slurm_ai_factory.core.share import SortedRun
+from slurm_ai_factory.core.rules.classify import (
+    UNCLASSIFIED,
+    Beneficiary,
+    Classification,
+    ClassifiedPart,
+    always,
+)
+from slurm_ai_factory.simulation import fair_tree
+from slurm_ai_factory.simulation.fair_tree import FairTreeNode
 
 NOW = 20 * 24 * HOUR + 1234
 """When the generated runs were last told of: not on a whole hour."""
@@ -143,17 +149,17 @@ classifications = st.builds(
 
 
 @st.composite
-def part_lists(draw: st.DrawFn) -> tuple[Part, ...]:
+def part_lists(draw: st.DrawFn) -> tuple[ClassifiedPart, ...]:
     """Parts that cover all time once, cut on whole hours, with fractions that add up to 1 at any time."""
     if draw(st.booleans()):
         return always(draw(classifications))
     hours = draw(st.lists(st.integers(1, NOW // HOUR), max_size=3, unique=True).map(sorted))
-    found: list[Part] = []
+    found: list[ClassifiedPart] = []
     for since, until in pairwise([0, *(hour * HOUR for hour in hours), FOREVER]):
         fraction = draw(fractions)
-        found.append(Part(since, until, fraction, draw(classifications)))
+        found.append(ClassifiedPart(since, until, fraction, draw(classifications)))
         if fraction < 1:
-            found.append(Part(since, until, 1 - fraction, draw(classifications)))
+            found.append(ClassifiedPart(since, until, 1 - fraction, draw(classifications)))
     return tuple(found)
 
 
@@ -161,20 +167,20 @@ fair_shares = st.integers(0, 1000) | st.just(PARENT_SHARES)
 
 
 @st.composite
-def trees(draw: st.DrawFn) -> Node:
+def trees(draw: st.DrawFn) -> FairTreeNode:
     """Three levels at most, with keys that tell where a node is."""
 
-    def node(key: str, depth: int) -> Node:
+    def node(key: str, depth: int) -> FairTreeNode:
         if depth == 0 or draw(st.booleans()):
-            return Node(f"{key}u", draw(fair_shares), user=True)
+            return FairTreeNode(f"{key}u", draw(fair_shares), user=True)
         children = tuple(node(f"{key}{n}", depth - 1) for n in range(draw(st.integers(0, 3))))
-        return Node(key, draw(fair_shares), children=children)
+        return FairTreeNode(key, draw(fair_shares), children=children)
 
-    return Node("r", 1, children=tuple(node(f"r{n}", 2) for n in range(draw(st.integers(1, 4)))))
+    return FairTreeNode("r", 1, children=tuple(node(f"r{n}", 2) for n in range(draw(st.integers(1, 4)))))
 
 
 @st.composite
-def used_trees(draw: st.DrawFn) -> tuple[Node, dict[str, float]]:
+def used_trees(draw: st.DrawFn) -> tuple[FairTreeNode, dict[str, float]]:
     """A tree and the usage of every association in it; small numbers tie."""
     root = draw(trees())
     used = st.integers(0, 3) | st.integers(0, 10**9)

@@ -18,12 +18,12 @@ instants = st.integers(-2 * HOUR, NOW + 2 * HOUR)
 
 @given(spans())
 def test_the_hours_of_a_run_add_up_to_its_seconds(span: Span) -> None:
-    assert sum(seconds for _, seconds in charge.by_hour(*span)) == span[2]
+    assert sum(seconds for _, seconds in charge.seconds_by_hour(*span)) == span[2]
 
 
 @given(spans())
 def test_each_hour_is_told_once_in_order_and_holds_something(span: Span) -> None:
-    hours = list(charge.by_hour(*span))
+    hours = list(charge.seconds_by_hour(*span))
     assert all(at % HOUR == 0 and seconds > 0 for at, seconds in hours)
     assert all(earlier < later for (earlier, _), (later, _) in pairwise(hours))
 
@@ -31,13 +31,13 @@ def test_each_hour_is_told_once_in_order_and_holds_something(span: Span) -> None
 @given(spans())
 def test_an_hour_holds_no_more_than_the_run_spent_in_it(span: Span) -> None:
     start, end, _ = span
-    for at, seconds in charge.by_hour(*span):
+    for at, seconds in charge.seconds_by_hour(*span):
         assert seconds <= max(1, min(end, at + HOUR) - max(start, at))
 
 
 @given(spans())
 def test_an_hour_holds_the_difference_of_the_cumulative_seconds_at_its_ends(span: Span) -> None:
-    for at, seconds in charge.by_hour(*span):
+    for at, seconds in charge.seconds_by_hour(*span):
         assert seconds == charge.spread(*span, at + HOUR) - charge.spread(*span, at)
 
 
@@ -75,7 +75,7 @@ def test_the_parts_of_any_partition_add_up(span: Span, cuts: list[int]) -> None:
     ],
 )
 def test_these_runs_lie_in_these_hours(span: Span, hours: list[tuple[int, int]]) -> None:
-    assert list(charge.by_hour(*span)) == hours
+    assert list(charge.seconds_by_hour(*span)) == hours
 
 
 @pytest.mark.parametrize(

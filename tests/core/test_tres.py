@@ -42,13 +42,13 @@ def _text(counts: dict[str, tres.Count]) -> str:
     ],
 )
 def test_a_text_is_read_as_these_counts(text: str, counts: dict[str, tres.Count]) -> None:
-    assert tres.parse(text) == counts
+    assert tres.parse_tres(text) == counts
 
 
 @pytest.mark.parametrize("text", ["energy=1234", "energy=18446744073709551614", "cpu=0", "mem=0M", "cpu=0.0"])
 def test_zeros_and_energy_are_left_out(text: str) -> None:
-    assert tres.parse(text) == {}
-    assert tres.parse(f"node=1,{text}") == {"node": 1}
+    assert tres.parse_tres(text) == {}
+    assert tres.parse_tres(f"node=1,{text}") == {"node": 1}
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_zeros_and_energy_are_left_out(text: str) -> None:
 )  # fmt: skip
 def test_a_text_that_is_not_tres_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="TRES"):
-        tres.parse(text)
+        tres.parse_tres(text)
 
 
 @given(tres_counts, st.randoms())
@@ -76,7 +76,7 @@ def test_the_canonical_text_does_not_depend_on_the_order_of_entries(
 
 @given(tres_counts)
 def test_the_canonical_text_keeps_every_count_exactly(counts: dict[str, tres.Count]) -> None:
-    assert tres.parse(tres.canonical(_text(counts))) == counts
+    assert tres.parse_tres(tres.canonical(_text(counts))) == counts
 
 
 @given(st.text(alphabet="cpumegs/:=,.0123456789KMGTP-+ e_", max_size=40))
@@ -90,7 +90,7 @@ def test_any_text_is_refused_or_has_a_canonical_text_that_is_its_own(text: str) 
     except ValueError:
         return
     assert tres.canonical(once) == once
-    assert tres.parse(once) == tres.parse(text)
+    assert tres.parse_tres(once) == tres.parse_tres(text)
 
 
 @given(st.text() | st.from_regex(r"\A(\w+=\d*\.?\d*[KMGTPE]?,?)*\Z"))
@@ -98,7 +98,7 @@ def test_any_text_is_refused_or_has_a_canonical_text_that_is_its_own(text: str) 
 @example("cpu=" + "9" * 5000 + ".5P")
 def test_a_hostile_text_raises_nothing_but_value_error(text: str) -> None:
     try:
-        counts = tres.parse(text)
+        counts = tres.parse_tres(text)
     except ValueError:
         return
     assert all(count > 0 for count in counts.values())
@@ -119,7 +119,7 @@ def test_the_same_counts_have_one_canonical_text(one: str, other: str) -> None:
 
 
 def test_gpus_told_with_and_without_their_type_are_never_added_up() -> None:
-    counts = tres.parse("gres/gpu:a100=4,gres/gpu=4")
+    counts = tres.parse_tres("gres/gpu:a100=4,gres/gpu=4")
     assert counts == {"gres/gpu": 4, "gres/gpu:a100": 4}
     assert tres.weigh(counts, {"gres/gpu": 1}) == 4
     assert tres.weigh(counts, {"gres/gpu:a100": 1}) == 4
@@ -138,7 +138,7 @@ def test_gpus_told_with_and_without_their_type_are_never_added_up() -> None:
 def test_a_weighted_sum_counts_only_what_it_names(
     text: str, weights: dict[str, tres.Count], count: tres.Count
 ) -> None:
-    assert tres.weigh(tres.parse(text), weights) == count
+    assert tres.weigh(tres.parse_tres(text), weights) == count
 
 
 @given(tres_counts, weights, st.integers(1, 1000))
@@ -166,7 +166,7 @@ def test_the_energy_that_was_read_is_told_where_there_is_any(text: str, joules: 
 
 
 def test_the_names_in_several_texts_are_told_once() -> None:
-    assert tres.names(["cpu=4,node=1", "", "cpu=8,gres/gpu=1,energy=5"]) == {"cpu", "node", "gres/gpu"}
+    assert tres.tres_names(["cpu=4,node=1", "", "cpu=8,gres/gpu=1,energy=5"]) == {"cpu", "node", "gres/gpu"}
 
 
 @pytest.mark.parametrize("count", [2**62 + 1, 2**63, 2**64 - 2, 10**30, "9" * 400, "16E", "99999999999P"])

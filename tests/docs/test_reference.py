@@ -17,7 +17,7 @@ import pytest
 from docs import generate
 from slurm_ai_factory import config as configuration
 from slurm_ai_factory.cli import cli
-from slurm_ai_factory.core.reasons import HOLDS
+from slurm_ai_factory.core.control.reasons import HOLDS
 from tests.docs import markdown
 from tests.docs.markdown import FILES, ROOT
 
@@ -121,12 +121,12 @@ def test_configuration_examples_are_read(file: Path) -> None:
     for number, block in enumerate(markdown.blocks(markdown.read(file)), 1):
         if block.language == "toml":
             cluster = "" if "[cluster]" in block.text else '[cluster]\nname = "c"\n'
-            configuration.parse(cluster + block.text, f"{file.name}, block {number}")
+            configuration.parse_config(cluster + block.text, f"{file.name}, block {number}")
 
 
 def test_the_example_configuration_is_read() -> None:
     example = ROOT / "deploy" / "examples" / "saf.toml"
-    assert configuration.load(example).control.mode == "observe"
+    assert configuration.load_file(example).control.mode == "observe"
 
 
 @pytest.mark.parametrize("name", ["saf.service", "saf-pseudonymise.service"])

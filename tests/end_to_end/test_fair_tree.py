@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
-from slurm_ai_factory.core import fair_tree
+from slurm_ai_factory.simulation import fair_tree
 from tests.cluster.slurm import SlurmCluster, unavailable, wait_until
 from tests.cluster.tree import plant
 
@@ -65,7 +65,7 @@ def test_ranks_and_usage_are_slurms_own_in_every_pass(cluster: SlurmCluster) -> 
 
 
 def _same_ranks(rows: list[Row]) -> None:
-    root = fair_tree.tree((row.account, row.parent, row.user, row.shares) for row in rows)
+    root = fair_tree.tree_of_rows((row.account, row.parent, row.user, row.shares) for row in rows)
     usage = fair_tree.summed(root, {row.key: float(row.usage) for row in rows if row.user})
     levels = fair_tree.levels(root, usage)
     assert {row.key: row.norm for row in rows[1:]} == pytest.approx(

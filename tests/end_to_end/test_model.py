@@ -17,7 +17,7 @@ from tests.end_to_end.conftest import set_shares
 pytest.importorskip("numba", reason="the extra 'simulate' is not installed")
 
 from slurm_ai_factory.simulation.cluster import ModelCluster
-from slurm_ai_factory.simulation.layout import Settings, one_pool
+from slurm_ai_factory.simulation.layout import ModelSettings, one_pool
 from slurm_ai_factory.simulation.workload import Job, gathered
 
 SPEED = 20
@@ -170,7 +170,7 @@ def modelled(seen: Seen) -> Modelled:
     """
     shift = seen.passes[0].at % MINUTE
     workload = gathered("stream", [one._replace(submit=one.submit - shift) for one in seen.jobs])
-    settings = Settings(
+    settings = ModelSettings(
         half_life=HALF_LIFE, calc_period=MINUTE, weight_age=0, interval=1, depth=100, conservative=True
     )
     regional = workload.users_of(frozenset(REGIONAL))

@@ -19,8 +19,8 @@ import pytest
 from slurm_ai_factory import config as configuration
 from slurm_ai_factory.cli import compiled
 from slurm_ai_factory.cli.demo import CONFIG, require
-from slurm_ai_factory.core.classify import Beneficiary, Rules
 from slurm_ai_factory.core.records import Subject
+from slurm_ai_factory.core.rules.classify import Beneficiary, Rules
 from slurm_ai_factory.errors import ConfigError
 from tests.conftest import skip_without_embedded
 
@@ -134,12 +134,12 @@ def test_missing_extras_are_named_with_the_command_that_installs_them(missing: s
 
 def test_compiled_code_is_kept_for_now_where_nothing_can_be_written() -> None:
     environment = {"XDG_CACHE_HOME": "/var/empty/cache"}
-    compiled.keep(environment, can_write=lambda path: path == Path("/var/empty/cache"))
+    compiled.keep_compiled(environment, can_write=lambda path: path == Path("/var/empty/cache"))
     assert compiled.VARIABLE not in environment
-    compiled.keep(environment, can_write=lambda _: False)
+    compiled.keep_compiled(environment, can_write=lambda _: False)
     place = Path(environment[compiled.VARIABLE])
     assert place.is_dir()
-    compiled.keep(environment, can_write=lambda _: False)
+    compiled.keep_compiled(environment, can_write=lambda _: False)
     assert environment[compiled.VARIABLE] == str(place)
     place.rmdir()
 
@@ -154,7 +154,7 @@ def test_its_rules_know_every_account_of_the_facility() -> None:
     facility = pytest.importorskip(
         "slurm_ai_factory.simulation.facility", reason="the extra 'simulate' is missing"
     )
-    config = configuration.parse(CONFIG.format(directory="/nowhere", port=0), "demo")
+    config = configuration.parse_config(CONFIG.format(directory="/nowhere", port=0), "demo")
     parents = dict.fromkeys(facility.REGIONAL_ACCOUNTS, "regional")
     parents |= dict.fromkeys(facility.OTHER_ACCOUNTS, "national")
     rules = Rules(config.rules, {**parents, "regional": "root", "national": "root", "root": None})

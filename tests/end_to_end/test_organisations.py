@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from slurm_ai_factory.slurm.commands import Commands
-from slurm_ai_factory.slurm.names import names
+from slurm_ai_factory.slurm.names import names_by_condition
 from tests.cluster.slurm import SlurmCluster, wait_until
 from tests.cluster.tree import Tree
 from tests.saf import Saf
@@ -96,7 +96,7 @@ def test_all_lists_of_names_are_whole(
 ) -> None:
     for name, value in slurm.env.items():
         monkeypatch.setenv(name, value)
-    found, hidden = names(Commands(), "loop")
+    found, hidden = names_by_condition(Commands(), "loop")
     assert not hidden
     assert {*slurm_tree.regional, *slurm_tree.national, "root", "regional", "national"} <= found["account"]
     assert found["user"] >= {user for users in slurm_tree.regional.values() for user in users}

@@ -13,7 +13,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from slurm_ai_factory.core import reconcile, tres, windows
+from slurm_ai_factory.audit import reconcile
+from slurm_ai_factory.core import tres, windows
 from tests.cluster.day import HOUR, YOUNG, Day, odd_day
 from tests.cluster.slurm import SlurmCluster, unavailable, wait_until
 from tests.cluster.tree import plant
@@ -130,8 +131,10 @@ def test_a_second_too_much_in_the_ledger_is_found(lived: Lived, saf: Saf, ledger
         )
     found = saf.json("reconcile", *lived.span, code=5)
     wrong = {(row["account"], row["tres"]): row["unexplained"] for row in found["rows"] if row["unexplained"]}
-    assert wrong == {("climate", name): -count for name, count in tres.parse(place[3]).items()}
-    assert f"UNEXPLAINED -{tres.parse(place[3])['cpu']}" in saf.run("reconcile", *lived.span, code=5).stdout
+    assert wrong == {("climate", name): -count for name, count in tres.parse_tres(place[3]).items()}
+    assert (
+        f"UNEXPLAINED -{tres.parse_tres(place[3])['cpu']}" in saf.run("reconcile", *lived.span, code=5).stdout
+    )
 
 
 def test_what_was_not_read_and_not_rolled_up_is_told_with_its_amount(lived: Lived, saf: Saf) -> None:

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator
 import psycopg
 import pytest
 
-from slurm_ai_factory.applying import WRITE_SECONDS
 from slurm_ai_factory.errors import BlindError
 from slurm_ai_factory.slurm import Slurm
 from slurm_ai_factory.slurm.commands import Commands
+from slurm_ai_factory.steps.applying import WRITE_SECONDS
 from tests.cluster.slurm import SlurmCluster, wait_until
 from tests.cluster.tree import Tree
 from tests.end_to_end.conftest import (

@@ -121,7 +121,7 @@ def charges(url: str) -> dict[int, tuple[int, int, int]]:
     """The same of the ledger."""
     with psycopg.connect(url) as connection:
         rows = connection.execute(CHARGES).fetchall()
-    return {int(one): (job, s, s * int(tres.parse(text).get("cpu", 0))) for one, job, s, text in rows}
+    return {int(one): (job, s, s * int(tres.parse_tres(text).get("cpu", 0))) for one, job, s, text in rows}
 
 
 def printable(text: str) -> bool:
@@ -147,7 +147,7 @@ def test_no_text_hides_forges_or_stops_anything(
     accounts = {one.account for one in client.associations()}
     assert not {one for one in accounts if one.startswith("#ID ")}, "every name can be told"
     queue = client.queue()
-    demand = {one.job_id: int(tres.parse(one.tres)["cpu"]) for one in queue}
+    demand = {one.job_id: int(tres.parse_tres(one.tres)["cpu"]) for one in queue}
     rows = (line.split() for line in slurm.run("squeue", "-h", "-o", "%A %C").splitlines())
     waiting = {int(job): int(cpus) for job, cpus in rows}
     assert demand == waiting

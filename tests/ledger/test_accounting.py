@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from slurm_ai_factory.core import charge, share, tres
-from slurm_ai_factory.core.classify import Beneficiary, Rule, Rules
+from slurm_ai_factory.core import charge, tres
+from slurm_ai_factory.core.measure import share
 from slurm_ai_factory.core.records import (
     DAY,
     HOUR,
@@ -26,6 +26,7 @@ from slurm_ai_factory.core.records import (
     Subject,
     Window,
 )
+from slurm_ai_factory.core.rules.classify import Beneficiary, Rule, Rules
 from slurm_ai_factory.errors import SlurmError
 from slurm_ai_factory.ledger import Ledger, ReadResult, accounting, ledger_of, open_ledger
 from slurm_ai_factory.ledger.connection import Connection
@@ -120,8 +121,8 @@ def expected(found: Iterable[Run]) -> dict[tuple[str, Instant, Subject], tuple[f
 def _put(
     into: Counter[tuple[str, Instant, Subject]], subject: Subject, text: str, span: tuple[int, int, int]
 ) -> None:
-    for hour, seconds in charge.by_hour(*span):
-        for name, count in tres.parse(text).items():
+    for hour, seconds in charge.seconds_by_hour(*span):
+        for name, count in tres.parse_tres(text).items():
             into[name, hour, subject] += count * seconds  # type: ignore[assignment]
 
 
@@ -205,13 +206,13 @@ def measure(
 ) -> Measurement:
     promise = share.Promise(cluster="c", target_share=0.25, margin=0.01, resource="cpu", weights=WEIGHTS)
     books = ledger.classified(rules, then)
-    return share.measure(
+    return share.measure_window(
         promise, window, as_of, closed=books.usage_by_hour(window, as_of, WEIGHTS),
         open_runs=books.open_runs(), capacity=None, newest_record_at=ledger.accounting.newest_record_at(),
     )  # fmt: skip
 
 
-def _recent(ledger: Ledger, window: Window) -> list[share.Usage]:
+def _recent(ledger: Ledger, window: Window) -> list[share.HourUsage]:
     return list(ledger.classified(RULES).usage_by_hour(window, NOW, WEIGHTS))
 
 
@@ -235,17 +236,17 @@ def _open(ledger: Ledger) -> list[share.SortedRun]:
     return sorted(ledger.classified(RULES).open_runs(), key=lambda one: one.run.db_index)
 
 
-def _kept(ledger: Ledger, window: Window = ALL) -> list[share.Usage]:
+def _kept(ledger: Ledger, window: Window = ALL) -> list[share.HourUsage]:
     return _recent(_started(ledger), window)
 
 
-def _added_up(ledger: Ledger, window: Window = ALL) -> list[share.Usage]:
+def _added_up(ledger: Ledger, window: Window = ALL) -> list[share.HourUsage]:
     values = {
         "set_id": ledger.classified(RULES).set_id, "since": window.since,
         "until": charge.hour_of(min(window.until, NOW) + HOUR - 1),
         "tres": list(WEIGHTS), "weights": list(WEIGHTS.values()),
     }  # fmt: skip
-    return sorted(share.Usage(*row) for row in ledger.store.all("usage_by_hour", **values))
+    return sorted(share.HourUsage(*row) for row in ledger.store.all("usage_by_hour", **values))
 
 
 def test_the_past_but_for_a_day_is_added_up_a_quarter_at_a_time_the_newest_first(ledger: Ledger) -> None:

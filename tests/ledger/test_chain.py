@@ -9,8 +9,8 @@ from collections.abc import Callable
 import pytest
 from psycopg.sql import SQL, Identifier, Literal
 
+from slurm_ai_factory.core.programme.retention import Due
 from slurm_ai_factory.core.records import DAY
-from slurm_ai_factory.core.retention import Due
 from slurm_ai_factory.ledger import Ledger, open_ledger
 from tests.conftest import by_hand, past_guards
 from tests.ledger.test_accounting import NOW, ended, record, running

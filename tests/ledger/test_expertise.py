@@ -9,7 +9,7 @@ from decimal import Decimal
 import psycopg
 import pytest
 
-from slurm_ai_factory.core.expertise import Kind, NewEntry
+from slurm_ai_factory.core.programme.expertise import HoursKind, NewEntry
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import Ledger
 
@@ -23,7 +23,7 @@ UNMET = NewEntry(
     role="jurist",
     hours=Decimal(2),
     activity="x",
-    kind=Kind.UNMET,
+    kind=HoursKind.UNMET,
 )
 
 
@@ -32,7 +32,7 @@ def test_what_is_entered_is_told_as_of_any_time(ledger: Ledger) -> None:
     assert ledger.expertise.correct(1, Decimal(1), "mistyped", at=200, actor="bo") == 3
     then = ledger.expertise.entries(FIRST, LAST, 199)
     assert [(e.entry_id, e.hours, e.kind, e.actor) for e in then] == [
-        (1, Decimal("1.50"), Kind.DELIVERED, "anna"), (2, 2, Kind.UNMET, "anna"),
+        (1, Decimal("1.50"), HoursKind.DELIVERED, "anna"), (2, 2, HoursKind.UNMET, "anna"),
     ]  # fmt: skip
     correction = ledger.expertise.entries(FIRST, LAST, 200)[-1]
     assert (correction.hours, correction.corrects, correction.reason) == (Decimal("-0.50"), 1, "mistyped")

@@ -8,9 +8,9 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from slurm_ai_factory import cycle
+from slurm_ai_factory import question
+from slurm_ai_factory.core.measure.share import SortedRun
 from slurm_ai_factory.core.records import DAY, HOUR, Instant, Run
-from slurm_ai_factory.core.share import SortedRun
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import Classified, Ledger, open_ledger
 from tests.ledger.test_accounting import ALL, NOW, RULES, T0, WEIGHTS, ended, measure, record, running
@@ -102,7 +102,7 @@ def test_a_run_that_ends_while_groups_are_asked_for_is_counted_once(
 
     record(ledger, [running(1)], NOW, now=True)
     monkeypatch.setattr(Classified, "open_runs", and_then_it_ends)
-    groups = cycle.groups(ledger, RULES, lambda subject, _: subject.account, WEIGHTS, ALL, NOW)
+    groups = question.groups(ledger, RULES, lambda subject, _: subject.account, WEIGHTS, ALL, NOW)
     assert [(one.name, one.delivered) for one in groups] == [("umcg", NOW - T0)]
 
 
@@ -127,7 +127,7 @@ def test_a_run_that_ended_after_what_was_read_counts_up_to_there(ledger: Ledger)
     as_of = ledger.accounting.watermark() or 0
     assert measure(ledger, ALL, as_of).total_charge == 600
     assert measure(ledger, ALL, as_of, then=T0 + 3001).total_charge == 600
-    groups = cycle.groups(ledger, RULES, lambda subject, _: subject.account, WEIGHTS, ALL, as_of)
+    groups = question.groups(ledger, RULES, lambda subject, _: subject.account, WEIGHTS, ALL, as_of)
     assert [(one.name, one.delivered) for one in groups] == [("umcg", 600)]
 
 

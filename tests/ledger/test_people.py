@@ -12,17 +12,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg.sql import SQL, Identifier
 
-from slurm_ai_factory.core.classify import Beneficiary, Rule
-from slurm_ai_factory.core.expertise import NewEntry
 from slurm_ai_factory.core.fingerprint import RowsDigest
-from slurm_ai_factory.core.organisations import Link, Organisation, Terms
-from slurm_ai_factory.core.personal import personal
+from slurm_ai_factory.core.programme.expertise import NewEntry
+from slurm_ai_factory.core.programme.personal import personal
+from slurm_ai_factory.core.programme.retention import Due
 from slurm_ai_factory.core.records import FOREVER, HOUR, Change, Decision, Pause, Rejected, Run
-from slurm_ai_factory.core.retention import Due
+from slurm_ai_factory.core.rules.classify import Beneficiary, Rule
+from slurm_ai_factory.core.rules.organisations import Codes, Link, Organisation
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import Ledger, open_ledger
 from slurm_ai_factory.ledger.privacy import PERSONAL
-from slurm_ai_factory.ledger.publishing import Interval
+from slurm_ai_factory.ledger.publishing import FingerprintSpan
 from tests.conftest import by_hand
 from tests.ledger.test_accounting import ALL, NOW, RULES, T0, ended, measure, record, running
 from tests.ledger.test_privacy import books
@@ -33,7 +33,7 @@ OTHER = "piet"
 SAID = {"at": NOW + 9, "actor": "officer", "reason": "request 17"}
 TOLD = f"put right for {NAME}."
 DAY = date(2027, 1, 11)
-INTERVAL = Interval(T0, NOW, DAY, DAY + timedelta(days=1), NOW + 100)
+INTERVAL = FingerprintSpan(T0, NOW, DAY, DAY + timedelta(days=1), NOW + 100)
 
 
 def of(user: str, run: Run) -> Run:
@@ -50,7 +50,7 @@ def fill(ledger: Ledger) -> None:
     said = {"at": NOW, "actor": STAFF, "reason": TOLD}
     plant = Organisation(organisation="plant", name="Plant", kvk="", category="business", sector="C",
                          municipality="", since=0)  # fmt: skip
-    terms = Terms(municipalities={}, sectors=(), hubs=(), accounts=frozenset({"umcg"}))
+    terms = Codes(municipalities={}, sectors=(), hubs=(), accounts=frozenset({"umcg"}))
     done = ledger.registry.record([plant, Link(organisation="plant", account="umcg", since=0)], terms, said)
     assert not done.problems
     wanted = {"beneficiary": "regional", "organisation": "", "actor": STAFF, "reason": TOLD}

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from slurm_ai_factory.core.classify import Beneficiary, Rule, Rules
+from slurm_ai_factory.core.programme.retention import Due
 from slurm_ai_factory.core.records import HOUR, Instant, Measurement, Rejected, Run, Subject
-from slurm_ai_factory.core.retention import Due
+from slurm_ai_factory.core.rules.classify import Beneficiary, Rule, Rules
 from slurm_ai_factory.ledger import Ledger, open_ledger, privacy
 from tests.ledger.test_accounting import (
     ALL,

@@ -10,10 +10,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from slurm_ai_factory.core import share
-from slurm_ai_factory.core.classify import Beneficiary, Rule, Rules
-from slurm_ai_factory.core.organisations import Entry, Link, Organisation, Terms, always_regional
+from slurm_ai_factory.core.measure import share
 from slurm_ai_factory.core.records import FOREVER, HOUR, Association, Charge, Instant, Run, Subject
+from slurm_ai_factory.core.rules.classify import Beneficiary, Rule, Rules
+from slurm_ai_factory.core.rules.organisations import (
+    Codes,
+    Link,
+    Organisation,
+    RegistryEntry,
+    always_regional,
+)
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import Ledger, open_ledger
 from tests.conftest import by_hand
@@ -30,7 +36,7 @@ from tests.ledger.test_accounting import (
     runs,
 )
 
-TERMS = Terms(
+TERMS = Codes(
     municipalities={"GM0014": "Groningen"}, sectors=("care",), hubs=(),
     accounts=frozenset({"umcg", "astro", "visitors"}),
 )  # fmt: skip
@@ -44,7 +50,7 @@ BY_REGISTRY = (Rule(name="registry", beneficiary=None, conditions={}),)
 Sums = dict[tuple[str, str], Charge]
 
 
-def tell(ledger: Ledger, *entries: Entry, at: Instant = NOW, correct: bool = False) -> None:
+def tell(ledger: Ledger, *entries: RegistryEntry, at: Instant = NOW, correct: bool = False) -> None:
     said = {"at": at, "actor": "jan@host", "reason": "a letter of today"}
     assert ledger.registry.record(entries, TERMS, said, correct=correct).problems == ()
 
@@ -67,7 +73,7 @@ def now_and_kept(ledger: Ledger) -> Sums:
     for keep in (False, True):
         if keep:
             books.keep_sums(ALL, SETTLED, WEIGHTS)
-        measured = share.measure(
+        measured = share.measure_window(
             promise, ALL, NOW, closed=books.usage_by_hour(ALL, NOW, WEIGHTS), open_runs=books.open_runs(),
             capacity=None, newest_record_at=None,
         )  # fmt: skip
@@ -86,7 +92,7 @@ def test_the_sums_in_the_ledger_are_the_cores_own_split_by_dates_and_fractions(
     ledger_url: str, told: list[Run], moved: Instant, joined: Instant, fraction: int
 ) -> None:
     part = Decimal(fraction) / 100
-    entries: Sequence[Entry] = (
+    entries: Sequence[RegistryEntry] = (
         replace(UMCG, until=moved), replace(UMCG, municipality="", kvk="", since=moved), PLANT,
         Link(organisation="umcg", account="umcg", since=0, fraction=part),
         Link(organisation="plant", account="umcg", since=joined, fraction=1 - part),

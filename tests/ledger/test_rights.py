@@ -13,11 +13,10 @@ import pytest
 from psycopg.errors import ForeignKeyViolation, InsufficientPrivilege, RestrictViolation
 from psycopg.sql import SQL, Composed, Identifier
 
-from slurm_ai_factory.core.approval import Kind
-from slurm_ai_factory.core.classify import Beneficiary, Rule
-from slurm_ai_factory.core.expertise import NewEntry
-from slurm_ai_factory.core.level import Baseline
-from slurm_ai_factory.core.organisations import Entry, Link, Organisation, Terms
+from slurm_ai_factory.core.control.level import Baseline
+from slurm_ai_factory.core.programme.approval import ProposalKind
+from slurm_ai_factory.core.programme.expertise import NewEntry
+from slurm_ai_factory.core.programme.retention import Due
 from slurm_ai_factory.core.records import (
     DAY,
     HOUR,
@@ -31,13 +30,14 @@ from slurm_ai_factory.core.records import (
     Size,
     Subject,
 )
-from slurm_ai_factory.core.retention import Due
+from slurm_ai_factory.core.rules.classify import Beneficiary, Rule
+from slurm_ai_factory.core.rules.organisations import Codes, Link, Organisation, RegistryEntry
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import Ledger, Store, moving, open_ledger, sql
 from slurm_ai_factory.ledger.audits import Audit
 from slurm_ai_factory.ledger.publishing import Published
 from tests.conftest import as_role, by_hand, new_ledger
-from tests.core.test_terms import FIRST
+from tests.core.programme.test_terms import FIRST
 from tests.ledger.test_accounting import ALL, NOW, T0, WEIGHTS, ended, record, running
 
 DAEMON, READER, OWNER = "saf_daemon_login", "saf_reader_login", "postgres"
@@ -99,8 +99,8 @@ def _say(ledger: Ledger) -> None:
         organisation="umcg", name=f"{MARK}name", kvk="17000000", category="business", sector="C",
         municipality="GM0014", since=0,
     )  # fmt: skip
-    entries: list[Entry] = [hospital, Link(organisation="umcg", account="umcg", since=0)]
-    terms = Terms(municipalities={"GM0014": "G"}, sectors=(), hubs=(), accounts=frozenset({"umcg"}))
+    entries: list[RegistryEntry] = [hospital, Link(organisation="umcg", account="umcg", since=0)]
+    terms = Codes(municipalities={"GM0014": "G"}, sectors=(), hubs=(), accounts=frozenset({"umcg"}))
     assert not ledger.registry.record(entries, terms, {"at": NOW, **WHO}).problems
     ledger.accounting.override("7", {"beneficiary": "regional", "organisation": "", **WHO}, at=NOW + 2)
     hours = NewEntry(
@@ -112,7 +112,9 @@ def _say(ledger: Ledger) -> None:
     )  # fmt: skip
     ledger.privacy.retain(Due(NOW + DAY), [], at=NOW + DAY, actor=WHO["actor"])
     ledger.audits.keep(Audit("verify", NOW, None, None, 0), {}, WHO["actor"])
-    ledger.proposals.propose(Kind.REGISTRY, {"entries": [], "text": f"{MARK}text"}, {"at": NOW, **WHO})
+    ledger.proposals.propose(
+        ProposalKind.REGISTRY, {"entries": [], "text": f"{MARK}text"}, {"at": NOW, **WHO}
+    )
     ledger.persons.note("show", f"{MARK}user", {"at": NOW, **WHO})
     ledger.promise_terms.begin(replace(FIRST, actor=WHO["actor"], reason=WHO["reason"]))
 

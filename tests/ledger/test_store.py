@@ -10,9 +10,9 @@ import psycopg
 import pytest
 
 import slurm_ai_factory.ledger
-from slurm_ai_factory.core.classify import Beneficiary, Rule
-from slurm_ai_factory.core.level import Baseline
+from slurm_ai_factory.core.control.level import Baseline
 from slurm_ai_factory.core.records import Change, ControlState, Decision, Pause, Window
+from slurm_ai_factory.core.rules.classify import Beneficiary, Rule
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import Ledger, Store, open_ledger, sql
 from slurm_ai_factory.ledger.connection import place

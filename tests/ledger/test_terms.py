@@ -11,14 +11,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from slurm_ai_factory import config as configuration
-from slurm_ai_factory import cycle
-from slurm_ai_factory.core.organisations import Regional
-from slurm_ai_factory.core.terms import Term
+from slurm_ai_factory import question
+from slurm_ai_factory.core.programme.terms import Term
+from slurm_ai_factory.core.rules.organisations import Regional
 from slurm_ai_factory.ledger import Ledger, open_ledger
 from tests.conftest import by_hand
-from tests.core.test_terms import FIRST, MIDNIGHTS, day, later_terms
+from tests.core.programme.test_terms import FIRST, MIDNIGHTS, day, later_terms
 
-CONFIG = configuration.parse('[cluster]\nname = "c"\n', "saf.toml")
+CONFIG = configuration.parse_config('[cluster]\nname = "c"\n', "saf.toml")
 
 
 @pytest.fixture
@@ -67,18 +67,18 @@ def test_the_newest_of_the_same_beginning_holds_and_the_earlier_stays_known(ledg
     meant = replace(mistyped, share=0.22, recorded_at=FIRST.recorded_at + 20)
     ledger.promise_terms.begin(FIRST)
     assert ledger.promise_terms.record(mistyped) == ledger.promise_terms.record(meant) == ()
-    assert cycle.terms_of(CONFIG, ledger).at(MIDNIGHTS[4]) == meant
-    assert cycle.terms_of(CONFIG, ledger, FIRST.recorded_at + 15).at(MIDNIGHTS[4]) == mistyped
-    assert cycle.terms_of(CONFIG, ledger, FIRST.recorded_at + 5).at(MIDNIGHTS[4]) == FIRST
+    assert question.terms_of(CONFIG, ledger).at(MIDNIGHTS[4]) == meant
+    assert question.terms_of(CONFIG, ledger, FIRST.recorded_at + 15).at(MIDNIGHTS[4]) == mistyped
+    assert question.terms_of(CONFIG, ledger, FIRST.recorded_at + 5).at(MIDNIGHTS[4]) == FIRST
     assert len(ledger.promise_terms.rows()) == 3
 
 
 def test_before_anything_was_recorded_the_first_term_held_and_without_one_the_configuration(
     ledger: Ledger,
 ) -> None:
-    assert cycle.terms_of(CONFIG, ledger).terms == (CONFIG.first_term(),)
+    assert question.terms_of(CONFIG, ledger).terms == (CONFIG.first_term(),)
     ledger.promise_terms.begin(FIRST)
-    assert cycle.terms_of(CONFIG, ledger, 5).terms == (FIRST,)
+    assert question.terms_of(CONFIG, ledger, 5).terms == (FIRST,)
 
 
 def test_terms_are_of_one_cluster(ledger_url: str, ledger: Ledger) -> None:
@@ -89,19 +89,19 @@ def test_terms_are_of_one_cluster(ledger_url: str, ledger: Ledger) -> None:
 
 def test_the_region_is_that_of_the_terms_and_of_the_past_the_one_worked_by(ledger: Ledger) -> None:
     ledger.registry.keep_rules((), {"GM0772"}, 10)
-    assert cycle.rules_of(CONFIG, ledger).region == {Regional(code) for code in CONFIG.registry.region}, (
+    assert question.rules_at(CONFIG, ledger).region == {Regional(code) for code in CONFIG.registry.region}, (
         "no term yet"
     )
     ledger.promise_terms.begin(FIRST)
     smaller = replace(FIRST, since=MIDNIGHTS[3], region=("GM0014",), recorded_at=FIRST.recorded_at + 10)
     assert ledger.promise_terms.record(smaller) == ()
     dated = {Regional("GM0014"), Regional("GM1979", 0, MIDNIGHTS[3])}
-    assert cycle.rules_of(CONFIG, ledger).region == dated
-    assert cycle.rules_of(CONFIG, ledger, FIRST.recorded_at + 10).region == dated
-    assert cycle.rules_of(CONFIG, ledger, FIRST.recorded_at + 5).region == {
+    assert question.rules_at(CONFIG, ledger).region == dated
+    assert question.rules_at(CONFIG, ledger, FIRST.recorded_at + 10).region == dated
+    assert question.rules_at(CONFIG, ledger, FIRST.recorded_at + 5).region == {
         Regional("GM0014"), Regional("GM1979")
     }  # fmt: skip
-    assert cycle.rules_of(CONFIG, ledger, 11).region == {Regional("GM0772")}
+    assert question.rules_at(CONFIG, ledger, 11).region == {Regional("GM0772")}
 
 
 def test_the_ledger_refuses_what_is_no_term(ledger: Ledger) -> None:

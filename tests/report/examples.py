@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from slurm_ai_factory.ledger import Store, embedded
-from slurm_ai_factory.report import LANGUAGES, html
+from slurm_ai_factory.report import LANGUAGES, report_html
 from tests.report import year
 
 FOLDER = Path(__file__).parents[2] / "docs" / "examples"
@@ -19,7 +19,9 @@ WINDOW = "2027Q3"
 def pages(made: year.Year) -> dict[str, str]:
     """The files of the example by name."""
     labels = made.config.terms(()).municipalities
-    return {f"report-{WINDOW}.{code}.html": html(made.reports[WINDOW], code, labels) for code in LANGUAGES}
+    return {
+        f"report-{WINDOW}.{code}.html": report_html(made.reports[WINDOW], code, labels) for code in LANGUAGES
+    }
 
 
 def main() -> None:

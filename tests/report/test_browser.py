@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from slurm_ai_factory.report import LANGUAGES, html
+from slurm_ai_factory.report import LANGUAGES, report_html
 from tests import browser, facility
 from tests.report.year import Year
 
@@ -85,7 +85,7 @@ def folder(made: Year, tmp_path_factory: pytest.TempPathFactory) -> Path:
     labels = made.config.terms(()).municipalities
     for window, report in made.reports.items():
         for code in LANGUAGES:
-            (folder / f"{window}.{code}.html").write_text(html(report, code, labels), encoding="utf-8")
+            (folder / f"{window}.{code}.html").write_text(report_html(report, code, labels), encoding="utf-8")
     return folder
 
 

@@ -6,10 +6,10 @@ import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
-from slurm_ai_factory import asking
+from slurm_ai_factory import question
 from slurm_ai_factory.core import windows
-from slurm_ai_factory.core.classify import Beneficiary
 from slurm_ai_factory.core.records import Instant
+from slurm_ai_factory.core.rules.classify import Beneficiary
 from slurm_ai_factory.ledger import Ledger
 from slurm_ai_factory.report import Reached, Report, value
 from slurm_ai_factory.report.given import Given, connected
@@ -28,7 +28,7 @@ END = facility.AS_OF["2027Q4"]
 
 def reached(made: Year, ledger: Ledger, quarter: str, then: Instant) -> list[Reached]:
     where = windows.window(quarter, 0, made.config.promise.time_zone)
-    return asking.reached(asking.asked(made.config, ledger, then), where)
+    return question.reached(question.asked(made.config, ledger, then), where)
 
 
 def figures(report: Report, got: Mapping[str, list[Reached]]) -> dict[tuple[str, str], Figure]:

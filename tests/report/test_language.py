@@ -10,14 +10,15 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from slurm_ai_factory.config.sections import RegistrySection
-from slurm_ai_factory.core.classify import Beneficiary
-from slurm_ai_factory.core.organisations import CATEGORIES, SBI_SECTIONS
-from slurm_ai_factory.core.reasons import HOLDS
+from slurm_ai_factory.core.control.reasons import HOLDS
 from slurm_ai_factory.core.records import Verdict
+from slurm_ai_factory.core.rules.classify import Beneficiary
+from slurm_ai_factory.core.rules.organisations import CATEGORIES, SBI_SECTIONS
 from slurm_ai_factory.ledger import publishing
+from slurm_ai_factory.question import Reached
 from slurm_ai_factory.report import LANGUAGES
 from slurm_ai_factory.report.language import NBSP, Language, catalogue, language
-from slurm_ai_factory.report.tables import Reached, tables
+from slurm_ai_factory.report.tables import tables
 
 both = pytest.mark.parametrize("code", LANGUAGES)
 

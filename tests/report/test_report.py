@@ -19,16 +19,16 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.sql import SQL, Identifier
 
-from slurm_ai_factory import asking, reporting
+from slurm_ai_factory import question
 from slurm_ai_factory.core import windows
-from slurm_ai_factory.core.classify import Beneficiary
+from slurm_ai_factory.core.rules.classify import Beneficiary
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import open_ledger, publishing
-from slurm_ai_factory.report import LANGUAGES, Report, as_csv, as_json, html, value
-from slurm_ai_factory.report.sheets import figures
+from slurm_ai_factory.report import LANGUAGES, Report, as_csv, gather, report_html, report_json, value
+from slurm_ai_factory.report.sheets import figure_rows
 from tests import facility
 from tests.conftest import by_hand, new_ledger, past_guards
-from tests.core.test_suppression import parts, singled_out
+from tests.core.programme.test_suppression import parts, singled_out
 from tests.report import examples, year
 from tests.report.year import Year
 
@@ -38,8 +38,8 @@ quarters = pytest.mark.parametrize("window", facility.QUARTERS)
 def files(made: Year, report: Report) -> dict[str, str]:
     """Everything that leaves the system."""
     labels = made.config.terms(()).municipalities
-    pages = {code: html(report, code, labels) for code in LANGUAGES}
-    return {**pages, "csv": as_csv(report), "json": as_json(report)}
+    pages = {code: report_html(report, code, labels) for code in LANGUAGES}
+    return {**pages, "csv": as_csv(report), "json": report_json(report)}
 
 
 def saf(made: Year, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
@@ -60,7 +60,7 @@ def shared(made: Year, window: str, *more: str) -> Any:
 
 @quarters
 def test_the_figures_are_those_of_saf_share(made: Year, window: str) -> None:
-    assert json.loads(as_json(made.reports[window]))["share"] == shared(made, window)
+    assert json.loads(report_json(made.reports[window]))["share"] == shared(made, window)
 
 
 @pytest.mark.parametrize("table", ["category", "sector", "municipality", "hub"])
@@ -99,7 +99,7 @@ def test_the_year_is_told_as_it_went(made: Year) -> None:
 def test_every_file_has_the_same_figures(made: Year, window: str) -> None:
     report = made.reports[window]
     said = value(report)
-    flat = [row for section, part in said.items() for row in figures(section, "", part)]
+    flat = [row for section, part in said.items() for row in figure_rows(section, "", part)]
     found = files(made, report)
     rows = list(csv.reader(io.StringIO(found["csv"])))[1:]
     assert rows == [["" if cell is None else str(cell) for cell in row] for row in flat]
@@ -186,15 +186,15 @@ def test_nobodys_own_figure_is_told(made: Year, window: str) -> None:
     """No number in any file is the charge of one organisation, or of two together."""
     where = windows.window(window, 0, made.config.promise.time_zone)
     with made.ledger() as ledger:
-        asked = asking.asked(made.config, ledger, facility.AS_OF[window])
-        groups = asking.groups_of(
+        asked = question.asked(made.config, ledger, facility.AS_OF[window])
+        groups = question.groups_of(
             asked, where, asked.rules(), asked.then, lambda _, found: found.organisation
         )
     own = [group.delivered for group in groups if group.beneficiary is Beneficiary.REGIONAL and group.name]
     assert len(own) >= 29
     secret = {int(a + b) for a in own for b in [0, *own] if a != b}
     flat = [
-        row for section, part in value(made.reports[window]).items() for row in figures(section, "", part)
+        row for section, part in value(made.reports[window]).items() for row in figure_rows(section, "", part)
     ]
     told = {int(row[3]) for row in flat if isinstance(row[3], int | float) and row[3] > 10}
     assert not told & secret
@@ -204,7 +204,7 @@ def test_no_combination_of_what_is_shown_singles_out_a_few(made: Year) -> None:
     """By linear algebra over the lines of all tables and the totals, each as who is in it."""
     where = windows.window("2027Q3", 0, made.config.promise.time_zone)
     with made.ledger() as ledger:
-        reached = asking.reached(asking.asked(made.config, ledger, facility.AS_OF["2027Q3"]), where)
+        reached = question.reached(question.asked(made.config, ledger, facility.AS_OF["2027Q3"]), where)
     sums = [parts(one.organisation for one in reached if one.beneficiary is side) for side in Beneficiary]
     few = singled_out([one for one in sums if one], 3)
     for name, table in value(made.reports["2027Q3"])["tables"].items():
@@ -227,7 +227,7 @@ def test_organisations_are_named_only_where_that_is_configured(made: Year) -> No
     assert len(names) == 30
     assert "Waterbeheer Noorderzijl" in names
     assert "Lichtlijn" not in names, "that is not of the region"
-    assert "Waterbeheer Noorderzijl" in html(report, "nl", {})
+    assert "Waterbeheer Noorderzijl" in report_html(report, "nl", {})
     assert value(made.reports["2027Q3"])["organisations"] == {"regional": 30, "names": None}
 
 
@@ -253,7 +253,7 @@ def test_what_was_restated_is_told_with_its_cause(made: Year) -> None:
     assert row["regional_charge"] - before["regional_charge"] == row["regional_charge_difference"]
     causes = row["regional_charge_by_accounting"], row["regional_charge_by_classification"]
     assert (row["causes_told"], *causes) == (False, None, None), "one organisation was registered late"
-    assert "niet apart vermeld: te weinig organisaties" in html(made.reports["2027Q2"], "nl", {})
+    assert "niet apart vermeld: te weinig organisaties" in report_html(made.reports["2027Q2"], "nl", {})
 
 
 def test_causes_that_rest_on_enough_add_up_to_the_difference(made: Year) -> None:
@@ -266,13 +266,15 @@ def test_causes_that_rest_on_enough_add_up_to_the_difference(made: Year) -> None
     told = replace(made.reports["2027Q2"], restatements=(whole._replace(told_apart=True),))
     (row,) = value(told)["restatements"]["rows"]
     assert row["regional_charge_by_accounting"] == whole.by_accounting
-    assert "niet apart vermeld" not in html(told, "nl", {})
+    assert "niet apart vermeld" not in report_html(told, "nl", {})
 
 
 def test_a_first_report_compares_with_nothing_and_a_later_one_with_each_windows_own(made: Year) -> None:
     first = value(made.reports["2027Q1"])["restatements"]
     assert first == {"replaces": None, "compared_with": [], "rows": []}
-    assert "No earlier report on this period has been published" in html(made.reports["2027Q1"], "en", {})
+    assert "No earlier report on this period has been published" in report_html(
+        made.reports["2027Q1"], "en", {}
+    )
     said = value(made.reports["2027Q3"])["restatements"]
     assert [one["window"] for one in said["compared_with"]] == ["2027Q1", "2027Q2"]
     assert [one["window"] for one in said["rows"]] == ["2027Q1"], "its own report still says the old figure"
@@ -280,12 +282,12 @@ def test_a_first_report_compares_with_nothing_and_a_later_one_with_each_windows_
 
 def test_any_two_instants_can_be_compared(made: Year) -> None:
     with made.ledger() as ledger:
-        asked = asking.asked(made.config, ledger, facility.AS_OF["2027Q4"])
+        asked = question.asked(made.config, ledger, facility.AS_OF["2027Q4"])
         where = windows.window("2027Q4", 0, made.config.promise.time_zone)
-        report = reporting.gather(asked, where, facility.AS_OF["2027Q1"])
+        report = gather.gather_report(asked, where, facility.AS_OF["2027Q1"])
     (row,) = report.restatements
     assert row.window == "2027Q1"
-    assert "Compared with what was known on 10\N{NO-BREAK SPACE}April\N{NO-BREAK SPACE}2027" in html(
+    assert "Compared with what was known on 10\N{NO-BREAK SPACE}April\N{NO-BREAK SPACE}2027" in report_html(
         report, "en", {}
     )
     assert value(report)["restatements"]["replaces"] is None
@@ -343,9 +345,9 @@ CHANGES = {
 @pytest.mark.parametrize("part", [publishing.part_name(query) for query in publishing.PARTS])
 def test_a_changed_row_changes_the_fingerprint(made: Year, part: str) -> None:
     with open_ledger(past_guards(made.url), facility.CLUSTER) as ledger:
-        asked = asking.asked(made.config, ledger, facility.AS_OF["2027Q3"])
+        asked = question.asked(made.config, ledger, facility.AS_OF["2027Q3"])
         where = windows.window("2027Q3", 0, made.config.promise.time_zone)
-        interval = reporting.interval_of(asked, where, where)
+        interval = gather.interval_of(asked, where, where)
         before = {one.name: one.digest for one in ledger.publishing.fingerprint(interval)}
         with ledger.store.connection.transaction(force_rollback=True):
             assert ledger.store.connection.execute(CHANGES[part].encode()).rowcount
@@ -367,7 +369,7 @@ def test_the_runs_behind_a_published_figure_add_up_to_it_at_any_later_time(made:
         assert exported == charge
     assert sum(Decimal(one["charge"]) for one in rows) == report.total_charge
     said = value(made.reports[window])["tables"]
-    for table, regional in reporting.TABLES.items():
+    for table, regional in gather.TABLES.items():
         counted = [one for one in rows if not regional or one["beneficiary"] == "regional"]
         for row in said[table]["rows"]:
             exported = sum(Decimal(one["charge"]) for one in counted if one[table] == row["name"])
@@ -380,13 +382,13 @@ def test_the_runs_behind_a_published_figure_add_up_to_it_at_any_later_time(made:
 
 def test_a_window_that_is_not_over_is_open(made: Year) -> None:
     report = made.report("2027Q4", facility.at("2027-11-15"))
-    page = html(report, "nl", {})
+    page = report_html(report, "nl", {})
     assert "het oordeel staat nog open" in page
     assert "moet Groningen en Noord-Drenthe in de resterende tijd" in page
 
 
 def test_a_window_without_records_says_so(made: Year) -> None:
-    page = html(made.report("2026Q4", facility.AS_OF["2027Q1"]), "en", {})
+    page = report_html(made.report("2026Q4", facility.AS_OF["2027Q1"]), "en", {})
     assert "There is no verdict yet" in page
     assert "No computing power has been delivered" not in page, "silence is not zero"
     assert "records were not read" in page
@@ -395,7 +397,7 @@ def test_a_window_without_records_says_so(made: Year) -> None:
 def test_a_window_that_was_read_in_part_has_no_verdict(made: Year) -> None:
     first = made.reports["2027Q1"]
     part = replace(first, measurement=replace(first.measurement, unread_seconds=3600))
-    page = html(part, "nl", {})
+    page = report_html(part, "nl", {})
     assert "Er is nog geen oordeel" in page
     assert "De toezegging is nagekomen" not in page
     assert "in deze periode zijn de gegevens van het systeem niet ingelezen" in page
@@ -404,16 +406,16 @@ def test_a_window_that_was_read_in_part_has_no_verdict(made: Year) -> None:
 def test_where_the_size_is_not_known_no_demand_is_claimed(made: Year) -> None:
     third = made.reports["2027Q3"]
     unknown = replace(third, measurement=replace(third.measurement, capacity=None, starved_charge=None))
-    page = html(unknown, "nl", {})
+    page = report_html(unknown, "nl", {})
     assert "omdat de grootte van het systeem niet bekend is" in page
     assert "klaarstonden" not in page
-    assert "klaarstonden" in html(third, "nl", {})
+    assert "klaarstonden" in report_html(third, "nl", {})
 
 
 def test_a_rolling_window_has_a_report(made: Year) -> None:
     report = made.report("rolling:30d", facility.AS_OF["2027Q2"])
     assert len(report.trend) == 1
-    assert "rolling:30d" in html(report, "en", {})
+    assert "rolling:30d" in report_html(report, "en", {})
 
 
 def test_nothing_read_yet_is_an_error(made: Year, tmp_path: Path) -> None:
@@ -424,7 +426,7 @@ def test_nothing_read_yet_is_an_error(made: Year, tmp_path: Path) -> None:
 
 def test_what_a_second_person_approved_is_counted_and_names_nobody(made: Year) -> None:
     first = made.reports["2027Q1"]
-    assert "goedgekeurd door een tweede persoon" not in html(first, "nl", {})
-    page = html(replace(first, approved=3), "nl", {})
+    assert "goedgekeurd door een tweede persoon" not in report_html(first, "nl", {})
+    page = report_html(replace(first, approved=3), "nl", {})
     assert 'goedgekeurd door een tweede persoon</dt><dd><data value="3">3</data>' in page
-    assert json.loads(as_json(replace(first, approved=3)))["report"]["approved"] == 3
+    assert json.loads(report_json(replace(first, approved=3)))["report"]["approved"] == 3

@@ -12,12 +12,12 @@ import psycopg
 import pytest
 
 from slurm_ai_factory import config as configuration
-from slurm_ai_factory import cycle
+from slurm_ai_factory import question
 from slurm_ai_factory.core import windows
+from slurm_ai_factory.core.programme.terms import Term
 from slurm_ai_factory.core.records import Instant
-from slurm_ai_factory.core.terms import Term
 from slurm_ai_factory.errors import LedgerError
-from slurm_ai_factory.report import LANGUAGES, as_csv, html, value
+from slurm_ai_factory.report import LANGUAGES, as_csv, report_html, value
 from slurm_ai_factory.report.language import NBSP
 from tests import facility
 from tests.conftest import by_hand, new_ledger
@@ -34,14 +34,14 @@ def changing(made: Year, postgresql: str, tmp_path: Path) -> Iterator[Year]:
     with new_ledger(postgresql, pattern) as url:
         file = tmp_path / "saf.toml"
         file.write_text(facility.CONFIG.replace("{url}", url), encoding="utf-8")
-        yield Year(url, file, configuration.load(file), made.reports)
+        yield Year(url, file, configuration.load_file(file), made.reports)
 
 
 def change(made: Year, since: str, at: Instant, **said: Any) -> Term:
     """Record a term that differs from the one in force then in what is said."""
     with made.ledger() as ledger:
         begins = facility.at(since)
-        present = cycle.terms_of(made.config, ledger).at(begins)
+        present = question.terms_of(made.config, ledger).at(begins)
         by = {"source": PROTOCOL, "actor": "bestuur@example", "reason": "minder vraag", "recorded_at": at}
         new = replace(present, since=begins, **said | by)
         assert ledger.promise_terms.record(new) == ()
@@ -50,14 +50,14 @@ def change(made: Year, since: str, at: Instant, **said: Any) -> Term:
 
 def pages(made: Year, window: str, then: Instant) -> dict[str, str]:
     report = made.report(window, then)
-    texts = {code: html(report, code, {}).replace(NBSP, " ") for code in LANGUAGES}
+    texts = {code: report_html(report, code, {}).replace(NBSP, " ") for code in LANGUAGES}
     return {code: re.sub("</?data[^>]*>", "", text) for code, text in texts.items()} | {"csv": as_csv(report)}
 
 
 def relabelled(made: Year) -> configuration.Config:
     """The same file with a lower floor."""
     text = facility.CONFIG.replace("{url}", made.url).replace("[promise]", "[promise]\ntarget_share = 0.22")
-    return configuration.parse(text, str(made.file))
+    return configuration.parse_config(text, str(made.file))
 
 
 def test_a_file_that_is_changed_relabels_nothing_and_is_told(made: Year) -> None:
@@ -65,7 +65,7 @@ def test_a_file_that_is_changed_relabels_nothing_and_is_told(made: Year) -> None
     then, changed = facility.AS_OF["2027Q3"], relabelled(made)
     with made.ledger() as ledger:
         report = year.made(changed, ledger, "2027Q3", then)
-        term = cycle.terms_of(changed, ledger).at(then)
+        term = question.terms_of(changed, ledger).at(then)
     assert value(report) == value(made.reports["2027Q3"])
     assert [one["verdict"] for one in value(report)["trend"]] == ["met", "met", "missed_starved"]
     assert changed.contradicting(term) == (

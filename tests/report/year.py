@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from slurm_ai_factory import asking, reporting
+from slurm_ai_factory import question
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.records import Instant
 from slurm_ai_factory.ledger import Ledger, open_ledger
-from slurm_ai_factory.report import Report
+from slurm_ai_factory.report import Report, gather
 from tests import facility
 
 
@@ -38,14 +38,14 @@ class Year:
 
 def made(config: Config, ledger: Ledger, window: str, then: Instant) -> Report:
     """The report of a window as of an instant."""
-    asked = asking.asked(config, ledger, then)
-    return reporting.gather(asked, windows.window(window, then, config.promise.time_zone))
+    asked = question.asked(config, ledger, then)
+    return gather.gather_report(asked, windows.window(window, then, config.promise.time_zone))
 
 
 def give_out(config: Config, ledger: Ledger, report: Report) -> bool:
     """Note that a report is given out."""
-    asked = asking.asked(config, ledger, report.known_at)
-    published = reporting.published(asked, report)
+    asked = question.asked(config, ledger, report.known_at)
+    published = gather.published(asked, report)
     return ledger.publishing.publish(published, at=report.known_at, actor="programmabureau")
 
 

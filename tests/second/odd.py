@@ -11,10 +11,10 @@ from decimal import Decimal
 from typing import Any
 
 from slurm_ai_factory.config import Config
-from slurm_ai_factory.core import expertise
-from slurm_ai_factory.core.approval import Kind
-from slurm_ai_factory.core.organisations import Organisation
+from slurm_ai_factory.core.programme import expertise
+from slurm_ai_factory.core.programme.approval import ProposalKind
 from slurm_ai_factory.core.records import HOUR, Outage, Run, Subject
+from slurm_ai_factory.core.rules.organisations import Organisation
 from slurm_ai_factory.ledger import Ledger, open_ledger
 from tests import facility
 from tests.facility import CLUSTER, SINCE, WEEK, at
@@ -122,7 +122,7 @@ def _proposed(ledger: Ledger) -> None:
     """Three proposals: one is approved, one rejected, and one approved only when the second read was made."""
     said = {"actor": "a", "reason": "r"}
     first, other, late = (
-        ledger.proposals.propose(Kind.REGISTRY, {"entries": []}, {"at": FIRST + 300, **said})
+        ledger.proposals.propose(ProposalKind.REGISTRY, {"entries": []}, {"at": FIRST + 300, **said})
         for _ in range(3)
     )
     by = {"actor": "b", "reason": "r"}
@@ -135,5 +135,5 @@ def _hours(ledger: Ledger) -> None:
     """Hours of December that are entered when December was reported, of one organisation."""
     said: dict[str, Any] = {"organisation": "veenlab", "role": "jurist", "activity": "advies"}
     said |= {"day": date(2027, 12, 20), "hours": Decimal("2.5")}
-    entries = [expertise.NewEntry(kind=kind, **said) for kind in expertise.Kind]
+    entries = [expertise.NewEntry(kind=kind, **said) for kind in expertise.HoursKind]
     ledger.expertise.add(entries, at=FIRST + 500, actor="a")

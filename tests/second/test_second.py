@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slurm_ai_factory.core import suppression
-from slurm_ai_factory.report import Report, as_json
+from slurm_ai_factory.core.programme import suppression
+from slurm_ai_factory.report import Report, report_json
 from tests import facility
 from tests.report.year import Year
 from tests.second import figures, odd
@@ -99,7 +99,7 @@ def differences(made: Year, report: Report, close: float = ROUNDING) -> dict[str
     asked = figures.Asked(facility.CLUSTER, window, report.known_at, *settings)
     with psycopg.connect(made.url) as connection:
         own = figures.figures(connection, asked)
-    return compared(json.loads(as_json(report)), own, close)
+    return compared(json.loads(report_json(report)), own, close)
 
 
 @pytest.mark.parametrize("window", facility.QUARTERS)
@@ -163,16 +163,16 @@ def test_small_cells_are_the_same_by_exact_elimination(
     totals = [one for one in (total, frozenset(PARTS) - total) if one]
     own = {(one.table, one.name) for one in showable(cells, totals, smallest, before)}
     sums = [[_said(one) for one in ones] for ones in (totals, before)]
-    said = [suppression.Cell(one.table, one.name, _said(one.members)) for one in cells]
-    assert suppression.shown(said, sums[0], smallest, sums[1]) == own
+    said = [suppression.TableCell(one.table, one.name, _said(one.members)) for one in cells]
+    assert suppression.cells_shown(said, sums[0], smallest, sums[1]) == own
 
 
-def _said(members: Sum) -> suppression.Sum:
-    return frozenset(suppression.Part(one.whom, one.charge) for one in members)
+def _said(members: Sum) -> suppression.PartSum:
+    return frozenset(suppression.ChargePart(one.whom, one.charge) for one in members)
 
 
 def test_what_is_not_worked_out_again_is_there(made: Year) -> None:
-    said = [path for report in made.reports.values() for path, _ in leaves(json.loads(as_json(report)))]
+    said = [path for report in made.reports.values() for path, _ in leaves(json.loads(report_json(report)))]
     paths = [path for path in said if not checked(path)]
     assert [one for one in UNCHECKED if not any(path.startswith(one) for path in paths)] == []
 

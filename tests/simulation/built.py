@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from slurm_ai_factory.core.records import HOUR
 from slurm_ai_factory.simulation import policies
 from slurm_ai_factory.simulation.cluster import ModelCluster
-from slurm_ai_factory.simulation.layout import Outage, Settings, one_pool
+from slurm_ai_factory.simulation.layout import ModelOutage, ModelSettings, one_pool
 from slurm_ai_factory.simulation.workload import Job, User, Workload, gathered
 
 CORES = 4
@@ -50,14 +50,14 @@ def cluster(
     *,
     cores: int = CORES,
     share: float = 0.25,
-    outages: tuple[Outage, ...] = (),
+    outages: tuple[ModelOutage, ...] = (),
     stops: Sequence[tuple[int, int]] = (),
     favour: float = 0.0,
     **settings: Any,
 ) -> ModelCluster:
     layout = replace(one_pool(work, "cpu", cores), outages=outages)
     shares = policies.raw_shares(share)
-    return ModelCluster(work, regional(work), layout, Settings(**settings), shares, favour, stops)
+    return ModelCluster(work, regional(work), layout, ModelSettings(**settings), shares, favour, stops)
 
 
 def lived(model: ModelCluster, until: int | None = None) -> list[Ran]:

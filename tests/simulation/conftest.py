@@ -1,11 +1,7 @@
-"""Generated cases are never judged by the time they take: the first one compiles the engine."""
+"""The compiled engine is an extra."""
 
 from __future__ import annotations
 
 import pytest
-from hypothesis import settings
 
 pytest.importorskip("numba", reason="the extra 'simulate' is not installed")
-
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slurm_ai_factory.core import share, windows
-from slurm_ai_factory.core.classify import always
+from slurm_ai_factory.core import windows
+from slurm_ai_factory.core.measure import share
+from slurm_ai_factory.core.measure.share import SortedRun
 from slurm_ai_factory.core.records import HOUR, Run
-from slurm_ai_factory.core.share import SortedRun
+from slurm_ai_factory.core.rules.classify import always
 from slurm_ai_factory.simulation.bookkeeping import Books, windows_of
 from slurm_ai_factory.simulation.replay import promise_of
 from slurm_ai_factory.simulation.workload import Job
@@ -61,7 +62,7 @@ def test_a_measurement_is_that_of_the_core_on_the_same_jobs(
             SortedRun(as_run(number, one, model.began, now), always(REGIONAL if one.regional else OTHERS))
             for number, one in enumerate(done)
         ]
-        expected = share.measure(
+        expected = share.measure_window(
             PROMISE, window, now, closed=(), open_runs=runs, capacity=capacity, newest_record_at=now
         )
         assert found.regional_charge == expected.regional_charge

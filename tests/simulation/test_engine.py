@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slurm_ai_factory.core import fair_tree
 from slurm_ai_factory.core.records import HOUR
+from slurm_ai_factory.simulation import fair_tree
 from slurm_ai_factory.simulation.arrays import ALL, OTHERS_WAITING, REGIONAL, UP, WAITING
-from slurm_ai_factory.simulation.layout import Outage
+from slurm_ai_factory.simulation.layout import ModelOutage
 from slurm_ai_factory.simulation.workload import Job
 from tests.simulation.built import (
     CORES,
@@ -203,7 +203,7 @@ def test_names_do_not_matter(jobs: list[Job], prefix: str) -> None:
 @given(job_lists(), st.integers(0, 4 * HOUR), st.integers(1, 8 * HOUR), st.integers(1, CORES))
 def test_on_nodes_that_are_down_nothing_starts(jobs: list[Job], since: int, span: int, down: int) -> None:
     """What runs there goes on."""
-    outage = Outage(pool=0, since=since, until=since + span, counts=(down,))
+    outage = ModelOutage(pool=0, since=since, until=since + span, counts=(down,))
     model = cluster(workload(jobs), outages=(outage,))
     done = lived(model, model.until + 8 * 24 * HOUR)
     for one in done:

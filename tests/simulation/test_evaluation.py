@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slurm_ai_factory.core.controller import Policy
+from slurm_ai_factory.core.control.controller import Policy
 from slurm_ai_factory.core.records import HOUR
 from slurm_ai_factory.simulation import policies
 from slurm_ai_factory.simulation.evaluation import Waits, evaluate
-from slurm_ai_factory.simulation.layout import Settings, one_pool, partitioned
+from slurm_ai_factory.simulation.layout import ModelSettings, one_pool, partitioned
 from slurm_ai_factory.simulation.replay import Replayed, Trial, promise_of
 from slurm_ai_factory.simulation.workload import Job, Workload
 from tests.simulation.built import cluster, job, lived, regional, workload
@@ -36,7 +36,7 @@ the region's; hours 6 and 7 are idle."""
 
 def trial(work: Workload, window: str, target: float = 0.25) -> Trial:
     return Trial(
-        workload=work, regional=regional(work), layout=one_pool(work, "cpu", 4), settings=Settings(),
+        workload=work, regional=regional(work), layout=one_pool(work, "cpu", 4), settings=ModelSettings(),
         promise=promise_of(target, 0.01, "cpu"), window=window, zone=ZoneInfo("UTC"),
         control=Policy(account="regional", target_share=target, half_life_seconds=HOUR),
     )  # fmt: skip

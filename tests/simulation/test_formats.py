@@ -34,7 +34,7 @@ JobID|Account|User|Partition|Submit|ElapsedRaw|TimelimitRaw|AllocTRES
 
 
 def read(text: str) -> list[Job | LeftOut]:
-    return list(formats.read(text.splitlines(keepends=True)))
+    return list(formats.read_jobs(text.splitlines(keepends=True)))
 
 
 def test_swf_counts_from_the_start_time_of_its_header() -> None:

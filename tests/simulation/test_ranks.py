@@ -4,30 +4,29 @@ from __future__ import annotations
 
 from hypothesis import given
 
-from slurm_ai_factory.core import fair_tree
-from slurm_ai_factory.core.fair_tree import Node
-from slurm_ai_factory.simulation import build
-from slurm_ai_factory.simulation.arrays import State, Tree
-from slurm_ai_factory.simulation.layout import Settings, one_pool
+from slurm_ai_factory.simulation import build, fair_tree
+from slurm_ai_factory.simulation.arrays import State, TreeArrays
+from slurm_ai_factory.simulation.fair_tree import FairTreeNode
+from slurm_ai_factory.simulation.layout import ModelSettings, one_pool
 from slurm_ai_factory.simulation.ranks import make_ranks
 from slurm_ai_factory.simulation.workload import gathered
 from tests.core.generated import used_trees
 
 EMPTY = gathered("empty", [])
 NOWHERE = one_pool(EMPTY, "cpu", 1)
-NO_JOBS = build.jobs_of(EMPTY, frozenset(), NOWHERE, Settings(), {}, 0)
+NO_JOBS = build.jobs_of(EMPTY, frozenset(), NOWHERE, ModelSettings(), {}, 0)
 
 
-def state(root: Node, usage: dict[str, float]) -> tuple[Tree, State, dict[str, int]]:
+def state(root: FairTreeNode, usage: dict[str, float]) -> tuple[TreeArrays, State, dict[str, int]]:
     tree, index = build.flattened(root)
-    made = build.state_of(NO_JOBS, tree, NOWHERE, Settings(), root, index)
+    made = build.state_of(NO_JOBS, tree, NOWHERE, ModelSettings(), root, index)
     for key, node in index.items():
         made.usage[node] = usage[key]
     return tree, made, index
 
 
 @given(used_trees())
-def test_ranks_are_those_of_the_core_on_any_tree(case: tuple[Node, dict[str, float]]) -> None:
+def test_ranks_are_those_of_the_core_on_any_tree(case: tuple[FairTreeNode, dict[str, float]]) -> None:
     root, usage = case
     tree, made, index = state(root, usage)
     make_ranks(tree, made)
@@ -37,7 +36,7 @@ def test_ranks_are_those_of_the_core_on_any_tree(case: tuple[Node, dict[str, flo
 
 @given(used_trees(), used_trees())
 def test_ranks_made_again_are_those_made_anew(
-    case: tuple[Node, dict[str, float]], other: tuple[Node, dict[str, float]]
+    case: tuple[FairTreeNode, dict[str, float]], other: tuple[FairTreeNode, dict[str, float]]
 ) -> None:
     """Only accounts below which something moved are sorted again, from the order they were in."""
     root, usage = case

@@ -10,13 +10,13 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
-from slurm_ai_factory.core.controller import Policy
-from slurm_ai_factory.core.controller import decide as production
+from slurm_ai_factory.core.control.controller import Policy
+from slurm_ai_factory.core.control.controller import decide as production
 from slurm_ai_factory.core.records import DAY, HOUR, Decision
 from slurm_ai_factory.simulation import policies, replay, scenarios
 from slurm_ai_factory.simulation.arrays import ALL, REGIONAL
-from slurm_ai_factory.simulation.evaluation import Result, evaluate
-from slurm_ai_factory.simulation.layout import Settings, one_pool
+from slurm_ai_factory.simulation.evaluation import PolicyResult, evaluate
+from slurm_ai_factory.simulation.layout import ModelSettings, one_pool
 from slurm_ai_factory.simulation.replay import Faults, Replayed, Trial, promise_of
 from slurm_ai_factory.simulation.workload import Workload
 
@@ -44,7 +44,7 @@ def trial(
 ) -> Trial:
     return Trial(
         workload=work, regional=work.users_of(names),
-        layout=one_pool(work, "cpu", scenarios.SATURATED.cores), settings=Settings(half_life=half_life),
+        layout=one_pool(work, "cpu", scenarios.SATURATED.cores), settings=ModelSettings(half_life=half_life),
         promise=promise_of(FLOOR, POLICY.margin, "cpu"), window="rolling:30d", zone=ZoneInfo("UTC"),
         control=POLICY, period=POLICY.period_seconds, faults=faults,
     )  # fmt: skip
@@ -55,7 +55,7 @@ def replayed(one: Trial, policy: str) -> Replayed:
 
 
 @cache
-def result(name: str, policy: str) -> Result:
+def result(name: str, policy: str) -> PolicyResult:
     one = trial(scenario(name, 100))
     return evaluate(one, replayed(one, policy))
 

@@ -8,18 +8,18 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
-from slurm_ai_factory.core.controller import Policy
+from slurm_ai_factory.core.control.controller import Policy
 from slurm_ai_factory.core.records import DAY
 from slurm_ai_factory.simulation import policies, scenarios
-from slurm_ai_factory.simulation.evaluation import Result, evaluate
-from slurm_ai_factory.simulation.layout import REGION, Settings, one_pool
+from slurm_ai_factory.simulation.evaluation import PolicyResult, evaluate
+from slurm_ai_factory.simulation.layout import REGION, ModelSettings, one_pool
 from slurm_ai_factory.simulation.replay import Replayed, Trial, promise_of, replay
 from slurm_ai_factory.simulation.workload import Workload
 
 TARGET, MARGIN = 0.25, 0.01
 
 
-def lived(name: str, policy: str = "floor") -> tuple[Replayed, Result]:
+def lived(name: str, policy: str = "floor") -> tuple[Replayed, PolicyResult]:
     """A hundred and twenty days of a scenario, judged by windows of thirty."""
     scenario = replace(scenarios.SCENARIOS[name], days=120)
     with pytest.MonkeyPatch.context() as patch:
@@ -30,10 +30,10 @@ def lived(name: str, policy: str = "floor") -> tuple[Replayed, Result]:
 
 def judged(
     work: Workload, regional: frozenset[str], cores: int, policy: str = "floor"
-) -> tuple[Replayed, Result]:
+) -> tuple[Replayed, PolicyResult]:
     trial = Trial(
         workload=work, regional=frozenset(user for user in work.users if user[0] in regional),
-        layout=one_pool(work, "cpu", cores), settings=Settings(),
+        layout=one_pool(work, "cpu", cores), settings=ModelSettings(),
         promise=promise_of(TARGET, MARGIN, "cpu"), window="rolling:30d", zone=ZoneInfo("UTC"), siblings=True,
         control=Policy(account=REGION, target_share=TARGET, half_life_seconds=7 * DAY, period_seconds=1800),
     )  # fmt: skip

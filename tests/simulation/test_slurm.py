@@ -17,7 +17,7 @@ from slurm_ai_factory.errors import SlurmError
 from slurm_ai_factory.simulation.arrays import ALL, OTHERS_WAITING, REGIONAL, WAITING
 from slurm_ai_factory.simulation.cluster import ModelCluster
 from slurm_ai_factory.simulation.facility import GPUS, NODES, SIZE, facility
-from slurm_ai_factory.simulation.layout import NAME, Outage, Settings, one_pool
+from slurm_ai_factory.simulation.layout import NAME, ModelOutage, ModelSettings, one_pool
 from slurm_ai_factory.simulation.scenarios import BEGIN
 from slurm_ai_factory.simulation.slurm import ModelSlurm
 from slurm_ai_factory.simulation.workload import Job, gathered
@@ -56,11 +56,11 @@ class Time:
         return self.at
 
 
-def modelled(jobs: list[Job], clock: Time, outages: tuple[Outage, ...] = ()) -> ModelSlurm:
+def modelled(jobs: list[Job], clock: Time, outages: tuple[ModelOutage, ...] = ()) -> ModelSlurm:
     workload = gathered("test", jobs)
     layout = replace(one_pool(workload, "gpu", POOL), outages=outages)
     model = ModelCluster(
-        workload, workload.users_of(REGION), layout, Settings(), {"regional": 25, "national": 75}
+        workload, workload.users_of(REGION), layout, ModelSettings(), {"regional": 25, "national": 75}
     )
     return ModelSlurm(model, workload, layout, f"billing={POOL},cpu={8 * POOL},{GPU}={POOL},node=2", clock)
 
@@ -70,7 +70,7 @@ def told(slurm: ModelSlurm) -> list[Run]:
 
 
 def gpus(run: Run) -> int:
-    return int(tres.parse(charge.wanted_tres(run))[GPU])
+    return int(tres.parse_tres(charge.wanted_tres(run))[GPU])
 
 
 def sums(slurm: ModelSlurm, now: int, *, waited: bool) -> Counter[tuple[bool, int]]:
@@ -78,7 +78,7 @@ def sums(slurm: ModelSlurm, now: int, *, waited: bool) -> Counter[tuple[bool, in
     found: Counter[tuple[bool, int]] = Counter()
     for run in told(slurm):
         start, end, seconds = (charge.waited if waited else charge.delivered)(run, now)
-        for hour, part in charge.by_hour(start, end, seconds):
+        for hour, part in charge.seconds_by_hour(start, end, seconds):
             found[run.subject.account in REGION, hour] += part * gpus(run)
     return found
 
@@ -107,7 +107,7 @@ def test_utilization_is_that_of_the_runs(jobs: list[Job], later: int, since: int
     for run in slurm.runs(first, first + length):
         start, end, _ = charge.delivered(run, now)
         seconds = max(0, min(end, first + length) - max(start, first))
-        for name, count in tres.parse(run.alloc_tres).items():
+        for name, count in tres.parse_tres(run.alloc_tres).items():
             found[run.subject.account, name] += int(count) * seconds
     assert slurm.utilization(first, first + length) == {key: used for key, used in found.items() if used}
 
@@ -119,7 +119,7 @@ def test_the_queue_is_what_the_engine_has_running_and_waiting(jobs: list[Job], l
     clock.at = slurm.model.began + later
     found: Counter[tuple[str, bool]] = Counter()
     for one in slurm.queue():
-        found[one.state, one.subject.account in REGION] += int(tres.parse(one.tres)[GPU])
+        found[one.state, one.subject.account in REGION] += int(tres.parse_tres(one.tres)[GPU])
     ended = sum(gpus(run) for run in told(slurm) if run.end_at == clock.at)
     rates = slurm.model.rates
     assert found["RUNNING", True] + found["RUNNING", False] == rates[ALL] - ended
@@ -207,7 +207,7 @@ def test_a_clock_that_goes_back_takes_nothing_back() -> None:
 
 def test_an_outage_is_told_when_it_has_begun_and_its_end_when_it_is_over() -> None:
     clock = Time(BEGIN)
-    outage = Outage(pool=0, since=BEGIN + HOUR, until=BEGIN + 3 * HOUR, counts=(POOL // 4,))
+    outage = ModelOutage(pool=0, since=BEGIN + HOUR, until=BEGIN + 3 * HOUR, counts=(POOL // 4,))
     jobs = [Job("umcg", "u", BEGIN + n * HOUR, HOUR, HOUR, 8, 1, 1, "gpu") for n in range(4)]
     slurm = modelled(jobs, clock, (outage,))
     spans = {}
@@ -244,4 +244,4 @@ def test_the_facility_fills_its_nodes_and_has_an_idle_region_at_first() -> None:
     later = made.model.hours[-12:]
     assert later[:, REGIONAL].sum() / later[:, ALL].sum() > 0.2
     whole = made.workload.counts[np.argmax(made.workload.counts[:, 2])]
-    assert whole[0] / whole[2] * NODES == tres.parse(SIZE)["cpu"]
+    assert whole[0] / whole[2] * NODES == tres.parse_tres(SIZE)["cpu"]

@@ -98,7 +98,7 @@ def library(commands: Commands, python: str) -> LibrarySlurm:
 
 def ask(slurm: Slurm, times: Times) -> None:
     """Every read of the client; those of ``names`` first, which ask some of the same for other fields."""
-    names.names(slurm.commands, CLUSTER)
+    names.names_by_condition(slurm.commands, CLUSTER)
     slurm.associations()
     slurm.queue()
     slurm.priority_terms()

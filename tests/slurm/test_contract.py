@@ -14,14 +14,15 @@ from pathlib import Path
 
 import pytest
 
-from slurm_ai_factory import audit, reading
-from slurm_ai_factory.core import authority, tres
-from slurm_ai_factory.core.classify import Beneficiary
-from slurm_ai_factory.core.demand import Demand, Pool, Queued, Standing, demand, standing
-from slurm_ai_factory.core.facts import Partition, Slurmdbd
-from slurm_ai_factory.core.reconcile import reconcile
-from slurm_ai_factory.core.records import Association, Rejected, Run, Subject
+from slurm_ai_factory.audit import books
+from slurm_ai_factory.audit.reconcile import reconcile
+from slurm_ai_factory.core import tres
+from slurm_ai_factory.core.live import authority
+from slurm_ai_factory.core.live.demand import Demand, Pool, Queued, Standing, demand, job_standing
+from slurm_ai_factory.core.records import Association, Partition, Rejected, Run, Slurmdbd, Subject
+from slurm_ai_factory.core.rules.classify import Beneficiary
 from slurm_ai_factory.ledger import Ledger, open_ledger
+from slurm_ai_factory.steps import reading
 from tests.slurm.books import canonical
 from tests.slurm.record import RECORDED
 from tests.slurm.sources import Source, opened, params
@@ -83,7 +84,7 @@ def test_a_job_that_waits_is_told_with_all_its_parts(queue: Source) -> None:
 @capability("live queue")
 def test_each_kind_of_job_stands_where_slurm_put_it(queue: Source) -> None:
     now = queue.slurm.diagnostics().at
-    found = {number: standing(one, now) for number, one in jobs(queue).items()}
+    found = {number: job_standing(one, now) for number, one in jobs(queue).items()}
     assert found == {
         1: Standing.RUNNING, 2: Standing.RUNNING, 3: Standing.SUSPENDED, 4: Standing.WAITING,
         5: Standing.WAITING, 6: Standing.WAITING, 7: Standing.WAITING, 8: Standing.HELD, 9: Standing.LATER,
@@ -211,9 +212,9 @@ def test_shares_are_told_with_all_their_digits(queue: Source) -> None:
 def test_the_nodes_are_what_slurmdbd_takes_the_cluster_for(queue: Source) -> None:
     now: Counter[str] = Counter()
     for node in queue.slurm.nodes():
-        now.update(tres.parse(node.tres))
+        now.update(tres.parse_tres(node.tres))
     sizes, _ = queue.slurm.events(queue.times.since, queue.times.until)
-    taken = tres.parse(next(one.tres for one in sizes if one.until is None))
+    taken = tres.parse_tres(next(one.tres for one in sizes if one.until is None))
     assert now["node"] == 4
     assert {name: now[name] for name in ("cpu", "mem", "node", "gres/gpu")} == {
         name: count for name, count in taken.items() if name != "billing"
@@ -268,7 +269,7 @@ def read(day: Source, url: str) -> Iterator[Ledger]:
     """A ledger that has read the day, and takes everybody for everybody else."""
     since, at = day.times.since, day.times.at
     with open_ledger(url, "loop") as ledger:
-        reading.read(day.slurm, ledger, [(since, at)], at=at, usual=at - since)
+        reading.read_intervals(day.slurm, ledger, [(since, at)], at=at, usual=at - since)
         yield ledger
 
 
@@ -278,7 +279,7 @@ def test_the_ledger_equals_sacct_and_every_difference_to_sreport_is_explained(
 ) -> None:
     since, until, at = day.times.since, day.times.until, day.times.at
     with read(day, ledger_url) as ledger:
-        found = reconcile(audit.gather(day.slurm, ledger, since, until, at=at, usual=until - since))
+        found = reconcile(books.books_between(day.slurm, ledger, since, until, at=at, usual=until - since))
     assert found.rows
     assert found.unexplained == 0
     assert all(row.ledger == row.sacct for row in found.rows)

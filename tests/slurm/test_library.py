@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from slurm_ai_factory.core.health import Diagnostics
+from slurm_ai_factory.core.live.health import Diagnostics
 from slurm_ai_factory.errors import SlurmError
 from slurm_ai_factory.slurm.commands import Commands
 from slurm_ai_factory.slurm.library import WORKER, Library, LibrarySlurm

@@ -9,7 +9,7 @@ import pytest
 
 from slurm_ai_factory.errors import SlurmError, SlurmRefusedError
 from slurm_ai_factory.slurm.commands import Commands
-from slurm_ai_factory.slurm.names import names
+from slurm_ai_factory.slurm.names import names_by_condition
 
 ANSWERS = {
     "assoc": "", "qos": "1|normal", "wckey": "2|*flood", "partition": "PartitionName=main Nodes=n1",
@@ -34,7 +34,9 @@ class Answering(Commands):
 
 
 def test_a_list_that_is_refused_is_hidden_and_the_others_are_read() -> None:
-    found, hidden = names(Answering(errors={"wckey": SlurmRefusedError("permission denied")}), "loop")
+    found, hidden = names_by_condition(
+        Answering(errors={"wckey": SlurmRefusedError("permission denied")}), "loop"
+    )
     assert hidden == ["wckey"]
     assert "wckey" not in found
     assert found["qos"] == {"normal"}
@@ -44,10 +46,10 @@ def test_a_list_that_is_refused_is_hidden_and_the_others_are_read() -> None:
 @pytest.mark.parametrize("what", ["wckey", "qos"])
 def test_a_list_that_could_not_be_read_is_no_empty_one(what: str) -> None:
     with pytest.raises(SlurmError, match="does not answer"):
-        names(Answering(errors={what: SlurmError("slurmdbd does not answer")}), "loop")
+        names_by_condition(Answering(errors={what: SlurmError("slurmdbd does not answer")}), "loop")
 
 
 def test_a_default_wckey_has_a_star_in_front() -> None:
-    found, hidden = names(Answering(), "loop")
+    found, hidden = names_by_condition(Answering(), "loop")
     assert found["wckey"] == {"*flood"}
     assert hidden == []

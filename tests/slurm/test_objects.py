@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slurm_ai_factory.core.demand import Queued, Standing, standing
-from slurm_ai_factory.core.facts import Node
-from slurm_ai_factory.core.health import Diagnostics
-from slurm_ai_factory.core.records import FINISHED, PARENT_SHARES, PriorityConfig, Rejected, Subject
+from slurm_ai_factory.core.live.demand import Queued, Standing, job_standing
+from slurm_ai_factory.core.live.health import Diagnostics
+from slurm_ai_factory.core.records import FINISHED, PARENT_SHARES, Node, PriorityConfig, Rejected, Subject
 from slurm_ai_factory.errors import SlurmError
 from slurm_ai_factory.slurm import objects, parse
 
@@ -43,7 +42,7 @@ NODE = {"name": "n1", "effective_cpus": 4, "real_memory": 1000, "configured_gres
 
 
 def queued(**different: Any) -> Queued:
-    (found,) = objects.queue("loop", [JOB | different])
+    (found,) = objects.queue_of_objects("loop", [JOB | different])
     assert isinstance(found, Queued), found
     return found
 
@@ -60,7 +59,7 @@ def test_a_job_is_told_as_squeue_would() -> None:
 @pytest.mark.parametrize("state", sorted(FINISHED))
 def test_jobs_that_are_over_are_not_in_the_queue(state: str) -> None:
     """slurmctld tells of them for MinJobAge."""
-    assert objects.queue("loop", [JOB | {"state": state}]) == []
+    assert objects.queue_of_objects("loop", [JOB | {"state": state}]) == []
 
 
 @pytest.mark.parametrize(
@@ -68,7 +67,7 @@ def test_jobs_that_are_over_are_not_in_the_queue(state: str) -> None:
     [("COMPLETING", Standing.RUNNING), ("STAGE_OUT", Standing.RUNNING), ("SUSPENDED", Standing.SUSPENDED)],
 )
 def test_jobs_that_hold_their_nodes_are(state: str, stands: Standing) -> None:
-    assert standing(queued(state=state), 1795596600) is stands
+    assert job_standing(queued(state=state), 1795596600) is stands
 
 
 @pytest.mark.parametrize(
@@ -90,7 +89,7 @@ def test_an_array_has_as_many_tasks_as_wait(
 
 @pytest.mark.parametrize("waiting", ["0xFFFE", "1,3,5,8,11,...", "", "1-", "1,,2", "1-3%2", 7])
 def test_a_list_of_tasks_that_is_cut_off_or_a_map_is_refused(waiting: Any) -> None:
-    (found,) = objects.queue("loop", [JOB | {"array_id": 6, "array_tasks_waiting": waiting}])
+    (found,) = objects.queue_of_objects("loop", [JOB | {"array_id": 6, "array_tasks_waiting": waiting}])
     assert isinstance(found, Rejected)
     assert "list of tasks" in found.reason or "no text" in found.reason
 
@@ -127,7 +126,7 @@ def test_a_job_without_a_limit_or_an_eligible_time_has_none() -> None:
     ],
 )
 def test_a_job_that_cannot_be_read_is_told_and_the_others_stand(different: dict[str, Any]) -> None:
-    sound, odd = objects.queue("loop", [JOB, JOB | different])
+    sound, odd = objects.queue_of_objects("loop", [JOB, JOB | different])
     assert sound == queued()
     assert isinstance(odd, Rejected)
     assert odd.line == json.dumps(JOB | different)
@@ -135,55 +134,61 @@ def test_a_job_that_cannot_be_read_is_told_and_the_others_stand(different: dict[
 
 @pytest.mark.parametrize("answer", [None, "", {}, 0, [None], ["x"]])
 def test_another_shape_is_an_error_and_no_empty_answer(answer: Any) -> None:
-    for read in (lambda: objects.queue("loop", answer), lambda: objects.tree("loop", answer),
-                 lambda: objects.nodes(answer), lambda: objects.diagnostics(answer),
-                 lambda: objects.priority_config(answer)):  # fmt: skip
+    for read in (lambda: objects.queue_of_objects("loop", answer),
+                 lambda: objects.tree_of_objects("loop", answer),
+                 lambda: objects.nodes_of_objects(answer), lambda: objects.diagnostics_of_objects(answer),
+                 lambda: objects.priority_of_objects(answer)):  # fmt: skip
         with pytest.raises(SlurmError, match="cannot be read"):
             read()
 
 
 def test_slurmctlds_health() -> None:
-    assert objects.diagnostics(DIAGNOSTICS) == Diagnostics(1795596600, 2, 1795596590, 9, 12)
-    never = objects.diagnostics(DIAGNOSTICS | {"backfill_cycle_last_when": 0})
+    assert objects.diagnostics_of_objects(DIAGNOSTICS) == Diagnostics(1795596600, 2, 1795596590, 9, 12)
+    never = objects.diagnostics_of_objects(DIAGNOSTICS | {"backfill_cycle_last_when": 0})
     assert never.backfill_last_at is None
 
 
 def test_the_configuration() -> None:
-    assert objects.priority_config(SETTINGS) == PriorityConfig(
+    assert objects.priority_of_objects(SETTINGS) == PriorityConfig(
         cluster="loop", version="25.11.7", priority_type="priority/multifactor", decay_half_life_seconds=600,
         calc_period_seconds=60, weight_fairshare=100000, weight_age=1000, flags=("MAX_TRES",),
         enforce=("associations", "limits", "safe"), tres=("cpu", "gres/gpu"), private_data=("jobs",),
         usage_reset="NONE", slurm_user="slurm",
     )  # fmt: skip
-    assert objects.priority_config(SETTINGS | {"priority_decay_half_life": None}).decay_half_life_seconds == 0
+    assert (
+        objects.priority_of_objects(SETTINGS | {"priority_decay_half_life": None}).decay_half_life_seconds
+        == 0
+    )
 
 
 @pytest.mark.parametrize("name", sorted(SETTINGS))
 def test_a_setting_that_is_not_told_is_an_error(name: str) -> None:
     with pytest.raises(SlurmError, match="pyslurm's settings"):
-        objects.priority_config({key: value for key, value in SETTINGS.items() if key != name})
+        objects.priority_of_objects({key: value for key, value in SETTINGS.items() if key != name})
 
 
 def test_associations_are_the_rows_of_sacctmgr_and_of_this_cluster_alone() -> None:
     """pyslurm's filter knows of users only; what else it is told it leaves out without a word."""
     other = ASSOCIATION | {"cluster": "elsewhere", "shares": 9}
     top = ASSOCIATION | {"id": 7, "parent_account_id": 6, "user": None}
-    assert objects.tree("loop", [top, ASSOCIATION, other]) == [
-        parse.Row(7, 6, 2, "umcg"), parse.Row(8, 7, 2, "umcg", "games"),
+    assert objects.tree_of_objects("loop", [top, ASSOCIATION, other]) == [
+        parse.AssociationRow(7, 6, 2, "umcg"), parse.AssociationRow(8, 7, 2, "umcg", "games"),
     ]  # fmt: skip
 
 
 def test_shares_of_the_parent_are_told_by_their_number() -> None:
-    (row,) = objects.tree("loop", [ASSOCIATION | {"parent_account_id": 0, "shares": PARENT_SHARES}])
-    assert isinstance(row, parse.Row)
-    (found,) = parse.associations("loop", [row], {})
+    (row,) = objects.tree_of_objects(
+        "loop", [ASSOCIATION | {"parent_account_id": 0, "shares": PARENT_SHARES}]
+    )
+    assert isinstance(row, parse.AssociationRow)
+    (found,) = parse.parse_associations("loop", [row], {})
     assert (found.raw_shares, found.steerable) == (PARENT_SHARES, False)
 
 
 @pytest.mark.parametrize("shares", [None, "UNLIMITED", "parent", -1, 1.5])
 def test_shares_that_are_no_number_spoil_the_tree(shares: Any) -> None:
     with pytest.raises(SlurmError, match="pyslurm's associations"):
-        objects.tree("loop", [ASSOCIATION | {"shares": shares}])
+        objects.tree_of_objects("loop", [ASSOCIATION | {"shares": shares}])
 
 
 @pytest.mark.parametrize(
@@ -195,7 +200,7 @@ def test_shares_that_are_no_number_spoil_the_tree(shares: Any) -> None:
     ],
 )
 def test_a_node_has_each_kind_of_gpu_and_all_of_them(gres: dict[str, int], tres: str) -> None:
-    assert objects.nodes([NODE | {"configured_gres": gres}]) == [Node("n1", tres)]
+    assert objects.nodes_of_objects([NODE | {"configured_gres": gres}]) == [Node("n1", tres)]
 
 
 ANYTHING = st.recursive(
@@ -213,14 +218,14 @@ def test_anything_in_the_place_of_a_value_is_read_or_an_error(
     said = json.loads(json.dumps(one | {name: odd}))
     try:
         if one is JOB:
-            objects.queue("loop", [said])
+            objects.queue_of_objects("loop", [said])
         elif one is SETTINGS:
-            objects.priority_config(said)
+            objects.priority_of_objects(said)
         elif one is DIAGNOSTICS:
-            objects.diagnostics(said)
+            objects.diagnostics_of_objects(said)
         elif one is ASSOCIATION:
-            objects.tree("loop", [said])
+            objects.tree_of_objects("loop", [said])
         else:
-            objects.nodes([said])
+            objects.nodes_of_objects([said])
     except SlurmError as error:
         assert str(error).startswith("pyslurm's")  # noqa: PT017

@@ -567,8 +567,12 @@ def _associations(
     numbers: list[str] = NUMBERS, names: list[str] = NAMES, usage: list[str] = SHARES
 ) -> tuple[Association, ...]:
     known = parse.numbers(numbers)
-    rows = [one for one in parse.tree(known, parse.names(names, known)) if isinstance(one, parse.Row)]
-    return parse.associations("loop", rows, known_usage(shares.from_text(usage)))
+    rows = [
+        one
+        for one in parse.association_tree(known, parse.association_names(names, known))
+        if isinstance(one, parse.AssociationRow)
+    ]
+    return parse.parse_associations("loop", rows, known_usage(shares.from_text(usage)))
 
 
 def _found() -> dict[tuple[str, str | None, str | None], Association]:
@@ -642,7 +646,11 @@ def test_an_association_without_a_name_of_its_own_goes_by_its_number_and_counts(
 
 def test_what_goes_by_its_number_is_told() -> None:
     known = parse.numbers(NUMBERS)
-    told = [one for one in parse.tree(known, parse.names(NAMES[1:], known)) if isinstance(one, Rejected)]
+    told = [
+        one
+        for one in parse.association_tree(known, parse.association_names(NAMES[1:], known))
+        if isinstance(one, Rejected)
+    ]
     assert told == [Rejected("1", "the name of this association cannot be told from others")]
 
 
@@ -705,7 +713,7 @@ def test_a_tree_with_mistakes_in_it_is_read_or_raises_slurm_error(
 @given(st.lists(st.integers(1, 30), unique=True, min_size=2), st.data())
 def test_each_question_about_odd_names_is_about_fewer_of_them(ids: list[int], data: st.DataObject) -> None:
     named = data.draw(st.sets(st.sampled_from(ids)))
-    groups = parse.parts(ids, named)
+    groups = parse.odd_parts(ids, named)
     assert sorted(one for group in groups for one in group) == sorted(ids)
     assert all(0 < len(group) < len(ids) for group in groups)
 
@@ -734,7 +742,7 @@ def test_events_are_the_sizes_of_the_cluster_and_what_became_of_its_nodes() -> N
 def test_a_node_that_is_out_takes_itself_away_whatever_else_it_holds() -> None:
     (outage,) = parse.events(["1795474890|Unknown|DOWN|cpu=4,gres/node=2,vmem=7|n4\n"])
     assert isinstance(outage, Outage)
-    assert tres.parse(outage.tres) == {"cpu": 4, "gres/node": 2, "node": 1, "vmem": 7}
+    assert tres.parse_tres(outage.tres) == {"cpu": 4, "gres/node": 2, "node": 1, "vmem": 7}
 
 
 @pytest.mark.parametrize(
@@ -773,7 +781,7 @@ Slurmctld(primary) at n0 is UP
 
 
 def _config(text: str = CONFIG) -> PriorityConfig:
-    return parse.priority_config(text.splitlines(keepends=True))
+    return parse.parse_priority_config(text.splitlines(keepends=True))
 
 
 def test_the_priority_plugin_is_read_from_what_slurmctld_says() -> None:
@@ -822,4 +830,4 @@ def test_a_configuration_that_lacks_what_is_needed_raises(text: str) -> None:
 
 def test_fractional_billing_stays_exact() -> None:
     run = _run(AllocTRES="billing=0.1,cpu=1")
-    assert tres.weigh(tres.parse(run.alloc_tres), {"billing": 3}) == Decimal("0.3")
+    assert tres.weigh(tres.parse_tres(run.alloc_tres), {"billing": 3}) == Decimal("0.3")

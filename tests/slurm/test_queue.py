@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slurm_ai_factory.core.authority import Terms
-from slurm_ai_factory.core.demand import Queued
+from slurm_ai_factory.core.live.authority import PriorityTerms
+from slurm_ai_factory.core.live.demand import Queued
 from slurm_ai_factory.core.records import Rejected
 from slurm_ai_factory.errors import GarbledError, SlurmError
 from slurm_ai_factory.slurm import queue
@@ -52,16 +52,16 @@ def _line(**different: str) -> str:
 
 
 def _read(answer: str) -> list[Queued | Rejected]:
-    return list(queue.queue("loop", answer.splitlines(keepends=True), DRAWN))
+    return list(queue.parse_queue("loop", answer.splitlines(keepends=True), DRAWN))
 
 
 def _queued(**different: str) -> Queued | Rejected:
-    (found,) = queue.queue("loop", [_line(**different)], DRAWN)
+    (found,) = queue.parse_queue("loop", [_line(**different)], DRAWN)
     return found
 
 
 def test_squeue_is_asked_for_every_field_with_the_separator_between() -> None:
-    wanted = queue.asked(DRAWN)
+    wanted = queue.queue_format(DRAWN)
     assert wanted.startswith(f"JobID:{DRAWN},ArrayJobID:{DRAWN},")
     assert wanted.endswith(f",Reservation:{DRAWN},JobID:")
 
@@ -120,15 +120,15 @@ def test_a_queue_may_be_empty() -> None:
 @given(st.lists(st.text(max_size=12), min_size=15, max_size=15))
 def test_any_fields_are_a_job_or_are_told(cells: list[str]) -> None:
     cells = ["7", *(one.replace(DRAWN, "") for one in cells), "7"]
-    (found,) = queue.queue("loop", [DRAWN.join(cells) + "\n"], DRAWN)
+    (found,) = queue.parse_queue("loop", [DRAWN.join(cells) + "\n"], DRAWN)
     assert isinstance(found, Rejected) or found.tasks > 0
 
 
 @pytest.mark.parametrize(("cells", "expected"), [
-    ("7|6000.5|1|2|3|4|5|6|cpu=10,mem=20|-100|main", Terms(7, "main", 6000.5, 151.0)),
-    ("7|6000|0|0|0|0|0|0||50|main", Terms(7, "main", 6000.0, -50.0)),
+    ("7|6000.5|1|2|3|4|5|6|cpu=10,mem=20|-100|main", PriorityTerms(7, "main", 6000.5, 151.0)),
+    ("7|6000|0|0|0|0|0|0||50|main", PriorityTerms(7, "main", 6000.0, -50.0)),
 ])  # fmt: skip
-def test_nice_and_tres_are_terms(cells: str, expected: Terms) -> None:
+def test_nice_and_tres_are_terms(cells: str, expected: PriorityTerms) -> None:
     assert list(queue.terms([cells + "\n"])) == [expected]
 
 
@@ -140,7 +140,7 @@ def test_a_line_of_sprio_that_is_no_priority_is_told_and_the_others_stand(cells:
     odd, sound = queue.terms([cells + "\n", "7|6000|0|0|0|0|0|0||0|main\n"])
     assert isinstance(odd, Rejected)
     assert odd.line == cells
-    assert sound == Terms(7, "main", 6000.0, 0.0)
+    assert sound == PriorityTerms(7, "main", 6000.0, 0.0)
 
 
 @pytest.mark.parametrize("missing", ["sdiag output at", "DBD Agent queue size"])
@@ -148,7 +148,7 @@ def test_a_line_of_sprio_that_is_no_priority_is_told_and_the_others_stand(cells:
 def test_an_answer_of_sdiag_without_what_matters_is_no_answer(recorded: Path, missing: str) -> None:
     kept = [line for line in lines(recorded, "sdiag") if not line.startswith(missing)]
     with pytest.raises(SlurmError, match="sdiag's answer cannot be read"):
-        queue.diagnostics(kept)
+        queue.parse_diagnostics(kept)
 
 
 @versions
@@ -157,22 +157,22 @@ def test_an_answer_of_sdiag_that_ends_in_its_figures_is_no_answer(recorded: Path
     last = next(n for n, line in enumerate(whole) if line.startswith("Latency for 1000 calls"))
     for kept in range(last + 1):
         with pytest.raises(SlurmError, match="sdiag's answer ends before 'Latency for 1000 calls"):
-            queue.diagnostics(whole[:kept])
-    assert queue.diagnostics(whole[: last + 1]) == queue.diagnostics(whole)
+            queue.parse_diagnostics(whole[:kept])
+    assert queue.parse_diagnostics(whole[: last + 1]) == queue.parse_diagnostics(whole)
 
 
 @versions
 def test_a_queue_of_the_agent_that_is_no_number_is_no_zero(recorded: Path) -> None:
     text = "".join(lines(recorded, "sdiag")).replace("DBD Agent queue size: 0", "DBD Agent queue size: many")
     with pytest.raises(SlurmError, match="natural number"):
-        queue.diagnostics(text.splitlines(keepends=True))
+        queue.parse_diagnostics(text.splitlines(keepends=True))
 
 
 @versions
 def test_without_backfill_nothing_is_known_of_it(recorded: Path) -> None:
     text = "".join(lines(recorded, "sdiag"))
     before, after = text.partition("Backfilling stats")[0], text.partition("Latency for")
-    found = queue.diagnostics((before + after[1] + after[2]).splitlines(keepends=True))
+    found = queue.parse_diagnostics((before + after[1] + after[2]).splitlines(keepends=True))
     assert (found.backfill_last_at, found.backfill_depth, found.backfill_queue) == (None, None, None)
 
 
@@ -181,7 +181,7 @@ END = "Latency for 1000 calls to gettimeofday(): 30 microseconds\n"
 
 def test_of_what_sdiag_says_twice_the_first_counts() -> None:
     head = "sdiag output at Wed Nov 25 08:50:00 2026 (1795596600)\n"
-    found = queue.diagnostics(
+    found = queue.parse_diagnostics(
         [head, "DBD Agent queue size: 3\n", "DBD Agent queue size: 0\n", head.replace("66", "67"), END]
     )
     assert (found.at, found.agent_queue) == (1795596600, 3)

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from slurm_ai_factory.core.facts import Node, Partition, Slurmdbd, Transaction
-from slurm_ai_factory.core.records import Rejected
+from slurm_ai_factory.core.records import Node, Partition, Rejected, Slurmdbd, Transaction
 from slurm_ai_factory.errors import SlurmError
 from slurm_ai_factory.slurm import parse, settings
 from tests.slurm.test_queue import lines, versions
@@ -16,11 +15,11 @@ from tests.slurm.test_queue import lines, versions
 @versions
 def test_what_a_fresh_slurm_says(recorded: Path) -> None:
     bare = {"tier": 1, "weights": "", "oversubscribe": "NO"}
-    assert list(settings.partitions(lines(recorded, "scontrol_show_partition"))) == [
+    assert list(settings.parse_partitions(lines(recorded, "scontrol_show_partition"))) == [
         Partition(name="main", **bare), Partition(name="debug", **bare),  # type: ignore[arg-type]
     ]  # fmt: skip
     assert list(settings.usage_factors(lines(recorded, "sacctmgr_show_qos_UsageFactor"))) == [("normal", 1.0)]
-    assert list(settings.coordinators(lines(recorded, "sacctmgr_show_account_name_Account"))) == [
+    assert list(settings.account_coordinators(lines(recorded, "sacctmgr_show_account_name_Account"))) == [
         ("root", ())
     ]
     told = lines(recorded, "sacctmgr_show_user_name_AdminLevel")
@@ -30,7 +29,7 @@ def test_what_a_fresh_slurm_says(recorded: Path) -> None:
 
 @versions
 def test_the_own_configuration_tells_what_doctor_asks(recorded: Path) -> None:
-    found = parse.priority_config(lines(recorded, "scontrol_show_config"))
+    found = parse.parse_priority_config(lines(recorded, "scontrol_show_config"))
     assert (found.private_data, found.usage_reset, found.slurm_user) == ((), "NONE", "root")
     assert found.enforce == ("associations", "limits", "safe")
 
@@ -51,8 +50,10 @@ def test_a_node_has_what_it_is_configured_to_have() -> None:
         "NodeName=n1 Arch=x86_64 Comment=CfgTRES of old Gres=gpu:2 "
         "CfgTRES=cpu=4,mem=1000M,billing=4,gres/gpu=2 AllocTRES=cpu=1\n"
     )
-    assert list(settings.nodes([shown, "\n"])) == [Node("n1", "billing=4,cpu=4,gres/gpu=2,mem=1000,node=1")]
-    assert list(settings.nodes([])) == []
+    assert list(settings.parse_nodes([shown, "\n"])) == [
+        Node("n1", "billing=4,cpu=4,gres/gpu=2,mem=1000,node=1")
+    ]
+    assert list(settings.parse_nodes([])) == []
 
 
 def test_free_text_of_a_node_says_nothing_of_this_or_another_node() -> None:
@@ -61,13 +62,13 @@ def test_free_text_of_a_node_says_nothing_of_this_or_another_node() -> None:
         "and CfgTRES=cpu=8 on NodeName=n2\n",
         "NodeName=n2 CfgTRES=cpu=2\n",
     ]
-    assert list(settings.nodes(shown)) == [Node("n1", "cpu=4,node=1"), Node("n2", "cpu=2,node=1")]
+    assert list(settings.parse_nodes(shown)) == [Node("n1", "cpu=4,node=1"), Node("n2", "cpu=2,node=1")]
 
 
 @pytest.mark.parametrize("line", ["NodeName=n1 Arch=x86_64\n", "NodeName=n1 CfgTRES=cpu\n",
                                   "NodeName=n1 CfgTRES=(null)\n", "NodeName=n1 CfgTRES=\n"])  # fmt: skip
 def test_a_node_that_cannot_be_read_is_told_and_the_others_stand(line: str) -> None:
-    odd, sound = settings.nodes([line, "NodeName=n2 CfgTRES=cpu=2\n"])
+    odd, sound = settings.parse_nodes([line, "NodeName=n2 CfgTRES=cpu=2\n"])
     assert isinstance(odd, Rejected)
     assert "n1" in odd.line
     assert sound == Node("n2", "cpu=2,node=1")
@@ -120,7 +121,7 @@ def test_a_configuration_that_does_not_say_is_no_answer(printed: list[str]) -> N
 def test_a_partition_with_weights_and_a_tier() -> None:
     line = ('PartitionName=gpu AllowGroups=ALL PriorityTier=10 OverSubscribe=FORCE:4 State=UP '
             "TRESBillingWeights=CPU=1.0,Mem=0.25G,GRES/gpu=16 Nodes=n[1-4]\n")  # fmt: skip
-    assert list(settings.partitions([line, "\n"])) == [
+    assert list(settings.parse_partitions([line, "\n"])) == [
         Partition("gpu", 10, "CPU=1.0,Mem=0.25G,GRES/gpu=16", "FORCE:4")
     ]
 
@@ -130,12 +131,12 @@ def test_what_cannot_be_read_is_told_and_the_others_stand() -> None:
         "PartitionName=a PriorityTier=x OverSubscribe=NO\n",
         "PartitionName=b PriorityTier=1 OverSubscribe=NO\n",
     ]
-    odd, sound = settings.partitions(shown)
+    odd, sound = settings.parse_partitions(shown)
     assert (isinstance(odd, Rejected), sound) == (True, Partition("b", 1, "", "NO"))
     factors = list(settings.usage_factors(["0.000000|scavenger\n", "much|normal\n", "|a|b\n", "x\n"]))
     assert [factors[0], factors[2]] == [("scavenger", 0.0), ("a|b", 1.0)]
     assert [isinstance(one, Rejected) for one in factors] == [False, True, False, True]
     changes = list(settings.share_changes("3", ["today|eve|(id_assoc=3)|shares=30\n", "5|eve|shares=30\n"]))
     assert [isinstance(one, Rejected) for one in changes] == [True, True]
-    (coordinators,) = settings.coordinators(["root\n"])
+    (coordinators,) = settings.account_coordinators(["root\n"])
     assert isinstance(coordinators, Rejected)

@@ -41,14 +41,14 @@ def answer(*rows: dict[str, Any], errors: tuple[str, ...] = ()) -> str:
     return json.dumps({"shares": {"shares": rows}, "errors": errors, "warnings": [], "meta": {}})
 
 
-def usage(rows: Iterable[shares.Row]) -> dict[int, shares.Usage]:
+def usage(rows: Iterable[shares.UsageRow]) -> dict[int, shares.AssociationUsage]:
     """By id, without what could not be read."""
     return dict(one for one in rows if not isinstance(one, Rejected))
 
 
 def test_a_row_of_json_is_a_row_of_text_with_all_its_digits() -> None:
     found = usage(shares.from_json(answer(row()), VERSION))
-    assert found == {6: shares.Usage(26, 26 / 102, 274, 1 / 3, 0.75)}
+    assert found == {6: shares.AssociationUsage(26, 26 / 102, 274, 1 / 3, 0.75)}
 
 
 @pytest.mark.parametrize(("level", "expected"), [
@@ -98,7 +98,10 @@ OUT_OF_RANGE = (
 @pytest.mark.parametrize("bad", OUT_OF_RANGE, ids=str)
 def test_usage_out_of_range_is_unknown_and_told_and_the_others_stand(bad: dict[str, Any]) -> None:
     found = shares.from_json(answer(row(**bad), row(id=7)), VERSION)
-    assert usage(found) == {6: shares.Usage(26), 7: shares.Usage(26, 26 / 102, 274, 1 / 3, 0.75)}
+    assert usage(found) == {
+        6: shares.AssociationUsage(26),
+        7: shares.AssociationUsage(26, 26 / 102, 274, 1 / 3, 0.75),
+    }
     assert [one.line for one in found if isinstance(one, Rejected)] == ["sshare: association 6"]
 
 

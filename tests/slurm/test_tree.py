@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from slurm_ai_factory.core.records import Rejected
 from slurm_ai_factory.slurm import tree
 from slurm_ai_factory.slurm.commands import Commands
-from slurm_ai_factory.slurm.parse import Names, Row
-from slurm_ai_factory.slurm.tree import Tree
+from slurm_ai_factory.slurm.parse import AssociationRow, Names
+from slurm_ai_factory.slurm.tree import AssociationTree
 
 ROOT: Names = ("root", "", "")
 REGIONAL: Names = ("regional", "", "")
@@ -47,17 +47,20 @@ class Sacctmgr(Commands):
         return "|".join(values[name] for name in fields.split(",")) + "\n"
 
 
-def read(named: Mapping[int, Names], *, filters: bool = True) -> tuple[dict[int, Row], list[Rejected]]:
-    rows = Tree(Sacctmgr(named=named, filters=filters), "loop").rows()
-    found = [one for one in rows if isinstance(one, Row)]
+def read(
+    named: Mapping[int, Names], *, filters: bool = True
+) -> tuple[dict[int, AssociationRow], list[Rejected]]:
+    rows = AssociationTree(Sacctmgr(named=named, filters=filters), "loop").rows()
+    found = [one for one in rows if isinstance(one, AssociationRow)]
     assert len({one.id for one in found}) == len(found)
     return {one.id: one for one in found}, [one for one in rows if isinstance(one, Rejected)]
 
 
 def test_names_that_are_sound_cost_two_questions() -> None:
     sacctmgr = Sacctmgr(named=SOUND)
-    assert Tree(sacctmgr, "loop").rows() == [
-        Row(1, 0, 1, "root"), Row(3, 1, 1, "regional"), Row(9, 1, 1, "astro"),
+    assert AssociationTree(sacctmgr, "loop").rows() == [
+        AssociationRow(1, 0, 1, "root"), AssociationRow(3, 1, 1, "regional"),
+        AssociationRow(9, 1, 1, "astro"),
     ]  # fmt: skip
     assert sacctmgr.asked == ["ID,ParentID,Share", "Account,User,Partition,ID"]
 
@@ -77,8 +80,8 @@ def test_any_name_is_its_own_rows_and_no_others(name: str, place: int) -> None:
     names[place] = name
     odd = (names[0], names[1], names[2])
     found, told = read({**SOUND, 27: odd, 28: ("last", "", "")})
-    assert found[27] == Row(27, 9, 1, *odd)
-    assert (found[3], found[28]) == (Row(3, 1, 1, "regional"), Row(28, 9, 1, "last"))
+    assert found[27] == AssociationRow(27, 9, 1, *odd)
+    assert (found[3], found[28]) == (AssociationRow(3, 1, 1, "regional"), AssociationRow(28, 9, 1, "last"))
     assert told == []
 
 
@@ -110,7 +113,7 @@ def test_a_name_that_is_anothers_stands_for_neither() -> None:
 
 def test_where_odd_names_cannot_be_asked_for_apart_they_go_by_their_number_and_count() -> None:
     found, told = read({**SOUND, 27: ("x\nregional", "", "")}, filters=False)
-    assert found[27] == Row(27, 9, 1, "#ID 27")
+    assert found[27] == AssociationRow(27, 9, 1, "#ID 27")
     assert "regional" not in {one.account for one in found.values() if one.id != 3}
     assert Rejected("27", "the name of this association cannot be told from others") in told
 
@@ -121,6 +124,6 @@ def test_however_many_odd_names_there_are_only_so_many_questions_are_asked(
     monkeypatch.setattr(tree, "QUESTIONS_MOST", 10)
     named = {**SOUND, **{n: (f"x\n{n}|", "", "") for n in range(100, 200)}}
     sacctmgr = Sacctmgr(named=named)
-    rows = [one for one in Tree(sacctmgr, "loop").rows() if isinstance(one, Row)]
+    rows = [one for one in AssociationTree(sacctmgr, "loop").rows() if isinstance(one, AssociationRow)]
     assert len(rows) == len(named)
     assert len(sacctmgr.asked) <= 1 + 10 * 5

@@ -9,9 +9,9 @@ from tempfile import TemporaryDirectory
 
 import psycopg
 
-from slurm_ai_factory.core.level import Baseline
+from slurm_ai_factory.core.control.level import Baseline
+from slurm_ai_factory.core.programme.retention import Due
 from slurm_ai_factory.core.records import DAY, Pause, Rejected, Size
-from slurm_ai_factory.core.retention import Due
 from slurm_ai_factory.ledger import Store, embedded, open_ledger
 from slurm_ai_factory.ledger.audits import Audit
 from tests import facility

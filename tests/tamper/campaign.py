@@ -15,7 +15,7 @@ from uuid import uuid4
 import psycopg
 from psycopg.sql import SQL, Composable, Identifier
 
-from slurm_ai_factory import verification
+from slurm_ai_factory.audit import verification
 from slurm_ai_factory.errors import SafError
 from slurm_ai_factory.ledger import open_ledger
 from tests import facility
@@ -133,7 +133,7 @@ def found(year: Year, url: str) -> str:
     """The first check of `saf ledger verify` that finds something, or what finding nothing proves."""
     try:
         with open_ledger(url, facility.CLUSTER) as ledger:
-            hours = verification.parts(ledger)
+            hours = verification.intervals_to_compare(ledger)
             for one in verification.verify(year.config, ledger, hours, lambda _: None):
                 if one.differing:
                     return f"{one.check}: {one.first}"

@@ -1,0 +1,1 @@
+"""The ledger against Slurm, against itself and against what was published."""

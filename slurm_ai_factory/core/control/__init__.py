@@ -1,0 +1,1 @@
+"""From a measurement to a decision about RawShares. Pure."""

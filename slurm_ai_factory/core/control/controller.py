@@ -1,0 +1,323 @@
+"""The control law: ``decide(policy, measurement, associations, last, now) -> Decision``. Pure.
+
+Fair Tree between two sibling accounts is a relay on decayed usage: the region goes first while its usage u
+is below its share sigma of the level, so sigma is a set-point for u and nothing else. The law drives a
+reference usage u_ref with Slurm's own decay from the share the region is owed (``payback``), keeps it near u
+(bounded credit: no monopoly after an absence, no punishment for soaking idle nodes) and sets sigma = u_ref.
+Writes are bounded, slewed, and left out while they would not change who goes first.
+docs/decisions/0002-control-law.md derives it. Usage and shares: fair_tree.c, priority_multifactor.c.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate
+from math import exp, fsum, log
+from typing import NamedTuple
+
+from slurm_ai_factory.core.control.level import Refusal, SteeredLevel, find_level
+from slurm_ai_factory.core.control.reasons import HOLDS, REASONS
+from slurm_ai_factory.core.measure.share import expected_rate, hours_since
+from slurm_ai_factory.core.records import (
+    HOUR,
+    Association,
+    Change,
+    ControlState,
+    Decision,
+    Hold,
+    Instant,
+    Measurement,
+)
+
+SET_POINT_TOLERANCE = 0.002
+
+RIPPLE = 2.0
+"""How many runs usage overshoots by: those that were started before it had passed the share."""
+
+Inputs = dict[str, float | int | str | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """The law's parameters; shares are parts of the level, times are seconds."""
+
+    account: str | tuple[str, ...]  #: the top-level account that holds the region, or all that hold it
+    target_share: float
+    margin: float = 0.01
+    half_life_seconds: int
+    period_seconds: int = 300  #: between two decisions
+    recovery_seconds: int = 72 * HOUR  #: rolling windows: a deficit is repaid over at least this
+    horizon_seconds: int = 48 * HOUR  #: calendar windows: the same
+    horizon_fraction: float = 0.5  #: calendar windows: and over at least this part of what is left
+    demand_seconds: int = 72 * HOUR  #: the recent past that tells what the region asks for
+    modest: float = 0.95  #: demand of at most the goal / this is served at once
+    capture: bool = True  #: whether demand is served while it is there, or deficits are paid back only
+    required_max: float = 0.9
+    share_min: float = 0.05
+    share_max: float = 0.9
+    credit_max: float = 0.2  #: how far the set-point may lie above usage
+    debit_max: float = 0.015  #: how far it may lie below; farther where runs are large
+    slew: float = 0.05  #: largest step of one write
+    band: float = 0.03  #: smaller steps wait while they change no order
+    writes_per_day: int = 24
+
+    @property
+    def accounts(self) -> tuple[str, ...]:
+        """The steered accounts."""
+        return (self.account,) if isinstance(self.account, str) else self.account
+
+    @property
+    def goal(self) -> float:
+        """Target and margin: the share the law steers to."""
+        return self.target_share + self.margin
+
+
+class Owed(NamedTuple):
+    """The share the region must get from now on, and the two grounds it has for that."""
+
+    payback: float
+    capture: float
+
+    @property
+    def share(self) -> float:
+        """The larger one."""
+        return max(self.payback, self.capture)
+
+
+def decide(
+    policy: Policy,
+    measurement: Measurement,
+    associations: Sequence[Association],
+    last: ControlState | None,
+    now: Instant,
+) -> Decision:
+    """What to do now: at most one change of each steered account's RawShares, or a hold; with its reason."""
+    accounts: Inputs = {"account": ", ".join(policy.accounts)}
+    own = last.baseline if last else {}
+    level = find_level(policy.accounts, associations, measurement.waiting_accounts, own)
+    if not isinstance(level, Refusal) and not policy.half_life_seconds:
+        level = Refusal("no_decay")
+    if isinstance(level, Refusal):
+        return _hold(level.reason, now, accounts, last, level.accounts if len(policy.accounts) > 1 else ())
+    if measurement.holds:
+        return _held(measurement.holds, now, accounts, last)
+    owed = Owed(payback(policy, measurement), capture(policy, measurement) if policy.capture else 0.0)
+    usage = level.usage_share
+    policy = replace(policy, debit_max=debit(policy, measurement))
+    u_ref = advance_u_ref(policy, last, usage, level.share(level.present), owed.share, now)
+    writes = last.writes_last_day if last else 0
+    wanted = min(policy.share_max, max(policy.share_min, u_ref))
+    reason, rows = _step(policy, level, usage, wanted, writes)
+    inputs = accounts | _inputs(policy, measurement, level, owed, u_ref, wanted)
+    state = ControlState(at=now, u_ref=u_ref, writes_last_day=writes, baseline=own)
+    if rows is None:
+        return _hold(reason, now, inputs, state)
+    changes = _changes(level, rows)
+    steps = ", ".join(
+        f"{one.account} RawShares {one.raw_shares_before} -> {one.raw_shares_after}" for one in changes
+    )
+    sentence = f"{steps}: {REASONS[reason]}"
+    return Decision(at=now, reason=reason, sentence=sentence, inputs=inputs, state=state, changes=changes)
+
+
+def _changes(level: SteeredLevel, rows: Sequence[int]) -> tuple[Change, ...]:
+    """One for each account whose RawShares are others than those in force."""
+    return tuple(
+        Change(
+            cluster=one.cluster, account=one.account, raw_shares_before=one.raw_shares, raw_shares_after=after
+        )
+        for one, after in zip(level.regional, rows, strict=True)
+        if one.raw_shares != after
+    )
+
+
+def payback(policy: Policy, measurement: Measurement) -> float:
+    """The share the region must get from now on, between the target and ``required_max``.
+
+    Rolling window of length W: the largest, over horizons h from ``recovery_seconds`` to W, of what makes
+    the window that ends h from now reach the goal, its known past included. Calendar window: the goal plus
+    today's deficit repaid over the larger of ``horizon_seconds`` and a part of what is left.
+    """
+    rate = expected_rate(measurement)
+    if rate <= 0:
+        return policy.goal
+    repay = _rolling if measurement.window.rolling else _calendar
+    owed = repay(policy, measurement, rate)
+    return min(policy.required_max, max(policy.target_share, owed))
+
+
+def _calendar(policy: Policy, measurement: Measurement, rate: float) -> float:
+    left = measurement.window.until - measurement.as_of
+    horizon = max(policy.horizon_seconds, policy.horizon_fraction * left)
+    deficit = policy.goal * float(measurement.total_charge) - float(measurement.regional_charge)
+    return policy.goal + deficit / (rate * horizon)
+
+
+def _rolling(policy: Policy, measurement: Measurement, rate: float) -> float:
+    """Deficit of the window's last n hours, for every n, each repaid until those hours leave the window."""
+    length = measurement.as_of - measurement.window.since
+    deficits = accumulate(policy.goal * hour.total - hour.regional for hour in reversed(measurement.hours))
+    horizons = (length - n * HOUR for n in range(1, len(measurement.hours) + 1))
+    owed = (
+        policy.goal + deficit / (rate * horizon)
+        for deficit, horizon in zip(deficits, horizons, strict=True)
+        if horizon >= policy.recovery_seconds
+    )
+    return max(policy.goal, max(owed, default=policy.goal))
+
+
+def capture(policy: Policy, measurement: Measurement) -> float:
+    """What the region must get now so that its demand is served while it is there.
+
+    While all that the region asked for in the window, delivered or waiting, is within the goal, it goes
+    first: ``required_max``. Else the part K of its demand that makes up the goal is served at all times:
+    K x what it asked for lately / what was delivered lately. 0 where nothing was delivered.
+    """
+    rate = expected_rate(measurement)
+    asked = float(measurement.regional_charge) + measurement.regional_backlog
+    if rate <= 0:
+        return 0.0
+    goal = policy.goal * float(measurement.total_charge)
+    if goal >= policy.modest * asked:
+        return policy.required_max
+    since = max(measurement.window.since, measurement.as_of - policy.demand_seconds)
+    lately = rate * max(HOUR, measurement.as_of - since)  # in a young window, since it began
+    return min(policy.required_max, goal / asked * asked_since(measurement, since) / lately)
+
+
+def asked_since(measurement: Measurement, since: Instant) -> float:
+    """Resource-seconds the region asked for since an instant: delivered, and what has come to wait.
+
+    What waited then is taken to be to the backlog of now as the amounts of the resource that waited.
+    """
+    recent = hours_since(measurement, since)
+    waiting, waited = (recent[at].regional_waiting for at in (-1, 0)) if recent else (0.0, 0.0)
+    came = measurement.regional_backlog * (1 - waited / waiting) if waiting else 0.0
+    return max(0.0, fsum(hour.regional for hour in recent) + came)
+
+
+def debit(policy: Policy, measurement: Measurement) -> float:
+    """How far the set-point may lie below usage: what usage ripples by anyhow is not followed up.
+
+    A run that ends is this part of all decayed usage: charge / (delivered rate x half-life / ln 2).
+    """
+    usage = expected_rate(measurement) * policy.half_life_seconds / log(2)
+    ripple = RIPPLE * measurement.run_charge / usage if usage > 0 else 0.0
+    return max(policy.debit_max, min(policy.credit_max, ripple))
+
+
+def advance_u_ref(
+    policy: Policy,
+    last: ControlState | None,
+    usage: float,
+    share: float,
+    owed: float,
+    now: Instant,
+) -> float:
+    """u_ref: moved towards what is owed as Slurm's decay would move usage, kept near usage.
+
+    Without a last state it starts at the present share, so that taking over is without a jump. The credit
+    never takes it below the goal: the region may always be owed what was promised, also after an absence.
+    """
+    start = last.u_ref if last else share
+    seconds = max(0, now - last.at) if last else 0
+    gain = 1.0 - exp(-seconds * log(2) / policy.half_life_seconds)
+    moved = start + gain * (owed - start)
+    highest = max(usage + policy.credit_max, policy.goal)
+    return min(highest, max(usage - policy.debit_max, moved))
+
+
+def _step(
+    policy: Policy, level: SteeredLevel, usage: float, wanted: float, writes: int
+) -> tuple[str, tuple[int, ...] | None]:
+    """(reason, RawShares of the steered accounts to set or None to hold)."""
+    share, kept = level.share(level.present), level.in_ratio
+    gap = wanted - share
+    rows = level.rows(share + min(policy.slew, max(-policy.slew, gap)), policy.slew)
+    changed = sum(after != before for before, after in zip(level.present, rows, strict=True))
+    close = abs(gap) < policy.band and _same_side(policy, usage, share, wanted)
+    if not changed or (kept and abs(gap) < SET_POINT_TOLERANCE):
+        return "at_set_point", None
+    if kept and close:
+        return "same_order", None
+    if writes + changed > policy.writes_per_day:
+        return "write_budget", None
+    if close or abs(gap) < SET_POINT_TOLERANCE:
+        return "ratio", rows
+    if gap < 0:
+        return "lower", rows
+    return ("follow" if wanted < usage else "raise"), rows
+
+
+def _same_side(policy: Policy, usage: float, share: float, wanted: float) -> bool:
+    """Whether both shares give the same order until the next decision, however usage moves until then."""
+    drift = 1.0 - exp(-policy.period_seconds * log(2) / policy.half_life_seconds)
+    low, high = sorted((share, wanted))
+    return usage + drift * (1 - usage) < low or usage - drift * usage > high
+
+
+def _inputs(
+    policy: Policy,
+    measurement: Measurement,
+    level: SteeredLevel,
+    owed: Owed,
+    u_ref: float,
+    wanted: float,
+) -> Inputs:
+    found: Inputs = {
+        "window": measurement.window.name,
+        "as_of": measurement.as_of,
+        "resource": measurement.resource,
+        "target_share": policy.target_share,
+        "margin": policy.margin,
+        "delivered_share": measurement.delivered_share,
+        "regional_charge": float(measurement.regional_charge),
+        "total_charge": float(measurement.total_charge),
+        "payback_share": owed.payback,
+        "capture_share": owed.capture,
+        "required_share": owed.share,
+        "usage_share": level.usage_share,
+        "debit": policy.debit_max,
+        "u_ref": u_ref,
+        "share": level.share(level.present),
+        "share_wanted": wanted,
+        "raw_shares": sum(level.present),
+        "competing_shares": level.sibling_shares,
+        "half_life_seconds": policy.half_life_seconds,
+    }
+    return found | _counted(level)
+
+
+def _counted(level: SteeredLevel) -> Inputs:
+    """What the mapping of several accounts rests on."""
+    regional, others = level.counted
+    return {
+        "regional_accounts_counted": ", ".join(regional),
+        "other_accounts_counted": ", ".join(others),
+        "effective_competing_shares": level.competing_shares,
+    }
+
+
+def _held(
+    holds: Sequence[Hold],
+    now: Instant,
+    inputs: Inputs,
+    state: ControlState | None,
+) -> Decision:
+    """A hold that was found before: the first one's reason, and what all of them say."""
+    sentence = f"hold: {'; '.join(one.sentence for one in holds)}"
+    return Decision(at=now, reason=holds[0].reason, sentence=sentence, inputs=inputs, state=state)
+
+
+def _hold(
+    reason: str,
+    now: Instant,
+    inputs: Inputs,
+    state: ControlState | None,
+    accounts: Sequence[str] = (),
+) -> Decision:
+    word = "hold" if reason in HOLDS else "nothing to change"
+    which = f" ({', '.join(accounts)})" if accounts else ""
+    sentence = f"{word}: {REASONS[reason]}{which}"
+    return Decision(at=now, reason=reason, sentence=sentence, inputs=inputs, state=state)

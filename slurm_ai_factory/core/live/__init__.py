@@ -1,0 +1,1 @@
+"""What slurmctld shows now: demand, authority of fairshare, health, clock, rights. Pure."""

@@ -1,0 +1,1 @@
+"""What the programme asks beside the share: terms, expertise, tariffs, small cells, persons. Pure."""

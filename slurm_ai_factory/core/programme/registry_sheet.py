@@ -1,0 +1,118 @@
+"""The registry as CSV: one table of organisations, one of links, told apart by their columns.
+
+The rule: dates are civil days, and what is written is read back as the same entries.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+from typing import NamedTuple, TypeVar
+from zoneinfo import ZoneInfo
+
+from slurm_ai_factory.core import windows
+from slurm_ai_factory.core.programme import sheet
+from slurm_ai_factory.core.programme.sheet import Fault, SheetRow
+from slurm_ai_factory.core.records import FOREVER, Instant
+from slurm_ai_factory.core.rules.organisations import Link, Organisation, Problem, RegistryEntry
+
+_T = TypeVar("_T")
+
+ORGANISATION = (
+    ("organisation", "name", "category", "sector", "since"),
+    ("kvk", "municipality", "hub", "until"),
+)
+LINK = (("organisation", "account", "since"), ("fraction", "until"))
+"""Columns that must be there, and columns that may."""
+
+
+class Entries(NamedTuple):
+    """What a table says, each entry with its line; nothing where there are faults."""
+
+    entries: tuple[tuple[int, RegistryEntry], ...]
+    faults: tuple[Fault, ...]
+    encoding: str
+
+
+def read_registry_sheet(data: bytes, zone: ZoneInfo) -> Entries:
+    """The entries of a table of organisations or of links."""
+    columns, make = (LINK, _link) if _names_accounts(data) else (ORGANISATION, _organisation)
+    table = sheet.read_sheet(data, *columns)
+    found: list[tuple[int, RegistryEntry]] = []
+    faults = list(table.faults)
+    for line in table.lines:
+        try:
+            found.append((line.number, make(line, zone)))
+        except _WrongCellError as wrong:
+            faults.append(Fault(line.number, wrong.column, wrong.reason))
+    return Entries(() if faults else tuple(found), tuple(faults), table.encoding)
+
+
+def _names_accounts(data: bytes) -> bool:
+    header = next((line for line in data.splitlines() if line.strip() and not line.startswith(b"sep=")), b"")
+    return b"account" in re.split(rb"[,;\t\s\"]+", header.lower())
+
+
+class _WrongCellError(Exception):
+    def __init__(self, column: str, reason: str) -> None:
+        super().__init__(reason)
+        self.column, self.reason = column, reason
+
+
+def _organisation(line: SheetRow, zone: ZoneInfo) -> Organisation:
+    since, until = _dates(line, zone)
+    names = ("organisation", "name", "kvk", "category", "sector", "municipality", "hub")
+    return Organisation(**{name: line.cells[name] for name in names}, since=since, until=until)
+
+
+def _link(line: SheetRow, zone: ZoneInfo) -> Link:
+    since, until = _dates(line, zone)
+    fraction = _cell(line, "fraction", fraction_of) if line.cells["fraction"] else Decimal(1)
+    organisation, account = line.cells["organisation"], line.cells["account"]
+    return Link(organisation=organisation, account=account, fraction=fraction, since=since, until=until)
+
+
+def _dates(line: SheetRow, zone: ZoneInfo) -> tuple[Instant, Instant]:
+    since = _cell(line, "since", lambda text: windows.day(text, zone))
+    until = _cell(line, "until", lambda text: windows.day(text, zone) if text else FOREVER)
+    return since, until
+
+
+def _cell(line: SheetRow, column: str, convert: Callable[[str], _T]) -> _T:
+    try:
+        return convert(line.cells[column])
+    except ValueError as error:
+        raise _WrongCellError(column, str(error)) from error
+
+
+def fraction_of(text: str) -> Decimal:
+    """A fraction as it is typed, with a decimal point or comma. Raises ValueError.
+
+    >>> fraction_of("0.4"), fraction_of("0,25"), fraction_of("1")
+    (Decimal('0.4'), Decimal('0.25'), Decimal('1'))
+    """
+    if not re.fullmatch(r"[0-9]{1,6}(?:[.,][0-9]{1,12})?", text, flags=re.ASCII):
+        raise ValueError(f"{text!r} is not a fraction such as 0.4")
+    return Decimal(text.replace(",", "."))
+
+
+def sheet_rows(entries: Iterable[RegistryEntry], zone: ZoneInfo) -> list[dict[str, str]]:
+    """Entries as cells by column, as ``read`` takes them."""
+    return [_row(one, zone) for one in entries]
+
+
+def _row(one: RegistryEntry, zone: ZoneInfo) -> dict[str, str]:
+    required, optional = ORGANISATION if isinstance(one, Organisation) else LINK
+    cells = {name: getattr(one, name) for name in (*required, *optional)}
+    cells["since"] = windows.civil_day(one.since, zone)
+    cells["until"] = "" if one.until == FOREVER else windows.civil_day(one.until, zone)
+    if isinstance(one, Link):
+        cells["fraction"] = f"{one.fraction.normalize():f}"
+    return cells
+
+
+def faults_of(problems: Iterable[Problem], entries: Iterable[tuple[int, RegistryEntry]]) -> list[Fault]:
+    """Problems of entries, where they are in the table."""
+    lines = {id(entry): number for number, entry in entries}
+    return sorted(Fault(lines.get(id(one.entry), 0), one.field, one.reason) for one in problems)

@@ -1,0 +1,90 @@
+"""What access costs: prices per resource-hour, by whom it is for and from which day on. Money is Decimal.
+
+A tariff applies from its first instant until the next of the same beneficiary, category and resource. One for
+a category goes before one for everybody of the beneficiary. Each line of a statement is rounded to cents
+(half up), and a total is the sum of its lines, so that a reader can add it up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
+from itertools import pairwise
+from typing import NamedTuple
+
+from slurm_ai_factory.core.records import HOUR, Charge, Instant, Window
+from slurm_ai_factory.core.rules.classify import Beneficiary
+
+CENT = Decimal("0.01")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tariff:
+    """A price for one hour of one resource."""
+
+    beneficiary: Beneficiary
+    category: str = ""  #: "" for every category
+    resource: str
+    price: Decimal
+    since: Instant
+
+
+class StatementLine(NamedTuple):
+    """Charge of an organisation at one price."""
+
+    since: Instant
+    until: Instant
+    beneficiary: Beneficiary
+    category: str
+    resource: str
+    charge: Charge  #: resource-seconds
+    price: Decimal  #: for one resource-hour
+
+    @property
+    def amount(self) -> Decimal:
+        """The price of the line, in cents."""
+        hours = Decimal(self.charge) / HOUR
+        return (hours * self.price).quantize(CENT, ROUND_HALF_UP)
+
+
+def resources(tariffs: Iterable[Tariff]) -> list[str]:
+    """Every resource that has a price, each once, in the order of the tariffs."""
+    return list(dict.fromkeys(one.resource for one in tariffs))
+
+
+def pieces(window: Window, tariffs: Iterable[Tariff]) -> list[Window]:
+    """The window, cut where a tariff begins.
+
+    >>> one = Tariff(beneficiary=Beneficiary.REGIONAL, resource="cpu", price=Decimal(1), since=3600)
+    >>> [(piece.since, piece.until) for piece in pieces(Window("w", 0, 7200), [one])]
+    [(0, 3600), (3600, 7200)]
+    """
+    inside = {one.since for one in tariffs if window.since < one.since < window.until}
+    cuts = sorted({window.since, window.until, *inside})
+    return [window._replace(since=since, until=until) for since, until in pairwise(cuts)]
+
+
+def price(
+    tariffs: Sequence[Tariff], beneficiary: Beneficiary, category: str, resource: str, at: Instant
+) -> Decimal | None:
+    """The price in force; None where none is. Unclassified charge has the price of non-regional.
+
+    >>> cheap = Tariff(beneficiary=Beneficiary.REGIONAL, resource="cpu", price=Decimal("0.01"), since=0)
+    >>> price([cheap], Beneficiary.REGIONAL, "business", "cpu", 9), price([cheap], Beneficiary.NON_REGIONAL, "", "cpu", 9)
+    (Decimal('0.01'), None)
+    """  # noqa: E501
+    side = Beneficiary.NON_REGIONAL if beneficiary is Beneficiary.UNCLASSIFIED else beneficiary
+    fitting = [
+        one
+        for one in tariffs
+        if one.beneficiary is side and one.resource == resource and one.since <= at
+        and one.category in ("", category)
+    ]  # fmt: skip
+    best = max(fitting, key=lambda one: (bool(one.category), one.since), default=None)
+    return best.price if best else None
+
+
+def total(lines: Iterable[StatementLine]) -> Decimal:
+    """What the lines add up to."""
+    return sum((line.amount for line in lines), start=Decimal("0.00"))

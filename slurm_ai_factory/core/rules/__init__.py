@@ -1,0 +1,1 @@
+"""Who a run was for: rules, registry of organisations, classification. Pure."""

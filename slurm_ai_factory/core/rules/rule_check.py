@@ -1,0 +1,101 @@
+"""What is wrong with rules that can be read: names that nothing has, and rules that nothing can reach.
+
+The rule: a mistyped name is an error and never a silent miss. What is known is passed in; where nothing is
+known of a kind of name, it is not looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from difflib import get_close_matches
+from itertools import combinations
+from typing import NamedTuple
+
+from slurm_ai_factory.core.rules.classify import DETAILS, Rule, Rules
+from slurm_ai_factory.core.rules.organisations import CATEGORIES, SBI_SECTIONS, Codes
+
+
+class RuleProblem(NamedTuple):
+    """What is wrong with a rule: which key, which name, and why."""
+
+    rule: str
+    key: str
+    name: str
+    reason: str
+
+
+def known_terms(rules: Rules, terms: Codes) -> dict[str, Collection[str]]:
+    """The words that the registry knows, by what they say of an organisation."""
+    return {
+        "organisation": rules.registry.keys,
+        "category": CATEGORIES,
+        "sector": (*SBI_SECTIONS, *terms.sectors),
+        "municipality": terms.municipalities,
+        "hub": terms.hubs,
+    }
+
+
+def check(rules: Rules, names: Mapping[str, Collection[str]], terms: Codes) -> list[RuleProblem]:
+    """Every problem of these rules; ``names`` are those that the cluster has, by condition."""
+    words = known_terms(rules, terms)
+    linked = {f"linked_{key}": known for key, known in words.items()}
+    found = [
+        RuleProblem(one.rule, one.condition, one.name, _missing(one.condition, one.nearest))
+        for one in rules.unknown({**names, **linked})
+    ]
+    return [*found, *_of_details(rules, words), *_unreachable(rules.rules)]
+
+
+def gone(
+    rules: Rules, seen: Mapping[str, Collection[str]], listed: Mapping[str, Collection[str]]
+) -> list[RuleProblem]:
+    """Names of rules that past charges have and Slurm no longer lists: they hold for the past alone."""
+    return [
+        RuleProblem(one.rule, one.condition, one.name, "is no longer in Slurm; only past charges have it")
+        for one in rules.unknown(listed)
+        if one.name in seen.get(one.condition, ())
+    ]
+
+
+def _missing(key: str, nearest: str) -> str:
+    what = key.removeprefix("linked_").replace("account_subtree", "account")
+    told = "registered" if key == "linked_organisation" else "known"
+    return f"no such {what} is {told}" + (f"; did you mean {nearest!r}?" if nearest else "")
+
+
+def _of_details(rules: Rules, words: Mapping[str, Collection[str]]) -> Iterator[RuleProblem]:
+    """What rules tell of somebody must be in the registry's words, so that groups of them are the same."""
+    for rule in rules.rules:
+        for key in DETAILS:
+            name, known = getattr(rule, key), words[key]
+            if name and name not in known and (known or key != "organisation"):
+                nearest = next(iter(get_close_matches(name, known, n=1)), "")
+                yield RuleProblem(rule.name, key, name, _missing(key, nearest))
+
+
+def _unreachable(rules: tuple[Rule, ...]) -> Iterator[RuleProblem]:
+    told: set[str] = set()
+    for first, second in combinations(rules, 2):
+        if second.name not in told and _covers(first, second):
+            told.add(second.name)
+            yield RuleProblem(second.name, "", "", f"is never reached: rule {first.name!r} decides before it")
+
+
+def _covers(first: Rule, second: Rule) -> bool:
+    """Whether the first rule holds, and decides, whenever the second does.
+
+    >>> from slurm_ai_factory.core.classify import Beneficiary
+    >>> def rule(**names): return Rule(name="r", beneficiary=Beneficiary.REGIONAL,
+    ...     conditions={key: frozenset(value) for key, value in names.items()})
+    >>> _covers(rule(account="ab"), rule(account="a", qos="q"))
+    True
+    >>> _covers(rule(account="a"), rule(account="ab"))
+    False
+    """
+    return (
+        first.beneficiary is not None
+        and first.since <= second.since
+        and first.until >= second.until
+        and all(key in second.conditions for key in first.conditions)
+        and all(second.conditions[key] <= names for key, names in first.conditions.items())
+    )

@@ -1,0 +1,65 @@
+"""Why a subject is classified as it is: the rule that decided, in words that a person can check.
+
+The rule: nothing is decided here; what is told is what ``classify`` answered, taken apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from slurm_ai_factory.core import windows
+from slurm_ai_factory.core.records import FOREVER, Instant, Subject
+from slurm_ai_factory.core.rules.classify import Rule, Rules
+from slurm_ai_factory.core.rules.organisations import Link, Organisation
+
+
+def why(rules: Rules, subject: Subject, at: Instant) -> list[str]:
+    """What made the rules answer as they did for a subject at an instant, one fact a line.
+
+    >>> from slurm_ai_factory.core.classify import Beneficiary
+    >>> rule = Rule(name="region", beneficiary=Beneficiary.REGIONAL,
+    ...             conditions={"account_subtree": frozenset({"regional"}), "qos": frozenset({"long"})})
+    >>> subject = Subject("c", "umcg", "jan", "main", "long", "", "")
+    >>> why(Rules((rule,), {"umcg": "regional", "regional": "root"}), subject, 0)
+    ['account_subtree: umcg < regional', 'qos: long']
+    """
+    if override := rules.overrides.get(subject.override):
+        return [
+            f"override {override.number} by {override.actor} at {windows.iso(override.at)}: {override.reason}"
+        ]
+    name = rules.classify(subject, at)[0].classification.rule
+    deciding = next((one for one in rules.rules if one.name == name), None)
+    return list(_facts(rules, deciding, subject, at)) if deciding else ["no rule holds"]
+
+
+def _facts(rules: Rules, rule: Rule, subject: Subject, at: Instant) -> Iterator[str]:
+    if rule.since or rule.until != FOREVER:
+        yield f"the rule is in force {_span(rule.since, rule.until)}"
+    lineage = list(rules.lineage(subject.account))
+    linked = rules.registry.linked(lineage, at)
+    for key, names in rule.conditions.items():
+        if key == "account_subtree":
+            upto = next(n for n, account in enumerate(lineage) if account in names)
+            yield f"account_subtree: {' < '.join(lineage[: upto + 1])}"
+        elif key.startswith("linked_"):
+            found = {getattr(whom, key.removeprefix("linked_")) for _, whom in linked} & names
+            yield f"{key}: {', '.join(sorted(found))}"
+        else:
+            yield f"{key}: {getattr(subject, key)}"
+    if rule.beneficiary is None:
+        yield from (_linked(rules, *one, at) for one in linked)
+
+
+def _linked(rules: Rules, link: Link, whom: Organisation, at: Instant) -> str:
+    place = whom.municipality or "outside the Netherlands"
+    inside = "in the region" if rules.is_regional(whom.municipality, at) else "not in the region"
+    return (
+        f"registry: {link.fraction.normalize():f} of account {link.account} is for {whom.organisation} "
+        f"({whom.name}) {_span(link.since, link.until)}; {place} is {inside}"
+    )
+
+
+def _span(since: Instant, until: Instant) -> str:
+    parts = [f"from {windows.iso(since)}"] if since else []
+    parts += [f"until {windows.iso(until)}"] if until != FOREVER else []
+    return " ".join(parts) or "at all times"

@@ -1,0 +1,1 @@
+"""What the daemon shows while it runs: metrics, status page and health, from memory only."""

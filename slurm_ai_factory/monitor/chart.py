@@ -1,0 +1,187 @@
+"""The share over the window against the floor, as SVG drawn on the server. Pure: values in, text out.
+
+The rule: colours are classes, so that the page's style sheet makes it dark or light; nothing is drawn that
+was not measured, and what is only expected is dotted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from math import ceil
+from zoneinfo import ZoneInfo
+
+from slurm_ai_factory.core.measure import outlook
+from slurm_ai_factory.core.measure.outlook import Point
+from slurm_ai_factory.core.records import DAY, Instant, Measurement
+
+MOST_POINTS = 400
+LONG = 45 * DAY
+"""From here on, months are marked instead of weeks."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChartFrame:
+    """Where instants and shares are on the drawing, in its own units."""
+
+    width: float
+    height: float
+    since: Instant
+    until: Instant
+    top: float  #: the largest share drawn
+    left: float = 44.0
+    right: float = 16.0
+    above: float = 18.0
+    under: float = 26.0
+
+    def x(self, at: Instant) -> float:
+        """An instant, from left to right."""
+        part = (at - self.since) / max(1, self.until - self.since)
+        return self.left + min(1.0, max(0.0, part)) * (self.width - self.left - self.right)
+
+    def y(self, share: float) -> float:
+        """A share, from bottom to top; what is above the drawing is drawn at its edge."""
+        part = min(1.0, max(0.0, share / self.top))
+        return self.height - self.under - part * (self.height - self.above - self.under)
+
+
+def share_chart(m: Measurement, zone: ZoneInfo, *, width: float, height: float) -> str:
+    """The drawing. It is empty of lines while nothing was delivered, and says so."""
+    course = _thinned(outlook.course(m))
+    expected = outlook.expected_share(m)
+    until = m.as_of if m.window.rolling else m.window.until
+    frame = ChartFrame(width, height, m.window.since, until, _top(m, course, expected))
+    parts = [
+        *_scale(frame),
+        *_calendar(frame, zone),
+        *_days(frame, m),
+        *_course(frame, m, course),
+        *_floor(frame, m),
+        *_outlook(frame, m, course, expected),
+    ]
+    said = outlook.promise_sentence(m, 0.0) if course else "Nothing has been delivered in the window yet."
+    box = f'viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{_text(said)}"'
+    return f"<svg {box}>{''.join(parts)}</svg>"
+
+
+def _thinned(course: Sequence[Point]) -> list[Point]:
+    """No more points than can be seen; the last one always."""
+    step = ceil(len(course) / MOST_POINTS) or 1
+    return [*course[:-1][::step], *course[-1:]]
+
+
+def _top(m: Measurement, course: Sequence[Point], expected: float | None) -> float:
+    """Enough for the line after its first, wild day, and never less than twice the floor."""
+    settled = [point.share for point in course if point.at >= m.window.since + DAY] or [
+        p.share for p in course
+    ]
+    highest = max([*settled, expected or 0.0, 1.6 * m.target_share])
+    return min(1.0, ceil(1.1 * highest / 0.1) * 0.1)
+
+
+def _scale(frame: ChartFrame) -> Iterator[str]:
+    step = 0.1 if frame.top <= 0.65 else 0.2
+    for number in range(round(frame.top / step) + 1):
+        y = frame.y(number * step)
+        yield f'<path class="grid" d="M{frame.left:g} {y:.1f}H{frame.width - frame.right:g}"/>'
+        yield (
+            f'<text class="tick" x="{frame.left - 8:g}" y="{y + 4:.1f}" text-anchor="end">'
+            f"{100 * number * step:.0f} %</text>"
+        )
+
+
+def _calendar(frame: ChartFrame, zone: ZoneInfo) -> Iterator[str]:
+    """Where months or weeks begin, in civil time; as many as have room."""
+    marks = list(_marks(frame, zone))
+    room = max(1, int((frame.width - frame.left - frame.right) / 64))
+    step = ceil(len(marks) / room) or 1
+    y = frame.height - frame.under
+    for at, label in marks[::step]:
+        x = frame.x(at)
+        yield f'<path class="mark" d="M{x:.1f} {y:.1f}v5"/>'
+        anchor = "start" if x < frame.left + 20 else "middle"
+        yield f'<text class="tick" x="{x:.1f}" y="{y + 19:.1f}" text-anchor="{anchor}">{label}</text>'
+
+
+def _marks(frame: ChartFrame, zone: ZoneInfo) -> Iterator[tuple[Instant, str]]:
+    long = frame.until - frame.since > LONG
+    day = datetime.fromtimestamp(frame.since, zone).replace(hour=0, minute=0, second=0)
+    while day.timestamp() < frame.until:
+        fits = day.day == 1 if long else day.weekday() == 0
+        if fits and day.timestamp() >= frame.since:
+            yield int(day.timestamp()), f"{day.day} {day:%b}"
+        day += timedelta(days=1)
+
+
+def _days(frame: ChartFrame, m: Measurement) -> Iterator[str]:
+    """Each day's own share, as a bar behind the line."""
+    for at, share in outlook.daily(m):
+        left, right = frame.x(at), frame.x(min(at + DAY, m.as_of))
+        y = frame.y(share)
+        yield (
+            f'<rect class="day" x="{left + 0.5:.1f}" y="{y:.1f}" width="{max(0.5, right - left - 1):.1f}" '
+            f'height="{frame.height - frame.under - y:.1f}"/>'
+        )
+
+
+def _course(frame: ChartFrame, m: Measurement, course: Sequence[Point]) -> Iterator[str]:
+    """The line, and what lies between it and the floor."""
+    if not course:
+        place = f'x="{(frame.left + frame.width - frame.right) / 2:g}" y="{frame.height * 0.72:g}"'
+        yield f'<text class="empty" {place} text-anchor="middle">nothing delivered yet</text>'
+        return
+    line = "L".join(f"{frame.x(at):.1f} {frame.y(share):.1f}" for at, share in course)
+    floor, first, last = frame.y(m.target_share), frame.x(course[0].at), frame.x(course[-1].at)
+    area = f"M{first:.1f} {floor:.1f}L{line}L{last:.1f} {floor:.1f}Z"
+    bottom = frame.height - frame.under
+    for name, y, height in (("over", 0.0, floor), ("short", floor, bottom - floor)):
+        clip = f"{name}-{frame.width:g}"
+        half = f'<rect x="0" y="{y:.1f}" width="{frame.width:g}" height="{height:.1f}"/>'
+        yield f'<clipPath id="{clip}">{half}</clipPath>'
+        yield f'<path class="{name}" clip-path="url(#{clip})" d="{area}"/>'
+    yield f'<path class="course" d="M{line}"/>'
+
+
+def _floor(frame: ChartFrame, m: Measurement) -> Iterator[str]:
+    y = frame.y(m.target_share)
+    yield f'<path class="floor" d="M{frame.left:g} {y:.1f}H{frame.width - frame.right:g}"/>'
+
+
+def _outlook(
+    frame: ChartFrame, m: Measurement, course: Sequence[Point], expected: float | None
+) -> Iterator[str]:
+    """Where the line is now, and where it goes if the rest is like the last seven days."""
+    if course:
+        at, share = course[-1]
+        x, y = frame.x(at), frame.y(share)
+        if expected is not None and m.window.until > at:
+            end = frame.x(m.window.until), frame.y(expected)
+            yield f'<path class="expected" d="M{x:.1f} {y:.1f}L{end[0]:.1f} {end[1]:.1f}"/>'
+        yield f'<circle class="now" cx="{x:.1f}" cy="{y:.1f}" r="4.5"/>'
+        yield _now_label(frame, m, course[-1])
+    yield _floor_label(frame, m, course[-1].share if course and expected is None else expected)
+
+
+def _floor_label(frame: ChartFrame, m: Measurement, beside: float | None) -> str:
+    """At the right end of the floor, on the side where the other line does not end."""
+    y = frame.y(m.target_share) + (16 if beside is not None and beside >= m.target_share else -8)
+    return (
+        f'<text class="floor-label" x="{frame.width - frame.right:g}" y="{y:.1f}" text-anchor="end">'
+        f"promised {outlook.short_percent(m.target_share)}</text>"
+    )
+
+
+def _now_label(frame: ChartFrame, m: Measurement, now: Point) -> str:
+    """Beside the end of the line, on its far side from the floor."""
+    x = frame.x(now.at)
+    anchor, shift = ("end", -10) if x > frame.width * 0.55 else ("start", 10)
+    y = frame.y(now.share) + (-12 if now.share >= m.target_share else 22)
+    return (
+        f'<text class="now-label" x="{x + shift:.1f}" y="{y:.1f}" text-anchor="{anchor}">'
+        f"{outlook.exact(now.share, m.target_share)}</text>"
+    )
+
+
+def _text(said: str) -> str:
+    return said.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")

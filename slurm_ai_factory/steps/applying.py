@@ -1,0 +1,195 @@
+"""From a decision to RawShares in force: record as planned, write, read back, record what was found.
+
+What became of a change is what is read back, never what a command's exit says. One that was begun and could
+not be settled is settled by the next cycle, from the shares that are in force then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from time import monotonic
+from typing import NamedTuple
+
+from slurm_ai_factory.core.control.level import Baseline, sibling_shares
+from slurm_ai_factory.core.records import Association, Change, Decision
+from slurm_ai_factory.core.words import count
+from slurm_ai_factory.errors import LedgerError, SlurmError
+from slurm_ai_factory.ledger import Planned
+from slurm_ai_factory.steps.site import Site
+
+READ_BACKS = 25
+READ_BACK_SECONDS = 0.2
+"""slurmdbd tells slurmctld without waiting for it: look again for some seconds before calling it lost."""
+
+WRITE_SECONDS = 10
+"""A write is over so long after the writing lock was last seen to be held, or it is not made. Sooner than a
+silent session of the ledger is cut, from when on another saf can take over."""
+
+STATUS = {"observe": "observed", "advise": "advised", "enforce": "planned", "operator": "planned"}
+
+
+class Outcome(NamedTuple):
+    """A change and what became of it: observed, advised, planned (unknown), applied or failed."""
+
+    change: Change
+    status: str
+    note: str = ""
+
+
+def in_force(associations: Sequence[Association], account: str) -> Association | None:
+    """An account's own row."""
+    return next((one for one in associations if one.account == account and one.user is None), None)
+
+
+def carry_out(
+    site: Site, decision: Decision, mode: str, associations: Sequence[Association]
+) -> tuple[Outcome, ...]:
+    """Record the decision; where the mode is to act, apply each change and record what was read back.
+
+    ``associations`` are those that were decided on, read while the writing lock is held.
+    """
+    status = STATUS[mode]
+    planned = site.ledger.control.record(decision, mode, site.actor, status)
+    if status != "planned":
+        return tuple(Outcome(one.change, status) for one in planned)
+    beside = sibling_shares(site.config.control.account, associations)
+    return tuple(apply(site, one, beside) for one in planned)
+
+
+def apply(site: Site, planned: Planned, beside: int | None) -> Outcome:
+    """Try one change and settle it by what is read back; left planned when nothing can be read back.
+
+    ``beside`` are the RawShares that compete with the steered accounts, for the baseline.
+    """
+    change = planned.change
+    site.ledger.control.keep_baseline(
+        change.account, Baseline(change.raw_shares_before, beside), site.clock()
+    )
+    failure = ""
+    try:
+        site.slurm.set_raw_shares(change, deadline(site))
+    except SlurmError as error:
+        failure = str(error)
+    try:
+        found = read_back(site, change)
+    except SlurmError as error:
+        return Outcome(change, "planned", f"{failure or 'written'}, but not read back: {error}")
+    return settle(site, planned, found, failure)
+
+
+def deadline(site: Site) -> float:
+    """Until when this process may write, by ``time.monotonic``. Raises LedgerError where it may not.
+
+    The lock goes with the ledger's session. A session that was cut is seen here; one that is cut later leaves
+    no more than this time in which another can have begun to write.
+    """
+    asked_at = monotonic()
+    if not site.ledger.store.may_write(site.ledger.control.cluster_id):
+        raise LedgerError(
+            "the ledger's session was cut while RawShares were about to be set, so nothing was written; "
+            "the next cycle decides anew"
+        )
+    return asked_at + min(WRITE_SECONDS, site.config.leader_silence())
+
+
+def read_back(site: Site, change: Change) -> Association | None:
+    """The account's row, looked at until slurmctld has what slurmdbd has, or for READ_BACKS times."""
+    for _ in range(READ_BACKS):
+        found = in_force(site.slurm.associations(), change.account)
+        if found is None or found.raw_shares == found.stored_shares:
+            return found
+        site.wait(READ_BACK_SECONDS)
+    return found
+
+
+def settle(site: Site, planned: Planned, found: Association | None, failure: str) -> Outcome:
+    """Record what became of a change, from the row that is there now."""
+    note = failure
+    if found and found.raw_shares != found.stored_shares:
+        note = f"slurmdbd has {found.stored_shares}, slurmctld still works with {found.raw_shares}; {failure}"
+    raw_shares = found.raw_shares if found else None
+    if not note and raw_shares != planned.change.raw_shares_after:
+        there = "the account is gone" if found is None else f"RawShares are {raw_shares}"
+        note = f"{there}: somebody else changed it at the same time, or Slurm lost the write"
+    status = site.ledger.control.settle(planned, at=site.clock(), raw_shares=raw_shares, note=note)
+    return Outcome(planned.change, status, note)
+
+
+def settle_interrupted(site: Site, associations: Sequence[Association]) -> None:
+    """Changes that an earlier cycle began and could not settle: applied if they are in force now."""
+    for planned in site.ledger.control.planned():
+        found = in_force(associations, planned.change.account)
+        settle(site, planned, found, "settled after an interruption")
+
+
+class Restored(NamedTuple):
+    """What restoring an account's baseline makes of its part of the level."""
+
+    change: Change
+    baseline: Baseline
+    sibling_shares: int | None  #: RawShares of what is not restored beside it now
+    parts: tuple[float | None, float | None]  #: of the level before and after; None where it cannot be told
+
+    @property
+    def rescaled(self) -> bool:
+        """Whether the level is another than when the baseline was recorded, or may be."""
+        return self.sibling_shares is None or self.sibling_shares != self.baseline.sibling_shares
+
+
+def restore_baseline(site: Site, number: bool = False) -> tuple[Outcome, ...]:
+    """Put back what was found before the first change, as a decision of its own; see ``baseline``."""
+    with site.ledger.store.holding("writing", site.ledger.control.cluster_id):
+        associations = site.slurm.associations()
+        settle_interrupted(site, associations)
+        decision = baseline_decision(site, baseline(site, associations, number))
+        outcomes = carry_out(site, decision, "operator", associations)
+    for outcome in outcomes:
+        if outcome.status == "applied":
+            site.ledger.control.drop_baseline(outcome.change.account)
+    return outcomes
+
+
+def baseline(site: Site, associations: Sequence[Association], number: bool = False) -> list[Restored]:
+    """What restoring the baseline would change now: each account's part of the level, or its ``number``.
+
+    Where the level has been rescaled since, the same part is another number.
+    """
+    kept = site.ledger.control.baselines()
+    beside = sibling_shares(kept.keys(), associations)
+    before = {name: row.raw_shares for name in kept if (row := in_force(associations, name))}
+    after = {name: kept[name].raw_shares if number else kept[name].rescaled(beside) for name in before}
+    parts = [_parts(shares, beside) for shares in (before, after)]
+    return [
+        Restored(
+            Change(
+                cluster=site.slurm.cluster,
+                account=name,
+                raw_shares_before=before[name],
+                raw_shares_after=after[name],
+            ),
+            kept[name],
+            beside,
+            (parts[0].get(name), parts[1].get(name)),
+        )
+        for name in before
+        if before[name] != after[name]
+    ]
+
+
+def _parts(raw_shares: Mapping[str, int], beside: int | None) -> dict[str, float]:
+    """The part of the level that each account has with these RawShares; none where the level is not known."""
+    if beside is None:
+        return {}
+    level = beside + sum(raw_shares.values())
+    return {name: own / level for name, own in raw_shares.items()}
+
+
+def baseline_decision(site: Site, restored: Sequence[Restored]) -> Decision:
+    """To change what is to be restored."""
+    return Decision(
+        at=site.clock(),
+        reason="restore_baseline",
+        sentence=f"{count(len(restored), 'account')} back to the part of the level that it had at first",
+        inputs={},
+        changes=tuple(one.change for one in restored),
+    )

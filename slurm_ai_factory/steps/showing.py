@@ -1,0 +1,122 @@
+"""What there is to see of a cycle: its report, and what the ledger has beside it, as one value for the board.
+
+The rule: everything that is shown is measured here, once a cycle, on the daemon's own thread; nothing is
+measured when somebody looks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from slurm_ai_factory import question
+from slurm_ai_factory.audit.books import books_between
+from slurm_ai_factory.audit.reconcile import reconcile
+from slurm_ai_factory.core import charge, windows
+from slurm_ai_factory.core.control import lever
+from slurm_ai_factory.core.live.demand import Standing
+from slurm_ai_factory.core.records import DAY, HOUR, Instant
+from slurm_ai_factory.core.rules.classify import Beneficiary
+from slurm_ai_factory.ledger.audits import Audit
+from slurm_ai_factory.monitor.board import Done, Reconciled, Shown, Steered
+from slurm_ai_factory.steps.applying import in_force
+from slurm_ai_factory.steps.live import Signals
+from slurm_ai_factory.steps.site import Site
+from slurm_ai_factory.steps.values import CycleReport
+
+CHANGES = 12
+ROLLUP = 3 * HOUR
+"""How long after midnight slurmdbd has rolled the day before up, and late records of it have come."""
+
+
+def what_is_shown(site: Site, report: CycleReport) -> Shown:
+    """What the metrics and the status page show of a cycle. Raises LedgerError."""
+    with site.laps.phase("show"):
+        found = _shown(site, report)
+    return replace(found, phases=dict(site.laps.seconds))
+
+
+def _shown(site: Site, report: CycleReport) -> Shown:
+    gathered, decision = report.gathered, report.decision
+    config = gathered.config
+    return Shown(
+        at=gathered.at,
+        mode=report.mode,
+        seconds=report.seconds,
+        phases={},
+        measurement=gathered.measurement,
+        margin=config.promise.margin,
+        groups={label: question.by_detail(n, gathered.groups) for n, label in enumerate(question.DETAILS, 1)},
+        reach=lever.reach(question.by_detail(0, gathered.groups)),
+        decision=decision,
+        reason_since=site.ledger.control.reason_since(decision.reason),
+        steered=tuple(steered(report, account) for account in config.control.account),
+        weight_fairshare=gathered.priority.weight_fairshare,
+        history=history(site),
+        statuses=tuple(outcome.status for outcome in report.outcomes),
+        unreadable=site.ledger.accounting.unreadable(gathered.at - DAY),
+        unknown_states=len(gathered.read.unknown_states),
+        unknown_accounts=gathered.unknown_accounts,
+        runs=gathered.read.runs,
+        changed=gathered.read.changed,
+        period=config.daemon.period,
+        stale_after=config.daemon.ready_after,
+        zone=config.promise.time_zone,
+        authority=gathered.signals.authority,
+        demand=waiting_demand(gathered.signals),
+        contradiction=gathered.contradiction,
+        retention_overdue=retention_overdue(site, gathered.at),
+        queue_unknown=sum(gathered.signals.demand.unknown.values()),
+        proposals=site.ledger.proposals.waiting(),
+    )
+
+
+def retention_overdue(site: Site, now: Instant) -> bool | None:
+    """Whether what [privacy] lets go should have gone by now; None where it lets nothing go."""
+    asked = site.config.privacy.retention().asked
+    return site.ledger.privacy.retained().overdue(now) if asked else None
+
+
+def waiting_demand(signals: Signals) -> dict[str, float]:
+    """What jobs that could start want of the resource now, by beneficiary."""
+    return {str(one): float(signals.demand.sum(one, Standing.WAITING).amount) for one in Beneficiary}
+
+
+def steered(report: CycleReport, account: str) -> Steered:
+    """A steered account's RawShares after the cycle."""
+    found = in_force(report.gathered.associations, account)
+    before = found.raw_shares if found else None
+    applied = [one.change for one in report.outcomes if one.status == "applied"]
+    wanted, after = (
+        next((one.raw_shares_after for one in changes if one.account == account), before)
+        for changes in (report.decision.changes, applied)
+    )
+    return Steered(account, after, wanted, report.gathered.foreign.get(account))
+
+
+def history(site: Site) -> list[Done]:
+    """The latest changes, newest first."""
+    return [Done(*(one[name] for name in Done._fields)) for one in site.ledger.control.history(CHANGES)]
+
+
+def rolled_up_day(site: Site, now: Instant) -> tuple[Instant, Instant]:
+    """The last civil day that slurmdbd has rolled up, in whole hours."""
+    zone = site.config.promise.time_zone
+    today = datetime.fromtimestamp(now - ROLLUP, zone).date()
+    since, until = (
+        charge.hour_of(windows.instant(day.isoformat(), now, zone))
+        for day in (today - timedelta(days=1), today)
+    )
+    return since, until
+
+
+def reconciled(site: Site, since: Instant, until: Instant) -> Reconciled:
+    """The ledger against sacct and sreport. Raises SlurmError, LedgerError."""
+    at = site.clock()
+    books = books_between(
+        site.slurm, site.ledger, since, until, at=at, usual=site.config.slurm.read_window
+    )  # fmt: skip
+    found = reconcile(books)
+    made = Audit("reconcile", at, since, until, found.findings)
+    site.ledger.audits.keep(made, {"unexplained": str(found.unexplained)}, site.actor)
+    return Reconciled(at, since, until, found.unexplained)

@@ -1,0 +1,51 @@
+"""A cycle in one sentence, for the log and for `saf cycle`."""
+
+from __future__ import annotations
+
+from slurm_ai_factory import question
+from slurm_ai_factory.core.control import lever
+from slurm_ai_factory.core.control.level import differing_shares
+from slurm_ai_factory.core.measure import judgement
+from slurm_ai_factory.core.words import count
+from slurm_ai_factory.monitor.board import foreign
+from slurm_ai_factory.steps.applying import Outcome
+from slurm_ai_factory.steps.values import CycleReport
+
+
+def cycle_sentence(report: CycleReport) -> str:
+    """The cycle in one sentence."""
+    m = report.gathered.measurement
+    part = "nothing delivered yet" if m.delivered_share is None else f"region {m.delivered_share:.1%}"
+    done = ", ".join(_done(one, len(report.outcomes)) for one in report.outcomes)
+    others = foreign(report.gathered.foreign, len(report.steered))
+    return (
+        f"{m.window.name}: {part} of {m.called}, promised {m.target_share:.0%}, {judgement.verdict(m)}; "
+        f"{report.decision.sentence}{f' [{done}]' if done else ''}"
+        f"{f'; somebody else changed {others}' if others else ''}"
+        f"{_complaints(report)}"
+    )
+
+
+def _done(one: Outcome, rows: int) -> str:
+    """What became of a change, by name where there are several."""
+    name = f"{one.change.account} " if rows > 1 else ""
+    return f"{name}{one.status}{f' ({one.note})' if one.note else ''}"
+
+
+def _complaints(report: CycleReport) -> str:
+    unknown = ", ".join(report.gathered.unknown_accounts)
+    read = report.gathered.read
+    words = report.gathered.signals.demand.unknown
+    apart = lever.reach(question.by_detail(0, report.gathered.groups)).sentences
+    differing = differing_shares(report.gathered.associations)
+    contradiction = report.gathered.contradiction
+    complaints = (
+        (contradiction, contradiction),
+        ("; ".join(apart), apart),
+        (f"slurmctld does not have slurmdbd's RawShares of {', '.join(differing)}", differing),
+        (f"rules name unknown accounts: {unknown}", unknown),
+        (f"{count(len(set(read.rejected)), 'line')} of sacct cannot be read", read.rejected),
+        (f"jobs are in the queue for reasons that are not known: {', '.join(sorted(words))}", words),
+        (f"runs counted in states that are not known: {', '.join(read.unknown_states)}", read.unknown_states),
+    )
+    return "".join(f"; {complaint}" for complaint, found in complaints if found)

@@ -1,0 +1,282 @@
+"""The preflight's checks: each is fine on a good site, and finds what it is for, with a fix."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from slurm_ai_factory.core.control.lever import Lever, Reach
+from slurm_ai_factory.core.programme.retention import Retained
+from slurm_ai_factory.core.records import (
+    PARENT_SHARES,
+    Association,
+    Node,
+    Partition,
+    PriorityConfig,
+    Slurmdbd,
+    Transaction,
+)
+from slurm_ai_factory.doctor import checks
+from slurm_ai_factory.doctor.facts import OK, PROBLEM, WARNING, Facts, Finding
+from tests.core.live.test_health import CONFIG, NOW, WELL
+
+DAY = 86400
+
+
+def account(name: str, shares: int, parent: str = "root", **different: Any) -> Association:
+    return Association(cluster="c", account=name, parent=parent, raw_shares=shares, stored_shares=shares,
+                       raw_usage=0, **different)  # fmt: skip
+
+
+ROOT_USER = replace(account("root", 15), parent=None, user="root")
+LEVEL = (account("root", 1, ""), ROOT_USER, account("regional", 400), account("national", 1185))
+GOOD = Facts(
+    now=NOW, clock_tolerance=5, lever=Lever(), user="saf", mode="enforce", accounts=("regional",),
+    weights={"billing": 1},
+    window_seconds=90 * DAY, read_window_seconds=DAY, priority=replace(CONFIG, slurm_user="slurm"),
+    associations=LEVEL, unknown_accounts=(), unclassified_accounts=(), authority=0.9, unknown_words={},
+    diagnostics=WELL,
+    partitions=(Partition("main", 1, "CPU=1", "NO"), Partition("gpu", 1, "GRES/gpu=16", "NO")),
+    usage_factors={"normal": 1.0}, coordinators={"umcg": ("jan",)}, admin_level="Operator",
+    slurmdbd=Slurmdbd((), None, None), transactions=(Transaction(NOW - DAY, "saf", "26"),),
+    nodes=(Node("n1", "cpu=4,mem=9,node=1"), Node("n2", "cpu=8,node=1")),
+    size="billing=9,cpu=12,mem=8,node=2", source="commands", refused={},
+)  # fmt: skip
+
+
+def config(**different: Any) -> dict[str, PriorityConfig]:
+    return {"priority": replace(GOOD.priority, **different)}
+
+
+def level(*rows: Association) -> dict[str, tuple[Association, ...]]:
+    return {"associations": rows}
+
+
+def partitions(*rows: Partition) -> dict[str, tuple[Partition, ...]]:
+    return {"partitions": rows}
+
+
+def finding(name: str, **different: Any) -> Finding:
+    found = {one.check: one for one in checks.examine(replace(GOOD, **different))}
+    return found[name]
+
+
+def test_a_good_site_has_nothing_to_see_to() -> None:
+    found = checks.examine(GOOD)
+    assert [one for one in found if one.level != OK] == []
+    assert not checks.failed(found)
+    assert [one.check for one in found] == [check.name for check in checks.CHECKS]
+
+
+MAIN = Partition("main", 1, "CPU=1", "NO")
+BARE = Partition("old", 1, "", "NO")
+UNPRIVILEGED = {"admin_level": "None"}
+HIDING = {**UNPRIVILEGED, **config(private_data=("jobs",))}
+OWN = Transaction(NOW - 3 * DAY, "saf", "25")
+BAD: list[tuple[str, dict[str, Any], str, str, str]] = [
+    ("clock", {"now": NOW + 31}, PROBLEM, "+31 s", "chronyc makestep"),
+    ("clock", {"now": NOW - 3600}, PROBLEM, "-3600 s", "chronyc makestep"),
+    ("private_data", HIDING, PROBLEM, "jobs", "modify user where name=saf set adminlevel=Operator"),
+    ("private_data", {**UNPRIVILEGED, "slurmdbd": Slurmdbd(("usage",), None, None)}, PROBLEM, "usage",
+     "adminlevel=Operator"),
+    ("rights", UNPRIVILEGED, PROBLEM, "saf has AdminLevel None", "set adminlevel=Operator"),
+    ("rights", {"admin_level": ""}, PROBLEM, "no user saf", "add user name=saf account=STAFF"),
+    ("tracked", {"weights": {"gres/gpu": 1, "cpu": 1}}, PROBLEM, "lacks gres/gpu",
+     "AccountingStorageTRES=gres/gpu"),
+    ("billing_weights", partitions(MAIN, BARE), PROBLEM,
+     "none on old", 'TRESBillingWeights="CPU=1" for old; then scontrol reconfigure'),
+    ("het_billing", config(version="26.05.5"), WARNING, "26.05.5 records no billing", "saf promise set"),
+    ("oversubscribe", partitions(Partition("main", 1, "CPU=1", "FORCE:4")), WARNING, "main FORCE:4",
+     "OverSubscribe=NO"),
+    ("query_range", {**UNPRIVILEGED, "slurmdbd": Slurmdbd((), 7200, None)}, PROBLEM, "7200 s",
+     'slurm.read_window = "7200s"'),
+    ("query_range", {**UNPRIVILEGED, "slurmdbd": Slurmdbd((), 43200, None)}, WARNING, "43200 s",
+     "slurm.read_window"),
+    ("purge", {"slurmdbd": Slurmdbd((), None, 30 * DAY)}, WARNING, "30 days", "PurgeJobAfter=210days"),
+    ("agent_queue", {"diagnostics": WELL._replace(agent_queue=4711)}, PROBLEM, "4711", "slurmdbd"),
+    ("retention", {"retained": Retained(None, NOW - 3 * DAY)}, WARNING, "last: never",
+     "saf-pseudonymise.timer"),
+    ("retention", {"retained": Retained(NOW - 3 * DAY, 0)}, WARNING, "it went through last: 20",
+     "saf-pseudonymise.timer"),
+    ("promise", {"contradiction": "saf.toml contradicts the term"}, WARNING, "saf.toml contradicts the term",
+     "saf promise set"),
+    ("promise", {"unread": {"promise": "the ledger is away"}}, WARNING, "not known: the ledger is away", ""),
+    ("proposals", {"proposals": 2}, WARNING, "2 waiting", "saf approval list"),
+    ("rules", {"unknown_accounts": ["umcq"]}, WARNING, "rules name umcq", "[[rule]]"),
+    ("rules", {"unclassified_accounts": ["astro"]}, WARNING, "no rule matches astro", "[[rule]]"),
+    ("queue_words", {"unknown_words": {"Flux": 3}}, WARNING, "Flux (3)", "report"),
+    ("priority_plugin", config(priority_type="priority/basic"), PROBLEM, "basic", "PriorityType="),
+    ("fair_tree", config(flags=("NO_FAIR_TREE",)), PROBLEM, "NO_FAIR_TREE", "without NO_FAIR_TREE"),
+    ("limits_enforced", config(enforce=("associations",)), PROBLEM, "associations",
+     "AccountingStorageEnforce=associations,limits,safe"),
+    ("incr_only", config(flags=("INCR_ONLY",)), PROBLEM, "INCR_ONLY", "without INCR_ONLY"),
+    ("calc_period", config(calc_period_seconds=601), WARNING, "601 s", "PriorityCalcPeriod=5"),
+    ("fairshare_weight", config(weight_fairshare=0), PROBLEM, "0", "PriorityWeightFairshare="),
+    ("authority", {"authority": 0.69}, WARNING, "0.69", "PriorityWeightFairshare larger"),
+    ("priority_tier", partitions(Partition("main", 1, "", "NO"), Partition("vip", 10, "", "NO")), WARNING,
+     "main 1, vip 10", "the same PriorityTier"),
+    ("usage_factor", {"usage_factors": {"normal": 1.0, "scavenger": 0.0}}, WARNING, "scavenger 0",
+     "modify qos where name=scavenger set UsageFactor=1"),
+    ("half_life", config(decay_half_life_seconds=0), PROBLEM, "0", "PriorityDecayHalfLife=3-02"),
+    ("half_life", config(decay_half_life_seconds=30 * DAY), WARNING, "remembered for 43.3 days",
+     "PriorityDecayHalfLife=3-02"),
+    ("usage_reset", config(usage_reset="QUARTERLY"), WARNING, "QUARTERLY", "PriorityUsageResetPeriod=NONE"),
+    ("region", level(*LEVEL[:2], LEVEL[3]), PROBLEM, "no account regional", "add account name=regional"),
+    ("region", level(LEVEL[3], account("regional", 400, "national")), PROBLEM, "under national",
+     "name=regional cluster=c set parent=root"),
+    ("region", level(LEVEL[3], account("regional", PARENT_SHARES)), PROBLEM, "Fairshare=parent",
+     "set fairshare="),
+    ("region", level(LEVEL[3], account("regional", 0)), PROBLEM, "Fairshare=0", "set fairshare="),
+    ("lever", {"lever": Lever("account regional is steered, but no rule", "set it")}, PROBLEM,
+     "is steered, but no rule", "set it"),
+    ("lever", {"lever": Lever(reach=Reach(50, 50, 50))}, WARNING, "50.0% of the regional charge is outside",
+     "saf rules check"),
+    ("usage_resource", {**partitions(BARE), "weights": {"gres/gpu": 1}}, WARNING,
+     "Fair Tree does not count gres/gpu on", "saf promise set --resource"),
+    ("siblings", level(LEVEL[2], account("national", PARENT_SHARES)), PROBLEM, "national parent",
+     "name=national cluster=c set fairshare=1"),
+    ("siblings", level(*LEVEL, account("idle", 0)), WARNING, "idle 0", "name=idle"),
+    ("siblings", level(LEVEL[2]), PROBLEM, "no account beside", "add account name=others"),
+    ("usage", {"associations": (*LEVEL[:2], replace(LEVEL[2], raw_usage=None), LEVEL[3])}, PROBLEM,
+     "not told of regional", "sshare -a -l"),
+    ("level_resolution", level(account("regional", 25), account("national", 75)), WARNING, "75",
+     "name=national cluster=c set fairshare=1125"),
+    ("stored_shares", level(*LEVEL[:3], replace(LEVEL[3], stored_shares=1200)), PROBLEM,
+     "national 1185, stored 1200", "set fairshare=1200"),
+    ("coordinators", {"coordinators": {"root": ("eve",)}}, WARNING, "eve may change",
+     "delete coordinator where name=eve account=root"),
+    ("foreign_writer", {"transactions": (OWN, Transaction(NOW - 2 * DAY, "coldfront", "30"))}, WARNING,
+     "1 change by coldfront; the last set 30, 2 days ago", "let coldfront leave"),
+    ("scheduler", {"diagnostics": WELL._replace(backfill_last_at=NOW - 7200)}, PROBLEM, "7200 s ago",
+     "slurmctld.log"),
+    ("scheduler", {"diagnostics": WELL._replace(backfill_last_at=None)}, WARNING, "never ran",
+     "SchedulerType=sched/backfill"),
+    ("capacity", {"size": "billing=9,cpu=8,node=1"}, WARNING,
+     "slurmdbd has cpu 8, its nodes have 12; node 1, its nodes have 2", "scontrol reconfigure"),
+    ("source", {"refused": {"queue": "no pyslurm", "nodes": "no pyslurm", "settings": "late"}}, WARNING,
+     "asked instead for queue, nodes: no pyslurm; settings: late", 'slurm.source = "commands"'),
+    ("backfill_depth", {"diagnostics": WELL._replace(backfill_depth=100, backfill_queue=900)}, WARNING,
+     "100 of 900", "bf_max_job_test=1800"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "different", "expected", "found", "fix"), BAD)
+def test_a_check_finds_what_it_is_for(
+    name: str, different: dict[str, Any], expected: str, found: str, fix: str
+) -> None:
+    one = finding(name, **different)
+    assert one.level == expected
+    assert found in one.found
+    assert one.wanted
+    assert fix in one.fix
+    assert checks.failed([one])
+
+
+def test_every_check_can_fail() -> None:
+    assert {name for name, *_ in BAD} == {check.name for check in checks.CHECKS}
+
+
+FINE: list[tuple[str, dict[str, Any]]] = [
+    ("private_data", {**HIDING, "user": "root"}),
+    ("private_data", {**HIDING, "user": "slurm"}),
+    ("private_data", {**HIDING, "admin_level": "Administrator"}),
+    ("private_data", {**UNPRIVILEGED, **config(private_data=("reservations",))}),
+    ("rights", {**UNPRIVILEGED, "mode": "observe"}),
+    ("tracked", {"weights": {"gres/gpu": 1}, **config(tres=("cpu", "gres/gpu"))}),
+    ("billing_weights", partitions(Partition("main", 1, "", "NO"), Partition("gpu", 1, "", "NO"))),
+    ("billing_weights", {"weights": {"cpu": 1}, **partitions(MAIN, BARE)}),
+    ("het_billing", {"weights": {"cpu": 1}, **config(version="26.05.5")}),
+    ("het_billing", config(version="24.11.5")),
+    ("query_range", {"slurmdbd": Slurmdbd((), 3600, None)}),
+    ("purge", {"slurmdbd": Slurmdbd((), None, 91 * DAY)}),
+    ("authority", {"authority": None}),
+    ("capacity", {"size": ""}),
+    ("capacity", {"size": "bb/cray=7,billing=1,cpu=12,mem=1,node=2"}),
+    ("source", {"source": "pyslurm"}),
+    ("foreign_writer", {"transactions": ()}),
+    ("foreign_writer", {"transactions": (Transaction(NOW - DAY, "root", "2500"),)}),
+    ("foreign_writer", {"transactions": (Transaction(NOW - 4 * DAY, "root", "2500"), OWN)}),
+    ("scheduler", {"diagnostics": WELL._replace(backfill_last_at=NOW - 7200, backfill_queue=0)}),
+    ("backfill_depth", {"diagnostics": WELL._replace(backfill_depth=None)}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "different"), FINE)
+def test_a_check_does_not_cry_wolf(name: str, different: dict[str, Any]) -> None:
+    assert finding(name, **different).level == OK
+
+
+@pytest.mark.parametrize("fact", [
+    "partitions", "usage_factors", "coordinators", "admin_level", "slurmdbd", "transactions", "nodes", "size",
+])  # fmt: skip
+def test_what_could_not_be_read_is_a_warning_of_each_check_that_needs_it(fact: str) -> None:
+    blind = replace(GOOD, unread={fact: "sacctmgr failed (exit 1): denied"}, **{fact: None})  # type: ignore[arg-type]
+    found = checks.examine(blind)
+    needing = {check.name for check in checks.CHECKS if fact in check.needs}
+    assert needing
+    assert {one.check for one in found if one.level != OK} == needing
+    assert all("denied" in one.found for one in found if one.check in needing)
+
+
+@given(st.lists(st.integers(1, 500), min_size=1, max_size=6), st.integers(1, 500))
+def test_the_rescale_leaves_everybody_the_part_they_have(others: list[int], region: int) -> None:
+    rows = [account(f"a{number}", shares) for number, shares in enumerate(others)]
+    one = finding("level_resolution", **level(account("regional", region), *rows))
+    if sum(others) >= 1100:
+        assert (one.level, one.fix) == (OK, "")
+        return
+    commands = [line for line in one.fix.splitlines() if line.startswith("sacctmgr")]
+    after = {line.partition("name=")[2].split()[0]: int(line.rpartition("=")[2]) for line in commands}
+    before = {row.account: row.raw_shares for row in (account("regional", region), *rows)}
+    factor = after["regional"] // region
+    assert f"{factor} times the shares" in one.found
+    assert after == {name: before[name] * factor for name in after}
+    assert sum(others) * factor >= 1100
+
+
+def test_a_wide_tree_gets_three_commands_and_their_number() -> None:
+    rows = [account(f"a{number}", PARENT_SHARES) for number in range(300)]
+    few = [account(f"a{number}", 1) for number in range(300)]
+    for one in (
+        finding("siblings", **level(account("regional", 25), *rows)),
+        finding("level_resolution", **level(*few)),
+    ):
+        assert len(one.fix.splitlines()) == 4
+        assert one.fix.endswith("... 300 such commands in all")
+        assert len(one.found) < 120
+
+
+def test_a_name_in_a_command_is_one_word_of_one_line() -> None:
+    one = finding("siblings", **level(account("regional", 25), account("a\n$(reboot)", PARENT_SHARES)))
+    assert one.fix == r"sacctmgr -i modify account where 'name=a\x0a$(reboot)' cluster=c set fairshare=1"
+
+
+SPREAD = (
+    account("root", 1, ""),
+    ROOT_USER,
+    account("ra", 400),
+    account("rb", 100),
+    account("national", 1185),
+)
+
+
+def test_several_steered_accounts_are_examined_each_by_its_name() -> None:
+    good = {"accounts": ("ra", "rb"), "associations": SPREAD}
+    assert not checks.failed(checks.examine(replace(GOOD, **good)))  # type: ignore[arg-type]
+    assert finding("region", **good).found == "ra: RawShares 400, rb: RawShares 100"
+    assert finding("siblings", **good).found == "root/root 15, national 1185"
+    nested = (*SPREAD[:3], account("rb", 100, "national"), SPREAD[4])
+    odd = finding("region", accounts=("ra", "rb", "rc"), associations=nested)
+    assert (odd.level, odd.found) == (PROBLEM, "rb: under national, rc: no account rc")
+    assert odd.fix.splitlines() == [
+        "sacctmgr -i modify account where name=rb cluster=c set parent=root",
+        "saf.toml: set control.account to one of: national",
+        "or, if the region has no account yet: sacctmgr -i add account name=rc cluster=c parent=root, "
+        "which takes a part of the level from all others",
+    ]
+    writer = finding("foreign_writer", **good, transactions=(OWN, Transaction(NOW - DAY, "eve", "26")))
+    assert "RawShares of ra, rb" in writer.wanted

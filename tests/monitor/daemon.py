@@ -1,0 +1,62 @@
+"""python -m tests.monitor.daemon LEDGER_URL PERIOD: `saf run` on the model cluster, half a day a cycle.
+
+Rule: it is the product's own daemon with its own web server; only Slurm and the clock are the model's. It
+wants more for the region at once, step by step, and jobs of both sides wait, so that there is all to see.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import cast
+
+from slurm_ai_factory.config import Config
+from slurm_ai_factory.core.records import HOUR
+from slurm_ai_factory.daemon import Daemon
+from slurm_ai_factory.ledger import open_ledger
+from slurm_ai_factory.monitor.board import Board
+from slurm_ai_factory.slurm import Slurm
+from slurm_ai_factory.steps.site import Site
+from tests.monitor.life import configuration
+from tests.monitor.model import CLUSTER, Model
+
+EAGER = """
+share_min = 0.32
+slew = 0.002
+writes_per_day = 1000
+"""
+EACH_CYCLE = 12 * HOUR
+
+
+@dataclass(slots=True)
+class OnModel(Daemon):
+    """The daemon; before each cycle, time passes on the model."""
+
+    model: Model = field(default_factory=Model)
+
+    def _cycle(self, site: Site, board: Board) -> None:
+        self.model.advance(EACH_CYCLE)
+        Daemon._cycle(self, site, board)
+
+
+def main(url: str, period: str) -> None:
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    model = Model(busy=2.0)
+
+    @contextmanager
+    def site(config: Config) -> Iterator[Site]:
+        with open_ledger(url, CLUSTER) as ledger:
+            yield Site(config, cast("Slurm", model), ledger, lambda: model.now, time.sleep, "saf@model")
+
+    def load() -> Config:
+        return configuration(control=EAGER, daemon=f'period = "{period}"\nlisten = "127.0.0.1:0"')
+
+    OnModel(load=load, open_site=site, clock=lambda: model.now, stopwatch=time.monotonic, model=model).run()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,87 @@
+"""The status page in a real Chromium: phone, laptop, wall, light, dark; quiet, and alone on the network."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from slurm_ai_factory.monitor import page
+from slurm_ai_factory.monitor.board import Board
+from slurm_ai_factory.monitor.metrics import Exposition
+from slurm_ai_factory.monitor.web import serving
+from tests import browser
+from tests.monitor import examples
+from tests.monitor.conftest import Lived
+
+SIZES = {"phone": (390, 1900), "laptop": (1280, 1400), "wall": (2560, 1440)}
+SCHEMES = {"light": "1", "dark": "0"}
+STATES = {
+    "fresh": Board("c"),
+    "failed": examples.failed(),
+    "held": examples.held("no_account"),
+    "standby": examples.standby(),
+}
+
+
+@pytest.fixture(scope="module")
+def address(lived: Lived) -> Iterator[str]:
+    """Where the page of two weeks on the model is served."""
+    with serving(
+        "127.0.0.1:0", lambda: page.status_html(lived.board, lived.now), Exposition(lived.board).text, {}
+    ) as web:
+        yield f"http://127.0.0.1:{web.port}/"
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("size", SIZES)
+def test_the_page_is_quiet_and_alone(
+    address: str, pictures: Path, tmp_path: Path, size: str, scheme: str
+) -> None:
+    log = tmp_path / "net.json"
+    said = browser.picture(
+        address, pictures / f"status-{size}-{scheme}.png", *SIZES[size],
+        f"--blink-settings=preferredColorScheme={SCHEMES[scheme]}", f"--log-net-log={log}",
+        "--enable-logging=stderr",
+    )  # fmt: skip
+    assert "CONSOLE" not in said, said
+    assert requested(log, "http://127.0.0.1") == {address}
+
+
+def requested(log: Path, site: str) -> set[str]:
+    """Every address that a page of the site asked for, from Chromium's own log of the network."""
+    text = log.read_text().rstrip()
+    found = json.loads(text if text.endswith("}") else text.rstrip(",") + "]}")
+    kind = found["constants"]["logEventTypes"]["URL_REQUEST_START_JOB"]
+    asked = (event["params"] for event in found["events"] if event["type"] == kind and "params" in event)
+    return {
+        one["url"]
+        for one in asked
+        if one.get("network_isolation_key", "").startswith(site) and not one["url"].startswith("data:")
+    }
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_other_states_are_drawn(pictures: Path, state: str) -> None:
+    board = STATES[state]
+    with serving(
+        "127.0.0.1:0", lambda: page.status_html(board, examples.NOW + 600), Exposition(board).text, {}
+    ) as web:
+        url = f"http://127.0.0.1:{web.port}/"
+        said = browser.picture(url, pictures / f"status-{state}.png", 1280, 1100, "--enable-logging=stderr")
+    assert "CONSOLE" not in said, said
+
+
+@pytest.mark.usefixtures("pictures")
+def test_the_console_is_heard(tmp_path: Path) -> None:
+    """The tests above are worth something: a page that complains is heard."""
+    bad = tmp_path / "bad.html"
+    bad.write_text("<script>console.error('ouch'); fetch('http://127.0.0.1:9/elsewhere')</script>")
+    log = tmp_path / "net.json"
+    said = browser.picture(
+        bad.as_uri(), tmp_path / "bad.png", 300, 200, f"--log-net-log={log}", "--enable-logging=stderr"
+    )
+    assert "ouch" in said
+    assert "http://127.0.0.1:9/elsewhere" in requested(log, "file://")

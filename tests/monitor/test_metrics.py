@@ -1,0 +1,251 @@
+"""What a scrape gets in each state a daemon can be in: gaps and holds after a failure, never a zero."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+
+from slurm_ai_factory.core.control.reasons import HOLDS
+from slurm_ai_factory.core.measure.share import Group
+from slurm_ai_factory.core.records import HOUR
+from slurm_ai_factory.core.rules.classify import Beneficiary
+from slurm_ai_factory.monitor import page
+from slurm_ai_factory.monitor.board import CAUSES, Board, Durations, Reconciled, Steered
+from slurm_ai_factory.monitor.metrics import MOST_GROUPS, BoardCollector, Exposition
+from tests.conftest import new_ledger
+from tests.monitor import examples
+from tests.monitor.life import OPENMETRICS, living
+from tests.monitor.prometheus import promtool, unavailable
+
+BOUNDED = {
+    "account", "beneficiary", "category", "cause", "cluster", "le", "mode", "outcome", "phase", "reason",
+    "resource", "sector", "status", "verdict", "version", "window",
+}  # fmt: skip
+STATES = {
+    "fresh": Board("c"),
+    "complete": examples.complete(),
+    "held": examples.held("no_account"),
+    "failed": examples.failed(),
+    "failed at first": examples.failed(before=False),
+    "standby": examples.standby(),
+    "overdue": examples.overdue(),
+}
+
+
+def samples(board: Board) -> dict[str, float]:
+    """Every sample as ``name{label values}``."""
+    return {
+        f"{sample.name}{{{','.join(sample.labels.values())}}}": sample.value
+        for family in BoardCollector(board).collect()
+        for sample in family.samples
+    }
+
+
+def names(board: Board) -> set[str]:
+    return {sample.partition("{")[0] for sample in samples(board)}
+
+
+@pytest.mark.parametrize("state", ["fresh", "failed", "failed at first", "standby", "overdue"])
+def test_without_a_complete_cycle_there_is_no_measurement(state: str) -> None:
+    shown = names(STATES[state])
+    assert not {name for name in shown if "share" in name or "resource_seconds" in name or "verdict" in name}
+    assert {"saf_cycles_total", "saf_hold", "saf_failure", "saf_decisions_total"} <= shown
+
+
+def test_a_failure_is_a_hold_with_a_cause_and_the_last_read_stays_known() -> None:
+    found = samples(examples.failed("ledger"))
+    assert found["saf_hold{c,read_failed}"] == 1
+    assert found["saf_failure{c,ledger}"] == 1
+    assert found["saf_failure{c,slurm}"] == 0
+    assert found["saf_last_read_timestamp_seconds{c}"] == examples.NOW
+    assert found["saf_cycles_total{c,failed}"] == 1
+
+
+def test_a_cycle_that_hangs_is_a_hold_until_it_ends() -> None:
+    board = examples.overdue()
+    found = samples(board)
+    assert found["saf_hold{c,read_failed}"] == 1
+    assert found["saf_overdue_since_timestamp_seconds{c}"] == examples.NOW + 300
+    for ended in (examples.shown, None):
+        board = examples.overdue()
+        if ended:
+            board.complete(ended())
+        else:
+            board.fail("failed", "no", "slurm", examples.NOW)
+        assert "saf_overdue_since_timestamp_seconds" not in names(board)
+
+
+def test_a_cycle_that_has_just_ended_is_not_called_overdue() -> None:
+    board = examples.complete()
+    version = board.version
+    board.complete(examples.shown())
+    assert not board.overdue(examples.NOW, version)
+    assert board.overdue(examples.NOW, board.version)
+    assert not board.overdue(examples.NOW, board.version), "it is told once"
+
+
+def test_standing_by_is_no_failure() -> None:
+    found = samples(examples.standby())
+    assert found["saf_hold{c,standby}"] == 1
+    assert [value for name, value in found.items() if name.startswith("saf_failure")] == [0] * len(CAUSES)
+
+
+@pytest.mark.parametrize("reason", sorted(HOLDS - {"read_failed", "standby"}))
+def test_a_hold_is_the_only_one(reason: str) -> None:
+    holds = {name: value for name, value in samples(examples.held(reason)).items() if "saf_hold" in name}
+    assert [name for name, value in holds.items() if value] == [f"saf_hold{{c,{reason}}}"]
+
+
+def test_one_verdict_and_one_mode_are_in_force() -> None:
+    found = samples(examples.complete())
+    for family in ("saf_verdict", "saf_mode"):
+        assert sum(value for name, value in found.items() if name.startswith(f"{family}{{")) == 1
+    assert found["saf_mode{c,enforce}"] == 1
+
+
+def test_the_parts_of_the_charge_add_up() -> None:
+    board = examples.complete(measurement=examples.measurement(unclassified_charge=1000))
+    found = samples(board)
+    parts = [value for name, value in found.items() if name.startswith("saf_delivered_resource_seconds")]
+    assert board.shown
+    assert sum(parts) == board.shown.measurement.total_charge
+
+
+def test_what_is_not_known_is_left_out() -> None:
+    board = examples.complete(
+        measurement=examples.measurement(capacity=None, starved_charge=None),
+        steered=(Steered("regional", None, None),),
+    )  # fmt: skip
+    absent = {"saf_capacity_share_ratio", "saf_capacity_resource_seconds", "saf_starved_resource_seconds"}
+    absent |= {
+        "saf_raw_shares",
+        "saf_authority_ratio",
+        "saf_queue_demand_resources",
+        "saf_reconciled_timestamp_seconds",
+    }
+    assert not absent & names(board)
+    assert {"saf_authority_ratio", "saf_queue_demand_resources"} <= names(
+        examples.complete(authority=0.4, demand={"regional": 3.0})
+    )
+
+
+def test_a_comparison_of_the_books_is_shown() -> None:
+    board = examples.complete()
+    board.reconciled = Reconciled(examples.NOW, 0, 3600, 12)
+    assert samples(board)["saf_reconcile_unexplained_tres_seconds{c}"] == 12
+
+
+def test_a_foreign_change_is_shown_although_the_shares_were_zero_before() -> None:
+    assert samples(examples.complete(steered=(Steered("regional", 37, 37, 0),)))["saf_foreign_change{c}"] == 1
+    assert samples(examples.complete())["saf_foreign_change{c}"] == 0
+
+
+@pytest.mark.parametrize("board", STATES.values(), ids=STATES)
+def test_labels_are_bounded(board: Board) -> None:
+    for family in BoardCollector(board).collect():
+        assert set().union(*(sample.labels for sample in family.samples), set()) <= BOUNDED
+
+
+def test_series_do_not_grow_with_groups() -> None:
+    groups = [Group(f"g{n:04}", Beneficiary.REGIONAL, 10_000 - n) for n in range(2000)]
+    found = samples(examples.complete(groups={"sector": groups}))
+    sectors = {name: value for name, value in found.items() if "saf_sector" in name}
+    assert len(sectors) == MOST_GROUPS + 1
+    assert sum(sectors.values()) == sum(group.delivered for group in groups)
+
+
+def test_counters_only_grow() -> None:
+    board = examples.complete()
+    before = {name: value for name, value in samples(board).items() if "_total{" in name}
+    board.complete(examples.shown(statuses=("applied",)))
+    board.fail("failed", "no", "slurm", examples.NOW)
+    after = samples(board)
+    assert all(after[name] >= value for name, value in before.items())
+    assert after["saf_changes_total{c,applied}"] == 1
+    assert after["saf_decisions_total{c,at_set_point}"] == 2
+
+
+@given(st.lists(st.floats(0, 1e6)))
+def test_a_histogram_counts_every_duration_once(seconds: list[float]) -> None:
+    durations = Durations()
+    for each in seconds:
+        durations.add(each)
+    buckets = durations.buckets()
+    assert buckets[-1][0] == "+Inf"
+    assert buckets[-1][1] == len(seconds)
+    assert [count for _, count in buckets] == sorted(count for _, count in buckets)
+    assert all(count == sum(each <= float(bound) for each in seconds) for bound, count in buckets)
+
+
+@pytest.mark.parametrize("board", STATES.values(), ids=STATES)
+def test_promtool_finds_nothing(board: Board) -> None:
+    if reason := unavailable():
+        pytest.skip(reason)
+    kind, text = Exposition(board).text("text/plain;version=0.0.4")
+    assert kind.startswith("text/plain")
+    done = promtool("check", "metrics", stdin=text.decode())
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("board", STATES.values(), ids=STATES)
+def test_openmetrics_reads_it_back(board: Board) -> None:
+    kind, text = Exposition(board).text(OPENMETRICS)
+    assert kind.startswith("application/openmetrics-text")
+    read = text_string_to_metric_families(text.decode())  # type: ignore[no-untyped-call]
+    shown = {family.name for family in BoardCollector(board).collect()}
+    assert shown <= {family.name for family in read}
+
+
+def test_a_scrape_shows_each_cycle_and_the_process_as_it_is() -> None:
+    board = Board("c")
+    exposition = Exposition(board)
+    assert b"saf_verdict" not in exposition.text("")[1]
+    board.complete(examples.shown())
+    exposition.renew()
+    assert b"saf_verdict" in exposition.text("")[1]
+    board.fail("failed", "no", "slurm", examples.NOW)
+    assert b"saf_verdict" not in exposition.text("")[1]
+    board.compare(Reconciled(examples.NOW, 0, 3600, 0))
+    assert b"saf_reconciled_timestamp_seconds" in exposition.text("")[1]
+    assert b"process_cpu_seconds_total" in exposition.text("")[1]
+
+
+def series(board: Board) -> int:
+    return sum(not line.startswith(b"#") for line in Exposition(board).text("")[1].splitlines())
+
+
+def test_series_do_not_depend_on_jobs_and_users(postgresql: str) -> None:
+    """And nothing is asked of Slurm or the ledger for them."""
+    counts, jobs = set(), set()
+    for users in (3, 3000):
+        with new_ledger(postgresql) as url, living(url, time.perf_counter) as life:
+            life.model.users = users
+            life.model.busy = 1.0 if users > 3 else 0.3
+            for _ in range(3):
+                life.beat(24 * HOUR)
+            asked = life.model.calls
+            life.site.ledger.store.close()
+            counts.add(series(life.board))
+            assert page.status_html(life.board, life.model.now)
+            assert life.model.calls == asked
+            assert life.site.ledger.store._connection is None, "a scrape has used the ledger"
+            jobs.add(life.model.submitted)
+    assert len(counts) == 1
+    assert max(jobs) > 2 * min(jobs)
+
+
+def test_each_steered_account_has_its_own_shares_and_the_region_its_ratios() -> None:
+    board = examples.complete(
+        steered=(Steered("ra", 10, 12), Steered("rb", None, None), Steered("rc", 30, 36, 33))
+    )
+    found = samples(board)
+    assert {name: value for name, value in found.items() if name.startswith("saf_raw_shares")} == {
+        "saf_raw_shares{c,ra}": 10, "saf_raw_shares{c,rc}": 30,
+        "saf_raw_shares_wanted{c,ra}": 12, "saf_raw_shares_wanted{c,rc}": 36,
+    }  # fmt: skip
+    assert found["saf_share_ratio{c,ra, rb, rc}"] == 0.27
+    assert found["saf_foreign_change{c}"] == 1

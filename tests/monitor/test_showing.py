@@ -1,0 +1,123 @@
+"""What is measured once a cycle for the board: groups that add up, phases, the day that is compared."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any, cast
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from slurm_ai_factory.core.records import HOUR
+from slurm_ai_factory.core.rules.classify import Beneficiary
+from slurm_ai_factory.daemon import Daemon
+from slurm_ai_factory.errors import SlurmError
+from slurm_ai_factory.monitor.board import Board, Reconciled
+from slurm_ai_factory.monitor.metrics import PHASES
+from slurm_ai_factory.steps import showing
+from slurm_ai_factory.steps.site import Laps, Site
+from tests.monitor.life import Life, configuration, living
+
+
+@pytest.fixture
+def life(ledger_url: str) -> Iterator[Life]:
+    with living(ledger_url, time.perf_counter) as found:
+        yield found
+
+
+def test_groups_add_up_to_the_measurement(life: Life) -> None:
+    life.beat(24 * HOUR)
+    shown = life.board.shown
+    assert shown
+    m = shown.measurement
+    assert set(shown.groups) == {"category", "sector"}
+    for groups in shown.groups.values():
+        assert sum(group.delivered for group in groups) == m.total_charge
+        regional = [group.delivered for group in groups if group.beneficiary is Beneficiary.REGIONAL]
+        assert sum(regional) == m.regional_charge
+        assert groups == sorted(groups, key=lambda group: (-group.delivered, group.name))
+    names = {group.name for group in shown.groups["sector"]}
+    assert names == {"agriculture", "health", "water", "non_regional", "unclassified"}
+
+
+def test_phases_are_those_that_are_exported_and_fit_into_the_cycle(life: Life) -> None:
+    life.beat(12 * HOUR)
+    shown = life.board.shown
+    assert shown
+    assert set(shown.phases) == set(PHASES)
+    inside = sum(seconds for phase, seconds in shown.phases.items() if phase != "show")
+    assert 0 < inside <= shown.seconds
+
+
+def test_a_phase_that_failed_is_not_counted() -> None:
+    ticks = iter(range(10))
+    laps = Laps(lambda: float(next(ticks)))
+    with laps.phase("read"):
+        pass
+    with pytest.raises(ValueError, match="no"), laps.phase("read"):
+        raise ValueError("no")
+    assert laps.seconds == {"read": 1.0}
+
+
+def at(text: str) -> int:
+    return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp())
+
+
+@pytest.mark.parametrize(
+    ("now", "since", "until"),
+    [
+        ("2027-01-15T12:00", "2027-01-13T23:00", "2027-01-14T23:00"),
+        ("2027-01-15T01:59", "2027-01-12T23:00", "2027-01-13T23:00"),
+        ("2027-03-29T12:00", "2027-03-27T23:00", "2027-03-28T22:00"),
+        ("2027-11-01T12:00", "2027-10-30T22:00", "2027-10-31T23:00"),
+    ],
+    ids=["noon", "before the rollup", "a day of 23 hours", "a day of 25 hours"],
+)
+def test_the_day_before_is_compared_once_it_is_rolled_up(now: str, since: str, until: str) -> None:
+    promise = SimpleNamespace(time_zone=ZoneInfo("Europe/Amsterdam"))
+    site = cast("Site", SimpleNamespace(config=SimpleNamespace(promise=promise)))
+    assert showing.rolled_up_day(site, at(now)) == (at(since), at(until))
+
+
+def test_books_are_compared_after_a_midnight_and_again_when_it_failed(life: Life) -> None:
+    daemon = Daemon(
+        load=configuration,
+        open_site=cast("Any", None),
+        clock=lambda: life.model.now,
+        stopwatch=time.monotonic,
+    )
+    board = Board("c")
+
+    def beat(site: Site) -> None:
+        life.beat(6 * HOUR)
+        daemon._afterwards(site, board)
+
+    beat(life.site)
+    assert compared(board) is None, "the day before the daemon started is left to others"
+    for _ in range(4):
+        beat(life.site)
+    first = compared(board)
+    assert first
+    assert first.unexplained == 0
+
+    class Away:
+        """A Slurm that does not answer; what its model does is not asked."""
+
+        def rolled_up(self, _since: int, _until: int) -> bool:
+            raise SlurmError("slurmdbd is away")
+
+    for _ in range(4):
+        beat(replace(life.site, slurm=cast("Any", Away())))
+    assert compared(board) is first
+    beat(life.site)
+    last = compared(board)
+    assert last
+    assert last.since == first.since + 24 * HOUR
+
+
+def compared(board: Board) -> Reconciled | None:
+    return board.reconciled

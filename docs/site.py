@@ -1,7 +1,7 @@
-"""What MkDocs does not do by itself (see mkdocs.yml): pages and files of the repository outside docs/ join the site.
+"""Adds to the site what is outside docs/: the pages at the top, and each file that a page links to.
 
-The rule: links are written as the forge follows them, relative to the file they are in. Every Markdown file at the
-top of the repository, and every file that a page links to, is put below OUTSIDE, and links are turned to it there.
+The rule: a link is relative to its own file, as the forge follows it. The site has those files below OUTSIDE,
+and turns every link to where its file is.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The docs as a site: built without a warning, with every page in the navigation, and nothing from another host."""
+"""The docs as a site: it builds without a warning, shows every page, and loads nothing from another host."""
 
 from __future__ import annotations
 

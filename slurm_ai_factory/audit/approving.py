@@ -75,9 +75,10 @@ def _override(
 def _publication(
     config: Config, ledger: Ledger, content: Attribution, said: Attribution
 ) -> Callable[[], object]:
-    ask = question.asked(config, ledger, content["as_of"])
-    window = windows.window(content["window"], content["as_of"], ask.config.promise.time_zone)
-    made = gather.published_anew(ask, window)
+    then = content["as_of"]
+    ask = question.ask(config, ledger, then=then)
+    window = windows.window(content["window"], then, ask.config.promise.time_zone)
+    made = gather.published_anew(ask.about(window))
     if made.fingerprint != content["fingerprint"]:
         raise LedgerError(
             f"the report of {content['window']} made now differs from the one proposed: the ledger or the "

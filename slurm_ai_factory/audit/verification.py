@@ -131,9 +131,9 @@ def _reports(config: Config, ledger: Ledger) -> Verified:
 def _changed(config: Config, ledger: Ledger, given: Published) -> str | None:
     """What of a published report is no longer so, made again with the settings it was made with."""
     settings = json.loads(given.settings)
-    ask = question.asked(made_with(config, settings), ledger, given.as_of)
-    window = windows.window(given.window, given.as_of, ask.config.promise.time_zone)
-    made = gather.published(ask, gather.gather_report(ask, window))
+    ask = question.ask(made_with(config, settings), ledger, then=given.as_of)
+    ask = ask.about(windows.window(given.window, given.as_of, ask.config.promise.time_zone))
+    made = gather.published(ask, gather.gather_report(ask))
     said = given._replace(settings=settings, document=json.loads(given.document))
     now = made._replace(settings=json.loads(made.settings), document=json.loads(made.document))
     return canonical.first_difference(said._asdict(), now._asdict())

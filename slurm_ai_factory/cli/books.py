@@ -59,8 +59,8 @@ def fingerprint_command(window: str | None, then: str, first: str | None, rows: 
         last = asked_window(config, window, None, None, known)
         begins = asked_window(config, first, None, None, known) if first else last
         check_known(ledger, known)
-        ask = question.asked(config, ledger, known)
-        interval = gather.interval_of(ask, begins, last)
+        ask = question.ask(config, ledger, last, then=known)
+        interval = gather.interval_of(ask, begins)
         if rows:
             for row in ledger.publishing.rows(f"fingerprint_{rows}", interval):
                 sys.stdout.buffer.write(row)

@@ -227,14 +227,12 @@ def _close(config: Config, before: Sequence[Association], after: Sequence[Associ
     """Print what it came to. Raises LedgerError when there was no cycle."""
     _table("sshare   # after", after)
     with opened_ledger(config) as ledger:
-        at = ledger.accounting.watermark()
-        if at is None:
+        if ledger.accounting.watermark() is None:
             raise LedgerError("saf demo ended before its first cycle; give it more time with --for")
-        config = question.under_terms(config, ledger, at)
-        window = question.promised_window(config, at)
-        measured, groups = measure.shared(config, ledger, window, config.promise_of(), "account")
+        asked = question.ask(config, ledger)
+        measured, (groups,) = asked.answer(measure.group_name("account"))
         changes = steer.latest(ledger, CHANGES)
-    margin = config.promise.margin
+    margin = asked.config.promise.margin
     if chosen.json:
         rows = {"before": tree.share_values(before), "after": tree.share_values(after)}
         return output.emit(

@@ -56,7 +56,8 @@ def _of_ledger(config: Config, at: Instant) -> OfLedger:
         retained = ledger.privacy.retained() if config.privacy.retention().asked else None
         waiting = ledger.proposals.waiting()
         read = ledger.accounting.watermark() is not None
-        return OfLedger(question.lever_of(config, ledger, at) if read else None, term, retained, waiting)
+        steered = question.lever_of(question.ask(config, ledger), at) if read else None
+        return OfLedger(steered, term, retained, waiting)
 
 
 def _print(findings: list[Finding]) -> None:

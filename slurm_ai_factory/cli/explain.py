@@ -8,7 +8,6 @@ import click
 
 from slurm_ai_factory import question
 from slurm_ai_factory.cli import output
-from slurm_ai_factory.cli.measure import as_of
 from slurm_ai_factory.cli.options import SafCommand, chosen, opened_books
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import charge, tres, windows
@@ -83,8 +82,7 @@ def _print_parts(parts: Sequence[ClassifiedPart]) -> None:
 
 
 def _explain_job(config: Config, ledger: Ledger, job: str) -> None:
-    at = as_of(ledger)
-    rules = question.rules_at(config, ledger)
+    at, rules = question.read_up_to(ledger), question.rules_at(config, ledger)
     runs = ledger.classified(rules).runs_of_job(job)
     if not runs:
         hint = "" if job[:1].isdigit() else f"; an account is explained with: saf explain --account {job}"

@@ -10,7 +10,6 @@ import click
 from slurm_ai_factory import question
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.measure import (
-    as_of,
     asked_instant,
     asked_promise,
     asked_window,
@@ -24,7 +23,6 @@ from slurm_ai_factory.core.measure import share
 from slurm_ai_factory.core.measure.share import Promise, SortedRun
 from slurm_ai_factory.core.records import Charge, Instant, Run, Window
 from slurm_ai_factory.core.rules.classify import DETAILS, ClassifiedPart
-from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import LONG
 
 COLUMNS = (
@@ -66,22 +64,18 @@ def export_command(
         known = asked_instant(config, then) if then else None
         where = asked_window(config, window, since, until, known)
         check_known(ledger, known)
-        at = as_of(ledger, known)
-        config, where = question.judged(config, ledger, where, at, known)
-        promise = asked_promise(config, resource)
-        books = ledger.classified(question.rules_at(config, ledger, known), known)
-        with ledger.store.snapshot():
-            if not books.complete():
-                raise LedgerError(question.TOO_FAST)
+        asked = question.ask(config, ledger, where, then=known, moment=now())
+        where, promise = asked.window, asked_promise(asked.config, resource)
+        with asked.books() as books:
             runs = books.runs_between(where.since, where.until)
-            told = {"promise": question.terms_of(config, ledger, known).of(where).promise}
-            found = (row | told for row in _rows(runs, where, promise, at))
+            told = {"promise": asked.terms.of(where).promise}
+            found = (row | told for row in _rows(runs, where, promise, asked.read_until))
             columns = [one for one in COLUMNS if users or one != "user"]
             if chosen.json:
                 output.emit_rows({name: row[name] for name in columns} for row in found)
             else:
                 output.write_csv(sys.stdout, columns, ([row[name] for name in columns] for row in found))
-        unread = question.unread(ledger, where, at, now() if known is None else known, known)
+        unread = asked.unread()
     tell_unread(unread, where)
 
 

@@ -16,23 +16,9 @@ from slurm_ai_factory.core.measure import share
 from slurm_ai_factory.core.measure.share import Promise
 from slurm_ai_factory.core.records import Instant, Measurement, Subject, Window
 from slurm_ai_factory.core.rules.classify import Beneficiary, Classification
-from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import Ledger
 
 KEYS = ("account", "category", "cluster", "hub", "municipality", "organisation", "partition", "sector")
-
-
-def as_of(ledger: Ledger, then: Instant | None = None) -> Instant:
-    """The instant up to which everything is known, or was then. Raises LedgerError before the first read."""
-    mark = ledger.accounting.watermark(then)
-    if mark is None and then is not None:
-        raise LedgerError(f"nothing had been read yet at {windows.iso(then)}")
-    if mark is None:
-        raise LedgerError(
-            f"the ledger has nothing of cluster {ledger.accounting.cluster} yet; run `saf cycle` once, or "
-            "start the daemon with `saf run`"
-        )
-    return mark
 
 
 def asked_window(
@@ -110,13 +96,12 @@ def share_command(
         known = asked_instant(config, then) if then else None
         where = asked_window(config, window, since, until, known)
         check_known(ledger, known)
-        at = as_of(ledger, known)
-        config, where = question.judged(config, ledger, where, at, known)
-        promise = asked_promise(config, resource)
+        asked = question.ask(config, ledger, where, then=known, moment=now())
+        promise = asked_promise(asked.config, resource)
         if resource is not None:
             _check_counted(ledger, promise)
-        measured, groups = shared(config, ledger, where, promise, by, known)
-    print_share(measured, config.promise.margin, groups, by)
+        measured, groups = asked.answer(*([group_name(by)] if by else []), promise=promise)
+    print_share(measured, asked.config.promise.margin, groups[0] if by else [], by)
 
 
 def _check_counted(ledger: Ledger, promise: Promise) -> None:
@@ -127,28 +112,7 @@ def _check_counted(ledger: Ledger, promise: Promise) -> None:
         raise click.UsageError(f"nothing in the ledger is in {', '.join(unknown)}; its TRES are {there}")
 
 
-def shared(
-    config: Config,
-    ledger: Ledger,
-    where: Window,
-    promise: Promise,
-    by: str | None,
-    known: Instant | None = None,
-) -> tuple[Measurement, list[share.Group]]:
-    """The measurement of a window, also by one of KEYS. Raises LedgerError.
-
-    ``config`` and ``where`` are those that ``question.judged`` gives.
-    """
-    at = as_of(ledger, known)
-    moment = now() if known is None else known
-    measured = question.measure(config, ledger, at, where, promise, known, moment=moment)
-    if not by:
-        return measured, []
-    rules = question.rules_at(config, ledger, known)
-    return measured, question.groups(ledger, rules, _key(by), promise.weights, where, at, known)
-
-
-def _key(by: str) -> question.GroupName:
+def group_name(by: str) -> question.GroupName:
     """The name of a subject's group: what Slurm says of it, or what its rule does."""
     if by in Subject._fields:
         return lambda subject, _: str(getattr(subject, by))
@@ -188,15 +152,11 @@ def _print_groups(m: Measurement, groups: Sequence[share.Group], by: str) -> Non
 def unclassified_command(window: str | None) -> None:
     """Subjects that no rule matched, by charge."""
     with opened_books() as (config, ledger):
-        where, at = asked_window(config, window, None, None), as_of(ledger)
-        config, where = question.judged(config, ledger, where, at)
-        promise = config.promise_of()
-        unread = question.measure(config, ledger, at, where, moment=now()).unread_seconds
-        rules = question.rules_at(config, ledger)
-        groups = question.groups(ledger, rules, _all_of_it, promise.weights, where, at)
+        asked = question.ask(config, ledger, asked_window(config, window, None, None), moment=now())
+        groups, unread, promise = asked.groups(_all_of_it), asked.unread(), asked.config.promise_of()
     found = [g for g in groups if g.beneficiary is Beneficiary.UNCLASSIFIED]
     _print_unclassified(found, promise.label or promise.resource)
-    tell_unread(unread, where)
+    tell_unread(unread, asked.window)
     if not unread and not found and not chosen.quiet:
         click.echo("every charge of the window is classified", err=True)
 

@@ -72,11 +72,11 @@ def report_command(
         check_known(ledger, known, compared)
         if publish:
             question.begin_terms(config, ledger, now(), current_actor())
-        ask = question.asked(config, ledger, known)
-        found = gather.gather_report(ask, where, compared)
+        ask = question.ask(config, ledger, where, then=known)
+        found = gather.gather_report(ask, compared)
         proposal = None
         if publish:
-            published = gather.published_anew(ask, where)
+            published = gather.published_anew(ask)
             proposal = _publish(config, ledger, published)
         window, fingerprint = found.measurement.window.name, pages.value(found)["fingerprint"]["sha256"]
         found = replace(found, head=ledger.publishing.head(window, known, fingerprint))
@@ -138,8 +138,8 @@ def statement_command(organisation: str, window: str | None, then: str) -> None:
         known = asked_instant(config, then)
         where = asked_window(config, window, None, None, known)
         check_known(ledger, known)
-        ask = question.asked(config, ledger, known)
-        found = statements.gather_statement(ask, organisation, where)
+        ask = question.ask(config, ledger, where, then=known)
+        found = statements.gather_statement(ask, organisation)
     tell_unread(found.unread_seconds, found.window)
     if chosen.json:
         return output.emit(_value(found))

@@ -12,7 +12,7 @@ from slurm_ai_factory import question
 from slurm_ai_factory.audit import approving
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.approval import proposed
-from slurm_ai_factory.cli.measure import as_of, asked_window
+from slurm_ai_factory.cli.measure import asked_window
 from slurm_ai_factory.cli.naming import warn_of_names
 from slurm_ai_factory.cli.options import (
     SafCommand,
@@ -28,7 +28,7 @@ from slurm_ai_factory.cli.options import (
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core.measure import judgement, share
 from slurm_ai_factory.core.programme.approval import ProposalKind
-from slurm_ai_factory.core.records import HOUR, Charge, Instant, Measurement, Subject, Window
+from slurm_ai_factory.core.records import HOUR, Charge, Measurement, Subject, Window
 from slurm_ai_factory.core.rules import rule_check
 from slurm_ai_factory.core.rules.classify import Classification
 from slurm_ai_factory.core.rules.rule_check import RuleProblem
@@ -58,7 +58,7 @@ def rules_check(offline: bool) -> None:
     config = load_config()
     with opened_ledger(config) as ledger:
         found = _check(config, ledger, offline)
-        steered = question.lever_of(config, ledger, now())
+        steered = question.lever_of(question.ask(config, ledger), now())
     if chosen.json:
         output.emit({**_checked(config, found), "steered": steered.conflict or None})
     if steered.conflict:
@@ -125,8 +125,7 @@ def rules_test(file: Path, window: str | None, offline: bool) -> None:
         tried = configuration.with_rules_of(config, file)
         where = asked_window(config, window, None, None)
         _refuse(str(file), _check(tried, ledger, offline))
-        at = as_of(ledger)
-        before, after = (_outcome(one, ledger, where, at) for one in (config, tried))
+        before, after = (_outcome(one, ledger, where) for one in (config, tried))
     _print_moves(before, after)
 
 
@@ -137,12 +136,9 @@ class RulesResult(NamedTuple):
     charges: dict[tuple[str, ...], Charge]
 
 
-def _outcome(config: Config, ledger: Ledger, where: Window, at: Instant) -> RulesResult:
-    config, where = question.judged(config, ledger, where, at)
-    measured = question.measure(config, ledger, at, where, moment=now())
-    rules, weights = question.rules_at(config, ledger), config.promise_of().weights
-    found = question.groups(ledger, rules, _place, weights, where, at)
-    return RulesResult(measured, {tuple(one.names): one.delivered for one in found})
+def _outcome(config: Config, ledger: Ledger, where: Window) -> RulesResult:
+    measured, (groups,) = question.ask(config, ledger, where, moment=now()).answer(_place)
+    return RulesResult(measured, {tuple(group.names): group.delivered for group in groups})
 
 
 _PLACE = ("account", "beneficiary", "rule", "category", "organisation", "sector", "municipality", "hub")

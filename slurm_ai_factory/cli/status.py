@@ -14,7 +14,6 @@ import click
 
 from slurm_ai_factory import question
 from slurm_ai_factory.cli import draw, output
-from slurm_ai_factory.cli.measure import as_of
 from slurm_ai_factory.cli.options import SafCommand, chosen, load_config, now, opened_ledger
 from slurm_ai_factory.cli.output import Styled
 from slurm_ai_factory.cli.screen import plain
@@ -24,6 +23,7 @@ from slurm_ai_factory.core.measure import judgement, outlook, share
 from slurm_ai_factory.core.records import Instant, Measurement, Verdict
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import Ledger
+from slurm_ai_factory.question import Question
 
 RECENT = 100
 FLOOR_AT_RISK = 3
@@ -57,10 +57,9 @@ def status_command(watch: bool, every: int) -> None:
 def _once(config: Config) -> int:
     """Print it; the exit code."""
     with opened_ledger(config) as ledger:
-        at = as_of(ledger)
-        config = question.under_terms(config, ledger, at)
-        measured = question.measure(config, ledger, at)
-        value = _status(config, ledger, measured)
+        asked = question.ask(config, ledger)
+        config, measured = asked.config, asked.measure()
+        value = _status(asked, measured)
     if chosen.json:
         output.emit(value)
     else:
@@ -86,7 +85,9 @@ def _watched(config: Config, every: int) -> None:
         click.echo()
 
 
-def _status(config: Config, ledger: Ledger, measured: Measurement) -> dict[str, Any]:
+def _status(asked: Question, measured: Measurement) -> dict[str, Any]:
+    config, ledger = asked.config, asked.ledger
+    reach = question.lever_of(asked, now()).reach
     last = ledger.control.last_decision()
     written = (one for one in ledger.control.history(RECENT) if one["status"] != "advised")
     change = next(({**one, "at": output.when(one["at"])} for one in written), None)
@@ -95,7 +96,11 @@ def _status(config: Config, ledger: Ledger, measured: Measurement) -> dict[str, 
         "mode": config.control.mode,
         "share": output.share_value(measured, config.promise.margin),
         "holds": _holds(config, ledger, last, change, measured.as_of),
-        "lever": _lever(config, ledger),
+        "lever": {
+            "outside_share": reach.outside_share,
+            "other_share": reach.other_share,
+            "says": reach.sentences,
+        },
         "last_read_at": output.when(measured.as_of),
         "read_overdue": now() - measured.as_of > PERIODS_UNTIL_OVERDUE * config.daemon.period,
         "last_decision": last
@@ -103,12 +108,6 @@ def _status(config: Config, ledger: Ledger, measured: Measurement) -> dict[str, 
         "last_change": change,
         "leader": ledger.store.leader(ledger.control.cluster_id),
     }
-
-
-def _lever(config: Config, ledger: Ledger) -> dict[str, Any]:
-    """How far the steered accounts and the region's charge are the same."""
-    reach = question.lever_of(config, ledger, now()).reach
-    return {"outside_share": reach.outside_share, "other_share": reach.other_share, "says": reach.sentences}
 
 
 def _holds(

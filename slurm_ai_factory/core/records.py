@@ -17,6 +17,9 @@ Instant = int
 Interval = tuple[Instant, Instant]
 Charge = int | Decimal
 
+Inputs = Mapping[str, float | int | str | None]
+"""What a decision was made from, by name."""
+
 HOUR = 3600
 DAY = 24 * HOUR
 FOREVER: Instant = 2**63 - 1
@@ -258,13 +261,9 @@ class Measurement:
     starved_charge: float | None  #: None where the capacity is not known
     regional_running: Charge = 0  #: of the resource, allocated to regional runs at ``as_of``
     regional_pending: Charge = 0  #: of the resource, wanted by eligible regional runs at ``as_of``
-    regional_backlog: float = 0.0  #: resource-seconds that waiting regional jobs may be expected to use
-    run_charge: float = 0.0  #: of a run that ended lately, each weighted by itself; 0 where none did
     newest_record_at: Instant | None
     unread_seconds: int = 0  #: of the window up to ``as_of``, that no read of accounting covered
     hours: tuple[Hour, ...] = field(repr=False, default=())
-    holds: tuple[Hold, ...] = ()  #: what keeps this from being steered on; added by the cycle
-    waiting_accounts: frozenset[str] | None = None  #: top-level ones with jobs that could start; so too
     resource_label: str = ""  #: what people call the resource; empty for its own name
 
     @property
@@ -295,6 +294,19 @@ class Measurement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """All that a decision rests on, but for the policy and what the law remembers."""
+
+    measurement: Measurement
+    associations: tuple[Association, ...]
+    holds: tuple[Hold, ...] = ()  #: each keeps everything from being steered
+    regional_backlog: float = 0.0  #: resource-seconds that waiting regional jobs may be expected to use
+    run_charge: float = 0.0  #: of a run that ended lately, each weighted by itself; 0 where none did
+    waiting_accounts: frozenset[str] | None = None  #: top-level ones with jobs that could start
+    noted: Inputs = field(default_factory=dict)  #: recorded with the decision, which does not look at it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """One RawShares to set: the association (cluster, account), the value found and the value wanted."""
 
@@ -321,6 +333,6 @@ class Decision:
     at: Instant
     reason: str  #: a code: see reasons.REASONS
     sentence: str
-    inputs: Mapping[str, float | int | str | None]
+    inputs: Inputs
     state: ControlState | None = None
     changes: tuple[Change, ...] = ()

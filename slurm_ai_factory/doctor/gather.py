@@ -52,8 +52,7 @@ def gather_facts(
     config = config.under(known.term) if known else config
     priority, associations = slurm.priority_config(), slurm.associations()
     rules = Rules(config.rules, {one.account: one.parent for one in associations if one.user is None})
-    weights, horizon = config.promise.resource, config.control.horizon
-    live = signals_now(slurm, priority, rules, weights, horizon, {}, slurm.diagnostics)
+    live = signals_now(slurm, config, priority, rules, {}, slurm.diagnostics)
     now = clock()
     window = windows.window(config.promise.window, now, config.promise.time_zone)
     some, errors = _readable(config, slurm, now, user)
@@ -68,7 +67,7 @@ def gather_facts(
         user=user,
         mode=config.control.mode,
         accounts=config.control.account,
-        weights=weights,
+        weights=config.promise.resource,
         window_seconds=window.until - window.since,
         read_window_seconds=config.slurm.read_window,
         priority=priority,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from slurm_ai_factory.question import Reached
 from slurm_ai_factory.report.page import LANGUAGES, report_html
 from slurm_ai_factory.report.sheets import as_csv, report_json
 from slurm_ai_factory.report.tables import tables
@@ -25,7 +24,6 @@ __all__ = [
     "ControlHistory",
     "Earlier",
     "Month",
-    "Reached",
     "Report",
     "Restatement",
     "Sender",

@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import date, datetime
 from functools import cache, partial
 
+from slurm_ai_factory import question
 from slurm_ai_factory.config import Config, counted
 from slurm_ai_factory.core import canonical, windows
 from slurm_ai_factory.core.control.reasons import HOLDS
@@ -18,17 +19,16 @@ from slurm_ai_factory.core.programme import expertise
 from slurm_ai_factory.core.programme.expertise import ExpertiseMeasurement
 from slurm_ai_factory.core.programme.suppression import TableCell, cells_shown, telling
 from slurm_ai_factory.core.records import Instant, Measurement, Window
-from slurm_ai_factory.core.rules.classify import Beneficiary, Rules
+from slurm_ai_factory.core.rules.classify import Beneficiary
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger.audits import Audit
 from slurm_ai_factory.ledger.publishing import FingerprintSpan, Published
-from slurm_ai_factory.question import Asked, ReadOf, asked, reached
+from slurm_ai_factory.question import Question, Reached, reached
 from slurm_ai_factory.report import (
     Audited,
     Basis,
     ControlHistory,
     Month,
-    Reached,
     Report,
     Sender,
     tables,
@@ -57,42 +57,43 @@ HOURS = {"category": True}
 RESOURCES = ("gres/gpu", "node", "cpu")
 """Told beside the resource of the promise, where there is any of them."""
 
+ReadOf = Callable[[Question], Sequence[Reached]]
+"""Who got what in a window."""
+
 SumsOf = Callable[[Sequence[WindowPiece], Document | None], Sums]
 
 
-def gather_report(ask: Asked, window: Window, compared: Instant | None = None) -> Report:
+def gather_report(ask: Question, compared: Instant | None = None) -> Report:
     """The report of a window, compared with the last one published of it and of each window of its trend.
 
     With ``compared``, with what was known at that instant instead.
     """
-    window = ask.read_up_to(window)
-    ask = ask.about(window)
-    trend = _trend(ask, window)
-    found, hours = reached(ask, window), _expertise(ask, window)
+    trend = _trend(ask)
+    found, hours = reached(ask), _expertise(ask)
     smallest = ask.config.report.min_organisations
     earlier = list(earlier_figures(ask, trend, compared))
-    known = _known_before(ask, window, reached, partial(sums_of_charge, TABLES, smallest))
+    known = _known_before(ask, reached, partial(sums_of_charge, TABLES, smallest))
     regional = {one.organisation for one in found if one.beneficiary is Beneficiary.REGIONAL and one.charge}
     return Report(
         sender=_sender(ask.config),
-        known_at=ask.then,
+        known_at=ask.known_at,
         measurement=trend[-1],
         margin=ask.config.promise.margin,
-        resources=tuple(_resources(ask, window)),
+        resources=tuple(_resources(ask)),
         trend=trend,
         tables=tables(found, TABLES, smallest, known.pieces, known.sums),
         reached=len(regional),
         names=_names(ask, regional) if ask.config.report.name_organisations else None,
-        control=_control(ask, window),
+        control=_control(ask),
         expertise=hours,
-        expertise_table=_expertise_table(ask, window, smallest),
-        unmet_shown=_unmet_shown(ask, window, smallest),
+        expertise_table=_expertise_table(ask, smallest),
+        unmet_shown=_unmet_shown(ask, smallest),
         terms=ask.terms,
         compared_with=tuple(earlier),
         restatements=tuple(restatements(ask, trend, earlier)),
-        audits=tuple(_audits(ask, window)),
-        approved=ask.ledger.proposals.approved(ask.then),
-        basis=_basis(ask, trend[0].window, window),
+        audits=tuple(_audits(ask)),
+        approved=ask.ledger.proposals.approved(ask.known_at),
+        basis=_basis(ask, trend[0].window),
     )
 
 
@@ -102,73 +103,72 @@ def _sender(config: Config) -> Sender:
     return Sender(facility, said.region, said.contact, zone, said.min_organisations)
 
 
-def _trend(ask: Asked, window: Window) -> tuple[Measurement, ...]:
+def _trend(ask: Question) -> tuple[Measurement, ...]:
     """The window and those before it that were read from their beginning on, oldest first."""
-    found = [ask.measure(window)]
-    while len(found) < ask.config.report.windows and (one := ask.before(found[-1].window)):
-        earlier = ask.measure(one)
-        if earlier.unread_seconds:
+    trend = [ask.measure()]
+    while len(trend) < ask.config.report.windows and (earlier := ask.before()):
+        ask, measured = earlier, earlier.measure()
+        if measured.unread_seconds:
             break
-        found.append(earlier)
-    return tuple(reversed(found))
+        trend.append(measured)
+    return tuple(reversed(trend))
 
 
-def _resources(ask: Asked, window: Window) -> Iterator[Measurement]:
+def _resources(ask: Question) -> Iterator[Measurement]:
     own = ask.config.promise_of().resource
     for name in RESOURCES:
         if name != own:
-            measured = ask.measure(window, ask.config.promise_of({name: 1}))
+            measured = ask.measure(ask.config.promise_of({name: 1}))
             if measured.total_charge:
                 yield measured
 
 
-def _known_before(ask: Asked, window: Window, read: ReadOf, sums: SumsOf) -> Known:
+def _known_before(ask: Question, read: ReadOf, sums: SumsOf) -> Known:
     """What the window is made of, and what reports published before told of who got it."""
-    reports = ask.ledger.publishing.before(window.name, ask.then)
+    reports = ask.ledger.publishing.before(ask.window.name, ask.known_at)
     given = [told for one in reports for told in _windows_of(ask, one, read)]
-    return known_before((window.since, window.until), _reader(ask, read), given, sums)
+    return known_before((ask.window.since, ask.window.until), _reader(ask, read), given, sums)
 
 
-def _windows_of(ask: Asked, one: Published, read: ReadOf) -> Iterator[Given]:
+def _windows_of(ask: Question, one: Published, read: ReadOf) -> Iterator[Given]:
     """The windows that a published report told of: its own, and those of its chart over time."""
-    then = asked(ask.config, ask.ledger, one.as_of)
+    then = question.ask(ask.config, ask.ledger, then=one.as_of)
     for name in sorted({one.window, *one.figures}):
-        where = then.read_up_to(windows.window(name, one.as_of, then.config.promise.time_zone))
+        where = then.about(windows.window(name, one.as_of, then.config.promise.time_zone))
         document = json.loads(one.document or "{}") if name == one.window else None
-        yield Given((where.since, where.until), document, _reader(then.about(where), read))
+        yield Given((where.window.since, where.window.until), document, _reader(where, read))
 
 
-def _refuse_telling(ask: Asked, window: Window) -> None:
+def _refuse_telling(ask: Question) -> None:
     """Raises LedgerError where totals of a report, which cannot be hidden, tell too much beside others."""
-    window = ask.read_up_to(window)
-    ask, smallest = ask.about(window), ask.about(window).config.report.min_organisations
+    smallest = ask.config.report.min_organisations
     for what, read, sums in (
         ("charge", reached, partial(sums_of_charge, TABLES, smallest)),
         ("expertise hours", _helped, partial(sums_of_hours, HOURS)),
     ):
-        known = _known_before(ask, window, read, sums)
+        known = _known_before(ask, read, sums)
         sides = dict(zip(totals(known.pieces), Beneficiary, strict=True))
         if found := telling(totals(known.pieces), smallest, known.totals, known.sums):
             named = ", ".join(str(sides[one]) for one in found)
             raise LedgerError(
-                f"the report of {window.name} cannot be published: beside earlier reports its {named} total "
-                f"of {what} tells what fewer than {smallest} organisations got; publish another window"
+                f"the report of {ask.window.name} cannot be published: beside earlier reports its {named} "
+                f"total of {what} tells what fewer than {smallest} organisations got; publish another window"
             )
 
 
-def _reader(ask: Asked, read: ReadOf) -> ReadReached:
-    return cache(lambda interval: read(ask, Window("", *interval)))
+def _reader(ask: Question, read: ReadOf) -> ReadReached:
+    return cache(lambda interval: read(ask.over(interval)))
 
 
-def _names(ask: Asked, organisations: Iterable[str]) -> tuple[str, ...]:
-    registry = ask.ledger.registry.known(ask.then)
+def _names(ask: Question, organisations: Iterable[str]) -> tuple[str, ...]:
+    registry = ask.ledger.registry.known(ask.known_at)
     entries = (registry.entries_of(one) for one in organisations)
     return tuple(sorted((ones[-1].name for ones in entries if ones), key=str.casefold))
 
 
-def _control(ask: Asked, window: Window) -> ControlHistory:
+def _control(ask: Question) -> ControlHistory:
     zone = ask.config.promise.time_zone
-    scope = window.since, window.until, ask.then
+    scope = ask.window.since, ask.window.until, ask.known_at
     decided = ask.ledger.publishing.decisions_by_month(*scope, zone.key)
     changes = ask.ledger.publishing.changes(*scope)
     months: dict[str, list[tuple[int, int]]] = {month: [] for month, *_ in decided}
@@ -197,63 +197,63 @@ def _month(name: str, decided: list[tuple[str, str, str, int]], changes: list[tu
     )
 
 
-def _expertise(ask: Asked, window: Window) -> ExpertiseMeasurement:
+def _expertise(ask: Question) -> ExpertiseMeasurement:
     said = ask.config.expertise
     return expertise.measure_hours(
-        ask.ledger.expertise.entries(*windows.days(window, ask.config.promise.time_zone), ask.then),
-        window,
-        ask.then,
+        ask.ledger.expertise.entries(*windows.days(ask.window, ask.config.promise.time_zone), ask.known_at),
+        ask.window,
+        ask.known_at,
         target_share=said.target_share,
-        beneficiary=partial(_beneficiary, ask, ask.rules()),
+        beneficiary=partial(_beneficiary, ask),
         unmet_recorded=said.unmet_recorded,
     )
 
 
-def _beneficiary(ask: Asked, rules: Rules, organisation: str, day: date) -> Beneficiary:
+def _beneficiary(ask: Question, organisation: str, day: date) -> Beneficiary:
     """Who an organisation was on a day, by the registry."""
     at = windows.day(day.isoformat(), ask.config.promise.time_zone)
-    found = rules.registry.organisation(organisation, at)
+    found = ask.rules.registry.organisation(organisation, at)
     if found is None:
         return Beneficiary.UNCLASSIFIED
-    regional = rules.is_regional(found.municipality, at)
+    regional = ask.rules.is_regional(found.municipality, at)
     return Beneficiary.REGIONAL if regional else Beneficiary.NON_REGIONAL
 
 
-def _expertise_table(ask: Asked, window: Window, smallest: int) -> Table:
+def _expertise_table(ask: Question, smallest: int) -> Table:
     """The hours by category, of the region."""
-    known = _known_before(ask, window, _helped, partial(sums_of_hours, HOURS))
-    (table,) = tables(_helped(ask, window), HOURS, smallest, known.pieces, known.sums)
+    known = _known_before(ask, _helped, partial(sums_of_hours, HOURS))
+    (table,) = tables(_helped(ask), HOURS, smallest, known.pieces, known.sums)
     return table
 
 
-def _helped(ask: Asked, window: Window) -> list[Reached]:
+def _helped(ask: Question) -> list[Reached]:
     """Who got hours; what an organisation is, is told as it is known last."""
-    registry = ask.ledger.registry.known(ask.then)
+    registry = ask.ledger.registry.known(ask.known_at)
     found = []
-    for one in _expertise(ask, window).organisations:
+    for one in _expertise(ask).organisations:
         entries = registry.entries_of(one.organisation)
         places = {"category": entries[-1].category if entries else ""}
         found.append(Reached(one.organisation, one.beneficiary, places, one.delivered))
     return found
 
 
-def _unmet_shown(ask: Asked, window: Window, smallest: int) -> bool:
+def _unmet_shown(ask: Question, smallest: int) -> bool:
     """Whether the hours that the region did not get may be told beside those of earlier reports."""
-    known = _known_before(ask, window, _not_helped, sums_of_unmet)
+    known = _known_before(ask, _not_helped, sums_of_unmet)
     cell = TableCell("unmet", "", members(known.pieces, Beneficiary.REGIONAL))
     return bool(cells_shown([cell], [], smallest, known.sums))
 
 
-def _not_helped(ask: Asked, window: Window) -> list[Reached]:
+def _not_helped(ask: Question) -> list[Reached]:
     """Who asked for hours and did not get them."""
-    found = _expertise(ask, window).organisations
+    found = _expertise(ask).organisations
     return [Reached(one.organisation, one.beneficiary, {}, one.unmet) for one in found]
 
 
-def _audits(ask: Asked, window: Window) -> Iterator[Audited]:
+def _audits(ask: Question) -> Iterator[Audited]:
     """The checks of the books that were made since the window began, by command."""
     made: dict[str, list[Audit]] = {}
-    for one in ask.ledger.audits.made(window.since, ask.then):
+    for one in ask.ledger.audits.made(ask.window.since, ask.known_at):
         made.setdefault(one.command, []).append(one)
     for command, found in sorted(made.items()):
         yield Audited(command, len(found), found[-1].at, sum(one.findings for one in found))
@@ -268,7 +268,7 @@ def ended_figures(trend: Iterable[Measurement]) -> dict[str, dict[str, str]]:
     }
 
 
-def published(ask: Asked, report: Report) -> Published:
+def published(ask: Question, report: Report) -> Published:
     """A report as the ledger keeps it when it is given out: with all that it says."""
     said = value(report)
     return Published(
@@ -281,13 +281,14 @@ def published(ask: Asked, report: Report) -> Published:
     )
 
 
-def published_anew(ask: Asked, window: Window) -> Published:
+def published_anew(ask: Question) -> Published:
     """A report worked out from facts alone. Raises LedgerError where what is derived says otherwise."""
-    _refuse_telling(ask, window)
-    kept = published(ask, gather_report(ask, window))
+    _refuse_telling(ask)
+    kept = published(ask, gather_report(ask))
     with ask.ledger.anew() as ledger:
-        fresh = replace(ask, ledger=ledger)
-        made = published(fresh, gather_report(fresh, window))
+        rules = question.rules_at(ask.config, ledger, ask.then)
+        fresh = replace(ask, ledger=ledger, rules=rules)
+        made = published(fresh, gather_report(fresh))
     if changed := canonical.first_difference(json.loads(kept.document), json.loads(made.document)):
         raise LedgerError(
             f"the report of {kept.window} cannot be published: worked out from the runs alone it says "
@@ -296,23 +297,23 @@ def published_anew(ask: Asked, window: Window) -> Published:
     return made
 
 
-def _basis(ask: Asked, first: Window, last: Window) -> Basis:
+def _basis(ask: Question, first: Window) -> Basis:
     """All that the report rests on, the earlier windows of the trend included."""
-    interval = interval_of(ask, first, last)
+    interval = interval_of(ask, first)
     rows = ask.ledger.publishing.fingerprint(interval)
     settings = canonical.digest("settings", 1, settings_of(ask))
     return Basis(settings, interval.since, interval.until, tuple(rows))
 
 
-def interval_of(ask: Asked, first: Window, last: Window) -> FingerprintSpan:
+def interval_of(ask: Question, first: Window) -> FingerprintSpan:
     """What the fingerprint of a report is over."""
     zone = ask.config.promise.time_zone
-    days = windows.days(first, zone)[0], windows.days(last, zone)[1]
-    return FingerprintSpan(first.since, last.until, *days, ask.then)
+    days = windows.days(first, zone)[0], windows.days(ask.window, zone)[1]
+    return FingerprintSpan(first.since, ask.window.until, *days, ask.known_at)
 
 
-def settings_of(ask: Asked) -> dict[str, canonical.Plain]:
+def settings_of(ask: Question) -> dict[str, canonical.Plain]:
     """All that counts beside the rows: the promise's terms, the rules, what is shown."""
     terms = [one.plain() for one in ask.terms.terms]
-    rules = ask.rules().digest
+    rules = ask.rules.digest
     return {**counted(ask.config), "cluster": ask.config.cluster.name, "terms": terms, "rules": rules}

@@ -3,35 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from decimal import Decimal
 
 from slurm_ai_factory import question
-from slurm_ai_factory.core.records import Charge, Instant, Measurement, Window
-from slurm_ai_factory.core.rules.classify import Beneficiary, Rules
+from slurm_ai_factory.core.records import Charge, Instant, Measurement
+from slurm_ai_factory.core.rules.classify import Beneficiary
 from slurm_ai_factory.ledger.publishing import Published
-from slurm_ai_factory.question import Asked, asked, by_place, groups_of
+from slurm_ai_factory.question import Question, by_place
 from slurm_ai_factory.report import (
     Earlier,
     Restatement,
 )
 
 
-def earlier_figures(ask: Asked, trend: Iterable[Measurement], compared: Instant | None) -> Iterator[Earlier]:
+def earlier_figures(
+    ask: Question, trend: Iterable[Measurement], compared: Instant | None
+) -> Iterator[Earlier]:
     """What each window is compared with: the last report published of it, or what was known then.
 
     A rolling window is another interval each time, and compared with nothing.
     """
-    then = None if compared is None else asked(ask.config, ask.ledger, compared)
+    then = None if compared is None else question.ask(ask.config, ask.ledger, then=compared)
     for window in [now.window for now in trend if not now.window.rolling]:
         if then is None:
-            given = ask.ledger.publishing.last(window.name, ask.then)
+            given = ask.ledger.publishing.last(window.name, ask.known_at)
             if given is not None:
                 yield _published(given)
         elif window.until <= then.read_until:
-            one = then.measure(window)
+            one = then.about(window).measure()
             if not one.unread_seconds:
                 charges = one.regional_charge, one.total_charge
-                yield Earlier(window.name, then.then, *charges, published=False)
+                yield Earlier(window.name, then.known_at, *charges, published=False)
 
 
 def _published(given: Published) -> Earlier:
@@ -42,7 +45,7 @@ def _published(given: Published) -> Earlier:
 
 
 def restatements(
-    ask: Asked, trend: Iterable[Measurement], earlier: Iterable[Earlier]
+    ask: Question, trend: Iterable[Measurement], earlier: Iterable[Earlier]
 ) -> Iterator[Restatement]:
     """Windows that are told otherwise than they were, and what made the difference."""
     now = {one.window.name: one for one in trend}
@@ -52,7 +55,7 @@ def restatements(
             yield found
 
 
-def _restated(ask: Asked, now: Measurement, earlier: Earlier) -> Restatement | None:
+def _restated(ask: Question, now: Measurement, earlier: Earlier) -> Restatement | None:
     """How a window is told otherwise than it was; None where it is not."""
     regional, total = earlier.regional, earlier.total
     if regional is None or total is None:
@@ -61,7 +64,7 @@ def _restated(ask: Asked, now: Measurement, earlier: Earlier) -> Restatement | N
     changed = ask.terms.of(now.window).differing(then)
     if not changed and (regional, total) == (now.regional_charge, now.total_charge):
         return None
-    between, told_apart = _causes(ask.about(now.window), now.window, earlier.as_of)
+    between, told_apart = _causes(ask.about(now.window), earlier.as_of)
     comparable = "resource" not in changed
     return Restatement(
         window=now.window.name,
@@ -78,12 +81,12 @@ def _restated(ask: Asked, now: Measurement, earlier: Earlier) -> Restatement | N
     )
 
 
-def _causes(ask: Asked, window: Window, then: Instant) -> tuple[Charge, bool]:
+def _causes(ask: Question, then: Instant) -> tuple[Charge, bool]:
     """What the region had by accounting of then and rules of now; whether each cause rests on enough."""
-    rules_then = asked(ask.config, ask.ledger, then).rules()
-    now = _regional(ask, window, ask.rules(), ask.then)
-    between = _regional(ask, window, ask.rules(), then)
-    before = _regional(ask, window, rules_then, then)
+    earlier = question.ask(ask.config, ask.ledger, then=then)
+    by_rules_of_now = replace(ask, then=then, read_until=earlier.read_until)
+    now, between = _regional(ask), _regional(by_rules_of_now)
+    before = _regional(replace(by_rules_of_now, rules=earlier.rules))
     least = ask.config.report.min_organisations
     changed = (
         sum(one.get(key) != other.get(key) for key in one.keys() | other.keys())
@@ -92,10 +95,10 @@ def _causes(ask: Asked, window: Window, then: Instant) -> tuple[Charge, bool]:
     return sum(between.values(), start=0), not any(0 < few < least for few in changed)
 
 
-def _regional(ask: Asked, window: Window, rules: Rules, then: Instant) -> dict[str, Charge]:
-    """What each organisation of the region got, by accounting as it was known then, and these rules."""
-    found: dict[str, Charge] = {}
-    for group in groups_of(ask, window, rules, then, by_place):
+def _regional(ask: Question) -> dict[str, Charge]:
+    """Charge of each organisation of the region."""
+    charges: dict[str, Charge] = {}
+    for group in ask.groups(by_place):
         if group.beneficiary is Beneficiary.REGIONAL and group.delivered:
-            found[group.names[0]] = found.get(group.names[0], 0) + group.delivered
-    return found
+            charges[group.names[0]] = charges.get(group.names[0], 0) + group.delivered
+    return charges

@@ -1,4 +1,4 @@
-"""What the model cluster delivered, as the product measures it: Measurements for the controller, window sums.
+"""What the model cluster delivered, as the product measures it: what the controller observes, window sums.
 
 The hours come from the model; everything else is made of them the way ``core.share`` makes it of a ledger.
 """
@@ -12,7 +12,7 @@ import numpy as np
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.measure import share
 from slurm_ai_factory.core.measure.share import Promise
-from slurm_ai_factory.core.records import HOUR, Hour, Measurement, Window
+from slurm_ai_factory.core.records import HOUR, Hour, Measurement, Observed, Window
 from slurm_ai_factory.simulation.arrays import ALL, REGIONAL, UP, WAITING, Floats
 from slurm_ai_factory.simulation.cluster import ModelCluster
 from slurm_ai_factory.simulation.layout import NAME
@@ -30,6 +30,16 @@ class Books:
         self._sums = np.zeros((1, UP + 1))  # of all hours before each
         self._run_charge: dict[tuple[int, int], float] = {}  # of intervals, the last ones asked for
 
+    def observed(self) -> Observed:
+        """What the controller gets: the promise's own window as of now, and the queue."""
+        return Observed(
+            measurement=self.measurement(),
+            associations=self.cluster.associations(),
+            regional_backlog=self._backlog(float(self.cluster.rates[UP])),
+            run_charge=self._usual_charge(self.cluster.now),
+            waiting_accounts=self.cluster.waiting_accounts,
+        )
+
     def measurement(self) -> Measurement:
         """The promise's own window as of now."""
         now = self.cluster.now
@@ -44,9 +54,7 @@ class Books:
             target_share=self.promise.target_share, regional_charge=round(regional),
             total_charge=round(everything), unclassified_charge=0, capacity=round(up),
             waiting_charge=round(waiting), starved_charge=None, regional_running=round(rates[REGIONAL]),
-            regional_pending=round(rates[WAITING]), regional_backlog=self._backlog(float(rates[UP])),
-            run_charge=self._usual_charge(now), newest_record_at=now, hours=hours,
-            waiting_accounts=self.cluster.waiting_accounts,
+            regional_pending=round(rates[WAITING]), newest_record_at=now, hours=hours,
         )  # fmt: skip
 
     def _backlog(self, size: float) -> float:

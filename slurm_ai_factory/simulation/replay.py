@@ -125,7 +125,7 @@ def _steered(trial: Trial, cluster: ModelCluster, progress: OnReplayed) -> list[
         if _blind(trial.faults, cluster):
             continue
         last = state and replace(state, writes_last_day=_recent(writes, cluster.now), baseline=own)
-        decision = decide(control, books.measurement(), cluster.associations(), last, cluster.now)
+        decision = decide(control, books.observed(), last, cluster.now)
         state = decision.state
         if decision.changes:
             writes.append(decision)

@@ -41,6 +41,16 @@ def in_force(associations: Sequence[Association], account: str) -> Association |
     return next((one for one in associations if one.account == account and one.user is None), None)
 
 
+def foreign_changes(site: Site, associations: Sequence[Association]) -> dict[str, int]:
+    """The RawShares that our last change of each steered account left, where they were changed since."""
+    changes = {}
+    for account in site.config.control.account:
+        ours, row = site.ledger.control.last_applied(account), in_force(associations, account)
+        if ours is not None and row is not None and row.raw_shares != ours:
+            changes[account] = ours
+    return changes
+
+
 def carry_out(
     site: Site, decision: Decision, mode: str, associations: Sequence[Association]
 ) -> tuple[Outcome, ...]:

@@ -1,4 +1,4 @@
-"""What Slurm says of now, read once for each cycle: the queue, its priorities, and slurmctld's own health.
+"""The live queue, its priorities and slurmctld's own health, read once a cycle.
 
 Each read is whole or raises. Priorities are asked for only where there are any: under another plugin than
 priority/multifactor sprio is an error, and the control law has its own hold for that.
@@ -10,20 +10,24 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import inf
 
-from slurm_ai_factory.core.control.controller import Inputs
+from slurm_ai_factory.config import Config
 from slurm_ai_factory.core.live import authority, health
 from slurm_ai_factory.core.live.cross_check import InQueue
 from slurm_ai_factory.core.live.demand import ALLOCATED, Demand, Standing, demand, job_standing
 from slurm_ai_factory.core.live.health import Diagnostics
-from slurm_ai_factory.core.records import Hold, PriorityConfig
+from slurm_ai_factory.core.measure import share
+from slurm_ai_factory.core.records import Hold, Inputs, Instant, PriorityConfig
 from slurm_ai_factory.core.rules.classify import Beneficiary, Rules
-from slurm_ai_factory.core.tres import Count
+from slurm_ai_factory.ledger import Usual
 from slurm_ai_factory.source import Source
+from slurm_ai_factory.steps.site import Site
+
+NOTHING_ENDED = Usual({}, 0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signals:
-    """What the queue and slurmctld said at one instant."""
+    """The answers of squeue, sprio and sdiag at one instant."""
 
     demand: Demand
     authority: float | None  #: None when a side has nothing waiting
@@ -42,7 +46,7 @@ class Signals:
         return min(size * self.horizon_seconds or inf, float(waiting.charge))
 
     def inputs(self, size: float) -> Inputs:
-        """What a decision records of them; in the control resource, and its TRES-seconds for the backlog."""
+        """What a decision records: amounts of the promise's resource; TRES-seconds for the backlog."""
         waiting = self.demand.sum(Beneficiary.REGIONAL, Standing.WAITING)
         return {
             "authority": self.authority,
@@ -55,36 +59,40 @@ class Signals:
 
 def signals_now(
     slurm: Source,
+    config: Config,
     priority: PriorityConfig,
     rules: Rules,
-    weights: Mapping[str, Count],
-    horizon_seconds: int,
     usual_seconds: Mapping[str, float],
     diagnose: Callable[[], Diagnostics],
 ) -> Signals:
     """Ask slurmctld, one thing at a time; now is what its clock says after the queue.
 
-    Raises SlurmError, and what ``diagnose`` raises, which asks for slurmctld's diagnostics.
+    ``usual_seconds`` is how long each user's runs take, where that is known. Raises SlurmError, and what
+    ``diagnose`` raises, which asks for slurmctld's diagnostics.
     """
+    weights, horizon = config.promise.resource, config.control.horizon
     queue, diagnostics = slurm.queue(), diagnose()
-    found = demand(
-        queue,
-        lambda one: rules.mostly(one, diagnostics.at).beneficiary,
-        weights,
-        diagnostics.at,
-        horizon_seconds,
-        usual_seconds,
+    now = diagnostics.at
+    wanted = demand(
+        queue, lambda job: rules.mostly(job, now).beneficiary, weights, now, horizon, usual_seconds
     )
-    regional = {job: who is Beneficiary.REGIONAL for job, who in found.waiting_jobs.items()}
+    regional = {job: who is Beneficiary.REGIONAL for job, who in wanted.waiting_jobs.items()}
     terms = slurm.priority_terms() if priority.priority_type == "priority/multifactor" else ()
     return Signals(
-        demand=found,
+        demand=wanted,
         authority=authority.index(terms, regional),
         diagnostics=diagnostics,
         listed=InQueue(
-            {one.job_id for one in queue if job_standing(one, diagnostics.at) in ALLOCATED},
-            {one.job_id for one in queue},
+            {row.job_id for row in queue if job_standing(row, now) in ALLOCATED},
+            {row.job_id for row in queue},
         ),
         holds=health.holds(diagnostics, priority, weights, bool(regional)),
-        horizon_seconds=horizon_seconds,
+        horizon_seconds=horizon,
     )
+
+
+def usual_runs(site: Site, now: Instant) -> Usual:
+    """How long the runs took that ended lately, and what they were charged."""
+    weights = site.config.promise.resource
+    lately = (site.ledger.accounting.usual(*interval, weights) for interval in share.lately(now))
+    return next((usual for usual in lately if usual.seconds), NOTHING_ENDED)

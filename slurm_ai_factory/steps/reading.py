@@ -16,7 +16,9 @@ from slurm_ai_factory.core.pace import Pace
 from slurm_ai_factory.core.records import STATES, Instant, Interval, Rejected, Run
 from slurm_ai_factory.errors import SlurmTooMuchError
 from slurm_ai_factory.ledger import Ledger, ReadResult
+from slurm_ai_factory.question import promised_window
 from slurm_ai_factory.source import Source
+from slurm_ai_factory.steps.site import Site
 
 GROWTH = 32
 """Where there are few runs, one query may ask for so many times the usual interval."""
@@ -77,6 +79,24 @@ def read_intervals(
         return _add(so_far, kept.result(), done, progress) if kept else so_far
     finally:
         wait([kept] if kept else [])  # nobody else may use the ledger before
+
+
+def read_accounting(site: Site, now: Instant) -> Read:
+    """Read everything since the watermark, each interval kept whole or not at all."""
+    since = start_of_read(site, now)
+    read = read_intervals(
+        site.slurm, site.ledger, [(since, now)], at=now, usual=site.config.slurm.read_window
+    )
+    site.ledger.accounting.record_events(*site.slurm.events(since, now), now)
+    return read
+
+
+def start_of_read(site: Site, now: Instant) -> Instant:
+    """The watermark less the overlap for late records; at first the configured start, or the window's."""
+    mark = site.ledger.accounting.watermark()
+    if mark is None:
+        return site.config.first_instant() or promised_window(site.config, now).since
+    return site.config.overlap().since(min(mark, now), now)
 
 
 def _add(so_far: Read, result: ReadResult, done: Interval, progress: OnRead | None) -> Read:

@@ -10,6 +10,7 @@ from slurm_ai_factory.core.measure import share
 from slurm_ai_factory.core.records import (
     Association,
     Decision,
+    Hold,
     Instant,
     Measurement,
     PriorityConfig,
@@ -28,12 +29,22 @@ class Gathered:
     contradiction: str  #: what saf.toml says otherwise than that term; empty for nothing
     read: Read
     measurement: Measurement
+    holds: tuple[Hold, ...]  #: found in the answers of Slurm and of the ledger
+    run_charge: float  #: of a run that ended lately, each weighted by itself; 0 where none did
+    waiting_accounts: frozenset[str]  #: top-level ones with jobs that could start
     associations: tuple[Association, ...]
     priority: PriorityConfig
     signals: Signals
     groups: Sequence[share.Group]  #: the window's charge; each name is the steered account and DETAILS
     unknown_accounts: tuple[str, ...]
-    foreign: Mapping[str, int]  #: account -> what our last change left, where somebody changed that since
+    foreign: Mapping[str, int]  #: account -> what our last change left, where that was changed since
+
+    @property
+    def foreign_change(self) -> int | str | None:
+        """``foreign`` in one value, with the account's name where several are steered."""
+        if len(self.config.control.account) == 1:
+            return self.foreign.get(self.config.control.account[0])
+        return ", ".join(f"{account} {shares}" for account, shares in self.foreign.items()) or None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -201,7 +201,7 @@ def _share(url: str, config: Config, now: int, window: Window) -> float:
     with opened(url) as (books_open, store):
         store.one("watermark", cluster_id=1)
         began = time.perf_counter()
-        question.measure(config, books_open, now, window)
+        question.ask(config, books_open, window, read_until=now).measure()
         return 1000 * (time.perf_counter() - began)
 
 
@@ -209,7 +209,7 @@ def _reclassify(url: str, now: int, say: Say) -> float:
     """Seconds from a change of rules to a measured quarter; all answers are forgotten afterwards."""
     with opened(url) as (books_open, store):
         began = time.perf_counter()
-        question.measure(configuration(moved=True), books_open, now)
+        question.ask(configuration(moved=True), books_open, read_until=now).measure()
         seconds = time.perf_counter() - began
         spent = {name: round(1000 * value) for name, value in store.dearest(4)}
         store.connection.execute("DELETE FROM rule_sets")

@@ -9,12 +9,15 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from slurm_ai_factory import question
+from slurm_ai_factory.config import parse_config
 from slurm_ai_factory.core.measure.share import SortedRun
 from slurm_ai_factory.core.records import DAY, HOUR, Instant, Run
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import Classified, Ledger, open_ledger
+from slurm_ai_factory.question import Question
 from tests.ledger.test_accounting import ALL, NOW, RULES, T0, WEIGHTS, ended, measure, record, running
 
+CONFIG = parse_config('[cluster]\nname = "c"\n', "saf.toml")
 SAID = {"organisation": "", "actor": "a", "reason": "r"}
 
 
@@ -50,6 +53,19 @@ def after_the_break(work: Callable[[], object]) -> None:
 def spanned(db_index: int, start: Instant, end: Instant) -> Run:
     return ended(db_index)._replace(
         submit_at=start, eligible_at=start, start_at=start, end_at=end, elapsed_seconds=end - start
+    )
+
+
+def asked(ledger: Ledger, read_until: Instant) -> Question:
+    """About everything, by RULES."""
+    return Question(
+        config=CONFIG,
+        ledger=ledger,
+        window=ALL,
+        rules=RULES,
+        terms=question.terms_of(CONFIG, ledger),
+        read_until=read_until,
+        moment=read_until,
     )
 
 
@@ -102,7 +118,7 @@ def test_a_run_that_ends_while_groups_are_asked_for_is_counted_once(
 
     record(ledger, [running(1)], NOW, now=True)
     monkeypatch.setattr(Classified, "open_runs", and_then_it_ends)
-    groups = question.groups(ledger, RULES, lambda subject, _: subject.account, WEIGHTS, ALL, NOW)
+    groups = asked(ledger, NOW).groups(lambda subject, _: subject.account, WEIGHTS)
     assert [(one.name, one.delivered) for one in groups] == [("umcg", NOW - T0)]
 
 
@@ -127,7 +143,7 @@ def test_a_run_that_ended_after_what_was_read_counts_up_to_there(ledger: Ledger)
     as_of = ledger.accounting.watermark() or 0
     assert measure(ledger, ALL, as_of).total_charge == 600
     assert measure(ledger, ALL, as_of, then=T0 + 3001).total_charge == 600
-    groups = question.groups(ledger, RULES, lambda subject, _: subject.account, WEIGHTS, ALL, as_of)
+    groups = asked(ledger, as_of).groups(lambda subject, _: subject.account, WEIGHTS)
     assert [(one.name, one.delivered) for one in groups] == [("umcg", 600)]
 
 

@@ -11,7 +11,8 @@ from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.records import Instant
 from slurm_ai_factory.core.rules.classify import Beneficiary
 from slurm_ai_factory.ledger import Ledger
-from slurm_ai_factory.report import Reached, Report, value
+from slurm_ai_factory.question import Reached
+from slurm_ai_factory.report import Report, value
 from slurm_ai_factory.report.given import Given, connected
 from tests import facility
 from tests.report import year
@@ -28,7 +29,7 @@ END = facility.AS_OF["2027Q4"]
 
 def reached(made: Year, ledger: Ledger, quarter: str, then: Instant) -> list[Reached]:
     where = windows.window(quarter, 0, made.config.promise.time_zone)
-    return question.reached(question.asked(made.config, ledger, then), where)
+    return question.reached(question.ask(made.config, ledger, where, then=then))
 
 
 def figures(report: Report, got: Mapping[str, list[Reached]]) -> dict[tuple[str, str], Figure]:

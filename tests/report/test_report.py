@@ -186,10 +186,8 @@ def test_nobodys_own_figure_is_told(made: Year, window: str) -> None:
     """No number in any file is the charge of one organisation, or of two together."""
     where = windows.window(window, 0, made.config.promise.time_zone)
     with made.ledger() as ledger:
-        asked = question.asked(made.config, ledger, facility.AS_OF[window])
-        groups = question.groups_of(
-            asked, where, asked.rules(), asked.then, lambda _, found: found.organisation
-        )
+        asked = question.ask(made.config, ledger, where, then=facility.AS_OF[window])
+        groups = asked.groups(lambda _, classification: classification.organisation)
     own = [group.delivered for group in groups if group.beneficiary is Beneficiary.REGIONAL and group.name]
     assert len(own) >= 29
     secret = {int(a + b) for a in own for b in [0, *own] if a != b}
@@ -204,7 +202,7 @@ def test_no_combination_of_what_is_shown_singles_out_a_few(made: Year) -> None:
     """By linear algebra over the lines of all tables and the totals, each as who is in it."""
     where = windows.window("2027Q3", 0, made.config.promise.time_zone)
     with made.ledger() as ledger:
-        reached = question.reached(question.asked(made.config, ledger, facility.AS_OF["2027Q3"]), where)
+        reached = question.reached(question.ask(made.config, ledger, where, then=facility.AS_OF["2027Q3"]))
     sums = [parts(one.organisation for one in reached if one.beneficiary is side) for side in Beneficiary]
     few = singled_out([one for one in sums if one], 3)
     for name, table in value(made.reports["2027Q3"])["tables"].items():
@@ -282,9 +280,9 @@ def test_a_first_report_compares_with_nothing_and_a_later_one_with_each_windows_
 
 def test_any_two_instants_can_be_compared(made: Year) -> None:
     with made.ledger() as ledger:
-        asked = question.asked(made.config, ledger, facility.AS_OF["2027Q4"])
         where = windows.window("2027Q4", 0, made.config.promise.time_zone)
-        report = gather.gather_report(asked, where, facility.AS_OF["2027Q1"])
+        asked = question.ask(made.config, ledger, where, then=facility.AS_OF["2027Q4"])
+        report = gather.gather_report(asked, facility.AS_OF["2027Q1"])
     (row,) = report.restatements
     assert row.window == "2027Q1"
     assert "Compared with what was known on 10\N{NO-BREAK SPACE}April\N{NO-BREAK SPACE}2027" in report_html(
@@ -345,9 +343,9 @@ CHANGES = {
 @pytest.mark.parametrize("part", [publishing.part_name(query) for query in publishing.PARTS])
 def test_a_changed_row_changes_the_fingerprint(made: Year, part: str) -> None:
     with open_ledger(past_guards(made.url), facility.CLUSTER) as ledger:
-        asked = question.asked(made.config, ledger, facility.AS_OF["2027Q3"])
         where = windows.window("2027Q3", 0, made.config.promise.time_zone)
-        interval = gather.interval_of(asked, where, where)
+        asked = question.ask(made.config, ledger, where, then=facility.AS_OF["2027Q3"])
+        interval = gather.interval_of(asked, where)
         before = {one.name: one.digest for one in ledger.publishing.fingerprint(interval)}
         with ledger.store.connection.transaction(force_rollback=True):
             assert ledger.store.connection.execute(CHANGES[part].encode()).rowcount

@@ -127,11 +127,11 @@ def test_a_report_that_is_issued_again_says_which_it_replaces_and_why(made: Year
     assert "Vervangt het verslag van 10 april 2027 (27,9 %)." in found["nl"]
     assert "Replaces the report of 10 April 2027 (27.9 %)." in found["en"]
     assert (
-        "Wat er is veranderd: correcties in de gegevens van het systeem; organisaties zijn anders ingedeeld."
-        in found["nl"]
-    )
+        "Wat er is veranderd: correcties in de gegevens van het systeem, of organisaties zijn anders "
+        "ingedeeld." in found["nl"]
+    ), "one organisation was registered late: too few to tell its figure apart"
     assert (
-        "What changed: corrections in the system's records; organisations were attributed differently."
+        "What changed: corrections in the system's records, or organisations were attributed differently."
         in found["en"]
     )
     said = value(made.report("2027Q1", then))["restatements"]

@@ -38,13 +38,13 @@ class Year:
 
 def made(config: Config, ledger: Ledger, window: str, then: Instant) -> Report:
     """The report of a window as of an instant."""
-    asked = question.asked(config, ledger, then)
-    return gather.gather_report(asked, windows.window(window, then, config.promise.time_zone))
+    where = windows.window(window, then, config.promise.time_zone)
+    return gather.gather_report(question.ask(config, ledger, where, then=then))
 
 
 def give_out(config: Config, ledger: Ledger, report: Report) -> bool:
     """Note that a report is given out."""
-    asked = question.asked(config, ledger, report.known_at)
+    asked = question.ask(config, ledger, report.measurement.window, then=report.known_at)
     published = gather.published(asked, report)
     return ledger.publishing.publish(published, at=report.known_at, actor="programmabureau")
 

@@ -90,7 +90,7 @@ def test_backlog_is_what_waiting_regional_jobs_usually_use() -> None:
     model.advance(2 * HOUR)
     assert model.backlog(HOUR) == 2 * 1800 + 1 * HOUR
     assert model.backlog(3 * HOUR) == 2 * 1800 + 1 * 9000
-    assert Books(model, PROMISE, "month", UTC, 600).measurement().regional_backlog == 3 * 600
+    assert Books(model, PROMISE, "month", UTC, 600).observed().regional_backlog == 3 * 600
 
 
 def test_windows_between_two_instants() -> None:

@@ -1,4 +1,4 @@
-"""The control law: ``decide(policy, measurement, associations, last, now) -> Decision``. Pure.
+"""The control law: ``decide(policy, observed, last, now) -> Decision``. Pure.
 
 Fair Tree between two sibling accounts is a relay on decayed usage: the region goes first while its usage u
 is below its share sigma of the level, so sigma is a set-point for u and nothing else. The law drives a
@@ -21,21 +21,20 @@ from slurm_ai_factory.core.control.reasons import HOLDS, REASONS
 from slurm_ai_factory.core.measure.share import expected_rate, hours_since
 from slurm_ai_factory.core.records import (
     HOUR,
-    Association,
     Change,
     ControlState,
     Decision,
     Hold,
+    Inputs,
     Instant,
     Measurement,
+    Observed,
 )
 
 SET_POINT_TOLERANCE = 0.002
 
 RIPPLE = 2.0
 """How many runs usage overshoots by: those that were started before it had passed the share."""
-
-Inputs = dict[str, float | int | str | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,31 +84,27 @@ class Owed(NamedTuple):
         return max(self.payback, self.capture)
 
 
-def decide(
-    policy: Policy,
-    measurement: Measurement,
-    associations: Sequence[Association],
-    last: ControlState | None,
-    now: Instant,
-) -> Decision:
+def decide(policy: Policy, observed: Observed, last: ControlState | None, now: Instant) -> Decision:
     """What to do now: at most one change of each steered account's RawShares, or a hold; with its reason."""
-    accounts: Inputs = {"account": ", ".join(policy.accounts)}
+    measurement = observed.measurement
+    account: Inputs = {"account": ", ".join(policy.accounts)}
+    noted = {**account, **observed.noted}
     own = last.baseline if last else {}
-    level = find_level(policy.accounts, associations, measurement.waiting_accounts, own)
+    level = find_level(policy.accounts, observed.associations, observed.waiting_accounts, own)
     if not isinstance(level, Refusal) and not policy.half_life_seconds:
         level = Refusal("no_decay")
     if isinstance(level, Refusal):
-        return _hold(level.reason, now, accounts, last, level.accounts if len(policy.accounts) > 1 else ())
-    if measurement.holds:
-        return _held(measurement.holds, now, accounts, last)
-    owed = Owed(payback(policy, measurement), capture(policy, measurement) if policy.capture else 0.0)
+        return _hold(level.reason, now, noted, last, level.accounts if len(policy.accounts) > 1 else ())
+    if observed.holds:
+        return _held(observed.holds, now, noted, last)
+    owed = Owed(payback(policy, measurement), capture(policy, observed) if policy.capture else 0.0)
     usage = level.usage_share
-    policy = replace(policy, debit_max=debit(policy, measurement))
+    policy = replace(policy, debit_max=debit(policy, observed))
     u_ref = advance_u_ref(policy, last, usage, level.share(level.present), owed.share, now)
     writes = last.writes_last_day if last else 0
     wanted = min(policy.share_max, max(policy.share_min, u_ref))
     reason, rows = _step(policy, level, usage, wanted, writes)
-    inputs = accounts | _inputs(policy, measurement, level, owed, u_ref, wanted)
+    inputs = {**account, **_inputs(policy, measurement, level, owed, u_ref, wanted), **observed.noted}
     state = ControlState(at=now, u_ref=u_ref, writes_last_day=writes, baseline=own)
     if rows is None:
         return _hold(reason, now, inputs, state)
@@ -167,15 +162,16 @@ def _rolling(policy: Policy, measurement: Measurement, rate: float) -> float:
     return max(policy.goal, max(owed, default=policy.goal))
 
 
-def capture(policy: Policy, measurement: Measurement) -> float:
+def capture(policy: Policy, observed: Observed) -> float:
     """What the region must get now so that its demand is served while it is there.
 
     While all that the region asked for in the window, delivered or waiting, is within the goal, it goes
     first: ``required_max``. Else the part K of its demand that makes up the goal is served at all times:
     K x what it asked for lately / what was delivered lately. 0 where nothing was delivered.
     """
+    measurement = observed.measurement
     rate = expected_rate(measurement)
-    asked = float(measurement.regional_charge) + measurement.regional_backlog
+    asked = float(measurement.regional_charge) + observed.regional_backlog
     if rate <= 0:
         return 0.0
     goal = policy.goal * float(measurement.total_charge)
@@ -183,27 +179,27 @@ def capture(policy: Policy, measurement: Measurement) -> float:
         return policy.required_max
     since = max(measurement.window.since, measurement.as_of - policy.demand_seconds)
     lately = rate * max(HOUR, measurement.as_of - since)  # in a young window, since it began
-    return min(policy.required_max, goal / asked * asked_since(measurement, since) / lately)
+    return min(policy.required_max, goal / asked * asked_since(observed, since) / lately)
 
 
-def asked_since(measurement: Measurement, since: Instant) -> float:
+def asked_since(observed: Observed, since: Instant) -> float:
     """Resource-seconds the region asked for since an instant: delivered, and what has come to wait.
 
     What waited then is taken to be to the backlog of now as the amounts of the resource that waited.
     """
-    recent = hours_since(measurement, since)
+    recent = hours_since(observed.measurement, since)
     waiting, waited = (recent[at].regional_waiting for at in (-1, 0)) if recent else (0.0, 0.0)
-    came = measurement.regional_backlog * (1 - waited / waiting) if waiting else 0.0
+    came = observed.regional_backlog * (1 - waited / waiting) if waiting else 0.0
     return max(0.0, fsum(hour.regional for hour in recent) + came)
 
 
-def debit(policy: Policy, measurement: Measurement) -> float:
+def debit(policy: Policy, observed: Observed) -> float:
     """How far the set-point may lie below usage: what usage ripples by anyhow is not followed up.
 
     A run that ends is this part of all decayed usage: charge / (delivered rate x half-life / ln 2).
     """
-    usage = expected_rate(measurement) * policy.half_life_seconds / log(2)
-    ripple = RIPPLE * measurement.run_charge / usage if usage > 0 else 0.0
+    usage = expected_rate(observed.measurement) * policy.half_life_seconds / log(2)
+    ripple = RIPPLE * observed.run_charge / usage if usage > 0 else 0.0
     return max(policy.debit_max, min(policy.credit_max, ripple))
 
 
@@ -265,7 +261,7 @@ def _inputs(
     u_ref: float,
     wanted: float,
 ) -> Inputs:
-    found: Inputs = {
+    return {
         "window": measurement.window.name,
         "as_of": measurement.as_of,
         "resource": measurement.resource,
@@ -285,8 +281,8 @@ def _inputs(
         "raw_shares": sum(level.present),
         "competing_shares": level.sibling_shares,
         "half_life_seconds": policy.half_life_seconds,
+        **_counted(level),
     }
-    return found | _counted(level)
 
 
 def _counted(level: SteeredLevel) -> Inputs:

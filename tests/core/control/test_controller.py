@@ -6,7 +6,7 @@ it, except where a test says that they do not.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from math import isfinite, log
@@ -29,6 +29,7 @@ from slurm_ai_factory.core.records import (
     Decision,
     Hour,
     Measurement,
+    Observed,
     Window,
 )
 
@@ -46,13 +47,16 @@ class Case(NamedTuple):
     """The arguments of ``decide``."""
 
     policy: Policy
-    measurement: Measurement
-    associations: tuple[Association, ...]
+    observed: Observed
     last: ControlState | None
     now: int
 
     def decision(self) -> Decision:
         return decide(*self)
+
+    def beside(self, associations: Iterable[Association]) -> Case:
+        """The same with other associations."""
+        return self._replace(observed=replace(self.observed, associations=tuple(associations)))
 
     def wanted(self) -> float:
         found = self.decision().inputs["share_wanted"]
@@ -65,7 +69,7 @@ class Case(NamedTuple):
 
     @property
     def level(self) -> SteeredLevel:
-        found = find_level(self.policy.accounts, self.associations)
+        found = find_level(self.policy.accounts, self.observed.associations)
         assert isinstance(found, SteeredLevel)
         return found
 
@@ -73,9 +77,20 @@ class Case(NamedTuple):
         """The same case after somebody set the RawShares of the region."""
         rows = (
             replace(one, raw_shares=raw_shares) if one in self.level.regional else one
-            for one in self.associations
+            for one in self.observed.associations
         )
-        return self._replace(associations=tuple(rows))
+        return self.beside(rows)
+
+
+def case_of(
+    policy: Policy,
+    observed: Observed,
+    associations: Iterable[Association],
+    last: ControlState | None,
+    now: int,
+) -> Case:
+    """A case in which these associations were observed."""
+    return Case(policy, observed, last, now).beside(associations)
 
 
 def _account(name: str, parent: str | None = "root", shares: int = 25, usage: int | None = 0) -> Association:
@@ -112,13 +127,18 @@ def _measurement(
     )
 
 
-def _waiting(measurement: Measurement, waiting: Sequence[float], backlog: float) -> Measurement:
+def _observed(measurement: Measurement, *associations: Association) -> Observed:
+    return Observed(measurement=measurement, associations=associations)
+
+
+def _waiting(measurement: Measurement, waiting: Sequence[float], backlog: float) -> Observed:
     """The same, with so much of the resource waiting in each hour, and a backlog now."""
     hours = tuple(
         hour._replace(regional_waiting=float(amount))
         for hour, amount in zip(measurement.hours, waiting, strict=True)
     )
-    return replace(measurement, hours=hours, regional_backlog=float(backlog))
+    observed = _observed(replace(measurement, hours=hours))
+    return replace(observed, regional_backlog=float(backlog))
 
 
 # --- generated cases ----------------------------------------------------------------------------------
@@ -147,7 +167,7 @@ def policies(draw: st.DrawFn) -> Policy:
 
 
 @st.composite
-def measurements(draw: st.DrawFn, *, rolling: bool | None = None) -> Measurement:
+def observations(draw: st.DrawFn, *, rolling: bool | None = None) -> Observed:
     amounts = st.one_of(st.just(0), st.integers(0, 10**4), st.integers(0, 10**12))
     pairs = draw(st.lists(st.tuples(amounts, st.floats(0, 1)), max_size=30))
     repeat = draw(st.sampled_from((1, 1, 8)))
@@ -159,6 +179,10 @@ def measurements(draw: st.DrawFn, *, rolling: bool | None = None) -> Measurement
     waiting = draw(st.lists(amounts, min_size=len(total), max_size=len(total)))
     backlog = draw(amounts) if waiting and waiting[-1] else 0
     return replace(_waiting(measured, waiting, backlog), run_charge=float(draw(amounts)))
+
+
+def measurements() -> st.SearchStrategy[Measurement]:
+    return observations().map(lambda observed: observed.measurement)
 
 
 small_shares = st.integers(1, 10_000)
@@ -190,9 +214,12 @@ states = st.none() | st.builds(
     u_ref=st.floats(0, 1),
     writes_last_day=st.integers(0, 60),
 )
-cases = st.builds(Case, policies(), measurements(), levels(), states, st.just(NOW))
+any_cases = st.builds(
+    case_of, policies(), observations(), levels(small_shares | large_shares), states, st.just(NOW)
+)
+cases = st.builds(case_of, policies(), observations(), levels(), states, st.just(NOW))
 fine_cases = st.builds(
-    Case, policies(), measurements(), levels(st.integers(10**5, 10**6)), states, st.just(NOW)
+    case_of, policies(), observations(), levels(st.integers(10**5, 10**6)), states, st.just(NOW)
 )
 """Levels with so many RawShares that rounding to whole ones does not show."""
 
@@ -200,7 +227,9 @@ fine_cases = st.builds(
 # --- total, deterministic, within its bounds ----------------------------------------------------------
 
 
-@given(st.builds(Case, policies(), measurements(), levels(small_shares | large_shares), states, st.just(NOW)))
+@given(
+    st.builds(case_of, policies(), observations(), levels(small_shares | large_shares), states, st.just(NOW))
+)
 def test_any_case_has_one_decision_of_finite_numbers(case: Case) -> None:
     decision = case.decision()
     assert decision == case.decision()
@@ -233,7 +262,9 @@ def test_only_the_steered_account_of_its_own_cluster_is_changed_and_only_once(ca
         assert change.raw_shares_before == case.level.present[0]
 
 
-@given(st.builds(Case, policies(), measurements(), levels(small_shares | large_shares), states, st.just(NOW)))
+@given(
+    st.builds(case_of, policies(), observations(), levels(small_shares | large_shares), states, st.just(NOW))
+)
 def test_raw_shares_stay_numbers_that_slurm_takes_and_can_add_up(case: Case) -> None:
     for change in case.decision().changes:
         assert 1 <= change.raw_shares_after <= MOST
@@ -251,12 +282,14 @@ def test_a_level_with_more_shares_than_slurm_can_add_up_never_gets_an_impossible
     tree += [_account(f"other{i}", shares=shares, usage=1) for i, shares in enumerate(siblings)]
     policy = Policy(account="regional", target_share=0.25, half_life_seconds=DAY)
     last = ControlState(at=NOW, u_ref=u_ref)
-    for change in decide(policy, _measurement([], [], left=DAY), tree, last, NOW).changes:
+    for change in decide(policy, _observed(_measurement([], [], left=DAY), *tree), last, NOW).changes:
         assert 1 <= change.raw_shares_after <= MOST
         assert change.raw_shares_after <= max(present, MOST - sum(siblings))
 
 
-@given(st.builds(Case, policies(), measurements(), levels(small_shares | large_shares), states, st.just(NOW)))
+@given(
+    st.builds(case_of, policies(), observations(), levels(small_shares | large_shares), states, st.just(NOW))
+)
 def test_one_write_moves_the_share_of_the_level_by_no_more_than_the_slew(case: Case) -> None:
     for change in case.decision().changes:
         step = case.share(change.raw_shares_after) - case.share(change.raw_shares_before)
@@ -276,7 +309,7 @@ def test_no_write_is_decided_once_the_budget_of_the_day_is_used_up(case: Case, m
 def test_the_wanted_share_is_near_usage_and_within_the_limits(case: Case) -> None:
     """The credit never takes it below the goal: what was promised may always be owed."""
     policy, usage = case.policy, case.level.usage_share
-    lowest = usage - controller.debit(policy, case.measurement)
+    lowest = usage - controller.debit(policy, case.observed)
     highest = max(usage + policy.credit_max, policy.goal)
     limits = policy.share_min, policy.share_max
     low, high = (min(limits[1], max(limits[0], bound)) for bound in (lowest, highest))
@@ -302,16 +335,17 @@ def test_more_delivered_to_the_region_never_raises_what_it_is_paid_back(
     assert payback(policy, after) <= payback(policy, before) + 1e-12
 
 
-@given(policies(), measurements(), st.data())
+@given(policies(), observations(), st.data())
 def test_more_delivered_long_ago_never_raises_what_demand_of_now_is_given(
-    policy: Policy, before: Measurement, data: st.DataObject
+    policy: Policy, observed: Observed, data: st.DataObject
 ) -> None:
     """Of late it may: the goal is dealt out over the window as the demand came."""
+    before = observed.measurement
     assume(len(before.hours) > 1)
     index = data.draw(st.integers(0, len(before.hours) - 2))
     policy = replace(policy, demand_seconds=(len(before.hours) - 1 - index) * HOUR)
-    after = _with_more(before, index, data)
-    assert capture(policy, after) <= capture(policy, before) + 1e-12
+    after = replace(observed, measurement=_with_more(before, index, data))
+    assert capture(policy, after) <= capture(policy, observed) + 1e-12
 
 
 def _with_more(before: Measurement, index: int, data: st.DataObject) -> Measurement:
@@ -334,22 +368,20 @@ def test_a_higher_target_or_margin_never_lowers_what_is_owed(
 # --- demand that comes and goes -----------------------------------------------------------------------
 
 
-@given(policies(), measurements())
-def test_a_region_that_asks_for_no_more_than_the_goal_goes_first(
-    policy: Policy, measured: Measurement
-) -> None:
+@given(policies(), observations())
+def test_a_region_that_asks_for_no_more_than_the_goal_goes_first(policy: Policy, observed: Observed) -> None:
+    measured = observed.measurement
     assume(share.expected_rate(measured) > 0)
-    asked = float(measured.regional_charge) + measured.regional_backlog
+    asked = float(measured.regional_charge) + observed.regional_backlog
     modest = asked <= policy.goal * float(measured.total_charge)
-    assert not modest or capture(policy, measured) == policy.required_max
+    assert not modest or capture(policy, observed) == policy.required_max
 
 
-@given(policies(), measurements(), st.floats(1.0, 100.0))
-def test_more_of_the_same_demand_gives_it_no_more(
-    policy: Policy, measured: Measurement, factor: float
-) -> None:
+@given(policies(), observations(), st.floats(1.0, 100.0))
+def test_more_of_the_same_demand_gives_it_no_more(policy: Policy, observed: Observed, factor: float) -> None:
     """Padding every job alike leaves what is given to it as it was, once it asks for more than the goal."""
-    assume(0 < capture(policy, measured) < policy.required_max)
+    assume(0 < capture(policy, observed) < policy.required_max)
+    measured = observed.measurement
     padded = replace(
         measured,
         hours=tuple(
@@ -357,9 +389,9 @@ def test_more_of_the_same_demand_gives_it_no_more(
             for hour in measured.hours
         ),
         regional_charge=Decimal(float(measured.regional_charge) * factor),
-        regional_backlog=measured.regional_backlog * factor,
     )
-    assert capture(policy, padded) == pytest.approx(capture(policy, measured), rel=1e-6)
+    more = replace(observed, measurement=padded, regional_backlog=observed.regional_backlog * factor)
+    assert capture(policy, more) == pytest.approx(capture(policy, observed), rel=1e-6)
 
 
 def test_the_goal_is_dealt_out_as_demand_comes() -> None:
@@ -368,27 +400,27 @@ def test_the_goal_is_dealt_out_as_demand_comes() -> None:
     everything = [1.0 * HOUR] * (30 * 24)
     waits = [0.48 * HOUR * (n + 1) for n in range(len(on))]
     measured = _measurement([*off, *on], everything, left=0, rolling=True)
-    measured = _waiting(measured, [*[0.0] * len(off), *waits], 0.48 * 10 * DAY)
+    observed = _waiting(measured, [*[0.0] * len(off), *waits], 0.48 * 10 * DAY)
     policy = replace(POLICY, target_share=0.25, margin=0.01, demand_seconds=5 * DAY)
-    assert capture(policy, measured) == pytest.approx(0.78, abs=0.01)
+    assert capture(policy, observed) == pytest.approx(0.78, abs=0.01)
 
 
 def test_a_young_window_deals_out_since_it_began() -> None:
     """Two days old, and the region asks for half of the machine all the while: it gets the goal of that."""
     regional, everything = [0.3 * HOUR] * 48, [1.0 * HOUR] * 48
-    measured = _waiting(
+    observed = _waiting(
         _measurement(regional, everything, left=88 * DAY),
         [0.2 * HOUR * n for n in range(48)],
         0.2 * 2 * DAY,
     )
     policy = replace(POLICY, target_share=0.25, margin=0.01, demand_seconds=5 * DAY)
-    assert capture(policy, measured) == pytest.approx(0.26, abs=0.01)
+    assert capture(policy, observed) == pytest.approx(0.26, abs=0.01)
 
 
 def test_a_region_that_asked_for_nothing_yet_goes_first_when_it_comes() -> None:
-    measured = _measurement([0.0] * 24, [float(HOUR)] * 24, left=DAY)
-    assert capture(POLICY, measured) == POLICY.required_max
-    assert capture(POLICY, _measurement([0.0] * 24, [0.0] * 24, left=DAY)) == 0.0
+    observed = _observed(_measurement([0.0] * 24, [float(HOUR)] * 24, left=DAY))
+    assert capture(POLICY, observed) == POLICY.required_max
+    assert capture(POLICY, _observed(_measurement([0.0] * 24, [0.0] * 24, left=DAY))) == 0.0
 
 
 @given(cases, st.floats(0, 1))
@@ -405,18 +437,18 @@ def test_a_higher_reference_never_wants_a_lower_share(case: Case, u_ref: float) 
 def test_usage_may_be_counted_in_any_unit(case: Case, factor: int) -> None:
     rows = (
         replace(one, raw_usage=None if one.raw_usage is None else one.raw_usage * factor)
-        for one in case.associations
+        for one in case.observed.associations
     )
-    assert case._replace(associations=tuple(rows)).decision() == case.decision()
+    assert case.beside(rows).decision() == case.decision()
 
 
 @given(fine_cases, st.integers(2, 500))
 def test_the_shares_of_a_level_may_be_counted_in_any_unit_up_to_rounding(case: Case, factor: int) -> None:
     rows = tuple(
         replace(one, raw_shares=one.raw_shares * factor) if one.raw_shares < PARENT_SHARES else one
-        for one in case.associations
+        for one in case.observed.associations
     )
-    scaled = case._replace(associations=rows)
+    scaled = case.beside(rows)
     assert scaled.wanted() == pytest.approx(case.wanted(), abs=1e-12)
     one, other = case.decision().changes, scaled.decision().changes
     assert bool(one) == bool(other)
@@ -427,7 +459,7 @@ def test_the_shares_of_a_level_may_be_counted_in_any_unit_up_to_rounding(case: C
 
 @given(cases, st.integers(-NOW, NOW))
 def test_a_case_may_lie_anywhere_in_time(case: Case, shift: int) -> None:
-    m = case.measurement
+    m = case.observed.measurement
     moved = replace(
         m,
         as_of=m.as_of + shift,
@@ -435,16 +467,20 @@ def test_a_case_may_lie_anywhere_in_time(case: Case, shift: int) -> None:
         hours=tuple(hour._replace(at=hour.at + shift) for hour in m.hours),
     )
     last = replace(case.last, at=case.last.at + shift) if case.last else None
-    before, after = case.decision(), Case(case.policy, moved, case.associations, last, NOW + shift).decision()
+    shifted = replace(case.observed, measurement=moved)
+    before, after = (
+        case.decision(),
+        Case(case.policy, shifted, last, NOW + shift).decision(),
+    )
     assert (after.reason, after.changes) == (before.reason, before.changes)
     assert after.state == (before.state and replace(before.state, at=NOW + shift))
 
 
 @given(cases, st.randoms())
 def test_the_order_of_the_associations_does_not_matter(case: Case, random: Any) -> None:
-    rows = list(case.associations)
+    rows = list(case.observed.associations)
     random.shuffle(rows)
-    assert case._replace(associations=tuple(rows)).decision() == case.decision()
+    assert case.beside(rows).decision() == case.decision()
 
 
 @given(cases, st.integers(0, 10**6), st.integers(1, 10**6))
@@ -453,10 +489,10 @@ def test_what_lies_below_the_level_and_who_is_beside_the_region_by_name_does_not
 ) -> None:
     rows = tuple(
         replace(one, account={"others": "x", "industry": "a"}.get(one.account, one.account))
-        for one in case.associations
+        for one in case.observed.associations
     )
     below = (_account("new", "umcg", shares, usage), _user("umcg", "new", shares, None))
-    found, wanted = case._replace(associations=(*rows, *below)).decision(), case.decision()
+    found, wanted = case.beside((*rows, *below)).decision(), case.decision()
     named = {"other_accounts_counted": None}
     assert replace(found, inputs={**found.inputs, **named}) == replace(
         wanted, inputs={**wanted.inputs, **named}
@@ -496,7 +532,7 @@ def test_taking_over_begins_at_the_share_that_is_found(case: Case) -> None:
     assert found is not None
     share, usage = case.share(), level.usage_share
     highest = max(usage + policy.credit_max, policy.goal)
-    assert found.u_ref == min(highest, max(usage - controller.debit(policy, case.measurement), share))
+    assert found.u_ref == min(highest, max(usage - controller.debit(policy, case.observed), share))
     assert found.writes_last_day == 0
 
 
@@ -584,7 +620,7 @@ def test_a_level_that_cannot_be_steered_is_held_for_its_reason(
     reason: str, difference: dict[str, Association | None]
 ) -> None:
     last = ControlState(at=NOW - HOUR, u_ref=0.4, writes_last_day=3)
-    decision = decide(POLICY, _measurement([], [], left=DAY), _level(**difference), last, NOW)
+    decision = decide(POLICY, _observed(_measurement([], [], left=DAY), *_level(**difference)), last, NOW)
     assert (decision.reason, decision.changes, decision.state) == (reason, (), last)
     assert reason in HOLDS
     assert REASONS[reason] in decision.sentence
@@ -592,13 +628,15 @@ def test_a_level_that_cannot_be_steered_is_held_for_its_reason(
 
 def test_usage_that_does_not_decay_is_not_steered_by() -> None:
     policy = replace(POLICY, half_life_seconds=0)
-    decision = decide(policy, _measurement([], [], left=DAY), LEVEL, None, NOW)
+    decision = decide(policy, _observed(_measurement([], [], left=DAY), *LEVEL), None, NOW)
     assert (decision.reason, decision.changes) == ("no_decay", ())
 
 
 def test_the_usage_of_accounts_below_the_level_need_not_be_known() -> None:
     tree = _level(umcg=_account("umcg", "regional", 1, None), root=_account("root", None, 1, None))
-    assert decide(POLICY, _measurement([], [], left=DAY), tree, None, NOW).reason == "at_set_point"
+    assert (
+        decide(POLICY, _observed(_measurement([], [], left=DAY), *tree), None, NOW).reason == "at_set_point"
+    )
 
 
 def test_every_reason_to_hold_is_one_of_the_reasons() -> None:
@@ -681,7 +719,7 @@ def _tree(regional_usage: int, shares: int = 2500) -> tuple[Association, ...]:
 def test_a_region_in_deficit_is_raised_within_the_bounds_until_the_deficit_is_answered(rolling: bool) -> None:
     """The region got 20 % all month: after some days the law has raised its share well above the promise."""
     measurement = _measurement(*_steady(0.2), left=30 * DAY, rolling=rolling)
-    case = Case(POLICY, measurement, _tree(220), ControlState(at=NOW, u_ref=0.25), NOW)
+    case = Case(POLICY, _observed(measurement, *_tree(220)), ControlState(at=NOW, u_ref=0.25), NOW)
     shares = [case.share(2500)]
     for _ in range(20):
         case = case._replace(now=case.now + 6 * HOUR)
@@ -695,7 +733,7 @@ def test_a_region_in_deficit_is_raised_within_the_bounds_until_the_deficit_is_an
 
 def test_a_region_that_soaked_idle_nodes_is_not_starved_for_it() -> None:
     """Usage is far above its share: the shares follow in steps of the slew, up to a band below usage."""
-    case = Case(POLICY, _measurement(*_steady(0.6), left=30 * DAY), _tree(600), None, NOW)
+    case = Case(POLICY, _observed(_measurement(*_steady(0.6), left=30 * DAY), *_tree(600)), None, NOW)
     assert case.decision().reason == "follow"
     for _ in range(10):
         case = _applied(case, case.decision())
@@ -713,16 +751,16 @@ def test_the_shares_do_not_follow_what_usage_ripples_by_where_runs_are_large(
     """A run of 2 % of all decayed usage makes usage ripple by about 4 %."""
     measured = _measurement(*_steady(0.6), left=30 * DAY)
     usage = share.expected_rate(measured) * POLICY.half_life_seconds / log(2)
-    measured = replace(measured, run_charge=runs_of_usage * usage)
-    assert controller.debit(POLICY, measured) == pytest.approx(debit)
-    assert controller.debit(replace(POLICY, debit_max=0.3), measured) == 0.3
-    decision = Case(POLICY, measured, _tree(600), None, NOW).decision()
+    observed = replace(_observed(measured, *_tree(600)), run_charge=runs_of_usage * usage)
+    assert controller.debit(POLICY, observed) == pytest.approx(debit)
+    assert controller.debit(replace(POLICY, debit_max=0.3), observed) == 0.3
+    decision = Case(POLICY, observed, None, NOW).decision()
     assert decision.inputs["u_ref"] == pytest.approx(0.6 - debit)
     assert decision.inputs["debit"] == pytest.approx(debit)
 
 
 def test_a_region_that_was_absent_gets_a_bounded_credit() -> None:
-    case = Case(POLICY, _measurement(*_steady(0.0), left=30 * DAY), _tree(0), None, NOW)
+    case = Case(POLICY, _observed(_measurement(*_steady(0.0), left=30 * DAY), *_tree(0)), None, NOW)
     for _ in range(200):
         case = _applied(case._replace(now=case.now + DAY), case.decision())
     wanted = case.wanted()
@@ -733,11 +771,11 @@ def test_a_small_step_waits_while_it_changes_no_order() -> None:
     """Usage 0.10 lies below both shares, 0.25 and 0.26: the region goes first either way."""
     measurement = _measurement([], [], left=DAY)
     state = ControlState(at=NOW, u_ref=0.26)
-    held = decide(POLICY, measurement, _tree(100), state, NOW)
+    held = decide(POLICY, _observed(measurement, *_tree(100)), state, NOW)
     assert (held.reason, held.changes) == ("same_order", ())
-    between = decide(POLICY, measurement, _tree(255), state, NOW)
+    between = decide(POLICY, _observed(measurement, *_tree(255)), state, NOW)
     assert between.changes
-    large = decide(POLICY, measurement, _tree(100), replace(state, u_ref=0.29), NOW)
+    large = decide(POLICY, _observed(measurement, *_tree(100)), replace(state, u_ref=0.29), NOW)
     assert large.changes
 
 
@@ -760,7 +798,7 @@ def test_a_small_step_waits_as_long_as_usage_stays_on_one_side_until_the_next_de
     """The share is 0.25 and the half-life 7 days; usage may rise to all or fall to nothing meanwhile."""
     policy = replace(POLICY, period_seconds=int(days * DAY), debit_max=0.2)
     last = ControlState(at=NOW, u_ref=u_ref)
-    decision = decide(policy, _measurement([], [], left=DAY), _tree(usage), last, NOW)
+    decision = decide(policy, _observed(_measurement([], [], left=DAY), *_tree(usage)), last, NOW)
     assert (decision.reason == "same_order") == waits
     assert bool(decision.changes) != waits
 
@@ -770,7 +808,8 @@ def test_a_step_that_could_change_the_order_before_the_next_decision_does_not_wa
     period: int, usage: int, u_ref: float
 ) -> None:
     policy = replace(POLICY, period_seconds=period, credit_max=1.0, debit_max=0.99)
-    case = Case(policy, _measurement([], [], left=DAY), _tree(usage), ControlState(at=NOW, u_ref=u_ref), NOW)
+    observed = _observed(_measurement([], [], left=DAY), *_tree(usage))
+    case = Case(policy, observed, ControlState(at=NOW, u_ref=u_ref), NOW)
     share, wanted, u = case.share(2500), case.wanted(), usage / 1000
     drift = 1 - 0.5 ** (period / policy.half_life_seconds)
     lowest, highest = u - drift * u, u + drift * (1 - u)
@@ -781,7 +820,9 @@ def test_a_step_that_could_change_the_order_before_the_next_decision_does_not_wa
 
 def test_a_decision_tells_what_it_rests_on() -> None:
     measurement = _measurement(*_steady(0.2), left=30 * DAY)
-    decision = decide(POLICY, measurement, _tree(220), ControlState(at=NOW - DAY, u_ref=0.25), NOW)
+    decision = decide(
+        POLICY, _observed(measurement, *_tree(220)), ControlState(at=NOW - DAY, u_ref=0.25), NOW
+    )
     inputs = decision.inputs
     assert (inputs["account"], inputs["window"], inputs["as_of"]) == ("regional", "w", NOW)
     assert inputs["target_share"] == 0.25

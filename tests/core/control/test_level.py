@@ -25,9 +25,11 @@ from tests.core.control.test_controller import (
     Case,
     _account,
     _measurement,
+    _observed,
     _user,
+    case_of,
     large_shares,
-    measurements,
+    observations,
     policies,
     small_shares,
     usages,
@@ -55,11 +57,11 @@ def siblings(
     waiting = draw(st.none() | st.frozensets(st.sampled_from(names)))
     policy = replace(draw(policies()), account=tuple(one.account for one in regional))
     policy = replace(policy, writes_per_day=max(policy.writes_per_day, len(regional)))
-    measured = replace(draw(measurements()), waiting_accounts=waiting)
+    observed = replace(draw(observations()), waiting_accounts=waiting)
     own = draw(st.dictionaries(st.sampled_from(policy.accounts), shares))
     last = ControlState(at=NOW - draw(st.integers(0, 90 * DAY)), u_ref=draw(st.floats(0, 1)), baseline=own)
     tree = tuple(draw(st.permutations([*regional, *others, *below, *root])))
-    return Case(policy, measured, tree, last, NOW)
+    return case_of(policy, observed, tree, last, NOW)
 
 
 cases = siblings()
@@ -69,7 +71,7 @@ fine_cases = siblings(st.integers(10**5, 10**6), root_user=False)
 
 def level_of(case: Case) -> SteeredLevel:
     own = case.last.baseline if case.last else {}
-    found = find_level(case.policy.accounts, case.associations, case.measurement.waiting_accounts, own)
+    found = find_level(case.policy.accounts, case.observed.associations, case.observed.waiting_accounts, own)
     assert isinstance(found, SteeredLevel)
     return found
 
@@ -79,9 +81,9 @@ def with_changes(case: Case, changes: tuple[Change, ...]) -> Case:
     after = {one.account: one.raw_shares_after for one in changes}
     rows = tuple(
         one if one.user else replace(one, raw_shares=after.get(one.account, one.raw_shares))
-        for one in case.associations
+        for one in case.observed.associations
     )
-    return case._replace(associations=rows)
+    return case.beside(rows)
 
 
 def lived(case: Case, decision: Decision) -> Case:
@@ -158,7 +160,7 @@ def test_every_row_is_a_write_and_a_step_is_made_whole_or_not_at_all(case: Case,
 @given(cases)
 def test_the_wanted_share_is_near_usage_and_within_the_limits(case: Case) -> None:
     policy, usage = case.policy, level_of(case).usage_share
-    lowest = usage - controller.debit(policy, case.measurement)
+    lowest = usage - controller.debit(policy, case.observed)
     bounds = lowest, max(usage + policy.credit_max, policy.goal)
     low, high = (min(policy.share_max, max(policy.share_min, one)) for one in bounds)
     assert low - 1e-12 <= case.wanted() <= high + 1e-12
@@ -235,16 +237,16 @@ def test_at_the_set_point_the_regions_level_fs_is_that_of_the_others_that_are_bu
 def test_usage_may_be_counted_in_any_unit(case: Case, factor: int) -> None:
     rows = tuple(
         replace(one, raw_usage=None if one.raw_usage is None else one.raw_usage * factor)
-        for one in case.associations
+        for one in case.observed.associations
     )
-    one, other = case.decision(), case._replace(associations=rows).decision()
+    one, other = case.decision(), case.beside(rows).decision()
     assert (one.reason, one.changes) == (other.reason, other.changes)
 
 
 @given(cases)
 def test_the_order_of_the_rows_and_the_names_do_not_matter(case: Case) -> None:
-    rows = tuple(reversed(case.associations))
-    assert case._replace(associations=rows).decision() == case.decision()
+    rows = tuple(reversed(case.observed.associations))
+    assert case.beside(rows).decision() == case.decision()
     turned = case._replace(policy=replace(case.policy, account=case.policy.accounts[::-1])).decision()
     assert {one.account: one for one in turned.changes} == {
         one.account: one for one in case.decision().changes
@@ -340,7 +342,7 @@ def test_a_row_that_somebody_set_goes_back_into_the_ratio_although_the_share_is_
     tree = [_account("ra", shares=1500, usage=100), _account("rb", shares=1000, usage=150),
             _account("n", shares=7500, usage=750)]  # fmt: skip
     last = ControlState(at=NOW, u_ref=0.25, baseline=own)
-    decision = decide(POLICY, _measurement([], [], left=DAY), tree, last, NOW)
+    decision = decide(POLICY, _observed(_measurement([], [], left=DAY), *tree), last, NOW)
     assert decision.reason == "ratio"
     assert [one.raw_shares_after for one in decision.changes] == [1000, 1500]
 
@@ -374,7 +376,7 @@ def test_what_cannot_be_steered_is_held_for_its_reason_and_named(
         rows[different.account, different.user] = different
     last = ControlState(at=NOW, u_ref=0.4)
     policy = replace(POLICY, account=accounts)
-    decision = decide(policy, _measurement([], [], left=DAY), tuple(rows.values()), last, NOW)
+    decision = decide(policy, _observed(_measurement([], [], left=DAY), *rows.values()), last, NOW)
     assert (decision.reason, decision.changes, decision.state) == (reason, (), last)
     assert reason in HOLDS
     assert decision.sentence == f"hold: {REASONS[reason]} ({named})"
@@ -402,7 +404,9 @@ def test_the_order_that_shares_give_is_slurms_own() -> None:
 def test_steps_to_a_far_set_point_go_one_way() -> None:
     tree = (_account("ra", shares=1000, usage=300), _account("rb", shares=1500, usage=300),
             _account("n", shares=7500, usage=400), _user("root", "root", 1, 0))  # fmt: skip
-    case = Case(POLICY, _measurement([], [], left=DAY), tree, ControlState(at=NOW, u_ref=0.6), NOW)
+    case = case_of(
+        POLICY, _observed(_measurement([], [], left=DAY)), tree, ControlState(at=NOW, u_ref=0.6), NOW
+    )
     shares = [level_of(case).share(level_of(case).present)]
     for _ in range(20):
         case = lived(case, case.decision())

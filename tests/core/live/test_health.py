@@ -18,6 +18,7 @@ from slurm_ai_factory.core.records import (
     Hold,
     Hour,
     Measurement,
+    Observed,
     PriorityConfig,
     Window,
 )
@@ -92,18 +93,19 @@ def _level(**region: Any) -> tuple[Association, ...]:
     return replace(level[0], **region), level[1]
 
 
-def _measurement(*found: Hold) -> Measurement:
-    return Measurement(
+def _observed(level: tuple[Association, ...], *found: Hold) -> Observed:
+    measurement = Measurement(
         cluster="c", window=Window("w", NOW - 10 * 3600, NOW, rolling=True), as_of=NOW, resource="cpu",
         target_share=0.25, regional_charge=0, total_charge=36000, unclassified_charge=0, capacity=None,
         waiting_charge=0, starved_charge=None, newest_record_at=None,
-        hours=tuple(Hour(NOW - n * 3600, 0.0, 3600.0, 0.0, 0.0) for n in range(10, 0, -1)), holds=found,
+        hours=tuple(Hour(NOW - n * 3600, 0.0, 3600.0, 0.0, 0.0) for n in range(10, 0, -1)),
     )  # fmt: skip
+    return Observed(measurement=measurement, associations=level, holds=found)
 
 
 def test_a_hold_wins_over_the_change_that_would_be_made_without_it() -> None:
-    assert decide(POLICY, _measurement(), _level(), LAST, NOW).changes
-    held = decide(POLICY, _measurement(HELD, Hold("incr_only", "and more")), _level(), LAST, NOW)
+    assert decide(POLICY, _observed(_level()), LAST, NOW).changes
+    held = decide(POLICY, _observed(_level(), HELD, Hold("incr_only", "and more")), LAST, NOW)
     assert (held.changes, held.reason, held.state) == ((), "agent_queue", LAST)
     assert held.sentence == f"hold: {HELD.sentence}; and more"
 
@@ -113,9 +115,9 @@ def test_nothing_is_ever_changed_while_anything_holds(reasons: list[str], usage:
     found = [Hold(reason, "found") for reason in reasons]
     level = _level(raw_usage=usage, raw_shares=shares)
     for last in (None, LAST):
-        decision = decide(POLICY, _measurement(*found), level, last, NOW)
+        decision = decide(POLICY, _observed(level, *found), last, NOW)
         assert (decision.changes, decision.reason, decision.state) == ((), reasons[0], last)
 
 
 def test_an_account_that_is_not_there_is_told_before_anything_else() -> None:
-    assert decide(POLICY, _measurement(HELD), (), None, NOW).reason == "no_account"
+    assert decide(POLICY, _observed((), HELD), None, NOW).reason == "no_account"

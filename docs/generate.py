@@ -89,7 +89,8 @@ def _key(one: dataclasses.Field[object]) -> tuple[str, ...]:
     default = one.metadata["default"]
     told = "**required**" if required else "not set" if default is None else f"`{json.dumps(default)}`"
     secret = "; masked when shown" if one.metadata["secret"] else ""
-    return f"`{one.name}`", VALUES[one.metadata["convert"].__name__], told, one.metadata["doc"] + secret
+    taken = VALUES[one.metadata["convert"].__name__.removeprefix("as_")]
+    return f"`{one.name}`", taken, told, one.metadata["doc"] + secret
 
 
 def _rule_keys() -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""A ledger moved from PostgreSQL 18, which is embedded, to Debian's 15 and back: every row of it."""
+"""A ledger moved to another server and back, from the embedded PostgreSQL to Debian's: every row of it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from slurm_ai_factory.core.records import HOUR, Rejected, Run, Subject
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import Ledger, Store, moving, open_ledger
 from tests.conftest import as_role
-from tests.ledger.servers import debian
+from tests.ledger.servers import private_server
 
 T0 = 1_800_000_000
 
@@ -19,7 +19,7 @@ T0 = 1_800_000_000
 @pytest.fixture(scope="module")
 def other() -> Iterator[str]:
     """The url of an empty database of another server."""
-    with debian() as server:
+    with private_server() as server:
         yield server.url
 
 

@@ -12,12 +12,12 @@ import pytest
 from slurm_ai_factory.ledger import Store, embedded, sql
 from tests.cli.conftest import RULES
 from tests.conftest import as_role, by_hand
-from tests.ledger.servers import debian
+from tests.ledger.servers import private_server
 from tests.saf import Saf
 
 
 def test_a_ledger_moved_by_command_is_whole(books: Saf, ledger_url: str) -> None:
-    with debian() as server:
+    with private_server() as server:
         said = books.run("ledger", "move", "--to", server.url, code=1).stderr
         assert "role saf_daemon_login may not change the schema" in said
         owner = as_role(ledger_url, "postgres")
@@ -78,7 +78,7 @@ def test_a_mistyped_cluster_does_not_become_known(books: Saf, ledger_url: str) -
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 def test_root_is_told_to_be_the_daemons_user(books: Saf) -> None:
-    with debian() as server:
+    with private_server() as server:
         hba = server.data / "pg_hba.conf"
         hba.write_text("local all all peer\n")
         server.run("pg_ctl", "reload")

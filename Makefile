@@ -11,7 +11,7 @@ TIMES ?= 1
 SLURM := slurm and not every_version and not alone
 FIRST := tests/cluster $(wildcard tests/end_to_end/test_[a-f]*.py)
 
-.PHONY: faults freeze tamper help demo demo-slurm test test-fast test-model test-install lint slurm slurm-roots test-slurm-all seen examples crash hostile accept-slurm evaluate bench-simulate bench-ingest bench-scrape bench-sources clean
+.PHONY: faults freeze tamper help demo demo-slurm test test-fast test-model test-install lint slurm slurm-roots test-slurm-all seen examples crash hostile accept-slurm evaluate docs docs-serve bench-simulate bench-ingest bench-scrape bench-sources clean
 .DEFAULT_GOAL := help
 
 help:  ## Show these targets.
@@ -101,6 +101,12 @@ bench-ingest: $(VENV)/.installed slurm  ## Reading beside sacct, and cycles on l
 
 bench-scrape: $(VENV)/.installed  ## What a scrape costs while a backfill runs; SECONDS=60 for longer.
 	@$(BIN)/python -m tests.benchmarks.scrape
+
+docs: $(VENV)/.installed  ## The docs as a site, in build/site.
+	$(BIN)/mkdocs build --strict
+
+docs-serve: $(VENV)/.installed  ## The same on http://127.0.0.1:8000, made again as they change.
+	$(BIN)/mkdocs serve --strict
 
 examples: $(VENV)/.installed  ## Make docs/examples again: a report of a facility that does not exist.
 	@$(BIN)/python -m tests.report.examples

@@ -18,7 +18,7 @@ from slurm_ai_factory.core.control.controller import decide
 from slurm_ai_factory.core.live import cross_check
 from slurm_ai_factory.core.measure import share
 from slurm_ai_factory.core.measure.share import Group
-from slurm_ai_factory.core.records import Decision, Hold, Instant, Observed, PriorityConfig
+from slurm_ai_factory.core.records import Decision, Hold, Instant, Mode, Observed, PriorityConfig
 from slurm_ai_factory.core.rules.classify import Rules
 from slurm_ai_factory.errors import StandbyError
 from slurm_ai_factory.steps import clocks, live, reading
@@ -72,7 +72,7 @@ def gather(site: Site) -> Gathered:
 def observe(site: Site, now: Instant, priority: PriorityConfig, read: Read) -> Gathered:
     """Slurm's shares and queue, and the measurement as of the last complete read."""
     associations = site.slurm.associations()
-    site.ledger.accounting.record_accounts(associations, now)
+    site.ledger.intake.record_accounts(associations, now)
     site.ledger.registry.keep_rules(site.config.rules, site.config.registry.region, now)
     mark = site.ledger.accounting.watermark() or now
     asked = question.ask(site.config, site.ledger, read_until=mark)
@@ -84,8 +84,8 @@ def observe(site: Site, now: Instant, priority: PriorityConfig, read: Read) -> G
             site.slurm, site.config, priority, rules, usual.seconds, lambda: clocks.checked_diagnostics(site)
         )
     with site.laps.phase("measure"):
-        measurement, (groups,) = asked.answer(question.by_steered(asked))
-    odd = site.ledger.accounting.put_aside(site.slurm.unreadable(), now)
+        measurement, groups = asked.answer(question.by_steered(asked))
+    odd = site.ledger.intake.put_aside(site.slurm.unreadable(), now)
     return Gathered(
         at=now,
         config=site.config,
@@ -120,7 +120,7 @@ def decide_to_write(site: Site, gathered: Gathered) -> tuple[Gathered, Decision]
     Where there is something to write, the shares are read again: they may have been set since.
     """
     decision = decide_on(site, gathered)
-    writes = site.config.control.mode == "enforce" and decision.changes
+    writes = site.config.control.mode is Mode.ENFORCE and decision.changes
     if not writes and not site.ledger.control.planned():
         return gathered, decision
     associations = site.slurm.associations()

@@ -23,7 +23,7 @@ from slurm_ai_factory import cycle, question
 from slurm_ai_factory.audit import signing
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import windows
-from slurm_ai_factory.core.records import DAY, Instant
+from slurm_ai_factory.core.records import DAY, ChangeStatus, Instant
 from slurm_ai_factory.errors import (
     ConfigError,
     HoldError,
@@ -204,7 +204,7 @@ class Daemon:
         standby, cause, message = isinstance(error, StandbyError), _cause(error), one_sentence(error)
         reason = error.reason if isinstance(error, HoldError) else "read_failed"
         self.moved = self.stopwatch()
-        board.fail("standby" if standby else "failed", message, cause, self.clock(), reason)
+        board.fail("standby" if standby else "failed", message, cause, reason)
         log.log(logging.INFO if standby else logging.ERROR, "no cycle: %s", message, exc_info=_trace(error))
         notify("WATCHDOG=1")
 
@@ -317,7 +317,7 @@ def _warn(web: Web) -> None:
 
 
 def _log(report: CycleReport) -> None:
-    failed = any(one.status == "failed" for one in report.outcomes)
+    failed = any(one.status is ChangeStatus.FAILED for one in report.outcomes)
     log.log(logging.WARNING if failed else logging.INFO, "%s", cycle_sentence(report))
     for rejected in report.gathered.read.new_rejected:
         log.warning("skipped a line that cannot be read: %s: %r", rejected.reason, rejected.line)

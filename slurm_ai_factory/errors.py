@@ -1,8 +1,9 @@
-"""What can go wrong, for the person who has to act on it.
+"""The errors that saf raises, for the person who has to act on them.
 
-One base class. Every message is a sentence saying what happened, where, and what to do next; an error
-raised without a message says its own docstring. Driver and operating-system errors stop at the edge that
-met them and travel on as ``__cause__``.
+One base class. Every message is one sentence: what happened, where, and what to do next. An error raised
+without a message has its docstring as one. Errors of drivers and of the operating system stop at the edge
+where they occur, and go on as ``__cause__``. Tested in tests/slurm/test_commands.py and
+tests/end_to_end/test_failures.py.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ class HoldError(SafError):
     """Nothing may be read or steered now."""
 
     reason = "read_failed"
-    """The hold that shows it: one of ``core.reasons.HOLDS``."""
+    """The hold it causes: one of ``core.control.reasons.HOLDS``."""
 
 
 class ClockError(HoldError):
@@ -36,11 +37,11 @@ class ConfigError(SafError):
 
 
 class SlurmError(SafError):
-    """Slurm did not answer, or not completely; nothing was changed."""
+    """Slurm did not answer completely; nothing was changed."""
 
 
 class SlurmTooMuchError(SlurmError):
-    """Slurm did not answer within its deadline, or refused so wide an interval; nothing was changed."""
+    """Slurm missed its deadline, or refused so wide an interval; nothing was changed."""
 
 
 class SlurmRefusedError(SlurmError):
@@ -48,7 +49,7 @@ class SlurmRefusedError(SlurmError):
 
 
 class SlurmUnsupportedError(SlurmError):
-    """This Slurm was built or installed without what was asked of it."""
+    """This Slurm was built or installed without a feature that was asked for."""
 
 
 class GarbledError(SlurmError):
@@ -56,7 +57,7 @@ class GarbledError(SlurmError):
 
 
 class BlindError(SlurmError, HoldError):
-    """Slurm hides rows from this user, so its answers are not whole; nothing of them was used."""
+    """Slurm hides rows from this user, so its answers are incomplete; nothing of them was used."""
 
     reason = "blind"
 
@@ -66,7 +67,7 @@ class LedgerError(SafError):
 
 
 class RefusedError(SafError):
-    """What was given is wrong, and nothing of it was taken over."""
+    """The input is wrong; nothing of it was recorded."""
 
 
 class StandbyError(LedgerError):
@@ -82,7 +83,7 @@ _SHORT_OF = {
 
 
 def shortage(error: BaseException) -> str:
-    """What this process has run out of and what to do about it; empty when that is not what went wrong.
+    """What this process has run out of, and the remedy; empty for any other error.
 
     >>> shortage(OSError(errno.EMFILE, "Too many open files"))
     'this process may open no further file; raise its limit (LimitNOFILE, ulimit -n)'
@@ -97,16 +98,16 @@ def shortage(error: BaseException) -> str:
         return _SHORT_OF.get(error.errno or 0, "")
     if isinstance(error, MemoryError):
         return _SHORT_OF[errno.ENOMEM]
-    started = isinstance(error, RuntimeError) and "can't start new thread" in str(error)
-    return _SHORT_OF[errno.EAGAIN] if started else ""
+    no_thread = isinstance(error, RuntimeError) and "can't start new thread" in str(error)
+    return _SHORT_OF[errno.EAGAIN] if no_thread else ""
 
 
 def one_sentence(error: Exception) -> str:
     """Any error in one sentence, for the log and the status page.
 
-    >>> told(OSError(errno.ENOSPC, "No space left on device", "/tmp/x"))
+    >>> one_sentence(OSError(errno.ENOSPC, "No space left on device", "/tmp/x"))
     '/tmp/x cannot be used: No space left on device'
-    >>> told(KeyError("x"))
+    >>> one_sentence(KeyError("x"))
     "unexpected KeyError: 'x'; this is a defect, please report it"
     """
     if isinstance(error, SafError):

@@ -1,4 +1,7 @@
-"""Users of this machine: who this process runs as, and what the system tells of who started it."""
+"""Users of this machine: who this process runs as, and who started it as far as the system knows.
+
+Tested in tests/cli/test_approval.py.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,11 @@ from slurm_ai_factory.core.programme.persons import Signs
 
 LOGIN = Path("/proc/self/loginuid")
 UNSET = 2**32 - 1
-"""The audit uid of what no login started: services, containers."""
+"""The audit uid of processes that no login started, as of services and in containers."""
 
 
 def name_of(uid: int) -> str:
-    """A user's name; the number of one without a name."""
+    """A user's name, or the uid where it has no name."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
@@ -22,26 +25,18 @@ def name_of(uid: int) -> str:
 
 
 def user_name() -> str:
-    """The user this runs as, as Slurm knows it."""
+    """The user that this process runs as, by Slurm's name."""
     return name_of(os.geteuid())
 
 
 def signs() -> Signs:
-    """What the system tells of this process."""
-    return Signs(os.geteuid(), user_name(), _login(), _sudo())
-
-
-def _login() -> str:
+    """The users that this process runs as, was logged in as and came through sudo from; empty if unknown."""
     try:
         uid = int(LOGIN.read_text())
     except (OSError, ValueError):
-        return ""
-    return "" if uid == UNSET else name_of(uid)
-
-
-def _sudo() -> str:
-    said = os.environ.get("SUDO_USER", "")
+        uid = UNSET
     try:
-        return pwd.getpwnam(said).pw_name
+        sudo = pwd.getpwnam(os.environ.get("SUDO_USER", "")).pw_name
     except KeyError:
-        return ""
+        sudo = ""
+    return Signs(os.geteuid(), user_name(), "" if uid == UNSET else name_of(uid), sudo)

@@ -31,8 +31,8 @@ PLACES = ("category", "sector", "municipality", "hub")
 DETAILS = ("category", "sector")
 """Of a classification: what a cycle shows the window's charge by, beside the steered account."""
 
-GroupName = Callable[[Subject, Classification], str]
-"""What a subject's charge is grouped by."""
+GroupKey = Callable[[Subject, Classification], tuple[str, ...]]
+"""The names that a subject's charge is grouped by."""
 
 
 class Reached(NamedTuple):
@@ -45,10 +45,10 @@ class Reached(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """The measurement of a window, and its charge by each name that was asked for; of one snapshot."""
+    """The measurement of a window, and its charge by group; of one snapshot."""
 
     measurement: Measurement
-    groups: tuple[list[Group], ...]
+    groups: list[Group]  #: largest first; none where no key was given
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,23 +87,23 @@ class Question:
         window = windows.before(self.window, self.terms.at(self.window.since - 1).zone)
         return window and self.about(window)
 
-    def answer(self, *names: GroupName, promise: Promise | None = None) -> Answer:
-        """The measurement, in the promise's resource unless another is given, and the charge by ``names``."""
+    def answer(self, key: GroupKey | None = None, promise: Promise | None = None) -> Answer:
+        """The measurement, in the promise's resource unless another is given, and the charge by ``key``."""
         promise = promise or self.config.promise_of()
-        with self.books(promise.weights) as books:
+        with self.books(promise.resource.weights) as books:
             open_runs = books.open_runs()
-            groups = tuple(self._groups(books, open_runs, name, promise.weights) for name in names)
+            groups = self._groups(books, open_runs, key, promise.resource.weights) if key else []
             return Answer(self._measurement(books, open_runs, promise), groups)
 
     def measure(self, promise: Promise | None = None) -> Measurement:
         """The measurement alone."""
         return self.answer(promise=promise).measurement
 
-    def groups(self, name: GroupName, weights: Mapping[str, Count] | None = None) -> list[Group]:
-        """The window's charge by name and beneficiary, largest first."""
+    def groups(self, key: GroupKey, weights: Mapping[str, Count] | None = None) -> list[Group]:
+        """The window's charge by key and beneficiary, largest first."""
         with self.books() as books:
-            weights = weights or self.config.promise_of().weights
-            return self._groups(books, books.open_runs(), name, weights)
+            weights = weights or self.config.promise.resource.weights
+            return self._groups(books, books.open_runs(), key, weights)
 
     @contextmanager
     def books(self, weights: Mapping[str, Count] | None = None) -> Iterator[Classified]:
@@ -132,11 +132,11 @@ class Question:
         self,
         books: Classified,
         open_runs: Sequence[SortedRun],
-        name: GroupName,
+        key: GroupKey,
         weights: Mapping[str, Count],
     ) -> list[Group]:
         closed, at = books.usage_by_subject(self.window, self.read_until, weights), self.read_until
-        return share.by_group(name, weights, self.window, at, closed=closed, open_runs=open_runs)
+        return share.by_group(key, weights, self.window, at, closed=closed, open_runs=open_runs)
 
     def _measurement(
         self, books: Classified, open_runs: Sequence[SortedRun], promise: Promise
@@ -148,9 +148,9 @@ class Question:
             promise,
             self.window,
             self.read_until,
-            closed=books.usage_by_hour(self.window, self.read_until, promise.weights),
+            closed=books.usage_by_hour(self.window, self.read_until, promise.resource.weights),
             open_runs=open_runs,
-            capacity=capacity.capacity_by_hour(sizes, outages, promise.weights, since, until),
+            capacity=capacity.capacity_by_hour(sizes, outages, promise.resource.weights, since, until),
             newest_record_at=accounting.newest_record_at(self.then),
             unread_seconds=self.unread(),
         )
@@ -171,7 +171,7 @@ def ask(
     ``read_until`` says how far to look.
     """
     if read_until is None:
-        read_until = read_up_to(ledger, then)
+        read_until = watermark(ledger, then)
     known = terms_of(config, ledger, then)
     config = config.under(known.at(read_until))
     question = Question(
@@ -187,7 +187,7 @@ def ask(
     return question.about(window) if window else question
 
 
-def read_up_to(ledger: Ledger, then: Instant | None = None) -> Instant:
+def watermark(ledger: Ledger, then: Instant | None = None) -> Instant:
     """The instant up to which accounting was read, as known now or then. Raises LedgerError."""
     mark = ledger.accounting.watermark(then)
     if mark is None and then is not None:
@@ -244,21 +244,21 @@ def sum_up(config: Config, ledger: Ledger) -> None:
     """Keep some more hourly sums of the past, so that a question about any window is answered at once."""
     until = ledger.accounting.watermark()
     if until is not None:
-        weights = under_terms(config, ledger, until).promise.resource
+        weights = under_terms(config, ledger, until).promise.resource.weights
         ledger.classified(rules_at(config, ledger)).keep_more_sums(until, weights)
 
 
-def by_place(subject: Subject, classification: Classification) -> str:
-    """Organisation and places of a subject, as one name."""
+def by_place(subject: Subject, classification: Classification) -> tuple[str, ...]:
+    """Organisation and places of a subject."""
     organisation = classification.organisation or f"account {subject.account}"
-    return share.together([organisation, *(str(getattr(classification, place)) for place in PLACES)])
+    return organisation, *(str(getattr(classification, place)) for place in PLACES)
 
 
 def reached(question: Question) -> list[Reached]:
     """Who got what: each organisation, and each account that belongs to none."""
     return [
         Reached(
-            group.names[0],
+            group.name,
             group.beneficiary,
             dict(zip(PLACES, group.names[1:], strict=True)),
             group.delivered,
@@ -267,15 +267,15 @@ def reached(question: Question) -> list[Reached]:
     ]
 
 
-def by_steered(question: Question) -> GroupName:
-    """Steered account and DETAILS of a subject, as one name."""
+def by_steered(question: Question) -> GroupKey:
+    """Steered account and DETAILS of a subject."""
     steered = lever.steered_account(question.rules, question.config.control.account)
 
-    def name(subject: Subject, classification: Classification) -> str:
+    def key(subject: Subject, classification: Classification) -> tuple[str, ...]:
         details = (str(getattr(classification, label) or classification.beneficiary) for label in DETAILS)
-        return share.together((steered(subject.account), *details))
+        return steered(subject.account), *details
 
-    return name
+    return key
 
 
 def by_detail(position: int, groups: Sequence[Group]) -> list[Group]:
@@ -284,13 +284,13 @@ def by_detail(position: int, groups: Sequence[Group]) -> list[Group]:
     for group in groups:
         key = group.names[position], group.beneficiary
         sums[key] = sums.get(key, 0) + group.delivered
-    merged = [Group(*key, delivered) for key, delivered in sums.items()]
+    merged = [Group((name,), beneficiary, delivered) for (name, beneficiary), delivered in sums.items()]
     return sorted(merged, key=lambda group: (-group.delivered, group.name))
 
 
 def lever_of(question: Question, now: Instant) -> Lever:
     """The steered accounts beside the rules and the window's charge."""
-    measured, (groups,) = question.answer(by_steered(question))
+    measured, groups = question.answer(by_steered(question))
     steered = by_detail(0, groups)
     conflicts = lever.conflicts(question.rules, question.config.control.account, now, steered)
     return Lever(

@@ -1,9 +1,9 @@
-"""What the product asks of a cluster: the seam between deciding and whatever answers.
+"""Everything that saf asks of a cluster: the interface between deciding and whatever answers.
 
-The rule: reads are complete or raise SlurmError, save for rows that cannot be read, which are told, and the
-values are the core's own. ``slurm.Slurm`` answers
-from Slurm's commands, ``slurm.library.LibrarySlurm`` partly through pyslurm, ``simulation.slurm.ModelSlurm``
-from a model; a further source is one file beside them.
+Rule: reads are complete or raise SlurmError; rows that cannot be read are listed by ``unreadable``. Values
+are the core's own. ``slurm.Slurm`` answers from Slurm's commands, ``slurm.library.LibrarySlurm`` partly
+through pyslurm, ``simulation.slurm.ModelSlurm`` from a model; a further source is one file beside them.
+Tested in tests/slurm/test_contract.py.
 """
 
 from __future__ import annotations
@@ -42,34 +42,31 @@ class Source(Protocol):
         """The association tree with shares and usage."""
 
     def runs(self, since: Instant, until: Instant) -> Iterator[Run | Rejected]:
-        """Every run that was eligible or running in [since, until); nothing may be kept before the end."""
+        """Every run that was eligible or running in [since, until); keep none before the iteration ends."""
 
     def events(self, since: Instant, until: Instant) -> tuple[list[Size], list[Outage]]:
-        """The sizes the cluster had and the outages of its nodes, in [since, until)."""
+        """The sizes of the cluster and the outages of its nodes in [since, until)."""
 
     def queue(self) -> Sequence[Queued]:
-        """Everything that waits or runs now."""
+        """Every job that waits or runs now."""
 
     def priority_terms(self) -> Sequence[PriorityTerms]:
-        """What the priorities of the waiting jobs are made of."""
+        """The terms of the waiting jobs' priorities."""
 
     def diagnostics(self) -> Diagnostics:
-        """What the controller says of its own health, and its clock."""
+        """slurmctld's report of its own health, with its clock."""
 
     def rolled_up(self, since: Instant, until: Instant) -> bool:
-        """Whether ``utilization`` knows of this hour."""
+        """Whether ``utilization`` has this hour."""
 
     def utilization(self, since: Instant, until: Instant) -> Mapping[tuple[str, str], Charge]:
-        """TRES-seconds by (account, TRES) in [since, until), as the cluster's own report has it."""
+        """TRES-seconds by (account, TRES) in [since, until), from the cluster's own report."""
 
     def reservations(self, since: Instant, until: Instant) -> Sequence[Reservation]:
-        """The reservations there were in [since, until)."""
+        """The reservations in [since, until)."""
 
     def unreadable(self) -> Sequence[Rejected]:
-        """The rows, other than runs, that could not be read since this was last asked; does not raise."""
+        """The rows, other than runs, that could not be read since the last call; does not raise."""
 
     def set_raw_shares(self, change: Change, deadline: float, /) -> None:
-        """Set them before a deadline of ``time.monotonic``, or not at all.
-
-        Says nothing of the outcome, which is read back.
-        """
+        """Set RawShares before a deadline of ``time.monotonic``, or not at all; read the outcome back."""

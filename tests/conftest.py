@@ -15,9 +15,10 @@ import psycopg
 import pytest
 from hypothesis import settings
 
-from slurm_ai_factory.ledger import Store, embedded, sql
+from slurm_ai_factory.ledger import Store, embedded, rights
 from tests.cluster.fixtures import planted, slurm, slurm_tree
 from tests.cluster.slurm import SlurmCluster
+from tests.ledger import servers
 from tests.report import year
 from tests.report.year import Year
 from tests.saf import Saf
@@ -57,20 +58,29 @@ def open_directory() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def postgresql(open_directory: Path) -> Iterator[str]:
     """A PostgreSQL server with a migrated database that others are copied from; yields a superuser's url."""
+    with _server(open_directory / "ledger") as url:
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("CREATE DATABASE pattern")
+        with_roles(_named(url, "pattern"))
+        yield url
+
+
+@contextmanager
+def _server(state_directory: Path) -> Iterator[str]:
+    """The embedded server, or the one that SAF_TEST_POSTGRES chooses; yields a superuser's url."""
+    if servers.CHOSEN:
+        with servers.private_server() as server:
+            yield server.url
+        return
     skip_without_embedded()
-    directory = open_directory / "ledger"
-    url = embedded.url(directory)
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("CREATE DATABASE pattern")
-    with_roles(_named(url, "pattern"))
-    yield url
-    embedded.stop(directory)
+    yield embedded.url(state_directory)
+    embedded.stop(state_directory)
 
 
 def with_roles(url: str) -> None:
     """Make an empty database a ledger of saf_owner, with a login for each of the other roles."""
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(sql.roles().encode())
+        connection.execute(rights.roles().encode())
         for role in ("saf_daemon", "saf_reader"):
             connection.execute(f"CREATE ROLE {role}_login LOGIN IN ROLE {role}".encode())
     with Store(url) as store:

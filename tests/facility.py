@@ -23,6 +23,7 @@ from slurm_ai_factory.core.records import (
     HOUR,
     Association,
     Change,
+    ChangeStatus,
     Decision,
     Instant,
     Outage,
@@ -221,7 +222,7 @@ def _write_accounts(ledger: Ledger) -> None:
     tree = {"root": None, "regional": "root", "national": "root"}
     tree |= {one.name: "regional" if one.regional else "national" for one in accounts()}
     rows = [Association(cluster=CLUSTER, account=a, parent=p, raw_shares=1) for a, p in tree.items()]
-    ledger.accounting.record_accounts(rows, SINCE)
+    ledger.intake.record_accounts(rows, SINCE)
 
 
 def _write_registry(ledger: Ledger, config: configuration.Config) -> None:
@@ -244,7 +245,7 @@ def _write_events(ledger: Ledger) -> None:
     away = at("2027-02-16"), at("2027-02-18"), "DRAIN", node
     down = [Outage(f"n{n:02}", *away) for n in range(1, NODES + 1)]
     down += [Outage(f"n{n:02}", at("2027-08-03"), at("2027-08-20"), "DOWN", node) for n in range(9, 17)]
-    ledger.accounting.record_events([Size(SINCE, None, SIZE)], down, SINCE)
+    ledger.intake.record_events([Size(SINCE, None, SIZE)], down, SINCE)
 
 
 def quarter(instant: Instant) -> str:
@@ -264,7 +265,7 @@ def _write_runs(ledger: Ledger, random: Random, last: Instant) -> None:
         told |= {run.db_index for run in seen if run.end_at is not None}
         if since <= at("2027-04-28") < until:
             seen += [_corrected(run) for run in made if at("2027-03-08") <= (run.start_at or 0) < CORRECTED]
-        ledger.accounting.record(seen, since, until, at=until)
+        ledger.intake.record(seen, since, until, at=until)
 
 
 CORRECTED = at("2027-03-08") + 6 * HOUR
@@ -343,7 +344,7 @@ def _write_control(ledger: Ledger, random: Random) -> None:
         changes = (_change(shares, wanted),) if change and not held else ()
         decision = Decision(at=instant, reason=reason, sentence=reason, inputs={}, changes=changes)
         mode = "observe" if watching else "enforce"
-        for planned in ledger.control.record(decision, mode, "saf@noorderlicht", "planned"):
+        for planned in ledger.control.record(decision, mode, "saf@noorderlicht", ChangeStatus.PLANNED):
             ledger.control.settle(planned, at=instant + 2, raw_shares=wanted)
             shares = wanted
 

@@ -25,7 +25,7 @@ MODE = " + ".join(
 )
 QUEUED = 'max(saf_queue_demand_resources{cluster="$cluster",beneficiary="regional"})'
 APPLIED = 'sum(increase(saf_changes_total{cluster="$cluster",status="applied"}[1d]))'
-IN_FORCE = f"sum(max by (account) (saf_raw_shares{IN}))"
+CURRENT = f"sum(max by (account) (saf_raw_shares{IN}))"
 WANTED = f"sum(max by (account) (saf_raw_shares_wanted{IN}))"
 NO_ACCOUNT = "The steered account is not in the association tree, or there is no complete cycle yet."
 NO_QUEUE = "No regional runs seen yet: no complete cycle."
@@ -36,24 +36,24 @@ def panels() -> list[tuple[int, int, Panel]]:
     return [
         (4, 4, numbers("Mode", MODE, "none", words=MODES)),
         (4, 4, numbers("Holds", f"sum(max by (reason) (saf_hold{IN}))", "none",
-                       words={0: ("none", GOOD), 1: ("holds", BAD), 2: ("holds", BAD)},
-                       about="Whether the control does not steer; the reason is in the timeline below.")),
-        (4, 4, numbers("RawShares in force", IN_FORCE, "none", why=NO_ACCOUNT)),
+                       words={0: ("none", GOOD), 1: ("on hold", BAD), 2: ("on hold", BAD)},
+                       about="Whether the control is on hold; the timeline below shows the reason.")),
+        (4, 4, numbers("RawShares now", CURRENT, "none", why=NO_ACCOUNT)),
         (4, 4, numbers("RawShares wanted", WANTED, "none", why=NO_ACCOUNT)),
         (4, 4, numbers("Applied in 24 h", APPLIED, "none", decimals=0,
-                       about="Changes of RawShares that were read back.")),
+                       about="Changes of RawShares that slurmctld confirmed.")),
         (4, 4, numbers("Others changed shares", f"max(saf_foreign_change{IN})", "none",
                        words={0: ("no", GOOD), 1: ("yes", WARNING)},
-                       about="Whether RawShares are in force that somebody else set.")),
+                       about="Whether somebody else set the current RawShares.")),
         (24, 9, lines("EffectvUsage of the region against its set-point", [
             Line(f"max(saf_usage_share_ratio{IN})", "EffectvUsage", REGION, width=3),
             Line(f"max(saf_set_point_ratio{IN})", "set-point", GOOD, dash=(8, 4)),
-            Line(f"max(saf_share_ratio{IN})", "NormShares in force", EXPECTED),
+            Line(f"max(saf_share_ratio{IN})", "NormShares", EXPECTED),
             Line(f"max(saf_target_share_ratio{IN})", "floor", FLOOR, width=1),
         ], "percentunit", why=NO_ACCOUNT, high=0.4,
             about="The region goes first while EffectvUsage is below NormShares, which the control moves.")),
         (12, 8, lines("RawShares", [
-            Line(IN_FORCE, "in force", REGION, width=3),
+            Line(CURRENT, "current", REGION, width=3),
             Line(WANTED, "wanted", GOOD, dash=(8, 4)),
         ], "none", why=NO_ACCOUNT)),
         (12, 8, lines("Queue demand of the region, in the resource of the promise", [
@@ -64,15 +64,15 @@ def panels() -> list[tuple[int, int, Panel]]:
         (12, 8, lines("Decisions in six hours, by reason", [
             Line(f"sum by (reason) (increase(saf_decisions_total{IN}[6h])) > 0", "{{reason}}"),
         ], "short", stacked=True, why="No decision yet: no complete cycle.")),
-        (12, 8, lines("Changes of RawShares, by what became of them", [
+        (12, 8, lines("Changes of RawShares, by status", [
             Line(f"sum by (status) (saf_changes_total{IN})", "{{status}}"),
         ], "short")),
         (18, 8, states("Holds", f"max by (reason) (saf_hold{IN})", "{{reason}}",
-                       {0: ("steers", "#2f9e8322"), 1: ("holds", BAD)},
-                       about="docs/howto/troubleshooting.md#holds has the remedy of each.")),
+                       {0: ("steers", "#2f9e8322"), 1: ("on hold", BAD)},
+                       about="For remedies see docs/howto/troubleshooting.md#holds.")),
         (6, 4, numbers("Authority of shares", f"max(saf_authority_ratio{IN})", "percentunit", decimals=0,
                        steps={None: BAD, 0.7: GOOD}, why="Known while jobs of both sides wait.",
-                       about="How far fairshare, and nothing else, decides who goes first.")),
+                       about="How far fairshare alone decides which job starts first.")),
         (6, 4, numbers("Unknown accounts in rules", f"max(saf_unknown_accounts{IN})", "none",
                        steps={None: GOOD, 1: WARNING})),
     ]  # fmt: skip

@@ -1,6 +1,7 @@
-"""Writes dashboards/*.json: python -m deploy.grafana.generate, or with --check to say what is out of date.
+"""Writes dashboards/*.json: python -m deploy.grafana.generate, or with --check to name files out of date.
 
-The rule: a dashboard is what this code says and nothing else; an edit made in Grafana is brought here.
+The rule: this code alone defines the dashboards; repeat edits made in Grafana here. Tested in
+tests/monitor/test_dashboards.py.
 """
 
 from __future__ import annotations
@@ -73,12 +74,12 @@ def dashboard(uid: str) -> dict[str, Any]:
         built = built.with_variable(variable)
     for panel in placed(made.panels()):
         built = built.with_panel(panel)
-    found: dict[str, Any] = json.loads(json.dumps(built.build(), cls=JSONEncoder, sort_keys=True))
-    for annotation in found["annotations"]["list"]:
+    plain: dict[str, Any] = json.loads(json.dumps(built.build(), cls=JSONEncoder, sort_keys=True))
+    for annotation in plain["annotations"]["list"]:
         annotation["titleFormat"] = (
             "{{reason}}"  # the data source's own key, which the schema has no word for
         )
-    return found
+    return plain
 
 
 def placed(panels: Sequence[tuple[int, int, Any]]) -> Iterator[Panel]:

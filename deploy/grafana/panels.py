@@ -1,7 +1,7 @@
-"""The few kinds of panel that the dashboards are made of, each with everything that is the same everywhere.
+"""The kinds of panels in the dashboards, with everything that their panels share.
 
-The rule: a panel that has nothing to show says why; a colour means the same on every dashboard. Widths are of
-24 columns, as in Grafana.
+The rule: an empty panel says why; a colour means the same on every dashboard. Widths are of 24 columns, as in
+Grafana. Tested in tests/monitor/test_dashboards.py.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ Mapped = model.ValueMap | model.RangeMap | model.RegexMap | model.SpecialValueMa
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One query of a panel: its expression, what it is called, and how its line is drawn."""
+    """A query of a panel: its expression, its name, and the style of its line."""
 
     expr: str
     name: str
@@ -93,10 +93,10 @@ def lines(
         made = made.stacking(common.StackingConfig().mode(kinds.StackingMode.NORMAL).group("A")).fill_opacity(
             60
         )
-    for number, one in enumerate(drawn):
-        made = made.with_target(_query(one.expr, one.name, ref=chr(ord("A") + number)))
-        if properties := _drawing(one):
-            made = made.override_by_name(one.name, properties)
+    for number, line in enumerate(drawn):
+        made = made.with_target(_query(line.expr, line.name, ref=chr(ord("A") + number)))
+        if properties := _drawing(line):
+            made = made.override_by_name(line.name, properties)
     return made
 
 
@@ -148,8 +148,8 @@ def _query(expr: str, name: str, *, ref: str = "A", instant: bool = False) -> pr
 
 
 def _steps(steps: Mapping[float | None, str]) -> dashboard.ThresholdsConfig:
-    found = [model.Threshold(value, color) for value, color in steps.items()]
-    return dashboard.ThresholdsConfig().mode(model.ThresholdsMode.ABSOLUTE).steps(found)
+    thresholds = [model.Threshold(value, color) for value, color in steps.items()]
+    return dashboard.ThresholdsConfig().mode(model.ThresholdsMode.ABSOLUTE).steps(thresholds)
 
 
 def _words(words: Mapping[int, tuple[str, str]]) -> list[Mapped]:
@@ -160,12 +160,13 @@ def _words(words: Mapping[int, tuple[str, str]]) -> list[Mapped]:
     return [ValueMap(options=options)] if options else []
 
 
-def _drawing(one: Line) -> list[DynamicConfigValue]:
-    found = []
-    if one.color:
-        found.append(DynamicConfigValue("color", {"mode": "fixed", "fixedColor": one.color}))
-    if one.dash:
-        found.append(DynamicConfigValue("custom.lineStyle", {"fill": "dash", "dash": list(one.dash)}))
-    if one.width != 2:
-        found.append(DynamicConfigValue("custom.lineWidth", one.width))
-    return found
+def _drawing(line: Line) -> list[DynamicConfigValue]:
+    """The style of a line, as overrides of the panel's."""
+    properties = []
+    if line.color:
+        properties.append(DynamicConfigValue("color", {"mode": "fixed", "fixedColor": line.color}))
+    if line.dash:
+        properties.append(DynamicConfigValue("custom.lineStyle", {"fill": "dash", "dash": list(line.dash)}))
+    if line.width != 2:
+        properties.append(DynamicConfigValue("custom.lineWidth", line.width))
+    return properties

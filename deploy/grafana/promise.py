@@ -34,13 +34,13 @@ VERDICT = " + ".join(
 )
 
 READING = """\
-The region was promised a **floor**: at least this share of what the machine delivers in the window.
+The region was promised a **floor**: at least this share of the compute delivered in the window.
 
-- **Below the floor and open**: it can still be mended; *needed from now on* says how.
-- **Missed: too little regional work**: the machine was there, the work was not.
+- **Below the floor and open**: the rest of the window decides; see *required from now on*.
+- **Missed: too little regional work**: there was capacity, but not enough regional work.
 - **Missed: regional jobs waited**: the promise was broken.
 
-*Starved* is what waiting regional jobs could have had while the region was below its floor.
+*Starved* is the charge that waiting regional jobs could have received while the region was below its floor.
 Unclassified charge counts as not regional."""
 
 
@@ -64,9 +64,9 @@ def panels() -> list[tuple[int, int, Panel]]:
         (4, 4, numbers("Verdict", VERDICT, "none", words=VERDICTS)),
         (4, 4, numbers("Expected at the end", f"max(saf_forecast_share_ratio{IN})", "percentunit", decimals=1,
                        why=NOT_CALENDAR, about="If the rest of the window is like the last seven days.")),
-        (4, 4, numbers("Needed from now on", f"max(saf_required_share_ratio{IN})", "percentunit", decimals=1,
-                       why=NOT_CALENDAR, steps={None: TEXT, 0.5: WARNING, 1: BAD},
-                       about="Share of the rest of the window that ends it at the floor and its margin.")),
+        (4, 4, numbers("Required from now on", f"max(saf_required_share_ratio{IN})", "percentunit",
+                       decimals=1, why=NOT_CALENDAR, steps={None: TEXT, 0.5: WARNING, 1: BAD},
+                       about="Share of the rest of the window that is needed to end at floor plus margin.")),
         (4, 4, numbers("Of capacity", f"max(saf_capacity_share_ratio{IN})", "percentunit", decimals=1,
                        about="Regional charge / capacity that was up in the window.")),
         (16, 10, lines("Share since the start of the window, against the floor", [
@@ -81,19 +81,19 @@ def panels() -> list[tuple[int, int, Panel]]:
             Line(TARGET, "floor", FLOOR),
         ], "percentunit", why=NO_RULE, high=0.4)),
         (8, 4, bars("By category", row("category"), "{{category}}", "percentunit",
-                    about="Of all charge in the window, what went to the region.")),
+                    about="Regional charge of each category / all charge in the window.")),
         (8, 4, bars("By sector", row("sector"), "{{sector}}", "percentunit",
-                    about="Of all charge in the window, what went to the region.")),
-        (16, 8, lines("Why: what the region fell short, and what starved, in resource-hours", [
+                    about="Regional charge of each sector / all charge in the window.")),
+        (16, 8, lines("Why: shortfall of the region and starved demand, in resource-hours", [
             Line(f"max(saf_starved_resource_seconds{IN}) / 3600", "starved", BAD),
             Line(f"max(saf_shortfall_resource_seconds{IN}) / 3600", "short of the promise", FLOOR),
         ], "short")),
         (4, 4, numbers("Unclassified", f"max(saf_unclassified_ratio{IN})", "percentunit", decimals=1,
                        steps={None: TEXT, 0.01: WARNING}, about="Charge that no rule matched.")),
-        (4, 4, numbers("Left of the window", LEFT, "s", decimals=0)),
+        (4, 4, numbers("Rest of the window", LEFT, "s", decimals=0)),
         (4, 4, numbers("Floor at risk", f"max(saf_floor_at_risk{IN})", "none",
                        words={0: ("no", GOOD), 1: ("yes", BAD)})),
-        (4, 4, numbers("Within reach", f"max(saf_attainable{IN})", "none", why=NOT_CALENDAR,
+        (4, 4, numbers("Attainable", f"max(saf_attainable{IN})", "none", why=NOT_CALENDAR,
                        words={0: ("no", BAD), 1: ("yes", GOOD)},
-                       about="Whether regional demand is enough for what is needed from now on.")),
+                       about="Whether present regional demand can reach the required share.")),
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Service: whether saf is well. Health, lag, ingestion, and what it costs."""
+"""Service: the health of saf. Outcomes, lag, ingestion and cost."""
 
 from __future__ import annotations
 
@@ -31,9 +31,7 @@ CAUSE = " + ".join(
     f'{number} * max(saf_failure{{cluster="$cluster",cause="{cause}"}})'
     for number, cause in enumerate(("slurm", "ledger", "configuration", "machine", "defect"), 1)
 )
-NO_MIDNIGHT = (
-    "Compared after each midnight that the daemon has lived through; none yet. By hand: saf reconcile."
-)
+NO_MIDNIGHT = "The daemon compares after each midnight; not yet since it started. By hand: saf reconcile."
 
 
 def quantile(of: float, metric: str, by: str = "") -> str:
@@ -50,17 +48,17 @@ def panels() -> list[tuple[int, int, Panel]]:
         (4, 4, numbers("Last cycle failed for", CAUSE, "none", words=CAUSES)),
         (4, 4, numbers("Last complete read", "saf:read_age:seconds" + IN, "s", decimals=0,
                        why="No complete cycle yet, or deploy/prometheus/rules.yml is not in Prometheus.",
-                       about="How long ago accounting was last read completely.")),
+                       about="Age of the last complete read of accounting.")),
         (4, 4, numbers("Lag of the last read", f"max(saf_read_lag_seconds{IN})", "s", decimals=1,
                        about="Age of the newest accounting when the last cycle ended.")),
-        (4, 4, numbers("Books differ by", f"max(saf_reconcile_unexplained_tres_seconds{IN})", "none",
+        (4, 4, numbers("Ledger differs by", f"max(saf_reconcile_unexplained_tres_seconds{IN})", "none",
                        why=NO_MIDNIGHT, steps={None: BAD, 0: GOOD, 1: BAD},
-                       about="TRES-seconds of the day before without a known cause, by sacct and sreport.")),
+                       about="Unexplained differences with sacct and sreport yesterday, in TRES-seconds.")),
         (4, 4, numbers("Version", "max by (version) (saf_build_info)", "none", why=NO_TARGET,
                        named="{{version}}")),
         (12, 8, lines("Age of the last complete read", [
             Line(f"time() - max(saf_last_read_timestamp_seconds{IN})", "age", REGION),
-            Line(f"max(saf_stale_after_seconds{IN})", "stale from here on", FLOOR),
+            Line(f"max(saf_stale_after_seconds{IN})", "stale above this", FLOOR),
             Line(f"max(saf_period_seconds{IN})", "period", EXPECTED, dash=(2, 6)),
         ], "s")),
         (12, 8, lines("Duration of cycles, 95th percentile of six hours, by phase", [
@@ -76,15 +74,15 @@ def panels() -> list[tuple[int, int, Panel]]:
         ], "short")),
         (12, 6, states("Failures, by cause", f"max by (cause) (saf_failure{IN})", "{{cause}}",
                        {0: ("fine", "#2f9e8322"), 1: ("failed", BAD)})),
-        (4, 6, numbers("Unreadable lines, last day", f"max(saf_unreadable_lines{IN})", "none",
+        (4, 6, numbers("Unparsable lines, last day", f"max(saf_unreadable_lines{IN})", "none",
                        decimals=0, steps={None: GOOD, 1: WARNING},
-                       about="Different lines of sacct that could not be read as runs; not counted.")),
+                       about="Distinct lines of sacct that saf could not parse; runs in them do not count.")),
         (4, 6, numbers("Unknown states", f"max(saf_unknown_states{IN})", "none",
                        steps={None: GOOD, 1: WARNING},
-                       about="States of runs that no known Slurm has; the runs are counted.")),
+                       about="Job states that no known Slurm version has; their runs are counted.")),
         (4, 6, numbers("Newest record", f"time() - max(saf_newest_record_timestamp_seconds{IN})", "s",
-                       decimals=0, about="Age of the newest thing that accounting told of a run.")),
-        (8, 7, lines("What a scrape costs", [
+                       decimals=0, about="Age of the latest time that sacct reported of any run.")),
+        (8, 7, lines("Duration of a scrape", [
             Line(f"max(scrape_duration_seconds {ON})", "seconds", REGION),
         ], "s", why=NO_TARGET, legend=False)),
         (8, 7, lines("Memory of the daemon", [

@@ -1,7 +1,8 @@
-"""What a second person puts into force: each kind of proposal, checked again as it is approved.
+"""Approves proposals of each kind, which takes a second person.
 
-The rule: a proposal is recorded as it was made, if it still may be, or not at all. Everything is checked
-first; then the approval and what it puts into force are written in one transaction.
+Rule: a proposal is recorded as it was made, if it is still valid, or not at all. Everything is checked first;
+then one transaction writes the approval together with what was proposed. Tested in
+tests/cli/test_approval.py.
 """
 
 from __future__ import annotations
@@ -22,58 +23,58 @@ from slurm_ai_factory.ledger import Ledger
 from slurm_ai_factory.report import gather
 
 Attribution = Mapping[str, Any]
-"""at, actor and reason."""
+"""A record's at, actor and reason; or the content of a proposal."""
 
 
 def approve(config: Config, ledger: Ledger, number: int, *, at: Instant, actor: str, reason: str) -> Proposal:
-    """Put a proposal into force, once. Raises LedgerError where it is closed, one's own or not valid now."""
+    """Approve a proposal, once. Raises LedgerError if it is closed, the actor's own, or no longer valid."""
     proposal = ledger.proposals.one(number)
     if why := approval.closed(proposal) or approval.own(proposal, actor):
         raise LedgerError(why)
-    said = approval.said(proposal, at=at, actor=actor, reason=reason)
-    put_into_force = PREPARE[proposal.kind](config, ledger, proposal.content, said)
-    ledger.proposals.approve(number, put_into_force, at=at, actor=actor, reason=reason)
+    by = approval.approved_fields(proposal, at=at, actor=actor, reason=reason)
+    enter = PREPARE[proposal.kind](config, ledger, proposal.content, by)
+    ledger.proposals.approve(number, enter, at=at, actor=actor, reason=reason)
     return ledger.proposals.one(number)
 
 
 def check_override(ledger: Ledger, job: str, content: Mapping[str, Any]) -> None:
-    """Raise LedgerError where a job cannot be overridden so.
+    """Raise LedgerError where this override of a job is not possible.
 
-    ``content`` has beneficiary (None takes the last override back) and organisation.
+    ``content`` has beneficiary (None withdraws the last override) and organisation.
     """
-    ledger.accounting.check_job(job)
+    ledger.intake.check_job(job)
     organisation = content["organisation"]
     if organisation and organisation not in ledger.registry.known().keys:
         raise LedgerError(f"organisation {organisation} is not registered; see `saf organisation list`")
-    last = [one for one in ledger.registry.overrides().values() if one.job == job][-1:]
-    if not content["beneficiary"] and not any(one.beneficiary for one in last):
+    last = [override for override in ledger.registry.overrides().values() if override.job == job][-1:]
+    if not content["beneficiary"] and not any(override.beneficiary for override in last):
         raise LedgerError(f"job {job} has no override to withdraw; see `saf override`")
 
 
-def _registry(config: Config, ledger: Ledger, content: Attribution, said: Attribution) -> Callable[[], None]:
+def _registry(config: Config, ledger: Ledger, content: Attribution, by: Attribution) -> Callable[[], None]:
     terms = config.terms(ledger.accounting.parents())
     entries = approval.entries_from(content["entries"])
 
     def enter() -> None:
-        done = ledger.registry.record(entries, terms, said, correct=content["correct"])
+        done = ledger.registry.record(entries, terms, by, correct=content["correct"])
         if done.problems:
-            whole = "; ".join(f"{one.entry.organisation}: {one.field} {one.reason}" for one in done.problems)
-            raise LedgerError(f"the entries cannot be recorded any more: {whole}; reject the proposal")
+            problems = "; ".join(
+                f"{problem.entry.organisation}: {problem.field} {problem.reason}" for problem in done.problems
+            )
+            raise LedgerError(f"the entries cannot be recorded any more: {problems}; reject the proposal")
 
     return enter
 
 
-def _override(
-    _config: Config, ledger: Ledger, content: Attribution, said: Attribution
-) -> Callable[[], object]:
+def _override(_config: Config, ledger: Ledger, content: Attribution, by: Attribution) -> Callable[[], object]:
     check_override(ledger, content["job"], content)
-    wanted = {name: content[name] for name in ("beneficiary", "organisation")}
-    who = {name: said[name] for name in ("actor", "reason")}
-    return partial(ledger.accounting.override, content["job"], {**wanted, **who}, at=said["at"])
+    values = {name: content[name] for name in ("beneficiary", "organisation")}
+    values |= {name: by[name] for name in ("actor", "reason")}
+    return partial(ledger.intake.override, content["job"], values, at=by["at"])
 
 
 def _publication(
-    config: Config, ledger: Ledger, content: Attribution, said: Attribution
+    config: Config, ledger: Ledger, content: Attribution, by: Attribution
 ) -> Callable[[], object]:
     then = content["as_of"]
     ask = question.ask(config, ledger, then=then)
@@ -84,17 +85,16 @@ def _publication(
             f"the report of {content['window']} made now differs from the one proposed: the ledger or the "
             "settings it rests on were changed since; reject the proposal, and publish it anew"
         )
-    return partial(ledger.publishing.publish, made, at=said["at"], actor=said["actor"])
+    return partial(ledger.publishing.publish, made, at=by["at"], actor=by["actor"])
 
 
-def _promise(config: Config, ledger: Ledger, content: Attribution, said: Attribution) -> Callable[[], None]:
-    """The term as it was proposed, recorded now, by both persons; it may have become retroactive."""
-    by = {"actor": said["actor"], "reason": said["reason"], "recorded_at": said["at"]}
-    new = term_of({**content, **by})
+def _promise(config: Config, ledger: Ledger, content: Attribution, by: Attribution) -> Callable[[], None]:
+    """Records the proposed term at the time of approval, by both persons; it may be retroactive by now."""
+    new = term_of({**content, "actor": by["actor"], "reason": by["reason"], "recorded_at": by["at"]})
 
     def enter() -> None:
-        if found := ledger.promise_terms.record(new, config.first_term(said["at"], said["actor"])):
-            raise LedgerError(f"{'; '.join(found)}; reject the proposal")
+        if problems := ledger.promise_terms.record(new, config.first_term(by["at"], by["actor"])):
+            raise LedgerError(f"{'; '.join(problems)}; reject the proposal")
 
     return enter
 
@@ -105,4 +105,4 @@ PREPARE: Mapping[ProposalKind, Callable[[Config, Ledger, Attribution, Attributio
     ProposalKind.OVERRIDE: _override,
     ProposalKind.PUBLICATION: _publication,
 }
-"""Each looks at a proposal's content, and answers with what the transaction that approves it has to do."""
+"""Each checks a proposal's content, and gives what the transaction that approves it has to call."""

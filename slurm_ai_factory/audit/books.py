@@ -1,4 +1,7 @@
-"""What the ledger and Slurm say of the same hours, gathered for core/reconcile.py. Nothing is written."""
+"""Gathers the ledger's and Slurm's books of the same hours, for reconcile.py. Writes nothing.
+
+Tested in tests/slurm/test_contract.py and tests/end_to_end/test_reconcile.py.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from slurm_ai_factory.source import Source
 
 
 class RollupSpan(NamedTuple):
-    """Whole hours that slurmdbd has rolled up, or has not."""
+    """Whole hours, all of them rolled up by slurmdbd or none."""
 
     since: Instant
     until: Instant
@@ -26,31 +29,31 @@ def books_between(
 ) -> Iterator[ComparedBooks]:
     """All books of [since, until), in intervals of about ``usual`` seconds. Raises SlurmError, LedgerError.
 
-    Both ends are on a whole hour and not after ``at``.
+    Both ends are whole hours and not after ``at``.
     """
     step = max(HOUR, usual // HOUR * HOUR)
     open_runs = ledger.accounting.open_runs()
     for first in range(since, until, step):
-        for piece in _pieces(slurm, first, min(until, first + step)):
-            yield _books(slurm, ledger, piece, open_runs, at)
+        for span in _spans(slurm, first, min(until, first + step)):
+            yield _books(slurm, ledger, span, open_runs, at)
 
 
-def _pieces(slurm: Source, since: Instant, until: Instant) -> Iterator[RollupSpan]:
-    """The interval, cut where the rollup begins or ends; slurmdbd rolls hours up in their order."""
+def _spans(slurm: Source, since: Instant, until: Instant) -> Iterator[RollupSpan]:
+    """The interval, cut where the rollup begins or ends; slurmdbd rolls hours up in order."""
     if slurm.rolled_up(since, since + HOUR) and slurm.rolled_up(until - HOUR, until):
         yield RollupSpan(since, until, True)
         return
     hours = range(since, until, HOUR)
-    for done, group in groupby(hours, lambda hour: slurm.rolled_up(hour, hour + HOUR)):
-        piece = list(group)
-        yield RollupSpan(piece[0], piece[-1] + HOUR, done)
+    for rolled_up, group in groupby(hours, lambda hour: slurm.rolled_up(hour, hour + HOUR)):
+        span = list(group)
+        yield RollupSpan(span[0], span[-1] + HOUR, rolled_up)
 
 
 def _books(
-    slurm: Source, ledger: Ledger, piece: RollupSpan, open_runs: list[Run], at: Instant
+    slurm: Source, ledger: Ledger, span: RollupSpan, open_runs: list[Run], at: Instant
 ) -> ComparedBooks:
-    since, until, rolled_up = piece
-    answer = [chargeable(one, at) for one in slurm.runs(since, until)]
+    since, until, rolled_up = span
+    answer = [chargeable(run, at) for run in slurm.runs(since, until)]
     return ComparedBooks(
         since=since,
         until=until,
@@ -58,8 +61,8 @@ def _books(
         closed=ledger.accounting.usage_by_account(since, until),
         open_runs=open_runs,
         kept=ledger.accounting.runs_between(since, until),
-        told=[one for one in answer if isinstance(one, Run)],
+        sacct=[run for run in answer if isinstance(run, Run)],
         sreport=slurm.utilization(since, until) if rolled_up else None,
         reservations=slurm.reservations(since, until) if rolled_up else (),
-        rejected=sum(isinstance(one, Rejected) for one in answer),
+        rejected=sum(isinstance(run, Rejected) for run in answer),
     )

@@ -1,9 +1,9 @@
-"""The ledger against sacct and sreport: every difference is an amount with a cause, or unexplained.
+"""Compares the ledger with sacct and sreport: each difference is an amount with a cause, or unexplained.
 
-A cause is computed from what Slurm tells, never taken from the difference it is to explain; what is left over
-is unexplained. Amounts are TRES-seconds and add up to what sreport has more than the ledger. sreport is what
-slurmdbd's hourly rollup made of the same runs (as_mysql_rollup.c: as_mysql_hourly_rollup), with rules of its
-own, which are told at the causes below.
+The amount of a cause is computed from Slurm's answers, never from the difference that it explains; the rest
+is unexplained. Amounts are TRES-seconds and add up to sreport's charge less the ledger's. sreport shows what
+slurmdbd's hourly rollup made of the same runs (as_mysql_rollup.c: as_mysql_hourly_rollup), by rules of its
+own, which the causes below describe.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from slurm_ai_factory.core import charge, tres
 from slurm_ai_factory.core.records import HOUR, Charge, Instant, Reservation, Run
 
 AccountTres = tuple[str, str]
-"""(account, TRES): the account's own runs, without those of the accounts below it."""
+"""(account, TRES): the account's own runs, without those of accounts below it."""
 
 Amounts = Mapping[AccountTres, Charge]
 ChargeByKey = dict[AccountTres, Charge]
@@ -38,18 +38,18 @@ NOT_ELIGIBLE = "runs without an eligible time"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComparedBooks:
-    """What each book says of an interval of whole hours."""
+    """The books of an interval of whole hours."""
 
     since: Instant
     until: Instant
-    at: Instant  #: open runs are counted up to here, and no further than ``until``
-    closed: Amounts  #: the ledger: the hourly usage of ended runs
-    open_runs: Sequence[Run]  #: the ledger: runs that are not in its hourly usage
-    kept: Sequence[Run]  #: the ledger: every run of the interval, ended or open
-    told: Sequence[Run]  #: sacct, now
+    at: Instant  #: open runs count up to here, or to ``until`` if that is earlier
+    closed: Amounts  #: the ledger's hourly usage of ended runs
+    open_runs: Sequence[Run]  #: the ledger's runs that are not in its hourly usage
+    kept: Sequence[Run]  #: the ledger's runs of the interval, ended or open
+    sacct: Sequence[Run]  #: the runs that sacct lists now
     sreport: Amounts | None  #: None where slurmdbd has not rolled the interval up
     reservations: Sequence[Reservation] = ()
-    rejected: int = 0  #: lines of sacct that cannot be read, and are therefore in no book but sreport
+    rejected: int = 0  #: lines of sacct that cannot be parsed; only sreport counts them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,16 +61,16 @@ class ReconciledRow:
     ledger: Charge
     sacct: Charge
     sreport: Charge
-    causes: Mapping[str, Charge]  #: what sreport has more than the ledger, by cause
+    causes: Mapping[str, Charge]  #: parts of ``difference``, by cause
 
     @property
     def difference(self) -> Charge:
-        """What sreport has more than the ledger."""
+        """sreport's charge less the ledger's."""
         return self.sreport - self.ledger
 
     @property
     def unexplained(self) -> Charge:
-        """What no cause accounts for."""
+        """The part of the difference without a cause."""
         return self.difference - sum(self.causes.values())
 
 
@@ -83,39 +83,38 @@ class Reconciliation:
 
     @property
     def unexplained(self) -> Charge:
-        """What no cause accounts for, whichever book has it; 0 when the books agree."""
+        """The unexplained amounts of all rows, without their signs; 0 when the books agree."""
         return sum(max(row.unexplained, -row.unexplained) for row in self.rows)
 
     @property
     def findings(self) -> int:
-        """In how many accounts and TRES something is unexplained."""
+        """The number of rows with an unexplained amount."""
         return sum(row.unexplained != 0 for row in self.rows)
 
 
 def reconcile(books: Iterable[ComparedBooks]) -> Reconciliation:
-    """Compare the books of intervals that follow one another."""
+    """Compare the books of successive intervals."""
     sums: dict[str, ChargeByKey] = {"ledger": {}, "sacct": {}, "sreport": {}}
     causes: defaultdict[AccountTres, dict[str, Charge]] = defaultdict(dict)
     cut: dict[int, Run] = {}
     span: list[Instant] = []
     rejected = 0
-    for one in books:
-        rejected += one.rejected
-        for name, amounts in (("ledger", _ledger(one)), ("sacct", _sacct(one)), ("sreport", one.sreport)):
-            _add(sums[name], amounts or {})
-        for cause, key, amount in _causes(one):
+    for book in books:
+        rejected += book.rejected
+        _add(sums["ledger"], _amounts(book.open_runs, book))
+        _add(sums["ledger"], book.closed)
+        _add(sums["sacct"], _amounts(book.sacct, book))
+        _add(sums["sreport"], book.sreport or {})
+        for cause, key, amount in _causes(book):
             _add(causes[key], {cause: amount})
-        if one.sreport is not None:
-            span += one.since, one.until
-            cut |= {run.db_index: run for run in one.told if _straddles(run, one)}
+        if book.sreport is not None:
+            span += book.since, book.until
+            cut |= {run.db_index: run for run in book.sacct if _straddles(run, book)}
     slack = _slack(cut.values(), min(span, default=0), max(span, default=0))
-    found = (_row(key, sums, causes[key], slack.get(key, (0, 0))) for key in _keys(sums, causes))
-    used = tuple(row for row in found if row.ledger or row.sacct or row.sreport or row.causes)
+    keys = sorted({key for amounts in sums.values() for key in amounts} | causes.keys())
+    rows = (_row(key, sums, causes[key], slack.get(key, (0, 0))) for key in keys)
+    used = tuple(row for row in rows if row.ledger or row.sacct or row.sreport or row.causes)
     return Reconciliation(rows=used, rejected=rejected)
-
-
-def _keys(sums: Mapping[str, ChargeByKey], causes: Mapping[AccountTres, object]) -> list[AccountTres]:
-    return sorted({key for amounts in sums.values() for key in amounts} | causes.keys())
 
 
 def _row(
@@ -135,18 +134,8 @@ def _add(total: dict[Name, Charge], amounts: Mapping[Name, Charge], sign: int = 
         total[name] = total.get(name, 0) + sign * amount
 
 
-def _ledger(books: ComparedBooks) -> ChargeByKey:
-    """The hourly usage of ended runs, and the open runs."""
-    total = _amounts(books.open_runs, books)
-    _add(total, books.closed)
-    return total
-
-
-def _sacct(books: ComparedBooks) -> ChargeByKey:
-    return _amounts(books.told, books)
-
-
 def _amounts(runs: Iterable[Run], books: ComparedBooks) -> ChargeByKey:
+    """The charge of runs in the interval."""
     total: ChargeByKey = {}
     for run in runs:
         _add(total, _charge(run, _seconds(run, books)))
@@ -159,17 +148,12 @@ def _charge(run: Run, seconds: int) -> dict[AccountTres, Charge]:
 
 
 def _seconds(run: Run, books: ComparedBooks) -> int:
-    """Of the seconds the run is charged, those in the interval."""
+    """The seconds in the interval for which the run is charged."""
     return _within(*charge.delivered(run, books.at), books)
 
 
-def _wall(run: Run, books: ComparedBooks) -> int:
-    """Of the run's span, suspended or not, the seconds in the interval."""
-    start, end, _ = charge.delivered(run, books.at)
-    return _within(start, end, end - start, books)
-
-
 def _within(start: Instant, end: Instant, seconds: int, books: ComparedBooks) -> int:
+    """The part in the interval of seconds that are spread evenly from start to end."""
     before, after = (charge.spread(start, end, seconds, at) for at in (books.since, books.until))
     return after - before
 
@@ -178,22 +162,26 @@ Cause = tuple[str, AccountTres, Charge]
 
 
 def _causes(books: ComparedBooks) -> Iterator[Cause]:
-    """Every known difference: between the ledger and sacct, and between sacct and sreport."""
+    """Every known difference between the ledger and sacct, and between sacct and sreport."""
     yield from _unread(books)
     if books.sreport is None:
-        yield from ((NOT_ROLLED_UP, key, -amount) for key, amount in _sacct(books).items())
+        unrolled = _amounts(books.sacct, books)
+        yield from ((NOT_ROLLED_UP, key, -amount) for key, amount in unrolled.items())
         return
-    for run in books.told:
+    for run in books.sacct:
         yield from _rollup(run, books)
-    yield from _resizes(books)
+    for run in books.sacct:  # slurmdbd counts the time before a resized job's later run in it once more
+        if run.told_start_at is not None and run.start_at is not None:
+            again = _within(run.told_start_at, run.start_at, run.start_at - run.told_start_at, books)
+            yield from ((RESIZED, key, amount) for key, amount in _charge(run, again).items())
     yield from ((IDLE, key, amount) for key, amount in idle(books).items())
 
 
 def _unread(books: ComparedBooks) -> Iterator[Cause]:
-    """What sacct tells now and the ledger does not have, run by run."""
-    kept, told = ({run.db_index: run for run in runs} for runs in (books.kept, books.told))
-    for db_index in kept.keys() | told.keys():
-        ours, theirs = kept.get(db_index), told.get(db_index)
+    """The differences between sacct's runs now and the ledger's, run by run."""
+    kept, listed = ({run.db_index: run for run in runs} for runs in (books.kept, books.sacct))
+    for db_index in kept.keys() | listed.keys():
+        ours, theirs = kept.get(db_index), listed.get(db_index)
         cause = NOT_READ if ours is None else GONE if theirs is None else CHANGED
         moved: ChargeByKey = {}
         _add(moved, _charge(theirs, _seconds(theirs, books)) if theirs else {})
@@ -202,40 +190,32 @@ def _unread(books: ComparedBooks) -> Iterator[Cause]:
 
 
 def _rollup(run: Run, books: ComparedBooks) -> Iterator[Cause]:
-    """What the rollup makes of a run other than TRES x ElapsedRaw.
+    """Where the rollup's charge of a run is not TRES x ElapsedRaw.
 
-    It takes suspended time off cpu and off no other TRES (_add_tres_time_2_list), leaves out runs that were
-    never eligible (the job query), and has no row for runs without an association.
+    It subtracts suspended time from cpu alone (_add_tres_time_2_list), leaves out runs that were never
+    eligible (the job query), and has no row for runs without an association.
     """
+    start, end, _ = charge.delivered(run, books.at)
     seconds = _seconds(run, books)
     if not run.subject.account or run.eligible_at is None:
         cause = NO_ACCOUNT if run.eligible_at is not None else NOT_ELIGIBLE
         yield from ((cause, key, -amount) for key, amount in _charge(run, seconds).items())
     elif run.suspended_seconds:
-        suspended = _charge(run, _wall(run, books) - seconds)
+        suspended = _charge(run, _within(start, end, end - start, books) - seconds)
         yield from ((SUSPENDED, key, amount) for key, amount in suspended.items() if key[1] != "cpu")
 
 
-def _resizes(books: ComparedBooks) -> Iterator[Cause]:
-    """The time before its own start that a resized job's later run has in slurmdbd, where it has any."""
-    for run in books.told:
-        if run.told_start_at is not None and run.start_at is not None:
-            again = _within(run.told_start_at, run.start_at, run.start_at - run.told_start_at, books)
-            yield from ((RESIZED, key, amount) for key, amount in _charge(run, again).items())
-
-
 def _straddles(run: Run, books: ComparedBooks) -> bool:
-    """Whether a run that was suspended lies on both sides of an edge of these books."""
+    """Whether a run was suspended, and extends beyond the interval."""
     start, end, _ = charge.delivered(run, books.at)
-    outside = start < books.since or end > books.until
-    return bool(run.suspended_seconds and outside and books.sreport is not None)
+    return bool(run.suspended_seconds and (start < books.since or end > books.until))
 
 
 def _slack(runs: Iterable[Run], since: Instant, until: Instant) -> dict[AccountTres, Range]:
-    """The most and least that sreport's cpu may have more, where only sreport knows when runs were suspended.
+    """The least and the most by which sreport's cpu may exceed the ledger's because of suspended runs.
 
-    Of S suspended seconds of a run with a span of W seconds, w of them in the interval, between S - (W - w)
-    and S lie in it; the ledger takes them evenly.
+    Only slurmdbd knows when runs were suspended. A run with a span of W seconds, w of them in the interval,
+    has between S - (W - w) and S of its S suspended seconds in the interval; the ledger spreads them evenly.
     """
     bounds: dict[AccountTres, Range] = {}
     for run in runs:
@@ -254,11 +234,11 @@ def _slack(runs: Iterable[Run], since: Instant, until: Instant) -> dict[AccountT
 
 
 def idle(books: ComparedBooks) -> ChargeByKey:
-    """What the rollup adds to the associations of reservations for time in which nobody used them.
+    """The idle time of reservations, which the rollup charges to their associations.
 
-    Each hour on its own: the reservation's TRES-seconds, less the seconds of every run in it times what the
-    *reservation* holds (_add_time_tres_list with times_count), in whole shares for each association. A TRES
-    that was used up ends the list; the rest has a C int's range.
+    Each hour by itself: the reservation's TRES-seconds, less the seconds of every run in it times the TRES of
+    the *reservation* (_add_time_tres_list with times_count), in equal whole parts for each association. A
+    TRES without idle time ends the list; amounts overflow as a C int does.
     """
     total: ChargeByKey = {}
     for hour in range(books.since, books.until, HOUR):
@@ -281,10 +261,10 @@ def _idle_hour(
 
 
 def _used(reservation: Reservation, name: str, since: Instant, until: Instant, books: ComparedBooks) -> int:
-    """Seconds of all runs in the reservation that hold some of a TRES."""
+    """Seconds of all runs in the reservation that have some of a TRES."""
     spans = (
         charge.delivered(run, books.at)[:2]
-        for run in books.told
+        for run in books.sacct
         if run.subject.reservation in (reservation.name, f"#{reservation.number}")
         and name in tres.parse_tres(run.alloc_tres)
     )
@@ -292,6 +272,6 @@ def _used(reservation: Reservation, name: str, since: Instant, until: Instant, b
 
 
 def _c_quotient(value: int, parts: int) -> int:
-    """As C divides a value that it keeps in an int of 32 bits."""
+    """The quotient as C computes it, with the value in an int of 32 bits."""
     wrapped = (value + 2**31) % 2**32 - 2**31
     return wrapped // parts if wrapped >= 0 else -(-wrapped // parts)

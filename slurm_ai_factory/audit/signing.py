@@ -1,6 +1,6 @@
 """Signatures of the chain's head, with an Ed25519 key (RFC 8032) that the ledger's owner does not have.
 
-Optional: the extra ``sign`` brings ``cryptography``.
+Needs ``cryptography``, from the optional extra ``sign``. Tested in tests/cli/test_verify.py.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ def signature(key_file: Path, entry: int, head: str) -> str:
     try:
         key = load_pem_private_key(_bytes(key_file), password=None)
     except (ValueError, TypeError) as error:
-        raise SafError(f"{key_file} is no private key in PEM without a password: {error}") from error
+        raise SafError(f"{key_file} is not a private key in PEM without a password: {error}") from error
     if not isinstance(key, Ed25519PrivateKey):
-        raise SafError(f"{key_file} is no Ed25519 key; make one: openssl genpkey -algorithm ed25519")
+        raise SafError(f"{key_file} is not an Ed25519 key; make one: openssl genpkey -algorithm ed25519")
     return base64.b64encode(key.sign(_signed(entry, head))).decode()
 
 
-def is_signed(key_file: Path, entry: int, head: str, told: str) -> bool:
-    """Whether a signature is one of this head by the owner of a public key. Raises SafError."""
+def is_signed(key_file: Path, entry: int, head: str, signed: str) -> bool:
+    """Whether ``signed``, in base64, is this head's signature by a public key's owner. Raises SafError."""
     try:
         from cryptography.exceptions import InvalidSignature
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -41,11 +41,11 @@ def is_signed(key_file: Path, entry: int, head: str, told: str) -> bool:
     try:
         key = load_pem_public_key(_bytes(key_file))
     except ValueError as error:
-        raise SafError(f"{key_file} is no public key in PEM: {error}") from error
+        raise SafError(f"{key_file} is not a public key in PEM: {error}") from error
     if not isinstance(key, Ed25519PublicKey):
-        raise SafError(f"{key_file} is no Ed25519 key")
+        raise SafError(f"{key_file} is not an Ed25519 key; give the public half of the one that signed")
     try:
-        key.verify(base64.b64decode(told, validate=True), _signed(entry, head))
+        key.verify(base64.b64decode(signed, validate=True), _signed(entry, head))
     except (InvalidSignature, binascii.Error, ValueError):
         return False
     return True

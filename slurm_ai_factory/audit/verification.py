@@ -1,7 +1,8 @@
-"""Whether the ledger agrees with itself: what it derived with the facts, and published reports with both.
+"""Verifies the ledger: its chain, everything derived from its facts, and its published reports.
 
-Everything derived is worked out again from runs, rules and the registry, and compared with what is kept. A
-published report is made again from facts alone, and must say what it said.
+Derived rows are computed again from runs, rules and the registry, and compared with the stored ones. A
+published report is made again from the facts alone, and must come out the same. Tested in
+tests/cli/test_verify.py.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ from itertools import chain
 from typing import NamedTuple
 
 from slurm_ai_factory import question
-from slurm_ai_factory.config import Config, made_with, parse_resource
+from slurm_ai_factory.config import Config, made_with
 from slurm_ai_factory.core import canonical, windows
 from slurm_ai_factory.core.charge import hour_of
 from slurm_ai_factory.core.records import DAY, HOUR, Instant, Interval
 from slurm_ai_factory.core.rules.classify import Rules
+from slurm_ai_factory.core.tres import Resource
 from slurm_ai_factory.ledger import Ledger
 from slurm_ai_factory.ledger.derived import Comparison, KeptSet
 from slurm_ai_factory.ledger.hour_sums import Compared
@@ -24,17 +26,17 @@ from slurm_ai_factory.ledger.publishing import Published
 from slurm_ai_factory.report import gather
 
 AT_ONCE = 31 * DAY
-"""Hours that are compared by one query; what PostgreSQL sorts for them fits its memory or its disk."""
+"""Seconds that one query compares, so that PostgreSQL can sort them in memory or on its disk."""
 
 DERIVED = ("TRES sets", "classification", "hourly usage", "hourly sums")
-"""Checks of what can be made again."""
+"""Checks of rows that --repair can make again."""
 
 Compare = Callable[[Instant, Instant], Compared]
 OnCompared = Callable[[Interval], object]
 
 
 class Verified(NamedTuple):
-    """What was looked at: how many, how many of them are not as they must be, and the first of those."""
+    """A check's result: rows compared, rows that differ, and the first of those."""
 
     check: str
     compared: int
@@ -43,7 +45,7 @@ class Verified(NamedTuple):
 
 
 def intervals_to_compare(ledger: Ledger) -> list[Interval]:
-    """The whole hours that the ledger has anything of, as they are compared at once."""
+    """The ledger's whole hours, in intervals that are compared at once."""
     since, until = ledger.accounting.span() or (0, 0)
     end = hour_of(until + HOUR - 1)
     return [(first, min(first + AT_ONCE, end)) for first in range(hour_of(since), end, AT_ONCE)]
@@ -52,12 +54,13 @@ def intervals_to_compare(ledger: Ledger) -> list[Interval]:
 def verify(
     config: Config, ledger: Ledger, hours: Sequence[Interval], progress: OnCompared, head: str | None = None
 ) -> Iterator[Verified]:
-    """Every check; ``progress`` is told of each interval of usage. Raises LedgerError.
+    """The results of all checks; ``progress`` gets each interval of usage. Raises LedgerError.
 
     ``head`` is a copy of a head of the chain, which must still be one of its entries.
     """
     if head:
-        yield _head(ledger, head)
+        first = "" if ledger.chain.find(head) else f"no entry of the chain has {head}"
+        yield Verified("head", 1, int(bool(first)), first)
     yield Verified("chain", *ledger.chain.walked())
     yield Verified("records", *ledger.chain.records())
     yield Verified("reads", *ledger.chain.reads())
@@ -65,75 +68,79 @@ def verify(
     sets = rules_of_sets(config, ledger)
     yield Verified("TRES sets", *ledger.derived.tres())
     yield Verified("overrides", *ledger.derived.overrides())
-    yield _added("classification", [ledger.derived.answers(one.set_id, rules) for one, rules in sets])
+    answers = [ledger.derived.answers(kept.set_id, rules) for kept, rules in sets]
+    yield _added("classification", answers)
     yield _by_hour(ledger.accounting.usage_compared, hours, progress)
-    sums = [_sums(ledger, one, rules, hours) for one, rules in sets]
-    yield _added("hourly sums", [found for of_set in sums for found in of_set])
+    sums = (_sums(ledger, kept, rules, hours) for kept, rules in sets)
+    yield _added("hourly sums", chain.from_iterable(sums))
     with ledger.anew() as fresh:
         yield _reports(config, fresh)
 
 
-def _head(ledger: Ledger, head: str) -> Verified:
-    found = ledger.chain.find(head)
-    return Verified("head", 1, int(found is None), "" if found else f"no entry of the chain has {head}")
-
-
 def rules_of_sets(config: Config, ledger: Ledger) -> list[tuple[KeptSet, Rules]]:
-    """The sets of rules whose answers are kept, with the rules: those of now, and of instants before.
+    """The sets of rules whose answers are stored, with their rules, current and past.
 
-    Rules that were only tried are left out: no figure is ever asked of them again.
+    Leaves out rules that were only tried: no later figure uses them.
     """
-    wanted = {one.digest: one for one in ledger.derived.sets()}
-    found = []
+    wanted = {kept.digest: kept for kept in ledger.derived.sets()}
+    sets = []
     for then in chain([None], ledger.derived.instants()):
         if not wanted:
             break
         rules = question.rules_at(config, ledger, then)
         if rules.digest in wanted:
-            found.append((wanted.pop(rules.digest), rules))
-    return found
+            sets.append((wanted.pop(rules.digest), rules))
+    return sets
 
 
 def _sums(ledger: Ledger, kept: KeptSet, rules: Rules, hours: Sequence[Interval]) -> Iterator[Comparison]:
-    """Sums by hour that are kept by a set of rules, beside the usage they are of."""
+    """Compares a set of rules' stored hourly sums with the usage that they add up."""
     books = ledger.books(rules)
     for resource in ledger.derived.sums(kept.set_id):
-        weights = parse_resource(resource)
+        weights = Resource.parse(resource).weights
         for since, until in hours:
-            found = books.sums_compared(since, until, weights)
-            first = "" if found.first is None else windows.iso(found.first)
-            yield Comparison(found.rows, found.differing, first)
+            compared = books.sums_compared(since, until, weights)
+            first = "" if compared.first is None else windows.iso(compared.first)
+            yield Comparison(compared.rows, compared.differing, first)
 
 
-def _added(check: str, found: Iterable[Comparison]) -> Verified:
-    every = list(found)
-    first = next((one.first for one in every if one.differing), "")
-    return Verified(check, sum(one.rows for one in every), sum(one.differing for one in every), first)
+def _added(check: str, comparisons: Iterable[Comparison]) -> Verified:
+    """The comparisons of a check as one result."""
+    every = list(comparisons)
+    rows = sum(comparison.rows for comparison in every)
+    differing = sum(comparison.differing for comparison in every)
+    first = next((comparison.first for comparison in every if comparison.differing), "")
+    return Verified(check, rows, differing, first)
 
 
 def _by_hour(compare: Compare, hours: Sequence[Interval], progress: OnCompared) -> Verified:
-    found = []
-    for part in hours:
-        found.append(compare(*part))
-        progress(part)
-    first = min((one.first for one in found if one.first is not None), default=None)
-    rows, differing = sum(one.rows for one in found), sum(one.differing for one in found)
+    comparisons = []
+    for interval in hours:
+        comparisons.append(compare(*interval))
+        progress(interval)
+    first = min((compared.first for compared in comparisons if compared.first is not None), default=None)
+    rows = sum(compared.rows for compared in comparisons)
+    differing = sum(compared.differing for compared in comparisons)
     return Verified("hourly usage", rows, differing, "" if first is None else windows.iso(first))
 
 
 def _reports(config: Config, ledger: Ledger) -> Verified:
-    given = [one for one in ledger.publishing.all() if one.document]
-    found = [(one, changed) for one in given if (changed := _changed(config, ledger, one))]
-    first = next((f"{one.window} as of {windows.iso(one.as_of)}: {told}" for one, told in found), "")
-    return Verified("reports", len(given), len(found), first)
+    """Makes every published report again; reports without a document cannot be compared."""
+    reports = [report for report in ledger.publishing.all() if report.document]
+    changes = [
+        f"{report.window} as of {windows.iso(report.as_of)}: {difference}"
+        for report in reports
+        if (difference := _difference(config, ledger, report))
+    ]
+    return Verified("reports", len(reports), len(changes), changes[0] if changes else "")
 
 
-def _changed(config: Config, ledger: Ledger, given: Published) -> str | None:
-    """What of a published report is no longer so, made again with the settings it was made with."""
-    settings = json.loads(given.settings)
-    ask = question.ask(made_with(config, settings), ledger, then=given.as_of)
-    ask = ask.about(windows.window(given.window, given.as_of, ask.config.promise.time_zone))
+def _difference(config: Config, ledger: Ledger, report: Published) -> str | None:
+    """The first difference between a published report and one made again with the same settings."""
+    settings = json.loads(report.settings)
+    ask = question.ask(made_with(config, settings), ledger, then=report.as_of)
+    ask = ask.about(windows.window(report.window, report.as_of, ask.config.promise.time_zone))
     made = gather.published(ask, gather.gather_report(ask))
-    said = given._replace(settings=settings, document=json.loads(given.document))
+    before = report._replace(settings=settings, document=json.loads(report.document))
     now = made._replace(settings=json.loads(made.settings), document=json.loads(made.document))
-    return canonical.first_difference(said._asdict(), now._asdict())
+    return canonical.first_difference(before._asdict(), now._asdict())

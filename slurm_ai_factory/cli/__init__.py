@@ -1,6 +1,7 @@
 """The command line: `saf`. The only place where everything is put together.
 
-Data goes to stdout, everything else to stderr; no traceback reaches a user without --debug.
+Data goes to stdout, everything else to stderr. Users see a traceback with --debug only.
+Tested in tests/cli/test_commands.py.
 """
 
 from __future__ import annotations
@@ -14,40 +15,19 @@ import click
 
 from slurm_ai_factory import __version__
 from slurm_ai_factory.cli import output, screen
-from slurm_ai_factory.cli.options import SafGroup, chosen, drop_output, marked, to_journal
+from slurm_ai_factory.cli.options import SafGroup, chosen, drop_output
+from slurm_ai_factory.cli.wiring import marked, to_journal
 from slurm_ai_factory.errors import SafError, shortage
 
-MODULES = {
-    "approval": ("approval",),
-    "backfill": ("audit",),
-    "config": ("setup",),
-    "cycle": ("steer",),
-    "demo": ("demo",),
-    "doctor": ("doctor",),
-    "expertise": ("expertise",),
-    "explain": ("explain",),
-    "history": ("steer",),
-    "init": ("setup",),
-    "ledger": ("setup", "books", "export", "withdraw", "ledger_move"),
-    "organisation": ("registry",),
-    "override": ("rules",),
-    "pause": ("pause",),
-    "person": ("person",),
-    "plan": ("steer",),
-    "promise": ("promise",),
-    "reconcile": ("audit",),
-    "report": ("report",),
-    "restore-baseline": ("steer",),
-    "resume": ("pause",),
-    "rules": ("rules",),
-    "run": ("run",),
-    "share": ("measure",),
-    "simulate": ("simulate",),
-    "statement": ("report",),
-    "status": ("status",),
-    "unclassified": ("measure",),
-}
-"""The modules that make up a command. Only those of the command given are loaded: all take a second."""
+COMMANDS = (
+    "approval", "backfill", "config", "cycle", "demo", "doctor", "expertise", "explain", "history", "init",
+    "ledger", "organisation", "override", "pause", "person", "plan", "promise", "reconcile", "report",
+    "restore-baseline", "resume", "rules", "run", "share", "simulate", "statement", "status", "unclassified",
+)  # fmt: skip
+"""Each has a module of its name. Only that of the given command is loaded: all together take a second."""
+
+ELSEWHERE = {"resume": "pause"}
+"""The command -> the module it stands in."""
 
 
 class Saf(SafGroup):
@@ -55,35 +35,35 @@ class Saf(SafGroup):
 
     def list_commands(self, _: click.Context) -> list[str]:
         """The names of all commands."""
-        return sorted(MODULES)
+        return list(COMMANDS)
 
     def get_command(self, _: click.Context, name: str) -> click.Command | None:
         """The command of a name."""
-        if name not in MODULES:
+        if name not in COMMANDS:
             return None
-        modules = [import_module(f"slurm_ai_factory.cli.{module}") for module in MODULES[name]]
-        found: click.Command = next(one for one in modules[0].COMMANDS if one.name == name)
-        return found
+        module = ELSEWHERE.get(name, name).replace("-", "_")
+        values = vars(import_module(f"{__name__}.{module}")).values()
+        return next(value for value in values if isinstance(value, click.Command) and value.name == name)
 
     def with_all(self) -> click.Group:
-        """The group with every command loaded, for whoever looks through them."""
+        """The group with every command loaded, for documentation and tests."""
         context = click.Context(self)
-        self.commands = {name: self.get_command(context, name) for name in MODULES}  # type: ignore[misc]
+        self.commands = {name: self.get_command(context, name) for name in COMMANDS}  # type: ignore[misc]
         return self
 
 
 @click.group(cls=Saf)
 @click.version_option(__version__, prog_name="saf")
 def cli() -> None:
-    """Share floors for Slurm, with an auditable ledger.
+    """Keep share floors in Slurm, with an auditable ledger.
 
-    Reads Slurm's accounting, tells regional from other charge, keeps both in a ledger, and steers RawShares
-    so that the region gets its promised share. Commands only read unless they say otherwise.
+    Reads Slurm's accounting, separates regional from other charge, records both in a ledger, and steers
+    RawShares so that the region gets its promised share. Commands only read unless their help says otherwise.
     """
 
 
 def main() -> None:
-    """Run the command line; the exit codes are 0 fine, 1 error, 2 usage, and those a command documents."""
+    """Run the command line. Exit codes: 0 success, 1 error, 2 usage, and those a command documents."""
     screen.guard()
     try:
         sys.exit(cli.main(standalone_mode=False, auto_envvar_prefix="SAF") or 0)
@@ -94,18 +74,18 @@ def main() -> None:
         click.echo("interrupted", err=True)
         sys.exit(130)
     except SafError as error:
-        _told(error, str(error))
+        _fail(error, str(error))
     except OSError as error:
         short = shortage(error)
         if error.filename is None and not short:
             drop_output()
-        _told(error, short or f"{error.filename or 'the output'} cannot be used: {error.strerror or error}")
+        _fail(error, short or f"cannot use {error.filename or 'the output'}: {error.strerror or error}")
     except Exception as error:
         defect = f"unexpected {type(error).__name__}: {error}; run again with --debug and report it"
-        _told(error, shortage(error) or defect)
+        _fail(error, shortage(error) or defect)
 
 
-def _told(error: Exception, message: str) -> None:
+def _fail(error: Exception, message: str) -> None:
     if chosen.debug:
         traceback.print_exception(error)
     text = f"saf: {message}"

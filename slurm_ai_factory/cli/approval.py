@@ -1,4 +1,4 @@
-"""`saf approval`: what was proposed, and a second person's word on it."""
+"""`saf approval`: proposals, and a second person's ruling on them."""
 
 from __future__ import annotations
 
@@ -8,110 +8,104 @@ import click
 
 from slurm_ai_factory.audit import approving
 from slurm_ai_factory.cli import output
-from slurm_ai_factory.cli.options import SafGroup, chosen, current_actor, load_config, now, opened_ledger
+from slurm_ai_factory.cli.arguments import reason_option
+from slurm_ai_factory.cli.options import SafGroup, chosen
+from slurm_ai_factory.cli.wiring import current_actor, load_config, now, opened_ledger
 from slurm_ai_factory.core.programme import approval
 from slurm_ai_factory.core.programme.approval import Proposal, ProposalKind
 from slurm_ai_factory.ledger import LONG, Ledger
 
-REASON = click.option("--reason", metavar="TEXT", default="", help="Why; kept with the entry.")
 NUMBER = click.argument("number", metavar="N", type=click.IntRange(min=1))
 
 
 @click.group("approval", cls=SafGroup)
 def approval_group() -> None:
-    """Proposals: what one person wants recorded, and another has to approve.
+    """Manage proposals: changes of one person that another person has to approve.
 
-    Which changes need a second person is said in [approval] of saf.toml.
+    [approval] of saf.toml says which changes need a second person.
     """
 
 
 @approval_group.command("list")
-@click.option("--all", "every", is_flag=True, help="Those that were approved or rejected, too.")
+@click.option("--all", "every", is_flag=True, help="Include approved and rejected proposals.")
 def approval_list(every: bool) -> None:
-    """Proposals that wait, newest first."""
+    """List waiting proposals, newest first."""
     with opened_ledger(load_config()) as ledger:
-        found = [one for one in ledger.proposals.all() if every or one.ruling is None]
-    output.listing([_row(one) for one in found], "no proposal waits")
+        proposals = [proposal for proposal in ledger.proposals.all() if every or proposal.ruling is None]
+    output.listing([_value(proposal) for proposal in proposals], "no proposal waits")
 
 
 @approval_group.command("show")
 @NUMBER
 def approval_show(number: int) -> None:
-    """One proposal: what would be recorded, and what became of it."""
+    """Show one proposal: what it would record, and how it was ruled on."""
     with opened_ledger(load_config()) as ledger:
-        found = ledger.proposals.one(number)
+        proposal = ledger.proposals.one(number)
     if chosen.json:
-        return output.emit({**_row(found), "content": found.content})
-    output.pairs({**_row(found), "content": output.as_json(found.content, indent=None)})
-    return None
+        return output.emit({**_value(proposal), "content": proposal.content})
+    content = output.as_json(proposal.content, indent=None)
+    return output.pairs({**_value(proposal), "content": content})
 
 
 @approval_group.command("approve")
 @NUMBER
-@REASON
+@reason_option(default="")
 def approval_approve(number: int, reason: str) -> None:
-    """Put a proposal into force; not one's own. Writes to the ledger.
+    """Approve and record another person's proposal. Writes to the ledger.
 
-    It is checked again: one that cannot be recorded any more is refused, and goes on waiting.
+    The proposal is checked again; one that can no longer be recorded is refused and keeps waiting.
     """
     config = load_config()
     with opened_ledger(config, LONG) as ledger:
-        found = approving.approve(config, ledger, number, at=now(), actor=current_actor(), reason=reason)
-    _tell(found)
+        proposal = approving.approve(config, ledger, number, at=now(), actor=current_actor(), reason=reason)
+    _answer(proposal)
 
 
 @approval_group.command("reject")
 @NUMBER
-@REASON
+@reason_option(default="")
 def approval_reject(number: int, reason: str) -> None:
-    """Turn a proposal down, or take one's own back. Writes to the ledger."""
+    """Reject a proposal, or withdraw your own. Writes to the ledger."""
     with opened_ledger(load_config()) as ledger:
         ledger.proposals.reject(number, at=now(), actor=current_actor(), reason=reason)
-        found = ledger.proposals.one(number)
-    _tell(found)
+        proposal = ledger.proposals.one(number)
+    _answer(proposal)
 
 
 def propose(
-    ledger: Ledger, kind: ProposalKind, content: Mapping[str, object], said: Mapping[str, object]
+    ledger: Ledger, kind: ProposalKind, content: Mapping[str, object], entry: Mapping[str, object]
 ) -> int:
-    """Have it wait for a second person, and say so; its number. ``said`` has at, actor and reason."""
-    number = ledger.proposals.propose(kind, content, said)
+    """Record a proposal and print that it waits; its number. ``entry`` has at, actor and reason."""
+    number = ledger.proposals.propose(kind, content, entry)
     if not chosen.quiet:
-        waits = f"proposal {number} waits for another person, and nothing is in force yet"
+        waits = f"proposal {number} waits for another person and has no effect yet"
         output.say(f"{waits}: saf approval approve {number}", err=True)
     return number
 
 
 def proposed(
-    ledger: Ledger, kind: ProposalKind, content: Mapping[str, object], said: Mapping[str, object]
+    ledger: Ledger, kind: ProposalKind, content: Mapping[str, object], entry: Mapping[str, object]
 ) -> None:
-    """As ``propose``, for a command that has nothing else to say."""
-    number = propose(ledger, kind, content, said)
-    if chosen.json:
-        output.emit({"proposal": number})
+    """As ``propose``, for a command that prints nothing else."""
+    output.reply({"proposal": propose(ledger, kind, content, entry)})
 
 
-def _row(one: Proposal) -> dict[str, object]:
-    ruling = one.ruling
+def _value(proposal: Proposal) -> dict[str, object]:
+    ruling = proposal.ruling
     return {
-        "proposal": one.number,
-        "kind": str(one.kind),
-        "what": approval.summary(one),
-        "at": output.when(one.at),
-        "actor": one.actor,
-        "reason": one.reason,
-        "step": one.step,
+        "proposal": proposal.number,
+        "kind": str(proposal.kind),
+        "what": approval.summary(proposal),
+        "at": output.when(proposal.at),
+        "actor": proposal.actor,
+        "reason": proposal.reason,
+        "step": proposal.step,
         "ruled_at": output.when(ruling.at if ruling else None),
         "ruled_by": ruling.actor if ruling else None,
         "ruled_reason": ruling.reason if ruling else None,
     }
 
 
-def _tell(one: Proposal) -> None:
-    if chosen.json:
-        output.emit(_row(one))
-    elif not chosen.quiet:
-        output.say(f"proposal {one.number} is {one.step}: {one.kind}, {approval.summary(one)}", err=True)
-
-
-COMMANDS = (approval_group,)
+def _answer(proposal: Proposal) -> None:
+    what = f"{proposal.kind}, {approval.summary(proposal)}"
+    output.reply(_value(proposal), f"proposal {proposal.number} is {proposal.step}: {what}")

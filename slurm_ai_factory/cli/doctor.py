@@ -1,4 +1,4 @@
-"""The preflight: doctor."""
+"""`saf doctor`: the preflight. Tested in tests/doctor and tests/end_to_end/test_trust.py."""
 
 from __future__ import annotations
 
@@ -9,15 +9,8 @@ import click
 
 from slurm_ai_factory import identity, question
 from slurm_ai_factory.cli import output
-from slurm_ai_factory.cli.audit import FINDINGS
-from slurm_ai_factory.cli.options import (
-    SafCommand,
-    chosen,
-    load_config,
-    now,
-    opened_ledger,
-    slurm_of,
-)
+from slurm_ai_factory.cli.options import SafCommand, chosen
+from slurm_ai_factory.cli.wiring import load_config, now, opened_ledger, slurm_of
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core.records import Instant
 from slurm_ai_factory.core.words import count
@@ -30,27 +23,26 @@ _COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
 
 @click.command("doctor", cls=SafCommand)
 def doctor_command() -> None:
-    """Look for all that would make the promise or the control silently wrong. Writes nothing.
+    """Check for anything that would silently break accounting or control. Writes nothing.
 
-    Each finding says what was found, what is wanted and how to get there; -q leaves out what is fine. Exit
-    code 5 when anything is not. Run it as the user that the daemon runs as: Slurm shows others other things.
+    Each finding says what was found, what is wanted and how to fix it; with -q, only findings that need
+    action. Exit code 5: there is such a finding. Run it as the daemon's user: Slurm may hide rows from other
+    users.
     """
     config = load_config()
     slurm = slurm_of(config)
     facts = gather.gather_facts(config, slurm, now, identity.user_name(), lambda at: _of_ledger(config, at))
-    found = checks.examine(facts)
-    shown = [one for one in found if one.level != OK] if chosen.quiet else found
-    if chosen.json:
-        output.emit({"findings": [one._asdict() for one in shown]})
-    elif chosen.csv:
-        output.table(Finding._fields, shown)
+    findings = checks.examine(facts)
+    shown = [finding for finding in findings if finding.level != OK] if chosen.quiet else findings
+    if chosen.json or chosen.csv:
+        output.table(Finding._fields, shown, {"findings": [finding._asdict() for finding in shown]})
     else:
         _print(shown)
-    sys.exit(FINDINGS if checks.failed(found) else 0)
+    sys.exit(output.FINDINGS if checks.failed(findings) else 0)
 
 
 def _of_ledger(config: Config, at: Instant) -> OfLedger:
-    """What the ledger knows that the checks need. Raises LedgerError."""
+    """The facts of the ledger that the checks need. Raises LedgerError."""
     with opened_ledger(config) as ledger:
         term = question.terms_of(config, ledger).at(at)
         retained = ledger.privacy.retained() if config.privacy.retention().asked else None
@@ -61,18 +53,16 @@ def _of_ledger(config: Config, at: Instant) -> OfLedger:
 
 
 def _print(findings: list[Finding]) -> None:
-    width = max((len(one.check) for one in findings), default=0)
+    width = max((len(finding.check) for finding in findings), default=0)
     indent = " " * (width + 11)
-    for one in findings:
-        level = output.styled(one.level.ljust(7), fg=_COLOURS[one.level])
-        output.draw(level, f"  {one.check.ljust(width)}  {one.found}")
-        if one.level != OK:
-            output.say(f"{indent}wanted: {one.wanted}")
-            for line in one.fix.split("\n"):
+    for finding in findings:
+        level = output.styled(finding.level.ljust(7), fg=_COLOURS[finding.level])
+        output.draw(level, f"  {finding.check.ljust(width)}  {finding.found}")
+        if finding.level != OK:
+            output.say(f"{indent}wanted: {finding.wanted}")
+            for line in finding.fix.split("\n"):
                 output.say(f"{indent}fix: {line}")
     if not chosen.quiet:
-        counts = Counter(one.level for one in findings)
-        click.echo(f"{count(counts['problem'], 'problem')}, {count(counts['warning'], 'warning')}", err=True)
-
-
-COMMANDS = (doctor_command,)
+        counts = Counter(finding.level for finding in findings)
+        problems, warnings = count(counts["problem"], "problem"), count(counts["warning"], "warning")
+        output.say(f"{problems}, {warnings}", err=True)

@@ -1,6 +1,7 @@
-"""A small drawing of the share against the floor for a terminal. Pure: values in, lines of text out.
+"""A small chart of the share against the floor for a terminal. Pure: values in, lines of text out.
 
-The rule: it is as wide and high as it is told; where a terminal cannot print blocks it uses plain letters.
+The rule: it has exactly the given width and height. Without block characters it uses ASCII.
+Tested in tests/monitor/test_terminal.py.
 """
 
 from __future__ import annotations
@@ -9,26 +10,26 @@ from collections.abc import Sequence
 from math import ceil
 from typing import NamedTuple
 
-from slurm_ai_factory.core.measure.outlook import Point, short_percent
+from slurm_ai_factory.core.measure.outlook import Point, percent_text
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
 LETTERS = " #"
-"""A cell filled from the bottom, step by step."""
+"""Cells from empty to full, filled from the bottom."""
 MARGIN = 8
-"""Columns that the scale takes."""
+"""Width of the scale, in columns."""
 STEP, ROOM = 0.05, 0.025
-"""Shares at the edges are multiples of STEP, and nothing drawn is nearer to one than ROOM."""
+"""The shares at the edges are multiples of STEP, at least ROOM away from everything drawn."""
 
 
 class DrawnLine(NamedTuple):
-    """One line of the drawing, from the left: the scale, and a cell for each column."""
+    """A line of the chart, from the left: the scale, and a cell for each column."""
 
     scale: str
     cells: str
 
 
 class Drawing(NamedTuple):
-    """The lines from the top, and which columns have at least the floor."""
+    """The lines from the top, and for each column whether its share is at or above the floor."""
 
     lines: list[DrawnLine]
     kept: list[bool]
@@ -37,10 +38,10 @@ class Drawing(NamedTuple):
 def draw_course(
     course: Sequence[Point], floor: float, *, width: int, height: int, blocks: bool = True
 ) -> Drawing:
-    """The course as a filled area; the floor runs through where the area does not reach it.
+    """The course as a filled area; the floor is a line where the area does not reach it.
 
-    >>> found = drawing([Point(0, 0.1), Point(9, 0.3)], 0.25, width=19, height=6, blocks=False)
-    >>> for line in found.lines:
+    >>> chart = draw_course([Point(0, 0.1), Point(9, 0.3)], 0.25, width=19, height=6, blocks=False)
+    >>> for line in chart.lines:
     ...     print(line.scale + line.cells)
         35 %+
             |         #
@@ -48,7 +49,7 @@ def draw_course(
             |         #
             |         #
          5 %+##########
-    >>> sum(found.kept)
+    >>> sum(chart.kept)
     1
     """
     fill, columns = BLOCKS if blocks else LETTERS, max(2, width - MARGIN - 1)
@@ -61,49 +62,41 @@ def draw_course(
     shares = _sampled(course, columns)
     filled = [0 if share is None else max(1, level(share)) for share in shares]
     at_floor = height - 1 - (level(floor) - 1) // (len(fill) - 1)
-    labels = {0: short_percent(high), height - 1: short_percent(low), at_floor: short_percent(floor)}
+    labels = {0: percent_text(high), height - 1: percent_text(low), at_floor: percent_text(floor)}
     lines = []
     for row in range(height):
         ground = ("─" if blocks else "-") if row == at_floor else " "
-        cells = "".join(_cell(fill, one, height - 1 - row, ground) for one in filled)
-        lines.append(DrawnLine(_scale(labels.get(row, ""), blocks=blocks), cells.rstrip()))
+        cells = "".join(_cell(fill, steps, height - 1 - row, ground) for steps in filled)
+        label = labels.get(row, "")
+        edge = ("┤" if blocks else "+") if label else ("│" if blocks else "|")
+        lines.append(DrawnLine(f"{label:>{MARGIN}}{edge}", cells.rstrip()))
     return Drawing(lines, [share is not None and share >= floor for share in shares])
 
 
 def _cell(fill: str, filled: int, above: int, ground: str) -> str:
-    """What a column that is filled so far shows so many rows above the lowest."""
+    """The character of a column filled to ``filled`` steps, ``above`` rows above the lowest row."""
     steps = len(fill) - 1
-    found = min(steps, max(0, filled - above * steps))
-    return fill[found] if found else ground
-
-
-def _scale(label: str, *, blocks: bool) -> str:
-    edge = ("┤" if blocks else "+") if label else ("│" if blocks else "|")
-    return f"{label:>{MARGIN}}{edge}"
+    level = min(steps, max(0, filled - above * steps))
+    return fill[level] if level else ground
 
 
 def _bounds(course: Sequence[Point], floor: float) -> tuple[float, float]:
-    """The shares at the lower and upper edge: round ones, with room around all but the wild start."""
+    """The shares at the lower and upper edge: multiples of STEP; the first 5 % of points do not count."""
     settled = [point.share for point in course[len(course) // 20 :]]
-    lowest, highest = min([floor, *settled]), max([floor, *settled])
-    return max(0.0, _round(lowest - ROOM, up=False)), min(1.0, _round(highest + ROOM, up=True))
-
-
-def _round(share: float, *, up: bool) -> float:
-    steps = round(share / STEP, 6)
-    return (ceil(steps) if up else int(steps)) * STEP
+    lowest, highest = min([floor, *settled]) - ROOM, max([floor, *settled]) + ROOM
+    return max(0.0, int(round(lowest / STEP, 6)) * STEP), min(1.0, ceil(round(highest / STEP, 6)) * STEP)
 
 
 def _sampled(course: Sequence[Point], across: int) -> list[float | None]:
-    """The share in each column; None where there is nothing yet."""
+    """The share in each of ``across`` columns; None if the course has no points."""
     if not course:
         return [None] * across
     first, last = course[0].at, course[-1].at
-    found: list[float | None] = []
+    shares: list[float | None] = []
     index = 0
     for column in range(across):
         at = first + (last - first) * column / max(1, across - 1)
         while index + 1 < len(course) and course[index + 1].at <= at:
             index += 1
-        found.append(course[index].share)
-    return found
+        shares.append(course[index].share)
+    return shares

@@ -1,4 +1,7 @@
-"""The command that takes an answer apart: explain."""
+"""`saf explain`: the classification and the charge of one job, or the classification of an account.
+
+Tested in tests/cli/test_organisation.py and tests/end_to_end/test_accounting.py.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,8 @@ import click
 
 from slurm_ai_factory import question
 from slurm_ai_factory.cli import output
-from slurm_ai_factory.cli.options import SafCommand, chosen, opened_books
+from slurm_ai_factory.cli.options import SafCommand, chosen
+from slurm_ai_factory.cli.wiring import opened_books
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import charge, tres, windows
 from slurm_ai_factory.core.measure import share
@@ -19,12 +23,14 @@ from slurm_ai_factory.core.rules.why import why
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import Ledger
 
+EVER = Window("ever", 0, FOREVER)
+
 
 @click.command("explain", cls=SafCommand)
 @click.argument("job", required=False)
 @click.option("--account", metavar="A", help="Explain an account instead of a job.")
 def explain_command(job: str | None, account: str | None) -> None:
-    """Which rule says who a job or an account is for, since when and why, and how the charge was computed."""
+    """Explain which rule classifies a job or an account, since when and why, and how a job is charged."""
     if bool(job) == bool(account):
         raise click.UsageError("give either a JOBID or --account A")
     with opened_books() as (config, ledger):
@@ -35,7 +41,7 @@ def explain_command(job: str | None, account: str | None) -> None:
 
 
 def _explain_account(config: Config, ledger: Ledger, account: str) -> None:
-    """By account alone; rules that also look at user, QOS and the like may say otherwise of some jobs."""
+    """By account alone; rules with other conditions (user, QOS, ...) may classify some jobs otherwise."""
     rules = question.rules_at(config, ledger)
     if account not in rules.parents:
         raise LedgerError(
@@ -44,32 +50,34 @@ def _explain_account(config: Config, ledger: Ledger, account: str) -> None:
     subject = Subject(config.cluster.name, account, "", "", "", "", "")
     lineage, at = list(rules.lineage(account)), ledger.accounting.watermark() or 0
     parts = rules.parts(subject)
-    value = {"account": account, "lineage": lineage, **_found(parts, at), "why": why(rules, subject, at)}
+    value = {
+        "account": account, "lineage": lineage, **_classified(parts, at), "why": why(rules, subject, at)
+    }  # fmt: skip
     if chosen.json:
-        return output.emit(value | {"parts": [_part_value(one) for one in parts]})
+        return output.emit(value | {"parts": [_part_value(part) for part in parts]})
     output.pairs({**value, "lineage": " < ".join(lineage)})
     return _print_parts(parts)
 
 
-def _found(parts: Sequence[ClassifiedPart], at: Instant) -> dict[str, object]:
-    """The classification at an instant; of several, that of the largest fraction."""
-    now = [one for one in parts if one.since <= at < one.until]
-    found = max(now, key=lambda one: one.fraction).classification
+def _classified(parts: Sequence[ClassifiedPart], at: Instant) -> dict[str, object]:
+    """The classification at an instant; of several parts, that of the largest fraction."""
+    present = [part for part in parts if part.since <= at < part.until]
+    classification = max(present, key=lambda part: part.fraction).classification
     return {
-        "beneficiary": str(found.beneficiary),
-        "rule": found.rule or "no rule holds",
-        **{name: getattr(found, name) for name in DETAILS},
+        "beneficiary": str(classification.beneficiary),
+        "rule": classification.rule or "no rule holds",
+        **{name: getattr(classification, name) for name in DETAILS},
     }
 
 
-def _part_value(one: ClassifiedPart) -> dict[str, object]:
+def _part_value(part: ClassifiedPart) -> dict[str, object]:
     return {
-        "since": output.when(one.since or None),
-        "until": output.when(None if one.until == FOREVER else one.until),
-        "fraction": output.number(one.fraction),
-        "beneficiary": str(one.classification.beneficiary),
-        "rule": one.classification.rule,
-        **{name: getattr(one.classification, name) for name in DETAILS},
+        "since": output.when(part.since or None),
+        "until": output.when(None if part.until == FOREVER else part.until),
+        "fraction": output.number(part.fraction),
+        "beneficiary": str(part.classification.beneficiary),
+        "rule": part.classification.rule,
+        **{name: getattr(part.classification, name) for name in DETAILS},
     }
 
 
@@ -77,29 +85,29 @@ def _print_parts(parts: Sequence[ClassifiedPart]) -> None:
     """The table of parts, where there is more than one."""
     if len(parts) > 1:
         click.echo()
-        rows = [list(_part_value(one).values()) for one in parts]
+        rows = [list(_part_value(part).values()) for part in parts]
         output.table(("since", "until", "fraction", "beneficiary", "rule", *DETAILS), rows)
 
 
 def _explain_job(config: Config, ledger: Ledger, job: str) -> None:
-    at, rules = question.read_up_to(ledger), question.rules_at(config, ledger)
+    at, rules = question.watermark(ledger), question.rules_at(config, ledger)
     runs = ledger.classified(rules).runs_of_job(job)
     if not runs:
-        hint = "" if job[:1].isdigit() else f"; an account is explained with: saf explain --account {job}"
+        hint = "" if job[:1].isdigit() else f"; to explain an account: saf explain --account {job}"
         raise LedgerError(f"job {job} is not in the ledger, which was read up to {windows.iso(at)}{hint}")
     if chosen.json:
-        values = [_explained(one, config, rules, at) | {"parts": _charged(one, config, at)} for one in runs]
+        values = [_explained(run, config, rules, at) | {"parts": _charged(run, config, at)} for run in runs]
         return output.emit({"job": job, "as_of": output.when(at), "runs": values})
-    for one in runs:
-        output.pairs(_explained(one, config, rules, at))
-        _print_parts(one.parts)
+    for run in runs:
+        output.pairs(_explained(run, config, rules, at))
+        _print_parts(run.parts)
         click.echo()
     return None
 
 
-def _explained(one: SortedRun, config: Config, rules: Rules, at: Instant) -> dict[str, object]:
-    run = one.run
-    count = tres.weigh(tres.parse_tres(run.alloc_tres), config.promise.resource)
+def _explained(sorted_run: SortedRun, config: Config, rules: Rules, at: Instant) -> dict[str, object]:
+    run = sorted_run.run
+    count = tres.weigh(tres.parse_tres(run.alloc_tres), config.promise.resource.weights)
     seconds = charge.elapsed(run, at)
     began = at if run.start_at is None else run.start_at
     return {
@@ -108,23 +116,19 @@ def _explained(one: SortedRun, config: Config, rules: Rules, at: Instant) -> dic
         **run.subject._asdict(),
         "start_at": output.when(run.start_at),
         "end_at": output.when(run.end_at),
-        **_found(one.parts, began),
+        **_classified(sorted_run.parts, began),
         "why": why(rules, run.subject, began),
         "alloc_tres": run.alloc_tres,
         "elapsed_seconds": seconds,
         "suspended_seconds": run.suspended_seconds,
-        "charge": f"{count} {config.promise_of().resource} x {seconds} s = {count * seconds}",
+        "charge": f"{count} {config.promise.resource} x {seconds} s = {count * seconds}",
     }
 
 
-def _charged(one: SortedRun, config: Config, at: Instant) -> list[dict[str, object]]:
-    """The parts with what each has of the run's charge."""
-    ever = Window("ever", 0, FOREVER)
-    weights = config.promise.resource
-    return [
-        _part_value(part) | {"charge": output.number(share.charge_of_part(one.run, part, weights, ever, at))}
-        for part in one.parts
-    ]
-
-
-COMMANDS = (explain_command,)
+def _charged(sorted_run: SortedRun, config: Config, at: Instant) -> list[dict[str, object]]:
+    """The parts, each with its part of the run's charge."""
+    values, weights = [], config.promise.resource.weights
+    for part in sorted_run.parts:
+        amount = share.charge_of_part(sorted_run.run, part, weights, EVER, at)
+        values.append(_part_value(part) | {"charge": output.number(amount)})
+    return values

@@ -1,4 +1,7 @@
-"""How values are printed: JSON with the contract's keys, CSV, or plain aligned text."""
+"""How values are printed: JSON with the contract's keys, CSV, or aligned text.
+
+Tested in tests/cli/test_hostile.py and tests/monitor/test_terminal.py.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +11,19 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from decimal import Decimal
-from typing import Any, NamedTuple, TextIO
+from typing import Any, NamedTuple, NoReturn, TextIO
 
 import click
 
 from slurm_ai_factory.cli.options import chosen
-from slurm_ai_factory.cli.screen import plain
+from slurm_ai_factory.cli.screen import unguarded
 from slurm_ai_factory.core.escaped import for_csv, for_json, for_terminal
-from slurm_ai_factory.core.measure import judgement, outlook, share
-from slurm_ai_factory.core.measure.figures import number, part, share_value, when
+from slurm_ai_factory.core.measure import judgement, outlook
+from slurm_ai_factory.core.measure.figures import FIGURES, Unit, number, part, share_value, when, yes_or_no
+from slurm_ai_factory.core.programme.sheet import Fault
 from slurm_ai_factory.core.records import HOUR, Charge, Decision, Measurement
+from slurm_ai_factory.core.words import count
+from slurm_ai_factory.errors import RefusedError
 from slurm_ai_factory.slurm import Slurm
 
 __all__ = [
@@ -25,14 +31,36 @@ __all__ = [
     "table", "when",
 ]  # fmt: skip
 
+FINDINGS = 5
+"""The exit code of a check that has findings."""
+
 
 def say(text: str, *, err: bool = False) -> None:
-    """Print one line, whatever is in it."""
+    """Print one line; control characters in the text are shown escaped."""
     click.echo(for_terminal(text), err=err)
 
 
+def reply(value: object, *sentences: str) -> None:
+    """Report what a command did: JSON on stdout with --json, else sentences on stderr unless --quiet."""
+    if chosen.json:
+        return emit(value)
+    for sentence in () if chosen.quiet else sentences:
+        say(sentence, err=True)
+    return None
+
+
+def refuse(file: str, faults: Sequence[Fault]) -> NoReturn:
+    """Print every fault of an imported file with its place. Raises RefusedError."""
+    if chosen.json:
+        emit({"new": 0, "known": 0, "problems": [fault._asdict() for fault in faults]})
+    for fault in faults:
+        column = f" column {fault.column}:" if fault.column else ""
+        say(f"{file}:{fault.line}:{column} {fault.reason}", err=True)
+    raise RefusedError(f"{file}: {count(len(faults), 'problem')}, nothing was imported; correct the file")
+
+
 class Styled(NamedTuple):
-    """A part of a line, and how it is drawn: the arguments of click.style."""
+    """A part of a line with the arguments of click.style."""
 
     text: str
     style: Mapping[str, Any]
@@ -44,27 +72,27 @@ def styled(text: str, **style: Any) -> Styled:
 
 
 def draw(*parts: str | Styled) -> None:
-    """Print one line, parts of it in a style where there is a terminal."""
+    """Print one line; on a terminal its parts have their styles."""
     texts = [
-        click.style(for_terminal(one.text), **one.style) if isinstance(one, Styled) else for_terminal(one)
-        for one in parts
+        click.style(for_terminal(part.text), **part.style) if isinstance(part, Styled) else for_terminal(part)
+        for part in parts
     ]
-    click.echo("".join(texts), file=plain(sys.stdout))
+    click.echo("".join(texts), file=unguarded(sys.stdout))
 
 
 def bar(length: int, label: str, **options: Any) -> AbstractContextManager[Any]:
-    """A progress bar of click's on stderr, where somebody sees it."""
+    """A progress bar of click on stderr, shown only on a terminal."""
     hidden = chosen.quiet or not sys.stderr.isatty()
-    return click.progressbar(length=length, label=label, file=plain(sys.stderr), hidden=hidden, **options)
+    return click.progressbar(length=length, label=label, file=unguarded(sys.stderr), hidden=hidden, **options)
 
 
 def emit(value: object) -> None:
-    """Print a value as JSON, which keeps text as it is."""
+    """Print a value as JSON."""
     click.echo(as_json(value))
 
 
 def emit_rows(rows: Iterable[object]) -> None:
-    """Print a JSON list with a line for each row, as they come."""
+    """Print a JSON list, one line a row, without holding all rows in memory."""
     between = "["
     for row in rows:
         click.echo(f"{between}\n{as_json(row, indent=None)}", nl=False)
@@ -73,7 +101,7 @@ def emit_rows(rows: Iterable[object]) -> None:
 
 
 def as_json(value: object, **layout: Any) -> str:
-    """A value as JSON that a terminal can take."""
+    """A value as JSON that is safe on a terminal."""
     return for_json(json.dumps(value, default=_plain, **({"indent": 2} | layout)))
 
 
@@ -83,8 +111,10 @@ def _plain(value: object) -> object:
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print rows: CSV where asked for, else aligned columns, numbers to the right."""
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]], value: object = None) -> None:
+    """Print rows: as CSV with --csv, else in aligned columns. With --json print ``value``, where given."""
+    if chosen.json and value is not None:
+        return emit(value)
     if chosen.csv:
         return write_csv(sys.stdout, columns, rows)
     texts = [["" if cell is None else for_terminal(str(cell)) for cell in row] for row in rows]
@@ -92,18 +122,23 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
 
 
 def cell(value: object) -> object:
-    """A value in a table for people.
+    """A value as a table for people shows it.
 
     >>> cell(True), cell(["umcg", "joint 0.4"]), cell(3)
     ('yes', 'umcg, joint 0.4', 3)
     """
     if isinstance(value, bool):
-        return ("no", "yes")[value]
+        return yes_or_no(value)
     return ", ".join(value) if isinstance(value, list) else value
 
 
+def show(value: Mapping[str, object]) -> None:
+    """Print one value: as JSON, or as names and values."""
+    emit(value) if chosen.json else pairs(value)
+
+
 def listing(rows: Sequence[Mapping[str, object]], nothing: str) -> None:
-    """Print rows of the same keys, as JSON or a table; where there are none, a sentence for people."""
+    """Print rows of the same keys as JSON or a table; for people, say ``nothing`` where there are none."""
     if chosen.json:
         emit(rows)
     elif rows:
@@ -113,14 +148,14 @@ def listing(rows: Sequence[Mapping[str, object]], nothing: str) -> None:
 
 
 def write_csv(file: TextIO, columns: Sequence[str], rows: Iterable[Iterable[object]]) -> None:
-    """Write rows as they come; what is not known is empty, and no cell is a formula."""
+    """Write rows one by one; an unknown value is an empty cell, and no cell is a formula."""
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows(["" if cell is None else for_csv(str(cell)) for cell in row] for row in rows)
 
 
 def _aligned(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns wide enough for what they hold.
+    """Columns as wide as their longest cell; numbers to the right.
 
     >>> print(_aligned(["account", "hours"], [["umcg", "1.5"], ["astro", "10.0"]]), end="")
     account  hours
@@ -150,16 +185,16 @@ def pairs(values: Mapping[str, object]) -> None:
 
 
 def percent(ratio: float | None) -> str | None:
-    """A ratio for people.
+    """A ratio for people; None where it is not known.
 
     >>> percent(0.2468), percent(None)
     ('24.7 %', None)
     """
-    return None if ratio is None else f"{100 * ratio:.1f} %"
+    return None if ratio is None else outlook.percent_text(ratio)
 
 
 def decimals(largest: float) -> int:
-    """So many decimals show two digits of a figure that is small.
+    """How many decimals show at least two digits of a small figure.
 
     >>> [decimals(value) for value in (0, 0.0004, 0.04, 0.4, 4, 4000)]
     [1, 4, 3, 2, 1, 1]
@@ -170,7 +205,7 @@ def decimals(largest: float) -> int:
 
 
 def hours(charge: Charge | float | None, digits: int | None = None) -> str | None:
-    """Resource-seconds in resource-hours, for people; small figures with more decimals, or with so many.
+    """Resource-seconds as resource-hours, for people; small figures with more decimals, or with ``digits``.
 
     >>> hours(5400), hours(36000000), hours(36), hours(-0.01)
     ('1.5', '10 000.0', '0.010', '0.0000')
@@ -183,40 +218,58 @@ def hours(charge: Charge | float | None, digits: int | None = None) -> str | Non
 
 
 def column(charges: Sequence[Charge | float]) -> list[str | None]:
-    """A column of charges in resource-hours, each with the decimals of the largest.
+    """Resource-seconds as a column of resource-hours, all with the decimals of the largest.
 
     >>> column([1440, 36, -1])
     ['0.40', '0.01', '0.00']
     """
     digits = decimals(max(map(abs, map(float, charges)), default=0) / HOUR)
-    return [hours(one, digits) for one in charges]
+    return [hours(charge, digits) for charge in charges]
+
+
+def figure_text(key: str, m: Measurement, margin: float) -> str | None:
+    """A figure of a measurement for people: ratios in per cent, charges in resource-hours."""
+    figure = FIGURES[key]
+    value = figure.plain(m, margin)
+    if value is None or figure.unit is Unit.RATIO:
+        return percent(value)
+    if figure.unit is Unit.CHARGE:
+        return hours(value)
+    return yes_or_no(value) if figure.unit is Unit.YES_NO else str(value)
+
+
+def attainable_text(m: Measurement, margin: float) -> str | None:
+    """Whether the floor can still be reached; None if the share is not below it, or if that is not known."""
+    return None if outlook.mendable(m, margin) is None else figure_text("attainable", m, margin)
 
 
 def share_text(m: Measurement, margin: float) -> dict[str, object]:
-    """A measurement for people."""
-    known = {"yes": True, "no": False}
-    attainable = outlook.mendable(m, margin)
-    return {
-        "window": f"{m.window.name}  ({when(m.window.since)} .. {when(m.window.until)})",
-        "as of": when(m.as_of),
-        **({"never read": f"{hours(m.unread_seconds)} hours of the window"} if m.unread_seconds else {}),
-        "resource": f"{m.resource}, in {m.called}-hours",
-        "promised": percent(m.target_share),
-        "delivered": f"{percent(m.delivered_share) or '-'}  "
-        f"(regional {hours(m.regional_charge)} of {hours(m.total_charge)})",
-        "of capacity": f"{percent(m.capacity_share) or '-'}  (of {hours(m.capacity) or 'unknown'})",
-        "unclassified": f"{percent(part(m.unclassified_charge, m.total_charge)) or '-'}  "
-        f"({hours(m.unclassified_charge)}; counted as not regional)",
-        "waited": f"{hours(m.waiting_charge)} regional, {hours(m.starved_charge) or 'unknown'} of it starved",
-        "short of the promise": hours(m.shortfall_charge),
-        "required from now on": percent(share.required_share(m, margin)),
-        "attainable": next((word for word, value in known.items() if value is attainable), None),
-        "verdict": f"{judgement.verdict(m)}  ({judgement.GROUNDS[judgement.judge(m).reason]})",
+    """A measurement for people, by the words of FIGURES."""
+    text = {key: figure_text(key, m, margin) for key in FIGURES if key != "forecast"}
+    unread = {"unread_seconds": f"{hours(m.unread_seconds)} hours of the window"} if m.unread_seconds else {}
+    rows = {
+        "window": f"{m.window.name}  ({text['since']} .. {text['until']})",
+        "as_of": text["as_of"],
+        **unread,
+        "resource": f"{m.resource.name}, in {m.called}-hours",
+        "target_share": text["target_share"],
+        "delivered_share": f"{text['delivered_share'] or '-'}  "
+        f"(regional {text['regional_charge']} of {text['total_charge']})",
+        "capacity_share": f"{text['capacity_share'] or '-'}  (of {text['capacity'] or 'unknown'})",
+        "unclassified_share": f"{text['unclassified_share'] or '-'}  "
+        f"({text['unclassified_charge']}; counted as not regional)",
+        "waiting_charge": f"{text['waiting_charge']} regional, {text['starved_charge'] or 'unknown'} of it "
+        "starved",
+        "shortfall_charge": text["shortfall_charge"],
+        "required_share": text["required_share"],
+        "attainable": attainable_text(m, margin),
+        "verdict": f"{text['verdict']}  ({judgement.GROUNDS[judgement.judge(m).reason]})",
     }
+    return {FIGURES[key].words: value for key, value in rows.items()}
 
 
 def inputs(values: Mapping[str, Any]) -> dict[str, Any]:
-    """What a decision rests on; charges are resource-seconds."""
+    """The inputs of a decision; charges are resource-seconds."""
     return {name: when(value) if name == "as_of" else value for name, value in values.items()}
 
 

@@ -1,4 +1,4 @@
-"""Commands for the data-protection officer, about one person: a user of Slurm."""
+"""`saf person`: what the ledger holds of one user of Slurm, for the data-protection officer."""
 
 from __future__ import annotations
 
@@ -8,17 +8,15 @@ from typing import Any
 import click
 
 from slurm_ai_factory.cli import output
-from slurm_ai_factory.cli.measure import asked_instant
-from slurm_ai_factory.cli.naming import warn_of_names
-from slurm_ai_factory.cli.options import SafGroup, chosen, current_actor, load_config, now, opened_ledger
+from slurm_ai_factory.cli.arguments import asked_instant, asked_reason, reason_option, warn_of_names
+from slurm_ai_factory.cli.options import SafGroup
+from slurm_ai_factory.cli.wiring import current_actor, load_config, now, opened_ledger
 from slurm_ai_factory.core.words import count
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import LONG, Ledger
 from slurm_ai_factory.ledger.persons import Act, Held, HeldBack
 
-REASON = click.option(
-    "--reason", metavar="TEXT", required=True, help="Why, without the name; kept with the entry."
-)
+REASON = reason_option("Why, without the name; recorded with the act.", required=True)
 
 FATES = {
     "pseudonym": "gets a pseudonym",
@@ -26,14 +24,14 @@ FATES = {
     "staff": "stays until privacy.withhold_staff_after",
     "kept": "stays",
 }
-"""What forgetting does, for people."""
+"""Held.fate -> what `saf person forget` does, for people."""
 
 
 @click.group("person", cls=SafGroup)
 def person_group() -> None:
-    """What the ledger holds of a user of Slurm: show, give out, forget, hold back from forgetting.
+    """Show, export or forget what the ledger holds of a user of Slurm, or hold the name.
 
-    Each is noted with who did it, when and why, and without the name.
+    Each act is recorded with who did it, when and why, but without the name.
     """
 
 
@@ -41,33 +39,32 @@ def person_group() -> None:
 @click.argument("name")
 @REASON
 def person_show(name: str, reason: str) -> None:
-    """Where the ledger holds a user or has the name in a text, and what forgetting would do to it.
+    """Show where the ledger has a user's name, and what `forget` would do there.
 
-    Runs under the user's pseudonym are told too, as long as the key is there. Writes to the ledger: the act.
+    Runs under the user's pseudonym are included while the key exists. Writes to the ledger: the act.
     """
     with opened_ledger(load_config(), LONG) as ledger:
-        ledger.persons.note("show", name, _said(ledger, name, reason))
-        found, acts = ledger.persons.held(name), ledger.persons.acts(name)
+        ledger.persons.note("show", name, _act(ledger, name, reason))
+        held, acts = ledger.persons.held(name), ledger.persons.acts(name)
         pseudonym = ledger.privacy.known_pseudonym(name)
-    if chosen.json:
-        return output.emit(
-            {"user": name, "pseudonym": pseudonym, "found": [_held_value(one) for one in found],
-             "acts": [_act_value(one) for one in acts]}
-        )  # fmt: skip
-    rows = [(*tuple(_held_value(one).values())[:-1], FATES[one.fate]) for one in found]
-    return output.table(("table", "column", "rows", "first", "last", "forgetting"), rows)
+    places = [_held_value(place) for place in held]
+    value = {"user": name, "pseudonym": pseudonym, "found": places, "acts": list(map(_act_value, acts))}
+    rows = [
+        (*list(cells.values())[:-1], FATES[place.fate]) for place, cells in zip(held, places, strict=True)
+    ]
+    output.table(("table", "column", "rows", "first", "last", "forgetting"), rows, value)
 
 
 @person_group.command("export")
 @click.argument("name")
 @REASON
 def person_export(name: str, reason: str) -> None:
-    """Every row that holds a user or has the name in a text, as JSON. Writes to the ledger: the act.
+    """Export every row that has a user's name, as JSON. Writes to the ledger: the act.
 
-    Instants are seconds since the epoch. A text may name others too: read it before you give it out.
+    Instants are seconds since the epoch. Texts may name others too: read them before you pass them on.
     """
     with opened_ledger(load_config(), LONG) as ledger:
-        ledger.persons.note("export", name, _said(ledger, name, reason))
+        ledger.persons.note("export", name, _act(ledger, name, reason))
         with ledger.store.snapshot():
             output.emit_rows({"table": table, "row": row} for table, row in ledger.persons.rows(name))
 
@@ -76,81 +73,71 @@ def person_export(name: str, reason: str) -> None:
 @click.argument("name")
 @REASON
 def person_forget(name: str, reason: str) -> None:
-    """Put a pseudonym in place of a user, now and in whatever Slurm tells later. It cannot be undone.
+    """Replace a user's name with a pseudonym, also in whatever Slurm lists later. Irreversible.
 
     All runs, open ones included, and their versions get the pseudonym; texts and lines that name the user are
-    withheld. No total, figure or fingerprint changes. A user that a rule names, or that is held, is refused.
+    withheld. No total, figure or fingerprint changes. Refused if a rule names the user or a hold covers it.
     Writes to the ledger.
     """
     config = load_config()
     with opened_ledger(config, LONG) as ledger:
-        gone = ledger.persons.forget(name, config.users_of_rules, _said(ledger, name, reason))
-        left = [one for one in ledger.persons.held(name) if one.fate in ("staff", "kept")]
-    if chosen.json:
-        value = {"runs": gone.runs, "texts": gone.texts, "lines": gone.lines}
-        return output.emit(value | {"left": [_held_value(one) for one in left]})
-    if not chosen.quiet:
-        texts = f"{count(gone.texts, 'text')} and {count(gone.lines, 'line')} withheld"
-        output.say(f"{name} is forgotten: {count(gone.runs, 'run')} under a pseudonym, {texts}", err=True)
-        for one in left:
-            where = f"{one.table}.{one.column}"
-            output.say(f"{where}: {count(one.rows, 'row')} with the name {FATES[one.fate]}", err=True)
-    return None
+        gone = ledger.persons.forget(name, config.users_of_rules, _act(ledger, name, reason))
+        left = [place for place in ledger.persons.held(name) if place.fate in ("staff", "kept")]
+    value = {
+        "runs": gone.runs,
+        "texts": gone.texts,
+        "lines": gone.lines,
+        "left": list(map(_held_value, left)),
+    }
+    texts = f"{count(gone.texts, 'text')} and {count(gone.lines, 'line')} withheld"
+    remaining = (
+        f"{place.table}.{place.column}: {count(place.rows, 'row')} with the name {FATES[place.fate]}"
+        for place in left
+    )
+    output.reply(value, f"forgot {name}: {count(gone.runs, 'run')} under a pseudonym, {texts}", *remaining)
 
 
 @person_group.command("hold")
 @click.argument("name", required=False)
-@click.option("--until", metavar="WHEN", help="Up to when the name stays: 2029-01-31; now ends a hold.")
-@click.option("--reason", metavar="TEXT", help="The legal reason, without the name; kept with the entry.")
+@click.option("--until", metavar="WHEN", help="When the hold ends: 2029-01-31; now ends it.")
+@reason_option("The legal reason, without the name; recorded with the act.")
 def person_hold(name: str | None, until: str | None, reason: str | None) -> None:
-    """Keep a user's name longer than `privacy.pseudonymise_after` says; without NAME, list the holds.
+    """Keep a user's name longer than `privacy.pseudonymise_after`; without NAME, list the holds.
 
     For a legal reason, such as a dispute about a charge. Writes to the ledger.
     """
     config = load_config()
     with opened_ledger(config) as ledger:
         if name is None and until is None and reason is None:
-            return _list(ledger)
+            return output.listing(list(map(_hold_value, ledger.persons.holds())), "there are no holds")
         if name is None or until is None or reason is None:
             raise click.UsageError("give NAME, --until and a --reason")
         if name not in ledger.accounting.names()["user"]:
-            raise LedgerError(f"the ledger has no user {name}; check the name, or it has a pseudonym already")
+            raise LedgerError(f"the ledger has no user {name}; check the name, or it already has a pseudonym")
         last = asked_instant(config, until)
-        ledger.persons.note("hold", name, _said(ledger, name, reason), last)
-    if chosen.json:
-        output.emit({"until": output.when(last)})
-    elif not chosen.quiet:
-        output.say(f"the name {name} stays until {output.when(last)}", err=True)
-    return None
+        ledger.persons.note("hold", name, _act(ledger, name, reason), last)
+    return output.reply({"until": output.when(last)}, f"the name {name} stays until {output.when(last)}")
 
 
-def _said(ledger: Ledger, name: str, reason: str) -> Mapping[str, Any]:
-    """Raises UsageError where the name is a pseudonym, or the reason has it or is empty."""
+def _act(ledger: Ledger, name: str, reason: str) -> Mapping[str, Any]:
+    """at, actor and reason. Raises UsageError if the name is a pseudonym or occurs in the reason."""
     if name.startswith("~"):
         raise click.UsageError(f"{name} is a pseudonym; give the name of the user")
-    if not reason.strip():
-        raise click.UsageError("--reason is empty; say why, for those who look at this later")
+    reason = asked_reason(reason)
     if name.casefold() in reason.casefold():
-        raise click.UsageError("--reason has the name in it, which would keep it; say why without it")
+        raise click.UsageError("--reason has the name, which would be recorded; say why without it")
     warn_of_names(ledger, reason)
-    return {"at": now(), "actor": current_actor(), "reason": reason.strip()}
+    return {"at": now(), "actor": current_actor(), "reason": reason}
 
 
-def _list(ledger: Ledger) -> None:
-    output.listing([_hold_value(one) for one in ledger.persons.holds()], "nobody is held")
+def _hold_value(hold: HeldBack) -> dict[str, object]:
+    dates = {"until": output.when(hold.until), "at": output.when(hold.at)}
+    return {**hold._asdict(), **dates, "in_force": hold.until > now()}
 
 
-def _hold_value(one: HeldBack) -> dict[str, object]:
-    dates = {"until": output.when(one.until), "at": output.when(one.at)}
-    return {**one._asdict(), **dates, "in_force": one.until > now()}
+def _held_value(place: Held) -> dict[str, object]:
+    return {**place._asdict(), "first": output.when(place.first), "last": output.when(place.last)}
 
 
-def _held_value(one: Held) -> dict[str, object]:
-    return {**one._asdict(), "first": output.when(one.first), "last": output.when(one.last)}
-
-
-def _act_value(one: Act) -> dict[str, object]:
-    return {**one._asdict(), "until": output.when(one.until), "at": output.when(one.at)}
-
-
-COMMANDS = (person_group,)
+def _act_value(act: Act) -> dict[str, object]:
+    return {**act._asdict(), "until": output.when(act.until), "at": output.when(act.at)}

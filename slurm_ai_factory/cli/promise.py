@@ -1,4 +1,4 @@
-"""Commands for the promise's terms: promise set, end, list, show. Those that write say so."""
+"""`saf promise`: the terms of the promise."""
 
 from __future__ import annotations
 
@@ -11,41 +11,47 @@ import click
 from slurm_ai_factory import question
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.approval import proposed
-from slurm_ai_factory.cli.measure import asked_day
-from slurm_ai_factory.cli.options import SafGroup, chosen, current_actor, load_config, now, opened_ledger
-from slurm_ai_factory.config import Config, checked, parse_resource, resource_name, values
+from slurm_ai_factory.cli.arguments import asked_day, reason_option, usage_errors
+from slurm_ai_factory.cli.options import SafGroup, chosen
+from slurm_ai_factory.cli.wiring import current_actor, load_config, now, opened_ledger
+from slurm_ai_factory.config import Config, checked, values
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.programme.approval import ProposalKind
 from slurm_ai_factory.core.programme.terms import PromiseTerms, Term
 from slurm_ai_factory.core.records import FOREVER
+from slurm_ai_factory.core.tres import Resource
 from slurm_ai_factory.errors import RefusedError
 from slurm_ai_factory.ledger import Ledger
 
-SOURCE = click.option("--source", metavar="DOC", required=True, help="The document that says so.")
-REASON = click.option("--reason", metavar="TEXT", required=True, help="Why; kept with the term.")
-AS_OF = click.option("--as-of", "then", metavar="DATE", help="As it was known at the beginning of this day.")
+SOURCE = click.option("--source", metavar="DOC", required=True, help="The document with the agreement.")
+REASON = reason_option("Why; recorded with the term.", required=True)
+AS_OF = click.option(
+    "--as-of", "then", metavar="DATE", help="Use what the ledger knew at the start of this day."
+)
 
 
 @click.group("promise", cls=SafGroup)
 def promise_group() -> None:
-    """The terms of the promise: what was promised, since when, and by which document.
+    """Manage the terms of the promise: what was promised, since when, and by which document.
 
-    The first term comes from saf.toml; from then on the terms in the ledger hold. Each window is judged by
+    The first term comes from saf.toml; after that, the terms in the ledger count. Each window is judged by
     the term at its start. Nothing is overwritten. Dates are civil days in the promise's time zone.
     """
 
 
 @promise_group.command("set")
-@click.option("--since", metavar="DATE", required=True, help="From the beginning of this day on.")
+@click.option("--since", metavar="DATE", required=True, help="The first day of the term.")
 @click.option("--share", metavar="N", help="The floor: 0.25.")
 @click.option("--margin", metavar="N", help="How far above the floor the control steers.")
 @click.option("--resource", metavar="R", help="cpu, gres/gpu, or 0.25*cpu+16*gres/gpu.")
-@click.option("--label", metavar="TEXT", help="What people call one of the resource.")
+@click.option("--label", metavar="TEXT", help="What people call one unit of the resource.")
 @click.option("--window", metavar="KIND", help="month, quarter, half, year or rolling:30d.")
-@click.option("--time-zone", metavar="ZONE", help="Civil time of the windows.")
+@click.option("--time-zone", metavar="ZONE", help="The time zone of the windows.")
 @click.option("--of", "share_of", metavar="WHAT", help="What the share is a part of: delivered.")
 @click.option("--unclassified-limit", metavar="N", help="As promise.unclassified_limit; `none` for no limit.")
-@click.option("--region", metavar="LIST", help="CBS codes with commas between, or a list that is shipped.")
+@click.option(
+    "--region", metavar="LIST", help="CBS codes separated by commas, or the name of a shipped list."
+)
 @click.option("--min-organisations", metavar="N", help="As report.min_organisations.")
 @click.option("--expertise-share", metavar="N", help="The floor of the expertise hours.")
 @SOURCE
@@ -53,19 +59,19 @@ def promise_group() -> None:
 def promise_set(since: str, source: str, reason: str, **given: str | None) -> None:
     """Record what is promised from a day on. Writes to the ledger.
 
-    What is not given stays as it is in the term in force on that day. The day must begin a window, of the
-    kind before and of the new kind. A day in the past is told in every report that it changes.
+    Options left out stay as in the term of that day. The day must start a window, of the present kind and of
+    the new one. Reports that a day in the past changes say so.
     """
-    said = {name: _read(name, text) for name, text in given.items() if text is not None}
-    _record(since, "--since", said, source, reason)
+    fields = {name: _parsed(name, text) for name, text in given.items() if text is not None}
+    _record(since, "--since", fields, source, reason)
 
 
 @promise_group.command("end")
-@click.option("--on", "since", metavar="DATE", required=True, help="From the beginning of this day on.")
+@click.option("--on", "since", metavar="DATE", required=True, help="The first day without a promise.")
 @SOURCE
 @REASON
 def promise_end(since: str, source: str, reason: str) -> None:
-    """Record that no promise holds from a day on. Writes to the ledger.
+    """End the promise from a day on. Writes to the ledger.
 
     Windows from that day on have no verdict, and nothing is steered. `saf promise set` makes a promise again.
     """
@@ -75,109 +81,96 @@ def promise_end(since: str, source: str, reason: str) -> None:
 @promise_group.command("list")
 @AS_OF
 def promise_list(then: str | None) -> None:
-    """Every term, in the order in which they begin."""
-    config, ledger_terms, _ = _known(then)
-    at = now()
-    rows = [
-        {**_value(config, ledger_terms, one), "in_force": ledger_terms.at(at) is one}
-        for one in ledger_terms.terms
-    ]
-    if chosen.json:
-        return output.emit(rows)
+    """List every term in order of its start."""
+    config, terms, _ = _known(then)
+    present = terms.at(now())
+    rows = [{**_value(config, terms, term), "in_force": present is term} for term in terms.terms]
     columns = ("since", "until", "share", "resource", "window", "source", "recorded_at", "in_force", "ended")
-    return output.table(columns, [[output.cell(row[name]) for name in columns] for row in rows])
+    output.table(columns, [[output.cell(row[name]) for name in columns] for row in rows], rows)
 
 
 @promise_group.command("show")
-@click.option("--on", "day", metavar="DATE", help="The term in force on this day; else today.")
+@click.option("--on", "day", metavar="DATE", help="The term of this day. Default: today.")
 @AS_OF
 def promise_show(day: str | None, then: str | None) -> None:
-    """The term in force, whole, and everything that was ever recorded of the promise."""
-    config, ledger_terms, history = _known(then)
-    term = ledger_terms.at(asked_day(config.promise.time_zone, "--on", day) if day else now())
-    value = _value(config, ledger_terms, term)
-    told = [_value(config, ledger_terms, one) for one in history]
+    """Show the current term in full, and everything ever recorded of the promise."""
+    config, terms, history = _known(then)
+    term = terms.at(asked_day(config.promise.time_zone, "--on", day) if day else now())
+    value = _value(config, terms, term)
+    rows = [_value(config, terms, recorded) for recorded in history]
     if chosen.json:
-        return output.emit({**value, "history": told})
-    output.pairs({name: output.cell(one) for name, one in value.items()})
+        return output.emit({**value, "history": rows})
+    output.pairs({name: output.cell(cell) for name, cell in value.items()})
     click.echo()
-    for one in told:
-        output.say(_sentence(one))
+    for row in rows:
+        promised = f"{row['share']:g} of {row['resource']} in each {row['window']}"
+        what = "no promise" if row["ended"] else promised
+        since = row["since"] or "the beginning"
+        document = f"{row['source']}: {row['reason']}"
+        output.say(f"{row['recorded_at']} {row['actor']}: {what} since {since} ({document})")
     return None
 
 
-def _sentence(row: dict[str, Any]) -> str:
-    """A row of the history: when, by whom, what and why."""
-    what = f"{row['share']:g} of {row['resource']} in each {row['window']}"
-    told = "no promise" if row["ended"] else what
-    since = row["since"] or "the beginning"
-    return f"{row['recorded_at']} {row['actor']}: {told} since {since} ({row['source']}: {row['reason']})"
-
-
 def _known(then: str | None) -> tuple[Config, PromiseTerms, list[Term]]:
-    """The configuration under the term of now, and the terms and all rows as known now or then."""
+    """The configuration under the current term; the terms, and all recorded ones, as known now or then."""
     config = load_config()
     with opened_ledger(config) as ledger:
         config = question.under_terms(config, ledger, now())
         at = asked_day(config.promise.time_zone, "--as-of", then) if then else None
-        rows = [one for one in ledger.promise_terms.rows() if at is None or one.recorded_at <= at]
-        return config, question.terms_of(config, ledger, at), rows
+        history = [term for term in ledger.promise_terms.rows() if at is None or term.recorded_at <= at]
+        return config, question.terms_of(config, ledger, at), history
 
 
-def _value(config: Config, among: PromiseTerms, one: Term) -> dict[str, Any]:
-    """A term as JSON has it: dates as they are typed, no end where there is none."""
-    zone, until = config.promise.time_zone, among.until(one)
+def _value(config: Config, among: PromiseTerms, term: Term) -> dict[str, Any]:
+    """A term as JSON: dates as users type them, no end if there is none."""
+    zone, until = config.promise.time_zone, among.until(term)
     return {
-        **one.plain(),
-        "since": windows.civil_day(one.since, zone) if one.since else None,
+        **term.plain(),
+        "since": windows.civil_day(term.since, zone) if term.since else None,
         "until": None if until == FOREVER else windows.civil_day(until, zone),
-        "resource": resource_name(one.resource),
-        "recorded_at": output.when(one.recorded_at or None),
-        "retroactive": one.retroactive,
+        "resource": term.resource.name,
+        "recorded_at": output.when(term.recorded_at or None),
+        "retroactive": term.retroactive,
     }
 
 
-def _record(since: str, option: str, said: dict[str, Any], source: str, reason: str) -> None:
-    """Record a term that differs from the one in force then in what is said, or raise RefusedError."""
-    if not (source.strip() and reason.strip()):
-        raise click.UsageError("--source or --reason is empty; say which document and why")
+def _record(since: str, option: str, fields: dict[str, Any], source: str, reason: str) -> None:
+    """Record a term with the given fields; the others stay as on that day. Raises RefusedError."""
+    source, reason = source.strip(), reason.strip()
+    if not (source and reason):
+        raise click.UsageError("--source or --reason is empty; give the document and say why")
     config = load_config()
     with opened_ledger(config) as ledger:
-        new = _term(config, ledger, since, option, said, source=source.strip(), reason=reason.strip())
-        checked(config.under(new))
+        term = _term(config, ledger, since, option, fields | {"source": source, "reason": reason})
+        checked(config.under(term))
         if config.approval.promise:
-            who = {"at": now(), "actor": current_actor(), "reason": new.reason}
-            return proposed(ledger, ProposalKind.PROMISE, new.plain(), who)
-        if found := ledger.promise_terms.record(new, config.first_term(now(), current_actor())):
-            raise RefusedError(f"{'; '.join(found)}; nothing was changed")
-    if chosen.json:
-        output.emit(_value(config.under(new), PromiseTerms((new,)), new))
-    elif not chosen.quiet:
-        output.say(_told(new), err=True)
-    return None
+            act = {"at": now(), "actor": current_actor(), "reason": reason}
+            return proposed(ledger, ProposalKind.PROMISE, term.plain(), act)
+        if problems := ledger.promise_terms.record(term, config.first_term(now(), current_actor())):
+            raise RefusedError(f"{'; '.join(problems)}; nothing was changed")
+    return output.reply(_value(config.under(term), PromiseTerms((term,)), term), _sentence(term))
 
 
-def _term(config: Config, ledger: Ledger, since: str, option: str, said: dict[str, Any], **by: str) -> Term:
-    """The whole term; the day is one of its own time zone."""
-    present = question.terms_of(config, ledger)
-    at = asked_day(values.as_zone(said.get("time_zone", present.at(now()).time_zone)), option, since)
-    fields = {"ended": False} | said | by
-    return replace(present.at(at), since=at, actor=current_actor(), recorded_at=now(), **fields)
+def _term(config: Config, ledger: Ledger, since: str, option: str, fields: dict[str, Any]) -> Term:
+    """The whole term; its first day is a day in its own time zone."""
+    terms = question.terms_of(config, ledger)
+    zone = values.as_zone(fields.get("time_zone", terms.at(now()).time_zone))
+    at = asked_day(zone, option, since)
+    changes = {"ended": False} | fields
+    return replace(terms.at(at), since=at, actor=current_actor(), recorded_at=now(), **changes)
 
 
-def _told(new: Term) -> str:
-    day = windows.civil_day(new.since, new.zone)
-    what = "no promise holds" if new.ended else f"the promise is {output.percent(new.share)}"
-    late = "; this is retroactive, and reports tell so" if new.retroactive else ""
-    return f"since {day} {what} ({new.source}){late}"
+def _sentence(term: Term) -> str:
+    day = windows.civil_day(term.since, term.zone)
+    what = "there is no promise" if term.ended else f"the promise is {output.percent(term.share)}"
+    late = "; this is retroactive, and reports say so" if term.retroactive else ""
+    return f"since {day} {what} ({term.source}){late}"
 
 
-def _read(name: str, text: str) -> Any:
-    """What an option says, as the term has it."""
-    try:
-        return _READERS[name](text)
-    except ValueError as error:
-        raise click.UsageError(f"--{name.replace('_', '-')}: {error}") from error
+def _parsed(name: str, text: str) -> Any:
+    """An option's value in the type of the term's field. Raises UsageError."""
+    with usage_errors(f"--{name.replace('_', '-')}"):
+        return _PARSERS[name](text)
 
 
 def _ratio(text: str) -> float:
@@ -188,26 +181,20 @@ def _ratio(text: str) -> float:
 
 
 def _region(text: str) -> tuple[str, ...]:
-    codes = [one.strip() for one in text.split(",")]
+    codes = [code.strip() for code in text.split(",")]
     return tuple(sorted(values.as_region(codes if codes[0].startswith("GM") else text)))
 
 
-def _few(text: str) -> int:
-    return values.as_few(int(text) if text.isdecimal() else text)
-
-
-_READERS: dict[str, Callable[[str], Any]] = {
+_PARSERS: dict[str, Callable[[str], Any]] = {
     "share": _ratio,
     "margin": _ratio,
-    "resource": parse_resource,
+    "resource": Resource.parse,
     "label": str,
     "window": values.as_window,
     "time_zone": lambda text: values.as_zone(text).key,
     "share_of": str,
     "unclassified_limit": lambda text: None if text == "none" else _ratio(text),
     "region": _region,
-    "min_organisations": _few,
+    "min_organisations": lambda text: values.as_few(int(text) if text.isdecimal() else text),
     "expertise_share": _ratio,
 }
-
-COMMANDS = (promise_group,)

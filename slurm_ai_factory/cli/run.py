@@ -1,4 +1,4 @@
-"""`saf run`: the daemon."""
+"""`saf run`: the daemon. Tested in tests/end_to_end/test_daemon.py."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from threading import Event
 
 import click
 
-from slurm_ai_factory.cli.options import SafCommand, load_config, now, opened_site, service, start_logging
+from slurm_ai_factory.cli.options import SafCommand
+from slurm_ai_factory.cli.wiring import load_config, now, opened_site, service, start_logging
 from slurm_ai_factory.daemon import Daemon
 
 
 @click.command("run", cls=SafCommand)
 def run_command() -> None:
-    """The daemon: a cycle at every beat until SIGTERM; SIGHUP reloads the configuration.
+    """Run the daemon: a cycle every daemon.period until SIGTERM; SIGHUP reloads the configuration.
 
-    Writes to the ledger; sets RawShares in Slurm when control.mode is enforce, and only then.
+    Writes to the ledger. Sets RawShares in Slurm only if control.mode is enforce.
     """
     start_logging()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the daemon hears it; what ends it needs no second one
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the daemon handles it; commands it starts ignore it
     stop = Event()
     Daemon(
         load=load_config,
@@ -28,6 +29,3 @@ def run_command() -> None:
         stopwatch=time.monotonic,
         stop=stop,
     ).run()
-
-
-COMMANDS = (run_command,)

@@ -1,7 +1,7 @@
-"""Standard output and error as they are from the start of `saf` on: nothing printed can steer a terminal.
+"""Standard output and error that escape control characters, so that no printed text can steer a terminal.
 
-The rule: it is the stream that escapes, so that no caller can forget to. What is drawn in colour and progress
-bars go past it, to ``plain``, and escape what they show themselves.
+The rule: the stream escapes, so that no caller can forget to. Coloured lines and progress bars bypass it
+through ``unguarded`` and escape their texts themselves. Tested in tests/cli/test_hostile.py.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from slurm_ai_factory.core.escaped import for_terminal
 
 
 class Screen(io.TextIOWrapper):
-    """Text of which only the end of a line is more than its letters; no encoding lacks one of them."""
+    """A stream that escapes every control character but the newline, and what its encoding lacks."""
 
-    def __init__(self, plain: io.TextIOWrapper) -> None:
-        plain.reconfigure(errors="backslashreplace")
+    def __init__(self, unguarded: io.TextIOWrapper) -> None:
+        unguarded.reconfigure(errors="backslashreplace")
         super().__init__(
-            plain.buffer, plain.encoding, "backslashreplace", newline="\n",
-            line_buffering=plain.line_buffering, write_through=True,
+            unguarded.buffer, unguarded.encoding, "backslashreplace", newline="\n",
+            line_buffering=unguarded.line_buffering, write_through=True,
         )  # fmt: skip
-        self.plain = plain  #: the same place, as it was
+        self.unguarded = unguarded  #: the unguarded stream
 
     def write(self, text: str, /) -> int:
         super().write(for_terminal(text, keep="\n"))
@@ -33,14 +33,14 @@ class Screen(io.TextIOWrapper):
 
 
 class OneLineRecord(logging.LogRecord):
-    """A message in one line, whoever formats it."""
+    """A log record whose message is one line, whoever formats it."""
 
     def getMessage(self) -> str:  # noqa: N802
         return for_terminal(super().getMessage())
 
 
 def guard() -> None:
-    """Let all that is printed and logged from now on go through a Screen; a closed output takes nothing."""
+    """Send all output and log messages through a Screen from now on; a closed stream becomes /dev/null."""
     sys.stdout, sys.stderr = _guarded(sys.stdout), _guarded(sys.stderr)
     logging.setLogRecordFactory(OneLineRecord)
 
@@ -51,6 +51,6 @@ def _guarded(stream: TextIO | None) -> TextIO:
     return Screen(stream) if isinstance(stream, io.TextIOWrapper) else stream
 
 
-def plain(stream: TextIO) -> TextIO:
+def unguarded(stream: TextIO) -> TextIO:
     """The stream without its guard."""
-    return stream.plain if isinstance(stream, Screen) else stream
+    return stream.unguarded if isinstance(stream, Screen) else stream

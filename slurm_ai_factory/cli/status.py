@@ -1,4 +1,7 @@
-"""`saf status`: one screen of where the promise stands, once or again and again."""
+"""`saf status`: one screen on the state of the promise, once or repeatedly.
+
+Tested in tests/monitor/test_terminal.py and tests/end_to_end/test_control.py.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import shutil
 import sys
 import textwrap
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import groupby
 from typing import Any
 
@@ -14,13 +17,15 @@ import click
 
 from slurm_ai_factory import question
 from slurm_ai_factory.cli import draw, output
-from slurm_ai_factory.cli.options import SafCommand, chosen, load_config, now, opened_ledger
+from slurm_ai_factory.cli.options import SafCommand, chosen
 from slurm_ai_factory.cli.output import Styled
-from slurm_ai_factory.cli.screen import plain
+from slurm_ai_factory.cli.screen import unguarded
+from slurm_ai_factory.cli.wiring import load_config, now, opened_ledger
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core.control.reasons import HOLDS
-from slurm_ai_factory.core.measure import judgement, outlook, share
-from slurm_ai_factory.core.records import Instant, Measurement, Verdict
+from slurm_ai_factory.core.measure import judgement, outlook
+from slurm_ai_factory.core.measure.figures import FIGURES, Unit
+from slurm_ai_factory.core.records import ChangeStatus, Instant, Measurement, Verdict
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import Ledger
 from slurm_ai_factory.question import Question
@@ -29,33 +34,35 @@ RECENT = 100
 FLOOR_AT_RISK = 3
 HOLDING = 4
 PERIODS_UNTIL_OVERDUE = 2
-OVERDUE = ", overdue: no cycle has gone through since"
+OVERDUE = ", overdue: no cycle has succeeded since"
 WIDEST = 96
 CHART_LINES = 6
 CLEAR = "\x1b[H\x1b[2J"
 COLORS = {Verdict.MET: "green", Verdict.MISSED_DEMAND: "yellow", Verdict.MISSED_STARVED: "red"}
 
+StyledLine = tuple[str | Styled, ...]
+
 
 @click.command("status", cls=SafCommand)
-@click.option("--watch", is_flag=True, help="Show it again and again, until Ctrl-C.")
+@click.option("--watch", is_flag=True, help="Repeat until Ctrl-C.")
 @click.option(
     "--every", default=15, show_default=True, metavar="SECONDS", type=click.IntRange(1), help="With --watch."
 )
 def status_command(watch: bool, every: int) -> None:
-    """One screen: the share to date and its course, what it takes, what was done last.
+    """Show one screen: the share so far and its course, the share required, and the last decision and change.
 
-    Exit code 3: the floor is at risk. Exit code 4: the control holds, or the ledger is stale.
+    Exit code 3: the floor is at risk. Exit code 4: control is on hold, or the ledger is stale.
     """
     config = load_config()
     if not watch:
         sys.exit(_once(config))
     if chosen.json:
-        raise click.UsageError("--watch is for people; give --json without it, as often as you like")
-    _watched(config, every)
+        raise click.UsageError("--watch is for people; repeat the command with --json instead")
+    _watch(config, every)
 
 
 def _once(config: Config) -> int:
-    """Print it; the exit code."""
+    """Print the status; the exit code."""
     with opened_ledger(config) as ledger:
         asked = question.ask(config, ledger)
         config, measured = asked.config, asked.measure()
@@ -65,41 +72,42 @@ def _once(config: Config) -> int:
     else:
         for line in _screen(config, value, measured):
             output.draw(*line)
-    return _code(measured, config.promise.margin, value["holds"])
+    if value["holds"]:
+        return HOLDING
+    return FLOOR_AT_RISK if outlook.at_risk(measured, config.promise.margin) else 0
 
 
-def _watched(config: Config, every: int) -> None:
-    """Until Ctrl-C. The ledger going away is told and tried again."""
+def _watch(config: Config, every: int) -> None:
+    """Repeat until Ctrl-C; if the ledger fails, print why and try again."""
     try:
         while True:
             if sys.stdout.isatty():
-                click.echo(CLEAR, file=plain(sys.stdout), nl=False, color=True)
+                click.echo(CLEAR, file=unguarded(sys.stdout), nl=False, color=True)
             try:
                 _once(config)
             except LedgerError as error:
                 output.say(f"saf: {error}", err=True)
             output.draw()
-            output.draw(output.styled(f"every {every} s; Ctrl-C ends this", dim=True))
+            output.draw(output.styled(f"every {every} s; Ctrl-C stops", dim=True))
             time.sleep(every)
     except KeyboardInterrupt:
         click.echo()
 
 
 def _status(asked: Question, measured: Measurement) -> dict[str, Any]:
+    """The value of --json; the screen shows the same."""
     config, ledger = asked.config, asked.ledger
-    reach = question.lever_of(asked, now()).reach
     last = ledger.control.last_decision()
-    written = (one for one in ledger.control.history(RECENT) if one["status"] != "advised")
-    change = next(({**one, "at": output.when(one["at"])} for one in written), None)
+    written = (entry for entry in ledger.control.history(RECENT) if entry["status"] != ChangeStatus.ADVISED)
+    change = next(({**entry, "at": output.when(entry["at"])} for entry in written), None)
+    reach = question.lever_of(asked, now()).reach
     return {
         "cluster": config.cluster.name,
         "mode": config.control.mode,
         "share": output.share_value(measured, config.promise.margin),
         "holds": _holds(config, ledger, last, change, measured.as_of),
         "lever": {
-            "outside_share": reach.outside_share,
-            "other_share": reach.other_share,
-            "says": reach.sentences,
+            "outside_share": reach.outside_share, "other_share": reach.other_share, "says": reach.sentences
         },
         "last_read_at": output.when(measured.as_of),
         "read_overdue": now() - measured.as_of > PERIODS_UNTIL_OVERDUE * config.daemon.period,
@@ -107,7 +115,7 @@ def _status(asked: Question, measured: Measurement) -> dict[str, Any]:
         and {**last, "at": output.when(last["at"]), "inputs": output.inputs(last["inputs"])},
         "last_change": change,
         "leader": ledger.store.leader(ledger.control.cluster_id),
-    }
+    }  # fmt: skip
 
 
 def _holds(
@@ -117,6 +125,7 @@ def _holds(
     change: dict[str, Any] | None,
     read_at: Instant,
 ) -> list[dict[str, str | None]]:
+    """The present holds, each with its reason and start. ``last``: the last decision."""
     holds, pause = [], ledger.control.pause(now())
     if pause:
         times = {"since": output.when(pause.at), "until": output.when(pause.until)}
@@ -124,20 +133,11 @@ def _holds(
     if last and last["reason"] in HOLDS - {"paused"}:
         since = ledger.control.reason_since(last["reason"])
         holds.append({"reason": last["reason"], "since": output.when(since)})
-    if change and change["status"] == "failed":
+    if change and change["status"] == ChangeStatus.FAILED:
         holds.append({"reason": "write_failed", "since": change["at"]})
     if now() - read_at > config.daemon.ready_after:
         holds.append({"reason": "stale", "since": output.when(read_at)})
     return holds
-
-
-def _code(m: Measurement, margin: float, holds: Sequence[object]) -> int:
-    if holds:
-        return HOLDING
-    return FLOOR_AT_RISK if outlook.at_risk(m, margin) else 0
-
-
-StyledLine = tuple[str | Styled, ...]
 
 
 def _screen(config: Config, value: dict[str, Any], m: Measurement) -> Iterator[StyledLine]:
@@ -147,8 +147,8 @@ def _screen(config: Config, value: dict[str, Any], m: Measurement) -> Iterator[S
     name = output.styled(value["cluster"], bold=True)
     yield name, f"  {m.window.name}  mode {value['mode']}, {leader}"
     yield ()
-    told = outlook.promise_sentence(m, config.promise.margin)
-    yield from ((output.styled(line, fg=_color(m)),) for line in textwrap.wrap(told, width))
+    sentence = outlook.promise_sentence(m, config.promise.margin)
+    yield from ((output.styled(line, fg=_color(m)),) for line in textwrap.wrap(sentence, width))
     yield ()
     yield from _chart(m, width)
     yield ()
@@ -158,14 +158,14 @@ def _screen(config: Config, value: dict[str, Any], m: Measurement) -> Iterator[S
 
 
 def _color(m: Measurement) -> str | None:
-    """Of the sentence: green while the promise is kept."""
+    """The sentence's colour: green while the promise is kept."""
     if m.delivered_share is None:
         return None
     return COLORS.get(judgement.verdict(m)) or ("yellow" if outlook.below(m) else "green")
 
 
 def _chart(m: Measurement, width: int) -> Iterator[StyledLine]:
-    """The share since the start of the window: green where it was at least the floor."""
+    """The share since the start of the window, green while it is at or above the floor."""
     blocks = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
     course = outlook.course(m)
     lines, kept = draw.draw_course(course, m.target_share, width=width, height=CHART_LINES, blocks=blocks)
@@ -187,38 +187,28 @@ def _run(text: str, ground: bool, kept: bool) -> str | Styled:
 
 def _figures(m: Measurement, margin: float) -> Iterator[str]:
     """Two columns of names and values."""
-    attainable = {True: "attainable", False: "not attainable", None: ""}[outlook.mendable(m, margin)]
-    required = output.percent(share.required_share(m, margin))
-    unclassified = output.percent(outlook.unclassified_ratio(m))
-    unit = f"{outlook.resource_unit(m.called)}-hours"
-    rows = (
-        (
-            "delivered",
-            output.percent(m.delivered_share),
-            "required from now on",
-            f"{required or '-'}  {attainable}",
-        ),
-        (
-            "promised",
-            output.percent(m.target_share),
-            "expected at the end",
-            output.percent(outlook.expected_share(m)),
-        ),
-        ("of capacity", output.percent(m.capacity_share), "verdict", str(judgement.verdict(m))),
-        ("unclassified", unclassified, f"regional, {unit}", _of(m)),
-        ("starved", output.hours(m.starved_charge), f"waited, {unit}", output.hours(m.waiting_charge)),
-    )
-    for left, first, right, second in rows:
-        yield f"{left:<13} {first or '-':>9}   {right:<23} {second or '-'}".rstrip()
-
-
-def _of(m: Measurement) -> str:
-    return f"{output.hours(m.regional_charge)} of {output.hours(m.total_charge)}"
+    attainable = output.attainable_text(m, margin)
+    unit = f", {outlook.resource_unit(m.called)}-hours"
+    more = {
+        "required_share": attainable and f"  {FIGURES['attainable'].words}: {attainable}",
+        "regional_charge": f" of {output.hours(m.total_charge)}",
+    }
+    for keys in (
+        ("delivered_share", "required_share"),
+        ("target_share", "expected_share"),
+        ("capacity_share", "verdict"),
+        ("unclassified_share", "regional_charge"),
+        ("starved_charge", "waiting_charge"),
+    ):
+        left, right = (FIGURES[key].words for key in keys)
+        first, second = (output.figure_text(key, m, margin) or "-" for key in keys)
+        right += unit if FIGURES[keys[1]].unit is Unit.CHARGE else ""
+        yield f"{left:<13} {first:>9}   {right:<23} {second}{more.get(keys[1]) or ''}"
 
 
 def _last(value: dict[str, Any], width: int) -> Iterator[StyledLine]:
+    """The last read, decision and change, and the holds."""
     last, change = value["last_decision"], value["last_change"]
-    holds = ", ".join(map(_hold, value["holds"]))
     rows = {
         "last read": f"{value['last_read_at']}{OVERDUE if value['read_overdue'] else ''}",
         "last decision": last and f"{last['at']} in mode {last['mode']}: {last['sentence']}",
@@ -231,12 +221,9 @@ def _last(value: dict[str, Any], width: int) -> Iterator[StyledLine]:
         first, *more = textwrap.wrap(text or "none", max(20, width - 14))
         yield (f"{name:<13} {first}",)
         yield from ((f"{'':14}{line}",) for line in more)
+    holds = ", ".join(
+        f"{hold['reason']} since {hold['since']}"
+        + (f" until {hold['until']}: {hold['why']}" if "until" in hold else "")
+        for hold in value["holds"]
+    )
     yield f"{'holds':<13} ", output.styled(holds, fg="red", bold=True) if holds else "none"
-
-
-def _hold(hold: dict[str, str | None]) -> str:
-    ends = f" until {hold['until']}: {hold['why']}" if "until" in hold else ""
-    return f"{hold['reason']} since {hold['since']}{ends}"
-
-
-COMMANDS = (status_command,)

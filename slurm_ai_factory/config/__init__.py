@@ -12,9 +12,8 @@ from slurm_ai_factory.config.load import (
     shown_values,
     with_rules_of,
 )
-from slurm_ai_factory.config.sections import SECTIONS, Config
-from slurm_ai_factory.config.values import parse_resource
-from slurm_ai_factory.core.tres import resource_name
+from slurm_ai_factory.config.sections import SECTIONS
+from slurm_ai_factory.config.whole import Config
 
 __all__ = [
     "SECTIONS",
@@ -27,8 +26,6 @@ __all__ = [
     "load_file",
     "made_with",
     "parse_config",
-    "parse_resource",
-    "resource_name",
     "shown_values",
     "with_rules_of",
 ]

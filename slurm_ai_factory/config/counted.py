@@ -1,7 +1,7 @@
-"""Settings that change what a report says: as plain values that are kept with it, and back.
+"""The settings that change the content of a report, to and from plain values that are kept with it.
 
-A report of last year is made again with the settings it was made with, whatever saf.toml says today. What was
-promised is not among them: its terms are rows of the ledger.
+A report of last year is made again with the settings of that time, whatever saf.toml has today. The promise
+is not among them: its terms are rows of the ledger. Tested in tests/cli/test_verify.py.
 """
 
 from __future__ import annotations
@@ -10,21 +10,22 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
 
-from slurm_ai_factory.config.sections import SECTIONS, Config
+from slurm_ai_factory.config.sections import SECTIONS
+from slurm_ai_factory.config.whole import Config
 from slurm_ai_factory.core.canonical import Plain
 
 COUNTED = {
     "report": ("facility", "region", "contact", "windows", "name_organisations"),
     "expertise": ("unmet_recorded",),
 }
-"""The keys of saf.toml that change what a report says, by section."""
+"""The keys of saf.toml that change the content of a report, by section."""
 
 SettingsValue = Mapping[str, Mapping[str, Plain]]
-"""Their values by section and key, as saf.toml spells them; what is not set is left out."""
+"""Their values by section and key, as in saf.toml; without those that are not set."""
 
 
 def counted(config: Config) -> dict[str, dict[str, Plain]]:
-    """The settings that count."""
+    """The settings of COUNTED."""
     return {
         section: {key: value for key in keys if (value := getattr(getattr(config, section), key)) is not None}
         for section, keys in COUNTED.items()
@@ -32,11 +33,11 @@ def counted(config: Config) -> dict[str, dict[str, Plain]]:
 
 
 def made_with(config: Config, settings: SettingsValue) -> Config:
-    """The configuration with these settings in the place of its own."""
+    """The configuration with these settings instead of its own."""
     sections: dict[str, Any] = {}
     for section, keys in COUNTED.items():
-        converters = {one.name: one.metadata["convert"] for one in fields(SECTIONS[section])}
-        said = settings[section]
-        found = {key: converters[key](said[key]) if key in said else None for key in keys}
-        sections[section] = replace(getattr(config, section), **found)
+        converters = {field.name: field.metadata["convert"] for field in fields(SECTIONS[section])}
+        kept = settings[section]
+        values = {key: converters[key](kept[key]) if key in kept else None for key in keys}
+        sections[section] = replace(getattr(config, section), **values)
     return replace(config, **sections)

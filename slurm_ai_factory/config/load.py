@@ -1,6 +1,7 @@
-"""One TOML file, read once into frozen values, each with its origin.
+"""Reads one TOML file into frozen values, each with its origin.
 
-Unknown keys are errors that name file, section, key and the nearest known name.
+An unknown key is an error that names file, section, key and the nearest known name. Tested in
+tests/config/test_config.py.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from slurm_ai_factory.config import tariff, values
-from slurm_ai_factory.config.sections import DEFAULT, SECTIONS, Config
+from slurm_ai_factory.config.sections import DEFAULT, SECTIONS
+from slurm_ai_factory.config.whole import Config
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.rules.classify import CONDITIONS, DETAILS, Beneficiary, Rule
 from slurm_ai_factory.core.rules.saved import REGISTRY
-from slurm_ai_factory.core.tres import resource_name
 from slurm_ai_factory.errors import ConfigError
 
 DATES = ("since", "until")
@@ -30,7 +31,7 @@ _Section = TypeVar("_Section")
 
 
 def find(given: str | None) -> Path:
-    """The configuration file: the one given, else the first of the search path. Raises ConfigError."""
+    """The given configuration file, or the first that exists in the search path. Raises ConfigError."""
     if given:
         return Path(given)
     closed = []
@@ -42,8 +43,8 @@ def find(given: str | None) -> Path:
             closed.append(path)
     if closed:
         raise ConfigError(f"{closed[0]} cannot be looked at: permission denied; {AS_WHOM}")
-    looked = " and ".join(str(path) for path in SEARCH_PATH)
-    raise ConfigError(f"no configuration found at {looked}; run `saf init`, or name one with --config")
+    searched = " and ".join(str(path) for path in SEARCH_PATH)
+    raise ConfigError(f"no configuration found at {searched}; run `saf init`, or name one with --config")
 
 
 def load_file(path: Path) -> Config:
@@ -63,9 +64,9 @@ def _text(path: Path) -> str:
 
 
 def parse_config(text: str, file: str, zone: ZoneInfo | None = None) -> Config:
-    """The configuration in a text; dates in its own time zone, or in ``zone``. Raises ConfigError.
+    """The configuration in a TOML text; dates are in its own time zone, or in ``zone``. Raises ConfigError.
 
-    >>> parse('[cluster]\\nname = "c"\\n[promise]\\ntarget_shar = 0.3', "f")
+    >>> parse_config('[cluster]\\nname = "c"\\n[promise]\\ntarget_shar = 0.3', "f")
     Traceback (most recent call last):
     slurm_ai_factory.errors.ConfigError: f: [promise] has no key 'target_shar'; did you mean 'target_share'?
     """
@@ -91,7 +92,7 @@ def parse_config(text: str, file: str, zone: ZoneInfo | None = None) -> Config:
 def with_rules_of(config: Config, path: Path) -> Config:
     """The configuration with the rules and the registry section of another file. Raises ConfigError.
 
-    The file may be a whole one, or have [[rule]] and [registry] alone; then its days are of our time zone.
+    The file is a whole configuration, or [[rule]] and [registry] alone; then its dates are in our time zone.
     """
     text = _text(path)
     whole = re.search(r"^\s*\[cluster\]", text, flags=re.MULTILINE)
@@ -101,7 +102,7 @@ def with_rules_of(config: Config, path: Path) -> Config:
 
 
 _NAMED = '\n[cluster]\nname = "tried"\n'
-"""What a file of rules alone lacks to be a whole one."""
+"""What a file of rules lacks to be a whole configuration."""
 
 
 def _nearest(name: str, known: list[str]) -> str:
@@ -112,22 +113,22 @@ def _nearest(name: str, known: list[str]) -> str:
 def _section(file: str, name: str, kind: type[_Section], table: object) -> _Section:
     if not isinstance(table, dict):
         raise ConfigError(f"{file}: [{name}] is not a section")
-    fields = {one.name: one for one in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     for key in table:
         if key not in fields:
             raise ConfigError(f"{file}: [{name}] has no key {key!r}{_nearest(key, list(fields))}")
-    for key, one in fields.items():
-        if one.default is one.default_factory is dataclasses.MISSING and key not in table:
-            raise ConfigError(f"{file}: [{name}] lacks {key}: {one.metadata['doc']}")
+    for key, field in fields.items():
+        if field.default is field.default_factory is dataclasses.MISSING and key not in table:
+            raise ConfigError(f"{file}: [{name}] lacks {key}: {field.metadata['doc']}")
     return kind(**{key: _value(file, f"[{name}] {key}", fields[key], raw) for key, raw in table.items()})
 
 
-def _value(file: str, where: str, one: dataclasses.Field[Any], raw: object) -> Any:
+def _value(file: str, where: str, field: dataclasses.Field[Any], raw: object) -> Any:
     try:
-        return one.metadata["convert"](raw)
+        return field.metadata["convert"](raw)
     except ValueError as error:
-        said = "(hidden)" if one.metadata["secret"] else repr(raw)
-        raise ConfigError(f"{file}: {where} = {said}: {error}") from error
+        typed = "(hidden)" if field.metadata["secret"] else repr(raw)
+        raise ConfigError(f"{file}: {where} = {typed}: {error}") from error
 
 
 def _rules(file: str, tables: object, zone: ZoneInfo) -> Iterator[Rule]:
@@ -150,35 +151,35 @@ def _rule(file: str, where: str, table: object, zone: ZoneInfo) -> Rule:
         if key not in known:
             raise ConfigError(f"{file}: {where} has no key {key!r}{_nearest(key, known)}")
     conditions = {key: _names(file, where, key, table[key]) for key in CONDITIONS if key in table}
-    said = table.get("beneficiary")
-    if not conditions and said != REGISTRY:
+    side = table.get("beneficiary")
+    if not conditions and side != REGISTRY:
         raise ConfigError(f"{file}: {where} has no condition; give one of {', '.join(CONDITIONS)}")
     texts = {key: table.get(key, "") for key in ("name", *DETAILS)}
     if wrong := [key for key, text in texts.items() if not isinstance(text, str)]:
         raise ConfigError(f"{file}: {where}: {wrong[0]} wants a text")
-    if said not in ("regional", "non_regional", REGISTRY):
+    if side not in ("regional", "non_regional", REGISTRY):
         raise ConfigError(f"{file}: {where}: beneficiary wants regional, non_regional or registry")
-    told = {key: str(texts[key]) for key in DETAILS if texts[key]}
-    if said == REGISTRY and told:
-        raise ConfigError(f"{file}: {where}: {', '.join(told)} is told by the registry; leave it out")
-    beneficiary = None if said == REGISTRY else Beneficiary(said)
+    details = {key: str(texts[key]) for key in DETAILS if texts[key]}
+    if side == REGISTRY and details:
+        raise ConfigError(f"{file}: {where}: {', '.join(details)} comes from the registry; leave it out")
+    beneficiary = None if side == REGISTRY else Beneficiary(side)
     name = str(texts["name"]) or where
-    rule = Rule(name=name, beneficiary=beneficiary, conditions=conditions, **told)  # type: ignore[arg-type]
+    rule = Rule(name=name, beneficiary=beneficiary, conditions=conditions, **details)  # type: ignore[arg-type]
     return replace(rule, **_dates(file, where, table, zone))
 
 
 def _dates(file: str, where: str, table: Mapping[str, object], zone: ZoneInfo) -> dict[str, Any]:
-    """Since when and until when a rule is in force, where it says so."""
-    found: dict[str, Any] = {}
+    """The instants between which a rule applies, where it has them."""
+    dates: dict[str, Any] = {}
     for key in DATES:
         if key in table:
             try:
-                found[key] = windows.day(values.as_day(table[key]), zone)
+                dates[key] = windows.day(values.as_day(table[key]), zone)
             except ValueError as error:
                 raise ConfigError(f"{file}: {where}: {key} = {table[key]!r}: {error}") from error
-    if len(found) == len(DATES) and found["since"] >= found["until"]:
+    if len(dates) == len(DATES) and dates["since"] >= dates["until"]:
         raise ConfigError(f"{file}: {where}: until is not after since")
-    return found
+    return dates
 
 
 def _names(file: str, where: str, key: str, value: object) -> frozenset[str]:
@@ -190,14 +191,14 @@ def _names(file: str, where: str, key: str, value: object) -> frozenset[str]:
 
 def _origins(file: str, tables: Mapping[str, Any]) -> dict[str, str]:
     return {
-        f"{name}.{one.name}": file if one.name in tables.get(name, {}) else DEFAULT
+        f"{name}.{field.name}": file if field.name in tables.get(name, {}) else DEFAULT
         for name, kind in SECTIONS.items()
-        for one in dataclasses.fields(kind)
+        for field in dataclasses.fields(kind)
     }
 
 
 def checked(config: Config) -> Config:
-    """The configuration, where its keys and its term go together. Raises ConfigError."""
+    """The same configuration. Raises ConfigError where its keys, or its term, contradict each other."""
     control, promise = config.control, config.promise
     if config.ledger.url and config.ledger.url_file:
         raise ConfigError(f"{config.file}: [ledger] has both url and url_file; keep one")
@@ -207,7 +208,7 @@ def checked(config: Config) -> Config:
         raise ConfigError(
             f"{config.file}: [control] writes_per_day is less than the accounts that one step writes"
         )
-    if not config.registry.region and any(one.beneficiary is None for one in config.rules):
+    if not config.registry.region and any(rule.beneficiary is None for rule in config.rules):
         raise ConfigError(
             f"{config.file}: [registry] region is empty, so no organisation would be regional; "
             "name its municipalities"
@@ -224,7 +225,7 @@ def checked(config: Config) -> Config:
 
 
 def _check_zone(config: Config) -> None:
-    """Every calendar window must begin on a whole UTC hour; one year shows all seasons."""
+    """Raise ConfigError unless calendar windows begin on whole UTC hours; one year shows all seasons."""
     promise = config.promise
     for month in range(1, 13):
         inside = windows.instant(f"2027-{month:02}-15", 0, promise.time_zone)
@@ -235,7 +236,7 @@ def _check_zone(config: Config) -> None:
 
 
 def ledger_url(config: Config) -> str | None:
-    """The configured ledger, read from its file where there is one; None for the embedded one."""
+    """The URL of the ledger, from url_file if that is set; None for the embedded one. Raises ConfigError."""
     if config.ledger.url_file is None:
         return config.ledger.url
     try:
@@ -250,12 +251,10 @@ def shown_values(config: Config) -> Iterator[tuple[str, str, str, str]]:
     """(section, key, value, origin) of every value; secrets are masked."""
     for name, kind in SECTIONS.items():
         section = getattr(config, name)
-        for one in dataclasses.fields(kind):
-            value = getattr(section, one.name)
-            text = (
-                "(hidden)" if one.metadata["secret"] and value else _spelled(value, one.metadata["convert"])
-            )
-            yield name, one.name, text, config.origins[f"{name}.{one.name}"]
+        for field in dataclasses.fields(kind):
+            value, metadata = getattr(section, field.name), field.metadata
+            text = "(hidden)" if metadata["secret"] and value else _spelled(value, metadata["convert"])
+            yield name, field.name, text, config.origins[f"{name}.{field.name}"]
 
 
 def _spelled(value: object, convert: object) -> str:
@@ -265,6 +264,6 @@ def _spelled(value: object, convert: object) -> str:
         return f"{value} s"
     if isinstance(value, tuple | frozenset):
         return ", ".join(sorted(value))
-    if convert is values.as_municipalities:
-        return ", ".join(f"{code} {name}" for code, name in dict(value).items())  # type: ignore[call-overload]
-    return resource_name(value) if isinstance(value, dict) else str(value)
+    if isinstance(value, dict):
+        return ", ".join(f"{code} {name}" for code, name in value.items())
+    return str(value)

@@ -22,31 +22,34 @@ def beneficiary(value: object) -> Beneficiary:
 
 KEYS: Mapping[str, tuple[Callable[[object], Any], str]] = {
     "beneficiary": (beneficiary, "**required**: whose charge has this price"),
-    "category": (values.as_text, "only organisations of this category; goes before a price for all"),
+    "category": (values.as_text, "only organisations of this category; overrides a price for all"),
     "resource": (
         values.as_text,
         "**required**: TRES name, such as `gres/gpu`; one resource may have one price only",
     ),
     "price": (values.as_money, "**required**: for one resource-hour, in quotes"),
-    "since": (values.as_instant, "**required**: from this day on, until the next price of the same"),
+    "since": (
+        values.as_instant,
+        "**required**: first day of the price, which applies until the next one of the same",
+    ),
 }
 """The keys of a [[tariff]]: how each is read, and what it means."""
 
 
 def read_tariffs(file: str, tables: object, zone: ZoneInfo) -> Iterator[Tariff]:
-    """The tariffs. Raises ConfigError."""
+    """The tariffs in the order of the file. Raises ConfigError."""
     if not isinstance(tables, list):
         raise ConfigError(f"{file}: tariffs are written [[tariff]], with two brackets")
     seen: set[tuple[object, ...]] = set()
     for number, table in enumerate(tables, 1):
-        one = _tariff(f"{file}: tariff {number}", table, zone)
-        key = one.beneficiary, one.category, one.resource, one.since
+        tariff = _tariff(f"{file}: tariff {number}", table, zone)
+        key = tariff.beneficiary, tariff.category, tariff.resource, tariff.since
         if key in seen:
             raise ConfigError(
                 f"{file}: tariff {number} has the same beneficiary, category, resource and since"
             )
         seen.add(key)
-        yield one
+        yield tariff
 
 
 def _tariff(where: str, table: object, zone: ZoneInfo) -> Tariff:
@@ -56,11 +59,11 @@ def _tariff(where: str, table: object, zone: ZoneInfo) -> Tariff:
         raise ConfigError(f"{where} has no key {unknown[0]!r}; known: {', '.join(KEYS)}")
     if missing := [key for key in KEYS if key not in table and key != "category"]:
         raise ConfigError(f"{where} lacks {missing[0]}")
-    found = {key: _value(f"{where}: {key}", KEYS[key][0], raw) for key, raw in table.items()}
-    since = windows.instant(found.pop("since"), 0, zone)
+    typed = {key: _value(f"{where}: {key}", KEYS[key][0], raw) for key, raw in table.items()}
+    since = windows.instant(typed.pop("since"), 0, zone)
     if since % HOUR:
         raise ConfigError(f"{where}: since does not begin on a whole UTC hour; usage is kept per hour")
-    return Tariff(**found, since=since)
+    return Tariff(**typed, since=since)
 
 
 def _value(where: str, convert: Callable[[object], Any], raw: object) -> Any:

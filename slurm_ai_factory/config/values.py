@@ -1,10 +1,12 @@
-"""Values as they are typed in a configuration, each read by one function that raises ValueError."""
+"""Reads the values of a configuration: one function for each kind of value; each raises ValueError.
+
+Tested in tests/config/test_config.py.
+"""
 
 from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
 from functools import cache
@@ -14,14 +16,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.programme.suppression import LARGEST
-from slurm_ai_factory.core.records import HOUR
-from slurm_ai_factory.core.tres import Count
+from slurm_ai_factory.core.records import HOUR, Mode
+from slurm_ai_factory.core.tres import Resource
 
 SHORTEST_RETENTION = 30 * 24 * HOUR
 LAST_PORT = 65535
 LANGUAGES = ("en", "nl")
 SOURCES = ("commands", "pyslurm")
-MODES = ("observe", "advise", "enforce")
 
 
 def as_text(value: object) -> str:
@@ -31,13 +32,13 @@ def as_text(value: object) -> str:
 
 
 def as_names(value: object) -> tuple[str, ...]:
-    """One name, or a list of different ones."""
-    found = value if isinstance(value, list) else [value]
-    if not found or not all(isinstance(one, str) and one.strip() for one in found):
+    """One name, or a list of different names."""
+    names = value if isinstance(value, list) else [value]
+    if not names or not all(isinstance(name, str) and name.strip() for name in names):
         raise ValueError("wants a name or a list of names")
-    if len(set(found)) < len(found):
+    if len(set(names)) < len(names):
         raise ValueError("has a name twice")
-    return tuple(found)
+    return tuple(names)
 
 
 def as_whole(value: object) -> int:
@@ -53,7 +54,7 @@ def as_ratio(value: object) -> float:
 
 
 def as_few(value: object) -> int:
-    """A number of organisations that suppression can be sure of."""
+    """A number of organisations, up to the largest that suppression supports."""
     number = as_whole(value)
     if number > LARGEST:
         raise ValueError(f"wants a whole number from 1 to {LARGEST}")
@@ -67,7 +68,7 @@ def as_yes_or_no(value: object) -> bool:
 
 
 def as_by_language(value: object) -> dict[str, str]:
-    """A name for every language, or one that all have."""
+    """A name for each language, or one for all."""
     if isinstance(value, dict) and value.keys() == set(LANGUAGES):
         return {code: as_text(name) for code, name in value.items()}
     if isinstance(value, str):
@@ -88,7 +89,7 @@ def as_money(value: object) -> Decimal:
 
 
 def as_retention(value: object) -> int:
-    """A time for which names are kept: never shorter than records may still be corrected."""
+    """A time for which names are kept, at least as long as Slurm may still correct its records."""
     kept = as_seconds(value)
     if kept < SHORTEST_RETENTION:
         raise ValueError("wants at least 30d: younger runs are read again, and their names with them")
@@ -104,17 +105,17 @@ def as_path(value: object) -> Path:
 
 
 def as_address(value: object) -> str:
-    """Address and port; no address is all of this machine's, port 0 any that is free."""
-    found = re.fullmatch(r".*:([0-9]{1,5})", as_text(value))
-    if not found or int(found[1]) > LAST_PORT:
+    """Address and port; an empty address is all of this machine's, port 0 any free one."""
+    match = re.fullmatch(r".*:([0-9]{1,5})", as_text(value))
+    if not match or int(match[1]) > LAST_PORT:
         raise ValueError("wants an address and a port, such as 127.0.0.1:9810 or [::1]:9810")
-    return found[0]
+    return match[0]
 
 
-def as_mode(value: object) -> str:
-    if value not in MODES:
-        raise ValueError(f"wants one of {', '.join(MODES)}")
-    return str(value)
+def as_mode(value: object) -> Mode:
+    if value not in list(Mode):
+        raise ValueError(f"wants one of {', '.join(Mode)}")
+    return Mode(str(value))
 
 
 def as_source(value: object) -> str:
@@ -156,21 +157,21 @@ def as_day(value: object) -> str:
 
 def as_codes(value: object) -> tuple[str, ...]:
     """Words in lower case, as entries of the registry spell them."""
-    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+    if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
         raise ValueError("wants a list of codes")
-    if wrong := [one for one in value if not re.fullmatch(r"[a-z][a-z0-9_]*", one)]:
+    if wrong := [word for word in value if not re.fullmatch(r"[a-z][a-z0-9_]*", word)]:
         raise ValueError(f"{wrong[0]!r} is not a code: lower case letters, digits and _")
     return tuple(value)
 
 
 def as_region(value: object) -> frozenset[str]:
-    """Municipalities by CBS code, or the name of a list that is shipped; an empty list for none yet."""
+    """CBS codes of municipalities, or the name of a shipped list; an empty list for none yet."""
     if isinstance(value, str):
-        found = frozenset(code for code, _, region in _shipped() if region == value)
-        if value and found:
-            return found
+        codes = frozenset(code for code, _, region in _shipped() if region == value)
+        if value and codes:
+            return codes
         known = ", ".join(sorted({region for *_, region in _shipped() if region}))
-        raise ValueError(f"no list is shipped under this name; there are: {known}")
+        raise ValueError(f"no shipped list has this name; known: {known}")
     if not isinstance(value, list) or not all(map(_is_code, value)):
         raise ValueError('wants CBS codes of municipalities such as ["GM0014", "GM1979"]')
     return frozenset(value)
@@ -194,28 +195,23 @@ def shipped_municipalities() -> dict[str, str]:
 
 @cache
 def _shipped() -> tuple[tuple[str, str, str], ...]:
-    """(code, name, region) of each; source and date are said in the file."""
-    return tuple(_read_shipped())
-
-
-def _read_shipped() -> Iterator[tuple[str, str, str]]:
+    """(code, name, region) of each; the file says source and date."""
     data = (files("slurm_ai_factory.config") / "municipalities.csv").read_text(encoding="utf-8")
     lines = [line for line in data.splitlines() if not line.startswith("#")]
-    for row in csv.DictReader(lines):
-        yield row["code"], row["name"], row["region"]
+    return tuple((row["code"], row["name"], row["region"]) for row in csv.DictReader(lines))
 
 
 def _is_code(value: object) -> bool:
     return isinstance(value, str) and bool(re.fullmatch(r"GM\d{4}", value))
 
 
-def as_resource(value: object) -> dict[str, Count]:
+def as_resource(value: object) -> Resource:
     """A TRES name, or a table of weights."""
     if isinstance(value, str):
-        return {as_text(value): 1}
+        return Resource({as_text(value): 1})
     if not isinstance(value, dict) or not value:
         raise ValueError('wants "gres/gpu", or weights { cpu = 1, "gres/gpu" = 16 }')
-    return {as_text(name): _weight(weight) for name, weight in sorted(value.items())}
+    return Resource({as_text(name): _weight(weight) for name, weight in value.items()})
 
 
 def _weight(value: object) -> Decimal:
@@ -224,21 +220,3 @@ def _weight(value: object) -> Decimal:
         if weight.is_finite() and weight > 0:
             return weight
     raise ValueError("wants weights above 0")
-
-
-def parse_resource(text: str) -> dict[str, Count]:
-    """A resource as it is typed: ``gres/gpu`` or ``0.25*cpu+16*gres/gpu``. Raises ValueError.
-
-    >>> parse_resource("gres/gpu"), parse_resource("0.25*cpu+16*gres/gpu")
-    ({'gres/gpu': 1}, {'cpu': Decimal('0.25'), 'gres/gpu': Decimal('16')})
-    """
-    parts = [part.rpartition("*") for part in text.split("+")]
-    if len(parts) == 1 and not parts[0][1]:
-        return as_resource(as_text)
-    weights = {name: weight for weight, _, name in parts}
-    try:
-        if len(weights) < len(parts):
-            raise ValueError("a TRES is named twice")
-        return as_resource({name: Decimal(weight or 1) for name, weight in weights.items()})
-    except (ValueError, ArithmeticError) as error:
-        raise ValueError(f"{as_text!r} is not a resource such as gres/gpu or 0.25*cpu+16*gres/gpu") from error

@@ -1,8 +1,8 @@
-"""Values as bytes that stay the same: what a digest is taken of.
+"""One lasting spelling of values, for digests.
 
-A digest is published and compared years later, by another version on another Python. So it is taken of plain
-values (text, whole numbers, floats, lists, mappings) that say nothing of how the program is written, in one
-spelling, under a name and a format number. Whoever changes what is hashed raises the format.
+A digest is published and compared years later, by another version on another Python. So it covers plain
+values (text, numbers, lists, mappings) that do not depend on names in the program, in one spelling, under a
+name and a format number. A change of what is hashed raises the format.
 """
 
 from __future__ import annotations
@@ -14,19 +14,18 @@ from hashlib import sha256
 from typing import Any
 
 Plain = str | int | float | Decimal | Sequence["Plain"] | Mapping[str, "Plain"] | None
-"""What can be written down: exact numbers, text, and lists and mappings of these."""
-
+"""Numbers, text, and lists and mappings of these."""
 
 FOLLOWS = ("fingerprint",)
-"""Keys whose values follow from those of others: that they differ is told last."""
+"""Keys whose values follow from others: their difference is reported last."""
 
 
 def canonical_text(value: Plain) -> str:
     """The one spelling of a value: JSON in ASCII, keys in order, no spaces, decimals as text.
 
-    Raises TypeError for whatever is not plain, ValueError for infinities.
+    Raises TypeError for a value that is not plain, ValueError for infinities.
 
-    >>> text({"b": Decimal("0.40"), "a": [1, "é", None]})
+    >>> canonical_text({"b": Decimal("0.40"), "a": [1, "é", None]})
     '{"a":[1,"\\\\u00e9",null],"b":"0.4"}'
     """
     return json.dumps(value, sort_keys=True, separators=(",", ":"), default=_exact, allow_nan=False)
@@ -42,18 +41,18 @@ def digest(name: str, version: int, value: Plain) -> str:
 
 
 def first_difference(before: Any, now: Any, path: str = "") -> str | None:
-    """Where two values of JSON differ first; None where they are the same.
+    """The first difference of two values of JSON, as a sentence; None where they are the same.
 
-    >>> difference({"a": [1, 2], "b": 3}, {"a": [1, 4], "b": 5})
+    >>> first_difference({"a": [1, 2], "b": 3}, {"a": [1, 4], "b": 5})
     'a.1 was 2, is 4'
-    >>> difference({"a": 1}, {"a": 1})
+    >>> first_difference({"a": 1}, {"a": 1})
     """
     if isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
         before, now = dict(enumerate(before)), dict(enumerate(now))
     if isinstance(before, dict) and isinstance(now, dict) and before.keys() == now.keys():
         keys = sorted(before, key=lambda key: (key in FOLLOWS, key))
-        found = (first_difference(before[key], now[key], f"{path}.{key}") for key in keys)
-        return next(filter(None, found), None)
+        differences = (first_difference(before[key], now[key], f"{path}.{key}") for key in keys)
+        return next(filter(None, differences), None)
     was, now_is = canonical_text(before), canonical_text(now)
     return None if was == now_is else f"{path.removeprefix('.')} was {was}, is {now_is}"
 

@@ -1,8 +1,8 @@
 """The charge of a run: the seconds it ran, put into the hours in which it ran.
 
-The rule: the seconds of all hours add up to ``elapsed_seconds`` exactly, whatever the cut. sacct tells how
-long a run was suspended but not when, so suspended time is taken evenly from the run's whole span, through
-one cumulative function that every cut uses.
+The rule: the seconds of all hours add up to ``elapsed_seconds`` exactly, whatever the cut. sacct reports how
+long a run was suspended but not when, so suspended time is spread evenly over the run's whole span, by one
+cumulative function that every cut uses.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ def spread(start: Instant, end: Instant, seconds: int, at: Instant) -> int:
 def seconds_by_hour(start: Instant, end: Instant, seconds: int) -> Iterator[tuple[Instant, int]]:
     """(hour, seconds in that hour) for each hour in which something lies.
 
-    >>> list(by_hour(3590, 7210, 3620))
+    >>> list(seconds_by_hour(3590, 7210, 3620))
     [(0, 10), (3600, 3600), (7200, 10)]
-    >>> list(by_hour(3600, 3600, 5))
+    >>> list(seconds_by_hour(3600, 3600, 5))
     [(3600, 5)]
     """
     before = 0
@@ -53,10 +53,10 @@ def seconds_by_hour(start: Instant, end: Instant, seconds: int) -> Iterator[tupl
 
 
 def elapsed(run: Run, as_of: Instant) -> int:
-    """Seconds the run was charged up to ``as_of``, which is when Slurm last told us of it.
+    """Seconds the run was charged up to ``as_of``, the instant at which Slurm last listed it.
 
-    An ended run has what Slurm's accounting says. A running one is counted up to now; one that is suspended
-    now keeps what it had.
+    An ended run has the seconds of Slurm's accounting. A running one is counted up to ``as_of``; one that is
+    suspended keeps the seconds it had.
     """
     if run.start_at is None:
         return 0
@@ -66,9 +66,9 @@ def elapsed(run: Run, as_of: Instant) -> int:
 
 
 def chargeable(run: Run | Rejected, as_of: Instant) -> Run | Rejected:
-    """The run, or why it cannot be charged: it was charged for more time than there was, or ends later.
+    """The run, or a rejected line: it ends in the future, or ran longer than the time since its start.
 
-    A day is left for the time that a read takes and for clocks that differ.
+    A day is allowed for the time that a read takes and for clocks that differ.
     """
     if isinstance(run, Rejected) or run.start_at is None:
         return run
@@ -90,7 +90,7 @@ def delivered(run: Run, as_of: Instant) -> tuple[Instant, Instant, int]:
 
 
 def waited(run: Run, as_of: Instant) -> tuple[Instant, Instant, int]:
-    """The span in which the run could have started and did not: from eligible to start, end or now."""
+    """The span in which the run could have started and did not, from eligible to start, end or ``as_of``."""
     if run.eligible_at is None:
         return 0, 0, 0
     end = as_of if run.end_at is None else run.end_at
@@ -106,10 +106,10 @@ def wanted_tres(run: Run) -> str:
 
 
 def tasks(label: str) -> int:
-    """How many tasks a waiting run stands for: those of an array that may run at once, else one.
+    """The tasks of a waiting run: those of an array that may run at once, else 1.
 
-    sacct tells the waiting tasks of an array in one row, with the request of one task. Where it cuts a long
-    list off, what it cuts is not counted until those tasks start; nor is a list of more than an array has.
+    sacct lists the waiting tasks of an array in one row, with the request of one task. It cuts off a long
+    list: the missing tasks are not counted until they start. More tasks than an array can have count as 1.
 
     >>> [tasks(label) for label in ("7", "7_3", "7_[1-9]", "7_[1-4,8,10-20:2%3]", "7_[5-10:2,...]")]
     [1, 1, 9, 3, 3]
@@ -125,25 +125,22 @@ def tasks(label: str) -> int:
 
 
 def waiting_tasks(run: Run) -> int:
-    """How many tasks waited, or wait, as this run: one that started is a row of its own."""
+    """The tasks that wait, or waited, as this run: a task that started has a row of its own."""
     return tasks(run.job_label) if run.start_at is None else 1
 
 
 def array_tasks(text: str) -> tuple[int, int | None]:
-    """How many tasks an array's expression names, and how many of them may run at once where it says so.
+    """(tasks in an array's expression, how many of them may run at once or None).
 
-    Raises ValueError where it names more than any array has.
+    Raises ValueError for more tasks than an array can have.
 
     >>> array_tasks("1-4,8,10-20:2%3"), array_tasks("7"), array_tasks("")
     ((11, 3), (1, None), (0, None))
     """
     listed, _, limit = text.partition("%")
-    count = sum(map(_size, re.findall(r"(\d+)(?:-(\d+)(?::(\d+))?)?", listed)))
+    count = 0
+    for first, last, step in re.findall(r"(\d+)(?:-(\d+)(?::(\d+))?)?", listed):
+        count += max(0, int(last or first) - int(first)) // max(1, int(step or 1)) + 1
     if count > ARRAY_MOST:
         raise ValueError(f"an array of {count} tasks")
     return count, int(limit) if limit.isdigit() and limit.isascii() else None
-
-
-def _size(span: tuple[str, str, str]) -> int:
-    first, last, step = span
-    return 1 if not last else max(0, int(last) - int(first)) // max(1, int(step or 1)) + 1

@@ -1,8 +1,8 @@
-r"""Foreign text in the place where it is shown: names of users, of Slurm and of files can be anything.
+r"""Foreign text, made safe for the place that shows it: names of users, jobs and files can be anything.
 
-The rule: a character that is not seen is shown as what it is, ``\x1b`` or ``\u202e``, so that no text moves a
-cursor, ends a line, turns other text around or looks like another text. Printable Unicode stays. JSON has the
-exact text.
+The rule: an invisible character is shown by its code, ``\x1b`` or ``\u202e``, so that no text moves a cursor,
+ends a line, turns other text around or looks like another text. Printable Unicode stays. JSON has the exact
+text.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ _HIDDEN = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
 """Control and format characters (bidi controls and zero-width ones among them), surrogates, line ends."""
 _FORMULA = ("=", "+", "-", "@", "\N{FULLWIDTH EQUALS SIGN}", "\N{FULLWIDTH PLUS SIGN}",
             "\N{FULLWIDTH HYPHEN-MINUS}", "\N{FULLWIDTH COMMERCIAL AT}")  # fmt: skip
-"""What makes a spreadsheet take a cell for a formula."""
+"""A spreadsheet takes a cell that begins with one of these for a formula."""
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 
 
 def is_hidden(sign: str) -> bool:
-    """Whether a character is not seen."""
+    """Whether a character is invisible."""
     return category(sign) in _HIDDEN
 
 
@@ -42,7 +42,7 @@ def _shown(sign: str) -> str:
 
 
 def for_shell(text: str) -> str:
-    r"""A text as one word of one line of a command that somebody may paste.
+    r"""A text as one word of a command line that may be pasted.
 
     >>> for_shell("name=astro"), for_shell("name=a\n$(reboot)")
     ('name=astro', "'name=a\\x0a$(reboot)'")
@@ -51,14 +51,14 @@ def for_shell(text: str) -> str:
 
 
 def for_page(value: object) -> object:
-    """What an expression of a page's template came to; markup of our own, a kind of text, stays as it is."""
+    """The value of an expression in a page's template; our own markup, a subclass of str, stays as it is."""
     return for_terminal(value, keep="\n") if type(value) is str else value
 
 
 def for_csv(cell: str) -> str:
-    r"""A text for a cell of CSV, which no spreadsheet takes for a formula; ends of lines stay, in quotes.
+    r"""A text for a cell of CSV that no spreadsheet takes for a formula; line ends stay, in quotes.
 
-    A cell that looks like a formula and is no number gets an apostrophe in front; ``from_csv`` takes it off.
+    A cell that looks like a formula and is not a number gets an apostrophe in front; ``from_csv`` removes it.
 
     >>> for_csv("=HYPERLINK(1)"), for_csv("-1.5"), for_csv("a\tb\nc")
     ("'=HYPERLINK(1)", '-1.5', 'a\\x09b\nc')
@@ -68,7 +68,7 @@ def for_csv(cell: str) -> str:
 
 
 def from_csv(cell: str) -> str:
-    """The cell without the apostrophe that ``for_csv`` put in front of it.
+    """The cell without the apostrophe that ``for_csv`` added.
 
     >>> from_csv("'=1+1"), from_csv("'s-Hertogenbosch")
     ('=1+1', "'s-Hertogenbosch")
@@ -82,7 +82,7 @@ def _like_a_formula(text: str) -> bool:
 
 
 def for_json(text: str) -> str:
-    r"""A JSON text whose values are the same and in which nothing is hidden but the ends of its lines.
+    r"""A JSON text with the same values, in which no character is invisible but line ends.
 
     >>> for_json('{"name": "\x7f\u200b"}')
     '{"name": "\\u007f\\u200b"}'

@@ -1,4 +1,4 @@
-"""The fingerprint of a report: over the rows it rests on, the settings that counted, and its figures."""
+"""A report's fingerprint: over its rows, settings and figures. Tested in tests/cli/test_verify.py."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from hashlib import sha256
 from typing import NamedTuple
 
 FORMAT = 2
-"""Of the fingerprint. Format 1 left the figures out and hashed names of the program."""
+"""The fingerprint's format. Format 1 left the figures out and hashed names of the program."""
 
 
 class RowsDigest(NamedTuple):
@@ -24,6 +24,6 @@ def fingerprint(rows: Iterable[RowsDigest], settings: str, figures: str) -> str:
     >>> fingerprint([RowsDigest("runs", 1, "ab")], "cd", "ef")[:8]
     'f855dd60'
     """
-    lines = [f"format {FORMAT}", *(f"{one.name} {one.rows} {one.digest}" for one in rows)]
+    lines = [f"format {FORMAT}", *(f"{kind.name} {kind.rows} {kind.digest}" for kind in rows)]
     lines += [f"settings {settings}", f"figures {figures}"]
     return sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()

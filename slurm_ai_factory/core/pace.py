@@ -1,9 +1,9 @@
-"""How much of the accounting to ask for at once, and how far back to read again.
+"""How long an interval to ask sacct for at once, and how far back to read again.
 
-One query of a long interval can be more than slurmdbd or a deadline allows, one of a short interval wastes
-the round trip. So the interval is halved when Slurm gives up and doubled while it is quick. Records arrive
-late (slurmctld queues them while slurmdbd is away) and are altered after their end (runaway fixes), the more
-rarely the later: the last hour is read again every time, more once an hour and most once a day.
+A query of a long interval can exceed what slurmdbd or a deadline allows; a short interval wastes the round
+trip. So the interval is halved when Slurm gives up and doubled while it is quick. Records arrive late
+(slurmctld queues them while slurmdbd is away) and change after their end (runaway fixes), the more rarely the
+later: the last hour is read again every time, more once an hour and most once a day.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Pace:
     longest: int
 
     def slower(self) -> Pace | None:
-        """After Slurm gave up; None when it cannot be asked for less.
+        """The pace after Slurm gave up; None when the interval cannot be shorter.
 
         >>> Pace(DAY, DAY).slower(), Pace(SHORTEST, DAY).slower()
         (Pace(seconds=43200, longest=86400), None)
@@ -34,7 +34,7 @@ class Pace:
         return Pace(max(SHORTEST, self.seconds // 2), self.longest) if self.seconds > SHORTEST else None
 
     def after(self, runs: int) -> Pace:
-        """After an answer of so many runs.
+        """The pace after an answer with ``runs`` runs.
 
         >>> [Pace(DAY, 4 * DAY).after(runs).seconds // HOUR for runs in (100, 10_000, 50_000)]
         [48, 24, 12]

@@ -1,4 +1,4 @@
-"""The values that travel through the product, in Slurm's words.
+"""The product's values, in Slurm's words. Tested in tests/core/measure/test_share.py.
 
 Every value is frozen. An instant is an int, seconds since the epoch in UTC, as in Slurm's own accounting
 tables; only ``windows`` knows civil time. A charge is TRES x seconds of a named resource and is exact
@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple
+
+from slurm_ai_factory.core.tres import Resource
 
 Instant = int
 Interval = tuple[Instant, Instant]
@@ -34,17 +36,35 @@ STATES = frozenset((
     "EXPEDITING", "POWER_UP_NODE", "RECONFIG_FAIL", "RESIZING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD",
     "SPECIAL_EXIT", "STOPPED", "REVOKED", "RESV_DEL_HOLD", "SIGNALING", "STAGE_OUT",
 ))  # fmt: skip
-"""The states and state flags of Slurm 22.05 to 26.05 (slurm_protocol_defs.c: job_state_string)."""
+"""The job states and state flags of Slurm 22.05 to 26.05 (slurm_protocol_defs.c: job_state_string)."""
 
 FINISHED = frozenset((
     "COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "NODE_FAIL", "PREEMPTED", "BOOT_FAIL", "DEADLINE",
     "OUT_OF_MEMORY",
 ))  # fmt: skip
-"""Of these, the states of what is over."""
+"""The states of jobs that are over."""
+
+
+class Mode(StrEnum):
+    """What a cycle does about its decision (control.mode)."""
+
+    OBSERVE = "observe"  #: records it
+    ADVISE = "advise"  #: records it and says what to set
+    ENFORCE = "enforce"  #: sets RawShares
+
+
+class ChangeStatus(StrEnum):
+    """What became of a change of RawShares."""
+
+    OBSERVED = "observed"  #: recorded in mode observe, not made
+    ADVISED = "advised"  #: recommended in mode advise, not made
+    APPLIED = "applied"  #: slurmctld works with it
+    FAILED = "failed"  #: slurmctld works with another value
+    PLANNED = "planned"  #: begun; not read back yet
 
 
 class Subject(NamedTuple):
-    """Who a run was for, as far as Slurm knows: what classification looks at. Absent parts are empty."""
+    """What Slurm knows of the owner of a run; classification uses nothing else. Absent parts are empty."""
 
     cluster: str
     account: str
@@ -54,11 +74,11 @@ class Subject(NamedTuple):
     wckey: str
     reservation: str
     comment: str = ""  #: the word after ``saf:`` in the job's comment
-    override: str = ""  #: the number of the override that the run stands under
+    override: str = ""  #: the number of the override that applies to the run
 
 
 class Run(NamedTuple):
-    """One allocation of a job, as Slurm's accounting last told it. Key: (cluster, db_index).
+    """One allocation of a job, as Slurm's accounting last listed it. Key: (cluster, db_index).
 
     A requeued or resized job has several runs. ``end_at`` is None while the run is open; ``start_at`` is
     None while it waits and for good when it never started. TRES are in the canonical text of ``tres``.
@@ -78,11 +98,11 @@ class Run(NamedTuple):
     req_tres: str
     alloc_tres: str
     energy_joules: int | None = None  #: as counted by Slurm; None where it does not gather energy
-    told_start_at: Instant | None = None  #: the resized job's own start, where Slurm told that; not kept
+    told_start_at: Instant | None = None  #: the resized job's own start, where Slurm lists it; not kept
 
 
 class Rejected(NamedTuple):
-    """A line of sacct that could not be read as a run: kept aside with its reason, never counted as zero."""
+    """A line of sacct that cannot be parsed as a run: quarantined with its reason, never counted as zero."""
 
     line: str
     reason: str
@@ -97,7 +117,7 @@ class Association:
     parent: str | None  #: parent account; None for the root account
     user: str | None = None  #: None for the account's own row
     partition: str | None = None
-    raw_shares: int  #: in force in slurmctld; slurmdbd's where sshare did not list the row
+    raw_shares: int  #: slurmctld's; slurmdbd's where sshare did not list the row
     stored_shares: int | None = None  #: slurmdbd's; differs while an update has not reached slurmctld
     norm_shares: float | None = None
     raw_usage: int | None = None  #: decayed billing TRES-seconds; None when sshare did not list the row
@@ -112,7 +132,7 @@ class Association:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PriorityConfig:
-    """What slurmctld says of its priority plugin (scontrol show config)."""
+    """The configuration of slurmctld's priority plugin (scontrol show config)."""
 
     cluster: str
     version: str
@@ -130,14 +150,14 @@ class PriorityConfig:
 
 
 class Node(NamedTuple):
-    """A node and what it is configured to have, itself included (scontrol show node)."""
+    """A node and its configured TRES, ``node`` included (scontrol show node)."""
 
     name: str
     tres: str
 
 
 class Partition(NamedTuple):
-    """A partition, as far as it matters for charges and for who goes first (scontrol show partition)."""
+    """A partition, as far as it matters for charges and for the order of jobs (scontrol show partition)."""
 
     name: str
     tier: int  #: PriorityTier
@@ -146,7 +166,7 @@ class Partition(NamedTuple):
 
 
 class Slurmdbd(NamedTuple):
-    """What slurmdbd says of its own configuration (sacctmgr show configuration)."""
+    """The configuration of slurmdbd (sacctmgr show configuration)."""
 
     private_data: tuple[str, ...]
     query_seconds: int | None  #: MaxQueryTimeRange; None for no limit
@@ -162,27 +182,27 @@ class Transaction(NamedTuple):
 
 
 class Hold(NamedTuple):
-    """Why nothing may be steered now, found before the control law is asked."""
+    """Why nothing may be steered now, found before the control law decides."""
 
     reason: str  #: a code: see reasons.HOLDS
-    sentence: str  #: what was found and what follows from it
+    sentence: str  #: the finding, and what to do next
 
 
 class Pause(NamedTuple):
-    """An operator stops the control; one that ends where it begins ends the pause before it."""
+    """An operator's stop of the control; a pause that ends where it begins ends the one before it."""
 
-    at: Instant  #: when it was said
+    at: Instant  #: when it was recorded
     until: Instant
     actor: str
     reason: str
 
     def lasts(self, at: Instant) -> bool:
-        """Whether the control is stopped at an instant, if nothing was said since."""
+        """Whether the control is stopped at an instant, without a later pause."""
         return self.at < self.until and at < self.until
 
 
 class Outage(NamedTuple):
-    """A time in which a node was not up; ``until`` is None while it lasts."""
+    """An interval in which a node was not up; ``until`` is None while it lasts."""
 
     node: str
     since: Instant
@@ -192,7 +212,7 @@ class Outage(NamedTuple):
 
 
 class Size(NamedTuple):
-    """A time in which the cluster had these TRES in all; ``until`` is None for the present size."""
+    """An interval in which the cluster had these TRES in all; ``until`` is None for the present size."""
 
     since: Instant
     until: Instant | None
@@ -200,10 +220,10 @@ class Size(NamedTuple):
 
 
 class Reservation(NamedTuple):
-    """What a reservation held in a time in which it did not change; ``until`` is None where it has no end.
+    """A reservation in an interval in which it did not change; ``until`` is None where it has no end.
 
-    ``tres`` in Slurm's order, without node; ``accounts`` has the account of each association that may use it,
-    empty where slurmdbd knows it no longer.
+    ``tres`` is in Slurm's order, without node; ``accounts`` has the account of each association that may use
+    it, empty where slurmdbd no longer has the association.
     """
 
     number: int  #: id_resv; runs have it as #ID where their sacct row lacks the name
@@ -244,19 +264,19 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
-    """What was delivered in a window, to whom, out of what; made by ``share.measure``."""
+    """What was delivered in a window, to whom, and of what capacity; made by ``share.measure_window``."""
 
     cluster: str
     window: Window
     as_of: Instant
-    resource: str
+    resource: Resource
     target_share: float
-    unclassified_limit: float | None = None  #: part of all charge above which the promise is not called met
+    unclassified_limit: float | None = None  #: part of all charge above which the verdict is not met
     ended: bool = False  #: no promise held; the share is that of the last one
     regional_charge: Charge
     total_charge: Charge
     unclassified_charge: Charge
-    capacity: Charge | None  #: None where Slurm told nothing about the cluster's size
+    capacity: Charge | None  #: None where the cluster's size is not known
     waiting_charge: Charge
     starved_charge: float | None  #: None where the capacity is not known
     regional_running: Charge = 0  #: of the resource, allocated to regional runs at ``as_of``
@@ -269,7 +289,7 @@ class Measurement:
     @property
     def called(self) -> str:
         """The resource in tables and sentences."""
-        return self.resource_label or self.resource
+        return self.resource_label or self.resource.name
 
     @property
     def delivered_share(self) -> float | None:
@@ -288,27 +308,27 @@ class Measurement:
 
     @property
     def shortfall_charge(self) -> float:
-        """What the region would have had to get more, of the same total, to be at the target."""
+        """What the region lacks, of the same total, to be at the target."""
         promised = Decimal(str(self.target_share)) * self.total_charge
         return max(0.0, float(promised - self.regional_charge))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
-    """All that a decision rests on, but for the policy and what the law remembers."""
+    """All inputs of a decision but the policy and the law's own state."""
 
     measurement: Measurement
     associations: tuple[Association, ...]
-    holds: tuple[Hold, ...] = ()  #: each keeps everything from being steered
+    holds: tuple[Hold, ...] = ()  #: while there is one, nothing is steered
     regional_backlog: float = 0.0  #: resource-seconds that waiting regional jobs may be expected to use
     run_charge: float = 0.0  #: of a run that ended lately, each weighted by itself; 0 where none did
     waiting_accounts: frozenset[str] | None = None  #: top-level ones with jobs that could start
-    noted: Inputs = field(default_factory=dict)  #: recorded with the decision, which does not look at it
+    noted: Inputs = field(default_factory=dict)  #: recorded with the decision, which does not depend on it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """One RawShares to set: the association (cluster, account), the value found and the value wanted."""
+    """One RawShares to set: the association (cluster, account), the present and the wanted value."""
 
     cluster: str
     account: str
@@ -318,7 +338,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControlState:
-    """What the control law remembers between two decisions; kept in the ledger, passed in as a value."""
+    """The control law's state between two decisions; kept in the ledger, passed in as a value."""
 
     at: Instant
     u_ref: float
@@ -328,7 +348,7 @@ class ControlState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What the controller wants and why. Recorded before it is acted on; everything shows this value."""
+    """What the controller wants, and why. Recorded before it is carried out; everything shows this value."""
 
     at: Instant
     reason: str  #: a code: see reasons.REASONS

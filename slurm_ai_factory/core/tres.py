@@ -8,6 +8,7 @@ are two names for overlapping things and are therefore never added up; a resourc
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 
@@ -16,9 +17,9 @@ Count = int | Decimal
 _SUFFIXES = {"K": -1, "M": 0, "G": 1, "T": 2, "P": 3}
 _READING = "energy"
 _MOST = 2**62
-"""No count and no reading comes near it; what underflowed, and NO_VAL64, are above."""
+"""More than any count or reading; numbers that underflowed, and NO_VAL64, are above it."""
 _LONGEST = 64
-"""Characters of a count; of a million digits arithmetic breaks down."""
+"""Characters of a count; arithmetic breaks down with a million digits."""
 _UNSET = frozenset({2**32 - 2, 2**32 - 1})
 """NO_VAL and INFINITE in 32 bits (slurm.h): no counts."""
 
@@ -28,15 +29,15 @@ def parse_tres(text: str) -> dict[str, Count]:
 
     Raises ValueError when an entry is not ``name=count``, is negative, or is named twice.
 
-    >>> parse("billing=4,cpu=4,gres/gpu=1,gres/gpu:a100=1,mem=4000M,node=1,energy=1234")
+    >>> parse_tres("billing=4,cpu=4,gres/gpu=1,gres/gpu:a100=1,mem=4000M,node=1,energy=1234")
     {'billing': 4, 'cpu': 4, 'gres/gpu': 1, 'gres/gpu:a100': 1, 'mem': 4000, 'node': 1}
-    >>> parse("cpu=16,fs/disk=0,pages=0")
+    >>> parse_tres("cpu=16,fs/disk=0,pages=0")
     {'cpu': 16}
-    >>> parse("mem=1.5G,billing=2.5")
+    >>> parse_tres("mem=1.5G,billing=2.5")
     {'billing': Decimal('2.5'), 'mem': 1536}
-    >>> parse("cpu=1,energy=NONE"), parse("")
+    >>> parse_tres("cpu=1,energy=NONE"), parse_tres("")
     ({'cpu': 1}, {})
-    >>> parse("cpu=4,cpu=4")
+    >>> parse_tres("cpu=4,cpu=4")
     Traceback (most recent call last):
     ValueError: TRES 'cpu' twice in 'cpu=4,cpu=4'
     """
@@ -52,18 +53,18 @@ def parse_tres(text: str) -> dict[str, Count]:
 
 
 def energy(text: str) -> int | None:
-    """Joules in an AllocTRES; None where Slurm told none, or nothing (0 is what it says for not gathered).
+    """Joules in an AllocTRES; None where it has none, or 0, which Slurm prints for energy not gathered.
 
-    A counter that was not there, or that went back, makes no number of joules: that is none told.
+    A node without a counter, or a counter that went back, gives no usable number: that is None too.
 
     >>> energy("cpu=4,energy=1234,node=1"), energy("cpu=4,energy=0"), energy("cpu=4")
     (1234, None, None)
     >>> energy("energy=NONE"), energy("energy=18446744073709540000"), energy("energy=9223372036854775794")
     (None, None, None)
     """
-    _, found, rest = f",{text}".partition(f",{_READING}=")
+    _, entry, rest = f",{text}".partition(f",{_READING}=")
     try:
-        joules = int(_count(_READING, rest.partition(",")[0])) if found else 0
+        joules = int(_count(_READING, rest.partition(",")[0])) if entry else 0
     except ValueError:
         return None
     return joules if 0 < joules <= _MOST else None
@@ -78,20 +79,16 @@ def _count(name: str, value: str) -> Count:
     digits = value[:-1] if exponent is not None else value
     if not digits.replace(".", "", 1).isdigit() or not digits.isascii():
         raise ValueError(f"TRES {name!r} has no count in {value!r}")
-    scaled = Decimal(digits) * Decimal(1024) ** _power(name, exponent)
+    # Memory counts in MiB whatever its suffix, other TRES count ones (convert_num_unit).
+    mebibytes = name in ("mem", "vmem") or name.startswith(("bb/", "fs/"))
+    power = 0 if exponent is None else exponent if mebibytes else exponent + 2
+    scaled = Decimal(digits) * Decimal(1024) ** power
     return int(scaled) if scaled == scaled.to_integral_value() else scaled.normalize()
-
-
-def _power(name: str, exponent: int | None) -> int:
-    """Powers of 1024: memory counts in MiB whatever its suffix, other TRES count ones (convert_num_unit)."""
-    if exponent is None:
-        return 0
-    return exponent if name in ("mem", "vmem") or name.startswith(("bb/", "fs/")) else exponent + 2
 
 
 @lru_cache(maxsize=65536)
 def canonical(text: str) -> str:
-    """The one text for these counts. Raises ValueError, also where a count is out of range.
+    """The canonical text for these counts. Raises ValueError for a bad entry or a count out of range.
 
     >>> canonical("node=1,cpu=4,mem=4G,energy=9")
     'cpu=4,mem=4096,node=1'
@@ -99,12 +96,11 @@ def canonical(text: str) -> str:
     counts = parse_tres(text)
     if vast := next((name for name, count in counts.items() if count > _MOST or count in _UNSET), None):
         raise ValueError(f"TRES {vast!r} is out of range in {text!r}")
-    return ",".join(f"{name}={_plain(count)}" for name, count in counts.items())
-
-
-def _plain(count: Count) -> str:
-    """The count without an exponent, which no TRES text has."""
-    return f"{count:f}" if isinstance(count, Decimal) else str(count)
+    # A TRES text has no exponents.
+    return ",".join(
+        f"{name}={count:f}" if isinstance(count, Decimal) else f"{name}={count}"
+        for name, count in counts.items()
+    )
 
 
 def weigh(counts: Mapping[str, Count], weights: Mapping[str, Count]) -> Count:
@@ -121,12 +117,52 @@ def tres_names(texts: Iterable[str]) -> set[str]:
     return {name for text in texts for name in parse_tres(text)}
 
 
-def resource_name(weights: Mapping[str, Count]) -> str:
-    """A resource as it is told to people: a TRES name, or the weighted sum.
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """The unit of a measurement: one TRES, or a weighted sum of several. ``parse`` reads ``name`` back.
 
-    >>> resource_name({"cpu": Decimal("0.25"), "gres/gpu": Decimal(16)})
-    '0.25*cpu+16*gres/gpu'
+    >>> Resource({"gres/gpu": 16, "cpu": Decimal("0.25")}).name, Resource.parse("gres/gpu").weights
+    ('0.25*cpu+16*gres/gpu', {'gres/gpu': 1})
     """
-    if len(weights) == 1 and 1 in weights.values():
-        return next(iter(weights))
-    return "+".join(f"{weight}*{name}" for name, weight in weights.items())
+
+    weights: Mapping[str, Count]  #: by TRES name; above 0, in alphabetical order
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "weights", dict(sorted(self.weights.items())))
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def name(self) -> str:
+        """The resource as people type it: a TRES name, or the weighted sum."""
+        if len(self.weights) == 1 and 1 in self.weights.values():
+            return next(iter(self.weights))
+        return "+".join(f"{weight}*{name}" for name, weight in self.weights.items())
+
+    @classmethod
+    def parse(cls, text: str) -> Resource:
+        """The resource with this name, as a person types it. Raises ValueError.
+
+        >>> Resource.parse("cpu+16*gres/gpu").weights
+        {'cpu': Decimal('1'), 'gres/gpu': Decimal('16')}
+        """
+        parts = [part.rpartition("*") for part in text.split("+")]
+        if len(parts) == 1 and "*" not in text and text.strip():
+            return cls({text: 1})
+        try:
+            weights = {name: Decimal(weight or 1) for weight, _, name in parts if name.strip()}
+        except ArithmeticError:
+            weights = {}
+        if len(weights) < len(parts) or not all(w.is_finite() and w > 0 for w in weights.values()):
+            raise ValueError(f"{text!r} is not a resource such as gres/gpu or 0.25*cpu+16*gres/gpu")
+        return cls(weights)
+
+    def plain(self) -> dict[str, str]:
+        """The weights as JSON has them, exact; ``from_plain`` reads them back."""
+        return {name: str(weight) for name, weight in self.weights.items()}
+
+    @classmethod
+    def from_plain(cls, value: Mapping[str, str]) -> Resource:
+        """The resource of which ``plain`` made this value."""
+        return cls({name: int(w) if w.isdecimal() else Decimal(w) for name, w in value.items()})

@@ -86,7 +86,7 @@ def day(text: str, zone: ZoneInfo) -> Instant:
 
 
 def civil_day(at: Instant, zone: ZoneInfo) -> str:
-    """The date that begins at an instant; the instant itself where it is no midnight.
+    """The date that begins at an instant; the instant itself where it is not midnight.
 
     >>> civil_day(day("2027-04-01", ZoneInfo("Europe/Amsterdam")), ZoneInfo("Europe/Amsterdam"))
     '2027-04-01'
@@ -123,20 +123,20 @@ def window(text: str, now: Instant, zone: ZoneInfo) -> Window:
     raise ValueError(f"{text!r} is not a window: use 2027Q1, 2027-03, 2027H1, 2027, quarter or rolling:30d")
 
 
-def read_up_to(one: Window, as_of: Instant, zone: ZoneInfo) -> Window:
-    """The window itself; a rolling one ends where reading did, else it would be judged by a part of it."""
-    return window(one.name, min(one.until, as_of), zone) if one.rolling else one
+def read_up_to(asked: Window, as_of: Instant, zone: ZoneInfo) -> Window:
+    """The window; a rolling one ends where reading ended, or else only a part of it would be judged."""
+    return window(asked.name, min(asked.until, as_of), zone) if asked.rolling else asked
 
 
-def before(one: Window, zone: ZoneInfo) -> Window | None:
-    """The calendar window of the same kind that ends where this one begins; None before any other interval.
+def before(present: Window, zone: ZoneInfo) -> Window | None:
+    """The calendar window of the same kind that ends where this one begins; None for another interval.
 
     >>> amsterdam = ZoneInfo("Europe/Amsterdam")
     >>> before(window("2027Q1", 0, amsterdam), amsterdam).name, before(span(0, 3600), amsterdam)
     ('2026Q4', None)
     """
-    months = _months(one.name)
-    return _containing(months, one.since - 1, zone) if months else None
+    months = _months(present.name)
+    return _containing(months, present.since - 1, zone) if months else None
 
 
 def _months(name: str) -> int:
@@ -146,7 +146,7 @@ def _months(name: str) -> int:
 
 
 def leads_to(name: str, other: str) -> bool:
-    """Whether a calendar window is the other one, or one of the same kind before it.
+    """Whether a calendar window is the other one, or an earlier one of the same kind.
 
     >>> leads_to("2027Q1", "2027Q3"), leads_to("2027Q3", "2027Q1"), leads_to("2027Q1", "2027-03")
     (True, False, False)
@@ -154,14 +154,14 @@ def leads_to(name: str, other: str) -> bool:
     return 0 < _months(name) == _months(other) and name <= other
 
 
-def days(one: Window, zone: ZoneInfo) -> tuple[date, date]:
+def days(whole: Window, zone: ZoneInfo) -> tuple[date, date]:
     """The civil days of a window, [first, last).
 
     >>> amsterdam = ZoneInfo("Europe/Amsterdam")
     >>> [day.isoformat() for day in days(window("2027Q1", 0, amsterdam), amsterdam)]
     ['2027-01-01', '2027-04-01']
     """
-    first, last = (datetime.fromtimestamp(at, zone).date() for at in (one.since, one.until - 1))
+    first, last = (datetime.fromtimestamp(at, zone).date() for at in (whole.since, whole.until - 1))
     return first, last + timedelta(days=1)
 
 

@@ -1,139 +1,152 @@
-"""Checks of ``saf doctor``: whether a share that is set has the effect that the control law counts on."""
+"""Checks of ``saf doctor``: whether a share that is set has the effect that the control law relies on.
+
+Tested in tests/doctor/test_checks.py.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from math import ceil, log
-from typing import NamedTuple
 
 from slurm_ai_factory.core.control.level import ROOT
 from slurm_ai_factory.core.control.lever import Lever
 from slurm_ai_factory.core.escaped import for_shell
 from slurm_ai_factory.core.live import authority, health
 from slurm_ai_factory.core.records import PARENT_SHARES, Association
-from slurm_ai_factory.doctor.facts import OK, PROBLEM, WARNING, CheckResult, Facts, want
+from slurm_ai_factory.doctor.facts import OK, PROBLEM, WARNING, CheckResult, Facts, doctor_check, want
 
 CALC_PERIOD_MOST = 600
 MOST_SHOWN = 3
-"""So many rows of the level are shown by name."""
+"""Rows of the level that are shown by name."""
 
 LEVEL_SHARES_LEAST = 1100
-"""Competing RawShares from which on one RawShare moves the region by less than 0.05 % of the level."""
+"""With so many competing RawShares, one RawShare moves the region by less than 0.05 % of the level."""
 
 WINDOW_PART = 3
-"""Usage may be remembered (half-life / ln 2) for up to this part of the window."""
+"""Usage may be remembered (half-life / ln 2) for up to one part in so many of the window."""
 
 
-def plugin(facts: Facts) -> CheckResult:
-    found, wanted = facts.priority.priority_type, "priority/multifactor"
-    return want(found == wanted, PROBLEM, found, wanted, _conf(f"PriorityType={wanted}", restart=True))
+@doctor_check("priority_plugin", "without priority/multifactor there is no fairshare")
+def priority_plugin_check(facts: Facts) -> CheckResult:
+    plugin, wanted = facts.priority.priority_type, "priority/multifactor"
+    return want(plugin == wanted, PROBLEM, plugin, wanted, _conf(f"PriorityType={wanted}", restart=True))
 
 
-def fair_tree(facts: Facts) -> CheckResult:
+@doctor_check("fair_tree", "the classic algorithm grades accounts where the control law expects an order")
+def fair_tree_check(facts: Facts) -> CheckResult:
     off = "NO_FAIR_TREE" in facts.priority.flags
-    found = "off: NO_FAIR_TREE" if off else "on"
+    state = "off: NO_FAIR_TREE" if off else "on"
     fix = _conf("PriorityFlags without NO_FAIR_TREE; FairShareDampeningFactor has no effect then")
-    return want(not off, PROBLEM, found, "Fair Tree, which the control law models", fix)
+    return want(not off, PROBLEM, state, "Fair Tree, which the control law models", fix)
 
 
-def limits(facts: Facts) -> CheckResult:
+@doctor_check(
+    "limits_enforced", "without limits slurmctld does not charge the end of jobs, so usage is wrong"
+)
+def limits_enforced_check(facts: Facts) -> CheckResult:
     fix = _conf("AccountingStorageEnforce=associations,limits,safe", restart=True)
-    found = ",".join(facts.priority.enforce) or "none"
-    return want(health.limits_enforced(facts.priority), PROBLEM, found, "limits or safe among them", fix)
+    state = ",".join(facts.priority.enforce) or "none"
+    return want(health.limits_enforced(facts.priority), PROBLEM, state, "limits or safe among them", fix)
 
 
-def incr_only(facts: Facts) -> CheckResult:
+@doctor_check("incr_only", "lower shares cannot lower the priority of waiting jobs")
+def incr_only_check(facts: Facts) -> CheckResult:
     flags = facts.priority.flags
     fix = _conf("PriorityFlags without INCR_ONLY")
     return want("INCR_ONLY" not in flags, PROBLEM, ",".join(flags) or "no flags", "no INCR_ONLY", fix)
 
 
-def calc_period(facts: Facts) -> CheckResult:
-    found = facts.priority.calc_period_seconds
+@doctor_check("calc_period", "a write takes effect at the next priority calculation")
+def calc_period_check(facts: Facts) -> CheckResult:
+    period, wanted = facts.priority.calc_period_seconds, f"at most {CALC_PERIOD_MOST} s"
     fix = _conf("PriorityCalcPeriod=5")
-    return want(found <= CALC_PERIOD_MOST, WARNING, f"{found} s", f"at most {CALC_PERIOD_MOST} s", fix)
+    return want(period <= CALC_PERIOD_MOST, WARNING, f"{period} s", wanted, fix)
 
 
-def fairshare_weight(facts: Facts) -> CheckResult:
-    found = facts.priority.weight_fairshare
+@doctor_check("fairshare_weight", "with weight 0 shares change no priority")
+def fairshare_weight_check(facts: Facts) -> CheckResult:
+    weight = facts.priority.weight_fairshare
     fix = _conf("PriorityWeightFairshare=100000, and more than the other weights can add up to")
-    return want(found > 0, PROBLEM, str(found), "above 0", fix)
+    return want(weight > 0, PROBLEM, str(weight), "above 0", fix)
 
 
-def authority_index(facts: Facts) -> CheckResult:
+@doctor_check("authority", "larger terms of the priority decide the order of jobs")
+def authority_check(facts: Facts) -> CheckResult:
     wanted = f"at least {authority.LEAST}"
     if facts.authority is None:
-        return CheckResult(OK, "not known: one side has nothing waiting", wanted)
+        return CheckResult(OK, "not known: one side has no waiting jobs", wanted)
     fix = _conf("PriorityWeightFairshare larger, or the weights of age, QOS, partition and size smaller")
     return want(facts.authority >= authority.LEAST, WARNING, f"{facts.authority:.2f}", wanted, fix)
 
 
-def tiers(facts: Facts) -> CheckResult:
-    tiers = {one.tier for one in facts.partitions or ()}
-    found = ", ".join(f"{one.name} {one.tier}" for one in facts.partitions or ())
+@doctor_check(
+    "priority_tier", "tiers override priorities, so shares have no effect across them", ("partitions",)
+)
+def priority_tier_check(facts: Facts) -> CheckResult:
+    partitions = facts.partitions or ()
+    state = ", ".join(f"{partition.name} {partition.tier}" for partition in partitions)
     fix = _conf("the same PriorityTier for every partition that the region shares with others")
-    return want(len(tiers) <= 1, WARNING, found, "one PriorityTier: it goes before any priority", fix)
+    wanted = "one PriorityTier: it overrides any priority"
+    return want(len({row.tier for row in partitions}) <= 1, WARNING, state, wanted, fix)
 
 
-def half_life(facts: Facts) -> CheckResult:
-    found, window = facts.priority.decay_half_life_seconds, facts.window_seconds
+@doctor_check("half_life", "usage remembered too long holds the region back too long")
+def half_life_check(facts: Facts) -> CheckResult:
+    half_life, window = facts.priority.decay_half_life_seconds, facts.window_seconds
     wanted = f"above 0, and remembered for at most a third of the window of {_days(window)}"
     hours = max(1, int(window / 20 * log(2) / 3600))
     fix = _conf(f"PriorityDecayHalfLife={hours // 24}-{hours % 24:02}")
-    if not found:
+    if not half_life:
         return CheckResult(PROBLEM, "0: usage does not decay", wanted, fix)
-    tau = found / log(2)
-    said = f"{_days(found)}, remembered for {_days(tau)}"
-    return want(tau <= window / WINDOW_PART, WARNING, said, wanted, fix)
+    tau = half_life / log(2)
+    state = f"{_days(half_life)}, remembered for {_days(tau)}"
+    return want(tau <= window / WINDOW_PART, WARNING, state, wanted, fix)
 
 
-def usage_reset(facts: Facts) -> CheckResult:
-    found = facts.priority.usage_reset
+@doctor_check("usage_reset", "the control law relies on usage that decays and is never reset")
+def usage_reset_check(facts: Facts) -> CheckResult:
+    period = facts.priority.usage_reset
     fix = _conf("PriorityUsageResetPeriod=NONE")
-    return want(found == "NONE", WARNING, found, "NONE: a reset forgets what the region is owed", fix)
+    return want(period == "NONE", WARNING, period, "NONE: a reset forgets what the region is owed", fix)
 
 
+@doctor_check("region", "only an account directly under root competes with all others")
 def region_check(facts: Facts) -> CheckResult:
-    """The steered accounts: there, at the top, with shares of their own."""
     several = len(facts.accounts) > 1
     wanted = f"{facts.steered} directly under {ROOT}, with shares of {'their' if several else 'its'} own"
-    each = {name: _steered(facts, name) for name in facts.accounts}
-    odd = {name: one for name, one in each.items() if one.fix}
-    found = ", ".join(f"{name}: {one.found}" if several else one.found for name, one in (odd or each).items())
-    return want(not odd, PROBLEM, found, wanted, "\n".join(one.fix for one in odd.values()))
+    each = {name: _steered_row(facts, name) for name in facts.accounts}
+    odd = {name: row for name, row in each.items() if row[1]}
+    state = ", ".join(f"{name}: {text}" if several else text for name, (text, _) in (odd or each).items())
+    return want(not odd, PROBLEM, state, wanted, "\n".join(fix for _, fix in odd.values()))
 
 
-class _Row(NamedTuple):
-    found: str
-    fix: str = ""
+def _steered_row(facts: Facts, account: str) -> tuple[str, str]:
+    """The state of a steered account's row, and its fix; empty where it needs none."""
+    row = next((row for row in facts.associations if row.account == account and not row.user), None)
+    if row is None:
+        return f"no account {account}", _other_account(facts, account)
+    if row.parent != ROOT:
+        return f"under {row.parent}", _modify(facts, row, f"parent={ROOT}")
+    if not row.steerable:
+        return f"Fairshare={_shares(row)}", _modify(facts, row, "fairshare=25")
+    return f"RawShares {row.raw_shares}", ""
 
 
-def _steered(facts: Facts, account: str) -> _Row:
-    """What a steered account's row is like, and how to mend it."""
-    one = _own_row(facts, account)
-    if one is None:
-        return _Row(f"no account {account}", _other_account(facts, account))
-    if one.parent != ROOT:
-        return _Row(f"under {one.parent}", _modify(facts, one, f"parent={ROOT}"))
-    if not one.steerable:
-        return _Row(f"Fairshare={_shares(one)}", _modify(facts, one, "fairshare=25"))
-    return _Row(f"RawShares {one.raw_shares}")
-
-
-def lever_and_rules(facts: Facts) -> CheckResult:
-    """The steered accounts are the region's by the rules, and the region's charge is in them."""
-    found = facts.lever or Lever()
+@doctor_check("lever", "shares of an account that is not the region's favour somebody else", ("lever",))
+def lever_check(facts: Facts) -> CheckResult:
+    """By the rules the steered accounts are regional, and the region's charge is in them."""
+    lever = facts.lever or Lever()
     wanted = f"{facts.steered} regional by the rules, and the region's charge within"
-    if found.conflict:
-        return CheckResult(PROBLEM, found.conflict, wanted, found.remedy)
-    apart = found.reach.sentences
+    if lever.conflict:
+        return CheckResult(PROBLEM, lever.conflict, wanted, lever.remedy)
+    apart = lever.reach.sentences
     fix = "see `saf share --by account` and `saf rules check`: correct control.account or the rules"
     return want(not apart, WARNING, "; ".join(apart) or "regional by the rules", wanted, fix)
 
 
 def _other_account(facts: Facts, account: str) -> str:
-    """What may be steered instead; a new account would take its shares from everybody."""
-    there = [one.account for one in _level(facts) if not one.user and one.account not in facts.accounts]
+    """What to steer instead; a new account would take its shares from all others."""
+    there = [row.account for row in _level(facts) if not row.user and row.account not in facts.accounts]
     add = ["sacctmgr", "-i", "add", "account", f"name={account}", f"cluster={facts.priority.cluster}"]
     return (
         f"saf.toml: set control.account to one of: {_some(there) or 'none, there is no other account'}\n"
@@ -142,66 +155,67 @@ def _other_account(facts: Facts, account: str) -> str:
     )
 
 
-def siblings(facts: Facts) -> CheckResult:
-    """The accounts beside the steered one: each with shares of its own."""
+@doctor_check("siblings", "Fairshare=parent mixes the levels, and 0 always comes last")
+def siblings_check(facts: Facts) -> CheckResult:
     wanted = "no Fairshare=parent or 0 beside the steered account"
-    beside = [one for one in _level(facts) if one.account not in facts.accounts]
+    beside = [row for row in _level(facts) if row.account not in facts.accounts]
     if not beside:
-        return CheckResult(
-            PROBLEM, "no account beside the steered one", "somebody to share with", _others(facts)
-        )
-    odd = [one for one in beside if not one.steerable]
-    found = _some([f"{_name(one)} {_shares(one)}" for one in odd or beside])
-    mixed = any(one.raw_shares == PARENT_SHARES for one in odd)
-    fix = _commands([_modify(facts, one, "fairshare=1") for one in odd])
-    return want(not odd, PROBLEM if mixed else WARNING, found, wanted, fix)
+        cluster = facts.priority.cluster
+        add = f"sacctmgr -i add account name=others cluster={cluster} parent={ROOT} fairshare=75"
+        return CheckResult(PROBLEM, "no account beside the steered one", "an account to share with", add)
+    odd = [row for row in beside if not row.steerable]
+    state = _some([f"{_name(row)} {_shares(row)}" for row in odd or beside])
+    mixed = any(row.raw_shares == PARENT_SHARES for row in odd)
+    fix = _commands([_modify(facts, row, "fairshare=1") for row in odd])
+    return want(not odd, PROBLEM if mixed else WARNING, state, wanted, fix)
 
 
-def usage(facts: Facts) -> CheckResult:
-    """Whether sshare tells the usage of every row that competes: the law rests on it."""
-    unknown = _some([_name(one) for one in _level(facts) if one.raw_usage is None])
-    found = f"not told of {unknown}" if unknown else "told of every account on the level"
+@doctor_check("usage", "the control law steers by the usage that slurmctld works with")
+def usage_check(facts: Facts) -> CheckResult:
+    unknown = _some([_name(row) for row in _level(facts) if row.raw_usage is None])
+    state = f"missing for {unknown}" if unknown else "known for every account on the level"
     fix = "sshare -a -l must list them: does slurmctld answer, and may this user see usage (PrivateData)?"
-    return want(not unknown, PROBLEM, found, "sshare tells RawUsage of every account on the level", fix)
+    return want(not unknown, PROBLEM, state, "sshare reports RawUsage of every account on the level", fix)
 
 
-def resolution(facts: Facts) -> CheckResult:
-    """Whether one RawShare is a small enough step; the rescale keeps everybody's part of the level."""
-    level = [one for one in _level(facts) if one.steerable]
-    competing = sum(one.raw_shares for one in level if one.account not in facts.accounts)
+@doctor_check("level_resolution", "with few RawShares on the level each of them is a large step")
+def level_resolution_check(facts: Facts) -> CheckResult:
+    """The fix multiplies all shares by one factor, so every account keeps its part of the level."""
+    level = [row for row in _level(facts) if row.steerable]
+    competing = sum(row.raw_shares for row in level if row.account not in facts.accounts)
     wanted = f"at least {LEVEL_SHARES_LEAST} RawShares beside the steered account's"
     factor = ceil(LEVEL_SHARES_LEAST / competing) if competing else 0
-    fix = _commands([_modify(facts, one, f"fairshare={one.raw_shares * factor}") for one in level])
-    own = sum(one.raw_shares for one in level if one.account in facts.accounts)
+    fix = _commands([_modify(facts, row, f"fairshare={row.raw_shares * factor}") for row in level])
+    own = sum(row.raw_shares for row in level if row.account in facts.accounts)
     part = f"{own / (own + competing):.1%}" if own + competing else "nothing"
     few = f"{competing}; {factor} times the shares in every row: {facts.steered} has {part} before and after"
     fine = competing >= LEVEL_SHARES_LEAST
     return want(fine, WARNING, str(competing) if fine else few, wanted, fix)
 
 
-def stored(facts: Facts) -> CheckResult:
-    """Whether slurmctld works with the shares that slurmdbd has."""
-    odd = [one for one in _level(facts) if one.stored_shares not in (None, one.raw_shares)]
-    found = _some([f"{_name(one)} {_shares(one)}, stored {one.stored_shares}" for one in odd])
-    fix = _commands([_modify(facts, one, f"fairshare={one.stored_shares}") for one in odd])
-    return want(not odd, PROBLEM, found or "the same", "slurmctld works with what slurmdbd has", fix)
+@doctor_check("stored_shares", "slurmdbd reports a change to slurmctld once and does not ask again")
+def stored_shares_check(facts: Facts) -> CheckResult:
+    odd = [row for row in _level(facts) if row.stored_shares not in (None, row.raw_shares)]
+    state = _some([f"{_name(row)} {_shares(row)}, stored {row.stored_shares}" for row in odd])
+    fix = _commands([_modify(facts, row, f"fairshare={row.stored_shares}") for row in odd])
+    return want(not odd, PROBLEM, state or "the same", "slurmctld works with what slurmdbd has", fix)
 
 
-def scheduler(facts: Facts) -> CheckResult:
+@doctor_check("scheduler", "jobs that are never scheduled follow no priority")
+def scheduler_check(facts: Facts) -> CheckResult:
     silence = health.backfill_silence(facts.diagnostics)
     wanted = f"backfill ran in the last {health.BACKFILL_SILENCE} s while jobs wait"
     if facts.diagnostics.backfill_last_at is None:
-        return CheckResult(
-            WARNING, "backfill never ran", wanted, _conf("SchedulerType=sched/backfill", restart=True)
-        )
+        fix = _conf("SchedulerType=sched/backfill", restart=True)
+        return CheckResult(WARNING, "backfill never ran", wanted, fix)
     idle = silence <= health.BACKFILL_SILENCE or not facts.diagnostics.backfill_queue
-    return want(idle, PROBLEM, f"{silence} s ago", wanted, "look for what slurmctld.log says of backfill")
+    return want(idle, PROBLEM, f"{silence} s ago", wanted, "see what slurmctld.log says about backfill")
 
 
-def depth(facts: Facts) -> CheckResult:
-    """Whether backfill comes to the end of the queue: it does not see the region's jobs behind that."""
+@doctor_check("backfill_depth", "backfill does not look at jobs beyond its depth")
+def backfill_depth_check(facts: Facts) -> CheckResult:
     tried, queue = facts.diagnostics.backfill_depth, facts.diagnostics.backfill_queue
-    wanted = "every waiting job looked at"
+    wanted = "backfill looks at every waiting job"
     if tried is None or queue is None:
         return CheckResult(OK, "not known", wanted)
     fix = _conf(f"SchedulerParameters=bf_max_job_test={max(500, 2 * queue)}")
@@ -215,25 +229,21 @@ def _conf(setting: str, *, restart: bool = False) -> str:
 
 def _level(facts: Facts) -> Iterator[Association]:
     """The rows that compete with each other: the accounts under root, and root's own user."""
-    for one in facts.associations:
-        if (one.account == ROOT) if one.user else (one.parent == ROOT):
-            yield one
+    for row in facts.associations:
+        if (row.account == ROOT) if row.user else (row.parent == ROOT):
+            yield row
 
 
-def _own_row(facts: Facts, account: str) -> Association | None:
-    return next((one for one in facts.associations if one.account == account and not one.user), None)
-
-
-def _modify(facts: Facts, one: Association, what: str) -> str:
-    """The command, as a shell takes it: whoever may add accounts below others chose the name."""
-    row = ["user", "where", f"name={one.user}", f"account={one.account}"]
-    row = row if one.user else ["account", "where", f"name={one.account}"]
-    words = ["sacctmgr", "-i", "modify", *row, f"cluster={facts.priority.cluster}", "set", what]
+def _modify(facts: Facts, row: Association, what: str) -> str:
+    """The command, quoted for a shell: coordinators choose the names of accounts."""
+    user = ["user", "where", f"name={row.user}", f"account={row.account}"]
+    where = user if row.user else ["account", "where", f"name={row.account}"]
+    words = ["sacctmgr", "-i", "modify", *where, f"cluster={facts.priority.cluster}", "set", what]
     return " ".join(map(for_shell, words))
 
 
 def _some(names: Sequence[str]) -> str:
-    """A list for people: three of many, and how many more.
+    """The first three names, and how many more there are.
 
     >>> _some(["a", "b", "c"]), _some(list("abcdef"))
     ('a, b, c', 'a, b, c and 3 more')
@@ -242,23 +252,19 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:MOST_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
-def _commands(all_of_them: Sequence[str]) -> str:
-    """Commands, one a line: three of many, and how many there are."""
-    if len(all_of_them) <= MOST_SHOWN:
-        return "\n".join(all_of_them)
-    return "\n".join([*all_of_them[:MOST_SHOWN], f"... {len(all_of_them)} such commands in all"])
+def _commands(commands: Sequence[str]) -> str:
+    """Commands, one per line: the first three, and how many there are."""
+    if len(commands) <= MOST_SHOWN:
+        return "\n".join(commands)
+    return "\n".join([*commands[:MOST_SHOWN], f"... {len(commands)} such commands in all"])
 
 
-def _others(facts: Facts) -> str:
-    return f"sacctmgr -i add account name=others cluster={facts.priority.cluster} parent={ROOT} fairshare=75"
+def _name(row: Association) -> str:
+    return f"{row.account}/{row.user}" if row.user else row.account
 
 
-def _name(one: Association) -> str:
-    return f"{one.account}/{one.user}" if one.user else one.account
-
-
-def _shares(one: Association) -> str:
-    return "parent" if one.raw_shares == PARENT_SHARES else str(one.raw_shares)
+def _shares(row: Association) -> str:
+    return "parent" if row.raw_shares == PARENT_SHARES else str(row.raw_shares)
 
 
 def _days(seconds: float) -> str:
@@ -268,5 +274,5 @@ def _days(seconds: float) -> str:
     ('10.0 min', '2.0 h', '10.1 days')
     """
     units = ((86400, "days"), (3600, "h"), (60, "min"))
-    size, unit = next((one for one in units if seconds >= 2 * one[0]), units[-1])
+    size, unit = next((unit for unit in units if seconds >= 2 * unit[0]), units[-1])
     return f"{seconds / size:.1f} {unit}"

@@ -1,8 +1,11 @@
-"""What ``saf doctor`` looks at, as values, and what it says of each: everything its checks work with."""
+"""What ``saf doctor`` looks at and what it reports, as values: everything its checks work with.
+
+Tested in tests/doctor/test_checks.py.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -13,6 +16,7 @@ from slurm_ai_factory.core.programme.retention import Retained
 from slurm_ai_factory.core.records import (
     Association,
     Instant,
+    Mode,
     Node,
     Partition,
     PriorityConfig,
@@ -25,17 +29,17 @@ OK, WARNING, PROBLEM = "ok", "warning", "problem"
 
 
 class Finding(NamedTuple):
-    """What one check found. A problem makes the promise or the control wrong; a warning makes it worse."""
+    """What a check found. A problem makes the promise or the control wrong, a warning makes it worse."""
 
     check: str
     level: str
     found: str
     wanted: str
-    fix: str = ""  #: commands or settings, one a line; empty where nothing is to be done
+    fix: str = ""  #: commands or settings, one per line; empty where there is nothing to do
 
 
 class CheckResult(NamedTuple):
-    """A finding without the name of its check, which the table of checks has."""
+    """A finding without the name of its check."""
 
     level: str
     found: str
@@ -44,48 +48,51 @@ class CheckResult(NamedTuple):
 
 
 def want(fine: bool, level: str, found: str, wanted: str, fix: str) -> CheckResult:
-    """Fine, or not: then at this level and with this fix."""
+    """OK where ``fine``; else a finding of this level, with its fix."""
     return CheckResult(OK, found, wanted) if fine else CheckResult(level, found, wanted, fix)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What was read of Slurm and of the configuration; None for what could not be read, with its error."""
+    """What was read of Slurm, the ledger and the configuration.
 
-    now: Instant  #: this machine's clock, when slurmctld said its own
+    A fact that could not be read is None, and its error is in ``unread``.
+    """
+
+    now: Instant  #: this machine's clock, at the moment of slurmctld's in ``diagnostics``
     clock_tolerance: int  #: seconds by which the two may differ
-    user: str  #: who asks
-    mode: str
+    user: str  #: the user that runs ``saf doctor``
+    mode: Mode
     accounts: tuple[str, ...]  #: the steered ones
     weights: Mapping[str, Count]  #: of the promise's resource
     window_seconds: int
     read_window_seconds: int
     priority: PriorityConfig
     associations: Sequence[Association]
-    unknown_accounts: Sequence[str]  #: named by rules and not in Slurm
-    unclassified_accounts: Sequence[str]  #: with users, and matched by no rule
+    unknown_accounts: Sequence[str]  #: named by rules, but not in Slurm
+    unclassified_accounts: Sequence[str]  #: with users, but matched by no rule
     authority: float | None
-    unknown_words: Mapping[str, int]  #: of the queue, with their jobs
+    unknown_words: Mapping[str, int]  #: states and reasons in the queue, with their number of jobs
     diagnostics: Diagnostics
     partitions: Sequence[Partition] | None
     usage_factors: Mapping[str, float] | None  #: by QOS
     coordinators: Mapping[str, Sequence[str]] | None  #: by account
-    admin_level: str | None  #: of ``user``, as Slurm spells it; empty where slurmdbd does not know the user
+    admin_level: str | None  #: of ``user``, as Slurm spells it; empty for a user that slurmdbd does not have
     slurmdbd: Slurmdbd | None
     transactions: Sequence[Transaction] | None  #: of the steered accounts' rows, newest last
     nodes: Sequence[Node] | None
-    lever: Lever | None  #: None where the ledger is needed to tell and cannot be read
-    contradiction: str = ""  #: what saf.toml says otherwise than the promise's term in force
+    lever: Lever | None  #: None where it needs the ledger, which cannot be read
+    contradiction: str = ""  #: where saf.toml contradicts the promise's current term
     size: str | None  #: the cluster's TRES now, as slurmdbd has them; empty where it has none
     source: str  #: slurm.source
-    refused: Mapping[str, str]  #: what the source had no answer to, and why
-    retained: Retained | None = None  #: None where nothing of [privacy] is to go, or it could not be read
-    proposals: int | None = None  #: that wait for a second person; None where the ledger cannot be read
-    unread: Mapping[str, str] = field(default_factory=dict)
+    refused: Mapping[str, str]  #: the reads that the source had no answer to, and why
+    retained: Retained | None = None  #: None where [privacy] removes nothing, or it could not be read
+    proposals: int | None = None  #: waiting for a second person; None where the ledger cannot be read
+    unread: Mapping[str, str] = field(default_factory=dict)  #: errors by name of the fact
 
     @property
     def steered(self) -> str:
-        """The steered accounts by name."""
+        """The names of the steered accounts."""
         return ", ".join(self.accounts)
 
     @property
@@ -97,3 +104,19 @@ class Facts:
     def remedy(self) -> str:
         """The command that makes ``user`` an operator."""
         return rights.operator_command(self.user, self.admin_level)
+
+
+class Check(NamedTuple):
+    """One check of ``saf doctor``."""
+
+    name: str
+    why: str  #: why it matters
+    needs: tuple[str, ...]  #: facts without which it has nothing to look at
+    look: Callable[[Facts], CheckResult]
+
+
+def doctor_check(
+    name: str, why: str, needs: tuple[str, ...] = ()
+) -> Callable[[Callable[[Facts], CheckResult]], Check]:
+    """Make a function of Facts a check."""
+    return lambda look: Check(name, why, needs, look)

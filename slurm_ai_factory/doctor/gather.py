@@ -1,22 +1,22 @@
-"""Gathers what ``saf doctor`` looks at. Reads only; what needs the ledger is left out where there is none.
+"""Gathers what ``saf doctor`` looks at. Writes nothing, and works without a ledger.
 
-What the promise and the control stand on must be read, or the doctor has nothing to say. Of what only some
-checks need, a failed read is kept with its error, for those checks to tell.
+A failed read of what the promise and the control rest on ends it. Where only some checks need a fact, a
+failed read keeps its error, and those checks report it. Tested in tests/cli/test_questions.py and
+tests/slurm/test_contract.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import windows
-from slurm_ai_factory.core.control import lever
 from slurm_ai_factory.core.control.level import ROOT
-from slurm_ai_factory.core.control.lever import Lever
+from slurm_ai_factory.core.control.lever import Lever, conflict_sentence, conflicts, lever_remedy
 from slurm_ai_factory.core.programme.retention import Retained
 from slurm_ai_factory.core.programme.terms import Term
-from slurm_ai_factory.core.records import Association, Instant
+from slurm_ai_factory.core.records import Instant
 from slurm_ai_factory.core.rules.classify import Rules
 from slurm_ai_factory.doctor.facts import Facts
 from slurm_ai_factory.errors import LedgerError, SlurmError
@@ -24,16 +24,16 @@ from slurm_ai_factory.slurm import Slurm
 from slurm_ai_factory.steps.live import signals_now
 
 LOOK_BACK = 30 * 86400
-"""How far back somebody else's changes of the steered row are looked for."""
+"""How far back other users' changes of the steered rows are looked for, in seconds."""
 
 
 class OfLedger(NamedTuple):
     """What only the ledger knows."""
 
     lever: Lever | None  #: None before the first read
-    term: Term  #: of the promise, in force now
-    retained: Retained | None  #: None where nothing of [privacy] is to go
-    proposals: int  #: that wait for a second person
+    term: Term  #: the promise's current one
+    retained: Retained | None  #: None where [privacy] removes nothing
+    proposals: int  #: waiting for a second person
 
 
 def gather_facts(
@@ -45,19 +45,25 @@ def gather_facts(
 ) -> Facts:
     """Everything the checks need, as ``user`` sees it. Raises SlurmError.
 
-    ``of_ledger`` tells what the ledger knows as of an instant; it may raise LedgerError.
+    ``of_ledger`` gives what the ledger knows as of an instant; it may raise LedgerError.
     """
-    known, unread = _known(of_ledger, clock())
+    known: OfLedger | None = None
+    unread: dict[str, str] = {}
+    try:
+        known = of_ledger(clock())
+    except LedgerError as error:
+        unread["promise"] = str(error)
     contradiction = config.contradicting(known.term) if known else ""
     config = config.under(known.term) if known else config
     priority, associations = slurm.priority_config(), slurm.associations()
-    rules = Rules(config.rules, {one.account: one.parent for one in associations if one.user is None})
+    rules = Rules(config.rules, {row.account: row.parent for row in associations if row.user is None})
+    users = [(row.account, row.user) for row in associations if row.user and row.account != ROOT]
     live = signals_now(slurm, config, priority, rules, {}, slurm.diagnostics)
     now = clock()
     window = windows.window(config.promise.window, now, config.promise.time_zone)
-    some, errors = _readable(config, slurm, now, user)
-    found = (known.lever if known else None) or _lever_without_ledger(config, rules, now)
-    if found is None:
+    facts, errors = _readable(config, slurm, now, user)
+    lever = (known.lever if known else None) or _lever_without_ledger(config, rules, now)
+    if lever is None:
         unread["lever"] = unread.get("promise", "nothing has been read yet; run `saf cycle`")
     if known is None and config.privacy.retention().asked:
         unread["retained"] = unread["promise"]
@@ -67,56 +73,36 @@ def gather_facts(
         user=user,
         mode=config.control.mode,
         accounts=config.control.account,
-        weights=config.promise.resource,
+        weights=config.promise.resource.weights,
         window_seconds=window.until - window.since,
         read_window_seconds=config.slurm.read_window,
         priority=priority,
         associations=associations,
         unknown_accounts=rules.unknown_accounts(),
-        unclassified_accounts=rules.unmatched_accounts(_users(associations)),
+        unclassified_accounts=rules.unmatched_accounts(users),
         authority=live.authority,
         unknown_words=live.demand.unknown,
         diagnostics=live.diagnostics,
         source=config.slurm.source,
         refused=slurm.refused(),
-        lever=found,
+        lever=lever,
         contradiction=contradiction,
         retained=known.retained if known else None,
         proposals=known.proposals if known else None,
         unread=unread | errors,
-        **some,
+        **facts,
     )
 
 
-def _known(of_ledger: Callable[[Instant], OfLedger], at: Instant) -> tuple[OfLedger | None, dict[str, str]]:
-    """What the ledger knows, or why that is not known, by the check that needs it."""
-    try:
-        return of_ledger(at), {}
-    except LedgerError as error:
-        return None, {"promise": str(error)}
-
-
 def _lever_without_ledger(config: Config, rules: Rules, now: Instant) -> Lever | None:
-    """What rules and account tree tell alone; None where the registry has a say, which is in the ledger."""
-    if any(one.beneficiary is None for one in rules.rules):
+    """The lever by rules and account tree alone; None where a rule needs the registry of the ledger."""
+    if any(rule.beneficiary is None for rule in rules.rules):
         return None
-    conflicts = lever.conflicts(rules, config.control.account, now)
-    return Lever(lever.conflict_sentence(conflicts), lever.lever_remedy(rules))
-
-
-def _users(associations: Sequence[Association]) -> list[tuple[str, str]]:
-    """(account, user), without root's own, which every Slurm has."""
-    return [(one.account, one.user) for one in associations if one.user and one.account != ROOT]
-
-
-def _size(slurm: Slurm, now: Instant) -> str:
-    """What slurmdbd takes the cluster for now; empty where it knows of none."""
-    sizes, _ = slurm.events(now - 1, now)
-    return next((one.tres for one in sizes if one.until is None), "")
+    return Lever(conflict_sentence(conflicts(rules, config.control.account, now)), lever_remedy(rules))
 
 
 def _readable(config: Config, slurm: Slurm, now: Instant, user: str) -> tuple[dict[str, Any], dict[str, str]]:
-    """Each fact that only some checks need, None where it could not be read; and the errors of those."""
+    """The facts that only some checks need, None where they could not be read; and their errors, by name."""
     reads: dict[str, Callable[[], Any]] = {
         "partitions": slurm.partitions,
         "usage_factors": slurm.usage_factors,
@@ -124,16 +110,18 @@ def _readable(config: Config, slurm: Slurm, now: Instant, user: str) -> tuple[di
         "admin_level": lambda: slurm.admin_level(user),
         "slurmdbd": slurm.slurmdbd,
         "nodes": slurm.nodes,
-        "size": lambda: _size(slurm, now),
+        "size": lambda: next((size.tres for size in slurm.events(now - 1, now)[0] if size.until is None), ""),
         "transactions": lambda: sorted(
-            one for account in config.control.account for one in slurm.share_changes(account, now - LOOK_BACK)
+            change
+            for account in config.control.account
+            for change in slurm.share_changes(account, now - LOOK_BACK)
         ),
     }
-    found: dict[str, Any] = dict.fromkeys(reads)
+    facts: dict[str, Any] = dict.fromkeys(reads)
     unread = {}
     for name, read in reads.items():
         try:
-            found[name] = read()
+            facts[name] = read()
         except SlurmError as error:
             unread[name] = str(error)
-    return found, unread
+    return facts, unread

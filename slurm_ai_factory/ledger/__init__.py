@@ -1,4 +1,4 @@
-"""The edge to PostgreSQL: what was read, what was decided, what was done. psycopg is imported here only."""
+"""The edge to PostgreSQL: accounting, decisions, changes and reports. psycopg is imported here only."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from slurm_ai_factory.core.records import Instant
 from slurm_ai_factory.core.rules.classify import Rule, Rules
 from slurm_ai_factory.core.rules.organisations import Regional
 from slurm_ai_factory.errors import LedgerError
-from slurm_ai_factory.ledger.accounting import Accounting, ReadResult, Usual
+from slurm_ai_factory.ledger.accounting import Accounting, Usual
 from slurm_ai_factory.ledger.audits import Audits
 from slurm_ai_factory.ledger.chain import Chain
 from slurm_ai_factory.ledger.classified import Classified, set_of
 from slurm_ai_factory.ledger.connection import LONG, USUAL, Limits
 from slurm_ai_factory.ledger.control import Control, Planned
-from slurm_ai_factory.ledger.derived import Derived
+from slurm_ai_factory.ledger.derived import ANEW, Derived
 from slurm_ai_factory.ledger.expertise import Expertise
+from slurm_ai_factory.ledger.intake import Intake, ReadResult
 from slurm_ai_factory.ledger.persons import Persons
 from slurm_ai_factory.ledger.privacy import Privacy
 from slurm_ai_factory.ledger.proposals import Proposals
@@ -39,23 +40,17 @@ __all__ = [
     "unasked",
 ]
 
-ANEW = (
-    "shadow_tres", "shadow_allocation_tres", "shadow_hourly_usage", "shadow_rule_sets",
-    "shadow_classifications", "shadow_sums", "shadow_hourly_sums",
-    "add_tres", "add_allocation_tres", "all_usage", "analyze_usage",
-)  # fmt: skip
-"""What makes everything derived again, beside what is kept."""
-
 UNKNOWN = 0
-"""The key of a cluster that the ledger does not know; nothing has it."""
+"""The key of a cluster that is not in the ledger; no row has it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """One cluster's books: its accounting, what was decided and done, the registry, and what was reported."""
+    """The ledger of one cluster: accounting, decisions and changes, the registry, published reports."""
 
     store: Store
     accounting: Accounting
+    intake: Intake
     control: Control
     registry: RegistryBook
     expertise: Expertise
@@ -69,21 +64,21 @@ class Ledger:
     proposals: Proposals
 
     def books(self, rules: Rules, then: Instant | None = None) -> Classified:
-        """The accounting as these rules classify it, as known now or then, sorted as far as it was."""
+        """The accounting as these rules classify it, as known now or then; new subjects may be unsorted."""
         store, cluster, cluster_id = self.store, self.accounting.cluster, self.accounting.cluster_id
         return Classified(store, cluster, cluster_id, set_of(store, cluster_id, rules.digest), then)
 
     def classified(self, rules: Rules, then: Instant | None = None) -> Classified:
-        """The same where every subject known now has an answer."""
+        """The same, with every subject known now classified."""
         books = self.books(rules, then)
         books.sort(rules)
         return books
 
     @contextmanager
     def anew(self) -> Iterator[Ledger]:
-        """The same ledger at one moment, with everything derived made again from facts.
+        """The same ledger at one moment, with everything derived computed again from facts.
 
-        Temporary tables hide those that are kept: counts of TRES, usage by hour, answers of rules, sums.
+        Temporary tables hide the permanent ones: TRES counts, hourly usage, classifications, sums.
         """
         with Store(self.store.url, self.store.limits) as store, store.snapshot():
             for query in ANEW:
@@ -93,13 +88,13 @@ class Ledger:
     def rules_of(
         self, rules: tuple[Rule, ...], region: frozenset[Regional], then: Instant | None = None
     ) -> Rules:
-        """Rules with all they are read against, as known now or then."""
+        """Rules with the account tree, registry, region and overrides, as known now or then."""
         known, overrides = self.registry.known(then), self.registry.overrides(then)
         return Rules(rules, self.accounting.parents(then), known, region, overrides)
 
 
 def unasked() -> None:
-    """Let any cluster become known."""
+    """Admit any cluster to the ledger."""
 
 
 @contextmanager
@@ -108,8 +103,8 @@ def open_ledger(
 ) -> Iterator[Ledger]:
     """The ledger of one cluster, its schema checked. Raises LedgerError.
 
-    A cluster it does not know becomes known when ``admit`` has returned. With None nothing is written for it:
-    a ledger that knows others refuses it, and one that knows none is empty.
+    A new cluster is added once ``admit`` returns. With None nothing is written for it: a ledger of other
+    clusters refuses it, and a ledger without any cluster is empty.
     """
     with Store(url, limits) as store:
         store.check_schema()
@@ -117,7 +112,7 @@ def open_ledger(
 
 
 def _key(store: Store, cluster: str, admit: Callable[[], object] | None) -> int:
-    known = {name: int(key) for name, key in store.all("clusters")}
+    known = store.clusters()
     if cluster in known:
         return known[cluster]
     if admit:
@@ -131,9 +126,11 @@ def _key(store: Store, cluster: str, admit: Callable[[], object] | None) -> int:
 def ledger_of(store: Store, cluster: str, cluster_id: int) -> Ledger:
     """The ledger of one cluster on an open store."""
     key, privacy = (store, cluster, cluster_id), Privacy(store, cluster_id)
+    accounting = Accounting(*key)
     return Ledger(
         store,
-        Accounting(*key),
+        accounting,
+        Intake(store, cluster_id, accounting),
         Control(*key),
         RegistryBook(*key),
         Expertise(store),

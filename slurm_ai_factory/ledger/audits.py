@@ -1,4 +1,7 @@
-"""Checks of the books that were made, and what they found."""
+"""Records `saf ledger verify` and `saf reconcile`: when they ran, and what they found.
+
+Tested in tests/cli/test_verify.py.
+"""
 
 from __future__ import annotations
 
@@ -11,30 +14,29 @@ from slurm_ai_factory.ledger.store import Store, json
 
 
 class Audit(NamedTuple):
-    """A check of the books: of all there is, or of an interval."""
+    """One check of the ledger: of all of it, or of the interval [since, until)."""
 
     command: str  #: verify or reconcile
     at: Instant
     since: Instant | None
     until: Instant | None
-    findings: int
+    findings: int  #: how many differences it found
 
 
 @dataclass(frozen=True, slots=True)
 class Audits:
-    """The checks that were made of one cluster's books."""
+    """The recorded checks of one cluster."""
 
     store: Store
     cluster_id: int
 
     def keep(self, made: Audit, result: Mapping[str, object], actor: str) -> None:
-        """Note a check that was made, with all that it found; of a cluster that is not known, nothing."""
-        if not self.cluster_id:
-            return
-        found = {"result": json(result), "actor": actor}
-        self.store.do("add_audit", cluster_id=self.cluster_id, **made._asdict(), **found)
+        """Record a check and its result; nothing for a cluster that the ledger does not know."""
+        if self.cluster_id:
+            values = {**made._asdict(), "result": json(result), "actor": actor}
+            self.store.do("add_audit", cluster_id=self.cluster_id, **values)
 
     def made(self, since: Instant, as_of: Instant) -> list[Audit]:
-        """The checks made in [since, as_of], oldest first."""
+        """The checks recorded in [since, as_of], oldest first."""
         rows = self.store.all("audits", cluster_id=self.cluster_id, since=since, as_of=as_of)
         return [Audit(*row) for row in rows]

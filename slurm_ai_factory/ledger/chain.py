@@ -1,9 +1,9 @@
-"""The chain over everything that was recorded, walked; and every row beside its entry.
+"""Checks the hash chain over all recorded rows, and every row against its entry.
 
-PostgreSQL adds the entries as rows are recorded. An entry has the digest of a row and a hash over the entry
-before it, so a changed, removed or added row is found, and a copy of the newest hash, the head, tells whether
-entries were cut off at the end. Whoever owns the database can make a whole new chain, which a copy of a head
-that lies elsewhere does not fit.
+Triggers add an entry for each recorded row: the digest of the row, and a hash over the entry before it. This
+shows rows that were changed, removed or added. A copy of the newest hash, the head, shows whether entries
+were cut off at the end. The owner of the database can make a whole new chain, but it does not fit an older
+head.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from slurm_ai_factory.ledger.store import Store
 COMPARED = SQL("""
 WITH entries AS (
     SELECT row_key, format, digest FROM chain WHERE table_name = {name}
-), told AS (
-    SELECT to_jsonb(t) AS told FROM {table} t
+), recorded AS (
+    SELECT to_jsonb(t) AS content FROM {table} t
     UNION ALL
     SELECT k.content FROM withdrawn_rows k JOIN withdrawals w USING (withdrawal_id)
     WHERE k.table_name = {name} AND {name} IN ('accounts', 'outages', 'sizes')
         AND (k.content ->> 'recorded_at')::bigint >= w.since
         AND (k.content ->> 'cluster_id')::smallint = w.cluster_id
 ), keyed AS (
-    SELECT chained_text(told, c.key, '{{}}') AS row_key, c.format,
-        sha256_of(chained_text(told, c.columns, c.people)) AS digest
-    FROM told, chained() c
-    WHERE c.name = {name} AND told ->> 'status' IS DISTINCT FROM 'planned'
+    SELECT chained_text(content, c.key, '{{}}') AS row_key, c.format,
+        sha256_of(chained_text(content, c.columns, c.people)) AS digest
+    FROM recorded, chained() c
+    WHERE c.name = {name} AND content ->> 'status' IS DISTINCT FROM 'planned'
 ), rows AS (
     SELECT row_key, format, count(*) AS times, min(digest) AS digest FROM keyed GROUP BY row_key, format
 ), entered AS (
@@ -49,11 +49,11 @@ WITH entries AS (
 SELECT count(*), count(*) FILTER (WHERE differs), coalesce(min(row_key) FILTER (WHERE differs), '')
 FROM compared
 """)
-"""Every row of a table, withdrawn ones included, beside its one entry, in the format the entry has."""
+"""Compares every row of a table, withdrawn ones included, with its one entry, in the format of that entry."""
 
 
 class Head(NamedTuple):
-    """The newest entry of the chain, or one that was the newest."""
+    """An entry of the chain; the newest one is the head."""
 
     entry: int
     hash: str
@@ -62,7 +62,7 @@ class Head(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """The chain of a ledger; it is of all clusters."""
+    """The chain of a ledger: one for all clusters."""
 
     store: Store
     cluster_id: int
@@ -73,29 +73,30 @@ class Chain:
         return Head(*row) if row else None
 
     def find(self, head: str) -> Head | None:
-        """The entry that has a hash."""
+        """The entry with this hash; None where the chain has no such entry."""
         row = self.store.one("entry_of", hash=head.lower())
         return Head(*row) if row else None
 
     def walked(self) -> Comparison:
-        """Every entry beside the one before it."""
+        """Compare every entry with the one before it."""
         return Comparison(*(self.store.one("chain_walked") or (0, 0)))
 
     def records(self) -> Comparison:
-        """Every recorded row beside its entry."""
-        found = [(name, self._compared(name)) for (name,) in self.store.all("chained_tables")]
-        first = next((f"{name} {one.first}" for name, one in found if one.differing), "")
-        return Comparison(sum(one.rows for _, one in found), sum(one.differing for _, one in found), first)
-
-    def _compared(self, table: str) -> Comparison:
-        query: Composed = COMPARED.format(name=Literal(table), table=Identifier(table))
-        with wrapped(self.store.url):
-            return Comparison(*(self.store.connection.execute(query).fetchone() or (0, 0)))
+        """Compare every recorded row with its entry."""
+        rows, differing, first = 0, 0, ""
+        for (table,) in self.store.all("chained_tables"):
+            query: Composed = COMPARED.format(name=Literal(table), table=Identifier(table))
+            with wrapped(self.store.url):
+                compared = Comparison(*(self.store.connection.execute(query).fetchone() or (0, 0)))
+            rows, differing = rows + compared.rows, differing + compared.differing
+            if compared.differing and not first:
+                first = f"{table} {compared.first}"
+        return Comparison(rows, differing, first)
 
     def versions(self) -> Comparison:
-        """Whether what each run was, and is, follows one after the other, as reads and people told it."""
+        """Compare each version of a run with the one before: a read, override or withdrawal joins them."""
         return Comparison(*(self.store.one("versions_compared", cluster_id=self.cluster_id) or (0, 0)))
 
     def reads(self) -> Comparison:
-        """The digest of every read beside the runs that it took in."""
+        """Compare the digest of every read with the runs that it recorded."""
         return Comparison(*(self.store.one("reads_compared", cluster_id=self.cluster_id) or (0, 0)))

@@ -3,11 +3,11 @@
 SELECT entry, hash, extract(epoch FROM recorded_at)::bigint FROM chain ORDER BY entry DESC LIMIT 1
 
 -- entry_of --
--- The entry that has a hash.
+-- The entry with a hash.
 SELECT entry, hash, extract(epoch FROM recorded_at)::bigint FROM chain WHERE hash = %(hash)s
 
 -- chain_walked --
--- Every entry beside the one before it: how many there are, how many do not follow, and the first of those.
+-- How many entries there are, how many do not follow the one before, and the first of these.
 WITH linked AS (
     SELECT *, lag(hash, 1, '') OVER (ORDER BY entry) AS before, lag(entry, 1, 0::bigint) OVER (ORDER BY entry) AS last
     FROM chain
@@ -23,12 +23,12 @@ SELECT count(*), count(*) FILTER (WHERE broken),
 FROM compared
 
 -- chained_tables --
--- The tables whose rows are chained.
+-- The tables with chained rows.
 SELECT DISTINCT name FROM chained() ORDER BY name
 
 -- reads_compared --
--- The digests of reads beside the runs that they took in: how many reads have one, how many differ, and the first.
-WITH told AS (
+-- How many reads have a digest of the runs they recorded, how many digests differ, and the first of these.
+WITH recorded AS (
     SELECT read_id, encode(sha256(string_agg(DISTINCT hash, '' ORDER BY hash)), 'hex') AS digest
     FROM run_hashes WHERE cluster_id = %(cluster_id)s GROUP BY read_id
 ), missed AS (
@@ -44,10 +44,10 @@ WITH told AS (
                 AND w.recorded_at = r.withdrawn_at AND w.since <= r.at
         ) OR r.runs_digest <> coalesce(t.digest, encode(sha256(''), 'hex'))
         OR r.withdrawn_at IS NULL AND r.until = r.at AND r.missing_digest IS DISTINCT FROM m.digest AS differs
-    FROM reads r LEFT JOIN told t USING (read_id) LEFT JOIN missed m USING (at)
+    FROM reads r LEFT JOIN recorded t USING (read_id) LEFT JOIN missed m USING (at)
     WHERE r.cluster_id = %(cluster_id)s AND r.runs_digest IS NOT NULL
     UNION ALL
-    SELECT read_id, 0, true FROM told t
+    SELECT read_id, 0, true FROM recorded t
     WHERE read_id IS NOT NULL AND NOT EXISTS (
         SELECT FROM reads r WHERE r.read_id = t.read_id AND r.cluster_id = %(cluster_id)s
     )
@@ -57,41 +57,24 @@ WITH told AS (
     UNION ALL
     SELECT 0, 0, digest <> adopted_runs() FROM chain WHERE (table_name, row_key) = ('runs', 'adopted')
     UNION ALL
-    SELECT 0, 0, true FROM told
+    SELECT 0, 0, true FROM recorded
     WHERE read_id IS NULL AND NOT EXISTS (SELECT FROM chain WHERE (table_name, row_key) = ('runs', 'adopted'))
 )
 SELECT count(*), count(*) FILTER (WHERE differs),
     coalesce((array_agg(format('read %%s', read_id) ORDER BY read_id) FILTER (WHERE differs))[1], '')
 FROM compared
 
--- add_audit --
--- A check of the books was made.
-INSERT INTO audits (cluster_id, recorded_at, command, since, until, findings, result, actor)
-VALUES (%(cluster_id)s, %(at)s, %(command)s, %(since)s, %(until)s, %(findings)s, %(result)s, %(actor)s)
-
--- audits --
--- Checks of the books that were made in an interval.
-SELECT command, recorded_at, since, until, findings FROM audits
-WHERE cluster_id = %(cluster_id)s AND recorded_at >= %(since)s AND recorded_at <= %(as_of)s
-ORDER BY audit_id
-
--- head_of_report --
--- The head of the chain when a report was published, of just these figures.
-SELECT head_entry, head FROM reports
-WHERE cluster_id = %(cluster_id)s AND window_name = %(window_name)s AND as_of = %(as_of)s
-    AND fingerprint = %(fingerprint)s AND head IS NOT NULL
-
 -- versions_compared --
--- What each run was and is, in the order of recording: how many there are, how many do not follow one another or were
--- recorded when nobody told anything, and the first of those.
-WITH told AS (
+-- How many versions of runs there are, how many do not follow the one before or were recorded without a read, an
+-- override or a withdrawal, and the first of these.
+WITH versions AS (
     SELECT db_index, read_id, recorded_at, superseded_at FROM run_versions WHERE cluster_id = %(cluster_id)s
     UNION ALL
     SELECT db_index, read_id, recorded_at, NULL FROM runs WHERE cluster_id = %(cluster_id)s
 ), ordered AS (
     SELECT *, lead(recorded_at) OVER (PARTITION BY db_index ORDER BY recorded_at, superseded_at NULLS LAST) AS next
-    FROM told
-), spoken AS (
+    FROM versions
+), corrected AS (
     SELECT recorded_at FROM overrides WHERE cluster_id = %(cluster_id)s
     UNION
     SELECT recorded_at FROM withdrawals WHERE cluster_id = %(cluster_id)s
@@ -102,7 +85,7 @@ WITH told AS (
             ELSE superseded_at IS DISTINCT FROM next AND NOT EXISTS (
                 SELECT FROM reads r WHERE r.read_id = o.read_id AND r.withdrawn_at = o.superseded_at
             )
-        END OR o.read_id IS NOT NULL AND o.recorded_at NOT IN (SELECT recorded_at FROM spoken)
+        END OR o.read_id IS NOT NULL AND o.recorded_at NOT IN (SELECT recorded_at FROM corrected)
         AND NOT EXISTS (SELECT FROM reads r WHERE r.read_id = o.read_id AND r.at = o.recorded_at) AS differs
     FROM ordered o
 )

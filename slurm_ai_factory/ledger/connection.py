@@ -1,8 +1,8 @@
-"""One connection that nothing waits on for ever, and driver errors turned into one sentence for the operator.
+"""A connection with a deadline on every wait, and driver errors as one sentence for the operator.
 
-The server's own deadlines end with the server: one that hangs is told by a deadline kept here, on every wait.
-The other way round, the server ends the session of a client that vanished or stands still, and with it every
-lock that it holds.
+The server's own deadlines end with the server, so this side keeps a deadline of its own to notice a server
+that hangs. In turn, the server ends the session of a client that vanished or hangs, and releases its locks.
+Tested in tests/ledger/test_deadlines.py and tests/ledger/test_store.py.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from psycopg.conninfo import conninfo_to_dict
 
 from slurm_ai_factory.errors import LedgerError
 
-logging.getLogger("psycopg").setLevel(logging.ERROR)  # what it warns of comes back as a LedgerError
+logging.getLogger("psycopg").setLevel(logging.ERROR)  # its warnings come back as LedgerErrors
 
 CONNECT_SECONDS = 10
 """For each address of a server."""
 
 KEEPALIVE = "-c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3"
-"""The server notices within a minute that a machine is gone; one that is only frozen still answers these."""
+"""The server notices within a minute that a host is gone; a frozen process still answers these."""
 
 UNREACHABLE = ("08", "57P")
-"""SQLSTATEs of a connection that is not there, and of a server that ends or does not serve yet."""
+"""SQLSTATEs of a lost connection, and of a server that shuts down or starts up."""
 
 NOT_THIS_USER = re.compile(r'FATAL:\s+(Peer authentication failed|role ".*" does not exist)')
 
@@ -43,28 +43,28 @@ Returned = TypeVar("Returned")
 class Limits(NamedTuple):
     """How long each side of a session waits for the other, in seconds."""
 
-    silence: float = 120  #: of the server: then it hangs, and the connection is given up
-    statement: float = 600  #: one statement may take; 0 for as long as it needs
-    idle: float | None = None  #: of this process between statements; None for as long as it likes
+    silence: float = 120  #: without an answer of the server, after which it counts as hanging
+    statement: float = 600  #: per statement; 0 for no limit
+    idle: float | None = None  #: of this process between statements; None for no limit
 
 
 USUAL = Limits()
 
 LONG = Limits(silence=3600, statement=0)
-"""For work that somebody asked for and waits for: migrations, checks and exports of a whole history."""
+"""For long work that an operator waits for: migrations, checks and exports of a whole history."""
 
 
 class Silence(psycopg.OperationalError):
-    """The server said nothing for too long."""
+    """The server did not answer in time."""
 
 
 class Connection(psycopg.Connection[tuple[Any, ...]]):
-    """A connection that is closed when the server says nothing for ``silence`` seconds of any wait."""
+    """A connection that is closed when the server does not answer for ``silence`` seconds of any wait."""
 
     silence: float = USUAL.silence
 
     def wait(self, gen: Generator[Any, Any, Returned], *args: Any, **kwargs: Any) -> Returned:
-        """As psycopg waits. Raises Silence."""
+        """Wait as psycopg does. Raises Silence."""
         try:
             return super().wait(_bounded(gen, self.silence), *args, **kwargs)
         except Silence:
@@ -73,7 +73,7 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
 
 
 def _bounded(gen: Generator[Any, Any, Returned], silence: float) -> Generator[Any, Any, Returned]:
-    """The same steps; psycopg sends a 0 every now and then while the server is not ready for the next one."""
+    """The same steps; psycopg sends a 0 now and then while the server is not ready for the next one."""
     ready, heard = None, monotonic()
     while True:
         try:
@@ -90,8 +90,8 @@ def _bounded(gen: Generator[Any, Any, Returned], silence: float) -> Generator[An
 def connect(url: str, limits: Limits) -> Connection:
     """An autocommit connection within these limits. Raises LedgerError.
 
-    What the url says of timeouts and options goes before. A name server may hang longer than any limit: the
-    connection is made in a thread, which is left behind then.
+    Timeouts and options in the url override them. A name server may hang longer than any limit, so the
+    connection is made in a thread, which is left behind in that case.
     """
     made: Future[Connection] = Future()
     with wrapped(url):
@@ -105,7 +105,7 @@ def connect(url: str, limits: Limits) -> Connection:
 
 
 def _make(parts: dict[str, Any], limits: Limits, made: Future[Connection]) -> None:
-    """Connect, for whoever still waits for it."""
+    """Connect; close the connection where nobody waits for it any more."""
     try:
         connection = _connected(parts, limits)
     except Exception as error:
@@ -128,7 +128,7 @@ def _connected(parts: dict[str, Any], limits: Limits) -> Connection:
 
 
 def _options(limits: Limits) -> str:
-    """What the server is to do with the session, of its own accord."""
+    """The server's settings for this session."""
     stuck = f"{1000 * (limits.idle or limits.statement):.0f}ms"
     settings = {
         "statement_timeout": stuck,
@@ -146,7 +146,7 @@ def _options(limits: Limits) -> str:
 
 @contextmanager
 def wrapped(url: str) -> Iterator[None]:
-    """Let no driver error out: LedgerError says what happened, where and what to do."""
+    """Turn driver errors into LedgerErrors, which say what happened, where and what to do next."""
     try:
         yield
     except psycopg.Error as error:
@@ -154,35 +154,36 @@ def wrapped(url: str) -> Iterator[None]:
 
 
 def _sentence(error: psycopg.Error) -> str:
-    """What the ledger did, and what to do about it."""
-    said, state = _first(error), error.sqlstate or ""
+    """What happened at the ledger, and what to do next."""
+    state, lines = error.sqlstate or "", str(error).strip().splitlines()
+    why = lines[0].removesuffix(".") if lines else type(error).__name__
     match error:
         case Silence() | errors.ConnectionTimeout():
-            return f"did not answer: {said}; see whether PostgreSQL hangs, or raise ledger.timeout"
+            return f"did not answer: {why}; see whether PostgreSQL hangs, or raise ledger.timeout"
         case errors.QueryCanceled():
-            return f"did not answer in time: {said}; look for locks and load in PostgreSQL"
+            return f"did not answer in time: {why}; look for locks and load in PostgreSQL"
         case errors.IdleSessionTimeout() | errors.IdleInTransactionSessionTimeout():
-            return f"ended the session of this saf, which was silent for too long: {said}; try again"
+            return f"ended this session, which was idle for too long: {why}; try again"
         case errors.InsufficientResources():
-            return f"is full: {said}; free space on it"
+            return f"is full: {why}; free space on it"
         case errors.UndefinedTable() | errors.UndefinedColumn():
-            return "has not the schema of this version; run: saf ledger migrate"
+            return "does not have the schema of this version; run: saf ledger migrate"
         case errors.ForeignKeyViolation() if (error.diag.constraint_name or "").endswith("cluster_id_fkey"):
             return "has nothing of this cluster yet; run `saf cycle` once, or start the daemon with `saf run`"
         case errors.InsufficientPrivilege():
-            return f"refuses: {said}; grant the role saf_daemon to this one, see `saf ledger roles`"
-        case _ if NOT_THIS_USER.search(said):
-            return f"refuses this user: {said}; run it as the daemon's user: sudo -u slurm-ai-factory saf ..."
+            return f"refuses: {why}; grant the role saf_daemon to this one, see `saf ledger roles`"
+        case _ if NOT_THIS_USER.search(why):
+            return f"refuses this user: {why}; run it as the daemon's user: sudo -u slurm-ai-factory saf ..."
         case psycopg.OperationalError() | psycopg.InterfaceError() if not state or state.startswith(
             UNREACHABLE
         ):
-            return f"cannot be reached: {said}; check ledger.url and PostgreSQL"
+            return f"cannot be reached: {why}; check ledger.url and PostgreSQL"
         case _:
-            return f"failed: {said}; see PostgreSQL's log, and report it"
+            return f"failed: {why}; see PostgreSQL's log, and report it"
 
 
 def place(url: str) -> str:
-    """Where a ledger is, without its password.
+    """The address of a ledger, without its password.
 
     >>> place("postgresql://saf:secret@db.example:5433/saf")
     'db.example:5433/saf'
@@ -193,7 +194,7 @@ def place(url: str) -> str:
 
 
 def _parts(url: str) -> dict[str, Any]:
-    """What a url is made of. The driver's own words would have the password in them."""
+    """The parts of a url. Raises LedgerError without the driver's message, which has the password in it."""
     try:
         return conninfo_to_dict(url)
     except psycopg.ProgrammingError:
@@ -201,8 +202,3 @@ def _parts(url: str) -> dict[str, Any]:
             "ledger.url cannot be read; write postgresql://USER:PASSWORD@HOST:PORT/DATABASE, with special "
             "characters of the password percent-encoded (% is %25)"
         ) from None
-
-
-def _first(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0].removesuffix(".") if lines else type(error).__name__

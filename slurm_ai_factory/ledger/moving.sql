@@ -1,5 +1,5 @@
 -- tables --
--- The tables that hold the books, with their columns; what PostgreSQL makes of other columns is left out.
+-- The tables of the ledger with their columns, except generated ones.
 SELECT c.relname, array_agg(a.attname ORDER BY a.attnum)
 FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
 WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r' AND c.relname <> 'migrations'
@@ -8,17 +8,17 @@ GROUP BY c.relname
 ORDER BY c.relname
 
 -- references --
--- Which table needs the rows of which other.
+-- The tables and those that they reference.
 SELECT conrelid::regclass::text, confrelid::regclass::text FROM pg_constraint
 WHERE contype = 'f' AND connamespace = current_schema()::regnamespace AND conrelid <> confrelid
 
 -- sequences --
--- What numbers rows, and where it is.
+-- The sequences and their positions.
 SELECT sequencename, coalesce(last_value, start_value), last_value IS NOT NULL FROM pg_sequences
 WHERE schemaname = current_schema() ORDER BY sequencename
 
 -- set_sequence --
--- Go on numbering from here.
+-- Set the position of a sequence.
 SELECT setval(%(sequence)s::regclass, %(value)s, %(used)s)
 
 -- relations --

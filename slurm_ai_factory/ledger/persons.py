@@ -1,7 +1,8 @@
-"""What the ledger holds of one person, a user of Slurm: shown, given out, forgotten, or held for a reason.
+"""What the ledger holds about one person, a user of Slurm: to show, export, forget, or keep for a reason.
 
-Every act is a row with who did it, when and why; a salted mark stands there for the name. The name is looked
-for in every text of the schema, so a table that is added later is looked into too.
+Every act is a row with actor, time and reason; a salted mark in it replaces the name. The search covers every
+text column of the schema, also of tables that are added later.
+Tested in tests/ledger/test_people.py.
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ from slurm_ai_factory.ledger.connection import wrapped
 from slurm_ai_factory.ledger.privacy import PERSONAL, Gone, Privacy
 from slurm_ai_factory.ledger.store import Store
 
-AGES = {one.table: one.at for one in PERSONAL} | {"rejected_lines": "first_read_at"}
-"""Which column says how old a row is, where one does."""
+AGES = {personal.table: personal.at for personal in PERSONAL} | {"rejected_lines": "first_read_at"}
+"""table -> the column with the age of a row, where there is one."""
 
-STAFF = {(one.table, column) for one in PERSONAL for column in one.staff}
-TEXTS = {(one.table, column) for one in PERSONAL for column in one.texts}
+STAFF = {(personal.table, column) for personal in PERSONAL for column in personal.staff}
+TEXTS = {(personal.table, column) for personal in PERSONAL for column in personal.texts}
 LINES = {("rejected_lines", "line"), ("rejected_lines", "reason")}
 OWN = ("subjects", "user_name")
-"""Told by its runs."""
+"""The column that runs get their user from; `held` counts the runs instead."""
 
 
 class Text(NamedTuple):
@@ -40,41 +41,41 @@ class Text(NamedTuple):
 
     @property
     def naming(self) -> Composed:
-        """Whether a row of it names the user."""
+        """The condition that a row names the user."""
         names = SQL("mentions({}::text, %(user)s)").format(Identifier(self.column))
         return names + SQL(" AND cluster_id = %(cluster_id)s") if self.by_cluster else names
 
     @property
     def fate(self) -> str:
-        """What forgetting does to it."""
+        """What `forget` does to it."""
         key = self.table, self.column
         return "withheld" if key in TEXTS | LINES else "staff" if key in STAFF else "kept"
 
 
 class Held(NamedTuple):
-    """Rows of a table that are about a person: how many, from when to when, and what forgetting does."""
+    """Rows of a table about a person: how many, from when to when, and what `forget` does to them."""
 
     table: str
     column: str  #: that names the person; empty for the person's own runs
     rows: int
     first: Instant | None
     last: Instant | None
-    fate: str  #: pseudonym, withheld; staff and kept stay
+    fate: str  #: pseudonym or withheld; staff and kept are not changed
 
 
 class Act(NamedTuple):
-    """What was done about a person's data."""
+    """A recorded act on a person's data."""
 
     act: str
     until: Instant | None  #: of a hold
-    pseudonym: str  #: of one who was forgotten
+    pseudonym: str  #: of a person who was forgotten
     at: Instant
     actor: str
     reason: str
 
 
 class HeldBack(NamedTuple):
-    """The newest hold of a user: up to ``until`` the name stays."""
+    """The newest hold of a user: the name stays up to ``until``."""
 
     user: str
     until: Instant
@@ -85,17 +86,17 @@ class HeldBack(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Persons:
-    """The people in one cluster's books."""
+    """The people in the ledger of one cluster."""
 
     store: Store
     cluster_id: int
     privacy: Privacy
 
     def held(self, user: str) -> list[Held]:
-        """What the ledger holds of a user, under the name and under the pseudonym."""
+        """What the ledger holds about a user, under the name and under the pseudonym."""
         usage = self.store.all("usage_held", cluster_id=self.cluster_id, names=self._names(user))
         own = [Held(table, "", rows, first, last, "pseudonym") for table, rows, first, last in usage]
-        return [one for one in (*own, *self._texts_naming(user)) if one.rows]
+        return [held for held in (*own, *self._texts_naming(user)) if held.rows]
 
     def _texts_naming(self, user: str) -> Iterator[Held]:
         for text in self._texts():
@@ -107,19 +108,19 @@ class Persons:
                 yield Held(text.table, text.column, rows, first, last, text.fate)
 
     def rows(self, user: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        """(table, row) of everything that the ledger holds of a user. Inside a transaction."""
+        """(table, row) of everything that the ledger holds about a user. Inside a transaction."""
         names = self._names(user)
         for rows in self.store.stream("usage_rows", cluster_id=self.cluster_id, names=names):
             yield from rows
-        for table, texts in groupby(self._texts(), lambda one: one.table):
-            naming = SQL(" OR ").join(SQL("({})").format(one.naming) for one in texts)
+        for table, texts in groupby(self._texts(), lambda text: text.table):
+            naming = SQL(" OR ").join(SQL("({})").format(text.naming) for text in texts)
             query = SQL("SELECT to_jsonb(t) - 'salt' FROM {} AS t WHERE {}").format(Identifier(table), naming)
             for (row,) in self._all(query, user):
                 yield table, row
 
     def _texts(self) -> Iterator[Text]:
-        found = (Text(*row) for row in self.store.all("text_columns"))
-        return (one for one in found if (one.table, one.column) != OWN)
+        texts = (Text(*row) for row in self.store.all("text_columns"))
+        return (text for text in texts if (text.table, text.column) != OWN)
 
     def _all(self, query: Composed, user: str) -> list[tuple[Any, ...]]:
         with wrapped(self.store.url):
@@ -128,43 +129,43 @@ class Persons:
 
     def _names(self, user: str) -> list[str]:
         """The name and every pseudonym that the user's runs may have."""
-        given = [one.pseudonym for one in self.acts(user)]
+        given = [act.pseudonym for act in self.acts(user)]
         return [name for name in (user, self.privacy.known_pseudonym(user), *given) if name]
 
     def acts(self, user: str) -> list[Act]:
-        """What was done about a user's data, oldest first."""
+        """The recorded acts on a user's data, oldest first."""
         return [Act(*row) for row in self.store.all("acts_on", cluster_id=self.cluster_id, user=user)]
 
     def note(
-        self, act: str, user: str, said: Mapping[str, object], until: Instant | None = None, stands: str = ""
+        self, act: str, user: str, by: Mapping[str, object], until: Instant | None = None, pseudonym: str = ""
     ) -> None:
-        """Note an act; ``said`` has at, actor and reason, ``stands`` is the pseudonym of one forgotten."""
-        values = {"cluster_id": self.cluster_id, "act": act, "user": user, **said}
-        self.store.do("add_act", **values, until=until, pseudonym=stands)
+        """Record an act. ``by`` has at, actor and reason; ``pseudonym`` is that of a forgotten user."""
+        values = {"cluster_id": self.cluster_id, "act": act, "user": user, **by}
+        self.store.do("add_act", **values, until=until, pseudonym=pseudonym)
 
     def holds(self) -> list[HeldBack]:
-        """The newest hold of each user whose name the ledger has, those that are over included."""
+        """The newest hold of each user whose name is in the ledger, also holds that are over."""
         return [HeldBack(*row) for row in self.store.all("holds", cluster_id=self.cluster_id)]
 
     def held_back(self, now: Instant) -> set[str]:
-        """The users whose names stay for now."""
-        return {one.user for one in self.holds() if one.until > now}
+        """The users whose names are held now."""
+        return {hold.user for hold in self.holds() if hold.until > now}
 
     def mentioned(self, text: str) -> list[str]:
-        """The users whose names a text has as whole words."""
+        """The users whose names are whole words of a text."""
         return [row[0] for row in self.store.all("users_mentioned", cluster_id=self.cluster_id, text=text)]
 
-    def forget(self, user: str, named: Collection[str], said: Mapping[str, Any]) -> Gone:
-        """Leave the name nowhere but where it must stay: runs get a pseudonym, texts and lines are withheld.
+    def forget(self, user: str, named: Collection[str], by: Mapping[str, Any]) -> Gone:
+        """Remove the name except where it must stay: runs get a pseudonym, texts and lines are withheld.
 
-        From now on reads get the pseudonym too. ``named`` are the users that rules name, ``said`` has at,
-        actor and reason. Raises LedgerError where a rule or a hold needs the name, or nothing is held.
+        From now on reads get the pseudonym too. ``named`` are the users that rules name; ``by`` has at, actor
+        and reason. Raises LedgerError where a rule or a hold needs the name, or the ledger does not have it.
         """
-        self._check(user, named, said["at"])
-        at = said["at"]
+        at = by["at"]
+        self._check(user, named, at)
         with self.store.transaction():
             self.store.one("serialize", cluster_id=self.cluster_id)
-            self.note("forget", user, said, stands=self.privacy.pseudonym(user, at))
+            self.note("forget", user, by, pseudonym=self.privacy.pseudonym(user, at))
         runs, users = self.privacy.pseudonymise(FOREVER, (), at, only=user)
         texts = self.privacy.withhold_naming(user)
         lines = self.store.do("withhold_lines_naming", cluster_id=self.cluster_id, user=user)
@@ -181,10 +182,10 @@ class Persons:
                 f"rules of an earlier time name {user}, and reports of that time need the name; keep it with "
                 f"`saf person hold {user}`, and tell the person why"
             )
-        for one in self.holds():
-            if one.user == user and one.until > now:
+        for hold in self.holds():
+            if hold.user == user and hold.until > now:
                 raise LedgerError(
-                    f"{user} is held until {windows.iso(one.until)} ({one.reason}); end that first: "
+                    f"{user} is held until {windows.iso(hold.until)} ({hold.reason}); end that first: "
                     f"saf person hold {user} --until now"
                 )
         if not self.held(user):
@@ -192,5 +193,5 @@ class Persons:
 
 
 def forgotten(store: Store, cluster_id: int) -> Forgotten:
-    """Who of a cluster was forgotten."""
+    """The forgotten users of a cluster."""
     return Forgotten(Mark(*row) for row in store.all("forgotten", cluster_id=cluster_id))

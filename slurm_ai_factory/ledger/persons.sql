@@ -1,5 +1,14 @@
+-- withheld --
+-- Fragment: replace a line by its digest, and quotes from it in the reason.
+line = '~' || md5(line), reason = regexp_replace(reason, '[''"].*[''"]', '~')
+
+-- withhold_lines_naming --
+-- Withhold the unparsable lines that name a user, or whose reasons do.
+UPDATE rejected_lines SET line = '~' || md5(line), reason = 'withheld'
+WHERE cluster_id = %(cluster_id)s AND line NOT LIKE '~%%' AND (mentions(line, %(user)s) OR mentions(reason, %(user)s))
+
 -- add_act --
--- What was done about a person's data; the name itself is not kept here.
+-- Record an act on a person's data, without the name.
 WITH made AS (SELECT gen_random_uuid() AS salt)
 INSERT INTO person_acts (cluster_id, act, person, person_salt, pseudonym, until, recorded_at, actor, reason)
 SELECT %(cluster_id)s, %(act)s, personal(%(user)s, salt), salt, %(pseudonym)s, %(until)s::bigint, %(at)s, %(actor)s,
@@ -7,19 +16,19 @@ SELECT %(cluster_id)s, %(act)s, personal(%(user)s, salt), salt, %(pseudonym)s, %
 FROM made
 
 -- acts_on --
--- What was done about a person's data, oldest first.
+-- The acts on a person's data, oldest first.
 SELECT act, until, pseudonym, recorded_at, actor, reason FROM person_acts
 WHERE cluster_id = %(cluster_id)s AND person = personal(%(user)s, person_salt)
 ORDER BY act_id
 
 -- forgotten --
--- Who was forgotten.
+-- The forgotten users, as marks.
 SELECT person, person_salt::text, pseudonym FROM person_acts
 WHERE cluster_id = %(cluster_id)s AND act = 'forget'
 ORDER BY act_id
 
 -- users --
--- Fragment: the users whose names the ledger has.
+-- Fragment: the users whose names are in the ledger.
 (
     SELECT DISTINCT user_name FROM subjects
     WHERE cluster_id = %(cluster_id)s AND user_name <> '' AND user_name NOT LIKE '~%%'
@@ -34,7 +43,7 @@ WHERE a.cluster_id = %(cluster_id)s
 ORDER BY u.user_name, a.act_id DESC
 
 -- users_mentioned --
--- The users whose names a text has as whole words.
+-- The users whose names are whole words of a text.
 SELECT user_name FROM {users} AS u WHERE mentions(%(text)s, user_name) ORDER BY user_name
 
 -- own_subjects --
@@ -42,7 +51,7 @@ SELECT user_name FROM {users} AS u WHERE mentions(%(text)s, user_name) ORDER BY 
 own AS (SELECT * FROM subjects WHERE cluster_id = %(cluster_id)s AND user_name = ANY(%(names)s))
 
 -- usage_held --
--- How many runs, versions and hours are of a person, from when to when.
+-- How many runs, versions and hours a person has, from when to when.
 WITH {own_subjects}
 SELECT 'runs', count(*), min(submit_at), max(coalesce(end_at, recorded_at)) FROM runs JOIN own USING (subject_id)
 UNION ALL
@@ -67,7 +76,7 @@ LEFT JOIN allocations q ON q.allocation_id = k.req_id
 ORDER BY k.table_name, k.subject_id
 
 -- text_columns --
--- Every column that may hold a name, with whether its table is by cluster; what PostgreSQL makes itself is left out.
+-- Every column that may hold a name, except generated ones, and whether its table is by cluster.
 SELECT c.relname, a.attname, EXISTS (
     SELECT FROM pg_attribute b WHERE b.attrelid = c.oid AND b.attname = 'cluster_id' AND NOT b.attisdropped
 )

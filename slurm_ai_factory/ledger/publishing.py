@@ -1,8 +1,8 @@
-"""What reports rest on and which were given out.
+"""Published reports, and the fingerprint of the rows that a report rests on.
 
 The fingerprint is the SHA-256 of rows of the ledger in the order of their keys, in PostgreSQL's COPY text, so
-that anyone with psql and sha256sum can make it again. It leaves out whatever does not count: users, and the
-keys of tables that only serve the ledger.
+that anyone with psql and sha256sum can compute it again. It leaves out users and internal keys.
+Tested in tests/cli/test_reporting.py and tests/cli/test_verify.py.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ PARTS = (
 
 
 class Published(NamedTuple):
-    """A report that was given out."""
+    """A published report."""
 
     window: str
     as_of: Instant
     fingerprint: str
-    figures: Mapping[str, Any]  #: regional and total charge, exact, of its windows that were over
-    settings: str  #: those it was made with, as JSON; empty in format 1
-    document: str  #: all that it says, as JSON; empty in format 1
+    figures: Mapping[str, Any]  #: exact regional and total charge of its windows that were over
+    settings: str  #: the settings it was made with, as JSON; empty in format 1
+    document: str  #: its whole content, as JSON; empty in format 1
 
 
 class FingerprintSpan(NamedTuple):
-    """What a report looks at: [since, until), in civil days [first, last), as known at ``as_of``."""
+    """What a report covers: [since, until), in civil days [first, last), as known at ``as_of``."""
 
     since: Instant
     until: Instant
@@ -52,7 +52,7 @@ class FingerprintSpan(NamedTuple):
 
 
 def part_name(query: str) -> str:
-    """What a part is called: the name of its query without the prefix."""
+    """The name of a part: its query's without the prefix."""
     return query.removeprefix(PREFIX)
 
 
@@ -70,46 +70,46 @@ class Publishing:
 
     def fingerprint(self, interval: FingerprintSpan) -> list[RowsDigest]:
         """The fingerprint of every part."""
-        return [self._part(query, interval) for query in PARTS]
-
-    def _part(self, query: str, interval: FingerprintSpan) -> RowsDigest:
-        digest, count = sha256(), 0
-        for row in self.rows(query, interval):
-            digest.update(row)
-            count += row.count(b"\n")
-        return RowsDigest(part_name(query), count, digest.hexdigest())
+        parts = []
+        for query in PARTS:
+            digest, count = sha256(), 0
+            for row in self.rows(query, interval):
+                digest.update(row)
+                count += row.count(b"\n")
+            parts.append(RowsDigest(part_name(query), count, digest.hexdigest()))
+        return parts
 
     def decisions_by_month(self, since: Instant, until: Instant, as_of: Instant, zone: str) -> list[Any]:
-        """(month, mode, reason, count) of the control's decisions."""
+        """(month, mode, reason, count) of the decisions in [since, until)."""
         return self.store.all("decisions_by_month", **self._scope(since, until, as_of), zone=zone)
 
     def changes(self, since: Instant, until: Instant, as_of: Instant) -> list[Any]:
-        """(at, mode, reason, account, raw_shares_before, raw_shares_after) of changes that were in force."""
+        """(at, mode, reason, account, raw_shares_before, raw_shares_after) of applied changes."""
         return self.store.all("changes_between", **self._scope(since, until, as_of))
 
     def _scope(self, since: Instant, until: Instant, as_of: Instant) -> dict[str, int]:
         return {"cluster_id": self.cluster_id, "since": since, "until": until, "as_of": as_of}
 
     def last(self, window: str, before: Instant) -> Published | None:
-        """The newest report of a window, as of an earlier instant, that was given out."""
+        """The newest published report of a window as of an earlier instant."""
         key = {"cluster_id": self.cluster_id, "window_name": window, "as_of": before}
         row = self.store.one("last_published", **key)
         return Published(*row) if row else None
 
     def all(self) -> list[Published]:
-        """Every report that was given out, oldest first."""
+        """Every published report, oldest first."""
         return [Published(*row) for row in self.store.all("all_published", cluster_id=self.cluster_id)]
 
     def before(self, window: str, as_of: Instant) -> list[Published]:
-        """Every report that was given out before that of a window as of an instant, oldest first."""
+        """Every report published before that of a window as of an instant, oldest first."""
         key = {"cluster_id": self.cluster_id, "window_name": window, "as_of": as_of}
         return [Published(*row) for row in self.store.all("published_before", **key)]
 
     def publish(self, report: Published, *, at: Instant, actor: str) -> bool:
-        """Note that a report is given out; False where just this one was before.
+        """Record that a report is published; False where it was published before.
 
-        Raises LedgerError where the same report said something else, or where one of a later instant was
-        given out that was compared with the reports of this window: what it said would no longer be true.
+        Raises LedgerError where the published one differs, or where a published report of a later instant
+        compares itself with the reports of this window: its comparison would no longer be true.
         """
         key = {"cluster_id": self.cluster_id, "window_name": report.window, "as_of": report.as_of}
         with self.store.transaction():
@@ -117,13 +117,13 @@ class Publishing:
             if before := self.store.one("published", **key):
                 return self._same(report, *before)
             self._refuse_earlier(report.window, report.as_of)
-            said = {"settings": report.settings, "document": report.document, "format": FORMAT}
-            given = {"fingerprint": report.fingerprint, "figures": json(report.figures)} | said
-            self.store.do("publish", **key, **given, at=at, actor=actor)
+            content = {"settings": report.settings, "document": report.document, "format": FORMAT}
+            content |= {"fingerprint": report.fingerprint, "figures": json(report.figures)}
+            self.store.do("publish", **key, **content, at=at, actor=actor)
         return True
 
     def head(self, window: str, as_of: Instant, fingerprint: str) -> tuple[int, str] | None:
-        """The head of the chain, entry and hash, when just this report was published; None if it was not."""
+        """The head of the chain, entry and hash, when this very report was published; None if it was not."""
         key = {"cluster_id": self.cluster_id, "window_name": window, "as_of": as_of}
         row = self.store.one("head_of_report", **key, fingerprint=fingerprint)
         return (row[0], row[1]) if row else None
@@ -138,8 +138,8 @@ class Publishing:
 
     def _same(self, report: Published, published: str, document: str, at: Instant) -> bool:
         if published != report.fingerprint:
-            told = (loads(one) | {"fingerprint": ""} for one in (document, report.document) if document)
-            changed = document and first_difference(*told)
+            texts = (document, report.document) if document else ()
+            changed = document and first_difference(*(loads(text) | {"fingerprint": ""} for text in texts))
             raise LedgerError(
                 f"the report of {report.window} as of {windows.iso(report.as_of)} was published at "
                 f"{windows.iso(at)} and says something else now"

@@ -1,7 +1,7 @@
-"""The registry as it was told: organisations, their links to accounts, overrides, and the rules then used.
+"""The registry: organisations, their links to accounts, overrides, and the rules in use.
 
-Nothing is overwritten: what is said of the same thing later is another row, with who said it, when and why,
-and the newest row known at an instant holds.
+Nothing is overwritten: a later entry about the same thing is another row, with actor, time and reason. The
+newest row known at an instant counts.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from slurm_ai_factory.core.rules.organisations import (
     news,
 )
 from slurm_ai_factory.core.rules.saved import rules_from, rules_value
-from slurm_ai_factory.ledger.store import Store, json
+from slurm_ai_factory.ledger.store import Store, json, known_at
 
 
 class Recorded(NamedTuple):
-    """What became of entries: how many were written down, how many were known, and what stood against."""
+    """How many entries were recorded, how many were known already, and the problems of the others."""
 
     new: int
     known: int
@@ -45,8 +45,8 @@ class RegistryBook:
     cluster_id: int
 
     def known(self, then: Instant | None = None) -> Registry:
-        """Every entry in force, as known now or then."""
-        key = {"cluster_id": self.cluster_id, "as_of": then}
+        """Every current entry, as known now or then."""
+        key = {"cluster_id": self.cluster_id, "as_of": known_at(then)}
         organisations = (Organisation(**row) for row in self.store.named("organisations", **key))
         links = (Link(**row) for row in self.store.named("links", **key))
         return Registry().plus([*organisations, *links])
@@ -55,54 +55,51 @@ class RegistryBook:
         self,
         entries: Iterable[RegistryEntry],
         terms: Codes,
-        said: Mapping[str, object],
+        by: Mapping[str, object],
         *,
         correct: bool = False,
     ) -> Recorded:
-        """Write entries down: all of them that are not known just so, or none where there are problems.
+        """Record all entries that are not known already, or none where there are problems.
 
-        ``said`` has at, actor and reason. What is known of the same thing from the same instant is only put
-        otherwise with ``correct``.
+        ``by`` has at, actor and reason. What is known of the same thing from the same instant is changed only
+        with ``correct``.
         """
         with self.store.transaction():
             self.store.one("serialize_registry")
             new, checked = self.check(entries, terms, correct=correct)
-            self._write(new, said)
+            for entry in new:
+                query = "add_organisation" if isinstance(entry, Organisation) else "add_link"
+                self.store.do(query, cluster_id=self.cluster_id, **by, **entry_value(entry))
         return checked
 
     def check(
         self, entries: Iterable[RegistryEntry], terms: Codes, *, correct: bool = False
     ) -> tuple[list[RegistryEntry], Recorded]:
-        """What would be written down of these entries, and what would become of them all."""
-        present, told = self.known(), list(entries)
-        new = news(present, told)
-        found = [] if correct else known_otherwise(present, new)
-        found += entry_problems(present, new, terms)
-        wanted = [] if found else new
-        return wanted, Recorded(len(wanted), len(told) - len(new), tuple(found))
-
-    def _write(self, entries: Iterable[RegistryEntry], said: Mapping[str, object]) -> None:
-        for one in entries:
-            query = "add_organisation" if isinstance(one, Organisation) else "add_link"
-            self.store.do(query, cluster_id=self.cluster_id, **said, **entry_value(one))
+        """Which of these entries would be recorded, and the outcome for all of them."""
+        present, given = self.known(), list(entries)
+        new = news(present, given)
+        problems = [] if correct else known_otherwise(present, new)
+        problems += entry_problems(present, new, terms)
+        wanted = [] if problems else new
+        return wanted, Recorded(len(wanted), len(given) - len(new), tuple(problems))
 
     def history(self, organisation: str | None = None) -> list[dict[str, Any]]:
-        """Everything that was ever said, of one organisation or of all, oldest first."""
+        """Every entry ever recorded, of one organisation or of all, oldest first."""
         key = {"cluster_id": self.cluster_id, "organisation": organisation}
         return self.store.named("registry_history", **key)
 
     def overrides(self, then: Instant | None = None) -> dict[str, Override]:
         """Every override by its number, as known now or then."""
-        rows = self.store.all("overrides", cluster_id=self.cluster_id, as_of=then)
+        rows = self.store.all("overrides", cluster_id=self.cluster_id, as_of=known_at(then))
         return {row[0]: _override(*row) for row in rows}
 
     def keep_rules(self, rules: Iterable[Rule], region: Collection[str], at: Instant) -> None:
-        """Note the rules that are worked by from now on, where they are others than before."""
+        """Record the rules and the region in use from now on, where they changed."""
         value = json(rules_value(rules, region))
         self.store.do("keep_rules", cluster_id=self.cluster_id, at=at, rules=value)
 
     def rules_used(self, then: Instant) -> tuple[tuple[Rule, ...], frozenset[str]] | None:
-        """The rules and the region that were worked by at an instant; None when none had been noted."""
+        """The rules and the region in use at an instant; None when none had been recorded."""
         row = self.store.one("rules_used", cluster_id=self.cluster_id, as_of=then)
         return rules_from(row[0]) if row else None
 

@@ -1,5 +1,5 @@
 -- rights --
--- Every table: what kind it is, what saf_daemon may do with it beside SELECT, and why.
+-- Every table: its kind, the rights of saf_daemon besides SELECT, and why.
 VALUES
     ('accounts', 'fact', 'INSERT, DELETE', 'deleted when a read is withdrawn, and kept in withdrawn_rows'),
     ('allocation_tres', 'derived', 'INSERT, DELETE', 'made again from allocations'),
@@ -41,13 +41,13 @@ VALUES
     ('withdrawn_rows', 'fact', 'INSERT', '')
 
 -- revokes --
--- The statements that take what saf_daemon and saf_reader may do, before they get what they may now.
+-- The statements that revoke all rights of saf_daemon and saf_reader.
 SELECT format('REVOKE ALL ON ALL TABLES IN SCHEMA %%I FROM saf_daemon, saf_reader', current_schema())
 UNION ALL SELECT format('REVOKE ALL ON ALL SEQUENCES IN SCHEMA %%I FROM saf_daemon, saf_reader', current_schema())
 UNION ALL SELECT 'REVOKE ALL ON FUNCTION analyze_classifications() FROM PUBLIC'
 
 -- grants --
--- The statements that give saf_daemon and saf_reader what they may do.
+-- The statements that grant saf_daemon and saf_reader their rights.
 SELECT format('GRANT USAGE ON SCHEMA %%I TO saf_daemon, saf_reader', current_schema())
 UNION ALL SELECT format('GRANT %%s ON %%I TO saf_daemon', concat_ws(', ', 'SELECT', nullif(may, '')), name)
 FROM ({rights}) AS rights (name, kind, may, why)
@@ -58,7 +58,7 @@ UNION ALL SELECT format('GRANT SELECT ON %%I TO saf_daemon, saf_reader', viewnam
 WHERE schemaname = current_schema() AND viewname LIKE 'reader\_%%'
 
 -- owner --
--- Who this session is, whether it may change the schema, and whether that is saf_owner's.
+-- The role of this session, whether it may change the schema, and whether saf_owner owns it.
 SELECT current_user, pg_has_role(nspowner, 'MEMBER') OR has_schema_privilege(oid, 'CREATE'),
     coalesce(nspowner = to_regrole('saf_owner'), false)
 FROM pg_namespace WHERE nspname = current_schema()

@@ -1,4 +1,8 @@
-"""SQL as files: named, described queries, and migrations in the order of their names."""
+"""SQL as files: named queries in the .sql file beside the module that uses them, and migrations.
+
+A block of a file is ``-- name --``, a line that describes it, and the statement. A fragment is a block that
+other statements name in braces; those of more than one module are in fragments.sql.
+"""
 
 from __future__ import annotations
 
@@ -17,37 +21,32 @@ class Migration(NamedTuple):
 
     name: str
     statements: str
-    digest: str
+    digest: str  #: SHA-256 of the statements
 
 
 @cache
 def queries() -> dict[str, str]:
-    """Every query of the .sql files here by its name, with the fragments it names in braces put in.
+    """Every query by its name, with its fragments in place.
 
-    >>> queries()["watermark"]
-    'SELECT max(until) FROM reads WHERE cluster_id = %(cluster_id)s AND withdrawn_at IS NULL'
+    >>> queries()["cluster_id"]
+    'SELECT cluster_id FROM clusters WHERE name = %(cluster)s'
     """
     texts = [file.read_text() for file in _FOLDER.iterdir() if file.name.endswith(".sql")]
-    text = "\n".join(sorted(texts))
-    parts = re.split(r"^-- (\w+) --\n-- .+\n", text, flags=re.MULTILINE)
-    found = {name: statement.strip() for name, statement in zip(parts[1::2], parts[2::2], strict=True)}
-    return {name: _whole(statement, found) for name, statement in found.items()}
+    parts = re.split(r"^-- (\w+) --\n-- .+\n", "\n".join(texts), flags=re.MULTILINE)
+    blocks = {name: statement.strip() for name, statement in zip(parts[1::2], parts[2::2], strict=True)}
+    return {name: _whole(statement, blocks) for name, statement in blocks.items()}
 
 
-def roles() -> str:
-    """What a superuser runs on the database of a ledger, to have it belong to saf_owner."""
-    return queries()["roles"].replace("%%", "%")
-
-
-def _whole(statement: str, found: Mapping[str, str]) -> str:
-    return re.sub(r"\{(\w+)\}", lambda match: _whole(found[match[1]], found), statement)
+def _whole(statement: str, blocks: Mapping[str, str]) -> str:
+    """A statement with every fragment that it or a fragment of it names."""
+    return re.sub(r"\{(\w+)\}", lambda match: _whole(blocks[match[1]], blocks), statement)
 
 
 def migrations() -> list[Migration]:
     """Every migration, oldest first."""
-    found = sorted((_FOLDER / "migrations").iterdir(), key=lambda file: file.name)
-    return [_migration(file.name, file.read_text()) for file in found if file.name.endswith(".sql")]
-
-
-def _migration(name: str, text: str) -> Migration:
-    return Migration(name, text, sha256(text.encode()).hexdigest())
+    texts = {file.name: file.read_text() for file in (_FOLDER / "migrations").iterdir()}
+    return [
+        Migration(name, text, sha256(text.encode()).hexdigest())
+        for name, text in sorted(texts.items())
+        if name.endswith(".sql")
+    ]

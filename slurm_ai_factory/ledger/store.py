@@ -9,35 +9,31 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, TypeVar, cast
+from typing import Any
 
 from psycopg.types.json import Jsonb
 
+from slurm_ai_factory.core.records import FOREVER, Instant
 from slurm_ai_factory.errors import LedgerError
-from slurm_ai_factory.ledger import sql
+from slurm_ai_factory.ledger import rights, sql
 from slurm_ai_factory.ledger.connection import USUAL, Connection, Limits, connect, place, wrapped
 
 SqlRow = tuple[Any, ...]
-Kept = TypeVar("Kept")
 
 LOCKS = {"writing": ("begin_writing", "end_writing"), "summing": ("begin_summing", "end_summing")}
-"""Held while changes of shares are planned and settled, and while sums of usage are kept."""
-
-AS_OWNER = "SET LOCAL ROLE saf_owner"
-"""For the rest of a transaction, where ``Store.has_owner``: what is made then is saf_owner's."""
+"""Held while changes of shares are planned and settled, and while sums of usage are saved."""
 
 FETCHED = 2000
-"""Rows of a stream that are held at a time."""
+"""Rows of a stream in memory at a time."""
 
 
 class Store:
-    """PostgreSQL, one connection."""
+    """One connection to PostgreSQL, made when it is first needed and again after it broke."""
 
     def __init__(self, url: str, limits: Limits = USUAL) -> None:
         self.url = url
         self.limits = limits
         self._connection: Connection | None = None
-        self._remembered: dict[tuple[type, int], Any] = {}
         self._in_snapshot = False
 
     def __enter__(self) -> Store:
@@ -49,7 +45,7 @@ class Store:
         self.close()
 
     def close(self) -> None:
-        """Give the connection back; the next use makes another."""
+        """Close the connection; the next use makes another."""
         if self._connection:
             self._connection.close()
             self._connection = None
@@ -59,32 +55,17 @@ class Store:
         """The live connection."""
         if self._connection is None or self._connection.closed or self._connection.broken:
             self._connection = connect(self.url, self.limits)
-            self._remembered = {}
         return self._connection
-
-    def remembered(self, kind: type[Kept], cluster_id: int) -> Kept:
-        """What is known of this connection's answers; of a new connection's nothing.
-
-        Where a dump was restored or a server put back, the keys of rows are used again, for others.
-        """
-        key = kind, cluster_id
-        if key not in self._remembered:
-            self._remembered[key] = kind()
-        return cast("Kept", self._remembered[key])
-
-    def forget(self) -> None:
-        """What is known of earlier answers holds no longer."""
-        self._remembered = {}
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All of it or nothing."""
+        """Commit all statements inside, or none."""
         with wrapped(self.url), self.connection.transaction():
             yield
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
-        """Everything read inside is of one moment; inside another snapshot, of that one's."""
+        """Read everything inside at one moment; inside another snapshot, at its moment."""
         inside, self._in_snapshot = self._in_snapshot, True
         try:
             with self.transaction():
@@ -96,7 +77,7 @@ class Store:
 
     @contextmanager
     def pipeline(self) -> Iterator[None]:
-        """Statements inside are sent on before the answers of those before have come."""
+        """Send the statements inside without waiting for the answers of earlier ones."""
         with wrapped(self.url), self.connection.pipeline():
             yield
 
@@ -106,7 +87,7 @@ class Store:
             return self.connection.execute(sql.queries()[query], values).fetchall()
 
     def stream(self, query: str, **values: object) -> Iterator[list[SqlRow]]:
-        """The rows of a named query, some at a time, of an answer of any size. Inside a transaction."""
+        """The rows of a named query in batches, for an answer of any size. Inside a transaction."""
         with wrapped(self.url), self.connection.cursor(query) as cursor:
             cursor.execute(sql.queries()[query], values)
             while rows := cursor.fetchmany(FETCHED):
@@ -125,7 +106,7 @@ class Store:
             return [dict(zip(columns, row, strict=True)) for row in cursor]
 
     def do(self, query: str, **values: object) -> int:
-        """Run a named query for its effect; the number of rows it touched."""
+        """Run a named query; the number of rows it changed."""
         with wrapped(self.url):
             return self.connection.execute(sql.queries()[query], values).rowcount
 
@@ -137,7 +118,7 @@ class Store:
             cursor.executemany(sql.queries()[query], rows)
 
     def copy(self, query: str, rows: Iterable[Sequence[object]]) -> int:
-        """Stream rows into a table; how many. What the iterable raises undoes the transaction around it."""
+        """Stream rows into a table; how many. An error of the iterable rolls the transaction back."""
         statement = sql.queries()[query]
         with wrapped(self.url), self.connection.cursor() as cursor:
             with cursor.copy(statement) as copy:
@@ -153,13 +134,14 @@ class Store:
                 yield bytes(row)
 
     def migrate(self) -> list[str]:
-        """Bring the schema to this version; the names of the migrations that were run now.
+        """Bring the schema to this version, and grant all rights anew; the names of the migrations run now.
 
-        Rights are given anew, also where nothing was to be migrated. Raises LedgerError.
+        Raises LedgerError.
         """
         with self.transaction():
-            if roles := self.has_owner():
-                self.connection.execute(AS_OWNER)
+            owned = rights.has_owner(self.connection, self.url)
+            if owned:
+                self.connection.execute(rights.AS_OWNER)
             self.connection.execute("SELECT pg_advisory_xact_lock(7340)")
             self.connection.execute(
                 "CREATE TABLE IF NOT EXISTS migrations (name text PRIMARY KEY, digest text NOT NULL, "
@@ -167,41 +149,28 @@ class Store:
             )
             done = self._done()
             _check_known(done)
-            pending = [one for one in sql.migrations() if one.name not in done]
-            for one in pending:
-                self.connection.execute(one.statements)
+            pending = [migration for migration in sql.migrations() if migration.name not in done]
+            for name, statements, digest in pending:
+                self.connection.execute(statements)
                 self.connection.execute(
-                    "INSERT INTO migrations (name, digest) VALUES (%s, %s)", (one.name, one.digest)
+                    "INSERT INTO migrations (name, digest) VALUES (%s, %s)", (name, digest)
                 )
-            for (statement,) in [*self.all("revokes"), *self.all("grants")] if roles else ():
-                self.connection.execute(statement)
-        return [one.name for one in pending]
-
-    def has_owner(self) -> bool:
-        """Whether the schema is saf_owner's, and not this session's own.
-
-        Raises LedgerError where this session's role may not change the schema.
-        """
-        role, may, owned = self.one("owner") or ("this user", False, False)
-        if not may:
-            raise LedgerError(
-                f"role {role} may not change the schema of the ledger at {place(self.url)}; connect as a "
-                "member of saf_owner: saf ledger migrate --url URL, saf ledger move --from URL --to URL"
-            )
-        return bool(owned)
+            if owned:
+                rights.grant(self.connection)
+        return [migration.name for migration in pending]
 
     def check_schema(self) -> None:
         """Raise LedgerError unless the schema is exactly this version's."""
         with wrapped(self.url):
             done = self._done()
         _check_known(done)
-        if missing := [one.name for one in sql.migrations() if one.name not in done]:
+        if missing := [step.name for step in sql.migrations() if step.name not in done]:
             raise LedgerError(
                 f"the ledger at {place(self.url)} lacks migration {missing[0]}; run: saf ledger migrate"
             )
 
     def empty(self) -> bool:
-        """Whether no migration was ever run here."""
+        """Whether the database has no ledger yet."""
         with wrapped(self.url):
             return not self._done()
 
@@ -210,8 +179,12 @@ class Store:
             return {}
         return dict(self.connection.execute("SELECT name, digest FROM migrations").fetchall())
 
+    def clusters(self) -> dict[str, int]:
+        """cluster -> key, of every cluster in the ledger."""
+        return {name: int(key) for name, key in self.all("clusters")}
+
     def cluster_id(self, cluster: str) -> int:
-        """The cluster's key, made when the ledger has none."""
+        """The key of a cluster, which is added where the ledger does not have it."""
         row = self.one("cluster_id", cluster=cluster)
         if row is None:
             self.do("add_cluster", cluster=cluster)
@@ -219,15 +192,15 @@ class Store:
         return int(row[0])
 
     def lock(self, cluster_id: int) -> bool:
-        """Whether this connection is the one writer for the cluster, now that it asked."""
+        """Whether this connection got the lock of the one writer for the cluster, or has it already."""
         row = self.one("lock", cluster_id=cluster_id)
         return bool(row and row[0])
 
     @contextmanager
     def holding(self, lock: str, cluster_id: object) -> Iterator[None]:
-        """While this lasts, nobody else holds the lock, one of LOCKS, on the cluster.
+        """Hold a lock, one of LOCKS, on the cluster; wait for it first.
 
-        A lock ends with its connection: where that is lost there is nothing to give back.
+        A lock ends with its connection: when that is lost, there is nothing to release.
         """
         begin, end = LOCKS[lock]
         self.one(begin, cluster_id=cluster_id)
@@ -244,18 +217,23 @@ class Store:
         return bool(row and row[0])
 
     def leader(self, cluster_id: int) -> str | None:
-        """Which process is the writer for the cluster now."""
+        """The process that is the writer for the cluster now: saf@host:pid."""
         row = self.one("leader", cluster_id=cluster_id)
         return str(row[0]) if row else None
 
 
 def _check_known(done: Mapping[str, str]) -> None:
-    """Raise LedgerError where a migration was run that is not one of this version's."""
-    known = {one.name: one.digest for one in sql.migrations()}
+    """Raise LedgerError where the ledger has a migration that this version does not have."""
+    known = {name: digest for name, _, digest in sql.migrations()}
     if newer := sorted(done.keys() - known.keys()):
         raise LedgerError(f"the ledger was migrated by a newer version ({newer[-1]}); upgrade saf")
     if changed := sorted(name for name, digest in done.items() if known[name] != digest):
         raise LedgerError(f"migration {changed[0]} differs from the one the ledger was made with; reinstall")
+
+
+def known_at(then: Instant | None) -> Instant:
+    """The instant whose knowledge is asked for, as a query's ``as_of``; None is now."""
+    return FOREVER if then is None else then
 
 
 def json(value: Mapping[str, object]) -> Jsonb:

@@ -1,4 +1,4 @@
-"""The promise's terms as they were recorded. Rows are added and never changed."""
+"""The terms of the promise. Rows are added and never changed."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class TermsBook:
         return [terms.term_of(row) for row in self.store.named("promise_terms", cluster_id=self.cluster_id)]
 
     def known(self, then: Instant | None = None) -> PromiseTerms | None:
-        """The terms as known now or then; None where none was recorded yet."""
+        """The terms as known now or then; None before the first."""
         return terms.known(self.rows(), then)
 
     def begin(self, first: Term) -> bool:
-        """Record the first term; False where there is one already."""
+        """Record the first term; False where there is a term already."""
         with self.store.transaction():
             self.store.one("serialize_registry")
             begun = not self.rows()
@@ -35,7 +35,7 @@ class TermsBook:
         return begun
 
     def record(self, new: Term, first: Term | None = None) -> tuple[str, ...]:
-        """Record a whole term, unless something stands against it: that, each in a sentence.
+        """Record a whole term, unless there are problems; the problems, each in a sentence.
 
         Where the ledger has no term yet, ``first`` is recorded before it.
         """
@@ -44,17 +44,17 @@ class TermsBook:
             rows = self.rows()
             missing = [first] if first and not rows else []
             present = terms.known([*rows, *missing])
-            found = (
+            problems = (
                 tuple(terms.term_problems(present, new))
                 if present
                 else ("the promise has no first term yet",)
             )
-            for one in () if found else (*missing, new):
-                self._add(one)
-        return found
+            for term in () if problems else (*missing, new):
+                self._add(term)
+        return problems
 
-    def _add(self, one: Term) -> None:
-        value = one.plain()
+    def _add(self, term: Term) -> None:
+        value = term.plain()
         self.store.do(
             "add_promise_term", cluster_id=self.cluster_id, **value | {"resource": json(value["resource"])}
         )

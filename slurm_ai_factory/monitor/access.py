@@ -1,8 +1,8 @@
-"""Who may see what is served: TLS and basic authentication, in the format of Prometheus' web configuration.
+"""TLS and basic authentication, in the format of a Prometheus web configuration file.
 
 https://prometheus.io/docs/prometheus/latest/configuration/https/ describes the file. The rule: a key that
-cannot be honoured is an error and never ignored, because what it was to protect would be open. Relative paths
-are relative to the file.
+saf cannot honour is an error and never ignored, because the pages would be less protected than the file says.
+Relative paths are relative to the file. Tested in tests/monitor/test_web.py.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ KEYS: dict[str, set[str]] = {
     "http_server_config": {"http2", "headers"},
     "basic_auth_users": set(),
 }  # fmt: skip
-"""What saf honours of the format; basic_auth_users has names of its own."""
+"""The keys that saf honours, by section; those of basic_auth_users are names of users."""
 
 HEADERS = (
     "Content-Security-Policy",
@@ -47,7 +47,7 @@ HEADERS = (
     "X-XSS-Protection",
     "Strict-Transport-Security",
 )
-"""The headers that the format allows to be set."""
+"""The headers that the format can set."""
 
 CLIENTS = {
     "NoClientCert": ssl.CERT_NONE,
@@ -58,10 +58,10 @@ VERSIONS = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
 
 REMEMBERED = 100
 PENALTY = 10
-"""Who was wrong waits so many times as long as the check took, so that one peer takes a tenth of a core."""
+"""A peer waits this many times as long as the check of its wrong password took: a tenth of a core each."""
 
 PATIENCE_SECONDS = 5
-"""How long a check waits for the one before it."""
+"""How long a check waits for its turn."""
 
 
 class Admission(Enum):
@@ -69,19 +69,19 @@ class Admission(Enum):
 
     ADMITTED = "admitted"
     REFUSED = "refused"
-    LATER = "later"  #: its password was not looked at
+    LATER = "later"  #: without a look at the password
 
 
 @dataclass(slots=True)
 class Turnstile:
-    """One password is checked at a time, since each check is a core's work; a peer that was wrong waits."""
+    """Checks one password at a time, since a check takes a whole core; a peer with a wrong password waits."""
 
     stopwatch: Callable[[], float] = time.monotonic
     turn: Lock = field(default_factory=Lock)
     barred: dict[str, float] = field(default_factory=dict)  #: peer -> until when
 
     def passed(self, peer: str, check: Callable[[], bool]) -> Admission:
-        """What the check says, when it is this peer's turn."""
+        """The result of ``check``, or LATER if it is not the turn of this peer."""
         if self._barred(peer) or not self.turn.acquire(timeout=PATIENCE_SECONDS):
             return Admission.LATER
         try:
@@ -91,7 +91,7 @@ class Turnstile:
             if check():
                 return Admission.ADMITTED
             ended = self.stopwatch()  # checks come one by one, so few are barred at any time
-            self.barred = {one: until for one, until in self.barred.items() if until > ended}
+            self.barred = {other: until for other, until in self.barred.items() if until > ended}
             self.barred[peer] = ended + PENALTY * (ended - began)
             return Admission.REFUSED
         finally:
@@ -103,24 +103,24 @@ class Turnstile:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """A web configuration, read and checked."""
+    """A checked web configuration."""
 
     file: Path = Path()
     tls: Mapping[str, str] = field(default_factory=dict)
     users: Mapping[str, bytes] = field(default_factory=dict)  #: name -> bcrypt hash
     headers: Mapping[str, str] = field(default_factory=dict)
-    admitted: set[bytes] = field(default_factory=set, repr=False)  #: digests of what was let in before
+    admitted: set[bytes] = field(default_factory=set, repr=False)  #: digests of the headers admitted before
     salt: bytes = field(default_factory=lambda: secrets.token_bytes(16), repr=False)
     turnstile: Turnstile = field(default_factory=Turnstile, repr=False)
 
     @property
     def open(self) -> bool:
-        """Whether anybody who reaches the port may read."""
+        """Whether anybody who can reach the port can read the pages."""
         return not self.users and self.tls.get("client_auth_type") != "RequireAndVerifyClientCert"
 
     @property
     def in_clear(self) -> bool:
-        """Whether passwords travel readable by whoever is on the way."""
+        """Whether passwords cross the network unencrypted."""
         return bool(self.users) and not self.tls
 
     def entry(self, authorization: str, peer: str) -> Admission:
@@ -139,13 +139,15 @@ class Access:
         return entry
 
     def _known(self, name: str, password: bytes) -> bool:
-        """Every name costs the same: one check of each cost, with the name's own hash if it has one."""
+        """Whether the password is right; one check of each cost, so that unknown names take as long."""
         wanted = self.users.get(name)
-        each = {_cost(one): one for one in (*self.users.values(), *([wanted] if wanted else []))}
-        return wanted in [one for one in each.values() if _checks(password, one)]
+        by_cost = {
+            entry.split(b"$")[2]: entry for entry in (*self.users.values(), *([wanted] if wanted else []))
+        }
+        return wanted in [entry for entry in by_cost.values() if _checks(password, entry)]
 
     def context(self) -> ssl.SSLContext | None:
-        """TLS as configured, None without it. Raises ConfigError."""
+        """TLS as configured; None without TLS. Raises ConfigError."""
         if not self.tls:
             return None
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -167,11 +169,11 @@ class Access:
 
 
 OPEN = Access()
-"""Without a web configuration: anybody who reaches the port, which is loopback unless said otherwise."""
+"""Without a web configuration: open to anybody who can reach the port, by default only this machine."""
 
 
 def _given(authorization: str) -> tuple[str, bytes] | None:
-    """Name and password of a header; None when it has none."""
+    """Name and password in an Authorization header; None if it has none."""
     scheme, _, given = authorization.partition(" ")
     try:
         text = base64.b64decode(given.strip(), validate=True)
@@ -181,35 +183,26 @@ def _given(authorization: str) -> tuple[str, bytes] | None:
     return (name.decode("utf-8", "replace"), password) if scheme.lower() == "basic" and colon else None
 
 
-def _cost(wanted: bytes) -> bytes:
-    """Of a bcrypt hash, as it is written.
-
-    >>> _cost(b"$2b$12$abcdefghijklmnopqrstuv")
-    b'12'
-    """
-    return wanted.split(b"$")[2]
-
-
 def _checks(password: bytes, wanted: bytes) -> bool:
     try:
         return bcrypt.checkpw(password, wanted)
-    except ValueError:  # longer than bcrypt can tell apart
+    except ValueError:  # longer than bcrypt accepts
         return False
 
 
 def _no_password() -> str:
-    raise ValueError("the key has a password; saf runs unattended, so give it one without")
+    raise ValueError("the key has a password; saf runs unattended, so use a key without one")
 
 
 def load_access(path: Path) -> Access:
     """Read and check a web configuration. Raises ConfigError."""
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"[daemon] web_config_file {path}: {error.strerror}") from error
     except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"[daemon] web_config_file {path} is not YAML: {error}") from error
-    sections = _section(path, "the file", {} if found is None else found, set(KEYS))
+    sections = _section(path, "the file", {} if content is None else content, set(KEYS))
     parts = {name: _section(path, name, sections.get(name) or {}, known) for name, known in KEYS.items()}
     http = parts["http_server_config"]
     return Access(
@@ -220,33 +213,33 @@ def load_access(path: Path) -> Access:
     )
 
 
-def _section(path: Path, name: str, found: object, known: set[str]) -> dict[str, Any]:
-    if not isinstance(found, dict) or not all(isinstance(key, str) for key in found):
+def _section(path: Path, name: str, content: object, known: set[str]) -> dict[str, Any]:
+    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise ConfigError(f"{path}: {name} is not a mapping of names")
-    for key in found:
+    for key in content:
         if known and key not in known:
             raise ConfigError(
                 f"{path}: saf does not know {key!r} in {name}; it honours {', '.join(sorted(known))}"
             )
-    return found
+    return content
 
 
-def _tls(path: Path, found: Mapping[str, object]) -> dict[str, str]:
-    """TLS settings. An empty section is none at all, as in Prometheus."""
-    if not found:
+def _tls(path: Path, section: Mapping[str, object]) -> dict[str, str]:
+    """TLS settings. An empty section turns TLS off, as in Prometheus."""
+    if not section:
         return {}
     known: dict[str, Mapping[str, object]] = {
         "client_auth_type": CLIENTS, "min_version": VERSIONS, "max_version": VERSIONS
     }  # fmt: skip
-    for key, value in found.items():
+    for key, value in section.items():
         if not isinstance(value, str) or not value:
             raise ConfigError(f"{path}: tls_server_config: {key} wants a text")
         if key in known and value not in known[key]:
             raise ConfigError(f"{path}: tls_server_config: {key} wants one of {', '.join(known[key])}")
     for key in ("cert_file", "key_file"):
-        if key not in found:
+        if key not in section:
             raise ConfigError(f"{path}: tls_server_config lacks {key}")
-    tls = {key: str(value) for key, value in found.items()}
+    tls = {key: str(value) for key, value in section.items()}
     if tls.get("client_auth_type", "NoClientCert") != "NoClientCert" and "client_ca_file" not in tls:
         raise ConfigError(f"{path}: tls_server_config: client_auth_type needs client_ca_file")
     return tls

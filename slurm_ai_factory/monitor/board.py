@@ -1,7 +1,8 @@
-"""The board: what the last cycle left to be seen, handed from the daemon's loop to its web threads.
+"""The board: the last cycle as the daemon's loop shows it to its web threads.
 
-The rule: metrics, status page and health read the board and nothing else, so that looking costs no Slurm call
-and no SQL, and every place shows the same cycle. A value that is not known is None, never 0.
+The rule: metrics, status page and health checks read the board and nothing else, so that a look runs no Slurm
+command and no SQL, and all of them show the same cycle. A value that is not known is None, never 0. Tested in
+tests/monitor/test_metrics.py.
 """
 
 from __future__ import annotations
@@ -16,17 +17,17 @@ from zoneinfo import ZoneInfo
 
 from slurm_ai_factory.core.control.lever import Reach
 from slurm_ai_factory.core.measure.share import Group
-from slurm_ai_factory.core.records import Charge, Decision, Instant, Measurement
+from slurm_ai_factory.core.records import Charge, Decision, Instant, Measurement, Mode
 
 BOUNDS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 """Upper bounds of the histograms of durations, in seconds."""
 
 CAUSES = ("slurm", "ledger", "configuration", "machine", "defect")
-"""What a failed cycle failed for."""
+"""Causes of a failed cycle."""
 
 
 class Done(NamedTuple):
-    """A change of RawShares as the history has it."""
+    """A change of RawShares in the ledger's history."""
 
     at: Instant
     account: str
@@ -37,7 +38,7 @@ class Done(NamedTuple):
 
 
 class Reconciled(NamedTuple):
-    """The ledger against sacct and sreport over one civil day."""
+    """A comparison of the ledger with sacct and sreport over one civil day."""
 
     at: Instant
     since: Instant
@@ -46,33 +47,33 @@ class Reconciled(NamedTuple):
 
 
 class Steered(NamedTuple):
-    """The lever: an account of the region."""
+    """A steered account of the region."""
 
     account: str
-    raw_shares: int | None  #: in force after the cycle; None when the account is not there
-    wanted: int | None  #: what the decision asks for
-    foreign_from: int | None = None  #: what our last change left, when something else has changed it since
+    raw_shares: int | None  #: after the cycle; None if the cluster does not have the account
+    wanted: int | None  #: by the decision
+    foreign_from: int | None = None  #: as our last change set them, if somebody else has changed them since
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """What a completed cycle has to show."""
+    """A complete cycle, as it is shown."""
 
     at: Instant
-    mode: str
+    mode: Mode
     seconds: float
     phases: Mapping[str, float]  #: seconds of each phase of the cycle
     measurement: Measurement
     margin: float
     groups: Mapping[str, Sequence[Group]]  #: by category and by sector, largest first
-    reach: Reach  #: how far the steered accounts reach
+    reach: Reach  #: of the steered accounts
     decision: Decision
-    reason_since: Instant | None  #: since when every decision has had this reason
+    reason_since: Instant | None  #: of the first of the latest decisions that share this reason
     steered: tuple[Steered, ...]  #: at least one
     weight_fairshare: int  #: PriorityWeightFairShare
     history: Sequence[Done]  #: the latest changes, newest first
     statuses: tuple[str, ...]
-    unreadable: int  #: different lines of Slurm that reads of the last day could not read
+    unreadable: int  #: distinct lines of sacct that could not be parsed in the last day
     unknown_states: int
     unknown_accounts: tuple[str, ...]
     runs: int
@@ -80,44 +81,46 @@ class Shown:
     period: int
     stale_after: int
     zone: ZoneInfo
-    authority: float | None = None  #: how far fairshare decides who goes first; None when nobody waits
-    demand: Mapping[str, float] | None = None  #: beneficiary -> of the resource, wanted by jobs that wait
-    retention_overdue: bool | None = None  #: None where nothing of [privacy] is to go
-    contradiction: str = ""  #: what saf.toml says otherwise than the promise's term in force
-    queue_unknown: int = 0  #: jobs in the queue for reasons that are not known
-    proposals: int = 0  #: that wait for a second person
+    authority: float | None = None  #: how far fairshare alone orders the queue; None if no job waits
+    demand: Mapping[str, float] | None = None  #: beneficiary -> amount that pending jobs request
+    retention_overdue: bool | None = None  #: None if [privacy] sets no limit
+    contradiction: str = ""  #: where saf.toml contradicts the current term of the promise
+    queue_unknown: int = 0  #: jobs pending for an unknown reason
+    proposals: int = 0  #: waiting for a second person's approval
 
     @property
     def foreign(self) -> str:
-        """What somebody else changed, as ``foreign`` says it; empty when nothing."""
-        changes = {one.account: one.foreign_from for one in self.steered if one.foreign_from is not None}
+        """The RawShares that somebody else changed, as ``foreign`` writes them; empty if none."""
+        changes = {row.account: row.foreign_from for row in self.steered if row.foreign_from is not None}
         return foreign(changes, len(self.steered))
 
 
 def foreign(changes: Mapping[str, int], steered: int) -> str:
-    """The RawShares that somebody else changed, by name where several accounts are steered.
+    """The RawShares that somebody else changed, with the account where several are steered.
 
     >>> foreign({"regional": 25}, 1), foreign({"umcg": 25, "rug": 30}, 3), foreign({}, 1)
     ('RawShares from 25', 'RawShares of umcg from 25, RawShares of rug from 30', '')
     """
-    named = {account: f" of {account}" if steered > 1 else "" for account in changes}
-    return ", ".join(f"RawShares{named[account]} from {shares}" for account, shares in changes.items())
+    return ", ".join(
+        f"RawShares{f' of {account}' if steered > 1 else ''} from {shares}"
+        for account, shares in changes.items()
+    )
 
 
 @dataclass(slots=True)
 class Durations:
-    """How often a phase took how long."""
+    """A histogram of durations in seconds."""
 
     counts: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS) + 1))
     seconds: float = 0.0
 
     def add(self, seconds: float) -> None:
-        """One more."""
+        """Count one duration."""
         self.counts[bisect_left(BOUNDS, seconds)] += 1
         self.seconds += seconds
 
     def buckets(self) -> list[tuple[str, float]]:
-        """(upper bound, how many took no longer), as Prometheus has it.
+        """(upper bound, durations up to it), cumulative as in Prometheus.
 
         >>> durations = Durations()
         >>> durations.add(0.03); durations.add(500.0)
@@ -130,17 +133,15 @@ class Durations:
 
 @dataclass(slots=True)
 class Board:
-    """The last cycle's outcome, and what has been counted since the daemon started."""
+    """The outcome of the last cycle, and counts since the daemon started."""
 
     cluster: str
     shown: Shown | None = None  #: of the last complete cycle
     failure: str = ""
-    failed: str = ""  #: how the last cycle failed: failed, standby; empty when it went through
-    cause: str = ""  #: what it failed for, one of CAUSES
+    failed: str = ""  #: outcome of the last cycle: failed or standby; empty if it completed
+    cause: str = ""  #: of the failure, one of CAUSES
     reason: str = "read_failed"  #: the hold that a failed cycle is shown as, one of HOLDS
-    failed_at: Instant | None = None
-    overdue_since: Instant | None = None  #: when the loop last moved, while that is over a period ago
-    finished_at: Instant | None = None  #: of the last complete cycle
+    overdue_since: Instant | None = None  #: when a cycle last began or ended, if over a period ago
     reconciled: Reconciled | None = None
     cycles: Counter[str] = field(default_factory=Counter)
     decisions: Counter[str] = field(default_factory=Counter)
@@ -153,10 +154,10 @@ class Board:
     lock: Lock = field(default_factory=Lock)
 
     def complete(self, shown: Shown) -> None:
-        """A cycle went through."""
+        """Record a complete cycle."""
         with self.lock:
             self.shown, self.failed, self.failure, self.cause = shown, "", "", ""
-            self.finished_at, self.overdue_since = shown.at, None
+            self.overdue_since = None
             self.version += 1
             self.cycles["complete"] += 1
             self.decisions[shown.decision.reason] += 1
@@ -167,23 +168,19 @@ class Board:
             for phase, seconds in shown.phases.items():
                 self.phases.setdefault(phase, Durations()).add(seconds)
 
-    def fail(
-        self,
-        outcome: str,
-        message: str,
-        cause: str = "",
-        at: Instant | None = None,
-        reason: str = "read_failed",
-    ) -> None:
-        """A cycle ended without a measurement: outcome is failed or standby."""
+    def fail(self, outcome: str, message: str, cause: str = "", reason: str = "read_failed") -> None:
+        """Record a cycle that ended without a measurement; ``outcome`` is failed or standby."""
         with self.lock:
-            self.failed, self.failure, self.cause, self.failed_at = outcome, message, cause, at
+            self.failed, self.failure, self.cause = outcome, message, cause
             self.reason, self.overdue_since = reason, None
             self.cycles[outcome] += 1
             self.version += 1
 
     def overdue(self, since: Instant, version: int) -> bool:
-        """No cycle has begun or ended since then; whether that was news, and the version still this one."""
+        """Record that no cycle has begun or ended since an instant.
+
+        Returns False, and changes nothing, if that is known or the board is not at this version any more.
+        """
         with self.lock:
             if self.overdue_since is not None or self.version != version:
                 return False
@@ -192,18 +189,23 @@ class Board:
             return True
 
     @property
+    def finished_at(self) -> Instant | None:
+        """Of the last complete cycle."""
+        return None if self.shown is None else self.shown.at
+
+    @property
     def old(self) -> bool:
-        """Whether what is shown is not what the last beat should have shown."""
+        """Whether ``shown`` is of an earlier cycle than the last one due."""
         return bool(self.failed) or self.overdue_since is not None
 
-    def compare(self, found: Reconciled) -> None:
-        """The ledger was compared with Slurm's books."""
+    def compare(self, reconciled: Reconciled) -> None:
+        """Record a comparison of the ledger with Slurm's accounting."""
         with self.lock:
-            self.reconciled = found
+            self.reconciled = reconciled
             self.version += 1
 
     def hold(self) -> str | None:
-        """The reason of the last cycle, whether it decided, failed or hangs; None before the first."""
+        """Reason of the last decision, or of the hold that a failed or hanging cycle is; None before any."""
         if self.overdue_since is not None:
             return "read_failed"
         if self.failed:

@@ -1,7 +1,7 @@
 """The share over the window against the floor, as SVG drawn on the server. Pure: values in, text out.
 
-The rule: colours are classes, so that the page's style sheet makes it dark or light; nothing is drawn that
-was not measured, and what is only expected is dotted.
+The rule: colours are classes, so that the style sheet of the page makes the chart dark or light; only
+measured values are drawn solid, expected ones dotted. Tested in tests/monitor/test_page.py.
 """
 
 from __future__ import annotations
@@ -12,18 +12,21 @@ from datetime import datetime, timedelta
 from math import ceil
 from zoneinfo import ZoneInfo
 
+from markupsafe import escape
+
 from slurm_ai_factory.core.measure import outlook
+from slurm_ai_factory.core.measure.forecast import forecast_of
 from slurm_ai_factory.core.measure.outlook import Point
 from slurm_ai_factory.core.records import DAY, Instant, Measurement
 
 MOST_POINTS = 400
 LONG = 45 * DAY
-"""From here on, months are marked instead of weeks."""
+"""A longer window has marks for months instead of weeks."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChartFrame:
-    """Where instants and shares are on the drawing, in its own units."""
+    """The coordinates of instants and shares, in the units of the drawing."""
 
     width: float
     height: float
@@ -36,20 +39,22 @@ class ChartFrame:
     under: float = 26.0
 
     def x(self, at: Instant) -> float:
-        """An instant, from left to right."""
+        """Of an instant, from the left."""
         part = (at - self.since) / max(1, self.until - self.since)
         return self.left + min(1.0, max(0.0, part)) * (self.width - self.left - self.right)
 
     def y(self, share: float) -> float:
-        """A share, from bottom to top; what is above the drawing is drawn at its edge."""
+        """Of a share, from the top; a share above ``top`` is at the upper edge."""
         part = min(1.0, max(0.0, share / self.top))
         return self.height - self.under - part * (self.height - self.above - self.under)
 
 
 def share_chart(m: Measurement, zone: ZoneInfo, *, width: float, height: float) -> str:
-    """The drawing. It is empty of lines while nothing was delivered, and says so."""
-    course = _thinned(outlook.course(m))
-    expected = outlook.expected_share(m)
+    """The drawing as an <svg>; while nothing was delivered it says so and has no line."""
+    course = outlook.course(m)
+    step = ceil(len(course) / MOST_POINTS) or 1
+    course = [*course[:-1][::step], *course[-1:]]  # the last one always: it is the share now
+    expected = forecast_of(m, 0.0).expected_share
     until = m.as_of if m.window.rolling else m.window.until
     frame = ChartFrame(width, height, m.window.since, until, _top(m, course, expected))
     parts = [
@@ -57,25 +62,18 @@ def share_chart(m: Measurement, zone: ZoneInfo, *, width: float, height: float) 
         *_calendar(frame, zone),
         *_days(frame, m),
         *_course(frame, m, course),
-        *_floor(frame, m),
+        f'<path class="floor" d="M{frame.left:g} {frame.y(m.target_share):.1f}H{width - frame.right:g}"/>',
         *_outlook(frame, m, course, expected),
     ]
-    said = outlook.promise_sentence(m, 0.0) if course else "Nothing has been delivered in the window yet."
-    box = f'viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{_text(said)}"'
+    label = outlook.promise_sentence(m, 0.0) if course else "Nothing has been delivered in the window yet."
+    box = f'viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(label)}"'
     return f"<svg {box}>{''.join(parts)}</svg>"
 
 
-def _thinned(course: Sequence[Point]) -> list[Point]:
-    """No more points than can be seen; the last one always."""
-    step = ceil(len(course) / MOST_POINTS) or 1
-    return [*course[:-1][::step], *course[-1:]]
-
-
 def _top(m: Measurement, course: Sequence[Point], expected: float | None) -> float:
-    """Enough for the line after its first, wild day, and never less than twice the floor."""
-    settled = [point.share for point in course if point.at >= m.window.since + DAY] or [
-        p.share for p in course
-    ]
+    """The top of the scale: above the line after its first, wild day, and well above the floor."""
+    settled = [point.share for point in course if point.at >= m.window.since + DAY]
+    settled = settled or [point.share for point in course]
     highest = max([*settled, expected or 0.0, 1.6 * m.target_share])
     return min(1.0, ceil(1.1 * highest / 0.1) * 0.1)
 
@@ -92,7 +90,7 @@ def _scale(frame: ChartFrame) -> Iterator[str]:
 
 
 def _calendar(frame: ChartFrame, zone: ZoneInfo) -> Iterator[str]:
-    """Where months or weeks begin, in civil time; as many as have room."""
+    """Marks where months or weeks begin in civil time, as many as fit."""
     marks = list(_marks(frame, zone))
     room = max(1, int((frame.width - frame.left - frame.right) / 64))
     step = ceil(len(marks) / room) or 1
@@ -115,7 +113,7 @@ def _marks(frame: ChartFrame, zone: ZoneInfo) -> Iterator[tuple[Instant, str]]:
 
 
 def _days(frame: ChartFrame, m: Measurement) -> Iterator[str]:
-    """Each day's own share, as a bar behind the line."""
+    """The share of each day, as a bar behind the line."""
     for at, share in outlook.daily(m):
         left, right = frame.x(at), frame.x(min(at + DAY, m.as_of))
         y = frame.y(share)
@@ -126,7 +124,7 @@ def _days(frame: ChartFrame, m: Measurement) -> Iterator[str]:
 
 
 def _course(frame: ChartFrame, m: Measurement, course: Sequence[Point]) -> Iterator[str]:
-    """The line, and what lies between it and the floor."""
+    """The line, and the areas between it and the floor."""
     if not course:
         place = f'x="{(frame.left + frame.width - frame.right) / 2:g}" y="{frame.height * 0.72:g}"'
         yield f'<text class="empty" {place} text-anchor="middle">nothing delivered yet</text>'
@@ -143,15 +141,10 @@ def _course(frame: ChartFrame, m: Measurement, course: Sequence[Point]) -> Itera
     yield f'<path class="course" d="M{line}"/>'
 
 
-def _floor(frame: ChartFrame, m: Measurement) -> Iterator[str]:
-    y = frame.y(m.target_share)
-    yield f'<path class="floor" d="M{frame.left:g} {y:.1f}H{frame.width - frame.right:g}"/>'
-
-
 def _outlook(
     frame: ChartFrame, m: Measurement, course: Sequence[Point], expected: float | None
 ) -> Iterator[str]:
-    """Where the line is now, and where it goes if the rest is like the last seven days."""
+    """The end of the line, and its course if the rest is like the last seven days."""
     if course:
         at, share = course[-1]
         x, y = frame.x(at), frame.y(share)
@@ -160,15 +153,12 @@ def _outlook(
             yield f'<path class="expected" d="M{x:.1f} {y:.1f}L{end[0]:.1f} {end[1]:.1f}"/>'
         yield f'<circle class="now" cx="{x:.1f}" cy="{y:.1f}" r="4.5"/>'
         yield _now_label(frame, m, course[-1])
-    yield _floor_label(frame, m, course[-1].share if course and expected is None else expected)
-
-
-def _floor_label(frame: ChartFrame, m: Measurement, beside: float | None) -> str:
-    """At the right end of the floor, on the side where the other line does not end."""
+    # the label of the floor is on the side where the other line does not end
+    beside = course[-1].share if course and expected is None else expected
     y = frame.y(m.target_share) + (16 if beside is not None and beside >= m.target_share else -8)
-    return (
+    yield (
         f'<text class="floor-label" x="{frame.width - frame.right:g}" y="{y:.1f}" text-anchor="end">'
-        f"promised {outlook.short_percent(m.target_share)}</text>"
+        f"promised {outlook.percent_text(m.target_share)}</text>"
     )
 
 
@@ -179,9 +169,5 @@ def _now_label(frame: ChartFrame, m: Measurement, now: Point) -> str:
     y = frame.y(now.share) + (-12 if now.share >= m.target_share else 22)
     return (
         f'<text class="now-label" x="{x + shift:.1f}" y="{y:.1f}" text-anchor="{anchor}">'
-        f"{outlook.exact(now.share, m.target_share)}</text>"
+        f"{outlook.percent_text(now.share, m.target_share)}</text>"
     )
-
-
-def _text(said: str) -> str:
-    return said.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")

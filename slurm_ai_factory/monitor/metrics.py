@@ -1,8 +1,8 @@
-"""The board as Prometheus families: one pass over one value, no Slurm call and no SQL at scrape time.
+"""The board as Prometheus families: one pass over one value; a scrape runs no Slurm command and no SQL.
 
-After a cycle that failed, and while one takes longer than a period, there is no measurement to show: its
+After a failed cycle, and while a cycle takes longer than a period, the measurement is out of date: its
 families are left out and a hold is shown, so that a gap in a graph is a gap and never a zero. Labels are
-bounded: cluster, window, resource, beneficiary, category, sector, account for steered rows only, and words
+bounded: cluster, window, resource, beneficiary, category, sector, account (steered accounts only), and words
 of this code. Ratios are 0 to 1, times are in seconds, resource-seconds are seconds times the resource of the
 promise.
 """
@@ -24,18 +24,19 @@ from prometheus_client.registry import Collector
 from slurm_ai_factory import __version__
 from slurm_ai_factory.core.control.reasons import HOLDS, REASONS
 from slurm_ai_factory.core.escaped import for_terminal
-from slurm_ai_factory.core.measure import judgement, outlook, share
+from slurm_ai_factory.core.measure.figures import FIGURES, Figure
 from slurm_ai_factory.core.measure.share import Group
-from slurm_ai_factory.core.records import Charge, Measurement, Verdict
+from slurm_ai_factory.core.records import ChangeStatus, Measurement, Mode, Verdict
 from slurm_ai_factory.monitor.board import CAUSES, Board, Durations, Shown
 
 OUTCOMES = ("complete", "failed", "standby")
-STATUSES = ("observed", "advised", "applied", "failed", "planned")
-MODES = ("observe", "advise", "enforce")
 PHASES = ("read", "ask", "measure", "decide", "apply", "show")
 
+WATERMARK = FIGURES["as_of"]
+"""The one figure of a measurement that is also shown after a failed cycle."""
+
 MOST_GROUPS = 30
-"""So many categories or sectors are told apart; the charge of smaller ones is added up as ``other``."""
+"""Categories or sectors with a series of their own; the charge of smaller ones is added up as ``other``."""
 
 Labels = Mapping[str, str]
 
@@ -47,7 +48,7 @@ class BoardCollector(Collector):
         self.board = board
 
     def describe(self) -> list[Metric]:
-        """Nothing to do at registration."""
+        """Nothing: registration collects no metrics."""
         return []
 
     def collect(self) -> Iterator[Metric]:
@@ -59,23 +60,17 @@ class BoardCollector(Collector):
         yield from map(_escaped, families)
 
 
-def registry(board: Board) -> CollectorRegistry:
-    """The board alone."""
-    made = CollectorRegistry()
-    made.register(BoardCollector(board))
-    return made
-
-
 class Exposition:
-    """The board and the process it is in, as text for scrapes.
+    """The metrics of the board and of this process, as text for scrapes.
 
-    The board's part is made when the board has changed, by whoever comes first: the daemon at the end of each
-    cycle, for the formats that were asked for before. So a scrape in between only copies it.
+    The text of the board is encoded again only when the board has changed: by the daemon at the end of each
+    cycle, in the formats that scrapes have asked for. A scrape between two cycles copies it.
     """
 
     def __init__(self, board: Board) -> None:
         self.board = board
-        self.registry = registry(board)
+        self.registry = CollectorRegistry()
+        self.registry.register(BoardCollector(board))
         self.process = CollectorRegistry()
         ProcessCollector(registry=self.process)
         self.made: dict[str, tuple[int, bytes]] = {}
@@ -91,7 +86,7 @@ class Exposition:
         return kind, part + encode(self.process)
 
     def renew(self) -> None:
-        """Make the text anew for every format that was asked for before."""
+        """Encode the board again in every format that a scrape has asked for."""
         for kind in list(self.made):
             self.text(kind)
 
@@ -101,31 +96,25 @@ END = b"# EOF\n"
 
 
 def _always(board: Board) -> Iterator[Metric]:
-    """What is known whether the last cycle went through or not."""
+    """What is known whether the last cycle completed or not."""
     cluster = {"cluster": board.cluster}
     yield InfoMetricFamily("saf_build", "Version of slurm_ai_factory.", value={"version": __version__})
     for name, doc, label, known, counts in (
         ("saf_cycles", "Cycles, by outcome.", "outcome", OUTCOMES, board.cycles),
         ("saf_decisions", "Decisions, by reason.", "reason", REASONS, board.decisions),
-        ("saf_changes", "Changes of RawShares, by what became of them.", "status", STATUSES, board.changes),
+        ("saf_changes", "Changes of RawShares, by status.", "status", list(ChangeStatus), board.changes),
     ):
-        yield _counter(name, doc, cluster, label, known, counts)
+        # every known value from the start, so that the first increase is seen
+        counters = {value: counts.get(value, 0) for value in (*known, *counts)}
+        yield _labelled(CounterMetricFamily(name, doc, labels=[*cluster, label]), cluster, counters)
     for name, doc, value in (
-        ("saf_read_runs", "Runs that reads have listed, those read again included.", board.runs),
-        ("saf_changed_runs", "Runs that reads found new or changed.", board.changed),
+        ("saf_read_runs", "Runs listed by sacct, counted again each time they are read again.", board.runs),
+        ("saf_changed_runs", "Runs that a read found to be new or changed.", board.changed),
     ):
-        family = CounterMetricFamily(name, doc, labels=list(cluster))
-        family.add_metric(list(cluster.values()), value)
-        yield family
+        yield _single(CounterMetricFamily(name, doc, labels=list(cluster)), cluster, value)
     for name, doc, label, states, present in (
-        (
-            "saf_hold",
-            "1 while the control does not steer for this reason.",
-            "reason",
-            sorted(HOLDS),
-            board.hold(),
-        ),
-        ("saf_failure", "1 while the last cycle has failed for this.", "cause", CAUSES, board.cause),
+        ("saf_hold", "1 if the control is on hold for this reason.", "reason", sorted(HOLDS), board.hold()),
+        ("saf_failure", "1 if the last cycle failed with this cause.", "cause", CAUSES, board.cause),
     ):
         yield _states(name, doc, cluster, label, states, present)
     yield from _durations(board, cluster)
@@ -151,103 +140,61 @@ def _durations(board: Board, cluster: Labels) -> Iterator[Metric]:
 
 def _instants(board: Board, cluster: Labels) -> Iterator[Metric]:
     shown, compared = board.shown, board.reconciled
-    if board.overdue_since is not None:
-        doc = "When the cycle under way began, while it takes longer than a period."
-        yield _gauge("saf_overdue_since_timestamp_seconds", doc, cluster, board.overdue_since)
+    gauges: list[tuple[str, str, float | None]] = [
+        ("saf_overdue_since_timestamp_seconds",
+         "Start of the running cycle, if it takes longer than a period.", board.overdue_since)
+    ]  # fmt: skip
     if shown is not None:
-        for name, doc, value in (
-            ("saf_last_read_timestamp_seconds", "When accounting was last read completely.", shown.at),
-            ("saf_watermark_timestamp_seconds", "Up to when accounting is known.", shown.measurement.as_of),
-            (
-                "saf_stale_after_seconds",
-                "Age from which a read is stale: daemon.ready_after.",
-                shown.stale_after,
-            ),
+        yield from _figures(shown.measurement, shown.margin, [WATERMARK])
+        gauges += [
+            ("saf_last_read_timestamp_seconds", "Time of the last complete read of accounting.", shown.at),
+            ("saf_stale_after_seconds", "Age above which a read is stale: daemon.ready_after.",
+             shown.stale_after),
             ("saf_period_seconds", "Time between two cycles: daemon.period.", shown.period),
-        ):
-            yield _gauge(name, doc, cluster, value)
+        ]  # fmt: skip
     if compared is not None:
-        doc = "When the ledger was last compared with sacct and sreport."
-        yield _gauge("saf_reconciled_timestamp_seconds", doc, cluster, compared.at)
-        doc = (
-            "Differences with sacct and sreport that have no known cause, over the day compared last; "
-            "TRES-seconds of all accounts and TRES."
-        )
-        unexplained = float(compared.unexplained)
-        yield _gauge("saf_reconcile_unexplained_tres_seconds", doc, cluster, unexplained)
+        gauges += [
+            ("saf_reconciled_timestamp_seconds",
+             "Time of the last comparison of the ledger with sacct and sreport.", compared.at),
+            ("saf_reconcile_unexplained_tres_seconds",
+             "Unexplained differences with sacct and sreport on the last day compared, in TRES-seconds of "
+             "all accounts and TRES.", float(compared.unexplained)),
+        ]  # fmt: skip
+    yield from _gauges(gauges, cluster)
 
 
 def _of_measurement(shown: Shown) -> Iterator[Metric]:
     m = shown.measurement
-    labels = {"cluster": m.cluster, "window": m.window.name, "resource": m.resource}
-    for name, doc, value in (*_ratios(shown), *_charged(m)):
-        if value is not None:
-            yield _gauge(name, doc, labels, float(value))
-    doc = "1 for the verdict of the window."
-    yield _states("saf_verdict", doc, labels, "verdict", list(Verdict), judgement.verdict(m))
-    yield _charges(shown, labels)
+    yield from _figures(m, shown.margin, (figure for figure in FIGURES.values() if figure is not WATERMARK))
+    labels = {"cluster": m.cluster, "window": m.window.name, "resource": m.resource.name}
     for label, groups in sorted(shown.groups.items()):
         yield _by_group(label, groups, labels)
 
 
-def _ratios(shown: Shown) -> tuple[tuple[str, str, float | None], ...]:
-    m, margin = shown.measurement, shown.margin
-    return (
-        ("saf_delivered_share_ratio", "Regional charge / all charge in the window.", m.delivered_share),
-        ("saf_capacity_share_ratio", "Regional charge / capacity in the window.", m.capacity_share),
-        ("saf_target_share_ratio", "The promised share.", m.target_share),
-        ("saf_recent_share_ratio", "Regional charge / all charge in the last seven days of the window.",
-         outlook.recent_share(m)),
-        ("saf_required_share_ratio",
-         "Share the region must get in what is left of the window; above 1 when out of reach.",
-         share.required_share(m, margin)),
-        ("saf_forecast_share_ratio",
-         "Share at the end of the window if the rest of it is like the last seven days.",
-         outlook.expected_share(m)),
-        ("saf_unclassified_ratio", "Charge that no rule matched / all charge in the window.",
-         outlook.unclassified_ratio(m)),
-        ("saf_attainable", "1 when regional demand is enough for the required share, else 0.",
-         share.attainable(m, margin)),
-        ("saf_floor_at_risk", "1 when below the floor and what is left cannot mend it, else 0.",
-         outlook.at_risk(m, margin)),
-    )  # fmt: skip
-
-
-def _charged(m: Measurement) -> tuple[tuple[str, str, Charge | float | None], ...]:
-    return (
-        ("saf_capacity_resource_seconds", "Capacity that was up in the window.", m.capacity),
-        ("saf_unread_seconds", "Of the window, what no read of accounting covered.", m.unread_seconds),
-        ("saf_waiting_resource_seconds", "Regional demand that waited in the window.", m.waiting_charge),
-        ("saf_starved_resource_seconds",
-         "Waiting regional demand that the region could have received below the floor, in the window.",
-         m.starved_charge),
-        ("saf_shortfall_resource_seconds",
-         "What the region would have had to get more, of the same total, to be at the floor.",
-         m.shortfall_charge),
-        ("saf_window_start_timestamp_seconds", "Start of the window.", m.window.since),
-        ("saf_window_end_timestamp_seconds", "End of the window; of a rolling one, now.", m.window.until),
-    )  # fmt: skip
-
-
-def _charges(shown: Shown, labels: Labels) -> Metric:
-    m = shown.measurement
-    family = GaugeMetricFamily(
-        "saf_delivered_resource_seconds",
-        "Charge in the window by beneficiary; in shares, unclassified counts as non-regional.",
-        labels=[*labels, "beneficiary"],
-    )
-    others = m.total_charge - m.regional_charge - m.unclassified_charge
-    parts = {"regional": m.regional_charge, "non_regional": others, "unclassified": m.unclassified_charge}
-    for beneficiary, value in parts.items():
-        family.add_metric([*labels.values(), beneficiary], float(value))
-    return family
+def _figures(m: Measurement, margin: float, figures: Iterable[Figure]) -> Iterator[Metric]:
+    """The figures that have a metric and a value; those of one metric are one family."""
+    values = {"cluster": m.cluster, "window": m.window.name, "resource": m.resource.name}
+    families: dict[str, GaugeMetricFamily] = {}
+    for figure in figures:
+        value = figure.of(m, margin) if figure.metric else None
+        if value is None:
+            continue
+        family = families.setdefault(
+            figure.metric, GaugeMetricFamily(figure.metric, figure.meaning, labels=figure.labels)
+        )
+        known = values | {"beneficiary": figure.beneficiary}
+        if figure.key == "verdict":
+            _labelled(family, values, {verdict: verdict == value for verdict in Verdict})
+        else:
+            _single(family, {label: known[label] for label in figure.labels}, value)
+    yield from families.values()
 
 
 def _by_group(label: str, groups: Iterable[Group], labels: Labels) -> Metric:
-    """The largest by name; the rest as ``other``; what has no name has its beneficiary's."""
+    """The largest groups by name, the rest as ``other``; a group without a name has its beneficiary's."""
     family = GaugeMetricFamily(
         f"saf_{label}_delivered_resource_seconds",
-        f"Charge in the window by beneficiary and {label} of the rule; without one, the beneficiary.",
+        f"Charge in the window by beneficiary and {label} of the rule; by beneficiary if it has none.",
         labels=[*labels, "beneficiary", label],
     )
     sums: dict[tuple[str, str], float] = {}
@@ -260,112 +207,100 @@ def _by_group(label: str, groups: Iterable[Group], labels: Labels) -> Metric:
 
 
 def _of_control(shown: Shown) -> Iterator[Metric]:
-    m = shown.measurement
-    cluster = {"cluster": m.cluster}
-    yield _states("saf_mode", "1 for the mode in force.", cluster, "mode", MODES, shown.mode)
-    for name, doc, value in (
-        ("saf_read_lag_seconds", "Age of the newest accounting, when the last cycle ended.",
-         shown.at + shown.seconds - m.as_of),
-        ("saf_newest_record_timestamp_seconds", "The newest instant that accounting told of a run.",
-         m.newest_record_at),
-        ("saf_unknown_states", "States of runs in the last read that are not known; the runs are counted.",
+    cluster = {"cluster": shown.measurement.cluster}
+    yield _states("saf_mode", "1 for the current mode.", cluster, "mode", Mode, shown.mode)
+    yield from _gauges((
+        ("saf_read_lag_seconds", "Age of the newest accounting at the end of the last cycle.",
+         shown.at + shown.seconds - shown.measurement.as_of),
+        ("saf_unknown_states", "Unknown job states in the last read; their runs are counted.",
          shown.unknown_states),
-        ("saf_unreadable_lines", "Different lines of Slurm that could not be read, in the last day.",
+        ("saf_unreadable_lines", "Distinct lines of Slurm output that could not be parsed in the last day.",
          shown.unreadable),
-        ("saf_proposals_waiting", "Proposals that wait for a second person's approval.", shown.proposals),
-        ("saf_unknown_accounts", "Accounts that rules name and the cluster does not have.",
+        ("saf_proposals_waiting", "Proposals waiting for a second person's approval.", shown.proposals),
+        ("saf_unknown_accounts", "Accounts named in rules that the cluster does not have.",
          len(shown.unknown_accounts)),
-        ("saf_foreign_change", "1 while RawShares are in force that somebody else set, else 0.",
+        ("saf_foreign_change", "1 if somebody else set the current RawShares, else 0.",
          bool(shown.foreign)),
-        ("saf_retention_overdue",
-         "1 when names and texts that [privacy] lets go should have gone and have not, else 0.",
+        ("saf_retention_overdue", "1 if names or texts are kept longer than [privacy] allows, else 0.",
          shown.retention_overdue),
-        ("saf_priority_weight_fairshare", "PriorityWeightFairShare; with 0, shares have no effect.",
+        ("saf_priority_weight_fairshare", "PriorityWeightFairShare; if 0, shares have no effect.",
          shown.weight_fairshare),
-        ("saf_authority_ratio", "How far fairshare, and nothing else, decides who goes first.",
+        ("saf_authority_ratio", "How far fairshare alone decides which job starts first.",
          shown.authority),
         ("saf_regional_outside_ratio",
-         "Regional charge of the window outside the steered accounts / all regional charge.",
+         "Regional charge outside the steered accounts / all regional charge in the window.",
          shown.reach.outside_share),
         ("saf_steered_other_ratio",
-         "Charge of the steered accounts in the window that is not regional / all of theirs.",
+         "Non-regional charge of the steered accounts / all their charge in the window.",
          shown.reach.other_share),
-        ("saf_promise_contradicted",
-         "1 while saf.toml says otherwise than the promise's term in force, else 0.",
+        ("saf_promise_contradicted", "1 if saf.toml contradicts the current term of the promise, else 0.",
          bool(shown.contradiction)),
-        ("saf_queue_unknown_jobs", "Jobs in the queue for reasons that are not known; no demand.",
+        ("saf_queue_unknown_jobs", "Jobs pending for an unknown reason; not counted as demand.",
          shown.queue_unknown),
-    ):  # fmt: skip
-        if value is not None:
-            yield _gauge(name, doc, cluster, float(value))
+    ), cluster)  # fmt: skip
     yield from _shares(shown, cluster)
-    yield from _demand(shown, {**cluster, "resource": m.resource})
+    if shown.demand is not None:
+        family = GaugeMetricFamily(
+            "saf_queue_demand_resources",
+            "Amount of the resource requested by queued jobs that could start, by beneficiary.",
+            labels=["cluster", "resource", "beneficiary"],
+        )
+        yield _labelled(family, {**cluster, "resource": shown.measurement.resource.name}, shown.demand)
 
 
 def _shares(shown: Shown, labels: Labels) -> Iterator[Metric]:
-    """The lever: what is wanted of it and what is in force; ratios are of all steered accounts together."""
+    """RawShares of each steered account, current and wanted; ratios are of all steered accounts together."""
     for name, doc, rows in (
-        ("saf_raw_shares", "RawShares in force after the cycle.",
-         [(one.account, one.raw_shares) for one in shown.steered]),
+        ("saf_raw_shares", "RawShares after the cycle.",
+         {row.account: row.raw_shares for row in shown.steered}),
         ("saf_raw_shares_wanted", "RawShares that the last decision asks for.",
-         [(one.account, one.wanted) for one in shown.steered]),
+         {row.account: row.wanted for row in shown.steered}),
     ):  # fmt: skip
-        family = GaugeMetricFamily(name, doc, labels=[*labels, "account"])
-        for account, shares in rows:
-            if shares is not None:
-                family.add_metric([*labels.values(), account], shares)
-        if family.samples:
-            yield family
-    region = {**labels, "account": ", ".join(one.account for one in shown.steered)}
+        known = {account: shares for account, shares in rows.items() if shares is not None}
+        if known:
+            yield _labelled(GaugeMetricFamily(name, doc, labels=[*labels, "account"]), labels, known)
+    region = {**labels, "account": ", ".join(row.account for row in shown.steered)}
     inputs = shown.decision.inputs
     for name, doc, value in (
-        ("saf_usage_share_ratio", "Decayed usage of the region in that of its level: EffectvUsage.",
+        ("saf_usage_share_ratio", "EffectvUsage: decayed usage of the region / decayed usage of its level.",
          inputs.get("usage_share")),
-        ("saf_set_point_ratio", "Share of the level that the control wants.", inputs.get("share_wanted")),
-        ("saf_share_ratio", "Share of the level that the RawShares in force give: NormShares.",
+        ("saf_set_point_ratio", "Share of its level that the control wants for the region.",
+         inputs.get("share_wanted")),
+        ("saf_share_ratio", "NormShares: share of its level that the current RawShares give the region.",
          inputs.get("share")),
     ):  # fmt: skip
         if isinstance(value, float | int):
-            yield _gauge(name, doc, region, value)
-
-
-def _demand(shown: Shown, labels: Labels) -> Iterator[Metric]:
-    """What regional runs hold and wait for, as accounting has it; and the live queue where it is read."""
-    m = shown.measurement
-    doc = "Of the resource, allocated to regional runs now."
-    yield _gauge("saf_regional_running_resources", doc, labels, float(m.regional_running))
-    doc = "Of the resource, wanted by eligible regional runs now."
-    yield _gauge("saf_regional_pending_resources", doc, labels, float(m.regional_pending))
-    if shown.demand is not None:
-        doc = "Of the resource, wanted by jobs in the live queue that could start, by beneficiary."
-        family = GaugeMetricFamily("saf_queue_demand_resources", doc, labels=[*labels, "beneficiary"])
-        for beneficiary, value in sorted(shown.demand.items()):
-            family.add_metric([*labels.values(), beneficiary], value)
-        yield family
+            yield from _gauges([(name, doc, value)], region)
 
 
 def _escaped(family: Metric) -> Metric:
-    """The family with labels in which nothing is hidden: names of accounts and categories can be anything."""
+    """The family with escaped labels: names of accounts and categories can contain anything."""
     family.samples = [
-        one._replace(labels={key: for_terminal(value) for key, value in one.labels.items()})
-        for one in family.samples
+        sample._replace(labels={key: for_terminal(value) for key, value in sample.labels.items()})
+        for sample in family.samples
     ]
     return family
 
 
-def _gauge(name: str, doc: str, labels: Labels, value: float) -> Metric:
-    family = GaugeMetricFamily(name, doc, labels=list(labels))
-    family.add_metric(list(labels.values()), value)
+def _gauges(rows: Iterable[tuple[str, str, float | None]], labels: Labels) -> Iterator[Metric]:
+    """Gauges of one series each, from (name, HELP, value); without those whose value is not known."""
+    for name, doc, value in rows:
+        if value is not None:
+            yield _single(GaugeMetricFamily(name, doc, labels=list(labels)), labels, value)
+
+
+def _single(family: CounterMetricFamily | GaugeMetricFamily, labels: Labels, value: float) -> Metric:
+    """The family with a series for these labels."""
+    family.add_metric(list(labels.values()), float(value))
     return family
 
 
-def _counter(
-    name: str, doc: str, labels: Labels, label: str, known: Iterable[str], counts: Mapping[str, int]
+def _labelled(
+    family: CounterMetricFamily | GaugeMetricFamily, labels: Labels, values: Mapping[str, float]
 ) -> Metric:
-    """Every known value of the label from the start, so that the first increase is seen."""
-    family = CounterMetricFamily(name, doc, labels=[*labels, label])
-    for each in dict.fromkeys([*known, *counts]):
-        family.add_metric([*labels.values(), each], counts.get(each, 0))
+    """The family with a series for each value of its last label."""
+    for label, value in values.items():
+        family.add_metric([*labels.values(), str(label)], float(value))
     return family
 
 
@@ -374,6 +309,4 @@ def _states(
 ) -> Metric:
     """A state set: one series a state, 1 for the present one."""
     family = GaugeMetricFamily(name, doc, labels=[*labels, label])
-    for each in known:
-        family.add_metric([*labels.values(), str(each)], float(each == present))
-    return family
+    return _labelled(family, labels, {state: state == present for state in known})

@@ -1,6 +1,7 @@
-"""The status page: the board as one page that needs nothing else. Pure: board and time in, HTML out.
+"""The status page: the board as one self-contained HTML page. Pure: board and time in, HTML out.
 
-The rule: the numbers are in the page itself and need no script; what is older than a failed cycle says so.
+The rule: the numbers are in the page itself and need no script; numbers from before a failed cycle are marked
+as old.
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ from markupsafe import Markup
 from slurm_ai_factory import __version__
 from slurm_ai_factory.core.control.reasons import HOLDS, REASONS
 from slurm_ai_factory.core.escaped import for_page
-from slurm_ai_factory.core.measure import judgement, outlook, share
+from slurm_ai_factory.core.measure import outlook
+from slurm_ai_factory.core.measure.figures import FIGURES, Unit, yes_or_no
 from slurm_ai_factory.core.measure.share import Group
-from slurm_ai_factory.core.records import HOUR, Instant, Verdict
+from slurm_ai_factory.core.records import HOUR, Instant, Mode, Verdict
 from slurm_ai_factory.monitor import chart
 from slurm_ai_factory.monitor.advice import stale, steps
-from slurm_ai_factory.monitor.board import Board, Done, Shown
+from slurm_ai_factory.monitor.board import Board, Shown
 
 UTC = ZoneInfo("UTC")
 REFRESH = 60
@@ -29,11 +31,11 @@ REFRESH = 60
 MOST_GROUPS = 8
 MOST_CHANGES = 6
 MODES = {
-    "observe": "watches, and writes nothing to Slurm",
-    "advise": "says what it would set, and writes nothing to Slurm",
-    "enforce": "sets RawShares",
+    Mode.OBSERVE: "observes and writes nothing to Slurm",
+    Mode.ADVISE: "says what it would set and writes nothing to Slurm",
+    Mode.ENFORCE: "sets RawShares",
 }
-STANDING = {
+STANDING: dict[str, str] = {
     Verdict.MET: "met", Verdict.OPEN: "open", Verdict.MISSED_DEMAND: "missed, for want of regional work",
     Verdict.MISSED_STARVED: "missed, while regional jobs waited",
 }  # fmt: skip
@@ -50,7 +52,7 @@ _template = _environment.get_template("status.html")
 
 
 def status_html(board: Board, now: Instant, refresh: int = REFRESH) -> str:
-    """The page as of now, which asks for itself again after so many seconds."""
+    """The page at an instant; the browser asks for it again after ``refresh`` seconds."""
     with board.lock:
         shown = board.shown
         text = _template.render(
@@ -72,9 +74,8 @@ def tone(board: Board, now: Instant) -> str:
         return "bad" if board.failed == "failed" else "waiting"
     if board.failed == "failed" or board.overdue_since is not None or stale(board, now):
         return "bad"
-    held = board.shown.decision.reason in HOLDS or board.shown.foreign != ""
-    risky = outlook.below(board.shown.measurement)
-    return "warning" if held or risky else "good"
+    on_hold = board.shown.decision.reason in HOLDS or board.shown.foreign != ""
+    return "warning" if on_hold or outlook.below(board.shown.measurement) else "good"
 
 
 def headline(board: Board) -> str:
@@ -82,30 +83,33 @@ def headline(board: Board) -> str:
     if board.shown is not None:
         return outlook.promise_sentence(board.shown.measurement, board.shown.margin)
     if board.failed == "standby":
-        return "This saf stands by; another one steers the cluster."
+        return "This saf is on standby; another one steers the cluster."
     if board.failed:
         return "Nothing has been measured yet, because the first cycle failed."
-    return "Nothing has been measured yet; the first cycle is under way."
+    return "Nothing has been measured yet; the first cycle is running."
 
 
 def trouble(board: Board, now: Instant) -> str:
-    """Why the numbers on the page may not be believed as they stand; empty when they may."""
+    """Why the numbers on the page are out of date; empty when they are not."""
     zone = board.shown.zone if board.shown else UTC
-    when = f" What follows is as of {_clock(board.shown.at, zone)}." if board.shown else ""
+    when = f" The numbers below are as of {_clock(board.shown.at, zone)}." if board.shown else ""
     if board.overdue_since is not None:
         due = f"{_clock(board.overdue_since, zone)}{'' if board.shown else ' UTC'}"
         return f"The cycle that began at {due} has not finished yet.{when}"
     if board.failed:
-        return f"{board.failure[:1].upper()}{board.failure[1:].rstrip('.')}.{when}"
-    return f"No complete cycle for too long.{when}" if stale(board, now) else ""
+        return f"{_sentence(board.failure)}{when}"
+    return f"No cycle has completed for too long.{when}" if stale(board, now) else ""
 
 
 def _seen(shown: Shown) -> dict[str, Any]:
+    """What the template takes from a complete cycle."""
     m, zone = shown.measurement, shown.zone
     figures = list(_figures(shown))
+    until = datetime.fromtimestamp(m.window.until - 1, zone)
+    since = datetime.fromtimestamp(m.window.since, zone)
     return {
         "window": m.window.name,
-        "span": f"{_date(m.window.since, zone)} to {_date(m.window.until - 1, zone)}",
+        "span": f"{since.day} {since:%B %Y} to {until.day} {until:%B %Y}",
         "mode": shown.mode,
         "mode_means": MODES[shown.mode],
         "as_of": _clock(m.as_of, zone),
@@ -114,101 +118,95 @@ def _seen(shown: Shown) -> dict[str, Any]:
         "narrow": Markup(chart.share_chart(m, zone, width=380, height=260)),  # noqa: S704
         "figures": figures,
         "columns": 4 if len(figures) > 6 else 3,
-        "forecast": outlook.expected_share(m) is not None,
+        "forecast": FIGURES["expected_share"].of(m, shown.margin) is not None,
         "control": list(_control(shown)),
         "decision": _sentence(shown.decision.sentence),
         "decided": _clock(shown.decision.at, zone),
         "since": shown.reason_since and _clock(shown.reason_since, zone),
         "holds": list(_holds(shown)),
-        "changes": [_change(one, zone, len(shown.steered) > 1) for one in shown.history[:MOST_CHANGES]],
+        "changes": _changes(shown),
         "groups": [
-            (label, _groups(shown, groups)) for label, groups in shown.groups.items() if _told(groups)
+            (label, _groups(shown, groups))
+            for label, groups in shown.groups.items()
+            if any(group.name != group.beneficiary for group in groups)
         ],
     }
 
 
 def _figures(shown: Shown) -> Iterator[tuple[str, str, str]]:
-    """(name, value, what it is of)."""
-    m = shown.measurement
-    unit = f"{outlook.resource_unit(m.called)}-hours"
-    yield "Delivered to the region", _ratio(m.delivered_share), f"of {_hours(m.total_charge)} {unit}"
-    yield "Promised", outlook.short_percent(m.target_share), f"verdict: {STANDING[judgement.verdict(m)]}"
-    yield from _ahead(shown)
-    yield "Of capacity", _ratio(m.capacity_share), "of all that was up in the window"
-    yield "Waited", _hours(m.waiting_charge), f"regional {unit}"
-    yield "Starved", _hours(m.starved_charge), f"{unit} of them while below the floor"
-    yield "Unclassified", _ratio(outlook.unclassified_ratio(m)), "of the charge; counted as not regional"
-
-
-def _ahead(shown: Shown) -> Iterator[tuple[str, str, str]]:
-    """What a calendar window still takes, and where it will end."""
+    """(name, value, what it is of); figures of the rest of a window only where it has a rest."""
     m, margin = shown.measurement, shown.margin
-    required, expected = share.required_share(m, margin), outlook.expected_share(m)
-    reach = {True: "; within reach", False: "; out of reach", None: ""}[outlook.mendable(m, margin)]
-    if required is not None:
-        yield (
-            "Needed from now on",
-            _ratio(required),
-            f"of the rest, {outlook.short_percent(margin)} to spare{reach}",
-        )
-    if expected is not None:
-        yield "Expected at the end", _ratio(expected), "if the rest is like the last seven days"
+    unit = f"{outlook.resource_unit(m.called)}-hours"
+    mendable = outlook.mendable(m, margin)
+    attainable = "" if mendable is None else f"; {FIGURES['attainable'].words}: {yes_or_no(mendable)}"
+    verdict = STANDING[FIGURES["verdict"].of(m, margin)]
+    for key, note in (
+        ("delivered_share", f"to the region, of {_hours(m.total_charge)} {unit}"),
+        ("target_share", f"{FIGURES['verdict'].words}: {verdict}"),
+        ("required_share", f"of the rest, {outlook.percent_text(margin)} to spare{attainable}"),
+        ("expected_share", "if the rest is like the last seven days"),
+        ("capacity_share", "of all that was up in the window"),
+        ("waiting_charge", f"regional {unit}"),
+        ("starved_charge", f"{unit} of them while below the floor"),
+        ("unclassified_share", "of the charge; counted as not regional"),
+    ):
+        figure = FIGURES[key]
+        value = figure.of(m, margin)
+        if value is not None or key not in ("required_share", "expected_share"):
+            text = _ratio(value) if figure.unit is Unit.RATIO else _hours(value)
+            yield figure.words.capitalize(), text, note
 
 
 def _control(shown: Shown) -> Iterator[tuple[str, str]]:
+    """(name, value) of what the control works with."""
     inputs, m = shown.decision.inputs, shown.measurement
-    for one in shown.steered:
-        if one.raw_shares is not None:
-            name = "RawShares" if len(shown.steered) == 1 else f"RawShares of {one.account}"
-            wanted = "" if one.wanted == one.raw_shares else f", wanted {one.wanted}"
-            yield name, f"{one.raw_shares}{wanted}"
-    for name, key in (
-        ("Share of its level", "share"),
-        ("Set-point", "share_wanted"),
-        ("EffectvUsage", "usage_share"),
+    for row in shown.steered:
+        if row.raw_shares is not None:
+            name = "RawShares" if len(shown.steered) == 1 else f"RawShares of {row.account}"
+            wanted = "" if row.wanted == row.raw_shares else f", wanted {row.wanted}"
+            yield name, f"{row.raw_shares}{wanted}"
+    for name, value in (
+        ("Share of its level", inputs.get("share")),
+        ("Set-point", inputs.get("share_wanted")),
+        ("EffectvUsage", inputs.get("usage_share")),
+        ("Regional charge outside the steered accounts", shown.reach.outside_share),
+        ("Non-regional charge of the steered accounts", shown.reach.other_share),
     ):
-        value = inputs.get(key)
         if isinstance(value, float | int):
             yield name, _ratio(value)
-    for name, part in (
-        ("Regional charge out of its reach", shown.reach.outside_share),
-        ("Its charge that is not regional", shown.reach.other_share),
-    ):
-        if part is not None:
-            yield name, _ratio(part)
-    unit = outlook.resource_unit(m.called)
-    yield (
-        "Regional jobs",
-        f"{_count(m.regional_running)} {unit} running, {_count(m.regional_pending)} waiting",
+    running, waiting = (
+        f"{float(amount):,.10g}".replace(",", " ") for amount in (m.regional_running, m.regional_pending)
     )
+    yield "Regional jobs", f"{running} {outlook.resource_unit(m.called)} running, {waiting} waiting"
 
 
 def _holds(shown: Shown) -> Iterator[str]:
+    """What keeps the control from steering, and what it steers badly, in sentences."""
     reason = shown.decision.reason
     if reason in HOLDS:
         since = "" if shown.reason_since is None else f", since {_clock(shown.reason_since, shown.zone)}"
         yield f"{_sentence(REASONS[reason]).rstrip('.')}{since}."
     if shown.foreign:
         yield f"Somebody else changed {shown.foreign}."
-    yield from (_sentence(one) for one in shown.reach.sentences)
+    yield from map(_sentence, shown.reach.sentences)
 
 
-def _change(one: Done, zone: ZoneInfo, named: bool) -> dict[str, str]:
-    name = f"{one.account} " if named else ""
-    return {
-        "at": _clock(one.at, zone),
-        "shares": f"{name}{one.raw_shares_before} → {one.raw_shares_after}",
-        "status": one.status,
-        "why": REASONS.get(one.reason, one.reason),
-    }
-
-
-def _told(groups: Sequence[Group]) -> bool:
-    """Whether the rules tell any of these apart from the beneficiary alone."""
-    return any(group.name != group.beneficiary for group in groups)
+def _changes(shown: Shown) -> list[dict[str, str]]:
+    """The latest changes of RawShares; with the account where several are steered."""
+    return [
+        {
+            "at": _clock(change.at, shown.zone),
+            "shares": f"{f'{change.account} ' if len(shown.steered) > 1 else ''}"
+            f"{change.raw_shares_before} → {change.raw_shares_after}",
+            "status": change.status,
+            "why": REASONS.get(change.reason, change.reason),
+        }
+        for change in shown.history[:MOST_CHANGES]
+    ]
 
 
 def _groups(shown: Shown, groups: Sequence[Group]) -> list[dict[str, str]]:
+    """The largest groups, with the width of their bars in per cent of the largest."""
     total = float(shown.measurement.total_charge) or 1.0
     largest = max(float(group.delivered) for group in groups)
     return [
@@ -228,20 +226,11 @@ def _sentence(text: str) -> str:
 
 
 def _ratio(value: float | None) -> str:
-    return "unknown" if value is None else f"{100 * value:.1f} %"
+    return "unknown" if value is None else outlook.percent_text(value)
 
 
 def _hours(charge: Any) -> str:
     return "unknown" if charge is None else f"{float(charge) / HOUR:,.0f}".replace(",", " ")
-
-
-def _count(value: Any) -> str:
-    return f"{float(value):,.10g}".replace(",", " ")
-
-
-def _date(at: Instant, zone: ZoneInfo) -> str:
-    moment = datetime.fromtimestamp(at, zone)
-    return f"{moment.day} {moment:%B %Y}"
 
 
 def _clock(at: Instant, zone: ZoneInfo) -> str:

@@ -1,8 +1,9 @@
-"""The server under the pages: a bounded number of connections, each with a deadline.
+"""The web server: a bounded number of connections, each with a deadline.
 
-The rule: whoever connects, and however often, takes no more than so many descriptors and threads of this
-process, for so long. Where all places are taken the oldest connection gives way to a new one: who asks at
-once is answered at once, whoever holds connections open. TLS shakes hands on the connection's own thread.
+The rule: clients together use a bounded number of descriptors and threads of this process, each for a bounded
+time. If all places are taken, the oldest connection is closed for a new one, so that open connections keep
+nobody else from an answer. The TLS handshake runs on the thread of its connection. Tested in
+tests/monitor/test_web.py.
 """
 
 from __future__ import annotations
@@ -25,38 +26,38 @@ log = logging.getLogger("saf")
 
 MOST_CONNECTIONS = 64
 OURS = 4
-"""Connections take no more than one of so many descriptors; the others are for the cycle."""
+"""Connections use at most one descriptor in this many; the cycle needs the others."""
 
 IDLE_SECONDS = 20
-"""A client that says nothing for so long is let go."""
+"""A connection is closed after this long without data from its client."""
 
 DEADLINE_SECONDS = 60
-"""A connection ends after so long, whatever its client says."""
+"""A connection is closed after this long in any case."""
 
 GIVING_WAY_SECONDS = 2
-"""How long a new connection waits for the place of the oldest."""
+"""How long a new connection waits until the oldest is closed."""
 
 BREATH_SECONDS = 0.1
-"""Where the machine has no descriptor for a connection, this long passes before it is asked again."""
+"""Pause before the next attempt when no descriptor is left for a connection."""
 
 
 @dataclass(slots=True)
 class _Connection:
-    """One that is open, by the socket that is in use for it."""
+    """An open connection, with its present socket."""
 
     channel: socket
     began: float
     ended: bool = False
 
     def end(self) -> None:
-        """Wake its thread, which closes it; TLS is left to find that its peer has gone."""
+        """Wake its thread, which closes it; without a TLS close_notify."""
         self.ended = True
         with suppress(OSError):
             socket.shutdown(self.channel, SHUT_RDWR)
 
 
 class PageServer(WSGIServer):
-    """So many connections, on threads that stay: none need be started when memory or processes are short."""
+    """Bounded connections on lasting threads, so that an answer needs no new thread when memory is short."""
 
     request_queue_size = 64
     context: ssl.SSLContext | None = None
@@ -65,30 +66,30 @@ class PageServer(WSGIServer):
         descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         most = max(1, min(MOST_CONNECTIONS, descriptors // OURS))
         self.places, self.threads = BoundedSemaphore(most), ThreadPoolExecutor(most, "web")
-        self.connections: dict[socket, _Connection] = {}  #: by what was accepted, the oldest first
+        self.connections: dict[socket, _Connection] = {}  #: by accepted socket, the oldest first
         self.lock = Lock()
         self.ending = Event()
         super().__init__(*arguments)
 
     def serve(self) -> None:
-        """Serve until it is ended; an error in between is logged and ends nothing."""
+        """Serve until ``end``; log any error and go on."""
         while True:
             try:
                 return self.serve_forever()
             except Exception as error:
-                log.error("the web server failed and goes on: %s", one_sentence(error))
+                log.error("web server error; serving goes on: %s", one_sentence(error))
             if self.ending.wait(BREATH_SECONDS):
                 return None
 
     def end(self) -> None:
-        """End ``serve`` and every connection, and give the port back."""
+        """End ``serve``, close every connection and release the port."""
         self.ending.set()
         self.shutdown()
         self.server_close()
         self._end_before(time.monotonic())
 
     def get_request(self) -> tuple[socket, Any]:
-        """The next connection; where there is no descriptor for it, the oldest gives way."""
+        """The next connection; if no descriptor is left for it, close the oldest."""
         try:
             return super().get_request()
         except OSError as error:
@@ -98,7 +99,7 @@ class PageServer(WSGIServer):
             raise
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Give it a place and a thread, or close it."""
+        """Answer the connection on a thread, or close it if no place becomes free."""
         if not self._placed():
             self.shutdown_request(request)
             return
@@ -106,17 +107,17 @@ class PageServer(WSGIServer):
             self.connections[request] = _Connection(request, time.monotonic())
         try:
             self.threads.submit(self._answered, request, client_address)
-        except BaseException:  # no thread can be started; the base class closes it
+        except BaseException:  # no thread can start; the base class closes the connection
             self._forget(request)
             raise
 
     def server_close(self) -> None:
-        """Give the port back; no connection is answered any more that has not begun to be."""
+        """Release the port and drop the connections that wait for a thread."""
         super().server_close()
         self.threads.shutdown(wait=False, cancel_futures=True)
 
     def _answered(self, request: Any, client_address: Any) -> None:
-        """The handshake and the answer, on the connection's own thread."""
+        """Shake hands and answer, on the thread of the connection."""
         connection = self.connections[request]
         try:
             request.settimeout(IDLE_SECONDS)
@@ -132,11 +133,11 @@ class PageServer(WSGIServer):
             self.shutdown_request(connection.channel)
 
     def handle_error(self, _request: socket | tuple[bytes, socket], client_address: Any) -> None:
-        """A client that went away, or speaks no TLS, is not news."""
-        log.debug("a request of %s broke off", client_address[0], exc_info=True)
+        """A client that disconnects, or does not speak TLS, is normal."""
+        log.debug("a request of %s failed", client_address[0], exc_info=True)
 
     def service_actions(self) -> None:
-        """Called twice a second at least: end what is past its deadline."""
+        """Close connections past their deadline; called at least twice a second."""
         self._end_before(time.monotonic() - DEADLINE_SECONDS)
 
     def _placed(self) -> bool:
@@ -147,28 +148,28 @@ class PageServer(WSGIServer):
 
     def _end_before(self, began: float) -> None:
         with self.lock:
-            for one in self.connections.values():
-                if one.began <= began and not one.ended:
-                    one.end()
+            for connection in self.connections.values():
+                if connection.began <= began and not connection.ended:
+                    connection.end()
 
     def _end_oldest(self) -> None:
         with self.lock:
-            oldest = next((one for one in self.connections.values() if not one.ended), None)
+            oldest = next((each for each in self.connections.values() if not each.ended), None)
             if oldest:
                 oldest.end()
 
     def _forget(self, request: socket) -> None:
-        """Before it is closed: its descriptor may be another's right after."""
+        """Call this before the socket is closed: another one may get its descriptor right after."""
         with self.lock:
             del self.connections[request]
         self.places.release()
 
 
 class QuietHandler(WSGIRequestHandler):
-    """One request, of which the log says nothing."""
+    """Answers a request and logs nothing."""
 
     timeout = IDLE_SECONDS
-    wbufsize = -1  # an answer in few writes: each is a wait for Python's lock
+    wbufsize = -1  # few writes an answer: each waits for Python's lock
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (the base class names it so)
-        """Scrapes are not news."""
+        """Log nothing: a scrape is normal."""

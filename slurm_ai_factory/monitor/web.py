@@ -1,7 +1,7 @@
-"""The status page, /metrics, /healthz and /readyz, served from memory on their own threads.
+"""The status page, /metrics, /healthz and /readyz, served from memory on threads of their own.
 
-The rule: nothing here can change anything, and nothing here asks Slurm or the ledger. Healthy: the loop still
-beats. Ready: a complete cycle is recent enough to be believed.
+The rule: nothing here changes anything or reads Slurm or the ledger. Healthy: the loop is running. Ready: the
+last complete cycle is recent enough.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ Metrics = Callable[[str], tuple[str, bytes]]
 Respond = Callable[[str, list[tuple[str, str]]], object]
 
 SWITCH_SECONDS = 0.0005
-"""While a cycle computes, a scrape waits for its turn this long at most, and not Python's usual 5 ms."""
+"""Python's thread switch interval: while a cycle computes, a scrape waits this long instead of 5 ms."""
 
 CLOSED = {"127.0.0.1", "::1", "localhost"}
 
 TURNED_AWAY = {
     Admission.REFUSED: (
         "401 Unauthorized",
-        "name and password, please\n",
+        "name and password required\n",
         [("WWW-Authenticate", 'Basic realm="saf", charset="UTF-8"')],
     ),
     Admission.LATER: (
         "429 Too Many Requests",
-        "too many wrong passwords; try again in a while\n",
+        "too many wrong passwords; try again later\n",
         [("Retry-After", "5")],
     ),
 }
@@ -47,7 +47,7 @@ TURNED_AWAY = {
 
 @dataclass(slots=True)
 class Web:
-    """What is being served, and who may see it."""
+    """The running server and its web configuration."""
 
     server: PageServer
     web_config_file: Path | None
@@ -59,18 +59,23 @@ class Web:
         return self.server.server_port
 
     def risk(self) -> str:
-        """What other machines may see of it that they should not; empty when nothing."""
+        """What other machines can see and should not, in one sentence; empty if nothing."""
         if self.server.server_address[0] in CLOSED:
             return ""
         if self.access.open:
-            return f"anybody who reaches port {self.port} may read it; see daemon.web_config_file"
+            return (
+                f"port {self.port} is reachable from the network without authentication; "
+                "set daemon.web_config_file"
+            )
         if self.access.in_clear:
-            file = self.access.file
-            return f"passwords travel to port {self.port} in the clear; add tls_server_config to {file}"
+            return (
+                f"passwords cross the network to port {self.port} unencrypted; "
+                f"add tls_server_config to {self.access.file}"
+            )
         return ""
 
     def renew(self) -> None:
-        """Read the web configuration again, and the certificates. Raises ConfigError and keeps the old."""
+        """Read the web configuration and certificates again. Raises ConfigError and keeps the old ones."""
         access = OPEN if self.web_config_file is None else load_access(self.web_config_file)
         context = access.context()
         self.access, self.server.context = access, context
@@ -84,7 +89,7 @@ def serving(
     checks: Mapping[str, HealthCheck],
     web_config_file: Path | None = None,
 ) -> Iterator[Web]:
-    """Serve until the context ends. Raises ConfigError when address or web configuration cannot be used."""
+    """Serve until the context ends. Raises ConfigError if address or web configuration are unusable."""
     web = Web(_listening(listen), web_config_file, OPEN)
     try:
         web.renew()
@@ -114,7 +119,7 @@ def _nothing_yet(environ: dict[str, Any], respond: Any) -> list[bytes]:
 
 
 def _guarded(web: Web, application: Any) -> Any:
-    """The application, for those who may see it."""
+    """The application behind authentication, with the configured headers."""
 
     def guarded(environ: dict[str, Any], start_response: Respond) -> Iterable[bytes]:
         access = web.access
@@ -136,9 +141,7 @@ def _application(page: PageText, metrics: Metrics, checks: Mapping[str, HealthCh
     def application(environ: dict[str, Any], respond: Respond) -> Any:
         path = environ["PATH_INFO"]
         if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
-            return _answer(
-                environ, respond, "405 Method Not Allowed", "read only\n", [("Allow", "GET, HEAD")]
-            )
+            return _answer(environ, respond, "405 Method Not Allowed", "read only\n", READ_ONLY)
         if path == "/metrics":
             return _scrape(environ, respond, metrics)
         if path == "/":
@@ -172,7 +175,7 @@ GUARDS = [
     ("X-Content-Type-Options", "nosniff"),
     ("Referrer-Policy", "no-referrer"),
 ]
-"""The page needs nothing from anywhere else, and says so to the browser."""
+"""They tell the browser that the page needs nothing from elsewhere."""
 
 
 def _answer(

@@ -1,4 +1,4 @@
-"""The governance report: values in, files out. No ledger, no clock: the same values make the same bytes."""
+"""The governance report. Its files depend on its values alone: the same values make the same bytes."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""A governance report from the ledger: every figure in it is one that `saf share` gives for the same instant.
+"""Gathers a governance report from the ledger; its figures are those of `saf share` for the same instant.
 
-The rule: everything is asked as it was known at one instant, so the same instant gives the same report.
+The rule: everything is read as it was known at one instant, so that the same instant gives the same report.
+Tested in tests/report/test_report.py.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from datetime import date, datetime
 from functools import cache, partial
 
 from slurm_ai_factory import question
-from slurm_ai_factory.config import Config, counted
+from slurm_ai_factory.config import counted
 from slurm_ai_factory.core import canonical, windows
 from slurm_ai_factory.core.control.reasons import HOLDS
 from slurm_ai_factory.core.programme import expertise
@@ -20,6 +21,7 @@ from slurm_ai_factory.core.programme.expertise import ExpertiseMeasurement
 from slurm_ai_factory.core.programme.suppression import TableCell, cells_shown, telling
 from slurm_ai_factory.core.records import Instant, Measurement, Window
 from slurm_ai_factory.core.rules.classify import Beneficiary
+from slurm_ai_factory.core.tres import Resource
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger.audits import Audit
 from slurm_ai_factory.ledger.publishing import FingerprintSpan, Published
@@ -49,43 +51,51 @@ from slurm_ai_factory.report.restating import earlier_figures, restatements
 from slurm_ai_factory.report.tables import Table, WindowPiece, members, totals
 
 TABLES = {"category": True, "hub": False, "sector": True, "municipality": True}
-"""The tables, the most important first, and whether each is of the region only."""
+"""The tables, the most important first -> whether the table is of the region only."""
 
 HOURS = {"category": True}
 """The table of the hours of the expertise centre."""
 
 RESOURCES = ("gres/gpu", "node", "cpu")
-"""Told beside the resource of the promise, where there is any of them."""
+"""Resources shown in addition to that of the promise, where there is charge in them."""
 
 ReadOf = Callable[[Question], Sequence[Reached]]
-"""Who got what in a window."""
+"""Question -> who got what in its window."""
 
 SumsOf = Callable[[Sequence[WindowPiece], Document | None], Sums]
 
 
 def gather_report(ask: Question, compared: Instant | None = None) -> Report:
-    """The report of a window, compared with the last one published of it and of each window of its trend.
+    """The report of a window, compared with the last published reports of the windows of its trend.
 
-    With ``compared``, with what was known at that instant instead.
+    ``compared`` is an instant: the windows are compared with the figures known then instead.
     """
     trend = _trend(ask)
-    found, hours = reached(ask), _expertise(ask)
-    smallest = ask.config.report.min_organisations
+    groups, sender = reached(ask), ask.config.report
+    smallest = sender.min_organisations
     earlier = list(earlier_figures(ask, trend, compared))
     known = _known_before(ask, reached, partial(sums_of_charge, TABLES, smallest))
-    regional = {one.organisation for one in found if one.beneficiary is Beneficiary.REGIONAL and one.charge}
+    regional = {
+        group.organisation for group in groups if group.beneficiary is Beneficiary.REGIONAL and group.charge
+    }
     return Report(
-        sender=_sender(ask.config),
+        sender=Sender(
+            sender.facility or ask.config.cluster.name,
+            sender.region,
+            sender.contact,
+            ask.config.promise.time_zone.key,
+            smallest,
+        ),
         known_at=ask.known_at,
         measurement=trend[-1],
         margin=ask.config.promise.margin,
         resources=tuple(_resources(ask)),
         trend=trend,
-        tables=tables(found, TABLES, smallest, known.pieces, known.sums),
+        tables=tables(groups, TABLES, smallest, known.pieces, known.sums),
         reached=len(regional),
-        names=_names(ask, regional) if ask.config.report.name_organisations else None,
+        names=_names(ask, regional) if sender.name_organisations else None,
         control=_control(ask),
-        expertise=hours,
+        expertise=_expertise(ask),
         expertise_table=_expertise_table(ask, smallest),
         unmet_shown=_unmet_shown(ask, smallest),
         terms=ask.terms,
@@ -97,14 +107,8 @@ def gather_report(ask: Question, compared: Instant | None = None) -> Report:
     )
 
 
-def _sender(config: Config) -> Sender:
-    said = config.report
-    zone, facility = config.promise.time_zone.key, said.facility or config.cluster.name
-    return Sender(facility, said.region, said.contact, zone, said.min_organisations)
-
-
 def _trend(ask: Question) -> tuple[Measurement, ...]:
-    """The window and those before it that were read from their beginning on, oldest first."""
+    """The window and the completely read windows before it, oldest first."""
     trend = [ask.measure()]
     while len(trend) < ask.config.report.windows and (earlier := ask.before()):
         ask, measured = earlier, earlier.measure()
@@ -115,32 +119,32 @@ def _trend(ask: Question) -> tuple[Measurement, ...]:
 
 
 def _resources(ask: Question) -> Iterator[Measurement]:
-    own = ask.config.promise_of().resource
+    own = ask.config.promise.resource.name
     for name in RESOURCES:
         if name != own:
-            measured = ask.measure(ask.config.promise_of({name: 1}))
+            measured = ask.measure(ask.config.promise_of(Resource({name: 1})))
             if measured.total_charge:
                 yield measured
 
 
 def _known_before(ask: Question, read: ReadOf, sums: SumsOf) -> Known:
-    """What the window is made of, and what reports published before told of who got it."""
+    """The pieces of the window, and the sums that earlier published reports disclosed."""
     reports = ask.ledger.publishing.before(ask.window.name, ask.known_at)
-    given = [told for one in reports for told in _windows_of(ask, one, read)]
+    given = [window for report in reports for window in _windows_of(ask, report, read)]
     return known_before((ask.window.since, ask.window.until), _reader(ask, read), given, sums)
 
 
-def _windows_of(ask: Question, one: Published, read: ReadOf) -> Iterator[Given]:
-    """The windows that a published report told of: its own, and those of its chart over time."""
-    then = question.ask(ask.config, ask.ledger, then=one.as_of)
-    for name in sorted({one.window, *one.figures}):
-        where = then.about(windows.window(name, one.as_of, then.config.promise.time_zone))
-        document = json.loads(one.document or "{}") if name == one.window else None
+def _windows_of(ask: Question, report: Published, read: ReadOf) -> Iterator[Given]:
+    """The windows in a published report: its own, and those of its chart over time."""
+    then = question.ask(ask.config, ask.ledger, then=report.as_of)
+    for name in sorted({report.window, *report.figures}):
+        where = then.about(windows.window(name, report.as_of, then.config.promise.time_zone))
+        document = json.loads(report.document or "{}") if name == report.window else None
         yield Given((where.window.since, where.window.until), document, _reader(where, read))
 
 
 def _refuse_telling(ask: Question) -> None:
-    """Raises LedgerError where totals of a report, which cannot be hidden, tell too much beside others."""
+    """Raise LedgerError where the totals of a report disclose too much together with earlier reports."""
     smallest = ask.config.report.min_organisations
     for what, read, sums in (
         ("charge", reached, partial(sums_of_charge, TABLES, smallest)),
@@ -148,11 +152,12 @@ def _refuse_telling(ask: Question) -> None:
     ):
         known = _known_before(ask, read, sums)
         sides = dict(zip(totals(known.pieces), Beneficiary, strict=True))
-        if found := telling(totals(known.pieces), smallest, known.totals, known.sums):
-            named = ", ".join(str(sides[one]) for one in found)
+        if disclosing := telling(totals(known.pieces), smallest, known.totals, known.sums):
+            named = ", ".join(str(sides[total]) for total in disclosing)
             raise LedgerError(
-                f"the report of {ask.window.name} cannot be published: beside earlier reports its {named} "
-                f"total of {what} tells what fewer than {smallest} organisations got; publish another window"
+                f"the report of {ask.window.name} cannot be published: together with earlier reports, its "
+                f"{named} total of {what} discloses what fewer than {smallest} organisations got; publish "
+                "another window"
             )
 
 
@@ -162,8 +167,8 @@ def _reader(ask: Question, read: ReadOf) -> ReadReached:
 
 def _names(ask: Question, organisations: Iterable[str]) -> tuple[str, ...]:
     registry = ask.ledger.registry.known(ask.known_at)
-    entries = (registry.entries_of(one) for one in organisations)
-    return tuple(sorted((ones[-1].name for ones in entries if ones), key=str.casefold))
+    entries = (registry.entries_of(organisation) for organisation in organisations)
+    return tuple(sorted((versions[-1].name for versions in entries if versions), key=str.casefold))
 
 
 def _control(ask: Question) -> ControlHistory:
@@ -198,24 +203,24 @@ def _month(name: str, decided: list[tuple[str, str, str, int]], changes: list[tu
 
 
 def _expertise(ask: Question) -> ExpertiseMeasurement:
-    said = ask.config.expertise
+    section = ask.config.expertise
     return expertise.measure_hours(
         ask.ledger.expertise.entries(*windows.days(ask.window, ask.config.promise.time_zone), ask.known_at),
         ask.window,
         ask.known_at,
-        target_share=said.target_share,
+        target_share=section.target_share,
         beneficiary=partial(_beneficiary, ask),
-        unmet_recorded=said.unmet_recorded,
+        unmet_recorded=section.unmet_recorded,
     )
 
 
 def _beneficiary(ask: Question, organisation: str, day: date) -> Beneficiary:
-    """Who an organisation was on a day, by the registry."""
+    """The beneficiary of an organisation on a day, by the registry."""
     at = windows.day(day.isoformat(), ask.config.promise.time_zone)
-    found = ask.rules.registry.organisation(organisation, at)
-    if found is None:
+    entry = ask.rules.registry.organisation(organisation, at)
+    if entry is None:
         return Beneficiary.UNCLASSIFIED
-    regional = ask.rules.is_regional(found.municipality, at)
+    regional = ask.rules.is_regional(entry.municipality, at)
     return Beneficiary.REGIONAL if regional else Beneficiary.NON_REGIONAL
 
 
@@ -227,78 +232,80 @@ def _expertise_table(ask: Question, smallest: int) -> Table:
 
 
 def _helped(ask: Question) -> list[Reached]:
-    """Who got hours; what an organisation is, is told as it is known last."""
+    """Who got hours, with the category of the latest entry of each organisation."""
     registry = ask.ledger.registry.known(ask.known_at)
-    found = []
-    for one in _expertise(ask).organisations:
-        entries = registry.entries_of(one.organisation)
+    helped = []
+    for hours in _expertise(ask).organisations:
+        entries = registry.entries_of(hours.organisation)
         places = {"category": entries[-1].category if entries else ""}
-        found.append(Reached(one.organisation, one.beneficiary, places, one.delivered))
-    return found
+        helped.append(Reached(hours.organisation, hours.beneficiary, places, hours.delivered))
+    return helped
 
 
 def _unmet_shown(ask: Question, smallest: int) -> bool:
-    """Whether the hours that the region did not get may be told beside those of earlier reports."""
+    """Whether the unmet hours of the region can be shown together with those of earlier reports."""
     known = _known_before(ask, _not_helped, sums_of_unmet)
     cell = TableCell("unmet", "", members(known.pieces, Beneficiary.REGIONAL))
     return bool(cells_shown([cell], [], smallest, known.sums))
 
 
 def _not_helped(ask: Question) -> list[Reached]:
-    """Who asked for hours and did not get them."""
-    found = _expertise(ask).organisations
-    return [Reached(one.organisation, one.beneficiary, {}, one.unmet) for one in found]
+    """Who requested hours and did not get them."""
+    return [
+        Reached(hours.organisation, hours.beneficiary, {}, hours.unmet)
+        for hours in _expertise(ask).organisations
+    ]
 
 
 def _audits(ask: Question) -> Iterator[Audited]:
-    """The checks of the books that were made since the window began, by command."""
-    made: dict[str, list[Audit]] = {}
-    for one in ask.ledger.audits.made(ask.window.since, ask.known_at):
-        made.setdefault(one.command, []).append(one)
-    for command, found in sorted(made.items()):
-        yield Audited(command, len(found), found[-1].at, sum(one.findings for one in found))
+    """The checks of the ledger since the start of the window, by command."""
+    by_command: dict[str, list[Audit]] = {}
+    for audit in ask.ledger.audits.made(ask.window.since, ask.known_at):
+        by_command.setdefault(audit.command, []).append(audit)
+    for command, audits in sorted(by_command.items()):
+        yield Audited(command, len(audits), audits[-1].at, sum(audit.findings for audit in audits))
 
 
 def ended_figures(trend: Iterable[Measurement]) -> dict[str, dict[str, str]]:
-    """The figures of windows that are over, exact, as they are noted when a report is given out."""
+    """The exact figures of the windows that are over, as the ledger keeps them with a published report."""
     return {
-        one.window.name: {"regional": str(one.regional_charge), "total": str(one.total_charge)}
-        for one in trend
-        if one.window.until <= one.as_of
+        m.window.name: {"regional": str(m.regional_charge), "total": str(m.total_charge)}
+        for m in trend
+        if m.window.until <= m.as_of
     }
 
 
 def published(ask: Question, report: Report) -> Published:
-    """A report as the ledger keeps it when it is given out: with all that it says."""
-    said = value(report)
+    """A published report as the ledger keeps it, with its whole content."""
+    values = value(report)
     return Published(
         report.measurement.window.name,
         report.known_at,
-        said["fingerprint"]["sha256"],
+        values["fingerprint"]["sha256"],
         ended_figures(report.trend),
         canonical.canonical_text(settings_of(ask)),
-        canonical.canonical_text(said),
+        canonical.canonical_text(values),
     )
 
 
 def published_anew(ask: Question) -> Published:
-    """A report worked out from facts alone. Raises LedgerError where what is derived says otherwise."""
+    """A report computed from facts alone. Raises LedgerError if the derived tables give another report."""
     _refuse_telling(ask)
     kept = published(ask, gather_report(ask))
     with ask.ledger.anew() as ledger:
         rules = question.rules_at(ask.config, ledger, ask.then)
         fresh = replace(ask, ledger=ledger, rules=rules)
-        made = published(fresh, gather_report(fresh))
-    if changed := canonical.first_difference(json.loads(kept.document), json.loads(made.document)):
+        anew = published(fresh, gather_report(fresh))
+    if changed := canonical.first_difference(json.loads(kept.document), json.loads(anew.document)):
         raise LedgerError(
-            f"the report of {kept.window} cannot be published: worked out from the runs alone it says "
-            f"something else ({changed}); run: saf ledger verify --repair"
+            f"the report of {kept.window} cannot be published: computed from the runs alone it differs "
+            f"({changed}); run: saf ledger verify --repair"
         )
-    return made
+    return anew
 
 
 def _basis(ask: Question, first: Window) -> Basis:
-    """All that the report rests on, the earlier windows of the trend included."""
+    """The evidence under the report, including the earlier windows of the trend."""
     interval = interval_of(ask, first)
     rows = ask.ledger.publishing.fingerprint(interval)
     settings = canonical.digest("settings", 1, settings_of(ask))
@@ -306,14 +313,17 @@ def _basis(ask: Question, first: Window) -> Basis:
 
 
 def interval_of(ask: Question, first: Window) -> FingerprintSpan:
-    """What the fingerprint of a report is over."""
+    """The span of the fingerprint of a report."""
     zone = ask.config.promise.time_zone
     days = windows.days(first, zone)[0], windows.days(ask.window, zone)[1]
     return FingerprintSpan(first.since, ask.window.until, *days, ask.known_at)
 
 
 def settings_of(ask: Question) -> dict[str, canonical.Plain]:
-    """All that counts beside the rows: the promise's terms, the rules, what is shown."""
-    terms = [one.plain() for one in ask.terms.terms]
-    rules = ask.rules.digest
-    return {**counted(ask.config), "cluster": ask.config.cluster.name, "terms": terms, "rules": rules}
+    """What the content depends on besides the rows: terms of the promise, rules and settings."""
+    return {
+        **counted(ask.config),
+        "cluster": ask.config.cluster.name,
+        "terms": [term.plain() for term in ask.terms.terms],
+        "rules": ask.rules.digest,
+    }

@@ -1,7 +1,6 @@
-"""How things are said in a language: its catalogue of messages, its numbers and its dates.
+"""A language of the report: its messages, numbers and dates.
 
-A number that is shown carries its exact value in the page (<data value="...">), so that page and tables can
-be compared by a machine.
+A number on the page carries its exact value (<data value="...">), so that programs can compare it.
 """
 
 from __future__ import annotations
@@ -18,15 +17,15 @@ from zoneinfo import ZoneInfo
 from markupsafe import Markup
 
 from slurm_ai_factory.core.escaped import for_page
+from slurm_ai_factory.core.measure.outlook import decimals_beside
 from slurm_ai_factory.core.records import HOUR
 
 NBSP = "\u00a0"
-MOST_DECIMALS = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """One language, and the time zone in which its dates are."""
+    """A language, and the time zone of its dates."""
 
     code: str
     messages: Mapping[str, Any]
@@ -34,19 +33,16 @@ class Language:
 
     def say(self, key: str, **values: object) -> Markup:
         """The message with this key, ``section.name``; values are escaped. Raises KeyError."""
-        seen = {name: for_page(value) for name, value in values.items()}
-        return Markup(self._message(key)).format(**seen)  # noqa: S704 - our own catalogue
+        section, _, name = key.partition(".")
+        shown = {field: for_page(value) for field, value in values.items()}
+        return Markup(self.messages[section][name]).format(**shown)  # noqa: S704 - our own catalogue
 
     def word(self, section: str, name: str) -> str:
-        """What a code is called; the code itself where the catalogue has none."""
+        """The name of a code; the code itself if the catalogue has no name."""
         return str(self.messages[section].get(name, name))
 
-    def _message(self, key: str) -> str:
-        section, _, name = key.partition(".")
-        return str(self.messages[section][name])
-
     def number(self, value: float, decimals: int = 0) -> Markup:
-        """A number with this language's marks."""
+        """A number with the separators of this language."""
         return _data(value, self.plain(value, decimals))
 
     def plain(self, value: float, decimals: int = 0) -> str:
@@ -55,22 +51,17 @@ class Language:
         return f"{value:,.{decimals}f}".translate(marks)
 
     def percent(self, ratio: float | None, beside: float | None = None) -> Markup:
-        """A ratio in per cent, never rounded onto the floor ``beside`` it unless it is the floor."""
+        """A ratio in per cent, with enough decimals to differ from the floor ``beside`` it."""
         if ratio is None:
             return self.say("format.unknown")
         return _data(ratio, self.plain_percent(ratio, beside))
 
     def plain_percent(self, ratio: float, beside: float | None = None) -> str:
         """The same as text only."""
-        decimals = 1
-        while beside is not None and decimals < MOST_DECIMALS and ratio != beside:
-            if round(100 * ratio, decimals) != round(100 * beside, decimals):
-                break
-            decimals += 1
-        return f"{self.plain(100 * ratio, decimals)}{NBSP}%"
+        return f"{self.plain(100 * ratio, decimals_beside(ratio, beside))}{NBSP}%"
 
     def floor(self, ratio: float) -> Markup:
-        """A promised ratio, without decimals that say nothing."""
+        """A promised ratio, without trailing zeros."""
         return _data(ratio, self.plain_floor(ratio))
 
     def plain_floor(self, ratio: float) -> str:
@@ -79,7 +70,7 @@ class Language:
         return f"{self.plain(100 * ratio, decimals)}{NBSP}%"
 
     def hours(self, charge: float | None) -> Markup:
-        """Resource-seconds in resource-hours; one decimal where there are few."""
+        """Resource-seconds in resource-hours; one decimal below 10."""
         if charge is None:
             return self.say("format.unknown")
         return _data(charge, self.plain_hours(charge))
@@ -90,7 +81,7 @@ class Language:
         return self.plain(hours, 1 if 0 < abs(hours) < 10 else 0)
 
     def day(self, instant: str, before: int = 0) -> str:
-        """The civil day of an instant, or so many seconds before it."""
+        """The civil day of an instant, or of ``before`` seconds earlier."""
         civil = self._civil(instant) - timedelta(seconds=before)
         return f"{civil.day}{NBSP}{self.messages['months'][f'm{civil.month}']}{NBSP}{civil.year}"
 
@@ -109,7 +100,7 @@ class Language:
         return f"{self.messages['months'][f'm{int(month)}']} {year}"
 
     def window(self, name: str) -> str:
-        """2027Q1, 2027H1, 2027-03 or 2027 in words; another name as it is."""
+        """2027Q1, 2027H1, 2027-03 or 2027 in words; any other name unchanged."""
         if len(name) == 6 and name[4] in "QH":
             return str(self.say(f"format.{name[4:]}", year=name[:4]))
         if len(name) == 7 and name[4] == "-":

@@ -1,4 +1,7 @@
-"""The report for people: one HTML page in one file, on screen and on A4, that asks nothing of any network."""
+"""The report for people: one self-contained HTML page, for screen and A4.
+
+Tested in tests/report/test_report.py.
+"""
 
 from __future__ import annotations
 
@@ -21,15 +24,15 @@ from slurm_ai_factory.report.values import Report, value
 
 LANGUAGES = ("nl", "en")
 STEP = 0.1
-"""Between the marks of a chart of shares."""
+"""Distance between the marks of a chart of shares."""
 
 
 def report_html(report: Report, code: str, labels: Mapping[str, str]) -> str:
-    """The page in a language; ``labels`` are names for codes of municipalities."""
-    said = value(report)
-    speech = language(code, ZoneInfo(said["report"]["time_zone"]))
-    page = Page(speech, said, labels)
-    return _environment().get_template("report.html.j2").render(p=page, r=said, say=speech.say, l=speech)
+    """The page in a language; ``labels``: CBS code -> name of the municipality."""
+    values = value(report)
+    speech = language(code, ZoneInfo(values["report"]["time_zone"]))
+    page = Page(speech, values, labels)
+    return _environment().get_template("report.html.j2").render(p=page, r=values, say=speech.say, l=speech)
 
 
 @cache
@@ -46,10 +49,10 @@ def _environment() -> Environment:
 
 
 class Page:
-    """What the template asks for: words that depend on the figures, and charts."""
+    """What the template needs besides the values: words that depend on them, and charts."""
 
-    def __init__(self, speech: Language, said: Mapping[str, Any], labels: Mapping[str, str]) -> None:
-        self.l, self.r, self.labels = speech, said, labels
+    def __init__(self, speech: Language, values: Mapping[str, Any], labels: Mapping[str, str]) -> None:
+        self.l, self.r, self.labels = speech, values, labels
 
     @property
     def share(self) -> Mapping[str, Any]:
@@ -58,56 +61,56 @@ class Page:
 
     @property
     def region(self) -> str:
-        """What the region is called."""
+        """The name of the region."""
         named = self.r["report"]["region"] or {}
         return named.get(self.l.code) or str(self.l.say("words.region"))
 
     @property
     def unit(self) -> str:
-        """What an hour of the resource is called."""
+        """The name of an hour of the resource of the promise."""
         return self.unit_of(self.share["resource_label"] or self.share["resource"])
 
     def unit_of(self, resource: str) -> str:
-        """What an hour of a resource is called."""
+        """The name of an hour of a resource."""
         known = self.l.messages["unit"]
         return str(known[resource]) if resource in known else str(self.l.say("words.unit", resource=resource))
 
-    def interval(self, one: Mapping[str, Any]) -> Markup:
+    def interval(self, window: Mapping[str, Any]) -> Markup:
         """First and last day of a window."""
-        first, last = self.l.day(one["since"]), self.l.day(one["until"], before=1)
+        first, last = self.l.day(window["since"]), self.l.day(window["until"], before=1)
         return self.l.say("words.interval", first=first, last=last)
 
     def label(self, table: str, name: str) -> str:
-        """What a line of a table is called."""
+        """The name of a row of a table."""
         if not name:
             return str(self.l.say("words.nowhere"))
         return self.labels.get(name, name) if table == "municipality" else self.l.word(table, name)
 
     def term(self) -> Markup:
-        """Since when the promise holds, and which document says so."""
-        one = self.r["promise"]
-        if one["since"] is None:
-            return self.l.say("promise.first", source=one["source"])
-        return self.l.say("promise.since", since=self.l.day(one["since"]), source=one["source"])
+        """The first day of the term, and its source document."""
+        term = self.r["promise"]
+        if term["since"] is None:
+            return self.l.say("promise.first", source=term["source"])
+        return self.l.say("promise.since", since=self.l.day(term["since"]), source=term["source"])
 
-    def promise_changed(self, one: Mapping[str, Any]) -> Markup:
-        """When the promise changed, and what it was."""
-        told = Markup("; ").join(self._was(name, pair) for name, pair in one["changed"].items())
+    def promise_changed(self, term: Mapping[str, Any]) -> Markup:
+        """The first day of a term, and its differences from the one before."""
+        changes = Markup("; ").join(self._was(name, pair) for name, pair in term["changed"].items())
         return self.l.say(
-            "promise.changed", since=self.l.day(one["since"]), changes=told, source=one["source"]
+            "promise.changed", since=self.l.day(term["since"]), changes=changes, source=term["source"]
         )
 
     def _was(self, name: str, pair: Mapping[str, Any]) -> Markup:
-        """One thing that changed: what it was and is."""
+        """One field of a term, before and after."""
         if name == "ended":
             return self.l.say("promise.ended" if pair["now"] else "promise.resumed")
         if name == "region":
             added, removed = (self._municipalities(pair, *keys) for keys in (("now", "was"), ("was", "now")))
             return self.l.say("promise.was_region", added=added, removed=removed)
-        told = {key: self._of_term(name, pair[key]) for key in ("was", "now")}
+        both = {key: self._of_term(name, pair[key]) for key in ("was", "now")}
         if name == "share":
-            return self.l.say("promise.was_share", **told)
-        return self.l.say("promise.was", what=self.l.word("term", name), **told)
+            return self.l.say("promise.was_share", **both)
+        return self.l.say("promise.was", what=self.l.word("term", name), **both)
 
     def _of_term(self, name: str, value: Any) -> str:
         """A value of a term in words."""
@@ -118,19 +121,19 @@ class Page:
         return self.l.word("window_kind", value) if name == "window" else str(value)
 
     def _municipalities(self, pair: Mapping[str, Any], of: str, without: str) -> str:
-        """Those that are in one list and not in the other."""
+        """The municipalities in one list and not in the other."""
         names = [self.label("municipality", code) for code in pair[of] if code not in pair[without]]
         return ", ".join(names) or str(self.l.say("words.none"))
 
     def compared(self) -> str:
-        """What each window is compared with."""
+        """The instant of the earlier figures of each window."""
         return "; ".join(
-            f"{self.l.window(one['window'])}: {self.l.day(one['as_of'])}"
-            for one in self.r["restatements"]["compared_with"]
+            f"{self.l.window(earlier['window'])}: {self.l.day(earlier['as_of'])}"
+            for earlier in self.r["restatements"]["compared_with"]
         )
 
     def terms_changed(self, row: Mapping[str, Any]) -> Markup | str:
-        """What of the promise is not what it was in the earlier report."""
+        """The fields of the term that differ from the earlier report."""
         others = [self.l.word("term", name) for name in row["terms_changed"] if name != "share"]
         if "share" in row["terms_changed"]:
             shares = (self.l.plain_floor(row[key]) for key in ("target_share_before", "target_share"))
@@ -138,9 +141,9 @@ class Page:
         return ", ".join(others) or self.l.say("words.unchanged")
 
     def why_restated(self) -> Markup:
-        """Why this report says something else than the one it replaces."""
+        """Why the figures differ from those of the report that this one replaces."""
         rows = self.r["restatements"]["rows"]
-        row = next((one for one in rows if one["window"] == self.share["window"]), None)
+        row = next((each for each in rows if each["window"] == self.share["window"]), None)
         if row is None:
             return self.l.say("restated.same")
         causes = {
@@ -149,11 +152,11 @@ class Page:
             "joined": not row["causes_told"],
             "terms": row["terms_changed"],
         }
-        told = (self.l.say(f"restated.cause_{name}") for name, found in causes.items() if found)
-        return self.l.say("restated.why", causes=Markup("; ").join(told))
+        sentences = (self.l.say(f"restated.cause_{name}") for name, applies in causes.items() if applies)
+        return self.l.say("restated.why", causes=Markup("; ").join(sentences))
 
     def reasons(self) -> str:
-        """Why the control could not steer, the most frequent first."""
+        """The reasons of holds, the most frequent first."""
         reasons: Counter[str] = Counter()
         for month in self.r["control"]["months"]:
             reasons.update(month["reasons"])
@@ -163,23 +166,23 @@ class Page:
     def trend(self) -> Markup:
         """The share of each window against the floor."""
         rows: Sequence[Mapping[str, Any]] = self.r["trend"]
-        targets = {one["target_share"] for one in rows}
+        targets = {window["target_share"] for window in rows}
         columns = [
             Bar(
-                self.l.short_window(one["window"]),
-                self._percent(one["delivered_share"]),
-                one["delivered_share"],
-                one["verdict"].startswith("missed"),
-                one["target_share"] if len(targets) > 1 else None,
+                self.l.short_window(window["window"]),
+                self._percent(window["delivered_share"]),
+                window["delivered_share"],
+                window["verdict"].startswith("missed"),
+                window["target_share"] if len(targets) > 1 else None,
             )
-            for one in rows
+            for window in rows
         ]
-        told = ", ".join(
-            f"{self.l.window(one['window'])}: {self._percent(one['delivered_share'])}" for one in rows
+        words = ", ".join(
+            f"{self.l.window(window['window'])}: {self._percent(window['delivered_share'])}"
+            for window in rows
         )
-        frame = self._frame(
-            "trend", [c.value for c in columns], max(targets), told, one_floor=len(targets) == 1
-        )
+        values = [column.value for column in columns]
+        frame = self._frame("trend", values, max(targets), words, one_floor=len(targets) == 1)
         return charts.bars(frame, columns)
 
     def weeks(self) -> Markup:
@@ -187,21 +190,21 @@ class Page:
         rows: Sequence[Mapping[str, Any]] = self.r["weeks"]
         target = self.share["target_share"]
         columns = [
-            Bar("", "", one["delivered_share"], (one["delivered_share"] or 0) < target) for one in rows
+            Bar("", "", week["delivered_share"], (week["delivered_share"] or 0) < target) for week in rows
         ]
         points = [
-            ((n + 1) / len(rows), one["share_to_date"])
-            for n, one in enumerate(rows)
-            if one["share_to_date"] is not None
+            ((n + 1) / len(rows), week["share_to_date"])
+            for n, week in enumerate(rows)
+            if week["share_to_date"] is not None
         ]
         last = self._percent(points[-1][1] if points else None)
         values = [column.value for column in columns] + [y for _, y in points]
         return charts.line(self._frame("weeks", values, target, last), columns, points, self._dates(rows))
 
     def waiting(self) -> Markup:
-        """What waited in each week, and the part of it that the region was owed."""
+        """Waiting regional demand of each week, and the starved part of it."""
         rows: Sequence[Mapping[str, Any]] = self.r["weeks"]
-        most = max((one["waiting_charge"] for one in rows), default=0) / HOUR or 1.0
+        most = max((week["waiting_charge"] for week in rows), default=0) / HOUR or 1.0
         step = _round_step(most / 4)
         ticks = [Tick(n * step, self.l.plain(n * step)) for n in range(ceil(most / step) + 1)]
         frame = FigureFrame(
@@ -213,15 +216,15 @@ class Page:
             top=ticks[-1].at,
             ticks=ticks,
         )
-        columns = [Bar("", "", one["waiting_charge"] / HOUR) for one in rows]
-        missed = [Bar("", "", one["starved_charge"] / HOUR, short=True) for one in rows]
-        return charts.line(frame, columns, [], self._dates(rows), missed)
+        columns = [Bar("", "", week["waiting_charge"] / HOUR) for week in rows]
+        starved = [Bar("", "", week["starved_charge"] / HOUR, short=True) for week in rows]
+        return charts.line(frame, columns, [], self._dates(rows), starved)
 
     def _dates(self, rows: Sequence[Mapping[str, Any]]) -> list[Tick]:
         every = max(1, ceil(len(rows) / 7))
         return [
-            Tick((n + 0.5) / len(rows), self.l.short_day(one["since"]))
-            for n, one in enumerate(rows)
+            Tick((n + 0.5) / len(rows), self.l.short_day(week["since"]))
+            for n, week in enumerate(rows)
             if n % every == 0
         ]
 
@@ -230,19 +233,19 @@ class Page:
         name: str,
         values: Sequence[float | None],
         target: float,
-        told: str,
+        words: str,
         *,
         one_floor: bool = True,
     ) -> FigureFrame:
-        """The frame of a chart of shares; without ``one_floor`` each column has its own."""
-        highest = max([one for one in values if one is not None] + [target]) * 1.12
+        """The frame of a chart of shares; without ``one_floor`` each column has a floor of its own."""
+        highest = max([share for share in values if share is not None] + [target]) * 1.12
         marks = [n * STEP for n in range(ceil(highest / STEP) + 1)]
-        one = self.l.say("charts.floor", floor=self.l.plain_floor(target))
-        floor = one if one_floor else self.l.say("charts.floors")
+        single = self.l.say("charts.floor", floor=self.l.plain_floor(target))
+        floor = single if one_floor else self.l.say("charts.floors")
         return FigureFrame(
             name=name,
             title=str(self.l.say(f"charts.{name}", window=self.l.window(self.share["window"]))),
-            description=str(self.l.say(f"charts.{name}_told", told=told, floor=floor)),
+            description=str(self.l.say(f"charts.{name}_told", told=words, floor=floor)),
             top=min(1.0, marks[-1]) if highest <= 1 else 1.0,
             ticks=[Tick(mark, f"{100 * mark:.0f} %") for mark in marks if mark <= 1],
             floor=target if one_floor else None,

@@ -1,4 +1,7 @@
-"""What a report says of earlier ones: what each window is compared with, what changed, and why."""
+"""Compares a report with earlier ones: which figures changed, and why.
+
+Tested in tests/report/test_report.py.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,6 @@ from decimal import Decimal
 from slurm_ai_factory import question
 from slurm_ai_factory.core.records import Charge, Instant, Measurement
 from slurm_ai_factory.core.rules.classify import Beneficiary
-from slurm_ai_factory.ledger.publishing import Published
 from slurm_ai_factory.question import Question, by_place
 from slurm_ai_factory.report import (
     Earlier,
@@ -20,43 +22,39 @@ from slurm_ai_factory.report import (
 def earlier_figures(
     ask: Question, trend: Iterable[Measurement], compared: Instant | None
 ) -> Iterator[Earlier]:
-    """What each window is compared with: the last report published of it, or what was known then.
+    """The earlier figures of each window: of its last published report, or as known at ``compared``.
 
-    A rolling window is another interval each time, and compared with nothing.
+    A rolling window is a different interval each time, so that it has none.
     """
     then = None if compared is None else question.ask(ask.config, ask.ledger, then=compared)
     for window in [now.window for now in trend if not now.window.rolling]:
         if then is None:
-            given = ask.ledger.publishing.last(window.name, ask.known_at)
-            if given is not None:
-                yield _published(given)
+            report = ask.ledger.publishing.last(window.name, ask.known_at)
+            if report is not None:
+                figures = report.figures.get(window.name)  # none if the window was not over yet
+                regional, total = (
+                    Decimal(figures[key]) if figures else None for key in ("regional", "total")
+                )
+                yield Earlier(window.name, report.as_of, regional, total, published=True)
         elif window.until <= then.read_until:
-            one = then.about(window).measure()
-            if not one.unread_seconds:
-                charges = one.regional_charge, one.total_charge
-                yield Earlier(window.name, then.known_at, *charges, published=False)
-
-
-def _published(given: Published) -> Earlier:
-    """What a published report said; one of a window that was not over yet has no final figures."""
-    said = given.figures.get(given.window)
-    regional, total = (Decimal(said[key]) if said else None for key in ("regional", "total"))
-    return Earlier(given.window, given.as_of, regional, total, published=True)
+            m = then.about(window).measure()
+            if not m.unread_seconds:
+                yield Earlier(window.name, then.known_at, m.regional_charge, m.total_charge, published=False)
 
 
 def restatements(
     ask: Question, trend: Iterable[Measurement], earlier: Iterable[Earlier]
 ) -> Iterator[Restatement]:
-    """Windows that are told otherwise than they were, and what made the difference."""
-    now = {one.window.name: one for one in trend}
-    for one in earlier:
-        found = _restated(ask, now[one.window], one)
-        if found is not None:
-            yield found
+    """The windows whose figures changed, with the causes."""
+    now = {m.window.name: m for m in trend}
+    for figures in earlier:
+        restatement = _restated(ask, now[figures.window], figures)
+        if restatement is not None:
+            yield restatement
 
 
 def _restated(ask: Question, now: Measurement, earlier: Earlier) -> Restatement | None:
-    """How a window is told otherwise than it was; None where it is not."""
+    """The changes of a window; None if nothing changed."""
     regional, total = earlier.regional, earlier.total
     if regional is None or total is None:
         return None
@@ -82,23 +80,23 @@ def _restated(ask: Question, now: Measurement, earlier: Earlier) -> Restatement 
 
 
 def _causes(ask: Question, then: Instant) -> tuple[Charge, bool]:
-    """What the region had by accounting of then and rules of now; whether each cause rests on enough."""
+    """Regional charge by the accounting of then and the rules of now; whether each cause may be shown."""
     earlier = question.ask(ask.config, ask.ledger, then=then)
     by_rules_of_now = replace(ask, then=then, read_until=earlier.read_until)
     now, between = _regional(ask), _regional(by_rules_of_now)
     before = _regional(replace(by_rules_of_now, rules=earlier.rules))
     least = ask.config.report.min_organisations
     changed = (
-        sum(one.get(key) != other.get(key) for key in one.keys() | other.keys())
-        for one, other in ((now, between), (between, before))
+        sum(left.get(key) != right.get(key) for key in left.keys() | right.keys())
+        for left, right in ((now, between), (between, before))
     )
     return sum(between.values(), start=0), not any(0 < few < least for few in changed)
 
 
 def _regional(ask: Question) -> dict[str, Charge]:
-    """Charge of each organisation of the region."""
+    """Organisation of the region -> its charge."""
     charges: dict[str, Charge] = {}
     for group in ask.groups(by_place):
         if group.beneficiary is Beneficiary.REGIONAL and group.delivered:
-            charges[group.names[0]] = charges.get(group.names[0], 0) + group.delivered
+            charges[group.name] = charges.get(group.name, 0) + group.delivered
     return charges

@@ -1,4 +1,4 @@
-"""The report for machines: JSON, and CSV with one figure on each line. The same in every language."""
+"""The report for programs: JSON, and CSV with one figure a line. Tested in tests/report/test_report.py."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from slurm_ai_factory.core.escaped import for_csv, for_json
 from slurm_ai_factory.report.values import Report, value
 
 NAMES = ("name", "window", "month", "since", "rows")
-"""What a line of a list is called by."""
+"""The keys that name a row of a list; the first that it has."""
 
 
 def report_json(report: Report) -> str:
@@ -21,9 +21,9 @@ def report_json(report: Report) -> str:
 
 
 def as_csv(report: Report) -> str:
-    """The report as CSV: section, row, measure, value. What is not known is empty; ratios are 0..1.
+    """The report as CSV: section, row, measure, value. Unknown values are empty; ratios are 0 to 1.
 
-    Text that a spreadsheet would take for a formula has an apostrophe in front of it.
+    Text that a spreadsheet would take for a formula begins with an apostrophe.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -35,28 +35,23 @@ def as_csv(report: Report) -> str:
 
 
 def figure_rows(section: str, row: str, content: Any) -> Iterator[tuple[str, str, str, object]]:
-    """Every figure of a part of the report.
+    """(section, row, measure, value) of every figure in a part of the report.
 
-    >>> list(figures("tables", "", {"sector": {"total": 7, "rows": [{"name": "care", "charge": 4}]}}))
+    >>> list(figure_rows("tables", "", {"sector": {"total": 7, "rows": [{"name": "care", "charge": 4}]}}))
     [('tables.sector', '', 'total', 7), ('tables.sector.rows', 'care', 'charge', 4)]
     """
     if isinstance(content, list):
-        for index, one in enumerate(content):
-            name = _called(one, index)
-            yield from (
-                figure_rows(section, name, one) if isinstance(one, dict) else [(section, name, "", one)]
-            )
+        for index, item in enumerate(content):
+            if isinstance(item, dict):
+                name = str(next((item[key] or "-" for key in NAMES if key in item), index))
+                yield from figure_rows(section, name, item)
+            else:
+                yield section, str(index + 1), "", item
         return
-    for key, one in content.items():
+    for key, item in content.items():
         if key == "name" and row:
             continue
-        if isinstance(one, dict | list):
-            yield from figure_rows(f"{section}.{key}", row, one)
+        if isinstance(item, dict | list):
+            yield from figure_rows(f"{section}.{key}", row, item)
         else:
-            yield section, row, key, one
-
-
-def _called(one: Any, index: int) -> str:
-    if isinstance(one, dict):
-        return str(next((one[key] or "-" for key in NAMES if key in one), index))
-    return str(index + 1)
+            yield section, row, key, item

@@ -1,4 +1,7 @@
-"""Show-back: what one organisation got in a window, what that costs, and its part of the promise."""
+"""Show-back: the charge of an organisation in a window, its price, and its part of the promise.
+
+Tested in tests/cli/test_reporting.py.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +20,6 @@ from slurm_ai_factory.core.rules.classify import Beneficiary, Classification
 from slurm_ai_factory.errors import ConfigError, SafError
 from slurm_ai_factory.question import Question
 
-OTHERS = "\0"
-"""What all other organisations are called together."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statement:
@@ -29,8 +29,8 @@ class Statement:
     name: str
     window: Window
     as_of: Instant
-    unread_seconds: int  #: of the window, what no read of accounting covered
-    resource: str  #: that of the promise
+    unread_seconds: int  #: time in the window that no read of accounting covers
+    resource: str  #: of the promise
     charge: Charge
     part_of_regional: float | None  #: of all regional charge
     part_of_promise: float | None  #: of the charge that was promised to the region
@@ -41,12 +41,12 @@ class Statement:
 
 
 def gather_statement(ask: Question, organisation: str) -> Statement:
-    """The statement. Raises SafError where the organisation is not known or a price is missing."""
+    """The statement. Raises SafError if the organisation is unknown or a price is missing."""
     entries = ask.ledger.registry.known(ask.known_at).entries_of(organisation)
     if not entries:
         raise SafError(f"no organisation {organisation!r} is registered; see `saf organisation list`")
     measured, promise = ask.measure(), ask.config.promise_of()
-    own = _charges(ask, organisation, promise.resource)
+    own = _charges(ask, organisation, promise.resource.name)
     charge = sum(own.values(), start=0)
     regional = sum((c for (side, _), c in own.items() if side is Beneficiary.REGIONAL), start=0)
     promised = Decimal(str(promise.target_share)) * measured.total_charge
@@ -56,7 +56,7 @@ def gather_statement(ask: Question, organisation: str) -> Statement:
         window=ask.window,
         as_of=ask.known_at,
         unread_seconds=measured.unread_seconds,
-        resource=promise.resource,
+        resource=promise.resource.name,
         charge=charge,
         part_of_regional=part(regional, measured.regional_charge),
         part_of_promise=part(Decimal(regional), promised),
@@ -68,21 +68,21 @@ def gather_statement(ask: Question, organisation: str) -> Statement:
 
 
 def _charges(ask: Question, organisation: str, resource: str) -> dict[tuple[Beneficiary, str], Charge]:
-    """The organisation's charge by beneficiary and category, in one resource."""
+    """The charge of the organisation by beneficiary and category, in a resource."""
 
-    def key(_: Subject, found: Classification) -> str:
-        return found.category if found.organisation == organisation else OTHERS
+    def key(_: Subject, classification: Classification) -> tuple[str, ...]:
+        return (classification.category,) if classification.organisation == organisation else ()
 
-    promise = ask.config.promise_of()
-    weights = promise.weights if resource == promise.resource else {resource: 1}
+    own = ask.config.promise.resource
+    weights = own.weights if resource == own.name else {resource: 1}
     groups = ask.groups(key, weights)
-    return {(one.beneficiary, one.name): one.delivered for one in groups if one.name != OTHERS}
+    return {(group.beneficiary, group.name): group.delivered for group in groups if group.names}
 
 
 def _lines(ask: Question, organisation: str) -> Iterator[StatementLine]:
     tariffs = ask.config.tariffs
     if not tariffs:
-        raise ConfigError(f"{ask.config.file}: a statement wants prices: add [[tariff]]")
+        raise ConfigError(f"{ask.config.file}: a statement needs prices; add [[tariff]] tables")
     for piece in tariff.pieces(ask.window, tariffs):
         for resource in tariff.resources(tariffs):
             for (side, category), charge in sorted(
@@ -90,15 +90,11 @@ def _lines(ask: Question, organisation: str) -> Iterator[StatementLine]:
             ):
                 price = tariff.price(tariffs, side, category, resource, piece.since)
                 if price is None:
-                    raise ConfigError(_missing(ask, piece, side, resource))
+                    raise ConfigError(
+                        f"{ask.config.file}: no [[tariff]] for {side} {resource} from "
+                        f'{windows.iso(piece.since)} on; add one, with price = "0" if it is free'
+                    )
                 yield StatementLine(piece.since, piece.until, side, category, resource, charge, price)
-
-
-def _missing(ask: Question, piece: Window, side: Beneficiary, resource: str) -> str:
-    return (
-        f"{ask.config.file}: no [[tariff]] for {side} {resource} from {windows.iso(piece.since)} on; "
-        'add one, with price = "0" where it is free'
-    )
 
 
 def _expertise_hours(ask: Question, organisation: str) -> Decimal:
@@ -106,6 +102,8 @@ def _expertise_hours(ask: Question, organisation: str) -> Decimal:
         *windows.days(ask.window, ask.config.promise.time_zone), ask.known_at
     )
     own = (
-        one.hours for one in entries if one.organisation == organisation and one.kind is HoursKind.DELIVERED
+        entry.hours
+        for entry in entries
+        if entry.organisation == organisation and entry.kind is HoursKind.DELIVERED
     )
     return sum(own, start=Decimal(0))

@@ -1,8 +1,8 @@
-"""Who got it, by category, sector, municipality and hub, with the small cells left out.
+"""Charge by category, sector, municipality and hub, with small cells suppressed.
 
-The rule: a table adds up to a total that is published elsewhere. What may not be shown is one line, all of it
-together, so that a reader can add a table up and cannot take it apart, this report beside all those before it
-(``core.suppression``).
+The rule: a table adds up to a total that is published elsewhere. All suppressed cells are one row, so that a
+reader can add the table up but cannot derive a suppressed cell, also not with all earlier reports
+(``core.programme.suppression``). Tested in tests/report/test_report.py.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ from slurm_ai_factory.question import Reached
 
 
 class WindowPiece(NamedTuple):
-    """A part of a window that no other published window cuts, and who got what in it."""
+    """A part of a window that no published window cuts, and who got what in it."""
 
     interval: Interval
     reached: Sequence[Reached]
 
 
 class TableRow(NamedTuple):
-    """A line of a table."""
+    """A row of a table."""
 
     name: str
-    organisations: int  #: without the accounts that no rule matches
+    organisations: int  #: without unclassified accounts
     charge: Charge
 
 
 class Table(NamedTuple):
-    """One table: what is shown, and what is left out taken together."""
+    """A table: its visible rows, and all suppressed rows together."""
 
     name: str
     total: Charge
     rows: tuple[TableRow, ...]
-    hidden_names: int  #: how many lines are left out
+    hidden_names: int  #: number of suppressed rows
     hidden: TableRow | None
 
 
@@ -54,41 +54,43 @@ def tables(
     pieces: Sequence[WindowPiece] = (),
     given: Collection[PartSum] = (),
 ) -> tuple[Table, ...]:
-    """The tables, the most important first; ``names`` says of each whether it is of the region only.
+    """The tables in the order of ``names``: name -> whether the table is of the region only.
 
-    ``pieces`` are what makes up the window where others cut it, ``given`` what earlier reports told.
+    ``pieces`` are those of the window where other windows cut it; ``given`` are the sums that earlier reports
+    disclosed.
     """
     pieces = pieces or [WindowPiece((0, 0), reached)]
     cells = [cell for name, regional in names.items() for cell in _cells(reached, pieces, name, regional)]
     visible = cells_shown((cell for cell, _ in cells), totals(pieces), smallest, given)
-    return tuple(_table(name, [one for one in cells if one[0].table == name], visible) for name in names)
+    return tuple(_table(name, [pair for pair in cells if pair[0].table == name], visible) for name in names)
 
 
 def totals(pieces: Sequence[WindowPiece]) -> list[PartSum]:
-    """What each side got: told by every report, of its own window."""
+    """The total of each beneficiary, which every report discloses of its own window."""
     return [members(pieces, side) for side in Beneficiary]
 
 
 def lines(
     pieces: Sequence[WindowPiece], names: Mapping[str, bool], rows: Mapping[str, Iterable[str]]
 ) -> list[PartSum]:
-    """What these rows of the tables told."""
+    """The sums that these rows of the tables disclosed."""
     return [_line(pieces, name, regional, row) for name, regional in names.items() for row in rows[name]]
 
 
 def members(
     pieces: Iterable[WindowPiece], side: Beneficiary | None, table: str = "", row: str | None = None
 ) -> PartSum:
-    """What adds up to a figure, of a side or of all; an organisation that got nothing has no part in it."""
+    """The parts of a figure, of a beneficiary or of all; without organisations that got nothing."""
     return frozenset(
         ChargePart(
-            one.organisation, (piece.interval, one.beneficiary, tuple(sorted(one.places.items())), one.charge)
+            reached.organisation,
+            (piece.interval, reached.beneficiary, tuple(sorted(reached.places.items())), reached.charge),
         )
         for piece in pieces
-        for one in piece.reached
-        if one.charge
-        and side in (None, one.beneficiary)
-        and (row is None or one.places.get(table, "") == row)
+        for reached in piece.reached
+        if reached.charge
+        and side in (None, reached.beneficiary)
+        and (row is None or reached.places.get(table, "") == row)
     )
 
 
@@ -99,21 +101,19 @@ def _line(pieces: Iterable[WindowPiece], name: str, regional: bool, row: str) ->
 def _cells(
     reached: Iterable[Reached], pieces: Sequence[WindowPiece], name: str, regional: bool
 ) -> list[tuple[TableCell, TableRow]]:
-    """The cells of a table with their lines, those with most organisations first."""
+    """The cells of a table with their rows, those with most organisations first."""
     groups: dict[str, list[Reached]] = {}
-    for one in reached:
-        if one.charge and (one.beneficiary is Beneficiary.REGIONAL or not regional):
-            groups.setdefault(one.places.get(name, ""), []).append(one)
-    cells = [
-        (TableCell(name, key, _line(pieces, name, regional, key)), _row(key, ones))
-        for key, ones in groups.items()
-    ]
-    return sorted(cells, key=lambda one: (-len(organisations(one[0].members)), -one[1].charge, one[1].name))
-
-
-def _row(name: str, ones: Sequence[Reached]) -> TableRow:
-    known = {one.organisation for one in ones if one.beneficiary is not Beneficiary.UNCLASSIFIED}
-    return TableRow(name, len(known), sum((one.charge for one in ones), start=0))
+    for each in reached:
+        if each.charge and (each.beneficiary is Beneficiary.REGIONAL or not regional):
+            groups.setdefault(each.places.get(name, ""), []).append(each)
+    cells = []
+    for key, group in groups.items():
+        known = {each.organisation for each in group if each.beneficiary is not Beneficiary.UNCLASSIFIED}
+        row = TableRow(key, len(known), sum((each.charge for each in group), start=0))
+        cells.append((TableCell(name, key, _line(pieces, name, regional, key)), row))
+    return sorted(
+        cells, key=lambda pair: (-len(organisations(pair[0].members)), -pair[1].charge, pair[1].name)
+    )
 
 
 def _table(name: str, cells: Sequence[tuple[TableCell, TableRow]], visible: set[tuple[str, str]]) -> Table:

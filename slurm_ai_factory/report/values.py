@@ -1,7 +1,7 @@
-"""Everything a report says, as one frozen value, and that value under the names that its files have.
+"""The content of a report as one frozen value, and as plain values under the names of its files.
 
 The rule: figures are those of the measurement that `saf share` prints; HTML, CSV and JSON are all made from
-``value(report)``, so they cannot differ.
+``value(report)``, so they cannot differ. Tested in tests/report/test_report.py.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from decimal import Decimal
 from math import fsum
 from typing import Any, NamedTuple
 
-from slurm_ai_factory.core import canonical, tres
+from slurm_ai_factory.core import canonical
 from slurm_ai_factory.core.fingerprint import FORMAT, RowsDigest, fingerprint
-from slurm_ai_factory.core.measure import judgement, share
-from slurm_ai_factory.core.measure.figures import number, part, share_value, when
+from slurm_ai_factory.core.measure import share
+from slurm_ai_factory.core.measure.figures import figure_values, number, part, share_value, when
 from slurm_ai_factory.core.programme import expertise
 from slurm_ai_factory.core.programme.expertise import ExpertiseMeasurement
 from slurm_ai_factory.core.programme.terms import PromiseTerms, Term, changes
@@ -24,9 +24,15 @@ from slurm_ai_factory.report.tables import Table, TableRow
 
 WEEK = 7 * 24 * HOUR
 
+SHORT = (
+    "window", "since", "until", "resource", "target_share", "delivered_share", "capacity_share",
+    "regional_charge", "total_charge", "verdict", "verdict_reason",
+)  # fmt: skip
+"""Figures of a window in the trend, and of another resource."""
+
 
 class Sender(NamedTuple):
-    """Who says it."""
+    """The facility that publishes the report."""
 
     facility: str
     region: Mapping[str, str] | None  #: by language
@@ -36,36 +42,36 @@ class Sender(NamedTuple):
 
 
 class Month(NamedTuple):
-    """What the control did in a civil month."""
+    """The control in a civil month."""
 
     month: str  #: 2027-03
     decisions: int
-    held: int  #: decisions that could not steer
-    reasons: Mapping[str, int]  #: why not, and how often
+    held: int  #: decisions on hold
+    reasons: Mapping[str, int]  #: of the holds -> how often
     changes: int
     raw_shares_first: int | None  #: before the month's first change
     raw_shares_last: int | None  #: after its last
 
 
 class ControlHistory(NamedTuple):
-    """What was done for the floor in the window."""
+    """The control in the window."""
 
-    modes: tuple[str, ...]  #: that it was in
+    modes: tuple[str, ...]  #: of its decisions
     months: tuple[Month, ...]
 
 
 class Earlier(NamedTuple):
-    """What a window is compared with."""
+    """Earlier figures of a window, to compare it with."""
 
     window: str
     as_of: Instant
     regional: Charge | None  #: None where the window was not over
     total: Charge | None
-    published: bool  #: in the last report of the window that was; else it is what was known then
+    published: bool  #: in the last published report of the window; if not, as the ledger knew it then
 
 
 class Restatement(NamedTuple):
-    """A window that is told otherwise than it was."""
+    """A window whose figures are not what they were."""
 
     window: str
     regional_before: Charge
@@ -74,25 +80,25 @@ class Restatement(NamedTuple):
     total_now: Charge
     by_accounting: Charge | None  #: of the difference in regional charge: corrections in Slurm's accounting
     by_classification: Charge | None  #: the rest: rules, registry, account tree; None in another resource
-    told_apart: bool  #: whether each of both causes rests on enough organisations
+    told_apart: bool  #: whether each cause involves enough organisations to be shown alone
     target_before: float
     target_now: float
-    terms_changed: tuple[str, ...]  #: what the promise's term says otherwise
+    terms_changed: tuple[str, ...]  #: fields of the term of the promise that changed
 
 
 class Audited(NamedTuple):
-    """Checks of the books that were made."""
+    """Checks of the ledger, by command."""
 
     command: str  #: verify or reconcile
     checks: int
     last: Instant
-    findings: int  #: of all of them
+    findings: int  #: of all checks
 
 
 class Basis(NamedTuple):
-    """What the report rests on, beside its figures."""
+    """The evidence under the figures of a report."""
 
-    settings: str  #: SHA-256 of the settings that counted
+    settings: str  #: SHA-256 of the settings that change the content
     since: Instant
     until: Instant
     rows: tuple[RowsDigest, ...]
@@ -109,23 +115,23 @@ class Report:
     resources: tuple[Measurement, ...]  #: the same window in other resources
     trend: tuple[Measurement, ...]  #: this window and those before it, oldest first
     tables: tuple[Table, ...]
-    reached: int  #: regional organisations that got anything
-    names: tuple[str, ...] | None  #: of these; None where they are not told
+    reached: int  #: regional organisations that got resources
+    names: tuple[str, ...] | None  #: of these; None if they are not listed
     control: ControlHistory
     expertise: ExpertiseMeasurement
     expertise_table: Table
-    unmet_shown: bool  #: whether the hours that the region did not get rest on enough organisations
+    unmet_shown: bool  #: whether unmet hours involve enough organisations to be shown
     terms: PromiseTerms  #: of the promise
-    compared_with: tuple[Earlier, ...]  #: for each window of the trend that there is something of
+    compared_with: tuple[Earlier, ...]  #: windows of the trend that have earlier figures
     restatements: tuple[Restatement, ...]
     audits: tuple[Audited, ...]  #: since the window began, by command
-    approved: int = 0  #: entries that a second person had approved by then
+    approved: int = 0  #: entries approved by a second person until then
     basis: Basis
-    head: tuple[int, str] | None = None  #: of the chain, entry and hash, where the report was published
+    head: tuple[int, str] | None = None  #: entry and hash of the chain when the report was published
 
 
 def value(report: Report) -> dict[str, Any]:
-    """The report under the names of its files. Charges are resource-seconds, ratios 0..1, instants UTC."""
+    """The report as plain values. Charges are resource-seconds, ratios 0 to 1, instants ISO 8601 in UTC."""
     printed = report_figures(report)
     digest = canonical.digest("figures", 1, printed)
     entry, head = report.head or (None, None)
@@ -133,21 +139,23 @@ def value(report: Report) -> dict[str, Any]:
 
 
 def report_figures(report: Report) -> dict[str, Any]:
-    """All that the report says, but for its fingerprint."""
+    """The report as plain values, without its fingerprint."""
     measured = report.measurement
     return {
         "report": _about(report),
         "promise": _promise(report),
         "share": share_value(measured, report.margin),
-        "resources": [{"name": one.resource} | _short(one) for one in report.resources],
-        "trend": [_short(one) for one in report.trend],
+        "resources": [
+            {"name": m.resource.name} | figure_values(SHORT, m, report.margin) for m in report.resources
+        ],
+        "trend": [figure_values(SHORT, m, report.margin) for m in report.trend],
         "weeks": list(_weeks(measured)),
-        "tables": {one.name: _table(one, measured.total_charge) for one in report.tables},
+        "tables": {table.name: _table(table, measured.total_charge) for table in report.tables},
         "organisations": {"regional": report.reached, "names": report.names and list(report.names)},
         "control": _control(report.control),
         "expertise": _expertise(report),
         "restatements": _restatements(report),
-        "audits": [_audited(one) for one in report.audits],
+        "audits": [audit._asdict() | {"last": when(audit.last)} for audit in report.audits],
     }
 
 
@@ -167,7 +175,7 @@ def _about(report: Report) -> dict[str, Any]:
 
 
 def _promise(report: Report) -> dict[str, Any]:
-    """The term that the verdict rests on, and where the promise changed in the time that is shown."""
+    """The term of the verdict, and the changes of the promise in the time shown."""
     window = report.measurement.window
     term = report.terms.of(window)
     shown = report.terms.between(report.trend[0].window.since, window.until)
@@ -176,7 +184,11 @@ def _promise(report: Report) -> dict[str, Any]:
         "share_of": term.share_of,
         **_recorded(term),
         "changes": [_changed(*pair) for pair in changes(shown)],
-        "retroactive": [_late(one) for one in shown if one.retroactive],
+        "retroactive": [
+            _recorded(term) | {"actor": term.actor, "reason": term.reason}
+            for term in shown
+            if term.retroactive
+        ],
     }
 
 
@@ -189,49 +201,28 @@ def _recorded(term: Term) -> dict[str, Any]:
     }
 
 
-def _late(term: Term) -> dict[str, Any]:
-    """A term that was recorded after it began, with who did that and why."""
-    return _recorded(term) | {"actor": term.actor, "reason": term.reason}
-
-
 def _changed(before: Term, after: Term) -> dict[str, Any]:
-    """What the promise was and is, in what changed."""
-    was, now = (one.plain() | {"resource": tres.resource_name(one.resource)} for one in (before, after))
-    told = {name: {"was": was[name], "now": now[name]} for name in after.differing(before)}
-    return _recorded(after) | {"changed": told}
-
-
-def _short(one: Measurement) -> dict[str, Any]:
-    return {
-        "window": one.window.name,
-        "since": when(one.window.since),
-        "until": when(one.window.until),
-        "resource": one.resource,
-        "target_share": one.target_share,
-        "delivered_share": one.delivered_share,
-        "capacity_share": one.capacity_share,
-        "regional_charge": number(one.regional_charge),
-        "total_charge": number(one.total_charge),
-        "verdict": str(judgement.verdict(one)),
-        "verdict_reason": judgement.judge(one).reason,
-    }
+    """The fields of a term that changed, before and after."""
+    was, now = (term.plain() | {"resource": term.resource.name} for term in (before, after))
+    fields = {name: {"was": was[name], "now": now[name]} for name in after.differing(before)}
+    return _recorded(after) | {"changed": fields}
 
 
 def _weeks(measured: Measurement) -> Iterator[dict[str, Any]]:
-    """Seven days at a time from the window's beginning, with the share from there up to then."""
+    """Weeks from the start of the window, each with the share from that start to its end."""
     regional = total = 0.0
     weeks: dict[int, list[Hour]] = {}
     for hour in measured.hours:
         weeks.setdefault((hour.at - measured.window.since) // WEEK, []).append(hour)
     for week, hours in sorted(weeks.items()):
-        own, all_ = fsum(hour.regional for hour in hours), fsum(hour.total for hour in hours)
-        regional, total = regional + own, total + all_
+        of_week = fsum(hour.regional for hour in hours), fsum(hour.total for hour in hours)
+        regional, total = regional + of_week[0], total + of_week[1]
         yield {
             "since": when(measured.window.since + week * WEEK),
             "days": len(hours) / 24,
-            "regional_charge": own,
-            "total_charge": all_,
-            "delivered_share": own / all_ if all_ > 0 else None,
+            "regional_charge": of_week[0],
+            "total_charge": of_week[1],
+            "delivered_share": of_week[0] / of_week[1] if of_week[1] > 0 else None,
             "share_to_date": regional / total if total > 0 else None,
             "waiting_charge": fsum(hour.regional_waiting for hour in hours),
             "starved_charge": share.starved(hours, measured.target_share),
@@ -258,12 +249,12 @@ def _row(row: TableRow, table: Table, whole: Charge | Decimal) -> dict[str, Any]
 
 
 def _control(control: ControlHistory) -> dict[str, Any]:
-    months = [one._asdict() | {"reasons": dict(sorted(one.reasons.items()))} for one in control.months]
+    months = [month._asdict() | {"reasons": dict(sorted(month.reasons.items()))} for month in control.months]
     return {
         "modes": list(control.modes),
-        "changes": sum(one.changes for one in control.months),
-        "held": sum(one.held for one in control.months),
-        "decisions": sum(one.decisions for one in control.months),
+        "changes": sum(month.changes for month in control.months),
+        "held": sum(month.held for month in control.months),
+        "decisions": sum(month.decisions for month in control.months),
         "months": months,
     }
 
@@ -286,43 +277,42 @@ def _expertise(report: Report) -> dict[str, Any]:
 
 def _restatements(report: Report) -> dict[str, Any]:
     own = report.measurement.window.name
-    given = (one for one in report.compared_with if one.published and one.window == own)
+    same = (earlier for earlier in report.compared_with if earlier.published and earlier.window == own)
     return {
-        "replaces": next(map(_earlier, given), None),
-        "compared_with": [_earlier(one) for one in report.compared_with],
-        "rows": [_restatement(one) for one in report.restatements],
+        "replaces": next(map(_earlier, same), None),
+        "compared_with": list(map(_earlier, report.compared_with)),
+        "rows": list(map(_restatement, report.restatements)),
     }
 
 
-def _earlier(one: Earlier) -> dict[str, Any]:
-    known = one.regional is not None and one.total is not None
-    share = part(one.regional or 0, one.total or 0) if known else None
-    told = {"window": one.window, "as_of": when(one.as_of), "delivered_share": share}
-    return told | {"published": one.published}
-
-
-def _restatement(one: Restatement) -> dict[str, Any]:
-    comparable = one.by_accounting is not None
+def _earlier(earlier: Earlier) -> dict[str, Any]:
+    known = earlier.regional is not None and earlier.total is not None
     return {
-        "window": one.window,
-        "target_share_before": one.target_before,
-        "target_share": one.target_now,
-        "regional_charge_before": number(one.regional_before),
-        "total_charge_before": number(one.total_before),
-        "delivered_share_before": part(one.regional_before, one.total_before),
-        "regional_charge": number(one.regional_now),
-        "total_charge": number(one.total_now),
-        "delivered_share": part(one.regional_now, one.total_now),
-        "regional_charge_difference": number(one.regional_now - one.regional_before) if comparable else None,
-        "causes_told": one.told_apart,
-        "regional_charge_by_accounting": _number(one.by_accounting if one.told_apart else None),
-        "regional_charge_by_classification": _number(one.by_classification if one.told_apart else None),
-        "terms_changed": list(one.terms_changed),
+        "window": earlier.window,
+        "as_of": when(earlier.as_of),
+        "delivered_share": part(earlier.regional or 0, earlier.total or 0) if known else None,
+        "published": earlier.published,
     }
 
 
-def _audited(one: Audited) -> dict[str, Any]:
-    return one._asdict() | {"last": when(one.last)}
+def _restatement(row: Restatement) -> dict[str, Any]:
+    comparable = row.by_accounting is not None
+    return {
+        "window": row.window,
+        "target_share_before": row.target_before,
+        "target_share": row.target_now,
+        "regional_charge_before": number(row.regional_before),
+        "total_charge_before": number(row.total_before),
+        "delivered_share_before": part(row.regional_before, row.total_before),
+        "regional_charge": number(row.regional_now),
+        "total_charge": number(row.total_now),
+        "delivered_share": part(row.regional_now, row.total_now),
+        "regional_charge_difference": number(row.regional_now - row.regional_before) if comparable else None,
+        "causes_told": row.told_apart,
+        "regional_charge_by_accounting": _number(row.by_accounting if row.told_apart else None),
+        "regional_charge_by_classification": _number(row.by_classification if row.told_apart else None),
+        "terms_changed": list(row.terms_changed),
+    }
 
 
 def _number(charge: Charge | None) -> int | float | None:
@@ -337,5 +327,5 @@ def _fingerprint(basis: Basis, figures: str) -> dict[str, Any]:
         "figures": figures,
         "since": when(basis.since),
         "until": when(basis.until),
-        "parts": [one._asdict() for one in basis.rows],
+        "parts": [digest._asdict() for digest in basis.rows],
     }

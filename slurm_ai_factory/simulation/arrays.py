@@ -1,8 +1,9 @@
-"""What the compiled part works on: the work, the tree, the rules, and the state of the model cluster.
+"""The arrays that compiled code works on. Tested in tests/simulation/test_engine.py.
 
 Everything is an array or a number, because compiled code takes nothing else. A job is an index into ``Jobs``,
-in order of submission; an association is an index into ``Tree``; a pool is a row of ``free``. Instants and
-spans are whole seconds. What a job needs is a row of counts, one for each component of a pool (cores, GPUs).
+in order of submission; an association is an index into ``TreeArrays``; a pool is a row of ``free``. Instants
+and spans are whole seconds. What a job needs is a row of counts, one for each component of a pool (cores,
+GPUs).
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ class Events(NamedTuple):
     pool: Ints
     change: Ints  #: [event, component]
     weight: Floats  #: of the promised resource
-    stops: Ints  #: [stop, (since, until)]: slurmctld is down; what runs goes on, nobody can submit
+    stops: Ints  #: [stop, (since, until)]: slurmctld is down; running jobs go on, no job is submitted
 
 
 class State(NamedTuple):

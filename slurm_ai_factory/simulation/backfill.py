@@ -1,4 +1,4 @@
-"""The scheduler's look at the queue, compiled: what starts now.
+"""The scheduler's look at the queue, compiled. Tested in tests/simulation/test_engine.py.
 
 EASY: the first job of a pool that does not fit gets a reservation at the earliest time the others' limits
 promise, and what is behind it may start if that reservation holds. Conservative: each job that was looked at

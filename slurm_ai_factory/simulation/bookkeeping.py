@@ -31,12 +31,15 @@ class Books:
         self._run_charge: dict[tuple[int, int], float] = {}  # of intervals, the last ones asked for
 
     def observed(self) -> Observed:
-        """What the controller gets: the promise's own window as of now, and the queue."""
+        """The controller's input: the promise's own window as of now, the shares and the queue."""
+        now, size = self.cluster.now, float(self.cluster.rates[UP])
+        charges = (self._charge_of_runs(interval) for interval in share.lately(now))
         return Observed(
             measurement=self.measurement(),
             associations=self.cluster.associations(),
-            regional_backlog=self._backlog(float(self.cluster.rates[UP])),
-            run_charge=self._usual_charge(self.cluster.now),
+            # As in ``Signals.backlog``: no more than the whole machine until the horizon.
+            regional_backlog=min(size * self.horizon, self.cluster.backlog(self.horizon)),
+            run_charge=next((charge for charge in charges if charge), 0.0),
             waiting_accounts=self.cluster.waiting_accounts,
         )
 
@@ -45,9 +48,11 @@ class Books:
         now = self.cluster.now
         window = windows.window(self.window, now, self.zone)
         self._keep_up()
-        first = max(0, (window.since - self.cluster.began) // HOUR)
-        hours = (*self._hours[first:], *self._begun())
-        regional, everything, waiting, _, up = self._between(first)
+        first, whole = max(0, (window.since - self.cluster.began) // HOUR), len(self._hours)
+        begun = self.cluster.hours[whole:]
+        hours = (*self._hours[first:], *hours_of(self.cluster.began + whole * HOUR, begun))
+        sums: Floats = self._sums[whole] - self._sums[min(first, whole)] + begun.sum(axis=0)
+        regional, everything, waiting, _, up = sums
         rates = self.cluster.rates
         return Measurement(
             cluster=NAME, window=window, as_of=now, resource=self.promise.resource,
@@ -57,15 +62,6 @@ class Books:
             regional_pending=round(rates[WAITING]), newest_record_at=now, hours=hours,
         )  # fmt: skip
 
-    def _backlog(self, size: float) -> float:
-        """No more than the whole machine until the horizon, as ``signals`` has it."""
-        return min(size * self.horizon, self.cluster.backlog(self.horizon))
-
-    def _usual_charge(self, now: int) -> float:
-        """As the ledger tells it: of the runs that ended lately."""
-        found = (self._charge_of_runs(interval) for interval in share.lately(now))
-        return next((charge for charge in found if charge), 0.0)
-
     def _charge_of_runs(self, interval: tuple[int, int]) -> float:
         if interval not in self._run_charge:
             if len(self._run_charge) > 1:
@@ -74,46 +70,32 @@ class Books:
         return self._run_charge[interval]
 
     def _keep_up(self) -> None:
-        """Take in the hours that have become whole."""
+        """Add the hours that have become whole."""
         whole = (self.cluster.now - self.cluster.began) // HOUR
         new = self.cluster.hours[len(self._hours) : whole]
         if not len(new):
             return
         began = self.cluster.began + len(self._hours) * HOUR
-        self._hours += [_hour(began + number * HOUR, row) for number, row in enumerate(new)]
+        self._hours += hours_of(began, new)
         self._sums = np.concatenate([self._sums, self._sums[-1] + np.cumsum(new, axis=0)])
-
-    def _begun(self) -> list[Hour]:
-        """The hour that has begun and is not whole."""
-        whole = len(self._hours)
-        return [_hour(self.cluster.began + whole * HOUR, row) for row in self.cluster.hours[whole:]]
-
-    def _between(self, first: int) -> Floats:
-        """Sums from an hour on, up to now."""
-        whole = len(self._hours)
-        sums: Floats = self._sums[whole] - self._sums[min(first, whole)]
-        rest: Floats = self.cluster.hours[whole:].sum(axis=0)
-        return sums + rest
-
-
-def _hour(at: int, row: Floats) -> Hour:
-    return Hour(at, float(row[REGIONAL]), float(row[ALL]), float(row[WAITING]), float(row[UP]))
 
 
 def hours_of(since: int, rows: Floats) -> list[Hour]:
-    """Rows of the model's hours as the product's."""
-    return [_hour(since + number * HOUR, row) for number, row in enumerate(rows)]
+    """The model's hours from ``since`` on as the product's."""
+    return [
+        Hour(since + n * HOUR, float(row[REGIONAL]), float(row[ALL]), float(row[WAITING]), float(row[UP]))
+        for n, row in enumerate(rows)
+    ]
 
 
 def windows_of(name: str, since: int, until: int, zone: ZoneInfo) -> list[Window]:
-    """The windows a name means between two instants, in order; rolling ones are laid end to end."""
-    found: list[Window] = []
+    """The windows with a name between two instants, in order; rolling ones are laid end to end."""
     if name.startswith("rolling:"):
         length = windows.duration(name.removeprefix("rolling:"))
         ends = range(since + length, until + 1, length)
         return [windows.window(name, end, zone) for end in ends]
-    at = since
-    while at < until:
-        found.append(windows.window(name, at, zone))
-        at = found[-1].until
-    return [one for one in found if one.since < until]
+    calendar: list[Window] = []
+    while since < until:
+        calendar.append(windows.window(name, since, zone))
+        since = calendar[-1].until
+    return calendar

@@ -1,4 +1,4 @@
-"""A workload, a layout and an association tree as the arrays that the compiled engine works on."""
+"""Work, layout and associations as the engine's arrays. Tested in tests/simulation/test_siblings.py."""
 
 from __future__ import annotations
 
@@ -91,9 +91,10 @@ def jobs_of(
     index: Mapping[str, int],
     began: int,
 ) -> Jobs:
-    keys = [f"{_side(one, regional)}.{one[0]}/{one[1]}" for one in workload.users]
+    """The workload's jobs; instants count from ``began``. ``index`` has each association's place by key."""
+    keys = [f"{_side(user, regional)}.{'/'.join(user)}" for user in workload.users]
     leaves = np.array([index[key] for key in keys], np.int64)
-    sides = np.array([one in regional for one in workload.users], np.int64)
+    sides = np.array([user in regional for user in workload.users], np.int64)
     size = layout.need[:, 0] / max(1, layout.capacity[:, 0].max())
     return Jobs(
         submit=workload.submit - began, runtime=workload.runtime, limit=workload.limit,
@@ -103,6 +104,7 @@ def jobs_of(
 
 
 def model_rules(settings: ModelSettings, backlog: int, favour: float) -> ModelRules:
+    """The settings for compiled code, with the workload's ``backlog`` and the oracle's ``favour``."""
     return ModelRules(
         calc_period=settings.calc_period, half_life=float(settings.half_life),
         weight_fairshare=settings.weight_fairshare, weight_age=settings.weight_age,
@@ -112,16 +114,17 @@ def model_rules(settings: ModelSettings, backlog: int, favour: float) -> ModelRu
 
 
 def events_of(layout: Layout, stops: Sequence[tuple[int, int]], began: int) -> Events:
+    """The layout's outages as changes of what is up, in order of time; instants count from ``began``."""
     whole = np.maximum(1, layout.capacity.sum(axis=0))
     rows = [
         (
             max(0, at - began),
-            one.pool,
-            sign * np.array(one.counts),
-            sign * one.counts[0] / whole[0] * layout.total,
+            outage.pool,
+            sign * np.array(outage.counts),
+            sign * outage.counts[0] / whole[0] * layout.total,
         )
-        for one in layout.outages
-        for at, sign in ((one.since, -1), (one.until, 1))
+        for outage in layout.outages
+        for at, sign in ((outage.since, -1), (outage.until, 1))
     ]
     rows.sort(key=lambda row: row[0])
     return Events(
@@ -140,6 +143,7 @@ def state_of(
     root: fair_tree.FairTreeNode,
     index: Mapping[str, int],
 ) -> State:
+    """The cluster at its beginning: everything is up, idle and unused."""
     count, associations, pools = len(jobs.submit), len(tree.parent), len(layout.capacity)
     at = np.zeros(LAST_PASS + 3, np.int64)
     at[NEXT_PASS], at[WANTED_AT] = settings.calc_period, NEVER

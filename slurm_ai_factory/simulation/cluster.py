@@ -1,4 +1,4 @@
-"""The model cluster: a workload, an association tree and a size; it can be advanced, looked at and steered.
+"""The model cluster, to be advanced, read and steered. Tested in tests/simulation/test_engine.py.
 
 The compiled engine does the work between two instants; this is its face in the product's own values.
 """
@@ -41,7 +41,7 @@ class ModelCluster:
         self.settings = settings
         self.began = int(workload.submit[0]) // HOUR * HOUR
         root = build.planted(workload.users, regional, shares, siblings)
-        self.accounts = tuple(one.key for one in root.children if not one.user)
+        self.accounts = tuple(node.key for node in root.children if not node.user)
         self._tree, self._index = build.flattened(root)
         self._jobs = build.jobs_of(workload, regional, layout, settings, self._index, self.began)
         self._rules = build.model_rules(settings, workload.backlog, favour)
@@ -50,7 +50,7 @@ class ModelCluster:
 
     @property
     def now(self) -> int:
-        """The instant it has come to."""
+        """The model's clock."""
         return self.began + int(self._state.at[NOW])
 
     @property
@@ -72,20 +72,20 @@ class ModelCluster:
             self._state = self._state._replace(hours=more)
 
     def set_raw_shares(self, account: str, raw_shares: int) -> None:
-        """As sacctmgr does: it acts at the next decay pass."""
+        """Set RawShares as sacctmgr does; they take effect at the next decay pass."""
         node = self._index[account]
         engine.rank_now(self._tree, self._state)
         self._state.shares[node] = raw_shares
         self._state.moved[self._tree.parent[node]] = True
 
     def reset_usage(self) -> None:
-        """PriorityUsageResetPeriod: all usage is forgotten."""
+        """Forget all usage, as PriorityUsageResetPeriod does."""
         self._state.usage[:] = 0
         self._state.moved[:] = True
         self._state.part[:] = -self._state.rate * (self._state.at[NOW] - self._state.at[LAST_PASS])
 
     def associations(self) -> tuple[Association, ...]:
-        """The rows of the level that is steered, as sshare would tell them now."""
+        """The rows of the steered level, as sshare would list them now."""
         rows = [self._row("root", None, None), self._row("root", None, "root")]
         return (*rows, *(self._row(account, "root", None) for account in self.accounts))
 
@@ -114,16 +114,16 @@ class ModelCluster:
         )  # fmt: skip
 
     def waiting(self) -> list[tuple[int, float, float]]:
-        """Jobs that wait, the first to go first: number, priority, and the fairshare term in that."""
+        """(job, priority, its fairshare term) of each waiting job, in the order in which they would start."""
         pending = self._state.pending[: self._state.at[PENDING]]
         fairshare = self._rules.weight_fairshare * self._state.fairshare[self._jobs.leaf[pending]]
-        found = zip(pending, self._state.priority[pending], fairshare, strict=True)
-        return [(int(job), float(priority), float(term)) for job, priority, term in found]
+        rows = zip(pending, self._state.priority[pending], fairshare, strict=True)
+        return [(int(job), float(priority), float(term)) for job, priority, term in rows]
 
     @property
     def regional(self) -> tuple[str, ...]:
         """The region's accounts directly under root."""
-        return tuple(one for one in self.accounts if one.partition(".")[0] == REGION)
+        return tuple(account for account in self.accounts if account.partition(".")[0] == REGION)
 
     @property
     def waiting_accounts(self) -> frozenset[str]:
@@ -131,7 +131,7 @@ class ModelCluster:
         pending = self._state.pending[: self._state.at[PENDING]]
         lines = {self._tree.parent[leaf] for leaf in np.unique(self._jobs.leaf[pending])}
         tops = {node if self._tree.parent[node] == 0 else self._tree.parent[node] for node in lines}
-        return frozenset(one for one in self.accounts if self._index[one] in tops)
+        return frozenset(account for account in self.accounts if self._index[account] in tops)
 
     def usage(self) -> dict[str, float]:
         """Decayed usage of each user as of the last pass, by ``account/user``."""
@@ -149,11 +149,11 @@ class ModelCluster:
 
     @property
     def rates(self) -> Floats:
-        """What is regional, running, waiting and up at this instant, in the promised resource."""
+        """The promised resource now, by column of ``State.rates``."""
         return self._state.rates
 
     def backlog(self, longest: int) -> float:
-        """Resource-seconds that waiting regional jobs may be expected to use, each at most ``longest``."""
+        """Resource-seconds that waiting regional jobs may use, each for at most ``longest`` seconds."""
         return float(engine.backlog(self._jobs, self._state, longest))
 
     def run_charge(self, since: int, until: int) -> float:

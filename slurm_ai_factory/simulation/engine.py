@@ -114,7 +114,7 @@ def _want_a_look(rules: ModelRules, state: State) -> None:
 
 @njit(cache=True)
 def _pass(tree: TreeArrays, rules: ModelRules, state: State) -> None:
-    """One pass of the decay thread: decay, then new usage; ranks are made when somebody asks."""
+    """One pass of the decay thread: decay, then new usage; ranks are computed when they are needed."""
     seconds = state.at[NOW] - state.at[LAST_PASS]
     left = (1.0 - 0.693 / rules.half_life) ** seconds if rules.half_life else 1.0
     state.usage[:] = state.usage * left

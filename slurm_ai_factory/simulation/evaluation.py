@@ -75,7 +75,7 @@ def evaluate(trial: Trial, replayed: Replayed) -> PolicyResult:
         utilisation=float(total[ALL] / total[UP]),
         regional=_waited(replayed, 1),
         non_regional=_waited(replayed, 0),
-        writes_per_day=sum(len(one.changes) for one in replayed.writes) / days,
+        writes_per_day=sum(len(decision.changes) for decision in replayed.writes) / days,
         windows=tuple(zip(ends.tolist(), shares.tolist(), strict=True)),
     )
 
@@ -88,8 +88,8 @@ def _shares(trial: Trial, began: int, hours: Floats) -> tuple[Ints, Floats]:
         spans = sums[length:] - sums[:-length]
         ends = began + HOUR * np.arange(length, len(sums))
     else:
-        found = windows_of(trial.window, began, began + len(hours) * HOUR, trial.zone)
-        edges = [(max(0, (one.since - began) // HOUR), (one.until - began) // HOUR) for one in found]
+        whole = windows_of(trial.window, began, began + len(hours) * HOUR, trial.zone)
+        edges = [(max(0, (w.since - began) // HOUR), (w.until - began) // HOUR) for w in whole]
         spans = np.array([sums[min(last, len(hours))] - sums[first] for first, last in edges])
         ends = np.array([began + HOUR * min(last, len(hours)) for _, last in edges])
     used = spans[:, ALL] > 0
@@ -100,10 +100,10 @@ def _waits(trial: Trial, hours: Floats, at: Ints) -> np.ndarray[tuple[int], np.d
     """Whether, in each of these hours, regional jobs waited while the region ran below the floor."""
     row = hours[at]
     waits = row[:, WAITING] >= WAITS * row[:, UP]
-    found: np.ndarray[tuple[int], np.dtype[np.bool_]] = waits & (
+    starved_hours: np.ndarray[tuple[int], np.dtype[np.bool_]] = waits & (
         row[:, REGIONAL] < trial.promise.target_share * row[:, ALL]
     )
-    return found
+    return starved_hours
 
 
 def _shortfalls(trial: Trial, began: int, hours: Floats) -> tuple[float, float]:

@@ -1,8 +1,9 @@
-"""A small AI facility to show the product on: named accounts of both sides, GPU nodes, and an eventful week.
+"""A small AI facility for demonstrations. Tested in tests/simulation/test_slurm.py.
 
-The region is away at first, so the promise is missed for want of demand; then it comes with more work than
-its share and is owed what it missed; later the others are away for some hours, and it soaks what is idle. The
-week repeats itself. All of it follows from the seed.
+It has named accounts of both sides, GPU nodes, and an eventful week. The region is away at first, so the
+promise is missed for want of demand; then it comes with more work than its share and is owed what it missed;
+later the others are away for some hours, and it soaks what is idle. The week repeats itself. All of it
+follows from the seed.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from slurm_ai_factory.simulation.workload import Workload
 
 REGIONAL_ACCOUNTS = ("umcg", "umcg", "ruggroningen", "ruggroningen", "smeworks", "province")
 OTHER_ACCOUNTS = ("astro", "astro", "climate", "climate", "industry")
-"""As often as their part of their side's work."""
+"""Each as often as it has parts of its side's work."""
 
 NODES, CPUS, GPUS = 64, 64, 4
 SIZE = f"billing={NODES * GPUS},cpu={NODES * CPUS},gres/gpu={NODES * GPUS},node={NODES}"
@@ -49,7 +50,9 @@ class Facility(NamedTuple):
 def facility(seconds: int, seed: int = 7) -> Facility:
     """A facility with work for so long; its history is behind it already."""
     scenario = Scenario(
-        regional=_region, others=_others, days=2 + (HISTORY + seconds) // DAY, cores=NODES,
+        regional=lambda day: 0.4 if COMES <= _hour(day) < LEAVES else 0.02,
+        others=lambda day: 0.1 if OTHERS_LEAVE <= _hour(day) < OTHERS_COME else 1.0,
+        days=2 + (HISTORY + seconds) // DAY, cores=NODES,
         mean_hours=1.2, widths=(1, 1, 2, 4), backlog=40,
     )  # fmt: skip
     nodes = drawn("facility", scenario, REGIONAL_ACCOUNTS, OTHER_ACCOUNTS, seed)
@@ -66,12 +69,3 @@ def _hour(day: float) -> float:
     """Hour of the week; below 0 before the first one."""
     hour = (day * DAY - HISTORY) / HOUR
     return hour % WEEK if hour >= 0 else hour
-
-
-def _region(day: float) -> float:
-    """What the region asks for on a day, as a part of the machine."""
-    return 0.4 if COMES <= _hour(day) < LEAVES else 0.02
-
-
-def _others(day: float) -> float:
-    return 0.1 if OTHERS_LEAVE <= _hour(day) < OTHERS_COME else 1.0

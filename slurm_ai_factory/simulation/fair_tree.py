@@ -1,8 +1,8 @@
 """Slurm's own fairshare arithmetic: decay, accrual, levels, ranks.
 
-What slurmctld computes at each pass of its decay thread, for saying beforehand what a change of RawShares
-will do. Usage is in billing TRES-seconds, decayed, as RawUsage in sshare. The sources are Slurm's
-priority_multifactor.c, fair_tree.c and assoc_mgr.c, the same in this from 22.05 to 26.05.
+slurmctld computes this at each pass of its decay thread. Usage is in billing TRES-seconds, decayed, as
+RawUsage in sshare. The sources are Slurm's priority_multifactor.c, fair_tree.c and assoc_mgr.c; what is used
+of them is the same from 22.05 to 26.05.
 """
 
 from __future__ import annotations
@@ -83,22 +83,27 @@ def competitors(account: FairTreeNode) -> list[FairTreeNode]:
 
     assoc_mgr.c: _get_children_level_shares, and fs_assoc_ptr in _set_assoc_parent_and_user.
     """
-    found: list[FairTreeNode] = []
+    rivals: list[FairTreeNode] = []
     for child in account.children:
-        found += competitors(child) if child.shares_as_parent and not child.user else [child]
-    return found
+        rivals += competitors(child) if child.shares_as_parent and not child.user else [child]
+    return rivals
 
 
 def levels(root: FairTreeNode, usage: Mapping[str, float]) -> dict[str, FairTreeLevel]:
     """The level of every association that competes, by key; ``usage`` as of ``summed``."""
-    found: dict[str, FairTreeLevel] = {}
+    levels_by_key: dict[str, FairTreeLevel] = {}
     for account in _accounts(root):
         rivals = competitors(account)
         shares = sum(rival.raw_shares for rival in rivals if not rival.shares_as_parent)
         for rival in rivals:
-            if not rival.shares_as_parent:
-                found[rival.key] = _level(rival, shares, usage[rival.key], usage[account.key])
-    return found
+            if rival.shares_as_parent:
+                continue
+            # fair_tree.c: _calc_assoc_fs
+            norm = rival.raw_shares / shares if shares else 0.0
+            effectv = usage[rival.key] / usage[account.key] if usage[account.key] else 0.0
+            level_fs = norm / effectv if norm and effectv else inf if norm else 0.0
+            levels_by_key[rival.key] = FairTreeLevel(norm, effectv, level_fs)
+    return levels_by_key
 
 
 def _accounts(root: FairTreeNode) -> Iterator[FairTreeNode]:
@@ -109,20 +114,11 @@ def _accounts(root: FairTreeNode) -> Iterator[FairTreeNode]:
             yield from _accounts(rival)
 
 
-def _level(node: FairTreeNode, shares: int, used: float, used_by_all: float) -> FairTreeLevel:
-    """fair_tree.c: _calc_assoc_fs."""
-    norm = node.raw_shares / shares if shares else 0.0
-    effectv = used / used_by_all if used_by_all else 0.0
-    if norm == 0:
-        return FairTreeLevel(norm, effectv, 0.0)
-    return FairTreeLevel(norm, effectv, norm / effectv if effectv else inf)
-
-
 def fair_share(root: FairTreeNode, usage: Mapping[str, float]) -> dict[str, float]:
     """FairShare of every user by Fair Tree: rank / number of users (fair_tree.c: _calc_tree_fs)."""
-    found = levels(root, usage)
+    levels_by_key = levels(root, usage)
     users = sum(1 for _ in leaves(root))
-    return {key: rank / users for key, rank in _Ranking(found, users).of(competitors(root))}
+    return {key: rank / users for key, rank in _Ranking(levels_by_key, users).of(competitors(root))}
 
 
 class _Ranking:
@@ -132,64 +128,25 @@ class _Ranking:
     account it meets. Only the first below a tied account may share the rank of the user before it.
     """
 
-    def __init__(self, found: Mapping[str, FairTreeLevel], users: int) -> None:
-        self.found = found
+    def __init__(self, levels_by_key: Mapping[str, FairTreeLevel], users: int) -> None:
+        self.levels = levels_by_key
         self.rank = self.without_ties = users
 
     def of(self, siblings: Sequence[FairTreeNode], tied: bool = False) -> Iterator[tuple[str, int]]:
         before: float | None = None
-        for node in sorted(siblings, key=lambda one: (-self._level_fs(one), not one.user)):
+        for node in sorted(siblings, key=lambda rival: (-self._level_fs(rival), not rival.user)):
             tied = tied or self._level_fs(node) == before
             before = self._level_fs(node)
             if node.user:
-                yield node.key, self._next(tied)
+                self.rank = self.rank if tied else self.without_ties
+                self.without_ties -= 1
+                yield node.key, self.rank
             else:
                 yield from self.of(competitors(node), tied)
             tied = False
 
     def _level_fs(self, node: FairTreeNode) -> float:
-        return inf if node.shares_as_parent else self.found[node.key].level_fs
-
-    def _next(self, tied: bool) -> int:
-        if not tied:
-            self.rank = self.without_ties
-        self.without_ties -= 1
-        return self.rank
-
-
-def classic(root: FairTreeNode, usage: Mapping[str, float], damping: float = 1.0) -> dict[str, float]:
-    """FairShare of every user without Fair Tree: 2**-(effective usage / shares / damping).
-
-    Both are parts of the whole cluster (priority_multifactor.c: _set_assoc_usage_efctv,
-    priority_p_calc_fs_factor; assoc_mgr.c: _set_assoc_norm_shares).
-    """
-    parts = _parts(root, usage, usage[root.key], _Part(1.0, None))
-    return {
-        key: 2 ** -((part.effective or 0.0) / part.norm_shares / damping) if part.norm_shares else 0.0
-        for key, part in parts
-    }
-
-
-class _Part(NamedTuple):
-    norm_shares: float
-    effective: float | None  #: usage; None for the root, which adds nothing to those below it
-
-
-def _parts(
-    account: FairTreeNode, usage: Mapping[str, float], total: float, own: _Part
-) -> Iterator[tuple[str, _Part]]:
-    """Every user's part below an account."""
-    rivals = competitors(account)
-    shares = sum(rival.raw_shares for rival in rivals if not rival.shares_as_parent)
-    for rival in rivals:
-        part = rival.raw_shares / shares if shares else 0.0
-        used = usage[rival.key] / total if total else 0.0
-        effective = used if own.effective is None else used + (own.effective - used) * part
-        each = own if rival.shares_as_parent else _Part(own.norm_shares * part, effective)
-        if rival.user:
-            yield rival.key, each
-        else:
-            yield from _parts(rival, usage, total, each)
+        return inf if node.shares_as_parent else self.levels[node.key].level_fs
 
 
 def tree_of_rows(parts: Iterable[tuple[str, str | None, str | None, int]]) -> FairTreeNode:

@@ -1,8 +1,8 @@
 """Workload logs as jobs: the Standard Workload Format, a CSV with a header, and what ``sacct -P`` prints.
 
 Lines in, jobs out. A line that cannot be read raises ValueError with its number and what is wrong: a workload
-with holes proves nothing. What a log has beside jobs that can be replayed (steps, a job told twice, a run
-time that nobody knows) comes out as LeftOut, so that it can be said.
+with holes proves nothing. Records that cannot be replayed (steps, duplicates, an unknown run time) come out
+as LeftOut, so that they can be reported.
 """
 
 from __future__ import annotations
@@ -29,11 +29,12 @@ SACCT_COLUMNS = ("Account", "Submit", "ElapsedRaw", "AllocTRES")
 JOB_COLUMNS = ("JobIDRaw", "JobID", "job_id", "job")
 """Each names a job in one of the formats."""
 UNSET = frozenset(("", "-1", "Unknown", "None", "UNLIMITED", "Partition_Limit"))
+TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False, "": False}
 NO_START_TIME = frozenset(("", "-1", "unknown", "none", "n/a"))
 MOST = 2**32
 """Slurm's own numbers and instants have 32 bits."""
 LONGEST_LINE = 2**20
-"""Characters: a longer line is no line of a log."""
+"""Characters; a longer line does not come from a log."""
 
 STEP = LeftOut("steps, whose charge is in their jobs")
 PARTIAL = LeftOut("partial executions (SWF status 2 to 4), whose charge is in their jobs")
@@ -45,21 +46,21 @@ T = TypeVar("T")
 
 
 def read_jobs(lines: Iterable[str]) -> Iterator[Job | LeftOut]:
-    """The jobs of a log, whose format its first line tells. Raises ValueError where it cannot be read."""
+    """The jobs of a log, in the format its first line shows. Raises ValueError for an unreadable line."""
     return _each(lines, _jobs)
 
 
 def _each(lines: Iterable[str], begun: Callable[[str], Callable[[str], T | None]]) -> Iterator[T]:
-    """What each line tells to a reader that is made for the first one; blank lines tell nothing."""
+    """What the reader, made by ``begun`` from the first line, finds in each line; blank lines are skipped."""
     reader = None
     for number, line in enumerate(lines, 1):
-        found = None
+        value = None
         with _telling(number, line):
             if text := _text(number, line):
                 reader = reader or begun(text)
-                found = reader(text)
-        if found is not None:
-            yield found
+                value = reader(text)
+        if value is not None:
+            yield value
     if reader is None:
         raise ValueError("the file is empty")
 
@@ -90,9 +91,9 @@ class _telling:  # noqa: N801 - reads as a word
             raise ValueError(f"line {self.number}: {str(error)[:160]}: {shown!r}") from error
 
 
-def _jobs(first: str) -> Callable[[str], Job | LeftOut | None]:
-    """What reads a line of the log that begins with this one."""
-    row_of, convert = _format(first)
+def _jobs(header: str) -> Callable[[str], Job | LeftOut | None]:
+    """The function that reads a line of the log with this first line."""
+    row_of, convert = _format(header)
     seen: dict[tuple[str, str, int], int] = {}
 
     def job(line: str) -> Job | LeftOut | None:
@@ -103,7 +104,7 @@ def _jobs(first: str) -> Callable[[str], Job | LeftOut | None]:
 
 
 def _format(first: str) -> tuple[Callable[[str], Row | None], Callable[[Row], Job | LeftOut]]:
-    """What makes a row of a line, and a job of a row."""
+    """The two functions that make a row of a line, and a job of a row."""
     if first.lstrip().startswith(";") or len(first.split()) == len(SWF_COLUMNS) or _NUMBERS.fullmatch(first):
         return _Swf().row, _of_swf
     if "|" in first or set(re.findall("[A-Za-z]+", first)).intersection(SACCT_COLUMNS):
@@ -117,7 +118,7 @@ _NUMBERS = re.compile(r"[-+.\d\s]+")
 
 
 def _once(seen: dict[tuple[str, str, int], int], row: Row, job: Job | LeftOut) -> Job | LeftOut:
-    """The job, if it was not told before. Raises ValueError where it was, with other figures.
+    """The job, or AGAIN for a duplicate. Raises ValueError for a duplicate with other figures.
 
     slurmdbd's own key of a run is its job and its submission: a requeued or resized job has several.
     """
@@ -129,7 +130,7 @@ def _once(seen: dict[tuple[str, str, int], int], row: Row, job: Job | LeftOut) -
         seen[key] = hash(job)
         return job
     if seen[key] != hash(job):
-        raise ValueError(f"job {name} of the same submission was told before with other figures; remove one")
+        raise ValueError(f"job {name} is listed twice with the same submission but other figures; remove one")
     return AGAIN
 
 
@@ -150,7 +151,7 @@ class _Swf:
 
 
 def _of_swf(row: Row) -> Job | LeftOut:
-    """The group is taken for the account. Times count from UnixStartTime, or from 0; -1 is unknown."""
+    """A job of a row of SWF: its group is the account, -1 is unknown, times count from UnixStartTime or 0."""
     job = Job(
         account=_number_or_unknown(row, "group"), user=_number_or_unknown(row, "user"),
         submit=_within("submit", _count(row, "UnixStartTime") + _count(row, "submit")),
@@ -172,12 +173,12 @@ def _number_or_unknown(row: Row, column: str) -> str:
 def _table(
     header: str, split: Callable[[str], list[str]], wanted: tuple[str, ...]
 ) -> Callable[[str], Row | None]:
-    """What makes a row of a line, by the names in the header, which stands again where logs were joined."""
+    """The function that makes a row of a line by the header's names; it skips the header of a joined log."""
     names = [name.strip() for name in split(header)]
     if missing := [column for column in wanted if column not in names]:
-        raise ValueError(f"no column {missing[0]!r}; wanted are {', '.join(wanted)}")
+        raise ValueError(f"no column {missing[0]!r}; the columns {', '.join(wanted)} are required")
     if twice := [name for name in names if name and names.count(name) > 1]:
-        raise ValueError(f"column {twice[0]!r} twice")
+        raise ValueError(f"column {twice[0]!r} is there twice")
     return lambda line: None if line == header else _row(names, split(line))
 
 
@@ -188,15 +189,15 @@ def _row(names: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
 
 
 def _cells(line: str) -> list[str]:
-    """The cells of a line of CSV; a quote that is not closed would swallow the lines behind it."""
+    """The cells of a line of CSV, read alone: an open quote would swallow the next lines."""
     try:
         return next(csv.reader([line], strict=True))
     except csv.Error as error:
-        raise ValueError(f"quotes or cells that are not those of a CSV ({error})") from error
+        raise ValueError(f"not a line of CSV ({error})") from error
 
 
 def _of_csv(row: Row) -> Job | LeftOut:
-    """Spans in seconds; counts and limits that are not there or empty are 0."""
+    """A job of a row of CSV: spans in seconds; missing or empty counts and limits are 0."""
     job = Job(
         account=row["account"], user=row["user"], submit=_instant("submit", row["submit"]),
         runtime=_count(row, "runtime_s"), limit=_count(row, "timelimit_s"), cpus=_count(row, "cpus"),
@@ -206,12 +207,12 @@ def _of_csv(row: Row) -> Job | LeftOut:
 
 
 def _of_sacct(row: Row) -> Job | LeftOut:
-    """One allocation, as sacct -X tells it; a step, as sacct tells it without -X, is none."""
+    """An allocation, as ``sacct -X`` prints it. Without -X sacct also prints steps, which are left out."""
     names = [row[column] for column in JOB_COLUMNS if column in row]
     if any("." in name for name in names):
         return STEP
     if not names and not row.get("User"):
-        raise ValueError("neither JobID nor User, so this may be a step; add JobID to the fields of sacct")
+        raise ValueError("this may be a step: JobID and User are missing; add JobID to the fields of sacct")
     cpus, gpus, nodes = _counts(row["AllocTRES"])
     job = Job(
         account=row["Account"], user=row.get("User", ""), submit=_instant("Submit", row["Submit"]),
@@ -224,7 +225,7 @@ def _of_sacct(row: Row) -> Job | LeftOut:
 
 
 def of_run(run: Run) -> Job | LeftOut:
-    """A run of the ledger. Time limits are not kept there: each is taken to be what the run took.
+    """A run of the ledger. The ledger has no time limits: each limit is the run's own time.
 
     Raises ValueError for numbers that no cluster has.
     """
@@ -239,12 +240,12 @@ def of_run(run: Run) -> Job | LeftOut:
 
 
 def _counts(alloc_tres: str) -> list[int]:
-    """CPUs, GPUs and nodes. GPUs told only by their types are summed; a total beside them has them all."""
+    """CPUs, GPUs and nodes. GPUs are the total, or the sum of the types where only types are listed."""
     counts = tres.parse_tres(alloc_tres)
     typed = sum(count for name, count in counts.items() if name.startswith("gres/gpu:"))
     gpus = counts.get("gres/gpu", typed)
-    found = {"cpu": counts.get("cpu", 0), "gpu": gpus, "node": counts.get("node", 0)}
-    return [_within(name, count) for name, count in found.items()]
+    counted = {"cpu": counts.get("cpu", 0), "gpu": gpus, "node": counts.get("node", 0)}
+    return [_within(name, count) for name, count in counted.items()]
 
 
 def _count(row: Row, column: str) -> int:
@@ -270,14 +271,14 @@ def _within(column: str, number: float | tres.Count) -> int:
 def _instant(column: str, text: str) -> int:
     """Seconds since the epoch, or ISO 8601, which is in UTC where it has no offset."""
     try:
-        seconds = _seconds(datetime.fromisoformat(text)) if set("T:").intersection(text) else float(text)
+        if set("T:").intersection(text):
+            at = datetime.fromisoformat(text)
+            seconds = (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+        else:
+            seconds = float(text)
     except ValueError:
         raise ValueError(f"{column} is neither seconds since the epoch nor ISO 8601") from None
     return _within(column, seconds)
-
-
-def _seconds(at: datetime) -> float:
-    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
 
 
 def regional_accounts(lines: Iterable[str], column: str = "regional") -> frozenset[str]:
@@ -286,23 +287,18 @@ def regional_accounts(lines: Iterable[str], column: str = "regional") -> frozens
 
 
 def _sides(column: str, header: str) -> Callable[[str], tuple[str, bool] | None]:
-    """What reads (account, whether it is regional) from a line below this header."""
+    """The function that reads (account, whether it is regional) from a line below this header."""
     row_of = _table(header, _cells, ("account", column))
     seen: dict[str, bool] = {}
 
     def side(line: str) -> tuple[str, bool] | None:
         if (row := row_of(line)) is None:
             return None
-        account, regional = row["account"], _truth(row[column])
+        account, text = row["account"], row[column]
+        if (regional := TRUTH.get(text.strip().lower())) is None:
+            raise ValueError(f"{text!r} is neither true nor false")
         if seen.setdefault(account, regional) != regional:
-            raise ValueError(f"account {account} was told before to be on the other side")
+            raise ValueError(f"account {account} is on the other side in an earlier line")
         return account, regional
 
     return side
-
-
-def _truth(text: str) -> bool:
-    words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False, "": False}
-    if text.strip().lower() not in words:
-        raise ValueError(f"{text!r} is neither true nor false")
-    return words[text.strip().lower()]

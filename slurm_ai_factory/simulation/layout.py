@@ -1,4 +1,4 @@
-"""The size and configuration of the model cluster: Slurm's settings, its pools, which job goes where."""
+"""Size and settings of the model cluster. Tested in tests/simulation/test_engine.py."""
 
 from __future__ import annotations
 

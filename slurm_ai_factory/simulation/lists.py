@@ -1,4 +1,4 @@
-"""The ordered lists of the model cluster, compiled: who waits, who runs until when.
+"""The model's ordered lists of jobs, compiled. Tested in tests/simulation/test_engine.py.
 
 Waiting jobs are sorted by priority, highest first, and by submission where that ties. Running jobs are kept
 twice: in a heap by their end, and for each pool sorted by their time limit, which is all the scheduler knows.
@@ -13,8 +13,8 @@ from slurm_ai_factory.simulation.arrays import PENDING, RUNNING, Jobs, State
 
 
 @njit(cache=True)
-def _first(priority: np.ndarray, one: int, other: int) -> bool:
-    return bool(priority[one] > priority[other] or (priority[one] == priority[other] and one < other))
+def _first(priority: np.ndarray, job: int, other: int) -> bool:
+    return bool(priority[job] > priority[other] or (priority[job] == priority[other] and job < other))
 
 
 @njit(cache=True)
@@ -90,7 +90,7 @@ def pop_end(state: State) -> int:
     heap, end = state.ends, state.end
     state.at[RUNNING] -= 1
     size = state.at[RUNNING]
-    found, moved, place = heap[0], heap[size], 0
+    job, moved, place = heap[0], heap[size], 0
     while 2 * place + 1 < size:
         child = 2 * place + 1
         if child + 1 < size and end[heap[child + 1]] < end[heap[child]]:
@@ -100,7 +100,7 @@ def pop_end(state: State) -> int:
         heap[place] = heap[child]
         place = child
     heap[place] = moved
-    return int(found)
+    return int(job)
 
 
 @njit(cache=True)
@@ -123,10 +123,10 @@ def _place(jobs: Jobs, state: State, pool: int, job: int) -> int:
 def insert_running(jobs: Jobs, state: State, job: int) -> None:
     """Put a job among the running ones of its pool."""
     pool = jobs.pool[job]
-    found = _place(jobs, state, pool, job)
-    for place in range(state.busy[pool], found, -1):
+    first = _place(jobs, state, pool, job)
+    for place in range(state.busy[pool], first, -1):
         state.running[pool, place] = state.running[pool, place - 1]
-    state.running[pool, found] = job
+    state.running[pool, first] = job
     state.busy[pool] += 1
 
 

@@ -1,4 +1,4 @@
-"""The policies that can be asked for: the production controller, and what it is compared with."""
+"""The policies to compare, the controller among them. Tested in tests/simulation/test_evaluation.py."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def named(text: str, target: float) -> Named:
         if 0 < share < 1:
             return Named(text, kind, share)
     raise ValueError(
-        f"{text!r} is no policy: use floor, static:0.25, reset:quarter, partition:0.25 or oracle"
+        f"{text!r} is not a policy: use floor, static:0.25, reset:quarter, partition:0.25 or oracle"
     )
 
 

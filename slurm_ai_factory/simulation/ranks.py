@@ -1,4 +1,4 @@
-"""Fair Tree compiled: the same ranks as ``core.fair_tree.fair_share``, fast enough for every pass.
+"""Fair Tree compiled: the same ranks as ``fair_tree.fair_share``, fast enough for every pass.
 
 tests/simulation compares the two on any tree. Sources: as there.
 """
@@ -48,13 +48,13 @@ def _level(tree: TreeArrays, state: State, account: int) -> None:
 
 
 @njit(cache=True)
-def _before(tree: TreeArrays, state: State, one: int, other: int) -> bool:
-    """Whether one goes first: the better level_fs, then a user, then as listed."""
-    if state.level_fs[one] != state.level_fs[other]:
-        return bool(state.level_fs[one] > state.level_fs[other])
-    if tree.user[one] != tree.user[other]:
-        return bool(tree.user[one])
-    return one < other
+def _before(tree: TreeArrays, state: State, node: int, other: int) -> bool:
+    """Whether a node goes first: the better level_fs, then a user, then as listed."""
+    if state.level_fs[node] != state.level_fs[other]:
+        return bool(state.level_fs[node] > state.level_fs[other])
+    if tree.user[node] != tree.user[other]:
+        return bool(tree.user[node])
+    return node < other
 
 
 @njit(cache=True)

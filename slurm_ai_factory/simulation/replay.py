@@ -12,6 +12,7 @@ from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.control.controller import Policy, decide
 from slurm_ai_factory.core.measure.share import Promise
 from slurm_ai_factory.core.records import DAY, ControlState, Decision
+from slurm_ai_factory.core.tres import Resource
 from slurm_ai_factory.simulation import policies
 from slurm_ai_factory.simulation.arrays import Ints
 from slurm_ai_factory.simulation.bookkeeping import Books
@@ -27,7 +28,7 @@ OnReplayed = Callable[[int], object]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Faults:
-    """What goes wrong; spans are in seconds since the beginning."""
+    """The faults of a trial; spans are in seconds since the beginning."""
 
     asleep: tuple[tuple[int, int], ...] = ()  #: the daemon does not run
     stopped: tuple[tuple[int, int], ...] = ()  #: slurmctld does not run
@@ -37,7 +38,7 @@ class Faults:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """Everything but the policy: what is replayed, on what, and what was promised."""
+    """Everything but the policy: the work, the cluster and the promise."""
 
     workload: Workload
     regional: frozenset[User]
@@ -60,7 +61,7 @@ class Trial:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replayed:
-    """A model cluster that has lived through the workload, and what was written."""
+    """A model cluster at the end of the workload, and the decisions with changes."""
 
     policy: str
     cluster: ModelCluster
@@ -68,16 +69,17 @@ class Replayed:
 
 
 def replay(trial: Trial, policy: policies.Named, progress: OnReplayed = lambda _: None) -> Replayed:
-    """Let the cluster live from the first submission to the last; ``progress`` is told of each instant."""
+    """Run the cluster from the first submission to the last; ``progress`` gets each instant reached."""
     cluster = _cluster(trial, policy)
     writes: list[Decision] = []
     if policy.kind == "floor":
-        for decision in _steered(trial, cluster, progress):
-            writes.append(decision)
+        writes = _steered(trial, cluster, progress)
     elif policy.kind == "reset":
         _with_resets(trial, policy.period, cluster, progress)
     else:
-        _alone(cluster, progress)
+        while cluster.now < cluster.until:
+            cluster.advance(min(cluster.now + DAY, cluster.until))
+            progress(cluster.now)
     return Replayed(policy=policy.name, cluster=cluster, writes=tuple(writes))
 
 
@@ -95,15 +97,8 @@ def _cluster(trial: Trial, policy: policies.Named) -> ModelCluster:
     )
 
 
-def _alone(cluster: ModelCluster, progress: OnReplayed) -> None:
-    """Nobody does anything."""
-    while cluster.now < cluster.until:
-        cluster.advance(min(cluster.now + DAY, cluster.until))
-        progress(cluster.now)
-
-
 def _with_resets(trial: Trial, period: str, cluster: ModelCluster, progress: OnReplayed) -> None:
-    """Slurm forgets all usage when a period of civil time is over (PriorityUsageResetPeriod)."""
+    """Reset all usage whenever a period of civil time is over (PriorityUsageResetPeriod)."""
     while cluster.now < cluster.until:
         over = windows.window(period, cluster.now, trial.zone).until
         cluster.advance(min(cluster.now + DAY, over, cluster.until))
@@ -113,18 +108,22 @@ def _with_resets(trial: Trial, period: str, cluster: ModelCluster, progress: OnR
 
 
 def _steered(trial: Trial, cluster: ModelCluster, progress: OnReplayed) -> list[Decision]:
-    """The production controller looks every ``period`` seconds; the decisions that wrote something."""
+    """The decisions with changes of the production controller, which decides every ``period`` seconds."""
     books = Books(cluster, trial.promise, trial.window, trial.zone, trial.control.horizon_seconds)
     chance = np.random.default_rng(trial.faults.seed)
     control = replace(trial.control, account=cluster.regional or trial.control.account)
-    own = {one.account: one.raw_shares for one in cluster.associations()}
+    own = {row.account: row.raw_shares for row in cluster.associations()}
     state: ControlState | None = None
     writes: list[Decision] = []
     while cluster.now < cluster.until:
         cluster.advance(min(cluster.now + trial.period, cluster.until))
-        if _blind(trial.faults, cluster):
+        passed = cluster.now - cluster.began
+        # The daemon does not run, or slurmctld does not answer: a failed read changes nothing.
+        if any(since <= passed < until for since, until in (*trial.faults.asleep, *trial.faults.stopped)):
             continue
-        last = state and replace(state, writes_last_day=_recent(writes, cluster.now), baseline=own)
+        day = [decision for decision in writes[-100:] if decision.at > cluster.now - DAY]
+        count = sum(len(decision.changes) for decision in day)
+        last = state and replace(state, writes_last_day=count, baseline=own)
         decision = decide(control, books.observed(), last, cluster.now)
         state = decision.state
         if decision.changes:
@@ -136,16 +135,6 @@ def _steered(trial: Trial, cluster: ModelCluster, progress: OnReplayed) -> list[
     return writes
 
 
-def _blind(faults: Faults, cluster: ModelCluster) -> bool:
-    """Whether the daemon does not run, or slurmctld does not answer: a failed read changes nothing."""
-    passed = cluster.now - cluster.began
-    return any(since <= passed < until for since, until in (*faults.asleep, *faults.stopped))
-
-
-def _recent(writes: list[Decision], now: int) -> int:
-    return sum(len(decision.changes) for decision in writes[-100:] if decision.at > now - DAY)
-
-
 def promise_of(target: float, margin: float, resource: str) -> Promise:
     """A promise on the model cluster."""
-    return Promise(cluster=NAME, target_share=target, margin=margin, resource=resource, weights={resource: 1})
+    return Promise(cluster=NAME, target_share=target, margin=margin, resource=Resource({resource: 1}))

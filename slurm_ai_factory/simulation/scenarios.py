@@ -53,18 +53,15 @@ def _away(load: float, low: float, days: float, of: float) -> Load:
     return lambda day: low if day % of >= of - days else load
 
 
-def _season(mean: float, days: float) -> Load:
-    """Up and down about a mean."""
-    return lambda day: mean * (1 - cos(2 * pi * day / days))
-
-
 SATURATED = Scenario(regional=_always(0.6), others=_always(1.2))
 
 SCENARIOS: Mapping[str, Scenario] = {
     "saturated": SATURATED,
     "holiday": replace(SATURATED, others=_away(1.2, 0.3, 15, 60)),
     "burst": replace(SATURATED, regional=_away(0.66, 0.0, 12, 24)),
-    "season": replace(SATURATED, regional=_season(0.35, 90), others=_always(0.9)),
+    "season": replace(
+        SATURATED, regional=lambda day: 0.35 * (1 - cos(2 * pi * day / 90)), others=_always(0.9)
+    ),
     "late": replace(SATURATED, days=180, regional=lambda day: 0.05 if day % 90 < 45 else 0.6),
     "early": replace(SATURATED, days=180, regional=lambda day: 0.6 if day % 90 < 45 else 0.05),
     "long": replace(SATURATED, mean_hours=30.0),
@@ -76,30 +73,31 @@ with a season; the region asking late or early in each quarter; long, huge and t
 
 
 def scenario(name: str, seed: int) -> tuple[Workload, Scenario]:
-    """A draw of a scenario. Raises KeyError for a name that is none."""
-    one = SCENARIOS[name]
-    return drawn(name, one, sorted(REGIONAL), OTHERS, seed), one
+    """A draw of a scenario. Raises KeyError for an unknown name."""
+    scene = SCENARIOS[name]
+    return drawn(name, scene, sorted(REGIONAL), OTHERS, seed), scene
 
 
-def drawn(name: str, one: Scenario, regional: Sequence[str], others: Sequence[str], seed: int) -> Workload:
-    """A draw of a scenario with these accounts; one that is named twice has twice the work."""
+def drawn(name: str, scene: Scenario, regional: Sequence[str], others: Sequence[str], seed: int) -> Workload:
+    """A draw of a scenario with these accounts; an account that is listed twice has twice the work."""
     chance = np.random.default_rng(seed)
-    jobs = [*_jobs(one, one.regional, regional, chance), *_jobs(one, one.others, others, chance)]
-    return replace(gathered(name, jobs), backlog=one.backlog)
+    jobs = [*_jobs(scene, scene.regional, regional, chance), *_jobs(scene, scene.others, others, chance)]
+    return replace(gathered(name, jobs), backlog=scene.backlog)
 
 
-def _jobs(one: Scenario, load: Load, accounts: Sequence[str], chance: np.random.Generator) -> Iterator[Job]:
-    """One side's jobs: first how many an hour, then their shapes."""
-    work = one.cores * 1.0 / (np.mean(one.widths) * one.mean_hours)  # jobs an hour that fill the machine
-    rates = np.array([max(0.0, load(hour / 24)) for hour in range(24 * one.days)]) * work
+def _jobs(scene: Scenario, load: Load, accounts: Sequence[str], chance: np.random.Generator) -> Iterator[Job]:
+    """One side's jobs: first their number by hour, then their shapes."""
+    # jobs per hour that fill the machine
+    work = scene.cores * 1.0 / (np.mean(scene.widths) * scene.mean_hours)
+    rates = np.array([max(0.0, load(hour / 24)) for hour in range(24 * scene.days)]) * work
     submit = np.repeat(np.arange(len(rates)) * HOUR, chance.poisson(rates))
     submit += chance.integers(0, HOUR, len(submit))
     count = len(submit)
-    runtime = chance.lognormal(np.log(one.mean_hours * HOUR) - SIGMA**2 / 2, SIGMA, count)
+    runtime = chance.lognormal(np.log(scene.mean_hours * HOUR) - SIGMA**2 / 2, SIGMA, count)
     limit = np.ceil(runtime * chance.uniform(1, 4, count) / HOUR) * HOUR
     columns = zip(
         chance.choice(accounts, count), chance.integers(0, USERS, count), submit, runtime, limit,
-        chance.choice(one.widths, count), strict=True,
+        chance.choice(scene.widths, count), strict=True,
     )  # fmt: skip
     for account, user, at, ran, most, width in columns:
         yield Job(

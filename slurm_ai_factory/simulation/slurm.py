@@ -1,6 +1,6 @@
-"""The model cluster as a source: what Slurm's commands would tell of it, in the product's own values.
+"""The model cluster as a source: what Slurm's commands would print of it, in the product's own values.
 
-The rule: it tells what the engine did and nothing else, and nothing of later than its clock. It has
+The rule: it reports what the engine did and nothing else, and nothing later than its clock. It has
 no heterogeneous jobs, no arrays, no reservations and no late records, because the model has none.
 """
 
@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
 from slurm_ai_factory.core import tres
 from slurm_ai_factory.core.live.authority import PriorityTerms
@@ -73,24 +72,23 @@ class ModelSlurm:
         )  # fmt: skip
 
     def associations(self) -> tuple[Association, ...]:
-        """The whole tree, with what sshare makes of its shares and usage."""
+        """The whole tree, with NormShares, EffectvUsage and LevelFS as sshare computes them."""
         self.advance()
         rows = (*self.model.associations(), *self.model.members())
-        root = fair_tree.tree_of_rows((one.account, one.parent, one.user, one.raw_shares) for one in rows)
-        found = fair_tree.levels(root, {_key(one): float(one.raw_usage or 0) for one in rows})
-        return tuple(_competing(one, found.get(_key(one))) for one in rows)
+        root = fair_tree.tree_of_rows((row.account, row.parent, row.user, row.raw_shares) for row in rows)
+        levels = fair_tree.levels(root, {_key(row): float(row.raw_usage or 0) for row in rows})
+        # Root competes with nobody, so it has no level.
+        return tuple(
+            replace(row, **levels[_key(row)]._asdict()) if _key(row) in levels else row for row in rows
+        )
 
     def runs(self, since: Instant, until: Instant) -> Iterator[Run]:
         """Every run that was eligible or running in [since, until), as it stands now."""
         now = self.advance()
-        _, start, end = self.model.jobs
-        told = self._submitted(min(until, now)) & ((start < 0) | (end >= since - self.model.began))
-        return (self._run(job, now) for job in np.flatnonzero(told).tolist())
-
-    def _submitted(self, until: Instant) -> NDArray[np.bool_]:
-        """Which jobs came into the queue before an instant that is not after now."""
-        jobs, start, _ = self.model.jobs
-        return np.asarray((start != -2) & (jobs.submit < until - self.model.began))
+        jobs, start, end = self.model.jobs
+        submitted = (start != -2) & (jobs.submit < min(until, now) - self.model.began)
+        listed = submitted & ((start < 0) | (end >= since - self.model.began))
+        return (self._run(job, now) for job in np.flatnonzero(listed).tolist())
 
     def _run(self, job: int, now: Instant) -> Run:
         jobs, starts, ends = self.model.jobs
@@ -116,23 +114,24 @@ class ModelSlurm:
     def events(self, since: Instant, until: Instant) -> tuple[list[Size], list[Outage]]:
         """One size since it began, and the outages that have begun."""
         now = self.advance()
-        found = [
+        outages = [
             self._outage(number)
-            for number, one in enumerate(self.layout.outages)
-            if one.since < min(until, now) and one.until > since
+            for number, outage in enumerate(self.layout.outages)
+            if outage.since < min(until, now) and outage.until > since
         ]
-        return [Size(self.model.began, None, self.size)], found
+        return [Size(self.model.began, None, self.size)], outages
 
     def _outage(self, number: int) -> Outage:
-        one, whole = self.layout.outages[number], int(self.layout.capacity.sum(axis=0)[0])
+        outage, whole = self.layout.outages[number], int(self.layout.capacity.sum(axis=0)[0])
         down = ",".join(
-            f"{name}={count * one.counts[0] // whole}" for name, count in tres.parse_tres(self.size).items()
+            f"{name}={count * outage.counts[0] // whole}"
+            for name, count in tres.parse_tres(self.size).items()
         )
-        until = one.until if one.until <= self.model.now else None
-        return Outage(f"outage{number}", one.since, until, "DOWN", down)
+        until = outage.until if outage.until <= self.model.now else None
+        return Outage(f"outage{number}", outage.since, until, "DOWN", down)
 
     def queue(self) -> list[Queued]:
-        """Jobs that wait, the first to go first, and jobs that run."""
+        """Waiting jobs in the order in which they would start, then running ones."""
         now = self.advance()
         _, start, end = self.model.jobs
         waiting = [(job, priority) for job, priority, _ in self.model.waiting()]
@@ -159,7 +158,7 @@ class ModelSlurm:
         ]
 
     def diagnostics(self) -> Diagnostics:
-        """Its scheduler looks whenever there is something to look at, so it is never behind."""
+        """The diagnostics of a healthy scheduler: the model's looks whenever there is something to start."""
         now, waiting = self.advance(), len(self.model.waiting())
         return Diagnostics(
             at=now, agent_queue=0, backfill_last_at=now,
@@ -176,12 +175,12 @@ class ModelSlurm:
         _, start, end = self.model.jobs
         first, last = since - self.model.began, min(until, now) - self.model.began
         seconds = np.where(start >= 0, np.minimum(end, last) - np.maximum(start, first), 0).clip(min=0)
-        found: dict[tuple[str, str], Charge] = {}
+        charges: dict[tuple[str, str], Charge] = {}
         for job in np.flatnonzero(seconds).tolist():
             for name, count in tres.parse_tres(self._tres(job)).items():
                 key = self._subject(job).account, name
-                found[key] = found.get(key, 0) + count * int(seconds[job])
-        return found
+                charges[key] = charges.get(key, 0) + count * int(seconds[job])
+        return charges
 
     def reservations(self, _since: Instant, _until: Instant) -> list[Reservation]:
         """The model has none."""
@@ -192,7 +191,7 @@ class ModelSlurm:
         return []
 
     def set_raw_shares(self, change: Change, _deadline: float, /) -> None:
-        """As sacctmgr does. Raises SlurmError for an account that is not on the steered level."""
+        """Set RawShares as sacctmgr does. Raises SlurmError for an account not on the steered level."""
         if change.account not in self.model.accounts:
             known = " and ".join(self.model.accounts)
             raise SlurmError(f"the model cluster steers {known} and has no {change.account} beside them")
@@ -200,17 +199,9 @@ class ModelSlurm:
         self.model.set_raw_shares(change.account, change.raw_shares_after)
 
 
-def _key(one: Association) -> str:
-    """As ``fair_tree.tree`` makes it."""
-    return one.account if one.user is None else f"{one.account}/{one.user}"
-
-
-def _competing(one: Association, level: fair_tree.FairTreeLevel | None) -> Association:
-    """With its level; root competes with nobody."""
-    if level is None:
-        return one
-    norm_shares, effectv_usage, level_fs = level
-    return replace(one, norm_shares=norm_shares, effectv_usage=effectv_usage, level_fs=level_fs)
+def _key(row: Association) -> str:
+    """The key that ``fair_tree.tree_of_rows`` gives it."""
+    return row.account if row.user is None else f"{row.account}/{row.user}"
 
 
 @lru_cache(maxsize=4096)

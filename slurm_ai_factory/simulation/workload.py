@@ -1,4 +1,4 @@
-"""The work a simulation gives to the model cluster, whatever it was read from: one row a job."""
+"""The jobs that a simulation gives to the model cluster. Tested in tests/simulation/test_formats.py."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ User: TypeAlias = tuple[str, str]
 
 
 class Job(NamedTuple):
-    """One job that ran, as a log tells it; instants and spans in whole seconds."""
+    """One job that ran, as a log has it; instants and spans in whole seconds."""
 
     account: str
     user: str
@@ -43,11 +43,7 @@ class LeftOut(NamedTuple):
 
     cause: str
     records: int = 1
-    charge: tuple[float, ...] | None = (
-        0,
-        0,
-        0,
-    )  #: by COMPONENTS, in seconds; None where the log does not tell it
+    charge: tuple[float, ...] | None = (0, 0, 0)  #: by COMPONENTS, in seconds; None where the log has none
 
     def of(self, resource: str) -> float | None:
         """The charge of a resource, in seconds."""
@@ -93,7 +89,7 @@ class Workload:
         return replace(self, **{column: getattr(self, column)[chosen] for column in columns})
 
     def without(self, gone: NDArray[np.bool_], cause: str) -> Workload:
-        """The jobs but these, which are remembered as left out."""
+        """The workload without these jobs, which it counts as left out."""
         if not gone.any():
             return self
         charge = self.runtime[gone].astype(np.float64) @ self.counts[gone]
@@ -107,12 +103,12 @@ class Workload:
         return first.only(np.argsort(first.submit, kind="stable").astype(np.int64))
 
 
-def gathered(name: str, found: Iterable[Job | LeftOut]) -> Workload:
+def gathered(name: str, records: Iterable[Job | LeftOut]) -> Workload:
     """A workload of single jobs, in any order. Jobs that never ran or needed nothing are left out."""
     users: dict[User, int] = {}
     partitions: dict[str, int] = {}
     left: list[LeftOut] = []
-    rows = np.array(list(_rows(found, users, partitions, left)), np.int64).reshape(-1, 8)
+    rows = np.array(list(_rows(records, users, partitions, left)), np.int64).reshape(-1, 8)
     rows = rows[np.argsort(rows[:, 2], kind="stable")]
     return Workload(
         name=name, users=tuple(users), partitions=tuple(partitions), user=rows[:, 0].copy(),
@@ -122,14 +118,20 @@ def gathered(name: str, found: Iterable[Job | LeftOut]) -> Workload:
 
 
 def _rows(
-    found: Iterable[Job | LeftOut],
+    records: Iterable[Job | LeftOut],
     users: dict[User, int],
     partitions: dict[str, int],
     left: list[LeftOut],
 ) -> Iterator[tuple[int, ...]]:
-    for job in map(_replayable, found):
+    for job in records:
         if isinstance(job, LeftOut):
             left.append(job)
+            continue
+        if job.runtime <= 0:
+            left.append(NEVER_RAN)
+            continue
+        if not any(count > 0 for count in (job.cpus, job.gpus, job.nodes)):
+            left.append(NO_COUNTS)
             continue
         user = users.setdefault((job.account, job.user), len(users))
         partition = partitions.setdefault(job.partition, len(partitions))
@@ -137,20 +139,12 @@ def _rows(
         yield user, partition, job.submit, job.runtime, limit, job.cpus, job.gpus, job.nodes
 
 
-def _replayable(job: Job | LeftOut) -> Job | LeftOut:
-    if isinstance(job, LeftOut):
-        return job
-    if job.runtime <= 0:
-        return NEVER_RAN
-    return job if job.cpus > 0 or job.gpus > 0 or job.nodes > 0 else NO_COUNTS
-
-
 def _by_cause(left: Iterable[LeftOut]) -> tuple[LeftOut, ...]:
-    """One for each cause; a charge is known where it is known of all."""
+    """One record for each cause; its charge is known where that of all its records is."""
     sums: dict[str, LeftOut] = {}
-    for one in left:
-        before = sums.get(one.cause, LeftOut(one.cause, 0))
-        known = before.charge is not None and one.charge is not None
-        charge = tuple(map(add, before.charge or (), one.charge or ())) if known else None
-        sums[one.cause] = LeftOut(one.cause, before.records + one.records, charge)
+    for record in left:
+        before = sums.get(record.cause, LeftOut(record.cause, 0))
+        known = before.charge is not None and record.charge is not None
+        charge = tuple(map(add, before.charge or (), record.charge or ())) if known else None
+        sums[record.cause] = LeftOut(record.cause, before.records + record.records, charge)
     return tuple(sums.values())

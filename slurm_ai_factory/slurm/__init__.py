@@ -1,4 +1,4 @@
-"""The edge to Slurm: its commands, and the parsing of what they print. Nothing here decides anything."""
+"""The edge to Slurm: runs its commands and parses their output. Decides nothing."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 """Slurm as the rest of the product sees it: values in, values out, one call each.
 
-Reads are complete or raise SlurmError; a row that cannot be read is told by ``unreadable``. What slurmctld or
-slurmdbd hides from this user is asked after each answer that it would leave short. A cluster name that
-slurmdbd does not know is an empty answer with exit code 0 in every Slurm, so the name is compared with
-slurmctld's own before anything is believed. The one write sets RawShares of one account of one cluster and
-says nothing about its outcome: read back.
+Reads are complete or raise SlurmError; rows that cannot be parsed are listed by ``unreadable``. After each
+answer that PrivateData could shorten, the client checks that this user sees every row. For a cluster that
+slurmdbd does not know, every Slurm prints an empty answer and exits 0, so the name is compared with
+slurmctld's own before any answer counts. The one write sets RawShares of one account of one cluster and
+reports no outcome: read it back.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ from slurm_ai_factory.slurm.commands import Commands
 from slurm_ai_factory.slurm.tree import AssociationTree
 
 TRIES = 3
-"""How often an answer is asked for whose separators do not come out."""
+"""How often a command runs whose answer has the wrong number of separators."""
 
 OWN_START = (24, 11)
-"""From here on Slurm tells the later runs of a resized job with a Start of their own."""
+"""From this release on Slurm gives the later runs of a resized job a Start of their own."""
 
 _Value = TypeVar("_Value")
 
@@ -59,57 +59,57 @@ class Slurm:
     odd: list[Rejected] = field(default_factory=list, init=False, compare=False, repr=False)
 
     def unreadable(self) -> list[Rejected]:
-        """The rows that could not be read since this was last asked, each once; not those of ``runs``."""
-        found = list(dict.fromkeys(self.odd))
+        """The rows that could not be read since the last call, each once; not those of ``runs``."""
+        rows = list(dict.fromkeys(self.odd))
         self.odd.clear()
-        return found
+        return rows
 
     def _sound(self, read: Iterable[_Value | Rejected]) -> list[_Value]:
-        """What could be read; what could not is kept for ``unreadable``."""
-        found = list(read)
-        self.odd.extend(one for one in found if isinstance(one, Rejected))
-        return [one for one in found if not isinstance(one, Rejected)]
+        """The rows that could be read; the others are kept for ``unreadable``."""
+        rows = list(read)
+        self.odd.extend(row for row in rows if isinstance(row, Rejected))
+        return [row for row in rows if not isinstance(row, Rejected)]
 
     def runs(self, since: Instant, until: Instant) -> Iterator[Run | Rejected]:
-        """Every run that was eligible or running in [since, until), whatever became of it.
+        """Every run that was eligible or running in [since, until), in whatever state.
 
-        Earlier runs of requeued jobs included (-D), steps left out (-X), all users (-a). Running and waiting
-        runs are in any answer whose ``until`` is now.
+        Includes earlier runs of requeued jobs (-D) and all users (-a), without steps (-X). Any answer whose
+        ``until`` is now includes running and waiting runs.
         """
-        found = self._runs("-S", f"uts{since}", "-E", f"uts{until}")
+        runs = self._runs("-S", f"uts{since}", "-E", f"uts{until}")
         self._must_see(rights.RUNS)
-        return iter(self._from_own_starts(found))
+        return iter(self._from_own_starts(runs))
 
     def _runs(self, *which: str) -> list[Run | Rejected]:
-        """With a separator that no user can have put into a text of theirs, for it is drawn now."""
+        """Asks with a random separator, which no user can have put into a text before."""
         ask = ("-M", self.cluster, "-a", "-D", "-X", "-P", "-n", "--noconvert", *which)
         fields = ",".join(parse.RUN_FIELDS)
         return _separated(
             "sacct",
-            lambda one: parse.runs(
-                self.commands.pieces("sacct", *ask, f"--delimiter={one}", "-o", fields), one
+            lambda separator: parse.runs(
+                self.commands.pieces("sacct", *ask, f"--delimiter={separator}", "-o", fields), separator
             ),
         )
 
-    def _from_own_starts(self, found: list[Run | Rejected]) -> list[Run | Rejected]:
-        """The answer with the later runs of resized jobs put right, as parse.from_own_start says.
+    def _from_own_starts(self, runs: list[Run | Rejected]) -> list[Run | Rejected]:
+        """The runs, those of resized jobs corrected as parse.from_own_start says.
 
-        The run before, which ended with the resize, may be of another interval: then it is asked for.
+        The run before, which ended with the resize, may lie in another interval: then sacct is asked for it.
         """
-        late = parse.late_submits(found)
+        late = parse.late_submits(runs)
         if not late or (shares.sshare_release(self.version()) or OWN_START) >= OWN_START:
-            return found
-        resized = parse.resizes(found)
-        alone = [one for one in late if (one.job_id, one.submit_at) not in resized]
-        for some in (alone[at : at + 1000] for at in range(0, len(alone), 1000)):
-            jobs = ",".join(sorted({str(one.job_id) for one in some}))
-            since = min(one.start_at or 0 for one in some)
-            until = max(one.submit_at or 0 for one in some) + 1
+            return runs
+        resized = parse.resizes(runs)
+        alone = [run for run in late if (run.job_id, run.submit_at) not in resized]
+        for batch in (alone[at : at + 1000] for at in range(0, len(alone), 1000)):
+            jobs = ",".join(sorted({str(run.job_id) for run in batch}))
+            since = min(run.start_at or 0 for run in batch)
+            until = max(run.submit_at or 0 for run in batch) + 1
             resized |= parse.resizes(self._runs("-j", jobs, "-S", f"uts{since}", "-E", f"uts{until}"))
-        return [parse.from_own_start(one, resized) for one in found]
+        return [parse.from_own_start(run, resized) for run in runs]
 
     def _must_see(self, rows: rights.Rows) -> None:
-        """Raise BlindError unless this user is shown every row of the answer that was just read."""
+        """Raise BlindError unless Slurm shows this user every row of the answer that was just read."""
         user = user_name()
         if user == "root":
             return
@@ -129,13 +129,13 @@ class Slurm:
         """The association tree with shares from slurmdbd and usage from slurmctld."""
         tree, usage = self._sound(self._tree()), self._usage()
         self._must_see(rights.ASSOCIATIONS)
-        found = parse.parse_associations(self.cluster, tree, usage)
-        if not found:
+        associations = parse.parse_associations(self.cluster, tree, usage)
+        if not associations:
             raise SlurmError(f"slurmdbd has no associations for cluster {self.cluster}; check cluster.name")
-        return found
+        return associations
 
     def _usage(self) -> dict[int, shares.AssociationUsage]:
-        """What sshare says: in JSON where it has that schema and its plugins are installed, else in text."""
+        """Usage by association id, from sshare's JSON where it has that schema and its plugins, else text."""
         version = self.version()
         if shares.has_json(version):
             try:
@@ -151,20 +151,17 @@ class Slurm:
         return AssociationTree(self.commands, self.cluster).rows()
 
     def events(self, since: Instant, until: Instant) -> tuple[list[Size], list[Outage]]:
-        """The sizes the cluster had and what its nodes' events say, in [since, until)."""
-        found = self._sound(
-            parse.events(
-                self._shown(
-                    "event", parse.EVENT_FIELDS, "where", f"cluster={self.cluster}",
-                    f"start=uts{since}", f"end=uts{until}",
-                )
-            )
+        """The sizes of the cluster and the outages of its nodes in [since, until)."""
+        lines = self._shown(
+            "event", parse.EVENT_FIELDS, "where", f"cluster={self.cluster}",
+            f"start=uts{since}", f"end=uts{until}",
         )  # fmt: skip
-        sizes = [one for one in found if isinstance(one, Size)]
-        return sizes, [one for one in found if isinstance(one, Outage)]
+        events = self._sound(parse.events(lines))
+        sizes = [event for event in events if isinstance(event, Size)]
+        return sizes, [event for event in events if isinstance(event, Outage)]
 
     def rolled_up(self, since: Instant, until: Instant) -> bool:
-        """Whether slurmdbd has rolled up this time, which is one hour, into its tables of usage."""
+        """Whether slurmdbd has rolled up this hour into its tables of usage."""
         return bool(
             self._list("sreport", "-n", "-P", "-t", "Seconds", *self._report("Utilization", since, until))
         )
@@ -172,16 +169,15 @@ class Slurm:
     def utilization(self, since: Instant, until: Instant) -> dict[tuple[str, str], Charge]:
         """sreport's TRES-seconds by (account, TRES) in [since, until), whole hours that are rolled up.
 
-        Each account's own, without the accounts below it, with idle reservation time as sreport has it.
+        Each account's own, without the accounts below it, and with the idle reservation time that sreport
+        adds.
         """
-        found = parse.used(
-            self._list(
-                "sreport", "-n", "-P", "-t", "Seconds", "-T", "ALL",
-                *self._report("AccountUtilizationByUser", since, until), "tree",
-                f"format={','.join(parse.UTILIZATION_FIELDS)}",
-            )
+        lines = self._list(
+            "sreport", "-n", "-P", "-t", "Seconds", "-T", "ALL",
+            *self._report("AccountUtilizationByUser", since, until), "tree",
+            f"format={','.join(parse.UTILIZATION_FIELDS)}",
         )  # fmt: skip
-        rows = self._sound(found)
+        rows = self._sound(parse.used(lines))
         self._must_see(rights.UTILIZATION)
         return parse.utilization(rows)
 
@@ -189,26 +185,24 @@ class Slurm:
         return "cluster", report, f"cluster={self.cluster}", f"start=uts{since}", f"end=uts{until}"
 
     def reservations(self, since: Instant, until: Instant) -> list[Reservation]:
-        """The reservations there were in [since, until), one for each time in which they did not change."""
-        found = self._shown(
+        """The reservations in [since, until), one entry for each period in which one did not change."""
+        lines = self._shown(
             "reservation", parse.RESERVATION_FIELDS, "where", f"cluster={self.cluster}",
             f"start=uts{since}", f"end=uts{until}",
         )  # fmt: skip
-        return self._sound(parse.reservations(found, self._account_ids() if found else {}))
-
-    def _account_ids(self) -> dict[str, str]:
-        """The account of each association there ever was, by its id."""
         ever = AssociationTree(self.commands, self.cluster, deleted=True)
-        return {str(one): names[0] for one, names in ever.names(list(ever.numbers())).items()}
+        names = ever.names(list(ever.numbers())) if lines else {}
+        accounts = {str(number): account for number, (account, _, _) in names.items()}
+        return self._sound(parse.reservations(lines, accounts))
 
     def queue(self) -> list[Queued]:
-        """Everything of this cluster that waits or runs now, partitions hidden from users included (-a)."""
-        found = self._sound(self._queue())
+        """Every job of this cluster that waits or runs now, hidden partitions included (-a)."""
+        jobs = self._sound(self._queue())
         self._must_see(rights.QUEUE)
-        return found
+        return jobs
 
     def _queue(self) -> list[Queued | Rejected]:
-        """The format is in the environment, which nobody else can read, and its separator drawn for it."""
+        """The format, with its random separator, is in the environment, which other users cannot read."""
 
         def ask(separator: str) -> Iterator[Queued | Rejected]:
             env = {"SQUEUE_FORMAT2": queue.queue_format(separator)}
@@ -218,41 +212,41 @@ class Slurm:
         return _separated("squeue", ask)
 
     def priority_terms(self) -> list[PriorityTerms]:
-        """What the priorities of the waiting jobs are made of; needs priority/multifactor."""
+        """The terms of the waiting jobs' priorities; needs priority/multifactor."""
         return self._sound(
             queue.terms(self._list("sprio", "-h", "--local", "-o", "|".join(queue.TERM_FIELDS)))
         )
 
     def diagnostics(self) -> Diagnostics:
-        """What slurmctld says of its own health."""
+        """slurmctld's report of its own health, from sdiag."""
         return queue.parse_diagnostics(self._list("sdiag"))
 
     def priority_config(self) -> PriorityConfig:
         """slurmctld's own configuration; raises SlurmError when it serves another cluster."""
-        found = self._settings()
-        if self.cluster and found.cluster != self.cluster:
+        config = self._settings()
+        if self.cluster and config.cluster != self.cluster:
             raise SlurmError(
-                f"slurmctld serves cluster {found.cluster}, the configuration says {self.cluster}; "
+                f"slurmctld serves cluster {config.cluster}, the configuration says {self.cluster}; "
                 "correct cluster.name or slurm.conf"
             )
-        return found
+        return config
 
     def _settings(self) -> PriorityConfig:
         return parse.parse_priority_config(self._list("scontrol", "show", "config"))
 
     def nodes(self) -> list[Node]:
-        """Every node with what it is configured to have, those hidden from users included."""
+        """Every node with its configured TRES, nodes hidden from users included."""
         return self._sound(self._nodes())
 
     def _nodes(self) -> list[Node | Rejected]:
         return list(settings.parse_nodes(self._list("scontrol", "-a", "-o", "show", "node")))
 
     def refused(self) -> dict[str, str]:
-        """What the configured source had no answer to, so that Slurm's commands were asked, and why."""
+        """The reads for which Slurm's commands stood in for the configured source, each with the reason."""
         return {}
 
     def partitions(self) -> list[Partition]:
-        """Every partition, those hidden from users included."""
+        """Every partition, hidden ones included."""
         return self._sound(settings.parse_partitions(self._list("scontrol", "-a", "-o", "show", "partition")))
 
     def usage_factors(self) -> dict[str, float]:
@@ -260,31 +254,30 @@ class Slurm:
         return dict(self._sound(settings.usage_factors(self._shown("qos", settings.USAGE_FACTOR_FIELDS))))
 
     def coordinators(self) -> dict[str, tuple[str, ...]]:
-        """Coordinators of root, which is over every account."""
-        found = self._shown("account", settings.COORDINATOR_FIELDS, "withcoord", "where", "name=root")
-        return dict(self._sound(settings.account_coordinators(found)))
+        """Coordinators of root, who are above every account."""
+        lines = self._shown("account", settings.COORDINATOR_FIELDS, "withcoord", "where", "name=root")
+        return dict(self._sound(settings.account_coordinators(lines)))
 
     def admin_level(self, user: str) -> str:
-        """What slurmdbd lets this user do."""
-        found = self._shown("user", settings.ADMIN_FIELDS, "where", f"name={user}")
-        return settings.admin_level(user, found)
+        """The user's AdminLevel; empty where slurmdbd does not have the user."""
+        return settings.admin_level(user, self._shown("user", settings.ADMIN_FIELDS, "where", f"name={user}"))
 
     def slurmdbd(self) -> Slurmdbd:
         """slurmdbd's own configuration."""
         return settings.slurmdbd(self._list("sacctmgr", "show", "configuration"))
 
     def share_changes(self, account: str, since: Instant) -> list[Transaction]:
-        """Who set RawShares of this account's own row since then, by slurmdbd's log."""
+        """The changes to RawShares of this account's own row since an instant, from slurmdbd's log."""
         where = ("where", f"cluster={self.cluster}", f"account={account}", "user=")
         row_id = settings.own_row(self._shown("assoc", settings.ROW_FIELDS, *where))
         if row_id is None:
             return []
-        found = self._list(
+        lines = self._list(
             "sacctmgr", "-n", "-P", "list", "transactions", "where", "action=Modify Associations",
             f"cluster={self.cluster}", f"start=uts{since}",
             f"format={','.join(settings.TRANSACTION_FIELDS)}",
         )  # fmt: skip
-        return sorted(self._sound(settings.share_changes(row_id, found)))
+        return sorted(self._sound(settings.share_changes(row_id, lines)))
 
     def _shown(self, what: str, fields: tuple[str, ...], *where: str) -> list[str]:
         return self._list("sacctmgr", "-n", "-P", "show", what, *where, f"format={','.join(fields)}")
@@ -294,14 +287,14 @@ class Slurm:
         self.commands.before(deadline, *self.command(change))
 
     def command(self, change: Change) -> tuple[str, ...]:
-        """The command of a change: always for one cluster, only the account's own row."""
+        """The sacctmgr command of a change: one cluster, only the account's own row."""
         return (
             "sacctmgr", "-i", "modify", "account", "where", f"name={change.account}",
             f"cluster={change.cluster}", "set", f"fairshare={change.raw_shares_after}",
         )  # fmt: skip
 
     def argv(self, change: Change) -> list[str]:
-        """The same, as an operator would paste it."""
+        """The same command as an operator would paste it."""
         name, *arguments = self.command(change)
         return [self.commands.path(name), *arguments]
 
@@ -310,11 +303,11 @@ class Slurm:
 
 
 def _separated(name: str, ask: Callable[[str], Iterable[_Value]]) -> list[_Value]:
-    """A whole answer to a question with a separator drawn for it; one that is garbled is asked for again."""
+    """A whole answer, from a command run with a random separator; a garbled answer is asked for again."""
     for _ in range(TRIES):
         with suppress(GarbledError):
             return list(ask(f"\x1f{token_hex(12)}"))
     raise GarbledError(
-        f"{name} printed what has not the fields that were asked for, {TRIES} times; nothing of it was used: "
-        f"see what {name} prints beside its rows"
+        f"{name} did not print the fields it was asked for, {TRIES} times; nothing of its answer was used: "
+        f"run {name} by hand and see what it prints besides its rows"
     )

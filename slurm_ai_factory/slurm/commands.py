@@ -1,12 +1,12 @@
-"""Running Slurm's commands: the only place that starts a process.
+"""Runs Slurm's commands. The only place that starts a process of Slurm's.
 
-The rule: a command either answered completely or it raises. An exit code other than 0, an ``error:`` on
-stderr (older sacct exits 0 all the same), a refusal there (squeue exits 0 all the same), a missed deadline
-and an answer whose last line is cut are all failures, and none of them looks like an empty answer. Commands
-print epoch seconds in UTC.
+Rule: a command answers completely, or the call raises. These are failures, and none of them looks like an
+empty answer: an exit code other than 0, an ``error:`` on stderr (older sacct exits 0 nevertheless), a refusal
+there (squeue exits 0 nevertheless), a missed deadline, and a last line without a line feed. Commands print
+epoch seconds in UTC.
 
-What they print may hold any byte: only a line feed ends a line, a byte that is not UTF-8 is told by its
-number in hexadecimal, so that names stay different, and no more of a line is held than LINE_MOST.
+Output may contain any byte. Only a line feed ends a line; a byte that is not UTF-8 is written in hexadecimal,
+so that different names stay different; at most LINE_MOST characters of a line are in memory at once.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ _ALTERING = (
     "SACCT_", "SQUEUE_", "SPRIO_", "SREPORT_", "SCONTROL_", "SLURM_CLUSTERS", "SLURM_BITSTR_LEN",
     "SLURM_TIME_FORMAT", "TZ",
 )  # fmt: skip
-"""Environment that would change what the commands print."""
+"""Beginnings of environment variables that would change what the commands print."""
 
 _CHOSEN = {"TZ": "UTC", "SLURM_TIME_FORMAT": "%s", "SLURM_BITSTR_LEN": "0", "LC_ALL": "C.UTF-8"}
-"""Epoch seconds, and lists of array tasks that are not cut off."""
+"""Makes the commands print epoch seconds, and whole lists of array tasks."""
 
 LINE_MOST = 2**20
 """Characters of a line; Slurm's own names and lists are far shorter."""
@@ -61,7 +61,7 @@ class Commands:
     timeout_seconds: int = 60
 
     def path(self, name: str) -> str:
-        """The command as it is run and as ``saf plan`` prints it."""
+        """The command's path, as it is run and as ``saf plan`` prints it."""
         return str(self.directory / name) if self.directory else name
 
     def output(self, name: str, *arguments: str) -> str:
@@ -69,12 +69,12 @@ class Commands:
         return "".join(self.pieces(name, *arguments))
 
     def before(self, deadline: float, name: str, *arguments: str) -> str:
-        """The same of a command that writes: over before a deadline of ``time.monotonic``, or not run."""
+        """As ``output``, for a command that writes: done before this ``time.monotonic``, or never run."""
         fence = (sys.executable, "-I", "-S", str(FENCE), repr(deadline))
         return "".join(self._answer([self.path(name), *arguments], fence))
 
     def lines(self, name: str, *arguments: str) -> Iterator[str]:
-        """The command's lines as they come; raises SlurmError at the end when the answer was not whole."""
+        """The command's lines as it prints them; raises SlurmError at the end of an incomplete answer."""
         for piece in self.pieces(name, *arguments):
             if len(piece) >= LINE_MOST and not piece.endswith("\n"):
                 raise SlurmError(
@@ -83,14 +83,14 @@ class Commands:
             yield piece
 
     def pieces(self, name: str, *arguments: str, env: Mapping[str, str] = _AS_IT_IS) -> Iterator[str]:
-        """As ``lines``, but a line of over LINE_MOST characters comes in pieces; ``env`` is added."""
+        """As ``lines``, but longer lines come in pieces of LINE_MOST characters; ``env`` is added."""
         return self._answer([self.path(name), *arguments], env=env)
 
     def _answer(
         self, argv: Sequence[str], fence: Sequence[str] = (), env: Mapping[str, str] = _AS_IT_IS
     ) -> Iterator[str]:
-        """What a command prints, which ``fence`` becomes after it has looked at the deadline."""
-        memory = os.memfd_create("stderr")  # a full disk would lose what is said, and exit codes may be 0
+        """What a command prints; ``fence`` checks the deadline and then becomes the command."""
+        memory = os.memfd_create("stderr")  # on a full disk a file would lose errors, and exit codes may be 0
         with (
             open(memory, "w+", errors="replace") as stderr,  # noqa: PTH123
             self._started([*fence, *argv], stderr, env) as run,
@@ -109,15 +109,20 @@ class Commands:
     def _started(
         self, argv: Sequence[str], stderr: IO[str], env: Mapping[str, str]
     ) -> Iterator[tuple[subprocess.Popen[bytes], list[bool]]]:
-        """The running process in a group of its own, killed when late or left; and whether it was late."""
+        """The running process, in its own process group, and a list that is not empty once it was late.
+
+        Killed when it is late, or when the caller leaves.
+        """
         missed: list[bool] = []
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(_ALTERING)}
+        conf = {"SLURM_CONF": str(self.conf)} if self.conf else {}
         try:
             process = subprocess.Popen(
                 argv,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
-                env={**self._environment(), **env},
+                env={**kept, **conf, **_CHOSEN, **env},
                 start_new_session=True,
             )
         except OSError as error:
@@ -133,15 +138,9 @@ class Commands:
                 process.stdout.close()
             process.wait()
 
-    def _environment(self) -> dict[str, str]:
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(_ALTERING)}
-        chosen = {"SLURM_CONF": str(self.conf)} if self.conf else {}
-        return kept | chosen | _CHOSEN
-
     def _check(self, argv: Sequence[str], code: int, stderr: str, *, missed: bool, whole: bool) -> None:
         """Raise SlurmError unless the command answered completely."""
         name = Path(argv[0]).name
-        said = _last_error(stderr)
         if missed:
             raise SlurmTooMuchError(
                 f"{name} gave no complete answer within {self.timeout_seconds} s; "
@@ -150,18 +149,21 @@ class Commands:
         kind = _kind(stderr.lower())
         failed = code or f"{name}: error:" in stderr or f"{name}: fatal:" in stderr
         if failed or kind is SlurmRefusedError:
+            lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+            error = lines[-1] if lines else "it printed no error"
             remedy = (
                 "; the user needs AdminLevel=Operator, see saf doctor" if kind is SlurmRefusedError else ""
             )
-            raise kind(f"{name} failed (exit {code}): {said}{remedy}")
+            raise kind(f"{name} failed (exit {code}): {error}{remedy}")
         if not whole:
             raise SlurmError(f"{name}'s answer ends in the middle of a line; nothing of it was used")
 
 
 class _Deadlines:
-    """Kills what is late, on one thread for all commands and for good.
+    """Kills late processes, from one thread that all commands share and that never ends.
 
-    Python may wait for ever for a thread that dies of a lack of memory as it starts.
+    A new thread for each command could hang it: Python waits without a deadline for a thread that dies of a
+    lack of memory as it starts.
     """
 
     def __init__(self) -> None:
@@ -171,7 +173,7 @@ class _Deadlines:
 
     @contextmanager
     def of(self, process: subprocess.Popen[bytes], seconds: float, missed: list[bool]) -> Iterator[None]:
-        """Kill the process when the body takes longer, and say so in ``missed``."""
+        """Kill the process when the body takes longer, and add to ``missed`` then."""
         with self.changed:
             if not self.thread.is_alive():
                 self.thread = Thread(target=self._keep, name="deadlines", daemon=True)
@@ -200,7 +202,7 @@ _deadlines = _Deadlines()
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    """The process and its children, which may outlive it; its group is its own until it was waited for."""
+    """Kill the process with its children, which may outlive it; its group is its own until it is reaped."""
     if process.returncode is None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -212,8 +214,3 @@ def _kind(stderr: str) -> type[SlurmError]:
     if any(word in stderr for word in _UNSUPPORTED):
         return SlurmUnsupportedError
     return SlurmTooMuchError if _TOO_WIDE in stderr else SlurmError
-
-
-def _last_error(stderr: str) -> str:
-    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-    return lines[-1] if lines else "it said nothing"

@@ -1,10 +1,10 @@
 """Runs a command that writes, before its deadline or not at all: ``python fence.py DEADLINE COMMAND ...``.
 
-Whoever decided to write may have been frozen since, and somebody else may have written meanwhile. So the
-process that becomes the command looks at the deadline (``time.monotonic``, in seconds) at the last moment,
-and sets an alarm that ends the command at the deadline: a timer outlives execve, and one that ran out during
-a freeze kills the command when it is thawed, before it runs another instruction. Imports nothing of the
-package, so that it starts at once.
+The process that decided to write may have been frozen since, and another may have written meanwhile. So the
+process that becomes the command checks the deadline (``time.monotonic``, in seconds) at the last moment, and
+sets an alarm that ends the command at the deadline. A timer outlives execve; one that expires during a freeze
+kills the command when it is thawed, before its next instruction. Imports nothing of the package, so that it
+starts at once.
 """
 
 from __future__ import annotations

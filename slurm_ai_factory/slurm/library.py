@@ -1,12 +1,12 @@
-"""pyslurm as a source of what is now: the queue, slurmctld's health and settings, nodes, associations.
+"""pyslurm as a source of the current state: queue, slurmctld's health and settings, nodes, associations.
 
-libslurm can freeze the process it is in for minutes, or end it, and no Python signal is heard meanwhile.
-Rule: pyslurm is imported by worker.py alone, in a process for each question that has the deadline of every
-command and is killed with SIGKILL when it misses it. Where pyslurm has no answer, Slurm's commands are asked
-the same; the reason is logged, and told by ``saf doctor``.
+libslurm can freeze its process for minutes, or end it, and Python handles no signal meanwhile. Rule: only
+worker.py imports pyslurm, in a new process for each question, which is killed with SIGKILL when it misses the
+deadline of every command. Where pyslurm has no answer, Slurm's commands are asked instead; the reason is
+logged, and ``saf doctor`` reports it.
 
-What pyslurm cannot do is not asked of it (docs/discussions/sources.md): finished runs, usage, priorities,
-partitions, and every write go through the commands.
+Everything that pyslurm cannot do (docs/discussions/sources.md) goes through the commands: finished runs,
+usage, priorities, partitions, and every write.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from slurm_ai_factory.slurm.commands import Commands
 from slurm_ai_factory.slurm.parse import AssociationRow
 
 SUPPORTED = ("25.11",)
-"""The releases of pyslurm that can be imported without connecting, and that the tests were run with."""
+"""The releases of pyslurm that do not connect to Slurm on import, and that the tests run with."""
 
 WORKER = Path(__file__).with_name("worker.py")
 _Value = TypeVar("_Value")
@@ -38,7 +38,7 @@ _log = logging.getLogger("slurm_ai_factory")
 
 
 class WorkerOutput(NamedTuple):
-    """What the worker prints."""
+    """The JSON that the worker prints."""
 
     pyslurm: str
     libslurm: str
@@ -52,69 +52,69 @@ class Library:
     commands: Commands
     python: str = sys.executable
     refused: dict[str, str] = field(default_factory=dict)
-    """What was last asked of Slurm's commands instead, and why."""
+    """The reads for which Slurm's commands stood in last time, each with the reason."""
     matched: set[str] = field(default_factory=set)
-    """The release of the Slurm here, once it was seen to be pyslurm's."""
+    """This machine's release of Slurm, once it was found to be pyslurm's."""
 
     def ask(self, question: str) -> Any:
         """The answer as plain values. Raises SlurmError."""
         try:
             if not self.matched:
                 self._match(self.versions())
-            return self._said(question).answer
+            return self._output(question).answer
         except SlurmError:
             self.matched.clear()
             raise
 
     def versions(self) -> WorkerOutput:
-        """Without connecting to Slurm. Raises SlurmError."""
-        return self._said("versions")
+        """The versions of pyslurm and libslurm, without connecting to Slurm. Raises SlurmError."""
+        return self._output("versions")
 
-    def _said(self, question: str) -> WorkerOutput:
-        """What the worker printed, from a pyslurm that is fit to be believed."""
+    def _output(self, question: str) -> WorkerOutput:
+        """The worker's output, from a supported pyslurm that found its own libslurm. Raises SlurmError."""
         if not shutil.which(self.python):
             raise SlurmError(f"there is no Python at {self.python}; correct slurm.python")
         text = replace(self.commands, directory=None).output(self.python, "-I", str(WORKER), question)
         try:
-            said = WorkerOutput(**json.loads(text))
-            ours, linked = shared_release(said.pyslurm), shared_release(said.libslurm)
+            output = WorkerOutput(**json.loads(text))
+            ours, linked = shared_release(output.pyslurm), shared_release(output.libslurm)
         except (AttributeError, TypeError, ValueError) as error:
             raise SlurmError(f"pyslurm's answer to {question!r} cannot be read: {reason(error)}") from error
         if ours not in SUPPORTED:
-            raise SlurmError(f"pyslurm {said.pyslurm} is not supported; install {' or '.join(SUPPORTED)}")
+            raise SlurmError(f"pyslurm {output.pyslurm} is not supported; install {' or '.join(SUPPORTED)}")
         if linked != ours:
             raise SlurmError(
-                f"pyslurm {said.pyslurm} found libslurm {said.libslurm}; build pyslurm for that Slurm again"
+                f"pyslurm {output.pyslurm} found libslurm {output.libslurm}; rebuild pyslurm for that Slurm"
             )
-        return said
+        return output
 
-    def _match(self, said: WorkerOutput) -> None:
-        """pyslurm is for the one Slurm it was built with, and does not look itself."""
+    def _match(self, versions: WorkerOutput) -> None:
+        """pyslurm works only with the Slurm it was built for, and does not check that itself."""
         theirs = self.commands.output("scontrol", "-V").split()[-1]
-        if shared_release(theirs) != shared_release(said.pyslurm):
-            raise SlurmError(f"pyslurm {said.pyslurm} is not for Slurm {theirs}; install the one that is")
+        if shared_release(theirs) != shared_release(versions.pyslurm):
+            raise SlurmError(f"pyslurm {versions.pyslurm} is not for Slurm {theirs}; install the one that is")
         self.matched.add(shared_release(theirs))
 
     def either(self, what: str, ours: Callable[[], _Value], theirs: Callable[[], _Value]) -> _Value:
-        """pyslurm's answer, or that of Slurm's commands where it has none."""
+        """pyslurm's answer, or the commands' where pyslurm has none; logs each change between them."""
         try:
             answer = ours()
         except SlurmError as error:
-            reason = str(error)
+            why = str(error)
         else:
             if self.refused.pop(what, None):
-                _log.info("pyslurm is asked for %s again", what)
+                _log.info("reading %s through pyslurm again", what)
             return answer
-        if self.refused.get(what) != reason:
-            _log.warning("Slurm's commands are asked for %s instead of pyslurm: %s", what, reason)
-        self.refused[what] = reason
+        if self.refused.get(what) != why:
+            _log.warning("reading %s through Slurm's commands instead of pyslurm: %s", what, why)
+        self.refused[what] = why
         return theirs()
 
 
 def shared_release(text: str) -> str:
     """The part of a version that pyslurm and Slurm must have in common.
 
-    >>> release("25.11.2"), release("25.11.7-1")
+    >>> shared_release("25.11.2"), shared_release("25.11.7-1")
     ('25.11', '25.11')
     """
     return ".".join(text.split(".")[:2])
@@ -122,15 +122,15 @@ def shared_release(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class LibrarySlurm(Slurm):
-    """One cluster, through pyslurm where it is good and through the commands for everything else."""
+    """One cluster, through pyslurm where it answers and through the commands for everything else."""
 
     library: Library
 
     def _queue(self) -> list[Queued | Rejected]:
-        return self._either("queue", lambda said: objects.queue_of_objects(self.cluster, said), Slurm._queue)
+        return self._either("queue", lambda jobs: objects.queue_of_objects(self.cluster, jobs), Slurm._queue)
 
     def diagnostics(self) -> Diagnostics:
-        """What slurmctld says of its own health."""
+        """slurmctld's report of its own health."""
         return self._either("diagnostics", objects.diagnostics_of_objects, Slurm.diagnostics)
 
     def _nodes(self) -> list[Node | Rejected]:
@@ -141,11 +141,11 @@ class LibrarySlurm(Slurm):
 
     def _tree(self) -> list[AssociationRow | Rejected]:
         return self._either(
-            "associations", lambda said: objects.tree_of_objects(self.cluster, said), Slurm._tree
+            "associations", lambda rows: objects.tree_of_objects(self.cluster, rows), Slurm._tree
         )
 
     def refused(self) -> dict[str, str]:
-        """What pyslurm had no answer to, and why."""
+        """The reads to which pyslurm had no answer, each with the reason."""
         return dict(self.library.refused)
 
     def _either(

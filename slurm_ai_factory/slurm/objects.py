@@ -1,8 +1,8 @@
-"""The worker's answers, which are pyslurm's objects as JSON, to the values that the commands' text gives.
+"""Turns the worker's answers, pyslurm's objects as JSON, into the values that the commands' text gives. Pure.
 
-Pure. An answer of another shape raises SlurmError: nothing of it is used then. A job or a node that cannot be
-read is told as a Rejected, as with the commands. What
-pyslurm 25.11 gets wrong is refused or put right here, each with a test (tests/slurm/test_objects.py).
+An answer of another shape raises SlurmError, and nothing of it is used. A job or a node that cannot be read
+becomes a Rejected, as with the commands. What pyslurm 25.11 gets wrong is refused or corrected here, each
+with a test.
 """
 
 from __future__ import annotations
@@ -38,33 +38,28 @@ def _read(what: str, read: Callable[[], _Value]) -> _Value:
 
 def _rows(answer: WorkerAnswer) -> list[Any]:
     if not isinstance(answer, list):
-        raise TypeError(f"{answer!r} is no list")
+        raise TypeError(f"{answer!r} is not a list")
     return answer
 
 
 def _each(rows: WorkerAnswer, read: Callable[[Any], _Value]) -> Iterator[_Value | Rejected]:
-    """Each object as it is read, or as what cannot be read. Raises TypeError where there are no objects."""
-    for one in _rows(rows):
-        if not isinstance(one, dict):
-            raise TypeError(f"{one!r} is no object")
+    """Each object as ``read`` gives it, or a Rejected. Raises TypeError where the answer is not objects."""
+    for row in _rows(rows):
+        if not isinstance(row, dict):
+            raise TypeError(f"{row!r} is not an object")
         try:
-            yield read(one)
+            yield read(row)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            yield rejected(json.dumps(one), repr(error))
+            yield rejected(json.dumps(row), repr(error))
 
 
 def queue_of_objects(cluster: str, answer: WorkerAnswer) -> list[Queued | Rejected]:
-    """Everything that waits or runs."""
-    return _read(
-        "queue",
-        lambda: list(
-            _each([one for one in _rows(answer) if _is_there(one)], lambda job: _queued(cluster, job))
-        ),
-    )
+    """Every job that waits or runs. Raises SlurmError."""
 
+    def present() -> list[Any]:
+        return [job for job in _rows(answer) if not isinstance(job, dict) or job.get("state") not in FINISHED]
 
-def _is_there(job: Any) -> bool:
-    return not isinstance(job, dict) or job.get("state") not in FINISHED
+    return _read("queue", lambda: list(_each(present(), lambda job: _queued(cluster, job))))
 
 
 def _queued(cluster: str, job: Mapping[str, Any]) -> Queued:
@@ -90,16 +85,16 @@ def _queued(cluster: str, job: Mapping[str, Any]) -> Queued:
 
 
 def _tasks(job: Mapping[str, Any]) -> tuple[int, int | None]:
-    """Of the tasks that wait. A task's own number is not asked for: of the first one pyslurm tells none.
+    """The number of waiting tasks, and how many may run at once; None without a limit. Raises ValueError.
 
-    libslurm cuts long lists off unless SLURM_BITSTR_LEN is 0, and slurmdbd has hexadecimal maps in their
-    place: either is refused.
+    A task's own number does not count: pyslurm has none for the first task. libslurm cuts long lists unless
+    SLURM_BITSTR_LEN is 0, and slurmdbd has hexadecimal maps instead: both are refused.
     """
     waiting = job["array_tasks_waiting"]
     if waiting is None:
         return 1, None
     if not re.fullmatch(r"\d+(-\d+(:\d+)?)?(,\d+(-\d+(:\d+)?)?)*", _text(waiting)):
-        raise ValueError(f"{waiting!r} is no list of tasks")
+        raise ValueError(f"{waiting!r} is not a list of tasks")
     return array_tasks(waiting)[0], _natural_or_none(job["array_tasks_parallel"])
 
 
@@ -108,7 +103,7 @@ def _canonical(counts: Mapping[str, Any]) -> str:
 
 
 def diagnostics_of_objects(answer: WorkerAnswer) -> Diagnostics:
-    """What slurmctld says of its own health."""
+    """slurmctld's report of its own health. Raises SlurmError."""
     return _read(
         "diagnostics",
         lambda: Diagnostics(
@@ -122,60 +117,62 @@ def diagnostics_of_objects(answer: WorkerAnswer) -> Diagnostics:
 
 
 def priority_of_objects(answer: WorkerAnswer) -> PriorityConfig:
-    """slurmctld's own configuration."""
+    """slurmctld's own configuration. Raises SlurmError."""
     return _read("settings", lambda: _priority_config(answer))
 
 
-def _priority_config(found: Mapping[str, Any]) -> PriorityConfig:
+def _priority_config(values: Mapping[str, Any]) -> PriorityConfig:
     return PriorityConfig(
-        cluster=_named(found["cluster_name"]),
-        version=_named(found["version"]),
-        priority_type=_named(found["priority_type"]),
-        decay_half_life_seconds=_natural_or_none(found["priority_decay_half_life"]) or 0,
-        calc_period_seconds=_natural_or_none(found["priority_calc_period"]) or 0,
-        weight_fairshare=_natural(found["priority_weight_fair_share"]),
-        weight_age=_natural(found["priority_weight_age"]),
-        flags=_words(found["priority_flags"]),
-        enforce=tuple(one.lower() for one in _words(found["accounting_storage_enforce"])),
-        tres=_words(found["accounting_storage_tres"]),
-        private_data=_words(found["private_data"]),
-        usage_reset=_text(found["priority_usage_reset_period"] or "NONE"),
-        slurm_user=_named(found["slurm_user_name"]),
+        cluster=_named(values["cluster_name"]),
+        version=_named(values["version"]),
+        priority_type=_named(values["priority_type"]),
+        decay_half_life_seconds=_natural_or_none(values["priority_decay_half_life"]) or 0,
+        calc_period_seconds=_natural_or_none(values["priority_calc_period"]) or 0,
+        weight_fairshare=_natural(values["priority_weight_fair_share"]),
+        weight_age=_natural(values["priority_weight_age"]),
+        flags=_words(values["priority_flags"]),
+        enforce=tuple(word.lower() for word in _words(values["accounting_storage_enforce"])),
+        tres=_words(values["accounting_storage_tres"]),
+        private_data=_words(values["private_data"]),
+        usage_reset=_text(values["priority_usage_reset_period"] or "NONE"),
+        slurm_user=_named(values["slurm_user_name"]),
     )
 
 
 def tree_of_objects(cluster: str, answer: WorkerAnswer) -> list[AssociationRow | Rejected]:
-    """The associations; pyslurm cannot be asked for one cluster, and tells of all.
+    """The cluster's associations, out of those of all clusters, which pyslurm gives. Raises SlurmError.
 
-    One without numbers spoils them all: what the control steers by has every row.
+    A single row without numbers is an error: control needs every row.
     """
-    return _read("associations", lambda: _tree([one for one in _rows(answer) if one["cluster"] == cluster]))
+    return _read("associations", lambda: _tree([row for row in _rows(answer) if row["cluster"] == cluster]))
 
 
 def _tree(rows: list[Any]) -> list[AssociationRow | Rejected]:
     numbers = {
-        _natural(one["id"]): (_natural(one["parent_account_id"]), _natural(one["shares"])) for one in rows
+        _natural(row["id"]): (_natural(row["parent_account_id"]), _natural(row["shares"])) for row in rows
     }
     names = {
-        one["id"]: (_named(one["account"]), _text(one["user"] or ""), _text(one["partition"] or ""))
-        for one in rows
+        row["id"]: (_named(row["account"]), _text(row["user"] or ""), _text(row["partition"] or ""))
+        for row in rows
     }
     return list(parse.association_tree(numbers, names))
 
 
 def nodes_of_objects(answer: WorkerAnswer) -> list[Node | Rejected]:
-    """Each node with what it is configured to have; pyslurm tells no billing."""
+    """Each node with its configured TRES; pyslurm has no billing. Raises SlurmError."""
     return _read("nodes", lambda: list(_each(answer, _node)))
 
 
-def _node(one: Mapping[str, Any]) -> Node:
-    counts = Counter({"cpu": _natural(one["effective_cpus"]), "mem": _natural(one["real_memory"]), "node": 1})
-    for name, count in one["configured_gres"].items():
+def _node(node: Mapping[str, Any]) -> Node:
+    counts = Counter(
+        {"cpu": _natural(node["effective_cpus"]), "mem": _natural(node["real_memory"]), "node": 1}
+    )
+    for name, count in node["configured_gres"].items():
         kind = name.partition(":")[0]
         counts[f"gres/{kind}"] += _natural(count)
         if kind != name:
             counts[f"gres/{name}"] += count
-    return Node(_named(one["name"]), _canonical(counts))
+    return Node(_named(node["name"]), _canonical(counts))
 
 
 def _natural(value: object) -> int:
@@ -190,7 +187,7 @@ def _natural_or_none(value: object) -> int | None:
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
+        raise TypeError(f"{value!r} is not text")
     return value
 
 

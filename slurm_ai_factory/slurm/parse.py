@@ -1,8 +1,8 @@
-"""What slurmdbd says of the past and of the tree, to values: runs, associations, events, sreport. Pure.
+"""Parses slurmdbd's answers: runs, associations, events, reservations, sreport. Pure.
 
-A record of sacct that does not read as a run becomes a Rejected with its reason, never a run with zeros; what
-its texts hold does not matter. Every association is known by its numbers, which nobody can forge; a name that
-cannot be told from another row's is told by its number.
+A sacct record that cannot be parsed as a run becomes a Rejected with its reason, never a run with zeros,
+whatever its texts contain. Associations are identified by their numbers, which no user can forge; where a
+name is ambiguous, the number stands in for it.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ RUN_FIELDS = (
     "ReqTRES", "AllocTRES", "State", "JobID", "Cluster", "Account", "User", "Partition", "QOS", "WCKey",
     "Reservation", "Comment", "DBIndex",
 )  # fmt: skip
-"""A number first and last: a record ends with it, whatever its texts hold."""
+"""A number first and last, so that the end of a record is certain whatever its texts contain."""
 NUMBER_FIELDS = ("ID", "ParentID", "Share")
 NAMES = ("Account", "User", "Partition")
 NAME_FIELDS = (*NAMES, "ID")
@@ -56,19 +56,19 @@ RESERVATION_FIELDS = ("ID", "Start", "End", "Associations", "TRES", "Name")
 EVENT_FIELDS = ("TimeStart", "TimeEnd", "State", "TRES", "NodeName")
 
 ASKED_MOST = 8192
-"""Associations in one question: an argument has at most 128 kB."""
+"""Associations in one question: Linux allows 128 KiB for one argument."""
 _DBINDEX_MOST = 2**64 - 1
 
 
 def runs(pieces: Iterable[str], separator: str) -> Iterator[Run | Rejected]:
-    """What sacct printed with RUN_FIELDS; ``separator`` is one that no user can know. Raises GarbledError."""
+    """The runs in sacct's output with RUN_FIELDS; no user can know ``separator``. Raises GarbledError."""
     return each(_run, records(pieces, separator, len(RUN_FIELDS)))
 
 
 def _run(fields: list[str]) -> Run:
     db_index, job_id, number, submit, eligible, start, end, elapsed, suspended = fields[:9]
     req_tres, alloc_tres, state, label, cluster, account, user, partition, qos, wckey = fields[9:19]
-    one = Run(
+    run = Run(
         db_index=_db_index(db_index),
         job_id=natural("JobIDRaw", job_id),
         job_label=label,
@@ -87,92 +87,91 @@ def _run(fields: list[str]) -> Run:
         alloc_tres=tres.canonical(alloc_tres),
         energy_joules=tres.energy(alloc_tres),
     )  # fmt: skip
-    return _consistent(_ended(_without_false_start(one)))
+    return _consistent(_corrected(run))
 
 
 def late_submits(answer: Iterable[Run | Rejected]) -> list[Run]:
     """The runs that were submitted after they started: later sizes of resized jobs, or a clock set back."""
     return [
-        one
-        for one in answer
-        if isinstance(one, Run) and one.start_at and one.submit_at and one.submit_at > one.start_at
+        run
+        for run in answer
+        if isinstance(run, Run) and run.start_at and run.submit_at and run.submit_at > run.start_at
     ]
 
 
 def resizes(answer: Iterable[Run | Rejected]) -> set[tuple[int, Instant | None]]:
-    """The jobs of an answer that were resized, each with when."""
-    return {(one.job_id, one.end_at) for one in answer if isinstance(one, Run) and one.state == "RESIZING"}
+    """The jobs in an answer that were resized, each with the instant."""
+    return {(run.job_id, run.end_at) for run in answer if isinstance(run, Run) and run.state == "RESIZING"}
 
 
-def from_own_start(one: Run | Rejected, resized: Collection[tuple[int, Instant | None]]) -> Run | Rejected:
-    """The run from where it began itself: the later runs of a resized job have the job's own Start.
+def from_own_start(run: Run | Rejected, resized: Collection[tuple[int, Instant | None]]) -> Run | Rejected:
+    """The run from its own start: a later run of a resized job has the Start of the whole job.
 
-    What tells them is an earlier run that ended with a resize when this one was submitted. ElapsedRaw counts
-    the time of the earlier sizes once more (accounting_storage_slurmdbd.c: _setup_job_start_msg; seen in
-    22.05.8, and not in 24.11.5 and later, where Start is the run's own). A Submit after the Start without
-    one is a clock that was set back, or Slurm's mistake: then the run is as it was told.
+    Such a run was submitted when an earlier run of its job ended with a resize. Its ElapsedRaw counts the
+    time of the earlier sizes once more (accounting_storage_slurmdbd.c: _setup_job_start_msg; in 22.05.8, but
+    not in 24.11.5 and later, where Start is the run's own). A Submit after the Start without such an earlier
+    run comes from a clock that was set back, or from a fault of Slurm's: then the run stays unchanged.
     """
-    if isinstance(one, Rejected) or (one.job_id, one.submit_at) not in resized:
-        return one
-    if one.start_at is None or one.submit_at is None or one.submit_at <= one.start_at:
-        return one
-    before = one.submit_at - one.start_at
-    return one._replace(
-        start_at=one.submit_at,
-        elapsed_seconds=max(0, one.elapsed_seconds - before),
-        told_start_at=one.start_at,
+    if isinstance(run, Rejected) or (run.job_id, run.submit_at) not in resized:
+        return run
+    if run.start_at is None or run.submit_at is None or run.submit_at <= run.start_at:
+        return run
+    before = run.submit_at - run.start_at
+    return run._replace(
+        start_at=run.submit_at,
+        elapsed_seconds=max(0, run.elapsed_seconds - before),
+        told_start_at=run.start_at,
     )
 
 
-def _without_false_start(one: Run) -> Run:
-    """22.05 gives what was cancelled while it waited its End for a Start; later versions give it none.
+def _corrected(run: Run) -> Run:
+    """The run without a Start where it never ran, and with an End where it is over.
 
-    Where it was requeued just before, both lie before its Submit: it must not be taken for a resized run.
+    22.05 sets Start to End for a job that was cancelled while it waited; later versions set none. Where the
+    job was requeued just before, both lie before its Submit, and it would pass for a resized run. After a
+    restart of slurmdbd a run that is over may lack its End: it ran for ElapsedRaw.
     """
-    never = one.end_at is not None and one.start_at == one.end_at and not one.elapsed_seconds
-    return one._replace(start_at=None) if never and not one.alloc_tres else one
+    never_ran = run.end_at is not None and run.start_at == run.end_at and not run.elapsed_seconds
+    if never_ran and not run.alloc_tres:
+        return run._replace(start_at=None)
+    if run.state in FINISHED and run.start_at is not None and run.end_at is None:
+        return run._replace(end_at=run.start_at + run.elapsed_seconds)
+    return run
 
 
-def _ended(one: Run) -> Run:
-    """A run that is over and has no End yet, as after a restart of slurmdbd: it ran as long as is told."""
-    if one.state in FINISHED and one.start_at is not None and one.end_at is None:
-        return one._replace(end_at=one.start_at + one.elapsed_seconds)
-    return one
-
-
-def _consistent(one: Run) -> Run:
+def _consistent(run: Run) -> Run:
     """The run, or ValueError when its parts contradict each other in a way that would change a charge."""
-    if one.start_at is not None and one.end_at is not None and one.end_at < one.start_at:
-        raise ValueError(f"End {one.end_at} is before Start {one.start_at}")
-    if one.start_at is None and one.elapsed_seconds:
-        raise ValueError(f"ElapsedRaw {one.elapsed_seconds} without a Start")
-    if one.start_at and one.end_at and one.elapsed_seconds > one.end_at - one.start_at + 1:
+    if run.start_at is not None and run.end_at is not None and run.end_at < run.start_at:
+        raise ValueError(f"End {run.end_at} is before Start {run.start_at}")
+    if run.start_at is None and run.elapsed_seconds:
+        raise ValueError(f"ElapsedRaw {run.elapsed_seconds} without a Start")
+    if run.start_at and run.end_at and run.elapsed_seconds > run.end_at - run.start_at + 1:
         raise ValueError(
-            f"ElapsedRaw {one.elapsed_seconds} is more than the {one.end_at - one.start_at} s "
+            f"ElapsedRaw {run.elapsed_seconds} is more than the {run.end_at - run.start_at} s "
             "from Start to End"
         )
-    if one.elapsed_seconds and not one.alloc_tres:
-        raise ValueError(f"ElapsedRaw {one.elapsed_seconds} without AllocTRES")
-    return one
+    if run.elapsed_seconds and not run.alloc_tres:
+        raise ValueError(f"ElapsedRaw {run.elapsed_seconds} without AllocTRES")
+    return run
 
 
 def word_of(comment: str) -> str:
-    """The word that a job's comment has for us: what stands after ``saf:``.
+    """The word for saf in a job's comment: the one after ``saf:``; empty where there is none.
 
     >>> word_of("second try saf:flood-north, see wiki"), word_of("no word"), word_of("unsaf:x")
     ('flood-north', '', '')
     """
     if "saf:" not in comment:
         return ""
-    found = re.search(r"(?<!\w)saf:([A-Za-z0-9][A-Za-z0-9_.-]{0,63})", comment)
-    return found[1].rstrip(".-") if found else ""
+    match = re.search(r"(?<!\w)saf:([A-Za-z0-9][A-Za-z0-9_.-]{0,63})", comment)
+    return match[1].rstrip(".-") if match else ""
 
 
 def _reservation_of(name: str, number: str) -> str:
-    """The reservation's name, or #ID where sacct does not tell it.
+    """The reservation's name, or #ID where sacct leaves it out.
 
-    slurmdbd joins a run with the reservations that began before it, and leaves the name out of those that
-    began in the same second, as runs that waited for it do (as_mysql_jobacct_process.c).
+    slurmdbd joins a run with the reservations that began before it. Runs that waited for a reservation begin
+    in the same second as it does, and have no name (as_mysql_jobacct_process.c).
     """
     return name or ("" if number in UNSET else f"#{number}")
 
@@ -216,62 +215,62 @@ class AssociationRow(NamedTuple):
 def numbers(lines: Iterable[str]) -> dict[int, tuple[int, int]]:
     """Parent's id and RawShares of each association, by id, from sacctmgr's answer with NUMBER_FIELDS.
 
-    Raises SlurmError: nobody can put a line into an answer of numbers.
+    Raises SlurmError for any odd line: users cannot put lines into an answer of numbers.
     """
-    found = {}
+    by_id = {}
     for line in lines:
         try:
-            one, parent, stored = line.rstrip("\n").split("|")
-            found[natural("ID", one)] = natural("ParentID", parent), shares(stored)
+            number, parent, stored = line.rstrip("\n").split("|")
+            by_id[natural("ID", number)] = natural("ParentID", parent), shares(stored)
         except ValueError as error:
             raise SlurmError(f"sacctmgr printed an association that cannot be read: {error}") from error
-    return found
+    return by_id
 
 
 def association_names(lines: Iterable[str], known: Collection[int]) -> dict[int, Names]:
-    """The names of those of these associations of which one line of sacctmgr tells, by id.
+    """The names, by id, of those ``known`` associations that have exactly one whole line of sacctmgr.
 
-    Each row of an answer with NAME_FIELDS ends with its own id, whatever its names hold. Only where there are
-    as many lines as associations is it certain that no name has a bar or a line break in it.
+    Each row of an answer with NAME_FIELDS ends with its own id, whatever its names contain. Only an answer
+    with as many lines as associations proves that no name has a bar or a line break in it.
     """
     rows = [line.rstrip("\n").split("|") for line in lines]
-    told = Counter(row[-1] for row in rows)
-    whole = (row for row in rows if row[0] and len(row) == len(NAME_FIELDS) and told[row[-1]] == 1)
-    ids = {str(one): one for one in known}
+    times = Counter(row[-1] for row in rows)
+    whole = (row for row in rows if row[0] and len(row) == len(NAME_FIELDS) and times[row[-1]] == 1)
+    ids = {str(number): number for number in known}
     return {ids[number]: (account, user, part) for account, user, part, number in whole if number in ids}
 
 
 def odd_parts(group: Sequence[int], named: Collection[int]) -> list[list[int]]:
-    """Associations to ask for apart, when some name among them is odd: those that look odd, or one half.
+    """A group with an odd name somewhere, divided into smaller groups: odd and other names, or two halves.
 
-    >>> parts([1, 2, 3, 4], {1, 2, 4}), parts([1, 2, 3], {1, 2, 3}), parts([1, 2], ())
+    >>> odd_parts([1, 2, 3, 4], {1, 2, 4}), odd_parts([1, 2, 3], {1, 2, 3}), odd_parts([1, 2], ())
     ([[3], [1, 2, 4]], [[1], [2, 3]], [[1], [2]])
     """
-    odd = [one for one in group if one not in named]
-    rest = [one for one in group if one in named]
+    odd = [number for number in group if number not in named]
+    rest = [number for number in group if number in named]
     if not (odd and rest):
         half = len(group) // 2
         odd, rest = list(group[:half]), list(group[half:])
-    return [some[at : at + ASKED_MOST] for some in (odd, rest) for at in range(0, len(some), ASKED_MOST)]
+    return [part[at : at + ASKED_MOST] for part in (odd, rest) for at in range(0, len(part), ASKED_MOST)]
 
 
 def association_tree(
-    found: Mapping[int, tuple[int, int]], named: Mapping[int, Names]
+    by_id: Mapping[int, tuple[int, int]], named: Mapping[int, Names]
 ) -> Iterator[AssociationRow | Rejected]:
-    """Every association, in the order of the numbers; told as well are those that have no name of their own.
+    """Every association, in the order of the numbers, and a Rejected for each without a unique name.
 
-    Such a one goes by its number and counts on its level; so does each of those that share a name. No account
-    has that name: sacctmgr puts names in lower case.
+    Such an association goes by ``#ID`` and its number, and counts on its level. No account has such a name:
+    sacctmgr puts names in lower case.
     """
-    told = Counter(named.values())
-    for one, (parent, raw_shares) in found.items():
-        name = named.get(one)
-        if name and told[name] == 1:
-            yield AssociationRow(one, parent, raw_shares, *name)
+    times = Counter(named.values())
+    for number, (parent, raw_shares) in by_id.items():
+        name = named.get(number)
+        if name and times[name] == 1:
+            yield AssociationRow(number, parent, raw_shares, *name)
             continue
-        yield AssociationRow(one, parent, raw_shares, f"#ID {one}")
+        yield AssociationRow(number, parent, raw_shares, f"#ID {number}")
         yield rejected(
-            "|".join((str(one), *(name or ()))), "the name of this association cannot be told from others"
+            "|".join((str(number), *(name or ()))), "the name of this association cannot be told from others"
         )
 
 
@@ -284,7 +283,7 @@ def parse_associations(
         return tuple(_association(cluster, row, rows, usage.get(row.id)) for row in rows.values())
     except KeyError as error:
         raise SlurmError(
-            f"sacctmgr told of no association {error}, and of others below it; see saf doctor"
+            f"sacctmgr listed associations below association {error}, but not that one; see saf doctor"
         ) from error
 
 
@@ -308,7 +307,7 @@ def _association(
 
 
 def events(lines: Iterable[str]) -> Iterator[Size | Outage | Rejected]:
-    """The cluster's sizes and what its nodes' events say, from sacctmgr show event with EVENT_FIELDS."""
+    """The cluster's sizes and its nodes' outages, from sacctmgr show event with EVENT_FIELDS."""
     return each(_event, barred_rows(EVENT_FIELDS, lines))
 
 
@@ -319,14 +318,9 @@ def _event(row: Mapping[str, str]) -> Size | Outage:
         raise ValueError("an event without a TimeStart")
     if not row["NodeName"]:
         return Size(since, until, counts)
-    return Outage(row["NodeName"], since, until, row["State"], _with_node(counts))
-
-
-def _with_node(counts: str) -> str:
-    """A node's event lists its TRES without itself."""
-    if "node" in tres.parse_tres(counts):
-        return counts
-    return tres.canonical(f"{counts},node=1" if counts else "node=1")
+    if "node" not in tres.parse_tres(counts):  # a node's event does not count the node itself
+        counts = tres.canonical(f"{counts},node=1" if counts else "node=1")
+    return Outage(row["NodeName"], since, until, row["State"], counts)
 
 
 class Used(NamedTuple):
@@ -341,14 +335,13 @@ class Used(NamedTuple):
 def used(lines: Iterable[str]) -> Iterator[Used | Rejected]:
     """The rows of the accounts, from sreport's answer with UTILIZATION_FIELDS.
 
-    Depth in the tree is told by leading spaces. Rows of users and readings (energy) are left out.
+    Leading spaces give the depth in the tree. Leaves out rows of users, and energy.
     """
     rows = barred_rows(UTILIZATION_FIELDS, lines)
-    return each(_used, (one for one in rows if isinstance(one, Rejected) or _is_account(one)))
-
-
-def _is_account(row: Mapping[str, str]) -> bool:
-    return not row["Login"] and row["TresName"] != "energy"
+    accounts = (
+        row for row in rows if isinstance(row, Rejected) or (not row["Login"] and row["TresName"] != "energy")
+    )
+    return each(_used, accounts)
 
 
 def _used(row: Mapping[str, str]) -> Used:
@@ -357,12 +350,12 @@ def _used(row: Mapping[str, str]) -> Used:
 
 
 def utilization(rows: Iterable[Used]) -> dict[tuple[str, str], Charge]:
-    """TRES-seconds of each account's own, without what was not used. Raises SlurmError."""
+    """TRES-seconds of each account's own, without zeros. Raises SlurmError."""
     own: Counter[tuple[str, str]] = Counter()
     path: list[str] = []
     for depth, account, name, seconds in rows:
         if depth > len(path):
-            raise SlurmError(f"sreport printed account {account!r} below no account it printed before")
+            raise SlurmError(f"sreport printed account {account!r}, but not the account above it")
         path[depth:] = [account]
         own[account, name] += seconds
         if depth:
@@ -386,12 +379,12 @@ def _reservation(row: Mapping[str, str], accounts: Mapping[str, str]) -> Reserva
         since=since,
         until=slurm_instant(row["End"]),
         tres=tuple((name, natural(name, count)) for name, _, count in entries if name != "node"),
-        accounts=tuple(accounts.get(one, "") for one in row["Associations"].split(",") if one),
+        accounts=tuple(accounts.get(number, "") for number in row["Associations"].split(",") if number),
     )
 
 
 def parse_priority_config(lines: Iterable[str]) -> PriorityConfig:
-    """What ``scontrol show config`` says of the cluster and its priority plugin."""
+    """The cluster and its priority settings in ``scontrol show config``. Raises SlurmError."""
     values = settings(lines)
     try:
         return PriorityConfig(

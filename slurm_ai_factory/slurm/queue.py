@@ -1,6 +1,6 @@
-"""What slurmctld says of now, to values: its queue (squeue), priorities (sprio) and itself (sdiag).
+"""Parses slurmctld's answers about now: its queue (squeue), priorities (sprio), its health (sdiag). Pure.
 
-A job that cannot be read is told as a Rejected, which says so; the others stand.
+A job that cannot be parsed becomes a Rejected with its reason; the other jobs count.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ QUEUE_FIELDS = (
     "tres-alloc", "State", "Reason", "Account", "UserName", "Partition", "QOS", "WCKey", "Reservation",
     "JobID",
 )  # fmt: skip
-"""A number first and last: a record ends with it, whatever its names hold."""
+"""A number first and last, so that the end of a record is certain whatever its names contain."""
 
 TERM_FIELDS = ("%i", "%F", "%A", "%B", "%J", "%P", "%Q", "%S", "%T", "%N", "%r")
 """Job; weighted fairshare, age, association, size, partition, QOS, site and TRES; nice; partition."""
@@ -34,12 +34,12 @@ _NO_LIMIT = frozenset({"UNLIMITED", "NOT_SET", "Partition_Limit", "INVALID", "N/
 
 
 def queue_format(separator: str) -> str:
-    """What squeue is asked for. A colon and no width: as much as there is, and behind it the separator."""
+    """squeue's format. A colon without a width prints the whole field, followed by the separator."""
     return f":{separator},".join(QUEUE_FIELDS) + ":"
 
 
 def parse_queue(cluster: str, pieces: Iterable[str], separator: str) -> Iterator[Queued | Rejected]:
-    """The rows of squeue printed as ``asked``. Raises GarbledError."""
+    """The jobs in squeue's output in ``queue_format``. Raises GarbledError."""
     return each(lambda fields: _queued(cluster, fields), records(pieces, separator, len(QUEUE_FIELDS)))
 
 
@@ -70,13 +70,13 @@ def _named(text: str) -> str:
 
 
 def terms(lines: Iterable[str]) -> Iterator[PriorityTerms | Rejected]:
-    """The rows of sprio printed with TERM_FIELDS."""
+    """The priority terms in sprio's output with TERM_FIELDS, one entry per job and partition."""
     return each(_terms, barred_rows(TERM_FIELDS, lines))
 
 
 def _terms(row: Mapping[str, str]) -> PriorityTerms:
     job_id, fairshare, *others, by_tres, nice, partition = row.values()
-    weighed = [_number(one) for one in others]
+    weighed = [_number(text) for text in others]
     weighed += [_number(entry.partition("=")[2]) for entry in by_tres.split(",") if entry]
     return PriorityTerms(natural("job", job_id), partition, _number(fairshare), fsum(weighed) - _number(nice))
 
@@ -89,47 +89,47 @@ def _number(text: str) -> float:
 
 
 FIGURES_END = "Latency for 1000 calls to gettimeofday()"
-"""Of sdiag's answer: what every version prints after all that is read here."""
+"""The line that every version of sdiag prints after all the figures that are read here."""
 
 
 def parse_diagnostics(lines: Iterable[str]) -> Diagnostics:
-    """What sdiag prints: what is indented belongs to the line above it that is not."""
-    found: dict[tuple[str, str], str] = {}
+    """The figures of sdiag's output. Raises SlurmError. Indented lines belong to the section above them."""
+    figures: dict[tuple[str, str], str] = {}
     section = ""
     for line in lines:
         name, _, value = line.partition(":")
         if line.startswith("sdiag output at"):
-            found.setdefault(("", "at"), line)
+            figures.setdefault(("", "at"), line)
         elif line.startswith("\t"):
-            found.setdefault((section, name.strip()), value.strip())
+            figures.setdefault((section, name.strip()), value.strip())
         elif name.strip():
             section = name.strip()
-            found.setdefault(("", section), value.strip())
-    if ("", FIGURES_END) not in found:  # what was cut off would pass for not known
+            figures.setdefault(("", section), value.strip())
+    if ("", FIGURES_END) not in figures:  # a figure that was cut off would pass for unknown
         raise SlurmError(
             f"sdiag's answer ends before {FIGURES_END!r}; nothing of it was used: run sdiag by hand"
         )
     try:
-        return _diagnostics(found, "Backfilling stats")
+        return _diagnostics(figures, "Backfilling stats")
     except (KeyError, ValueError) as error:
         raise SlurmError(f"sdiag's answer cannot be read: {reason(error)}") from error
 
 
-def _diagnostics(found: Mapping[tuple[str, str], str], backfill: str) -> Diagnostics:
-    at = _epoch(found["", "at"])
+def _diagnostics(figures: Mapping[tuple[str, str], str], backfill: str) -> Diagnostics:
+    at = _epoch(figures["", "at"])
     if at is None:
         raise ValueError("it has no time")
     return Diagnostics(
         at=at,
-        agent_queue=natural("DBD Agent queue size", found["", "DBD Agent queue size"]),
-        backfill_last_at=_epoch(found.get((backfill, "Last cycle when"), "")),
-        backfill_depth=_count(found.get((backfill, "Last depth cycle"))),
-        backfill_queue=_count(found.get((backfill, "Last queue length"))),
+        agent_queue=natural("DBD Agent queue size", figures["", "DBD Agent queue size"]),
+        backfill_last_at=_epoch(figures.get((backfill, "Last cycle when"), "")),
+        backfill_depth=_count(figures.get((backfill, "Last depth cycle"))),
+        backfill_queue=_count(figures.get((backfill, "Last queue length"))),
     )
 
 
 def _epoch(text: str) -> int | None:
-    """The epoch seconds that sdiag puts behind a time."""
+    """The epoch seconds that sdiag prints in brackets after a time."""
     match = re.search(r"\((\d+)\)\s*$", text)
     return slurm_instant(match[1]) if match else None
 

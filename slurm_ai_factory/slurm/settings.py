@@ -1,4 +1,4 @@
-"""How Slurm is set up, to values: what ``saf doctor`` looks at beside the priority settings."""
+"""Parses Slurm's set-up for ``saf doctor``: partitions, nodes, QOS, users, slurmdbd's settings. Pure."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ _UNITS = {"hour": 3600, "day": 86400, "month": 30 * 86400}
 
 
 def parse_partitions(lines: Iterable[str]) -> Iterator[Partition | Rejected]:
-    """Of ``scontrol -o show partition``: one line each, in which values may have blanks."""
+    """The partitions in ``scontrol -o show partition``: one per line; values may contain blanks."""
     return each(_partition, _shown("PartitionName", lines))
 
 
 def _shown(key: str, lines: Iterable[str]) -> Iterator[dict[str, str]]:
-    """What scontrol shows on each line: of a key that comes twice the first counts, for later text is free.
+    """The keys and values on each line of scontrol's that begins with ``key``.
 
-    A line that begins with another key goes on with the text of the line before it.
+    The first of two equal keys counts, since free text comes last. A line that begins with another key
+    continues the text of the line before it.
     """
     for line in lines:
         pairs = re.findall(r"(?:^|\s)(\w+)=(\S*)", line)
@@ -36,33 +37,32 @@ def _shown(key: str, lines: Iterable[str]) -> Iterator[dict[str, str]]:
             yield dict(reversed(pairs))
 
 
-def _partition(found: Mapping[str, str]) -> Partition:
+def _partition(values: Mapping[str, str]) -> Partition:
     return Partition(
-        name=found["PartitionName"],
-        tier=natural("PriorityTier", found["PriorityTier"]),
-        weights=found.get("TRESBillingWeights", ""),
-        oversubscribe=found["OverSubscribe"],
+        name=values["PartitionName"],
+        tier=natural("PriorityTier", values["PriorityTier"]),
+        weights=values.get("TRESBillingWeights", ""),
+        oversubscribe=values["OverSubscribe"],
     )
 
 
 def parse_nodes(lines: Iterable[str]) -> Iterator[Node | Rejected]:
-    """Of ``scontrol -o show node``: one line each, in which values may have blanks."""
-    return each(_node, _shown("NodeName", lines))
-
-
-def _node(found: Mapping[str, str]) -> Node:
-    return Node(found["NodeName"], tres.canonical(f"{found['CfgTRES']},node=1"))
+    """The nodes in ``scontrol -o show node``: one per line; values may contain blanks."""
+    return each(
+        lambda values: Node(values["NodeName"], tres.canonical(f"{values['CfgTRES']},node=1")),
+        _shown("NodeName", lines),
+    )
 
 
 def usage_factors(lines: Iterable[str]) -> Iterator[tuple[str, float] | Rejected]:
-    """Each QOS with its UsageFactor; 1 where none is set."""
+    """Each QOS with its UsageFactor, which is 1 where none is set."""
     return each(_usage_factor, barred_rows(USAGE_FACTOR_FIELDS, lines))
 
 
 def _usage_factor(row: Mapping[str, str]) -> tuple[str, float]:
     factor = float(row["UsageFactor"] or 1)
     if not 0 <= factor < inf:
-        raise ValueError(f"UsageFactor {factor} is no number from 0 on")
+        raise ValueError(f"UsageFactor {factor} is negative, infinite or not a number")
     return row["Name"], factor
 
 
@@ -79,22 +79,21 @@ def admin_level(user: str, lines: Iterable[str]) -> str:
 
 
 def slurmdbd(lines: Iterable[str]) -> Slurmdbd:
-    """slurmdbd's part of ``sacctmgr show configuration``, which begins with the client's own."""
-    found = settings(dropwhile(lambda line: not line.startswith("SlurmDBD configuration"), lines))
+    """slurmdbd's part of ``sacctmgr show configuration``, after the client's own. Raises SlurmError."""
+    values = settings(dropwhile(lambda line: not line.startswith("SlurmDBD configuration"), lines))
     try:
+        widest = values["MaxQueryTimeRange"]
         return Slurmdbd(
-            words(found["PrivateData"]), _range(found["MaxQueryTimeRange"]), _kept(found["PurgeJobAfter"])
+            words(values["PrivateData"]),
+            None if widest in ("UNLIMITED", "INFINITE") else clock_seconds(widest),
+            _kept(values["PurgeJobAfter"]),
         )
     except (KeyError, ValueError) as error:
         raise SlurmError(f"sacctmgr show configuration cannot be read: {reason(error)}") from error
 
 
-def _range(text: str) -> int | None:
-    return None if text in ("UNLIMITED", "INFINITE") else clock_seconds(text)
-
-
 def _kept(text: str) -> int | None:
-    """Seconds in a time of purging.
+    """Seconds in a purge time; None for NONE. Raises ValueError.
 
     >>> _kept("NONE"), _kept("12 months"), _kept("36 hours*")
     (None, 31104000, 129600)
@@ -104,21 +103,21 @@ def _kept(text: str) -> int | None:
     count, _, unit = text.rstrip("*").partition(" ")
     size = _UNITS.get(unit.removesuffix("s"))
     if size is None:
-        raise ValueError(f"{text!r} is no time such as 12 months")
+        raise ValueError(f"{text!r} is not a time such as 12 months")
     return natural("PurgeJobAfter", count) * size
 
 
 def own_row(lines: Iterable[str]) -> str | None:
-    """The id of an account's own association; None when there is no such account."""
+    """The id of an account's own association; None where there is no such account."""
     rows = (line.rstrip("\n").partition("|") for line in lines)
     return next((number for number, _, user in rows if number.isdigit() and not user), None)
 
 
 def share_changes(row_id: str, lines: Iterable[str]) -> Iterator[Transaction | Rejected]:
     """The transactions that set RawShares of the association with this id."""
-    cells = each(_cells, lines)
-    ours = (one for one in cells if isinstance(one, Rejected) or _changes(row_id, one))
-    return each(lambda one: Transaction(natural("Time", one[0]), one[1], _set(one)), ours)
+    rows = each(_cells, lines)
+    ours = (row for row in rows if isinstance(row, Rejected) or _changes(row_id, row))
+    return each(lambda cells: Transaction(natural("Time", cells[0]), cells[1], _set(cells)), ours)
 
 
 def _cells(line: str) -> list[str]:
@@ -129,10 +128,11 @@ def _cells(line: str) -> list[str]:
 
 
 def _changes(row_id: str, cells: list[str]) -> bool:
-    """Not so a change of other rows or of something else; a Where of several rows has bars in it."""
+    """Whether a transaction sets RawShares of this row; a Where of several rows has bars in it."""
     return bool(_set(cells)) and bool(re.search(rf"\b{row_id}\b", "|".join(cells[2:-1])))
 
 
 def _set(cells: list[str]) -> str:
-    found = re.search(r"\bshares=(\w+)", cells[-1])
-    return found[1] if found else ""
+    """The RawShares that a transaction sets; empty where it sets something else."""
+    match = re.search(r"\bshares=(\w+)", cells[-1])
+    return match[1] if match else ""

@@ -1,10 +1,10 @@
-"""What sshare says of each association, by its text or by its JSON, in one shape.
+"""Parses sshare's answer for each association, text or JSON, into one shape. Pure.
 
-Associations are told by their id, and by no name: in numbers alone nobody can hide or forge a row. Text is
-the same in every Slurm, with six decimals. JSON has all of them, from 24.11 on, in a version of its schema
-that the client is asked for by name (v0.0.42) and that every Slurm up to 26.05 has. Rule: an answer of
-another shape is an error that names the version of Slurm, never a number. A row whose usage is out of range
-has none that is known, and is told; the others stand.
+Associations are identified by id and never by name: no user can hide or forge a row of numbers. Text is the
+same in every Slurm, with six decimals. JSON has all decimals, from 24.11 on; sshare is asked for a version of
+its schema by name (v0.0.42), which every Slurm up to 26.05 has. Rule: an answer of another shape is an error
+that names the version of Slurm, never a number. A row whose usage is out of range has unknown usage, and
+comes with a Rejected; the other rows count.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from slurm_ai_factory.slurm.fields import natural, rejected
 SHARE_FIELDS = ("ID", "RawShares", "NormShares", "RawUsage", "EffectvUsage", "LevelFS")
 SCHEMA = "v0.0.42"
 _WITH_SCHEMA = ((24, 11), (26, 5))
-"""The first and the last Slurm that are known to have this schema."""
+"""The first and the last release of Slurm known to have this schema."""
 
 _USAGE_MOST = 2**64 - 1
 _MOST = 2.0**64
-"""What 26.05 says for infinite beside ``"infinite": false``: INFINITE64, as a float."""
+"""INFINITE64 as a float, which 26.05 writes for infinite, with ``"infinite": false``."""
 
 
 class AssociationUsage(NamedTuple):
-    """What slurmctld knows of an association."""
+    """An association's shares and usage, as slurmctld has them."""
 
-    raw_shares: int | None  #: None where sshare has none to tell, as of the root
+    raw_shares: int | None  #: None where sshare prints none, as for root
     norm_shares: float | None = None
     raw_usage: int | None = None  #: None where it cannot be read
     effectv_usage: float | None = None
@@ -40,36 +40,37 @@ class AssociationUsage(NamedTuple):
 
 
 UsageRow = tuple[int, AssociationUsage] | Rejected
-"""The usage of the association with this id, or what of a row cannot be read."""
+"""The usage of the association with this id, or a row that cannot be read."""
 
 
 def sshare_release(version: str) -> tuple[int, int] | None:
-    """The release of Slurm in what ``sshare -V`` prints.
+    """The release of Slurm in the output of ``sshare -V``.
 
-    >>> release("slurm-wlm 24.11.5"), release("slurm 22.05.8-2"), release("?")
+    >>> sshare_release("slurm-wlm 24.11.5"), sshare_release("slurm 22.05.8-2"), sshare_release("?")
     ((24, 11), (22, 5), None)
     """
-    found = re.search(r"\b(\d+)\.(\d+)\.", version)
-    return (int(found[1]), int(found[2])) if found else None
+    match = re.search(r"\b(\d+)\.(\d+)\.", version)
+    return (int(match[1]), int(match[2])) if match else None
 
 
 def has_json(version: str) -> bool:
-    """Whether sshare of this version is asked for JSON, from what ``sshare -V`` prints.
+    """Whether sshare of this version has JSON in SCHEMA, from the output of ``sshare -V``.
 
-    >>> [has_json(one) for one in ("slurm 22.05.8", "slurm-wlm 24.11.5", "slurm 26.05.5", "slurm 26.11.0")]
+    >>> [has_json(text) for text in ("slurm 22.05.8", "slurm-wlm 24.11.5", "slurm 26.05.5", "slurm 26.11.0")]
     [False, True, True, False]
     """
-    found, (first, last) = sshare_release(version), _WITH_SCHEMA
-    return found is not None and first <= found <= last
+    release, (first, last) = sshare_release(version), _WITH_SCHEMA
+    return release is not None and first <= release <= last
 
 
 def from_text(lines: Iterable[str]) -> Iterator[UsageRow]:
-    """The rows of sshare printed with SHARE_FIELDS. Raises SlurmError."""
+    """The rows of sshare's output with SHARE_FIELDS. Raises SlurmError."""
     for line in lines:
         try:
             number, raw_shares, *figures = line.rstrip("\n").split("|")
             norm_shares, raw_usage, effectv_usage, level_fs = figures
-            one, usage = natural("ID", number), AssociationUsage(shares(raw_shares) if raw_shares else None)
+            row_id = natural("ID", number)
+            usage = AssociationUsage(shares(raw_shares) if raw_shares else None)
         except ValueError as error:
             raise SlurmError(f"sshare printed a row that cannot be read: {error}") from error
         try:
@@ -80,63 +81,62 @@ def from_text(lines: Iterable[str]) -> Iterator[UsageRow]:
                 level_fs=_float(level_fs),
             )
         except ValueError as error:
-            yield _told(one, error)
-        yield one, usage
+            yield _unreadable(row_id, error)
+        yield row_id, usage
 
 
-def _told(number: int, why: ValueError) -> Rejected:
-    """The same for an association each time, while its other figures go on changing."""
-    return rejected(f"sshare: association {number}", why)
+def _unreadable(row_id: int, error: ValueError) -> Rejected:
+    """Without the row's figures, so that it stays the same for an association while they change."""
+    return rejected(f"sshare: association {row_id}", error)
 
 
 def shares(text: str) -> int:
-    """RawShares, which may be those of the parent. Raises ValueError."""
+    """RawShares, or PARENT_SHARES for ``parent``. Raises ValueError."""
     return PARENT_SHARES if text == "parent" else natural("Share", text)
 
 
 def _float(text: str) -> float | None:
     value = float(text) if text else None
     if value is not None and not value >= 0:
-        raise ValueError(f"{text!r} is no number from 0 on")
+        raise ValueError(f"{text!r} is not a number of 0 or more")
     return value
 
 
 def from_json(text: str, version: str) -> list[UsageRow]:
-    """The rows that ``sshare --json=v0.0.42`` printed; ``version`` is for its errors. Raises SlurmError."""
+    """The rows in the output of ``sshare --json=v0.0.42``. Raises SlurmError, which names ``version``."""
     try:
         answer = json.loads(text)
         if answer["errors"]:
             raise ValueError(f"it says {answer['errors']}")
-        return [row for one in answer["shares"]["shares"] for row in _from_object(one)]
+        return [row for item in answer["shares"]["shares"] for row in _from_object(item)]
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise SlurmError(
-            f"sshare --json={SCHEMA} of {version.strip()} answers in a shape that is not known: "
-            f"{reason(error)}; nothing of it was used: see whether this release of saf is for that version "
+            f"sshare --json={SCHEMA} of {version.strip()} answers in an unknown shape: "
+            f"{reason(error)}; nothing of it was used: see whether this release of saf supports that version "
             "of Slurm"
         ) from error
 
 
-def _from_object(one: dict[str, Any]) -> Iterator[UsageRow]:
-    number, usage = _natural(one["id"]), AssociationUsage(_raw_shares(one["shares"]))
+def _from_object(item: dict[str, Any]) -> Iterator[UsageRow]:
+    row_id, number = _natural(item["id"]), _number(item["shares"])
+    if number is None:
+        usage = AssociationUsage(None)
+    else:
+        usage = AssociationUsage(_natural(item["shares"]["number"] if number != inf else number))
     try:
         usage = usage._replace(
-            norm_shares=_number(one["shares_normalized"]),
-            raw_usage=_natural(one["usage"]),
-            effectv_usage=_number(one["effective_usage"]),
-            level_fs=_number(one["fairshare"]["level"]),
+            norm_shares=_number(item["shares_normalized"]),
+            raw_usage=_natural(item["usage"]),
+            effectv_usage=_number(item["effective_usage"]),
+            level_fs=_number(item["fairshare"]["level"]),
         )
     except ValueError as error:
-        yield _told(number, error)
-    yield number, usage
-
-
-def _raw_shares(value: dict[str, Any]) -> int | None:
-    found = _number(value)
-    return None if found is None else _natural(value["number"] if found != inf else found)
+        yield _unreadable(row_id, error)
+    yield row_id, usage
 
 
 def _natural(value: object) -> int:
-    """Raises TypeError where it is no number, and ValueError where it is out of range."""
+    """A whole number in range. Raises TypeError for anything else, ValueError where it is out of range."""
     if type(value) is not int:
         raise TypeError(f"{value!r} is not a natural number")
     if not 0 <= value <= _USAGE_MOST:
@@ -145,12 +145,12 @@ def _natural(value: object) -> int:
 
 
 def _number(value: dict[str, Any]) -> float | None:
-    """A number that may be unset or infinite; raises as ``_natural`` does."""
+    """A number that may be unset (None) or infinite; raises as ``_natural`` does."""
     is_set, infinite, number = value["set"], value["infinite"], value["number"]
     if type(is_set) is not bool or type(infinite) is not bool or type(number) not in (int, float):
-        raise TypeError(f"{value!r} is no number")
+        raise TypeError(f"{value!r} is not a number")
     if infinite or number >= _MOST:
         return inf
     if not isfinite(number) or number < 0:
-        raise ValueError(f"{number!r} is no number from 0 on")
+        raise ValueError(f"{number!r} is not a number of 0 or more")
     return float(number) if is_set else None

@@ -2,9 +2,10 @@
 
     PYTHON -I worker.py QUESTION
 
-Rule: nothing of the product imports this file and this file imports nothing of it, so that any Python that
-has pyslurm can run it, from 3.9 on. libslurm may end or freeze the process, and pyslurm prints TRES it does
-not know to stdout: the answer goes to the stdout there was at the beginning, and everything else to stderr.
+Rule: nothing of the product imports this file, and this file imports nothing of the product, so that any
+Python from 3.9 on that has pyslurm can run it. libslurm may end or freeze the process. pyslurm prints unknown
+TRES to stdout, so the answer goes to the original stdout, and everything else to stderr. Tested in
+tests/slurm/test_library.py.
 """
 
 from __future__ import annotations
@@ -37,27 +38,27 @@ NAMED_COUNTS = {"gres": "gres", "license": "license", "fs": "fs", "interconnect"
 Plain = dict[str, Any]
 
 
-def plain(one: Any, names: Sequence[str]) -> Plain:
-    """The attributes of these names; one that is not there is an error."""
-    return {name: getattr(one, name) for name in names}
+def plain(item: Any, names: Sequence[str]) -> Plain:
+    """The attributes of these names. Raises AttributeError."""
+    return {name: getattr(item, name) for name in names}
 
 
 def queue(pyslurm: Any) -> list[Plain]:
     return [
-        dict(plain(one, JOB), tres=tres(one.allocated_tres) or tres(one.requested_tres))
-        for one in pyslurm.Jobs.load().values()
+        dict(plain(job, JOB), tres=tres(job.allocated_tres) or tres(job.requested_tres))
+        for job in pyslurm.Jobs.load().values()
     ]
 
 
 def tres(counted: Any) -> Plain | None:
-    """Counts by the name that Slurm has for each, memory in MiB; None where there are none."""
+    """Counts by Slurm's names, memory in MiB; None where there are none."""
     if counted is None:
         return None
-    found = {name: getattr(counted, name) for name in COUNTS}
+    counts = {name: getattr(counted, name) for name in COUNTS}
     for kind, slurms in NAMED_COUNTS.items():
-        found.update((slurms + "/" + name, one) for name, one in getattr(counted, kind).items())
-    found.update(counted.other)
-    return {name: one.count for name, one in found.items() if one is not None}
+        counts.update((slurms + "/" + name, item) for name, item in getattr(counted, kind).items())
+    counts.update(counted.other)
+    return {name: item.count for name, item in counts.items() if item is not None}
 
 
 def diagnostics(pyslurm: Any) -> Plain:
@@ -69,20 +70,20 @@ def settings(pyslurm: Any) -> Plain:
 
 
 def associations(pyslurm: Any) -> list[Plain]:
-    return [plain(one, ASSOCIATION) for one in pyslurm.db.Associations.load().values()]
+    return [plain(row, ASSOCIATION) for row in pyslurm.db.Associations.load().values()]
 
 
 def nodes(pyslurm: Any) -> list[Plain]:
-    return [plain(one, NODE) for one in pyslurm.Nodes.load().values()]
+    return [plain(node, NODE) for node in pyslurm.Nodes.load().values()]
 
 
 QUESTIONS: Mapping[str, Callable[[Any], Any]] = {
-    one.__name__: one for one in (queue, diagnostics, settings, associations, nodes)
+    question.__name__: question for question in (queue, diagnostics, settings, associations, nodes)
 }
 
 
 def imported() -> Any:
-    """pyslurm, which is connected only when it is told to: at its import libslurm might end this process."""
+    """pyslurm, not yet connected to Slurm: a connection at import might end this process."""
     os.environ["PYSLURM_DISABLE_AUTO_INIT"] = "1"
     import pyslurm
 
@@ -90,7 +91,7 @@ def imported() -> Any:
 
 
 def answer(question: str) -> Plain:
-    """The answer, with the versions of pyslurm and of the libslurm that it found."""
+    """The answer, with the versions of pyslurm and of the libslurm it found."""
     pyslurm = imported()
     versions = {
         "pyslurm": str(pyslurm.version.__version__),
@@ -104,16 +105,16 @@ def answer(question: str) -> Plain:
 
 def why(error: BaseException) -> str:
     """One line for the operator."""
-    said = " ".join(str(error).split())
+    text = " ".join(str(error).split())
     if isinstance(error, ModuleNotFoundError) and error.name == "pyslurm":
         return f"pyslurm is not installed for {sys.executable}: install it there, or set slurm.python"
     if isinstance(error, ImportError):
-        return f"pyslurm cannot be imported: {said}"
-    return f"{type(error).__name__}: {said}"
+        return f"pyslurm cannot be imported: {text}"
+    return f"{type(error).__name__}: {text}"
 
 
 def main(arguments: Sequence[str]) -> NoReturn:
-    """Answer, or say in one line on stderr what went wrong; libslurm is left as it is and not torn down."""
+    """Print the answer, or what went wrong as one line on stderr; exit without tearing libslurm down."""
     stdout = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     try:

@@ -11,7 +11,7 @@ from time import monotonic
 from typing import NamedTuple
 
 from slurm_ai_factory.core.control.level import Baseline, sibling_shares
-from slurm_ai_factory.core.records import Association, Change, Decision
+from slurm_ai_factory.core.records import Association, Change, ChangeStatus, Decision, Mode
 from slurm_ai_factory.core.words import count
 from slurm_ai_factory.errors import LedgerError, SlurmError
 from slurm_ai_factory.ledger import Planned
@@ -25,14 +25,23 @@ WRITE_SECONDS = 10
 """A write is over so long after the writing lock was last seen to be held, or it is not made. Sooner than a
 silent session of the ledger is cut, from when on another saf can take over."""
 
-STATUS = {"observe": "observed", "advise": "advised", "enforce": "planned", "operator": "planned"}
+OPERATOR = "operator"
+"""The mode of decisions that an operator's command makes."""
+
+STATUS: Mapping[str, ChangeStatus] = {
+    Mode.OBSERVE: ChangeStatus.OBSERVED,
+    Mode.ADVISE: ChangeStatus.ADVISED,
+    Mode.ENFORCE: ChangeStatus.PLANNED,
+    OPERATOR: ChangeStatus.PLANNED,
+}
+"""What a change is recorded as, by the mode of its decision."""
 
 
 class Outcome(NamedTuple):
-    """A change and what became of it: observed, advised, planned (unknown), applied or failed."""
+    """A change and what became of it."""
 
     change: Change
-    status: str
+    status: ChangeStatus
     note: str = ""
 
 
@@ -60,7 +69,7 @@ def carry_out(
     """
     status = STATUS[mode]
     planned = site.ledger.control.record(decision, mode, site.actor, status)
-    if status != "planned":
+    if status is not ChangeStatus.PLANNED:
         return tuple(Outcome(one.change, status) for one in planned)
     beside = sibling_shares(site.config.control.account, associations)
     return tuple(apply(site, one, beside) for one in planned)
@@ -83,7 +92,7 @@ def apply(site: Site, planned: Planned, beside: int | None) -> Outcome:
     try:
         found = read_back(site, change)
     except SlurmError as error:
-        return Outcome(change, "planned", f"{failure or 'written'}, but not read back: {error}")
+        return Outcome(change, ChangeStatus.PLANNED, f"{failure or 'written'}, but not read back: {error}")
     return settle(site, planned, found, failure)
 
 
@@ -152,9 +161,9 @@ def restore_baseline(site: Site, number: bool = False) -> tuple[Outcome, ...]:
         associations = site.slurm.associations()
         settle_interrupted(site, associations)
         decision = baseline_decision(site, baseline(site, associations, number))
-        outcomes = carry_out(site, decision, "operator", associations)
+        outcomes = carry_out(site, decision, OPERATOR, associations)
     for outcome in outcomes:
-        if outcome.status == "applied":
+        if outcome.status is ChangeStatus.APPLIED:
             site.ledger.control.drop_baseline(outcome.change.account)
     return outcomes
 

@@ -70,7 +70,7 @@ def signals_now(
     ``usual_seconds`` is how long each user's runs take, where that is known. Raises SlurmError, and what
     ``diagnose`` raises, which asks for slurmctld's diagnostics.
     """
-    weights, horizon = config.promise.resource, config.control.horizon
+    weights, horizon = config.promise.resource.weights, config.control.horizon
     queue, diagnostics = slurm.queue(), diagnose()
     now = diagnostics.at
     wanted = demand(
@@ -93,6 +93,6 @@ def signals_now(
 
 def usual_runs(site: Site, now: Instant) -> Usual:
     """How long the runs took that ended lately, and what they were charged."""
-    weights = site.config.promise.resource
+    weights = site.config.promise.resource.weights
     lately = (site.ledger.accounting.usual(*interval, weights) for interval in share.lately(now))
     return next((usual for usual in lately if usual.seconds), NOTHING_ENDED)

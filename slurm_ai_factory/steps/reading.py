@@ -87,7 +87,7 @@ def read_accounting(site: Site, now: Instant) -> Read:
     read = read_intervals(
         site.slurm, site.ledger, [(since, now)], at=now, usual=site.config.slurm.read_window
     )
-    site.ledger.accounting.record_events(*site.slurm.events(since, now), now)
+    site.ledger.intake.record_events(*site.slurm.events(since, now), now)
     return read
 
 
@@ -107,7 +107,7 @@ def _add(so_far: Read, result: ReadResult, done: Interval, progress: OnRead | No
 
 
 def _keep(ledger: Ledger, runs: list[Run | Rejected], interval: Interval, at: Instant) -> ReadResult:
-    return ledger.accounting.record(runs, *interval, at=at)
+    return ledger.intake.record(runs, *interval, at=at)
 
 
 def _answers(

@@ -15,7 +15,7 @@ from slurm_ai_factory.audit.reconcile import reconcile
 from slurm_ai_factory.core import charge, windows
 from slurm_ai_factory.core.control import lever
 from slurm_ai_factory.core.live.demand import Standing
-from slurm_ai_factory.core.records import DAY, HOUR, Instant
+from slurm_ai_factory.core.records import DAY, HOUR, ChangeStatus, Instant
 from slurm_ai_factory.core.rules.classify import Beneficiary
 from slurm_ai_factory.ledger.audits import Audit
 from slurm_ai_factory.monitor.board import Done, Reconciled, Shown, Steered
@@ -86,7 +86,7 @@ def steered(report: CycleReport, account: str) -> Steered:
     """A steered account's RawShares after the cycle."""
     found = in_force(report.gathered.associations, account)
     before = found.raw_shares if found else None
-    applied = [one.change for one in report.outcomes if one.status == "applied"]
+    applied = [one.change for one in report.outcomes if one.status is ChangeStatus.APPLIED]
     wanted, after = (
         next((one.raw_shares_after for one in changes if one.account == account), before)
         for changes in (report.decision.changes, applied)

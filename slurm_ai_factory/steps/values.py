@@ -13,6 +13,7 @@ from slurm_ai_factory.core.records import (
     Hold,
     Instant,
     Measurement,
+    Mode,
     PriorityConfig,
 )
 from slurm_ai_factory.steps.applying import Outcome
@@ -54,6 +55,6 @@ class CycleReport:
     gathered: Gathered
     decision: Decision
     outcomes: tuple[Outcome, ...]
-    mode: str
+    mode: Mode
     seconds: float
     steered: tuple[str, ...]  #: the accounts

@@ -91,7 +91,7 @@ def books(found: list[Run], **different: object) -> ComparedBooks:
         closed=hourly(found),
         open_runs=[run for run in found if run.end_at is None],
         kept=found,
-        told=found,
+        sacct=found,
         sreport=rollup(found),
     )
     return replace(agreeing, **different)  # type: ignore[arg-type]
@@ -126,15 +126,15 @@ def test_a_run_the_ledger_lacks_is_not_read_yet_and_one_sacct_lacks_is_gone(
     assume(found)
     missing = data.draw(st.sampled_from(found))
     others = [run for run in found if run is not missing]
-    unread = reconcile([books(others, told=found, sreport=rollup(found))])
-    gone = reconcile([books(found, told=others, sreport=rollup(others))])
+    unread = reconcile([books(others, sacct=found, sreport=rollup(found))])
+    gone = reconcile([books(found, sacct=others, sreport=rollup(others))])
     assert unread.unexplained == gone.unexplained == 0
     assert (causes(unread), causes(gone)) in (({NOT_READ}, {GONE}), (set(), set()))
 
 
 @given(unsuspended_runs(), unsuspended_runs())
 def test_a_run_that_slurm_changed_since_is_told_with_the_amount(before: Run, after: Run) -> None:
-    result = reconcile([books([before], told=[after], sreport=rollup([after]))])
+    result = reconcile([books([before], sacct=[after], sreport=rollup([after]))])
     assert result.unexplained == 0
     assert causes(result) <= {CHANGED}
 
@@ -150,7 +150,7 @@ def test_a_second_that_nobody_can_account_for_is_unexplained(found: list[Run], b
                 found,
                 closed=Counter(hourly(found)) + Counter(altered),
                 sreport=Counter(rollup(found)) + Counter(other),
-                told=found,
+                sacct=found,
             )
         ]
     )

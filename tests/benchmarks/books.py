@@ -66,8 +66,8 @@ FROM drawn ORDER BY n DESC
 """
 SIGNED = """
 INSERT INTO signed
-SELECT 1, subject_id, alloc_id, CASE WHEN start_at IS NULL THEN {allocations} + 1 ELSE alloc_id END, eligible,
-    start_at, end_at, coalesce(end_at - start_at, 0)
+SELECT 1, subject_id, alloc_id, CASE WHEN start_at IS NULL THEN {allocations} + 1 ELSE alloc_id END,
+    ({newest} - n)::text, eligible, start_at, end_at, coalesce(end_at - start_at, 0)
 FROM drawn
 """
 OPEN = """
@@ -88,7 +88,7 @@ SELECT 1, at, at - 3900, at, 2400, 70, 0, at - 8000, at - 1
 FROM generate_series({since}::bigint, {until}::bigint, {beat}) AS at;
 INSERT INTO decisions (cluster_id, at, mode, reason, sentence, inputs, u_ref, actor)
 SELECT 1, at, 'observe', 'steer', 'a sentence of usual length that says why the share is to be what it is',
-    jsonb_build_object('u_ref', 0.3, 'delivered_share', 0.27, 'required_share', 0.26, 'as_of', at), 0.3,
+    jsonb_build_object('u_ref', 0.3, 'delivered_share', 0.27, 'owed_share', 0.26, 'as_of', at), 0.3,
     'saf@host'
 FROM generate_series({since}::bigint, {until}::bigint, {beat}) AS at;
 INSERT INTO changes (decision_id, account, raw_shares_before, raw_shares_after, status)
@@ -111,20 +111,21 @@ def begin(url: str) -> None:
         _do(connection, OPEN)
 
 
-def extend(url: str, since: int, until: int, told: Callable[[int], object]) -> None:
+def extend(url: str, since: int, until: int, say: Callable[[int], object]) -> None:
     """Add the runs with these numbers, their hours, and the reads and decisions of their time."""
     for low in range(since, until, PER_STATEMENT):
         high = min(until, low + PER_STATEMENT)
         with _connect(url) as connection:
             connection.execute("SET LOCAL work_mem = '512MB'")
             connection.execute("SET LOCAL synchronous_commit = off")
+            connection.execute("SET LOCAL session_replication_role = replica")  # no triggers: no chain
             connection.execute(sql.queries()["create_signed"])
             for statement in (DRAWN, RUNS, SIGNED):
                 _do(connection, statement, low=low, high=high, numbers=_numbers())
             connection.execute(sql.queries()["add_usage"].replace("%%", "%"))
             first, last = (NOW - 1 - n * 3600 // history.RUNS_PER_HOUR for n in (high - 1, low))
             _do(connection, BEATS, since=first // BEAT * BEAT + BEAT, until=last // BEAT * BEAT)
-        told(high)
+        say(high)
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("INSERT INTO reads (cluster_id, at, since, until, runs, changed, rejected) "
                            f"SELECT 1, {NOW}, {NOW} - 3900, {NOW}, 2400, 70, 0 "

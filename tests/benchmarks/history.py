@@ -93,7 +93,7 @@ def plant(cluster: SlurmCluster) -> None:
     lines = [f"Cluster - '{cluster.name}'", "Parent - 'root'"]
     lines += ["Account - 'regional':Fairshare=25", "Account - 'national':Fairshare=75"]
     for parent in ("regional", "national"):
-        lines += [f"Parent - '{parent}'", *(f"Account - '{one}'" for one in tree if tree[one] == parent)]
+        lines += [f"Parent - '{parent}'", *(f"Account - '{name}'" for name in tree if tree[name] == parent)]
     for number, account in enumerate(tree):
         lines += [f"Parent - '{account}'"]
         lines += [f"User - 'user{n:03}'" for n in range(number, USERS, ACCOUNTS)]
@@ -101,7 +101,7 @@ def plant(cluster: SlurmCluster) -> None:
 
 
 def insert(
-    cluster: SlurmCluster, runs: int, since: int, until: int, told: Callable[[int], object] = bool
+    cluster: SlurmCluster, runs: int, since: int, until: int, say: Callable[[int], object] = bool
 ) -> None:
     """So many finished jobs of the cluster's users, eligible evenly over [since, until) and ended in it."""
     for low in range(0, runs, PER_STATEMENT):
@@ -111,7 +111,7 @@ def insert(
             "until": until, "step": (until - since - 3600) / runs, "numbers": _numbers(),
         }  # fmt: skip
         cluster.mysql((MEMBERS + JOBS).format(**values))
-        told(high + 1)
+        say(high + 1)
 
 
 def insert_steps(cluster: SlurmCluster) -> None:

@@ -43,8 +43,8 @@ def _figures(directory: Path, server: str, runs: int, parts: list[str]) -> dict[
     figures: dict[str, object] = {"ratio_to_sacct": None, "runs": runs, "peak_rss_mb": None}
     if "reading" in parts:
         rounds = 2 if runs < FULL else int(os.environ.get("ROUNDS", "2"))
-        found = reading.measure(directory, server, runs, rounds, say)
-        figures |= {"ratio_to_sacct": round(found.ratio, 2), "peak_rss_mb": round(found.peak_rss_mb, 1)}
+        result = reading.measure(directory, server, runs, rounds, say)
+        figures |= {"ratio_to_sacct": round(result.ratio, 2), "peak_rss_mb": round(result.peak_rss_mb, 1)}
     if "cycles" in parts:
         beats = 300 if runs >= FULL else 100
         figures |= cycles.measure(server, [runs * size for size in SIZES], beats, say)

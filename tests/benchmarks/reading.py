@@ -113,9 +113,9 @@ def _in_turns(
 def check(url: str, runs: int, expected: dict[str, int]) -> list[Interval]:
     """The intervals that were read; raises unless the ledger has every run and the sums are MariaDB's."""
     with psycopg.connect(url) as connection:
-        found = connection.execute(RUNS).fetchone()
-        if found != (runs,):
-            raise SystemExit(f"the ledger has {found} runs instead of {runs}")
+        counted = connection.execute(RUNS).fetchone()
+        if counted != (runs,):
+            raise SystemExit(f"the ledger has {counted} runs instead of {runs}")
         for query in (CPU_OF_RUNS, CPU_OF_HOURS):
             totals = {account: int(total) for account, total in connection.execute(query).fetchall()}
             if totals != expected:

@@ -1,6 +1,6 @@
-"""A Slurm that answers from memory, so that what a cycle takes is the product's own time.
+"""A Slurm that answers from memory, so that the time of a cycle is the product's own.
 
-Rule: it has the methods of the real one and says what a busy cluster would at each instant of a simulated
+Rule: it has the methods of the real one and answers as a busy cluster would at each instant of a simulated
 clock: at every beat some running jobs have ended, waiting ones have started and new ones have come.
 """
 
@@ -19,6 +19,7 @@ from slurm_ai_factory.core.records import (
     Instant,
     Outage,
     PriorityConfig,
+    Rejected,
     Run,
     Size,
 )
@@ -37,6 +38,7 @@ class StandIn:
     ended: list[Run]
     ends: list[Instant] = field(init=False)
     newest: int = field(init=False)
+    now: Instant = 0
 
     def __post_init__(self) -> None:
         self.ends = [run.end_at or 0 for run in self.ended]
@@ -44,6 +46,7 @@ class StandIn:
 
     def beat(self, now: Instant, seconds: int) -> None:
         """Let the time of one beat pass, up to now."""
+        self.now = now
         running = [run for run in self.open_runs if run.start_at is not None][:ENDED_EACH_BEAT]
         waiting = [run for run in self.open_runs if run.start_at is None][:ENDED_EACH_BEAT]
         gone = {run.db_index for run in [*running, *waiting]}
@@ -60,7 +63,7 @@ class StandIn:
         start = run.start_at or end
         end = max(start, end)
         done = run._replace(state="COMPLETED", end_at=end, elapsed_seconds=end - start)
-        insort(self.ended, done, key=lambda one: one.end_at or 0)
+        insort(self.ended, done, key=lambda run: run.end_at or 0)
         insort(self.ends, end)
 
     def _submit(self, like: Run, at: Instant) -> None:
@@ -93,7 +96,7 @@ class StandIn:
         )  # fmt: skip
 
     def events(self, _since: Instant, _until: Instant) -> tuple[list[Size], list[Outage]]:
-        """One size for ever."""
+        """One size, and no outage."""
         return [Size(1_700_000_000, None, "billing=20000,cpu=20000,gres/gpu=2000,mem=80000000,node=400")], []
 
     def priority_config(self) -> PriorityConfig:
@@ -105,17 +108,21 @@ class StandIn:
         )  # fmt: skip
 
     def queue(self) -> list[Queued]:
-        """Nothing: what is measured is the ledger."""
+        """No job: the ledger is measured."""
         return []
 
     def priority_terms(self) -> list[PriorityTerms]:
-        """Nothing waits."""
+        """No job waits."""
         return []
 
     def diagnostics(self) -> Diagnostics:
-        """All is well."""
-        return Diagnostics(0, 0, None, None, None)
+        """slurmctld is well, and its clock is the simulated one."""
+        return Diagnostics(self.now, 0, None, None, None)
+
+    def unreadable(self) -> list[Rejected]:
+        """None: every row can be read."""
+        return []
 
     def set_raw_shares(self, change: Change) -> None:
-        """Nothing: cycles are measured in mode observe."""
+        """Never called: cycles are measured in mode observe."""
         raise AssertionError(change)

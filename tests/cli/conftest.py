@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -35,11 +36,38 @@ TREE = {
 CPUS = {"genomes": 4, "joint": 10, "astro": 20, "visitors": 2}
 DAYS = 4
 """Every account runs for the first hour of each of the last days, in UTC."""
+ALWAYS = ("--since", "2020-01-01", "--reason", "the list of members")
+UMCG = ("organisation", "add", "umcg", "--name", "UMCG", "--kvk", "01234567", "--category",
+        "knowledge_institution", "--sector", "care", "--municipality", "GM0014", "--hub", "groningen",
+        *ALWAYS)  # fmt: skip
+PLANT = ("organisation", "add", "plant", "--name", "Plant", "--kvk", "17000000", "--category", "business",
+         "--sector", "C", "--municipality", "GM0772", "--hub", "south", *ALWAYS)  # fmt: skip
+HOURS = ("--role", "data scientist", "--activity", "intake")
 
 
 def today() -> int:
     now = int(time.time())
     return now - now % (24 * HOUR)
+
+
+def link(key: str, account: str, fraction: str = "1", *dates: str) -> tuple[str, ...]:
+    return ("organisation", "link", key, "--account", account, "--fraction", fraction, *(dates or ALWAYS))
+
+
+def charges(saf: Saf, by: str, *options: str) -> dict[tuple[str, str], float]:
+    """Charge by group and beneficiary, in hours of all days."""
+    found = saf.json("share", "--by", by, *options)
+    assert sum(group["charge"] for group in found["groups"]) == found["total_charge"]
+    return {(g["name"], g["beneficiary"]): g["charge"] / HOUR / DAYS for g in found["groups"]}
+
+
+def civil(days_ago: int) -> str:
+    return datetime.fromtimestamp(today() - days_ago * 24 * HOUR, UTC).date().isoformat()
+
+
+def add_hours(saf: Saf, organisation: str, hours: str, *more: str) -> int:
+    day = ("--date", civil(1), "--organisation", organisation, "--hours", hours)
+    return int(saf.json("expertise", "add", *day, *HOURS, *more)["entry"])
 
 
 @pytest.fixture
@@ -48,9 +76,9 @@ def books(ledger_url: str, tmp_path: Path) -> Saf:
     at = today()
     with open_ledger(ledger_url, "loop") as ledger:
         tree = [Association(cluster="loop", account=one, parent=up, raw_shares=1) for one, up in TREE.items()]
-        ledger.accounting.record_accounts(tree, at - 9 * 24 * HOUR)
-        ledger.accounting.record_events([Size(at - 90 * 24 * HOUR, None, "cpu=40,node=1")], [], 1)
-        ledger.accounting.record(_runs(at), at - 9 * 24 * HOUR, at, at=at)
+        ledger.intake.record_accounts(tree, at - 9 * 24 * HOUR)
+        ledger.intake.record_events([Size(at - 90 * 24 * HOUR, None, "cpu=40,node=1")], [], 1)
+        ledger.intake.record(_runs(at), at - 9 * 24 * HOUR, at, at=at)
     env = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     saf = Saf(tmp_path, env, ledger_url)
     saf.configure("promise", RULES, window="rolling:7d")
@@ -72,3 +100,12 @@ def _runs(at: int) -> list[Run]:
                               elapsed_seconds=0, alloc_tres="",
                               subject=found[0].subject._replace(qos="benchmark"))  # fmt: skip
     return [*found, never._replace(end_at=never.eligible_at)]
+
+
+@pytest.fixture
+def registered(books: Saf) -> Saf:
+    """A hospital in the region that has one account and part of a joint one, and a plant outside."""
+    joint = (link("umcg", "umcg"), link("umcg", "joint", "0.4"), link("plant", "joint", "0,35"))
+    for command in (UMCG, PLANT, *joint):
+        books.run(*command)
+    return books

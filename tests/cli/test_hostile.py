@@ -27,7 +27,17 @@ from slurm_ai_factory.config import Config
 from slurm_ai_factory.core.measure.share import Group
 from slurm_ai_factory.core.programme.approval import ProposalKind
 from slurm_ai_factory.core.programme.expertise import NewEntry
-from slurm_ai_factory.core.records import HOUR, Association, Change, Decision, Pause, Run, Size, Subject
+from slurm_ai_factory.core.records import (
+    HOUR,
+    Association,
+    Change,
+    ChangeStatus,
+    Decision,
+    Pause,
+    Run,
+    Size,
+    Subject,
+)
 from slurm_ai_factory.core.rules.classify import Beneficiary
 from slurm_ai_factory.core.rules.organisations import Link, Organisation, RegistryEntry
 from slurm_ai_factory.ledger import Ledger, open_ledger
@@ -72,14 +82,14 @@ def _fill(ledger: Ledger, config: Config, at: int) -> None:
     since = at - 9 * 24 * HOUR
     names = {"root": None, "regional": "root", EVIL: "root", OTHER: "root"}
     tree = [Association(cluster="loop", account=one, parent=up, raw_shares=1) for one, up in names.items()]
-    ledger.accounting.record_accounts(tree, since)
-    ledger.accounting.record_events([Size(since, None, "cpu=40,node=1")], [], 1)
+    ledger.intake.record_accounts(tree, since)
+    ledger.intake.record_events([Size(since, None, "cpu=40,node=1")], [], 1)
     runs = [_run(number, account, at) for number, account in enumerate((EVIL, OTHER, "root"), 1)]
-    ledger.accounting.record(runs, since, at, at=at)
+    ledger.intake.record(runs, since, at, at=at)
     _say(ledger, config, at)
     change = Change(cluster="loop", account=EVIL, raw_shares_before=1, raw_shares_after=2)
     decision = Decision(at=at, reason="raise", sentence=EVIL, inputs={"account": EVIL}, changes=(change,))
-    for planned in ledger.control.record(decision, "enforce", EVIL, "planned"):
+    for planned in ledger.control.record(decision, "enforce", EVIL, ChangeStatus.PLANNED):
         ledger.control.settle(planned, at=at, raw_shares=1, note=EVIL)
 
 
@@ -101,7 +111,7 @@ def _say(ledger: Ledger, config: Config, at: int) -> None:
     entries: list[RegistryEntry] = [plant, Link(organisation="plant", account=OTHER, since=0)]
     terms = config.terms(ledger.accounting.parents())
     assert not ledger.registry.record(entries, terms, {"at": at, **said}).problems
-    ledger.accounting.override("3", {"beneficiary": "regional", "organisation": "", **said}, at=at)
+    ledger.intake.override("3", {"beneficiary": "regional", "organisation": "", **said}, at=at)
     ledger.control.say_pause(Pause(at, at + 10**9, EVIL, EVIL))
     hours = NewEntry(day=YESTERDAY, organisation="plant", role=EVIL, hours=Decimal(1), activity=EVIL)
     ledger.expertise.add([hours], at=at, actor=EVIL)
@@ -230,7 +240,7 @@ def test_the_report_shows_what_it_was_given(hostile: Saf, tmp_path: Path) -> Non
 
 
 def test_no_page_and_no_scrape_holds_a_hidden_character() -> None:
-    groups = {"category": (Group(EVIL, Beneficiary.REGIONAL, 1),)}
+    groups = {"category": (Group((EVIL,), Beneficiary.REGIONAL, 1),)}
     board = examples.complete(groups=groups, steered=(Steered(EVIL, 37, 37, 25),))
     _, scrape = Exposition(board).text("")
     for text in (page.status_html(board, examples.NOW), scrape.decode()):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from slurm_ai_factory.cli import sample, setup
+from slurm_ai_factory.cli import init
 from slurm_ai_factory.config import parse_config
 from slurm_ai_factory.core.records import Association
 from slurm_ai_factory.errors import ConfigError
@@ -21,7 +21,7 @@ TREE = [
 
 
 def test_the_account_that_holds_the_region_is_the_one_that_is_named() -> None:
-    config = parse_config(sample.sample_config(CONFIG, TREE, ["noord"], {}), "saf.toml")
+    config = parse_config(init.sample_config(CONFIG, TREE, ["noord"], {}), "saf.toml")
     assert config.control.account == ("noord",)
     sides = {str(rule.beneficiary): set(rule.conditions["account_subtree"]) for rule in config.rules}
     assert sides == {"regional": {"noord"}, "non_regional": {"national"}}
@@ -31,12 +31,12 @@ def test_the_account_that_holds_the_region_is_the_one_that_is_named() -> None:
 def test_an_account_that_is_not_directly_under_root_is_refused(account: str) -> None:
     said = f"no account {account} directly under root; there are noord, national"
     with pytest.raises(ConfigError, match=said):
-        sample.sample_config(CONFIG, TREE, [account], {})
+        init.sample_config(CONFIG, TREE, [account], {})
 
 
 def test_nobody_is_taken_for_the_region_by_a_word_in_a_name() -> None:
     tree = [replace(one, account="region_noord") if one.account == "noord" else one for one in TREE]
-    text = sample.sample_config(CONFIG, tree, [], {})
+    text = init.sample_config(CONFIG, tree, [], {})
     assert parse_config(text, "saf.toml").rules == ()
     assert not re.search(r"^account = ", text, flags=re.MULTILINE)
     assert '# beneficiary = "regional"' in text
@@ -44,7 +44,7 @@ def test_nobody_is_taken_for_the_region_by_a_word_in_a_name() -> None:
 
 def test_several_accounts_may_hold_the_region() -> None:
     config = parse_config(
-        sample.sample_config(CONFIG, TREE, ["noord", "national"], {"promise.window": "month"}), "saf.toml"
+        init.sample_config(CONFIG, TREE, ["noord", "national"], {"promise.window": "month"}), "saf.toml"
     )
     assert config.control.account == ("noord", "national")
     assert [str(rule.beneficiary) for rule in config.rules] == ["regional"]
@@ -54,7 +54,7 @@ def test_several_accounts_may_hold_the_region() -> None:
 def test_a_name_adds_no_line_to_the_file() -> None:
     name = 'a\n[control]\nmode = "enforce"\u202e\x7f'
     tree = [*TREE, Association(cluster="c", account=name, parent="root", raw_shares=1)]
-    text = sample.sample_config(CONFIG, tree, ["noord"], {})
+    text = init.sample_config(CONFIG, tree, ["noord"], {})
     assert text.isascii()
     config = parse_config(text, "saf.toml")
     assert config.control.mode == "observe"
@@ -74,13 +74,13 @@ def test_the_time_zone_is_the_machines(
 ) -> None:
     if link:
         (tmp_path / "localtime").symlink_to(link)
-    monkeypatch.setattr(setup, "LOCALTIME", tmp_path / "localtime")
-    assert setup.zone_of_this_machine() == zone
+    monkeypatch.setattr(init, "LOCALTIME", tmp_path / "localtime")
+    assert init.zone_of_this_machine() == zone
     assert ("promise.time_zone is UTC" in capsys.readouterr().err) is (zone == "UTC")
 
 
 def test_nothing_of_another_region_is_in_force_and_the_registry_wants_one_named() -> None:
-    text = sample.sample_config(CONFIG, TREE, ["noord"], {})
+    text = init.sample_config(CONFIG, TREE, ["noord"], {})
     assert parse_config(text, "saf.toml").registry.region == frozenset()
     by_registry = '\n[[rule]]\nname = "r"\nbeneficiary = "registry"\n'
     with pytest.raises(

@@ -18,7 +18,7 @@ HOUR_ON = ("pause", "--until", "now+1hour", "--reason", "the switches are replac
         (["--reason", "because"], "give --until and a --reason"),
         (["--until", "now+1hour", "--reason", " "], "give --until and a --reason"),
         (["--until", "now-1hour", "--reason", "because"], "which is past; give a later instant"),
-        (["--until", "now+1hour", "--reason", "maint\ntouch /tmp/x #"], "reason holds the character 0x000a"),
+        (["--until", "now+1hour", "--reason", "maint\ntouch /tmp/x #"], "reason has the character 0x000a"),
         (["--until", "soon", "--reason", "because"], "'soon' is not an instant"),
     ],
 )
@@ -40,7 +40,7 @@ def test_a_pause_is_shown_until_it_is_ended_and_kept_after_that(books: Saf) -> N
         f"paused since {said['at']} until {said['until']}: the switches" in books.run("status", code=4).stdout
     )
 
-    assert "no longer paused; the next cycle goes on in mode observe" in books.run("resume").stderr
+    assert "no longer paused; the next cycle runs in mode observe" in books.run("resume").stderr
     assert books.json("status", code=3)["holds"] == [], "the floor is at risk, with or without a pause"
     assert "not paused" in books.run("resume").stderr
     ended, begun = books.json("pause")

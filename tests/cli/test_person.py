@@ -10,8 +10,7 @@ import pytest
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.records import HOUR, Run, Subject
 from slurm_ai_factory.ledger import open_ledger
-from tests.cli.conftest import RULES, today
-from tests.cli.test_registry import UMCG, link
+from tests.cli.conftest import RULES, UMCG, link, today
 from tests.saf import Saf
 
 WHY = ("--reason", "request 17")
@@ -23,7 +22,7 @@ def published(books: Saf) -> Saf:
     for command in (UMCG, link("umcg", "umcg")):
         books.run(*command)
     said = books.run("override", "10", "--beneficiary", "regional", "--reason", "asked for by jan")
-    assert "careful: jan is a user of Slurm" in said.stderr
+    assert "the recorded text names jan, a user of Slurm" in said.stderr
     hours = (
         "--date",
         windows.iso(today())[:10],
@@ -34,7 +33,7 @@ def published(books: Saf) -> Saf:
         "--role",
         "jurist",
     )
-    assert "careful: jan" in books.run("expertise", "add", *hours, "--activity", "intake met Jan").stderr
+    assert "names jan" in books.run("expertise", "add", *hours, "--activity", "intake met Jan").stderr
     return books
 
 
@@ -77,7 +76,7 @@ def test_who_computes_on_stays_forgotten(published: Saf, ledger_url: str) -> Non
     subject = Subject("loop", "astro", "jan", "main", "normal", "", "")
     running = Run(99, 99, "99", subject, "RUNNING", at, at, at - HOUR, None, 0, 0, "cpu=2", "cpu=2")
     with open_ledger(ledger_url, "loop") as ledger:
-        ledger.accounting.record([running], at - HOUR, at + 60, at=at + 60)
+        ledger.intake.record([running], at - HOUR, at + 60, at=at + 60)
     assert "jan" not in published.run("ledger", "export", "--users").stdout
 
 
@@ -96,7 +95,7 @@ def test_a_hold_is_listed_and_keeps_the_name(published: Saf) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (("forget", "jan", "--reason", "Jan asked"), 2, "has the name in it"),
+        (("forget", "jan", "--reason", "Jan asked"), 2, "--reason has the name"),
         (("forget", "~0123456789abcdef", *WHY), 2, "is a pseudonym; give the name"),
         (("forget", "nobody", *WHY), 1, "the ledger holds nothing of nobody; check the name"),
         (("show", "jan", "--reason", " "), 2, "--reason is empty"),

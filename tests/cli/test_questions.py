@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from slurm_ai_factory.core import windows
-from slurm_ai_factory.core.records import Decision
+from slurm_ai_factory.core.records import ChangeStatus, Decision
 from slurm_ai_factory.ledger import open_ledger
 from tests.cli.conftest import RULES, today
 from tests.conftest import by_hand
@@ -29,7 +29,7 @@ LATER = "2100Q1"
         (
             ("share", "--resource", "gres/gpux"),
             2,
-            "nothing in the ledger is in gres/gpux; its TRES are cpu, node",
+            "the ledger has no gres/gpux; its TRES are cpu, node",
         ),
         (("history", "--limit", "0"), 2, "1<=x<="),
         (("override", "10", "--withdraw", "--reason", "x"), 1, "job 10 has no override to withdraw"),
@@ -38,7 +38,7 @@ LATER = "2100Q1"
         (("share", "--resource", ""), 2, "resource is empty"),
         (("share", "--window", ""), 2, "window is empty"),
         (("-M", "flat", "share"), 1, "--cluster flat: "),
-        (("-M", "flat", "share"), 1, "has the rules and the promise of cluster loop"),
+        (("-M", "flat", "share"), 1, "is the configuration of cluster loop"),
         (("reconcile", "-S", "2100-01-01", "-E", "2100-02-01"), 2, "no whole hour of the interval is over"),
     ],
 )
@@ -62,7 +62,7 @@ def test_what_is_typed_goes_before_the_environment_wherever_it_stands(books: Saf
     other = tmp_path / "other.toml"
     other.write_text(books.file.read_text())
     for typed in (("--config", str(other), "config", "check"), ("config", "check", "--config", str(other))):
-        assert books.run(*typed).stderr.startswith(f"{other}: fine")
+        assert books.run(*typed).stderr.startswith(f"{other}: valid")
     books.env["SAF_CLUSTER"] = "loop"
     for before in (("-M", "lop", "history"), ("history", "-M", "lop")):
         assert "--cluster lop" in books.run(*before, code=1).stderr
@@ -85,8 +85,8 @@ def test_a_url_that_cannot_be_read_is_told_without_its_password(books: Saf, url:
         (("override", "--withdraw", "--reason", "x"), "give the JOBID"),
         (("override", "--beneficiary", "regional"), "give the JOBID"),
         (("ledger", "fingerprint", "--as-of", "now", "--rows", "runs", "--json"), "without --json"),
-        (("explain", "7\x1b[31m"), "job holds the character 0x001b, which cannot be printed"),
-        (("explain", "\udcff"), "job holds the character 0xdcff"),
+        (("explain", "7\x1b[31m"), "job has the character 0x001b, which cannot be printed"),
+        (("explain", "\udcff"), "job has the character 0xdcff"),
     ],
 )
 def test_what_is_typed_is_refused_before_anything_is_done(
@@ -135,7 +135,7 @@ def test_an_output_that_takes_nothing_is_told(books: Saf) -> None:
             check=False,
             timeout=60,
         )
-    assert (done.returncode, done.stderr) == (1, "saf: the output cannot be used: No space left on device\n")
+    assert (done.returncode, done.stderr) == (1, "saf: cannot use the output: No space left on device\n")
 
 
 def test_a_configuration_names_files_that_are_checked_with_it(books: Saf, tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_a_configuration_names_files_that_are_checked_with_it(books: Saf, tmp_pa
     web.write_text("tls_server_config: {cert_file: saf.pem, key_file: saf.key}\n")
     assert "certificate cannot be used" in books.run("config", "check", code=1).stderr
     web.write_text("basic_auth_users: {}\n")
-    assert ": fine, " in books.run("config", "check").stderr
+    assert ": valid, " in books.run("config", "check").stderr
 
 
 def test_a_reader_that_leaves_is_no_failure(books: Saf) -> None:
@@ -172,7 +172,7 @@ def test_observing_has_a_history_of_decisions(books: Saf, ledger_url: str) -> No
     with open_ledger(ledger_url, "loop") as ledger:
         for at, reason in ((1, "at_set_point"), (2, "no_usage")):
             decision = Decision(at=at, reason=reason, sentence=f"because {reason}", inputs={}, changes=())
-            ledger.control.record(decision, "observe", "saf", "observed")
+            ledger.control.record(decision, "observe", "saf", ChangeStatus.OBSERVED)
     assert books.json("history") == []
     assert [one["reason"] for one in books.json("history", "--decisions")] == ["no_usage", "at_set_point"]
     assert "because at_set_point" in books.run("history", "--decisions").stdout

@@ -21,11 +21,11 @@ from slurm_ai_factory.errors import SafError
 
 pytest.importorskip("numba", reason="the extra 'simulate' is not installed")
 
-from slurm_ai_factory.cli.trial import trial_of
+from slurm_ai_factory.cli.simulate.trial import trial_of
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.records import HOUR
 from tests.cli.conftest import CPUS, DAYS, today
-from tests.cli.test_verify import change
+from tests.cli.ledger.test_verify import change
 from tests.saf import Saf
 
 LOG = """account,user,submit,runtime_s,timelimit_s,cpus
@@ -136,7 +136,7 @@ def test_the_table_and_the_picture(folder: Path) -> None:
         (["--workload", "short.csv", "--regional", "sides.csv", "--capacity", "8"], 2, "within an hour"),
         (["--workload", "none.csv", "--capacity", "8"], 2, "no job in none.csv has run"),
         (["--workload", "scenario:monday"], 2, "no scenario 'monday'"),
-        (["--workload", "scenario:tiny", "--policy", "static:2"], 2, "'static:2' is no policy"),
+        (["--workload", "scenario:tiny", "--policy", "static:2"], 2, "'static:2' is not a policy"),
         (["--workload", "scenario:tiny", "--window", "week"], 2, "'week' is not a window"),
         (["--workload", "scenario:tiny", "--half-life", "long"], 2, "--half-life: 'long' is not a duration"),
         (["--workload", "scenario:tiny", "--plot", "shares.doc"], 2, "ends in none of .png, .svg, .pdf"),

@@ -14,6 +14,7 @@ from slurm_ai_factory.core.records import (
     FOREVER,
     HOUR,
     PARENT_SHARES,
+    Hour,
     Instant,
     Measurement,
     Run,
@@ -27,6 +28,7 @@ from slurm_ai_factory.core.rules.classify import (
     ClassifiedPart,
     always,
 )
+from slurm_ai_factory.core.tres import Resource
 from slurm_ai_factory.simulation import fair_tree
 from slurm_ai_factory.simulation.fair_tree import FairTreeNode
 
@@ -190,8 +192,25 @@ def used_trees(draw: st.DrawFn) -> tuple[FairTreeNode, dict[str, float]]:
 def quarter(**difference: Any) -> Measurement:
     """A quarter that is over, in which the region got exactly its 25 of 100."""
     values: dict[str, Any] = {
-        "cluster": "c", "window": Window("2027Q1", 0, 100 * HOUR), "as_of": 100 * HOUR, "resource": "cpu",
-        "target_share": 0.25, "regional_charge": 2500, "total_charge": 10000, "unclassified_charge": 0,
+        "cluster": "c", "window": Window("2027Q1", 0, 100 * HOUR), "as_of": 100 * HOUR,
+        "resource": Resource({"cpu": 1}), "target_share": 0.25, "regional_charge": 2500,
+        "total_charge": 10000, "unclassified_charge": 0,
         "capacity": 12000, "waiting_charge": 0, "starved_charge": 0.0, "newest_record_at": None,
     }  # fmt: skip
     return Measurement(**(values | difference))
+
+
+def history(regional: list[int], total: list[int], left: int) -> Measurement:
+    """A calendar window with this hourly history, and this many hours left."""
+    passed = len(total)
+    series = tuple(
+        Hour(i * HOUR, float(r), float(t), 0.0, 0.0)
+        for i, (r, t) in enumerate(zip(regional, total, strict=True))
+    )
+    return quarter(
+        window=Window("w", 0, (passed + left) * HOUR),
+        as_of=passed * HOUR,
+        regional_charge=sum(regional),
+        total_charge=sum(total),
+        hours=series,
+    )

@@ -23,9 +23,8 @@ from slurm_ai_factory.core.canonical import Plain
 PACKAGE = Path(slurm_ai_factory.__file__).parent
 DIGESTS = """
 from slurm_ai_factory import config
-from slurm_ai_factory.core import canonical, organisations
-from slurm_ai_factory.core.classify import *
-import slurm_ai_factory.core.classify as classify
+from slurm_ai_factory.core import canonical
+from slurm_ai_factory.core.rules import classify, organisations
 import sys
 from decimal import Decimal
 
@@ -45,7 +44,7 @@ name = "a"
 account_subtree = ["regional", "gov"]
 beneficiary = "regional"
 '''
-settings = config.parse(text, "saf.toml")
+settings = config.parse_config(text, "saf.toml")
 whom = named(organisations, "Organisation")(
     organisation="umcg", name="UMCG", category="government", sector="care", since=0)
 link = named(organisations, "Link")(organisation="umcg", account="umcg", fraction=Decimal("0.40"), since=0)

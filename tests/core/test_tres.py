@@ -10,6 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from slurm_ai_factory.core import tres
+from slurm_ai_factory.core.tres import Resource
 from tests.core.generated import tres_counts, weights
 
 
@@ -173,3 +174,57 @@ def test_the_names_in_several_texts_are_told_once() -> None:
 def test_a_count_out_of_range_has_no_canonical_text(count: object) -> None:
     with pytest.raises(ValueError, match=r"TRES 'gres/gpu' (is out of range|has no count)"):
         tres.canonical(f"cpu=1,gres/gpu={count}")
+
+
+# --- resources ---
+
+
+@pytest.mark.parametrize(
+    ("text", "weights"),
+    [
+        ("cpu", {"cpu": 1}),
+        ("gres/gpu:a100", {"gres/gpu:a100": 1}),
+        ("2*cpu", {"cpu": 2}),
+        ("0.25*cpu+16*gres/gpu", {"cpu": Decimal("0.25"), "gres/gpu": 16}),
+        ("cpu+node", {"cpu": 1, "node": 1}),
+    ],
+)
+def test_a_resource_may_be_typed_as_a_sum(text: str, weights: dict[str, tres.Count]) -> None:
+    assert Resource.parse(text).weights == weights
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", " ", "+", "cpu+", "+cpu", "2*", "0*cpu", "-1*cpu", "x*cpu", "nan*cpu", "sNaN*cpu", "inf*cpu",
+        "2*cpu+3*cpu", "cpu+cpu", "1,5*cpu",
+    ],
+)  # fmt: skip
+def test_a_text_that_is_no_resource_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a resource"):
+        Resource.parse(text)
+
+
+names = st.sampled_from(("cpu", "node", "gres/gpu", "gres/gpu:a100", "billing"))
+decimals = st.decimals("0.001", "1000", places=3) | st.integers(1, 64).map(Decimal)
+
+
+@given(st.dictionaries(names, decimals, min_size=1))
+def test_a_resource_is_read_back_from_its_name(weights: dict[str, tres.Count]) -> None:
+    assert Resource.parse(Resource(weights).name).weights == weights
+
+
+@given(st.text(max_size=20) | st.text(alphabet="cpu*+0.15-e naNif", max_size=12))
+def test_any_text_is_a_resource_of_finite_weights_or_refused(text: str) -> None:
+    try:
+        weights = Resource.parse(text).weights
+    except ValueError:
+        return
+    assert all(name.strip() and 0 < weight < 10**400 for name, weight in weights.items())
+
+
+@given(st.dictionaries(names, decimals | st.just(1), min_size=1))
+def test_a_resource_is_the_same_after_json(weights: dict[str, tres.Count]) -> None:
+    resource = Resource(weights)
+    assert Resource.from_plain(resource.plain()) == resource
+    assert list(resource.weights) == sorted(weights)

@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
-FILES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+"""What people read."""
+FILES = [*PAGES, *sorted((ROOT / ".github").rglob("*.md"))]
+"""With the templates of the forge."""
 
 
 class Block(NamedTuple):

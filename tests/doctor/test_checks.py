@@ -14,6 +14,7 @@ from slurm_ai_factory.core.programme.retention import Retained
 from slurm_ai_factory.core.records import (
     PARENT_SHARES,
     Association,
+    Mode,
     Node,
     Partition,
     PriorityConfig,
@@ -35,7 +36,7 @@ def account(name: str, shares: int, parent: str = "root", **different: Any) -> A
 ROOT_USER = replace(account("root", 15), parent=None, user="root")
 LEVEL = (account("root", 1, ""), ROOT_USER, account("regional", 400), account("national", 1185))
 GOOD = Facts(
-    now=NOW, clock_tolerance=5, lever=Lever(), user="saf", mode="enforce", accounts=("regional",),
+    now=NOW, clock_tolerance=5, lever=Lever(), user="saf", mode=Mode.ENFORCE, accounts=("regional",),
     weights={"billing": 1},
     window_seconds=90 * DAY, read_window_seconds=DAY, priority=replace(CONFIG, slurm_user="slurm"),
     associations=LEVEL, unknown_accounts=(), unclassified_accounts=(), authority=0.9, unknown_words={},
@@ -61,15 +62,14 @@ def partitions(*rows: Partition) -> dict[str, tuple[Partition, ...]]:
 
 
 def finding(name: str, **different: Any) -> Finding:
-    found = {one.check: one for one in checks.examine(replace(GOOD, **different))}
-    return found[name]
+    return {result.check: result for result in checks.examine(replace(GOOD, **different))}[name]
 
 
 def test_a_good_site_has_nothing_to_see_to() -> None:
-    found = checks.examine(GOOD)
-    assert [one for one in found if one.level != OK] == []
-    assert not checks.failed(found)
-    assert [one.check for one in found] == [check.name for check in checks.CHECKS]
+    findings = checks.examine(GOOD)
+    assert [result for result in findings if result.level != OK] == []
+    assert not checks.failed(findings)
+    assert [result.check for result in findings] == [check.name for check in checks.CHECKS]
 
 
 MAIN = Partition("main", 1, "CPU=1", "NO")
@@ -98,9 +98,9 @@ BAD: list[tuple[str, dict[str, Any], str, str, str]] = [
      "slurm.read_window"),
     ("purge", {"slurmdbd": Slurmdbd((), None, 30 * DAY)}, WARNING, "30 days", "PurgeJobAfter=210days"),
     ("agent_queue", {"diagnostics": WELL._replace(agent_queue=4711)}, PROBLEM, "4711", "slurmdbd"),
-    ("retention", {"retained": Retained(None, NOW - 3 * DAY)}, WARNING, "last: never",
+    ("retention", {"retained": Retained(None, NOW - 3 * DAY)}, WARNING, "complete pass: never",
      "saf-pseudonymise.timer"),
-    ("retention", {"retained": Retained(NOW - 3 * DAY, 0)}, WARNING, "it went through last: 20",
+    ("retention", {"retained": Retained(NOW - 3 * DAY, 0)}, WARNING, "last complete pass: 20",
      "saf-pseudonymise.timer"),
     ("promise", {"contradiction": "saf.toml contradicts the term"}, WARNING, "saf.toml contradicts the term",
      "saf promise set"),
@@ -142,7 +142,7 @@ BAD: list[tuple[str, dict[str, Any], str, str, str]] = [
     ("siblings", level(*LEVEL, account("idle", 0)), WARNING, "idle 0", "name=idle"),
     ("siblings", level(LEVEL[2]), PROBLEM, "no account beside", "add account name=others"),
     ("usage", {"associations": (*LEVEL[:2], replace(LEVEL[2], raw_usage=None), LEVEL[3])}, PROBLEM,
-     "not told of regional", "sshare -a -l"),
+     "missing for regional", "sshare -a -l"),
     ("level_resolution", level(account("regional", 25), account("national", 75)), WARNING, "75",
      "name=national cluster=c set fairshare=1125"),
     ("stored_shares", level(*LEVEL[:3], replace(LEVEL[3], stored_shares=1200)), PROBLEM,
@@ -150,7 +150,7 @@ BAD: list[tuple[str, dict[str, Any], str, str, str]] = [
     ("coordinators", {"coordinators": {"root": ("eve",)}}, WARNING, "eve may change",
      "delete coordinator where name=eve account=root"),
     ("foreign_writer", {"transactions": (OWN, Transaction(NOW - 2 * DAY, "coldfront", "30"))}, WARNING,
-     "1 change by coldfront; the last set 30, 2 days ago", "let coldfront leave"),
+     "1 change by coldfront; the last set 30, 2 days ago", "stop coldfront from setting"),
     ("scheduler", {"diagnostics": WELL._replace(backfill_last_at=NOW - 7200)}, PROBLEM, "7200 s ago",
      "slurmctld.log"),
     ("scheduler", {"diagnostics": WELL._replace(backfill_last_at=None)}, WARNING, "never ran",
@@ -168,12 +168,12 @@ BAD: list[tuple[str, dict[str, Any], str, str, str]] = [
 def test_a_check_finds_what_it_is_for(
     name: str, different: dict[str, Any], expected: str, found: str, fix: str
 ) -> None:
-    one = finding(name, **different)
-    assert one.level == expected
-    assert found in one.found
-    assert one.wanted
-    assert fix in one.fix
-    assert checks.failed([one])
+    result = finding(name, **different)
+    assert result.level == expected
+    assert found in result.found
+    assert result.wanted
+    assert fix in result.fix
+    assert checks.failed([result])
 
 
 def test_every_check_can_fail() -> None:
@@ -185,7 +185,7 @@ FINE: list[tuple[str, dict[str, Any]]] = [
     ("private_data", {**HIDING, "user": "slurm"}),
     ("private_data", {**HIDING, "admin_level": "Administrator"}),
     ("private_data", {**UNPRIVILEGED, **config(private_data=("reservations",))}),
-    ("rights", {**UNPRIVILEGED, "mode": "observe"}),
+    ("rights", {**UNPRIVILEGED, "mode": Mode.OBSERVE}),
     ("tracked", {"weights": {"gres/gpu": 1}, **config(tres=("cpu", "gres/gpu"))}),
     ("billing_weights", partitions(Partition("main", 1, "", "NO"), Partition("gpu", 1, "", "NO"))),
     ("billing_weights", {"weights": {"cpu": 1}, **partitions(MAIN, BARE)}),
@@ -215,25 +215,25 @@ def test_a_check_does_not_cry_wolf(name: str, different: dict[str, Any]) -> None
 ])  # fmt: skip
 def test_what_could_not_be_read_is_a_warning_of_each_check_that_needs_it(fact: str) -> None:
     blind = replace(GOOD, unread={fact: "sacctmgr failed (exit 1): denied"}, **{fact: None})  # type: ignore[arg-type]
-    found = checks.examine(blind)
+    findings = checks.examine(blind)
     needing = {check.name for check in checks.CHECKS if fact in check.needs}
     assert needing
-    assert {one.check for one in found if one.level != OK} == needing
-    assert all("denied" in one.found for one in found if one.check in needing)
+    assert {result.check for result in findings if result.level != OK} == needing
+    assert all("denied" in result.found for result in findings if result.check in needing)
 
 
 @given(st.lists(st.integers(1, 500), min_size=1, max_size=6), st.integers(1, 500))
 def test_the_rescale_leaves_everybody_the_part_they_have(others: list[int], region: int) -> None:
     rows = [account(f"a{number}", shares) for number, shares in enumerate(others)]
-    one = finding("level_resolution", **level(account("regional", region), *rows))
+    result = finding("level_resolution", **level(account("regional", region), *rows))
     if sum(others) >= 1100:
-        assert (one.level, one.fix) == (OK, "")
+        assert (result.level, result.fix) == (OK, "")
         return
-    commands = [line for line in one.fix.splitlines() if line.startswith("sacctmgr")]
+    commands = [line for line in result.fix.splitlines() if line.startswith("sacctmgr")]
     after = {line.partition("name=")[2].split()[0]: int(line.rpartition("=")[2]) for line in commands}
     before = {row.account: row.raw_shares for row in (account("regional", region), *rows)}
     factor = after["regional"] // region
-    assert f"{factor} times the shares" in one.found
+    assert f"{factor} times the shares" in result.found
     assert after == {name: before[name] * factor for name in after}
     assert sum(others) * factor >= 1100
 
@@ -241,18 +241,18 @@ def test_the_rescale_leaves_everybody_the_part_they_have(others: list[int], regi
 def test_a_wide_tree_gets_three_commands_and_their_number() -> None:
     rows = [account(f"a{number}", PARENT_SHARES) for number in range(300)]
     few = [account(f"a{number}", 1) for number in range(300)]
-    for one in (
+    for result in (
         finding("siblings", **level(account("regional", 25), *rows)),
         finding("level_resolution", **level(*few)),
     ):
-        assert len(one.fix.splitlines()) == 4
-        assert one.fix.endswith("... 300 such commands in all")
-        assert len(one.found) < 120
+        assert len(result.fix.splitlines()) == 4
+        assert result.fix.endswith("... 300 such commands in all")
+        assert len(result.found) < 120
 
 
 def test_a_name_in_a_command_is_one_word_of_one_line() -> None:
-    one = finding("siblings", **level(account("regional", 25), account("a\n$(reboot)", PARENT_SHARES)))
-    assert one.fix == r"sacctmgr -i modify account where 'name=a\x0a$(reboot)' cluster=c set fairshare=1"
+    result = finding("siblings", **level(account("regional", 25), account("a\n$(reboot)", PARENT_SHARES)))
+    assert result.fix == r"sacctmgr -i modify account where 'name=a\x0a$(reboot)' cluster=c set fairshare=1"
 
 
 SPREAD = (

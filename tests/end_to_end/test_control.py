@@ -156,13 +156,13 @@ def test_init_writes_a_file_that_works(saf: Saf) -> None:
     env.pop("SAF_CONFIG")
     saf.env = env
     said = saf.run("init").stderr
-    assert "saf does not guess who the region is" in said
-    assert "fine, 0 rules, mode observe" in saf.run("config", "check").stderr
+    assert "no account holds the region yet" in said
+    assert "valid, 0 rules, mode observe" in saf.run("config", "check").stderr
     saf.run("init", "--force", "--account", "regional")
     text = saf.file.read_text()
     assert 'name = "loop"' in text
     assert "account national: RawShares 75" in text
-    assert "fine, 2 rules, mode observe" in saf.run("config", "check").stderr
+    assert "valid, 2 rules, mode observe" in saf.run("config", "check").stderr
     assert "exists" in saf.run("init", code=1).stderr
 
 

@@ -194,7 +194,7 @@ def test_a_cycle_that_hangs_is_told_while_it_hangs(
             assert metrics["saf_hold{loop,read_failed}"] == 1
             assert metrics["saf_overdue_since_timestamp_seconds{loop}"] > 0
             assert not [name for name in metrics if "share_ratio" in name or "resource_seconds" in name]
-            assert "has not finished yet. What follows is as of" in daemon.get("/")[1]
+            assert "has not finished yet. The numbers below are as of" in daemon.get("/")[1]
             assert "the cycle under way has not finished" in daemon.get("/readyz")[1]
             assert daemon.count("has not finished") == 1
         wait_until(lambda: daemon.metrics()["saf_hold{loop,read_failed}"] == 0, "the next good cycle", 60)

@@ -83,12 +83,12 @@ def test_names_in_rules_are_compared_with_those_that_slurm_has(saf: Saf) -> None
     rules = f'{RULES}[[rule]]\nname = "region"\nbeneficiary = "regional"\naccount_subtree = "regional"\n'
     saf.configure(rules=rules)
     saf.run("cycle")
-    assert "fine, 4 rules" in saf.run("rules", "check").stderr
+    assert "valid, 4 rules" in saf.run("rules", "check").stderr
     saf.configure(rules=rules.replace('partition = "main"', 'partition = "debgu"'))
     done = saf.run("rules", "check", code=1)
     assert "partition 'debgu': no such partition is known; did you mean 'debug'?" in done.stderr
     saf.configure(rules=rules.replace('partition = "main"', 'partition = "debug"\nqos = "normal"'))
-    assert "fine" in saf.run("rules", "check").stderr, "nobody has used it yet, but it is there"
+    assert "valid" in saf.run("rules", "check").stderr, "nobody has used it yet, but it is there"
 
 
 def test_all_lists_of_names_are_whole(

@@ -115,7 +115,7 @@ def test_undelivered_accounting_holds_until_it_is_delivered(
     wrap("sdiag", "$REAL | sed 's/DBD Agent queue size: 0/DBD Agent queue size: 4711/'")
     decision = eager.json("cycle")["decision"]
     assert (decision["reason"], decision["changes"]) == ("agent_queue", [])
-    assert "slurmctld has 4711 messages it could not deliver to slurmdbd" in decision["sentence"]
+    assert "slurmctld has 4711 messages that it could not deliver to slurmdbd" in decision["sentence"]
     assert decision["inputs"].keys() >= {"authority", "regional_demand", "regional_running_now"}
     assert transactions(slurm) == before
     wrap("sdiag", 'exec $REAL "$@"')
@@ -200,7 +200,7 @@ def test_without_pyslurm_the_commands_answer_and_the_doctor_says_why(saf: Saf) -
     assert found["source"]["level"] == "warning"
     assert found["source"]["found"].endswith(f"settings, associations, queue, diagnostics, nodes: {why}")
     logged = saf.run("cycle").stderr
-    assert f"Slurm's commands are asked for queue instead of pyslurm: {why}" in logged
+    assert f"reading queue through Slurm's commands instead of pyslurm: {why}" in logged
 
 
 def test_doctor_tells_what_it_could_not_read(saf: Saf, wrap: Wrap) -> None:

@@ -156,7 +156,9 @@ def test_restore_baseline_restores_the_part_of_a_level_that_was_rescaled(
     national(7500)
     try:
         said = eager.run("restore-baseline", "--yes").stderr
-        assert "0.5 % -> 24.7 % of the level; recorded as 25 beside 76, and beside it are 7501 now" in said
+        assert (
+            "0.5 % -> 24.7 % of the level; recorded as 25 with siblings at 76, which are at 7501 now" in said
+        )
         part = raw_shares(slurm)[0] / (raw_shares(slurm)[0] + 7501)
         assert part == pytest.approx(BASELINE / (BASELINE + 76), abs=0.001)
     finally:

@@ -1,4 +1,7 @@
-"""A PostgreSQL of a test's own: Debian's, in a private directory, and what can be done to its processes."""
+"""A PostgreSQL of a test's own in a private directory, and what can be done to its processes.
+
+It is Debian's 15, or the one whose programs are in the directory that SAF_TEST_POSTGRES names.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,13 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-BINARIES = Path("/usr/lib/postgresql/15/bin")
+CHOSEN = os.environ.get("SAF_TEST_POSTGRES")
+"""A directory such as /usr/lib/postgresql/16/bin; then every test that needs a ledger has it there."""
+
+BINARIES = Path(CHOSEN or "/usr/lib/postgresql/15/bin")
+ACCOUNT = getpwnam("nobody") if os.geteuid() == 0 else None
+"""The user a server runs as instead of root, which PostgreSQL refuses."""
+
 DEADLINE = 60
 
 
@@ -27,7 +36,8 @@ class Server:
     def run(self, program: str, *arguments: str) -> None:
         subprocess.run(
             [BINARIES / program, "-D", self.data, *arguments], check=True, capture_output=True, cwd="/",
-            user="postgres", group="postgres", extra_groups=[], timeout=DEADLINE,
+            user=ACCOUNT and ACCOUNT.pw_uid, group=ACCOUNT and ACCOUNT.pw_gid,
+            extra_groups=[] if ACCOUNT else None, timeout=DEADLINE,
         )  # fmt: skip
 
     def processes(self) -> list[int]:
@@ -51,14 +61,16 @@ class Server:
 
 
 @contextmanager
-def debian() -> Iterator[Server]:
-    """Debian's PostgreSQL 15 in a directory of its own, on a Unix socket there."""
-    if os.geteuid() != 0 or not BINARIES.exists():
-        pytest.skip("needs root and Debian's postgresql-15")
+def private_server() -> Iterator[Server]:
+    """The PostgreSQL of BINARIES in a directory of its own, on a Unix socket there."""
+    if not CHOSEN and not BINARIES.exists():
+        pytest.skip("needs Debian's postgresql-15, or another in SAF_TEST_POSTGRES")
     with TemporaryDirectory(prefix="saf-pg-") as directory:
-        os.chown(directory, getpwnam("postgres").pw_uid, -1)
+        if ACCOUNT:
+            os.chown(directory, ACCOUNT.pw_uid, -1)
         server = Server(Path(directory))
-        server.run("initdb", "--auth=trust", "--no-locale", "--encoding=utf8", "--no-sync")
+        initdb = ("-U", "postgres", "--auth=trust", "--no-locale", "--encoding=utf8", "--no-sync")
+        server.run("initdb", *initdb)
         server.run("pg_ctl", "-w", "-l", f"{directory}/log", "-o", f"-h '' -k {directory} -F", "start")
         try:
             yield server

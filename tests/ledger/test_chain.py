@@ -190,7 +190,7 @@ def test_newest_rows_cut_off_with_their_entries_are_found_by_a_copy_of_the_head(
 
 
 def test_a_withdrawn_read_leaves_a_chain_that_agrees(filled: Ledger) -> None:
-    filled.accounting.withdraw(NOW + 3600, at=NOW + 9000, actor="a", reason="wrong clock")
+    filled.intake.withdraw(NOW + 3600, at=NOW + 9000, actor="a", reason="wrong clock")
     assert checks(filled) == {}
     record(filled, [ended(7)], NOW + 10800)
     assert checks(filled) == {}
@@ -198,7 +198,7 @@ def test_a_withdrawn_read_leaves_a_chain_that_agrees(filled: Ledger) -> None:
 
 def test_overrides_and_forgotten_names_leave_a_chain_that_agrees(filled: Ledger) -> None:
     said = {"beneficiary": "regional", "organisation": "", "actor": "a", "reason": "r"}
-    filled.accounting.override("7", said, at=NOW + 9000)
+    filled.intake.override("7", said, at=NOW + 9000)
     assert checks(filled) == {}
     gone = filled.privacy.retain(Due(*[NOW + DAY] * 4), (), at=NOW + DAY, actor="a")
     assert min(gone) > 0, "names, texts and lines are gone"

@@ -17,7 +17,7 @@ from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import Store, sql
 from slurm_ai_factory.ledger.connection import Limits
 from tests.cluster.slurm import wait_until
-from tests.ledger.servers import Server, debian
+from tests.ledger.servers import Server, private_server
 
 PATIENCE = Limits(silence=1)
 DEADLINE = 30
@@ -25,7 +25,7 @@ DEADLINE = 30
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    with debian() as server:
+    with private_server() as server:
         with Store(server.url) as store:
             store.migrate()
         yield server

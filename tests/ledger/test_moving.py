@@ -1,4 +1,4 @@
-"""A ledger moved from PostgreSQL 18, which is embedded, to Debian's 15 and back: every row of it."""
+"""A ledger moved to another server and back, from the embedded PostgreSQL to Debian's: every row of it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from slurm_ai_factory.core.records import HOUR, Rejected, Run, Subject
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import Ledger, Store, moving, open_ledger
 from tests.conftest import as_role
-from tests.ledger.servers import debian
+from tests.ledger.servers import private_server
 
 T0 = 1_800_000_000
 
@@ -19,7 +19,7 @@ T0 = 1_800_000_000
 @pytest.fixture(scope="module")
 def other() -> Iterator[str]:
     """The url of an empty database of another server."""
-    with debian() as server:
+    with private_server() as server:
         yield server.url
 
 
@@ -39,10 +39,10 @@ def run(db_index: int, account: str = "a\tb\\N") -> Run:
 def filled(url: str) -> None:
     with open_ledger(url, "c") as ledger:
         read: list[Run | Rejected] = [run(2**64 - 1), run(2), Rejected("a\nb", "no run")]
-        ledger.accounting.record(read, T0, T0 + 2 * HOUR, at=T0 + 3 * HOUR)
-        ledger.accounting.record([run(2, "é")], T0, T0 + 2 * HOUR, at=T0 + 4 * HOUR)
+        ledger.intake.record(read, T0, T0 + 2 * HOUR, at=T0 + 3 * HOUR)
+        ledger.intake.record([run(2, "é")], T0, T0 + 2 * HOUR, at=T0 + 4 * HOUR)
         said = {"beneficiary": "regional", "organisation": "", "actor": "me", "reason": "why"}
-        ledger.accounting.override("1", said, at=T0 + 5 * HOUR)
+        ledger.intake.override("1", said, at=T0 + 5 * HOUR)
 
 
 def runs(ledger: Ledger) -> list[Run]:
@@ -57,7 +57,7 @@ def test_every_row_is_moved_to_an_older_server_and_back_and_numbering_goes_on(
     assert {one.name for one in there if one.rows} >= {"runs", "run_versions", "hourly_usage", "overrides"}
     with open_ledger(ledger_url, "c") as before, open_ledger(other, "c") as after:
         assert runs(before) == runs(after) != []
-        after.accounting.record([run(3, "new")], T0, T0 + 2 * HOUR, at=T0 + 6 * HOUR)
+        after.intake.record([run(3, "new")], T0, T0 + 2 * HOUR, at=T0 + 6 * HOUR)
         expected = runs(after)
     owner = emptied(as_role(ledger_url, "postgres"))
     moving.move(other, owner)

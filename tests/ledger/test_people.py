@@ -16,7 +16,7 @@ from slurm_ai_factory.core.fingerprint import RowsDigest
 from slurm_ai_factory.core.programme.expertise import NewEntry
 from slurm_ai_factory.core.programme.personal import personal
 from slurm_ai_factory.core.programme.retention import Due
-from slurm_ai_factory.core.records import FOREVER, HOUR, Change, Decision, Pause, Rejected, Run
+from slurm_ai_factory.core.records import FOREVER, HOUR, Change, ChangeStatus, Decision, Pause, Rejected, Run
 from slurm_ai_factory.core.rules.classify import Beneficiary, Rule
 from slurm_ai_factory.core.rules.organisations import Codes, Link, Organisation
 from slurm_ai_factory.errors import LedgerError
@@ -54,14 +54,14 @@ def fill(ledger: Ledger) -> None:
     done = ledger.registry.record([plant, Link(organisation="plant", account="umcg", since=0)], terms, said)
     assert not done.problems
     wanted = {"beneficiary": "regional", "organisation": "", "actor": STAFF, "reason": TOLD}
-    ledger.accounting.override("7", wanted, at=NOW + 2)
+    ledger.intake.override("7", wanted, at=NOW + 2)
     ledger.control.say_pause(Pause(NOW, NOW + HOUR, STAFF, TOLD))
     hours = NewEntry(day=DAY, organisation="plant", role="jurist", hours=Decimal(2), activity=TOLD)
     (entry,) = ledger.expertise.add([hours], at=NOW, actor=STAFF)
     ledger.expertise.correct(entry, Decimal(1), TOLD, at=NOW, actor=STAFF)
     change = Change(cluster="c", account="umcg", raw_shares_before=1, raw_shares_after=2)
     decision = Decision(at=NOW, reason="paused", sentence=TOLD, inputs={}, changes=(change,))
-    for planned in ledger.control.record(decision, "enforce", STAFF, "planned"):
+    for planned in ledger.control.record(decision, "enforce", STAFF, ChangeStatus.PLANNED):
         ledger.control.settle(planned, at=NOW, raw_shares=1, note=TOLD)
 
 
@@ -239,7 +239,7 @@ def test_texts_of_staff_go_by_their_age_and_what_is_hashed_over_them_stays(ledge
 def test_a_note_that_is_settled_after_its_salt_is_gone_still_goes(ledger: Ledger) -> None:
     change = Change(cluster="c", account="umcg", raw_shares_before=1, raw_shares_after=2)
     decision = Decision(at=NOW, reason="raise", sentence="", inputs={}, changes=(change,))
-    (planned,) = ledger.control.record(decision, "enforce", STAFF, "planned")
+    (planned,) = ledger.control.record(decision, "enforce", STAFF, ChangeStatus.PLANNED)
     with by_hand(ledger.store.url) as owner:
         owner.execute("UPDATE changes SET salt = NULL")
     ledger.control.settle(planned, at=NOW, raw_shares=1, note=TOLD)

@@ -66,7 +66,7 @@ def test_no_total_of_any_time_changes(
         patch.setattr(privacy, "BATCH", batch)
         for step, read in enumerate(history):
             named = [one._replace(subject=one.subject._replace(cluster=cluster)) for one in read]
-            ledger.accounting.record(named, T0, NOW + step, at=NOW + step)
+            ledger.intake.record(named, T0, NOW + step, at=NOW + step)
         told = books(ledger), [plain(measure(ledger, ALL, NOW, NOW + n)) for n in range(len(history))]
         pseudonymise(ledger, before)
         assert books(ledger) == told[0]
@@ -157,7 +157,7 @@ def test_a_user_without_a_run_left_leaves_no_subject_behind(ledger: Ledger) -> N
 def test_a_run_that_was_withdrawn_keeps_no_name(ledger: Ledger) -> None:
     record(ledger, [running(9)], NOW - 1)
     record(ledger, [ended(1)], NOW)
-    ledger.accounting.withdraw(NOW, at=NOW + 1, actor="operator", reason="wrong clock")
+    ledger.intake.withdraw(NOW, at=NOW + 1, actor="operator", reason="wrong clock")
     assert pseudonymise(ledger, NOW + 5)[0] == 1
     rows = ledger.store.connection.execute(
         "SELECT v.db_index, s.user_name FROM run_versions v JOIN subjects s USING (subject_id)"

@@ -20,6 +20,7 @@ from slurm_ai_factory.core.rules.organisations import (
     RegistryEntry,
     always_regional,
 )
+from slurm_ai_factory.core.tres import Resource
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import Ledger, open_ledger
 from tests.conftest import by_hand
@@ -59,7 +60,7 @@ def charges(ledger: Ledger, rules: Rules, then: Instant | None = None) -> Sums:
     """By organisation and beneficiary, and the same from the hourly sums."""
     books = ledger.classified(rules, then)
     groups = share.by_group(
-        lambda _, who: who.organisation, WEIGHTS, ALL, NOW,
+        lambda _, who: (who.organisation,), WEIGHTS, ALL, NOW,
         closed=books.usage_by_subject(ALL, NOW, WEIGHTS), open_runs=books.open_runs(),
     )  # fmt: skip
     return {(one.name, str(one.beneficiary)): one.delivered for one in groups}
@@ -69,7 +70,7 @@ def now_and_kept(ledger: Ledger) -> Sums:
     """The charges as they are, which the hourly sums must agree with, kept or not."""
     rules = ledger.rules_of(BY_REGISTRY, REGION)
     found, books = charges(ledger, rules), ledger.classified(rules)
-    promise = share.Promise(cluster="c", target_share=0.25, margin=0.01, resource="cpu", weights=WEIGHTS)
+    promise = share.Promise(cluster="c", target_share=0.25, margin=0.01, resource=Resource(WEIGHTS))
     for keep in (False, True):
         if keep:
             books.keep_sums(ALL, SETTLED, WEIGHTS)
@@ -174,7 +175,7 @@ REGIONAL = Rules(
 
 def override(ledger: Ledger, job: str, beneficiary: str | None, at: Instant) -> str:
     said = {"beneficiary": beneficiary, "organisation": "", "actor": "jan", "reason": "a test run"}
-    return ledger.accounting.override(job, said, at=at)[0]
+    return ledger.intake.override(job, said, at=at)[0]
 
 
 def _with_overrides(ledger: Ledger, then: Instant | None = None) -> Sums:
@@ -248,10 +249,10 @@ def test_the_rules_and_the_tree_of_an_instant_are_known_again(ledger: Ledger) ->
     below = Rule(
         name="r", beneficiary=Beneficiary.REGIONAL, conditions={"account_subtree": frozenset({"regional"})}
     )
-    ledger.accounting.record_accounts(tree, 10)
+    ledger.intake.record_accounts(tree, 10)
     ledger.registry.keep_rules([below], ["GM0014"], 10)
     ledger.registry.keep_rules([below], ["GM0014"], 11)
-    ledger.accounting.record_accounts([*tree[:2], _row("umcg", "root")], 20)
+    ledger.intake.record_accounts([*tree[:2], _row("umcg", "root")], 20)
     ledger.registry.keep_rules([], (), 30)
     assert ledger.registry.rules_used(9) is None
     subject = Subject("c", "umcg", "a", "main", "normal", "", "")

@@ -22,6 +22,7 @@ from slurm_ai_factory.core.records import (
     HOUR,
     Association,
     Change,
+    ChangeStatus,
     Decision,
     Outage,
     Pause,
@@ -33,7 +34,7 @@ from slurm_ai_factory.core.records import (
 from slurm_ai_factory.core.rules.classify import Beneficiary, Rule
 from slurm_ai_factory.core.rules.organisations import Codes, Link, Organisation, RegistryEntry
 from slurm_ai_factory.errors import LedgerError
-from slurm_ai_factory.ledger import Ledger, Store, moving, open_ledger, sql
+from slurm_ai_factory.ledger import Ledger, Store, moving, open_ledger, rights, sql
 from slurm_ai_factory.ledger.audits import Audit
 from slurm_ai_factory.ledger.publishing import Published
 from tests.conftest import as_role, by_hand, new_ledger
@@ -85,8 +86,8 @@ def _read(ledger: Ledger) -> None:
         Association(cluster="c", account=one, parent=up, raw_shares=1)
         for one, up in (("root", None), ("umcg", "root"))
     ]
-    ledger.accounting.record_accounts(tree, NOW)
-    ledger.accounting.record_events([Size(T0, None, "cpu=8")], [Outage("n1", T0, None, "DOWN", "cpu=1")], NOW)
+    ledger.intake.record_accounts(tree, NOW)
+    ledger.intake.record_events([Size(T0, None, "cpu=8")], [Outage("n1", T0, None, "DOWN", "cpu=1")], NOW)
     rule = Rule(
         name="r", beneficiary=Beneficiary.REGIONAL, conditions={"user": frozenset({f"{MARK}another"})}
     )
@@ -102,7 +103,7 @@ def _say(ledger: Ledger) -> None:
     entries: list[RegistryEntry] = [hospital, Link(organisation="umcg", account="umcg", since=0)]
     terms = Codes(municipalities={"GM0014": "G"}, sectors=(), hubs=(), accounts=frozenset({"umcg"}))
     assert not ledger.registry.record(entries, terms, {"at": NOW, **WHO}).problems
-    ledger.accounting.override("7", {"beneficiary": "regional", "organisation": "", **WHO}, at=NOW + 2)
+    ledger.intake.override("7", {"beneficiary": "regional", "organisation": "", **WHO}, at=NOW + 2)
     hours = NewEntry(
         day=date(2027, 1, 4), organisation="umcg", role=f"{MARK}role", hours=Decimal(1), activity=f"{MARK}a"
     )
@@ -131,7 +132,7 @@ def _decide(ledger: Ledger) -> None:
         inputs={"account": f"{MARK}in", "u": 1},
         changes=tuple(changes),
     )
-    settled, _ = ledger.control.record(decision, "enforce", WHO["actor"], "planned")
+    settled, _ = ledger.control.record(decision, "enforce", WHO["actor"], ChangeStatus.PLANNED)
     ledger.control.settle(settled, at=NOW, raw_shares=2, note=f"{MARK}note")
     ledger.control.keep_baseline("regional", Baseline(25, 75), NOW)
 
@@ -139,8 +140,8 @@ def _decide(ledger: Ledger) -> None:
 def _withdraw(ledger: Ledger) -> None:
     later = NOW + 2 * DAY
     record(ledger, [_whose(ended(9))], later, now=True)
-    ledger.accounting.record_events([Size(T0, None, "cpu=9")], [], later)
-    ledger.accounting.withdraw(later, at=later + 1, **WHO)
+    ledger.intake.record_events([Size(T0, None, "cpu=9")], [], later)
+    ledger.intake.withdraw(later, at=later + 1, **WHO)
 
 
 def _columns(url: str) -> list[tuple[str, str, str]]:
@@ -330,7 +331,7 @@ def test_a_ledger_of_one_role_gets_the_others(ledger_url: str) -> None:
     with pytest.raises(LedgerError), open_ledger(ledger_url, "c"):
         pass
     with psycopg.connect(owner, autocommit=True) as connection:
-        connection.execute(sql.roles().encode())
+        connection.execute(rights.roles().encode())
     with Store(owner) as store:
         assert store.migrate() == []
     with open_ledger(ledger_url, "c") as ledger:

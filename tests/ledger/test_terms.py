@@ -14,6 +14,7 @@ from slurm_ai_factory import config as configuration
 from slurm_ai_factory import question
 from slurm_ai_factory.core.programme.terms import Term
 from slurm_ai_factory.core.rules.organisations import Regional
+from slurm_ai_factory.core.tres import Resource
 from slurm_ai_factory.ledger import Ledger, open_ledger
 from tests.conftest import by_hand
 from tests.core.programme.test_terms import FIRST, MIDNIGHTS, day, later_terms
@@ -113,7 +114,7 @@ def test_the_ledger_refuses_what_is_no_term(ledger: Ledger) -> None:
 
 
 def test_weights_keep_their_digits(ledger: Ledger) -> None:
-    weighed = replace(FIRST, resource={"cpu": Decimal("0.2500"), "gres/gpu": 16})
+    weighed = replace(FIRST, resource=Resource({"cpu": Decimal("0.2500"), "gres/gpu": 16}))
     ledger.promise_terms.begin(weighed)
     (found,) = ledger.promise_terms.rows()
-    assert str(found.resource["cpu"]) == "0.2500"
+    assert str(found.resource.weights["cpu"]) == "0.2500"

@@ -46,7 +46,7 @@ def test_the_ledger_is_what_it_was_before_whatever_the_wrong_reads_told(
         before = [measure(ledger, WINDOW, NOW, then) for then in (None, NOW)]
         for read in wrong:
             record(ledger, named(cluster, read), WRONG, now=True)
-        ledger.accounting.withdraw(WRONG, at=LATER, **WHO)
+        ledger.intake.withdraw(WRONG, at=LATER, **WHO)
         assert ledger.accounting.watermark() == NOW
         assert entries(ledger) == expected(last.values())
         assert [measure(ledger, WINDOW, NOW, then) for then in (None, NOW)] == before
@@ -58,7 +58,7 @@ def test_what_the_wrong_reads_told_is_still_known_as_of_then(ledger: Ledger) -> 
     record(ledger, [ended(1)], now=True)
     record(ledger, [ended(1)._replace(elapsed_seconds=1), ended(2)], LATER, now=True)
     told = measure(ledger, WINDOW, LATER, then=LATER)
-    ledger.accounting.withdraw(LATER, at=LATER + HOUR, **WHO)
+    ledger.intake.withdraw(LATER, at=LATER + HOUR, **WHO)
     assert measure(ledger, WINDOW, LATER, then=LATER) == told
     assert measure(ledger, WINDOW, NOW) != told
     assert ledger.accounting.watermark() == NOW
@@ -69,7 +69,7 @@ def test_what_was_read_again_counts_as_if_nothing_had_been(ledger: Ledger) -> No
     record(ledger, [ended(1), running(2)], now=True)
     record(ledger, [], WRONG, now=True)
     assert [one.missing for one in ledger.accounting.open_jobs()] == [True]
-    ledger.accounting.withdraw(WRONG, at=LATER, **WHO)
+    ledger.intake.withdraw(WRONG, at=LATER, **WHO)
     assert [one.missing for one in ledger.accounting.open_jobs()] == [False]
     record(ledger, [ended(1), ended(2)], LATER + HOUR, now=True)
     assert ledger.accounting.open_jobs() == []
@@ -78,7 +78,7 @@ def test_what_was_read_again_counts_as_if_nothing_had_been(ledger: Ledger) -> No
 
 def test_capacity_and_tree_of_wrong_reads_are_taken_back_and_kept(ledger: Ledger, ledger_url: str) -> None:
     def events(at: Instant, count: int) -> None:
-        ledger.accounting.record_events(
+        ledger.intake.record_events(
             [Size(T0, None, f"cpu={count}")], [Outage("n1", T0, None, "DOWN", "cpu=1")], at
         )
 
@@ -87,7 +87,7 @@ def test_capacity_and_tree_of_wrong_reads_are_taken_back_and_kept(ledger: Ledger
     before = ledger.accounting.events(T0, NOW, LATER)
     record(ledger, [ended(1)], WRONG, now=True)
     events(WRONG, 99)
-    ledger.accounting.withdraw(WRONG, at=LATER, **WHO)
+    ledger.intake.withdraw(WRONG, at=LATER, **WHO)
     assert ledger.accounting.events(T0, NOW, WRONG) == before
     with psycopg.connect(ledger_url) as connection:
         kept = connection.execute("SELECT table_name, content->>'tres' FROM withdrawn_rows").fetchall()
@@ -99,14 +99,14 @@ def test_capacity_and_tree_of_wrong_reads_are_taken_back_and_kept(ledger: Ledger
 def test_there_must_be_something_to_take_back(ledger: Ledger) -> None:
     record(ledger, [ended(1)], now=True)
     with pytest.raises(LedgerError, match="no read was made since"):
-        ledger.accounting.withdraw(WRONG, at=LATER, **WHO)
+        ledger.intake.withdraw(WRONG, at=LATER, **WHO)
     assert ledger.accounting.watermark() == NOW
 
 
 def test_an_override_made_since_stands_in_the_way(ledger: Ledger) -> None:
     record(ledger, [ended(1)], now=True)
     said = {"beneficiary": "regional", "organisation": "", "actor": "a", "reason": "r"}
-    ledger.accounting.override("7", said, at=LATER)
+    ledger.intake.override("7", said, at=LATER)
     record(ledger, [ended(1)], LATER + 1, now=True)
     with pytest.raises(LedgerError, match="job 7 was put under an override"):
-        ledger.accounting.withdraw(LATER, at=LATER + HOUR, **WHO)
+        ledger.intake.withdraw(LATER, at=LATER + HOUR, **WHO)

@@ -10,6 +10,7 @@ from slurm_ai_factory.core.control.lever import Reach
 from slurm_ai_factory.core.measure.share import Group
 from slurm_ai_factory.core.records import HOUR, Decision, Hour, Measurement, Window
 from slurm_ai_factory.core.rules.classify import Beneficiary
+from slurm_ai_factory.core.tres import Resource
 from slurm_ai_factory.monitor.board import Board, Done, Shown, Steered
 
 DAY = 24 * HOUR
@@ -25,7 +26,7 @@ def measurement(share: float = 0.3, days: int = 30, **changes: Any) -> Measureme
     hours = tuple(Hour(SINCE + n * HOUR, share * busy, busy, 0.0, busy) for n in range(days * 24))
     total = days * DAY * 100
     values: dict[str, Any] = {
-        "cluster": "c", "window": WINDOW, "as_of": SINCE + days * DAY, "resource": "gres/gpu",
+        "cluster": "c", "window": WINDOW, "as_of": SINCE + days * DAY, "resource": Resource({"gres/gpu": 1}),
         "target_share": 0.25, "regional_charge": round(share * total), "total_charge": total,
         "unclassified_charge": 0, "capacity": total, "waiting_charge": 0, "starved_charge": 0.0,
         "regional_running": 30, "regional_pending": 10, "newest_record_at": SINCE + days * DAY,
@@ -37,12 +38,12 @@ def measurement(share: float = 0.3, days: int = 30, **changes: Any) -> Measureme
 def shown(**changes: Any) -> Shown:
     """A complete cycle in which all is well."""
     decision = Decision(
-        at=NOW, reason="at_set_point", sentence="nothing to change: the shares already say what is wanted",
+        at=NOW, reason="at_set_point", sentence="no change: the shares are already as wanted",
         inputs={"usage_share": 0.3, "share_wanted": 0.28, "share": 0.27},
     )  # fmt: skip
     groups = [
-        Group("research", Beneficiary.NON_REGIONAL, 70 * DAY),
-        Group("business", Beneficiary.REGIONAL, 30 * DAY),
+        Group(("research",), Beneficiary.NON_REGIONAL, 70 * DAY),
+        Group(("business",), Beneficiary.REGIONAL, 30 * DAY),
     ]  # fmt: skip
     values: dict[str, Any] = {
         "at": NOW, "mode": "enforce", "seconds": 0.2, "phases": {"read": 0.1, "measure": 0.1},
@@ -73,7 +74,7 @@ def held(reason: str) -> Board:
 def failed(cause: str = "slurm", *, before: bool = True) -> Board:
     """After a cycle that failed, with or without a complete one before."""
     board = complete() if before else Board("c")
-    board.fail("failed", "slurmdbd does not answer; see systemctl status slurmdbd", cause, NOW + 300)
+    board.fail("failed", "slurmdbd does not answer; see systemctl status slurmdbd", cause)
     return board
 
 
@@ -87,5 +88,5 @@ def overdue(*, before: bool = True) -> Board:
 def standby() -> Board:
     """While another saf is active."""
     board = Board("c")
-    board.fail("standby", "another saf is active for cluster c and this one stands by", "", NOW)
+    board.fail("standby", "another saf is active for cluster c and this one stands by")
     return board

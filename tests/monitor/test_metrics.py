@@ -75,7 +75,7 @@ def test_a_cycle_that_hangs_is_a_hold_until_it_ends() -> None:
         if ended:
             board.complete(ended())
         else:
-            board.fail("failed", "no", "slurm", examples.NOW)
+            board.fail("failed", "no", "slurm")
         assert "saf_overdue_since_timestamp_seconds" not in names(board)
 
 
@@ -151,7 +151,7 @@ def test_labels_are_bounded(board: Board) -> None:
 
 
 def test_series_do_not_grow_with_groups() -> None:
-    groups = [Group(f"g{n:04}", Beneficiary.REGIONAL, 10_000 - n) for n in range(2000)]
+    groups = [Group((f"g{n:04}",), Beneficiary.REGIONAL, 10_000 - n) for n in range(2000)]
     found = samples(examples.complete(groups={"sector": groups}))
     sectors = {name: value for name, value in found.items() if "saf_sector" in name}
     assert len(sectors) == MOST_GROUPS + 1
@@ -162,7 +162,7 @@ def test_counters_only_grow() -> None:
     board = examples.complete()
     before = {name: value for name, value in samples(board).items() if "_total{" in name}
     board.complete(examples.shown(statuses=("applied",)))
-    board.fail("failed", "no", "slurm", examples.NOW)
+    board.fail("failed", "no", "slurm")
     after = samples(board)
     assert all(after[name] >= value for name, value in before.items())
     assert after["saf_changes_total{c,applied}"] == 1
@@ -207,7 +207,7 @@ def test_a_scrape_shows_each_cycle_and_the_process_as_it_is() -> None:
     board.complete(examples.shown())
     exposition.renew()
     assert b"saf_verdict" in exposition.text("")[1]
-    board.fail("failed", "no", "slurm", examples.NOW)
+    board.fail("failed", "no", "slurm")
     assert b"saf_verdict" not in exposition.text("")[1]
     board.compare(Reconciled(examples.NOW, 0, 3600, 0))
     assert b"saf_reconciled_timestamp_seconds" in exposition.text("")[1]

@@ -85,13 +85,14 @@ def test_the_promise_is_one_sentence_and_the_numbers_need_no_script() -> None:
     text = read(BOARDS["below"])
     assert outlook.promise_sentence(measurement(0.2), 0.01) in text
     for words in (
-        "20.0 %",
+        "20 %",
         "25 %",
-        "29.0 %",
+        "29 %",
+        "attainable: yes",
         "verdict: open",
         "RawShares 37",
         "33 → 37",
-        "Nothing to change",
+        "No change: the shares are already as wanted.",
     ):
         assert words in text, words
 
@@ -99,35 +100,36 @@ def test_the_promise_is_one_sentence_and_the_numbers_need_no_script() -> None:
 def test_a_failure_says_what_happened_and_how_old_the_numbers_are() -> None:
     text = read(BOARDS["failed"])
     assert (
-        "Slurmdbd does not answer; see systemctl status slurmdbd. What follows is as of 31 Jan 00:00." in text
+        "Slurmdbd does not answer; see systemctl status slurmdbd. The numbers below are as of 31 Jan 00:00."
+        in text
     )
     assert 'class="tone-bad old"' in page.status_html(BOARDS["failed"], NOW)
     assert "Nothing is decided until a cycle succeeds." in text
-    assert "The control decides at every beat" not in text
-    assert "all times are those of" in text
+    assert "The control decides in every cycle" not in text
+    assert "all times are in" in text
 
 
 def test_a_cycle_that_hangs_says_since_when_and_how_old_the_numbers_are() -> None:
     text = read(BOARDS["overdue"])
     assert (
-        "The cycle that began at 31 Jan 00:05 has not finished yet. What follows is as of 31 Jan 00:00."
+        "The cycle that began at 31 Jan 00:05 has not finished yet. The numbers below are as of 31 Jan 00:00."
         in text
     )
     assert 'class="tone-bad old"' in page.status_html(BOARDS["overdue"], NOW)
-    assert "The control decides at every beat" not in text
+    assert "The control decides in every cycle" not in text
     assert "30 Jan 23:05 UTC has not finished yet." in read(BOARDS["overdue at first"])
 
 
 def test_without_a_cycle_there_are_no_numbers() -> None:
-    assert "Nothing has been measured yet; the first cycle is under way." in read(BOARDS["fresh"])
+    assert "Nothing has been measured yet; the first cycle is running." in read(BOARDS["fresh"])
     for name in ("fresh", "failed at first", "standby"):
         assert "<svg" not in page.status_html(BOARDS[name], NOW)
-        assert "Delivered to the region" not in read(BOARDS[name])
+        assert "to the region, of" not in read(BOARDS[name])
 
 
 def test_numbers_that_are_too_old_say_so() -> None:
     text = read(BOARDS["complete"], NOW + 3600)
-    assert "No complete cycle for too long. What follows is as of" in text
+    assert "No cycle has completed for too long. The numbers below are as of" in text
 
 
 @pytest.mark.parametrize("reason", sorted(HOLDS - {"read_failed", "standby"}))
@@ -150,7 +152,7 @@ def test_the_tone_says_how_it_is(board: str, tone: str) -> None:
 def test_what_others_named_is_text_and_never_markup() -> None:
     wicked = "<script>alert(1)</script>"
     board = examples.complete(unknown_accounts=(wicked,))
-    board.fail("failed", wicked, "slurm", NOW)
+    board.fail("failed", wicked, "slurm")
     assert wicked not in page.status_html(board, NOW)
     assert "&lt;script&gt;alert(1)" in page.status_html(board, NOW)
 
@@ -179,7 +181,7 @@ def test_every_step_names_a_command_that_exists() -> None:
 
 
 def test_where_nothing_is_the_matter_there_is_nothing_to_do() -> None:
-    assert steps(BOARDS["complete"], NOW) == [Step("Nothing: all is well.")]
+    assert steps(BOARDS["complete"], NOW) == [Step("Nothing to do: all is well.")]
 
 
 @settings(max_examples=25)

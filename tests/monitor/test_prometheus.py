@@ -26,7 +26,7 @@ from tests.monitor.sheet import Sheet, substituted
 
 WINDOW = "2026Q3"
 VARIABLES = {"cluster": CLUSTER, "window": WINDOW}
-SOMETIMES = {"Books differ by", "Authority of shares"}
+SOMETIMES = {"Ledger differs by", "Authority of shares"}
 """After a midnight of the daemon's, and while jobs of both sides wait; the live daemon has had both."""
 COMPARED = re.compile(r" (==|!=|<|>) (?=[^}]*(?:$|[a-z(0-9]))")
 DASHBOARDS = {uid: generate.dashboard(uid) for uid in generate.DASHBOARDS}

@@ -13,6 +13,7 @@ import pytest
 from slurm_ai_factory import cycle, question
 from slurm_ai_factory.config import Config, parse_config
 from slurm_ai_factory.core.records import HOUR
+from slurm_ai_factory.core.tres import Resource
 from slurm_ai_factory.errors import ConfigError
 from slurm_ai_factory.monitor.metrics import Exposition
 from slurm_ai_factory.steps.summary import cycle_sentence
@@ -72,7 +73,7 @@ def test_a_file_that_contradicts_the_term_changes_nothing_and_is_told(life: Life
     life.site = replace(life.site, config=file("target_share = 0.4"))
     found = report(life)
     assert found.gathered.measurement.target_share == 0.25
-    assert "model contradicts the promise's term in force since the beginning: promise.target_share" in (
+    assert "model contradicts the promise's current term (since the beginning): promise.target_share" in (
         cycle_sentence(found)
     )
     life.beat(HOUR)
@@ -84,10 +85,10 @@ def test_a_file_that_contradicts_the_term_changes_nothing_and_is_told(life: Life
 
 def test_a_cycle_measures_and_steers_by_the_term_in_force(life: Life) -> None:
     life.beat(6 * HOUR)
-    promise(life, share=0.4, margin=0.05, resource={"node": 1})
+    promise(life, share=0.4, margin=0.05, resource=Resource({"node": 1}))
     found = report(life)
     assert found.gathered.measurement.target_share == 0.4
-    assert found.gathered.measurement.resource == "node"
+    assert found.gathered.measurement.resource.name == "node"
     policy = found.gathered.config.policy(3600)
     assert (policy.target_share, policy.margin) == (0.4, 0.05)
     assert "promised 40%" in cycle_sentence(found)

@@ -187,7 +187,7 @@ def test_nobodys_own_figure_is_told(made: Year, window: str) -> None:
     where = windows.window(window, 0, made.config.promise.time_zone)
     with made.ledger() as ledger:
         asked = question.ask(made.config, ledger, where, then=facility.AS_OF[window])
-        groups = asked.groups(lambda _, classification: classification.organisation)
+        groups = asked.groups(lambda _, classification: (classification.organisation,))
     own = [group.delivered for group in groups if group.beneficiary is Beneficiary.REGIONAL and group.name]
     assert len(own) >= 29
     secret = {int(a + b) for a in own for b in [0, *own] if a != b}

@@ -69,8 +69,8 @@ def test_a_file_that_is_changed_relabels_nothing_and_is_told(made: Year) -> None
     assert value(report) == value(made.reports["2027Q3"])
     assert [one["verdict"] for one in value(report)["trend"]] == ["met", "met", "missed_starved"]
     assert changed.contradicting(term) == (
-        f"{made.file} contradicts the promise's term in force since the beginning: promise.target_share is "
-        "0.22 in the file and 0.25 in the term; the term holds: remove these keys from the file, or change "
+        f"{made.file} contradicts the promise's current term (since the beginning): promise.target_share is "
+        "0.22 in the file and 0.25 in the term; the term applies: remove these keys from the file, or change "
         "the promise with `saf promise set`"
     )
     assert made.config.contradicting(term) == ""

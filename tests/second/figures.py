@@ -199,19 +199,27 @@ def _left(one: Measured) -> int:
 
 
 def _forecast(one: Measured) -> dict[str, Any]:
-    """What the region needs of what is left to end at share and margin, and what its demand can fill."""
+    """What the region needs of what is left to end at share and margin, and what it may get of it."""
     rate, regional = _rate(one), one.of(REGIONAL)
     rest = rate * _left(one)
     wanted = (promised(one.term) + promised(one.term, "margin")) * (one.charge + rest) - regional
     required = max(NONE, wanted / rest) if rest else None
     highest = min(WHOLE, one.demand / rate) if rest else None
-    projected = None if highest is None else (regional + highest * rest) / (one.charge + rest)
+    filled = None if highest is None else (regional + highest * rest) / (one.charge + rest)
+    recent = _recent(one)
+    expected = None if recent is None else (regional + recent * rest) / (one.charge + rest)
     attainable = None if required is None or highest is None else required <= highest
     return {
         "remaining_seconds": _left(one), "expected_rate": rate, "demand_rate": one.demand,
-        "required_share": required, "highest_share": highest, "projected_share": projected,
-        "attainable": attainable,
+        "required_share": required, "highest_share": highest, "attainable_share": filled,
+        "expected_share": expected, "attainable": attainable,
     }  # fmt: skip
+
+
+def _recent(one: Measured) -> Fraction | None:
+    """The region's part of what the last seven days delivered."""
+    hours = [at for at in one.hours if at >= one.read - WEEK]
+    return ratio(summed(one.regional[at] for at in hours), summed(one.everyone[at] for at in hours))
 
 
 def _rate(one: Measured) -> Fraction:

@@ -30,15 +30,15 @@ LATER = FIRST + 1800
 def build(url: str, config: Config) -> None:
     """Write it into the ledger at ``url``."""
     with open_ledger(url, CLUSTER) as ledger:
-        ledger.accounting.record(_first(), LAST, FIRST, at=FIRST)
+        ledger.intake.record(_first(), LAST, FIRST, at=FIRST)
         said = {"beneficiary": "regional", "organisation": "kliniekdata", "actor": "a", "reason": "r"}
-        ledger.accounting.override("1", said, at=FIRST + 60)
+        ledger.intake.override("1", said, at=FIRST + 60)
         _events(ledger)
         _terms(ledger)
         _moved(ledger, config)
         _proposed(ledger)
         _hours(ledger)
-        ledger.accounting.record(_second(), FIRST, SECOND, at=SECOND)
+        ledger.intake.record(_second(), FIRST, SECOND, at=SECOND)
 
 
 def _run(number: int, account: str, state: str, **told: Any) -> Run:
@@ -93,7 +93,7 @@ def _events(ledger: Ledger) -> None:
         Outage("n02", second + 7, fifth, "IDLE+POWERED_DOWN", node),
         Outage("n03", second, fifth, "MIXED+DRAIN", node),
     ]
-    ledger.accounting.record_events([], outages, FIRST)
+    ledger.intake.record_events([], outages, FIRST)
 
 
 def _terms(ledger: Ledger) -> None:

@@ -119,7 +119,7 @@ def test_policies_are_asked_for_by_name(text: str) -> None:
      "reset", "reset:week", "partition:2", "Floor", "static:0.2:0.3"],
 )  # fmt: skip
 def test_other_policies_are_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is no policy: use floor, static"):
+    with pytest.raises(ValueError, match="is not a policy: use floor, static"):
         policies.named(text, 0.25)
 
 

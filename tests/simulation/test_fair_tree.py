@@ -72,7 +72,6 @@ def test_ranks_do_not_depend_on_the_unit_of_usage(
     root, usage = tree
     scaled = {key: value * 2.0**unit for key, value in usage.items()}
     assert fair_tree.fair_share(root, scaled) == fair_tree.fair_share(root, usage)
-    assert fair_tree.classic(root, scaled) == fair_tree.classic(root, usage)
 
 
 @given(used_trees())
@@ -114,12 +113,6 @@ def test_norm_shares_of_competitors_add_up_to_one(tree: tuple[FairTreeNode, dict
     found = fair_tree.levels(root, usage)
     top = [found[rival.key].norm_shares for rival in fair_tree.competitors(root) if rival.key in found]
     assert sum(top) == pytest.approx(1) or not any(top)
-
-
-@given(used_trees())
-def test_classic_factors_lie_between_zero_and_one(tree: tuple[FairTreeNode, dict[str, float]]) -> None:
-    root, usage = tree
-    assert all(0 <= factor <= 1 for factor in fair_tree.classic(root, usage).values())
 
 
 @given(st.floats(1, 30), st.floats(0, 100), st.floats(0, 100))

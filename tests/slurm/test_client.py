@@ -67,7 +67,7 @@ def test_a_garbled_answer_is_asked_for_again(client: Client, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("body", [printed(row(Comment="x@y")), "echo a warning"])
 def test_an_answer_that_stays_garbled_is_none(client: Client, body: str, tmp_path: Path) -> None:
-    with pytest.raises(GarbledError, match="sacct printed what has not the fields"):
+    with pytest.raises(GarbledError, match="sacct did not print the fields it was asked for"):
         client(sacct=f"{SEPARATED}; echo >>asked; {body}").runs(0, 1)
     assert (tmp_path / "asked").read_text() == "\n" * 3
 

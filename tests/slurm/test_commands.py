@@ -129,7 +129,7 @@ def test_a_variable_may_be_added_to_the_environment(sacct: Command) -> None:
     ("body", "message"),
     [
         ("echo 'sacct: fatal: no slurm.conf' >&2; exit 1", r"sacct failed \(exit 1\): .*no slurm\.conf"),
-        ("echo part; exit 3", r"sacct failed \(exit 3\): it said nothing"),
+        ("echo part; exit 3", r"sacct failed \(exit 3\): it printed no error"),
         ("echo part; echo 'sacct: error: slurmdbd is down' >&2", r"failed \(exit 0\): .*slurmdbd is down"),
         ("echo part; echo 'sacct: fatal: gone' >&2", r"failed \(exit 0\): sacct: fatal: gone"),
         ("echo whole; printf part", r"ends in the middle of a line"),

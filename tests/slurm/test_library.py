@@ -101,7 +101,7 @@ def test_the_commands_are_asked_where_pyslurm_has_no_answer(
     with caplog.at_level(logging.WARNING):
         assert slurm.diagnostics() == BY_COMMAND
     assert reason in slurm.refused()["diagnostics"]
-    assert "Slurm's commands are asked for diagnostics instead of pyslurm" in caplog.text
+    assert "reading diagnostics through Slurm's commands instead of pyslurm" in caplog.text
     assert reason in caplog.text
 
 
@@ -139,7 +139,7 @@ def test_a_reason_is_logged_once_and_its_end_too(
         program(tmp_path / "python", f"echo '{ANSWER}'")
         assert slurm.diagnostics() == BY_PYSLURM
     assert len(caplog.records) == 2
-    assert caplog.records[1].message == "pyslurm is asked for diagnostics again"
+    assert caplog.records[1].message == "reading diagnostics through pyslurm again"
     assert slurm.refused() == {}
 
 

@@ -91,7 +91,7 @@ def test_an_array_has_as_many_tasks_as_wait(
 def test_a_list_of_tasks_that_is_cut_off_or_a_map_is_refused(waiting: Any) -> None:
     (found,) = objects.queue_of_objects("loop", [JOB | {"array_id": 6, "array_tasks_waiting": waiting}])
     assert isinstance(found, Rejected)
-    assert "list of tasks" in found.reason or "no text" in found.reason
+    assert "list of tasks" in found.reason or "not text" in found.reason
 
 
 def test_typed_and_untyped_gpus_are_both_told_and_never_one_sum() -> None:

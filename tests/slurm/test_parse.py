@@ -665,7 +665,7 @@ def test_one_bad_line_of_numbers_spoils_the_tree(line: str) -> None:
 
 
 def test_a_tree_with_a_hole_in_it_is_no_tree() -> None:
-    with pytest.raises(SlurmError, match="no association 6"):
+    with pytest.raises(SlurmError, match="below association 6, but not that one"):
         _associations(numbers=[*NUMBERS[:5], *NUMBERS[6:]])
 
 

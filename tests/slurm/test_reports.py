@@ -41,7 +41,7 @@ def test_a_line_of_sreport_that_is_no_usage_is_told_and_the_others_stand(line: s
 
 
 def test_an_account_below_no_account_is_no_tree() -> None:
-    with pytest.raises(SlurmError, match="account 'astro' below no account"):
+    with pytest.raises(SlurmError, match="account 'astro', but not the account above"):
         parse.utilization([parse.Used(3, "astro", "cpu", 5)])
 
 

@@ -85,7 +85,7 @@ def _without(key: str) -> dict[str, Any]:
     answer(row()).replace('"number": 26', '"number": Infinity'),
 ])  # fmt: skip
 def test_json_of_another_shape_is_an_error_that_names_the_version(text: str) -> None:
-    with pytest.raises(SlurmError, match=r"of slurm-wlm 24\.11\.5 answers in a shape that is not known"):
+    with pytest.raises(SlurmError, match=r"of slurm-wlm 24\.11\.5 answers in an unknown shape"):
         usage(shares.from_json(text, VERSION))
 
 
@@ -195,5 +195,5 @@ def test_another_failure_is_not_hidden_by_text(slurm: Callable[[str, str], Slurm
 
 
 def test_json_that_is_not_understood_is_not_replaced_by_text(slurm: Callable[[str, str], Slurm]) -> None:
-    with pytest.raises(SlurmError, match=r"of slurm 25\.05\.3 answers in a shape"):
+    with pytest.raises(SlurmError, match=r"of slurm 25\.05\.3 answers in an unknown shape"):
         norm_shares(slurm("slurm 25.05.3", "echo '{}'"))

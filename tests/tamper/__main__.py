@@ -84,11 +84,11 @@ def _complete(url: str) -> None:
         ledger.control.keep_baseline("regional", Baseline(25, 75), at)
         ledger.audits.keep(Audit("verify", at, None, None, 0), {}, who)
         ledger.persons.note("show", "u", {"at": at, "actor": who, "reason": why})
-        ledger.accounting.put_aside([Rejected("a|b", "no State")], at)
+        ledger.intake.put_aside([Rejected("a|b", "no State")], at)
         ledger.privacy.retain(Due(facility.SINCE), (), at=at, actor=who)
-        ledger.accounting.record([], at, at + DAY, at=at + DAY)
-        ledger.accounting.record_events([Size(at + DAY, None, "cpu=1")], [], at + DAY)
-        ledger.accounting.withdraw(at + DAY, at=at + DAY + 60, actor=who, reason="wrong clock")
+        ledger.intake.record([], at, at + DAY, at=at + DAY)
+        ledger.intake.record_events([Size(at + DAY, None, "cpu=1")], [], at + DAY)
+        ledger.intake.withdraw(at + DAY, at=at + DAY + 60, actor=who, reason="wrong clock")
 
 
 def _counts(results: Iterable[Tampering]) -> dict[str, int]:

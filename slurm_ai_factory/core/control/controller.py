@@ -4,7 +4,7 @@ Fair Tree between two sibling accounts is a relay on decayed usage: the region g
 is below its share sigma of the level, so sigma is a set-point for u and nothing else. The law drives a
 reference usage u_ref with Slurm's own decay from the share the region is owed (``payback``), keeps it near u
 (bounded credit: no monopoly after an absence, no punishment for soaking idle nodes) and sets sigma = u_ref.
-Writes are bounded, slewed, and left out while they would not change who goes first.
+Writes are bounded, slewed, and left out while they would not affect the order of jobs.
 docs/decisions/0002-control-law.md derives it. Usage and shares: fair_tree.c, priority_multifactor.c.
 """
 
@@ -24,7 +24,6 @@ from slurm_ai_factory.core.records import (
     Change,
     ControlState,
     Decision,
-    Hold,
     Inputs,
     Instant,
     Measurement,
@@ -34,7 +33,7 @@ from slurm_ai_factory.core.records import (
 SET_POINT_TOLERANCE = 0.002
 
 RIPPLE = 2.0
-"""How many runs usage overshoots by: those that were started before it had passed the share."""
+"""How many runs usage overshoots by: those that started before it had passed the share."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,10 +48,10 @@ class Policy:
     recovery_seconds: int = 72 * HOUR  #: rolling windows: a deficit is repaid over at least this
     horizon_seconds: int = 48 * HOUR  #: calendar windows: the same
     horizon_fraction: float = 0.5  #: calendar windows: and over at least this part of what is left
-    demand_seconds: int = 72 * HOUR  #: the recent past that tells what the region asks for
+    demand_seconds: int = 72 * HOUR  #: the recent past that shows what the region asks for
     modest: float = 0.95  #: demand of at most the goal / this is served at once
     capture: bool = True  #: whether demand is served while it is there, or deficits are paid back only
-    required_max: float = 0.9
+    owed_max: float = 0.9
     share_min: float = 0.05
     share_max: float = 0.9
     credit_max: float = 0.2  #: how far the set-point may lie above usage
@@ -73,19 +72,19 @@ class Policy:
 
 
 class Owed(NamedTuple):
-    """The share the region must get from now on, and the two grounds it has for that."""
+    """The share that the region must get from now on, by each of two rules."""
 
     payback: float
     capture: float
 
     @property
     def share(self) -> float:
-        """The larger one."""
+        """The larger of the two."""
         return max(self.payback, self.capture)
 
 
 def decide(policy: Policy, observed: Observed, last: ControlState | None, now: Instant) -> Decision:
-    """What to do now: at most one change of each steered account's RawShares, or a hold; with its reason."""
+    """The decision: at most one change of each steered account's RawShares, or none; with its reason."""
     measurement = observed.measurement
     account: Inputs = {"account": ", ".join(policy.accounts)}
     noted = {**account, **observed.noted}
@@ -96,7 +95,8 @@ def decide(policy: Policy, observed: Observed, last: ControlState | None, now: I
     if isinstance(level, Refusal):
         return _hold(level.reason, now, noted, last, level.accounts if len(policy.accounts) > 1 else ())
     if observed.holds:
-        return _held(observed.holds, now, noted, last)
+        sentence = f"hold: {'; '.join(hold.sentence for hold in observed.holds)}"
+        return Decision(at=now, reason=observed.holds[0].reason, sentence=sentence, inputs=noted, state=last)
     owed = Owed(payback(policy, measurement), capture(policy, observed) if policy.capture else 0.0)
     usage = level.usage_share
     policy = replace(policy, debit_max=debit(policy, observed))
@@ -110,25 +110,25 @@ def decide(policy: Policy, observed: Observed, last: ControlState | None, now: I
         return _hold(reason, now, inputs, state)
     changes = _changes(level, rows)
     steps = ", ".join(
-        f"{one.account} RawShares {one.raw_shares_before} -> {one.raw_shares_after}" for one in changes
+        f"{step.account} RawShares {step.raw_shares_before} -> {step.raw_shares_after}" for step in changes
     )
     sentence = f"{steps}: {REASONS[reason]}"
     return Decision(at=now, reason=reason, sentence=sentence, inputs=inputs, state=state, changes=changes)
 
 
 def _changes(level: SteeredLevel, rows: Sequence[int]) -> tuple[Change, ...]:
-    """One for each account whose RawShares are others than those in force."""
+    """One change for each account whose RawShares are not the wanted ones."""
     return tuple(
         Change(
-            cluster=one.cluster, account=one.account, raw_shares_before=one.raw_shares, raw_shares_after=after
+            cluster=row.cluster, account=row.account, raw_shares_before=row.raw_shares, raw_shares_after=after
         )
-        for one, after in zip(level.regional, rows, strict=True)
-        if one.raw_shares != after
+        for row, after in zip(level.regional, rows, strict=True)
+        if row.raw_shares != after
     )
 
 
 def payback(policy: Policy, measurement: Measurement) -> float:
-    """The share the region must get from now on, between the target and ``required_max``.
+    """The share the region must get from now on, between the target and ``owed_max``.
 
     Rolling window of length W: the largest, over horizons h from ``recovery_seconds`` to W, of what makes
     the window that ends h from now reach the goal, its known past included. Calendar window: the goal plus
@@ -137,16 +137,14 @@ def payback(policy: Policy, measurement: Measurement) -> float:
     rate = expected_rate(measurement)
     if rate <= 0:
         return policy.goal
-    repay = _rolling if measurement.window.rolling else _calendar
-    owed = repay(policy, measurement, rate)
-    return min(policy.required_max, max(policy.target_share, owed))
-
-
-def _calendar(policy: Policy, measurement: Measurement, rate: float) -> float:
-    left = measurement.window.until - measurement.as_of
-    horizon = max(policy.horizon_seconds, policy.horizon_fraction * left)
-    deficit = policy.goal * float(measurement.total_charge) - float(measurement.regional_charge)
-    return policy.goal + deficit / (rate * horizon)
+    if measurement.window.rolling:
+        owed = _rolling(policy, measurement, rate)
+    else:
+        left = measurement.window.until - measurement.as_of
+        horizon = max(policy.horizon_seconds, policy.horizon_fraction * left)
+        deficit = policy.goal * float(measurement.total_charge) - float(measurement.regional_charge)
+        owed = policy.goal + deficit / (rate * horizon)
+    return min(policy.owed_max, max(policy.target_share, owed))
 
 
 def _rolling(policy: Policy, measurement: Measurement, rate: float) -> float:
@@ -166,7 +164,7 @@ def capture(policy: Policy, observed: Observed) -> float:
     """What the region must get now so that its demand is served while it is there.
 
     While all that the region asked for in the window, delivered or waiting, is within the goal, it goes
-    first: ``required_max``. Else the part K of its demand that makes up the goal is served at all times:
+    first: ``owed_max``. Else the part K of its demand that makes up the goal is served at all times:
     K x what it asked for lately / what was delivered lately. 0 where nothing was delivered.
     """
     measurement = observed.measurement
@@ -176,16 +174,16 @@ def capture(policy: Policy, observed: Observed) -> float:
         return 0.0
     goal = policy.goal * float(measurement.total_charge)
     if goal >= policy.modest * asked:
-        return policy.required_max
+        return policy.owed_max
     since = max(measurement.window.since, measurement.as_of - policy.demand_seconds)
     lately = rate * max(HOUR, measurement.as_of - since)  # in a young window, since it began
-    return min(policy.required_max, goal / asked * asked_since(observed, since) / lately)
+    return min(policy.owed_max, goal / asked * asked_since(observed, since) / lately)
 
 
 def asked_since(observed: Observed, since: Instant) -> float:
-    """Resource-seconds the region asked for since an instant: delivered, and what has come to wait.
+    """Resource-seconds that the region asked for since an instant: delivered, and added to the backlog.
 
-    What waited then is taken to be to the backlog of now as the amounts of the resource that waited.
+    The backlog of then is estimated from that of now, in proportion to the amounts that waited.
     """
     recent = hours_since(observed.measurement, since)
     waiting, waited = (recent[at].regional_waiting for at in (-1, 0)) if recent else (0.0, 0.0)
@@ -194,7 +192,7 @@ def asked_since(observed: Observed, since: Instant) -> float:
 
 
 def debit(policy: Policy, observed: Observed) -> float:
-    """How far the set-point may lie below usage: what usage ripples by anyhow is not followed up.
+    """How far the set-point may lie below usage: at least as far as usage ripples anyway.
 
     A run that ends is this part of all decayed usage: charge / (delivered rate x half-life / ln 2).
     """
@@ -211,10 +209,10 @@ def advance_u_ref(
     owed: float,
     now: Instant,
 ) -> float:
-    """u_ref: moved towards what is owed as Slurm's decay would move usage, kept near usage.
+    """u_ref: moved towards the owed share as fast as Slurm's decay moves usage, and kept near usage.
 
-    Without a last state it starts at the present share, so that taking over is without a jump. The credit
-    never takes it below the goal: the region may always be owed what was promised, also after an absence.
+    Without a last state it starts at the present share, so that the first decision makes no jump. The bound
+    on credit never takes it below the goal: the region may always be owed the promise, also after an absence.
     """
     start = last.u_ref if last else share
     seconds = max(0, now - last.at) if last else 0
@@ -227,7 +225,7 @@ def advance_u_ref(
 def _step(
     policy: Policy, level: SteeredLevel, usage: float, wanted: float, writes: int
 ) -> tuple[str, tuple[int, ...] | None]:
-    """(reason, RawShares of the steered accounts to set or None to hold)."""
+    """(reason, RawShares of the steered accounts to set, or None for no change)."""
     share, kept = level.share(level.present), level.in_ratio
     gap = wanted - share
     rows = level.rows(share + min(policy.slew, max(-policy.slew, gap)), policy.slew)
@@ -264,7 +262,7 @@ def _inputs(
     return {
         "window": measurement.window.name,
         "as_of": measurement.as_of,
-        "resource": measurement.resource,
+        "resource": measurement.resource.name,
         "target_share": policy.target_share,
         "margin": policy.margin,
         "delivered_share": measurement.delivered_share,
@@ -272,7 +270,7 @@ def _inputs(
         "total_charge": float(measurement.total_charge),
         "payback_share": owed.payback,
         "capture_share": owed.capture,
-        "required_share": owed.share,
+        "owed_share": owed.share,
         "usage_share": level.usage_share,
         "debit": policy.debit_max,
         "u_ref": u_ref,
@@ -286,24 +284,13 @@ def _inputs(
 
 
 def _counted(level: SteeredLevel) -> Inputs:
-    """What the mapping of several accounts rests on."""
+    """The accounts that count for each side, and the effective shares of the others."""
     regional, others = level.counted
     return {
         "regional_accounts_counted": ", ".join(regional),
         "other_accounts_counted": ", ".join(others),
         "effective_competing_shares": level.competing_shares,
     }
-
-
-def _held(
-    holds: Sequence[Hold],
-    now: Instant,
-    inputs: Inputs,
-    state: ControlState | None,
-) -> Decision:
-    """A hold that was found before: the first one's reason, and what all of them say."""
-    sentence = f"hold: {'; '.join(one.sentence for one in holds)}"
-    return Decision(at=now, reason=holds[0].reason, sentence=sentence, inputs=inputs, state=state)
 
 
 def _hold(
@@ -313,7 +300,7 @@ def _hold(
     state: ControlState | None,
     accounts: Sequence[str] = (),
 ) -> Decision:
-    word = "hold" if reason in HOLDS else "nothing to change"
+    word = "hold" if reason in HOLDS else "no change"
     which = f" ({', '.join(accounts)})" if accounts else ""
     sentence = f"{word}: {REASONS[reason]}{which}"
     return Decision(at=now, reason=reason, sentence=sentence, inputs=inputs, state=state)

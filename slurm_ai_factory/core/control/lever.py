@@ -1,7 +1,7 @@
-"""Whether the lever moves what the promise is about: the steered accounts and the rules compared. Pure.
+"""Whether the steered accounts hold the charge that the promise is about. Pure.
 
 The control sets RawShares of accounts; the promise is about charge that the rules call regional. Where the
-two are not the same, the control raises somebody else, or the region's charge is out of its reach.
+two differ, the control raises somebody else, or it cannot reach the region's charge.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ REGIONAL_LEAST = 0.5
 """A steered account is regional when at least this part of its charge is."""
 
 APART_MOST = 0.1
-"""More than this part of a charge on the wrong side of the lever is worth a warning."""
+"""A larger part of a charge on the wrong side of the lever gives a warning."""
 
 OF_JOBS = "an account's RawShares cannot steer what the rules find by"
-"""How the sentence begins that tells a site whose region is no account what to do."""
+"""The beginning of the remedy for a site whose region is not an account."""
 
 
 class Reach(NamedTuple):
@@ -43,27 +43,27 @@ class Reach(NamedTuple):
 
     @property
     def sentences(self) -> list[str]:
-        """What of it is worth a warning."""
+        """The warnings about it."""
         outside, other = self.outside_share or 0.0, self.other_share or 0.0
-        told = []
+        warnings = []
         if outside > APART_MOST:
-            told.append(f"{outside:.1%} of the regional charge is outside the steered accounts")
+            warnings.append(f"{outside:.1%} of the regional charge is outside the steered accounts")
         if other > APART_MOST:
-            told.append(f"{other:.1%} of the steered accounts' charge is not regional")
-        return told
+            warnings.append(f"{other:.1%} of the steered accounts' charge is not regional")
+        return warnings
 
 
-def _part(one: Charge, rest: Charge) -> float | None:
-    return float(one / (one + rest)) if one + rest else None
+def _part(charge: Charge, rest: Charge) -> float | None:
+    return float(charge / (charge + rest)) if charge + rest else None
 
 
 def steered_account(rules: Rules, accounts: Sequence[str]) -> Callable[[str], str]:
     """The steered account that an account is or lies below; empty for none."""
-    return lambda account: next((one for one in rules.lineage(account) if one in accounts), "")
+    return lambda account: next((name for name in rules.lineage(account) if name in accounts), "")
 
 
 def reach(groups: Iterable[Group]) -> Reach:
-    """How far the lever reaches, from the charge by steered account (as a group's name; empty for none)."""
+    """The reach of the lever, from groups named by steered account; the name is empty outside of them."""
     sums: defaultdict[tuple[bool, bool], Charge] = defaultdict(int)
     for group in groups:
         sums[bool(group.name), group.beneficiary is Beneficiary.REGIONAL] += group.delivered
@@ -73,34 +73,21 @@ def reach(groups: Iterable[Group]) -> Reach:
 def conflicts(
     rules: Rules, accounts: Sequence[str], at: Instant, groups: Iterable[Group] = ()
 ) -> dict[str, Classification]:
-    """The steered accounts that are not regional by the rules, with what the rules call them.
+    """The steered accounts that are not regional by the rules, with the rules' answer.
 
-    An account is regional when the rules call it or an account below it so, or when most of its charge was
-    (``groups`` as for ``reach``), which rules about users or partitions may have found.
+    An account is regional when the rules call it or an account below it regional, or when most of its charge
+    was (``groups`` as for ``reach``), by rules about users or partitions.
     """
-    charged: dict[str, Reach] = {name: Reach() for name in accounts}
-    for group in groups:
-        if group.name in charged:
-            charged[group.name] = _plus(charged[group.name], reach([group]))
-    return {
-        name: rules.mostly(_subject(name), at)
-        for name in accounts
-        if not _regional_below(rules, name, at) and not _mostly_regional(charged[name])
-    }
-
-
-def _plus(one: Reach, other: Reach) -> Reach:
-    return Reach(*(a + b for a, b in zip(one, other, strict=True)))
-
-
-def _mostly_regional(charged: Reach) -> bool:
-    other = charged.other_share
-    return other is not None and 1.0 - other >= REGIONAL_LEAST
-
-
-def _regional_below(rules: Rules, account: str, at: Instant) -> bool:
-    below = {one for one in rules.parents if account in rules.lineage(one)} | {account}
-    return any(rules.mostly(_subject(one), at).beneficiary is Beneficiary.REGIONAL for one in below)
+    groups = tuple(groups)
+    conflicting = {}
+    for account in accounts:
+        other = reach(group for group in groups if group.name == account).other_share
+        mostly_regional = other is not None and 1.0 - other >= REGIONAL_LEAST
+        below = {name for name in rules.parents if account in rules.lineage(name)} | {account}
+        answers = (rules.mostly(_subject(name), at) for name in below)
+        if not mostly_regional and not any(answer.beneficiary is Beneficiary.REGIONAL for answer in answers):
+            conflicting[account] = rules.mostly(_subject(account), at)
+    return conflicting
 
 
 def _subject(account: str) -> Subject:
@@ -117,13 +104,12 @@ def lever_hold(rules: Rules, conflicts: dict[str, Classification]) -> Hold | Non
 
 def conflict_sentence(conflicts: dict[str, Classification]) -> str:
     """What the rules call the steered accounts that are not regional."""
-    told = (
-        f"account {name} is steered, but rule {found.rule!r} calls it {found.beneficiary}"
-        if found.rule
+    return "; ".join(
+        f"account {name} is steered, but rule {answer.rule!r} calls it {answer.beneficiary}"
+        if answer.rule
         else f"account {name} is steered, but no rule calls it regional"
-        for name, found in conflicts.items()
+        for name, answer in conflicts.items()
     )
-    return "; ".join(told)
 
 
 def lever_remedy(rules: Rules) -> str:
@@ -138,28 +124,26 @@ def lever_remedy(rules: Rules) -> str:
 
 
 def _other_conditions(rules: Rules) -> list[str]:
-    """What the rules find the region by, where that is never an account."""
-    regional = [one for one in rules.rules if one.beneficiary is Beneficiary.REGIONAL]
-    if any(one.beneficiary is None for one in rules.rules) or not regional:
-        return []
-    by_account = ("account", "account_subtree")
-    if any(key in by_account for one in regional for key in one.conditions):
-        return []
-    return sorted({key for one in regional for key in one.conditions})
+    """The conditions by which the rules find the region, where none of them is an account."""
+    regional = [rule for rule in rules.rules if rule.beneficiary is Beneficiary.REGIONAL]
+    keys = {key for rule in regional for key in rule.conditions}
+    registry_decides = any(rule.beneficiary is None for rule in rules.rules)
+    return [] if registry_decides or keys & {"account", "account_subtree"} else sorted(keys)
 
 
 class Lever(NamedTuple):
-    """The steered accounts beside the rules and the charge; what a check says of them."""
+    """The steered accounts compared with the rules and the charge, for the checks."""
 
-    conflict: str = ""  #: what the rules call accounts that are not regional; empty for none
+    conflict: str = ""  #: the sentence about accounts that are not regional; empty for none
     remedy: str = ""
     reach: Reach = Reach()
     delivered_share: float | None = None  #: of the promise's resource, in its window; None where not known
 
 
 def certain_conflicts(rules: Rules, accounts: Sequence[str], at: Instant) -> dict[str, Classification]:
-    """The conflicts that show without account tree, registry and charge: from the configuration alone."""
-    found = conflicts(rules, accounts, at)
+    """The conflicts that the configuration alone shows, without account tree, registry and charge."""
+    answers = conflicts(rules, accounts, at)
     if _other_conditions(rules):
-        return found
-    return {name: one for name, one in found.items() if one.beneficiary is Beneficiary.NON_REGIONAL}
+        return answers
+    non_regional = Beneficiary.NON_REGIONAL
+    return {name: answer for name, answer in answers.items() if answer.beneficiary is non_regional}

@@ -1,4 +1,4 @@
-"""Why the control did what it did, or did nothing: every reason a decision can have, in words for people."""
+"""Every reason a decision can have, in words. Tested in tests/core/control/test_controller.py."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ REASONS = {
     "follow": "usage ran ahead of the shares, which follow it so that soaking idle nodes is not punished",
     "lower": "the region is owed less than its shares would give",
     "ratio": "the shares of the steered accounts have left the ratio that the operator gave them",
-    "at_set_point": "the shares already say what is wanted",
-    "same_order": "a write would not change who goes first now",
+    "at_set_point": "the shares are already as wanted",
+    "same_order": "a write would not affect the order of jobs now",
     "write_budget": "the day's writes are used up",
     "no_account": "the steered account is not in the association tree",
     "not_top_level": "the steered account is not directly under root, so its parent caps it",
@@ -16,7 +16,7 @@ REASONS = {
     "not_steerable": "the steered account has Fairshare=parent or 0",
     "mixed_level": "an account beside the steered one has Fairshare=parent",
     "no_competition": "no account beside the steered one has shares",
-    "usage_unknown": "sshare does not tell the usage of every account on the level",
+    "usage_unknown": "sshare does not list the usage of every account on the level",
     "no_decay": "PriorityDecayHalfLife is 0 or priority/multifactor is not in use; usage must decay",
     "resource_untracked": "Slurm keeps no account of the promise's resource",
     "limits_not_enforced": "AccountingStorageEnforce has no limits, so Slurm does not charge every job",

@@ -24,23 +24,23 @@ class PriorityTerms(NamedTuple):
 
 
 def index(entries: Iterable[PriorityTerms], regional: Mapping[int, bool]) -> float | None:
-    """A = F / (F + O), of the entries whose job is in ``regional``, which says on which side it is.
+    """A = F / (F + O) of the entries; ``regional`` says which jobs are regional, and others do not count.
 
     F is the distance between the sides' mean fairshare terms, O that between the means of all their other
-    terms. None when a side has nothing in the queue, or when nothing at all tells the sides apart.
+    terms. None when a side has nothing in the queue, or when no term differs between the sides.
 
-    >>> entries = [Terms(1, "main", 6000.0, 100.0), Terms(2, "main", 2000.0, 1100.0)]
+    >>> entries = [PriorityTerms(1, "p", 6000.0, 100.0), PriorityTerms(2, "p", 2000.0, 1100.0)]
     >>> index(entries, {1: True, 2: False}), index(entries, {1: True})
     (0.8, None)
     """
     sides: dict[bool, list[PriorityTerms]] = {True: [], False: []}
-    for one in entries:
-        if one.job_id in regional:
-            sides[regional[one.job_id]].append(one)
+    for term in entries:
+        if term.job_id in regional:
+            sides[regional[term.job_id]].append(term)
     if not all(sides.values()):
         return None
-    fairshare = _distance([[one.fairshare for one in side] for side in sides.values()])
-    others = _distance([[one.others for one in side] for side in sides.values()])
+    fairshare = _distance([[term.fairshare for term in side] for side in sides.values()])
+    others = _distance([[term.others for term in side] for side in sides.values()])
     return fairshare / (fairshare + others) if fairshare + others else None
 
 

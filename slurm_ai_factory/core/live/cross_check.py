@@ -1,7 +1,7 @@
-"""Whether sacct and squeue, asked within one cycle, can both be whole: they list the same running jobs. Pure.
+"""Whether the answers of sacct and squeue in one cycle can both be complete: the same jobs run. Pure.
 
-Either may answer with a part and say nothing. A part of sacct looks as if runs had vanished, a part of squeue
-as if nobody waited.
+Either may answer with a part and give no error. A part of sacct looks as if runs had vanished, a part of
+squeue as if no job waited.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ SETTLED_SECONDS = 300
 
 ABSENT_LEAST = 3
 ABSENT_PART = 0.5
-"""So many of the jobs that run by sacct, and more than this part of them, must be absent from squeue: fewer
-may have ended meanwhile."""
+"""Of the jobs that run according to sacct, at least this many and more than this part must be absent from
+squeue; fewer may have ended meanwhile."""
 
 NAMED_MOST = 5
 
@@ -27,7 +27,7 @@ class OpenJob(NamedTuple):
 
     job_id: int
     start_at: Instant | None
-    missing: bool  #: whether the last read up to now did not list it
+    missing: bool  #: whether the last read did not list it
 
 
 class InQueue(NamedTuple):
@@ -38,16 +38,16 @@ class InQueue(NamedTuple):
 
 
 def cross_check_hold(open_jobs: Iterable[OpenJob], queue: InQueue, at: Instant) -> Hold | None:
-    """Why nothing may be steered on these two answers; None where they can both be whole.
+    """Why nothing may be steered on these two answers; None where both can be complete.
 
     >>> jobs = [OpenJob(number, 0, False) for number in range(8)]
-    >>> hold(jobs, InQueue({6, 7}, {6, 7}), 1000).sentence.partition(": ")[0]
+    >>> cross_check_hold(jobs, InQueue({6, 7}, {6, 7}), 1000).sentence.partition(": ")[0]
     'squeue does not list 0, 1, 2, 3, 4 and 1 more of the 8 jobs that sacct has running'
-    >>> hold(jobs, InQueue({4, 5, 6, 7}, {4, 5, 6, 7}), 1000) is None
+    >>> cross_check_hold(jobs, InQueue({4, 5, 6, 7}, {4, 5, 6, 7}), 1000) is None
     True
     """
     jobs = list(open_jobs)
-    unlisted = {one.job_id for one in jobs if one.missing} - {one.job_id for one in jobs if not one.missing}
+    unlisted = {job.job_id for job in jobs if job.missing} - {job.job_id for job in jobs if not job.missing}
     if vanished := sorted(unlisted & set(queue.running)):
         return Hold(
             "answers_differ",
@@ -55,7 +55,7 @@ def cross_check_hold(open_jobs: Iterable[OpenJob], queue: InQueue, at: Instant) 
             "on a part of an answer; see whether slurmdbd hides or lost rows",
         )
     running = {
-        one.job_id for one in jobs if one.start_at is not None and one.start_at <= at - SETTLED_SECONDS
+        job.job_id for job in jobs if job.start_at is not None and job.start_at <= at - SETTLED_SECONDS
     } - unlisted
     absent = sorted(running - set(queue.all))
     if len(absent) < ABSENT_LEAST or len(absent) <= ABSENT_PART * len(running):

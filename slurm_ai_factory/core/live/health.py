@@ -1,7 +1,7 @@
-"""Health gates: what must be true of Slurm before anything is steered on what it says.
+"""Health gates: what must be true of Slurm before anything is steered on its answers.
 
-The rule: a hold is for what would make a write have no effect or rest on broken numbers. What only makes the
-control slower or blunter is told by ``saf doctor`` and holds nothing.
+The rule: a hold is for what would make a write useless or based on broken numbers. ``saf doctor`` reports
+what only makes the control slower or blunter, and holds nothing.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ from typing import NamedTuple
 from slurm_ai_factory.core.records import HOUR, Hold, Instant, PriorityConfig
 
 AGENT_QUEUE_MOST = 100
-"""Undelivered messages to slurmdbd from which on accounting is taken to lag; it is 0 while all is well."""
+"""More undelivered messages to slurmdbd than this mean that accounting lags; a healthy slurmctld has 0."""
 
 BACKFILL_SILENCE = HOUR
-"""Jobs wait, and every PriorityCalcPeriod gives backfill a reason to run: so long without it is no rest."""
+"""While jobs wait, every PriorityCalcPeriod gives backfill a reason to run: so long without it is a fault."""
 
 
 class Diagnostics(NamedTuple):
-    """What slurmctld says of itself (sdiag)."""
+    """The state of slurmctld (sdiag)."""
 
     at: Instant  #: slurmctld's clock
-    agent_queue: int  #: messages to slurmdbd that were not delivered
+    agent_queue: int  #: undelivered messages to slurmdbd
     backfill_last_at: Instant | None  #: None where it never ran, or is not in use
-    backfill_depth: int | None  #: jobs it came to in its last cycle, limited ones included
-    backfill_queue: int | None  #: jobs there were to try
+    backfill_depth: int | None  #: jobs that it tried in its last cycle, limited ones included
+    backfill_queue: int | None  #: jobs that it could have tried
 
 
 ALWAYS_TRACKED = frozenset({"cpu", "mem", "energy", "node", "billing"})
@@ -69,20 +69,20 @@ def _of_scheduler(diagnostics: Diagnostics, waiting: bool) -> Iterator[Hold]:
     if diagnostics.agent_queue > AGENT_QUEUE_MOST:
         yield Hold(
             "agent_queue",
-            f"slurmctld has {diagnostics.agent_queue} messages it could not deliver to slurmdbd, so "
-            "accounting lags; nothing is steered on that",
+            f"slurmctld has {diagnostics.agent_queue} messages that it could not deliver to slurmdbd, so "
+            "accounting lags; see whether slurmdbd runs",
         )
     if waiting and (silence := backfill_silence(diagnostics)) > BACKFILL_SILENCE:
-        yield Hold("scheduler_stalled", f"jobs wait, and backfill last ran {silence} s ago")
+        yield Hold("scheduler_stalled", f"jobs wait, and backfill last ran {silence} s ago; see sdiag")
 
 
 def untracked(priority: PriorityConfig, resource: Iterable[str]) -> list[str]:
-    """TRES that Slurm keeps no account of."""
+    """The TRES of a resource that Slurm does not track."""
     return sorted(set(resource) - ALWAYS_TRACKED - set(priority.tres))
 
 
 def limits_enforced(priority: PriorityConfig) -> bool:
-    """Whether slurmctld charges the end of jobs; ``safe`` has ``limits`` in it (_adjust_limit_usage)."""
+    """Whether slurmctld charges the end of jobs; ``safe`` includes ``limits`` (_adjust_limit_usage)."""
     return not {"limits", "safe", "all"}.isdisjoint(priority.enforce)
 
 

@@ -1,9 +1,9 @@
-"""Who is shown everything: what PrivateData hides from whom, for every read alike. Pure.
+"""What PrivateData hides from a user, for every read alike. Pure. Tested in tests/doctor/test_checks.py.
 
-Slurm leaves rows out of an answer without a word and exits with 0. What it hides was seen on 22.05.8, as a
-user without rights: ``jobs`` empties squeue (slurm.conf) and sacct (slurmdbd.conf), ``usage`` sshare
-(slurm.conf), ``users`` the associations (slurmdbd.conf). Other words hide nothing of what is read, or make
-the command fail. Root, SlurmUser and AdminLevel Operator and Administrator are shown everything.
+Slurm leaves rows out of an answer, gives no error and exits with 0. Observed on 22.05.8 as a user without
+rights: ``jobs`` empties squeue (slurm.conf) and sacct (slurmdbd.conf), ``usage`` sshare (slurm.conf),
+``users`` the associations (slurmdbd.conf). Other words hide nothing that is read here, or make the command
+fail. Root, SlurmUser and the AdminLevels Operator and Administrator see everything.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ class Rows(NamedTuple):
     slurmdbd: frozenset[str] = frozenset()
 
     def hidden(self, slurmctld: Iterable[str], slurmdbd: Iterable[str]) -> list[str]:
-        """Those that are set.
+        """The words that hide rows here, of those set in slurm.conf and in slurmdbd.conf.
 
         >>> QUEUE.hidden(("jobs", "nodes"), ("jobs",)), RUNS.hidden(("jobs",), ()), RUNS.hidden((), ("all",))
         (['jobs'], [], ['all'])
         """
-        ours = {one for one in slurmctld if one in self.slurmctld or (one == ALL and self.slurmctld)}
+        ours = {word for word in slurmctld if word in self.slurmctld or (word == ALL and self.slurmctld)}
         return sorted(
-            ours | {one for one in slurmdbd if one in self.slurmdbd or (one == ALL and self.slurmdbd)}
+            ours | {word for word in slurmdbd if word in self.slurmdbd or (word == ALL and self.slurmdbd)}
         )
 
 
@@ -48,25 +48,25 @@ _EVENTS = Rows(slurmdbd=frozenset({"events"}))
 """A refusal in 22.05, which fails by itself."""
 _EVERY = (QUEUE, RUNS, ASSOCIATIONS, UTILIZATION, _EVENTS)
 ANY = Rows(
-    frozenset().union(*(one.slurmctld for one in _EVERY)),
-    frozenset().union(*(one.slurmdbd for one in _EVERY)),
+    frozenset().union(*(rows.slurmctld for rows in _EVERY)),
+    frozenset().union(*(rows.slurmdbd for rows in _EVERY)),
 )
 
 
 def unrestricted(user: str, slurm_user: str, admin_level: str | None) -> bool:
-    """Whether a user is shown, and may change, everything."""
+    """Whether a user sees, and may change, everything."""
     return user in ("root", slurm_user) or admin_level in UNRESTRICTED
 
 
 def blind(hidden: Iterable[str], user: str, admin_level: str) -> str:
-    """What an operator is told.
+    """The sentence that rows are hidden, and the command that shows them.
 
     >>> blind(["jobs"], "saf", "None")
     "PrivateData=jobs hides other users' jobs from saf (AdminLevel None), so nothing was read; \
 run: sacctmgr -i modify user where name=saf set adminlevel=Operator"
     """
     words = list(hidden)
-    what = " and ".join(_WHAT.get(one, "rows") for one in words)
+    what = " and ".join(_WHAT.get(word, "rows") for word in words)
     level = f"AdminLevel {admin_level}" if admin_level else "no user of slurmdbd"
     return (
         f"PrivateData={','.join(words)} hides {what} from {user} ({level}), so nothing was read; "

@@ -2,7 +2,7 @@
 
 Slurm records the size of the whole cluster whenever it changes, and for each node the times in which it was
 down, drained or switched off to save power (cluster events). Capacity is size minus outages, clipped to the
-interval asked for; what is switched off to save power starts when a job wants it, and is no outage. Where no
+interval; a node that is switched off to save power starts when a job wants it, so it is not out. Where no
 size is known the answer is None, never zero.
 """
 
@@ -26,17 +26,17 @@ AVAILABLE = frozenset((
     "DYNAMIC_NORM", "BLOCKED", "PERFCTRS", "EXTERNAL",
 ))  # fmt: skip
 AVAILABLE_SUFFIXES = frozenset("-")
-"""What says neither that power is saved nor that a node is out; every other word and suffix says that."""
+"""Words and suffixes that mean neither saving power nor an outage; every other one means one of them."""
 
 
 def is_out(state: str) -> bool:
     """Whether a node's event in this state, as sacctmgr prints it, is an outage.
 
-    Not so where the node saves power and nothing says that it is out besides. An event whose words are not
-    known, or say nothing of power, is what Slurm recorded it for: an outage. The words are those of 22.05 to
-    26.05 (slurm_protocol_defs.c: node_state_string, node_state_flag_string).
+    It is not where the node saves power and no other word means an outage. An event with unknown words, or
+    with none about power, is what Slurm records events for: an outage. The words are those of 22.05 to 26.05
+    (slurm_protocol_defs.c: node_state_string, node_state_flag_string).
 
-    >>> [is_out(one) for one in ("IDLE~", "IDLE+CLOUD+POWERED_DOWN", "DOWN~", "IDLE*", "NEW+POWER_UP", "")]
+    >>> [is_out(s) for s in ("IDLE~", "IDLE+CLOUD+POWERED_DOWN", "DOWN~", "IDLE*", "NEW+POWER_UP", "")]
     [False, False, True, True, True, True]
     """
     saves = False
@@ -59,9 +59,9 @@ def capacity_by_hour(
     """Resource-seconds that were up in each hour of [since, until); None when no size is known in it.
 
     >>> whole = [Size(0, None, "cpu=16")]
-    >>> by_hour(whole, [Outage("n1", 3000, 4200, "DOWN", "cpu=4")], {"cpu": 1}, 0, 7200)
+    >>> capacity_by_hour(whole, [Outage("n1", 3000, 4200, "DOWN", "cpu=4")], {"cpu": 1}, 0, 7200)
     {0: 55200, 3600: 55200}
-    >>> by_hour([], [], {"cpu": 1}, 0, 7200) is None
+    >>> capacity_by_hour([], [], {"cpu": 1}, 0, 7200) is None
     True
     """
     hours: defaultdict[Instant, Charge] = defaultdict(int)
@@ -69,8 +69,12 @@ def capacity_by_hour(
         _add(hours, tres.weigh(tres.parse_tres(text), weights), *_clip(since_, until_, since, until))
     if not hours:
         return None
-    for node in _by_node(one for one in outages if is_out(one.state)):
-        for since_, until_, text in node:
+    nodes: defaultdict[str, list[Outage]] = defaultdict(list)
+    for outage in outages:
+        if is_out(outage.state):
+            nodes[outage.node].append(outage)
+    for node in nodes.values():
+        for since_, until_, text in _disjoint(sorted(node, key=lambda outage: outage.since)):
             _add(hours, -tres.weigh(tres.parse_tres(text), weights), *_clip(since_, until_, since, until))
     return {hour: max(0, charge) for hour, charge in sorted(hours.items())}
 
@@ -80,7 +84,7 @@ def _clip(since_: Instant, until_: Instant | None, since: Instant, until: Instan
 
 
 def _add(hours: defaultdict[Instant, Charge], count: tres.Count, start: Instant, end: Instant) -> None:
-    """Whole hours, less what of the first and the last is outside."""
+    """Add ``count`` for [start, end): whole hours, less the parts of the first and the last outside it."""
     if start >= end:
         return
     first, last, a_whole = hour_of(start), hour_of(end - 1), count * HOUR
@@ -90,21 +94,13 @@ def _add(hours: defaultdict[Instant, Charge], count: tres.Count, start: Instant,
     hours[last] -= count * (last + HOUR - end)
 
 
-def _by_node(outages: Iterable[Outage]) -> Iterator[list[tuple[Instant, Instant | None, str]]]:
-    """Each node's outages with overlaps removed: a node cannot be missing twice at once."""
-    nodes: dict[str, list[Outage]] = {}
-    for outage in outages:
-        nodes.setdefault(outage.node, []).append(outage)
-    for ones in nodes.values():
-        yield list(_disjoint(sorted(ones, key=lambda one: one.since)))
-
-
 def _disjoint(outages: Iterable[Outage]) -> Iterator[tuple[Instant, Instant | None, str]]:
+    """One node's outages without overlaps: a node cannot be out twice at once."""
     reached: Instant | None = 0
-    for one in outages:
+    for outage in outages:
         if reached is None:
             return
-        since = max(one.since, reached)
-        if one.until is None or one.until > since:
-            yield since, one.until, one.tres
-            reached = one.until
+        since = max(outage.since, reached)
+        if outage.until is None or outage.until > since:
+            yield since, outage.until, outage.tres
+            reached = outage.until

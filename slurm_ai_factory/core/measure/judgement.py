@@ -1,4 +1,4 @@
-"""Whether a window kept the promise, and why that is said of it."""
+"""Whether a window kept the promise, and the reason for that verdict."""
 
 from __future__ import annotations
 
@@ -12,12 +12,10 @@ STARVED_TOLERANCE = 0.01
 
 
 class Judgement(NamedTuple):
-    """A verdict with its reason, one of GROUNDS, and what it rests on, in resource-seconds."""
+    """A verdict with its reason, a key of GROUNDS."""
 
     verdict: Verdict
     reason: str
-    promised_charge: float  #: target x total
-    unclassified_held_back: bool  #: it would be met, were not more unclassified than the limit
 
 
 GROUNDS = {
@@ -30,23 +28,21 @@ GROUNDS = {
     "not_over": "the window is not over",
     "demand": "the region asked for less than its share: what waited while it ran short explains too little",
     "starved": "regional jobs waited while the region ran below the floor",
-    "capacity_unknown": "the region got less than its share, and Slurm did not tell the cluster's size",
+    "capacity_unknown": "the region got less than its share, and the cluster's size is not known",
 }
 """Why a verdict is what it is."""
 
 
 def judge(measurement: Measurement) -> Judgement:
     """The verdict of the window as of now, with its reason."""
-    found, reason = _judged(measurement)
-    promised = measurement.target_share * float(measurement.total_charge)
-    held = found is Verdict.MET and _too_much_unclassified(measurement)
     if measurement.ended:
-        found, reason, held = Verdict.OPEN, "ended", False
-    elif measurement.unread_seconds:
-        found, reason = Verdict.OPEN, "unread"
-    elif held:
-        found, reason = Verdict.OPEN, "unclassified"
-    return Judgement(found, reason, promised, held)
+        return Judgement(Verdict.OPEN, "ended")
+    if measurement.unread_seconds:
+        return Judgement(Verdict.OPEN, "unread")
+    judged = _by_charge(measurement)
+    limit, unclassified = measurement.unclassified_limit, measurement.unclassified_share
+    too_much = limit is not None and unclassified is not None and unclassified > limit
+    return Judgement(Verdict.OPEN, "unclassified") if judged.verdict is Verdict.MET and too_much else judged
 
 
 def verdict(measurement: Measurement) -> Verdict:
@@ -54,31 +50,22 @@ def verdict(measurement: Measurement) -> Verdict:
     return judge(measurement).verdict
 
 
-def _too_much_unclassified(measurement: Measurement) -> bool:
-    limit, found = measurement.unclassified_limit, measurement.unclassified_share
-    return limit is not None and found is not None and found > limit
-
-
-def _judged(measurement: Measurement) -> tuple[Verdict, str]:
+def _by_charge(measurement: Measurement) -> Judgement:
+    """The judgement of a window that was read and whose charge is classified."""
     left = max(0, measurement.window.until - measurement.as_of)
     if left and not measurement.window.rolling:
-        return _judged_early(measurement, left)
+        # Met already when even a rest wholly of others cannot undo it.
+        size = size_now(measurement.hours)
+        sure = measurement.target_share * (float(measurement.total_charge) + size * left)
+        met = size and float(measurement.regional_charge) >= sure
+        return Judgement(Verdict.MET, "met_early") if met else Judgement(Verdict.OPEN, "not_over")
     if not measurement.total_charge:
-        return Verdict.MET, "nothing"
+        return Judgement(Verdict.MET, "nothing")
     if not measurement.shortfall_charge:
-        return Verdict.MET, "met"
+        return Judgement(Verdict.MET, "met")
     if measurement.starved_charge is None:
-        return Verdict.MISSED_STARVED, "capacity_unknown"
+        return Judgement(Verdict.MISSED_STARVED, "capacity_unknown")
     tolerated = STARVED_TOLERANCE * measurement.target_share * float(measurement.total_charge)
     if min(measurement.starved_charge, measurement.shortfall_charge) <= tolerated:
-        return Verdict.MISSED_DEMAND, "demand"
-    return Verdict.MISSED_STARVED, "starved"
-
-
-def _judged_early(measurement: Measurement, left: int) -> tuple[Verdict, str]:
-    """Met already when even a rest wholly of others cannot undo it."""
-    size = size_now(measurement.hours)
-    rest = size * left
-    sure = measurement.target_share * (float(measurement.total_charge) + rest)
-    met = size and float(measurement.regional_charge) >= sure
-    return (Verdict.MET, "met_early") if met else (Verdict.OPEN, "not_over")
+        return Judgement(Verdict.MISSED_DEMAND, "demand")
+    return Judgement(Verdict.MISSED_STARVED, "starved")

@@ -7,9 +7,8 @@ reads, is in floats, added up by ``fsum``: ``sum`` rounds otherwise from Python 
 
 from __future__ import annotations
 
-import json
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import accumulate, repeat
@@ -30,6 +29,7 @@ from slurm_ai_factory.core.records import (
     Window,
 )
 from slurm_ai_factory.core.rules.classify import Beneficiary, Classification, ClassifiedPart
+from slurm_ai_factory.core.tres import Resource
 
 RATE_HORIZON = 7 * 24 * HOUR
 """How far back the expected delivered rate looks."""
@@ -53,7 +53,7 @@ class SubjectUsage(NamedTuple):
 
 
 class SortedRun(NamedTuple):
-    """A run, and who it is for at which times."""
+    """A run with its parts: who it is for, and when."""
 
     run: Run
     parts: tuple[ClassifiedPart, ...]
@@ -66,8 +66,7 @@ class Promise:
     cluster: str
     target_share: float
     margin: float
-    resource: str
-    weights: Mapping[str, tres.Count]
+    resource: Resource
     unclassified_limit: float | None = None
     label: str = ""  #: what people call the resource
     ended: bool = False  #: no promise holds; the share is that of the last one
@@ -92,14 +91,18 @@ class _Series:
         self.ended = [0] * size
 
     def add_span(self, count: tres.Count, span: tuple[Instant, Instant, int], part: ClassifiedPart) -> None:
-        """What of a span of ``count`` lies in the part, in constant time: two ends and a slope."""
+        """Add what lies in the part of a span with ``count``, in constant time: two ends and a slope."""
         start, end, seconds = span
         if not seconds:
             return
         since, until, fraction, _ = part
         begin = max(start, since if since > self.since else self.since)
         finish = min(end, until if until < self.until else self.until)
-        inside = seconds if begin == start < finish == end else self._inside(span, part)
+        inside = seconds
+        if not begin == start < finish == end:
+            edges = max(self.since, since), min(self.until, until)
+            before, after = (charge.spread(*span, at) for at in edges)
+            inside = after - before
         if inside <= 0:
             return
         amount = count * fraction
@@ -111,12 +114,6 @@ class _Series:
         self.slope[last] -= rate
         self.hours[first] -= rate * (begin - first * HOUR)
         self.hours[last] += rate * (finish - last * HOUR)
-
-    def _inside(self, span: tuple[Instant, Instant, int], part: ClassifiedPart) -> int:
-        """Of a span's seconds, those in the part."""
-        ends = max(self.since, part.since), min(self.until, part.until)
-        before, after = (charge.spread(*span, at) for at in ends)
-        return after - before
 
     def by_hour(self) -> list[float]:
         """Charge by hour, slopes run out: each holds for the whole hours from one to the next."""
@@ -132,13 +129,13 @@ Counts = Callable[[str], tres.Count]
 
 
 def counter(weights: Mapping[str, tres.Count]) -> Counts:
-    """Counts of one resource; many runs have the same text, which is read once."""
+    """The function that counts one resource in a text of TRES; each text is parsed once."""
     return cache(lambda text: tres.weigh(tres.parse_tres(text), weights))
 
 
 @dataclass(slots=True)
 class _Side:
-    """Everything that adds up for one beneficiary."""
+    """The sums for one beneficiary."""
 
     delivered: _Series
     waiting: _Series
@@ -146,7 +143,7 @@ class _Side:
     pending: Charge = 0
 
     def add_hour(self, hour: Instant, delivered: Charge, waiting: Charge) -> None:
-        """What ended runs used in an hour."""
+        """Add what ended runs used in an hour."""
         at = (hour - self.delivered.first) // HOUR
         self.delivered.total += delivered
         self.delivered.ended[at] += delivered
@@ -154,7 +151,7 @@ class _Side:
         self.waiting.ended[at] += waiting
 
     def add_run(self, run: Run, part: ClassifiedPart, counts: Counts, as_of: Instant) -> None:
-        """A part of an open run: its hours, and its fraction of what is held or wanted now."""
+        """Add a part of an open run: its hours, and its fraction of what the run holds or wants now."""
         wanted = counts(charge.wanted_tres(run)) * charge.waiting_tasks(run)
         if run.start_at is not None:
             self.delivered.add_span(counts(run.alloc_tres), charge.delivered(run, as_of), part)
@@ -162,13 +159,9 @@ class _Side:
         if run.end_at is None and part.since <= as_of < part.until:
             if run.state == "RUNNING":
                 self.running += counts(run.alloc_tres) * part.fraction
-            elif _eligible(run, as_of):
+            # It can start now: held runs have no eligible time, --begin puts it in the future.
+            elif run.start_at is None and run.eligible_at is not None and run.eligible_at <= as_of:
                 self.pending += wanted * part.fraction
-
-
-def _eligible(run: Run, as_of: Instant) -> bool:
-    """Whether the run could start now: held runs have no eligible time, --begin puts it in the future."""
-    return run.start_at is None and run.eligible_at is not None and run.eligible_at <= as_of
 
 
 def measure_window(
@@ -184,10 +177,10 @@ def measure_window(
 ) -> Measurement:
     """The measurement of a window as known at ``as_of``, the instant of the last complete read."""
     interval = window.since, min(window.until, as_of)
-    sides = {one: _Side(_Series(*interval), _Series(*interval)) for one in Beneficiary}
+    sides = {who: _Side(_Series(*interval), _Series(*interval)) for who in Beneficiary}
     for hour, beneficiary, delivered, waiting in closed:
         sides[beneficiary].add_hour(hour, delivered, waiting)
-    counts = counter(promise.weights)
+    counts = counter(promise.resource.weights)
     for run, parts in open_runs:
         for part in parts:
             sides[part.classification.beneficiary].add_run(run, part, counts, as_of)
@@ -222,7 +215,7 @@ def _hours(
     capacity: Mapping[Instant, Charge] | None,
 ) -> tuple[Hour, ...]:
     hours = range(hour_of(interval[0]), interval[1], HOUR)
-    delivered = {one: side.delivered.by_hour() for one, side in sides.items() if side.delivered.total}
+    delivered = {who: side.delivered.by_hour() for who, side in sides.items() if side.delivered.total}
     nothing = [0.0] * len(hours)
     regional = delivered.get(Beneficiary.REGIONAL, nothing)
     everyone = map(fsum, zip(nothing, *delivered.values(), strict=False))
@@ -232,29 +225,20 @@ def _hours(
 
 
 class Group(NamedTuple):
-    """What one group of subjects got in a window."""
+    """The charge of one group of subjects in a window, in resource-seconds."""
 
-    name: str
+    names: tuple[str, ...]
     beneficiary: Beneficiary
     delivered: Charge
 
     @property
-    def names(self) -> list[str]:
-        """The names that ``together`` made the name of."""
-        return [str(name) for name in json.loads(self.name)]
-
-
-def together(names: Iterable[str]) -> str:
-    r"""Several names as one, whatever is in them.
-
-    >>> Group(together(["a\tb", "c"]), Beneficiary.REGIONAL, 1).names
-    ['a\tb', 'c']
-    """
-    return json.dumps(list(names), ensure_ascii=False)
+    def name(self) -> str:
+        """The first name, which most groups have alone."""
+        return self.names[0]
 
 
 def by_group(
-    key: Callable[[Subject, Classification], str],
+    key: Callable[[Subject, Classification], tuple[str, ...]],
     weights: Mapping[str, tres.Count],
     window: Window,
     as_of: Instant,
@@ -262,8 +246,8 @@ def by_group(
     closed: Iterable[SubjectUsage],
     open_runs: Iterable[SortedRun],
 ) -> list[Group]:
-    """The window's charge by the name ``key`` gives a subject, largest first."""
-    groups: dict[tuple[str, Beneficiary], Charge] = {}
+    """The window's charge by the names ``key`` gives a subject, largest first."""
+    groups: dict[tuple[tuple[str, ...], Beneficiary], Charge] = {}
     for subject, classification, delivered in closed:
         name = key(subject, classification), classification.beneficiary
         groups[name] = groups.get(name, 0) + delivered
@@ -271,14 +255,14 @@ def by_group(
         for part in parts:
             name = key(run.subject, part.classification), part.classification.beneficiary
             groups[name] = groups.get(name, 0) + charge_of_part(run, part, weights, window, as_of)
-    found = [Group(*name, delivered) for name, delivered in groups.items() if delivered]
-    return sorted(found, key=lambda group: (-group.delivered, group.name))
+    charged = [Group(*name, delivered) for name, delivered in groups.items() if delivered]
+    return sorted(charged, key=lambda group: (-group.delivered, group.names))
 
 
 def charge_of_part(
     run: Run, part: ClassifiedPart, weights: Mapping[str, tres.Count], window: Window, as_of: Instant
 ) -> Charge:
-    """What of a run's charge inside a window is a part's."""
+    """The charge of a part of a run inside a window, as known at ``as_of``."""
     since, until = max(window.since, part.since), min(window.until, part.until)
     if until <= since:
         return 0
@@ -290,6 +274,34 @@ def charge_in(run: Run, weights: Mapping[str, tres.Count], window: Window, as_of
     span = charge.delivered(run, as_of)
     seconds = charge.spread(*span, min(window.until, as_of)) - charge.spread(*span, window.since)
     return tres.weigh(tres.parse_tres(run.alloc_tres), weights) * max(0, seconds)
+
+
+class Rest(NamedTuple):
+    """What ended runs have in the rest of an hour, of one subject and for one beneficiary."""
+
+    subject: Subject
+    classification: Classification
+    delivered: Charge
+    waiting: Charge
+
+
+def rest_of_hour(
+    runs: Iterable[SortedRun], weights: Mapping[str, tres.Count], since: Instant, until: Instant
+) -> Iterator[Rest]:
+    """What ended runs have in [since, until), the rest of an hour.
+
+    Usage is kept by whole hours. A read that stops in the middle of one may list runs that ended later.
+    """
+    counts = counter(weights)
+    for run, parts in runs:
+        spans = charge.delivered(run, until), charge.waited(run, until)
+        ran, queued = (charge.spread(*span, until) - charge.spread(*span, since) for span in spans)
+        delivered = counts(run.alloc_tres) * ran
+        waiting = counts(charge.wanted_tres(run)) * charge.waiting_tasks(run) * queued
+        for part in parts:
+            if part.since <= since < part.until and (delivered or waiting):
+                amounts = delivered * part.fraction, waiting * part.fraction
+                yield Rest(run.subject, part.classification, *amounts)
 
 
 def starved(hours: Iterable[Hour], target_share: float) -> float:
@@ -319,39 +331,20 @@ def expected_rate(measurement: Measurement) -> float:
     return fsum(h.total for h in recent if h.at >= first) / max(1, measurement.as_of - first)
 
 
+def recent_share(measurement: Measurement) -> float | None:
+    """The share of the last seven days of the window; None when nothing was delivered in them."""
+    recent = hours_since(measurement, measurement.as_of - RATE_HORIZON)
+    total = fsum(hour.total for hour in recent)
+    return fsum(hour.regional for hour in recent) / total if total > 0 else None
+
+
 def lately(now: Instant) -> tuple[tuple[Instant, Instant], ...]:
-    """What tells how runs usually are: the seven days before today or, where none ended, up to this hour.
+    """The intervals that show how runs usually are: seven days up to today, or else up to this hour.
 
     >>> lately(8 * DAY + 5000)
     ((86400, 691200), (90000, 694800))
     """
     return tuple((until - RATE_HORIZON, until) for until in (now - now % DAY, hour_of(now)))
-
-
-def required_share(measurement: Measurement, margin: float) -> float | None:
-    """The share the region must get in what is left of a calendar window to end at target + margin.
-
-    At the expected delivered rate; below 0 is told as 0 and above 1 as it is, for it says how far out of
-    reach the promise is. None when the window is over, rolls on, or nothing was delivered yet.
-    """
-    left = measurement.window.until - measurement.as_of
-    rest = expected_rate(measurement) * left
-    if measurement.window.rolling or left <= 0 or rest <= 0:
-        return None
-    wanted = (measurement.target_share + margin) * (float(measurement.total_charge) + rest)
-    return max(0.0, (wanted - float(measurement.regional_charge)) / rest)
-
-
-def attainable(measurement: Measurement, margin: float) -> bool | None:
-    """Whether the required share is reachable with the regional demand seen now; None when it is not known.
-
-    Demand is what regional runs hold plus what eligible ones wait for, against the expected delivered rate.
-    """
-    required = required_share(measurement, margin)
-    if required is None:
-        return None
-    demand = float(measurement.regional_running + measurement.regional_pending)
-    return required <= min(1.0, demand / expected_rate(measurement))
 
 
 def size_now(hours: Sequence[Hour]) -> float:

@@ -1,4 +1,4 @@
-"""Proposals: what one person wants recorded, and another has to approve before it is in force."""
+"""Proposals: changes that one person asks for and another has to approve before they take effect."""
 
 from __future__ import annotations
 
@@ -23,11 +23,19 @@ class ProposalKind(StrEnum):
     PUBLICATION = "publication"
 
 
+class ProposalStep(StrEnum):
+    """Where a proposal stands."""
+
+    WAITING = "waiting"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ruling:
-    """What became of a proposal."""
+    """The answer to a proposal."""
 
-    step: str  #: approved or rejected
+    step: ProposalStep  #: approved or rejected
     at: Instant
     actor: str
     reason: str
@@ -35,7 +43,7 @@ class Ruling:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
-    """What would be recorded, and what became of that; ``content`` is as the kind has it, in JSON's types."""
+    """A change to be approved; ``content`` holds it in JSON's types, in the form of its kind."""
 
     number: int
     kind: ProposalKind
@@ -46,13 +54,13 @@ class Proposal:
     ruling: Ruling | None = None
 
     @property
-    def step(self) -> str:
-        """waiting, approved or rejected."""
-        return self.ruling.step if self.ruling else "waiting"
+    def step(self) -> ProposalStep:
+        """Where it stands."""
+        return self.ruling.step if self.ruling else ProposalStep.WAITING
 
 
 def closed(proposal: Proposal) -> str:
-    """Why nothing can be decided about a proposal any more; empty while it waits."""
+    """Why a proposal can no longer be approved or rejected; empty while it waits."""
     ruling = proposal.ruling
     if ruling is None:
         return ""
@@ -60,19 +68,19 @@ def closed(proposal: Proposal) -> str:
 
 
 def own(proposal: Proposal, actor: str) -> str:
-    """Why this actor may not approve a proposal: it is the same person's; empty where it is another's."""
+    """Why this actor may not approve a proposal: the same person made it. Empty for another person's."""
     if proposal.actor.startswith("~"):
-        return f"who made proposal {proposal.number} is no longer known; reject it, and propose it again"
+        return f"the author of proposal {proposal.number} is no longer known; reject it and propose it again"
     if proposal.actor.endswith(f" as {actor}"):
-        return f"{actor} is no person; log in as yourself, or say who approves with --as"
+        return f"{actor} is not a person; log in as yourself, or name the approver with --as"
     who = person_of(proposal.actor)
     if person_of(actor).casefold() != who.casefold():
         return ""
-    return f"proposal {proposal.number} was made by {who}; somebody else has to approve it"
+    return f"{who} made proposal {proposal.number}; another person has to approve it"
 
 
-def said(proposal: Proposal, *, at: Instant, actor: str, reason: str) -> dict[str, Any]:
-    """At, actor and reason of what an approval puts into force: both persons, and the reasons of both."""
+def approved_fields(proposal: Proposal, *, at: Instant, actor: str, reason: str) -> dict[str, Any]:
+    """``at``, ``actor`` and ``reason`` of an approved change: both persons, and both their reasons."""
     both = [proposal.reason, f"approved: {reason}" if reason else ""]
     return {
         "at": at,
@@ -85,37 +93,39 @@ def entries_value(entries: Iterable[RegistryEntry]) -> list[dict[str, Any]]:
     """Entries of the registry in JSON's types."""
     return [
         {
-            "type": "organisation" if isinstance(one, Organisation) else "link",
-            **{k: str(v) if isinstance(v, Decimal) else v for k, v in entry_value(one).items()},
+            "type": "organisation" if isinstance(entry, Organisation) else "link",
+            **{k: str(v) if isinstance(v, Decimal) else v for k, v in entry_value(entry).items()},
         }
-        for one in entries
+        for entry in entries
     ]
 
 
 def entries_from(value: Iterable[Mapping[str, Any]]) -> list[RegistryEntry]:
     """The entries that ``entries_value`` wrote."""
-    return [_entry(**one) for one in value]
-
-
-def _entry(type: str, **told: Any) -> RegistryEntry:  # noqa: A002
-    if type == "organisation":
-        return Organisation(**told)
-    return Link(**{**told, "fraction": Decimal(told["fraction"])})
+    entries: list[RegistryEntry] = []
+    for given in value:
+        fields = {name: field for name, field in given.items() if name != "type"}
+        if given["type"] == "organisation":
+            entries.append(Organisation(**fields))
+        else:
+            entries.append(Link(**{**fields, "fraction": Decimal(fields["fraction"])}))
+    return entries
 
 
 def summary(proposal: Proposal) -> str:
-    """What is proposed, for people, in a few words.
+    """The proposed change in a few words.
 
     >>> wanted = {"window": "2027Q1", "as_of": 1806530400, "fingerprint": "ab"}
-    >>> summary(Proposal(number=1, kind=Kind.PUBLICATION, content=wanted, at=0, actor="a", reason=""))
+    >>> kind = ProposalKind.PUBLICATION
+    >>> summary(Proposal(number=1, kind=kind, content=wanted, at=0, actor="a", reason=""))
     'report of 2027Q1 as of 2027-03-31T22:00:00Z'
     """
     content = proposal.content
     match proposal.kind:
         case ProposalKind.REGISTRY:
-            return ", ".join(sorted({one["organisation"] for one in content["entries"]}))
+            return ", ".join(sorted({entry["organisation"] for entry in content["entries"]}))
         case ProposalKind.OVERRIDE:
-            return f"job {content['job']}: {content['beneficiary'] or 'take the override back'}"
+            return f"job {content['job']}: {content['beneficiary'] or 'withdraw the override'}"
         case ProposalKind.PUBLICATION:
             return f"report of {content['window']} as of {windows.iso(content['as_of'])}"
         case ProposalKind.PROMISE:

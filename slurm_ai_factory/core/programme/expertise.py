@@ -1,8 +1,8 @@
 """Hours of the expertise centre: who got them, measured against the same floor as the compute.
 
-Entries are never changed. A mistake is put right by a further entry, with signed hours, that names the entry
-it corrects and why; hours are exact (Decimal, hundredths). A day is a civil date and lies in the window that
-contains its midnight.
+Entries are never changed. A further entry with signed hours corrects a mistake; it names the entry that it
+corrects, and the reason. Hours are exact (Decimal, hundredths). A day is a civil date and lies in the window
+that contains its midnight.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MOST_HOURS = 10_000
 
 
 class HoursKind(StrEnum):
-    """What became of the hours."""
+    """Whether the hours were given."""
 
     DELIVERED = "delivered"
     UNMET = "unmet"  #: asked for and not given
@@ -38,7 +38,7 @@ class HoursKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewEntry:
-    """Hours to be entered, or a correction of such."""
+    """Hours to be entered, or a correction of an entry."""
 
     day: date
     organisation: str
@@ -70,7 +70,7 @@ class Hours(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpertiseMeasurement:
-    """What of the expertise went to whom in a window; made by ``measure``."""
+    """The hours that went to each organisation in a window; made by ``measure_hours``."""
 
     window: Window
     as_of: Instant
@@ -88,15 +88,15 @@ class ExpertiseMeasurement:
 
     @property
     def shortfall_hours(self) -> Decimal:
-        """What the region would have had to get more, of the same total, to be at the target."""
+        """Hours that the region lacks, of the same total, to be at the target."""
         promised = Decimal(str(self.target_share)) * self.total_hours
         return max(Decimal(0), promised - self.regional_hours)
 
 
 def parse_hours(text: str, least: Decimal | int = Decimal("0.01")) -> Decimal:
-    """Hours as they are typed: 1.5 or 1,5, at least so many. Raises ValueError.
+    """Hours as people type them, 1.5 or 1,5, not below ``least``. Raises ValueError.
 
-    >>> hours("7,25"), hours("3")
+    >>> parse_hours("7,25"), parse_hours("3")
     (Decimal('7.25'), Decimal('3.00'))
     """
     try:
@@ -113,8 +113,8 @@ def parse_hours(text: str, least: Decimal | int = Decimal("0.01")) -> Decimal:
 def entry(fields: Mapping[str, str], known: Collection[str]) -> NewEntry:
     """An entry from texts by field, for a known organisation. Raises ValueError that begins with the field.
 
-    >>> said = {"date": "2027-02-30", "organisation": "umcg", "role": "jurist", "hours": "3", "activity": "a"}
-    >>> entry(said, ["umcg"])
+    >>> row = {"date": "2027-02-30", "organisation": "umcg", "role": "jurist", "hours": "3", "activity": "a"}
+    >>> entry(row, ["umcg"])
     Traceback (most recent call last):
     ValueError: date: '2027-02-30' is not a date such as 2027-01-31
     """
@@ -122,8 +122,8 @@ def entry(fields: Mapping[str, str], known: Collection[str]) -> NewEntry:
         if not fields.get(name, "").strip():
             raise ValueError(f"{name}: is empty")
     if fields["organisation"].strip() not in known:
-        whom = fields["organisation"].strip()
-        raise ValueError(f"organisation: {whom!r} is not registered; see `saf organisation list`")
+        name = fields["organisation"].strip()
+        raise ValueError(f"organisation: {name!r} is not registered; see `saf organisation list`")
     return NewEntry(
         day=_of("date", _day, fields.get("date", "")),
         organisation=fields["organisation"].strip(),
@@ -155,7 +155,7 @@ def _kind(text: str) -> HoursKind:
 
 
 def from_sheet(data: bytes, known: Collection[str]) -> tuple[list[NewEntry], list[Fault]]:
-    """The entries of a table and all that is wrong with it; ``known`` are the organisations registered.
+    """The entries of a table and its faults; ``known`` are the registered organisations.
 
     >>> from_sheet(b"date;organisation;role;hours;activity\\n2027-01-04;umcg;engineer;1,5;intake\\n", [])[1]
     [Fault(line=2, column='organisation', reason="'umcg' is not registered; see `saf organisation list`")]
@@ -174,17 +174,17 @@ def from_sheet(data: bytes, known: Collection[str]) -> tuple[list[NewEntry], lis
 
 
 def correction(entries: Sequence[ExpertiseEntry], entry_id: int, wanted: Decimal, reason: str) -> NewEntry:
-    """What makes an entry count as ``wanted`` hours from now on. Raises ValueError.
+    """The correction that makes an entry count as ``wanted`` hours. Raises ValueError.
 
-    ``entries`` are those of the ledger; earlier corrections of the entry are reckoned with.
+    ``entries`` are those of the ledger, with all earlier corrections.
     """
-    first = next((one for one in entries if one.entry_id == entry_id), None)
+    first = next((entry for entry in entries if entry.entry_id == entry_id), None)
     if first is None:
         raise ValueError(f"there is no entry {entry_id}; see `saf expertise list`")
     if first.corrects is not None:
         raise ValueError(f"entry {entry_id} is itself a correction; correct entry {first.corrects}")
     if wanted < 0 or not reason.strip():
-        raise ValueError("a correction wants a reason, and hours that are not below 0")
+        raise ValueError("a correction needs a reason, and hours that are not below 0")
     difference = wanted - entry_standing(entries, entry_id)
     if not difference:
         raise ValueError(f"entry {entry_id} already counts as {wanted} hours")
@@ -195,7 +195,7 @@ def correction(entries: Sequence[ExpertiseEntry], entry_id: int, wanted: Decimal
 
 
 def entry_standing(entries: Iterable[ExpertiseEntry], entry_id: int) -> Decimal:
-    """What an entry counts for with all its corrections."""
+    """The hours of an entry with all its corrections."""
     return sum((e.hours for e in entries if entry_id in (e.entry_id, e.corrects)), start=Decimal(0))
 
 
@@ -208,14 +208,14 @@ def measure_hours(
     beneficiary: Callable[[str, date], Beneficiary],
     unmet_recorded: bool,
 ) -> ExpertiseMeasurement:
-    """The hours among ``entries``, all of days in the window, by whom ``beneficiary`` says they were for."""
-    found: dict[tuple[str, Beneficiary], dict[HoursKind, Decimal]] = {}
-    for one in entries:
-        key = one.organisation, beneficiary(one.organisation, one.day)
-        sums = found.setdefault(key, dict.fromkeys(HoursKind, Decimal(0)))
-        sums[one.kind] += one.hours
+    """The sums of ``entries``, all of days in the window; ``beneficiary`` takes organisation and day."""
+    totals: dict[tuple[str, Beneficiary], dict[HoursKind, Decimal]] = {}
+    for entry in entries:
+        key = entry.organisation, beneficiary(entry.organisation, entry.day)
+        sums = totals.setdefault(key, dict.fromkeys(HoursKind, Decimal(0)))
+        sums[entry.kind] += entry.hours
     rows = [
-        Hours(*key, sums[HoursKind.DELIVERED], sums[HoursKind.UNMET]) for key, sums in sorted(found.items())
+        Hours(*key, sums[HoursKind.DELIVERED], sums[HoursKind.UNMET]) for key, sums in sorted(totals.items())
     ]
     regional = [row for row in rows if row.beneficiary is Beneficiary.REGIONAL]
     unclassified = [row for row in rows if row.beneficiary is Beneficiary.UNCLASSIFIED]
@@ -236,9 +236,9 @@ def _delivered(rows: Iterable[Hours]) -> Decimal:
 
 
 def hours_verdict(measured: ExpertiseMeasurement) -> Verdict:
-    """The verdict, by the rules of ``judgement.verdict``; before a calendar window is over it stays open.
+    """The verdict, by the rules of ``judgement.verdict``; open until a calendar window is over.
 
-    Where unmet requests are not recorded they cannot excuse a miss.
+    Unmet requests that are not recorded cannot excuse a miss.
     """
     if measured.window.until > measured.as_of and not measured.window.rolling:
         return Verdict.OPEN

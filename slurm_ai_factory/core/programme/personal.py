@@ -1,7 +1,7 @@
-"""What stands for a personal text once it is gone, and who was forgotten, told without telling the name.
+"""What replaces a personal text that was withheld. Tested in tests/ledger/test_people.py.
 
-The rule: a salted hash stands for the text: it recognises the text when somebody gives it, and does not tell
-it.
+The rule: a salted hash replaces the text. It recognises the text, or the name of a forgotten user, when that
+is given again, and does not reveal it.
 """
 
 from __future__ import annotations
@@ -17,26 +17,24 @@ HASHED = re.compile(r"~[0-9a-f]{16}")
 WORD = re.compile(r"\w+(?:[.-]\w+)*")
 
 
-def personal(told: str, salt: str) -> str:
-    """What stands for a text; the same as the function of this name in the ledger.
+def personal(text: str, salt: str) -> str:
+    """The hash that replaces a text; the same as the function of this name in the ledger.
 
     >>> personal("jan", "6f1e")
     '~d35d4eb9d42f428e'
     >>> personal(personal("jan", "6f1e"), ""), personal("", "6f1e")
     ('~d35d4eb9d42f428e', '')
     """
-    if not told or HASHED.fullmatch(told):
-        return told
-    return f"~{sha256((salt + told).encode(errors='replace')).hexdigest()[:16]}"
+    if not text or HASHED.fullmatch(text):
+        return text
+    return f"~{sha256((salt + text).encode(errors='replace')).hexdigest()[:16]}"
 
 
 def withheld(line: str) -> str:
-    """What stands for a line that could not be read."""
-    return (
-        line
-        if line.startswith("~")
-        else f"~{md5(line.encode(errors='replace'), usedforsecurity=False).hexdigest()}"
-    )
+    """The hash that replaces a line that could not be read."""
+    if line.startswith("~"):
+        return line
+    return f"~{md5(line.encode(errors='replace'), usedforsecurity=False).hexdigest()}"
 
 
 class Mark(NamedTuple):
@@ -48,30 +46,29 @@ class Mark(NamedTuple):
 
 
 class Forgotten:
-    """The users of a cluster who were forgotten: Slurm still tells of them, and the ledger keeps no name."""
+    """The forgotten users of a cluster: Slurm still lists them, and the ledger keeps no name of theirs."""
 
     def __init__(self, marks: Iterable[Mark]) -> None:
         self.marks = tuple(marks)
         self._known: dict[str, str] = {}
 
     def user(self, name: str) -> str:
-        """The name, or the pseudonym of one who was forgotten."""
+        """The name, or the pseudonym of a forgotten user."""
         if name not in self._known:
-            found = (one.pseudonym for one in self.marks if personal(name, one.salt) == one.person)
-            self._known[name] = next(found, name)
+            pseudonyms = (mark.pseudonym for mark in self.marks if personal(name, mark.salt) == mark.person)
+            self._known[name] = next(pseudonyms, name)
         return self._known[name]
 
-    def told(self, read: Iterable[Run | Rejected]) -> Iterable[Run | Rejected]:
-        """What Slurm tells, without their names."""
-        return map(self._told, read) if self.marks else read
+    def without_names(self, runs: Iterable[Run | Rejected]) -> Iterable[Run | Rejected]:
+        """The runs, with pseudonyms in place of their names."""
+        return map(self._without_name, runs) if self.marks else runs
 
-    def _told(self, one: Run | Rejected) -> Run | Rejected:
-        if isinstance(one, Rejected):
-            return one
-        subject = one.subject
-        return one._replace(subject=subject._replace(user=self.user(subject.user)))
+    def _without_name(self, run: Run | Rejected) -> Run | Rejected:
+        if isinstance(run, Rejected):
+            return run
+        return run._replace(subject=run.subject._replace(user=self.user(run.subject.user)))
 
     def line(self, text: str) -> str:
-        """A text that may name them: as it is, or withheld."""
+        """The text, or its hash where it names a forgotten user."""
         words = {*text.split("|"), *WORD.findall(text)} if self.marks else ()
         return withheld(text) if any(self.user(word) != word for word in words) else text

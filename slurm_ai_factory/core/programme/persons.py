@@ -1,6 +1,6 @@
-"""Who acts, as the ledger keeps it: ``alice as slurm-ai-factory@host``, or the service alone.
+"""Who acts, as the ledger records it: ``alice as slurm-ai-factory@host``, or the service alone.
 
-The rule: what a process can say of itself is believed only as far as the system does not contradict it.
+The rule: a process is believed about itself only as far as the system does not contradict it.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ SERVICE_UIDS = range(1000)
 """root and system users, whom people become by sudo; another user's SUDO_USER is just a variable."""
 
 NAME = re.compile(r"[\w.-]+")
-"""A person as --as takes one."""
+"""A name that --as accepts."""
 
 
 class Signs(NamedTuple):
-    """What the system tells of a process; a name is empty where there is none."""
+    """What the system knows of a process; a name is empty where there is none."""
 
     uid: int  #: effective
     user: str  #: its name
@@ -35,7 +35,7 @@ def person(signs: Signs, claimed: str = "") -> str:
 
 
 def actor(signs: Signs, host: str, claimed: str = "") -> str:
-    """The person, and the user that the process runs as where that is another one."""
+    """The person, and the user that the process runs as where that is another."""
     who, user = (name.replace(" ", "_") for name in (person(signs, claimed), signs.user))
     return f"{user}@{host}" if who == user else f"{who} as {user}@{host}"
 

@@ -1,6 +1,6 @@
-"""The registry as CSV: one table of organisations, one of links, told apart by their columns.
+"""The registry as CSV, a table of organisations or of links. Tested in tests/core/programme/test_sheet.py.
 
-The rule: dates are civil days, and what is written is read back as the same entries.
+The rule: dates are civil days, and a written table is read back as the same entries.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ ORGANISATION = (
     ("kvk", "municipality", "hub", "until"),
 )
 LINK = (("organisation", "account", "since"), ("fraction", "until"))
-"""Columns that must be there, and columns that may."""
+"""Required and optional columns."""
 
 
 class Entries(NamedTuple):
-    """What a table says, each entry with its line; nothing where there are faults."""
+    """The entries of a table, each with its line; none where there are faults."""
 
     entries: tuple[tuple[int, RegistryEntry], ...]
     faults: tuple[Fault, ...]
@@ -37,21 +37,18 @@ class Entries(NamedTuple):
 
 def read_registry_sheet(data: bytes, zone: ZoneInfo) -> Entries:
     """The entries of a table of organisations or of links."""
-    columns, make = (LINK, _link) if _names_accounts(data) else (ORGANISATION, _organisation)
+    header = next((line for line in data.splitlines() if line.strip() and not line.startswith(b"sep=")), b"")
+    links = b"account" in re.split(rb"[,;\t\s\"]+", header.lower())
+    columns, make = (LINK, _link) if links else (ORGANISATION, _organisation)
     table = sheet.read_sheet(data, *columns)
-    found: list[tuple[int, RegistryEntry]] = []
+    entries: list[tuple[int, RegistryEntry]] = []
     faults = list(table.faults)
     for line in table.lines:
         try:
-            found.append((line.number, make(line, zone)))
+            entries.append((line.number, make(line, zone)))
         except _WrongCellError as wrong:
             faults.append(Fault(line.number, wrong.column, wrong.reason))
-    return Entries(() if faults else tuple(found), tuple(faults), table.encoding)
-
-
-def _names_accounts(data: bytes) -> bool:
-    header = next((line for line in data.splitlines() if line.strip() and not line.startswith(b"sep=")), b"")
-    return b"account" in re.split(rb"[,;\t\s\"]+", header.lower())
+    return Entries(() if faults else tuple(entries), tuple(faults), table.encoding)
 
 
 class _WrongCellError(Exception):
@@ -87,7 +84,7 @@ def _cell(line: SheetRow, column: str, convert: Callable[[str], _T]) -> _T:
 
 
 def fraction_of(text: str) -> Decimal:
-    """A fraction as it is typed, with a decimal point or comma. Raises ValueError.
+    """A fraction as people type it, with a decimal point or comma. Raises ValueError.
 
     >>> fraction_of("0.4"), fraction_of("0,25"), fraction_of("1")
     (Decimal('0.4'), Decimal('0.25'), Decimal('1'))
@@ -98,21 +95,23 @@ def fraction_of(text: str) -> Decimal:
 
 
 def sheet_rows(entries: Iterable[RegistryEntry], zone: ZoneInfo) -> list[dict[str, str]]:
-    """Entries as cells by column, as ``read`` takes them."""
-    return [_row(one, zone) for one in entries]
+    """Entries as cells by column, which ``read_registry_sheet`` reads back."""
+    return [_row(entry, zone) for entry in entries]
 
 
-def _row(one: RegistryEntry, zone: ZoneInfo) -> dict[str, str]:
-    required, optional = ORGANISATION if isinstance(one, Organisation) else LINK
-    cells = {name: getattr(one, name) for name in (*required, *optional)}
-    cells["since"] = windows.civil_day(one.since, zone)
-    cells["until"] = "" if one.until == FOREVER else windows.civil_day(one.until, zone)
-    if isinstance(one, Link):
-        cells["fraction"] = f"{one.fraction.normalize():f}"
+def _row(entry: RegistryEntry, zone: ZoneInfo) -> dict[str, str]:
+    required, optional = ORGANISATION if isinstance(entry, Organisation) else LINK
+    cells = {name: getattr(entry, name) for name in (*required, *optional)}
+    cells["since"] = windows.civil_day(entry.since, zone)
+    cells["until"] = "" if entry.until == FOREVER else windows.civil_day(entry.until, zone)
+    if isinstance(entry, Link):
+        cells["fraction"] = f"{entry.fraction.normalize():f}"
     return cells
 
 
 def faults_of(problems: Iterable[Problem], entries: Iterable[tuple[int, RegistryEntry]]) -> list[Fault]:
-    """Problems of entries, where they are in the table."""
+    """The problems as faults, each with the line of its entry in the table."""
     lines = {id(entry): number for number, entry in entries}
-    return sorted(Fault(lines.get(id(one.entry), 0), one.field, one.reason) for one in problems)
+    return sorted(
+        Fault(lines.get(id(problem.entry), 0), problem.field, problem.reason) for problem in problems
+    )

@@ -1,4 +1,4 @@
-"""How long names of people and free texts are kept, and whether the command that ends that has run."""
+"""How long names and free texts are kept. Tested in tests/ledger/test_privacy.py."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from typing import NamedTuple
 from slurm_ai_factory.core.records import DAY, Instant
 
 MOST_BETWEEN = 2 * DAY
-"""The timer runs once a day, and makes up for a day on which the machine was off."""
+"""The timer runs once a day; two days allow for one on which the machine was off."""
 
 
 class Retention(NamedTuple):
-    """Seconds that each is kept; None for as long as the ledger."""
+    """Seconds that each kind is kept; None for as long as the ledger."""
 
     users: int | None = None  #: names of users, from the end of a run on
-    lines: int | None = None  #: lines that could not be read, from the last read that met them on
-    staff: int | None = None  #: who did it
+    lines: int | None = None  #: lines that could not be read, from the last read that listed them on
+    staff: int | None = None  #: actors
     texts: int | None = None  #: reasons, activities, notes, sentences
 
     @property
     def asked(self) -> bool:
-        """Whether anything is to go at all."""
-        return any(one is not None for one in self)
+        """Whether anything is to be removed at all."""
+        return any(kept is not None for kept in self)
 
     def due(self, now: Instant) -> Due:
-        """What is too old now.
+        """The instants before which each kind is too old now.
 
         >>> Retention(users=40, texts=90).due(100)
         Due(users=60, lines=None, staff=None, texts=10)
@@ -33,7 +33,7 @@ class Retention(NamedTuple):
 
 
 class Due(NamedTuple):
-    """The instants before which each is to go; None where it stays."""
+    """The instants before which each kind is removed; None where it stays."""
 
     users: Instant | None = None
     lines: Instant | None = None
@@ -42,13 +42,13 @@ class Due(NamedTuple):
 
 
 class Retained(NamedTuple):
-    """When retention last went through, and since when the ledger has anything; None for never."""
+    """When retention last ran, and when the ledger was first read into; None for never."""
 
     last: Instant | None
     first_read: Instant | None
 
     def overdue(self, now: Instant) -> bool:
-        """Whether it should have gone through since.
+        """Whether it should have run again by now.
 
         >>> Retained(None, None).overdue(9 * DAY), Retained(None, 0).overdue(9 * DAY)
         (False, True)

@@ -1,7 +1,7 @@
 """A table as people send it, from bytes to rows: CSV in UTF-8 or Windows-1252; comma, semicolon or tab.
 
-The rule: what cannot be read for certain is refused with its line, column and reason; a wrong character is
-never let through. All rows are read, so that every fault is told at once.
+The rule: a table that cannot be read for certain is refused with line, column and reason; no wrong character
+gets through. All rows are read, so that every fault is reported at once.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ DELIMITERS = (",", ";", "\t")
 _SIGNS = frozenset(
     bytes.fromhex("80 82 84 85 91 92 93 94 95 96 97 b0 b7 ab bb a7 a9 ae b2 b3").decode("cp1252")
 )
-"""What a Western European text may hold beside letters: quotation marks, dashes, the euro sign and so on."""
+"""Signs that a Western European text has beside letters: quotation marks, dashes, the euro sign and so on."""
 
 
 class Fault(NamedTuple):
-    """Why a table is refused: where, and what is wrong."""
+    """Why a table is refused, and where."""
 
     line: int  #: as editors count them, from 1; 0 is the file as a whole
     column: str
@@ -38,7 +38,7 @@ class SheetRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sheet:
-    """A table that was read; where there are faults, nothing of it may be used."""
+    """A table; nothing of it may be used where it has faults."""
 
     lines: tuple[SheetRow, ...] = ()
     faults: tuple[Fault, ...] = ()
@@ -48,9 +48,9 @@ class Sheet:
 def read_sheet(data: bytes, required: Collection[str], optional: Collection[str] = ()) -> Sheet:
     """The rows of a table whose first line names these columns, in any order.
 
-    >>> read("name;kvk\\nCafé;01234567\\n".encode("cp1252"), ["name", "kvk"]).lines
-    (Line(number=2, cells={'name': 'Café', 'kvk': '01234567'}),)
-    >>> read(b"name,kvk\\nA,1,2\\n", ["name", "kvk"]).faults
+    >>> read_sheet("name;kvk\\nCafé;01234567\\n".encode("cp1252"), ["name", "kvk"]).lines
+    (SheetRow(number=2, cells={'name': 'Café', 'kvk': '01234567'}),)
+    >>> read_sheet(b"name,kvk\\nA,1,2\\n", ["name", "kvk"]).faults
     (Fault(line=2, column='', reason='has 3 cells, the first line has 2'),)
     """
     text, encoding, refused = _text(data)
@@ -65,18 +65,18 @@ def read_sheet(data: bytes, required: Collection[str], optional: Collection[str]
     if not faults:
         faults = [fault for number, row in rest for fault in _of_row(number, row, columns, encoding)]
     names = (*required, *optional)
-    found = (dict(zip(columns, map(str.strip, row), strict=False)) for _, row in rest)
+    dicts = (dict(zip(columns, map(str.strip, row), strict=False)) for _, row in rest)
     lines = [
         SheetRow(n, {name: from_csv(cells.get(name, "")) for name in names})
-        for (n, _), cells in zip(rest, found, strict=True)
+        for (n, _), cells in zip(rest, dicts, strict=True)
     ]
     return Sheet(lines=() if faults else tuple(lines), faults=tuple(faults), encoding=encoding)
 
 
 def _text(data: bytes) -> tuple[str, str, str]:
-    """(text, encoding, why it is refused). What is not UTF-8 is taken for Windows-1252, and looked at."""
+    """(text, encoding, why it is refused). Bytes that are not UTF-8 are taken for Windows-1252."""
     if data.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in data:
-        return "", "", "is UTF-16 or no text at all; save it as CSV UTF-8"
+        return "", "", "is UTF-16 or not text; save it as CSV UTF-8"
     try:
         return data.decode("utf-8-sig"), "UTF-8", ""
     except UnicodeDecodeError:
@@ -84,18 +84,18 @@ def _text(data: bytes) -> tuple[str, str, str]:
 
 
 def _rows(text: str) -> tuple[list[tuple[int, list[str]]], Fault | None]:
-    """Rows that hold something, with the line they begin on; or where the table is broken."""
+    """Rows that are not empty, with the line they begin on; or the place where the table is broken."""
     first = text.lstrip("\r\n").partition("\n")[0]
-    told = first.strip().removeprefix("sep=") if first.startswith("sep=") else ""
-    delimiter = told or max(DELIMITERS, key=first.count)
+    chosen = first.strip().removeprefix("sep=") if first.startswith("sep=") else ""
+    delimiter = chosen or max(DELIMITERS, key=first.count)
     if len(delimiter) != 1:
-        return [], Fault(1, "", f"{told!r} is no separator")
+        return [], Fault(1, "", f"{chosen!r} is not a separator")
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     rows: list[tuple[int, list[str]]] = []
     line = 1
     try:
         for row in reader:
-            if any(cell.strip() for cell in row) and not (told and line == 1):
+            if any(cell.strip() for cell in row) and not (chosen and line == 1):
                 rows.append((line, row))
             line = reader.line_num + 1
     except csv.Error as error:
@@ -137,21 +137,14 @@ def _wrong_characters(cell: str, encoding: str) -> str:
         return f"holds the character {ord(wrong):#06x}, which cannot be seen"
     if cell.isascii():
         return ""
-    if (meant := _meant(cell)) is not None:
+    try:
+        meant = cell.encode("cp1252").decode("utf-8")
+    except UnicodeError:
+        pass
+    else:
         return f"{cell!r} was read in a wrong encoding before it was saved; it may be {meant!r}"
     for sign in cell:
-        if sign == "\ufffd" or (encoding != "UTF-8" and not _of_western_text(sign)):
+        western = sign.isascii() or sign.isalpha() or sign in _SIGNS
+        if sign == "\ufffd" or (encoding != "UTF-8" and not western):
             return f"{cell!r} is neither UTF-8 nor plainly Windows-1252; save the table as CSV UTF-8"
     return ""
-
-
-def _meant(cell: str) -> str | None:
-    """The text whose UTF-8 was once taken for Windows-1252, where the cell is that."""
-    try:
-        return cell.encode("cp1252").decode("utf-8")
-    except UnicodeError:
-        return None
-
-
-def _of_western_text(sign: str) -> bool:
-    return sign.isascii() or sign.isalpha() or sign in _SIGNS

@@ -1,14 +1,14 @@
 """Which cells of a report's tables may be shown, so that no few organisations can be singled out.
 
 The rule: from everything that is shown together, totals and earlier reports included, no adding and
-subtracting gives a figure that rests on fewer than ``smallest`` organisations, but for what totals tell by
-themselves. Readers are taken to know who is in which cell, and what a cell shows is the sum over its parts.
-Cells are shown one after another, in the order given, each only if the rule still holds: so small cells stay
-hidden, and with them whatever would give them away (what statistical offices call primary and complementary
+subtracting gives a figure that rests on fewer than ``smallest`` organisations, except what totals reveal by
+themselves. Readers are assumed to know who is in which cell; a cell shows the sum over its parts. Cells are
+added one after another, in the given order, each only if the rule still holds: so small cells stay hidden,
+and so does every cell that would reveal them (statistical offices call this primary and complementary
 suppression).
 
-A sum follows from what is known exactly when it has no part along any direction that all known sums leave
-open. So a cell gives a few organisations away exactly when, along such directions, it is a combination of
+A sum follows from the known sums exactly when it has no part along any direction that all known sums leave
+open. So a cell reveals a few organisations exactly when, along such directions, it is a combination of
 their parts (the syndrome of a linear code; MacWilliams and Sloane, The Theory of Error-Correcting Codes,
 1977, ch. 1).
 """
@@ -29,14 +29,14 @@ Vector = tuple[int, ...]
 
 
 class ChargePart(NamedTuple):
-    """A piece of an organisation's charge that no figure takes apart; a corrected one is another part."""
+    """A piece of an organisation's charge that no figure splits; a corrected piece is another part."""
 
     organisation: str
     where: Hashable = ""
 
 
 PartSum = frozenset[ChargePart]
-"""A figure that a reader knows: what these parts come to together."""
+"""A figure that a reader knows: the sum of these parts."""
 
 
 class TableCell(NamedTuple):
@@ -48,30 +48,30 @@ class TableCell(NamedTuple):
 
 
 def organisations(members: Iterable[ChargePart]) -> set[str]:
-    """Whom a sum rests on."""
+    """The organisations that a sum rests on."""
     return {part.organisation for part in members}
 
 
 def cells_shown(
     cells: Iterable[TableCell], totals: Iterable[PartSum], smallest: int, given: Iterable[PartSum] = ()
 ) -> set[tuple[str, str]]:
-    """(table, name) of the cells that may be shown beside the totals, which are shown whatever they rest on.
+    """(table, name) of the cells that may be shown beside the totals, which are always shown.
 
-    ``totals`` do not overlap; one of few organisations cannot be hidden, and is not taken apart any further.
-    ``given`` are the sums of earlier reports.
+    ``totals`` do not overlap; a total of few organisations cannot be hidden, and is not split any further.
+    ``given`` are the sums of earlier reports. Raises ValueError for a ``smallest`` outside 1 to LARGEST.
 
     >>> sectors = {"care": "abcd", "energy": "fgh", "farms": "e"}
-    >>> cells = [Cell("sector", name, frozenset(map(Part, whom))) for name, whom in sectors.items()]
-    >>> sorted(shown(cells, [frozenset(map(Part, "abcdefgh"))], 3))
+    >>> cells = [TableCell("sector", name, frozenset(map(ChargePart, who))) for name, who in sectors.items()]
+    >>> sorted(cells_shown(cells, [frozenset(map(ChargePart, "abcdefgh"))], 3))
     [('sector', 'care')]
     """
     if not 1 <= smallest <= LARGEST:
         raise ValueError(f"wants a number of organisations from 1 to {LARGEST}")
-    told, asked = [one for one in (*given, *totals) if one], list(cells)
+    public, asked = [total for total in (*given, *totals) if total], list(cells)
     few = [total for total in totals if len(organisations(total)) < smallest]
-    known = _Known([*told, *(cell.members for cell in asked)], smallest)
-    for one in told:
-        known.add(one)
+    known = _Known([*public, *(cell.members for cell in asked)], smallest)
+    for total in public:
+        known.add(total)
     return {
         (cell.table, cell.name)
         for cell in asked
@@ -81,25 +81,26 @@ def cells_shown(
 
 
 def telling(
-    totals: Iterable[PartSum], smallest: int, told: Sequence[PartSum], given: Sequence[PartSum]
+    totals: Iterable[PartSum], smallest: int, given_totals: Sequence[PartSum], given: Sequence[PartSum]
 ) -> list[PartSum]:
-    """The totals that give a few organisations away beside ``given``, and not beside other totals alone.
+    """The totals that reveal a few organisations beside ``given``, and not beside other totals alone.
 
-    ``told`` are the totals in ``given``. What is found cannot be hidden: its report must not be given out.
+    ``given_totals`` are the totals in ``given``. A revealing total cannot be hidden: its report must not be
+    published.
     """
-    asked = [one for one in totals if one]
-    by_all, by_totals = (_Known([*ones, *asked], smallest) for ones in (given, told))
-    for known, ones in ((by_all, given), (by_totals, told)):
-        for one in ones:
-            known.add(one)
-    found = []
+    asked = [total for total in totals if total]
+    by_all, by_totals = (_Known([*public, *asked], smallest) for public in (given, given_totals))
+    for known, public in ((by_all, given), (by_totals, given_totals)):
+        for total in public:
+            known.add(total)
+    revealing = []
     for total in asked:
-        allowed = by_totals.told_of(total)
-        if any(not any(few <= one for few in allowed) for one in by_all.told_of(total)):
-            found.append(total)
+        allowed = by_totals.revealed_by(total)
+        if any(not any(few <= names for few in allowed) for names in by_all.revealed_by(total)):
+            revealing.append(total)
         by_all.add(total)
         by_totals.add(total)
-    return found
+    return revealing
 
 
 class _Known:
@@ -115,39 +116,39 @@ class _Known:
         self.most = smallest - 1
         largest = max(map(len, self.blocks), default=0)
         self.enough = self.most * largest + 1
-        """Directions that tell whether a sum is one of so many organisations: more than these have parts."""
+        """Directions that decide whether a sum is of at most so many organisations: more than their parts."""
         numbers = _mixed()
         count = min(len(parts), self.enough + len(sums))
         self.open = [list(islice(numbers, len(parts))) for _ in range(count)]
 
     def may_add(self, members: PartSum) -> bool:
-        """Whether this sum may be known too; it is from now on if so."""
-        if next(self.told_of(members), None) is not None:
+        """Whether this sum may be known too; if so, it is added."""
+        if next(self.revealed_by(members), None) is not None:
             return False
         self.add(members)
         return True
 
-    def told_of(self, members: PartSum) -> Iterator[frozenset[str]]:
-        """The few organisations of whom a figure would follow if this sum were known too."""
+    def revealed_by(self, members: PartSum) -> Iterator[frozenset[str]]:
+        """Each few organisations of which a figure would follow if this sum were known too."""
         along = self._along(members)
         if any(along):
             looked_at = self.open[: self.enough]
-            blocks = [[tuple(one[at] for one in looked_at) for at in block] for block in self.blocks]
+            blocks = [[tuple(way[at] for way in looked_at) for at in block] for block in self.blocks]
             for few in _spanned(tuple(along[: self.enough]), blocks, self.most):
                 yield frozenset(self.names[index] for index in few)
 
     def add(self, members: PartSum) -> None:
-        """This sum is known: no direction with a part along it is open any more."""
+        """Make this sum known: no direction with a part along it is open any more."""
         along = self._along(members)
         at = next((index for index, value in enumerate(along) if value), None)
         if at is None:
             return  # it follows from what is known
         pivot, inverse = self.open.pop(at), pow(along.pop(at), -1, PRIME)
-        self.open = [_less(one, value * inverse, pivot) for one, value in zip(self.open, along, strict=True)]
+        self.open = [_less(way, value * inverse, pivot) for way, value in zip(self.open, along, strict=True)]
 
     def _along(self, members: PartSum) -> list[int]:
         columns = [self.column[part] for part in members]
-        return [sum(one[at] for at in columns) % PRIME for one in self.open]
+        return [sum(way[at] for at in columns) % PRIME for way in self.open]
 
 
 def _spanned(
@@ -161,7 +162,12 @@ def _spanned(
     for index in range(first, len(blocks) if most else 0):
         block = blocks[index]
         if most == len(block) == 1:
-            if _parallel(vector, block[0]):
+            # Whether the vector, which is not zero, is a multiple of the block's only one.
+            at = next(place for place, value in enumerate(vector) if value)
+            only = block[0]
+            if only[at] and not any(
+                (a * only[at] - b * vector[at]) % PRIME for a, b in zip(vector, only, strict=True)
+            ):
                 yield (index,)
             continue
         basis = _basis(block)
@@ -169,35 +175,27 @@ def _spanned(
         if not any(left):
             yield (index,)
         elif most > 1:
-            rest = [[_across(one, basis) for one in other] for other in blocks]
+            rest = [[_across(each, basis) for each in other] for other in blocks]
             yield from ((index, *more) for more in _spanned(left, rest, most - 1, index + 1))
-
-
-def _parallel(vector: Vector, other: Vector) -> bool:
-    """Whether a vector, which is not zero, is a multiple of another."""
-    at = next(index for index, value in enumerate(vector) if value)
-    return bool(other[at]) and all(
-        (a * other[at] - b * vector[at]) % PRIME == 0 for a, b in zip(vector, other, strict=True)
-    )
 
 
 def _basis(vectors: Iterable[Vector]) -> list[tuple[int, Vector]]:
     """Vectors that span the same, each with the place where it is 1 and those after it are 0."""
-    found: list[tuple[int, Vector]] = []
+    basis: list[tuple[int, Vector]] = []
     for vector in vectors:
-        left = _across(vector, found)
+        left = _across(vector, basis)
         pivot = next((at for at, value in enumerate(left) if value), None)
         if pivot is not None:
             inverse = pow(left[pivot], -1, PRIME)
-            found.append((pivot, tuple(value * inverse % PRIME for value in left)))
-    return found
+            basis.append((pivot, tuple(value * inverse % PRIME for value in left)))
+    return basis
 
 
 def _across(vector: Vector, basis: Iterable[tuple[int, Vector]]) -> Vector:
     """The vector without its part along a basis: zero where it is a combination of that."""
     left: Sequence[int] = vector
-    for pivot, one in basis:
-        left = _less(left, left[pivot], one)
+    for pivot, direction in basis:
+        left = _less(left, left[pivot], direction)
     return tuple(left)
 
 

@@ -1,8 +1,8 @@
-"""What access costs: prices per resource-hour, by whom it is for and from which day on. Money is Decimal.
+"""What access costs: prices per resource-hour, by beneficiary and category, from a day on. Money is Decimal.
 
 A tariff applies from its first instant until the next of the same beneficiary, category and resource. One for
-a category goes before one for everybody of the beneficiary. Each line of a statement is rounded to cents
-(half up), and a total is the sum of its lines, so that a reader can add it up.
+a category overrides that for all categories. Each line of a statement is rounded to cents (half up), and a
+total is the sum of its lines, so that a reader can add it up.
 """
 
 from __future__ import annotations
@@ -50,17 +50,17 @@ class StatementLine(NamedTuple):
 
 def resources(tariffs: Iterable[Tariff]) -> list[str]:
     """Every resource that has a price, each once, in the order of the tariffs."""
-    return list(dict.fromkeys(one.resource for one in tariffs))
+    return list(dict.fromkeys(tariff.resource for tariff in tariffs))
 
 
 def pieces(window: Window, tariffs: Iterable[Tariff]) -> list[Window]:
     """The window, cut where a tariff begins.
 
-    >>> one = Tariff(beneficiary=Beneficiary.REGIONAL, resource="cpu", price=Decimal(1), since=3600)
-    >>> [(piece.since, piece.until) for piece in pieces(Window("w", 0, 7200), [one])]
+    >>> later = Tariff(beneficiary=Beneficiary.REGIONAL, resource="cpu", price=Decimal(1), since=3600)
+    >>> [(piece.since, piece.until) for piece in pieces(Window("w", 0, 7200), [later])]
     [(0, 3600), (3600, 7200)]
     """
-    inside = {one.since for one in tariffs if window.since < one.since < window.until}
+    inside = {tariff.since for tariff in tariffs if window.since < tariff.since < window.until}
     cuts = sorted({window.since, window.until, *inside})
     return [window._replace(since=since, until=until) for since, until in pairwise(cuts)]
 
@@ -68,23 +68,25 @@ def pieces(window: Window, tariffs: Iterable[Tariff]) -> list[Window]:
 def price(
     tariffs: Sequence[Tariff], beneficiary: Beneficiary, category: str, resource: str, at: Instant
 ) -> Decimal | None:
-    """The price in force; None where none is. Unclassified charge has the price of non-regional.
+    """The price at an instant; None where there is none. Unclassified charge has the price of non-regional.
 
-    >>> cheap = Tariff(beneficiary=Beneficiary.REGIONAL, resource="cpu", price=Decimal("0.01"), since=0)
-    >>> price([cheap], Beneficiary.REGIONAL, "business", "cpu", 9), price([cheap], Beneficiary.NON_REGIONAL, "", "cpu", 9)
-    (Decimal('0.01'), None)
-    """  # noqa: E501
+    >>> cheap = [Tariff(beneficiary=Beneficiary.REGIONAL, resource="cpu", price=Decimal("0.01"), since=0)]
+    >>> price(cheap, Beneficiary.REGIONAL, "business", "cpu", 9)
+    Decimal('0.01')
+    >>> price(cheap, Beneficiary.NON_REGIONAL, "business", "cpu", 9) is None
+    True
+    """
     side = Beneficiary.NON_REGIONAL if beneficiary is Beneficiary.UNCLASSIFIED else beneficiary
     fitting = [
-        one
-        for one in tariffs
-        if one.beneficiary is side and one.resource == resource and one.since <= at
-        and one.category in ("", category)
+        tariff
+        for tariff in tariffs
+        if tariff.beneficiary is side and tariff.resource == resource and tariff.since <= at
+        and tariff.category in ("", category)
     ]  # fmt: skip
-    best = max(fitting, key=lambda one: (bool(one.category), one.since), default=None)
+    best = max(fitting, key=lambda tariff: (bool(tariff.category), tariff.since), default=None)
     return best.price if best else None
 
 
 def total(lines: Iterable[StatementLine]) -> Decimal:
-    """What the lines add up to."""
+    """The sum of the lines."""
     return sum((line.amount for line in lines), start=Decimal("0.00"))

@@ -1,15 +1,14 @@
-"""What was promised, from when on, as whom recorded it and by which document.
+"""The terms of the promise: what was promised from when on, who recorded it, and by which document.
 
-The rule: every instant has exactly one term. A term holds until the next one begins, the earliest also before
-it began, and of two for the same beginning the one recorded last. A window is judged by one term, the one in
-force at its start, so a term begins where a window begins, of its own kind and of the kind before it.
+The rule: every instant has exactly one term. A term holds until the next one begins; the earliest also holds
+before it began; of two with the same beginning the one recorded last holds. The term in force at a window's
+start judges it, so a term begins where a window begins, of its own kind and of the kind before it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -17,31 +16,31 @@ from zoneinfo import ZoneInfo
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.records import FOREVER, HOUR, Instant, Window
 from slurm_ai_factory.core.rules.organisations import Regional
-from slurm_ai_factory.core.tres import Count
+from slurm_ai_factory.core.tres import Resource
 
 DELIVERED = "delivered"
-"""The only thing that a share is measured of today."""
+"""A share is only measured of what was delivered so far."""
 
 FIRST_REASON = "first"
-"""Why the first term is there: the configuration said so."""
+"""The reason of the first term, which comes from the configuration."""
 
-SAID = ("since", "source", "reason", "actor", "recorded_at")
-"""Fields that tell of a term and change no verdict."""
+DESCRIPTIVE = ("since", "source", "reason", "actor", "recorded_at")
+"""Fields that describe a term and change no verdict."""
 
 STEPS = 24
-"""So many windows on either side are searched for a beginning that two kinds have in common."""
+"""Windows on either side that are searched for a beginning that two kinds have in common."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Term:
-    """One term, whole: everything that a verdict depends on, and who recorded it."""
+    """One complete term: everything that a verdict depends on, and who recorded it."""
 
     promise: str = "region"  #: whose promise
     since: Instant  #: 0 for the first
     ended: bool = False  #: no promise holds from here on; the other fields are those of the term before
     share: float
     margin: float
-    resource: Mapping[str, Count]  #: weights
+    resource: Resource
     label: str  #: what people call one of the resource; empty for its own name
     window: str  #: month, quarter, half, year or rolling:30d
     time_zone: str
@@ -50,7 +49,7 @@ class Term:
     region: tuple[str, ...]  #: CBS codes of municipalities, in order
     min_organisations: int
     expertise_share: float
-    source: str  #: the document that says so
+    source: str  #: the document it comes from
     reason: str
     actor: str
     recorded_at: Instant
@@ -66,9 +65,9 @@ class Term:
         return 0 < self.since < self.recorded_at
 
     def plain(self) -> dict[str, Any]:
-        """The term as JSON has it, the same for equal terms; ``term_of`` takes it back.
+        """The term in JSON's types, the same for equal terms; ``term_of`` reads it back.
 
-        Digests of published reports are over it: the names and their meaning stay.
+        Digests of published reports cover it: the names and their meaning stay.
         """
         return {
             "promise": self.promise,
@@ -76,7 +75,7 @@ class Term:
             "ended": self.ended,
             "share": self.share,
             "margin": self.margin,
-            "resource": {name: str(weight) for name, weight in sorted(self.resource.items())},
+            "resource": self.resource.plain(),
             "label": self.label,
             "window": self.window,
             "time_zone": self.time_zone,
@@ -94,14 +93,14 @@ class Term:
     def differing(self, other: Term) -> list[str]:
         """The fields in which two terms promise different things."""
         mine, its = self.plain(), other.plain()
-        return [name for name in mine if name not in SAID and mine[name] != its[name]]
+        return [name for name in mine if name not in DESCRIPTIVE and mine[name] != its[name]]
 
     def cut(self, window: Window) -> Window:
-        """The window; a rolling one reaches back no further than the term, which it is judged by."""
+        """The window; a rolling one reaches back no further than the term that judges it."""
         return window._replace(since=max(window.since, self.since)) if window.rolling else window
 
     def begins_window(self, at: Instant) -> bool:
-        """Whether one of its windows begins at an instant; a rolling one does at every hour."""
+        """Whether one of its windows begins at an instant; a rolling window begins at every hour."""
         return self.rolling or windows.window(self.window, at, self.zone).since == at
 
     @property
@@ -111,13 +110,9 @@ class Term:
 
 
 def term_of(value: Mapping[str, Any]) -> Term:
-    """The term that ``plain`` was made of."""
-    weights = {name: _count(text) for name, text in sorted(value["resource"].items())}
-    return Term(**{**value, "resource": weights, "region": tuple(value["region"])})
-
-
-def _count(text: str) -> Count:
-    return int(text) if text.isdecimal() else Decimal(text)
+    """The term of which ``Term.plain`` made this value."""
+    resource = Resource.from_plain(value["resource"])
+    return Term(**{**value, "resource": resource, "region": tuple(value["region"])})
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,30 +123,30 @@ class PromiseTerms:
 
     def at(self, instant: Instant) -> Term:
         """The term in force at an instant."""
-        return next((one for one in reversed(self.terms) if one.since <= instant), self.terms[0])
+        return next((term for term in reversed(self.terms) if term.since <= instant), self.terms[0])
 
     def of(self, window: Window) -> Term:
-        """The term that judges a window: the one at its start, of a rolling window the one at its end."""
+        """The term that judges a window: that at its start, or at the end of a rolling window."""
         return self.at(window.until if window.rolling else window.since)
 
     def until(self, term: Term) -> Instant:
         """When the next term begins."""
-        return min((one.since for one in self.terms if one.since > term.since), default=FOREVER)
+        return min((other.since for other in self.terms if other.since > term.since), default=FOREVER)
 
     def between(self, since: Instant, until: Instant) -> list[Term]:
-        """Those in force at some time in [since, until)."""
-        return [self.at(since), *(one for one in self.terms if since < one.since < until)]
+        """The terms in force at some time in [since, until)."""
+        return [self.at(since), *(term for term in self.terms if since < term.since < until)]
 
     def regional(self) -> frozenset[Regional]:
         """Which municipalities are regional, and when."""
-        codes = {code for one in self.terms for code in one.region}
+        codes = {code for term in self.terms for code in term.region}
         return frozenset(Regional(code, *span) for code in codes for span in self._spans(code))
 
     def _spans(self, code: str) -> Iterator[tuple[Instant, Instant]]:
         since: Instant | None = None
-        for one in self.terms:
-            begins = 0 if one is self.terms[0] else one.since
-            if code in one.region:
+        for term in self.terms:
+            begins = 0 if term is self.terms[0] else term.since
+            if code in term.region:
                 since = begins if since is None else since
             elif since is not None:
                 yield since, begins
@@ -161,57 +156,53 @@ class PromiseTerms:
 
 
 def known(rows: Iterable[Term], then: Instant | None = None) -> PromiseTerms | None:
-    """The terms of rows in the order of recording, as known now or then; None where there were none."""
-    newest = {one.since: one for one in rows if then is None or one.recorded_at <= then}
+    """The terms of rows in the order of recording, as known now or at ``then``; None where there are none."""
+    newest = {term.since: term for term in rows if then is None or term.recorded_at <= then}
     return PromiseTerms(tuple(newest[since] for since in sorted(newest))) if newest else None
 
 
 def term_problems(present: PromiseTerms, new: Term) -> Iterator[str]:
-    """Why a term may not be added to those present, each in a sentence."""
+    """Why a term may not be added to the present ones, a sentence for each reason."""
     if new.share_of != DELIVERED:
         yield f"a share of {new.share_of} is not measured yet; promise a share of what was delivered"
     if new.share + new.margin >= 1:
-        yield f"share {new.share:g} and margin {new.margin:g} leave nothing to others; lower one of them"
+        yield f"share {new.share:g} and margin {new.margin:g} leave nothing for the others; lower one of them"
     if not new.since or new.since % HOUR:
         yield f"{windows.iso(new.since)} is not a whole hour after the first term; usage is kept per hour"
         return
     if not new.differing(present.at(new.since)):
-        yield "the term in force then says the same; nothing would change"
-    before, after = _neighbours(present, new.since)
-    for at, pair in ((new.since, (before, new)), *((one.since, (new, one)) for one in after)):
-        if not all(one.begins_window(at) for one in pair):
+        yield "the term in force at that time is the same; nothing would change"
+    pairs = [(new.since, (present.at(new.since - 1), new))]
+    pairs += [(later.since, (new, later)) for later in present.terms if later.since > new.since][:1]
+    for at, pair in pairs:
+        if not all(term.begins_window(at) for term in pair):
             yield _inside(at, pair)
 
 
-def _neighbours(present: PromiseTerms, since: Instant) -> tuple[Term, Sequence[Term]]:
-    """The term just before an instant, and the first after it, where there is one."""
-    return present.at(since - 1), [one for one in present.terms if one.since > since][:1]
-
-
 def _inside(at: Instant, pair: tuple[Term, Term]) -> str:
-    """That a term may not begin at an instant, and where it may."""
+    """The sentence that a term may not begin at an instant, and where it may."""
     names = dict.fromkeys(
-        windows.window(one.window, at, one.zone).name for one in pair if not one.begins_window(at)
+        windows.window(term.window, at, term.zone).name for term in pair if not term.begins_window(at)
     )
     zone = pair[1].zone
-    allowed = " or ".join(windows.civil_day(one, zone) for one in _common(at, pair))
+    allowed = " or ".join(windows.civil_day(start, zone) for start in _common(at, pair))
     advice = f"begin at {allowed}" if allowed else "keep the time zone"
-    return f"{windows.civil_day(at, zone)} is inside {' and '.join(names)}, which one term judges; {advice}"
+    return f"{windows.civil_day(at, zone)} is inside {' and '.join(names)}, which has one term; {advice}"
 
 
 def _common(at: Instant, pair: tuple[Term, Term]) -> Iterator[Instant]:
     """The nearest instants before and after at which windows of both kinds begin."""
-    kind = next(one for one in pair if not one.rolling)
+    kind = next(term for term in pair if not term.rolling)
     for forward in (False, True):
         step = at
         for _ in range(STEPS):
-            found = windows.window(kind.window, step if forward else step - 1, kind.zone)
-            step = found.until if forward else found.since
-            if all(one.begins_window(step) for one in pair):
+            window = windows.window(kind.window, step if forward else step - 1, kind.zone)
+            step = window.until if forward else window.since
+            if all(term.begins_window(step) for term in pair):
                 yield step
                 break
 
 
 def changes(terms: Iterable[Term]) -> list[tuple[Term, Term]]:
-    """(before, after) wherever one of these terms promises something else than the one before it."""
-    return [(one, other) for one, other in pairwise(terms) if one.differing(other)]
+    """(before, after) wherever a term promises something else than the term before it."""
+    return [(before, after) for before, after in pairwise(terms) if before.differing(after)]

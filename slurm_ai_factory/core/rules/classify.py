@@ -1,9 +1,9 @@
-"""Ordered rules: who a subject's charge is for, and which rule said so.
+"""Ordered rules: who a subject's charge is for, and which rule decided.
 
 Total and deterministic: at any instant, the first rule that is in force and whose every condition holds
-decides; when none does, the answer is ``unclassified`` and nothing is guessed. An answer is one beneficiary,
+decides; without one the answer is ``unclassified`` and nothing is guessed. An answer is one beneficiary,
 or several with fractions that add up to 1. Conditions compare whole names; ``account_subtree`` also holds for
-every account below the one named. Rules, registry entries and links have dates, on whole hours, so that an
+every account below the named one. Rules, registry entries and links have dates, on whole hours, so that an
 hour's charge is on one side of any of them.
 """
 
@@ -38,9 +38,9 @@ class Beneficiary(StrEnum):
 
 
 NAMES = ("account_subtree", "account", "user", "qos", "partition", "wckey", "reservation", "comment")
-"""What Slurm says of a subject."""
+"""What Slurm knows of a subject."""
 LINKED = ("organisation", "category", "sector", "municipality", "hub")
-"""What the registry says of an organisation that a subject's account is linked to."""
+"""What the registry knows of an organisation that a subject's account is linked to."""
 OF_ACCOUNTS = ("account_subtree", "account", "user")
 CONDITIONS = (*NAMES, *(f"linked_{name}" for name in LINKED))
 DETAILS = ("category", "organisation", "sector", "municipality", "hub")
@@ -51,7 +51,7 @@ class Rule:
     """One rule: all its conditions must hold; each condition lists the names it accepts."""
 
     name: str
-    beneficiary: Beneficiary | None  #: None: the registry says, where the account is linked to somebody
+    beneficiary: Beneficiary | None  #: None: the registry decides, where the account is linked
     conditions: Mapping[str, frozenset[str]]
     category: str = ""
     organisation: str = ""
@@ -64,7 +64,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Classification:
-    """The answer for one subject: beneficiary, the rule that said so, and what is known of them."""
+    """The answer for one subject: the beneficiary, the rule that decided, and details of the organisation."""
 
     beneficiary: Beneficiary
     rule: str = ""
@@ -80,11 +80,11 @@ UNCLASSIFIED = Classification(beneficiary=Beneficiary.UNCLASSIFIED)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Override:
-    """A reasoned correction: who the runs of one job were for, whatever the rules say."""
+    """A correction with a reason: who the runs of one job were for, whatever the rules say."""
 
     number: str
     job: str
-    beneficiary: Beneficiary | None  #: None: an earlier override is taken back
+    beneficiary: Beneficiary | None  #: None: withdraws an earlier override
     organisation: str = ""
     reason: str
     actor: str
@@ -92,14 +92,14 @@ class Override:
 
 
 class ClassifiedFraction(NamedTuple):
-    """Which fraction of a charge is for whom."""
+    """A fraction of a charge, and who it is for."""
 
     fraction: Charge
     classification: Classification
 
 
 class ClassifiedPart(NamedTuple):
-    """Which fraction of a subject's charge in [since, until) is for whom."""
+    """A fraction of a subject's charge in [since, until), and who it is for."""
 
     since: Instant
     until: Instant
@@ -108,25 +108,25 @@ class ClassifiedPart(NamedTuple):
 
 
 def always(classification: Classification) -> tuple[ClassifiedPart, ...]:
-    """All of it, at all times."""
+    """The classification as one part: the whole charge, at all times."""
     return (ClassifiedPart(0, FOREVER, 1, classification),)
 
 
 class Unknown(NamedTuple):
-    """A name in a rule that nothing has: likely mistyped."""
+    """A name in a rule that is not known: likely mistyped."""
 
     rule: str
     condition: str
     name: str
-    nearest: str  #: the known name most like it; empty where none is
+    nearest: str  #: the most similar known name; empty where none is similar
 
 
 @dataclass(frozen=True)
 class Rules:
-    """Ordered rules together with all they are read against.
+    """Ordered rules with all that their answers depend on.
 
-    ``parents`` is the account tree (account -> parent), ``region`` the municipalities whose organisations are
-    regional, and when.
+    ``parents`` is the account tree (account -> parent); ``region`` has the municipalities whose organisations
+    are regional, and when.
     """
 
     rules: tuple[Rule, ...]
@@ -151,36 +151,35 @@ class Rules:
         lineage = tuple(self.lineage(subject.account))
         linked = self.registry.linked(lineage, at)
         for rule in self.rules:
-            if rule.since <= at < rule.until and _all_hold(rule, subject, lineage, linked):
+            if rule.since <= at < rule.until and _holds(rule, subject, lineage, linked):
                 if rule.beneficiary is not None:
-                    return (ClassifiedFraction(1, self._told(rule, rule.beneficiary, at)),)
+                    return (ClassifiedFraction(1, self._completed(rule, rule.beneficiary, at)),)
                 if linked:
                     return tuple(self._by_registry(rule, linked, at))
         return (ClassifiedFraction(1, UNCLASSIFIED),)
 
     def mostly(self, subject: Subject, at: Instant) -> Classification:
-        """Who most of a subject's charge at an instant is for: of several, the largest fraction."""
+        """Who the largest fraction of a subject's charge at an instant is for."""
         return max(self.classify(subject, at), key=lambda answer: answer.fraction).classification
 
     def parts(self, subject: Subject) -> tuple[ClassifiedPart, ...]:
         """Who a subject's charge is for, at all times: cut wherever the answer changes."""
-        cuts = [0, *sorted(self._cuts(subject) - {0, FOREVER}), FOREVER]
-        spans = ((self.classify(subject, since), since, until) for since, until in pairwise(cuts))
-        found: list[ClassifiedPart] = []
-        for answers, same in groupby(spans, lambda span: span[0]):
-            times = [at for _, *span in same for at in span]
-            found += [ClassifiedPart(times[0], times[-1], *answer) for answer in answers]
-        return tuple(found)
-
-    def _cuts(self, subject: Subject) -> set[Instant]:
         override = self.overrides.get(subject.override)
         keys = {override.organisation} if override else self._organisations_of_rules
-        return self._cuts_of_rules | self.registry.cuts(self.lineage(subject.account), keys)
+        cuts = self._cuts_of_rules | self.registry.cuts(self.lineage(subject.account), keys)
+        edges = [0, *sorted(cuts - {0, FOREVER}), FOREVER]
+        spans = ((self.classify(subject, since), since, until) for since, until in pairwise(edges))
+        parts: list[ClassifiedPart] = []
+        for answers, same in groupby(spans, lambda span: span[0]):
+            times = [at for _, *span in same for at in span]
+            parts += [ClassifiedPart(times[0], times[-1], *answer) for answer in answers]
+        return tuple(parts)
 
     @cached_property
     def _cuts_of_rules(self) -> set[Instant]:
         spans = [(rule.since, rule.until) for rule in self.rules]
-        return {at for span in spans + [one[1:] for one in self.region] for at in span}
+        spans += [(place.since, place.until) for place in self.region]
+        return {at for span in spans for at in span}
 
     @cached_property
     def _organisations_of_rules(self) -> set[str]:
@@ -194,26 +193,27 @@ class Rules:
             conditions={},
             organisation=override.organisation,
         )
-        return ClassifiedFraction(1, self._told(rule, beneficiary, at))
+        return ClassifiedFraction(1, self._completed(rule, beneficiary, at))
 
-    def _told(self, rule: Rule, beneficiary: Beneficiary, at: Instant) -> Classification:
-        """What a rule tells, completed by what the registry knows of the organisation it names."""
-        whom = self.registry.organisation(rule.organisation, at)
-        details = {name: getattr(rule, name) or (getattr(whom, name) if whom else "") for name in DETAILS}
+    def _completed(self, rule: Rule, beneficiary: Beneficiary, at: Instant) -> Classification:
+        """The rule's answer, completed by what the registry knows of the organisation it names."""
+        organisation = self.registry.organisation(rule.organisation, at)
+        details = {name: getattr(rule, name) or getattr(organisation, name, "") for name in DETAILS}
         return Classification(beneficiary=beneficiary, rule=rule.name, **details)
 
     def is_regional(self, municipality: str, at: Instant) -> bool:
         """Whether the organisations of a municipality are regional at an instant."""
-        return any(one.municipality == municipality and one.since <= at < one.until for one in self.region)
+        places = (place for place in self.region if place.municipality == municipality)
+        return any(place.since <= at < place.until for place in places)
 
     def _by_registry(
         self, rule: Rule, linked: Sequence[tuple[Link, Organisation]], at: Instant
     ) -> Iterator[ClassifiedFraction]:
-        """A fraction for each organisation; the rest is not regional, and nobody's in the registry."""
+        """A fraction for each linked organisation; the rest is not regional, and for no organisation."""
         rest: Charge = 1
-        for link, whom in linked:
-            regional = self.is_regional(whom.municipality, at)
-            details = {name: getattr(whom, name) for name in DETAILS}
+        for link, organisation in linked:
+            regional = self.is_regional(organisation.municipality, at)
+            details = {name: getattr(organisation, name) for name in DETAILS}
             beneficiary = Beneficiary.REGIONAL if regional else Beneficiary.NON_REGIONAL
             fraction = 1 if link.fraction == 1 else link.fraction
             yield ClassifiedFraction(
@@ -226,7 +226,7 @@ class Rules:
             )
 
     def lineage(self, account: str) -> Iterable[str]:
-        """The account and its ancestors, upwards; an account whose parent is unknown stands alone."""
+        """The account and its ancestors, upwards; an account with an unknown parent is its own line."""
         seen: set[str] = set()
         step: str | None = account
         while step and step not in seen:
@@ -236,16 +236,16 @@ class Rules:
 
     def top_level(self, account: str) -> str:
         """The ancestor directly under root, or the account itself; root is its own."""
-        *_, top = (one for one in self.lineage(account) if one != "root" or account == "root")
+        *_, top = (ancestor for ancestor in self.lineage(account) if ancestor != "root" or account == "root")
         return top
 
     def unknown_accounts(self) -> list[str]:
-        """Accounts named by rules that the cluster does not have: likely a mistyped name."""
+        """Accounts in rules that the cluster does not have: likely mistyped."""
         known = {"account": self.parents.keys(), "account_subtree": self.parents.keys()}
-        return sorted({one.name for one in self.unknown(known)})
+        return sorted({unknown.name for unknown in self.unknown(known)})
 
     def unknown(self, known: Mapping[str, Collection[str]]) -> list[Unknown]:
-        """Names in conditions that are not among those known; only conditions in ``known`` are looked at."""
+        """Names in conditions that are not known; only conditions that ``known`` has are checked."""
         return [
             Unknown(rule.name, key, name, next(iter(get_close_matches(name, known[key], n=1)), ""))
             for rule in self.rules
@@ -257,61 +257,63 @@ class Rules:
     def unmatched_accounts(self, users: Iterable[tuple[str, str]]) -> list[str]:
         """Accounts of these (account, user) that no rule can match, whatever their jobs ask for.
 
-        Nor whoever they are linked to, and whenever: dates and the registry are left out.
+        Dates and the registry are left out: only conditions on account and user count, and a rule that leaves
+        the decision to the registry matches too.
         """
-        rules = Rules(tuple(map(_of_accounts, self.rules)), self.parents)
+        always = tuple(
+            Rule(
+                name=rule.name,
+                beneficiary=rule.beneficiary or Beneficiary.NON_REGIONAL,
+                conditions={key: names for key, names in rule.conditions.items() if key in OF_ACCOUNTS},
+            )
+            for rule in self.rules
+        )
+        rules = Rules(always, self.parents)
         subjects = (Subject("", account, user, "", "", "", "") for account, user in users)
-        return sorted({one.account for one in subjects if rules.mostly(one, 0) is UNCLASSIFIED})
+        return sorted({job.account for job in subjects if rules.mostly(job, 0) is UNCLASSIFIED})
 
     @cached_property
     def digest(self) -> str:
-        """Changes whenever an answer could: over the rules in order and all they are read against."""
+        """A digest of the rules in order and all that their answers depend on."""
         tree = sorted([account, parent or ""] for account, parent in self.parents.items())
         overrides = [
-            [number, one.beneficiary, one.organisation] for number, one in sorted(self.overrides.items())
+            [number, override.beneficiary, override.organisation]
+            for number, override in sorted(self.overrides.items())
         ]
         return canonical.digest(
             "rules",
             1,
             {
-                "rules": [_plain(rule) for rule in self.rules],
+                "rules": [
+                    [
+                        rule.name,
+                        rule.beneficiary,
+                        {key: sorted(names) for key, names in rule.conditions.items()},
+                        *(rule.category, rule.organisation, rule.sector, rule.municipality, rule.hub),
+                        rule.since,
+                        rule.until,
+                    ]
+                    for rule in self.rules
+                ],
                 "accounts": tree,
                 "organisations": sorted(map(organisation_row, self.registry.organisations)),
                 "links": sorted(map(link_row, self.registry.links)),
-                "region": sorted(list(one) for one in self.region),
+                "region": sorted(list(place) for place in self.region),
                 "overrides": overrides,
             },
         )
 
 
-def _plain(rule: Rule) -> list[canonical.Plain]:
-    conditions = {key: sorted(names) for key, names in rule.conditions.items()}
-    details = [rule.category, rule.organisation, rule.sector, rule.municipality, rule.hub]
-    return [rule.name, rule.beneficiary, conditions, *details, rule.since, rule.until]
-
-
-def _of_accounts(rule: Rule) -> Rule:
-    """The rule as far as it is about accounts, always in force, and deciding by itself."""
-    conditions = {key: names for key, names in rule.conditions.items() if key in OF_ACCOUNTS}
-    decides = rule.beneficiary or Beneficiary.NON_REGIONAL
-    return Rule(name=rule.name, beneficiary=decides, conditions=conditions)
-
-
-def _all_hold(
+def _holds(
     rule: Rule, subject: Subject, lineage: Collection[str], linked: Sequence[tuple[Link, Organisation]]
 ) -> bool:
-    return all(_holds(key, names, subject, lineage, linked) for key, names in rule.conditions.items())
-
-
-def _holds(
-    key: str,
-    names: frozenset[str],
-    subject: Subject,
-    lineage: Collection[str],
-    linked: Sequence[tuple[Link, Organisation]],
-) -> bool:
-    if key == "account_subtree":
-        return not names.isdisjoint(lineage)
-    if key.startswith("linked_"):
-        return any(getattr(whom, key.removeprefix("linked_")) in names for _, whom in linked)
-    return getattr(subject, key) in names
+    """Whether every condition of the rule holds."""
+    for key, names in rule.conditions.items():
+        values: Collection[str] = (getattr(subject, key, ""),)
+        if key == "account_subtree":
+            values = lineage
+        elif key.startswith("linked_"):
+            values = [getattr(organisation, key.removeprefix("linked_")) for _, organisation in linked]
+        if names.isdisjoint(values):
+            return False
+    return True

@@ -1,7 +1,7 @@
 """The registry of organisations, and their links to Slurm accounts, each from one instant to another.
 
 The rule: an entry says what was true in [since, until), and entries of the same thing never overlap, so that
-at any instant there is one answer. ``problems`` says of each entry why it may not be; nothing here is ever
+there is one answer at any instant. ``entry_problems`` says why an entry is refused; nothing here is ever
 corrected silently.
 """
 
@@ -51,7 +51,7 @@ FRACTION_PLACES = 6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Organisation:
-    """Who an organisation was in [since, until)."""
+    """What an organisation was in [since, until)."""
 
     organisation: str  #: its key: a short name in lower case, as rules and links spell it
     name: str
@@ -88,15 +88,15 @@ def always_regional(municipalities: Iterable[str]) -> frozenset[Regional]:
     return frozenset(map(Regional, municipalities))
 
 
-def organisation_row(one: Organisation) -> list[str | int]:
-    """An organisation's entry as it goes into digests."""
-    places = [one.category, one.sector, one.municipality, one.hub]
-    return [one.organisation, one.name, one.kvk, *places, one.since, one.until]
+def organisation_row(entry: Organisation) -> list[str | int]:
+    """The row that digests have of an organisation's entry."""
+    places = [entry.category, entry.sector, entry.municipality, entry.hub]
+    return [entry.organisation, entry.name, entry.kvk, *places, entry.since, entry.until]
 
 
-def link_row(one: Link) -> list[str | int]:
-    """A link as it goes into digests: 0.4 and 0.40 are one fraction."""
-    return [one.organisation, one.account, f"{one.fraction.normalize():f}", one.since, one.until]
+def link_row(link: Link) -> list[str | int]:
+    """The row that digests have of a link: 0.4 and 0.40 are one fraction."""
+    return [link.organisation, link.account, f"{link.fraction.normalize():f}", link.since, link.until]
 
 
 RegistryEntry = Organisation | Link
@@ -115,7 +115,7 @@ class Codes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """Why an entry may not be: the field, and what is wrong with it."""
+    """Why an entry is refused: the field, and what is wrong with it."""
 
     entry: RegistryEntry
     field: str
@@ -124,7 +124,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Registry:
-    """Every entry in force, as known at some instant. Empty entries, of no time at all, are left out."""
+    """Every entry, as known at some instant. Entries that end where they begin are left out."""
 
     organisations: tuple[Organisation, ...] = ()
     links: tuple[Link, ...] = ()
@@ -139,15 +139,15 @@ class Registry:
 
     @property
     def keys(self) -> frozenset[str]:
-        """The key of every organisation there ever was."""
+        """The key of every organisation that was ever registered."""
         return frozenset(self._by_key)
 
     def organisation(self, key: str, at: Instant) -> Organisation | None:
-        """Who that was at an instant; None when it was not registered then."""
-        return next((one for one in self._by_key.get(key, ()) if one.since <= at < one.until), None)
+        """The entry of an organisation at an instant; None when it was not registered then."""
+        return next((entry for entry in self._by_key.get(key, ()) if entry.since <= at < entry.until), None)
 
     def entries_of(self, key: str) -> tuple[Organisation, ...]:
-        """Who that was, in the order of time."""
+        """The entries of an organisation, in the order of time."""
         return self._by_key.get(key, ())
 
     def links_of(self, account: str) -> tuple[Link, ...]:
@@ -155,204 +155,208 @@ class Registry:
         return self._by_account.get(account, ())
 
     def linked(self, accounts: Iterable[str], at: Instant) -> list[tuple[Link, Organisation]]:
-        """Of the first of these accounts that is linked at an instant: its links, with who they are to."""
+        """The links, with their organisations, of the first of these accounts that has any at an instant."""
         for account in accounts:
-            links = [one for one in self.links_of(account) if one.since <= at < one.until]
-            found = [(one, self.organisation(one.organisation, at)) for one in links]
-            if known := [(one, whom) for one, whom in found if whom]:
-                return known
+            links = [link for link in self.links_of(account) if link.since <= at < link.until]
+            pairs = [(link, self.organisation(link.organisation, at)) for link in links]
+            if registered := [(link, organisation) for link, organisation in pairs if organisation]:
+                return registered
         return []
 
     def cuts(self, accounts: Iterable[str], keys: Iterable[str] = ()) -> set[Instant]:
         """The instants at which anything changes for these accounts, or of these organisations."""
-        links = [one for account in accounts for one in self.links_of(account)]
-        whom = {one.organisation for one in links} | set(keys)
-        entries: list[RegistryEntry] = [*links, *(one for key in whom for one in self.entries_of(key))]
-        return {at for one in entries for at in (one.since, one.until)}
+        links = [entry for account in accounts for entry in self.links_of(account)]
+        keys = {link.organisation for link in links} | set(keys)
+        entries: list[RegistryEntry] = [*links, *(entry for key in keys for entry in self.entries_of(key))]
+        return {at for entry in entries for at in (entry.since, entry.until)}
 
     def plus(self, entries: Iterable[RegistryEntry]) -> Registry:
-        """With these entries; one of the same thing from the same instant takes the present one's place."""
-        organisations = {(one.organisation, one.since): one for one in self.organisations}
-        links = {(one.organisation, one.account, one.since): one for one in self.links}
-        for one in entries:
-            if isinstance(one, Organisation):
-                organisations[one.organisation, one.since] = one
+        """The registry with these entries; each replaces one of the same thing from the same instant."""
+        organisations = {(entry.organisation, entry.since): entry for entry in self.organisations}
+        links = {(entry.organisation, entry.account, entry.since): entry for entry in self.links}
+        for entry in entries:
+            if isinstance(entry, Organisation):
+                organisations[entry.organisation, entry.since] = entry
             else:
-                links[one.organisation, one.account, one.since] = one
+                links[entry.organisation, entry.account, entry.since] = entry
         return Registry(_lasting(organisations.values()), _lasting(links.values()))
 
     def ended(self, key: str, at: Instant) -> list[RegistryEntry]:
-        """The entries that end an organisation and its links at an instant: all that would last longer."""
-        links = (one for one in self.links if one.organisation == key)
+        """The entries that end an organisation and its links at an instant, for all that last longer."""
+        links = (entry for entry in self.links if entry.organisation == key)
         entries: list[RegistryEntry] = [*self.entries_of(key), *links]
-        return [replace(one, until=max(at, one.since)) for one in entries if one.until > at]
+        return [replace(entry, until=max(at, entry.since)) for entry in entries if entry.until > at]
 
 
 def _lasting(entries: Iterable[_Entry]) -> tuple[_Entry, ...]:
-    return tuple(one for one in entries if one.until > one.since)
+    return tuple(entry for entry in entries if entry.until > entry.since)
 
 
 def _grouped(entries: Iterable[_Entry], name: str) -> dict[str, tuple[_Entry, ...]]:
-    found: dict[str, list[_Entry]] = {}
-    for one in sorted(entries, key=lambda one: one.since):
-        found.setdefault(getattr(one, name), []).append(one)
-    return {key: tuple(ones) for key, ones in found.items()}
+    groups: dict[str, list[_Entry]] = {}
+    for entry in sorted(entries, key=lambda entry: entry.since):
+        groups.setdefault(getattr(entry, name), []).append(entry)
+    return {key: tuple(group) for key, group in groups.items()}
 
 
 def news(present: Registry, entries: Iterable[RegistryEntry]) -> list[RegistryEntry]:
-    """The entries that are not known just so."""
+    """The entries that are not in the registry exactly so."""
     known = {*present.organisations, *present.links}
-    return [one for one in entries if one not in known]
+    return [entry for entry in entries if entry not in known]
 
 
 def known_otherwise(present: Registry, entries: Iterable[RegistryEntry]) -> list[Problem]:
-    """The entries that say something else of the same thing from the same instant than is known."""
+    """The entries that differ from what is known of the same thing from the same instant."""
     known = {*map(_thing, present.organisations), *map(_thing, present.links)}
-    found = (one for one in news(present, entries) if _thing(one) in known)
     return [
-        Problem(entry=one, field="since", reason="is known otherwise; --correct corrects") for one in found
+        Problem(entry=entry, field="since", reason="is known otherwise; --correct corrects it")
+        for entry in news(present, entries)
+        if _thing(entry) in known
     ]
 
 
-def effective(present: Registry, one: RegistryEntry) -> Instant:
-    """From which instant on an entry changes what is known: from its end, where that is all it changes."""
+def effective(present: Registry, entry: RegistryEntry) -> Instant:
+    """The instant from which an entry changes what is known: its end, where it changes nothing else."""
     known: list[RegistryEntry] = [*present.organisations, *present.links]
-    ends = [other.until for other in known if _open(other) == _open(one)]
-    return min(*ends, one.until) if ends else one.since
+    ends = [other.until for other in known if _open(other) == _open(entry)]
+    return min(*ends, entry.until) if ends else entry.since
 
 
-def _thing(one: RegistryEntry) -> tuple[str, ...]:
-    return type(one).__name__, one.organisation, getattr(one, "account", ""), str(one.since)
+def _thing(entry: RegistryEntry) -> tuple[str, ...]:
+    return type(entry).__name__, entry.organisation, getattr(entry, "account", ""), str(entry.since)
 
 
 def entry_problems(present: Registry, entries: Iterable[RegistryEntry], terms: Codes) -> list[Problem]:
-    """Why these entries may not be added to what is present: each by itself, and all of them together."""
+    """Why these entries are refused: first what is wrong with each, then whether they contradict others."""
     new = list(entries)
-    known = {_open(one) for one in present.organisations} | {_open(one) for one in present.links}
-    found = [problem for one in new for problem in _alone(one, None if _open(one) in known else terms)]
+    known = {_open(entry) for entry in present.organisations} | {_open(entry) for entry in present.links}
+    alone = [problem for entry in new for problem in _alone(entry, None if _open(entry) in known else terms)]
     together = present.plus(new)
-    return found or [*_twice(new), *(problem for one in new for problem in _together(one, together))]
+    if alone:
+        return alone
+    # Of entries of the same thing from the same instant it is not known which is meant.
+    twice = [
+        Problem(entry=second, field="since", reason="is a second entry of the same from then")
+        for _, same in groupby(sorted(new, key=_thing), _thing)
+        for _, second in pairwise(same)
+    ]
+    return twice + [problem for entry in new for problem in _together(entry, together)]
 
 
-def _open(one: RegistryEntry) -> RegistryEntry:
-    """The entry without its end: what is only ended is not held against codes that have gone since."""
-    return replace(one, until=FOREVER)
+def _open(entry: RegistryEntry) -> RegistryEntry:
+    """The entry without its end: an entry that is only ended may have codes that no longer exist."""
+    return replace(entry, until=FOREVER)
 
 
-def _alone(one: RegistryEntry, terms: Codes | None) -> Iterator[Problem]:
-    for name, wrong in _wrongs(one, terms):
-        yield Problem(entry=one, field=name, reason=wrong)
-
-
-def _wrongs(one: RegistryEntry, terms: Codes | None) -> Iterator[tuple[str, str]]:
-    yield from _of_dates(one)
-    if terms:
-        yield from _of_organisation(one, terms) if isinstance(one, Organisation) else _of_link(one, terms)
-
-
-def _of_dates(one: RegistryEntry) -> Iterator[tuple[str, str]]:
-    if one.since % HOUR:
-        yield "since", "does not begin on a whole UTC hour; usage is kept per hour"
-    if one.until % HOUR and one.until != FOREVER:
-        yield "until", "does not end on a whole UTC hour; usage is kept per hour"
-    if one.until < one.since:
-        yield "until", f"ends {windows.iso(one.until)}, before it begins"
-
-
-def _of_organisation(one: Organisation, terms: Codes) -> Iterator[tuple[str, str]]:
-    if not re.fullmatch(r"[a-z0-9][a-z0-9_.-]{0,63}", one.organisation):
-        yield "organisation", f"{one.organisation!r} is not a key: lower case letters, digits, - _ ."
-    if not one.name.strip():
-        yield "name", "is empty"
-    if one.kvk and not (one.kvk.isascii() and one.kvk.isdigit() and len(one.kvk) == 8):
-        yield "kvk", f"{one.kvk!r} is not a KvK number: 8 digits; spreadsheets drop a leading 0"
-    if one.municipality and not one.kvk:
-        yield "kvk", "is empty; only organisations outside the Netherlands have none"
-    if one.category not in CATEGORIES:
-        yield "category", f"{one.category!r} is not one of {', '.join(CATEGORIES)}"
-    if one.sector not in SBI_SECTIONS and one.sector not in terms.sectors:
-        yield "sector", f"{one.sector!r} is no SBI section (A to U) and not one of {', '.join(terms.sectors)}"
-    if one.municipality and one.municipality not in terms.municipalities:
-        yield "municipality", f"{one.municipality!r} is not a CBS code of a municipality, such as GM0014"
-    if one.hub and one.hub not in terms.hubs:
-        yield "hub", f"{one.hub!r} is not one of {', '.join(terms.hubs)}"
-
-
-def _of_link(one: Link, terms: Codes) -> Iterator[tuple[str, str]]:
-    if one.account not in terms.accounts:
-        yield "account", f"the cluster has no account {one.account!r}"
-    if not 0 < one.fraction <= 1:
-        yield "fraction", f"{one.fraction} is not above 0 and at most 1"
-    elif one.fraction != round(one.fraction, FRACTION_PLACES):
-        yield "fraction", f"{one.fraction} has more than {FRACTION_PLACES} decimals"
-
-
-def _together(one: RegistryEntry, registry: Registry) -> Iterator[Problem]:
-    """What an entry is at odds with."""
-    if isinstance(one, Organisation):
-        wrongs = _organisation_among(one, registry)
-    else:
-        wrongs = _link_among(one, registry)
+def _alone(entry: RegistryEntry, terms: Codes | None) -> Iterator[Problem]:
+    """What is wrong with an entry by itself; its codes are not checked without ``terms``."""
+    wrongs = [*_of_dates(entry)]
+    if terms and isinstance(entry, Organisation):
+        wrongs += _of_organisation(entry, terms)
+    elif terms and isinstance(entry, Link):
+        wrongs += _of_link(entry, terms)
     for name, wrong in wrongs:
-        yield Problem(entry=one, field=name, reason=wrong)
+        yield Problem(entry=entry, field=name, reason=wrong)
 
 
-def _organisation_among(one: Organisation, registry: Registry) -> Iterator[tuple[str, str]]:
-    for other in registry.entries_of(one.organisation):
-        if other.since != one.since and _overlap(one, other):
-            yield "since", f"overlaps with what is known of {one.organisation} {_span(other)}; end that first"
-    for other in registry.organisations if one.kvk else ():
-        if other.kvk == one.kvk and other.organisation != one.organisation and _overlap(one, other):
-            yield "kvk", f"{one.kvk} is the number of {other.organisation} {_span(other)}"
+def _of_dates(entry: RegistryEntry) -> Iterator[tuple[str, str]]:
+    if entry.since % HOUR:
+        yield "since", "does not begin on a whole UTC hour; usage is kept per hour"
+    if entry.until % HOUR and entry.until != FOREVER:
+        yield "until", "does not end on a whole UTC hour; usage is kept per hour"
+    if entry.until < entry.since:
+        yield "until", f"ends {windows.iso(entry.until)}, before it begins"
+
+
+def _of_organisation(entry: Organisation, terms: Codes) -> Iterator[tuple[str, str]]:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_.-]{0,63}", entry.organisation):
+        yield "organisation", f"{entry.organisation!r} is not a key: lower case letters, digits, - _ ."
+    if not entry.name.strip():
+        yield "name", "is empty"
+    if entry.kvk and not (entry.kvk.isascii() and entry.kvk.isdigit() and len(entry.kvk) == 8):
+        yield "kvk", f"{entry.kvk!r} is not a KvK number: 8 digits; spreadsheets drop a leading 0"
+    if entry.municipality and not entry.kvk:
+        yield "kvk", "is empty; only organisations outside the Netherlands have none"
+    if entry.category not in CATEGORIES:
+        yield "category", f"{entry.category!r} is not one of {', '.join(CATEGORIES)}"
+    if entry.sector not in SBI_SECTIONS and entry.sector not in terms.sectors:
+        own = ", ".join(terms.sectors)
+        yield "sector", f"{entry.sector!r} is neither an SBI section (A to U) nor one of {own}"
+    if entry.municipality and entry.municipality not in terms.municipalities:
+        yield "municipality", f"{entry.municipality!r} is not a CBS code of a municipality, such as GM0014"
+    if entry.hub and entry.hub not in terms.hubs:
+        yield "hub", f"{entry.hub!r} is not one of {', '.join(terms.hubs)}"
+
+
+def _of_link(link: Link, terms: Codes) -> Iterator[tuple[str, str]]:
+    if link.account not in terms.accounts:
+        yield "account", f"the cluster has no account {link.account!r}"
+    if not 0 < link.fraction <= 1:
+        yield "fraction", f"{link.fraction} is not above 0 and at most 1"
+    elif link.fraction != round(link.fraction, FRACTION_PLACES):
+        yield "fraction", f"{link.fraction} has more than {FRACTION_PLACES} decimals"
+
+
+def _together(entry: RegistryEntry, registry: Registry) -> Iterator[Problem]:
+    """Where an entry contradicts the others."""
+    if isinstance(entry, Organisation):
+        wrongs = _organisation_among(entry, registry)
+    else:
+        wrongs = _link_among(entry, registry)
+    for name, wrong in wrongs:
+        yield Problem(entry=entry, field=name, reason=wrong)
+
+
+def _organisation_among(entry: Organisation, registry: Registry) -> Iterator[tuple[str, str]]:
+    for other in registry.entries_of(entry.organisation):
+        if other.since != entry.since and _overlap(entry, other):
+            yield "since", f"overlaps with the entry of {entry.organisation} {_span(other)}; end that first"
+    for other in registry.organisations if entry.kvk else ():
+        if other.kvk == entry.kvk and other.organisation != entry.organisation and _overlap(entry, other):
+            yield "kvk", f"{entry.kvk} is the number of {other.organisation} {_span(other)}"
     for link in registry.links:
-        if link.organisation == one.organisation and not _within(link, registry):
+        if link.organisation == entry.organisation and not _within(link, registry):
             yield "until", f"account {link.account} is linked {_span(link)}, longer than this; end the link"
             return
 
 
-def _link_among(one: Link, registry: Registry) -> Iterator[tuple[str, str]]:
-    if one.until <= one.since:  # taken back
+def _link_among(link: Link, registry: Registry) -> Iterator[tuple[str, str]]:
+    if link.until <= link.since:  # withdrawn
         return
-    if one.organisation not in registry.keys:
-        yield "organisation", f"{one.organisation!r} is not registered"
-    elif not _within(one, registry):
-        yield "since", f"{one.organisation} is not registered all the time {_span(one)}"
-    others = [other for other in registry.links_of(one.account) if _overlap(one, other)]
+    if link.organisation not in registry.keys:
+        yield "organisation", f"{link.organisation!r} is not registered"
+    elif not _within(link, registry):
+        yield "since", f"{link.organisation} is not registered all the time {_span(link)}"
+    others = [other for other in registry.links_of(link.account) if _overlap(link, other)]
     for other in others:
-        if other.organisation == one.organisation and other.since != one.since:
+        if other.organisation == link.organisation and other.since != link.since:
             yield "since", f"overlaps with the link {_span(other)}; end that first"
-    for at in sorted({max(one.since, other.since) for other in others}):
+    for at in sorted({max(link.since, other.since) for other in others}):
         whole = sum(other.fraction for other in others if other.since <= at < other.until)
         if whole > 1:
-            yield "fraction", f"the fractions of account {one.account} add up to {whole} at {windows.iso(at)}"
+            when = windows.iso(at)
+            yield "fraction", f"the fractions of account {link.account} add up to {whole} at {when}"
             return
 
 
 def _within(link: Link, registry: Registry) -> bool:
-    """Whether who the link is to was registered all the time that it lasts."""
+    """Whether the link's organisation was registered all the time that the link lasts."""
     at = link.since
-    for one in registry.entries_of(link.organisation):
-        if one.since <= at < one.until:
-            at = one.until
+    for entry in registry.entries_of(link.organisation):
+        if entry.since <= at < entry.until:
+            at = entry.until
     return at >= link.until
 
 
-def _twice(new: Iterable[RegistryEntry]) -> Iterator[Problem]:
-    """Entries of the same thing from the same instant: which of them is meant?"""
-    for _, same in groupby(sorted(new, key=_thing), _thing):
-        for _, second in pairwise(same):
-            yield Problem(entry=second, field="since", reason="is said twice of the same thing")
+def _overlap(entry: RegistryEntry, other: RegistryEntry) -> bool:
+    return entry.since < other.until and other.since < entry.until
 
 
-def _overlap(one: RegistryEntry, other: RegistryEntry) -> bool:
-    return one.since < other.until and other.since < one.until
-
-
-def _span(one: RegistryEntry) -> str:
-    until = "" if one.until == FOREVER else f" until {windows.iso(one.until)}"
-    return f"since {windows.iso(one.since)}{until}"
+def _span(entry: RegistryEntry) -> str:
+    until = "" if entry.until == FOREVER else f" until {windows.iso(entry.until)}"
+    return f"since {windows.iso(entry.since)}{until}"
 
 
 def entry_value(entry: RegistryEntry) -> dict[str, object]:
     """An entry by field."""
-    return {one.name: getattr(entry, one.name) for one in fields(entry)}
+    return {field.name: getattr(entry, field.name) for field in fields(entry)}

@@ -1,7 +1,7 @@
-"""What is wrong with rules that can be read: names that nothing has, and rules that nothing can reach.
+"""Faults in rules that can be parsed: names that do not exist, and rules that are never reached.
 
-The rule: a mistyped name is an error and never a silent miss. What is known is passed in; where nothing is
-known of a kind of name, it is not looked at.
+The rule: a mistyped name is an error and never a silent miss. The known names are passed in; a kind of name
+of which none are known is not checked.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class RuleProblem(NamedTuple):
 
 
 def known_terms(rules: Rules, terms: Codes) -> dict[str, Collection[str]]:
-    """The words that the registry knows, by what they say of an organisation."""
+    """The values that the registry knows, by detail of an organisation."""
     return {
         "organisation": rules.registry.keys,
         "category": CATEGORIES,
@@ -36,35 +36,35 @@ def known_terms(rules: Rules, terms: Codes) -> dict[str, Collection[str]]:
 
 
 def check(rules: Rules, names: Mapping[str, Collection[str]], terms: Codes) -> list[RuleProblem]:
-    """Every problem of these rules; ``names`` are those that the cluster has, by condition."""
+    """Every problem of these rules; ``names`` has the cluster's own names, by condition."""
     words = known_terms(rules, terms)
     linked = {f"linked_{key}": known for key, known in words.items()}
-    found = [
-        RuleProblem(one.rule, one.condition, one.name, _missing(one.condition, one.nearest))
-        for one in rules.unknown({**names, **linked})
+    mistyped = [
+        RuleProblem(name.rule, name.condition, name.name, _missing(name.condition, name.nearest))
+        for name in rules.unknown({**names, **linked})
     ]
-    return [*found, *_of_details(rules, words), *_unreachable(rules.rules)]
+    return [*mistyped, *_of_details(rules, words), *_unreachable(rules.rules)]
 
 
 def gone(
     rules: Rules, seen: Mapping[str, Collection[str]], listed: Mapping[str, Collection[str]]
 ) -> list[RuleProblem]:
-    """Names of rules that past charges have and Slurm no longer lists: they hold for the past alone."""
+    """Names in rules that Slurm no longer lists and past charges have: they match only the past."""
     return [
-        RuleProblem(one.rule, one.condition, one.name, "is no longer in Slurm; only past charges have it")
-        for one in rules.unknown(listed)
-        if one.name in seen.get(one.condition, ())
+        RuleProblem(name.rule, name.condition, name.name, "is no longer in Slurm; only past charges have it")
+        for name in rules.unknown(listed)
+        if name.name in seen.get(name.condition, ())
     ]
 
 
 def _missing(key: str, nearest: str) -> str:
     what = key.removeprefix("linked_").replace("account_subtree", "account")
-    told = "registered" if key == "linked_organisation" else "known"
-    return f"no such {what} is {told}" + (f"; did you mean {nearest!r}?" if nearest else "")
+    state = "registered" if key == "linked_organisation" else "known"
+    return f"no such {what} is {state}" + (f"; did you mean {nearest!r}?" if nearest else "")
 
 
 def _of_details(rules: Rules, words: Mapping[str, Collection[str]]) -> Iterator[RuleProblem]:
-    """What rules tell of somebody must be in the registry's words, so that groups of them are the same."""
+    """Details in rules that the registry does not use: with them the same group would have two names."""
     for rule in rules.rules:
         for key in DETAILS:
             name, known = getattr(rule, key), words[key]
@@ -74,17 +74,18 @@ def _of_details(rules: Rules, words: Mapping[str, Collection[str]]) -> Iterator[
 
 
 def _unreachable(rules: tuple[Rule, ...]) -> Iterator[RuleProblem]:
-    told: set[str] = set()
+    """Rules that never decide because one rule before them always does; each is reported once."""
+    reported: set[str] = set()
     for first, second in combinations(rules, 2):
-        if second.name not in told and _covers(first, second):
-            told.add(second.name)
+        if second.name not in reported and _covers(first, second):
+            reported.add(second.name)
             yield RuleProblem(second.name, "", "", f"is never reached: rule {first.name!r} decides before it")
 
 
 def _covers(first: Rule, second: Rule) -> bool:
     """Whether the first rule holds, and decides, whenever the second does.
 
-    >>> from slurm_ai_factory.core.classify import Beneficiary
+    >>> from slurm_ai_factory.core.rules.classify import Beneficiary
     >>> def rule(**names): return Rule(name="r", beneficiary=Beneficiary.REGIONAL,
     ...     conditions={key: frozenset(value) for key, value in names.items()})
     >>> _covers(rule(account="ab"), rule(account="a", qos="q"))

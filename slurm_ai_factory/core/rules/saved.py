@@ -1,7 +1,7 @@
-"""Rules and region as a plain value and back, so that the ledger can keep what was worked by at any time.
+"""Rules and region as a plain value that the ledger keeps. Tested in tests/core/rules/test_organisations.py.
 
-The rule: what comes back gives the same answers, whatever version of this program wrote it; a key that is not
-there has the value it had before there was such a key.
+The rule: the value reads back as rules with the same answers, whatever version of this program wrote it; a
+missing key has the value that all rules had before the key existed.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from slurm_ai_factory.core.records import FOREVER
 from slurm_ai_factory.core.rules.classify import DETAILS, Beneficiary, Rule
 
 REGISTRY = "registry"
-"""What a rule has for a beneficiary when the registry says who it is."""
+"""The beneficiary of a rule that leaves the decision to the registry."""
 
 
 def rules_value(rules: Iterable[Rule], region: Collection[str]) -> dict[str, Any]:
@@ -26,30 +26,30 @@ def rules_value(rules: Iterable[Rule], region: Collection[str]) -> dict[str, Any
     >>> rules_from(value) == ((rule,), frozenset({"GM0014"}))
     True
     """
-    return {"rules": [_value(one) for one in rules], "region": sorted(region)}
+    return {"rules": [_value(rule) for rule in rules], "region": sorted(region)}
 
 
-def _value(one: Rule) -> dict[str, Any]:
+def _value(rule: Rule) -> dict[str, Any]:
     return {
-        "name": one.name,
-        "beneficiary": REGISTRY if one.beneficiary is None else str(one.beneficiary),
-        "conditions": {key: sorted(names) for key, names in one.conditions.items()},
-        **{name: getattr(one, name) for name in DETAILS if getattr(one, name)},
-        "since": one.since,
-        "until": one.until,
+        "name": rule.name,
+        "beneficiary": REGISTRY if rule.beneficiary is None else str(rule.beneficiary),
+        "conditions": {key: sorted(names) for key, names in rule.conditions.items()},
+        **{name: getattr(rule, name) for name in DETAILS if getattr(rule, name)},
+        "since": rule.since,
+        "until": rule.until,
     }
 
 
 def rules_from(value: Mapping[str, Any]) -> tuple[tuple[Rule, ...], frozenset[str]]:
-    """What ``rules_value`` was given."""
+    """The rules and the region of which ``rules_value`` made this value."""
     return tuple(map(_rule, value["rules"])), frozenset(value["region"])
 
 
 def _rule(value: Mapping[str, Any]) -> Rule:
-    said = value["beneficiary"]
+    beneficiary = value["beneficiary"]
     return Rule(
         name=value["name"],
-        beneficiary=None if said == REGISTRY else Beneficiary(said),
+        beneficiary=None if beneficiary == REGISTRY else Beneficiary(beneficiary),
         conditions={key: frozenset(names) for key, names in value["conditions"].items()},
         since=value.get("since", 0),
         until=value.get("until", FOREVER),

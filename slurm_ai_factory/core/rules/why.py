@@ -1,6 +1,6 @@
-"""Why a subject is classified as it is: the rule that decided, in words that a person can check.
+"""Why a subject is classified as it is, in facts to check. Tested in tests/core/rules/test_organisations.py.
 
-The rule: nothing is decided here; what is told is what ``classify`` answered, taken apart.
+The rule: nothing is decided here; the facts are those of the answer of ``classify``.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from slurm_ai_factory.core.rules.organisations import Link, Organisation
 
 
 def why(rules: Rules, subject: Subject, at: Instant) -> list[str]:
-    """What made the rules answer as they did for a subject at an instant, one fact a line.
+    """The facts behind the rules' answer for a subject at an instant, one a line.
 
-    >>> from slurm_ai_factory.core.classify import Beneficiary
+    >>> from slurm_ai_factory.core.rules.classify import Beneficiary
     >>> rule = Rule(name="region", beneficiary=Beneficiary.REGIONAL,
     ...             conditions={"account_subtree": frozenset({"regional"}), "qos": frozenset({"long"})})
     >>> subject = Subject("c", "umcg", "jan", "main", "long", "", "")
@@ -28,7 +28,7 @@ def why(rules: Rules, subject: Subject, at: Instant) -> list[str]:
             f"override {override.number} by {override.actor} at {windows.iso(override.at)}: {override.reason}"
         ]
     name = rules.classify(subject, at)[0].classification.rule
-    deciding = next((one for one in rules.rules if one.name == name), None)
+    deciding = next((rule for rule in rules.rules if rule.name == name), None)
     return list(_facts(rules, deciding, subject, at)) if deciding else ["no rule holds"]
 
 
@@ -42,20 +42,22 @@ def _facts(rules: Rules, rule: Rule, subject: Subject, at: Instant) -> Iterator[
             upto = next(n for n, account in enumerate(lineage) if account in names)
             yield f"account_subtree: {' < '.join(lineage[: upto + 1])}"
         elif key.startswith("linked_"):
-            found = {getattr(whom, key.removeprefix("linked_")) for _, whom in linked} & names
-            yield f"{key}: {', '.join(sorted(found))}"
+            detail = key.removeprefix("linked_")
+            values = {getattr(organisation, detail) for _, organisation in linked} & names
+            yield f"{key}: {', '.join(sorted(values))}"
         else:
             yield f"{key}: {getattr(subject, key)}"
     if rule.beneficiary is None:
-        yield from (_linked(rules, *one, at) for one in linked)
+        yield from (_linked(rules, link, organisation, at) for link, organisation in linked)
 
 
-def _linked(rules: Rules, link: Link, whom: Organisation, at: Instant) -> str:
-    place = whom.municipality or "outside the Netherlands"
-    inside = "in the region" if rules.is_regional(whom.municipality, at) else "not in the region"
+def _linked(rules: Rules, link: Link, organisation: Organisation, at: Instant) -> str:
+    place = organisation.municipality or "outside the Netherlands"
+    inside = "in the region" if rules.is_regional(organisation.municipality, at) else "not in the region"
     return (
-        f"registry: {link.fraction.normalize():f} of account {link.account} is for {whom.organisation} "
-        f"({whom.name}) {_span(link.since, link.until)}; {place} is {inside}"
+        f"registry: {link.fraction.normalize():f} of account {link.account} is for "
+        f"{organisation.organisation} ({organisation.name}) {_span(link.since, link.until)}; "
+        f"{place} is {inside}"
     )
 
 

@@ -32,6 +32,7 @@ from slurm_ai_factory.core.records import (
     Observed,
     Window,
 )
+from slurm_ai_factory.core.tres import Resource
 
 DAY = 24 * HOUR
 NOW = 400 * DAY
@@ -114,7 +115,7 @@ def _measurement(
         cluster="c",
         window=Window("w", began, NOW if rolling else NOW + left, rolling),
         as_of=NOW,
-        resource="cpu",
+        resource=Resource({"cpu": 1}),
         target_share=0.25,
         regional_charge=int(sum(regional)),
         total_charge=int(sum(total)),
@@ -320,7 +321,7 @@ def test_the_wanted_share_is_near_usage_and_within_the_limits(case: Case) -> Non
 def test_what_is_owed_lies_between_the_target_and_the_most_that_may_be_required(
     policy: Policy, measurement: Measurement
 ) -> None:
-    assert policy.target_share <= payback(policy, measurement) <= policy.required_max
+    assert policy.target_share <= payback(policy, measurement) <= policy.owed_max
 
 
 # --- monotone -----------------------------------------------------------------------------------------
@@ -374,13 +375,13 @@ def test_a_region_that_asks_for_no_more_than_the_goal_goes_first(policy: Policy,
     assume(share.expected_rate(measured) > 0)
     asked = float(measured.regional_charge) + observed.regional_backlog
     modest = asked <= policy.goal * float(measured.total_charge)
-    assert not modest or capture(policy, observed) == policy.required_max
+    assert not modest or capture(policy, observed) == policy.owed_max
 
 
 @given(policies(), observations(), st.floats(1.0, 100.0))
 def test_more_of_the_same_demand_gives_it_no_more(policy: Policy, observed: Observed, factor: float) -> None:
     """Padding every job alike leaves what is given to it as it was, once it asks for more than the goal."""
-    assume(0 < capture(policy, observed) < policy.required_max)
+    assume(0 < capture(policy, observed) < policy.owed_max)
     measured = observed.measurement
     padded = replace(
         measured,
@@ -419,7 +420,7 @@ def test_a_young_window_deals_out_since_it_began() -> None:
 
 def test_a_region_that_asked_for_nothing_yet_goes_first_when_it_comes() -> None:
     observed = _observed(_measurement([0.0] * 24, [float(HOUR)] * 24, left=DAY))
-    assert capture(POLICY, observed) == POLICY.required_max
+    assert capture(POLICY, observed) == POLICY.owed_max
     assert capture(POLICY, _observed(_measurement([0.0] * 24, [0.0] * 24, left=DAY))) == 0.0
 
 
@@ -831,9 +832,9 @@ def test_a_decision_tells_what_it_rests_on() -> None:
     assert inputs["share"] == pytest.approx(0.25, abs=1e-4)
     assert (inputs["raw_shares"], inputs["competing_shares"]) == (2500, 7500)
     gain = 1 - 0.5 ** (1 / 7)
-    owed = POLICY.required_max
+    owed = POLICY.owed_max
     assert inputs["payback_share"] == payback(POLICY, measurement) < owed
-    assert inputs["capture_share"] == inputs["required_share"] == owed
+    assert inputs["capture_share"] == inputs["owed_share"] == owed
     assert inputs["u_ref"] == pytest.approx(0.25 + gain * (owed - 0.25))
 
 

@@ -65,8 +65,8 @@ def test_a_region_that_is_no_account_is_told_what_is_possible(condition: str) ->
 
 def test_charge_tells_what_rules_about_users_find_in_a_steered_account() -> None:
     by_users = rules(rule(R, user="ann"))
-    mostly = [Group("regio", R, 60), Group("regio", N, 40)]
-    hardly = [Group("regio", R, 40), Group("regio", N, 60)]
+    mostly = [Group(("regio",), R, 60), Group(("regio",), N, 40)]
+    hardly = [Group(("regio",), R, 40), Group(("regio",), N, 60)]
     assert lever.conflicts(by_users, STEERED, 0, mostly) == {}
     assert list(lever.conflicts(by_users, STEERED, 0, hardly)) == ["regio"]
     assert list(lever.conflicts(by_users, STEERED, 0)) == ["regio"]
@@ -82,7 +82,9 @@ def test_without_tree_and_registry_only_what_is_certain_is_told() -> None:
 
 
 def test_reach_is_what_of_the_charge_lies_on_which_side() -> None:
-    found = lever.reach([Group("regio", R, 60), Group("regio", N, 20), Group("", R, 20), Group("", U, 900)])
+    found = lever.reach(
+        [Group(("regio",), R, 60), Group(("regio",), N, 20), Group(("",), R, 20), Group(("",), U, 900)]
+    )
     assert found == lever.Reach(inside_regional=60, inside_other=20, outside_regional=20)
     assert (found.outside_share, found.other_share) == (0.25, 0.25)
     assert found.sentences == [

@@ -22,6 +22,7 @@ from slurm_ai_factory.core.records import (
     PriorityConfig,
     Window,
 )
+from slurm_ai_factory.core.tres import Resource
 
 NOW = 1_795_000_000
 WELL = Diagnostics(at=NOW, agent_queue=0, backfill_last_at=NOW - 30, backfill_depth=50, backfill_queue=50)
@@ -95,9 +96,9 @@ def _level(**region: Any) -> tuple[Association, ...]:
 
 def _observed(level: tuple[Association, ...], *found: Hold) -> Observed:
     measurement = Measurement(
-        cluster="c", window=Window("w", NOW - 10 * 3600, NOW, rolling=True), as_of=NOW, resource="cpu",
-        target_share=0.25, regional_charge=0, total_charge=36000, unclassified_charge=0, capacity=None,
-        waiting_charge=0, starved_charge=None, newest_record_at=None,
+        cluster="c", window=Window("w", NOW - 10 * 3600, NOW, rolling=True), as_of=NOW,
+        resource=Resource({"cpu": 1}), target_share=0.25, regional_charge=0, total_charge=36000,
+        unclassified_charge=0, capacity=None, waiting_charge=0, starved_charge=None, newest_record_at=None,
         hours=tuple(Hour(NOW - n * 3600, 0.0, 3600.0, 0.0, 0.0) for n in range(10, 0, -1)),
     )  # fmt: skip
     return Observed(measurement=measurement, associations=level, holds=found)

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slurm_ai_factory.core.measure import judgement, outlook
+from slurm_ai_factory.core.measure import judgement, outlook, share
+from slurm_ai_factory.core.measure.forecast import forecast_of
 from slurm_ai_factory.core.records import Measurement, Verdict, Window
 from tests.monitor.examples import DAY, NOW, SINCE, WINDOW, measurement
 
@@ -20,8 +21,8 @@ def test_a_steady_share_goes_straight_and_ends_where_it_is(steady: float) -> Non
     m = measurement(steady)
     assert all(point.share == pytest.approx(steady) for point in outlook.course(m))
     assert all(point.share == pytest.approx(steady) for point in outlook.daily(m))
-    assert outlook.recent_share(m) == pytest.approx(steady)
-    assert outlook.expected_share(m) == pytest.approx(steady, abs=1e-6)
+    assert share.recent_share(m) == pytest.approx(steady)
+    assert forecast_of(m, 0.01).expected_share == pytest.approx(steady, abs=1e-6)
 
 
 @given(shares)
@@ -29,22 +30,6 @@ def test_the_course_ends_at_the_delivered_share(steady: float) -> None:
     m = measurement(steady)
     assert outlook.course(m)[-1].share == pytest.approx(m.delivered_share, abs=1e-6)
     assert outlook.course(m)[-1].at == m.as_of
-
-
-def test_the_forecast_goes_by_the_last_seven_days() -> None:
-    m = measurement(0.2)
-    lately = tuple(
-        hour._replace(regional=hour.total * 0.4) if hour.at >= m.as_of - 7 * DAY else hour for hour in m.hours
-    )
-    regional = round(sum(hour.regional for hour in lately))
-    m = replace(m, hours=lately, regional_charge=regional)
-    expected = (regional + 0.4 * 60 * DAY * 100) / (90 * DAY * 100)
-    assert outlook.expected_share(m) == pytest.approx(expected)
-
-
-def test_a_rolling_window_has_no_forecast() -> None:
-    m = measurement(0.2, window=Window("rolling:30d", SINCE, NOW, rolling=True))
-    assert outlook.expected_share(m) is None
 
 
 def nothing() -> Measurement:
@@ -55,7 +40,7 @@ def test_nothing_delivered_is_neither_a_share_nor_a_risk() -> None:
     m = nothing()
     assert outlook.course(m) == []
     assert outlook.daily(m) == []
-    assert (outlook.recent_share(m), outlook.expected_share(m), outlook.unclassified_ratio(m)) == (
+    assert (share.recent_share(m), forecast_of(m, 0.01).expected_share, m.unclassified_share) == (
         None,
         None,
         None,
@@ -97,17 +82,17 @@ def had(share: str, side: str, rest: str = "") -> str:
         (nothing(), "Nothing has been delivered in 2027Q1 yet; the region is promised 25 %."),
         (
             replace(nothing(), unread_seconds=DAY),
-            "Of 2027Q1 nothing is known: it was not read; the region is promised 25 %.",
+            "Nothing is known of 2027Q1: it was not read; the region is promised 25 %.",
         ),
         (
             replace(measurement(0.3, days=90), unread_seconds=DAY),
-            had("30.0 %", "above", "; 24 hours of the window were never read"),
+            had("30 %", "above", "; 24 hours of the window were never read"),
         ),
-        (measurement(0.3), had("30.0 %", "above")),
+        (measurement(0.3), had("30 %", "above")),
         (measurement(0.25), had("25 %", "as much as")),
         (
             measurement(0.2, regional_pending=70),
-            had("20.0 %", "below", "; 29 % of the rest of the window would mend it"),
+            had("20 %", "below", "; 29 % of the rest of the window would mend it"),
         ),
         (
             measurement(0.2499),
@@ -116,22 +101,22 @@ def had(share: str, side: str, rest: str = "") -> str:
         (
             measurement(0.2, regional_running=10, regional_pending=0),
             had(
-                "20.0 %", "below",
+                "20 %", "below",
                 "; it would take 29 % of the rest of the window, more than regional jobs ask for",
             ),
         ),
         (
             measurement(0.2, regional_running=0, regional_pending=0),
-            had("20.0 %", "below", "; no regional job waits"),
+            had("20 %", "below", "; no regional job waits"),
         ),
-        (measurement(0.9, days=80), had("90.0 %", "above", " and that can no longer change")),
+        (measurement(0.9, days=80), had("90 %", "above", " and that can no longer change")),
         (
             measurement(0.2, days=90, starved_charge=1e12),
-            had("20.0 %", "below", "; regional jobs waited while it was below"),
+            had("20 %", "below", "; regional jobs waited while it was below"),
         ),
         (
             measurement(0.2, days=90),
-            had("20.0 %", "below", "; there was too little regional work to reach it"),
+            had("20 %", "below", "; there was too little regional work to reach it"),
         ),
     ],
 )  # fmt: skip

@@ -16,12 +16,14 @@ from slurm_ai_factory.core.measure import capacity, share
 from slurm_ai_factory.core.measure.share import HourUsage, Promise, SortedRun, SubjectUsage
 from slurm_ai_factory.core.records import HOUR, Charge, Hour, Instant, Measurement, Run, Size, Window
 from slurm_ai_factory.core.rules.classify import UNCLASSIFIED, Beneficiary, always
+from slurm_ai_factory.core.tres import Resource
 from tests.core.generated import (
     NOW,
     OTHERS,
     REGIONAL,
     RUN,
     ended,
+    history,
     quarter,
     running_runs,
     sorted_runs,
@@ -51,7 +53,7 @@ def _measured(
     closed: Iterable[HourUsage] = (),
     size: str | None = None,
 ) -> Measurement:
-    promise = Promise(cluster="c", target_share=TARGET, margin=MARGIN, resource="r", weights=weights)
+    promise = Promise(cluster="c", target_share=TARGET, margin=MARGIN, resource=Resource(weights))
     sizes = [Size(0, None, size)] if size else []
     up = capacity.capacity_by_hour(sizes, [], weights, window.since, min(window.until, as_of))
     return share.measure_window(
@@ -154,7 +156,9 @@ def test_the_shares_lie_between_nothing_and_all(runs: list[SortedRun], window: W
 @given(run_lists, _windows())
 def test_the_groups_add_up_to_the_measurement(runs: list[SortedRun], window: Window) -> None:
     found = _measured(runs, window)
-    groups = share.by_group(lambda _, who: who.organisation, WEIGHTS, window, NOW, closed=[], open_runs=runs)
+    groups = share.by_group(
+        lambda _, who: (who.organisation,), WEIGHTS, window, NOW, closed=[], open_runs=runs
+    )
     assert sum(group.delivered for group in groups) == found.total_charge
     regional = [group.delivered for group in groups if group.beneficiary is Beneficiary.REGIONAL]
     assert sum(regional) == found.regional_charge
@@ -251,21 +255,21 @@ def test_the_charge_of_closed_and_of_open_runs_of_one_group_is_one_number() -> N
     ]
     running = SortedRun(RUN._replace(start_at=HOUR - 10), always(replace(REGIONAL, organisation="umcg")))
     groups = share.by_group(
-        lambda _, who: who.organisation, CPUS, DAY, HOUR, closed=kept, open_runs=[running]
+        lambda _, who: (who.organisation,), CPUS, DAY, HOUR, closed=kept, open_runs=[running]
     )
     assert groups == [
-        ("umcg", Beneficiary.REGIONAL, 140),
-        ("umcg", Beneficiary.NON_REGIONAL, 7),
-        ("rug", Beneficiary.REGIONAL, Decimal("0.5")),
+        (("umcg",), Beneficiary.REGIONAL, 140),
+        (("umcg",), Beneficiary.NON_REGIONAL, 7),
+        (("rug",), Beneficiary.REGIONAL, Decimal("0.5")),
     ]
 
 
 def test_groups_may_be_named_after_the_subject() -> None:
     one = _run(0, 100)
     groups = share.by_group(
-        lambda subject, _: subject.partition, CPUS, DAY, NOW, closed=[], open_runs=[one, one]
+        lambda subject, _: (subject.partition,), CPUS, DAY, NOW, closed=[], open_runs=[one, one]
     )
-    assert groups == [("main", Beneficiary.REGIONAL, 800)]
+    assert groups == [(("main",), Beneficiary.REGIONAL, 800)]
 
 
 @given(st.integers(0, 10**12), st.integers(0, 10**12))
@@ -314,92 +318,12 @@ def test_a_region_that_waits_below_its_floor_is_starved_hour_by_hour() -> None:
 # --- what is still required ---------------------------------------------------------------------------
 
 
-def _history(regional: list[int], total: list[int], left: int) -> Measurement:
-    """A calendar window with this hourly history, and this many hours left."""
-    passed = len(total)
-    series = tuple(
-        Hour(i * HOUR, float(r), float(t), 0.0, 0.0)
-        for i, (r, t) in enumerate(zip(regional, total, strict=True))
-    )
-    return quarter(
-        window=Window("w", 0, (passed + left) * HOUR),
-        as_of=passed * HOUR,
-        regional_charge=sum(regional),
-        total_charge=sum(total),
-        hours=series,
-    )
-
-
-@st.composite
-def _histories(draw: st.DrawFn) -> Measurement:
-    total = draw(st.lists(st.integers(0, 10**6), min_size=1, max_size=300))
-    regional = [draw(st.integers(0, 4)) * one // 4 for one in total[:20]] + [0] * len(total[20:])
-    return _history(regional, total, draw(st.integers(1, 500)))
-
-
-@given(_histories())
-def test_a_rest_delivered_at_the_required_share_ends_the_window_at_target_and_margin(
-    found: Measurement,
-) -> None:
-    required = share.required_share(found, MARGIN)
-    if required is None:
-        assert share.expected_rate(found) == 0
-        return
-    rest = share.expected_rate(found) * (found.window.until - found.as_of)
-    regional, total = float(found.regional_charge) + required * rest, float(found.total_charge) + rest
-    if required > 0:
-        assert regional / total == pytest.approx(TARGET + MARGIN)
-    else:
-        assert regional / total >= TARGET + MARGIN - 1e-9
-
-
-@given(_histories())
-def test_a_rolling_or_finished_window_has_no_required_share(found: Measurement) -> None:
-    rolling = found.window._replace(rolling=True)
-    assert share.required_share(replace(found, window=rolling), MARGIN) is None
-    finished = found.window._replace(until=found.as_of)
-    assert share.required_share(replace(found, window=finished), MARGIN) is None
-
-
-@pytest.mark.parametrize(
-    ("regional", "total", "left", "required"),
-    [
-        ([26, 26], [100, 100], 2, 0.26),
-        ([0, 0], [100, 100], 2, 0.52),
-        ([0] * 9, [100] * 9, 1, 2.6),
-        ([100] * 9, [100] * 9, 1, 0.0),
-        ([0, 0], [0, 0], 2, None),
-    ],
-)
-def test_the_required_share_says_how_far_out_of_reach_a_promise_is(
-    regional: list[int], total: list[int], left: int, required: float | None
-) -> None:
-    assert share.required_share(_history(regional, total, left), MARGIN) == pytest.approx(required)
-
-
 def test_the_expected_rate_is_of_the_last_seven_days_from_the_first_use_on() -> None:
-    assert share.expected_rate(_history([], [], 1)) == 0
-    assert share.expected_rate(_history([0] * 3, [0, 0, HOUR], 1)) == pytest.approx(1.0)
-    assert share.expected_rate(_history([0] * 3, [0, HOUR, 0], 1)) == pytest.approx(0.5)
+    assert share.expected_rate(history([], [], 1)) == 0
+    assert share.expected_rate(history([0] * 3, [0, 0, HOUR], 1)) == pytest.approx(1.0)
+    assert share.expected_rate(history([0] * 3, [0, HOUR, 0], 1)) == pytest.approx(0.5)
     week = 7 * 24
     halves = [4 * HOUR] * (week // 2) + [2 * HOUR] * (week // 2)
-    assert share.expected_rate(_history([0] * week, halves, 1)) == pytest.approx(3.0)
+    assert share.expected_rate(history([0] * week, halves, 1)) == pytest.approx(3.0)
     long_ago = [1000 * HOUR] * 10 + [2 * HOUR] * week
-    assert share.expected_rate(_history([0] * len(long_ago), long_ago, 1)) == pytest.approx(2.0)
-
-
-@pytest.mark.parametrize(
-    ("running", "pending", "attainable"), [(0, 0, False), (26, 0, True), (13, 13, True), (20, 5, False)]
-)
-def test_a_promise_is_attainable_when_the_region_wants_enough(
-    running: int, pending: int, attainable: bool
-) -> None:
-    history = _history([26 * HOUR] * 2, [100 * HOUR] * 2, 2)
-    found = replace(history, regional_running=running, regional_pending=pending)
-    assert share.attainable(found, MARGIN - 1e-6) is attainable
-
-
-def test_more_than_everything_is_never_attainable_and_no_requirement_is_unknown() -> None:
-    late = replace(_history([0] * 9, [100 * HOUR] * 9, 1), regional_pending=10**9)
-    assert share.attainable(late, MARGIN) is False
-    assert share.attainable(_history([0], [0], 5), MARGIN) is None
+    assert share.expected_rate(history([0] * len(long_ago), long_ago, 1)) == pytest.approx(2.0)

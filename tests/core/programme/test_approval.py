@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from slurm_ai_factory.core.programme.approval import (
     Proposal,
     ProposalKind,
+    ProposalStep,
     Ruling,
+    approved_fields,
     closed,
     entries_from,
     entries_value,
     own,
-    said,
 )
 from slurm_ai_factory.core.records import FOREVER, HOUR
 from slurm_ai_factory.core.rules.organisations import Link, Organisation, Registry, RegistryEntry, effective
@@ -42,7 +43,7 @@ def test_nobody_approves_what_is_their_own(actor: str, refused: bool) -> None:
 
 
 def test_both_persons_and_both_reasons_are_kept() -> None:
-    assert said(PROPOSAL, at=9, actor="bob as saf@head", reason="seen the letter") == {
+    assert approved_fields(PROPOSAL, at=9, actor="bob as saf@head", reason="seen the letter") == {
         "at": 9, "actor": "alice as saf@head, approved by bob as saf@head",
         "reason": "r; approved: seen the letter",
     }  # fmt: skip
@@ -50,7 +51,7 @@ def test_both_persons_and_both_reasons_are_kept() -> None:
 
 def test_what_was_ruled_on_is_closed() -> None:
     assert not closed(PROPOSAL)
-    ruling = Ruling(step="rejected", at=0, actor="bob@h", reason="")
+    ruling = Ruling(step=ProposalStep.REJECTED, at=0, actor="bob@h", reason="")
     ruled = Proposal(
         number=3, kind=ProposalKind.REGISTRY, content={}, at=0, actor="a@h", reason="", ruling=ruling
     )

@@ -115,7 +115,7 @@ def test_what_cannot_be_corrected() -> None:
         (9, "1", "r", "there is no entry 9"),
         (2, "1", "r", "entry 2 is itself a correction; correct entry 1"),
         (1, "-1", "r", "hours that are not below 0"),
-        (1, "1", " ", "wants a reason"),
+        (1, "1", " ", "needs a reason"),
     ):
         with pytest.raises(ValueError, match=message):
             expertise.correction(entries, number, Decimal(value), reason)

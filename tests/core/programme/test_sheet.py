@@ -48,7 +48,7 @@ def test_one_table_is_read_alike_however_it_was_saved(data: bytes) -> None:
     [
         (b"", (0, "", "is empty")),
         (b"\n \n", (0, "", "is empty")),
-        ((HEADER + ROW).encode("utf-16"), (0, "", "is UTF-16 or no text at all")),
+        ((HEADER + ROW).encode("utf-16"), (0, "", "is UTF-16 or not text")),
         ((HEADER + ROW).encode().decode("cp1252").encode(), (2, "name", "it may be 'Café Fryslân'")),
         ((HEADER + ROW).encode() + "x,Caf\xe9,,,,,,,".encode("cp1252"), (2, "name", "it may be 'Café")),
         ((HEADER + ROW).encode("cp1252").replace(b"\xe9", b"\x81"), (2, "name", "neither UTF-8 nor plainly")),

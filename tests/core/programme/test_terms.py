@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -17,6 +16,7 @@ from slurm_ai_factory.core.programme import terms
 from slurm_ai_factory.core.programme.terms import PromiseTerms, Term, known, term_of, term_problems
 from slurm_ai_factory.core.records import FOREVER, HOUR, Instant, Window
 from slurm_ai_factory.core.rules.organisations import Regional
+from slurm_ai_factory.core.tres import Resource
 
 ZONE = ZoneInfo("Europe/Amsterdam")
 
@@ -26,7 +26,7 @@ def day(text: str) -> Instant:
 
 
 FIRST = Term(
-    since=0, share=0.25, margin=0.01, resource={"gres/gpu": 1}, label="", window="quarter",
+    since=0, share=0.25, margin=0.01, resource=Resource({"gres/gpu": 1}), label="", window="quarter",
     time_zone=ZONE.key, unclassified_limit=None, region=("GM0014", "GM1979"), min_organisations=3,
     expertise_share=0.25, source="saf.toml", reason="first", actor="saf", recorded_at=day("2027-01-01"),
 )  # fmt: skip
@@ -40,7 +40,7 @@ later_terms = st.builds(
     window=st.sampled_from(("month", "quarter", "half", "year", "rolling:30d")),
     region=st.sampled_from(((), ("GM0014",), ("GM0014", "GM1979"), ("GM0106",))),
     ended=st.booleans(),
-    resource=st.sampled_from(({"gres/gpu": 1}, {"cpu": Decimal("0.25"), "gres/gpu": 16})),
+    resource=st.sampled_from(("gres/gpu", "0.25*cpu+16*gres/gpu")).map(Resource.parse),
     recorded_at=st.integers(FIRST.recorded_at, FIRST.recorded_at + 100),
 )
 histories = st.lists(later_terms, max_size=8).map(
@@ -105,8 +105,8 @@ def test_a_term_is_read_back_as_it_was_written(term: Term) -> None:
 
 
 def test_equal_terms_are_written_alike_whatever_the_order_of_the_weights() -> None:
-    one = replace(FIRST, resource={"cpu": 1, "node": 2})
-    other = replace(FIRST, resource={"node": 2, "cpu": 1})
+    one = replace(FIRST, resource=Resource({"cpu": 1, "node": 2}))
+    other = replace(FIRST, resource=Resource({"node": 2, "cpu": 1}))
     assert list(one.plain()["resource"]) == list(other.plain()["resource"])
 
 
@@ -114,25 +114,25 @@ SETS: dict[str, tuple[dict[str, Any], str, str]] = {
     "the start of a quarter": ({}, "2027-04-01", ""),
     "inside a quarter": (
         {}, "2027-05-01",
-        "2027-05-01 is inside 2027Q2, which one term judges; begin at 2027-04-01 or 2027-07-01",
+        "2027-05-01 is inside 2027Q2, which has one term; begin at 2027-04-01 or 2027-07-01",
     ),
     "a start of the new kind only": (
         {"window": "month"}, "2027-05-01",
-        "2027-05-01 is inside 2027Q2, which one term judges; begin at 2027-04-01 or 2027-07-01",
+        "2027-05-01 is inside 2027Q2, which has one term; begin at 2027-04-01 or 2027-07-01",
     ),
     "a start of the old kind only": (
         {"window": "year"}, "2027-04-01",
-        "2027-04-01 is inside 2027, which one term judges; begin at 2027-01-01 or 2028-01-01",
+        "2027-04-01 is inside 2027, which has one term; begin at 2027-01-01 or 2028-01-01",
     ),
     "a start of both kinds": ({"window": "year"}, "2028-01-01", ""),
     "from calendar to rolling": ({"window": "rolling:30d"}, "2027-07-01", ""),
     "to rolling inside a quarter": (
         {"window": "rolling:30d"}, "2027-08-15",
-        "2027-08-15 is inside 2027Q3, which one term judges; begin at 2027-07-01 or 2027-10-01",
+        "2027-08-15 is inside 2027Q3, which has one term; begin at 2027-07-01 or 2027-10-01",
     ),
     "a zone whose days never begin together": (
         {"time_zone": "Europe/London"}, "2027-04-01",
-        "2027-03-31T22:00:00Z is inside 2027Q1, which one term judges; keep the time zone",
+        "2027-03-31T22:00:00Z is inside 2027Q1, which has one term; keep the time zone",
     ),
     "a share of the capacity": (
         {"share_of": "capacity"}, "2027-04-01",
@@ -140,10 +140,10 @@ SETS: dict[str, tuple[dict[str, Any], str, str]] = {
     ),
     "nothing left to others": (
         {"share": 0.95, "margin": 0.06}, "2027-04-01",
-        "share 0.95 and margin 0.06 leave nothing to others; lower one of them",
+        "share 0.95 and margin 0.06 leave nothing for the others; lower one of them",
     ),
     "no change": (
-        {"share": 0.25}, "2027-04-01", "the term in force then says the same; nothing would change",
+        {"share": 0.25}, "2027-04-01", "the term in force at that time is the same; nothing would change",
     ),
 }  # fmt: skip
 
@@ -180,7 +180,7 @@ def test_a_correction_of_the_same_beginning_is_compared_with_what_is_there() -> 
     present = PromiseTerms((FIRST, mistyped))
     assert list(term_problems(present, replace(mistyped, share=0.25))) == []
     assert list(term_problems(present, mistyped)) == [
-        "the term in force then says the same; nothing would change"
+        "the term in force at that time is the same; nothing would change"
     ]
 
 

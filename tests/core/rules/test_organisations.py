@@ -176,7 +176,7 @@ def _charge_by(
     rules: Rules, told: Iterable[SortedRun], window: Window = EVER
 ) -> dict[tuple[str, Beneficiary], Charge]:
     groups = share.by_group(
-        lambda _, who: who.organisation, WEIGHTS, window, NOW, closed=[],
+        lambda _, who: (who.organisation,), WEIGHTS, window, NOW, closed=[],
         open_runs=[SortedRun(one.run, rules.parts(one.run.subject)) for one in told],
     )  # fmt: skip
     return {(one.name, one.beneficiary): one.delivered for one in groups}
@@ -329,8 +329,8 @@ BAD: list[tuple[RegistryEntry, str, str]] = [
     (replace(UMCG, municipality="GM9999"), "municipality", "is not a CBS code"),
     (replace(UMCG, municipality="Groningen"), "municipality", "is not a CBS code"),
     (replace(UMCG, category="charity"), "category", "is not one of business"),
-    (replace(UMCG, sector="V"), "sector", "no SBI section"),
-    (replace(UMCG, sector="Care"), "sector", "not one of care, energy"),
+    (replace(UMCG, sector="V"), "sector", "neither an SBI section"),
+    (replace(UMCG, sector="Care"), "sector", "nor one of care, energy"),
     (replace(UMCG, hub="north"), "hub", "is not one of groningen, south"),
     (replace(UMCG, name=" "), "name", "is empty"),
     (replace(UMCG, organisation="UMCG"), "organisation", "is not a key"),
@@ -393,7 +393,7 @@ def test_entries_that_fit_together_are_taken(entries: list[RegistryEntry]) -> No
 
 def test_what_is_said_twice_in_one_table_is_refused() -> None:
     found = entry_problems(Registry(), [UMCG, replace(UMCG, name="other")], TERMS)
-    assert "is said twice of the same thing" in [one.reason for one in found]
+    assert "is a second entry of the same from then" in [one.reason for one in found]
 
 
 def test_what_is_known_just_so_is_no_news_and_what_is_known_otherwise_needs_correcting() -> None:

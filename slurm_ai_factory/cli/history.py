@@ -1,0 +1,56 @@
+"""`saf history`: the changes of RawShares, and the decisions. Tested in tests/end_to_end/test_control.py."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from slurm_ai_factory.cli import output
+from slurm_ai_factory.cli.options import SafCommand
+from slurm_ai_factory.cli.wiring import load_config, opened_ledger
+from slurm_ai_factory.ledger import Ledger
+
+MOST_LINES = 1_000_000
+
+
+@click.command("history", cls=SafCommand)
+@click.option(
+    "--limit", default=50, show_default=True, metavar="N", type=click.IntRange(1, MOST_LINES),
+    help="Print at most so many, newest first.",
+)  # fmt: skip
+@click.option("--decisions", is_flag=True, help="List every decision, also those that changed nothing.")
+def history_command(limit: int, decisions: bool) -> None:
+    """List changes with their decisions: who, when, why, before, after, read back.
+
+    With --decisions, list what was decided and why, also in mode observe, where nothing is changed.
+    """
+    with opened_ledger(load_config()) as ledger:
+        if decisions:
+            rows = [{**row, "at": output.when(row["at"])} for row in ledger.control.decisions(limit)]
+            columns = ("at", "mode", "reason", "sentence")
+            value = [{**row, "inputs": output.inputs(row["inputs"])} for row in rows]
+            return output.table(columns, [[row[name] for name in columns] for row in rows], value)
+        entries = latest(ledger, limit)
+    return print_history(entries)
+
+
+def latest(ledger: Ledger, limit: int) -> list[dict[str, Any]]:
+    """The latest changes under their JSON keys, newest first."""
+    entries = ledger.control.history(limit)
+    for entry in entries:
+        entry["at"], entry["settled_at"] = output.when(entry["at"]), output.when(entry["settled_at"])
+        entry["inputs"] = output.inputs(entry["inputs"])
+    return entries
+
+
+def print_history(entries: Sequence[dict[str, Any]]) -> None:
+    """Print them as JSON, CSV or text."""
+    columns = ("at", "actor", "mode", "account", "before", "after", "read", "status", "reason", "note")
+    rows = [
+        (e["at"], e["actor"], e["mode"], e["account"], e["raw_shares_before"], e["raw_shares_after"],
+         e["raw_shares_read"], e["status"], e["reason"], e["note"])
+        for e in entries
+    ]  # fmt: skip
+    output.table(columns, rows, entries)

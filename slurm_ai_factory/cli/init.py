@@ -1,0 +1,261 @@
+"""`saf init`: look at the cluster and write a commented saf.toml.
+
+The rule: nothing guesses which accounts hold the region. Without --account and without an answer at the
+terminal, the file leaves them open.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from shutil import which
+
+import click
+
+from slurm_ai_factory import config as configuration
+from slurm_ai_factory.cli import output
+from slurm_ai_factory.cli.options import SafCommand, chosen
+from slurm_ai_factory.config import SECTIONS, values
+from slurm_ai_factory.core.control.level import ROOT
+from slurm_ai_factory.core.escaped import for_json, for_terminal
+from slurm_ai_factory.core.live import health
+from slurm_ai_factory.core.records import Association, PriorityConfig
+from slurm_ai_factory.errors import ConfigError
+from slurm_ai_factory.slurm import Slurm
+from slurm_ai_factory.slurm.commands import Commands
+
+SERVICE_PATH = tuple(
+    map(Path, ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"))
+)
+"""PATH of a systemd service: systemd.exec(5)."""
+
+LOCALTIME = Path("/etc/localtime")
+
+HEADER = """\
+# slurm_ai_factory, written by `saf init` for cluster {cluster} (Slurm {version}).
+# A commented key shows its default. In mode observe, nothing is written to Slurm.
+"""
+RULES = """\
+# Rules, in order; the first that matches decides. Conditions: account_subtree, account, user, qos,
+# partition, wckey, reservation, comment (a name or a list); dates: since, until. Also: category,
+# organisation, sector, municipality, hub; or beneficiary = "registry": see `saf organisation`.
+# A region defined by a partition, a QOS or users is measured but not steered: RawShares belong to
+# accounts. To steer it, give it its own account directly under root.
+"""
+
+NO_DEFAULT: dict[str, object] = {"registry.region": [], "registry.hubs": []}
+"""Keys whose defaults belong to one country or region, so the file leaves them empty."""
+
+
+@click.command("init", cls=SafCommand)
+@click.option(
+    "-o", "--output", "file", default="saf.toml", show_default=True, metavar="FILE", help="The file to write."
+)
+@click.option(
+    "--account",
+    metavar="A",
+    multiple=True,
+    help="A top-level account that holds the region; repeatable. Without it, saf asks.",
+)
+@click.option(
+    "--window", metavar="W", help="What the promise is judged over: month, quarter, rolling:30d, ..."
+)
+@click.option(
+    "--directory", type=click.Path(path_type=Path), help="The directory of the Slurm commands. Default: PATH."
+)
+@click.option(
+    "--conf", type=click.Path(path_type=Path), envvar=["SAF_INIT_CONF", "SLURM_CONF"], help="slurm.conf."
+)
+@click.option("--force", is_flag=True, help="Overwrite the file.")
+def init_command(
+    file: str,
+    account: tuple[str, ...],
+    window: str | None,
+    directory: Path | None,
+    conf: Path | None,
+    force: bool,
+) -> None:
+    """Look at the cluster and write a commented saf.toml. Changes nothing in Slurm.
+
+    On a terminal, it asks which accounts hold the region and what the promise is judged over.
+    """
+    if Path(file).exists() and not force:
+        raise ConfigError(f"{file} exists; choose another file with -o, or overwrite it with --force")
+    directory = directory or _unusual_directory()
+    commands = Commands(directory, conf)
+    priority = Slurm("", commands).priority_config()
+    associations = Slurm(priority.cluster, commands).associations()
+    region = account or _asked_accounts(_top_level(associations))
+    given = {
+        "promise.window": window or _asked_window(),
+        "promise.time_zone": zone_of_this_machine(),
+        "slurm.directory": directory,
+        "slurm.conf": conf,
+    }
+    text = sample_config(priority, associations, region, given)
+    configuration.parse_config(text, file)
+    try:
+        Path(file).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"cannot write {file}: {error.strerror}") from error
+    _report(file, priority, region)
+
+
+def _report(file: str, priority: PriorityConfig, region: Sequence[str]) -> None:
+    """Print warnings, and what to do with the file."""
+    for sentence in _warnings(priority):
+        output.say(f"warning: {sentence}", err=True)
+    if not region:
+        missing = f"no account holds the region yet: set control.account in {file} and write its rule"
+        output.say(missing, err=True)
+    if not chosen.quiet:
+        check = f"saf --config {file} config check"
+        output.say(f"wrote {file} for cluster {priority.cluster}; read it, then run: {check}", err=True)
+
+
+def _unusual_directory() -> Path | None:
+    """The directory of the Slurm commands, if a systemd service would not find them."""
+    sacct = which("sacct")
+    directory = Path(sacct).parent if sacct else None
+    return None if directory in SERVICE_PATH else directory
+
+
+def _interactive() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def _asked_accounts(accounts: Sequence[Association]) -> tuple[str, ...]:
+    """The accounts that hold the region, as the user answers; none if stdin or stderr is no terminal."""
+    if not accounts or not _interactive():
+        return ()
+    known = {account.account for account in accounts}
+    for account in accounts:
+        output.say(f"  {account.account}  RawShares {account.raw_shares}", err=True)
+    while True:
+        line = click.prompt(
+            "Which of them hold the region? (several: with commas; none: Enter)", default="",
+            show_default=False, err=True,
+        )  # fmt: skip
+        names = tuple(name.strip() for name in line.split(",") if name.strip())
+        if known.issuperset(names):
+            return names
+        output.say(f"no such account: {', '.join(name for name in names if name not in known)}", err=True)
+
+
+def _asked_window() -> str | None:
+    if not _interactive():
+        return None
+    prompt = "What is the promise judged over? (month, quarter, half, year or rolling:30d)"
+    return str(click.prompt(prompt, default="quarter", value_proc=_window, err=True))
+
+
+def _window(text: str) -> str:
+    try:
+        return values.as_window(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def zone_of_this_machine() -> str:
+    """The machine's time zone; UTC, with a warning, if it is unknown or unusable."""
+    name = ""
+    with suppress(OSError):
+        name = str(LOCALTIME.readlink()).partition("/zoneinfo/")[2]
+    try:
+        return str(values.as_zone(name))
+    except ValueError as error:
+        output.say(
+            f"warning: promise.time_zone is UTC, because this machine's zone, {name or 'unknown'}, "
+            f"cannot be used: {error}", err=True,
+        )  # fmt: skip
+        return "UTC"
+
+
+def _top_level(associations: Sequence[Association]) -> list[Association]:
+    """The accounts directly under root."""
+    return [row for row in associations if row.user is None and row.parent == ROOT]
+
+
+def sample_config(
+    priority: PriorityConfig,
+    associations: Sequence[Association],
+    region: Sequence[str],
+    given: Mapping[str, object],
+) -> str:
+    """The text of saf.toml: every key with its meaning, and the cluster's settings. Pure.
+
+    ``region``: the accounts that hold the region, if known; ``given``: key -> value. Raises ConfigError for
+    an account that is not directly under root.
+    """
+    accounts = _top_level(associations)
+    names = [account.account for account in accounts]
+    if odd := [name for name in region if name not in names]:
+        there = ", ".join(names) or "none"
+        raise ConfigError(f"no account {', '.join(odd)} directly under root; there are {there}")
+    set_keys = {"cluster.name": priority.cluster} | {key: str(value) for key, value in given.items() if value}
+    set_values = {**NO_DEFAULT, **set_keys, **({"control.account": list(region)} if region else {})}
+    parts = [HEADER.format(cluster=for_terminal(priority.cluster), version=priority.version)]
+    parts += _cluster_comments(priority, accounts)
+    parts += [line for name in SECTIONS for line in _section(name, set_values)]
+    return "\n".join([*parts, RULES.rstrip(), *_rules(region, names)]) + "\n"
+
+
+def _warnings(priority: PriorityConfig) -> list[str]:
+    """The cluster's settings that weaken or prevent control."""
+    problems = (
+        (not health.limits_enforced(priority),
+         "AccountingStorageEnforce lacks limits, so slurmctld loses usage at the end of jobs"),
+        (not priority.weight_fairshare,
+         "PriorityWeightFairShare is 0, so shares do not affect the order of jobs"),
+    )  # fmt: skip
+    return [sentence for present, sentence in problems if present]
+
+
+def _cluster_comments(priority: PriorityConfig, accounts: Sequence[Association]) -> Iterator[str]:
+    yield "# Found:"
+    half_life = priority.decay_half_life_seconds
+    yield f"#   PriorityType={priority.priority_type} PriorityDecayHalfLife={half_life} s"
+    yield f"#   PriorityCalcPeriod={priority.calc_period_seconds} s"
+    yield f"#   PriorityWeightFairShare={priority.weight_fairshare}"
+    yield f"#   AccountingStorageEnforce={','.join(priority.enforce) or 'none'}"
+    yield from (f"#   account {for_terminal(row.account)}: RawShares {row.raw_shares}" for row in accounts)
+    yield from (f"# Warning: {sentence}." for sentence in _warnings(priority))
+    yield ""
+
+
+def _section(name: str, set_values: Mapping[str, object]) -> Iterator[str]:
+    yield f"[{name}]"
+    for field in dataclasses.fields(SECTIONS[name]):
+        key, default = f"{name}.{field.name}", field.metadata["default"]
+        yield f"# {field.metadata['doc']}"
+        if key in set_values:
+            yield f"{field.name} = {_toml(set_values[key])}"
+        else:
+            yield f"# {field.name} = {'...' if default is None else _toml(default)}"
+    yield ""
+
+
+def _toml(value: object) -> str:
+    """A text or a list of texts in TOML: like JSON, except for characters beyond U+FFFF."""
+    return for_json(json.dumps(value, ensure_ascii=False))
+
+
+def _rules(region: Sequence[str], names: Sequence[str]) -> Iterator[str]:
+    """A rule for the region and one for all others; only a commented example if the region is not known."""
+    if not region:
+        yield from (f"# {line}" for line in _rule("region", "regional", ["ACCOUNT"]))
+        return
+    yield from ("", *_rule("region", "regional", region))
+    if others := [name for name in names if name not in region]:
+        yield from ("", *_rule("others", "non_regional", others))
+
+
+def _rule(name: str, beneficiary: str, accounts: Sequence[str]) -> Iterator[str]:
+    yield "[[rule]]"
+    yield f"name = {_toml(name)}"
+    yield f"beneficiary = {_toml(beneficiary)}"
+    yield f"account_subtree = {_toml(list(accounts))}"

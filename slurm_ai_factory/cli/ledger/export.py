@@ -1,0 +1,100 @@
+"""`saf ledger export`: the runs behind a share, one by one, for auditors and other tools."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+
+import click
+
+from slurm_ai_factory import question
+from slurm_ai_factory.cli import output
+from slurm_ai_factory.cli.arguments import (
+    RESOURCE,
+    SINCE,
+    UNTIL,
+    WINDOW,
+    as_of_option,
+    asked_instant,
+    asked_promise,
+    asked_window,
+    check_known,
+    warn_of_gaps,
+)
+from slurm_ai_factory.cli.options import SafCommand, chosen
+from slurm_ai_factory.cli.wiring import now, opened_books
+from slurm_ai_factory.core.charge import elapsed
+from slurm_ai_factory.core.measure import share
+from slurm_ai_factory.core.measure.share import Promise, SortedRun
+from slurm_ai_factory.core.records import Instant, Window
+from slurm_ai_factory.core.rules.classify import DETAILS
+from slurm_ai_factory.ledger import LONG
+
+COLUMNS = (
+    "job_label", "db_index", "account", "user", "partition", "qos", "wckey", "reservation", "state",
+    "submit_at", "eligible_at", "start_at", "end_at", "elapsed_seconds", "suspended_seconds", "alloc_tres",
+    "beneficiary", "fraction", "rule", "category", "organisation", "sector", "municipality", "hub", "promise",
+    "charge",
+)  # fmt: skip
+
+INSTANTS = ("submit_at", "eligible_at", "start_at", "end_at")
+
+
+@click.command("export", cls=SafCommand)
+@WINDOW
+@SINCE
+@UNTIL
+@RESOURCE
+@as_of_option()
+@click.option("--users", is_flag=True, help="Include the names of users.")
+def export_command(
+    window: str | None,
+    since: str | None,
+    until: str | None,
+    resource: str | None,
+    then: str | None,
+    users: bool,
+) -> None:
+    """Export every run of a window with its charge, as CSV; with --json as JSON.
+
+    The charges, in resource-seconds, add up to those of `saf share` for the same window, and with --as-of to
+    those of the report of that instant. A run for several beneficiaries has a row for each.
+    """
+    with opened_books(LONG) as (config, ledger):
+        known = asked_instant(config, then) if then else None
+        where = asked_window(config, window, since, until, known)
+        check_known(ledger, known)
+        asked = question.ask(config, ledger, where, then=known, moment=now())
+        where, promise = asked.window, asked_promise(asked.config, resource)
+        with asked.books() as books:
+            runs = books.runs_between(where.since, where.until)
+            term = {"promise": asked.terms.of(where).promise}
+            rows = (row | term for row in _rows(runs, where, promise, asked.read_until))
+            columns = [column for column in COLUMNS if users or column != "user"]
+            if chosen.json:
+                output.emit_rows({name: row[name] for name in columns} for row in rows)
+            else:
+                output.write_csv(sys.stdout, columns, ([row[name] for name in columns] for row in rows))
+        unread = asked.unread()
+    warn_of_gaps(unread, where)
+
+
+def _rows(
+    runs: Iterable[SortedRun], where: Window, promise: Promise, at: Instant
+) -> Iterator[dict[str, object]]:
+    """A row for each part with a charge; keys are COLUMNS and more."""
+    for run, parts in runs:
+        for part in parts:
+            charge = share.charge_of_part(run, part, promise.resource.weights, where, at)
+            if not charge:
+                continue
+            yield {
+                **run._asdict(),
+                **run.subject._asdict(),
+                **{name: output.when(getattr(run, name)) for name in INSTANTS},
+                **{name: getattr(part.classification, name) for name in ("rule", *DETAILS)},
+                "elapsed_seconds": elapsed(run, at),
+                "beneficiary": str(part.classification.beneficiary),
+                "fraction": output.number(part.fraction),
+                "charge": output.number(charge),
+            }

@@ -1,0 +1,97 @@
+"""`saf share`: what was delivered to whom in a window, and the promise's verdict on it.
+
+Tested in tests/cli/test_questions.py and tests/cli/test_organisation.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from slurm_ai_factory import question
+from slurm_ai_factory.cli import output
+from slurm_ai_factory.cli.arguments import (
+    RESOURCE,
+    SINCE,
+    UNTIL,
+    WINDOW,
+    as_of_option,
+    asked_instant,
+    asked_promise,
+    asked_window,
+    check_known,
+)
+from slurm_ai_factory.cli.options import SafCommand, chosen
+from slurm_ai_factory.cli.wiring import now, opened_books
+from slurm_ai_factory.core.measure import share
+from slurm_ai_factory.core.records import Measurement, Subject
+
+KEYS = ("account", "category", "cluster", "hub", "municipality", "organisation", "partition", "sector")
+
+
+@click.command("share", cls=SafCommand)
+@WINDOW
+@SINCE
+@UNTIL
+@click.option("--by", type=click.Choice(KEYS), help="Also break the charge down by this.")
+@RESOURCE
+@as_of_option()
+def share_command(
+    window: str | None,
+    since: str | None,
+    until: str | None,
+    by: str | None,
+    resource: str | None,
+    then: str | None,
+) -> None:
+    """Show the delivered share of a window, and the promise's verdict on it."""
+    with opened_books() as (config, ledger):
+        known = asked_instant(config, then) if then else None
+        where = asked_window(config, window, since, until, known)
+        check_known(ledger, known)
+        asked = question.ask(config, ledger, where, then=known, moment=now())
+        promise = asked_promise(asked.config, resource)
+        # Of a TRES that the ledger has never seen, every figure would be 0.
+        weights = promise.resource.weights
+        known_tres = ledger.accounting.tres() if resource else weights.keys()
+        if unknown := sorted(weights.keys() - known_tres):
+            there = ", ".join(sorted(known_tres)) or "none yet"
+            raise click.UsageError(f"the ledger has no {', '.join(unknown)}; its TRES are {there}")
+        measured, groups = asked.answer(group_key(by) if by else None, promise)
+    print_share(measured, asked.config.promise.margin, groups, by)
+
+
+def group_key(by: str) -> question.GroupKey:
+    """The name of a subject's group: a field of the subject, or else of its classification."""
+    if by in Subject._fields:
+        return lambda subject, _: (str(getattr(subject, by)),)
+    return lambda _, classification: (str(getattr(classification, by) or classification.beneficiary),)
+
+
+def print_share(m: Measurement, margin: float, groups: Sequence[share.Group], by: str | None) -> None:
+    """Print it as JSON, CSV or text."""
+    if chosen.json:
+        return output.emit(output.share_value(m, margin, groups))
+    if not chosen.csv:
+        output.pairs(output.share_text(m, margin))
+    if by:
+        _print_groups(m, groups, by)
+    elif chosen.csv:
+        value = output.share_value(m, margin)
+        flat = {name: cell for name, cell in value.items() if not isinstance(cell, list | dict)}
+        output.table(list(flat), [list(flat.values())])
+    return None
+
+
+def _print_groups(m: Measurement, groups: Sequence[share.Group], by: str) -> None:
+    parts = [(g.name, g.beneficiary, g.delivered, output.part(g.delivered, m.total_charge)) for g in groups]
+    if chosen.csv:
+        return output.table((by, "beneficiary", "charge", "share"), parts)
+    click.echo()
+    charges = output.column([group.delivered for group in groups])
+    rows = [
+        (name, side, charge, output.percent(part))
+        for (name, side, _, part), charge in zip(parts, charges, strict=True)
+    ]
+    return output.table((by, "beneficiary", f"{m.called}-hours", "share"), rows)

@@ -1,0 +1,85 @@
+-- add_decision --
+-- Record a decision, before it is acted on.
+INSERT INTO decisions (cluster_id, at, mode, reason, sentence, inputs, u_ref, actor)
+VALUES (%(cluster_id)s, %(at)s, %(mode)s, %(reason)s, %(sentence)s, %(inputs)s, %(u_ref)s, %(actor)s)
+RETURNING decision_id
+
+-- add_change --
+-- Record a change of a decision.
+INSERT INTO changes (decision_id, account, raw_shares_before, raw_shares_after, status)
+VALUES (%(decision_id)s, %(account)s, %(raw_shares_before)s, %(raw_shares_after)s, %(status)s)
+RETURNING change_id
+
+-- settle_change --
+-- Record the outcome of a planned change.
+UPDATE changes SET status = %(status)s, settled_at = %(at)s, raw_shares_read = %(raw_shares)s, note = %(note)s
+WHERE change_id = %(change_id)s AND status = 'planned'
+
+-- planned_changes --
+-- Changes without an outcome: the write was begun and not read back.
+SELECT c.change_id, c.account, c.raw_shares_before, c.raw_shares_after
+FROM changes c JOIN decisions d USING (decision_id)
+WHERE d.cluster_id = %(cluster_id)s AND c.status = 'planned'
+ORDER BY c.change_id
+
+-- last_state --
+-- The newest state of the control law.
+SELECT at, u_ref FROM decisions
+WHERE cluster_id = %(cluster_id)s AND u_ref IS NOT NULL
+ORDER BY decision_id DESC LIMIT 1
+
+-- writes_since --
+-- How many changes were tried since an instant, with any outcome.
+SELECT count(*) FROM changes c JOIN decisions d USING (decision_id)
+WHERE d.cluster_id = %(cluster_id)s AND d.at > %(since)s AND c.status IN ('applied', 'failed', 'planned')
+
+-- last_applied --
+-- The RawShares that the last applied change left.
+SELECT c.raw_shares_read FROM changes c JOIN decisions d USING (decision_id)
+WHERE d.cluster_id = %(cluster_id)s AND c.account = %(account)s AND c.status = 'applied'
+ORDER BY c.change_id DESC LIMIT 1
+
+-- latest_decisions --
+-- The latest decisions, newest first.
+SELECT at, mode, reason, sentence, inputs, actor FROM decisions
+WHERE cluster_id = %(cluster_id)s ORDER BY decision_id DESC LIMIT %(limit)s
+
+-- reason_since --
+-- The first of the newest decisions in a row that have this reason.
+SELECT min(at) FROM decisions
+WHERE cluster_id = %(cluster_id)s AND decision_id > coalesce((
+    SELECT max(decision_id) FROM decisions
+    WHERE cluster_id = %(cluster_id)s AND reason <> %(reason)s
+), 0)
+
+-- history --
+-- Changes with the decisions behind them, newest first.
+SELECT d.at, d.mode, d.reason, d.sentence, d.actor, c.account, c.raw_shares_before, c.raw_shares_after,
+    c.status, c.settled_at, c.raw_shares_read, c.note, d.inputs
+FROM changes c JOIN decisions d USING (decision_id)
+WHERE d.cluster_id = %(cluster_id)s AND c.status <> 'observed'
+ORDER BY c.change_id DESC LIMIT %(limit)s
+
+-- add_baseline --
+-- Record the operator's own shares, once.
+INSERT INTO baselines (cluster_id, account, raw_shares, sibling_shares, recorded_at)
+VALUES (%(cluster_id)s, %(account)s, %(raw_shares)s, %(sibling_shares)s, %(at)s)
+ON CONFLICT DO NOTHING
+
+-- drop_baseline --
+-- Delete the baseline of an account whose own shares are restored.
+DELETE FROM baselines WHERE cluster_id = %(cluster_id)s AND account = %(account)s
+
+-- baselines --
+-- The operator's own shares.
+SELECT account, raw_shares, sibling_shares FROM baselines WHERE cluster_id = %(cluster_id)s ORDER BY account
+
+-- add_pause --
+-- Record a pause of the control, or the end of one.
+INSERT INTO pauses (cluster_id, recorded_at, until, actor, reason)
+VALUES (%(cluster_id)s, %(at)s, %(until)s, %(actor)s, %(reason)s)
+
+-- pauses --
+-- Pauses and their ends, newest first.
+SELECT recorded_at, until, actor, reason FROM pauses
+WHERE cluster_id = %(cluster_id)s ORDER BY pause_id DESC LIMIT %(limit)s

@@ -1,0 +1,41 @@
+-- cluster_id --
+-- The key of a cluster; no row where the ledger does not have it.
+SELECT cluster_id FROM clusters WHERE name = %(cluster)s
+
+-- clusters --
+-- Every cluster of the ledger.
+SELECT name, cluster_id FROM clusters ORDER BY name
+
+-- add_cluster --
+-- Add a cluster.
+INSERT INTO clusters (name) VALUES (%(cluster)s) ON CONFLICT (name) DO NOTHING
+
+-- lock --
+-- One active writer for each cluster: true when this session holds the lock.
+SELECT pg_try_advisory_lock(7341, %(cluster_id)s)
+
+-- begin_writing --
+-- Wait until no other session is changing shares on this cluster.
+SELECT pg_advisory_lock(7342, %(cluster_id)s)
+
+-- end_writing --
+-- Let others change shares.
+SELECT pg_advisory_unlock(7342, %(cluster_id)s)
+
+-- holds_writing --
+-- Whether this session may change shares on this cluster.
+SELECT count(*) > 0 FROM pg_locks
+WHERE locktype = 'advisory' AND classid = 7342 AND objid = %(cluster_id)s AND granted AND pid = pg_backend_pid()
+
+-- leader --
+-- The process that holds the writer's lock: saf@host:pid.
+SELECT a.application_name FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+WHERE l.locktype = 'advisory' AND l.classid = 7341 AND l.objid = %(cluster_id)s AND l.granted
+
+-- begin_summing --
+-- Let one process at a time save sums.
+SELECT pg_advisory_lock(7344, %(cluster_id)s)
+
+-- end_summing --
+-- Let others save sums.
+SELECT pg_advisory_unlock(7344, %(cluster_id)s)

@@ -91,7 +91,7 @@ def test_the_promise_is_one_sentence_and_the_numbers_need_no_script() -> None:
         "verdict: open",
         "RawShares 37",
         "33 → 37",
-        "Nothing to change",
+        "No change",
     ):
         assert words in text, words
 

@@ -1,4 +1,4 @@
-"""The command `saf`, also python -m slurm_ai_factory."""
+"""The command `saf`, also python -m slurm_ai_factory. Tested in tests/cli/test_questions.py."""
 
 from __future__ import annotations
 

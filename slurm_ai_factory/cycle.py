@@ -3,6 +3,8 @@
 Level, not edge: every cycle compares the wanted shares with the current ones, so a crash anywhere needs no
 recovery code. A read that fails or is not whole raises before anything is decided. A change is recorded as
 planned before it is tried, and its outcome is what is read back, never what a command's exit says.
+
+Tested in tests/end_to_end/test_control.py and tests/monitor/test_showing.py.
 """
 
 from __future__ import annotations

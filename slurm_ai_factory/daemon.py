@@ -194,10 +194,10 @@ class Daemon:
         self.compared = self.compared or day
         if day == self.compared:
             return
-        found = showing.reconciled(site, *day)
+        comparison = showing.reconciled(site, *day)
         self.compared = day
-        board.compare(found)
-        _log_reconciled(found)
+        board.compare(comparison)
+        _log_reconciled(comparison)
 
     def _failed(self, board: Board, error: Exception) -> None:
         """Whatever ended a cycle: the board says why, and the next beat tries again."""
@@ -317,20 +317,21 @@ def _warn(web: Web) -> None:
 
 
 def _log(report: CycleReport) -> None:
-    failed = any(one.status is ChangeStatus.FAILED for one in report.outcomes)
+    failed = any(outcome.status is ChangeStatus.FAILED for outcome in report.outcomes)
     log.log(logging.WARNING if failed else logging.INFO, "%s", cycle_sentence(report))
     for rejected in report.gathered.read.new_rejected:
         log.warning("skipped a line that cannot be read: %s: %r", rejected.reason, rejected.line)
 
 
-def _log_reconciled(found: Reconciled) -> None:
-    if found.unexplained:
+def _log_reconciled(comparison: Reconciled) -> None:
+    if comparison.unexplained:
         log.warning(
             "the ledger differs from Slurm's books by %s TRES-seconds without a known cause from %s to %s; "
-            "see saf reconcile", found.unexplained, windows.iso(found.since), windows.iso(found.until),
+            "see saf reconcile",
+            comparison.unexplained, windows.iso(comparison.since), windows.iso(comparison.until),
         )  # fmt: skip
     else:
-        log.info("the ledger agrees with Slurm's books up to %s", windows.iso(found.until))
+        log.info("the ledger agrees with Slurm's books up to %s", windows.iso(comparison.until))
 
 
 def notify(message: str) -> None:

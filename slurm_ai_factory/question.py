@@ -2,6 +2,8 @@
 
 The rule: a question builds its rules once, and everything it answers at a time is of one snapshot, so that
 groups add up to their total.
+
+Tested in tests/ledger/test_moments.py, tests/cli/test_questions.py and tests/report/test_report.py.
 """
 
 from __future__ import annotations

@@ -14,13 +14,10 @@ ROOT_MODULES = {"cycle", "daemon", "errors", "identity", "question", "source", "
 """Any other module belongs into a room."""
 
 MOST_BODY_LINES = 50
-MOST_ONE_USE_HELPERS = 7.7
+MOST_ONE_USE_HELPERS = 5
 """Per 1,000 lines. A bound to lower, never to raise."""
-MOST_VAGUE = {"one": 450, "found": 176, "told": 38, "said": 40}
-"""How often each of these names of variables is bound. Bounds to lower, never to raise."""
-
-MOST_UNTESTED = 87
-"""Modules that do not say where they are tested. A bound to lower, never to raise."""
+MOST_VAGUE = {"one": 0, "found": 3, "told": 0, "said": 0}
+"""How often each of these names of variables is bound; ``found`` is a key of `saf doctor --json`."""
 
 HASHING = ("core.canonical", "core.fingerprint")
 """A digest is compared years later: what these modules and their users hash may not hold a Python name."""
@@ -124,8 +121,7 @@ def test_one_use_helpers_are_found(tmp_path: Path) -> None:
 
 
 def test_a_module_has_a_test_file_of_its_name_or_says_where_it_is_tested(house: House) -> None:
-    untested = house.untested()
-    assert len(untested) <= MOST_UNTESTED, untested
+    assert house.untested() == []
 
 
 def test_untested_modules_are_found(tmp_path: Path) -> None:

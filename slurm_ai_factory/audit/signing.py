@@ -1,6 +1,6 @@
 """Signatures of the chain's head, with an Ed25519 key (RFC 8032) that the ledger's owner does not have.
 
-Needs ``cryptography``, from the optional extra ``sign``. Tested in tests/cli/test_verify.py.
+Needs ``cryptography``, from the optional extra ``sign``. Tested in tests/cli/ledger/test_verify.py.
 """
 
 from __future__ import annotations

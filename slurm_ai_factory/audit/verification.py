@@ -2,7 +2,7 @@
 
 Derived rows are computed again from runs, rules and the registry, and compared with the stored ones. A
 published report is made again from the facts alone, and must come out the same. Tested in
-tests/cli/test_verify.py.
+tests/cli/ledger/test_verify.py.
 """
 
 from __future__ import annotations

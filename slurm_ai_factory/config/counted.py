@@ -1,7 +1,7 @@
 """The settings that change the content of a report, to and from plain values that are kept with it.
 
 A report of last year is made again with the settings of that time, whatever saf.toml has today. The promise
-is not among them: its terms are rows of the ledger. Tested in tests/cli/test_verify.py.
+is not among them: its terms are rows of the ledger. Tested in tests/cli/ledger/test_verify.py.
 """
 
 from __future__ import annotations

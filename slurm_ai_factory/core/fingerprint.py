@@ -1,4 +1,4 @@
-"""A report's fingerprint: over its rows, settings and figures. Tested in tests/cli/test_verify.py."""
+"""A report's fingerprint: over its rows, settings and figures. Tested in tests/cli/ledger/test_verify.py."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Records `saf ledger verify` and `saf reconcile`: when they ran, and what they found.
 
-Tested in tests/cli/test_verify.py.
+Tested in tests/cli/ledger/test_verify.py.
 """
 
 from __future__ import annotations

@@ -48,14 +48,19 @@ ORDER BY c.subject_id, c.part
 
 -- usage_by_subject --
 -- Charge of ended runs in an interval, by subject and beneficiary.
-WITH {weighted}
-SELECT {subject}, {told}, sum(u.delivered * w.weight) * c.fraction
-FROM hourly_usage u
+WITH {weighted}, counted AS (
+    SELECT u.subject_id, c.part, u.allocation_id, sum(u.delivered) AS delivered
+    FROM hourly_usage u
+    JOIN classifications c USING (subject_id)
+    WHERE c.set_id = %(set_id)s AND u.hour >= %(since)s AND u.hour < %(until)s
+        AND u.hour >= c.since AND u.hour < c.until
+    GROUP BY u.subject_id, c.part, u.allocation_id
+)
+SELECT {subject}, {told}, sum(n.delivered * w.weight) * c.fraction
+FROM counted n
 JOIN weighted w USING (allocation_id)
-JOIN classifications c USING (subject_id)
-JOIN subjects s USING (subject_id)
-WHERE c.set_id = %(set_id)s AND u.hour >= %(since)s AND u.hour < %(until)s
-    AND u.hour >= c.since AND u.hour < c.until
+JOIN classifications c ON c.set_id = %(set_id)s AND (c.subject_id, c.part) = (n.subject_id, n.part)
+JOIN subjects s ON s.subject_id = c.subject_id
 GROUP BY s.subject_id, c.set_id, c.subject_id, c.part
 
 -- corrections_by_hour --

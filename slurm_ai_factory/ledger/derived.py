@@ -2,7 +2,7 @@
 
 Facts come from Slurm and from people: runs, sets of TRES as text, subjects, the registry, rules. Derived are
 TRES counts by set, hourly usage, classifications and hourly sums; facts are enough to make them again.
-Tested in tests/cli/test_verify.py.
+Tested in tests/cli/ledger/test_verify.py.
 """
 
 from __future__ import annotations

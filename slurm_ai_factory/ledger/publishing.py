@@ -2,7 +2,7 @@
 
 The fingerprint is the SHA-256 of rows of the ledger in the order of their keys, in PostgreSQL's COPY text, so
 that anyone with psql and sha256sum can compute it again. It leaves out users and internal keys.
-Tested in tests/cli/test_reporting.py and tests/cli/test_verify.py.
+Tested in tests/cli/test_report.py and tests/cli/ledger/test_verify.py.
 """
 
 from __future__ import annotations

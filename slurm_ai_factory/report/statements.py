@@ -1,6 +1,6 @@
 """Show-back: the charge of an organisation in a window, its price, and its part of the promise.
 
-Tested in tests/cli/test_reporting.py.
+Tested in tests/cli/test_statement.py.
 """
 
 from __future__ import annotations

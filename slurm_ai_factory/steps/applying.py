@@ -2,6 +2,8 @@
 
 What became of a change is what is read back, never what a command's exit says. One that was begun and could
 not be settled is settled by the next cycle, from the shares that are in force then.
+
+Tested in tests/end_to_end/test_trust.py and tests/end_to_end/test_failures.py.
 """
 
 from __future__ import annotations
@@ -47,7 +49,7 @@ class Outcome(NamedTuple):
 
 def in_force(associations: Sequence[Association], account: str) -> Association | None:
     """An account's own row."""
-    return next((one for one in associations if one.account == account and one.user is None), None)
+    return next((row for row in associations if row.account == account and row.user is None), None)
 
 
 def foreign_changes(site: Site, associations: Sequence[Association]) -> dict[str, int]:
@@ -70,13 +72,13 @@ def carry_out(
     status = STATUS[mode]
     planned = site.ledger.control.record(decision, mode, site.actor, status)
     if status is not ChangeStatus.PLANNED:
-        return tuple(Outcome(one.change, status) for one in planned)
+        return tuple(Outcome(change.change, status) for change in planned)
     beside = sibling_shares(site.config.control.account, associations)
-    return tuple(apply(site, one, beside) for one in planned)
+    return tuple(apply(site, change, beside) for change in planned)
 
 
 def apply(site: Site, planned: Planned, beside: int | None) -> Outcome:
-    """Try one change and settle it by what is read back; left planned when nothing can be read back.
+    """Write a change and settle it by the value read back; it stays planned if nothing can be read back.
 
     ``beside`` are the RawShares that compete with the steered accounts, for the baseline.
     """
@@ -90,10 +92,10 @@ def apply(site: Site, planned: Planned, beside: int | None) -> Outcome:
     except SlurmError as error:
         failure = str(error)
     try:
-        found = read_back(site, change)
+        association = read_back(site, change)
     except SlurmError as error:
         return Outcome(change, ChangeStatus.PLANNED, f"{failure or 'written'}, but not read back: {error}")
-    return settle(site, planned, found, failure)
+    return settle(site, planned, association, failure)
 
 
 def deadline(site: Site) -> float:
@@ -114,21 +116,24 @@ def deadline(site: Site) -> float:
 def read_back(site: Site, change: Change) -> Association | None:
     """The account's row, looked at until slurmctld has what slurmdbd has, or for READ_BACKS times."""
     for _ in range(READ_BACKS):
-        found = in_force(site.slurm.associations(), change.account)
-        if found is None or found.raw_shares == found.stored_shares:
-            return found
+        association = in_force(site.slurm.associations(), change.account)
+        if association is None or association.raw_shares == association.stored_shares:
+            return association
         site.wait(READ_BACK_SECONDS)
-    return found
+    return association
 
 
-def settle(site: Site, planned: Planned, found: Association | None, failure: str) -> Outcome:
+def settle(site: Site, planned: Planned, association: Association | None, failure: str) -> Outcome:
     """Record what became of a change, from the row that is there now."""
     note = failure
-    if found and found.raw_shares != found.stored_shares:
-        note = f"slurmdbd has {found.stored_shares}, slurmctld still works with {found.raw_shares}; {failure}"
-    raw_shares = found.raw_shares if found else None
+    if association and association.raw_shares != association.stored_shares:
+        note = (
+            f"slurmdbd has {association.stored_shares}, slurmctld still works with "
+            f"{association.raw_shares}; {failure}"
+        )
+    raw_shares = association.raw_shares if association else None
     if not note and raw_shares != planned.change.raw_shares_after:
-        there = "the account is gone" if found is None else f"RawShares are {raw_shares}"
+        there = "the account is gone" if association is None else f"RawShares are {raw_shares}"
         note = f"{there}: somebody else changed it at the same time, or Slurm lost the write"
     status = site.ledger.control.settle(planned, at=site.clock(), raw_shares=raw_shares, note=note)
     return Outcome(planned.change, status, note)
@@ -137,8 +142,8 @@ def settle(site: Site, planned: Planned, found: Association | None, failure: str
 def settle_interrupted(site: Site, associations: Sequence[Association]) -> None:
     """Changes that an earlier cycle began and could not settle: applied if they are in force now."""
     for planned in site.ledger.control.planned():
-        found = in_force(associations, planned.change.account)
-        settle(site, planned, found, "settled after an interruption")
+        association = in_force(associations, planned.change.account)
+        settle(site, planned, association, "settled after an interruption")
 
 
 class Restored(NamedTuple):
@@ -210,5 +215,5 @@ def baseline_decision(site: Site, restored: Sequence[Restored]) -> Decision:
         reason="restore_baseline",
         sentence=f"{count(len(restored), 'account')} back to the part of the level that it had at first",
         inputs={},
-        changes=tuple(one.change for one in restored),
+        changes=tuple(row.change for row in restored),
     )

@@ -1,4 +1,7 @@
-"""Asks slurmctld for its time, and whether this machine and the ledger agree with it."""
+"""Asks slurmctld for its time, and whether this machine and the ledger agree with it.
+
+Tested in tests/end_to_end/test_trust.py.
+"""
 
 from __future__ import annotations
 
@@ -14,17 +17,17 @@ SLOWEST = 10
 def checked_diagnostics(site: Site) -> Diagnostics:
     """What slurmctld says of itself, at a time that this machine agrees with. Raises ClockError."""
     before = site.clock()
-    found = site.slurm.diagnostics()
+    diagnostics = site.slurm.diagnostics()
     slurm = site.config.slurm
     clock.check_clock(
-        before, found.at, site.clock(), tolerance=slurm.clock_tolerance, longest=SLOWEST * slurm.timeout
+        before, diagnostics.at, site.clock(), tolerance=slurm.clock_tolerance, longest=SLOWEST * slurm.timeout
     )
-    return found
+    return diagnostics
 
 
 def cluster_now(site: Site) -> Instant:
     """slurmctld's time, which this machine and the ledger's newest read agree with. Raises ClockError."""
-    found = checked_diagnostics(site).at
+    now = checked_diagnostics(site).at
     newest = site.ledger.accounting.watermark()
-    clock.check_newest_read(newest, found, tolerance=site.config.slurm.clock_tolerance)
-    return found
+    clock.check_newest_read(newest, now, tolerance=site.config.slurm.clock_tolerance)
+    return now

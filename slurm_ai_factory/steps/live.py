@@ -2,6 +2,8 @@
 
 Each read is whole or raises. Priorities are asked for only where there are any: under another plugin than
 priority/multifactor sprio is an error, and the control law has its own hold for that.
+
+Tested in tests/end_to_end/test_signals.py.
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 The rule: an interval is read whole and checked before anything of it is kept, and kept in one transaction
 with the watermark; whatever happens in between, the next read begins where the last whole one ended. Slurm is
 asked one thing at a time. While the ledger takes one interval in, the next is being read.
+
+Tested in tests/end_to_end/test_backfill.py and tests/slurm/test_contract.py.
 """
 
 from __future__ import annotations
@@ -64,15 +66,15 @@ def read_intervals(
     """Read the intervals into the ledger, one after the other, as of the instant ``at``.
 
     Intervals of ``usual`` seconds are asked for, more or less as Slurm can keep up. Raises SlurmError or
-    LedgerError; every interval that ``progress`` was told of is kept.
+    LedgerError; every interval that was reported to ``progress`` is kept.
     """
     so_far = Read()
     pace = Pace(usual, GROWTH * usual)
     kept: Future[ReadResult] | None = None
     done: Interval = (at, at)
     try:
-        for interval, told in _answers(slurm, intervals, pace):
-            runs = [chargeable(one, at) for one in told]
+        for interval, answer in _answers(slurm, intervals, pace):
+            runs = [chargeable(run, at) for run in answer]
             if kept:
                 so_far = _add(so_far, kept.result(), done, progress)
             kept, done = _LEDGER.submit(_keep, ledger, runs, interval, at), interval

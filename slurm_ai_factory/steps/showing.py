@@ -2,6 +2,8 @@
 
 The rule: everything that is shown is measured here, once a cycle, on the daemon's own thread; nothing is
 measured when somebody looks.
+
+Tested in tests/monitor/test_showing.py.
 """
 
 from __future__ import annotations
@@ -32,8 +34,8 @@ ROLLUP = 3 * HOUR
 def what_is_shown(site: Site, report: CycleReport) -> Shown:
     """What the metrics and the status page show of a cycle. Raises LedgerError."""
     with site.laps.phase("show"):
-        found = _shown(site, report)
-    return replace(found, phases=dict(site.laps.seconds))
+        shown = _shown(site, report)
+    return replace(shown, phases=dict(site.laps.seconds))
 
 
 def _shown(site: Site, report: CycleReport) -> Shown:
@@ -72,23 +74,23 @@ def _shown(site: Site, report: CycleReport) -> Shown:
 
 
 def retention_overdue(site: Site, now: Instant) -> bool | None:
-    """Whether what [privacy] lets go should have gone by now; None where it lets nothing go."""
+    """Whether `saf ledger pseudonymise` is overdue by [privacy]; None where [privacy] limits nothing."""
     asked = site.config.privacy.retention().asked
     return site.ledger.privacy.retained().overdue(now) if asked else None
 
 
 def waiting_demand(signals: Signals) -> dict[str, float]:
-    """What jobs that could start want of the resource now, by beneficiary."""
-    return {str(one): float(signals.demand.sum(one, Standing.WAITING).amount) for one in Beneficiary}
+    """The amount of the resource that eligible jobs request now, by beneficiary."""
+    return {str(side): float(signals.demand.sum(side, Standing.WAITING).amount) for side in Beneficiary}
 
 
 def steered(report: CycleReport, account: str) -> Steered:
     """A steered account's RawShares after the cycle."""
-    found = in_force(report.gathered.associations, account)
-    before = found.raw_shares if found else None
-    applied = [one.change for one in report.outcomes if one.status is ChangeStatus.APPLIED]
+    association = in_force(report.gathered.associations, account)
+    before = association.raw_shares if association else None
+    applied = [outcome.change for outcome in report.outcomes if outcome.status is ChangeStatus.APPLIED]
     wanted, after = (
-        next((one.raw_shares_after for one in changes if one.account == account), before)
+        next((change.raw_shares_after for change in changes if change.account == account), before)
         for changes in (report.decision.changes, applied)
     )
     return Steered(account, after, wanted, report.gathered.foreign.get(account))
@@ -96,7 +98,7 @@ def steered(report: CycleReport, account: str) -> Steered:
 
 def history(site: Site) -> list[Done]:
     """The latest changes, newest first."""
-    return [Done(*(one[name] for name in Done._fields)) for one in site.ledger.control.history(CHANGES)]
+    return [Done(*(row[name] for name in Done._fields)) for row in site.ledger.control.history(CHANGES)]
 
 
 def rolled_up_day(site: Site, now: Instant) -> tuple[Instant, Instant]:
@@ -116,7 +118,8 @@ def reconciled(site: Site, since: Instant, until: Instant) -> Reconciled:
     books = books_between(
         site.slurm, site.ledger, since, until, at=at, usual=site.config.slurm.read_window
     )  # fmt: skip
-    found = reconcile(books)
-    made = Audit("reconcile", at, since, until, found.findings)
-    site.ledger.audits.keep(made, {"unexplained": str(found.unexplained)}, site.actor)
-    return Reconciled(at, since, until, found.unexplained)
+    reconciliation = reconcile(books)
+    unexplained = reconciliation.unexplained
+    audit = Audit("reconcile", at, since, until, reconciliation.findings)
+    site.ledger.audits.keep(audit, {"unexplained": str(unexplained)}, site.actor)
+    return Reconciled(at, since, until, unexplained)

@@ -1,4 +1,7 @@
-"""What a cycle works with: the configuration, the edges, and who owns time."""
+"""What a cycle works with: the configuration, the edges, and who owns time.
+
+Tested in tests/test_daemon.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A cycle in one sentence, for the log and for `saf cycle`."""
+"""A cycle in one sentence, for the log and for `saf cycle`. Tested in tests/monitor/test_terms.py."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def cycle_sentence(report: CycleReport) -> str:
     """The cycle in one sentence."""
     m = report.gathered.measurement
     part = "nothing delivered yet" if m.delivered_share is None else f"region {m.delivered_share:.1%}"
-    done = ", ".join(_done(one, len(report.outcomes)) for one in report.outcomes)
+    done = ", ".join(_outcome(outcome, len(report.outcomes)) for outcome in report.outcomes)
     others = foreign(report.gathered.foreign, len(report.steered))
     return (
         f"{m.window.name}: {part} of {m.called}, promised {m.target_share:.0%}, {judgement.verdict(m)}; "
@@ -26,10 +26,10 @@ def cycle_sentence(report: CycleReport) -> str:
     )
 
 
-def _done(one: Outcome, rows: int) -> str:
-    """What became of a change, by name where there are several."""
-    name = f"{one.change.account} " if rows > 1 else ""
-    return f"{name}{one.status}{f' ({one.note})' if one.note else ''}"
+def _outcome(outcome: Outcome, rows: int) -> str:
+    """The outcome of a change, by name where there are several."""
+    name = f"{outcome.change.account} " if rows > 1 else ""
+    return f"{name}{outcome.status}{f' ({outcome.note})' if outcome.note else ''}"
 
 
 def _complaints(report: CycleReport) -> str:
@@ -48,4 +48,4 @@ def _complaints(report: CycleReport) -> str:
         (f"jobs are in the queue for reasons that are not known: {', '.join(sorted(words))}", words),
         (f"runs counted in states that are not known: {', '.join(read.unknown_states)}", read.unknown_states),
     )
-    return "".join(f"; {complaint}" for complaint, found in complaints if found)
+    return "".join(f"; {complaint}" for complaint, applies in complaints if applies)

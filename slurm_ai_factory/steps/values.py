@@ -1,4 +1,7 @@
-"""What the steps hand on: all that a decision rests on, and what became of a cycle."""
+"""What the steps hand on: all that a decision rests on, and what became of a cycle.
+
+Tested in tests/monitor/test_showing.py.
+"""
 
 from __future__ import annotations
 

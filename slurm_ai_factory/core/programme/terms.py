@@ -2,7 +2,7 @@
 
 The rule: every instant has exactly one term. A term holds until the next one begins; the earliest also holds
 before it began; of two with the same beginning the one recorded last holds. The term that applies at the
-start of a window judges it, so a term begins where a window begins, of its own kind and of the kind before it.
+start of a window judges it, so a term begins where a window begins, of its kind and of the kind before it.
 """
 
 from __future__ import annotations

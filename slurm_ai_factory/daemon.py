@@ -2,7 +2,7 @@
 
 The beat is fixed: a late cycle is said to be late and does not move the following ones. SIGTERM and SIGINT
 end the daemon and SIGHUP reloads the configuration between two cycles, never inside one; a configuration
-that does not load leaves the one in force. Losing Slurm or the ledger, running out of what the machine has,
+that does not load leaves the current one. Losing Slurm or the ledger, running out of what the machine has,
 and a defect of this program are outcomes of a cycle, not an end. A thread beside the loop says when it hangs.
 """
 
@@ -54,7 +54,7 @@ WATCH_SECONDS = 1
 """How often it is looked whether the loop hangs."""
 
 ALIVE_SECONDS = 60
-"""How often systemd is told that a loop that waits for its next beat lives."""
+"""How often systemd is notified that a loop that waits for its next beat lives."""
 
 NOTIFY_SECONDS = 5
 """How long a systemd that takes nothing in is waited for."""
@@ -64,7 +64,7 @@ NOTIFY_SECONDS = 5
 class Daemon:
     """The loop. Everything it needs from outside is given: config, site, time.
 
-    ``clock`` is the cluster's time, in which the period is told; ``stopwatch`` is that of whoever waits.
+    ``clock`` is the cluster's time, which counts the period; ``stopwatch`` is this machine's.
     """
 
     load: Callable[[], Config]
@@ -105,7 +105,7 @@ class Daemon:
             notify("READY=1")
             self._loop(config, board, exposition, web)
             notify("STOPPING=1")
-        log.info("stopped; the RawShares in force stay")
+        log.info("stopped; the current RawShares stay")
 
     def end(self) -> None:
         """Let it end after the cycle at hand."""
@@ -239,7 +239,7 @@ class Daemon:
             config = loaded
         except Exception as error:
             log.error(
-                "configuration not reloaded, the one in force stays: %s",
+                "configuration not reloaded; the current one stays: %s",
                 one_sentence(error),
                 exc_info=_trace(error),
             )
@@ -335,7 +335,7 @@ def _log_reconciled(comparison: Reconciled) -> None:
 
 
 def notify(message: str) -> None:
-    """Tell systemd (sd_notify(3)); nothing to do where it does not listen."""
+    """Notify systemd (sd_notify(3)), if it listens."""
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:
         return
@@ -345,4 +345,4 @@ def notify(message: str) -> None:
             channel.connect("\0" + address[1:] if address.startswith("@") else address)
             channel.send(message.encode())
     except OSError as error:
-        log.warning("systemd was not told %s: %s", message, error.strerror or error)
+        log.warning("could not notify systemd of %s: %s", message, error.strerror or error)

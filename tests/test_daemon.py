@@ -67,7 +67,7 @@ def test_nothing_that_ends_a_cycle_ends_the_daemon(caplog: pytest.LogCaptureFixt
     for record, (error, words) in zip(said, FAILURES, strict=False):
         assert words in record.getMessage()
         assert bool(record.exc_info) == isinstance(error, ZeroDivisionError), "a defect has its traceback"
-    assert caplog.messages[-1] == "stopped; the RawShares in force stay"
+    assert caplog.messages[-1] == "stopped; the current RawShares stay"
 
 
 def test_a_configuration_that_cannot_be_reloaded_for_any_reason_leaves_the_one_in_force(
@@ -88,7 +88,7 @@ def test_a_configuration_that_cannot_be_reloaded_for_any_reason_leaves_the_one_i
         return None
 
     looping(opened).run()
-    assert sum("the one in force stays" in one for one in caplog.messages) == 3
+    assert sum("the current one stays" in one for one in caplog.messages) == 3
 
 
 @pytest.fixture
@@ -135,7 +135,7 @@ def test_a_systemd_that_does_not_listen_is_not_waited_for_long(
         daemon.notify("WATCHDOG=1")
         if caplog.messages:
             break
-    assert caplog.messages == ["systemd was not told WATCHDOG=1: timed out"]
+    assert caplog.messages == ["could not notify systemd of WATCHDOG=1: timed out"]
 
 
 def test_the_watchdog_hears_nothing_of_a_cycle_that_hangs(
@@ -166,4 +166,4 @@ def test_a_socket_that_cannot_be_made_is_a_warning(
     monkeypatch.setenv("NOTIFY_SOCKET", "/nowhere")
     monkeypatch.setattr(socket, "socket", none)
     daemon.notify("WATCHDOG=1")
-    assert caplog.messages == ["systemd was not told WATCHDOG=1: Too many open files"]
+    assert caplog.messages == ["could not notify systemd of WATCHDOG=1: Too many open files"]

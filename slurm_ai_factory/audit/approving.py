@@ -83,7 +83,7 @@ def _publication(
     if made.fingerprint != content["fingerprint"]:
         raise LedgerError(
             f"the report of {content['window']} made now differs from the one proposed: the ledger or the "
-            "settings it rests on were changed since; reject the proposal, and publish it anew"
+            "settings it rests on were changed since; reject the proposal, and publish it again"
         )
     return partial(ledger.publishing.publish, made, at=by["at"], actor=by["actor"])
 

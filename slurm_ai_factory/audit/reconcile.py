@@ -26,7 +26,7 @@ Name = TypeVar("Name")
 
 NOT_READ = "not read yet"
 CHANGED = "changed since it was read"
-GONE = "no longer told by sacct"
+GONE = "no longer listed by sacct"
 NOT_ROLLED_UP = "not rolled up by slurmdbd"
 SUSPENDED = "suspended time, which sreport takes off cpu only"
 SUSPENDED_WHEN = "suspended on both sides of the interval's edge"

@@ -1,7 +1,7 @@
 """Verifies the ledger: its chain, everything derived from its facts, and its published reports.
 
 Derived rows are computed again from runs, rules and the registry, and compared with the stored ones. A
-published report is made again from the facts alone, and must come out the same. Tested in
+published report is recomputed from the facts alone, and must come out the same. Tested in
 tests/cli/ledger/test_verify.py.
 """
 
@@ -136,7 +136,7 @@ def _reports(config: Config, ledger: Ledger) -> Verified:
 
 
 def _difference(config: Config, ledger: Ledger, report: Published) -> str | None:
-    """The first difference between a published report and one made again with the same settings."""
+    """The first difference between a published report and its recomputation with the same settings."""
     settings = json.loads(report.settings)
     ask = question.ask(made_with(config, settings), ledger, then=report.as_of)
     ask = ask.about(windows.window(report.window, report.as_of, ask.config.promise.time_zone))

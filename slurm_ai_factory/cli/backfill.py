@@ -22,7 +22,9 @@ from slurm_ai_factory.steps.reading import OnRead, Read
 @click.command("backfill", cls=SafCommand)
 @click.option("-S", "--since", metavar="T", required=True, help="Start of the interval.")
 @click.option("-E", "--until", metavar="T", help="End of the interval. Default: now.")
-@click.option("--again", is_flag=True, help="Also read again what was read before, and record corrections.")
+@click.option(
+    "--again", is_flag=True, help="Also read the intervals that were read before, and record corrections."
+)
 def backfill_command(since: str, until: str | None, again: bool) -> None:
     """Read history into the ledger. Writes to the ledger.
 

@@ -33,7 +33,7 @@ class Screen(io.TextIOWrapper):
 
 
 class OneLineRecord(logging.LogRecord):
-    """A log record whose message is one line, whoever formats it."""
+    """A log record whose message is one line, with any formatter."""
 
     def getMessage(self) -> str:  # noqa: N802
         return for_terminal(super().getMessage())

@@ -1,6 +1,6 @@
 """The settings that change the content of a report, to and from plain values that are kept with it.
 
-A report of last year is made again with the settings of that time, whatever saf.toml has today. The promise
+A report of last year is recomputed with the settings of that time, whatever saf.toml has today. The promise
 is not among them: its terms are rows of the ledger. Tested in tests/cli/ledger/test_verify.py.
 """
 

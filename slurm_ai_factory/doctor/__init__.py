@@ -1,1 +1,1 @@
-"""`saf doctor`: what would silently break accounting or control. Pure, but for ``gather``."""
+"""`saf doctor`: what would silently break accounting or control. Pure, except ``gather``."""

@@ -192,7 +192,7 @@ def coordinators_check(facts: Facts) -> CheckResult:
 
 @doctor_check("foreign_writer", "two writers of one row undo each other's changes", ("transactions",))
 def foreign_writer_check(facts: Facts) -> CheckResult:
-    """Only changes after saf's own last one count: whoever set the shares before it is no rival."""
+    """Only changes after saf's own last one count: a user who set the shares before that is not a rival."""
     log = list(facts.transactions or ())
     own = [place for place, change in enumerate(log) if change.actor == facts.user]
     foreign = log[own[-1] + 1 :] if own else []

@@ -132,7 +132,7 @@ def _steered_row(facts: Facts, account: str) -> tuple[str, str]:
     return f"RawShares {row.raw_shares}", ""
 
 
-@doctor_check("lever", "shares of an account that is not the region's favour somebody else", ("lever",))
+@doctor_check("lever", "shares of an account that is not the region's favour another account", ("lever",))
 def lever_check(facts: Facts) -> CheckResult:
     """By the rules the steered accounts are regional, and the region's charge is in them."""
     lever = facts.lever or Lever()

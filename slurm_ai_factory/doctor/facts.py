@@ -54,7 +54,7 @@ def want(fine: bool, level: str, found: str, wanted: str, fix: str) -> CheckResu
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What was read of Slurm, the ledger and the configuration.
+    """Facts about Slurm, the ledger and the configuration.
 
     A fact that could not be read is None, and its error is in ``unread``.
     """

@@ -100,7 +100,7 @@ class Accounting:
         return Compared(*(self.store.one("usage_compared", **key) or (0, 0, None)))
 
     def usual(self, since: Instant, until: Instant, weights: Mapping[str, Count]) -> Usual:
-        """The usual run of those that ended in [since, until)."""
+        """The usual run among the runs that ended in [since, until)."""
         scope = {"since": since, "until": until, "tres": list(weights), "weights": list(weights.values())}
         rows = self.store.all("usual", cluster_id=self.cluster_id, **scope)
         seconds = {user: float(mean) for user, mean, _, _ in rows}

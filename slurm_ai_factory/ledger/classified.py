@@ -105,7 +105,7 @@ class Classified:
             yield from rest_of_hour(runs, weights, until, end)
 
     def keep_sums(self, window: Window, until: Instant, weights: Mapping[str, Count]) -> None:
-        """Save the sums that usage_by_hour needs, but for the last day. Not inside a transaction."""
+        """Save the sums that usage_by_hour needs, except the last day. Not inside a transaction."""
         hour_sums.keep_sums(self.store, self._scope(window, until - hour_sums.UNSETTLED, weights))
 
     def keep_more_sums(self, until: Instant, weights: Mapping[str, Count]) -> None:

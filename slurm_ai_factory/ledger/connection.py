@@ -105,7 +105,7 @@ def connect(url: str, limits: Limits) -> Connection:
 
 
 def _make(parts: dict[str, Any], limits: Limits, made: Future[Connection]) -> None:
-    """Connect; close the connection where nobody waits for it any more."""
+    """Connect; close the connection if no caller waits for it any more."""
     try:
         connection = _connected(parts, limits)
     except Exception as error:

@@ -130,7 +130,7 @@ class EmbeddedServer:
         self.run("pg_ctl", *begun, "start")
 
     def stop(self) -> None:
-        """Stop the server, whoever uses it."""
+        """Stop the server, also while it is in use."""
         if (self.data / "postmaster.pid").exists():
             self.run("pg_ctl", "-w", "-t", str(SECONDS), "-m", "fast", "-D", self.data, "stop")
 
@@ -157,7 +157,7 @@ def url(state_directory: Path) -> str:
 
 
 def stop(state_directory: Path) -> None:
-    """Stop the server of a state directory, whoever uses it."""
+    """Stop the server of a state directory, also while it is in use."""
     state = state_directory.absolute()
     server = _server(state)
     with _alone(state):

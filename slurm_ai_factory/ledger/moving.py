@@ -1,8 +1,8 @@
 """Copies a whole ledger from one PostgreSQL into another, of any versions: the rows, not a dump.
 
-Migrations create the target's tables. The rows are copied from one moment of the source, in which nobody
-writes; then both ends are read again and compared row by row. All of it is one transaction of the target, and
-the source stays unchanged.
+Migrations create the target's tables. The rows are copied from one moment of the source, in which no
+process writes; then both ends are read again and compared row by row. All of it is one transaction of the
+target, and the source stays unchanged.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def move(
 
 @contextmanager
 def _at_rest(source: Store, names: Iterable[str]) -> Iterator[None]:
-    """Hold one moment of the source, in which no daemon is active for any cluster and nobody writes."""
+    """Hold one moment of the source, in which no daemon is active for any cluster and no process writes."""
     held = SQL("LOCK TABLE {} IN SHARE MODE").format(SQL(", ").join(map(Identifier, names)))
     for name, cluster_id in source.clusters().items():
         if not source.lock(cluster_id):

@@ -180,7 +180,7 @@ class Persons:
         if user in self.privacy.named_by_rules():
             raise LedgerError(
                 f"rules of an earlier time name {user}, and reports of that time need the name; keep it with "
-                f"`saf person hold {user}`, and tell the person why"
+                f"`saf person hold {user}`, and answer the person why"
             )
         for hold in self.holds():
             if hold.user == user and hold.until > now:

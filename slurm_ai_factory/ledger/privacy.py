@@ -1,7 +1,7 @@
 """Removes names of people from the ledger: runs, totals and fingerprints stay the same.
 
-A pseudonym is a keyed hash of the name (HMAC-SHA256): the same person stays one person, and nobody without
-the key can tell which. The runs move to a subject that differs in its user only. Users that rules name keep
+A pseudonym is a keyed hash of the name (HMAC-SHA256): the same person stays one person, and only the
+key shows which one. The runs move to a subject that differs in its user only. Users that rules name keep
 their names, so no classification changes. Salted hashes replace names and texts of staff.
 """
 

@@ -1,7 +1,7 @@
 """A connection that knows the named queries, the migrations and the writer's lock.
 
 The connection is made when first needed and again after it broke, so that a daemon outlives a restart of
-PostgreSQL. Losing it loses the writer's lock, which is therefore asked for anew by every cycle.
+PostgreSQL. Losing it loses the writer's lock, so every cycle asks for the lock.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ class Store:
                 yield bytes(row)
 
     def migrate(self) -> list[str]:
-        """Bring the schema to this version, and grant all rights anew; the names of the migrations run now.
+        """Bring the schema to this version, and grant all rights again; the names of the migrations run now.
 
         Raises LedgerError.
         """

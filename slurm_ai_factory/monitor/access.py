@@ -115,7 +115,7 @@ class Access:
 
     @property
     def open(self) -> bool:
-        """Whether anybody who can reach the port can read the pages."""
+        """Whether every user who can reach the port can read the pages."""
         return not self.users and self.tls.get("client_auth_type") != "RequireAndVerifyClientCert"
 
     @property
@@ -169,7 +169,7 @@ class Access:
 
 
 OPEN = Access()
-"""Without a web configuration: open to anybody who can reach the port, by default only this machine."""
+"""Without a web configuration: open to every user who can reach the port, by default only this machine."""
 
 
 def _given(authorization: str) -> tuple[str, bytes] | None:

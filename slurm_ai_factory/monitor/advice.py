@@ -73,7 +73,7 @@ def _of_control(shown: Shown) -> Iterator[Step]:
         remedy = "saf resume" if reason == "paused" else "saf doctor"
         yield Step(f"The control is on hold: {REASONS[reason]}.", remedy)
     if shown.foreign:
-        yield Step(f"Somebody else changed {shown.foreign}. Find out who and why.", "saf history")
+        yield Step(f"Another user changed {shown.foreign}. Find out who and why.", "saf history")
     if {ChangeStatus.FAILED, ChangeStatus.PLANNED} & set(shown.statuses):
         yield Step("A change of RawShares did not take effect.", "saf history")
     if not shown.weight_fairshare:

@@ -90,13 +90,13 @@ class Shown:
 
     @property
     def foreign(self) -> str:
-        """The RawShares that somebody else changed, as ``foreign`` writes them; empty if none."""
+        """The RawShares that another user changed, as ``foreign`` writes them; empty if none."""
         changes = {row.account: row.foreign_from for row in self.steered if row.foreign_from is not None}
         return foreign(changes, len(self.steered))
 
 
 def foreign(changes: Mapping[str, int], steered: int) -> str:
-    """The RawShares that somebody else changed, with the account where several are steered.
+    """The RawShares that another user changed, with the account where several are steered.
 
     >>> foreign({"regional": 25}, 1), foreign({"umcg": 25, "rug": 30}, 3), foreign({}, 1)
     ('RawShares from 25', 'RawShares of umcg from 25, RawShares of rug from 30', '')

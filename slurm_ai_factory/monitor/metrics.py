@@ -219,7 +219,7 @@ def _of_control(shown: Shown) -> Iterator[Metric]:
         ("saf_proposals_waiting", "Proposals waiting for a second person's approval.", shown.proposals),
         ("saf_unknown_accounts", "Accounts named in rules that the cluster does not have.",
          len(shown.unknown_accounts)),
-        ("saf_foreign_change", "1 if somebody else set the current RawShares, else 0.",
+        ("saf_foreign_change", "1 if another user set the current RawShares, else 0.",
          bool(shown.foreign)),
         ("saf_retention_overdue", "1 if names or texts are kept longer than [privacy] allows, else 0.",
          shown.retention_overdue),

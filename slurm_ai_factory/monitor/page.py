@@ -187,7 +187,7 @@ def _holds(shown: Shown) -> Iterator[str]:
         since = "" if shown.reason_since is None else f", since {_clock(shown.reason_since, shown.zone)}"
         yield f"{_sentence(REASONS[reason]).rstrip('.')}{since}."
     if shown.foreign:
-        yield f"Somebody else changed {shown.foreign}."
+        yield f"Another user changed {shown.foreign}."
     yield from map(_sentence, shown.reach.sentences)
 
 

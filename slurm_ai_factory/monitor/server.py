@@ -2,7 +2,7 @@
 
 The rule: clients together use a bounded number of descriptors and threads of this process, each for a bounded
 time. If all places are taken, the oldest connection is closed for a new one, so that open connections keep
-nobody else from an answer. The TLS handshake runs on the thread of its connection. Tested in
+no other client from an answer. The TLS handshake runs on the thread of its connection. Tested in
 tests/monitor/test_web.py.
 """
 

@@ -175,7 +175,7 @@ GUARDS = [
     ("X-Content-Type-Options", "nosniff"),
     ("Referrer-Policy", "no-referrer"),
 ]
-"""They tell the browser that the page needs nothing from elsewhere."""
+"""They make sure that the page needs nothing from elsewhere."""
 
 
 def _answer(

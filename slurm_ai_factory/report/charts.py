@@ -1,7 +1,7 @@
 """Charts of the report as SVG, so that the page needs nothing from elsewhere and looks the same everywhere.
 
 Every chart has a title and a description for screen readers, has its values as text, and uses more than
-colour to tell things apart. Tested in tests/report/test_report.py.
+colour to distinguish things. Tested in tests/report/test_report.py.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ class Books:
         self._run_charge: dict[tuple[int, int], float] = {}  # of intervals, the last ones asked for
 
     def observed(self) -> Observed:
-        """The controller's input: the promise's own window as of now, the shares and the queue."""
+        """The controller's input: the promise's own window so far, the shares and the queue."""
         now, size = self.cluster.now, float(self.cluster.rates[UP])
         charges = (self._charge_of_runs(interval) for interval in share.lately(now))
         return Observed(
@@ -44,7 +44,7 @@ class Books:
         )
 
     def measurement(self) -> Measurement:
-        """The promise's own window as of now."""
+        """The promise's own window so far."""
         now = self.cluster.now
         window = windows.window(self.window, now, self.zone)
         self._keep_up()

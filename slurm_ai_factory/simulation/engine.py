@@ -1,8 +1,8 @@
 """The model cluster in time, compiled: submit, end, decay pass, and the scheduler's look at the queue.
 
 What it keeps of Slurm: usage accrues and decays in passes (priority_multifactor.c: decay_apply_new_usage),
-and what was set between two passes acts at the next; a job's priority is made when it is submitted and anew
-in each pass; jobs start in the order of priority until one does not fit, and then behind it what does not
+and what was set between two passes acts at the next; a job's priority is computed when it is submitted and in
+each pass; jobs start in the order of priority until one does not fit, and then behind it what does not
 delay it (backfill.c). What it leaves out: single nodes within a pool, preemption, the time that Slurm needs.
 """
 

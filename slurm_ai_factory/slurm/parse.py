@@ -270,7 +270,8 @@ def association_tree(
             continue
         yield AssociationRow(number, parent, raw_shares, f"#ID {number}")
         yield rejected(
-            "|".join((str(number), *(name or ()))), "the name of this association cannot be told from others"
+            "|".join((str(number), *(name or ()))),
+            "the name of this association cannot be distinguished from others",
         )
 
 

@@ -1,7 +1,7 @@
-"""From a decision to RawShares in force: record as planned, write, read back, record what was found.
+"""From a decision to the current RawShares: record as planned, write, read back, record what was found.
 
 What became of a change is what is read back, never what a command's exit says. One that was begun and could
-not be settled is settled by the next cycle, from the shares that are in force then.
+not be settled is settled by the next cycle, from the shares that are current then.
 
 Tested in tests/end_to_end/test_trust.py and tests/end_to_end/test_failures.py.
 """
@@ -21,7 +21,7 @@ from slurm_ai_factory.steps.site import Site
 
 READ_BACKS = 25
 READ_BACK_SECONDS = 0.2
-"""slurmdbd tells slurmctld without waiting for it: look again for some seconds before calling it lost."""
+"""slurmdbd notifies slurmctld without waiting for it: look again for some seconds before calling it lost."""
 
 WRITE_SECONDS = 10
 """A write is over so long after the writing lock was last seen to be held, or it is not made. Sooner than a
@@ -108,7 +108,7 @@ def deadline(site: Site) -> float:
     if not site.ledger.store.may_write(site.ledger.control.cluster_id):
         raise LedgerError(
             "the ledger's session was cut while RawShares were about to be set, so nothing was written; "
-            "the next cycle decides anew"
+            "the next cycle decides again"
         )
     return asked_at + min(WRITE_SECONDS, site.config.leader_silence())
 
@@ -134,13 +134,13 @@ def settle(site: Site, planned: Planned, association: Association | None, failur
     raw_shares = association.raw_shares if association else None
     if not note and raw_shares != planned.change.raw_shares_after:
         there = "the account is gone" if association is None else f"RawShares are {raw_shares}"
-        note = f"{there}: somebody else changed it at the same time, or Slurm lost the write"
+        note = f"{there}: another user changed it at the same time, or Slurm lost the write"
     status = site.ledger.control.settle(planned, at=site.clock(), raw_shares=raw_shares, note=note)
     return Outcome(planned.change, status, note)
 
 
 def settle_interrupted(site: Site, associations: Sequence[Association]) -> None:
-    """Changes that an earlier cycle began and could not settle: applied if they are in force now."""
+    """Settle changes that an earlier cycle began: applied if the current RawShares are theirs."""
     for planned in site.ledger.control.planned():
         association = in_force(associations, planned.change.account)
         settle(site, planned, association, "settled after an interruption")

@@ -35,7 +35,7 @@ OnRead = Callable[[Interval, "Read"], object]
 
 
 class Read(NamedTuple):
-    """What was read in all."""
+    """The result of all reads together."""
 
     runs: int = 0
     changed: int = 0

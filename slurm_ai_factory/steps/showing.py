@@ -1,7 +1,7 @@
 """What there is to see of a cycle: its report, and what the ledger has beside it, as one value for the board.
 
 The rule: everything that is shown is measured here, once a cycle, on the daemon's own thread; nothing is
-measured when somebody looks.
+measured when a user looks.
 
 Tested in tests/monitor/test_showing.py.
 """

@@ -21,7 +21,7 @@ def cycle_sentence(report: CycleReport) -> str:
     return (
         f"{m.window.name}: {part} of {m.called}, promised {m.target_share:.0%}, {judgement.verdict(m)}; "
         f"{report.decision.sentence}{f' [{done}]' if done else ''}"
-        f"{f'; somebody else changed {others}' if others else ''}"
+        f"{f'; another user changed {others}' if others else ''}"
         f"{_complaints(report)}"
     )
 

@@ -117,7 +117,7 @@ def test_a_change_by_somebody_else_is_noticed(slurm: SlurmCluster, eager: Saf) -
     eager.run("cycle")
     set_shares(slurm, 30)
     said = eager.run("cycle").stdout
-    assert f"somebody else changed RawShares from {RAISED}" in said
+    assert f"another user changed RawShares from {RAISED}" in said
 
 
 def test_a_refused_write_is_a_failure_with_slurms_own_words(

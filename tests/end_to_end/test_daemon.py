@@ -36,7 +36,7 @@ def test_it_beats_serves_and_ends_on_sigterm(saf: Saf) -> None:
         assert metrics["saf_target_share_ratio{loop,cpu,rolling:30d}"] == 0.25
         daemon.process.send_signal(signal.SIGTERM)
         assert daemon.process.wait(timeout=30) == 0
-        assert "stopped; the RawShares in force stay" in daemon.says("stopped")
+        assert "stopped; the current RawShares stay" in daemon.says("stopped")
 
 
 def test_what_it_serves_is_what_the_command_line_says(saf: Saf) -> None:

@@ -80,7 +80,7 @@ def test_a_change_by_somebody_else_is_told_by_the_accounts_name(slurm: SlurmClus
         "sacctmgr", "-i", "modify", "account", "where", "name=north", "cluster=loop", "set", "fairshare=3"
     )
     wait_until(lambda: raw_shares(slurm, "north") == (3, 3), "RawShares 3 in slurmctld", 60)
-    assert f"somebody else changed RawShares of north from {ours}" in spread.run("cycle").stdout
+    assert f"another user changed RawShares of north from {ours}" in spread.run("cycle").stdout
     assert in_ratio(in_force(slurm))
 
 

@@ -84,7 +84,7 @@ def test_nothing_is_moved_while_a_daemon_is_active(ledger_url: str, other: str) 
 
 def test_a_difference_undoes_the_move(ledger_url: str, other: str, monkeypatch: pytest.MonkeyPatch) -> None:
     filled(ledger_url)
-    monkeypatch.setattr(moving, "_told", lambda store, name: moving.MovedTable(name, 1, store.url))
+    monkeypatch.setattr(moving, "_digested", lambda store, name: moving.MovedTable(name, 1, store.url))
     with pytest.raises(LedgerError, match="nothing was moved"):
         moving.move(as_role(ledger_url, "postgres"), emptied(other))
     with Store(other) as target:

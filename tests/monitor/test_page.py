@@ -212,5 +212,5 @@ def test_several_steered_accounts_are_told_apart() -> None:
     text = page.status_html(examples.complete(steered=steered, history=history), NOW)
     assert "RawShares of ra" in text
     assert "30, wanted 36" in text
-    assert "Somebody else changed RawShares of rb from 33." in text
+    assert "Another user changed RawShares of rb from 33." in text
     assert "rb 33 → 37" in text

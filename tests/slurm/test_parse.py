@@ -651,7 +651,7 @@ def test_what_goes_by_its_number_is_told() -> None:
         for one in parse.association_tree(known, parse.association_names(NAMES[1:], known))
         if isinstance(one, Rejected)
     ]
-    assert told == [Rejected("1", "the name of this association cannot be told from others")]
+    assert told == [Rejected("1", "the name of this association cannot be distinguished from others")]
 
 
 @pytest.mark.parametrize(

@@ -115,7 +115,7 @@ def test_where_odd_names_cannot_be_asked_for_apart_they_go_by_their_number_and_c
     found, told = read({**SOUND, 27: ("x\nregional", "", "")}, filters=False)
     assert found[27] == AssociationRow(27, 9, 1, "#ID 27")
     assert "regional" not in {one.account for one in found.values() if one.id != 3}
-    assert Rejected("27", "the name of this association cannot be told from others") in told
+    assert Rejected("27", "the name of this association cannot be distinguished from others") in told
 
 
 def test_however_many_odd_names_there_are_only_so_many_questions_are_asked(

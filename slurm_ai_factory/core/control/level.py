@@ -24,8 +24,8 @@ LEAST_OF_PART = 0.5
 """An account with less than this part of the usage that its shares give is idle, or catching up."""
 
 SERVED_ALIKE = 0.8
-"""An account with less usage for its shares than this part of that of the account served most goes before
-it, and gets what it asks for."""
+"""An account with less usage for its shares than this part of that of the account served most overtakes it,
+and gets what it asks for."""
 
 LEAST_COMPETING = 0.1
 """The siblings' effective shares are at least this part of all their shares."""
@@ -66,7 +66,7 @@ class SteeredLevel:
 
     @property
     def present(self) -> tuple[int, ...]:
-        """The regional accounts' RawShares in force."""
+        """The regional accounts' current RawShares."""
         return tuple(account.raw_shares for account in self.regional)
 
     @property

@@ -1,7 +1,7 @@
 """Whether the steered accounts hold the charge that the promise is about. Pure.
 
 The control sets RawShares of accounts; the promise is about charge that the rules call regional. Where the
-two differ, the control raises somebody else, or it cannot reach the region's charge.
+two differ, the control raises another account, or it cannot reach the region's charge.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Every figure of a measurement, once: its key, words, unit, meaning, metric, and how it is worked out.
+"""Every figure of a measurement, once: its key, words, unit, meaning, metric, and how it is computed.
 
 `saf share --json`, the terminal, the status page, /metrics, the reports and docs/reference/figures.md take
 their figures from FIGURES, so that no two of them differ. Tested in tests/core/measure/test_figures.py.

@@ -34,7 +34,7 @@ GROUNDS = {
 
 
 def judge(measurement: Measurement) -> Judgement:
-    """The verdict of the window as of now, with its reason."""
+    """The verdict of the window so far, with its reason."""
     if measurement.ended:
         return Judgement(Verdict.OPEN, "ended")
     if measurement.unread_seconds:
@@ -46,7 +46,7 @@ def judge(measurement: Measurement) -> Judgement:
 
 
 def verdict(measurement: Measurement) -> Verdict:
-    """The verdict of the window as of now; ``open`` while it can still go either way."""
+    """The verdict of the window so far; ``open`` while it can still go either way."""
     return judge(measurement).verdict
 
 

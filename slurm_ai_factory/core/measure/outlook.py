@@ -98,7 +98,7 @@ def percent_text(ratio: float, beside: float | None = None) -> str:
 
 
 def decimals_beside(ratio: float, beside: float | None) -> int:
-    """How many decimals of a per cent, 1 to 4, tell a ratio from the one ``beside`` it.
+    """How many decimals of a per cent, 1 to 4, distinguish a ratio from the one ``beside`` it.
 
     >>> [decimals_beside(ratio, 0.25) for ratio in (0.243, 0.2497, 0.25, 0.25000000001)]
     [1, 2, 1, 4]

@@ -74,7 +74,7 @@ def read_sheet(data: bytes, required: Collection[str], optional: Collection[str]
 
 
 def _text(data: bytes) -> tuple[str, str, str]:
-    """(text, encoding, why it is refused). Bytes that are not UTF-8 are taken for Windows-1252."""
+    """(text, encoding, why it is refused). Bytes that are not UTF-8 are read as Windows-1252."""
     if data.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in data:
         return "", "", "is UTF-16 or not text; save it as CSV UTF-8"
     try:

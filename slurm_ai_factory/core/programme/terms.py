@@ -1,8 +1,8 @@
 """The terms of the promise: what was promised from when on, who recorded it, and by which document.
 
 The rule: every instant has exactly one term. A term holds until the next one begins; the earliest also holds
-before it began; of two with the same beginning the one recorded last holds. The term in force at a window's
-start judges it, so a term begins where a window begins, of its own kind and of the kind before it.
+before it began; of two with the same beginning the one recorded last holds. The term that applies at the
+start of a window judges it, so a term begins where a window begins, of its kind and of the kind before it.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ class PromiseTerms:
     terms: tuple[Term, ...]
 
     def at(self, instant: Instant) -> Term:
-        """The term in force at an instant."""
+        """The term that applies at an instant."""
         return next((term for term in reversed(self.terms) if term.since <= instant), self.terms[0])
 
     def of(self, window: Window) -> Term:
@@ -134,7 +134,7 @@ class PromiseTerms:
         return min((other.since for other in self.terms if other.since > term.since), default=FOREVER)
 
     def between(self, since: Instant, until: Instant) -> list[Term]:
-        """The terms in force at some time in [since, until)."""
+        """The terms that apply at some time in [since, until)."""
         return [self.at(since), *(term for term in self.terms if since < term.since < until)]
 
     def regional(self) -> frozenset[Regional]:
@@ -171,7 +171,7 @@ def term_problems(present: PromiseTerms, new: Term) -> Iterator[str]:
         yield f"{windows.iso(new.since)} is not a whole hour after the first term; usage is kept per hour"
         return
     if not new.differing(present.at(new.since)):
-        yield "the term in force at that time is the same; nothing would change"
+        yield "the term at that time is the same; nothing would change"
     pairs = [(new.since, (present.at(new.since - 1), new))]
     pairs += [(later.since, (new, later)) for later in present.terms if later.since > new.since][:1]
     for at, pair in pairs:

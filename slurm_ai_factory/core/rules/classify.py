@@ -1,6 +1,6 @@
 """Ordered rules: who a subject's charge is for, and which rule decided.
 
-Total and deterministic: at any instant, the first rule that is in force and whose every condition holds
+Total and deterministic: at any instant, the first rule that applies then and whose every condition holds
 decides; without one the answer is ``unclassified`` and nothing is guessed. An answer is one beneficiary,
 or several with fractions that add up to 1. Conditions compare whole names; ``account_subtree`` also holds for
 every account below the named one. Rules, registry entries and links have dates, on whole hours, so that an

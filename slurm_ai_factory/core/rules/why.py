@@ -34,7 +34,7 @@ def why(rules: Rules, subject: Subject, at: Instant) -> list[str]:
 
 def _facts(rules: Rules, rule: Rule, subject: Subject, at: Instant) -> Iterator[str]:
     if rule.since or rule.until != FOREVER:
-        yield f"the rule is in force {_span(rule.since, rule.until)}"
+        yield f"the rule applies {_span(rule.since, rule.until)}"
     lineage = list(rules.lineage(subject.account))
     linked = rules.registry.linked(lineage, at)
     for key, names in rule.conditions.items():

@@ -143,7 +143,7 @@ SETS: dict[str, tuple[dict[str, Any], str, str]] = {
         "share 0.95 and margin 0.06 leave nothing for the others; lower one of them",
     ),
     "no change": (
-        {"share": 0.25}, "2027-04-01", "the term in force at that time is the same; nothing would change",
+        {"share": 0.25}, "2027-04-01", "the term at that time is the same; nothing would change",
     ),
 }  # fmt: skip
 
@@ -180,7 +180,7 @@ def test_a_correction_of_the_same_beginning_is_compared_with_what_is_there() -> 
     present = PromiseTerms((FIRST, mistyped))
     assert list(term_problems(present, replace(mistyped, share=0.25))) == []
     assert list(term_problems(present, mistyped)) == [
-        "the term in force at that time is the same; nothing would change"
+        "the term at that time is the same; nothing would change"
     ]
 
 

@@ -306,7 +306,7 @@ def test_why_names_the_rule_the_link_and_the_region() -> None:
     dated = replace(BY_REGISTRY, since=HOUR, conditions={"account_subtree": frozenset({"umcg"})})
     rules = _rules(UMCG, replace(LINK, fraction=Decimal("0.40")), rules=(dated,))
     assert why(rules, _subject("trial"), HOUR) == [
-        "the rule is in force from 1970-01-01T01:00:00Z",
+        "the rule applies from 1970-01-01T01:00:00Z",
         "account_subtree: trial < umcg",
         "registry: 0.4 of account umcg is for umcg (UMCG) at all times; GM0014 is in the region",
     ]

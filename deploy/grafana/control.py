@@ -44,7 +44,7 @@ def panels() -> list[tuple[int, int, Panel]]:
                        about="Changes of RawShares that slurmctld confirmed.")),
         (4, 4, numbers("Others changed shares", f"max(saf_foreign_change{IN})", "none",
                        words={0: ("no", GOOD), 1: ("yes", WARNING)},
-                       about="Whether somebody else set the current RawShares.")),
+                       about="Whether another user set the current RawShares.")),
         (24, 9, lines("EffectvUsage of the region against its set-point", [
             Line(f"max(saf_usage_share_ratio{IN})", "EffectvUsage", REGION, width=3),
             Line(f"max(saf_set_point_ratio{IN})", "set-point", GOOD, dash=(8, 4)),

@@ -1,4 +1,4 @@
-"""The documentation is in plain English: words that it does not use, each with what to write instead.
+"""What operators and developers read is in plain English: words not to use, each with what to write instead.
 
 Rule: a pattern is listed only if plain English has no use for it. Code, link targets, quotations and columns
 that quote the program are not prose, and are not searched.
@@ -6,6 +6,7 @@ that quote the program are not prose, and are not searched.
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -44,6 +45,7 @@ PATTERNS = {
 }
 GENERATED = re.compile(r"<!-- (Generated|Made) by|^`make [\w-]+` writes this page", re.MULTILINE)
 WRITTEN = [file for file in markdown.FILES if not GENERATED.search(markdown.read(file))]
+MODULES = sorted((ROOT / "slurm_ai_factory").rglob("*.py"))
 NOT_PROSE = re.compile(
     r"""
       ^```.*?^```$                                        # a block of code
@@ -80,6 +82,31 @@ def _blank(found: re.Match[str]) -> str:
 @pytest.mark.parametrize("file", WRITTEN, ids=lambda file: str(file.relative_to(ROOT)))
 def test_the_documentation_is_in_plain_english(file: Path) -> None:
     assert offences(markdown.read(file)) == []
+
+
+def texts(file: Path) -> str:
+    """The sentences in a module, each on its line: log lines, help, errors, docstrings; no code in them."""
+    lines = [""] * (file.read_text(encoding="utf-8").count("\n") + 1)
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value:
+            sentence = re.sub(r"^ *(?:>>>|\.\.\.).*$", "", node.value, flags=re.MULTILINE).replace('"', "'")
+            for number, line in enumerate(sentence.split("\n"), node.lineno - 1):
+                lines[min(number, len(lines) - 1)] += f" {line}"
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize("file", MODULES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_what_the_package_prints_logs_and_documents_is_in_plain_english(file: Path) -> None:
+    assert offences(texts(file)) == []
+
+
+def test_the_sentences_of_a_module_are_found(tmp_path: Path) -> None:
+    file = tmp_path / "a.py"
+    file.write_text(
+        '"""It was\ntold twice."""\nlog.warning(f"{one} was told of it")\ntold = {"told": 1}\n',
+        encoding="utf-8",
+    )
+    assert [offence.split(":")[0] for offence in offences(texts(file))] == ["line 2", "line 3"]
 
 
 @pytest.mark.parametrize(

@@ -144,7 +144,7 @@ def observed(site: Site, gathered: Gathered) -> Observed:
     return Observed(
         measurement=gathered.measurement,
         associations=gathered.associations,
-        holds=(*_told_to_hold(site, gathered), *gathered.holds),
+        holds=(*_operator_holds(site, gathered), *gathered.holds),
         regional_backlog=gathered.signals.backlog(size),
         run_charge=gathered.run_charge,
         waiting_accounts=gathered.waiting_accounts,
@@ -152,7 +152,7 @@ def observed(site: Site, gathered: Gathered) -> Observed:
     )
 
 
-def _told_to_hold(site: Site, gathered: Gathered) -> Iterator[Hold]:
+def _operator_holds(site: Site, gathered: Gathered) -> Iterator[Hold]:
     """Holds while an operator has the control paused, or while no promise applies."""
     if pause := site.ledger.control.pause(gathered.at):
         yield Hold("paused", f"{pause.actor} paused it until {windows.iso(pause.until)}: {pause.reason}")

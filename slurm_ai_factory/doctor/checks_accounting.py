@@ -110,7 +110,9 @@ def usage_resource_check(facts: Facts) -> CheckResult:
     level = find_level(facts.accounts, facts.associations)
     usage = None if isinstance(level, Refusal) else level.usage_share
     delivered = facts.lever.delivered_share if facts.lever else None
-    by_usage, by_promise = ("not known" if share is None else f"{share:.1%}" for share in (usage, delivered))
+    by_usage, by_promise = (
+        "an unknown part" if share is None else f"{share:.1%}" for share in (usage, delivered)
+    )
     state = (
         f"Fair Tree does not count {', '.join(facts.weights)} on {', '.join(blind)}: the region has "
         f"{by_usage} of the usage, and was delivered {by_promise} of the promised resource"

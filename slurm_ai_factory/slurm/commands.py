@@ -105,6 +105,12 @@ class Commands:
             stderr.seek(0)
             self._check(argv, code, stderr.read(), missed=bool(missed), whole=last.endswith("\n"))
 
+    def environment(self) -> dict[str, str]:
+        """The variables that a command runs with; a test cluster has its own."""
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(_ALTERING)}
+        conf = {"SLURM_CONF": str(self.conf)} if self.conf else {}
+        return {**kept, **conf, **_CHOSEN}
+
     @contextmanager
     def _started(
         self, argv: Sequence[str], stderr: IO[str], env: Mapping[str, str]
@@ -114,15 +120,13 @@ class Commands:
         Killed when it is late, or when the caller leaves.
         """
         missed: list[bool] = []
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(_ALTERING)}
-        conf = {"SLURM_CONF": str(self.conf)} if self.conf else {}
         try:
             process = subprocess.Popen(
                 argv,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
-                env={**kept, **conf, **_CHOSEN, **env},
+                env={**self.environment(), **env},
                 start_new_session=True,
             )
         except OSError as error:

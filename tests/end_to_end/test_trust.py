@@ -136,8 +136,8 @@ def test_a_promise_in_gpus_beside_usage_in_cpus_is_a_warning_with_both_figures(e
     eager.run("cycle")
     found = {one["check"]: one for one in eager.json("doctor", code=5)["findings"]}["usage_resource"]
     assert found["level"] == "warning"
-    assert "by its usage the region has" in found["found"]
-    assert "by the promise it was delivered" in found["found"]
+    assert "of the usage, and was delivered" in found["found"]
+    assert "of the promised resource" in found["found"]
     assert found["fix"].startswith("saf promise set --resource")
 
 

@@ -34,7 +34,7 @@ class Inside(Commands):
 
     env: tuple[tuple[str, str], ...] = ()
 
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
         return dict(self.env) | {"TZ": "UTC", "SLURM_TIME_FORMAT": "%s", "SLURM_BITSTR_LEN": "0"}
 
 

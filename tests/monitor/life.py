@@ -36,6 +36,8 @@ mode = "enforce"
 {{control}}
 [daemon]
 {{daemon}}
+[privacy]
+pseudonymise_after = "400d"
 [[rule]]
 name = "business"
 beneficiary = "regional"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +24,7 @@ from slurm_ai_factory.slurm.commands import Commands
 from tests.benchmarks import history
 from tests.cluster.slurm import SlurmCluster
 from tests.saf import Saf
+from tests.slurm.record import NOTHING
 
 HOUR = 3600
 SAMPLE_SECONDS = 0.05
@@ -63,7 +64,7 @@ class Recorder(Commands):
 
     asked: list[list[str]] = field(default_factory=list)
 
-    def lines(self, name: str, *arguments: str) -> Iterator[str]:
+    def pieces(self, name: str, *arguments: str, env: Mapping[str, str] = NOTHING) -> Iterator[str]:  # noqa: ARG002
         self.asked.append([name, *arguments])
         return iter(())
 

@@ -22,6 +22,8 @@ from slurm_ai_factory.cli.output import Styled
 from slurm_ai_factory.cli.screen import unguarded
 from slurm_ai_factory.cli.wiring import load_config, now, opened_ledger
 from slurm_ai_factory.config import Config
+from slurm_ai_factory.core.control import lever
+from slurm_ai_factory.core.control.lever import Reach
 from slurm_ai_factory.core.control.reasons import HOLDS
 from slurm_ai_factory.core.measure import judgement, outlook
 from slurm_ai_factory.core.measure.figures import FIGURES, Unit
@@ -65,8 +67,9 @@ def _once(config: Config) -> int:
     """Print the status; the exit code."""
     with opened_ledger(config) as ledger:
         asked = question.ask(config, ledger)
-        config, measured = asked.config, asked.measure()
-        value = _status(asked, measured)
+        config = asked.config
+        measured, groups = asked.answer(question.by_steered(asked))
+        value = _status(asked, measured, lever.reach(question.by_detail(0, groups)))
     if chosen.json:
         output.emit(value)
     else:
@@ -94,13 +97,12 @@ def _watch(config: Config, every: int) -> None:
         click.echo()
 
 
-def _status(asked: Question, measured: Measurement) -> dict[str, Any]:
+def _status(asked: Question, measured: Measurement, reach: Reach) -> dict[str, Any]:
     """The value of --json; the screen shows the same."""
     config, ledger = asked.config, asked.ledger
     last = ledger.control.last_decision()
     written = (entry for entry in ledger.control.history(RECENT) if entry["status"] != ChangeStatus.ADVISED)
     change = next(({**entry, "at": output.when(entry["at"])} for entry in written), None)
-    reach = question.lever_of(asked, now()).reach
     return {
         "cluster": config.cluster.name,
         "mode": config.control.mode,

@@ -152,7 +152,7 @@ class Restored(NamedTuple):
     change: Change
     baseline: Baseline
     sibling_shares: int | None  #: RawShares of what is not restored beside it now
-    parts: tuple[float | None, float | None]  #: of the level before and after; None where it cannot be told
+    parts: tuple[float | None, float | None]  #: of the level before and after; None where it is not known
 
     @property
     def rescaled(self) -> bool:

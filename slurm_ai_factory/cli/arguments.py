@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
+from slurm_ai_factory import question
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.wiring import now
 from slurm_ai_factory.config import Config
@@ -17,6 +18,7 @@ from slurm_ai_factory.core.measure.share import Promise
 from slurm_ai_factory.core.records import Instant, Window
 from slurm_ai_factory.core.tres import Resource
 from slurm_ai_factory.ledger import Ledger
+from slurm_ai_factory.question import Question
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -106,6 +108,21 @@ def check_known(ledger: Ledger, *instants: Instant | None) -> None:
     future = [at for at in instants if at is not None and at > moment]
     if future and (ledger.accounting.watermark() or 0) <= moment:
         raise click.UsageError(f"{windows.iso(future[0])} is in the future; give an instant that has passed")
+
+
+def asked_question(
+    config: Config,
+    ledger: Ledger,
+    window: str | None,
+    since: str | None = None,
+    until: str | None = None,
+    then: str | None = None,
+) -> Question:
+    """The question that the options mean. Raises UsageError, LedgerError."""
+    known = asked_instant(config, then) if then else None
+    where = asked_window(config, window, since, until, known)
+    check_known(ledger, known)
+    return question.ask(config, ledger, where, then=known, moment=now())
 
 
 def warn_of_gaps(seconds: int, window: Window) -> None:

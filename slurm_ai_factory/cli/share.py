@@ -17,13 +17,11 @@ from slurm_ai_factory.cli.arguments import (
     UNTIL,
     WINDOW,
     as_of_option,
-    asked_instant,
     asked_promise,
-    asked_window,
-    check_known,
+    asked_question,
 )
 from slurm_ai_factory.cli.options import SafCommand, chosen
-from slurm_ai_factory.cli.wiring import now, opened_books
+from slurm_ai_factory.cli.wiring import opened_books
 from slurm_ai_factory.core.measure import share
 from slurm_ai_factory.core.records import Measurement, Subject
 
@@ -47,10 +45,7 @@ def share_command(
 ) -> None:
     """Show the delivered share of a window, and the promise's verdict on it."""
     with opened_books() as (config, ledger):
-        known = asked_instant(config, then) if then else None
-        where = asked_window(config, window, since, until, known)
-        check_known(ledger, known)
-        asked = question.ask(config, ledger, where, then=known, moment=now())
+        asked = asked_question(config, ledger, window, since, until, then)
         promise = asked_promise(asked.config, resource)
         # Of a TRES that the ledger has never seen, every figure would be 0.
         weights = promise.resource.weights

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import click
 
-from slurm_ai_factory import question
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.arguments import (
     WINDOW,
     as_of_option,
-    asked_instant,
-    asked_window,
-    check_known,
+    asked_question,
     warn_of_gaps,
 )
 from slurm_ai_factory.cli.options import SafCommand, chosen
@@ -35,10 +32,7 @@ def statement_command(organisation: str, window: str | None, then: str) -> None:
     The amounts show what access costs; saf sends no invoice.
     """
     with opened_books(LONG) as (config, ledger):
-        known = asked_instant(config, then)
-        where = asked_window(config, window, None, None, known)
-        check_known(ledger, known)
-        asked = question.ask(config, ledger, where, then=known)
+        asked = asked_question(config, ledger, window, then=then)
         statement = statements.gather_statement(asked, organisation)
     warn_of_gaps(statement.unread_seconds, statement.window)
     if not (chosen.json or chosen.csv):

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 import click
 
-from slurm_ai_factory import question
 from slurm_ai_factory.cli import output
-from slurm_ai_factory.cli.arguments import WINDOW, asked_window, warn_of_gaps
+from slurm_ai_factory.cli.arguments import WINDOW, asked_question, warn_of_gaps
 from slurm_ai_factory.cli.options import SafCommand, chosen
-from slurm_ai_factory.cli.wiring import now, opened_books
+from slurm_ai_factory.cli.wiring import opened_books
 from slurm_ai_factory.core.measure import share
 from slurm_ai_factory.core.records import Subject
 from slurm_ai_factory.core.rules.classify import Beneficiary
@@ -24,7 +23,7 @@ NAMES = Subject._fields[1:8]
 def unclassified_command(window: str | None) -> None:
     """List subjects that no rule matches, by charge."""
     with opened_books() as (config, ledger):
-        asked = question.ask(config, ledger, asked_window(config, window, None, None), moment=now())
+        asked = asked_question(config, ledger, window)
         groups, unread = asked.groups(lambda subject, _: subject[1:8]), asked.unread()
         promise = asked.config.promise_of()
     unclassified = [group for group in groups if group.beneficiary is Beneficiary.UNCLASSIFIED]

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 
 import click
 
-from slurm_ai_factory import question
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.arguments import (
     RESOURCE,
@@ -15,14 +14,12 @@ from slurm_ai_factory.cli.arguments import (
     UNTIL,
     WINDOW,
     as_of_option,
-    asked_instant,
     asked_promise,
-    asked_window,
-    check_known,
+    asked_question,
     warn_of_gaps,
 )
 from slurm_ai_factory.cli.options import SafCommand, chosen
-from slurm_ai_factory.cli.wiring import now, opened_books
+from slurm_ai_factory.cli.wiring import opened_books
 from slurm_ai_factory.core.charge import elapsed
 from slurm_ai_factory.core.measure import share
 from slurm_ai_factory.core.measure.share import Promise, SortedRun
@@ -61,10 +58,7 @@ def export_command(
     those of the report of that instant. A run for several beneficiaries has a row for each.
     """
     with opened_books(LONG) as (config, ledger):
-        known = asked_instant(config, then) if then else None
-        where = asked_window(config, window, since, until, known)
-        check_known(ledger, known)
-        asked = question.ask(config, ledger, where, then=known, moment=now())
+        asked = asked_question(config, ledger, window, since, until, then)
         where, promise = asked.window, asked_promise(asked.config, resource)
         with asked.books() as books:
             runs = books.runs_between(where.since, where.until)

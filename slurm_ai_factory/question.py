@@ -111,7 +111,7 @@ class Question:
     def books(self, weights: Mapping[str, Count] | None = None) -> Iterator[Classified]:
         """The runs with every subject classified, in one snapshot.
 
-        With ``weights``, the hourly sums of that resource are kept first. Raises LedgerError.
+        With ``weights``, the sums of that resource are saved first. Raises LedgerError.
         """
         for _ in range(CLASSIFY_TRIES):
             books = self.ledger.books(self.rules, self.then)
@@ -243,7 +243,7 @@ def rules_at(config: Config, ledger: Ledger, then: Instant | None = None) -> Rul
 
 
 def sum_up(config: Config, ledger: Ledger) -> None:
-    """Keep some more hourly sums of the past, so that a question about any window is answered at once."""
+    """Save some more sums of the past, so that a question about any window is answered at once."""
     until = ledger.accounting.watermark()
     if until is not None:
         weights = under_terms(config, ledger, until).promise.resource.weights

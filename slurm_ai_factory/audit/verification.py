@@ -15,8 +15,8 @@ from typing import NamedTuple
 from slurm_ai_factory import question
 from slurm_ai_factory.config import Config, made_with
 from slurm_ai_factory.core import canonical, windows
-from slurm_ai_factory.core.charge import hour_of
-from slurm_ai_factory.core.records import DAY, HOUR, Instant, Interval
+from slurm_ai_factory.core.charge import day_of
+from slurm_ai_factory.core.records import DAY, Instant, Interval
 from slurm_ai_factory.core.rules.classify import Rules
 from slurm_ai_factory.core.tres import Resource
 from slurm_ai_factory.ledger import Ledger
@@ -28,7 +28,7 @@ from slurm_ai_factory.report import gather
 AT_ONCE = 31 * DAY
 """Seconds that one query compares, so that PostgreSQL can sort them in memory or on its disk."""
 
-DERIVED = ("TRES sets", "classification", "hourly usage", "hourly sums")
+DERIVED = ("TRES sets", "classification", "hourly usage", "sums of usage")
 """Checks of rows that --repair can make again."""
 
 Compare = Callable[[Instant, Instant], Compared]
@@ -45,10 +45,10 @@ class Verified(NamedTuple):
 
 
 def intervals_to_compare(ledger: Ledger) -> list[Interval]:
-    """The ledger's whole hours, in intervals that are compared at once."""
+    """The ledger's whole days, in intervals that are compared at once."""
     since, until = ledger.accounting.span() or (0, 0)
-    end = hour_of(until + HOUR - 1)
-    return [(first, min(first + AT_ONCE, end)) for first in range(hour_of(since), end, AT_ONCE)]
+    end = day_of(until + DAY - 1)
+    return [(first, min(first + AT_ONCE, end)) for first in range(day_of(since), end, AT_ONCE)]
 
 
 def verify(
@@ -72,7 +72,7 @@ def verify(
     yield _added("classification", answers)
     yield _by_hour(ledger.accounting.usage_compared, hours, progress)
     sums = (_sums(ledger, kept, rules, hours) for kept, rules in sets)
-    yield _added("hourly sums", chain.from_iterable(sums))
+    yield _added("sums of usage", chain.from_iterable(sums))
     with ledger.anew() as fresh:
         yield _reports(config, fresh)
 
@@ -94,14 +94,14 @@ def rules_of_sets(config: Config, ledger: Ledger) -> list[tuple[KeptSet, Rules]]
 
 
 def _sums(ledger: Ledger, kept: KeptSet, rules: Rules, hours: Sequence[Interval]) -> Iterator[Comparison]:
-    """Compares a set of rules' stored hourly sums with the usage that they add up."""
+    """Compares a set of rules' stored sums with the usage that they add up."""
     books = ledger.books(rules)
     for resource in ledger.derived.sums(kept.set_id):
         weights = Resource.parse(resource).weights
         for since, until in hours:
-            compared = books.sums_compared(since, until, weights)
-            first = "" if compared.first is None else windows.iso(compared.first)
-            yield Comparison(compared.rows, compared.differing, first)
+            for compared in books.sums_compared(since, until, weights):
+                first = "" if compared.first is None else windows.iso(compared.first)
+                yield Comparison(compared.rows, compared.differing, first)
 
 
 def _added(check: str, comparisons: Iterable[Comparison]) -> Verified:

@@ -25,6 +25,15 @@ def hour_of(at: Instant) -> Instant:
     return at - at % HOUR
 
 
+def day_of(at: Instant) -> Instant:
+    """The whole day, in UTC, that an instant lies in.
+
+    >>> day_of(90000)
+    86400
+    """
+    return at - at % DAY
+
+
 def spread(start: Instant, end: Instant, seconds: int, at: Instant) -> int:
     """Of ``seconds`` spread evenly over [start, end): how many lie before ``at``.
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from slurm_ai_factory.core import charge
 from slurm_ai_factory.core.measure.share import HourUsage, Rest, SortedRun, SubjectUsage, rest_of_hour
-from slurm_ai_factory.core.records import HOUR, Charge, Instant, Run, Subject, Window
+from slurm_ai_factory.core.records import DAY, HOUR, Charge, Instant, Run, Subject, Window
 from slurm_ai_factory.core.rules.classify import Beneficiary, Classification, ClassifiedPart, Rules
 from slurm_ai_factory.core.tres import Count
 from slurm_ai_factory.ledger import hour_sums
@@ -65,7 +65,7 @@ class Classified:
     def usage_by_hour(self, window: Window, until: Instant, weights: Mapping[str, Count]) -> list[HourUsage]:
         """Charge of ended runs by hour and beneficiary; an hour may come twice."""
         scope = self._scope(window, until, weights)
-        sums = partial(hour_sums.hourly_sums, self.store, scope)
+        sums = partial(hour_sums.added, self.store, scope, "hourly_sums", "usage_by_hour")
         usage = [
             HourUsage(hour, Beneficiary(side), _whole(delivered), _whole(waiting))
             for hour, side, delivered, waiting in self._usage(sums, "corrections_by_hour", scope)
@@ -80,7 +80,7 @@ class Classified:
     ) -> Iterator[SubjectUsage]:
         """Charge of ended runs by subject and beneficiary; both may come twice."""
         scope = self._scope(window, until, weights)
-        sums = partial(self.store.all, "usage_by_subject", **scope)
+        sums = partial(hour_sums.added, self.store, scope, "sums_by_subject", "usage_by_subject")
         for row in self._usage(sums, "corrections_by_subject", scope):
             subject = Subject(self.cluster, *row[:SUBJECT])
             yield SubjectUsage(subject, _classification(row[SUBJECT:-1]), row[-1])
@@ -105,19 +105,20 @@ class Classified:
             yield from rest_of_hour(runs, weights, until, end)
 
     def keep_sums(self, window: Window, until: Instant, weights: Mapping[str, Count]) -> None:
-        """Save the sums that usage_by_hour needs, except the last day. Not inside a transaction."""
-        hour_sums.keep_sums(self.store, self._scope(window, until - hour_sums.UNSETTLED, weights))
+        """Save the sums of the window's days, except the last. Not inside a transaction."""
+        hour_sums.keep_sums(self.store, self._settled(window, until, weights))
 
     def keep_more_sums(self, until: Instant, weights: Mapping[str, Count]) -> None:
-        """Save some more sums of the hours up to a day before ``until``. Not inside a transaction."""
+        """Save some more sums of the days up to a day before ``until``. Not inside a transaction."""
         first = (self.store.one("first_hour") or (None,))[0]
         if first is not None:
             everything = Window("all", first, until)
-            hour_sums.keep_more(self.store, self._scope(everything, until - hour_sums.UNSETTLED, weights))
+            hour_sums.keep_more(self.store, self._settled(everything, until, weights))
 
-    def sums_compared(self, since: Instant, until: Instant, weights: Mapping[str, Count]) -> Compared:
-        """Compare saved sums of whole hours with the usage they come from. Not inside a transaction."""
-        return hour_sums.compared(self.store, self._scope(Window("", since, until), until, weights))
+    def sums_compared(self, since: Instant, until: Instant, weights: Mapping[str, Count]) -> list[Compared]:
+        """Compare saved sums of whole days with the usage they come from. Not inside a transaction."""
+        scope = self._scope(Window("", since, until), until, weights)
+        return [hour_sums.compared(self.store, scope, *sums) for sums in hour_sums.SUMS]
 
     def open_runs(self) -> list[SortedRun]:
         """Runs that have not ended, or had not then, by DBIndex, with their classifications."""
@@ -145,6 +146,12 @@ class Classified:
             "since": window.since,
             "until": max(window.since, charge.hour_of(min(window.until, until) + HOUR - 1)),
         }
+
+    def _settled(self, window: Window, until: Instant, weights: Mapping[str, Count]) -> dict[str, Any]:
+        """The days that an interval lies in and that are over for ``UNSETTLED`` seconds."""
+        since, end = charge.day_of(window.since), charge.day_of(window.until + DAY - 1)
+        over = charge.day_of(until - hour_sums.UNSETTLED)
+        return self._scope(Window("", since, end), over, weights)
 
     def _runs(self, query: str, **values: object) -> list[SortedRun]:
         key = {"cluster_id": self.cluster_id, "as_of": known_at(self.then)}

@@ -63,6 +63,19 @@ JOIN classifications c ON c.set_id = %(set_id)s AND (c.subject_id, c.part) = (n.
 JOIN subjects s ON s.subject_id = c.subject_id
 GROUP BY s.subject_id, c.set_id, c.subject_id, c.part
 
+-- sums_by_subject --
+-- The result of usage_by_subject for the days with valid sums.
+WITH {kept_sums}, added AS (
+    SELECT d.subject_id, d.part, sum(d.delivered) AS delivered
+    FROM kept JOIN daily_sums d USING (sum_id)
+    WHERE d.day >= %(since)s AND d.day < %(until)s AND kept.known @> d.day
+    GROUP BY d.subject_id, d.part
+)
+SELECT {subject}, {told}, n.delivered
+FROM added n
+JOIN classifications c ON c.set_id = %(set_id)s AND (c.subject_id, c.part) = (n.subject_id, n.part)
+JOIN subjects s ON s.subject_id = n.subject_id
+
 -- corrections_by_hour --
 -- What the signed runs change in usage_by_hour.
 WITH {signed_hours}, {weighted}

@@ -1,7 +1,7 @@
 """Compares derived tables with the facts they come from, and derives them again.
 
 Facts come from Slurm and from people: runs, sets of TRES as text, subjects, the registry, rules. Derived are
-TRES counts by set, hourly usage, classifications and hourly sums; facts are enough to make them again.
+TRES counts by set, hourly usage, classifications and sums; facts are enough to make them again.
 Tested in tests/cli/ledger/test_verify.py.
 """
 
@@ -20,6 +20,7 @@ from slurm_ai_factory.ledger.store import Store
 ANEW = (
     "shadow_tres", "shadow_allocation_tres", "shadow_hourly_usage", "shadow_rule_sets",
     "shadow_classifications", "shadow_sums", "shadow_hourly_sums",
+    "shadow_daily_sums",
     "add_tres", "add_allocation_tres", "all_usage", "analyze_usage",
 )  # fmt: skip
 """The queries that compute everything derived into temporary tables, beside the permanent ones."""
@@ -80,7 +81,7 @@ class Derived:
         return Comparison(compared, len(wrong), f"account {wrong[0].account}" if wrong else "")
 
     def sums(self, set_id: int) -> list[str]:
-        """The resources with saved hourly sums by one set of rules."""
+        """The resources with saved sums by one set of rules."""
         rows = self.store.all("kept_resources", cluster_id=self.cluster_id)
         return [resource for owner, resource in rows if owner == set_id]
 

@@ -26,6 +26,10 @@ CREATE TEMPORARY TABLE sums (LIKE sums INCLUDING ALL) ON COMMIT DROP
 -- A temporary table for hourly sums.
 CREATE TEMPORARY TABLE hourly_sums (LIKE hourly_sums INCLUDING ALL) ON COMMIT DROP
 
+-- shadow_daily_sums --
+-- A temporary table for daily sums.
+CREATE TEMPORARY TABLE daily_sums (LIKE daily_sums INCLUDING ALL) ON COMMIT DROP
+
 -- all_usage --
 -- Compute the hourly usage of all ended runs of the cluster.
 WITH signed AS (
@@ -79,7 +83,7 @@ WHERE s.cluster_id = %(cluster_id)s
 ORDER BY s.subject_id, c.part
 
 -- kept_resources --
--- The resources with saved hourly sums, and their sets of rules.
+-- The resources with saved sums, and their sets of rules.
 SELECT set_id, resource FROM sums WHERE cluster_id = %(cluster_id)s ORDER BY set_id, resource
 
 -- subjects_compared --
@@ -116,5 +120,5 @@ DELETE FROM hourly_usage u WHERE NOT EXISTS (
 )
 
 -- forget_all_sets --
--- Delete classifications and hourly sums, to compute them again.
+-- Delete classifications and sums, to compute them again.
 DELETE FROM rule_sets WHERE cluster_id = %(cluster_id)s

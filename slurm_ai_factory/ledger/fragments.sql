@@ -73,3 +73,19 @@ weighted AS MATERIALIZED (
     JOIN allocation_tres c USING (tres_id)
     GROUP BY c.allocation_id
 )
+
+-- touched --
+-- Fragment: from the first day on that reads have changed since the sums were saved.
+SELECT int8multirange(int8range(min(touched_from) - min(touched_from) %% 86400, NULL)) FROM reads
+WHERE cluster_id = s.cluster_id AND read_id > s.read_id AND touched_from IS NOT NULL HAVING count(*) > 0
+
+-- kept_sums --
+-- Fragment: the sums of a resource, and the whole days of the interval for which they are valid.
+kept AS MATERIALIZED (
+    SELECT s.sum_id, (s.known - coalesce(({touched}), '{}')) * int8multirange(int8range(
+        (%(since)s + 86399) / 86400 * 86400,
+        greatest((%(since)s + 86399) / 86400, %(until)s / 86400) * 86400
+    )) AS known
+    FROM sums s
+    WHERE (s.set_id, s.resource) = (%(set_id)s, %(resource)s)
+)

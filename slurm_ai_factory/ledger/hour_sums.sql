@@ -13,30 +13,40 @@ SELECT hour, beneficiary, sum(delivered * weight * fraction), sum(waiting * weig
 FROM counted JOIN weighted USING (allocation_id)
 GROUP BY hour, beneficiary
 
--- touched --
--- Fragment: from the earliest hour on that reads have changed since the sums were saved.
-SELECT int8multirange(int8range(min(touched_from) - min(touched_from) %% 3600, NULL)) FROM reads
-WHERE cluster_id = s.cluster_id AND read_id > s.read_id AND touched_from IS NOT NULL HAVING count(*) > 0
-
--- kept_sums --
--- Fragment: the sums of a resource, and the hours for which they are valid.
-kept AS (
-    SELECT s.sum_id, s.known - coalesce(({touched}), '{}') AS known FROM sums s
-    WHERE (s.set_id, s.resource) = (%(set_id)s, %(resource)s)
+-- usage_by_day --
+-- Charge of ended runs in an interval, by day, subject and part of its classification.
+WITH {weighted}, counted AS (
+    SELECT u.hour - u.hour %% 86400 AS day, u.subject_id, c.part, c.fraction, u.allocation_id,
+        sum(u.delivered) AS delivered
+    FROM hourly_usage u
+    JOIN classifications c USING (subject_id)
+    WHERE c.set_id = %(set_id)s AND u.hour >= %(since)s AND u.hour < %(until)s
+        AND u.hour >= c.since AND u.hour < c.until
+    GROUP BY 1, u.subject_id, c.part, c.fraction, u.allocation_id
 )
+SELECT day, subject_id, part, sum(delivered * weight * fraction)
+FROM counted JOIN weighted USING (allocation_id)
+GROUP BY day, subject_id, part
 
 -- hours_not_summed --
--- The parts of an interval without valid sums.
+-- The parts of an interval that are not whole days with valid sums.
 WITH {kept_sums}
 SELECT lower(part), upper(part)
 FROM unnest(int8multirange(int8range(%(since)s, %(until)s)) - coalesce((SELECT known FROM kept), '{}')) AS part
 
 -- hourly_sums --
--- The result of usage_by_hour for the hours with valid sums.
+-- The result of usage_by_hour for the days with valid sums.
 WITH {kept_sums}
 SELECT h.hour, h.beneficiary, h.delivered, h.waiting
 FROM kept JOIN hourly_sums h USING (sum_id)
 WHERE h.hour >= %(since)s AND h.hour < %(until)s AND kept.known @> h.hour
+
+-- daily_sums --
+-- The result of usage_by_day for the days with valid sums.
+WITH {kept_sums}
+SELECT d.day, d.subject_id, d.part, d.delivered
+FROM kept JOIN daily_sums d USING (sum_id)
+WHERE d.day >= %(since)s AND d.day < %(until)s AND kept.known @> d.day
 
 -- add_sums --
 -- Add the scope of a resource's sums.
@@ -49,12 +59,27 @@ DELETE FROM hourly_sums h USING sums s
 WHERE s.sum_id = h.sum_id AND (s.set_id, s.resource) = (%(set_id)s, %(resource)s)
     AND h.hour >= %(since)s AND h.hour < %(until)s
 
+-- drop_daily_sums --
+-- The same of the sums by day.
+DELETE FROM daily_sums d USING sums s
+WHERE s.sum_id = d.sum_id AND (s.set_id, s.resource) = (%(set_id)s, %(resource)s)
+    AND d.day >= %(since)s AND d.day < %(until)s
+
 -- keep_hourly_sums --
--- Save the sums of an interval.
+-- Save the sums of an interval of whole days.
 INSERT INTO hourly_sums (sum_id, hour, beneficiary, delivered, waiting)
 SELECT s.sum_id, added.*
 FROM sums s, (
     {usage_by_hour}
+) AS added
+WHERE (s.set_id, s.resource) = (%(set_id)s, %(resource)s)
+
+-- keep_daily_sums --
+-- The same by day.
+INSERT INTO daily_sums (sum_id, day, subject_id, part, delivered)
+SELECT s.sum_id, added.*
+FROM sums s, (
+    {usage_by_day}
 ) AS added
 WHERE (s.set_id, s.resource) = (%(set_id)s, %(resource)s)
 

@@ -321,10 +321,12 @@ ON CONFLICT (cluster_id, node, since, recorded_at) DO NOTHING
 SELECT pg_advisory_xact_lock(7344, %(cluster_id)s)
 
 -- forget_sums --
--- Make the saved sums invalid from the earliest hour on that the signed runs change.
-UPDATE sums SET known = known - int8multirange(int8range(first.at - first.at %% 3600, NULL))
-FROM (SELECT min(least(eligible_at, start_at)) AS at FROM signed) AS first
-WHERE cluster_id = %(cluster_id)s AND first.at IS NOT NULL
+-- Make the saved sums of the days that the signed runs change invalid.
+UPDATE sums SET known = known - int8multirange(
+    int8range(signed.first - signed.first %% 86400, signed.last - signed.last %% 86400 + 86400)
+)
+FROM (SELECT min(least(eligible_at, start_at)) AS first, max(end_at) AS last FROM signed) AS signed
+WHERE cluster_id = %(cluster_id)s AND signed.first IS NOT NULL
 
 -- run_of_job --
 -- A run of a job, array task or heterogeneous component.

@@ -25,7 +25,7 @@ BATCH = 200_000
 
 MOVE = (
     "add_pseudonymous_subjects", "copy_classifications", "create_signed", "sign_renamed", "add_usage",
-    "drop_empty_usage", "rename_runs", "rename_versions",
+    "drop_empty_usage", "forget_sums", "rename_runs", "rename_versions",
 )  # fmt: skip
 
 OF_CLUSTER = "cluster_id = %(cluster_id)s"
@@ -135,6 +135,7 @@ class Privacy:
         values = {"cluster_id": self.cluster_id, "batch": BATCH, "ever": FOREVER, **which}
         with self.store.transaction():
             self.store.one("serialize", **values)
+            self.store.one("serialize_sums", **values)
             self.store.do("create_moved")
             if not self.store.do("find_moved", **values):
                 return None

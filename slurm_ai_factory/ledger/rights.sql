@@ -10,6 +10,7 @@ VALUES
     ('chain', 'fact', '', 'a trigger adds to it'),
     ('classifications', 'derived', 'INSERT, UPDATE, DELETE', 'made again from the rules'),
     ('clusters', 'fact', 'INSERT', ''),
+    ('daily_sums', 'derived', 'INSERT, UPDATE, DELETE', 'made again from hourly_usage'),
     ('decisions', 'fact', 'INSERT, UPDATE (sentence, actor, salt)', 'names and texts go, and what stands for them stays'),
     ('expertise_entries', 'fact', 'INSERT, UPDATE (activity, reason, actor, salt)', 'the same'),
     ('hourly_sums', 'derived', 'INSERT, UPDATE, DELETE', 'made again from hourly_usage'),

@@ -31,11 +31,11 @@ from slurm_ai_factory.core.tres import Resource
 from slurm_ai_factory.errors import SlurmError
 from slurm_ai_factory.ledger import Ledger, ReadResult, intake, ledger_of, open_ledger
 
-T0 = 1_800_000_000 - 1_800_000_000 % HOUR
-NOW = T0 + 12 * HOUR
+T0 = charge.day_of(1_800_000_000)
+NOW = T0 + 2 * DAY
 ALL = Window("all", T0, NOW)
-SETTLED = NOW + DAY  #: when the sums of all hours up to NOW are kept
-HOURS = st.integers(0, 12).map(lambda hours: T0 + hours * HOUR)
+SETTLED = NOW + DAY  #: when the sums of all days up to NOW are kept
+HOURS = st.integers(0, 48).map(lambda hours: T0 + hours * HOUR)
 WEIGHTS = {"cpu": 1}
 TRES = (
     "cpu=1,node=1",
@@ -183,7 +183,7 @@ def test_any_earlier_measurement_can_be_made_again(
             measured.append(measure(ledger, ALL, NOW))
             assert _kept(ledger) == _added_up(ledger), "a read has changed hours whose sums were kept"
             if data.draw(st.booleans()):
-                ledger.classified(RULES).keep_sums(Window("part", T0, NOW - 3 * HOUR), SETTLED, WEIGHTS)
+                ledger.classified(RULES).keep_sums(Window("part", T0, NOW - DAY), SETTLED, WEIGHTS)
             if data.draw(st.booleans()):
                 ledger.classified(RULES).keep_sums(ALL, SETTLED, WEIGHTS)
             since, until = sorted((data.draw(HOURS), data.draw(HOURS)))

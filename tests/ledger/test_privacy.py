@@ -16,6 +16,7 @@ from tests.ledger.test_accounting import (
     ALL,
     NOW,
     RULES,
+    SETTLED,
     T0,
     WEIGHTS,
     clusters,
@@ -142,6 +143,18 @@ def test_nothing_but_the_user_of_a_subject_changes(ledger: Ledger) -> None:
     assert row == ("umcg", "gpu", "long", "wc", "resv", "word", "")
     assert ledger.classified(RULES).complete(), "it needs no new answer"
     assert list(ledger.classified(RULES).usage_by_subject(ALL, NOW, WEIGHTS))
+
+
+def test_charge_by_subject_goes_with_the_runs_although_sums_were_saved(ledger: Ledger) -> None:
+    record(ledger, [ended(1), ended(2)._replace(subject=ended().subject._replace(user="b"))])
+    books = ledger.classified(RULES)
+    books.keep_sums(ALL, SETTLED, WEIGHTS)
+    assert sorted((row.subject.user, row.delivered) for row in books.usage_by_subject(ALL, NOW, WEIGHTS)) == [
+        ("a", 100), ("b", 100),
+    ]  # fmt: skip
+    pseudonymise(ledger, keep=("b",))
+    after = sorted((row.subject.user[:1], row.delivered) for row in books.usage_by_subject(ALL, NOW, WEIGHTS))
+    assert after == [("b", 100), ("~", 100)]
 
 
 def test_a_user_without_a_run_left_leaves_no_subject_behind(ledger: Ledger) -> None:

@@ -51,7 +51,7 @@ CHECKS = (
     "overrides",
     "classification",
     "hourly usage",
-    "hourly sums",
+    "sums of usage",
     "reports",
 )
 
@@ -70,7 +70,7 @@ def test_books_that_nobody_touched_agree(given_out: Saf, ledger_url: str) -> Non
     ]
     compared = {one["check"]: one["compared"] for one in found}
     assert compared["hourly usage"] == DAYS * len(CPUS)
-    assert compared["hourly sums"] > 0
+    assert compared["sums of usage"] > 0
     assert compared["classification"] > 0
     assert compared["TRES sets"] > 0
     assert compared["reports"] == 1
@@ -93,14 +93,14 @@ ONE_SUM = f"{OF_CPU} AND hour = {today() - DAYS * 24 * HOUR} AND beneficiary = '
 DERIVED = {  # sums of billing and of cpu, which the report shows, were kept
     "usage changed": (
         f"UPDATE hourly_usage SET delivered = delivered + 1 WHERE {ONE_HOUR}",
-        {"hourly usage": (1, FIRST), "hourly sums": (2, FIRST)},
+        {"hourly usage": (1, FIRST), "sums of usage": (4, FIRST)},
     ),
     "usage deleted": (
         f"DELETE FROM hourly_usage WHERE {ONE_HOUR}",
-        {"hourly usage": (1, FIRST), "hourly sums": (2, FIRST)},
+        {"hourly usage": (1, FIRST), "sums of usage": (4, FIRST)},
     ),
     "a sum changed": (
-        f"UPDATE hourly_sums SET delivered = 0 WHERE {ONE_SUM}", {"hourly sums": (1, FIRST)},
+        f"UPDATE hourly_sums SET delivered = 0 WHERE {ONE_SUM}", {"sums of usage": (1, FIRST)},
     ),
 }  # fmt: skip
 
@@ -125,7 +125,9 @@ FORGED = {
         "DELETE FROM sums",
     ),
     "TRES sets": ("UPDATE allocation_tres SET count = count * 2", "DELETE FROM sums"),
-    "hourly sums": ("UPDATE hourly_sums SET delivered = delivered * 0.5 WHERE beneficiary = 'non_regional'",),
+    "sums of usage": (
+        "UPDATE hourly_sums SET delivered = delivered * 0.5 WHERE beneficiary = 'non_regional'",
+    ),
 }
 """A better share, by tables that no fingerprint of rows is over."""
 

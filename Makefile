@@ -116,4 +116,3 @@ bench-sources: $(VENV)/.installed slurm-roots  ## What each source of finished r
 
 clean:  ## Remove the environment and caches.
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
-	find slurm_ai_factory -name '*.nb[ic]' -delete

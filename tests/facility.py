@@ -233,10 +233,10 @@ def _write_registry(ledger: Ledger, config: configuration.Config) -> None:
     ]
     own = [Link(organisation=one.organisation, account=one.organisation, since=SINCE) for one in known]
     entries: list[RegistryEntry] = [*known, *own, *joint]
-    terms = config.terms(ledger.accounting.parents())
+    codes = config.codes(ledger.accounting.parents())
     for late, when, reason in ((False, SINCE, "aanmelding"), (True, at("2027-05-10"), "te laat aangemeld")):
         said = {"at": when, "actor": "beheer@example", "reason": reason}
-        done = ledger.registry.record([e for e in entries if (e.organisation == LATE) is late], terms, said)
+        done = ledger.registry.record([e for e in entries if (e.organisation == LATE) is late], codes, said)
         assert not done.problems, done.problems
 
 

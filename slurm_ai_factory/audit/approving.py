@@ -52,11 +52,11 @@ def check_override(ledger: Ledger, job: str, content: Mapping[str, Any]) -> None
 
 
 def _registry(config: Config, ledger: Ledger, content: Attribution, by: Attribution) -> Callable[[], None]:
-    terms = config.terms(ledger.accounting.parents())
+    codes = config.codes(ledger.accounting.parents())
     entries = approval.entries_from(content["entries"])
 
     def enter() -> None:
-        done = ledger.registry.record(entries, terms, by, correct=content["correct"])
+        done = ledger.registry.record(entries, codes, by, correct=content["correct"])
         if done.problems:
             problems = "; ".join(
                 f"{problem.entry.organisation}: {problem.field} {problem.reason}" for problem in done.problems

@@ -289,14 +289,14 @@ def _recorded(
     if not accounts and any(isinstance(entry, Link) for entry in entries):
         raise LedgerError("the ledger does not know the cluster's accounts yet; run `saf cycle` once")
     warn_of_names(ledger, reason)
-    act, terms = {"at": now(), "actor": current_actor(), "reason": reason}, config.terms(accounts)
-    new, _ = ledger.registry.check(entries, terms, correct=correct)
+    act, codes = {"at": now(), "actor": current_actor(), "reason": reason}, config.codes(accounts)
+    new, _ = ledger.registry.check(entries, codes, correct=correct)
     present = ledger.registry.known()
     if config.approval.registry and any(effective(present, entry) < now() for entry in new):
         content = {"entries": entries_value(entries), "correct": correct}
         proposed(ledger, ProposalKind.REGISTRY, content, act)
         return None
-    return ledger.registry.record(entries, terms, act, correct=correct)
+    return ledger.registry.record(entries, codes, act, correct=correct)
 
 
 def _record(config: Config, entries: Sequence[RegistryEntry], reason: str, *, correct: bool) -> None:

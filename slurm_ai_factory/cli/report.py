@@ -87,7 +87,7 @@ def _files(
     name = f"{config.cluster.name}-{window}"
     if "html" in formats:
         for code in languages:
-            yield f"{name}.{code}.html", pages.report_html(report, code, config.terms(()).municipalities)
+            yield f"{name}.{code}.html", pages.report_html(report, code, config.codes(()).municipalities)
     if "csv" in formats:
         yield f"{name}.csv", pages.as_csv(report)
     if "json" in formats:

@@ -78,7 +78,7 @@ def _check(config: Config, ledger: Ledger, offline: bool) -> CheckedRules:
         (seen, []) if offline else names_by_condition(slurm_of(config).commands, config.cluster.name)
     )
     rules, known = question.rules_at(config, ledger), {key: seen[key] | listed[key] for key in listed}
-    problems = rule_check.check(rules, known, config.terms(seen["account"]))
+    problems = rule_check.check(rules, known, config.codes(seen["account"]))
     return CheckedRules(problems, rule_check.gone(rules, seen, listed), hidden)
 
 

@@ -190,7 +190,7 @@ class Config:
             ended=self.promised is not None and self.promised.ended,
         )
 
-    def terms(self, accounts: Collection[str]) -> Codes:
+    def codes(self, accounts: Collection[str]) -> Codes:
         """The codes allowed in entries of the registry; ``accounts`` are those of the cluster."""
         return Codes(
             municipalities=values.shipped_municipalities() | self.registry.municipalities,

@@ -109,8 +109,8 @@ def _say(ledger: Ledger, config: Config, at: int) -> None:
     plant = Organisation(organisation="plant", name=EVIL, kvk="17000000", category="business", sector="C",
                          municipality="GM0014", since=0)  # fmt: skip
     entries: list[RegistryEntry] = [plant, Link(organisation="plant", account=OTHER, since=0)]
-    terms = config.terms(ledger.accounting.parents())
-    assert not ledger.registry.record(entries, terms, {"at": at, **said}).problems
+    codes = config.codes(ledger.accounting.parents())
+    assert not ledger.registry.record(entries, codes, {"at": at, **said}).problems
     ledger.intake.override("3", {"beneficiary": "regional", "organisation": "", **said}, at=at)
     ledger.control.say_pause(Pause(at, at + 10**9, EVIL, EVIL))
     hours = NewEntry(day=YESTERDAY, organisation="plant", role=EVIL, hours=Decimal(1), activity=EVIL)

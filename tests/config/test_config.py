@@ -331,8 +331,8 @@ def test_the_region_is_a_shipped_list_or_codes() -> None:
     assert {"GM0014", "GM1979", "GM0106", "GM1730"} <= shipped
     assert "GM0114" not in shipped, "Emmen is in the south of Drenthe"
     assert _parsed('[registry]\nregion = ["GM0772"]\n').registry.region == {"GM0772"}
-    terms = _parsed('[registry]\nmunicipalities = { GM2001 = "New" }\n').terms({"a"})
-    assert (terms.municipalities["GM2001"], terms.municipalities["GM0014"]) == ("New", "Groningen")
+    codes = _parsed('[registry]\nmunicipalities = { GM2001 = "New" }\n').codes({"a"})
+    assert (codes.municipalities["GM2001"], codes.municipalities["GM0014"]) == ("New", "Groningen")
 
 
 @pytest.mark.parametrize(

@@ -132,14 +132,20 @@ def test_missing_extras_are_named_with_the_command_that_installs_them(missing: s
     assert all(name in str(error.value) for name in missing)
 
 
-def test_compiled_code_is_kept_for_now_where_nothing_can_be_written() -> None:
-    environment = {"XDG_CACHE_HOME": "/var/empty/cache"}
-    compiled.keep_compiled(environment, can_write=lambda path: path == Path("/var/empty/cache"))
-    assert compiled.VARIABLE not in environment
+def test_compiled_code_is_kept_by_version_and_for_now_where_nothing_can_be_written(tmp_path: Path) -> None:
+    """numba would take code that was compiled with other classes."""
+    kept = []
+    for line in ("WAITING = 1", "WAITING = 2", "WAITING = 1"):
+        (tmp_path / "state.py").write_text(line)
+        environment = {"XDG_CACHE_HOME": "/var/empty/cache"}
+        compiled.keep_compiled(environment, lambda path: path == Path("/var/empty/cache"), tmp_path)
+        kept.append(environment[compiled.VARIABLE])
+    assert kept[0] == kept[2] != kept[1]
+    environment = {}
     compiled.keep_compiled(environment, can_write=lambda _: False)
     place = Path(environment[compiled.VARIABLE])
     assert place.is_dir()
-    compiled.keep_compiled(environment, can_write=lambda _: False)
+    compiled.keep_compiled(environment, can_write=lambda _: True)
     assert environment[compiled.VARIABLE] == str(place)
     place.rmdir()
 

@@ -18,7 +18,7 @@ WINDOW = "2027Q3"
 
 def pages(made: year.Year) -> dict[str, str]:
     """The files of the example by name."""
-    labels = made.config.terms(()).municipalities
+    labels = made.config.codes(()).municipalities
     return {
         f"report-{WINDOW}.{code}.html": report_html(made.reports[WINDOW], code, labels) for code in LANGUAGES
     }

@@ -82,7 +82,7 @@ return low;
 def folder(made: Year, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The pages of all four reports."""
     folder = tmp_path_factory.mktemp("pages")
-    labels = made.config.terms(()).municipalities
+    labels = made.config.codes(()).municipalities
     for window, report in made.reports.items():
         for code in LANGUAGES:
             (folder / f"{window}.{code}.html").write_text(report_html(report, code, labels), encoding="utf-8")

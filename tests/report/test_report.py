@@ -37,7 +37,7 @@ quarters = pytest.mark.parametrize("window", facility.QUARTERS)
 
 def files(made: Year, report: Report) -> dict[str, str]:
     """Everything that leaves the system."""
-    labels = made.config.terms(()).municipalities
+    labels = made.config.codes(()).municipalities
     pages = {code: report_html(report, code, labels) for code in LANGUAGES}
     return {**pages, "csv": as_csv(report), "json": report_json(report)}
 

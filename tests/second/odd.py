@@ -113,8 +113,8 @@ def _moved(ledger: Ledger, config: Config) -> None:
     moved = replace(before, since=at("2028-01-03"), municipality="GM0363", hub="amsterdam", sector="C")
     entries: list[Organisation] = [replace(before, until=moved.since), moved]
     said = {"at": FIRST + 200, "actor": "a", "reason": "r"}
-    terms = config.terms(ledger.accounting.parents())
-    done = ledger.registry.record(entries, terms, said, correct=True)
+    codes = config.codes(ledger.accounting.parents())
+    done = ledger.registry.record(entries, codes, said, correct=True)
     assert not done.problems, done.problems
 
 

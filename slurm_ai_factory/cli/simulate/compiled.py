@@ -1,6 +1,7 @@
-"""Where numba keeps compiled code: beside the package, in the user's cache, or in a temporary directory.
+"""Where numba keeps compiled code: in the user's cache, or in a temporary directory.
 
-numba fails if it can write to neither of the first two; then its code lives only as long as this process.
+numba compiles a function again when its own file changes, but not when the classes that it uses do. So each
+version of the package has a directory of its own.
 Tested in tests/end_to_end/test_model_demo.py.
 """
 
@@ -10,6 +11,7 @@ import atexit
 import os
 from collections.abc import Callable, MutableMapping
 from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
@@ -17,6 +19,7 @@ from tempfile import mkdtemp
 import slurm_ai_factory
 
 VARIABLE = "NUMBA_CACHE_DIR"
+SOURCES = Path(slurm_ai_factory.__file__).parent / "simulation"
 
 
 def writable(path: Path) -> bool:
@@ -26,14 +29,19 @@ def writable(path: Path) -> bool:
 
 
 def keep_compiled(
-    environment: MutableMapping[str, str] = os.environ, can_write: Callable[[Path], bool] = writable
+    environment: MutableMapping[str, str] = os.environ,
+    can_write: Callable[[Path], bool] = writable,
+    sources: Path = SOURCES,
 ) -> None:
-    """Set NUMBA_CACHE_DIR if needed. Call it before numba is imported."""
-    places = [Path(slurm_ai_factory.__file__).parent]
-    with suppress(RuntimeError):  # this user has no home
-        places.append(Path(environment.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()))
-    if VARIABLE in environment or any(map(can_write, places)):
+    """Set NUMBA_CACHE_DIR, unless it is set. Call it before numba is imported."""
+    if VARIABLE in environment:
         return
+    with suppress(RuntimeError):  # this user has no home
+        cache = Path(environment.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
+        if can_write(cache):
+            code = b"".join(file.read_bytes() for file in sorted(sources.glob("*.py")))
+            environment[VARIABLE] = str(cache / "saf" / sha256(code).hexdigest()[:16])
+            return
     scratch = mkdtemp(prefix="saf-compiled-")
     atexit.register(rmtree, scratch, ignore_errors=True)
     environment[VARIABLE] = scratch

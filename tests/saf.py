@@ -1,16 +1,17 @@
 """The product as its users run it: `saf` as a process of its own, with a saf.toml made for one test.
 
-Rule: nothing of the package is imported to get an answer; what is asserted is what a user would see.
+Rule: what is asserted is what a user would see.
 """
 
 from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from tests import loaded
 
 SECTIONS: dict[str, dict[str, object]] = {
     "cluster": {"name": "loop"},
@@ -56,14 +57,11 @@ class Saf:
         self.file.write_text("\n".join(lines) + self.rules)
 
     def argv(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "slurm_ai_factory", *arguments]
+        return [*loaded.COMMAND, *arguments]
 
     def run(self, *arguments: str, code: int = 0, timeout: float = 120) -> subprocess.CompletedProcess[str]:
         """The finished command; its exit code is asserted."""
-        done = subprocess.run(
-            self.argv(*arguments), env=self.env, capture_output=True, text=True, timeout=timeout,
-            cwd=self.directory,
-        )  # fmt: skip
+        done = loaded.run(arguments, env=self.env, cwd=self.directory, timeout=timeout)
         assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
 

@@ -18,6 +18,7 @@ import pytest
 
 from slurm_ai_factory.core import tres
 from slurm_ai_factory.slurm import Slurm
+from tests import loaded
 from tests.cluster.requirements import unavailable
 from tests.cluster.slurm import SlurmCluster, wait_until
 from tests.cluster.tree import Tree, plant
@@ -167,7 +168,7 @@ def test_no_text_hides_forges_or_stops_anything(
     assert {job for job, _, _ in charges(ledger_url).values()} == attack.accounts.keys() - attack.held
     assert saf.json("ledger", "status")["rejected_lines"] == 0
     for command in SHOWING:
-        done = subprocess.run(saf.argv(*command), env=saf.env, capture_output=True, text=True, timeout=120)
+        done = loaded.run(command, env=saf.env)
         assert printable(done.stdout + done.stderr), command
 
 

@@ -8,7 +8,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 from dataclasses import replace
 from decimal import Decimal
 from hashlib import sha256
@@ -26,7 +25,7 @@ from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import open_ledger, publishing
 from slurm_ai_factory.report import LANGUAGES, Report, as_csv, gather, report_html, report_json, value
 from slurm_ai_factory.report.sheets import figure_rows
-from tests import facility
+from tests import facility, loaded
 from tests.conftest import by_hand, new_ledger, past_guards
 from tests.core.programme.test_suppression import parts, singled_out
 from tests.report import examples, year
@@ -44,10 +43,9 @@ def files(made: Year, report: Report) -> dict[str, str]:
 
 def saf(made: Year, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
     """The command line as its users run it."""
-    done = subprocess.run(
-        [sys.executable, "-m", "slurm_ai_factory", "--config", str(made.file), *arguments],
-        capture_output=True, text=True, timeout=120, env={**os.environ, "NO_COLOR": "1"},
-    )  # fmt: skip
+    done = loaded.run(
+        ["--config", str(made.file), *arguments], env={"PATH": os.environ["PATH"], "NO_COLOR": "1"}
+    )
     assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done
 

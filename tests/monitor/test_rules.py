@@ -11,16 +11,11 @@ import yaml
 
 from tests.docs import markdown
 from tests.docs.markdown import ROOT
-from tests.monitor.prometheus import RULES, promtool, unavailable
+from tests.monitor.prometheus import RULES, alerts, promtool, unavailable
 
 FOLDER = RULES.parent
 TESTS: list[dict[str, Any]] = yaml.safe_load((FOLDER / "rules_test.yml").read_text())["tests"]
-ALERTS: dict[str, dict[str, Any]] = {
-    rule["alert"]: rule
-    for group in yaml.safe_load(RULES.read_text())["groups"]
-    for rule in group["rules"]
-    if "alert" in rule
-}
+ALERTS = alerts()
 MKDOCS = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
 RUNBOOK = markdown.read(ROOT / "docs" / "howto" / "alerts.md")
 needs_promtool = pytest.mark.skipif(unavailable() is not None, reason=str(unavailable()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -24,7 +25,7 @@ def measured(hours: list[Hour], as_of: int, window: Window = YEAR, target: float
     return replace(examples.measurement(), window=window, as_of=as_of, hours=inside, target_share=target)
 
 
-def hours_of(amounts: list[tuple[int, ...]]) -> list[Hour]:
+def hours_of(amounts: Sequence[tuple[int, ...]]) -> list[Hour]:
     return [
         Hour(
             n * HOUR, float(region), float(region + other + unsorted), float(wait), float(up), float(unsorted)

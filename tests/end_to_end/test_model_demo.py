@@ -109,6 +109,8 @@ def test_no_alert_is_due_but_those_of_the_deficit_it_begins_with(scratch: Path, 
                 name for name, rule in real.alerts().items()
                 if scraping.knows(always.format(rule["expr"]))
             }  # fmt: skip
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=120)
     assert due <= {"SafFloorAtRisk", "SafFloorMissedWhileJobsWait"}
 
 

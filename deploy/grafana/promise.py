@@ -121,7 +121,7 @@ def panels() -> list[tuple[int, int, Panel]]:
         (8, 9, lines("What the region missed, in resource-hours", [
             Line(f"max(saf_window_starved_resource_seconds{IN}) / 3600", "starved in the window", BAD),
             Line(f"max(saf_window_shortfall_resource_seconds{IN}) / 3600", "short of the promise", FLOOR),
-            Line(STARVED_DAY, "starved in the last 24 hours", WARNING, dash=(2, 6)),
+            Line(STARVED_DAY, "starved in the last 24 hours", BAD, dash=(2, 6)),
         ], "short")),
         (8, 4, bars("By category, of all charge", row("category"), "{{name}}", "percentunit",
                     about="Regional charge of each category / all charge in the window.")),

@@ -12,7 +12,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from slurm_ai_factory.core.control.reasons import HOLDS
 from slurm_ai_factory.core.measure.share import Group
-from slurm_ai_factory.core.measure.tally import Sums, Tally
+from slurm_ai_factory.core.measure.tally import Tallied, Tally
 from slurm_ai_factory.core.records import HOUR
 from slurm_ai_factory.core.rules.classify import Beneficiary
 from slurm_ai_factory.core.tres import Resource
@@ -141,7 +141,7 @@ def test_what_is_not_known_is_left_out() -> None:
 
 
 def test_the_counters_are_those_of_the_tally_and_have_no_window() -> None:
-    sums = Sums(regional=3.0, non_regional=5.0, unclassified=1.0, waiting=4.0, starved=2.0, capacity=10.0)
+    sums = Tallied(regional=3.0, non_regional=5.0, unclassified=1.0, waiting=4.0, starved=2.0, capacity=10.0)
     found = samples(examples.complete(tally=Tally("gres/gpu", examples.NOW, sums)))
     assert {name: value for name, value in found.items() if "resource_seconds_total" in name} == {
         "saf_delivered_resource_seconds_total{c,gres/gpu,regional}": 3,

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 
 import pytest
 
+from deploy.grafana import generate
 from slurm_ai_factory.core.records import DAY, HOUR
 from tests.monitor import month
 from tests.monitor import prometheus as real
 from tests.monitor.month import INSTANTS, SIDES, Moment, regional, starved, total
 from tests.monitor.prometheus import Prometheus
-from tests.monitor.sheet import substituted
+from tests.monitor.sheet import Sheet, substituted
 from tests.monitor.test_prometheus import expressions, panels
 
 Expected = Callable[[Moment], list[float]]
@@ -29,8 +31,12 @@ def only(phase: int, *values: float) -> Callable[[int], list[float]]:
 
 def both(of: Callable[[Moment], float | None]) -> Callable[[int], list[float]]:
     """The value of each cluster, where it has one."""
-    found = lambda now: (of(Moment(cluster, now)) for cluster in ("cal", "roll"))  # noqa: E731
-    return lambda now: [value for value in found(now) if value is not None]
+
+    def known(now: int) -> list[float]:
+        found = (of(Moment(cluster, now)) for cluster in ("cal", "roll"))
+        return [value for value in found if value is not None]
+
+    return known
 
 
 RULES: dict[str, Callable[[int], list[float]]] = {
@@ -49,7 +55,7 @@ RULES: dict[str, Callable[[int], list[float]]] = {
     "SafContradiction": only(1, 1),
     "SafLeverApart": only(1, 0.2, 0.2),
     "SafPaused": only(2, 1),
-    "SafNoAuthority": lambda now: [[], [0.6, 0.6], [0, 0]][INSTANTS.index(now)],
+    "SafNoAuthority": both(lambda m: (None, 0.6, 0)[m.phase]),
     "SafForeignChange": only(1, 1, 1),
     "SafTwoWriters": only(2, 2),
     "SafWriteFailed": lambda _: [1.5, 1.5],
@@ -216,6 +222,17 @@ def test_a_panel_has_the_value_of_the_definition(kept: Prometheus, where: str) -
     for m in (Moment(cluster, now) for now in INSTANTS for cluster in ("cal", "roll")):
         asked = substituted(expr, {"cluster": m.cluster, "window": m.window[0]})
         assert values(kept, asked, m.now) == pytest.approx(sorted(of(m))), m
+
+
+def test_the_board_of_a_rolling_window_says_that_it_has_no_end(kept: Prometheus) -> None:
+    """Where a quarter has the rest of it; and nothing is left empty, or shown as -0 or as -100 %."""
+    board = generate.dashboard("saf-promise")
+    for cluster, words in (("roll", 4), ("cal", 0)):
+        m = Moment(cluster, INSTANTS[1])
+        variables = {"cluster": cluster, "window": m.window[0]}
+        drawn = Sheet(kept, variables, m.now - 3 * DAY, m.now, 1920).page(board)
+        assert drawn.count("rolls on, has no end") == words
+        assert not re.search(r'class="none"|>-0\b|>-100%', drawn)
 
 
 def test_the_two_windows_differ_and_every_alert_fires_at_one_of_the_instants() -> None:

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from slurm_ai_factory import question
-from slurm_ai_factory.core.measure.tally import Sums, Tally
+from slurm_ai_factory.core.measure.tally import Tallied, Tally
 from slurm_ai_factory.core.records import HOUR
 from slurm_ai_factory.core.rules.classify import Beneficiary
 from slurm_ai_factory.daemon import Daemon
@@ -55,7 +55,7 @@ def test_every_hour_is_counted_once_also_where_a_month_ends(ledger_url: str, win
     with living(ledger_url, time.perf_counter, config) as life:
         life.beat(30 * DAY + 18 * HOUR)
         began = tally_of(life)
-        assert began.sums == Sums()
+        assert began.sums == Tallied()
         for seconds in (1800, *[HOUR] * 9, 5 * HOUR, HOUR):
             life.beat(seconds)
         shown = life.board.shown

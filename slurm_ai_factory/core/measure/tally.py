@@ -11,11 +11,11 @@ from math import fsum
 from typing import NamedTuple
 
 from slurm_ai_factory.core.charge import hour_of
-from slurm_ai_factory.core.measure.share import starved
+from slurm_ai_factory.core.measure.share import hours_since, starved
 from slurm_ai_factory.core.records import Hour, Instant, Measurement
 
 
-class Sums(NamedTuple):
+class Tallied(NamedTuple):
     """Resource-seconds."""
 
     regional: float = 0.0
@@ -32,7 +32,7 @@ class Tally:
 
     resource: str
     until: Instant
-    sums: Sums = field(default_factory=Sums)
+    sums: Tallied = field(default_factory=Tallied)
 
     def plus(self, m: Measurement) -> Tally:
         """With the hours of a measurement that are over and not in the sums yet.
@@ -42,14 +42,14 @@ class Tally:
         until = hour_of(min(m.as_of, m.window.until))
         if m.resource.name != self.resource:
             return Tally(m.resource.name, until)
-        added = (_sums(hour, m.target_share) for hour in m.hours if self.until <= hour.at < until)
-        sums = Sums(*map(fsum, zip(self.sums, *added, strict=True)))
+        added = (_sums(hour, m.target_share) for hour in hours_since(m, self.until) if hour.at < until)
+        sums = Tallied(*map(fsum, zip(self.sums, *added, strict=True)))
         return Tally(self.resource, max(self.until, until), sums)
 
 
-def _sums(hour: Hour, target_share: float) -> Sums:
+def _sums(hour: Hour, target_share: float) -> Tallied:
     """One hour; rounding of a sum that is 0 may leave it below that."""
     rest = hour.total - hour.regional - hour.unclassified
     lacked = starved([hour], target_share)
     known = hour.regional, rest, hour.unclassified, hour.regional_waiting, lacked, hour.capacity
-    return Sums(*(max(0.0, charge) for charge in known))
+    return Tallied(*(max(0.0, charge) for charge in known))

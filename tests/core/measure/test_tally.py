@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slurm_ai_factory.core.measure.tally import Sums, Tally
+from slurm_ai_factory.core.measure.tally import Tallied, Tally
 from slurm_ai_factory.core.records import HOUR, Hour, Measurement, Window
 from slurm_ai_factory.core.tres import Resource
 from tests.monitor import examples
@@ -92,7 +92,7 @@ def test_another_resource_starts_at_nothing() -> None:
     hours = hours_of([(40, 60, 0, 0, 100)] * 5)
     tally = Tally("gres/gpu", 0).plus(measured(hours, 5 * HOUR))
     other = tally.plus(replace(measured(hours, 5 * HOUR), resource=Resource({"cpu": 1})))
-    assert other == Tally("cpu", 5 * HOUR, Sums())
+    assert other == Tally("cpu", 5 * HOUR, Tallied())
 
 
 def test_rounding_never_lowers_a_sum() -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -173,8 +173,13 @@ class Board:
                 self.phases.setdefault(phase, Durations()).add(seconds)
 
     def fail(self, outcome: str, message: str, cause: str = "", reason: str = "read_failed") -> None:
-        """Record a cycle that ended without a measurement; ``outcome`` is failed or standby."""
+        """Record a cycle that ended without a measurement; ``outcome`` is failed or standby.
+
+        A daemon that stands by leaves the hours to the active one, and counts from 0 when it takes over.
+        """
         with self.lock:
+            if self.shown is not None and outcome == "standby":
+                self.shown = replace(self.shown, tally=None)
             self.failed, self.failure, self.cause = outcome, message, cause
             self.reason, self.overdue_since = reason, None
             self.cycles[outcome] += 1

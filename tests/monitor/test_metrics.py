@@ -153,6 +153,15 @@ def test_the_counters_are_those_of_the_tally_and_have_no_window() -> None:
     }
 
 
+def test_a_daemon_that_stood_by_does_not_count_the_hours_of_the_other() -> None:
+    for outcome, kept in (("failed", True), ("standby", False)):
+        board = examples.complete(tally=Tally("gres/gpu", examples.NOW, Tallied(regional=3.0)))
+        board.fail(outcome, "no")
+        board.fail("failed", "no", "slurm")
+        assert board.shown
+        assert (board.shown.tally is not None) is kept
+
+
 def test_people_read_names_of_sectors_and_of_the_resource() -> None:
     groups = [Group(("J",), Beneficiary.REGIONAL, 3), Group(("regional",), Beneficiary.REGIONAL, 2)]
     weighted = Resource({"cpu": Decimal("0.25"), "gres/gpu": 16})

@@ -49,11 +49,11 @@ def panels() -> list[tuple[int, int, Panel]]:
             Line(f"max(saf_target_share_ratio{IN})", "floor", FLOOR, width=1),
         ], "percentunit", why=NO_ACCOUNT, high=0.4,
             about="The region goes first while EffectvUsage is below NormShares, which the control moves.")),
-        (12, 8, lines("RawShares", [
+        (12, 8, lines("RawShares, current and wanted", [
             Line(CURRENT, "current", REGION, width=3),
             Line(WANTED, "wanted", GOOD, dash=(8, 4)),
         ], "none", why=NO_ACCOUNT)),
-        (12, 8, lines("What the region runs and waits for, in the resource", [
+        (12, 8, lines("Regional resources, running and waiting", [
             Line(f"max(saf_regional_running_resources{IN})", "running", REGION),
             Line(f"max(saf_regional_pending_resources{IN})", "waiting, by accounting", EXPECTED),
             Line(QUEUED, "waiting and could start, in the live queue", WARNING),

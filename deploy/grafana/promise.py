@@ -42,6 +42,7 @@ VERDICT = state(
 )  # fmt: skip
 
 ROLLS = {-1: ("rolls on, has no end", PLAIN)}
+NEEDED = {**ROLLS, -2: ("nothing: at the floor", GOOD)}
 
 READING = """\
 The region was promised a **floor**: at least this share of the compute delivered in the window.
@@ -60,6 +61,11 @@ def of_calendar(expr: str) -> str:
     """An expression about the end of a window; -1 for a rolling one, which has none."""
     rolling = 'max(saf_target_share_ratio{cluster="$cluster",window="$window",window=~"rolling:.*"})'
     return f"{expr} or 0 * {rolling} - 1"
+
+
+def if_below(expr: str) -> str:
+    """What is known of a calendar window only while it is below the floor; -2 while it is not."""
+    return f"{of_calendar(expr)} or 0 * ({DELIVERED} >= {TARGET}) - 2"
 
 
 def row(label: str) -> str:
@@ -88,14 +94,14 @@ def panels() -> list[tuple[int, int, Panel]]:
         (4, 4, numbers("Floor at risk", f"max(saf_floor_at_risk{IN})", "none",
                        words={0: ("no", GOOD), 1: ("yes", BAD)},
                        about="Below the floor, and the window rolls or its rest cannot mend that.")),
-        (4, 4, numbers("Within reach", of_calendar(f"max(saf_attainable{IN})"), "none", why=NOT_CALENDAR,
-                       words={0: ("no", BAD), 1: ("yes", GOOD), **ROLLS},
+        (4, 4, numbers("Within reach", if_below(f"max(saf_attainable{IN})"), "none", why=NOT_CALENDAR,
+                       words={0: ("no", BAD), 1: ("yes", GOOD), **ROLLS, -2: ("yes: at the floor", GOOD)},
                        about="Whether present regional demand can reach the required share.")),
         (4, 4, numbers("Expected at the end", of_calendar(f"max(saf_forecast_share_ratio{IN})"),
                        "percentunit", words=ROLLS, why=NOT_CALENDAR,
                        about="If the rest of the window is like the last seven days.")),
-        (4, 3, numbers("Required from now on", of_calendar(f"max(saf_required_share_ratio{IN})"),
-                       "percentunit", why=NOT_CALENDAR, words=ROLLS,
+        (4, 3, numbers("Required from now on", if_below(f"max(saf_required_share_ratio{IN})"),
+                       "percentunit", why=NOT_CALENDAR, words=NEEDED,
                        steps={None: TEXT, 0.5: WARNING, 1: BAD},
                        about="Share of the rest of the window that is needed to end at floor plus margin.")),
         (4, 3, numbers("Rest of the window", of_calendar(LEFT), "s", decimals=0, words=ROLLS)),

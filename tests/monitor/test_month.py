@@ -103,9 +103,9 @@ PROMISE: dict[str, Expected] = {
     "Against the floor": lambda m: [100 * (m.share - m.target)],
     "Verdict": lambda m: [4.0 if m.rolls else 1.0],
     "Floor at risk": lambda m: [float(m.rolls)],
-    "Within reach": calendar(1, 1, 0),
+    "Within reach": calendar(-2, 1, 0),
     "Expected at the end": calendar(0.24, 0.26, 0.27),
-    "Required from now on": calendar(0.2, 0.6, 1.1),
+    "Required from now on": calendar(-2, 0.6, 1.1),
     "Rest of the window": lambda m: ROLLS if m.rolls else [m.window[2] - m.now + 60],
     "Last seven days": RECENT,
     "Of capacity": lambda m: [m.in_window(regional) / m.in_window(month.capacity)],
@@ -141,12 +141,12 @@ CONTROL: dict[str, Expected] = {
     "EffectvUsage of the region against its set-point: set-point": phases(0.29, 0.30, 0.31),
     "EffectvUsage of the region against its set-point: NormShares": phases(0.28, 0.29, 0.30),
     "EffectvUsage of the region against its set-point: floor": TARGET,
-    "RawShares: current": SHARES,
-    "RawShares: wanted": WANTED,
-    "What the region runs and waits for, in the resource: running":
+    "RawShares, current and wanted: current": SHARES,
+    "RawShares, current and wanted: wanted": WANTED,
+    "Regional resources, running and waiting: running":
         lambda m: [20 + (m.now - month.BEGIN) // HOUR % 24],
-    "What the region runs and waits for, in the resource: waiting, by accounting": phases(40, 0, 50),
-    "What the region runs and waits for, in the resource: waiting and could start, in the live queue":
+    "Regional resources, running and waiting: waiting, by accounting": phases(40, 0, 50),
+    "Regional resources, running and waiting: waiting and could start, in the live queue":
         phases(30, 31, 32),
     "Decisions in six hours, by reason: {{reason}}": lambda _: [6, 66],
     "Changes of RawShares since the start, by status: {{status}}":

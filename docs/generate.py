@@ -26,6 +26,7 @@ from slurm_ai_factory.core.control.reasons import HOLDS, REASONS
 from slurm_ai_factory.core.live.demand import BY_REASON, OF_REASON, OF_STATE, Standing
 from slurm_ai_factory.core.measure.figures import FIGURES
 from slurm_ai_factory.core.measure.share import Group
+from slurm_ai_factory.core.measure.tally import Tally
 from slurm_ai_factory.core.records import Decision, Hour, Measurement, Mode, Window
 from slurm_ai_factory.core.rules.classify import CONDITIONS, DETAILS, Beneficiary
 from slurm_ai_factory.core.tres import Resource
@@ -191,7 +192,7 @@ def _help(command: click.Command, context: click.Context, *, common: bool) -> st
 def metrics() -> Iterator[str]:
     """The families of a board before the first cycle, and of one after a complete cycle."""
     empty, filled = Board("c"), Board("c")
-    filled.complete(_shown())
+    filled.complete(_shown(), 10801.0)
     filled.reconciled = Reconciled(at=10800, since=0, until=7200, unexplained=0)
     always = {family.name for family in BoardCollector(empty).collect()}
     families = list(BoardCollector(filled).collect())
@@ -266,7 +267,7 @@ def _shown() -> Shown:
         steered=(Steered("regional", 25, 25),), weight_fairshare=100000,
         history=(), statuses=(), unreadable=0, unknown_states=0, unknown_accounts=(), runs=1, changed=1,
         period=300, stale_after=1800, zone=ZoneInfo("UTC"), authority=1.0, demand={"regional": 1.0},
-        retention_overdue=False,
+        retention_overdue=False, tally=Tally("cpu", 10800),
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ import logging
 import os
 import signal
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
@@ -80,6 +81,9 @@ class Daemon:
     beat: float = 0.0  #: when the present cycle was due; the next is due one period later
     moved: float = 0.0  #: when a cycle last began or ended
     period: float = 0.0  #: between two beats, of the stopwatch
+    host_clock: Callable[[], float] = (
+        time.time
+    )  #: which Prometheus shares, as it need not share the cluster's
 
     def run(self) -> None:
         """Until SIGTERM. Raises ConfigError when it cannot start."""
@@ -164,9 +168,9 @@ class Daemon:
         try:
             report = cycle.run(site, self.stopwatch)
             _log(report)
-            shown = showing.what_is_shown(site, report)
+            shown = showing.what_is_shown(site, report, board.shown)
             self.moved = self.stopwatch()
-            board.complete(shown)
+            board.complete(shown, self.host_clock())
         except Exception as error:
             self._failed(board, error)
             return

@@ -14,15 +14,13 @@ from deploy.grafana.panels import (
     Panel,
     lines,
     numbers,
+    state,
     states,
 )
 
 IN = '{cluster="$cluster"}'
 MODES = {1: ("observe", PLAIN), 2: ("advise", REGION), 3: ("enforce", GOOD)}
-MODE = " + ".join(
-    f'{number} * max(saf_mode{{cluster="$cluster",mode="{mode}"}})'
-    for number, mode in enumerate(("observe", "advise", "enforce"), 1)
-)
+MODE = state("saf_mode", "mode", ("observe", "advise", "enforce"), 'cluster="$cluster"')
 QUEUED = 'max(saf_queue_demand_resources{cluster="$cluster",beneficiary="regional"})'
 APPLIED = 'sum(increase(saf_changes_total{cluster="$cluster",status="applied"}[1d]))'
 CURRENT = f"sum(max by (account) (saf_raw_shares{IN}))"
@@ -35,8 +33,7 @@ def panels() -> list[tuple[int, int, Panel]]:
     """(width, height, panel), row by row."""
     return [
         (4, 4, numbers("Mode", MODE, "none", words=MODES)),
-        (4, 4, numbers("Holds", f"sum(max by (reason) (saf_hold{IN}))", "none",
-                       words={0: ("none", GOOD), 1: ("on hold", BAD), 2: ("on hold", BAD)},
+        (4, 4, numbers("Holds", f"max(saf_hold{IN})", "none", words={0: ("none", GOOD), 1: ("on hold", BAD)},
                        about="Whether the control is on hold; the timeline below shows the reason.")),
         (4, 4, numbers("RawShares now", CURRENT, "none", why=NO_ACCOUNT)),
         (4, 4, numbers("RawShares wanted", WANTED, "none", why=NO_ACCOUNT)),
@@ -52,11 +49,11 @@ def panels() -> list[tuple[int, int, Panel]]:
             Line(f"max(saf_target_share_ratio{IN})", "floor", FLOOR, width=1),
         ], "percentunit", why=NO_ACCOUNT, high=0.4,
             about="The region goes first while EffectvUsage is below NormShares, which the control moves.")),
-        (12, 8, lines("RawShares", [
+        (12, 8, lines("RawShares, current and wanted", [
             Line(CURRENT, "current", REGION, width=3),
             Line(WANTED, "wanted", GOOD, dash=(8, 4)),
         ], "none", why=NO_ACCOUNT)),
-        (12, 8, lines("Queue demand of the region, in the resource of the promise", [
+        (12, 8, lines("Regional resources, running and waiting", [
             Line(f"max(saf_regional_running_resources{IN})", "running", REGION),
             Line(f"max(saf_regional_pending_resources{IN})", "waiting, by accounting", EXPECTED),
             Line(QUEUED, "waiting and could start, in the live queue", WARNING),
@@ -64,7 +61,7 @@ def panels() -> list[tuple[int, int, Panel]]:
         (12, 8, lines("Decisions in six hours, by reason", [
             Line(f"sum by (reason) (increase(saf_decisions_total{IN}[6h])) > 0", "{{reason}}"),
         ], "short", stacked=True, why="No decision yet: no complete cycle.")),
-        (12, 8, lines("Changes of RawShares, by status", [
+        (12, 8, lines("Changes of RawShares since the start, by status", [
             Line(f"sum by (status) (saf_changes_total{IN})", "{{status}}"),
         ], "short")),
         (18, 8, states("Holds", f"max by (reason) (saf_hold{IN})", "{{reason}}",

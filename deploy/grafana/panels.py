@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from grafana_foundation_sdk.builders import (
     bargauge,
@@ -38,8 +39,8 @@ TEXT = "text"
 REGION, FLOOR, EXPECTED = "#3f7fbf", "#d98a1f", "#8fa3b5"
 
 NOT_YET = "No complete cycle of saf yet. Its log says why; after a failed one, this is a gap until the next."
-NOT_CALENDAR = "Known for calendar windows only, once something was delivered. Or: no complete cycle yet."
-NO_RULE = "Needs deploy/prometheus/rules.yml in Prometheus, and a day of scrapes."
+NOT_CALENDAR = "Known once something was delivered in the window. Or: no complete cycle yet."
+NO_RULE = "Needs deploy/prometheus/rules.yml in Prometheus, and two hours of scrapes."
 NO_TARGET = "Prometheus has no target of job saf: see deploy/prometheus/scrape.yml."
 
 Panel = Builder[model.Panel]
@@ -57,12 +58,35 @@ class Line:
     width: int = 2
 
 
+def state(metric: str, label: str, values: Sequence[str], where: str) -> str:
+    """A state set as one series: the number of its state, from 1 on, for a panel's words.
+
+    If two daemons are in different states, the later of the values is shown, never a sum of both.
+    """
+    numbered = (
+        f'{number} * ({metric}{{{where},{label}="{value}"}} == 1)' for number, value in enumerate(values, 1)
+    )
+    return f"max({' or '.join(numbered)})"
+
+
+def against(title: str, expr: str, floor: str, unit: str, **more: Any) -> stat.Panel:
+    """One number that is good from the floor on and bad below it; of its two queries one has a result."""
+    panel = numbers(title, f"{expr} >= {floor}", unit, named="at the floor", **more)
+    panel = panel.with_target(_query(f"{expr} < {floor}", "below the floor", ref="B", instant=True))
+    for name, color in (("at the floor", GOOD), ("below the floor", BAD)):
+        panel = panel.override_by_name(name, _drawing(Line("", name, color)))
+    return panel.color_mode(kinds.BigValueColorMode.VALUE).text_mode(kinds.BigValueTextMode.VALUE)
+
+
 def numbers(
     title: str, expr: str, unit: str, *, why: str = NOT_YET, about: str = "",
     steps: Mapping[float | None, str] | None = None, words: Mapping[int, tuple[str, str]] | None = None,
     decimals: int | None = None, named: str = "",
 ) -> stat.Panel:  # fmt: skip
-    """One number, with a colour where it crosses a step, or a word where it stands for a state."""
+    """One number, with a colour where it crosses a step, or a word where it stands for a state.
+
+    Without ``decimals`` Grafana shows as many as a small number needs.
+    """
     made = stat.Panel().title(title).datasource(SOURCE).no_value(why).description(about).unit(unit)
     made = made.with_target(_query(expr, named or title, instant=True))
     made = made.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).values(False))
@@ -104,15 +128,7 @@ def bars(
     title: str, expr: str, name: str, unit: str, *, why: str = NOT_YET, about: str = ""
 ) -> bargauge.Panel:
     """One bar for each series, the longest first."""
-    made = (
-        bargauge.Panel()
-        .title(title)
-        .datasource(SOURCE)
-        .no_value(why)
-        .description(about)
-        .unit(unit)
-        .decimals(1)
-    )
+    made = bargauge.Panel().title(title).datasource(SOURCE).no_value(why).description(about).unit(unit)
     made = made.with_target(_query(f"sort_desc({expr})", name, instant=True))
     made = made.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).values(False))
     made = made.orientation(kinds.VizOrientation.HORIZONTAL).display_mode(kinds.BarGaugeDisplayMode.BASIC)

@@ -1,4 +1,8 @@
-"""Promise: for those who promised. Share against the floor, verdict, forecast, by category and sector."""
+"""Promise: for those who promised. Share against the floor, verdict, forecast, by category and sector.
+
+The rule: it fits a wall display of 1920 by 1080 pixels, and its top row has what people look for first. A
+rolling window has no end: panels about the rest of a window say so, instead of a 0 or an empty panel.
+"""
 
 from __future__ import annotations
 
@@ -9,29 +13,36 @@ from deploy.grafana.panels import (
     GOOD,
     NO_RULE,
     NOT_CALENDAR,
+    PLAIN,
     REGION,
     TEXT,
     WARNING,
     Line,
     Panel,
+    against,
     bars,
     lines,
     numbers,
+    state,
     words_of,
 )
 
 IN = '{cluster="$cluster",window="$window"}'
 DELIVERED, TARGET = f"max(saf_delivered_share_ratio{IN})", f"max(saf_target_share_ratio{IN})"
+RECENT = f"max(saf_recent_share_ratio{IN})"
 VERDICTS = {
     1: ("open", REGION),
     2: ("met", GOOD),
     3: ("missed: too little regional work", WARNING),
     4: ("missed: regional jobs waited", BAD),
 }
-VERDICT = " + ".join(
-    f'{number} * max(saf_verdict{{cluster="$cluster",window="$window",verdict="{verdict}"}})'
-    for number, verdict in enumerate(("open", "met", "missed_demand", "missed_starved"), 1)
-)
+VERDICT = state(
+    "saf_verdict", "verdict", ("open", "met", "missed_demand", "missed_starved"),
+    'cluster="$cluster",window="$window"',
+)  # fmt: skip
+
+ROLLS = {-1: ("rolls on, has no end", PLAIN)}
+NEEDED = {**ROLLS, -2: ("nothing: at the floor", GOOD)}
 
 READING = """\
 The region was promised a **floor**: at least this share of the compute delivered in the window.
@@ -40,60 +51,86 @@ The region was promised a **floor**: at least this share of the compute delivere
 - **Missed: too little regional work**: there was capacity, but not enough regional work.
 - **Missed: regional jobs waited**: the promise was broken.
 
+A **rolling window** has no rest: it always covers the days up to now, and below the floor is a miss.
+
 *Starved* is the charge that waiting regional jobs could have received while the region was below its floor.
 Unclassified charge counts as not regional."""
+
+
+def of_calendar(expr: str) -> str:
+    """An expression about the end of a window; -1 for a rolling one, which has none."""
+    rolling = 'max(saf_target_share_ratio{cluster="$cluster",window="$window",window=~"rolling:.*"})'
+    return f"{expr} or 0 * {rolling} - 1"
+
+
+def if_below(expr: str) -> str:
+    """What is known of a calendar window only while it is below the floor; -2 while it is not."""
+    return f"{of_calendar(expr)} or 0 * ({DELIVERED} >= {TARGET}) - 2"
 
 
 def row(label: str) -> str:
     """The region's charge by a detail of the rules, as a part of all charge in the window."""
     regional = '{cluster="$cluster",window="$window",beneficiary="regional"}'
-    parts = f"sum by ({label}) (saf_{label}_delivered_resource_seconds{regional})"
-    return f"{parts} / on () group_left () sum(saf_delivered_resource_seconds{IN})"
+    parts = f"sum by (name) (saf_{label}_delivered_resource_seconds{regional})"
+    return f"{parts} / on () group_left () sum(saf_window_delivered_resource_seconds{IN})"
 
 
-LEFT = f"clamp_min(max(saf_window_end_timestamp_seconds{IN}) - time(), 0)"
+LEFT = (
+    'max(saf_window_end_timestamp_seconds{cluster="$cluster",window="$window",window!~"rolling:.*"})'
+    ' - max(saf_watermark_timestamp_seconds{cluster="$cluster"})'
+)
+DAY = 'max(saf:delivered_share:ratio1d{cluster="$cluster"})'
+STARVED_DAY = 'max(saf:starved:resource_seconds1d{cluster="$cluster"}) / 3600'
 
 
 def panels() -> list[tuple[int, int, Panel]]:
     """(width, height, panel), row by row."""
     return [
-        (4, 4, numbers("Share of the region", DELIVERED, "percentunit", decimals=1,
-                       about="Regional charge / all charge since the start of the window.")),
-        (4, 4, numbers("Against the floor", f"100 * ({DELIVERED} - {TARGET})", "suffix: points", decimals=2,
+        (4, 4, against("Share of the region", DELIVERED, TARGET, "percentunit", decimals=2,
+                       about="Regional charge / all charge in the window; red below the floor.")),
+        (4, 4, numbers("Against the floor", f"100 * ({DELIVERED} - {TARGET})", "suffix: points",
                        steps={None: BAD, 0: GOOD}, about="Percentage points above or below the promise.")),
         (4, 4, numbers("Verdict", VERDICT, "none", words=VERDICTS)),
-        (4, 4, numbers("Expected at the end", f"max(saf_forecast_share_ratio{IN})", "percentunit", decimals=1,
-                       why=NOT_CALENDAR, about="If the rest of the window is like the last seven days.")),
-        (4, 4, numbers("Required from now on", f"max(saf_required_share_ratio{IN})", "percentunit",
-                       decimals=1, why=NOT_CALENDAR, steps={None: TEXT, 0.5: WARNING, 1: BAD},
+        (4, 4, numbers("Floor at risk", f"max(saf_floor_at_risk{IN})", "none",
+                       words={0: ("no", GOOD), 1: ("yes", BAD)},
+                       about="Below the floor, and the window rolls or its rest cannot mend that.")),
+        (4, 4, numbers("Within reach", if_below(f"max(saf_attainable{IN})"), "none", why=NOT_CALENDAR,
+                       words={0: ("no", BAD), 1: ("yes", GOOD), **ROLLS, -2: ("yes: at the floor", GOOD)},
+                       about="Whether present regional demand can reach the required share.")),
+        (4, 4, numbers("Expected at the end", of_calendar(f"max(saf_forecast_share_ratio{IN})"),
+                       "percentunit", words=ROLLS, why=NOT_CALENDAR,
+                       about="If the rest of the window is like the last seven days.")),
+        (4, 3, numbers("Required from now on", if_below(f"max(saf_required_share_ratio{IN})"),
+                       "percentunit", why=NOT_CALENDAR, words=NEEDED,
+                       steps={None: TEXT, 0.5: WARNING, 1: BAD},
                        about="Share of the rest of the window that is needed to end at floor plus margin.")),
-        (4, 4, numbers("Of capacity", f"max(saf_capacity_share_ratio{IN})", "percentunit", decimals=1,
+        (4, 3, numbers("Rest of the window", of_calendar(LEFT), "s", decimals=0, words=ROLLS)),
+        (4, 3, numbers("Last seven days", RECENT, "percentunit",
+                       about="Regional charge / all charge in the last seven days of the window.")),
+        (4, 3, numbers("Of capacity", f"max(saf_capacity_share_ratio{IN})", "percentunit",
                        about="Regional charge / capacity that was up in the window.")),
-        (16, 10, lines("Share since the start of the window, against the floor", [
+        (4, 3, numbers("Unclassified", f"max(saf_unclassified_ratio{IN})", "percentunit",
+                       steps={None: TEXT, 0.01: WARNING}, about="Charge that no rule matched.")),
+        (4, 3, numbers("Resource", 'max by (name) (saf_resource_info{cluster="$cluster"})', "none",
+                       named="{{name}}", about="What the promise counts.")),
+        (16, 9, lines("Share in the window up to each moment, and the floor", [
             Line(DELIVERED, "share of the region", REGION, width=3),
             Line(TARGET, "floor", FLOOR),
             Line(f"max(saf_forecast_share_ratio{IN})", "expected at the end", EXPECTED, dash=(2, 6)),
         ], "percentunit", high=0.4)),
-        (8, 10, words_of("How to read this", READING)),
-        (16, 8, lines("Share of each day alone", [
-            Line(f"max(saf:delivered_share:ratio1d{IN})", "share of the last 24 hours", REGION),
-            Line(f"max(saf_recent_share_ratio{IN})", "share of the last seven days", EXPECTED),
+        (8, 9, words_of("How to read this", READING)),
+        (8, 9, lines("Share of the last 24 hours, and of the last 7 days", [
+            Line(DAY, "last 24 hours, all of the cluster", REGION),
+            Line(RECENT, "last seven days of the window", EXPECTED),
             Line(TARGET, "floor", FLOOR),
         ], "percentunit", why=NO_RULE, high=0.4)),
-        (8, 4, bars("By category", row("category"), "{{category}}", "percentunit",
-                    about="Regional charge of each category / all charge in the window.")),
-        (8, 4, bars("By sector", row("sector"), "{{sector}}", "percentunit",
-                    about="Regional charge of each sector / all charge in the window.")),
-        (16, 8, lines("Why: shortfall of the region and starved demand, in resource-hours", [
-            Line(f"max(saf_starved_resource_seconds{IN}) / 3600", "starved", BAD),
-            Line(f"max(saf_shortfall_resource_seconds{IN}) / 3600", "short of the promise", FLOOR),
+        (8, 9, lines("What the region missed, in resource-hours", [
+            Line(f"max(saf_window_starved_resource_seconds{IN}) / 3600", "starved in the window", BAD),
+            Line(f"max(saf_window_shortfall_resource_seconds{IN}) / 3600", "short of the promise", FLOOR),
+            Line(STARVED_DAY, "starved in the last 24 hours", BAD, dash=(2, 6)),
         ], "short")),
-        (4, 4, numbers("Unclassified", f"max(saf_unclassified_ratio{IN})", "percentunit", decimals=1,
-                       steps={None: TEXT, 0.01: WARNING}, about="Charge that no rule matched.")),
-        (4, 4, numbers("Rest of the window", LEFT, "s", decimals=0)),
-        (4, 4, numbers("Floor at risk", f"max(saf_floor_at_risk{IN})", "none",
-                       words={0: ("no", GOOD), 1: ("yes", BAD)})),
-        (4, 4, numbers("Attainable", f"max(saf_attainable{IN})", "none", why=NOT_CALENDAR,
-                       words={0: ("no", BAD), 1: ("yes", GOOD)},
-                       about="Whether present regional demand can reach the required share.")),
+        (8, 4, bars("By category, of all charge", row("category"), "{{name}}", "percentunit",
+                    about="Regional charge of each category / all charge in the window.")),
+        (8, 5, bars("By sector, of all charge", row("sector"), "{{name}}", "percentunit",
+                    about="Regional charge of each sector / all charge in the window.")),
     ]  # fmt: skip

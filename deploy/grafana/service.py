@@ -14,6 +14,7 @@ from deploy.grafana.panels import (
     Panel,
     lines,
     numbers,
+    state,
     states,
 )
 
@@ -27,10 +28,11 @@ CAUSES = {
     4: ("machine", BAD),
     5: ("defect", BAD),
 }
-CAUSE = " + ".join(
-    f'{number} * max(saf_failure{{cluster="$cluster",cause="{cause}"}})'
-    for number, cause in enumerate(("slurm", "ledger", "configuration", "machine", "defect"), 1)
+FAILED = state(
+    "saf_failure", "cause", ("slurm", "ledger", "configuration", "machine", "defect"), 'cluster="$cluster"'
 )
+CAUSE = f"{FAILED} or 0 * max(saf_failure{IN})"
+NEWEST = f"max(saf_watermark_timestamp_seconds{IN}) - max(saf_newest_record_timestamp_seconds{IN})"
 NO_MIDNIGHT = "The daemon compares after each midnight; not yet since it started. By hand: saf reconcile."
 
 
@@ -46,9 +48,9 @@ def panels() -> list[tuple[int, int, Panel]]:
         (4, 4, numbers("Answers", f"max(up {ON})", "none", why=NO_TARGET,
                        words={0: ("no", BAD), 1: ("yes", GOOD)})),
         (4, 4, numbers("Last cycle failed for", CAUSE, "none", words=CAUSES)),
-        (4, 4, numbers("Last complete read", "saf:read_age:seconds" + IN, "s", decimals=0,
+        (4, 4, numbers("Last complete cycle", "saf:cycle_age:seconds" + IN, "s", decimals=0,
                        why="No complete cycle yet, or deploy/prometheus/rules.yml is not in Prometheus.",
-                       about="Age of the last complete read of accounting.")),
+                       about="Age of the last complete cycle, by the clock of the daemon's host.")),
         (4, 4, numbers("Lag of the last read", f"max(saf_read_lag_seconds{IN})", "s", decimals=1,
                        about="Age of the newest accounting when the last cycle ended.")),
         (4, 4, numbers("Ledger differs by", f"max(saf_reconcile_unexplained_tres_seconds{IN})", "none",
@@ -56,8 +58,8 @@ def panels() -> list[tuple[int, int, Panel]]:
                        about="Unexplained differences with sacct and sreport yesterday, in TRES-seconds.")),
         (4, 4, numbers("Version", "max by (version) (saf_build_info)", "none", why=NO_TARGET,
                        named="{{version}}")),
-        (12, 8, lines("Age of the last complete read", [
-            Line(f"time() - max(saf_last_read_timestamp_seconds{IN})", "age", REGION),
+        (12, 8, lines("Age of the last complete cycle", [
+            Line(f"time() - max(saf_last_cycle_timestamp_seconds{IN})", "age", REGION),
             Line(f"max(saf_stale_after_seconds{IN})", "stale above this", FLOOR),
             Line(f"max(saf_period_seconds{IN})", "period", EXPECTED, dash=(2, 6)),
         ], "s")),
@@ -80,8 +82,8 @@ def panels() -> list[tuple[int, int, Panel]]:
         (4, 6, numbers("Unknown states", f"max(saf_unknown_states{IN})", "none",
                        steps={None: GOOD, 1: WARNING},
                        about="Job states that no known Slurm version has; their runs are counted.")),
-        (4, 6, numbers("Newest record", f"time() - max(saf_newest_record_timestamp_seconds{IN})", "s",
-                       decimals=0, about="Age of the latest time that sacct reported of any run.")),
+        (4, 6, numbers("Newest record", NEWEST, "s", decimals=0,
+                       about="Age of the latest time that sacct reported of any run, at the last read.")),
         (8, 7, lines("Duration of a scrape", [
             Line(f"max(scrape_duration_seconds {ON})", "seconds", REGION),
         ], "s", why=NO_TARGET, legend=False)),

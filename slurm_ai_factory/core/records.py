@@ -242,6 +242,7 @@ class Hour(NamedTuple):
     total: float
     regional_waiting: float
     capacity: float
+    unclassified: float = 0.0
 
 
 class Window(NamedTuple):

@@ -10,13 +10,14 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from slurm_ai_factory.core.control.lever import Reach
 from slurm_ai_factory.core.measure.share import Group
+from slurm_ai_factory.core.measure.tally import Tally
 from slurm_ai_factory.core.records import Charge, Decision, Instant, Measurement, Mode
 
 BOUNDS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
@@ -87,6 +88,7 @@ class Shown:
     contradiction: str = ""  #: where saf.toml contradicts the current term of the promise
     queue_unknown: int = 0  #: jobs pending for an unknown reason
     proposals: int = 0  #: waiting for a second person's approval
+    tally: Tally | None = None  #: of the hours since the daemon started
 
     @property
     def foreign(self) -> str:
@@ -137,6 +139,7 @@ class Board:
 
     cluster: str
     shown: Shown | None = None  #: of the last complete cycle
+    ended_at: float | None = None  #: that cycle, by the clock of this host; ``shown.at`` is the cluster's
     failure: str = ""
     failed: str = ""  #: outcome of the last cycle: failed or standby; empty if it completed
     cause: str = ""  #: of the failure, one of CAUSES
@@ -153,9 +156,10 @@ class Board:
     version: int = 0  #: changes whenever anything here does
     lock: Lock = field(default_factory=Lock)
 
-    def complete(self, shown: Shown) -> None:
-        """Record a complete cycle."""
+    def complete(self, shown: Shown, ended_at: float | None = None) -> None:
+        """Record a complete cycle, and when it ended by the clock of this host."""
         with self.lock:
+            self.ended_at = ended_at
             self.shown, self.failed, self.failure, self.cause = shown, "", "", ""
             self.overdue_since = None
             self.version += 1
@@ -169,8 +173,13 @@ class Board:
                 self.phases.setdefault(phase, Durations()).add(seconds)
 
     def fail(self, outcome: str, message: str, cause: str = "", reason: str = "read_failed") -> None:
-        """Record a cycle that ended without a measurement; ``outcome`` is failed or standby."""
+        """Record a cycle that ended without a measurement; ``outcome`` is failed or standby.
+
+        A daemon that stands by leaves the hours to the active one, and counts from 0 when it takes over.
+        """
         with self.lock:
+            if self.shown is not None and outcome == "standby":
+                self.shown = replace(self.shown, tally=None)
             self.failed, self.failure, self.cause = outcome, message, cause
             self.reason, self.overdue_since = reason, None
             self.cycles[outcome] += 1

@@ -2,9 +2,9 @@
 
 After a failed cycle, and while a cycle takes longer than a period, the measurement is out of date: its
 families are left out and a hold is shown, so that a gap in a graph is a gap and never a zero. Labels are
-bounded: cluster, window, resource, beneficiary, category, sector, account (steered accounts only), and words
-of this code. Ratios are 0 to 1, times are in seconds, resource-seconds are seconds times the resource of the
-promise.
+bounded: cluster, window, resource, beneficiary, category, sector, the names of these, account (steered
+accounts only), and words of this code. Ratios are 0 to 1, times are in seconds, resource-seconds are seconds
+times the resource of the promise.
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ from slurm_ai_factory.core.control.reasons import HOLDS, REASONS
 from slurm_ai_factory.core.escaped import for_terminal
 from slurm_ai_factory.core.measure.figures import FIGURES, Figure
 from slurm_ai_factory.core.measure.share import Group
+from slurm_ai_factory.core.measure.tally import Tally
 from slurm_ai_factory.core.records import ChangeStatus, Measurement, Mode, Verdict
+from slurm_ai_factory.core.rules.classify import Beneficiary
+from slurm_ai_factory.core.rules.organisations import SBI_SECTIONS
 from slurm_ai_factory.monitor.board import CAUSES, Board, Durations, Shown
 
 OUTCOMES = ("complete", "failed", "standby")
@@ -37,6 +40,16 @@ WATERMARK = FIGURES["as_of"]
 
 MOST_GROUPS = 30
 """Categories or sectors with a series of their own; the charge of smaller ones is added up as ``other``."""
+
+OF_RESOURCE = ("cluster", "resource")
+
+COUNTED = {
+    "waiting": "Regional demand that waited in the hours since the daemon started.",
+    "starved": "Waiting regional demand that the region could have received in the hours since the daemon "
+    "started while they were below the floor.",
+    "capacity": "Capacity that was up in the hours since the daemon started.",
+}
+"""Counters of a tally beside the delivered charge: its sums, each with HELP."""
 
 Labels = Mapping[str, str]
 
@@ -148,6 +161,8 @@ def _instants(board: Board, cluster: Labels) -> Iterator[Metric]:
         yield from _figures(shown.measurement, shown.margin, [WATERMARK])
         gauges += [
             ("saf_last_read_timestamp_seconds", "Time of the last complete read of accounting.", shown.at),
+            ("saf_last_cycle_timestamp_seconds",
+             "Time at which the last complete cycle ended, by the clock of this host.", board.ended_at),
             ("saf_stale_after_seconds", "Age above which a read is stale: daemon.ready_after.",
              shown.stale_after),
             ("saf_period_seconds", "Time between two cycles: daemon.period.", shown.period),
@@ -169,6 +184,26 @@ def _of_measurement(shown: Shown) -> Iterator[Metric]:
     labels = {"cluster": m.cluster, "window": m.window.name, "resource": m.resource.name}
     for label, groups in sorted(shown.groups.items()):
         yield _by_group(label, groups, labels)
+    called = InfoMetricFamily("saf_resource", "What people call the promise's resource.", labels=OF_RESOURCE)
+    called.add_metric([m.cluster, m.resource.name], {"name": m.called})
+    yield called
+    if shown.tally is not None:
+        yield from _counted(shown.tally, m)
+
+
+def _counted(tally: Tally, m: Measurement) -> Iterator[Metric]:
+    """The charge of hours since the daemon started; neither a window's turn nor a correction lowers it."""
+    sums, of = tally.sums._asdict(), {"cluster": m.cluster, "resource": tally.resource}
+    delivered = CounterMetricFamily(
+        "saf_delivered_resource_seconds",
+        "Charge in the hours since the daemon started, by beneficiary.",
+        labels=[*OF_RESOURCE, "beneficiary"],
+    )
+    yield _labelled(delivered, of, {side: sums[side] for side in Beneficiary})
+    for key, doc in COUNTED.items():
+        if key == "waiting" or m.capacity is not None:
+            family = CounterMetricFamily(f"saf_{key}_resource_seconds", doc, labels=OF_RESOURCE)
+            yield _single(family, of, sums[key])
 
 
 def _figures(m: Measurement, margin: float, figures: Iterable[Figure]) -> Iterator[Metric]:
@@ -195,15 +230,29 @@ def _by_group(label: str, groups: Iterable[Group], labels: Labels) -> Metric:
     family = GaugeMetricFamily(
         f"saf_{label}_delivered_resource_seconds",
         f"Charge in the window by beneficiary and {label} of the rule; by beneficiary if it has none.",
-        labels=[*labels, "beneficiary", label],
+        labels=[*labels, "beneficiary", label, "name"],
     )
-    sums: dict[tuple[str, str], float] = {}
+    sums: dict[tuple[str, str, str], float] = {}
     for number, group in enumerate(groups):
-        key = str(group.beneficiary), group.name if number < MOST_GROUPS else "other"
+        name = group.name if number < MOST_GROUPS else "other"
+        key = str(group.beneficiary), name, group_name(label, name, group.beneficiary)
         sums[key] = sums.get(key, 0.0) + float(group.delivered)
     for key, value in sums.items():
         family.add_metric([*labels.values(), *key], value)
     return family
+
+
+def group_name(label: str, name: str, beneficiary: str) -> str:
+    """What people call a category or a sector.
+
+    >>> group_name("sector", "J", "regional"), group_name("category", "knowledge_institution", "regional")
+    ('Information and communication', 'knowledge institution')
+    >>> group_name("sector", "regional", "regional")
+    'not recorded'
+    """
+    if name == beneficiary:
+        return "not recorded"
+    return SBI_SECTIONS.get(name, name.replace("_", " ")) if label == "sector" else name.replace("_", " ")
 
 
 def _of_control(shown: Shown) -> Iterator[Metric]:
@@ -290,8 +339,8 @@ def _gauges(rows: Iterable[tuple[str, str, float | None]], labels: Labels) -> It
 
 
 def _single(family: CounterMetricFamily | GaugeMetricFamily, labels: Labels, value: float) -> Metric:
-    """The family with a series for these labels."""
-    family.add_metric(list(labels.values()), float(value))
+    """The family with a series for these labels; adding 0.0 turns -0.0 into 0.0."""
+    family.add_metric(list(labels.values()), float(value) + 0.0)
     return family
 
 
@@ -300,7 +349,7 @@ def _labelled(
 ) -> Metric:
     """The family with a series for each value of its last label."""
     for label, value in values.items():
-        family.add_metric([*labels.values(), str(label)], float(value))
+        family.add_metric([*labels.values(), str(label)], float(value) + 0.0)
     return family
 
 

@@ -17,6 +17,7 @@ from slurm_ai_factory.audit.reconcile import reconcile
 from slurm_ai_factory.core import charge, windows
 from slurm_ai_factory.core.control import lever
 from slurm_ai_factory.core.live.demand import Standing
+from slurm_ai_factory.core.measure.tally import Tally
 from slurm_ai_factory.core.records import DAY, HOUR, ChangeStatus, Instant
 from slurm_ai_factory.core.rules.classify import Beneficiary
 from slurm_ai_factory.ledger.audits import Audit
@@ -31,11 +32,23 @@ ROLLUP = 3 * HOUR
 """How long after midnight slurmdbd has rolled the day before up, and late records of it have come."""
 
 
-def what_is_shown(site: Site, report: CycleReport) -> Shown:
-    """What the metrics and the status page show of a cycle. Raises LedgerError."""
+def what_is_shown(site: Site, report: CycleReport, before: Shown | None = None) -> Shown:
+    """What the metrics and the status page show of a cycle, and of those before it. Raises LedgerError."""
     with site.laps.phase("show"):
-        shown = _shown(site, report)
+        tally = tallied(site, report, before.tally if before else None)
+        shown = replace(_shown(site, report), tally=tally)
     return replace(shown, phases=dict(site.laps.seconds))
+
+
+def tallied(site: Site, report: CycleReport, tally: Tally | None) -> Tally:
+    """The tally with the hours that have ended since; the first cycle starts it."""
+    m = report.gathered.measurement
+    if tally is None:
+        return Tally(m.resource.name, charge.hour_of(m.as_of))
+    if tally.until < m.window.since:  # a calendar window began: the last hours of the one before are missing
+        ended = question.ask(site.config, site.ledger, m.window, read_until=m.as_of).before()
+        tally = tally.plus(ended.measure()) if ended else tally
+    return tally.plus(m)
 
 
 def _shown(site: Site, report: CycleReport) -> Shown:

@@ -44,7 +44,7 @@ def test_what_it_serves_is_what_the_command_line_says(saf: Saf) -> None:
     with running(saf) as daemon:
         daemon.says("promised 25%")
         found = saf.json("share")
-        regional = daemon.metrics()["saf_delivered_resource_seconds{regional,loop,cpu,rolling:30d}"]
+        regional = daemon.metrics()["saf_window_delivered_resource_seconds{regional,loop,cpu,rolling:30d}"]
         assert regional == found["regional_charge"]
         assert saf.json("status", code=_any(saf))["leader"].startswith("saf@")
 

@@ -22,7 +22,9 @@ from slurm_ai_factory.cli.simulate import compiled
 from slurm_ai_factory.core.records import Subject
 from slurm_ai_factory.core.rules.classify import Beneficiary, Rules
 from slurm_ai_factory.errors import ConfigError
+from tests.cluster.slurm import wait_until
 from tests.conftest import skip_without_embedded
+from tests.monitor import prometheus as real
 
 CYCLE = re.compile(r"^\S+Z INFO rolling:2d: .*of gres/gpu, promised 25%", re.MULTILINE)
 RAISE = re.compile(r"enforce +regional +(\d+) +(\d+) +(\d+) +applied +raise")
@@ -90,6 +92,26 @@ def test_a_region_in_deficit_is_given_more_within_bounds_by_the_real_daemon(scra
     accounts = ("umcg", "ruggroningen", "smeworks", "province", "astro", "climate", "industry")
     assert all(re.search(rf"^{account} .* %$", after, re.MULTILINE) for account in accounts)
     assert "unclassified          0 %" in after
+
+
+def test_no_alert_is_due_but_those_of_the_deficit_it_begins_with(scratch: Path, tmp_path: Path) -> None:
+    """Its clock is not the one that Prometheus has. No alert's condition holds for fifteen seconds on end."""
+    if reason := real.unavailable():
+        pytest.skip(reason)
+    with demo(scratch, "--for", "10m") as process:
+        address, _ = until(process, ADDRESS)
+        target = address[2].removeprefix("http://").removesuffix("/metrics")
+        with real.prometheus(tmp_path, [target]) as scraping:
+            scraped = "count_over_time(saf_delivered_share_ratio[1m]) > 15"
+            wait_until(lambda: scraping.knows(scraped), scraped, 120)
+            always = "count_over_time(({})[15s:1s]) >= 15"
+            due = {
+                name for name, rule in real.alerts().items()
+                if scraping.knows(always.format(rule["expr"]))
+            }  # fmt: skip
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=120)
+    assert due <= {"SafFloorAtRisk", "SafFloorMissedWhileJobsWait"}
 
 
 def test_an_interrupt_ends_it_with_its_tables(scratch: Path) -> None:

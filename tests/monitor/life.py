@@ -83,7 +83,7 @@ class Life:
         self.model.advance(seconds)
         site = replace(self.site, laps=Laps(self.watch))
         report = cycle.run(site, self.watch)
-        self.board.complete(showing.what_is_shown(site, report))
+        self.board.complete(showing.what_is_shown(site, report, self.board.shown), self.model.now)
 
     def live(self, beats: int, seconds: int) -> None:
         """So many cycles, so far apart; what each shows is kept, as OpenMetrics with its instant."""

@@ -158,10 +158,19 @@ def _recorded(running: Prometheus, told: Sequence[str]) -> str:
     return "\n".join([*lines, "# EOF", ""])
 
 
-def recording_rules() -> list[dict[str, str]]:
-    """The recording rules of the product."""
-    groups = yaml.safe_load(RULES.read_text())["groups"]
-    return [rule for group in groups for rule in group["rules"] if "record" in rule]
+def rules() -> list[dict[str, Any]]:
+    """The rules of the product."""
+    return [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
+
+
+def recording_rules() -> list[dict[str, Any]]:
+    """Those that record."""
+    return [rule for rule in rules() if "record" in rule]
+
+
+def alerts() -> dict[str, dict[str, Any]]:
+    """Those that alert, by name."""
+    return {rule["alert"]: rule for rule in rules() if "alert" in rule}
 
 
 def merged(told: Sequence[str]) -> str:

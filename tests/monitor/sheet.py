@@ -168,11 +168,14 @@ def shown(value: float, unit: str, decimals: int | None) -> str:
 
     >>> shown(0.2468, "percentunit", 1), shown(7200, "s", None), shown(-0.5, "suffix: points", 2)
     ('24.7%', '2 hours', '-0.50 points')
+    >>> shown(0.0004, "percentunit", None), shown(-0.001, "suffix: points", None)
+    ('0.04%', '-0.001 points')
     """
+    digits = ".3g" if decimals is None else f".{decimals}f"
     if unit == "percentunit":
-        return f"{100 * value:.{1 if decimals is None else decimals}f}%"
+        return f"{100 * value:{digits}}%"
     if unit.startswith("suffix:"):
-        return f"{value:.{2 if decimals is None else decimals}f}{unit.removeprefix('suffix:')}"
+        return f"{value:{digits}}{unit.removeprefix('suffix:')}"
     scales: dict[str, Sequence[tuple[float, str]]] = {
         "s": ((86400, " days"), (3600, " hours"), (60, " mins"), (1, " s"), (0.001, " ms")),
         "bytes": ((2**30, " GiB"), (2**20, " MiB"), (2**10, " KiB"), (1, " B")),
@@ -193,6 +196,7 @@ def _stat(panel: dict[str, Any], found: Any, width: float, height: float) -> str
         word, color = name, ""
     text = word or shown(value, defaults.get("unit", "none"), defaults.get("decimals"))
     plain = panel["options"]["colorMode"] == "none"
+    color = color or _styles(panel).get(name, {}).get("color", "")
     color = "text" if plain else color or _step(defaults["thresholds"]["steps"], value)
     color = INK if color == "text" else color
     size = min(height * 0.36, 1.5 * width / max(4, len(text)), 44)
@@ -204,7 +208,7 @@ def _bars(panel: dict[str, Any], found: Any, _width: float, _height: float) -> s
     most = max(points[-1][1] for _, points in found) or 1.0
     rows = "".join(
         f'<span>{escape(name)}</span><div><b style="width:{100 * points[-1][1] / most:.0f}%;'
-        f'background:#3f7fbf"></b></div><span>{shown(points[-1][1], unit, 1)}</span>'
+        f'background:#3f7fbf"></b></div><span>{shown(points[-1][1], unit, None)}</span>'
         for name, points in found
     )
     return f'<div class="bar">{rows}</div>'

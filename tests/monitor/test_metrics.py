@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
@@ -11,8 +12,10 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from slurm_ai_factory.core.control.reasons import HOLDS
 from slurm_ai_factory.core.measure.share import Group
+from slurm_ai_factory.core.measure.tally import Tallied, Tally
 from slurm_ai_factory.core.records import HOUR
 from slurm_ai_factory.core.rules.classify import Beneficiary
+from slurm_ai_factory.core.tres import Resource
 from slurm_ai_factory.monitor import page
 from slurm_ai_factory.monitor.board import CAUSES, Board, Durations, Reconciled, Steered
 from slurm_ai_factory.monitor.metrics import MOST_GROUPS, BoardCollector, Exposition
@@ -22,8 +25,8 @@ from tests.monitor.life import OPENMETRICS, living
 from tests.monitor.prometheus import promtool, unavailable
 
 BOUNDED = {
-    "account", "beneficiary", "category", "cause", "cluster", "le", "mode", "outcome", "phase", "reason",
-    "resource", "sector", "status", "verdict", "version", "window",
+    "account", "beneficiary", "category", "cause", "cluster", "le", "mode", "name", "outcome", "phase",
+    "reason", "resource", "sector", "status", "verdict", "version", "window",
 }  # fmt: skip
 STATES = {
     "fresh": Board("c"),
@@ -110,7 +113,9 @@ def test_one_verdict_and_one_mode_are_in_force() -> None:
 def test_the_parts_of_the_charge_add_up() -> None:
     board = examples.complete(measurement=examples.measurement(unclassified_charge=1000))
     found = samples(board)
-    parts = [value for name, value in found.items() if name.startswith("saf_delivered_resource_seconds")]
+    parts = [
+        value for name, value in found.items() if name.startswith("saf_window_delivered_resource_seconds")
+    ]
     assert board.shown
     assert sum(parts) == board.shown.measurement.total_charge
 
@@ -120,7 +125,9 @@ def test_what_is_not_known_is_left_out() -> None:
         measurement=examples.measurement(capacity=None, starved_charge=None),
         steered=(Steered("regional", None, None),),
     )  # fmt: skip
-    absent = {"saf_capacity_share_ratio", "saf_capacity_resource_seconds", "saf_starved_resource_seconds"}
+    absent = {"saf_capacity_share_ratio", "saf_window_capacity_resource_seconds"}
+    absent |= {"saf_window_starved_resource_seconds", "saf_starved_resource_seconds_total"}
+    absent |= {"saf_capacity_resource_seconds_total"}
     absent |= {
         "saf_raw_shares",
         "saf_authority_ratio",
@@ -131,6 +138,59 @@ def test_what_is_not_known_is_left_out() -> None:
     assert {"saf_authority_ratio", "saf_queue_demand_resources"} <= names(
         examples.complete(authority=0.4, demand={"regional": 3.0})
     )
+
+
+def test_the_counters_are_those_of_the_tally_and_have_no_window() -> None:
+    sums = Tallied(regional=3.0, non_regional=5.0, unclassified=1.0, waiting=4.0, starved=2.0, capacity=10.0)
+    found = samples(examples.complete(tally=Tally("gres/gpu", examples.NOW, sums)))
+    assert {name: value for name, value in found.items() if "resource_seconds_total" in name} == {
+        "saf_delivered_resource_seconds_total{c,gres/gpu,regional}": 3,
+        "saf_delivered_resource_seconds_total{c,gres/gpu,non_regional}": 5,
+        "saf_delivered_resource_seconds_total{c,gres/gpu,unclassified}": 1,
+        "saf_waiting_resource_seconds_total{c,gres/gpu}": 4,
+        "saf_starved_resource_seconds_total{c,gres/gpu}": 2,
+        "saf_capacity_resource_seconds_total{c,gres/gpu}": 10,
+    }
+
+
+def test_a_daemon_that_stood_by_does_not_count_the_hours_of_the_other() -> None:
+    for outcome, kept in (("failed", True), ("standby", False)):
+        board = examples.complete(tally=Tally("gres/gpu", examples.NOW, Tallied(regional=3.0)))
+        board.fail(outcome, "no")
+        board.fail("failed", "no", "slurm")
+        assert board.shown
+        assert (board.shown.tally is not None) is kept
+
+
+def test_people_read_names_of_sectors_and_of_the_resource() -> None:
+    groups = [Group(("J",), Beneficiary.REGIONAL, 3), Group(("regional",), Beneficiary.REGIONAL, 2)]
+    weighted = Resource({"cpu": Decimal("0.25"), "gres/gpu": 16})
+    m = examples.measurement(resource=weighted, resource_label="billing units")
+    found = samples(examples.complete(groups={"sector": groups}, measurement=m))
+    assert found["saf_resource_info{c,0.25*cpu+16*gres/gpu,billing units}"] == 1
+    sector = "saf_sector_delivered_resource_seconds{c,2027Q1,0.25*cpu+16*gres/gpu,regional"
+    assert found[f"{sector},J,Information and communication}}"] == 3
+    assert found[f"{sector},regional,not recorded}}"] == 2
+
+
+def test_a_small_site_has_its_digits_and_no_minus_zero() -> None:
+    small = examples.measurement(regional_charge=Decimal("0.0001"), starved_charge=-0.0)
+    _, text = Exposition(examples.complete(measurement=small, authority=-0.0)).text("")
+    assert b"-0.0\n" not in text
+    assert b'resource="gres/gpu",window="2027Q1"} 0.0\n' in text
+    delivered = samples(examples.complete(measurement=small))
+    assert delivered["saf_window_delivered_resource_seconds{c,2027Q1,gres/gpu,regional}"] == 0.0001
+
+
+def test_the_end_of_a_cycle_is_shown_by_the_clock_of_the_host() -> None:
+    """The cluster's may be another one, as that of the demo."""
+    board = examples.complete()
+    assert "saf_last_cycle_timestamp_seconds" not in names(board)
+    board.complete(examples.shown(), 1.5e9)
+    assert samples(board)["saf_last_cycle_timestamp_seconds{c}"] == 1.5e9
+    assert samples(board)["saf_last_read_timestamp_seconds{c}"] == examples.NOW
+    board.fail("failed", "no", "slurm")
+    assert samples(board)["saf_last_cycle_timestamp_seconds{c}"] == 1.5e9
 
 
 def test_a_comparison_of_the_books_is_shown() -> None:

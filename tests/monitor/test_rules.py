@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +11,13 @@ import yaml
 
 from tests.docs import markdown
 from tests.docs.markdown import ROOT
-from tests.monitor.prometheus import RULES, promtool, unavailable
+from tests.monitor.prometheus import RULES, alerts, promtool, unavailable
 
 FOLDER = RULES.parent
 TESTS: list[dict[str, Any]] = yaml.safe_load((FOLDER / "rules_test.yml").read_text())["tests"]
-ALERTS: dict[str, dict[str, Any]] = {
-    rule["alert"]: rule
-    for group in yaml.safe_load(RULES.read_text())["groups"]
-    for rule in group["rules"]
-    if "alert" in rule
-}
+ALERTS = alerts()
+MKDOCS = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+RUNBOOK = markdown.read(ROOT / "docs" / "howto" / "alerts.md")
 needs_promtool = pytest.mark.skipif(unavailable() is not None, reason=str(unavailable()))
 
 
@@ -57,18 +55,49 @@ def test_every_alert_is_tested_both_ways(alert: str) -> None:
         for one in test.get("alert_rule_test", [])
         if one["alertname"] == alert
     ]
-    assert sorted(expected) == [False, True]
+    assert {*expected} == {False, True}
 
 
 @pytest.mark.parametrize("alert", ALERTS)
-def test_every_alert_has_a_runbook_and_a_severity(alert: str) -> None:
-    rule = ALERTS[alert]
-    page, _, anchor = rule["annotations"]["runbook_url"].partition("#")
-    assert anchor == alert.lower()
-    assert anchor in markdown.anchors(markdown.read(ROOT / page))
-    assert rule["labels"]["severity"] in ("warning", "critical")
+def test_every_alert_links_to_its_runbook_on_the_site(alert: str) -> None:
+    """An address that a person can click, of a page that the site has, with an anchor that the page has."""
+    (address,) = re.findall(r'^extra: {address: "(https://.+/)"}', MKDOCS, re.MULTILINE)
+    assert "use_directory_urls: false" in MKDOCS, "pages of the site end in .html"
+    url = ALERTS[alert]["annotations"]["runbook_url"]
+    assert url == f"{address}howto/alerts.html#{alert.lower()}"
+    assert alert.lower() in markdown.anchors(RUNBOOK)
+
+
+@pytest.mark.parametrize("alert", ALERTS)
+def test_what_may_wait_till_morning_never_pages(alert: str) -> None:
+    """Routes usually page for `critical`; the page says of each alert until when it may wait."""
+    severity = ALERTS[alert]["labels"]["severity"]
+    urgent = parts(alert)["Urgent?"]
+    waits = {"warning": "No. It can wait until the next working day", "info": "No. It can wait a week"}
+    assert urgent.startswith(waits[severity])
+
+
+@pytest.mark.parametrize("alert", ALERTS)
+def test_a_runbook_has_its_five_parts(alert: str) -> None:
+    found = parts(alert)
+    assert list(found) == ["Urgent?", "Meaning.", "commands", "Done when", "Escalate."]
+    assert all(found.values())
+    commands = found["commands"].splitlines()
+    assert len(commands) == 3
+    for command in commands:
+        assert re.match(
+            "(sudo -u slurm-ai-factory|[a-z]+ctl|sacct|sacctmgr|scontrol|squeue|sprio|curl|df)\\b", command
+        )
+
+
+def parts(alert: str) -> dict[str, str]:
+    """The parts of an alert's section, by their bold words; its block of commands among them."""
+    section = re.split(r"^##+ ", RUNBOOK.partition(f"\n### {alert}\n")[2], maxsplit=1, flags=re.MULTILINE)[0]
+    pieces = re.split(r"^(?:\*\*([^*]+)\*\*|```(?:sh\n)?)", section, flags=re.MULTILINE)[1:]
+    named = zip(pieces[::2], pieces[1::2], strict=True)
+    return {name or "commands": text.strip() for name, text in named if text.strip()}
 
 
 def test_every_runbook_has_an_alert() -> None:
-    found = markdown.anchors(markdown.read(ROOT / "docs" / "howto" / "alerts.md"))
+    found = markdown.anchors(RUNBOOK)
     assert {one for one in found if one.startswith("saf")} == {alert.lower() for alert in ALERTS}

@@ -12,6 +12,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from slurm_ai_factory import question
+from slurm_ai_factory.core.measure.tally import Tallied, Tally
 from slurm_ai_factory.core.records import HOUR
 from slurm_ai_factory.core.rules.classify import Beneficiary
 from slurm_ai_factory.daemon import Daemon
@@ -21,6 +23,7 @@ from slurm_ai_factory.monitor.metrics import PHASES
 from slurm_ai_factory.steps import showing
 from slurm_ai_factory.steps.site import Laps, Site
 from tests.monitor.life import Life, configuration, living
+from tests.monitor.model import DAY, START
 
 
 @pytest.fixture
@@ -42,6 +45,38 @@ def test_groups_add_up_to_the_measurement(life: Life) -> None:
         assert groups == sorted(groups, key=lambda group: (-group.delivered, group.name))
     names = {group.name for group in shown.groups["sector"]}
     assert names == {"agriculture", "health", "water", "non_regional", "unclassified"}
+
+
+@pytest.mark.parametrize("window", ["month", "rolling:5d"])
+def test_every_hour_is_counted_once_also_where_a_month_ends(ledger_url: str, window: str) -> None:
+    """Hour by hour through midnight of 1 August in Amsterdam, and after an outage of five hours."""
+    config = configuration()
+    config = replace(config, promise=replace(config.promise, window=window))
+    with living(ledger_url, time.perf_counter, config) as life:
+        life.beat(30 * DAY + 18 * HOUR)
+        began = tally_of(life)
+        assert began.sums == Tallied()
+        for seconds in (1800, *[HOUR] * 9, 5 * HOUR, HOUR):
+            life.beat(seconds)
+        shown = life.board.shown
+        assert shown
+        m, counted = shown.measurement, tally_of(life)
+        assert began.until < START + 31 * DAY < counted.until == m.as_of - 1800
+        asked = question.ask(life.site.config, life.site.ledger, read_until=m.as_of)
+        exact = asked.over((began.until, counted.until)).measure()
+        sums = counted.sums
+        assert sums.regional == pytest.approx(float(exact.regional_charge))
+        assert sums.unclassified == pytest.approx(float(exact.unclassified_charge))
+        delivered = sums.regional + sums.non_regional + sums.unclassified
+        assert delivered == pytest.approx(float(exact.total_charge))
+        assert sums.capacity == pytest.approx(float(exact.capacity or 0))
+        assert sums.starved == pytest.approx(exact.starved_charge)
+
+
+def tally_of(life: Life) -> Tally:
+    assert life.board.shown
+    assert life.board.shown.tally
+    return life.board.shown.tally
 
 
 def test_phases_are_those_that_are_exported_and_fit_into_the_cycle(life: Life) -> None:

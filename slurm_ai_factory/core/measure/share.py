@@ -217,11 +217,13 @@ def _hours(
     hours = range(hour_of(interval[0]), interval[1], HOUR)
     delivered = {who: side.delivered.by_hour() for who, side in sides.items() if side.delivered.total}
     nothing = [0.0] * len(hours)
-    regional = delivered.get(Beneficiary.REGIONAL, nothing)
+    regional, unclassified = (
+        delivered.get(who, nothing) for who in (Beneficiary.REGIONAL, Beneficiary.UNCLASSIFIED)
+    )
     everyone = map(fsum, zip(nothing, *delivered.values(), strict=False))
     waiting = sides[Beneficiary.REGIONAL].waiting.by_hour()
     up = map(float, map((capacity or {}).get, hours, repeat(0)))
-    return tuple(map(Hour, hours, regional, everyone, waiting, up))
+    return tuple(map(Hour, hours, regional, everyone, waiting, up, unclassified))
 
 
 class Group(NamedTuple):

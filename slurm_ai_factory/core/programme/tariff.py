@@ -108,7 +108,7 @@ def total(lines: Iterable[StatementLine]) -> Decimal:
 
 
 class AccessValue(NamedTuple):
-    """What a charge costs at its own prices, and at the prices for those outside the region. In whole cents."""
+    """What a charge costs at its own prices, and at those for others than the region. In whole cents."""
 
     paid: Decimal
     reference: Decimal

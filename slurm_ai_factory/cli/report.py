@@ -31,7 +31,7 @@ from slurm_ai_factory.report import LANGUAGES, Report, gather
 
 FORMATS = ("html", "csv", "json")
 
-NOTE_CHARACTERS = 1000
+NOTE_CHARACTERS = 600
 """A longer response does not fit on the first page."""
 
 

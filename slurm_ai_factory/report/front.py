@@ -61,15 +61,13 @@ class FrontPage:
         share, floor = self.page.share["delivered_share"], self.page.share["target_share"]
         scale = WIDTH / min(1.0, max(0.4, 1.25 * max(share, floor)))
         label = self.l.say("charts.floor", floor=self.l.plain_floor(floor))
-        percent, x, end = (
-            self.l.plain_percent(share, floor),
-            f"{scale * floor:.1f}",
-            scale * floor > WIDTH / 2,
-        )
+        percent, x = self.l.plain_percent(share, floor), f"{scale * floor:.1f}"
+        side = "end" if scale * floor > WIDTH / 2 else "start"
         title = self.l.say("answer.meter", region=self.page.region)
         told = self.l.say("answer.meter_told", share=percent, floor=label)
         parts = [
-            f'<svg class="meter" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-labelledby="meter-t meter-d">',
+            f'<svg class="meter" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
+            'aria-labelledby="meter-t meter-d">',
             f'<title id="meter-t">{escape(title)}</title><desc id="meter-d">{escape(told)}</desc>',
             f'<rect class="track" x="0" y="{TOP}" width="{WIDTH}" height="{BOTTOM - TOP}"/>',
             f'<rect class="{"short" if share < floor else "bar"}" x="0" y="{TOP}" '

@@ -131,7 +131,7 @@ ACCESS = {
     "windwaard": "large_scale",
     "pootaard": "large_scale",
 }
-"""Modes of access; the other regional accounts have the region's own, or the fast lane if their company is young."""
+"""Modes of access; others of the region have its own, or the fast lane if the company is young."""
 
 GRANTED = {"zorgmaat": 30000, "veenlab": 30000, "windwaard": 20000, "pootaard": 18000, "melkveld": 12000,
            "netbalans": 15000, "taalwerk": 15000, "bodemwijs": 10000}  # fmt: skip

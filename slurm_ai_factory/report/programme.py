@@ -107,18 +107,16 @@ def programme_figures(
 def reached_in_programme(ask: Question) -> list[Reached]:
     """Who got what, with size, stage, mode of access, and whether hours were granted."""
     sums: dict[tuple[str, Beneficiary, tuple[tuple[str, str], ...]], Charge] = {}
-    granted = {link.organisation for link in _grants(ask)}
     for group in ask.groups(lambda subject, answer: (*by_place(subject, answer), subject.account)):
         organisation, *values, account = group.names
-        places = dict(zip(PLACES, values, strict=True)) | _recorded_of(ask, organisation, account)
-        places["grant"] = GRANTED if organisation in granted else ""
+        places = dict(zip(PLACES, values, strict=True)) | recorded_of(ask, organisation, account)
         key = organisation, group.beneficiary, tuple(places.items())
         sums[key] = sums.get(key, 0) + group.delivered
     return [Reached(key[0], key[1], dict(key[2]), charge) for key, charge in sums.items()]
 
 
-def _recorded_of(ask: Question, organisation: str, account: str) -> dict[str, str]:
-    """What is recorded of an organisation and its account, by its last entries that began before the end."""
+def recorded_of(ask: Question, organisation: str, account: str) -> dict[str, str]:
+    """What RECORDED has of an organisation and its account, by the last entries that began before the end."""
     registry, until = ask.rules.registry, ask.window.until
     entry = registry.entry_before(organisation, until)
     links = (registry.links_of(each) for each in ask.rules.lineage(account))
@@ -131,6 +129,7 @@ def _recorded_of(ask: Question, organisation: str, account: str) -> dict[str, st
         "size": (entry.size if entry else "") if business else NOT_BUSINESS,
         "stage": (entry.stage if entry else "") if business else NOT_BUSINESS,
         "access": nearest[-1].access if nearest else "",
+        "grant": GRANTED if any(link.organisation == organisation for link in _grants(ask)) else "",
     }
 
 

@@ -88,15 +88,12 @@ class Who:
         return _latest(one for one in entries if one.since < min(until, one.until))
 
     def recorded(self, account: str, organisation: str, since: int, until: int) -> dict[str, str]:
-        """Size, stage, mode of access and whether hours were granted, as the end of [since, until) has them."""
+        """Size, stage, mode of access and whether hours were granted, as of the end of [since, until)."""
         entry = self.last(organisation, until)
         company = entry is None or entry.category == "business"
         said = {one: getattr(entry, one, "") if company else "not_business" for one in ("size", "stage")}
-        own = [
-            one
-            for one in self.links
-            if one.organisation == organisation and one.since < min(until, one.until)
-        ]
+        links = (one for one in self.links if one.organisation == organisation)
+        own = [one for one in links if one.since < min(until, one.until)]
         lines = ([one for one in own if one.account == above] for above in self._lineage(account))
         nearest = _latest(next(filter(None, lines), []))
         granted = any(one.granted and since < one.until for one in own)

@@ -19,7 +19,8 @@ CONDITIONS = (
     "25 % of the compute", "other reading", "why", "next", "25 % of the expertise", "Expertise by role",
     "Priority",
     "Businesses, knowledge institutions and governments", "Care, agriculture and public services",
-    "Small and medium companies", "Start-ups", "New and returning", "free access", "Modes of access", "granted",
+    "Small and medium companies", "Start-ups", "New and returning", "free access", "Modes of access",
+    "granted",
     "Other hubs", "availability", "Monitoring", "grid", "water", "Energy", "never persons", "Proof",
 )  # fmt: skip
 """A few words of each condition that a region attached."""

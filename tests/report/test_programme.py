@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from slurm_ai_factory import question
+from slurm_ai_factory.audit import verification
 from slurm_ai_factory.cli.report import NOTE_CHARACTERS
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.measure.forecast import forecast_of
@@ -23,9 +24,13 @@ from slurm_ai_factory.report import LANGUAGES, Report, gather, report_html, valu
 from slurm_ai_factory.report.language import NBSP
 from slurm_ai_factory.report.programme import Upcoming, _counts_shown
 from tests import facility
+from tests.report import test_terms
 from tests.report.test_report import saf
-from tests.report.test_terms import changing  # noqa: F401
 from tests.report.year import Year
+
+
+changing = test_terms.changing
+"""The year in a ledger of the test's own."""
 
 
 def text_of(report: Report, code: str) -> str:
@@ -95,7 +100,7 @@ def test_who_chose_the_reading_is_on_page_one(made: Year, code: str) -> None:
     ("kinds", "shown"),
     [
         ({"sme": "abc", "new": "de"}, ["sme"]),
-        ({"sme": "abcd", "new": "abc"}, ["sme"]),
+        ({"sme": "abcd", "new": "abc"}, ["new"]),
         ({"sme": "abcdef"}, ["sme"]),
         ({"sme": "", "new": "abcdef"}, ["sme", "new"]),
         ({"sme": "a"}, []),
@@ -147,6 +152,25 @@ def test_the_value_of_access_needs_all_prices_and_tells_nothing_of_few(
     assert (said["advantage"] is None) is (worth is None)
 
 
+# -- reports of an earlier version ----------------------------------------------------------------------
+
+
+def test_a_report_of_a_version_with_fewer_figures_is_verified_by_those_it_has(made: Year) -> None:
+    with made.ledger() as ledger:
+        report = ledger.publishing.last("2027Q2", facility.AS_OF["2027Q2"] + 1)
+        assert report is not None
+        document, settings = json.loads(report.document), json.loads(report.settings)
+        earlier = {name: part for name, part in document.items() if name not in ("answer", "programme")}
+        del earlier["tables"]["size"], settings["tariffs"], settings["report"]["currency"]
+        old = report._replace(document=json.dumps(earlier), settings=json.dumps(settings), fingerprint="ab")
+        assert verification._difference(made.config, ledger, old) is None
+        earlier["share"]["regional_charge"] += 1
+        changed = old._replace(document=json.dumps(earlier))
+        difference = verification._difference(made.config, ledger, changed)
+        assert difference is not None
+        assert difference.startswith("document.share.regional_charge was ")
+
+
 # -- the facility's response ----------------------------------------------------------------------------
 
 
@@ -157,7 +181,7 @@ def files_in(folder: Path) -> dict[str, bytes]:
 HOSTILE = "Wij beloven beterschap. <b>Echt</b>\n\n=HYPERLINK(1)\x1b[31m"
 
 
-def test_a_response_is_kept_with_the_report_as_it_was_written(changing: Year, tmp_path: Path) -> None:  # noqa: F811
+def test_a_response_is_kept_with_the_report_as_it_was_written(changing: Year, tmp_path: Path) -> None:
     then, note = facility.moment(facility.at("2027-12-20")), tmp_path / "note.txt"
     note.write_text(HOSTILE, encoding="utf-8")
     asked = ["report", "--window", "2027Q3", "--as-of", then, "-o"]
@@ -179,7 +203,8 @@ def test_a_response_is_kept_with_the_report_as_it_was_written(changing: Year, tm
 @pytest.mark.parametrize(
     ("content", "wrong"),
     [
-        (b"x" * (NOTE_CHARACTERS + 1), "601 characters"), (b" \n", "0 characters"), (b"caf\xe9", "not text in UTF-8"),
+        (b"x" * (NOTE_CHARACTERS + 1), "601 characters"), (b" \n", "0 characters"),
+        (b"caf\xe9", "not text in UTF-8"),
     ],
 )  # fmt: skip
 def test_a_response_that_cannot_be_printed_is_refused(

@@ -43,7 +43,7 @@ REGIONAL = (Beneficiary.REGIONAL, 1)
 @pytest.mark.parametrize(
     ("eligible", "start", "waited"),
     [
-        (100, 160, [60]), (100, 100, [0]), (200, 160, [0]),  # an eligible time told too late is no negative wait
+        (100, 160, [60]), (100, 100, [0]), (200, 160, [0]),
         (None, 160, []), (100, None, []), (0, 99, []), (0, 1000, []), (0, 999, [999]),
     ],
 )  # fmt: skip

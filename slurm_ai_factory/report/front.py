@@ -64,11 +64,11 @@ class FrontPage:
         percent, x = self.l.plain_percent(share, floor), f"{scale * floor:.1f}"
         side = "end" if scale * floor > WIDTH / 2 else "start"
         title = self.l.say("answer.meter", region=self.page.region)
-        told = self.l.say("answer.meter_told", share=percent, floor=label)
+        description = self.l.say("answer.meter_told", share=percent, floor=label)
         parts = [
             f'<svg class="meter" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
             'aria-labelledby="meter-t meter-d">',
-            f'<title id="meter-t">{escape(title)}</title><desc id="meter-d">{escape(told)}</desc>',
+            f'<title id="meter-t">{escape(title)}</title><desc id="meter-d">{escape(description)}</desc>',
             f'<rect class="track" x="0" y="{TOP}" width="{WIDTH}" height="{BOTTOM - TOP}"/>',
             f'<rect class="{"short" if share < floor else "bar"}" x="0" y="{TOP}" '
             f'width="{scale * share:.1f}" height="{BOTTOM - TOP}"/>',

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.measure import capacity
-from slurm_ai_factory.core.measure.cause import Cause, ShortfallBridge, cause_of, shortfall_bridge
+from slurm_ai_factory.core.measure.cause import MissCause, ShortfallBridge, cause_of, shortfall_bridge
 from slurm_ai_factory.core.measure.figures import number, part, when
 from slurm_ai_factory.core.measure.forecast import forecast_of
 from slurm_ai_factory.core.measure.outlook import below
@@ -39,7 +39,7 @@ RECORDED = ("size", "stage", "access", "grant")
 """The tables of what is only known where it was recorded."""
 
 
-class Reach(NamedTuple):
+class ReachCount(NamedTuple):
     """How many organisations of the region used the machine and are of some kind."""
 
     kind: str  #: sme, young, new or returning
@@ -58,10 +58,10 @@ class Upcoming(NamedTuple):
 class Programme:
     """The figures that a programme asks for beside the share."""
 
-    cause: Cause | None  #: of a missed floor
+    cause: MissCause | None  #: of a missed floor
     bridge: ShortfallBridge | None
     upcoming: Upcoming | None
-    reach: tuple[Reach, ...]
+    reach: tuple[ReachCount, ...]
     waiting: tuple[WaitingTime, ...]
     priced: bool  #: whether there are prices
     value: AccessValue | None  #: of the region's access
@@ -169,7 +169,7 @@ def _upcoming(ask: Question, measured: Measurement) -> Upcoming | None:
     return Upcoming(begun.measure(), begun.config.promise.margin)
 
 
-def _reach(ask: Question, trend: Sequence[Measurement], groups: Sequence[Reached]) -> Iterator[Reach]:
+def _reach(ask: Question, trend: Sequence[Measurement], groups: Sequence[Reached]) -> Iterator[ReachCount]:
     """How many of the region's organisations are of each kind, as far as that can be shown."""
     regional = [group for group in groups if group.beneficiary is Beneficiary.REGIONAL]
     everyone = {group.organisation for group in regional}
@@ -187,7 +187,7 @@ def _reach(ask: Question, trend: Sequence[Measurement], groups: Sequence[Reached
     }
     for kind, shown in _counts_shown(kinds, everyone, ask.config.report.min_organisations).items():
         known = recorded.get(kind, len(trend) > 1)
-        yield Reach(kind, known, len(kinds[kind]) if known and shown else None)
+        yield ReachCount(kind, known, len(kinds[kind]) if known and shown else None)
 
 
 def _counts_shown(

@@ -28,7 +28,6 @@ from tests.report import test_terms
 from tests.report.test_report import saf
 from tests.report.year import Year
 
-
 changing = test_terms.changing
 """The year in a ledger of the test's own."""
 

@@ -26,7 +26,7 @@ class ModeSpan(NamedTuple):
     until: Instant
 
 
-class Cause(NamedTuple):
+class MissCause(NamedTuple):
     """Why the share stayed below the floor."""
 
     name: str  #: demand, size_unknown, control_off, held or waited
@@ -52,15 +52,15 @@ class ShortfallBridge(NamedTuple):
 
 def cause_of(
     measured: Measurement, modes: Sequence[ModeSpan], decisions: int, held: Mapping[str, int]
-) -> Cause | None:
+) -> MissCause | None:
     """The cause of a missed floor; None where it was not missed. ``held``: reason of holds -> how often."""
     verdict, ground = judge(measured)
     if verdict is Verdict.MISSED_DEMAND:
-        return Cause("demand", starved_charge=measured.starved_charge)
+        return MissCause("demand", starved_charge=measured.starved_charge)
     if verdict is not Verdict.MISSED_STARVED:
         return None
     if ground == "capacity_unknown":
-        return Cause("size_unknown")
+        return MissCause("size_unknown")
     whole = measured.starved_charge or 0.0
     off = [
         (share.starved(_hours_in(measured.hours, span), measured.target_share), span)
@@ -69,10 +69,10 @@ def cause_of(
     ]
     most, span = max(off, default=(0.0, None))
     if span and most >= MOST * whole:
-        return Cause("control_off", span.since, span.until, starved_charge=most)
+        return MissCause("control_off", span.since, span.until, starved_charge=most)
     if decisions and sum(held.values()) >= MOST * decisions:
-        return Cause("held", reason=max(sorted(held), key=lambda name: held[name]), starved_charge=whole)
-    return Cause("waited", starved_charge=whole)
+        return MissCause("held", reason=max(sorted(held), key=lambda name: held[name]), starved_charge=whole)
+    return MissCause("waited", starved_charge=whole)
 
 
 def _hours_in(hours: Sequence[Hour], span: ModeSpan) -> list[Hour]:

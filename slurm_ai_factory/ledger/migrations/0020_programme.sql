@@ -1,5 +1,4 @@
--- What a programme asks of its organisations and their projects: size, stage, mode of access, hours granted. And the
--- facility's response that is published with a report is in the report's document.
+-- What a programme asks of its organisations and their projects: size, stage, mode of access, hours granted.
 
 SELECT set_config('search_path', format('%I, pg_temp', current_schema()), true);
 
@@ -26,6 +25,25 @@ UNION ALL VALUES
     ('organisations', 2, '{entry_id}',
         '{entry_id, organisation, name, kvk, category, sector, municipality, hub, size, stage, since, until,
         recorded_at, actor, reason}', '{actor, reason}')
+$$;
+
+-- Take in every row that there is, in the newest format of its table.
+CREATE OR REPLACE FUNCTION adopt_into_chain() RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+DECLARE
+    one record;
+BEGIN
+    FOR one IN SELECT DISTINCT ON (name) * FROM chained() ORDER BY name, format DESC LOOP
+        EXECUTE format(
+            'SELECT count(add_to_chain(%1$L, chained_text(told, %2$L, %3$L), %4$L::smallint, '
+            'sha256_of(chained_text(told, %5$L, %6$L)))) '
+            'FROM (SELECT to_jsonb(t) AS told FROM %1$I t ORDER BY %7$s) AS known '
+            'WHERE told ->> %8$L IS DISTINCT FROM %9$L',
+            one.name, one.key, '{}', one.format, one.columns, one.people,
+            (SELECT string_agg(format('t.%I', part), ', ') FROM unnest(one.key) AS part), 'status', 'planned'
+        );
+    END LOOP;
+    PERFORM add_to_chain('runs', 'adopted', 1::smallint, adopted_runs()) WHERE EXISTS (SELECT FROM runs);
+END
 $$;
 
 CREATE OR REPLACE VIEW reader_organisations AS

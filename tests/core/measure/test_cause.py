@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slurm_ai_factory.core.measure import share
-from slurm_ai_factory.core.measure.cause import Cause, ModeSpan, cause_of, shortfall_bridge
+from slurm_ai_factory.core.measure.cause import MissCause, ModeSpan, cause_of, shortfall_bridge
 from slurm_ai_factory.core.records import HOUR, Hour, Measurement, Window
 from slurm_ai_factory.core.tres import Resource
 
@@ -41,20 +41,20 @@ OFF, ON = ModeSpan("observe", 0, HOUR), ModeSpan("enforce", HOUR, 2 * HOUR)
     [
         (measured(ENOUGH), [OFF], 1, {}, None),
         (measured(WAITED, as_of=0), [OFF], 1, {}, None),
-        (measured(IDLE), [OFF], 1, {}, Cause("demand", starved_charge=0.0)),
-        (measured(WAITED, capacity=None, starved_charge=None), [OFF], 1, {}, Cause("size_unknown")),
-        (measured(WAITED, WAITED), [OFF, ON], 2, {}, Cause("control_off", 0, HOUR, starved_charge=15.0)),
-        (measured(IDLE, WAITED, WAITED), [OFF, ON], 3, {}, Cause("waited", starved_charge=30.0)),
+        (measured(IDLE), [OFF], 1, {}, MissCause("demand", starved_charge=0.0)),
+        (measured(WAITED, capacity=None, starved_charge=None), [OFF], 1, {}, MissCause("size_unknown")),
+        (measured(WAITED, WAITED), [OFF, ON], 2, {}, MissCause("control_off", 0, HOUR, starved_charge=15.0)),
+        (measured(IDLE, WAITED, WAITED), [OFF, ON], 3, {}, MissCause("waited", starved_charge=30.0)),
         (
             measured(WAITED, WAITED), [ModeSpan("advise", 0, 2 * HOUR)], 2, {},
-            Cause("control_off", 0, 2 * HOUR, starved_charge=30.0),
+            MissCause("control_off", 0, 2 * HOUR, starved_charge=30.0),
         ),
         (
             measured(IDLE, WAITED), [ON], 4, {"clock": 1, "read_failed": 1},
-            Cause("held", reason="clock", starved_charge=15.0),
+            MissCause("held", reason="clock", starved_charge=15.0),
         ),
-        (measured(IDLE, WAITED), [ON], 4, {"clock": 1}, Cause("waited", starved_charge=15.0)),
-        (measured(IDLE, WAITED), [], 0, {}, Cause("waited", starved_charge=15.0)),
+        (measured(IDLE, WAITED), [ON], 4, {"clock": 1}, MissCause("waited", starved_charge=15.0)),
+        (measured(IDLE, WAITED), [], 0, {}, MissCause("waited", starved_charge=15.0)),
     ],
     ids=[
         "kept", "not over", "no demand", "no capacity", "off for half of it", "off before it", "advice only",
@@ -62,7 +62,7 @@ OFF, ON = ModeSpan("observe", 0, HOUR), ModeSpan("enforce", HOUR, 2 * HOUR)
     ],
 )  # fmt: skip
 def test_one_cause_that_was_recorded(
-    window: Measurement, modes: list[ModeSpan], decisions: int, held: dict[str, int], cause: Cause | None
+    window: Measurement, modes: list[ModeSpan], decisions: int, held: dict[str, int], cause: MissCause | None
 ) -> None:
     assert cause_of(window, modes, decisions, held) == cause
 

@@ -110,39 +110,37 @@ def test_a_count_is_left_out_where_it_tells_who(kinds: dict[str, str], shown: li
     assert [kind for kind, visible in found.items() if visible] == shown
 
 
-def priced(side: Beneficiary, price: str, since: int = facility.SINCE, category: str = "") -> Tariff:
-    return Tariff(beneficiary=side, category=category, resource="gres/gpu", price=Decimal(price), since=since)
+def priced(side: Beneficiary, price: str, category: str = "") -> Tariff:
+    since, exact = facility.SINCE, Decimal(price)
+    return Tariff(beneficiary=side, category=category, resource="gres/gpu", price=exact, since=since)
 
 
 FREE, DEAR = priced(Beneficiary.REGIONAL, "0"), priced(Beneficiary.NON_REGIONAL, "2")
+GOVERNMENT = priced(Beneficiary.REGIONAL, "1", "government")
+"""Four organisations have this price."""
 
 
 @pytest.mark.parametrize(
-    ("tariffs", "recorded", "worth"),
+    ("tariffs", "least", "recorded", "worth"),
     [
-        ([], False, None),
-        ([FREE], True, None),
-        ([DEAR], True, None),
-        ([FREE, DEAR], True, 2),
-        ([FREE, DEAR, priced(Beneficiary.REGIONAL, "1", category="government")], True, 2),
-        ([FREE, DEAR, priced(Beneficiary.REGIONAL, "1", facility.SINCE + HOUR)], True, None),
+        ([], 3, False, None),
+        ([FREE], 3, True, None),
+        ([DEAR], 3, True, None),
+        ([FREE, DEAR], 3, True, 2),
+        ([FREE, DEAR, GOVERNMENT], 3, True, 2),
+        ([FREE, DEAR, GOVERNMENT], 5, True, None),
     ],
-    ids=[
-        "no prices",
-        "none for others",
-        "none for the region",
-        "both",
-        "by category",
-        "few in the first hour",
-    ],
+    ids=["no prices", "none for others", "none for the region", "both", "by category", "four at a price"],
 )
 def test_the_value_of_access_needs_all_prices_and_tells_nothing_of_few(
-    made: Year, tariffs: Sequence[Tariff], recorded: bool, worth: int | None
+    made: Year, tariffs: Sequence[Tariff], least: int, recorded: bool, worth: int | None
 ) -> None:
     where = windows.window("2027Q1", 0, made.config.promise.time_zone)
     config = replace(made.config, tariffs=tuple(tariffs))
     with made.ledger() as ledger:
-        report = gather.gather_report(question.ask(config, ledger, where, then=facility.AS_OF["2027Q1"]))
+        asked = question.ask(config, ledger, where, then=facility.AS_OF["2027Q1"])
+        section = replace(asked.config.report, min_organisations=least)
+        report = gather.gather_report(replace(asked, config=replace(asked.config, report=section)))
     said = value(report)["programme"]["access_value"]
     assert said["recorded"] is recorded
     hours = Decimal(report.measurement.regional_charge) / HOUR
@@ -181,7 +179,7 @@ HOSTILE = "Wij beloven beterschap. <b>Echt</b>\n\n=HYPERLINK(1)\x1b[31m"
 
 
 def test_a_response_is_kept_with_the_report_as_it_was_written(changing: Year, tmp_path: Path) -> None:
-    then, note = facility.moment(facility.at("2027-12-20")), tmp_path / "note.txt"
+    then, note = facility.moment(facility.AS_OF["2027Q4"]), tmp_path / "note.txt"
     note.write_text(HOSTILE, encoding="utf-8")
     asked = ["report", "--window", "2027Q3", "--as-of", then, "-o"]
     saf(changing, *asked, str(tmp_path / "first"), "--note", str(note), "--publish")

@@ -194,7 +194,10 @@ def test_a_response_is_kept_with_the_report_as_it_was_written(changing: Year, tm
     note.write_text("Iets anders.", encoding="utf-8")
     refused = saf(changing, *asked, str(tmp_path / "other"), "--note", str(note), "--publish", code=1)
     assert "says something else now (answer.note was" in refused.stderr
-    saf(changing, "ledger", "verify")
+    with changing.ledger() as ledger:
+        report = ledger.publishing.last("2027Q3", facility.AS_OF["2027Q4"] + 1)
+        assert report is not None
+        assert verification._difference(changing.config, ledger, report) is None
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ class Language:
 
     def word(self, section: str, name: str) -> str:
         """The name of a code; the code itself if the catalogue has no name."""
-        return str(self.messages[section].get(name, name))
+        return str(self.messages.get(section, {}).get(name, name))
 
     def number(self, value: float, decimals: int = 0) -> Markup:
         """A number with the separators of this language."""

@@ -188,5 +188,5 @@ def text_at(x: float, y: float, text: str, kind: str) -> str:
 
 
 def _widest(texts: Iterable[str]) -> float:
-    """The room that the longest text needs."""
-    return LETTER * max(map(len, texts), default=0)
+    """The room that the longest text needs, with a space."""
+    return LETTER * (1 + max(map(len, texts), default=0))

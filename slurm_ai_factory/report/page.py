@@ -28,8 +28,10 @@ def report_html(report: Report, code: str, labels: Mapping[str, str]) -> str:
     speech = language(code, ZoneInfo(values["report"]["time_zone"]))
     page = Page(speech, values, labels)
     plots = Plots(speech, values, page.unit)
-    return _environment().get_template("report.html.j2").render(
-        p=page, r=values, say=speech.say, l=speech, plots=plots
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(p=page, r=values, say=speech.say, l=speech, plots=plots)
     )
 
 

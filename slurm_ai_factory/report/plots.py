@@ -31,7 +31,7 @@ class Plot:
 
     frame: FigureFrame
     drawn: Markup
-    legend: Sequence[tuple[Markup, Markup]]  #: (mark, words)
+    legend: Sequence[tuple[Markup, str]]  #: (mark, words)
     head: Sequence[str] = ()  #: of the table of its values; empty if they are elsewhere in the report
     rows: Sequence[Sequence[Markup | str]] = ()
 
@@ -61,7 +61,7 @@ class Plots:
             f"{self.l.window(window['window'])}: {bar.text}" for window, bar in zip(rows, bars, strict=True)
         )
         frame = self._frame("trend", floors, [bar.value for bar in bars], told=told)
-        return Plot(frame, charts.drawn(frame, bars), self._legend(bars, part="part_window"))
+        return Plot(frame, charts.drawn(frame, bars), self._legend(frame, bars, part="part_window"))
 
     def weeks(self) -> Plot:
         """The share of each week, and the share to date as a line."""
@@ -91,7 +91,7 @@ class Plots:
         return Plot(
             frame,
             charts.drawn(frame, bars, line),
-            self._legend(bars, "run", part="part_week"),
+            self._legend(frame, bars, "run", part="part_week"),
             self._head(self.l.figure("delivered_share"), self.l.say("charts.run")),
             [[*self._week(week), *(self.l.percent(week[key], floor) for key in shares)] for week in rows],
         )
@@ -155,13 +155,16 @@ class Plots:
             floor_label=str(label),
         )
 
-    def _legend(self, bars: Sequence[Bar], *more: str, part: str) -> list[tuple[Markup, Markup]]:
+    def _legend(
+        self, frame: FigureFrame, bars: Sequence[Bar], *more: str, part: str
+    ) -> list[tuple[Markup, str]]:
         """The legend of a chart of shares: each kind of mark that is in it."""
         kinds = {"bar": "met"} if any(bar.value is not None and not bar.short for bar in bars) else {}
         kinds |= {"short": "short"} if any(bar.short for bar in bars) else {}
-        return self._keys(kinds | {kind: kind for kind in more} | {"floor": "floors"} | _part_key(bars, part))
+        floor = charts.swatch("floor"), frame.floor_label
+        return [*self._keys(kinds | {kind: kind for kind in more}), floor, *self._keys(_part_key(bars, part))]
 
-    def _keys(self, kinds: Mapping[str, str]) -> list[tuple[Markup, Markup]]:
+    def _keys(self, kinds: Mapping[str, str]) -> list[tuple[Markup, str]]:
         """A legend: kind of mark -> its message."""
         return [(charts.swatch(kind), self.l.say(f"charts.{name}")) for kind, name in kinds.items()]
 

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 import click
 from prometheus_client import Metric, ProcessCollector
 
+from docs.terms import terms
 from slurm_ai_factory.cli import cli
 from slurm_ai_factory.cli.options import SafCommand
 from slurm_ai_factory.config import SECTIONS, tariff
@@ -400,6 +401,25 @@ def sources() -> Iterator[str]:
     yield from table(("", *sorted(recorded)), rows)
 
 
+def words() -> Iterator[str]:
+    """The words of the report in Dutch and English."""
+    yield from ("# Words of the report", "", NOTE, "")
+    yield "The [report](../howto/report.md) is in Dutch and English, and has one word for one thing in each."
+    yield "A test of all its messages checks that both languages use the same pairs, and that no message uses"
+    yield "a word of the last column."
+    yield ""
+    rows = (
+        (
+            f"**{term.nl[0]}**",
+            f"**{term.en[0]}**",
+            f"[{term.glossary}](../glossary.md)" if term.glossary else "",
+            ", ".join((*term.not_nl, *term.not_en)),
+        )
+        for term in sorted(terms())
+    )
+    yield from table(("Dutch", "English", "in the glossary", "not"), rows)
+
+
 PAGES: dict[str, Callable[[], Iterator[str]]] = {
     "config.md": config,
     "cli.md": commands,
@@ -410,6 +430,7 @@ PAGES: dict[str, Callable[[], Iterator[str]]] = {
     "rights.md": rights,
     "sources.md": sources,
     "fingerprint.md": fingerprint,
+    "words.md": words,
 }
 
 

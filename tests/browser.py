@@ -23,10 +23,24 @@ FLAGS = (
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )  # fmt: skip
 
+AXE = Path(__file__).parents[1] / "build" / "axe" / "node_modules" / "axe-core" / "axe.min.js"
+VIEWS = [
+    ("phone", 390, "screen", "light"), ("phone", 390, "screen", "dark"), ("laptop", 1280, "screen", "light"),
+    ("laptop", 1280, "screen", "dark"), ("paper", 794, "print", "light"), ("paper", 794, "print", "dark"),
+]  # fmt: skip
+"""How people see a page: name, width in CSS pixels, medium, colour scheme."""
+BROKEN_RULES = """axe.run().then(done => done.violations.flatMap(rule => rule.nodes.map(
+  node => `${rule.id}: ${node.target.join(" ")}: ${node.failureSummary}`)))"""
+
 
 def unavailable() -> str | None:
     """Why there can be no pictures here; None when there can."""
     return None if shutil.which("chromium") else "chromium is missing: install the Debian package chromium"
+
+
+def axe_unavailable() -> str | None:
+    """Why axe-core cannot look at pages here; None when it can."""
+    return unavailable() or (None if AXE.exists() else "axe-core is missing: run `make seen`")
 
 
 def picture(url: str, file: Path, width: int, height: int, *more: str) -> str:
@@ -105,6 +119,11 @@ class Chromium:
         done = self.ask("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
         assert "exceptionDetails" not in done, done["exceptionDetails"]
         return done["result"].get("value")
+
+    def violations(self) -> list[str]:
+        """What axe-core finds wrong with the page: rule, element, and what to mend."""
+        self.run(AXE.read_text(encoding="utf-8") + "; 0")
+        return [str(found) for found in self.run(BROKEN_RULES)]
 
     def _await(self, field: str, value: object) -> Any:
         """The next message with this value in a field; others are skipped."""

@@ -1,8 +1,8 @@
 """Charts of the report as SVG, so that the page needs nothing from elsewhere and looks the same everywhere.
 
-The rule: a chart is drawn twice, wide and narrow, because a drawing that shrinks becomes unreadable on a phone.
-Colours are classes of the style sheet, a legend has each of them, and hatching and width say the same without
-colour. No text lies on the floor. Tested in tests/report/test_charts.py.
+The rule: a chart is drawn twice, wide and narrow: one that shrinks becomes unreadable on a phone. Colours
+are classes of the style sheet, a legend has each of them, and hatching and width say the same without colour.
+No text lies on the floor. Tested in tests/report/test_charts.py.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup, escape
 
-LEFT, RIGHT, TOP, BOTTOM = 50, 8, 26, 44
+LEFT, RIGHT, TOP, BOTTOM = 50, 14, 26, 44
 LETTER = 7.6
 """Width of a letter of the labels, rounded up."""
 LINE = 15
@@ -147,7 +147,8 @@ class Drawing:
         room = _widest(bar.text for bar in self.bars) <= self.step
         for n, bar in enumerate(self.bars):
             middle = LEFT + self.step * (n + 0.5)
-            if n % max(1, every) == 0:
+            fits = middle + _widest(bar.label) / 2 <= self.size.width
+            if fits and n % max(1, every) == 0:
                 for number, line in enumerate(bar.label, 1):
                     yield text_at(middle, under + 3 + LINE * number, line, "label")
             if bar.text and room:

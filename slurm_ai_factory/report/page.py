@@ -29,14 +29,15 @@ def report_html(report: Report, code: str, labels: Mapping[str, str]) -> str:
     page = Page(speech, values, labels)
     plots = Plots(speech, values, page.unit)
     return (
-        _environment()
+        template_environment()
         .get_template("report.html.j2")
         .render(p=page, r=values, say=speech.say, l=speech, plots=plots)
     )
 
 
 @cache
-def _environment() -> Environment:
+def template_environment() -> Environment:
+    """The templates of the report."""
     return Environment(
         loader=PackageLoader("slurm_ai_factory.report"),
         autoescape=True,

@@ -1,7 +1,7 @@
 """Which charts the report has: their columns, words, legend, and values as a table.
 
-The rule: what a chart draws is in a table too: its own, or the one that follows it in the report. A column of an
-incomplete period is narrower, and the legend says so. Tested in tests/report/test_charts.py.
+The rule: what a chart draws is in a table too: its own, or the one that follows it in the report. A column of
+an incomplete period is narrower, and the legend says so. Tested in tests/report/test_charts.py.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from tests.report.year import Year
 
 chromium = pytest.mark.skipif(bool(browser.unavailable()), reason=browser.unavailable() or "")
 pages = pytest.mark.parametrize(("window", "code"), [(w, c) for w in facility.QUARTERS for c in LANGUAGES])
-DESKTOP, PHONE = 1000, 500
+DESKTOP, PHONE = 1000, 390
 
 CUT_OFF = """
 const cut = [];
@@ -114,6 +115,35 @@ def test_the_page_is_whole_and_can_be_read(folder: Path, window: str, code: str)
 def test_the_page_fits_a_phone(folder: Path, window: str, code: str) -> None:
     page = folder / f"{window}.{code}.html"
     assert looked_at(page, PHONE, cut=CUT_OFF.replace("LIMIT", str(PHONE))) == {"cut": []}
+
+
+@pytest.fixture(scope="module")
+def seen() -> Iterator[browser.Chromium]:
+    """One Chromium for all looks of axe-core."""
+    if reason := browser.axe_unavailable():
+        pytest.skip(reason)
+    with browser.started() as chromium:
+        yield chromium
+
+
+@pytest.mark.parametrize("view", browser.VIEWS, ids=lambda view: f"{view[0]}-{view[3]}")
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_axe_finds_nothing_wrong(
+    folder: Path, seen: browser.Chromium, code: str, view: tuple[str, int, str, str]
+) -> None:
+    """Also with every fold of the page open."""
+    _, width, media, scheme = view
+    seen.open((folder / f"2027Q3.{code}.html").as_uri(), width, media=media, scheme=scheme)
+    seen.run("document.querySelectorAll('details').forEach(fold => fold.open = true)")
+    assert seen.violations() == []
+
+
+def test_axe_finds_what_is_wrong(seen: browser.Chromium, tmp_path: Path) -> None:
+    page = tmp_path / "broken.html"
+    page.write_text(BROKEN, encoding="utf-8")
+    seen.open(page.as_uri(), DESKTOP)
+    rules = {found.partition(":")[0] for found in seen.violations()}
+    assert {"color-contrast", "document-title", "svg-img-alt"} <= rules
 
 
 BROKEN = """<!DOCTYPE html><html lang="nl"><body style="font: 16px sans-serif">
@@ -213,6 +243,6 @@ def test_the_page_stands_alone_and_can_be_heard(folder: Path, window: str, code:
     assert all(after - before <= 1 for before, after in zip(outline.levels, outline.levels[1:], strict=False))
     assert len(outline.ids) == len(set(outline.ids))
     assert {link.removeprefix("#") for link in outline.links} <= set(outline.ids)
-    assert len(outline.named) == 6, "three charts, each with title and description"
+    assert len(outline.named) == 12, "three charts in two sizes, each with title and description"
     assert set(outline.named) <= set(outline.ids)
     assert all("caption" in table and "col" in table and "row" in table for table in outline.tables)

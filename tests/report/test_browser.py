@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -115,15 +114,6 @@ def test_the_page_is_whole_and_can_be_read(folder: Path, window: str, code: str)
 def test_the_page_fits_a_phone(folder: Path, window: str, code: str) -> None:
     page = folder / f"{window}.{code}.html"
     assert looked_at(page, PHONE, cut=CUT_OFF.replace("LIMIT", str(PHONE))) == {"cut": []}
-
-
-@pytest.fixture(scope="module")
-def seen() -> Iterator[browser.Chromium]:
-    """One Chromium for all looks of axe-core."""
-    if reason := browser.axe_unavailable():
-        pytest.skip(reason)
-    with browser.started() as chromium:
-        yield chromium
 
 
 @pytest.mark.parametrize("view", browser.VIEWS, ids=lambda view: f"{view[0]}-{view[3]}")

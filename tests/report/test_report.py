@@ -285,7 +285,7 @@ def test_any_two_instants_can_be_compared(made: Year) -> None:
         report = gather.gather_report(asked, facility.AS_OF["2027Q1"])
     (row,) = report.restatements
     assert row.window == "2027Q1"
-    assert "Compared with what was known on 10\N{NO-BREAK SPACE}April\N{NO-BREAK SPACE}2027" in report_html(
+    assert "We compare with what was known on 10\N{NO-BREAK SPACE}April\N{NO-BREAK SPACE}2027" in report_html(
         report, "en", {}
     )
     assert value(report)["restatements"]["replaces"] is None
@@ -424,7 +424,7 @@ def test_nothing_read_yet_is_an_error(made: Year, tmp_path: Path) -> None:
 
 def test_what_a_second_person_approved_is_counted_and_names_nobody(made: Year) -> None:
     first = made.reports["2027Q1"]
-    assert "goedgekeurd door een tweede persoon" not in report_html(first, "nl", {})
+    assert "een tweede persoon heeft goedgekeurd" not in report_html(first, "nl", {})
     page = report_html(replace(first, approved=3), "nl", {})
-    assert 'goedgekeurd door een tweede persoon</dt><dd><data value="3">3</data>' in page
+    assert 'een tweede persoon heeft goedgekeurd</dt><dd><data value="3">3</data>' in page
     assert json.loads(report_json(replace(first, approved=3)))["report"]["approved"] == 3

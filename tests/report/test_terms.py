@@ -208,5 +208,5 @@ def test_a_smaller_region_counts_from_its_day_on(changing: Year) -> None:
 def test_too_much_unclassified_holds_the_verdict_back(changing: Year) -> None:
     change(changing, "2027-04-01", facility.at("2027-03-15"), unclassified_limit=0.001)
     page = pages(changing, "2027Q2", facility.AS_OF["2027Q2"])["nl"]
-    assert "te veel rekenkracht is nog niet toe te wijzen" in page
-    assert "de grens voor wat niet is toe te wijzen: was geen, is nu 0,1 %" in page
+    assert "van te veel rekenkracht weten we niet voor wie die was" in page
+    assert "de grens voor rekenkracht waarvan niet bekend is voor wie die was: was geen, is nu 0,1%" in page

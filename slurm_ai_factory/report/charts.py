@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup, escape
 
-LEFT, RIGHT, TOP, BOTTOM = 50, 14, 26, 44
+LEFT, RIGHT, TOP = 50, 14, 26
 LETTER = 7.6
 """Width of a letter of the labels, rounded up."""
 LINE = 15
@@ -76,7 +76,13 @@ class Drawing:
     def y(self, value: float) -> float:
         """Distance of a value from the upper edge."""
         top = self.frame.top
-        return TOP + (self.size.height - TOP - BOTTOM) * (1 - min(value, top) / top)
+        return TOP + (self.bottom - TOP) * (1 - min(value, top) / top)
+
+    @property
+    def bottom(self) -> float:
+        """The lower edge of the columns; their labels are under it."""
+        lines = max((len(bar.label) for bar in self.bars), default=0)
+        return self.size.height - LINE * lines - 10
 
     @property
     def step(self) -> float:
@@ -142,7 +148,6 @@ class Drawing:
         """The floor's name, and labels and values of the columns as far as there is room."""
         if self.frame.floor_label:
             yield text_at(self.right, TOP - 12, self.frame.floor_label, "end")
-        under = self.size.height - BOTTOM
         every = ceil(_widest(line for bar in self.bars for line in bar.label) / self.step)
         room = _widest(bar.text for bar in self.bars) <= self.step
         for n, bar in enumerate(self.bars):
@@ -150,7 +155,7 @@ class Drawing:
             fits = middle + _widest(bar.label) / 2 <= self.size.width
             if fits and n % max(1, every) == 0:
                 for number, line in enumerate(bar.label, 1):
-                    yield text_at(middle, under + 3 + LINE * number, line, "label")
+                    yield text_at(middle, self.bottom + 3 + LINE * number, line, "label")
             if bar.text and room:
                 yield text_at(middle, self._above(bar), bar.text, "value")
 
@@ -159,7 +164,7 @@ class Drawing:
 
         >>> drawing = Drawing(FigureFrame(name="", title="", description="", top=0.5, ticks=()), SIZES[0], ())
         >>> [round(drawing._above(Bar(share, floor=0.25))) for share in (0.1, 0.24, 0.25, 0.3)]
-        [180, 120, 120, 100]
+        [207, 137, 137, 114]
         """
         on_column = self.y(bar.value or 0) - 6
         floor = bar.floor if bar.floor is not None else self.frame.floor

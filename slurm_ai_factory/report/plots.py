@@ -49,7 +49,7 @@ class Plots:
         bars = [
             Bar(
                 window["delivered_share"],
-                tuple(self.l.short_window(window["window"]).rsplit(" ", 1)),
+                tuple(self.l.short_window(window["window"]).split()),
                 self._percent(window["delivered_share"], window["target_share"]),
                 short=_below(window["delivered_share"], window["target_share"]),
                 floor=window["target_share"] if len(floors) > 1 else None,
@@ -175,7 +175,7 @@ class Plots:
     def _week(self, week: Mapping[str, Any]) -> Iterator[Markup | str]:
         """The first cells of a week: its first day, and how many days it has."""
         yield self.l.short_day(week["since"])
-        yield self.l.number(week["days"])
+        yield self.l.number(week["days"], 0 if abs(week["days"] - round(week["days"])) < 0.05 else 1)
 
     def _week_of(self, choose: Any, rows: Sequence[Mapping[str, Any]]) -> str:
         """The week with the least or most of the shares, in words."""

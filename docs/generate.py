@@ -127,7 +127,7 @@ def _tariff_keys() -> Iterator[str]:
 def fingerprint() -> Iterator[str]:
     """The parts of the fingerprint of a report."""
     yield from ("# Fingerprint of a report", "", NOTE, "")
-    yield "The parts of the fingerprint of a [report](../howto/audit-report.md#what-it-rests-on), in their order."
+    yield "The parts of a report's [fingerprint](../howto/audit-report.md#what-it-rests-on), in their order."
     yield "Each is the SHA-256 of the rows that its query gives, as `COPY (query) TO STDOUT` writes them."
     yield "`%(since)s` and `%(until)s` are the ends of the interval in seconds since the epoch, `%(first)s`"
     yield "and `%(last)s` the same as civil dates, `%(as_of)s` the instant, `%(cluster_id)s` the cluster's"
@@ -404,7 +404,7 @@ def sources() -> Iterator[str]:
 def words() -> Iterator[str]:
     """The words of the report in Dutch and English."""
     yield from ("# Words of the report", "", NOTE, "")
-    yield "The [report](../howto/read-report.md) is in Dutch and English, and has one word for one thing in each."
+    yield "The [report](../howto/read-report.md) is in Dutch and English, with one word for one thing in each."
     yield "A test of all its messages checks that both languages use the same pairs, and that no message uses"
     yield "a word of the last column."
     yield ""

@@ -21,7 +21,7 @@ LINE = 15
 """Height of a line of the labels."""
 
 
-class Size(NamedTuple):
+class ChartSize(NamedTuple):
     """A drawing's width and height."""
 
     name: str  #: also its class in the style sheet
@@ -29,7 +29,7 @@ class Size(NamedTuple):
     height: float
 
 
-SIZES = (Size("wide", 720, 270), Size("narrow", 380, 270))
+SIZES = (ChartSize("wide", 720, 270), ChartSize("narrow", 380, 270))
 
 
 class Tick(NamedTuple):
@@ -65,11 +65,11 @@ class FigureFrame:
 
 
 @dataclass(frozen=True, slots=True)
-class Drawing:
+class SizedChart:
     """Columns from left to right in one size, and a line over them."""
 
     frame: FigureFrame
-    size: Size
+    size: ChartSize
     bars: Sequence[Bar]
     line: Sequence[tuple[float, float]] = ()  #: (columns from the left, value)
 
@@ -162,7 +162,7 @@ class Drawing:
     def _above(self, bar: Bar) -> float:
         """Where the value of a column stands: on it, or on the floor if that would strike it through.
 
-        >>> drawing = Drawing(FigureFrame(name="", title="", description="", top=0.5, ticks=()), SIZES[0], ())
+        >>> drawing = SizedChart(FigureFrame(name="", title="", description="", top=0.5, ticks=()), SIZES[0], ())
         >>> [round(drawing._above(Bar(share, floor=0.25))) for share in (0.1, 0.24, 0.25, 0.3)]
         [207, 137, 137, 114]
         """
@@ -173,9 +173,9 @@ class Drawing:
         return on_column
 
 
-def drawn(frame: FigureFrame, bars: Sequence[Bar], line: Sequence[tuple[float, float]] = ()) -> Markup:
+def chart_svg(frame: FigureFrame, bars: Sequence[Bar], line: Sequence[tuple[float, float]] = ()) -> Markup:
     """The chart in every size; the style sheet shows the one that fits."""
-    return Markup("\n").join(Drawing(frame, size, bars, line).svg() for size in SIZES)
+    return Markup("\n").join(SizedChart(frame, size, bars, line).svg() for size in SIZES)
 
 
 def swatch(kind: str) -> Markup:

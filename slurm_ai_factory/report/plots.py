@@ -57,11 +57,11 @@ class Plots:
             )
             for window in rows
         ]
-        told = ", ".join(
+        shares = ", ".join(
             f"{self.l.window(window['window'])}: {bar.text}" for window, bar in zip(rows, bars, strict=True)
         )
-        frame = self._frame("trend", floors, [bar.value for bar in bars], told=told)
-        return Plot(frame, charts.drawn(frame, bars), self._legend(frame, bars, part="part_window"))
+        frame = self._frame("trend", floors, [bar.value for bar in bars], told=shares)
+        return Plot(frame, charts.chart_svg(frame, bars), self._legend(frame, bars, part="part_window"))
 
     def weeks(self) -> Plot:
         """The share of each week, and the share to date as a line."""
@@ -90,7 +90,7 @@ class Plots:
         shares = "delivered_share", "share_to_date"
         return Plot(
             frame,
-            charts.drawn(frame, bars, line),
+            charts.chart_svg(frame, bars, line),
             self._legend(frame, bars, "run", part="part_week"),
             self._head(self.l.figure("delivered_share"), self.l.say("charts.run")),
             [[*self._week(week), *(self.l.percent(week[key], floor) for key in shares)] for week in rows],
@@ -108,18 +108,18 @@ class Plots:
         most = max(waited, default=0) or 1.0
         step = _round_step(most / 4)
         ticks = [Tick(n * step, self.l.plain(n * step)) for n in range(ceil(most / step) + 1)]
-        told = {"most": self.l.plain(most), "unit": self.unit, "weeks": len(rows)}
+        words = {"most": self.l.plain(most), "unit": self.unit, "weeks": len(rows)}
         starved = self.l.plain_hours(sum(week["starved_charge"] for week in rows))
         frame = FigureFrame(
             name="waiting",
             title=str(self.l.say("charts.waiting", unit=self.unit)),
-            description=str(self.l.say("charts.waiting_told", starved=starved, **told)),
+            description=str(self.l.say("charts.waiting_told", starved=starved, **words)),
             top=ticks[-1].at,
             ticks=ticks,
         )
         return Plot(
             frame,
-            charts.drawn(frame, bars),
+            charts.chart_svg(frame, bars),
             self._keys({"bar": "waited", "missed": "missed"} | _part_key(bars, "part_week")),
             self._head(*(f"{self.l.figure(kind)} ({self.unit})" for kind in kinds)),
             [[*self._week(week), *(self.l.hours(week[kind]) for kind in kinds)] for week in rows],
@@ -134,7 +134,7 @@ class Plots:
         return min(1.0, max(0.0, (read - since) / (until - since)))
 
     def _frame(
-        self, name: str, floors: set[float], shares: Sequence[float | None], **told: object
+        self, name: str, floors: set[float], shares: Sequence[float | None], **words: object
     ) -> FigureFrame:
         """The frame of a chart of shares; where there are several floors, each column has its own."""
         highest = max([share for share in shares if share is not None] + list(floors)) * 1.12
@@ -148,7 +148,7 @@ class Plots:
         return FigureFrame(
             name=name,
             title=str(self.l.say(f"charts.{name}", window=self.l.window(self.r["share"]["window"]))),
-            description=str(self.l.say(f"charts.{name}_told", floor=label, **told)),
+            description=str(self.l.say(f"charts.{name}_told", floor=label, **words)),
             top=marks[-1] if highest <= 1 else 1.0,
             ticks=[Tick(mark, self.l.plain_floor(mark)) for mark in marks],
             floor=floor,

@@ -13,6 +13,7 @@ import pytest
 
 from slurm_ai_factory.report import LANGUAGES, report_html
 from tests import browser, facility
+from tests.report.test_language import speech
 from tests.report.year import Year
 
 chromium = pytest.mark.skipif(bool(browser.unavailable()), reason=browser.unavailable() or "")
@@ -174,6 +175,15 @@ def test_it_prints_on_a4(folder: Path, tmp_path: Path, code: str) -> None:
     ).stdout
     assert re.search(rf"{count} ?/ ?{count}", text), "every page has its number"
     assert {"nl": "niet nagekomen", "en": "not kept"}[code] in text
+    say = speech(code).say
+    for heading, figure in (
+        ("trend.heading", "trend"),
+        ("trend.weeks", "weeks"),
+        ("demand.heading", "waiting"),
+    ):
+        caption = say(f"charts.{figure}", window=speech(code).window("2027Q3"), unit=say("unit.gres/gpu"))
+        (sheet,) = (sheet for sheet in text.split("\f") if caption in sheet)
+        assert say(heading) in sheet, "a chart is on the page of its heading"
     assert "\ufffd" not in text
 
 
@@ -235,4 +245,6 @@ def test_the_page_stands_alone_and_can_be_heard(folder: Path, window: str, code:
     assert {link.removeprefix("#") for link in outline.links} <= set(outline.ids)
     assert len(outline.named) == 12, "three charts in two sizes, each with title and description"
     assert set(outline.named) <= set(outline.ids)
+    region = '<div class="scroll" role="region" tabindex="0" aria-labelledby="'
+    assert text.count(region) == len(outline.tables), "a table that scrolls can be reached with the keyboard"
     assert all("caption" in table and "col" in table and "row" in table for table in outline.tables)

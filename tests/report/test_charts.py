@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from slurm_ai_factory.core.records import HOUR
 from slurm_ai_factory.report import LANGUAGES, value
-from slurm_ai_factory.report.charts import LINE, SIZES, Bar, Drawing, FigureFrame, drawn
+from slurm_ai_factory.report.charts import LINE, SIZES, Bar, FigureFrame, SizedChart, chart_svg
 from slurm_ai_factory.report.plots import Plot, Plots
 from tests import facility
 from tests.report.test_language import speech
@@ -31,7 +31,7 @@ def test_no_value_is_struck_through_by_the_floor(share: float, floor: float, own
     """Also in near misses: a line of text from its foot to its top is clear of the dashes."""
     bar = Bar(share, ("Q1",), "22.6%", floor=floor if own else None)
     for size in SIZES:
-        drawing = Drawing(frame(None if own else floor), size, [bar])
+        drawing = SizedChart(frame(None if own else floor), size, [bar])
         foot = float(re.findall(r'<text class="value" x="[\d.]+" y="([\d.]+)"', drawing.svg())[0])
         assert not foot - LINE < drawing.y(floor) < foot + 3
         assert foot <= drawing.y(share) - 5, "it stands on its column, not in it"
@@ -43,13 +43,13 @@ def widths(svg: str, kind: str) -> list[float]:
 
 @given(st.floats(0.05, 0.95))
 def test_an_incomplete_period_is_as_much_narrower(whole: float) -> None:
-    svg = drawn(frame(0.5), [Bar(0.5), Bar(0.4, short=True, whole=whole)])
+    svg = chart_svg(frame(0.5), [Bar(0.5), Bar(0.4, short=True, whole=whole)])
     for full, part in zip(widths(svg, "bar"), widths(svg, "short part"), strict=True):
         assert part == pytest.approx(full * whole, abs=0.06)
 
 
 def test_what_is_not_known_has_no_column_and_words_are_escaped() -> None:
-    svg = drawn(replace(frame(0.5), title="<b>"), [Bar(None, text="unknown")])
+    svg = chart_svg(replace(frame(0.5), title="<b>"), [Bar(None, text="unknown")])
     assert "<rect" not in svg
     assert "<b>" not in svg
     assert svg.count("unknown") == len(SIZES)
@@ -58,7 +58,7 @@ def test_what_is_not_known_has_no_column_and_words_are_escaped() -> None:
 @given(st.integers(1, 60), st.integers(1, 14))
 def test_labels_under_the_columns_keep_clear_of_each_other_and_of_the_edge(count: int, letters: int) -> None:
     for size in SIZES:
-        svg = Drawing(frame(None), size, [Bar(0.5, ("m" * letters,))] * count).svg()
+        svg = SizedChart(frame(None), size, [Bar(0.5, ("m" * letters,))] * count).svg()
         at = [float(x) for x in re.findall(r'<text class="label" x="([\d.]+)"', svg)]
         assert at
         assert at[-1] + 3.5 * letters <= size.width

@@ -404,7 +404,7 @@ def sources() -> Iterator[str]:
 def words() -> Iterator[str]:
     """The words of the report in Dutch and English."""
     yield from ("# Words of the report", "", NOTE, "")
-    yield "The [report](../howto/read-report.md) is in Dutch and English, with one word for one thing in each."
+    yield "The [report](../howto/read-report.md) is in Dutch and English, with one word for one thing."
     yield "A test of all its messages checks that both languages use the same pairs, and that no message uses"
     yield "a word of the last column."
     yield ""

@@ -162,8 +162,8 @@ class SizedChart:
     def _above(self, bar: Bar) -> float:
         """Where the value of a column stands: on it, or on the floor if that would strike it through.
 
-        >>> drawing = SizedChart(FigureFrame(name="", title="", description="", top=0.5, ticks=()), SIZES[0], ())
-        >>> [round(drawing._above(Bar(share, floor=0.25))) for share in (0.1, 0.24, 0.25, 0.3)]
+        >>> frame = FigureFrame(name="", title="", description="", top=0.5, ticks=())
+        >>> [round(SizedChart(frame, SIZES[0], ())._above(Bar(share, floor=0.25))) for share in (0.1, 0.24, 0.25, 0.3)]
         [207, 137, 137, 114]
         """
         on_column = self.y(bar.value or 0) - 6

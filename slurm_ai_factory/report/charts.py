@@ -163,7 +163,8 @@ class SizedChart:
         """Where the value of a column stands: on it, or on the floor if that would strike it through.
 
         >>> frame = FigureFrame(name="", title="", description="", top=0.5, ticks=())
-        >>> [round(SizedChart(frame, SIZES[0], ())._above(Bar(share, floor=0.25))) for share in (0.1, 0.24, 0.25, 0.3)]
+        >>> place = SizedChart(frame, SIZES[0], ())._above
+        >>> [round(place(Bar(share, floor=0.25))) for share in (0.1, 0.24, 0.25, 0.3)]
         [207, 137, 137, 114]
         """
         on_column = self.y(bar.value or 0) - 6

@@ -20,6 +20,7 @@ from slurm_ai_factory import config as configuration
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.programme.expertise import HoursKind, NewEntry
 from slurm_ai_factory.core.records import (
+    FOREVER,
     HOUR,
     Association,
     Change,
@@ -66,7 +67,7 @@ LATE = "kaartlab"
 """Registered in May, with its account from January on."""
 
 ORGANISATIONS = """
-zorgmaat       Zorgmaat Noord           government            care            GM0014 groningen  9
+zorgmaat       Zorgmaat Noord           business              care            GM0014 groningen  9
 huisartsnet    Huisartsennet            business              care            GM0106 groningen  3
 kliniekdata    Kliniekdata              business              care            GM0014 groningen  4
 thuisdichtbij  Thuis Dichtbij           business              care            GM1730 groningen  2
@@ -109,6 +110,32 @@ eu_sprog       Sprogmodel               knowledge_institution M               - 
 eu_proteine    Proteine                 knowledge_institution M               -      european   9
 eu_materiaux   Materiaux                business              industry        -      european   8
 """
+
+SIZES = {
+    "micro": "huisartsnet thuisdichtbij bodemwijs beeldfabriek routekiezer zonnekracht scheepsvorm",
+    "small": "kliniekdata melkveld akkerzicht kaartlab taalwerk pakketlijn netbalans mediatuin",
+    "medium": "pootaard waterstofhuis maakwerk papierlijn havenspoor lichtlijn robotmakers",
+    "large": "zorgmaat windwaard chemiekade chipontwerp sensorhuis geldstroom vrachtbord eu_materiaux",
+}
+"""The size of each company."""
+
+STAGES = {
+    "startup": "beeldfabriek bodemwijs thuisdichtbij taalwerk",
+    "scaleup": "melkveld netbalans kliniekdata robotmakers",
+}
+"""The companies that are not established yet."""
+
+ACCESS = {
+    "zorgmaat": "large_scale",
+    "veenlab": "large_scale",
+    "windwaard": "large_scale",
+    "pootaard": "large_scale",
+}
+"""Modes of access; others of the region have its own, or the fast lane if the company is young."""
+
+GRANTED = {"zorgmaat": 30000, "veenlab": 30000, "windwaard": 20000, "pootaard": 18000, "melkveld": 12000,
+           "netbalans": 15000, "taalwerk": 15000, "bodemwijs": 10000}  # fmt: skip
+"""GPU-hours that were granted for the whole year."""
 
 CONFIG = """
 [cluster]
@@ -175,11 +202,17 @@ def organisations() -> list[tuple[Organisation, int]]:
             Organisation(
                 organisation=key, name=" ".join(name), kvk="" if code == "-" else f"{90000000 + n}",
                 category=category, sector=sector, municipality=code.strip("-"), hub=hub, since=SINCE,
+                size=_of(key, SIZES), stage=_of(key, STAGES, "established") if category == "business" else "",
             ),
             int(weight),
         )
         for n, (key, *name, category, sector, code, hub, weight) in enumerate(rows)
     ]  # fmt: skip
+
+
+def _of(key: str, groups: dict[str, str], other: str = "") -> str:
+    """The group that has an organisation."""
+    return next((name for name, keys in groups.items() if key in keys.split()), other)
 
 
 def accounts() -> list[Account]:
@@ -228,16 +261,33 @@ def _write_accounts(ledger: Ledger) -> None:
 def _write_registry(ledger: Ledger, config: configuration.Config) -> None:
     known = [one for one, _ in organisations()]
     joint = [
-        Link(organisation="waterstofhuis", account="waterstof_samen", fraction=Decimal("0.4"), since=SINCE),
+        Link(
+            organisation="waterstofhuis",
+            account="waterstof_samen",
+            fraction=Decimal("0.4"),
+            since=SINCE,
+            access="large_scale",
+        ),
         Link(organisation="lichtlijn", account="waterstof_samen", fraction=Decimal("0.6"), since=SINCE),
     ]
-    own = [Link(organisation=one.organisation, account=one.organisation, since=SINCE) for one in known]
+    own = [_own_link(one) for one in known]
     entries: list[RegistryEntry] = [*known, *own, *joint]
     terms = config.terms(ledger.accounting.parents())
     for late, when, reason in ((False, SINCE, "aanmelding"), (True, at("2027-05-10"), "te laat aangemeld")):
         said = {"at": when, "actor": "beheer@example", "reason": reason}
         done = ledger.registry.record([e for e in entries if (e.organisation == LATE) is late], terms, said)
         assert not done.problems, done.problems
+
+
+def _own_link(one: Organisation) -> Link:
+    """The account of an organisation; hours are granted for a year."""
+    usual = ("fast_lane" if one.stage in STAGES else "regional") if one.hub == "groningen" else ""
+    granted = GRANTED.get(one.organisation)
+    return Link(
+        organisation=one.organisation, account=one.organisation, since=SINCE,
+        access=ACCESS.get(one.organisation, usual), granted=Decimal(granted) if granted else None,
+        until=UNTIL if granted else FOREVER,
+    )  # fmt: skip
 
 
 def _write_events(ledger: Ledger) -> None:

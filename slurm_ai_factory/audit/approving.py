@@ -79,7 +79,7 @@ def _publication(
     then = content["as_of"]
     ask = question.ask(config, ledger, then=then)
     window = windows.window(content["window"], then, ask.config.promise.time_zone)
-    made = gather.published_anew(ask.about(window))
+    made = gather.published_anew(ask.about(window), content.get("note"))
     if made.fingerprint != content["fingerprint"]:
         raise LedgerError(
             f"the report of {content['window']} made now differs from the one proposed: the ledger or the "

@@ -23,7 +23,10 @@ from slurm_ai_factory.core.programme import registry_sheet
 from slurm_ai_factory.core.programme.approval import ProposalKind, entries_value
 from slurm_ai_factory.core.records import FOREVER, Instant
 from slurm_ai_factory.core.rules.organisations import (
+    ACCESS_MODES,
     CATEGORIES,
+    COMPANY_SIZES,
+    COMPANY_STAGES,
     Link,
     Organisation,
     RegistryEntry,
@@ -69,12 +72,23 @@ def organisation_group() -> None:
     "--municipality", metavar="CODE", default="", help="CBS code, such as GM0014; only in the Netherlands."
 )
 @click.option("--hub", metavar="H", default="", help="One of registry.hubs.")
+@click.option(
+    "--size",
+    type=click.Choice(COMPANY_SIZES),
+    help="Of a business: its size by the EU definition.",
+)
+@click.option(
+    "--stage",
+    type=click.Choice(COMPANY_STAGES),
+    help="Of a business: its stage.",
+)
 @_dated
 def organisation_add(
-    key: str, since: str | None, until: str | None, reason: str, correct: bool, **fields: str
+    key: str, since: str | None, until: str | None, reason: str, correct: bool, **given: str | None
 ) -> None:
     """Register an organisation, or change its details from a day on. Writes to the ledger."""
     config = load_config()
+    fields = {name: value or "" for name, value in given.items()}
     entry = Organisation(organisation=key, **fields, **_dates(config, since, until))  # type: ignore[arg-type]
     _record(config, [entry], reason, correct=correct)
 
@@ -83,9 +97,23 @@ def organisation_add(
 @click.argument("key")
 @click.option("--account", metavar="A", required=True, help="The Slurm account, with those below it.")
 @click.option("--fraction", metavar="F", default="1", show_default=True, help="The part of its charge.")
+@click.option(
+    "--access",
+    type=click.Choice(ACCESS_MODES),
+    help="How the account got access.",
+)
+@click.option("--granted", metavar="HOURS", help="Resource-hours granted for the time of this entry.")
 @_dated
 def organisation_link(
-    key: str, account: str, fraction: str, since: str | None, until: str | None, reason: str, correct: bool
+    key: str,
+    account: str,
+    fraction: str,
+    access: str | None,
+    granted: str | None,
+    since: str | None,
+    until: str | None,
+    reason: str,
+    correct: bool,
 ) -> None:
     """Assign an account's charge, or a part of it, to an organisation. Writes to the ledger.
 
@@ -95,7 +123,11 @@ def organisation_link(
     dates = _dates(config, since, until)
     with usage_errors("--fraction"):
         part = registry_sheet.fraction_of(fraction)
-    entry = Link(organisation=key, account=account, fraction=part, **dates)
+    with usage_errors("--granted"):
+        hours = registry_sheet.granted_hours(granted) if granted else None
+    entry = Link(
+        organisation=key, account=account, fraction=part, access=access or "", granted=hours, **dates
+    )
     _record(config, [entry], reason, correct=correct)
 
 
@@ -251,8 +283,9 @@ def _record_value(config: Config, row: dict[str, Any]) -> dict[str, Any]:
     zone = config.promise.time_zone
     dates = {name: None if row[name] == FOREVER else windows.civil_day(row[name], zone) for name in _DATES}
     fields = {name: value for name, value in row.items() if value is not None and name not in _LEFT_OUT}
-    if isinstance(fraction := fields.get("fraction"), Decimal):
-        fields["fraction"] = output.number(fraction)
+    for name in ("fraction", "granted"):
+        if isinstance(exact := fields.get(name), Decimal):
+            fields[name] = output.number(exact)
     taken_back = row["until"] <= row["since"]
     return {"recorded_at": output.when(row["recorded_at"]), **fields, **dates, "taken_back": taken_back}
 

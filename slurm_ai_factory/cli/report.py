@@ -12,7 +12,14 @@ from slurm_ai_factory import question
 from slurm_ai_factory import report as pages
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.approval import propose
-from slurm_ai_factory.cli.arguments import WINDOW, as_of_option, asked_instant, asked_window, check_known
+from slurm_ai_factory.cli.arguments import (
+    WINDOW,
+    as_of_option,
+    asked_instant,
+    asked_window,
+    check_known,
+    warn_of_names,
+)
 from slurm_ai_factory.cli.options import SafCommand
 from slurm_ai_factory.cli.wiring import current_actor, now, opened_books
 from slurm_ai_factory.config import Config
@@ -23,6 +30,9 @@ from slurm_ai_factory.ledger.publishing import Published
 from slurm_ai_factory.report import LANGUAGES, Report, gather
 
 FORMATS = ("html", "csv", "json")
+
+NOTE_CHARACTERS = 600
+"""A longer response does not fit on the first page."""
 
 
 @click.command("report", cls=SafCommand)
@@ -41,6 +51,12 @@ FORMATS = ("html", "csv", "json")
 )
 @click.option("-o", "--output", "directory", required=True, metavar="DIR", help="Write the files here.")
 @click.option(
+    "--note",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help=f"The facility's own response: plain text in UTF-8, at most {NOTE_CHARACTERS:,} characters.",
+)
+@click.option(
     "--publish",
     is_flag=True,
     help="Record in the ledger that this report was published. Writes to the ledger.",
@@ -52,15 +68,17 @@ def report_command(
     then: str,
     compare: str | None,
     directory: str,
+    note: Path | None,
     publish: bool,
 ) -> None:
     """Write the governance report of a window, for readers outside the facility; it names no persons.
 
     The same --as-of gives the same files, byte for byte. After --publish, later reports list the figures
-    restated since this one.
+    restated since this one, and this report is made with the same response without --note.
     """
     if publish and compare:
         raise click.UsageError("--publish compares with the last published report; leave out --compare")
+    response = None if note is None else _response(note)
     with opened_books(LONG) as (config, ledger):
         known = asked_instant(config, then)
         where = asked_window(config, window, None, None, known)
@@ -69,14 +87,32 @@ def report_command(
         if publish:
             question.begin_terms(config, ledger, now(), current_actor())
         asked = question.ask(config, ledger, where, then=known)
-        report = gather.gather_report(asked, compared)
-        proposal = _publish(config, ledger, gather.published_anew(asked)) if publish else None
+        if response:
+            warn_of_names(ledger, response)
+        report = gather.gather_report(asked, compared, response)
+        anew = gather.published_anew(asked, response) if publish else None
+        proposal = anew and _publish(config, ledger, anew, report.note)
         name, fingerprint = report.measurement.window.name, pages.value(report)["fingerprint"]["sha256"]
         report = replace(report, head=ledger.publishing.head(name, known, fingerprint))
     files = [_write(Path(directory), *file) for file in _files(config, report, languages, formats)]
     waiting = {} if proposal is None else {"proposal": proposal}
     value = {"files": files, "fingerprint": fingerprint, **waiting}
     output.reply(value, *(f"wrote {file}" for file in files))
+
+
+def _response(file: Path) -> str:
+    """The text of a response. Raises UsageError."""
+    try:
+        text = file.read_bytes().decode("utf-8").replace("\r\n", "\n").strip()
+    except UnicodeDecodeError as error:
+        raise click.UsageError(f"--note: {file} is not text in UTF-8; save it as UTF-8") from error
+    except OSError as error:
+        raise SafError(f"cannot read {file}: {error.strerror}") from error
+    if not 0 < len(text) <= NOTE_CHARACTERS:
+        raise click.UsageError(
+            f"--note: {file} has {len(text):,} characters; write at least 1 and at most {NOTE_CHARACTERS:,}"
+        )
+    return text
 
 
 def _files(
@@ -104,11 +140,13 @@ def _write(directory: Path, name: str, text: str) -> str:
     return str(directory / name)
 
 
-def _publish(config: Config, ledger: Ledger, report: Published) -> int | None:
+def _publish(config: Config, ledger: Ledger, report: Published, note: str | None) -> int | None:
     """Publish the report, or propose it if a second person must approve; then the proposal's number."""
     if not config.approval.publications:
         ledger.publishing.publish(report, at=now(), actor=current_actor())
         return None
-    content = {"window": report.window, "as_of": report.as_of, "fingerprint": report.fingerprint}
+    content = {
+        "window": report.window, "as_of": report.as_of, "fingerprint": report.fingerprint, "note": note,
+    }  # fmt: skip
     act = {"at": now(), "actor": current_actor(), "reason": ""}
     return propose(ledger, ProposalKind.PUBLICATION, content, act)

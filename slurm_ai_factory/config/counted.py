@@ -13,14 +13,15 @@ from typing import Any
 from slurm_ai_factory.config.sections import SECTIONS
 from slurm_ai_factory.config.whole import Config
 from slurm_ai_factory.core.canonical import Plain
+from slurm_ai_factory.core.programme.tariff import tariff_from
 
 COUNTED = {
-    "report": ("facility", "region", "contact", "windows", "name_organisations"),
+    "report": ("facility", "region", "contact", "windows", "name_organisations", "currency"),
     "expertise": ("unmet_recorded",),
 }
 """The keys of saf.toml that change the content of a report, by section."""
 
-SettingsValue = Mapping[str, Mapping[str, Plain]]
+SettingsValue = Mapping[str, Any]
 """Their values by section and key, as in saf.toml; without those that are not set."""
 
 
@@ -33,11 +34,17 @@ def counted(config: Config) -> dict[str, dict[str, Plain]]:
 
 
 def made_with(config: Config, settings: SettingsValue) -> Config:
-    """The configuration with these settings instead of its own."""
+    """The configuration with these settings instead of its own; with its own where they lack one."""
     sections: dict[str, Any] = {}
     for section, keys in COUNTED.items():
-        converters = {field.name: field.metadata["convert"] for field in fields(SECTIONS[section])}
+        described = {field.name: field.metadata for field in fields(SECTIONS[section])}
         kept = settings[section]
-        values = {key: converters[key](kept[key]) if key in kept else None for key in keys}
+        values = {
+            key: described[key]["convert"](kept[key]) if key in kept else None
+            for key in keys
+            if key in kept or described[key]["default"] is None
+        }
         sections[section] = replace(getattr(config, section), **values)
+    if "tariffs" in settings:
+        sections["tariffs"] = tuple(map(tariff_from, settings["tariffs"]))
     return replace(config, **sections)

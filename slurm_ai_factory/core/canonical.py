@@ -57,6 +57,19 @@ def first_difference(before: Any, now: Any, path: str = "") -> str | None:
     return None if was == now_is else f"{path.removeprefix('.')} was {was}, is {now_is}"
 
 
+def within(before: Any, now: Any) -> Any:
+    """``now`` with only the keys that ``before`` has too: what an earlier version knew of it.
+
+    >>> within({"a": [{"b": 1}], "c": 2}, {"a": [{"b": 3, "new": 4}], "new": 5})
+    {'a': [{'b': 3}]}
+    """
+    if isinstance(before, dict) and isinstance(now, dict):
+        return {key: within(before[key], now[key]) for key in before if key in now}
+    if isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
+        return [within(*pair) for pair in zip(before, now, strict=True)]
+    return now
+
+
 def _exact(value: Any) -> str:
     if isinstance(value, Decimal):
         return f"{value.normalize():f}"

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.canonical import first_difference
 from slurm_ai_factory.core.fingerprint import FORMAT, RowsDigest
+from slurm_ai_factory.core.measure.cause import ModeSpan
 from slurm_ai_factory.core.records import Instant
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger.store import Store, json
@@ -86,6 +87,16 @@ class Publishing:
     def changes(self, since: Instant, until: Instant, as_of: Instant) -> list[Any]:
         """(at, mode, reason, account, raw_shares_before, raw_shares_after) of applied changes."""
         return self.store.all("changes_between", **self._scope(since, until, as_of))
+
+    def mode_spans(self, since: Instant, until: Instant, as_of: Instant) -> list[ModeSpan]:
+        """The modes of the decisions in [since, until), in order of time."""
+        return [ModeSpan(*row) for row in self.store.all("mode_spans", **self._scope(since, until, as_of))]
+
+    def document(self, window: str, as_of: Instant) -> dict[str, Any]:
+        """The content of the report of a window as of an instant; empty where none was published."""
+        key = {"cluster_id": self.cluster_id, "window_name": window, "as_of": as_of}
+        row = self.store.one("published", **key)
+        return loads(row[1]) if row and row[1] else {}
 
     def _scope(self, since: Instant, until: Instant, as_of: Instant) -> dict[str, int]:
         return {"cluster_id": self.cluster_id, "since": since, "until": until, "as_of": as_of}

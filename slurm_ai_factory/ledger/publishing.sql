@@ -6,6 +6,16 @@ WHERE cluster_id = %(cluster_id)s AND at >= %(since)s AND at < %(until)s AND at 
 GROUP BY 1, 2, 3
 ORDER BY 1, 2, 3
 
+-- mode_spans --
+-- The modes of the decisions in an interval, as known at an instant: each up to the next decision of another mode.
+SELECT mode, at, coalesce(lead(at) OVER (ORDER BY decision_id), least(%(until)s, %(as_of)s))
+FROM (
+    SELECT decision_id, at, mode, lag(mode) OVER (ORDER BY decision_id) AS before FROM decisions
+    WHERE cluster_id = %(cluster_id)s AND at >= %(since)s AND at < %(until)s AND at <= %(as_of)s
+) AS decided
+WHERE mode IS DISTINCT FROM before
+ORDER BY decision_id
+
 -- changes_between --
 -- Applied changes, as known at an instant, oldest first.
 SELECT d.at, d.mode, d.reason, c.account, c.raw_shares_before, c.raw_shares_after
@@ -111,12 +121,13 @@ ORDER BY account COLLATE "C", recorded_at
 
 -- fingerprint_organisations --
 -- What a report rests on: the registry of organisations.
-SELECT entry_id, organisation, name, kvk, category, sector, municipality, hub, since, until, recorded_at
+SELECT entry_id, organisation, name, kvk, category, sector, municipality, hub, size, stage, since, until,
+    recorded_at
 FROM organisations WHERE recorded_at <= %(as_of)s ORDER BY entry_id
 
 -- fingerprint_links --
 -- What a report rests on: links of accounts to organisations.
-SELECT entry_id, organisation, account, fraction, since, until, recorded_at
+SELECT entry_id, organisation, account, fraction, access, granted, since, until, recorded_at
 FROM links WHERE cluster_id = %(cluster_id)s AND recorded_at <= %(as_of)s ORDER BY entry_id
 
 -- fingerprint_overrides --

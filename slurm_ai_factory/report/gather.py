@@ -7,17 +7,19 @@ Tested in tests/report/test_report.py.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date, datetime
+from decimal import Decimal
 from functools import cache, partial
 
 from slurm_ai_factory import question
 from slurm_ai_factory.config import counted
 from slurm_ai_factory.core import canonical, windows
 from slurm_ai_factory.core.control.reasons import HOLDS
-from slurm_ai_factory.core.programme import expertise
-from slurm_ai_factory.core.programme.expertise import ExpertiseMeasurement
+from slurm_ai_factory.core.programme import expertise, tariff
+from slurm_ai_factory.core.programme.expertise import ExpertiseEntry, ExpertiseMeasurement, HoursKind
 from slurm_ai_factory.core.programme.suppression import TableCell, cells_shown, telling
 from slurm_ai_factory.core.records import Instant, Measurement, Window
 from slurm_ai_factory.core.rules.classify import Beneficiary
@@ -25,7 +27,7 @@ from slurm_ai_factory.core.tres import Resource
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger.audits import Audit
 from slurm_ai_factory.ledger.publishing import FingerprintSpan, Published
-from slurm_ai_factory.question import Question, Reached, reached
+from slurm_ai_factory.question import Question, Reached
 from slurm_ai_factory.report import (
     Audited,
     Basis,
@@ -47,14 +49,18 @@ from slurm_ai_factory.report.given import (
     sums_of_hours,
     sums_of_unmet,
 )
+from slurm_ai_factory.report.programme import programme_figures, reached_in_programme
 from slurm_ai_factory.report.restating import earlier_figures, restatements
 from slurm_ai_factory.report.tables import Table, WindowPiece, members, totals
 
-TABLES = {"category": True, "hub": False, "sector": True, "municipality": True}
+TABLES = {
+    "category": True, "hub": False, "sector": True, "municipality": True, "size": True, "stage": True,
+    "access": True, "grant": True,
+}  # fmt: skip
 """The tables, the most important first -> whether the table is of the region only."""
 
-HOURS = {"category": True}
-"""The table of the hours of the expertise centre."""
+HOURS = {"category": True, "role": True, "hub": False, "sector": True}
+"""The tables of the hours of the expertise centre, in the same way."""
 
 RESOURCES = ("gres/gpu", "node", "cpu")
 """Resources shown in addition to that of the promise, where there is charge in them."""
@@ -65,19 +71,25 @@ ReadOf = Callable[[Question], Sequence[Reached]]
 SumsOf = Callable[[Sequence[WindowPiece], Document | None], Sums]
 
 
-def gather_report(ask: Question, compared: Instant | None = None) -> Report:
+def gather_report(ask: Question, compared: Instant | None = None, note: str | None = None) -> Report:
     """The report of a window, compared with the last published reports of the windows of its trend.
 
-    ``compared`` is an instant: the windows are compared with the figures known then instead.
+    ``compared`` is an instant: the windows are compared with the figures known then instead. ``note`` is the
+    facility's response; without it, the one that this report was published with.
     """
     trend = _trend(ask)
-    groups, sender = reached(ask), ask.config.report
+    groups, sender = reached_in_programme(ask), ask.config.report
     smallest = sender.min_organisations
     earlier = list(earlier_figures(ask, trend, compared))
-    known = _known_before(ask, reached, partial(sums_of_charge, TABLES, smallest))
+    known = _known_before(ask, reached_in_programme, partial(sums_of_charge, TABLES, smallest))
     regional = {
         group.organisation for group in groups if group.beneficiary is Beneficiary.REGIONAL and group.charge
     }
+    figures, history = tables(groups, TABLES, smallest, known.pieces, known.sums), _control(ask)
+    decisions = sum(month.decisions for month in history.months)
+    held = Counter[str]()
+    for month in history.months:
+        held.update(month.reasons)
     return Report(
         sender=Sender(
             sender.facility or ask.config.cluster.name,
@@ -91,17 +103,20 @@ def gather_report(ask: Question, compared: Instant | None = None) -> Report:
         margin=ask.config.promise.margin,
         resources=tuple(_resources(ask)),
         trend=trend,
-        tables=tables(groups, TABLES, smallest, known.pieces, known.sums),
+        tables=figures,
         reached=len(regional),
         names=_names(ask, regional) if sender.name_organisations else None,
-        control=_control(ask),
+        control=history,
         expertise=_expertise(ask),
-        expertise_table=_expertise_table(ask, smallest),
+        expertise_tables=_expertise_tables(ask, smallest),
         unmet_shown=_unmet_shown(ask, smallest),
         terms=ask.terms,
         compared_with=tuple(earlier),
         restatements=tuple(restatements(ask, trend, earlier)),
         audits=tuple(_audits(ask)),
+        programme=programme_figures(ask, trend, groups, figures, decisions, held),
+        note=note
+        or ask.ledger.publishing.document(ask.window.name, ask.known_at).get("answer", {}).get("note"),
         approved=ask.ledger.proposals.approved(ask.known_at),
         basis=_basis(ask, trend[0].window),
     )
@@ -147,7 +162,7 @@ def _refuse_telling(ask: Question) -> None:
     """Raise LedgerError where the totals of a report disclose too much together with earlier reports."""
     smallest = ask.config.report.min_organisations
     for what, read, sums in (
-        ("charge", reached, partial(sums_of_charge, TABLES, smallest)),
+        ("charge", reached_in_programme, partial(sums_of_charge, TABLES, smallest)),
         ("expertise hours", _helped, partial(sums_of_hours, HOURS)),
     ):
         known = _known_before(ask, read, sums)
@@ -205,7 +220,7 @@ def _month(name: str, decided: list[tuple[str, str, str, int]], changes: list[tu
 def _expertise(ask: Question) -> ExpertiseMeasurement:
     section = ask.config.expertise
     return expertise.measure_hours(
-        ask.ledger.expertise.entries(*windows.days(ask.window, ask.config.promise.time_zone), ask.known_at),
+        _hours_entered(ask),
         ask.window,
         ask.known_at,
         target_share=section.target_share,
@@ -224,22 +239,33 @@ def _beneficiary(ask: Question, organisation: str, day: date) -> Beneficiary:
     return Beneficiary.REGIONAL if regional else Beneficiary.NON_REGIONAL
 
 
-def _expertise_table(ask: Question, smallest: int) -> Table:
-    """The hours by category, of the region."""
+def _expertise_tables(ask: Question, smallest: int) -> tuple[Table, ...]:
+    """The hours by category, role, hub and sector."""
     known = _known_before(ask, _helped, partial(sums_of_hours, HOURS))
-    (table,) = tables(_helped(ask), HOURS, smallest, known.pieces, known.sums)
-    return table
+    return tables(_helped(ask), HOURS, smallest, known.pieces, known.sums)
 
 
 def _helped(ask: Question) -> list[Reached]:
-    """Who got hours, with the category of the latest entry of each organisation."""
+    """Who got hours of which role, with the category, hub and sector of each organisation's latest entry."""
     registry = ask.ledger.registry.known(ask.known_at)
+    sums: dict[tuple[str, Beneficiary, str], Decimal] = {}
+    for entry in _hours_entered(ask):
+        if entry.kind is HoursKind.DELIVERED:
+            key = entry.organisation, _beneficiary(ask, entry.organisation, entry.day), entry.role
+            sums[key] = sums.get(key, Decimal(0)) + entry.hours
     helped = []
-    for hours in _expertise(ask).organisations:
-        entries = registry.entries_of(hours.organisation)
-        places = {"category": entries[-1].category if entries else ""}
-        helped.append(Reached(hours.organisation, hours.beneficiary, places, hours.delivered))
+    for (organisation, side, role), hours in sorted(sums.items()):
+        entries = registry.entries_of(organisation)
+        places = {
+            name: getattr(entries[-1], name) if entries else "" for name in ("category", "hub", "sector")
+        }
+        helped.append(Reached(organisation, side, {**places, "role": role}, hours))
     return helped
+
+
+def _hours_entered(ask: Question) -> Sequence[ExpertiseEntry]:
+    days = windows.days(ask.window, ask.config.promise.time_zone)
+    return ask.ledger.expertise.entries(*days, ask.known_at)
 
 
 def _unmet_shown(ask: Question, smallest: int) -> bool:
@@ -288,14 +314,14 @@ def published(ask: Question, report: Report) -> Published:
     )
 
 
-def published_anew(ask: Question) -> Published:
+def published_anew(ask: Question, note: str | None = None) -> Published:
     """A report computed from facts alone. Raises LedgerError if the derived tables give another report."""
     _refuse_telling(ask)
-    kept = published(ask, gather_report(ask))
+    kept = published(ask, gather_report(ask, note=note))
     with ask.ledger.anew() as ledger:
         rules = question.rules_at(ask.config, ledger, ask.then)
         fresh = replace(ask, ledger=ledger, rules=rules)
-        anew = published(fresh, gather_report(fresh))
+        anew = published(fresh, gather_report(fresh, note=note))
     if changed := canonical.first_difference(json.loads(kept.document), json.loads(anew.document)):
         raise LedgerError(
             f"the report of {kept.window} cannot be published: computed from the runs alone it differs "
@@ -325,5 +351,6 @@ def settings_of(ask: Question) -> dict[str, canonical.Plain]:
         **counted(ask.config),
         "cluster": ask.config.cluster.name,
         "terms": [term.plain() for term in ask.terms.terms],
+        "tariffs": [tariff.tariff_value(each) for each in ask.config.tariffs],
         "rules": ask.rules.digest,
     }

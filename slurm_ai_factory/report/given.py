@@ -96,7 +96,7 @@ def sums_of_charge(
     if document is None:
         return Sums([members(pieces, Beneficiary.REGIONAL), members(pieces, None)])
     if kept := document.get("tables"):
-        rows = {name: [row["name"] for row in kept[name]["rows"]] for name in names}
+        rows = {name: _names(kept, name) for name in names}
     else:
         whole = [reached for piece in pieces for reached in piece.reached]
         rows = {table.name: [row.name for row in table.rows] for table in tables(whole, names, smallest)}
@@ -110,8 +110,13 @@ def sums_of_hours(
     if document is None:
         return Sums()
     kept = document.get("expertise")
-    rows = {name: [row["name"] for row in kept[name]["rows"]] if kept else () for name in names}
+    rows = {name: _names(kept or {}, name) for name in names}
     return Sums(totals(pieces), lines(pieces, names, rows))
+
+
+def _names(kept: Mapping[str, Any], table: str) -> list[str]:
+    """The rows that a table of a report had; none where the report did not have the table."""
+    return [row["name"] for row in kept[table]["rows"]] if table in kept else []
 
 
 def sums_of_unmet(pieces: Sequence[WindowPiece], document: Document | None) -> Sums:

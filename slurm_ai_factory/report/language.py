@@ -39,7 +39,7 @@ class Language:
 
     def word(self, section: str, name: str) -> str:
         """The name of a code; the code itself if the catalogue has no name."""
-        return str(self.messages[section].get(name, name))
+        return str(self.messages.get(section, {}).get(name, name))
 
     def figure(self, key: str) -> Markup:
         """The name of the figure with this key in ``FIGURES``. Raises KeyError."""

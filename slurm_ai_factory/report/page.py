@@ -1,4 +1,4 @@
-"""The report for people: one self-contained HTML page, for screen and A4.
+"""The words of the page that depend on its values.
 
 Tested in tests/report/test_report.py.
 """
@@ -7,46 +7,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from functools import cache
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from slurm_ai_factory.core.escaped import for_page
-from slurm_ai_factory.report.language import Language, language
-from slurm_ai_factory.report.plots import Plots
-from slurm_ai_factory.report.values import Report, value
+from slurm_ai_factory.report.language import Language
 
-LANGUAGES = ("nl", "en")
-
-
-def report_html(report: Report, code: str, labels: Mapping[str, str]) -> str:
-    """The page in a language; ``labels``: CBS code -> name of the municipality."""
-    values = value(report)
-    speech = language(code, ZoneInfo(values["report"]["time_zone"]))
-    page = Page(speech, values, labels)
-    plots = Plots(speech, values, page.unit)
-    return (
-        template_environment()
-        .get_template("report.html.j2")
-        .render(p=page, r=values, say=speech.say, l=speech, plots=plots)
-    )
-
-
-@cache
-def template_environment() -> Environment:
-    """The templates of the report."""
-    return Environment(
-        loader=PackageLoader("slurm_ai_factory.report"),
-        autoescape=True,
-        finalize=for_page,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+SECTIONS = {"access": "access_mode", "role": ""}
+"""Tables whose names are in a section of the messages with another name, or in none."""
 
 
 class Page:
@@ -84,8 +52,12 @@ class Page:
     def label(self, table: str, name: str) -> str:
         """The name of a row of a table."""
         if not name:
-            return str(self.l.say("words.nowhere"))
-        return self.labels.get(name, name) if table == "municipality" else self.l.word(table, name)
+            return str(self.l.say("grant.none" if table == "grant" else "words.nowhere"))
+        return (
+            self.labels.get(name, name)
+            if table == "municipality"
+            else self.l.word(SECTIONS.get(table, table), name)
+        )
 
     def term(self) -> Markup:
         """The first day of the term, and its source document."""

@@ -20,6 +20,7 @@ from slurm_ai_factory.core.programme import expertise
 from slurm_ai_factory.core.programme.expertise import ExpertiseMeasurement
 from slurm_ai_factory.core.programme.terms import PromiseTerms, Term, changes
 from slurm_ai_factory.core.records import HOUR, Charge, Hour, Instant, Measurement
+from slurm_ai_factory.report.programme import Programme, answer_value, programme_value
 from slurm_ai_factory.report.tables import Table, TableRow
 
 WEEK = 7 * 24 * HOUR
@@ -119,12 +120,14 @@ class Report:
     names: tuple[str, ...] | None  #: of these; None if they are not listed
     control: ControlHistory
     expertise: ExpertiseMeasurement
-    expertise_table: Table
+    expertise_tables: tuple[Table, ...]
     unmet_shown: bool  #: whether unmet hours involve enough organisations to be shown
     terms: PromiseTerms  #: of the promise
     compared_with: tuple[Earlier, ...]  #: windows of the trend that have earlier figures
     restatements: tuple[Restatement, ...]
     audits: tuple[Audited, ...]  #: since the window began, by command
+    programme: Programme
+    note: str | None = None  #: the facility's own response, in plain text
     approved: int = 0  #: entries approved by a second person until then
     basis: Basis
     head: tuple[int, str] | None = None  #: entry and hash of the chain when the report was published
@@ -144,6 +147,7 @@ def report_figures(report: Report) -> dict[str, Any]:
     return {
         "report": _about(report),
         "promise": _promise(report),
+        "answer": answer_value(report.programme) | {"note": report.note},
         "share": share_value(measured, report.margin),
         "resources": [
             {"name": m.resource.name} | figure_values(SHORT, m, report.margin) for m in report.resources
@@ -151,6 +155,7 @@ def report_figures(report: Report) -> dict[str, Any]:
         "trend": [figure_values(SHORT, m, report.margin) for m in report.trend],
         "weeks": list(_weeks(measured)),
         "tables": {table.name: _table(table, measured.total_charge) for table in report.tables},
+        "programme": programme_value(report.programme, measured),
         "organisations": {"regional": report.reached, "names": report.names and list(report.names)},
         "control": _control(report.control),
         "expertise": _expertise(report),
@@ -183,6 +188,7 @@ def _promise(report: Report) -> dict[str, Any]:
         "share": term.share,
         "share_of": term.share_of,
         **_recorded(term),
+        "actor": term.actor,
         "changes": [_changed(*pair) for pair in changes(shown)],
         "retroactive": [
             _recorded(term) | {"actor": term.actor, "reason": term.reason}
@@ -271,7 +277,7 @@ def _expertise(report: Report) -> dict[str, Any]:
         "unmet_hours": _number(measured.unmet_hours if report.unmet_shown else None),
         "shortfall_hours": number(measured.shortfall_hours),
         "verdict": str(expertise.hours_verdict(measured)),
-        "category": _table(report.expertise_table, measured.total_hours),
+        **{table.name: _table(table, measured.total_hours) for table in report.expertise_tables},
     }
 
 

@@ -100,7 +100,8 @@ def _say(ledger: Ledger) -> None:
         organisation="umcg", name=f"{MARK}name", kvk="17000000", category="business", sector="C",
         municipality="GM0014", since=0,
     )  # fmt: skip
-    entries: list[RegistryEntry] = [hospital, Link(organisation="umcg", account="umcg", since=0)]
+    link = Link(organisation="umcg", account="umcg", granted=Decimal(9), since=0, until=360_000)
+    entries: list[RegistryEntry] = [hospital, link]
     terms = Codes(municipalities={"GM0014": "G"}, sectors=(), hubs=(), accounts=frozenset({"umcg"}))
     assert not ledger.registry.record(entries, terms, {"at": NOW, **WHO}).problems
     ledger.intake.override("7", {"beneficiary": "regional", "organisation": "", **WHO}, at=NOW + 2)

@@ -11,13 +11,21 @@ import pytest
 
 from slurm_ai_factory.config.sections import RegistrySection
 from slurm_ai_factory.core.control.reasons import HOLDS
+from slurm_ai_factory.core.measure.waits import ALL_SIZES, SIZES
 from slurm_ai_factory.core.records import Verdict
 from slurm_ai_factory.core.rules.classify import Beneficiary
-from slurm_ai_factory.core.rules.organisations import CATEGORIES, SBI_SECTIONS
+from slurm_ai_factory.core.rules.organisations import (
+    ACCESS_MODES,
+    CATEGORIES,
+    COMPANY_SIZES,
+    COMPANY_STAGES,
+    SBI_SECTIONS,
+)
 from slurm_ai_factory.ledger import publishing
 from slurm_ai_factory.question import Reached
 from slurm_ai_factory.report import LANGUAGES
 from slurm_ai_factory.report.language import NBSP, Language, catalogue, language
+from slurm_ai_factory.report.programme import NOT_BUSINESS
 from slurm_ai_factory.report.tables import tables
 
 both = pytest.mark.parametrize("code", LANGUAGES)
@@ -57,7 +65,8 @@ def test_dutch_is_not_left_in_english() -> None:
 
 COMMON = [
     "jan", "feb", "apr", "jun", "jul", "aug", "sep", "nov", "dec", "april", "was", "september", "november",
-    "december", "groningen", "amsterdam", "expertise", "hub", "privacy", "sector",
+    "december", "groningen", "amsterdam", "expertise", "hub", "privacy", "sector", "1 node", "start-ups",
+    "scale-ups",
 ]  # fmt: skip
 """Words that are the same in both."""
 
@@ -70,6 +79,10 @@ def test_every_code_has_a_word(code: str) -> None:
     assert set(CATEGORIES) - said["category"].keys() == set()
     assert set(SBI_SECTIONS) | set(registry.sectors) <= said["sector"].keys()
     assert set(registry.hubs) <= said["hub"].keys()
+    assert {*COMPANY_SIZES, NOT_BUSINESS} == said["size"].keys()
+    assert {*COMPANY_STAGES, NOT_BUSINESS} == said["stage"].keys()
+    assert set(ACCESS_MODES) == said["access_mode"].keys()
+    assert {ALL_SIZES, *(name for name, _ in SIZES)} <= said["priority"].keys()
     assert {publishing.part_name(query) for query in publishing.PARTS} == said["part"].keys() & {
         publishing.part_name(query) for query in publishing.PARTS
     }

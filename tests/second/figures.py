@@ -6,6 +6,7 @@ JSON, None where they are not known.
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 from psycopg import Connection
 
+from tests.second import programme
 from tests.second.measure import (
     HOUR,
     NONE,
@@ -29,12 +31,14 @@ from tests.second.measure import (
     side_of,
     summed,
 )
+from tests.second.programme import Tariff, by_role, recorded_in, regional
 from tests.second.rows import Known
-from tests.second.tables import Cell, Sum, member, of_side, parts, showable, tables, told
+from tests.second.tables import Cell, Sum, of_side, parts, showable, tables, told
 from tests.second.who import REGIONAL, UNCLASSIFIED, WHOLE, Answer, Who
 
 WEEK = 7 * 24 * HOUR
-TABLES = ("category", "hub", "sector", "municipality")
+TABLES = ("category", "hub", "sector", "municipality", "size", "stage", "access", "grant")
+HOURS = ("category", "role", "hub", "sector")
 RESOURCES = ("gres/gpu", "node", "cpu")
 STEERS = {"raise", "follow", "lower", "ratio", "at_set_point", "same_order", "restore_baseline"}
 """Reasons of decisions that steered; every other one held."""
@@ -50,6 +54,7 @@ class Asked(NamedTuple):
     then: int
     windows: int  #: in the trend
     unmet_recorded: bool
+    tariffs: Sequence[Tariff]
 
 
 def figures(connection: Connection[Any], asked: Asked) -> dict[str, Any]:
@@ -60,16 +65,25 @@ def figures(connection: Connection[Any], asked: Asked) -> dict[str, Any]:
     window = quarter(int(asked.window[:4]) * 4 + int(asked.window[-1]) - 1, zone)
     trend = list(_trend(known, who, window, zone, asked.windows))[::-1]
     own, before = trend[-1], [*_charge_told(known, window)]
+    control = _control(known, window, zone)
+    got = parts(own.groups, recorded_in(who, window))
+    shown = tables(got, TABLES, own.term.min_organisations, own.charge, before)
     return {
         "report": _about(known, own, zone),
         "promise": _promise(own.term),
+        "answer": {
+            "cause": _cause(known, own, control),
+            "bridge": programme.bridge(own, _shortfall(own)),
+            "next": _next(known, who, own, zone),
+        },
+        "programme": programme.asked_for(known, who, trend, got, shown, asked.tariffs),
         "share": _share(known, own),
         "resources": [*_resources(known, who, own)],
         "trend": [_short(one) for one in trend],
         "weeks": [*_weeks(own)],
-        "tables": tables(own.groups, TABLES, own.term.min_organisations, own.charge, before),
-        "organisations": {"regional": _reached(own)},
-        "control": _control(known, window, zone),
+        "tables": shown,
+        "organisations": {"regional": len(regional(own.groups))},
+        "control": control,
         "expertise": _expertise(known, who, own, zone, asked.unmet_recorded),
         "restatements": _restatements(known, who, trend),
         "audits": [*_audits(known, window)],
@@ -97,7 +111,13 @@ def _about(known: Known, own: Measured, zone: ZoneInfo) -> dict[str, Any]:
 
 def _promise(term: Any) -> dict[str, Any]:
     instants = {"since": iso(term.since or None), "recorded_at": iso(term.recorded_at)}
-    return {"share": promised(term), "share_of": term.share_of, "ended": term.ended, **instants}
+    return {
+        "share": promised(term),
+        "share_of": term.share_of,
+        "ended": term.ended,
+        "actor": term.actor,
+        **instants,
+    }
 
 
 # -- a window ------------------------------------------------------------------------------------------
@@ -244,18 +264,32 @@ def _weeks(one: Measured) -> Iterator[dict[str, Any]]:
         }  # fmt: skip
 
 
-def _reached(own: Measured) -> int:
-    """How many regional organisations got anything."""
-    return len(_regional(own))
+def _cause(known: Known, own: Measured, control: Any) -> dict[str, Any] | None:
+    found = programme.cause(known, own, _verdict(own)[0], control)
+    return found and {**found, "since": iso(found["since"]), "until": iso(found["until"])}
 
 
-def _regional(own: Measured) -> dict[str, Fraction]:
-    """What each organisation of the region got, if anything."""
-    found: dict[str, Fraction] = defaultdict(Fraction)
-    for key, charge in own.groups.items():
-        if charge and key[1].side == REGIONAL:
-            found[member(*key)] += charge
-    return dict(found)
+def _next(known: Known, who: Who, own: Measured, zone: ZoneInfo) -> dict[str, Any] | None:
+    """The window itself while it lasts, else the one that has begun, unless too few used it so far."""
+    one = own
+    if own.window.until <= own.read:
+        begun = next(
+            window
+            for number in itertools.count(own.window.number)
+            if (window := quarter(number, zone)).until > own.read
+        )
+        term = who.term(begun.since)
+        one = measure(known, who, _weights(term), begun, term)
+        if len(regional(one.groups)) < term.min_organisations:
+            return None
+    ahead, share = _forecast(one), ratio(one.of(REGIONAL), one.charge)
+    below = share is not None and not one.term.ended and share < promised(one.term)
+    return {
+        "window": one.window.name, "since": iso(one.window.since), "until": iso(one.window.until),
+        "target_share": promised(one.term), "expected_share": ahead["expected_share"], "below": below,
+        "required_share": ahead["required_share"] if below else None,
+        "attainable": ahead["attainable"] if below else None,
+    }  # fmt: skip
 
 
 # -- what is not compute -------------------------------------------------------------------------------
@@ -300,23 +334,21 @@ def _expertise(known: Known, who: Who, own: Measured, zone: ZoneInfo, unmet_reco
         "total_hours": total, "unclassified_hours": side_of(given, UNCLASSIFIED), "shortfall_hours": short,
         "unmet_recorded": unmet_recorded, "unmet_hours": unmet if shown else None,
         "verdict": "open" if own.window.until > known.then else missed if short else "met",
-        **tables(given, ["category"], smallest, total, category),
+        **tables(parts(given, by_role), HOURS, smallest, total, category),
     }  # fmt: skip
 
 
 def _hours(known: Known, who: Who, window: Window, zone: ZoneInfo, kind: str) -> Groups:
-    """Hours by the side that an organisation was on that day, and by the category that it has last."""
+    """Hours by the side that an organisation was on that day, and by the places that it has last."""
     found: Groups = defaultdict(int)
-    last = {
-        one.organisation: one.category for one in sorted(who.organisations, key=lambda one: int(one.since))
-    }
+    last = {one.organisation: one for one in sorted(who.organisations, key=lambda one: int(one.since))}
     for one in known.rows("expertise_entries"):
         at = int(datetime.combine(one.day, time(), zone).timestamp())
         if one.kind == kind and window.since <= at < window.until:
-            whom = Answer(
-                WHOLE, who.side(one.organisation, at), one.organisation, last.get(one.organisation, "")
-            )
-            found["", whom] += Fraction(one.hours)
+            entry, side = last.get(one.organisation), who.side(one.organisation, at)
+            places = {name: getattr(entry, name, "") for name in ("category", "sector", "hub")}
+            whom = Answer(WHOLE, side, one.organisation, **places)
+            found[one.role, whom] += Fraction(one.hours)
     return found
 
 
@@ -384,7 +416,7 @@ def _restated(known: Known, who: Who, now: Measured, report: Any) -> dict[str, A
 
 def _apart(one: Measured, other: Measured) -> int:
     """How many organisations of the region got something else."""
-    first, second = _regional(one), _regional(other)
+    first, second = regional(one.groups), regional(other.groups)
     return sum(first.get(whom) != second.get(whom) for whom in first.keys() | second.keys())
 
 
@@ -392,7 +424,7 @@ def _apart(one: Measured, other: Measured) -> int:
 
 
 def _told(
-    known: Known, window: Window, groups: Callable[[Known, Who], Groups]
+    known: Known, window: Window, got: Callable[[Known, Who], Sum]
 ) -> Iterator[tuple[Mapping[str, Any] | None, Sum]]:
     """What each report given out before said, None but of its own window, and who got what as known then.
 
@@ -404,27 +436,30 @@ def _told(
         own = report.window_name == window.name
         if own or window.name in report.figures:
             then = Known(known.connection, known.cluster, report.as_of)
-            yield json.loads(report.document) if own else None, parts(groups(then, Who(then)))
+            yield json.loads(report.document) if own else None, got(then, Who(then))
 
 
 def _charge_told(known: Known, window: Window) -> Iterator[Sum]:
     """Totals and rows of reports of the window; the region and all, of those that had it in their trend."""
 
-    def groups(then: Known, who: Who) -> Groups:
+    def charge(then: Known, who: Who) -> Sum:
         term = who.term(window.since)
-        return measure(then, who, _weights(term), window, term).groups
+        return parts(measure(then, who, _weights(term), window, term).groups, recorded_in(who, window))
 
-    for said, got in _told(known, window, groups):
+    for said, got in _told(known, window, charge):
         yield from told(got, said["tables"]) if said else [of_side(got, REGIONAL), got]
 
 
 def _hours_told(known: Known, window: Window, zone: ZoneInfo) -> Iterator[Sum]:
-    for said, got in _told(known, window, lambda then, who: _hours(then, who, window, zone, "delivered")):
+    def hours(then: Known, who: Who) -> Sum:
+        return parts(_hours(then, who, window, zone, "delivered"), by_role)
+
+    for said, got in _told(known, window, hours):
         if said:
-            yield from told(got, {"category": said["expertise"]["category"]})
+            yield from told(got, {name: said["expertise"][name] for name in HOURS})
 
 
 def _unmet_told(known: Known, window: Window, zone: ZoneInfo) -> Iterator[Sum]:
-    for said, got in _told(known, window, lambda then, who: _hours(then, who, window, zone, "unmet")):
+    for said, got in _told(known, window, lambda then, who: parts(_hours(then, who, window, zone, "unmet"))):
         if said and said["expertise"]["unmet_hours"] is not None:
             yield of_side(got, REGIONAL)

@@ -209,8 +209,13 @@ def _asked(run: Any, weights: Weights, read: int) -> Fraction:
     return wanted(run, weights) if eligible else NONE
 
 
-def capacity(known: Known, weights: Weights, since: int, until: int) -> Hourly | None:
-    """Size less the outages of nodes, by hour, never below 0; None where the size is not always known."""
+def capacity(
+    known: Known, weights: Weights, since: int, until: int, *, whole_size: bool = False
+) -> Hourly | None:
+    """Size less the outages of nodes, by hour, never below 0; None where the size is not always known.
+
+    With ``whole_size`` no node counts as out.
+    """
     whole, up, known_for = Piece(since, until, Answer(WHOLE, "")), defaultdict[int, Exact](int), 0
     for size in newest(known.rows("sizes", "recorded_at"), "since"):
         for hour, seconds in _lasting(size, 0, until).by_hour(whole):
@@ -219,7 +224,7 @@ def capacity(known: Known, weights: Weights, since: int, until: int) -> Hourly |
     if known_for < until - since:
         return None
     reached = defaultdict[str, int](int)  # a node cannot be missing twice at once
-    outages = newest(known.rows("outages", "recorded_at"), "node", "since")
+    outages = [] if whole_size else newest(known.rows("outages", "recorded_at"), "node", "since")
     for one in sorted(outages, key=lambda row: int(row.since)):
         if not SAVES_POWER.fullmatch(one.state):
             span = _lasting(one, reached[one.node], until)

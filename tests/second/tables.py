@@ -8,7 +8,7 @@ known, it is a combination of the parts of so few; arithmetic is exact.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from itertools import combinations
 from typing import Any, NamedTuple
@@ -27,6 +27,11 @@ class Part(NamedTuple):
     municipality: str
     hub: str
     charge: Fraction
+    size: str = ""
+    stage: str = ""
+    access: str = ""
+    grant: str = ""
+    role: str = ""
 
 
 Sum = frozenset[Part]
@@ -55,12 +60,21 @@ def member(account: str, answer: Answer) -> str:
     return answer.organisation or f"account {account}"
 
 
-def parts(groups: Groups) -> Sum:
+Recorded = Callable[[str, Answer], Mapping[str, str]]
+"""Account and answer -> what is recorded beside the places."""
+
+
+def nothing(_account: str, _answer: Answer) -> Mapping[str, str]:
+    return {}
+
+
+def parts(groups: Groups, recorded: Recorded = nothing) -> Sum:
     """All that somebody got something of."""
     got: dict[Part, Fraction] = defaultdict(Fraction)
     for (account, one), charge in groups.items():
         whom = member(account, one)
-        got[Part(whom, one.side, one.category, one.sector, one.municipality, one.hub, NONE)] += charge
+        places = (one.category, one.sector, one.municipality, one.hub)
+        got[Part(whom, one.side, *places, NONE, **recorded(account, one))] += charge
     return frozenset(part._replace(charge=charge) for part, charge in got.items() if charge)
 
 
@@ -75,10 +89,9 @@ def told(got: Sum, said: Mapping[str, Any]) -> list[Sum]:
 
 
 def tables(
-    groups: Groups, names: Sequence[str], smallest: int, whole: Fraction, before: Collection[Sum] = ()
+    got: Sum, names: Sequence[str], smallest: int, whole: Fraction, before: Collection[Sum] = ()
 ) -> dict[str, Any]:
     """The tables as a report shows them; ``names``, the most important first; ``before`` was told earlier."""
-    got = parts(groups)
     cells = {name: _cells(got, name) for name in names}
     shown = set(showable([cell for name in names for cell in cells[name]], _totals(got), smallest, before))
     return {name: _table(cells[name], shown, whole) for name in names}

@@ -6,7 +6,7 @@ what an account's links leave is nobody's in the registry, and not regional.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -82,6 +82,33 @@ class Who:
         regional = entry and entry.municipality in self.term(at).region
         return UNCLASSIFIED if entry is None else REGIONAL if regional else OTHERS
 
+    def last(self, organisation: str, until: int) -> Any:
+        """The last entry of an organisation that began before an instant."""
+        entries = [one for one in self.organisations if one.organisation == organisation]
+        return _latest(one for one in entries if one.since < min(until, one.until))
+
+    def recorded(self, account: str, organisation: str, since: int, until: int) -> dict[str, str]:
+        """Size, stage, mode of access and whether hours were granted, as of the end of [since, until)."""
+        entry = self.last(organisation, until)
+        company = entry is None or entry.category == "business"
+        said = {one: getattr(entry, one, "") if company else "not_business" for one in ("size", "stage")}
+        links = (one for one in self.links if one.organisation == organisation)
+        own = [one for one in links if one.since < min(until, one.until)]
+        lines = ([one for one in own if one.account == above] for above in self._lineage(account))
+        nearest = _latest(next(filter(None, lines), []))
+        granted = any(one.granted and since < one.until for one in own)
+        return {**said, "access": nearest.access if nearest else "", "grant": "granted" if granted else ""}
+
+    def granted(self, since: int, until: int) -> Fraction:
+        """The hours granted to the region, evenly over the time of each link."""
+        found = Fraction(0)
+        for one in self.links:
+            begin, end = max(one.since, since), min(one.until, until)
+            entry = self.last(one.organisation, until)
+            if one.granted and begin < end and entry.municipality in self.term(begin).region:
+                found += Fraction(one.granted) * Fraction(end - begin, one.until - one.since)
+        return found
+
     def _entry(self, organisation: str, at: int) -> Any:
         entries = (one for one in self.organisations if one.organisation == organisation)
         return next((one for one in entries if one.since <= at < one.until), None)
@@ -117,6 +144,10 @@ class Who:
         whom = said.get("organisation", "")
         entry = self._entry(whom, at)
         return Answer(WHOLE, side, whom, *(said.get(one) or getattr(entry, one, "") for one in PLACES))
+
+
+def _latest(rows: Iterable[Any]) -> Any:
+    return max(rows, key=lambda one: int(one.since), default=None)
 
 
 def _holds(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
+from functools import cache, partial
 
 import click
 
@@ -26,12 +27,13 @@ from slurm_ai_factory.core.measure.share import Promise, SortedRun
 from slurm_ai_factory.core.records import Instant, Window
 from slurm_ai_factory.core.rules.classify import DETAILS
 from slurm_ai_factory.ledger import LONG
+from slurm_ai_factory.report.programme import RECORDED, recorded_of
 
 COLUMNS = (
     "job_label", "db_index", "account", "user", "partition", "qos", "wckey", "reservation", "state",
     "submit_at", "eligible_at", "start_at", "end_at", "elapsed_seconds", "suspended_seconds", "alloc_tres",
-    "beneficiary", "fraction", "rule", "category", "organisation", "sector", "municipality", "hub", "promise",
-    "charge",
+    "beneficiary", "fraction", "rule", "category", "organisation", "sector", "municipality", "hub", *RECORDED,
+    "promise", "charge",
 )  # fmt: skip
 
 INSTANTS = ("submit_at", "eligible_at", "start_at", "end_at")
@@ -63,7 +65,11 @@ def export_command(
         with asked.books() as books:
             runs = books.runs_between(where.since, where.until)
             term = {"promise": asked.terms.of(where).promise}
-            rows = (row | term for row in _rows(runs, where, promise, asked.read_until))
+            recorded = cache(partial(recorded_of, asked))
+            rows = (
+                row | term | recorded(str(row["organisation"]), str(row["account"]))
+                for row in _rows(runs, where, promise, asked.read_until)
+            )
             columns = [column for column in COLUMNS if users or column != "user"]
             if chosen.json:
                 output.emit_rows({name: row[name] for name in columns} for row in rows)

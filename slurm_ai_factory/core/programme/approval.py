@@ -108,7 +108,8 @@ def entries_from(value: Iterable[Mapping[str, Any]]) -> list[RegistryEntry]:
         if given["type"] == "organisation":
             entries.append(Organisation(**fields))
         else:
-            entries.append(Link(**{**fields, "fraction": Decimal(fields["fraction"])}))
+            exact = {name: Decimal(fields[name]) for name in ("fraction", "granted") if fields.get(name)}
+            entries.append(Link(**{**fields, **exact}))
     return entries
 
 

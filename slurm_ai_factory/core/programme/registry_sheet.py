@@ -21,9 +21,9 @@ _T = TypeVar("_T")
 
 ORGANISATION = (
     ("organisation", "name", "category", "sector", "since"),
-    ("kvk", "municipality", "hub", "until"),
+    ("kvk", "municipality", "hub", "size", "stage", "until"),
 )
-LINK = (("organisation", "account", "since"), ("fraction", "until"))
+LINK = (("organisation", "account", "since"), ("fraction", "access", "granted", "until"))
 """Required and optional columns."""
 
 
@@ -59,15 +59,16 @@ class _WrongCellError(Exception):
 
 def _organisation(line: SheetRow, zone: ZoneInfo) -> Organisation:
     since, until = _dates(line, zone)
-    names = ("organisation", "name", "kvk", "category", "sector", "municipality", "hub")
+    names = ("organisation", "name", "kvk", "category", "sector", "municipality", "hub", "size", "stage")
     return Organisation(**{name: line.cells[name] for name in names}, since=since, until=until)
 
 
 def _link(line: SheetRow, zone: ZoneInfo) -> Link:
     since, until = _dates(line, zone)
     fraction = _cell(line, "fraction", fraction_of) if line.cells["fraction"] else Decimal(1)
-    organisation, account = line.cells["organisation"], line.cells["account"]
-    return Link(organisation=organisation, account=account, fraction=fraction, since=since, until=until)
+    granted = _cell(line, "granted", granted_hours) if line.cells["granted"] else None
+    names = {name: line.cells[name] for name in ("organisation", "account", "access")}
+    return Link(**names, fraction=fraction, granted=granted, since=since, until=until)
 
 
 def _dates(line: SheetRow, zone: ZoneInfo) -> tuple[Instant, Instant]:
@@ -94,6 +95,19 @@ def fraction_of(text: str) -> Decimal:
     return Decimal(text.replace(",", "."))
 
 
+def granted_hours(text: str) -> Decimal:
+    """Granted resource-hours as people type them. Raises ValueError.
+
+    >>> granted_hours("5000"), granted_hours("12,5")
+    (Decimal('5000'), Decimal('12.5'))
+    """
+    if not re.fullmatch(r"[0-9]{1,12}(?:[.,][0-9]{1,2})?", text, flags=re.ASCII) or not re.search(
+        "[1-9]", text
+    ):
+        raise ValueError(f"{text!r} is not a number of hours such as 5000")
+    return Decimal(text.replace(",", "."))
+
+
 def sheet_rows(entries: Iterable[RegistryEntry], zone: ZoneInfo) -> list[dict[str, str]]:
     """Entries as cells by column, which ``read_registry_sheet`` reads back."""
     return [_row(entry, zone) for entry in entries]
@@ -106,6 +120,7 @@ def _row(entry: RegistryEntry, zone: ZoneInfo) -> dict[str, str]:
     cells["until"] = "" if entry.until == FOREVER else windows.civil_day(entry.until, zone)
     if isinstance(entry, Link):
         cells["fraction"] = f"{entry.fraction.normalize():f}"
+        cells["granted"] = "" if entry.granted is None else f"{entry.granted.normalize():f}"
     return cells
 
 

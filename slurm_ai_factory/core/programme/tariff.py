@@ -7,11 +7,11 @@ total is the sum of its lines, so that a reader can add it up.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from slurm_ai_factory.core.records import HOUR, Charge, Instant, Window
 from slurm_ai_factory.core.rules.classify import Beneficiary
@@ -28,6 +28,21 @@ class Tariff:
     resource: str
     price: Decimal
     since: Instant
+
+
+def tariff_value(tariff: Tariff) -> dict[str, str | int]:
+    """A tariff in JSON's types, under the digest of published reports; ``tariff_from`` reads it back."""
+    side, price = str(tariff.beneficiary), f"{tariff.price.normalize():f}"
+    return {
+        "beneficiary": side, "category": tariff.category, "resource": tariff.resource, "price": price,
+        "since": tariff.since,
+    }  # fmt: skip
+
+
+def tariff_from(value: Mapping[str, Any]) -> Tariff:
+    """The tariff of which ``tariff_value`` made this."""
+    exact = {"beneficiary": Beneficiary(value["beneficiary"]), "price": Decimal(value["price"])}
+    return Tariff(**{**value, **exact})
 
 
 class StatementLine(NamedTuple):
@@ -90,3 +105,30 @@ def price(
 def total(lines: Iterable[StatementLine]) -> Decimal:
     """The sum of the lines."""
     return sum((line.amount for line in lines), start=Decimal("0.00"))
+
+
+class AccessValue(NamedTuple):
+    """What a charge costs at its own prices, and at those for others than the region. In whole cents."""
+
+    paid: Decimal
+    reference: Decimal
+
+    @property
+    def advantage(self) -> Decimal:
+        """What was not asked of the region."""
+        return self.reference - self.paid
+
+
+def access_value(lines: Iterable[StatementLine], tariffs: Sequence[Tariff]) -> AccessValue | None:
+    """The value of access for the charge of these lines; None where a price for others is missing.
+
+    The sums are exact, and rounded once.
+    """
+    paid = reference = Decimal(0)
+    for line in lines:
+        other = price(tariffs, Beneficiary.NON_REGIONAL, line.category, line.resource, line.since)
+        if other is None:
+            return None
+        hours = Decimal(line.charge) / HOUR
+        paid, reference = paid + hours * line.price, reference + hours * other
+    return AccessValue(*(amount.quantize(CENT, ROUND_HALF_UP) for amount in (paid, reference)))

@@ -20,6 +20,14 @@ from slurm_ai_factory.core.records import FOREVER, HOUR, Instant
 
 CATEGORIES = ("business", "knowledge_institution", "government")
 
+COMPANY_SIZES = ("micro", "small", "medium", "large")
+"""Of companies, by staff and turnover or balance sheet (European Commission, Recommendation 2003/361/EC)."""
+
+COMPANY_STAGES = ("startup", "scaleup", "established")
+
+ACCESS_MODES = ("playground", "fast_lane", "large_scale", "regional", "other")
+"""How an account got access: the three modes of the European AI Factories, the region's own, and others."""
+
 SBI_SECTIONS = {
     "A": "Agriculture, forestry and fishing",
     "B": "Mining and quarrying",
@@ -60,6 +68,8 @@ class Organisation:
     sector: str  #: a section of the SBI, or one of the programme's own codes
     municipality: str = ""  #: code of Statistics Netherlands, GM0014; empty outside the Netherlands
     hub: str = ""
+    size: str = ""  #: of a company; one of COMPANY_SIZES, empty where it is not recorded
+    stage: str = ""  #: of a company; one of COMPANY_STAGES, empty where it is not recorded
     since: Instant
     until: Instant = FOREVER
 
@@ -71,6 +81,8 @@ class Link:
     organisation: str
     account: str
     fraction: Decimal = Decimal(1)
+    access: str = ""  #: one of ACCESS_MODES, empty where it is not recorded
+    granted: Decimal | None = None  #: resource-hours granted for the whole interval; None where not recorded
     since: Instant
     until: Instant = FOREVER
 
@@ -89,13 +101,13 @@ def always_regional(municipalities: Iterable[str]) -> frozenset[Regional]:
 
 
 def organisation_row(entry: Organisation) -> list[str | int]:
-    """The row that digests have of an organisation's entry."""
+    """The row that digests of rules have of an organisation: what decides whose a charge is."""
     places = [entry.category, entry.sector, entry.municipality, entry.hub]
     return [entry.organisation, entry.name, entry.kvk, *places, entry.since, entry.until]
 
 
 def link_row(link: Link) -> list[str | int]:
-    """The row that digests have of a link: 0.4 and 0.40 are one fraction."""
+    """The row that digests of rules have of a link: 0.4 and 0.40 are one fraction."""
     return [link.organisation, link.account, f"{link.fraction.normalize():f}", link.since, link.until]
 
 
@@ -149,6 +161,10 @@ class Registry:
     def entries_of(self, key: str) -> tuple[Organisation, ...]:
         """The entries of an organisation, in the order of time."""
         return self._by_key.get(key, ())
+
+    def entry_before(self, key: str, until: Instant) -> Organisation | None:
+        """The last entry of an organisation that began before an instant."""
+        return next((entry for entry in reversed(self.entries_of(key)) if entry.since < until), None)
 
     def links_of(self, account: str) -> tuple[Link, ...]:
         """The links of an account itself, in the order of time."""
@@ -286,6 +302,15 @@ def _of_organisation(entry: Organisation, terms: Codes) -> Iterator[tuple[str, s
         yield "municipality", f"{entry.municipality!r} is not a CBS code of a municipality, such as GM0014"
     if entry.hub and entry.hub not in terms.hubs:
         yield "hub", f"{entry.hub!r} is not one of {', '.join(terms.hubs)}"
+    yield from _of_company(entry)
+
+
+def _of_company(entry: Organisation) -> Iterator[tuple[str, str]]:
+    for name, value, known in (("size", entry.size, COMPANY_SIZES), ("stage", entry.stage, COMPANY_STAGES)):
+        if value and value not in known:
+            yield name, f"{value!r} is not one of {', '.join(known)}"
+        elif value and entry.category != "business":
+            yield name, "is only recorded of businesses"
 
 
 def _of_link(link: Link, terms: Codes) -> Iterator[tuple[str, str]]:
@@ -295,6 +320,10 @@ def _of_link(link: Link, terms: Codes) -> Iterator[tuple[str, str]]:
         yield "fraction", f"{link.fraction} is not above 0 and at most 1"
     elif link.fraction != round(link.fraction, FRACTION_PLACES):
         yield "fraction", f"{link.fraction} has more than {FRACTION_PLACES} decimals"
+    if link.access and link.access not in ACCESS_MODES:
+        yield "access", f"{link.access!r} is not one of {', '.join(ACCESS_MODES)}"
+    if link.granted is not None and link.until == FOREVER:
+        yield "until", "is empty; granted hours are for an interval that ends"
 
 
 def _together(entry: RegistryEntry, registry: Registry) -> Iterator[Problem]:

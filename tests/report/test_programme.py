@@ -1,0 +1,213 @@
+"""What the report says beside the share, and what few organisations would not want disclosed."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from slurm_ai_factory import question
+from slurm_ai_factory.audit import verification
+from slurm_ai_factory.cli.report import NOTE_CHARACTERS
+from slurm_ai_factory.core import windows
+from slurm_ai_factory.core.measure.forecast import forecast_of
+from slurm_ai_factory.core.programme.tariff import Tariff
+from slurm_ai_factory.core.records import HOUR
+from slurm_ai_factory.core.rules.classify import Beneficiary
+from slurm_ai_factory.report import LANGUAGES, Report, gather, report_html, value
+from slurm_ai_factory.report.language import NBSP
+from slurm_ai_factory.report.programme import Upcoming, _counts_shown
+from tests import facility
+from tests.report import test_terms
+from tests.report.test_report import saf
+from tests.report.year import Year
+
+changing = test_terms.changing
+"""The year in a ledger of the test's own."""
+
+
+def text_of(report: Report, code: str) -> str:
+    """The words of a page, with plain spaces."""
+    return re.sub("<[^>]*>", "", report_html(report, code, {})).replace(NBSP, " ")
+
+
+def test_a_missed_floor_has_one_recorded_cause(made: Year) -> None:
+    answer = value(made.reports["2027Q3"])["answer"]
+    assert (answer["cause"]["name"], answer["cause"]["until"]) == ("control_off", "2027-08-29T23:00:00Z")
+    page = text_of(made.reports["2027Q3"], "nl")
+    assert "Van 1 juli 2027 tot 30 augustus 2027 stond de sturing uit" in page
+    assert "Waarom niet?" in page
+    kept = made.reports["2027Q4"]
+    assert value(kept)["answer"]["cause"] is None
+    assert "Waarom niet?" not in text_of(kept, "nl")
+
+
+def test_both_shortfalls_are_in_one_line(made: Year) -> None:
+    bridge, share = (value(made.reports["2027Q3"])[name] for name in ("answer", "share"))
+    line = bridge["bridge"]
+    assert line["shortfall"] == share["shortfall_charge"]
+    assert line["starved"] == share["starved_charge"]
+    assert abs(line["starved"] + line["unasked"] - line["ahead"] - line["idle"] - line["shortfall"]) < 1
+    assert "is 10,819 short" in text_of(made.reports["2027Q3"], "en")
+
+
+REQUIRED = {"nl": "in de resterende tijd", "en": "in the time that is left"}
+NOT_ATTAINABLE = {"nl": "niet haalbaar", "en": "cannot be done"}
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_a_share_above_the_floor_is_never_said_to_be_out_of_reach(made: Year, code: str) -> None:
+    """Also where no demand is waiting at that instant."""
+    report = made.report("2027Q4", facility.at("2027-11-15"))
+    quiet = replace(report.measurement, regional_running=0, regional_pending=0)
+    assert forecast_of(quiet, 0.01).attainable is False
+    for floor, below in ((0.25, False), (0.35, True)):
+        measured = replace(quiet, target_share=floor)
+        programme = replace(report.programme, upcoming=Upcoming(measured, 0.01))
+        page = text_of(replace(report, measurement=measured, programme=programme), code)
+        assert (NOT_ATTAINABLE[code] in page) is below
+        assert (REQUIRED[code] in page) is below
+
+
+def test_more_than_everything_that_is_left_is_said_so(made: Year) -> None:
+    report = made.report("2027Q4", facility.at("2027-12-28"))
+    measured = replace(report.measurement, target_share=0.9)
+    programme = replace(report.programme, upcoming=Upcoming(measured, 0.01))
+    page = text_of(replace(report, programme=programme), "en")
+    assert "Even all computing power that is left would not reach the floor." in page
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_who_chose_the_reading_is_on_page_one(made: Year, code: str) -> None:
+    first = text_of(made.reports["2027Q4"], code).partition({"nl": "Inhoud", "en": "Contents"}[code])[0]
+    assert facility.AGREEMENT in first
+    assert "beheer@example" in first
+    for share in ("30", "24"):
+        assert re.search(rf"{share}[.,]\d ?%", first)
+
+
+# -- what would tell something of few -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kinds", "shown"),
+    [
+        ({"sme": "abc", "new": "de"}, ["sme"]),
+        ({"sme": "abcd", "new": "abc"}, ["new"]),
+        ({"sme": "abcdef"}, ["sme"]),
+        ({"sme": "", "new": "abcdef"}, ["sme", "new"]),
+        ({"sme": "a"}, []),
+    ],
+)
+def test_a_count_is_left_out_where_it_tells_who(kinds: dict[str, str], shown: list[str]) -> None:
+    found = _counts_shown(kinds, "abcdef", 3)
+    assert [kind for kind, visible in found.items() if visible] == shown
+
+
+def priced(side: Beneficiary, price: str, category: str = "") -> Tariff:
+    since, exact = facility.SINCE, Decimal(price)
+    return Tariff(beneficiary=side, category=category, resource="gres/gpu", price=exact, since=since)
+
+
+FREE, DEAR = priced(Beneficiary.REGIONAL, "0"), priced(Beneficiary.NON_REGIONAL, "2")
+GOVERNMENT = priced(Beneficiary.REGIONAL, "1", "government")
+"""Four organisations have this price."""
+
+
+@pytest.mark.parametrize(
+    ("tariffs", "least", "recorded", "worth"),
+    [
+        ([], 3, False, None),
+        ([FREE], 3, True, None),
+        ([DEAR], 3, True, None),
+        ([FREE, DEAR], 3, True, 2),
+        ([FREE, DEAR, GOVERNMENT], 3, True, 2),
+        ([FREE, DEAR, GOVERNMENT], 5, True, None),
+    ],
+    ids=["no prices", "none for others", "none for the region", "both", "by category", "four at a price"],
+)
+def test_the_value_of_access_needs_all_prices_and_tells_nothing_of_few(
+    made: Year, tariffs: Sequence[Tariff], least: int, recorded: bool, worth: int | None
+) -> None:
+    where = windows.window("2027Q1", 0, made.config.promise.time_zone)
+    config = replace(made.config, tariffs=tuple(tariffs))
+    with made.ledger() as ledger:
+        asked = question.ask(config, ledger, where, then=facility.AS_OF["2027Q1"])
+        section = replace(asked.config.report, min_organisations=least)
+        report = gather.gather_report(replace(asked, config=replace(asked.config, report=section)))
+    said = value(report)["programme"]["access_value"]
+    assert said["recorded"] is recorded
+    hours = Decimal(report.measurement.regional_charge) / HOUR
+    cents = worth and float((hours * worth).quantize(Decimal("0.01")))
+    assert said["reference"] == cents
+    assert (said["advantage"] is None) is (worth is None)
+
+
+# -- reports of an earlier version ----------------------------------------------------------------------
+
+
+def test_a_report_of_a_version_with_fewer_figures_is_verified_by_those_it_has(made: Year) -> None:
+    with made.ledger() as ledger:
+        report = ledger.publishing.last("2027Q2", facility.AS_OF["2027Q2"] + 1)
+        assert report is not None
+        document, settings = json.loads(report.document), json.loads(report.settings)
+        earlier = {name: part for name, part in document.items() if name not in ("answer", "programme")}
+        del earlier["tables"]["size"], settings["tariffs"], settings["report"]["currency"]
+        old = report._replace(document=json.dumps(earlier), settings=json.dumps(settings), fingerprint="ab")
+        assert verification._difference(made.config, ledger, old) is None
+        earlier["share"]["regional_charge"] += 1
+        changed = old._replace(document=json.dumps(earlier))
+        difference = verification._difference(made.config, ledger, changed)
+        assert difference is not None
+        assert difference.startswith("document.share.regional_charge was ")
+
+
+# -- the facility's response ----------------------------------------------------------------------------
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+HOSTILE = "Wij beloven beterschap. <b>Echt</b>\n\n=HYPERLINK(1)\x1b[31m"
+
+
+def test_a_response_is_kept_with_the_report_as_it_was_written(changing: Year, tmp_path: Path) -> None:
+    then, note = facility.moment(facility.AS_OF["2027Q4"]), tmp_path / "note.txt"
+    note.write_text(HOSTILE, encoding="utf-8")
+    asked = ["report", "--window", "2027Q3", "--as-of", then, "-o"]
+    saf(changing, *asked, str(tmp_path / "first"), "--note", str(note), "--publish")
+    saf(changing, *asked, str(tmp_path / "again"))
+    first, again = (files_in(tmp_path / name) for name in ("first", "again"))
+    assert first == again, "made again without --note"
+    values = json.loads(first["noorderlicht-2027Q3.json"])
+    assert values["answer"]["note"] == HOSTILE
+    page = first["noorderlicht-2027Q3.nl.html"].decode()
+    assert "&lt;b&gt;Echt&lt;/b&gt;" in page
+    assert "\\x1b[31m" in page
+    note.write_text("Iets anders.", encoding="utf-8")
+    refused = saf(changing, *asked, str(tmp_path / "other"), "--note", str(note), "--publish", code=1)
+    assert "says something else now (answer.note was" in refused.stderr
+    saf(changing, "ledger", "verify")
+
+
+@pytest.mark.parametrize(
+    ("content", "wrong"),
+    [
+        (b"x" * (NOTE_CHARACTERS + 1), "601 characters"), (b" \n", "0 characters"),
+        (b"caf\xe9", "not text in UTF-8"),
+    ],
+)  # fmt: skip
+def test_a_response_that_cannot_be_printed_is_refused(
+    made: Year, tmp_path: Path, content: bytes, wrong: str
+) -> None:
+    note = tmp_path / "note.txt"
+    note.write_bytes(content)
+    asked: list[Any] = ["report", "--window", "2027Q3", "-o", str(tmp_path), "--note", str(note)]
+    assert wrong in saf(made, *asked, code=2).stderr

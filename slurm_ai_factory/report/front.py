@@ -127,6 +127,9 @@ class FrontPage:
         for kinds in (("sme", "young"), ("new", "returning")):
             counts = {kind: self._count(reach[kind]) for kind in kinds}
             yield self.l.say(f"benefits.{'_'.join(kinds)}", **counts)
+        expertise = self.r["expertise"]
+        share, floor = expertise["delivered_share"], expertise["target_share"]
+        yield self.l.say("benefits.expertise", share=self.l.percent(share, floor), floor=self.l.floor(floor))
         yield self.l.say("benefits.sectors", sectors=Markup("; ").join(map(self._sector, NAMED_SECTORS)))
 
     def _count(self, row: Mapping[str, Any]) -> Markup:

@@ -193,14 +193,14 @@ def _reach(ask: Question, trend: Sequence[Measurement], groups: Sequence[Reached
 def _counts_shown(
     kinds: Mapping[str, Collection[str]], everyone: Collection[str], smallest: int
 ) -> dict[str, bool]:
-    """Whether each count can be shown, so that none of them tells who used the machine."""
+    """Whether each count can be shown, so that none of them discloses who used the machine."""
     cells = [TableCell("reach", kind, frozenset(map(ChargePart, kinds[kind]))) for kind in kinds]
     visible = cells_shown(cells, [frozenset(map(ChargePart, everyone))], smallest)
     return {kind: ("reach", kind) in visible for kind in kinds}
 
 
 def _value(ask: Question, *, one_price: bool) -> AccessValue | None:
-    """The value of the region's access; None without all prices, or where it tells something of a few.
+    """The value of the region's access; None without all prices, or where it discloses something about a few.
 
     With ``one_price`` prices may differ by category: each category's charge is shown elsewhere.
     """

@@ -89,6 +89,21 @@ def test_what_cannot_be_is_refused_with_what_is_wrong_and_changes_nothing(regist
     )  # fmt: skip
 
 
+def test_what_a_programme_asks_of_an_organisation_is_kept_and_exported(registered: Saf) -> None:
+    dates = ("--since", "2020-01-01", "--until", "2030-01-01", "--reason", "x")
+    names = ("--name", "Bakker", "--kvk", "17000001", "--category", "business", "--sector", "I")
+    registered.run("organisation", "add", "bakker", *names, "--size", "micro", "--stage", "startup", *dates)
+    grant = ("--account", "visitors", "--access", "fast_lane", "--granted", "5000,5")
+    registered.run("organisation", "link", "bakker", *grant, *dates)
+    (own,) = (row for row in registered.json("organisation", "export") if row["organisation"] == "bakker")
+    assert (own["size"], own["stage"]) == ("micro", "startup")
+    rows = registered.json("organisation", "export", "--links")
+    (link,) = (row for row in rows if row["organisation"] == "bakker")
+    assert (link["access"], link["granted"]) == ("fast_lane", "5000.5")
+    history = registered.json("organisation", "show", "bakker")["history"]
+    assert [row.get("granted") for row in history] == [None, 5000.5]
+
+
 def test_a_spreadsheet_of_windows_is_read_as_what_it_is(books: Saf) -> None:
     file = books.directory / "list.csv"
     row = "cafe;Café Frânk;17000000;business;I;GM0014;groningen;2020-01-01;\r\n"

@@ -36,7 +36,7 @@ def rows() -> list[tuple[str, str, str]]:
 
 def figure(values: Any, path: str) -> Any:
     """The value at a path; a row of a list goes by its name or window. Raises LookupError."""
-    for step in path.split("."):
+    for step in path.split("/"):
         if isinstance(values, list):
             values = {row.get("name", row.get("window")): row for row in values}
         values = values[step]
@@ -74,4 +74,4 @@ def test_what_is_not_recorded_is_never_a_zero(made: Year) -> None:
 
 def test_a_path_that_is_wrong_is_found(made: Year) -> None:
     with pytest.raises(KeyError, match="nowhere"):
-        figure(value(made.reports[WINDOW]), "tables.sector.rows.nowhere.charge")
+        figure(value(made.reports[WINDOW]), "tables/sector/rows/nowhere/charge")

@@ -54,11 +54,11 @@ def test_both_shortfalls_are_in_one_line(made: Year) -> None:
     assert line["shortfall"] == share["shortfall_charge"]
     assert line["starved"] == share["starved_charge"]
     assert abs(line["starved"] + line["unasked"] - line["ahead"] - line["idle"] - line["shortfall"]) < 1
-    assert "is 10,819 short" in text_of(made.reports["2027Q3"], "en")
+    assert "makes a shortfall of 10,819" in text_of(made.reports["2027Q3"], "en")
 
 
-REQUIRED = {"nl": "in de resterende tijd", "en": "in the time that is left"}
-NOT_ATTAINABLE = {"nl": "niet haalbaar", "en": "cannot be done"}
+REQUIRED = {"nl": "moet in de rest van de periode", "en": "in the rest of the period must go"}
+NOT_ATTAINABLE = {"nl": "kan dat niet.", "en": "that is not possible"}
 
 
 @pytest.mark.parametrize("code", LANGUAGES)
@@ -194,7 +194,10 @@ def test_a_response_is_kept_with_the_report_as_it_was_written(changing: Year, tm
     note.write_text("Iets anders.", encoding="utf-8")
     refused = saf(changing, *asked, str(tmp_path / "other"), "--note", str(note), "--publish", code=1)
     assert "says something else now (answer.note was" in refused.stderr
-    saf(changing, "ledger", "verify")
+    with changing.ledger() as ledger:
+        report = ledger.publishing.last("2027Q3", facility.AS_OF["2027Q4"] + 1)
+        assert report is not None
+        assert verification._difference(changing.config, ledger, report) is None
 
 
 @pytest.mark.parametrize(

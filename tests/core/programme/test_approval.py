@@ -66,8 +66,9 @@ ORGANISATIONS = st.builds(
 )  # fmt: skip
 FRACTIONS = st.decimals("0.000001", 1, places=6)
 LINKS = st.builds(
-    Link, organisation=st.text(), account=st.text(), fraction=FRACTIONS, since=HOURS, until=ENDS
-)
+    Link, organisation=st.text(), account=st.text(), fraction=FRACTIONS, since=HOURS, until=ENDS,
+    granted=st.none() | st.decimals("0.01", 10**6, places=2),
+)  # fmt: skip
 
 
 @given(st.lists(st.one_of(ORGANISATIONS, LINKS)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from slurm_ai_factory.core.programme import registry_sheet, sheet
 from slurm_ai_factory.core.records import FOREVER
-from slurm_ai_factory.core.rules.organisations import Link, Organisation
+from slurm_ai_factory.core.rules.organisations import Link, Organisation, RegistryEntry
 from slurm_ai_factory.core.windows import day
 
 ZONE = ZoneInfo("Europe/Amsterdam")
@@ -108,10 +109,25 @@ def test_a_zone_whose_days_begin_within_an_hour_is_refused() -> None:
     assert "whole UTC hour" in found.faults[0].reason
 
 
-def test_what_is_written_is_read_back() -> None:
-    rows = registry_sheet.sheet_rows([CAFE], ZONE)
+GRANT = Link(
+    organisation="umcg", account="umcg", access="fast_lane", granted=Decimal("5000.5"),
+    since=day("2027-01-01", ZONE), until=day("2028-01-01", ZONE),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("entry", [CAFE, replace(CAFE, size="micro", stage="startup"), GRANT])
+def test_what_is_written_is_read_back(entry: RegistryEntry) -> None:
+    rows = registry_sheet.sheet_rows([entry], ZONE)
     text = ",".join(rows[0]) + "\n" + ",".join(rows[0].values()) + "\n"
-    assert registry_sheet.read_registry_sheet(text.encode(), ZONE).entries == ((2, CAFE),)
+    assert registry_sheet.read_registry_sheet(text.encode(), ZONE).entries == ((2, entry),)
+
+
+@pytest.mark.parametrize("text", ["0", "0.00", "-1", "1e3", "1.234", "many", "\u0663"])
+def test_granted_hours_that_are_no_number_are_refused(text: str) -> None:
+    header = "organisation,account,since,granted\n"
+    data = f"{header}umcg,umcg,2027-01-01,{text}\n".encode()
+    (fault,) = registry_sheet.read_registry_sheet(data, ZONE).faults
+    assert (fault.line, fault.column) == (2, "granted")
 
 
 @given(st.binary(max_size=200))

@@ -342,6 +342,12 @@ BAD: list[tuple[RegistryEntry, str, str]] = [
     (replace(LINK, fraction=Decimal(0)), "fraction", "above 0 and at most 1"),
     (replace(LINK, fraction=Decimal("0.1234567")), "fraction", "more than 6 decimals"),
     (replace(LINK, account="umgc"), "account", "no account 'umgc'"),
+    (replace(PLANT, size="tiny"), "size", "is not one of micro, small"),
+    (replace(PLANT, stage="unicorn"), "stage", "is not one of startup"),
+    (replace(UMCG, size="large"), "size", "only recorded of businesses"),
+    (replace(UMCG, stage="startup"), "stage", "only recorded of businesses"),
+    (replace(LINK, access="backdoor"), "access", "is not one of playground"),
+    (replace(LINK, granted=Decimal(5)), "until", "for an interval that ends"),
 ]
 
 

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 import click
 from prometheus_client import Metric, ProcessCollector
 
+from docs.terms import terms
 from slurm_ai_factory.cli import cli
 from slurm_ai_factory.cli.options import SafCommand
 from slurm_ai_factory.config import SECTIONS, tariff
@@ -127,7 +128,7 @@ def _tariff_keys() -> Iterator[str]:
 def fingerprint() -> Iterator[str]:
     """The parts of the fingerprint of a report."""
     yield from ("# Fingerprint of a report", "", NOTE, "")
-    yield "The parts of the fingerprint of a [report](../howto/report.md#what-it-rests-on), in their order."
+    yield "The parts of a report's [fingerprint](../howto/audit-report.md#what-it-rests-on), in their order."
     yield "Each is the SHA-256 of the rows that its query gives, as `COPY (query) TO STDOUT` writes them."
     yield "`%(since)s` and `%(until)s` are the ends of the interval in seconds since the epoch, `%(first)s`"
     yield "and `%(last)s` the same as civil dates, `%(as_of)s` the instant, `%(cluster_id)s` the cluster's"
@@ -401,6 +402,25 @@ def sources() -> Iterator[str]:
     yield from table(("", *sorted(recorded)), rows)
 
 
+def words() -> Iterator[str]:
+    """The words of the report in Dutch and English."""
+    yield from ("# Words of the report", "", NOTE, "")
+    yield "The [report](../howto/read-report.md) is in Dutch and English, with one word for one thing."
+    yield "A test of all its messages checks that both languages use the same pairs, and that no message uses"
+    yield "a word of the last column."
+    yield ""
+    rows = (
+        (
+            f"**{term.nl[0]}**",
+            f"**{term.en[0]}**",
+            f"[{term.glossary}](../glossary.md)" if term.glossary else "",
+            ", ".join((*term.not_nl, *term.not_en)),
+        )
+        for term in sorted(terms())
+    )
+    yield from table(("Dutch", "English", "in the glossary", "not"), rows)
+
+
 PAGES: dict[str, Callable[[], Iterator[str]]] = {
     "config.md": config,
     "cli.md": commands,
@@ -411,6 +431,7 @@ PAGES: dict[str, Callable[[], Iterator[str]]] = {
     "rights.md": rights,
     "sources.md": sources,
     "fingerprint.md": fingerprint,
+    "words.md": words,
 }
 
 

@@ -1,14 +1,18 @@
 """A real headless Chromium: pictures of pages, what is on them, what it said meanwhile, how they print.
 
-Rule: each look is taken with a new, empty profile; where Chromium is not installed, tests skip with the
-reason.
+Rule: each look is taken with a new, empty profile, except where one ``Chromium`` looks at many pages; where
+Chromium is not installed, tests skip with the reason.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import select
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -19,10 +23,24 @@ FLAGS = (
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )  # fmt: skip
 
+AXE = Path(__file__).parents[1] / "build" / "axe" / "node_modules" / "axe-core" / "axe.min.js"
+VIEWS = [
+    ("phone", 390, "screen", "light"), ("phone", 390, "screen", "dark"), ("laptop", 1280, "screen", "light"),
+    ("laptop", 1280, "screen", "dark"), ("paper", 794, "print", "light"), ("paper", 794, "print", "dark"),
+]  # fmt: skip
+"""How people see a page: name, width in CSS pixels, medium, colour scheme."""
+BROKEN_RULES = """axe.run().then(done => done.violations.flatMap(rule => rule.nodes.map(
+  node => `${rule.id}: ${node.target.join(" ")}: ${node.failureSummary}`)))"""
+
 
 def unavailable() -> str | None:
     """Why there can be no pictures here; None when there can."""
     return None if shutil.which("chromium") else "chromium is missing: install the Debian package chromium"
+
+
+def axe_unavailable() -> str | None:
+    """Why axe-core cannot look at pages here; None when it can."""
+    return unavailable() or (None if AXE.exists() else "axe-core is missing: run `make seen`")
 
 
 def picture(url: str, file: Path, width: int, height: int, *more: str) -> str:
@@ -65,3 +83,77 @@ def _run(url: str, *options: str) -> subprocess.CompletedProcess[str]:
         )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done
+
+
+class Chromium:
+    """A running Chromium with one empty tab, driven by the DevTools protocol over two pipes."""
+
+    def __init__(self, to: int, answers: int) -> None:
+        self.to, self.answers, self.number, self.buffer, self.session = to, answers, 0, b"", ""
+        tab = self.ask("Target.createTarget", url="about:blank")["targetId"]
+        self.session = self.ask("Target.attachToTarget", targetId=tab, flatten=True)["sessionId"]
+        self.ask("Page.enable")
+
+    def ask(self, method: str, **params: object) -> Any:
+        """The result of a method of the protocol."""
+        self.number += 1
+        request: dict[str, object] = {"id": self.number, "method": method, "params": params}
+        if self.session:
+            request["sessionId"] = self.session
+        os.write(self.to, json.dumps(request).encode() + b"\0")
+        answer = self._await("id", self.number)
+        assert "error" not in answer, f"{method}: {answer['error']}"
+        return answer["result"]
+
+    def open(self, url: str, width: int, *, media: str = "screen", scheme: str = "light") -> None:
+        """Load a page as it looks at this width, in this medium and colour scheme."""
+        size = {"width": width, "height": 1200, "deviceScaleFactor": 1, "mobile": False}
+        self.ask("Emulation.setDeviceMetricsOverride", **size)
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        self.ask("Emulation.setEmulatedMedia", media=media, features=features)
+        self.ask("Page.navigate", url=url)
+        self._await("method", "Page.loadEventFired")
+
+    def run(self, script: str) -> Any:
+        """The value of an expression on the page; of a promise, what it resolves to."""
+        done = self.ask("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
+        assert "exceptionDetails" not in done, done["exceptionDetails"]
+        return done["result"].get("value")
+
+    def violations(self) -> list[str]:
+        """What axe-core finds wrong with the page: rule, element, and what to mend."""
+        self.run(AXE.read_text(encoding="utf-8") + "; 0")
+        return [str(found) for found in self.run(BROKEN_RULES)]
+
+    def _await(self, field: str, value: object) -> Any:
+        """The next message with this value in a field; others are skipped."""
+        while True:
+            while b"\0" not in self.buffer:
+                ready, _, _ = select.select([self.answers], [], [], 60)
+                assert ready, f"Chromium did not answer with {field} {value} within a minute"
+                part = os.read(self.answers, 1 << 16)
+                assert part, "Chromium ended"
+                self.buffer += part
+            text, _, self.buffer = self.buffer.partition(b"\0")
+            message = json.loads(text)
+            if message.get(field) == value:
+                return message
+
+
+@contextmanager
+def started() -> Iterator[Chromium]:
+    """A Chromium that many pages are looked at with."""
+    theirs, to = os.pipe()
+    answers, ours = os.pipe()
+    with TemporaryDirectory(prefix="saf-chromium-", ignore_cleanup_errors=True) as profile:
+        pipes = f'exec chromium "$@" 3</dev/fd/{theirs} 4>/dev/fd/{ours}'
+        argv = ["sh", "-c", pipes, "sh", *FLAGS, f"--user-data-dir={profile}", "--remote-debugging-pipe"]
+        process = subprocess.Popen(argv, pass_fds=(theirs, ours), stderr=subprocess.DEVNULL)
+        try:
+            os.close(theirs)
+            os.close(ours)
+            yield Chromium(to, answers)
+        finally:
+            os.close(to)  # Chromium ends with the pipe
+            os.close(answers)
+            process.wait(timeout=60)

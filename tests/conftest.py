@@ -16,6 +16,8 @@ import pytest
 from hypothesis import settings
 
 from slurm_ai_factory.ledger import Store, embedded, rights
+from tests import browser
+from tests.browser import Chromium
 from tests.cluster.fixtures import planted, slurm, slurm_tree
 from tests.cluster.slurm import SlurmCluster
 from tests.ledger import servers
@@ -129,6 +131,15 @@ def made(postgresql: str, open_directory: Path) -> Iterator[Year]:
     """A year with four published reports, once for all tests that only read it."""
     with new_ledger(postgresql) as url:
         yield year.build(url, open_directory / "year.toml")
+
+
+@pytest.fixture(scope="session")
+def seen() -> Iterator[Chromium]:
+    """One Chromium for all looks of axe-core."""
+    if reason := browser.axe_unavailable():
+        pytest.skip(reason)
+    with browser.started() as chromium:
+        yield chromium
 
 
 @pytest.fixture

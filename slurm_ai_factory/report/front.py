@@ -15,8 +15,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from slurm_ai_factory.core.escaped import for_page
+from slurm_ai_factory.report.charts import SIZES, ChartSize, text_at
 from slurm_ai_factory.report.language import language
 from slurm_ai_factory.report.page import Page
+from slurm_ai_factory.report.plots import Plots
 from slurm_ai_factory.report.values import Report, value
 
 LANGUAGES = ("nl", "en")
@@ -24,7 +26,7 @@ LANGUAGES = ("nl", "en")
 NAMED_SECTORS = (("care", "Q"), ("agriculture", "A"), ("public_services", "O"))
 """The sectors that the promise names: the programme's own code, and the section of the SBI."""
 
-WIDTH, HEIGHT, TOP, BOTTOM = 720, 58, 22, 54
+HEIGHT, TOP, BOTTOM = 58, 22, 54
 """Of the bar."""
 
 
@@ -34,11 +36,13 @@ def report_html(report: Report, code: str, labels: Mapping[str, str]) -> str:
     speech = language(code, ZoneInfo(values["report"]["time_zone"]))
     page = Page(speech, values, labels)
     names = {"p": page, "f": FrontPage(page), "r": values, "say": speech.say, "l": speech}
-    return _environment().get_template("report.html.j2").render(names)
+    names["plots"] = Plots(speech, values, page.unit)
+    return template_environment().get_template("report.html.j2").render(names)
 
 
 @cache
-def _environment() -> Environment:
+def template_environment() -> Environment:
+    """The templates of the report."""
     return Environment(
         loader=PackageLoader("slurm_ai_factory.report"),
         autoescape=True,
@@ -57,23 +61,26 @@ class FrontPage:
         self.page, self.l, self.r = page, page.l, page.r
 
     def meter(self) -> Markup:
-        """The share as one bar against the floor."""
+        """The share as one bar against the floor, in every size."""
+        return Markup("\n").join(self._meter(f"meter-{size.name}", size) for size in SIZES)
+
+    def _meter(self, name: str, size: ChartSize) -> Markup:
         share, floor = self.page.share["delivered_share"], self.page.share["target_share"]
-        scale = WIDTH / min(1.0, max(0.4, 1.25 * max(share, floor)))
+        scale = size.width / min(1.0, max(0.4, 1.25 * max(share, floor)))
         label = self.l.say("charts.floor", floor=self.l.plain_floor(floor))
         percent, x = self.l.plain_percent(share, floor), f"{scale * floor:.1f}"
-        side = "end" if scale * floor > WIDTH / 2 else "start"
+        side = "end" if scale * floor > size.width / 2 else "start"
         title = self.l.say("answer.meter", region=self.page.region)
         description = self.l.say("answer.meter_told", share=percent, floor=label)
+        box = f'viewBox="0 0 {size.width:g} {HEIGHT}" role="img" aria-labelledby="{name}-t {name}-d"'
         parts = [
-            f'<svg class="meter" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
-            'aria-labelledby="meter-t meter-d">',
-            f'<title id="meter-t">{escape(title)}</title><desc id="meter-d">{escape(description)}</desc>',
-            f'<rect class="track" x="0" y="{TOP}" width="{WIDTH}" height="{BOTTOM - TOP}"/>',
+            f'<svg class="meter {size.name}" {box}>',
+            f'<title id="{name}-t">{escape(title)}</title><desc id="{name}-d">{escape(description)}</desc>',
+            f'<rect class="track" x="0" y="{TOP}" width="{size.width:g}" height="{BOTTOM - TOP}"/>',
             f'<rect class="{"short" if share < floor else "bar"}" x="0" y="{TOP}" '
             f'width="{scale * share:.1f}" height="{BOTTOM - TOP}"/>',
             f'<line class="floor" x1="{x}" x2="{x}" y1="{TOP - 4}" y2="{HEIGHT}"/>',
-            f'<text class="meter-{side}" x="{x}" y="13">{escape(label)}</text>',
+            text_at(float(x), 13, label, f"meter-{side}"),
             "</svg>",
         ]
         return Markup("\n".join(parts))  # noqa: S704 - every text in it is escaped

@@ -41,6 +41,14 @@ class Language:
         """The name of a code; the code itself if the catalogue has no name."""
         return str(self.messages.get(section, {}).get(name, name))
 
+    def figure(self, key: str) -> Markup:
+        """The name of the figure with this key in ``FIGURES``. Raises KeyError."""
+        return self.say(f"figure.{key}")
+
+    def definition(self, key: str) -> Markup:
+        """What that figure means, in terms of others by their names. Raises KeyError."""
+        return self.say(f"definition.{key}", **self.messages["figure"])
+
     def number(self, value: float, decimals: int = 0) -> Markup:
         """A number with the separators of this language."""
         return _data(value, self.plain(value, decimals))
@@ -58,7 +66,7 @@ class Language:
 
     def plain_percent(self, ratio: float, beside: float | None = None) -> str:
         """The same as text only."""
-        return f"{self.plain(100 * ratio, decimals_beside(ratio, beside))}{NBSP}%"
+        return f"{self.plain(100 * ratio, decimals_beside(ratio, beside))}%"
 
     def floor(self, ratio: float) -> Markup:
         """A promised ratio, without trailing zeros."""
@@ -67,7 +75,7 @@ class Language:
     def plain_floor(self, ratio: float) -> str:
         """The same as text only."""
         decimals = next(n for n in range(5) if n == 4 or round(100 * ratio, n) == round(100 * ratio, 6))
-        return f"{self.plain(100 * ratio, decimals)}{NBSP}%"
+        return f"{self.plain(100 * ratio, decimals)}%"
 
     def hours(self, charge: float | None) -> Markup:
         """Resource-seconds in resource-hours; one decimal below 10."""

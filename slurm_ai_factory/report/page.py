@@ -1,4 +1,4 @@
-"""The words and the charts of the page that depend on its values.
+"""The words of the page that depend on its values.
 
 Tested in tests/report/test_report.py.
 """
@@ -6,25 +6,19 @@ Tested in tests/report/test_report.py.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from math import ceil
+from collections.abc import Mapping
 from typing import Any
 
 from markupsafe import Markup
 
-from slurm_ai_factory.core.records import HOUR
-from slurm_ai_factory.report import charts
-from slurm_ai_factory.report.charts import Bar, FigureFrame, Tick
 from slurm_ai_factory.report.language import Language
 
 SECTIONS = {"access": "access_mode", "role": ""}
 """Tables whose names are in a section of the messages with another name, or in none."""
-STEP = 0.1
-"""Distance between the marks of a chart of shares."""
 
 
 class Page:
-    """What the template needs besides the values: words that depend on them, and charts."""
+    """What the template needs besides the values: words that depend on them."""
 
     def __init__(self, speech: Language, values: Mapping[str, Any], labels: Mapping[str, str]) -> None:
         self.l, self.r, self.labels = speech, values, labels
@@ -141,111 +135,3 @@ class Page:
             reasons.update(month["reasons"])
         ordered = sorted(reasons, key=lambda name: (-reasons[name], name))
         return "; ".join(self.l.word("reason", name) for name in ordered)
-
-    def trend(self) -> Markup:
-        """The share of each window against the floor."""
-        rows: Sequence[Mapping[str, Any]] = self.r["trend"]
-        targets = {window["target_share"] for window in rows}
-        columns = [
-            Bar(
-                self.l.short_window(window["window"]),
-                self._percent(window["delivered_share"]),
-                window["delivered_share"],
-                window["verdict"].startswith("missed"),
-                window["target_share"] if len(targets) > 1 else None,
-            )
-            for window in rows
-        ]
-        words = ", ".join(
-            f"{self.l.window(window['window'])}: {self._percent(window['delivered_share'])}"
-            for window in rows
-        )
-        values = [column.value for column in columns]
-        frame = self._frame("trend", values, max(targets), words, one_floor=len(targets) == 1)
-        return charts.bars(frame, columns)
-
-    def weeks(self) -> Markup:
-        """The share of each week, and the share to date as a line."""
-        rows: Sequence[Mapping[str, Any]] = self.r["weeks"]
-        target = self.share["target_share"]
-        columns = [
-            Bar("", "", week["delivered_share"], (week["delivered_share"] or 0) < target) for week in rows
-        ]
-        points = [
-            ((n + 1) / len(rows), week["share_to_date"])
-            for n, week in enumerate(rows)
-            if week["share_to_date"] is not None
-        ]
-        last = self._percent(points[-1][1] if points else None)
-        values = [column.value for column in columns] + [y for _, y in points]
-        return charts.line(self._frame("weeks", values, target, last), columns, points, self._dates(rows))
-
-    def waiting(self) -> Markup:
-        """Waiting regional demand of each week, and the starved part of it."""
-        rows: Sequence[Mapping[str, Any]] = self.r["weeks"]
-        most = max((week["waiting_charge"] for week in rows), default=0) / HOUR or 1.0
-        step = _round_step(most / 4)
-        ticks = [Tick(n * step, self.l.plain(n * step)) for n in range(ceil(most / step) + 1)]
-        frame = FigureFrame(
-            name="waiting",
-            title=str(self.l.say("charts.waiting", unit=self.unit)),
-            description=str(
-                self.l.say("charts.waiting_told", most=self.l.plain(most), unit=self.unit, weeks=len(rows))
-            ),
-            top=ticks[-1].at,
-            ticks=ticks,
-        )
-        columns = [Bar("", "", week["waiting_charge"] / HOUR) for week in rows]
-        starved = [Bar("", "", week["starved_charge"] / HOUR, short=True) for week in rows]
-        return charts.line(frame, columns, [], self._dates(rows), starved)
-
-    def _dates(self, rows: Sequence[Mapping[str, Any]]) -> list[Tick]:
-        every = max(1, ceil(len(rows) / 7))
-        return [
-            Tick((n + 0.5) / len(rows), self.l.short_day(week["since"]))
-            for n, week in enumerate(rows)
-            if n % every == 0
-        ]
-
-    def _frame(
-        self,
-        name: str,
-        values: Sequence[float | None],
-        target: float,
-        words: str,
-        *,
-        one_floor: bool = True,
-    ) -> FigureFrame:
-        """The frame of a chart of shares; without ``one_floor`` each column has a floor of its own."""
-        highest = max([share for share in values if share is not None] + [target]) * 1.12
-        marks = [n * STEP for n in range(ceil(highest / STEP) + 1)]
-        single = self.l.say("charts.floor", floor=self.l.plain_floor(target))
-        floor = single if one_floor else self.l.say("charts.floors")
-        return FigureFrame(
-            name=name,
-            title=str(self.l.say(f"charts.{name}", window=self.l.window(self.share["window"]))),
-            description=str(self.l.say(f"charts.{name}_told", told=words, floor=floor)),
-            top=min(1.0, marks[-1]) if highest <= 1 else 1.0,
-            ticks=[Tick(mark, f"{100 * mark:.0f} %") for mark in marks if mark <= 1],
-            floor=target if one_floor else None,
-            floor_label=str(floor),
-        )
-
-    def _percent(self, ratio: float | None) -> str:
-        if ratio is None:
-            return str(self.l.say("format.unknown"))
-        return self.l.plain_percent(ratio, self.share["target_share"])
-
-
-def _round_step(step: float) -> float:
-    """A step of 1, 2 or 5 times a power of ten, at least this one.
-
-    >>> [_round_step(step) for step in (0.7, 3, 38, 1200)]
-    [1.0, 5.0, 50.0, 2000.0]
-    """
-    power = 1.0
-    while True:
-        for digit in (1, 2, 5):
-            if digit * power >= step:
-                return digit * power
-        power *= 10

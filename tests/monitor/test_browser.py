@@ -74,6 +74,25 @@ def test_other_states_are_drawn(pictures: Path, state: str) -> None:
     assert "CONSOLE" not in said, said
 
 
+@pytest.mark.parametrize("view", browser.VIEWS, ids=lambda view: f"{view[0]}-{view[3]}")
+def test_axe_finds_nothing_wrong(
+    address: str, seen: browser.Chromium, view: tuple[str, int, str, str]
+) -> None:
+    _, width, media, scheme = view
+    seen.open(address, width, media=media, scheme=scheme)
+    assert seen.violations() == []
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_axe_finds_nothing_wrong_in_other_states(seen: browser.Chromium, state: str) -> None:
+    board = STATES[state]
+    with serving(
+        "127.0.0.1:0", lambda: page.status_html(board, examples.NOW + 600), Exposition(board).text, {}
+    ) as web:
+        seen.open(f"http://127.0.0.1:{web.port}/", 1280)
+        assert seen.violations() == []
+
+
 @pytest.mark.usefixtures("pictures")
 def test_the_console_is_heard(tmp_path: Path) -> None:
     """The tests above are worth something: a page that complains is heard."""

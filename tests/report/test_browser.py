@@ -13,11 +13,12 @@ import pytest
 
 from slurm_ai_factory.report import LANGUAGES, report_html
 from tests import browser, facility
+from tests.report.test_language import speech
 from tests.report.year import Year
 
 chromium = pytest.mark.skipif(bool(browser.unavailable()), reason=browser.unavailable() or "")
 pages = pytest.mark.parametrize(("window", "code"), [(w, c) for w in facility.QUARTERS for c in LANGUAGES])
-DESKTOP, PHONE = 1000, 500
+DESKTOP, PHONE = 1000, 390
 
 CUT_OFF = """
 const cut = [];
@@ -116,6 +117,26 @@ def test_the_page_fits_a_phone(folder: Path, window: str, code: str) -> None:
     assert looked_at(page, PHONE, cut=CUT_OFF.replace("LIMIT", str(PHONE))) == {"cut": []}
 
 
+@pytest.mark.parametrize("view", browser.VIEWS, ids=lambda view: f"{view[0]}-{view[3]}")
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_axe_finds_nothing_wrong(
+    folder: Path, seen: browser.Chromium, code: str, view: tuple[str, int, str, str]
+) -> None:
+    """Also with every fold of the page open."""
+    _, width, media, scheme = view
+    seen.open((folder / f"2027Q3.{code}.html").as_uri(), width, media=media, scheme=scheme)
+    seen.run("document.querySelectorAll('details').forEach(fold => fold.open = true)")
+    assert seen.violations() == []
+
+
+def test_axe_finds_what_is_wrong(seen: browser.Chromium, tmp_path: Path) -> None:
+    page = tmp_path / "broken.html"
+    page.write_text(BROKEN, encoding="utf-8")
+    seen.open(page.as_uri(), DESKTOP)
+    rules = {found.partition(":")[0] for found in seen.violations()}
+    assert {"color-contrast", "document-title", "svg-img-alt"} <= rules
+
+
 BROKEN = """<!DOCTYPE html><html lang="nl"><body style="font: 16px sans-serif">
 <p style="width: 40px; white-space: nowrap">een regel die niet past</p>
 <p style="color: #aaa">lichtgrijs</p><p>&#x10FFFE;</p>
@@ -154,6 +175,15 @@ def test_it_prints_on_a4(folder: Path, tmp_path: Path, code: str) -> None:
     ).stdout
     assert re.search(rf"{count} ?/ ?{count}", text), "every page has its number"
     assert {"nl": "niet nagekomen", "en": "not kept"}[code] in text
+    say = speech(code).say
+    for heading, figure in (
+        ("trend.heading", "trend"),
+        ("trend.weeks", "weeks"),
+        ("demand.heading", "waiting"),
+    ):
+        caption = say(f"charts.{figure}", window=speech(code).window("2027Q3"), unit=say("unit.gres/gpu"))
+        (sheet,) = (sheet for sheet in text.split("\f") if caption in sheet)
+        assert say(heading) in sheet, "a chart is on the page of its heading"
     assert "\ufffd" not in text
 
 
@@ -213,6 +243,8 @@ def test_the_page_stands_alone_and_can_be_heard(folder: Path, window: str, code:
     assert all(after - before <= 1 for before, after in zip(outline.levels, outline.levels[1:], strict=False))
     assert len(outline.ids) == len(set(outline.ids))
     assert {link.removeprefix("#") for link in outline.links} <= set(outline.ids)
-    assert len(outline.named) == 8, "a bar and three charts, each with title and description"
+    assert len(outline.named) == 16, "a bar and three charts in two sizes, each with title and description"
     assert set(outline.named) <= set(outline.ids)
+    region = '<div class="scroll" role="region" tabindex="0" aria-labelledby="'
+    assert text.count(region) == len(outline.tables), "a table that scrolls can be reached with the keyboard"
     assert all("caption" in table and "col" in table and "row" in table for table in outline.tables)

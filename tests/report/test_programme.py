@@ -54,11 +54,11 @@ def test_both_shortfalls_are_in_one_line(made: Year) -> None:
     assert line["shortfall"] == share["shortfall_charge"]
     assert line["starved"] == share["starved_charge"]
     assert abs(line["starved"] + line["unasked"] - line["ahead"] - line["idle"] - line["shortfall"]) < 1
-    assert "is 10,819 short" in text_of(made.reports["2027Q3"], "en")
+    assert "makes a shortfall of 10,819" in text_of(made.reports["2027Q3"], "en")
 
 
-REQUIRED = {"nl": "in de resterende tijd", "en": "in the time that is left"}
-NOT_ATTAINABLE = {"nl": "niet haalbaar", "en": "cannot be done"}
+REQUIRED = {"nl": "moet in de rest van de periode", "en": "in the rest of the period must go"}
+NOT_ATTAINABLE = {"nl": "kan dat niet.", "en": "that is not possible"}
 
 
 @pytest.mark.parametrize("code", LANGUAGES)

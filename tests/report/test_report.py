@@ -291,7 +291,7 @@ def test_any_two_instants_can_be_compared(made: Year) -> None:
         report = gather.gather_report(asked, facility.AS_OF["2027Q1"])
     (row,) = report.restatements
     assert row.window == "2027Q1"
-    assert "Compared with what was known on 10\N{NO-BREAK SPACE}April\N{NO-BREAK SPACE}2027" in report_html(
+    assert "We compare with what was known on 10\N{NO-BREAK SPACE}April\N{NO-BREAK SPACE}2027" in report_html(
         report, "en", {}
     )
     assert value(report)["restatements"]["replaces"] is None
@@ -387,15 +387,15 @@ def test_the_runs_behind_a_published_figure_add_up_to_it_at_any_later_time(made:
 def test_a_window_that_is_not_over_is_open(made: Year) -> None:
     report = made.report("2027Q4", facility.at("2027-11-15"))
     page = report_html(report, "nl", {})
-    assert "het oordeel staat nog open" in page
-    assert "in de resterende tijd" not in page, "the share is above the floor"
+    assert "Het oordeel staat nog open" in page
+    assert "moet in de rest van de periode" not in page, "the share is above the floor"
 
 
 def test_a_window_without_records_says_so(made: Year) -> None:
     page = report_html(made.report("2026Q4", facility.AS_OF["2027Q1"]), "en", {})
     assert "There is no verdict yet" in page
     assert "No computing power has been delivered" not in page, "silence is not zero"
-    assert "records were not read" in page
+    assert "no records have been read" in page
 
 
 def test_a_window_that_was_read_in_part_has_no_verdict(made: Year) -> None:
@@ -404,14 +404,14 @@ def test_a_window_that_was_read_in_part_has_no_verdict(made: Year) -> None:
     page = report_html(part, "nl", {})
     assert "Er is nog geen oordeel" in page
     assert "De toezegging is nagekomen" not in page
-    assert "in deze periode zijn de gegevens van het systeem niet ingelezen" in page
+    assert "uur van deze periode zijn geen gegevens ingelezen" in page
 
 
 def test_where_the_size_is_not_known_no_demand_is_claimed(made: Year) -> None:
     third = made.reports["2027Q3"]
     unknown = replace(third, measurement=replace(third.measurement, capacity=None, starved_charge=None))
     page = report_html(unknown, "nl", {})
-    assert "omdat de grootte van het systeem niet bekend is" in page
+    assert "We weten niet hoe groot het systeem was" in page
     assert "klaarstonden" not in page
     assert "klaarstonden" in report_html(third, "nl", {})
 
@@ -430,7 +430,7 @@ def test_nothing_read_yet_is_an_error(made: Year, tmp_path: Path) -> None:
 
 def test_what_a_second_person_approved_is_counted_and_names_nobody(made: Year) -> None:
     first = made.reports["2027Q1"]
-    assert "goedgekeurd door een tweede persoon" not in report_html(first, "nl", {})
+    assert "een tweede persoon heeft goedgekeurd" not in report_html(first, "nl", {})
     page = report_html(replace(first, approved=3), "nl", {})
-    assert 'goedgekeurd door een tweede persoon</dt><dd><data value="3">3</data>' in page
+    assert 'een tweede persoon heeft goedgekeurd</dt><dd><data value="3">3</data>' in page
     assert json.loads(report_json(replace(first, approved=3)))["report"]["approved"] == 3

@@ -90,8 +90,8 @@ def test_a_lower_promise_judges_later_windows_only_and_is_printed(changing: Year
     assert told["changed"] == {"share": {"was": 0.25, "now": 0.22}}
     assert said["promise"]["retroactive"] == []
     found = pages(changing, "2027Q4", facility.AS_OF["2027Q4"])
-    assert f"Toezegging gewijzigd per 1 oktober 2027: was 25 %, is nu 22 %. Bron: {PROTOCOL}." in found["nl"]
-    assert f"Promise changed on 1 October 2027: was 25 %, is now 22 %. Source: {PROTOCOL}." in found["en"]
+    assert f"Toezegging gewijzigd per 1 oktober 2027: was 25%, is nu 22%. Bron: {PROTOCOL}." in found["nl"]
+    assert f"Promise changed on 1 October 2027: was 25%, is now 22%. Source: {PROTOCOL}." in found["en"]
     assert "promise.changes.changed.share,2027-09-30T22:00:00Z,was,0.25" in found["csv"]
     assert "ondergrens per periode" in found["nl"], "the chart has a floor for each window"
 
@@ -110,12 +110,12 @@ def test_a_promise_that_is_lowered_afterwards_is_printed_as_such(changing: Year)
     assert row["regional_charge_difference"] == 0
     found = pages(changing, "2027Q3", facility.at("2027-12-01"))
     assert (
-        "De toezegging die sinds 1 juli 2027 geldt, is achteraf vastgelegd, op 15 november 2027 door "
-        "bestuur@example: minder vraag." in found["nl"]
+        "De toezegging die sinds 1 juli 2027 geldt, is achteraf vastgelegd: op 15 november 2027 door "
+        "bestuur@example. Reden: minder vraag." in found["nl"]
     )
     assert (
-        "The promise in force since 1 July 2027 was recorded on 15 November 2027 by bestuur@example, after "
-        "it began: minder vraag." in found["en"]
+        "The promise that has applied since 1 July 2027 was recorded afterwards: on 15 November 2027 by "
+        "bestuur@example. Reason: minder vraag." in found["en"]
     )
     assert "Wat er is veranderd: de toezegging is gewijzigd." in found["nl"]
     assert "What changed: the promise was changed." in found["en"]
@@ -124,14 +124,14 @@ def test_a_promise_that_is_lowered_afterwards_is_printed_as_such(changing: Year)
 def test_a_report_that_is_issued_again_says_which_it_replaces_and_why(made: Year) -> None:
     then = facility.at("2027-12-01")
     found = pages(made, "2027Q1", then)
-    assert "Vervangt het verslag van 10 april 2027 (27,9 %)." in found["nl"]
-    assert "Replaces the report of 10 April 2027 (27.9 %)." in found["en"]
+    assert "Dit verslag vervangt dat van 10 april 2027 (27,9%)." in found["nl"]
+    assert "This report replaces that of 10 April 2027 (27.9%)." in found["en"]
     assert (
         "Wat er is veranderd: correcties in de gegevens van het systeem, of organisaties zijn anders "
         "ingedeeld." in found["nl"]
     ), "one organisation was registered late: too few to tell its figure apart"
     assert (
-        "What changed: corrections in the system's records, or organisations were attributed differently."
+        "What changed: corrections in the system's records, or organisations were classified differently."
         in found["en"]
     )
     said = value(made.report("2027Q1", then))["restatements"]
@@ -144,8 +144,8 @@ def test_a_report_that_is_issued_again_says_which_it_replaces_and_why(made: Year
 
 def test_a_report_that_says_the_same_again_says_that(made: Year) -> None:
     found = pages(made, "2027Q2", facility.at("2027-12-01"))
-    assert "Geen cijfer over deze periode is veranderd." in found["nl"]
-    assert "No figure of this period changed." in found["en"]
+    assert "Geen enkel cijfer over deze periode is veranderd." in found["nl"]
+    assert "No figure for this period has changed." in found["en"]
 
 
 def test_a_report_of_an_open_window_has_no_figure_to_replace(changing: Year) -> None:
@@ -157,7 +157,9 @@ def test_a_report_of_an_open_window_has_no_figure_to_replace(changing: Year) -> 
     assert said["replaces"]["delivered_share"] is None
     assert said["rows"] == []
     found = pages(changing, "2027Q3", facility.AS_OF["2027Q3"])
-    assert "Vervangt het verslag van 1 augustus 2027, toen de periode nog niet voorbij was." in found["nl"]
+    assert (
+        "Dit verslag vervangt dat van 1 augustus 2027. Toen was de periode nog niet voorbij." in found["nl"]
+    )
 
 
 def test_only_a_report_that_a_later_one_compares_itself_with_is_refused(changing: Year) -> None:
@@ -200,11 +202,11 @@ def test_a_smaller_region_counts_from_its_day_on(changing: Year) -> None:
     }
     assert after["2027Q4"] < before["2027Q4"]
     said = pages(changing, "2027Q4", facility.AS_OF["2027Q4"])["nl"]
-    assert "per 1 oktober 2027: gemeenten die bij de regio komen: geen; die eraf gaan: GM1979." in said
+    assert "bij de regio zijn gekomen: geen; gemeenten die eraf zijn gegaan: GM1979." in said
 
 
 def test_too_much_unclassified_holds_the_verdict_back(changing: Year) -> None:
     change(changing, "2027-04-01", facility.at("2027-03-15"), unclassified_limit=0.001)
     page = pages(changing, "2027Q2", facility.AS_OF["2027Q2"])["nl"]
-    assert "te veel rekenkracht is nog niet toe te wijzen" in page
-    assert "de grens voor wat niet is toe te wijzen: was geen, is nu 0,1 %" in page
+    assert "van te veel rekenkracht weten we niet voor wie die was" in page
+    assert "de grens voor rekenkracht waarvan niet bekend is voor wie die was: was geen, is nu 0,1%" in page

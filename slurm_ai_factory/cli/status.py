@@ -9,7 +9,7 @@ import shutil
 import sys
 import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -25,11 +25,14 @@ from slurm_ai_factory.config import Config
 from slurm_ai_factory.core.control import lever
 from slurm_ai_factory.core.control.lever import Reach
 from slurm_ai_factory.core.control.reasons import HOLDS
-from slurm_ai_factory.core.measure import judgement, outlook
+from slurm_ai_factory.core.measure import outlook
+from slurm_ai_factory.core.measure.assessment import Assessment, assess
 from slurm_ai_factory.core.measure.figures import FIGURES, Unit
-from slurm_ai_factory.core.records import ChangeStatus, Instant, Measurement, Verdict
+from slurm_ai_factory.core.records import ChangeStatus, Hour, Instant, Measurement, Verdict
 from slurm_ai_factory.errors import LedgerError
+from slurm_ai_factory.language import NBSP, language
 from slurm_ai_factory.ledger import Ledger
+from slurm_ai_factory.monitor.sentence import promise_sentence
 from slurm_ai_factory.question import Question
 
 RECENT = 100
@@ -69,15 +72,16 @@ def _once(config: Config) -> int:
         asked = question.ask(config, ledger)
         config = asked.config
         measured, groups = asked.answer(question.by_steered(asked))
+        earlier = () if chosen.json else asked.earlier()
         value = _status(asked, measured, lever.reach(question.by_detail(0, groups)))
     if chosen.json:
         output.emit(value)
     else:
-        for line in _screen(config, value, measured):
+        for line in _screen(config, value, measured, earlier):
             output.draw(*line)
     if value["holds"]:
         return HOLDING
-    return FLOOR_AT_RISK if outlook.at_risk(measured, config.promise.margin) else 0
+    return FLOOR_AT_RISK if assess(measured, config.promise.margin).at_risk else 0
 
 
 def _watch(config: Config, every: int) -> None:
@@ -142,34 +146,38 @@ def _holds(
     return holds
 
 
-def _screen(config: Config, value: dict[str, Any], m: Measurement) -> Iterator[StyledLine]:
+def _screen(
+    config: Config, value: dict[str, Any], m: Measurement, earlier: Sequence[Hour]
+) -> Iterator[StyledLine]:
     """The lines, no wider than the terminal."""
     width = min(WIDEST, shutil.get_terminal_size().columns)
     leader = f"daemon {value['leader']}" if value["leader"] else "no daemon is active"
     name = output.styled(value["cluster"], bold=True)
     yield name, f"  {m.window.name}  mode {value['mode']}, {leader}"
     yield ()
-    sentence = outlook.promise_sentence(m, config.promise.margin)
-    yield from ((output.styled(line, fg=_color(m)),) for line in textwrap.wrap(sentence, width))
+    margin = config.promise.margin
+    sentence = promise_sentence(m, margin, language("en", config.promise.time_zone)).replace(NBSP, " ")
+    color = _color(assess(m, margin))
+    yield from ((output.styled(line, fg=color),) for line in textwrap.wrap(sentence, width))
     yield ()
-    yield from _chart(m, width)
+    yield from _chart(m, earlier, width)
     yield ()
-    yield from ((line,) for line in _figures(m, config.promise.margin))
+    yield from ((line,) for line in _figures(m, margin))
     yield ()
     yield from _last(value, width)
 
 
-def _color(m: Measurement) -> str | None:
+def _color(known: Assessment) -> str | None:
     """The sentence's colour: green while the promise is kept."""
-    if m.delivered_share is None:
+    if known.floor_side is None:
         return None
-    return COLORS.get(judgement.verdict(m)) or ("yellow" if outlook.below(m) else "green")
+    return COLORS.get(known.verdict) or ("yellow" if known.below else "green")
 
 
-def _chart(m: Measurement, width: int) -> Iterator[StyledLine]:
-    """The share since the start of the window, green while it is at or above the floor."""
+def _chart(m: Measurement, earlier: Sequence[Hour], width: int) -> Iterator[StyledLine]:
+    """The course of the share, green while it is at or above the floor."""
     blocks = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-    course = outlook.course(m)
+    course = outlook.course(m, earlier)
     lines, kept = draw.draw_course(course, m.target_share, width=width, height=CHART_LINES, blocks=blocks)
     for scale, cells in lines:
         runs = groupby(zip(cells, kept, strict=False), key=lambda pair: (pair[0] == "─", pair[1]))
@@ -189,7 +197,7 @@ def _run(text: str, ground: bool, kept: bool) -> str | Styled:
 
 def _figures(m: Measurement, margin: float) -> Iterator[str]:
     """Two columns of names and values."""
-    attainable = output.attainable_text(m, margin)
+    attainable = output.figure_text("attainable", m, margin)
     unit = f", {outlook.resource_unit(m.called)}-hours"
     more = {
         "required_share": attainable and f"  {FIGURES['attainable'].words}: {attainable}",

@@ -17,12 +17,11 @@ from markupsafe import Markup
 
 from slurm_ai_factory.core.escaped import for_page
 from slurm_ai_factory.core.records import HOUR
+from slurm_ai_factory.language import Language, language
 from slurm_ai_factory.report import charts
 from slurm_ai_factory.report.charts import Bar, FigureFrame, Tick
-from slurm_ai_factory.report.language import Language, language
 from slurm_ai_factory.report.values import Report, value
 
-LANGUAGES = ("nl", "en")
 STEP = 0.1
 """Distance between the marks of a chart of shares."""
 

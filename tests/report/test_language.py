@@ -17,7 +17,7 @@ from slurm_ai_factory.core.rules.organisations import CATEGORIES, SBI_SECTIONS
 from slurm_ai_factory.ledger import publishing
 from slurm_ai_factory.question import Reached
 from slurm_ai_factory.report import LANGUAGES
-from slurm_ai_factory.report.language import NBSP, Language, catalogue, language
+from slurm_ai_factory.language import NBSP, Language, catalogue, language
 from slurm_ai_factory.report.tables import tables
 
 both = pytest.mark.parametrize("code", LANGUAGES)

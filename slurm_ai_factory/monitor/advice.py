@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from slurm_ai_factory.core.control.reasons import HOLDS, REASONS
+from slurm_ai_factory.core.control.reasons import HOLDS
 from slurm_ai_factory.core.measure.assessment import assess
 from slurm_ai_factory.core.records import ChangeStatus, Instant, Mode
 from slurm_ai_factory.language import Language
@@ -52,11 +52,6 @@ def stale(board: Board, now: Instant) -> bool:
     return shown is not None and now - shown.at > shown.stale_after
 
 
-def reason_words(reason: str, speech: Language) -> str:
-    """A reason of a decision; in English as it is logged."""
-    return str(speech.messages.get("why", REASONS).get(reason, reason))
-
-
 def foreign_words(shown: Shown, speech: Language) -> str:
     """The RawShares that another user changed, with the account where several are steered; empty if none."""
     key = "control.foreign_shares_of" if len(shown.steered) > 1 else "control.foreign_shares"
@@ -84,7 +79,7 @@ def _of_control(shown: Shown, speech: Language) -> Iterator[Step]:
     reason = shown.decision.reason
     if reason in HOLDS:
         remedy = "saf resume" if reason == "paused" else "saf doctor"
-        yield Step("hold", remedy, {"reason": reason_words(reason, speech)})
+        yield Step("hold", remedy, {"reason": speech.word("why", reason)})
     if changes := foreign_words(shown, speech):
         yield Step("foreign", "saf history", {"changes": changes})
     if {ChangeStatus.FAILED, ChangeStatus.PLANNED} & set(shown.statuses):

@@ -25,7 +25,7 @@ from slurm_ai_factory.core.measure.share import Group
 from slurm_ai_factory.core.records import Instant
 from slurm_ai_factory.language import DEFAULT, LANGUAGES, Language, language
 from slurm_ai_factory.monitor import chart
-from slurm_ai_factory.monitor.advice import foreign_words, reason_words, stale, steps
+from slurm_ai_factory.monitor.advice import foreign_words, stale, steps
 from slurm_ai_factory.monitor.board import Board, Shown
 from slurm_ai_factory.monitor.sentence import promise_sentence, resource_hours, resource_key
 
@@ -208,15 +208,15 @@ def _control(shown: Shown, speech: Language) -> Iterator[tuple[str, str]]:
 
 
 def _decision(shown: Shown, speech: Language) -> str:
-    """The last decision: in English as recorded, else from its reason and changes."""
-    if "decided" not in speech.messages:
+    """The last decision from its reason and changes; in English a hold as recorded, which says more of it."""
+    if speech.code == DEFAULT and shown.decision.reason in HOLDS:
         return _sentence(shown.decision.sentence)
     changes = ", ".join(
         f"RawShares {change.account} {change.raw_shares_before} → {change.raw_shares_after}"
         for change in shown.decision.changes
     )
     key = "decided.changed" if changes else "decided.unchanged"
-    return speech.text(key, changes=changes, reason=reason_words(shown.decision.reason, speech))
+    return speech.text(key, changes=changes, reason=speech.word("why", shown.decision.reason))
 
 
 def _decided(shown: Shown, speech: Language) -> str:
@@ -231,7 +231,7 @@ def _holds(shown: Shown, speech: Language) -> Iterator[str]:
     reason = shown.decision.reason
     if reason in HOLDS:
         since = "" if shown.reason_since is None else speech.clock(shown.reason_since)
-        words = _sentence(reason_words(reason, speech)).rstrip(".")
+        words = _sentence(speech.word("why", reason)).rstrip(".")
         yield speech.text("control.hold_since" if since else "control.hold", reason=words, since=since)
     if changes := foreign_words(shown, speech):
         yield speech.text("control.foreign", changes=changes)
@@ -249,7 +249,7 @@ def _changes(shown: Shown, speech: Language) -> list[dict[str, str]]:
             f"{change.raw_shares_before} → {change.raw_shares_after}",
             "status": change.status,
             "status_words": speech.word("change", change.status),
-            "why": reason_words(change.reason, speech),
+            "why": speech.word("why", change.reason),
         }
         for change in shown.history[:MOST_CHANGES]
     ]

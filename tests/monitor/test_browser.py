@@ -30,7 +30,10 @@ STATES = {
 def address(lived: Lived) -> Iterator[str]:
     """Where the page of two weeks on the model is served."""
     with serving(
-        "127.0.0.1:0", lambda: page.status_html(lived.board, lived.now), Exposition(lived.board).text, {}
+        "127.0.0.1:0",
+        lambda code: page.status_html(lived.board, lived.now, code=code),
+        Exposition(lived.board).text,
+        {},
     ) as web:
         yield f"http://127.0.0.1:{web.port}/"
 
@@ -67,7 +70,10 @@ def requested(log: Path, site: str) -> set[str]:
 def test_other_states_are_drawn(pictures: Path, state: str) -> None:
     board = STATES[state]
     with serving(
-        "127.0.0.1:0", lambda: page.status_html(board, examples.NOW + 600), Exposition(board).text, {}
+        "127.0.0.1:0",
+        lambda code: page.status_html(board, examples.NOW + 600, code=code),
+        Exposition(board).text,
+        {},
     ) as web:
         url = f"http://127.0.0.1:{web.port}/"
         said = browser.picture(url, pictures / f"status-{state}.png", 1280, 1100, "--enable-logging=stderr")

@@ -14,10 +14,10 @@ from slurm_ai_factory.core.control.reasons import HOLDS
 from slurm_ai_factory.core.records import Verdict
 from slurm_ai_factory.core.rules.classify import Beneficiary
 from slurm_ai_factory.core.rules.organisations import CATEGORIES, SBI_SECTIONS
+from slurm_ai_factory.language import NBSP, Language, catalogue, language
 from slurm_ai_factory.ledger import publishing
 from slurm_ai_factory.question import Reached
 from slurm_ai_factory.report import LANGUAGES
-from slurm_ai_factory.language import NBSP, Language, catalogue, language
 from slurm_ai_factory.report.tables import tables
 
 both = pytest.mark.parametrize("code", LANGUAGES)
@@ -57,7 +57,8 @@ def test_dutch_is_not_left_in_english() -> None:
 
 COMMON = [
     "jan", "feb", "apr", "jun", "jul", "aug", "sep", "nov", "dec", "april", "was", "september", "november",
-    "december", "groningen", "amsterdam", "expertise", "hub", "privacy", "sector",
+    "december", "groningen", "amsterdam", "expertise", "hub", "privacy", "sector", "cluster", "rawshares",
+    "effectvusage",
 ]  # fmt: skip
 """Words that are the same in both."""
 

@@ -1,8 +1,8 @@
 """What is said of a measurement, everywhere: one function decides. Pure.
 
 The rule: page, terminal, report, metrics and `saf status --check` say of verdict, floor and outlook what
-``assess`` says. So no two of them differ, and no two sentences contradict each other: what would mend a share,
-and whether that can be done, is said only of a share below the floor.
+``assess`` says. So no two of them differ, and no two sentences contradict each other: what would mend a
+share, and whether that can be done, is said only of a share below the floor.
 """
 
 from __future__ import annotations

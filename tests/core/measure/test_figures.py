@@ -23,7 +23,8 @@ MARGIN = 0.01
 KEYS = [
     "window", "since", "until", "as_of", "resource", "resource_label", "target_share", "delivered_share",
     "capacity_share", "regional_charge", "total_charge", "unclassified_charge", "capacity", "waiting_charge",
-    "starved_charge", "shortfall_charge", "verdict", "verdict_reason", "unread_seconds", "unclassified_share",
+    "starved_charge", "shortfall_charge", "verdict", "verdict_reason", "floor_side", "unread_seconds",
+    "unclassified_share",
     "unclassified_limit", "required_share", "attainable", "forecast", "newest_record_at", "groups",
 ]  # fmt: skip
 
@@ -65,7 +66,7 @@ def test_a_metric_has_the_value_and_the_meaning_of_its_figure() -> None:
 
 
 def test_people_read_the_words_of_the_table() -> None:
-    board = examples.complete()
+    board = examples.complete(measurement=examples.measurement(0.2))
     assert board.shown is not None
     words = {figure.words for figure in FIGURES.values()}
     assert output.share_text(board.shown.measurement, MARGIN).keys() <= words

@@ -79,5 +79,5 @@ def test_a_rolling_window_that_ends_within_an_hour_counts_that_hour_so_far() -> 
     hours = (*m.hours, late)
     m = measurement(0.4, window=m.window, as_of=m.as_of, hours=hours)
     course = outlook.course(m, before(30, 0.4))
-    assert course[-1] == (NOW + 600, pytest.approx(regional / total))
-    assert course[-2] == (NOW, pytest.approx(0.4))
+    assert [point.at for point in course[-2:]] == [NOW, NOW + 600]
+    assert [point.share for point in course[-2:]] == pytest.approx([0.4, regional / total])

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from slurm_ai_factory.language import LANGUAGES
 from slurm_ai_factory.monitor import page
 from slurm_ai_factory.monitor.board import Board
 from slurm_ai_factory.monitor.metrics import Exposition
@@ -16,8 +17,9 @@ from tests import browser
 from tests.monitor import examples
 from tests.monitor.conftest import Lived
 
-SIZES = {"phone": (390, 1900), "laptop": (1280, 1400), "wall": (2560, 1440)}
+SIZES = {"phone": (390, 1900), "laptop": (1280, 1400), "screen": (1920, 1080), "wall": (2560, 1440)}
 SCHEMES = {"light": "1", "dark": "0"}
+CODES = {"light": "en", "dark": "nl"}
 STATES = {
     "fresh": Board("c"),
     "failed": examples.failed(),
@@ -45,12 +47,26 @@ def test_the_page_is_quiet_and_alone(
 ) -> None:
     log = tmp_path / "net.json"
     said = browser.picture(
-        address, pictures / f"status-{size}-{scheme}.png", *SIZES[size],
+        f"{address}?lang={CODES[scheme]}", pictures / f"status-{size}-{scheme}.png", *SIZES[size],
         f"--blink-settings=preferredColorScheme={SCHEMES[scheme]}", f"--log-net-log={log}",
         "--enable-logging=stderr",
     )  # fmt: skip
     assert "CONSOLE" not in said, said
-    assert requested(log, "http://127.0.0.1") == {address}
+    assert requested(log, "http://127.0.0.1") == {f"{address}?lang={CODES[scheme]}"}
+
+
+@pytest.mark.usefixtures("pictures")
+@pytest.mark.parametrize("code", LANGUAGES)
+@pytest.mark.parametrize("size", SIZES)
+def test_nothing_lies_beside_the_page(lived: Lived, tmp_path: Path, size: str, code: str) -> None:
+    """In Dutch the names of figures are longer; they used to push the figures off a phone."""
+    file = tmp_path / "page.html"
+    file.write_text(page.status_html(lived.board, lived.now, code=code), encoding="utf-8")
+    script = (
+        "answer([...document.querySelectorAll('main *')].filter(e => !e.closest('svg') && "
+        "e.getBoundingClientRect().right > document.documentElement.clientWidth).map(e => e.textContent))"
+    )
+    assert browser.asked(file, script, *SIZES[size]) == []
 
 
 def requested(log: Path, site: str) -> set[str]:

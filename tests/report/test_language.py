@@ -58,7 +58,7 @@ def test_dutch_is_not_left_in_english() -> None:
 COMMON = [
     "jan", "feb", "apr", "jun", "jul", "aug", "sep", "nov", "dec", "april", "was", "september", "november",
     "december", "groningen", "amsterdam", "expertise", "hub", "privacy", "sector", "cluster", "rawshares",
-    "effectvusage",
+    "effectvusage", "nodes",
 ]  # fmt: skip
 """Words that are the same in both."""
 

@@ -29,9 +29,10 @@ from slurm_ai_factory.core.measure import outlook
 from slurm_ai_factory.core.measure.assessment import Assessment, assess
 from slurm_ai_factory.core.measure.figures import FIGURES, Unit
 from slurm_ai_factory.core.records import ChangeStatus, Hour, Instant, Measurement, Verdict
-from slurm_ai_factory.errors import LedgerError
-from slurm_ai_factory.language import NBSP, language
+from slurm_ai_factory.errors import LedgerError, one_sentence
+from slurm_ai_factory.language import DEFAULT, NBSP, language
 from slurm_ai_factory.ledger import Ledger
+from slurm_ai_factory.monitor.nagios import ServiceState, performance_data, service_check, service_line
 from slurm_ai_factory.monitor.sentence import promise_sentence
 from slurm_ai_factory.question import Question
 
@@ -53,11 +54,20 @@ StyledLine = tuple[str | Styled, ...]
 @click.option(
     "--every", default=15, show_default=True, metavar="SECONDS", type=click.IntRange(1), help="With --watch."
 )
-def status_command(watch: bool, every: int) -> None:
+@click.option("--check", is_flag=True, help="Print one line for Nagios or Icinga, with its exit codes.")
+def status_command(watch: bool, every: int, check: bool) -> None:
     """Show one screen: the share so far and its course, the share required, and the last decision and change.
 
     Exit code 3: the floor is at risk. Exit code 4: control is on hold, or the ledger is stale.
+
+    Exit codes with --check: 0 OK. 1 WARNING: the share is below its floor, control is on hold, or part of
+    the window was not read or is unclassified. 2 CRITICAL: the floor is at risk, or the ledger is stale.
+    3 UNKNOWN: the ledger or the configuration cannot be read.
     """
+    if check:
+        if watch or chosen.json or chosen.csv:
+            raise click.UsageError("--check prints one line; give it without --watch, --json and --csv")
+        sys.exit(_check())
     config = load_config()
     if not watch:
         sys.exit(_once(config))
@@ -66,14 +76,37 @@ def status_command(watch: bool, every: int) -> None:
     _watch(config, every)
 
 
+def _check() -> int:
+    """Print the line of a monitoring plugin, also where nothing can be read; the exit code."""
+    performance = ""
+    try:
+        config = load_config()
+        with opened_ledger(config) as ledger:
+            asked, measured, value = _gathered(config, ledger)
+        config = asked.config
+        margin, speech = config.promise.margin, language(DEFAULT, config.promise.time_zone)
+        state, text = service_check(measured, margin, value["holds"], speech)
+        performance = performance_data(measured, margin, now(), config.daemon.ready_after)
+    except Exception as error:
+        state, text = ServiceState.UNKNOWN, one_sentence(error)
+    output.draw(service_line(state, text, performance))
+    return state
+
+
+def _gathered(config: Config, ledger: Ledger) -> tuple[Question, Measurement, dict[str, Any]]:
+    """The question, its measurement, and the value of --json."""
+    asked = question.ask(config, ledger)
+    measured, groups = asked.answer(question.by_steered(asked))
+    value = _status(asked, measured, lever.reach(question.by_detail(0, groups)))
+    return asked, measured, value
+
+
 def _once(config: Config) -> int:
     """Print the status; the exit code."""
     with opened_ledger(config) as ledger:
-        asked = question.ask(config, ledger)
+        asked, measured, value = _gathered(config, ledger)
         config = asked.config
-        measured, groups = asked.answer(question.by_steered(asked))
         earlier = () if chosen.json else asked.earlier()
-        value = _status(asked, measured, lever.reach(question.by_detail(0, groups)))
     if chosen.json:
         output.emit(value)
     else:
@@ -156,7 +189,7 @@ def _screen(
     yield name, f"  {m.window.name}  mode {value['mode']}, {leader}"
     yield ()
     margin = config.promise.margin
-    sentence = promise_sentence(m, margin, language("en", config.promise.time_zone)).replace(NBSP, " ")
+    sentence = promise_sentence(m, margin, language(DEFAULT, config.promise.time_zone)).replace(NBSP, " ")
     color = _color(assess(m, margin))
     yield from ((output.styled(line, fg=color),) for line in textwrap.wrap(sentence, width))
     yield ()

@@ -20,7 +20,16 @@ from slurm_ai_factory.cli.screen import unguarded
 from slurm_ai_factory.core.escaped import for_csv, for_json, for_terminal
 from slurm_ai_factory.core.measure import judgement, outlook
 from slurm_ai_factory.core.measure.assessment import assess
-from slurm_ai_factory.core.measure.figures import FIGURES, Unit, number, part, share_value, when, yes_or_no
+from slurm_ai_factory.core.measure.figures import (
+    FIGURES,
+    SCHEMA,
+    Unit,
+    number,
+    part,
+    share_value,
+    when,
+    yes_or_no,
+)
 from slurm_ai_factory.core.measure.outlook import decimals_of
 from slurm_ai_factory.core.programme.sheet import Fault
 from slurm_ai_factory.core.records import HOUR, Charge, Decision, Measurement
@@ -89,17 +98,19 @@ def bar(length: int, label: str, **options: Any) -> AbstractContextManager[Any]:
 
 
 def emit(value: object) -> None:
-    """Print a value as JSON."""
-    click.echo(as_json(value))
+    """Print a value as JSON with the number of its schema; rows are under the key ``rows``."""
+    keyed = value if isinstance(value, Mapping) else {"rows": value}
+    click.echo(as_json({"schema": SCHEMA, **keyed}))
 
 
 def emit_rows(rows: Iterable[object]) -> None:
-    """Print a JSON list, one line a row, without holding all rows in memory."""
-    between = "["
+    """Print rows as ``emit`` does, one line a row, without holding all of them in memory."""
+    click.echo(f'{{"schema": {SCHEMA}, "rows": [', nl=False)
+    between = ""
     for row in rows:
         click.echo(f"{between}\n{as_json(row, indent=None)}", nl=False)
         between = ","
-    click.echo("[]" if between == "[" else "\n]")
+    click.echo("\n]}" if between else "]}")
 
 
 def as_json(value: object, **layout: Any) -> str:

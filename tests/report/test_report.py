@@ -26,7 +26,7 @@ from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import open_ledger, publishing
 from slurm_ai_factory.report import LANGUAGES, Report, as_csv, gather, report_html, report_json, value
 from slurm_ai_factory.report.sheets import figure_rows
-from tests import facility
+from tests import facility, schemas
 from tests.conftest import by_hand, new_ledger, past_guards
 from tests.core.programme.test_suppression import parts, singled_out
 from tests.report import examples, year
@@ -55,7 +55,8 @@ def saf(made: Year, *arguments: str, code: int = 0) -> subprocess.CompletedProce
 def shared(made: Year, window: str, *more: str) -> Any:
     """What `saf share` says of a quarter as of when its report was made."""
     then = facility.moment(facility.AS_OF[window])
-    return json.loads(saf(made, "share", "--window", window, "--as-of", then, "--json", *more).stdout)
+    asked = ("share", "--window", window, "--as-of", then, "--json", *more)
+    return schemas.content(asked, json.loads(saf(made, *asked).stdout))
 
 
 @quarters
@@ -103,7 +104,7 @@ def test_every_file_has_the_same_figures(made: Year, window: str) -> None:
     found = files(made, report)
     rows = list(csv.reader(io.StringIO(found["csv"])))[1:]
     assert rows == [["" if cell is None else str(cell) for cell in row] for row in flat]
-    assert json.loads(found["json"]) == json.loads(json.dumps(said))
+    assert json.loads(found["json"]) == json.loads(json.dumps({"schema": 1} | said))
     numbers = {repr(row[3]) for row in flat if isinstance(row[3], int | float)}
     for code in LANGUAGES:
         shown = re.findall(r'<data value="([^"]+)">', found[code])

@@ -18,6 +18,9 @@ from slurm_ai_factory.core.measure.assessment import assess
 from slurm_ai_factory.core.measure.forecast import forecast_of
 from slurm_ai_factory.core.records import Charge, Instant, Measurement
 
+SCHEMA = 1
+"""The number in every JSON answer; docs/reference/json.md says what may change without a new one."""
+
 
 class Unit(StrEnum):
     """Instants are ISO 8601 in UTC in JSON, and seconds since the epoch as a metric."""
@@ -54,6 +57,8 @@ class Figure(NamedTuple):
         value = self.of(m, margin)
         if self.unit is Unit.INSTANT:
             return when(value)
+        if isinstance(value, float):
+            return value + 0.0  # never -0.0
         return number(value) if isinstance(value, Decimal) else value
 
 

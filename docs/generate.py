@@ -407,12 +407,12 @@ def answers() -> Iterator[str]:
     yield from ("# JSON answers", "", NOTE, "")
     yield "Every command with `--json` prints one JSON object, and so does the JSON file of `saf report`. Its"
     yield f"`schema` is the number of the shape: {SCHEMA} in this version. A list is under `rows`. Ratios are"
-    yield "0 to 1, charges are resource-seconds, instants are ISO 8601 in UTC, and money is text, so that it stays"
-    yield "exact. What is not known is `null`, never 0."
+    yield "0 to 1, charges are resource-seconds, instants are ISO 8601 in UTC, and money is text, so that it"
+    yield "stays exact. What is not known is `null`, never 0."
     yield ""
     yield from ("## What may change", "")
     yield "Without a new number: a new key, a new command, a new word where a key has words (a reason, a"
-    yield "verdict), another order of keys, other sentences. Read the keys that you need, and ignore the others."
+    yield "verdict), another order of keys, other sentences. Read the keys that you need and ignore the rest."
     yield ""
     yield "Only with a new number, and with a line in the changelog: a key is removed or renamed, means"
     yield "something else, has another unit or type, or can be missing or `null` where it could not before."

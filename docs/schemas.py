@@ -1,8 +1,8 @@
 """The shape of every JSON answer, by command: what docs/reference/schemas is made of.
 
-The rule: a key that is listed is always there, unless it is a ``Maybe``; others may come with any release. Every
-answer that a test gets is checked against these, and must not have a key that is not listed (tests/schemas.py).
-`docs/reference/json.md` says what may change.
+The rule: a key that is listed is always there, unless it is a ``Maybe``; others may come with any release.
+Every answer that a test gets is checked against these, and must have no key that is not listed
+(tests/schemas.py). `docs/reference/json.md` says what may change.
 """
 
 from __future__ import annotations
@@ -132,7 +132,8 @@ RUN = {
 }  # fmt: skip
 EXPORTED = {
     "job_label": TEXT, "db_index": WHOLE, "account": TEXT, "user": Maybe(TEXT), "partition": TEXT,
-    "qos": TEXT, "wckey": TEXT, "reservation": TEXT, "state": TEXT, "submit_at": null(AT), "eligible_at": null(AT),
+    "qos": TEXT, "wckey": TEXT, "reservation": TEXT, "state": TEXT, "submit_at": null(AT),
+    "eligible_at": null(AT),
     "start_at": null(AT), "end_at": null(AT), "elapsed_seconds": WHOLE, "suspended_seconds": WHOLE,
     "alloc_tres": TEXT, "beneficiary": TEXT, "fraction": NUMBER, "rule": TEXT, **DETAIL, "promise": TEXT,
     "charge": NUMBER,

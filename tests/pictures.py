@@ -1,7 +1,7 @@
 """python -m tests.pictures: writes docs/pictures, the two pictures of the README.
 
-Rule: the status page is the product's own, on two weeks of the model cluster, and the shares are the first draw
-of the evaluation's scenario `holiday`; nothing is drawn by hand, so both can be made again at any time.
+Rule: the status page is the product's own, on two weeks of the model cluster, and the shares are the first
+draw of the evaluation's scenario `holiday`; nothing is drawn by hand, so both can be made again at any time.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Answers of commands against the published JSON Schemas: every answer that a test reads comes through here."""
+"""Answers of commands against the published JSON Schemas. Every answer a test reads comes through here."""
 
 from __future__ import annotations
 

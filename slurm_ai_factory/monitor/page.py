@@ -1,7 +1,7 @@
 """The status page: the board as one self-contained HTML page. Pure: board, time and language in, HTML out.
 
 The rule: the numbers are in the page itself and need no script; numbers from before a failed cycle are marked
-as old. Every word is in ``messages``, but for names, commands and the errors and decisions that saf recorded.
+as old. Every word is in ``messages``, except names, commands and the errors and decisions that saf recorded.
 """
 
 from __future__ import annotations

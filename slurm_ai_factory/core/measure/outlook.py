@@ -27,7 +27,7 @@ def course(measurement: Measurement, earlier: Sequence[Hour] = ()) -> list[Point
     """The share at the end of each hour: of a calendar window up to then, of a rolling one that ended then.
 
     ``earlier``: the hours before a rolling window. Points for which they do not reach back far enough are
-    left out, but for the last one, the share now.
+    left out, except the last one, the share now.
 
     >>> [round(point.share, 2) for point in course(_example())]
     [0.1, 0.15, 0.2]

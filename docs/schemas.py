@@ -144,7 +144,7 @@ EXPERTISE = {
 }  # fmt: skip
 RULED = keys(**PROPOSED)
 OVERRIDE = {
-    "override": WHOLE, "job": TEXT, "beneficiary": TEXT, "organisation": TEXT, "at": AT, "actor": TEXT,
+    "override": TEXT, "job": TEXT, "beneficiary": TEXT, "organisation": TEXT, "at": AT, "actor": TEXT,
     "reason": TEXT,
 }  # fmt: skip
 POLICY = keys(

@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from slurm_ai_factory import question
-from slurm_ai_factory.cli import draw, output
+from slurm_ai_factory.cli import draw, history, output
 from slurm_ai_factory.cli.options import SafCommand, chosen
 from slurm_ai_factory.cli.output import Styled
 from slurm_ai_factory.cli.screen import unguarded
@@ -138,8 +138,8 @@ def _status(asked: Question, measured: Measurement, reach: Reach) -> dict[str, A
     """The value of --json; the screen shows the same."""
     config, ledger = asked.config, asked.ledger
     last = ledger.control.last_decision()
-    written = (entry for entry in ledger.control.history(RECENT) if entry["status"] != ChangeStatus.ADVISED)
-    change = next(({**entry, "at": output.when(entry["at"])} for entry in written), None)
+    written = (entry for entry in history.latest(ledger, RECENT) if entry["status"] != ChangeStatus.ADVISED)
+    change = next(written, None)
     return {
         "cluster": config.cluster.name,
         "mode": config.control.mode,

@@ -24,13 +24,13 @@ NOTICED = 0.001
 class Step(NamedTuple):
     """Something to do; the command shows more."""
 
-    key: str  #: of its sentence, in the section ``step`` of the messages
+    key: str  #: of its sentence, in the section ``live_step`` of the messages
     command: str = ""
     values: Mapping[str, str] = {}
 
     def sentence(self, speech: Language) -> str:
         """What to do, in a language."""
-        return speech.text(f"step.{self.key}", **self.values)
+        return speech.text(f"live_step.{self.key}", **self.values)
 
 
 def steps(board: Board, now: Instant, speech: Language) -> list[Step]:
@@ -54,7 +54,7 @@ def stale(board: Board, now: Instant) -> bool:
 
 def foreign_words(shown: Shown, speech: Language) -> str:
     """The RawShares that another user changed, with the account where several are steered; empty if none."""
-    key = "control.foreign_shares_of" if len(shown.steered) > 1 else "control.foreign_shares"
+    key = "live_control.foreign_shares_of" if len(shown.steered) > 1 else "live_control.foreign_shares"
     return ", ".join(
         speech.text(key, account=row.account, shares=row.foreign_from)
         for row in shown.steered
@@ -79,7 +79,7 @@ def _of_control(shown: Shown, speech: Language) -> Iterator[Step]:
     reason = shown.decision.reason
     if reason in HOLDS:
         remedy = "saf resume" if reason == "paused" else "saf doctor"
-        yield Step("hold", remedy, {"reason": speech.word("why", reason)})
+        yield Step("hold", remedy, {"reason": speech.word("live_why", reason)})
     if changes := foreign_words(shown, speech):
         yield Step("foreign", "saf history", {"changes": changes})
     if {ChangeStatus.FAILED, ChangeStatus.PLANNED} & set(shown.statuses):

@@ -17,7 +17,7 @@ from slurm_ai_factory.core.measure import outlook
 from slurm_ai_factory.core.measure.assessment import assess
 from slurm_ai_factory.core.measure.outlook import Point
 from slurm_ai_factory.core.records import DAY, Hour, Instant, Measurement
-from slurm_ai_factory.language import NBSP, Language
+from slurm_ai_factory.language import Language
 
 MOST_POINTS = 400
 STEPS: tuple[tuple[int, str], ...] = (
@@ -66,7 +66,7 @@ def share_chart(
     until = m.as_of if m.window.rolling else m.window.until
     frame = ChartFrame(width, height, m.window.since, until, _top(m, course, expected))
     parts = [
-        *_scale(frame),
+        *_scale(frame, speech),
         *_calendar(frame, speech),
         *_days(frame, m),
         *_course(frame, m, course, speech),
@@ -86,14 +86,14 @@ def _top(m: Measurement, course: Sequence[Point], expected: float | None) -> flo
     return min(1.0, ceil(1.1 * highest / 0.1) * 0.1)
 
 
-def _scale(frame: ChartFrame) -> Iterator[str]:
+def _scale(frame: ChartFrame, speech: Language) -> Iterator[str]:
     step = 0.1 if frame.top <= 0.65 else 0.2
     for number in range(round(frame.top / step) + 1):
         y = frame.y(number * step)
         yield f'<path class="grid" d="M{frame.left:g} {y:.1f}H{frame.width - frame.right:g}"/>'
         yield (
             f'<text class="tick" x="{frame.left - 8:g}" y="{y + 4:.1f}" text-anchor="end">'
-            f"{100 * number * step:.0f}{NBSP}%</text>"
+            f"{speech.plain_floor(number * step)}</text>"
         )
 
 
@@ -138,7 +138,7 @@ def _course(frame: ChartFrame, m: Measurement, course: Sequence[Point], speech: 
     """The line, and the areas between it and the floor."""
     if not course:
         place = f'x="{(frame.left + frame.width - frame.right) / 2:g}" y="{frame.height * 0.72:g}"'
-        words = escape(speech.text("page.nothing_yet"))
+        words = escape(speech.text("live_page.nothing_yet"))
         yield f'<text class="empty" {place} text-anchor="middle">{words}</text>'
         return
     line = "L".join(f"{frame.x(at):.1f} {frame.y(share):.1f}" for at, share in course)
@@ -170,7 +170,7 @@ def _outlook(
     y = frame.y(m.target_share) + (16 if beside is not None and beside >= m.target_share else -8)
     yield (
         f'<text class="floor-label" x="{frame.width - frame.right:g}" y="{y:.1f}" text-anchor="end">'
-        f"{escape(speech.text('page.promised', floor=speech.plain_floor(m.target_share)))}</text>"
+        f"{escape(speech.text('live_page.promised', floor=speech.plain_floor(m.target_share)))}</text>"
     )
 
 

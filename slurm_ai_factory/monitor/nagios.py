@@ -62,7 +62,7 @@ def _of_holds(holds: Sequence[Mapping[str, Any]], speech: Language) -> Iterator[
         elif reason == "write_failed":
             yield ServiceState.WARNING, f"the change of RawShares at {since} did not take effect"
         else:
-            yield ServiceState.WARNING, f"on hold since {since}: {speech.word('why', reason)}"
+            yield ServiceState.WARNING, f"on hold since {since}: {speech.word('live_why', reason)}"
 
 
 def performance_data(m: Measurement, margin: float, now: Instant, stale_after: int) -> str:

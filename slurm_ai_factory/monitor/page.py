@@ -57,7 +57,9 @@ def status_html(board: Board, now: Instant, refresh: int = REFRESH, code: str = 
             refresh=refresh,
             l=speech,
             say=speech.text,
-            others=[(other, language(other, UTC).text("page.name")) for other in LANGUAGES if other != code],
+            others=[
+                (other, language(other, UTC).text("live_page.name")) for other in LANGUAGES if other != code
+            ],
             tone=tone(board, now),
             headline=headline(board, speech),
             trouble=trouble(board, now, speech),
@@ -82,19 +84,19 @@ def headline(board: Board, speech: Language) -> str:
     if board.shown is not None:
         return promise_sentence(board.shown.measurement, board.shown.margin, speech)
     if board.failed == "standby":
-        return speech.text("page.standby")
-    return speech.text("page.first_failed" if board.failed else "page.first")
+        return speech.text("live_page.standby")
+    return speech.text("live_page.first_failed" if board.failed else "live_page.first")
 
 
 def trouble(board: Board, now: Instant, speech: Language) -> str:
     """Why the numbers on the page are out of date; empty when they are not."""
-    as_of = f" {speech.text('page.as_of', at=speech.clock(board.shown.at))}" if board.shown else ""
+    as_of = f" {speech.text('live_page.as_of', at=speech.clock(board.shown.at))}" if board.shown else ""
     if board.overdue_since is not None:
         due = f"{speech.clock(board.overdue_since)}{'' if board.shown else ' UTC'}"
-        return f"{speech.text('page.overdue', at=due)}{as_of}"
+        return f"{speech.text('live_page.overdue', at=due)}{as_of}"
     if board.failed:
         return f"{_sentence(board.failure)}{as_of}"
-    return f"{speech.text('page.stale')}{as_of}" if stale(board, now) else ""
+    return f"{speech.text('live_page.stale')}{as_of}" if stale(board, now) else ""
 
 
 def _seen(shown: Shown, speech: Language) -> dict[str, Any]:
@@ -139,7 +141,7 @@ def _figures(shown: Shown, speech: Language) -> Iterator[tuple[str, str, str]]:
         "total": speech.short_hours(m.total_charge),
         "unit": resource_hours(m, speech),
         "margin": speech.plain_floor(margin),
-        "verdict": speech.word("outcome", known.verdict),
+        "verdict": speech.word("live_outcome", known.verdict),
     }
     reach = {True: "_yes", False: "_no", None: ""}[known.attainable]
     for key in (
@@ -151,9 +153,9 @@ def _figures(shown: Shown, speech: Language) -> Iterator[tuple[str, str, str]]:
             continue
         note = f"{key}_note{reach if key == 'required_share' else ''}"
         yield (
-            speech.word("figure", key),
+            speech.word("live_figure", key),
             _value(key, value, m.target_share, speech),
-            speech.text(f"figure.{note}", **words),
+            speech.text(f"live_figure.{note}", **words),
         )
 
 
@@ -175,7 +177,9 @@ def _weights(shown: Shown, speech: Language) -> str:
         return ""
     terms = (f"{weight} {name}" for name, weight in m.resource.weights.items())
     return speech.text(
-        "page.weights", label=m.resource_label or speech.text("page.one_unit"), weights=" + ".join(terms)
+        "live_page.weights",
+        label=m.resource_label or speech.text("live_page.one_unit"),
+        weights=" + ".join(terms),
     )
 
 
@@ -184,8 +188,8 @@ def _control(shown: Shown, speech: Language) -> Iterator[tuple[str, str]]:
     inputs, m = shown.decision.inputs, shown.measurement
     for row in shown.steered:
         if row.raw_shares is not None:
-            key = "control.raw_shares" if len(shown.steered) == 1 else "control.raw_shares_of"
-            wanted = speech.text("control.wanted", shares=row.raw_shares, wanted=row.wanted)
+            key = "live_control.raw_shares" if len(shown.steered) == 1 else "live_control.raw_shares_of"
+            wanted = speech.text("live_control.wanted", shares=row.raw_shares, wanted=row.wanted)
             yield (
                 speech.text(key, account=row.account),
                 str(row.raw_shares) if row.wanted == row.raw_shares else wanted,
@@ -198,12 +202,12 @@ def _control(shown: Shown, speech: Language) -> Iterator[tuple[str, str]]:
         ("other", shown.reach.other_share),
     ):
         if isinstance(value, float | int):
-            yield speech.text(f"control.{name}"), speech.plain_percent(value)
-    unit = m.resource_label or speech.word("amount", resource_key(m))
+            yield speech.text(f"live_control.{name}"), speech.plain_percent(value)
+    unit = m.resource_label or speech.word("live_amount", resource_key(m))
     running, waiting = (speech.amount(float(n)) for n in (m.regional_running, m.regional_pending))
     yield (
-        speech.text("control.jobs"),
-        speech.text("control.jobs_now", running=running, unit=unit, waiting=waiting),
+        speech.text("live_control.jobs"),
+        speech.text("live_control.jobs_now", running=running, unit=unit, waiting=waiting),
     )
 
 
@@ -215,15 +219,15 @@ def _decision(shown: Shown, speech: Language) -> str:
         f"RawShares {change.account} {change.raw_shares_before} → {change.raw_shares_after}"
         for change in shown.decision.changes
     )
-    key = "decided.changed" if changes else "decided.unchanged"
-    return speech.text(key, changes=changes, reason=speech.word("why", shown.decision.reason))
+    key = "live_decided.changed" if changes else "live_decided.unchanged"
+    return speech.text(key, changes=changes, reason=speech.word("live_why", shown.decision.reason))
 
 
 def _decided(shown: Shown, speech: Language) -> str:
     at = speech.clock(shown.decision.at)
     if shown.reason_since is None:
-        return speech.text("page.decided", at=at)
-    return speech.text("page.decided_since", at=at, since=speech.clock(shown.reason_since))
+        return speech.text("live_page.decided", at=at)
+    return speech.text("live_page.decided_since", at=at, since=speech.clock(shown.reason_since))
 
 
 def _holds(shown: Shown, speech: Language) -> Iterator[str]:
@@ -231,13 +235,15 @@ def _holds(shown: Shown, speech: Language) -> Iterator[str]:
     reason = shown.decision.reason
     if reason in HOLDS:
         since = "" if shown.reason_since is None else speech.clock(shown.reason_since)
-        words = _sentence(speech.word("why", reason)).rstrip(".")
-        yield speech.text("control.hold_since" if since else "control.hold", reason=words, since=since)
+        words = _sentence(speech.word("live_why", reason)).rstrip(".")
+        yield speech.text(
+            "live_control.hold_since" if since else "live_control.hold", reason=words, since=since
+        )
     if changes := foreign_words(shown, speech):
-        yield speech.text("control.foreign", changes=changes)
+        yield speech.text("live_control.foreign", changes=changes)
     for key, part in (("outside_much", shown.reach.outside_share), ("other_much", shown.reach.other_share)):
         if part is not None and part > APART_MOST:
-            yield speech.text(f"control.{key}", share=speech.plain_percent(part))
+            yield speech.text(f"live_control.{key}", share=speech.plain_percent(part))
 
 
 def _changes(shown: Shown, speech: Language) -> list[dict[str, str]]:
@@ -248,8 +254,8 @@ def _changes(shown: Shown, speech: Language) -> list[dict[str, str]]:
             "shares": f"{f'{change.account} ' if len(shown.steered) > 1 else ''}"
             f"{change.raw_shares_before} → {change.raw_shares_after}",
             "status": change.status,
-            "status_words": speech.word("change", change.status),
-            "why": speech.word("why", change.reason),
+            "status_words": speech.word("live_change", change.status),
+            "why": speech.word("live_why", change.reason),
         }
         for change in shown.history[:MOST_CHANGES]
     ]
@@ -261,7 +267,7 @@ def _groups(shown: Shown, label: str, groups: Sequence[Group], speech: Language)
     largest = max(float(group.delivered) for group in groups)
     return [
         {
-            "name": speech.word(label, speech.word("beneficiary", group.name)).replace("_", " "),
+            "name": speech.word(label, speech.word("live_beneficiary", group.name)).replace("_", " "),
             "beneficiary": str(group.beneficiary),
             "share": speech.plain_percent(float(group.delivered) / total),
             "width": f"{100 * float(group.delivered) / largest:.1f}",

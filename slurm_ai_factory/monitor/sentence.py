@@ -16,13 +16,13 @@ def promise_sentence(m: Measurement, margin: float, speech: Language) -> str:
     known = assess(m, margin)
     promised, window = speech.plain_floor(m.target_share), speech.window(m.window.name)
     if m.ended:
-        return f"{speech.text('now.ended', window=window)}."
+        return f"{speech.text('live_now.ended', window=window)}."
     if m.delivered_share is None or known.floor_side is None:
-        key = "now.unread" if m.unread_seconds else "now.nothing"
+        key = "live_now.unread" if m.unread_seconds else "live_now.nothing"
         return f"{speech.text(key, window=window, promised=promised)}."
     share = speech.plain_percent(m.delivered_share, m.target_share)
     state = speech.text(
-        f"now.{known.floor_side}",
+        f"live_now.{known.floor_side}",
         share=share,
         what=resource_time(m, speech),
         window=window,
@@ -33,7 +33,7 @@ def promise_sentence(m: Measurement, margin: float, speech: Language) -> str:
         return f"{state}."
     required = "" if known.required_share is None else speech.plain_percent(known.required_share)
     hours = speech.plain(m.unread_seconds / HOUR)
-    return f"{state}{speech.text(f'now.{clause}', required=required, hours=hours)}."
+    return f"{state}{speech.text(f'live_now.{clause}', required=required, hours=hours)}."
 
 
 def _clause(m: Measurement, known: Assessment) -> str:
@@ -56,16 +56,16 @@ def _clause(m: Measurement, known: Assessment) -> str:
 def resource_time(m: Measurement, speech: Language) -> str:
     """The resource of the promise as a share is of it: GPU time, or the time of its label."""
     if m.resource_label:
-        return speech.text("time.labelled", label=m.resource_label)
-    return speech.word("time", resource_key(m))
+        return speech.text("live_time.labelled", label=m.resource_label)
+    return speech.word("live_time", resource_key(m))
 
 
 def resource_hours(m: Measurement, speech: Language) -> str:
     """The unit of a charge: GPU hours, or the hours of its label."""
     if m.resource_label:
-        return speech.text("time.labelled_hours", label=m.resource_label)
+        return speech.text("live_time.labelled_hours", label=m.resource_label)
     key = resource_key(m)
-    return speech.word("time", "weighted_hours") if key == "weighted" else speech.word("unit", key)
+    return speech.word("live_time", "weighted_hours") if key == "weighted" else speech.word("unit", key)
 
 
 def resource_key(m: Measurement) -> str:

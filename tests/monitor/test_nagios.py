@@ -32,7 +32,7 @@ def hold(reason: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("m", "holds", "state", "words"),
     [
-        (measurement(0.3), [], "OK", "above the promised 25 %"),
+        (measurement(0.3), [], "OK", "above the promised 25"),
         (measurement(0.2, days=0, regional_charge=0, total_charge=0), [], "OK", "Nothing has been delivered"),
         (measurement(0.2, ended=True), [], "OK", "No promise holds"),
         (demand(0.2, 0.3), [], "WARNING", "of the rest of the window would mend it"),

@@ -26,7 +26,7 @@ def speech(code: str) -> Language:
 
 
 def said_of(m: Measurement, code: str = "en") -> str:
-    return sentence.promise_sentence(m, MARGIN, speech(code)).replace(NBSP, " ")
+    return sentence.promise_sentence(m, MARGIN, speech(code)).replace(f"{NBSP}%", "%").replace(NBSP, " ")
 
 
 def nothing() -> Measurement:
@@ -35,7 +35,7 @@ def nothing() -> Measurement:
 
 def had(share: str, side: str, rest: str = "") -> str:
     quarter = "the first quarter of 2027"
-    return f"The region has had {share} of the GPU time in {quarter}, {side} the promised 25 %{rest}."
+    return f"The region has had {share} of the GPU time in {quarter}, {side} the promised 25%{rest}."
 
 
 @pytest.mark.parametrize(
@@ -43,11 +43,11 @@ def had(share: str, side: str, rest: str = "") -> str:
     [
         (
             nothing(),
-            "Nothing has been delivered in the first quarter of 2027 yet. The region is promised 25 %.",
+            "Nothing has been delivered in the first quarter of 2027 yet. The region is promised 25%.",
         ),
         (
             replace(nothing(), unread_seconds=DAY),
-            "Nothing is known of the first quarter of 2027: it was not read. The region is promised 25 %.",
+            "Nothing is known of the first quarter of 2027: it was not read. The region is promised 25%.",
         ),
         (
             measurement(0.2, ended=True),
@@ -55,39 +55,39 @@ def had(share: str, side: str, rest: str = "") -> str:
         ),
         (
             replace(measurement(0.3, days=90), unread_seconds=DAY),
-            had("30.0 %", "above", "; 24 hours of the window were never read"),
+            had("30.0%", "above", "; 24 hours of the window were never read"),
         ),
-        (demand(0.3, 0.0, regional_running=0, regional_pending=0), had("30.0 %", "above")),
-        (measurement(0.25), had("25.0 %", "as much as")),
-        (demand(0.2, 0.7), had("20.0 %", "below", "; 29.0 % of the rest of the window would mend it")),
+        (demand(0.3, 0.0, regional_running=0, regional_pending=0), had("30.0%", "above")),
+        (measurement(0.25), had("25.0%", "as much as")),
+        (demand(0.2, 0.7), had("20.0%", "below", "; 29.0% of the rest of the window would mend it")),
         (
             demand(0.2, 0.0, days=6),
-            had("20.0 %", "below", "; it takes 26.4 % of the rest of the window to mend it"),
+            had("20.0%", "below", "; it takes 26.4% of the rest of the window to mend it"),
         ),
         (
             demand(0.2499, 0.1),
-            had("24.99 %", "below", "; 26.5 % of the rest of the window would mend it"),
+            had("24.99%", "below", "; 26.5% of the rest of the window would mend it"),
         ),
         (
             demand(0.2, 0.0, regional_pending=10**6),
             had(
-                "20.0 %", "below",
-                "; it would take 29.0 % of the rest of the window, more than regional jobs asked for in the "
+                "20.0%", "below",
+                "; it would take 29.0% of the rest of the window, more than regional jobs asked for in the "
                 "last seven days",
             ),
         ),
         (
             demand(0.0, 0.0, regional_pending=10**6),
-            had("0.0 %", "below", "; no regional job ran or waited in the last seven days"),
+            had("0.0%", "below", "; no regional job ran or waited in the last seven days"),
         ),
-        (measurement(0.9, days=80), had("90.0 %", "above", ", and that can no longer change")),
+        (measurement(0.9, days=80), had("90.0%", "above", ", and that can no longer change")),
         (
             measurement(0.2, days=90, starved_charge=1e12),
-            had("20.0 %", "below", "; regional jobs waited while it was below"),
+            had("20.0%", "below", "; regional jobs waited while it was below"),
         ),
         (
             measurement(0.2, days=90),
-            had("20.0 %", "below", "; there was too little regional work to reach it"),
+            had("20.0%", "below", "; there was too little regional work to reach it"),
         ),
     ],
 )  # fmt: skip
@@ -97,7 +97,7 @@ def test_one_sentence_says_how_it_stands(m: Measurement, words: str) -> None:
 
 def test_it_is_said_in_dutch() -> None:
     assert said_of(measurement(0.3, days=90), "nl") == (
-        "De regio kreeg in het eerste kwartaal van 2027 30,0 % van de GPU-tijd: meer dan de toegezegde 25 %, "
+        "De regio kreeg in het eerste kwartaal van 2027 30,0% van de GPU-tijd: meer dan de toegezegde 25%, "
         "en dat kan niet meer veranderen."
     )
 

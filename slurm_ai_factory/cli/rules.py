@@ -162,7 +162,9 @@ def _print_moves(before: RulesResult, after: RulesResult) -> None:
         [*(move[name] for name in _KEYS), *(output.hours(move[name], digits) for name in charges)]
         for move in moves
     ]
-    return output.table((*_KEYS, *(f"{name} ({m.called}-hours)" for name in charges)), rows)
+    return output.table(
+        (*_KEYS, *(f"{name} ({outlook.resource_unit(m.called)}-hours)" for name in charges)), rows
+    )
 
 
 def _side(m: Measurement) -> dict[str, object]:

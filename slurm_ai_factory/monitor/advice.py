@@ -43,6 +43,8 @@ def steps(board: Board, now: Instant, speech: Language) -> list[Step]:
         return advised
     if shown is not None and shown.mode == Mode.OBSERVE:
         return [Step("calm_observe", "saf plan")]
+    if shown is not None and assess(shown.measurement, shown.margin).below:
+        return [Step("calm_below", "saf status")]
     return [Step("calm")]
 
 

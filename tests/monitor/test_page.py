@@ -22,6 +22,7 @@ from slurm_ai_factory.monitor import chart, page
 from slurm_ai_factory.monitor.advice import Step, steps
 from slurm_ai_factory.monitor.board import Board, Done, Reconciled, Steered
 from slurm_ai_factory.monitor.sentence import promise_sentence
+from tests.core.measure.test_assessment import demand
 from tests.docs.markdown import ROOT
 from tests.monitor import examples
 from tests.monitor.examples import DAY, NOW, SINCE, measurement
@@ -184,7 +185,8 @@ def every_step() -> list[Step]:
     )  # fmt: skip
     board.reconciled = Reconciled(NOW, 0, 3600, 5)
     advised = [step for each in [board, *BOARDS.values()] for step in steps(each, NOW, speech())]
-    return [*advised, *steps(examples.complete(mode="observe"), NOW, speech()),
+    mending = examples.complete(measurement=demand(0.2, 0.3))
+    return [*advised, *steps(mending, NOW, speech()), *steps(examples.complete(mode="observe"), NOW, speech()),
             *steps(BOARDS["complete"], NOW + 9999, speech())]  # fmt: skip
 
 
@@ -197,6 +199,14 @@ def test_every_step_names_a_command_that_exists() -> None:
             for word in shlex.split(step.command)[1:]:
                 assert isinstance(command, click.Group)
                 command = command.commands[word]
+
+
+@pytest.mark.parametrize("mode", ["enforce", "advise"])
+def test_below_the_floor_not_all_is_well(mode: str) -> None:
+    """A headline that says below, and a step that says all is well, contradict each other."""
+    board = examples.complete(measurement=demand(0.2, 0.3), mode=mode)
+    assert [step.key for step in steps(board, NOW, speech())] == ["calm_below"]
+    assert "all is well" not in read(board)
 
 
 def test_where_nothing_is_the_matter_there_is_nothing_to_do() -> None:

@@ -185,9 +185,9 @@ def every_step() -> list[Step]:
     )  # fmt: skip
     board.reconciled = Reconciled(NOW, 0, 3600, 5)
     advised = [step for each in [board, *BOARDS.values()] for step in steps(each, NOW, speech())]
-    mending = examples.complete(measurement=demand(0.2, 0.3))
-    return [*advised, *steps(mending, NOW, speech()), *steps(examples.complete(mode="observe"), NOW, speech()),
-            *steps(BOARDS["complete"], NOW + 9999, speech())]  # fmt: skip
+    mending, observing = examples.complete(measurement=demand(0.2, 0.3)), examples.complete(mode="observe")
+    later = steps(BOARDS["complete"], NOW + 9999, speech())
+    return [*advised, *steps(mending, NOW, speech()), *steps(observing, NOW, speech()), *later]
 
 
 def test_every_step_names_a_command_that_exists() -> None:

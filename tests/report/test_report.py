@@ -23,6 +23,7 @@ from slurm_ai_factory import question
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.rules.classify import Beneficiary
 from slurm_ai_factory.errors import LedgerError
+from slurm_ai_factory.language import catalogue
 from slurm_ai_factory.ledger import open_ledger, publishing
 from slurm_ai_factory.report import LANGUAGES, Report, as_csv, gather, report_html, report_json, value
 from slurm_ai_factory.report.sheets import figure_rows
@@ -383,7 +384,20 @@ def test_a_window_that_is_not_over_is_open(made: Year) -> None:
     report = made.report("2027Q4", facility.at("2027-11-15"))
     page = report_html(report, "nl", {})
     assert "het oordeel staat nog open" in page
-    assert "moet Groningen en Noord-Drenthe in de resterende tijd" in page
+
+
+def test_a_share_above_the_floor_is_not_called_out_of_reach(made: Year) -> None:
+    """What is needed, and whether that can be done, is said below the floor only."""
+    report = made.report("2027Q4", facility.at("2027-11-15"))
+    above, m = value(report)["share"], report.measurement
+    assert (above["floor_side"], above["required_share"], above["attainable"]) == ("above", None, None)
+    below = replace(report, measurement=replace(m, target_share=0.9))
+    assert value(below)["share"]["attainable"] is False
+    for code in LANGUAGES:
+        needed, no = (str(catalogue(code)["verdict"][key]) for key in ("required", "attainable_no"))
+        for words in (needed.partition("{")[0], no):
+            assert words not in report_html(report, code, {})
+            assert words in report_html(below, code, {})
 
 
 def test_a_window_without_records_says_so(made: Year) -> None:

@@ -11,7 +11,7 @@ TIMES ?= 1
 SLURM := slurm and not every_version and not alone
 FIRST := tests/cluster $(wildcard tests/end_to_end/test_[a-f]*.py)
 
-.PHONY: faults freeze tamper help demo demo-slurm test test-fast test-model test-install lint slurm slurm-roots test-slurm-all seen examples crash hostile accept-slurm evaluate docs docs-serve bench-simulate bench-ingest bench-scrape bench-sources clean
+.PHONY: faults freeze tamper help demo demo-slurm test test-fast test-model test-install lint slurm slurm-roots test-slurm-all seen examples pictures crash hostile accept-slurm evaluate docs docs-serve bench-simulate bench-ingest bench-scrape bench-sources clean
 .DEFAULT_GOAL := help
 
 help:  ## Show these targets.
@@ -63,7 +63,7 @@ test-slurm-all: $(VENV)/.installed slurm-roots  ## What every source has to tell
 	SAF_CONTRACT=docs/sources.json $(BIN)/pytest -m "slurm or contract" tests/slurm tests/cluster/test_versions.py
 	@$(BIN)/python -m docs.generate
 
-test-install: $(VENV)/.installed slurm  ## Type the README's production block on a bare Debian 12 and 13 (as root).
+test-install: $(VENV)/.installed slurm  ## Type the block of docs/howto/install.md on a bare Debian 12 and 13 (as root).
 	@sh tests/cluster/roots.sh debian-12 debian-13 24.11
 	@$(BIN)/python -m tests.install
 
@@ -110,6 +110,9 @@ docs-serve: $(VENV)/.installed  ## The same on http://127.0.0.1:8000, made again
 
 examples: $(VENV)/.installed  ## Make docs/examples again: a report of a facility that does not exist.
 	@$(BIN)/python -m tests.report.examples
+
+pictures: $(VENV)/.installed seen  ## Make docs/pictures again: the status page, and the share under two policies.
+	@$(BIN)/python -m tests.pictures
 
 bench-sources: $(VENV)/.installed slurm-roots  ## What each source of finished runs costs, on each version; RUNS=1000 for a quick one.
 	@$(BIN)/python -m tests.benchmarks.sources

@@ -11,12 +11,14 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import click
 from prometheus_client import Metric, ProcessCollector
 
+from docs.schemas import REPORT, file_name, schemas
 from docs.terms import terms
 from slurm_ai_factory.cli import cli
 from slurm_ai_factory.cli.options import SafCommand
@@ -25,7 +27,7 @@ from slurm_ai_factory.config.load import SEARCH_PATH
 from slurm_ai_factory.core.control.lever import Reach
 from slurm_ai_factory.core.control.reasons import HOLDS, REASONS
 from slurm_ai_factory.core.live.demand import BY_REASON, OF_REASON, OF_STATE, Standing
-from slurm_ai_factory.core.measure.figures import FIGURES
+from slurm_ai_factory.core.measure.figures import FIGURES, SCHEMA
 from slurm_ai_factory.core.measure.share import Group
 from slurm_ai_factory.core.measure.tally import Tally
 from slurm_ai_factory.core.records import Decision, Hour, Measurement, Mode, Window
@@ -253,10 +255,10 @@ def _label_values(families: Iterable[Metric]) -> Iterator[str]:
 
 def _shown() -> Shown:
     """A complete cycle in which everything is known."""
-    hours = tuple(Hour(at, 1.0, 4.0, 1.0, 8.0) for at in (0, 3600, 7200))
+    hours = tuple(Hour(at, 1.0, 8.0, 1.0, 8.0) for at in range(0, 604800, 3600))
     measurement = Measurement(
-        cluster="c", window=Window("2027Q1", 0, 7776000), as_of=10800, resource=Resource({"cpu": 1}),
-        target_share=0.25, regional_charge=3, total_charge=12, unclassified_charge=1, capacity=24,
+        cluster="c", window=Window("2027Q1", 0, 7776000), as_of=604800, resource=Resource({"cpu": 1}),
+        target_share=0.25, regional_charge=2, total_charge=12, unclassified_charge=1, capacity=24,
         waiting_charge=3, starved_charge=0.0, newest_record_at=10800, hours=hours,
     )  # fmt: skip
     inputs = {"usage_share": 0.25, "share_wanted": 0.25, "share": 0.25}
@@ -421,6 +423,37 @@ def words() -> Iterator[str]:
     yield from table(("Dutch", "English", "in the glossary", "not"), rows)
 
 
+def answers() -> Iterator[str]:
+    """Where the schema of each answer is, and what may change in one."""
+    yield from ("# JSON answers", "", NOTE, "")
+    yield "Every command with `--json` prints one JSON object, and so does the JSON file of `saf report`. Its"
+    yield f"`schema` is the number of the shape: {SCHEMA} in this version. A list is under `rows`. Ratios are"
+    yield "0 to 1, charges are resource-seconds, instants are ISO 8601 in UTC, and money is text, so that it"
+    yield "stays exact. What is not known is `null`, never 0."
+    yield ""
+    yield from ("## What may change", "")
+    yield "Without a new number: a new key, a new command, a new word where a key has words (a reason, a"
+    yield "verdict), another order of keys, other sentences. Read the keys that you need and ignore the rest."
+    yield ""
+    yield "Only with a new number, and with a line in the changelog: a key is removed or renamed, means"
+    yield "something else, has another unit or type, or can be missing or `null` where it could not before."
+    yield ""
+    yield from ("## The schemas", "", "In [JSON Schema](https://json-schema.org/) 2020-12.", "")
+    rows = (
+        (
+            f"`{name}`" if name == REPORT else f"`saf {name}`",
+            f"[{file_name(name)}](schemas/{file_name(name)})",
+        )
+        for name, _ in schemas()
+    )
+    yield from table(("answer", "schema"), rows)
+
+
+def schema_lines(schema: object) -> Iterator[str]:
+    """A schema as the lines of its file."""
+    yield from json.dumps(schema, indent=1).splitlines()
+
+
 PAGES: dict[str, Callable[[], Iterator[str]]] = {
     "config.md": config,
     "cli.md": commands,
@@ -432,7 +465,8 @@ PAGES: dict[str, Callable[[], Iterator[str]]] = {
     "sources.md": sources,
     "fingerprint.md": fingerprint,
     "words.md": words,
-}
+    "json.md": answers,
+} | {f"schemas/{file_name(name)}": partial(schema_lines, schema) for name, schema in schemas()}
 
 
 def page(name: str) -> str:
@@ -456,6 +490,7 @@ def main(arguments: Sequence[str]) -> int:
     for name in changed:
         sys.stderr.write(f"docs/reference/{name} {'is out of date' if check else 'written'}\n")
         if not check:
+            (FOLDER / name).parent.mkdir(exist_ok=True)
             (FOLDER / name).write_text(page(name), encoding="utf-8")
     return int(check and bool(changed))
 

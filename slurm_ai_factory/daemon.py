@@ -96,7 +96,7 @@ class Daemon:
             self._signals(),
             serving(
                 config.daemon.listen,
-                lambda: status_html(board, self.clock(), self._refresh),
+                lambda code: status_html(board, self.clock(), self._refresh, code),
                 exposition.text,
                 {"/healthz": self._healthy(config), "/readyz": self._ready(config, board)},
                 config.daemon.web_config_file,

@@ -15,13 +15,14 @@ from typing import NamedTuple
 
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import windows
+from slurm_ai_factory.core.charge import hour_of
 from slurm_ai_factory.core.control import lever
 from slurm_ai_factory.core.control.lever import Lever
 from slurm_ai_factory.core.measure import capacity, share
 from slurm_ai_factory.core.measure.share import Group, Promise, SortedRun
 from slurm_ai_factory.core.programme import terms
 from slurm_ai_factory.core.programme.terms import PromiseTerms
-from slurm_ai_factory.core.records import Charge, Instant, Interval, Measurement, Subject, Window
+from slurm_ai_factory.core.records import Charge, Hour, Instant, Interval, Measurement, Subject, Window
 from slurm_ai_factory.core.rules.classify import Beneficiary, Classification, Rules
 from slurm_ai_factory.core.rules.organisations import always_regional
 from slurm_ai_factory.core.tres import Count
@@ -88,6 +89,16 @@ class Question:
         """The same about the window before a calendar window, in the civil time of its own term."""
         window = windows.before(self.window, self.terms.at(self.window.since - 1).zone)
         return window and self.about(window)
+
+    def earlier(self) -> tuple[Hour, ...]:
+        """The hours before a rolling window, as many as it has, that are of its term; its earlier shares rest
+        on them. None before a calendar window.
+        """
+        since, length = self.window.since, hour_of(self.window.until) - self.window.since
+        begin = max(since - length, self.terms.of(self.window).since)
+        if not self.window.rolling or begin >= since:
+            return ()
+        return self.over((begin, since)).measure().hours
 
     def answer(self, key: GroupKey | None = None, promise: Promise | None = None) -> Answer:
         """The measurement, in the promise's resource unless another is given, and the charge by ``key``."""

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests import loaded
+from tests import loaded, schemas
 
 SECTIONS: dict[str, dict[str, object]] = {
     "cluster": {"name": "loop"},
@@ -66,8 +66,8 @@ class Saf:
         return done
 
     def json(self, *arguments: str, code: int = 0) -> Any:
-        """What the command printed as JSON."""
-        return json.loads(self.run(*arguments, "--json", code=code).stdout)
+        """What the command printed as JSON, checked against its schema; rows without what is around them."""
+        return schemas.content(arguments, json.loads(self.run(*arguments, "--json", code=code).stdout))
 
     def start(self, log: Path, under: Sequence[str] = ()) -> subprocess.Popen[bytes]:
         """The daemon, in the background; ``under`` is a command that starts it."""

@@ -96,7 +96,7 @@ def panels() -> list[tuple[int, int, Panel]]:
                        about="Below the floor, and the window rolls or its rest cannot mend that.")),
         (4, 4, numbers("Within reach", if_below(f"max(saf_attainable{IN})"), "none", why=NOT_CALENDAR,
                        words={0: ("no", BAD), 1: ("yes", GOOD), **ROLLS, -2: ("yes: at the floor", GOOD)},
-                       about="Whether present regional demand can reach the required share.")),
+                       about="Whether regional demand as in the last seven days can reach the floor.")),
         (4, 4, numbers("Expected at the end", of_calendar(f"max(saf_forecast_share_ratio{IN})"),
                        "percentunit", words=ROLLS, why=NOT_CALENDAR,
                        about="If the rest of the window is like the last seven days.")),

@@ -19,7 +19,18 @@ from slurm_ai_factory.cli.options import chosen
 from slurm_ai_factory.cli.screen import unguarded
 from slurm_ai_factory.core.escaped import for_csv, for_json, for_terminal
 from slurm_ai_factory.core.measure import judgement, outlook
-from slurm_ai_factory.core.measure.figures import FIGURES, Unit, number, part, share_value, when, yes_or_no
+from slurm_ai_factory.core.measure.assessment import assess
+from slurm_ai_factory.core.measure.figures import (
+    FIGURES,
+    SCHEMA,
+    Unit,
+    number,
+    part,
+    share_value,
+    when,
+    yes_or_no,
+)
+from slurm_ai_factory.core.measure.outlook import decimals_of
 from slurm_ai_factory.core.programme.sheet import Fault
 from slurm_ai_factory.core.records import HOUR, Charge, Decision, Measurement
 from slurm_ai_factory.core.words import count
@@ -87,17 +98,19 @@ def bar(length: int, label: str, **options: Any) -> AbstractContextManager[Any]:
 
 
 def emit(value: object) -> None:
-    """Print a value as JSON."""
-    click.echo(as_json(value))
+    """Print a value as JSON with the number of its schema; rows are under the key ``rows``."""
+    keyed = value if isinstance(value, Mapping) else {"rows": value}
+    click.echo(as_json({"schema": SCHEMA, **keyed}))
 
 
 def emit_rows(rows: Iterable[object]) -> None:
-    """Print a JSON list, one line a row, without holding all rows in memory."""
-    between = "["
+    """Print rows as ``emit`` does, one line a row, without holding all of them in memory."""
+    click.echo(f'{{"schema": {SCHEMA}, "rows": [', nl=False)
+    between = ""
     for row in rows:
         click.echo(f"{between}\n{as_json(row, indent=None)}", nl=False)
         between = ","
-    click.echo("[]" if between == "[" else "\n]")
+    click.echo("\n]}" if between else "]}")
 
 
 def as_json(value: object, **layout: Any) -> str:
@@ -193,17 +206,6 @@ def percent(ratio: float | None) -> str | None:
     return None if ratio is None else outlook.percent_text(ratio)
 
 
-def decimals(largest: float) -> int:
-    """How many decimals show at least two digits of a small figure.
-
-    >>> [decimals(value) for value in (0, 0.0004, 0.04, 0.4, 4, 4000)]
-    [1, 4, 3, 2, 1, 1]
-    """
-    return next(
-        (n for n, least in ((1, 1), (2, 0.1), (3, 0.01)) if abs(largest) >= least), 4 if largest else 1
-    )
-
-
 def hours(charge: Charge | float | None, digits: int | None = None) -> str | None:
     """Resource-seconds as resource-hours, for people; small figures with more decimals, or with ``digits``.
 
@@ -213,7 +215,7 @@ def hours(charge: Charge | float | None, digits: int | None = None) -> str | Non
     if charge is None:
         return None
     value = float(charge) / HOUR
-    digits = decimals(value) if digits is None else digits
+    digits = decimals_of(value) if digits is None else digits
     return f"{round(value, digits) + 0.0:,.{digits}f}".replace(",", " ")
 
 
@@ -223,7 +225,7 @@ def column(charges: Sequence[Charge | float]) -> list[str | None]:
     >>> column([1440, 36, -1])
     ['0.40', '0.01', '0.00']
     """
-    digits = decimals(max(map(abs, map(float, charges)), default=0) / HOUR)
+    digits = decimals_of(max(map(abs, map(float, charges)), default=0) / HOUR)
     return [hours(charge, digits) for charge in charges]
 
 
@@ -238,11 +240,6 @@ def figure_text(key: str, m: Measurement, margin: float) -> str | None:
     return yes_or_no(value) if figure.unit is Unit.YES_NO else str(value)
 
 
-def attainable_text(m: Measurement, margin: float) -> str | None:
-    """Whether the floor can still be reached; None if the share is not below it, or if that is not known."""
-    return None if outlook.mendable(m, margin) is None else figure_text("attainable", m, margin)
-
-
 def share_text(m: Measurement, margin: float) -> dict[str, object]:
     """A measurement for people, by the words of FIGURES."""
     text = {key: figure_text(key, m, margin) for key in FIGURES if key != "forecast"}
@@ -251,7 +248,7 @@ def share_text(m: Measurement, margin: float) -> dict[str, object]:
         "window": f"{m.window.name}  ({text['since']} .. {text['until']})",
         "as_of": text["as_of"],
         **unread,
-        "resource": f"{m.resource.name}, in {m.called}-hours",
+        "resource": f"{m.resource.name}, in {outlook.resource_unit(m.called)}-hours",
         "target_share": text["target_share"],
         "delivered_share": f"{text['delivered_share'] or '-'}  "
         f"(regional {text['regional_charge']} of {text['total_charge']})",
@@ -262,8 +259,8 @@ def share_text(m: Measurement, margin: float) -> dict[str, object]:
         "starved",
         "shortfall_charge": text["shortfall_charge"],
         "required_share": text["required_share"],
-        "attainable": attainable_text(m, margin),
-        "verdict": f"{text['verdict']}  ({judgement.GROUNDS[judgement.judge(m).reason]})",
+        "attainable": text["attainable"],
+        "verdict": f"{text['verdict']}  ({judgement.GROUNDS[assess(m, margin).reason]})",
     }
     return {FIGURES[key].words: value for key, value in rows.items()}
 

@@ -14,7 +14,7 @@ from slurm_ai_factory.cli.arguments import WINDOW, asked_window
 from slurm_ai_factory.cli.options import SafGroup, chosen
 from slurm_ai_factory.cli.wiring import load_config, now, opened_books, opened_ledger, slurm_of
 from slurm_ai_factory.config import Config
-from slurm_ai_factory.core.measure import judgement
+from slurm_ai_factory.core.measure import judgement, outlook
 from slurm_ai_factory.core.records import HOUR, Charge, Measurement, Subject, Window
 from slurm_ai_factory.core.rules import rule_check
 from slurm_ai_factory.core.rules.classify import Classification
@@ -157,12 +157,14 @@ def _print_moves(before: RulesResult, after: RulesResult) -> None:
     click.echo()
     if not moves:
         return click.echo("no charge of the window would move")
-    digits = output.decimals(max(abs(float(move["difference"])) for move in moves) / HOUR)
+    digits = outlook.decimals_of(max(abs(float(move["difference"])) for move in moves) / HOUR)
     rows = [
         [*(move[name] for name in _KEYS), *(output.hours(move[name], digits) for name in charges)]
         for move in moves
     ]
-    return output.table((*_KEYS, *(f"{name} ({m.called}-hours)" for name in charges)), rows)
+    return output.table(
+        (*_KEYS, *(f"{name} ({outlook.resource_unit(m.called)}-hours)" for name in charges)), rows
+    )
 
 
 def _side(m: Measurement) -> dict[str, object]:

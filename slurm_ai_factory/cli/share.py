@@ -22,7 +22,7 @@ from slurm_ai_factory.cli.arguments import (
 )
 from slurm_ai_factory.cli.options import SafCommand, chosen
 from slurm_ai_factory.cli.wiring import opened_books
-from slurm_ai_factory.core.measure import share
+from slurm_ai_factory.core.measure import outlook, share
 from slurm_ai_factory.core.records import Measurement, Subject
 
 KEYS = ("account", "category", "cluster", "hub", "municipality", "organisation", "partition", "sector")
@@ -89,4 +89,4 @@ def _print_groups(m: Measurement, groups: Sequence[share.Group], by: str) -> Non
         (name, side, charge, output.percent(part))
         for (name, side, _, part), charge in zip(parts, charges, strict=True)
     ]
-    return output.table((by, "beneficiary", f"{m.called}-hours", "share"), rows)
+    return output.table((by, "beneficiary", f"{outlook.resource_unit(m.called)}-hours", "share"), rows)

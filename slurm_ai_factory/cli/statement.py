@@ -14,6 +14,7 @@ from slurm_ai_factory.cli.arguments import (
 from slurm_ai_factory.cli.options import SafCommand, chosen
 from slurm_ai_factory.cli.wiring import opened_books
 from slurm_ai_factory.core import windows
+from slurm_ai_factory.core.measure import outlook
 from slurm_ai_factory.core.programme import tariff
 from slurm_ai_factory.core.programme.tariff import StatementLine
 from slurm_ai_factory.core.records import Window
@@ -52,7 +53,7 @@ def _heading(statement: Statement) -> dict[str, object]:
         "organisation": f"{statement.name} ({statement.organisation})",
         "window": f"{statement.window.name}  ({' .. '.join(_days(statement, statement.window))})",
         "as of": windows.iso(statement.as_of),
-        f"charge, {statement.resource}-hours": output.hours(statement.charge),
+        f"charge, {outlook.resource_unit(statement.resource)}-hours": output.hours(statement.charge),
         "part of the region's charge": output.percent(statement.part_of_regional),
         "part of what was promised": output.percent(statement.part_of_promise),
         "expertise, hours": statement.expertise_hours,

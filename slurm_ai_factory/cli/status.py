@@ -9,14 +9,14 @@ import shutil
 import sys
 import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
 import click
 
 from slurm_ai_factory import question
-from slurm_ai_factory.cli import draw, output
+from slurm_ai_factory.cli import draw, history, output
 from slurm_ai_factory.cli.options import SafCommand, chosen
 from slurm_ai_factory.cli.output import Styled
 from slurm_ai_factory.cli.screen import unguarded
@@ -25,11 +25,15 @@ from slurm_ai_factory.config import Config
 from slurm_ai_factory.core.control import lever
 from slurm_ai_factory.core.control.lever import Reach
 from slurm_ai_factory.core.control.reasons import HOLDS
-from slurm_ai_factory.core.measure import judgement, outlook
+from slurm_ai_factory.core.measure import outlook
+from slurm_ai_factory.core.measure.assessment import Assessment, assess
 from slurm_ai_factory.core.measure.figures import FIGURES, Unit
-from slurm_ai_factory.core.records import ChangeStatus, Instant, Measurement, Verdict
-from slurm_ai_factory.errors import LedgerError
+from slurm_ai_factory.core.records import ChangeStatus, Hour, Instant, Measurement, Verdict
+from slurm_ai_factory.errors import LedgerError, one_sentence
+from slurm_ai_factory.language import DEFAULT, NBSP, language
 from slurm_ai_factory.ledger import Ledger
+from slurm_ai_factory.monitor.nagios import ServiceState, performance_data, service_check, service_line
+from slurm_ai_factory.monitor.sentence import promise_sentence
 from slurm_ai_factory.question import Question
 
 RECENT = 100
@@ -50,11 +54,20 @@ StyledLine = tuple[str | Styled, ...]
 @click.option(
     "--every", default=15, show_default=True, metavar="SECONDS", type=click.IntRange(1), help="With --watch."
 )
-def status_command(watch: bool, every: int) -> None:
+@click.option("--check", is_flag=True, help="Print one line for Nagios or Icinga, with its exit codes.")
+def status_command(watch: bool, every: int, check: bool) -> None:
     """Show one screen: the share so far and its course, the share required, and the last decision and change.
 
     Exit code 3: the floor is at risk. Exit code 4: control is on hold, or the ledger is stale.
+
+    Exit codes with --check: 0 OK. 1 WARNING: the share is below its floor, control is on hold, or part of
+    the window was not read or is unclassified. 2 CRITICAL: the floor is at risk, or the ledger is stale.
+    3 UNKNOWN: the ledger or the configuration cannot be read.
     """
+    if check:
+        if watch or chosen.json or chosen.csv:
+            raise click.UsageError("--check prints one line; give it without --watch, --json and --csv")
+        sys.exit(_check())
     config = load_config()
     if not watch:
         sys.exit(_once(config))
@@ -63,21 +76,45 @@ def status_command(watch: bool, every: int) -> None:
     _watch(config, every)
 
 
+def _check() -> int:
+    """Print the line of a monitoring plugin, also where nothing can be read; the exit code."""
+    performance = ""
+    try:
+        config = load_config()
+        with opened_ledger(config) as ledger:
+            asked, measured, value = _gathered(config, ledger)
+        config = asked.config
+        margin, speech = config.promise.margin, language(DEFAULT, config.promise.time_zone)
+        state, text = service_check(measured, margin, value["holds"], speech)
+        performance = performance_data(measured, margin, now(), config.daemon.ready_after)
+    except Exception as error:
+        state, text = ServiceState.UNKNOWN, one_sentence(error)
+    output.draw(service_line(state, text, performance))
+    return state
+
+
+def _gathered(config: Config, ledger: Ledger) -> tuple[Question, Measurement, dict[str, Any]]:
+    """The question, its measurement, and the value of --json."""
+    asked = question.ask(config, ledger)
+    measured, groups = asked.answer(question.by_steered(asked))
+    value = _status(asked, measured, lever.reach(question.by_detail(0, groups)))
+    return asked, measured, value
+
+
 def _once(config: Config) -> int:
     """Print the status; the exit code."""
     with opened_ledger(config) as ledger:
-        asked = question.ask(config, ledger)
+        asked, measured, value = _gathered(config, ledger)
         config = asked.config
-        measured, groups = asked.answer(question.by_steered(asked))
-        value = _status(asked, measured, lever.reach(question.by_detail(0, groups)))
+        earlier = () if chosen.json else asked.earlier()
     if chosen.json:
         output.emit(value)
     else:
-        for line in _screen(config, value, measured):
+        for line in _screen(config, value, measured, earlier):
             output.draw(*line)
     if value["holds"]:
         return HOLDING
-    return FLOOR_AT_RISK if outlook.at_risk(measured, config.promise.margin) else 0
+    return FLOOR_AT_RISK if assess(measured, config.promise.margin).at_risk else 0
 
 
 def _watch(config: Config, every: int) -> None:
@@ -101,8 +138,8 @@ def _status(asked: Question, measured: Measurement, reach: Reach) -> dict[str, A
     """The value of --json; the screen shows the same."""
     config, ledger = asked.config, asked.ledger
     last = ledger.control.last_decision()
-    written = (entry for entry in ledger.control.history(RECENT) if entry["status"] != ChangeStatus.ADVISED)
-    change = next(({**entry, "at": output.when(entry["at"])} for entry in written), None)
+    written = (entry for entry in history.latest(ledger, RECENT) if entry["status"] != ChangeStatus.ADVISED)
+    change = next(written, None)
     return {
         "cluster": config.cluster.name,
         "mode": config.control.mode,
@@ -142,34 +179,38 @@ def _holds(
     return holds
 
 
-def _screen(config: Config, value: dict[str, Any], m: Measurement) -> Iterator[StyledLine]:
+def _screen(
+    config: Config, value: dict[str, Any], m: Measurement, earlier: Sequence[Hour]
+) -> Iterator[StyledLine]:
     """The lines, no wider than the terminal."""
     width = min(WIDEST, shutil.get_terminal_size().columns)
     leader = f"daemon {value['leader']}" if value["leader"] else "no daemon is active"
     name = output.styled(value["cluster"], bold=True)
     yield name, f"  {m.window.name}  mode {value['mode']}, {leader}"
     yield ()
-    sentence = outlook.promise_sentence(m, config.promise.margin)
-    yield from ((output.styled(line, fg=_color(m)),) for line in textwrap.wrap(sentence, width))
+    margin = config.promise.margin
+    sentence = promise_sentence(m, margin, language(DEFAULT, config.promise.time_zone)).replace(NBSP, " ")
+    color = _color(assess(m, margin))
+    yield from ((output.styled(line, fg=color),) for line in textwrap.wrap(sentence, width))
     yield ()
-    yield from _chart(m, width)
+    yield from _chart(m, earlier, width)
     yield ()
-    yield from ((line,) for line in _figures(m, config.promise.margin))
+    yield from ((line,) for line in _figures(m, margin))
     yield ()
     yield from _last(value, width)
 
 
-def _color(m: Measurement) -> str | None:
+def _color(known: Assessment) -> str | None:
     """The sentence's colour: green while the promise is kept."""
-    if m.delivered_share is None:
+    if known.floor_side is None:
         return None
-    return COLORS.get(judgement.verdict(m)) or ("yellow" if outlook.below(m) else "green")
+    return COLORS.get(known.verdict) or ("yellow" if known.below else "green")
 
 
-def _chart(m: Measurement, width: int) -> Iterator[StyledLine]:
-    """The share since the start of the window, green while it is at or above the floor."""
+def _chart(m: Measurement, earlier: Sequence[Hour], width: int) -> Iterator[StyledLine]:
+    """The course of the share, green while it is at or above the floor."""
     blocks = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-    course = outlook.course(m)
+    course = outlook.course(m, earlier)
     lines, kept = draw.draw_course(course, m.target_share, width=width, height=CHART_LINES, blocks=blocks)
     for scale, cells in lines:
         runs = groupby(zip(cells, kept, strict=False), key=lambda pair: (pair[0] == "─", pair[1]))
@@ -189,7 +230,7 @@ def _run(text: str, ground: bool, kept: bool) -> str | Styled:
 
 def _figures(m: Measurement, margin: float) -> Iterator[str]:
     """Two columns of names and values."""
-    attainable = output.attainable_text(m, margin)
+    attainable = output.figure_text("attainable", m, margin)
     unit = f", {outlook.resource_unit(m.called)}-hours"
     more = {
         "required_share": attainable and f"  {FIGURES['attainable'].words}: {attainable}",

@@ -10,7 +10,7 @@ from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.arguments import WINDOW, asked_question, warn_of_gaps
 from slurm_ai_factory.cli.options import SafCommand, chosen
 from slurm_ai_factory.cli.wiring import opened_books
-from slurm_ai_factory.core.measure import share
+from slurm_ai_factory.core.measure import outlook, share
 from slurm_ai_factory.core.records import Subject
 from slurm_ai_factory.core.rules.classify import Beneficiary
 
@@ -41,4 +41,4 @@ def _print(groups: Sequence[share.Group], resource: str) -> None:
     elif rows:
         charges = output.column([group.delivered for group in groups])
         hours = [(*group.names, charge) for group, charge in zip(groups, charges, strict=True)]
-        output.table((*NAMES, f"{resource}-hours"), hours)
+        output.table((*NAMES, f"{outlook.resource_unit(resource)}-hours"), hours)

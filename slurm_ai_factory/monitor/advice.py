@@ -6,13 +6,13 @@ Tested in tests/monitor/test_page.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from slurm_ai_factory.core.control.reasons import HOLDS, REASONS
-from slurm_ai_factory.core.measure import outlook
+from slurm_ai_factory.core.control.reasons import HOLDS
+from slurm_ai_factory.core.measure.assessment import assess
 from slurm_ai_factory.core.records import ChangeStatus, Instant, Mode
-from slurm_ai_factory.core.words import count
+from slurm_ai_factory.language import Language
 from slurm_ai_factory.monitor.board import Board, Shown
 
 LOG = "journalctl -u saf"
@@ -24,22 +24,28 @@ NOTICED = 0.001
 class Step(NamedTuple):
     """Something to do; the command shows more."""
 
-    what: str
+    key: str  #: of its sentence, in the section ``live_step`` of the messages
     command: str = ""
+    values: Mapping[str, str] = {}
+
+    def sentence(self, speech: Language) -> str:
+        """What to do, in a language."""
+        return speech.text(f"live_step.{self.key}", **self.values)
 
 
-def steps(board: Board, now: Instant) -> list[Step]:
+def steps(board: Board, now: Instant, speech: Language) -> list[Step]:
     """What to do now, at least one."""
     shown = board.shown
     advised = [*_of_cycles(board, now)]
     if shown is not None:
-        advised += [*_of_control(shown), *_of_numbers(board, shown)]
+        advised += [*_of_control(shown, speech), *_of_numbers(board, shown, speech)]
     if advised:
         return advised
     if shown is not None and shown.mode == Mode.OBSERVE:
-        calm = "Nothing to do. When these numbers agree with yours, set control.mode to advise."
-        return [Step(calm, "saf plan")]
-    return [Step("Nothing to do: all is well.")]
+        return [Step("calm_observe", "saf plan")]
+    if shown is not None and assess(shown.measurement, shown.margin).below:
+        return [Step("calm_below", "saf status")]
+    return [Step("calm")]
 
 
 def stale(board: Board, now: Instant) -> bool:
@@ -48,55 +54,52 @@ def stale(board: Board, now: Instant) -> bool:
     return shown is not None and now - shown.at > shown.stale_after
 
 
+def foreign_words(shown: Shown, speech: Language) -> str:
+    """The RawShares that another user changed, with the account where several are steered; empty if none."""
+    key = "live_control.foreign_shares_of" if len(shown.steered) > 1 else "live_control.foreign_shares"
+    return ", ".join(
+        speech.text(key, account=row.account, shares=row.foreign_from)
+        for row in shown.steered
+        if row.foreign_from is not None
+    )
+
+
 def _of_cycles(board: Board, now: Instant) -> Iterator[Step]:
     if board.overdue_since is not None and board.shown is not None:
-        yield Step(
-            "The running cycle takes longer than a period. Check that Slurm and PostgreSQL answer.",
-            "saf doctor",
-        )
+        yield Step("overdue", "saf doctor")
     elif board.failed == "standby":
-        yield Step(
-            "Another saf steers this cluster and this one is on standby. Look at the other's page.",
-            "saf status",
-        )
+        yield Step("standby", "saf status")
     elif board.failed:
-        yield Step("The last cycle failed. saf tries again at the next period; see the log.", LOG)
+        yield Step("failed", LOG)
     elif stale(board, now):
-        yield Step("No cycle has completed for too long. Check whether the daemon hangs.", LOG)
+        yield Step("stale", LOG)
     elif board.shown is None:
-        yield Step("The first cycle is running; the first read of a long history takes a while.", LOG)
+        yield Step("first", LOG)
 
 
-def _of_control(shown: Shown) -> Iterator[Step]:
+def _of_control(shown: Shown, speech: Language) -> Iterator[Step]:
     reason = shown.decision.reason
     if reason in HOLDS:
         remedy = "saf resume" if reason == "paused" else "saf doctor"
-        yield Step(f"The control is on hold: {REASONS[reason]}.", remedy)
-    if shown.foreign:
-        yield Step(f"Another user changed {shown.foreign}. Find out who and why.", "saf history")
+        yield Step("hold", remedy, {"reason": speech.word("live_why", reason)})
+    if changes := foreign_words(shown, speech):
+        yield Step("foreign", "saf history", {"changes": changes})
     if {ChangeStatus.FAILED, ChangeStatus.PLANNED} & set(shown.statuses):
-        yield Step("A change of RawShares did not take effect.", "saf history")
+        yield Step("not_effective", "saf history")
     if not shown.weight_fairshare:
-        yield Step("PriorityWeightFairShare is 0, so shares have no effect.", "scontrol show config")
-    if outlook.at_risk(shown.measurement, shown.margin):
-        yield Step("The floor is at risk. See what the next decision would be, and why.", "saf plan")
+        yield Step("no_weight", "scontrol show config")
+    if assess(shown.measurement, shown.margin).at_risk:
+        yield Step("at_risk", "saf plan")
 
 
-def _of_numbers(board: Board, shown: Shown) -> Iterator[Step]:
+def _of_numbers(board: Board, shown: Shown, speech: Language) -> Iterator[Step]:
     unclassified = shown.measurement.unclassified_share or 0.0
     if unclassified >= NOTICED:
-        yield Step(
-            f"{outlook.percent_text(unclassified)} of the charge is unclassified and counts as not regional. "
-            "Write rules for it.",
-            "saf unclassified",
-        )
+        yield Step("unclassified", "saf unclassified", {"share": speech.plain_percent(unclassified)})
     if shown.unknown_accounts:
-        names = ", ".join(shown.unknown_accounts)
-        yield Step(f"Rules name accounts that the cluster does not have: {names}.", "saf config show")
+        yield Step("unknown_accounts", "saf config show", {"names": ", ".join(shown.unknown_accounts)})
     if shown.unreadable:
-        yield Step(
-            f"saf could not parse {count(shown.unreadable, 'line')} of sacct; their runs are not counted.",
-            LOG,
-        )
+        key = "unreadable_1" if shown.unreadable == 1 else "unreadable"
+        yield Step(key, LOG, {"lines": str(shown.unreadable)})
     if board.reconciled is not None and board.reconciled.unexplained:
-        yield Step("The ledger differs from Slurm's accounting without a known cause.", "saf reconcile")
+        yield Step("reconcile", "saf reconcile")

@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 from slurm_ai_factory.core.control.lever import Reach
 from slurm_ai_factory.core.measure.share import Group
 from slurm_ai_factory.core.measure.tally import Tally
-from slurm_ai_factory.core.records import Charge, Decision, Instant, Measurement, Mode
+from slurm_ai_factory.core.records import Charge, Decision, Hour, Instant, Measurement, Mode
 
 BOUNDS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 """Upper bounds of the histograms of durations, in seconds."""
@@ -65,6 +65,7 @@ class Shown:
     seconds: float
     phases: Mapping[str, float]  #: seconds of each phase of the cycle
     measurement: Measurement
+    earlier: Sequence[Hour] = ()  #: the hours before a rolling window, as many as it has
     margin: float
     groups: Mapping[str, Sequence[Group]]  #: by category and by sector, largest first
     reach: Reach  #: of the steered accounts

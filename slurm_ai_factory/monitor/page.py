@@ -1,13 +1,13 @@
-"""The status page: the board as one self-contained HTML page. Pure: board and time in, HTML out.
+"""The status page: the board as one self-contained HTML page. Pure: board, time and language in, HTML out.
 
 The rule: the numbers are in the page itself and need no script; numbers from before a failed cycle are marked
-as old.
+as old. Every word is in ``messages``, except names, commands and the errors and decisions that saf recorded.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -15,30 +15,25 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from slurm_ai_factory import __version__
-from slurm_ai_factory.core.control.reasons import HOLDS, REASONS
+from slurm_ai_factory.core import windows
+from slurm_ai_factory.core.control.lever import APART_MOST
+from slurm_ai_factory.core.control.reasons import HOLDS
 from slurm_ai_factory.core.escaped import for_page
-from slurm_ai_factory.core.measure import outlook
-from slurm_ai_factory.core.measure.figures import FIGURES, Unit, yes_or_no
+from slurm_ai_factory.core.measure.assessment import assess
+from slurm_ai_factory.core.measure.figures import FIGURES, Unit
 from slurm_ai_factory.core.measure.share import Group
-from slurm_ai_factory.core.records import HOUR, Instant, Mode, Verdict
+from slurm_ai_factory.core.records import Instant
+from slurm_ai_factory.language import DEFAULT, LANGUAGES, Language, language
 from slurm_ai_factory.monitor import chart
-from slurm_ai_factory.monitor.advice import stale, steps
+from slurm_ai_factory.monitor.advice import foreign_words, stale, steps
 from slurm_ai_factory.monitor.board import Board, Shown
+from slurm_ai_factory.monitor.sentence import promise_sentence, resource_hours, resource_key
 
 UTC = ZoneInfo("UTC")
 REFRESH = 60
 """Seconds after which a browser asks for the page again."""
 MOST_GROUPS = 8
 MOST_CHANGES = 6
-MODES = {
-    Mode.OBSERVE: "observes and writes nothing to Slurm",
-    Mode.ADVISE: "says what it would set and writes nothing to Slurm",
-    Mode.ENFORCE: "sets RawShares",
-}
-STANDING: dict[str, str] = {
-    Verdict.MET: "met", Verdict.OPEN: "open", Verdict.MISSED_DEMAND: "missed, for want of regional work",
-    Verdict.MISSED_STARVED: "missed, while regional jobs waited",
-}  # fmt: skip
 
 _environment = Environment(
     loader=PackageLoader("slurm_ai_factory.monitor", "."),
@@ -51,21 +46,26 @@ _environment = Environment(
 _template = _environment.get_template("status.html")
 
 
-def status_html(board: Board, now: Instant, refresh: int = REFRESH) -> str:
-    """The page at an instant; the browser asks for it again after ``refresh`` seconds."""
+def status_html(board: Board, now: Instant, refresh: int = REFRESH, code: str = DEFAULT) -> str:
+    """The page at an instant, in a language; the browser asks for it again after ``refresh`` seconds."""
     with board.lock:
         shown = board.shown
-        text = _template.render(
+        speech = language(code, shown.zone if shown else UTC)
+        return _template.render(
             board=board,
             version=__version__,
             refresh=refresh,
+            l=speech,
+            say=speech.text,
+            others=[
+                (other, language(other, UTC).text("live_page.name")) for other in LANGUAGES if other != code
+            ],
             tone=tone(board, now),
-            headline=headline(board),
-            trouble=trouble(board, now),
-            steps=steps(board, now),
-            seen=None if shown is None else _seen(shown),
+            headline=headline(board, speech),
+            trouble=trouble(board, now, speech),
+            steps=[(step.sentence(speech), step.command) for step in steps(board, now, speech)],
+            seen=None if shown is None else _seen(shown, speech),
         )
-    return text.replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 def tone(board: Board, now: Instant) -> str:
@@ -74,146 +74,202 @@ def tone(board: Board, now: Instant) -> str:
         return "bad" if board.failed == "failed" else "waiting"
     if board.failed == "failed" or board.overdue_since is not None or stale(board, now):
         return "bad"
-    on_hold = board.shown.decision.reason in HOLDS or board.shown.foreign != ""
-    return "warning" if on_hold or outlook.below(board.shown.measurement) else "good"
+    shown = board.shown
+    on_hold = shown.decision.reason in HOLDS or shown.foreign != ""
+    return "warning" if on_hold or assess(shown.measurement, shown.margin).below else "good"
 
 
-def headline(board: Board) -> str:
+def headline(board: Board, speech: Language) -> str:
     """The promise in one sentence."""
     if board.shown is not None:
-        return outlook.promise_sentence(board.shown.measurement, board.shown.margin)
+        return promise_sentence(board.shown.measurement, board.shown.margin, speech)
     if board.failed == "standby":
-        return "This saf is on standby; another one steers the cluster."
-    if board.failed:
-        return "Nothing has been measured yet, because the first cycle failed."
-    return "Nothing has been measured yet; the first cycle is running."
+        return speech.text("live_page.standby")
+    return speech.text("live_page.first_failed" if board.failed else "live_page.first")
 
 
-def trouble(board: Board, now: Instant) -> str:
+def trouble(board: Board, now: Instant, speech: Language) -> str:
     """Why the numbers on the page are out of date; empty when they are not."""
-    zone = board.shown.zone if board.shown else UTC
-    when = f" The numbers below are as of {_clock(board.shown.at, zone)}." if board.shown else ""
+    as_of = f" {speech.text('live_page.as_of', at=speech.clock(board.shown.at))}" if board.shown else ""
     if board.overdue_since is not None:
-        due = f"{_clock(board.overdue_since, zone)}{'' if board.shown else ' UTC'}"
-        return f"The cycle that began at {due} has not finished yet.{when}"
+        due = f"{speech.clock(board.overdue_since)}{'' if board.shown else ' UTC'}"
+        return f"{speech.text('live_page.overdue', at=due)}{as_of}"
     if board.failed:
-        return f"{_sentence(board.failure)}{when}"
-    return f"No cycle has completed for too long.{when}" if stale(board, now) else ""
+        return f"{_sentence(board.failure)}{as_of}"
+    return f"{speech.text('live_page.stale')}{as_of}" if stale(board, now) else ""
 
 
-def _seen(shown: Shown) -> dict[str, Any]:
+def _seen(shown: Shown, speech: Language) -> dict[str, Any]:
     """What the template takes from a complete cycle."""
-    m, zone = shown.measurement, shown.zone
-    figures = list(_figures(shown))
-    until = datetime.fromtimestamp(m.window.until - 1, zone)
-    since = datetime.fromtimestamp(m.window.since, zone)
+    m = shown.measurement
+    figures = list(_figures(shown, speech))
+    drawn = partial(chart.share_chart, m, speech, promise_sentence(m, shown.margin, speech), shown.earlier)
     return {
-        "window": m.window.name,
-        "span": f"{since.day} {since:%B %Y} to {until.day} {until:%B %Y}",
+        "window": speech.window(m.window.name),
+        "rolling": m.window.rolling,
+        "span": {
+            "since": speech.day(windows.iso(m.window.since)),
+            "until": speech.day(windows.iso(m.window.until), 1),
+        },
+        "weights": _weights(shown, speech),
         "mode": shown.mode,
-        "mode_means": MODES[shown.mode],
-        "as_of": _clock(m.as_of, zone),
-        "zone": zone.key,
-        "wide": Markup(chart.share_chart(m, zone, width=960, height=300)),  # noqa: S704 (numbers and our own words)
-        "narrow": Markup(chart.share_chart(m, zone, width=380, height=260)),  # noqa: S704
+        "as_of": speech.clock(m.as_of),
+        "zone": speech.zone.key,
+        "wide": Markup(drawn(width=960, height=300)),  # noqa: S704 (its words are escaped there)
+        "narrow": Markup(drawn(width=380, height=260)),  # noqa: S704
         "figures": figures,
         "columns": 4 if len(figures) > 6 else 3,
-        "forecast": FIGURES["expected_share"].of(m, shown.margin) is not None,
-        "control": list(_control(shown)),
-        "decision": _sentence(shown.decision.sentence),
-        "decided": _clock(shown.decision.at, zone),
-        "since": shown.reason_since and _clock(shown.reason_since, zone),
-        "holds": list(_holds(shown)),
-        "changes": _changes(shown),
+        "forecast": assess(m, shown.margin).expected_share is not None,
+        "control": list(_control(shown, speech)),
+        "decision": _decision(shown, speech),
+        "decided": _decided(shown, speech),
+        "holds": list(_holds(shown, speech)),
+        "changes": _changes(shown, speech),
         "groups": [
-            (label, _groups(shown, groups))
+            (label, _groups(shown, label, groups, speech))
             for label, groups in shown.groups.items()
             if any(group.name != group.beneficiary for group in groups)
         ],
     }
 
 
-def _figures(shown: Shown) -> Iterator[tuple[str, str, str]]:
-    """(name, value, what it is of); figures of the rest of a window only where it has a rest."""
+def _figures(shown: Shown, speech: Language) -> Iterator[tuple[str, str, str]]:
+    """(name, value, what it is of); figures of the rest of a window only where something is said of it."""
     m, margin = shown.measurement, shown.margin
-    unit = f"{outlook.resource_unit(m.called)}-hours"
-    mendable = outlook.mendable(m, margin)
-    attainable = "" if mendable is None else f"; {FIGURES['attainable'].words}: {yes_or_no(mendable)}"
-    verdict = STANDING[FIGURES["verdict"].of(m, margin)]
-    for key, note in (
-        ("delivered_share", f"to the region, of {_hours(m.total_charge)} {unit}"),
-        ("target_share", f"{FIGURES['verdict'].words}: {verdict}"),
-        ("required_share", f"of the rest, {outlook.percent_text(margin)} to spare{attainable}"),
-        ("expected_share", "if the rest is like the last seven days"),
-        ("capacity_share", "of all that was up in the window"),
-        ("waiting_charge", f"regional {unit}"),
-        ("starved_charge", f"{unit} of them while below the floor"),
-        ("unclassified_share", "of the charge; counted as not regional"),
-    ):
-        figure = FIGURES[key]
-        value = figure.of(m, margin)
-        if value is not None or key not in ("required_share", "expected_share"):
-            text = _ratio(value) if figure.unit is Unit.RATIO else _hours(value)
-            yield figure.words.capitalize(), text, note
+    known = assess(m, margin)
+    words = {
+        "total": speech.short_hours(m.total_charge),
+        "unit": resource_hours(m, speech),
+        "margin": speech.plain_floor(margin),
+        "verdict": speech.word("live_outcome", known.verdict),
+    }
+    reach = {True: "_yes", False: "_no", None: ""}[known.attainable]
+    for key in (
+        "delivered_share", "target_share", "required_share", "expected_share", "capacity_share",
+        "waiting_charge", "starved_charge", "unclassified_share",
+    ):  # fmt: skip
+        value = FIGURES[key].of(m, margin)
+        if value is None and key in ("required_share", "expected_share"):
+            continue
+        note = f"{key}_note{reach if key == 'required_share' else ''}"
+        yield (
+            speech.word("live_figure", key),
+            _value(key, value, m.target_share, speech),
+            speech.text(f"live_figure.{note}", **words),
+        )
 
 
-def _control(shown: Shown) -> Iterator[tuple[str, str]]:
+def _value(key: str, value: Any, floor: float, speech: Language) -> str:
+    """A figure as text; the delivered share with enough decimals beside the floor."""
+    if value is None:
+        return speech.text("format.unknown")
+    if FIGURES[key].unit is not Unit.RATIO:
+        return speech.short_hours(value)
+    if key == "target_share":
+        return speech.plain_floor(value)
+    return speech.plain_percent(value, floor if key == "delivered_share" else None)
+
+
+def _weights(shown: Shown, speech: Language) -> str:
+    """The weighted sum behind the unit; empty for a plain TRES."""
+    m = shown.measurement
+    if "*" not in m.resource.name:
+        return ""
+    terms = (f"{weight} {name}" for name, weight in m.resource.weights.items())
+    return speech.text(
+        "live_page.weights",
+        label=m.resource_label or speech.text("live_page.one_unit"),
+        weights=" + ".join(terms),
+    )
+
+
+def _control(shown: Shown, speech: Language) -> Iterator[tuple[str, str]]:
     """(name, value) of what the control works with."""
     inputs, m = shown.decision.inputs, shown.measurement
     for row in shown.steered:
         if row.raw_shares is not None:
-            name = "RawShares" if len(shown.steered) == 1 else f"RawShares of {row.account}"
-            wanted = "" if row.wanted == row.raw_shares else f", wanted {row.wanted}"
-            yield name, f"{row.raw_shares}{wanted}"
+            key = "live_control.raw_shares" if len(shown.steered) == 1 else "live_control.raw_shares_of"
+            wanted = speech.text("live_control.wanted", shares=row.raw_shares, wanted=row.wanted)
+            yield (
+                speech.text(key, account=row.account),
+                str(row.raw_shares) if row.wanted == row.raw_shares else wanted,
+            )
     for name, value in (
-        ("Share of its level", inputs.get("share")),
-        ("Set-point", inputs.get("share_wanted")),
-        ("EffectvUsage", inputs.get("usage_share")),
-        ("Regional charge outside the steered accounts", shown.reach.outside_share),
-        ("Non-regional charge of the steered accounts", shown.reach.other_share),
+        ("share", inputs.get("share")),
+        ("share_wanted", inputs.get("share_wanted")),
+        ("usage_share", inputs.get("usage_share")),
+        ("outside", shown.reach.outside_share),
+        ("other", shown.reach.other_share),
     ):
         if isinstance(value, float | int):
-            yield name, _ratio(value)
-    running, waiting = (
-        f"{float(amount):,.10g}".replace(",", " ") for amount in (m.regional_running, m.regional_pending)
+            yield speech.text(f"live_control.{name}"), speech.plain_percent(value)
+    unit = m.resource_label or speech.word("live_amount", resource_key(m))
+    running, waiting = (speech.amount(float(n)) for n in (m.regional_running, m.regional_pending))
+    yield (
+        speech.text("live_control.jobs"),
+        speech.text("live_control.jobs_now", running=running, unit=unit, waiting=waiting),
     )
-    yield "Regional jobs", f"{running} {outlook.resource_unit(m.called)} running, {waiting} waiting"
 
 
-def _holds(shown: Shown) -> Iterator[str]:
+def _decision(shown: Shown, speech: Language) -> str:
+    """The last decision from its reason and changes; in English a hold as recorded, which says more of it."""
+    if speech.code == DEFAULT and shown.decision.reason in HOLDS:
+        return _sentence(shown.decision.sentence)
+    changes = ", ".join(
+        f"RawShares {change.account} {change.raw_shares_before} → {change.raw_shares_after}"
+        for change in shown.decision.changes
+    )
+    key = "live_decided.changed" if changes else "live_decided.unchanged"
+    return speech.text(key, changes=changes, reason=speech.word("live_why", shown.decision.reason))
+
+
+def _decided(shown: Shown, speech: Language) -> str:
+    at = speech.clock(shown.decision.at)
+    if shown.reason_since is None:
+        return speech.text("live_page.decided", at=at)
+    return speech.text("live_page.decided_since", at=at, since=speech.clock(shown.reason_since))
+
+
+def _holds(shown: Shown, speech: Language) -> Iterator[str]:
     """What keeps the control from steering, and what it steers badly, in sentences."""
     reason = shown.decision.reason
     if reason in HOLDS:
-        since = "" if shown.reason_since is None else f", since {_clock(shown.reason_since, shown.zone)}"
-        yield f"{_sentence(REASONS[reason]).rstrip('.')}{since}."
-    if shown.foreign:
-        yield f"Another user changed {shown.foreign}."
-    yield from map(_sentence, shown.reach.sentences)
+        since = "" if shown.reason_since is None else speech.clock(shown.reason_since)
+        words = _sentence(speech.word("live_why", reason)).rstrip(".")
+        yield speech.text(
+            "live_control.hold_since" if since else "live_control.hold", reason=words, since=since
+        )
+    if changes := foreign_words(shown, speech):
+        yield speech.text("live_control.foreign", changes=changes)
+    for key, part in (("outside_much", shown.reach.outside_share), ("other_much", shown.reach.other_share)):
+        if part is not None and part > APART_MOST:
+            yield speech.text(f"live_control.{key}", share=speech.plain_percent(part))
 
 
-def _changes(shown: Shown) -> list[dict[str, str]]:
+def _changes(shown: Shown, speech: Language) -> list[dict[str, str]]:
     """The latest changes of RawShares; with the account where several are steered."""
     return [
         {
-            "at": _clock(change.at, shown.zone),
+            "at": speech.clock(change.at),
             "shares": f"{f'{change.account} ' if len(shown.steered) > 1 else ''}"
             f"{change.raw_shares_before} → {change.raw_shares_after}",
             "status": change.status,
-            "why": REASONS.get(change.reason, change.reason),
+            "status_words": speech.word("live_change", change.status),
+            "why": speech.word("live_why", change.reason),
         }
         for change in shown.history[:MOST_CHANGES]
     ]
 
 
-def _groups(shown: Shown, groups: Sequence[Group]) -> list[dict[str, str]]:
+def _groups(shown: Shown, label: str, groups: Sequence[Group], speech: Language) -> list[dict[str, str]]:
     """The largest groups, with the width of their bars in per cent of the largest."""
     total = float(shown.measurement.total_charge) or 1.0
     largest = max(float(group.delivered) for group in groups)
     return [
         {
-            "name": group.name.replace("_", " "),
+            "name": speech.word(label, speech.word("live_beneficiary", group.name)).replace("_", " "),
             "beneficiary": str(group.beneficiary),
-            "share": _ratio(float(group.delivered) / total),
+            "share": speech.plain_percent(float(group.delivered) / total),
             "width": f"{100 * float(group.delivered) / largest:.1f}",
         }
         for group in groups[:MOST_GROUPS]
@@ -223,16 +279,3 @@ def _groups(shown: Shown, groups: Sequence[Group]) -> list[dict[str, str]]:
 def _sentence(text: str) -> str:
     """A phrase of the code as a sentence."""
     return f"{text[:1].upper()}{text[1:].rstrip('.')}."
-
-
-def _ratio(value: float | None) -> str:
-    return "unknown" if value is None else outlook.percent_text(value)
-
-
-def _hours(charge: Any) -> str:
-    return "unknown" if charge is None else f"{float(charge) / HOUR:,.0f}".replace(",", " ")
-
-
-def _clock(at: Instant, zone: ZoneInfo) -> str:
-    moment = datetime.fromtimestamp(at, zone)
-    return f"{moment.day} {moment:%b %H:%M}"

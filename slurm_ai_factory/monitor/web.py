@@ -14,14 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
 from typing import Any
+from urllib.parse import parse_qs
 from wsgiref.simple_server import make_server
 
 from slurm_ai_factory.errors import ConfigError
+from slurm_ai_factory.language import preferred
 from slurm_ai_factory.monitor.access import OPEN, Access, Admission, load_access
 from slurm_ai_factory.monitor.server import PageServer, QuietHandler
 
 HealthCheck = Callable[[], tuple[bool, str]]
-PageText = Callable[[], str]
+PageText = Callable[[str], str]
+"""Code of a language -> HTML."""
 Metrics = Callable[[str], tuple[str, bytes]]
 """Accept header -> (content type, text)."""
 Respond = Callable[[str, list[tuple[str, str]]], object]
@@ -145,13 +148,21 @@ def _application(page: PageText, metrics: Metrics, checks: Mapping[str, HealthCh
         if path == "/metrics":
             return _scrape(environ, respond, metrics)
         if path == "/":
-            return _answer(environ, respond, "200 OK", page(), HTML)
+            return _page(environ, respond, page)
         if path in checks:
             good, why = checks[path]()
             return _answer(environ, respond, "200 OK" if good else "503 Service Unavailable", f"{why}\n")
         return _answer(environ, respond, "404 Not Found", "try /, /metrics, /healthz or /readyz\n")
 
     return application
+
+
+def _page(environ: Mapping[str, Any], respond: Respond, page: PageText) -> list[bytes]:
+    """The page in the language that ?lang= names, else in the one that the browser prefers."""
+    asked = parse_qs(environ.get("QUERY_STRING", "")).get("lang", [""])[0]
+    code = preferred(asked, environ.get("HTTP_ACCEPT_LANGUAGE", ""))
+    headers = [*HTML, ("Content-Language", code), ("Vary", "Accept-Language")]
+    return _answer(environ, respond, "200 OK", page(code), headers)
 
 
 def _scrape(environ: Mapping[str, Any], respond: Respond, metrics: Metrics) -> list[bytes]:

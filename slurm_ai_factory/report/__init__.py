@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from slurm_ai_factory.report.front import LANGUAGES, report_html
+from slurm_ai_factory.language import LANGUAGES
+from slurm_ai_factory.report.front import report_html
 from slurm_ai_factory.report.sheets import as_csv, report_json
 from slurm_ai_factory.report.tables import tables
 from slurm_ai_factory.report.values import (

@@ -15,13 +15,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from slurm_ai_factory.core.escaped import for_page
+from slurm_ai_factory.language import language
 from slurm_ai_factory.report.charts import SIZES, ChartSize, text_at
-from slurm_ai_factory.report.language import language
 from slurm_ai_factory.report.page import Page
 from slurm_ai_factory.report.plots import Plots
 from slurm_ai_factory.report.values import Report, value
-
-LANGUAGES = ("nl", "en")
 
 NAMED_SECTORS = (("care", "Q"), ("agriculture", "A"), ("public_services", "O"))
 """The sectors that the promise names: the programme's own code, and the section of the SBI."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from slurm_ai_factory.report.language import Language
+from slurm_ai_factory.language import Language
 
 SECTIONS = {"access": "access_mode", "role": ""}
 """Tables whose names are in a section of the messages with another name, or in none."""

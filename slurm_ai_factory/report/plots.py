@@ -15,9 +15,9 @@ from typing import Any
 from markupsafe import Markup
 
 from slurm_ai_factory.core.records import HOUR
+from slurm_ai_factory.language import Language
 from slurm_ai_factory.report import charts
 from slurm_ai_factory.report.charts import Bar, FigureFrame, Tick
-from slurm_ai_factory.report.language import Language
 
 STEP = 0.1
 """Distance between the marks of a chart of shares."""

@@ -13,10 +13,9 @@ from typing import Any, NamedTuple
 
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.measure import capacity
+from slurm_ai_factory.core.measure.assessment import assess
 from slurm_ai_factory.core.measure.cause import MissCause, ShortfallBridge, cause_of, shortfall_bridge
 from slurm_ai_factory.core.measure.figures import number, part, when
-from slurm_ai_factory.core.measure.forecast import forecast_of
-from slurm_ai_factory.core.measure.outlook import below
 from slurm_ai_factory.core.measure.waits import WaitingTime, waiting_times, waits_of
 from slurm_ai_factory.core.programme import tariff
 from slurm_ai_factory.core.programme.suppression import ChargePart, TableCell, cells_shown
@@ -257,16 +256,16 @@ def answer_value(programme: Programme) -> dict[str, Any]:
 
 def _upcoming_value(measured: Measurement, margin: float) -> dict[str, Any]:
     """A window that is not over; what it takes is only said while its share is below the floor."""
-    ahead, behind = forecast_of(measured, margin), below(measured)
+    ahead = assess(measured, margin)
     return {
         "window": measured.window.name,
         "since": when(measured.window.since),
         "until": when(measured.window.until),
         "target_share": measured.target_share,
         "expected_share": ahead.expected_share,
-        "below": behind,
-        "required_share": ahead.required_share if behind else None,
-        "attainable": ahead.attainable if behind else None,
+        "below": ahead.below,
+        "required_share": ahead.required_share,
+        "attainable": ahead.attainable,
     }
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from slurm_ai_factory.core.escaped import for_csv, for_json
+from slurm_ai_factory.core.measure.figures import SCHEMA
 from slurm_ai_factory.report.values import Report, value
 
 NAMES = ("name", "window", "month", "since", "rows")
@@ -16,8 +17,8 @@ NAMES = ("name", "window", "month", "since", "rows")
 
 
 def report_json(report: Report) -> str:
-    """The report as JSON."""
-    return for_json(json.dumps(value(report), indent=2, ensure_ascii=False)) + "\n"
+    """The report as JSON, with the number of its schema."""
+    return for_json(json.dumps({"schema": SCHEMA} | value(report), indent=2, ensure_ascii=False)) + "\n"
 
 
 def as_csv(report: Report) -> str:

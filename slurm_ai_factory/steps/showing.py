@@ -18,7 +18,7 @@ from slurm_ai_factory.core import charge, windows
 from slurm_ai_factory.core.control import lever
 from slurm_ai_factory.core.live.demand import Standing
 from slurm_ai_factory.core.measure.tally import Tally
-from slurm_ai_factory.core.records import DAY, HOUR, ChangeStatus, Instant
+from slurm_ai_factory.core.records import DAY, HOUR, ChangeStatus, Hour, Instant, Measurement
 from slurm_ai_factory.core.rules.classify import Beneficiary
 from slurm_ai_factory.ledger.audits import Audit
 from slurm_ai_factory.monitor.board import Done, Reconciled, Shown, Steered
@@ -60,6 +60,7 @@ def _shown(site: Site, report: CycleReport) -> Shown:
         seconds=report.seconds,
         phases={},
         measurement=gathered.measurement,
+        earlier=earlier_hours(site, gathered.measurement),
         margin=config.promise.margin,
         groups={label: question.by_detail(n, gathered.groups) for n, label in enumerate(question.DETAILS, 1)},
         reach=lever.reach(question.by_detail(0, gathered.groups)),
@@ -84,6 +85,13 @@ def _shown(site: Site, report: CycleReport) -> Shown:
         queue_unknown=sum(gathered.signals.demand.unknown.values()),
         proposals=site.ledger.proposals.waiting(),
     )
+
+
+def earlier_hours(site: Site, measurement: Measurement) -> tuple[Hour, ...]:
+    """The hours before a rolling window, on which its share at earlier moments rests."""
+    if not measurement.window.rolling:
+        return ()
+    return question.ask(site.config, site.ledger, read_until=measurement.as_of).earlier()
 
 
 def retention_overdue(site: Site, now: Instant) -> bool | None:

@@ -195,6 +195,16 @@ def test_no_output_steers_a_terminal(hostile: Saf, command: tuple[str, ...]) -> 
     assert not STEERING.search(done.stdout + done.stderr)
 
 
+NO_ANSWER = {("statement", "--organisation", "plant", *WINDOW)}
+"""Without prices there is no statement; tests/cli/test_statement.py has one."""
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS.keys() - NO_ANSWER), ids=" ".join)
+def test_every_answer_in_json_has_the_shape_that_is_published(hostile: Saf, command: tuple[str, ...]) -> None:
+    (hostile.directory / "tried.toml").write_text(RULES.replace('"regional"', '"non_regional"'))
+    hostile.json(*command, code=COMMANDS[command])
+
+
 def test_a_name_ends_no_line_and_json_has_it_as_it_is(hostile: Saf) -> None:
     (shown,) = [line for line in hostile.run("explain", "1").stdout.splitlines() if line.startswith("wckey")]
     assert shown.endswith(

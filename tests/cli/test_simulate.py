@@ -24,6 +24,7 @@ pytest.importorskip("numba", reason="the extra 'simulate' is not installed")
 from slurm_ai_factory.cli.simulate.trial import trial_of
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.records import HOUR
+from tests import schemas
 from tests.cli.conftest import CPUS, DAYS, today
 from tests.cli.ledger.test_verify import change
 from tests.saf import Saf
@@ -68,7 +69,7 @@ def _saf(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def _json(folder: Path, *arguments: str) -> Any:
     done = _saf(folder, *arguments, "--json")
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return schemas.content(arguments, json.loads(done.stdout))
 
 
 @pytest.mark.parametrize(
@@ -180,7 +181,7 @@ def _of_dump(folder: Path, dump: str, resource: str) -> tuple[Any, str]:
     run = ("--workload", "dump.txt", "--regional", "sides.csv", "--capacity", "16", "--resource", resource)
     done = _saf(folder, *run, "--policy", "static:0.25", "--json")
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout), done.stderr
+    return schemas.content(run, json.loads(done.stdout)), done.stderr
 
 
 def test_the_steps_of_a_dump_are_not_counted(folder: Path) -> None:

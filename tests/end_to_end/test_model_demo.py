@@ -22,6 +22,7 @@ from slurm_ai_factory.cli.simulate import compiled
 from slurm_ai_factory.core.records import Subject
 from slurm_ai_factory.core.rules.classify import Beneficiary, Rules
 from slurm_ai_factory.errors import ConfigError
+from tests import schemas
 from tests.cluster.slurm import wait_until
 from tests.conftest import skip_without_embedded
 from tests.monitor import prometheus as real
@@ -128,7 +129,7 @@ def test_json_is_one_value_on_stdout(scratch: Path) -> None:
     with demo(scratch, "--for", "3s", "--json") as process:
         out, errors = process.communicate(timeout=180)
     assert process.returncode == 0, errors
-    found = json.loads(out)
+    found = schemas.content(("demo",), json.loads(out))
     assert [one["account"] for one in found["before"]] == [one["account"] for one in found["after"]]
     assert found["share"]["window"] == "rolling:2d"
     assert CYCLE.search(errors)

@@ -1,4 +1,4 @@
-"""python -m tests.install [debian-12] [debian-13]: types the README's production block on bare Debians.
+"""python -m tests.install [debian-12] [debian-13]: types the block of docs/howto/install.md on bare Debians.
 
 Rule: each line is typed as it stands, on a terminal, and questions are answered there. Only `systemctl` is a
 stub: systemd does not run in such a root, so the unit is verified and not started. Nothing stays mounted.
@@ -25,7 +25,7 @@ from tests.docs.markdown import ROOT
 HOSTS = {"debian-12": versions.OWN, "debian-13": "24.11"}
 """A bare host, and the Slurm that its own commands can talk to."""
 
-HEADING = "## To production, in mode observe"
+HEADING = "# Install, in mode observe"
 ANSWERS = {"Which of them hold the region?": "regional", "What is the promise judged over?": ""}
 FINDINGS = {"saf doctor": (0, 5), "saf status": (0, 3, 4)}
 """Exit codes that are findings and no failure."""
@@ -54,7 +54,7 @@ def main() -> int:
 
 def block() -> list[str]:
     """The commands of the block, comments left out."""
-    after = (ROOT / "README.md").read_text(encoding="utf-8").partition(HEADING)[2]
+    after = (ROOT / "docs" / "howto" / "install.md").read_text(encoding="utf-8").partition(HEADING)[2]
     lines = after.partition("```sh\n")[2].partition("```")[0].splitlines()
     return [line for line in lines if line and not line.startswith("#")]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from slurm_ai_factory.language import LANGUAGES
 from slurm_ai_factory.monitor import page
 from slurm_ai_factory.monitor.board import Board
 from slurm_ai_factory.monitor.metrics import Exposition
@@ -16,8 +17,9 @@ from tests import browser
 from tests.monitor import examples
 from tests.monitor.conftest import Lived
 
-SIZES = {"phone": (390, 1900), "laptop": (1280, 1400), "wall": (2560, 1440)}
+SIZES = {"phone": (390, 1900), "laptop": (1280, 1400), "screen": (1920, 1080), "wall": (2560, 1440)}
 SCHEMES = {"light": "1", "dark": "0"}
+CODES = {"light": "en", "dark": "nl"}
 STATES = {
     "fresh": Board("c"),
     "failed": examples.failed(),
@@ -30,7 +32,10 @@ STATES = {
 def address(lived: Lived) -> Iterator[str]:
     """Where the page of two weeks on the model is served."""
     with serving(
-        "127.0.0.1:0", lambda: page.status_html(lived.board, lived.now), Exposition(lived.board).text, {}
+        "127.0.0.1:0",
+        lambda code: page.status_html(lived.board, lived.now, code=code),
+        Exposition(lived.board).text,
+        {},
     ) as web:
         yield f"http://127.0.0.1:{web.port}/"
 
@@ -42,12 +47,26 @@ def test_the_page_is_quiet_and_alone(
 ) -> None:
     log = tmp_path / "net.json"
     said = browser.picture(
-        address, pictures / f"status-{size}-{scheme}.png", *SIZES[size],
+        f"{address}?lang={CODES[scheme]}", pictures / f"status-{size}-{scheme}.png", *SIZES[size],
         f"--blink-settings=preferredColorScheme={SCHEMES[scheme]}", f"--log-net-log={log}",
         "--enable-logging=stderr",
     )  # fmt: skip
     assert "CONSOLE" not in said, said
-    assert requested(log, "http://127.0.0.1") == {address}
+    assert requested(log, "http://127.0.0.1") == {f"{address}?lang={CODES[scheme]}"}
+
+
+@pytest.mark.usefixtures("pictures")
+@pytest.mark.parametrize("code", LANGUAGES)
+@pytest.mark.parametrize("size", SIZES)
+def test_nothing_lies_beside_the_page(lived: Lived, tmp_path: Path, size: str, code: str) -> None:
+    """In Dutch the names of figures are longer; they used to push the figures off a phone."""
+    file = tmp_path / "page.html"
+    file.write_text(page.status_html(lived.board, lived.now, code=code), encoding="utf-8")
+    script = (
+        "answer([...document.querySelectorAll('main *')].filter(e => !e.closest('svg') && "
+        "e.getBoundingClientRect().right > document.documentElement.clientWidth).map(e => e.textContent))"
+    )
+    assert browser.asked(file, script, *SIZES[size]) == []
 
 
 def requested(log: Path, site: str) -> set[str]:
@@ -67,7 +86,10 @@ def requested(log: Path, site: str) -> set[str]:
 def test_other_states_are_drawn(pictures: Path, state: str) -> None:
     board = STATES[state]
     with serving(
-        "127.0.0.1:0", lambda: page.status_html(board, examples.NOW + 600), Exposition(board).text, {}
+        "127.0.0.1:0",
+        lambda code: page.status_html(board, examples.NOW + 600, code=code),
+        Exposition(board).text,
+        {},
     ) as web:
         url = f"http://127.0.0.1:{web.port}/"
         said = browser.picture(url, pictures / f"status-{state}.png", 1280, 1100, "--enable-logging=stderr")
@@ -87,7 +109,10 @@ def test_axe_finds_nothing_wrong(
 def test_axe_finds_nothing_wrong_in_other_states(seen: browser.Chromium, state: str) -> None:
     board = STATES[state]
     with serving(
-        "127.0.0.1:0", lambda: page.status_html(board, examples.NOW + 600), Exposition(board).text, {}
+        "127.0.0.1:0",
+        lambda code: page.status_html(board, examples.NOW + 600, code=code),
+        Exposition(board).text,
+        {},
     ) as web:
         seen.open(f"http://127.0.0.1:{web.port}/", 1280)
         assert seen.violations() == []

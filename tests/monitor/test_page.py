@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Sequence
+from decimal import Decimal
 from html.parser import HTMLParser
 
 import click
@@ -13,21 +15,24 @@ from hypothesis import strategies as st
 
 from slurm_ai_factory.cli import cli
 from slurm_ai_factory.core.control.reasons import HOLDS, REASONS
-from slurm_ai_factory.core.measure import outlook
-from slurm_ai_factory.core.records import Window
+from slurm_ai_factory.core.records import Hour, Measurement, Window
+from slurm_ai_factory.core.tres import Resource
+from slurm_ai_factory.language import CATALOGUES, LANGUAGES, Language, catalogue, language
 from slurm_ai_factory.monitor import chart, page
 from slurm_ai_factory.monitor.advice import Step, steps
 from slurm_ai_factory.monitor.board import Board, Done, Reconciled, Steered
+from slurm_ai_factory.monitor.sentence import promise_sentence
+from tests.core.measure.test_assessment import demand
+from tests.docs.markdown import ROOT
 from tests.monitor import examples
 from tests.monitor.examples import DAY, NOW, SINCE, measurement
 
+ROLLING = Window("rolling:30d", SINCE, NOW, rolling=True)
 BOARDS = {
     "fresh": Board("c"),
     "complete": examples.complete(),
     "below": examples.complete(measurement=measurement(0.2)),
-    "rolling": examples.complete(
-        measurement=measurement(0.2, window=Window("rolling:30d", SINCE, NOW, rolling=True))
-    ),
+    "rolling": examples.complete(measurement=measurement(0.2, window=ROLLING)),
     "nothing": examples.complete(measurement=measurement(0.2, days=0, regional_charge=0, total_charge=0)),
     "no capacity": examples.complete(measurement=measurement(capacity=None, starved_charge=None)),
     "held": examples.held("no_account"),
@@ -55,7 +60,8 @@ class Reader(HTMLParser):
         for name, value in attrs:
             assert name not in ("src", "srcset"), "nothing is fetched"
             if name == "href" and value:
-                assert value.startswith("data:") or value in ("metrics", "healthz", "readyz")
+                others = ("metrics", "healthz", "readyz", "?lang=nl", "?lang=en")
+                assert value.startswith("data:") or value in others
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
@@ -65,30 +71,43 @@ class Reader(HTMLParser):
             self.words.append(data)
 
 
-def read(board: Board, now: int = NOW + 60) -> str:
+def speech(code: str = "en") -> Language:
+    return language(code, examples.shown().zone)
+
+
+def drawn(m: Measurement, code: str = "en", width: int = 960, earlier: Sequence[Hour] = ()) -> str:
+    """The chart of a measurement."""
+    return chart.share_chart(m, speech(code), "in words", earlier, width=width, height=300)
+
+
+def read(board: Board, now: int = NOW + 60, code: str = "en") -> str:
     """What somebody without a script reads."""
     reader = Reader()
-    reader.feed(page.status_html(board, now))
+    reader.feed(page.status_html(board, now, code=code))
     assert reader.open == []
-    return " ".join(" ".join(reader.words).replace("\N{NO-BREAK SPACE}", " ").split())
+    return " ".join(
+        " ".join(reader.words).replace("\N{NO-BREAK SPACE}%", "%").replace("\N{NO-BREAK SPACE}", " ").split()
+    )
 
 
 @pytest.mark.parametrize("board", BOARDS.values(), ids=BOARDS)
-def test_it_is_well_formed_and_asks_for_nothing_else(board: Board) -> None:
-    text = read(board)
-    assert "Next steps" in text
+@pytest.mark.parametrize(("code", "heading"), [("en", "Next steps"), ("nl", "Wat nu te doen")])
+def test_it_is_well_formed_and_asks_for_nothing_else(board: Board, code: str, heading: str) -> None:
+    text = read(board, code=code)
+    assert heading in text
     assert "None" not in text.replace("None. The control", "")
+    assert f'<html lang="{code}">' in page.status_html(board, NOW, code=code)
     assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", page.status_html(board, NOW))
 
 
 def test_the_promise_is_one_sentence_and_the_numbers_need_no_script() -> None:
     text = read(BOARDS["below"])
-    assert outlook.promise_sentence(measurement(0.2), 0.01) in text
+    assert promise_sentence(measurement(0.2), 0.01, speech()).replace("\N{NO-BREAK SPACE}%", "%") in text
     for words in (
-        "20 %",
-        "25 %",
-        "29 %",
-        "attainable: yes",
+        "20.0%",
+        "25%",
+        "29.0%",
+        "attainable: no",
         "verdict: open",
         "RawShares 37",
         "33 → 37",
@@ -165,14 +184,16 @@ def every_step() -> list[Step]:
         measurement=measurement(0.2, unclassified_charge=10**7, regional_running=0, regional_pending=0),
     )  # fmt: skip
     board.reconciled = Reconciled(NOW, 0, 3600, 5)
-    found = [step for one in [board, *BOARDS.values()] for step in steps(one, NOW)]
-    return found + steps(examples.complete(mode="observe"), NOW) + steps(BOARDS["complete"], NOW + 9999)
+    advised = [step for each in [board, *BOARDS.values()] for step in steps(each, NOW, speech())]
+    mending, observing = examples.complete(measurement=demand(0.2, 0.3)), examples.complete(mode="observe")
+    later = steps(BOARDS["complete"], NOW + 9999, speech())
+    return [*advised, *steps(mending, NOW, speech()), *steps(observing, NOW, speech()), *later]
 
 
 def test_every_step_names_a_command_that_exists() -> None:
-    found = every_step()
-    assert len({step.what for step in found}) >= 14
-    for step in found:
+    every = every_step()
+    assert {step.key for step in every} == catalogue("en")["live_step"].keys() - {"unreadable_1"}
+    for step in every:
         if step.command.startswith("saf "):
             command: click.Command = cli.with_all()
             for word in shlex.split(step.command)[1:]:
@@ -180,30 +201,72 @@ def test_every_step_names_a_command_that_exists() -> None:
                 command = command.commands[word]
 
 
+@pytest.mark.parametrize("mode", ["enforce", "advise"])
+def test_below_the_floor_not_all_is_well(mode: str) -> None:
+    """A headline that says below, and a step that says all is well, contradict each other."""
+    board = examples.complete(measurement=demand(0.2, 0.3), mode=mode)
+    assert [step.key for step in steps(board, NOW, speech())] == ["calm_below"]
+    assert "all is well" not in read(board)
+
+
 def test_where_nothing_is_the_matter_there_is_nothing_to_do() -> None:
-    assert steps(BOARDS["complete"], NOW) == [Step("Nothing to do: all is well.")]
+    assert steps(BOARDS["complete"], NOW, speech()) == [Step("calm")]
 
 
 @settings(max_examples=25)
 @given(st.floats(0.0, 1.0), st.integers(0, 90), st.sampled_from([380, 960]))
 def test_nothing_is_drawn_outside_the_drawing(steady: float, days: int, width: int) -> None:
     m = measurement(steady, days, regional_charge=round(steady * days * DAY * 100))
-    drawn = chart.share_chart(m, examples.shown().zone, width=width, height=300)
-    for x, y in re.findall(r"[ML](-?[\d.]+) (-?[\d.]+)", drawn):
+    for x, y in re.findall(r"[ML](-?[\d.]+) (-?[\d.]+)", drawn(m, width=width)):
         assert 0 <= float(x) <= width
         assert 0 <= float(y) <= 300
 
 
 def test_the_line_is_drawn_and_what_is_expected_is_dotted() -> None:
-    drawn = chart.share_chart(measurement(0.2), examples.shown().zone, width=960, height=300)
-    assert (
-        drawn.count('class="course"') == drawn.count('class="expected"') == drawn.count('class="floor"') == 1
-    )
-    assert drawn.count('class="day"') == 30
-    rolling = measurement(0.2, window=Window("rolling:30d", SINCE, NOW, rolling=True))
-    assert 'class="expected"' not in chart.share_chart(rolling, examples.shown().zone, width=960, height=300)
+    svg = drawn(measurement(0.2))
+    assert svg.count('class="course"') == svg.count('class="expected"') == svg.count('class="floor"') == 1
+    assert svg.count('class="day"') == 30
+    assert 'class="expected"' not in drawn(measurement(0.2, window=ROLLING))
     nothing = measurement(0.2, days=0, regional_charge=0, total_charge=0)
-    assert "nothing delivered yet" in chart.share_chart(nothing, examples.shown().zone, width=960, height=300)
+    assert "nothing delivered yet" in drawn(nothing)
+    assert "nog niets geleverd" in drawn(nothing, "nl")
+
+
+def test_a_rolling_window_has_no_area_below_the_floor_while_all_is_well() -> None:
+    """Its first days alone are no share of a window; they used to be drawn as a large red area."""
+    m = measurement(0.3, window=ROLLING)
+    bad_start = tuple(h._replace(regional=0.0) if h.at < SINCE + 5 * DAY else h for h in m.hours)
+    m = measurement(0.3, window=ROLLING, hours=bad_start, regional_charge=round(0.3 * 25 * DAY * 100))
+    earlier = tuple(h._replace(at=h.at - 30 * DAY, regional=0.3 * h.total) for h in m.hours)
+    for before in ((), earlier):
+        shares = [float(y) for y in re.findall(r"L?[\d.]+ ([\d.]+)", course_of(drawn(m, earlier=before)))]
+        assert all(y <= floor_of(drawn(m, earlier=before)) for y in shares), "the line is above the floor"
+
+
+def course_of(svg: str) -> str:
+    (line,) = re.findall(r'class="course" d="M([^"]+)"', svg)
+    return str(line)
+
+
+def floor_of(svg: str) -> float:
+    return float(re.findall(r'class="floor" d="M[\d.]+ ([\d.]+)H', svg)[0])
+
+
+@pytest.mark.parametrize(
+    ("length", "marks"),
+    [
+        (1, ["31 Jan", "06:00", "12:00", "18:00"]),
+        (3, ["29 Jan", "30 Jan", "31 Jan"]),
+        (30, ["4 Jan", "11 Jan", "18 Jan", "25 Jan"]),
+    ],
+)
+def test_the_axis_has_dates_however_short_the_window(length: int, marks: list[str]) -> None:
+    until = NOW + DAY
+    window = Window(f"rolling:{length}d", until - length * DAY, until, rolling=True)
+    m = measurement(0.3, 31, window=window, as_of=until)
+    svg = drawn(m).replace("\N{NO-BREAK SPACE}", " ")
+    labels = re.findall(r'text-anchor="(?:start|middle)">([^<]+)<', svg)
+    assert [label for label in labels if label in marks] == marks
 
 
 def test_several_steered_accounts_are_told_apart() -> None:
@@ -214,3 +277,64 @@ def test_several_steered_accounts_are_told_apart() -> None:
     assert "30, wanted 36" in text
     assert "Another user changed RawShares of rb from 33." in text
     assert "rb 33 → 37" in text
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_windows_have_names_for_people(code: str) -> None:
+    text = read(BOARDS["rolling"], code=code)
+    assert "rolling:" not in text
+    assert {"en": "the last 30 days", "nl": "de afgelopen 30 dagen"}[code] in text
+    assert "2027Q1" not in read(BOARDS["below"], code=code)
+
+
+def test_reasons_are_said_as_they_are_logged_and_all_of_them_in_dutch() -> None:
+    assert catalogue("en")["live_why"] == REASONS
+    assert catalogue("nl")["live_why"].keys() == REASONS.keys()
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_no_two_rooms_have_a_section_of_the_same_name(code: str) -> None:
+    sections = [
+        line
+        for room in CATALOGUES
+        for line in (ROOT / "slurm_ai_factory" / room / "messages" / f"{code}.toml").read_text().splitlines()
+        if line.startswith("[")
+    ]
+    assert len(sections) == len(set(sections)) > 20
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("at_set_point", "Geen wijziging: de shares zijn al zoals gewenst."),
+        ("no_account", "staat niet in de boom"),
+    ],
+)
+def test_a_decision_is_told_in_dutch(reason: str, words: str) -> None:
+    text = read(examples.held(reason), code="nl")
+    assert words in text
+    assert "no change" not in text
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_a_weighted_resource_has_a_name_and_its_formula_once(code: str) -> None:
+    weighted = Resource({"cpu": Decimal("0.5"), "gres/gpu": 10})
+    for label in ("", "GPU equivalent"):
+        text = read(
+            examples.complete(measurement=measurement(resource=weighted, resource_label=label)), code=code
+        )
+        assert text.count("0.5 cpu + 10 gres/gpu") == 1
+        assert "*" not in text
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_a_small_site_reads_digits_and_never_minus_nothing(code: str) -> None:
+    small = measurement(
+        0.3, waiting_charge=72, starved_charge=-1e-9, unclassified_charge=20_000, capacity=10**12,
+        regional_running=Decimal("0.5"),
+    )  # fmt: skip
+    text = read(examples.complete(measurement=small), code=code)
+    assert "-0" not in text
+    shown = ("0.020", "0.01%", "0.5 ") if code == "en" else ("0,020", "0,01%", "0,5 ")
+    for figure in shown:
+        assert figure in text, figure

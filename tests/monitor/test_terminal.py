@@ -13,12 +13,14 @@ import subprocess
 import termios
 import time
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from slurm_ai_factory.cli.draw import BLOCKS, draw_course
+from slurm_ai_factory.config import parse_config
 from slurm_ai_factory.core.measure.outlook import Point
 from slurm_ai_factory.core.records import HOUR
 from tests.conftest import new_ledger
@@ -29,6 +31,14 @@ COLOR = "\x1b["
 LINES, COLUMNS = 24, 80
 
 
+def command_line(directory: Path, url: str, text: str = CONFIG) -> Saf:
+    """The command line on a ledger of the model."""
+    saf = Saf(directory, {**os.environ, "PYTHONUTF8": "1", "COLUMNS": str(COLUMNS)}, None)
+    text = text.format(control="", daemon=HOURLY)
+    saf.file.write_text(text.replace("[daemon]", f'[ledger]\nurl = "{url}"\n[daemon]'))
+    return saf
+
+
 @pytest.fixture(scope="module")
 def told(postgresql: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Saf]:
     """The command line on a ledger that has seen ten days of the model."""
@@ -36,13 +46,7 @@ def told(postgresql: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         with living(url, time.perf_counter) as life:
             for _ in range(20):
                 life.beat(12 * HOUR)
-        env = {**os.environ, "PYTHONUTF8": "1", "COLUMNS": str(COLUMNS)}
-        saf = Saf(tmp_path_factory.mktemp("terminal"), env, None)
-        text = CONFIG.format(control="", daemon=HOURLY).replace(
-            "[daemon]", f'[ledger]\nurl = "{url}"\n[daemon]'
-        )
-        saf.file.write_text(text)
-        yield saf
+        yield command_line(tmp_path_factory.mktemp("terminal"), url)
 
 
 def on_a_terminal(
@@ -120,7 +124,45 @@ def test_watch_outlives_the_ledger(told: Saf) -> None:
     assert text.count("cannot be reached") >= 2
 
 
-@pytest.mark.parametrize("arguments", [("--watch", "--json"), ("--watch", "--every", "0")])
+def checked(saf: Saf, code: int, *options: str) -> str:
+    """The one line of --check."""
+    done = saf.run("status", "--check", *options, code=code)
+    assert done.stderr == ""
+    (line,) = done.stdout.splitlines()
+    return line
+
+
+def test_a_monitoring_plugin_reads_one_line_with_figures(told: Saf) -> None:
+    line = checked(told, 2)
+    assert line.startswith("SAF CRITICAL - The region has had ")
+    assert "no complete read since 2026-07-" in line
+    assert re.search(r" \| share=[\d.]+%;25:;;0;100 .*age=\d+s;;10800;0;$", line)
+
+
+def test_a_plugin_that_cannot_look_knows_nothing(told: Saf, tmp_path: Path, postgresql: str) -> None:
+    dead = checked(command_line(tmp_path, "postgresql://127.0.0.1:1/saf"), 3)
+    assert dead.startswith("SAF UNKNOWN - the ledger at 127.0.0.1:1")
+    assert "|" not in dead
+    with new_ledger(postgresql) as empty:
+        assert checked(command_line(tmp_path, empty), 3).startswith("SAF UNKNOWN - the ledger has nothing of")
+    told_file = tmp_path / "saf.toml"
+    told_file.write_text("[cluster")
+    assert checked(told, 3, "--config", str(told_file)).startswith("SAF UNKNOWN - ")
+
+
+def test_a_plugin_says_that_part_of_the_window_was_never_read(tmp_path: Path, postgresql: str) -> None:
+    half_read = CONFIG.replace("[promise]", '[promise]\nwindow = "year"')
+    with new_ledger(postgresql) as url:
+        config = parse_config(half_read.format(control="", daemon=HOURLY), "model")
+        with living(url, time.perf_counter, config) as life:
+            life.beat(12 * HOUR)
+        assert "hours of the window were never read" in checked(command_line(tmp_path, url, half_read), 2)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--watch", "--json"), ("--watch", "--every", "0"), ("--check", "--json"), ("--check", "--watch")],
+)
 def test_what_makes_no_sense_is_refused(told: Saf, arguments: tuple[str, ...]) -> None:
     assert told.run("status", *arguments, code=2).stderr
 

@@ -20,6 +20,7 @@ import pytest
 import yaml
 
 from slurm_ai_factory.errors import ConfigError
+from slurm_ai_factory.language import LANGUAGES
 from slurm_ai_factory.monitor import page, server
 from slurm_ai_factory.monitor.access import OPEN, PENALTY, Admission, Turnstile, load_access
 from slurm_ai_factory.monitor.metrics import Exposition
@@ -62,8 +63,8 @@ class Client:
 @contextmanager
 def served(file: Path | None = None) -> Iterator[tuple[Web, Client]]:
     checks = {"/healthz": lambda: (True, "well"), "/readyz": lambda: (False, "not yet")}
-    html = page.status_html(BOARD, examples.NOW)
-    with serving("127.0.0.1:0", lambda: html, Exposition(BOARD).text, checks, file) as web:
+    html = {code: page.status_html(BOARD, examples.NOW, code=code) for code in LANGUAGES}
+    with serving("127.0.0.1:0", html.__getitem__, Exposition(BOARD).text, checks, file) as web:
         yield web, Client(web.port)
 
 
@@ -124,6 +125,30 @@ def test_each_path_answers(open_client: Client) -> None:
     assert open_client.ask("/readyz")[2] == b"not yet\n"
     assert open_client.ask("/elsewhere")[0] == 404
     assert open_client.ask("/metrics")[2].startswith(b"# HELP saf_build_info")
+
+
+@pytest.mark.parametrize(
+    ("query", "accepted", "code"),
+    [
+        ("", "", "en"),
+        ("", "nl-NL,nl;q=0.9,en;q=0.8", "nl"),
+        ("", "en-GB,nl;q=0.5", "en"),
+        ("", "de-DE,de;q=0.9,nl;q=0.4", "nl"),
+        ("", "fr", "en"),
+        ("", "nl;q=nan, ;q=, nl;q=x,\t*", "en"),
+        ("?lang=nl", "en", "nl"),
+        ("?lang=en&lang=nl", "nl", "en"),
+        ("?lang=../nl", "nl", "nl"),
+        ("?lang=%00", "", "en"),
+    ],
+)
+def test_the_page_is_in_the_language_asked_for_or_preferred(
+    open_client: Client, query: str, accepted: str, code: str
+) -> None:
+    status, headers, body = open_client.ask(f"/{query}", **{"Accept-Language": accepted})
+    assert (status, headers["content-language"], headers["vary"]) == (200, code, "Accept-Language")
+    assert f'<html lang="{code}">'.encode() in body
+    assert "default-src 'none'" in headers["content-security-policy"]
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "QUERY"])
@@ -286,7 +311,7 @@ def test_what_others_may_see_is_said(
     files = {"cert_file": "cert.pem", "key_file": "key.pem"}
     value = (USERS if users else {}) | ({"tls_server_config": files} if tls else {})
     file = configured(certificates / "risk.yml", value)
-    with serving(f"{host}:0", lambda: "", Exposition(BOARD).text, {}, file) as web:
+    with serving(f"{host}:0", lambda _: "", Exposition(BOARD).text, {}, file) as web:
         assert web.risk().startswith(said)
         assert bool(web.risk()) == bool(said)
 

@@ -21,10 +21,10 @@ from slurm_ai_factory.core.rules.organisations import (
     COMPANY_STAGES,
     SBI_SECTIONS,
 )
+from slurm_ai_factory.language import NBSP, Language, catalogue, language
 from slurm_ai_factory.ledger import publishing
 from slurm_ai_factory.question import Reached
 from slurm_ai_factory.report import LANGUAGES
-from slurm_ai_factory.report.language import NBSP, Language, catalogue, language
 from slurm_ai_factory.report.programme import NOT_BUSINESS
 from slurm_ai_factory.report.tables import tables
 
@@ -67,6 +67,8 @@ COMMON = [
     "jan", "feb", "apr", "jun", "jul", "aug", "sep", "nov", "dec", "april", "was", "september", "november",
     "december", "groningen", "amsterdam", "expertise", "hub", "privacy", "sector", "1 node", "start-ups",
     "scale-ups",
+    "december", "groningen", "amsterdam", "expertise", "hub", "privacy", "sector", "cluster", "rawshares",
+    "effectvusage", "nodes",
 ]  # fmt: skip
 """Words that are the same in both."""
 

@@ -24,12 +24,13 @@ from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.programme.suppression import ChargePart, PartSum
 from slurm_ai_factory.core.rules.classify import Beneficiary
 from slurm_ai_factory.errors import LedgerError
+from slurm_ai_factory.language import catalogue
 from slurm_ai_factory.ledger import open_ledger, publishing
 from slurm_ai_factory.question import Reached
 from slurm_ai_factory.report import LANGUAGES, Report, as_csv, gather, report_html, report_json, value
 from slurm_ai_factory.report.programme import reached_in_programme
 from slurm_ai_factory.report.sheets import figure_rows
-from tests import facility, loaded
+from tests import facility, loaded, schemas
 from tests.conftest import by_hand, new_ledger, past_guards
 from tests.core.programme.test_suppression import parts, singled_out
 from tests.report import examples, year
@@ -57,7 +58,8 @@ def saf(made: Year, *arguments: str, code: int = 0) -> subprocess.CompletedProce
 def shared(made: Year, window: str, *more: str) -> Any:
     """What `saf share` says of a quarter as of when its report was made."""
     then = facility.moment(facility.AS_OF[window])
-    return json.loads(saf(made, "share", "--window", window, "--as-of", then, "--json", *more).stdout)
+    asked = ("share", "--window", window, "--as-of", then, "--json", *more)
+    return schemas.content(asked, json.loads(saf(made, *asked).stdout))
 
 
 @quarters
@@ -105,7 +107,7 @@ def test_every_file_has_the_same_figures(made: Year, window: str) -> None:
     found = files(made, report)
     rows = list(csv.reader(io.StringIO(found["csv"])))[1:]
     assert rows == [["" if cell is None else str(cell) for cell in row] for row in flat]
-    assert json.loads(found["json"]) == json.loads(json.dumps(said))
+    assert json.loads(found["json"]) == json.loads(json.dumps({"schema": 1} | said))
     numbers = {repr(row[3]) for row in flat if isinstance(row[3], int | float)}
     for code in LANGUAGES:
         shown = re.findall(r'<data value="([^"]+)">', found[code])
@@ -389,6 +391,20 @@ def test_a_window_that_is_not_over_is_open(made: Year) -> None:
     page = report_html(report, "nl", {})
     assert "Het oordeel staat nog open" in page
     assert "moet in de rest van de periode" not in page, "the share is above the floor"
+
+
+def test_a_share_above_the_floor_is_not_called_out_of_reach(made: Year) -> None:
+    """What is needed, and whether that can be done, is said below the floor only."""
+    report = made.report("2027Q4", facility.at("2027-11-15"))
+    above, m = value(report)["share"], report.measurement
+    assert (above["floor_side"], above["required_share"], above["attainable"]) == ("above", None, None)
+    below = replace(report, measurement=replace(m, target_share=0.9))
+    assert value(below)["share"]["attainable"] is False
+    for code in LANGUAGES:
+        needed, no = (str(catalogue(code)["verdict"][key]) for key in ("required", "attainable_no"))
+        for words in (needed.partition("{")[0], no):
+            assert words not in report_html(report, code, {})
+            assert words in report_html(below, code, {})
 
 
 def test_a_window_without_records_says_so(made: Year) -> None:

@@ -17,8 +17,8 @@ from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.programme.terms import Term
 from slurm_ai_factory.core.records import Instant
 from slurm_ai_factory.errors import LedgerError
+from slurm_ai_factory.language import NBSP
 from slurm_ai_factory.report import LANGUAGES, as_csv, report_html, value
-from slurm_ai_factory.report.language import NBSP
 from tests import facility
 from tests.conftest import by_hand, new_ledger
 from tests.report import year

@@ -15,9 +15,9 @@ from docs import terms
 from docs.terms import Term
 from slurm_ai_factory.core.measure.figures import FIGURES, Unit
 from slurm_ai_factory.core.records import Measurement
+from slurm_ai_factory.language import catalogue
 from slurm_ai_factory.report import LANGUAGES, front, plots
 from slurm_ai_factory.report.front import template_environment
-from slurm_ai_factory.report.language import catalogue
 from tests.docs.markdown import ROOT, read
 from tests.report.test_language import messages, speech
 from tests.report.year import Year

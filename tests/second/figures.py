@@ -173,7 +173,7 @@ def _share(known: Known, one: Measured) -> dict[str, Any]:
         "unclassified_limit": one.term.unclassified_limit, "capacity": _capacity(one),
         "waiting_charge": summed(one.waiting.values()), "starved_charge": one.starved(one.hours),
         "shortfall_charge": _shortfall(one), "forecast": forecast,
-        "required_share": forecast["required_share"], "attainable": forecast["attainable"],
+        "required_share": _required(one), "attainable": _attainable(one, forecast), "floor_side": _side(one),
     }  # fmt: skip
 
 
@@ -219,21 +219,49 @@ def _left(one: Measured) -> int:
 
 
 def _forecast(one: Measured) -> dict[str, Any]:
-    """What the region needs of what is left to end at share and margin, and what it may get of it."""
-    rate, regional = _rate(one), one.of(REGIONAL)
-    rest = rate * _left(one)
-    wanted = (promised(one.term) + promised(one.term, "margin")) * (one.charge + rest) - regional
-    required = max(NONE, wanted / rest) if rest else None
-    highest = min(WHOLE, one.demand / rate) if rest else None
-    filled = None if highest is None else (regional + highest * rest) / (one.charge + rest)
-    recent = _recent(one)
-    expected = None if recent is None else (regional + recent * rest) / (one.charge + rest)
-    attainable = None if required is None or highest is None else required <= highest
+    """What the region may get of what is left."""
+    rate, demand, regional = _rate(one), _demand(one), one.of(REGIONAL)
+    rest, recent = rate * _left(one), _recent(one)
+    highest = None if demand is None or not rest else min(WHOLE, demand / rate)
     return {
-        "remaining_seconds": _left(one), "expected_rate": rate, "demand_rate": one.demand,
-        "required_share": required, "highest_share": highest, "attainable_share": filled,
-        "expected_share": expected, "attainable": attainable,
+        "remaining_seconds": _left(one), "expected_rate": rate, "demand_rate": demand,
+        "highest_share": highest,
+        "attainable_share": None if highest is None else (regional + highest * rest) / (one.charge + rest),
+        "expected_share": None if recent is None else (regional + recent * rest) / (one.charge + rest),
     }  # fmt: skip
+
+
+def _side(one: Measured) -> str | None:
+    """On which side of the floor the region is; nothing where nothing was delivered or promised."""
+    if one.term.ended or not one.charge:
+        return None
+    owed = promised(one.term) * one.charge
+    return "above" if one.of(REGIONAL) > owed else "at" if one.of(REGIONAL) == owed else "below"
+
+
+def _required(one: Measured) -> Fraction | None:
+    """What the region needs of what is left to end at share and margin; said below the floor only."""
+    rest = _rate(one) * _left(one)
+    if _side(one) != "below" or not rest:
+        return None
+    wanted = (promised(one.term) + promised(one.term, "margin")) * (one.charge + rest) - one.of(REGIONAL)
+    return max(NONE, wanted / rest)
+
+
+def _attainable(one: Measured, forecast: dict[str, Any]) -> bool | None:
+    """Whether the floor can still be reached; said below it only."""
+    filled = forecast["attainable_share"]
+    return None if filled is None or _side(one) != "below" else filled >= promised(one.term)
+
+
+def _demand(one: Measured) -> Fraction | None:
+    """What the region used and waited for a second, over the hours of the rate; unknown before seven days."""
+    hours = [at for at in one.hours if one.read - WEEK <= at < one.read]
+    first = next((at for at in hours if one.everyone[at]), None)
+    if first is None or one.unread or one.read - one.window.since < WEEK:
+        return None
+    both = summed(one.regional[at] + one.waiting[at] for at in hours if at >= first)
+    return both / max(1, one.read - first)
 
 
 def _recent(one: Measured) -> Fraction | None:

@@ -75,7 +75,6 @@ class Measured:
     regional: Hourly = field(default_factory=lambda: defaultdict(int))
     everyone: Hourly = field(default_factory=lambda: defaultdict(int))
     waiting: Hourly = field(default_factory=lambda: defaultdict(int))
-    demand: Fraction = NONE  #: of the resource, held and wanted by regional runs at the last read
 
     @property
     def hours(self) -> range:
@@ -181,9 +180,6 @@ def measure(known: Known, who: Who, weights: Weights, window: Window, term: Any)
             pieces[run.subject_id] = [*who.pieces(run, since, until)]
         for piece in pieces[run.subject_id]:
             _add(found, run, piece)
-        if run.end_at is None and (run.missing_since is None or run.missing_since > known.then):
-            part = summed(one.fraction for one in who.answers(run, read) if one.side == REGIONAL)
-            found.demand += _asked(run, weights, read) * part
     return found
 
 

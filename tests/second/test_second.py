@@ -30,6 +30,7 @@ OWN = ("figures", "measure", "programme", "rows", "tables", "who")
 """The modules that work the figures out."""
 
 UNCHECKED = {
+    "schema": "the number of the JSON's schema",
     "report.facility": "a name from saf.toml",
     "report.region": "a name from saf.toml",
     "report.contact": "an address from saf.toml",

@@ -13,9 +13,13 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from slurm_ai_factory.core import windows
-from slurm_ai_factory.core.measure import judgement, outlook, share
+from slurm_ai_factory.core.measure import share
+from slurm_ai_factory.core.measure.assessment import assess
 from slurm_ai_factory.core.measure.forecast import forecast_of
 from slurm_ai_factory.core.records import Charge, Instant, Measurement
+
+SCHEMA = 1
+"""The number in every JSON answer; docs/reference/json.md says what may change without a new one."""
 
 
 class Unit(StrEnum):
@@ -53,6 +57,8 @@ class Figure(NamedTuple):
         value = self.of(m, margin)
         if self.unit is Unit.INSTANT:
             return when(value)
+        if isinstance(value, float):
+            return value + 0.0  # never -0.0
         return number(value) if isinstance(value, Decimal) else value
 
 
@@ -76,9 +82,14 @@ def yes_or_no(value: bool) -> str:
     return "yes" if value else "no"
 
 
-def forecast_value(m: Measurement, margin: float) -> dict[str, Any]:
+def _word(value: StrEnum | None) -> str | None:
+    """A word of the code as JSON has it."""
+    return None if value is None else value.value
+
+
+def forecast_value(m: Measurement, _: float) -> dict[str, Any]:
     """The rest of the window in JSON, with the assumptions of the forecast."""
-    forecast = forecast_of(m, margin)
+    forecast = forecast_of(m)
     return {**asdict(forecast), "assumptions": list(forecast.assumptions(m.resource.name))}
 
 
@@ -123,9 +134,12 @@ FIGURES: Mapping[str, Figure] = {figure.key: figure for figure in (
            "saf_window_shortfall_resource_seconds"),
     Figure("verdict", "verdict", Unit.WORD,
            "Verdict of the window; as a metric, 1 for it and 0 for the others.",
-           lambda m, _: str(judgement.verdict(m)), "saf_verdict", (*OF_WINDOW, "verdict")),
+           lambda m, margin: str(assess(m, margin).verdict), "saf_verdict", (*OF_WINDOW, "verdict")),
     Figure("verdict_reason", "because", Unit.WORD, "Reason of the verdict.",
-           lambda m, _: judgement.judge(m).reason),
+           lambda m, margin: assess(m, margin).reason),
+    Figure("floor_side", "against the floor", Unit.WORD,
+           "Whether the share is above, at or below the floor now; null where nothing was delivered or "
+           "promised.", lambda m, margin: _word(assess(m, margin).floor_side)),
     Figure("unread_seconds", "never read", Unit.SECONDS,
            "Time in the window that no read of accounting covers.", lambda m, _: m.unread_seconds,
            "saf_unread_seconds"),
@@ -136,11 +150,13 @@ FIGURES: Mapping[str, Figure] = {figure.key: figure for figure in (
            "Unclassified share above which the window is not called met.",
            lambda m, _: m.unclassified_limit),
     Figure("required_share", "required from now on", Unit.RATIO,
-           "Share the region must get in the rest of the window; above 1 if the floor is out of reach.",
-           lambda m, margin: forecast_of(m, margin).required_share, "saf_required_share_ratio"),
+           "Share the region must get in the rest of the window to end at floor and margin; only while it is "
+           "below the floor. Above 1: out of reach.",
+           lambda m, margin: assess(m, margin).required_share, "saf_required_share_ratio"),
     Figure("attainable", "attainable", Unit.YES_NO,
-           "Whether present regional demand can reach the required share; a metric of 1 or 0.",
-           lambda m, margin: forecast_of(m, margin).attainable, "saf_attainable"),
+           "Whether regional demand as in the last seven days can still reach the floor; only while the "
+           "share is below it. A metric of 1 or 0.",
+           lambda m, margin: assess(m, margin).attainable, "saf_attainable"),
     Figure("forecast", "forecast", Unit.TABLE, "The rest of the window, and the assumptions of the forecast.",
            forecast_value),
     Figure("newest_record_at", "newest record", Unit.INSTANT, "Latest time that sacct reported of any run.",
@@ -150,12 +166,12 @@ FIGURES: Mapping[str, Figure] = {figure.key: figure for figure in (
            lambda m, _: share.recent_share(m), "saf_recent_share_ratio", in_json=False),
     Figure("expected_share", "expected at the end", Unit.RATIO,
            "Share at the end of the window if the rest of it is like the last seven days.",
-           lambda m, margin: forecast_of(m, margin).expected_share, "saf_forecast_share_ratio",
+           lambda m, margin: assess(m, margin).expected_share, "saf_forecast_share_ratio",
            in_json=False),
     Figure("at_risk", "floor at risk", Unit.YES_NO,
            "Whether the share is below the floor and the rest of the window cannot mend it; a metric of "
            "1 or 0.",
-           outlook.at_risk, "saf_floor_at_risk", in_json=False),
+           lambda m, margin: assess(m, margin).at_risk, "saf_floor_at_risk", in_json=False),
     Figure("regional_running", "regional running", Unit.RESOURCE,
            "Amount of the resource allocated to regional runs now.", lambda m, _: m.regional_running,
            "saf_regional_running_resources", ("cluster", "resource"), in_json=False),

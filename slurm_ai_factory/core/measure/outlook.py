@@ -1,21 +1,19 @@
-"""A measurement for its readers: its course, its outlook, and one sentence. Pure.
-
-The rule: page, terminal and metrics all show these values, so that no two of them differ.
-"""
+"""A measurement for its readers: its course, and the words of its figures. Pure."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
-from slurm_ai_factory.core.measure import judgement
-from slurm_ai_factory.core.measure.forecast import forecast_of
-from slurm_ai_factory.core.records import DAY, HOUR, Hour, Instant, Measurement, Verdict, Window
+from slurm_ai_factory.core.charge import hour_of
+from slurm_ai_factory.core.records import DAY, HOUR, Hour, Instant, Measurement, Window
 from slurm_ai_factory.core.tres import Resource
 
-WORDS = {"gres/gpu": "GPU time", "cpu": "CPU time", "node": "node time", "billing": "billed time"}
-"""Resources as people call them; other resources have their own name."""
 UNITS = {"gres/gpu": "GPU", "cpu": "CPU"}
-"""Their units; other resources are their own unit."""
+"""Units of resources as people call them; other resources are their own unit."""
+WEIGHTED = "weighted-unit"
+"""The unit of a weighted sum that has no label; ``promise.resource_label`` gives it one."""
 
 
 class Point(NamedTuple):
@@ -25,18 +23,44 @@ class Point(NamedTuple):
     share: float
 
 
-def course(measurement: Measurement) -> list[Point]:
-    """The share of the window at the end of each hour, from the first hour that delivered anything.
+def course(measurement: Measurement, earlier: Sequence[Hour] = ()) -> list[Point]:
+    """The share at the end of each hour: of a calendar window up to then, of a rolling one that ended then.
+
+    ``earlier``: the hours before a rolling window. Points for which they do not reach back far enough are
+    left out, except the last one, the share now.
 
     >>> [round(point.share, 2) for point in course(_example())]
     [0.1, 0.15, 0.2]
     """
+    m = measurement
+    if m.window.rolling:
+        return _trailing(m, (*earlier, *m.hours))
+    return [
+        Point(min(hour.at + HOUR, m.as_of), regional / total)
+        for hour, regional, total in zip(m.hours, *_sums(m.hours), strict=True)
+        if total > 0
+    ]
+
+
+def _sums(hours: Iterable[Hour]) -> tuple[list[float], list[float]]:
+    """The regional and the whole charge up to the end of each hour."""
+    pairs = [(hour.regional, hour.total) for hour in hours]
+    return list(accumulate(pair[0] for pair in pairs)), list(accumulate(pair[1] for pair in pairs))
+
+
+def _trailing(m: Measurement, hours: Sequence[Hour]) -> list[Point]:
+    """The share in the window's length that ended with each of its hours; ``hours`` may begin before it."""
+    regional, total = ([0.0, *sums] for sums in _sums(hours))
+    length = (hour_of(m.as_of) - m.window.since) // HOUR
+    first = next((n for n, hour in enumerate(hours) if hour.total > 0), len(hours))
     points = []
-    regional = total = 0.0
-    for hour in measurement.hours:
-        regional, total = regional + hour.regional, total + hour.total
-        if total > 0:
-            points.append(Point(min(hour.at + HOUR, measurement.as_of), regional / total))
+    for end in range(len(hours) - len(m.hours) + 1, len(hours) + 1):
+        at = min(hours[end - 1].at + HOUR, m.as_of)
+        since = end - length - (1 if at % HOUR else 0)
+        if (since < first and end < len(hours)) or total[end] <= total[max(0, since)]:
+            continue
+        of, ours = (sums[end] - sums[max(0, since)] for sums in (total, regional))
+        points.append(Point(at, min(1.0, max(0.0, ours / of))))
     return points
 
 
@@ -50,39 +74,13 @@ def daily(measurement: Measurement) -> list[Point]:
     return [Point(day, regional / total) for day, (regional, total) in sums.items() if total > 0]
 
 
-def below(measurement: Measurement) -> bool:
-    """Whether the share is below the floor now; False if nothing was delivered or promised."""
-    delivered = measurement.delivered_share
-    return delivered is not None and not measurement.ended and delivered < measurement.target_share
-
-
-def mendable(measurement: Measurement, margin: float) -> bool | None:
-    """Whether the floor can still be reached; None if the share is not below it, or if that is not known."""
-    return forecast_of(measurement, margin).attainable if below(measurement) else None
-
-
-def at_risk(measurement: Measurement, margin: float) -> bool:
-    """Whether the share is below the floor, and the window rolls or its rest cannot mend that."""
-    lost = measurement.window.rolling or forecast_of(measurement, margin).attainable is False
-    return below(measurement) and lost
-
-
-def resource_words(resource: str) -> str:
-    """A resource as people call it.
-
-    >>> resource_words("gres/gpu"), resource_words("0.25*cpu+16*gres/gpu")
-    ('GPU time', '0.25*cpu+16*gres/gpu')
-    """
-    return WORDS.get(resource, resource)
-
-
 def resource_unit(resource: str) -> str:
     """The unit of a resource, as in GPU-hours.
 
-    >>> resource_unit("gres/gpu"), resource_unit("node")
-    ('GPU', 'node')
+    >>> resource_unit("gres/gpu"), resource_unit("node"), resource_unit("0.25*cpu+16*gres/gpu")
+    ('GPU', 'node', 'weighted-unit')
     """
-    return UNITS.get(resource, resource)
+    return WEIGHTED if "*" in resource else UNITS.get(resource, resource)
 
 
 def percent_text(ratio: float, beside: float | None = None) -> str:
@@ -92,64 +90,37 @@ def percent_text(ratio: float, beside: float | None = None) -> str:
 
     >>> percent_text(0.25), percent_text(0.2468), percent_text(0.2497, 0.25), percent_text(0.25, 0.25)
     ('25 %', '24.7 %', '24.97 %', '25 %')
+    >>> percent_text(0.0004), percent_text(-1e-12)
+    ('0.04 %', '0 %')
     """
     whole = round(100 * ratio, 9) == round(100 * ratio)
-    return f"{100 * ratio:.{0 if whole else decimals_beside(ratio, beside)}f} %"
+    decimals = 0 if whole else decimals_beside(ratio, beside)
+    return f"{round(100 * ratio, decimals) + 0.0:.{decimals}f} %"
 
 
 def decimals_beside(ratio: float, beside: float | None) -> int:
-    """How many decimals of a per cent, 1 to 4, distinguish a ratio from the one ``beside`` it.
+    """How many decimals of a per cent, 1 to 4, distinguish a ratio from the one ``beside`` it, and from 0.
 
     >>> [decimals_beside(ratio, 0.25) for ratio in (0.243, 0.2497, 0.25, 0.25000000001)]
     [1, 2, 1, 4]
+    >>> [decimals_beside(ratio, None) for ratio in (0.0, 0.25, 0.0004, 0.00004, 1e-9)]
+    [1, 1, 2, 3, 4]
     """
-    if beside is None or ratio == beside:
-        return 1
-    return next((n for n in (1, 2, 3) if round(100 * ratio, n) != round(100 * beside, n)), 4)
-
-
-def promise_sentence(measurement: Measurement, margin: float) -> str:
-    """The promise and its state, in one sentence.
-
-    >>> promise_sentence(_example(), 0.01)
-    'The region has had 20 % of the CPU time in 2027Q1, below the promised 25 %; no regional job waits.'
-    """
-    m = measurement
-    if m.ended:
-        return f"No promise holds in {m.window.name}; see `saf promise list`."
-    words = f"{m.resource_label} time" if m.resource_label else resource_words(m.resource.name)
-    promised = percent_text(m.target_share)
-    if m.delivered_share is None and m.unread_seconds:
-        return f"Nothing is known of {m.window.name}: it was not read; the region is promised {promised}."
-    if m.delivered_share is None:
-        return f"Nothing has been delivered in {m.window.name} yet; the region is promised {promised}."
-    side = "below" if below(m) else "as much as" if m.delivered_share == m.target_share else "above"
-    share = percent_text(m.delivered_share, m.target_share)
-    return (
-        f"The region has had {share} of the {words} in {m.window.name}, {side} the promised {promised}"
-        f"{_clause(m, margin)}."
+    others = {0.0, ratio if beside is None else beside} - {ratio}
+    return next(
+        (n for n in (1, 2, 3) if all(round(100 * ratio, n) != round(100 * other, n) for other in others)), 4
     )
 
 
-def _clause(m: Measurement, margin: float) -> str:
-    """What follows from the state; empty if nothing does."""
-    if m.unread_seconds:
-        return f"; {m.unread_seconds / HOUR:.0f} hours of the window were never read"
-    verdict, ahead = judgement.verdict(m), forecast_of(m, margin)
-    if verdict is Verdict.MISSED_STARVED:
-        return "; regional jobs waited while it was below"
-    if verdict is Verdict.MISSED_DEMAND:
-        return "; there was too little regional work to reach it"
-    if verdict is Verdict.MET and not m.window.rolling:
-        return " and that can no longer change"
-    if not below(m) or ahead.required_share is None:
-        return ""
-    required = percent_text(ahead.required_share)
-    if ahead.attainable:
-        return f"; {required} of the rest of the window would mend it"
-    if not m.regional_running and not m.regional_pending:
-        return "; no regional job waits"
-    return f"; it would take {required} of the rest of the window, more than regional jobs ask for"
+def decimals_of(largest: float) -> int:
+    """How many decimals show at least two digits of a small figure.
+
+    >>> [decimals_of(value) for value in (0, 0.0004, 0.04, 0.4, 4, 4000)]
+    [1, 4, 3, 2, 1, 1]
+    """
+    return next(
+        (n for n, least in ((1, 1), (2, 0.1), (3, 0.01)) if abs(largest) >= least), 4 if largest else 1
+    )
 
 
 def _example() -> Measurement:

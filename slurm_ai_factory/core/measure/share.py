@@ -119,7 +119,7 @@ class _Series:
         """Charge by hour, slopes run out: each holds for the whole hours from one to the next."""
         slopes = accumulate(self.slope)
         return [
-            float(ended) + own + HOUR * rate
+            max(0.0, float(ended) + own + HOUR * rate)  # slopes round, also below 0
             for ended, own, rate in zip(self.ended, self.hours, slopes, strict=True)
         ]
 
@@ -322,20 +322,37 @@ def hours_since(measurement: Measurement, since: Instant) -> tuple[Hour, ...]:
     return measurement.hours[bisect_left(measurement.hours, since, key=lambda hour: hour.at) :]
 
 
+def usage_lately(measurement: Measurement) -> tuple[Hour, ...]:
+    """The hours of the last seven days of the window, from the first one with usage on."""
+    recent = hours_since(measurement, measurement.as_of - RATE_HORIZON)
+    first = next((n for n, hour in enumerate(recent) if hour.total > 0), len(recent))
+    return tuple(hour for hour in recent[first:] if hour.at < measurement.as_of)
+
+
 def expected_rate(measurement: Measurement) -> float:
     """Resource delivered per second, all sides: the mean of the last seven days of the window with usage."""
-    recent = [
-        h for h in hours_since(measurement, measurement.as_of - RATE_HORIZON) if h.at < measurement.as_of
-    ]
-    first = next((h.at for h in recent if h.total > 0), None)
-    if first is None:
+    recent = usage_lately(measurement)
+    if not recent:
         return 0.0
-    return fsum(h.total for h in recent if h.at >= first) / max(1, measurement.as_of - first)
+    return fsum(hour.total for hour in recent) / max(1, measurement.as_of - recent[0].at)
+
+
+def expected_demand(measurement: Measurement) -> float | None:
+    """Resource per second that regional runs held or waited for: the mean of the same hours.
+
+    None where that is not known: the window has not run for seven days, or a part of it was never read. A
+    quiet night must not speak for a quarter.
+    """
+    recent, ran = usage_lately(measurement), measurement.as_of - measurement.window.since
+    if not recent or measurement.unread_seconds or ran < RATE_HORIZON:
+        return None
+    demand = fsum(amount for hour in recent for amount in (hour.regional, hour.regional_waiting))
+    return demand / max(1, measurement.as_of - recent[0].at)
 
 
 def recent_share(measurement: Measurement) -> float | None:
     """The share of the last seven days of the window; None when nothing was delivered in them."""
-    recent = hours_since(measurement, measurement.as_of - RATE_HORIZON)
+    recent = usage_lately(measurement)
     total = fsum(hour.total for hour in recent)
     return fsum(hour.regional for hour in recent) / total if total > 0 else None
 

@@ -16,6 +16,7 @@ from slurm_ai_factory.core.measure.figures import FIGURES, Unit, figure_values, 
 from slurm_ai_factory.core.measure.outlook import percent_text
 from slurm_ai_factory.core.measure.share import Group
 from slurm_ai_factory.core.rules.classify import Beneficiary
+from slurm_ai_factory.core.tres import Resource
 from slurm_ai_factory.monitor import metrics, page
 from tests.monitor import examples
 
@@ -23,7 +24,8 @@ MARGIN = 0.01
 KEYS = [
     "window", "since", "until", "as_of", "resource", "resource_label", "target_share", "delivered_share",
     "capacity_share", "regional_charge", "total_charge", "unclassified_charge", "capacity", "waiting_charge",
-    "starved_charge", "shortfall_charge", "verdict", "verdict_reason", "unread_seconds", "unclassified_share",
+    "starved_charge", "shortfall_charge", "verdict", "verdict_reason", "floor_side", "unread_seconds",
+    "unclassified_share",
     "unclassified_limit", "required_share", "attainable", "forecast", "newest_record_at", "groups",
 ]  # fmt: skip
 
@@ -65,7 +67,7 @@ def test_a_metric_has_the_value_and_the_meaning_of_its_figure() -> None:
 
 
 def test_people_read_the_words_of_the_table() -> None:
-    board = examples.complete()
+    board = examples.complete(measurement=examples.measurement(0.2))
     assert board.shown is not None
     words = {figure.words for figure in FIGURES.values()}
     assert output.share_text(board.shown.measurement, MARGIN).keys() <= words
@@ -79,3 +81,19 @@ def test_a_ratio_is_never_rounded_onto_the_one_beside_it(ratio: float, beside: f
     if abs(ratio - beside) > 1e-6:
         assert percent_text(ratio, beside) != percent_text(beside)
     assert float(percent_text(ratio).removesuffix(" %")) == pytest.approx(100 * ratio, abs=0.0501)
+
+
+@given(st.floats(-1e-9, 1e-9), st.floats(-1e-9, 0.0))
+def test_rounding_never_shows_as_less_than_nothing(charge: float, starved: float) -> None:
+    m = examples.measurement(0.2, starved_charge=starved * 0.0)
+    assert "-0.0" not in json.dumps(share_value(m, MARGIN))
+    assert percent_text(charge)[0] != "-"
+    assert (output.hours(charge) or "")[0] != "-"
+
+
+@pytest.mark.parametrize("label", ["", "GPU equivalent"])
+def test_a_weighted_resource_has_a_name_and_its_formula_once(label: str) -> None:
+    weighted = Resource({"cpu": Decimal("0.5"), "gres/gpu": 10})
+    text = output.share_text(examples.measurement(0.2, resource=weighted, resource_label=label), MARGIN)
+    assert text["resource"] == f"0.5*cpu+10*gres/gpu, in {label or 'weighted-unit'}-hours"
+    assert [name for name, value in text.items() if "*" in str(value)] == ["resource"]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slurm_ai_factory.core.measure.forecast import forecast_of
+from slurm_ai_factory.core.measure.forecast import forecast_of, required_share
 from slurm_ai_factory.core.measure.share import expected_rate
 from slurm_ai_factory.core.records import HOUR, Hour, Measurement, Window
 from tests.core.generated import history, quarter
@@ -19,7 +19,7 @@ shares = st.floats(0.01, 0.99)
 
 
 def _required(found: Measurement) -> float | None:
-    return forecast_of(found, MARGIN).required_share
+    return required_share(found, MARGIN)
 
 
 @st.composite
@@ -69,38 +69,41 @@ def test_the_required_share_says_how_far_out_of_reach_a_promise_is(
     assert _required(history(regional, total, left)) == pytest.approx(required)
 
 
+def test_a_forecast_carries_the_demand_of_seven_days_to_the_end_and_says_so() -> None:
+    week = 7 * 24
+    hours = tuple(Hour(at * HOUR, 2.0 * HOUR, 10.0 * HOUR, 2.0 * HOUR, 12.0 * HOUR) for at in range(week))
+    before = quarter(
+        window=Window("w", 0, 2 * week * HOUR), as_of=week * HOUR, hours=hours,
+        regional_charge=2 * week * HOUR, total_charge=10 * week * HOUR, regional_pending=10**9,
+    )  # fmt: skip
+    ahead = forecast_of(before)
+    assert (ahead.remaining_seconds, ahead.expected_rate, ahead.demand_rate) == (week * HOUR, 10.0, 4.0)
+    assert (ahead.highest_share, ahead.expected_share) == (0.4, 0.2)
+    assert ahead.attainable_share == pytest.approx(0.3)
+    assert required_share(before, MARGIN) == pytest.approx(0.32)
+    assert "10.0 cpu" in ahead.assumptions("cpu")[0]
+    assert "4.0 cpu" in ahead.assumptions("cpu")[1]
+    over = forecast_of(quarter())
+    assert (over.remaining_seconds, over.highest_share, over.attainable_share) == (0, None, None)
+
+
 @pytest.mark.parametrize(
-    ("running", "pending", "attainable"), [(0, 0, False), (26, 0, True), (13, 13, True), (20, 5, False)]
+    ("days", "changes", "known"), [(7, {}, True), (6, {}, False), (30, {"unread_seconds": HOUR}, False)]
 )
-def test_a_promise_is_attainable_when_the_region_wants_enough(
-    running: int, pending: int, attainable: bool
+def test_demand_is_unknown_until_seven_days_were_read_whole(
+    days: int, changes: dict[str, int], known: bool
 ) -> None:
-    before = history([26 * HOUR] * 2, [100 * HOUR] * 2, 2)
-    found = replace(before, regional_running=running, regional_pending=pending)
-    assert forecast_of(found, MARGIN - 1e-6).attainable is attainable
+    ahead = forecast_of(measurement(0.2, days, **changes))
+    assert (ahead.demand_rate is not None) is (ahead.attainable_share is not None) is known
+    assert ("is not known" in ahead.assumptions("cpu")[1]) is not known
 
 
-def test_more_than_everything_is_never_attainable_and_no_requirement_is_unknown() -> None:
-    late = replace(history([0] * 9, [100 * HOUR] * 9, 1), regional_pending=10**9)
-    assert forecast_of(late, MARGIN).attainable is False
-    assert forecast_of(history([0], [0], 5), MARGIN).attainable is None
-
-
-def test_a_forecast_carries_the_demand_seen_now_to_the_end_and_says_so() -> None:
-    hours = tuple(Hour(at * HOUR, 0.0, 10.0 * HOUR, 0.0, 12.0 * HOUR) for at in range(50))
-    found = forecast_of(
-        quarter(as_of=50 * HOUR, regional_charge=100 * HOUR, total_charge=500 * HOUR, hours=hours,
-              regional_running=2, regional_pending=2), MARGIN,
-    )  # fmt: skip
-    assert (found.remaining_seconds, found.expected_rate, found.demand_rate) == (50 * HOUR, 10.0, 4.0)
-    assert (found.highest_share, found.attainable_share) == (0.4, 0.3)
-    assert found.required_share == pytest.approx(0.32)
-    assert found.attainable
-    assert "10.0 cpu" in found.assumptions("cpu")[0]
-    over = forecast_of(quarter(), MARGIN)
-    assert (over.remaining_seconds, over.required_share, over.attainable, over.attainable_share) == (
-        0, None, None, None
-    )  # fmt: skip
+@given(_histories())
+def test_the_highest_share_is_at_least_that_of_the_last_seven_days(found: Measurement) -> None:
+    ahead = forecast_of(found)
+    if ahead.attainable_share is not None:
+        assert ahead.expected_share is not None
+        assert ahead.expected_share <= ahead.attainable_share
 
 
 def test_the_forecast_goes_by_the_last_seven_days() -> None:
@@ -111,9 +114,9 @@ def test_the_forecast_goes_by_the_last_seven_days() -> None:
     regional = round(sum(hour.regional for hour in lately))
     m = replace(m, hours=lately, regional_charge=regional)
     expected = (regional + 0.4 * 60 * DAY * 100) / (90 * DAY * 100)
-    assert forecast_of(m, MARGIN).expected_share == pytest.approx(expected)
+    assert forecast_of(m).expected_share == pytest.approx(expected)
 
 
 def test_a_rolling_window_has_no_forecast() -> None:
     m = measurement(0.2, window=Window("rolling:30d", SINCE, NOW, rolling=True))
-    assert forecast_of(m, MARGIN).expected_share is None
+    assert forecast_of(m).expected_share is None

@@ -1,17 +1,15 @@
-"""What is said of a measurement: course, forecast, risk and the one sentence."""
+"""A measurement for its readers: its course by hour and by day."""
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slurm_ai_factory.core.measure import judgement, outlook, share
+from slurm_ai_factory.core.measure import outlook, share
 from slurm_ai_factory.core.measure.forecast import forecast_of
-from slurm_ai_factory.core.records import Measurement, Verdict, Window
-from tests.monitor.examples import DAY, NOW, SINCE, WINDOW, measurement
+from slurm_ai_factory.core.records import HOUR, Hour, Measurement, Window
+from tests.monitor.examples import NOW, SINCE, measurement
 
 shares = st.floats(0.01, 0.99)
 
@@ -22,7 +20,7 @@ def test_a_steady_share_goes_straight_and_ends_where_it_is(steady: float) -> Non
     assert all(point.share == pytest.approx(steady) for point in outlook.course(m))
     assert all(point.share == pytest.approx(steady) for point in outlook.daily(m))
     assert share.recent_share(m) == pytest.approx(steady)
-    assert forecast_of(m, 0.01).expected_share == pytest.approx(steady, abs=1e-6)
+    assert forecast_of(m).expected_share == pytest.approx(steady, abs=1e-6)
 
 
 @given(shares)
@@ -40,102 +38,46 @@ def test_nothing_delivered_is_neither_a_share_nor_a_risk() -> None:
     m = nothing()
     assert outlook.course(m) == []
     assert outlook.daily(m) == []
-    assert (share.recent_share(m), forecast_of(m, 0.01).expected_share, m.unclassified_share) == (
+    assert (share.recent_share(m), forecast_of(m).expected_share, m.unclassified_share) == (
         None,
         None,
         None,
     )
-    assert not outlook.below(m)
-    assert not outlook.at_risk(m, 0.01)
 
 
-@pytest.mark.parametrize(
-    ("m", "risk"),
-    [
-        (measurement(0.3), False),
-        (measurement(0.2), False),
-        (measurement(0.2, regional_running=0, regional_pending=0), True),
-        (measurement(0.3, regional_running=0, regional_pending=0), False),
-        (measurement(0.2, window=Window("rolling:30d", SINCE, NOW, rolling=True)), True),
-        (measurement(0.3, window=Window("rolling:30d", SINCE, NOW, rolling=True)), False),
-    ],
-    ids=["above", "within reach", "too little demand", "above without demand", "rolls below", "rolls above"],
-)
-def test_the_floor_is_at_risk_when_below_and_not_to_be_mended(m: Measurement, risk: bool) -> None:
-    assert outlook.at_risk(m, 0.01) is risk
+ROLLING = Window("rolling:30d", SINCE, NOW, rolling=True)
 
 
-def test_what_is_not_missing_need_not_be_mended() -> None:
-    quiet = {"regional_running": 0, "regional_pending": 0}
-    assert outlook.mendable(measurement(0.3, **quiet), 0.01) is None
-    assert outlook.mendable(measurement(0.2, **quiet), 0.01) is False
-    assert outlook.mendable(measurement(0.2), 0.01) is True
+def before(days: int, share: float) -> tuple[Hour, ...]:
+    """So many days before the rolling window, at this share of a machine of 100."""
+    first, busy = SINCE - days * 24 * HOUR, 100.0 * HOUR
+    return tuple(Hour(first + n * HOUR, share * busy, busy, 0.0, busy) for n in range(days * 24))
 
 
-def had(share: str, side: str, rest: str = "") -> str:
-    return f"The region has had {share} of the GPU time in 2027Q1, {side} the promised 25 %{rest}."
+def test_a_rolling_window_has_the_share_of_its_length_at_each_hour() -> None:
+    course = outlook.course(measurement(0.4, window=ROLLING), before(30, 0.2))
+    assert len(course) == 30 * 24
+    shares = [point.share for point in course]
+    assert shares == sorted(shares), "the better hours replace the others one by one"
+    assert (course[0].at, course[-1].at) == (SINCE + HOUR, NOW)
+    assert shares[360 - 1] == pytest.approx(0.3)
+    assert shares[-1] == pytest.approx(0.4)
 
 
-@pytest.mark.parametrize(
-    ("m", "said"),
-    [
-        (nothing(), "Nothing has been delivered in 2027Q1 yet; the region is promised 25 %."),
-        (
-            replace(nothing(), unread_seconds=DAY),
-            "Nothing is known of 2027Q1: it was not read; the region is promised 25 %.",
-        ),
-        (
-            replace(measurement(0.3, days=90), unread_seconds=DAY),
-            had("30 %", "above", "; 24 hours of the window were never read"),
-        ),
-        (measurement(0.3), had("30 %", "above")),
-        (measurement(0.25), had("25 %", "as much as")),
-        (
-            measurement(0.2, regional_pending=70),
-            had("20 %", "below", "; 29 % of the rest of the window would mend it"),
-        ),
-        (
-            measurement(0.2499),
-            had("24.99 %", "below", "; 26.5 % of the rest of the window would mend it"),
-        ),
-        (
-            measurement(0.2, regional_running=10, regional_pending=0),
-            had(
-                "20 %", "below",
-                "; it would take 29 % of the rest of the window, more than regional jobs ask for",
-            ),
-        ),
-        (
-            measurement(0.2, regional_running=0, regional_pending=0),
-            had("20 %", "below", "; no regional job waits"),
-        ),
-        (measurement(0.9, days=80), had("90 %", "above", " and that can no longer change")),
-        (
-            measurement(0.2, days=90, starved_charge=1e12),
-            had("20 %", "below", "; regional jobs waited while it was below"),
-        ),
-        (
-            measurement(0.2, days=90),
-            had("20 %", "below", "; there was too little regional work to reach it"),
-        ),
-    ],
-)  # fmt: skip
-def test_one_sentence_says_where_it_stands(m: Measurement, said: str) -> None:
-    assert outlook.promise_sentence(m, 0.01) == said
+@given(shares, st.integers(0, 30))
+def test_a_moment_whose_window_began_before_the_record_has_no_share(steady: float, days: int) -> None:
+    m = measurement(steady, window=ROLLING)
+    course = outlook.course(m, before(days, steady))
+    assert len(course) == max(1, days * 24 + (days < 30))
+    assert course[-1].share == pytest.approx(m.delivered_share)
 
 
-@given(shares, st.integers(0, 90), st.floats(0, 1e9), st.integers(0, 200), st.integers(0, 200))
-def test_the_sentence_never_contradicts_the_verdict(
-    steady: float, days: int, starved: float, running: int, pending: int
-) -> None:
-    m = measurement(steady, days, starved_charge=starved, regional_running=running, regional_pending=pending)
-    said = outlook.promise_sentence(m, 0.01)
-    assert said.endswith(".")
-    if "below" in said.split(";")[0]:
-        assert judgement.verdict(m) is not Verdict.MET
-    if m.total_charge and judgement.verdict(m) is Verdict.MET:
-        assert "below the promised" not in said
-
-
-def test_the_window_is_the_examples_own() -> None:
-    assert measurement().window == WINDOW
+def test_a_rolling_window_that_ends_within_an_hour_counts_that_hour_so_far() -> None:
+    m = measurement(0.4, window=ROLLING._replace(until=NOW + 600), as_of=NOW + 600)
+    late = Hour(NOW, 0.0, 100.0 * 600, 0.0, 100.0 * 600)
+    regional, total = 0.4 * 100 * 30 * 24 * HOUR, 100.0 * (30 * 24 * HOUR + 600)
+    hours = (*m.hours, late)
+    m = measurement(0.4, window=m.window, as_of=m.as_of, hours=hours)
+    course = outlook.course(m, before(30, 0.4))
+    assert [point.at for point in course[-2:]] == [NOW, NOW + 600]
+    assert [point.share for point in course[-2:]] == pytest.approx([0.4, regional / total])

@@ -1,6 +1,8 @@
-"""A language of the report: its messages, numbers and dates.
+"""A language of the report and of the status page: its messages, numbers and dates.
 
-A number on the page carries its exact value (<data value="...">), so that programs can compare it.
+A number of the report carries its exact value (<data value="...">), so that programs can compare it.
+
+Tested in tests/report/test_language.py.
 """
 
 from __future__ import annotations
@@ -16,11 +18,17 @@ from zoneinfo import ZoneInfo
 
 from markupsafe import Markup
 
+from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.escaped import for_page
-from slurm_ai_factory.core.measure.outlook import decimals_beside
-from slurm_ai_factory.core.records import HOUR
+from slurm_ai_factory.core.measure.outlook import decimals_beside, decimals_of
+from slurm_ai_factory.core.records import DAY, HOUR, Charge, Instant
 
 NBSP = "\u00a0"
+LANGUAGES = ("nl", "en")
+DEFAULT = "en"
+"""For a reader who asks for none of them."""
+CATALOGUES = ("report", "monitor")
+"""The rooms with messages; no two have a section of the same name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +44,11 @@ class Language:
         section, _, name = key.partition(".")
         shown = {field: for_page(value) for field, value in values.items()}
         return Markup(self.messages[section][name]).format(**shown)  # noqa: S704 - our own catalogue
+
+    def text(self, key: str, **values: object) -> str:
+        """The message with this key as text only, for where no markup is read. Raises KeyError."""
+        section, _, name = key.partition(".")
+        return str(self.messages[section][name]).format(**values)
 
     def word(self, section: str, name: str) -> str:
         """The name of a code; the code itself if the catalogue has no name."""
@@ -56,7 +69,7 @@ class Language:
     def plain(self, value: float, decimals: int = 0) -> str:
         """The same as text only."""
         marks = str.maketrans(",.", str(self.messages["format"]["thousands_decimal"]))
-        return f"{value:,.{decimals}f}".translate(marks)
+        return f"{round(value, decimals) + 0.0:,.{decimals}f}".translate(marks)  # never -0
 
     def percent(self, ratio: float | None, beside: float | None = None) -> Markup:
         """A ratio in per cent, with enough decimals to differ from the floor ``beside`` it."""
@@ -88,6 +101,21 @@ class Language:
         hours = charge / HOUR
         return self.plain(hours, 1 if 0 < abs(hours) < 10 else 0)
 
+    def clock(self, at: Instant) -> str:
+        """Day, month and time of day of an instant, civil."""
+        moment = datetime.fromtimestamp(at, self.zone)
+        return f"{self._day_and_month(moment)} {moment:%H:%M}"
+
+    def amount(self, value: float) -> str:
+        """A count, whole or with the decimals that it has."""
+        text = f"{value:,.10g}"
+        return text.translate(str.maketrans(",.", str(self.messages["format"]["thousands_decimal"])))
+
+    def short_hours(self, charge: Charge | float) -> str:
+        """Resource-seconds in resource-hours; small figures with at least two digits."""
+        hours = float(charge) / HOUR
+        return self.plain(hours, decimals_of(hours) if 0 < abs(hours) < 100 else 0)
+
     def day(self, instant: str, before: int = 0) -> str:
         """The civil day of an instant, or of ``before`` seconds earlier."""
         civil = self._civil(instant) - timedelta(seconds=before)
@@ -95,7 +123,9 @@ class Language:
 
     def short_day(self, instant: str) -> str:
         """Day and month, for axes."""
-        civil = self._civil(instant)
+        return self._day_and_month(self._civil(instant))
+
+    def _day_and_month(self, civil: datetime) -> str:
         return f"{civil.day}{NBSP}{self.messages['short_months'][f'm{civil.month}']}"
 
     def moment(self, instant: str) -> str:
@@ -108,7 +138,9 @@ class Language:
         return f"{self.messages['months'][f'm{int(month)}']} {year}"
 
     def window(self, name: str) -> str:
-        """2027Q1, 2027H1, 2027-03 or 2027 in words; any other name unchanged."""
+        """2027Q1, 2027H1, 2027-03, 2027 or rolling:30d in words; any other name unchanged."""
+        if name.startswith("rolling:"):
+            return self._rolling(name)
         if len(name) == 6 and name[4] in "QH":
             return str(self.say(f"format.{name[4:]}", year=name[:4]))
         if len(name) == 7 and name[4] == "-":
@@ -121,6 +153,12 @@ class Language:
             return str(self.say(f"format.short_{name[4]}", number=name[5], year=name[:4]))
         return name
 
+    def _rolling(self, name: str) -> str:
+        """A rolling window in words: the last 30 days, the last 36 hours."""
+        seconds = windows.duration(name.removeprefix("rolling:"))
+        unit, length = ("days", DAY) if seconds > DAY and seconds % DAY == 0 else ("hours", HOUR)
+        return self.text(f"format.last_{unit}", number=f"{seconds / length:g}")
+
     def _civil(self, instant: str) -> datetime:
         return datetime.fromisoformat(instant).astimezone(self.zone)
 
@@ -132,10 +170,31 @@ def language(code: str, zone: ZoneInfo) -> Language:
 
 @cache
 def catalogue(code: str) -> Mapping[str, Any]:
-    """The messages of a language."""
-    return tomllib.loads(
-        files("slurm_ai_factory.report").joinpath(f"messages/{code}.toml").read_text("utf-8")
-    )
+    """The messages of a language, of all rooms."""
+    package = files("slurm_ai_factory")
+    texts = (package.joinpath(f"{room}/messages/{code}.toml").read_text("utf-8") for room in CATALOGUES)
+    return {section: words for text in texts for section, words in tomllib.loads(text).items()}
+
+
+def preferred(asked: str, accepted: str) -> str:
+    """The language asked for, else that of an Accept-Language header (RFC 9110, 12.5.4) with most weight.
+
+    >>> preferred("", "de, nl-NL;q=0.8, en;q=0.7"), preferred("en", "nl"), preferred("x", "fr")
+    ('nl', 'en', 'en')
+    """
+    if asked in LANGUAGES:
+        return asked
+    weights = {DEFAULT: 0.0}
+    for entry in accepted.split(","):
+        tag, _, quality = entry.partition(";q=")
+        try:
+            weight = float(quality or 1)
+        except ValueError:
+            continue
+        code = tag.strip().lower().partition("-")[0]
+        weights[code] = max(weight, weights.get(code, 0.0))
+    known = {code: weight for code, weight in weights.items() if code in LANGUAGES}
+    return max(known, key=lambda code: known[code])
 
 
 def _data(value: float, text: str) -> Markup:

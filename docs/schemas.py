@@ -1,0 +1,323 @@
+"""The shape of every JSON answer, by command: what docs/reference/schemas is made of.
+
+The rule: a key that is listed is always there, unless it is a ``Maybe``; others may come with any release.
+Every answer that a test gets is checked against these, and must have no key that is not listed
+(tests/schemas.py). `docs/reference/json.md` says what may change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from slurm_ai_factory.core.measure.figures import FIGURES, SCHEMA, Unit
+from slurm_ai_factory.core.programme import registry_sheet
+
+Shape = Mapping[str, Any]
+
+TEXT: Shape = {"type": "string"}
+NUMBER: Shape = {"type": "number"}
+WHOLE: Shape = {"type": "integer"}
+YES_NO: Shape = {"type": "boolean"}
+AT: Shape = {"type": "string", "format": "date-time"}
+DATE: Shape = {"type": "string", "format": "date"}
+ANY: Shape = {}
+OBJECT: Shape = {"type": "object"}
+"""An object whose keys are names, or that has a description of its own elsewhere."""
+
+
+class Maybe(dict[str, Any]):
+    """The shape of a key that may be missing."""
+
+
+def keys(**shapes: Shape) -> Shape:
+    """An object with these keys."""
+    required = [name for name, shape in shapes.items() if not isinstance(shape, Maybe)]
+    properties = {name: dict(shape) for name, shape in shapes.items()}
+    return {"type": "object", "properties": properties, "required": required}
+
+
+def each(shape: Shape) -> Shape:
+    """A list."""
+    return {"type": "array", "items": dict(shape)}
+
+
+def null(shape: Shape) -> Shape:
+    """The same, or null where it is not known or there is none."""
+    return {"anyOf": [dict(shape), {"type": "null"}]}
+
+
+def rows(**shapes: Shape) -> Shape:
+    """An answer of rows."""
+    return keys(rows=each(keys(**shapes)))
+
+
+def named(shape: Shape) -> Shape:
+    """An object whose keys are names."""
+    return {"type": "object", "additionalProperties": dict(shape)}
+
+
+def either(*shapes: Shape) -> Shape:
+    """An answer that has one of these shapes, by its options."""
+    return {"anyOf": [dict(shape) for shape in shapes]}
+
+
+OF_UNIT: Mapping[Unit, Shape] = {
+    Unit.RATIO: NUMBER, Unit.CHARGE: NUMBER, Unit.RESOURCE: NUMBER, Unit.SECONDS: NUMBER, Unit.INSTANT: AT,
+    Unit.YES_NO: YES_NO, Unit.WORD: TEXT,
+}  # fmt: skip
+FORECAST = keys(
+    remaining_seconds=WHOLE, expected_share=null(NUMBER), highest_share=null(NUMBER),
+    attainable_share=null(NUMBER), expected_rate=NUMBER, demand_rate=null(NUMBER), assumptions=each(TEXT),
+)  # fmt: skip
+
+
+def figures(*names: str) -> dict[str, Shape]:
+    """These figures of a measurement."""
+    return {
+        name: {"description": FIGURES[name].meaning}
+        | (FORECAST if FIGURES[name].unit is Unit.TABLE else null(OF_UNIT[FIGURES[name].unit]))
+        for name in names
+    }
+
+
+GROUP = keys(name=TEXT, beneficiary=TEXT, charge=NUMBER, share=null(NUMBER))
+SHARE = keys(**figures(*(key for key, figure in FIGURES.items() if figure.in_json)), groups=each(GROUP))
+CHANGE = keys(cluster=TEXT, account=TEXT, raw_shares_before=WHOLE, raw_shares_after=WHOLE, command=each(TEXT))
+DECISION = keys(at=AT, reason=TEXT, sentence=TEXT, inputs=OBJECT, changes=each(CHANGE))
+RECORDED_DECISION = {
+    "at": AT,
+    "mode": TEXT,
+    "reason": TEXT,
+    "sentence": TEXT,
+    "actor": TEXT,
+    "inputs": OBJECT,
+}
+DONE = RECORDED_DECISION | {
+    "account": TEXT, "raw_shares_before": WHOLE, "raw_shares_after": WHOLE, "status": TEXT,
+    "settled_at": null(AT), "raw_shares_read": null(WHOLE), "note": null(TEXT),
+}  # fmt: skip
+DETAIL = {"category": TEXT, "organisation": TEXT, "sector": TEXT, "municipality": TEXT, "hub": TEXT}
+PART = {"since": null(AT), "until": null(AT), "fraction": NUMBER, "beneficiary": TEXT, "rule": TEXT, **DETAIL}
+SUBJECT = dict.fromkeys(("account", "user", "partition", "qos", "wckey", "reservation", "comment"), TEXT)
+PROPOSAL = keys(proposal=WHOLE)
+PROPOSED = {
+    "proposal": WHOLE, "kind": TEXT, "what": TEXT, "at": AT, "actor": TEXT, "reason": TEXT, "step": TEXT,
+    "ruled_at": null(AT), "ruled_by": null(TEXT), "ruled_reason": null(TEXT),
+}  # fmt: skip
+FAULT = keys(line=Maybe(WHOLE), column=TEXT, reason=TEXT)
+IMPORTED = keys(new=WHOLE, known=WHOLE, problems=each(FAULT))
+PAUSE = {"at": AT, "until": AT, "actor": TEXT, "reason": TEXT}
+TERM = {
+    "promise": TEXT, "since": null(TEXT), "until": null(TEXT), "ended": YES_NO, "share": NUMBER,
+    "margin": NUMBER, "resource": TEXT, "label": TEXT, "window": TEXT, "time_zone": TEXT, "share_of": TEXT,
+    "unclassified_limit": null(NUMBER), "region": each(TEXT), "min_organisations": WHOLE,
+    "expertise_share": NUMBER, "source": TEXT, "reason": TEXT, "actor": TEXT, "recorded_at": null(AT),
+    "retroactive": YES_NO,
+}  # fmt: skip
+ORGANISATION = dict.fromkeys(sum(registry_sheet.ORGANISATION, ()), TEXT)
+LINK = dict.fromkeys(sum(registry_sheet.LINK, ()), TEXT)
+HELD = keys(table=TEXT, column=TEXT, rows=WHOLE, first=null(AT), last=null(AT), fate=TEXT)
+PROBLEM = keys(rule=TEXT, key=TEXT, name=TEXT, reason=TEXT)
+SIDES = keys(regional=NUMBER, non_regional=NUMBER)
+ASSOCIATION = keys(
+    account=TEXT, parent=null(TEXT), raw_shares=WHOLE, norm_shares=null(NUMBER), raw_usage=null(WHOLE),
+    effectv_usage=null(NUMBER), level_fs=null(NUMBER),
+)  # fmt: skip
+RUN = {
+    "run": TEXT, "state": TEXT, "cluster": TEXT, **SUBJECT, "override": TEXT, "start_at": null(AT),
+    "end_at": null(AT), "beneficiary": TEXT, "rule": TEXT, **DETAIL, "why": each(TEXT), "alloc_tres": TEXT,
+    "elapsed_seconds": WHOLE, "suspended_seconds": WHOLE, "charge": TEXT,
+    "parts": each(keys(**PART, charge=NUMBER)),
+}  # fmt: skip
+EXPORTED = {
+    "job_label": TEXT, "db_index": WHOLE, "account": TEXT, "user": Maybe(TEXT), "partition": TEXT,
+    "qos": TEXT, "wckey": TEXT, "reservation": TEXT, "state": TEXT, "submit_at": null(AT),
+    "eligible_at": null(AT),
+    "start_at": null(AT), "end_at": null(AT), "elapsed_seconds": WHOLE, "suspended_seconds": WHOLE,
+    "alloc_tres": TEXT, "beneficiary": TEXT, "fraction": NUMBER, "rule": TEXT, **DETAIL, "promise": TEXT,
+    "charge": NUMBER,
+}  # fmt: skip
+EXPERTISE = {
+    "entry": WHOLE, "date": DATE, "organisation": TEXT, "role": TEXT, "hours": TEXT, "kind": TEXT,
+    "activity": TEXT, "corrects": null(WHOLE), "reason": null(TEXT), "actor": TEXT, "recorded_at": AT,
+}  # fmt: skip
+RULED = keys(**PROPOSED)
+OVERRIDE = {
+    "override": TEXT, "job": TEXT, "beneficiary": TEXT, "organisation": TEXT, "at": AT, "actor": TEXT,
+    "reason": TEXT,
+}  # fmt: skip
+POLICY = keys(
+    policy=TEXT, delivered_share=NUMBER, min_window_share=NUMBER, violation_ratio=NUMBER,
+    starved_ratio=NUMBER, shortfall_charge=NUMBER, attributable_shortfall_charge=NUMBER, utilisation=NUMBER,
+    wait_mean_seconds=SIDES, wait_p95_seconds=SIDES, bounded_slowdown_mean=SIDES, writes_per_day=NUMBER,
+)  # fmt: skip
+MOVED = {
+    "account": TEXT, "beneficiary": TEXT, "rule": TEXT, **DETAIL, "before": NUMBER, "after": NUMBER,
+    "difference": NUMBER,
+}  # fmt: skip
+
+ANSWERS: Mapping[str, Shape] = {
+    "approval approve": RULED,
+    "approval list": rows(**PROPOSED),
+    "approval reject": RULED,
+    "approval show": keys(**PROPOSED, content=ANY),
+    "backfill": keys(
+        intervals=each(keys(since=AT, until=AT)), runs=WHOLE, changed=WHOLE, rejected=WHOLE
+    ),
+    "config check": keys(file=TEXT, rules=WHOLE, mode=TEXT),
+    "config show": keys(
+        values=each(keys(section=TEXT, key=TEXT, value=ANY, origin=TEXT)), rules=each(OBJECT)
+    ),
+    "cycle": either(
+        keys(
+            at=AT, mode=TEXT, runs=WHOLE, changed=WHOLE, rejected=each(keys(line=TEXT, reason=TEXT)),
+            unknown_states=each(TEXT), unknown_accounts=each(TEXT), delivered_share=null(NUMBER),
+            decision=DECISION,
+            outcomes=each(keys(account=TEXT, raw_shares_after=WHOLE, status=TEXT, note=TEXT)),
+            seconds=NUMBER,
+        ),
+        keys(decision=DECISION),
+    ),
+    "demo": keys(before=each(ASSOCIATION), after=each(ASSOCIATION), share=SHARE, history=each(keys(**DONE))),
+    "doctor": keys(findings=each(keys(check=TEXT, level=TEXT, found=TEXT, wanted=TEXT, fix=TEXT))),
+    "expertise add": keys(entry=WHOLE),
+    "expertise correct": keys(entry=WHOLE, corrects=WHOLE),
+    "expertise import": either(keys(entries=WHOLE, hours=TEXT), IMPORTED),
+    "expertise list": rows(**EXPERTISE),
+    "explain": either(
+        keys(job=TEXT, as_of=AT, runs=each(keys(**RUN))),
+        keys(
+            account=TEXT, lineage=each(TEXT), beneficiary=TEXT, rule=TEXT, **DETAIL, why=each(TEXT),
+            parts=each(keys(**PART)),
+        ),
+    ),
+    "history": either(rows(**DONE), rows(**RECORDED_DECISION)),
+    "ledger export": rows(**EXPORTED),
+    "ledger fingerprint": rows(name=TEXT, rows=WHOLE, digest=TEXT),
+    "ledger head": keys(entry=WHOLE, head=TEXT, recorded=AT, signature=Maybe(TEXT)),
+    "ledger migrate": keys(migrated=each(TEXT)),
+    "ledger move": rows(name=TEXT, rows=WHOLE, sha256=TEXT),
+    "ledger pseudonymise": keys(
+        before=null(AT), runs=WHOLE, users=WHOLE, lines=WHOLE, staff=WHOLE, texts=WHOLE
+    ),
+    "ledger roles": keys(sql=TEXT),
+    "ledger status": keys(
+        cluster=TEXT, runs=WHOLE, superseded=WHOLE, subjects=WHOLE, rejected_lines=WHOLE,
+        last_read_at=null(AT), decisions=WHOLE, leader=null(TEXT),
+    ),
+    "ledger verify": keys(checks=each(keys(check=TEXT, compared=WHOLE, differing=WHOLE, first=TEXT))),
+    "ledger withdraw": keys(withdrawn_reads=WHOLE, since=AT, runs=WHOLE),
+    "organisation add": either(IMPORTED, PROPOSAL),
+    "organisation end": either(IMPORTED, PROPOSAL),
+    "organisation export": either(rows(**ORGANISATION), rows(**LINK)),
+    "organisation import": either(IMPORTED, PROPOSAL),
+    "organisation link": either(IMPORTED, PROPOSAL),
+    "organisation list": rows(**ORGANISATION, in_force=YES_NO, regional=YES_NO, accounts=each(TEXT)),
+    "organisation show": keys(
+        organisation=TEXT, entries=each(keys(**ORGANISATION)), links=each(keys(**LINK)),
+        history=each(
+            keys(
+                recorded_at=AT, since=TEXT, until=null(TEXT), taken_back=YES_NO, actor=TEXT, reason=TEXT,
+                organisation=TEXT, name=Maybe(TEXT), category=Maybe(TEXT), sector=Maybe(TEXT),
+                municipality=Maybe(TEXT), hub=Maybe(TEXT), kvk=Maybe(TEXT), account=Maybe(TEXT),
+                fraction=Maybe(NUMBER),
+            )
+        ),
+    ),
+    "override": either(keys(override=WHOLE, job=TEXT, runs=WHOLE), rows(**OVERRIDE), PROPOSAL),
+    "pause": either(keys(**PAUSE), rows(**PAUSE, in_force=YES_NO)),
+    "person export": rows(table=TEXT, row=OBJECT),
+    "person forget": keys(runs=WHOLE, texts=WHOLE, lines=WHOLE, left=each(HELD)),
+    "person hold": either(
+        keys(until=AT), rows(user=TEXT, until=AT, at=AT, actor=TEXT, reason=TEXT, in_force=YES_NO)
+    ),
+    "person show": keys(
+        user=TEXT, pseudonym=null(TEXT), found=each(HELD),
+        acts=each(
+            keys(act=TEXT, until=null(AT), pseudonym=null(TEXT), at=AT, actor=TEXT, reason=TEXT)
+        ),
+    ),
+    "plan": keys(decision=DECISION),
+    "promise end": either(keys(**TERM), PROPOSAL),
+    "promise list": rows(**TERM, in_force=YES_NO),
+    "promise set": either(keys(**TERM), PROPOSAL),
+    "promise show": keys(**TERM, history=each(keys(**TERM))),
+    "reconcile": keys(
+        since=AT, until=AT,
+        rows=each(
+            keys(
+                account=TEXT, tres=TEXT, ledger=NUMBER, sacct=NUMBER, sreport=NUMBER, difference=NUMBER,
+                cause=null(TEXT), causes=named(NUMBER), unexplained=NUMBER,
+            )
+        ),
+        unexplained=NUMBER, rejected=WHOLE,
+    ),
+    "report": keys(files=each(TEXT), fingerprint=TEXT, proposal=Maybe(null(WHOLE))),
+    "restore-baseline": rows(account=TEXT, raw_shares=WHOLE, status=TEXT, note=TEXT),
+    "resume": keys(**PAUSE),
+    "rules check": keys(
+        file=TEXT, rules=WHOLE, problems=each(PROBLEM), gone=each(PROBLEM), hidden=each(TEXT),
+        steered=null(TEXT),
+    ),
+    "rules test": keys(window=TEXT, resource=TEXT, before=OBJECT, after=OBJECT, moved=each(keys(**MOVED))),
+    "share": SHARE,
+    "simulate": keys(
+        workload=keys(jobs=WHOLE, span_days=NUMBER, offered_load=NUMBER, regional_demand_share=NUMBER),
+        left_out=each(keys(cause=TEXT, jobs=WHOLE, charge=NUMBER)), resource=TEXT, capacity=NUMBER,
+        target_share=NUMBER, window=TEXT, policies=each(POLICY), wall_seconds=NUMBER,
+    ),
+    "statement": keys(
+        organisation=TEXT, name=TEXT, window=TEXT, since=AT, until=AT, as_of=AT, unread_seconds=WHOLE,
+        resource=TEXT, charge=NUMBER, part_of_regional=null(NUMBER), part_of_promise=null(NUMBER),
+        expertise_hours=TEXT, currency=TEXT,
+        lines=each(
+            keys(since=AT, until=AT, beneficiary=TEXT, resource=TEXT, charge=NUMBER, price=TEXT, amount=TEXT)
+        ),
+        total=TEXT,
+    ),
+    "status": keys(
+        cluster=TEXT, mode=TEXT, share=SHARE,
+        holds=each(keys(reason=TEXT, since=null(AT), until=Maybe(AT), why=Maybe(TEXT))),
+        lever=keys(outside_share=null(NUMBER), other_share=null(NUMBER), says=each(TEXT)),
+        last_read_at=AT, read_overdue=YES_NO, last_decision=null(keys(**RECORDED_DECISION)),
+        last_change=null(keys(**DONE)), leader=null(TEXT),
+    ),
+    "unclassified": rows(**SUBJECT, charge=NUMBER) ,
+}  # fmt: skip
+"""By command. Those that are missing print no JSON: init, run."""
+
+REPORT = "report file"
+"""The JSON file that `saf report` writes; its inner objects are those of docs/howto/report.md."""
+FILES: Mapping[str, Shape] = {
+    REPORT: keys(
+        report=OBJECT, promise=OBJECT, share=SHARE,
+        resources=each(OBJECT), trend=each(OBJECT), weeks=each(OBJECT), tables=OBJECT, organisations=OBJECT,
+        control=OBJECT, expertise=OBJECT, restatements=OBJECT, audits=each(OBJECT), fingerprint=OBJECT,
+    ),
+}  # fmt: skip
+
+
+def schemas() -> Iterator[tuple[str, dict[str, Any]]]:
+    """(name, JSON Schema) of every answer and file."""
+    for name, shape in {**ANSWERS, **FILES}.items():
+        what = "A file of `saf report`" if name == REPORT else f"`saf {name} --json`"
+        yield (
+            name,
+            {
+                "$schema": "https://json-schema.org/draft/2020-12/schema",
+                "title": what,
+                "type": "object",
+                "required": ["schema"],
+                "allOf": [{"properties": {"schema": {"const": SCHEMA}}}, dict(shape)],
+            },
+        )
+
+
+def file_name(name: str) -> str:
+    """The file of a schema.
+
+    >>> file_name("ledger export")
+    'ledger-export.json'
+    """
+    return f"{name.replace(' ', '-')}.json"

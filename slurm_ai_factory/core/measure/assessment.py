@@ -1,0 +1,68 @@
+"""What is said of a measurement, everywhere: one function decides. Pure.
+
+The rule: page, terminal, report, metrics and `saf status --check` say of verdict, floor and outlook what
+``assess`` says. So no two of them differ, and no two sentences contradict each other: what would mend a
+share, and whether that can be done, is said only of a share below the floor.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+from slurm_ai_factory.core.measure import judgement
+from slurm_ai_factory.core.measure.forecast import forecast_of, required_share
+from slurm_ai_factory.core.records import Measurement, Verdict
+
+
+class FloorSide(StrEnum):
+    """On which side of the floor the share is now; by exact charge, as the verdict."""
+
+    ABOVE = "above"
+    AT = "at"
+    BELOW = "below"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assessment:
+    """What may be said of a measurement; None: nothing is said."""
+
+    verdict: Verdict
+    reason: str  #: of the verdict, a key of ``judgement.GROUNDS``
+    floor_side: FloorSide | None  #: None where nothing was delivered, or no promise holds
+    required_share: float | None  #: of the rest, to end at target + margin; below the floor only
+    attainable: bool | None  #: below the floor: whether demand as in the last seven days can still reach it
+    expected_share: float | None  #: at the end, if the rest is like the last seven days
+    at_risk: bool  #: below the floor, and the window rolls or the floor is out of reach
+
+    @property
+    def below(self) -> bool:
+        """Whether the share is below the floor now."""
+        return self.floor_side is FloorSide.BELOW
+
+
+def assess(measurement: Measurement, margin: float) -> Assessment:
+    """What is said of a measurement under a promise with this margin."""
+    m, judged, ahead = measurement, judgement.judge(measurement), forecast_of(measurement)
+    side = _side(m)
+    below = side is FloorSide.BELOW
+    attainable = None
+    if below and ahead.attainable_share is not None:
+        attainable = ahead.attainable_share >= m.target_share
+    return Assessment(
+        verdict=judged.verdict,
+        reason=judged.reason,
+        floor_side=side,
+        required_share=required_share(m, margin) if below else None,
+        attainable=attainable,
+        expected_share=None if m.ended else ahead.expected_share,
+        at_risk=below and (m.window.rolling or attainable is False),
+    )
+
+
+def _side(m: Measurement) -> FloorSide | None:
+    if m.ended or not m.total_charge:
+        return None
+    surplus = m.regional_charge - Decimal(str(m.target_share)) * m.total_charge
+    return FloorSide.BELOW if surplus < 0 else FloorSide.ABOVE if surplus > 0 else FloorSide.AT

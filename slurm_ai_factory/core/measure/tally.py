@@ -1,7 +1,7 @@
 """Charge of whole hours, added up while the daemon runs: what the counters of /metrics show. Pure.
 
 The rule: each hour is added once, when it is over, as it is known then. So a tally never falls, whatever
-window is measured and whatever is corrected later; docs/decisions/0015 has the reasons.
+window is measured and whatever is corrected later; docs/decisions/0013 has the reasons.
 """
 
 from __future__ import annotations

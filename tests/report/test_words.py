@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 import inspect
 import re
-from collections.abc import Callable, Mapping, Sequence
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.resources import files
 from typing import NamedTuple
 
 import pytest
@@ -19,13 +21,21 @@ from slurm_ai_factory.language import catalogue
 from slurm_ai_factory.report import LANGUAGES, front, plots
 from slurm_ai_factory.report.front import template_environment
 from tests.docs.markdown import ROOT, read
-from tests.report.test_language import messages, speech
+from tests.report.test_language import speech
 from tests.report.year import Year
 
 TERMS = terms.terms()
 OFFICIAL = "sector."
 """Names that Statistics Netherlands and Eurostat chose."""
 pairs = pytest.mark.parametrize("term", TERMS, ids=lambda term: term.nl[0])
+
+
+def messages(code: str) -> Iterator[tuple[str, str]]:
+    """Those of the report. The status page and the terminal have Slurm's words and those of the operators."""
+    text = files("slurm_ai_factory.report").joinpath(f"messages/{code}.toml").read_text("utf-8")
+    for section, texts in tomllib.loads(text).items():
+        for name, message in texts.items():
+            yield f"{section}.{name}", message
 
 
 def uses(words: Sequence[str], text: str) -> bool:

@@ -69,7 +69,7 @@ def _saf(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def _json(folder: Path, *arguments: str) -> Any:
     done = _saf(folder, *arguments, "--json")
     assert done.returncode == 0, done.stderr
-    return schemas.content(arguments, json.loads(done.stdout))
+    return schemas.content(("simulate",), json.loads(done.stdout))
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ def _of_dump(folder: Path, dump: str, resource: str) -> tuple[Any, str]:
     run = ("--workload", "dump.txt", "--regional", "sides.csv", "--capacity", "16", "--resource", resource)
     done = _saf(folder, *run, "--policy", "static:0.25", "--json")
     assert done.returncode == 0, done.stderr
-    return schemas.content(run, json.loads(done.stdout)), done.stderr
+    return schemas.content(("simulate",), json.loads(done.stdout)), done.stderr
 
 
 def test_the_steps_of_a_dump_are_not_counted(folder: Path) -> None:

@@ -20,8 +20,8 @@ from slurm_ai_factory.core import canonical, windows
 from slurm_ai_factory.core.control.reasons import HOLDS
 from slurm_ai_factory.core.programme import expertise, tariff
 from slurm_ai_factory.core.programme.expertise import ExpertiseEntry, ExpertiseMeasurement, HoursKind
-from slurm_ai_factory.core.programme.suppression import TableCell, cells_shown, telling
-from slurm_ai_factory.core.records import Instant, Measurement, Window
+from slurm_ai_factory.core.programme.suppression import TableCell, cells_shown, held_together, telling
+from slurm_ai_factory.core.records import Charge, Instant, Measurement, Window
 from slurm_ai_factory.core.rules.classify import Beneficiary
 from slurm_ai_factory.core.tres import Resource
 from slurm_ai_factory.errors import LedgerError
@@ -51,7 +51,7 @@ from slurm_ai_factory.report.given import (
 )
 from slurm_ai_factory.report.programme import programme_figures, reached_in_programme
 from slurm_ai_factory.report.restating import earlier_figures, restatements
-from slurm_ai_factory.report.tables import Table, WindowPiece, members, totals
+from slurm_ai_factory.report.tables import Table, WindowPiece, members, totals, whole_table
 
 TABLES = {
     "category": True, "hub": False, "sector": True, "municipality": True, "size": True, "stage": True,
@@ -240,9 +240,25 @@ def _beneficiary(ask: Question, organisation: str, day: date) -> Beneficiary:
 
 
 def _expertise_tables(ask: Question, smallest: int) -> tuple[Table, ...]:
-    """The hours by category, role, hub and sector."""
-    known = _known_before(ask, _helped, partial(sums_of_hours, HOURS))
-    return tables(_helped(ask), HOURS, smallest, known.pieces, known.sums)
+    """The hours by category, role, hub and sector.
+
+    Where roles overlap in enough organisations, rows by role disclose nothing more, which is quick to check.
+    """
+    known, helped = _known_before(ask, _helped, partial(sums_of_hours, HOURS)), _helped(ask)
+    roles: dict[str, set[str]] = {}
+    sums: dict[tuple[str, Beneficiary, tuple[tuple[str, str], ...]], Charge] = {}
+    for each in helped:
+        if each.beneficiary is Beneficiary.REGIONAL and each.charge:
+            roles.setdefault(each.organisation, set()).add(each.places["role"])
+        places = tuple((name, place) for name, place in each.places.items() if name != "role")
+        key = each.organisation, each.beneficiary, places
+        sums[key] = sums.get(key, 0) + each.charge
+    if known.sums or not held_together(roles.values(), smallest):
+        return tables(helped, HOURS, smallest, known.pieces, known.sums)
+    whole = [Reached(key[0], key[1], dict(key[2]), hours) for key, hours in sums.items()]
+    others = tables(whole, {name: only for name, only in HOURS.items() if name != "role"}, smallest)
+    by_name = {table.name: table for table in (*others, whole_table(helped, "role"))}
+    return tuple(by_name[name] for name in HOURS)
 
 
 def _helped(ask: Question) -> list[Reached]:

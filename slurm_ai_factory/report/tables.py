@@ -65,6 +65,12 @@ def tables(
     return tuple(_table(name, [pair for pair in cells if pair[0].table == name], visible) for name in names)
 
 
+def whole_table(reached: Sequence[Reached], name: str) -> Table:
+    """A table of the region with every row visible."""
+    cells = _cells(reached, [WindowPiece((0, 0), reached)], name, True)
+    return _table(name, cells, {(cell.table, cell.name) for cell, _ in cells})
+
+
 def totals(pieces: Sequence[WindowPiece]) -> list[PartSum]:
     """The total of each beneficiary, which every report discloses of its own window."""
     return [members(pieces, side) for side in Beneficiary]

@@ -15,8 +15,9 @@ their parts (the syndrome of a linear code; MacWilliams and Sloane, The Theory o
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Sequence
-from itertools import islice
+from collections import Counter
+from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
+from itertools import combinations, islice
 from typing import NamedTuple
 
 PRIME = 2**61 - 1
@@ -101,6 +102,30 @@ def telling(
         by_all.add(total)
         by_totals.add(total)
     return revealing
+
+
+def held_together(groups: Iterable[Collection[str]], smallest: int) -> bool:
+    """Whether names are joined by groups so that without fewer than ``smallest`` of these they still all are.
+
+    If each organisation's charge is split by such names, sums by name reveal nothing more of few of them
+    than sums over whole organisations do: a combination without parts of the other organisations has the
+    same factor for every name. Two names are joined by each group that has both.
+
+    >>> held_together(["ab", "ab", "bc", "bc", "a"], 2), held_together(["ab", "ab", "bc"], 2)
+    (True, False)
+    """
+    listed = [sorted(set(group)) for group in groups]
+    pairs = Counter(pair for group in listed for pair in combinations(group, 2))
+    names = {name for group in listed for name in group}
+    reached = set(sorted(names)[:1])
+    while (
+        more := {
+            name for pair, times in pairs.items() if times >= smallest and reached & {*pair} for name in pair
+        }
+        - reached
+    ):
+        reached |= more
+    return reached == names
 
 
 class _Known:

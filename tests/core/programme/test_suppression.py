@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterable, Sequence
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from slurm_ai_factory.core.programme.suppression import (
@@ -15,6 +15,8 @@ from slurm_ai_factory.core.programme.suppression import (
     PartSum,
     TableCell,
     cells_shown,
+    held_together,
+    organisations,
     telling,
 )
 
@@ -295,3 +297,33 @@ def test_a_report_is_refused_whose_total_completes_what_a_longer_one_told() -> N
     assert telling([one[0]], 3, before, [*before, care, of_the_year]) == [one[0]]
     assert telling([one[0]], 3, before, [*before, care]) == []
     assert telling([one[0]], 3, before, before) == [], "of c alone the totals tell by themselves"
+
+
+ORGANISATIONS_BY_ROLE = st.lists(
+    st.tuples(st.sampled_from("XY"), st.sets(st.sampled_from("abc"), min_size=1)), min_size=1, max_size=7
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(ORGANISATIONS_BY_ROLE, st.integers(2, 3))
+def test_names_that_are_held_together_reveal_nothing_more(
+    split: list[tuple[str, set[str]]], smallest: int
+) -> None:
+    """Every row by name may be shown, and the same rows of whole organisations as without them."""
+    assume(held_together([roles for _, roles in split], smallest))
+    whole = {f"o{n}": (sector, roles) for n, (sector, roles) in enumerate(split)}
+    every = frozenset(ChargePart(name, role) for name, (_, roles) in whole.items() for role in roles)
+    rows = [
+        TableCell(
+            "sector", sector, frozenset(part for part in every if whole[part.organisation][0] == sector)
+        )
+        for sector in "XY"
+    ]
+    rows = [cell for cell in rows if cell.members]
+    names = sorted({str(part.where) for part in every})
+    by_name = [
+        TableCell("role", name, frozenset(part for part in every if part.where == name)) for name in names
+    ]
+    alone = [TableCell(cell.table, cell.name, parts(organisations(cell.members))) for cell in rows]
+    shown = cells_shown([*by_name, *rows], [every], smallest)
+    assert shown == {("role", name) for name in names} | cells_shown(alone, [parts(whole)], smallest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 from itertools import pairwise
 
@@ -68,3 +69,25 @@ def test_a_total_is_the_sum_of_what_is_shown() -> None:
     lines = [StatementLine(0, HOUR, REGIONAL, "", "cpu", 3600, Decimal("0.005"))] * 3
     assert str(tariff.total(lines)) == "0.03"
     assert str(tariff.total([])) == "0.00"
+
+
+@pytest.mark.parametrize("entry", TARIFFS)
+def test_a_tariff_comes_back_as_it_was(entry: Tariff) -> None:
+    assert tariff.tariff_from(json.loads(json.dumps(tariff.tariff_value(entry)))) == entry
+
+
+@pytest.mark.parametrize(
+    ("seconds", "tariffs", "worth"),
+    [
+        (HOUR, TARIFFS, ("0.01", "1.00")),
+        (HOUR // 3, TARIFFS, ("0.00", "0.33")),  # rounded once, half up
+        (HOUR, TARIFFS[:3], None),
+    ],
+)
+def test_access_is_worth_what_others_would_have_paid(
+    seconds: int, tariffs: list[Tariff], worth: tuple[str, str] | None
+) -> None:
+    lines = [StatementLine(0, HOUR, REGIONAL, "business", "cpu", seconds, Decimal("0.01"))]
+    found = tariff.access_value(lines, tariffs)
+    assert (found and tuple(map(str, found))) == worth
+    assert found is None or found.advantage == found.reference - found.paid

@@ -42,7 +42,8 @@ VERDICT = state(
 )  # fmt: skip
 
 ROLLS = {-1: ("rolls on, has no end", PLAIN)}
-NEEDED = {**ROLLS, -2: ("nothing: at the floor", GOOD)}
+UNKNOWN = {-3: ("not known yet", PLAIN)}
+NEEDED = {**ROLLS, -2: ("nothing: at the floor", GOOD), **UNKNOWN}
 
 READING = """\
 The region was promised a **floor**: at least this share of the compute delivered in the window.
@@ -64,8 +65,8 @@ def of_calendar(expr: str) -> str:
 
 
 def if_below(expr: str) -> str:
-    """What is known of a calendar window only while it is below the floor; -2 while it is not."""
-    return f"{of_calendar(expr)} or 0 * ({DELIVERED} >= {TARGET}) - 2"
+    """What is known of a calendar window while it is below the floor, or -3; -2 while it is not below."""
+    return f"{of_calendar(expr)} or 0 * ({DELIVERED} >= {TARGET}) - 2 or 0 * ({DELIVERED} < {TARGET}) - 3"
 
 
 def row(label: str) -> str:
@@ -95,7 +96,8 @@ def panels() -> list[tuple[int, int, Panel]]:
                        words={0: ("no", GOOD), 1: ("yes", BAD)},
                        about="Below the floor, and the window rolls or its rest cannot mend that.")),
         (4, 4, numbers("Within reach", if_below(f"max(saf_attainable{IN})"), "none", why=NOT_CALENDAR,
-                       words={0: ("no", BAD), 1: ("yes", GOOD), **ROLLS, -2: ("yes: at the floor", GOOD)},
+                       words={0: ("no", BAD), 1: ("yes", GOOD), **ROLLS, -2: ("yes: at the floor", GOOD),
+                              **UNKNOWN},
                        about="Whether regional demand as in the last seven days can reach the floor.")),
         (4, 4, numbers("Expected at the end", of_calendar(f"max(saf_forecast_share_ratio{IN})"),
                        "percentunit", words=ROLLS, why=NOT_CALENDAR,

@@ -185,7 +185,7 @@ def test_it_prints_on_a4(folder: Path, tmp_path: Path, code: str) -> None:
 
 def sheets(file: Path) -> list[str]:
     """The text of each page of a PDF."""
-    argv = ["pdftotext", "-layout", file, "-"]
+    argv = ["pdftotext", "-layout", str(file), "-"]
     return subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60).stdout.split("\f")
 
 

@@ -135,8 +135,8 @@ EXPORTED = {
     "qos": TEXT, "wckey": TEXT, "reservation": TEXT, "state": TEXT, "submit_at": null(AT),
     "eligible_at": null(AT),
     "start_at": null(AT), "end_at": null(AT), "elapsed_seconds": WHOLE, "suspended_seconds": WHOLE,
-    "alloc_tres": TEXT, "beneficiary": TEXT, "fraction": NUMBER, "rule": TEXT, **DETAIL, "promise": TEXT,
-    "charge": NUMBER,
+    "alloc_tres": TEXT, "beneficiary": TEXT, "fraction": NUMBER, "rule": TEXT, **DETAIL,
+    "size": TEXT, "stage": TEXT, "access": TEXT, "grant": TEXT, "promise": TEXT, "charge": NUMBER,
 }  # fmt: skip
 EXPERTISE = {
     "entry": WHOLE, "date": DATE, "organisation": TEXT, "role": TEXT, "hours": TEXT, "kind": TEXT,
@@ -220,12 +220,13 @@ ANSWERS: Mapping[str, Shape] = {
             keys(
                 recorded_at=AT, since=TEXT, until=null(TEXT), taken_back=YES_NO, actor=TEXT, reason=TEXT,
                 organisation=TEXT, name=Maybe(TEXT), category=Maybe(TEXT), sector=Maybe(TEXT),
-                municipality=Maybe(TEXT), hub=Maybe(TEXT), kvk=Maybe(TEXT), account=Maybe(TEXT),
-                fraction=Maybe(NUMBER),
+                municipality=Maybe(TEXT), hub=Maybe(TEXT), size=Maybe(TEXT), stage=Maybe(TEXT),
+                kvk=Maybe(TEXT), account=Maybe(TEXT), fraction=Maybe(NUMBER), access=Maybe(TEXT),
+                granted=Maybe(null(NUMBER)),
             )
         ),
     ),
-    "override": either(keys(override=WHOLE, job=TEXT, runs=WHOLE), rows(**OVERRIDE), PROPOSAL),
+    "override": either(keys(override=TEXT, job=TEXT, runs=WHOLE), rows(**OVERRIDE), PROPOSAL),
     "pause": either(keys(**PAUSE), rows(**PAUSE, in_force=YES_NO)),
     "person export": rows(table=TEXT, row=OBJECT),
     "person forget": keys(runs=WHOLE, texts=WHOLE, lines=WHOLE, left=each(HELD)),
@@ -291,7 +292,7 @@ REPORT = "report file"
 """The JSON file that `saf report` writes; its inner objects are those of docs/howto/report.md."""
 FILES: Mapping[str, Shape] = {
     REPORT: keys(
-        report=OBJECT, promise=OBJECT, share=SHARE,
+        report=OBJECT, promise=OBJECT, answer=OBJECT, share=SHARE, programme=OBJECT,
         resources=each(OBJECT), trend=each(OBJECT), weeks=each(OBJECT), tables=OBJECT, organisations=OBJECT,
         control=OBJECT, expertise=OBJECT, restatements=OBJECT, audits=each(OBJECT), fingerprint=OBJECT,
     ),

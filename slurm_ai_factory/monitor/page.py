@@ -76,7 +76,8 @@ def tone(board: Board, now: Instant) -> str:
         return "bad"
     shown = board.shown
     on_hold = shown.decision.reason in HOLDS or shown.foreign != ""
-    return "warning" if on_hold or assess(shown.measurement, shown.margin).below else "good"
+    known = assess(shown.measurement, shown.margin)
+    return "warning" if on_hold or known.below or known.reason in ("unread", "unclassified") else "good"
 
 
 def headline(board: Board, speech: Language) -> str:

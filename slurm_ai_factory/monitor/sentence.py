@@ -48,6 +48,8 @@ def _clause(m: Measurement, known: Assessment) -> str:
         return "final"
     if known.required_share is None:
         return ""
+    if known.required_share > 1:
+        return "lost"
     if known.attainable is not False:
         return "needs" if known.attainable is None else "mend"
     return "beyond" if forecast_of(m).demand_rate else "idle"

@@ -156,10 +156,11 @@ class FrontPage:
         floor, window = self.l.floor(ahead["target_share"]), self.l.window(ahead["window"])
         share = self.l.percent(ahead["expected_share"], ahead["target_share"])
         yield self.l.say("next.expected", window=window, share=share, floor=floor)
-        required = ahead["required_share"]
+        required, attainable = ahead["required_share"], ahead["attainable"]
         if required is not None and required > 1:
             yield self.l.say("next.out_of_reach")
         elif required is not None:
             share = self.l.percent(required)
             yield self.l.say("verdict.required", region=self.page.region, share=share)
-            yield self.l.say("verdict.attainable_yes" if ahead["attainable"] else "verdict.attainable_no")
+            if attainable is not None:
+                yield self.l.say("verdict.attainable_yes" if attainable else "verdict.attainable_no")

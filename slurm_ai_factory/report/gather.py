@@ -65,8 +65,8 @@ HOURS = {"category": True, "role": True, "hub": False, "sector": True}
 RESOURCES = ("gres/gpu", "node", "cpu")
 """Resources shown in addition to that of the promise, where there is charge in them."""
 
-ReadOf = Callable[[Question], Sequence[Reached]]
-"""Question -> who got what in its window."""
+ReadOf = Callable[[Question, Window], Sequence[Reached]]
+"""Question, and the window of the report -> who got what in the question's window."""
 
 SumsOf = Callable[[Sequence[WindowPiece], Document | None], Sums]
 
@@ -177,7 +177,7 @@ def _refuse_telling(ask: Question) -> None:
 
 
 def _reader(ask: Question, read: ReadOf) -> ReadReached:
-    return cache(lambda interval: read(ask.over(interval)))
+    return cache(lambda interval: read(ask.over(interval), ask.window))
 
 
 def _names(ask: Question, organisations: Iterable[str]) -> tuple[str, ...]:
@@ -261,7 +261,7 @@ def _expertise_tables(ask: Question, smallest: int) -> tuple[Table, ...]:
     return tuple(by_name[name] for name in HOURS)
 
 
-def _helped(ask: Question) -> list[Reached]:
+def _helped(ask: Question, _whole: Window | None = None) -> list[Reached]:
     """Who got hours of which role, with the category, hub and sector of each organisation's latest entry."""
     registry = ask.ledger.registry.known(ask.known_at)
     sums: dict[tuple[str, Beneficiary, str], Decimal] = {}
@@ -291,7 +291,7 @@ def _unmet_shown(ask: Question, smallest: int) -> bool:
     return bool(cells_shown([cell], [], smallest, known.sums))
 
 
-def _not_helped(ask: Question) -> list[Reached]:
+def _not_helped(ask: Question, _whole: Window) -> list[Reached]:
     """Who requested hours and did not get them."""
     return [
         Reached(hours.organisation, hours.beneficiary, {}, hours.unmet)

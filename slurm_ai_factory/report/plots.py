@@ -99,28 +99,37 @@ class Plots:
     def waiting(self) -> Plot:
         """Waiting regional demand in each week as the average of a day, and what the region missed of it."""
         rows: Sequence[Mapping[str, Any]] = self.r["weeks"]
-        kinds = "waiting_charge", "starved_charge"
-        waited, missed = ([week[kind] / week["days"] / HOUR for week in rows] for kind in kinds)
+        known = all(week["starved_charge"] is not None for week in rows)
+        kinds = ("waiting_charge", "starved_charge") if known else ("waiting_charge",)
+        days = [{kind: week[kind] / week["days"] / HOUR for kind in kinds} for week in rows]
         bars = [
-            Bar(waits, (self.l.short_day(week["since"]),), part=misses, whole=_of_week(week))
-            for week, waits, misses in zip(rows, waited, missed, strict=True)
+            Bar(
+                day["waiting_charge"],
+                (self.l.short_day(week["since"]),),
+                part=day.get("starved_charge"),
+                whole=_of_week(week),
+            )
+            for week, day in zip(rows, days, strict=True)
         ]
-        most = max(waited, default=0) or 1.0
+        most = max((day["waiting_charge"] for day in days), default=0) or 1.0
         step = _round_step(most / 4)
         ticks = [Tick(n * step, self.l.plain(n * step)) for n in range(ceil(most / step) + 1)]
         words = {"most": self.l.plain(most), "unit": self.unit, "weeks": len(rows)}
-        starved = self.l.plain_hours(sum(week["starved_charge"] for week in rows))
+        if known:
+            words["starved"] = self.l.plain_hours(sum(week["starved_charge"] for week in rows))
         frame = FigureFrame(
             name="waiting",
             title=str(self.l.say("charts.waiting", unit=self.unit)),
-            description=str(self.l.say("charts.waiting_told", starved=starved, **words)),
+            description=str(self.l.say("charts.waiting_told" if known else "charts.waiting_only", **words)),
             top=ticks[-1].at,
             ticks=ticks,
         )
         return Plot(
             frame,
             charts.chart_svg(frame, bars),
-            self._keys({"bar": "waited", "missed": "missed"} | _part_key(bars, "part_week")),
+            self._keys(
+                {"bar": "waited"} | ({"missed": "missed"} if known else {}) | _part_key(bars, "part_week")
+            ),
             self._head(*(f"{self.l.figure(kind)} ({self.unit})" for kind in kinds)),
             [[*self._week(week), *(self.l.hours(week[kind]) for kind in kinds)] for week in rows],
         )

@@ -20,7 +20,7 @@ from slurm_ai_factory.core.measure.waits import WaitingTime, waiting_times, wait
 from slurm_ai_factory.core.programme import tariff
 from slurm_ai_factory.core.programme.suppression import ChargePart, TableCell, cells_shown
 from slurm_ai_factory.core.programme.tariff import AccessValue, StatementLine
-from slurm_ai_factory.core.records import Charge, Measurement, Subject
+from slurm_ai_factory.core.records import Charge, Measurement, Subject, Window
 from slurm_ai_factory.core.rules.classify import Beneficiary, Classification
 from slurm_ai_factory.core.rules.organisations import Link
 from slurm_ai_factory.question import PLACES, Question, Reached, by_place, reached
@@ -103,20 +103,24 @@ def programme_figures(
     )
 
 
-def reached_in_programme(ask: Question) -> list[Reached]:
-    """Who got what, with size, stage, mode of access, and whether hours were granted."""
+def reached_in_programme(ask: Question, whole: Window | None = None) -> list[Reached]:
+    """Who got what, with size, stage, mode of access, and whether hours were granted.
+
+    These four are as recorded for the ``whole`` window of a report, also in a piece of it: the pieces add up.
+    """
+    whole = whole or ask.window
     sums: dict[tuple[str, Beneficiary, tuple[tuple[str, str], ...]], Charge] = {}
     for group in ask.groups(lambda subject, answer: (*by_place(subject, answer), subject.account)):
         organisation, *values, account = group.names
-        places = dict(zip(PLACES, values, strict=True)) | recorded_of(ask, organisation, account)
+        places = dict(zip(PLACES, values, strict=True)) | recorded_of(ask, whole, organisation, account)
         key = organisation, group.beneficiary, tuple(places.items())
         sums[key] = sums.get(key, 0) + group.delivered
     return [Reached(key[0], key[1], dict(key[2]), charge) for key, charge in sums.items()]
 
 
-def recorded_of(ask: Question, organisation: str, account: str) -> dict[str, str]:
-    """What RECORDED has of an organisation and its account, by the last entries that began before the end."""
-    registry, until = ask.rules.registry, ask.window.until
+def recorded_of(ask: Question, window: Window, organisation: str, account: str) -> dict[str, str]:
+    """What RECORDED has of an organisation and its account, by the last entries that began in the window."""
+    registry, until = ask.rules.registry, window.until
     entry = registry.entry_before(organisation, until)
     links = (registry.links_of(each) for each in ask.rules.lineage(account))
     own = (
@@ -128,13 +132,13 @@ def recorded_of(ask: Question, organisation: str, account: str) -> dict[str, str
         "size": (entry.size if entry else "") if business else NOT_BUSINESS,
         "stage": (entry.stage if entry else "") if business else NOT_BUSINESS,
         "access": nearest[-1].access if nearest else "",
-        "grant": GRANTED if any(link.organisation == organisation for link in _grants(ask)) else "",
+        "grant": GRANTED if any(link.organisation == organisation for link in _grants(ask, window)) else "",
     }
 
 
-def _grants(ask: Question) -> list[Link]:
+def _grants(ask: Question, window: Window) -> list[Link]:
     """The links with granted hours for some of the window."""
-    since, until = ask.window.since, ask.window.until
+    since, until = window.since, window.until
     links = ask.rules.registry.links
     return [link for link in links if link.granted and link.since < until and since < link.until]
 
@@ -142,7 +146,7 @@ def _grants(ask: Question) -> list[Link]:
 def _granted(ask: Question) -> Decimal:
     """The resource-hours granted to the region in the window: those of a link lie evenly in its interval."""
     total = Decimal(0)
-    for link in _grants(ask):
+    for link in _grants(ask, ask.window):
         entry = ask.rules.registry.entry_before(link.organisation, ask.window.until)
         if (
             entry
@@ -180,9 +184,10 @@ def _reach(ask: Question, trend: Sequence[Measurement], groups: Sequence[Reached
         "new": everyone - before,
         "returning": everyone & before,
     }
+    businesses = [group for group in regional if group.places["category"] == "business"]
     recorded = {
-        "sme": any(group.places["size"] not in ("", NOT_BUSINESS) for group in regional),
-        "young": any(group.places["stage"] not in ("", NOT_BUSINESS) for group in regional),
+        kind: bool(businesses) and all(group.places[name] for group in businesses)
+        for kind, name in (("sme", "size"), ("young", "stage"))
     }
     for kind, shown in _counts_shown(kinds, everyone, ask.config.report.min_organisations).items():
         known = recorded.get(kind, len(trend) > 1)
@@ -218,7 +223,8 @@ def _value(ask: Question, *, one_price: bool) -> AccessValue | None:
                     piece.since, piece.until, Beneficiary.REGIONAL, category, resource, charge, price
                 )
                 lines.append(line)
-                whose.setdefault((piece.since, resource, price), set()).add(organisation)
+                other = tariff.price(tariffs, Beneficiary.NON_REGIONAL, category, resource, piece.since)
+                whose.setdefault((piece.since, resource, price, other), set()).add(organisation)
     few = any(len(organisations) < smallest for organisations in whose.values())
     several = len({key[:2] for key in whose}) < len(whose)
     return None if not lines or few or (several and not one_price) else tariff.access_value(lines, tariffs)

@@ -21,6 +21,9 @@ from slurm_ai_factory.core.records import Charge, Interval
 from slurm_ai_factory.core.rules.classify import Beneficiary
 from slurm_ai_factory.question import Reached
 
+LATER = frozenset({"size", "stage", "access", "grant"})
+"""Places that may be recorded after a report: a charge is the same part before and after."""
+
 
 class WindowPiece(NamedTuple):
     """A part of a window that no published window cuts, and who got what in it."""
@@ -61,7 +64,7 @@ def tables(
     """
     pieces = pieces or [WindowPiece((0, 0), reached)]
     cells = [cell for name, regional in names.items() for cell in _cells(reached, pieces, name, regional)]
-    visible = cells_shown((cell for cell, _ in cells), totals(pieces), smallest, given)
+    visible = cells_shown((cell for cell, _ in cells if cell.members), totals(pieces), smallest, given)
     return tuple(_table(name, [pair for pair in cells if pair[0].table == name], visible) for name in names)
 
 
@@ -90,7 +93,7 @@ def members(
     return frozenset(
         ChargePart(
             reached.organisation,
-            (piece.interval, reached.beneficiary, tuple(sorted(reached.places.items())), reached.charge),
+            (piece.interval, reached.beneficiary, _where(piece, reached), reached.charge),
         )
         for piece in pieces
         for reached in piece.reached
@@ -98,6 +101,17 @@ def members(
         and side in (None, reached.beneficiary)
         and (row is None or reached.places.get(table, "") == row)
     )
+
+
+def _where(piece: WindowPiece, reached: Reached) -> tuple[tuple[str, str], ...]:
+    """What tells a part from the others of its organisation, and stays when more is recorded of that."""
+    accesses = {
+        each.places.get("access")
+        for each in piece.reached
+        if (each.organisation, each.beneficiary) == (reached.organisation, reached.beneficiary)
+    }
+    apart = LATER if len(accesses) == 1 else LATER - {"access"}
+    return tuple(sorted((name, place) for name, place in reached.places.items() if name not in apart))
 
 
 def _line(pieces: Iterable[WindowPiece], name: str, regional: bool, row: str) -> PartSum:

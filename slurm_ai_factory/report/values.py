@@ -217,6 +217,7 @@ def _changed(before: Term, after: Term) -> dict[str, Any]:
 def _weeks(measured: Measurement) -> Iterator[dict[str, Any]]:
     """Weeks from the start of the window, each with the share from that start to its end."""
     regional = total = 0.0
+    unknown = measured.starved_charge is None
     weeks: dict[int, list[Hour]] = {}
     for hour in measured.hours:
         weeks.setdefault((hour.at - measured.window.since) // WEEK, []).append(hour)
@@ -231,7 +232,7 @@ def _weeks(measured: Measurement) -> Iterator[dict[str, Any]]:
             "delivered_share": of_week[0] / of_week[1] if of_week[1] > 0 else None,
             "share_to_date": regional / total if total > 0 else None,
             "waiting_charge": fsum(hour.regional_waiting for hour in hours),
-            "starved_charge": share.starved(hours, measured.target_share),
+            "starved_charge": None if unknown else share.starved(hours, measured.target_share),
         }
 
 

@@ -241,17 +241,27 @@ def _side(one: Measured) -> str | None:
 
 def _required(one: Measured) -> Fraction | None:
     """What the region needs of what is left to end at share and margin; said below the floor only."""
-    rest = _rate(one) * _left(one)
-    if _side(one) != "below" or not rest:
+    floor, wanted = _need(one, NONE), _need(one, promised(one.term, "margin"))
+    if _side(one) != "below" or floor is None or wanted is None:
         return None
-    wanted = (promised(one.term) + promised(one.term, "margin")) * (one.charge + rest) - one.of(REGIONAL)
-    return max(NONE, wanted / rest)
+    return floor if floor <= 1 < wanted else wanted
+
+
+def _need(one: Measured, margin: Fraction) -> Fraction | None:
+    """The share of what is left with which the window ends at its share and this much more."""
+    rest = _rate(one) * _left(one)
+    wanted = (promised(one.term) + margin) * (one.charge + rest) - one.of(REGIONAL)
+    return max(NONE, wanted / rest) if rest else None
 
 
 def _attainable(one: Measured, forecast: dict[str, Any]) -> bool | None:
     """Whether the floor can still be reached; said below it only."""
-    filled = forecast["attainable_share"]
-    return None if filled is None or _side(one) != "below" else filled >= promised(one.term)
+    filled, floor = forecast["attainable_share"], _need(one, NONE)
+    if _side(one) != "below":
+        return None
+    if floor is not None and floor > 1:
+        return False
+    return None if filled is None else bool(filled >= promised(one.term))
 
 
 def _demand(one: Measured) -> Fraction | None:
@@ -315,8 +325,7 @@ def _next(known: Known, who: Who, own: Measured, zone: ZoneInfo) -> dict[str, An
     return {
         "window": one.window.name, "since": iso(one.window.since), "until": iso(one.window.until),
         "target_share": promised(one.term), "expected_share": ahead["expected_share"], "below": below,
-        "required_share": ahead["required_share"] if below else None,
-        "attainable": ahead["attainable"] if below else None,
+        "required_share": _required(one), "attainable": _attainable(one, ahead),
     }  # fmt: skip
 
 

@@ -67,14 +67,22 @@ def cause(known: Known, own: Measured, verdict: str, control: Any) -> dict[str, 
     """Why the floor was missed: no demand, or the first thing that accounts for half of it."""
     starved = own.starved(own.hours)
     said = {"name": "demand", "since": None, "until": None, "reason": "", "starved_charge": starved}
+    if verdict == "missed_demand":
+        short = promised(own.term) * own.charge - own.of("regional")
+        slight = starved is not None and starved >= short
+        return {
+            **said,
+            "name": "slight" if slight else "demand",
+            "starved_charge": min(starved or NONE, short),
+        }
     if verdict != "missed_starved":
-        return said if verdict == "missed_demand" else None
+        return None
     if starved is None:
         return {**said, "name": "size_unknown"}
     spans = [one for one in _modes(known, own.window) if one[0] != "enforce"]
     lost = [own.starved([at for at in own.hours if since <= at < until]) for _, since, until in spans]
     most, span = max(zip(lost, spans, strict=True), default=(NONE, None))
-    if span and most is not None and most >= starved / 2:
+    if span and most is not None and summed(one or NONE for one in lost) >= starved / 2:
         dates = dict(zip(("since", "until"), span[1:], strict=True))
         return {**said, "name": "control_off", **dates, "starved_charge": most}
     held: dict[str, int] = defaultdict(int)

@@ -65,7 +65,7 @@ def export_command(
         with asked.books() as books:
             runs = books.runs_between(where.since, where.until)
             term = {"promise": asked.terms.of(where).promise}
-            recorded = cache(partial(recorded_of, asked))
+            recorded = cache(partial(recorded_of, asked, asked.window))
             rows = (
                 row | term | recorded(str(row["organisation"]), str(row["account"]))
                 for row in _rows(runs, where, promise, asked.read_until)

@@ -47,18 +47,29 @@ def assess(measurement: Measurement, margin: float) -> Assessment:
     m, judged, ahead = measurement, judgement.judge(measurement), forecast_of(measurement)
     side = _side(m)
     below = side is FloorSide.BELOW
-    attainable = None
-    if below and ahead.attainable_share is not None:
-        attainable = ahead.attainable_share >= m.target_share
+    required, attainable = _needed(m, margin, ahead.attainable_share) if below else (None, None)
     return Assessment(
         verdict=judged.verdict,
         reason=judged.reason,
         floor_side=side,
-        required_share=required_share(m, margin) if below else None,
+        required_share=required,
         attainable=attainable,
         expected_share=None if m.ended else ahead.expected_share,
         at_risk=below and (m.window.rolling or attainable is False),
     )
+
+
+def _needed(m: Measurement, margin: float, highest: float | None) -> tuple[float | None, bool | None]:
+    """The share of the rest that the region must get, and whether it can; ``highest`` is the best end.
+
+    Where the margin is out of reach and the floor is not, it is the share that reaches the floor. Whatever
+    the demand, more than all of the rest cannot be had.
+    """
+    floor, wanted = required_share(m, 0.0), required_share(m, margin)
+    if floor is not None and floor > 1:
+        return wanted, False
+    attainable = None if highest is None else highest >= m.target_share
+    return (floor if wanted is not None and wanted > 1 else wanted), attainable
 
 
 def _side(m: Measurement) -> FloorSide | None:

@@ -29,7 +29,7 @@ class ModeSpan(NamedTuple):
 class MissCause(NamedTuple):
     """Why the share stayed below the floor."""
 
-    name: str  #: demand, size_unknown, control_off, held or waited
+    name: str  #: demand, slight, size_unknown, control_off, held or waited
     since: Instant | None = None  #: of a time in which the control changed nothing
     until: Instant | None = None
     reason: str = ""  #: the most frequent reason of holds
@@ -56,7 +56,10 @@ def cause_of(
     """The cause of a missed floor; None where it was not missed. ``held``: reason of holds -> how often."""
     verdict, ground = judge(measured)
     if verdict is Verdict.MISSED_DEMAND:
-        return MissCause("demand", starved_charge=measured.starved_charge)
+        starved, shortfall = measured.starved_charge or 0.0, measured.shortfall_charge
+        return MissCause(
+            "demand" if starved < shortfall else "slight", starved_charge=min(starved, shortfall)
+        )
     if verdict is not Verdict.MISSED_STARVED:
         return None
     if ground == "capacity_unknown":
@@ -68,7 +71,7 @@ def cause_of(
         if span.mode != Mode.ENFORCE
     ]
     most, span = max(off, default=(0.0, None))
-    if span and most >= MOST * whole:
+    if span and fsum(charge for charge, _ in off) >= MOST * whole:
         return MissCause("control_off", span.since, span.until, starved_charge=most)
     if decisions and sum(held.values()) >= MOST * decisions:
         return MissCause("held", reason=max(sorted(held), key=lambda name: held[name]), starved_charge=whole)

@@ -201,7 +201,21 @@ class Registry:
         """The entries that end an organisation and its links at an instant, for all that last longer."""
         links = (entry for entry in self.links if entry.organisation == key)
         entries: list[RegistryEntry] = [*self.entries_of(key), *links]
-        return [replace(entry, until=max(at, entry.since)) for entry in entries if entry.until > at]
+        return [shortened(entry, max(at, entry.since)) for entry in entries if entry.until > at]
+
+
+def shortened(entry: RegistryEntry, until: Instant) -> RegistryEntry:
+    """The entry up to an earlier end; hours granted for all of its time are cut in proportion.
+
+    >>> year = Link(organisation="o", account="a", granted=Decimal(1200), since=0, until=12 * HOUR)
+    >>> shortened(year, 6 * HOUR).granted
+    Decimal('600.00')
+    """
+    shorter = replace(entry, until=until)
+    if isinstance(entry, Link) and isinstance(shorter, Link) and entry.granted and until > entry.since:
+        granted = entry.granted * (until - entry.since) / (entry.until - entry.since)
+        return replace(shorter, granted=round(granted, 2))
+    return shorter
 
 
 def _lasting(entries: Iterable[_Entry]) -> tuple[_Entry, ...]:

@@ -33,6 +33,10 @@ BOARDS = {
     "complete": examples.complete(),
     "below": examples.complete(measurement=measurement(0.2)),
     "rolling": examples.complete(measurement=measurement(0.2, window=ROLLING)),
+    "unread": examples.complete(measurement=measurement(unread_seconds=DAY)),
+    "unclassified": examples.complete(
+        measurement=measurement(days=90, unclassified_charge=10**8, unclassified_limit=0.01)
+    ),
     "nothing": examples.complete(measurement=measurement(0.2, days=0, regional_charge=0, total_charge=0)),
     "no capacity": examples.complete(measurement=measurement(capacity=None, starved_charge=None)),
     "held": examples.held("no_account"),
@@ -160,7 +164,8 @@ def test_a_hold_is_shown_with_what_it_means(reason: str) -> None:
 
 @pytest.mark.parametrize(
     ("board", "tone"),
-    [("complete", "good"), ("below", "warning"), ("held", "warning"), ("foreign", "warning"),
+    [("complete", "good"), ("below", "warning"), ("unread", "warning"), ("unclassified", "warning"),
+     ("held", "warning"), ("foreign", "warning"),
      ("failed", "bad"), ("failed at first", "bad"), ("fresh", "waiting"), ("standby", "waiting"),
      ("overdue", "bad")],
 )  # fmt: skip

@@ -20,8 +20,10 @@ from slurm_ai_factory.core.programme.tariff import Tariff
 from slurm_ai_factory.core.records import HOUR
 from slurm_ai_factory.core.rules.classify import Beneficiary
 from slurm_ai_factory.language import NBSP
+from slurm_ai_factory.question import Reached
 from slurm_ai_factory.report import LANGUAGES, Report, gather, report_html, value
-from slurm_ai_factory.report.programme import Upcoming, _counts_shown
+from slurm_ai_factory.report.programme import Upcoming, _counts_shown, _value, recorded_of
+from slurm_ai_factory.report.tables import WindowPiece, members, tables
 from tests import facility
 from tests.report import test_terms
 from tests.report.test_report import saf
@@ -71,6 +73,17 @@ def test_a_share_above_the_floor_is_never_said_to_be_out_of_reach(made: Year, co
         page = text_of(replace(report, measurement=measured, programme=programme), code)
         assert (NOT_ATTAINABLE[code] in page) is below
         assert (REQUIRED[code] in page) is below
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_what_is_not_known_is_not_said_to_be_impossible(made: Year, code: str) -> None:
+    """Demand is not known where an hour was not read."""
+    report = made.report("2027Q4", facility.at("2027-11-15"))
+    measured = replace(report.measurement, target_share=0.35, unread_seconds=HOUR)
+    programme = replace(report.programme, upcoming=Upcoming(measured, 0.01))
+    page = text_of(replace(report, programme=programme), code)
+    assert REQUIRED[code] in page
+    assert NOT_ATTAINABLE[code] not in page
 
 
 def test_more_than_everything_that_is_left_is_said_so(made: Year) -> None:
@@ -145,6 +158,62 @@ def test_the_value_of_access_needs_all_prices_and_tells_nothing_of_few(
     cents = worth and float((hours * worth).quantize(Decimal("0.01")))
     assert said["reference"] == cents
     assert (said["advantage"] is None) is (worth is None)
+
+
+# -- what is recorded later -----------------------------------------------------------------------------
+
+SIDE = Beneficiary.REGIONAL
+
+
+def reached(organisation: str, charge: int, **places: str) -> Reached:
+    return Reached(organisation, SIDE, {"category": "business", **places}, charge)
+
+
+def piece(*rows: Reached) -> WindowPiece:
+    return WindowPiece((0, HOUR), rows)
+
+
+def test_a_charge_is_the_same_part_after_more_is_recorded_of_its_organisation() -> None:
+    """Or else what an earlier report disclosed would not be seen in a later one."""
+    before = piece(reached("x", 7, size="", stage="", access="", grant=""))
+    after = piece(reached("x", 7, size="small", stage="startup", access="fast_lane", grant="granted"))
+    assert members([before], SIDE) == members([after], SIDE)
+    two = piece(reached("x", 7, access="fast_lane"), reached("x", 7, access="playground"))
+    assert len(members([two], SIDE)) == 2
+
+
+def test_a_row_without_a_part_in_the_pieces_is_hidden() -> None:
+    whole = [reached(name, 7, stage="startup") for name in "abcd"]
+    elsewhere = [piece(*(reached(name, 7, stage="scaleup") for name in "abcd"))]
+    (table,) = tables(whole, {"stage": True}, 3, elsewhere)
+    assert (table.rows, table.hidden_names) == ((), 1)
+
+
+def test_a_piece_of_a_window_has_what_is_recorded_for_the_window(made: Year) -> None:
+    """A link's access that began in December counts for the year, also in the year's first quarter."""
+    zone = made.config.promise.time_zone
+    year, first = (windows.window(name, 0, zone) for name in ("2027", "2027Q1"))
+    with made.ledger() as ledger:
+        asked = question.ask(made.config, ledger, year)
+        link = next(each for each in asked.rules.registry.links if each.granted)
+        late = replace(link, since=year.until - HOUR, access="playground")
+        rules = replace(asked.rules, registry=asked.rules.registry.plus([late]))
+        later = replace(asked, rules=rules)
+        quarter = later.over((first.since, first.until))
+        apart = recorded_of(quarter, first, link.organisation, link.account)
+        together = recorded_of(quarter, year, link.organisation, link.account)
+    assert (apart["access"], together["access"]) == (link.access, "playground")
+
+
+def test_the_value_of_access_does_not_tell_categories_apart_by_the_price_for_others(made: Year) -> None:
+    """The region's price is one, that of others differs: the sum would tell what each category got."""
+    dearer = replace(DEAR, price=DEAR.price * 2, category="business")
+    config = replace(made.config, tariffs=(FREE, DEAR, dearer))
+    where = windows.window("2027Q1", 0, made.config.promise.time_zone)
+    with made.ledger() as ledger:
+        asked = question.ask(config, ledger, where, then=facility.AS_OF["2027Q1"])
+        assert _value(asked, one_price=True) is not None
+        assert _value(asked, one_price=False) is None
 
 
 # -- reports of an earlier version ----------------------------------------------------------------------

@@ -152,3 +152,20 @@ def test_out_of_reach_is_the_floor_and_not_the_margin_above_it() -> None:
     assert known.expected_share is not None
     assert known.expected_share > m.target_share
     assert known.attainable is True
+
+
+def test_what_arithmetic_rules_out_is_out_of_reach_whatever_the_demand() -> None:
+    """One unread hour leaves the demand unknown; it used to leave the risk unsaid, too."""
+    lost = measurement(0.1, 85, unread_seconds=HOUR)
+    known = assess(lost, MARGIN)
+    assert forecast_of(lost).attainable_share is None
+    assert (known.attainable, known.at_risk) == (False, True)
+
+
+def test_where_only_the_margin_is_out_of_reach_the_floor_is_what_is_required() -> None:
+    """More than all of the rest cannot be called the way to mend it."""
+    late = demand(0.24, 1.0, days=85)
+    known = assess(late, 0.05)
+    assert known.attainable is True
+    assert known.required_share is not None
+    assert 0.25 < known.required_share <= 1

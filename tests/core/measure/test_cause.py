@@ -31,6 +31,7 @@ def measured(*hours: tuple[float, float, float, float], **changed: Any) -> Measu
 
 
 WAITED = (10.0, 100.0, 50.0, 100.0)
+NEARLY = (249.0, 1000.0, 500.0, 1000.0)
 IDLE = (10.0, 100.0, 0.0, 100.0)
 ENOUGH = (30.0, 100.0, 50.0, 100.0)
 OFF, ON = ModeSpan("observe", 0, HOUR), ModeSpan("enforce", HOUR, 2 * HOUR)
@@ -55,10 +56,17 @@ OFF, ON = ModeSpan("observe", 0, HOUR), ModeSpan("enforce", HOUR, 2 * HOUR)
         ),
         (measured(IDLE, WAITED), [ON], 4, {"clock": 1}, MissCause("waited", starved_charge=15.0)),
         (measured(IDLE, WAITED), [], 0, {}, MissCause("waited", starved_charge=15.0)),
+        (measured(NEARLY), [ON], 1, {}, MissCause("slight", starved_charge=1.0)),
+        (
+            measured(WAITED, WAITED, WAITED, WAITED, WAITED),
+            [OFF, ON, ModeSpan("observe", 3 * HOUR, 5 * HOUR)], 5, {},
+            MissCause("control_off", 3 * HOUR, 5 * HOUR, starved_charge=30.0),
+        ),
     ],
     ids=[
         "kept", "not over", "no demand", "no capacity", "off for half of it", "off before it", "advice only",
         "held half of the time", "held seldom", "nothing recorded of the control",
+        "hardly short", "off twice",
     ],
 )  # fmt: skip
 def test_one_cause_that_was_recorded(

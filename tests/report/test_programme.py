@@ -66,8 +66,9 @@ NOT_ATTAINABLE = {"nl": "kan dat niet.", "en": "that is not possible"}
 def test_a_share_above_the_floor_is_never_said_to_be_out_of_reach(made: Year, code: str) -> None:
     """Also where no demand is waiting at that instant."""
     report = made.report("2027Q4", facility.at("2027-11-15"))
-    quiet = replace(report.measurement, regional_running=0, regional_pending=0)
-    for floor, below in ((0.25, False), (0.9, True)):
+    hours = tuple(hour._replace(regional_waiting=0.0) for hour in report.measurement.hours)
+    quiet = replace(report.measurement, regional_running=0, regional_pending=0, hours=hours)
+    for floor, below in ((0.25, False), (0.45, True)):
         measured = replace(quiet, target_share=floor)
         programme = replace(report.programme, upcoming=Upcoming(measured, 0.01))
         page = text_of(replace(report, measurement=measured, programme=programme), code)

@@ -85,15 +85,36 @@ def of_side(got: Sum, side: str) -> Sum:
 def told(got: Sum, said: Mapping[str, Any]) -> list[Sum]:
     """What a report with these tables told: its totals and their rows."""
     rows = [_line(got, name, row["name"]) for name, table in said.items() for row in table["rows"]]
-    return [*_totals(got), *rows]
+    alike = _lasting(got)
+    return [alike(one) for one in (*_totals(got), *rows)]
+
+
+def _lasting(got: Sum) -> Callable[[Sum], Sum]:
+    """The parts without what may be recorded of an organisation later: the same after that."""
+    accesses: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for one in got:
+        accesses[one.whom, one.side].add(one.access)
+
+    def alike(members: Sum) -> Sum:
+        several = ((one, len(accesses[one.whom, one.side]) > 1) for one in members)
+        return frozenset(
+            one._replace(size="", stage="", grant="", access=one.access if more else "")
+            for one, more in several
+        )
+
+    return alike
 
 
 def tables(
     got: Sum, names: Sequence[str], smallest: int, whole: Fraction, before: Collection[Sum] = ()
 ) -> dict[str, Any]:
     """The tables as a report shows them; ``names``, the most important first; ``before`` was told earlier."""
-    cells = {name: _cells(got, name) for name in names}
-    shown = set(showable([cell for name in names for cell in cells[name]], _totals(got), smallest, before))
+    alike = _lasting(got)
+    cells = {
+        name: [cell._replace(members=alike(cell.members)) for cell in _cells(got, name)] for name in names
+    }
+    every, totals = [cell for name in names for cell in cells[name]], [alike(one) for one in _totals(got)]
+    shown = set(showable(every, totals, smallest, before))
     return {name: _table(cells[name], shown, whole) for name in names}
 
 

@@ -265,7 +265,7 @@ ANSWERS: Mapping[str, Shape] = {
     "share": SHARE,
     "simulate": keys(
         workload=keys(jobs=WHOLE, span_days=NUMBER, offered_load=NUMBER, regional_demand_share=NUMBER),
-        left_out=each(keys(cause=TEXT, jobs=WHOLE, charge=NUMBER)), resource=TEXT, capacity=NUMBER,
+        left_out=each(keys(cause=TEXT, jobs=WHOLE, charge=null(NUMBER))), resource=TEXT, capacity=NUMBER,
         target_share=NUMBER, window=TEXT, policies=each(POLICY), wall_seconds=NUMBER,
     ),
     "statement": keys(

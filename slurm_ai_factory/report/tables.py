@@ -104,7 +104,7 @@ def members(
 
 
 def _where(piece: WindowPiece, reached: Reached) -> tuple[tuple[str, str], ...]:
-    """What tells a part from the others of its organisation, and stays when more is recorded of that."""
+    """What distinguishes a part from others of its organisation, also when more is recorded of that."""
     accesses = {
         each.places.get("access")
         for each in piece.reached

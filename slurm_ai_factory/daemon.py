@@ -81,9 +81,7 @@ class Daemon:
     beat: float = 0.0  #: when the present cycle was due; the next is due one period later
     moved: float = 0.0  #: when a cycle last began or ended
     period: float = 0.0  #: between two beats, of the stopwatch
-    host_clock: Callable[[], float] = (
-        time.time
-    )  #: which Prometheus shares, as it need not share the cluster's
+    host_clock: Callable[[], float] = time.time  #: Prometheus has this one, and perhaps not the cluster's
 
     def run(self) -> None:
         """Until SIGTERM. Raises ConfigError when it cannot start."""

@@ -7,6 +7,7 @@ reader can add the table up but cannot derive a suppressed cell, also not with a
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -90,27 +91,31 @@ def members(
     pieces: Iterable[WindowPiece], side: Beneficiary | None, table: str = "", row: str | None = None
 ) -> PartSum:
     """The parts of a figure, of a beneficiary or of all; without organisations that got nothing."""
-    return frozenset(
-        ChargePart(
-            reached.organisation,
-            (piece.interval, reached.beneficiary, _where(piece, reached), reached.charge),
-        )
-        for piece in pieces
-        for reached in piece.reached
-        if reached.charge
-        and side in (None, reached.beneficiary)
-        and (row is None or reached.places.get(table, "") == row)
-    )
+    parts: set[ChargePart] = set()
+    for piece in pieces:
+        several = _with_several_accesses(piece.reached)
+        parts |= {
+            ChargePart(
+                reached.organisation,
+                (piece.interval, reached.beneficiary, _where(reached, several), reached.charge),
+            )
+            for reached in piece.reached
+            if reached.charge
+            and side in (None, reached.beneficiary)
+            and (row is None or reached.places.get(table, "") == row)
+        }
+    return frozenset(parts)
 
 
-def _where(piece: WindowPiece, reached: Reached) -> tuple[tuple[str, str], ...]:
+def _with_several_accesses(every: Sequence[Reached]) -> set[tuple[str, Beneficiary]]:
+    """The organisations that got something by several modes of access, by beneficiary."""
+    modes = {(each.organisation, each.beneficiary, each.places.get("access")) for each in every}
+    return {key for key, count in Counter(mode[:2] for mode in modes).items() if count > 1}
+
+
+def _where(reached: Reached, several: Collection[tuple[str, Beneficiary]]) -> tuple[tuple[str, str], ...]:
     """What distinguishes a part from others of its organisation, also when more is recorded of that."""
-    accesses = {
-        each.places.get("access")
-        for each in piece.reached
-        if (each.organisation, each.beneficiary) == (reached.organisation, reached.beneficiary)
-    }
-    apart = LATER if len(accesses) == 1 else LATER - {"access"}
+    apart = LATER - {"access"} if (reached.organisation, reached.beneficiary) in several else LATER
     return tuple(sorted((name, place) for name, place in reached.places.items() if name not in apart))
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from slurm_ai_factory.core.measure.figures import FIGURES, SCHEMA, Unit
+from slurm_ai_factory.core.measure.figures import FIGURES, PROMISE_KEYS, SCHEMA, Unit
 from slurm_ai_factory.core.programme import registry_sheet
 
 Shape = Mapping[str, Any]
@@ -82,7 +82,11 @@ def figures(*names: str) -> dict[str, Shape]:
 
 
 GROUP = keys(name=TEXT, beneficiary=TEXT, charge=NUMBER, share=null(NUMBER))
-SHARE = keys(**figures(*(key for key, figure in FIGURES.items() if figure.in_json)), groups=each(GROUP))
+OF_SHARE = {
+    **figures(*(key for key, figure in FIGURES.items() if figure.in_json)), "groups": each(GROUP),
+}  # fmt: skip
+SHARE = keys(**OF_SHARE)
+PROMISES = each(keys(**figures(*PROMISE_KEYS)))
 CHANGE = keys(cluster=TEXT, account=TEXT, raw_shares_before=WHOLE, raw_shares_after=WHOLE, command=each(TEXT))
 DECISION = keys(at=AT, reason=TEXT, sentence=TEXT, inputs=OBJECT, changes=each(CHANGE))
 RECORDED_DECISION = {
@@ -98,7 +102,8 @@ DONE = RECORDED_DECISION | {
     "settled_at": null(AT), "raw_shares_read": null(WHOLE), "note": null(TEXT),
 }  # fmt: skip
 DETAIL = {"category": TEXT, "organisation": TEXT, "sector": TEXT, "municipality": TEXT, "hub": TEXT}
-PART = {"since": null(AT), "until": null(AT), "fraction": NUMBER, "beneficiary": TEXT, "rule": TEXT, **DETAIL}
+SIDE = {"beneficiary": TEXT, "rule": TEXT, **DETAIL, "promises": TEXT}
+PART = {"since": null(AT), "until": null(AT), "fraction": NUMBER, **SIDE}
 SUBJECT = dict.fromkeys(("account", "user", "partition", "qos", "wckey", "reservation", "comment"), TEXT)
 PROPOSAL = keys(proposal=WHOLE)
 PROPOSED = {
@@ -109,9 +114,9 @@ FAULT = keys(line=Maybe(WHOLE), column=TEXT, reason=TEXT)
 IMPORTED = keys(new=WHOLE, known=WHOLE, problems=each(FAULT))
 PAUSE = {"at": AT, "until": AT, "actor": TEXT, "reason": TEXT}
 TERM = {
-    "promise": TEXT, "since": null(TEXT), "until": null(TEXT), "ended": YES_NO, "share": NUMBER,
-    "margin": NUMBER, "resource": TEXT, "label": TEXT, "window": TEXT, "time_zone": TEXT, "share_of": TEXT,
-    "unclassified_limit": null(NUMBER), "region": each(TEXT), "min_organisations": WHOLE,
+    "promise": TEXT, "bound": TEXT, "who": OBJECT, "since": null(TEXT), "until": null(TEXT), "ended": YES_NO,
+    "share": NUMBER, "margin": NUMBER, "resource": TEXT, "label": TEXT, "window": TEXT, "time_zone": TEXT,
+    "share_of": TEXT, "unclassified_limit": null(NUMBER), "region": each(TEXT), "min_organisations": WHOLE,
     "expertise_share": NUMBER, "source": TEXT, "reason": TEXT, "actor": TEXT, "recorded_at": null(AT),
     "retroactive": YES_NO,
 }  # fmt: skip
@@ -126,7 +131,7 @@ ASSOCIATION = keys(
 )  # fmt: skip
 RUN = {
     "run": TEXT, "state": TEXT, "cluster": TEXT, **SUBJECT, "override": TEXT, "start_at": null(AT),
-    "end_at": null(AT), "beneficiary": TEXT, "rule": TEXT, **DETAIL, "why": each(TEXT), "alloc_tres": TEXT,
+    "end_at": null(AT), **SIDE, "why": each(TEXT), "alloc_tres": TEXT,
     "elapsed_seconds": WHOLE, "suspended_seconds": WHOLE, "charge": TEXT,
     "parts": each(keys(**PART, charge=NUMBER)),
 }  # fmt: skip
@@ -188,7 +193,7 @@ ANSWERS: Mapping[str, Shape] = {
     "explain": either(
         keys(job=TEXT, as_of=AT, runs=each(keys(**RUN))),
         keys(
-            account=TEXT, lineage=each(TEXT), beneficiary=TEXT, rule=TEXT, **DETAIL, why=each(TEXT),
+            account=TEXT, lineage=each(TEXT), **SIDE, why=each(TEXT),
             parts=each(keys(**PART)),
         ),
     ),
@@ -262,7 +267,7 @@ ANSWERS: Mapping[str, Shape] = {
         steered=null(TEXT),
     ),
     "rules test": keys(window=TEXT, resource=TEXT, before=OBJECT, after=OBJECT, moved=each(keys(**MOVED))),
-    "share": SHARE,
+    "share": keys(**OF_SHARE, promises=PROMISES),
     "simulate": keys(
         workload=keys(jobs=WHOLE, span_days=NUMBER, offered_load=NUMBER, regional_demand_share=NUMBER),
         left_out=each(keys(cause=TEXT, jobs=WHOLE, charge=null(NUMBER))), resource=TEXT, capacity=NUMBER,
@@ -278,7 +283,7 @@ ANSWERS: Mapping[str, Shape] = {
         total=TEXT,
     ),
     "status": keys(
-        cluster=TEXT, mode=TEXT, share=SHARE,
+        cluster=TEXT, mode=TEXT, share=SHARE, promises=PROMISES,
         holds=each(keys(reason=TEXT, since=null(AT), until=Maybe(AT), why=Maybe(TEXT))),
         lever=keys(outside_share=null(NUMBER), other_share=null(NUMBER), says=each(TEXT)),
         last_read_at=AT, read_overdue=YES_NO, last_decision=null(keys(**RECORDED_DECISION)),

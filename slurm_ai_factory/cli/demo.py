@@ -36,6 +36,7 @@ from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.records import Association, Instant
 from slurm_ai_factory.daemon import Daemon
 from slurm_ai_factory.errors import ConfigError, LedgerError
+from slurm_ai_factory.question import Further
 from slurm_ai_factory.steps.site import Site
 
 if TYPE_CHECKING:
@@ -237,7 +238,7 @@ def _print_result(config: Config, before: Sequence[Association], after: Sequence
             {**rows, "share": output.share_value(measured, margin, groups), "history": changes}
         )
     _say("\n$ saf share --by account")
-    share.print_share(measured, margin, groups, "account")
+    share.print_share(Further(measured, margin), groups, "account", ())
     _say(f"\n$ saf history --limit {CHANGES}")
     return history.print_history(changes)
 

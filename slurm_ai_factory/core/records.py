@@ -243,6 +243,7 @@ class Hour(NamedTuple):
     regional_waiting: float
     capacity: float
     unclassified: float = 0.0
+    others_waiting: float = 0.0  #: the same as ``regional_waiting``, of everyone else
 
 
 class Window(NamedTuple):
@@ -254,19 +255,44 @@ class Window(NamedTuple):
     rolling: bool = False
 
 
+FIRST = "region"
+"""The name of the first promise, which the region is made; `saf.toml` has its first term."""
+
+
+class Bound(StrEnum):
+    """What a promise bounds a share by."""
+
+    FLOOR = "floor"  #: at least the share
+    CAP = "cap"  #: at most the share
+
+
 class Verdict(StrEnum):
-    """Whether the promise was kept in a window."""
+    """Whether the promise was kept in a window; of a floor the first three, of a cap the next three."""
 
     MET = "met"
     MISSED_DEMAND = "missed_demand"
     MISSED_STARVED = "missed_starved"
+    KEPT = "kept"
+    EXCEEDED_IDLE = "exceeded_idle"  #: by charge on resources that nobody else waited for
+    EXCEEDED = "exceeded"
     OPEN = "open"
+
+
+FLOOR_VERDICTS = (Verdict.MET, Verdict.MISSED_DEMAND, Verdict.MISSED_STARVED, Verdict.OPEN)
+"""The verdicts on a floor."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
-    """What was delivered in a window, to whom, and of what capacity; made by ``share.measure_window``."""
+    """What was delivered in a window, to whom, and of what capacity; made by ``share.measure_window``.
 
+    ``regional`` is whoever the promise is made to: the region, or of a further promise its beneficiaries.
+    ``total`` is what the share is a part of: all charge, the capacity, or the charge of another promise.
+    """
+
+    promise: str = FIRST
+    bound: Bound = Bound.FLOOR
+    share_of: str = "delivered"  #: or capacity, or promise:NAME
     cluster: str
     window: Window
     as_of: Instant
@@ -312,6 +338,12 @@ class Measurement:
         """What the region lacks, of the same total, to be at the target."""
         promised = Decimal(str(self.target_share)) * self.total_charge
         return max(0.0, float(promised - self.regional_charge))
+
+    @property
+    def excess_charge(self) -> float:
+        """What was delivered above the target, of the same total; of interest for a cap."""
+        allowed = Decimal(str(self.target_share)) * self.total_charge
+        return max(0.0, float(self.regional_charge - allowed))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,13 +28,13 @@ from slurm_ai_factory.core.control.reasons import HOLDS
 from slurm_ai_factory.core.measure import outlook
 from slurm_ai_factory.core.measure.assessment import Assessment, assess
 from slurm_ai_factory.core.measure.figures import FIGURES, Unit
-from slurm_ai_factory.core.records import ChangeStatus, Hour, Instant, Measurement, Verdict
+from slurm_ai_factory.core.records import ChangeStatus, Further, Hour, Instant, Measurement, Verdict
 from slurm_ai_factory.errors import LedgerError, one_sentence
 from slurm_ai_factory.language import DEFAULT, NBSP, language
 from slurm_ai_factory.ledger import Ledger
 from slurm_ai_factory.monitor.nagios import ServiceState, performance_data, service_check, service_line
 from slurm_ai_factory.monitor.sentence import promise_sentence
-from slurm_ai_factory.question import Further, Question
+from slurm_ai_factory.question import Question
 
 RECENT = 100
 AT_RISK = 3

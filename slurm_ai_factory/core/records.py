@@ -346,6 +346,13 @@ class Measurement:
         return max(0.0, float(self.regional_charge - allowed))
 
 
+class Further(NamedTuple):
+    """The measurement of a further promise, and its margin."""
+
+    measurement: Measurement
+    margin: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
     """All inputs of a decision but the policy and the law's own state."""

@@ -13,13 +13,15 @@ from typing import cast
 
 from slurm_ai_factory import cycle
 from slurm_ai_factory.config import Config, parse_config
+from slurm_ai_factory.core.programme.terms import nothing_before
+from slurm_ai_factory.core.records import Bound
 from slurm_ai_factory.ledger import open_ledger
 from slurm_ai_factory.monitor.board import Board
 from slurm_ai_factory.monitor.metrics import Exposition
 from slurm_ai_factory.slurm import Slurm
 from slurm_ai_factory.steps import showing
 from slurm_ai_factory.steps.site import Laps, Site
-from tests.monitor.model import CLUSTER, Model
+from tests.monitor.model import CLUSTER, START, Model
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 TARGET = 'instance="127.0.0.1:9810",job="saf"'
@@ -84,6 +86,14 @@ class Life:
         site = replace(self.site, laps=Laps(self.watch))
         report = cycle.run(site, self.watch)
         self.board.complete(showing.what_is_shown(site, report, self.board.shown), self.model.now)
+
+    def promise(self, name: str, bound: Bound, share: float, **who: str) -> None:
+        """A further promise from the beginning of the model's time, beside the one that is configured."""
+        first = self.site.config.first_term(START, "saf@model")
+        conditions = {key: (accepted,) for key, accepted in who.items()}
+        new = replace(first, promise=name, bound=bound, share=share, who=conditions, since=START)
+        self.site.ledger.promise_terms.begin(first)
+        assert self.site.ledger.promise_terms.record(new, nothing_before(new)) == ()
 
     def live(self, beats: int, seconds: int) -> None:
         """So many cycles, so far apart; what each shows is kept, as OpenMetrics with its instant."""

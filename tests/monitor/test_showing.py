@@ -14,7 +14,7 @@ import pytest
 
 from slurm_ai_factory import question
 from slurm_ai_factory.core.measure.tally import Tallied, Tally
-from slurm_ai_factory.core.records import HOUR
+from slurm_ai_factory.core.records import HOUR, Bound
 from slurm_ai_factory.core.rules.classify import Beneficiary
 from slurm_ai_factory.daemon import Daemon
 from slurm_ai_factory.errors import SlurmError
@@ -45,6 +45,30 @@ def test_groups_add_up_to_the_measurement(life: Life) -> None:
         assert groups == sorted(groups, key=lambda group: (-group.delivered, group.name))
     names = {group.name for group in shown.groups["sector"]}
     assert names == {"agriculture", "health", "water", "non_regional", "unclassified"}
+
+
+def test_a_cycle_shows_every_promise_as_of_its_own_read(life: Life) -> None:
+    life.promise("national", Bound.FLOOR, 0.5, account_subtree="national")
+    life.promise("industry", Bound.CAP, 0.2, category="business")
+    life.beat(24 * HOUR)
+    shown = life.board.shown
+    assert shown
+    assert [m.promise for m, _ in shown.promises] == ["region", "industry", "national"]
+    assert {(m.as_of, m.total_charge) for m, _ in shown.promises} == {
+        (shown.measurement.as_of, shown.measurement.total_charge)
+    }
+    accounts = {"industry": ("business",), "national": ("research",)}
+    for m, _ in shown.further:
+        mine = [g.delivered for g in shown.groups["category"] if g.name in accounts[m.promise]]
+        assert m.regional_charge == sum(mine) > 0
+
+
+def test_without_further_promises_the_ledger_is_not_asked_for_them(life: Life) -> None:
+    life.beat(24 * HOUR)
+    asked = question.ask(life.site.config, life.site.ledger)
+    life.site.ledger.store.close()
+    assert asked.further() == []
+    assert life.site.ledger.store._connection is None
 
 
 @pytest.mark.parametrize("window", ["month", "rolling:5d"])

@@ -15,7 +15,7 @@ from slurm_ai_factory import cycle
 from slurm_ai_factory.config import Config, parse_config
 from slurm_ai_factory.core.programme.terms import nothing_before
 from slurm_ai_factory.core.records import Bound
-from slurm_ai_factory.ledger import open_ledger
+from slurm_ai_factory.ledger import Ledger, open_ledger
 from slurm_ai_factory.monitor.board import Board
 from slurm_ai_factory.monitor.metrics import Exposition
 from slurm_ai_factory.slurm import Slurm
@@ -87,14 +87,6 @@ class Life:
         report = cycle.run(site, self.watch)
         self.board.complete(showing.what_is_shown(site, report, self.board.shown), self.model.now)
 
-    def promise(self, name: str, bound: Bound, share: float, **who: str) -> None:
-        """A further promise from the beginning of the model's time, beside the one that is configured."""
-        first = self.site.config.first_term(START, "saf@model")
-        conditions = {key: (accepted,) for key, accepted in who.items()}
-        new = replace(first, promise=name, bound=bound, share=share, who=conditions, since=START)
-        self.site.ledger.promise_terms.begin(first)
-        assert self.site.ledger.promise_terms.record(new, nothing_before(new)) == ()
-
     def live(self, beats: int, seconds: int) -> None:
         """So many cycles, so far apart; what each shows is kept, as OpenMetrics with its instant."""
         for _ in range(beats):
@@ -151,6 +143,18 @@ def living(url: str, watch: Callable[[], float], config: Config | None = None) -
     with open_ledger(url, CLUSTER) as ledger:
         site = Site(config, cast("Slurm", model), ledger, lambda: model.now, _never_wait, "saf@model")
         yield Life(site, model, Board(CLUSTER), watch)
+
+
+def promise_more(config: Config, ledger: Ledger) -> None:
+    """A floor for the national account and a cap for business, from the beginning of the model's time."""
+    first = config.first_term(START, "saf@model")
+    ledger.promise_terms.begin(first)
+    for name, bound, share, key, accepted in (
+        ("national", Bound.FLOOR, 0.4, "account_subtree", "national"),
+        ("industry", Bound.CAP, 0.3, "category", "business"),
+    ):
+        new = replace(first, promise=name, bound=bound, share=share, who={key: (accepted,)}, since=START)
+        assert ledger.promise_terms.record(new, nothing_before(new)) == ()
 
 
 def _never_wait(_seconds: float) -> None:

@@ -49,6 +49,8 @@ RULES: dict[str, Callable[[int], list[float]]] = {
     "SafUnreadHours": only(1, 7200, 7200),
     "SafUnclassified": both(lambda m: m.in_window(SIDES["unclassified"]) / m.in_window(*SIDES.values())),
     "SafUnknownAccounts": only(2, 2, 2),
+    "SafPromiseAtRisk": only(0, 1, 1),
+    "SafCapExceeded": only(1, 1, 1),
     "SafHolds": only(0, 1),
     "SafClock": only(1, 1),
     "SafRights": only(2, 1),

@@ -14,7 +14,7 @@ import pytest
 
 from slurm_ai_factory import question
 from slurm_ai_factory.core.measure.tally import Tallied, Tally
-from slurm_ai_factory.core.records import HOUR, Bound
+from slurm_ai_factory.core.records import HOUR
 from slurm_ai_factory.core.rules.classify import Beneficiary
 from slurm_ai_factory.daemon import Daemon
 from slurm_ai_factory.errors import SlurmError
@@ -22,7 +22,7 @@ from slurm_ai_factory.monitor.board import Board, Reconciled
 from slurm_ai_factory.monitor.metrics import PHASES
 from slurm_ai_factory.steps import showing
 from slurm_ai_factory.steps.site import Laps, Site
-from tests.monitor.life import Life, configuration, living
+from tests.monitor.life import Life, configuration, living, promise_more
 from tests.monitor.model import DAY, START
 
 
@@ -48,8 +48,7 @@ def test_groups_add_up_to_the_measurement(life: Life) -> None:
 
 
 def test_a_cycle_shows_every_promise_as_of_its_own_read(life: Life) -> None:
-    life.promise("national", Bound.FLOOR, 0.5, account_subtree="national")
-    life.promise("industry", Bound.CAP, 0.2, category="business")
+    promise_more(life.site.config, life.site.ledger)
     life.beat(24 * HOUR)
     shown = life.board.shown
     assert shown

@@ -17,11 +17,13 @@ from typing import NamedTuple
 from slurm_ai_factory.core.control.controller import Policy, decide
 from slurm_ai_factory.core.control.level import Refusal, SteeredLevel, find_level
 from slurm_ai_factory.core.control.reasons import HOLDS, REASONS
-from slurm_ai_factory.core.measure.share import expected_rate, hours_since, recent_share
+from slurm_ai_factory.core.measure.share import expected_rate, recent_share
 from slurm_ai_factory.core.records import HOUR, Bound, ControlState, Decision, Instant, Measurement, Observed
 
 MOST = 0.95
 """What all steered accounts may have of the level; the rest keeps at least 5 %."""
+
+LEAST = 1e-6
 
 OF_CAP = {"lower": "cap", "raise": "cap_over", "follow": "cap_over"}
 """The reasons of a cap for what the law calls otherwise."""
@@ -106,33 +108,42 @@ def _aims(steered: Sequence[Steering], decisions: Sequence[Decision]) -> dict[in
         if "share_wanted" in decisions[place].inputs
         and not isinstance(level := _level(steering, steering.policy.accounts), Refusal)
     }
-    bounds = {place: steered[place].observed.measurement.bound for place in levels}
-    if not levels or (len(levels) == 1 and Bound.CAP not in bounds.values()):
+    caps = {place for place in levels if steered[place].observed.measurement.bound is Bound.CAP}
+    if not levels or (len(levels) == 1 and not caps):
         return {}
-    wanted, floors = {}, {}
-    for place, level in levels.items():
-        policy, floors[place] = steered[place].policy, 0.0
-        if bounds[place] is Bound.CAP:
-            own = level.share(level.ratio)
-            wanted[place] = min(own, left_by_cap(policy, steered[place].observed.measurement))
-        else:
-            wanted[place], floors[place] = (
-                float(decisions[place].inputs["share_wanted"] or 0),
-                policy.target_share,
-            )
-    return _together(steered, levels, cut(wanted, floors))
+    wanted = {
+        place: left_by_cap(steered[place].policy, steered[place].observed.measurement)
+        if place in caps
+        else float(decisions[place].inputs["share_wanted"] or 0.0)
+        for place in levels
+    }
+    floors = {place: 0.0 if place in caps else steered[place].policy.target_share for place in levels}
+    beside = _level(
+        steered[min(levels)], [name for place in levels for name in steered[place].policy.accounts]
+    )
+    rest = 0.0 if isinstance(beside, Refusal) else beside.competing_shares
+    own = {place: levels[place].effective(levels[place].ratio) for place in caps}
+    effective = _effective(wanted, floors, rest, own)
+    return {place: shares / (shares + levels[place].competing_shares) for place, shares in effective.items()}
 
 
-def _together(
-    steered: Sequence[Steering], levels: Mapping[int, SteeredLevel], shares: Mapping[int, float]
+def _effective(
+    wanted: Mapping[int, float], floors: Mapping[int, float], rest: float, own: Mapping[int, float]
 ) -> dict[int, float]:
-    accounts = [account for place in levels for account in steered[place].policy.accounts]
-    rest = _level(steered[next(iter(levels))], accounts)
-    if isinstance(rest, Refusal):  # nothing is left beside them, so each is decided beside the others
-        return dict(shares)
-    total = fsum(shares.values())
-    effective = {place: rest.competing_shares * share / (1.0 - total) for place, share in shares.items()}
-    return {place: own / (own + levels[place].competing_shares) for place, own in effective.items()}
+    """The effective shares of each promise; ``own`` has what the operator gave each cap, which gets no more.
+
+    A cap that leaves more than that binds nobody, so its accounts belong to the rest.
+    """
+    loose: dict[int, float] = {}
+    while True:
+        beside = rest + fsum(loose.values())
+        shares = cut({place: share for place, share in wanted.items() if place not in loose}, floors)
+        left = 1.0 - fsum(shares.values())
+        effective = {place: beside * share / left for place, share in shares.items()}
+        more = {place: own[place] for place in effective if place in own and effective[place] >= own[place]}
+        if not more:
+            return {place: shares for place, shares in (effective | loose).items() if shares > 0}
+        loose |= more
 
 
 def _level(steering: Steering, accounts: Sequence[str]) -> SteeredLevel | Refusal:
@@ -155,14 +166,19 @@ def _named(decision: Decision, steering: Steering) -> Decision:
 
 
 def _guarded(decision: Decision, policy: Policy, guards: Sequence[Guard]) -> Decision:
-    """The decision, or a hold where its raise would break a floor that is not steered."""
+    """The decision, or a hold where its raise would break a floor that is not steered.
+
+    Usage follows the raise, so the others keep (1 - the new share) / (1 - usage) of what they get now.
+    """
     raised = sum(change.raw_shares_after - change.raw_shares_before for change in decision.changes)
     if raised <= 0 or decision.reason in HOLDS:
         return decision
-    before, wanted = (float(decision.inputs[name] or 0) for name in ("share", "share_wanted"))
-    after = min(wanted, before + policy.slew)
+    before, wanted, usage = (
+        float(decision.inputs[name] or 0.0) for name in ("share", "share_wanted", "usage_share")
+    )
+    kept = (1.0 - min(wanted, before + policy.slew)) / (1.0 - min(usage, 1 - LEAST))
     for guard in guards:
-        m, end = guard.measurement, _end_of(guard.measurement, policy, (1 - after) / (1 - before))
+        m, end = guard.measurement, _end_of(guard.measurement, kept)
         if end is not None and m.regional_pending and end < m.target_share + guard.margin:
             goal = m.target_share + guard.margin
             sentence = (
@@ -173,16 +189,11 @@ def _guarded(decision: Decision, policy: Policy, guards: Sequence[Guard]) -> Dec
     return decision
 
 
-def _end_of(m: Measurement, policy: Policy, kept: float) -> float | None:
-    """The share at the end of the window, or ``recovery_seconds`` from now in a rolling one, if the recent
-    share goes on times ``kept``; None where nothing was delivered lately."""
+def _end_of(m: Measurement, kept: float) -> float | None:
+    """The share with which the window ends if the recent share goes on times ``kept``, in a rolling window
+    the share that it comes to; None where nothing was delivered lately."""
     recent, rate = recent_share(m), expected_rate(m)
-    if recent is None or rate <= 0:
-        return None
-    regional, total, left = float(m.regional_charge), float(m.total_charge), m.window.until - m.as_of
-    if m.window.rolling:
-        left = min(policy.recovery_seconds, m.as_of - m.window.since)
-        stay = hours_since(m, m.window.since + left)
-        regional, total = fsum(hour.regional for hour in stay), fsum(hour.total for hour in stay)
-    rest = rate * max(0, left)
-    return (regional + recent * kept * rest) / (total + rest) if total + rest > 0 else None
+    if recent is None or m.window.rolling:
+        return None if recent is None else recent * kept
+    rest = rate * max(0, m.window.until - m.as_of)
+    return (float(m.regional_charge) + recent * kept * rest) / (float(m.total_charge) + rest)

@@ -4,7 +4,7 @@ Level, not edge: every cycle compares the wanted shares with the current ones, s
 recovery code. A read that fails or is not whole raises before anything is decided. A change is recorded as
 planned before it is tried, and its outcome is what is read back, never what a command's exit says.
 
-Tested in tests/end_to_end/test_control.py and tests/monitor/test_showing.py.
+Tested in tests/end_to_end/test_control.py, tests/monitor/test_showing.py and tests/monitor/test_steered.py.
 """
 
 from __future__ import annotations

@@ -135,11 +135,19 @@ def made(postgresql: str, open_directory: Path) -> Iterator[Year]:
 
 @pytest.fixture(scope="session")
 def seen() -> Iterator[Chromium]:
-    """One Chromium for all looks of axe-core."""
-    if reason := browser.axe_unavailable():
+    """One Chromium for all looks at pages."""
+    if reason := browser.unavailable():
         pytest.skip(reason)
     with browser.started() as chromium:
         yield chromium
+
+
+@pytest.fixture(scope="session")
+def axe(seen: Chromium) -> Chromium:
+    """The same, where axe-core can look."""
+    if reason := browser.axe_unavailable():
+        pytest.skip(reason)
+    return seen
 
 
 @pytest.fixture

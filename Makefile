@@ -8,6 +8,8 @@ KILLS ?= 200
 FREEZES ?= 20
 HOSTILE ?= 200
 TIMES ?= 1
+# Where Python may not keep what it compiled, each start of saf would compile the whole package again.
+unexport PYTHONDONTWRITEBYTECODE
 SLURM := slurm and not every_version and not alone
 FIRST := tests/cluster $(wildcard tests/end_to_end/test_[a-f]*.py)
 

@@ -12,7 +12,7 @@ TIMES ?= 1
 unexport PYTHONDONTWRITEBYTECODE
 SLURM := slurm and not every_version and not alone
 FIRST := tests/cluster $(wildcard tests/end_to_end/test_[a-f]*.py)
-SHOWN := tests/cli tests/monitor tests/report
+SHOWN := tests/cli tests/monitor tests/report tests/second tests/tamper
 LANE1 := $(BIN)/pytest -m '$(SLURM)' $(FIRST)
 LANE2 := $(BIN)/pytest -m '$(SLURM)' $(FIRST:%=--ignore=%)
 LANE3 := nice $(BIN)/pytest -m 'not slurm' $(SHOWN)

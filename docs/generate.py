@@ -53,6 +53,7 @@ VALUES = {
     "as_day": "date",
     "as_region": "list of CBS codes, or the name of a shipped list",
     "as_codes": "list of words",
+    "as_accounts_of": "table of promise and account",
     "as_municipalities": "table of CBS code and name",
     "as_whole": "whole number above 0",
     "as_ratio": "number between 0 and 1",

@@ -88,8 +88,9 @@ OF_SHARE = {
 SHARE = keys(**OF_SHARE)
 PROMISES = each(keys(**figures(*PROMISE_KEYS)))
 CHANGE = keys(cluster=TEXT, account=TEXT, raw_shares_before=WHOLE, raw_shares_after=WHOLE, command=each(TEXT))
-DECISION = keys(at=AT, reason=TEXT, sentence=TEXT, inputs=OBJECT, changes=each(CHANGE))
+DECISION = keys(promise=TEXT, at=AT, reason=TEXT, sentence=TEXT, inputs=OBJECT, changes=each(CHANGE))
 RECORDED_DECISION = {
+    "promise": TEXT,
     "at": AT,
     "mode": TEXT,
     "reason": TEXT,
@@ -178,11 +179,11 @@ ANSWERS: Mapping[str, Shape] = {
         keys(
             at=AT, mode=TEXT, runs=WHOLE, changed=WHOLE, rejected=each(keys(line=TEXT, reason=TEXT)),
             unknown_states=each(TEXT), unknown_accounts=each(TEXT), delivered_share=null(NUMBER),
-            decision=DECISION,
+            decision=DECISION, beside=each(DECISION),
             outcomes=each(keys(account=TEXT, raw_shares_after=WHOLE, status=TEXT, note=TEXT)),
             seconds=NUMBER,
         ),
-        keys(decision=DECISION),
+        keys(decision=DECISION, beside=each(DECISION)),
     ),
     "demo": keys(before=each(ASSOCIATION), after=each(ASSOCIATION), share=SHARE, history=each(keys(**DONE))),
     "doctor": keys(findings=each(keys(check=TEXT, level=TEXT, found=TEXT, wanted=TEXT, fix=TEXT))),
@@ -244,7 +245,7 @@ ANSWERS: Mapping[str, Shape] = {
             keys(act=TEXT, until=null(AT), pseudonym=null(TEXT), at=AT, actor=TEXT, reason=TEXT)
         ),
     ),
-    "plan": keys(decision=DECISION),
+    "plan": keys(decision=DECISION, beside=each(DECISION)),
     "promise end": either(keys(**TERM), PROPOSAL),
     "promise list": rows(**TERM, in_force=YES_NO),
     "promise set": either(keys(**TERM), PROPOSAL),

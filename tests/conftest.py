@@ -29,8 +29,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts what is in the background so, and what tests start and interrupt would inherit it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-settings.register_profile("untimed", deadline=None)  # generated cases are never judged by the time they take
-settings.load_profile("untimed")
+settings.register_profile("usual", deadline=None)  # generated cases are never judged by the time they take
+settings.register_profile("long", deadline=None, max_examples=1000)  # make test-long
+settings.load_profile("usual")
 
 __all__ = ["planted", "slurm", "slurm_tree"]
 
@@ -135,11 +136,19 @@ def made(postgresql: str, open_directory: Path) -> Iterator[Year]:
 
 @pytest.fixture(scope="session")
 def seen() -> Iterator[Chromium]:
-    """One Chromium for all looks of axe-core."""
-    if reason := browser.axe_unavailable():
+    """One Chromium for all looks at pages."""
+    if reason := browser.unavailable():
         pytest.skip(reason)
     with browser.started() as chromium:
         yield chromium
+
+
+@pytest.fixture(scope="session")
+def axe(seen: Chromium) -> Chromium:
+    """The same, where axe-core can look."""
+    if reason := browser.axe_unavailable():
+        pytest.skip(reason)
+    return seen
 
 
 @pytest.fixture

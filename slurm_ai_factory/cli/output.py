@@ -296,6 +296,7 @@ def inputs(values: Mapping[str, Any]) -> dict[str, Any]:
 def decision_value(decision: Decision, slurm: Slurm) -> dict[str, Any]:
     """A decision under the contract's keys, with the exact commands."""
     return {
+        "promise": decision.promise,
         "at": when(decision.at),
         "reason": decision.reason,
         "sentence": decision.sentence,

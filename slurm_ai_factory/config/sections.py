@@ -170,6 +170,11 @@ class ControlSection:
         "top-level account of the region, or a list of them",
         "regional",
     )
+    promises: dict[str, tuple[str, ...]] = _key(
+        values.as_accounts_of,
+        "further promises that are steered, each with its top-level account or a list of them",
+        {},
+    )
     share_min: float = _key(values.as_ratio, "lowest share of its level that the region gets", 0.05)
     share_max: float = _key(values.as_ratio, "highest share of its level that the region gets", 0.9)
     slew: float = _key(values.as_ratio, "largest step of one write, as a share of the level", 0.05)

@@ -160,6 +160,11 @@ class Config:
         return max(1.5 * self.daemon.period, SLOW_COMMANDS * self.slurm.timeout)
 
     @property
+    def steered_accounts(self) -> tuple[str, ...]:
+        """The steered accounts of every promise, those of the first one first."""
+        return (*self.control.account, *(name for names in self.control.promises.values() for name in names))
+
+    @property
     def users_of_rules(self) -> frozenset[str]:
         """The users named in rules."""
         return frozenset(name for rule in self.rules for name in rule.conditions.get("user", ()))
@@ -168,7 +173,7 @@ class Config:
         """The parameters of the control law, with the half-life that slurmctld uses."""
         control = self.control
         return Policy(
-            account=control.account,
+            account=self.control.promises.get(self.promise_of().name, control.account),
             target_share=self.promise.target_share,
             margin=self.promise.margin,
             half_life_seconds=half_life_seconds,

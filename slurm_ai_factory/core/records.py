@@ -402,6 +402,7 @@ class ControlState:
 class Decision:
     """What the controller wants, and why. Recorded before it is carried out; everything shows this value."""
 
+    promise: str = FIRST
     at: Instant
     reason: str  #: a code: see reasons.REASONS
     sentence: str

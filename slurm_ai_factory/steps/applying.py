@@ -55,7 +55,7 @@ def in_force(associations: Sequence[Association], account: str) -> Association |
 def foreign_changes(site: Site, associations: Sequence[Association]) -> dict[str, int]:
     """The RawShares that our last change of each steered account left, where they were changed since."""
     changes = {}
-    for account in site.config.control.account:
+    for account in site.config.steered_accounts:
         ours, row = site.ledger.control.last_applied(account), in_force(associations, account)
         if ours is not None and row is not None and row.raw_shares != ours:
             changes[account] = ours
@@ -73,7 +73,7 @@ def carry_out(
     planned = site.ledger.control.record(decision, mode, site.actor, status)
     if status is not ChangeStatus.PLANNED:
         return tuple(Outcome(change.change, status) for change in planned)
-    beside = sibling_shares(site.config.control.account, associations)
+    beside = sibling_shares(site.config.steered_accounts, associations)
     return tuple(apply(site, change, beside) for change in planned)
 
 

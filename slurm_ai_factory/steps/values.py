@@ -26,6 +26,17 @@ from slurm_ai_factory.steps.reading import Read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Beside:
+    """What the decision about a further promise rests on, beside what the first one's does."""
+
+    config: Config  #: under its term
+    measurement: Measurement
+    signals: Signals
+    run_charge: float  #: as in ``Gathered``, in its resource
+    holds: tuple[Hold, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Gathered:
     """Everything observed: what a decision rests on."""
 
@@ -34,7 +45,8 @@ class Gathered:
     contradiction: str  #: what saf.toml says otherwise than that term; empty for nothing
     read: Read
     measurement: Measurement
-    further: tuple[Further, ...]  #: the other promises that hold, by name
+    further: tuple[Further, ...] = ()  #: the other promises that hold
+    beside: tuple[Beside, ...] = ()  #: those of them that are steered
     holds: tuple[Hold, ...]  #: found in the answers of Slurm and of the ledger
     run_charge: float  #: of a run that ended lately, each weighted by itself; 0 where none did
     waiting_accounts: frozenset[str]  #: top-level ones with jobs that could start
@@ -59,6 +71,7 @@ class CycleReport:
 
     gathered: Gathered
     decision: Decision
+    beside: tuple[Decision, ...] = ()  #: about further promises that are steered
     outcomes: tuple[Outcome, ...]
     mode: Mode
     seconds: float

@@ -83,8 +83,18 @@ class Owed(NamedTuple):
         return max(self.payback, self.capture)
 
 
-def decide(policy: Policy, observed: Observed, last: ControlState | None, now: Instant) -> Decision:
-    """The decision: at most one change of each steered account's RawShares, or none; with its reason."""
+def decide(
+    policy: Policy,
+    observed: Observed,
+    last: ControlState | None,
+    now: Instant,
+    *,
+    aim: float | None = None,
+) -> Decision:
+    """The decision: at most one change of each steered account's RawShares, or none; with its reason.
+
+    ``aim`` is the share of the level to go for instead of u_ref, where other promises are steered beside it.
+    """
     measurement = observed.measurement
     account: Inputs = {"account": ", ".join(policy.accounts)}
     noted = {**account, **observed.noted}
@@ -102,7 +112,7 @@ def decide(policy: Policy, observed: Observed, last: ControlState | None, now: I
     policy = replace(policy, debit_max=debit(policy, observed))
     u_ref = advance_u_ref(policy, last, usage, level.share(level.present), owed.share, now)
     writes = last.writes_last_day if last else 0
-    wanted = min(policy.share_max, max(policy.share_min, u_ref))
+    wanted = min(policy.share_max, max(policy.share_min, u_ref if aim is None else aim))
     reason, rows = _step(policy, level, usage, wanted, writes)
     inputs = {**account, **_inputs(policy, measurement, level, owed, u_ref, wanted), **observed.noted}
     state = ControlState(at=now, u_ref=u_ref, writes_last_day=writes, baseline=own)

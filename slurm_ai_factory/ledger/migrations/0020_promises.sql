@@ -11,6 +11,9 @@ ADD CHECK (promise ~ '^[a-z][a-z0-9-]{0,31}$'),
 DROP CONSTRAINT promise_terms_share_of_check,
 ADD CHECK (share_of IN ('delivered', 'capacity') OR share_of LIKE 'promise:_%');
 
+-- Each steered promise has decisions of its own.
+ALTER TABLE decisions ADD COLUMN promise text NOT NULL DEFAULT 'region';
+
 -- New rows are chained with these columns; rows from before keep their format.
 ALTER FUNCTION chained() RENAME TO chained_before_promises;
 
@@ -21,8 +24,16 @@ UNION ALL VALUES
     ('promise_terms', 2::smallint, '{entry_id}'::text[],
         '{entry_id, cluster_id, promise, bound, who, since, ended, share, margin, resource, label, window_kind,
         time_zone, share_of, unclassified_limit, region, min_organisations, expertise_share, source, reason, actor,
-        recorded_at}'::text[], '{}'::text[])
+        recorded_at}'::text[], '{}'::text[]),
+    ('decisions', 2, '{decision_id}',
+        '{decision_id, cluster_id, promise, at, mode, reason, sentence, inputs, u_ref, actor}', '{sentence, actor}')
 $$;
+
+CREATE OR REPLACE VIEW reader_decisions AS
+SELECT c.name AS cluster, d.decision_id, d.at, d.mode, d.reason, d.u_ref, (
+        SELECT jsonb_object_agg(key, value) FROM jsonb_each(d.inputs) WHERE jsonb_typeof(value) = 'number'
+    ) AS inputs, d.promise
+FROM decisions d JOIN clusters c USING (cluster_id);
 
 CREATE OR REPLACE VIEW reader_promise_terms AS
 SELECT c.name AS cluster, t.entry_id, t.promise, t.since, t.ended, t.share, t.margin, t.resource, t.label, t.window_kind,

@@ -60,9 +60,9 @@ def status_command(watch: bool, every: int, check: bool) -> None:
 
     Exit code 3: a floor or a cap is at risk. Exit code 4: control is on hold, or the ledger is stale.
 
-    Exit codes with --check: 0 OK. 1 WARNING: the share is below its floor, control is on hold, or part of
-    the window was not read or is unclassified. 2 CRITICAL: the floor is at risk, or the ledger is stale.
-    3 UNKNOWN: the ledger or the configuration cannot be read.
+    Exit codes with --check: 0 OK. 1 WARNING: the share is below its floor, a further promise is at risk,
+    control is on hold, or part of the window was not read or is unclassified. 2 CRITICAL: the floor is at
+    risk, or the ledger is stale. 3 UNKNOWN: the ledger or the configuration cannot be read.
     """
     if check:
         if watch or chosen.json or chosen.csv:
@@ -82,11 +82,11 @@ def _check() -> int:
     try:
         config = load_config()
         with opened_ledger(config) as ledger:
-            asked, ((measured, margin), *_), value = _gathered(config, ledger)
+            asked, promises, value = _gathered(config, ledger)
         config = asked.config
         speech = language(DEFAULT, config.promise.time_zone)
-        state, text = service_check(measured, margin, value["holds"], speech)
-        performance = performance_data(measured, margin, now(), config.daemon.ready_after)
+        state, text = service_check(promises, value["holds"], speech)
+        performance = performance_data(*promises[0], now(), config.daemon.ready_after)
     except Exception as error:
         state, text = ServiceState.UNKNOWN, one_sentence(error)
     output.draw(service_line(state, text, performance))

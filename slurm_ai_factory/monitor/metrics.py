@@ -261,8 +261,8 @@ def _of_promises(promises: Sequence[Further]) -> Iterator[Metric]:
         labels=[*OF_PROMISE, "verdict"],
     )
     for m, margin in promises:
-        found = assess(m, margin).verdict
-        _labelled(verdicts, _promise_labels(m), {verdict: verdict == found for verdict in VERDICTS[m.bound]})
+        known = assess(m, margin).verdict
+        _labelled(verdicts, _promise_labels(m), {verdict: verdict == known for verdict in VERDICTS[m.bound]})
     yield verdicts
 
 

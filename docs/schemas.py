@@ -149,8 +149,11 @@ OVERRIDE = {
 }  # fmt: skip
 POLICY = keys(
     policy=TEXT, delivered_share=NUMBER, min_window_share=NUMBER, violation_ratio=NUMBER,
-    starved_ratio=NUMBER, shortfall_charge=NUMBER, attributable_shortfall_charge=NUMBER, utilisation=NUMBER,
-    wait_mean_seconds=SIDES, wait_p95_seconds=SIDES, bounded_slowdown_mean=SIDES, writes_per_day=NUMBER,
+    starved_ratio=NUMBER, shortfall_charge=NUMBER, attributable_shortfall_charge=NUMBER,
+    inversion_charge=NUMBER, utilisation=NUMBER,
+    wait_mean_seconds=SIDES, wait_p95_seconds=SIDES, bounded_slowdown_mean=SIDES,
+    wait_of_own_machine=keys(regional=null(NUMBER), non_regional=null(NUMBER)), slowdown_of_own_machine=SIDES,
+    writes_per_day=NUMBER,
 )  # fmt: skip
 MOVED = {
     "account": TEXT, "beneficiary": TEXT, "rule": TEXT, **DETAIL, "before": NUMBER, "after": NUMBER,

@@ -4,11 +4,14 @@ A window's shortfall is what the region got too little of, target x all charge -
 it that the policy answers for is bounded by the starved charge: regional demand that waited while the region
 ran below the floor. Windows that roll are looked at at every hour for the worst one and for how often the
 floor was missed, and laid end to end for sums.
+
+Tested in tests/simulation/test_evaluation.py and tests/simulation/test_inversions.py.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,6 +20,7 @@ from slurm_ai_factory.core.measure.share import starved
 from slurm_ai_factory.core.records import HOUR
 from slurm_ai_factory.simulation.arrays import ALL, REGIONAL, UP, WAITING, Floats, Ints
 from slurm_ai_factory.simulation.bookkeeping import hours_of, windows_of
+from slurm_ai_factory.simulation.inversions import inverted_charge
 from slurm_ai_factory.simulation.replay import Replayed, Trial
 
 BOUND = 10
@@ -48,11 +52,30 @@ class PolicyResult:
     starved_ratio: float  #: of the windows, those below it while regional jobs waited
     shortfall_charge: float
     attributable_shortfall_charge: float
+    inversion_charge: float  #: see inversions
     utilisation: float
     regional: Waits
     non_regional: Waits
     writes_per_day: float
     windows: tuple[tuple[int, float], ...]  #: (end of the window, share), for the plot
+
+
+class OwnMachine(NamedTuple):
+    """What a side has as a part of what it would have on a machine of its own: the sharing incentive.
+
+    Below 1 the side gains by sharing.
+    """
+
+    wait: float | None  #: of mean waits; None where the side waits for nothing on a machine of its own
+    slowdown: float  #: of mean bounded slowdowns
+
+
+def of_own_machine(shared: Waits, alone: Waits) -> OwnMachine:
+    """A side on the shared machine beside the same side alone on one of its size (``partition``)."""
+    return OwnMachine(
+        wait=shared.mean_seconds / alone.mean_seconds if alone.mean_seconds else None,
+        slowdown=shared.bounded_slowdown / alone.bounded_slowdown,
+    )
 
 
 def evaluate(trial: Trial, replayed: Replayed) -> PolicyResult:
@@ -72,6 +95,7 @@ def evaluate(trial: Trial, replayed: Replayed) -> PolicyResult:
         starved_ratio=float((missed & _waits(trial, hours, (ends - cluster.began) // HOUR - 1)).mean()),
         shortfall_charge=shortfall,
         attributable_shortfall_charge=attributable,
+        inversion_charge=inverted_charge(trial, replayed),
         utilisation=float(total[ALL] / total[UP]),
         regional=_waited(replayed, 1),
         non_regional=_waited(replayed, 0),

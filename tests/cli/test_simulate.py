@@ -96,8 +96,9 @@ def test_the_keys_are_those_of_the_contract(folder: Path) -> None:
     assert [policy["policy"] for policy in found["policies"]] == ["floor", "static:0.25"]
     assert set(found["policies"][0]) == {
         "policy", "delivered_share", "min_window_share", "violation_ratio", "starved_ratio",
-        "shortfall_charge", "attributable_shortfall_charge", "utilisation", "wait_mean_seconds",
-        "wait_p95_seconds", "bounded_slowdown_mean", "writes_per_day",
+        "shortfall_charge", "attributable_shortfall_charge", "inversion_charge", "utilisation",
+        "wait_mean_seconds", "wait_p95_seconds", "bounded_slowdown_mean", "wait_of_own_machine",
+        "slowdown_of_own_machine", "writes_per_day",
     }  # fmt: skip
     assert set(found["policies"][0]["wait_mean_seconds"]) == {"regional", "non_regional"}
 
@@ -114,6 +115,24 @@ def test_csv_has_the_figures_of_json(folder: Path) -> None:
     (row, *_) = csv.DictReader(_saf(folder, *run, "--csv").stdout.splitlines())
     assert (row["policy"], float(row["delivered_share"])) == ("floor", first["delivered_share"])
     assert float(row["wait_mean_seconds_regional"]) == first["wait_mean_seconds"]["regional"]
+
+
+def test_each_side_is_compared_with_a_machine_of_its_own_that_is_replayed_once(folder: Path) -> None:
+    run = ("--workload", "scenario:tiny", "--policy", "static:0.25", "--policy", "partition:0.250")
+    shared, alone = _json(folder, *run)["policies"]
+    waits = [row["wait_mean_seconds"]["regional"] for row in (shared, alone)]
+    assert shared["wait_of_own_machine"]["regional"] == pytest.approx(waits[0] / waits[1])
+    assert alone["wait_of_own_machine"] == alone["slowdown_of_own_machine"] == {
+        "regional": 1, "non_regional": 1,
+    }  # fmt: skip
+    said = _saf(folder, *run).stdout
+    assert f"static:0.25: the region waits {waits[0] / waits[1]:.2f} of what it would on a machine of" in said
+
+
+def test_padding_adds_a_row_for_each_policy(folder: Path) -> None:
+    found = _json(folder, "--workload", "scenario:tiny", "--policy", "oracle", "--padding", "2")
+    assert [row["policy"] for row in found["policies"]] == ["oracle", "oracle, padding 2"]
+    assert found["policies"][0]["wait_mean_seconds"] != found["policies"][1]["wait_mean_seconds"]
 
 
 def test_the_table_and_the_picture(folder: Path) -> None:

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from slurm_ai_factory.core.control.controller import Policy
 from slurm_ai_factory.core.records import HOUR
-from slurm_ai_factory.simulation import policies
-from slurm_ai_factory.simulation.evaluation import Waits, evaluate
+from slurm_ai_factory.simulation import peers, policies
+from slurm_ai_factory.simulation.evaluation import Waits, evaluate, of_own_machine
 from slurm_ai_factory.simulation.layout import ModelSettings, one_pool, partitioned
-from slurm_ai_factory.simulation.replay import Replayed, Trial, promise_of
+from slurm_ai_factory.simulation.replay import Replayed, Trial, promise_of, replay
 from slurm_ai_factory.simulation.workload import Job, Workload
 from tests.simulation.built import cluster, job, lived, regional, workload
 
@@ -91,6 +91,30 @@ def test_waits_are_told_of_each_side() -> None:
     assert found.non_regional == Waits(mean_seconds=0, p95_seconds=0, bounded_slowdown=1.0)
 
 
+def test_sharing_is_measured_by_the_machine_that_each_side_would_have_alone() -> None:
+    """Of four cores the region would have one: its job of four then runs on that one, after the first."""
+    one = trial(WORK, "rolling:2h")
+    alone = evaluate(one, replay(one, policies.own_machines(0.25)))
+    assert alone.regional.mean_seconds == 15  # the second job comes as the first ends, and waits for a look
+    shared = Waits(mean_seconds=30, p95_seconds=0, bounded_slowdown=3.0)
+    assert of_own_machine(shared, alone.regional).wait == 2
+    assert of_own_machine(shared, replace(alone.regional, bounded_slowdown=1.5)).slowdown == 2
+
+
+def test_a_side_that_never_waits_alone_has_no_part_of_that() -> None:
+    none = Waits(mean_seconds=0, p95_seconds=0, bounded_slowdown=1.0)
+    assert of_own_machine(none, none) == (None, 1.0)
+
+
+def test_longer_time_limits_of_the_region_change_nothing_but_limits() -> None:
+    one = trial(WORK, "rolling:2h")
+    (plain, padded) = policies.asked(["static:0.25"], 0.25, 3)
+    jobs, asked = (replay(one, policy).cluster.jobs[0] for policy in (plain, padded))
+    assert (padded.name, padded.share) == ("static:0.25, padding 3", 0.25)
+    assert (asked.limit == jobs.limit * (1 + 2 * jobs.side)).all()
+    assert (asked.runtime == jobs.runtime).all()
+
+
 def test_a_job_that_never_starts_waited_until_the_end() -> None:
     work = workload(
         [job("n0", JANUARY, 9 * HOUR, 4), job("r0", JANUARY, HOUR), job("n0", JANUARY + 3 * HOUR, 1)]
@@ -100,23 +124,42 @@ def test_a_job_that_never_starts_waited_until_the_end() -> None:
 
 
 ASKED = {
-    "floor": ("floor", 0.25, ""),
-    "oracle": ("oracle", 0.25, ""),
-    "static:0.33": ("static", 0.33, ""),
-    "partition:0.25": ("partition", 0.25, ""),
-    "reset:quarter": ("reset", 0.25, "quarter"),
+    "floor": ("floor", 0.25, "", 0),
+    "oracle": ("oracle", 0.25, "", 0),
+    "static:0.33": ("static", 0.33, "", 0),
+    "partition:0.25": ("partition", 0.25, "", 0),
+    "reset:quarter": ("reset", 0.25, "quarter", 0),
+    "guarantee:0.3": ("guarantee", 0.3, "", 0),
+    "karma:0.25,0.5": ("karma", 0.25, "", 0.5),
+    "dmmf:0.4": ("dmmf", 0.4, "", 0),
+    "kai:0.25,1": ("kai", 0.25, "", 1),
+    "fstarget:0.2": ("fstarget", 0.2, "", 0),
+    "onesided:0.25,12h": ("onesided", 0.25, "", 12 * HOUR),
 }
 
 
 @pytest.mark.parametrize("text", ASKED)
 def test_policies_are_asked_for_by_name(text: str) -> None:
-    assert policies.named(text, 0.25) == (text, *ASKED[text])
+    kind, share, period, extra = ASKED[text]
+    assert policies.named(text, 0.25) == policies.Named(text, kind, share, period, extra)
+
+
+def test_there_is_an_example_of_every_kind() -> None:
+    kinds = {policies.named(text, 0.25).kind for text in policies.FORMS}
+    assert kinds == {kind for kind, *_ in ASKED.values()} >= set(peers.KINDS)
+
+
+def test_a_policy_that_is_asked_for_twice_is_there_once() -> None:
+    (policy,) = policies.asked(["partition:0.25", "partition:.250"], 0.25)
+    assert policy == policies.own_machines(0.25)
 
 
 @pytest.mark.parametrize(
     "text",
     ["", "floor:0.3", "static", "static:", "static:0", "static:1", "static:25%", "static:nan", "static:inf",
-     "reset", "reset:week", "partition:2", "Floor", "static:0.2:0.3"],
+     "reset", "reset:week", "partition:2", "Floor", "static:0.2:0.3", "static:0.2,1", "karma:0.25",
+     "karma:0.25,2", "kai:0.25,-1", "kai:0.25,nan", "kai:0.25,inf", "kai:0.25,1,1", "onesided:0.25,long",
+     "dmmf:1", "guarantee:0.25,0.5"],
 )  # fmt: skip
 def test_other_policies_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not a policy: use floor, static"):

@@ -79,7 +79,7 @@ def _trade(rules: ModelRules, state: State, seconds: int) -> None:
     """Credits of Karma: what is borrowed is paid for, to the other side as far as that had donated it."""
     rates, share = state.rates, rules.peer_share
     regional, others = rates[REGIONAL], rates[ALL] - rates[REGIONAL]
-    own, theirs = (rules.peer_extra * part * rates[UP] for part in (share, 1.0 - share))
+    own, theirs = rules.peer_extra * share * rates[UP], rules.peer_extra * (1.0 - share) * rates[UP]
     borrowed, lent = max(0.0, regional - own), max(0.0, own - regional - rates[WAITING])
     others_borrowed, others_lent = (
         max(0.0, others - theirs),

@@ -142,4 +142,4 @@ def _steered(trial: Trial, cluster: ModelCluster, progress: OnReplayed) -> list[
 
 def promise_of(target: float, margin: float, resource: str) -> Promise:
     """A promise on the model cluster."""
-    return Promise(cluster=NAME, target_share=target, margin=margin, resource=Resource({resource: 1}))
+    return Promise(cluster=NAME, target_share=target, margin=margin, resource=Resource.parse(resource))

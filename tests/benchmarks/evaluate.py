@@ -46,7 +46,7 @@ class Log:
 
 LOGS = (
     Log(
-        name="philly_2017", resource="gpu", capacity=640,
+        name="philly_2017", resource="gres/gpu", capacity=640,
         seeds=(("regional_bursty", 10), ("regional_broad", 10), ("regional_anchor", 10)),
     ),
     Log(

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slurm_ai_factory.core.control.controller import Policy
-from slurm_ai_factory.core.records import HOUR
-from slurm_ai_factory.simulation import peers, policies
-from slurm_ai_factory.simulation.evaluation import Waits, evaluate, of_own_machine
+from slurm_ai_factory.core.records import DAY, HOUR
+from slurm_ai_factory.simulation import peers, policies, scenarios
+from slurm_ai_factory.simulation.bookkeeping import windows_of
+from slurm_ai_factory.simulation.evaluation import Waits, evaluate, of_own_machine, partial_windows
 from slurm_ai_factory.simulation.layout import ModelSettings, one_pool, partitioned
 from slurm_ai_factory.simulation.replay import Replayed, Trial, promise_of, replay
 from slurm_ai_factory.simulation.workload import Job, Workload
@@ -68,14 +69,43 @@ def test_sums_are_those_of_windows_laid_end_to_end() -> None:
     assert found.attributable_shortfall_charge == 2 * HOUR
 
 
-def test_a_calendar_window_that_is_not_over_counts_up_to_the_end() -> None:
+FEBRUARY = JANUARY + 31 * DAY
+LONG = workload(
+    [
+        job("n0", JANUARY - 5 * HOUR, 40 * DAY, 2),
+        job("r0", FEBRUARY, DAY, 2),
+        job("n0", FEBRUARY + 2 * DAY, 1),
+    ]
+)
+"""The others have two cores all the time, the region two on the first of February."""
+
+
+def test_a_calendar_window_of_which_there_is_a_part_is_not_judged() -> None:
+    one = trial(LONG, "month")
+    found = evaluate(one, done(LONG))
+    assert found.windows == ((FEBRUARY, 0.0),)
+    assert (found.min_window_share, found.violation_ratio) == (0.0, 1.0)
+    assert found.shortfall_charge == 31 * DAY * 2 * 0.25
+    assert found.delivered_share > 0.02
+    assert partial_windows(one) == 2
+
+
+def test_where_no_window_is_whole_nothing_is_said_of_windows() -> None:
     found = evaluate(trial(WORK, "month", target=0.5), done())
-    ((end, share),) = found.windows
-    assert end == JANUARY + 8 * HOUR
-    assert share == pytest.approx(10 / 24)
-    assert found.violation_ratio == 1.0
-    assert found.shortfall_charge == pytest.approx(2 * HOUR)
-    assert found.attributable_shortfall_charge == pytest.approx(2 * HOUR)
+    assert found.windows == ()
+    figures = (found.min_window_share, found.violation_ratio, found.starved_ratio, found.shortfall_charge)
+    assert {*figures, found.attributable_shortfall_charge} == {None}
+    assert found.delivered_share == pytest.approx(10 / 24)
+    assert partial_windows(trial(WORK, "month")) == 1
+    assert partial_windows(trial(WORK, "rolling:2h")) == 0
+
+
+@pytest.mark.parametrize("name", ["late", "early"])
+def test_the_scenarios_with_quarters_have_two_whole_ones(name: str) -> None:
+    work, _ = scenarios.scenario(name, 1)
+    span = int(work.submit[0]), int(work.submit[-1])
+    quarters = windows_of("quarter", *span, ZoneInfo("Europe/Amsterdam"))
+    assert [quarter.name for quarter in quarters if quarter.until <= span[1]] == ["2026Q1", "2026Q2"]
 
 
 def test_a_shortfall_is_not_attributed_where_nobody_waited() -> None:
@@ -92,13 +122,17 @@ def test_waits_are_told_of_each_side() -> None:
 
 
 def test_sharing_is_measured_by_the_machine_that_each_side_would_have_alone() -> None:
-    """Of four cores the region would have one: its job of four then runs on that one, after the first."""
-    one = trial(WORK, "rolling:2h")
-    alone = evaluate(one, replay(one, policies.own_machines(0.25)))
-    assert alone.regional.mean_seconds == 15  # the second job comes as the first ends, and waits for a look
-    shared = Waits(mean_seconds=30, p95_seconds=0, bounded_slowdown=3.0)
-    assert of_own_machine(shared, alone.regional).wait == 2
-    assert of_own_machine(shared, replace(alone.regional, bounded_slowdown=1.5)).slowdown == 2
+    """Of four cores the region would have one: its job of four waits for the one before."""
+    jobs = [
+        job("r0", JANUARY, 2 * HOUR),
+        job("r0", JANUARY + HOUR, HOUR, 4),
+        job("n0", JANUARY + 5 * HOUR, 1),
+    ]
+    one = trial(workload(jobs), "rolling:2h")
+    alone = evaluate(one, replay(one, policies.own_machines(0.25))).regional
+    assert (alone.mean_seconds, alone.bounded_slowdown) == (HOUR / 2, 1.5)
+    shared = Waits(mean_seconds=HOUR, p95_seconds=0, bounded_slowdown=3.0)
+    assert of_own_machine(shared, alone) == (2, 2)
 
 
 def test_a_side_that_never_waits_alone_has_no_part_of_that() -> None:

@@ -12,19 +12,17 @@ from hypothesis import strategies as st
 from slurm_ai_factory.core.records import HOUR
 from slurm_ai_factory.simulation import policies
 from slurm_ai_factory.simulation.inversions import inverted_charge
-from slurm_ai_factory.simulation.layout import OTHERS, REGION
+from slurm_ai_factory.simulation.layout import ModelSettings
 from slurm_ai_factory.simulation.replay import Replayed, replay
 from slurm_ai_factory.simulation.workload import Job
-from tests.simulation.built import Ran, cluster, job, job_lists, ran, workload
+from tests.simulation.built import FIFO, Ran, cluster, job, job_lists, ran, workload
 from tests.simulation.test_evaluation import JANUARY, trial
 
-OTHERS_FIRST = {REGION: 1, OTHERS: 9_998}
 
-
-def inverted(jobs: list[Job], window: str, target: float = 0.25, share: float = 0.0001) -> float:
-    """The figure of a replay with shares that put the region last."""
-    one = trial(workload(jobs), window, target)
-    return inverted_charge(one, replay(one, policies.Named("static", "static", share)))
+def inverted(jobs: list[Job], window: str) -> float:
+    """The figure where jobs start in the order in which they come."""
+    one = replace(trial(workload(jobs), window), settings=ModelSettings(**FIFO))
+    return inverted_charge(one, replay(one, policies.named("static:0.25", 0.25)))
 
 
 def plain(jobs: list[Ran], began: int, window: int, target: float) -> int:
@@ -69,8 +67,8 @@ def test_inversions_are_those_of_a_plain_count(
 
 WAITS = [
     job("n0", JANUARY, HOUR, 4),
-    job("r0", JANUARY + 60, HOUR, 2),
-    job("n0", JANUARY + 120, 2 * HOUR, 4, user="b"),
+    job("r0", JANUARY + 120, HOUR, 2),
+    job("n0", JANUARY + 60, 2 * HOUR, 4, user="b"),
     job("n0", JANUARY + 9 * HOUR, 1),
 ]
 """The others have all four cores for an hour, then for two more, while a regional job of two cores waits."""
@@ -95,7 +93,7 @@ def test_a_start_is_one_where_a_regional_job_would_have_fitted(changed: dict[str
 def test_none_is_one_while_the_region_has_its_floor() -> None:
     ahead = job("r0", JANUARY, HOUR, 4, user="b")
     jobs = [ahead, *(one._replace(submit=one.submit + HOUR) for one in WAITS[1:])]
-    assert inverted(jobs, "month", target=0.25) == 0
+    assert inverted(jobs, "month") == 0
 
 
 def test_sides_apart_have_none() -> None:

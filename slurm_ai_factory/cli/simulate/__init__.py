@@ -6,7 +6,7 @@ Tested in tests/cli/test_simulate.py.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,10 +30,12 @@ FORMATS = (".png", ".svg", ".pdf")
 @click.command("simulate", cls=SafCommand)
 @click.option(
     "--workload",
-    "source",
+    "sources",
     metavar="FILE",
     required=True,
-    help="SWF, CSV or sacct -P output (also .gz), scenario:NAME, or ledger:SINCE..UNTIL.",
+    multiple=True,
+    help="SWF, CSV or sacct -P output (also .gz), scenario:NAME, or ledger:SINCE..UNTIL; "
+    "repeatable with --draws.",
 )
 @click.option(
     "--regional", metavar="FILE", help="CSV with columns account,regional. Default: the configured rules."
@@ -50,10 +52,10 @@ FORMATS = (".png", ".svg", ".pdf")
 )
 @click.option(
     "--resource",
-    type=click.Choice(["cpu", "gpu", "node"]),
+    metavar="R",
     default="cpu",
     show_default=True,
-    help="The resource of jobs and of the promise.",
+    help="The resource of jobs and of the promise: cpu, gres/gpu, node or 0.25*cpu+16*gres/gpu.",
 )
 @click.option(
     "--policy",
@@ -92,36 +94,63 @@ FORMATS = (".png", ".svg", ".pdf")
               help="Draw each policy's share by window (.png, .svg or .pdf).")  # fmt: skip
 @click.option("--padding", type=click.FloatRange(1, 1000, min_open=True), metavar="N",
               help="Add a row for each policy: regional jobs ask for N times their limits.")  # fmt: skip
+@click.option("--draws", type=click.IntRange(1, 10_000), metavar="N",
+              help="Replay draws 1 to N of each workload on many processes; print means.")  # fmt: skip
+@click.option("--workers", type=click.IntRange(1, 1024), metavar="N",
+              help="Processes for --draws on this machine. Default: one per core.")  # fmt: skip
+@click.option("--scheduler", metavar="ADDRESS", help="Dask scheduler that has the workers for --draws.")
+@click.option("--slurm", type=click.IntRange(1, 1024), metavar="N",
+              help="Submit N jobs to Slurm as the workers for --draws.")  # fmt: skip
+@click.option("--slurm-options", metavar="OPTIONS", default="",
+              help="Options of sbatch for them, such as '--partition=short --time=1:00:00'.")  # fmt: skip
 def simulate_command(
-    names: tuple[str, ...], plot: Path | None, padding: float | None, **options: Any
-) -> None:
+    sources: tuple[str, ...], names: tuple[str, ...], padding: float | None, plot: Path | None,
+    draws: int | None, seed: int, **options: Any,
+) -> None:  # fmt: skip
     """Replay a workload on a model cluster under several policies and compare them.
 
-    The policy `floor` is the control law itself. Reads nothing from Slurm and writes nothing to it.
+    The policy `floor` is the control law itself. Reads nothing from Slurm and writes nothing to it, except
+    that --slurm submits jobs.
     """
+    places = {name: options.pop(name) for name in ("workers", "scheduler", "slurm", "slurm_options")}
+    _check(len(sources), bool(draws), places, bool(seed or plot))
+    _check_plot(plot)
     with _extra():
-        from slurm_ai_factory.cli.simulate import shown
-        from slurm_ai_factory.cli.simulate.trial import file_errors, trial_of
+        from slurm_ai_factory.cli.simulate.trial import trial_of
         from slurm_ai_factory.simulation import policies
+    trials = {source: trial_of(source, seed=seed, **options) for source in sources}
+    trial = trials[sources[0]]
+    with usage_errors():
+        asked = policies.asked(names or ("floor", "static:0.25"), trial.promise.target_share, padding)
+    if draws is None:
+        return _compare(trial, asked, plot)
+    with _extra():
+        from slurm_ai_factory.cli.simulate import sweep
+    with sweep.workforce(**places) as client:
+        sweep.compare(client, trials, asked, draws)
+    return None
+
+
+def _check(workloads: int, sweeps: bool, places: Mapping[str, object], single: bool) -> None:
+    """Raise UsageError for options that do not go together."""
+    given = [f"--{name.replace('_', '-')}" for name, value in places.items() if value]
+    if len(set(given) - {"--slurm-options"}) > 1:
+        raise click.UsageError(f"{', '.join(given)}: give one of them")
+    if "--slurm-options" in given and "--slurm" not in given:
+        raise click.UsageError("--slurm-options needs --slurm")
+    if given and not sweeps:
+        raise click.UsageError(f"{given[0]} needs --draws")
+    if workloads > 1 and not sweeps:
+        raise click.UsageError("several --workload need --draws")
+    if sweeps and single:
+        raise click.UsageError("--draws goes with neither --seed nor --plot")
+
+
+def _check_plot(plot: Path | None) -> None:
     if plot and plot.suffix not in FORMATS:
         raise click.UsageError(f"--plot: {plot} ends in none of {', '.join(FORMATS)}")
     if plot and not plot.parent.is_dir():
         raise click.UsageError(f"--plot: there is no directory {plot.parent}")
-    began = time.monotonic()
-    trial = trial_of(**options)
-    target = trial.promise.target_share
-    with usage_errors():
-        asked = policies.asked(names or ("floor", "static:0.25"), target, padding)
-    own = policies.own_machines(target)
-    results = _replayed(trial, dict.fromkeys((*asked, own)))
-    shown.show(
-        trial, [shown.row(results[policy], results[own]) for policy in asked], time.monotonic() - began
-    )
-    if plot:
-        with _extra():
-            from slurm_ai_factory.cli.simulate.plot import plot_windows
-        with file_errors(str(plot)):
-            plot_windows(target, trial.window, [results[policy] for policy in asked], plot)
 
 
 @contextmanager
@@ -132,6 +161,24 @@ def _extra() -> Iterator[None]:
         yield
     except ImportError as error:
         raise SafError(f"{error.name} is missing; run in the checkout: pip install '.[simulate]'") from error
+
+
+def _compare(trial: Trial, asked: Sequence[Named], plot: Path | None) -> None:
+    """Replay and show one trial."""
+    from slurm_ai_factory.cli.simulate import shown
+    from slurm_ai_factory.cli.simulate.trial import file_errors
+    from slurm_ai_factory.simulation.policies import own_machines
+
+    began, target = time.monotonic(), trial.promise.target_share
+    own = own_machines(target)
+    results = _replayed(trial, dict.fromkeys((*asked, own)))
+    rows = [shown.row(results[policy], results[own]) for policy in asked]
+    shown.show(trial, rows, time.monotonic() - began)
+    if plot:
+        with _extra():
+            from slurm_ai_factory.cli.simulate.plot import plot_windows
+        with file_errors(str(plot)):
+            plot_windows(target, trial.window, [results[policy] for policy in asked], plot)
 
 
 def _replayed(trial: Trial, wanted: Collection[Named]) -> dict[Named, PolicyResult]:

@@ -6,14 +6,16 @@ Tested in tests/cli/test_simulate.py.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from statistics import mean, stdev
+from typing import Any, NamedTuple
 
 import click
 
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.options import chosen
 from slurm_ai_factory.core.records import HOUR
-from slurm_ai_factory.simulation.evaluation import PolicyResult, of_own_machine
+from slurm_ai_factory.core.words import count
+from slurm_ai_factory.simulation.evaluation import PolicyResult, of_own_machine, partial_windows
 from slurm_ai_factory.simulation.replay import Trial
 
 LEGEND = """
@@ -77,6 +79,7 @@ def value(trial: Trial, rows: Sequence[Value], seconds: float) -> Value:
         "capacity": trial.layout.total,
         "target_share": promise.target_share,
         "window": trial.window,
+        "partial_windows": partial_windows(trial),
         "policies": rows,
         "wall_seconds": seconds,
     }
@@ -150,10 +153,107 @@ def show(trial: Trial, rows: Sequence[Value], seconds: float) -> None:
 def _explain(trial: Trial, rows: Sequence[Mapping[str, Any]]) -> None:
     """The legend, and what each policy means for both sides where they wait on machines of their own."""
     click.echo(LEGEND.format(resource=trial.promise.resource, own=100 * trial.promise.target_share))
+    if left_out := partial_windows(trial):
+        none = "" if rows[0]["min_window_share"] is not None else "; there is no whole one, so none is judged"
+        click.echo(f"{count(left_out, 'partial window')} at the ends of the workload left out{none}")
     for row in rows:
         region, others = (row[f"wait_of_own_machine_{side}"] for side in SIDES)
         if region is not None and others is not None:
             click.echo(SENTENCE.format(policy=row["policy"], region=region, others=others))
+
+
+Draws = Mapping[tuple[str, int], Sequence[Value]]
+"""The rows of each draw, by workload and seed."""
+
+
+def show_sweep(trials: Mapping[str, Trial], draws: Draws, seconds: float) -> None:
+    """Print a sweep as the options ask for it: means and spreads, or with --json and --csv every draw."""
+    if chosen.json:
+        return output.emit(_sweep_value(trials, draws, seconds))
+    if chosen.csv:
+        flat = [
+            {"workload": source, "seed": seed, **_flat(row)}
+            for (source, seed), rows in draws.items()
+            for row in rows
+        ]
+        return output.table(list(flat[0]), [list(row.values()) for row in flat])
+    averages = {source: _averages(source, draws) for source in trials}
+    for columns in (DELIVERED, WAITED):
+        titles = ("workload", "policy", *(title for title, _, _ in columns))
+        output.table(titles, [
+            (source, policy, *_spread_cells(figures, columns))
+            for source, policies in averages.items() for policy, figures in policies.items()
+        ])  # fmt: skip
+        click.echo()
+    if not chosen.quiet:
+        trial = next(iter(trials.values()))
+        click.echo(f"means of {len(draws) // len(trials)} draws, with their standard deviations")
+        click.echo(
+            LEGEND.format(resource=trial.promise.resource, own=100 * trial.promise.target_share).strip()
+        )
+    return None
+
+
+def _sweep_value(trials: Mapping[str, Trial], draws: Draws, seconds: float) -> Value:
+    return {
+        "workloads": [
+            {
+                "workload": source,
+                "policies": [
+                    {
+                        "policy": policy,
+                        "mean": {name: spread.mean for name, spread in figures.items()},
+                        "standard_deviation": {name: spread.deviation for name, spread in figures.items()},
+                    }
+                    for policy, figures in _averages(source, draws).items()
+                ],
+            }
+            for source in trials
+        ],
+        "draws": [
+            {"workload": source, "seed": seed, "policies": rows} for (source, seed), rows in draws.items()
+        ],
+        "wall_seconds": seconds,
+    }
+
+
+class Spread(NamedTuple):
+    """A figure over draws; None where it is not known of each of them."""
+
+    mean: float | None
+    deviation: float | None  #: standard deviation of the sample; None of a single draw
+
+
+def _averages(source: str, draws: Draws) -> dict[str, dict[str, Spread]]:
+    """The figures of a workload's policies over its draws."""
+    by_policy: dict[str, list[dict[str, Any]]] = {}
+    for (workload, _), rows in draws.items():
+        for row in rows if workload == source else ():
+            by_policy.setdefault(str(row["policy"]), []).append(_flat(row))
+    return {
+        policy: {name: _spread([row[name] for row in rows]) for name in rows[0] if name != "policy"}
+        for policy, rows in by_policy.items()
+    }
+
+
+def _spread(figures: Sequence[float | None]) -> Spread:
+    known = [figure for figure in figures if figure is not None]
+    if len(known) < len(figures):
+        return Spread(None, None)
+    return Spread(mean(known), stdev(known) if len(known) > 1 else None)
+
+
+def _spread_cells(figures: Mapping[str, Spread], columns: Sequence[Column]) -> list[str | None]:
+    """Means with their spreads, as 25.9 % ± 0.2 %."""
+    spreads = [(figures[key], write) for _, key, write in columns]
+    return [
+        None
+        if average is None
+        else f"{write(average)} ± {write(deviation)}"
+        if deviation is not None
+        else write(average)
+        for (average, deviation), write in spreads
+    ]
 
 
 def _cells(row: Mapping[str, Any], columns: Sequence[Column]) -> list[object]:

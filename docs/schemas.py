@@ -271,7 +271,7 @@ ANSWERS: Mapping[str, Shape] = {
             workload=keys(jobs=WHOLE, span_days=NUMBER, offered_load=NUMBER, regional_demand_share=NUMBER),
             left_out=each(keys(cause=TEXT, jobs=WHOLE, charge=null(NUMBER))), resource=TEXT, capacity=NUMBER,
             target_share=NUMBER, window=TEXT, partial_windows=WHOLE, policies=each(POLICY),
-            wall_seconds=NUMBER,
+            replay_seconds=named(NUMBER), wall_seconds=NUMBER,
         ),
         keys(
             workloads=each(

@@ -171,9 +171,11 @@ def _compare(trial: Trial, asked: Sequence[Named], plot: Path | None) -> None:
 
     began, target = time.monotonic(), trial.promise.target_share
     own = own_machines(target)
-    results = _replayed(trial, dict.fromkeys((*asked, own)))
+    replayed = _replayed(trial, dict.fromkeys((*asked, own)))
+    results = {policy: result for policy, (result, _) in replayed.items()}
     rows = [shown.row(results[policy], results[own]) for policy in asked]
-    shown.show(trial, rows, time.monotonic() - began)
+    seconds = {policy.name: seconds for policy, (_, seconds) in replayed.items()}
+    shown.show(trial, rows, {"replay_seconds": seconds, "wall_seconds": time.monotonic() - began})
     if plot:
         with _extra():
             from slurm_ai_factory.cli.simulate.plot import plot_windows
@@ -181,8 +183,8 @@ def _compare(trial: Trial, asked: Sequence[Named], plot: Path | None) -> None:
             plot_windows(target, trial.window, [results[policy] for policy in asked], plot)
 
 
-def _replayed(trial: Trial, wanted: Collection[Named]) -> dict[Named, PolicyResult]:
-    """The result of each policy; on a terminal with a progress bar over all of them."""
+def _replayed(trial: Trial, wanted: Collection[Named]) -> dict[Named, tuple[PolicyResult, float]]:
+    """The result of each policy and the seconds it took; on a terminal with a progress bar over all."""
     from slurm_ai_factory.simulation.evaluation import evaluate
     from slurm_ai_factory.simulation.replay import replay
 
@@ -193,8 +195,10 @@ def _replayed(trial: Trial, wanted: Collection[Named]) -> dict[Named, PolicyResu
         def progress(at: int) -> None:
             bar.update(max(0, len(results) * span + at - began - bar.pos))
 
-        results: dict[Named, PolicyResult] = {}
+        results: dict[Named, tuple[PolicyResult, float]] = {}
         for policy in wanted:
-            results[policy] = evaluate(trial, replay(trial, policy, progress))
+            before = time.monotonic()
+            result = evaluate(trial, replay(trial, policy, progress))
+            results[policy] = result, time.monotonic() - before
             bar.update(len(results) * span - bar.pos)
     return results

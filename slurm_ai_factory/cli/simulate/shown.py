@@ -66,8 +66,8 @@ WAITED: tuple[Column, ...] = (
 )
 
 
-def value(trial: Trial, rows: Sequence[Value], seconds: float) -> Value:
-    """The answer as JSON has it; ``seconds`` is what it took."""
+def value(trial: Trial, rows: Sequence[Value], took: Value) -> Value:
+    """The answer as JSON has it, with the seconds it took."""
     promise = trial.promise
     return {
         "workload": _facts(trial),
@@ -81,7 +81,7 @@ def value(trial: Trial, rows: Sequence[Value], seconds: float) -> Value:
         "window": trial.window,
         "partial_windows": partial_windows(trial),
         "policies": rows,
-        "wall_seconds": seconds,
+        **took,
     }
 
 
@@ -127,10 +127,10 @@ def _facts(trial: Trial) -> dict[str, float | int]:
     }
 
 
-def show(trial: Trial, rows: Sequence[Value], seconds: float) -> None:
+def show(trial: Trial, rows: Sequence[Value], took: Value) -> None:
     """Print an answer as the options ask for it."""
     if chosen.json:
-        return output.emit(value(trial, rows, seconds))
+        return output.emit(value(trial, rows, took))
     flat = [_flat(row) for row in rows]
     if chosen.csv:
         return output.table(list(flat[0]), [list(row.values()) for row in flat])

@@ -89,7 +89,10 @@ def hours_of(since: int, rows: Floats) -> list[Hour]:
 
 
 def windows_of(name: str, since: int, until: int, zone: ZoneInfo) -> list[Window]:
-    """The windows with a name between two instants, in order; rolling ones are laid end to end."""
+    """The windows with a name that have a part between two instants, in order.
+
+    Rolling ones are laid end to end, and each is there as a whole.
+    """
     if name.startswith("rolling:"):
         length = windows.duration(name.removeprefix("rolling:"))
         ends = range(since + length, until + 1, length)

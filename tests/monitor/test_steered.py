@@ -89,4 +89,4 @@ def test_nothing_is_steered_for_a_promise_that_has_ended(ledger_url: str) -> Non
         report(life)
         assert book.record(replace(last, ended=True, since=last.since, recorded_at=now + DAY)) == ()
         found = report(life)
-        assert found.beside == found.gathered.further == ()
+        assert (found.beside, found.gathered.further) == ((), ())

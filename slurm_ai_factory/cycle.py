@@ -87,6 +87,7 @@ def observe(site: Site, now: Instant, priority: PriorityConfig, read: Read) -> G
         )
     with site.laps.phase("measure"):
         measurement, groups = asked.answer(question.by_steered(asked))
+        earlier = asked.remembered(priority.decay_half_life_seconds)
     odd = site.ledger.intake.put_aside(site.slurm.unreadable(), now)
     return Gathered(
         at=now,
@@ -94,6 +95,7 @@ def observe(site: Site, now: Instant, priority: PriorityConfig, read: Read) -> G
         contradiction=contradiction,
         read=read._replace(new_rejected=read.new_rejected + odd),
         measurement=measurement,
+        earlier=earlier,
         holds=(*signals.holds, *contradictions(site, rules, signals, question.by_detail(0, groups))),
         run_charge=usual.run_charge,
         waiting_accounts=frozenset(map(rules.top_level, signals.demand.waiting_accounts)),
@@ -143,6 +145,7 @@ def observed(site: Site, gathered: Gathered) -> Observed:
     size = share.size_now(gathered.measurement.hours)
     return Observed(
         measurement=gathered.measurement,
+        earlier=gathered.earlier,
         associations=gathered.associations,
         holds=(*_operator_holds(site, gathered), *gathered.holds),
         regional_backlog=gathered.signals.backlog(size),

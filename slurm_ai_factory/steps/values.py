@@ -14,6 +14,7 @@ from slurm_ai_factory.core.records import (
     Association,
     Decision,
     Hold,
+    Hour,
     Instant,
     Measurement,
     Mode,
@@ -33,6 +34,7 @@ class Gathered:
     contradiction: str  #: what saf.toml says otherwise than that term; empty for nothing
     read: Read
     measurement: Measurement
+    earlier: tuple[Hour, ...]  #: before the window, that usage still holds; none if not all is known
     holds: tuple[Hold, ...]  #: found in the answers of Slurm and of the ledger
     run_charge: float  #: of a run that ended lately, each weighted by itself; 0 where none did
     waiting_accounts: frozenset[str]  #: top-level ones with jobs that could start

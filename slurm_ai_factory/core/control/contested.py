@@ -8,6 +8,7 @@ it counts as gathered on idle nodes: a doubt never makes the region wait.
 from __future__ import annotations
 
 from math import log
+from typing import NamedTuple
 
 from slurm_ai_factory.core.charge import hour_of
 from slurm_ai_factory.core.measure.share import expected_rate
@@ -35,24 +36,49 @@ def contested(hour: Hour, goal: float) -> float:
     >>> [contested(Hour(0, 60.0, 100.0, 0.0, 110.0, 0.0, waiting), 0.25) for waiting in (0.0, 30.0, 90.0)]
     [0.0, 20.0, 35.0]
     """
-    idle = max(0.0, hour.capacity - hour.total)
-    return min(max(0.0, hour.regional - goal * hour.total), max(0.0, hour.others_waiting - idle))
-
-
-def contested_share(observed: Observed, goal: float, half_life_seconds: int) -> float:
-    """The part of decayed usage that was contested, from 0 to 1; 0 where a part of the window was not read.
-
-    The hours decay as usage does. What came before them is taken as used at the expected rate, uncontested.
-    """
-    measurement = observed.measurement
-    if measurement.unread_seconds:
+    beyond = hour.regional - goal * hour.total
+    if beyond <= 0 or hour.others_waiting <= 0:
         return 0.0
-    kept, got, used = 2.0 ** (-HOUR / half_life_seconds), 0.0, 0.0
+    idle = max(0.0, hour.capacity - hour.total)
+    return min(beyond, max(0.0, hour.others_waiting - idle))
+
+
+class Held(NamedTuple):
+    """What usage holds of the past, decayed as Slurm decays it, in resource-seconds."""
+
+    used: float
+    contested: float
+    usual: float  #: what it would hold after a long time at the expected rate: rate x half-life / ln 2
+
+    @property
+    def contested_share(self) -> float:
+        """The part of usage that was contested, from 0 to 1."""
+        return self.contested / self.used if self.used > 0 else 0.0
+
+    @property
+    def turnover(self) -> float:
+        """How many times as fast as usual the region's part of usage moves; at least 1.
+
+        The less a cluster has used, the more each hour counts in it.
+
+        >>> [Held(used, 0.0, 200.0).turnover for used in (50.0, 300.0, 0.0)]
+        [4.0, 1.0, 1.0]
+        """
+        return max(1.0, self.usual / self.used) if self.used > 0 else 1.0
+
+
+def usage_held(observed: Observed, goal: float, half_life_seconds: int) -> Held:
+    """The sums of the hours known, and of what came before: used at the expected rate, and uncontested.
+
+    Nothing is contested where a part of the window was not read.
+    """
+    measurement, used, got = observed.measurement, 0.0, 0.0
+    middle = measurement.as_of - HOUR / 2
     for hour in (*observed.earlier, *measurement.hours):
-        got = got * kept + contested(hour, goal)
-        used = used * kept + hour.total
+        kept = 2.0 ** (min(0.0, hour.at - middle) / half_life_seconds)
+        used += kept * hour.total
+        got += kept * contested(hour, goal)
+    usual = expected_rate(measurement) * half_life_seconds / log(2)
     since = observed.earlier[0].at if observed.earlier else measurement.window.since
-    age = max(0, measurement.as_of - since)
-    before = 2.0 ** (-age / half_life_seconds) * half_life_seconds / log(2)
-    used += expected_rate(measurement) * before
-    return got / used if used > 0 else 0.0
+    used += usual * 2.0 ** (min(0, since - measurement.as_of) / half_life_seconds)
+    return Held(used, 0.0 if measurement.unread_seconds else got, usual)

@@ -16,7 +16,7 @@ from itertools import accumulate
 from math import exp, fsum, log
 from typing import NamedTuple
 
-from slurm_ai_factory.core.control.contested import contested_share
+from slurm_ai_factory.core.control.contested import Held, usage_held
 from slurm_ai_factory.core.control.level import Refusal, SteeredLevel, find_level
 from slurm_ai_factory.core.control.reasons import HOLDS, REASONS
 from slurm_ai_factory.core.measure.share import expected_rate, hours_since
@@ -101,15 +101,15 @@ def decide(policy: Policy, observed: Observed, last: ControlState | None, now: I
     owed = Owed(payback(policy, measurement), capture(policy, observed) if policy.capture else 0.0)
     usage = level.usage_share
     policy = replace(policy, debit_max=debit(policy, observed))
-    contested = contested_share(observed, policy.goal, policy.half_life_seconds)
-    moved = advance_u_ref(policy, last, level.share(level.present), owed.share, now)
-    u_ref = near_usage(policy, usage, contested, moved)
+    held = usage_held(observed, policy.goal, policy.half_life_seconds)
+    moved = advance_u_ref(policy, last, level.share(level.present), owed.share, held.turnover, now)
+    u_ref = near_usage(policy, usage, held.contested_share, moved)
     writes = last.writes_last_day if last else 0
     wanted = min(policy.share_max, max(policy.share_min, u_ref))
     reason, rows = _step(policy, level, usage, wanted, writes)
     inputs = {
         **account,
-        **_inputs(policy, measurement, level, owed, contested, u_ref, wanted),
+        **_inputs(policy, measurement, level, owed, held, u_ref, wanted),
         **observed.noted,
     }
     state = ControlState(at=now, u_ref=u_ref, writes_last_day=writes, baseline=own)
@@ -209,15 +209,15 @@ def debit(policy: Policy, observed: Observed) -> float:
 
 
 def advance_u_ref(
-    policy: Policy, last: ControlState | None, share: float, owed: float, now: Instant
+    policy: Policy, last: ControlState | None, share: float, owed: float, turnover: float, now: Instant
 ) -> float:
-    """u_ref, moved towards the owed share as fast as Slurm's decay moves usage.
+    """u_ref, moved towards the owed share as fast as Slurm's decay moves usage, or ``turnover`` times as fast.
 
     Without a last state it starts at the present share, so that the first decision makes no jump.
     """
     start = last.u_ref if last else share
     seconds = max(0, now - last.at) if last else 0
-    gain = 1.0 - exp(-seconds * log(2) / policy.half_life_seconds)
+    gain = 1.0 - exp(-turnover * seconds * log(2) / policy.half_life_seconds)
     return start + gain * (owed - start)
 
 
@@ -266,7 +266,7 @@ def _inputs(
     measurement: Measurement,
     level: SteeredLevel,
     owed: Owed,
-    contested: float,
+    held: Held,
     u_ref: float,
     wanted: float,
 ) -> Inputs:
@@ -283,7 +283,8 @@ def _inputs(
         "capture_share": owed.capture,
         "owed_share": owed.share,
         "usage_share": level.usage_share,
-        "contested_share": contested,
+        "contested_share": held.contested_share,
+        "usage_turnover": held.turnover,
         "debit": policy.debit_max,
         "u_ref": u_ref,
         "share": level.share(level.present),

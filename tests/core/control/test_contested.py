@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from slurm_ai_factory.core.control.contested import HALF_LIVES, contested, contested_share, remembered
+from slurm_ai_factory.core.control.contested import HALF_LIVES, contested, remembered, usage_held
 from slurm_ai_factory.core.control.controller import debit
 from slurm_ai_factory.core.records import HOUR, ControlState, Hour, Observed, Window
 from tests.core.control.test_controller import (
@@ -48,6 +48,10 @@ def _history(*parts: tuple[int, float, float]) -> Observed:
         _observed(measured, *_tree(600)),
         lambda hour: hour._replace(capacity=hour.total, others_waiting=next(waiting)),
     )
+
+
+def contested_share(observed: Observed, goal: float, half_life: int) -> float:
+    return usage_held(observed, goal, half_life).contested_share
 
 
 @given(observations(), goals, half_lives)
@@ -151,11 +155,32 @@ def test_contested_is_what_others_waited_for_and_did_not_fit(
 
 
 def test_it_decays_as_usage_does() -> None:
-    """A week of it, and a week since: the half of what it was."""
+    """A week of it is the half of all usage, and a week later a quarter."""
     old = _history((14 * 24, 0.26, 0.0), (7 * 24, 0.6, 1e6), (7 * 24, 0.26, 1e6))
     fresh = _history((14 * 24, 0.26, 0.0), (7 * 24, 0.26, 1e6), (7 * 24, 0.6, 1e6))
     found = [contested_share(each, GOAL, 7 * DAY) for each in (fresh, old)]
-    assert found == pytest.approx([0.34 / 2, 0.34 / 4])
+    assert found == pytest.approx([0.34 / 2, 0.34 / 4], rel=1e-5)
+
+
+@given(observations(), goals, half_lives)
+def test_usage_never_moves_slower_than_the_half_life_says(
+    observed: Observed, goal: float, half_life: int
+) -> None:
+    held = usage_held(observed, goal, half_life)
+    assert 1.0 <= held.turnover < float("inf")
+    assert 0.0 <= held.contested <= held.used
+
+
+@pytest.mark.parametrize(("days", "turnover"), [(1, 10.6), (7, 2.0), (28, 1.07)])
+def test_what_a_young_cluster_uses_counts_for_more(days: int, turnover: float) -> None:
+    """Nothing was used before these days; usage then turns over as fast as it has grown."""
+    busy = _history((24 * days, 0.6, 0.0))
+    measured = busy.measurement
+    window = measured.window._replace(since=NOW - 90 * DAY)
+    idle = [Hour(at, 0.0, 0.0, 0.0, 1000.0) for at in range(window.since, measured.hours[0].at, HOUR)]
+    young = replace(busy, measurement=replace(measured, window=window, hours=(*idle, *measured.hours)))
+    assert usage_held(young, GOAL, 7 * DAY).turnover == pytest.approx(turnover, rel=0.01)
+    assert usage_held(busy, GOAL, 7 * DAY).turnover == pytest.approx(1.0)
 
 
 def test_usage_is_remembered_for_some_half_lives_whatever_the_window() -> None:
@@ -172,7 +197,7 @@ def _wanted(observed: Observed) -> float:
 
 
 def test_a_region_beside_others_who_always_wait_is_not_followed() -> None:
-    """Its usage is at 0.6 after four weeks in which it got 0.6: idle nodes count for it, others who wait do not."""
+    """It got 0.6 for four weeks. The more the others waited meanwhile, the less of it is followed."""
     waits = (0.0, 100.0, 200.0, 340.0, 1e6)
     wanted = [_wanted(_history((28 * 24, 0.6, amount))) for amount in waits]
     assert all(less <= more for more, less in pairwise(wanted))

@@ -18,7 +18,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from slurm_ai_factory.core.control import controller
-from slurm_ai_factory.core.control.contested import contested_share
+from slurm_ai_factory.core.control.contested import usage_held
 from slurm_ai_factory.core.control.controller import Policy, capture, decide, payback
 from slurm_ai_factory.core.control.level import MAX_RAW_SHARES, SteeredLevel, find_level
 from slurm_ai_factory.core.control.reasons import HOLDS, REASONS
@@ -88,8 +88,8 @@ class Case(NamedTuple):
 def _lowest(case: Case, usage: float) -> float:
     """How low the reference may be for a usage: below what is followed of it by the debit."""
     policy, observed = case.policy, case.observed
-    lost = contested_share(observed, policy.goal, policy.half_life_seconds)
-    return max(min(usage, policy.goal), usage - lost) - controller.debit(policy, observed)
+    held = usage_held(observed, policy.goal, policy.half_life_seconds)
+    return max(min(usage, policy.goal), usage - held.contested_share) - controller.debit(policy, observed)
 
 
 def case_of(
@@ -522,13 +522,20 @@ def test_what_lies_below_the_level_and_who_is_beside_the_region_by_name_does_not
     )
 
 
-@given(policies(), st.floats(0, 1), st.floats(0, 1), st.integers(0, 30 * DAY), st.integers(0, 30 * DAY))
+@given(
+    policies(),
+    st.floats(0, 1),
+    st.floats(0, 1),
+    st.floats(1, 100),
+    st.integers(0, 30 * DAY),
+    st.integers(0, 30 * DAY),
+)
 def test_the_reference_moves_the_same_in_one_step_as_in_two(
-    policy: Policy, start: float, owed: float, first: int, second: int
+    policy: Policy, start: float, owed: float, turnover: float, first: int, second: int
 ) -> None:
     def advanced(u_ref: float, since: int, until: int) -> float:
         last = ControlState(at=since, u_ref=u_ref)
-        return controller.advance_u_ref(policy, last, 0.5, owed, until)
+        return controller.advance_u_ref(policy, last, 0.5, owed, turnover, until)
 
     halfway = advanced(start, 0, first)
     assert advanced(halfway, first, first + second) == pytest.approx(
@@ -539,10 +546,11 @@ def test_the_reference_moves_the_same_in_one_step_as_in_two(
 def test_the_reference_goes_half_of_the_way_in_a_half_life() -> None:
     policy = Policy(account="r", target_share=0.25, half_life_seconds=DAY)
     last = ControlState(at=0, u_ref=0.2)
-    assert controller.advance_u_ref(policy, last, 0.3, 0.6, DAY) == pytest.approx(0.4)
-    assert controller.advance_u_ref(policy, last, 0.3, 0.6, 2 * DAY) == pytest.approx(0.5)
-    assert controller.advance_u_ref(policy, last, 0.3, 0.6, 0) == 0.2
-    assert controller.advance_u_ref(policy, last, 0.3, 0.6, -DAY) == 0.2
+    assert controller.advance_u_ref(policy, last, 0.3, 0.6, 1.0, DAY) == pytest.approx(0.4)
+    assert controller.advance_u_ref(policy, last, 0.3, 0.6, 1.0, 2 * DAY) == pytest.approx(0.5)
+    assert controller.advance_u_ref(policy, last, 0.3, 0.6, 2.0, DAY) == pytest.approx(0.5)
+    assert controller.advance_u_ref(policy, last, 0.3, 0.6, 1.0, 0) == 0.2
+    assert controller.advance_u_ref(policy, last, 0.3, 0.6, 1.0, -DAY) == 0.2
 
 
 @given(cases)

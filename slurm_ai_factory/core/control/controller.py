@@ -211,7 +211,8 @@ def debit(policy: Policy, observed: Observed) -> float:
 def advance_u_ref(
     policy: Policy, last: ControlState | None, share: float, owed: float, turnover: float, now: Instant
 ) -> float:
-    """u_ref, moved towards the owed share as fast as Slurm's decay moves usage, or ``turnover`` times as fast.
+    """u_ref, moved towards the owed share as fast as Slurm's decay moves usage: ``turnover`` times as fast as
+    usage that has long been there.
 
     Without a last state it starts at the present share, so that the first decision makes no jump.
     """

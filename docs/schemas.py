@@ -156,9 +156,12 @@ OVERRIDE = {
     "reason": TEXT,
 }  # fmt: skip
 POLICY = keys(
-    policy=TEXT, delivered_share=NUMBER, min_window_share=NUMBER, violation_ratio=NUMBER,
-    starved_ratio=NUMBER, shortfall_charge=NUMBER, attributable_shortfall_charge=NUMBER, utilisation=NUMBER,
-    wait_mean_seconds=SIDES, wait_p95_seconds=SIDES, bounded_slowdown_mean=SIDES, writes_per_day=NUMBER,
+    policy=TEXT, delivered_share=NUMBER, min_window_share=null(NUMBER), violation_ratio=null(NUMBER),
+    starved_ratio=null(NUMBER), shortfall_charge=null(NUMBER), attributable_shortfall_charge=null(NUMBER),
+    inversion_charge=NUMBER, utilisation=NUMBER,
+    wait_mean_seconds=SIDES, wait_p95_seconds=SIDES, bounded_slowdown_mean=SIDES,
+    wait_of_own_machine=keys(regional=null(NUMBER), non_regional=null(NUMBER)), slowdown_of_own_machine=SIDES,
+    writes_per_day=NUMBER,
 )  # fmt: skip
 MOVED = {
     "account": TEXT, "beneficiary": TEXT, "rule": TEXT, **DETAIL, "before": NUMBER, "after": NUMBER,
@@ -271,10 +274,24 @@ ANSWERS: Mapping[str, Shape] = {
     ),
     "rules test": keys(window=TEXT, resource=TEXT, before=OBJECT, after=OBJECT, moved=each(keys(**MOVED))),
     "share": keys(**OF_SHARE, promises=PROMISES),
-    "simulate": keys(
-        workload=keys(jobs=WHOLE, span_days=NUMBER, offered_load=NUMBER, regional_demand_share=NUMBER),
-        left_out=each(keys(cause=TEXT, jobs=WHOLE, charge=null(NUMBER))), resource=TEXT, capacity=NUMBER,
-        target_share=NUMBER, window=TEXT, policies=each(POLICY), wall_seconds=NUMBER,
+    "simulate": either(
+        keys(
+            workload=keys(jobs=WHOLE, span_days=NUMBER, offered_load=NUMBER, regional_demand_share=NUMBER),
+            left_out=each(keys(cause=TEXT, jobs=WHOLE, charge=null(NUMBER))), resource=TEXT, capacity=NUMBER,
+            target_share=NUMBER, window=TEXT, partial_windows=WHOLE, policies=each(POLICY),
+            replay_seconds=named(NUMBER), wall_seconds=NUMBER,
+        ),
+        keys(
+            workloads=each(
+                keys(
+                    workload=TEXT,
+                    policies=each(
+                        keys(policy=TEXT, mean=named(null(NUMBER)), standard_deviation=named(null(NUMBER)))
+                    ),
+                )
+            ),
+            draws=each(keys(workload=TEXT, seed=WHOLE, policies=each(POLICY))), wall_seconds=NUMBER,
+        ),
     ),
     "statement": keys(
         organisation=TEXT, name=TEXT, window=TEXT, since=AT, until=AT, as_of=AT, unread_seconds=WHOLE,

@@ -99,6 +99,7 @@ def observe(site: Site, now: Instant, priority: PriorityConfig, read: Read) -> G
     with site.laps.phase("measure"):
         measurement, groups = asked.answer(question.by_steered(asked))
         further = asked.further()
+        earlier = asked.remembered(priority.decay_half_life_seconds)
     odd = site.ledger.intake.put_aside(site.slurm.unreadable(), now)
     return Gathered(
         at=now,
@@ -108,6 +109,7 @@ def observe(site: Site, now: Instant, priority: PriorityConfig, read: Read) -> G
         measurement=measurement,
         further=tuple(further),
         beside=tuple(beside(site, asked, further, priority, signals, now)),
+        earlier=earlier,
         holds=(*signals.holds, *contradictions(site, rules, signals, question.by_detail(0, groups))),
         run_charge=usual.run_charge,
         waiting_accounts=frozenset(map(rules.top_level, signals.demand.waiting_accounts)),
@@ -131,13 +133,15 @@ def beside(
     """What the decision about each further promise rests on that is steered."""
     for measurement, _ in further:
         if accounts := site.config.control.promises.get(measurement.promise):
-            config = asked.of(measurement.promise).config
+            other = asked.of(measurement.promise)
+            config = other.config
             usual = live.usual_runs(site, config, now)
             own = live.signals_beside(signals, config, priority, asked.rules, usual)
             conflict = lever.promise_hold(asked.rules, measurement.promise, accounts, signals.diagnostics.at)
             yield Beside(
                 config=config,
                 measurement=measurement,
+                earlier=other.remembered(priority.decay_half_life_seconds),
                 signals=own,
                 run_charge=usual.run_charge,
                 holds=(*own.holds, *((conflict,) if conflict else ())),
@@ -197,6 +201,7 @@ def observed(site: Site, gathered: Gathered) -> Observed:
     size = share.size_now(gathered.measurement.hours)
     return Observed(
         measurement=gathered.measurement,
+        earlier=gathered.earlier,
         associations=gathered.associations,
         holds=(*_operator_holds(site, gathered), *gathered.holds),
         regional_backlog=gathered.signals.backlog(size),
@@ -212,6 +217,7 @@ def observed_beside(first: Observed, one: Beside, holds: tuple[Hold, ...]) -> Ob
     return replace(
         first,
         measurement=one.measurement,
+        earlier=one.earlier,
         holds=(*holds, *one.holds),
         regional_backlog=one.signals.backlog(size),
         run_charge=one.run_charge,

@@ -17,6 +17,7 @@ from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.charge import hour_of
 from slurm_ai_factory.core.control import lever
+from slurm_ai_factory.core.control.contested import remembered
 from slurm_ai_factory.core.control.lever import Lever
 from slurm_ai_factory.core.measure import capacity, share
 from slurm_ai_factory.core.measure.share import Group, Promise, SortedRun
@@ -135,6 +136,17 @@ class Question:
                 )
                 for other in asked
             ]
+
+    def remembered(self, half_life_seconds: int) -> tuple[Hour, ...]:
+        """The hours before the window that usage still holds, by the same term and rules.
+
+        None where a part of them was not read. Usage knows neither windows nor terms.
+        """
+        since, until = remembered(self.window, self.read_until, half_life_seconds)
+        if since >= until:
+            return ()
+        before = self.over((since, until)).measure()
+        return () if before.unread_seconds else before.hours
 
     def answer(self, key: GroupKey | None = None, promise: Promise | None = None) -> Answer:
         """The measurement, in the promise's resource unless another is given, and the charge by ``key``."""

@@ -243,7 +243,7 @@ class Hour(NamedTuple):
     regional_waiting: float
     capacity: float
     unclassified: float = 0.0
-    others_waiting: float = 0.0  #: the same as ``regional_waiting``, of everyone else
+    others_waiting: float = 0.0  #: as ``regional_waiting``, of all that is not regional
 
 
 class Window(NamedTuple):
@@ -375,6 +375,9 @@ class Observed:
     regional_backlog: float = 0.0  #: resource-seconds that waiting regional jobs may be expected to use
     run_charge: float = 0.0  #: of a run that ended lately, each weighted by itself; 0 where none did
     waiting_accounts: frozenset[str] | None = None  #: top-level ones with jobs that could start
+    earlier: tuple[
+        Hour, ...
+    ] = ()  #: those before the window that usage still holds; none if not all is known
     noted: Inputs = field(default_factory=dict)  #: recorded with the decision, which does not depend on it
 
 

@@ -15,6 +15,7 @@ from slurm_ai_factory.core.records import (
     Decision,
     Further,
     Hold,
+    Hour,
     Instant,
     Measurement,
     Mode,
@@ -31,6 +32,7 @@ class Beside:
 
     config: Config  #: under its term
     measurement: Measurement
+    earlier: tuple[Hour, ...]  #: as in ``Gathered``
     signals: Signals
     run_charge: float  #: as in ``Gathered``, in its resource
     holds: tuple[Hold, ...]
@@ -45,8 +47,9 @@ class Gathered:
     contradiction: str  #: what saf.toml says otherwise than that term; empty for nothing
     read: Read
     measurement: Measurement
-    further: tuple[Further, ...] = ()  #: the other promises that hold
-    beside: tuple[Beside, ...] = ()  #: those of them that are steered
+    further: tuple[Further, ...]  #: the other promises that hold
+    beside: tuple[Beside, ...]  #: those of them that are steered
+    earlier: tuple[Hour, ...]  #: before the window, that usage still holds; none if not all is known
     holds: tuple[Hold, ...]  #: found in the answers of Slurm and of the ledger
     run_charge: float  #: of a run that ended lately, each weighted by itself; 0 where none did
     waiting_accounts: frozenset[str]  #: top-level ones with jobs that could start

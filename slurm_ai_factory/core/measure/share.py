@@ -259,11 +259,11 @@ def _hours(
         delivered.get(who, nothing) for who in (Beneficiary.REGIONAL, Beneficiary.UNCLASSIFIED)
     )
     everyone = map(fsum, zip(nothing, *delivered.values(), strict=False))
-    waiting = {who: side.waiting.by_hour() for who, side in sides.items() if side.waiting.total}
-    wanted = waiting.pop(Beneficiary.REGIONAL, nothing)
-    others = map(fsum, zip(nothing, *waiting.values(), strict=False))
+    queued = {who: side.waiting.by_hour() for who, side in sides.items() if side.waiting.total}
+    waiting = queued.pop(Beneficiary.REGIONAL, nothing)
+    others_waiting = map(fsum, zip(nothing, *queued.values(), strict=False))
     up = map(float, map((capacity or {}).get, hours, repeat(0)))
-    return tuple(map(Hour, hours, regional, everyone, wanted, up, unclassified, others))
+    return tuple(map(Hour, hours, regional, everyone, waiting, up, unclassified, others_waiting))
 
 
 class Group(NamedTuple):

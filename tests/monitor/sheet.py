@@ -88,7 +88,10 @@ class Sheet:
 
     def _table(self, panel: dict[str, Any]) -> str:
         """Rows by their labels, as Grafana merges and renames the queries of the panel."""
-        heads = panel["transformations"][1]["options"]["renameByName"]
+        tidy = panel["transformations"][1]["options"]
+        heads = {
+            key: tidy["renameByName"][key] for key in sorted(tidy["indexByName"], key=tidy["indexByName"].get)
+        }
         rows: dict[tuple[tuple[str, str], ...], dict[str, float]] = {}
         for target in panel["targets"]:
             for one in self.ask(target):

@@ -6,6 +6,7 @@ made for the sweep. Tested in tests/cli/test_sweep.py.
 
 from __future__ import annotations
 
+import logging
 import os
 import shlex
 import time
@@ -84,6 +85,7 @@ def _processes(number: int | None) -> LocalCluster:
     return LocalCluster(
         n_workers=number or os.cpu_count(), threads_per_worker=1, host="127.0.0.1", protocol="tls://",
         security=Security.temporary(), dashboard_address=None, worker_dashboard_address=None,
+        silence_logs=logging.ERROR,
     )  # fmt: skip
 
 

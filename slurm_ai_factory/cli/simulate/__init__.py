@@ -125,9 +125,9 @@ def simulate_command(
     if draws is None:
         return _compare(trial, asked, plot)
     with _extra():
-        from slurm_ai_factory.cli.simulate import sweep
+        from slurm_ai_factory.cli.simulate import comparison, sweep
     with sweep.workforce(**places) as client:
-        sweep.compare(client, trials, asked, draws)
+        comparison.compare(client, trials, asked, draws)
     return None
 
 

@@ -95,7 +95,7 @@ class Books:
 def hours_of(since: int, rows: Floats) -> list[Hour]:
     """The model's hours from ``since`` on as the product's."""
     columns = rows[:, HOUR_COLUMNS].tolist()
-    return [Hour(since + n * HOUR, *known, 0.0, others) for n, (*known, others) in enumerate(columns)]
+    return [Hour._make((since + n * HOUR, *known, 0.0, others)) for n, (*known, others) in enumerate(columns)]
 
 
 def windows_of(name: str, since: int, until: int, zone: ZoneInfo) -> list[Window]:

@@ -157,11 +157,11 @@ def test_nothing_winds_up_and_the_window_recovers(fault: str, decisions: list[De
     one = trial(scenario("holiday", 110), faults)
     done = evaluate(one, replayed(one, "floor"))
     for decision in decisions:
-        usage, debit, u_ref = (
-            float(decision.inputs[name] or 0) for name in ("usage_share", "debit", "u_ref")
+        usage, contested, debit, u_ref = (
+            float(decision.inputs[name] or 0) for name in ("usage_share", "contested_share", "debit", "u_ref")
         )
         assert POLICY.debit_max <= debit < 0.025
-        assert usage - debit - 1e-9 <= u_ref
+        assert max(min(usage, POLICY.goal), usage - contested) - debit - 1e-9 <= u_ref
         assert u_ref <= max(usage + POLICY.credit_max, POLICY.goal) + 1e-9
     over = max((until for _, until in (*faults.asleep, *faults.stopped)), default=0)
     after = [share for end, share in done.windows if end > scenarios.BEGIN + over + 30 * DAY]

@@ -96,7 +96,7 @@ def observe(site: Site, now: Instant, priority: PriorityConfig, read: Read) -> G
         measurement=measurement,
         holds=(*signals.holds, *contradictions(site, rules, signals, question.by_detail(0, groups))),
         run_charge=usual.run_charge,
-        waiting_accounts=frozenset(map(rules.top_level, signals.demand.waiting_accounts)),
+        waiting_rows=waiting_rows(rules, signals),
         associations=associations,
         priority=priority,
         signals=signals,
@@ -104,6 +104,13 @@ def observe(site: Site, now: Instant, priority: PriorityConfig, read: Read) -> G
         unknown_accounts=tuple(rules.unknown_accounts()),
         foreign=foreign_changes(site, associations),
     )
+
+
+def waiting_rows(rules: Rules, signals: Signals) -> frozenset[str]:
+    """The rows of the association tree with jobs that could start: users, their accounts and those above."""
+    users = signals.demand.waiting_users
+    names = (name for account, user in users for name in (f"{account}/{user}", *rules.lineage(account)))
+    return frozenset(names)
 
 
 def contradictions(site: Site, rules: Rules, signals: Signals, steered: list[Group]) -> Iterator[Hold]:
@@ -147,7 +154,7 @@ def observed(site: Site, gathered: Gathered) -> Observed:
         holds=(*_operator_holds(site, gathered), *gathered.holds),
         regional_backlog=gathered.signals.backlog(size),
         run_charge=gathered.run_charge,
-        waiting_accounts=gathered.waiting_accounts,
+        waiting_rows=gathered.waiting_rows,
         noted={**gathered.signals.inputs(size), "foreign_change_from": gathered.foreign_change},
     )
 

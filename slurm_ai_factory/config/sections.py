@@ -167,7 +167,7 @@ class ControlSection:
     )
     account: tuple[str, ...] = _key(
         values.as_names,
-        "top-level account of the region, or a list of them",
+        "account of the region, or a list of accounts below the same account",
         "regional",
     )
     share_min: float = _key(values.as_ratio, "lowest share of its level that the region gets", 0.05)

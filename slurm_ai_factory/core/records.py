@@ -125,6 +125,11 @@ class Association:
     level_fs: float | None = None
 
     @property
+    def key(self) -> str:
+        """The account, or account/user."""
+        return self.account if self.user is None else f"{self.account}/{self.user}"
+
+    @property
     def steerable(self) -> bool:
         """Whether ``raw_shares`` is a number that competes: not 0 and not ``parent``."""
         return 0 < self.raw_shares < PARENT_SHARES
@@ -323,7 +328,7 @@ class Observed:
     holds: tuple[Hold, ...] = ()  #: while there is one, nothing is steered
     regional_backlog: float = 0.0  #: resource-seconds that waiting regional jobs may be expected to use
     run_charge: float = 0.0  #: of a run that ended lately, each weighted by itself; 0 where none did
-    waiting_accounts: frozenset[str] | None = None  #: top-level ones with jobs that could start
+    waiting_rows: frozenset[str] | None = None  #: accounts and account/user with jobs that could start
     noted: Inputs = field(default_factory=dict)  #: recorded with the decision, which does not depend on it
 
 

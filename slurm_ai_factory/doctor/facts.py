@@ -64,6 +64,8 @@ class Facts:
     user: str  #: the user that runs ``saf doctor``
     mode: Mode
     accounts: tuple[str, ...]  #: the steered ones
+    goal: float  #: the promise and its margin, a share of the whole machine
+    share_max: float  #: control.share_max, of the level
     weights: Mapping[str, Count]  #: of the promise's resource
     window_seconds: int
     read_window_seconds: int
@@ -76,7 +78,7 @@ class Facts:
     diagnostics: Diagnostics
     partitions: Sequence[Partition] | None
     usage_factors: Mapping[str, float] | None  #: by QOS
-    coordinators: Mapping[str, Sequence[str]] | None  #: by account
+    coordinators: Mapping[str, Sequence[str]] | None  #: of the accounts above the steered ones
     admin_level: str | None  #: of ``user``, as Slurm spells it; empty for a user that slurmdbd does not have
     slurmdbd: Slurmdbd | None
     transactions: Sequence[Transaction] | None  #: of the steered accounts' rows, newest last

@@ -76,11 +76,9 @@ class ModelSlurm:
         self.advance()
         rows = (*self.model.associations(), *self.model.members())
         root = fair_tree.tree_of_rows((row.account, row.parent, row.user, row.raw_shares) for row in rows)
-        levels = fair_tree.levels(root, {_key(row): float(row.raw_usage or 0) for row in rows})
+        levels = fair_tree.levels(root, {row.key: float(row.raw_usage or 0) for row in rows})
         # Root competes with nobody, so it has no level.
-        return tuple(
-            replace(row, **levels[_key(row)]._asdict()) if _key(row) in levels else row for row in rows
-        )
+        return tuple(replace(row, **levels[row.key]._asdict()) if row.key in levels else row for row in rows)
 
     def runs(self, since: Instant, until: Instant) -> Iterator[Run]:
         """Every run that was eligible or running in [since, until), as it stands now."""
@@ -197,11 +195,6 @@ class ModelSlurm:
             raise SlurmError(f"the model cluster steers {known} and has no {change.account} beside them")
         self.advance()
         self.model.set_raw_shares(change.account, change.raw_shares_after)
-
-
-def _key(row: Association) -> str:
-    """The key that ``fair_tree.tree_of_rows`` gives it."""
-    return row.account if row.user is None else f"{row.account}/{row.user}"
 
 
 @lru_cache(maxsize=4096)

@@ -253,9 +253,10 @@ class Slurm:
         """UsageFactor by QOS."""
         return dict(self._sound(settings.usage_factors(self._shown("qos", settings.USAGE_FACTOR_FIELDS))))
 
-    def coordinators(self) -> dict[str, tuple[str, ...]]:
-        """Coordinators of root, who are above every account."""
-        lines = self._shown("account", settings.COORDINATOR_FIELDS, "withcoord", "where", "name=root")
+    def coordinators(self, accounts: Iterable[str]) -> dict[str, tuple[str, ...]]:
+        """Coordinators of each of these accounts, who may change everything below them."""
+        where = ("withcoord", "where", f"name={','.join(accounts)}")
+        lines = self._shown("account", settings.COORDINATOR_FIELDS, *where)
         return dict(self._sound(settings.account_coordinators(lines)))
 
     def admin_level(self, user: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from slurm_ai_factory import question
 from slurm_ai_factory.core.control import lever
-from slurm_ai_factory.core.control.level import differing_shares
+from slurm_ai_factory.core.control.level import differing_shares, steered_rows
 from slurm_ai_factory.core.measure import judgement
 from slurm_ai_factory.core.words import count
 from slurm_ai_factory.monitor.board import foreign
@@ -37,7 +37,7 @@ def _complaints(report: CycleReport) -> str:
     read = report.gathered.read
     words = report.gathered.signals.demand.unknown
     apart = lever.reach(question.by_detail(0, report.gathered.groups)).sentences
-    differing = differing_shares(report.gathered.associations)
+    differing = differing_shares(steered_rows(report.steered, report.gathered.associations))
     contradiction = report.gathered.contradiction
     complaints = (
         (contradiction, contradiction),

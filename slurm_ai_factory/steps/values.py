@@ -35,7 +35,7 @@ class Gathered:
     measurement: Measurement
     holds: tuple[Hold, ...]  #: found in the answers of Slurm and of the ledger
     run_charge: float  #: of a run that ended lately, each weighted by itself; 0 where none did
-    waiting_accounts: frozenset[str]  #: top-level ones with jobs that could start
+    waiting_rows: frozenset[str]  #: accounts and account/user with jobs that could start
     associations: tuple[Association, ...]
     priority: PriorityConfig
     signals: Signals

@@ -84,9 +84,9 @@ def test_a_change_by_somebody_else_is_told_by_the_accounts_name(slurm: SlurmClus
     assert in_ratio(in_force(slurm))
 
 
-def test_an_account_that_is_not_at_the_top_is_named(slurm: SlurmCluster, spread: Saf) -> None:
+def test_an_account_below_another_parent_is_named(slurm: SlurmCluster, spread: Saf) -> None:
     before = transactions(slurm)
     spread.configure("control", account=["regional", "umcg"])
-    assert "others are capped by their parents (umcg)" in spread.run("cycle").stdout
+    assert "not all directly below the same account (umcg)" in spread.run("cycle").stdout
     assert spread.json("status", code=4)["holds"][0]["reason"] == "mixed_parents"
     assert transactions(slurm) == before

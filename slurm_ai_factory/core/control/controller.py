@@ -40,7 +40,7 @@ RIPPLE = 2.0
 class Policy:
     """The law's parameters; shares are parts of the level, times are seconds."""
 
-    account: str | tuple[str, ...]  #: the top-level account that holds the region, or all that hold it
+    account: str | tuple[str, ...]  #: the account that holds the region, or all that hold it
     target_share: float
     margin: float = 0.01
     half_life_seconds: int
@@ -89,7 +89,7 @@ def decide(policy: Policy, observed: Observed, last: ControlState | None, now: I
     account: Inputs = {"account": ", ".join(policy.accounts)}
     noted = {**account, **observed.noted}
     own = last.baseline if last else {}
-    level = find_level(policy.accounts, observed.associations, observed.waiting_accounts, own)
+    level = find_level(policy.accounts, observed.associations, observed.waiting_rows, own)
     if not isinstance(level, Refusal) and not policy.half_life_seconds:
         level = Refusal("no_decay")
     if isinstance(level, Refusal):
@@ -99,8 +99,10 @@ def decide(policy: Policy, observed: Observed, last: ControlState | None, now: I
         return Decision(at=now, reason=observed.holds[0].reason, sentence=sentence, inputs=noted, state=last)
     owed = Owed(payback(policy, measurement), capture(policy, observed) if policy.capture else 0.0)
     usage = level.usage_share
-    policy = replace(policy, debit_max=debit(policy, observed))
-    u_ref = advance_u_ref(policy, last, usage, level.share(level.present), owed.share, now)
+    policy = replace(policy, debit_max=debit(policy, observed, level.parent.usage_part))
+    u_ref = advance_u_ref(
+        _of_level(policy, level), last, usage, level.share(level.present), level.of_whole(owed.share), now
+    )
     writes = last.writes_last_day if last else 0
     wanted = min(policy.share_max, max(policy.share_min, u_ref))
     reason, rows = _step(policy, level, usage, wanted, writes)
@@ -114,6 +116,12 @@ def decide(policy: Policy, observed: Observed, last: ControlState | None, now: I
     )
     sentence = f"{steps}: {REASONS[reason]}"
     return Decision(at=now, reason=reason, sentence=sentence, inputs=inputs, state=state, changes=changes)
+
+
+def _of_level(policy: Policy, level: SteeredLevel) -> Policy:
+    """The policy with the promise as a part of the level instead of the whole machine."""
+    target, margin = level.of_whole(policy.target_share), level.of_whole(policy.margin)
+    return replace(policy, target_share=target, margin=margin)
 
 
 def _changes(level: SteeredLevel, rows: Sequence[int]) -> tuple[Change, ...]:
@@ -191,12 +199,13 @@ def asked_since(observed: Observed, since: Instant) -> float:
     return max(0.0, fsum(hour.regional for hour in recent) + came)
 
 
-def debit(policy: Policy, observed: Observed) -> float:
+def debit(policy: Policy, observed: Observed, part: float = 1.0) -> float:
     """How far the set-point may lie below usage: at least as far as usage ripples anyway.
 
-    A run that ends is this part of all decayed usage: charge / (delivered rate x half-life / ln 2).
+    A run that ends is this part of the level's decayed usage: charge / (delivered rate x half-life / ln 2),
+    where the level has this ``part`` of what is delivered.
     """
-    usage = expected_rate(observed.measurement) * policy.half_life_seconds / log(2)
+    usage = expected_rate(observed.measurement) * policy.half_life_seconds / log(2) * part
     ripple = RIPPLE * observed.run_charge / usage if usage > 0 else 0.0
     return max(policy.debit_max, min(policy.credit_max, ripple))
 
@@ -226,6 +235,8 @@ def _step(
     policy: Policy, level: SteeredLevel, usage: float, wanted: float, writes: int
 ) -> tuple[str, tuple[int, ...] | None]:
     """(reason, RawShares of the steered accounts to set, or None for no change)."""
+    if not level.reaches(policy.goal, policy.share_max):
+        return "out_of_reach", None
     share, kept = level.share(level.present), level.in_ratio
     gap = wanted - share
     rows = level.rows(share + min(policy.slew, max(-policy.slew, gap)), policy.slew)
@@ -280,6 +291,7 @@ def _inputs(
         "competing_shares": level.sibling_shares,
         "half_life_seconds": policy.half_life_seconds,
         **_counted(level),
+        **level.limits,
     }
 
 

@@ -146,7 +146,8 @@ def test_the_shares_of_a_deep_level_are_those_of_all_accounts_above_it() -> None
     )  # fmt: skip
     level = find_level(["umcg"], rows)
     assert isinstance(level, SteeredLevel)
-    assert level.parent == ("regional", 0.2, pytest.approx(60 / 120 * 25 / 100))
+    assert (level.parent.account, level.parent.usage_part) == ("regional", 0.2)
+    assert level.parent.shares_part == pytest.approx(60 / 120 * 25 / 100)
 
 
 def test_users_beside_the_steered_account_compete_with_it_and_are_not_named() -> None:

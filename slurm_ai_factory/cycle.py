@@ -17,10 +17,19 @@ from slurm_ai_factory.config import checked
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.control import lever
 from slurm_ai_factory.core.control.controller import decide
+from slurm_ai_factory.core.control.switch import decide_switch
 from slurm_ai_factory.core.live import cross_check
 from slurm_ai_factory.core.measure import share
 from slurm_ai_factory.core.measure.share import Group
-from slurm_ai_factory.core.records import Decision, Hold, Instant, Mode, Observed, PriorityConfig
+from slurm_ai_factory.core.records import (
+    Decision,
+    Hold,
+    Instant,
+    Mode,
+    Observed,
+    PriorityConfig,
+    SwitchNow,
+)
 from slurm_ai_factory.core.rules.classify import Rules
 from slurm_ai_factory.errors import StandbyError
 from slurm_ai_factory.steps import clocks, live, reading
@@ -48,7 +57,7 @@ def run(site: Site, stopwatch: Callable[[], float]) -> CycleReport:
         outcomes=outcomes,
         mode=mode,
         seconds=stopwatch() - began,
-        steered=site.config.control.account,
+        steered=site.config.control.steered,
     )
 
 
@@ -73,7 +82,7 @@ def gather(site: Site) -> Gathered:
 
 def observe(site: Site, now: Instant, priority: PriorityConfig, read: Read) -> Gathered:
     """Slurm's shares and queue, and the measurement as of the last complete read."""
-    associations = site.slurm.associations()
+    associations, switch = site.slurm.associations(), switch_now(site)
     site.ledger.intake.record_accounts(associations, now)
     site.ledger.registry.keep_rules(site.config.rules, site.config.registry.region, now)
     mark = site.ledger.accounting.watermark() or now
@@ -98,12 +107,19 @@ def observe(site: Site, now: Instant, priority: PriorityConfig, read: Read) -> G
         run_charge=usual.run_charge,
         waiting_rows=waiting_rows(rules, signals),
         associations=associations,
+        switch=switch,
         priority=priority,
         signals=signals,
         groups=groups,
         unknown_accounts=tuple(rules.unknown_accounts()),
-        foreign=foreign_changes(site, associations),
+        foreign=foreign_changes(site, associations, switch),
     )
+
+
+def switch_now(site: Site) -> SwitchNow | None:
+    """The value of the switch; None where accounts are steered, or the cluster does not have it."""
+    switch = site.config.control.switch
+    return site.slurm.switch(switch.lever, switch.name) if switch else None
 
 
 def waiting_rows(rules: Rules, signals: Signals) -> frozenset[str]:
@@ -114,12 +130,14 @@ def waiting_rows(rules: Rules, signals: Signals) -> frozenset[str]:
 
 
 def contradictions(site: Site, rules: Rules, signals: Signals, steered: list[Group]) -> Iterator[Hold]:
-    """Holds where two things that must agree do not: sacct and squeue, the steered accounts and the rules."""
-    at = signals.diagnostics.at
-    conflicts = lever.conflicts(rules, site.config.control.account, at, steered)
+    """Holds where two things that must agree do not: sacct and squeue, what is steered and the rules."""
+    at, control = signals.diagnostics.at, site.config.control
+    conflicts = {} if control.switch else lever.conflicts(rules, control.account, at, steered)
     if hold := cross_check.cross_check_hold(site.ledger.accounting.open_jobs(), signals.listed, at):
         yield hold
     if hold := lever.lever_hold(rules, conflicts):
+        yield hold
+    if control.switch and (hold := lever.switch_hold(control.lever, control.steered[0], steered)):
         yield hold
 
 
@@ -132,17 +150,21 @@ def decide_to_write(site: Site, gathered: Gathered) -> tuple[Gathered, Decision]
     writes = site.config.control.mode is Mode.ENFORCE and decision.changes
     if not writes and not site.ledger.control.planned():
         return gathered, decision
-    associations = site.slurm.associations()
+    associations, switch = site.slurm.associations(), switch_now(site)
     settle_interrupted(site, associations)
-    gathered = replace(gathered, associations=associations, foreign=foreign_changes(site, associations))
+    foreign = foreign_changes(site, associations, switch)
+    gathered = replace(gathered, associations=associations, switch=switch, foreign=foreign)
     return gathered, decide_on(site, gathered)
 
 
 def decide_on(site: Site, gathered: Gathered) -> Decision:
     """The decision on what was gathered and what the ledger remembers."""
     policy = gathered.config.policy(gathered.priority.decay_half_life_seconds)
-    last = site.ledger.control.last_state(gathered.at)
-    return decide(policy, observed(site, gathered), last, gathered.at)
+    control, seen = gathered.config.control, observed(site, gathered)
+    last = site.ledger.control.last_state(gathered.at, control.lever)
+    if control.switch:
+        return decide_switch(policy, control.switch, seen, last, gathered.at)
+    return decide(policy, seen, last, gathered.at)
 
 
 def observed(site: Site, gathered: Gathered) -> Observed:
@@ -154,6 +176,7 @@ def observed(site: Site, gathered: Gathered) -> Observed:
         holds=(*_operator_holds(site, gathered), *gathered.holds),
         regional_backlog=gathered.signals.backlog(size),
         run_charge=gathered.run_charge,
+        switch=gathered.switch,
         waiting_rows=gathered.waiting_rows,
         noted={**gathered.signals.inputs(size), "foreign_change_from": gathered.foreign_change},
     )

@@ -10,9 +10,10 @@ from math import ceil, log
 
 from slurm_ai_factory.core.control.level import ROOT, Refusal, find_level, level_rows, steered_rows
 from slurm_ai_factory.core.control.lever import Lever
+from slurm_ai_factory.core.control.switch import WEIGHTS
 from slurm_ai_factory.core.escaped import for_shell
 from slurm_ai_factory.core.live import authority, health
-from slurm_ai_factory.core.records import PARENT_SHARES, Association
+from slurm_ai_factory.core.records import PARENT_SHARES, Association, LeverKind
 from slurm_ai_factory.doctor.facts import OK, PROBLEM, WARNING, CheckResult, Facts, doctor_check, want
 
 CALC_PERIOD_MOST = 600
@@ -161,6 +162,25 @@ def lever_check(facts: Facts) -> CheckResult:
     apart = lever.reach.sentences
     fix = "see `saf share --by account` and `saf rules check`: correct control.account or the rules"
     return want(not apart, WARNING, "; ".join(apart) or "regional by the rules", wanted, fix)
+
+
+@doctor_check(
+    "switch", "a switch that Slurm does not weigh orders no jobs, and one left on never ends", ("switch",)
+)
+def switch_check(facts: Facts) -> CheckResult:
+    lever, present = facts.steered_by, facts.switch
+    if lever is LeverKind.ACCOUNT:
+        return CheckResult(OK, "not in use: control.lever is account", "nothing")
+    wanted = f"{lever} {facts.steered} with a weight, and a value of at most {facts.raised}"
+    if present is None:
+        return CheckResult(PROBLEM, "Slurm does not have it", wanted, f"saf.toml: correct control.{lever}")
+    found = f"{lever.attribute} {present.value}, {WEIGHTS[lever]} {present.weight}"
+    if lever is LeverKind.PARTITION:
+        found += "; slurmctld forgets what is set when it restarts, and saf sets it again at its next cycle"
+    if not present.weight:
+        return CheckResult(PROBLEM, found, wanted, _conf(f"{WEIGHTS[lever]} above 0"))
+    fix = f"saf.toml: raise control.raised above the value found, or see who set {facts.steered}"
+    return want(present.value <= facts.raised, WARNING, found, wanted, fix)
 
 
 def _other_account(facts: Facts, account: str) -> str:

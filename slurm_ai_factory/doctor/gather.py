@@ -73,7 +73,9 @@ def gather_facts(
         clock_tolerance=config.slurm.clock_tolerance,
         user=user,
         mode=config.control.mode,
-        accounts=config.control.account,
+        accounts=config.control.steered,
+        steered_by=config.control.lever,
+        raised=config.control.raised or 0,
         goal=config.promise.target_share + config.promise.margin,
         share_max=config.control.share_max,
         weights=config.promise.resource.weights,
@@ -101,6 +103,8 @@ def _lever_without_ledger(config: Config, rules: Rules, now: Instant) -> Lever |
     """The lever by rules and account tree alone; None where a rule needs the registry of the ledger."""
     if any(rule.beneficiary is None for rule in rules.rules):
         return None
+    if config.control.switch:
+        return Lever()
     return Lever(conflict_sentence(conflicts(rules, config.control.account, now)), lever_remedy(rules))
 
 
@@ -111,17 +115,19 @@ def _readable(
 
     ``above``: the accounts above the steered ones.
     """
+    switch = config.control.switch
     reads: dict[str, Callable[[], Any]] = {
         "partitions": slurm.partitions,
         "usage_factors": slurm.usage_factors,
         "coordinators": lambda: slurm.coordinators(above),
         "admin_level": lambda: slurm.admin_level(user),
         "slurmdbd": slurm.slurmdbd,
+        "switch": lambda: slurm.switch(switch.lever, switch.name) if switch else None,
         "nodes": slurm.nodes,
         "size": lambda: next((size.tres for size in slurm.events(now - 1, now)[0] if size.until is None), ""),
         "transactions": lambda: sorted(
             change
-            for account in config.control.account
+            for account in (() if switch else config.control.account)
             for change in slurm.share_changes(account, now - LOOK_BACK)
         ),
     }

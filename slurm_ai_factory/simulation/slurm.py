@@ -21,6 +21,7 @@ from slurm_ai_factory.core.records import (
     Change,
     Charge,
     Instant,
+    LeverKind,
     Outage,
     PriorityConfig,
     Rejected,
@@ -28,6 +29,7 @@ from slurm_ai_factory.core.records import (
     Run,
     Size,
     Subject,
+    SwitchNow,
 )
 from slurm_ai_factory.errors import SlurmError
 from slurm_ai_factory.simulation import fair_tree
@@ -187,6 +189,14 @@ class ModelSlurm:
     def unreadable(self) -> list[Rejected]:
         """The model has nothing that cannot be read."""
         return []
+
+    def switch(self, _lever: LeverKind, _name: str) -> SwitchNow | None:
+        """The model has neither QOS nor partitions with priorities of their own."""
+        return None
+
+    def set_switch(self, change: Change, _deadline: float, /) -> None:
+        """Raises SlurmError."""
+        raise SlurmError(f"the model cluster steers accounts, and has no {change.object}; steer an account")
 
     def set_raw_shares(self, change: Change, _deadline: float, /) -> None:
         """Set RawShares as sacctmgr does. Raises SlurmError for an account not on the steered level."""

@@ -111,10 +111,7 @@ def decide(policy: Policy, observed: Observed, last: ControlState | None, now: I
     if rows is None:
         return _hold(reason, now, inputs, state)
     changes = _changes(level, rows)
-    steps = ", ".join(
-        f"{step.account} RawShares {step.raw_shares_before} -> {step.raw_shares_after}" for step in changes
-    )
-    sentence = f"{steps}: {REASONS[reason]}"
+    sentence = f"{', '.join(change.step for change in changes)}: {REASONS[reason]}"
     return Decision(at=now, reason=reason, sentence=sentence, inputs=inputs, state=state, changes=changes)
 
 
@@ -262,14 +259,8 @@ def _same_side(policy: Policy, usage: float, share: float, wanted: float) -> boo
     return usage + drift * (1 - usage) < low or usage - drift * usage > high
 
 
-def _inputs(
-    policy: Policy,
-    measurement: Measurement,
-    level: SteeredLevel,
-    owed: Owed,
-    u_ref: float,
-    wanted: float,
-) -> Inputs:
+def measured_inputs(policy: Policy, measurement: Measurement, owed: Owed) -> Inputs:
+    """What a decision with any lever rests on."""
     return {
         "window": measurement.window.name,
         "as_of": measurement.as_of,
@@ -282,6 +273,19 @@ def _inputs(
         "payback_share": owed.payback,
         "capture_share": owed.capture,
         "owed_share": owed.share,
+    }
+
+
+def _inputs(
+    policy: Policy,
+    measurement: Measurement,
+    level: SteeredLevel,
+    owed: Owed,
+    u_ref: float,
+    wanted: float,
+) -> Inputs:
+    return {
+        **measured_inputs(policy, measurement, owed),
         "usage_share": level.usage_share,
         "debit": policy.debit_max,
         "u_ref": u_ref,

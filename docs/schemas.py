@@ -97,7 +97,8 @@ RECORDED_DECISION = {
     "inputs": OBJECT,
 }
 DONE = RECORDED_DECISION | {
-    "object": TEXT, "attribute": TEXT, "account": TEXT, "raw_shares_before": WHOLE, "raw_shares_after": WHOLE, "status": TEXT,
+    "object": TEXT, "attribute": TEXT, "account": TEXT, "raw_shares_before": WHOLE, "raw_shares_after": WHOLE,
+    "status": TEXT,
     "settled_at": null(AT), "raw_shares_read": null(WHOLE), "note": null(TEXT),
 }  # fmt: skip
 DETAIL = {"category": TEXT, "organisation": TEXT, "sector": TEXT, "municipality": TEXT, "hub": TEXT}
@@ -284,7 +285,8 @@ ANSWERS: Mapping[str, Shape] = {
         cluster=TEXT, mode=TEXT, share=SHARE,
         holds=each(keys(reason=TEXT, since=null(AT), until=Maybe(AT), why=Maybe(TEXT))),
         lever=keys(
-            object=TEXT, names=each(TEXT), outside_share=null(NUMBER), other_share=null(NUMBER), says=each(TEXT)
+            object=TEXT, names=each(TEXT), outside_share=null(NUMBER), other_share=null(NUMBER),
+            says=each(TEXT),
         ),
         last_read_at=AT, read_overdue=YES_NO, last_decision=null(keys(**RECORDED_DECISION)),
         last_change=null(keys(**DONE)), leader=null(TEXT),

@@ -54,8 +54,9 @@ def _value(report: CycleReport, slurm: Slurm) -> dict[str, Any]:
         "delivered_share": gathered.measurement.delivered_share,
         "decision": output.decision_value(report.decision, slurm),
         "outcomes": [
-            {"object": outcome.change.lever, "account": outcome.change.account, "raw_shares_after": outcome.change.raw_shares_after,
-             "status": outcome.status, "note": outcome.note}
+            {"object": outcome.change.lever, "account": outcome.change.account,
+             "raw_shares_after": outcome.change.raw_shares_after, "status": outcome.status,
+             "note": outcome.note}
             for outcome in report.outcomes
         ],
         "seconds": report.seconds,

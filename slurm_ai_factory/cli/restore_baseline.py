@@ -53,8 +53,8 @@ def restore_baseline_command(yes: bool, number: bool) -> None:
             sys.exit(1)
         outcomes = applying.restore_baseline(site, number)
     rows = [
-        {"object": o.change.lever, "account": o.change.account, "raw_shares": o.change.raw_shares_after, "status": o.status,
-         "note": o.note}
+        {"object": o.change.lever, "account": o.change.account, "raw_shares": o.change.raw_shares_after,
+         "status": o.status, "note": o.note}
         for o in outcomes
     ]  # fmt: skip
     if chosen.json or not chosen.quiet:

@@ -173,8 +173,8 @@ class ControlSection:
     )
     lever: LeverKind = _key(
         values.as_lever,
-        "account: steer RawShares; qos, partition: switch the Priority of the QOS or the PriorityJobFactor of "
-        "the partition between the value found and control.raised",
+        "account: steer RawShares; qos or partition: switch its Priority or PriorityJobFactor between the "
+        "value found and control.raised",
         "account",
     )
     qos: str | None = _key(values.as_text, "QOS that holds the region, for lever = qos", None)

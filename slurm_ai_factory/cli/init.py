@@ -43,8 +43,8 @@ RULES = """\
 # Rules, in order; the first that matches decides. Conditions: account_subtree, account, user, qos,
 # partition, wckey, reservation, comment (a name or a list); dates: since, until. Also: category,
 # organisation, sector, municipality, hub; or beneficiary = "registry": see `saf organisation`.
-# A region defined by a partition, a QOS or users is measured but not steered: RawShares belong to
-# accounts. To steer it, give it its own account directly under root.
+# A region defined by users is measured but not steered: RawShares belong to accounts. To steer it, give
+# it its own account. A region that is a QOS or a partition can be steered by a switch: control.lever.
 """
 
 NO_DEFAULT: dict[str, object] = {"registry.region": [], "registry.hubs": []}

@@ -78,6 +78,10 @@ class ModelCluster:
         self._state.shares[node] = raw_shares
         self._state.moved[self._tree.parent[node]] = True
 
+    def favour(self, priority: float) -> None:
+        """Give regional jobs this priority for nothing; waiting ones get it at the next pass."""
+        self._rules = self._rules._replace(favour=priority)
+
     def reset_usage(self) -> None:
         """Forget all usage, as PriorityUsageResetPeriod does."""
         self._state.usage[:] = 0

@@ -12,19 +12,19 @@ class Named(NamedTuple):
     """A policy as it was asked for."""
 
     name: str
-    kind: str  #: floor, static, reset, partition, oracle
-    share: float  #: of the level, or of the machine, that the region has
+    kind: str  #: floor, switch, static, reset, partition, oracle
+    share: float  #: of the level, or of the machine, that the region has; of a switch that is lowered
     period: str = ""  #: of a reset
 
 
 def named(text: str, target: float) -> Named:
-    """floor, static:0.33, reset:quarter, partition:0.25 or oracle. Raises ValueError for anything else."""
+    """floor, switch:0.1, static:0.33, reset:quarter, partition:0.25 or oracle. Else raises ValueError."""
     kind, _, value = text.partition(":")
     if text in ("floor", "oracle"):
         return Named(text, kind, target)
     if kind == "reset" and value in ("month", "quarter", "half", "year"):
         return Named(text, kind, target, value)
-    if kind in ("static", "partition"):
+    if kind in ("switch", "static", "partition"):
         try:
             share = float(value)
         except ValueError:
@@ -32,7 +32,8 @@ def named(text: str, target: float) -> Named:
         if 0 < share < 1:
             return Named(text, kind, share)
     raise ValueError(
-        f"{text!r} is not a policy: use floor, static:0.25, reset:quarter, partition:0.25 or oracle"
+        f"{text!r} is not a policy: use floor, switch:0.1, static:0.25, reset:quarter, partition:0.25 or "
+        "oracle"
     )
 
 

@@ -14,11 +14,13 @@ from slurm_ai_factory.core.programme.retention import Retained
 from slurm_ai_factory.core.records import (
     PARENT_SHARES,
     Association,
+    LeverKind,
     Mode,
     Node,
     Partition,
     PriorityConfig,
     Slurmdbd,
+    SwitchNow,
     Transaction,
 )
 from slurm_ai_factory.doctor import checks
@@ -77,6 +79,7 @@ BARE = Partition("old", 1, "", "NO")
 UNPRIVILEGED = {"admin_level": "None"}
 HIDING = {**UNPRIVILEGED, **config(private_data=("jobs",))}
 OWN = Transaction(NOW - 3 * DAY, "saf", "25")
+QOS: dict[str, Any] = {"steered_by": LeverKind.QOS, "accounts": ("regional",), "raised": 100}
 BAD: list[tuple[str, dict[str, Any], str, str, str]] = [
     ("clock", {"now": NOW + 31}, PROBLEM, "+31 s", "chronyc makestep"),
     ("clock", {"now": NOW - 3600}, PROBLEM, "-3600 s", "chronyc makestep"),
@@ -133,6 +136,10 @@ BAD: list[tuple[str, dict[str, Any], str, str, str]] = [
     ("region", level(LEVEL[3], account("regional", PARENT_SHARES)), PROBLEM, "Fairshare=parent",
      "set fairshare="),
     ("region", level(LEVEL[3], account("regional", 0)), PROBLEM, "Fairshare=0", "set fairshare="),
+    ("switch", {**QOS, "switch": None}, PROBLEM, "does not have it", "control.qos"),
+    ("switch", {**QOS, "switch": SwitchNow(5, 0)}, PROBLEM, "PriorityWeightQOS 0",
+     "PriorityWeightQOS above 0"),
+    ("switch", {**QOS, "switch": SwitchNow(101, 9)}, WARNING, "Priority 101", "control.raised"),
     ("lever", {"lever": Lever("account regional is steered, but no rule", "set it")}, PROBLEM,
      "is steered, but no rule", "set it"),
     ("lever", {"lever": Lever(reach=Reach(50, 50, 50))}, WARNING, "50.0% of the regional charge is outside",
@@ -282,3 +289,15 @@ def test_several_steered_accounts_are_examined_each_by_its_name() -> None:
     ]
     writer = finding("foreign_writer", **good, transactions=(OWN, Transaction(NOW - DAY, "eve", "26")))
     assert "RawShares of ra, rb" in writer.wanted
+
+
+def test_with_a_switch_the_checks_of_shares_are_not_made() -> None:
+    """The region has no account, so there is none to find fault with."""
+    findings = {
+        result.check: result for result in checks.examine(replace(GOOD, **QOS, switch=SwitchNow(5, 9)))
+    }
+    assert [name for name, result in findings.items() if result.level != OK] == []
+    idle = {name for name, result in findings.items() if "control.lever is qos" in result.found}
+    assert idle == checks.OF_SHARES
+    partition = finding("switch", **QOS | {"steered_by": LeverKind.PARTITION}, switch=SwitchNow(5, 9))
+    assert "forgets what is set when it restarts" in partition.found

@@ -103,6 +103,7 @@ ASKED = {
     "floor": ("floor", 0.25, ""),
     "oracle": ("oracle", 0.25, ""),
     "static:0.33": ("static", 0.33, ""),
+    "switch:0.1": ("switch", 0.1, ""),
     "partition:0.25": ("partition", 0.25, ""),
     "reset:quarter": ("reset", 0.25, "quarter"),
 }

@@ -65,7 +65,7 @@ COLUMNS = ("policy", "share", "worst window", "missed", "starved", "short by", "
     "names",
     metavar="P",
     multiple=True,
-    help="floor, static:0.25, reset:quarter, partition:0.25 or oracle; repeatable.",
+    help="floor, switch:0.1, static:0.25, reset:quarter, partition:0.25 or oracle; repeatable.",
 )
 @click.option(
     "--target",

@@ -174,13 +174,13 @@ def switch_check(facts: Facts) -> CheckResult:
     wanted = f"{lever} {facts.steered} with a weight, and a value of at most {facts.raised}"
     if present is None:
         return CheckResult(PROBLEM, "Slurm does not have it", wanted, f"saf.toml: correct control.{lever}")
-    found = f"{lever.attribute} {present.value}, {WEIGHTS[lever]} {present.weight}"
+    state = f"{lever.attribute} {present.value}, {WEIGHTS[lever]} {present.weight}"
     if lever is LeverKind.PARTITION:
-        found += "; slurmctld forgets what is set when it restarts, and saf sets it again at its next cycle"
+        state += "; slurmctld forgets what is set when it restarts, and saf sets it again at its next cycle"
     if not present.weight:
-        return CheckResult(PROBLEM, found, wanted, _conf(f"{WEIGHTS[lever]} above 0"))
+        return CheckResult(PROBLEM, state, wanted, _conf(f"{WEIGHTS[lever]} above 0"))
     fix = f"saf.toml: raise control.raised above the value found, or see who set {facts.steered}"
-    return want(present.value <= facts.raised, WARNING, found, wanted, fix)
+    return want(present.value <= facts.raised, WARNING, state, wanted, fix)
 
 
 def _other_account(facts: Facts, account: str) -> str:

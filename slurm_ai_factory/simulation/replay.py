@@ -117,7 +117,6 @@ def _steered(trial: Trial, cluster: ModelCluster, progress: OnReplayed, switched
     chance = np.random.default_rng(trial.faults.seed)
     control = replace(trial.control, account=cluster.regional or trial.control.account)
     own = {SWITCH.name: 0} if switched else {row.account: row.raw_shares for row in cluster.associations()}
-    raised = 0
     state: ControlState | None = None
     writes: list[Decision] = []
     while cluster.now < cluster.until:
@@ -129,11 +128,7 @@ def _steered(trial: Trial, cluster: ModelCluster, progress: OnReplayed, switched
         day = [decision for decision in writes[-100:] if decision.at > cluster.now - DAY]
         count = sum(len(decision.changes) for decision in day)
         last = state and replace(state, writes_last_day=count, baseline=own)
-        if switched:
-            observed = replace(books.observed(), switch=SwitchNow(raised, 1))
-            decision = decide_switch(control, SWITCH, observed, last, cluster.now)
-        else:
-            decision = decide(control, books.observed(), last, cluster.now)
+        decision = _decision(control, books, last, switched)
         state = decision.state
         if decision.changes:
             writes.append(decision)
@@ -141,12 +136,20 @@ def _steered(trial: Trial, cluster: ModelCluster, progress: OnReplayed, switched
                 if chance.random() < trial.faults.lost_writes:
                     continue
                 if switched:
-                    raised = change.raw_shares_after
-                    cluster.favour(FAVOUR * raised)
+                    cluster.favour(FAVOUR * change.raw_shares_after)
                 else:
                     cluster.set_raw_shares(change.account, change.raw_shares_after)
         progress(cluster.now)
     return writes
+
+
+def _decision(control: Policy, books: Books, last: ControlState | None, switched: bool) -> Decision:
+    """That of the shares, or of the switch."""
+    observed, now = books.observed(), books.cluster.now
+    if not switched:
+        return decide(control, observed, last, now)
+    present = SwitchNow(int(books.cluster.favoured), 1)
+    return decide_switch(control, SWITCH, replace(observed, switch=present), last, now)
 
 
 def promise_of(target: float, margin: float, resource: str) -> Promise:

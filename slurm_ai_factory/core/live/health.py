@@ -46,8 +46,8 @@ def holds(
 
     ``resource`` has the TRES of the promise; ``waiting`` says whether any job waits that could start.
     """
-    found = (*_of_configuration(priority, resource), *_of_scheduler(diagnostics, waiting))
-    return tuple(hold for hold in found if lever is LeverKind.ACCOUNT or hold.reason not in OF_FAIRSHARE)
+    every = (*_of_configuration(priority, resource), *_of_scheduler(diagnostics, waiting))
+    return tuple(hold for hold in every if lever is LeverKind.ACCOUNT or hold.reason not in OF_FAIRSHARE)
 
 
 def _of_configuration(priority: PriorityConfig, resource: Iterable[str]) -> Iterator[Hold]:

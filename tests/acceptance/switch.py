@@ -61,9 +61,9 @@ is the switch's doing. The goal is {goal}. Length: {hours} hours.
 
 An hour here is what five days are with a half-life of 7 days. While the switch is raised, all jobs that start
 are the region's, and jobs that run do not stop when it is lowered: so the hours differ more than the mean.
-The region is above its goal because few jobs run at a time on 16 CPUs: the set-point lets usage pass it by two
-runs and the hysteresis, and follows from there. With shares the same cluster gives it 0.322 while the others
-are there ([accept-slurm](accept-slurm.md)).
+The region is above its goal because few jobs run at a time on 16 CPUs: the set-point lets usage pass it
+by two runs and the hysteresis, and follows from there. With shares the same cluster gives it 0.322 while the
+others are there ([accept-slurm](accept-slurm.md)).
 """
 
 

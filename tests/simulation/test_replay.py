@@ -84,6 +84,15 @@ def test_the_floor_is_kept_where_static_shares_break_it() -> None:
 
 
 @pytest.mark.parametrize("name", ["saturated", "holiday"])
+def test_a_switch_keeps_the_floor_too_and_leaves_the_rest_to_the_others(name: str) -> None:
+    """While it is lowered, shares leave the region a tenth."""
+    switch, floor = result(name, "switch:0.1"), result(name, "floor")
+    assert switch.violation_ratio == 0
+    assert abs(switch.delivered_share - floor.delivered_share) < 0.03
+    assert 0 < switch.writes_per_day < 5
+
+
+@pytest.mark.parametrize("name", ["saturated", "holiday"])
 def test_the_oracle_gives_at_least_what_the_floor_does_and_that_at_least_the_floor(name: str) -> None:
     oracle, floor = result(name, "oracle"), result(name, "floor")
     assert oracle.delivered_share >= floor.delivered_share >= FLOOR

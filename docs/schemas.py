@@ -12,6 +12,7 @@ from typing import Any
 
 from slurm_ai_factory.core.measure.figures import FIGURES, PROMISE_KEYS, SCHEMA, Unit
 from slurm_ai_factory.core.programme import registry_sheet
+from slurm_ai_factory.report.values import OF_TERM
 
 Shape = Mapping[str, Any]
 
@@ -86,6 +87,7 @@ OF_SHARE = {
     **figures(*(key for key, figure in FIGURES.items() if figure.in_json)), "groups": each(GROUP),
 }  # fmt: skip
 SHARE = keys(**OF_SHARE)
+OF_REPORT = {key: shape for key, shape in OF_SHARE.items() if key not in OF_TERM}
 PROMISES = each(keys(**figures(*PROMISE_KEYS)))
 CHANGE = keys(
     cluster=TEXT, object=TEXT, attribute=TEXT, account=TEXT, raw_shares_before=WHOLE, raw_shares_after=WHOLE,
@@ -322,7 +324,7 @@ REPORT = "report file"
 """The JSON file that `saf report` writes; its inner objects are those of docs/howto/report.md."""
 FILES: Mapping[str, Shape] = {
     REPORT: keys(
-        report=OBJECT, promise=OBJECT, answer=OBJECT, share=SHARE, programme=OBJECT,
+        report=OBJECT, promise=OBJECT, answer=OBJECT, share=keys(**OF_REPORT), programme=OBJECT,
         resources=each(OBJECT), trend=each(OBJECT), weeks=each(OBJECT), tables=OBJECT, organisations=OBJECT,
         control=OBJECT, expertise=OBJECT, restatements=OBJECT, audits=each(OBJECT), fingerprint=OBJECT,
     ),

@@ -24,6 +24,7 @@ from slurm_ai_factory.core.measure.share import Group
 from slurm_ai_factory.core.records import (
     Bound,
     Decision,
+    Further,
     Hold,
     Instant,
     Mode,
@@ -33,7 +34,7 @@ from slurm_ai_factory.core.records import (
 )
 from slurm_ai_factory.core.rules.classify import Rules
 from slurm_ai_factory.errors import StandbyError
-from slurm_ai_factory.question import Further, Question
+from slurm_ai_factory.question import Question
 from slurm_ai_factory.steps import clocks, live, reading
 from slurm_ai_factory.steps.applying import carry_out, foreign_changes, settle_interrupted
 from slurm_ai_factory.steps.live import Signals

@@ -26,6 +26,7 @@ from slurm_ai_factory.core.programme.terms import PromiseTerms
 from slurm_ai_factory.core.records import (
     FIRST,
     Charge,
+    Further,
     Hour,
     Instant,
     Interval,
@@ -55,13 +56,6 @@ class Reached(NamedTuple):
     beneficiary: Beneficiary
     places: Mapping[str, str]  #: its category, sector, municipality and hub; "" where that is not known
     charge: Charge
-
-
-class Further(NamedTuple):
-    """The measurement of a further promise, and its margin."""
-
-    measurement: Measurement
-    margin: float
 
 
 class Answer(NamedTuple):
@@ -125,8 +119,11 @@ class Question:
         return replace(self, config=config, terms=known, window=window)
 
     def further(self) -> list[Further]:
-        """Every further promise that holds, by name, each in its own window; of one snapshot."""
-        names = self.ledger.promise_terms.further(self.then)
+        """Every further promise that holds, by name, each in its own window; of one snapshot.
+
+        Without further promises in the rules, the ledger is not asked.
+        """
+        names = sorted({membership.promise for membership in self.rules.promises})
         asked = [other for other in map(self.of, names) if not other.config.promise_of().ended]
         if not asked:
             return []

@@ -33,10 +33,9 @@ from slurm_ai_factory.cli.simulate import compiled
 from slurm_ai_factory.cli.wiring import log_level, opened_ledger, reachable_ledger_url
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import windows
-from slurm_ai_factory.core.records import Association, Instant
+from slurm_ai_factory.core.records import Association, Further, Instant
 from slurm_ai_factory.daemon import Daemon
 from slurm_ai_factory.errors import ConfigError, LedgerError
-from slurm_ai_factory.question import Further
 from slurm_ai_factory.steps.site import Site
 
 if TYPE_CHECKING:

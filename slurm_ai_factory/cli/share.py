@@ -24,8 +24,7 @@ from slurm_ai_factory.cli.arguments import (
 from slurm_ai_factory.cli.options import SafCommand, chosen
 from slurm_ai_factory.cli.wiring import opened_books
 from slurm_ai_factory.core.measure import outlook, share
-from slurm_ai_factory.core.records import FIRST, Measurement, Subject
-from slurm_ai_factory.question import Further
+from slurm_ai_factory.core.records import FIRST, Further, Measurement, Subject
 
 KEYS = ("account", "category", "cluster", "hub", "municipality", "organisation", "partition", "sector")
 

@@ -28,13 +28,21 @@ from slurm_ai_factory.core.control.reasons import HOLDS
 from slurm_ai_factory.core.measure import outlook
 from slurm_ai_factory.core.measure.assessment import Assessment, assess
 from slurm_ai_factory.core.measure.figures import FIGURES, Unit
-from slurm_ai_factory.core.records import ChangeStatus, Hour, Instant, LeverKind, Measurement, Verdict
+from slurm_ai_factory.core.records import (
+    ChangeStatus,
+    Further,
+    Hour,
+    Instant,
+    LeverKind,
+    Measurement,
+    Verdict,
+)
 from slurm_ai_factory.errors import LedgerError, one_sentence
 from slurm_ai_factory.language import DEFAULT, NBSP, language
 from slurm_ai_factory.ledger import Ledger
 from slurm_ai_factory.monitor.nagios import ServiceState, performance_data, service_check, service_line
 from slurm_ai_factory.monitor.sentence import promise_sentence
-from slurm_ai_factory.question import Further, Question
+from slurm_ai_factory.question import Question
 
 RECENT = 100
 AT_RISK = 3
@@ -60,9 +68,9 @@ def status_command(watch: bool, every: int, check: bool) -> None:
 
     Exit code 3: a floor or a cap is at risk. Exit code 4: control is on hold, or the ledger is stale.
 
-    Exit codes with --check: 0 OK. 1 WARNING: the share is below its floor, control is on hold, or part of
-    the window was not read or is unclassified. 2 CRITICAL: the floor is at risk, or the ledger is stale.
-    3 UNKNOWN: the ledger or the configuration cannot be read.
+    Exit codes with --check: 0 OK. 1 WARNING: the share is below its floor, a further promise is at risk,
+    control is on hold, or part of the window was not read or is unclassified. 2 CRITICAL: the floor is at
+    risk, or the ledger is stale. 3 UNKNOWN: the ledger or the configuration cannot be read.
     """
     if check:
         if watch or chosen.json or chosen.csv:
@@ -82,11 +90,11 @@ def _check() -> int:
     try:
         config = load_config()
         with opened_ledger(config) as ledger:
-            asked, ((measured, margin), *_), value = _gathered(config, ledger)
+            asked, promises, value = _gathered(config, ledger)
         config = asked.config
         speech = language(DEFAULT, config.promise.time_zone)
-        state, text = service_check(measured, margin, value["holds"], speech)
-        performance = performance_data(measured, margin, now(), config.daemon.ready_after)
+        state, text = service_check(promises, value["holds"], speech)
+        performance = performance_data(*promises[0], now(), config.daemon.ready_after)
     except Exception as error:
         state, text = ServiceState.UNKNOWN, one_sentence(error)
     output.draw(service_line(state, text, performance))

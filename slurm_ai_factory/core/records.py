@@ -306,6 +306,12 @@ class Verdict(StrEnum):
 FLOOR_VERDICTS = (Verdict.MET, Verdict.MISSED_DEMAND, Verdict.MISSED_STARVED, Verdict.OPEN)
 """The verdicts on a floor."""
 
+VERDICTS = {
+    Bound.FLOOR: FLOOR_VERDICTS,
+    Bound.CAP: (Verdict.KEPT, Verdict.EXCEEDED_IDLE, Verdict.EXCEEDED, Verdict.OPEN),
+}
+"""The verdicts on each bound."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
@@ -365,10 +371,23 @@ class Measurement:
         return max(0.0, float(promised - self.regional_charge))
 
     @property
+    def whole_charge(self) -> Charge | None:
+        """What the share is a part of; None where that is the capacity, and its size is not known."""
+        unknown = self.share_of == "capacity" and self.capacity is None
+        return None if unknown else self.total_charge
+
+    @property
     def excess_charge(self) -> float:
         """What was delivered above the target, of the same total; of interest for a cap."""
         allowed = Decimal(str(self.target_share)) * self.total_charge
         return max(0.0, float(self.regional_charge - allowed))
+
+
+class Further(NamedTuple):
+    """The measurement of a further promise, and its margin."""
+
+    measurement: Measurement
+    margin: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

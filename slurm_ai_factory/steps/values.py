@@ -13,6 +13,7 @@ from slurm_ai_factory.core.measure import share
 from slurm_ai_factory.core.records import (
     Association,
     Decision,
+    Further,
     Hold,
     Hour,
     Instant,
@@ -21,7 +22,6 @@ from slurm_ai_factory.core.records import (
     PriorityConfig,
     SwitchNow,
 )
-from slurm_ai_factory.question import Further
 from slurm_ai_factory.steps.applying import Outcome
 from slurm_ai_factory.steps.live import Signals
 from slurm_ai_factory.steps.reading import Read

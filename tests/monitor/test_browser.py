@@ -24,6 +24,7 @@ STATES = {
     "fresh": Board("c"),
     "failed": examples.failed(),
     "held": examples.held("no_account"),
+    "promised": examples.complete(further=examples.FURTHER),
     "standby": examples.standby(),
 }
 

@@ -49,7 +49,8 @@ def assess(measurement: Measurement, margin: float) -> Assessment:
     below = side is FloorSide.BELOW
     required, attainable = _needed(m, margin, ahead.attainable_share) if below else (None, None)
     expected = None if m.ended else ahead.expected_share
-    above = m.bound is Bound.CAP and not m.ended and m.excess_charge > 0
+    capped = m.bound is Bound.CAP and not m.ended and m.whole_charge is not None
+    above = capped and m.excess_charge > 0
     return Assessment(
         verdict=judged.verdict,
         reason=judged.reason,

@@ -62,6 +62,7 @@ VALUES = {
     "as_address": "`address:port`; no address is all of this machine's",
     "as_source": "`commands` or `pyslurm`",
     "as_mode": "`observe`, `advise` or `enforce`",
+    "as_lever": "`account`, `qos` or `partition`",
     "as_zone": "time zone name with whole-hour offset",
     "as_window": "`month`, `quarter`, `half`, `year` or `rolling:30d`",
     "as_instant": "date or ISO 8601 instant; UTC without an offset",

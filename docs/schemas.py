@@ -89,7 +89,10 @@ OF_SHARE = {
 SHARE = keys(**OF_SHARE)
 OF_REPORT = {key: shape for key, shape in OF_SHARE.items() if key not in OF_TERM}
 PROMISES = each(keys(**figures(*PROMISE_KEYS)))
-CHANGE = keys(cluster=TEXT, account=TEXT, raw_shares_before=WHOLE, raw_shares_after=WHOLE, command=each(TEXT))
+CHANGE = keys(
+    cluster=TEXT, object=TEXT, attribute=TEXT, account=TEXT, raw_shares_before=WHOLE, raw_shares_after=WHOLE,
+    command=each(TEXT),
+)  # fmt: skip
 DECISION = keys(promise=TEXT, at=AT, reason=TEXT, sentence=TEXT, inputs=OBJECT, changes=each(CHANGE))
 RECORDED_DECISION = {
     "promise": TEXT,
@@ -101,7 +104,8 @@ RECORDED_DECISION = {
     "inputs": OBJECT,
 }
 DONE = RECORDED_DECISION | {
-    "account": TEXT, "raw_shares_before": WHOLE, "raw_shares_after": WHOLE, "status": TEXT,
+    "object": TEXT, "attribute": TEXT, "account": TEXT, "raw_shares_before": WHOLE, "raw_shares_after": WHOLE,
+    "status": TEXT,
     "settled_at": null(AT), "raw_shares_read": null(WHOLE), "note": null(TEXT),
 }  # fmt: skip
 DETAIL = {"category": TEXT, "organisation": TEXT, "sector": TEXT, "municipality": TEXT, "hub": TEXT}
@@ -185,7 +189,7 @@ ANSWERS: Mapping[str, Shape] = {
             at=AT, mode=TEXT, runs=WHOLE, changed=WHOLE, rejected=each(keys(line=TEXT, reason=TEXT)),
             unknown_states=each(TEXT), unknown_accounts=each(TEXT), delivered_share=null(NUMBER),
             decision=DECISION, beside=each(DECISION),
-            outcomes=each(keys(account=TEXT, raw_shares_after=WHOLE, status=TEXT, note=TEXT)),
+            outcomes=each(keys(object=TEXT, account=TEXT, raw_shares_after=WHOLE, status=TEXT, note=TEXT)),
             seconds=NUMBER,
         ),
         keys(decision=DECISION, beside=each(DECISION)),
@@ -266,7 +270,7 @@ ANSWERS: Mapping[str, Shape] = {
         unexplained=NUMBER, rejected=WHOLE,
     ),
     "report": keys(files=each(TEXT), fingerprint=TEXT, proposal=Maybe(null(WHOLE))),
-    "restore-baseline": rows(account=TEXT, raw_shares=WHOLE, status=TEXT, note=TEXT),
+    "restore-baseline": rows(object=TEXT, account=TEXT, raw_shares=WHOLE, status=TEXT, note=TEXT),
     "resume": keys(**PAUSE),
     "rules check": keys(
         file=TEXT, rules=WHOLE, problems=each(PROBLEM), gone=each(PROBLEM), hidden=each(TEXT),
@@ -305,7 +309,10 @@ ANSWERS: Mapping[str, Shape] = {
     "status": keys(
         cluster=TEXT, mode=TEXT, share=SHARE, promises=PROMISES,
         holds=each(keys(reason=TEXT, since=null(AT), until=Maybe(AT), why=Maybe(TEXT))),
-        lever=keys(outside_share=null(NUMBER), other_share=null(NUMBER), says=each(TEXT)),
+        lever=keys(
+            object=TEXT, names=each(TEXT), outside_share=null(NUMBER), other_share=null(NUMBER),
+            says=each(TEXT),
+        ),
         last_read_at=AT, read_overdue=YES_NO, last_decision=null(keys(**RECORDED_DECISION)),
         last_change=null(keys(**DONE)), leader=null(TEXT),
     ),

@@ -17,6 +17,7 @@ from slurm_ai_factory.config import checked
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.control import lever
 from slurm_ai_factory.core.control.several import Guard, Steering, decide_all
+from slurm_ai_factory.core.control.switch import decide_switch
 from slurm_ai_factory.core.live import cross_check
 from slurm_ai_factory.core.measure import share
 from slurm_ai_factory.core.measure.share import Group
@@ -29,6 +30,7 @@ from slurm_ai_factory.core.records import (
     Mode,
     Observed,
     PriorityConfig,
+    SwitchNow,
 )
 from slurm_ai_factory.core.rules.classify import Rules
 from slurm_ai_factory.errors import StandbyError
@@ -59,7 +61,7 @@ def run(site: Site, stopwatch: Callable[[], float]) -> CycleReport:
         outcomes=tuple(outcome for of_one in outcomes for outcome in of_one),
         mode=mode,
         seconds=stopwatch() - began,
-        steered=site.config.steered_accounts,
+        steered=(*site.config.control.steered, *site.config.accounts_beside),
     )
 
 
@@ -84,7 +86,7 @@ def gather(site: Site) -> Gathered:
 
 def observe(site: Site, now: Instant, priority: PriorityConfig, read: Read) -> Gathered:
     """Slurm's shares and queue, and the measurement as of the last complete read."""
-    associations = site.slurm.associations()
+    associations, switch = site.slurm.associations(), switch_now(site)
     site.ledger.intake.record_accounts(associations, now)
     site.ledger.registry.keep_rules(site.config.rules, site.config.registry.region, now)
     mark = site.ledger.accounting.watermark() or now
@@ -112,13 +114,14 @@ def observe(site: Site, now: Instant, priority: PriorityConfig, read: Read) -> G
         earlier=earlier,
         holds=(*signals.holds, *contradictions(site, rules, signals, question.by_detail(0, groups))),
         run_charge=usual.run_charge,
-        waiting_accounts=frozenset(map(rules.top_level, signals.demand.waiting_accounts)),
+        waiting_rows=waiting_rows(rules, signals),
         associations=associations,
+        switch=switch,
         priority=priority,
         signals=signals,
         groups=groups,
         unknown_accounts=tuple(rules.unknown_accounts()),
-        foreign=foreign_changes(site, associations),
+        foreign=foreign_changes(site, associations, switch),
     )
 
 
@@ -148,13 +151,28 @@ def beside(
             )
 
 
+def switch_now(site: Site) -> SwitchNow | None:
+    """The value of the switch; None where accounts are steered, or the cluster does not have it."""
+    switch = site.config.control.switch
+    return site.slurm.switch(switch.lever, switch.name) if switch else None
+
+
+def waiting_rows(rules: Rules, signals: Signals) -> frozenset[str]:
+    """The rows of the association tree with jobs that could start: users, their accounts and those above."""
+    users = signals.demand.waiting_users
+    names = (name for account, user in users for name in (f"{account}/{user}", *rules.lineage(account)))
+    return frozenset(names)
+
+
 def contradictions(site: Site, rules: Rules, signals: Signals, steered: list[Group]) -> Iterator[Hold]:
-    """Holds where two things that must agree do not: sacct and squeue, the steered accounts and the rules."""
-    at = signals.diagnostics.at
-    conflicts = lever.conflicts(rules, site.config.control.account, at, steered)
+    """Holds where two things that must agree do not: sacct and squeue, what is steered and the rules."""
+    at, control = signals.diagnostics.at, site.config.control
+    conflicts = {} if control.switch else lever.conflicts(rules, control.account, at, steered)
     if hold := cross_check.cross_check_hold(site.ledger.accounting.open_jobs(), signals.listed, at):
         yield hold
     if hold := lever.lever_hold(rules, conflicts):
+        yield hold
+    if control.switch and (hold := lever.switch_hold(control.lever, control.steered[0], steered)):
         yield hold
 
 
@@ -167,23 +185,27 @@ def decide_to_write(site: Site, gathered: Gathered) -> tuple[Gathered, tuple[Dec
     writes = site.config.control.mode is Mode.ENFORCE and any(decision.changes for decision in decisions)
     if not writes and not site.ledger.control.planned():
         return gathered, decisions
-    associations = site.slurm.associations()
+    associations, switch = site.slurm.associations(), switch_now(site)
     settle_interrupted(site, associations)
-    gathered = replace(gathered, associations=associations, foreign=foreign_changes(site, associations))
+    foreign = foreign_changes(site, associations, switch)
+    gathered = replace(gathered, associations=associations, switch=switch, foreign=foreign)
     return gathered, decide_on(site, gathered)
 
 
 def decide_on(site: Site, gathered: Gathered) -> tuple[Decision, ...]:
     """The decision about each steered promise, the first one first, on what was gathered and remembered."""
-    half_life, control = gathered.priority.decay_half_life_seconds, site.ledger.control
+    half_life, ledger = gathered.priority.decay_half_life_seconds, site.ledger.control
+    control = gathered.config.control
     first = Steering(
-        gathered.config.policy(half_life), observed(site, gathered), control.last_state(gathered.at)
+        gathered.config.policy(half_life),
+        observed(site, gathered),
+        ledger.last_state(gathered.at, lever=control.lever),
     )
     others = [
         Steering(
             one.config.policy(half_life),
             observed_beside(first.observed, one, tuple(_operator_holds(site, gathered))),
-            control.last_state(gathered.at, one.measurement.promise),
+            ledger.last_state(gathered.at, one.measurement.promise),
         )
         for one in gathered.beside
     ]
@@ -193,6 +215,9 @@ def decide_on(site: Site, gathered: Gathered) -> tuple[Decision, ...]:
         for measurement, margin in gathered.further
         if measurement.bound is Bound.FLOOR and measurement.promise not in steered
     ]
+    if control.switch:
+        switched = decide_switch(first.policy, control.switch, first.observed, first.last, gathered.at)
+        return (switched, *decide_all(others, guards, gathered.at))
     return decide_all((first, *others), guards, gathered.at)
 
 
@@ -206,7 +231,8 @@ def observed(site: Site, gathered: Gathered) -> Observed:
         holds=(*_operator_holds(site, gathered), *gathered.holds),
         regional_backlog=gathered.signals.backlog(size),
         run_charge=gathered.run_charge,
-        waiting_accounts=gathered.waiting_accounts,
+        switch=gathered.switch,
+        waiting_rows=gathered.waiting_rows,
         noted={**gathered.signals.inputs(size), "foreign_change_from": gathered.foreign_change},
     )
 

@@ -339,12 +339,13 @@ def reached(question: Question) -> list[Reached]:
 
 
 def by_steered(question: Question) -> GroupKey:
-    """Steered account and DETAILS of a subject."""
-    steered = lever.steered_account(question.rules, question.config.control.account)
+    """Steered account, QOS or partition, and DETAILS of a subject."""
+    control = question.config.control
+    steered = lever.steered_object(question.rules, control.lever, control.steered)
 
     def key(subject: Subject, classification: Classification) -> tuple[str, ...]:
         details = (str(getattr(classification, label) or classification.beneficiary) for label in DETAILS)
-        return steered(subject.account), *details
+        return steered(subject), *details
 
     return key
 
@@ -360,10 +361,17 @@ def by_detail(position: int, groups: Sequence[Group]) -> list[Group]:
 
 
 def lever_of(question: Question, now: Instant) -> Lever:
-    """The steered accounts beside the rules and the window's charge."""
+    """What is steered beside the rules and the window's charge."""
     measured, groups = question.answer(by_steered(question))
-    steered = by_detail(0, groups)
-    conflicts = lever.conflicts(question.rules, question.config.control.account, now, steered)
+    steered, control = by_detail(0, groups), question.config.control
+    if control.switch:
+        hold = lever.switch_hold(control.lever, control.steered[0], steered)
+        return Lever(
+            hold.sentence if hold else "",
+            reach=lever.reach(steered),
+            delivered_share=measured.delivered_share,
+        )
+    conflicts = lever.conflicts(question.rules, control.account, now, steered)
     return Lever(
         lever.conflict_sentence(conflicts),
         lever.lever_remedy(question.rules),

@@ -107,9 +107,10 @@ def by_hand(url: str) -> psycopg.Connection[tuple[Any, ...]]:
 
 
 @contextmanager
-def new_ledger(postgresql: str, pattern: str = "pattern") -> Iterator[str]:
+def new_ledger(postgresql: str, like: str = "") -> Iterator[str]:
     """A migrated, empty ledger, or a copy of another, as the daemon's role sees it; dropped afterwards."""
     name = f"saf_{uuid4().hex}"
+    pattern = psycopg.conninfo.conninfo_to_dict(like)["dbname"] if like else "pattern"
     with psycopg.connect(postgresql, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE {pattern}".encode())
         yield as_role(_named(postgresql, name), "saf_daemon_login")

@@ -302,7 +302,8 @@ def decision_value(decision: Decision, slurm: Slurm) -> dict[str, Any]:
         "sentence": decision.sentence,
         "inputs": inputs(decision.inputs),
         "changes": [
-            {"cluster": c.cluster, "account": c.account, "raw_shares_before": c.raw_shares_before,
+            {"cluster": c.cluster, "object": c.lever, "attribute": c.lever.attribute,
+             "account": c.account, "raw_shares_before": c.raw_shares_before,
              "raw_shares_after": c.raw_shares_after, "command": slurm.argv(c)}
             for c in decision.changes
         ],

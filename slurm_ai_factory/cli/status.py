@@ -28,7 +28,15 @@ from slurm_ai_factory.core.control.reasons import HOLDS
 from slurm_ai_factory.core.measure import outlook
 from slurm_ai_factory.core.measure.assessment import Assessment, assess
 from slurm_ai_factory.core.measure.figures import FIGURES, Unit
-from slurm_ai_factory.core.records import ChangeStatus, Further, Hour, Instant, Measurement, Verdict
+from slurm_ai_factory.core.records import (
+    ChangeStatus,
+    Further,
+    Hour,
+    Instant,
+    LeverKind,
+    Measurement,
+    Verdict,
+)
 from slurm_ai_factory.errors import LedgerError, one_sentence
 from slurm_ai_factory.language import DEFAULT, NBSP, language
 from slurm_ai_factory.ledger import Ledger
@@ -147,6 +155,7 @@ def _status(asked: Question, measured: Measurement, reach: Reach) -> dict[str, A
         "share": output.share_value(measured, config.promise.margin),
         "holds": _holds(config, ledger, last, change, measured.as_of),
         "lever": {
+            "object": config.control.lever, "names": list(config.control.steered),
             "outside_share": reach.outside_share, "other_share": reach.other_share, "says": reach.sentences
         },
         "last_read_at": output.when(measured.as_of),
@@ -253,6 +262,15 @@ def _figures(m: Measurement, margin: float) -> Iterator[str]:
         yield f"{left:<13} {first:>9}   {right:<23} {second}{more.get(keys[1]) or ''}"
 
 
+def _lever_text(value: dict[str, Any]) -> str:
+    """What is to be said about the lever; nothing about accounts that hold the region."""
+    kind = LeverKind(value["object"])
+    switch = (
+        [] if kind is LeverKind.ACCOUNT else [f"{kind} {value['names'][0]}, a switch of {kind.attribute}"]
+    )
+    return "; ".join([*switch, *value["says"]])
+
+
 def _last(value: dict[str, Any], width: int) -> Iterator[StyledLine]:
     """The last read, decision and change, and the holds."""
     last, change = value["last_decision"], value["last_change"]
@@ -262,7 +280,7 @@ def _last(value: dict[str, Any], width: int) -> Iterator[StyledLine]:
         "last change": change
         and f"{change['at']} {change['account']} {change['raw_shares_before']} -> "
         f"{change['raw_shares_after']} ({change['status']})",
-        **({"lever": "; ".join(value["lever"]["says"])} if value["lever"]["says"] else {}),
+        **({"lever": lever_text} if (lever_text := _lever_text(value["lever"])) else {}),
     }
     for name, text in rows.items():
         first, *more = textwrap.wrap(text or "none", max(20, width - 14))

@@ -213,6 +213,10 @@ def checked(config: Config) -> Config:
         raise ConfigError(
             f"{config.file}: [control] writes_per_day is less than the accounts that one step writes"
         )
+    if control.switch and not (all(control.steered) and control.raised):
+        raise ConfigError(
+            f"{config.file}: [control] lever = {control.lever} needs {control.lever} and raised"
+        )
     if not config.registry.region and any(rule.beneficiary is None for rule in config.rules):
         raise ConfigError(
             f"{config.file}: [registry] region is empty, so no organisation would be regional; "

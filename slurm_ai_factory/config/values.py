@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.programme.suppression import LARGEST
-from slurm_ai_factory.core.records import HOUR, Mode
+from slurm_ai_factory.core.records import HOUR, LeverKind, Mode
 from slurm_ai_factory.core.tres import Resource
 
 SHORTEST_RETENTION = 30 * 24 * HOUR
@@ -116,6 +116,12 @@ def as_mode(value: object) -> Mode:
     if value not in list(Mode):
         raise ValueError(f"wants one of {', '.join(Mode)}")
     return Mode(str(value))
+
+
+def as_lever(value: object) -> LeverKind:
+    if value not in list(LeverKind):
+        raise ValueError(f"wants one of {', '.join(LeverKind)}")
+    return LeverKind(str(value))
 
 
 def as_source(value: object) -> str:

@@ -160,9 +160,14 @@ class Config:
         return max(1.5 * self.daemon.period, SLOW_COMMANDS * self.slurm.timeout)
 
     @property
+    def accounts_beside(self) -> tuple[str, ...]:
+        """The steered accounts of further promises."""
+        return tuple(name for names in self.control.promises.values() for name in names)
+
+    @property
     def steered_accounts(self) -> tuple[str, ...]:
         """The steered accounts of every promise, those of the first one first."""
-        return (*self.control.account, *(name for names in self.control.promises.values() for name in names))
+        return (*(() if self.control.switch else self.control.account), *self.accounts_beside)
 
     @property
     def users_of_rules(self) -> frozenset[str]:

@@ -53,8 +53,28 @@ class Mode(StrEnum):
     ENFORCE = "enforce"  #: sets RawShares
 
 
+class LeverKind(StrEnum):
+    """What the control changes (control.lever): by the kind of object in Slurm that has it."""
+
+    ACCOUNT = "account"
+    QOS = "qos"
+    PARTITION = "partition"
+
+    @property
+    def attribute(self) -> str:
+        """The number that is changed, as Slurm calls it."""
+        return {"account": "RawShares", "qos": "Priority", "partition": "PriorityJobFactor"}[self]
+
+
+class SwitchNow(NamedTuple):
+    """A QOS's Priority or a partition's PriorityJobFactor now, and how much such a term weighs."""
+
+    value: int
+    weight: int  #: PriorityWeightQOS or PriorityWeightPartition
+
+
 class ChangeStatus(StrEnum):
-    """What became of a change of RawShares."""
+    """What became of a change."""
 
     OBSERVED = "observed"  #: recorded in mode observe, not made
     ADVISED = "advised"  #: recommended in mode advise, not made
@@ -123,6 +143,11 @@ class Association:
     raw_usage: int | None = None  #: decayed billing TRES-seconds; None when sshare did not list the row
     effectv_usage: float | None = None
     level_fs: float | None = None
+
+    @property
+    def key(self) -> str:
+        """The account, or account/user."""
+        return self.account if self.user is None else f"{self.account}/{self.user}"
 
     @property
     def steerable(self) -> bool:
@@ -374,21 +399,37 @@ class Observed:
     holds: tuple[Hold, ...] = ()  #: while there is one, nothing is steered
     regional_backlog: float = 0.0  #: resource-seconds that waiting regional jobs may be expected to use
     run_charge: float = 0.0  #: of a run that ended lately, each weighted by itself; 0 where none did
-    waiting_accounts: frozenset[str] | None = None  #: top-level ones with jobs that could start
     earlier: tuple[
         Hour, ...
     ] = ()  #: those before the window that usage still holds; none if not all is known
+    switch: SwitchNow | None = None  #: None where control.lever is no switch, or Slurm does not have it
+    waiting_rows: frozenset[str] | None = None  #: accounts and account/user with jobs that could start
     noted: Inputs = field(default_factory=dict)  #: recorded with the decision, which does not depend on it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """One RawShares to set: the association (cluster, account), the present and the wanted value."""
+    """One value to set: the object (cluster, lever, account), the present and the wanted value.
+
+    With another lever than an account, ``account`` is the name of the QOS or partition, and the two values
+    are of the lever's attribute.
+    """
 
     cluster: str
     account: str
     raw_shares_before: int
     raw_shares_after: int
+    lever: LeverKind = LeverKind.ACCOUNT
+
+    @property
+    def object(self) -> str:
+        """The account, or the QOS or partition with its kind."""
+        return self.account if self.lever is LeverKind.ACCOUNT else f"{self.lever} {self.account}"
+
+    @property
+    def step(self) -> str:
+        """The change in words."""
+        return f"{self.object} {self.lever.attribute} {self.raw_shares_before} -> {self.raw_shares_after}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -398,7 +439,9 @@ class ControlState:
     at: Instant
     u_ref: float
     writes_last_day: int = 0
-    baseline: Mapping[str, int] = field(default_factory=dict)  #: account -> RawShares before our first change
+    baseline: Mapping[str, int] = field(
+        default_factory=dict
+    )  #: account, QOS or partition -> value found first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

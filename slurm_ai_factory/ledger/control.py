@@ -19,6 +19,7 @@ from slurm_ai_factory.core.records import (
     ControlState,
     Decision,
     Instant,
+    LeverKind,
     Pause,
 )
 from slurm_ai_factory.ledger.store import Store, json
@@ -59,6 +60,8 @@ class Control:
                 row = self.store.one(
                     "add_change",
                     decision_id=decision_id,
+                    object=change.lever,
+                    attribute=change.lever.attribute,
                     account=change.account,
                     raw_shares_before=change.raw_shares_before,
                     raw_shares_after=change.raw_shares_after,
@@ -72,8 +75,11 @@ class Control:
         rows = self.store.all("planned_changes", cluster_id=self.cluster_id)
         return [Planned(row[0], self._change(*row[1:])) for row in rows]
 
-    def _change(self, account: str, before: int, after: int) -> Change:
-        return Change(cluster=self.cluster, account=account, raw_shares_before=before, raw_shares_after=after)
+    def _change(self, account: str, before: int, after: int, lever: str) -> Change:
+        return Change(
+            cluster=self.cluster, account=account, raw_shares_before=before, raw_shares_after=after,
+            lever=LeverKind(lever),
+        )  # fmt: skip
 
     def settle(
         self, planned: Planned, *, at: Instant, raw_shares: int | None, note: str = ""
@@ -85,7 +91,9 @@ class Control:
         self.store.do("settle_change", change_id=planned.change_id, **values)
         return status
 
-    def last_state(self, now: Instant, promise: str = FIRST) -> ControlState | None:
+    def last_state(
+        self, now: Instant, promise: str = FIRST, lever: LeverKind = LeverKind.ACCOUNT
+    ) -> ControlState | None:
         """The newest state of the control law for a promise, with its number of writes in the last day."""
         key = {"cluster_id": self.cluster_id, "promise": promise}
         row = self.store.one("last_state", **key)
@@ -96,27 +104,28 @@ class Control:
             at=row[0],
             u_ref=row[1],
             writes_last_day=writes[0] if writes else 0,
-            baseline={account: shares.raw_shares for account, shares in self.baselines().items()},
+            baseline={account: shares.raw_shares for account, shares in self.baselines(lever).items()},
         )
 
-    def last_applied(self, account: str) -> int | None:
-        """The RawShares that the last applied change left; None before the first."""
-        row = self.store.one("last_applied", cluster_id=self.cluster_id, account=account)
+    def last_applied(self, account: str, lever: LeverKind = LeverKind.ACCOUNT) -> int | None:
+        """The value that the last applied change of this object left; None before the first."""
+        row = self.store.one("last_applied", cluster_id=self.cluster_id, object=lever, account=account)
         return row[0] if row else None
 
-    def keep_baseline(self, account: str, baseline: Baseline, at: Instant) -> None:
-        """Record the operator's own shares and those of the siblings, unless there is a baseline already."""
-        self.store.do(
-            "add_baseline", cluster_id=self.cluster_id, account=account, at=at, **baseline._asdict()
-        )
+    def keep_baseline(
+        self, account: str, baseline: Baseline, at: Instant, lever: LeverKind = LeverKind.ACCOUNT
+    ) -> None:
+        """Record the operator's own value and the siblings' shares, unless there is a baseline already."""
+        values = {"object": lever, "account": account, "at": at, **baseline._asdict()}
+        self.store.do("add_baseline", cluster_id=self.cluster_id, **values)
 
-    def drop_baseline(self, account: str) -> None:
-        """Delete the baseline, now that the operator's own shares are restored."""
-        self.store.do("drop_baseline", cluster_id=self.cluster_id, account=account)
+    def drop_baseline(self, account: str, lever: LeverKind = LeverKind.ACCOUNT) -> None:
+        """Delete the baseline, now that the operator's own value is restored."""
+        self.store.do("drop_baseline", cluster_id=self.cluster_id, object=lever, account=account)
 
-    def baselines(self) -> dict[str, Baseline]:
-        """The shares of each account before the first change."""
-        rows = self.store.all("baselines", cluster_id=self.cluster_id)
+    def baselines(self, lever: LeverKind = LeverKind.ACCOUNT) -> dict[str, Baseline]:
+        """The value of each object of this kind before the first change."""
+        rows = self.store.all("baselines", cluster_id=self.cluster_id, object=lever)
         return {account: Baseline(*shares) for account, *shares in rows}
 
     def say_pause(self, pause: Pause) -> None:

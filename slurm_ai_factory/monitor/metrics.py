@@ -28,7 +28,15 @@ from slurm_ai_factory.core.measure.assessment import assess
 from slurm_ai_factory.core.measure.figures import FIGURES, Figure
 from slurm_ai_factory.core.measure.share import Group
 from slurm_ai_factory.core.measure.tally import Tally
-from slurm_ai_factory.core.records import FLOOR_VERDICTS, VERDICTS, ChangeStatus, Further, Measurement, Mode
+from slurm_ai_factory.core.records import (
+    FLOOR_VERDICTS,
+    VERDICTS,
+    ChangeStatus,
+    Further,
+    LeverKind,
+    Measurement,
+    Mode,
+)
 from slurm_ai_factory.core.rules.classify import Beneficiary
 from slurm_ai_factory.core.rules.organisations import SBI_SECTIONS
 from slurm_ai_factory.monitor.board import CAUSES, Board, Durations, Shown
@@ -345,7 +353,12 @@ def _of_control(shown: Shown) -> Iterator[Metric]:
 
 
 def _shares(shown: Shown, labels: Labels) -> Iterator[Metric]:
-    """RawShares of each steered account, current and wanted; ratios are of all steered accounts together."""
+    """RawShares of each steered account, current and wanted; ratios are of all steered accounts together.
+
+    None of it with a switch, which has no RawShares and no level.
+    """
+    if shown.lever is not LeverKind.ACCOUNT:
+        return
     for name, doc, rows in (
         ("saf_raw_shares", "RawShares after the cycle.",
          {row.account: row.raw_shares for row in shown.steered}),

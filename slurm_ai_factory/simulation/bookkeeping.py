@@ -46,7 +46,7 @@ class Books:
             # As in ``Signals.backlog``: no more than the whole machine until the horizon.
             regional_backlog=min(size * self.horizon, self.cluster.backlog(self.horizon)),
             run_charge=next((charge for charge in charges if charge), 0.0),
-            waiting_accounts=self.cluster.waiting_accounts,
+            waiting_rows=self.cluster.waiting_accounts,
         )
 
     def measurement(self) -> Measurement:

@@ -82,7 +82,7 @@ def _inverted(jobs: Jobs, partition: Ints, start: Ints, others: Ints) -> NDArray
 
 @njit(cache=True)
 def _fits_in_place(jobs: Jobs, partition: Ints, regional: int, job: int) -> bool:
-    """Whether a regional job would have started in the place of the other's job, whatever was reserved."""
+    """Whether a regional job would have started in place of the other's job, whatever was reserved."""
     if partition[regional] != partition[job] or jobs.pool[regional] != jobs.pool[job]:
         return False
     if jobs.limit[regional] > jobs.limit[job]:

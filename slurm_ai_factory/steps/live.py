@@ -87,7 +87,9 @@ def signals_now(
             {row.job_id for row in queue if job_standing(row, now) in ALLOCATED},
             {row.job_id for row in queue},
         ),
-        holds=health.holds(diagnostics, priority, config.promise.resource.weights, bool(regional)),
+        holds=health.holds(
+            diagnostics, priority, config.promise.resource.weights, bool(regional), config.control.lever
+        ),
         horizon_seconds=config.control.horizon,
     )
 

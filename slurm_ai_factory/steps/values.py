@@ -20,6 +20,7 @@ from slurm_ai_factory.core.records import (
     Measurement,
     Mode,
     PriorityConfig,
+    SwitchNow,
 )
 from slurm_ai_factory.steps.applying import Outcome
 from slurm_ai_factory.steps.live import Signals
@@ -52,8 +53,9 @@ class Gathered:
     earlier: tuple[Hour, ...]  #: before the window, that usage still holds; none if not all is known
     holds: tuple[Hold, ...]  #: found in the answers of Slurm and of the ledger
     run_charge: float  #: of a run that ended lately, each weighted by itself; 0 where none did
-    waiting_accounts: frozenset[str]  #: top-level ones with jobs that could start
+    waiting_rows: frozenset[str]  #: accounts and account/user with jobs that could start
     associations: tuple[Association, ...]
+    switch: SwitchNow | None  #: None where accounts are steered, or Slurm does not have it
     priority: PriorityConfig
     signals: Signals
     groups: Sequence[share.Group]  #: the window's charge; each name is the steered account and DETAILS
@@ -63,8 +65,8 @@ class Gathered:
     @property
     def foreign_change(self) -> int | str | None:
         """``foreign`` in one value, with the account's name where several are steered."""
-        if len(self.config.control.account) == 1:
-            return self.foreign.get(self.config.control.account[0])
+        if len(self.config.control.steered) == 1:
+            return self.foreign.get(self.config.control.steered[0])
         return ", ".join(f"{account} {shares}" for account, shares in self.foreign.items()) or None
 
 
@@ -78,4 +80,4 @@ class CycleReport:
     outcomes: tuple[Outcome, ...]
     mode: Mode
     seconds: float
-    steered: tuple[str, ...]  #: the accounts
+    steered: tuple[str, ...]  #: the accounts, or one QOS or partition

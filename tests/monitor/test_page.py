@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from slurm_ai_factory.cli import cli
 from slurm_ai_factory.core.control.reasons import HOLDS, REASONS
-from slurm_ai_factory.core.records import Hour, Measurement, Window
+from slurm_ai_factory.core.records import Hour, LeverKind, Measurement, Window
 from slurm_ai_factory.core.tres import Resource
 from slurm_ai_factory.language import CATALOGUES, LANGUAGES, Language, catalogue, language
 from slurm_ai_factory.monitor import chart, page
@@ -42,6 +42,7 @@ BOARDS = {
     "promised": examples.complete(further=examples.FURTHER),
     "held": examples.held("no_account"),
     "foreign": examples.complete(steered=(Steered("regional", 37, 37, 25),)),
+    "switch": examples.complete(steered=(Steered("regional", 10, 1000, 0),), lever=LeverKind.QOS),
     "failed": examples.failed(),
     "failed at first": examples.failed(before=False),
     "standby": examples.standby(),
@@ -357,6 +358,19 @@ def test_a_small_site_reads_digits_and_never_minus_nothing(code: str) -> None:
     shown = ("0.020", "0.01%", "0.5 ") if code == "en" else ("0,020", "0,01%", "0,5 ")
     for figure in shown:
         assert figure in text, figure
+
+
+@pytest.mark.parametrize(
+    ("code", "name", "foreign"),
+    [
+        ("en", "Switch: Priority of QOS regional", "Another user changed Priority from 0."),
+        ("nl", "Schakelaar: Priority van QOS regional", "Iemand anders heeft Priority (was 0) gewijzigd."),
+    ],
+)
+def test_the_page_says_that_the_lever_is_a_switch(code: str, name: str, foreign: str) -> None:
+    text = read(BOARDS["switch"], code=code)
+    assert name in text
+    assert foreign in text
 
 
 @pytest.mark.parametrize("code", LANGUAGES)

@@ -161,12 +161,13 @@ def test_the_value_of_access_needs_all_prices(
 @pytest.mark.parametrize(("least", "told"), [(4, True), (5, False)])
 def test_the_value_of_access_tells_nothing_of_few(made: Year, least: int, told: bool) -> None:
     """A whole report that hides fewer than five takes minutes."""
-    section = replace(made.config.report, min_organisations=least)
-    config = replace(made.config, tariffs=(FREE, DEAR, GOVERNMENT), report=section)
+    config = replace(made.config, tariffs=(FREE, DEAR, GOVERNMENT))
     where = windows.window("2027Q1", 0, made.config.promise.time_zone)
     with made.ledger() as ledger:
         asked = question.ask(config, ledger, where, then=facility.AS_OF["2027Q1"])
-        assert (_value(asked, one_price=True) is not None) is told
+        section = replace(asked.config.report, min_organisations=least)
+        hidden = replace(asked, config=replace(asked.config, report=section))
+        assert (_value(hidden, one_price=True) is not None) is told
 
 
 # -- what is recorded later -----------------------------------------------------------------------------

@@ -62,8 +62,8 @@ FORMATS = (".png", ".svg", ".pdf")
     "names",
     metavar="P",
     multiple=True,
-    help="floor, static:0.25, reset:quarter, partition:0.25, oracle, guarantee:0.25, karma:0.25,0.5, "
-    "dmmf:0.25, kai:0.25,1, fstarget:0.25 or onesided:0.25,30d; repeatable.",
+    help="floor, switch:0.1, static:0.25, reset:quarter, partition:0.25, oracle, guarantee:0.25, "
+    "karma:0.25,0.5, dmmf:0.25, kai:0.25,1, fstarget:0.25 or onesided:0.25,30d; repeatable.",
 )
 @click.option(
     "--target",
@@ -125,9 +125,9 @@ def simulate_command(
     if draws is None:
         return _compare(trial, asked, plot)
     with _extra():
-        from slurm_ai_factory.cli.simulate import sweep
+        from slurm_ai_factory.cli.simulate import comparison, sweep
     with sweep.workforce(**places) as client:
-        sweep.compare(client, trials, asked, draws)
+        comparison.compare(client, trials, asked, draws)
     return None
 
 
@@ -175,7 +175,7 @@ def _compare(trial: Trial, asked: Sequence[Named], plot: Path | None) -> None:
     results = {policy: result for policy, (result, _) in replayed.items()}
     rows = [shown.row(results[policy], results[own]) for policy in asked]
     seconds = {policy.name: seconds for policy, (_, seconds) in replayed.items()}
-    shown.show(trial, rows, {"replay_seconds": seconds, "wall_seconds": time.monotonic() - began})
+    shown.show_comparison(trial, rows, {"replay_seconds": seconds, "wall_seconds": time.monotonic() - began})
     if plot:
         with _extra():
             from slurm_ai_factory.cli.simulate.plot import plot_windows

@@ -66,7 +66,7 @@ WAITED: tuple[Column, ...] = (
 )
 
 
-def value(trial: Trial, rows: Sequence[Value], took: Value) -> Value:
+def _comparison_value(trial: Trial, rows: Sequence[Value], took: Value) -> Value:
     """The answer as JSON has it, with the seconds it took."""
     promise = trial.promise
     return {
@@ -127,10 +127,10 @@ def _facts(trial: Trial) -> dict[str, float | int]:
     }
 
 
-def show(trial: Trial, rows: Sequence[Value], took: Value) -> None:
+def show_comparison(trial: Trial, rows: Sequence[Value], took: Value) -> None:
     """Print an answer as the options ask for it."""
     if chosen.json:
-        return output.emit(value(trial, rows, took))
+        return output.emit(_comparison_value(trial, rows, took))
     flat = [_flat(row) for row in rows]
     if chosen.csv:
         return output.table(list(flat[0]), [list(row.values()) for row in flat])

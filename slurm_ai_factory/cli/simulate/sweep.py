@@ -1,15 +1,17 @@
 """Tasks on many processes by Dask: on this machine, on an existing cluster of Dask, or in jobs of Slurm.
 
 A scheduler of Dask runs what it is sent, so those that are started here take TLS only, with keys that are
-made for the sweep. Tested in tests/cli/test_sweep.py.
+made for the sweep. Nothing here imports numba: a worker must know where it keeps compiled code before that.
+
+Tested in tests/cli/test_sweep.py.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import shlex
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,15 +20,8 @@ import dask
 from dask_jobqueue import SLURMCluster
 from distributed import Client, KilledWorker, LocalCluster, Security, WorkerPlugin, as_completed
 
-from slurm_ai_factory.cli import output
-from slurm_ai_factory.cli.simulate import shown
 from slurm_ai_factory.cli.simulate.compiled import keep_compiled
-from slurm_ai_factory.cli.simulate.trial import scenario_of
 from slurm_ai_factory.errors import SafError
-from slurm_ai_factory.simulation.draws import judged_draw
-from slurm_ai_factory.simulation.evaluation import PolicyResult
-from slurm_ai_factory.simulation.policies import Named, own_machines
-from slurm_ai_factory.simulation.replay import Trial
 
 ANSWER = 30
 """Seconds in which a scheduler of Dask must answer."""
@@ -66,16 +61,8 @@ def workforce(
             client.register_plugin(KeepCompiled())
             client.wait_for_workers(1, timeout=ANSWER if scheduler else START)
         except (OSError, RuntimeError, ValueError) as error:
-            where = (
-                f"the Dask scheduler {scheduler}"
-                if scheduler
-                else "jobs of Slurm"
-                if slurm
-                else "this machine"
-            )
-            raise SafError(
-                f"no worker has started on {where} ({error}); start one and repeat the sweep"
-            ) from error
+            where = scheduler or ("Slurm" if slurm else "this machine")
+            raise SafError(f"no Dask worker has started: {where}: {error}; repeat when one can") from error
         yield client
 
 
@@ -83,7 +70,9 @@ def _processes(number: int | None) -> LocalCluster:
     """Processes of this machine, which no other may reach."""
     return LocalCluster(
         n_workers=number or os.cpu_count(), threads_per_worker=1, host="127.0.0.1", protocol="tls://",
-        security=Security.temporary(), dashboard_address=None, worker_dashboard_address=None,
+        security=Security.temporary(), worker_dashboard_address=None,
+        scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
+        silence_logs=logging.ERROR,
     )  # fmt: skip
 
 
@@ -92,7 +81,8 @@ def _jobs(number: int, options: str) -> SLURMCluster:
     keys = dask.config.get("jobqueue.slurm.shared-temp-directory") or str(Path.home())
     cluster = SLURMCluster(
         cores=1, processes=1, memory=MEMORY, security=Security.temporary(), shared_temp_directory=keys,
-        protocol="tls://", job_extra_directives=shlex.split(options), scheduler_options={"dashboard": False},
+        protocol="tls://", job_extra_directives=shlex.split(options),
+        scheduler_options={"dashboard": False, "dashboard_address": ":0"},
     )  # fmt: skip
     cluster.scale(jobs=number)
     return cluster
@@ -111,30 +101,3 @@ def swept(
             yield futures.pop(future), result
     except KilledWorker as error:
         raise SafError(f"workers died one after the other ({error}); give them more memory") from error
-
-
-def compare(client: Client, trials: Mapping[str, Trial], asked: Sequence[Named], draws: int) -> None:
-    """Replay every draw of every workload under every policy, and show means and spreads."""
-    began, target = time.monotonic(), next(iter(trials.values())).promise.target_share
-    own = own_machines(target)
-    cases = [
-        (source, seed, policy)
-        for source in trials
-        for seed in range(1, draws + 1)
-        for policy in dict.fromkeys((*asked, own))
-    ]
-    sent = {source: client.scatter(trial) for source, trial in trials.items()}
-    tasks = [(sent[source], scenario_of(source), seed, policy) for source, seed, policy in cases]
-    results: dict[tuple[str, int, Named], PolicyResult] = {}
-    with output.bar(len(tasks), "simulating") as bar:
-        for place, result in swept(client, judged_draw, tasks):
-            results[cases[place]] = result
-            bar.update(1)
-    rows = {
-        (source, seed): [
-            shown.row(results[source, seed, policy], results[source, seed, own]) for policy in asked
-        ]
-        for source in trials
-        for seed in range(1, draws + 1)
-    }
-    shown.show_sweep(trials, rows, time.monotonic() - began)

@@ -41,7 +41,7 @@ RIPPLE = 2.0
 class Policy:
     """The law's parameters; shares are parts of the level, times are seconds."""
 
-    account: str | tuple[str, ...]  #: the top-level account that holds the region, or all that hold it
+    account: str | tuple[str, ...]  #: the account that holds the region, or all that hold it
     target_share: float
     margin: float = 0.01
     half_life_seconds: int
@@ -100,7 +100,7 @@ def decide(
     account: Inputs = {"account": ", ".join(policy.accounts)}
     noted = {**account, **observed.noted}
     own = last.baseline if last else {}
-    level = find_level(policy.accounts, observed.associations, observed.waiting_accounts, own)
+    level = find_level(policy.accounts, observed.associations, observed.waiting_rows, own)
     if not isinstance(level, Refusal) and not policy.half_life_seconds:
         level = Refusal("no_decay")
     if isinstance(level, Refusal):
@@ -110,10 +110,11 @@ def decide(
         return Decision(at=now, reason=observed.holds[0].reason, sentence=sentence, inputs=noted, state=last)
     owed = Owed(payback(policy, measurement), capture(policy, observed) if policy.capture else 0.0)
     usage = level.usage_share
-    policy = replace(policy, debit_max=debit(policy, observed))
+    policy = replace(policy, debit_max=debit(policy, observed, level.parent.usage_part))
     held = usage_held(observed, policy.goal, policy.half_life_seconds)
-    moved = advance_u_ref(policy, last, level.share(level.present), owed.share, held.turnover, now)
-    u_ref = near_usage(policy, usage, held.contested_share, moved)
+    owed_here, contested = level.of_whole(owed.share), level.of_whole(held.contested_share)
+    moved = advance_u_ref(policy, last, level.share(level.present), owed_here, held.turnover, now)
+    u_ref = near_usage(_of_level(policy, level), usage, contested, moved)
     writes = last.writes_last_day if last else 0
     wanted = min(policy.share_max, max(policy.share_min, u_ref if aim is None else aim))
     reason, rows = _step(policy, level, usage, wanted, writes)
@@ -126,11 +127,14 @@ def decide(
     if rows is None:
         return _hold(reason, now, inputs, state)
     changes = _changes(level, rows)
-    steps = ", ".join(
-        f"{step.account} RawShares {step.raw_shares_before} -> {step.raw_shares_after}" for step in changes
-    )
-    sentence = f"{steps}: {REASONS[reason]}"
+    sentence = f"{', '.join(change.step for change in changes)}: {REASONS[reason]}"
     return Decision(at=now, reason=reason, sentence=sentence, inputs=inputs, state=state, changes=changes)
+
+
+def _of_level(policy: Policy, level: SteeredLevel) -> Policy:
+    """The policy with the promise as a part of the level instead of the whole machine."""
+    target, margin = level.of_whole(policy.target_share), level.of_whole(policy.margin)
+    return replace(policy, target_share=target, margin=margin)
 
 
 def _changes(level: SteeredLevel, rows: Sequence[int]) -> tuple[Change, ...]:
@@ -208,12 +212,13 @@ def asked_since(observed: Observed, since: Instant) -> float:
     return max(0.0, fsum(hour.regional for hour in recent) + came)
 
 
-def debit(policy: Policy, observed: Observed) -> float:
+def debit(policy: Policy, observed: Observed, part: float = 1.0) -> float:
     """How far the set-point may lie below usage: at least as far as usage ripples anyway.
 
-    A run that ends is this part of all decayed usage: charge / (delivered rate x half-life / ln 2).
+    A run that ends is this part of the level's decayed usage: charge / (delivered rate x half-life / ln 2),
+    where the level has this ``part`` of what is delivered.
     """
-    usage = expected_rate(observed.measurement) * policy.half_life_seconds / log(2)
+    usage = expected_rate(observed.measurement) * policy.half_life_seconds / log(2) * part
     ripple = RIPPLE * observed.run_charge / usage if usage > 0 else 0.0
     return max(policy.debit_max, min(policy.credit_max, ripple))
 
@@ -247,6 +252,8 @@ def _step(
     policy: Policy, level: SteeredLevel, usage: float, wanted: float, writes: int
 ) -> tuple[str, tuple[int, ...] | None]:
     """(reason, RawShares of the steered accounts to set, or None for no change)."""
+    if not level.reaches(policy.goal, policy.share_max):
+        return "out_of_reach", None
     share, kept = level.share(level.present), level.in_ratio
     gap = wanted - share
     rows = level.rows(share + min(policy.slew, max(-policy.slew, gap)), policy.slew)
@@ -272,15 +279,8 @@ def _same_side(policy: Policy, usage: float, share: float, wanted: float) -> boo
     return usage + drift * (1 - usage) < low or usage - drift * usage > high
 
 
-def _inputs(
-    policy: Policy,
-    measurement: Measurement,
-    level: SteeredLevel,
-    owed: Owed,
-    held: Held,
-    u_ref: float,
-    wanted: float,
-) -> Inputs:
+def measured_inputs(policy: Policy, measurement: Measurement, owed: Owed) -> Inputs:
+    """What a decision with any lever rests on."""
     return {
         "window": measurement.window.name,
         "as_of": measurement.as_of,
@@ -293,6 +293,20 @@ def _inputs(
         "payback_share": owed.payback,
         "capture_share": owed.capture,
         "owed_share": owed.share,
+    }
+
+
+def _inputs(
+    policy: Policy,
+    measurement: Measurement,
+    level: SteeredLevel,
+    owed: Owed,
+    held: Held,
+    u_ref: float,
+    wanted: float,
+) -> Inputs:
+    return {
+        **measured_inputs(policy, measurement, owed),
         "usage_share": level.usage_share,
         "contested_share": held.contested_share,
         "usage_turnover": held.turnover,
@@ -304,6 +318,7 @@ def _inputs(
         "competing_shares": level.sibling_shares,
         "half_life_seconds": policy.half_life_seconds,
         **_counted(level),
+        **level.limits,
     }
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from slurm_ai_factory.core.measure.share import Group
-from slurm_ai_factory.core.records import Charge, Hold, Instant, Subject
+from slurm_ai_factory.core.records import Charge, Hold, Instant, LeverKind, Subject
 from slurm_ai_factory.core.rules.classify import Beneficiary, Classification, Rules
 
 REGIONAL_LEAST = 0.5
@@ -60,6 +60,26 @@ def _part(charge: Charge, rest: Charge) -> float | None:
 def steered_account(rules: Rules, accounts: Sequence[str]) -> Callable[[str], str]:
     """The steered account that an account is or lies below; empty for none."""
     return lambda account: next((name for name in rules.lineage(account) if name in accounts), "")
+
+
+def steered_object(rules: Rules, lever: LeverKind, names: Sequence[str]) -> Callable[[Subject], str]:
+    """What is steered that a job is in, by name; empty for none."""
+    if lever is LeverKind.ACCOUNT:
+        steered = steered_account(rules, names)
+        return lambda job: steered(job.account)
+    return lambda job: value if (value := getattr(job, lever)) in names else ""
+
+
+def switch_hold(lever: LeverKind, name: str, groups: Iterable[Group]) -> Hold | None:
+    """Why a switch may not be set: most of its charge is not regional; ``groups`` as for ``reach``."""
+    other = reach(group for group in groups if group.name == name).other_share
+    if other is None or 1.0 - other >= REGIONAL_LEAST:
+        return None
+    return Hold(
+        "not_regional",
+        f"{other:.0%} of the charge in {lever} {name} is not regional by the rules; correct control.{lever} "
+        "or the rules",
+    )
 
 
 def reach(groups: Iterable[Group]) -> Reach:

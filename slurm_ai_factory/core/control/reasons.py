@@ -11,15 +11,23 @@ REASONS = {
     "ratio": "the shares of the steered accounts have left the ratio that the operator gave them",
     "at_set_point": "the shares are already as wanted",
     "same_order": "a write would not affect the order of jobs now",
+    "switch_on": "the region has had less than it is owed, so its jobs go first",
+    "switch_off": "the region has had what it is owed, so its jobs no longer go first",
+    "switch_stays": "the region is near what it is owed, or the switch is already as wanted",
     "write_budget": "the day's writes are used up",
     "no_account": "the steered account is not in the association tree",
-    "not_top_level": "the steered account is not directly under root, so its parent caps it",
-    "mixed_parents": "not every steered account is directly under root; others are capped by their parents",
+    "not_top_level": "the association tree does not show the steered account below root",
+    "mixed_parents": "the steered accounts are not all directly below the same account",
     "not_steerable": "the steered account has Fairshare=parent or 0",
-    "mixed_level": "an account beside the steered one has Fairshare=parent",
+    "mixed_level": "an account beside or above the steered one has Fairshare=parent",
     "no_competition": "no account beside the steered one has shares",
     "usage_unknown": "sshare does not list the usage of every account on the level",
+    "out_of_reach": "the parent of the steered account gets too little of the machine to keep the promise",
     "no_decay": "PriorityDecayHalfLife is 0 or priority/multifactor is not in use; usage must decay",
+    "no_switch": "Slurm does not have the QOS or partition that control.lever is about",
+    "no_switch_weight": "the weight of the QOS or partition is 0, so the switch does not order the queue",
+    "no_room": "control.raised is not above the value that was found before the first change",
+    "nothing_delivered": "nothing was delivered in the window yet, so there is no usage to steer by",
     "resource_untracked": "Slurm keeps no account of the promise's resource",
     "limits_not_enforced": "AccountingStorageEnforce has no limits, so Slurm does not charge every job",
     "incr_only": "PriorityFlags has INCR_ONLY, so no waiting job's priority can go down",
@@ -43,5 +51,6 @@ REASONS = {
 
 HOLDS = frozenset(REASONS) - {
     "raise", "follow", "lower", "cap", "cap_over", "ratio", "at_set_point", "same_order", "restore_baseline",
+    "switch_on", "switch_off", "switch_stays",
 }  # fmt: skip
 """Reasons that mean the control is not steering although it should."""

@@ -148,7 +148,7 @@ def _effective(
 
 def _level(steering: Steering, accounts: Sequence[str]) -> SteeredLevel | Refusal:
     observed, own = steering.observed, steering.last.baseline if steering.last else {}
-    return find_level(accounts, observed.associations, observed.waiting_accounts, own)
+    return find_level(accounts, observed.associations, observed.waiting_rows, own)
 
 
 def _named(decision: Decision, steering: Steering) -> Decision:

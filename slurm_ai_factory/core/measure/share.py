@@ -388,6 +388,25 @@ def expected_rate(measurement: Measurement) -> float:
     return fsum(hour.total for hour in recent) / max(1, measurement.as_of - recent[0].at)
 
 
+def decayed_share(measurement: Measurement, half_life_seconds: int) -> float | None:
+    """The region's part of the window's charge, each hour decayed with this half-life as Slurm decays usage.
+
+    None while nothing was delivered, or without a half-life.
+    """
+    if not half_life_seconds:
+        return None
+    weights = [2.0 ** ((hour.at - measurement.as_of) / half_life_seconds) for hour in measurement.hours]
+    regional, total = (
+        (
+            fsum(weight * amount for weight, amount in zip(weights, amounts, strict=True))
+            for amounts in zip(*((hour.regional, hour.total) for hour in measurement.hours), strict=True)
+        )
+        if weights
+        else (0.0, 0.0)
+    )
+    return regional / total if total else None
+
+
 def expected_demand(measurement: Measurement) -> float | None:
     """Resource per second that regional runs held or waited for: the mean of the same hours.
 

@@ -170,7 +170,7 @@ def steered(
                     measurement=of.measured(machine, now),
                     associations=machine.associations(),
                     regional_backlog=48 * fsum(machine.waiting[-1][name] for name in of.accounts),
-                    waiting_accounts=waiting,
+                    waiting_rows=waiting,
                 ),
                 state and replace(state, baseline=baseline),
             )

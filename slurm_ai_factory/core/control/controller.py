@@ -16,7 +16,7 @@ from itertools import accumulate
 from math import exp, fsum, log
 from typing import NamedTuple
 
-from slurm_ai_factory.core.control.contested import Held, usage_held
+from slurm_ai_factory.core.control.contested import DecayedUsage, decayed_usage
 from slurm_ai_factory.core.control.level import Refusal, SteeredLevel, find_level
 from slurm_ai_factory.core.control.reasons import HOLDS, REASONS
 from slurm_ai_factory.core.measure.share import expected_rate, hours_since
@@ -101,15 +101,15 @@ def decide(policy: Policy, observed: Observed, last: ControlState | None, now: I
     owed = Owed(payback(policy, measurement), capture(policy, observed) if policy.capture else 0.0)
     usage = level.usage_share
     policy = replace(policy, debit_max=debit(policy, observed))
-    held = usage_held(observed, policy.goal, policy.half_life_seconds)
-    moved = advance_u_ref(policy, last, level.share(level.present), owed.share, held.turnover, now)
-    u_ref = near_usage(policy, usage, held.contested_share, moved)
+    decayed = decayed_usage(observed, policy.goal, policy.half_life_seconds)
+    moved = advance_u_ref(policy, last, level.share(level.present), owed.share, decayed.turnover, now)
+    u_ref = near_usage(policy, usage, decayed.contested_share, moved)
     writes = last.writes_last_day if last else 0
     wanted = min(policy.share_max, max(policy.share_min, u_ref))
     reason, rows = _step(policy, level, usage, wanted, writes)
     inputs = {
         **account,
-        **_inputs(policy, measurement, level, owed, held, u_ref, wanted),
+        **_inputs(policy, measurement, level, owed, decayed, u_ref, wanted),
         **observed.noted,
     }
     state = ControlState(at=now, u_ref=u_ref, writes_last_day=writes, baseline=own)
@@ -267,7 +267,7 @@ def _inputs(
     measurement: Measurement,
     level: SteeredLevel,
     owed: Owed,
-    held: Held,
+    decayed: DecayedUsage,
     u_ref: float,
     wanted: float,
 ) -> Inputs:
@@ -284,8 +284,8 @@ def _inputs(
         "capture_share": owed.capture,
         "owed_share": owed.share,
         "usage_share": level.usage_share,
-        "contested_share": held.contested_share,
-        "usage_turnover": held.turnover,
+        "contested_share": decayed.contested_share,
+        "usage_turnover": decayed.turnover,
         "debit": policy.debit_max,
         "u_ref": u_ref,
         "share": level.share(level.present),

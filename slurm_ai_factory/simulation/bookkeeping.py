@@ -46,7 +46,7 @@ class Books:
             # As in ``Signals.backlog``: no more than the whole machine until the horizon.
             regional_backlog=min(size * self.horizon, self.cluster.backlog(self.horizon)),
             run_charge=next((charge for charge in charges if charge), 0.0),
-            waiting_accounts=self.cluster.waiting_accounts,
+            waiting_rows=self.cluster.waiting_accounts,
         )
 
     def measurement(self) -> Measurement:
@@ -95,11 +95,17 @@ class Books:
 def hours_of(since: int, rows: Floats) -> list[Hour]:
     """The model's hours from ``since`` on as the product's."""
     columns = rows[:, HOUR_COLUMNS].tolist()
-    return [Hour._make((since + n * HOUR, *known, 0.0, others)) for n, (*known, others) in enumerate(columns)]
+    return [
+        Hour(since + n * HOUR, regional, total, waiting, up, 0.0, others)
+        for n, (regional, total, waiting, up, others) in enumerate(columns)
+    ]
 
 
 def windows_of(name: str, since: int, until: int, zone: ZoneInfo) -> list[Window]:
-    """The windows with a name between two instants, in order; rolling ones are laid end to end."""
+    """The windows with a name that have a part between two instants, in order.
+
+    Rolling ones are laid end to end, and each is there as a whole.
+    """
     if name.startswith("rolling:"):
         length = windows.duration(name.removeprefix("rolling:"))
         ends = range(since + length, until + 1, length)

@@ -631,7 +631,7 @@ def _level(**difference: Association | None) -> tuple[Association, ...]:
     [
         ("no_account", {"regional": None}),
         ("no_account", {"regional": _user("regional", "jan", 25, 20)}),
-        ("not_top_level", {"regional": _account("regional", "others", 25, 20)}),
+        ("not_top_level", {"regional": _account("regional", "gone", 25, 20)}),
         ("not_top_level", {"regional": _account("regional", None, 25, 20)}),
         ("not_steerable", {"regional": _account("regional", shares=PARENT_SHARES, usage=20)}),
         ("not_steerable", {"regional": _account("regional", shares=0, usage=20)}),

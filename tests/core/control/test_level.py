@@ -58,7 +58,7 @@ def siblings(
     waiting = draw(st.none() | st.frozensets(st.sampled_from(names)))
     policy = replace(draw(policies()), account=tuple(one.account for one in regional))
     policy = replace(policy, writes_per_day=max(policy.writes_per_day, len(regional)))
-    observed = replace(draw(observations()), waiting_accounts=waiting)
+    observed = replace(draw(observations()), waiting_rows=waiting)
     own = draw(st.dictionaries(st.sampled_from(policy.accounts), shares))
     last = ControlState(at=NOW - draw(st.integers(0, 90 * DAY)), u_ref=draw(st.floats(0, 1)), baseline=own)
     tree = tuple(draw(st.permutations([*regional, *others, *below, *root])))
@@ -72,7 +72,7 @@ fine_cases = siblings(st.integers(10**5, 10**6), root_user=False)
 
 def level_of(case: Case) -> SteeredLevel:
     own = case.last.baseline if case.last else {}
-    found = find_level(case.policy.accounts, case.observed.associations, case.observed.waiting_accounts, own)
+    found = find_level(case.policy.accounts, case.observed.associations, case.observed.waiting_rows, own)
     assert isinstance(found, SteeredLevel)
     return found
 

@@ -325,6 +325,19 @@ def test_a_region_that_waits_below_its_floor_is_starved_hour_by_hour() -> None:
 # --- what is still required ---------------------------------------------------------------------------
 
 
+def test_charge_decays_as_slurm_decays_usage() -> None:
+    """An hour that is a half-life older counts half as much."""
+    assert share.decayed_share(history([HOUR, 0], [HOUR, HOUR], 1), HOUR) == pytest.approx(1 / 3)
+    assert share.decayed_share(history([0, HOUR], [HOUR, HOUR], 1), HOUR) == pytest.approx(2 / 3)
+    assert share.decayed_share(history([HOUR] * 9, [4 * HOUR] * 9, 1), 7 * HOUR) == pytest.approx(0.25)
+
+
+def test_there_is_no_decayed_share_without_charge_or_decay() -> None:
+    assert share.decayed_share(history([], [], 1), HOUR) is None
+    assert share.decayed_share(history([0], [0], 1), HOUR) is None
+    assert share.decayed_share(history([0], [HOUR], 1), 0) is None
+
+
 def test_the_expected_rate_is_of_the_last_seven_days_from_the_first_use_on() -> None:
     assert share.expected_rate(history([], [], 1)) == 0
     assert share.expected_rate(history([0] * 3, [0, 0, HOUR], 1)) == pytest.approx(1.0)

@@ -4,31 +4,43 @@ Level, not edge: every cycle compares the wanted shares with the current ones, s
 recovery code. A read that fails or is not whole raises before anything is decided. A change is recorded as
 planned before it is tried, and its outcome is what is read back, never what a command's exit says.
 
-Tested in tests/end_to_end/test_control.py and tests/monitor/test_showing.py.
+Tested in tests/end_to_end/test_control.py, tests/monitor/test_showing.py and tests/monitor/test_steered.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from slurm_ai_factory import question
 from slurm_ai_factory.config import checked
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.control import lever
-from slurm_ai_factory.core.control.controller import decide
+from slurm_ai_factory.core.control.several import Guard, Steering, decide_all
+from slurm_ai_factory.core.control.switch import decide_switch
 from slurm_ai_factory.core.live import cross_check
 from slurm_ai_factory.core.measure import share
 from slurm_ai_factory.core.measure.share import Group
-from slurm_ai_factory.core.records import Decision, Hold, Instant, Mode, Observed, PriorityConfig
+from slurm_ai_factory.core.records import (
+    Bound,
+    Decision,
+    Further,
+    Hold,
+    Instant,
+    Mode,
+    Observed,
+    PriorityConfig,
+    SwitchNow,
+)
 from slurm_ai_factory.core.rules.classify import Rules
 from slurm_ai_factory.errors import StandbyError
+from slurm_ai_factory.question import Question
 from slurm_ai_factory.steps import clocks, live, reading
 from slurm_ai_factory.steps.applying import carry_out, foreign_changes, settle_interrupted
 from slurm_ai_factory.steps.live import Signals
 from slurm_ai_factory.steps.reading import Read
 from slurm_ai_factory.steps.site import Site
-from slurm_ai_factory.steps.values import CycleReport, Gathered
+from slurm_ai_factory.steps.values import Beside, CycleReport, Gathered
 
 
 def run(site: Site, stopwatch: Callable[[], float]) -> CycleReport:
@@ -39,16 +51,17 @@ def run(site: Site, stopwatch: Callable[[], float]) -> CycleReport:
     mode = site.config.control.mode
     with site.ledger.store.holding("writing", site.ledger.control.cluster_id):
         with site.laps.phase("decide"):
-            gathered, decision = decide_to_write(site, gathered)
+            gathered, decisions = decide_to_write(site, gathered)
         with site.laps.phase("apply"):
-            outcomes = carry_out(site, decision, mode, gathered.associations)
+            outcomes = [carry_out(site, decision, mode, gathered.associations) for decision in decisions]
     return CycleReport(
         gathered=gathered,
-        decision=decision,
-        outcomes=outcomes,
+        decision=decisions[0],
+        beside=decisions[1:],
+        outcomes=tuple(outcome for of_one in outcomes for outcome in of_one),
         mode=mode,
         seconds=stopwatch() - began,
-        steered=site.config.control.account,
+        steered=(*site.config.control.steered, *site.config.accounts_beside),
     )
 
 
@@ -73,20 +86,22 @@ def gather(site: Site) -> Gathered:
 
 def observe(site: Site, now: Instant, priority: PriorityConfig, read: Read) -> Gathered:
     """Slurm's shares and queue, and the measurement as of the last complete read."""
-    associations = site.slurm.associations()
+    associations, switch = site.slurm.associations(), switch_now(site)
     site.ledger.intake.record_accounts(associations, now)
     site.ledger.registry.keep_rules(site.config.rules, site.config.registry.region, now)
     mark = site.ledger.accounting.watermark() or now
     asked = question.ask(site.config, site.ledger, read_until=mark)
     contradiction = site.config.contradicting(asked.terms.at(mark))
     rules, site = asked.rules, replace(site, config=checked(asked.config))
-    usual = live.usual_runs(site, now)
+    usual = live.usual_runs(site, site.config, now)
     with site.laps.phase("ask"):
         signals = live.signals_now(
             site.slurm, site.config, priority, rules, usual.seconds, lambda: clocks.checked_diagnostics(site)
         )
     with site.laps.phase("measure"):
         measurement, groups = asked.answer(question.by_steered(asked))
+        further = asked.further()
+        earlier = asked.remembered(priority.decay_half_life_seconds)
     odd = site.ledger.intake.put_aside(site.slurm.unreadable(), now)
     return Gathered(
         at=now,
@@ -94,48 +109,116 @@ def observe(site: Site, now: Instant, priority: PriorityConfig, read: Read) -> G
         contradiction=contradiction,
         read=read._replace(new_rejected=read.new_rejected + odd),
         measurement=measurement,
+        further=tuple(further),
+        beside=tuple(beside(site, asked, further, priority, signals, now)),
+        earlier=earlier,
         holds=(*signals.holds, *contradictions(site, rules, signals, question.by_detail(0, groups))),
         run_charge=usual.run_charge,
-        waiting_accounts=frozenset(map(rules.top_level, signals.demand.waiting_accounts)),
+        waiting_rows=waiting_rows(rules, signals),
         associations=associations,
+        switch=switch,
         priority=priority,
         signals=signals,
         groups=groups,
         unknown_accounts=tuple(rules.unknown_accounts()),
-        foreign=foreign_changes(site, associations),
+        foreign=foreign_changes(site, associations, switch),
     )
 
 
+def beside(
+    site: Site,
+    asked: Question,
+    further: Sequence[Further],
+    priority: PriorityConfig,
+    signals: Signals,
+    now: Instant,
+) -> Iterator[Beside]:
+    """What the decision about each further promise rests on that is steered."""
+    for measurement, _ in further:
+        if accounts := site.config.control.promises.get(measurement.promise):
+            other = asked.of(measurement.promise)
+            config = other.config
+            usual = live.usual_runs(site, config, now)
+            own = live.signals_beside(signals, config, priority, asked.rules, usual)
+            conflict = lever.promise_hold(asked.rules, measurement.promise, accounts, signals.diagnostics.at)
+            yield Beside(
+                config=config,
+                measurement=measurement,
+                earlier=other.remembered(priority.decay_half_life_seconds),
+                signals=own,
+                run_charge=usual.run_charge,
+                holds=(*own.holds, *((conflict,) if conflict else ())),
+            )
+
+
+def switch_now(site: Site) -> SwitchNow | None:
+    """The value of the switch; None where accounts are steered, or the cluster does not have it."""
+    switch = site.config.control.switch
+    return site.slurm.switch(switch.lever, switch.name) if switch else None
+
+
+def waiting_rows(rules: Rules, signals: Signals) -> frozenset[str]:
+    """The rows of the association tree with jobs that could start: users, their accounts and those above."""
+    users = signals.demand.waiting_users
+    names = (name for account, user in users for name in (f"{account}/{user}", *rules.lineage(account)))
+    return frozenset(names)
+
+
 def contradictions(site: Site, rules: Rules, signals: Signals, steered: list[Group]) -> Iterator[Hold]:
-    """Holds where two things that must agree do not: sacct and squeue, the steered accounts and the rules."""
-    at = signals.diagnostics.at
-    conflicts = lever.conflicts(rules, site.config.control.account, at, steered)
+    """Holds where two things that must agree do not: sacct and squeue, what is steered and the rules."""
+    at, control = signals.diagnostics.at, site.config.control
+    conflicts = {} if control.switch else lever.conflicts(rules, control.account, at, steered)
     if hold := cross_check.cross_check_hold(site.ledger.accounting.open_jobs(), signals.listed, at):
         yield hold
     if hold := lever.lever_hold(rules, conflicts):
         yield hold
+    if control.switch and (hold := lever.switch_hold(control.lever, control.steered[0], steered)):
+        yield hold
 
 
-def decide_to_write(site: Site, gathered: Gathered) -> tuple[Gathered, Decision]:
-    """The decision, and what it rests on; the writing lock is held.
+def decide_to_write(site: Site, gathered: Gathered) -> tuple[Gathered, tuple[Decision, ...]]:
+    """The decisions, and what they rest on; the writing lock is held.
 
     Where there is something to write, the shares are read again: they may have been set since.
     """
-    decision = decide_on(site, gathered)
-    writes = site.config.control.mode is Mode.ENFORCE and decision.changes
+    decisions = decide_on(site, gathered)
+    writes = site.config.control.mode is Mode.ENFORCE and any(decision.changes for decision in decisions)
     if not writes and not site.ledger.control.planned():
-        return gathered, decision
-    associations = site.slurm.associations()
+        return gathered, decisions
+    associations, switch = site.slurm.associations(), switch_now(site)
     settle_interrupted(site, associations)
-    gathered = replace(gathered, associations=associations, foreign=foreign_changes(site, associations))
+    foreign = foreign_changes(site, associations, switch)
+    gathered = replace(gathered, associations=associations, switch=switch, foreign=foreign)
     return gathered, decide_on(site, gathered)
 
 
-def decide_on(site: Site, gathered: Gathered) -> Decision:
-    """The decision on what was gathered and what the ledger remembers."""
-    policy = gathered.config.policy(gathered.priority.decay_half_life_seconds)
-    last = site.ledger.control.last_state(gathered.at)
-    return decide(policy, observed(site, gathered), last, gathered.at)
+def decide_on(site: Site, gathered: Gathered) -> tuple[Decision, ...]:
+    """The decision about each steered promise, the first one first, on what was gathered and remembered."""
+    half_life, ledger = gathered.priority.decay_half_life_seconds, site.ledger.control
+    control = gathered.config.control
+    first = Steering(
+        gathered.config.policy(half_life),
+        observed(site, gathered),
+        ledger.last_state(gathered.at, lever=control.lever),
+    )
+    others = [
+        Steering(
+            one.config.policy(half_life),
+            observed_beside(first.observed, one, tuple(_operator_holds(site, gathered))),
+            ledger.last_state(gathered.at, one.measurement.promise),
+        )
+        for one in gathered.beside
+    ]
+    steered = {one.measurement.promise for one in gathered.beside}
+    guards = [
+        Guard(measurement, margin)
+        for measurement, margin in gathered.further
+        if measurement.bound is Bound.FLOOR and measurement.promise not in steered
+    ]
+    if control.switch:
+        switched = decide_switch(first.policy, control.switch, first.observed, first.last, gathered.at)
+        return (switched, *decide_all(others, guards, gathered.at))
+    return decide_all((first, *others), guards, gathered.at)
 
 
 def observed(site: Site, gathered: Gathered) -> Observed:
@@ -143,12 +226,28 @@ def observed(site: Site, gathered: Gathered) -> Observed:
     size = share.size_now(gathered.measurement.hours)
     return Observed(
         measurement=gathered.measurement,
+        earlier=gathered.earlier,
         associations=gathered.associations,
         holds=(*_operator_holds(site, gathered), *gathered.holds),
         regional_backlog=gathered.signals.backlog(size),
         run_charge=gathered.run_charge,
-        waiting_accounts=gathered.waiting_accounts,
+        switch=gathered.switch,
+        waiting_rows=gathered.waiting_rows,
         noted={**gathered.signals.inputs(size), "foreign_change_from": gathered.foreign_change},
+    )
+
+
+def observed_beside(first: Observed, one: Beside, holds: tuple[Hold, ...]) -> Observed:
+    """All that a decision about a further promise rests on."""
+    size = share.size_now(one.measurement.hours)
+    return replace(
+        first,
+        measurement=one.measurement,
+        earlier=one.earlier,
+        holds=(*holds, *one.holds),
+        regional_backlog=one.signals.backlog(size),
+        run_charge=one.run_charge,
+        noted=one.signals.inputs(size),
     )
 
 

@@ -19,17 +19,19 @@ from slurm_ai_factory.core.records import (
     Change,
     Charge,
     Instant,
+    LeverKind,
     Outage,
     PriorityConfig,
     Rejected,
     Reservation,
     Run,
     Size,
+    SwitchNow,
 )
 
 
 class Source(Protocol):
-    """One cluster. Every method but the last reads; all raise SlurmError."""
+    """One cluster. Every method but the last two reads; all raise SlurmError."""
 
     @property
     def cluster(self) -> str:
@@ -67,6 +69,12 @@ class Source(Protocol):
 
     def unreadable(self) -> Sequence[Rejected]:
         """The rows, other than runs, that could not be read since the last call; does not raise."""
+
+    def switch(self, lever: LeverKind, name: str) -> SwitchNow | None:
+        """The value of a QOS or partition that a switch sets; None where the cluster does not have it."""
+
+    def set_switch(self, change: Change, deadline: float, /) -> None:
+        """As ``set_raw_shares``, for a QOS or a partition."""
 
     def set_raw_shares(self, change: Change, deadline: float, /) -> None:
         """Set RawShares before a deadline of ``time.monotonic``, or not at all; read the outcome back."""

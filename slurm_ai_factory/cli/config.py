@@ -36,7 +36,8 @@ def config_check() -> None:
     if url := configuration.ledger_url(config):
         place(url)  # raises if it is invalid
     rules = Rules(config.rules)
-    conflicts = lever.certain_conflicts(rules, config.control.account, now())
+    control = config.control
+    conflicts = {} if control.switch else lever.certain_conflicts(rules, control.account, now())
     if conflicts:
         raise ConfigError(f"{config.file}: {lever.conflict_sentence(conflicts)}; {lever.lever_remedy(rules)}")
     value = {"file": str(config.file), "rules": len(config.rules), "mode": config.control.mode}

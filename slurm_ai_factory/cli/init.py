@@ -43,8 +43,8 @@ RULES = """\
 # Rules, in order; the first that matches decides. Conditions: account_subtree, account, user, qos,
 # partition, wckey, reservation, comment (a name or a list); dates: since, until. Also: category,
 # organisation, sector, municipality, hub; or beneficiary = "registry": see `saf organisation`.
-# A region defined by a partition, a QOS or users is measured but not steered: RawShares belong to
-# accounts. To steer it, give it its own account directly under root.
+# A region defined by users is measured but not steered: RawShares belong to accounts. To steer it, give
+# it its own account. A region that is a QOS or a partition can be steered by a switch: control.lever.
 """
 
 NO_DEFAULT: dict[str, object] = {"registry.region": [], "registry.hubs": []}
@@ -59,7 +59,7 @@ NO_DEFAULT: dict[str, object] = {"registry.region": [], "registry.hubs": []}
     "--account",
     metavar="A",
     multiple=True,
-    help="A top-level account that holds the region; repeatable. Without it, saf asks.",
+    help="An account that holds the region; repeatable. Without it, saf asks.",
 )
 @click.option(
     "--window", metavar="W", help="What the promise is judged over: month, quarter, rolling:30d, ..."
@@ -189,13 +189,14 @@ def sample_config(
     """The text of saf.toml: every key with its meaning, and the cluster's settings. Pure.
 
     ``region``: the accounts that hold the region, if known; ``given``: key -> value. Raises ConfigError for
-    an account that is not directly under root.
+    an account that the cluster does not have.
     """
     accounts = _top_level(associations)
     names = [account.account for account in accounts]
-    if odd := [name for name in region if name not in names]:
+    known = {row.account for row in associations if row.user is None} - {ROOT}
+    if odd := [name for name in region if name not in known]:
         there = ", ".join(names) or "none"
-        raise ConfigError(f"no account {', '.join(odd)} directly under root; there are {there}")
+        raise ConfigError(f"no account {', '.join(odd)}; directly under root there are {there}")
     set_keys = {"cluster.name": priority.cluster} | {key: str(value) for key, value in given.items() if value}
     set_values = {**NO_DEFAULT, **set_keys, **({"control.account": list(region)} if region else {})}
     parts = [HEADER.format(cluster=for_terminal(priority.cluster), version=priority.version)]

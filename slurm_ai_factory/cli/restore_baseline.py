@@ -14,6 +14,7 @@ from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.cycle import exit_code
 from slurm_ai_factory.cli.options import SafCommand, chosen
 from slurm_ai_factory.cli.wiring import load_config, opened_site, slurm_of
+from slurm_ai_factory.core.records import LeverKind
 from slurm_ai_factory.steps import applying
 from slurm_ai_factory.steps.applying import Restored
 
@@ -22,7 +23,7 @@ from slurm_ai_factory.steps.applying import Restored
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.option("--number", is_flag=True, help="Restore the number of RawShares, even if the level changed.")
 def restore_baseline_command(yes: bool, number: bool) -> None:
-    """Restore the part of the level that was found before the first change. Writes to Slurm.
+    """Restore what was found before the first change: shares and switches. Writes to Slurm.
 
     If the RawShares of the region's siblings were rescaled since, the same part is another number of
     RawShares.
@@ -34,8 +35,8 @@ def restore_baseline_command(yes: bool, number: bool) -> None:
     with opened_site(config) as site:
         restored = applying.baseline(site, site.slurm.associations(), number)
         if not restored:
-            baselines = site.ledger.control.baselines()
-            why = "every steered account has its own shares" if baselines else "saf itself has set no shares"
+            baselines = any(site.ledger.control.baselines(lever) for lever in LeverKind)
+            why = "all is as it was found" if baselines else "saf itself has set nothing"
             output.say(f"nothing to restore: {why}", err=True)
             return
         for baseline in restored:
@@ -52,8 +53,8 @@ def restore_baseline_command(yes: bool, number: bool) -> None:
             sys.exit(1)
         outcomes = applying.restore_baseline(site, number)
     rows = [
-        {"account": o.change.account, "raw_shares": o.change.raw_shares_after, "status": o.status,
-         "note": o.note}
+        {"object": o.change.lever, "account": o.change.account, "raw_shares": o.change.raw_shares_after,
+         "status": o.status, "note": o.note}
         for o in outcomes
     ]  # fmt: skip
     if chosen.json or not chosen.quiet:
@@ -62,7 +63,9 @@ def restore_baseline_command(yes: bool, number: bool) -> None:
 
 
 def _sentence(restored: Restored) -> str:
-    """How the restored baseline changes the account's part of the level."""
+    """How the restored baseline changes the account's part of the level, or the switch."""
+    if restored.change.lever is not LeverKind.ACCOUNT:
+        return restored.change.step
     parts = " -> ".join(output.percent(part) or "not known" for part in restored.parts)
     kept, beside = restored.baseline, restored.sibling_shares
     then = "?" if kept.sibling_shares is None else kept.sibling_shares

@@ -13,8 +13,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from slurm_ai_factory.config import values
+from slurm_ai_factory.core.control.switch import Switch
 from slurm_ai_factory.core.programme.retention import Retention
-from slurm_ai_factory.core.records import Mode
+from slurm_ai_factory.core.records import LeverKind, Mode
 from slurm_ai_factory.core.tres import Resource
 
 _UNSET: Any = object()
@@ -158,7 +159,7 @@ class LedgerSection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControlSection:
-    """Whether and how RawShares are steered."""
+    """Whether and how the region is steered."""
 
     mode: Mode = _key(
         values.as_mode,
@@ -167,8 +168,29 @@ class ControlSection:
     )
     account: tuple[str, ...] = _key(
         values.as_names,
-        "top-level account of the region, or a list of them",
+        "account of the region, or a list of accounts below the same account",
         "regional",
+    )
+    promises: dict[str, tuple[str, ...]] = _key(
+        values.as_accounts_of,
+        "further promises that are steered, each with its top-level account or a list of them",
+        {},
+    )
+    lever: LeverKind = _key(
+        values.as_lever,
+        "account: steer RawShares; qos or partition: switch its Priority or PriorityJobFactor between the "
+        "value found and control.raised",
+        "account",
+    )
+    qos: str | None = _key(values.as_text, "QOS that holds the region, for lever = qos", None)
+    partition: str | None = _key(
+        values.as_text, "partition that holds the region, for lever = partition", None
+    )
+    raised: int | None = _key(
+        values.as_whole, "Priority or PriorityJobFactor while the region goes first, for a switch", None
+    )
+    hysteresis: float = _key(
+        values.as_ratio, "how far usage passes the set-point on either side before a switch changes", 0.01
     )
     share_min: float = _key(values.as_ratio, "lowest share of its level that the region gets", 0.05)
     share_max: float = _key(values.as_ratio, "highest share of its level that the region gets", 0.9)
@@ -187,6 +209,20 @@ class ControlSection:
     horizon: int = _key(
         values.as_seconds, "calendar windows: shortest time over which a deficit is repaid", "48h"
     )
+
+    @property
+    def steered(self) -> tuple[str, ...]:
+        """The names of what is steered: accounts, or one QOS or partition."""
+        if self.lever is LeverKind.ACCOUNT:
+            return self.account
+        return (getattr(self, self.lever) or "",)
+
+    @property
+    def switch(self) -> Switch | None:
+        """The switch; None where accounts are steered."""
+        if self.lever is LeverKind.ACCOUNT:
+            return None
+        return Switch(self.lever, self.steered[0], self.raised or 0, self.hysteresis)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

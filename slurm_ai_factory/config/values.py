@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.programme.suppression import LARGEST
-from slurm_ai_factory.core.records import HOUR, Mode
+from slurm_ai_factory.core.records import HOUR, LeverKind, Mode
 from slurm_ai_factory.core.tres import Resource
 
 SHORTEST_RETENTION = 30 * 24 * HOUR
@@ -118,6 +118,12 @@ def as_mode(value: object) -> Mode:
     return Mode(str(value))
 
 
+def as_lever(value: object) -> LeverKind:
+    if value not in list(LeverKind):
+        raise ValueError(f"wants one of {', '.join(LeverKind)}")
+    return LeverKind(str(value))
+
+
 def as_source(value: object) -> str:
     if value not in SOURCES:
         raise ValueError(f"wants one of {', '.join(SOURCES)}")
@@ -175,6 +181,13 @@ def as_region(value: object) -> frozenset[str]:
     if not isinstance(value, list) or not all(map(_is_code, value)):
         raise ValueError('wants CBS codes of municipalities such as ["GM0014", "GM1979"]')
     return frozenset(value)
+
+
+def as_accounts_of(value: object) -> dict[str, tuple[str, ...]]:
+    """Promises with their steered accounts."""
+    if not isinstance(value, dict):
+        raise ValueError('wants a table such as { eu = "eurohpc", industry = ["firms", "startups"] }')
+    return {name: as_names(accounts) for name, accounts in value.items()}
 
 
 def as_municipalities(value: object) -> dict[str, str]:

@@ -53,8 +53,28 @@ class Mode(StrEnum):
     ENFORCE = "enforce"  #: sets RawShares
 
 
+class LeverKind(StrEnum):
+    """What the control changes (control.lever): by the kind of object in Slurm that has it."""
+
+    ACCOUNT = "account"
+    QOS = "qos"
+    PARTITION = "partition"
+
+    @property
+    def attribute(self) -> str:
+        """The number that is changed, as Slurm calls it."""
+        return {"account": "RawShares", "qos": "Priority", "partition": "PriorityJobFactor"}[self]
+
+
+class SwitchNow(NamedTuple):
+    """A QOS's Priority or a partition's PriorityJobFactor now, and how much such a term weighs."""
+
+    value: int
+    weight: int  #: PriorityWeightQOS or PriorityWeightPartition
+
+
 class ChangeStatus(StrEnum):
-    """What became of a change of RawShares."""
+    """What became of a change."""
 
     OBSERVED = "observed"  #: recorded in mode observe, not made
     ADVISED = "advised"  #: recommended in mode advise, not made
@@ -123,6 +143,11 @@ class Association:
     raw_usage: int | None = None  #: decayed billing TRES-seconds; None when sshare did not list the row
     effectv_usage: float | None = None
     level_fs: float | None = None
+
+    @property
+    def key(self) -> str:
+        """The account, or account/user."""
+        return self.account if self.user is None else f"{self.account}/{self.user}"
 
     @property
     def steerable(self) -> bool:
@@ -243,6 +268,7 @@ class Hour(NamedTuple):
     regional_waiting: float
     capacity: float
     unclassified: float = 0.0
+    others_waiting: float = 0.0  #: as ``regional_waiting``, of all that is not regional
 
 
 class Window(NamedTuple):
@@ -254,19 +280,50 @@ class Window(NamedTuple):
     rolling: bool = False
 
 
+FIRST = "region"
+"""The name of the first promise, which the region is made; `saf.toml` has its first term."""
+
+
+class Bound(StrEnum):
+    """What a promise bounds a share by."""
+
+    FLOOR = "floor"  #: at least the share
+    CAP = "cap"  #: at most the share
+
+
 class Verdict(StrEnum):
-    """Whether the promise was kept in a window."""
+    """Whether the promise was kept in a window; of a floor the first three, of a cap the next three."""
 
     MET = "met"
     MISSED_DEMAND = "missed_demand"
     MISSED_STARVED = "missed_starved"
+    KEPT = "kept"
+    EXCEEDED_IDLE = "exceeded_idle"  #: by charge on resources that nobody else waited for
+    EXCEEDED = "exceeded"
     OPEN = "open"
+
+
+FLOOR_VERDICTS = (Verdict.MET, Verdict.MISSED_DEMAND, Verdict.MISSED_STARVED, Verdict.OPEN)
+"""The verdicts on a floor."""
+
+VERDICTS = {
+    Bound.FLOOR: FLOOR_VERDICTS,
+    Bound.CAP: (Verdict.KEPT, Verdict.EXCEEDED_IDLE, Verdict.EXCEEDED, Verdict.OPEN),
+}
+"""The verdicts on each bound."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
-    """What was delivered in a window, to whom, and of what capacity; made by ``share.measure_window``."""
+    """What was delivered in a window, to whom, and of what capacity; made by ``share.measure_window``.
 
+    ``regional`` is whoever the promise is made to: the region, or of a further promise its beneficiaries.
+    ``total`` is what the share is a part of: all charge, the capacity, or the charge of another promise.
+    """
+
+    promise: str = FIRST
+    bound: Bound = Bound.FLOOR
+    share_of: str = "delivered"  #: or capacity, or promise:NAME
     cluster: str
     window: Window
     as_of: Instant
@@ -313,6 +370,25 @@ class Measurement:
         promised = Decimal(str(self.target_share)) * self.total_charge
         return max(0.0, float(promised - self.regional_charge))
 
+    @property
+    def whole_charge(self) -> Charge | None:
+        """What the share is a part of; None where that is the capacity, and its size is not known."""
+        unknown = self.share_of == "capacity" and self.capacity is None
+        return None if unknown else self.total_charge
+
+    @property
+    def excess_charge(self) -> float:
+        """What was delivered above the target, of the same total; of interest for a cap."""
+        allowed = Decimal(str(self.target_share)) * self.total_charge
+        return max(0.0, float(self.regional_charge - allowed))
+
+
+class Further(NamedTuple):
+    """The measurement of a further promise, and its margin."""
+
+    measurement: Measurement
+    margin: float
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
@@ -323,18 +399,37 @@ class Observed:
     holds: tuple[Hold, ...] = ()  #: while there is one, nothing is steered
     regional_backlog: float = 0.0  #: resource-seconds that waiting regional jobs may be expected to use
     run_charge: float = 0.0  #: of a run that ended lately, each weighted by itself; 0 where none did
-    waiting_accounts: frozenset[str] | None = None  #: top-level ones with jobs that could start
+    earlier: tuple[
+        Hour, ...
+    ] = ()  #: those before the window that usage still holds; none if not all is known
+    switch: SwitchNow | None = None  #: None where control.lever is no switch, or Slurm does not have it
+    waiting_rows: frozenset[str] | None = None  #: accounts and account/user with jobs that could start
     noted: Inputs = field(default_factory=dict)  #: recorded with the decision, which does not depend on it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """One RawShares to set: the association (cluster, account), the present and the wanted value."""
+    """One value to set: the object (cluster, lever, account), the present and the wanted value.
+
+    With another lever than an account, ``account`` is the name of the QOS or partition, and the two values
+    are of the lever's attribute.
+    """
 
     cluster: str
     account: str
     raw_shares_before: int
     raw_shares_after: int
+    lever: LeverKind = LeverKind.ACCOUNT
+
+    @property
+    def object(self) -> str:
+        """The account, or the QOS or partition with its kind."""
+        return self.account if self.lever is LeverKind.ACCOUNT else f"{self.lever} {self.account}"
+
+    @property
+    def step(self) -> str:
+        """The change in words."""
+        return f"{self.object} {self.lever.attribute} {self.raw_shares_before} -> {self.raw_shares_after}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -344,13 +439,16 @@ class ControlState:
     at: Instant
     u_ref: float
     writes_last_day: int = 0
-    baseline: Mapping[str, int] = field(default_factory=dict)  #: account -> RawShares before our first change
+    baseline: Mapping[str, int] = field(
+        default_factory=dict
+    )  #: account, QOS or partition -> value found first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """What the controller wants, and why. Recorded before it is carried out; everything shows this value."""
 
+    promise: str = FIRST
     at: Instant
     reason: str  #: a code: see reasons.REASONS
     sentence: str

@@ -183,13 +183,15 @@ def purge_check(facts: Facts) -> CheckResult:
 
 @doctor_check("coordinators", "a coordinator may change the steered shares", ("coordinators",))
 def coordinators_check(facts: Facts) -> CheckResult:
-    """Coordinators of an account may set the shares below it, not its own: only root's are looked at."""
-    names = (facts.coordinators or {}).get("root", ())
+    """Coordinators of an account may set the shares below it, not its own."""
+    pairs = [(name, account) for account, names in (facts.coordinators or {}).items() for name in names]
     fix = "\n".join(
-        f"sacctmgr -i delete coordinator where {for_shell(f'name={name}')} account=root" for name in names
+        f"sacctmgr -i delete coordinator where {for_shell(f'name={name}')} {for_shell(f'account={account}')}"
+        for name, account in pairs
     )
-    state = f"{', '.join(names)} may change RawShares at the top" if names else "none over the steered row"
-    return want(not names, WARNING, state, "no coordinator of root", fix)
+    names = ", ".join(f"{name} ({account})" for name, account in pairs)
+    state = f"{names} may change the steered RawShares" if pairs else "none over the steered row"
+    return want(not pairs, WARNING, state, "no coordinator of an account above the steered ones", fix)
 
 
 @doctor_check("foreign_writer", "two writers of one row undo each other's changes", ("transactions",))

@@ -5,14 +5,15 @@ Tested in tests/doctor/test_checks.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from math import ceil, log
 
-from slurm_ai_factory.core.control.level import ROOT
+from slurm_ai_factory.core.control.level import ROOT, Refusal, find_level, level_rows, steered_rows
 from slurm_ai_factory.core.control.lever import Lever
+from slurm_ai_factory.core.control.switch import WEIGHTS
 from slurm_ai_factory.core.escaped import for_shell
 from slurm_ai_factory.core.live import authority, health
-from slurm_ai_factory.core.records import PARENT_SHARES, Association
+from slurm_ai_factory.core.records import PARENT_SHARES, Association, LeverKind
 from slurm_ai_factory.doctor.facts import OK, PROBLEM, WARNING, CheckResult, Facts, doctor_check, want
 
 CALC_PERIOD_MOST = 600
@@ -110,10 +111,10 @@ def usage_reset_check(facts: Facts) -> CheckResult:
     return want(period == "NONE", WARNING, period, "NONE: a reset forgets what the region is owed", fix)
 
 
-@doctor_check("region", "only an account directly under root competes with all others")
+@doctor_check("region", "only accounts beside each other can be steered, and their parent limits them")
 def region_check(facts: Facts) -> CheckResult:
     several = len(facts.accounts) > 1
-    wanted = f"{facts.steered} directly under {ROOT}, with shares of {'their' if several else 'its'} own"
+    wanted = f"{facts.steered} with shares of {'their own, below one account' if several else 'its own'}"
     each = {name: _steered_row(facts, name) for name in facts.accounts}
     odd = {name: row for name, row in each.items() if row[1]}
     state = ", ".join(f"{name}: {text}" if several else text for name, (text, _) in (odd or each).items())
@@ -125,11 +126,30 @@ def _steered_row(facts: Facts, account: str) -> tuple[str, str]:
     row = next((row for row in facts.associations if row.account == account and not row.user), None)
     if row is None:
         return f"no account {account}", _other_account(facts, account)
-    if row.parent != ROOT:
-        return f"under {row.parent}", _modify(facts, row, f"parent={ROOT}")
+    first = next(row for row in facts.associations if row.account == facts.accounts[0] and not row.user)
+    if row.parent != first.parent:
+        return f"under {row.parent}", _modify(facts, row, f"parent={first.parent}")
     if not row.steerable:
         return f"Fairshare={_shares(row)}", _modify(facts, row, "fairshare=25")
     return f"RawShares {row.raw_shares}", ""
+
+
+@doctor_check("parent", "accounts below another account share no more than that account gets")
+def parent_check(facts: Facts) -> CheckResult:
+    level, need = find_level(facts.accounts, facts.associations), facts.goal / facts.share_max
+    if isinstance(level, Refusal):
+        return CheckResult(OK, "not known", "an account that gets enough of the machine")
+    parent, used, granted = level.parent
+    wanted = f"at least {need:.1%} of the machine for {parent}"
+    if parent == ROOT:
+        return CheckResult(OK, "root: the whole machine", wanted)
+    state = f"{parent} has {used:.1%} of the usage, and {granted:.1%} of the machine by RawShares"
+    fix = (
+        f"give {parent}, or an account above it, RawShares for {need:.1%} of the machine: "
+        f"control.share_max leaves {facts.share_max:.0%} of that to {facts.steered}, and the goal is "
+        f"{facts.goal:.1%}"
+    )
+    return want(level.reaches(facts.goal, facts.share_max), PROBLEM, state, wanted, fix)
 
 
 @doctor_check("lever", "shares of an account that is not the region's favour another account", ("lever",))
@@ -142,6 +162,25 @@ def lever_check(facts: Facts) -> CheckResult:
     apart = lever.reach.sentences
     fix = "see `saf share --by account` and `saf rules check`: correct control.account or the rules"
     return want(not apart, WARNING, "; ".join(apart) or "regional by the rules", wanted, fix)
+
+
+@doctor_check(
+    "switch", "a switch that Slurm does not weigh orders no jobs, and one left on never ends", ("switch",)
+)
+def switch_check(facts: Facts) -> CheckResult:
+    lever, present = facts.steered_by, facts.switch
+    if lever is LeverKind.ACCOUNT:
+        return CheckResult(OK, "not in use: control.lever is account", "nothing")
+    wanted = f"{lever} {facts.steered} with a weight, and a value of at most {facts.raised}"
+    if present is None:
+        return CheckResult(PROBLEM, "Slurm does not have it", wanted, f"saf.toml: correct control.{lever}")
+    state = f"{lever.attribute} {present.value}, {WEIGHTS[lever]} {present.weight}"
+    if lever is LeverKind.PARTITION:
+        state += "; slurmctld forgets what is set when it restarts, and saf sets it again at its next cycle"
+    if not present.weight:
+        return CheckResult(PROBLEM, state, wanted, _conf(f"{WEIGHTS[lever]} above 0"))
+    fix = f"saf.toml: raise control.raised above the value found, or see who set {facts.steered}"
+    return want(present.value <= facts.raised, WARNING, state, wanted, fix)
 
 
 def _other_account(facts: Facts, account: str) -> str:
@@ -164,7 +203,7 @@ def siblings_check(facts: Facts) -> CheckResult:
         add = f"sacctmgr -i add account name=others cluster={cluster} parent={ROOT} fairshare=75"
         return CheckResult(PROBLEM, "no account beside the steered one", "an account to share with", add)
     odd = [row for row in beside if not row.steerable]
-    state = _some([f"{_name(row)} {_shares(row)}" for row in odd or beside])
+    state = _some([f"{row.key} {_shares(row)}" for row in odd or beside])
     mixed = any(row.raw_shares == PARENT_SHARES for row in odd)
     fix = _commands([_modify(facts, row, "fairshare=1") for row in odd])
     return want(not odd, PROBLEM if mixed else WARNING, state, wanted, fix)
@@ -172,7 +211,7 @@ def siblings_check(facts: Facts) -> CheckResult:
 
 @doctor_check("usage", "the control law steers by the usage that slurmctld works with")
 def usage_check(facts: Facts) -> CheckResult:
-    unknown = _some([_name(row) for row in _level(facts) if row.raw_usage is None])
+    unknown = _some([row.key for row in _level(facts) if row.raw_usage is None])
     state = f"missing for {unknown}" if unknown else "known for every account on the level"
     fix = "sshare -a -l must list them: does slurmctld answer, and may this user see usage (PrivateData)?"
     return want(not unknown, PROBLEM, state, "sshare reports RawUsage of every account on the level", fix)
@@ -196,7 +235,7 @@ def level_resolution_check(facts: Facts) -> CheckResult:
 @doctor_check("stored_shares", "slurmdbd reports a change to slurmctld once and does not ask again")
 def stored_shares_check(facts: Facts) -> CheckResult:
     odd = [row for row in _level(facts) if row.stored_shares not in (None, row.raw_shares)]
-    state = _some([f"{_name(row)} {_shares(row)}, stored {row.stored_shares}" for row in odd])
+    state = _some([f"{row.key} {_shares(row)}, stored {row.stored_shares}" for row in odd])
     fix = _commands([_modify(facts, row, f"fairshare={row.stored_shares}") for row in odd])
     return want(not odd, PROBLEM, state or "the same", "slurmctld works with what slurmdbd has", fix)
 
@@ -227,11 +266,9 @@ def _conf(setting: str, *, restart: bool = False) -> str:
     return f"slurm.conf: {setting}; then {then}"
 
 
-def _level(facts: Facts) -> Iterator[Association]:
-    """The rows that compete with each other: the accounts under root, and root's own user."""
-    for row in facts.associations:
-        if (row.account == ROOT) if row.user else (row.parent == ROOT):
-            yield row
+def _level(facts: Facts) -> list[Association]:
+    """The rows that compete with the steered accounts, or with each other under root where there are none."""
+    return steered_rows(facts.accounts, facts.associations) or level_rows(ROOT, facts.associations)
 
 
 def _modify(facts: Facts, row: Association, what: str) -> str:
@@ -257,10 +294,6 @@ def _commands(commands: Sequence[str]) -> str:
     if len(commands) <= MOST_SHOWN:
         return "\n".join(commands)
     return "\n".join([*commands[:MOST_SHOWN], f"... {len(commands)} such commands in all"])
-
-
-def _name(row: Association) -> str:
-    return f"{row.account}/{row.user}" if row.user else row.account
 
 
 def _shares(row: Association) -> str:

@@ -16,11 +16,13 @@ from slurm_ai_factory.core.programme.retention import Retained
 from slurm_ai_factory.core.records import (
     Association,
     Instant,
+    LeverKind,
     Mode,
     Node,
     Partition,
     PriorityConfig,
     Slurmdbd,
+    SwitchNow,
     Transaction,
 )
 from slurm_ai_factory.core.tres import Count
@@ -63,7 +65,12 @@ class Facts:
     clock_tolerance: int  #: seconds by which the two may differ
     user: str  #: the user that runs ``saf doctor``
     mode: Mode
-    accounts: tuple[str, ...]  #: the steered ones
+    accounts: tuple[str, ...]  #: the steered ones, or the QOS or partition of a switch
+    steered_by: LeverKind = LeverKind.ACCOUNT  #: control.lever
+    switch: SwitchNow | None = None  #: None where accounts are steered, or Slurm does not have it
+    raised: int = 0  #: control.raised
+    goal: float  #: the promise and its margin, a share of the whole machine
+    share_max: float  #: control.share_max, of the level
     weights: Mapping[str, Count]  #: of the promise's resource
     window_seconds: int
     read_window_seconds: int
@@ -76,7 +83,7 @@ class Facts:
     diagnostics: Diagnostics
     partitions: Sequence[Partition] | None
     usage_factors: Mapping[str, float] | None  #: by QOS
-    coordinators: Mapping[str, Sequence[str]] | None  #: by account
+    coordinators: Mapping[str, Sequence[str]] | None  #: of the accounts above the steered ones
     admin_level: str | None  #: of ``user``, as Slurm spells it; empty for a user that slurmdbd does not have
     slurmdbd: Slurmdbd | None
     transactions: Sequence[Transaction] | None  #: of the steered accounts' rows, newest last

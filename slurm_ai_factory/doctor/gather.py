@@ -7,7 +7,7 @@ tests/slurm/test_contract.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from slurm_ai_factory.config import Config
@@ -61,7 +61,8 @@ def gather_facts(
     live = signals_now(slurm, config, priority, rules, {}, slurm.diagnostics)
     now = clock()
     window = windows.window(config.promise.window, now, config.promise.time_zone)
-    facts, errors = _readable(config, slurm, now, user)
+    above = {name for account in config.control.account for name in rules.lineage(account)}
+    facts, errors = _readable(config, slurm, now, user, sorted({ROOT, *above} - {*config.control.account}))
     lever = (known.lever if known else None) or _lever_without_ledger(config, rules, now)
     if lever is None:
         unread["lever"] = unread.get("promise", "nothing has been read yet; run `saf cycle`")
@@ -72,7 +73,11 @@ def gather_facts(
         clock_tolerance=config.slurm.clock_tolerance,
         user=user,
         mode=config.control.mode,
-        accounts=config.control.account,
+        accounts=config.control.steered,
+        steered_by=config.control.lever,
+        raised=config.control.raised or 0,
+        goal=config.promise.target_share + config.promise.margin,
+        share_max=config.control.share_max,
         weights=config.promise.resource.weights,
         window_seconds=window.until - window.since,
         read_window_seconds=config.slurm.read_window,
@@ -98,22 +103,31 @@ def _lever_without_ledger(config: Config, rules: Rules, now: Instant) -> Lever |
     """The lever by rules and account tree alone; None where a rule needs the registry of the ledger."""
     if any(rule.beneficiary is None for rule in rules.rules):
         return None
+    if config.control.switch:
+        return Lever()
     return Lever(conflict_sentence(conflicts(rules, config.control.account, now)), lever_remedy(rules))
 
 
-def _readable(config: Config, slurm: Slurm, now: Instant, user: str) -> tuple[dict[str, Any], dict[str, str]]:
-    """The facts that only some checks need, None where they could not be read; and their errors, by name."""
+def _readable(
+    config: Config, slurm: Slurm, now: Instant, user: str, above: Sequence[str]
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """The facts that only some checks need, None where they could not be read; and their errors, by name.
+
+    ``above``: the accounts above the steered ones.
+    """
+    switch = config.control.switch
     reads: dict[str, Callable[[], Any]] = {
         "partitions": slurm.partitions,
         "usage_factors": slurm.usage_factors,
-        "coordinators": slurm.coordinators,
+        "coordinators": lambda: slurm.coordinators(above),
         "admin_level": lambda: slurm.admin_level(user),
         "slurmdbd": slurm.slurmdbd,
+        "switch": lambda: slurm.switch(switch.lever, switch.name) if switch else None,
         "nodes": slurm.nodes,
         "size": lambda: next((size.tres for size in slurm.events(now - 1, now)[0] if size.until is None), ""),
         "transactions": lambda: sorted(
             change
-            for account in config.control.account
+            for account in (() if switch else config.control.account)
             for change in slurm.share_changes(account, now - LOOK_BACK)
         ),
     }

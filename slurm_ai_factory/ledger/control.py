@@ -11,7 +11,17 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from slurm_ai_factory.core.control.level import Baseline
-from slurm_ai_factory.core.records import DAY, Change, ChangeStatus, ControlState, Decision, Instant, Pause
+from slurm_ai_factory.core.records import (
+    DAY,
+    FIRST,
+    Change,
+    ChangeStatus,
+    ControlState,
+    Decision,
+    Instant,
+    LeverKind,
+    Pause,
+)
 from slurm_ai_factory.ledger.store import Store, json
 
 
@@ -36,6 +46,7 @@ class Control:
             row = self.store.one(
                 "add_decision",
                 cluster_id=self.cluster_id,
+                promise=decision.promise,
                 at=decision.at,
                 mode=mode,
                 reason=decision.reason,
@@ -49,6 +60,8 @@ class Control:
                 row = self.store.one(
                     "add_change",
                     decision_id=decision_id,
+                    object=change.lever,
+                    attribute=change.lever.attribute,
                     account=change.account,
                     raw_shares_before=change.raw_shares_before,
                     raw_shares_after=change.raw_shares_after,
@@ -62,8 +75,11 @@ class Control:
         rows = self.store.all("planned_changes", cluster_id=self.cluster_id)
         return [Planned(row[0], self._change(*row[1:])) for row in rows]
 
-    def _change(self, account: str, before: int, after: int) -> Change:
-        return Change(cluster=self.cluster, account=account, raw_shares_before=before, raw_shares_after=after)
+    def _change(self, account: str, before: int, after: int, lever: str) -> Change:
+        return Change(
+            cluster=self.cluster, account=account, raw_shares_before=before, raw_shares_after=after,
+            lever=LeverKind(lever),
+        )  # fmt: skip
 
     def settle(
         self, planned: Planned, *, at: Instant, raw_shares: int | None, note: str = ""
@@ -75,37 +91,41 @@ class Control:
         self.store.do("settle_change", change_id=planned.change_id, **values)
         return status
 
-    def last_state(self, now: Instant) -> ControlState | None:
-        """The newest state of the control law, with the number of writes in the last day."""
-        row = self.store.one("last_state", cluster_id=self.cluster_id)
+    def last_state(
+        self, now: Instant, promise: str = FIRST, lever: LeverKind = LeverKind.ACCOUNT
+    ) -> ControlState | None:
+        """The newest state of the control law for a promise, with its number of writes in the last day."""
+        key = {"cluster_id": self.cluster_id, "promise": promise}
+        row = self.store.one("last_state", **key)
         if row is None:
             return None
-        writes = self.store.one("writes_since", cluster_id=self.cluster_id, since=now - DAY)
+        writes = self.store.one("writes_since", **key, since=now - DAY)
         return ControlState(
             at=row[0],
             u_ref=row[1],
             writes_last_day=writes[0] if writes else 0,
-            baseline={account: shares.raw_shares for account, shares in self.baselines().items()},
+            baseline={account: shares.raw_shares for account, shares in self.baselines(lever).items()},
         )
 
-    def last_applied(self, account: str) -> int | None:
-        """The RawShares that the last applied change left; None before the first."""
-        row = self.store.one("last_applied", cluster_id=self.cluster_id, account=account)
+    def last_applied(self, account: str, lever: LeverKind = LeverKind.ACCOUNT) -> int | None:
+        """The value that the last applied change of this object left; None before the first."""
+        row = self.store.one("last_applied", cluster_id=self.cluster_id, object=lever, account=account)
         return row[0] if row else None
 
-    def keep_baseline(self, account: str, baseline: Baseline, at: Instant) -> None:
-        """Record the operator's own shares and those of the siblings, unless there is a baseline already."""
-        self.store.do(
-            "add_baseline", cluster_id=self.cluster_id, account=account, at=at, **baseline._asdict()
-        )
+    def keep_baseline(
+        self, account: str, baseline: Baseline, at: Instant, lever: LeverKind = LeverKind.ACCOUNT
+    ) -> None:
+        """Record the operator's own value and the siblings' shares, unless there is a baseline already."""
+        values = {"object": lever, "account": account, "at": at, **baseline._asdict()}
+        self.store.do("add_baseline", cluster_id=self.cluster_id, **values)
 
-    def drop_baseline(self, account: str) -> None:
-        """Delete the baseline, now that the operator's own shares are restored."""
-        self.store.do("drop_baseline", cluster_id=self.cluster_id, account=account)
+    def drop_baseline(self, account: str, lever: LeverKind = LeverKind.ACCOUNT) -> None:
+        """Delete the baseline, now that the operator's own value is restored."""
+        self.store.do("drop_baseline", cluster_id=self.cluster_id, object=lever, account=account)
 
-    def baselines(self) -> dict[str, Baseline]:
-        """The shares of each account before the first change."""
-        rows = self.store.all("baselines", cluster_id=self.cluster_id)
+    def baselines(self, lever: LeverKind = LeverKind.ACCOUNT) -> dict[str, Baseline]:
+        """The value of each object of this kind before the first change."""
+        rows = self.store.all("baselines", cluster_id=self.cluster_id, object=lever)
         return {account: Baseline(*shares) for account, *shares in rows}
 
     def say_pause(self, pause: Pause) -> None:
@@ -122,15 +142,16 @@ class Control:
         return next((pause for pause in self.pauses(limit=1) if pause.lasts(at)), None)
 
     def last_decision(self) -> dict[str, Any] | None:
-        """The newest decision, by column; None before the first."""
-        return next(iter(self.decisions(1)), None)
+        """The newest decision about the first promise, by column; None before the first."""
+        return next(iter(self.decisions(1, FIRST)), None)
 
-    def decisions(self, limit: int) -> list[dict[str, Any]]:
-        """The latest decisions, newest first."""
-        return self.store.named("latest_decisions", cluster_id=self.cluster_id, limit=limit)
+    def decisions(self, limit: int, promise: str | None = None) -> list[dict[str, Any]]:
+        """The latest decisions, newest first; about every promise unless one is given."""
+        key = {"cluster_id": self.cluster_id, "promise": promise}
+        return self.store.named("latest_decisions", **key, limit=limit)
 
     def reason_since(self, reason: str) -> Instant | None:
-        """Since when every decision has had this reason, the newest one included."""
+        """Since when every decision about the first promise has had this reason, the newest one included."""
         row = self.store.one("reason_since", cluster_id=self.cluster_id, reason=reason)
         return row[0] if row else None
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from slurm_ai_factory.core.control.reasons import HOLDS
 from slurm_ai_factory.core.measure.assessment import assess
-from slurm_ai_factory.core.records import ChangeStatus, Instant, Mode
+from slurm_ai_factory.core.records import ChangeStatus, Instant, LeverKind, Mode
 from slurm_ai_factory.language import Language
 from slurm_ai_factory.monitor.board import Board, Shown
 
@@ -58,7 +58,7 @@ def foreign_words(shown: Shown, speech: Language) -> str:
     """The RawShares that another user changed, with the account where several are steered; empty if none."""
     key = "live_control.foreign_shares_of" if len(shown.steered) > 1 else "live_control.foreign_shares"
     return ", ".join(
-        speech.text(key, account=row.account, shares=row.foreign_from)
+        speech.text(key, attribute=shown.lever.attribute, account=row.account, shares=row.foreign_from)
         for row in shown.steered
         if row.foreign_from is not None
     )
@@ -86,7 +86,7 @@ def _of_control(shown: Shown, speech: Language) -> Iterator[Step]:
         yield Step("foreign", "saf history", {"changes": changes})
     if {ChangeStatus.FAILED, ChangeStatus.PLANNED} & set(shown.statuses):
         yield Step("not_effective", "saf history")
-    if not shown.weight_fairshare:
+    if not shown.weight_fairshare and shown.lever is LeverKind.ACCOUNT:
         yield Step("no_weight", "scontrol show config")
     if assess(shown.measurement, shown.margin).at_risk:
         yield Step("at_risk", "saf plan")

@@ -18,7 +18,16 @@ from zoneinfo import ZoneInfo
 from slurm_ai_factory.core.control.lever import Reach
 from slurm_ai_factory.core.measure.share import Group
 from slurm_ai_factory.core.measure.tally import Tally
-from slurm_ai_factory.core.records import Charge, Decision, Hour, Instant, Measurement, Mode
+from slurm_ai_factory.core.records import (
+    Charge,
+    Decision,
+    Further,
+    Hour,
+    Instant,
+    LeverKind,
+    Measurement,
+    Mode,
+)
 
 BOUNDS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 """Upper bounds of the histograms of durations, in seconds."""
@@ -48,7 +57,7 @@ class Reconciled(NamedTuple):
 
 
 class Steered(NamedTuple):
-    """A steered account of the region."""
+    """A steered account of the region, or its QOS or partition, with RawShares or the value of the switch."""
 
     account: str
     raw_shares: int | None  #: after the cycle; None if the cluster does not have the account
@@ -67,11 +76,13 @@ class Shown:
     measurement: Measurement
     earlier: Sequence[Hour] = ()  #: the hours before a rolling window, as many as it has
     margin: float
+    further: tuple[Further, ...] = ()  #: the other promises that hold, by name
     groups: Mapping[str, Sequence[Group]]  #: by category and by sector, largest first
     reach: Reach  #: of the steered accounts
     decision: Decision
     reason_since: Instant | None  #: of the first of the latest decisions that share this reason
     steered: tuple[Steered, ...]  #: at least one
+    lever: LeverKind = LeverKind.ACCOUNT
     weight_fairshare: int  #: PriorityWeightFairShare
     history: Sequence[Done]  #: the latest changes, newest first
     statuses: tuple[str, ...]
@@ -92,20 +103,25 @@ class Shown:
     tally: Tally | None = None  #: of the hours since the daemon started
 
     @property
+    def promises(self) -> tuple[Further, ...]:
+        """Every promise, the first one first."""
+        return Further(self.measurement, self.margin), *self.further
+
+    @property
     def foreign(self) -> str:
         """The RawShares that another user changed, as ``foreign`` writes them; empty if none."""
         changes = {row.account: row.foreign_from for row in self.steered if row.foreign_from is not None}
-        return foreign(changes, len(self.steered))
+        return foreign(changes, len(self.steered), self.lever)
 
 
-def foreign(changes: Mapping[str, int], steered: int) -> str:
-    """The RawShares that another user changed, with the account where several are steered.
+def foreign(changes: Mapping[str, int], steered: int, lever: LeverKind = LeverKind.ACCOUNT) -> str:
+    """The values that another user changed, with the account where several are steered.
 
     >>> foreign({"regional": 25}, 1), foreign({"umcg": 25, "rug": 30}, 3), foreign({}, 1)
     ('RawShares from 25', 'RawShares of umcg from 25, RawShares of rug from 30', '')
     """
     return ", ".join(
-        f"RawShares{f' of {account}' if steered > 1 else ''} from {shares}"
+        f"{lever.attribute}{f' of {account}' if steered > 1 else ''} from {shares}"
         for account, shares in changes.items()
     )
 

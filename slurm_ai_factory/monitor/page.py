@@ -22,7 +22,7 @@ from slurm_ai_factory.core.escaped import for_page
 from slurm_ai_factory.core.measure.assessment import assess
 from slurm_ai_factory.core.measure.figures import FIGURES, Unit
 from slurm_ai_factory.core.measure.share import Group
-from slurm_ai_factory.core.records import Instant
+from slurm_ai_factory.core.records import Further, Instant, LeverKind
 from slurm_ai_factory.language import DEFAULT, LANGUAGES, Language, language
 from slurm_ai_factory.monitor import chart
 from slurm_ai_factory.monitor.advice import foreign_words, stale, steps
@@ -119,6 +119,7 @@ def _seen(shown: Shown, speech: Language) -> dict[str, Any]:
         "wide": Markup(drawn(width=960, height=300)),  # noqa: S704 (its words are escaped there)
         "narrow": Markup(drawn(width=380, height=260)),  # noqa: S704
         "figures": figures,
+        "promises": [_promised(each, speech) for each in shown.promises] if shown.further else [],
         "columns": 4 if len(figures) > 6 else 3,
         "forecast": assess(m, shown.margin).expected_share is not None,
         "control": list(_control(shown, speech)),
@@ -160,6 +161,24 @@ def _figures(shown: Shown, speech: Language) -> Iterator[tuple[str, str, str]]:
         )
 
 
+def _promised(promise: Further, speech: Language) -> dict[str, str]:
+    """A promise beside the others."""
+    m, share = promise.measurement, promise.measurement.delivered_share
+    unknown = speech.text("format.unknown")
+    return {
+        "name": m.promise,
+        "what": speech.text(
+            "promises.what",
+            bound=speech.word("bound", m.bound),
+            base=speech.part_of(m.share_of),
+            window=speech.window(m.window.name),
+        ),
+        "promised": speech.promised(m.bound, m.target_share),
+        "delivered": unknown if share is None else speech.plain_percent(share, m.target_share),
+        "verdict": speech.word("promise_verdict", assess(*promise).verdict),
+    }
+
+
 def _value(key: str, value: Any, floor: float, speech: Language) -> str:
     """A figure as text; the delivered share with enough decimals beside the floor."""
     if value is None:
@@ -190,15 +209,18 @@ def _control(shown: Shown, speech: Language) -> Iterator[tuple[str, str]]:
     for row in shown.steered:
         if row.raw_shares is not None:
             key = "live_control.raw_shares" if len(shown.steered) == 1 else "live_control.raw_shares_of"
+            if shown.lever is not LeverKind.ACCOUNT:
+                key = f"live_control.switch_{shown.lever}"
             wanted = speech.text("live_control.wanted", shares=row.raw_shares, wanted=row.wanted)
             yield (
                 speech.text(key, account=row.account),
                 str(row.raw_shares) if row.wanted == row.raw_shares else wanted,
             )
+    switched = shown.lever is not LeverKind.ACCOUNT
     for name, value in (
         ("share", inputs.get("share")),
-        ("share_wanted", inputs.get("share_wanted")),
-        ("usage_share", inputs.get("usage_share")),
+        ("share_wanted", inputs.get("u_ref" if switched else "share_wanted")),
+        ("decayed" if switched else "usage_share", inputs.get("usage_share")),
         ("outside", shown.reach.outside_share),
         ("other", shown.reach.other_share),
     ):
@@ -217,7 +239,7 @@ def _decision(shown: Shown, speech: Language) -> str:
     if speech.code == DEFAULT and shown.decision.reason in HOLDS:
         return _sentence(shown.decision.sentence)
     changes = ", ".join(
-        f"RawShares {change.account} {change.raw_shares_before} → {change.raw_shares_after}"
+        f"{change.lever.attribute} {change.account} {change.raw_shares_before} → {change.raw_shares_after}"
         for change in shown.decision.changes
     )
     key = "live_decided.changed" if changes else "live_decided.unchanged"

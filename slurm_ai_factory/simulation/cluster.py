@@ -82,6 +82,15 @@ class ModelCluster:
         self._state.shares[node] = raw_shares
         self._state.moved[self._tree.parent[node]] = True
 
+    def favour(self, priority: float) -> None:
+        """Give regional jobs this priority for nothing; waiting ones get it at the next pass."""
+        self._rules = self._rules._replace(favour=priority)
+
+    @property
+    def favoured(self) -> bool:
+        """Whether regional jobs have a priority for nothing."""
+        return self._rules.favour > 0
+
     def reset_usage(self) -> None:
         """Forget all usage, as PriorityUsageResetPeriod does."""
         self._state.usage[:] = 0

@@ -10,7 +10,7 @@ from slurm_ai_factory.core import windows
 from slurm_ai_factory.simulation import peers
 
 FORMS = (
-    "floor", "static:0.25", "reset:quarter", "partition:0.25", "oracle", "guarantee:0.25",
+    "floor", "switch:0.1", "static:0.25", "reset:quarter", "partition:0.25", "oracle", "guarantee:0.25",
     "karma:0.25,0.5", "dmmf:0.25", "kai:0.25,1", "fstarget:0.25", "onesided:0.25,30d",
 )  # fmt: skip
 """A policy of each kind, as it is asked for."""
@@ -23,8 +23,8 @@ class Named(NamedTuple):
     """A policy as it was asked for."""
 
     name: str
-    kind: str  #: floor, static, reset, partition, oracle, or one of peers.KINDS
-    share: float  #: of the level, or of the machine, that the region has
+    kind: str  #: floor, switch, static, reset, partition, oracle, or one of peers.KINDS
+    share: float  #: of the level, or of the machine, that the region has; of a switch that is lowered
     period: str = ""  #: of a reset
     extra: float = 0.0  #: alpha of karma, k of kai, the seconds of onesided
     padding: float = 1.0  #: the region's users ask for so many times their time limits
@@ -75,7 +75,7 @@ def named(text: str, target: float) -> Named:
         return Named(text, kind, target, value)
     with suppress(ValueError):
         share, *extra = value.split(",")
-        known = kind in ("static", "partition", *peers.KINDS) and len(extra) == (kind in EXTRA)
+        known = kind in ("switch", "static", "partition", *peers.KINDS) and len(extra) == (kind in EXTRA)
         if known and 0 < float(share) < 1:
             name = ",".join((f"{kind}:{float(share):g}", *extra))
             return Named(name, kind, float(share), extra=EXTRA[kind](*extra) if extra else 0.0)

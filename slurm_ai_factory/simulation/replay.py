@@ -10,8 +10,9 @@ import numpy as np
 
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.control.controller import Policy, decide
+from slurm_ai_factory.core.control.switch import Switch, decide_switch
 from slurm_ai_factory.core.measure.share import Promise
-from slurm_ai_factory.core.records import DAY, ControlState, Decision
+from slurm_ai_factory.core.records import DAY, ControlState, Decision, LeverKind, SwitchNow
 from slurm_ai_factory.core.tres import Resource
 from slurm_ai_factory.simulation import peers, policies
 from slurm_ai_factory.simulation.arrays import Ints
@@ -22,6 +23,9 @@ from slurm_ai_factory.simulation.workload import User, Workload
 
 FAVOUR = 1e9
 """Priority that puts every regional job before every other."""
+
+SWITCH = Switch(LeverKind.QOS, "regional", 1, 0.01)
+"""The switch of the policy ``switch``: raised, every regional job is before every other."""
 
 OnReplayed = Callable[[int], object]
 
@@ -72,8 +76,8 @@ def replay(trial: Trial, policy: policies.Named, progress: OnReplayed = lambda _
     """Run the cluster from the first submission to the last; ``progress`` gets each instant reached."""
     cluster = _cluster(trial, policy)
     writes: list[Decision] = []
-    if policy.kind == "floor":
-        writes = _steered(trial, cluster, progress)
+    if policy.kind in ("floor", "switch"):
+        writes = _steered(trial, cluster, progress, policy.kind == "switch")
     elif policy.kind == "reset":
         _with_resets(trial, policy.period, cluster, progress)
     else:
@@ -112,12 +116,12 @@ def _with_resets(trial: Trial, period: str, cluster: ModelCluster, progress: OnR
         progress(cluster.now)
 
 
-def _steered(trial: Trial, cluster: ModelCluster, progress: OnReplayed) -> list[Decision]:
+def _steered(trial: Trial, cluster: ModelCluster, progress: OnReplayed, switched: bool) -> list[Decision]:
     """The decisions with changes of the production controller, which decides every ``period`` seconds."""
     books = Books(cluster, trial.promise, trial.window, trial.zone, trial.control.horizon_seconds)
     chance = np.random.default_rng(trial.faults.seed)
     control = replace(trial.control, account=cluster.regional or trial.control.account)
-    own = {row.account: row.raw_shares for row in cluster.associations()}
+    own = {SWITCH.name: 0} if switched else {row.account: row.raw_shares for row in cluster.associations()}
     state: ControlState | None = None
     writes: list[Decision] = []
     while cluster.now < cluster.until:
@@ -129,15 +133,28 @@ def _steered(trial: Trial, cluster: ModelCluster, progress: OnReplayed) -> list[
         day = [decision for decision in writes[-100:] if decision.at > cluster.now - DAY]
         count = sum(len(decision.changes) for decision in day)
         last = state and replace(state, writes_last_day=count, baseline=own)
-        decision = decide(control, books.observed(), last, cluster.now)
+        decision = _decision(control, books, last, switched)
         state = decision.state
         if decision.changes:
             writes.append(decision)
             for change in decision.changes:
-                if chance.random() >= trial.faults.lost_writes:
+                if chance.random() < trial.faults.lost_writes:
+                    continue
+                if switched:
+                    cluster.favour(FAVOUR * change.raw_shares_after)
+                else:
                     cluster.set_raw_shares(change.account, change.raw_shares_after)
         progress(cluster.now)
     return writes
+
+
+def _decision(control: Policy, books: Books, last: ControlState | None, switched: bool) -> Decision:
+    """That of the shares, or of the switch."""
+    observed, now = books.observed(), books.cluster.now
+    if not switched:
+        return decide(control, observed, last, now)
+    present = SwitchNow(int(books.cluster.favoured), 1)
+    return decide_switch(control, SWITCH, replace(observed, switch=present), last, now)
 
 
 def promise_of(target: float, margin: float, resource: str) -> Promise:

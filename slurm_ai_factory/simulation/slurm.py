@@ -21,6 +21,7 @@ from slurm_ai_factory.core.records import (
     Change,
     Charge,
     Instant,
+    LeverKind,
     Outage,
     PriorityConfig,
     Rejected,
@@ -28,6 +29,7 @@ from slurm_ai_factory.core.records import (
     Run,
     Size,
     Subject,
+    SwitchNow,
 )
 from slurm_ai_factory.errors import SlurmError
 from slurm_ai_factory.simulation import fair_tree
@@ -73,11 +75,9 @@ class ModelSlurm:
         self.advance()
         rows = (*self.model.associations(), *self.model.members())
         root = fair_tree.tree_of_rows((row.account, row.parent, row.user, row.raw_shares) for row in rows)
-        levels = fair_tree.levels(root, {_key(row): float(row.raw_usage or 0) for row in rows})
+        levels = fair_tree.levels(root, {row.key: float(row.raw_usage or 0) for row in rows})
         # Root competes with nobody, so it has no level.
-        return tuple(
-            replace(row, **levels[_key(row)]._asdict()) if _key(row) in levels else row for row in rows
-        )
+        return tuple(replace(row, **levels[row.key]._asdict()) if row.key in levels else row for row in rows)
 
     def runs(self, since: Instant, until: Instant) -> Iterator[Run]:
         """Every run that was eligible or running in [since, until), as it stands now."""
@@ -187,6 +187,14 @@ class ModelSlurm:
         """The model has nothing that cannot be read."""
         return []
 
+    def switch(self, _lever: LeverKind, _name: str) -> SwitchNow | None:
+        """The model has neither QOS nor partitions with priorities of their own."""
+        return None
+
+    def set_switch(self, change: Change, _deadline: float, /) -> None:
+        """Raises SlurmError."""
+        raise SlurmError(f"the model cluster steers accounts, and has no {change.object}; steer an account")
+
     def set_raw_shares(self, change: Change, _deadline: float, /) -> None:
         """Set RawShares as sacctmgr does. Raises SlurmError for an account not on the steered level."""
         if change.account not in self.model.accounts:
@@ -194,11 +202,6 @@ class ModelSlurm:
             raise SlurmError(f"the model cluster steers {known} and has no {change.account} beside them")
         self.advance()
         self.model.set_raw_shares(change.account, change.raw_shares_after)
-
-
-def _key(row: Association) -> str:
-    """The key that ``fair_tree.tree_of_rows`` gives it."""
-    return row.account if row.user is None else f"{row.account}/{row.user}"
 
 
 @lru_cache(maxsize=4096)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from secrets import token_hex
 from typing import TypeVar
 
+from slurm_ai_factory.core.control.switch import WEIGHTS
 from slurm_ai_factory.core.live import rights
 from slurm_ai_factory.core.live.authority import PriorityTerms
 from slurm_ai_factory.core.live.demand import Queued
@@ -24,6 +25,7 @@ from slurm_ai_factory.core.records import (
     Change,
     Charge,
     Instant,
+    LeverKind,
     Node,
     Outage,
     Partition,
@@ -33,6 +35,7 @@ from slurm_ai_factory.core.records import (
     Run,
     Size,
     Slurmdbd,
+    SwitchNow,
     Transaction,
 )
 from slurm_ai_factory.errors import BlindError, GarbledError, SlurmError, SlurmUnsupportedError
@@ -253,9 +256,23 @@ class Slurm:
         """UsageFactor by QOS."""
         return dict(self._sound(settings.usage_factors(self._shown("qos", settings.USAGE_FACTOR_FIELDS))))
 
-    def coordinators(self) -> dict[str, tuple[str, ...]]:
-        """Coordinators of root, who are above every account."""
-        lines = self._shown("account", settings.COORDINATOR_FIELDS, "withcoord", "where", "name=root")
+    def switch(self, lever: LeverKind, name: str) -> SwitchNow | None:
+        """A QOS's Priority as slurmdbd has it, or a partition's PriorityJobFactor; None where it is not."""
+        if lever is LeverKind.QOS:
+            values = settings.qos_priorities(self._shown("qos", settings.PRIORITY_FIELDS))
+        else:
+            values = settings.job_factors(self._list("scontrol", "-a", "-o", "show", "partition"))
+        rows = list(values)
+        if any(isinstance(row, Rejected) for row in rows):
+            raise SlurmError(f"Slurm's answer about {lever} {name} cannot be read; nothing of it was used")
+        value = dict(self._sound(rows)).get(name)
+        weight = settings.switch_weight(WEIGHTS[lever], self._list("scontrol", "show", "config"))
+        return None if value is None else SwitchNow(value, weight)
+
+    def coordinators(self, accounts: Iterable[str]) -> dict[str, tuple[str, ...]]:
+        """Coordinators of each of these accounts, who may change everything below them."""
+        where = ("withcoord", "where", f"name={','.join(accounts)}")
+        lines = self._shown("account", settings.COORDINATOR_FIELDS, *where)
         return dict(self._sound(settings.account_coordinators(lines)))
 
     def admin_level(self, user: str) -> str:
@@ -286,8 +303,17 @@ class Slurm:
         """Run the change's command before its deadline. Its exit code is not the outcome: read back."""
         self.commands.before(deadline, *self.command(change))
 
+    def set_switch(self, change: Change, deadline: float, /) -> None:
+        """Run the change's command before its deadline. Its exit code is not the outcome: read back."""
+        self.commands.before(deadline, *self.command(change))
+
     def command(self, change: Change) -> tuple[str, ...]:
-        """The sacctmgr command of a change: one cluster, only the account's own row."""
+        """The command of a change: one QOS, one partition, or only the account's own row on one cluster."""
+        name, value = change.account, change.raw_shares_after
+        if change.lever is LeverKind.QOS:
+            return ("sacctmgr", "-i", "modify", "qos", "where", f"name={name}", "set", f"priority={value}")
+        if change.lever is LeverKind.PARTITION:
+            return ("scontrol", "update", f"PartitionName={name}", f"PriorityJobFactor={value}")
         return (
             "sacctmgr", "-i", "modify", "account", "where", f"name={change.account}",
             f"cluster={change.cluster}", "set", f"fairshare={change.raw_shares_after}",

@@ -13,6 +13,7 @@ from slurm_ai_factory.errors import SlurmError, reason
 from slurm_ai_factory.slurm.fields import barred_rows, clock_seconds, each, natural, settings, words
 
 USAGE_FACTOR_FIELDS = ("UsageFactor", "Name")
+PRIORITY_FIELDS = ("Priority", "Name")
 COORDINATOR_FIELDS = ("Account", "Coordinators")
 ADMIN_FIELDS = ("AdminLevel", "User")
 ROW_FIELDS = ("ID", "User")
@@ -64,6 +65,30 @@ def _usage_factor(row: Mapping[str, str]) -> tuple[str, float]:
     if not 0 <= factor < inf:
         raise ValueError(f"UsageFactor {factor} is negative, infinite or not a number")
     return row["Name"], factor
+
+
+def switch_weight(weight: str, lines: Iterable[str]) -> int:
+    """A weight such as PriorityWeightQOS in ``scontrol show config``. Raises SlurmError."""
+    try:
+        return natural(weight, settings(lines)[weight])
+    except (KeyError, ValueError) as error:
+        raise SlurmError(f"scontrol show config cannot be read: {reason(error)}") from error
+
+
+def qos_priorities(lines: Iterable[str]) -> Iterator[tuple[str, int] | Rejected]:
+    """Each QOS with its Priority, which is 0 where none is set."""
+    return each(
+        lambda row: (row["Name"], natural("Priority", row["Priority"] or "0")),
+        barred_rows(PRIORITY_FIELDS, lines),
+    )
+
+
+def job_factors(lines: Iterable[str]) -> Iterator[tuple[str, int] | Rejected]:
+    """Each partition with its PriorityJobFactor, from ``scontrol -o show partition``."""
+    return each(
+        lambda values: (values["PartitionName"], natural("PriorityJobFactor", values["PriorityJobFactor"])),
+        _shown("PartitionName", lines),
+    )
 
 
 def account_coordinators(lines: Iterable[str]) -> Iterator[tuple[str, tuple[str, ...]] | Rejected]:

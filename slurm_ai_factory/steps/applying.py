@@ -1,4 +1,4 @@
-"""From a decision to the current RawShares: record as planned, write, read back, record what was found.
+"""From a decision to what Slurm has: record as planned, write, read back, record what was found.
 
 What became of a change is what is read back, never what a command's exit says. One that was begun and could
 not be settled is settled by the next cycle, from the shares that are current then.
@@ -8,12 +8,20 @@ Tested in tests/end_to_end/test_trust.py and tests/end_to_end/test_failures.py.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from time import monotonic
 from typing import NamedTuple
 
 from slurm_ai_factory.core.control.level import Baseline, sibling_shares
-from slurm_ai_factory.core.records import Association, Change, ChangeStatus, Decision, Mode
+from slurm_ai_factory.core.records import (
+    Association,
+    Change,
+    ChangeStatus,
+    Decision,
+    LeverKind,
+    Mode,
+    SwitchNow,
+)
 from slurm_ai_factory.core.words import count
 from slurm_ai_factory.errors import LedgerError, SlurmError
 from slurm_ai_factory.ledger import Planned
@@ -52,13 +60,45 @@ def in_force(associations: Sequence[Association], account: str) -> Association |
     return next((row for row in associations if row.account == account and row.user is None), None)
 
 
-def foreign_changes(site: Site, associations: Sequence[Association]) -> dict[str, int]:
-    """The RawShares that our last change of each steered account left, where they were changed since."""
-    changes = {}
-    for account in site.config.control.account:
-        ours, row = site.ledger.control.last_applied(account), in_force(associations, account)
-        if ours is not None and row is not None and row.raw_shares != ours:
-            changes[account] = ours
+class ReadBack(NamedTuple):
+    """The value of an object as slurmctld works with it, and as it is stored; both None where it is gone."""
+
+    value: int | None
+    stored: int | None
+
+
+def read_now(site: Site, lever: LeverKind, name: str) -> ReadBack:
+    """What Slurm has now. Raises SlurmError."""
+    if lever is LeverKind.ACCOUNT:
+        return of_account(site.slurm.associations(), name)
+    return of_switch(site.slurm.switch(lever, name))
+
+
+def of_account(associations: Sequence[Association], account: str) -> ReadBack:
+    """RawShares of an account's own row."""
+    row = in_force(associations, account)
+    return ReadBack(row.raw_shares, row.stored_shares) if row else ReadBack(None, None)
+
+
+def of_switch(switch: SwitchNow | None) -> ReadBack:
+    """The value of a switch, which is read in one place only."""
+    return ReadBack(switch.value, switch.value) if switch else ReadBack(None, None)
+
+
+def foreign_changes(
+    site: Site, associations: Sequence[Association], switch: SwitchNow | None
+) -> dict[str, int]:
+    """The value that our last change of each steered object left, where it was changed since."""
+    control, changes = site.config.control, {}
+    for name in control.steered:
+        ours = site.ledger.control.last_applied(name, control.lever)
+        now = of_switch(switch) if control.switch else of_account(associations, name)
+        if ours is not None and now.value is not None and now.value != ours:
+            changes[name] = ours
+    for name in site.config.accounts_beside:
+        ours, now = site.ledger.control.last_applied(name), of_account(associations, name)
+        if ours is not None and now.value is not None and now.value != ours:
+            changes[name] = ours
     return changes
 
 
@@ -73,7 +113,7 @@ def carry_out(
     planned = site.ledger.control.record(decision, mode, site.actor, status)
     if status is not ChangeStatus.PLANNED:
         return tuple(Outcome(change.change, status) for change in planned)
-    beside = sibling_shares(site.config.control.account, associations)
+    beside = sibling_shares(site.config.steered_accounts, associations)
     return tuple(apply(site, change, beside) for change in planned)
 
 
@@ -83,19 +123,19 @@ def apply(site: Site, planned: Planned, beside: int | None) -> Outcome:
     ``beside`` are the RawShares that compete with the steered accounts, for the baseline.
     """
     change = planned.change
-    site.ledger.control.keep_baseline(
-        change.account, Baseline(change.raw_shares_before, beside), site.clock()
-    )
-    failure = ""
+    account = change.lever is LeverKind.ACCOUNT
+    baseline = Baseline(change.raw_shares_before, beside if account else None)
+    site.ledger.control.keep_baseline(change.account, baseline, site.clock(), change.lever)
+    failure, write = "", site.slurm.set_raw_shares if account else site.slurm.set_switch
     try:
-        site.slurm.set_raw_shares(change, deadline(site))
+        write(change, deadline(site))
     except SlurmError as error:
         failure = str(error)
     try:
-        association = read_back(site, change)
+        now = read_back(site, change)
     except SlurmError as error:
         return Outcome(change, ChangeStatus.PLANNED, f"{failure or 'written'}, but not read back: {error}")
-    return settle(site, planned, association, failure)
+    return settle(site, planned, now, failure)
 
 
 def deadline(site: Site) -> float:
@@ -113,41 +153,42 @@ def deadline(site: Site) -> float:
     return asked_at + min(WRITE_SECONDS, site.config.leader_silence())
 
 
-def read_back(site: Site, change: Change) -> Association | None:
-    """The account's row, looked at until slurmctld has what slurmdbd has, or for READ_BACKS times."""
+def read_back(site: Site, change: Change) -> ReadBack:
+    """The object's value, looked at until slurmctld has what slurmdbd has, or for READ_BACKS times."""
     for _ in range(READ_BACKS):
-        association = in_force(site.slurm.associations(), change.account)
-        if association is None or association.raw_shares == association.stored_shares:
-            return association
+        now = read_now(site, change.lever, change.account)
+        if now.value == now.stored:
+            return now
         site.wait(READ_BACK_SECONDS)
-    return association
+    return now
 
 
-def settle(site: Site, planned: Planned, association: Association | None, failure: str) -> Outcome:
-    """Record what became of a change, from the row that is there now."""
-    note = failure
-    if association and association.raw_shares != association.stored_shares:
-        note = (
-            f"slurmdbd has {association.stored_shares}, slurmctld still works with "
-            f"{association.raw_shares}; {failure}"
-        )
-    raw_shares = association.raw_shares if association else None
-    if not note and raw_shares != planned.change.raw_shares_after:
-        there = "the account is gone" if association is None else f"RawShares are {raw_shares}"
+def settle(site: Site, planned: Planned, now: ReadBack, failure: str) -> Outcome:
+    """Record what became of a change, from the value that is there now."""
+    note, change = failure, planned.change
+    if now.value != now.stored:
+        note = f"slurmdbd has {now.stored}, slurmctld still works with {now.value}; {failure}"
+    if not note and now.value != change.raw_shares_after:
+        verb = "are" if change.lever is LeverKind.ACCOUNT else "is"
+        there = f"{change.lever.attribute} {verb} {now.value}"
+        if now.value is None:
+            there = f"the {change.lever} is gone"
         note = f"{there}: another user changed it at the same time, or Slurm lost the write"
-    status = site.ledger.control.settle(planned, at=site.clock(), raw_shares=raw_shares, note=note)
-    return Outcome(planned.change, status, note)
+    status = site.ledger.control.settle(planned, at=site.clock(), raw_shares=now.value, note=note)
+    return Outcome(change, status, note)
 
 
 def settle_interrupted(site: Site, associations: Sequence[Association]) -> None:
     """Settle changes that an earlier cycle began: applied if the current RawShares are theirs."""
     for planned in site.ledger.control.planned():
-        association = in_force(associations, planned.change.account)
-        settle(site, planned, association, "settled after an interruption")
+        lever, name = planned.change.lever, planned.change.account
+        account = lever is LeverKind.ACCOUNT
+        now = of_account(associations, name) if account else read_now(site, lever, name)
+        settle(site, planned, now, "settled after an interruption")
 
 
 class Restored(NamedTuple):
-    """What restoring an account's baseline makes of its part of the level."""
+    """What restoring a baseline makes of an account's part of the level, or of a switch."""
 
     change: Change
     baseline: Baseline
@@ -157,6 +198,8 @@ class Restored(NamedTuple):
     @property
     def rescaled(self) -> bool:
         """Whether the level is another than when the baseline was recorded, or may be."""
+        if self.change.lever is not LeverKind.ACCOUNT:
+            return False
         return self.sibling_shares is None or self.sibling_shares != self.baseline.sibling_shares
 
 
@@ -169,7 +212,7 @@ def restore_baseline(site: Site, number: bool = False) -> tuple[Outcome, ...]:
         outcomes = carry_out(site, decision, OPERATOR, associations)
     for outcome in outcomes:
         if outcome.status is ChangeStatus.APPLIED:
-            site.ledger.control.drop_baseline(outcome.change.account)
+            site.ledger.control.drop_baseline(outcome.change.account, outcome.change.lever)
     return outcomes
 
 
@@ -183,14 +226,9 @@ def baseline(site: Site, associations: Sequence[Association], number: bool = Fal
     before = {name: row.raw_shares for name in kept if (row := in_force(associations, name))}
     after = {name: kept[name].raw_shares if number else kept[name].rescaled(beside) for name in before}
     parts = [_parts(shares, beside) for shares in (before, after)]
-    return [
+    accounts = [
         Restored(
-            Change(
-                cluster=site.slurm.cluster,
-                account=name,
-                raw_shares_before=before[name],
-                raw_shares_after=after[name],
-            ),
+            _change_of(site, LeverKind.ACCOUNT, name, before[name], after[name]),
             kept[name],
             beside,
             (parts[0].get(name), parts[1].get(name)),
@@ -198,6 +236,28 @@ def baseline(site: Site, associations: Sequence[Association], number: bool = Fal
         for name in before
         if before[name] != after[name]
     ]
+    return [*accounts, *_switched_back(site)]
+
+
+def _switched_back(site: Site) -> Iterator[Restored]:
+    """Each switch that is not as it was found."""
+    for lever in (LeverKind.QOS, LeverKind.PARTITION):
+        for name, kept in site.ledger.control.baselines(lever).items():
+            value = read_now(site, lever, name).value
+            if value is not None and value != kept.raw_shares:
+                yield Restored(
+                    _change_of(site, lever, name, value, kept.raw_shares), kept, None, (None, None)
+                )
+
+
+def _change_of(site: Site, lever: LeverKind, name: str, before: int, after: int) -> Change:
+    return Change(
+        cluster=site.slurm.cluster,
+        account=name,
+        raw_shares_before=before,
+        raw_shares_after=after,
+        lever=lever,
+    )
 
 
 def _parts(raw_shares: Mapping[str, int], beside: int | None) -> dict[str, float]:
@@ -213,7 +273,7 @@ def baseline_decision(site: Site, restored: Sequence[Restored]) -> Decision:
     return Decision(
         at=site.clock(),
         reason="restore_baseline",
-        sentence=f"{count(len(restored), 'account')} back to the part of the level that it had at first",
+        sentence=f"{count(len(restored), 'object')} back to what was found before the first change",
         inputs={},
         changes=tuple(row.change for row in restored),
     )

@@ -22,7 +22,7 @@ from slurm_ai_factory.core.records import DAY, HOUR, ChangeStatus, Hour, Instant
 from slurm_ai_factory.core.rules.classify import Beneficiary
 from slurm_ai_factory.ledger.audits import Audit
 from slurm_ai_factory.monitor.board import Done, Reconciled, Shown, Steered
-from slurm_ai_factory.steps.applying import in_force
+from slurm_ai_factory.steps.applying import of_account, of_switch
 from slurm_ai_factory.steps.live import Signals
 from slurm_ai_factory.steps.site import Site
 from slurm_ai_factory.steps.values import CycleReport
@@ -62,11 +62,13 @@ def _shown(site: Site, report: CycleReport) -> Shown:
         measurement=gathered.measurement,
         earlier=earlier_hours(site, gathered.measurement),
         margin=config.promise.margin,
+        further=gathered.further,
         groups={label: question.by_detail(n, gathered.groups) for n, label in enumerate(question.DETAILS, 1)},
         reach=lever.reach(question.by_detail(0, gathered.groups)),
         decision=decision,
         reason_since=site.ledger.control.reason_since(decision.reason),
-        steered=tuple(steered(report, account) for account in config.control.account),
+        steered=tuple(steered(report, name) for name in report.steered),
+        lever=config.control.lever,
         weight_fairshare=gathered.priority.weight_fairshare,
         history=history(site),
         statuses=tuple(outcome.status for outcome in report.outcomes),
@@ -106,9 +108,10 @@ def waiting_demand(signals: Signals) -> dict[str, float]:
 
 
 def steered(report: CycleReport, account: str) -> Steered:
-    """A steered account's RawShares after the cycle."""
-    association = in_force(report.gathered.associations, account)
-    before = association.raw_shares if association else None
+    """The value of a steered account, QOS or partition after the cycle."""
+    gathered = report.gathered
+    switched = gathered.config.control.switch
+    before = (of_switch(gathered.switch) if switched else of_account(gathered.associations, account)).value
     applied = [outcome.change for outcome in report.outcomes if outcome.status is ChangeStatus.APPLIED]
     wanted, after = (
         next((change.raw_shares_after for change in changes if change.account == account), before)

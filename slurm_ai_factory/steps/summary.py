@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from slurm_ai_factory import question
 from slurm_ai_factory.core.control import lever
-from slurm_ai_factory.core.control.level import differing_shares
+from slurm_ai_factory.core.control.level import differing_shares, steered_rows
 from slurm_ai_factory.core.measure import judgement
 from slurm_ai_factory.core.words import count
 from slurm_ai_factory.monitor.board import foreign
@@ -17,10 +17,12 @@ def cycle_sentence(report: CycleReport) -> str:
     m = report.gathered.measurement
     part = "nothing delivered yet" if m.delivered_share is None else f"region {m.delivered_share:.1%}"
     done = ", ".join(_outcome(outcome, len(report.outcomes)) for outcome in report.outcomes)
-    others = foreign(report.gathered.foreign, len(report.steered))
+    beside = "".join(f"; promise {decision.promise}: {decision.sentence}" for decision in report.beside)
+    lever_kind = report.gathered.config.control.lever
+    others = foreign(report.gathered.foreign, len(report.steered), lever_kind)
     return (
         f"{m.window.name}: {part} of {m.called}, promised {m.target_share:.0%}, {judgement.verdict(m)}; "
-        f"{report.decision.sentence}{f' [{done}]' if done else ''}"
+        f"{report.decision.sentence}{beside}{f' [{done}]' if done else ''}"
         f"{f'; another user changed {others}' if others else ''}"
         f"{_complaints(report)}"
     )
@@ -37,7 +39,7 @@ def _complaints(report: CycleReport) -> str:
     read = report.gathered.read
     words = report.gathered.signals.demand.unknown
     apart = lever.reach(question.by_detail(0, report.gathered.groups)).sentences
-    differing = differing_shares(report.gathered.associations)
+    differing = differing_shares(steered_rows(report.steered, report.gathered.associations))
     contradiction = report.gathered.contradiction
     complaints = (
         (contradiction, contradiction),

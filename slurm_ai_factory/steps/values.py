@@ -13,15 +13,30 @@ from slurm_ai_factory.core.measure import share
 from slurm_ai_factory.core.records import (
     Association,
     Decision,
+    Further,
     Hold,
+    Hour,
     Instant,
     Measurement,
     Mode,
     PriorityConfig,
+    SwitchNow,
 )
 from slurm_ai_factory.steps.applying import Outcome
 from slurm_ai_factory.steps.live import Signals
 from slurm_ai_factory.steps.reading import Read
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beside:
+    """What the decision about a further promise rests on, beside what the first one's does."""
+
+    config: Config  #: under its term
+    measurement: Measurement
+    earlier: tuple[Hour, ...]  #: as in ``Gathered``
+    signals: Signals
+    run_charge: float  #: as in ``Gathered``, in its resource
+    holds: tuple[Hold, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,10 +48,14 @@ class Gathered:
     contradiction: str  #: what saf.toml says otherwise than that term; empty for nothing
     read: Read
     measurement: Measurement
+    further: tuple[Further, ...]  #: the other promises that hold
+    beside: tuple[Beside, ...]  #: those of them that are steered
+    earlier: tuple[Hour, ...]  #: before the window, that usage still holds; none if not all is known
     holds: tuple[Hold, ...]  #: found in the answers of Slurm and of the ledger
     run_charge: float  #: of a run that ended lately, each weighted by itself; 0 where none did
-    waiting_accounts: frozenset[str]  #: top-level ones with jobs that could start
+    waiting_rows: frozenset[str]  #: accounts and account/user with jobs that could start
     associations: tuple[Association, ...]
+    switch: SwitchNow | None  #: None where accounts are steered, or Slurm does not have it
     priority: PriorityConfig
     signals: Signals
     groups: Sequence[share.Group]  #: the window's charge; each name is the steered account and DETAILS
@@ -46,8 +65,8 @@ class Gathered:
     @property
     def foreign_change(self) -> int | str | None:
         """``foreign`` in one value, with the account's name where several are steered."""
-        if len(self.config.control.account) == 1:
-            return self.foreign.get(self.config.control.account[0])
+        if len(self.config.control.steered) == 1:
+            return self.foreign.get(self.config.control.steered[0])
         return ", ".join(f"{account} {shares}" for account, shares in self.foreign.items()) or None
 
 
@@ -57,7 +76,8 @@ class CycleReport:
 
     gathered: Gathered
     decision: Decision
+    beside: tuple[Decision, ...] = ()  #: about further promises that are steered
     outcomes: tuple[Outcome, ...]
     mode: Mode
     seconds: float
-    steered: tuple[str, ...]  #: the accounts
+    steered: tuple[str, ...]  #: the accounts, or one QOS or partition

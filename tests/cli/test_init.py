@@ -27,9 +27,16 @@ def test_the_account_that_holds_the_region_is_the_one_that_is_named() -> None:
     assert sides == {"regional": {"noord"}, "non_regional": {"national"}}
 
 
-@pytest.mark.parametrize("account", ["nord", "umcg"])
-def test_an_account_that_is_not_directly_under_root_is_refused(account: str) -> None:
-    said = f"no account {account} directly under root; there are noord, national"
+def test_an_account_below_another_is_asked_for_before_the_account_above_it() -> None:
+    config = parse_config(init.sample_config(CONFIG, TREE, ["umcg"], {}), "saf.toml")
+    assert config.control.account == ("umcg",)
+    rules = [(str(rule.beneficiary), set(rule.conditions["account_subtree"])) for rule in config.rules]
+    assert rules == [("regional", {"umcg"}), ("non_regional", {"noord", "national"})]
+
+
+@pytest.mark.parametrize("account", ["nord", "root"])
+def test_an_account_that_the_cluster_does_not_have_is_refused(account: str) -> None:
+    said = f"no account {account}; directly under root there are noord, national"
     with pytest.raises(ConfigError, match=said):
         init.sample_config(CONFIG, TREE, [account], {})
 

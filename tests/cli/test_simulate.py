@@ -7,7 +7,6 @@ import gzip
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ pytest.importorskip("numba", reason="the extra 'simulate' is not installed")
 from slurm_ai_factory.cli.simulate.trial import trial_of
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.records import HOUR
-from tests import schemas
+from tests import loaded, schemas
 from tests.cli.conftest import CPUS, DAYS, today
 from tests.cli.ledger.test_verify import change
 from tests.saf import Saf
@@ -58,12 +57,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 def _saf(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    argv = [sys.executable, "-m", "slurm_ai_factory", "simulate", *arguments]
     env = {key: value for key, value in os.environ.items() if not key.startswith("SAF_")}
-    root = str(Path(__file__).parents[2])
-    return subprocess.run(
-        argv, cwd=folder, env=env | {"PYTHONPATH": root}, capture_output=True, text=True, timeout=300
-    )
+    return loaded.run(("simulate", *arguments), cwd=folder, env=env, timeout=300)
 
 
 def _json(folder: Path, *arguments: str) -> Any:

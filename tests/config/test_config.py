@@ -278,6 +278,8 @@ def test_a_secret_of_the_wrong_kind_is_not_repeated_in_the_message() -> None:
             '[ledger]\nurl = "postgresql:///saf"\nurl_file = "/run/url"\n',
             "[ledger] has both url and url_file",
         ),
+        ('[control]\nlever = "qos"\nraised = 9\n', "[control] lever = qos needs qos and raised"),
+        ('[control]\nlever = "partition"\npartition = "p"\n', "lever = partition needs partition and raised"),
         ("[control]\nshare_min = 0.9\nshare_max = 0.5\n", "[control] share_min is not below share_max"),
         ("[control]\nshare_min = 0.5\nshare_max = 0.5\n", "[control] share_min is not below share_max"),
         ("[control]\naccount = []\n", "wants a name or a list of names"),

@@ -14,11 +14,13 @@ from slurm_ai_factory.core.programme.retention import Retained
 from slurm_ai_factory.core.records import (
     PARENT_SHARES,
     Association,
+    LeverKind,
     Mode,
     Node,
     Partition,
     PriorityConfig,
     Slurmdbd,
+    SwitchNow,
     Transaction,
 )
 from slurm_ai_factory.doctor import checks
@@ -37,12 +39,12 @@ ROOT_USER = replace(account("root", 15), parent=None, user="root")
 LEVEL = (account("root", 1, ""), ROOT_USER, account("regional", 400), account("national", 1185))
 GOOD = Facts(
     now=NOW, clock_tolerance=5, lever=Lever(), user="saf", mode=Mode.ENFORCE, accounts=("regional",),
-    weights={"billing": 1},
+    goal=0.26, share_max=0.9, weights={"billing": 1},
     window_seconds=90 * DAY, read_window_seconds=DAY, priority=replace(CONFIG, slurm_user="slurm"),
     associations=LEVEL, unknown_accounts=(), unclassified_accounts=(), authority=0.9, unknown_words={},
     diagnostics=WELL,
     partitions=(Partition("main", 1, "CPU=1", "NO"), Partition("gpu", 1, "GRES/gpu=16", "NO")),
-    usage_factors={"normal": 1.0}, coordinators={"umcg": ("jan",)}, admin_level="Operator",
+    usage_factors={"normal": 1.0}, coordinators={"root": ()}, admin_level="Operator",
     slurmdbd=Slurmdbd((), None, None), transactions=(Transaction(NOW - DAY, "saf", "26"),),
     nodes=(Node("n1", "cpu=4,mem=9,node=1"), Node("n2", "cpu=8,node=1")),
     size="billing=9,cpu=12,mem=8,node=2", source="commands", refused={},
@@ -77,6 +79,7 @@ BARE = Partition("old", 1, "", "NO")
 UNPRIVILEGED = {"admin_level": "None"}
 HIDING = {**UNPRIVILEGED, **config(private_data=("jobs",))}
 OWN = Transaction(NOW - 3 * DAY, "saf", "25")
+QOS: dict[str, Any] = {"steered_by": LeverKind.QOS, "accounts": ("regional",), "raised": 100}
 BAD: list[tuple[str, dict[str, Any], str, str, str]] = [
     ("clock", {"now": NOW + 31}, PROBLEM, "+31 s", "chronyc makestep"),
     ("clock", {"now": NOW - 3600}, PROBLEM, "-3600 s", "chronyc makestep"),
@@ -126,11 +129,17 @@ BAD: list[tuple[str, dict[str, Any], str, str, str]] = [
      "PriorityDecayHalfLife=3-02"),
     ("usage_reset", config(usage_reset="QUARTERLY"), WARNING, "QUARTERLY", "PriorityUsageResetPeriod=NONE"),
     ("region", level(*LEVEL[:2], LEVEL[3]), PROBLEM, "no account regional", "add account name=regional"),
-    ("region", level(LEVEL[3], account("regional", 400, "national")), PROBLEM, "under national",
-     "name=regional cluster=c set parent=root"),
+    ("parent", level(*LEVEL[:2], account("eu", 900), account("national", 285), account("co", 15, "national"),
+     account("regional", 400, "national")), PROBLEM,
+     "national has 23.8% of the usage, and 23.8% of the machine by RawShares",
+     "RawShares for 28.9% of the machine"),
     ("region", level(LEVEL[3], account("regional", PARENT_SHARES)), PROBLEM, "Fairshare=parent",
      "set fairshare="),
     ("region", level(LEVEL[3], account("regional", 0)), PROBLEM, "Fairshare=0", "set fairshare="),
+    ("switch", {**QOS, "switch": None}, PROBLEM, "does not have it", "control.qos"),
+    ("switch", {**QOS, "switch": SwitchNow(5, 0)}, PROBLEM, "PriorityWeightQOS 0",
+     "PriorityWeightQOS above 0"),
+    ("switch", {**QOS, "switch": SwitchNow(101, 9)}, WARNING, "Priority 101", "control.raised"),
     ("lever", {"lever": Lever("account regional is steered, but no rule", "set it")}, PROBLEM,
      "is steered, but no rule", "set it"),
     ("lever", {"lever": Lever(reach=Reach(50, 50, 50))}, WARNING, "50.0% of the regional charge is outside",
@@ -147,7 +156,7 @@ BAD: list[tuple[str, dict[str, Any], str, str, str]] = [
      "name=national cluster=c set fairshare=1125"),
     ("stored_shares", level(*LEVEL[:3], replace(LEVEL[3], stored_shares=1200)), PROBLEM,
      "national 1185, stored 1200", "set fairshare=1200"),
-    ("coordinators", {"coordinators": {"root": ("eve",)}}, WARNING, "eve may change",
+    ("coordinators", {"coordinators": {"root": ("eve",)}}, WARNING, "eve (root) may change",
      "delete coordinator where name=eve account=root"),
     ("foreign_writer", {"transactions": (OWN, Transaction(NOW - 2 * DAY, "coldfront", "30"))}, WARNING,
      "1 change by coldfront; the last set 30, 2 days ago", "stop coldfront from setting"),
@@ -280,3 +289,15 @@ def test_several_steered_accounts_are_examined_each_by_its_name() -> None:
     ]
     writer = finding("foreign_writer", **good, transactions=(OWN, Transaction(NOW - DAY, "eve", "26")))
     assert "RawShares of ra, rb" in writer.wanted
+
+
+def test_with_a_switch_the_checks_of_shares_are_not_made() -> None:
+    """The region has no account, so there is none to find fault with."""
+    findings = {
+        result.check: result for result in checks.examine(replace(GOOD, **QOS, switch=SwitchNow(5, 9)))
+    }
+    assert [name for name, result in findings.items() if result.level != OK] == []
+    idle = {name for name, result in findings.items() if "control.lever is qos" in result.found}
+    assert idle == checks.OF_SHARES
+    partition = finding("switch", **QOS | {"steered_by": LeverKind.PARTITION}, switch=SwitchNow(5, 9))
+    assert "forgets what is set when it restarts" in partition.found

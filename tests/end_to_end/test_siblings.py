@@ -84,9 +84,27 @@ def test_a_change_by_somebody_else_is_told_by_the_accounts_name(slurm: SlurmClus
     assert in_ratio(in_force(slurm))
 
 
-def test_an_account_that_is_not_at_the_top_is_named(slurm: SlurmCluster, spread: Saf) -> None:
+def test_an_account_below_another_parent_is_named(slurm: SlurmCluster, spread: Saf) -> None:
     before = transactions(slurm)
     spread.configure("control", account=["regional", "umcg"])
-    assert "others are capped by their parents (umcg)" in spread.run("cycle").stdout
+    assert "not all directly below the same account (umcg)" in spread.run("cycle").stdout
     assert spread.json("status", code=4)["holds"][0]["reason"] == "mixed_parents"
+    assert transactions(slurm) == before
+
+
+def test_an_account_below_another_is_steered_among_its_own_siblings(slurm: SlurmCluster, eager: Saf) -> None:
+    found = raw_shares(slurm, "umcg")
+    rules = RULES.replace('account_subtree = "regional"', 'account_subtree = "umcg"')
+    eager.configure("promise", target_share=0.05)
+    eager.configure("control", rules, account="umcg")
+    decision = eager.json("cycle")["decision"]
+    assert decision["inputs"]["parent"] == "regional"
+    (change,) = decision["changes"]
+    assert raw_shares(slurm, "umcg") == (change["raw_shares_after"],) * 2 != found
+    assert raw_shares(slurm) == (BASELINE, BASELINE)
+    eager.run("restore-baseline", "--yes")
+    assert raw_shares(slurm, "umcg") == found
+    before = transactions(slurm)
+    eager.configure("promise", target_share=0.5)
+    assert "gets too little of the machine to keep the promise" in eager.run("cycle").stdout
     assert transactions(slurm) == before

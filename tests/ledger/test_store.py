@@ -8,7 +8,15 @@ import psycopg
 import pytest
 
 from slurm_ai_factory.core.control.level import Baseline
-from slurm_ai_factory.core.records import Change, ChangeStatus, ControlState, Decision, Pause, Window
+from slurm_ai_factory.core.records import (
+    Change,
+    ChangeStatus,
+    ControlState,
+    Decision,
+    LeverKind,
+    Pause,
+    Window,
+)
 from slurm_ai_factory.core.rules.classify import Beneficiary, Rule
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import Ledger, Store, open_ledger, sql
@@ -50,7 +58,7 @@ def test_a_ledger_of_the_first_version_keeps_all_it_has(empty_url: str) -> None:
         assert ledger.accounting.parents() == {"root": None, "umcg": "root"}
         rules = ledger.rules_of((rule,), frozenset())
         (found,) = ledger.classified(rules).usage_by_hour(Window("w", 0, 3600), 3600, {"cpu": 1})
-        assert found == (0, "regional", 400, 0)
+        assert tuple(found) == (0, "regional", 400, 0, "")
         ledger.intake.record_accounts([], 1)
 
 
@@ -175,6 +183,31 @@ def test_the_first_baseline_stays_until_it_was_restored(ledger: Ledger) -> None:
     ledger.control.drop_baseline("regional")
     ledger.control.keep_baseline("regional", Baseline(40, None), 3)
     assert ledger.control.baselines() == {"regional": Baseline(40, None)}
+
+
+def test_objects_of_one_name_are_kept_apart(ledger: Ledger) -> None:
+    """An account, a QOS and a partition may all be called regional."""
+    control = ledger.control
+    for value, lever in enumerate(LeverKind, 10):
+        change = Change(
+            cluster="c",
+            account="regional",
+            raw_shares_before=value,
+            raw_shares_after=value + 100,
+            lever=lever,
+        )
+        decision = Decision(at=100, reason="raise", sentence="s", inputs={}, changes=(change,))
+        (planned,) = control.record(decision, "enforce", "me", ChangeStatus.PLANNED)
+        assert [each.change for each in control.planned()] == [change]
+        control.settle(planned, at=101, raw_shares=value + 100)
+        control.keep_baseline("regional", Baseline(value, None), 101, lever)
+    assert [control.last_applied("regional", lever) for lever in LeverKind] == [110, 111, 112]
+    assert [control.baselines(lever)["regional"].raw_shares for lever in LeverKind] == [10, 11, 12]
+    assert [(entry["object"], entry["attribute"]) for entry in control.history(9)] == [
+        ("partition", "PriorityJobFactor"), ("qos", "Priority"), ("account", "RawShares"),
+    ]  # fmt: skip
+    control.drop_baseline("regional", LeverKind.QOS)
+    assert [len(control.baselines(lever)) for lever in LeverKind] == [1, 0, 1]
 
 
 def test_a_hold_is_told_since_it_began(ledger: Ledger) -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from slurm_ai_factory.cli import cli
 from slurm_ai_factory.core.control.reasons import HOLDS, REASONS
-from slurm_ai_factory.core.records import Hour, Measurement, Window
+from slurm_ai_factory.core.records import Hour, LeverKind, Measurement, Window
 from slurm_ai_factory.core.tres import Resource
 from slurm_ai_factory.language import CATALOGUES, LANGUAGES, Language, catalogue, language
 from slurm_ai_factory.monitor import chart, page
@@ -39,14 +39,29 @@ BOARDS = {
     ),
     "nothing": examples.complete(measurement=measurement(0.2, days=0, regional_charge=0, total_charge=0)),
     "no capacity": examples.complete(measurement=measurement(capacity=None, starved_charge=None)),
+    "promised": examples.complete(further=examples.FURTHER),
     "held": examples.held("no_account"),
     "foreign": examples.complete(steered=(Steered("regional", 37, 37, 25),)),
+    "switch": examples.complete(steered=(Steered("regional", 10, 1000, 0),), lever=LeverKind.QOS),
     "failed": examples.failed(),
     "failed at first": examples.failed(before=False),
     "standby": examples.standby(),
     "overdue": examples.overdue(),
     "overdue at first": examples.overdue(before=False),
 }
+PROMISED = {
+    "en": (
+        "All promises Promise promised delivered verdict",
+        "care floor; part of promise region; the first quarter of 2027 at least 50% 60.0% still open",
+        "industry cap; part of everything delivered; the first quarter of 2027 at most 20% 23.0% still open",
+    ),
+    "nl": (
+        "Alle toezeggingen Toezegging toegezegd geleverd oordeel",
+        "care ondergrens; deel van toezegging region; het eerste kwartaal van 2027 ten minste 50% 60,0% nog",
+        "industry bovengrens; deel van alles wat is geleverd; het eerste kwartaal van 2027 ten hoogste 20%",
+    ),
+}
+"""The table of examples.FURTHER."""
 VOID = {"meta", "link", "br"}
 
 
@@ -343,3 +358,25 @@ def test_a_small_site_reads_digits_and_never_minus_nothing(code: str) -> None:
     shown = ("0.020", "0.01%", "0.5 ") if code == "en" else ("0,020", "0,01%", "0,5 ")
     for figure in shown:
         assert figure in text, figure
+
+
+@pytest.mark.parametrize(
+    ("code", "name", "foreign"),
+    [
+        ("en", "Switch: Priority of QOS regional", "Another user changed Priority from 0."),
+        ("nl", "Schakelaar: Priority van QOS regional", "Iemand anders heeft Priority (was 0) gewijzigd."),
+    ],
+)
+def test_the_page_says_that_the_lever_is_a_switch(code: str, name: str, foreign: str) -> None:
+    text = read(BOARDS["switch"], code=code)
+    assert name in text
+    assert foreign in text
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_several_promises_are_beside_each_other(code: str) -> None:
+    reader = Reader()
+    reader.feed(page.status_html(BOARDS["promised"], NOW + 60, code=code))
+    said = " ".join(" ".join(reader.words).split())
+    assert all(words in said for words in PROMISED[code])
+    assert '<section class="promises">' not in page.status_html(BOARDS["complete"], NOW + 60, code=code)

@@ -161,6 +161,7 @@ ASKED = {
     "floor": ("floor", 0.25, "", 0),
     "oracle": ("oracle", 0.25, "", 0),
     "static:0.33": ("static", 0.33, "", 0),
+    "switch:0.1": ("switch", 0.1, "", 0),
     "partition:0.25": ("partition", 0.25, "", 0),
     "reset:quarter": ("reset", 0.25, "quarter", 0),
     "guarantee:0.3": ("guarantee", 0.3, "", 0),

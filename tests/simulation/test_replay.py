@@ -84,6 +84,15 @@ def test_the_floor_is_kept_where_static_shares_break_it() -> None:
 
 
 @pytest.mark.parametrize("name", ["saturated", "holiday"])
+def test_a_switch_keeps_the_floor_too_and_leaves_the_rest_to_the_others(name: str) -> None:
+    """While it is lowered, shares leave the region a tenth."""
+    switch, floor = result(name, "switch:0.1"), result(name, "floor")
+    assert switch.violation_ratio == 0
+    assert abs(switch.delivered_share - floor.delivered_share) < 0.03
+    assert 0 < switch.writes_per_day < 5
+
+
+@pytest.mark.parametrize("name", ["saturated", "holiday"])
 def test_the_oracle_gives_at_least_what_the_floor_does_and_that_at_least_the_floor(name: str) -> None:
     oracle, floor = result(name, "oracle"), result(name, "floor")
     assert oracle.delivered_share >= floor.delivered_share >= FLOOR
@@ -157,11 +166,11 @@ def test_nothing_winds_up_and_the_window_recovers(fault: str, decisions: list[De
     one = trial(scenario("holiday", 110), faults)
     done = evaluate(one, replayed(one, "floor"))
     for decision in decisions:
-        usage, debit, u_ref = (
-            float(decision.inputs[name] or 0) for name in ("usage_share", "debit", "u_ref")
+        usage, contested, debit, u_ref = (
+            float(decision.inputs[name] or 0) for name in ("usage_share", "contested_share", "debit", "u_ref")
         )
         assert POLICY.debit_max <= debit < 0.025
-        assert usage - debit - 1e-9 <= u_ref
+        assert max(min(usage, POLICY.goal), usage - contested) - debit - 1e-9 <= u_ref
         assert u_ref <= max(usage + POLICY.credit_max, POLICY.goal) + 1e-9
     over = max((until for _, until in (*faults.asleep, *faults.stopped)), default=0)
     after = [share for end, share in done.windows if end > scenarios.BEGIN + over + 30 * DAY]

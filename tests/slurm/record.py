@@ -107,7 +107,7 @@ def ask(slurm: Slurm, times: Times) -> None:
     slurm.partitions()
     slurm.nodes()
     slurm.usage_factors()
-    slurm.coordinators()
+    slurm.coordinators(["root"])
     slurm.slurmdbd()
     slurm.admin_level("root")
     slurm.share_changes("regional", 0)

@@ -154,7 +154,7 @@ def test_what_a_fresh_slurm_says(queue: Source) -> None:
         Partition(name="debug", **bare), Partition(name="main", **bare),  # type: ignore[arg-type]
     ]  # fmt: skip
     assert queue.slurm.usage_factors() == {"normal": 1.0}
-    assert queue.slurm.coordinators()["root"] == ()
+    assert queue.slurm.coordinators(["root"])["root"] == ()
     assert queue.slurm.admin_level("root") == "Administrator"
     assert queue.slurm.slurmdbd() == Slurmdbd((), None, None)
 

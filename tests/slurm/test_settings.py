@@ -126,6 +126,22 @@ def test_a_partition_with_weights_and_a_tier() -> None:
     ]
 
 
+def test_the_values_of_switches_and_their_weights() -> None:
+    rows = list(settings.qos_priorities(["10|a|b\n", "|normal\n", "-1|c\n", "x\n"]))
+    assert rows[:2] == [("a|b", 10), ("normal", 0)]
+    assert [isinstance(row, Rejected) for row in rows[2:]] == [True, True]
+    shown = ["PartitionName=a PriorityJobFactor=7 X=1\n", "PartitionName=b PriorityJobFactor=many\n"]
+    sound, odd = settings.job_factors(shown)
+    assert (sound, isinstance(odd, Rejected)) == (("a", 7), True)
+    assert settings.switch_weight("PriorityWeightQOS", ["PriorityWeightQOS       = 500\n"]) == 500
+
+
+@pytest.mark.parametrize("printed", [[], ["PriorityWeightQOS = much\n"], ["PriorityWeightAge = 1\n"]])
+def test_a_weight_that_is_not_told_is_no_zero(printed: list[str]) -> None:
+    with pytest.raises(SlurmError, match="show config cannot be read"):
+        settings.switch_weight("PriorityWeightQOS", printed)
+
+
 def test_what_cannot_be_read_is_told_and_the_others_stand() -> None:
     shown = [
         "PartitionName=a PriorityTier=x OverSubscribe=NO\n",

@@ -62,8 +62,8 @@ FORMATS = (".png", ".svg", ".pdf")
     "names",
     metavar="P",
     multiple=True,
-    help="floor, static:0.25, reset:quarter, partition:0.25, oracle, guarantee:0.25, karma:0.25,0.5, "
-    "dmmf:0.25, kai:0.25,1, fstarget:0.25 or onesided:0.25,30d; repeatable.",
+    help="floor, switch:0.1, static:0.25, reset:quarter, partition:0.25, oracle, guarantee:0.25, "
+    "karma:0.25,0.5, dmmf:0.25, kai:0.25,1, fstarget:0.25 or onesided:0.25,30d; repeatable.",
 )
 @click.option(
     "--target",

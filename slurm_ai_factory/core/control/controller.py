@@ -16,6 +16,7 @@ from itertools import accumulate
 from math import exp, fsum, log
 from typing import NamedTuple
 
+from slurm_ai_factory.core.control.contested import Held, usage_held
 from slurm_ai_factory.core.control.level import Refusal, SteeredLevel, find_level
 from slurm_ai_factory.core.control.reasons import HOLDS, REASONS
 from slurm_ai_factory.core.measure.share import expected_rate, hours_since
@@ -40,7 +41,7 @@ RIPPLE = 2.0
 class Policy:
     """The law's parameters; shares are parts of the level, times are seconds."""
 
-    account: str | tuple[str, ...]  #: the top-level account that holds the region, or all that hold it
+    account: str | tuple[str, ...]  #: the account that holds the region, or all that hold it
     target_share: float
     margin: float = 0.01
     half_life_seconds: int
@@ -83,13 +84,23 @@ class Owed(NamedTuple):
         return max(self.payback, self.capture)
 
 
-def decide(policy: Policy, observed: Observed, last: ControlState | None, now: Instant) -> Decision:
-    """The decision: at most one change of each steered account's RawShares, or none; with its reason."""
+def decide(
+    policy: Policy,
+    observed: Observed,
+    last: ControlState | None,
+    now: Instant,
+    *,
+    aim: float | None = None,
+) -> Decision:
+    """The decision: at most one change of each steered account's RawShares, or none; with its reason.
+
+    ``aim`` is the share of the level to go for instead of u_ref, where other promises are steered beside it.
+    """
     measurement = observed.measurement
     account: Inputs = {"account": ", ".join(policy.accounts)}
     noted = {**account, **observed.noted}
     own = last.baseline if last else {}
-    level = find_level(policy.accounts, observed.associations, observed.waiting_accounts, own)
+    level = find_level(policy.accounts, observed.associations, observed.waiting_rows, own)
     if not isinstance(level, Refusal) and not policy.half_life_seconds:
         level = Refusal("no_decay")
     if isinstance(level, Refusal):
@@ -99,21 +110,31 @@ def decide(policy: Policy, observed: Observed, last: ControlState | None, now: I
         return Decision(at=now, reason=observed.holds[0].reason, sentence=sentence, inputs=noted, state=last)
     owed = Owed(payback(policy, measurement), capture(policy, observed) if policy.capture else 0.0)
     usage = level.usage_share
-    policy = replace(policy, debit_max=debit(policy, observed))
-    u_ref = advance_u_ref(policy, last, usage, level.share(level.present), owed.share, now)
+    policy = replace(policy, debit_max=debit(policy, observed, level.parent.usage_part))
+    held = usage_held(observed, policy.goal, policy.half_life_seconds)
+    owed_here, contested = level.of_whole(owed.share), level.of_whole(held.contested_share)
+    moved = advance_u_ref(policy, last, level.share(level.present), owed_here, held.turnover, now)
+    u_ref = near_usage(_of_level(policy, level), usage, contested, moved)
     writes = last.writes_last_day if last else 0
-    wanted = min(policy.share_max, max(policy.share_min, u_ref))
+    wanted = min(policy.share_max, max(policy.share_min, u_ref if aim is None else aim))
     reason, rows = _step(policy, level, usage, wanted, writes)
-    inputs = {**account, **_inputs(policy, measurement, level, owed, u_ref, wanted), **observed.noted}
+    inputs = {
+        **account,
+        **_inputs(policy, measurement, level, owed, held, u_ref, wanted),
+        **observed.noted,
+    }
     state = ControlState(at=now, u_ref=u_ref, writes_last_day=writes, baseline=own)
     if rows is None:
         return _hold(reason, now, inputs, state)
     changes = _changes(level, rows)
-    steps = ", ".join(
-        f"{step.account} RawShares {step.raw_shares_before} -> {step.raw_shares_after}" for step in changes
-    )
-    sentence = f"{steps}: {REASONS[reason]}"
+    sentence = f"{', '.join(change.step for change in changes)}: {REASONS[reason]}"
     return Decision(at=now, reason=reason, sentence=sentence, inputs=inputs, state=state, changes=changes)
+
+
+def _of_level(policy: Policy, level: SteeredLevel) -> Policy:
+    """The policy with the promise as a part of the level instead of the whole machine."""
+    target, margin = level.of_whole(policy.target_share), level.of_whole(policy.margin)
+    return replace(policy, target_share=target, margin=margin)
 
 
 def _changes(level: SteeredLevel, rows: Sequence[int]) -> tuple[Change, ...]:
@@ -191,41 +212,48 @@ def asked_since(observed: Observed, since: Instant) -> float:
     return max(0.0, fsum(hour.regional for hour in recent) + came)
 
 
-def debit(policy: Policy, observed: Observed) -> float:
+def debit(policy: Policy, observed: Observed, part: float = 1.0) -> float:
     """How far the set-point may lie below usage: at least as far as usage ripples anyway.
 
-    A run that ends is this part of all decayed usage: charge / (delivered rate x half-life / ln 2).
+    A run that ends is this part of the level's decayed usage: charge / (delivered rate x half-life / ln 2),
+    where the level has this ``part`` of what is delivered.
     """
-    usage = expected_rate(observed.measurement) * policy.half_life_seconds / log(2)
+    usage = expected_rate(observed.measurement) * policy.half_life_seconds / log(2) * part
     ripple = RIPPLE * observed.run_charge / usage if usage > 0 else 0.0
     return max(policy.debit_max, min(policy.credit_max, ripple))
 
 
 def advance_u_ref(
-    policy: Policy,
-    last: ControlState | None,
-    usage: float,
-    share: float,
-    owed: float,
-    now: Instant,
+    policy: Policy, last: ControlState | None, share: float, owed: float, turnover: float, now: Instant
 ) -> float:
-    """u_ref: moved towards the owed share as fast as Slurm's decay moves usage, and kept near usage.
+    """u_ref, moved towards the owed share as fast as Slurm's decay moves usage: ``turnover`` times as fast as
+    usage that has long been there.
 
-    Without a last state it starts at the present share, so that the first decision makes no jump. The bound
-    on credit never takes it below the goal: the region may always be owed the promise, also after an absence.
+    Without a last state it starts at the present share, so that the first decision makes no jump.
     """
     start = last.u_ref if last else share
     seconds = max(0, now - last.at) if last else 0
-    gain = 1.0 - exp(-seconds * log(2) / policy.half_life_seconds)
-    moved = start + gain * (owed - start)
+    gain = 1.0 - exp(-turnover * seconds * log(2) / policy.half_life_seconds)
+    return start + gain * (owed - start)
+
+
+def near_usage(policy: Policy, usage: float, contested: float, moved: float) -> float:
+    """u_ref, kept near usage.
+
+    It follows usage up, but not the contested part of what lies above the goal. The bound on credit never
+    takes it below the goal: the region may always be owed the promise, also after an absence.
+    """
     highest = max(usage + policy.credit_max, policy.goal)
-    return min(highest, max(usage - policy.debit_max, moved))
+    followed = max(min(usage, policy.goal), usage - contested)
+    return min(highest, max(followed - policy.debit_max, moved))
 
 
 def _step(
     policy: Policy, level: SteeredLevel, usage: float, wanted: float, writes: int
 ) -> tuple[str, tuple[int, ...] | None]:
     """(reason, RawShares of the steered accounts to set, or None for no change)."""
+    if not level.reaches(policy.goal, policy.share_max):
+        return "out_of_reach", None
     share, kept = level.share(level.present), level.in_ratio
     gap = wanted - share
     rows = level.rows(share + min(policy.slew, max(-policy.slew, gap)), policy.slew)
@@ -251,14 +279,8 @@ def _same_side(policy: Policy, usage: float, share: float, wanted: float) -> boo
     return usage + drift * (1 - usage) < low or usage - drift * usage > high
 
 
-def _inputs(
-    policy: Policy,
-    measurement: Measurement,
-    level: SteeredLevel,
-    owed: Owed,
-    u_ref: float,
-    wanted: float,
-) -> Inputs:
+def measured_inputs(policy: Policy, measurement: Measurement, owed: Owed) -> Inputs:
+    """What a decision with any lever rests on."""
     return {
         "window": measurement.window.name,
         "as_of": measurement.as_of,
@@ -271,7 +293,23 @@ def _inputs(
         "payback_share": owed.payback,
         "capture_share": owed.capture,
         "owed_share": owed.share,
+    }
+
+
+def _inputs(
+    policy: Policy,
+    measurement: Measurement,
+    level: SteeredLevel,
+    owed: Owed,
+    held: Held,
+    u_ref: float,
+    wanted: float,
+) -> Inputs:
+    return {
+        **measured_inputs(policy, measurement, owed),
         "usage_share": level.usage_share,
+        "contested_share": held.contested_share,
+        "usage_turnover": held.turnover,
         "debit": policy.debit_max,
         "u_ref": u_ref,
         "share": level.share(level.present),
@@ -280,6 +318,7 @@ def _inputs(
         "competing_shares": level.sibling_shares,
         "half_life_seconds": policy.half_life_seconds,
         **_counted(level),
+        **level.limits,
     }
 
 

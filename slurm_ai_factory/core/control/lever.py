@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from slurm_ai_factory.core.measure.share import Group
-from slurm_ai_factory.core.records import Charge, Hold, Instant, Subject
+from slurm_ai_factory.core.records import Charge, Hold, Instant, LeverKind, Subject
 from slurm_ai_factory.core.rules.classify import Beneficiary, Classification, Rules
 
 REGIONAL_LEAST = 0.5
@@ -62,6 +62,26 @@ def steered_account(rules: Rules, accounts: Sequence[str]) -> Callable[[str], st
     return lambda account: next((name for name in rules.lineage(account) if name in accounts), "")
 
 
+def steered_object(rules: Rules, lever: LeverKind, names: Sequence[str]) -> Callable[[Subject], str]:
+    """What is steered that a job is in, by name; empty for none."""
+    if lever is LeverKind.ACCOUNT:
+        steered = steered_account(rules, names)
+        return lambda job: steered(job.account)
+    return lambda job: value if (value := getattr(job, lever)) in names else ""
+
+
+def switch_hold(lever: LeverKind, name: str, groups: Iterable[Group]) -> Hold | None:
+    """Why a switch may not be set: most of its charge is not regional; ``groups`` as for ``reach``."""
+    other = reach(group for group in groups if group.name == name).other_share
+    if other is None or 1.0 - other >= REGIONAL_LEAST:
+        return None
+    return Hold(
+        "not_regional",
+        f"{other:.0%} of the charge in {lever} {name} is not regional by the rules; correct control.{lever} "
+        "or the rules",
+    )
+
+
 def reach(groups: Iterable[Group]) -> Reach:
     """The reach of the lever, from groups named by steered account; the name is empty outside of them."""
     sums: defaultdict[tuple[bool, bool], Charge] = defaultdict(int)
@@ -100,6 +120,26 @@ def lever_hold(rules: Rules, conflicts: dict[str, Classification]) -> Hold | Non
     if not conflicts:
         return None
     return Hold("not_regional", f"{conflict_sentence(conflicts)}; {lever_remedy(rules)}")
+
+
+def promise_hold(rules: Rules, promise: str, accounts: Sequence[str], at: Instant) -> Hold | None:
+    """Why nothing may be steered for a further promise: it is not made to all of these accounts.
+
+    It is made to an account where that account, or one below it, counts for it by account alone.
+    """
+
+    def counts(account: str) -> bool:
+        below = {name for name in rules.parents if account in rules.lineage(name)} | {account}
+        return any(promise in rules.mostly(_subject(name), at).promises.split() for name in below)
+
+    wrong = ", ".join(account for account in accounts if not counts(account))
+    if not wrong:
+        return None
+    return Hold(
+        "not_of_promise",
+        f"control.promises steers {wrong} for promise {promise}, which is not made to it by account; correct "
+        f"control.promises, or `saf promise set {promise} --who account_subtree=...`",
+    )
 
 
 def conflict_sentence(conflicts: dict[str, Classification]) -> str:

@@ -165,7 +165,7 @@ class Demand:
     cells: Mapping[DemandKey, PoolDemand] = field(default_factory=dict)
     unknown: Mapping[str, int] = field(default_factory=dict)  #: words the table lacks, with their jobs
     waiting_jobs: Mapping[int, Beneficiary] = field(default_factory=dict)  #: JobID of each row that is demand
-    waiting_accounts: frozenset[str] = frozenset()  #: of those rows
+    waiting_users: frozenset[tuple[str, str]] = frozenset()  #: account and user of those rows
 
     def sum(self, beneficiary: Beneficiary, *standings: Standing) -> PoolDemand:
         """The sum over all pools."""
@@ -242,8 +242,8 @@ def demand(
             key = beneficiary, each, _pool(job.subject.partition, job.tres)
             amount, seconds = tasks * counts(job.tres), _seconds(job, horizon_seconds, usual_seconds)
             cells[key] = cells.get(key, PoolDemand()).plus(PoolDemand(tasks, amount, amount * seconds))
-    accounts = frozenset(job.subject.account for job in rows if job.job_id in waiting)
-    return Demand(cells, unknown, waiting, accounts)
+    users = frozenset((job.subject.account, job.subject.user) for job in rows if job.job_id in waiting)
+    return Demand(cells, unknown, waiting, users)
 
 
 def _side(subject: Subject, sides: Sides) -> Beneficiary:

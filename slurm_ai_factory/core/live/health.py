@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from slurm_ai_factory.core.records import HOUR, Hold, Instant, PriorityConfig
+from slurm_ai_factory.core.records import HOUR, Hold, Instant, LeverKind, PriorityConfig
 
 AGENT_QUEUE_MOST = 100
 """More undelivered messages to slurmdbd than this mean that accounting lags; a healthy slurmctld has 0."""
@@ -31,14 +31,23 @@ class Diagnostics(NamedTuple):
 ALWAYS_TRACKED = frozenset({"cpu", "mem", "energy", "node", "billing"})
 
 
+OF_FAIRSHARE = frozenset({"limits_not_enforced", "no_fair_tree", "no_fairshare_weight"})
+"""What is a fault only where Slurm's own usage and shares order the jobs."""
+
+
 def holds(
-    diagnostics: Diagnostics, priority: PriorityConfig, resource: Iterable[str], waiting: bool
+    diagnostics: Diagnostics,
+    priority: PriorityConfig,
+    resource: Iterable[str],
+    waiting: bool,
+    lever: LeverKind = LeverKind.ACCOUNT,
 ) -> tuple[Hold, ...]:
-    """Every reason not to steer now.
+    """Every reason not to steer by this lever now.
 
     ``resource`` has the TRES of the promise; ``waiting`` says whether any job waits that could start.
     """
-    return (*_of_configuration(priority, resource), *_of_scheduler(diagnostics, waiting))
+    every = (*_of_configuration(priority, resource), *_of_scheduler(diagnostics, waiting))
+    return tuple(hold for hold in every if lever is LeverKind.ACCOUNT or hold.reason not in OF_FAIRSHARE)
 
 
 def _of_configuration(priority: PriorityConfig, resource: Iterable[str]) -> Iterator[Hold]:

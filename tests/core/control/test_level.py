@@ -24,6 +24,7 @@ from tests.core.control.test_controller import (
     NOW,
     Case,
     _account,
+    _lowest,
     _measurement,
     _observed,
     _user,
@@ -57,7 +58,7 @@ def siblings(
     waiting = draw(st.none() | st.frozensets(st.sampled_from(names)))
     policy = replace(draw(policies()), account=tuple(one.account for one in regional))
     policy = replace(policy, writes_per_day=max(policy.writes_per_day, len(regional)))
-    observed = replace(draw(observations()), waiting_accounts=waiting)
+    observed = replace(draw(observations()), waiting_rows=waiting)
     own = draw(st.dictionaries(st.sampled_from(policy.accounts), shares))
     last = ControlState(at=NOW - draw(st.integers(0, 90 * DAY)), u_ref=draw(st.floats(0, 1)), baseline=own)
     tree = tuple(draw(st.permutations([*regional, *others, *below, *root])))
@@ -71,7 +72,7 @@ fine_cases = siblings(st.integers(10**5, 10**6), root_user=False)
 
 def level_of(case: Case) -> SteeredLevel:
     own = case.last.baseline if case.last else {}
-    found = find_level(case.policy.accounts, case.observed.associations, case.observed.waiting_accounts, own)
+    found = find_level(case.policy.accounts, case.observed.associations, case.observed.waiting_rows, own)
     assert isinstance(found, SteeredLevel)
     return found
 
@@ -160,8 +161,7 @@ def test_every_row_is_a_write_and_a_step_is_made_whole_or_not_at_all(case: Case,
 @given(cases)
 def test_the_wanted_share_is_near_usage_and_within_the_limits(case: Case) -> None:
     policy, usage = case.policy, level_of(case).usage_share
-    lowest = usage - controller.debit(policy, case.observed)
-    bounds = lowest, max(usage + policy.credit_max, policy.goal)
+    bounds = _lowest(case, usage), max(usage + policy.credit_max, policy.goal)
     low, high = (min(policy.share_max, max(policy.share_min, one)) for one in bounds)
     assert low - 1e-12 <= case.wanted() <= high + 1e-12
 

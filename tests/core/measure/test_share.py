@@ -225,6 +225,13 @@ def test_only_regional_waiting_is_told() -> None:
     assert found.waiting_charge == found.regional_pending == 0
 
 
+def test_what_waits_for_the_others_is_all_that_is_not_regional() -> None:
+    waiting = RUN._replace(state="PENDING", start_at=None, alloc_tres="")
+    runs = [SortedRun(waiting, always(who)) for who in (REGIONAL, OTHERS, UNCLASSIFIED, UNCLASSIFIED)]
+    found = _measured(runs, DAY, as_of=2 * HOUR, weights=CPUS)
+    assert [(h.regional_waiting, h.others_waiting) for h in found.hours] == [(4 * HOUR, 12 * HOUR)] * 2
+
+
 @pytest.mark.parametrize(
     ("difference", "running", "pending"),
     [
@@ -316,6 +323,19 @@ def test_a_region_that_waits_below_its_floor_is_starved_hour_by_hour() -> None:
 
 
 # --- what is still required ---------------------------------------------------------------------------
+
+
+def test_charge_decays_as_slurm_decays_usage() -> None:
+    """An hour that is a half-life older counts half as much."""
+    assert share.decayed_share(history([HOUR, 0], [HOUR, HOUR], 1), HOUR) == pytest.approx(1 / 3)
+    assert share.decayed_share(history([0, HOUR], [HOUR, HOUR], 1), HOUR) == pytest.approx(2 / 3)
+    assert share.decayed_share(history([HOUR] * 9, [4 * HOUR] * 9, 1), 7 * HOUR) == pytest.approx(0.25)
+
+
+def test_there_is_no_decayed_share_without_charge_or_decay() -> None:
+    assert share.decayed_share(history([], [], 1), HOUR) is None
+    assert share.decayed_share(history([0], [0], 1), HOUR) is None
+    assert share.decayed_share(history([0], [HOUR], 1), 0) is None
 
 
 def test_the_expected_rate_is_of_the_last_seven_days_from_the_first_use_on() -> None:

@@ -8,10 +8,17 @@ KILLS ?= 200
 FREEZES ?= 20
 HOSTILE ?= 200
 TIMES ?= 1
+# Where Python may not keep what it compiled, each start of saf would compile the whole package again.
+unexport PYTHONDONTWRITEBYTECODE
 SLURM := slurm and not every_version and not alone
 FIRST := tests/cluster $(wildcard tests/end_to_end/test_[a-f]*.py)
+SHOWN := tests/cli tests/monitor tests/report tests/second tests/tamper
+LANE1 := $(BIN)/pytest -m '$(SLURM)' $(FIRST)
+LANE2 := $(BIN)/pytest -m '$(SLURM)' $(FIRST:%=--ignore=%)
+LANE3 := nice $(BIN)/pytest -m 'not slurm' $(SHOWN)
+LANE4 := nice $(BIN)/pytest -m 'not slurm' $(SHOWN:%=--ignore=%)
 
-.PHONY: faults freeze tamper help demo demo-slurm test test-fast test-model test-install lint slurm slurm-roots test-slurm-all seen examples pictures crash hostile accept-slurm accept-switch evaluate docs docs-serve bench-simulate bench-ingest bench-scrape bench-sources clean
+.PHONY: faults freeze tamper help demo demo-slurm test test-fast test-long test-model test-install lint slurm slurm-roots test-slurm-all seen examples pictures crash hostile accept-slurm accept-switch evaluate docs docs-serve bench-simulate bench-ingest bench-scrape bench-sources clean
 .DEFAULT_GOAL := help
 
 help:  ## Show these targets.
@@ -38,17 +45,19 @@ demo-slurm: $(VENV)/.installed slurm  ## The same against a real Slurm on loopba
 	@$(BIN)/python -m tests.cluster.demo --for $(FOR)
 
 test: $(VENV)/.installed slurm seen lint  ## Everything: static checks, unit tests, real Slurm, Prometheus, Chromium.
-	@# In three lanes: what needs a real Slurm waits more than it works. None reads, and all end with make.
-	@mkdir -p build; \
-		$(BIN)/pytest -m '$(SLURM)' $(FIRST) </dev/null >build/first.log 2>&1 & first=$$!; \
-		$(BIN)/pytest -m '$(SLURM)' $(FIRST:%=--ignore=%) </dev/null >build/second.log 2>&1 & second=$$!; \
-		trap 'kill -INT $$first $$second 2>/dev/null; wait; exit 130' INT TERM HUP; \
-		$(BIN)/pytest -m 'not slurm' </dev/null; others=$$?; \
-		wait $$first; first=$$?; wait $$second; second=$$?; \
-		cat build/first.log build/second.log; exit $$((others | first | second))
+	@# What needs a real Slurm waits more than it works, and goes first. No lane reads, and all end with make.
+	@mkdir -p build; lanes=; \
+		$(foreach lane,1 2 3,$(LANE$(lane)) </dev/null >build/lane$(lane).log 2>&1 & lanes="$$lanes $$!";) \
+		trap 'kill -INT $$lanes 2>/dev/null; wait; exit 130' INT TERM HUP; \
+		$(LANE4) </dev/null; failed=$$?; \
+		for lane in $$lanes; do wait $$lane || failed=$$?; done; \
+		cat build/lane?.log; exit $$failed
 
 test-fast: $(VENV)/.installed  ## What needs no Slurm.
 	$(BIN)/pytest -m 'not slurm'
+
+test-long: $(VENV)/.installed  ## The same with ten times as many generated cases.
+	$(BIN)/pytest -m 'not slurm' --hypothesis-profile long
 
 lint: $(VENV)/.installed  ## ruff, mypy, import contracts.
 	$(BIN)/ruff check .

@@ -11,6 +11,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -30,7 +31,7 @@ from slurm_ai_factory.core.live.demand import BY_REASON, OF_REASON, OF_STATE, St
 from slurm_ai_factory.core.measure.figures import FIGURES, SCHEMA
 from slurm_ai_factory.core.measure.share import Group
 from slurm_ai_factory.core.measure.tally import Tally
-from slurm_ai_factory.core.records import Decision, Hour, Measurement, Mode, Window
+from slurm_ai_factory.core.records import Bound, Decision, Further, Hour, Measurement, Mode, Window
 from slurm_ai_factory.core.rules.classify import CONDITIONS, DETAILS, Beneficiary
 from slurm_ai_factory.core.tres import Resource
 from slurm_ai_factory.doctor.checks import CHECKS
@@ -52,6 +53,7 @@ VALUES = {
     "as_day": "date",
     "as_region": "list of CBS codes, or the name of a shipped list",
     "as_codes": "list of words",
+    "as_accounts_of": "table of promise and account",
     "as_municipalities": "table of CBS code and name",
     "as_whole": "whole number above 0",
     "as_ratio": "number between 0 and 1",
@@ -204,7 +206,8 @@ def metrics() -> Iterator[str]:
     yield "Served at `/metrics`, from the last cycle. Families that are not there *always* are there after a"
     yield "complete cycle; they are left out after a failed one, and while their value is not known. Ratios"
     yield "are 0 to 1; resource-seconds are seconds times the resource of `promise.resource`. The number of"
-    yield "series depends on the rules and never on jobs, users or accounts."
+    yield "series depends on the rules and the promises, and never on jobs, users or accounts. Each promise"
+    yield "has nine series of `saf_promise_*`, the first included."
     yield ""
     columns = ("metric", "type", "labels", "always", "meaning")
     yield from table(columns, (_family(family, always=family.name in always) for family in families))
@@ -234,7 +237,7 @@ def _family(family: Metric, *, always: bool) -> tuple[str, ...]:
     return f"`{name}`", family.type, labels, "yes" if always else "no", family.documentation
 
 
-BOUNDED = {"beneficiary", "cause", "mode", "outcome", "phase", "status", "verdict"}
+BOUNDED = {"beneficiary", "bound", "cause", "mode", "outcome", "part", "phase", "status", "verdict"}
 """Labels whose values are words of the code; reasons have a table of their own."""
 
 
@@ -262,11 +265,12 @@ def _shown() -> Shown:
         target_share=0.25, regional_charge=2, total_charge=12, unclassified_charge=1, capacity=24,
         waiting_charge=3, starved_charge=0.0, newest_record_at=10800, hours=hours,
     )  # fmt: skip
+    capped = replace(measurement, promise="industry", bound=Bound.CAP)
     inputs = {"usage_share": 0.25, "share_wanted": 0.25, "share": 0.25}
     groups = [Group(("business",), Beneficiary.REGIONAL, 3)]
     return Shown(
         at=10800, mode=Mode.OBSERVE, seconds=1.0, phases={}, measurement=measurement, margin=0.01,
-        groups={"category": groups, "sector": groups}, reach=Reach(3, 0, 1),
+        further=(Further(capped, 0.0),), groups={"category": groups, "sector": groups}, reach=Reach(3, 0, 1),
         decision=Decision(at=10800, reason="at_set_point", sentence="", inputs=inputs), reason_since=0,
         steered=(Steered("regional", 25, 25),), weight_fairshare=100000,
         history=(), statuses=(), unreadable=0, unknown_states=0, unknown_accounts=(), runs=1, changed=1,

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from slurm_ai_factory.core.measure.figures import FIGURES, SCHEMA, Unit
+from slurm_ai_factory.core.measure.figures import FIGURES, PROMISE_KEYS, SCHEMA, Unit
 from slurm_ai_factory.core.programme import registry_sheet
+from slurm_ai_factory.report.values import OF_TERM
 
 Shape = Mapping[str, Any]
 
@@ -82,13 +83,19 @@ def figures(*names: str) -> dict[str, Shape]:
 
 
 GROUP = keys(name=TEXT, beneficiary=TEXT, charge=NUMBER, share=null(NUMBER))
-SHARE = keys(**figures(*(key for key, figure in FIGURES.items() if figure.in_json)), groups=each(GROUP))
+OF_SHARE = {
+    **figures(*(key for key, figure in FIGURES.items() if figure.in_json)), "groups": each(GROUP),
+}  # fmt: skip
+SHARE = keys(**OF_SHARE)
+OF_REPORT = {key: shape for key, shape in OF_SHARE.items() if key not in OF_TERM}
+PROMISES = each(keys(**figures(*PROMISE_KEYS)))
 CHANGE = keys(
     cluster=TEXT, object=TEXT, attribute=TEXT, account=TEXT, raw_shares_before=WHOLE, raw_shares_after=WHOLE,
     command=each(TEXT),
 )  # fmt: skip
-DECISION = keys(at=AT, reason=TEXT, sentence=TEXT, inputs=OBJECT, changes=each(CHANGE))
+DECISION = keys(promise=TEXT, at=AT, reason=TEXT, sentence=TEXT, inputs=OBJECT, changes=each(CHANGE))
 RECORDED_DECISION = {
+    "promise": TEXT,
     "at": AT,
     "mode": TEXT,
     "reason": TEXT,
@@ -102,7 +109,8 @@ DONE = RECORDED_DECISION | {
     "settled_at": null(AT), "raw_shares_read": null(WHOLE), "note": null(TEXT),
 }  # fmt: skip
 DETAIL = {"category": TEXT, "organisation": TEXT, "sector": TEXT, "municipality": TEXT, "hub": TEXT}
-PART = {"since": null(AT), "until": null(AT), "fraction": NUMBER, "beneficiary": TEXT, "rule": TEXT, **DETAIL}
+SIDE = {"beneficiary": TEXT, "rule": TEXT, **DETAIL, "promises": TEXT}
+PART = {"since": null(AT), "until": null(AT), "fraction": NUMBER, **SIDE}
 SUBJECT = dict.fromkeys(("account", "user", "partition", "qos", "wckey", "reservation", "comment"), TEXT)
 PROPOSAL = keys(proposal=WHOLE)
 PROPOSED = {
@@ -113,9 +121,9 @@ FAULT = keys(line=Maybe(WHOLE), column=TEXT, reason=TEXT)
 IMPORTED = keys(new=WHOLE, known=WHOLE, problems=each(FAULT))
 PAUSE = {"at": AT, "until": AT, "actor": TEXT, "reason": TEXT}
 TERM = {
-    "promise": TEXT, "since": null(TEXT), "until": null(TEXT), "ended": YES_NO, "share": NUMBER,
-    "margin": NUMBER, "resource": TEXT, "label": TEXT, "window": TEXT, "time_zone": TEXT, "share_of": TEXT,
-    "unclassified_limit": null(NUMBER), "region": each(TEXT), "min_organisations": WHOLE,
+    "promise": TEXT, "bound": TEXT, "who": OBJECT, "since": null(TEXT), "until": null(TEXT), "ended": YES_NO,
+    "share": NUMBER, "margin": NUMBER, "resource": TEXT, "label": TEXT, "window": TEXT, "time_zone": TEXT,
+    "share_of": TEXT, "unclassified_limit": null(NUMBER), "region": each(TEXT), "min_organisations": WHOLE,
     "expertise_share": NUMBER, "source": TEXT, "reason": TEXT, "actor": TEXT, "recorded_at": null(AT),
     "retroactive": YES_NO,
 }  # fmt: skip
@@ -130,7 +138,7 @@ ASSOCIATION = keys(
 )  # fmt: skip
 RUN = {
     "run": TEXT, "state": TEXT, "cluster": TEXT, **SUBJECT, "override": TEXT, "start_at": null(AT),
-    "end_at": null(AT), "beneficiary": TEXT, "rule": TEXT, **DETAIL, "why": each(TEXT), "alloc_tres": TEXT,
+    "end_at": null(AT), **SIDE, "why": each(TEXT), "alloc_tres": TEXT,
     "elapsed_seconds": WHOLE, "suspended_seconds": WHOLE, "charge": TEXT,
     "parts": each(keys(**PART, charge=NUMBER)),
 }  # fmt: skip
@@ -152,9 +160,12 @@ OVERRIDE = {
     "reason": TEXT,
 }  # fmt: skip
 POLICY = keys(
-    policy=TEXT, delivered_share=NUMBER, min_window_share=NUMBER, violation_ratio=NUMBER,
-    starved_ratio=NUMBER, shortfall_charge=NUMBER, attributable_shortfall_charge=NUMBER, utilisation=NUMBER,
-    wait_mean_seconds=SIDES, wait_p95_seconds=SIDES, bounded_slowdown_mean=SIDES, writes_per_day=NUMBER,
+    policy=TEXT, delivered_share=NUMBER, min_window_share=null(NUMBER), violation_ratio=null(NUMBER),
+    starved_ratio=null(NUMBER), shortfall_charge=null(NUMBER), attributable_shortfall_charge=null(NUMBER),
+    inversion_charge=NUMBER, utilisation=NUMBER,
+    wait_mean_seconds=SIDES, wait_p95_seconds=SIDES, bounded_slowdown_mean=SIDES,
+    wait_of_own_machine=keys(regional=null(NUMBER), non_regional=null(NUMBER)), slowdown_of_own_machine=SIDES,
+    writes_per_day=NUMBER,
 )  # fmt: skip
 MOVED = {
     "account": TEXT, "beneficiary": TEXT, "rule": TEXT, **DETAIL, "before": NUMBER, "after": NUMBER,
@@ -177,11 +188,11 @@ ANSWERS: Mapping[str, Shape] = {
         keys(
             at=AT, mode=TEXT, runs=WHOLE, changed=WHOLE, rejected=each(keys(line=TEXT, reason=TEXT)),
             unknown_states=each(TEXT), unknown_accounts=each(TEXT), delivered_share=null(NUMBER),
-            decision=DECISION,
+            decision=DECISION, beside=each(DECISION),
             outcomes=each(keys(object=TEXT, account=TEXT, raw_shares_after=WHOLE, status=TEXT, note=TEXT)),
             seconds=NUMBER,
         ),
-        keys(decision=DECISION),
+        keys(decision=DECISION, beside=each(DECISION)),
     ),
     "demo": keys(before=each(ASSOCIATION), after=each(ASSOCIATION), share=SHARE, history=each(keys(**DONE))),
     "doctor": keys(findings=each(keys(check=TEXT, level=TEXT, found=TEXT, wanted=TEXT, fix=TEXT))),
@@ -192,7 +203,7 @@ ANSWERS: Mapping[str, Shape] = {
     "explain": either(
         keys(job=TEXT, as_of=AT, runs=each(keys(**RUN))),
         keys(
-            account=TEXT, lineage=each(TEXT), beneficiary=TEXT, rule=TEXT, **DETAIL, why=each(TEXT),
+            account=TEXT, lineage=each(TEXT), **SIDE, why=each(TEXT),
             parts=each(keys(**PART)),
         ),
     ),
@@ -243,7 +254,7 @@ ANSWERS: Mapping[str, Shape] = {
             keys(act=TEXT, until=null(AT), pseudonym=null(TEXT), at=AT, actor=TEXT, reason=TEXT)
         ),
     ),
-    "plan": keys(decision=DECISION),
+    "plan": keys(decision=DECISION, beside=each(DECISION)),
     "promise end": either(keys(**TERM), PROPOSAL),
     "promise list": rows(**TERM, in_force=YES_NO),
     "promise set": either(keys(**TERM), PROPOSAL),
@@ -266,11 +277,25 @@ ANSWERS: Mapping[str, Shape] = {
         steered=null(TEXT),
     ),
     "rules test": keys(window=TEXT, resource=TEXT, before=OBJECT, after=OBJECT, moved=each(keys(**MOVED))),
-    "share": SHARE,
-    "simulate": keys(
-        workload=keys(jobs=WHOLE, span_days=NUMBER, offered_load=NUMBER, regional_demand_share=NUMBER),
-        left_out=each(keys(cause=TEXT, jobs=WHOLE, charge=null(NUMBER))), resource=TEXT, capacity=NUMBER,
-        target_share=NUMBER, window=TEXT, policies=each(POLICY), wall_seconds=NUMBER,
+    "share": keys(**OF_SHARE, promises=PROMISES),
+    "simulate": either(
+        keys(
+            workload=keys(jobs=WHOLE, span_days=NUMBER, offered_load=NUMBER, regional_demand_share=NUMBER),
+            left_out=each(keys(cause=TEXT, jobs=WHOLE, charge=null(NUMBER))), resource=TEXT, capacity=NUMBER,
+            target_share=NUMBER, window=TEXT, partial_windows=WHOLE, policies=each(POLICY),
+            replay_seconds=named(NUMBER), wall_seconds=NUMBER,
+        ),
+        keys(
+            workloads=each(
+                keys(
+                    workload=TEXT,
+                    policies=each(
+                        keys(policy=TEXT, mean=named(null(NUMBER)), standard_deviation=named(null(NUMBER)))
+                    ),
+                )
+            ),
+            draws=each(keys(workload=TEXT, seed=WHOLE, policies=each(POLICY))), wall_seconds=NUMBER,
+        ),
     ),
     "statement": keys(
         organisation=TEXT, name=TEXT, window=TEXT, since=AT, until=AT, as_of=AT, unread_seconds=WHOLE,
@@ -282,7 +307,7 @@ ANSWERS: Mapping[str, Shape] = {
         total=TEXT,
     ),
     "status": keys(
-        cluster=TEXT, mode=TEXT, share=SHARE,
+        cluster=TEXT, mode=TEXT, share=SHARE, promises=PROMISES,
         holds=each(keys(reason=TEXT, since=null(AT), until=Maybe(AT), why=Maybe(TEXT))),
         lever=keys(
             object=TEXT, names=each(TEXT), outside_share=null(NUMBER), other_share=null(NUMBER),
@@ -299,7 +324,7 @@ REPORT = "report file"
 """The JSON file that `saf report` writes; its inner objects are those of docs/howto/report.md."""
 FILES: Mapping[str, Shape] = {
     REPORT: keys(
-        report=OBJECT, promise=OBJECT, answer=OBJECT, share=SHARE, programme=OBJECT,
+        report=OBJECT, promise=OBJECT, answer=OBJECT, share=keys(**OF_REPORT), programme=OBJECT,
         resources=each(OBJECT), trend=each(OBJECT), weeks=each(OBJECT), tables=OBJECT, organisations=OBJECT,
         control=OBJECT, expertise=OBJECT, restatements=OBJECT, audits=each(OBJECT), fingerprint=OBJECT,
     ),

@@ -4,25 +4,27 @@ Level, not edge: every cycle compares the wanted shares with the current ones, s
 recovery code. A read that fails or is not whole raises before anything is decided. A change is recorded as
 planned before it is tried, and its outcome is what is read back, never what a command's exit says.
 
-Tested in tests/end_to_end/test_control.py and tests/monitor/test_showing.py.
+Tested in tests/end_to_end/test_control.py, tests/monitor/test_showing.py and tests/monitor/test_steered.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from slurm_ai_factory import question
 from slurm_ai_factory.config import checked
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.control import lever
-from slurm_ai_factory.core.control.controller import decide
+from slurm_ai_factory.core.control.several import Guard, Steering, decide_all
 from slurm_ai_factory.core.control.switch import decide_switch
 from slurm_ai_factory.core.live import cross_check
 from slurm_ai_factory.core.measure import share
 from slurm_ai_factory.core.measure.share import Group
 from slurm_ai_factory.core.records import (
+    Bound,
     Decision,
+    Further,
     Hold,
     Instant,
     Mode,
@@ -32,12 +34,13 @@ from slurm_ai_factory.core.records import (
 )
 from slurm_ai_factory.core.rules.classify import Rules
 from slurm_ai_factory.errors import StandbyError
+from slurm_ai_factory.question import Question
 from slurm_ai_factory.steps import clocks, live, reading
 from slurm_ai_factory.steps.applying import carry_out, foreign_changes, settle_interrupted
 from slurm_ai_factory.steps.live import Signals
 from slurm_ai_factory.steps.reading import Read
 from slurm_ai_factory.steps.site import Site
-from slurm_ai_factory.steps.values import CycleReport, Gathered
+from slurm_ai_factory.steps.values import Beside, CycleReport, Gathered
 
 
 def run(site: Site, stopwatch: Callable[[], float]) -> CycleReport:
@@ -48,16 +51,17 @@ def run(site: Site, stopwatch: Callable[[], float]) -> CycleReport:
     mode = site.config.control.mode
     with site.ledger.store.holding("writing", site.ledger.control.cluster_id):
         with site.laps.phase("decide"):
-            gathered, decision = decide_to_write(site, gathered)
+            gathered, decisions = decide_to_write(site, gathered)
         with site.laps.phase("apply"):
-            outcomes = carry_out(site, decision, mode, gathered.associations)
+            outcomes = [carry_out(site, decision, mode, gathered.associations) for decision in decisions]
     return CycleReport(
         gathered=gathered,
-        decision=decision,
-        outcomes=outcomes,
+        decision=decisions[0],
+        beside=decisions[1:],
+        outcomes=tuple(outcome for of_one in outcomes for outcome in of_one),
         mode=mode,
         seconds=stopwatch() - began,
-        steered=site.config.control.steered,
+        steered=(*site.config.control.steered, *site.config.accounts_beside),
     )
 
 
@@ -89,13 +93,15 @@ def observe(site: Site, now: Instant, priority: PriorityConfig, read: Read) -> G
     asked = question.ask(site.config, site.ledger, read_until=mark)
     contradiction = site.config.contradicting(asked.terms.at(mark))
     rules, site = asked.rules, replace(site, config=checked(asked.config))
-    usual = live.usual_runs(site, now)
+    usual = live.usual_runs(site, site.config, now)
     with site.laps.phase("ask"):
         signals = live.signals_now(
             site.slurm, site.config, priority, rules, usual.seconds, lambda: clocks.checked_diagnostics(site)
         )
     with site.laps.phase("measure"):
         measurement, groups = asked.answer(question.by_steered(asked))
+        further = asked.further()
+        earlier = asked.remembered(priority.decay_half_life_seconds)
     odd = site.ledger.intake.put_aside(site.slurm.unreadable(), now)
     return Gathered(
         at=now,
@@ -103,6 +109,9 @@ def observe(site: Site, now: Instant, priority: PriorityConfig, read: Read) -> G
         contradiction=contradiction,
         read=read._replace(new_rejected=read.new_rejected + odd),
         measurement=measurement,
+        further=tuple(further),
+        beside=tuple(beside(site, asked, further, priority, signals, now)),
+        earlier=earlier,
         holds=(*signals.holds, *contradictions(site, rules, signals, question.by_detail(0, groups))),
         run_charge=usual.run_charge,
         waiting_rows=waiting_rows(rules, signals),
@@ -114,6 +123,32 @@ def observe(site: Site, now: Instant, priority: PriorityConfig, read: Read) -> G
         unknown_accounts=tuple(rules.unknown_accounts()),
         foreign=foreign_changes(site, associations, switch),
     )
+
+
+def beside(
+    site: Site,
+    asked: Question,
+    further: Sequence[Further],
+    priority: PriorityConfig,
+    signals: Signals,
+    now: Instant,
+) -> Iterator[Beside]:
+    """What the decision about each further promise rests on that is steered."""
+    for measurement, _ in further:
+        if accounts := site.config.control.promises.get(measurement.promise):
+            other = asked.of(measurement.promise)
+            config = other.config
+            usual = live.usual_runs(site, config, now)
+            own = live.signals_beside(signals, config, priority, asked.rules, usual)
+            conflict = lever.promise_hold(asked.rules, measurement.promise, accounts, signals.diagnostics.at)
+            yield Beside(
+                config=config,
+                measurement=measurement,
+                earlier=other.remembered(priority.decay_half_life_seconds),
+                signals=own,
+                run_charge=usual.run_charge,
+                holds=(*own.holds, *((conflict,) if conflict else ())),
+            )
 
 
 def switch_now(site: Site) -> SwitchNow | None:
@@ -141,15 +176,15 @@ def contradictions(site: Site, rules: Rules, signals: Signals, steered: list[Gro
         yield hold
 
 
-def decide_to_write(site: Site, gathered: Gathered) -> tuple[Gathered, Decision]:
-    """The decision, and what it rests on; the writing lock is held.
+def decide_to_write(site: Site, gathered: Gathered) -> tuple[Gathered, tuple[Decision, ...]]:
+    """The decisions, and what they rest on; the writing lock is held.
 
     Where there is something to write, the shares are read again: they may have been set since.
     """
-    decision = decide_on(site, gathered)
-    writes = site.config.control.mode is Mode.ENFORCE and decision.changes
+    decisions = decide_on(site, gathered)
+    writes = site.config.control.mode is Mode.ENFORCE and any(decision.changes for decision in decisions)
     if not writes and not site.ledger.control.planned():
-        return gathered, decision
+        return gathered, decisions
     associations, switch = site.slurm.associations(), switch_now(site)
     settle_interrupted(site, associations)
     foreign = foreign_changes(site, associations, switch)
@@ -157,14 +192,33 @@ def decide_to_write(site: Site, gathered: Gathered) -> tuple[Gathered, Decision]
     return gathered, decide_on(site, gathered)
 
 
-def decide_on(site: Site, gathered: Gathered) -> Decision:
-    """The decision on what was gathered and what the ledger remembers."""
-    policy = gathered.config.policy(gathered.priority.decay_half_life_seconds)
-    control, seen = gathered.config.control, observed(site, gathered)
-    last = site.ledger.control.last_state(gathered.at, control.lever)
+def decide_on(site: Site, gathered: Gathered) -> tuple[Decision, ...]:
+    """The decision about each steered promise, the first one first, on what was gathered and remembered."""
+    half_life, ledger = gathered.priority.decay_half_life_seconds, site.ledger.control
+    control = gathered.config.control
+    first = Steering(
+        gathered.config.policy(half_life),
+        observed(site, gathered),
+        ledger.last_state(gathered.at, lever=control.lever),
+    )
+    others = [
+        Steering(
+            one.config.policy(half_life),
+            observed_beside(first.observed, one, tuple(_operator_holds(site, gathered))),
+            ledger.last_state(gathered.at, one.measurement.promise),
+        )
+        for one in gathered.beside
+    ]
+    steered = {one.measurement.promise for one in gathered.beside}
+    guards = [
+        Guard(measurement, margin)
+        for measurement, margin in gathered.further
+        if measurement.bound is Bound.FLOOR and measurement.promise not in steered
+    ]
     if control.switch:
-        return decide_switch(policy, control.switch, seen, last, gathered.at)
-    return decide(policy, seen, last, gathered.at)
+        switched = decide_switch(first.policy, control.switch, first.observed, first.last, gathered.at)
+        return (switched, *decide_all(others, guards, gathered.at))
+    return decide_all((first, *others), guards, gathered.at)
 
 
 def observed(site: Site, gathered: Gathered) -> Observed:
@@ -172,6 +226,7 @@ def observed(site: Site, gathered: Gathered) -> Observed:
     size = share.size_now(gathered.measurement.hours)
     return Observed(
         measurement=gathered.measurement,
+        earlier=gathered.earlier,
         associations=gathered.associations,
         holds=(*_operator_holds(site, gathered), *gathered.holds),
         regional_backlog=gathered.signals.backlog(size),
@@ -179,6 +234,20 @@ def observed(site: Site, gathered: Gathered) -> Observed:
         switch=gathered.switch,
         waiting_rows=gathered.waiting_rows,
         noted={**gathered.signals.inputs(size), "foreign_change_from": gathered.foreign_change},
+    )
+
+
+def observed_beside(first: Observed, one: Beside, holds: tuple[Hold, ...]) -> Observed:
+    """All that a decision about a further promise rests on."""
+    size = share.size_now(one.measurement.hours)
+    return replace(
+        first,
+        measurement=one.measurement,
+        earlier=one.earlier,
+        holds=(*holds, *one.holds),
+        regional_backlog=one.signals.backlog(size),
+        run_charge=one.run_charge,
+        noted=one.signals.inputs(size),
     )
 
 

@@ -21,7 +21,7 @@ from markupsafe import Markup
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.escaped import for_page
 from slurm_ai_factory.core.measure.outlook import decimals_beside, decimals_of
-from slurm_ai_factory.core.records import DAY, HOUR, Charge, Instant
+from slurm_ai_factory.core.records import DAY, HOUR, Bound, Charge, Instant
 
 NBSP = "\u00a0"
 LANGUAGES = ("nl", "en")
@@ -53,6 +53,16 @@ class Language:
     def word(self, section: str, name: str) -> str:
         """The name of a code; the code itself if the catalogue has no name."""
         return str(self.messages.get(section, {}).get(name, name))
+
+    def part_of(self, base: str) -> str:
+        """What a share is a part of: delivered, capacity, or promise:NAME."""
+        kind, _, name = base.partition(":")
+        return self.text(f"share_base.{kind}", name=name)
+
+    def promised(self, bound: Bound, share: float) -> str:
+        """What is promised: at least a floor, at most a cap."""
+        key = "at_most" if bound is Bound.CAP else "at_least"
+        return self.text(f"promises.{key}", share=self.plain_floor(share))
 
     def figure(self, key: str) -> Markup:
         """The name of the figure with this key in ``FIGURES``. Raises KeyError."""

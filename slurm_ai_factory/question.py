@@ -17,12 +17,23 @@ from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.charge import hour_of
 from slurm_ai_factory.core.control import lever
+from slurm_ai_factory.core.control.contested import remembered
 from slurm_ai_factory.core.control.lever import Lever
 from slurm_ai_factory.core.measure import capacity, share
 from slurm_ai_factory.core.measure.share import Group, Promise, SortedRun
 from slurm_ai_factory.core.programme import terms
 from slurm_ai_factory.core.programme.terms import PromiseTerms
-from slurm_ai_factory.core.records import Charge, Hour, Instant, Interval, Measurement, Subject, Window
+from slurm_ai_factory.core.records import (
+    FIRST,
+    Charge,
+    Further,
+    Hour,
+    Instant,
+    Interval,
+    Measurement,
+    Subject,
+    Window,
+)
 from slurm_ai_factory.core.rules.classify import Beneficiary, Classification, Rules
 from slurm_ai_factory.core.rules.organisations import always_regional
 from slurm_ai_factory.core.tres import Count
@@ -100,10 +111,47 @@ class Question:
             return ()
         return self.over((begin, since)).measure().hours
 
+    def of(self, promise: str) -> Question:
+        """The same about another promise, in its own window. Raises LedgerError where there is none."""
+        known = terms_of(self.config, self.ledger, self.then, promise)
+        config = self.config.under(known.at(self.read_until))
+        window = promised_window(config, self.read_until)
+        return replace(self, config=config, terms=known, window=window)
+
+    def further(self) -> list[Further]:
+        """Every further promise that holds, by name, each in its own window; of one snapshot.
+
+        Without further promises in the rules, the ledger is not asked.
+        """
+        names = sorted({membership.promise for membership in self.rules.promises})
+        asked = [other for other in map(self.of, names) if not other.config.promise_of().ended]
+        if not asked:
+            return []
+        with self.books(*((other.window, other.config.promise.resource.weights) for other in asked)) as books:
+            open_runs = books.open_runs()
+            return [
+                Further(
+                    other._measurement(books, open_runs, other.config.promise_of()),
+                    other.config.promise.margin,
+                )
+                for other in asked
+            ]
+
+    def remembered(self, half_life_seconds: int) -> tuple[Hour, ...]:
+        """The hours before the window that usage still holds, by the same term and rules.
+
+        None where a part of them was not read. Usage knows neither windows nor terms.
+        """
+        since, until = remembered(self.window, self.read_until, half_life_seconds)
+        if since >= until:
+            return ()
+        before = self.over((since, until)).measure()
+        return () if before.unread_seconds else before.hours
+
     def answer(self, key: GroupKey | None = None, promise: Promise | None = None) -> Answer:
         """The measurement, in the promise's resource unless another is given, and the charge by ``key``."""
         promise = promise or self.config.promise_of()
-        with self.books(promise.resource.weights) as books:
+        with self.books((self.window, promise.resource.weights)) as books:
             open_runs = books.open_runs()
             groups = self._groups(books, open_runs, key, promise.resource.weights) if key else []
             return Answer(self._measurement(books, open_runs, promise), groups)
@@ -119,15 +167,15 @@ class Question:
             return self._groups(books, books.open_runs(), key, weights)
 
     @contextmanager
-    def books(self, weights: Mapping[str, Count] | None = None) -> Iterator[Classified]:
+    def books(self, *summed: tuple[Window, Mapping[str, Count]]) -> Iterator[Classified]:
         """The runs with every subject classified, in one snapshot.
 
-        With ``weights``, the sums of that resource are saved first. Raises LedgerError.
+        The sums of each window and resource in ``summed`` are saved first. Raises LedgerError.
         """
         for _ in range(CLASSIFY_TRIES):
             books = self.ledger.books(self.rules, self.then)
-            if weights:
-                books.keep_sums(self.window, self.read_until, weights)
+            for window, weights in summed:
+                books.keep_sums(window, self.read_until, weights)
             with self.ledger.store.snapshot():
                 if books.complete():
                     yield books
@@ -174,6 +222,7 @@ def ask(
     ledger: Ledger,
     window: Window | None = None,
     *,
+    promise: str = FIRST,
     then: Instant | None = None,
     moment: Instant | None = None,
     read_until: Instant | None = None,
@@ -185,7 +234,7 @@ def ask(
     """
     if read_until is None:
         read_until = watermark(ledger, then)
-    known = terms_of(config, ledger, then)
+    known = terms_of(config, ledger, then, promise)
     config = config.under(known.at(read_until))
     question = Question(
         config=config,
@@ -227,11 +276,20 @@ def begin_terms(config: Config, ledger: Ledger, at: Instant, actor: str) -> None
         ledger.promise_terms.begin(config.first_term(at, actor))
 
 
-def terms_of(config: Config, ledger: Ledger, then: Instant | None = None) -> PromiseTerms:
-    """The promise's terms as known now or then; the configured one until a term is recorded.
+def terms_of(
+    config: Config, ledger: Ledger, then: Instant | None = None, promise: str = FIRST
+) -> PromiseTerms:
+    """A promise's terms as known now or then; of the first, the configured one until a term is recorded.
 
-    The first one recorded also applies before that: nothing else was known.
+    The first one recorded also applies before that: nothing else was known. Raises LedgerError for a
+    promise that was not known.
     """
+    if promise != FIRST:
+        further = ledger.promise_terms.further(then)
+        if promise not in further:
+            names = ", ".join((FIRST, *further))
+            raise LedgerError(f"the ledger has no promise {promise}; it has {names}: see `saf promise list`")
+        return further[promise]
     rows = ledger.promise_terms.rows()
     first = rows[:1] or [config.first_term()]
     return terms.known(rows, then) or PromiseTerms(tuple(first))

@@ -1,7 +1,7 @@
 """A real headless Chromium: pictures of pages, what is on them, what it said meanwhile, how they print.
 
-Rule: each look is taken with a new, empty profile, except where one ``Chromium`` looks at many pages; where
-Chromium is not installed, tests skip with the reason.
+Rule: one ``Chromium`` looks at many pages, since its start takes longer than a look. Where what Chromium said
+meanwhile matters, a picture is taken with a new one. Where none is installed, tests skip with the reason.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import select
 import shutil
 import subprocess
+from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,9 +25,11 @@ FLAGS = (
 )  # fmt: skip
 
 AXE = Path(__file__).parents[1] / "build" / "axe" / "node_modules" / "axe-core" / "axe.min.js"
+PAPER = 794
+"""CSS pixels across a sheet of A4."""
 VIEWS = [
     ("phone", 390, "screen", "light"), ("phone", 390, "screen", "dark"), ("laptop", 1280, "screen", "light"),
-    ("laptop", 1280, "screen", "dark"), ("paper", 794, "print", "light"), ("paper", 794, "print", "dark"),
+    ("laptop", 1280, "screen", "dark"), ("paper", PAPER, "print", "light"), ("paper", PAPER, "print", "dark"),
 ]  # fmt: skip
 """How people see a page: name, width in CSS pixels, medium, colour scheme."""
 BROKEN_RULES = """axe.run().then(done => done.violations.flatMap(rule => rule.nodes.map(
@@ -48,31 +51,6 @@ def picture(url: str, file: Path, width: int, height: int, *more: str) -> str:
     done = _run(url, f"--window-size={width},{height}", f"--screenshot={file}", *more)
     assert file.exists(), done.stderr
     return done.stderr
-
-
-def printed(url: str, file: Path) -> None:
-    """The page as it prints, as PDF."""
-    done = _run(url, "--no-pdf-header-footer", f"--print-to-pdf={file}")
-    assert file.exists(), done.stderr
-
-
-def asked(page: Path, script: str, width: int, height: int = 1200) -> Any:
-    """What a script answers on a page: it calls ``answer(value)``. The page is left as it is."""
-    said = (
-        "<script>function answer(v) { const t = document.createElement('pre'); t.id = 'answer'; "
-        "t.textContent = JSON.stringify(v); document.body.append(t); }"
-        f"window.addEventListener('load', () => {{ {script} }});</script>"
-    )
-    with TemporaryDirectory(prefix="saf-page-") as folder:
-        copy = Path(folder) / page.name
-        copy.write_text(page.read_text(encoding="utf-8") + said, encoding="utf-8")
-        text = _run(copy.as_uri(), f"--window-size={width},{height}", "--dump-dom").stdout
-    _, found, rest = text.partition('<pre id="answer">')
-    assert found, f"the script did not answer: {text[-500:]}"
-    plain = rest.partition("</pre>")[0]
-    for entity, sign in (("&lt;", "<"), ("&gt;", ">"), ("&nbsp;", "\u00a0"), ("&amp;", "&")):
-        plain = plain.replace(entity, sign)
-    return json.loads(plain)
 
 
 def _run(url: str, *options: str) -> subprocess.CompletedProcess[str]:
@@ -113,6 +91,12 @@ class Chromium:
         self.ask("Emulation.setEmulatedMedia", media=media, features=features)
         self.ask("Page.navigate", url=url)
         self._await("method", "Page.loadEventFired")
+
+    def printed(self, url: str, file: Path) -> None:
+        """The page as it prints, as PDF."""
+        self.open(url, PAPER, media="")
+        done = self.ask("Page.printToPDF", printBackground=True, preferCSSPageSize=True)
+        file.write_bytes(b64decode(done["data"]))
 
     def run(self, script: str) -> Any:
         """The value of an expression on the page; of a promise, what it resolves to."""

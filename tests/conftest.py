@@ -29,8 +29,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts what is in the background so, and what tests start and interrupt would inherit it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-settings.register_profile("untimed", deadline=None)  # generated cases are never judged by the time they take
-settings.load_profile("untimed")
+settings.register_profile("usual", deadline=None)  # generated cases are never judged by the time they take
+settings.register_profile("long", deadline=None, max_examples=1000)  # make test-long
+settings.load_profile("usual")
 
 __all__ = ["planted", "slurm", "slurm_tree"]
 
@@ -106,9 +107,10 @@ def by_hand(url: str) -> psycopg.Connection[tuple[Any, ...]]:
 
 
 @contextmanager
-def new_ledger(postgresql: str, pattern: str = "pattern") -> Iterator[str]:
+def new_ledger(postgresql: str, like: str = "") -> Iterator[str]:
     """A migrated, empty ledger, or a copy of another, as the daemon's role sees it; dropped afterwards."""
     name = f"saf_{uuid4().hex}"
+    pattern = psycopg.conninfo.conninfo_to_dict(like)["dbname"] if like else "pattern"
     with psycopg.connect(postgresql, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE {pattern}".encode())
         yield as_role(_named(postgresql, name), "saf_daemon_login")
@@ -135,11 +137,19 @@ def made(postgresql: str, open_directory: Path) -> Iterator[Year]:
 
 @pytest.fixture(scope="session")
 def seen() -> Iterator[Chromium]:
-    """One Chromium for all looks of axe-core."""
-    if reason := browser.axe_unavailable():
+    """One Chromium for all looks at pages."""
+    if reason := browser.unavailable():
         pytest.skip(reason)
     with browser.started() as chromium:
         yield chromium
+
+
+@pytest.fixture(scope="session")
+def axe(seen: Chromium) -> Chromium:
+    """The same, where axe-core can look."""
+    if reason := browser.axe_unavailable():
+        pytest.skip(reason)
+    return seen
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from grafana_foundation_sdk.builders import (
     prometheus,
     stat,
     statetimeline,
+    table,
     text,
     timeseries,
 )
@@ -58,15 +59,16 @@ class Line:
     width: int = 2
 
 
-def state(metric: str, label: str, values: Sequence[str], where: str) -> str:
-    """A state set as one series: the number of its state, from 1 on, for a panel's words.
+def state(metric: str, label: str, values: Sequence[str], where: str, by: Sequence[str] = ()) -> str:
+    """A state set as one series, or one for each of ``by``: the number of its state, from 1 on, for words.
 
     If two daemons are in different states, the later of the values is shown, never a sum of both.
     """
     numbered = (
         f'{number} * ({metric}{{{where},{label}="{value}"}} == 1)' for number, value in enumerate(values, 1)
     )
-    return f"max({' or '.join(numbered)})"
+    of = f" by ({', '.join(by)}) " if by else ""
+    return f"max{of}({' or '.join(numbered)})"
 
 
 def against(title: str, expr: str, floor: str, unit: str, **more: Any) -> stat.Panel:
@@ -150,6 +152,30 @@ def states(
     made = made.with_target(_query(expr, name)).mappings(_words(words)).show_value(kinds.VisibilityMode.NEVER)
     made = made.row_height(0.8).line_width(0).fill_opacity(80).merge_values(True)
     return made.legend(common.VizLegendOptions().show_legend(False)).thresholds(_steps({None: PLAIN}))
+
+
+def rows_of(
+    title: str, cells: Sequence[Line], units: Sequence[str], named: Mapping[str, str],
+    words: Mapping[int, tuple[str, str]], *, why: str = NOT_YET, about: str = "",
+) -> table.Panel:  # fmt: skip
+    """A row for each set of labels, ``named`` as label -> head, and a cell for each query.
+
+    The last query is a state that stands for one of the words.
+    """
+    made = table.Panel().title(title).datasource(SOURCE).no_value(why).description(about).unit("none")
+    made = made.align(kinds.FieldTextAlignment.AUTO).inspect(False)
+    heads = dict(named)
+    for number, (cell, unit) in enumerate(zip(cells, units, strict=True)):
+        ref = chr(ord("A") + number)
+        asked = _query(cell.expr, cell.name, ref=ref, instant=True).format(PromQueryFormat.TABLE)
+        made = made.with_target(asked).override_by_name(cell.name, [DynamicConfigValue("unit", unit)])
+        heads[f"Value #{ref}"] = cell.name
+    order = {name: number for number, name in enumerate(heads)}
+    tidy = {"excludeByName": {"Time": True}, "indexByName": order, "renameByName": heads}
+    for name, options in (("merge", {}), ("organize", tidy)):
+        made = made.with_transformation(model.DataTransformerConfig(id_val=name, options=options))
+    mapped = [DynamicConfigValue("mappings", _words(words))]
+    return made.override_by_name(cells[-1].name, mapped)
 
 
 def words_of(title: str, markdown: str) -> text.Panel:

@@ -23,6 +23,7 @@ from deploy.grafana.panels import (
     bars,
     lines,
     numbers,
+    rows_of,
     state,
     words_of,
 )
@@ -40,6 +41,31 @@ VERDICT = state(
     "saf_verdict", "verdict", ("open", "met", "missed_demand", "missed_starved"),
     'cluster="$cluster",window="$window"',
 )  # fmt: skip
+
+OF_PROMISE = {"promise": "promise", "bound": "bound", "share_of": "part of"}
+BY_BOUND = {
+    "open": ("open", REGION),
+    "met": ("kept", GOOD),
+    "kept": ("kept", GOOD),
+    "missed_demand": ("not kept: too little demand", WARNING),
+    "exceeded_idle": ("exceeded, but no one else waited", WARNING),
+    "missed_starved": ("not kept: jobs waited", BAD),
+    "exceeded": ("exceeded while others waited", BAD),
+}
+"""Words of every verdict, of floors and of caps."""
+
+
+def of_promise(metric: str) -> str:
+    """A metric of each promise, in its own window."""
+    return f'max by ({", ".join(OF_PROMISE)}) ({metric}{{cluster="$cluster"}})'
+
+
+PROMISES = [
+    Line(of_promise("saf_promise_target_ratio"), "promised"),
+    Line(of_promise("saf_promise_share_ratio"), "delivered"),
+    Line(state("saf_promise_verdict", "verdict", tuple(BY_BOUND), 'cluster="$cluster"', tuple(OF_PROMISE)),
+         "verdict"),
+]  # fmt: skip
 
 ROLLS = {-1: ("rolls on, has no end", PLAIN)}
 UNKNOWN = {-3: ("not known yet", PLAIN)}
@@ -126,13 +152,16 @@ def panels() -> list[tuple[int, int, Panel]]:
             Line(RECENT, "last seven days of the window", EXPECTED),
             Line(TARGET, "floor", FLOOR),
         ], "percentunit", why=NO_RULE, high=0.4)),
-        (8, 9, lines("What the region missed, in resource-hours", [
+        (8, 4, lines("What the region missed, in resource-hours", [
             Line(f"max(saf_window_starved_resource_seconds{IN}) / 3600", "starved in the window", BAD),
             Line(f"max(saf_window_shortfall_resource_seconds{IN}) / 3600", "short of the promise", FLOOR),
             Line(STARVED_DAY, "starved in the last 24 hours", BAD, dash=(2, 6)),
         ], "short")),
         (8, 4, bars("By category, of all charge", row("category"), "{{name}}", "percentunit",
                     about="Regional charge of each category / all charge in the window.")),
+        (8, 5, rows_of("Promises", PROMISES, ("percentunit", "percentunit", "none"), OF_PROMISE,
+                       dict(enumerate(BY_BOUND.values(), 1)),
+                       about="Every promise, each in its own window.")),
         (8, 5, bars("By sector, of all charge", row("sector"), "{{name}}", "percentunit",
                     about="Regional charge of each sector / all charge in the window.")),
     ]  # fmt: skip

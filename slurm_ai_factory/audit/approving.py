@@ -17,7 +17,7 @@ from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.programme import approval
 from slurm_ai_factory.core.programme.approval import Proposal, ProposalKind
 from slurm_ai_factory.core.programme.terms import term_of
-from slurm_ai_factory.core.records import Instant
+from slurm_ai_factory.core.records import FIRST, Instant
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import Ledger
 from slurm_ai_factory.report import gather
@@ -93,7 +93,9 @@ def _promise(config: Config, ledger: Ledger, content: Attribution, by: Attributi
     new = term_of({**content, "actor": by["actor"], "reason": by["reason"], "recorded_at": by["at"]})
 
     def enter() -> None:
-        if problems := ledger.promise_terms.record(new, config.first_term(by["at"], by["actor"])):
+        if new.promise != FIRST:
+            question.begin_terms(config, ledger, by["at"], by["actor"])
+        if problems := ledger.promise_terms.record(new, config.term_before(new, by["at"], by["actor"])):
             raise LedgerError(f"{'; '.join(problems)}; reject the proposal")
 
     return enter

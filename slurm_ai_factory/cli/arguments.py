@@ -15,7 +15,7 @@ from slurm_ai_factory.cli.wiring import now
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.measure.share import Promise
-from slurm_ai_factory.core.records import Instant, Window
+from slurm_ai_factory.core.records import FIRST, Instant, Window
 from slurm_ai_factory.core.tres import Resource
 from slurm_ai_factory.ledger import Ledger
 from slurm_ai_factory.question import Question
@@ -27,6 +27,9 @@ WINDOW = click.option(
 )
 SINCE = click.option("-S", "--since", metavar="T", help="Start of an interval, instead of --window.")
 UNTIL = click.option("-E", "--until", metavar="T", help="With -S: end of the interval. Default: now.")
+PROMISE = click.option(
+    "--promise", metavar="NAME", default=FIRST, show_default=True, help="Ask about this promise."
+)
 RESOURCE = click.option(
     "--resource", metavar="R", help="Measure this resource: cpu, gres/gpu, or 0.25*cpu+16*gres/gpu."
 )
@@ -117,12 +120,15 @@ def asked_question(
     since: str | None = None,
     until: str | None = None,
     then: str | None = None,
+    promise: str = FIRST,
 ) -> Question:
     """The question that the options mean. Raises UsageError, LedgerError."""
     known = asked_instant(config, then) if then else None
+    if promise != FIRST:
+        config = config.under(question.terms_of(config, ledger, known, promise).at(now()))
     where = asked_window(config, window, since, until, known)
     check_known(ledger, known)
-    return question.ask(config, ledger, where, then=known, moment=now())
+    return question.ask(config, ledger, where, promise=promise, then=known, moment=now())
 
 
 def warn_of_gaps(seconds: int, window: Window) -> None:

@@ -53,6 +53,7 @@ def _value(report: CycleReport, slurm: Slurm) -> dict[str, Any]:
         "unknown_accounts": list(gathered.unknown_accounts),
         "delivered_share": gathered.measurement.delivered_share,
         "decision": output.decision_value(report.decision, slurm),
+        "beside": [output.decision_value(decision, slurm) for decision in report.beside],
         "outcomes": [
             {"object": outcome.change.lever, "account": outcome.change.account,
              "raw_shares_after": outcome.change.raw_shares_after, "status": outcome.status,

@@ -33,7 +33,7 @@ from slurm_ai_factory.cli.simulate import compiled
 from slurm_ai_factory.cli.wiring import log_level, opened_ledger, reachable_ledger_url
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import windows
-from slurm_ai_factory.core.records import Association, Instant
+from slurm_ai_factory.core.records import Association, Further, Instant
 from slurm_ai_factory.daemon import Daemon
 from slurm_ai_factory.errors import ConfigError, LedgerError
 from slurm_ai_factory.steps.site import Site
@@ -237,7 +237,7 @@ def _print_result(config: Config, before: Sequence[Association], after: Sequence
             {**rows, "share": output.share_value(measured, margin, groups), "history": changes}
         )
     _say("\n$ saf share --by account")
-    share.print_share(measured, margin, groups, "account")
+    share.print_share(Further(measured, margin), groups, "account", ())
     _say(f"\n$ saf history --limit {CHANGES}")
     return history.print_history(changes)
 

@@ -24,6 +24,8 @@ from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import Ledger
 
 EVER = Window("ever", 0, FOREVER)
+SHOWN = (*DETAILS, "promises")
+"""Of a classification, beside beneficiary and rule."""
 
 
 @click.command("explain", cls=SafCommand)
@@ -66,7 +68,7 @@ def _classified(parts: Sequence[ClassifiedPart], at: Instant) -> dict[str, objec
     return {
         "beneficiary": str(classification.beneficiary),
         "rule": classification.rule or "no rule holds",
-        **{name: getattr(classification, name) for name in DETAILS},
+        **{name: getattr(classification, name) for name in SHOWN},
     }
 
 
@@ -77,7 +79,7 @@ def _part_value(part: ClassifiedPart) -> dict[str, object]:
         "fraction": output.number(part.fraction),
         "beneficiary": str(part.classification.beneficiary),
         "rule": part.classification.rule,
-        **{name: getattr(part.classification, name) for name in DETAILS},
+        **{name: getattr(part.classification, name) for name in SHOWN},
     }
 
 
@@ -86,7 +88,7 @@ def _print_parts(parts: Sequence[ClassifiedPart]) -> None:
     if len(parts) > 1:
         click.echo()
         rows = [list(_part_value(part).values()) for part in parts]
-        output.table(("since", "until", "fraction", "beneficiary", "rule", *DETAILS), rows)
+        output.table(("since", "until", "fraction", "beneficiary", "rule", *SHOWN), rows)
 
 
 def _explain_job(config: Config, ledger: Ledger, job: str) -> None:

@@ -29,7 +29,7 @@ def history_command(limit: int, decisions: bool) -> None:
     with opened_ledger(load_config()) as ledger:
         if decisions:
             rows = [{**row, "at": output.when(row["at"])} for row in ledger.control.decisions(limit)]
-            columns = ("at", "mode", "reason", "sentence")
+            columns = ("at", "promise", "mode", "reason", "sentence")
             value = [{**row, "inputs": output.inputs(row["inputs"])} for row in rows]
             return output.table(columns, [[row[name] for name in columns] for row in rows], value)
         entries = latest(ledger, limit)

@@ -22,8 +22,10 @@ from slurm_ai_factory.core.measure import judgement, outlook
 from slurm_ai_factory.core.measure.assessment import assess
 from slurm_ai_factory.core.measure.figures import (
     FIGURES,
+    PROMISE_KEYS,
     SCHEMA,
     Unit,
+    figure_values,
     number,
     part,
     share_value,
@@ -265,6 +267,27 @@ def share_text(m: Measurement, margin: float) -> dict[str, object]:
     return {FIGURES[key].words: value for key, value in rows.items()}
 
 
+def promise_values(promises: Iterable[tuple[Measurement, float]]) -> list[dict[str, Any]]:
+    """Each promise, by its measurement and margin, as JSON."""
+    return [figure_values(PROMISE_KEYS, *promise) for promise in promises]
+
+
+def promise_lines(promises: Iterable[tuple[Measurement, float]]) -> list[str]:
+    """A table of promises for people, line by line."""
+    keys = (
+        "promise",
+        "bound",
+        "target_share",
+        "share_of",
+        "window",
+        "resource",
+        "delivered_share",
+        "verdict",
+    )
+    rows = [[figure_text(key, *promise) or "-" for key in keys] for promise in promises]
+    return _aligned([FIGURES[key].words for key in keys], rows).splitlines()
+
+
 def inputs(values: Mapping[str, Any]) -> dict[str, Any]:
     """The inputs of a decision; charges are resource-seconds."""
     return {name: when(value) if name == "as_of" else value for name, value in values.items()}
@@ -273,6 +296,7 @@ def inputs(values: Mapping[str, Any]) -> dict[str, Any]:
 def decision_value(decision: Decision, slurm: Slurm) -> dict[str, Any]:
     """A decision under the contract's keys, with the exact commands."""
     return {
+        "promise": decision.promise,
         "at": when(decision.at),
         "reason": decision.reason,
         "sentence": decision.sentence,

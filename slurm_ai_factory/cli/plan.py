@@ -6,6 +6,7 @@ Tested in tests/end_to_end/test_control.py.
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 
 import click
 
@@ -13,7 +14,7 @@ from slurm_ai_factory import cycle
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.options import SafCommand, chosen
 from slurm_ai_factory.cli.wiring import load_config, opened_site, slurm_of
-from slurm_ai_factory.core.records import Decision
+from slurm_ai_factory.core.records import FIRST, Decision
 from slurm_ai_factory.errors import StandbyError
 from slurm_ai_factory.slurm import Slurm
 from slurm_ai_factory.steps import clocks
@@ -33,8 +34,8 @@ def plan_command() -> None:
         print_plan(planned(site), slurm_of(config))
 
 
-def planned(site: Site) -> Decision:
-    """The decision on the present state. An active daemon keeps the ledger fresh; without one, read first."""
+def planned(site: Site) -> tuple[Decision, ...]:
+    """The decisions on the present state. An active daemon keeps the ledger fresh; without one, it reads."""
     try:
         cycle.hold_the_lock(site)
     except StandbyError:
@@ -43,17 +44,25 @@ def planned(site: Site) -> Decision:
     return cycle.decide_on(site, cycle.gather(site))
 
 
-def print_plan(decision: Decision, slurm: Slurm) -> None:
-    """Print a decision as JSON, or as comments and commands for a shell."""
+def print_plan(decisions: Sequence[Decision], slurm: Slurm) -> None:
+    """Print decisions, the first promise's first, as JSON, or as comments and commands for a shell."""
     if chosen.json:
-        return output.emit({"decision": output.decision_value(decision, slurm)})
-    if not chosen.quiet:
-        output.say(f"# {output.when(decision.at)} {decision.reason}: {decision.sentence}")
-        for name, value in decision.inputs.items():
-            output.say(f"#   {name} = {_input_text(name, value)}")
-    for change in decision.changes:
-        output.say(shlex.join(slurm.argv(change)))
+        first, *beside = (output.decision_value(decision, slurm) for decision in decisions)
+        return output.emit({"decision": first, "beside": beside})
+    for decision in decisions:
+        if not chosen.quiet:
+            output.say(
+                f"# {output.when(decision.at)} {_about(decision)}{decision.reason}: {decision.sentence}"
+            )
+            for name, value in decision.inputs.items():
+                output.say(f"#   {name} = {_input_text(name, value)}")
+        for change in decision.changes:
+            output.say(shlex.join(slurm.argv(change)))
     return None
+
+
+def _about(decision: Decision) -> str:
+    return "" if decision.promise == FIRST else f"promise {decision.promise}: "
 
 
 def _input_text(name: str, value: float | int | str | None) -> str:

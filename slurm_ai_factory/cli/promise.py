@@ -1,7 +1,8 @@
-"""`saf promise`: the terms of the promise."""
+"""`saf promise`: the terms of each promise."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -18,36 +19,62 @@ from slurm_ai_factory.config import Config, checked, values
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.programme.approval import ProposalKind
 from slurm_ai_factory.core.programme.terms import PromiseTerms, Term
-from slurm_ai_factory.core.records import FOREVER
+from slurm_ai_factory.core.records import FIRST, FOREVER, Bound, Instant
+from slurm_ai_factory.core.rules.classify import PROMISED_TO
 from slurm_ai_factory.core.tres import Resource
 from slurm_ai_factory.errors import RefusedError
 from slurm_ai_factory.ledger import Ledger
 
+NAME = click.argument("name", default=FIRST, callback=lambda _context, _option, name: _checked_name(name))
 SOURCE = click.option("--source", metavar="DOC", required=True, help="The document with the agreement.")
 REASON = reason_option("Why; recorded with the term.", required=True)
+PROMISE_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 AS_OF = click.option(
     "--as-of", "then", metavar="DATE", help="Use what the ledger knew at the start of this day."
 )
 
 
+def _checked_name(name: str) -> str:
+    """A promise's name, which is a word in texts, JSON and labels of metrics. Raises UsageError."""
+    if not PROMISE_NAME.fullmatch(name):
+        raise click.UsageError(
+            f"{name!r} is no name of a promise; use up to 32 of a-z, 0-9 and -, a letter first"
+        )
+    return name
+
+
 @click.group("promise", cls=SafGroup)
 def promise_group() -> None:
-    """Manage the terms of the promise: what was promised, since when, and by which document.
+    """Manage the terms of each promise: what was promised, since when, and by which document.
 
-    The first term comes from saf.toml; after that, the terms in the ledger count. Each window is judged by
-    the term at its start. Nothing is overwritten. Dates are civil days in the promise's time zone.
+    The promise to the region is called region. Its first term comes from saf.toml; after that, the terms in
+    the ledger count. Further promises are in the ledger alone. Each window is judged by the term at its
+    start. Nothing is overwritten. Dates are civil days in the promise's time zone.
     """
 
 
 @promise_group.command("set")
+@NAME
 @click.option("--since", metavar="DATE", required=True, help="The first day of the term.")
-@click.option("--share", metavar="N", help="The floor: 0.25.")
+@click.option("--share", metavar="N", help="The share: 0.25.")
+@click.option("--bound", metavar="B", help="floor, at least the share, or cap, at most the share.")
+@click.option(
+    "--who",
+    metavar="KEY=NAMES",
+    multiple=True,
+    help=f"Whom a further promise is made to: {', '.join(PROMISED_TO)}; all that are given must hold.",
+)
 @click.option("--margin", metavar="N", help="How far above the floor the control steers.")
 @click.option("--resource", metavar="R", help="cpu, gres/gpu, or 0.25*cpu+16*gres/gpu.")
 @click.option("--label", metavar="TEXT", help="What people call one unit of the resource.")
 @click.option("--window", metavar="KIND", help="month, quarter, half, year or rolling:30d.")
 @click.option("--time-zone", metavar="ZONE", help="The time zone of the windows.")
-@click.option("--of", "share_of", metavar="WHAT", help="What the share is a part of: delivered.")
+@click.option(
+    "--of",
+    "share_of",
+    metavar="WHAT",
+    help="What the share is a part of: delivered, capacity or promise:NAME.",
+)
 @click.option("--unclassified-limit", metavar="N", help="As promise.unclassified_limit; `none` for no limit.")
 @click.option(
     "--region", metavar="LIST", help="CBS codes separated by commas, or the name of a shipped list."
@@ -56,54 +83,74 @@ def promise_group() -> None:
 @click.option("--expertise-share", metavar="N", help="The floor of the expertise hours.")
 @SOURCE
 @REASON
-def promise_set(since: str, source: str, reason: str, **given: str | None) -> None:
+def promise_set(name: str, since: str, source: str, reason: str, **given: Any) -> None:
     """Record what is promised from a day on. Writes to the ledger.
 
+    NAME is region unless given. A new NAME needs --share and --who, and takes the other values of region.
     Options left out stay as in the term of that day. The day must start a window, of the present kind and of
     the new one. Reports that a day in the past changes say so.
     """
-    fields = {name: _parsed(name, text) for name, text in given.items() if text is not None}
-    _record(since, "--since", fields, source, reason)
+    fields = {key: _parsed(key, text) for key, text in given.items() if text not in (None, ())}
+    _record(name, since, "--since", fields, source, reason)
 
 
 @promise_group.command("end")
+@NAME
 @click.option("--on", "since", metavar="DATE", required=True, help="The first day without a promise.")
 @SOURCE
 @REASON
-def promise_end(since: str, source: str, reason: str) -> None:
-    """End the promise from a day on. Writes to the ledger.
+def promise_end(name: str, since: str, source: str, reason: str) -> None:
+    """End a promise from a day on: region unless NAME is given. Writes to the ledger.
 
-    Windows from that day on have no verdict, and nothing is steered. `saf promise set` makes a promise again.
+    Windows from that day on have no verdict. Without the promise to the region, nothing is steered.
+    `saf promise set` makes a promise again.
     """
-    _record(since, "--on", {"ended": True}, source, reason)
+    _record(name, since, "--on", {"ended": True}, source, reason)
 
 
 @promise_group.command("list")
 @AS_OF
 def promise_list(then: str | None) -> None:
-    """List every term in order of its start."""
-    config, terms, _ = _known(then)
-    present = terms.at(now())
-    rows = [{**_value(config, terms, term), "in_force": present is term} for term in terms.terms]
-    columns = ("since", "until", "share", "resource", "window", "source", "recorded_at", "in_force", "ended")
-    output.table(columns, [[output.cell(row[name]) for name in columns] for row in rows], rows)
+    """List every term of every promise, the first promise first, in order of its start."""
+    config = load_config()
+    with opened_ledger(config) as ledger:
+        at = _then(question.under_terms(config, ledger, now()), then)
+        known = {FIRST: question.terms_of(config, ledger, at), **ledger.promise_terms.further(at)}
+    rows = [
+        {**_value(terms, term), "in_force": terms.at(now()) is term}
+        for terms in known.values()
+        for term in terms.terms
+        if term.since or not term.ended
+    ]
+    columns = ("promise", "since", "until", "bound", "share", "share_of", "who", "resource", "window",
+               "source", "recorded_at", "in_force", "ended")  # fmt: skip
+    cells = [
+        [output.cell(_who(row["who"]) if name == "who" else row[name]) for name in columns] for row in rows
+    ]
+    output.table(columns, cells, rows)
 
 
 @promise_group.command("show")
+@NAME
 @click.option("--on", "day", metavar="DATE", help="The term of this day. Default: today.")
 @AS_OF
-def promise_show(day: str | None, then: str | None) -> None:
-    """Show the current term in full, and everything ever recorded of the promise."""
-    config, terms, history = _known(then)
-    term = terms.at(asked_day(config.promise.time_zone, "--on", day) if day else now())
-    value = _value(config, terms, term)
-    rows = [_value(config, terms, recorded) for recorded in history]
+def promise_show(name: str, day: str | None, then: str | None) -> None:
+    """Show the current term of a promise in full, and everything ever recorded of it."""
+    config = load_config()
+    with opened_ledger(config) as ledger:
+        config = question.under_terms(config, ledger, now())
+        at = _then(config, then)
+        terms = question.terms_of(config, ledger, at, name)
+        recorded = [term for term in ledger.promise_terms.rows(name) if at is None or term.recorded_at <= at]
+    term = terms.at(asked_day(terms.at(now()).zone, "--on", day) if day else now())
+    value = _value(terms, term)
+    rows = [_value(terms, entry) for entry in recorded]
     if chosen.json:
         return output.emit({**value, "history": rows})
-    output.pairs({name: output.cell(cell) for name, cell in value.items()})
+    output.pairs({key: output.cell(cell) for key, cell in {**value, "who": _who(value["who"])}.items()})
     click.echo()
     for row in rows:
-        promised = f"{row['share']:g} of {row['resource']} in each {row['window']}"
+        promised = f"{row['bound']} of {row['share']:g} of {row['resource']} in each {row['window']}"
         what = "no promise" if row["ended"] else promised
         since = row["since"] or "the beginning"
         document = f"{row['source']}: {row['reason']}"
@@ -111,63 +158,75 @@ def promise_show(day: str | None, then: str | None) -> None:
     return None
 
 
-def _known(then: str | None) -> tuple[Config, PromiseTerms, list[Term]]:
-    """The configuration under the current term; the terms, and all recorded ones, as known now or then."""
-    config = load_config()
-    with opened_ledger(config) as ledger:
-        config = question.under_terms(config, ledger, now())
-        at = asked_day(config.promise.time_zone, "--as-of", then) if then else None
-        history = [term for term in ledger.promise_terms.rows() if at is None or term.recorded_at <= at]
-        return config, question.terms_of(config, ledger, at), history
+def _then(config: Config, day: str | None) -> Instant | None:
+    return asked_day(config.promise.time_zone, "--as-of", day) if day else None
 
 
-def _value(config: Config, among: PromiseTerms, term: Term) -> dict[str, Any]:
+def _who(whom: dict[str, list[str]]) -> str:
+    """The conditions as they are typed."""
+    return " ".join(f"{key}={','.join(names)}" for key, names in whom.items())
+
+
+def _value(among: PromiseTerms, term: Term) -> dict[str, Any]:
     """A term as JSON: dates as users type them, no end if there is none."""
-    zone, until = config.promise.time_zone, among.until(term)
+    until = among.until(term)
     return {
         **term.plain(),
-        "since": windows.civil_day(term.since, zone) if term.since else None,
-        "until": None if until == FOREVER else windows.civil_day(until, zone),
+        "bound": term.bound.value,
+        "who": term.whom(),
+        "since": windows.civil_day(term.since, term.zone) if term.since else None,
+        "until": None if until == FOREVER else windows.civil_day(until, term.zone),
         "resource": term.resource.name,
         "recorded_at": output.when(term.recorded_at or None),
         "retroactive": term.retroactive,
     }
 
 
-def _record(since: str, option: str, fields: dict[str, Any], source: str, reason: str) -> None:
+def _record(name: str, since: str, option: str, fields: dict[str, Any], source: str, reason: str) -> None:
     """Record a term with the given fields; the others stay as on that day. Raises RefusedError."""
     source, reason = source.strip(), reason.strip()
     if not (source and reason):
         raise click.UsageError("--source or --reason is empty; give the document and say why")
     config = load_config()
     with opened_ledger(config) as ledger:
-        term = _term(config, ledger, since, option, fields | {"source": source, "reason": reason})
+        term = _term(config, ledger, name, since, option, fields | {"source": source, "reason": reason})
         checked(config.under(term))
         if config.approval.promise:
             act = {"at": now(), "actor": current_actor(), "reason": reason}
             return proposed(ledger, ProposalKind.PROMISE, term.plain(), act)
-        if problems := ledger.promise_terms.record(term, config.first_term(now(), current_actor())):
+        if name != FIRST:
+            question.begin_terms(config, ledger, now(), current_actor())  # which it has to fit beside
+        before = config.term_before(term, now(), current_actor())
+        if problems := ledger.promise_terms.record(term, before):
             raise RefusedError(f"{'; '.join(problems)}; nothing was changed")
-    return output.reply(_value(config.under(term), PromiseTerms((term,)), term), _sentence(term))
+    return output.reply(_value(PromiseTerms((term,)), term), _sentence(term))
 
 
-def _term(config: Config, ledger: Ledger, since: str, option: str, fields: dict[str, Any]) -> Term:
+def _term(config: Config, ledger: Ledger, name: str, since: str, option: str, fields: dict[str, Any]) -> Term:
     """The whole term; its first day is a day in its own time zone."""
-    terms = question.terms_of(config, ledger)
+    known = {FIRST: question.terms_of(config, ledger), **ledger.promise_terms.further()}
+    if name not in known and not {"share", "who"} <= fields.keys():
+        there = ", ".join(known)
+        raise click.UsageError(
+            f"there is no promise {name} yet, only {there}; a new one needs --share and --who"
+        )
+    terms = known.get(name, known[FIRST])
+    new = {} if name in known else {"promise": name, "region": (), "unclassified_limit": None}
     zone = values.as_zone(fields.get("time_zone", terms.at(now()).time_zone))
     at = asked_day(zone, option, since)
-    changes = {"ended": False} | fields
+    changes = {"ended": False, **new, **fields}
     return replace(terms.at(at), since=at, actor=current_actor(), recorded_at=now(), **changes)
 
 
 def _sentence(term: Term) -> str:
     day = windows.civil_day(term.since, term.zone)
-    what = "there is no promise" if term.ended else f"the promise is {output.percent(term.share)}"
+    promised = f"the {term.bound} of promise {term.promise} is {output.percent(term.share)}"
+    what = f"there is no promise {term.promise}" if term.ended else promised
     late = "; this is retroactive, and reports say so" if term.retroactive else ""
     return f"since {day} {what} ({term.source}){late}"
 
 
-def _parsed(name: str, text: str) -> Any:
+def _parsed(name: str, text: Any) -> Any:
     """An option's value in the type of the term's field. Raises UsageError."""
     with usage_errors(f"--{name.replace('_', '-')}"):
         return _PARSERS[name](text)
@@ -185,8 +244,20 @@ def _region(text: str) -> tuple[str, ...]:
     return tuple(sorted(values.as_region(codes if codes[0].startswith("GM") else text)))
 
 
-_PARSERS: dict[str, Callable[[str], Any]] = {
+def _whom(typed: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    who = {}
+    for key, _, names in (text.partition("=") for text in typed):
+        accepted = tuple(sorted({name.strip() for name in names.split(",")} - {""}))
+        if key not in PROMISED_TO or not accepted:
+            raise ValueError(f"{key}={names} is none of {'=NAME, '.join(PROMISED_TO)}=NAME")
+        who[key] = accepted
+    return who
+
+
+_PARSERS: dict[str, Callable[[Any], Any]] = {
     "share": _ratio,
+    "bound": Bound,
+    "who": _whom,
     "margin": _ratio,
     "resource": Resource.parse,
     "label": str,

@@ -12,6 +12,7 @@ import click
 from slurm_ai_factory import question
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.arguments import (
+    PROMISE,
     RESOURCE,
     SINCE,
     UNTIL,
@@ -23,7 +24,7 @@ from slurm_ai_factory.cli.arguments import (
 from slurm_ai_factory.cli.options import SafCommand, chosen
 from slurm_ai_factory.cli.wiring import opened_books
 from slurm_ai_factory.core.measure import outlook, share
-from slurm_ai_factory.core.records import Measurement, Subject
+from slurm_ai_factory.core.records import FIRST, Further, Measurement, Subject
 
 KEYS = ("account", "category", "cluster", "hub", "municipality", "organisation", "partition", "sector")
 
@@ -34,6 +35,7 @@ KEYS = ("account", "category", "cluster", "hub", "municipality", "organisation",
 @UNTIL
 @click.option("--by", type=click.Choice(KEYS), help="Also break the charge down by this.")
 @RESOURCE
+@PROMISE
 @as_of_option()
 def share_command(
     window: str | None,
@@ -41,20 +43,26 @@ def share_command(
     until: str | None,
     by: str | None,
     resource: str | None,
+    promise: str,
     then: str | None,
 ) -> None:
-    """Show the delivered share of a window, and the promise's verdict on it."""
+    """Show the delivered share of a window, and the promise's verdict on it.
+
+    Without options that choose a window, promise or resource, it lists every promise.
+    """
     with opened_books() as (config, ledger):
-        asked = asked_question(config, ledger, window, since, until, then)
-        promise = asked_promise(asked.config, resource)
+        asked = asked_question(config, ledger, window, since, until, then, promise)
+        own = asked_promise(asked.config, resource)
         # Of a TRES that the ledger has never seen, every figure would be 0.
-        weights = promise.resource.weights
+        weights = own.resource.weights
         known_tres = ledger.accounting.tres() if resource else weights.keys()
         if unknown := sorted(weights.keys() - known_tres):
             there = ", ".join(sorted(known_tres)) or "none yet"
             raise click.UsageError(f"the ledger has no {', '.join(unknown)}; its TRES are {there}")
-        measured, groups = asked.answer(group_key(by) if by else None, promise)
-    print_share(measured, asked.config.promise.margin, groups, by)
+        measured, groups = asked.answer(group_key(by) if by else None, own)
+        chosen_one = any((window, since, resource, promise != FIRST))
+        further = [] if chosen_one else asked.further()
+    print_share(Further(measured, asked.config.promise.margin), groups, by, further)
 
 
 def group_key(by: str) -> question.GroupKey:
@@ -64,10 +72,14 @@ def group_key(by: str) -> question.GroupKey:
     return lambda _, classification: (str(getattr(classification, by) or classification.beneficiary),)
 
 
-def print_share(m: Measurement, margin: float, groups: Sequence[share.Group], by: str | None) -> None:
-    """Print it as JSON, CSV or text."""
+def print_share(
+    first: Further, groups: Sequence[share.Group], by: str | None, further: Sequence[Further]
+) -> None:
+    """Print it as JSON, CSV or text; ``further``: promises to list beside it."""
+    m, margin = first
     if chosen.json:
-        return output.emit(output.share_value(m, margin, groups))
+        promises = output.promise_values((first, *further))
+        return output.emit({**output.share_value(m, margin, groups), "promises": promises})
     if not chosen.csv:
         output.pairs(output.share_text(m, margin))
     if by:
@@ -76,6 +88,10 @@ def print_share(m: Measurement, margin: float, groups: Sequence[share.Group], by
         value = output.share_value(m, margin)
         flat = {name: cell for name, cell in value.items() if not isinstance(cell, list | dict)}
         output.table(list(flat), [list(flat.values())])
+    if further and not chosen.csv:
+        click.echo()
+        for line in output.promise_lines((first, *further)):
+            output.say(line)
     return None
 
 

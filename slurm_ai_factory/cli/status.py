@@ -28,7 +28,15 @@ from slurm_ai_factory.core.control.reasons import HOLDS
 from slurm_ai_factory.core.measure import outlook
 from slurm_ai_factory.core.measure.assessment import Assessment, assess
 from slurm_ai_factory.core.measure.figures import FIGURES, Unit
-from slurm_ai_factory.core.records import ChangeStatus, Hour, Instant, LeverKind, Measurement, Verdict
+from slurm_ai_factory.core.records import (
+    ChangeStatus,
+    Further,
+    Hour,
+    Instant,
+    LeverKind,
+    Measurement,
+    Verdict,
+)
 from slurm_ai_factory.errors import LedgerError, one_sentence
 from slurm_ai_factory.language import DEFAULT, NBSP, language
 from slurm_ai_factory.ledger import Ledger
@@ -37,7 +45,7 @@ from slurm_ai_factory.monitor.sentence import promise_sentence
 from slurm_ai_factory.question import Question
 
 RECENT = 100
-FLOOR_AT_RISK = 3
+AT_RISK = 3
 HOLDING = 4
 PERIODS_UNTIL_OVERDUE = 2
 OVERDUE = ", overdue: no cycle has succeeded since"
@@ -58,11 +66,11 @@ StyledLine = tuple[str | Styled, ...]
 def status_command(watch: bool, every: int, check: bool) -> None:
     """Show one screen: the share so far and its course, the share required, and the last decision and change.
 
-    Exit code 3: the floor is at risk. Exit code 4: control is on hold, or the ledger is stale.
+    Exit code 3: a floor or a cap is at risk. Exit code 4: control is on hold, or the ledger is stale.
 
-    Exit codes with --check: 0 OK. 1 WARNING: the share is below its floor, control is on hold, or part of
-    the window was not read or is unclassified. 2 CRITICAL: the floor is at risk, or the ledger is stale.
-    3 UNKNOWN: the ledger or the configuration cannot be read.
+    Exit codes with --check: 0 OK. 1 WARNING: the share is below its floor, a further promise is at risk,
+    control is on hold, or part of the window was not read or is unclassified. 2 CRITICAL: the floor is at
+    risk, or the ledger is stale. 3 UNKNOWN: the ledger or the configuration cannot be read.
     """
     if check:
         if watch or chosen.json or chosen.csv:
@@ -82,39 +90,40 @@ def _check() -> int:
     try:
         config = load_config()
         with opened_ledger(config) as ledger:
-            asked, measured, value = _gathered(config, ledger)
+            asked, promises, value = _gathered(config, ledger)
         config = asked.config
-        margin, speech = config.promise.margin, language(DEFAULT, config.promise.time_zone)
-        state, text = service_check(measured, margin, value["holds"], speech)
-        performance = performance_data(measured, margin, now(), config.daemon.ready_after)
+        speech = language(DEFAULT, config.promise.time_zone)
+        state, text = service_check(promises, value["holds"], speech)
+        performance = performance_data(*promises[0], now(), config.daemon.ready_after)
     except Exception as error:
         state, text = ServiceState.UNKNOWN, one_sentence(error)
     output.draw(service_line(state, text, performance))
     return state
 
 
-def _gathered(config: Config, ledger: Ledger) -> tuple[Question, Measurement, dict[str, Any]]:
-    """The question, its measurement, and the value of --json."""
+def _gathered(config: Config, ledger: Ledger) -> tuple[Question, list[Further], dict[str, Any]]:
+    """The question, the measurement of each promise, and the value of --json."""
     asked = question.ask(config, ledger)
     measured, groups = asked.answer(question.by_steered(asked))
+    promises = [Further(measured, asked.config.promise.margin), *asked.further()]
     value = _status(asked, measured, lever.reach(question.by_detail(0, groups)))
-    return asked, measured, value
+    return asked, promises, {**value, "promises": output.promise_values(promises)}
 
 
 def _once(config: Config) -> int:
     """Print the status; the exit code."""
     with opened_ledger(config) as ledger:
-        asked, measured, value = _gathered(config, ledger)
+        asked, promises, value = _gathered(config, ledger)
         config = asked.config
         earlier = () if chosen.json else asked.earlier()
     if chosen.json:
         output.emit(value)
     else:
-        for line in _screen(config, value, measured, earlier):
+        for line in _screen(config, value, promises, earlier):
             output.draw(*line)
     if value["holds"]:
         return HOLDING
-    return FLOOR_AT_RISK if assess(measured, config.promise.margin).at_risk else 0
+    return AT_RISK if any(assess(*promise).at_risk for promise in promises) else 0
 
 
 def _watch(config: Config, every: int) -> None:
@@ -181,15 +190,15 @@ def _holds(
 
 
 def _screen(
-    config: Config, value: dict[str, Any], m: Measurement, earlier: Sequence[Hour]
+    config: Config, value: dict[str, Any], promises: Sequence[Further], earlier: Sequence[Hour]
 ) -> Iterator[StyledLine]:
-    """The lines, no wider than the terminal."""
+    """The lines, no wider than the terminal; the list of promises may be."""
+    m, margin = promises[0]
     width = min(WIDEST, shutil.get_terminal_size().columns)
     leader = f"daemon {value['leader']}" if value["leader"] else "no daemon is active"
     name = output.styled(value["cluster"], bold=True)
     yield name, f"  {m.window.name}  mode {value['mode']}, {leader}"
     yield ()
-    margin = config.promise.margin
     sentence = promise_sentence(m, margin, language(DEFAULT, config.promise.time_zone)).replace(NBSP, " ")
     color = _color(assess(m, margin))
     yield from ((output.styled(line, fg=color),) for line in textwrap.wrap(sentence, width))
@@ -197,6 +206,9 @@ def _screen(
     yield from _chart(m, earlier, width)
     yield ()
     yield from ((line,) for line in _figures(m, margin))
+    if len(promises) > 1:
+        yield ()
+        yield from ((line,) for line in output.promise_lines(promises))
     yield ()
     yield from _last(value, width)
 

@@ -204,7 +204,12 @@ def checked(config: Config) -> Config:
         raise ConfigError(f"{config.file}: [ledger] has both url and url_file; keep one")
     if not control.share_min < control.share_max:
         raise ConfigError(f"{config.file}: [control] share_min is not below share_max")
-    if control.writes_per_day < len(control.account):
+    steered = config.steered_accounts
+    if twice := sorted({name for name in steered if steered.count(name) > 1}):
+        raise ConfigError(
+            f"{config.file}: [control] steers {', '.join(twice)} for two promises; steer it for one of them"
+        )
+    if control.writes_per_day < max(map(len, (control.account, *control.promises.values()))):
         raise ConfigError(
             f"{config.file}: [control] writes_per_day is less than the accounts that one step writes"
         )

@@ -171,6 +171,11 @@ class ControlSection:
         "account of the region, or a list of accounts below the same account",
         "regional",
     )
+    promises: dict[str, tuple[str, ...]] = _key(
+        values.as_accounts_of,
+        "further promises that are steered, each with its top-level account or a list of them",
+        {},
+    )
     lever: LeverKind = _key(
         values.as_lever,
         "account: steer RawShares; qos or partition: switch its Priority or PriorityJobFactor between the "

@@ -183,6 +183,13 @@ def as_region(value: object) -> frozenset[str]:
     return frozenset(value)
 
 
+def as_accounts_of(value: object) -> dict[str, tuple[str, ...]]:
+    """Promises with their steered accounts."""
+    if not isinstance(value, dict):
+        raise ValueError('wants a table such as { eu = "eurohpc", industry = ["firms", "startups"] }')
+    return {name: as_names(accounts) for name, accounts in value.items()}
+
+
 def as_municipalities(value: object) -> dict[str, str]:
     """Further municipalities: a table of CBS code and name."""
     if not isinstance(value, dict) or not all(map(_is_code, value)):

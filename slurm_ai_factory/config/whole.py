@@ -26,8 +26,8 @@ from slurm_ai_factory.core.control.controller import Policy
 from slurm_ai_factory.core.measure.share import Promise
 from slurm_ai_factory.core.pace import Overlap
 from slurm_ai_factory.core.programme.tariff import Tariff
-from slurm_ai_factory.core.programme.terms import FIRST_REASON, Term
-from slurm_ai_factory.core.records import Instant
+from slurm_ai_factory.core.programme.terms import FIRST_REASON, Term, nothing_before
+from slurm_ai_factory.core.records import FIRST, Instant
 from slurm_ai_factory.core.rules.classify import Rule
 from slurm_ai_factory.core.rules.organisations import Codes
 from slurm_ai_factory.core.tres import Resource
@@ -96,6 +96,10 @@ class Config:
             recorded_at=at,
         )
 
+    def term_before(self, new: Term, at: Instant, actor: str) -> Term:
+        """The term that is recorded before the first recorded one of a promise."""
+        return self.first_term(at, actor) if new.promise == FIRST else nothing_before(new)
+
     def under(self, term: Term) -> Config:
         """The configuration with the values of a term instead of those in the file."""
         promise = replace(
@@ -108,6 +112,8 @@ class Config:
             time_zone=term.zone,
             unclassified_limit=term.unclassified_limit,
         )
+        if term.promise != FIRST:
+            return replace(self, promise=promise, promised=term)
         return replace(
             self,
             promise=promise,
@@ -154,6 +160,16 @@ class Config:
         return max(1.5 * self.daemon.period, SLOW_COMMANDS * self.slurm.timeout)
 
     @property
+    def accounts_beside(self) -> tuple[str, ...]:
+        """The steered accounts of further promises."""
+        return tuple(name for names in self.control.promises.values() for name in names)
+
+    @property
+    def steered_accounts(self) -> tuple[str, ...]:
+        """The steered accounts of every promise, those of the first one first."""
+        return (*(() if self.control.switch else self.control.account), *self.accounts_beside)
+
+    @property
     def users_of_rules(self) -> frozenset[str]:
         """The users named in rules."""
         return frozenset(name for rule in self.rules for name in rule.conditions.get("user", ()))
@@ -162,7 +178,7 @@ class Config:
         """The parameters of the control law, with the half-life that slurmctld uses."""
         control = self.control
         return Policy(
-            account=control.account,
+            account=self.control.promises.get(self.promise_of().name, control.account),
             target_share=self.promise.target_share,
             margin=self.promise.margin,
             half_life_seconds=half_life_seconds,
@@ -180,14 +196,18 @@ class Config:
 
     def promise_of(self, resource: Resource | None = None) -> Promise:
         """The promise, in its own resource or in another."""
+        term = self.promised or self.first_term()
         return Promise(
+            name=term.promise,
+            bound=term.bound,
+            share_of=term.share_of,
             cluster=self.cluster.name,
             target_share=self.promise.target_share,
             margin=self.promise.margin,
             resource=resource or self.promise.resource,
             unclassified_limit=self.promise.unclassified_limit,
             label="" if resource else self.promise.resource_label or "",
-            ended=self.promised is not None and self.promised.ended,
+            ended=term.ended,
         )
 
     def codes(self, accounts: Collection[str]) -> Codes:

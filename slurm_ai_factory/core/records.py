@@ -268,6 +268,7 @@ class Hour(NamedTuple):
     regional_waiting: float
     capacity: float
     unclassified: float = 0.0
+    others_waiting: float = 0.0  #: as ``regional_waiting``, of all that is not regional
 
 
 class Window(NamedTuple):
@@ -279,19 +280,50 @@ class Window(NamedTuple):
     rolling: bool = False
 
 
+FIRST = "region"
+"""The name of the first promise, which the region is made; `saf.toml` has its first term."""
+
+
+class Bound(StrEnum):
+    """What a promise bounds a share by."""
+
+    FLOOR = "floor"  #: at least the share
+    CAP = "cap"  #: at most the share
+
+
 class Verdict(StrEnum):
-    """Whether the promise was kept in a window."""
+    """Whether the promise was kept in a window; of a floor the first three, of a cap the next three."""
 
     MET = "met"
     MISSED_DEMAND = "missed_demand"
     MISSED_STARVED = "missed_starved"
+    KEPT = "kept"
+    EXCEEDED_IDLE = "exceeded_idle"  #: by charge on resources that nobody else waited for
+    EXCEEDED = "exceeded"
     OPEN = "open"
+
+
+FLOOR_VERDICTS = (Verdict.MET, Verdict.MISSED_DEMAND, Verdict.MISSED_STARVED, Verdict.OPEN)
+"""The verdicts on a floor."""
+
+VERDICTS = {
+    Bound.FLOOR: FLOOR_VERDICTS,
+    Bound.CAP: (Verdict.KEPT, Verdict.EXCEEDED_IDLE, Verdict.EXCEEDED, Verdict.OPEN),
+}
+"""The verdicts on each bound."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
-    """What was delivered in a window, to whom, and of what capacity; made by ``share.measure_window``."""
+    """What was delivered in a window, to whom, and of what capacity; made by ``share.measure_window``.
 
+    ``regional`` is whoever the promise is made to: the region, or of a further promise its beneficiaries.
+    ``total`` is what the share is a part of: all charge, the capacity, or the charge of another promise.
+    """
+
+    promise: str = FIRST
+    bound: Bound = Bound.FLOOR
+    share_of: str = "delivered"  #: or capacity, or promise:NAME
     cluster: str
     window: Window
     as_of: Instant
@@ -338,6 +370,25 @@ class Measurement:
         promised = Decimal(str(self.target_share)) * self.total_charge
         return max(0.0, float(promised - self.regional_charge))
 
+    @property
+    def whole_charge(self) -> Charge | None:
+        """What the share is a part of; None where that is the capacity, and its size is not known."""
+        unknown = self.share_of == "capacity" and self.capacity is None
+        return None if unknown else self.total_charge
+
+    @property
+    def excess_charge(self) -> float:
+        """What was delivered above the target, of the same total; of interest for a cap."""
+        allowed = Decimal(str(self.target_share)) * self.total_charge
+        return max(0.0, float(self.regional_charge - allowed))
+
+
+class Further(NamedTuple):
+    """The measurement of a further promise, and its margin."""
+
+    measurement: Measurement
+    margin: float
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
@@ -348,6 +399,9 @@ class Observed:
     holds: tuple[Hold, ...] = ()  #: while there is one, nothing is steered
     regional_backlog: float = 0.0  #: resource-seconds that waiting regional jobs may be expected to use
     run_charge: float = 0.0  #: of a run that ended lately, each weighted by itself; 0 where none did
+    earlier: tuple[
+        Hour, ...
+    ] = ()  #: those before the window that usage still holds; none if not all is known
     switch: SwitchNow | None = None  #: None where control.lever is no switch, or Slurm does not have it
     waiting_rows: frozenset[str] | None = None  #: accounts and account/user with jobs that could start
     noted: Inputs = field(default_factory=dict)  #: recorded with the decision, which does not depend on it
@@ -394,6 +448,7 @@ class ControlState:
 class Decision:
     """What the controller wants, and why. Recorded before it is carried out; everything shows this value."""
 
+    promise: str = FIRST
     at: Instant
     reason: str  #: a code: see reasons.REASONS
     sentence: str

@@ -88,9 +88,11 @@ class Ledger:
     def rules_of(
         self, rules: tuple[Rule, ...], region: frozenset[Regional], then: Instant | None = None
     ) -> Rules:
-        """Rules with the account tree, registry, region and overrides, as known now or then."""
+        """Rules with the account tree, registry, region, overrides and promises, as known now or then."""
         known, overrides = self.registry.known(then), self.registry.overrides(then)
-        return Rules(rules, self.accounting.parents(then), known, region, overrides)
+        further = self.promise_terms.further(then).values()
+        promises = frozenset(one for terms in further for one in terms.memberships())
+        return Rules(rules, self.accounting.parents(then), known, region, overrides, promises)
 
 
 def unasked() -> None:

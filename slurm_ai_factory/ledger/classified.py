@@ -63,16 +63,17 @@ class Classified:
         return self.store.all("unsorted_subjects", cluster_id=self.cluster_id, set_id=self.set_id)
 
     def usage_by_hour(self, window: Window, until: Instant, weights: Mapping[str, Count]) -> list[HourUsage]:
-        """Charge of ended runs by hour and beneficiary; an hour may come twice."""
+        """Charge of ended runs by hour, beneficiary and promises; a key may come twice."""
         scope = self._scope(window, until, weights)
         sums = partial(hour_sums.added, self.store, scope, "hourly_sums", "usage_by_hour")
         usage = [
-            HourUsage(hour, Beneficiary(side), _whole(delivered), _whole(waiting))
-            for hour, side, delivered, waiting in self._usage(sums, "corrections_by_hour", scope)
+            HourUsage(hour, Beneficiary(side), _whole(delivered), _whole(waiting), promises)
+            for hour, side, promises, delivered, waiting in self._usage(sums, "corrections_by_hour", scope)
         ]
         for part in self._rest(scope["until"], until, weights):
-            side = part.classification.beneficiary
-            usage.append(HourUsage(scope["until"] - HOUR, side, -part.delivered, -part.waiting))
+            side, promises = part.classification.beneficiary, part.classification.promises
+            hour = scope["until"] - HOUR
+            usage.append(HourUsage(hour, side, -part.delivered, -part.waiting, promises))
         return usage
 
     def usage_by_subject(

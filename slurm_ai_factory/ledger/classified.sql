@@ -30,9 +30,9 @@ WHERE s.cluster_id = %(cluster_id)s AND NOT EXISTS (
 -- write_classification --
 -- Record a part of the classification of a subject.
 INSERT INTO classifications (set_id, subject_id, part, since, until, fraction, beneficiary, rule, category,
-    organisation, sector, municipality, hub)
+    organisation, sector, municipality, hub, promises)
 VALUES (%(set_id)s, %(subject_id)s, %(part)s, %(since)s, %(until)s, %(fraction)s, %(beneficiary)s, %(rule)s,
-    %(category)s, %(organisation)s, %(sector)s, %(municipality)s, %(hub)s)
+    %(category)s, %(organisation)s, %(sector)s, %(municipality)s, %(hub)s, %(promises)s)
 ON CONFLICT DO NOTHING
 
 -- analyze_classifications --
@@ -79,13 +79,14 @@ JOIN subjects s ON s.subject_id = n.subject_id
 -- corrections_by_hour --
 -- What the signed runs change in usage_by_hour.
 WITH {signed_hours}, {weighted}
-SELECT d.hour, c.beneficiary, sum(d.delivered * w.weight * c.fraction), sum(d.waiting * w.weight * c.fraction)
+SELECT d.hour, c.beneficiary, c.promises, sum(d.delivered * w.weight * c.fraction),
+    sum(d.waiting * w.weight * c.fraction)
 FROM deltas d
 JOIN weighted w USING (allocation_id)
 JOIN classifications c USING (subject_id)
 WHERE c.set_id = %(set_id)s AND d.hour >= %(since)s AND d.hour < %(until)s
     AND d.hour >= c.since AND d.hour < c.until
-GROUP BY d.hour, c.beneficiary
+GROUP BY d.hour, c.beneficiary, c.promises
 
 -- corrections_by_subject --
 -- What the signed runs change in usage_by_subject.

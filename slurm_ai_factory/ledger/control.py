@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from slurm_ai_factory.core.control.level import Baseline
 from slurm_ai_factory.core.records import (
     DAY,
+    FIRST,
     Change,
     ChangeStatus,
     ControlState,
@@ -45,6 +46,7 @@ class Control:
             row = self.store.one(
                 "add_decision",
                 cluster_id=self.cluster_id,
+                promise=decision.promise,
                 at=decision.at,
                 mode=mode,
                 reason=decision.reason,
@@ -89,12 +91,15 @@ class Control:
         self.store.do("settle_change", change_id=planned.change_id, **values)
         return status
 
-    def last_state(self, now: Instant, lever: LeverKind = LeverKind.ACCOUNT) -> ControlState | None:
-        """The newest state of the control law, with the number of writes in the last day."""
-        row = self.store.one("last_state", cluster_id=self.cluster_id)
+    def last_state(
+        self, now: Instant, promise: str = FIRST, lever: LeverKind = LeverKind.ACCOUNT
+    ) -> ControlState | None:
+        """The newest state of the control law for a promise, with its number of writes in the last day."""
+        key = {"cluster_id": self.cluster_id, "promise": promise}
+        row = self.store.one("last_state", **key)
         if row is None:
             return None
-        writes = self.store.one("writes_since", cluster_id=self.cluster_id, since=now - DAY)
+        writes = self.store.one("writes_since", **key, since=now - DAY)
         return ControlState(
             at=row[0],
             u_ref=row[1],
@@ -137,15 +142,16 @@ class Control:
         return next((pause for pause in self.pauses(limit=1) if pause.lasts(at)), None)
 
     def last_decision(self) -> dict[str, Any] | None:
-        """The newest decision, by column; None before the first."""
-        return next(iter(self.decisions(1)), None)
+        """The newest decision about the first promise, by column; None before the first."""
+        return next(iter(self.decisions(1, FIRST)), None)
 
-    def decisions(self, limit: int) -> list[dict[str, Any]]:
-        """The latest decisions, newest first."""
-        return self.store.named("latest_decisions", cluster_id=self.cluster_id, limit=limit)
+    def decisions(self, limit: int, promise: str | None = None) -> list[dict[str, Any]]:
+        """The latest decisions, newest first; about every promise unless one is given."""
+        key = {"cluster_id": self.cluster_id, "promise": promise}
+        return self.store.named("latest_decisions", **key, limit=limit)
 
     def reason_since(self, reason: str) -> Instant | None:
-        """Since when every decision has had this reason, the newest one included."""
+        """Since when every decision about the first promise has had this reason, the newest one included."""
         row = self.store.one("reason_since", cluster_id=self.cluster_id, reason=reason)
         return row[0] if row else None
 

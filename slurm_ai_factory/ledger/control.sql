@@ -1,7 +1,7 @@
 -- add_decision --
 -- Record a decision, before it is acted on.
-INSERT INTO decisions (cluster_id, at, mode, reason, sentence, inputs, u_ref, actor)
-VALUES (%(cluster_id)s, %(at)s, %(mode)s, %(reason)s, %(sentence)s, %(inputs)s, %(u_ref)s, %(actor)s)
+INSERT INTO decisions (cluster_id, promise, at, mode, reason, sentence, inputs, u_ref, actor)
+VALUES (%(cluster_id)s, %(promise)s, %(at)s, %(mode)s, %(reason)s, %(sentence)s, %(inputs)s, %(u_ref)s, %(actor)s)
 RETURNING decision_id
 
 -- add_change --
@@ -25,15 +25,15 @@ WHERE d.cluster_id = %(cluster_id)s AND c.status = 'planned'
 ORDER BY c.change_id
 
 -- last_state --
--- The newest state of the control law.
+-- The newest state of the control law for a promise.
 SELECT at, u_ref FROM decisions
-WHERE cluster_id = %(cluster_id)s AND u_ref IS NOT NULL
+WHERE cluster_id = %(cluster_id)s AND promise = %(promise)s AND u_ref IS NOT NULL
 ORDER BY decision_id DESC LIMIT 1
 
 -- writes_since --
--- How many changes were tried since an instant, with any outcome.
+-- How many changes were tried for a promise since an instant, with any outcome.
 SELECT count(*) FROM changes c JOIN decisions d USING (decision_id)
-WHERE d.cluster_id = %(cluster_id)s AND d.at > %(since)s AND c.status IN ('applied', 'failed', 'planned')
+WHERE d.cluster_id = %(cluster_id)s AND d.promise = %(promise)s AND d.at > %(since)s AND c.status IN ('applied', 'failed', 'planned')
 
 -- last_applied --
 -- The value that the last applied change of an object left.
@@ -42,21 +42,22 @@ WHERE d.cluster_id = %(cluster_id)s AND c.object = %(object)s AND c.account = %(
 ORDER BY c.change_id DESC LIMIT 1
 
 -- latest_decisions --
--- The latest decisions, newest first.
-SELECT at, mode, reason, sentence, inputs, actor FROM decisions
-WHERE cluster_id = %(cluster_id)s ORDER BY decision_id DESC LIMIT %(limit)s
+-- The latest decisions, newest first; about one promise or every one.
+SELECT promise, at, mode, reason, sentence, inputs, actor FROM decisions
+WHERE cluster_id = %(cluster_id)s AND promise = coalesce(%(promise)s, promise) ORDER BY decision_id DESC LIMIT %(limit)s
 
 -- reason_since --
--- The first of the newest decisions in a row that have this reason.
+-- The first of the newest decisions about the first promise in a row that have this reason.
 SELECT min(at) FROM decisions
-WHERE cluster_id = %(cluster_id)s AND decision_id > coalesce((
+WHERE cluster_id = %(cluster_id)s AND promise = 'region' AND decision_id > coalesce((
     SELECT max(decision_id) FROM decisions
-    WHERE cluster_id = %(cluster_id)s AND reason <> %(reason)s
+    WHERE cluster_id = %(cluster_id)s AND promise = 'region' AND reason <> %(reason)s
 ), 0)
 
 -- history --
 -- Changes with the decisions behind them, newest first.
-SELECT d.at, d.mode, d.reason, d.sentence, d.actor, c.object, c.attribute, c.account, c.raw_shares_before, c.raw_shares_after,
+SELECT d.promise, d.at, d.mode, d.reason, d.sentence, d.actor, c.object, c.attribute, c.account, c.raw_shares_before,
+    c.raw_shares_after,
     c.status, c.settled_at, c.raw_shares_read, c.note, d.inputs
 FROM changes c JOIN decisions d USING (decision_id)
 WHERE d.cluster_id = %(cluster_id)s AND c.status <> 'observed'

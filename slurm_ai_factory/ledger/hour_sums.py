@@ -1,4 +1,4 @@
-"""Saves sums by hour and beneficiary, and by day and subject, so that no question sums a quarter again.
+"""Saves sums by hour and side of every promise, and by day and subject: no question sums a quarter again.
 
 A quarter has more rows of hourly usage than a cycle or a person has time for, and all but the last days are
 unchanged. Sums are saved of whole days (UTC). Every read records the earliest hour it changed; sums from
@@ -33,7 +33,7 @@ class Compared(NamedTuple):
 KEEP = ("drop_hourly_sums", "keep_hourly_sums", "drop_daily_sums", "keep_daily_sums")
 """Save the sums of an interval again."""
 
-SUMS = (("hourly_sums", "usage_by_hour", 2), ("daily_sums", "usage_by_day", 3))
+SUMS = (("hourly_sums", "usage_by_hour", 3), ("daily_sums", "usage_by_day", 3))
 """Queries for saved sums and for fresh ones, and how many of their columns are the key."""
 
 Scope = Mapping[str, object]

@@ -1,17 +1,17 @@
 -- usage_by_hour --
--- Charge of ended runs in an interval, by hour and beneficiary.
+-- Charge of ended runs in an interval, by hour, beneficiary and promises.
 WITH {weighted}, counted AS (
-    SELECT u.hour, u.allocation_id, c.beneficiary, c.fraction, sum(u.delivered) AS delivered,
+    SELECT u.hour, u.allocation_id, c.beneficiary, c.promises, c.fraction, sum(u.delivered) AS delivered,
         sum(u.waiting) AS waiting
     FROM hourly_usage u
     JOIN classifications c USING (subject_id)
     WHERE c.set_id = %(set_id)s AND u.hour >= %(since)s AND u.hour < %(until)s
         AND u.hour >= c.since AND u.hour < c.until
-    GROUP BY u.hour, u.allocation_id, c.beneficiary, c.fraction
+    GROUP BY u.hour, u.allocation_id, c.beneficiary, c.promises, c.fraction
 )
-SELECT hour, beneficiary, sum(delivered * weight * fraction), sum(waiting * weight * fraction)
+SELECT hour, beneficiary, promises, sum(delivered * weight * fraction), sum(waiting * weight * fraction)
 FROM counted JOIN weighted USING (allocation_id)
-GROUP BY hour, beneficiary
+GROUP BY hour, beneficiary, promises
 
 -- usage_by_day --
 -- Charge of ended runs in an interval, by day, subject and part of its classification.
@@ -37,7 +37,7 @@ FROM unnest(int8multirange(int8range(%(since)s, %(until)s)) - coalesce((SELECT k
 -- hourly_sums --
 -- The result of usage_by_hour for the days with valid sums.
 WITH {kept_sums}
-SELECT h.hour, h.beneficiary, h.delivered, h.waiting
+SELECT h.hour, h.beneficiary, h.promises, h.delivered, h.waiting
 FROM kept JOIN hourly_sums h USING (sum_id)
 WHERE h.hour >= %(since)s AND h.hour < %(until)s AND kept.known @> h.hour
 
@@ -67,7 +67,7 @@ WHERE s.sum_id = d.sum_id AND (s.set_id, s.resource) = (%(set_id)s, %(resource)s
 
 -- keep_hourly_sums --
 -- Save the sums of an interval of whole days.
-INSERT INTO hourly_sums (sum_id, hour, beneficiary, delivered, waiting)
+INSERT INTO hourly_sums (sum_id, hour, beneficiary, promises, delivered, waiting)
 SELECT s.sum_id, added.*
 FROM sums s, (
     {usage_by_hour}

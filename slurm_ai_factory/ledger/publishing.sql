@@ -1,8 +1,9 @@
 -- decisions_by_month --
--- How many decisions there were by civil month, mode and reason, as known at an instant.
+-- How many decisions about the first promise there were by civil month, mode and reason, as known at an instant.
 SELECT to_char(to_timestamp(at) AT TIME ZONE %(zone)s, 'YYYY-MM') AS month, mode, reason, count(*)
 FROM decisions
-WHERE cluster_id = %(cluster_id)s AND at >= %(since)s AND at < %(until)s AND at <= %(as_of)s
+WHERE cluster_id = %(cluster_id)s AND promise = 'region'
+    AND at >= %(since)s AND at < %(until)s AND at <= %(as_of)s
 GROUP BY 1, 2, 3
 ORDER BY 1, 2, 3
 
@@ -11,16 +12,16 @@ ORDER BY 1, 2, 3
 SELECT mode, at, coalesce(lead(at) OVER (ORDER BY decision_id), least(%(until)s, %(as_of)s))
 FROM (
     SELECT decision_id, at, mode, lag(mode) OVER (ORDER BY decision_id) AS before FROM decisions
-    WHERE cluster_id = %(cluster_id)s AND at >= %(since)s AND at < %(until)s AND at <= %(as_of)s
+    WHERE cluster_id = %(cluster_id)s AND promise = 'region' AND at >= %(since)s AND at < %(until)s AND at <= %(as_of)s
 ) AS decided
 WHERE mode IS DISTINCT FROM before
 ORDER BY decision_id
 
 -- changes_between --
--- Applied changes, as known at an instant, oldest first.
+-- Applied changes for the first promise, as known at an instant, oldest first.
 SELECT d.at, d.mode, d.reason, c.account, c.raw_shares_before, c.raw_shares_after
 FROM changes c JOIN decisions d USING (decision_id)
-WHERE d.cluster_id = %(cluster_id)s AND d.at >= %(since)s AND d.at < %(until)s
+WHERE d.cluster_id = %(cluster_id)s AND d.promise = 'region' AND d.at >= %(since)s AND d.at < %(until)s
     AND c.status = 'applied' AND c.settled_at <= %(as_of)s
 ORDER BY c.change_id
 

@@ -1,4 +1,4 @@
-"""The terms of the promise. Rows are added and never changed."""
+"""The terms of every promise. Rows are added and never changed."""
 
 from __future__ import annotations
 
@@ -6,24 +6,31 @@ from dataclasses import dataclass
 
 from slurm_ai_factory.core.programme import terms
 from slurm_ai_factory.core.programme.terms import PromiseTerms, Term
-from slurm_ai_factory.core.records import Instant
+from slurm_ai_factory.core.records import FIRST, Instant
 from slurm_ai_factory.ledger.store import Store, json
 
 
 @dataclass(frozen=True, slots=True)
 class TermsBook:
-    """The terms of one cluster's promise."""
+    """The terms of the promises on one cluster."""
 
     store: Store
     cluster_id: int
 
-    def rows(self) -> list[Term]:
-        """Every row, in the order of recording."""
-        return [terms.term_of(row) for row in self.store.named("promise_terms", cluster_id=self.cluster_id)]
+    def rows(self, promise: str = FIRST) -> list[Term]:
+        """Every row of a promise, in the order of recording."""
+        return [term for term in self._all() if term.promise == promise]
 
-    def known(self, then: Instant | None = None) -> PromiseTerms | None:
-        """The terms as known now or then; None before the first."""
-        return terms.known(self.rows(), then)
+    def known(self, then: Instant | None = None, promise: str = FIRST) -> PromiseTerms | None:
+        """The terms of a promise as known now or then; None before the first."""
+        return terms.known(self.rows(promise), then)
+
+    def further(self, then: Instant | None = None) -> dict[str, PromiseTerms]:
+        """The terms of every promise but the first, as known now or then, by name in order."""
+        rows = self._all()
+        names = sorted({term.promise for term in rows} - {FIRST})
+        present = {name: terms.known((t for t in rows if t.promise == name), then) for name in names}
+        return {name: known for name, known in present.items() if known}
 
     def begin(self, first: Term) -> bool:
         """Record the first term; False where there is a term already."""
@@ -37,24 +44,26 @@ class TermsBook:
     def record(self, new: Term, first: Term | None = None) -> tuple[str, ...]:
         """Record a whole term, unless there are problems; the problems, each in a sentence.
 
-        Where the ledger has no term yet, ``first`` is recorded before it.
+        Where the ledger has no term of the promise yet, ``first`` is recorded before it.
         """
         with self.store.transaction():
             self.store.one("serialize_registry")
-            rows = self.rows()
+            rows = self.rows(new.promise)
             missing = [first] if first and not rows else []
             present = terms.known([*rows, *missing])
-            problems = (
-                tuple(terms.term_problems(present, new))
-                if present
-                else ("the promise has no first term yet",)
-            )
+            if present is None:
+                return ("the promise has no first term yet",)
+            region = self.known()
+            beside = {**({FIRST: region} if region else {}), **self.further()}
+            problems = (*terms.term_problems(present, new), *terms.problems_beside(beside, new))
             for term in () if problems else (*missing, new):
                 self._add(term)
         return problems
 
+    def _all(self) -> list[Term]:
+        return [terms.term_of(row) for row in self.store.named("promise_terms", cluster_id=self.cluster_id)]
+
     def _add(self, term: Term) -> None:
-        value = term.plain()
-        self.store.do(
-            "add_promise_term", cluster_id=self.cluster_id, **value | {"resource": json(value["resource"])}
-        )
+        value = {**term.plain(), "bound": term.bound.value}
+        values = {"resource": json(value["resource"]), "who": json(term.whom())}
+        self.store.do("add_promise_term", cluster_id=self.cluster_id, **value | values)

@@ -18,7 +18,16 @@ from zoneinfo import ZoneInfo
 from slurm_ai_factory.core.control.lever import Reach
 from slurm_ai_factory.core.measure.share import Group
 from slurm_ai_factory.core.measure.tally import Tally
-from slurm_ai_factory.core.records import Charge, Decision, Hour, Instant, LeverKind, Measurement, Mode
+from slurm_ai_factory.core.records import (
+    Charge,
+    Decision,
+    Further,
+    Hour,
+    Instant,
+    LeverKind,
+    Measurement,
+    Mode,
+)
 
 BOUNDS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 """Upper bounds of the histograms of durations, in seconds."""
@@ -67,6 +76,7 @@ class Shown:
     measurement: Measurement
     earlier: Sequence[Hour] = ()  #: the hours before a rolling window, as many as it has
     margin: float
+    further: tuple[Further, ...] = ()  #: the other promises that hold, by name
     groups: Mapping[str, Sequence[Group]]  #: by category and by sector, largest first
     reach: Reach  #: of the steered accounts
     decision: Decision
@@ -91,6 +101,11 @@ class Shown:
     queue_unknown: int = 0  #: jobs pending for an unknown reason
     proposals: int = 0  #: waiting for a second person's approval
     tally: Tally | None = None  #: of the hours since the daemon started
+
+    @property
+    def promises(self) -> tuple[Further, ...]:
+        """Every promise, the first one first."""
+        return Further(self.measurement, self.margin), *self.further
 
     @property
     def foreign(self) -> str:

@@ -3,13 +3,13 @@
 After a failed cycle, and while a cycle takes longer than a period, the measurement is out of date: its
 families are left out and a hold is shown, so that a gap in a graph is a gap and never a zero. Labels are
 bounded: cluster, window, resource, beneficiary, category, sector, the names of these, account (steered
-accounts only), and words of this code. Ratios are 0 to 1, times are in seconds, resource-seconds are seconds
-times the resource of the promise.
+accounts only), promise (each is in the ledger, with its document), and words of this code. Ratios are 0 to 1,
+times are in seconds, resource-seconds are seconds times the resource of the promise.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Metric, ProcessCollector
 from prometheus_client.core import (
@@ -24,10 +24,19 @@ from prometheus_client.registry import Collector
 from slurm_ai_factory import __version__
 from slurm_ai_factory.core.control.reasons import HOLDS, REASONS
 from slurm_ai_factory.core.escaped import for_terminal
+from slurm_ai_factory.core.measure.assessment import assess
 from slurm_ai_factory.core.measure.figures import FIGURES, Figure
 from slurm_ai_factory.core.measure.share import Group
 from slurm_ai_factory.core.measure.tally import Tally
-from slurm_ai_factory.core.records import ChangeStatus, LeverKind, Measurement, Mode, Verdict
+from slurm_ai_factory.core.records import (
+    FLOOR_VERDICTS,
+    VERDICTS,
+    ChangeStatus,
+    Further,
+    LeverKind,
+    Measurement,
+    Mode,
+)
 from slurm_ai_factory.core.rules.classify import Beneficiary
 from slurm_ai_factory.core.rules.organisations import SBI_SECTIONS
 from slurm_ai_factory.monitor.board import CAUSES, Board, Durations, Shown
@@ -42,6 +51,22 @@ MOST_GROUPS = 30
 """Categories or sectors with a series of their own; the charge of smaller ones is added up as ``other``."""
 
 OF_RESOURCE = ("cluster", "resource")
+
+OF_PROMISE = ("cluster", "promise", "bound", "share_of", "window", "resource")
+
+PROMISED: tuple[tuple[str, str, Mapping[tuple[str, ...], str]], ...] = (
+    ("saf_promise_share_ratio", "Charge that counts for the promise / what its share is a part of.",
+     {(): "delivered_share"}),
+    ("saf_promise_target_ratio", "Promised share: at least this of a floor, at most this of a cap.",
+     {(): "target_share"}),
+    ("saf_promise_at_risk",
+     "1 if the share is below the floor or above the cap, and the window rolls or cannot end within it.",
+     {(): "at_risk"}),
+    ("saf_promise_charge_resource_seconds",
+     "Charge in the window that counts for the promise (mine), and what its share is a part of (all).",
+     {("mine",): "regional_charge", ("all",): "total_charge"}),
+)  # fmt: skip
+"""Families of every promise: name, HELP, and the figure by the value of the label ``part``, if it has one."""
 
 COUNTED = {
     "waiting": "Regional demand that waited in the hours since the daemon started.",
@@ -68,8 +93,9 @@ class BoardCollector(Collector):
         """All families, from one look at the board."""
         with self.board.lock:
             families = [*_always(self.board)]
-            if self.board.shown is not None and not self.board.old:
-                families += [*_of_measurement(self.board.shown), *_of_control(self.board.shown)]
+            shown = self.board.shown
+            if shown is not None and not self.board.old:
+                families += [*_of_measurement(shown), *_of_promises(shown.promises), *_of_control(shown)]
         yield from map(_escaped, families)
 
 
@@ -219,10 +245,39 @@ def _figures(m: Measurement, margin: float, figures: Iterable[Figure]) -> Iterat
         )
         known = values | {"beneficiary": figure.beneficiary}
         if figure.key == "verdict":
-            _labelled(family, values, {verdict: verdict == value for verdict in Verdict})
+            _labelled(family, values, {verdict: verdict == value for verdict in FLOOR_VERDICTS})
         else:
             _single(family, {label: known[label] for label in figure.labels}, value)
     yield from families.values()
+
+
+def _of_promises(promises: Sequence[Further]) -> Iterator[Metric]:
+    """What is shown of each promise, the first included; nothing of what is not known."""
+    for name, doc, figures in PROMISED:
+        parts = ["part"] if () not in figures else []
+        family = GaugeMetricFamily(name, doc, labels=[*OF_PROMISE, *parts])
+        for part, key in figures.items():
+            for m, margin in promises:
+                value = FIGURES[key].of(m, margin)
+                if value is not None:
+                    _single(family, {**_promise_labels(m), **dict(zip(parts, part, strict=True))}, value)
+        if family.samples:
+            yield family
+    verdicts = GaugeMetricFamily(
+        "saf_promise_verdict",
+        "1 for the verdict on the promise, 0 for the others of its bound.",
+        labels=[*OF_PROMISE, "verdict"],
+    )
+    for m, margin in promises:
+        known = assess(m, margin).verdict
+        _labelled(verdicts, _promise_labels(m), {verdict: verdict == known for verdict in VERDICTS[m.bound]})
+    yield verdicts
+
+
+def _promise_labels(m: Measurement) -> dict[str, str]:
+    """The labels OF_PROMISE."""
+    values = (m.cluster, m.promise, m.bound, m.share_of, m.window.name, m.resource.name)
+    return dict(zip(OF_PROMISE, values, strict=True))
 
 
 def _by_group(label: str, groups: Iterable[Group], labels: Labels) -> Metric:

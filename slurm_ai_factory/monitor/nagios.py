@@ -6,14 +6,14 @@ one line; what follows ``|`` is for graphs. Tested in tests/monitor/test_nagios.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import IntEnum
 from typing import Any
 
 from slurm_ai_factory.core.escaped import for_terminal
 from slurm_ai_factory.core.measure.assessment import Assessment, assess
 from slurm_ai_factory.core.measure.judgement import GROUNDS
-from slurm_ai_factory.core.records import Instant, Measurement, Verdict
+from slurm_ai_factory.core.records import Further, Instant, Measurement, Verdict
 from slurm_ai_factory.language import NBSP, Language
 from slurm_ai_factory.monitor.sentence import promise_sentence
 
@@ -34,10 +34,11 @@ def service_line(state: ServiceState, text: str, performance: str = "") -> str:
 
 
 def service_check(
-    m: Measurement, margin: float, holds: Sequence[Mapping[str, Any]], speech: Language
+    promises: Sequence[Further], holds: Sequence[Mapping[str, Any]], speech: Language
 ) -> tuple[ServiceState, str]:
-    """The state of the promise and of its control, and the sentences why."""
-    problems = [*_of_promise(assess(m, margin)), *_of_holds(holds, speech)]
+    """The state of the promises, the first one first, and of the control, and the sentences why."""
+    (m, margin), *further = promises
+    problems = [*_of_promise(assess(m, margin)), *_of_further(further, speech), *_of_holds(holds, speech)]
     state = max((state for state, _ in problems), default=ServiceState.OK)
     reasons = [text for _, text in sorted(problems, reverse=True) if text]
     return state, "; ".join([promise_sentence(m, margin, speech).removesuffix("."), *reasons])
@@ -52,6 +53,16 @@ def _of_promise(known: Assessment) -> Iterator[tuple[ServiceState, str]]:
         yield ServiceState.WARNING, ""
     if known.reason == "unclassified":
         yield ServiceState.WARNING, GROUNDS[known.reason]
+
+
+def _of_further(further: Iterable[Further], speech: Language) -> Iterator[tuple[ServiceState, str]]:
+    """The further promises at risk; charge above a cap that no one else waited for is no problem."""
+    for m, margin in further:
+        known = assess(m, margin)
+        if known.at_risk and known.verdict is not Verdict.EXCEEDED_IDLE:
+            share = speech.plain_percent(m.delivered_share or 0.0, m.target_share)
+            promised = speech.promised(m.bound, m.target_share)
+            yield ServiceState.WARNING, f"promise {m.promise} is at risk: {share}, promised {promised}"
 
 
 def _of_holds(holds: Sequence[Mapping[str, Any]], speech: Language) -> Iterator[tuple[ServiceState, str]]:

@@ -22,7 +22,7 @@ from slurm_ai_factory.core.escaped import for_page
 from slurm_ai_factory.core.measure.assessment import assess
 from slurm_ai_factory.core.measure.figures import FIGURES, Unit
 from slurm_ai_factory.core.measure.share import Group
-from slurm_ai_factory.core.records import Instant, LeverKind
+from slurm_ai_factory.core.records import Further, Instant, LeverKind
 from slurm_ai_factory.language import DEFAULT, LANGUAGES, Language, language
 from slurm_ai_factory.monitor import chart
 from slurm_ai_factory.monitor.advice import foreign_words, stale, steps
@@ -119,6 +119,7 @@ def _seen(shown: Shown, speech: Language) -> dict[str, Any]:
         "wide": Markup(drawn(width=960, height=300)),  # noqa: S704 (its words are escaped there)
         "narrow": Markup(drawn(width=380, height=260)),  # noqa: S704
         "figures": figures,
+        "promises": [_promised(each, speech) for each in shown.promises] if shown.further else [],
         "columns": 4 if len(figures) > 6 else 3,
         "forecast": assess(m, shown.margin).expected_share is not None,
         "control": list(_control(shown, speech)),
@@ -158,6 +159,24 @@ def _figures(shown: Shown, speech: Language) -> Iterator[tuple[str, str, str]]:
             _value(key, value, m.target_share, speech),
             speech.text(f"live_figure.{note}", **words),
         )
+
+
+def _promised(promise: Further, speech: Language) -> dict[str, str]:
+    """A promise beside the others."""
+    m, share = promise.measurement, promise.measurement.delivered_share
+    unknown = speech.text("format.unknown")
+    return {
+        "name": m.promise,
+        "what": speech.text(
+            "promises.what",
+            bound=speech.word("bound", m.bound),
+            base=speech.part_of(m.share_of),
+            window=speech.window(m.window.name),
+        ),
+        "promised": speech.promised(m.bound, m.target_share),
+        "delivered": unknown if share is None else speech.plain_percent(share, m.target_share),
+        "verdict": speech.word("promise_verdict", assess(*promise).verdict),
+    }
 
 
 def _value(key: str, value: Any, floor: float, speech: Language) -> str:

@@ -31,6 +31,9 @@ SHORT = (
 )  # fmt: skip
 """Figures of a window in the trend, and of another resource."""
 
+OF_TERM = ("promise", "bound", "share_of")
+"""What a report has of its term instead, so that earlier reports keep their fingerprint."""
+
 
 class Sender(NamedTuple):
     """The facility that publishes the report."""
@@ -148,7 +151,9 @@ def report_figures(report: Report) -> dict[str, Any]:
         "report": _about(report),
         "promise": _promise(report),
         "answer": answer_value(report.programme) | {"note": report.note},
-        "share": share_value(measured, report.margin),
+        "share": {
+            key: cell for key, cell in share_value(measured, report.margin).items() if key not in OF_TERM
+        },
         "resources": [
             {"name": m.resource.name} | figure_values(SHORT, m, report.margin) for m in report.resources
         ],

@@ -64,6 +64,9 @@ class ModelRules(NamedTuple):
     conservative: bool  #: every job looked at gets a reservation, not only the first of each pool
     backlog: int  #: jobs of a side that wait before its users stop submitting; 0: no limit
     favour: float  #: priority that regional jobs have for nothing (the oracle)
+    peer: int  #: the rule that chooses the side of each job, see peers
+    peer_share: float
+    peer_extra: float
 
 
 class Events(NamedTuple):
@@ -102,4 +105,5 @@ class State(NamedTuple):
     level_fs: Floats
     ended: Ints  #: jobs of each user that have ended
     ran: Ints  #: seconds that these ran
+    memory: Floats  #: what a peer's rule remembers, see peers
     moved: NDArray[np.bool_]  #: associations that were used, or whose shares were set, since the last ranks

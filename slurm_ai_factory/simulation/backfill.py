@@ -18,12 +18,14 @@ from slurm_ai_factory.simulation.arrays import (
     OTHERS_WAITING,
     PENDING,
     REGIONAL,
+    RUNNING,
     WAITING,
     Jobs,
     ModelRules,
     State,
 )
 from slurm_ai_factory.simulation.lists import insert_running, push_end
+from slurm_ai_factory.simulation.peers import BY_PRIORITY, next_side
 
 
 @njit(cache=True)
@@ -58,21 +60,37 @@ def _easy(jobs: Jobs, rules: ModelRules, state: State) -> None:
     pools = state.free.shape[0]
     reserved = np.full(pools, NEVER)  # when the first job that does not fit may start
     spare = state.free.copy()  # what may be used beyond that
-    kept = place = 0
-    roomy, size = True, min(state.at[PENDING], rules.depth)
-    while place < size and roomy:
-        job = state.pending[place]
+    roomy, size, running = True, min(state.at[PENDING], rules.depth), state.at[RUNNING]
+    places = np.zeros(2, np.int64)
+    looked = 0
+    while looked < size and roomy:
+        job = _turn(jobs, rules, state, places)
         pool = jobs.pool[job]
         if _fits_now(jobs, state, job) and _leaves_alone(jobs, state, job, reserved[pool], spare[pool]):
             _start(jobs, state, job)
             roomy = _room(state)
-        else:
-            if reserved[pool] == NEVER:
-                reserved[pool] = _reserve(jobs, state, job, spare[pool])
-            state.pending[kept] = job
-            kept += 1
-        place += 1
-    _close_up(state, kept, place)
+        elif reserved[pool] == NEVER:
+            reserved[pool] = _reserve(jobs, state, job, spare[pool])
+        looked += 1
+    if state.at[RUNNING] > running:
+        _close_up(state)
+
+
+@njit(cache=True)
+def _turn(jobs: Jobs, rules: ModelRules, state: State, places: np.ndarray) -> int:
+    """The waiting job to look at next; ``places`` has how far each side was looked at, and is moved on."""
+    side = 0
+    if rules.peer:
+        for own in range(2):
+            while places[own] < state.at[PENDING] and jobs.side[state.pending[places[own]]] != own:
+                places[own] += 1
+        if places[0] == state.at[PENDING]:
+            side = 1
+        elif places[1] < state.at[PENDING]:
+            wanted = next_side(rules, state)
+            side = 1 if wanted > 0 or (wanted == BY_PRIORITY and places[1] < places[0]) else 0
+    places[side] += 1
+    return int(state.pending[places[side] - 1])
 
 
 @njit(cache=True)
@@ -125,13 +143,14 @@ def _start(jobs: Jobs, state: State, job: int) -> None:
 
 
 @njit(cache=True)
-def _close_up(state: State, kept: int, place: int) -> None:
-    """Close the gaps that started jobs left: ``place`` jobs were looked at, and ``kept`` of them stay."""
-    size = state.at[PENDING]
-    if kept < place:
-        for after in range(place, size):
-            state.pending[kept + after - place] = state.pending[after]
-    state.at[PENDING] = size - (place - kept)
+def _close_up(state: State) -> None:
+    """Close the gaps that started jobs left among those that wait."""
+    kept = 0
+    for place in range(state.at[PENDING]):
+        job = state.pending[place]
+        state.pending[kept] = job
+        kept += state.start[job] < 0
+    state.at[PENDING] = kept
 
 
 @njit(cache=True)
@@ -145,20 +164,20 @@ def _conservative(jobs: Jobs, rules: ModelRules, state: State) -> None:
     size = np.zeros(len(state.busy), np.int64)
     for pool in range(len(size)):
         size[pool] = _plan(jobs, state, pool, times[pool], free[pool])
-    kept = place = 0
-    while place < longest and _room(state):
-        job = state.pending[place]
+    running = state.at[RUNNING]
+    places = np.zeros(2, np.int64)
+    looked = 0
+    while looked < longest and _room(state):
+        job = _turn(jobs, rules, state, places)
         pool = jobs.pool[job]
-        place += 1
+        looked += 1
         begin = _earliest(jobs, job, times[pool], free[pool], size[pool])
         if begin < size[pool]:
             size[pool] = _book(jobs, job, times[pool], free[pool], size[pool], begin)
         if begin == 0:
             _start(jobs, state, job)
-        else:
-            state.pending[kept] = job
-            kept += 1
-    _close_up(state, kept, place)
+    if state.at[RUNNING] > running:
+        _close_up(state)
 
 
 @njit(cache=True)

@@ -10,12 +10,16 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from slurm_ai_factory.core import windows
+from slurm_ai_factory.core.control.contested import remembered
 from slurm_ai_factory.core.measure import share
 from slurm_ai_factory.core.measure.share import Promise
 from slurm_ai_factory.core.records import HOUR, Hour, Measurement, Observed, Window
-from slurm_ai_factory.simulation.arrays import ALL, REGIONAL, UP, WAITING, Floats
+from slurm_ai_factory.simulation.arrays import ALL, OTHERS_WAITING, REGIONAL, UP, WAITING, Floats
 from slurm_ai_factory.simulation.cluster import ModelCluster
 from slurm_ai_factory.simulation.layout import NAME
+
+HOUR_COLUMNS = [REGIONAL, ALL, WAITING, UP, OTHERS_WAITING]
+"""The model's columns in the order of an hour's fields; all of its charge is classified."""
 
 
 class Books:
@@ -33,9 +37,11 @@ class Books:
     def observed(self) -> Observed:
         """The controller's input: the promise's own window so far, the shares and the queue."""
         now, size = self.cluster.now, float(self.cluster.rates[UP])
+        measured = self.measurement()
         charges = (self._charge_of_runs(interval) for interval in share.lately(now))
         return Observed(
-            measurement=self.measurement(),
+            measurement=measured,
+            earlier=self._earlier(measured.window),
             associations=self.cluster.associations(),
             # As in ``Signals.backlog``: no more than the whole machine until the horizon.
             regional_backlog=min(size * self.horizon, self.cluster.backlog(self.horizon)),
@@ -62,6 +68,12 @@ class Books:
             regional_pending=round(rates[WAITING]), newest_record_at=now, hours=hours,
         )  # fmt: skip
 
+    def _earlier(self, window: Window) -> tuple[Hour, ...]:
+        """The whole hours before the window that usage still holds."""
+        since, until = remembered(window, self.cluster.now, self.cluster.settings.half_life)
+        first, last = (max(0, at - self.cluster.began) // HOUR for at in (since, until))
+        return tuple(self._hours[first:last])
+
     def _charge_of_runs(self, interval: tuple[int, int]) -> float:
         if interval not in self._run_charge:
             if len(self._run_charge) > 1:
@@ -82,14 +94,18 @@ class Books:
 
 def hours_of(since: int, rows: Floats) -> list[Hour]:
     """The model's hours from ``since`` on as the product's."""
+    columns = rows[:, HOUR_COLUMNS].tolist()
     return [
-        Hour(since + n * HOUR, float(row[REGIONAL]), float(row[ALL]), float(row[WAITING]), float(row[UP]))
-        for n, row in enumerate(rows)
+        Hour(since + n * HOUR, regional, total, waiting, up, 0.0, others)
+        for n, (regional, total, waiting, up, others) in enumerate(columns)
     ]
 
 
 def windows_of(name: str, since: int, until: int, zone: ZoneInfo) -> list[Window]:
-    """The windows with a name between two instants, in order; rolling ones are laid end to end."""
+    """The windows with a name that have a part between two instants, in order.
+
+    Rolling ones are laid end to end, and each is there as a whole.
+    """
     if name.startswith("rolling:"):
         length = windows.duration(name.removeprefix("rolling:"))
         ends = range(since + length, until + 1, length)

@@ -21,6 +21,7 @@ from slurm_ai_factory.simulation.arrays import (
     TreeArrays,
 )
 from slurm_ai_factory.simulation.layout import OTHERS, REGION, Layout, ModelSettings
+from slurm_ai_factory.simulation.peers import SINCE, Peer
 from slurm_ai_factory.simulation.workload import User, Workload
 
 
@@ -103,13 +104,14 @@ def jobs_of(
     )  # fmt: skip
 
 
-def model_rules(settings: ModelSettings, backlog: int, favour: float) -> ModelRules:
-    """The settings for compiled code, with the workload's ``backlog`` and the oracle's ``favour``."""
+def model_rules(settings: ModelSettings, backlog: int, favour: float, peer: Peer) -> ModelRules:
+    """The settings for compiled code, with the workload's ``backlog`` and what orders both sides."""
     return ModelRules(
         calc_period=settings.calc_period, half_life=float(settings.half_life),
         weight_fairshare=settings.weight_fairshare, weight_age=settings.weight_age,
         max_age=float(settings.max_age), interval=settings.interval, depth=settings.depth,
         conservative=settings.conservative, backlog=backlog, favour=favour,
+        peer=peer.kind, peer_share=peer.share, peer_extra=peer.extra,
     )  # fmt: skip
 
 
@@ -160,6 +162,6 @@ def state_of(
         waiting=np.zeros(2, np.int64), usage=np.zeros(associations), rate=np.zeros(associations),
         part=np.zeros(associations), shares=shares, fairshare=np.zeros(associations), rates=rates,
         hours=np.zeros((1, UP + 1)), order=tree.below.copy(), level_fs=np.zeros(associations),
-        moved=np.ones(associations, np.bool_), ended=np.zeros(associations, np.int64),
-        ran=np.zeros(associations, np.int64),
+        memory=np.zeros(SINCE + 1), moved=np.ones(associations, np.bool_),
+        ended=np.zeros(associations, np.int64), ran=np.zeros(associations, np.int64),
     )  # fmt: skip

@@ -13,6 +13,7 @@ from slurm_ai_factory.core.records import HOUR, Association
 from slurm_ai_factory.simulation import build, engine
 from slurm_ai_factory.simulation.arrays import LAST_PASS, NOW, PENDING, Floats, Ints, Jobs
 from slurm_ai_factory.simulation.layout import NAME, REGION, Layout, ModelSettings
+from slurm_ai_factory.simulation.peers import NO_PEER, Peer
 from slurm_ai_factory.simulation.workload import User, Workload
 
 
@@ -29,10 +30,13 @@ class ModelCluster:
         favour: float = 0.0,
         stops: Sequence[tuple[int, int]] = (),
         siblings: bool = False,
+        peer: Peer = NO_PEER,
     ) -> None:
         """``regional`` has the users of the region, ``shares`` the RawShares of both sides to begin with.
 
         ``stops``: spans in which slurmctld is down, apart from each other, in seconds since the beginning.
+
+        ``favour`` is added to the priority of regional jobs; ``peer`` chooses the side of each job instead.
 
         ``siblings``: all accounts are directly under root; else each side has one of its own there.
 
@@ -44,7 +48,7 @@ class ModelCluster:
         self.accounts = tuple(node.key for node in root.children if not node.user)
         self._tree, self._index = build.flattened(root)
         self._jobs = build.jobs_of(workload, regional, layout, settings, self._index, self.began)
-        self._rules = build.model_rules(settings, workload.backlog, favour)
+        self._rules = build.model_rules(settings, workload.backlog, favour, peer)
         self._events = build.events_of(layout, stops, self.began)
         self._state = build.state_of(self._jobs, self._tree, layout, settings, root, self._index)
 

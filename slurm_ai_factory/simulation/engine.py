@@ -39,6 +39,7 @@ from slurm_ai_factory.simulation.lists import (
     remove_running,
     sort_pending,
 )
+from slurm_ai_factory.simulation.peers import remember
 from slurm_ai_factory.simulation.ranks import make_ranks
 
 HOUR = 3600
@@ -52,7 +53,10 @@ def advance(
     at = state.at
     while True:
         now = min(until, _next(jobs, events, state))
+        passed = now - at[NOW]
         _integrate(state, now)
+        if rules.peer:
+            remember(rules, state, passed)
         if now >= until:
             return
         answers = _answers(events, now) == now

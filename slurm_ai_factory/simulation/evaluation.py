@@ -3,20 +3,25 @@
 A window's shortfall is what the region got too little of, target x all charge - regional charge. The part of
 it that the policy answers for is bounded by the starved charge: regional demand that waited while the region
 ran below the floor. Windows that roll are looked at at every hour for the worst one and for how often the
-floor was missed, and laid end to end for sums.
+floor was missed, and laid end to end for sums. A calendar window of which the workload has a part is not
+judged: in a quarter's last month the promise may have been kept or broken by the two before.
+
+Tested in tests/simulation/test_evaluation.py and tests/simulation/test_inversions.py.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.measure.share import starved
-from slurm_ai_factory.core.records import HOUR
+from slurm_ai_factory.core.records import HOUR, Window
 from slurm_ai_factory.simulation.arrays import ALL, REGIONAL, UP, WAITING, Floats, Ints
 from slurm_ai_factory.simulation.bookkeeping import hours_of, windows_of
+from slurm_ai_factory.simulation.inversions import inverted_charge
 from slurm_ai_factory.simulation.replay import Replayed, Trial
 
 BOUND = 10
@@ -43,16 +48,35 @@ class PolicyResult:
 
     policy: str
     delivered_share: float
-    min_window_share: float
-    violation_ratio: float  #: of the windows, those below the target
-    starved_ratio: float  #: of the windows, those below it while regional jobs waited
-    shortfall_charge: float
-    attributable_shortfall_charge: float
+    min_window_share: float | None  #: this and the next four: None where no window is judged
+    violation_ratio: float | None  #: of the windows, those below the target
+    starved_ratio: float | None  #: of the windows, those below it while regional jobs waited
+    shortfall_charge: float | None
+    attributable_shortfall_charge: float | None
+    inversion_charge: float  #: see inversions
     utilisation: float
     regional: Waits
     non_regional: Waits
     writes_per_day: float
     windows: tuple[tuple[int, float], ...]  #: (end of the window, share), for the plot
+
+
+class OwnMachine(NamedTuple):
+    """What a side has as a part of what it would have on a machine of its own: the sharing incentive.
+
+    Below 1 the side gains by sharing.
+    """
+
+    wait: float | None  #: of mean waits; None where the side waits for nothing on a machine of its own
+    slowdown: float  #: of mean bounded slowdowns
+
+
+def of_own_machine(shared: Waits, alone: Waits) -> OwnMachine:
+    """A side on the shared machine beside the same side alone on one of its size (``partition``)."""
+    return OwnMachine(
+        wait=shared.mean_seconds / alone.mean_seconds if alone.mean_seconds else None,
+        slowdown=shared.bounded_slowdown / alone.bounded_slowdown,
+    )
 
 
 def evaluate(trial: Trial, replayed: Replayed) -> PolicyResult:
@@ -62,16 +86,18 @@ def evaluate(trial: Trial, replayed: Replayed) -> PolicyResult:
     days = (cluster.until - cluster.began) / (24 * HOUR)
     ends, shares = _shares(trial, cluster.began, hours)
     missed = shares < trial.promise.target_share - TOLERANCE
-    shortfall, attributable = _shortfalls(trial, cluster.began, hours)
+    starved_then = missed & _waits(trial, hours, (ends - cluster.began) // HOUR - 1)
+    shortfall, attributable = _shortfalls(trial, cluster.began, hours) if len(ends) else (None, None)
     total = hours.sum(axis=0)
     return PolicyResult(
         policy=replayed.policy,
         delivered_share=float(total[REGIONAL] / total[ALL]),
-        min_window_share=float(shares.min()),
-        violation_ratio=float(missed.mean()),
-        starved_ratio=float((missed & _waits(trial, hours, (ends - cluster.began) // HOUR - 1)).mean()),
+        min_window_share=float(shares.min()) if len(ends) else None,
+        violation_ratio=float(missed.mean()) if len(ends) else None,
+        starved_ratio=float(starved_then.mean()) if len(ends) else None,
         shortfall_charge=shortfall,
         attributable_shortfall_charge=attributable,
+        inversion_charge=inverted_charge(trial, replayed),
         utilisation=float(total[ALL] / total[UP]),
         regional=_waited(replayed, 1),
         non_regional=_waited(replayed, 0),
@@ -80,18 +106,32 @@ def evaluate(trial: Trial, replayed: Replayed) -> PolicyResult:
     )
 
 
+def partial_windows(trial: Trial) -> int:
+    """How many windows at the beginning and the end of the workload are not whole, and not judged."""
+    began, last = int(trial.workload.submit[0]) // HOUR * HOUR, int(trial.workload.submit[-1])
+    span = (began, began - (began - last) // HOUR * HOUR)
+    return sum(not _is_whole(window, *span) for window in windows_of(trial.window, *span, trial.zone))
+
+
+def _is_whole(window: Window, since: int, until: int) -> bool:
+    return since <= window.since and window.until <= until
+
+
 def _shares(trial: Trial, began: int, hours: Floats) -> tuple[Ints, Floats]:
     """(end, share) of each window: of a rolling one at every hour from the first whole one on."""
+    span = (began, began + len(hours) * HOUR)
     sums = np.concatenate([np.zeros((1, hours.shape[1])), np.cumsum(hours, axis=0)])
     if trial.window.startswith("rolling:"):
         length = min(len(hours), windows.duration(trial.window.removeprefix("rolling:")) // HOUR)
         spans = sums[length:] - sums[:-length]
         ends = began + HOUR * np.arange(length, len(sums))
     else:
-        whole = windows_of(trial.window, began, began + len(hours) * HOUR, trial.zone)
-        edges = [(max(0, (w.since - began) // HOUR), (w.until - began) // HOUR) for w in whole]
-        spans = np.array([sums[min(last, len(hours))] - sums[first] for first, last in edges])
-        ends = np.array([began + HOUR * min(last, len(hours)) for _, last in edges])
+        whole = [window for window in windows_of(trial.window, *span, trial.zone) if _is_whole(window, *span)]
+        first, last = (
+            (np.array(instants, np.int64) - began) // HOUR
+            for instants in ([window.since for window in whole], [window.until for window in whole])
+        )
+        spans, ends = sums[last] - sums[first], began + HOUR * last
     used = spans[:, ALL] > 0
     return ends[used].astype(np.int64), spans[used, REGIONAL] / spans[used, ALL]
 
@@ -109,9 +149,11 @@ def _waits(trial: Trial, hours: Floats, at: Ints) -> np.ndarray[tuple[int], np.d
 def _shortfalls(trial: Trial, began: int, hours: Floats) -> tuple[float, float]:
     """Sums over windows laid end to end: (shortfall, the part that starvation accounts for)."""
     target, shortfall, attributable = trial.promise.target_share, 0.0, 0.0
-    until = began + len(hours) * HOUR
-    for window in windows_of(trial.window, began, until, trial.zone):
-        rows = hours[max(0, (window.since - began) // HOUR) : (window.until - began) // HOUR]
+    span = (began, began + len(hours) * HOUR)
+    for window in windows_of(trial.window, *span, trial.zone):
+        if not _is_whole(window, *span):
+            continue
+        rows = hours[(window.since - began) // HOUR : (window.until - began) // HOUR]
         short = max(0.0, float(target * rows[:, ALL].sum() - rows[:, REGIONAL].sum()))
         shortfall += short
         attributable += min(short, starved(hours_of(window.since, rows), target))

@@ -56,9 +56,9 @@ def facility(seconds: int, seed: int = 7) -> Facility:
         mean_hours=1.2, widths=(1, 1, 2, 4), backlog=40,
     )  # fmt: skip
     nodes = drawn("facility", scenario, REGIONAL_ACCOUNTS, OTHER_ACCOUNTS, seed)
-    width = nodes.amount("cpu").reshape(-1, 1)
+    width = nodes.counts[:, :1]
     workload = replace(nodes, counts=width * np.array([CPUS, GPUS, 1]), partitions=("gpu",))
-    layout = one_pool(workload, "gpu", NODES * GPUS)
+    layout = one_pool(workload, "gres/gpu", NODES * GPUS)
     regional = workload.users_of(frozenset(REGIONAL_ACCOUNTS))
     model = ModelCluster(workload, regional, layout, SETTINGS, SHARES)
     model.advance(BEGIN + HISTORY)

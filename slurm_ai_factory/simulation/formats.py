@@ -244,7 +244,7 @@ def _counts(alloc_tres: str) -> list[int]:
     counts = tres.parse_tres(alloc_tres)
     typed = sum(count for name, count in counts.items() if name.startswith("gres/gpu:"))
     gpus = counts.get("gres/gpu", typed)
-    counted = {"cpu": counts.get("cpu", 0), "gpu": gpus, "node": counts.get("node", 0)}
+    counted = {"cpu": counts.get("cpu", 0), "gres/gpu": gpus, "node": counts.get("node", 0)}
     return [_within(name, count) for name, count in counted.items()]
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import lcm
 
 import numpy as np
 
 from slurm_ai_factory.core.records import DAY
 from slurm_ai_factory.simulation.arrays import Floats, Ints
-from slurm_ai_factory.simulation.workload import Workload
+from slurm_ai_factory.simulation.workload import Workload, component_weights
 
 NAME = "model"
 REGION, OTHERS = "regional", "national"
@@ -52,11 +53,17 @@ class Layout:
 
 
 def one_pool(workload: Workload, resource: str, capacity: int) -> Layout:
-    """All jobs in one pool of one resource, which is also the promised one."""
-    need = workload.amount(resource)
+    """All jobs in one pool of one resource, which is also the promised one.
+
+    A pool has whole numbers, so the pool of a weighted sum is counted in the largest unit of which all
+    weights are multiples.
+    """
+    weights = component_weights(resource)
+    unit = lcm(*(weight.as_integer_ratio()[1] for weight in weights))
+    need = workload.counts @ np.array([int(weight * unit) for weight in weights], np.int64)
     return Layout(
-        capacity=np.array([[capacity]], np.int64), need=need.reshape(-1, 1).copy(),
-        pool=np.zeros(len(need), np.int64), weight=need.astype(np.float64), total=float(capacity),
+        capacity=np.array([[capacity * unit]], np.int64), need=need.reshape(-1, 1),
+        pool=np.zeros(len(need), np.int64), weight=need / unit, total=float(capacity),
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from slurm_ai_factory.core.control.switch import Switch, decide_switch
 from slurm_ai_factory.core.measure.share import Promise
 from slurm_ai_factory.core.records import DAY, ControlState, Decision, LeverKind, SwitchNow
 from slurm_ai_factory.core.tres import Resource
-from slurm_ai_factory.simulation import policies
+from slurm_ai_factory.simulation import peers, policies
 from slurm_ai_factory.simulation.arrays import Ints
 from slurm_ai_factory.simulation.bookkeeping import Books
 from slurm_ai_factory.simulation.cluster import ModelCluster
@@ -88,17 +88,22 @@ def replay(trial: Trial, policy: policies.Named, progress: OnReplayed = lambda _
 
 
 def _cluster(trial: Trial, policy: policies.Named) -> ModelCluster:
-    layout, settings = trial.layout, trial.settings
+    workload, layout, settings = trial.workload, trial.layout, trial.settings
+    if policy.padding != 1:
+        limit = np.where(trial.side == 1, workload.limit * policy.padding, workload.limit)
+        workload = replace(workload, limit=limit.astype(np.int64))
     if policy.kind == "partition":
         layout = partitioned(layout, trial.side, policy.share)
     if policy.kind == "reset":
         settings = replace(settings, half_life=0)
-    favour = FAVOUR if policy.kind == "oracle" else 0.0
-    shares = policies.raw_shares(policy.share)
-    stops = trial.faults.stopped
+    if policy.kind == "fstarget":  # first come first served
+        settings = replace(settings, weight_fairshare=0, weight_age=0)
+    peer = peers.Peer(peers.KINDS.get(policy.kind, peers.NONE), policy.share, policy.extra)
     return ModelCluster(
-        trial.workload, trial.regional, layout, settings, shares, favour, stops, trial.siblings
-    )
+        workload, trial.regional, layout, settings, policies.raw_shares(policy.share),
+        favour=FAVOUR if policy.kind == "oracle" else 0.0, stops=trial.faults.stopped,
+        siblings=trial.siblings, peer=peer,
+    )  # fmt: skip
 
 
 def _with_resets(trial: Trial, period: str, cluster: ModelCluster, progress: OnReplayed) -> None:
@@ -154,4 +159,4 @@ def _decision(control: Policy, books: Books, last: ControlState | None, switched
 
 def promise_of(target: float, margin: float, resource: str) -> Promise:
     """A promise on the model cluster."""
-    return Promise(cluster=NAME, target_share=target, margin=margin, resource=Resource({resource: 1}))
+    return Promise(cluster=NAME, target_share=target, margin=margin, resource=Resource.parse(resource))

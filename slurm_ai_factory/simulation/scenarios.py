@@ -62,14 +62,14 @@ SCENARIOS: Mapping[str, Scenario] = {
     "season": replace(
         SATURATED, regional=lambda day: 0.35 * (1 - cos(2 * pi * day / 90)), others=_always(0.9)
     ),
-    "late": replace(SATURATED, days=180, regional=lambda day: 0.05 if day % 90 < 45 else 0.6),
-    "early": replace(SATURATED, days=180, regional=lambda day: 0.6 if day % 90 < 45 else 0.05),
+    "late": replace(SATURATED, days=182, regional=lambda day: 0.05 if day % 90 < 45 else 0.6),
+    "early": replace(SATURATED, days=182, regional=lambda day: 0.6 if day % 90 < 45 else 0.05),
     "long": replace(SATURATED, mean_hours=30.0),
     "huge": replace(SATURATED, widths=(64, 128, 256)),
     "tiny": replace(SATURATED, mean_hours=0.25, days=40, backlog=2000),
 }
 """Both sides want more than there is; the others away 15 of 60 days; the region coming and going; the region
-with a season; the region asking late or early in each quarter; long, huge and tiny jobs."""
+with a season; the region asking late or early in each of two quarters; long, huge and tiny jobs."""
 
 
 def scenario(name: str, seed: int) -> tuple[Workload, Scenario]:

@@ -35,10 +35,7 @@ from slurm_ai_factory.errors import SlurmError
 from slurm_ai_factory.simulation import fair_tree
 from slurm_ai_factory.simulation.cluster import ModelCluster
 from slurm_ai_factory.simulation.layout import NAME, Layout
-from slurm_ai_factory.simulation.workload import Workload
-
-TRES = ("cpu", "gres/gpu", "node")
-"""``workload.COMPONENTS``, as Slurm calls them."""
+from slurm_ai_factory.simulation.workload import COMPONENTS, Workload
 
 QOS = "normal"
 
@@ -70,7 +67,7 @@ class ModelSlurm:
             cluster=NAME, version="model", priority_type="priority/multifactor",
             decay_half_life_seconds=settings.half_life, calc_period_seconds=settings.calc_period,
             weight_fairshare=int(settings.weight_fairshare), weight_age=int(settings.weight_age),
-            flags=(), enforce=("associations", "limits"), tres=("billing", *TRES),
+            flags=(), enforce=("associations", "limits"), tres=("billing", *COMPONENTS),
         )  # fmt: skip
 
     def associations(self) -> tuple[Association, ...]:
@@ -214,5 +211,5 @@ def _text(billing: int, *counts: int) -> str:
     >>> _text(4, 64, 4, 1), _text(8, 8, 0, 0)
     ('billing=4,cpu=64,gres/gpu=4,node=1', 'billing=8,cpu=8')
     """
-    named = zip(("billing", *TRES), (billing, *counts), strict=True)
+    named = zip(("billing", *COMPONENTS), (billing, *counts), strict=True)
     return ",".join(f"{name}={count}" for name, count in named if count)

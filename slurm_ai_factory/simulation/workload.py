@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from operator import add
+from operator import add, mul
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from slurm_ai_factory.simulation.arrays import Ints
+from slurm_ai_factory.core import tres
+from slurm_ai_factory.simulation.arrays import Floats, Ints
 
-COMPONENTS = ("cpu", "gpu", "node")
+COMPONENTS = ("cpu", "gres/gpu", "node")
+"""TRES of which the logs have counts."""
+
+FINEST = 1_000_000
+"""A weight of a resource is a multiple of this part of one."""
 
 User: TypeAlias = tuple[str, str]
 """(account, user)"""
@@ -46,8 +51,9 @@ class LeftOut(NamedTuple):
     charge: tuple[float, ...] | None = (0, 0, 0)  #: by COMPONENTS, in seconds; None where the log has none
 
     def of(self, resource: str) -> float | None:
-        """The charge of a resource, in seconds."""
-        return None if self.charge is None else self.charge[COMPONENTS.index(resource)]
+        """The charge of a resource, in seconds. Raises ValueError for a resource that no log has."""
+        weights = component_weights(resource)
+        return None if self.charge is None else sum(map(mul, map(float, weights), self.charge))
 
 
 NEVER_RAN = LeftOut("ran for 0 seconds")
@@ -77,11 +83,9 @@ class Workload:
         """The users in these accounts."""
         return frozenset(user for user in self.users if user[0] in accounts)
 
-    def amount(self, resource: str) -> Ints:
-        """How much of a resource each job needs. Raises KeyError for a resource no log has."""
-        if resource not in COMPONENTS:
-            raise KeyError(resource)
-        return self.counts[:, COMPONENTS.index(resource)]
+    def amount(self, resource: str) -> Floats:
+        """How much of a resource each job needs. Raises ValueError for a resource that no log has."""
+        return self.counts.astype(np.float64) @ np.array(component_weights(resource), np.float64)
 
     def only(self, chosen: NDArray[np.bool_] | Ints) -> Workload:
         """The chosen jobs."""
@@ -101,6 +105,28 @@ class Workload:
         moved = self.submit + np.random.default_rng(seed).integers(-seconds, seconds + 1, len(self))
         first = replace(self, submit=np.maximum(moved, self.submit[0]))
         return first.only(np.argsort(first.submit, kind="stable").astype(np.int64))
+
+
+def component_weights(resource: str) -> tuple[tres.Count, ...]:
+    """The weight of each of COMPONENTS in a resource. Raises ValueError for a resource that no log has.
+
+    >>> component_weights("0.25*cpu+16*gres/gpu")
+    (Decimal('0.25'), Decimal('16'), 0)
+    >>> component_weights("gpu")
+    Traceback (most recent call last):
+    ValueError: no log has 'gpu': use cpu, gres/gpu, node, or a sum such as 0.25*cpu+16*gres/gpu
+    """
+    weights = tres.Resource.parse(resource).weights
+    if unknown := next((name for name in weights if name not in COMPONENTS), None):
+        known = ", ".join(COMPONENTS)
+        raise ValueError(f"no log has {unknown!r}: use {known}, or a sum such as 0.25*cpu+16*gres/gpu")
+    if wrong := next(
+        (name for name in weights if weights[name] * FINEST % 1 or weights[name] > FINEST), None
+    ):
+        raise ValueError(
+            f"the weight of {wrong} in {resource!r} has more than 6 digits before or after its point"
+        )
+    return tuple(weights.get(name, 0) for name in COMPONENTS)
 
 
 def gathered(name: str, records: Iterable[Job | LeftOut]) -> Workload:

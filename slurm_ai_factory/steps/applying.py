@@ -95,6 +95,10 @@ def foreign_changes(
         now = of_switch(switch) if control.switch else of_account(associations, name)
         if ours is not None and now.value is not None and now.value != ours:
             changes[name] = ours
+    for name in site.config.accounts_beside:
+        ours, now = site.ledger.control.last_applied(name), of_account(associations, name)
+        if ours is not None and now.value is not None and now.value != ours:
+            changes[name] = ours
     return changes
 
 
@@ -109,7 +113,7 @@ def carry_out(
     planned = site.ledger.control.record(decision, mode, site.actor, status)
     if status is not ChangeStatus.PLANNED:
         return tuple(Outcome(change.change, status) for change in planned)
-    beside = sibling_shares(site.config.control.account, associations)
+    beside = sibling_shares(site.config.steered_accounts, associations)
     return tuple(apply(site, change, beside) for change in planned)
 
 

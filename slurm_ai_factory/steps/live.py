@@ -8,17 +8,17 @@ Tested in tests/end_to_end/test_signals.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from math import inf
 
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core.live import authority, health
 from slurm_ai_factory.core.live.cross_check import InQueue
-from slurm_ai_factory.core.live.demand import ALLOCATED, Demand, Standing, demand, job_standing
+from slurm_ai_factory.core.live.demand import ALLOCATED, Demand, Queued, Standing, demand, job_standing
 from slurm_ai_factory.core.live.health import Diagnostics
 from slurm_ai_factory.core.measure import share
-from slurm_ai_factory.core.records import Hold, Inputs, Instant, PriorityConfig
+from slurm_ai_factory.core.records import Hold, Inputs, Instant, PriorityConfig, Subject
 from slurm_ai_factory.core.rules.classify import Beneficiary, Rules
 from slurm_ai_factory.ledger import Usual
 from slurm_ai_factory.source import Source
@@ -34,6 +34,7 @@ class Signals:
     demand: Demand
     authority: float | None  #: None when a side has nothing waiting
     diagnostics: Diagnostics
+    queue: Sequence[Queued]
     listed: InQueue  #: the jobs that squeue listed
     holds: tuple[Hold, ...]
     horizon_seconds: int
@@ -72,29 +73,55 @@ def signals_now(
     ``usual_seconds`` is how long each user's runs take, where that is known. Raises SlurmError, and what
     ``diagnose`` raises, which asks for slurmctld's diagnostics.
     """
-    weights, horizon = config.promise.resource.weights, config.control.horizon
     queue, diagnostics = slurm.queue(), diagnose()
     now = diagnostics.at
-    wanted = demand(
-        queue, lambda job: rules.mostly(job, now).beneficiary, weights, now, horizon, usual_seconds
-    )
+    wanted = demand_of(config, queue, rules, now, usual_seconds)
     regional = {job: who is Beneficiary.REGIONAL for job, who in wanted.waiting_jobs.items()}
     terms = slurm.priority_terms() if priority.priority_type == "priority/multifactor" else ()
     return Signals(
         demand=wanted,
         authority=authority.index(terms, regional),
         diagnostics=diagnostics,
+        queue=queue,
         listed=InQueue(
             {row.job_id for row in queue if job_standing(row, now) in ALLOCATED},
             {row.job_id for row in queue},
         ),
-        holds=health.holds(diagnostics, priority, weights, bool(regional), config.control.lever),
-        horizon_seconds=horizon,
+        holds=health.holds(
+            diagnostics, priority, config.promise.resource.weights, bool(regional), config.control.lever
+        ),
+        horizon_seconds=config.control.horizon,
     )
 
 
-def usual_runs(site: Site, now: Instant) -> Usual:
-    """How long the runs took that ended lately, and what they were charged."""
-    weights = site.config.promise.resource.weights
+def demand_of(
+    config: Config, queue: Sequence[Queued], rules: Rules, now: Instant, usual_seconds: Mapping[str, float]
+) -> Demand:
+    """The queue's demand in the resource of the promise and by its sides."""
+    promise = config.promise_of()
+
+    def side(subject: Subject) -> Beneficiary:
+        classification = rules.mostly(subject, now)
+        # Of a share that it is no part of, a job is on nobody's side, but it waits like the others.
+        return promise.side(classification.beneficiary, classification.promises) or Beneficiary.NON_REGIONAL
+
+    return demand(queue, side, promise.resource.weights, now, config.control.horizon, usual_seconds)
+
+
+def signals_beside(
+    signals: Signals, config: Config, priority: PriorityConfig, rules: Rules, usual: Usual
+) -> Signals:
+    """The same answers of Slurm, as they concern a further promise; ``config`` is under its term."""
+    wanted = demand_of(config, signals.queue, rules, signals.diagnostics.at, usual.seconds)
+    weights = config.promise.resource.weights
+    waiting = Beneficiary.REGIONAL in wanted.waiting_jobs.values()
+    return replace(
+        signals, demand=wanted, holds=health.holds(signals.diagnostics, priority, weights, waiting)
+    )
+
+
+def usual_runs(site: Site, config: Config, now: Instant) -> Usual:
+    """How long the runs took that ended lately, and what they were charged in the promise's resource."""
+    weights = config.promise.resource.weights
     lately = (site.ledger.accounting.usual(*interval, weights) for interval in share.lately(now))
     return next((usual for usual in lately if usual.seconds), NOTHING_ENDED)

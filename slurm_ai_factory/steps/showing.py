@@ -62,6 +62,7 @@ def _shown(site: Site, report: CycleReport) -> Shown:
         measurement=gathered.measurement,
         earlier=earlier_hours(site, gathered.measurement),
         margin=config.promise.margin,
+        further=gathered.further,
         groups={label: question.by_detail(n, gathered.groups) for n, label in enumerate(question.DETAILS, 1)},
         reach=lever.reach(question.by_detail(0, gathered.groups)),
         decision=decision,

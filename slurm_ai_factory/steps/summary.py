@@ -17,11 +17,12 @@ def cycle_sentence(report: CycleReport) -> str:
     m = report.gathered.measurement
     part = "nothing delivered yet" if m.delivered_share is None else f"region {m.delivered_share:.1%}"
     done = ", ".join(_outcome(outcome, len(report.outcomes)) for outcome in report.outcomes)
+    beside = "".join(f"; promise {decision.promise}: {decision.sentence}" for decision in report.beside)
     lever_kind = report.gathered.config.control.lever
     others = foreign(report.gathered.foreign, len(report.steered), lever_kind)
     return (
         f"{m.window.name}: {part} of {m.called}, promised {m.target_share:.0%}, {judgement.verdict(m)}; "
-        f"{report.decision.sentence}{f' [{done}]' if done else ''}"
+        f"{report.decision.sentence}{beside}{f' [{done}]' if done else ''}"
         f"{f'; another user changed {others}' if others else ''}"
         f"{_complaints(report)}"
     )

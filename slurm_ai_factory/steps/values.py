@@ -13,7 +13,9 @@ from slurm_ai_factory.core.measure import share
 from slurm_ai_factory.core.records import (
     Association,
     Decision,
+    Further,
     Hold,
+    Hour,
     Instant,
     Measurement,
     Mode,
@@ -26,6 +28,18 @@ from slurm_ai_factory.steps.reading import Read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Beside:
+    """What the decision about a further promise rests on, beside what the first one's does."""
+
+    config: Config  #: under its term
+    measurement: Measurement
+    earlier: tuple[Hour, ...]  #: as in ``Gathered``
+    signals: Signals
+    run_charge: float  #: as in ``Gathered``, in its resource
+    holds: tuple[Hold, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Gathered:
     """Everything observed: what a decision rests on."""
 
@@ -34,6 +48,9 @@ class Gathered:
     contradiction: str  #: what saf.toml says otherwise than that term; empty for nothing
     read: Read
     measurement: Measurement
+    further: tuple[Further, ...]  #: the other promises that hold
+    beside: tuple[Beside, ...]  #: those of them that are steered
+    earlier: tuple[Hour, ...]  #: before the window, that usage still holds; none if not all is known
     holds: tuple[Hold, ...]  #: found in the answers of Slurm and of the ledger
     run_charge: float  #: of a run that ended lately, each weighted by itself; 0 where none did
     waiting_rows: frozenset[str]  #: accounts and account/user with jobs that could start
@@ -59,6 +76,7 @@ class CycleReport:
 
     gathered: Gathered
     decision: Decision
+    beside: tuple[Decision, ...] = ()  #: about further promises that are steered
     outcomes: tuple[Outcome, ...]
     mode: Mode
     seconds: float

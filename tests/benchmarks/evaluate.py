@@ -12,11 +12,11 @@ import gzip
 import json
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from slurm_ai_factory.cli.simulate import sweep
 from slurm_ai_factory.core.control.controller import Policy
 from slurm_ai_factory.core.records import DAY
 from slurm_ai_factory.simulation import formats, policies, scenarios, workload
@@ -28,8 +28,10 @@ from slurm_ai_factory.simulation.workload import User, Workload
 TARGET, MARGIN = 0.25, 0.01
 ZONE = ZoneInfo("Europe/Amsterdam")
 ROLLING, QUARTER = "rolling:30d", "quarter"
-OTHERS = ("static:0.25", "static:0.33", "partition:0.25", "reset:quarter", "oracle")
-PROCESSES = 2
+OTHERS = (
+    "static:0.25", "static:0.33", "partition:0.25", "reset:quarter", "oracle", "guarantee:0.25",
+    "karma:0.25,0.5", "dmmf:0.25", "kai:0.25,1", "fstarget:0.25", "onesided:0.25,30d",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +48,7 @@ class Log:
 
 LOGS = (
     Log(
-        name="philly_2017", resource="gpu", capacity=640,
+        name="philly_2017", resource="gres/gpu", capacity=640,
         seeds=(("regional_bursty", 10), ("regional_broad", 10), ("regional_anchor", 10)),
     ),
     Log(
@@ -115,8 +117,8 @@ def _plain(trial: Trial, result: PolicyResult) -> dict[str, object]:
     """Charges in days of the whole machine; the windows of the first draw only, for the plot."""
     day = trial.layout.total * DAY
     row = asdict(result)
-    row["shortfall_charge"] /= day
-    row["attributable_shortfall_charge"] /= day
+    for name in ("shortfall_charge", "attributable_shortfall_charge", "inversion_charge"):
+        row[name] = None if row[name] is None else row[name] / day
     row["windows"] = row["windows"][:: max(1, len(row["windows"]) // 400)]
     return row
 
@@ -199,14 +201,14 @@ def _trial(
 
 
 def main() -> int:
-    """Run everything, each task in a process of its own."""
+    """Run everything on a process per core."""
     out, folder = Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else ""
     rows: list[dict[str, object]] = json.loads(out.read_text(encoding="utf-8")) if out.exists() else []
     done_before = {tuple(row[name] for name in KEY) for row in rows}
     todo = [task for task in tasks(folder) if tuple(getattr(task, name) for name in KEY) not in done_before]
-    with ProcessPoolExecutor(PROCESSES) as pool:
-        for number, done in enumerate(as_completed([pool.submit(run, task) for task in todo]), 1):
-            rows += done.result()
+    with sweep.workforce() as client:
+        for number, (_, made) in enumerate(sweep.swept(client, run, [(task,) for task in todo]), 1):
+            rows += made
             out.write_text(json.dumps(rows), encoding="utf-8")
             print(f"\r{number} of {len(todo)}", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)

@@ -28,9 +28,9 @@ KINDS = {
     "half-life": "Half-life of usage",
 }
 HEAD = (
-    "| policy | share | worst window | windows missed | of them starved | short | to blame | used "
-    "| mean wait, h | others' | slowdown | others' | writes/day |\n"
-    "|---|---|---|---|---|---|---|---|---|---|---|---|---|"
+    "| policy | share | worst window | windows missed | of them starved | short | to blame | inversions "
+    "| used | mean wait, h | others' | of its own machine | others' | slowdown | others' | writes/day |\n"
+    "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|"
 )
 
 
@@ -47,8 +47,10 @@ def page(rows: Sequence[Row]) -> str:
 
 EXPLANATION = """Means over draws, with the standard deviation of the share. *Short* is target x all charge -
 regional charge, summed over windows laid end to end, in days of the whole machine; *to blame* is the part of
-it that regional jobs waited for while the region ran below the floor. *Slowdown* is the mean bounded slowdown
-(10 s). [What this says](index.md)."""
+it that regional jobs waited for while the region ran below the floor. *Inversions* are charge that started
+for others while the window was below the floor and a regional job waited that fits in the same place. *Of its
+own machine*: the mean wait as a part of what the side waits alone on a machine of its size. *Slowdown* is the
+mean bounded slowdown (10 s). [What this says](index.md)."""
 
 
 def _cases(rows: Iterable[Row]) -> Iterator[list[Row]]:
@@ -64,21 +66,31 @@ def _table(case: list[Row]) -> list[str]:
     order = list(dict.fromkeys(row["policy"] for row in sorted(case, key=lambda row: row["seed"])))
     order.sort(key=lambda policy: not policy.startswith("floor"))
     by_policy = [[row for row in case if row["policy"] == policy] for policy in order]
-    return ["", f"**{name}**, {first['window']}, {seeds} draws", "", HEAD, *map(_line, by_policy)]
+    alone = {row["seed"]: row for row in case if row["policy"] == "partition:0.25"}
+    lines = [_line(rows, alone) for rows in by_policy]
+    return ["", f"**{name}**, {first['window']}, {seeds} draws", "", HEAD, *lines]
 
 
-def _line(rows: list[Row]) -> str:
+def _line(rows: list[Row], alone: dict[int, Row]) -> str:
     def average(name: str, *inner: str) -> float:
         return mean(_get(row, name, *inner) for row in rows)
+
+    def of_own(side: str) -> str:
+        waits = [(_get(row, side, "mean_seconds"), alone.get(row["seed"])) for row in rows]
+        parts = [
+            wait / _get(own, side, "mean_seconds") for wait, own in waits if own and own[side]["mean_seconds"]
+        ]
+        return f"{mean(parts):.2f}" if len(parts) == len(rows) else ""
 
     spread = stdev(row["delivered_share"] for row in rows) if len(rows) > 1 else 0.0
     cells = [
         rows[0]["policy"], f"{average('delivered_share'):.3f} ± {spread:.3f}",
         f"{average('min_window_share'):.3f}", f"{100 * average('violation_ratio'):.1f} %",
         f"{100 * average('starved_ratio'):.1f} %", f"{average('shortfall_charge'):.2f}",
-        f"{average('attributable_shortfall_charge'):.2f}", f"{100 * average('utilisation'):.1f} %",
+        f"{average('attributable_shortfall_charge'):.2f}", f"{average('inversion_charge'):.2f}",
+        f"{100 * average('utilisation'):.1f} %",
         f"{average('regional', 'mean_seconds') / 3600:.1f}",
-        f"{average('non_regional', 'mean_seconds') / 3600:.1f}",
+        f"{average('non_regional', 'mean_seconds') / 3600:.1f}", of_own("regional"), of_own("non_regional"),
         f"{average('regional', 'bounded_slowdown'):.1f}",
         f"{average('non_regional', 'bounded_slowdown'):.1f}", f"{average('writes_per_day'):.2f}",
     ]  # fmt: skip

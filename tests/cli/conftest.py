@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from slurm_ai_factory.core.records import HOUR, Association, Run, Size, Subject
 from slurm_ai_factory.ledger import open_ledger
+from tests.conftest import new_ledger
 from tests.saf import Saf
 
 RULES = """
@@ -70,19 +72,40 @@ def add_hours(saf: Saf, organisation: str, hours: str, *more: str) -> int:
     return int(saf.json("expertise", "add", *day, *HOURS, *more)["entry"])
 
 
-@pytest.fixture
-def books(ledger_url: str, tmp_path: Path) -> Saf:
-    """The product; charges are in cpu-seconds, and each account's are CPUS x DAYS x HOUR."""
+@pytest.fixture(scope="session")
+def days(postgresql: str) -> Iterator[str]:
+    """A ledger that has the days, to be copied."""
     at = today()
-    with open_ledger(ledger_url, "loop") as ledger:
-        tree = [Association(cluster="loop", account=one, parent=up, raw_shares=1) for one, up in TREE.items()]
-        ledger.intake.record_accounts(tree, at - 9 * 24 * HOUR)
-        ledger.intake.record_events([Size(at - 90 * 24 * HOUR, None, "cpu=40,node=1")], [], 1)
-        ledger.intake.record(_runs(at), at - 9 * 24 * HOUR, at, at=at)
+    with new_ledger(postgresql) as url:
+        with open_ledger(url, "loop") as ledger:
+            tree = [
+                Association(cluster="loop", account=one, parent=up, raw_shares=1) for one, up in TREE.items()
+            ]
+            ledger.intake.record_accounts(tree, at - 9 * 24 * HOUR)
+            ledger.intake.record_events([Size(at - 90 * 24 * HOUR, None, "cpu=40,node=1")], [], 1)
+            ledger.intake.record(_runs(at), at - 9 * 24 * HOUR, at, at=at)
+        yield url
+
+
+@pytest.fixture
+def ledger_url(postgresql: str, days: str) -> Iterator[str]:
+    """A ledger of the test's own, which has the days."""
+    with new_ledger(postgresql, days) as url:
+        yield url
+
+
+def saf_of(ledger_url: str, directory: Path) -> Saf:
+    """The product; charges are in cpu-seconds, and each account's are CPUS x DAYS x HOUR."""
     env = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    saf = Saf(tmp_path, env, ledger_url)
+    saf = Saf(directory, env, ledger_url)
     saf.configure("promise", RULES, window="rolling:7d")
     return saf
+
+
+@pytest.fixture
+def books(ledger_url: str, tmp_path: Path) -> Saf:
+    """The product on a ledger of the test's own."""
+    return saf_of(ledger_url, tmp_path)
 
 
 def _runs(at: int) -> list[Run]:

@@ -7,7 +7,6 @@ import gzip
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ pytest.importorskip("numba", reason="the extra 'simulate' is not installed")
 from slurm_ai_factory.cli.simulate.trial import trial_of
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.records import HOUR
-from tests import schemas
+from tests import loaded, schemas
 from tests.cli.conftest import CPUS, DAYS, today
 from tests.cli.ledger.test_verify import change
 from tests.saf import Saf
@@ -58,12 +57,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 def _saf(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    argv = [sys.executable, "-m", "slurm_ai_factory", "simulate", *arguments]
     env = {key: value for key, value in os.environ.items() if not key.startswith("SAF_")}
-    root = str(Path(__file__).parents[2])
-    return subprocess.run(
-        argv, cwd=folder, env=env | {"PYTHONPATH": root}, capture_output=True, text=True, timeout=300
-    )
+    return loaded.run(("simulate", *arguments), cwd=folder, env=env, timeout=300)
 
 
 def _json(folder: Path, *arguments: str) -> Any:
@@ -76,7 +71,7 @@ def _json(folder: Path, *arguments: str) -> Any:
     ("log", "sides", "more", "jobs", "share"),
     [
         ("log.csv", "sides.csv", ["--capacity", "8"], 3, 0.5),
-        ("jobs.txt", "sides.csv", ["--capacity", "4", "--resource", "gpu"], 2, 0.5),
+        ("jobs.txt", "sides.csv", ["--capacity", "4", "--resource", "gres/gpu"], 2, 0.5),
         ("log.swf", "groups.csv", ["--capacity", "8"], 8, 0.5),
     ],
 )
@@ -96,8 +91,9 @@ def test_the_keys_are_those_of_the_contract(folder: Path) -> None:
     assert [policy["policy"] for policy in found["policies"]] == ["floor", "static:0.25"]
     assert set(found["policies"][0]) == {
         "policy", "delivered_share", "min_window_share", "violation_ratio", "starved_ratio",
-        "shortfall_charge", "attributable_shortfall_charge", "utilisation", "wait_mean_seconds",
-        "wait_p95_seconds", "bounded_slowdown_mean", "writes_per_day",
+        "shortfall_charge", "attributable_shortfall_charge", "inversion_charge", "utilisation",
+        "wait_mean_seconds", "wait_p95_seconds", "bounded_slowdown_mean", "wait_of_own_machine",
+        "slowdown_of_own_machine", "writes_per_day",
     }  # fmt: skip
     assert set(found["policies"][0]["wait_mean_seconds"]) == {"regional", "non_regional"}
 
@@ -114,6 +110,44 @@ def test_csv_has_the_figures_of_json(folder: Path) -> None:
     (row, *_) = csv.DictReader(_saf(folder, *run, "--csv").stdout.splitlines())
     assert (row["policy"], float(row["delivered_share"])) == ("floor", first["delivered_share"])
     assert float(row["wait_mean_seconds_regional"]) == first["wait_mean_seconds"]["regional"]
+
+
+def test_each_side_is_compared_with_a_machine_of_its_own_that_is_replayed_once(folder: Path) -> None:
+    run = ("--workload", "scenario:tiny", "--policy", "static:0.25", "--policy", "partition:0.250")
+    shared, alone = _json(folder, *run)["policies"]
+    waits = [row["wait_mean_seconds"]["regional"] for row in (shared, alone)]
+    assert shared["wait_of_own_machine"]["regional"] == pytest.approx(waits[0] / waits[1])
+    assert alone["wait_of_own_machine"] == alone["slowdown_of_own_machine"] == {
+        "regional": 1, "non_regional": 1,
+    }  # fmt: skip
+    said = _saf(folder, *run).stdout
+    assert f"static:0.25: the region waits {waits[0] / waits[1]:.2f} of what it would on a machine of" in said
+
+
+def test_padding_adds_a_row_for_each_policy(folder: Path) -> None:
+    found = _json(folder, "--workload", "scenario:tiny", "--policy", "oracle", "--padding", "2")
+    assert [row["policy"] for row in found["policies"]] == ["oracle", "oracle, padding 2"]
+    assert found["policies"][0]["wait_mean_seconds"] != found["policies"][1]["wait_mean_seconds"]
+
+
+def test_a_weighted_sum_is_a_resource_and_a_partial_quarter_is_not_judged(folder: Path) -> None:
+    run = (
+        "--workload",
+        "jobs.txt",
+        "--regional",
+        "sides.csv",
+        "--resource",
+        "0.25*cpu+gres/gpu",
+        "--capacity",
+        "4",
+    )
+    found = _json(folder, *run, "--window", "quarter")
+    assert (found["resource"], found["partial_windows"]) == ("0.25*cpu+1*gres/gpu", 1)
+    assert found["policies"][0]["min_window_share"] is None
+    assert (
+        "1 partial window at the ends of the workload left out; there is no"
+        in _saf(folder, *run, "--window", "quarter").stdout
+    )
 
 
 def test_the_table_and_the_picture(folder: Path) -> None:
@@ -141,7 +175,21 @@ def test_the_table_and_the_picture(folder: Path) -> None:
         (["--workload", "scenario:tiny", "--window", "week"], 2, "'week' is not a window"),
         (["--workload", "scenario:tiny", "--half-life", "long"], 2, "--half-life: 'long' is not a duration"),
         (["--workload", "scenario:tiny", "--plot", "shares.doc"], 2, "ends in none of .png, .svg, .pdf"),
-        (["--workload", "log.csv", "--regional", "sides.csv", "--capacity", "2"], 2, "none fits on 2"),
+        (
+            ["--workload", "log.csv", "--regional", "sides.csv", "--capacity", "2"],
+            2,
+            "no job of log.csv fits on 2 cpu",
+        ),
+        (
+            ["--workload", "scenario:tiny", "--resource", "gpu"],
+            2,
+            "--resource: no log has 'gpu': use cpu, gres/gpu",
+        ),
+        (
+            ["--workload", "scenario:tiny", "--resource", "cpu+gres/gpu"],
+            2,
+            "scenario:tiny needs any gres/gpu",
+        ),
         (["--workload", "ledger:2026-02-01..2026-01-01"], 1, "no configuration found"),
     ],
 )
@@ -193,7 +241,7 @@ def test_the_steps_of_a_dump_are_not_counted(folder: Path) -> None:
 
 def test_gpus_that_are_told_with_their_type_only_are_counted(folder: Path) -> None:
     dump = _dump(range(40), "cpu=4,gres/gpu=2,node=1", "cpu=4,gres/gpu:a100=2,node=1")
-    found, said = _of_dump(folder, dump, "gpu")
+    found, said = _of_dump(folder, dump, "gres/gpu")
     assert (found["workload"]["jobs"], found["workload"]["regional_demand_share"]) == (40, 0.25)
     assert (found["left_out"], said) == ([], "")
 
@@ -202,7 +250,7 @@ def test_gpus_that_are_told_with_their_type_only_are_counted(folder: Path) -> No
     ("odd", "resource", "cause", "charge", "told"),
     [
         ("cpu=32,node=1", "cpu", "larger than the machine (16 cpu)", 5 * 32 * 600, "26.7 cpu-hours"),
-        ("cpu=4,node=1", "gpu", "no gpu", 0, "0.0 gpu-hours"),
+        ("cpu=4,node=1", "gres/gpu", "no gres/gpu", 0, "0.0 gres/gpu-hours"),
         (
             "mem=4G", "cpu", "ran, but has no count of cpus, gpus or nodes (in sacct: AllocTRES)", None,
             "charge unknown",

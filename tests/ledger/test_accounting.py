@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from slurm_ai_factory.core import charge, tres
@@ -30,6 +30,7 @@ from slurm_ai_factory.core.rules.classify import Beneficiary, Rule, Rules
 from slurm_ai_factory.core.tres import Resource
 from slurm_ai_factory.errors import SlurmError
 from slurm_ai_factory.ledger import Ledger, ReadResult, intake, ledger_of, open_ledger
+from tests.ledger.generated import histories_in_one_ledger, in_one_ledger
 
 T0 = charge.day_of(1_800_000_000)
 NOW = T0 + 2 * DAY
@@ -131,7 +132,7 @@ def record(
     return ledger.intake.record(read, T0, until if now else until - 1, at=until)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@histories_in_one_ledger
 @given(history=histories(), data=st.data())
 def test_hourly_usage_is_the_last_told_runs_put_into_their_hours(
     ledger_url: str, history: list[list[Run]], data: st.DataObject
@@ -147,7 +148,7 @@ def test_hourly_usage_is_the_last_told_runs_put_into_their_hours(
         assert entries(ledger) == expected(last.values())
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@histories_in_one_ledger
 @given(history=histories(), as_of=st.integers(T0, NOW + HOUR))
 def test_a_measurement_from_the_ledger_is_the_sum_over_its_runs(
     ledger_url: str, history: list[list[Run]], as_of: Instant
@@ -168,7 +169,7 @@ def test_a_measurement_from_the_ledger_is_the_sum_over_its_runs(
     assert measured.unclassified_charge == _sum(others, window, as_of)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@histories_in_one_ledger
 @given(history=histories(), data=st.data())
 def test_any_earlier_measurement_can_be_made_again(
     ledger_url: str, history: list[list[Run]], data: st.DataObject
@@ -472,7 +473,7 @@ def test_gaps_are_what_no_read_has_covered(ledger: Ledger) -> None:
     assert ledger.accounting.gaps(12, 28) == []
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@histories_in_one_ledger
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(1, 20), st.integers(0, 60), st.integers(0, 60))))
 def test_what_was_never_read_of_an_interval_is_known_to_the_second(
     ledger_url: str, steps: list[tuple[int, int, int, int]]
@@ -503,7 +504,7 @@ LABELS = (
 )  # fmt: skip
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@in_one_ledger
 @given(st.sampled_from(LABELS) | st.from_regex(r"7_\[[0-9,:%-]{0,12}\]?", fullmatch=True))
 def test_the_ledger_counts_the_tasks_of_an_array_as_the_core_does(ledger: Ledger, label: str) -> None:
     (found,) = ledger.store.connection.execute("SELECT tasks(%s)", [label]).fetchone() or (None,)

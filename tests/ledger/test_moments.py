@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from slurm_ai_factory import question
 from slurm_ai_factory.config import parse_config
 from slurm_ai_factory.core.measure.share import SortedRun
-from slurm_ai_factory.core.records import DAY, Instant, Run
+from slurm_ai_factory.core.records import DAY, HOUR, Instant, Run, Window
 from slurm_ai_factory.ledger import Classified, Ledger, open_ledger
 from slurm_ai_factory.question import Question
 from tests.ledger.test_accounting import ALL, NOW, RULES, T0, WEIGHTS, ended, measure, record, running
@@ -81,3 +82,14 @@ def test_of_a_run_that_one_read_tells_twice_the_last_counts(ledger: Ledger) -> N
     for at, seconds in enumerate([(100, 200), (100, 200), (200, 100), (100,), (200,)]):
         record(ledger, told(*seconds), NOW + at)
         assert measure(ledger, ALL, NOW).total_charge == seconds[-1]
+
+
+def test_usage_remembers_the_hours_before_a_young_window_if_all_of_them_were_read(ledger: Ledger) -> None:
+    """The window is two hours old, and usage goes back four half-lives of an hour each."""
+    record(ledger, [ended(1, seconds=3 * HOUR)], NOW, now=True)
+    window = Window("young", T0 + 2 * HOUR, T0 + DAY)
+    young = replace(asked(ledger, T0 + 4 * HOUR), window=window)
+    hours = young.remembered(HOUR)
+    assert [(hour.at, hour.total) for hour in hours] == [(T0, HOUR), (T0 + HOUR, HOUR)]
+    assert young.remembered(HOUR // 2) == ()
+    assert young.remembered(2 * HOUR) == ()  # nothing before T0 was ever read

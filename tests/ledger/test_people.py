@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from psycopg.sql import SQL, Identifier
 
@@ -24,6 +24,7 @@ from slurm_ai_factory.ledger import Ledger, open_ledger
 from slurm_ai_factory.ledger.privacy import PERSONAL
 from slurm_ai_factory.ledger.publishing import FingerprintSpan
 from tests.conftest import by_hand
+from tests.ledger.generated import in_one_ledger
 from tests.ledger.test_accounting import ALL, NOW, RULES, T0, ended, measure, record, running
 from tests.ledger.test_privacy import books
 
@@ -268,7 +269,7 @@ def test_every_column_of_who_and_why_is_known_as_personal(ledger: Ledger) -> Non
     assert set(rows) - listed == words | decided
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@in_one_ledger
 @given(
     told=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20),
     salt=st.uuids(),
@@ -291,7 +292,7 @@ def test_a_name_is_found_as_a_whole_word(ledger: Ledger, text: str, named: bool)
     assert found is named
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@in_one_ledger
 @given(name=st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=8))
 def test_a_name_of_any_characters_is_found_between_blanks(ledger: Ledger, name: str) -> None:
     row = ledger.store.connection.execute("SELECT mentions(%s, %s)", (f"x {name} x", name)).fetchone()

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from slurm_ai_factory.core.programme.retention import Due
 from slurm_ai_factory.core.records import HOUR, Instant, Measurement, Rejected, Run, Subject
 from slurm_ai_factory.core.rules.classify import Beneficiary, Rule, Rules
 from slurm_ai_factory.ledger import Ledger, open_ledger, privacy
+from tests.ledger.generated import histories_in_one_ledger
 from tests.ledger.test_accounting import (
     ALL,
     NOW,
@@ -57,7 +58,7 @@ def pseudonymise(ledger: Ledger, before: Instant = NOW, keep: tuple[str, ...] = 
     return ledger.privacy.retain(Due(users=before), keep, at=AFTER, actor="officer")[:2]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@histories_in_one_ledger
 @given(history=histories(), before=st.integers(T0, NOW), batch=st.integers(1, 9))
 def test_no_total_of_any_time_changes(
     ledger_url: str, history: list[list[Run]], before: Instant, batch: int

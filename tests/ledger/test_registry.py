@@ -7,7 +7,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from slurm_ai_factory.core.measure import share
@@ -24,6 +24,7 @@ from slurm_ai_factory.core.tres import Resource
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import Ledger, open_ledger
 from tests.conftest import by_hand
+from tests.ledger.generated import histories_in_one_ledger
 from tests.ledger.test_accounting import (
     ALL,
     NOW,
@@ -87,7 +88,7 @@ def now_and_kept(ledger: Ledger) -> Sums:
 cuts = st.integers(1, 47).map(lambda hour: T0 + hour * HOUR)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@histories_in_one_ledger
 @given(told=st.lists(st.integers(1, 5).flatmap(runs), max_size=5, unique_by=lambda run: run.db_index),
        moved=cuts, joined=cuts, fraction=st.integers(1, 99))  # fmt: skip
 def test_the_sums_in_the_ledger_are_the_cores_own_split_by_dates_and_fractions(

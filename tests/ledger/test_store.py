@@ -58,7 +58,7 @@ def test_a_ledger_of_the_first_version_keeps_all_it_has(empty_url: str) -> None:
         assert ledger.accounting.parents() == {"root": None, "umcg": "root"}
         rules = ledger.rules_of((rule,), frozenset())
         (found,) = ledger.classified(rules).usage_by_hour(Window("w", 0, 3600), 3600, {"cpu": 1})
-        assert found == (0, "regional", 400, 0)
+        assert tuple(found) == (0, "regional", 400, 0, "")
         ledger.intake.record_accounts([], 1)
 
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 
 from slurm_ai_factory import config as configuration
 from slurm_ai_factory import question
@@ -18,6 +18,7 @@ from slurm_ai_factory.core.tres import Resource
 from slurm_ai_factory.ledger import Ledger, open_ledger
 from tests.conftest import by_hand
 from tests.core.programme.test_terms import FIRST, MIDNIGHTS, day, later_terms
+from tests.ledger.generated import histories_in_one_ledger
 
 CONFIG = configuration.parse_config('[cluster]\nname = "c"\n', "saf.toml")
 
@@ -42,7 +43,7 @@ def test_a_term_wants_a_first_one(ledger: Ledger) -> None:
     assert ledger.promise_terms.rows() == []
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@histories_in_one_ledger
 @given(later_terms)
 def test_a_term_comes_back_as_it_was_recorded(ledger: Ledger, term: Term) -> None:
     with ledger.store.connection.transaction(force_rollback=True):

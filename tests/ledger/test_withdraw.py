@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 
 from slurm_ai_factory.core.records import DAY, HOUR, Instant, Outage, Run, Size, Window
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import Ledger, open_ledger
+from tests.ledger.generated import histories_in_one_ledger
 from tests.ledger.test_accounting import (
     NOW,
     T0,
@@ -32,7 +33,7 @@ def named(cluster: str, read: list[Run]) -> list[Run]:
     return [one._replace(subject=one.subject._replace(cluster=cluster)) for one in read]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@histories_in_one_ledger
 @given(right=histories(), wrong=histories())
 def test_the_ledger_is_what_it_was_before_whatever_the_wrong_reads_told(
     ledger_url: str, right: list[list[Run]], wrong: list[list[Run]]

@@ -21,7 +21,7 @@ from tests.cluster.slurm import wait_until
 from tests.conftest import new_ledger
 from tests.docs.markdown import ROOT
 from tests.monitor import prometheus as real
-from tests.monitor.life import held, living
+from tests.monitor.life import held, living, promise_more
 from tests.monitor.model import DAY
 from tests.monitor.prometheus import Prometheus
 
@@ -53,6 +53,7 @@ class Served:
 @pytest.fixture(scope="session")
 def lived(postgresql: str) -> Iterator[Lived]:
     with new_ledger(postgresql) as url, living(url, time.perf_counter) as life:
+        promise_more(life.site.config, life.site.ledger)
         life.live(9 * 4, 6 * HOUR)
         life.live(3 * 8, 3 * HOUR)
         life.live(24, HOUR)

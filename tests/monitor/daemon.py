@@ -21,7 +21,7 @@ from slurm_ai_factory.ledger import open_ledger
 from slurm_ai_factory.monitor.board import Board
 from slurm_ai_factory.slurm import Slurm
 from slurm_ai_factory.steps.site import Site
-from tests.monitor.life import configuration
+from tests.monitor.life import configuration, promise_more
 from tests.monitor.model import CLUSTER, Model
 
 EAGER = """
@@ -50,6 +50,7 @@ def main(url: str, period: str) -> None:
     @contextmanager
     def site(config: Config) -> Iterator[Site]:
         with open_ledger(url, CLUSTER) as ledger:
+            promise_more(config, ledger)
             yield Site(config, cast("Slurm", model), ledger, lambda: model.now, time.sleep, "saf@model")
 
     def load() -> Config:

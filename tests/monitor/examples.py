@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from slurm_ai_factory.core.control.lever import Reach
 from slurm_ai_factory.core.measure.share import Group
-from slurm_ai_factory.core.records import HOUR, Decision, Hour, Measurement, Window
+from slurm_ai_factory.core.records import HOUR, Bound, Decision, Further, Hour, Measurement, Window
 from slurm_ai_factory.core.rules.classify import Beneficiary
 from slurm_ai_factory.core.tres import Resource
 from slurm_ai_factory.monitor.board import Board, Done, Shown, Steered
@@ -33,6 +33,13 @@ def measurement(share: float = 0.3, days: int = 30, **changes: Any) -> Measureme
         "hours": hours,
     }  # fmt: skip
     return Measurement(**values | changes)
+
+
+FURTHER = (
+    Further(measurement(0.6, promise="care", share_of="promise:region", target_share=0.5), 0.01),
+    Further(measurement(0.23, promise="industry", bound=Bound.CAP, target_share=0.2), 0.0),
+)
+"""A floor that is a part of the first promise and is above it, and a cap that is exceeded so far."""
 
 
 def shown(**changes: Any) -> Shown:

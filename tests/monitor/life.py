@@ -13,13 +13,15 @@ from typing import cast
 
 from slurm_ai_factory import cycle
 from slurm_ai_factory.config import Config, parse_config
-from slurm_ai_factory.ledger import open_ledger
+from slurm_ai_factory.core.programme.terms import nothing_before
+from slurm_ai_factory.core.records import Bound
+from slurm_ai_factory.ledger import Ledger, open_ledger
 from slurm_ai_factory.monitor.board import Board
 from slurm_ai_factory.monitor.metrics import Exposition
 from slurm_ai_factory.slurm import Slurm
 from slurm_ai_factory.steps import showing
 from slurm_ai_factory.steps.site import Laps, Site
-from tests.monitor.model import CLUSTER, Model
+from tests.monitor.model import CLUSTER, START, Model
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 TARGET = 'instance="127.0.0.1:9810",job="saf"'
@@ -141,6 +143,18 @@ def living(url: str, watch: Callable[[], float], config: Config | None = None) -
     with open_ledger(url, CLUSTER) as ledger:
         site = Site(config, cast("Slurm", model), ledger, lambda: model.now, _never_wait, "saf@model")
         yield Life(site, model, Board(CLUSTER), watch)
+
+
+def promise_more(config: Config, ledger: Ledger) -> None:
+    """A floor for the national account and a cap for business, from the beginning of the model's time."""
+    first = config.first_term(START, "saf@model")
+    ledger.promise_terms.begin(first)
+    for name, bound, share, key, accepted in (
+        ("national", Bound.FLOOR, 0.4, "account_subtree", "national"),
+        ("industry", Bound.CAP, 0.3, "category", "business"),
+    ):
+        new = replace(first, promise=name, bound=bound, share=share, who={key: (accepted,)}, since=START)
+        assert ledger.promise_terms.record(new, nothing_before(new)) == ()
 
 
 def _never_wait(_seconds: float) -> None:

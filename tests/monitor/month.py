@@ -32,6 +32,12 @@ INSTANTS = (at("2027-03-25T12:00"), at("2027-04-01T04:00"), at("2027-04-04T12:00
 OTHER = 'instance="b",job="saf"'
 HOLDS = {"roll": ("no_decay", "clock", "blind"), "cal": ("standby", "answers_differ", "paused")}
 CAUSES = ("ledger", "slurm", "machine")
+FOUND = {
+    "floor": ("open", "met", "missed_demand", "missed_starved"),
+    "cap": ("open", "kept", "exceeded_idle", "exceeded"),
+}
+EXCEEDED = ("kept", "exceeded", "exceeded_idle")
+"""The verdict on the cap."""
 MODES = ("observe", "advise", "enforce")
 
 
@@ -160,14 +166,31 @@ def gauges(m: Moment) -> Iterator[tuple[str, str, float | None]]:
             labels = f'{of_window},beneficiary="regional",{label}="{name[0]}",name="{name}"'
             yield f"saf_{label}_delivered_resource_seconds", labels, part * m.in_window(regional)
     verdict = "open" if not m.rolls else "missed_starved"
-    for word in ("open", "met", "missed_demand", "missed_starved"):
+    for word in FOUND["floor"]:
         yield "saf_verdict", f'{of_window},verdict="{word}"', int(word == verdict)
+    yield from promised(m, of_window, verdict)
     yield "saf_resource_info", f'{resource},name="cores"', 1
     yield "saf_regional_running_resources", resource, regional((m.now - BEGIN) // HOUR)
     yield "saf_regional_pending_resources", resource, (40, 0, 50)[m.phase]
     yield "saf_queue_demand_resources", f'{resource},beneficiary="regional"', 30 + m.phase
     yield from counters(m, resource)
     yield from states(m)
+
+
+def promised(m: Moment, of_window: str, verdict: str) -> Iterator[tuple[str, str, float]]:
+    """The promise to the region, and two others: a cap that is exceeded for a while, and a floor."""
+    at_risk = int(m.rolls and m.share < m.target)
+    for name, bound, target, share, risk, found in (
+        ("region", "floor", m.target, m.share, at_risk, verdict),
+        ("industry", "cap", 0.2, (0.1, 0.3, 0.2)[m.phase], int(m.phase == 1), EXCEEDED[m.phase]),
+        ("national", "floor", 0.5, 0.6, int(m.phase == 0), "open"),
+    ):
+        labels = f'{of_window},promise="{name}",bound="{bound}",share_of="delivered"'
+        yield "saf_promise_share_ratio", labels, share
+        yield "saf_promise_target_ratio", labels, target
+        yield "saf_promise_at_risk", labels, risk
+        for word in FOUND[bound]:
+            yield "saf_promise_verdict", f'{labels},verdict="{word}"', int(word == found)
 
 
 def counters(m: Moment, resource: str) -> Iterator[tuple[str, str, float]]:

@@ -35,6 +35,7 @@ text-align:center;color:#8e929b;font-size:12px}
 svg{position:absolute;left:0;top:26px}text{fill:#9fa2aa;font-size:10.5px}
 .bar{display:grid;grid-template-columns:max-content 1fr max-content;gap:3px 10px;
 padding:6px 10px;align-items:center}
+td,th{padding:3px 10px;text-align:left;font-weight:400;font-size:12px}th{color:#8e929b}
 .bar div{background:#22252b;height:14px}.bar div b{display:block;height:14px}
 """
 
@@ -77,11 +78,29 @@ class Sheet:
         """What a panel shows; its own words when there is nothing."""
         if panel["type"] == "text":
             return f'<div class="text">{_markdown(panel["options"]["content"])}</div>'
+        if panel["type"] == "table":
+            return self._table(panel)
         found = [(name, series) for target in panel["targets"] for name, series in self.series(target)]
         if not found:
             return f'<div class="none">{escape(panel["fieldConfig"]["defaults"].get("noValue", ""))}</div>'
         kinds = {"stat": _stat, "bargauge": _bars, "timeseries": self._lines, "state-timeline": self._states}
         return kinds[panel["type"]](panel, found, width, height)
+
+    def _table(self, panel: dict[str, Any]) -> str:
+        """Rows by their labels, as Grafana merges and renames the queries of the panel."""
+        heads = panel["transformations"][1]["options"]["renameByName"]
+        rows: dict[tuple[tuple[str, str], ...], dict[str, float]] = {}
+        for target in panel["targets"]:
+            for one in self.ask(target):
+                cells = rows.setdefault(tuple(sorted(one["metric"].items())), {})
+                cells[f"Value #{target['refId']}"] = float(one["value"][1])
+        if not rows:
+            return f'<div class="none">{escape(panel["fieldConfig"]["defaults"].get("noValue", ""))}</div>'
+        lines = "".join(
+            f"<tr>{''.join(f'<td>{_cell(panel, head, dict(key) | cells)}' for head in heads)}"
+            for key, cells in rows.items()
+        )
+        return f"<table><tr>{''.join(f'<th>{escape(head)}' for head in heads.values())}{lines}</table>"
 
     def series(self, target: dict[str, Any]) -> Iterator[tuple[str, list[tuple[float, float]]]]:
         """(name, points) of a query; one point where it is an instant one."""
@@ -212,6 +231,26 @@ def _bars(panel: dict[str, Any], found: Any, _width: float, _height: float) -> s
         for name, points in found
     )
     return f'<div class="bar">{rows}</div>'
+
+
+def _cell(panel: dict[str, Any], head: str, row: dict[str, Any]) -> str:
+    """A cell in its column's unit, or as the word that it stands for; empty where the row has none."""
+    found = row.get(head, "")
+    if not isinstance(found, float):
+        return escape(found)
+    name = panel["transformations"][1]["options"]["renameByName"][head]
+    properties = {
+        one["id"]: one["value"]
+        for override in panel["fieldConfig"]["overrides"]
+        if override["matcher"]["options"] == name
+        for one in override["properties"]
+    }
+    words = {
+        value: word["text"]
+        for each in properties.get("mappings", [])
+        for value, word in each["options"].items()
+    }
+    return escape(words.get(f"{found:g}") or shown(found, properties["unit"], None))
 
 
 def _top(found: Any, custom: dict[str, Any], *, stacked: bool) -> float:

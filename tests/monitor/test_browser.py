@@ -24,6 +24,7 @@ STATES = {
     "fresh": Board("c"),
     "failed": examples.failed(),
     "held": examples.held("no_account"),
+    "promised": examples.complete(further=examples.FURTHER),
     "standby": examples.standby(),
 }
 
@@ -55,18 +56,16 @@ def test_the_page_is_quiet_and_alone(
     assert requested(log, "http://127.0.0.1") == {f"{address}?lang={CODES[scheme]}"}
 
 
-@pytest.mark.usefixtures("pictures")
 @pytest.mark.parametrize("code", LANGUAGES)
 @pytest.mark.parametrize("size", SIZES)
-def test_nothing_lies_beside_the_page(lived: Lived, tmp_path: Path, size: str, code: str) -> None:
+def test_nothing_lies_beside_the_page(address: str, seen: browser.Chromium, size: str, code: str) -> None:
     """In Dutch the names of figures are longer; they used to push the figures off a phone."""
-    file = tmp_path / "page.html"
-    file.write_text(page.status_html(lived.board, lived.now, code=code), encoding="utf-8")
+    seen.open(f"{address}?lang={code}", SIZES[size][0])
     script = (
-        "answer([...document.querySelectorAll('main *')].filter(e => !e.closest('svg') && "
-        "e.getBoundingClientRect().right > document.documentElement.clientWidth).map(e => e.textContent))"
+        "[...document.querySelectorAll('main *')].filter(e => !e.closest('svg') && "
+        "e.getBoundingClientRect().right > document.documentElement.clientWidth).map(e => e.textContent)"
     )
-    assert browser.asked(file, script, *SIZES[size]) == []
+    assert seen.run(script) == []
 
 
 def requested(log: Path, site: str) -> set[str]:
@@ -98,15 +97,15 @@ def test_other_states_are_drawn(pictures: Path, state: str) -> None:
 
 @pytest.mark.parametrize("view", browser.VIEWS, ids=lambda view: f"{view[0]}-{view[3]}")
 def test_axe_finds_nothing_wrong(
-    address: str, seen: browser.Chromium, view: tuple[str, int, str, str]
+    address: str, axe: browser.Chromium, view: tuple[str, int, str, str]
 ) -> None:
     _, width, media, scheme = view
-    seen.open(address, width, media=media, scheme=scheme)
-    assert seen.violations() == []
+    axe.open(address, width, media=media, scheme=scheme)
+    assert axe.violations() == []
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_axe_finds_nothing_wrong_in_other_states(seen: browser.Chromium, state: str) -> None:
+def test_axe_finds_nothing_wrong_in_other_states(axe: browser.Chromium, state: str) -> None:
     board = STATES[state]
     with serving(
         "127.0.0.1:0",
@@ -114,8 +113,8 @@ def test_axe_finds_nothing_wrong_in_other_states(seen: browser.Chromium, state: 
         Exposition(board).text,
         {},
     ) as web:
-        seen.open(f"http://127.0.0.1:{web.port}/", 1280)
-        assert seen.violations() == []
+        axe.open(f"http://127.0.0.1:{web.port}/", 1280)
+        assert axe.violations() == []
 
 
 @pytest.mark.usefixtures("pictures")

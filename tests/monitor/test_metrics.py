@@ -13,7 +13,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from slurm_ai_factory.core.control.reasons import HOLDS
 from slurm_ai_factory.core.measure.share import Group
 from slurm_ai_factory.core.measure.tally import Tallied, Tally
-from slurm_ai_factory.core.records import HOUR
+from slurm_ai_factory.core.records import FLOOR_VERDICTS, HOUR, Further
 from slurm_ai_factory.core.rules.classify import Beneficiary
 from slurm_ai_factory.core.tres import Resource
 from slurm_ai_factory.monitor import page
@@ -25,12 +25,14 @@ from tests.monitor.life import OPENMETRICS, living
 from tests.monitor.prometheus import promtool, unavailable
 
 BOUNDED = {
-    "account", "beneficiary", "category", "cause", "cluster", "le", "mode", "name", "outcome", "phase",
-    "reason", "resource", "sector", "status", "verdict", "version", "window",
+    "account", "beneficiary", "bound", "category", "cause", "cluster", "le", "mode", "name", "outcome",
+    "part", "phase", "promise", "reason", "resource", "sector", "share_of", "status", "verdict", "version",
+    "window",
 }  # fmt: skip
 STATES = {
     "fresh": Board("c"),
     "complete": examples.complete(),
+    "promised": examples.complete(further=examples.FURTHER),
     "held": examples.held("no_account"),
     "failed": examples.failed(),
     "failed at first": examples.failed(before=False),
@@ -108,6 +110,48 @@ def test_one_verdict_and_one_mode_are_in_force() -> None:
     for family in ("saf_verdict", "saf_mode"):
         assert sum(value for name, value in found.items() if name.startswith(f"{family}{{")) == 1
     assert found["saf_mode{c,enforce}"] == 1
+
+
+def test_each_promise_has_its_series_and_the_verdicts_of_its_bound() -> None:
+    found = samples(examples.complete(further=examples.FURTHER))
+    cap, floor, first = (
+        f"c,{name},2027Q1,gres/gpu"
+        for name in ("industry,cap,delivered", "care,floor,promise:region", "region,floor,delivered")
+    )
+    assert {name: value for name, value in found.items() if cap in name} == {
+        f"saf_promise_share_ratio{{{cap}}}": pytest.approx(0.23),
+        f"saf_promise_target_ratio{{{cap}}}": 0.2,
+        f"saf_promise_at_risk{{{cap}}}": 1,
+        f"saf_promise_charge_resource_seconds{{{cap},mine}}": 0.23 * 30 * examples.DAY * 100,
+        f"saf_promise_charge_resource_seconds{{{cap},all}}": 30 * examples.DAY * 100,
+        f"saf_promise_verdict{{{cap},kept}}": 0,
+        f"saf_promise_verdict{{{cap},exceeded_idle}}": 0,
+        f"saf_promise_verdict{{{cap},exceeded}}": 0,
+        f"saf_promise_verdict{{{cap},open}}": 1,
+    }
+    assert found[f"saf_promise_share_ratio{{{floor}}}"] == pytest.approx(0.6)
+    assert found[f"saf_promise_share_ratio{{{first}}}"] == pytest.approx(0.3)
+    for promise in (floor, first):
+        verdicts = [name for name in found if name.startswith(f"saf_promise_verdict{{{promise}")]
+        assert [name.rpartition(",")[2] for name in verdicts] == [f"{v}}}" for v in FLOOR_VERDICTS]
+
+
+def test_further_promises_change_no_series_of_the_first() -> None:
+    alone, beside = samples(examples.complete()), samples(examples.complete(further=examples.FURTHER))
+    assert alone == {name: value for name, value in beside.items() if name in alone}
+    assert all(name.startswith("saf_promise_") for name in beside.keys() - alone.keys())
+    verdicts = [name for name in beside if name.startswith("saf_verdict{")]
+    assert len(verdicts) == len(FLOOR_VERDICTS)
+
+
+def test_a_share_of_an_unknown_capacity_is_left_out_and_never_zero() -> None:
+    m = examples.measurement(promise="care", share_of="capacity", capacity=None, total_charge=0)
+    found = samples(examples.complete(further=(Further(m, 0.01),)))
+    of = "c,care,floor,capacity,2027Q1,gres/gpu"
+    assert f"saf_promise_charge_resource_seconds{{{of},mine}}" in found
+    assert f"saf_promise_charge_resource_seconds{{{of},all}}" not in found
+    assert f"saf_promise_share_ratio{{{of}}}" not in found
+    assert found[f"saf_promise_verdict{{{of},open}}"] == 1
 
 
 def test_the_parts_of_the_charge_add_up() -> None:

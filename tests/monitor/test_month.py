@@ -49,6 +49,8 @@ RULES: dict[str, Callable[[int], list[float]]] = {
     "SafUnreadHours": only(1, 7200, 7200),
     "SafUnclassified": both(lambda m: m.in_window(SIDES["unclassified"]) / m.in_window(*SIDES.values())),
     "SafUnknownAccounts": only(2, 2, 2),
+    "SafPromiseAtRisk": only(0, 1, 1),
+    "SafCapExceeded": only(1, 1, 1),
     "SafHolds": only(0, 1),
     "SafClock": only(1, 1),
     "SafRights": only(2, 1),
@@ -124,6 +126,9 @@ PROMISE: dict[str, Expected] = {
         lambda m: [max(0.0, m.target * m.in_window(*SIDES.values()) - m.in_window(regional)) / HOUR],
     "What the region missed, in resource-hours: starved in the last 24 hours":
         lambda m: [total(m.now - DAY, m.now, starved) / HOUR],
+    "Promises: promised": lambda m: [m.target, 0.2, 0.5],
+    "Promises: delivered": lambda m: [m.share, (0.1, 0.3, 0.2)[m.phase], 0.6],
+    "Promises: verdict": lambda m: [6.0 if m.rolls else 1.0, (3.0, 7.0, 5.0)[m.phase], 1.0],
     "By category, of all charge: {{name}}": PARTS,
     "By sector, of all charge: {{name}}": PARTS,
 }  # fmt: skip

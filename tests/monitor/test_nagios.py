@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from slurm_ai_factory.core.control.reasons import HOLDS
 from slurm_ai_factory.core.measure.assessment import assess
-from slurm_ai_factory.core.records import Measurement, Verdict, Window
+from slurm_ai_factory.core.records import HOUR, Bound, Further, Hour, Measurement, Verdict, Window
 from slurm_ai_factory.language import language
 from slurm_ai_factory.monitor.nagios import ServiceState, performance_data, service_check, service_line
 from tests.core.measure.test_assessment import any_measurement, demand
@@ -21,6 +21,8 @@ from tests.monitor.examples import DAY, NOW, SINCE, measurement
 MARGIN = 0.01
 ENGLISH = language("en", ZoneInfo("Europe/Amsterdam"))
 ROLLING = Window("rolling:30d", SINCE, NOW, rolling=True)
+WANTED = tuple(Hour(SINCE + n * HOUR, 2.3e5, 1e6, 0.0, 1e6, 0.0, 1e6) for n in range(720))
+"""Hours in which others waited for what a cap of 0.2 left to them."""
 FIGURE = r"\w+=-?[\d.]+(%|s)(;[\d.]*:?){4}"
 LINE = re.compile(rf"SAF (OK|WARNING|CRITICAL|UNKNOWN) - [^|\n]+( \| {FIGURE}( {FIGURE})*)?")
 
@@ -53,16 +55,39 @@ def hold(reason: str) -> dict[str, Any]:
 def test_the_state_is_that_of_the_worst_problem(
     m: Measurement, holds: list[dict[str, Any]], state: str, words: str
 ) -> None:
-    reached, text = service_check(m, MARGIN, holds, ENGLISH)
+    reached, text = service_check([Further(m, MARGIN)], holds, ENGLISH)
     line = service_line(reached, text, performance_data(m, MARGIN, m.as_of + 60, 1800))
     assert line.startswith(f"SAF {state} - ")
     assert words in line
     assert LINE.fullmatch(line), line
 
 
+@pytest.mark.parametrize(
+    ("share", "changes", "state"),
+    [
+        (0.6, {"bound": Bound.FLOOR, "target_share": 0.5}, "OK"),
+        (0.4, {"bound": Bound.FLOOR, "target_share": 0.5, "window": ROLLING}, "WARNING"),
+        (0.15, {}, "OK"),
+        (0.23, {}, "WARNING"),
+        (0.23, {"window": ROLLING}, "OK"),
+        (0.23, {"window": ROLLING, "hours": WANTED}, "WARNING"),
+        (0.23, {"share_of": "capacity", "capacity": None, "total_charge": 0}, "OK"),
+    ],
+    ids=["floor", "floor missed", "cap", "cap expected to be exceeded", "idle", "taken", "unknown capacity"],
+)
+def test_a_further_promise_at_risk_is_a_warning_with_its_name(
+    share: float, changes: dict[str, Any], state: str
+) -> None:
+    capped: dict[str, Any] = {"promise": "industry", "bound": Bound.CAP, "target_share": 0.2}
+    further = measurement(share, 30, **capped | changes)
+    reached, text = service_check([Further(measurement(), MARGIN), Further(further, 0.0)], [], ENGLISH)
+    assert reached.name == state
+    assert ("promise industry is at risk" in text) == (state == "WARNING")
+
+
 @given(any_measurement(), st.lists(st.sampled_from(sorted(HOLDS)).map(hold), max_size=2))
 def test_ok_means_that_nothing_is_wrong(m: Measurement, holds: list[dict[str, Any]]) -> None:
-    state, text = service_check(m, MARGIN, holds, ENGLISH)
+    state, text = service_check([Further(m, MARGIN)], holds, ENGLISH)
     line = service_line(state, text, performance_data(m, MARGIN, m.as_of, 1800))
     assert LINE.fullmatch(line), line
     known = assess(m, MARGIN)

@@ -39,6 +39,7 @@ BOARDS = {
     ),
     "nothing": examples.complete(measurement=measurement(0.2, days=0, regional_charge=0, total_charge=0)),
     "no capacity": examples.complete(measurement=measurement(capacity=None, starved_charge=None)),
+    "promised": examples.complete(further=examples.FURTHER),
     "held": examples.held("no_account"),
     "foreign": examples.complete(steered=(Steered("regional", 37, 37, 25),)),
     "switch": examples.complete(steered=(Steered("regional", 10, 1000, 0),), lever=LeverKind.QOS),
@@ -48,6 +49,19 @@ BOARDS = {
     "overdue": examples.overdue(),
     "overdue at first": examples.overdue(before=False),
 }
+PROMISED = {
+    "en": (
+        "All promises Promise promised delivered verdict",
+        "care floor; part of promise region; the first quarter of 2027 at least 50% 60.0% still open",
+        "industry cap; part of everything delivered; the first quarter of 2027 at most 20% 23.0% still open",
+    ),
+    "nl": (
+        "Alle toezeggingen Toezegging toegezegd geleverd oordeel",
+        "care ondergrens; deel van toezegging region; het eerste kwartaal van 2027 ten minste 50% 60,0% nog",
+        "industry bovengrens; deel van alles wat is geleverd; het eerste kwartaal van 2027 ten hoogste 20%",
+    ),
+}
+"""The table of examples.FURTHER."""
 VOID = {"meta", "link", "br"}
 
 
@@ -357,3 +371,12 @@ def test_the_page_says_that_the_lever_is_a_switch(code: str, name: str, foreign:
     text = read(BOARDS["switch"], code=code)
     assert name in text
     assert foreign in text
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_several_promises_are_beside_each_other(code: str) -> None:
+    reader = Reader()
+    reader.feed(page.status_html(BOARDS["promised"], NOW + 60, code=code))
+    said = " ".join(" ".join(reader.words).split())
+    assert all(words in said for words in PROMISED[code])
+    assert '<section class="promises">' not in page.status_html(BOARDS["complete"], NOW + 60, code=code)

@@ -22,7 +22,7 @@ from slurm_ai_factory.monitor.board import Board, Reconciled
 from slurm_ai_factory.monitor.metrics import PHASES
 from slurm_ai_factory.steps import showing
 from slurm_ai_factory.steps.site import Laps, Site
-from tests.monitor.life import Life, configuration, living
+from tests.monitor.life import Life, configuration, living, promise_more
 from tests.monitor.model import DAY, START
 
 
@@ -45,6 +45,29 @@ def test_groups_add_up_to_the_measurement(life: Life) -> None:
         assert groups == sorted(groups, key=lambda group: (-group.delivered, group.name))
     names = {group.name for group in shown.groups["sector"]}
     assert names == {"agriculture", "health", "water", "non_regional", "unclassified"}
+
+
+def test_a_cycle_shows_every_promise_as_of_its_own_read(life: Life) -> None:
+    promise_more(life.site.config, life.site.ledger)
+    life.beat(24 * HOUR)
+    shown = life.board.shown
+    assert shown
+    assert [m.promise for m, _ in shown.promises] == ["region", "industry", "national"]
+    assert {(m.as_of, m.total_charge) for m, _ in shown.promises} == {
+        (shown.measurement.as_of, shown.measurement.total_charge)
+    }
+    accounts = {"industry": ("business",), "national": ("research",)}
+    for m, _ in shown.further:
+        mine = [g.delivered for g in shown.groups["category"] if g.name in accounts[m.promise]]
+        assert m.regional_charge == sum(mine) > 0
+
+
+def test_without_further_promises_the_ledger_is_not_asked_for_them(life: Life) -> None:
+    life.beat(24 * HOUR)
+    asked = question.ask(life.site.config, life.site.ledger)
+    life.site.ledger.store.close()
+    assert asked.further() == []
+    assert life.site.ledger.store._connection is None
 
 
 @pytest.mark.parametrize("window", ["month", "rolling:5d"])

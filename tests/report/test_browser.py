@@ -18,7 +18,6 @@ from tests import browser, facility
 from tests.report.test_language import speech
 from tests.report.year import Year
 
-chromium = pytest.mark.skipif(bool(browser.unavailable()), reason=browser.unavailable() or "")
 pages = pytest.mark.parametrize(("window", "code"), [(w, c) for w in facility.QUARTERS for c in LANGUAGES])
 DESKTOP, PHONE = 1000, 390
 
@@ -92,18 +91,20 @@ def folder(made: Year, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def looked_at(page: Path, width: int, **scripts: str) -> Any:
+def looked_at(seen: browser.Chromium, page: Path, width: int, **scripts: str) -> Any:
     """What each script returns on a page, by its name."""
+    seen.open(page.as_uri(), width)
     parts = [f"{name}: (() => {{ {script} }})()" for name, script in scripts.items()]
-    return browser.asked(page, f"answer({{ {', '.join(parts)} }});", width)
+    return seen.run(f"({{ {', '.join(parts)} }})")
 
 
-@chromium
 @pages
-def test_the_page_is_whole_and_can_be_read(folder: Path, window: str, code: str) -> None:
+def test_the_page_is_whole_and_can_be_read(
+    folder: Path, seen: browser.Chromium, window: str, code: str
+) -> None:
     """Nothing cut off, no label over another, no letter missing; contrast as WCAG 2.2, 1.4.3: 4.5 to 1."""
     found = looked_at(
-        folder / f"{window}.{code}.html", DESKTOP, cut=CUT_OFF.replace("LIMIT", str(DESKTOP)),
+        seen, folder / f"{window}.{code}.html", DESKTOP, cut=CUT_OFF.replace("LIMIT", str(DESKTOP)),
         overlaps=OVERLAPS, letters=MISSING, low=CONTRAST,
     )  # fmt: skip
     assert found["letters"]["box"], "a missing letter is not told from others here"
@@ -112,30 +113,29 @@ def test_the_page_is_whole_and_can_be_read(folder: Path, window: str, code: str)
     assert (found["cut"], found["overlaps"], found["low"]) == ([], [], [])
 
 
-@chromium
 @pages
-def test_the_page_fits_a_phone(folder: Path, window: str, code: str) -> None:
+def test_the_page_fits_a_phone(folder: Path, seen: browser.Chromium, window: str, code: str) -> None:
     page = folder / f"{window}.{code}.html"
-    assert looked_at(page, PHONE, cut=CUT_OFF.replace("LIMIT", str(PHONE))) == {"cut": []}
+    assert looked_at(seen, page, PHONE, cut=CUT_OFF.replace("LIMIT", str(PHONE))) == {"cut": []}
 
 
 @pytest.mark.parametrize("view", browser.VIEWS, ids=lambda view: f"{view[0]}-{view[3]}")
 @pytest.mark.parametrize("code", LANGUAGES)
 def test_axe_finds_nothing_wrong(
-    folder: Path, seen: browser.Chromium, code: str, view: tuple[str, int, str, str]
+    folder: Path, axe: browser.Chromium, code: str, view: tuple[str, int, str, str]
 ) -> None:
     """Also with every fold of the page open."""
     _, width, media, scheme = view
-    seen.open((folder / f"2027Q3.{code}.html").as_uri(), width, media=media, scheme=scheme)
-    seen.run("document.querySelectorAll('details').forEach(fold => fold.open = true)")
-    assert seen.violations() == []
+    axe.open((folder / f"2027Q3.{code}.html").as_uri(), width, media=media, scheme=scheme)
+    axe.run("document.querySelectorAll('details').forEach(fold => fold.open = true)")
+    assert axe.violations() == []
 
 
-def test_axe_finds_what_is_wrong(seen: browser.Chromium, tmp_path: Path) -> None:
+def test_axe_finds_what_is_wrong(axe: browser.Chromium, tmp_path: Path) -> None:
     page = tmp_path / "broken.html"
     page.write_text(BROKEN, encoding="utf-8")
-    seen.open(page.as_uri(), DESKTOP)
-    rules = {found.partition(":")[0] for found in seen.violations()}
+    axe.open(page.as_uri(), DESKTOP)
+    rules = {found.partition(":")[0] for found in axe.violations()}
     assert {"color-contrast", "document-title", "svg-img-alt"} <= rules
 
 
@@ -146,24 +146,22 @@ BROKEN = """<!DOCTYPE html><html lang="nl"><body style="font: 16px sans-serif">
 <text x="92" y="52">eroverheen</text></svg></body></html>"""
 
 
-@chromium
-def test_a_page_that_is_not_right_is_found_out(tmp_path: Path) -> None:
+def test_a_page_that_is_not_right_is_found_out(seen: browser.Chromium, tmp_path: Path) -> None:
     page = tmp_path / "broken.html"
     page.write_text(BROKEN, encoding="utf-8")
     cut = CUT_OFF.replace("LIMIT", "1000")
-    found = looked_at(page, DESKTOP, cut=cut, low=CONTRAST, overlaps=OVERLAPS, letters=MISSING)
+    found = looked_at(seen, page, DESKTOP, cut=cut, low=CONTRAST, overlaps=OVERLAPS, letters=MISSING)
     assert found["cut"] == ["P: een regel die niet past", "svg: te lang voor hier", "svg: eroverheen"]
     assert [low.partition(": ")[2] for low in found["low"]] == ["lichtgrijs"]
     assert found["overlaps"] == ["te lang voor hier / eroverheen"]
     assert found["letters"]["bad"] == ["\U0010fffe"]
 
 
-@chromium
 @pytest.mark.skipif(not shutil.which("pdftotext"), reason="pdftotext is missing: install poppler-utils")
 @pytest.mark.parametrize("code", LANGUAGES)
-def test_it_prints_on_a4(folder: Path, tmp_path: Path, code: str) -> None:
+def test_it_prints_on_a4(folder: Path, seen: browser.Chromium, tmp_path: Path, code: str) -> None:
     file = tmp_path / "report.pdf"
-    browser.printed((folder / f"2027Q3.{code}.html").as_uri(), file)
+    seen.printed((folder / f"2027Q3.{code}.html").as_uri(), file)
     about = subprocess.run(["pdfinfo", file], capture_output=True, text=True, check=True, timeout=60).stdout
     assert "(A4)" in about
     (count,) = re.findall(r"Pages: +(\d+)", about)
@@ -189,18 +187,17 @@ def sheets(file: Path) -> list[str]:
     return subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60).stdout.split("\f")
 
 
-@chromium
 @pytest.mark.skipif(not shutil.which("pdftotext"), reason="pdftotext is missing: install poppler-utils")
 @pytest.mark.parametrize("code", LANGUAGES)
 def test_page_one_has_the_answer_with_the_longest_response_and_page_two_the_trend(
-    made: Year, tmp_path: Path, code: str
+    made: Year, seen: browser.Chromium, tmp_path: Path, code: str
 ) -> None:
     note = "Sturing en vraag " * 34 + "tot het laatste woord."
     assert NOTE_CHARACTERS - 20 < len(note) <= NOTE_CHARACTERS
     file = tmp_path / "report.html"
     report = replace(made.reports["2027Q3"], note=note)
     file.write_text(report_html(report, code, made.config.codes(()).municipalities), encoding="utf-8")
-    browser.printed(file.as_uri(), tmp_path / "report.pdf")
+    seen.printed(file.as_uri(), tmp_path / "report.pdf")
     first, second = sheets(tmp_path / "report.pdf")[:2]
     say = speech(code).say
     assert "laatste" in first
@@ -209,7 +206,7 @@ def test_page_one_has_the_answer_with_the_longest_response_and_page_two_the_tren
     assert say("charts.trend") in second
 
 
-@chromium
+@pytest.mark.skipif(bool(browser.unavailable()), reason=browser.unavailable() or "")
 def test_it_looks_like_something(folder: Path, tmp_path: Path) -> None:
     file = tmp_path / "report.png"
     said = browser.picture(

@@ -12,7 +12,7 @@ import pytest
 from slurm_ai_factory.config.sections import RegistrySection
 from slurm_ai_factory.core.control.reasons import HOLDS
 from slurm_ai_factory.core.measure.waits import ALL_SIZES, SIZES
-from slurm_ai_factory.core.records import Verdict
+from slurm_ai_factory.core.records import FLOOR_VERDICTS, Bound, Verdict
 from slurm_ai_factory.core.rules.classify import Beneficiary
 from slurm_ai_factory.core.rules.organisations import (
     ACCESS_MODES,
@@ -88,7 +88,9 @@ def test_every_code_has_a_word(code: str) -> None:
     assert {publishing.part_name(query) for query in publishing.PARTS} == said["part"].keys() & {
         publishing.part_name(query) for query in publishing.PARTS
     }
-    for verdict in Verdict:
+    assert {*map(str, Verdict)} == said["promise_verdict"].keys()
+    assert {*map(str, Bound)} == said["bound"].keys()
+    for verdict in FLOOR_VERDICTS:
         assert {str(verdict), f"short_{verdict}", f"told_{verdict}"} <= said["verdict"].keys()
         assert f"verdict_{verdict}" in said["expertise"]
 

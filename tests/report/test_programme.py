@@ -133,32 +133,41 @@ GOVERNMENT = priced(Beneficiary.REGIONAL, "1", "government")
 
 
 @pytest.mark.parametrize(
-    ("tariffs", "least", "recorded", "worth"),
+    ("tariffs", "recorded", "worth"),
     [
-        ([], 3, False, None),
-        ([FREE], 3, True, None),
-        ([DEAR], 3, True, None),
-        ([FREE, DEAR], 3, True, 2),
-        ([FREE, DEAR, GOVERNMENT], 3, True, 2),
-        ([FREE, DEAR, GOVERNMENT], 5, True, None),
+        ([], False, None),
+        ([FREE], True, None),
+        ([DEAR], True, None),
+        ([FREE, DEAR], True, 2),
+        ([FREE, DEAR, GOVERNMENT], True, 2),
     ],
-    ids=["no prices", "none for others", "none for the region", "both", "by category", "four at a price"],
+    ids=["no prices", "none for others", "none for the region", "both", "by category"],
 )
-def test_the_value_of_access_needs_all_prices_and_tells_nothing_of_few(
-    made: Year, tariffs: Sequence[Tariff], least: int, recorded: bool, worth: int | None
+def test_the_value_of_access_needs_all_prices(
+    made: Year, tariffs: Sequence[Tariff], recorded: bool, worth: int | None
 ) -> None:
     where = windows.window("2027Q1", 0, made.config.promise.time_zone)
     config = replace(made.config, tariffs=tuple(tariffs))
     with made.ledger() as ledger:
-        asked = question.ask(config, ledger, where, then=facility.AS_OF["2027Q1"])
-        section = replace(asked.config.report, min_organisations=least)
-        report = gather.gather_report(replace(asked, config=replace(asked.config, report=section)))
+        report = gather.gather_report(question.ask(config, ledger, where, then=facility.AS_OF["2027Q1"]))
     said = value(report)["programme"]["access_value"]
     assert said["recorded"] is recorded
     hours = Decimal(report.measurement.regional_charge) / HOUR
     cents = worth and float((hours * worth).quantize(Decimal("0.01")))
     assert said["reference"] == cents
     assert (said["advantage"] is None) is (worth is None)
+
+
+@pytest.mark.parametrize(("least", "told"), [(4, True), (5, False)])
+def test_the_value_of_access_tells_nothing_of_few(made: Year, least: int, told: bool) -> None:
+    """A whole report that hides fewer than five takes minutes."""
+    config = replace(made.config, tariffs=(FREE, DEAR, GOVERNMENT))
+    where = windows.window("2027Q1", 0, made.config.promise.time_zone)
+    with made.ledger() as ledger:
+        asked = question.ask(config, ledger, where, then=facility.AS_OF["2027Q1"])
+        section = replace(asked.config.report, min_organisations=least)
+        hidden = replace(asked, config=replace(asked.config, report=section))
+        assert (_value(hidden, one_price=True) is not None) is told
 
 
 # -- what is recorded later -----------------------------------------------------------------------------

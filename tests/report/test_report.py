@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from psycopg.conninfo import conninfo_to_dict
 from psycopg.sql import SQL, Identifier
 
 from slurm_ai_factory import question
@@ -131,7 +130,7 @@ def test_what_was_recorded_later_changes_no_byte(made: Year, postgresql: str, tm
 
 def test_a_later_schema_changes_no_byte_and_breaks_no_check(made: Year, postgresql: str) -> None:
     """As after an upgrade that gives every table another column."""
-    with new_ledger(postgresql, str(conninfo_to_dict(made.url)["dbname"])) as url:
+    with new_ledger(postgresql, made.url) as url:
         with by_hand(url) as connection:
             tables = connection.execute(
                 "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"

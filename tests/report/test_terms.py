@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 
 from slurm_ai_factory import config as configuration
@@ -30,8 +29,7 @@ PROTOCOL = "Wijzigingsprotocol 1 (voorbeeld)"
 @pytest.fixture
 def changing(made: Year, postgresql: str, tmp_path: Path) -> Iterator[Year]:
     """The year in a ledger of the test's own."""
-    pattern = str(psycopg.conninfo.conninfo_to_dict(made.url)["dbname"])
-    with new_ledger(postgresql, pattern) as url:
+    with new_ledger(postgresql, made.url) as url:
         file = tmp_path / "saf.toml"
         file.write_text(facility.CONFIG.replace("{url}", url), encoding="utf-8")
         yield Year(url, file, configuration.load_file(file), made.reports)

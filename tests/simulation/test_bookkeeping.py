@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -91,6 +92,20 @@ def test_backlog_is_what_waiting_regional_jobs_usually_use() -> None:
     assert model.backlog(HOUR) == 2 * 1800 + 1 * HOUR
     assert model.backlog(3 * HOUR) == 2 * 1800 + 1 * 9000
     assert Books(model, PROMISE, "month", UTC, 600).observed().regional_backlog == 3 * 600
+
+
+def test_usage_remembers_the_hours_before_a_month_that_has_begun() -> None:
+    """The month begins at the third hour, and usage goes back four half-lives of two hours each."""
+    begins = 31 * 24 * HOUR
+    model = cluster(workload([job("r0", begins - 2 * HOUR, 5 * HOUR), job("n0", begins + 9 * HOUR, 1)]))
+    model.settings = replace(model.settings, half_life=2 * HOUR)
+    books = Books(model, PROMISE, "month", UTC, HOUR)
+    for passed, known in ((HOUR, 0), (3 * HOUR, 2), (6 * HOUR + 1, 2), (9 * HOUR, 1), (11 * HOUR, 0)):
+        model.advance(model.began + passed)
+        seen = books.observed()
+        both = (*seen.earlier, *seen.measurement.hours)
+        assert len(seen.earlier) == known
+        assert [hour.at for hour in both] == list(range(both[0].at, model.now, HOUR))
 
 
 def test_windows_between_two_instants() -> None:

@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slurm_ai_factory.simulation import formats
-from slurm_ai_factory.simulation.workload import NEVER_RAN, NO_COUNTS, Job, LeftOut, gathered
+from slurm_ai_factory.simulation.layout import one_pool
+from slurm_ai_factory.simulation.workload import (
+    NEVER_RAN,
+    NO_COUNTS,
+    Job,
+    LeftOut,
+    component_weights,
+    gathered,
+)
 from tests.core.generated import RUN, ended
 
 SWF = """\
@@ -318,11 +326,35 @@ def test_gathered_jobs_are_in_order_and_only_those_that_ran() -> None:
     assert [work.users[n] for n in work.user] == [("a", "u"), ("b", "u")]
     assert work.left_out == (NEVER_RAN._replace(records=2), NO_COUNTS)
     assert work.limit.tolist() == [100, 10]  # at least what it ran
-    assert work.amount("cpu").tolist(), work.amount("gpu").tolist() == ([1, 2], [1, 0])
+    assert work.amount("cpu").tolist(), work.amount("gres/gpu").tolist() == ([1, 2], [1, 0])
     assert work.amount("node").tolist() == [3, 0]
     assert work.users_of(frozenset("a")) == {("a", "u")}
-    with pytest.raises(KeyError):
-        work.amount("licence")
+    assert work.amount("0.25*cpu+2*gres/gpu").tolist() == [2.25, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("resource", "says"),
+    [
+        ("gpu", "no log has 'gpu': use cpu, gres/gpu, node"),
+        ("gres/gpu:a100", "no log has 'gres/gpu:a100'"),
+        ("cpu+mem", "no log has 'mem'"),
+        ("0*cpu", "is not a resource"),
+        ("0.0000001*cpu", "more than 6 digits"),
+        ("10000000*cpu", "more than 6 digits"),
+    ],
+)
+def test_a_resource_that_no_log_has_is_refused(resource: str, says: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(says)):
+        component_weights(resource)
+
+
+@given(st.sampled_from(("0.25*cpu+16*gres/gpu", "0.000001*node", "3*cpu", "cpu+node")), st.integers(1, 50))
+def test_a_pool_of_a_weighted_sum_is_exact(resource: str, capacity: int) -> None:
+    work = gathered("hand", [Job("a", "u", n, 10, 0, n, n % 2, 1) for n in range(1, 5)])
+    layout = one_pool(work, resource, capacity)
+    assert layout.weight == pytest.approx(work.amount(resource))
+    unit = layout.capacity[0, 0] / capacity
+    assert (layout.need[:, 0] == layout.weight * unit).all()
 
 
 def test_jobs_taken_out_of_a_workload_are_counted_with_their_charge() -> None:
@@ -330,7 +362,7 @@ def test_jobs_taken_out_of_a_workload_are_counted_with_their_charge() -> None:
     rest = work.without(work.amount("cpu") > 2, "large")
     assert rest.submit.tolist() == [1, 2]
     assert rest.left_out == (LeftOut("large", 2, (250, 30, 70)),)
-    assert (rest.left_out[0].of("gpu"), NO_COUNTS.of("gpu")) == (30, None)
+    assert (rest.left_out[0].of("gres/gpu"), NO_COUNTS.of("gres/gpu")) == (30, None)
     assert rest.without(rest.amount("cpu") > 2, "larger") == rest
 
 

@@ -58,7 +58,7 @@ class Time:
 
 def modelled(jobs: list[Job], clock: Time, outages: tuple[ModelOutage, ...] = ()) -> ModelSlurm:
     workload = gathered("test", jobs)
-    layout = replace(one_pool(workload, "gpu", POOL), outages=outages)
+    layout = replace(one_pool(workload, "gres/gpu", POOL), outages=outages)
     model = ModelCluster(
         workload, workload.users_of(REGION), layout, ModelSettings(), {"regional": 25, "national": 75}
     )

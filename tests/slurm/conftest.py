@@ -1,4 +1,4 @@
-"""Generated cases are never judged by the time they take; the contract suite's result is kept when asked for.
+"""The contract suite's result is kept when asked for.
 
 SAF_CONTRACT names the file: docs/sources.json, from which ``python -m docs.generate`` makes a table.
 """
@@ -13,12 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
 
 from tests.slurm.sources import Source
-
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")
 
 Results = dict[str, dict[str, str]]
 _found: Results = {}

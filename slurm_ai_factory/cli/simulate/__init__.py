@@ -6,7 +6,7 @@ Tested in tests/cli/test_simulate.py.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,30 +15,27 @@ import click
 
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.arguments import usage_errors
-from slurm_ai_factory.cli.options import SafCommand, chosen
+from slurm_ai_factory.cli.options import SafCommand
 from slurm_ai_factory.cli.simulate import compiled
-from slurm_ai_factory.core.records import HOUR
 from slurm_ai_factory.errors import SafError
 
 if TYPE_CHECKING:
-    from slurm_ai_factory.simulation.evaluation import PolicyResult, Waits
+    from slurm_ai_factory.simulation.evaluation import PolicyResult
+    from slurm_ai_factory.simulation.policies import Named
     from slurm_ai_factory.simulation.replay import Trial
 
 FORMATS = (".png", ".svg", ".pdf")
-
-LEGEND = "short by, to blame: {resource}-hours; wait: mean hours; slowdown: mean, bounded at 10 s"
-
-COLUMNS = ("policy", "share", "worst window", "missed", "starved", "short by", "to blame", "used",
-           "wait", "others wait", "slowdown", "others' slowdown", "writes/day")  # fmt: skip
 
 
 @click.command("simulate", cls=SafCommand)
 @click.option(
     "--workload",
-    "source",
+    "sources",
     metavar="FILE",
     required=True,
-    help="SWF, CSV or sacct -P output (also .gz), scenario:NAME, or ledger:SINCE..UNTIL.",
+    multiple=True,
+    help="SWF, CSV or sacct -P output (also .gz), scenario:NAME, or ledger:SINCE..UNTIL; "
+    "repeatable with --draws.",
 )
 @click.option(
     "--regional", metavar="FILE", help="CSV with columns account,regional. Default: the configured rules."
@@ -55,17 +52,18 @@ COLUMNS = ("policy", "share", "worst window", "missed", "starved", "short by", "
 )
 @click.option(
     "--resource",
-    type=click.Choice(["cpu", "gpu", "node"]),
+    metavar="R",
     default="cpu",
     show_default=True,
-    help="The resource of jobs and of the promise.",
+    help="The resource of jobs and of the promise: cpu, gres/gpu, node or 0.25*cpu+16*gres/gpu.",
 )
 @click.option(
     "--policy",
     "names",
     metavar="P",
     multiple=True,
-    help="floor, switch:0.1, static:0.25, reset:quarter, partition:0.25 or oracle; repeatable.",
+    help="floor, switch:0.1, static:0.25, reset:quarter, partition:0.25, oracle, guarantee:0.25, "
+    "karma:0.25,0.5, dmmf:0.25, kai:0.25,1, fstarget:0.25 or onesided:0.25,30d; repeatable.",
 )
 @click.option(
     "--target",
@@ -94,31 +92,65 @@ COLUMNS = ("policy", "share", "worst window", "missed", "starved", "short by", "
 )
 @click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
               help="Draw each policy's share by window (.png, .svg or .pdf).")  # fmt: skip
-def simulate_command(names: tuple[str, ...], plot: Path | None, **options: Any) -> None:
+@click.option("--padding", type=click.FloatRange(1, 1000, min_open=True), metavar="N",
+              help="Add a row for each policy: regional jobs ask for N times their limits.")  # fmt: skip
+@click.option("--draws", type=click.IntRange(1, 10_000), metavar="N",
+              help="Replay draws 1 to N of each workload on many processes; print means.")  # fmt: skip
+@click.option("--workers", type=click.IntRange(1, 1024), metavar="N",
+              help="Processes for --draws on this machine. Default: one per core.")  # fmt: skip
+@click.option("--scheduler", metavar="ADDRESS", help="Dask scheduler that has the workers for --draws.")
+@click.option("--slurm", type=click.IntRange(1, 1024), metavar="N",
+              help="Submit N jobs to Slurm as the workers for --draws.")  # fmt: skip
+@click.option("--slurm-options", metavar="OPTIONS", default="",
+              help="Options of sbatch for them, such as '--partition=short --time=1:00:00'.")  # fmt: skip
+def simulate_command(
+    sources: tuple[str, ...], names: tuple[str, ...], padding: float | None, plot: Path | None,
+    draws: int | None, seed: int, **options: Any,
+) -> None:  # fmt: skip
     """Replay a workload on a model cluster under several policies and compare them.
 
-    The policy `floor` is the control law itself. Reads nothing from Slurm and writes nothing to it.
+    The policy `floor` is the control law itself. Reads nothing from Slurm and writes nothing to it, except
+    that --slurm submits jobs.
     """
+    places = {name: options.pop(name) for name in ("workers", "scheduler", "slurm", "slurm_options")}
+    _check(len(sources), bool(draws), places, bool(seed or plot))
+    _check_plot(plot)
     with _extra():
-        from slurm_ai_factory.cli.simulate.trial import file_errors, trial_of
+        from slurm_ai_factory.cli.simulate.trial import trial_of
         from slurm_ai_factory.simulation import policies
+    trials = {source: trial_of(source, seed=seed, **options) for source in sources}
+    trial = trials[sources[0]]
+    with usage_errors():
+        asked = policies.asked(names or ("floor", "static:0.25"), trial.promise.target_share, padding)
+    if draws is None:
+        return _compare(trial, asked, plot)
+    with _extra():
+        from slurm_ai_factory.cli.simulate import comparison, sweep
+    with sweep.workforce(**places) as client:
+        comparison.compare(client, trials, asked, draws)
+    return None
+
+
+def _check(workloads: int, sweeps: bool, places: Mapping[str, object], single: bool) -> None:
+    """Raise UsageError for options that do not go together."""
+    given = [f"--{name.replace('_', '-')}" for name, value in places.items() if value]
+    if len(set(given) - {"--slurm-options"}) > 1:
+        raise click.UsageError(f"{', '.join(given)}: give one of them")
+    if "--slurm-options" in given and "--slurm" not in given:
+        raise click.UsageError("--slurm-options needs --slurm")
+    if given and not sweeps:
+        raise click.UsageError(f"{given[0]} needs --draws")
+    if workloads > 1 and not sweeps:
+        raise click.UsageError("several --workload need --draws")
+    if sweeps and single:
+        raise click.UsageError("--draws goes with neither --seed nor --plot")
+
+
+def _check_plot(plot: Path | None) -> None:
     if plot and plot.suffix not in FORMATS:
         raise click.UsageError(f"--plot: {plot} ends in none of {', '.join(FORMATS)}")
     if plot and not plot.parent.is_dir():
         raise click.UsageError(f"--plot: there is no directory {plot.parent}")
-    began = time.monotonic()
-    trial = trial_of(**options)
-    with usage_errors():
-        asked = [
-            policies.named(name, trial.promise.target_share) for name in names or ("floor", "static:0.25")
-        ]
-    results = _replayed(trial, asked)
-    _print(trial, results, time.monotonic() - began)
-    if plot:
-        with _extra():
-            from slurm_ai_factory.cli.simulate.plot import plot_windows
-        with file_errors(str(plot)):
-            plot_windows(trial.promise.target_share, trial.window, results, plot)
 
 
 @contextmanager
@@ -131,112 +163,42 @@ def _extra() -> Iterator[None]:
         raise SafError(f"{error.name} is missing; run in the checkout: pip install '.[simulate]'") from error
 
 
-def _replayed(trial: Trial, asked: list[Any]) -> list[PolicyResult]:
-    """The result of each policy; on a terminal with a progress bar over all of them."""
+def _compare(trial: Trial, asked: Sequence[Named], plot: Path | None) -> None:
+    """Replay and show one trial."""
+    from slurm_ai_factory.cli.simulate import shown
+    from slurm_ai_factory.cli.simulate.trial import file_errors
+    from slurm_ai_factory.simulation.policies import own_machines
+
+    began, target = time.monotonic(), trial.promise.target_share
+    own = own_machines(target)
+    replayed = _replayed(trial, dict.fromkeys((*asked, own)))
+    results = {policy: result for policy, (result, _) in replayed.items()}
+    rows = [shown.row(results[policy], results[own]) for policy in asked]
+    seconds = {policy.name: seconds for policy, (_, seconds) in replayed.items()}
+    shown.show_comparison(trial, rows, {"replay_seconds": seconds, "wall_seconds": time.monotonic() - began})
+    if plot:
+        with _extra():
+            from slurm_ai_factory.cli.simulate.plot import plot_windows
+        with file_errors(str(plot)):
+            plot_windows(target, trial.window, [results[policy] for policy in asked], plot)
+
+
+def _replayed(trial: Trial, wanted: Collection[Named]) -> dict[Named, tuple[PolicyResult, float]]:
+    """The result of each policy and the seconds it took; on a terminal with a progress bar over all."""
     from slurm_ai_factory.simulation.evaluation import evaluate
     from slurm_ai_factory.simulation.replay import replay
 
     began = int(trial.workload.submit[0])
     span = int(trial.workload.submit[-1]) - began or 1
-    with output.bar(span * len(asked), "simulating") as bar:
+    with output.bar(span * len(wanted), "simulating") as bar:
 
         def progress(at: int) -> None:
             bar.update(max(0, len(results) * span + at - began - bar.pos))
 
-        results: list[PolicyResult] = []
-        for policy in asked:
-            results.append(evaluate(trial, replay(trial, policy, progress)))
+        results: dict[Named, tuple[PolicyResult, float]] = {}
+        for policy in wanted:
+            before = time.monotonic()
+            result = evaluate(trial, replay(trial, policy, progress))
+            results[policy] = result, time.monotonic() - before
             bar.update(len(results) * span - bar.pos)
     return results
-
-
-def _print(trial: Trial, results: list[PolicyResult], seconds: float) -> None:
-    if chosen.json:
-        return output.emit(_value(trial, results, seconds))
-    if chosen.csv:
-        rows = [_flat(_policy_value(result)) for result in results]
-        return output.table(list(rows[0]), [list(row.values()) for row in rows])
-    if not chosen.quiet:
-        facts = _facts(trial)
-        click.echo(
-            f"{facts['jobs']} jobs in {facts['span_days']:.0f} days on {trial.layout.total:.0f} "
-            f"{trial.promise.resource}, which they would fill to {100 * facts['offered_load']:.0f} %; "
-            f"{100 * facts['regional_demand_share']:.1f} % of it is regional; "
-            f"promised {100 * trial.promise.target_share:g} % in {trial.window}\n"
-        )
-    output.table(COLUMNS, [_row(result) for result in results])
-    if not chosen.quiet:
-        click.echo("\n" + LEGEND.format(resource=trial.promise.resource))
-    return None
-
-
-def _facts(trial: Trial) -> dict[str, float | int]:
-    """The workload: its size, span in days, load and regional part (ratios)."""
-    work = trial.workload
-    charge = trial.layout.weight * work.runtime
-    span = max(1, int(work.submit[-1] - work.submit[0]))
-    return {
-        "jobs": len(work),
-        "span_days": span / (24 * HOUR),
-        "offered_load": float(charge.sum() / (trial.layout.total * span)),
-        "regional_demand_share": float((charge * trial.side).sum() / charge.sum()),
-    }
-
-
-def _row(result: PolicyResult) -> list[str]:
-    return [
-        result.policy, f"{100 * result.delivered_share:.1f} %", f"{100 * result.min_window_share:.1f} %",
-        f"{100 * result.violation_ratio:.1f} %", f"{100 * result.starved_ratio:.1f} %",
-        f"{result.shortfall_charge / HOUR:.0f}", f"{result.attributable_shortfall_charge / HOUR:.0f}",
-        f"{100 * result.utilisation:.1f} %", f"{result.regional.mean_seconds / HOUR:.1f}",
-        f"{result.non_regional.mean_seconds / HOUR:.1f}", f"{result.regional.bounded_slowdown:.1f}",
-        f"{result.non_regional.bounded_slowdown:.1f}", f"{result.writes_per_day:.2f}",
-    ]  # fmt: skip
-
-
-def _value(trial: Trial, results: list[PolicyResult], seconds: float) -> dict[str, object]:
-    return {
-        "workload": _facts(trial),
-        "left_out": [
-            {"cause": group.cause, "jobs": group.records, "charge": group.of(trial.promise.resource.name)}
-            for group in trial.workload.left_out
-        ],
-        "resource": trial.promise.resource.name,
-        "capacity": trial.layout.total,
-        "target_share": trial.promise.target_share,
-        "window": trial.window,
-        "policies": [_policy_value(result) for result in results],
-        "wall_seconds": seconds,
-    }
-
-
-def _policy_value(result: PolicyResult) -> dict[str, object]:
-    return {
-        "policy": result.policy,
-        "delivered_share": result.delivered_share,
-        "min_window_share": result.min_window_share,
-        "violation_ratio": result.violation_ratio,
-        "starved_ratio": result.starved_ratio,
-        "shortfall_charge": result.shortfall_charge,
-        "attributable_shortfall_charge": result.attributable_shortfall_charge,
-        "utilisation": result.utilisation,
-        "wait_mean_seconds": _sides(result, "mean_seconds"),
-        "wait_p95_seconds": _sides(result, "p95_seconds"),
-        "bounded_slowdown_mean": _sides(result, "bounded_slowdown"),
-        "writes_per_day": result.writes_per_day,
-    }
-
-
-def _flat(value: Mapping[str, object]) -> dict[str, object]:
-    """A value for a CSV row: the keys of an inner dict are joined to its own."""
-    row: dict[str, object] = {}
-    for name, cell in value.items():
-        row |= (
-            {f"{name}_{key}": item for key, item in cell.items()} if isinstance(cell, dict) else {name: cell}
-        )
-    return row
-
-
-def _sides(result: PolicyResult, name: str) -> dict[str, float]:
-    sides: dict[str, Waits] = {"regional": result.regional, "non_regional": result.non_regional}
-    return {side: getattr(waits, name) for side, waits in sides.items()}

@@ -25,26 +25,31 @@ from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.control.controller import Policy
 from slurm_ai_factory.core.records import DAY, HOUR, Subject
 from slurm_ai_factory.core.rules.classify import Beneficiary
+from slurm_ai_factory.core.tres import Resource
 from slurm_ai_factory.core.words import count
 from slurm_ai_factory.errors import ConfigError, SafError
 from slurm_ai_factory.simulation import formats, scenarios
+from slurm_ai_factory.simulation.draws import redrawn
 from slurm_ai_factory.simulation.layout import REGION, ModelSettings, one_pool
 from slurm_ai_factory.simulation.replay import Trial, promise_of
-from slurm_ai_factory.simulation.workload import LeftOut, User, Workload, gathered
+from slurm_ai_factory.simulation.workload import LeftOut, User, Workload, component_weights, gathered
 
-JITTER = HOUR
-"""Seconds by which a seed moves each submission of a log, at most."""
 LONGEST_SPAN = 30 * 366 * DAY
 """Seconds; a log that spans more has a wrong instant."""
 
 
+SCENARIO = "scenario:"
+
+
 def trial_of(
     source: str, regional: str | None, regional_column: str, capacity: int | None, resource: str,
-    target: float | None, window: str | None, half_life: str, period: str, backfill: str, seed: int,
+    target: float | None, window: str | None, half_life: str, period: str, backfill: str, seed: int = 0,
 ) -> Trial:  # fmt: skip
     """The trial that the options of `saf simulate` describe. Raises UsageError, SafError."""
     config = _optional_config()
-    workload, users, size = _workload(source, regional, regional_column, seed, resource)
+    with usage_errors("--resource"):
+        component_weights(resource)
+    workload, users, size = _workload(source, regional, regional_column, resource)
     wanted = target or (config.promise.target_share if config else 0.25)
     window = window or (config.promise.window if config else "rolling:30d")
     zone = config.promise.time_zone if config else ZoneInfo("Europe/Amsterdam")
@@ -59,13 +64,19 @@ def trial_of(
     with usage_errors("--period"):
         period_seconds = windows.duration(period)
     _check_window(window, zone)
-    return Trial(
+    trial = Trial(
         workload=workload, regional=users, layout=one_pool(workload, resource, capacity),
         settings=ModelSettings(half_life=half_life_seconds, conservative=backfill == "conservative"),
         promise=promise_of(wanted, config.promise.margin if config else 0.01, resource), window=window,
         zone=zone, period=period_seconds,
         control=_control(config, wanted, half_life_seconds, period_seconds),
     )  # fmt: skip
+    return redrawn(trial, scenario_of(source), seed) if seed else trial
+
+
+def scenario_of(source: str) -> str:
+    """The name of the scenario that a workload is; empty for a log."""
+    return source.removeprefix(SCENARIO) if source.startswith(SCENARIO) else ""
 
 
 def _check_window(window: str, zone: ZoneInfo) -> None:
@@ -85,12 +96,15 @@ def _control(config: Config | None, target_share: float, half_life: int, period:
 
 def _fitting(source: str, workload: Workload, resource: str, capacity: int) -> Workload:
     """The jobs that fit on the machine; those left out are reported. Raises UsageError."""
+    for name in Resource.parse(resource).weights:
+        if not workload.amount(name).any():
+            raise click.UsageError(f"no job of {source} needs any {name}; give the resource that it has")
     needing = workload.without(workload.amount(resource) == 0, f"no {resource}")
     large = needing.amount(resource) > capacity
     fitting = needing.without(large, f"larger than the machine ({capacity} {resource})")
     _report(fitting.left_out[len(workload.left_out) :], resource)
     if not len(fitting):
-        raise click.UsageError(f"no job of {source} needs any {resource}, or none fits on {capacity}")
+        raise click.UsageError(f"no job of {source} fits on {capacity} {resource}; give the --capacity")
     first, last = int(fitting.submit[0]), int(fitting.submit[-1])
     if last - first < HOUR:
         raise click.UsageError(f"all jobs of {source} were submitted within an hour; use a longer log")
@@ -120,14 +134,13 @@ def _optional_config() -> Config | None:
 
 
 def _workload(
-    source: str, regional: str | None, column: str, seed: int, resource: str
+    source: str, regional: str | None, column: str, resource: str
 ) -> tuple[Workload, frozenset[User], int | None]:
     """The jobs, the regional users, and the size of the machine if the source knows it."""
-    if source.startswith("scenario:"):
-        name = source.removeprefix("scenario:")
+    if name := scenario_of(source):
         if name not in scenarios.SCENARIOS:
             raise click.UsageError(f"no scenario {name!r}; there are {', '.join(scenarios.SCENARIOS)}")
-        workload, shape = scenarios.scenario(name, seed)
+        workload, shape = scenarios.scenario(name, 0)
         return workload, workload.users_of(scenarios.REGIONAL), shape.cores
     if source.startswith("ledger:"):
         workload = _history(source)
@@ -137,8 +150,6 @@ def _workload(
     _report(workload.left_out, resource)
     if not len(workload):
         raise click.UsageError(f"no job in {source} has run")
-    if seed:
-        workload = workload.shifted(seed, JITTER)
     if regional is None:
         return workload, _by_rules(workload), None
     with _lines(Path(regional)) as lines:

@@ -16,6 +16,7 @@ from itertools import accumulate
 from math import exp, fsum, log
 from typing import NamedTuple
 
+from slurm_ai_factory.core.control.contested import Held, usage_held
 from slurm_ai_factory.core.control.level import Refusal, SteeredLevel, find_level
 from slurm_ai_factory.core.control.reasons import HOLDS, REASONS
 from slurm_ai_factory.core.measure.share import expected_rate, hours_since
@@ -83,8 +84,18 @@ class Owed(NamedTuple):
         return max(self.payback, self.capture)
 
 
-def decide(policy: Policy, observed: Observed, last: ControlState | None, now: Instant) -> Decision:
-    """The decision: at most one change of each steered account's RawShares, or none; with its reason."""
+def decide(
+    policy: Policy,
+    observed: Observed,
+    last: ControlState | None,
+    now: Instant,
+    *,
+    aim: float | None = None,
+) -> Decision:
+    """The decision: at most one change of each steered account's RawShares, or none; with its reason.
+
+    ``aim`` is the share of the level to go for instead of u_ref, where other promises are steered beside it.
+    """
     measurement = observed.measurement
     account: Inputs = {"account": ", ".join(policy.accounts)}
     noted = {**account, **observed.noted}
@@ -100,13 +111,18 @@ def decide(policy: Policy, observed: Observed, last: ControlState | None, now: I
     owed = Owed(payback(policy, measurement), capture(policy, observed) if policy.capture else 0.0)
     usage = level.usage_share
     policy = replace(policy, debit_max=debit(policy, observed, level.parent.usage_part))
-    u_ref = advance_u_ref(
-        _of_level(policy, level), last, usage, level.share(level.present), level.of_whole(owed.share), now
-    )
+    held = usage_held(observed, policy.goal, policy.half_life_seconds)
+    owed_here, contested = level.of_whole(owed.share), level.of_whole(held.contested_share)
+    moved = advance_u_ref(policy, last, level.share(level.present), owed_here, held.turnover, now)
+    u_ref = near_usage(_of_level(policy, level), usage, contested, moved)
     writes = last.writes_last_day if last else 0
-    wanted = min(policy.share_max, max(policy.share_min, u_ref))
+    wanted = min(policy.share_max, max(policy.share_min, u_ref if aim is None else aim))
     reason, rows = _step(policy, level, usage, wanted, writes)
-    inputs = {**account, **_inputs(policy, measurement, level, owed, u_ref, wanted), **observed.noted}
+    inputs = {
+        **account,
+        **_inputs(policy, measurement, level, owed, held, u_ref, wanted),
+        **observed.noted,
+    }
     state = ControlState(at=now, u_ref=u_ref, writes_last_day=writes, baseline=own)
     if rows is None:
         return _hold(reason, now, inputs, state)
@@ -208,24 +224,28 @@ def debit(policy: Policy, observed: Observed, part: float = 1.0) -> float:
 
 
 def advance_u_ref(
-    policy: Policy,
-    last: ControlState | None,
-    usage: float,
-    share: float,
-    owed: float,
-    now: Instant,
+    policy: Policy, last: ControlState | None, share: float, owed: float, turnover: float, now: Instant
 ) -> float:
-    """u_ref: moved towards the owed share as fast as Slurm's decay moves usage, and kept near usage.
+    """u_ref, moved towards the owed share as fast as Slurm's decay moves usage: ``turnover`` times as fast as
+    usage that has long been there.
 
-    Without a last state it starts at the present share, so that the first decision makes no jump. The bound
-    on credit never takes it below the goal: the region may always be owed the promise, also after an absence.
+    Without a last state it starts at the present share, so that the first decision makes no jump.
     """
     start = last.u_ref if last else share
     seconds = max(0, now - last.at) if last else 0
-    gain = 1.0 - exp(-seconds * log(2) / policy.half_life_seconds)
-    moved = start + gain * (owed - start)
+    gain = 1.0 - exp(-turnover * seconds * log(2) / policy.half_life_seconds)
+    return start + gain * (owed - start)
+
+
+def near_usage(policy: Policy, usage: float, contested: float, moved: float) -> float:
+    """u_ref, kept near usage.
+
+    It follows usage up, but not the contested part of what lies above the goal. The bound on credit never
+    takes it below the goal: the region may always be owed the promise, also after an absence.
+    """
     highest = max(usage + policy.credit_max, policy.goal)
-    return min(highest, max(usage - policy.debit_max, moved))
+    followed = max(min(usage, policy.goal), usage - contested)
+    return min(highest, max(followed - policy.debit_max, moved))
 
 
 def _step(
@@ -281,12 +301,15 @@ def _inputs(
     measurement: Measurement,
     level: SteeredLevel,
     owed: Owed,
+    held: Held,
     u_ref: float,
     wanted: float,
 ) -> Inputs:
     return {
         **measured_inputs(policy, measurement, owed),
         "usage_share": level.usage_share,
+        "contested_share": held.contested_share,
+        "usage_turnover": held.turnover,
         "debit": policy.debit_max,
         "u_ref": u_ref,
         "share": level.share(level.present),

@@ -149,8 +149,12 @@ class SteeredLevel:
 
     def share(self, rows: Sequence[int]) -> float:
         """sigma: the part of the level's usage at which the region's accounts settle with these RawShares."""
-        effective = self._effective(self.regional, rows, self.ratio)
+        effective = self.effective(rows)
         return effective / (effective + self.competing_shares)
+
+    def effective(self, rows: Sequence[int]) -> float:
+        """Effective shares of the regional accounts with these RawShares."""
+        return self._effective(self.regional, rows, self.ratio)
 
     def rows(self, share: float, slew: float) -> tuple[int, ...]:
         """The RawShares nearest to a share, in the operator's ratio, that move it by at most ``slew``.

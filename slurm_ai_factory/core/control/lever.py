@@ -122,6 +122,26 @@ def lever_hold(rules: Rules, conflicts: dict[str, Classification]) -> Hold | Non
     return Hold("not_regional", f"{conflict_sentence(conflicts)}; {lever_remedy(rules)}")
 
 
+def promise_hold(rules: Rules, promise: str, accounts: Sequence[str], at: Instant) -> Hold | None:
+    """Why nothing may be steered for a further promise: it is not made to all of these accounts.
+
+    It is made to an account where that account, or one below it, counts for it by account alone.
+    """
+
+    def counts(account: str) -> bool:
+        below = {name for name in rules.parents if account in rules.lineage(name)} | {account}
+        return any(promise in rules.mostly(_subject(name), at).promises.split() for name in below)
+
+    wrong = ", ".join(account for account in accounts if not counts(account))
+    if not wrong:
+        return None
+    return Hold(
+        "not_of_promise",
+        f"control.promises steers {wrong} for promise {promise}, which is not made to it by account; correct "
+        f"control.promises, or `saf promise set {promise} --who account_subtree=...`",
+    )
+
+
 def conflict_sentence(conflicts: dict[str, Classification]) -> str:
     """What the rules call the steered accounts that are not regional."""
     return "; ".join(

@@ -6,6 +6,8 @@ REASONS = {
     "raise": "the region is owed more than its shares will give",
     "follow": "usage ran ahead of the shares, which follow it so that soaking idle nodes is not punished",
     "lower": "the region is owed less than its shares would give",
+    "cap": "the cap leaves less than the shares would give",
+    "cap_over": "the cap leaves more again; no more than the operator's own shares",
     "ratio": "the shares of the steered accounts have left the ratio that the operator gave them",
     "at_set_point": "the shares are already as wanted",
     "same_order": "a write would not affect the order of jobs now",
@@ -38,15 +40,17 @@ REASONS = {
     "blind": "Slurm hides rows from this user",
     "answers_differ": "sacct and squeue disagree about which jobs run",
     "not_regional": "a steered account is not regional by the rules",
+    "not_of_promise": "a steered account does not count for its promise",
     "standby": "another saf is active for the cluster",
     "paused": "an operator paused the control",
     "promise_ended": "the promise has ended",
+    "guards": "a raise would break another promise",
     "restore_baseline": "the operator asked for the shares found before the first change",
 }
 """Every reason a decision can have."""
 
 HOLDS = frozenset(REASONS) - {
-    "raise", "follow", "lower", "ratio", "at_set_point", "same_order", "restore_baseline",
+    "raise", "follow", "lower", "cap", "cap_over", "ratio", "at_set_point", "same_order", "restore_baseline",
     "switch_on", "switch_off", "switch_stays",
 }  # fmt: skip
 """Reasons that mean the control is not steering although it should."""

@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from slurm_ai_factory.core.measure import judgement
 from slurm_ai_factory.core.measure.forecast import forecast_of, required_share
-from slurm_ai_factory.core.records import Measurement, Verdict
+from slurm_ai_factory.core.records import Bound, Measurement, Verdict
 
 
 class FloorSide(StrEnum):
@@ -30,11 +30,11 @@ class Assessment:
 
     verdict: Verdict
     reason: str  #: of the verdict, a key of ``judgement.GROUNDS``
-    floor_side: FloorSide | None  #: None where nothing was delivered, or no promise holds
+    floor_side: FloorSide | None  #: None for a cap, where nothing was delivered, or where no promise holds
     required_share: float | None  #: of the rest, to end at target + margin; below the floor only
     attainable: bool | None  #: below the floor: whether demand as in the last seven days can still reach it
     expected_share: float | None  #: at the end, if the rest is like the last seven days
-    at_risk: bool  #: below the floor, and the window rolls or the floor is out of reach
+    at_risk: bool  #: below the floor or above the cap, and the window rolls or cannot end within the bound
 
     @property
     def below(self) -> bool:
@@ -45,17 +45,21 @@ class Assessment:
 def assess(measurement: Measurement, margin: float) -> Assessment:
     """What is said of a measurement under a promise with this margin."""
     m, judged, ahead = measurement, judgement.judge(measurement), forecast_of(measurement)
-    side = _side(m)
+    side = None if m.bound is Bound.CAP else _side(m)
     below = side is FloorSide.BELOW
     required, attainable = _needed(m, margin, ahead.attainable_share) if below else (None, None)
+    expected = None if m.ended else ahead.expected_share
+    capped = m.bound is Bound.CAP and not m.ended and m.whole_charge is not None
+    above = capped and m.excess_charge > 0
     return Assessment(
         verdict=judged.verdict,
         reason=judged.reason,
         floor_side=side,
         required_share=required,
         attainable=attainable,
-        expected_share=None if m.ended else ahead.expected_share,
-        at_risk=below and (m.window.rolling or attainable is False),
+        expected_share=expected,
+        at_risk=(below and (m.window.rolling or attainable is False))
+        or (above and (m.window.rolling or (expected or 0.0) > m.target_share)),
     )
 
 

@@ -94,6 +94,10 @@ def forecast_value(m: Measurement, _: float) -> dict[str, Any]:
 
 
 FIGURES: Mapping[str, Figure] = {figure.key: figure for figure in (
+    Figure("promise", "promise", Unit.WORD, "Name of the promise.", lambda m, _: m.promise),
+    Figure("bound", "bound", Unit.WORD, "Whether it is a floor or a cap.", lambda m, _: m.bound.value),
+    Figure("share_of", "part of", Unit.WORD, "What it is a part of: delivered, capacity, promise:NAME.",
+           lambda m, _: m.share_of),
     Figure("window", "window", Unit.WORD, "Name of the window.", lambda m, _: m.window.name),
     Figure("since", "from", Unit.INSTANT, "Start of the window.", lambda m, _: m.window.since,
            "saf_window_start_timestamp_seconds"),
@@ -114,7 +118,9 @@ FIGURES: Mapping[str, Figure] = {figure.key: figure for figure in (
            "Charge in the window by beneficiary; shares count unclassified charge as non-regional.",
            lambda m, _: m.regional_charge,
            "saf_window_delivered_resource_seconds", BY_BENEFICIARY, "regional"),
-    Figure("total_charge", "total", Unit.CHARGE, "All charge in the window.", lambda m, _: m.total_charge),
+    Figure("total_charge", "total", Unit.CHARGE,
+           "All charge in the window; of a further promise, what its share is a part of.",
+           lambda m, _: m.whole_charge),
     Figure("non_regional_charge", "non-regional", Unit.CHARGE,
            "Charge in the window of runs that a rule calls non-regional.",
            lambda m, _: m.total_charge - m.regional_charge - m.unclassified_charge,
@@ -186,6 +192,14 @@ FIGURES: Mapping[str, Figure] = {figure.key: figure for figure in (
 def figure_values(keys: Iterable[str], m: Measurement, margin: float) -> dict[str, Any]:
     """These figures of a measurement, as JSON."""
     return {key: FIGURES[key].plain(m, margin) for key in keys}
+
+
+PROMISE_KEYS = (
+    "promise", "bound", "target_share", "share_of", "window", "resource", "delivered_share",
+    "regional_charge", "total_charge", "required_share", "expected_share", "at_risk", "verdict",
+    "verdict_reason",
+)  # fmt: skip
+"""What is shown of each promise beside the others."""
 
 
 def share_value(m: Measurement, margin: float, groups: Iterable[share.Group] = ()) -> dict[str, Any]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from slurm_ai_factory.core.measure.share import size_now
-from slurm_ai_factory.core.records import Measurement, Verdict
+from slurm_ai_factory.core.measure.share import CAPACITY, size_now, taken
+from slurm_ai_factory.core.records import Bound, Measurement, Verdict
 
 STARVED_TOLERANCE = 0.01
-"""A miss is blamed on starvation when more than this part of the promised charge was starved."""
+"""A miss is blamed on starvation when more than this part of the promised charge was starved; an excess over
+a cap is likewise blamed on taking from others."""
 
 
 class Judgement(NamedTuple):
@@ -29,6 +30,12 @@ GROUNDS = {
     "demand": "the region asked for less than its share: what waited while it ran short explains too little",
     "starved": "regional jobs waited while the region ran below the floor",
     "capacity_unknown": "the region got less than its share, and the cluster's size is not known",
+    "no_capacity": "the share is one of the capacity, and the cluster's size was not known all the time",
+    "within": "no more than the cap was delivered",
+    "within_early": "even if all of the rest is delivered to them, the cap is kept",
+    "cap_unclassified": "the cap is kept, but too much is unclassified: the limit of the promise",
+    "idle": "more than the cap was delivered, next to none of it while others waited for it",
+    "taken": "more than the cap was delivered while others waited for it",
 }
 """Why a verdict is what it is."""
 
@@ -39,10 +46,15 @@ def judge(measurement: Measurement) -> Judgement:
         return Judgement(Verdict.OPEN, "ended")
     if measurement.unread_seconds:
         return Judgement(Verdict.OPEN, "unread")
-    judged = _by_charge(measurement)
+    if measurement.share_of == CAPACITY and measurement.capacity is None:
+        return Judgement(Verdict.OPEN, "no_capacity")
+    cap = measurement.bound is Bound.CAP
+    judged = _by_cap(measurement) if cap else _by_charge(measurement)
     limit, unclassified = measurement.unclassified_limit, measurement.unclassified_share
     too_much = limit is not None and unclassified is not None and unclassified > limit
-    return Judgement(Verdict.OPEN, "unclassified") if judged.verdict is Verdict.MET and too_much else judged
+    if too_much and judged.verdict in (Verdict.MET, Verdict.KEPT):
+        return Judgement(Verdict.OPEN, "cap_unclassified" if cap else "unclassified")
+    return judged
 
 
 def verdict(measurement: Measurement) -> Verdict:
@@ -69,3 +81,20 @@ def _by_charge(measurement: Measurement) -> Judgement:
     if min(measurement.starved_charge, measurement.shortfall_charge) <= tolerated:
         return Judgement(Verdict.MISSED_DEMAND, "demand")
     return Judgement(Verdict.MISSED_STARVED, "starved")
+
+
+def _by_cap(measurement: Measurement) -> Judgement:
+    """The judgement of a cap, of a window that was read and whose charge is classified."""
+    m = measurement
+    left = 0 if m.window.rolling else max(0, m.window.until - m.as_of)
+    allowed, charge, rest = m.target_share, float(m.regional_charge), size_now(m.hours) * left
+    if left and rest and charge + rest <= allowed * (float(m.total_charge) + rest):
+        return Judgement(Verdict.KEPT, "within_early")
+    if left and not (rest and charge > allowed * (float(m.total_charge) + rest)):
+        return Judgement(Verdict.OPEN, "not_over")
+    if not m.excess_charge:
+        return Judgement(Verdict.KEPT, "within")
+    tolerated = STARVED_TOLERANCE * allowed * float(m.total_charge)
+    if min(taken(m.hours, allowed), m.excess_charge) <= tolerated:
+        return Judgement(Verdict.EXCEEDED_IDLE, "idle")
+    return Judgement(Verdict.EXCEEDED, "taken")

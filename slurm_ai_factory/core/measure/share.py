@@ -19,7 +19,9 @@ from slurm_ai_factory.core import charge, tres
 from slurm_ai_factory.core.charge import hour_of
 from slurm_ai_factory.core.records import (
     DAY,
+    FIRST,
     HOUR,
+    Bound,
     Charge,
     Hour,
     Instant,
@@ -31,17 +33,21 @@ from slurm_ai_factory.core.records import (
 from slurm_ai_factory.core.rules.classify import Beneficiary, Classification, ClassifiedPart
 from slurm_ai_factory.core.tres import Resource
 
+DELIVERED, CAPACITY, OF_PROMISE = "delivered", "capacity", "promise:"
+"""What a share can be a part of; the last one with the name of another promise behind it."""
+
 RATE_HORIZON = 7 * 24 * HOUR
 """How far back the expected delivered rate looks."""
 
 
 class HourUsage(NamedTuple):
-    """Charge of ended runs in one hour, for one beneficiary, in resource-seconds."""
+    """Charge of ended runs in one hour, for one beneficiary and promises, in resource-seconds."""
 
     hour: Instant
     beneficiary: Beneficiary
     delivered: Charge
     waiting: Charge
+    promises: str = ""  #: as in ``Classification``
 
 
 class SubjectUsage(NamedTuple):
@@ -63,6 +69,9 @@ class SortedRun(NamedTuple):
 class Promise:
     """What was promised: this share of this resource, on this cluster."""
 
+    name: str = FIRST
+    bound: Bound = Bound.FLOOR
+    share_of: str = DELIVERED
     cluster: str
     target_share: float
     margin: float
@@ -70,6 +79,22 @@ class Promise:
     unclassified_limit: float | None = None
     label: str = ""  #: what people call the resource
     ended: bool = False  #: no promise holds; the share is that of the last one
+
+    @property
+    def base(self) -> str:
+        """The promise whose charge the share is a part of; empty where it is a part of everyone's."""
+        return self.share_of.removeprefix(OF_PROMISE) if self.share_of.startswith(OF_PROMISE) else ""
+
+    def side(self, beneficiary: Beneficiary, promises: str) -> Beneficiary | None:
+        """The side of this promise that a classified charge is on; None where the share is no part of it."""
+        names = set(promises.split())
+        if beneficiary is Beneficiary.REGIONAL:
+            names.add(FIRST)
+        if self.base and self.base not in names:
+            return None
+        if beneficiary is Beneficiary.UNCLASSIFIED:
+            return beneficiary
+        return Beneficiary.REGIONAL if self.name in names else Beneficiary.NON_REGIONAL
 
 
 @dataclass(slots=True)
@@ -178,15 +203,28 @@ def measure_window(
     """The measurement of a window as known at ``as_of``, the instant of the last complete read."""
     interval = window.since, min(window.until, as_of)
     sides = {who: _Side(_Series(*interval), _Series(*interval)) for who in Beneficiary}
-    for hour, beneficiary, delivered, waiting in closed:
-        sides[beneficiary].add_hour(hour, delivered, waiting)
+    for hour, beneficiary, delivered, waiting, promises in closed:
+        if side := promise.side(beneficiary, promises):
+            sides[side].add_hour(hour, delivered, waiting)
     counts = counter(promise.resource.weights)
     for run, parts in open_runs:
         for part in parts:
-            sides[part.classification.beneficiary].add_run(run, part, counts, as_of)
+            if side := promise.side(part.classification.beneficiary, part.classification.promises):
+                sides[side].add_run(run, part, counts, as_of)
     regional = sides[Beneficiary.REGIONAL]
     hours = _hours(interval, sides, capacity)
+    if promise.share_of == CAPACITY and any(hour.total and not hour.capacity for hour in hours):
+        capacity = None
+    total = sum(side.delivered.total for side in sides.values())
+    size = None if capacity is None else sum(capacity.values(), start=0)
+    if promise.share_of == CAPACITY:
+        total, hours = size or 0, tuple(hour._replace(total=hour.capacity) for hour in hours)
+    # What the region could have had of another promise's charge is a part of that charge.
+    could = tuple(hour._replace(capacity=hour.total) for hour in hours) if promise.base else hours
     return Measurement(
+        promise=promise.name,
+        bound=promise.bound,
+        share_of=promise.share_of,
         cluster=promise.cluster,
         window=window,
         as_of=as_of,
@@ -196,11 +234,11 @@ def measure_window(
         unclassified_limit=promise.unclassified_limit,
         ended=promise.ended,
         regional_charge=regional.delivered.total,
-        total_charge=sum(side.delivered.total for side in sides.values()),
+        total_charge=total,
         unclassified_charge=sides[Beneficiary.UNCLASSIFIED].delivered.total,
-        capacity=None if capacity is None else sum(capacity.values(), start=0),
+        capacity=size,
         waiting_charge=regional.waiting.total,
-        starved_charge=None if capacity is None else starved(hours, promise.target_share),
+        starved_charge=None if capacity is None else starved(could, promise.target_share),
         regional_running=regional.running,
         regional_pending=regional.pending,
         newest_record_at=newest_record_at,
@@ -221,9 +259,11 @@ def _hours(
         delivered.get(who, nothing) for who in (Beneficiary.REGIONAL, Beneficiary.UNCLASSIFIED)
     )
     everyone = map(fsum, zip(nothing, *delivered.values(), strict=False))
-    waiting = sides[Beneficiary.REGIONAL].waiting.by_hour()
+    queued = {who: side.waiting.by_hour() for who, side in sides.items() if side.waiting.total}
+    waiting = queued.pop(Beneficiary.REGIONAL, nothing)
+    others_waiting = map(fsum, zip(nothing, *queued.values(), strict=False))
     up = map(float, map((capacity or {}).get, hours, repeat(0)))
-    return tuple(map(Hour, hours, regional, everyone, waiting, up, unclassified))
+    return tuple(map(Hour, hours, regional, everyone, waiting, up, unclassified, others_waiting))
 
 
 class Group(NamedTuple):
@@ -314,6 +354,17 @@ def starved(hours: Iterable[Hour], target_share: float) -> float:
     """
     return fsum(
         min(hour.regional_waiting, max(0.0, target_share * hour.capacity - hour.regional)) for hour in hours
+    )
+
+
+def taken(hours: Iterable[Hour], target_share: float) -> float:
+    """What was delivered above a cap, hour by hour, while others waited for it.
+
+    >>> taken([Hour(0, 30.0, 100.0, 0.0, 100.0, 0.0, 5.0), Hour(3600, 30.0, 100.0, 0.0, 100.0)], 0.2)
+    5.0
+    """
+    return fsum(
+        min(hour.others_waiting, max(0.0, hour.regional - target_share * hour.total)) for hour in hours
     )
 
 

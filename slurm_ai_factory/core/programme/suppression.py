@@ -176,16 +176,13 @@ class _Known:
         return [sum(way[at] for at in columns) % PRIME for way in self.open]
 
 
-def _spanned(
-    vector: Vector, blocks: Sequence[Sequence[Vector]], most: int, first: int = 0
-) -> Iterator[tuple[int, ...]]:
+def _spanned(vector: Vector, blocks: Sequence[Sequence[Vector]], most: int) -> Iterator[tuple[int, ...]]:
     """The blocks, at most so many together, of whose vectors this one, which is not zero, is a combination.
 
     >>> list(_spanned((1, 1), [[(1, 0)], [(0, 1)]], 2)), list(_spanned((1, 1), [[(1, 0)], [(0, 1)]], 1))
     ([(0, 1)], [])
     """
-    for index in range(first, len(blocks) if most else 0):
-        block = blocks[index]
+    for index, block in enumerate(blocks if most else ()):
         if most == len(block) == 1:
             # Whether the vector, which is not zero, is a multiple of the block's only one.
             at = next(place for place, value in enumerate(vector) if value)
@@ -200,8 +197,9 @@ def _spanned(
         if not any(left):
             yield (index,)
         elif most > 1:
-            rest = [[_across(each, basis) for each in other] for other in blocks]
-            yield from ((index, *more) for more in _spanned(left, rest, most - 1, index + 1))
+            after = index + 1
+            rest = [[_across(each, basis) for each in other] for other in blocks[after:]]
+            yield from ((index, *(after + at for at in more)) for more in _spanned(left, rest, most - 1))
 
 
 def _basis(vectors: Iterable[Vector]) -> list[tuple[int, Vector]]:

@@ -8,24 +8,25 @@ start of a window judges it, so a term begins where a window begins, of its kind
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from slurm_ai_factory.core import windows
-from slurm_ai_factory.core.records import FOREVER, HOUR, Instant, Window
+from slurm_ai_factory.core.measure.share import CAPACITY, DELIVERED, OF_PROMISE
+from slurm_ai_factory.core.records import FIRST, FOREVER, HOUR, Bound, Instant, Window
+from slurm_ai_factory.core.rules.classify import Membership
 from slurm_ai_factory.core.rules.organisations import Regional
 from slurm_ai_factory.core.tres import Resource
-
-DELIVERED = "delivered"
-"""A share is only measured of what was delivered so far."""
 
 FIRST_REASON = "first"
 """The reason of the first term, which comes from the configuration."""
 
 DESCRIPTIVE = ("since", "source", "reason", "actor", "recorded_at")
 """Fields that describe a term and change no verdict."""
+
+ROUNDING = 1e-9
 
 STEPS = 24
 """Windows on either side that are searched for a beginning that two kinds have in common."""
@@ -35,7 +36,10 @@ STEPS = 24
 class Term:
     """One complete term: everything that a verdict depends on, and who recorded it."""
 
-    promise: str = "region"  #: whose promise
+    promise: str = FIRST  #: its name
+    bound: Bound = Bound.FLOOR
+    who: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Whom it is made to: conditions of PROMISED_TO, of which all hold; none for the first: the region."""
     since: Instant  #: 0 for the first
     ended: bool = False  #: no promise holds from here on; the other fields are those of the term before
     share: float
@@ -88,7 +92,12 @@ class Term:
             "reason": self.reason,
             "actor": self.actor,
             "recorded_at": self.recorded_at,
+            **({} if self.promise == FIRST else {"bound": self.bound.value, "who": self.whom()}),
         }
+
+    def whom(self) -> dict[str, list[str]]:
+        """The conditions in JSON's types."""
+        return {key: list(names) for key, names in sorted(self.who.items())}
 
     def differing(self, other: Term) -> list[str]:
         """The fields in which two terms promise different things."""
@@ -111,8 +120,19 @@ class Term:
 
 def term_of(value: Mapping[str, Any]) -> Term:
     """The term of which ``Term.plain`` made this value."""
-    resource = Resource.from_plain(value["resource"])
-    return Term(**{**value, "resource": resource, "region": tuple(value["region"])})
+    who = {key: tuple(names) for key, names in value.get("who", {}).items()}
+    changed = {
+        "resource": Resource.from_plain(value["resource"]),
+        "region": tuple(value["region"]),
+        "bound": Bound(value.get("bound", Bound.FLOOR)),
+        "who": who,
+    }
+    return Term(**{**value, **changed})
+
+
+def nothing_before(first: Term) -> Term:
+    """The term before the first one of a further promise: none holds."""
+    return replace(first, since=0, ended=True, reason=FIRST_REASON)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +162,14 @@ class PromiseTerms:
         codes = {code for term in self.terms for code in term.region}
         return frozenset(Regional(code, *span) for code in codes for span in self._spans(code))
 
+    def memberships(self) -> frozenset[Membership]:
+        """Whose charge counts for a further promise, and when; of the first, the region decides."""
+        return frozenset(
+            Membership(term.promise, term.since, self.until(term), tuple(sorted(term.who.items())))
+            for term in self.terms
+            if term.who and not term.ended
+        )
+
     def _spans(self, code: str) -> Iterator[tuple[Instant, Instant]]:
         since: Instant | None = None
         for term in self.terms:
@@ -163,8 +191,8 @@ def known(rows: Iterable[Term], then: Instant | None = None) -> PromiseTerms | N
 
 def term_problems(present: PromiseTerms, new: Term) -> Iterator[str]:
     """Why a term may not be added to the present ones, a sentence for each reason."""
-    if new.share_of != DELIVERED:
-        yield f"a share of {new.share_of} is not measured yet; promise a share of what was delivered"
+    if new.promise == FIRST and new.share_of != DELIVERED:
+        yield "the promise to the region is steered, and is a share of what was delivered; set --of delivered"
     if new.share + new.margin >= 1:
         yield f"share {new.share:g} and margin {new.margin:g} leave nothing for the others; lower one of them"
     if not new.since or new.since % HOUR:
@@ -177,6 +205,29 @@ def term_problems(present: PromiseTerms, new: Term) -> Iterator[str]:
     for at, pair in pairs:
         if not all(term.begins_window(at) for term in pair):
             yield _inside(at, pair)
+
+
+def problems_beside(others: Mapping[str, PromiseTerms], new: Term) -> Iterator[str]:
+    """Why a term cannot hold beside the terms of other promises, a sentence for each reason."""
+    if new.promise == FIRST or new.ended:
+        return
+    base = new.share_of.removeprefix(OF_PROMISE)
+    if base == new.promise or base not in {*others, DELIVERED, CAPACITY}:
+        yield f"promise {new.promise} is a share of {new.share_of}, and there is no such promise beside it"
+    beside = [terms.at(new.since) for name, terms in others.items() if name != new.promise]
+    alike = [term for term in beside if term.share_of == new.share_of and not term.ended]
+    floors = [term for term in (*alike, new) if term.bound is Bound.FLOOR]
+    if new.bound is Bound.FLOOR and sum(term.share for term in floors) > 1 + ROUNDING:
+        shares = " + ".join(f"{term.promise} {term.share:g}" for term in floors)
+        yield f"the floors add up to more than everything: {shares}; lower one of them"
+    for term in alike:
+        floor, cap = (term, new) if new.bound is Bound.CAP else (new, term)
+        bounds = floor.bound, cap.bound
+        if bounds == (Bound.FLOOR, Bound.CAP) and term.who == new.who and floor.share > cap.share:
+            yield (
+                f"floor {floor.promise} ({floor.share:g}) is above cap {cap.promise} ({cap.share:g}), and "
+                "both are made to the same; change one of them"
+            )
 
 
 def _inside(at: Instant, pair: tuple[Term, Term]) -> str:

@@ -10,7 +10,7 @@ hour's charge is on one side of any of them.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from enum import StrEnum
 from functools import cached_property
@@ -44,6 +44,8 @@ LINKED = ("organisation", "category", "sector", "municipality", "hub")
 OF_ACCOUNTS = ("account_subtree", "account", "user")
 CONDITIONS = (*NAMES, *(f"linked_{name}" for name in LINKED))
 DETAILS = ("category", "organisation", "sector", "municipality", "hub")
+PROMISED_TO = (*NAMES, "beneficiary", *DETAILS)
+"""What a further promise may be made to: names of a subject, and its classification."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +75,7 @@ class Classification:
     sector: str = ""
     municipality: str = ""
     hub: str = ""
+    promises: str = ""  #: the further promises that its charge counts for, with blanks between
 
 
 UNCLASSIFIED = Classification(beneficiary=Beneficiary.UNCLASSIFIED)
@@ -121,12 +124,21 @@ class Unknown(NamedTuple):
     nearest: str  #: the most similar known name; empty where none is similar
 
 
+class Membership(NamedTuple):
+    """Whose charge counts for a further promise in [since, until): every condition holds."""
+
+    promise: str
+    since: Instant
+    until: Instant
+    who: tuple[tuple[str, tuple[str, ...]], ...]  #: conditions of PROMISED_TO, each with the names it accepts
+
+
 @dataclass(frozen=True)
 class Rules:
     """Ordered rules with all that their answers depend on.
 
     ``parents`` is the account tree (account -> parent); ``region`` has the municipalities whose organisations
-    are regional, and when.
+    are regional, and when; ``promises`` has who the further promises are made to.
     """
 
     rules: tuple[Rule, ...]
@@ -134,6 +146,7 @@ class Rules:
     registry: Registry = field(default_factory=Registry)
     region: frozenset[Regional] = frozenset()
     overrides: Mapping[str, Override] = field(default_factory=dict)
+    promises: frozenset[Membership] = frozenset()
 
     def classify(self, subject: Subject, at: Instant) -> tuple[ClassifiedFraction, ...]:
         """Who a subject's charge at an instant is for; the fractions add up to 1.
@@ -146,6 +159,16 @@ class Rules:
         >>> rules.classify(Subject("c", "astro", *"abcde"), 0)[0].classification.beneficiary
         <Beneficiary.UNCLASSIFIED: 'unclassified'>
         """
+        answers = self._by_rules(subject, at)
+        if not self.promises:
+            return answers
+        return tuple(
+            answer._replace(classification=self._promised(answer.classification, subject, at))
+            for answer in answers
+        )
+
+    def _by_rules(self, subject: Subject, at: Instant) -> tuple[ClassifiedFraction, ...]:
+        """Who a subject's charge is for, by override, rule and registry."""
         if override := self.overrides.get(subject.override):
             return (self._overridden(override, at),)
         lineage = tuple(self.lineage(subject.account))
@@ -157,6 +180,24 @@ class Rules:
                 if linked:
                     return tuple(self._by_registry(rule, linked, at))
         return (ClassifiedFraction(1, UNCLASSIFIED),)
+
+    def _promised(self, classification: Classification, subject: Subject, at: Instant) -> Classification:
+        """The classification with its further promises; what is unclassified counts for none."""
+        if classification.beneficiary is Beneficiary.UNCLASSIFIED:
+            return classification
+        lineage = frozenset(self.lineage(subject.account))
+        names = {
+            membership.promise
+            for membership in self.promises
+            if membership.since <= at < membership.until
+            and all(
+                not lineage.isdisjoint(names)
+                if key == "account_subtree"
+                else getattr(subject, key, getattr(classification, key, "")) in names
+                for key, names in membership.who
+            )
+        }
+        return replace(classification, promises=" ".join(sorted(names)))
 
     def mostly(self, subject: Subject, at: Instant) -> Classification:
         """Who the largest fraction of a subject's charge at an instant is for."""
@@ -179,6 +220,7 @@ class Rules:
     def _cuts_of_rules(self) -> set[Instant]:
         spans = [(rule.since, rule.until) for rule in self.rules]
         spans += [(place.since, place.until) for place in self.region]
+        spans += [(membership.since, membership.until) for membership in self.promises]
         return {at for span in spans for at in span}
 
     @cached_property
@@ -300,6 +342,7 @@ class Rules:
                 "links": sorted(map(link_row, self.registry.links)),
                 "region": sorted(list(place) for place in self.region),
                 "overrides": overrides,
+                **({"promises": sorted(map(list, self.promises))} if self.promises else {}),
             },
         )
 

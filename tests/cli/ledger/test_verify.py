@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,8 @@ import pytest
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.records import HOUR
 from slurm_ai_factory.ledger import open_ledger
-from tests.cli.conftest import CPUS, DAYS, today
-from tests.conftest import by_hand
+from tests.cli.conftest import CPUS, DAYS, saf_of, today
+from tests.conftest import by_hand, new_ledger
 from tests.saf import Saf
 
 Checks = dict[str, tuple[int, str]]
@@ -35,10 +36,25 @@ def change(ledger_url: str, *statements: str) -> None:
             assert connection.execute(statement.encode()).rowcount > 0
 
 
+@pytest.fixture(scope="module")
+def published_days(postgresql: str, days: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A ledger in which sums are kept and from which a report was given out, to be copied."""
+    directory = tmp_path_factory.mktemp("published")
+    with new_ledger(postgresql, days) as url:
+        saf_of(url, directory).run("report", "--window", "rolling:7d", "-o", "report", "--publish")
+        yield url
+
+
 @pytest.fixture
-def given_out(books: Saf, tmp_path: Path) -> Saf:
+def ledger_url(postgresql: str, published_days: str) -> Iterator[str]:
+    """Such a ledger of the test's own."""
+    with new_ledger(postgresql, published_days) as url:
+        yield url
+
+
+@pytest.fixture
+def given_out(books: Saf) -> Saf:
     """Sums are kept, and a report was given out."""
-    books.run("report", "--window", "rolling:7d", "-o", str(tmp_path / "report"), "--publish")
     return books
 
 

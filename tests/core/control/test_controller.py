@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from itertools import cycle
 from math import isfinite, log
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from slurm_ai_factory.core.control import controller
+from slurm_ai_factory.core.control.contested import usage_held
 from slurm_ai_factory.core.control.controller import Policy, capture, decide, payback
 from slurm_ai_factory.core.control.level import MAX_RAW_SHARES, SteeredLevel, find_level
 from slurm_ai_factory.core.control.reasons import HOLDS, REASONS
@@ -83,6 +85,13 @@ class Case(NamedTuple):
         return self.beside(rows)
 
 
+def _lowest(case: Case, usage: float) -> float:
+    """How low the reference may be for a usage: below what is followed of it by the debit."""
+    policy, observed = case.policy, case.observed
+    held = usage_held(observed, policy.goal, policy.half_life_seconds)
+    return max(min(usage, policy.goal), usage - held.contested_share) - controller.debit(policy, observed)
+
+
 def case_of(
     policy: Policy,
     observed: Observed,
@@ -142,6 +151,17 @@ def _waiting(measurement: Measurement, waiting: Sequence[float], backlog: float)
     return replace(observed, regional_backlog=float(backlog))
 
 
+def _beside(observed: Observed, waiting: Sequence[float], before: int) -> Observed:
+    """The same with others who waited for these amounts, one hour after the other and again from the first,
+    and so many of its first hours once more before the window.
+    """
+    measured, others = observed.measurement, cycle([*waiting, 0.0])
+    hours = tuple(hour._replace(others_waiting=float(next(others))) for hour in measured.hours)
+    first = [hour._replace(at=hour.at - before * HOUR) for hour in hours[:before]]
+    earlier = tuple(first) if len(first) == before else ()
+    return replace(observed, measurement=replace(measured, hours=hours), earlier=earlier)
+
+
 # --- generated cases ----------------------------------------------------------------------------------
 
 
@@ -179,7 +199,8 @@ def observations(draw: st.DrawFn, *, rolling: bool | None = None) -> Observed:
     measured = _measurement(regional, total, left=draw(st.integers(-DAY, 200 * DAY)), rolling=rolling)
     waiting = draw(st.lists(amounts, min_size=len(total), max_size=len(total)))
     backlog = draw(amounts) if waiting and waiting[-1] else 0
-    return replace(_waiting(measured, waiting, backlog), run_charge=float(draw(amounts)))
+    observed = replace(_waiting(measured, waiting, backlog), run_charge=float(draw(amounts)))
+    return _beside(observed, draw(st.lists(amounts, max_size=3)), draw(st.integers(0, 5)))
 
 
 def measurements() -> st.SearchStrategy[Measurement]:
@@ -310,7 +331,7 @@ def test_no_write_is_decided_once_the_budget_of_the_day_is_used_up(case: Case, m
 def test_the_wanted_share_is_near_usage_and_within_the_limits(case: Case) -> None:
     """The credit never takes it below the goal: what was promised may always be owed."""
     policy, usage = case.policy, case.level.usage_share
-    lowest = usage - controller.debit(policy, case.observed)
+    lowest = _lowest(case, usage)
     highest = max(usage + policy.credit_max, policy.goal)
     limits = policy.share_min, policy.share_max
     low, high = (min(limits[1], max(limits[0], bound)) for bound in (lowest, highest))
@@ -468,7 +489,8 @@ def test_a_case_may_lie_anywhere_in_time(case: Case, shift: int) -> None:
         hours=tuple(hour._replace(at=hour.at + shift) for hour in m.hours),
     )
     last = replace(case.last, at=case.last.at + shift) if case.last else None
-    shifted = replace(case.observed, measurement=moved)
+    earlier = tuple(hour._replace(at=hour.at + shift) for hour in case.observed.earlier)
+    shifted = replace(case.observed, measurement=moved, earlier=earlier)
     before, after = (
         case.decision(),
         Case(case.policy, shifted, last, NOW + shift).decision(),
@@ -500,15 +522,20 @@ def test_what_lies_below_the_level_and_who_is_beside_the_region_by_name_does_not
     )
 
 
-@given(policies(), st.floats(0, 1), st.floats(0, 1), st.integers(0, 30 * DAY), st.integers(0, 30 * DAY))
+@given(
+    policies(),
+    st.floats(0, 1),
+    st.floats(0, 1),
+    st.floats(1, 100),
+    st.integers(0, 30 * DAY),
+    st.integers(0, 30 * DAY),
+)
 def test_the_reference_moves_the_same_in_one_step_as_in_two(
-    policy: Policy, start: float, owed: float, first: int, second: int
+    policy: Policy, start: float, owed: float, turnover: float, first: int, second: int
 ) -> None:
-    free = replace(policy, credit_max=2.0, debit_max=2.0)
-
     def advanced(u_ref: float, since: int, until: int) -> float:
         last = ControlState(at=since, u_ref=u_ref)
-        return controller.advance_u_ref(free, last, 0.5, 0.5, owed, until)
+        return controller.advance_u_ref(policy, last, 0.5, owed, turnover, until)
 
     halfway = advanced(start, 0, first)
     assert advanced(halfway, first, first + second) == pytest.approx(
@@ -517,12 +544,13 @@ def test_the_reference_moves_the_same_in_one_step_as_in_two(
 
 
 def test_the_reference_goes_half_of_the_way_in_a_half_life() -> None:
-    policy = Policy(account="r", target_share=0.25, half_life_seconds=DAY, credit_max=1.0, debit_max=1.0)
+    policy = Policy(account="r", target_share=0.25, half_life_seconds=DAY)
     last = ControlState(at=0, u_ref=0.2)
-    assert controller.advance_u_ref(policy, last, 0.3, 0.3, 0.6, DAY) == pytest.approx(0.4)
-    assert controller.advance_u_ref(policy, last, 0.3, 0.3, 0.6, 2 * DAY) == pytest.approx(0.5)
-    assert controller.advance_u_ref(policy, last, 0.3, 0.3, 0.6, 0) == 0.2
-    assert controller.advance_u_ref(policy, last, 0.3, 0.3, 0.6, -DAY) == 0.2
+    assert controller.advance_u_ref(policy, last, 0.3, 0.6, 1.0, DAY) == pytest.approx(0.4)
+    assert controller.advance_u_ref(policy, last, 0.3, 0.6, 1.0, 2 * DAY) == pytest.approx(0.5)
+    assert controller.advance_u_ref(policy, last, 0.3, 0.6, 2.0, DAY) == pytest.approx(0.5)
+    assert controller.advance_u_ref(policy, last, 0.3, 0.6, 1.0, 0) == 0.2
+    assert controller.advance_u_ref(policy, last, 0.3, 0.6, 1.0, -DAY) == 0.2
 
 
 @given(cases)
@@ -533,7 +561,7 @@ def test_taking_over_begins_at_the_share_that_is_found(case: Case) -> None:
     assert found is not None
     share, usage = case.share(), level.usage_share
     highest = max(usage + policy.credit_max, policy.goal)
-    assert found.u_ref == min(highest, max(usage - controller.debit(policy, case.observed), share))
+    assert found.u_ref == min(highest, max(_lowest(case, usage), share))
     assert found.writes_last_day == 0
 
 

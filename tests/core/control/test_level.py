@@ -24,6 +24,7 @@ from tests.core.control.test_controller import (
     NOW,
     Case,
     _account,
+    _lowest,
     _measurement,
     _observed,
     _user,
@@ -160,8 +161,7 @@ def test_every_row_is_a_write_and_a_step_is_made_whole_or_not_at_all(case: Case,
 @given(cases)
 def test_the_wanted_share_is_near_usage_and_within_the_limits(case: Case) -> None:
     policy, usage = case.policy, level_of(case).usage_share
-    lowest = usage - controller.debit(policy, case.observed)
-    bounds = lowest, max(usage + policy.credit_max, policy.goal)
+    bounds = _lowest(case, usage), max(usage + policy.credit_max, policy.goal)
     low, high = (min(policy.share_max, max(policy.share_min, one)) for one in bounds)
     assert low - 1e-12 <= case.wanted() <= high + 1e-12
 

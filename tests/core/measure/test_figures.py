@@ -22,6 +22,7 @@ from tests.monitor import examples
 
 MARGIN = 0.01
 KEYS = [
+    "promise", "bound", "share_of",
     "window", "since", "until", "as_of", "resource", "resource_label", "target_share", "delivered_share",
     "capacity_share", "regional_charge", "total_charge", "unclassified_charge", "capacity", "waiting_charge",
     "starved_charge", "shortfall_charge", "verdict", "verdict_reason", "floor_side", "unread_seconds",

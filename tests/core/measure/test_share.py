@@ -225,6 +225,13 @@ def test_only_regional_waiting_is_told() -> None:
     assert found.waiting_charge == found.regional_pending == 0
 
 
+def test_what_waits_for_the_others_is_all_that_is_not_regional() -> None:
+    waiting = RUN._replace(state="PENDING", start_at=None, alloc_tres="")
+    runs = [SortedRun(waiting, always(who)) for who in (REGIONAL, OTHERS, UNCLASSIFIED, UNCLASSIFIED)]
+    found = _measured(runs, DAY, as_of=2 * HOUR, weights=CPUS)
+    assert [(h.regional_waiting, h.others_waiting) for h in found.hours] == [(4 * HOUR, 12 * HOUR)] * 2
+
+
 @pytest.mark.parametrize(
     ("difference", "running", "pending"),
     [

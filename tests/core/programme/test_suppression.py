@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterable, Sequence
 
 import pytest
-from hypothesis import assume, example, given, settings
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from slurm_ai_factory.core.programme.suppression import (
@@ -74,7 +74,6 @@ def singled_out(shows: Iterable[PartSum], smallest: int) -> set[PartSum]:
     return found
 
 
-@settings(max_examples=150, deadline=None)
 @given(facility=facilities(), smallest=st.integers(1, 4))
 @example(facility=([TableCell("hub", "a", parts(["n0"]))], [parts([]), parts(["n0", "n1"])]), smallest=3)
 def test_nothing_can_be_recovered_by_adding_and_subtracting_what_is_shown(
@@ -87,7 +86,6 @@ def test_nothing_can_be_recovered_by_adding_and_subtracting_what_is_shown(
     assert singled_out([*sums, *(t for t in totals if t)], smallest) <= from_totals
 
 
-@settings(max_examples=100, deadline=None)
 @given(facility=facilities(), smallest=st.integers(1, 4))
 def test_cells_are_hidden_only_where_they_would_single_out(
     facility: tuple[list[TableCell], list[PartSum]], smallest: int
@@ -201,7 +199,6 @@ def given_out(
     return everything, totals
 
 
-@settings(max_examples=150, deadline=None)
 @given(reports=publications(), smallest=st.integers(2, 3))
 def test_no_combination_of_all_reports_tells_more_of_a_few_than_their_totals(
     reports: list[tuple[list[TableCell], list[PartSum]]], smallest: int
@@ -213,7 +210,6 @@ def test_no_combination_of_all_reports_tells_more_of_a_few_than_their_totals(
             assert known_of(everything, few) == known_of(totals, few), few
 
 
-@settings(max_examples=100, deadline=None)
 @given(reports=publications(), smallest=st.integers(2, 3))
 def test_no_sum_or_difference_of_a_few_figures_rests_on_a_few(
     reports: list[tuple[list[TableCell], list[PartSum]]], smallest: int
@@ -304,7 +300,6 @@ ORGANISATIONS_BY_ROLE = st.lists(
 )
 
 
-@settings(max_examples=200, deadline=None)
 @given(ORGANISATIONS_BY_ROLE, st.integers(2, 3))
 def test_names_that_are_held_together_reveal_nothing_more(
     split: list[tuple[str, set[str]]], smallest: int

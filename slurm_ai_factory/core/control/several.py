@@ -1,0 +1,199 @@
+"""Several promises on one level: the set-points of the steered ones, settled together. Pure.
+
+The rule: each steered promise has the law to itself, and what the promises want is cut only where it does not
+fit the level. A cap lowers shares and raises them no further than the operator had them. With one steered
+floor and no other promise the decision is the law's own, bit for bit.
+docs/decisions/0014-several-promises.md derives it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import accumulate
+from math import fsum
+from typing import NamedTuple
+
+from slurm_ai_factory.core.control.controller import Policy, decide
+from slurm_ai_factory.core.control.level import Refusal, SteeredLevel, find_level
+from slurm_ai_factory.core.control.reasons import HOLDS, REASONS
+from slurm_ai_factory.core.measure.share import expected_rate, recent_share
+from slurm_ai_factory.core.records import HOUR, Bound, ControlState, Decision, Instant, Measurement, Observed
+
+MOST = 0.95
+"""What all steered accounts may have of the level; the rest keeps at least 5 %."""
+
+LEAST = 1e-6
+
+OF_CAP = {"lower": "cap", "raise": "cap_over", "follow": "cap_over"}
+"""The reasons of a cap for what the law calls otherwise."""
+
+
+class Steering(NamedTuple):
+    """All that the decision about one steered promise rests on."""
+
+    policy: Policy
+    observed: Observed
+    last: ControlState | None
+
+
+class Guard(NamedTuple):
+    """A floor that is not steered: no raise for another promise may break it."""
+
+    measurement: Measurement
+    margin: float
+
+
+def decide_all(steered: Sequence[Steering], guards: Sequence[Guard], now: Instant) -> tuple[Decision, ...]:
+    """One decision for each steered promise, in their order."""
+    decisions = [decide(*steering, now) for steering in steered]
+    for place, aim in _aims(steered, decisions).items():
+        decisions[place] = decide(*steered[place], now, aim=aim)
+    return tuple(
+        _guarded(_named(decision, steering), steering.policy, guards)
+        for steering, decision in zip(steered, decisions, strict=True)
+    )
+
+
+def cut(wanted: Mapping[int, float], floors: Mapping[int, float], most: float = MOST) -> dict[int, float]:
+    """Shares that add up to ``most`` at most: what is above the floors is cut in proportion, then the floors.
+
+    >>> cut({0: 0.5, 1: 0.25}, {0: 0.5, 1: 0.25})
+    {0: 0.5, 1: 0.25}
+    >>> {place: round(share, 3) for place, share in cut({0: 0.9, 1: 0.3}, {0: 0.5, 1: 0.25}).items()}
+    {0: 0.678, 1: 0.272}
+    """
+    if fsum(wanted.values()) <= most:
+        return dict(wanted)
+    owed = {place: min(share, floors[place]) for place, share in wanted.items()}
+    least, above = fsum(owed.values()), fsum(wanted.values()) - fsum(owed.values())
+    if least >= most:
+        return {place: share * most / least for place, share in owed.items()}
+    return {place: owed[place] + (wanted[place] - owed[place]) * (most - least) / above for place in wanted}
+
+
+def left_by_cap(policy: Policy, measurement: Measurement) -> float:
+    """The share that a cap leaves from now on, ``share_min`` at least: what ends the window below the cap.
+
+    Rolling window: the least over the same horizons as the payback of a floor. The margin is kept below it.
+    """
+    m, rate, cap = measurement, expected_rate(measurement), policy.target_share - policy.margin
+    if rate <= 0:
+        return policy.target_share
+    if m.window.rolling:
+        length = m.as_of - m.window.since
+        room = accumulate(cap * hour.total - hour.regional for hour in reversed(m.hours))
+        horizons = (length - n * HOUR for n in range(1, len(m.hours) + 1))
+        left = [
+            cap + unused / (rate * horizon)
+            for unused, horizon in zip(room, horizons, strict=True)
+            if horizon >= policy.recovery_seconds
+        ]
+        share = min(left, default=cap)
+    else:
+        horizon = max(policy.horizon_seconds, policy.horizon_fraction * (m.window.until - m.as_of))
+        share = cap + (cap * float(m.total_charge) - float(m.regional_charge)) / (rate * horizon)
+    return min(1.0, max(policy.share_min, share))
+
+
+def _aims(steered: Sequence[Steering], decisions: Sequence[Decision]) -> dict[int, float]:
+    """By place, the share to decide on instead of the law's own: none where a floor is steered alone.
+
+    With sigma the shares that fit together and S the effective shares of the rest, each promise is to have
+    S sigma / (1 - sum of sigma); its aim is that part of its own level, with the others as they are now.
+    """
+    levels = {
+        place: level
+        for place, steering in enumerate(steered)
+        if "share_wanted" in decisions[place].inputs
+        and not isinstance(level := _level(steering, steering.policy.accounts), Refusal)
+    }
+    caps = {place for place in levels if steered[place].observed.measurement.bound is Bound.CAP}
+    if not levels or (len(levels) == 1 and not caps):
+        return {}
+    wanted = {
+        place: left_by_cap(steered[place].policy, steered[place].observed.measurement)
+        if place in caps
+        else float(decisions[place].inputs["share_wanted"] or 0.0)
+        for place in levels
+    }
+    floors = {place: 0.0 if place in caps else steered[place].policy.target_share for place in levels}
+    beside = _level(
+        steered[min(levels)], [name for place in levels for name in steered[place].policy.accounts]
+    )
+    rest = 0.0 if isinstance(beside, Refusal) else beside.competing_shares
+    own = {place: levels[place].effective(levels[place].ratio) for place in caps}
+    effective = _effective(wanted, floors, rest, own)
+    return {place: shares / (shares + levels[place].competing_shares) for place, shares in effective.items()}
+
+
+def _effective(
+    wanted: Mapping[int, float], floors: Mapping[int, float], rest: float, own: Mapping[int, float]
+) -> dict[int, float]:
+    """The effective shares of each promise; ``own`` has what the operator gave each cap, which gets no more.
+
+    A cap that leaves more than that binds nobody, so its accounts belong to the rest.
+    """
+    loose: dict[int, float] = {}
+    while True:
+        beside = rest + fsum(loose.values())
+        shares = cut({place: share for place, share in wanted.items() if place not in loose}, floors)
+        left = 1.0 - fsum(shares.values())
+        effective = {place: beside * share / left for place, share in shares.items()}
+        more = {place: own[place] for place in effective if place in own and effective[place] >= own[place]}
+        if not more:
+            return {place: shares for place, shares in (effective | loose).items() if shares > 0}
+        loose |= more
+
+
+def _level(steering: Steering, accounts: Sequence[str]) -> SteeredLevel | Refusal:
+    observed, own = steering.observed, steering.last.baseline if steering.last else {}
+    return find_level(accounts, observed.associations, observed.waiting_rows, own)
+
+
+def _named(decision: Decision, steering: Steering) -> Decision:
+    """The decision with its promise; a cap's also with what the cap leaves, and what that means."""
+    measurement = steering.observed.measurement
+    decision = replace(decision, promise=measurement.promise)
+    if measurement.bound is Bound.FLOOR:
+        return decision
+    of_floors = ("payback_share", "capture_share", "owed_share")
+    inputs = {name: value for name, value in decision.inputs.items() if name not in of_floors}
+    inputs["left_by_cap"] = left_by_cap(steering.policy, measurement)
+    reason = OF_CAP.get(decision.reason, decision.reason)
+    sentence = decision.sentence.replace(REASONS[decision.reason], REASONS[reason])
+    return replace(decision, reason=reason, sentence=sentence, inputs=inputs)
+
+
+def _guarded(decision: Decision, policy: Policy, guards: Sequence[Guard]) -> Decision:
+    """The decision, or a hold where its raise would break a floor that is not steered.
+
+    Usage follows the raise, so the others keep (1 - the new share) / (1 - usage) of what they get now.
+    """
+    raised = sum(change.raw_shares_after - change.raw_shares_before for change in decision.changes)
+    if raised <= 0 or decision.reason in HOLDS:
+        return decision
+    before, wanted, usage = (
+        float(decision.inputs[name] or 0.0) for name in ("share", "share_wanted", "usage_share")
+    )
+    kept = (1.0 - min(wanted, before + policy.slew)) / (1.0 - min(usage, 1 - LEAST))
+    for guard in guards:
+        m, end = guard.measurement, _end_of(guard.measurement, kept)
+        if end is not None and m.regional_pending and end < m.target_share + guard.margin:
+            goal = m.target_share + guard.margin
+            sentence = (
+                f"hold: {REASONS['guards']}: promise {m.promise} would end at {end:.1%}, and its floor with "
+                f"the margin is {goal:.1%}"
+            )
+            return replace(decision, reason="guards", sentence=sentence, changes=())
+    return decision
+
+
+def _end_of(m: Measurement, kept: float) -> float | None:
+    """The share with which the window ends if the recent share goes on times ``kept``, in a rolling window
+    the share that it comes to; None where nothing was delivered lately."""
+    recent, rate = recent_share(m), expected_rate(m)
+    if recent is None or m.window.rolling:
+        return None if recent is None else recent * kept
+    rest = rate * max(0, m.window.until - m.as_of)
+    return (float(m.regional_charge) + recent * kept * rest) / (float(m.total_charge) + rest)

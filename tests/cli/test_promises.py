@@ -1,0 +1,122 @@
+"""Several promises on one machine as their users have them: floors and caps, nested and crossing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from slurm_ai_factory.core.records import HOUR
+from tests.cli.conftest import DAYS, civil
+from tests.saf import Saf
+
+WHY = ("--source", "contract 8", "--reason", "agreed with the funder")
+NATIONAL = ("--bound", "floor", "--share", "0.5", "--who", "account_subtree=national")
+INDUSTRY = ("--bound", "cap", "--share", "0.2", "--who", "category=business")
+
+
+def promise(saf: Saf, name: str, *options: str, since: str = civil(9), code: int = 0) -> str:
+    return saf.run("promise", "set", name, "--since", since, *options, *WHY, code=code).stderr
+
+
+def listed(saf: Saf, *command: str) -> dict[str, dict[str, Any]]:
+    return {row["promise"]: row for row in saf.json(*command)["promises"]}
+
+
+@pytest.fixture
+def promised(registered: Saf) -> Saf:
+    """A floor for the national account and a cap for business, which is a part of a regional account."""
+    for name, options in (("national", NATIONAL), ("industry", INDUSTRY)):
+        promise(registered, name, *options)
+    return registered
+
+
+def test_share_and_status_list_every_promise_and_the_first_first(promised: Saf) -> None:
+    rows = listed(promised, "share")
+    assert list(rows) == ["region", "industry", "national"]
+    of = {name: (row["bound"], row["regional_charge"] / HOUR / DAYS) for name, row in rows.items()}
+    assert of == {"region": ("floor", 8), "industry": ("cap", 3.5), "national": ("floor", 20)}
+    assert {row["total_charge"] / HOUR / DAYS for row in rows.values()} == {36}
+    verdicts = {name: row["verdict"] for name, row in rows.items()}
+    assert verdicts == {"region": "missed_demand", "industry": "kept", "national": "met"}
+    status = promised.json("status", code=4)
+    assert status["promises"] == list(rows.values())
+    assert "industry  cap" in promised.run("share").stdout
+    assert "industry  cap" in promised.run("status", code=4).stdout
+
+
+def test_one_promise_is_asked_about_by_its_name(promised: Saf) -> None:
+    found = promised.json("share", "--promise", "industry", "--by", "account")
+    assert (found["promise"], found["bound"], found["delivered_share"]) == ("industry", "cap", 3.5 / 36)
+    assert [row["promise"] for row in found["promises"]] == ["industry"]
+    refused = promised.run("share", "--promise", "harbour", code=1).stderr
+    assert "the ledger has no promise harbour; it has region, industry, national" in refused
+
+
+def test_further_promises_change_no_figure_of_the_others(registered: Saf) -> None:
+    before, explained = registered.json("share"), registered.json("explain", "--account", "joint")
+    promise(registered, "industry", *INDUSTRY)
+    first = listed(registered, "share")["industry"]
+    promise(registered, "national", *NATIONAL)
+    promise(registered, "business", *INDUSTRY)
+    after = registered.json("share")
+    assert {**after, "promises": 0} == {**before, "promises": 0}
+    assert after["promises"][0] == before["promises"][0]
+    assert listed(registered, "share")["industry"] == first
+    assert listed(registered, "share")["business"] == {**first, "promise": "business"}, (
+        "a name decides nothing"
+    )
+    again = registered.json("explain", "--account", "joint")
+    assert {part["promises"] for part in again["parts"]} == {"", "business industry"}
+    dates = {"since": 0, "until": 0, "promises": ""}
+    kept = [{**part, **dates} for part in again["parts"]]
+    assert all({**part, **dates} in kept for part in explained["parts"])
+    assert {part["beneficiary"] for part in kept} == {part["beneficiary"] for part in explained["parts"]}
+
+
+def test_a_share_may_be_one_of_the_capacity_or_of_another_promise(registered: Saf) -> None:
+    promise(registered, "care", "--share", "0.5", "--of", "promise:region", "--who", "sector=care")
+    promise(registered, "astro", "--share", "0.1", "--of", "capacity", "--who", "account=astro")
+    rows = listed(registered, "share")
+    assert (rows["care"]["regional_charge"], rows["care"]["total_charge"]) == (8 * HOUR * DAYS,) * 2
+    assert rows["astro"]["regional_charge"] == 20 * HOUR * DAYS
+    assert rows["astro"]["total_charge"] == registered.json("share")["capacity"]
+
+
+def test_a_cap_is_exceeded_idle_where_nobody_waited_for_what_was_above_it(registered: Saf) -> None:
+    promise(registered, "industry", *INDUSTRY, "--share", "0.05")
+    row = listed(registered, "share")["industry"]
+    assert (row["verdict"], row["verdict_reason"], row["at_risk"]) == ("exceeded_idle", "idle", True)
+    assert registered.json("status", code=4)["promises"][1]["at_risk"] is True
+
+
+def test_a_promise_that_cannot_hold_is_refused_with_the_reason(promised: Saf) -> None:
+    for options, reason in {
+        ("eu", "--share", "0.3", "--who", "account=astro"): "the floors add up to more than everything",
+        ("firms", "--share", "0.22", "--who", "category=business"): "is above cap industry (0.2)",
+        ("part", "--share", "0.1", "--who", "hub=south", "--of", "promise:harbour"): "no such promise",
+    }.items():
+        name, *rest = options
+        assert reason in promise(promised, name, *rest, code=1)
+    for options, reason in {
+        ("eu", "--share", "0.1"): "a new one needs --share and --who",
+        ("Région", "--share", "0.1", "--who", "hub=south"): "is no name of a promise",
+        ("eu", "--share", "0.1", "--who", "colour=red"): "colour=red is none of",
+    }.items():
+        name, *rest = options
+        assert reason in promise(promised, name, *rest, code=2)
+    assert list(listed(promised, "share")) == ["region", "industry", "national"]
+
+
+def test_the_terms_of_each_promise_are_listed_and_end(promised: Saf) -> None:
+    rows = promised.json("promise", "list")
+    assert [(row["promise"], row["since"]) for row in rows] == [
+        ("region", None), ("industry", civil(9)), ("national", civil(9)),
+    ]  # fmt: skip
+    assert rows[1]["who"] == {"category": ["business"]}
+    assert "category=business" in promised.run("promise", "list").stdout
+    promised.run("promise", "end", "industry", "--on", civil(1), *WHY)
+    assert list(listed(promised, "share")) == ["region", "national"]
+    history = promised.json("promise", "show", "industry")["history"]
+    assert [row["ended"] for row in history] == [True, False, True]
+    assert promised.json("ledger", "verify")["checks"]

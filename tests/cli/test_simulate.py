@@ -99,7 +99,7 @@ def test_the_keys_are_those_of_the_contract(folder: Path) -> None:
 
 
 def test_the_same_seed_gives_the_same_answer_and_another_one_another(folder: Path) -> None:
-    run = ("--workload", "scenario:tiny", "--policy", "static:0.25", "--seed")
+    run = ("--workload", "scenario:huge", "--policy", "static:0.25", "--seed")
     first, again, other = (_json(folder, *run, seed) for seed in ("1", "1", "2"))
     assert first["policies"] == again["policies"] != other["policies"]
 
@@ -113,7 +113,7 @@ def test_csv_has_the_figures_of_json(folder: Path) -> None:
 
 
 def test_each_side_is_compared_with_a_machine_of_its_own_that_is_replayed_once(folder: Path) -> None:
-    run = ("--workload", "scenario:tiny", "--policy", "static:0.25", "--policy", "partition:0.250")
+    run = ("--workload", "scenario:huge", "--policy", "static:0.25", "--policy", "partition:0.250")
     shared, alone = _json(folder, *run)["policies"]
     waits = [row["wait_mean_seconds"]["regional"] for row in (shared, alone)]
     assert shared["wait_of_own_machine"]["regional"] == pytest.approx(waits[0] / waits[1])
@@ -125,7 +125,7 @@ def test_each_side_is_compared_with_a_machine_of_its_own_that_is_replayed_once(f
 
 
 def test_padding_adds_a_row_for_each_policy(folder: Path) -> None:
-    found = _json(folder, "--workload", "scenario:tiny", "--policy", "oracle", "--padding", "2")
+    found = _json(folder, "--workload", "scenario:huge", "--policy", "oracle", "--padding", "2")
     assert [row["policy"] for row in found["policies"]] == ["oracle", "oracle, padding 2"]
     assert found["policies"][0]["wait_mean_seconds"] != found["policies"][1]["wait_mean_seconds"]
 

@@ -88,7 +88,8 @@ def test_usage_remembers_the_hours_before_a_young_window_if_all_of_them_were_rea
     """The window is two hours old, and usage goes back four half-lives of an hour each."""
     record(ledger, [ended(1, seconds=3 * HOUR)], NOW, now=True)
     window = Window("young", T0 + 2 * HOUR, T0 + DAY)
-    young = replace(asked(ledger, T0 + 4 * HOUR), window=window)
+    config = parse_config('[cluster]\nname = "c"\n[promise]\nresource = "cpu"\n', "saf.toml")
+    young = replace(asked(ledger, T0 + 4 * HOUR), window=window, config=config)
     hours = young.remembered(HOUR)
     assert [(hour.at, hour.total) for hour in hours] == [(T0, HOUR), (T0 + HOUR, HOUR)]
     assert young.remembered(HOUR // 2) == ()

@@ -43,8 +43,8 @@ def contested(hour: Hour, goal: float) -> float:
     return min(beyond, max(0.0, hour.others_waiting - idle))
 
 
-class Held(NamedTuple):
-    """What usage holds of the past, decayed as Slurm decays it, in resource-seconds."""
+class DecayedUsage(NamedTuple):
+    """The charge of the past, decayed as Slurm decays usage, in resource-seconds."""
 
     used: float
     contested: float
@@ -61,13 +61,13 @@ class Held(NamedTuple):
 
         The less a cluster has used, the more each hour counts in it.
 
-        >>> [Held(used, 0.0, 200.0).turnover for used in (50.0, 300.0, 0.0)]
+        >>> [DecayedUsage(used, 0.0, 200.0).turnover for used in (50.0, 300.0, 0.0)]
         [4.0, 1.0, 1.0]
         """
         return max(1.0, self.usual / self.used) if self.used > 0 else 1.0
 
 
-def usage_held(observed: Observed, goal: float, half_life_seconds: int) -> Held:
+def decayed_usage(observed: Observed, goal: float, half_life_seconds: int) -> DecayedUsage:
     """The sums of the hours known, and of what came before: used at the expected rate, and uncontested.
 
     Nothing is contested where a part of the window was not read.
@@ -81,4 +81,4 @@ def usage_held(observed: Observed, goal: float, half_life_seconds: int) -> Held:
     usual = expected_rate(measurement) * half_life_seconds / log(2)
     since = observed.earlier[0].at if observed.earlier else measurement.window.since
     used += usual * 2.0 ** (min(0, since - measurement.as_of) / half_life_seconds)
-    return Held(used, 0.0 if measurement.unread_seconds else got, usual)
+    return DecayedUsage(used, 0.0 if measurement.unread_seconds else got, usual)

@@ -16,7 +16,7 @@ from itertools import accumulate
 from math import exp, fsum, log
 from typing import NamedTuple
 
-from slurm_ai_factory.core.control.contested import Held, usage_held
+from slurm_ai_factory.core.control.contested import DecayedUsage, decayed_usage
 from slurm_ai_factory.core.control.level import Refusal, SteeredLevel, find_level
 from slurm_ai_factory.core.control.reasons import HOLDS, REASONS
 from slurm_ai_factory.core.measure.share import expected_rate, hours_since
@@ -111,16 +111,16 @@ def decide(
     owed = Owed(payback(policy, measurement), capture(policy, observed) if policy.capture else 0.0)
     usage = level.usage_share
     policy = replace(policy, debit_max=debit(policy, observed, level.parent.usage_part))
-    held = usage_held(observed, policy.goal, policy.half_life_seconds)
-    owed_here, contested = level.of_whole(owed.share), level.of_whole(held.contested_share)
-    moved = advance_u_ref(policy, last, level.share(level.present), owed_here, held.turnover, now)
+    decayed = decayed_usage(observed, policy.goal, policy.half_life_seconds)
+    owed_here, contested = level.of_whole(owed.share), level.of_whole(decayed.contested_share)
+    moved = advance_u_ref(policy, last, level.share(level.present), owed_here, decayed.turnover, now)
     u_ref = near_usage(_of_level(policy, level), usage, contested, moved)
     writes = last.writes_last_day if last else 0
     wanted = min(policy.share_max, max(policy.share_min, u_ref if aim is None else aim))
     reason, rows = _step(policy, level, usage, wanted, writes)
     inputs = {
         **account,
-        **_inputs(policy, measurement, level, owed, held, u_ref, wanted),
+        **_inputs(policy, measurement, level, owed, decayed, u_ref, wanted),
         **observed.noted,
     }
     state = ControlState(at=now, u_ref=u_ref, writes_last_day=writes, baseline=own)
@@ -301,15 +301,15 @@ def _inputs(
     measurement: Measurement,
     level: SteeredLevel,
     owed: Owed,
-    held: Held,
+    decayed: DecayedUsage,
     u_ref: float,
     wanted: float,
 ) -> Inputs:
     return {
         **measured_inputs(policy, measurement, owed),
         "usage_share": level.usage_share,
-        "contested_share": held.contested_share,
-        "usage_turnover": held.turnover,
+        "contested_share": decayed.contested_share,
+        "usage_turnover": decayed.turnover,
         "debit": policy.debit_max,
         "u_ref": u_ref,
         "share": level.share(level.present),

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import NamedTuple
 
-from slurm_ai_factory.core.control.contested import usage_held
+from slurm_ai_factory.core.control.contested import decayed_usage
 from slurm_ai_factory.core.control.controller import (
     Owed,
     Policy,
@@ -68,9 +68,9 @@ def decide_switch(
     measurement, usage = observed.measurement, position.usage
     owed = Owed(payback(policy, measurement), capture(policy, observed) if policy.capture else 0.0)
     policy = replace(policy, debit_max=debit(policy, observed) + switch.hysteresis)
-    held = usage_held(observed, policy.goal, policy.half_life_seconds)
-    moved = advance_u_ref(policy, last, usage, owed.share, held.turnover, now)
-    u_ref = near_usage(policy, usage, held.contested_share, moved)
+    decayed = decayed_usage(observed, policy.goal, policy.half_life_seconds)
+    moved = advance_u_ref(policy, last, usage, owed.share, decayed.turnover, now)
+    u_ref = near_usage(policy, usage, decayed.contested_share, moved)
     state = replace(last, at=now, u_ref=u_ref) if last else ControlState(at=now, u_ref=u_ref)
     reason, value = _wanted(switch, position, u_ref)
     if value != position.value and state.writes_last_day >= policy.writes_per_day:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from slurm_ai_factory.core.control.contested import HALF_LIVES, contested, remembered, usage_held
+from slurm_ai_factory.core.control.contested import HALF_LIVES, contested, decayed_usage, remembered
 from slurm_ai_factory.core.control.controller import debit
 from slurm_ai_factory.core.records import HOUR, ControlState, Hour, Observed, Window
 from tests.core.control.test_controller import (
@@ -51,7 +51,7 @@ def _history(*parts: tuple[int, float, float]) -> Observed:
 
 
 def contested_share(observed: Observed, goal: float, half_life: int) -> float:
-    return usage_held(observed, goal, half_life).contested_share
+    return decayed_usage(observed, goal, half_life).contested_share
 
 
 @given(observations(), goals, half_lives)
@@ -166,9 +166,9 @@ def test_it_decays_as_usage_does() -> None:
 def test_usage_never_moves_slower_than_the_half_life_says(
     observed: Observed, goal: float, half_life: int
 ) -> None:
-    held = usage_held(observed, goal, half_life)
-    assert 1.0 <= held.turnover < float("inf")
-    assert 0.0 <= held.contested <= held.used
+    decayed = decayed_usage(observed, goal, half_life)
+    assert 1.0 <= decayed.turnover < float("inf")
+    assert 0.0 <= decayed.contested <= decayed.used
 
 
 @pytest.mark.parametrize(("days", "turnover"), [(1, 10.6), (7, 2.0), (28, 1.07)])
@@ -179,8 +179,8 @@ def test_what_a_young_cluster_uses_counts_for_more(days: int, turnover: float) -
     window = measured.window._replace(since=NOW - 90 * DAY)
     idle = [Hour(at, 0.0, 0.0, 0.0, 1000.0) for at in range(window.since, measured.hours[0].at, HOUR)]
     young = replace(busy, measurement=replace(measured, window=window, hours=(*idle, *measured.hours)))
-    assert usage_held(young, GOAL, 7 * DAY).turnover == pytest.approx(turnover, rel=0.01)
-    assert usage_held(busy, GOAL, 7 * DAY).turnover == pytest.approx(1.0)
+    assert decayed_usage(young, GOAL, 7 * DAY).turnover == pytest.approx(turnover, rel=0.01)
+    assert decayed_usage(busy, GOAL, 7 * DAY).turnover == pytest.approx(1.0)
 
 
 def test_usage_is_remembered_for_some_half_lives_whatever_the_window() -> None:

@@ -18,7 +18,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from slurm_ai_factory.core.control import controller
-from slurm_ai_factory.core.control.contested import usage_held
+from slurm_ai_factory.core.control.contested import decayed_usage
 from slurm_ai_factory.core.control.controller import Policy, capture, decide, payback
 from slurm_ai_factory.core.control.level import MAX_RAW_SHARES, SteeredLevel, find_level
 from slurm_ai_factory.core.control.reasons import HOLDS, REASONS
@@ -88,8 +88,8 @@ class Case(NamedTuple):
 def _lowest(case: Case, usage: float) -> float:
     """How low the reference may be for a usage: below what is followed of it by the debit."""
     policy, observed = case.policy, case.observed
-    held = usage_held(observed, policy.goal, policy.half_life_seconds)
-    return max(min(usage, policy.goal), usage - held.contested_share) - controller.debit(policy, observed)
+    decayed = decayed_usage(observed, policy.goal, policy.half_life_seconds)
+    return max(min(usage, policy.goal), usage - decayed.contested_share) - controller.debit(policy, observed)
 
 
 def case_of(

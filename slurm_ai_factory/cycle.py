@@ -58,7 +58,7 @@ def run(site: Site, stopwatch: Callable[[], float]) -> CycleReport:
         gathered=gathered,
         decision=decisions[0],
         beside=decisions[1:],
-        outcomes=tuple(outcome for of_one in outcomes for outcome in of_one),
+        outcomes=tuple(outcome for several in outcomes for outcome in several),
         mode=mode,
         seconds=stopwatch() - began,
         steered=(*site.config.control.steered, *site.config.accounts_beside),
@@ -203,13 +203,13 @@ def decide_on(site: Site, gathered: Gathered) -> tuple[Decision, ...]:
     )
     others = [
         Steering(
-            one.config.policy(half_life),
-            observed_beside(first.observed, one, tuple(_operator_holds(site, gathered))),
-            ledger.last_state(gathered.at, one.measurement.promise),
+            other.config.policy(half_life),
+            observed_beside(first.observed, other, tuple(_operator_holds(site, gathered))),
+            ledger.last_state(gathered.at, other.measurement.promise),
         )
-        for one in gathered.beside
+        for other in gathered.beside
     ]
-    steered = {one.measurement.promise for one in gathered.beside}
+    steered = {other.measurement.promise for other in gathered.beside}
     guards = [
         Guard(measurement, margin)
         for measurement, margin in gathered.further
@@ -237,17 +237,17 @@ def observed(site: Site, gathered: Gathered) -> Observed:
     )
 
 
-def observed_beside(first: Observed, one: Beside, holds: tuple[Hold, ...]) -> Observed:
+def observed_beside(first: Observed, other: Beside, holds: tuple[Hold, ...]) -> Observed:
     """All that a decision about a further promise rests on."""
-    size = share.size_now(one.measurement.hours)
+    size = share.size_now(other.measurement.hours)
     return replace(
         first,
-        measurement=one.measurement,
-        earlier=one.earlier,
-        holds=(*holds, *one.holds),
-        regional_backlog=one.signals.backlog(size),
-        run_charge=one.run_charge,
-        noted=one.signals.inputs(size),
+        measurement=other.measurement,
+        earlier=other.earlier,
+        holds=(*holds, *other.holds),
+        regional_backlog=other.signals.backlog(size),
+        run_charge=other.run_charge,
+        noted=other.signals.inputs(size),
     )
 
 

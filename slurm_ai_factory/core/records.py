@@ -317,7 +317,7 @@ VERDICTS = {
 class Measurement:
     """What was delivered in a window, to whom, and of what capacity; made by ``share.measure_window``.
 
-    ``regional`` is whoever the promise is made to: the region, or of a further promise its beneficiaries.
+    ``regional`` is the side that the promise is made to: the region, or the beneficiaries of a further one.
     ``total`` is what the share is a part of: all charge, the capacity, or the charge of another promise.
     """
 

@@ -91,7 +91,7 @@ class Ledger:
         """Rules with the account tree, registry, region, overrides and promises, as known now or then."""
         known, overrides = self.registry.known(then), self.registry.overrides(then)
         further = self.promise_terms.further(then).values()
-        promises = frozenset(one for terms in further for one in terms.memberships())
+        promises = frozenset(membership for terms in further for membership in terms.memberships())
         return Rules(rules, self.accounting.parents(then), known, region, overrides, promises)
 
 

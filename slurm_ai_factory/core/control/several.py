@@ -55,12 +55,12 @@ def decide_all(steered: Sequence[Steering], guards: Sequence[Guard], now: Instan
     )
 
 
-def cut(wanted: Mapping[int, float], floors: Mapping[int, float], most: float = MOST) -> dict[int, float]:
+def fitted(wanted: Mapping[int, float], floors: Mapping[int, float], most: float = MOST) -> dict[int, float]:
     """Shares that add up to ``most`` at most: what is above the floors is cut in proportion, then the floors.
 
-    >>> cut({0: 0.5, 1: 0.25}, {0: 0.5, 1: 0.25})
+    >>> fitted({0: 0.5, 1: 0.25}, {0: 0.5, 1: 0.25})
     {0: 0.5, 1: 0.25}
-    >>> {place: round(share, 3) for place, share in cut({0: 0.9, 1: 0.3}, {0: 0.5, 1: 0.25}).items()}
+    >>> {place: round(share, 3) for place, share in fitted({0: 0.9, 1: 0.3}, {0: 0.5, 1: 0.25}).items()}
     {0: 0.678, 1: 0.272}
     """
     if fsum(wanted.values()) <= most:
@@ -132,12 +132,12 @@ def _effective(
 ) -> dict[int, float]:
     """The effective shares of each promise; ``own`` has what the operator gave each cap, which gets no more.
 
-    A cap that leaves more than that binds nobody, so its accounts belong to the rest.
+    A cap that leaves more than that does not bind, so its accounts belong to the rest.
     """
     loose: dict[int, float] = {}
     while True:
         beside = rest + fsum(loose.values())
-        shares = cut({place: share for place, share in wanted.items() if place not in loose}, floors)
+        shares = fitted({place: share for place, share in wanted.items() if place not in loose}, floors)
         left = 1.0 - fsum(shares.values())
         effective = {place: beside * share / left for place, share in shares.items()}
         more = {place: own[place] for place in effective if place in own and effective[place] >= own[place]}

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slurm_ai_factory.core.control.controller import Policy, decide
-from slurm_ai_factory.core.control.several import MOST, Guard, Steering, cut, decide_all, left_by_cap
+from slurm_ai_factory.core.control.several import MOST, Guard, Steering, decide_all, fitted, left_by_cap
 from slurm_ai_factory.core.records import (
     DAY,
     HOUR,
@@ -47,7 +47,7 @@ def test_what_is_cut_fits_and_takes_from_what_is_above_the_floors_first(
 ) -> None:
     wanted = {place: want for place, (want, _) in rows.items()}
     floors = {place: floor for place, (_, floor) in rows.items()}
-    given_shares = cut(wanted, floors)
+    given_shares = fitted(wanted, floors)
     assert fsum(given_shares.values()) <= MOST + 1e-9
     assert all(0 < share <= wanted[place] + 1e-9 for place, share in given_shares.items())
     owed = {place: min(wanted[place], floors[place]) for place in rows}

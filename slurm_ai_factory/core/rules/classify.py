@@ -44,8 +44,8 @@ LINKED = ("organisation", "category", "sector", "municipality", "hub")
 OF_ACCOUNTS = ("account_subtree", "account", "user")
 CONDITIONS = (*NAMES, *(f"linked_{name}" for name in LINKED))
 DETAILS = ("category", "organisation", "sector", "municipality", "hub")
-PROMISED_TO = (*NAMES, "beneficiary", *DETAILS)
-"""What a further promise may be made to: names of a subject, and its classification."""
+PROMISED_TO = (*(name for name in NAMES if name != "user"), "beneficiary", *DETAILS)
+"""What a further promise may be made to: names of a subject, but no person, and its classification."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

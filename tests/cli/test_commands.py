@@ -14,7 +14,8 @@ PACKAGE = ROOT / "slurm_ai_factory" / "cli"
 
 NO_COMMAND = {
     "__init__", "arguments", "draw", "options", "output", "screen", "sshare", "wiring",
-    "ledger/__init__", "simulate/__init__", "simulate/compiled", "simulate/plot", "simulate/trial",
+    "ledger/__init__", "simulate/__init__", "simulate/comparison", "simulate/compiled", "simulate/plot",
+    "simulate/shown", "simulate/sweep", "simulate/trial",
 }  # fmt: skip
 """Modules that are not named after a command."""
 

@@ -35,7 +35,7 @@ def test_the_first_term_is_what_the_file_says_and_is_recorded_with_the_first_tha
     (first,) = listed(quarterly)
     assert (first["since"], first["share"], first["recorded_at"]) == (None, 0.25, None)
     said = quarterly.run("promise", "set", "--since", NEXT, "--share", "0,22", *WHY).stderr
-    assert said == f"since {NEXT} the promise is 22 % (contract 7)\n"
+    assert said == f"since {NEXT} the floor of promise region is 22 % (contract 7)\n"
     first, second = listed(quarterly)
     assert (first["reason"], first["source"], first["until"]) == ("first", str(quarterly.file), NEXT)
     assert first["actor"] == second["actor"] != ""
@@ -89,7 +89,7 @@ def test_every_part_of_a_term_can_be_set(quarterly: Saf) -> None:
 
 REFUSED = {
     "a window has one term": (("--since", f"{YEAR + 1}-02-01", "--share", "0.2"), 1, "which has one term"),
-    "a share of capacity": (("--since", NEXT, "--of", "capacity"), 1, "is not measured yet"),
+    "a share of capacity": (("--since", NEXT, "--of", "capacity"), 1, "is steered, and is a share of what was delivered"),
     "nothing new": (("--since", NEXT, "--share", "0.25"), 1, "nothing would change"),
     "more than the control may give": (("--since", NEXT, "--share", "0.95"), 1, "share_max leaves no room"),
     "no share": (("--since", NEXT, "--share", "25"), 2, "--share: '25' is not a number between 0 and 1"),
@@ -118,7 +118,7 @@ def test_a_term_wants_a_document_and_a_reason(quarterly: Saf) -> None:
 
 def test_a_promise_ends_and_can_be_made_again(quarterly: Saf) -> None:
     said = quarterly.run("promise", "end", "--on", f"{YEAR}-01-01", *WHY).stderr
-    assert f"since {YEAR}-01-01 there is no promise (contract 7)" in said
+    assert f"since {YEAR}-01-01 there is no promise region (contract 7)" in said
     share = quarterly.json("share")
     assert (share["verdict"], share["verdict_reason"]) == ("open", "ended")
     assert "No promise holds" in quarterly.run("status", code=4).stdout

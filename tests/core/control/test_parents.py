@@ -72,8 +72,9 @@ def test_the_set_point_is_what_the_whole_machine_owes_as_a_part_of_the_level(
     assert level.parent.shares_part == pytest.approx(60 / (60 + shares))
     u_ref, policy = decision.inputs["u_ref"], case.policy
     assert isinstance(u_ref, float)
-    highest = max(level.usage_share + policy.credit_max, policy.goal / part if part else 1.0)
-    lowest = level.usage_share - controller.debit(policy, nested.observed, part)
+    goal = policy.goal / part if part else 1.0
+    highest = max(level.usage_share + policy.credit_max, goal)
+    lowest = min(level.usage_share, goal) - controller.debit(policy, nested.observed, part)
     assert min(highest, lowest) - 1e-9 <= u_ref <= highest + 1e-9
     reachable = policy.goal <= policy.share_max * max(part, level.parent.shares_part)
     assert (decision.reason == "out_of_reach") == (not reachable)

@@ -136,7 +136,7 @@ SETS: dict[str, tuple[dict[str, Any], str, str]] = {
     ),
     "a share of the capacity": (
         {"share_of": "capacity"}, "2027-04-01",
-        "a share of capacity is not measured yet; promise a share of what was delivered",
+        "the promise to the region is steered, and is a share of what was delivered; set --of delivered",
     ),
     "nothing left to others": (
         {"share": 0.95, "margin": 0.06}, "2027-04-01",

@@ -56,10 +56,10 @@ def _of_promise(known: Assessment) -> Iterator[tuple[ServiceState, str]]:
 
 
 def _of_further(further: Iterable[Further], speech: Language) -> Iterator[tuple[ServiceState, str]]:
-    """The further promises at risk; charge above a cap that no one else waited for is no problem."""
+    """The further promises at risk."""
     for m, margin in further:
         known = assess(m, margin)
-        if known.at_risk and known.verdict is not Verdict.EXCEEDED_IDLE:
+        if known.at_risk:
             share = speech.plain_percent(m.delivered_share or 0.0, m.target_share)
             promised = speech.promised(m.bound, m.target_share)
             yield ServiceState.WARNING, f"promise {m.promise} is at risk: {share}, promised {promised}"

@@ -89,7 +89,7 @@ def test_every_part_of_a_term_can_be_set(quarterly: Saf) -> None:
 
 REFUSED = {
     "a window has one term": (("--since", f"{YEAR + 1}-02-01", "--share", "0.2"), 1, "which has one term"),
-    "a share of capacity": (("--since", NEXT, "--of", "capacity"), 1, "is steered, and is a share of what was delivered"),
+    "a share of capacity": (("--since", NEXT, "--of", "capacity"), 1, "set --of delivered"),
     "nothing new": (("--since", NEXT, "--share", "0.25"), 1, "nothing would change"),
     "more than the control may give": (("--since", NEXT, "--share", "0.95"), 1, "share_max leaves no room"),
     "no share": (("--since", NEXT, "--share", "25"), 2, "--share: '25' is not a number between 0 and 1"),

@@ -86,8 +86,8 @@ def test_a_share_may_be_one_of_the_capacity_or_of_another_promise(registered: Sa
 def test_a_cap_is_exceeded_idle_where_nobody_waited_for_what_was_above_it(registered: Saf) -> None:
     promise(registered, "industry", *INDUSTRY, "--share", "0.05")
     row = listed(registered, "share")["industry"]
-    assert (row["verdict"], row["verdict_reason"], row["at_risk"]) == ("exceeded_idle", "idle", True)
-    assert registered.json("status", code=4)["promises"][1]["at_risk"] is True
+    assert (row["verdict"], row["verdict_reason"], row["at_risk"]) == ("exceeded_idle", "idle", False)
+    assert registered.json("status", code=4)["promises"][1]["at_risk"] is False
 
 
 def test_a_promise_that_cannot_hold_is_refused_with_the_reason(promised: Saf) -> None:

@@ -20,10 +20,18 @@ NOW = SINCE + 30 * DAY
 WINDOW = Window("2027Q1", SINCE, SINCE + 90 * DAY)
 
 
-def measurement(share: float = 0.3, days: int = 30, **changes: Any) -> Measurement:
-    """So many days of a quarter on a machine of 100 GPUs, all of them busy, this part for the region."""
+def measurement(
+    share: float = 0.3, days: int = 30, *, others_waiting: float = 0.0, **changes: Any
+) -> Measurement:
+    """So many days of a quarter on a machine of 100 GPUs, all of them busy, this part for the region.
+
+    ``others_waiting``: of the machine, in each hour.
+    """
     busy = 100.0 * HOUR
-    hours = tuple(Hour(SINCE + n * HOUR, share * busy, busy, 0.0, busy) for n in range(days * 24))
+    hours = tuple(
+        Hour(SINCE + n * HOUR, share * busy, busy, 0.0, busy, 0.0, others_waiting * busy)
+        for n in range(days * 24)
+    )
     total = days * DAY * 100
     values: dict[str, Any] = {
         "cluster": "c", "window": WINDOW, "as_of": SINCE + days * DAY, "resource": Resource({"gres/gpu": 1}),
@@ -37,9 +45,11 @@ def measurement(share: float = 0.3, days: int = 30, **changes: Any) -> Measureme
 
 FURTHER = (
     Further(measurement(0.6, promise="care", share_of="promise:region", target_share=0.5), 0.01),
-    Further(measurement(0.23, promise="industry", bound=Bound.CAP, target_share=0.2), 0.0),
+    Further(
+        measurement(0.23, others_waiting=1.0, promise="industry", bound=Bound.CAP, target_share=0.2), 0.0
+    ),
 )
-"""A floor that is a part of the first promise and is above it, and a cap that is exceeded so far."""
+"""A floor that is a part of the first promise and is above it, and a cap that is exceeded so far, while others wait."""
 
 
 def shown(**changes: Any) -> Shown:

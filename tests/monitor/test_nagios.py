@@ -68,7 +68,7 @@ def test_the_state_is_that_of_the_worst_problem(
         (0.6, {"bound": Bound.FLOOR, "target_share": 0.5}, "OK"),
         (0.4, {"bound": Bound.FLOOR, "target_share": 0.5, "window": ROLLING}, "WARNING"),
         (0.15, {}, "OK"),
-        (0.23, {}, "WARNING"),
+        (0.23, {"hours": WANTED}, "WARNING"),
         (0.23, {"window": ROLLING}, "OK"),
         (0.23, {"window": ROLLING, "hours": WANTED}, "WARNING"),
         (0.23, {"share_of": "capacity", "capacity": None, "total_charge": 0}, "OK"),

@@ -34,7 +34,9 @@ class Assessment:
     required_share: float | None  #: of the rest, to end at target + margin; below the floor only
     attainable: bool | None  #: below the floor: whether demand as in the last seven days can still reach it
     expected_share: float | None  #: at the end, if the rest is like the last seven days
-    at_risk: bool  #: below the floor or above the cap, and the window rolls or cannot end within the bound
+    at_risk: (
+        bool  #: below the floor, or above the cap while others waited; the window rolls or cannot mend it
+    )
 
     @property
     def below(self) -> bool:
@@ -50,7 +52,7 @@ def assess(measurement: Measurement, margin: float) -> Assessment:
     required, attainable = _needed(m, margin, ahead.attainable_share) if below else (None, None)
     expected = None if m.ended else ahead.expected_share
     capped = m.bound is Bound.CAP and not m.ended and m.whole_charge is not None
-    above = capped and m.excess_charge > 0
+    above = capped and judgement.took(m)
     return Assessment(
         verdict=judged.verdict,
         reason=judged.reason,

@@ -94,7 +94,11 @@ def _by_cap(measurement: Measurement) -> Judgement:
         return Judgement(Verdict.OPEN, "not_over")
     if not m.excess_charge:
         return Judgement(Verdict.KEPT, "within")
-    tolerated = STARVED_TOLERANCE * allowed * float(m.total_charge)
-    if min(taken(m.hours, allowed), m.excess_charge) <= tolerated:
-        return Judgement(Verdict.EXCEEDED_IDLE, "idle")
-    return Judgement(Verdict.EXCEEDED, "taken")
+    return Judgement(*((Verdict.EXCEEDED, "taken") if took(m) else (Verdict.EXCEEDED_IDLE, "idle")))
+
+
+def took(measurement: Measurement) -> bool:
+    """Whether more than a tolerable part of an excess over a cap was taken while others waited for it."""
+    m = measurement
+    tolerated = STARVED_TOLERANCE * m.target_share * float(m.total_charge)
+    return min(taken(m.hours, m.target_share), m.excess_charge) > tolerated

@@ -44,7 +44,7 @@ REASONS = {
     "standby": "another saf is active for the cluster",
     "paused": "an operator paused the control",
     "promise_ended": "the promise has ended",
-    "guards": "a raise would break another promise",
+    "guards": "a raise would be at the expense of another promise",
     "restore_baseline": "the operator asked for the shares found before the first change",
 }
 """Every reason a decision can have."""

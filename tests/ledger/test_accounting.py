@@ -219,7 +219,10 @@ def _added_up(ledger: Ledger, window: Window = ALL) -> list[share.HourUsage]:
         "until": charge.hour_of(min(window.until, NOW) + HOUR - 1),
         "tres": list(WEIGHTS), "weights": list(WEIGHTS.values()),
     }  # fmt: skip
-    return sorted(share.HourUsage(*row) for row in ledger.store.all("usage_by_hour", **values))
+    return sorted(
+        share.HourUsage(hour, side, delivered, waiting, promises)
+        for hour, side, promises, delivered, waiting in ledger.store.all("usage_by_hour", **values)
+    )
 
 
 def test_the_past_but_for_a_day_is_added_up_a_quarter_at_a_time_the_newest_first(ledger: Ledger) -> None:

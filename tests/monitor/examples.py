@@ -49,7 +49,7 @@ FURTHER = (
         measurement(0.23, others_waiting=1.0, promise="industry", bound=Bound.CAP, target_share=0.2), 0.0
     ),
 )
-"""A floor that is a part of the first promise and is above it, and a cap that is exceeded while others wait."""
+"""A floor that is part of the first promise and above it, and a cap that is exceeded while others wait."""
 
 
 def shown(**changes: Any) -> Shown:

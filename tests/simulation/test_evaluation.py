@@ -197,7 +197,7 @@ def test_a_policy_that_is_asked_for_twice_is_there_once() -> None:
      "dmmf:1", "guarantee:0.25,0.5"],
 )  # fmt: skip
 def test_other_policies_are_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is not a policy: use floor, static"):
+    with pytest.raises(ValueError, match="is not a policy: use floor, switch"):
         policies.named(text, 0.25)
 
 

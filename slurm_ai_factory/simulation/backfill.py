@@ -64,7 +64,10 @@ def _easy(jobs: Jobs, rules: ModelRules, state: State) -> None:
     places = np.zeros(2, np.int64)
     looked = 0
     while looked < size and roomy:
-        job = _turn(jobs, rules, state, places)
+        if rules.peer:
+            job = _turn(jobs, rules, state, places)
+        else:
+            job, places[0] = state.pending[looked], looked + 1
         pool = jobs.pool[job]
         if _fits_now(jobs, state, job) and _leaves_alone(jobs, state, job, reserved[pool], spare[pool]):
             _start(jobs, state, job)
@@ -73,22 +76,21 @@ def _easy(jobs: Jobs, rules: ModelRules, state: State) -> None:
             reserved[pool] = _reserve(jobs, state, job, spare[pool])
         looked += 1
     if state.at[RUNNING] > running:
-        _close_up(state)
+        _close_up(state, places.max())
 
 
 @njit(cache=True)
 def _turn(jobs: Jobs, rules: ModelRules, state: State, places: np.ndarray) -> int:
     """The waiting job to look at next; ``places`` has how far each side was looked at, and is moved on."""
     side = 0
-    if rules.peer:
-        for own in range(2):
-            while places[own] < state.at[PENDING] and jobs.side[state.pending[places[own]]] != own:
-                places[own] += 1
-        if places[0] == state.at[PENDING]:
-            side = 1
-        elif places[1] < state.at[PENDING]:
-            wanted = next_side(rules, state)
-            side = 1 if wanted > 0 or (wanted == BY_PRIORITY and places[1] < places[0]) else 0
+    for own in range(2):
+        while places[own] < state.at[PENDING] and jobs.side[state.pending[places[own]]] != own:
+            places[own] += 1
+    if places[0] == state.at[PENDING]:
+        side = 1
+    elif places[1] < state.at[PENDING]:
+        wanted = next_side(rules, state)
+        side = 1 if wanted > 0 or (wanted == BY_PRIORITY and places[1] < places[0]) else 0
     places[side] += 1
     return int(state.pending[places[side] - 1])
 
@@ -143,14 +145,16 @@ def _start(jobs: Jobs, state: State, job: int) -> None:
 
 
 @njit(cache=True)
-def _close_up(state: State) -> None:
-    """Close the gaps that started jobs left among those that wait."""
-    kept = 0
-    for place in range(state.at[PENDING]):
+def _close_up(state: State, looked: int) -> None:
+    """Close the gaps that started jobs left among the first that wait: ``looked`` places were looked at."""
+    kept, size = 0, state.at[PENDING]
+    for place in range(looked):
         job = state.pending[place]
         state.pending[kept] = job
         kept += state.start[job] < 0
-    state.at[PENDING] = kept
+    for place in range(looked, size if kept < looked else looked):
+        state.pending[kept + place - looked] = state.pending[place]
+    state.at[PENDING] = size - (looked - kept)
 
 
 @njit(cache=True)
@@ -168,7 +172,10 @@ def _conservative(jobs: Jobs, rules: ModelRules, state: State) -> None:
     places = np.zeros(2, np.int64)
     looked = 0
     while looked < longest and _room(state):
-        job = _turn(jobs, rules, state, places)
+        if rules.peer:
+            job = _turn(jobs, rules, state, places)
+        else:
+            job, places[0] = state.pending[looked], looked + 1
         pool = jobs.pool[job]
         looked += 1
         begin = _earliest(jobs, job, times[pool], free[pool], size[pool])
@@ -177,7 +184,7 @@ def _conservative(jobs: Jobs, rules: ModelRules, state: State) -> None:
         if begin == 0:
             _start(jobs, state, job)
     if state.at[RUNNING] > running:
-        _close_up(state)
+        _close_up(state, places.max())
 
 
 @njit(cache=True)

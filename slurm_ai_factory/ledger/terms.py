@@ -21,9 +21,9 @@ class TermsBook:
         """Every row of a promise, in the order of recording."""
         return [term for term in self._all() if term.promise == promise]
 
-    def known(self, then: Instant | None = None, promise: str = FIRST) -> PromiseTerms | None:
-        """The terms of a promise as known now or then; None before the first."""
-        return terms.known(self.rows(promise), then)
+    def known(self, then: Instant | None = None) -> PromiseTerms | None:
+        """The terms of the first promise as known now or then; None before the first."""
+        return terms.known(self.rows(), then)
 
     def further(self, then: Instant | None = None) -> dict[str, PromiseTerms]:
         """The terms of every promise but the first, as known now or then, by name in order."""

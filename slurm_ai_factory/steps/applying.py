@@ -90,13 +90,11 @@ def foreign_changes(
 ) -> dict[str, int]:
     """The value that our last change of each steered object left, where it was changed since."""
     control, changes = site.config.control, {}
-    for name in control.steered:
-        ours = site.ledger.control.last_applied(name, control.lever)
-        now = of_switch(switch) if control.switch else of_account(associations, name)
-        if ours is not None and now.value is not None and now.value != ours:
-            changes[name] = ours
-    for name in site.config.accounts_beside:
-        ours, now = site.ledger.control.last_applied(name), of_account(associations, name)
+    steered = [(name, control.lever) for name in control.steered]
+    steered += [(name, LeverKind.ACCOUNT) for name in site.config.accounts_beside]
+    for name, lever in steered:
+        ours = site.ledger.control.last_applied(name, lever)
+        now = of_account(associations, name) if lever is LeverKind.ACCOUNT else of_switch(switch)
         if ours is not None and now.value is not None and now.value != ours:
             changes[name] = ours
     return changes

@@ -158,27 +158,28 @@ def payback(policy: Policy, measurement: Measurement) -> float:
     rate = expected_rate(measurement)
     if rate <= 0:
         return policy.goal
-    if measurement.window.rolling:
-        owed = _rolling(policy, measurement, rate)
-    else:
-        left = measurement.window.until - measurement.as_of
-        horizon = max(policy.horizon_seconds, policy.horizon_fraction * left)
-        deficit = policy.goal * float(measurement.total_charge) - float(measurement.regional_charge)
-        owed = policy.goal + deficit / (rate * horizon)
-    return min(policy.owed_max, max(policy.target_share, owed))
+    least = policy.goal if measurement.window.rolling else policy.target_share
+    return min(policy.owed_max, max((least, *closing_shares(policy, measurement, policy.goal, rate))))
 
 
-def _rolling(policy: Policy, measurement: Measurement, rate: float) -> float:
-    """Deficit of the window's last n hours, for every n, each repaid until those hours leave the window."""
-    length = measurement.as_of - measurement.window.since
-    deficits = accumulate(policy.goal * hour.total - hour.regional for hour in reversed(measurement.hours))
-    horizons = (length - n * HOUR for n in range(1, len(measurement.hours) + 1))
-    owed = (
-        policy.goal + deficit / (rate * horizon)
+def closing_shares(policy: Policy, measurement: Measurement, goal: float, rate: float) -> list[float]:
+    """The shares from now on with which windows end at a goal, at this delivered rate.
+
+    Calendar window: one. Rolling window: the deficit of its last n hours, for every n, repaid until those
+    hours leave the window; one for each horizon of at least ``recovery_seconds``.
+    """
+    m = measurement
+    if not m.window.rolling:
+        horizon = max(policy.horizon_seconds, policy.horizon_fraction * (m.window.until - m.as_of))
+        return [goal + (goal * float(m.total_charge) - float(m.regional_charge)) / (rate * horizon)]
+    length = m.as_of - m.window.since
+    deficits = accumulate(goal * hour.total - hour.regional for hour in reversed(m.hours))
+    horizons = (length - n * HOUR for n in range(1, len(m.hours) + 1))
+    return [
+        goal + deficit / (rate * horizon)
         for deficit, horizon in zip(deficits, horizons, strict=True)
         if horizon >= policy.recovery_seconds
-    )
-    return max(policy.goal, max(owed, default=policy.goal))
+    ]
 
 
 def capture(policy: Policy, observed: Observed) -> float:

@@ -10,15 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import accumulate
 from math import fsum
 from typing import NamedTuple
 
-from slurm_ai_factory.core.control.controller import Policy, decide
+from slurm_ai_factory.core.control.controller import Policy, closing_shares, decide
 from slurm_ai_factory.core.control.level import Refusal, SteeredLevel, find_level
-from slurm_ai_factory.core.control.reasons import HOLDS, REASONS
+from slurm_ai_factory.core.control.reasons import REASONS
 from slurm_ai_factory.core.measure.share import expected_rate, recent_share
-from slurm_ai_factory.core.records import HOUR, Bound, ControlState, Decision, Instant, Measurement, Observed
+from slurm_ai_factory.core.records import Bound, ControlState, Decision, Instant, Measurement, Observed
 
 MOST = 0.95
 """What all steered accounts may have of the level; the rest keeps at least 5 %."""
@@ -77,22 +76,10 @@ def left_by_cap(policy: Policy, measurement: Measurement) -> float:
 
     Rolling window: the least over the same horizons as the payback of a floor. The margin is kept below it.
     """
-    m, rate, cap = measurement, expected_rate(measurement), policy.target_share - policy.margin
+    rate, cap = expected_rate(measurement), policy.target_share - policy.margin
     if rate <= 0:
         return policy.target_share
-    if m.window.rolling:
-        length = m.as_of - m.window.since
-        room = accumulate(cap * hour.total - hour.regional for hour in reversed(m.hours))
-        horizons = (length - n * HOUR for n in range(1, len(m.hours) + 1))
-        left = [
-            cap + unused / (rate * horizon)
-            for unused, horizon in zip(room, horizons, strict=True)
-            if horizon >= policy.recovery_seconds
-        ]
-        share = min(left, default=cap)
-    else:
-        horizon = max(policy.horizon_seconds, policy.horizon_fraction * (m.window.until - m.as_of))
-        share = cap + (cap * float(m.total_charge) - float(m.regional_charge)) / (rate * horizon)
+    share = min(closing_shares(policy, measurement, cap, rate), default=cap)
     return min(1.0, max(policy.share_min, share))
 
 
@@ -171,7 +158,7 @@ def _guarded(decision: Decision, policy: Policy, guards: Sequence[Guard]) -> Dec
     Usage follows the raise, so the others keep (1 - the new share) / (1 - usage) of what they get now.
     """
     raised = sum(change.raw_shares_after - change.raw_shares_before for change in decision.changes)
-    if raised <= 0 or decision.reason in HOLDS:
+    if raised <= 0:
         return decision
     before, wanted, usage = (
         float(decision.inputs[name] or 0.0) for name in ("share", "share_wanted", "usage_share")

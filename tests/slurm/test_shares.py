@@ -83,6 +83,7 @@ def _without(key: str) -> dict[str, Any]:
     answer(row(fairshare=0.5)), answer(row(id=None)), answer(row(id="6")),
     answer(row()).replace('"number": 26', '"number": NaN'),
     answer(row()).replace('"number": 26', '"number": Infinity'),
+    answer(row(effective_usage=number(nan))), answer(row(fairshare={"level": number(-inf)})),
 ])  # fmt: skip
 def test_json_of_another_shape_is_an_error_that_names_the_version(text: str) -> None:
     with pytest.raises(SlurmError, match=r"of slurm-wlm 24\.11\.5 answers in an unknown shape"):
@@ -91,7 +92,7 @@ def test_json_of_another_shape_is_an_error_that_names_the_version(text: str) -> 
 
 OUT_OF_RANGE = (
     {"usage": -1}, {"usage": 2**64}, {"usage": 10**30}, {"shares_normalized": number(-1)},
-    {"effective_usage": number(nan)}, {"fairshare": {"level": number(-inf)}},
+    {"effective_usage": number(-1e300)}, {"fairshare": {"level": number(-0.5)}},
 )  # fmt: skip
 
 

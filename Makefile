@@ -18,7 +18,7 @@ LANE2 := $(BIN)/pytest -m '$(SLURM)' $(FIRST:%=--ignore=%)
 LANE3 := nice $(BIN)/pytest -m 'not slurm' $(SHOWN)
 LANE4 := nice $(BIN)/pytest -m 'not slurm' $(SHOWN:%=--ignore=%)
 
-.PHONY: faults freeze tamper help demo demo-slurm test test-fast test-long test-model test-install lint slurm slurm-roots test-slurm-all seen examples pictures crash hostile accept-slurm accept-switch evaluate docs docs-serve bench-simulate bench-ingest bench-scrape bench-sources clean
+.PHONY: faults freeze tamper help demo demo-slurm test test-fast test-long test-model test-install lint slurm slurm-roots test-slurm-all seen examples pictures crash hostile accept-slurm accept-switch evaluate docs docs-serve bench-simulate bench-ingest bench-scrape bench-tree bench-sources clean
 .DEFAULT_GOAL := help
 
 help:  ## Show these targets.
@@ -110,6 +110,9 @@ bench-simulate: $(VENV)/.installed  ## How fast the simulator is; LOG=FILE REGIO
 
 bench-ingest: $(VENV)/.installed slurm  ## Reading beside sacct, and cycles on large ledgers; RUNS=100000 for a quick one.
 	@$(BIN)/python -m tests.benchmarks.ingest
+
+bench-tree: $(VENV)/.installed slurm  ## A cycle and doctor on 20,000 associations; ASSOCIATIONS=2000 VERSION=22.05 for another.
+	@$(BIN)/python -m tests.benchmarks.associations
 
 bench-scrape: $(VENV)/.installed  ## What a scrape costs while a backfill runs; SECONDS=60 for longer.
 	@$(BIN)/python -m tests.benchmarks.scrape

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.measure.share import CAPACITY, DELIVERED, OF_PROMISE
 from slurm_ai_factory.core.records import FIRST, FOREVER, HOUR, Bound, Instant, Window
-from slurm_ai_factory.core.rules.classify import Membership
+from slurm_ai_factory.core.rules.classify import Membership, PromisedTo
 from slurm_ai_factory.core.rules.organisations import Regional
 from slurm_ai_factory.core.tres import Resource
 
@@ -95,6 +95,11 @@ class Term:
             **({} if self.promise == FIRST else {"bound": self.bound.value, "who": self.whom()}),
         }
 
+    @property
+    def conditions(self) -> PromisedTo:
+        """Whom it is made to, in order."""
+        return tuple(sorted(self.who.items()))
+
     def whom(self) -> dict[str, list[str]]:
         """The conditions in JSON's types."""
         return {key: list(names) for key, names in sorted(self.who.items())}
@@ -165,7 +170,7 @@ class PromiseTerms:
     def memberships(self) -> frozenset[Membership]:
         """Whose charge counts for a further promise, and when; of the first, the region decides."""
         return frozenset(
-            Membership(term.promise, term.since, self.until(term), tuple(sorted(term.who.items())))
+            Membership(term.promise, term.since, self.until(term), term.conditions)
             for term in self.terms
             if term.who and not term.ended
         )

@@ -13,6 +13,7 @@ from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cache, partial
+from typing import NamedTuple
 
 from slurm_ai_factory import question
 from slurm_ai_factory.config import counted
@@ -96,17 +97,11 @@ def gather_report(ask: Question, compared: Instant | None = None, note: str | No
     smallest = sender.min_organisations
     earlier = list(earlier_figures(ask, trend, compared))
     listed = [] if kept and "promises" not in kept else list(promises_in(ask))  # as it was published
-    read = _reader_of_charge(ask, listed)
-    groups = read(ask, ask.window)
-    known = _known_before(ask, read, partial(sums_of_charge, TABLES, smallest))
-    shown = promises_shown(listed, known, smallest)
-    promises = tuple(with_figures(ask, promise, shown) for promise in listed)
-    figures_of = [who for promise in promises if promise.shown for who in promise.sums]
+    groups, figures, promises = _of_charge(ask, listed)
     regional = {
         group.organisation for group in groups if group.beneficiary is Beneficiary.REGIONAL and group.charge
     }
-    public = [*known.sums, *(promised_sum(known.pieces, who) for who in figures_of)]
-    figures, history = tables(groups, TABLES, smallest, known.pieces, public), _control(ask)
+    history = _control(ask)
     decisions = sum(month.decisions for month in history.months)
     held = Counter[str]()
     for month in history.months:
@@ -144,6 +139,25 @@ def gather_report(ask: Question, compared: Instant | None = None, note: str | No
     )
 
 
+class OfCharge(NamedTuple):
+    """Who got what, and what a report shows of it: the promises first, then the tables beside them."""
+
+    groups: Sequence[Reached]
+    tables: tuple[Table, ...]
+    promises: tuple[ReportedPromise, ...]
+
+
+def _of_charge(ask: Question, listed: Sequence[ReportedPromise]) -> OfCharge:
+    smallest, read = ask.config.report.min_organisations, _reader_of_charge(ask, listed)
+    known = _known_before(ask, read, partial(sums_of_charge, TABLES, smallest))
+    shown = promises_shown(listed, known, smallest)
+    promises = tuple(with_figures(ask, promise, shown) for promise in listed)
+    disclosed = (who for promise in promises if promise.shown for who in promise.sums)
+    public = [*known.sums, *(promised_sum(known.pieces, who) for who in disclosed)]
+    groups = read(ask, ask.window)
+    return OfCharge(groups, tables(groups, TABLES, smallest, known.pieces, public), promises)
+
+
 def _trend(ask: Question) -> tuple[Measurement, ...]:
     """The window and the completely read windows before it, oldest first."""
     trend = [ask.measure()]
@@ -165,7 +179,7 @@ def _resources(ask: Question) -> Iterator[Measurement]:
 
 
 def _reader_of_charge(ask: Question, promises: Iterable[ReportedPromise]) -> ReadOf:
-    """Reads who got what, split by every promise of which this report or an earlier one tells figures."""
+    """Reads who got what, split by the promises whose figures this report or an earlier one may show."""
     split = {who for promise in promises for who in promise.sums}
     for report in ask.ledger.publishing.before(ask.window.name, ask.known_at):
         for window in _windows_of(ask, report, reached_in_programme):

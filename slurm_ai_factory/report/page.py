@@ -135,9 +135,9 @@ class Page:
     def term_of(self, promise: Mapping[str, Any]) -> Markup:
         """The term of a further promise: since when, who recorded it, and the document."""
         days = {key: self.l.day(promise[key]) for key in ("since", "recorded_at")}
-        said = {key: promise[key] for key in ("actor", "source", "reason")}
+        texts = {key: promise[key] for key in ("actor", "source", "reason")}
         return self.l.say(
-            "promises.afterwards" if promise["retroactive"] else "promises.term", **days, **said
+            "promises.afterwards" if promise["retroactive"] else "promises.term", **days, **texts
         )
 
     def compared(self) -> str:

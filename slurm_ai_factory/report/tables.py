@@ -24,7 +24,7 @@ from slurm_ai_factory.core.rules.classify import Beneficiary, PromisedTo
 from slurm_ai_factory.question import Reached
 
 PROMISED = "yes"
-"""In the place of conditions of a promise: that a charge meets them."""
+"""The value of the place of a promise's conditions where a charge meets them."""
 
 LATER = frozenset({"size", "stage", "access", "grant"})
 """Places that may be recorded after a report: a charge is the same part before and after."""

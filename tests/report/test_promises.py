@@ -41,6 +41,7 @@ from tests.conftest import by_hand, new_ledger
 from tests.core.programme.test_suppression import known_of
 from tests.report import year
 from tests.report.year import Year
+from tests.second.test_second import differences
 
 CONTRACT = "Convenant 8 (voorbeeld)"
 HOME = ("huisartsnet", "kliniekdata", "thuisdichtbij")
@@ -142,6 +143,7 @@ def test_a_new_report_says_of_which_promises_it_says_something_else(promising: Y
     promise(promising, "industry", "2027-07-01", Q3 + 1, share=0.25)
     assert value(promising.report("2027Q3", Q3)) == value(first), "as it was known"
     later = promising.report("2027Q3", Q3 + facility.DAY)
+    assert differences(promising, later) == {}, "as a second program makes of the raw rows"
     assert value(later)["restatements"]["promises"] == ["industry"]
     assert rows(later)["industry"]["retroactive"] is True
     assert rows(later)["industry"]["regional_charge"] == rows(first)["industry"]["regional_charge"]

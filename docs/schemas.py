@@ -320,12 +320,19 @@ ANSWERS: Mapping[str, Shape] = {
 }  # fmt: skip
 """By command. Those that are missing print no JSON: init, run."""
 
+REPORTED_PROMISE = keys(
+    name=TEXT, bound=TEXT, share=NUMBER, share_of=TEXT, window=TEXT, resource=TEXT, who=named(null(TEXT)),
+    since=null(AT), source=TEXT, recorded_at=null(AT), ended=YES_NO, actor=TEXT, reason=null(TEXT),
+    retroactive=YES_NO, figures_shown=YES_NO, delivered_share=null(NUMBER), regional_charge=null(NUMBER),
+    total_charge=null(NUMBER), bound_charge=null(NUMBER), verdict=null(TEXT), verdict_reason=null(TEXT),
+)  # fmt: skip
 REPORT = "report file"
 """The JSON file that `saf report` writes; its inner objects are those of docs/howto/report.md."""
 FILES: Mapping[str, Shape] = {
     REPORT: keys(
         report=OBJECT, promise=OBJECT, answer=OBJECT, share=keys(**OF_REPORT), programme=OBJECT,
-        resources=each(OBJECT), trend=each(OBJECT), weeks=each(OBJECT), tables=OBJECT, organisations=OBJECT,
+        resources=each(OBJECT), promises=Maybe(each(REPORTED_PROMISE)), trend=each(OBJECT),
+        weeks=each(OBJECT), tables=OBJECT, organisations=OBJECT,
         control=OBJECT, expertise=OBJECT, restatements=OBJECT, audits=each(OBJECT), fingerprint=OBJECT,
     ),
 }  # fmt: skip

@@ -59,7 +59,7 @@ def _span(window: Window) -> tuple[int, int]:
 
 
 def _is_own(term: Term, window: Window) -> bool:
-    """Whether a window is one of those that a term is judged in."""
+    """Whether a term is judged in this window."""
     at = window.until if term.rolling else window.since
     return term.cut(windows.window(term.window, at, term.zone)) == window
 
@@ -148,7 +148,7 @@ def promise_value(promise: ReportedPromise) -> dict[str, Any]:
         "who": dict(promise.who),
         **recorded_value(term),
         "actor": term.actor,
-        "reason": term.reason,
+        "reason": term.reason if term.retroactive else None,
         "retroactive": term.retroactive,
         "figures_shown": promise.shown,
         **nothing,

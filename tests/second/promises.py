@@ -1,4 +1,4 @@
-"""What a report says of further promises, exact: what was delivered of what, the verdict, and what is left out.
+"""What a report says of further promises, exact: what was delivered, the verdict, what is left out.
 
 Rule: a promise is judged in a quarter that is over where its windows are quarters. Its figures are sums over
 organisations, and are left out where they single out too few, before any line of a table.
@@ -35,22 +35,23 @@ def promises(
 ) -> Iterator[dict[str, Any]]:
     """The promises in force, by name; ``before`` was told by earlier reports."""
     terms = [term for name in sorted(who.further) if (term := who.promised(name, own.window.since))]
-    shown = _shown(who, own, terms, got, before)
+    shown = _shown(own, terms, got, before)
     for term in terms:
+        late = term.since < term.recorded_at
         judged = term.window_kind == "quarter"
         told = _measured(known, who, own, term) if judged else None
         yield {
             "name": term.promise, "bound": term.bound, "share": promised(term), "share_of": term.share_of,
             "window": term.window_kind, "resource": "+".join(term.resource), "who": _whom(who, term),
             "since": iso(term.since), "source": term.source, "recorded_at": iso(term.recorded_at),
-            "ended": term.ended, "actor": term.actor, "reason": term.reason,
-            "retroactive": term.since < term.recorded_at, "figures_shown": term.promise in shown,
+            "ended": term.ended, "actor": term.actor, "reason": term.reason if late else None,
+            "retroactive": late, "figures_shown": term.promise in shown,
             **(_figures(told, term) if told and term.promise in shown else dict.fromkeys(FIGURES)),
             **dict(zip(("verdict", "verdict_reason"), verdict(told) if told else (None, None), strict=True)),
         }  # fmt: skip
 
 
-def _shown(who: Who, own: Measured, terms: Sequence[Any], got: Sum, before: Sequence[Sum]) -> set[str]:
+def _shown(own: Measured, terms: Sequence[Any], got: Sum, before: Sequence[Sum]) -> set[str]:
     """The promises whose every sum may be told, in their order."""
     alike = lasting(got)
     sides = [alike(one) for side in (OTHERS, REGIONAL, UNCLASSIFIED) if (one := of_side(got, side))]
@@ -94,7 +95,7 @@ def _figures(one: Measured, term: Any) -> dict[str, Any]:
 
 
 def verdict_on_cap(one: Measured) -> tuple[str, str]:
-    """An excess is blamed on taking where others waited, hour by hour, for more than 1 % of what is allowed."""
+    """An excess is blamed on taking where others waited, by hour, for more than 1 % of what is allowed."""
     cap, charge = promised(one.term), one.of(REGIONAL)
     excess = charge - cap * one.charge
     if excess <= 0:

@@ -123,8 +123,9 @@ PAUSE = {"at": AT, "until": AT, "actor": TEXT, "reason": TEXT}
 TERM = {
     "promise": TEXT, "bound": TEXT, "who": OBJECT, "since": null(TEXT), "until": null(TEXT), "ended": YES_NO,
     "share": NUMBER, "margin": NUMBER, "resource": TEXT, "label": TEXT, "window": TEXT, "time_zone": TEXT,
-    "share_of": TEXT, "unclassified_limit": null(NUMBER), "region": each(TEXT), "min_organisations": WHOLE,
-    "expertise_share": NUMBER, "source": TEXT, "reason": TEXT, "actor": TEXT, "recorded_at": null(AT),
+    "share_of": TEXT, "unclassified_limit": null(NUMBER), "region": each(TEXT),
+    "min_organisations": null(WHOLE), "expertise_share": null(NUMBER), "source": TEXT, "reason": TEXT,
+    "actor": TEXT, "recorded_at": null(AT),
     "retroactive": YES_NO,
 }  # fmt: skip
 ORGANISATION = dict.fromkeys(sum(registry_sheet.ORGANISATION, ()), TEXT)

@@ -18,7 +18,7 @@ from slurm_ai_factory.cli.wiring import current_actor, load_config, now, opened_
 from slurm_ai_factory.config import Config, checked, values
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.programme.approval import ProposalKind
-from slurm_ai_factory.core.programme.terms import PromiseTerms, Term
+from slurm_ai_factory.core.programme.terms import OF_REGION, PromiseTerms, Term
 from slurm_ai_factory.core.records import FIRST, FOREVER, Bound, Instant
 from slurm_ai_factory.core.rules.classify import PROMISED_TO
 from slurm_ai_factory.core.tres import Resource
@@ -29,6 +29,8 @@ NAME = click.argument("name", default=FIRST, callback=lambda _context, _option, 
 SOURCE = click.option("--source", metavar="DOC", required=True, help="The document with the agreement.")
 REASON = reason_option("Why; recorded with the term.", required=True)
 PROMISE_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
+OF_FURTHER = {"who", "bound"}
+"""Fields of a term that the promise to the region does not have: it is a floor, made to the region."""
 AS_OF = click.option(
     "--as-of", "then", metavar="DATE", help="Use what the ledger knew at the start of this day."
 )
@@ -210,8 +212,13 @@ def _term(config: Config, ledger: Ledger, name: str, since: str, option: str, fi
         raise click.UsageError(
             f"there is no promise {name} yet, only {there}; a new one needs --share and --who"
         )
+    foreign = fields.keys() & (OF_FURTHER if name == FIRST else {"region", *OF_REGION})
+    if foreign:
+        options = ", ".join(f"--{key.replace('_', '-')}" for key in sorted(foreign))
+        raise click.UsageError(f"promise {name} cannot have {options}; leave it out")
     terms = known.get(name, known[FIRST])
-    new = {} if name in known else {"promise": name, "region": (), "unclassified_limit": None}
+    of_region = {"region": (), "unclassified_limit": None, **dict.fromkeys(OF_REGION)}
+    new = {} if name in known else {"promise": name, **of_region}
     zone = values.as_zone(fields.get("time_zone", terms.at(now()).time_zone))
     at = asked_day(zone, option, since)
     changes = {"ended": False, **new, **fields}

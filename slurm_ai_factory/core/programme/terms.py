@@ -26,6 +26,9 @@ FIRST_REASON = "first"
 DESCRIPTIVE = ("since", "source", "reason", "actor", "recorded_at")
 """Fields that describe a term and change no verdict."""
 
+OF_REGION = ("min_organisations", "expertise_share")
+"""Fields that only the first promise has."""
+
 ROUNDING = 1e-9
 
 STEPS = 24
@@ -50,9 +53,9 @@ class Term:
     time_zone: str
     share_of: str = DELIVERED
     unclassified_limit: float | None
-    region: tuple[str, ...]  #: CBS codes of municipalities, in order
-    min_organisations: int
-    expertise_share: float
+    region: tuple[str, ...]  #: CBS codes of municipalities, in order; none for a further promise
+    min_organisations: int | None  #: of the first promise alone, as the next one; None for a further promise
+    expertise_share: float | None
     source: str  #: the document it comes from
     reason: str
     actor: str
@@ -124,13 +127,18 @@ class Term:
 
 
 def term_of(value: Mapping[str, Any]) -> Term:
-    """The term of which ``Term.plain`` made this value."""
+    """The term of which ``Term.plain`` made this value.
+
+    A further promise may have been recorded with values of the region; they never had a meaning.
+    """
+    further = value["promise"] != FIRST
     who = {key: tuple(names) for key, names in value.get("who", {}).items()}
     changed = {
         "resource": Resource.from_plain(value["resource"]),
         "region": tuple(value["region"]),
         "bound": Bound(value.get("bound", Bound.FLOOR)),
         "who": who,
+        **(dict.fromkeys(OF_REGION) if further else {}),
     }
     return Term(**{**value, **changed})
 

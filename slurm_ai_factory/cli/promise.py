@@ -20,6 +20,7 @@ from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.programme.approval import ProposalKind
 from slurm_ai_factory.core.programme.terms import OF_REGION, PromiseTerms, Term
 from slurm_ai_factory.core.records import FIRST, FOREVER, Bound, Instant
+from slurm_ai_factory.core.rules import rule_check
 from slurm_ai_factory.core.rules.classify import PROMISED_TO
 from slurm_ai_factory.core.tres import Resource
 from slurm_ai_factory.errors import RefusedError
@@ -193,6 +194,8 @@ def _record(name: str, since: str, option: str, fields: dict[str, Any], source: 
     with opened_ledger(config) as ledger:
         term = _term(config, ledger, name, since, option, fields | {"source": source, "reason": reason})
         checked(config.under(term))
+        if unknown := _unknown_names(config, ledger, term):
+            raise RefusedError(f"{'; '.join(unknown)}; nothing was changed")
         if config.approval.promise:
             act = {"at": now(), "actor": current_actor(), "reason": reason}
             return proposed(ledger, ProposalKind.PROMISE, term.plain(), act)
@@ -207,6 +210,8 @@ def _record(name: str, since: str, option: str, fields: dict[str, Any], source: 
 def _term(config: Config, ledger: Ledger, name: str, since: str, option: str, fields: dict[str, Any]) -> Term:
     """The whole term; its first day is a day in its own time zone."""
     known = {FIRST: question.terms_of(config, ledger), **ledger.promise_terms.further()}
+    if name not in known and fields.get("ended"):
+        raise click.UsageError(f"there is no promise {name}, only {', '.join(known)}")
     if name not in known and not {"share", "who"} <= fields.keys():
         there = ", ".join(known)
         raise click.UsageError(
@@ -223,6 +228,13 @@ def _term(config: Config, ledger: Ledger, name: str, since: str, option: str, fi
     at = asked_day(zone, option, since)
     changes = {"ended": False, **new, **fields}
     return replace(terms.at(at), since=at, actor=current_actor(), recorded_at=now(), **changes)
+
+
+def _unknown_names(config: Config, ledger: Ledger, term: Term) -> list[str]:
+    """Names in the conditions of a further promise that are likely mistyped, each in a sentence."""
+    accounts = ledger.accounting.parents().keys()
+    rules = question.rules_at(config, ledger)
+    return rule_check.unknown_promised(rules, term.conditions, accounts, config.codes(accounts))
 
 
 def _sentence(term: Term) -> str:
@@ -255,8 +267,16 @@ def _whom(typed: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
     who = {}
     for key, _, names in (text.partition("=") for text in typed):
         accepted = tuple(sorted({name.strip() for name in names.split(",")} - {""}))
-        if key not in PROMISED_TO or not accepted:
+        if key not in PROMISED_TO:
             raise ValueError(f"{key}={names} is none of {'=NAME, '.join(PROMISED_TO)}=NAME")
+        if key in who:
+            raise ValueError(
+                f"{key} is given twice; write all its names after one {key}=, with commas between"
+            )
+        if not accepted:
+            raise ValueError(f"{key} has no name; write {key}=NAME")
+        if not all(map(str.isprintable, accepted)):
+            raise ValueError(f"a name of {key} has characters that cannot be printed; write it as in Slurm")
         who[key] = accepted
     return who
 

@@ -94,8 +94,8 @@ def _aims(
     """By place, the share to decide on instead of the law's own: none where a floor is steered alone.
 
     ``left`` has what each cap leaves. With sigma the shares that fit together and S the effective shares of
-    the rest, each promise is to have
-    S sigma / (1 - sum of sigma); its aim is that part of its own level, with the others as they are now.
+    the rest, each promise is to have S sigma / (1 - sum of sigma); its aim is that part of its own level,
+    with the others as they are now.
     """
     levels = {
         place: level

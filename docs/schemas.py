@@ -123,8 +123,9 @@ PAUSE = {"at": AT, "until": AT, "actor": TEXT, "reason": TEXT}
 TERM = {
     "promise": TEXT, "bound": TEXT, "who": OBJECT, "since": null(TEXT), "until": null(TEXT), "ended": YES_NO,
     "share": NUMBER, "margin": NUMBER, "resource": TEXT, "label": TEXT, "window": TEXT, "time_zone": TEXT,
-    "share_of": TEXT, "unclassified_limit": null(NUMBER), "region": each(TEXT), "min_organisations": WHOLE,
-    "expertise_share": NUMBER, "source": TEXT, "reason": TEXT, "actor": TEXT, "recorded_at": null(AT),
+    "share_of": TEXT, "unclassified_limit": null(NUMBER), "region": each(TEXT),
+    "min_organisations": null(WHOLE), "expertise_share": null(NUMBER), "source": TEXT, "reason": TEXT,
+    "actor": TEXT, "recorded_at": null(AT),
     "retroactive": YES_NO,
 }  # fmt: skip
 ORGANISATION = dict.fromkeys(sum(registry_sheet.ORGANISATION, ()), TEXT)
@@ -320,12 +321,19 @@ ANSWERS: Mapping[str, Shape] = {
 }  # fmt: skip
 """By command. Those that are missing print no JSON: init, run."""
 
+REPORTED_PROMISE = keys(
+    name=TEXT, bound=TEXT, share=NUMBER, share_of=TEXT, window=TEXT, resource=TEXT, who=named(null(TEXT)),
+    since=null(AT), source=TEXT, recorded_at=null(AT), ended=YES_NO, actor=TEXT, reason=null(TEXT),
+    retroactive=YES_NO, figures_shown=YES_NO, delivered_share=null(NUMBER), regional_charge=null(NUMBER),
+    total_charge=null(NUMBER), bound_charge=null(NUMBER), verdict=null(TEXT), verdict_reason=null(TEXT),
+)  # fmt: skip
 REPORT = "report file"
 """The JSON file that `saf report` writes; its inner objects are those of docs/howto/report.md."""
 FILES: Mapping[str, Shape] = {
     REPORT: keys(
         report=OBJECT, promise=OBJECT, answer=OBJECT, share=keys(**OF_REPORT), programme=OBJECT,
-        resources=each(OBJECT), trend=each(OBJECT), weeks=each(OBJECT), tables=OBJECT, organisations=OBJECT,
+        resources=each(OBJECT), promises=Maybe(each(REPORTED_PROMISE)), trend=each(OBJECT),
+        weeks=each(OBJECT), tables=OBJECT, organisations=OBJECT,
         control=OBJECT, expertise=OBJECT, restatements=OBJECT, audits=each(OBJECT), fingerprint=OBJECT,
     ),
 }  # fmt: skip

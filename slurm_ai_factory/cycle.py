@@ -9,7 +9,7 @@ Tested in tests/end_to_end/test_control.py, tests/monitor/test_showing.py and te
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from slurm_ai_factory import question
@@ -100,7 +100,8 @@ def observe(site: Site, now: Instant, priority: PriorityConfig, read: Read) -> G
         )
     with site.laps.phase("measure"):
         measurement, groups = asked.answer(question.by_steered(asked))
-        further = asked.further()
+        others = asked.others()
+        further = asked.further(others)
         earlier = asked.remembered(priority.decay_half_life_seconds)
     odd = site.ledger.intake.put_aside(site.slurm.unreadable(), now)
     return Gathered(
@@ -110,7 +111,7 @@ def observe(site: Site, now: Instant, priority: PriorityConfig, read: Read) -> G
         read=read._replace(new_rejected=read.new_rejected + odd),
         measurement=measurement,
         further=tuple(further),
-        beside=tuple(beside(site, asked, further, priority, signals, now)),
+        beside=tuple(beside(site, zip(others, further, strict=True), priority, signals, now)),
         earlier=earlier,
         holds=(*signals.holds, *contradictions(site, rules, signals, question.by_detail(0, groups))),
         run_charge=usual.run_charge,
@@ -127,20 +128,18 @@ def observe(site: Site, now: Instant, priority: PriorityConfig, read: Read) -> G
 
 def beside(
     site: Site,
-    asked: Question,
-    further: Sequence[Further],
+    further: Iterable[tuple[Question, Further]],
     priority: PriorityConfig,
     signals: Signals,
     now: Instant,
 ) -> Iterator[Beside]:
     """What the decision about each further promise rests on that is steered."""
-    for measurement, _ in further:
+    for other, (measurement, _) in further:
         if accounts := site.config.control.promises.get(measurement.promise):
-            other = asked.of(measurement.promise)
-            config = other.config
+            config, rules = other.config, other.rules
             usual = live.usual_runs(site, config, now)
-            own = live.signals_beside(signals, config, priority, asked.rules, usual)
-            conflict = lever.promise_hold(asked.rules, measurement.promise, accounts, signals.diagnostics.at)
+            own = live.signals_beside(signals, config, priority, rules, usual)
+            conflict = lever.promise_hold(rules, measurement.promise, accounts, signals.diagnostics.at)
             yield Beside(
                 config=config,
                 measurement=measurement,

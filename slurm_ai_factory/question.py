@@ -111,20 +111,17 @@ class Question:
             return ()
         return self.over((begin, since)).measure().hours
 
-    def of(self, promise: str) -> Question:
-        """The same about another promise, in its own window. Raises LedgerError where there is none."""
-        known = terms_of(self.config, self.ledger, self.then, promise)
-        config = self.config.under(known.at(self.read_until))
-        window = promised_window(config, self.read_until)
-        return replace(self, config=config, terms=known, window=window)
-
-    def further(self) -> list[Further]:
-        """Every further promise that holds, by name, each in its own window; of one snapshot.
+    def others(self) -> list[Question]:
+        """The same about every further promise that holds, by name, each in its own window.
 
         Without further promises in the rules, the ledger is not asked.
         """
-        names = sorted({membership.promise for membership in self.rules.promises})
-        asked = [other for other in map(self.of, names) if not other.config.promise_of().ended]
+        known = self.ledger.promise_terms.further(self.then) if self.rules.promises else {}
+        return [other for other in map(self._under, known.values()) if not other.config.promise_of().ended]
+
+    def further(self, others: Sequence[Question] | None = None) -> list[Further]:
+        """The measurement of the further promises in ``others``, else of all that hold; of one snapshot."""
+        asked = self.others() if others is None else others
         if not asked:
             return []
         with self.books(*((other.window, other.config.promise.resource.weights) for other in asked)) as books:
@@ -136,6 +133,12 @@ class Question:
                 )
                 for other in asked
             ]
+
+    def _under(self, known: PromiseTerms) -> Question:
+        """The same about another promise, in its own window."""
+        config = self.config.under(known.at(self.read_until))
+        window = promised_window(config, self.read_until)
+        return replace(self, config=config, terms=known, window=window)
 
     def remembered(self, half_life_seconds: int) -> tuple[Hour, ...]:
         """The hours before the window that usage still holds, by the same term and rules.

@@ -34,7 +34,7 @@ from slurm_ai_factory.core.measure.figures import (
 )
 from slurm_ai_factory.core.measure.outlook import decimals_of
 from slurm_ai_factory.core.programme.sheet import Fault
-from slurm_ai_factory.core.records import HOUR, Charge, Decision, Measurement
+from slurm_ai_factory.core.records import FIRST, HOUR, Bound, Charge, Decision, Measurement
 from slurm_ai_factory.core.words import count
 from slurm_ai_factory.errors import RefusedError
 from slurm_ai_factory.slurm import Slurm
@@ -246,25 +246,33 @@ def share_text(m: Measurement, margin: float) -> dict[str, object]:
     """A measurement for people, by the words of FIGURES."""
     text = {key: figure_text(key, m, margin) for key in FIGURES if key != "forecast"}
     unread = {"unread_seconds": f"{hours(m.unread_seconds)} hours of the window"} if m.unread_seconds else {}
+    first = m.promise == FIRST
+    regional, nobody = ("regional ", "as not regional") if first else ("", "for no promise")
     rows = {
+        **({} if first else {"promise": f"{m.promise}, a {m.bound}"}),
         "window": f"{m.window.name}  ({text['since']} .. {text['until']})",
         "as_of": text["as_of"],
         **unread,
         "resource": f"{m.resource.name}, in {outlook.resource_unit(m.called)}-hours",
         "target_share": text["target_share"],
         "delivered_share": f"{text['delivered_share'] or '-'}  "
-        f"(regional {text['regional_charge']} of {text['total_charge']})",
+        f"({regional}{text['regional_charge']} of {text['total_charge']})",
         "capacity_share": f"{text['capacity_share'] or '-'}  (of {text['capacity'] or 'unknown'})",
         "unclassified_share": f"{text['unclassified_share'] or '-'}  "
-        f"({text['unclassified_charge']}; counted as not regional)",
-        "waiting_charge": f"{text['waiting_charge']} regional, {text['starved_charge'] or 'unknown'} of it "
-        "starved",
+        f"({text['unclassified_charge']}; counted {nobody})",
+        "waiting_charge": f"{text['waiting_charge']} {regional}".strip()
+        + f", {text['starved_charge'] or 'unknown'} of it starved",
         "shortfall_charge": text["shortfall_charge"],
         "required_share": text["required_share"],
         "attainable": text["attainable"],
         "verdict": f"{text['verdict']}  ({judgement.GROUNDS[assess(m, margin).reason]})",
     }
-    return {FIGURES[key].words: value for key, value in rows.items()}
+    shown: dict[str, object] = {FIGURES[key].words: value for key, value in rows.items()}
+    if m.bound is Bound.CAP:
+        of_floors = {FIGURES[key].words for key in ("shortfall_charge", "required_share", "attainable")}
+        excess = {"above the cap": hours(m.excess_charge)}
+        return {words: value for words, value in shown.items() if words not in of_floors} | excess
+    return shown
 
 
 def promise_values(promises: Iterable[tuple[Measurement, float]]) -> list[dict[str, Any]]:

@@ -18,8 +18,9 @@ from slurm_ai_factory.cli.wiring import current_actor, load_config, now, opened_
 from slurm_ai_factory.config import Config, checked, values
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.programme.approval import ProposalKind
-from slurm_ai_factory.core.programme.terms import PromiseTerms, Term
+from slurm_ai_factory.core.programme.terms import OF_REGION, PromiseTerms, Term
 from slurm_ai_factory.core.records import FIRST, FOREVER, Bound, Instant
+from slurm_ai_factory.core.rules import rule_check
 from slurm_ai_factory.core.rules.classify import PROMISED_TO
 from slurm_ai_factory.core.tres import Resource
 from slurm_ai_factory.errors import RefusedError
@@ -29,6 +30,8 @@ NAME = click.argument("name", default=FIRST, callback=lambda _context, _option, 
 SOURCE = click.option("--source", metavar="DOC", required=True, help="The document with the agreement.")
 REASON = reason_option("Why; recorded with the term.", required=True)
 PROMISE_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
+OF_FURTHER = {"who", "bound"}
+"""Fields of a term that the promise to the region does not have: it is a floor, made to the region."""
 AS_OF = click.option(
     "--as-of", "then", metavar="DATE", help="Use what the ledger knew at the start of this day."
 )
@@ -191,6 +194,8 @@ def _record(name: str, since: str, option: str, fields: dict[str, Any], source: 
     with opened_ledger(config) as ledger:
         term = _term(config, ledger, name, since, option, fields | {"source": source, "reason": reason})
         checked(config.under(term))
+        if unknown := _unknown_names(config, ledger, term):
+            raise RefusedError(f"{'; '.join(unknown)}; nothing was changed")
         if config.approval.promise:
             act = {"at": now(), "actor": current_actor(), "reason": reason}
             return proposed(ledger, ProposalKind.PROMISE, term.plain(), act)
@@ -205,17 +210,31 @@ def _record(name: str, since: str, option: str, fields: dict[str, Any], source: 
 def _term(config: Config, ledger: Ledger, name: str, since: str, option: str, fields: dict[str, Any]) -> Term:
     """The whole term; its first day is a day in its own time zone."""
     known = {FIRST: question.terms_of(config, ledger), **ledger.promise_terms.further()}
+    if name not in known and fields.get("ended"):
+        raise click.UsageError(f"there is no promise {name}, only {', '.join(known)}")
     if name not in known and not {"share", "who"} <= fields.keys():
         there = ", ".join(known)
         raise click.UsageError(
             f"there is no promise {name} yet, only {there}; a new one needs --share and --who"
         )
+    foreign = fields.keys() & (OF_FURTHER if name == FIRST else {"region", *OF_REGION})
+    if foreign:
+        options = ", ".join(f"--{key.replace('_', '-')}" for key in sorted(foreign))
+        raise click.UsageError(f"promise {name} cannot have {options}; leave it out")
     terms = known.get(name, known[FIRST])
-    new = {} if name in known else {"promise": name, "region": (), "unclassified_limit": None}
+    of_region = {"region": (), "unclassified_limit": None, **dict.fromkeys(OF_REGION)}
+    new = {} if name in known else {"promise": name, **of_region}
     zone = values.as_zone(fields.get("time_zone", terms.at(now()).time_zone))
     at = asked_day(zone, option, since)
     changes = {"ended": False, **new, **fields}
     return replace(terms.at(at), since=at, actor=current_actor(), recorded_at=now(), **changes)
+
+
+def _unknown_names(config: Config, ledger: Ledger, term: Term) -> list[str]:
+    """Names in the conditions of a further promise that are likely mistyped, each in a sentence."""
+    accounts = ledger.accounting.parents().keys()
+    rules = question.rules_at(config, ledger)
+    return rule_check.unknown_promised(rules, term.conditions, accounts, config.codes(accounts))
 
 
 def _sentence(term: Term) -> str:
@@ -248,8 +267,16 @@ def _whom(typed: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
     who = {}
     for key, _, names in (text.partition("=") for text in typed):
         accepted = tuple(sorted({name.strip() for name in names.split(",")} - {""}))
-        if key not in PROMISED_TO or not accepted:
+        if key not in PROMISED_TO:
             raise ValueError(f"{key}={names} is none of {'=NAME, '.join(PROMISED_TO)}=NAME")
+        if key in who:
+            raise ValueError(
+                f"{key} is given twice; write all its names after one {key}=, with commas between"
+            )
+        if not accepted:
+            raise ValueError(f"{key} has no name; write {key}=NAME")
+        if not all(map(str.isprintable, accepted)):
+            raise ValueError(f"a name of {key} has characters that cannot be printed; write it as in Slurm")
         who[key] = accepted
     return who
 

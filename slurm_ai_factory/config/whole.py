@@ -112,7 +112,7 @@ class Config:
             time_zone=term.zone,
             unclassified_limit=term.unclassified_limit,
         )
-        if term.promise != FIRST:
+        if term.min_organisations is None or term.expertise_share is None:  # a further promise
             return replace(self, promise=promise, promised=term)
         return replace(
             self,

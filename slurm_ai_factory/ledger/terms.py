@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from slurm_ai_factory.core.programme import terms
@@ -27,10 +28,8 @@ class TermsBook:
 
     def further(self, then: Instant | None = None) -> dict[str, PromiseTerms]:
         """The terms of every promise but the first, as known now or then, by name in order."""
-        rows = self._all()
-        names = sorted({term.promise for term in rows} - {FIRST})
-        present = {name: terms.known((t for t in rows if t.promise == name), then) for name in names}
-        return {name: known for name, known in present.items() if known}
+        every = _by_promise(self._all(), then)
+        return {name: known for name, known in every.items() if name != FIRST}
 
     def begin(self, first: Term) -> bool:
         """Record the first term; False where there is a term already."""
@@ -48,14 +47,12 @@ class TermsBook:
         """
         with self.store.transaction():
             self.store.one("serialize_registry")
-            rows = self.rows(new.promise)
-            missing = [first] if first and not rows else []
-            present = terms.known([*rows, *missing])
-            if present is None:
+            rows = self._all()
+            missing = [first] if first and all(term.promise != new.promise for term in rows) else []
+            every = _by_promise([*rows, *missing])
+            if new.promise not in every:
                 return ("the promise has no first term yet",)
-            region = self.known()
-            beside = {**({FIRST: region} if region else {}), **self.further()}
-            problems = (*terms.term_problems(present, new), *terms.problems_beside(beside, new))
+            problems = (*terms.term_problems(every[new.promise], new), *terms.problems_beside(every, new))
             for term in () if problems else (*missing, new):
                 self._add(term)
         return problems
@@ -67,3 +64,12 @@ class TermsBook:
         value = {**term.plain(), "bound": term.bound.value}
         values = {"resource": json(value["resource"]), "who": json(term.whom())}
         self.store.do("add_promise_term", cluster_id=self.cluster_id, **value | values)
+
+
+def _by_promise(rows: Iterable[Term], then: Instant | None = None) -> dict[str, PromiseTerms]:
+    """The terms of every promise as known now or then, by name in order."""
+    of: dict[str, list[Term]] = {}
+    for term in rows:
+        of.setdefault(term.promise, []).append(term)
+    present = {name: terms.known(of[name], then) for name in sorted(of)}
+    return {name: known for name, known in present.items() if known}

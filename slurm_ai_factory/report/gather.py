@@ -13,6 +13,7 @@ from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cache, partial
+from typing import NamedTuple
 
 from slurm_ai_factory import question
 from slurm_ai_factory.config import counted
@@ -39,7 +40,6 @@ from slurm_ai_factory.report import (
     value,
 )
 from slurm_ai_factory.report.given import (
-    Document,
     Given,
     Known,
     ReadReached,
@@ -50,8 +50,23 @@ from slurm_ai_factory.report.given import (
     sums_of_unmet,
 )
 from slurm_ai_factory.report.programme import programme_figures, reached_in_programme
+from slurm_ai_factory.report.promises import (
+    ReportedPromise,
+    conditions_shown,
+    promises_changed,
+    promises_in,
+    promises_shown,
+    with_figures,
+)
 from slurm_ai_factory.report.restating import earlier_figures, restatements
-from slurm_ai_factory.report.tables import Table, WindowPiece, members, totals, whole_table
+from slurm_ai_factory.report.tables import (
+    Table,
+    WindowPiece,
+    members,
+    promised_sum,
+    totals,
+    whole_table,
+)
 
 TABLES = {
     "category": True, "hub": False, "sector": True, "municipality": True, "size": True, "stage": True,
@@ -68,7 +83,7 @@ RESOURCES = ("gres/gpu", "node", "cpu")
 ReadOf = Callable[[Question, Window], Sequence[Reached]]
 """Question, and the window of the report -> who got what in the question's window."""
 
-SumsOf = Callable[[Sequence[WindowPiece], Document | None], Sums]
+SumsOf = Callable[[Sequence[WindowPiece], Given], Sums]
 
 
 def gather_report(ask: Question, compared: Instant | None = None, note: str | None = None) -> Report:
@@ -78,14 +93,15 @@ def gather_report(ask: Question, compared: Instant | None = None, note: str | No
     facility's response; without it, the one that this report was published with.
     """
     trend = _trend(ask)
-    groups, sender = reached_in_programme(ask), ask.config.report
+    sender, kept = ask.config.report, ask.ledger.publishing.document(ask.window.name, ask.known_at)
     smallest = sender.min_organisations
     earlier = list(earlier_figures(ask, trend, compared))
-    known = _known_before(ask, reached_in_programme, partial(sums_of_charge, TABLES, smallest))
+    listed = [] if kept and "promises" not in kept else list(promises_in(ask))  # as it was published
+    groups, figures, promises = _of_charge(ask, listed)
     regional = {
         group.organisation for group in groups if group.beneficiary is Beneficiary.REGIONAL and group.charge
     }
-    figures, history = tables(groups, TABLES, smallest, known.pieces, known.sums), _control(ask)
+    history = _control(ask)
     decisions = sum(month.decisions for month in history.months)
     held = Counter[str]()
     for month in history.months:
@@ -115,11 +131,31 @@ def gather_report(ask: Question, compared: Instant | None = None, note: str | No
         restatements=tuple(restatements(ask, trend, earlier)),
         audits=tuple(_audits(ask)),
         programme=programme_figures(ask, trend, groups, figures, decisions, held),
-        note=note
-        or ask.ledger.publishing.document(ask.window.name, ask.known_at).get("answer", {}).get("note"),
+        promises=promises,
+        promises_changed=() if compared else promises_changed(ask, promises),
+        note=note or kept.get("answer", {}).get("note"),
         approved=ask.ledger.proposals.approved(ask.known_at),
         basis=_basis(ask, trend[0].window),
     )
+
+
+class OfCharge(NamedTuple):
+    """Who got what, and what a report shows of it: the promises first, then the tables beside them."""
+
+    groups: Sequence[Reached]
+    tables: tuple[Table, ...]
+    promises: tuple[ReportedPromise, ...]
+
+
+def _of_charge(ask: Question, listed: Sequence[ReportedPromise]) -> OfCharge:
+    smallest, read = ask.config.report.min_organisations, _reader_of_charge(ask, listed)
+    known = _known_before(ask, read, partial(sums_of_charge, TABLES, smallest))
+    shown = promises_shown(listed, known, smallest)
+    promises = tuple(with_figures(ask, promise, shown) for promise in listed)
+    disclosed = (who for promise in promises if promise.shown for who in promise.sums)
+    public = [*known.sums, *(promised_sum(known.pieces, who) for who in disclosed)]
+    groups = read(ask, ask.window)
+    return OfCharge(groups, tables(groups, TABLES, smallest, known.pieces, public), promises)
 
 
 def _trend(ask: Question) -> tuple[Measurement, ...]:
@@ -142,6 +178,15 @@ def _resources(ask: Question) -> Iterator[Measurement]:
                 yield measured
 
 
+def _reader_of_charge(ask: Question, promises: Iterable[ReportedPromise]) -> ReadOf:
+    """Reads who got what, split by the promises whose figures this report or an earlier one may show."""
+    split = {who for promise in promises for who in promise.sums}
+    for report in ask.ledger.publishing.before(ask.window.name, ask.known_at):
+        for window in _windows_of(ask, report, reached_in_programme):
+            split |= {*window.promised}
+    return partial(reached_in_programme, promised=sorted(split))
+
+
 def _known_before(ask: Question, read: ReadOf, sums: SumsOf) -> Known:
     """The pieces of the window, and the sums that earlier published reports disclosed."""
     reports = ask.ledger.publishing.before(ask.window.name, ask.known_at)
@@ -155,14 +200,15 @@ def _windows_of(ask: Question, report: Published, read: ReadOf) -> Iterator[Give
     for name in sorted({report.window, *report.figures}):
         where = then.about(windows.window(name, report.as_of, then.config.promise.time_zone))
         document = json.loads(report.document or "{}") if name == report.window else None
-        yield Given((where.window.since, where.window.until), document, _reader(where, read))
+        promised = conditions_shown(where, document) if document else ()
+        yield Given((where.window.since, where.window.until), document, _reader(where, read), promised)
 
 
 def _refuse_telling(ask: Question) -> None:
     """Raise LedgerError where the totals of a report disclose too much together with earlier reports."""
     smallest = ask.config.report.min_organisations
     for what, read, sums in (
-        ("charge", reached_in_programme, partial(sums_of_charge, TABLES, smallest)),
+        ("charge", _reader_of_charge(ask, ()), partial(sums_of_charge, TABLES, smallest)),
         ("expertise hours", _helped, partial(sums_of_hours, HOURS)),
     ):
         known = _known_before(ask, read, sums)

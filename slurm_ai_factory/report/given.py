@@ -12,9 +12,16 @@ from typing import Any, NamedTuple
 
 from slurm_ai_factory.core.programme.suppression import PartSum
 from slurm_ai_factory.core.records import Interval
-from slurm_ai_factory.core.rules.classify import Beneficiary
+from slurm_ai_factory.core.rules.classify import Beneficiary, PromisedTo
 from slurm_ai_factory.question import Reached
-from slurm_ai_factory.report.tables import WindowPiece, lines, members, tables, totals
+from slurm_ai_factory.report.tables import (
+    WindowPiece,
+    lines,
+    members,
+    promised_sum,
+    tables,
+    totals,
+)
 
 ReadReached = Callable[[Interval], Sequence[Reached]]
 """Interval -> who got what in it, as a report knew it."""
@@ -29,6 +36,7 @@ class Given(NamedTuple):
     interval: Interval
     document: Document | None  #: None if the report had only the share of the window
     read: ReadReached
+    promised: Collection[PromisedTo] = ()  #: whose charge the figures of its further promises disclosed
 
 
 class Sums(NamedTuple):
@@ -50,12 +58,12 @@ def known_before(
     interval: Interval,
     read: ReadReached,
     given: Iterable[Given],
-    sums: Callable[[Sequence[WindowPiece], Document | None], Sums],
+    sums: Callable[[Sequence[WindowPiece], Given], Sums],
 ) -> Known:
     """The pieces of an interval, and the ``sums`` of earlier reports that can be compared with it."""
     near = connected(interval, given)
     ends = [window.interval for window in near]
-    disclosed = [sums(_pieces(window.interval, ends, window.read), window.document) for window in near]
+    disclosed = [sums(_pieces(window.interval, ends, window.read), window) for window in near]
     totals = [total for sums_of in disclosed for total in sums_of.totals]
     lines = [line for sums_of in disclosed for line in sums_of.lines]
     return Known(_pieces(interval, ends, read), [*totals, *lines], totals)
@@ -90,9 +98,10 @@ def cut(interval: Interval, others: Collection[Interval]) -> list[Interval]:
 
 
 def sums_of_charge(
-    names: Mapping[str, bool], smallest: int, pieces: Sequence[WindowPiece], document: Document | None
+    names: Mapping[str, bool], smallest: int, pieces: Sequence[WindowPiece], window: Given
 ) -> Sums:
     """The sums of charge that a report disclosed; if its tables were not kept, by the rule for one report."""
+    document = window.document
     if document is None:
         return Sums([members(pieces, Beneficiary.REGIONAL), members(pieces, None)])
     if kept := document.get("tables"):
@@ -100,13 +109,13 @@ def sums_of_charge(
     else:
         whole = [reached for piece in pieces for reached in piece.reached]
         rows = {table.name: [row.name for row in table.rows] for table in tables(whole, names, smallest)}
-    return Sums(totals(pieces), lines(pieces, names, rows))
+    promised = (promised_sum(pieces, who) for who in window.promised)
+    return Sums(totals(pieces), [*lines(pieces, names, rows), *promised])
 
 
-def sums_of_hours(
-    names: Mapping[str, bool], pieces: Sequence[WindowPiece], document: Document | None
-) -> Sums:
+def sums_of_hours(names: Mapping[str, bool], pieces: Sequence[WindowPiece], window: Given) -> Sums:
     """The sums of hours of the expertise centre that a report disclosed of its own window."""
+    document = window.document
     if document is None:
         return Sums()
     kept = document.get("expertise")
@@ -119,7 +128,8 @@ def _names(kept: Mapping[str, Any], table: str) -> list[str]:
     return [row["name"] for row in kept[table]["rows"]] if table in kept else []
 
 
-def sums_of_unmet(pieces: Sequence[WindowPiece], document: Document | None) -> Sums:
+def sums_of_unmet(pieces: Sequence[WindowPiece], window: Given) -> Sums:
     """The unmet hours that a report disclosed; reports that were not kept always had them."""
+    document = window.document
     hidden = document is None or (document and document["expertise"]["unmet_hours"] is None)
     return Sums() if hidden else Sums(lines=[members(pieces, Beneficiary.REGIONAL)])

@@ -6,11 +6,12 @@ Tested in tests/report/test_report.py.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup
 
+from slurm_ai_factory.core.records import Bound
 from slurm_ai_factory.language import Language
 
 SECTIONS = {"access": "access_mode", "role": ""}
@@ -27,6 +28,16 @@ class Page:
     def share(self) -> Mapping[str, Any]:
         """The measurement."""
         return self.r["share"]  # type: ignore[no-any-return]
+
+    @property
+    def promises(self) -> Sequence[Mapping[str, Any]]:
+        """The further promises; none in a report without them."""
+        return tuple(self.r.get("promises", ()))
+
+    @property
+    def promises_changed(self) -> str:
+        """The further promises of which the report that this one replaces says otherwise."""
+        return ", ".join(self.r["restatements"].get("promises", ()))
 
     @property
     def region(self) -> str:
@@ -98,6 +109,37 @@ class Page:
         names = [self.label("municipality", code) for code in pair[of] if code not in pair[without]]
         return ", ".join(names) or str(self.l.say("words.none"))
 
+    def bounded(self, promise: Mapping[str, Any]) -> Markup:
+        """What a further promise bounds, of what, and in which windows."""
+        return self.l.say(
+            "promises.bounded",
+            promised=self.l.promised(Bound(promise["bound"]), promise["share"]),
+            base=self.l.part_of(promise["share_of"]),
+            window=self.window_kind(promise["window"]),
+        )
+
+    def window_kind(self, window: str) -> str:
+        """The windows of a promise: each quarter, or the last 30 days."""
+        return self.l.window(self.l.word("window_kind", window))
+
+    def promised_to(self, promise: Mapping[str, Any]) -> str:
+        """Whom a further promise is made to."""
+        unnamed = str(self.l.say("promises.unnamed"))
+        conditions = (
+            self.l.word("condition", key) + ": "
+            + (unnamed if names is None else ", ".join(self.label(key, name) for name in names.split(", ")))
+            for key, names in promise["who"].items()
+        )  # fmt: skip
+        return "; ".join(conditions)
+
+    def term_of(self, promise: Mapping[str, Any]) -> Markup:
+        """The term of a further promise: since when, who recorded it, and the document."""
+        days = {key: self.l.day(promise[key]) for key in ("since", "recorded_at")}
+        texts = {key: promise[key] for key in ("actor", "source", "reason")}
+        return self.l.say(
+            "promises.afterwards" if promise["retroactive"] else "promises.term", **days, **texts
+        )
+
     def compared(self) -> str:
         """The instant of the earlier figures of each window."""
         return "; ".join(
@@ -117,15 +159,20 @@ class Page:
         """Why the figures differ from those of the report that this one replaces."""
         rows = self.r["restatements"]["rows"]
         row = next((each for each in rows if each["window"] == self.share["window"]), None)
-        if row is None:
+        if row is None and not self.promises_changed:
             return self.l.say("restated.same")
         causes = {
-            "accounting": row["regional_charge_by_accounting"],
-            "classification": row["regional_charge_by_classification"],
-            "joined": not row["causes_told"],
-            "terms": row["terms_changed"],
+            "accounting": row and row["regional_charge_by_accounting"],
+            "classification": row and row["regional_charge_by_classification"],
+            "joined": row and not row["causes_told"],
+            "terms": row and row["terms_changed"],
+            "promises": self.promises_changed,
         }
-        sentences = (self.l.say(f"restated.cause_{name}") for name, applies in causes.items() if applies)
+        sentences = (
+            self.l.say(f"restated.cause_{name}", names=self.promises_changed)
+            for name, applies in causes.items()
+            if applies
+        )
         return self.l.say("restated.why", causes=Markup("; ").join(sentences))
 
     def reasons(self) -> str:

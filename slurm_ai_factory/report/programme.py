@@ -21,10 +21,10 @@ from slurm_ai_factory.core.programme import tariff
 from slurm_ai_factory.core.programme.suppression import ChargePart, TableCell, cells_shown
 from slurm_ai_factory.core.programme.tariff import AccessValue, StatementLine
 from slurm_ai_factory.core.records import Charge, Measurement, Subject, Window
-from slurm_ai_factory.core.rules.classify import Beneficiary, Classification
+from slurm_ai_factory.core.rules.classify import Beneficiary, Classification, PromisedTo
 from slurm_ai_factory.core.rules.organisations import Link
 from slurm_ai_factory.question import PLACES, Question, Reached, by_place, reached
-from slurm_ai_factory.report.tables import Table
+from slurm_ai_factory.report.tables import PROMISED, Table, promised_place
 
 SMALL = ("micro", "small", "medium")
 """Sizes of small and medium companies."""
@@ -103,19 +103,29 @@ def programme_figures(
     )
 
 
-def reached_in_programme(ask: Question, whole: Window | None = None) -> list[Reached]:
+def reached_in_programme(
+    ask: Question, whole: Window | None = None, promised: Collection[PromisedTo] = ()
+) -> list[Reached]:
     """Who got what, with size, stage, mode of access, and whether hours were granted.
 
     These four are as recorded for the ``whole`` window of a report, also in a piece of it: the pieces add up.
+    Each of the conditions ``promised`` is a place too, PROMISED where the charge meets them.
     """
+
+    def key(subject: Subject, answer: Classification) -> tuple[str, ...]:
+        met = (PROMISED if ask.rules.counts_for(who, subject, answer) else "" for who in promised)
+        return *by_place(subject, answer), subject.account, *met
+
     whole = whole or ask.window
+    names = *PLACES, "account", *map(promised_place, promised)
     sums: dict[tuple[str, Beneficiary, tuple[tuple[str, str], ...]], Charge] = {}
-    for group in ask.groups(lambda subject, answer: (*by_place(subject, answer), subject.account)):
-        organisation, *values, account = group.names
-        places = dict(zip(PLACES, values, strict=True)) | recorded_of(ask, whole, organisation, account)
-        key = organisation, group.beneficiary, tuple(places.items())
-        sums[key] = sums.get(key, 0) + group.delivered
-    return [Reached(key[0], key[1], dict(key[2]), charge) for key, charge in sums.items()]
+    for group in ask.groups(key):
+        organisation, *values = group.names
+        places = dict(zip(names, values, strict=True))
+        places |= recorded_of(ask, whole, organisation, places.pop("account"))
+        group_key = organisation, group.beneficiary, tuple(places.items())
+        sums[group_key] = sums.get(group_key, 0) + group.delivered
+    return [Reached(whom, side, dict(places), charge) for (whom, side, places), charge in sums.items()]
 
 
 def recorded_of(ask: Question, window: Window, organisation: str, account: str) -> dict[str, str]:

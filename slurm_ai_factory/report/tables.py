@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from slurm_ai_factory.core import canonical
 from slurm_ai_factory.core.programme.suppression import (
     ChargePart,
     PartSum,
@@ -19,8 +20,11 @@ from slurm_ai_factory.core.programme.suppression import (
     organisations,
 )
 from slurm_ai_factory.core.records import Charge, Interval
-from slurm_ai_factory.core.rules.classify import Beneficiary
+from slurm_ai_factory.core.rules.classify import Beneficiary, PromisedTo
 from slurm_ai_factory.question import Reached
+
+PROMISED = "yes"
+"""The value of the place of a promise's conditions where a charge meets them."""
 
 LATER = frozenset({"size", "stage", "access", "grant"})
 """Places that may be recorded after a report: a charge is the same part before and after."""
@@ -105,6 +109,16 @@ def members(
             and (row is None or reached.places.get(table, "") == row)
         }
     return frozenset(parts)
+
+
+def promised_place(who: PromisedTo) -> str:
+    """The name of the place of conditions of a promise."""
+    return canonical.canonical_text(who)
+
+
+def promised_sum(pieces: Iterable[WindowPiece], who: PromisedTo) -> PartSum:
+    """The parts of the charge that meets conditions of a promise."""
+    return members(pieces, None, promised_place(who), PROMISED)
 
 
 def _with_several_accesses(every: Sequence[Reached]) -> set[tuple[str, Beneficiary]]:

@@ -21,6 +21,7 @@ from slurm_ai_factory.core.programme.expertise import ExpertiseMeasurement
 from slurm_ai_factory.core.programme.terms import PromiseTerms, Term, changes
 from slurm_ai_factory.core.records import HOUR, Charge, Hour, Instant, Measurement
 from slurm_ai_factory.report.programme import Programme, answer_value, programme_value
+from slurm_ai_factory.report.promises import ReportedPromise, promise_value, recorded_value
 from slurm_ai_factory.report.tables import Table, TableRow
 
 WEEK = 7 * 24 * HOUR
@@ -130,6 +131,8 @@ class Report:
     restatements: tuple[Restatement, ...]
     audits: tuple[Audited, ...]  #: since the window began, by command
     programme: Programme
+    promises: tuple[ReportedPromise, ...] = ()  #: the further ones
+    promises_changed: tuple[str, ...] = ()  #: those of which the report that this one replaces says otherwise
     note: str | None = None  #: the facility's own response, in plain text
     approved: int = 0  #: entries approved by a second person until then
     basis: Basis
@@ -157,6 +160,7 @@ def report_figures(report: Report) -> dict[str, Any]:
         "resources": [
             {"name": m.resource.name} | figure_values(SHORT, m, report.margin) for m in report.resources
         ],
+        **({"promises": [*map(promise_value, report.promises)]} if report.promises else {}),
         "trend": [figure_values(SHORT, m, report.margin) for m in report.trend],
         "weeks": list(_weeks(measured)),
         "tables": {table.name: _table(table, measured.total_charge) for table in report.tables},
@@ -192,23 +196,14 @@ def _promise(report: Report) -> dict[str, Any]:
     return {
         "share": term.share,
         "share_of": term.share_of,
-        **_recorded(term),
+        **recorded_value(term),
         "actor": term.actor,
         "changes": [_changed(*pair) for pair in changes(shown)],
         "retroactive": [
-            _recorded(term) | {"actor": term.actor, "reason": term.reason}
+            recorded_value(term) | {"actor": term.actor, "reason": term.reason}
             for term in shown
             if term.retroactive
         ],
-    }
-
-
-def _recorded(term: Term) -> dict[str, Any]:
-    return {
-        "since": when(term.since or None),
-        "source": term.source,
-        "recorded_at": when(term.recorded_at or None),
-        "ended": term.ended,
     }
 
 
@@ -216,7 +211,7 @@ def _changed(before: Term, after: Term) -> dict[str, Any]:
     """The fields of a term that changed, before and after."""
     was, now = (term.plain() | {"resource": term.resource.name} for term in (before, after))
     fields = {name: {"was": was[name], "now": now[name]} for name in after.differing(before)}
-    return _recorded(after) | {"changed": fields}
+    return recorded_value(after) | {"changed": fields}
 
 
 def _weeks(measured: Measurement) -> Iterator[dict[str, Any]]:
@@ -294,6 +289,7 @@ def _restatements(report: Report) -> dict[str, Any]:
         "replaces": next(map(_earlier, same), None),
         "compared_with": list(map(_earlier, report.compared_with)),
         "rows": list(map(_restatement, report.restatements)),
+        **({"promises": list(report.promises_changed)} if report.promises_changed else {}),
     }
 
 

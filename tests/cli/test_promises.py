@@ -49,6 +49,10 @@ def test_one_promise_is_asked_about_by_its_name(promised: Saf) -> None:
     found = promised.json("share", "--promise", "industry", "--by", "account")
     assert (found["promise"], found["bound"], found["delivered_share"]) == ("industry", "cap", 3.5 / 36)
     assert [row["promise"] for row in found["promises"]] == ["industry"]
+    text = promised.run("share", "--promise", "industry").stdout
+    assert "industry, a cap" in text
+    assert "above the cap" in text
+    assert "region" not in text
     refused = promised.run("share", "--promise", "harbour", code=1).stderr
     assert "the ledger has no promise harbour; it has region, industry, national" in refused
 
@@ -95,6 +99,8 @@ def test_a_promise_that_cannot_hold_is_refused_with_the_reason(promised: Saf) ->
         ("eu", "--share", "0.3", "--who", "account=astro"): "the floors add up to more than everything",
         ("firms", "--share", "0.22", "--who", "category=business"): "is above cap industry (0.2)",
         ("part", "--share", "0.1", "--who", "hub=south", "--of", "promise:harbour"): "no such promise",
+        ("typo", "--share", "0.1", "--who", "category=busines"): "did you mean 'business'?",
+        ("nobody", "--share", "0.1", "--who", "account=harbour"): "no such account is known",
     }.items():
         name, *rest = options
         assert reason in promise(promised, name, *rest, code=1)
@@ -102,9 +108,16 @@ def test_a_promise_that_cannot_hold_is_refused_with_the_reason(promised: Saf) ->
         ("eu", "--share", "0.1"): "a new one needs --share and --who",
         ("Région", "--share", "0.1", "--who", "hub=south"): "is no name of a promise",
         ("eu", "--share", "0.1", "--who", "colour=red"): "colour=red is none of",
+        ("eu", "--share", "0.1", "--who", "sector"): "sector has no name",
+        ("eu", "--share", "0.1", "--who", "sector=care", "--who", "sector=C"): "sector is given twice",
+        ("eu", "--share", "0.1", "--who", "qos=a\x1b[31m"): "characters that cannot be printed",
+        ("region", "--bound", "cap"): "promise region cannot have --bound",
+        ("industry", "--min-organisations", "5"): "promise industry cannot have --min-organisations",
     }.items():
         name, *rest = options
         assert reason in promise(promised, name, *rest, code=2)
+    ended = promised.run("promise", "end", "harbour", "--on", civil(1), *WHY, code=2).stderr
+    assert "there is no promise harbour, only region, industry, national" in ended
     assert list(listed(promised, "share")) == ["region", "industry", "national"]
 
 
@@ -117,6 +130,8 @@ def test_the_terms_of_each_promise_are_listed_and_end(promised: Saf) -> None:
     assert "category=business" in promised.run("promise", "list").stdout
     promised.run("promise", "end", "industry", "--on", civil(1), *WHY)
     assert list(listed(promised, "share")) == ["region", "national"]
-    history = promised.json("promise", "show", "industry")["history"]
+    shown = promised.json("promise", "show", "industry")
+    history = shown["history"]
+    assert (shown["min_organisations"], shown["expertise_share"]) == (None, None), "those of the region"
     assert [row["ended"] for row in history] == [True, False, True]
     assert promised.json("ledger", "verify")["checks"]

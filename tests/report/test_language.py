@@ -11,9 +11,10 @@ import pytest
 
 from slurm_ai_factory.config.sections import RegistrySection
 from slurm_ai_factory.core.control.reasons import HOLDS
+from slurm_ai_factory.core.measure.judgement import GROUNDS
 from slurm_ai_factory.core.measure.waits import ALL_SIZES, SIZES
 from slurm_ai_factory.core.records import FLOOR_VERDICTS, Bound, Verdict
-from slurm_ai_factory.core.rules.classify import Beneficiary
+from slurm_ai_factory.core.rules.classify import PROMISED_TO, Beneficiary
 from slurm_ai_factory.core.rules.organisations import (
     ACCESS_MODES,
     CATEGORIES,
@@ -90,6 +91,9 @@ def test_every_code_has_a_word(code: str) -> None:
     }
     assert {*map(str, Verdict)} == said["promise_verdict"].keys()
     assert {*map(str, Bound)} == said["bound"].keys()
+    assert {*map(str, Beneficiary)} == said["beneficiary"].keys()
+    assert set(GROUNDS) == said["ground"].keys()
+    assert set(PROMISED_TO) == said["condition"].keys()
     for verdict in FLOOR_VERDICTS:
         assert {str(verdict), f"short_{verdict}", f"told_{verdict}"} <= said["verdict"].keys()
         assert f"verdict_{verdict}" in said["expertise"]

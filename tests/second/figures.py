@@ -10,7 +10,7 @@ import itertools
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, time
+from datetime import datetime, time
 from fractions import Fraction
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -23,17 +23,20 @@ from tests.second.measure import (
     NONE,
     Groups,
     Measured,
-    Weights,
     Window,
+    iso,
     measure,
     promised,
     quarter,
+    ratio,
     side_of,
     summed,
+    weights_of,
 )
 from tests.second.programme import Tariff, by_role, recorded_in, regional
+from tests.second.promises import promises, told_otherwise, verdict_on_cap
 from tests.second.rows import Known
-from tests.second.tables import Cell, Sum, of_side, parts, showable, tables, told
+from tests.second.tables import Cell, Sum, of_promise, of_side, parts, showable, tables, told
 from tests.second.who import REGIONAL, UNCLASSIFIED, WHOLE, Answer, Who
 
 WEEK = 7 * 24 * HOUR
@@ -67,6 +70,10 @@ def figures(connection: Connection[Any], asked: Asked) -> dict[str, Any]:
     own, before = trend[-1], [*_charge_told(known, window)]
     control = _control(known, window, zone)
     got = parts(own.groups, recorded_in(who, window))
+    others = [*promises(known, who, own, got, before, _verdict)]
+    before += [
+        one for row in others if row["figures_shown"] for one in of_promise(got, row["name"], row["share_of"])
+    ]
     shown = tables(got, TABLES, own.term.min_organisations, own.charge, before)
     return {
         "report": _about(known, own, zone),
@@ -85,19 +92,10 @@ def figures(connection: Connection[Any], asked: Asked) -> dict[str, Any]:
         "organisations": {"regional": len(regional(own.groups))},
         "control": control,
         "expertise": _expertise(known, who, own, zone, asked.unmet_recorded),
-        "restatements": _restatements(known, who, trend),
+        "restatements": _restatements(known, who, trend) | told_otherwise(known, window, others),
         "audits": [*_audits(known, window)],
+        **({"promises": others} if others else {}),
     }
-
-
-def iso(at: int | None) -> str | None:
-    """An instant as a report spells it."""
-    return None if at is None else f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%SZ}"
-
-
-def ratio(part: Fraction, whole: Fraction | None) -> Fraction | None:
-    """A part of something; None of nothing."""
-    return part / whole if whole else None
 
 
 def _about(known: Known, own: Measured, zone: ZoneInfo) -> dict[str, Any]:
@@ -123,16 +121,12 @@ def _promise(term: Any) -> dict[str, Any]:
 # -- a window ------------------------------------------------------------------------------------------
 
 
-def _weights(term: Any) -> Weights:
-    return tuple((name, Fraction(weight)) for name, weight in sorted(term.resource.items()))
-
-
 def _trend(known: Known, who: Who, window: Window, zone: ZoneInfo, most: int) -> Iterator[Measured]:
     """The window and those before it that were read from their beginning on, newest first."""
     for number in range(window.number, window.number - most, -1):
         one = quarter(number, zone)
         term = who.term(one.since)
-        found = measure(known, who, _weights(term), one, term)
+        found = measure(known, who, weights_of(term), one, term)
         if found.unread and one != window:
             return
         yield found
@@ -189,10 +183,15 @@ def _verdict(one: Measured) -> tuple[str, str]:
     """Whether the promise was kept, and why that is said."""
     if one.term.ended or one.unread:
         return "open", "ended" if one.term.ended else "unread"
-    verdict, reason = _verdict_early(one) if _left(one) else _verdict_at_end(one)
+    at_end = verdict_on_cap if one.term.bound == "cap" else _verdict_at_end
+    verdict, reason = _verdict_early(one) if _left(one) else at_end(one)
     limit, found = one.term.unclassified_limit, _unclassified_share(one)
-    held_back = verdict == "met" and limit is not None and found is not None and found > limit
-    return ("open", "unclassified") if held_back else (verdict, reason)
+    held_back = verdict in ("met", "kept") and limit is not None and found is not None and found > limit
+    return (
+        ("open", "cap_unclassified" if verdict == "kept" else "unclassified")
+        if held_back
+        else (verdict, reason)
+    )
 
 
 def _verdict_early(one: Measured) -> tuple[str, str]:
@@ -317,7 +316,7 @@ def _next(known: Known, who: Who, own: Measured, zone: ZoneInfo) -> dict[str, An
             if (window := quarter(number, zone)).until > own.read
         )
         term = who.term(begun.since)
-        one = measure(known, who, _weights(term), begun, term)
+        one = measure(known, who, weights_of(term), begun, term)
         if len(regional(one.groups)) < term.min_organisations:
             return None
     ahead, share = _forecast(one), ratio(one.of(REGIONAL), one.charge)
@@ -435,7 +434,7 @@ def _restated(known: Known, who: Who, now: Measured, report: Any) -> dict[str, A
     if not before or (not changed and before == [own, everyone]):
         return None
     books = ((then, who), (then, Who(then)))
-    middle, first = (measure(*one, _weights(now.term), now.window, now.term) for one in books)
+    middle, first = (measure(*one, weights_of(now.term), now.window, now.term) for one in books)
     between, least = middle.of(REGIONAL), now.term.min_organisations
     hidden = any(0 < few < least for few in (_apart(now, middle), _apart(middle, first)))
     causes = [own - between, between - before[0]] if "resource" not in changed and not hidden else [None] * 2
@@ -481,10 +480,12 @@ def _charge_told(known: Known, window: Window) -> Iterator[Sum]:
 
     def charge(then: Known, who: Who) -> Sum:
         term = who.term(window.since)
-        return parts(measure(then, who, _weights(term), window, term).groups, recorded_in(who, window))
+        return parts(measure(then, who, weights_of(term), window, term).groups, recorded_in(who, window))
 
     for said, got in _told(known, window, charge):
         yield from told(got, said["tables"]) if said else [of_side(got, REGIONAL), got]
+        for row in said.get("promises", []) if said else []:
+            yield from of_promise(got, row["name"], row["share_of"]) if row["figures_shown"] else []
 
 
 def _hours_told(known: Known, window: Window, zone: ZoneInfo) -> Iterator[Sum]:

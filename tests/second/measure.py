@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from fractions import Fraction
 from functools import cache
 from typing import Any, NamedTuple
@@ -75,6 +75,7 @@ class Measured:
     regional: Hourly = field(default_factory=lambda: defaultdict(int))
     everyone: Hourly = field(default_factory=lambda: defaultdict(int))
     waiting: Hourly = field(default_factory=lambda: defaultdict(int))
+    others_waiting: Hourly = field(default_factory=lambda: defaultdict(int))
 
     @property
     def hours(self) -> range:
@@ -94,6 +95,20 @@ class Measured:
             return None
         floor = {hour: promised(self.term) * self.up.get(hour, 0) for hour in hours}
         return summed(min(self.waiting[hour], max(NONE, floor[hour] - self.regional[hour])) for hour in hours)
+
+
+def iso(at: int | None) -> str | None:
+    """An instant as a report spells it."""
+    return None if at is None else f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def ratio(part: Fraction, whole: Fraction | None) -> Fraction | None:
+    """A part of something; None of nothing."""
+    return part / whole if whole else None
+
+
+def weights_of(term: Any) -> Weights:
+    return tuple((name, Fraction(weight)) for name, weight in sorted(term.resource.items()))
 
 
 def summed(charges: Any) -> Fraction:
@@ -168,7 +183,13 @@ def tasks(label: str) -> int:
     return min(number, int(limit)) if limit else number
 
 
-def measure(known: Known, who: Who, weights: Weights, window: Window, term: Any) -> Measured:
+Side = Callable[[Answer], str | None]
+"""The side that an answer is on; None where it does not count at all."""
+
+
+def measure(
+    known: Known, who: Who, weights: Weights, window: Window, term: Any, side: Side = lambda one: one.side
+) -> Measured:
     """Everything that adds up in a window."""
     read, since, until = known.read_until, window.since, min(window.until, known.read_until)
     unread = known.unread(since, window.until if window.until <= known.then else until)
@@ -179,7 +200,8 @@ def measure(known: Known, who: Who, weights: Weights, window: Window, term: Any)
         if run.subject_id not in pieces:
             pieces[run.subject_id] = [*who.pieces(run, since, until)]
         for piece in pieces[run.subject_id]:
-            _add(found, run, piece)
+            if (own := side(piece.answer)) is not None:
+                _add(found, run, piece._replace(answer=piece.answer._replace(side=own)))
     return found
 
 
@@ -192,9 +214,12 @@ def _add(found: Measured, run: Any, piece: Piece) -> None:
         found.everyone[hour] += had * seconds
         found.regional[hour] += had * seconds if regional else 0
     found.groups[run.account, piece.answer] += had * ran
-    missed = plain(wanted(run, found.weights) * fraction if regional else NONE)
+    missed, series = (
+        plain(wanted(run, found.weights) * fraction),
+        found.waiting if regional else found.others_waiting,
+    )
     for hour, seconds in waited(run, found.read).by_hour(piece):
-        found.waiting[hour] += missed * seconds
+        series[hour] += missed * seconds
 
 
 def _asked(run: Any, weights: Weights, read: int) -> Fraction:

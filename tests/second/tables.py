@@ -14,7 +14,7 @@ from itertools import combinations
 from typing import Any, NamedTuple
 
 from tests.second.measure import NONE, Groups, summed
-from tests.second.who import REGIONAL, UNCLASSIFIED, WHOLE, Answer
+from tests.second.who import FIRST, REGIONAL, UNCLASSIFIED, WHOLE, Answer
 
 
 class Part(NamedTuple):
@@ -32,6 +32,7 @@ class Part(NamedTuple):
     access: str = ""
     grant: str = ""
     role: str = ""
+    promises: str = ""
 
 
 Sum = frozenset[Part]
@@ -74,7 +75,7 @@ def parts(groups: Groups, recorded: Recorded = nothing) -> Sum:
     for (account, one), charge in groups.items():
         whom = member(account, one)
         places = (one.category, one.sector, one.municipality, one.hub)
-        got[Part(whom, one.side, *places, NONE, **recorded(account, one))] += charge
+        got[Part(whom, one.side, *places, NONE, promises=one.promises, **recorded(account, one))] += charge
     return frozenset(part._replace(charge=charge) for part, charge in got.items() if charge)
 
 
@@ -82,14 +83,31 @@ def of_side(got: Sum, side: str) -> Sum:
     return frozenset(one for one in got if one.side == side)
 
 
+def counting(got: Sum, *names: str) -> Sum:
+    """What counts for every one of these promises."""
+    return frozenset(
+        one
+        for one in got
+        if all(one.side == REGIONAL if name == FIRST else name in one.promises.split() for name in names)
+    )
+
+
+def of_promise(got: Sum, name: str, share_of: str) -> list[Sum]:
+    """What a promise tells: its own charge and, where it is a part of another one's, all of that."""
+    base = share_of.partition("promise:")[2]
+    found = [counting(got, name, base), counting(got, base)] if base else [counting(got, name)]
+    alike = lasting(got)
+    return [alike(one) for one in found if one]
+
+
 def told(got: Sum, said: Mapping[str, Any]) -> list[Sum]:
     """What a report with these tables told: its totals and their rows."""
     rows = [_line(got, name, row["name"]) for name, table in said.items() for row in table["rows"]]
-    alike = _lasting(got)
+    alike = lasting(got)
     return [alike(one) for one in (*_totals(got), *rows)]
 
 
-def _lasting(got: Sum) -> Callable[[Sum], Sum]:
+def lasting(got: Sum) -> Callable[[Sum], Sum]:
     """The parts without what may be recorded of an organisation later: the same after that."""
     accesses: dict[tuple[str, str], set[str]] = defaultdict(set)
     for one in got:
@@ -109,7 +127,7 @@ def tables(
     got: Sum, names: Sequence[str], smallest: int, whole: Fraction, before: Collection[Sum] = ()
 ) -> dict[str, Any]:
     """The tables as a report shows them; ``names``, the most important first; ``before`` was told earlier."""
-    alike = _lasting(got)
+    alike = lasting(got)
     cells = {
         name: [cell._replace(members=alike(cell.members)) for cell in _cells(got, name)] for name in names
     }

@@ -26,7 +26,7 @@ from tests.second.tables import Cell, Part, Sum, showable
 from tests.tamper import campaign
 
 HERE = Path(__file__).parent
-OWN = ("figures", "measure", "programme", "rows", "tables", "who")
+OWN = ("figures", "measure", "programme", "promises", "rows", "tables", "who")
 """The modules that work the figures out."""
 
 UNCHECKED = {

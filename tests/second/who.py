@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 from tests.second.rows import Known, newest
 
+FIRST = "region"
+"""The name of the first promise."""
 REGIONAL, OTHERS, UNCLASSIFIED = "regional", "non_regional", "unclassified"
 PLACES = ("category", "sector", "municipality", "hub")
 WHOLE = Fraction(1)
@@ -28,6 +30,7 @@ class Answer(NamedTuple):
     sector: str = ""
     municipality: str = ""
     hub: str = ""
+    promises: str = ""  #: the further promises that it counts for, with blanks between
 
 
 class Piece(NamedTuple):
@@ -42,7 +45,11 @@ class Who:
     """All that answers depend on, as known at an instant. Rules are JSON, all else are rows."""
 
     def __init__(self, known: Known) -> None:
-        self.terms = sorted(newest(known.rows("promise_terms"), "since"), key=lambda one: int(one.since))
+        rows = newest(known.rows("promise_terms"), "promise", "since")
+        every = sorted(rows, key=lambda one: (str(one.promise), int(one.since)))
+        self.terms = [one for one in every if one.promise == FIRST]
+        self.further = {one.promise: [t for t in every if t.promise == one.promise] for one in every}
+        del self.further[FIRST]
         self.rules = known.rows("rules_used", "recorded_at")[-1].rules["rules"]
         self.parents = {one.account: one.parent for one in known.rows("accounts", "recorded_at")}
         self.overrides = {str(one.override_id): one for one in known.rows("overrides")}
@@ -50,7 +57,7 @@ class Who:
         self.links = newest(known.rows("links"), "organisation", "account", "since")
         dated = [(one.since, one.until) for one in (*self.organisations, *self.links)]
         dated += [(rule["since"], rule["until"]) for rule in self.rules]
-        self.cuts = {at for ends in dated for at in ends} | {one.since for one in self.terms}
+        self.cuts = {at for ends in dated for at in ends} | {one.since for one in every}
 
     def term(self, at: int) -> Any:
         """The promise's term in force at an instant; the first one held before it began, too."""
@@ -60,7 +67,26 @@ class Who:
         """Whose a run's charge is in [since, until), cut wherever that can change."""
         cuts = sorted({since, until} | {at for at in self.cuts if since < at < until})
         for begin, end in pairwise(cuts):
-            yield from (Piece(begin, end, answer) for answer in self.answers(run, begin))
+            for answer in self.answers(run, begin):
+                names = (name for name in sorted(self.further) if self._counts(name, run, answer, begin))
+                yield Piece(begin, end, answer._replace(promises=" ".join(names)))
+
+    def promised(self, name: str, at: int) -> Any:
+        """The term of a further promise in force at an instant; nothing where none is."""
+        terms = [one for one in self.further[name] if one.since <= at]
+        return None if not terms or terms[-1].ended else terms[-1]
+
+    def _counts(self, name: str, run: Any, answer: Answer, at: int) -> bool:
+        """Whether a charge counts for a further promise: what nobody can be named for counts for none."""
+        term = self.promised(name, at)
+        if term is None or answer.side == UNCLASSIFIED:
+            return False
+        for key, names in term.who.items():
+            lineage = self._lineage(run.account)
+            own = {"account_subtree": lineage, "beneficiary": [answer.side]}
+            if not set(names) & set(own.get(key) or [getattr(run, key, getattr(answer, key, ""))]):
+                return False
+        return True
 
     def answers(self, run: Any, at: int) -> list[Answer]:
         """Whose it is at an instant; the fractions add up to 1."""

@@ -46,11 +46,16 @@ class Guard(NamedTuple):
 def decide_all(steered: Sequence[Steering], guards: Sequence[Guard], now: Instant) -> tuple[Decision, ...]:
     """One decision for each steered promise, in their order."""
     decisions = [decide(*steering, now) for steering in steered]
-    for place, aim in _aims(steered, decisions).items():
+    left = {
+        place: left_by_cap(policy, observed.measurement)
+        for place, (policy, observed, _) in enumerate(steered)
+        if observed.measurement.bound is Bound.CAP
+    }
+    for place, aim in _aims(steered, decisions, left).items():
         decisions[place] = decide(*steered[place], now, aim=aim)
     return tuple(
-        _guarded(_named(decision, steering), steering.policy, guards)
-        for steering, decision in zip(steered, decisions, strict=True)
+        _guarded(_named(decisions[place], observed.measurement.promise, left.get(place)), policy, guards)
+        for place, (policy, observed, _) in enumerate(steered)
     )
 
 
@@ -83,11 +88,14 @@ def left_by_cap(policy: Policy, measurement: Measurement) -> float:
     return min(1.0, max(policy.share_min, share))
 
 
-def _aims(steered: Sequence[Steering], decisions: Sequence[Decision]) -> dict[int, float]:
+def _aims(
+    steered: Sequence[Steering], decisions: Sequence[Decision], left: Mapping[int, float]
+) -> dict[int, float]:
     """By place, the share to decide on instead of the law's own: none where a floor is steered alone.
 
-    With sigma the shares that fit together and S the effective shares of the rest, each promise is to have
-    S sigma / (1 - sum of sigma); its aim is that part of its own level, with the others as they are now.
+    ``left`` has what each cap leaves. With sigma the shares that fit together and S the effective shares of
+    the rest, each promise is to have S sigma / (1 - sum of sigma); its aim is that part of its own level,
+    with the others as they are now.
     """
     levels = {
         place: level
@@ -95,13 +103,11 @@ def _aims(steered: Sequence[Steering], decisions: Sequence[Decision]) -> dict[in
         if "share_wanted" in decisions[place].inputs
         and not isinstance(level := _level(steering, steering.policy.accounts), Refusal)
     }
-    caps = {place for place in levels if steered[place].observed.measurement.bound is Bound.CAP}
+    caps = levels.keys() & left.keys()
     if not levels or (len(levels) == 1 and not caps):
         return {}
     wanted = {
-        place: left_by_cap(steered[place].policy, steered[place].observed.measurement)
-        if place in caps
-        else float(decisions[place].inputs["share_wanted"] or 0.0)
+        place: left[place] if place in caps else float(decisions[place].inputs["share_wanted"] or 0.0)
         for place in levels
     }
     floors = {place: 0.0 if place in caps else steered[place].policy.target_share for place in levels}
@@ -138,15 +144,14 @@ def _level(steering: Steering, accounts: Sequence[str]) -> SteeredLevel | Refusa
     return find_level(accounts, observed.associations, observed.waiting_rows, own)
 
 
-def _named(decision: Decision, steering: Steering) -> Decision:
+def _named(decision: Decision, promise: str, left: float | None) -> Decision:
     """The decision with its promise; a cap's also with what the cap leaves, and what that means."""
-    measurement = steering.observed.measurement
-    decision = replace(decision, promise=measurement.promise)
-    if measurement.bound is Bound.FLOOR:
+    decision = replace(decision, promise=promise)
+    if left is None:
         return decision
     of_floors = ("payback_share", "capture_share", "owed_share")
     inputs = {name: value for name, value in decision.inputs.items() if name not in of_floors}
-    inputs["left_by_cap"] = left_by_cap(steering.policy, measurement)
+    inputs["left_by_cap"] = left
     reason = OF_CAP.get(decision.reason, decision.reason)
     sentence = decision.sentence.replace(REASONS[decision.reason], REASONS[reason])
     return replace(decision, reason=reason, sentence=sentence, inputs=inputs)

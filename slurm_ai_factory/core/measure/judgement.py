@@ -20,16 +20,16 @@ class Judgement(NamedTuple):
 
 
 GROUNDS = {
-    "met": "the region got at least its share",
+    "met": "at least the promised share was delivered",
     "nothing": "nothing was delivered, so nothing was owed",
-    "met_early": "even if the region got nothing more, it would get its share",
+    "met_early": "even if nothing more is delivered to them, the floor is met",
     "ended": "no promise held in the window",
     "unread": "part of the window was never read from Slurm; run saf backfill",
-    "unclassified": "the region got its share, but too much is unclassified: promise.unclassified_limit",
+    "unclassified": "the floor is met, but too much is unclassified: the limit of the promise",
     "not_over": "the window is not over",
-    "demand": "the region asked for less than its share: what waited while it ran short explains too little",
-    "starved": "regional jobs waited while the region ran below the floor",
-    "capacity_unknown": "the region got less than its share, and the cluster's size is not known",
+    "demand": "too little was asked for: what waited while the share ran short explains too little",
+    "starved": "jobs of the promise waited while it ran below the floor",
+    "capacity_unknown": "less than the promised share was delivered, and the cluster's size is not known",
     "no_capacity": "the share is one of the capacity, and the cluster's size was not known all the time",
     "within": "no more than the cap was delivered",
     "within_early": "even if all of the rest is delivered to them, the cap is kept",

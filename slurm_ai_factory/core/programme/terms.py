@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.measure.share import CAPACITY, DELIVERED, OF_PROMISE
 from slurm_ai_factory.core.records import FIRST, FOREVER, HOUR, Bound, Instant, Window
-from slurm_ai_factory.core.rules.classify import Membership
+from slurm_ai_factory.core.rules.classify import Membership, PromisedTo
 from slurm_ai_factory.core.rules.organisations import Regional
 from slurm_ai_factory.core.tres import Resource
 
@@ -25,6 +25,9 @@ FIRST_REASON = "first"
 
 DESCRIPTIVE = ("since", "source", "reason", "actor", "recorded_at")
 """Fields that describe a term and change no verdict."""
+
+OF_REGION = ("min_organisations", "expertise_share")
+"""Fields that only the first promise has."""
 
 ROUNDING = 1e-9
 
@@ -50,9 +53,9 @@ class Term:
     time_zone: str
     share_of: str = DELIVERED
     unclassified_limit: float | None
-    region: tuple[str, ...]  #: CBS codes of municipalities, in order
-    min_organisations: int
-    expertise_share: float
+    region: tuple[str, ...]  #: CBS codes of municipalities, in order; none for a further promise
+    min_organisations: int | None  #: of the first promise alone, as the next one; None for a further promise
+    expertise_share: float | None
     source: str  #: the document it comes from
     reason: str
     actor: str
@@ -95,6 +98,11 @@ class Term:
             **({} if self.promise == FIRST else {"bound": self.bound.value, "who": self.whom()}),
         }
 
+    @property
+    def conditions(self) -> PromisedTo:
+        """Whom it is made to, in order."""
+        return tuple(sorted(self.who.items()))
+
     def whom(self) -> dict[str, list[str]]:
         """The conditions in JSON's types."""
         return {key: list(names) for key, names in sorted(self.who.items())}
@@ -119,13 +127,18 @@ class Term:
 
 
 def term_of(value: Mapping[str, Any]) -> Term:
-    """The term of which ``Term.plain`` made this value."""
+    """The term of which ``Term.plain`` made this value.
+
+    A further promise may have been recorded with values of the region; they never had a meaning.
+    """
+    further = value["promise"] != FIRST
     who = {key: tuple(names) for key, names in value.get("who", {}).items()}
     changed = {
         "resource": Resource.from_plain(value["resource"]),
         "region": tuple(value["region"]),
         "bound": Bound(value.get("bound", Bound.FLOOR)),
         "who": who,
+        **(dict.fromkeys(OF_REGION) if further else {}),
     }
     return Term(**{**value, **changed})
 
@@ -165,7 +178,7 @@ class PromiseTerms:
     def memberships(self) -> frozenset[Membership]:
         """Whose charge counts for a further promise, and when; of the first, the region decides."""
         return frozenset(
-            Membership(term.promise, term.since, self.until(term), tuple(sorted(term.who.items())))
+            Membership(term.promise, term.since, self.until(term), term.conditions)
             for term in self.terms
             if term.who and not term.ended
         )

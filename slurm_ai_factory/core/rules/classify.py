@@ -124,13 +124,17 @@ class Unknown(NamedTuple):
     nearest: str  #: the most similar known name; empty where none is similar
 
 
+PromisedTo = tuple[tuple[str, tuple[str, ...]], ...]
+"""Conditions of PROMISED_TO, each with the names it accepts; all of them must hold."""
+
+
 class Membership(NamedTuple):
-    """Whose charge counts for a further promise in [since, until): every condition holds."""
+    """Whose charge counts for a further promise in [since, until)."""
 
     promise: str
     since: Instant
     until: Instant
-    who: tuple[tuple[str, tuple[str, ...]], ...]  #: conditions of PROMISED_TO, each with the names it accepts
+    who: PromisedTo
 
 
 @dataclass(frozen=True)
@@ -182,22 +186,23 @@ class Rules:
         return (ClassifiedFraction(1, UNCLASSIFIED),)
 
     def _promised(self, classification: Classification, subject: Subject, at: Instant) -> Classification:
-        """The classification with its further promises; what is unclassified counts for none."""
-        if classification.beneficiary is Beneficiary.UNCLASSIFIED:
-            return classification
-        lineage = frozenset(self.lineage(subject.account))
+        """The classification with its further promises."""
         names = {
             membership.promise
             for membership in self.promises
             if membership.since <= at < membership.until
-            and all(
-                not lineage.isdisjoint(names)
-                if key == "account_subtree"
-                else getattr(subject, key, getattr(classification, key, "")) in names
-                for key, names in membership.who
-            )
+            and self.counts_for(membership.who, subject, classification)
         }
-        return replace(classification, promises=" ".join(sorted(names)))
+        return replace(classification, promises=" ".join(sorted(names))) if names else classification
+
+    def counts_for(self, who: PromisedTo, subject: Subject, classification: Classification) -> bool:
+        """Whether a charge meets every condition of a promise; what is unclassified counts for none."""
+        return classification.beneficiary is not Beneficiary.UNCLASSIFIED and all(
+            any(account in names for account in self.lineage(subject.account))
+            if key == "account_subtree"
+            else getattr(subject, key, getattr(classification, key, "")) in names
+            for key, names in who
+        )
 
     def mostly(self, subject: Subject, at: Instant) -> Classification:
         """Who the largest fraction of a subject's charge at an instant is for."""

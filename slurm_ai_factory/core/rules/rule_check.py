@@ -11,8 +11,11 @@ from difflib import get_close_matches
 from itertools import combinations
 from typing import NamedTuple
 
-from slurm_ai_factory.core.rules.classify import DETAILS, Rule, Rules
+from slurm_ai_factory.core.rules.classify import DETAILS, Beneficiary, PromisedTo, Rule, Rules
 from slurm_ai_factory.core.rules.organisations import CATEGORIES, SBI_SECTIONS, Codes
+
+SIDES = (Beneficiary.REGIONAL.value, Beneficiary.NON_REGIONAL.value)
+"""The beneficiaries that a promise may be made to."""
 
 
 class RuleProblem(NamedTuple):
@@ -44,6 +47,20 @@ def check(rules: Rules, names: Mapping[str, Collection[str]], terms: Codes) -> l
         for name in rules.unknown({**names, **linked})
     ]
     return [*mistyped, *_of_details(rules, words), *_unreachable(rules.rules)]
+
+
+def unknown_promised(rules: Rules, who: PromisedTo, accounts: Collection[str], terms: Codes) -> list[str]:
+    """A sentence for each name in the conditions of a promise that the ledger does not know."""
+    known = {
+        **known_terms(rules, terms),
+        "account": accounts,
+        "account_subtree": accounts,
+        "beneficiary": SIDES,
+    }
+    conditions = {key: frozenset(names) for key, names in who}
+    asked = Rules((Rule(name="", beneficiary=None, conditions=conditions),))
+    unknown = asked.unknown({key: names for key, names in known.items() if names})
+    return [f"{name.condition}={name.name}: {_missing(name.condition, name.nearest)}" for name in unknown]
 
 
 def gone(

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from slurm_ai_factory.core.control.controller import Policy, closing_shares, decide
 from slurm_ai_factory.core.control.level import Refusal, SteeredLevel, find_level
 from slurm_ai_factory.core.control.reasons import REASONS
-from slurm_ai_factory.core.measure.share import expected_rate, recent_share
+from slurm_ai_factory.core.measure.share import decayed_share, expected_rate, recent_share
 from slurm_ai_factory.core.records import Bound, ControlState, Decision, Instant, Measurement, Observed
 
 MOST = 0.95
@@ -83,6 +83,17 @@ def left_by_cap(policy: Policy, measurement: Measurement) -> float:
     return min(1.0, max(policy.share_min, share))
 
 
+def got_elsewhere(steering: Steering, level: SteeredLevel) -> float:
+    """The part of decayed usage that counts for a promise and is none of its steered accounts'.
+
+    Promises cross: an account of two is steered for one of them, and counts for both.
+    """
+    observed = steering.observed
+    whole = replace(observed.measurement, hours=(*observed.earlier, *observed.measurement.hours))
+    share = decayed_share(whole, steering.policy.half_life_seconds)
+    return 0.0 if share is None else max(0.0, share - level.usage_share)
+
+
 def _aims(steered: Sequence[Steering], decisions: Sequence[Decision]) -> dict[int, float]:
     """By place, the share to decide on instead of the law's own: none where a floor is steered alone.
 
@@ -98,13 +109,20 @@ def _aims(steered: Sequence[Steering], decisions: Sequence[Decision]) -> dict[in
     caps = {place for place in levels if steered[place].observed.measurement.bound is Bound.CAP}
     if not levels or (len(levels) == 1 and not caps):
         return {}
+    elsewhere = {place: got_elsewhere(steered[place], levels[place]) for place in levels}
     wanted = {
-        place: left_by_cap(steered[place].policy, steered[place].observed.measurement)
-        if place in caps
-        else float(decisions[place].inputs["share_wanted"] or 0.0)
+        place: max(
+            steered[place].policy.share_min,
+            left_by_cap(steered[place].policy, steered[place].observed.measurement) - elsewhere[place]
+            if place in caps
+            else float(decisions[place].inputs["share_wanted"] or 0.0) - elsewhere[place],
+        )
         for place in levels
     }
-    floors = {place: 0.0 if place in caps else steered[place].policy.target_share for place in levels}
+    floors = {
+        place: 0.0 if place in caps else max(0.0, steered[place].policy.target_share - elsewhere[place])
+        for place in levels
+    }
     beside = _level(
         steered[min(levels)], [name for place in levels for name in steered[place].policy.accounts]
     )

@@ -57,9 +57,7 @@ def planted(
     accounts = sorted({(account, row) for (account, _), row in above.items()})
     if siblings:
         count = Counter(row for _, row in accounts)
-        tree += [
-            (f"{row}.{name}", "root", None, max(1, shares[row] // count[row])) for name, row in accounts
-        ]
+        tree += [(f"{row}.{name}", "root", None, max(1, shares[row] // count[row])) for name, row in accounts]
     else:
         tree += [(row, "root", None, raw_shares) for row, raw_shares in shares.items()]
         tree += [(f"{row}.{account}", row, None, 1) for account, row in accounts]

@@ -67,7 +67,7 @@ class Trial:
     def sight(self, promise: Promise) -> Sight | None:
         """What one of several promises is about; None of the only one."""
         work = self.workload
-        return self.commitments and self.commitments.sight(promise, work.users, work.user)
+        return self.commitments.sight(promise, work.users, work.user) if self.commitments else None
 
     @property
     def side(self) -> Ints:
@@ -186,7 +186,7 @@ def _one_promise(trial: Trial, cluster: ModelCluster, switched: bool) -> Decidin
 
 
 def _several(trial: Trial, cluster: ModelCluster, commitments: Commitments) -> Deciding:
-    """The law about all promises together: those with a row are steered, and floors without one are guards."""
+    """The law about all promises together: those with a row are steered, floors without one are guards."""
     books = {
         promise.name: Books(
             cluster, promise, trial.window, trial.zone, trial.control.horizon_seconds, trial.sight(promise)
@@ -195,14 +195,10 @@ def _several(trial: Trial, cluster: ModelCluster, commitments: Commitments) -> D
     }
     steered = [promise for promise in commitments.steerable if promise.name in cluster.accounts]
     guards = [
-        promise
-        for promise in commitments.promises
-        if promise not in steered and promise.bound is Bound.FLOOR
+        promise for promise in commitments.promises if promise not in steered and promise.bound is Bound.FLOOR
     ]
     policies = [
-        replace(
-            trial.control, account=promise.name, target_share=promise.target_share, margin=promise.margin
-        )
+        replace(trial.control, account=promise.name, target_share=promise.target_share, margin=promise.margin)
         for promise in steered
     ]
     own = {row.account: row.raw_shares for row in cluster.associations()}

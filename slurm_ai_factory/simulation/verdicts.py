@@ -1,7 +1,7 @@
-"""What became of each of several promises under a policy: its shares, the verdicts of its windows, its writes.
+"""What became of each of several promises under a policy: shares, verdicts of windows, writes.
 
-The verdicts are the product's own (``core.measure.judgement``). Rolling windows are judged once a day from the
-first whole one on, calendar windows where the workload has all of one.
+The verdicts are the product's own (``core.measure.judgement``). Rolling windows are judged once a day from
+the first whole one on, calendar windows where the workload has all of one.
 
 Tested in tests/simulation/test_commitments.py.
 """
@@ -16,8 +16,8 @@ from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.measure.judgement import verdict
 from slurm_ai_factory.core.measure.share import Promise, starved
 from slurm_ai_factory.core.records import DAY, HOUR, Bound, Measurement, Verdict, Window
+from slurm_ai_factory.simulation.arrays import ALL, UP
 from slurm_ai_factory.simulation.bookkeeping import Books, windows_of
-from slurm_ai_factory.simulation.commitments import Commitments
 from slurm_ai_factory.simulation.replay import Replayed, Trial
 
 
@@ -33,9 +33,16 @@ class PromiseOutcome:
     writes_per_day: float | None  #: of its row; None where it has none
 
 
-def outcomes(trial: Trial, replayed: Replayed, commitments: Commitments) -> list[PromiseOutcome]:
-    """What became of each promise, in their order."""
-    return [_outcome(trial, replayed, promise) for promise in commitments.promises]
+def outcomes(trial: Trial, replayed: Replayed) -> list[PromiseOutcome]:
+    """What became of each promise, in their order; none where there is one only."""
+    promises = trial.commitments.promises if trial.commitments else ()
+    return [_outcome(trial, replayed, promise) for promise in promises]
+
+
+def utilisation(replayed: Replayed) -> float:
+    """What was delivered, as a part of what was up."""
+    total = replayed.cluster.hours.sum(axis=0)
+    return float(total[ALL] / total[UP])
 
 
 def _outcome(trial: Trial, replayed: Replayed, promise: Promise) -> PromiseOutcome:

@@ -139,13 +139,13 @@ def _plain(trial: Trial, result: PolicyResult) -> dict[str, object]:
 
 def _log(task: Task) -> Iterator[tuple[Trial, PolicyResult]]:
     log = next(one for one in LOGS if one.name == task.case)
-    work, users = _read(task, log)
-    trial = _trial(work, users, log.resource, log.capacity, ROLLING)
+    work, users = read_log(task, log)
+    trial = trial_of_work(work, users, log.resource, log.capacity, ROLLING)
     first = task.seed == 0 and task.label == log.seeds[0][0]
     yield from _compared(trial, (*MAIN, *PEERS) if first else MAIN)
 
 
-def _read(task: Task, log: Log) -> tuple[Workload, frozenset[User]]:
+def read_log(task: Task, log: Log) -> tuple[Workload, frozenset[User]]:
     file = Path(task.folder) / f"{log.name}.csv.gz"
     with gzip.open(file, "rt", encoding="utf-8") as lines:
         whole = workload.gathered(log.name, formats.read_jobs(lines))
@@ -156,7 +156,7 @@ def _read(task: Task, log: Log) -> tuple[Workload, frozenset[User]]:
 
 
 def _scenario(task: Task) -> Iterator[tuple[Trial, PolicyResult]]:
-    yield from _compared(_drawn(task), MAIN if task.seed else (*MAIN, *PEERS))
+    yield from _compared(drawn_trial(task), MAIN if task.seed else (*MAIN, *PEERS))
 
 
 def _compared(trial: Trial, others: tuple[str, ...]) -> Iterator[tuple[Trial, PolicyResult]]:
@@ -165,14 +165,14 @@ def _compared(trial: Trial, others: tuple[str, ...]) -> Iterator[tuple[Trial, Po
         yield trial, evaluate(trial, replay(trial, policies.named(name, TARGET)))
 
 
-def _drawn(task: Task, half_life: int = 7 * DAY) -> Trial:
+def drawn_trial(task: Task, half_life: int = 7 * DAY) -> Trial:
     work, shape = scenarios.scenario(task.case, task.seed)
     window = QUARTER if task.case in ("late", "early") else ROLLING
-    return _trial(work, work.users_of(scenarios.REGIONAL), "cpu", shape.cores, window, half_life)
+    return trial_of_work(work, work.users_of(scenarios.REGIONAL), "cpu", shape.cores, window, half_life)
 
 
 def _ablation(task: Task) -> Iterator[tuple[Trial, PolicyResult]]:
-    trial = _drawn(task)
+    trial = drawn_trial(task)
     for name, changed in ABLATIONS.items():
         control = replace(trial.control, **changed)  # type: ignore[arg-type]
         changed_trial = replace(trial, control=control, period=control.period_seconds)
@@ -180,7 +180,7 @@ def _ablation(task: Task) -> Iterator[tuple[Trial, PolicyResult]]:
 
 
 def _fault(task: Task) -> Iterator[tuple[Trial, PolicyResult]]:
-    trial = _drawn(task)
+    trial = drawn_trial(task)
     for name, faults in FAULTS.items():
         faulty = replace(trial, faults=faults)
         yield faulty, _renamed(faulty, name)
@@ -188,7 +188,7 @@ def _fault(task: Task) -> Iterator[tuple[Trial, PolicyResult]]:
 
 def _half_life(task: Task) -> Iterator[tuple[Trial, PolicyResult]]:
     for days in (1, 7, 14, 30):
-        trial = _drawn(task, days * DAY)
+        trial = drawn_trial(task, days * DAY)
         yield trial, _renamed(trial, f"floor, half-life {days} d")
         static = replay(trial, policies.named("static:0.25", TARGET))
         yield trial, evaluate(trial, replace(static, policy=f"static:0.25, half-life {days} d"))
@@ -199,7 +199,7 @@ def _renamed(trial: Trial, name: str) -> PolicyResult:
     return evaluate(trial, replace(lived, policy=name))
 
 
-def _trial(
+def trial_of_work(
     work: Workload, users: frozenset[User], resource: str, capacity: int, window: str,
     half_life: int = 7 * DAY,
 ) -> Trial:  # fmt: skip

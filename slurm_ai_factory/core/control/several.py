@@ -98,7 +98,8 @@ def _aims(steered: Sequence[Steering], decisions: Sequence[Decision]) -> dict[in
     """By place, the share to decide on instead of the law's own: none where a floor is steered alone.
 
     With sigma the shares that fit together and S the effective shares of the rest, each promise is to have
-    S sigma / (1 - sum of sigma); its aim is that part of its own level, with the others as they are now.
+    S sigma / (1 - sum of sigma); its aim is that part of its own level, with the others as they are now. A
+    difference of less than the margin waits: each write moves the shares of all others, and theirs its own.
     """
     levels = {
         place: level
@@ -111,17 +112,12 @@ def _aims(steered: Sequence[Steering], decisions: Sequence[Decision]) -> dict[in
         return {}
     elsewhere = {place: got_elsewhere(steered[place], levels[place]) for place in levels}
     wanted = {
-        place: max(
-            steered[place].policy.share_min,
-            left_by_cap(steered[place].policy, steered[place].observed.measurement) - elsewhere[place]
-            if place in caps
-            else float(decisions[place].inputs["share_wanted"] or 0.0) - elsewhere[place],
-        )
-        for place in levels
+        place: max(steered[place].policy.share_min, _wanted(steered[place], decisions[place]) - part)
+        for place, part in elsewhere.items()
     }
     floors = {
-        place: 0.0 if place in caps else max(0.0, steered[place].policy.target_share - elsewhere[place])
-        for place in levels
+        place: 0.0 if place in caps else max(0.0, steered[place].policy.target_share - part)
+        for place, part in elsewhere.items()
     }
     beside = _level(
         steered[min(levels)], [name for place in levels for name in steered[place].policy.accounts]
@@ -129,7 +125,24 @@ def _aims(steered: Sequence[Steering], decisions: Sequence[Decision]) -> dict[in
     rest = 0.0 if isinstance(beside, Refusal) else beside.competing_shares
     own = {place: levels[place].effective(levels[place].ratio) for place in caps}
     effective = _effective(wanted, floors, rest, own)
-    return {place: shares / (shares + levels[place].competing_shares) for place, shares in effective.items()}
+    return {
+        place: _aim(levels[place], shares, 0.0 if shares == own.get(place) else steered[place].policy.margin)
+        for place, shares in effective.items()
+    }
+
+
+def _wanted(steering: Steering, decision: Decision) -> float:
+    """The share that a promise wants as if it were alone; a cap wants what it leaves."""
+    if steering.observed.measurement.bound is Bound.CAP:
+        return left_by_cap(steering.policy, steering.observed.measurement)
+    return float(decision.inputs["share_wanted"] or 0.0)
+
+
+def _aim(level: SteeredLevel, shares: float, margin: float) -> float:
+    """The part of a level that effective ``shares`` are; the present part where that differs by less than
+    ``margin``."""
+    present, aim = level.share(level.present), shares / (shares + level.competing_shares)
+    return present if abs(aim - present) < margin else aim
 
 
 def _effective(

@@ -8,6 +8,7 @@ KILLS ?= 200
 FREEZES ?= 20
 HOSTILE ?= 200
 TIMES ?= 1
+DRAWS ?= 10
 # Where Python may not keep what it compiled, each start of saf would compile the whole package again.
 unexport PYTHONDONTWRITEBYTECODE
 SLURM := slurm and not every_version and not alone
@@ -18,7 +19,7 @@ LANE2 := $(BIN)/pytest -m '$(SLURM)' $(FIRST:%=--ignore=%)
 LANE3 := nice $(BIN)/pytest -m 'not slurm' $(SHOWN)
 LANE4 := nice $(BIN)/pytest -m 'not slurm' $(SHOWN:%=--ignore=%)
 
-.PHONY: faults freeze tamper help demo demo-slurm test test-fast test-long test-model test-install lint slurm slurm-roots test-slurm-all seen examples pictures crash hostile accept-slurm accept-switch evaluate docs docs-serve bench-simulate bench-ingest bench-scrape bench-tree bench-sources clean
+.PHONY: faults freeze tamper help demo demo-slurm test test-fast test-long test-model test-install lint slurm slurm-roots test-slurm-all seen examples pictures crash hostile accept-slurm accept-switch evaluate evaluate-promises docs docs-serve bench-simulate bench-ingest bench-scrape bench-tree bench-sources clean
 .DEFAULT_GOAL := help
 
 help:  ## Show these targets.
@@ -100,10 +101,13 @@ accept-slurm: $(VENV)/.installed slurm  ## The floor on a real Slurm, beside sta
 accept-switch: $(VENV)/.installed slurm  ## A QOS as the lever on a real Slurm, ten minutes; result in docs/evaluation.
 	@$(BIN)/python -m tests.acceptance.switch
 
-evaluate: $(VENV)/.installed  ## The law beside other policies, an hour; LOGS=FOLDER for real logs; result in docs/evaluation.
+evaluate: $(VENV)/.installed  ## The law beside other policies, half an hour; LOGS=FOLDER for real logs; result in docs/evaluation.
 	@mkdir -p build
 	@$(BIN)/python -m tests.benchmarks.evaluate build/evaluation.json $(LOGS)
 	@$(BIN)/python -m tests.benchmarks.evaluation_page build/evaluation.json
+
+evaluate-promises: $(VENV)/.installed  ## Three promises that cross, DRAWS=10; LOGS=FOLDER for a real log; result in docs/evaluation.
+	@$(BIN)/python -m tests.benchmarks.promises docs/evaluation/promises.json $(DRAWS) $(LOGS)
 
 bench-simulate: $(VENV)/.installed  ## How fast the simulator is; LOG=FILE REGIONAL=FILE CAPACITY=N for a real log.
 	@$(BIN)/python -m tests.benchmarks.simulate

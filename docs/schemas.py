@@ -297,6 +297,29 @@ ANSWERS: Mapping[str, Shape] = {
             ),
             draws=each(keys(workload=TEXT, seed=WHOLE, policies=each(POLICY))), wall_seconds=NUMBER,
         ),
+        keys(
+            workload=keys(jobs=WHOLE, span_days=NUMBER, offered_load=NUMBER),
+            left_out=each(keys(cause=TEXT, jobs=WHOLE, charge=null(NUMBER))), resource=TEXT, capacity=NUMBER,
+            window=TEXT,
+            promises=each(
+                keys(
+                    promise=TEXT, bound=TEXT, share=NUMBER, share_of=TEXT, demand_share=NUMBER,
+                    steered=each(TEXT),
+                )
+            ),
+            policies=each(
+                keys(
+                    policy=TEXT, utilisation=NUMBER,
+                    promises=each(
+                        keys(
+                            promise=TEXT, delivered_share=null(NUMBER), worst_window_share=null(NUMBER),
+                            windows=WHOLE, verdicts=named(WHOLE), writes_per_day=null(NUMBER),
+                        )
+                    ),
+                )
+            ),
+            replay_seconds=named(NUMBER), wall_seconds=NUMBER,
+        ),
     ),
     "statement": keys(
         organisation=TEXT, name=TEXT, window=TEXT, since=AT, until=AT, as_of=AT, unread_seconds=WHOLE,

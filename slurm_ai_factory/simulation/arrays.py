@@ -20,6 +20,9 @@ REGIONAL, ALL, WAITING, OTHERS_WAITING, UP = range(5)
 """Columns of ``State.rates`` and ``State.hours``: the promised resource, regional running, all running,
 regional waiting, others waiting, and up."""
 
+FIRST_GROUP = UP + 1
+"""From here on two columns for each group, running and waiting, where there are several promises."""
+
 (NOW, NEXT_JOB, PENDING, RUNNING, NEXT_EVENT, NEXT_PASS, LAST_PASS, WANTED_AT, STALE) = range(9)
 """Places in ``State.at``. WANTED_AT is when the scheduler looks next, STALE whether ranks are to be made."""
 
@@ -39,6 +42,7 @@ class Jobs(NamedTuple):
     billing: Floats  #: billing TRES: what usage counts
     standing: Floats  #: the part of the priority that stays: size, partition, QOS
     side: Ints  #: 1 regional, 0 not
+    group: Ints  #: whose jobs wait together: of a side, or of the accounts with the same promises
 
 
 class TreeArrays(NamedTuple):
@@ -62,7 +66,7 @@ class ModelRules(NamedTuple):
     interval: int  #: seconds between two looks of the scheduler, when there is something to look at
     depth: int  #: jobs looked at each time (bf_max_job_test)
     conservative: bool  #: every job looked at gets a reservation, not only the first of each pool
-    backlog: int  #: jobs of a side that wait before its users stop submitting; 0: no limit
+    backlog: int  #: jobs of a group that wait before its users stop submitting; 0: no limit
     favour: float  #: priority that regional jobs have for nothing (the oracle)
     peer: int  #: the rule that chooses the side of each job, see peers
     peer_share: float
@@ -93,13 +97,13 @@ class State(NamedTuple):
     running: Ints  #: [pool, place]: running jobs by start + limit
     busy: Ints  #: running jobs of each pool
     least: Ints  #: [pool, component]: the least that a waiting job needs, or less
-    waiting: Ints  #: jobs of each side that wait
+    waiting: Ints  #: jobs of each group that wait
     usage: Floats  #: decayed usage of each association, accounts too, as of the last pass
     rate: Floats  #: billing running now, of each association
     part: Floats  #: correction of the usage since the last pass for jobs that began or ended since
     shares: Floats  #: RawShares of each association
     fairshare: Floats  #: of each user, as of the last pass
-    rates: Floats  #: see REGIONAL ... UP
+    rates: Floats  #: see REGIONAL ... UP, FIRST_GROUP
     hours: Floats  #: [hour, column]: the integral of ``rates`` over each hour
     order: Ints  #: as ``Tree.below``, the best level_fs first
     level_fs: Floats

@@ -12,6 +12,7 @@ from numba import njit
 
 from slurm_ai_factory.simulation.arrays import (
     ALL,
+    FIRST_GROUP,
     LAST_PASS,
     NEVER,
     NOW,
@@ -137,11 +138,15 @@ def _start(jobs: Jobs, state: State, job: int) -> None:
     insert_running(jobs, state, job)
     state.rate[leaf] += jobs.billing[job]
     state.part[leaf] -= jobs.billing[job] * (now - state.at[LAST_PASS])
-    state.waiting[jobs.side[job]] -= 1
+    group = jobs.group[job]
+    state.waiting[group] -= 1
     state.rates[ALL] += jobs.weight[job]
     if jobs.side[job]:
         state.rates[REGIONAL] += jobs.weight[job]
     state.rates[WAITING if jobs.side[job] else OTHERS_WAITING] -= jobs.weight[job]
+    if len(state.rates) > FIRST_GROUP:
+        state.rates[FIRST_GROUP + 2 * group] += jobs.weight[job]
+        state.rates[FIRST_GROUP + 2 * group + 1] -= jobs.weight[job]
 
 
 @njit(cache=True)

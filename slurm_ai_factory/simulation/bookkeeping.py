@@ -16,6 +16,7 @@ from slurm_ai_factory.core.measure.share import Promise
 from slurm_ai_factory.core.records import HOUR, Hour, Measurement, Observed, Window
 from slurm_ai_factory.simulation.arrays import ALL, OTHERS_WAITING, REGIONAL, UP, WAITING, Floats
 from slurm_ai_factory.simulation.cluster import ModelCluster
+from slurm_ai_factory.simulation.commitments import Sight
 from slurm_ai_factory.simulation.layout import NAME
 
 HOUR_COLUMNS = [REGIONAL, ALL, WAITING, UP, OTHERS_WAITING]
@@ -26,10 +27,18 @@ class Books:
     """The hours of a model cluster, kept up as it advances."""
 
     def __init__(
-        self, cluster: ModelCluster, promise: Promise, window: str, zone: ZoneInfo, horizon: int
+        self,
+        cluster: ModelCluster,
+        promise: Promise,
+        window: str,
+        zone: ZoneInfo,
+        horizon: int,
+        sight: Sight | None = None,
     ) -> None:
+        """``sight`` is what a promise is about where there are several; else it is about the region."""
         self.cluster, self.promise, self.window, self.zone = cluster, promise, window, zone
         self.horizon = horizon  # seconds
+        self.sight = sight
         self._hours: list[Hour] = []  # whole ones
         self._sums = np.zeros((1, UP + 1))  # of all hours before each
         self._run_charge: dict[tuple[int, int], float] = {}  # of intervals, the last ones asked for
@@ -37,6 +46,7 @@ class Books:
     def observed(self) -> Observed:
         """The controller's input: the promise's own window so far, the shares and the queue."""
         now, size = self.cluster.now, float(self.cluster.rates[UP])
+        side = self.sight and self.sight.side
         measured = self.measurement()
         charges = (self._charge_of_runs(interval) for interval in share.lately(now))
         return Observed(
@@ -44,28 +54,32 @@ class Books:
             earlier=self._earlier(measured.window),
             associations=self.cluster.associations(),
             # As in ``Signals.backlog``: no more than the whole machine until the horizon.
-            regional_backlog=min(size * self.horizon, self.cluster.backlog(self.horizon)),
+            regional_backlog=min(size * self.horizon, self.cluster.backlog(self.horizon, side)),
             run_charge=next((charge for charge in charges if charge), 0.0),
             waiting_rows=self.cluster.waiting_accounts,
         )
 
     def measurement(self) -> Measurement:
         """The promise's own window so far."""
-        now = self.cluster.now
-        window = windows.window(self.window, now, self.zone)
+        return self.over(windows.window(self.window, self.cluster.now, self.zone))
+
+    def over(self, window: Window) -> Measurement:
+        """A window up to its end, or up to now; what runs and waits is that of now."""
+        as_of, began = min(window.until, self.cluster.now), self.cluster.began
         self._keep_up()
-        first, whole = max(0, (window.since - self.cluster.began) // HOUR), len(self._hours)
-        begun = self.cluster.hours[whole:]
-        hours = (*self._hours[first:], *hours_of(self.cluster.began + whole * HOUR, begun))
+        first, whole = max(0, (window.since - began) // HOUR), min(len(self._hours), (as_of - began) // HOUR)
+        begun = self._seen(self.cluster.hours[whole : -(-(as_of - began) // HOUR)])
+        hours = (*self._hours[first:whole], *hours_of(began + whole * HOUR, begun))
         sums: Floats = self._sums[whole] - self._sums[min(first, whole)] + begun.sum(axis=0)
         regional, everything, waiting, _, up = sums
-        rates = self.cluster.rates
+        rates = self._seen(self.cluster.rates)
         return Measurement(
-            cluster=NAME, window=window, as_of=now, resource=self.promise.resource,
+            promise=self.promise.name, bound=self.promise.bound, share_of=self.promise.share_of,
+            cluster=NAME, window=window, as_of=as_of, resource=self.promise.resource,
             target_share=self.promise.target_share, regional_charge=round(regional),
             total_charge=round(everything), unclassified_charge=0, capacity=round(up),
             waiting_charge=round(waiting), starved_charge=None, regional_running=round(rates[REGIONAL]),
-            regional_pending=round(rates[WAITING]), newest_record_at=now, hours=hours,
+            regional_pending=round(rates[WAITING]), newest_record_at=as_of, hours=hours,
         )  # fmt: skip
 
     def _earlier(self, window: Window) -> tuple[Hour, ...]:
@@ -81,10 +95,14 @@ class Books:
             self._run_charge[interval] = self.cluster.run_charge(*interval)
         return self._run_charge[interval]
 
+    def _seen(self, rows: Floats) -> Floats:
+        """The cluster's columns as those of the promise."""
+        return rows if self.sight is None else rows @ self.sight.columns
+
     def _keep_up(self) -> None:
         """Add the hours that have become whole."""
         whole = (self.cluster.now - self.cluster.began) // HOUR
-        new = self.cluster.hours[len(self._hours) : whole]
+        new = self._seen(self.cluster.hours[len(self._hours) : whole])
         if not len(new):
             return
         began = self.cluster.began + len(self._hours) * HOUR

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from slurm_ai_factory.simulation import fair_tree
 from slurm_ai_factory.simulation.arrays import (
+    FIRST_GROUP,
     LAST_PASS,
     NEVER,
     NEXT_PASS,
     UP,
     WANTED_AT,
     Events,
+    Ints,
     Jobs,
     ModelRules,
     State,
@@ -25,31 +28,41 @@ from slurm_ai_factory.simulation.peers import SINCE, Peer
 from slurm_ai_factory.simulation.workload import User, Workload
 
 
+class Placed(NamedTuple):
+    """Where the users of a workload are, in its order of users."""
+
+    rows: tuple[str, ...]  #: the row of the steered level that each is below
+    side: Ints  #: 1 regional, 0 not
+    group: Ints  #: see ``Jobs.group``
+    groups: int = 0  #: how many groups are counted apart; none where there are just two sides
+
+
+def two_sides(users: Sequence[User], regional: frozenset[User]) -> Placed:
+    """The region and the others."""
+    side = np.array([user in regional for user in users], np.int64)
+    return Placed(tuple(REGION if user in regional else OTHERS for user in users), side, side)
+
+
 def planted(
-    users: Sequence[User], regional: frozenset[User], shares: Mapping[str, int], siblings: bool = False
+    users: Sequence[User], rows: Sequence[str], shares: Mapping[str, int], siblings: bool = False
 ) -> fair_tree.FairTreeNode:
-    """The association tree: the region and the others under root, below them accounts, below those users.
+    """The association tree: the rows of ``shares`` under root, below them accounts, below those users.
 
-    With ``siblings`` all accounts are directly under root, each with an equal part of its side's shares.
-    An account with users on both sides is there twice, as a facility would have to have it.
+    ``rows`` has the one of each user. With ``siblings`` all accounts are directly under root, each with an
+    equal part of its row's shares. An account with users in two rows is there twice, as a facility would have
+    to have it.
     """
-    rows: list[tuple[str, str | None, str | None, int]] = [("root", None, None, 1), ("root", None, "root", 1)]
-    sides = {user: _side(user, regional) for user in users}
-    accounts = sorted({(account, side) for (account, _), side in sides.items()})
+    tree: list[tuple[str, str | None, str | None, int]] = [("root", None, None, 1), ("root", None, "root", 1)]
+    above = dict(zip(users, rows, strict=True))
+    accounts = sorted({(account, row) for (account, _), row in above.items()})
     if siblings:
-        count = Counter(side for _, side in accounts)
-        rows += [
-            (f"{side}.{name}", "root", None, max(1, shares[side] // count[side])) for name, side in accounts
-        ]
+        count = Counter(row for _, row in accounts)
+        tree += [(f"{row}.{name}", "root", None, max(1, shares[row] // count[row])) for name, row in accounts]
     else:
-        rows += [(side, "root", None, shares[side]) for side in (REGION, OTHERS)]
-        rows += [(f"{side}.{account}", side, None, 1) for account, side in accounts]
-    rows += [(f"{side}.{account}", None, user, 1) for (account, user), side in sides.items()]
-    return fair_tree.tree_of_rows(rows)
-
-
-def _side(user: User, regional: frozenset[User]) -> str:
-    return REGION if user in regional else OTHERS
+        tree += [(row, "root", None, raw_shares) for row, raw_shares in shares.items()]
+        tree += [(f"{row}.{account}", row, None, 1) for account, row in accounts]
+    tree += [(f"{row}.{account}", None, user, 1) for (account, user), row in above.items()]
+    return fair_tree.tree_of_rows(tree)
 
 
 def flattened(root: fair_tree.FairTreeNode) -> tuple[TreeArrays, dict[str, int]]:
@@ -86,21 +99,21 @@ def _in_order(root: fair_tree.FairTreeNode) -> tuple[list[fair_tree.FairTreeNode
 
 def jobs_of(
     workload: Workload,
-    regional: frozenset[User],
+    placed: Placed,
     layout: Layout,
     settings: ModelSettings,
     index: Mapping[str, int],
     began: int,
 ) -> Jobs:
     """The workload's jobs; instants count from ``began``. ``index`` has each association's place by key."""
-    keys = [f"{_side(user, regional)}.{'/'.join(user)}" for user in workload.users]
-    leaves = np.array([index[key] for key in keys], np.int64)
-    sides = np.array([user in regional for user in workload.users], np.int64)
+    keys = zip(placed.rows, workload.users, strict=True)
+    leaves = np.array([index[f"{row}.{'/'.join(user)}"] for row, user in keys], np.int64)
     size = layout.need[:, 0] / max(1, layout.capacity[:, 0].max())
     return Jobs(
         submit=workload.submit - began, runtime=workload.runtime, limit=workload.limit,
         leaf=leaves[workload.user], pool=layout.pool, need=layout.need, weight=layout.weight,
-        billing=layout.weight, standing=settings.weight_job_size * size, side=sides[workload.user],
+        billing=layout.weight, standing=settings.weight_job_size * size, side=placed.side[workload.user],
+        group=placed.group[workload.user],
     )  # fmt: skip
 
 
@@ -144,12 +157,13 @@ def state_of(
     settings: ModelSettings,
     root: fair_tree.FairTreeNode,
     index: Mapping[str, int],
+    groups: int = 0,
 ) -> State:
-    """The cluster at its beginning: everything is up, idle and unused."""
+    """The cluster at its beginning: everything is up, idle and unused; ``groups`` are counted apart."""
     count, associations, pools = len(jobs.submit), len(tree.parent), len(layout.capacity)
     at = np.zeros(LAST_PASS + 3, np.int64)
     at[NEXT_PASS], at[WANTED_AT] = settings.calc_period, NEVER
-    rates = np.zeros(UP + 1)
+    rates = np.zeros(FIRST_GROUP + 2 * groups)
     rates[UP] = layout.total
     shares = np.zeros(associations)
     for node in _in_order(root)[0]:
@@ -159,9 +173,9 @@ def state_of(
         pending=np.zeros(count, np.int64), scratch=np.zeros(count, np.int64), ends=np.zeros(count, np.int64),
         free=layout.capacity.copy(), running=np.zeros((pools, count), np.int64),
         busy=np.zeros(pools, np.int64), least=np.full(layout.capacity.shape, NEVER, np.int64),
-        waiting=np.zeros(2, np.int64), usage=np.zeros(associations), rate=np.zeros(associations),
+        waiting=np.zeros(max(2, groups), np.int64), usage=np.zeros(associations), rate=np.zeros(associations),
         part=np.zeros(associations), shares=shares, fairshare=np.zeros(associations), rates=rates,
-        hours=np.zeros((1, UP + 1)), order=tree.below.copy(), level_fs=np.zeros(associations),
+        hours=np.zeros((1, len(rates))), order=tree.below.copy(), level_fs=np.zeros(associations),
         memory=np.zeros(SINCE + 1), moved=np.ones(associations, np.bool_),
         ended=np.zeros(associations, np.int64), ran=np.zeros(associations, np.int64),
     )  # fmt: skip

@@ -31,6 +31,7 @@ class ModelCluster:
         stops: Sequence[tuple[int, int]] = (),
         siblings: bool = False,
         peer: Peer = NO_PEER,
+        placed: build.Placed | None = None,
     ) -> None:
         """``regional`` has the users of the region, ``shares`` the RawShares of both sides to begin with.
 
@@ -40,17 +41,22 @@ class ModelCluster:
 
         ``siblings``: all accounts are directly under root; else each side has one of its own there.
 
+        ``placed`` has other rows under root than the two sides, those of ``shares``.
+
         Time begins in the whole hour of the first submission and needs a workload that is not empty.
         """
         self.settings = settings
         self.began = int(workload.submit[0]) // HOUR * HOUR
-        root = build.planted(workload.users, regional, shares, siblings)
+        placed = placed or build.two_sides(workload.users, regional)
+        root = build.planted(workload.users, placed.rows, shares, siblings)
         self.accounts = tuple(node.key for node in root.children if not node.user)
         self._tree, self._index = build.flattened(root)
-        self._jobs = build.jobs_of(workload, regional, layout, settings, self._index, self.began)
+        self._jobs = build.jobs_of(workload, placed, layout, settings, self._index, self.began)
         self._rules = build.model_rules(settings, workload.backlog, favour, peer)
         self._events = build.events_of(layout, stops, self.began)
-        self._state = build.state_of(self._jobs, self._tree, layout, settings, root, self._index)
+        self._state = build.state_of(
+            self._jobs, self._tree, layout, settings, root, self._index, placed.groups
+        )
 
     @property
     def now(self) -> int:
@@ -165,9 +171,13 @@ class ModelCluster:
         """The promised resource now, by column of ``State.rates``."""
         return self._state.rates
 
-    def backlog(self, longest: int) -> float:
-        """Resource-seconds that waiting regional jobs may use, each for at most ``longest`` seconds."""
-        return float(engine.backlog(self._jobs, self._state, longest))
+    def backlog(self, longest: int, side: Ints | None = None) -> float:
+        """Resource-seconds that waiting regional jobs may use, each for at most ``longest`` seconds.
+
+        ``side`` has 1 for each job of those to look at instead.
+        """
+        jobs = self._jobs if side is None else self._jobs._replace(side=side)
+        return float(engine.backlog(jobs, self._state, longest))
 
     def run_charge(self, since: int, until: int) -> float:
         """Resource-seconds of a run that ended in [since, until), each weighted by itself; 0 if none did."""

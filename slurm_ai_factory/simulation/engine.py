@@ -12,6 +12,7 @@ from numba import njit
 
 from slurm_ai_factory.simulation.arrays import (
     ALL,
+    FIRST_GROUP,
     LAST_PASS,
     NEVER,
     NEXT_EVENT,
@@ -191,6 +192,8 @@ def _ends(jobs: Jobs, rules: ModelRules, state: State) -> None:
         state.rates[ALL] -= jobs.weight[job]
         if jobs.side[job]:
             state.rates[REGIONAL] -= jobs.weight[job]
+        if len(state.rates) > FIRST_GROUP:
+            state.rates[FIRST_GROUP + 2 * jobs.group[job]] -= jobs.weight[job]
         if at[PENDING]:
             _want_a_look(rules, state)
 
@@ -211,20 +214,22 @@ def _events(rules: ModelRules, events: Events, state: State) -> None:
 
 @njit(cache=True)
 def _submissions(jobs: Jobs, tree: TreeArrays, rules: ModelRules, state: State) -> None:
-    """Jobs that are submitted now; users of a side whose backlog is full go without."""
+    """Jobs that are submitted now; users of a group whose backlog is full go without."""
     at = state.at
     while at[NEXT_JOB] < len(jobs.submit) and jobs.submit[at[NEXT_JOB]] <= at[NOW]:
         job = at[NEXT_JOB]
         at[NEXT_JOB] += 1
-        if rules.backlog and state.waiting[jobs.side[job]] >= rules.backlog:
+        if rules.backlog and state.waiting[jobs.group[job]] >= rules.backlog:
             state.start[job] = -2
             continue
         _refresh(jobs, tree, rules, state)
         _prioritise(jobs, rules, state, job, at[NOW])
         insert_pending(state, job)
         _note_need(jobs, state, job)
-        state.waiting[jobs.side[job]] += 1
+        state.waiting[jobs.group[job]] += 1
         state.rates[WAITING if jobs.side[job] else OTHERS_WAITING] += jobs.weight[job]
+        if len(state.rates) > FIRST_GROUP:
+            state.rates[FIRST_GROUP + 2 * jobs.group[job] + 1] += jobs.weight[job]
         _want_a_look(rules, state)
 
 

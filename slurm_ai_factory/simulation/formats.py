@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import TypeAlias, TypeVar
@@ -284,6 +284,31 @@ def _instant(column: str, text: str) -> int:
 def regional_accounts(lines: Iterable[str], column: str = "regional") -> frozenset[str]:
     """The accounts that a CSV of (account, regional) calls regional. Raises ValueError for anything else."""
     return frozenset(account for account, regional in _each(lines, partial(_sides, column)) if regional)
+
+
+def promise_accounts(lines: Iterable[str], names: Collection[str]) -> dict[str, frozenset[str]]:
+    """The promises to each account, from a CSV of (account, promise); an account may have several rows.
+
+    Raises ValueError for a promise that is not one of ``names``, and for anything else that is no such table.
+    """
+    found: dict[str, frozenset[str]] = {}
+    for account, promise in _each(lines, partial(_promised, names)):
+        found[account] = found.get(account, frozenset()) | {promise}
+    return found
+
+
+def _promised(names: Collection[str], header: str) -> Callable[[str], tuple[str, str] | None]:
+    """The function that reads (account, promise) from a line below this header."""
+    row_of = _table(header, _cells, ("account", "promise"))
+
+    def promised(line: str) -> tuple[str, str] | None:
+        if (row := row_of(line)) is None:
+            return None
+        if (name := row["promise"].strip()) not in names:
+            raise ValueError(f"no --promise is named {name!r}; there are {', '.join(names)}")
+        return row["account"], name
+
+    return promised
 
 
 def _sides(column: str, header: str) -> Callable[[str], tuple[str, bool] | None]:

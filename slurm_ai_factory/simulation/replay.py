@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.control.controller import Policy, decide
+from slurm_ai_factory.core.control.several import Guard, Steering, decide_all
 from slurm_ai_factory.core.control.switch import Switch, decide_switch
 from slurm_ai_factory.core.measure.share import Promise
-from slurm_ai_factory.core.records import DAY, ControlState, Decision, LeverKind, SwitchNow
+from slurm_ai_factory.core.records import DAY, FIRST, Bound, ControlState, Decision, LeverKind, SwitchNow
 from slurm_ai_factory.core.tres import Resource
 from slurm_ai_factory.simulation import peers, policies
 from slurm_ai_factory.simulation.arrays import Ints
 from slurm_ai_factory.simulation.bookkeeping import Books
 from slurm_ai_factory.simulation.cluster import ModelCluster
+from slurm_ai_factory.simulation.commitments import Commitments, Sight
 from slurm_ai_factory.simulation.layout import NAME, Layout, ModelSettings, partitioned
 from slurm_ai_factory.simulation.workload import User, Workload
 
@@ -28,6 +32,9 @@ SWITCH = Switch(LeverKind.QOS, "regional", 1, 0.01)
 """The switch of the policy ``switch``: raised, every regional job is before every other."""
 
 OnReplayed = Callable[[int], object]
+
+Deciding = Callable[[Mapping[str, int]], Sequence[Decision]]
+"""The decisions of now, given how many writes each promise had in the last day."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +62,12 @@ class Trial:
     period: int = 1800  #: seconds between two decisions
     siblings: bool = False  #: whether the accounts of both sides are beside each other under root
     faults: Faults = Faults()
+    commitments: Commitments | None = None  #: several promises beside each other, instead of the one
+
+    def sight(self, promise: Promise) -> Sight | None:
+        """What one of several promises is about; None of the only one."""
+        work = self.workload
+        return self.commitments.sight(promise, work.users, work.user) if self.commitments else None
 
     @property
     def side(self) -> Ints:
@@ -76,8 +89,11 @@ def replay(trial: Trial, policy: policies.Named, progress: OnReplayed = lambda _
     """Run the cluster from the first submission to the last; ``progress`` gets each instant reached."""
     cluster = _cluster(trial, policy)
     writes: list[Decision] = []
-    if policy.kind in ("floor", "switch"):
-        writes = _steered(trial, cluster, progress, policy.kind == "switch")
+    if policy.kind == "floor" and trial.commitments:
+        writes = _steered(trial, cluster, progress, _several(trial, cluster, trial.commitments))
+    elif policy.kind in ("floor", "switch"):
+        switched = policy.kind == "switch"
+        writes = _steered(trial, cluster, progress, _one_promise(trial, cluster, switched), switched)
     elif policy.kind == "reset":
         _with_resets(trial, policy.period, cluster, progress)
     else:
@@ -99,10 +115,14 @@ def _cluster(trial: Trial, policy: policies.Named) -> ModelCluster:
     if policy.kind == "fstarget":  # first come first served
         settings = replace(settings, weight_fairshare=0, weight_age=0)
     peer = peers.Peer(peers.KINDS.get(policy.kind, peers.NONE), policy.share, policy.extra)
+    shares, placed = policies.raw_shares(policy.share), None
+    if trial.commitments:
+        placed = trial.commitments.placed(workload.users)
+        shares = trial.commitments.raw_shares(placed.rows)
     return ModelCluster(
-        workload, trial.regional, layout, settings, policies.raw_shares(policy.share),
+        workload, trial.regional, layout, settings, shares,
         favour=FAVOUR if policy.kind == "oracle" else 0.0, stops=trial.faults.stopped,
-        siblings=trial.siblings, peer=peer,
+        siblings=trial.siblings, peer=peer, placed=placed,
     )  # fmt: skip
 
 
@@ -116,13 +136,11 @@ def _with_resets(trial: Trial, period: str, cluster: ModelCluster, progress: OnR
         progress(cluster.now)
 
 
-def _steered(trial: Trial, cluster: ModelCluster, progress: OnReplayed, switched: bool) -> list[Decision]:
+def _steered(
+    trial: Trial, cluster: ModelCluster, progress: OnReplayed, decided: Deciding, switched: bool = False
+) -> list[Decision]:
     """The decisions with changes of the production controller, which decides every ``period`` seconds."""
-    books = Books(cluster, trial.promise, trial.window, trial.zone, trial.control.horizon_seconds)
     chance = np.random.default_rng(trial.faults.seed)
-    control = replace(trial.control, account=cluster.regional or trial.control.account)
-    own = {SWITCH.name: 0} if switched else {row.account: row.raw_shares for row in cluster.associations()}
-    state: ControlState | None = None
     writes: list[Decision] = []
     while cluster.now < cluster.until:
         cluster.advance(min(cluster.now + trial.period, cluster.until))
@@ -130,13 +148,10 @@ def _steered(trial: Trial, cluster: ModelCluster, progress: OnReplayed, switched
         # The daemon does not run, or slurmctld does not answer: a failed read changes nothing.
         if any(since <= passed < until for since, until in (*trial.faults.asleep, *trial.faults.stopped)):
             continue
-        day = [decision for decision in writes[-100:] if decision.at > cluster.now - DAY]
-        count = sum(len(decision.changes) for decision in day)
-        last = state and replace(state, writes_last_day=count, baseline=own)
-        decision = _decision(control, books, last, switched)
-        state = decision.state
-        if decision.changes:
-            writes.append(decision)
+        day = takewhile(lambda decision: decision.at > cluster.now - DAY, reversed(writes))
+        count = Counter(decision.promise for decision in day for _ in decision.changes)
+        for decision in decided(count):
+            writes += [decision] if decision.changes else []
             for change in decision.changes:
                 if chance.random() < trial.faults.lost_writes:
                     continue
@@ -148,13 +163,62 @@ def _steered(trial: Trial, cluster: ModelCluster, progress: OnReplayed, switched
     return writes
 
 
-def _decision(control: Policy, books: Books, last: ControlState | None, switched: bool) -> Decision:
-    """That of the shares, or of the switch."""
-    observed, now = books.observed(), books.cluster.now
-    if not switched:
-        return decide(control, observed, last, now)
-    present = SwitchNow(int(books.cluster.favoured), 1)
-    return decide_switch(control, SWITCH, replace(observed, switch=present), last, now)
+def _one_promise(trial: Trial, cluster: ModelCluster, switched: bool) -> Deciding:
+    """The law of the shares, or of the switch, about the region."""
+    books = Books(cluster, trial.promise, trial.window, trial.zone, trial.control.horizon_seconds)
+    control = replace(trial.control, account=cluster.regional or trial.control.account)
+    own = {SWITCH.name: 0} if switched else {row.account: row.raw_shares for row in cluster.associations()}
+    state: ControlState | None = None
+
+    def decided(writes: Mapping[str, int]) -> tuple[Decision]:
+        nonlocal state
+        last = state and replace(state, writes_last_day=writes[FIRST], baseline=own)
+        observed, now = books.observed(), cluster.now
+        if switched:
+            present = replace(observed, switch=SwitchNow(int(cluster.favoured), 1))
+            decision = decide_switch(control, SWITCH, present, last, now)
+        else:
+            decision = decide(control, observed, last, now)
+        state = decision.state
+        return (decision,)
+
+    return decided
+
+
+def _several(trial: Trial, cluster: ModelCluster, commitments: Commitments) -> Deciding:
+    """The law about all promises together: those with a row are steered, floors without one are guards."""
+    books = {
+        promise.name: Books(
+            cluster, promise, trial.window, trial.zone, trial.control.horizon_seconds, trial.sight(promise)
+        )
+        for promise in commitments.promises
+    }
+    steered = [promise for promise in commitments.steerable if promise.name in cluster.accounts]
+    guards = [
+        promise for promise in commitments.promises if promise not in steered and promise.bound is Bound.FLOOR
+    ]
+    policies = [
+        replace(trial.control, account=promise.name, target_share=promise.target_share, margin=promise.margin)
+        for promise in steered
+    ]
+    own = {row.account: row.raw_shares for row in cluster.associations()}
+    states: list[ControlState | None] = [None] * len(steered)
+
+    def decided(writes: Mapping[str, int]) -> tuple[Decision, ...]:
+        rows = [
+            Steering(
+                policy,
+                books[promise.name].observed(),
+                state and replace(state, writes_last_day=writes[promise.name], baseline=own),
+            )
+            for promise, policy, state in zip(steered, policies, states, strict=True)
+        ]
+        guarded = [Guard(books[promise.name].measurement(), promise.margin) for promise in guards]
+        decisions = decide_all(rows, guarded, cluster.now)
+        states[:] = [decision.state for decision in decisions]
+        return decisions
+
+    return decided
 
 
 def promise_of(target: float, margin: float, resource: str) -> Promise:

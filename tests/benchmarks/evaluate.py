@@ -2,6 +2,9 @@
 
 Synthetic scenarios always; real logs from the folder LOGS where it has them (curie_2012, philly_2017: CSV,
 with a table of regional accounts beside each). A draw of a log moves each submission by up to an hour.
+The first draw of everything comes first, and has every policy; later draws have the law, static shares, the
+partition and the oracle. A decision is made every hour, half as often as ``saf simulate`` makes one: the law
+takes most of the time, and it decides the same every six hours (see ABLATIONS).
 Results are written to OUT as JSON as they come, and what OUT has is not done again;
 ``tests.benchmarks.evaluation_page`` makes pages of them.
 """
@@ -28,9 +31,10 @@ from slurm_ai_factory.simulation.workload import User, Workload
 TARGET, MARGIN = 0.25, 0.01
 ZONE = ZoneInfo("Europe/Amsterdam")
 ROLLING, QUARTER = "rolling:30d", "quarter"
-OTHERS = (
-    "static:0.25", "static:0.33", "partition:0.25", "reset:quarter", "oracle", "guarantee:0.25",
-    "karma:0.25,0.5", "dmmf:0.25", "kai:0.25,1", "fstarget:0.25", "onesided:0.25,30d",
+MAIN = ("static:0.25", "partition:0.25", "oracle")
+PEERS = (
+    "static:0.33", "reset:quarter", "guarantee:0.25", "karma:0.25,0.5", "dmmf:0.25", "kai:0.25,1",
+    "fstarget:0.25", "onesided:0.25,30d",
 )  # fmt: skip
 
 
@@ -49,14 +53,18 @@ class Log:
 LOGS = (
     Log(
         name="philly_2017", resource="gres/gpu", capacity=640,
-        seeds=(("regional_bursty", 10), ("regional_broad", 10), ("regional_anchor", 10)),
+        seeds=(("regional_bursty", 2), ("regional_broad", 2), ("regional_anchor", 2)),
     ),
     Log(
         name="curie_2012", resource="cpu", capacity=80_000, since=1_334_448_000, until=1_349_049_600,
-        seeds=(("regional_bursty", 10), ("regional_broad", 1), ("regional_anchor", 1)),
+        seeds=(("regional_bursty", 2), ("regional_broad", 1)),
     ),
 )  # fmt: skip
-SCENARIO_SEEDS = 10
+SCENARIO_SEEDS = 5
+PERIOD = 3600
+"""Seconds between two decisions."""
+ALIKE = ("long", "tiny")
+"""Scenarios of which two draws do: no policy leaves anything to blame there, in any draw."""
 
 ABLATIONS: dict[str, dict[str, object]] = {
     "floor": {},
@@ -90,20 +98,26 @@ KEY = ("kind", "case", "label", "seed")
 """What a task is told by."""
 
 
-def tasks(folder: str) -> Iterator[Task]:
-    """Everything, the long ones first."""
-    for log in LOGS[::-1]:
-        if folder and (Path(folder) / f"{log.name}.csv.gz").exists():
-            for label, draws in log.seeds:
-                for seed in range(draws):
-                    yield Task(kind="log", case=log.name, seed=seed, label=label, folder=folder)
-    for name in scenarios.SCENARIOS:
-        for seed in range(SCENARIO_SEEDS):
-            yield Task(kind="scenario", case=name, seed=seed)
-    for kind in ("ablation", "fault", "half-life"):
-        for name in ("saturated", "holiday", "burst"):
-            for seed in range(3):
-                yield Task(kind=kind, case=name, seed=seed)
+def tasks(folder: str) -> list[Task]:
+    """Everything, the first draws first and of these the long ones."""
+    logs = [
+        Task(kind="log", case=log.name, seed=seed, label=label, folder=folder)
+        for log in LOGS[::-1]
+        if folder and (Path(folder) / f"{log.name}.csv.gz").exists()
+        for label, draws in log.seeds
+        for seed in range(draws)
+    ]
+    synthetic = [
+        Task(kind="scenario", case=name, seed=seed)
+        for name in scenarios.SCENARIOS
+        for seed in range(2 if name in ALIKE else SCENARIO_SEEDS)
+    ]
+    parts = [
+        Task(kind=kind, case=name, seed=0)
+        for kind in ("ablation", "fault", "half-life")
+        for name in ("saturated", "holiday", "burst")
+    ]
+    return sorted([*logs, *synthetic, *parts], key=lambda task: task.seed)
 
 
 def run(task: Task) -> list[dict[str, object]]:
@@ -125,12 +139,13 @@ def _plain(trial: Trial, result: PolicyResult) -> dict[str, object]:
 
 def _log(task: Task) -> Iterator[tuple[Trial, PolicyResult]]:
     log = next(one for one in LOGS if one.name == task.case)
-    work, users = _read(task, log)
-    rolling = _trial(work, users, log.resource, log.capacity, ROLLING)
-    yield from _compared((rolling, replace(rolling, window=QUARTER)))
+    work, users = read_log(task, log)
+    trial = trial_of_work(work, users, log.resource, log.capacity, ROLLING)
+    first = task.seed == 0 and task.label == log.seeds[0][0]
+    yield from _compared(trial, (*MAIN, *PEERS) if first else MAIN)
 
 
-def _read(task: Task, log: Log) -> tuple[Workload, frozenset[User]]:
+def read_log(task: Task, log: Log) -> tuple[Workload, frozenset[User]]:
     file = Path(task.folder) / f"{log.name}.csv.gz"
     with gzip.open(file, "rt", encoding="utf-8") as lines:
         whole = workload.gathered(log.name, formats.read_jobs(lines))
@@ -141,26 +156,23 @@ def _read(task: Task, log: Log) -> tuple[Workload, frozenset[User]]:
 
 
 def _scenario(task: Task) -> Iterator[tuple[Trial, PolicyResult]]:
-    yield from _compared((_drawn(task),))
+    yield from _compared(drawn_trial(task), MAIN if task.seed else (*MAIN, *PEERS))
 
 
-def _compared(trials: tuple[Trial, ...]) -> Iterator[tuple[Trial, PolicyResult]]:
-    """Every policy; those that look at no window are replayed once for all windows."""
-    for name in OTHERS:
-        lived = replay(trials[0], policies.named(name, TARGET))
-        yield from ((trial, evaluate(trial, lived)) for trial in trials)
-    for trial in trials:
-        yield trial, evaluate(trial, replay(trial, policies.named("floor", TARGET)))
+def _compared(trial: Trial, others: tuple[str, ...]) -> Iterator[tuple[Trial, PolicyResult]]:
+    """The law and other policies."""
+    for name in ("floor", *others):
+        yield trial, evaluate(trial, replay(trial, policies.named(name, TARGET)))
 
 
-def _drawn(task: Task, half_life: int = 7 * DAY) -> Trial:
+def drawn_trial(task: Task, half_life: int = 7 * DAY) -> Trial:
     work, shape = scenarios.scenario(task.case, task.seed)
     window = QUARTER if task.case in ("late", "early") else ROLLING
-    return _trial(work, work.users_of(scenarios.REGIONAL), "cpu", shape.cores, window, half_life)
+    return trial_of_work(work, work.users_of(scenarios.REGIONAL), "cpu", shape.cores, window, half_life)
 
 
 def _ablation(task: Task) -> Iterator[tuple[Trial, PolicyResult]]:
-    trial = _drawn(task)
+    trial = drawn_trial(task)
     for name, changed in ABLATIONS.items():
         control = replace(trial.control, **changed)  # type: ignore[arg-type]
         changed_trial = replace(trial, control=control, period=control.period_seconds)
@@ -168,7 +180,7 @@ def _ablation(task: Task) -> Iterator[tuple[Trial, PolicyResult]]:
 
 
 def _fault(task: Task) -> Iterator[tuple[Trial, PolicyResult]]:
-    trial = _drawn(task)
+    trial = drawn_trial(task)
     for name, faults in FAULTS.items():
         faulty = replace(trial, faults=faults)
         yield faulty, _renamed(faulty, name)
@@ -176,7 +188,7 @@ def _fault(task: Task) -> Iterator[tuple[Trial, PolicyResult]]:
 
 def _half_life(task: Task) -> Iterator[tuple[Trial, PolicyResult]]:
     for days in (1, 7, 14, 30):
-        trial = _drawn(task, days * DAY)
+        trial = drawn_trial(task, days * DAY)
         yield trial, _renamed(trial, f"floor, half-life {days} d")
         static = replay(trial, policies.named("static:0.25", TARGET))
         yield trial, evaluate(trial, replace(static, policy=f"static:0.25, half-life {days} d"))
@@ -187,16 +199,16 @@ def _renamed(trial: Trial, name: str) -> PolicyResult:
     return evaluate(trial, replace(lived, policy=name))
 
 
-def _trial(
+def trial_of_work(
     work: Workload, users: frozenset[User], resource: str, capacity: int, window: str,
     half_life: int = 7 * DAY,
 ) -> Trial:  # fmt: skip
     work = work.only((work.amount(resource) > 0) & (work.amount(resource) <= capacity))
-    control = Policy(account=REGION, target_share=TARGET, half_life_seconds=half_life, period_seconds=1800)
+    control = Policy(account=REGION, target_share=TARGET, half_life_seconds=half_life, period_seconds=PERIOD)
     return Trial(
         workload=work, regional=users, layout=one_pool(work, resource, capacity),
         settings=ModelSettings(half_life=half_life), promise=promise_of(TARGET, MARGIN, resource),
-        window=window, zone=ZONE, control=control, period=1800,
+        window=window, zone=ZONE, control=control, period=PERIOD,
     )  # fmt: skip
 
 

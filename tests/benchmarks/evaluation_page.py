@@ -1,4 +1,4 @@
-"""python -m tests.benchmarks.evaluation_page IN: tables and plots of docs/evaluation."""
+"""python -m tests.benchmarks.evaluation_page IN: docs/evaluation, and the README's part of it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from tests.benchmarks import funder
+
 Row = dict[str, Any]
-FOLDER = Path(__file__).parents[2] / "docs" / "evaluation"
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "docs" / "evaluation"
 NOTE = "<!-- Made by `make evaluate`; do not edit. -->"
 TARGET = 0.25
 COLOURS = {"floor": "#0072b2", "static:0.25": "#d55e00", "oracle": "#009e73", "partition:0.25": "#cc79a7"}
@@ -104,15 +107,6 @@ def _get(row: Row, *names: str) -> float:
     return float(value)
 
 
-def blame(rows: Iterable[Row], policy: str, kind: str, case: str = "") -> float:
-    """Attributable shortfall of a policy, summed over cases, windows and draws; days of the machine."""
-    return sum(
-        float(row["attributable_shortfall_charge"])
-        for row in rows
-        if row["policy"] == policy and row["kind"] == kind and case in ("", row["case"])
-    )
-
-
 def draw(rows: Sequence[Row], kind: str, case: str, label: str, file: Path) -> None:
     """The share of each window in the first draw, under some policies."""
     figure = Figure(figsize=(9, 3.4), layout="constrained")
@@ -136,17 +130,17 @@ def draw(rows: Sequence[Row], kind: str, case: str, label: str, file: Path) -> N
 
 
 def main() -> int:
-    """Write the page and the plots; print what the criteria ask for."""
+    """Write the pages and the plots; print what was required."""
     rows: list[Row] = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     FOLDER.mkdir(exist_ok=True)
     (FOLDER / "tables.md").write_text(page(rows), encoding="utf-8")
+    made = funder.blocks(rows)
+    for file in (FOLDER / "index.md", ROOT / "README.md"):
+        file.write_text(funder.filled(file.read_text(encoding="utf-8"), made), encoding="utf-8")
     for kind, case, label in PLOTS:
         if any((row["kind"], row["case"], row["label"]) == (kind, case, label) for row in rows):
             draw(rows, kind, case, label, FOLDER / f"{case}.svg")
-    for kind in ("log", "scenario"):
-        for case in sorted({row["case"] for row in rows if row["kind"] == kind}):
-            floor, oracle = (blame(rows, policy, kind, case) for policy in ("floor", "oracle"))
-            print(f"{case}: to blame {floor:.2f} d, oracle {oracle:.2f} d")
+    print(made["required"])
     return 0
 
 

@@ -56,13 +56,13 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def _saf(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run_saf(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     env = {key: value for key, value in os.environ.items() if not key.startswith("SAF_")}
     return loaded.run(("simulate", *arguments), cwd=folder, env=env, timeout=300)
 
 
-def _json(folder: Path, *arguments: str) -> Any:
-    done = _saf(folder, *arguments, "--json")
+def answered(folder: Path, *arguments: str) -> Any:
+    done = run_saf(folder, *arguments, "--json")
     assert done.returncode == 0, done.stderr
     return schemas.content(("simulate",), json.loads(done.stdout))
 
@@ -78,14 +78,14 @@ def _json(folder: Path, *arguments: str) -> Any:
 def test_a_log_of_any_format_is_replayed(
     folder: Path, log: str, sides: str, more: list[str], jobs: int, share: float
 ) -> None:
-    found = _json(folder, "--workload", log, "--regional", sides, "--policy", "oracle", *more)
+    found = answered(folder, "--workload", log, "--regional", sides, "--policy", "oracle", *more)
     assert found["workload"]["jobs"] == jobs
     assert found["workload"]["regional_demand_share"] == pytest.approx(share)
     assert [policy["policy"] for policy in found["policies"]] == ["oracle"]
 
 
 def test_the_keys_are_those_of_the_contract(folder: Path) -> None:
-    found = _json(folder, "--workload", "log.csv", "--regional", "sides.csv", "--capacity", "8")
+    found = answered(folder, "--workload", "log.csv", "--regional", "sides.csv", "--capacity", "8")
     assert set(found) >= {"workload", "policies", "wall_seconds"}
     assert set(found["workload"]) == {"jobs", "span_days", "offered_load", "regional_demand_share"}
     assert [policy["policy"] for policy in found["policies"]] == ["floor", "static:0.25"]
@@ -100,32 +100,32 @@ def test_the_keys_are_those_of_the_contract(folder: Path) -> None:
 
 def test_the_same_seed_gives_the_same_answer_and_another_one_another(folder: Path) -> None:
     run = ("--workload", "scenario:huge", "--policy", "static:0.25", "--seed")
-    first, again, other = (_json(folder, *run, seed) for seed in ("1", "1", "2"))
+    first, again, other = (answered(folder, *run, seed) for seed in ("1", "1", "2"))
     assert first["policies"] == again["policies"] != other["policies"]
 
 
 def test_csv_has_the_figures_of_json(folder: Path) -> None:
     run = ("--workload", "log.csv", "--regional", "sides.csv", "--capacity", "8")
-    (first, *_) = _json(folder, *run)["policies"]
-    (row, *_) = csv.DictReader(_saf(folder, *run, "--csv").stdout.splitlines())
+    (first, *_) = answered(folder, *run)["policies"]
+    (row, *_) = csv.DictReader(run_saf(folder, *run, "--csv").stdout.splitlines())
     assert (row["policy"], float(row["delivered_share"])) == ("floor", first["delivered_share"])
     assert float(row["wait_mean_seconds_regional"]) == first["wait_mean_seconds"]["regional"]
 
 
 def test_each_side_is_compared_with_a_machine_of_its_own_that_is_replayed_once(folder: Path) -> None:
     run = ("--workload", "scenario:huge", "--policy", "static:0.25", "--policy", "partition:0.250")
-    shared, alone = _json(folder, *run)["policies"]
+    shared, alone = answered(folder, *run)["policies"]
     waits = [row["wait_mean_seconds"]["regional"] for row in (shared, alone)]
     assert shared["wait_of_own_machine"]["regional"] == pytest.approx(waits[0] / waits[1])
     assert alone["wait_of_own_machine"] == alone["slowdown_of_own_machine"] == {
         "regional": 1, "non_regional": 1,
     }  # fmt: skip
-    said = _saf(folder, *run).stdout
+    said = run_saf(folder, *run).stdout
     assert f"static:0.25: the region waits {waits[0] / waits[1]:.2f} of what it would on a machine of" in said
 
 
 def test_padding_adds_a_row_for_each_policy(folder: Path) -> None:
-    found = _json(folder, "--workload", "scenario:huge", "--policy", "oracle", "--padding", "2")
+    found = answered(folder, "--workload", "scenario:huge", "--policy", "oracle", "--padding", "2")
     assert [row["policy"] for row in found["policies"]] == ["oracle", "oracle, padding 2"]
     assert found["policies"][0]["wait_mean_seconds"] != found["policies"][1]["wait_mean_seconds"]
 
@@ -141,18 +141,18 @@ def test_a_weighted_sum_is_a_resource_and_a_partial_quarter_is_not_judged(folder
         "--capacity",
         "4",
     )
-    found = _json(folder, *run, "--window", "quarter")
+    found = answered(folder, *run, "--window", "quarter")
     assert (found["resource"], found["partial_windows"]) == ("0.25*cpu+1*gres/gpu", 1)
     assert found["policies"][0]["min_window_share"] is None
     assert (
         "1 partial window at the ends of the workload left out; there is no"
-        in _saf(folder, *run, "--window", "quarter").stdout
+        in run_saf(folder, *run, "--window", "quarter").stdout
     )
 
 
 def test_the_table_and_the_picture(folder: Path) -> None:
     run = ("--workload", "log.csv", "--regional", "sides.csv", "--capacity", "8", "--policy", "floor")
-    done = _saf(folder, *run, "--plot", "shares.svg")
+    done = run_saf(folder, *run, "--plot", "shares.svg")
     assert done.returncode == 0, done.stderr
     assert "3 jobs in 1 days on 8 cpu" in done.stdout
     assert done.stdout.splitlines()[3].split()[0] == "floor"
@@ -196,7 +196,7 @@ def test_the_table_and_the_picture(folder: Path) -> None:
 def test_what_is_wrong_is_told_in_one_sentence(
     folder: Path, arguments: list[str], code: int, says: str
 ) -> None:
-    done = _saf(folder, *arguments)
+    done = run_saf(folder, *arguments)
     assert done.returncode == code, done.stderr
     assert says in done.stderr
     assert "Traceback" not in done.stderr
@@ -204,7 +204,7 @@ def test_what_is_wrong_is_told_in_one_sentence(
 
 def test_a_line_that_is_wrong_is_told_with_its_number(folder: Path) -> None:
     (folder / "bad.csv").write_text(LOG + "umcg,jan,tomorrow,1,1,1\n")
-    done = _saf(folder, "--workload", "bad.csv", "--regional", "sides.csv", "--capacity", "8")
+    done = run_saf(folder, "--workload", "bad.csv", "--regional", "sides.csv", "--capacity", "8")
     assert (done.returncode, "bad.csv: line 6:" in done.stderr) == (1, True), done.stderr
 
 
@@ -227,7 +227,7 @@ def _dump(jobs: Iterable[int], alloc_tres: str, odd: str = "", *, steps: bool = 
 def _of_dump(folder: Path, dump: str, resource: str) -> tuple[Any, str]:
     (folder / "dump.txt").write_text(dump)
     run = ("--workload", "dump.txt", "--regional", "sides.csv", "--capacity", "16", "--resource", resource)
-    done = _saf(folder, *run, "--policy", "static:0.25", "--json")
+    done = run_saf(folder, *run, "--policy", "static:0.25", "--json")
     assert done.returncode == 0, done.stderr
     return schemas.content(("simulate",), json.loads(done.stdout)), done.stderr
 
@@ -268,7 +268,7 @@ def test_nothing_is_left_out_silently(
 
 def test_why_a_log_has_no_job_is_told(folder: Path) -> None:
     (folder / "dump.txt").write_text(_dump(range(40), ""))
-    done = _saf(folder, "--workload", "dump.txt", "--regional", "sides.csv", "--capacity", "8")
+    done = run_saf(folder, "--workload", "dump.txt", "--regional", "sides.csv", "--capacity", "8")
     assert done.returncode == 2
     assert "left out 40 records, charge unknown: ran, but has no count" in done.stderr
 

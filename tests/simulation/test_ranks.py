@@ -14,7 +14,7 @@ from tests.core.generated import used_trees
 
 EMPTY = gathered("empty", [])
 NOWHERE = one_pool(EMPTY, "cpu", 1)
-NO_JOBS = build.jobs_of(EMPTY, frozenset(), NOWHERE, ModelSettings(), {}, 0)
+NO_JOBS = build.jobs_of(EMPTY, build.two_sides((), frozenset()), NOWHERE, ModelSettings(), {}, 0)
 
 
 def state(root: FairTreeNode, usage: dict[str, float]) -> tuple[TreeArrays, State, dict[str, int]]:

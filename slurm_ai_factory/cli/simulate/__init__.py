@@ -6,10 +6,10 @@ Tested in tests/cli/test_simulate.py.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -20,10 +20,10 @@ from slurm_ai_factory.cli.simulate import compiled
 from slurm_ai_factory.errors import SafError
 
 if TYPE_CHECKING:
-    from slurm_ai_factory.simulation.evaluation import PolicyResult
     from slurm_ai_factory.simulation.policies import Named
-    from slurm_ai_factory.simulation.replay import Trial
+    from slurm_ai_factory.simulation.replay import Replayed, Trial
 
+Result = TypeVar("Result")
 FORMATS = (".png", ".svg", ".pdf")
 
 
@@ -47,6 +47,10 @@ FORMATS = (".png", ".svg", ".pdf")
     show_default=True,
     help="The column of --regional that is true or false.",
 )
+@click.option("--promise", "promises", metavar="NAME=BOUND:SHARE[:OF]", multiple=True,
+              help="One of several promises: region=floor:0.25, industry=cap:0.2; repeatable.")  # fmt: skip
+@click.option("--accounts", metavar="FILE",
+              help="CSV with columns account,promise, for --promise; accounts may repeat.")  # fmt: skip
 @click.option(
     "--capacity", type=click.IntRange(1, 2**32), metavar="N", help="Size of the machine, in the resource."
 )
@@ -105,19 +109,26 @@ FORMATS = (".png", ".svg", ".pdf")
               help="Options of sbatch for them, such as '--partition=short --time=1:00:00'.")  # fmt: skip
 def simulate_command(
     sources: tuple[str, ...], names: tuple[str, ...], padding: float | None, plot: Path | None,
-    draws: int | None, seed: int, **options: Any,
+    draws: int | None, seed: int, promises: tuple[str, ...], accounts: str | None, **options: Any,
 ) -> None:  # fmt: skip
     """Replay a workload on a model cluster under several policies and compare them.
 
-    The policy `floor` is the control law itself. Reads nothing from Slurm and writes nothing to it, except
-    that --slurm submits jobs.
+    The policy `floor` is the control law itself. With --promise, several promises share the machine; then
+    --accounts takes the place of --regional, and the policies are `floor` and `static`, the promised shares.
+    Reads nothing from Slurm and writes nothing to it, except that --slurm submits jobs.
     """
     places = {name: options.pop(name) for name in ("workers", "scheduler", "slurm", "slurm_options")}
     _check(len(sources), bool(draws), places, bool(seed or plot))
     _check_plot(plot)
+    _check_promises(promises, accounts, {
+        "--regional": options["regional"], "--target": options["target"], "--draws": draws,
+        "--padding": padding, "--plot": plot,
+    })  # fmt: skip
     with _extra():
         from slurm_ai_factory.cli.simulate.trial import trial_of
         from slurm_ai_factory.simulation import policies
+    if promises:
+        return _judge_promises(sources[0], promises, names, accounts=accounts, seed=seed, **options)
     trials = {source: trial_of(source, seed=seed, **options) for source in sources}
     trial = trials[sources[0]]
     with usage_errors():
@@ -146,6 +157,14 @@ def _check(workloads: int, sweeps: bool, places: Mapping[str, object], single: b
         raise click.UsageError("--draws goes with neither --seed nor --plot")
 
 
+def _check_promises(promises: Sequence[str], accounts: str | None, others: Mapping[str, object]) -> None:
+    """Raise UsageError where --promise and --accounts do not go together, or with ``others`` given."""
+    if bool(promises) != bool(accounts):
+        raise click.UsageError("--promise and --accounts need each other")
+    if promises and (wrong := next((name for name, value in others.items() if value), None)):
+        raise click.UsageError(f"--promise does not go with {wrong}")
+
+
 def _check_plot(plot: Path | None) -> None:
     if plot and plot.suffix not in FORMATS:
         raise click.UsageError(f"--plot: {plot} ends in none of {', '.join(FORMATS)}")
@@ -167,11 +186,12 @@ def _compare(trial: Trial, asked: Sequence[Named], plot: Path | None) -> None:
     """Replay and show one trial."""
     from slurm_ai_factory.cli.simulate import shown
     from slurm_ai_factory.cli.simulate.trial import file_errors
+    from slurm_ai_factory.simulation.evaluation import evaluate
     from slurm_ai_factory.simulation.policies import own_machines
 
     began, target = time.monotonic(), trial.promise.target_share
     own = own_machines(target)
-    replayed = _replayed(trial, dict.fromkeys((*asked, own)))
+    replayed = _replayed(trial, dict.fromkeys((*asked, own)), evaluate)
     results = {policy: result for policy, (result, _) in replayed.items()}
     rows = [shown.row(results[policy], results[own]) for policy in asked]
     seconds = {policy.name: seconds for policy, (_, seconds) in replayed.items()}
@@ -183,9 +203,26 @@ def _compare(trial: Trial, asked: Sequence[Named], plot: Path | None) -> None:
             plot_windows(target, trial.window, [results[policy] for policy in asked], plot)
 
 
-def _replayed(trial: Trial, wanted: Collection[Named]) -> dict[Named, tuple[PolicyResult, float]]:
+def _judge_promises(source: str, given: Sequence[str], names: Sequence[str], **options: Any) -> None:
+    """Replay and show one trial of several promises."""
+    from slurm_ai_factory.cli.simulate import several
+    from slurm_ai_factory.simulation.verdicts import outcomes, utilisation
+
+    began = time.monotonic()
+    trial = several.several_trial(source, given, **options)
+    asked = several.asked_policies(names, trial.promise.target_share)
+    replayed = _replayed(trial, asked, lambda trial, lived: (utilisation(lived), outcomes(trial, lived)))
+    judged = [several.Judged(policy.name, *result) for policy, (result, _) in replayed.items()]
+    seconds = {policy.name: seconds for policy, (_, seconds) in replayed.items()}
+    several.show_promises(
+        trial, judged, {"replay_seconds": seconds, "wall_seconds": time.monotonic() - began}
+    )
+
+
+def _replayed(
+    trial: Trial, wanted: Collection[Named], judge: Callable[[Trial, Replayed], Result]
+) -> dict[Named, tuple[Result, float]]:
     """The result of each policy and the seconds it took; on a terminal with a progress bar over all."""
-    from slurm_ai_factory.simulation.evaluation import evaluate
     from slurm_ai_factory.simulation.replay import replay
 
     began = int(trial.workload.submit[0])
@@ -195,10 +232,10 @@ def _replayed(trial: Trial, wanted: Collection[Named]) -> dict[Named, tuple[Poli
         def progress(at: int) -> None:
             bar.update(max(0, len(results) * span + at - began - bar.pos))
 
-        results: dict[Named, tuple[PolicyResult, float]] = {}
+        results: dict[Named, tuple[Result, float]] = {}
         for policy in wanted:
             before = time.monotonic()
-            result = evaluate(trial, replay(trial, policy, progress))
+            result = judge(trial, replay(trial, policy, progress))
             results[policy] = result, time.monotonic() - before
             bar.update(len(results) * span - bar.pos)
     return results

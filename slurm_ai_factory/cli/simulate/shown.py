@@ -70,11 +70,8 @@ def _comparison_value(trial: Trial, rows: Sequence[Value], took: Value) -> Value
     """The answer as JSON has it, with the seconds it took."""
     promise = trial.promise
     return {
-        "workload": _facts(trial),
-        "left_out": [
-            {"cause": group.cause, "jobs": group.records, "charge": group.of(promise.resource.name)}
-            for group in trial.workload.left_out
-        ],
+        "workload": workload_facts(trial),
+        "left_out": left_out_value(trial),
         "resource": promise.resource.name,
         "capacity": trial.layout.total,
         "target_share": promise.target_share,
@@ -83,6 +80,14 @@ def _comparison_value(trial: Trial, rows: Sequence[Value], took: Value) -> Value
         "policies": rows,
         **took,
     }
+
+
+def left_out_value(trial: Trial) -> list[Value]:
+    """What the workload has that is not replayed."""
+    return [
+        {"cause": group.cause, "jobs": group.records, "charge": group.of(trial.promise.resource.name)}
+        for group in trial.workload.left_out
+    ]
 
 
 def row(result: PolicyResult, alone: PolicyResult) -> Value:
@@ -114,7 +119,7 @@ def _sides(result: PolicyResult, name: str) -> dict[str, float]:
     return {side: getattr(getattr(result, side), name) for side in SIDES}
 
 
-def _facts(trial: Trial) -> dict[str, float | int]:
+def workload_facts(trial: Trial) -> dict[str, float | int]:
     """The workload: its size, span in days, load and regional part (ratios)."""
     work = trial.workload
     charge = trial.layout.weight * work.runtime
@@ -131,11 +136,11 @@ def show_comparison(trial: Trial, rows: Sequence[Value], took: Value) -> None:
     """Print an answer as the options ask for it."""
     if chosen.json:
         return output.emit(_comparison_value(trial, rows, took))
-    flat = [_flat(row) for row in rows]
+    flat = [flat_value(row) for row in rows]
     if chosen.csv:
         return output.table(list(flat[0]), [list(row.values()) for row in flat])
     if not chosen.quiet:
-        facts = _facts(trial)
+        facts = workload_facts(trial)
         click.echo(
             f"{facts['jobs']} jobs in {facts['span_days']:.0f} days on {trial.layout.total:.0f} "
             f"{trial.promise.resource}, which they would fill to {100 * facts['offered_load']:.0f} %; "
@@ -172,7 +177,7 @@ def show_sweep(trials: Mapping[str, Trial], draws: Draws, seconds: float) -> Non
         return output.emit(_sweep_value(trials, draws, seconds))
     if chosen.csv:
         flat = [
-            {"workload": source, "seed": seed, **_flat(row)}
+            {"workload": source, "seed": seed, **flat_value(row)}
             for (source, seed), rows in draws.items()
             for row in rows
         ]
@@ -229,7 +234,7 @@ def _averages(source: str, draws: Draws) -> dict[str, dict[str, Spread]]:
     by_policy: dict[str, list[dict[str, Any]]] = {}
     for (workload, _), rows in draws.items():
         for row in rows if workload == source else ():
-            by_policy.setdefault(str(row["policy"]), []).append(_flat(row))
+            by_policy.setdefault(str(row["policy"]), []).append(flat_value(row))
     return {
         policy: {name: _spread([row[name] for row in rows]) for name in rows[0] if name != "policy"}
         for policy, rows in by_policy.items()
@@ -261,7 +266,7 @@ def _cells(row: Mapping[str, Any], columns: Sequence[Column]) -> list[object]:
     return [row["policy"], *(None if row[key] is None else write(row[key]) for _, key, write in columns)]
 
 
-def _flat(value: Value) -> dict[str, Any]:
+def flat_value(value: Value) -> dict[str, Any]:
     """A value as one row: the keys of an inner dict are joined to its own."""
     row: dict[str, Any] = {}
     for name, cell in value.items():

@@ -42,10 +42,14 @@ SCENARIO = "scenario:"
 
 
 def trial_of(
-    source: str, regional: str | None, regional_column: str, capacity: int | None, resource: str,
-    target: float | None, window: str | None, half_life: str, period: str, backfill: str, seed: int = 0,
+    source: str, regional: str | frozenset[str] | None, regional_column: str, capacity: int | None,
+    resource: str, target: float | None, window: str | None, half_life: str, period: str, backfill: str,
+    seed: int = 0,
 ) -> Trial:  # fmt: skip
-    """The trial that the options of `saf simulate` describe. Raises UsageError, SafError."""
+    """The trial that the options of `saf simulate` describe. Raises UsageError, SafError.
+
+    ``regional`` is a file, or the accounts themselves.
+    """
     config = _optional_config()
     with usage_errors("--resource"):
         component_weights(resource)
@@ -56,7 +60,7 @@ def trial_of(
     capacity = capacity or size
     if capacity is None:
         raise click.UsageError("--capacity is needed: the size of the machine, in the resource")
-    if not users and regional:
+    if not users and isinstance(regional, str):
         raise click.UsageError(f"no account that {regional} calls regional has a job in {source}")
     workload = _fitting(source, workload, resource, capacity)
     with usage_errors("--half-life"):
@@ -134,7 +138,7 @@ def _optional_config() -> Config | None:
 
 
 def _workload(
-    source: str, regional: str | None, column: str, resource: str
+    source: str, regional: str | frozenset[str] | None, column: str, resource: str
 ) -> tuple[Workload, frozenset[User], int | None]:
     """The jobs, the regional users, and the size of the machine if the source knows it."""
     if name := scenario_of(source):
@@ -145,14 +149,16 @@ def _workload(
     if source.startswith("ledger:"):
         workload = _history(source)
     else:
-        with _lines(Path(source)) as lines:
+        with log_lines(Path(source)) as lines:
             workload = gathered(Path(source).name, formats.read_jobs(lines))
     _report(workload.left_out, resource)
     if not len(workload):
         raise click.UsageError(f"no job in {source} has run")
     if regional is None:
         return workload, _by_rules(workload), None
-    with _lines(Path(regional)) as lines:
+    if isinstance(regional, frozenset):
+        return workload, workload.users_of(regional), None
+    with log_lines(Path(regional)) as lines:
         return workload, workload.users_of(formats.regional_accounts(lines, column)), None
 
 
@@ -170,7 +176,7 @@ def file_errors(file: str) -> Iterator[None]:
 
 
 @contextmanager
-def _lines(file: Path) -> Iterator[Iterator[str]]:
+def log_lines(file: Path) -> Iterator[Iterator[str]]:
     """The lines of a text file, compressed or not; invalid UTF-8 is kept for the reader to refuse."""
     with file_errors(str(file)), file.open("rb") as raw:
         packed = file.suffix == ".gz" or raw.peek(2).startswith(b"\x1f\x8b")

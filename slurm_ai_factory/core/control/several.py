@@ -16,7 +16,7 @@ from typing import NamedTuple
 from slurm_ai_factory.core.control.controller import Policy, closing_shares, decide
 from slurm_ai_factory.core.control.level import Refusal, SteeredLevel, find_level
 from slurm_ai_factory.core.control.reasons import REASONS
-from slurm_ai_factory.core.measure.share import expected_rate, recent_share
+from slurm_ai_factory.core.measure.share import decayed_share, expected_rate, recent_share
 from slurm_ai_factory.core.records import Bound, ControlState, Decision, Instant, Measurement, Observed
 
 MOST = 0.95
@@ -88,6 +88,17 @@ def left_by_cap(policy: Policy, measurement: Measurement) -> float:
     return min(1.0, max(policy.share_min, share))
 
 
+def got_elsewhere(steering: Steering, level: SteeredLevel) -> float:
+    """The part of decayed usage that counts for a promise and is none of its steered accounts'.
+
+    Promises cross: an account of two is steered for one of them, and counts for both.
+    """
+    observed = steering.observed
+    whole = replace(observed.measurement, hours=(*observed.earlier, *observed.measurement.hours))
+    share = decayed_share(whole, steering.policy.half_life_seconds)
+    return 0.0 if share is None else max(0.0, share - level.usage_share)
+
+
 def _aims(
     steered: Sequence[Steering], decisions: Sequence[Decision], left: Mapping[int, float]
 ) -> dict[int, float]:
@@ -95,7 +106,8 @@ def _aims(
 
     ``left`` has what each cap leaves. With sigma the shares that fit together and S the effective shares of
     the rest, each promise is to have S sigma / (1 - sum of sigma); its aim is that part of its own level,
-    with the others as they are now.
+    with the others as they are now. A difference of less than the margin waits: each write moves the shares
+    of all others, and theirs its own.
     """
     levels = {
         place: level
@@ -106,18 +118,35 @@ def _aims(
     caps = levels.keys() & left.keys()
     if not levels or (len(levels) == 1 and not caps):
         return {}
+    elsewhere = {place: got_elsewhere(steered[place], levels[place]) for place in levels}
     wanted = {
-        place: left[place] if place in caps else float(decisions[place].inputs["share_wanted"] or 0.0)
-        for place in levels
+        place: max(
+            steered[place].policy.share_min,
+            (left[place] if place in caps else float(decisions[place].inputs["share_wanted"] or 0.0)) - part,
+        )
+        for place, part in elsewhere.items()
     }
-    floors = {place: 0.0 if place in caps else steered[place].policy.target_share for place in levels}
+    floors = {
+        place: 0.0 if place in caps else max(0.0, steered[place].policy.target_share - part)
+        for place, part in elsewhere.items()
+    }
     beside = _level(
         steered[min(levels)], [name for place in levels for name in steered[place].policy.accounts]
     )
     rest = 0.0 if isinstance(beside, Refusal) else beside.competing_shares
     own = {place: levels[place].effective(levels[place].ratio) for place in caps}
     effective = _effective(wanted, floors, rest, own)
-    return {place: shares / (shares + levels[place].competing_shares) for place, shares in effective.items()}
+    return {
+        place: _aim(levels[place], shares, 0.0 if shares == own.get(place) else steered[place].policy.margin)
+        for place, shares in effective.items()
+    }
+
+
+def _aim(level: SteeredLevel, shares: float, margin: float) -> float:
+    """The part of a level that effective ``shares`` are; the present part where that differs by less than
+    ``margin``."""
+    present, aim = level.share(level.present), shares / (shares + level.competing_shares)
+    return present if abs(aim - present) < margin else aim
 
 
 def _effective(

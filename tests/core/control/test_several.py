@@ -113,6 +113,11 @@ class Of:
     bound: Bound
     share: float
     accounts: tuple[str, ...]
+    elsewhere: tuple[str, ...] = ()  #: accounts that count for it, and that it does not steer
+
+    @property
+    def counted(self) -> tuple[str, ...]:
+        return self.accounts + self.elsewhere
 
     def policy(self) -> Policy:
         return Policy(
@@ -127,12 +132,12 @@ class Of:
         hours = tuple(
             Hour(
                 n * HOUR,
-                fsum(machine.delivered[n][name] for name in self.accounts),
+                fsum(machine.delivered[n][name] for name in self.counted),
                 fsum(machine.delivered[n].values()),
-                fsum(machine.waiting[n][name] for name in self.accounts),
+                fsum(machine.waiting[n][name] for name in self.counted),
                 SIZE * HOUR,
                 0.0,
-                fsum(wait for name, wait in machine.waiting[n].items() if name not in self.accounts),
+                fsum(wait for name, wait in machine.waiting[n].items() if name not in self.counted),
             )
             for n in range(first, now // HOUR)
         )
@@ -169,7 +174,7 @@ def steered(
                 Observed(
                     measurement=of.measured(machine, now),
                     associations=machine.associations(),
-                    regional_backlog=48 * fsum(machine.waiting[-1][name] for name in of.accounts),
+                    regional_backlog=48 * fsum(machine.waiting[-1][name] for name in of.counted),
                     waiting_rows=waiting,
                 ),
                 state and replace(state, baseline=baseline),
@@ -209,6 +214,14 @@ def test_two_floors_and_a_cap_hold_where_everybody_wants_the_machine() -> None:
     assert got["other"] > 0.05, "the rest is not shut out"
     for of in ALL:
         assert sum(decision.promise == of.name for decision in changed) <= 3 * 60
+
+
+def test_what_a_floor_gets_below_the_row_of_a_cap_is_deducted() -> None:
+    machine = Machine(dict(EQUAL), dict.fromkeys(EQUAL, 1.0))
+    steered(machine, (REGION, replace(EU, elsewhere=("firms",)), INDUSTRY), 30)
+    assert 0.5 <= part(machine, "eu", "firms", days=10) <= 0.525
+    assert 0.25 <= part(machine, "regional", days=10) <= 0.275
+    assert part(machine, "firms", days=10) <= 0.2
 
 
 def test_without_steering_the_same_machine_breaks_a_floor() -> None:

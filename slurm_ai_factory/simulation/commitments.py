@@ -1,0 +1,110 @@
+"""Several promises on the model cluster: whom each is made to, and which row steers it.
+
+Promises cross: an account may be regional and industrial. Its jobs count for both, and it is below one row of
+the steered level, for on a Slurm an account has one place. That is the row of the cap, if it is under one, so
+that the cap reaches all that it counts; else the row of the first promise that is made to it. An account of
+no promise is below the row of the others. docs/decisions/0014-several-promises.md says why.
+
+Tested in tests/simulation/test_commitments.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import fsum
+from typing import NamedTuple
+
+import numpy as np
+
+from slurm_ai_factory.core.control.several import MOST, fitted
+from slurm_ai_factory.core.measure.share import CAPACITY, Promise
+from slurm_ai_factory.core.records import Bound
+from slurm_ai_factory.core.rules.classify import Beneficiary
+from slurm_ai_factory.simulation.arrays import (
+    ALL,
+    FIRST_GROUP,
+    OTHERS_WAITING,
+    REGIONAL,
+    UP,
+    WAITING,
+    Floats,
+    Ints,
+)
+from slurm_ai_factory.simulation.build import Placed
+from slurm_ai_factory.simulation.layout import OTHERS
+from slurm_ai_factory.simulation.policies import FULL
+from slurm_ai_factory.simulation.workload import User
+
+
+class Sight(NamedTuple):
+    """The part of a model cluster that a promise is about."""
+
+    side: Ints  #: 1 for each job that counts for it
+    columns: Floats
+    """[column of the cluster's hours, column up to UP]: what the promise makes of it; see ``columns_of``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commitments:
+    """Several promises, and the names of those that are made to each account."""
+
+    promises: tuple[Promise, ...]
+    accounts: Mapping[str, frozenset[str]]  #: an account of no promise may be missing
+
+    def of(self, account: str) -> frozenset[str]:
+        """The names of the promises to an account."""
+        return self.accounts.get(account, frozenset())
+
+    def row(self, account: str) -> str:
+        """The row of the level that an account is below."""
+        rows = sorted(self.steerable, key=lambda promise: promise.bound is not Bound.CAP)
+        return next((promise.name for promise in rows if promise.name in self.of(account)), OTHERS)
+
+    @property
+    def steerable(self) -> tuple[Promise, ...]:
+        """The promises that can have a row: a part of another promise's charge is no part of the level."""
+        return tuple(promise for promise in self.promises if not promise.base)
+
+    def placed(self, users: Sequence[User]) -> Placed:
+        """Each user below a row; users whose accounts have the same promises are a group."""
+        groups = self._groups(users)
+        group = np.array([groups.index(self.of(account)) for account, _ in users], np.int64)
+        first = np.array([self.promises[0].name in self.of(account) for account, _ in users], np.int64)
+        return Placed(tuple(self.row(account) for account, _ in users), first, group, len(groups))
+
+    def _groups(self, users: Sequence[User]) -> list[frozenset[str]]:
+        return sorted({self.of(account) for account, _ in users}, key=sorted)
+
+    def sight(self, promise: Promise, users: Sequence[User], user: Ints) -> Sight:
+        """What a promise is about; ``user`` has the place of each job's user."""
+        side = np.array([promise.name in self.of(account) for account, _ in users], np.int64)
+        return Sight(side[user], columns_of(promise, self._groups(users)))
+
+    def raw_shares(self, rows: Sequence[str]) -> dict[str, int]:
+        """What the rows begin with: the promised shares, as far as they fit; the others have the rest."""
+        wanted = {n: promise.target_share for n, promise in enumerate(self.steerable) if promise.name in rows}
+        floors = {n: wanted[n] * (self.steerable[n].bound is Bound.FLOOR) for n in wanted}
+        given = fitted(wanted, floors, MOST)
+        own = {self.steerable[n].name: max(1, round(share * FULL)) for n, share in given.items()}
+        return {**own, OTHERS: max(1, round((1 - fsum(given.values())) * FULL) - 1)}
+
+
+def columns_of(promise: Promise, groups: Sequence[frozenset[str]]) -> Floats:
+    """How the columns of a promise are sums of the cluster's, which has these groups.
+
+    What is no part of the promise's whole is left out. The whole takes the place of all that runs, and of
+    another promise's charge, also of what is up, as for ``measure_window``.
+    """
+    columns = np.zeros((FIRST_GROUP + 2 * len(groups), UP + 1))
+    columns[UP, [UP, ALL] if promise.share_of == CAPACITY else [UP]] = not promise.base
+    for place, names in enumerate(groups):
+        side = promise.side(Beneficiary.NON_REGIONAL, " ".join(names))
+        if side is None:
+            continue
+        ours, running = side is Beneficiary.REGIONAL, FIRST_GROUP + 2 * place
+        columns[running, REGIONAL] = ours
+        columns[running, ALL] = promise.share_of != CAPACITY
+        columns[running, UP] = bool(promise.base)
+        columns[running + 1, WAITING if ours else OTHERS_WAITING] = 1
+    return columns

@@ -65,6 +65,15 @@ class LeverKind(StrEnum):
         """The number that is changed, as Slurm calls it."""
         return {"account": "RawShares", "qos": "Priority", "partition": "PriorityJobFactor"}[self]
 
+    @property
+    def setting(self) -> str:
+        """What is to be corrected in saf.toml where the wrong object is changed.
+
+        >>> LeverKind.ACCOUNT.setting, LeverKind.QOS.setting
+        ('control.account', 'control.qos, or control.lever')
+        """
+        return f"control.{self}" + ("" if self is LeverKind.ACCOUNT else ", or control.lever")
+
 
 class SwitchNow(NamedTuple):
     """A QOS's Priority or a partition's PriorityJobFactor now, and how much such a term weighs."""

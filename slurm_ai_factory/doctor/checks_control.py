@@ -160,7 +160,7 @@ def lever_check(facts: Facts) -> CheckResult:
     if lever.conflict:
         return CheckResult(PROBLEM, lever.conflict, wanted, lever.remedy)
     apart = lever.reach.sentences
-    fix = "see `saf share --by account` and `saf rules check`: correct control.account or the rules"
+    fix = f"see `saf share --by {facts.steered_by}` and `saf rules check`: correct {facts.steered_by.setting} or the rules"
     return want(not apart, WARNING, "; ".join(apart) or "regional by the rules", wanted, fix)
 
 

@@ -163,12 +163,11 @@ def lever_check(facts: Facts) -> CheckResult:
     if lever.conflict:
         return CheckResult(PROBLEM, lever.conflict, wanted, lever.remedy)
     apart = lever.reach.sentences
-    unused = facts.steered_by is not LeverKind.ACCOUNT and lever.reach.outside_share == 1.0
-    if unused:
-        none = f"no regional job of the window is in {facts.steered_by} {facts.steered}"
-        name = facts.steered_by.setting
+    kind, name = facts.steered_by, facts.steered_by.setting
+    if kind is not LeverKind.ACCOUNT and lever.reach.outside_share == 1.0:
+        none = f"no regional job of the window is in {kind} {facts.steered}"
         return CheckResult(PROBLEM, none, wanted, f"correct {name}, or let the region's jobs use it")
-    fix = f"see `saf share --by {facts.steered_by}` and `saf rules check`: correct {facts.steered_by.setting} or the rules"
+    fix = f"see `saf share --by {kind}` and `saf rules check`: correct {name} or the rules"
     return want(not apart, WARNING, "; ".join(apart) or "regional by the rules", wanted, fix)
 
 

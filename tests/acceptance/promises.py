@@ -57,8 +57,8 @@ PAGE = """\
 `make accept-promises` writes this page. Two real Slurms of {cpus} CPUs, side by side, on clocks {speed}
 times too fast; the users of both are the same and submit the same jobs in the same order. Four accounts are
 directly under root, with the RawShares {shares}.
-In one cluster these stay as they are. In the other, `saf run` in mode `enforce` runs inside the same clock and steers
-three promises ([0014](../decisions/0014-several-promises.md)):
+In one cluster these stay as they are. In the other, `saf run` in mode `enforce` runs inside the same clock
+and steers three promises ([0014](../decisions/0014-several-promises.md)):
 
 {promises}
 

@@ -219,7 +219,7 @@ def metrics() -> Iterator[str]:
     yield "and `saf_authority_ratio` while jobs of both sides wait. While a cycle takes longer than a period,"
     yield "families that are not there *always* are left out, and `saf_overdue_since_timestamp_seconds` (a"
     yield "gauge labelled `cluster`) has the start of that cycle."
-    yield "Where `control.lever` is a QOS or a partition, `saf_switch_*` are there instead of `saf_raw_shares*`,"
+    yield "Where `control.lever` is a QOS or a partition, `saf_switch_*` replace `saf_raw_shares*`,"
     yield "`saf_share_ratio`, `saf_set_point_ratio` and `saf_usage_share_ratio`; `saf_switch_changes_total`"
     yield "is there after a failed cycle too."
     yield ""

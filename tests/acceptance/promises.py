@@ -22,6 +22,7 @@ from tests.acceptance.holiday import (
     FROM,
     HALF_LIFE,
     HOUR,
+    MARGIN,
     SECONDS,
     SPEED,
     START,
@@ -43,9 +44,6 @@ NODES, CPUS = 4, 6
 SIZES = {1: 2, 2: 1}
 DEPTH = 0.75
 """CPUs that wait for each account, in units of the machine."""
-
-MARGIN = 0.03
-"""Some 18 jobs run at a time, and usage ripples by two of them."""
 
 SHARES = {"regional": 2500, "eu": 3500, "firms": 1500, "other": 2500}
 OTHERS = RULES.replace('"national"', '["eu", "firms", "other"]')
@@ -151,7 +149,6 @@ class Promised(Cluster):
 
     def _configured(self, url: str) -> Saf:
         saf = super()._configured(url)
-        saf.configure("promise", margin=MARGIN)
         saf.configure("control", OTHERS, mode="observe")
         saf.run("cycle")
         for made in MADE[1:]:

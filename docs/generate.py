@@ -31,7 +31,7 @@ from slurm_ai_factory.core.live.demand import BY_REASON, OF_REASON, OF_STATE, St
 from slurm_ai_factory.core.measure.figures import FIGURES, SCHEMA
 from slurm_ai_factory.core.measure.share import Group
 from slurm_ai_factory.core.measure.tally import Tally
-from slurm_ai_factory.core.records import Bound, Decision, Further, Hour, Measurement, Mode, Window
+from slurm_ai_factory.core.records import Bound, Decision, Further, Hour, LeverKind, Measurement, Mode, Window
 from slurm_ai_factory.core.rules.classify import CONDITIONS, DETAILS, Beneficiary
 from slurm_ai_factory.core.tres import Resource
 from slurm_ai_factory.doctor.checks import CHECKS
@@ -201,7 +201,11 @@ def metrics() -> Iterator[str]:
     filled.complete(_shown(), 10801.0)
     filled.reconciled = Reconciled(at=10800, since=0, until=7200, unexplained=0)
     always = {family.name for family in BoardCollector(empty).collect()}
+    switched = Board("c")
+    switched.complete(replace(_shown(), lever=LeverKind.QOS, raised=100))
     families = list(BoardCollector(filled).collect())
+    known = {family.name for family in families}
+    families += [family for family in BoardCollector(switched).collect() if family.name not in known]
     yield from ("# Metrics", "", NOTE, "")
     yield "Served at `/metrics`, from the last cycle. Families that are not there *always* are there after a"
     yield "complete cycle; they are left out after a failed one, and while their value is not known. Ratios"
@@ -215,6 +219,9 @@ def metrics() -> Iterator[str]:
     yield "and `saf_authority_ratio` while jobs of both sides wait. While a cycle takes longer than a period,"
     yield "families that are not there *always* are left out, and `saf_overdue_since_timestamp_seconds` (a"
     yield "gauge labelled `cluster`) has the start of that cycle."
+    yield "Where `control.lever` is a QOS or a partition, `saf_switch_*` replace `saf_raw_shares*`,"
+    yield "`saf_share_ratio`, `saf_set_point_ratio` and `saf_usage_share_ratio`; `saf_switch_changes_total`"
+    yield "is there after a failed cycle too."
     yield ""
     yield from ("## The process", "")
     yield "Of the daemon itself, as in every Prometheus client library."
@@ -266,7 +273,7 @@ def _shown() -> Shown:
         waiting_charge=3, starved_charge=0.0, newest_record_at=10800, hours=hours,
     )  # fmt: skip
     capped = replace(measurement, promise="industry", bound=Bound.CAP)
-    inputs = {"usage_share": 0.25, "share_wanted": 0.25, "share": 0.25}
+    inputs = {"usage_share": 0.25, "share_wanted": 0.25, "share": 0.25, "u_ref": 0.25, "hysteresis": 0.01}
     groups = [Group(("business",), Beneficiary.REGIONAL, 3)]
     return Shown(
         at=10800, mode=Mode.OBSERVE, seconds=1.0, phases={}, measurement=measurement, margin=0.01,

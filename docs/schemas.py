@@ -334,8 +334,8 @@ ANSWERS: Mapping[str, Shape] = {
         cluster=TEXT, mode=TEXT, share=SHARE, promises=PROMISES,
         holds=each(keys(reason=TEXT, since=null(AT), until=Maybe(AT), why=Maybe(TEXT))),
         lever=keys(
-            object=TEXT, names=each(TEXT), outside_share=null(NUMBER), other_share=null(NUMBER),
-            says=each(TEXT),
+            object=TEXT, names=each(TEXT), value=null(NUMBER), raised=null(NUMBER),
+            outside_share=null(NUMBER), other_share=null(NUMBER), says=each(TEXT),
         ),
         last_read_at=AT, read_overdue=YES_NO, last_decision=null(keys(**RECORDED_DECISION)),
         last_change=null(keys(**DONE)), leader=null(TEXT),

@@ -16,7 +16,7 @@ from slurm_ai_factory import question
 from slurm_ai_factory.config import checked
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.control import lever
-from slurm_ai_factory.core.control.several import Guard, Steering, decide_all
+from slurm_ai_factory.core.control.several import Guard, Steering, decide_all, guarded
 from slurm_ai_factory.core.control.switch import decide_switch
 from slurm_ai_factory.core.live import cross_check
 from slurm_ai_factory.core.measure import share
@@ -216,7 +216,7 @@ def decide_on(site: Site, gathered: Gathered) -> tuple[Decision, ...]:
     ]
     if control.switch:
         switched = decide_switch(first.policy, control.switch, first.observed, first.last, gathered.at)
-        return (switched, *decide_all(others, guards, gathered.at))
+        return (guarded(switched, first.policy, guards), *decide_all(others, guards, gathered.at))
     return decide_all((first, *others), guards, gathered.at)
 
 

@@ -25,7 +25,9 @@ QUEUED = 'max(saf_queue_demand_resources{cluster="$cluster",beneficiary="regiona
 APPLIED = 'sum(increase(saf_changes_total{cluster="$cluster",status="applied"}[1d]))'
 CURRENT = f"sum(max by (account) (saf_raw_shares{IN}))"
 WANTED = f"sum(max by (account) (saf_raw_shares_wanted{IN}))"
+SET_POINT, HYSTERESIS = f"saf_switch_set_point_ratio{IN}", f"saf_switch_hysteresis_ratio{IN}"
 NO_ACCOUNT = "The steered account is not in the association tree, or there is no complete cycle yet."
+NO_SWITCH = "Accounts are steered (control.lever), or the last cycle failed."
 NO_QUEUE = "No regional runs seen yet: no complete cycle."
 
 
@@ -49,6 +51,15 @@ def panels() -> list[tuple[int, int, Panel]]:
             Line(f"max(saf_target_share_ratio{IN})", "floor", FLOOR, width=1),
         ], "percentunit", why=NO_ACCOUNT, high=0.4,
             about="The region goes first while EffectvUsage is below NormShares, which the control moves.")),
+        (6, 8, numbers("Switch", f"max(saf_switch_raised{IN})", "none", why=NO_SWITCH,
+                       words={0: ("lowered", PLAIN), 1: ("raised", REGION)},
+                       about="While it is raised, the region's jobs go first.")),
+        (18, 8, lines("Usage that moves the switch", [
+            Line(f"max(saf_switch_usage_ratio{IN})", "part of the decayed charge", REGION, width=3),
+            Line(f"max({SET_POINT})", "set-point", GOOD, dash=(8, 4)),
+            Line(f"max({SET_POINT} - {HYSTERESIS})", "raised below this", EXPECTED),
+            Line(f"max({SET_POINT} + {HYSTERESIS})", "lowered above this", WARNING),
+        ], "percentunit", why=NO_SWITCH, high=0.4)),
         (12, 8, lines("RawShares, current and wanted", [
             Line(CURRENT, "current", REGION, width=3),
             Line(WANTED, "wanted", GOOD, dash=(8, 4)),

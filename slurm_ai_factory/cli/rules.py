@@ -58,7 +58,8 @@ def rules_check(offline: bool) -> None:
             }
         )
     if steered.conflict:
-        output.say(f"{config.file}: control.account: {steered.conflict}; {steered.remedy}", err=True)
+        lever = config.control.lever
+        output.say(f"{config.file}: control.{lever}: {steered.conflict}; {steered.remedy}", err=True)
     _refuse(config.file, checked, int(bool(steered.conflict)))
     if not (chosen.json or chosen.quiet):
         output.say(f"{config.file}: valid, {count(len(config.rules), 'rule')}", err=True)

@@ -156,6 +156,8 @@ def _status(asked: Question, measured: Measurement, reach: Reach) -> dict[str, A
         "holds": _holds(config, ledger, last, change, measured.as_of),
         "lever": {
             "object": config.control.lever, "names": list(config.control.steered),
+            "value": ledger.control.last_applied(config.control.steered[0], config.control.lever)
+            if config.control.switch else None, "raised": config.control.raised,
             "outside_share": reach.outside_share, "other_share": reach.other_share, "says": reach.sentences
         },
         "last_read_at": output.when(measured.as_of),
@@ -265,10 +267,16 @@ def _figures(m: Measurement, margin: float) -> Iterator[str]:
 def _lever_text(value: dict[str, Any]) -> str:
     """What is to be said about the lever; nothing about accounts that hold the region."""
     kind = LeverKind(value["object"])
-    switch = (
-        [] if kind is LeverKind.ACCOUNT else [f"{kind} {value['names'][0]}, a switch of {kind.attribute}"]
-    )
+    switch = [] if kind is LeverKind.ACCOUNT else [f"{kind} {value['names'][0]}, {_position(value, kind)}"]
     return "; ".join([*switch, *value["says"]])
+
+
+def _position(value: dict[str, Any], kind: LeverKind) -> str:
+    """Where the last change that was read back left the switch."""
+    if value["value"] is None:
+        return f"a switch of {kind.attribute}, never changed"
+    position = "raised" if value["value"] == value["raised"] else "lowered"
+    return f"a switch: last {position}, to {kind.attribute} {value['value']}"
 
 
 def _last(value: dict[str, Any], width: int) -> Iterator[StyledLine]:

@@ -65,12 +65,34 @@ class LeverKind(StrEnum):
         """The number that is changed, as Slurm calls it."""
         return {"account": "RawShares", "qos": "Priority", "partition": "PriorityJobFactor"}[self]
 
+    @property
+    def setting(self) -> str:
+        """What is to be corrected in saf.toml where the wrong object is changed.
+
+        >>> LeverKind.ACCOUNT.setting, LeverKind.QOS.setting
+        ('control.account', 'control.qos, or control.lever')
+        """
+        return f"control.{self}" + ("" if self is LeverKind.ACCOUNT else ", or control.lever")
+
 
 class SwitchNow(NamedTuple):
     """A QOS's Priority or a partition's PriorityJobFactor now, and how much such a term weighs."""
 
     value: int
     weight: int  #: PriorityWeightQOS or PriorityWeightPartition
+    beside: int = 0  #: the highest value of another QOS or partition
+
+    def gain(self, raised: int, *, normalised: bool) -> float:
+        """How much raising it adds to a job's priority.
+
+        A value counts as a part of the highest one, unless PriorityFlags says otherwise; see
+        priority_multifactor.c, NO_NORMAL_QOS and NO_NORMAL_PART.
+
+        >>> SwitchNow(5, 1000, 50).gain(10, normalised=True), SwitchNow(5, 1000).gain(10, normalised=False)
+        (100.0, 5000.0)
+        """
+        lowered = self.value if self.value < raised else 0
+        return self.weight * (raised - lowered) / (max(raised, self.beside) if normalised else 1)
 
 
 class ChangeStatus(StrEnum):

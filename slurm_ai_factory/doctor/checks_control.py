@@ -13,10 +13,13 @@ from slurm_ai_factory.core.control.lever import Lever
 from slurm_ai_factory.core.control.switch import WEIGHTS
 from slurm_ai_factory.core.escaped import for_shell
 from slurm_ai_factory.core.live import authority, health
-from slurm_ai_factory.core.records import PARENT_SHARES, Association, LeverKind
+from slurm_ai_factory.core.records import PARENT_SHARES, Association, LeverKind, SwitchNow
 from slurm_ai_factory.doctor.facts import OK, PROBLEM, WARNING, CheckResult, Facts, doctor_check, want
 
 CALC_PERIOD_MOST = 600
+NO_NORMAL = {LeverKind.QOS: "NO_NORMAL_QOS", LeverKind.PARTITION: "NO_NORMAL_PART"}
+"""The word of PriorityFlags with which Slurm does not divide a value by the highest one."""
+
 MOST_SHOWN = 3
 """Rows of the level that are shown by name."""
 
@@ -160,7 +163,11 @@ def lever_check(facts: Facts) -> CheckResult:
     if lever.conflict:
         return CheckResult(PROBLEM, lever.conflict, wanted, lever.remedy)
     apart = lever.reach.sentences
-    fix = "see `saf share --by account` and `saf rules check`: correct control.account or the rules"
+    kind, name = facts.steered_by, facts.steered_by.setting
+    if kind is not LeverKind.ACCOUNT and lever.reach.outside_share == 1.0:
+        none = f"no regional job of the window is in {kind} {facts.steered}"
+        return CheckResult(PROBLEM, none, wanted, f"correct {name}, or let the region's jobs use it")
+    fix = f"see `saf share --by {kind}` and `saf rules check`: correct {name} or the rules"
     return want(not apart, WARNING, "; ".join(apart) or "regional by the rules", wanted, fix)
 
 
@@ -179,8 +186,23 @@ def switch_check(facts: Facts) -> CheckResult:
         state += "; slurmctld forgets what is set when it restarts, and saf sets it again at its next cycle"
     if not present.weight:
         return CheckResult(PROBLEM, state, wanted, _conf(f"{WEIGHTS[lever]} above 0"))
-    fix = f"saf.toml: raise control.raised above the value found, or see who set {facts.steered}"
-    return want(present.value <= facts.raised, WARNING, state, wanted, fix)
+    if present.value > facts.raised:
+        fix = f"saf.toml: raise control.raised above the value found, or see who set {facts.steered}"
+        return CheckResult(WARNING, state, wanted, fix)
+    return _gain_check(facts, lever, present, state)
+
+
+def _gain_check(facts: Facts, lever: LeverKind, present: SwitchNow, state: str) -> CheckResult:
+    """Whether a raised switch outweighs fairshare and age, the other large terms of a priority."""
+    normalised = NO_NORMAL[lever] not in facts.priority.flags
+    gain = present.gain(facts.raised, normalised=normalised)
+    others = facts.priority.weight_fairshare + facts.priority.weight_age
+    state += f"; raised it adds {gain:.0f} to a priority"
+    if normalised and present.beside > facts.raised:
+        state += f": another {lever} has {present.beside}, and Slurm divides by the highest"
+    wanted = f"more than fairshare and age, which add up to {others} at most"
+    fix = f"{_conf(f'{WEIGHTS[lever]} larger')}; or saf.toml: control.raised larger"
+    return want(gain > others, WARNING, state, wanted, fix)
 
 
 def _other_account(facts: Facts, account: str) -> str:

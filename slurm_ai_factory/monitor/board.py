@@ -19,6 +19,7 @@ from slurm_ai_factory.core.control.lever import Reach
 from slurm_ai_factory.core.measure.share import Group
 from slurm_ai_factory.core.measure.tally import Tally
 from slurm_ai_factory.core.records import (
+    ChangeStatus,
     Charge,
     Decision,
     Further,
@@ -83,6 +84,7 @@ class Shown:
     reason_since: Instant | None  #: of the first of the latest decisions that share this reason
     steered: tuple[Steered, ...]  #: at least one
     lever: LeverKind = LeverKind.ACCOUNT
+    raised: int | None = None  #: the value of a switch while the region goes first; None for accounts
     weight_fairshare: int  #: PriorityWeightFairShare
     history: Sequence[Done]  #: the latest changes, newest first
     statuses: tuple[str, ...]
@@ -106,6 +108,12 @@ class Shown:
     def promises(self) -> tuple[Further, ...]:
         """Every promise, the first one first."""
         return Further(self.measurement, self.margin), *self.further
+
+    @property
+    def switch_raised(self) -> bool | None:
+        """Whether the switch is raised after the cycle; None for accounts, or if Slurm does not have it."""
+        present = self.steered[0].raw_shares
+        return None if self.raised is None or present is None else present == self.raised
 
     @property
     def foreign(self) -> str:
@@ -166,6 +174,7 @@ class Board:
     cycles: Counter[str] = field(default_factory=Counter)
     decisions: Counter[str] = field(default_factory=Counter)
     changes: Counter[str] = field(default_factory=Counter)
+    switched: Counter[bool] = field(default_factory=Counter)  #: changes by the switch's new position
     runs: int = 0
     changed: int = 0
     durations: Durations = field(default_factory=Durations)
@@ -183,6 +192,9 @@ class Board:
             self.cycles["complete"] += 1
             self.decisions[shown.decision.reason] += 1
             self.changes.update(shown.statuses)
+            # The first decision is about the switch, and has one change at most.
+            if shown.decision.changes and shown.statuses[:1] == (ChangeStatus.APPLIED,):
+                self.switched.update([shown.switch_raised] if shown.switch_raised is not None else [])
             self.runs += shown.runs
             self.changed += shown.changed
             self.durations.add(shown.seconds)

@@ -3,8 +3,9 @@
 After a failed cycle, and while a cycle takes longer than a period, the measurement is out of date: its
 families are left out and a hold is shown, so that a gap in a graph is a gap and never a zero. Labels are
 bounded: cluster, window, resource, beneficiary, category, sector, the names of these, account (steered
-accounts only), promise (each is in the ledger, with its document), and words of this code. Ratios are 0 to 1,
-times are in seconds, resource-seconds are seconds times the resource of the promise.
+accounts only), object and name (of the one switch), promise (each is in the ledger, with its document), and
+words of this code. Ratios are 0 to 1, times are in seconds, resource-seconds are seconds times the resource
+of the promise.
 """
 
 from __future__ import annotations
@@ -156,6 +157,13 @@ def _always(board: Board) -> Iterator[Metric]:
         ("saf_failure", "1 if the last cycle failed with this cause.", "cause", CAUSES, board.cause),
     ):
         yield _states(name, doc, cluster, label, states, present)
+    if board.shown is not None and board.shown.raised is not None:
+        counters = {"raised": board.switched[True], "lowered": board.switched[False]}
+        family = CounterMetricFamily(
+            "saf_switch_changes", "Changes of the switch that Slurm confirmed, by new position.",
+            labels=[*cluster, "position"],
+        )  # fmt: skip
+        yield _labelled(family, cluster, counters)
     yield from _durations(board, cluster)
     yield from _instants(board, cluster)
 
@@ -343,6 +351,7 @@ def _of_control(shown: Shown) -> Iterator[Metric]:
          shown.queue_unknown),
     ), cluster)  # fmt: skip
     yield from _shares(shown, cluster)
+    yield from _switch(shown, cluster)
     if shown.demand is not None:
         family = GaugeMetricFamily(
             "saf_queue_demand_resources",
@@ -380,6 +389,28 @@ def _shares(shown: Shown, labels: Labels) -> Iterator[Metric]:
     ):  # fmt: skip
         if isinstance(value, float | int):
             yield from _gauges([(name, doc, value)], region)
+
+
+def _switch(shown: Shown, labels: Labels) -> Iterator[Metric]:
+    """Where the switch is, and the usage that moves it; nothing where accounts are steered."""
+    if shown.raised is None:
+        return
+    row, inputs = shown.steered[0], shown.decision.inputs
+    usage, u_ref, hysteresis = (
+        value if isinstance(value := inputs.get(name), float | int) else None
+        for name in ("usage_share", "u_ref", "hysteresis")
+    )
+    yield from _gauges((
+        ("saf_switch_raised", "1 if the switch is raised, so that the region's jobs go first, else 0.",
+         shown.switch_raised),
+        ("saf_switch_value", "Priority of the QOS, or PriorityJobFactor of the partition, after the cycle.",
+         row.raw_shares),
+        ("saf_switch_value_wanted", "The value that the last decision asks for.", row.wanted),
+        ("saf_switch_usage_ratio", "The region's part of the decayed charge, which moves the switch.", usage),
+        ("saf_switch_set_point_ratio", "The part of the decayed charge that the region is to have.", u_ref),
+        ("saf_switch_hysteresis_ratio", "How far usage passes the set-point before the switch changes.",
+         hysteresis),
+    ), {**labels, "object": str(shown.lever), "name": row.account})  # fmt: skip
 
 
 def _escaped(family: Metric) -> Metric:

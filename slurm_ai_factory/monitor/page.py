@@ -216,6 +216,9 @@ def _control(shown: Shown, speech: Language) -> Iterator[tuple[str, str]]:
                 speech.text(key, account=row.account),
                 str(row.raw_shares) if row.wanted == row.raw_shares else wanted,
             )
+    if shown.switch_raised is not None:
+        position = "raised" if shown.switch_raised else "lowered"
+        yield speech.text("live_control.position"), speech.text(f"live_control.{position}")
     switched = shown.lever is not LeverKind.ACCOUNT
     for name, value in (
         ("share", inputs.get("share")),

@@ -265,9 +265,10 @@ class Slurm:
         rows = list(values)
         if any(isinstance(row, Rejected) for row in rows):
             raise SlurmError(f"Slurm's answer about {lever} {name} cannot be read; nothing of it was used")
-        value = dict(self._sound(rows)).get(name)
+        found = dict(self._sound(rows))
+        value = found.pop(name, None)
         weight = settings.switch_weight(WEIGHTS[lever], self._list("scontrol", "show", "config"))
-        return None if value is None else SwitchNow(value, weight)
+        return None if value is None else SwitchNow(value, weight, max(found.values(), default=0))
 
     def coordinators(self, accounts: Iterable[str]) -> dict[str, tuple[str, ...]]:
         """Coordinators of each of these accounts, who may change everything below them."""

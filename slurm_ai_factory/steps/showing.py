@@ -69,6 +69,7 @@ def _shown(site: Site, report: CycleReport) -> Shown:
         reason_since=site.ledger.control.reason_since(decision.reason),
         steered=tuple(steered(report, name) for name in report.steered),
         lever=config.control.lever,
+        raised=config.control.switch.raised if config.control.switch else None,
         weight_fairshare=gathered.priority.weight_fairshare,
         history=history(site),
         statuses=tuple(outcome.status for outcome in report.outcomes),

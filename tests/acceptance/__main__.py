@@ -13,10 +13,11 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
+from typing import TypeVar
 
 from slurm_ai_factory.ledger import embedded
 from tests.acceptance import report
@@ -26,6 +27,8 @@ from tests.cluster.requirements import unavailable
 
 DOCS = Path(__file__).parents[2] / "docs" / "evaluation"
 HOURS = 27
+C = TypeVar("C", bound=Cluster)
+R = TypeVar("R")
 TELL = 60.0
 """Real seconds between two lines of progress."""
 
@@ -44,7 +47,7 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="saf-accept-") as scratch:
             directory = Path(scratch)
             directory.chmod(0o755)
-            lives = _live(directory, options.hours, options.seed)
+            lives = live_both(directory, options.hours, options.seed, Cluster, Cluster.result)
             if options.keep:
                 _keep(options.keep, lives)
     return _tell(lives, options.docs)
@@ -60,31 +63,34 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _live(directory: Path, hours: int, seed: int) -> list[Lived]:
-    """Both clusters at once."""
+def live_both(
+    directory: Path, hours: int, seed: int, kind: Callable[..., C], result: Callable[[C], R]
+) -> list[R]:
+    """What came of both clusters, which live at once."""
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     url = embedded.url(directory / "ledger")
     with ExitStack() as stack:
         stack.callback(embedded.delete, directory / "ledger")
-        clusters = []
+        clusters: list[C] = []
         for name, ledger in (("static", None), ("enforced", url)):
             place = directory / name
             place.mkdir(mode=0o755)
-            clusters.append(stack.enter_context(Cluster(name, place, seed, ledger)))
-            _say(f"{name}: a real Slurm of 16 CPUs is up, on a clock {SPEED} times too fast")
+            clusters.append(one := kind(name, place, seed, ledger))
+            stack.enter_context(one)
+            say(f"{name}: a real Slurm is up, on a clock {SPEED} times too fast")
         _feed(clusters, hours, stop)
-        return [cluster.result() for cluster in clusters]
+        return [result(cluster) for cluster in clusters]
 
 
 def _feed(clusters: Sequence[Cluster], hours: int, stop: threading.Event) -> None:
-    threads = [threading.Thread(target=one.live, args=(hours, stop, _say)) for one in clusters]
+    threads = [threading.Thread(target=one.live, args=(hours, stop, say)) for one in clusters]
     for thread in threads:
         thread.start()
     while any(thread.is_alive() for thread in threads):
         for one in clusters:
-            _say(one.line())
+            say(one.line())
         deadline = time.monotonic() + TELL
         while time.monotonic() < deadline and any(thread.is_alive() for thread in threads):
             time.sleep(0.5)
@@ -92,7 +98,7 @@ def _feed(clusters: Sequence[Cluster], hours: int, stop: threading.Event) -> Non
         thread.join()
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
@@ -118,13 +124,13 @@ def _read(file: Path) -> list[Lived]:
 def _tell(lives: Sequence[Lived], docs: Path) -> int:
     """Write the result; 0 when static shares broke the floor and the daemon kept it."""
     if any(one.until < one.began + WINDOW for one in lives):
-        _say(f"ended before the first whole window of {WINDOW // HOUR} hours: nothing to judge")
+        say(f"ended before the first whole window of {WINDOW // HOUR} hours: nothing to judge")
         return 1
     docs.mkdir(parents=True, exist_ok=True)
     verdicts = {one.name: judge(one, WINDOW, FLOOR) for one in lives}
     report.write(docs, lives, verdicts)
     for name, verdict in verdicts.items():
-        _say(f"{name}: worst {WINDOW // HOUR}-hour window {verdict.worst:.3f}, promised {FLOOR}")
+        say(f"{name}: worst {WINDOW // HOUR}-hour window {verdict.worst:.3f}, promised {FLOOR}")
     return int(verdicts["static"].worst >= FLOOR or verdicts["enforced"].worst < FLOOR)
 
 

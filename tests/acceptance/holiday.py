@@ -8,7 +8,7 @@ side are the same and come in the same order, each as soon as its side's queue h
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager, ExitStack
 from datetime import datetime
 from pathlib import Path
@@ -45,6 +45,9 @@ FIELDS = "Account,Submit,Start,End,AllocCPUS,ReqCPUS"
 class Cluster(AbstractContextManager["Cluster"]):
     """One cluster, its users, and the daemon where there is one."""
 
+    leaving = "national"
+    """The workload that is away at times."""
+
     def __init__(self, name: str, directory: Path, seed: int, ledger_url: str | None) -> None:
         self.name, self.directory, self.seed, self.ledger_url = name, directory, seed, ledger_url
         self.slurm = SlurmCluster(directory / "slurm", speed=SPEED, clock_start=START, half_life=HALF_LIFE)
@@ -55,19 +58,23 @@ class Cluster(AbstractContextManager["Cluster"]):
 
     def __enter__(self) -> Cluster:
         self._stack.enter_context(self.slurm)
+        self.workloads = self._planted()
+        self.saf = self._configured(self.ledger_url) if self.ledger_url else None
+        self._daemon = self.saf.start(self.directory / "saf.log") if self.saf else None
+        if self._daemon is not None:
+            self._stack.callback(self._daemon.kill)
+        return self
+
+    def _planted(self) -> dict[str, Workload]:
+        """The workload of each side; makes their accounts."""
         self.tree: Tree = plant(self.slurm)
-        self.workloads = {
+        return {
             side: Workload(
                 self.slurm, self.tree, seed=self.seed + number, depths={side: depth}, seconds=SECONDS,
                 sizes=SIZES, arrays=0,
             )
             for number, (side, depth) in enumerate(DEPTHS.items())
         }  # fmt: skip
-        self.saf = self._configured(self.ledger_url) if self.ledger_url else None
-        self._daemon = self.saf.start(self.directory / "saf.log") if self.saf else None
-        if self._daemon is not None:
-            self._stack.callback(self._daemon.kill)
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -86,10 +93,10 @@ class Cluster(AbstractContextManager["Cluster"]):
             stop.wait(STEP)
 
     def _step(self) -> None:
-        others = self.workloads["national"]
+        others = self.workloads[self.leaving]
         away = absent(int(self.slurm.now()) - self.began)
         if away and others.depths["national"]:
-            self.slurm.run("scancel", "--state=PENDING", f"--account={','.join(self.tree.national)}")
+            self.slurm.run("scancel", "--state=PENDING", f"--account={','.join(others.accounts('national'))}")
         others.depths["national"] = 0.0 if away else DEPTHS["national"]
         for workload in self.workloads.values():
             workload.step()
@@ -114,30 +121,21 @@ class Cluster(AbstractContextManager["Cluster"]):
     def result(self) -> Lived:
         """What it lived through; the daemon is ended first."""
         until = int(self.slurm.now())
-        writes, ledger = self._end_daemon()
+        writes, ledger = self.end_daemon()
         return Lived(
             name=self.name, began=self.began, until=until, cpus=16, away=spans(self.began, until),
-            runs=self._runs(until), samples=tuple(self.samples), writes=writes, ledger=ledger,
+            runs=self.runs(until, self.tree.regional), samples=tuple(self.samples), writes=writes,
+            ledger=ledger,
         )  # fmt: skip
 
-    def _runs(self, until: int) -> tuple[Run, ...]:
+    def runs(self, until: int, regional: Collection[str]) -> tuple[Run, ...]:
         """Every allocation that sacct tells; what still runs or waits ends now."""
         command = ("sacct", "-a", "-X", "-D", "-P", "-n", "--noconvert", "-S", f"uts{self.began - HOUR}")
         printed = subprocess.run(
             [*command, "-o", FIELDS], env=self.slurm.env | {"TZ": "UTC", "SLURM_TIME_FORMAT": "%s"},
             capture_output=True, text=True, check=True, timeout=120,
         )  # fmt: skip
-        return tuple(self._run(line.split("|"), until) for line in printed.stdout.splitlines())
-
-    def _run(self, row: list[str], until: int) -> Run:
-        account, submit, start, end, allocated, requested = row
-        return Run(
-            regional=account in self.tree.regional,
-            submit=int(submit),
-            start=None if start in UNSET else int(start),
-            end=until if end in UNSET else min(until, int(end)),
-            cpus=int(allocated if start not in UNSET else requested),
-        )
+        return tuple(_run(line.split("|"), until, regional) for line in printed.stdout.splitlines())
 
     def _configured(self, url: str) -> Saf:
         """Mode enforce, with the product's defaults in the same proportion to the window."""
@@ -150,7 +148,7 @@ class Cluster(AbstractContextManager["Cluster"]):
         saf.configure("daemon", period="5m")
         return saf
 
-    def _end_daemon(self) -> tuple[int, LedgerShare | None]:
+    def end_daemon(self) -> tuple[int, LedgerShare | None]:
         """(writes that were read back, what the ledger has of the last window)."""
         if self.saf is None or self._daemon is None:
             return 0, None
@@ -161,6 +159,17 @@ class Cluster(AbstractContextManager["Cluster"]):
         history = self.saf.json("history", "--limit", "10000")
         applied = sum(1 for entry in history if entry["status"] == "applied")
         return applied, LedgerShare(since, as_of, float(told["delivered_share"]))
+
+
+def _run(row: list[str], until: int, regional: Collection[str]) -> Run:
+    account, submit, start, end, allocated, requested = row
+    return Run(
+        regional=account in regional,
+        submit=int(submit),
+        start=None if start in UNSET else int(start),
+        end=until if end in UNSET else min(until, int(end)),
+        cpus=int(allocated if start not in UNSET else requested),
+    )
 
 
 def absent(seconds: int) -> bool:

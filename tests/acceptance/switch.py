@@ -62,8 +62,8 @@ is the switch's doing. The goal is {goal}. Length: {hours} hours.
 An hour here is what five days are with a half-life of 7 days. While the switch is raised, all jobs that start
 are the region's, and jobs that run do not stop when it is lowered: so the hours differ more than the mean.
 The region is above its goal because few jobs run at a time on 16 CPUs: the set-point lets usage pass it
-by two runs and the hysteresis, and follows from there. With shares the same cluster gives it 0.322 while the
-others are there ([accept-slurm](accept-slurm.md)).
+by two runs and the hysteresis, and follows from there. [accept-slurm](accept-slurm.md) has the same cluster
+with shares.
 """
 
 
@@ -99,7 +99,7 @@ class Switched(Cluster):
 
     def page(self, hours: int) -> tuple[str, float]:
         """The page, and the share that it is about; ends the daemon."""
-        runs, settled = self._runs(int(self.slurm.now())), self.began + SETTLED
+        runs, settled = self.runs(int(self.slurm.now()), self.tree.regional), self.began + SETTLED
         assert self._daemon is not None
         assert self.saf is not None
         self._daemon.send_signal(SIGTERM)
@@ -139,9 +139,9 @@ def main() -> int:
             with Switched(directory, url) as cluster:
                 cluster.live(LENGTH, threading.Event(), lambda text: print(text, file=sys.stderr))
                 text, whole = cluster.page(LENGTH)
+                (DOCS / "switch-slurm.md").write_text(text, encoding="utf-8")
         finally:
             embedded.delete(directory / "ledger")
-    (DOCS / "switch-slurm.md").write_text(text, encoding="utf-8")
     print(text)
     return int(whole < FLOOR)
 

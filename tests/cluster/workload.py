@@ -65,6 +65,10 @@ class Workload:
         self._next: dict[str, Drawn] = {}
         self._machine = 0
 
+    def accounts(self, side: str) -> Accounts:
+        """The accounts of a side, with their users."""
+        return self._sides[side]
+
     def step(self) -> int:
         """Submit what is missing on each side; returns how many jobs that took, arrays counted once."""
         waiting = self.waiting()

@@ -140,6 +140,13 @@ BAD: list[tuple[str, dict[str, Any], str, str, str]] = [
     ("switch", {**QOS, "switch": SwitchNow(5, 0)}, PROBLEM, "PriorityWeightQOS 0",
      "PriorityWeightQOS above 0"),
     ("switch", {**QOS, "switch": SwitchNow(101, 9)}, WARNING, "Priority 101", "control.raised"),
+    ("switch", {**QOS, "switch": SwitchNow(5, 9)}, WARNING, "raised it adds 9 to a priority",
+     "PriorityWeightQOS larger"),
+    ("switch", {**QOS, "switch": SwitchNow(0, 10**6, 10**6)}, WARNING,
+     "raised it adds 100 to a priority: another qos has 1000000, and Slurm divides by the highest",
+     "control.raised larger"),
+    ("lever", {**QOS, "lever": Lever(reach=Reach(0, 0, 50))}, PROBLEM,
+     "no regional job of the window is in qos regional", "control.qos"),
     ("lever", {"lever": Lever("account regional is steered, but no rule", "set it")}, PROBLEM,
      "is steered, but no rule", "set it"),
     ("lever", {"lever": Lever(reach=Reach(50, 50, 50))}, WARNING, "50.0% of the regional charge is outside",
@@ -294,7 +301,7 @@ def test_several_steered_accounts_are_examined_each_by_its_name() -> None:
 def test_with_a_switch_the_checks_of_shares_are_not_made() -> None:
     """The region has no account, so there is none to find fault with."""
     findings = {
-        result.check: result for result in checks.examine(replace(GOOD, **QOS, switch=SwitchNow(5, 9)))
+        result.check: result for result in checks.examine(replace(GOOD, **QOS, switch=SwitchNow(5, 10**7)))
     }
     assert [name for name, result in findings.items() if result.level != OK] == []
     idle = {name for name, result in findings.items() if "control.lever is qos" in result.found}

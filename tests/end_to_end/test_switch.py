@@ -100,7 +100,9 @@ def test_a_qos_is_raised_read_back_told_of_when_others_set_it_and_restored(
     assert {(entry["object"], entry["attribute"], entry["status"]) for entry in switched.json("history")} == {
         ("qos", "Priority", "applied")
     }
-    assert "qos regional, a switch of Priority" in switched.run("status", code=3).stdout
+    assert (
+        f"qos regional, a switch: last raised, to Priority {RAISED}" in switched.run("status", code=3).stdout
+    )
     restored = switched.run("restore-baseline", "--yes")
     assert f"# qos regional Priority {RAISED} -> 0" in restored.stderr
     assert priority(cluster) == 0

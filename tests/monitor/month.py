@@ -239,6 +239,13 @@ def states(m: Moment) -> Iterator[tuple[str, str, float | None]]:
     for name, value in (("saf_raw_shares", 30 + m.phase), ("saf_raw_shares_wanted", 33 + m.phase)):
         yield name, 'account="ra"', value
         yield name, 'account="rb"', value + 10
+    switch = 'object="qos",name="regional"'
+    yield "saf_switch_raised", switch, (1, 1 if m.now < TURN else None, 0)[m.phase]
+    for name, value in (
+        ("saf_switch_usage_ratio", 0.31), ("saf_switch_set_point_ratio", 0.27),
+        ("saf_switch_hysteresis_ratio", 0.01),
+    ):  # fmt: skip
+        yield name, switch, value
     for name, value in (
         ("saf_usage_share_ratio", 0.31), ("saf_set_point_ratio", 0.29), ("saf_share_ratio", 0.28),
     ):  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -13,7 +14,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from slurm_ai_factory.core.control.reasons import HOLDS
 from slurm_ai_factory.core.measure.share import Group
 from slurm_ai_factory.core.measure.tally import Tallied, Tally
-from slurm_ai_factory.core.records import FLOOR_VERDICTS, HOUR, Further
+from slurm_ai_factory.core.records import FLOOR_VERDICTS, HOUR, Change, Further, LeverKind
 from slurm_ai_factory.core.rules.classify import Beneficiary
 from slurm_ai_factory.core.tres import Resource
 from slurm_ai_factory.monitor import page
@@ -241,6 +242,39 @@ def test_a_comparison_of_the_books_is_shown() -> None:
     board = examples.complete()
     board.reconciled = Reconciled(examples.NOW, 0, 3600, 12)
     assert samples(board)["saf_reconcile_unexplained_tres_seconds{c}"] == 12
+
+
+def test_a_switch_has_metrics_of_its_own_and_its_changes_are_counted() -> None:
+    inputs = {"usage_share": 0.22, "u_ref": 0.26, "hysteresis": 0.01}
+    change = Change(
+        cluster="c", account="regional", raw_shares_before=10, raw_shares_after=1000, lever=LeverKind.QOS
+    )
+    seen = examples.shown(
+        steered=(Steered("regional", 1000, 1000),), lever=LeverKind.QOS, raised=1000, statuses=("applied",),
+        decision=replace(examples.shown().decision, inputs=inputs, changes=(change,)),
+    )  # fmt: skip
+    board = Board("c")
+    for now in (
+        seen,
+        seen,
+        replace(seen, steered=(Steered("regional", 10, 10),)),
+        replace(seen, statuses=()),
+    ):
+        board.complete(now)
+    found = samples(board)
+    of = {name: value for name, value in found.items() if name.startswith("saf_switch")}
+    assert of == {
+        "saf_switch_changes_total{c,raised}": 2, "saf_switch_changes_total{c,lowered}": 1,
+        "saf_switch_raised{c,qos,regional}": 1, "saf_switch_value{c,qos,regional}": 1000,
+        "saf_switch_value_wanted{c,qos,regional}": 1000, "saf_switch_usage_ratio{c,qos,regional}": 0.22,
+        "saf_switch_set_point_ratio{c,qos,regional}": 0.26,
+        "saf_switch_hysteresis_ratio{c,qos,regional}": 0.01,
+    }  # fmt: skip
+    assert not any(name.startswith("saf_raw_shares") for name in found)
+    gone = samples(
+        examples.complete(steered=(Steered("regional", None, None),), lever=LeverKind.QOS, raised=1)
+    )
+    assert not any(name.startswith(("saf_switch_raised", "saf_switch_value")) for name in gone)
 
 
 def test_a_foreign_change_is_shown_although_the_shares_were_zero_before() -> None:

@@ -42,7 +42,9 @@ BOARDS = {
     "promised": examples.complete(further=examples.FURTHER),
     "held": examples.held("no_account"),
     "foreign": examples.complete(steered=(Steered("regional", 37, 37, 25),)),
-    "switch": examples.complete(steered=(Steered("regional", 10, 1000, 0),), lever=LeverKind.QOS),
+    "switch": examples.complete(
+        steered=(Steered("regional", 10, 1000, 0),), lever=LeverKind.QOS, raised=1000
+    ),
     "failed": examples.failed(),
     "failed at first": examples.failed(before=False),
     "standby": examples.standby(),
@@ -370,6 +372,7 @@ def test_a_small_site_reads_digits_and_never_minus_nothing(code: str) -> None:
 def test_the_page_says_that_the_lever_is_a_switch(code: str, name: str, foreign: str) -> None:
     text = read(BOARDS["switch"], code=code)
     assert name in text
+    assert {"en": "lowered: jobs have their usual order", "nl": "omlaag"}[code] in text
     assert foreign in text
 
 

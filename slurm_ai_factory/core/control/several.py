@@ -54,7 +54,7 @@ def decide_all(steered: Sequence[Steering], guards: Sequence[Guard], now: Instan
     for place, aim in _aims(steered, decisions, left).items():
         decisions[place] = decide(*steered[place], now, aim=aim)
     return tuple(
-        _guarded(_named(decisions[place], observed.measurement.promise, left.get(place)), policy, guards)
+        guarded(_named(decisions[place], observed.measurement.promise, left.get(place)), policy, guards)
         for place, (policy, observed, _) in enumerate(steered)
     )
 
@@ -186,18 +186,17 @@ def _named(decision: Decision, promise: str, left: float | None) -> Decision:
     return replace(decision, reason=reason, sentence=sentence, inputs=inputs)
 
 
-def _guarded(decision: Decision, policy: Policy, guards: Sequence[Guard]) -> Decision:
+def guarded(decision: Decision, policy: Policy, guards: Sequence[Guard]) -> Decision:
     """The decision, or a hold where its raise would break a floor that is not steered.
 
-    Usage follows the raise, so the others keep (1 - the new share) / (1 - usage) of what they get now.
+    Usage follows the raise, so the others keep (1 - the usage it leads to) / (1 - usage) of what they get
+    now.
     """
     raised = sum(change.raw_shares_after - change.raw_shares_before for change in decision.changes)
     if raised <= 0:
         return decision
-    before, wanted, usage = (
-        float(decision.inputs[name] or 0.0) for name in ("share", "share_wanted", "usage_share")
-    )
-    kept = (1.0 - min(wanted, before + policy.slew)) / (1.0 - min(usage, 1 - LEAST))
+    usage = float(decision.inputs["usage_share"] or 0.0)
+    kept = (1.0 - min(1.0, _led_to(decision, policy))) / (1.0 - min(usage, 1 - LEAST))
     for guard in guards:
         m, end = guard.measurement, _end_of(guard.measurement, kept)
         if end is not None and m.regional_pending and end < m.target_share + guard.margin:
@@ -208,6 +207,14 @@ def _guarded(decision: Decision, policy: Policy, guards: Sequence[Guard]) -> Dec
             )
             return replace(decision, reason="guards", sentence=sentence, changes=())
     return decision
+
+
+def _led_to(decision: Decision, policy: Policy) -> float:
+    """The usage that a raise leads to: the new share, or that at which a switch is put back."""
+    inputs = {name: float(value) for name, value in decision.inputs.items() if isinstance(value, float | int)}
+    if "hysteresis" in inputs:
+        return inputs["u_ref"] + inputs["hysteresis"]
+    return min(inputs["share_wanted"], inputs["share"] + policy.slew)
 
 
 def _end_of(m: Measurement, kept: float) -> float | None:

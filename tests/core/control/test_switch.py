@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from slurm_ai_factory.core.control.controller import Policy
 from slurm_ai_factory.core.control.reasons import HOLDS
+from slurm_ai_factory.core.control.several import Guard, guarded
 from slurm_ai_factory.core.control.switch import Switch, decide_switch
 from slurm_ai_factory.core.records import (
     HOUR,
@@ -47,6 +48,22 @@ def decided(observed: Observed, u_ref: float = 0.26, found: int | None = FOUND, 
     baseline = {} if found is None else {"regional": found}
     last = ControlState(at=NOW, u_ref=u_ref, writes_last_day=writes, baseline=baseline)
     return decide_switch(POLICY, SWITCH, observed, last, NOW)
+
+
+@pytest.mark.parametrize(
+    ("share", "goal", "waiting", "reason"),
+    [(0.5, 0.5, 1, "guards"), (0.5, 0.5, 0, "switch_on"), (0.5, 0.4, 1, "switch_on")],
+)
+def test_a_switch_is_not_raised_at_the_expense_of_a_floor_that_is_not_steered(
+    share: float, goal: float, waiting: int, reason: str
+) -> None:
+    """The others keep (1 - 0.27) / (1 - 0.2) of what they get; as many as that guard gets."""
+    measured = _measurement([share * HOUR] * 240, [float(HOUR)] * 240, left=30 * DAY)
+    guard = replace(measured, promise="eu", target_share=goal, regional_pending=waiting)
+    for value, found in ((FOUND, reason), (RAISED, "switch_stays")):
+        decision = guarded(decided(seen(0.2, value)), POLICY, [Guard(guard, 0.01)])
+        assert decision.reason == found
+        assert bool(decision.changes) == (found == "switch_on")
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,8 @@ evaluate: $(VENV)/.installed  ## The law beside other policies, half an hour; LO
 	@$(BIN)/python -m tests.benchmarks.evaluation_page build/evaluation.json
 
 evaluate-promises: $(VENV)/.installed  ## Three promises that cross, DRAWS=10; LOGS=FOLDER for a real log; result in docs/evaluation.
-	@$(BIN)/python -m tests.benchmarks.promises docs/evaluation/promises.json $(DRAWS) $(LOGS)
+	@mkdir -p build
+	@$(BIN)/python -m tests.benchmarks.promises build/promises.json $(DRAWS) $(LOGS)
 
 bench-simulate: $(VENV)/.installed  ## How fast the simulator is; LOG=FILE REGIONAL=FILE CAPACITY=N for a real log.
 	@$(BIN)/python -m tests.benchmarks.simulate

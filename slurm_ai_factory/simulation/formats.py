@@ -291,10 +291,10 @@ def promise_accounts(lines: Iterable[str], names: Collection[str]) -> dict[str, 
 
     Raises ValueError for a promise that is not one of ``names``, and for anything else that is no such table.
     """
-    found: dict[str, frozenset[str]] = {}
+    accounts: dict[str, frozenset[str]] = {}
     for account, promise in _each(lines, partial(_promised, names)):
-        found[account] = found.get(account, frozenset()) | {promise}
-    return found
+        accounts[account] = accounts.get(account, frozenset()) | {promise}
+    return accounts
 
 
 def _promised(names: Collection[str], header: str) -> Callable[[str], tuple[str, str] | None]:

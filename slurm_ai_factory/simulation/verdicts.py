@@ -52,7 +52,7 @@ def _outcome(trial: Trial, replayed: Replayed, promise: Promise) -> PromiseOutco
     shares = [m.delivered_share for m in judged if m.delivered_share is not None]
     worst = max if promise.bound is Bound.CAP else min
     days = (cluster.until - cluster.began) / DAY
-    writes = sum(len(one.changes) for one in replayed.writes if one.promise == promise.name)
+    writes = sum(len(decision.changes) for decision in replayed.writes if decision.promise == promise.name)
     return PromiseOutcome(
         promise=promise,
         delivered_share=books.over(Window("all", cluster.began, cluster.now)).delivered_share,

@@ -77,11 +77,11 @@ def short(rows: Sequence[Row]) -> str:
 def share(rows: Sequence[Row]) -> str:
     """What the region gets under the law, static shares and the oracle."""
     figures = ("delivered_share", "min_window_share", "violation_ratio", "attributable_shortfall_charge")
-    head = ["workload"]
+    head = ["workload", "draws"]
     for title in ("share", "worst window", "windows missed", "to blame"):
         head += [f"{title}: law", "static 25/75", "oracle"]
     lines = [
-        [f"`{case}`", *(
+        [f"`{case}`", str(sum((row["case"], row["policy"]) == (case, LAW) for row in rows)), *(
             _written(name, average(rows, case, policy, name))
             for name in figures for policy in (LAW, STATIC, ORACLE)
         )]
@@ -98,13 +98,14 @@ def required(rows: Sequence[Row]) -> str:
         for case in found
     }
     more = [case for case, (law, oracle) in blamed.items() if law > OF_ORACLE * oracle + ROUNDING]
-    missed = [case for case in ("saturated", "holiday") if average(rows, case, LAW, "violation_ratio") > 0]
+    kept = [case for case in ("saturated", "holiday") if case in found]
+    missed = [case for case in kept if average(rows, case, LAW, "violation_ratio") > 0]
     got = average(rows, "saturated", LAW, "delivered_share")
     writes = {case: average(rows, case, LAW, "writes_per_day") for case in found}
     most = max(writes, key=writes.__getitem__)
     lines = [
         (f"to blame no more than {OF_ORACLE} times the oracle's", f"more in {_listed(more)}", _met(not more)),
-        ("no window missed in `saturated` and `holiday`", f"missed in {_listed(missed)}", _met(not missed)),
+        (f"no window missed in {_listed(kept)}", f"missed in {_listed(missed)}", _met(not missed)),
         (f"at most {100 * ABOVE:g} points above the goal in `saturated`", f"{100 * (got - GOAL):+.1f} points",
          _met(got - GOAL <= ABOVE)),
         (f"at most {DAILY_WRITES:g} writes a day", f"at most {writes[most]:.2f} on average, in `{most}`",
@@ -213,7 +214,7 @@ def parts(rows: Sequence[Row]) -> str:
         ))  # fmt: skip
     head = ("case", "least window", "most windows missed", "most that the region got without a holiday",
             "most writes a day")  # fmt: skip
-    return table(head, lines)
+    return table(head, lines) if lines else "This part has not been run."
 
 
 def cases(rows: Iterable[Row]) -> list[str]:

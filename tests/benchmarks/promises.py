@@ -150,7 +150,7 @@ def page(rows: Sequence[Mapping[str, Any]]) -> str:
     cut = [_line(group) for group in _grouped([row for row in rows if not row["fits"]])]
     return "\n\n".join([
         NOTE, "# Three promises that cross", ABOUT, "## What was required", required(rows),
-        "## Every workload", table(head, lines), "## Floors that do not fit", table(head, cut),
+        "## Every workload", table(head, lines), IN_FULL, "## Floors that do not fit", table(head, cut),
     ]) + "\n"  # fmt: skip
 
 
@@ -160,6 +160,10 @@ deals the accounts out anew, half of all work to EuroHPC and a quarter to the re
 draws, the worst window is that of the worst draw, and windows and verdicts are summed. A decision is made
 every six hours. The rows are those of [`saf simulate`](../howto/simulate.md#several-promises); the law:
 [0014](../decisions/0014-several-promises.md)."""
+
+
+IN_FULL = """Where industry is capped and all others have little to run, the floors get the rest of the machine: more
+than their goals, for otherwise it would be idle."""
 
 
 def _grouped(rows: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:

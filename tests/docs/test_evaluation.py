@@ -46,7 +46,7 @@ def test_the_readme_has_the_blocks_of_the_evaluation() -> None:
     assert readme
     assert readme.items() <= page.items(), "run `make evaluate`, or its second command"
     assert set(page) == set(funder.blocks(ROWS)), "each block is made, and each is shown"
-    assert all(len(block.splitlines()) > 2 for block in page.values())
+    assert all(len(block.splitlines()) > 2 for block in page.values()), "none is empty"
 
 
 def test_waits_are_parts_of_those_on_a_machine_of_its_own() -> None:

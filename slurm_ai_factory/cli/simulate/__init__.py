@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from slurm_ai_factory.simulation.policies import Named
     from slurm_ai_factory.simulation.replay import Replayed, Trial
 
-Result = TypeVar("Result")
+ResultT = TypeVar("ResultT")
 FORMATS = (".png", ".svg", ".pdf")
 
 
@@ -220,8 +220,8 @@ def _judge_promises(source: str, given: Sequence[str], names: Sequence[str], **o
 
 
 def _replayed(
-    trial: Trial, wanted: Collection[Named], judge: Callable[[Trial, Replayed], Result]
-) -> dict[Named, tuple[Result, float]]:
+    trial: Trial, wanted: Collection[Named], judge: Callable[[Trial, Replayed], ResultT]
+) -> dict[Named, tuple[ResultT, float]]:
     """The result of each policy and the seconds it took; on a terminal with a progress bar over all."""
     from slurm_ai_factory.simulation.replay import replay
 
@@ -232,7 +232,7 @@ def _replayed(
         def progress(at: int) -> None:
             bar.update(max(0, len(results) * span + at - began - bar.pos))
 
-        results: dict[Named, tuple[Result, float]] = {}
+        results: dict[Named, tuple[ResultT, float]] = {}
         for policy in wanted:
             before = time.monotonic()
             result = judge(trial, replay(trial, policy, progress))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -117,14 +117,14 @@ def _trial_of_promises(case: Case) -> Trial:
 def dealt(work: Workload, weight: np.ndarray[Any, Any], seed: int) -> Mapping[str, frozenset[str]]:
     """The promises to each account: floors in PARTS of all work, and industry across them, at random."""
     chance = np.random.default_rng(seed)
-    charge: Counter[str] = Counter()
+    charge: dict[str, float] = defaultdict(float)
     for (account, _), amount in zip(
         work.users, np.bincount(work.user, weight * work.runtime, len(work.users)), strict=True
     ):
-        charge[account] += float(amount)
-    found, so_far = {}, 0.0
+        charge[account] += amount
+    found, so_far, whole = {}, 0.0, sum(charge.values())
     for account in chance.permutation(sorted(charge)).tolist():
-        floor = next((name for name in PARTS if so_far < sum_until(name) * charge.total()), "")
+        floor = next((name for name in PARTS if so_far < sum_until(name) * whole), "")
         names = {floor} | ({"industry"} if chance.random() < INDUSTRIAL else set())
         found[account] = frozenset(names - {""})
         so_far += charge[account]

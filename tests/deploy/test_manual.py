@@ -25,15 +25,14 @@ def share(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_command_has_its_page(share: Path) -> None:
     pages = {path.stem: path.read_text() for path in (share / "man" / "man1").iterdir()}
-    names: list[str] = ["saf"]
-    groups: list[tuple[str, click.Group]] = [("saf", cli.with_all())]
+    names, groups = ["saf"], {"saf": cli.with_all()}
     while groups:
-        path, group = groups.pop()
-        names += [f"{path}-{name}" for name in group.commands]
-        groups += [
-            (f"{path}-{name}", one) for name, one in group.commands.items() if hasattr(one, "commands")
-        ]
-        assert all(f"{path}-{name}(1)".replace("-", "\\-") in pages[path] for name in group.commands)
+        path, group = groups.popitem()
+        for name, command in group.commands.items():
+            names.append(f"{path}-{name}")
+            assert f"{names[-1]}(1)".replace("-", "\\-") in pages[path]
+            if isinstance(command, click.Group):
+                groups[names[-1]] = command
     assert sorted(pages) == sorted(names)
 
 

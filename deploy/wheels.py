@@ -1,6 +1,6 @@
-"""The wheels that a package brings along: python -m deploy.wheels install FOLDER, or lock to choose them anew.
+"""The wheels inside a package: python -m deploy.wheels install FOLDER, or lock to choose them anew.
 
-The rule: what is installed is what wheels.txt names, byte for byte, for each Python that the package works with.
+The rule: only what wheels.txt names is installed, byte for byte, for each Python that the package works with.
 `lock` asks PyPI for the newest wheels that pyproject.toml allows, and writes that file. Used by bundle.sh.
 """
 
@@ -36,7 +36,9 @@ def install(home: Path) -> None:
 def lock() -> None:
     """Write wheels.txt anew."""
     project = tomllib.loads((HERE.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    wanted = project["dependencies"] + [one for extra in EXTRAS for one in project["optional-dependencies"][extra]]
+    wanted = project["dependencies"] + [
+        one for extra in EXTRAS for one in project["optional-dependencies"][extra]
+    ]
     hashes: dict[str, set[str]] = {}
     for python in PYTHONS:
         dry = ("--dry-run", "--ignore-installed", "--report=-", "--target=unused")

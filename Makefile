@@ -93,7 +93,7 @@ test-packages: deb slurm  ## Install, upgrade, remove and purge it on Debian 12 
 	@sh tests/cluster/roots.sh packages-12 packages-13 24.11
 	@rm -rf build/packages/before && sh tests/install/before.sh build/packages/before
 	@lintian --fail-on error build/packages/now/*.deb
-	@unshare --net sh -ec 'ip link set lo up; exec $(BIN)/python -m tests.install.packages build/packages'
+	@unshare --net sh -ec 'ip link set lo up; ip address add 192.0.2.1/32 dev lo; exec $(BIN)/python -m tests.install.packages build/packages'
 
 slurm-roots: slurm  ## Make Slurm 24.11 and 26.05 in /var/cache/saf-slurm, or SAF_SLURM_ROOTS (as root).
 	@sh tests/cluster/roots.sh

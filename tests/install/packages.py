@@ -1,7 +1,7 @@
 """python -m tests.install.packages FOLDER: the Debian packages there, on Debian 12 and 13 without a network.
 
-FOLDER has now/*.deb, and before/*.deb of an older version. packages.sh is what happens on each host. There `saf`
-reads a real Slurm on loopback; make starts all of this in a network namespace that has nothing else.
+FOLDER has now/*.deb, and before/*.deb of an older version; packages.sh is what happens on each host. There
+`saf` reads a real Slurm. make starts all of this in a network namespace that has loopback and nothing else.
 """
 
 from __future__ import annotations

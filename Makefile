@@ -18,7 +18,7 @@ LANE2 := $(BIN)/pytest -m '$(SLURM)' $(FIRST:%=--ignore=%)
 LANE3 := nice $(BIN)/pytest -m 'not slurm' $(SHOWN)
 LANE4 := nice $(BIN)/pytest -m 'not slurm' $(SHOWN:%=--ignore=%)
 
-.PHONY: faults freeze tamper help demo demo-slurm test test-fast test-long test-model test-install bundle deb rpm container test-packages lint slurm slurm-roots test-slurm-all seen examples pictures crash hostile accept-slurm accept-switch evaluate docs docs-serve bench-simulate bench-ingest bench-scrape bench-sources clean
+.PHONY: faults freeze tamper help demo demo-slurm test test-fast test-long test-model test-install deb rpm test-packages lint slurm slurm-roots test-slurm-all seen examples pictures crash hostile accept-slurm accept-switch evaluate docs docs-serve bench-simulate bench-ingest bench-scrape bench-sources clean
 .DEFAULT_GOAL := help
 
 help:  ## Show these targets.
@@ -85,14 +85,9 @@ rpm: $(VENV)/.installed  ## Build the package for EL9, in build/packages/rpm, an
 	@sh deploy/rpm.sh build/packages/rpm
 	@sh tests/install/rpm.sh build/packages/rpm/*.rpm
 
-container: deb  ## Build an image of the Debian package; it needs buildah. BASE=IMAGE for another base.
-	@cp deploy/Containerfile build/packages && mkdir -p build/packages/packages && cp build/packages/now/*.deb build/packages/packages
-	buildah bud $(if $(BASE),--build-arg BASE=$(BASE)) --tag slurm-ai-factory build/packages
-
 test-packages: deb slurm  ## Install, upgrade, remove and purge it on Debian 12 and 13 without a network (as root).
 	@sh tests/cluster/roots.sh packages-12 packages-13 24.11
 	@rm -rf build/packages/before && sh tests/install/before.sh build/packages/before
-	@lintian --fail-on error build/packages/now/*.deb
 	@unshare --net sh -ec 'ip link set lo up; ip address add 192.0.2.1/32 dev lo; exec $(BIN)/python -m tests.install.packages build/packages'
 
 slurm-roots: slurm  ## Make Slurm 24.11 and 26.05 in /var/cache/saf-slurm, or SAF_SLURM_ROOTS (as root).

@@ -2,12 +2,13 @@
 # Each command is shown, and the first that fails ends it. Beside slurm.conf is a folder packages.
 packages=$(dirname "$(readlink -f /etc/slurm/slurm.conf)")/packages
 conf=/etc/slurm-ai-factory/saf.toml
-as_saf() { (cd / && runuser -u slurm-ai-factory -- saf "$@"); }
+as_saf() { runuser -u slurm-ai-factory -- saf "$@"; }
 found() { "$@" && code=0 || code=$?; case $code in 0 | 3 | 4 | 5) ;; *) echo "exit $code"; return 1 ;; esac; } # findings are no failure
 refused() { if "$@" >/root/said 2>&1; then cat /root/said; return 1; fi; cat /root/said; }
 system() { find /usr /etc -xdev ! -path '/etc/passwd*' ! -path '/etc/group*' ! -path '/etc/?shadow*' ! -path '/etc/shadow*' | sort; }
 
 set -x
+cd /
 refused getent ahosts deb.debian.org
 system >/root/fresh
 
@@ -19,7 +20,7 @@ runuser -u postgres -- createuser slurm-ai-factory
 runuser -u postgres -- createdb -O slurm-ai-factory saf
 saf init -o $conf --account regional --window quarter
 chgrp slurm-ai-factory $conf
-printf '\n[ledger]\nurl = "postgresql:///saf"\n' >>$conf
+sed -i 's|^\[ledger\]$|&\nurl = "postgresql:///saf"|' $conf
 as_saf config check
 as_saf ledger migrate
 as_saf cycle
@@ -50,7 +51,7 @@ test ! -e /etc/systemd/system/multi-user.target.wants/saf.service
 find /usr/lib/slurm-ai-factory -name 'controller.*.pyc' | grep -q .
 
 # The embedded PostgreSQL, in the state directory.
-sed '/^\[ledger\]$/,$d' $conf >/tmp/embedded.toml
+sed '/^url = /d' $conf >/tmp/embedded.toml
 as_saf --config /tmp/embedded.toml cycle
 found as_saf --config /tmp/embedded.toml status
 test -n "$(ls -A /var/lib/slurm-ai-factory)"

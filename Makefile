@@ -19,7 +19,7 @@ LANE2 := $(BIN)/pytest -m '$(SLURM)' $(FIRST:%=--ignore=%)
 LANE3 := nice $(BIN)/pytest -m 'not slurm' $(SHOWN)
 LANE4 := nice $(BIN)/pytest -m 'not slurm' $(SHOWN:%=--ignore=%)
 
-.PHONY: faults freeze tamper help demo demo-slurm test test-fast test-long test-model test-install lint slurm slurm-roots test-slurm-all seen examples pictures crash hostile accept-slurm accept-switch accept-promises evaluate evaluate-promises docs docs-serve bench-simulate bench-ingest bench-scrape bench-tree bench-sources clean
+.PHONY: faults freeze tamper help demo demo-slurm test test-fast test-long test-model test-install test-packages deb rpm lint slurm slurm-roots test-slurm-all seen examples pictures crash hostile accept-slurm accept-switch accept-promises evaluate evaluate-promises docs docs-serve bench-simulate bench-ingest bench-scrape bench-tree bench-sources clean
 .DEFAULT_GOAL := help
 
 help:  ## Show these targets.
@@ -76,6 +76,20 @@ test-slurm-all: $(VENV)/.installed slurm-roots  ## What every source has to tell
 test-install: $(VENV)/.installed slurm  ## Type the block of docs/howto/install.md on a bare Debian 12 and 13 (as root).
 	@sh tests/cluster/roots.sh debian-12 debian-13 24.11
 	@$(BIN)/python -m tests.install
+
+deb: $(VENV)/.installed  ## Build the Debian package, in build/packages/now; it needs debhelper.
+	@rm -rf build/packages/now
+	@sh deploy/deb.sh build/packages/now
+
+rpm: $(VENV)/.installed  ## Build the package for EL9, in build/packages/rpm, and check what is in it; it needs rpm.
+	@rm -rf build/packages/rpm
+	@sh deploy/rpm.sh build/packages/rpm
+	@sh tests/install/rpm.sh build/packages/rpm/*.rpm
+
+test-packages: deb slurm  ## Install, upgrade, remove and purge it on Debian 12 and 13 without a network (as root).
+	@sh tests/cluster/roots.sh packages-12 packages-13 24.11
+	@rm -rf build/packages/before && sh tests/install/before.sh build/packages/before
+	@unshare --net sh -ec 'ip link set lo up; ip address add 192.0.2.1/32 dev lo; exec $(BIN)/python -m tests.install.packages build/packages'
 
 slurm-roots: slurm  ## Make Slurm 24.11 and 26.05 in /var/cache/saf-slurm, or SAF_SLURM_ROOTS (as root).
 	@sh tests/cluster/roots.sh

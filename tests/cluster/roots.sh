@@ -1,8 +1,8 @@
 #!/bin/sh
 # Makes a root directory for each Slurm that is not this machine's own: Debian's trixie has 24.11, forky 26.05.
-# Usage: roots.sh [24.11] [26.05], or roots.sh debian-12 debian-13 for bare hosts that have Slurm's commands and
-# nothing of the product, for tests/install. They are kept outside the tree, in $SAF_SLURM_ROOTS or /var/cache/saf-slurm,
-# and made once; about a minute and 400 MB each. The mirror is the one that apt uses here. Nothing is started, and
+# Usage: roots.sh [24.11] [26.05], or for tests/install: roots.sh debian-12 debian-13, bare hosts that have Slurm's
+# commands and nothing of the product, or packages-12 packages-13, which also have what the Debian package depends on.
+# They are kept outside the tree, in $SAF_SLURM_ROOTS or /var/cache/saf-slurm, and made once; about a minute and 400 MB each. The mirror is the one that apt uses here. Nothing is started, and
 # nothing stays mounted. Unlike install.sh it fails aloud: who asks for a version wants that version.
 set -eu
 
@@ -21,8 +21,8 @@ suite() {
     case "$1" in
     24.11) echo trixie ;;
     26.05) echo forky ;;
-    debian-12) echo bookworm ;;
-    debian-13) echo trixie ;;
+    debian-12 | packages-12) echo bookworm ;;
+    debian-13 | packages-13) echo trixie ;;
     *) fail "no Debian release is known to have Slurm $1; known are 24.11 and 26.05" ;;
     esac
 }
@@ -30,6 +30,7 @@ suite() {
 packages() {
     case "$1" in
     debian-*) echo systemd,procps,slurm-client,ca-certificates ;;
+    packages-*) echo systemd,procps,slurm-client,python3,man-db,bash-completion,postgresql ;;
     *) echo "$PACKAGES" ;;
     esac
 }

@@ -10,6 +10,7 @@ import os
 import pty
 import select
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -25,7 +26,7 @@ from tests.docs.markdown import ROOT
 HOSTS = {"debian-12": versions.OWN, "debian-13": "24.11"}
 """A bare host, and the Slurm that its own commands can talk to."""
 
-HEADING = "# Install, in mode observe"
+HEADING = "## From a checkout, with pip"
 ANSWERS = {"Which of them hold the region?": "regional", "What is the promise judged over?": ""}
 FINDINGS = {"saf doctor": (0, 5), "saf status": (0, 3, 4)}
 """Exit codes that are findings and no failure."""
@@ -47,9 +48,14 @@ def main() -> int:
             file=sys.stderr,
         )
         return 1
-    failed = [name for name in hosts if not _installs(name, HOSTS[name])]
-    print(f"{len(hosts) - len(failed)} passed, {len(failed)} failed")
-    return len(failed)
+    return summary([installs(name, HOSTS[name], script()) for name in hosts])
+
+
+def summary(passed: list[bool]) -> int:
+    """Print how many passed; how many failed."""
+    failed = passed.count(False)
+    print(f"{len(passed) - failed} passed, {failed} failed")
+    return failed
 
 
 def block() -> list[str]:
@@ -71,13 +77,16 @@ def _typed(line: str) -> Iterator[str]:
     yield f'case $code in {"|".join(map(str, codes))}) ;; *) echo "exit $code"; exit 1 ;; esac'
 
 
-def _installs(name: str, version: str) -> bool:
+def installs(name: str, version: str, script: str, packages: Path | None = None) -> bool:
+    """Whether the script ends well on a copy of that host; the packages are beside its slurm.conf."""
     print(f"--- {name}, Slurm {version}", flush=True)
     with tempfile.TemporaryDirectory(prefix="saf-install-") as scratch:
         typed = Path(scratch) / "typed.sh"
-        typed.write_text(script(), encoding="utf-8")
+        typed.write_text(script, encoding="utf-8")
         with SlurmCluster(Path(scratch) / "c", version=version) as cluster:
             plant(cluster)
+            if packages:
+                shutil.copytree(packages, cluster.directory / "packages")
             there = (versions.roots() / name, scratch, ROOT, cluster.directory, typed)
             argv = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private",
                     "sh", str(ROOT_SH), *map(str, there)]  # fmt: skip

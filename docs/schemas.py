@@ -212,6 +212,10 @@ ANSWERS: Mapping[str, Shape] = {
     "ledger fingerprint": rows(name=TEXT, rows=WHOLE, digest=TEXT),
     "ledger head": keys(entry=WHOLE, head=TEXT, recorded=AT, signature=Maybe(TEXT)),
     "ledger migrate": keys(migrated=each(TEXT)),
+    "ledger backup": keys(
+        file=TEXT, entry=WHOLE, head=TEXT, recorded=AT, roles=YES_NO, signature=Maybe(TEXT)
+    ),
+    "ledger restore": keys(entry=WHOLE, head=TEXT, recorded=AT, compared=YES_NO),
     "ledger move": rows(name=TEXT, rows=WHOLE, sha256=TEXT),
     "ledger pseudonymise": keys(
         before=null(AT), runs=WHOLE, users=WHOLE, lines=WHOLE, staff=WHOLE, texts=WHOLE

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +18,7 @@ import click
 from slurm_ai_factory import config as configuration
 from slurm_ai_factory.cli import init_questions, output
 from slurm_ai_factory.cli.arguments import usage_errors
+from slurm_ai_factory.cli.new_file import new_file
 from slurm_ai_factory.cli.options import SafCommand, chosen
 from slurm_ai_factory.config import SECTIONS, values
 from slurm_ai_factory.config.load import SEARCH_PATH
@@ -92,14 +92,26 @@ def init_command(
     On a terminal, it asks for what no option gives: the accounts of the region, the promise, its window and
     its time zone. Elsewhere it asks nothing, and leaves open what it does not know.
     """
-    if Path(file).exists():
-        raise ConfigError(f"{file} exists; choose another file with -o, or move this one away")
     typed = {
         "promise.target_share": share,
         "promise.resource": resource,
         "promise.window": window,
         "promise.time_zone": time_zone,
     }
+    with new_file(Path(file)) as part:
+        priority, region, text = _configured(file, account, typed, directory, conf)
+        part.write_text(text, encoding="utf-8")
+    _report(file, priority, region)
+
+
+def _configured(
+    file: str,
+    account: tuple[str, ...],
+    typed: Mapping[str, str | None],
+    directory: Path | None,
+    conf: Path | None,
+) -> tuple[PriorityConfig, Sequence[str], str]:
+    """The cluster's settings, the region's accounts, and the text of a configuration that loads."""
     directory = directory or _unusual_directory()
     commands = Commands(directory, conf)
     priority = Slurm("", commands).priority_config()
@@ -110,8 +122,7 @@ def init_command(
     given = {**_promise(typed), "slurm.directory": directory, "slurm.conf": conf}
     text = sample_config(priority, associations, region, given)
     configuration.parse_config(text, file)
-    write_new(Path(file), text)
-    _report(file, priority, region)
+    return priority, region, text
 
 
 def _promise(typed: Mapping[str, str | None]) -> dict[str, object]:
@@ -127,21 +138,6 @@ def _promise(typed: Mapping[str, str | None]) -> dict[str, object]:
 def _converted(asked: init_questions.Asked, text: str) -> object:
     with usage_errors(f"--{asked.key.partition('.')[2].removeprefix('target_').replace('_', '-')}"):
         return asked.convert(text)
-
-
-def write_new(file: Path, text: str) -> None:
-    """Write a file that is not there yet: whole, or not at all. Raises ConfigError."""
-    part = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        try:
-            part.write_text(text, encoding="utf-8")
-            os.link(part, file)
-        finally:
-            part.unlink(missing_ok=True)
-    except FileExistsError as error:
-        raise ConfigError(f"{file} exists by now and was left as it is; choose another with -o") from error
-    except OSError as error:
-        raise ConfigError(f"cannot write {file}: {error.strerror}") from error
 
 
 def _report(file: str, priority: PriorityConfig, region: Sequence[str]) -> None:

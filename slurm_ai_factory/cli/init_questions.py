@@ -113,8 +113,8 @@ def region_accounts(accounts: Sequence[Association]) -> tuple[str, ...]:
 
     explained = "saf counts the jobs of the region's accounts for the promise, and steers their RawShares."
     prompt = "Which of these accounts hold the region? (several: with commas; none yet: Enter)"
-    found: tuple[str, ...] = _answer(explained, prompt, "", as_accounts)
-    return found
+    names: tuple[str, ...] = _answer(explained, prompt, "", as_accounts)
+    return names
 
 
 def _answer(explained: str, prompt: str, default: str, convert: Callable[[str], Any]) -> Any:

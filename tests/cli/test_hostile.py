@@ -162,7 +162,7 @@ ELSEWHERE = {
     "ledger head",  # a hash
     "organisation add", "organisation link", "organisation end", "organisation import", "expertise add",
     "expertise correct", "expertise import", "resume", "approval approve", "approval reject",
-    "ledger migrate", "ledger pseudonymise",
+    "ledger migrate", "ledger pseudonymise", "ledger backup", "ledger restore",
     "ledger move", "ledger withdraw", "person forget", "promise set", "promise end",  # write
     "ledger roles",  # prints what is the same everywhere
 }  # fmt: skip

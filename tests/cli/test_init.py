@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from slurm_ai_factory.cli import init, init_questions
+from slurm_ai_factory.cli.new_file import new_file
 from slurm_ai_factory.config import parse_config
 from slurm_ai_factory.core.records import Association
 from slurm_ai_factory.errors import ConfigError
@@ -132,15 +134,33 @@ def test_what_no_cluster_knows_is_asked_and_a_wrong_answer_again_with_the_reason
     assert set(config.promise.resource.weights) == {"gres/gpu"}
 
 
+def _while_writing(file: Path, happens: Callable[[], object]) -> None:
+    with new_file(file) as part:
+        part.write_text("half")
+        happens()
+
+
+def _interrupted() -> None:
+    raise click.Abort
+
+
 def test_an_end_of_input_leaves_nothing_behind_and_a_file_that_is_there_stays(tmp_path: Path) -> None:
     assert _answered("noord\n25\n")[0] == {"account": ("noord",)}
     file = tmp_path / "saf.toml"
-    init.write_new(file, "first")
+    with new_file(file) as part:
+        part.write_text("first")
+    with pytest.raises(ConfigError, match="exists; choose another"), new_file(file):
+        pass
     with pytest.raises(ConfigError, match="was left as it is"):
-        init.write_new(file, "second")
-    with pytest.raises(ConfigError, match="cannot write"):
-        init.write_new(tmp_path / "none" / "saf.toml", "third")
-    assert [one.read_text() for one in tmp_path.iterdir()] == ["first"]
+        _while_writing(tmp_path / "raced", lambda: (tmp_path / "raced").write_text("other"))
+    with pytest.raises(click.Abort):
+        _while_writing(tmp_path / "interrupted", _interrupted)
+    with pytest.raises(ConfigError, match="cannot write"), new_file(tmp_path / "none" / "x") as part:
+        part.write_text("third")
+    assert {one.name: one.read_text() for one in tmp_path.iterdir()} == {
+        "saf.toml": "first",
+        "raced": "other",
+    }
 
 
 def test_the_next_commands_run_as_the_daemon_where_the_file_is_its_own() -> None:

@@ -27,6 +27,7 @@ def ledger_group() -> None:
 
 for _command in (
     backup_command, export_command, fingerprint_command, head_command, migrate_command, move_command,
-    pseudonymise_command, restore_command, roles_command, ledger_status_command, verify_command, withdraw_command,
+    pseudonymise_command, restore_command, roles_command, ledger_status_command, verify_command,
+    withdraw_command,
 ):  # fmt: skip
     ledger_group.add_command(_command)

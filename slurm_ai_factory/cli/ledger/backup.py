@@ -1,4 +1,4 @@
-"""`saf ledger backup` and `saf ledger restore`: the ledger as one file, and the head of its chain beside it."""
+"""`saf ledger backup` and `saf ledger restore`: the ledger as one file, the head of its chain beside it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`saf ledger backup` and `restore`: a dump is whole and private, and a restored ledger is proved to be its own."""
+"""`saf ledger backup` and `restore`: a dump is whole and private, and a restored ledger is proved."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _relations(url: str) -> int:
 def test_a_restored_ledger_is_the_one_that_was_backed_up(registered: Saf, empty: str) -> None:
     dump = registered.directory / "saf.dump"
     head = registered.json("ledger", "head")["head"]
-    assert f"head {head}" in registered.run("ledger", "backup", str(dump)).stdout
+    assert f"head {head}" in registered.run("ledger", "backup", str(dump)).stderr
     noted = Path(f"{dump}.head")
     assert (json.loads(noted.read_text())["head"], dump.stat().st_mode & 0o777) == (head, 0o600)
     assert "exists; choose another" in registered.run("ledger", "backup", str(dump), code=1).stderr

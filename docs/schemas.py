@@ -167,6 +167,7 @@ POLICY = keys(
     wait_of_own_machine=keys(regional=null(NUMBER), non_regional=null(NUMBER)), slowdown_of_own_machine=SIDES,
     writes_per_day=NUMBER,
 )  # fmt: skip
+RESTORED = {"object": TEXT, "account": TEXT, "raw_shares": WHOLE, "status": TEXT, "note": TEXT}
 MOVED = {
     "account": TEXT, "beneficiary": TEXT, "rule": TEXT, **DETAIL, "before": NUMBER, "after": NUMBER,
     "difference": NUMBER,
@@ -274,7 +275,8 @@ ANSWERS: Mapping[str, Shape] = {
         unexplained=NUMBER, rejected=WHOLE,
     ),
     "report": keys(files=each(TEXT), fingerprint=TEXT, proposal=Maybe(null(WHOLE))),
-    "restore-baseline": rows(object=TEXT, account=TEXT, raw_shares=WHOLE, status=TEXT, note=TEXT),
+    "release": rows(**RESTORED),
+    "restore-baseline": rows(**RESTORED),
     "resume": keys(**PAUSE),
     "rules check": keys(
         file=TEXT, rules=WHOLE, problems=each(PROBLEM), gone=each(PROBLEM), hidden=each(TEXT),

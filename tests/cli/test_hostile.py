@@ -157,7 +157,8 @@ COMMANDS: dict[tuple[str, ...], int] = {
 
 
 ELSEWHERE = {
-    "init", "run", "cycle", "plan", "doctor", "reconcile", "backfill", "restore-baseline",  # ask Slurm
+    "init", "run", "cycle", "plan", "doctor", "reconcile", "backfill", "restore-baseline", "release",
+    # those ask Slurm
     "demo", "simulate",  # of a model
     "ledger head",  # a hash
     "organisation add", "organisation link", "organisation end", "organisation import", "expertise add",

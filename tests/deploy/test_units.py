@@ -12,7 +12,7 @@ import pytest
 from tests.docs.markdown import ROOT
 
 UNITS = ROOT / "deploy" / "systemd"
-SERVICES = ("saf.service", "saf-pseudonymise.service", "saf-status@.service")
+SERVICES = ("saf.service", "saf-pseudonymise.service", "saf-release.service", "saf-status@.service")
 MOST_EXPOSURE = 2.0
 SANDBOX = re.compile(
     r"^((?:Protect|Private|Restrict|SystemCall|Capability|Ambient|Lock|MemoryDeny|NoNew|UMask|State"
@@ -44,7 +44,9 @@ def test_a_service_is_exposed_little(name: str) -> None:
 
 
 @needs_systemd
-@pytest.mark.parametrize("name", [*SERVICES, "saf-pseudonymise.timer", "saf-status.socket"])
+@pytest.mark.parametrize(
+    "name", [*SERVICES, "saf-pseudonymise.timer", "saf-release.timer", "saf-status.socket"]
+)
 def test_systemd_knows_every_key(name: str, tmp_path: Path) -> None:
     for unit in UNITS.glob("saf*"):
         text = unit.read_text().replace("/usr/bin/saf", "/bin/true")

@@ -103,6 +103,9 @@ freeze: $(VENV)/.installed slurm  ## Freeze a leader in the middle of a write, F
 faults: $(VENV)/.installed slurm  ## Every fault on a real Slurm with live jobs, TIMES=1; half an hour, result in docs/evaluation.
 	@$(BIN)/python -m tests.faults --times $(TIMES) --docs
 
+drill: $(VENV)/.installed  ## Lose a ledger, restore it on another PostgreSQL and to a point in time; POSTGRES="DIRECTORY ..." names servers.
+	@$(BIN)/python -m tests.drill $(POSTGRES)
+
 tamper: $(VENV)/.installed  ## One change by hand in each column of a ledger with published reports; who finds it, in docs/evaluation.
 	@$(BIN)/python -m tests.tamper
 

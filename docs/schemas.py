@@ -168,6 +168,7 @@ POLICY = keys(
     wait_of_own_machine=keys(regional=null(NUMBER), non_regional=null(NUMBER)), slowdown_of_own_machine=SIDES,
     writes_per_day=NUMBER,
 )  # fmt: skip
+RESTORED = {"object": TEXT, "account": TEXT, "raw_shares": WHOLE, "status": TEXT, "note": TEXT}
 MOVED = {
     "account": TEXT, "beneficiary": TEXT, "rule": TEXT, **DETAIL, "before": NUMBER, "after": NUMBER,
     "difference": NUMBER,
@@ -213,6 +214,10 @@ ANSWERS: Mapping[str, Shape] = {
     "ledger fingerprint": rows(name=TEXT, rows=WHOLE, digest=TEXT),
     "ledger head": keys(entry=WHOLE, head=TEXT, recorded=AT, signature=Maybe(TEXT)),
     "ledger migrate": keys(migrated=each(TEXT)),
+    "ledger backup": keys(
+        file=TEXT, entry=WHOLE, head=TEXT, recorded=AT, roles=YES_NO, signature=Maybe(TEXT)
+    ),
+    "ledger restore": keys(entry=WHOLE, head=TEXT, recorded=AT, compared=YES_NO),
     "ledger move": rows(name=TEXT, rows=WHOLE, sha256=TEXT),
     "ledger pseudonymise": keys(
         before=null(AT), runs=WHOLE, users=WHOLE, lines=WHOLE, staff=WHOLE, texts=WHOLE
@@ -271,7 +276,8 @@ ANSWERS: Mapping[str, Shape] = {
         unexplained=NUMBER, rejected=WHOLE,
     ),
     "report": keys(files=each(TEXT), fingerprint=TEXT, proposal=Maybe(null(WHOLE))),
-    "restore-baseline": rows(object=TEXT, account=TEXT, raw_shares=WHOLE, status=TEXT, note=TEXT),
+    "release": rows(**RESTORED),
+    "restore-baseline": rows(**RESTORED),
     "resume": keys(**PAUSE),
     "rules check": keys(
         file=TEXT, rules=WHOLE, problems=each(PROBLEM), gone=each(PROBLEM), hidden=each(TEXT),

@@ -36,6 +36,10 @@ class ConfigError(SafError):
     """The configuration is not usable; `saf config check` says why."""
 
 
+class ClosedConfigError(ConfigError):
+    """This user may not read the configuration."""
+
+
 class SlurmError(SafError):
     """Slurm did not answer completely; nothing was changed."""
 

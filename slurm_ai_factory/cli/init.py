@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -17,11 +16,14 @@ from shutil import which
 import click
 
 from slurm_ai_factory import config as configuration
-from slurm_ai_factory.cli import output
+from slurm_ai_factory.cli import init_questions, output
+from slurm_ai_factory.cli.arguments import usage_errors
+from slurm_ai_factory.cli.new_file import new_file
 from slurm_ai_factory.cli.options import SafCommand, chosen
 from slurm_ai_factory.config import SECTIONS, values
+from slurm_ai_factory.config.load import SEARCH_PATH
 from slurm_ai_factory.core.control.level import ROOT
-from slurm_ai_factory.core.escaped import for_json, for_terminal
+from slurm_ai_factory.core.escaped import for_json, for_shell, for_terminal
 from slurm_ai_factory.core.live import health
 from slurm_ai_factory.core.records import Association, PriorityConfig
 from slurm_ai_factory.errors import ConfigError
@@ -61,48 +63,81 @@ NO_DEFAULT: dict[str, object] = {"registry.region": [], "registry.hubs": []}
     multiple=True,
     help="An account that holds the region; repeatable. Without it, saf asks.",
 )
+@click.option("--share", metavar="PERCENT", help="How many percent were promised to the region.")
+@click.option(
+    "--resource", metavar="R", help="What the share is measured in: billing, gres/gpu, node or cpu."
+)
 @click.option(
     "--window", metavar="W", help="What the promise is judged over: month, quarter, rolling:30d, ..."
 )
+@click.option("--time-zone", metavar="ZONE", help="Where windows begin at midnight. Default: this machine's.")
 @click.option(
     "--directory", type=click.Path(path_type=Path), help="The directory of the Slurm commands. Default: PATH."
 )
 @click.option(
     "--conf", type=click.Path(path_type=Path), envvar=["SAF_INIT_CONF", "SLURM_CONF"], help="slurm.conf."
 )
-@click.option("--force", is_flag=True, help="Overwrite the file.")
 def init_command(
     file: str,
     account: tuple[str, ...],
+    share: str | None,
+    resource: str | None,
     window: str | None,
+    time_zone: str | None,
     directory: Path | None,
     conf: Path | None,
-    force: bool,
 ) -> None:
-    """Look at the cluster and write a commented saf.toml. Changes nothing in Slurm.
+    """Look at the cluster and write a commented saf.toml. Changes nothing in Slurm and overwrites no file.
 
-    On a terminal, it asks which accounts hold the region and what the promise is judged over.
+    On a terminal, it asks for what no option gives: the accounts of the region, the promise, its window and
+    its time zone. Elsewhere it asks nothing, and leaves open what it does not know.
     """
-    if Path(file).exists() and not force:
-        raise ConfigError(f"{file} exists; choose another file with -o, or overwrite it with --force")
+    typed = {
+        "promise.target_share": share,
+        "promise.resource": resource,
+        "promise.window": window,
+        "promise.time_zone": time_zone,
+    }
+    with new_file(Path(file)) as part:
+        priority, region, text = _configured(file, account, typed, directory, conf)
+        part.write_text(text, encoding="utf-8")
+    _report(file, priority, region)
+
+
+def _configured(
+    file: str,
+    account: tuple[str, ...],
+    typed: Mapping[str, str | None],
+    directory: Path | None,
+    conf: Path | None,
+) -> tuple[PriorityConfig, Sequence[str], str]:
+    """The cluster's settings, the region's accounts, and the text of a configuration that loads."""
     directory = directory or _unusual_directory()
     commands = Commands(directory, conf)
     priority = Slurm("", commands).priority_config()
     associations = Slurm(priority.cluster, commands).associations()
-    region = account or _asked_accounts(_top_level(associations))
-    given = {
-        "promise.window": window or _asked_window(),
-        "promise.time_zone": zone_of_this_machine(),
-        "slurm.directory": directory,
-        "slurm.conf": conf,
-    }
+    region, top = account, _top_level(associations)
+    if top and not region and init_questions.is_terminal():
+        region = init_questions.region_accounts(top)
+    given = {**_promise(typed), "slurm.directory": directory, "slurm.conf": conf}
     text = sample_config(priority, associations, region, given)
     configuration.parse_config(text, file)
-    try:
-        Path(file).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"cannot write {file}: {error.strerror}") from error
-    _report(file, priority, region)
+    return priority, region, text
+
+
+def _promise(typed: Mapping[str, str | None]) -> dict[str, object]:
+    """The values of the promise by key: as typed, else as answered; the time zone in any case."""
+    zone = typed["promise.time_zone"] or zone_of_this_machine()
+    questions = init_questions.promise_questions(zone)
+    promise = {asked.key: _converted(asked, text) for asked in questions if (text := typed[asked.key])}
+    if init_questions.is_terminal():
+        promise |= init_questions.answers(questions, promise)
+    return {"promise.time_zone": zone, **promise}
+
+
+def _converted(asked: init_questions.Asked, text: str) -> object:
+    with usage_errors(f"--{asked.key.partition('.')[2].removeprefix('target_').replace('_', '-')}"):
+        return asked.convert(text)
 
 
 def _report(file: str, priority: PriorityConfig, region: Sequence[str]) -> None:
@@ -113,8 +148,20 @@ def _report(file: str, priority: PriorityConfig, region: Sequence[str]) -> None:
         missing = f"no account holds the region yet: set control.account in {file} and write its rule"
         output.say(missing, err=True)
     if not chosen.quiet:
-        check = f"saf --config {file} config check"
-        output.say(f"wrote {file} for cluster {priority.cluster}; read it, then run: {check}", err=True)
+        output.say(f"wrote {file} for cluster {priority.cluster}; read it, then type:", err=True)
+        for command in next_commands(Path(file)):
+            output.say(f"  {command}", err=True)
+
+
+def next_commands(file: Path) -> tuple[str, str, str]:
+    """The three commands to type next; with the file of the service, as the daemon's user.
+
+    >>> next_commands(Path("saf.toml"))[0]
+    'saf --config saf.toml config check'
+    """
+    as_daemon = "runuser -u slurm-ai-factory -- " if file in SEARCH_PATH[1:] else ""
+    saf = f"saf --config {for_shell(str(file))}"
+    return f"{saf} config check", f"{as_daemon}{saf} doctor", f"{as_daemon}{saf} cycle"
 
 
 def _unusual_directory() -> Path | None:
@@ -122,42 +169,6 @@ def _unusual_directory() -> Path | None:
     sacct = which("sacct")
     directory = Path(sacct).parent if sacct else None
     return None if directory in SERVICE_PATH else directory
-
-
-def _interactive() -> bool:
-    return sys.stdin.isatty() and sys.stderr.isatty()
-
-
-def _asked_accounts(accounts: Sequence[Association]) -> tuple[str, ...]:
-    """The accounts that hold the region, as the user answers; none if stdin or stderr is no terminal."""
-    if not accounts or not _interactive():
-        return ()
-    known = {account.account for account in accounts}
-    for account in accounts:
-        output.say(f"  {account.account}  RawShares {account.raw_shares}", err=True)
-    while True:
-        line = click.prompt(
-            "Which of them hold the region? (several: with commas; none: Enter)", default="",
-            show_default=False, err=True,
-        )  # fmt: skip
-        names = tuple(name.strip() for name in line.split(",") if name.strip())
-        if known.issuperset(names):
-            return names
-        output.say(f"no such account: {', '.join(name for name in names if name not in known)}", err=True)
-
-
-def _asked_window() -> str | None:
-    if not _interactive():
-        return None
-    prompt = "What is the promise judged over? (month, quarter, half, year or rolling:30d)"
-    return str(click.prompt(prompt, default="quarter", value_proc=_window, err=True))
-
-
-def _window(text: str) -> str:
-    try:
-        return values.as_window(text)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from error
 
 
 def zone_of_this_machine() -> str:
@@ -197,7 +208,9 @@ def sample_config(
     if odd := [name for name in region if name not in known]:
         there = ", ".join(names) or "none"
         raise ConfigError(f"no account {', '.join(odd)}; directly under root there are {there}")
-    set_keys = {"cluster.name": priority.cluster} | {key: str(value) for key, value in given.items() if value}
+    set_keys = {"cluster.name": priority.cluster} | {
+        key: value if isinstance(value, float) else str(value) for key, value in given.items() if value
+    }
     set_values = {**NO_DEFAULT, **set_keys, **({"control.account": list(region)} if region else {})}
     parts = [HEADER.format(cluster=for_terminal(priority.cluster), version=priority.version)]
     parts += _cluster_comments(priority, accounts)

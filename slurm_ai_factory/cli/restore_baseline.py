@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Sequence
 
 import click
 
@@ -16,7 +17,7 @@ from slurm_ai_factory.cli.options import SafCommand, chosen
 from slurm_ai_factory.cli.wiring import load_config, opened_site, slurm_of
 from slurm_ai_factory.core.records import LeverKind
 from slurm_ai_factory.steps import applying
-from slurm_ai_factory.steps.applying import Restored
+from slurm_ai_factory.steps.applying import Outcome, Restored
 
 
 @click.command("restore-baseline", cls=SafCommand)
@@ -52,6 +53,12 @@ def restore_baseline_command(yes: bool, number: bool) -> None:
             output.say("nothing was changed", err=True)
             sys.exit(1)
         outcomes = applying.restore_baseline(site, number)
+    list_outcomes(outcomes)
+    sys.exit(exit_code(outcomes))
+
+
+def list_outcomes(outcomes: Sequence[Outcome]) -> None:
+    """Print what became of each object."""
     rows = [
         {"object": o.change.lever, "account": o.change.account, "raw_shares": o.change.raw_shares_after,
          "status": o.status, "note": o.note}
@@ -59,7 +66,6 @@ def restore_baseline_command(yes: bool, number: bool) -> None:
     ]  # fmt: skip
     if chosen.json or not chosen.quiet:
         output.listing(rows, "nothing was changed")
-    sys.exit(exit_code(outcomes))
 
 
 def _sentence(restored: Restored) -> str:

@@ -20,6 +20,7 @@ from slurm_ai_factory.cli import draw, history, output
 from slurm_ai_factory.cli.options import SafCommand, chosen
 from slurm_ai_factory.cli.output import Styled
 from slurm_ai_factory.cli.screen import unguarded
+from slurm_ai_factory.cli.status_socket import status_from_service
 from slurm_ai_factory.cli.wiring import load_config, now, opened_ledger
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core.control import lever
@@ -37,7 +38,7 @@ from slurm_ai_factory.core.records import (
     Measurement,
     Verdict,
 )
-from slurm_ai_factory.errors import LedgerError, one_sentence
+from slurm_ai_factory.errors import ClosedConfigError, LedgerError, one_sentence
 from slurm_ai_factory.language import DEFAULT, NBSP, language
 from slurm_ai_factory.ledger import Ledger
 from slurm_ai_factory.monitor.nagios import ServiceState, performance_data, service_check, service_line
@@ -68,6 +69,9 @@ def status_command(watch: bool, every: int, check: bool) -> None:
 
     Exit code 3: a floor or a cap is at risk. Exit code 4: control is on hold, or the ledger is stale.
 
+    Members of the group saf may run it without sudo, if saf-status.socket is enabled; without options, and
+    the exit code is then 0 for any status.
+
     Exit codes with --check: 0 OK. 1 WARNING: the share is below its floor, a further promise is at risk,
     control is on hold, or part of the window was not read or is unclassified. 2 CRITICAL: the floor is at
     risk, or the ledger is stale. 3 UNKNOWN: the ledger or the configuration cannot be read.
@@ -76,7 +80,16 @@ def status_command(watch: bool, every: int, check: bool) -> None:
         if watch or chosen.json or chosen.csv:
             raise click.UsageError("--check prints one line; give it without --watch, --json and --csv")
         sys.exit(_check())
-    config = load_config()
+    try:
+        config = load_config()
+    except ClosedConfigError:
+        plain = not (watch or chosen.json or chosen.csv)
+        text = status_from_service() if plain else None
+        if text is None:
+            raise
+        for line in text.splitlines():
+            output.say(line)
+        return
     if not watch:
         sys.exit(_once(config))
     if chosen.json:

@@ -22,7 +22,7 @@ from slurm_ai_factory.config.whole import Config
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.rules.classify import CONDITIONS, DETAILS, Beneficiary, Rule
 from slurm_ai_factory.core.rules.saved import REGISTRY
-from slurm_ai_factory.errors import ConfigError
+from slurm_ai_factory.errors import ClosedConfigError, ConfigError
 
 DATES = ("since", "until")
 SEARCH_PATH = (Path("saf.toml"), Path("/etc/slurm-ai-factory/saf.toml"))
@@ -42,7 +42,7 @@ def find(given: str | None) -> Path:
         except PermissionError:
             closed.append(path)
     if closed:
-        raise ConfigError(f"{closed[0]} cannot be looked at: permission denied; {AS_WHOM}")
+        raise ClosedConfigError(f"{closed[0]} cannot be looked at: permission denied; {AS_WHOM}")
     searched = " and ".join(str(path) for path in SEARCH_PATH)
     raise ConfigError(f"no configuration found at {searched}; run `saf init`, or name one with --config")
 
@@ -56,7 +56,7 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except PermissionError as error:
-        raise ConfigError(f"{path} cannot be read: permission denied; {AS_WHOM}") from error
+        raise ClosedConfigError(f"{path} cannot be read: permission denied; {AS_WHOM}") from error
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:

@@ -203,6 +203,11 @@ class ControlSection:
         values.as_ratio, "how far the set-point may be below usage: this, or two runs if that is more", 0.015
     )
     writes_per_day: int = _key(values.as_whole, "maximum number of writes in 24 hours", 24)
+    lease: int | None = _key(
+        values.as_seconds,
+        "time without a completed cycle after which `saf release` restores the baseline; by default never",
+        None,
+    )
     recovery: int = _key(
         values.as_seconds, "rolling windows: shortest time over which a deficit is repaid", "72h"
     )

@@ -25,7 +25,7 @@ CHECKS: tuple[Check, ...] = (
     control.level_resolution_check, control.stored_shares_check, accounting.coordinators_check,
     accounting.foreign_writer_check, accounting.capacity_check, accounting.retention_check,
     accounting.source_check, accounting.proposals_check, control.scheduler_check,
-    control.backfill_depth_check,
+    control.backfill_depth_check, control.lease_check,
 )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from slurm_ai_factory.core.control.lever import Lever
 from slurm_ai_factory.core.control.switch import WEIGHTS
 from slurm_ai_factory.core.escaped import for_shell
 from slurm_ai_factory.core.live import authority, health
-from slurm_ai_factory.core.records import PARENT_SHARES, Association, LeverKind, SwitchNow
+from slurm_ai_factory.core.records import PARENT_SHARES, Association, LeverKind, Mode, SwitchNow
 from slurm_ai_factory.doctor.facts import OK, PROBLEM, WARNING, CheckResult, Facts, doctor_check, want
 
 CALC_PERIOD_MOST = 600
@@ -291,6 +291,14 @@ def _conf(setting: str, *, restart: bool = False) -> str:
 def _level(facts: Facts) -> list[Association]:
     """The rows that compete with the steered accounts, or with each other under root where there are none."""
     return steered_rows(facts.accounts, facts.associations) or level_rows(ROOT, facts.associations)
+
+
+@doctor_check("lease", "shares that saf set stay as they are when the daemon has died")
+def lease_check(facts: Facts) -> CheckResult:
+    state = f"control.lease is {_days(facts.lease) if facts.lease else 'not set'}, mode {facts.mode}"
+    wanted = "a lease in mode enforce, after which saf-release.timer restores the baseline"
+    fix = 'set control.lease = "1d", then: systemctl enable --now saf-release.timer'
+    return want(facts.mode is not Mode.ENFORCE or bool(facts.lease), WARNING, state, wanted, fix)
 
 
 def _modify(facts: Facts, row: Association, what: str) -> str:

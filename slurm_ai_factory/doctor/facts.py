@@ -94,6 +94,7 @@ class Facts:
     source: str  #: slurm.source
     refused: Mapping[str, str]  #: the reads that the source had no answer to, and why
     retained: Retained | None = None  #: None where [privacy] removes nothing, or it could not be read
+    lease: int | None = None  #: control.lease
     proposals: int | None = None  #: waiting for a second person; None where the ledger cannot be read
     unread: Mapping[str, str] = field(default_factory=dict)  #: errors by name of the fact
 

@@ -76,6 +76,7 @@ def gather_facts(
         accounts=config.control.steered,
         steered_by=config.control.lever,
         raised=config.control.raised or 0,
+        lease=config.control.lease,
         goal=config.promise.target_share + config.promise.margin,
         share_max=config.control.share_max,
         weights=config.promise.resource.weights,

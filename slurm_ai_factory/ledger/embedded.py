@@ -207,11 +207,16 @@ def _exists(user: str) -> bool:
     return False
 
 
-def _programs() -> Path:
+def programs_installed() -> Path | None:
+    """The directory of the package's programs; None where it is not installed."""
     package = find_spec(PACKAGE)
-    for folder in (package and package.submodule_search_locations) or ():
-        if (programs := Path(folder) / PROGRAMS).is_dir():
-            return programs
+    folders = (package and package.submodule_search_locations) or ()
+    return next((path for folder in folders if (path := Path(folder) / PROGRAMS).is_dir()), None)
+
+
+def _programs() -> Path:
+    if installed := programs_installed():
+        return installed
     raise LedgerError(
         "no ledger.url is configured and the embedded PostgreSQL is not installed; "
         "set ledger.url, or run in the checkout: pip install '.[embedded]'"

@@ -54,6 +54,7 @@ UNION ALL SELECT format('GRANT %%s ON %%I TO saf_daemon', concat_ws(', ', 'SELEC
 FROM ({rights}) AS rights (name, kind, may, why)
 UNION ALL SELECT 'GRANT SELECT ON tres_usage, run_hashes TO saf_daemon'
 UNION ALL SELECT 'GRANT USAGE ON SEQUENCE uses, reads_read_id_seq TO saf_daemon'
+UNION ALL SELECT format('GRANT SELECT ON ALL SEQUENCES IN SCHEMA %%I TO saf_daemon', current_schema())
 UNION ALL SELECT 'GRANT EXECUTE ON FUNCTION analyze_classifications() TO saf_daemon'
 UNION ALL SELECT format('GRANT SELECT ON %%I TO saf_daemon, saf_reader', viewname) FROM pg_views
 WHERE schemaname = current_schema() AND viewname LIKE 'reader\_%%'

@@ -18,6 +18,7 @@ from slurm_ai_factory.core.records import (
     Change,
     ChangeStatus,
     Decision,
+    Instant,
     LeverKind,
     Mode,
     SwitchNow,
@@ -201,12 +202,23 @@ class Restored(NamedTuple):
         return self.sibling_shares is None or self.sibling_shares != self.baseline.sibling_shares
 
 
-def restore_baseline(site: Site, number: bool = False) -> tuple[Outcome, ...]:
-    """Put back what was found before the first change, as a decision of its own; see ``baseline``."""
+def cycle_overdue(site: Site) -> Instant | None:
+    """When the last cycle was completed, if that is longer ago than control.lease; None while it lasts."""
+    last, lease = site.ledger.control.last_decision(), site.config.control.lease
+    if last is None or lease is None or site.clock() - last["at"] <= lease:
+        return None
+    return int(last["at"])
+
+
+def restore_baseline(site: Site, number: bool = False, why: str = "") -> tuple[Outcome, ...]:
+    """Put back what was found before the first change, as a decision of its own; see ``baseline``.
+
+    ``why`` is added to the sentence of the decision.
+    """
     with site.ledger.store.holding("writing", site.ledger.control.cluster_id):
         associations = site.slurm.associations()
         settle_interrupted(site, associations)
-        decision = baseline_decision(site, baseline(site, associations, number))
+        decision = baseline_decision(site, baseline(site, associations, number), why)
         outcomes = carry_out(site, decision, OPERATOR, associations)
     for outcome in outcomes:
         if outcome.status is ChangeStatus.APPLIED:
@@ -266,12 +278,13 @@ def _parts(raw_shares: Mapping[str, int], beside: int | None) -> dict[str, float
     return {name: own / level for name, own in raw_shares.items()}
 
 
-def baseline_decision(site: Site, restored: Sequence[Restored]) -> Decision:
+def baseline_decision(site: Site, restored: Sequence[Restored], why: str = "") -> Decision:
     """To change what is to be restored."""
+    objects = count(len(restored), "object")
     return Decision(
         at=site.clock(),
         reason="restore_baseline",
-        sentence=f"{count(len(restored), 'object')} back to what was found before the first change",
+        sentence=f"{objects} back to what was found before the first change{why}",
         inputs={},
         changes=tuple(row.change for row in restored),
     )

@@ -157,12 +157,13 @@ COMMANDS: dict[tuple[str, ...], int] = {
 
 
 ELSEWHERE = {
-    "init", "run", "cycle", "plan", "doctor", "reconcile", "backfill", "restore-baseline",  # ask Slurm
+    "init", "run", "cycle", "plan", "doctor", "reconcile", "backfill", "restore-baseline", "release",
+    # those ask Slurm
     "demo", "simulate",  # of a model
     "ledger head",  # a hash
     "organisation add", "organisation link", "organisation end", "organisation import", "expertise add",
     "expertise correct", "expertise import", "resume", "approval approve", "approval reject",
-    "ledger migrate", "ledger pseudonymise",
+    "ledger migrate", "ledger pseudonymise", "ledger backup", "ledger restore",
     "ledger move", "ledger withdraw", "person forget", "promise set", "promise end",  # write
     "ledger roles",  # prints what is the same everywhere
 }  # fmt: skip

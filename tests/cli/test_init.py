@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import click
 import pytest
+from click.testing import CliRunner
 
-from slurm_ai_factory.cli import init
+from slurm_ai_factory.cli import init, init_questions
+from slurm_ai_factory.cli.new_file import new_file
 from slurm_ai_factory.config import parse_config
 from slurm_ai_factory.core.records import Association
 from slurm_ai_factory.errors import ConfigError
@@ -94,3 +98,76 @@ def test_nothing_of_another_region_is_in_force_and_the_registry_wants_one_named(
         ConfigError, match=r"\[registry\] region is empty, so no organisation would be regional"
     ):
         parse_config(text + by_registry, "saf.toml")
+
+
+def _answered(typed: str) -> tuple[dict[str, object], str]:
+    """The answers to the questions about the promise and the accounts; and what was on the screen."""
+    kept: dict[str, object] = {}
+
+    @click.command()
+    def ask() -> None:
+        kept["account"] = init_questions.region_accounts([row for row in TREE if row.parent == "root"])
+        given = {"promise.window": "month"}
+        kept.update(init_questions.answers(init_questions.promise_questions("Europe/Berlin"), given))
+
+    result = CliRunner().invoke(ask, input=typed)
+    return kept, result.output
+
+
+def test_what_no_cluster_knows_is_asked_and_a_wrong_answer_again_with_the_reason() -> None:
+    kept, screen = _answered("nord\nnoord, noord\n0\ntwo\n12.5 %\ngres/gpu\nAtlantis\n\n")
+    assert kept == {
+        "account": ("noord",),
+        "promise.target_share": 0.125,
+        "promise.resource": "gres/gpu",
+        "promise.time_zone": "Europe/Berlin",
+    }
+    for reason in (
+        "no such account: nord",
+        "wants a number between 0 and 1",
+        "'two' is not a percentage such as 25",
+        "wants a time zone",
+    ):
+        assert f"Error: {reason}" in screen
+    config = parse_config(init.sample_config(CONFIG, TREE, ["noord"], kept), "saf.toml")
+    assert (config.promise.target_share, str(config.promise.time_zone)) == (0.125, "Europe/Berlin")
+    assert set(config.promise.resource.weights) == {"gres/gpu"}
+
+
+def _while_writing(file: Path, happens: Callable[[], object]) -> None:
+    with new_file(file) as part:
+        part.write_text("half")
+        happens()
+
+
+def _interrupted() -> None:
+    raise click.Abort
+
+
+def test_an_end_of_input_leaves_nothing_behind_and_a_file_that_is_there_stays(tmp_path: Path) -> None:
+    assert _answered("noord\n25\n")[0] == {"account": ("noord",)}
+    file = tmp_path / "saf.toml"
+    with new_file(file) as part:
+        part.write_text("first")
+    with pytest.raises(ConfigError, match="exists; choose another"), new_file(file):
+        pass
+    with pytest.raises(ConfigError, match="was left as it is"):
+        _while_writing(tmp_path / "raced", lambda: (tmp_path / "raced").write_text("other"))
+    with pytest.raises(click.Abort):
+        _while_writing(tmp_path / "interrupted", _interrupted)
+    with pytest.raises(ConfigError, match="cannot write"), new_file(tmp_path / "none" / "x") as part:
+        part.write_text("third")
+    assert {one.name: one.read_text() for one in tmp_path.iterdir()} == {
+        "saf.toml": "first",
+        "raced": "other",
+    }
+
+
+def test_the_next_commands_run_as_the_daemon_where_the_file_is_its_own() -> None:
+    check, doctor, cycle = init.next_commands(Path("/etc/slurm-ai-factory/saf.toml"))
+    assert (check, doctor.split()[0], cycle.split()[-1]) == (
+        "saf --config /etc/slurm-ai-factory/saf.toml config check",
+        "runuser",
+        "cycle",
+    )
+    assert not init.next_commands(Path("x y.toml"))[1].startswith("runuser")

@@ -1,4 +1,4 @@
-"""The systemd units: what systemd itself says of them, and that both services are held in the same way."""
+"""The systemd units: what systemd itself says of them, and that all services are held in the same way."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from tests.docs.markdown import ROOT
 
 UNITS = ROOT / "deploy" / "systemd"
-SERVICES = ("saf.service", "saf-pseudonymise.service")
+SERVICES = ("saf.service", "saf-pseudonymise.service", "saf-release.service", "saf-status@.service")
 MOST_EXPOSURE = 2.0
 SANDBOX = re.compile(
     r"^((?:Protect|Private|Restrict|SystemCall|Capability|Ambient|Lock|MemoryDeny|NoNew|UMask|State"
@@ -44,7 +44,9 @@ def test_a_service_is_exposed_little(name: str) -> None:
 
 
 @needs_systemd
-@pytest.mark.parametrize("name", [*SERVICES, "saf-pseudonymise.timer"])
+@pytest.mark.parametrize(
+    "name", [*SERVICES, "saf-pseudonymise.timer", "saf-release.timer", "saf-status.socket"]
+)
 def test_systemd_knows_every_key(name: str, tmp_path: Path) -> None:
     for unit in UNITS.glob("saf*"):
         text = unit.read_text().replace("/usr/bin/saf", "/bin/true")
@@ -52,9 +54,9 @@ def test_systemd_knows_every_key(name: str, tmp_path: Path) -> None:
     analyze("verify", "--man=no", str(tmp_path / name))
 
 
-def test_both_services_are_held_in_the_same_way() -> None:
-    daemon, daily = (SANDBOX.findall((UNITS / name).read_text()) for name in SERVICES)
-    assert daemon == daily
+def test_all_services_are_held_in_the_same_way() -> None:
+    daemon, *others = (SANDBOX.findall((UNITS / name).read_text()) for name in SERVICES)
+    assert all(other == daemon for other in others)
     assert len(daemon) > 20
 
 

@@ -135,7 +135,9 @@ def test_the_example_configuration_is_read() -> None:
     assert configuration.load_file(example).control.mode == "observe"
 
 
-@pytest.mark.parametrize("name", ["saf.service", "saf-pseudonymise.service"])
+@pytest.mark.parametrize(
+    "name", ["saf.service", "saf-pseudonymise.service", "saf-release.service", "saf-status@.service"]
+)
 def test_a_unit_starts_a_command_that_exists(name: str) -> None:
     unit = (ROOT / "deploy" / "systemd" / name).read_text(encoding="utf-8")
     (line,) = re.findall(r"^ExecStart=/usr/bin/saf (.+)$", unit, re.MULTILINE)

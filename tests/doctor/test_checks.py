@@ -39,7 +39,7 @@ ROOT_USER = replace(account("root", 15), parent=None, user="root")
 LEVEL = (account("root", 1, ""), ROOT_USER, account("regional", 400), account("national", 1185))
 GOOD = Facts(
     now=NOW, clock_tolerance=5, lever=Lever(), user="saf", mode=Mode.ENFORCE, accounts=("regional",),
-    goal=0.26, share_max=0.9, weights={"billing": 1},
+    goal=0.26, share_max=0.9, weights={"billing": 1}, lease=DAY,
     window_seconds=90 * DAY, read_window_seconds=DAY, priority=replace(CONFIG, slurm_user="slurm"),
     associations=LEVEL, unknown_accounts=(), unclassified_accounts=(), authority=0.9, unknown_words={},
     diagnostics=WELL,
@@ -99,6 +99,7 @@ BAD: list[tuple[str, dict[str, Any], str, str, str]] = [
      'slurm.read_window = "7200s"'),
     ("query_range", {**UNPRIVILEGED, "slurmdbd": Slurmdbd((), 43200, None)}, WARNING, "43200 s",
      "slurm.read_window"),
+    ("lease", {"lease": None}, WARNING, "not set, mode enforce", "saf-release.timer"),
     ("purge", {"slurmdbd": Slurmdbd((), None, 30 * DAY)}, WARNING, "30 days", "PurgeJobAfter=210days"),
     ("agent_queue", {"diagnostics": WELL._replace(agent_queue=4711)}, PROBLEM, "4711", "slurmdbd"),
     ("retention", {"retained": Retained(None, NOW - 3 * DAY)}, WARNING, "complete pass: never",

@@ -158,7 +158,8 @@ def test_init_writes_a_file_that_works(saf: Saf) -> None:
     said = saf.run("init").stderr
     assert "no account holds the region yet" in said
     assert "valid, 0 rules, mode observe" in saf.run("config", "check").stderr
-    saf.run("init", "--force", "--account", "regional")
+    saf.file.unlink()
+    saf.run("init", "--account", "regional")
     text = saf.file.read_text()
     assert 'name = "loop"' in text
     assert "account national: RawShares 75" in text
@@ -170,7 +171,8 @@ def test_a_file_that_init_wrote_finds_slurm_where_it_was_found(saf: Saf, wrap: W
     wrap("sacct", 'exec $REAL "$@"')
     directory, path = saf.directory / "bin", saf.env["PATH"]
     saf.env["PATH"] = f"{directory}:{path}"
-    saf.run("init", "--force")
+    saf.file.unlink()
+    saf.run("init")
     saf.env["PATH"], conf = path, saf.env.pop("SLURM_CONF")
     values = {one["key"]: one["value"] for one in saf.json("config", "show")["values"]}
     assert (values["directory"], values["conf"]) == (str(directory), conf)

@@ -29,16 +29,21 @@ DEADLINE = 60
 class Server:
     """A running PostgreSQL in a directory."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, programs: Path = BINARIES) -> None:
+        self.directory, self.programs = directory, programs
         self.data = directory / "data"
         self.url = f"postgresql://postgres@/postgres?host={directory}"
 
     def run(self, program: str, *arguments: str) -> None:
         subprocess.run(
-            [BINARIES / program, "-D", self.data, *arguments], check=True, capture_output=True, cwd="/",
+            [self.programs / program, "-D", self.data, *arguments], check=True, capture_output=True, cwd="/",
             user=ACCOUNT and ACCOUNT.pw_uid, group=ACCOUNT and ACCOUNT.pw_gid,
             extra_groups=[] if ACCOUNT else None, timeout=DEADLINE,
         )  # fmt: skip
+
+    def start(self, settings: str = "") -> None:
+        options = f"-h '' -k {self.directory} -F {settings}"
+        self.run("pg_ctl", "-w", "-l", f"{self.directory}/log", "-o", options, "start")
 
     def processes(self) -> list[int]:
         """The postmaster and every process that it started."""
@@ -61,17 +66,17 @@ class Server:
 
 
 @contextmanager
-def private_server() -> Iterator[Server]:
-    """The PostgreSQL of BINARIES in a directory of its own, on a Unix socket there."""
-    if not CHOSEN and not BINARIES.exists():
+def private_server(programs: Path = BINARIES, settings: str = "") -> Iterator[Server]:
+    """A PostgreSQL, by default that of BINARIES, in a directory of its own, on a Unix socket there."""
+    if not CHOSEN and not programs.exists():
         pytest.skip("needs Debian's postgresql-15, or another in SAF_TEST_POSTGRES")
     with TemporaryDirectory(prefix="saf-pg-") as directory:
         if ACCOUNT:
             os.chown(directory, ACCOUNT.pw_uid, -1)
-        server = Server(Path(directory))
+        server = Server(Path(directory), programs)
         initdb = ("-U", "postgres", "--auth=trust", "--no-locale", "--encoding=utf8", "--no-sync")
         server.run("initdb", *initdb)
-        server.run("pg_ctl", "-w", "-l", f"{directory}/log", "-o", f"-h '' -k {directory} -F", "start")
+        server.start(settings)
         try:
             yield server
         finally:

@@ -1,0 +1,1 @@
+"""Lose the machine of the ledger, on purpose, and get it back."""

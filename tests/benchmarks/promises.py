@@ -162,8 +162,8 @@ every six hours. The rows are those of [`saf simulate`](../howto/simulate.md#sev
 [0014](../decisions/0014-several-promises.md)."""
 
 
-IN_FULL = """Where industry is capped and all others have little to run, the floors get the rest of the machine: more
-than their goals, for otherwise it would be idle."""
+IN_FULL = """Where industry is capped and all others have little to run, the floors get the rest of the machine:
+more than their goals, for otherwise it would be idle."""
 
 
 def _grouped(rows: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:

@@ -267,12 +267,9 @@ def share_text(m: Measurement, margin: float) -> dict[str, object]:
         "attainable": text["attainable"],
         "verdict": f"{text['verdict']}  ({judgement.GROUNDS[assess(m, margin).reason]})",
     }
-    shown: dict[str, object] = {FIGURES[key].words: value for key, value in rows.items()}
-    if m.bound is Bound.CAP:
-        of_floors = {FIGURES[key].words for key in ("shortfall_charge", "required_share", "attainable")}
-        excess = {"above the cap": hours(m.excess_charge)}
-        return {words: value for words, value in shown.items() if words not in of_floors} | excess
-    return shown
+    of_floors = ("shortfall_charge", "required_share", "attainable") if m.bound is Bound.CAP else ()
+    excess = {"above the cap": hours(m.excess_charge)} if of_floors else {}
+    return {**{FIGURES[key].words: value for key, value in rows.items() if key not in of_floors}, **excess}
 
 
 def promise_values(promises: Iterable[tuple[Measurement, float]]) -> list[dict[str, Any]]:

@@ -162,8 +162,8 @@ every six hours. The rows are those of [`saf simulate`](../howto/simulate.md#sev
 [0014](../decisions/0014-several-promises.md)."""
 
 
-IN_FULL = """In the first draw of `saturated` every account that is for neither floor is industrial. The cap leaves
-0.8 of the machine, which nobody but the two floors asks for, so that they get more than their goals."""
+IN_FULL = """In the first draw of `saturated` every account that is for neither floor is industrial. The cap
+leaves 0.8 of the machine, which nobody but the two floors asks for, so that they get more than their goals."""
 
 
 def _grouped(rows: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
@@ -213,7 +213,8 @@ def required(rows: Sequence[Mapping[str, Any]]) -> str:
          f"{100 * above:+.1f} points", above <= ABOVE),
         (f"at most {DAILY_WRITES:g} writes a day for each row", f"at most {writes:.2f}",
          writes <= DAILY_WRITES),
-        ("floors that do not fit are cut in proportion", f"{len(short)} of {len(cut)} got less" if cut else "not run",
+        ("floors that do not fit are cut in proportion",
+         f"{len(short)} of {len(cut)} got less" if cut else "not run",
          bool(cut) and not short),
     ]  # fmt: skip
     return table(REQUIREMENTS, [(*line[:2], "yes" if line[2] else "**no**") for line in lines])

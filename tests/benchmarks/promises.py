@@ -163,7 +163,7 @@ every six hours. The rows are those of [`saf simulate`](../howto/simulate.md#sev
 
 
 IN_FULL = """In the first draw of `saturated` every account that is for neither floor is industrial. The cap
-leaves 0.8 of the machine, which nobody but the two floors asks for, so that they get more than their goals."""
+leaves 0.8 of the machine, which nobody but the two floors asks for, so both exceed their goals."""
 
 
 def _grouped(rows: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:

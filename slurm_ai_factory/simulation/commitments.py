@@ -47,7 +47,7 @@ class Sight(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Commitments:
-    """Several promises, and the names of those that are made to each account."""
+    """Several promises, and the names of the ones made to each account."""
 
     promises: tuple[Promise, ...]
     accounts: Mapping[str, frozenset[str]]  #: an account of no promise may be missing

@@ -117,14 +117,14 @@ def _trial_of_promises(case: Case) -> Trial:
 def dealt(work: Workload, weight: np.ndarray[Any, Any], seed: int) -> Mapping[str, frozenset[str]]:
     """The promises to each account: floors in PARTS of all work, and industry across them, at random."""
     chance = np.random.default_rng(seed)
-    charge: dict[str, float] = defaultdict(float)
+    charge: defaultdict[str, float] = defaultdict(float)
     for (account, _), amount in zip(
         work.users, np.bincount(work.user, weight * work.runtime, len(work.users)), strict=True
     ):
-        charge[account] += amount
-    found, so_far, whole = {}, 0.0, sum(charge.values())
+        charge[account] += float(amount)
+    found, so_far = {}, 0.0
     for account in chance.permutation(sorted(charge)).tolist():
-        floor = next((name for name in PARTS if so_far < sum_until(name) * whole), "")
+        floor = next((name for name in PARTS if so_far < sum_until(name) * sum(charge.values())), "")
         names = {floor} | ({"industry"} if chance.random() < INDUSTRIAL else set())
         found[account] = frozenset(names - {""})
         so_far += charge[account]
@@ -162,8 +162,8 @@ every six hours. The rows are those of [`saf simulate`](../howto/simulate.md#sev
 [0014](../decisions/0014-several-promises.md)."""
 
 
-IN_FULL = """Where industry is capped and all others have little to run, the floors get the rest of the machine:
-more than their goals, for otherwise it would be idle."""
+IN_FULL = """In the first draw of `saturated` every account that is for neither floor is industrial. The cap
+leaves 0.8 of the machine, which nobody but the two floors asks for, so both exceed their goals."""
 
 
 def _grouped(rows: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
@@ -213,7 +213,9 @@ def required(rows: Sequence[Mapping[str, Any]]) -> str:
          f"{100 * above:+.1f} points", above <= ABOVE),
         (f"at most {DAILY_WRITES:g} writes a day for each row", f"at most {writes:.2f}",
          writes <= DAILY_WRITES),
-        ("floors that do not fit are cut in proportion", f"{len(short)} of {len(cut)} got less", not short),
+        ("floors that do not fit are cut in proportion",
+         f"{len(short)} of {len(cut)} got less" if cut else "not run",
+         bool(cut) and not short),
     ]  # fmt: skip
     return table(REQUIREMENTS, [(*line[:2], "yes" if line[2] else "**no**") for line in lines])
 

@@ -265,10 +265,10 @@ class Slurm:
         rows = list(values)
         if any(isinstance(row, Rejected) for row in rows):
             raise SlurmError(f"Slurm's answer about {lever} {name} cannot be read; nothing of it was used")
-        found = dict(self._sound(rows))
-        value = found.pop(name, None)
+        values_by_name = dict(self._sound(rows))
+        value = values_by_name.pop(name, None)
         weight = settings.switch_weight(WEIGHTS[lever], self._list("scontrol", "show", "config"))
-        return None if value is None else SwitchNow(value, weight, max(found.values(), default=0))
+        return None if value is None else SwitchNow(value, weight, max(values_by_name.values(), default=0))
 
     def coordinators(self, accounts: Iterable[str]) -> dict[str, tuple[str, ...]]:
         """Coordinators of each of these accounts, who may change everything below them."""

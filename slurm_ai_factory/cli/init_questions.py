@@ -52,7 +52,7 @@ def as_zone_name(text: str) -> str:
 
 
 def is_terminal() -> bool:
-    """Whether somebody can answer."""
+    """Whether a user can answer."""
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 

@@ -1,6 +1,6 @@
-"""The status for who may not read configuration and ledger: systemd runs `saf status` as the daemon's user.
+"""The status for users without a right to read configuration or ledger: systemd runs `saf status` for them.
 
-Whoever may connect to the socket, the group saf, gets its text and no other right. Nothing is sent to it.
+A member of the group saf may connect to the socket, and gets the text and no other right.
 Tested in tests/deploy/test_status_socket.py.
 """
 

@@ -58,8 +58,7 @@ def gather_facts(
     priority, associations = slurm.priority_config(), slurm.associations()
     rules = Rules(config.rules, {row.account: row.parent for row in associations if row.user is None})
     users = [(row.account, row.user) for row in associations if row.user and row.account != ROOT]
-    live = signals_now(slurm, config, priority, rules, {}, slurm.diagnostics)
-    now = clock()
+    live, now = signals_now(slurm, config, priority, rules, {}, slurm.diagnostics), clock()
     window = windows.window(config.promise.window, now, config.promise.time_zone)
     above = {name for account in config.control.account for name in rules.lineage(account)}
     facts, errors = _readable(config, slurm, now, user, sorted({ROOT, *above} - {*config.control.account}))

@@ -2,7 +2,8 @@
 
 The connection settings reach PostgreSQL's programs in their environment, never on a command line. The head of
 the chain is read from the same snapshot as the dump, so a restored ledger can be compared with it. A restore
-is one transaction: the database is the ledger of the dump, or stays empty.
+is one transaction: the database is the ledger of the dump, or stays empty. Tested in
+tests/cli/ledger/test_backup.py and, on several versions of PostgreSQL, by tests/drill/__main__.py.
 """
 
 from __future__ import annotations
@@ -108,8 +109,8 @@ def _dumping(server: int, directory: Path | None) -> Path:
     """The directory of a pg_dump that is not older than the server. Raises LedgerError."""
     versions = []
     for candidate in _candidates(directory, "pg_dump"):
-        said = _run([candidate / "pg_dump", "--version"], {}, "ask pg_dump for its version")
-        version = int(said.split()[2].partition(".")[0])
+        answer = _run([candidate / "pg_dump", "--version"], {}, "ask pg_dump for its version")
+        version = int(answer.split()[2].partition(".")[0])
         if version >= server:
             return candidate
         versions.append(f"{candidate / 'pg_dump'} is version {version}")

@@ -41,7 +41,7 @@ def backup_command(file: Path, url: str | None, programs: Path | None) -> None:
     elsewhere: it proves later that a restored ledger is whole.
     """
     config = load_config()
-    with new_file(beside(file)) as noted, new_file(file) as part:
+    with new_file(head_file(file)) as noted, new_file(file) as part:
         dumped = backup.back_up(url or reachable_ledger_url(config), part, programs)
         value = _noted(config, dumped)
         noted.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
@@ -60,16 +60,16 @@ def restore_command(file: Path, url: str | None, programs: Path | None) -> None:
     """
     config = load_config()
     target = url or configuration.ledger_url(config) or embedded.url(config.ledger.state_directory)
-    dumped = _read(beside(file)) if beside(file).exists() else None
+    dumped = _read(head_file(file)) if head_file(file).exists() else None
     head = backup.restore(target, file, programs, dumped)
-    compared = "as noted" if dumped else f"not compared, because there is no {beside(file)}"
+    compared = "as noted" if dumped else f"not compared, because there is no {head_file(file)}"
     output.reply(
         {"entry": head.entry, "head": head.hash, "recorded": windows.iso(head.at), "compared": bool(dumped)},
         f"restored; head {head.hash}, {compared}; now run: saf ledger verify",
     )
 
 
-def beside(file: Path) -> Path:
+def head_file(file: Path) -> Path:
     """Where the head of a dump is noted."""
     return file.with_name(f"{file.name}.head")
 

@@ -35,8 +35,8 @@ def release_command() -> None:
     if config.control.mode is not Mode.ENFORCE:
         output.say("nothing to release: control.mode is not enforce", err=True)
         return list_outcomes(())
-    with opened_site(config) as site:
-        since = applying.cycle_overdue(site)
+    with opened_site(config) as site, site.ledger.store.holding("writing", site.ledger.control.cluster_id):
+        since = applying.cycle_overdue(site)  # no cycle can be completed until the lock is given back
         outcomes = () if since is None else released(site, since)
     if since is None:
         output.say("nothing to release: a cycle was completed within control.lease", err=True)

@@ -26,6 +26,7 @@ from slurm_ai_factory.core.records import (
 from slurm_ai_factory.core.words import count
 from slurm_ai_factory.errors import LedgerError, SlurmError
 from slurm_ai_factory.ledger import Planned
+from slurm_ai_factory.steps import clocks
 from slurm_ai_factory.steps.site import Site
 
 READ_BACKS = 25
@@ -203,9 +204,12 @@ class Restored(NamedTuple):
 
 
 def cycle_overdue(site: Site) -> Instant | None:
-    """When the last cycle was completed, if that is longer ago than control.lease; None while it lasts."""
+    """When the last cycle was completed, if that is longer ago than control.lease; None while it lasts.
+
+    By slurmctld's clock, with which this machine's must agree. Raises ClockError.
+    """
     last, lease = site.ledger.control.last_decision(), site.config.control.lease
-    if last is None or lease is None or site.clock() - last["at"] <= lease:
+    if last is None or lease is None or clocks.cluster_now(site) - last["at"] <= lease:
         return None
     return int(last["at"])
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 
 from slurm_ai_factory.cli import release
 from slurm_ai_factory.core.records import HOUR
-from slurm_ai_factory.errors import SafError
+from slurm_ai_factory.errors import ClockError, SafError
 from slurm_ai_factory.steps import applying
 from tests.monitor.life import Life, configuration, living
 
@@ -40,6 +41,14 @@ def test_the_baseline_comes_back_when_no_cycle_was_completed_for_the_lease(ledge
         assert release.released(life.site, since) == ()
         life.beat(HOUR)
         assert life.site.ledger.control.last_decision() != decision
+
+
+def test_nothing_is_released_while_the_clocks_disagree(ledger_url: str) -> None:
+    with living(ledger_url, time.monotonic, configuration('lease = "1d"')) as life:
+        _steered(life)
+        ahead = replace(life.site, clock=lambda: life.model.now + 48 * HOUR)
+        with pytest.raises(ClockError):
+            applying.cycle_overdue(ahead)
 
 
 def test_nothing_is_released_without_a_lease_or_to_a_part_that_is_not_known(ledger_url: str) -> None:

@@ -13,9 +13,10 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "slurm_ai_factory" / "cli"
 
 NO_COMMAND = {
-    "__init__", "arguments", "draw", "options", "output", "screen", "sshare", "wiring",
+    "__init__", "arguments", "draw", "init_questions", "new_file", "options", "output", "screen", "sshare",
+    "status_socket", "wiring",
     "ledger/__init__", "simulate/__init__", "simulate/comparison", "simulate/compiled", "simulate/plot",
-    "simulate/shown", "simulate/sweep", "simulate/trial",
+    "simulate/several", "simulate/shown", "simulate/sweep", "simulate/trial",
 }  # fmt: skip
 """Modules that are not named after a command."""
 

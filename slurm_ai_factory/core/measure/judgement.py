@@ -25,7 +25,7 @@ GROUNDS = {
     "met_early": "even if nothing more is delivered to them, the floor is met",
     "ended": "no promise held in the window",
     "unread": "part of the window was never read from Slurm; run saf backfill",
-    "unclassified": "the floor is met, but too much is unclassified: the limit of the promise",
+    "unclassified": "the floor is met, but more is unclassified than unclassified_limit allows",
     "not_over": "the window is not over",
     "demand": "too little was asked for: what waited while the share ran short explains too little",
     "starved": "jobs of the promise waited while it ran below the floor",
@@ -33,7 +33,7 @@ GROUNDS = {
     "no_capacity": "the share is one of the capacity, and the cluster's size was not known all the time",
     "within": "no more than the cap was delivered",
     "within_early": "even if all of the rest is delivered to them, the cap is kept",
-    "cap_unclassified": "the cap is kept, but too much is unclassified: the limit of the promise",
+    "cap_unclassified": "the cap is kept, but more is unclassified than unclassified_limit allows",
     "idle": "more than the cap was delivered, next to none of it while others waited for it",
     "taken": "more than the cap was delivered while others waited for it",
 }

@@ -59,7 +59,11 @@ def test_each_promise_has_its_shares_verdicts_and_writes(log_folder: Path) -> No
         ((*RUN, "--promise", "care=floor:half"), 2, "could not convert string to float: 'half'"),
         ((*RUN, "--promise", "care=floor:0.1:promise:us"), 2, "care is a share of 'promise:us'; use"),
         ((*RUN, "--promise", "national=floor:0.1"), 2, "'national' is no name of a promise"),
-        ((*RUN, "--promise", "care=floor:0.1"), 2, "no account of care in accounts.csv has a job in log.csv"),
+        (
+            (*RUN, "--promise", "care=floor:0.1"),
+            2,
+            "no account of promise care in accounts.csv has a job in log.csv",
+        ),
         (RUN[:-2], 1, "accounts.csv: line 3: no --promise is named 'industry'; there are region, eu"),
     ],
 )

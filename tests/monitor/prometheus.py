@@ -43,7 +43,7 @@ def unavailable() -> str | None:
 def promtool(*arguments: str, stdin: str = "", cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     """promtool's answer, whatever its exit code."""
     return subprocess.run(
-        ["promtool", *arguments], input=stdin, capture_output=True, text=True, cwd=cwd, timeout=60
+        ["promtool", *arguments], input=stdin, capture_output=True, text=True, cwd=cwd, timeout=180
     )
 
 

@@ -45,7 +45,7 @@ def hold(reason: str) -> dict[str, Any]:
         (measurement(0.3, unread_seconds=DAY), [], "WARNING", "24 hours of the window were never read"),
         (
             measurement(0.3, days=90, unclassified_charge=10**8, unclassified_limit=0.01), [], "WARNING",
-            "too much is unclassified",
+            "more is unclassified than",
         ),
         (measurement(0.3), [hold("paused")], "WARNING", "since 2027-01-01T00:00:00Z: an operator paused"),
         (measurement(0.3), [hold("write_failed")], "WARNING", "did not take effect"),

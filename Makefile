@@ -87,6 +87,8 @@ rpm: $(VENV)/.installed  ## Build the package for EL9, in build/packages/rpm, an
 	@sh tests/install/rpm.sh build/packages/rpm/*.rpm
 
 test-packages: deb slurm  ## Install, upgrade, remove and purge it on Debian 12 and 13 without a network (as root).
+	@command -v lintian >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends lintian; }
+	lintian --allow-root --fail-on error --display-level '>=error' build/packages/now/*.deb
 	@sh tests/cluster/roots.sh packages-12 packages-13 24.11
 	@rm -rf build/packages/before && sh tests/install/before.sh build/packages/before
 	@unshare --net sh -ec 'ip link set lo up; ip address add 192.0.2.1/32 dev lo; exec $(BIN)/python -m tests.install.packages build/packages'

@@ -36,7 +36,7 @@ $(VENV)/.installed: pyproject.toml
 slurm:  ## Install Debian's Slurm, MariaDB and munge for the tests and demo-slurm (as root).
 	@sh tests/cluster/install.sh
 
-seen:  ## Install Debian's Prometheus, Chromium, poppler-utils, systemd, and npm's axe-core for the tests (as root).
+seen:  ## Install Debian's Prometheus, Chromium, poppler-utils, systemd, mandoc, and npm's axe-core for the tests (as root).
 	@sh tests/monitor/install.sh
 
 demo: $(VENV)/.installed  ## The daemon in enforce mode on a model cluster, an hour of it each second; FOR=10m for longer.

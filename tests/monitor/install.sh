@@ -1,8 +1,8 @@
 #!/bin/sh
 # Installs what the tests of what people see need on a Debian-like system: prometheus (with promtool), chromium,
-# poppler-utils for how pages print, systemd for what it says of the units, and npm's axe-core, in build/axe. It is
-# quiet when there is nothing to do, starts no service and leaves none enabled, and always exits 0: where it cannot
-# install it says why in one line, and the tests skip themselves.
+# poppler-utils for how pages print, systemd and mandoc for what they say of units and manual pages, and npm's
+# axe-core, in build/axe. It is quiet when there is nothing to do, starts no service and leaves none enabled, and
+# always exits 0: where it cannot install it says why in one line, and the tests skip themselves.
 set -u
 
 POLICY=/usr/sbin/policy-rc.d
@@ -26,6 +26,7 @@ command -v promtool >/dev/null 2>&1 || missing="prometheus"
 command -v chromium >/dev/null 2>&1 || missing="$missing chromium"
 command -v pdftotext >/dev/null 2>&1 || missing="$missing poppler-utils"
 command -v systemd-analyze >/dev/null 2>&1 || missing="$missing systemd"
+command -v mandoc >/dev/null 2>&1 || missing="$missing mandoc"
 [ -d build/axe ] || command -v npm >/dev/null 2>&1 || missing="$missing npm"
 [ -n "$missing" ] || { axe; exit 0; }
 [ "$(id -u)" = 0 ] || give_up "missing: $missing; installing needs root"

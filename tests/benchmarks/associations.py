@@ -13,7 +13,6 @@ import resource
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +21,7 @@ from slurm_ai_factory import cycle
 from slurm_ai_factory.__main__ import main as saf
 from slurm_ai_factory.cli.wiring import opened_site
 from slurm_ai_factory.config.load import load_file
-from slurm_ai_factory.ledger import embedded
+from tests.benchmarks.scratch import scratch_server
 from tests.cluster.requirements import unavailable
 from tests.cluster.slurm import SlurmCluster
 from tests.saf import Saf
@@ -86,20 +85,16 @@ def main() -> int:
     if reason := unavailable(version=version):
         print(reason, file=sys.stderr)
         return 1
-    with tempfile.TemporaryDirectory(prefix="saf-bench-", ignore_cleanup_errors=True) as scratch:
-        directory = Path(scratch)
-        directory.chmod(0o755)
-        server = embedded.url(directory / "ledger")
-        try:
-            with SlurmCluster(directory / "slurm", nodes=1, version=version) as cluster:
-                grow(cluster, size)
-                asked = Saf(directory, cluster.env, server)
-                asked.configure("slurm", timeout="120s")
-                asked.run("ledger", "migrate")
-                argv = [sys.executable, "-m", __spec__.name, "inside"]
-                done = subprocess.run(argv, env=asked.env, cwd=ROOT, stdout=subprocess.PIPE, check=True)
-        finally:
-            embedded.stop(directory / "ledger")
+    with (
+        scratch_server() as (directory, server),
+        SlurmCluster(directory / "slurm", nodes=1, version=version) as cluster,
+    ):
+        grow(cluster, size)
+        asked = Saf(directory, cluster.env, server)
+        asked.configure("slurm", timeout="120s")
+        asked.run("ledger", "migrate")
+        argv = [sys.executable, "-m", __spec__.name, "inside"]
+        done = subprocess.run(argv, env=asked.env, cwd=ROOT, stdout=subprocess.PIPE, check=True)
     figures = json.loads(done.stdout.splitlines()[-1])
     print(json.dumps({"associations": size, "version": version} | figures))
     return 0

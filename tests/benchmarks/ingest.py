@@ -9,12 +9,11 @@ from __future__ import annotations
 import json
 import os
 import sys
-import tempfile
 import time
 from pathlib import Path
 
-from slurm_ai_factory.ledger import embedded
 from tests.benchmarks import cycles, reading
+from tests.benchmarks.scratch import scratch_server
 from tests.cluster.requirements import unavailable
 
 SIZES = (1, 5, 10)
@@ -28,14 +27,8 @@ def main() -> int:
     if reason is not None:
         print(reason, file=sys.stderr)
         return 1
-    with tempfile.TemporaryDirectory(prefix="saf-bench-", ignore_cleanup_errors=True) as scratch:
-        directory = Path(scratch)
-        directory.chmod(0o755)
-        server = embedded.url(directory / "ledger")
-        try:
-            print(json.dumps(_figures(directory, server, runs, parts)))
-        finally:
-            embedded.stop(directory / "ledger")
+    with scratch_server() as (directory, server):
+        print(json.dumps(_figures(directory, server, runs, parts)))
     return 0
 
 

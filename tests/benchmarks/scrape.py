@@ -13,7 +13,6 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,10 +22,11 @@ from threading import Event, Thread
 from typing import cast
 
 from slurm_ai_factory.core.records import HOUR
-from slurm_ai_factory.ledger import embedded, open_ledger
+from slurm_ai_factory.ledger import open_ledger
 from slurm_ai_factory.slurm import Slurm
 from slurm_ai_factory.steps import reading
 from tests.benchmarks import reading as backfill
+from tests.benchmarks.scratch import scratch_server
 from tests.benchmarks.times import described, percentile
 from tests.docs.markdown import ROOT
 from tests.monitor.model import CLUSTER, START, Model
@@ -39,14 +39,8 @@ WARM_UP = 10
 
 def main() -> int:
     seconds = float(os.environ.get("SECONDS", SECONDS))
-    with tempfile.TemporaryDirectory(prefix="saf-bench-", ignore_cleanup_errors=True) as scratch:
-        directory = Path(scratch)
-        directory.chmod(0o755)
-        server = embedded.url(directory / "ledger")
-        try:
-            print(json.dumps(measured(server, directory, seconds)))
-        finally:
-            embedded.stop(directory / "ledger")
+    with scratch_server() as (directory, server):
+        print(json.dumps(measured(server, directory, seconds)))
     return 0
 
 

@@ -30,9 +30,9 @@ WHERE s.cluster_id = %(cluster_id)s AND NOT EXISTS (
 -- write_classification --
 -- Record a part of the classification of a subject.
 INSERT INTO classifications (set_id, subject_id, part, since, until, fraction, beneficiary, rule, category,
-    organisation, sector, municipality, hub, promises)
+    organisation, sector, municipality, hub, access, promises)
 VALUES (%(set_id)s, %(subject_id)s, %(part)s, %(since)s, %(until)s, %(fraction)s, %(beneficiary)s, %(rule)s,
-    %(category)s, %(organisation)s, %(sector)s, %(municipality)s, %(hub)s, %(promises)s)
+    %(category)s, %(organisation)s, %(sector)s, %(municipality)s, %(hub)s, %(access)s, %(promises)s)
 ON CONFLICT DO NOTHING
 
 -- analyze_classifications --

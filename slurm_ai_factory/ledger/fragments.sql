@@ -37,7 +37,8 @@ s.account, s.user_name, s.partition, s.qos, s.wckey, s.reservation, s.comment, s
 
 -- told --
 -- Fragment: the columns of a classification.
-c.beneficiary, c.rule, c.category, c.organisation, c.sector, c.municipality, c.hub, c.promises
+c.beneficiary, c.rule, c.category, c.organisation, c.sector, c.municipality, c.hub, c.access,
+    c.promises
 
 -- runs_known --
 -- Fragment: the runs as known at an instant.

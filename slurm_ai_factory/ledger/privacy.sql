@@ -136,7 +136,7 @@ SELECT (SELECT max(at) FROM pseudonymisations WHERE cluster_id = %(cluster_id)s)
 -- Give the new subjects the classifications of the old ones, by every set of rules.
 WITH {renamed}
 INSERT INTO classifications (set_id, subject_id, part, since, until, fraction, beneficiary, rule, category,
-    organisation, sector, municipality, hub, promises)
+    organisation, sector, municipality, hub, access, promises)
 SELECT c.set_id, n.new_id, c.part, c.since, c.until, c.fraction, {told}
 FROM renamed n JOIN classifications c ON c.subject_id = n.old_id
 ON CONFLICT DO NOTHING

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from slurm_ai_factory.core.records import HOUR
-from tests.cli.conftest import DAYS, civil
+from tests.cli.conftest import ALWAYS, DAYS, civil
 from tests.saf import Saf
 
 WHY = ("--source", "contract 8", "--reason", "agreed with the funder")
@@ -85,6 +85,20 @@ def test_a_share_may_be_one_of_the_capacity_or_of_another_promise(registered: Sa
     assert (rows["care"]["regional_charge"], rows["care"]["total_charge"]) == (8 * HOUR * DAYS,) * 2
     assert rows["astro"]["regional_charge"] == 20 * HOUR * DAYS
     assert rows["astro"]["total_charge"] == registered.json("share")["capacity"]
+
+
+def test_a_promise_is_made_to_a_mode_of_access(registered: Saf) -> None:
+    """Of an account with two organisations, only what the one with that mode has counts."""
+    promise(
+        registered, "quick", "--share", "0.1", "--who", "access=fast_lane", "--who", "beneficiary=regional"
+    )
+    assert listed(registered, "share")["quick"]["regional_charge"] == 0
+    link = ("--account", "joint", "--fraction", "0.4", "--access", "fast_lane", "--correct")
+    registered.run("organisation", "link", "umcg", *link, *ALWAYS)
+    row = listed(registered, "share")["quick"]
+    assert row["regional_charge"] == 4 * HOUR * DAYS
+    refused = promise(registered, "slow", "--share", "0.1", "--who", "access=fastlane", code=1)
+    assert "did you mean 'fast_lane'?" in refused
 
 
 def test_a_cap_is_exceeded_idle_where_nobody_waited_for_what_was_above_it(registered: Saf) -> None:

@@ -30,6 +30,7 @@ class Answer(NamedTuple):
     sector: str = ""
     municipality: str = ""
     hub: str = ""
+    access: str = ""
     promises: str = ""  #: the further promises that it counts for, with blanks between
 
 
@@ -91,13 +92,13 @@ class Who:
     def answers(self, run: Any, at: int) -> list[Answer]:
         """Whose it is at an instant; the fractions add up to 1."""
         if one := self.overrides.get(run.override):
-            return [self._told(one.beneficiary or UNCLASSIFIED, {"organisation": one.organisation}, at)]
+            return [self._told(one.beneficiary or UNCLASSIFIED, {"organisation": one.organisation}, run, at)]
         lineage = self._lineage(run.account)
         linked = self._linked(lineage, at)
         for rule in self.rules:
             if rule["since"] <= at < rule["until"] and _holds(rule["conditions"], run, lineage, linked):
                 if rule["beneficiary"] != "registry":
-                    return [self._told(rule["beneficiary"], rule, at)]
+                    return [self._told(rule["beneficiary"], rule, run, at)]
                 if linked:
                     return self._by_registry(linked, at)
         return [Answer(WHOLE, UNCLASSIFIED)]
@@ -146,30 +147,35 @@ class Who:
             found.append(above)
         return found
 
-    def _linked(self, lineage: Sequence[str], at: int) -> list[tuple[Fraction, Any]]:
+    def _linked(self, lineage: Sequence[str], at: int) -> list[tuple[Any, Any]]:
         """The organisations that an account is linked to or, where it has none, the one above it."""
         for account in lineage:
             links = [one for one in self.links if one.account == account and one.since <= at < one.until]
-            found = [(Fraction(one.fraction), self._entry(one.organisation, at)) for one in links]
+            found = [(one, self._entry(one.organisation, at)) for one in links]
             if registered := [pair for pair in found if pair[1]]:
                 return registered
         return []
 
-    def _by_registry(self, linked: Sequence[tuple[Fraction, Any]], at: int) -> list[Answer]:
+    def _by_registry(self, linked: Sequence[tuple[Any, Any]], at: int) -> list[Answer]:
         found = [
             Answer(
-                part, self.side(one.organisation, at), one.organisation, *(getattr(one, p) for p in PLACES)
+                Fraction(link.fraction), self.side(one.organisation, at), one.organisation,
+                **{p: getattr(one, p) for p in PLACES}, access=link.access,
             )
-            for part, one in linked
-        ]
+            for link, one in linked
+        ]  # fmt: skip
         rest = WHOLE - sum((one.fraction for one in found), start=Fraction(0))
         return [*found, Answer(rest, OTHERS)] if rest else found
 
-    def _told(self, side: str, said: Mapping[str, str], at: int) -> Answer:
-        """What a rule or an override says, completed by the registry."""
+    def _told(self, side: str, said: Mapping[str, str], run: Any, at: int) -> Answer:
+        """What a rule or an override says, completed by the registry; access where all links agree."""
         whom = said.get("organisation", "")
         entry = self._entry(whom, at)
-        return Answer(WHOLE, side, whom, *(said.get(one) or getattr(entry, one, "") for one in PLACES))
+        linked = self._linked(self._lineage(run.account), at)
+        modes = {link.access for link, _ in linked if whom in ("", link.organisation)}
+        access = modes.pop() if len(modes) == 1 else ""
+        places = {one: said.get(one) or getattr(entry, one, "") for one in PLACES}
+        return Answer(WHOLE, side, whom, **places, access=access)
 
 
 def _latest(rows: Iterable[Any]) -> Any:

@@ -21,9 +21,10 @@ from slurm_ai_factory.core import canonical
 from slurm_ai_factory.core.records import FOREVER, Charge, Instant, Subject
 from slurm_ai_factory.core.rules.organisations import (
     Link,
-    Organisation,
+    Linked,
     Regional,
     Registry,
+    access_row,
     link_row,
     organisation_row,
 )
@@ -44,7 +45,7 @@ LINKED = ("organisation", "category", "sector", "municipality", "hub")
 OF_ACCOUNTS = ("account_subtree", "account", "user")
 CONDITIONS = (*NAMES, *(f"linked_{name}" for name in LINKED))
 DETAILS = ("category", "organisation", "sector", "municipality", "hub")
-PROMISED_TO = (*(name for name in NAMES if name != "user"), "beneficiary", *DETAILS)
+PROMISED_TO = (*(name for name in NAMES if name != "user"), "beneficiary", *DETAILS, "access")
 """What a further promise may be made to: names of a subject, but no person, and its classification."""
 
 
@@ -75,6 +76,7 @@ class Classification:
     sector: str = ""
     municipality: str = ""
     hub: str = ""
+    access: str = ""  #: the mode of access; only where a promise is made to one
     promises: str = ""  #: the further promises that its charge counts for, with blanks between
 
 
@@ -173,14 +175,14 @@ class Rules:
 
     def _by_rules(self, subject: Subject, at: Instant) -> tuple[ClassifiedFraction, ...]:
         """Who a subject's charge is for, by override, rule and registry."""
-        if override := self.overrides.get(subject.override):
-            return (self._overridden(override, at),)
         lineage = tuple(self.lineage(subject.account))
         linked = self.registry.linked(lineage, at)
+        if override := self.overrides.get(subject.override):
+            return (self._overridden(override, linked, at),)
         for rule in self.rules:
             if rule.since <= at < rule.until and _holds(rule, subject, lineage, linked):
                 if rule.beneficiary is not None:
-                    return (ClassifiedFraction(1, self._completed(rule, rule.beneficiary, at)),)
+                    return (ClassifiedFraction(1, self._completed(rule, rule.beneficiary, linked, at)),)
                 if linked:
                     return tuple(self._by_registry(rule, linked, at))
         return (ClassifiedFraction(1, UNCLASSIFIED),)
@@ -232,7 +234,7 @@ class Rules:
     def _organisations_of_rules(self) -> set[str]:
         return {rule.organisation for rule in self.rules} - {""}
 
-    def _overridden(self, override: Override, at: Instant) -> ClassifiedFraction:
+    def _overridden(self, override: Override, linked: Sequence[Linked], at: Instant) -> ClassifiedFraction:
         beneficiary = override.beneficiary or Beneficiary.UNCLASSIFIED
         rule = Rule(
             name=f"override {override.number}",
@@ -240,22 +242,32 @@ class Rules:
             conditions={},
             organisation=override.organisation,
         )
-        return ClassifiedFraction(1, self._completed(rule, beneficiary, at))
+        return ClassifiedFraction(1, self._completed(rule, beneficiary, linked, at))
 
-    def _completed(self, rule: Rule, beneficiary: Beneficiary, at: Instant) -> Classification:
+    def _completed(
+        self, rule: Rule, beneficiary: Beneficiary, linked: Sequence[Linked], at: Instant
+    ) -> Classification:
         """The rule's answer, completed by what the registry knows of the organisation it names."""
         organisation = self.registry.organisation(rule.organisation, at)
         details = {name: getattr(rule, name) or getattr(organisation, name, "") for name in DETAILS}
-        return Classification(beneficiary=beneficiary, rule=rule.name, **details)
+        access = self._access(link for link, _ in linked if rule.organisation in ("", link.organisation))
+        return Classification(beneficiary=beneficiary, rule=rule.name, access=access, **details)
+
+    def _access(self, links: Iterable[Link]) -> str:
+        """The mode of access of these links where they agree, if a promise is made to one; else empty."""
+        modes = {link.access for link in links} if self._by_access else set()
+        return modes.pop() if len(modes) == 1 else ""
+
+    @cached_property
+    def _by_access(self) -> bool:
+        return any(key == "access" for membership in self.promises for key, _ in membership.who)
 
     def is_regional(self, municipality: str, at: Instant) -> bool:
         """Whether the organisations of a municipality are regional at an instant."""
         places = (place for place in self.region if place.municipality == municipality)
         return any(place.since <= at < place.until for place in places)
 
-    def _by_registry(
-        self, rule: Rule, linked: Sequence[tuple[Link, Organisation]], at: Instant
-    ) -> Iterator[ClassifiedFraction]:
+    def _by_registry(self, rule: Rule, linked: Sequence[Linked], at: Instant) -> Iterator[ClassifiedFraction]:
         """A fraction for each linked organisation; the rest is not regional, and for no organisation."""
         rest: Charge = 1
         for link, organisation in linked:
@@ -263,8 +275,10 @@ class Rules:
             details = {name: getattr(organisation, name) for name in DETAILS}
             beneficiary = Beneficiary.REGIONAL if regional else Beneficiary.NON_REGIONAL
             fraction = 1 if link.fraction == 1 else link.fraction
+            access = self._access([link])
             yield ClassifiedFraction(
-                fraction, Classification(beneficiary=beneficiary, rule=rule.name, **details)
+                fraction,
+                Classification(beneficiary=beneficiary, rule=rule.name, access=access, **details),
             )
             rest -= fraction
         if rest:
@@ -348,13 +362,12 @@ class Rules:
                 "region": sorted(list(place) for place in self.region),
                 "overrides": overrides,
                 **({"promises": sorted(map(list, self.promises))} if self.promises else {}),
+                **({"access": sorted(map(access_row, self.registry.links))} if self._by_access else {}),
             },
         )
 
 
-def _holds(
-    rule: Rule, subject: Subject, lineage: Collection[str], linked: Sequence[tuple[Link, Organisation]]
-) -> bool:
+def _holds(rule: Rule, subject: Subject, lineage: Collection[str], linked: Sequence[Linked]) -> bool:
     """Whether every condition of the rule holds."""
     for key, names in rule.conditions.items():
         values: Collection[str] = (getattr(subject, key, ""),)

@@ -111,6 +111,14 @@ def link_row(link: Link) -> list[str | int]:
     return [link.organisation, link.account, f"{link.fraction.normalize():f}", link.since, link.until]
 
 
+def access_row(link: Link) -> list[str | int]:
+    """The row that digests of rules have of a link's mode of access, where a promise is made to one."""
+    return [link.organisation, link.account, link.access, link.since, link.until]
+
+
+Linked = tuple[Link, Organisation]
+"""A link with its organisation as registered at an instant."""
+
 RegistryEntry = Organisation | Link
 _Entry = TypeVar("_Entry", Organisation, Link)
 
@@ -170,7 +178,7 @@ class Registry:
         """The links of an account itself, in the order of time."""
         return self._by_account.get(account, ())
 
-    def linked(self, accounts: Iterable[str], at: Instant) -> list[tuple[Link, Organisation]]:
+    def linked(self, accounts: Iterable[str], at: Instant) -> list[Linked]:
         """The links, with their organisations, of the first of these accounts that has any at an instant."""
         for account in accounts:
             links = [link for link in self.links_of(account) if link.since <= at < link.until]

@@ -12,7 +12,7 @@ from itertools import combinations
 from typing import NamedTuple
 
 from slurm_ai_factory.core.rules.classify import DETAILS, Beneficiary, PromisedTo, Rule, Rules
-from slurm_ai_factory.core.rules.organisations import CATEGORIES, SBI_SECTIONS, Codes
+from slurm_ai_factory.core.rules.organisations import ACCESS_MODES, CATEGORIES, SBI_SECTIONS, Codes
 
 SIDES = (Beneficiary.REGIONAL.value, Beneficiary.NON_REGIONAL.value)
 """The beneficiaries that a promise may be made to."""
@@ -56,6 +56,7 @@ def unknown_promised(rules: Rules, who: PromisedTo, accounts: Collection[str], t
         "account": accounts,
         "account_subtree": accounts,
         "beneficiary": SIDES,
+        "access": ACCESS_MODES,
     }
     conditions = {key: frozenset(names) for key, names in who}
     asked = Rules((Rule(name="", beneficiary=None, conditions=conditions),))

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from slurm_ai_factory.core.measure import share
 from slurm_ai_factory.core.measure.share import SortedRun
 from slurm_ai_factory.core.records import FOREVER, HOUR, Charge, Instant, Subject, Window
-from slurm_ai_factory.core.rules.classify import UNCLASSIFIED, Beneficiary, Override, Rule, Rules
+from slurm_ai_factory.core.rules.classify import UNCLASSIFIED, Beneficiary, Membership, Override, Rule, Rules
 from slurm_ai_factory.core.rules.organisations import (
     Codes,
     Link,
@@ -438,3 +438,32 @@ def test_a_registry_that_was_let_through_never_gives_more_than_one(entries: list
     for account in TERMS.accounts:
         parts = Rules((BY_REGISTRY,), TREE, registry, REGION).parts(_subject(account))
         assert all(part.fraction > 0 for part in parts)
+
+
+def test_a_promise_can_be_made_to_a_mode_of_access() -> None:
+    """The mode is that of the link: of its own fraction, and of what a rule gives the linked organisation."""
+    links = replace(LINK, access="regional"), replace(JOINT[0], access="fast_lane", until=HOUR), JOINT[1]
+    who = frozenset({Membership("fast", 0, FOREVER, (("access", ("fast_lane", "playground")),))})
+    by_registry = replace(_rules(UMCG, PLANT, *links), promises=who)
+    given = replace(
+        by_registry, rules=(replace(BY_REGISTRY, beneficiary=Beneficiary.REGIONAL, organisation="umcg"),)
+    )
+
+    def promised(rules: Rules, account: str, at: Instant = 0) -> list[tuple[str, str, str]]:
+        answers = (answer.classification for answer in rules.classify(_subject(account), at))
+        return [(answer.organisation, answer.access, answer.promises) for answer in answers]
+
+    assert promised(by_registry, "joint") == [("umcg", "fast_lane", "fast"), ("plant", "", ""), ("", "", "")]
+    assert promised(by_registry, "joint", HOUR) == [("plant", "", ""), ("", "", "")]
+    assert promised(by_registry, "umcg") == [("umcg", "regional", "")]
+    assert promised(given, "joint") == [("umcg", "fast_lane", "fast")]
+    assert promised(given, "joint", HOUR) == [("umcg", "", "")]
+    unasked = replace(by_registry, promises=frozenset())
+    assert unasked.mostly(_subject("umcg"), 0).access == ""
+
+
+def test_a_mode_of_access_changes_the_digest_only_where_a_promise_is_made_to_one() -> None:
+    who = frozenset({Membership("fast", 0, FOREVER, (("access", ("fast_lane",)),))})
+    one, other = (_rules(UMCG, replace(LINK, access=mode)) for mode in ("regional", "fast_lane"))
+    assert one.digest == other.digest
+    assert replace(one, promises=who).digest != replace(other, promises=who).digest

@@ -55,7 +55,7 @@ class Policy:
     owed_max: float = 0.9
     share_min: float = 0.05
     share_max: float = 0.9
-    credit_max: float = 0.2  #: how far the set-point may lie above usage
+    credit_max: float = 0.2  #: how far the set-point may lie above usage while a deficit is paid back
     debit_max: float = 0.015  #: how far it may lie below; farther where runs are large
     slew: float = 0.05  #: largest step of one write
     band: float = 0.03  #: smaller steps wait while they change no order
@@ -114,7 +114,8 @@ def decide(
     decayed = decayed_usage(observed, policy.goal, policy.half_life_seconds)
     owed_here, contested = level.of_whole(owed.share), level.of_whole(decayed.contested_share)
     moved = advance_u_ref(policy, last, level.share(level.present), owed_here, decayed.turnover, now)
-    u_ref = near_usage(_of_level(policy, level), usage, contested, moved)
+    repaid = level.of_whole(owed.payback)
+    u_ref = near_usage(_of_level(policy, level), usage, contested, moved, repaid)
     writes = last.writes_last_day if last else 0
     wanted = min(policy.share_max, max(policy.share_min, u_ref if aim is None else aim))
     reason, rows = _step(policy, level, usage, wanted, writes)
@@ -187,7 +188,8 @@ def capture(policy: Policy, observed: Observed) -> float:
 
     While all that the region asked for in the window, delivered or waiting, is within the goal, it goes
     first: ``owed_max``. Else the part K of its demand that makes up the goal is served at all times:
-    K x what it asked for lately / what was delivered lately. 0 where nothing was delivered.
+    K x what it asked for lately / what was delivered lately. No more than the goal once the window has it:
+    what is delivered beyond it is no deficit of any later window. 0 where nothing was delivered.
     """
     measurement = observed.measurement
     rate = expected_rate(measurement)
@@ -195,11 +197,12 @@ def capture(policy: Policy, observed: Observed) -> float:
     if rate <= 0:
         return 0.0
     goal = policy.goal * float(measurement.total_charge)
+    most = policy.goal if measurement.regional_charge > goal else policy.owed_max
     if goal >= policy.modest * asked:
-        return policy.owed_max
+        return most
     since = max(measurement.window.since, measurement.as_of - policy.demand_seconds)
     lately = rate * max(HOUR, measurement.as_of - since)  # in a young window, since it began
-    return min(policy.owed_max, goal / asked * asked_since(observed, since) / lately)
+    return min(most, goal / asked * asked_since(observed, since) / lately)
 
 
 def asked_since(observed: Observed, since: Instant) -> float:
@@ -238,13 +241,16 @@ def advance_u_ref(
     return start + gain * (owed - start)
 
 
-def near_usage(policy: Policy, usage: float, contested: float, moved: float) -> float:
+def near_usage(policy: Policy, usage: float, contested: float, moved: float, repaid: float) -> float:
     """u_ref, kept near usage.
 
-    It follows usage up, but not the contested part of what lies above the goal. The bound on credit never
-    takes it below the goal: the region may always be owed the promise, also after an absence.
+    It follows usage up, but not the contested part of what lies above the goal. To go first the region needs
+    no more than one step above usage; only a deficit, which is paid back at the share ``repaid``, gives it
+    more credit. The bounds on credit never take it below the goal: the region may always be owed the promise,
+    also after an absence.
     """
-    highest = max(usage + policy.credit_max, policy.goal)
+    ahead = min(policy.slew, policy.credit_max)
+    highest = max(usage + ahead, min(usage + policy.credit_max, repaid), policy.goal)
     followed = max(min(usage, policy.goal), usage - contested)
     return min(highest, max(followed - policy.debit_max, moved))
 

@@ -70,7 +70,7 @@ def decide_switch(
     policy = replace(policy, debit_max=debit(policy, observed) + switch.hysteresis)
     decayed = decayed_usage(observed, policy.goal, policy.half_life_seconds)
     moved = advance_u_ref(policy, last, usage, owed.share, decayed.turnover, now)
-    u_ref = near_usage(policy, usage, decayed.contested_share, moved)
+    u_ref = near_usage(policy, usage, decayed.contested_share, moved, owed.payback)
     state = replace(last, at=now, u_ref=u_ref) if last else ControlState(at=now, u_ref=u_ref)
     reason, value = _wanted(switch, position, u_ref)
     if value != position.value and state.writes_last_day >= policy.writes_per_day:

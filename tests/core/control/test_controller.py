@@ -332,7 +332,9 @@ def test_the_wanted_share_is_near_usage_and_within_the_limits(case: Case) -> Non
     """The credit never takes it below the goal: what was promised may always be owed."""
     policy, usage = case.policy, case.level.usage_share
     lowest = _lowest(case, usage)
-    highest = max(usage + policy.credit_max, policy.goal)
+    repaid = case.level.of_whole(payback(policy, case.observed.measurement))
+    ahead = max(min(policy.slew, policy.credit_max), min(policy.credit_max, repaid - usage))
+    highest = max(usage + ahead, policy.goal)
     limits = policy.share_min, policy.share_max
     low, high = (min(limits[1], max(limits[0], bound)) for bound in (lowest, highest))
     assert low - 1e-12 <= case.wanted() <= high + 1e-12
@@ -399,21 +401,28 @@ def test_a_region_that_asks_for_no_more_than_the_goal_goes_first(policy: Policy,
     assert not modest or capture(policy, observed) == policy.owed_max
 
 
-@given(policies(), observations(), st.floats(1.0, 100.0))
-def test_more_of_the_same_demand_gives_it_no_more(policy: Policy, observed: Observed, factor: float) -> None:
-    """Padding every job alike leaves what is given to it as it was, once it asks for more than the goal."""
-    assume(0 < capture(policy, observed) < policy.owed_max)
-    measured = observed.measurement
-    padded = replace(
-        measured,
-        hours=tuple(
-            hour._replace(regional=hour.regional * factor, regional_waiting=hour.regional_waiting * factor)
-            for hour in measured.hours
-        ),
-        regional_charge=Decimal(float(measured.regional_charge) * factor),
+@given(policies(), observations(), st.floats(1.0, 100.0), st.floats(1.1, 10.0))
+def test_more_of_the_same_demand_gives_it_no_more(
+    policy: Policy, observed: Observed, factor: float, waiting: float
+) -> None:
+    """Padding every job alike leaves what is given to it as it was, while the window lacks the goal."""
+    goal = 0.99 * policy.goal * float(observed.measurement.total_charge)
+    short = min(1.0, goal / factor / max(1.0, float(observed.measurement.regional_charge)))
+    before = replace(_padded(observed, short), regional_backlog=waiting * goal)
+    after = _padded(before, factor)
+    assert capture(policy, after) == pytest.approx(capture(policy, before), rel=1e-6)
+
+
+def _padded(observed: Observed, factor: float) -> Observed:
+    """The region asked for this many times as much, and got as many times as much."""
+    before = observed.measurement
+    hours = tuple(
+        hour._replace(regional=hour.regional * factor, regional_waiting=hour.regional_waiting * factor)
+        for hour in before.hours
     )
-    more = replace(observed, measurement=padded, regional_backlog=observed.regional_backlog * factor)
-    assert capture(policy, more) == pytest.approx(capture(policy, observed), rel=1e-6)
+    charge = Decimal(float(before.regional_charge) * factor)
+    measured = replace(before, hours=hours, regional_charge=charge)
+    return replace(observed, measurement=measured, regional_backlog=observed.regional_backlog * factor)
 
 
 def test_the_goal_is_dealt_out_as_demand_comes() -> None:
@@ -437,6 +446,13 @@ def test_a_young_window_deals_out_since_it_began() -> None:
     )
     policy = replace(POLICY, target_share=0.25, margin=0.01, demand_seconds=5 * DAY)
     assert capture(policy, observed) == pytest.approx(0.26, abs=0.01)
+
+
+@given(policies(), observations())
+def test_once_the_window_has_the_goal_no_demand_is_given_more(policy: Policy, observed: Observed) -> None:
+    measured = observed.measurement
+    assume(measured.regional_charge > policy.goal * float(measured.total_charge))
+    assert capture(policy, observed) <= policy.goal
 
 
 def test_a_region_that_asked_for_nothing_yet_goes_first_when_it_comes() -> None:

@@ -198,7 +198,9 @@ class ControlSection:
     band: float = _key(
         values.as_ratio, "steps smaller than this wait until they would change the job order", 0.03
     )
-    credit_max: float = _key(values.as_ratio, "how far the set-point may be above usage", 0.2)
+    credit_max: float = _key(
+        values.as_ratio, "how far the set-point may be above usage to pay back a deficit", 0.2
+    )
     debit_max: float = _key(
         values.as_ratio, "how far the set-point may be below usage: this, or two runs if that is more", 0.015
     )

@@ -239,16 +239,22 @@ def cycle_overdue(site: Site) -> Instant | None:
     return int(last["at"])
 
 
-def restore_baseline(site: Site, number: bool = False, why: str = "") -> tuple[Outcome, ...]:
-    """Put back what was found before the first change, as a decision of its own; see ``baseline``.
-
-    ``why`` is added to the sentence of the decision.
-    """
+def restore_baseline(site: Site, number: bool = False) -> tuple[Outcome, ...]:
+    """Put back what was found before the first change; see ``put_back``."""
     with site.ledger.store.holding("writing", site.ledger.control.cluster_id):
-        associations = site.slurm.associations()
-        settle_interrupted(site, associations)
-        decision = baseline_decision(site, baseline(site, associations, number), why)
-        outcomes = carry_out(site, decision, OPERATOR, associations)
+        return put_back(site, site.slurm.associations(), number)
+
+
+def put_back(
+    site: Site, associations: Sequence[Association], number: bool = False, why: str = ""
+) -> tuple[Outcome, ...]:
+    """The same, with associations that were read while the writing lock was held, which still is.
+
+    It is a decision of its own; ``why`` is added to its sentence.
+    """
+    settle_interrupted(site, associations)
+    decision = baseline_decision(site, baseline(site, associations, number), why)
+    outcomes = carry_out(site, decision, OPERATOR, associations)
     for outcome in outcomes:
         if outcome.status is ChangeStatus.APPLIED:
             site.ledger.control.drop_baseline(outcome.change.account, outcome.change.lever)

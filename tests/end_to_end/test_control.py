@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from tests.cluster.slurm import SlurmCluster
+from tests.cluster.slurm import SlurmCluster, wait_until
 from tests.end_to_end.conftest import BASELINE, Wrap, raw_shares, set_shares, transactions
 from tests.saf import Saf
 
@@ -84,6 +84,29 @@ def test_restore_baseline_puts_the_operators_own_shares_back(slurm: SlurmCluster
     newest = eager.json("history")[0]
     assert (newest["mode"], newest["reason"], newest["status"]) == ("operator", "restore_baseline", "applied")
     assert "nothing to restore" in eager.run("restore-baseline", "--yes").stderr
+
+
+def test_release_puts_the_operators_own_shares_back_when_no_cycle_is_completed(
+    slurm: SlurmCluster, eager: Saf, wrap: Wrap
+) -> None:
+    eager.configure("control", lease="10m")
+    eager.run("cycle")
+    assert "a cycle was completed within control.lease" in eager.run("release").stderr
+    assert raw_shares(slurm) == (RAISED, RAISED)
+    counted = eager.directory / "trees"
+    wrap("sshare", f'case "$*" in *-V*) ;; *) echo >> {counted};; esac; exec $REAL "$@"')
+    eager.configure("control", lease="1s")
+    wait_until(lambda: released(eager), "a release", 60)
+    assert raw_shares(slurm) == (BASELINE, BASELINE)
+    newest = eager.json("history")[0]
+    assert (newest["mode"], newest["reason"], newest["status"]) == ("operator", "restore_baseline", "applied")
+    assert "because no cycle was completed since" in newest["sentence"]
+    assert len(counted.read_text().splitlines()) == 2, "once to decide and once to read back"
+
+
+def released(saf: Saf) -> bool:
+    """Whether `saf release` put the baseline back."""
+    return "no cycle was completed since" in saf.run("release").stderr
 
 
 def test_restore_baseline_asks_first(slurm: SlurmCluster, eager: Saf) -> None:

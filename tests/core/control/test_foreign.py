@@ -36,14 +36,14 @@ YIELD, REASSERT, ADOPT = ForeignAnswer
     ("answer", "change", "written", "back", "words"),
     [
         (ADOPT, BY_EVE, 0, None, None),
-        (YIELD, BY_EVE, 0, None, "another user changed RawShares of regional from 40 to 30 (by eve at "),
+        (YIELD, BY_EVE, 0, None, "RawShares of regional from 40 to 30 (by eve at "),
         (YIELD, BY_EVE, 0, None, "or run `saf resume`"),
         (REASSERT, BY_EVE, 0, 40, None),
         (REASSERT, BY_EVE, REASSERTIONS_MOST - 1, 40, None),
-        (REASSERT, BY_EVE, REASSERTIONS_MOST, None, "after saf wrote its own value back 3 times within a day"),
+        (REASSERT, BY_EVE, REASSERTIONS_MOST, None, "wrote its own value back 3 times within a day"),
         (REASSERT, BY_EVE._replace(seen_at=NOW), 0, None, "the next cycle writes saf's own value back"),
         (REASSERT, BY_EVE._replace(seen_at=None), 0, None, "the next cycle"),
-        (YIELD, BY_EVE._replace(changer=Changer(unknown="denied")), 0, None, "by whom is not recorded: denied"),
+        (YIELD, BY_EVE._replace(changer=Changer(unknown="denied")), 0, None, "whom is not recorded: denied"),
     ],
 )  # fmt: skip
 def test_each_answer(

@@ -54,8 +54,7 @@ def released(site: Site, since: Instant) -> tuple[Outcome, ...]:
         if any(row.rescaled and not row.baseline.sibling_shares for row in restored):
             raise SafError(
                 "no cycle is completed, and the baseline was recorded without its level, so nothing was "
-                "changed; "
-                "start the daemon, or run: saf restore-baseline"
+                "changed; start the daemon, or run: saf restore-baseline"
             )
         why = f", because no cycle was completed since {windows.iso(since)}"
         return applying.put_back(site, associations, why=why) if restored else ()

@@ -29,8 +29,8 @@ FOREIGN = "foreign"
 def history_command(limit: int, decisions: bool) -> None:
     """List changes with their decisions: who, when, why, before, after, read back.
 
-    An entry with status foreign is a value that another user set: when saf saw it and, if Slurm's own log
-    tells, who set it.
+    An entry with status foreign is a value that another user set: when saf saw it and, if Slurm
+    logged that, who set it.
 
     With --decisions, list what was decided and why, also in mode observe, where nothing is changed.
     """
@@ -57,7 +57,7 @@ def latest(ledger: Ledger, limit: int, *, foreign: bool = False) -> list[dict[st
 
 
 def _of_others(change: ForeignChange) -> dict[str, Any]:
-    """What another user changed, under the keys of a change; nobody decided on it."""
+    """What another user changed, under the keys of a change of saf's own."""
     return {
         "promise": "", "at": change.seen_at, "mode": "", "reason": "foreign_change",
         "sentence": change.sentence, "actor": change.changer.user or "not recorded", "object": change.lever,

@@ -185,7 +185,7 @@ def _status(asked: Question, measured: Measurement, reach: Reach) -> dict[str, A
 
 
 def _foreign_value(change: ForeignChange) -> dict[str, Any]:
-    """What another user changed, as JSON shows it; ``actor`` is null where Slurm's log does not tell."""
+    """What another user changed, as JSON shows it; ``actor`` is null where Slurm did not log it."""
     return {
         "seen_at": output.when(change.seen_at), "object": change.lever, "account": change.account,
         "from": change.ours, "to": change.theirs, "actor": change.changer.user or None,

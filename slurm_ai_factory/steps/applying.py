@@ -55,7 +55,7 @@ NOT_LOGGED: Mapping[LeverKind, str] = {
     LeverKind.QOS: "slurmdbd's log of transactions has no such change",
     LeverKind.PARTITION: "Slurm does not log changes of partitions; slurmctld forgets them when it restarts",
 }
-"""Why Slurm does not tell who set a value."""
+"""Why it is not known who set a value."""
 
 
 class Outcome(NamedTuple):

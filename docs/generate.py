@@ -63,6 +63,7 @@ VALUES = {
     "as_source": "`commands` or `pyslurm`",
     "as_mode": "`observe`, `advise` or `enforce`",
     "as_lever": "`account`, `qos` or `partition`",
+    "as_answer": "`yield`, `reassert` or `adopt`",
     "as_zone": "time zone name with whole-hour offset",
     "as_window": "`month`, `quarter`, `half`, `year` or `rolling:30d`",
     "as_instant": "date or ISO 8601 instant; UTC without an offset",

@@ -108,6 +108,10 @@ DONE = RECORDED_DECISION | {
     "status": TEXT,
     "settled_at": null(AT), "raw_shares_read": null(WHOLE), "note": null(TEXT),
 }  # fmt: skip
+FOREIGN_CHANGE: Shape = keys(
+    seen_at=AT, object=TEXT, account=TEXT, to=WHOLE, actor=null(TEXT), at=null(AT), sentence=TEXT,
+    **{"from": WHOLE},
+)  # fmt: skip
 DETAIL = {"category": TEXT, "organisation": TEXT, "sector": TEXT, "municipality": TEXT, "hub": TEXT}
 SIDE = {"beneficiary": TEXT, "rule": TEXT, **DETAIL, "promises": TEXT}
 PART = {"since": null(AT), "until": null(AT), "fraction": NUMBER, **SIDE}
@@ -345,6 +349,7 @@ ANSWERS: Mapping[str, Shape] = {
         ),
         last_read_at=AT, read_overdue=YES_NO, last_decision=null(keys(**RECORDED_DECISION)),
         last_change=null(keys(**DONE)), leader=null(TEXT),
+        last_foreign_change=null(FOREIGN_CHANGE),
     ),
     "unclassified": rows(**SUBJECT, charge=NUMBER) ,
 }  # fmt: skip

@@ -16,12 +16,14 @@ from slurm_ai_factory import question
 from slurm_ai_factory.config import checked
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.control import lever
+from slurm_ai_factory.core.control.foreign import Reaction, counted_from, react
 from slurm_ai_factory.core.control.several import Guard, Steering, decide_all, guarded
 from slurm_ai_factory.core.control.switch import decide_switch
 from slurm_ai_factory.core.live import cross_check
 from slurm_ai_factory.core.measure import share
 from slurm_ai_factory.core.measure.share import Group
 from slurm_ai_factory.core.records import (
+    FIRST,
     Bound,
     Decision,
     Further,
@@ -180,6 +182,7 @@ def decide_to_write(site: Site, gathered: Gathered) -> tuple[Gathered, tuple[Dec
 
     Where there is something to write, the shares are read again: they may have been set since.
     """
+    gathered = note_foreign_changes(site, gathered)
     decisions = decide_on(site, gathered)
     writes = site.config.control.mode is Mode.ENFORCE and any(decision.changes for decision in decisions)
     if not writes and not site.ledger.control.planned():
@@ -188,7 +191,18 @@ def decide_to_write(site: Site, gathered: Gathered) -> tuple[Gathered, tuple[Dec
     settle_interrupted(site, associations)
     foreign = foreign_changes(site, associations, switch)
     gathered = replace(gathered, associations=associations, switch=switch, foreign=foreign)
+    gathered = note_foreign_changes(site, gathered)
     return gathered, decide_on(site, gathered)
+
+
+def note_foreign_changes(site: Site, gathered: Gathered) -> Gathered:
+    """Record what other users set, each change once, as seen by this cycle."""
+    known = dict(gathered.foreign)
+    for name, change in known.items():
+        if change.seen_at is None:
+            site.ledger.control.note_foreign(change, gathered.at)
+            known[name] = change._replace(seen_at=gathered.at)
+    return replace(gathered, foreign=known)
 
 
 def decide_on(site: Site, gathered: Gathered) -> tuple[Decision, ...]:
@@ -203,7 +217,7 @@ def decide_on(site: Site, gathered: Gathered) -> tuple[Decision, ...]:
     others = [
         Steering(
             other.config.policy(half_life),
-            observed_beside(first.observed, other, tuple(_operator_holds(site, gathered))),
+            observed_beside(site, gathered, first.observed, other),
             ledger.last_state(gathered.at, other.measurement.promise),
         )
         for other in gathered.beside
@@ -223,11 +237,13 @@ def decide_on(site: Site, gathered: Gathered) -> tuple[Decision, ...]:
 def observed(site: Site, gathered: Gathered) -> Observed:
     """All that a decision rests on, whole; whether an operator paused the control is read here."""
     size = share.size_now(gathered.measurement.hours)
+    reaction = reaction_to_others(site, gathered, FIRST, gathered.config.control.steered)
     return Observed(
         measurement=gathered.measurement,
         earlier=gathered.earlier,
         associations=gathered.associations,
-        holds=(*_operator_holds(site, gathered), *gathered.holds),
+        holds=(*_operator_holds(site, gathered), *gathered.holds, *reaction.holds),
+        back_to=reaction.back_to,
         regional_backlog=gathered.signals.backlog(size),
         run_charge=gathered.run_charge,
         switch=gathered.switch,
@@ -236,18 +252,29 @@ def observed(site: Site, gathered: Gathered) -> Observed:
     )
 
 
-def observed_beside(first: Observed, other: Beside, holds: tuple[Hold, ...]) -> Observed:
-    """All that a decision about a further promise rests on."""
-    size = share.size_now(other.measurement.hours)
+def observed_beside(site: Site, gathered: Gathered, first: Observed, other: Beside) -> Observed:
+    """All that a decision about a further promise rests on; ``first`` is of the first promise."""
+    size, promise = share.size_now(other.measurement.hours), other.measurement.promise
+    reaction = reaction_to_others(site, gathered, promise, gathered.config.control.promises[promise])
     return replace(
         first,
         measurement=other.measurement,
         earlier=other.earlier,
-        holds=(*holds, *other.holds),
+        holds=(*_operator_holds(site, gathered), *other.holds, *reaction.holds),
+        back_to=reaction.back_to,
         regional_backlog=other.signals.backlog(size),
         run_charge=other.run_charge,
         noted=other.signals.inputs(size),
     )
+
+
+def reaction_to_others(site: Site, gathered: Gathered, promise: str, names: Iterable[str]) -> Reaction:
+    """What a decision does about steered values that other users set: control.on_foreign_change."""
+    changes = [gathered.foreign[name] for name in names if name in gathered.foreign]
+    unsettled = [change for change in changes if not change.accepted]
+    since = counted_from(unsettled, gathered.at)
+    reassertions = site.ledger.control.reassertions(promise, since) if unsettled else 0
+    return react(site.config.control.on_foreign_change, unsettled, reassertions, gathered.at)
 
 
 def _operator_holds(site: Site, gathered: Gathered) -> Iterator[Hold]:

@@ -27,6 +27,7 @@ from slurm_ai_factory.core.records import (
     Run,
     Size,
     SwitchNow,
+    Transaction,
 )
 
 
@@ -72,6 +73,12 @@ class Source(Protocol):
 
     def switch(self, lever: LeverKind, name: str) -> SwitchNow | None:
         """The value of a QOS or partition that a switch sets; None where the cluster does not have it."""
+
+    def logged_changes(self, lever: LeverKind, name: str, since: Instant) -> Sequence[Transaction]:
+        """Who set RawShares of an account's own row or Priority of a QOS, by Slurm's own log, newest last.
+
+        Slurm keeps no log of partitions.
+        """
 
     def set_switch(self, change: Change, deadline: float, /) -> None:
         """As ``set_raw_shares``, for a QOS or a partition."""

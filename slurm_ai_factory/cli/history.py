@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any
 
 import click
@@ -10,9 +11,13 @@ import click
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.options import SafCommand
 from slurm_ai_factory.cli.wiring import load_config, opened_ledger
+from slurm_ai_factory.core.control.foreign import ForeignChange
 from slurm_ai_factory.ledger import Ledger
 
 MOST_LINES = 1_000_000
+
+FOREIGN = "foreign"
+"""The status of an entry about a value that another user set."""
 
 
 @click.command("history", cls=SafCommand)
@@ -24,6 +29,9 @@ MOST_LINES = 1_000_000
 def history_command(limit: int, decisions: bool) -> None:
     """List changes with their decisions: who, when, why, before, after, read back.
 
+    An entry with status foreign is a value that another user set: when saf saw it and, if Slurm
+    logged that, who set it.
+
     With --decisions, list what was decided and why, also in mode observe, where nothing is changed.
     """
     with opened_ledger(load_config()) as ledger:
@@ -32,17 +40,31 @@ def history_command(limit: int, decisions: bool) -> None:
             columns = ("at", "promise", "mode", "reason", "sentence")
             value = [{**row, "inputs": output.inputs(row["inputs"])} for row in rows]
             return output.table(columns, [[row[name] for name in columns] for row in rows], value)
-        entries = latest(ledger, limit)
+        entries = latest(ledger, limit, foreign=True)
     return print_history(entries)
 
 
-def latest(ledger: Ledger, limit: int) -> list[dict[str, Any]]:
-    """The latest changes under their JSON keys, newest first."""
+def latest(ledger: Ledger, limit: int, *, foreign: bool = False) -> list[dict[str, Any]]:
+    """The latest changes under their JSON keys, newest first; with ``foreign``, those by others too."""
     entries = ledger.control.history(limit)
+    if foreign:
+        others = map(_of_others, ledger.control.foreign_changes(limit))
+        entries = sorted([*entries, *others], key=itemgetter("at"), reverse=True)[:limit]
     for entry in entries:
         entry["at"], entry["settled_at"] = output.when(entry["at"]), output.when(entry["settled_at"])
         entry["inputs"] = output.inputs(entry["inputs"])
     return entries
+
+
+def _of_others(change: ForeignChange) -> dict[str, Any]:
+    """What another user changed, under the keys of a change of saf's own."""
+    return {
+        "promise": "", "at": change.seen_at, "mode": "", "reason": "foreign_change",
+        "sentence": change.sentence, "actor": change.changer.user or "not recorded", "object": change.lever,
+        "attribute": change.lever.attribute, "account": change.account, "raw_shares_before": change.ours,
+        "raw_shares_after": change.theirs, "status": FOREIGN, "settled_at": change.changer.at,
+        "raw_shares_read": change.theirs, "note": change.changer.unknown, "inputs": {},
+    }  # fmt: skip
 
 
 def print_history(entries: Sequence[dict[str, Any]]) -> None:

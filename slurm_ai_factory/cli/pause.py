@@ -44,16 +44,25 @@ def pause_command(until: str | None, reason: str | None) -> None:
 @click.command("resume", cls=SafCommand)
 @reason_option(default="")
 def resume_command(reason: str) -> None:
-    """End a pause: the next cycle steers again if control.mode is enforce. Writes to the ledger."""
+    """End a pause, or a hold for what another user changed. Writes to the ledger.
+
+    The next cycle steers again, from the values that are there, if control.mode is enforce.
+    """
     config, at = load_config(), now()
     with opened_ledger(config) as ledger:
-        if ledger.control.pause(at) is None:
+        foreign = [
+            change.seen_at or at for change in ledger.control.foreign_changes(1) if not change.accepted
+        ]
+        paused = ledger.control.pause(at) is not None
+        if not paused and not foreign:
             output.say("nothing to resume: the control is not paused", err=True)
             return
+        at = max([at, *foreign])  # by slurmctld's clock, it was seen before this
         warn_of_names(ledger, reason)
         pause = Pause(at, at, current_actor(), reason)
         ledger.control.say_pause(pause)
-    sentence = f"the control is no longer paused; the next cycle runs in mode {config.control.mode}"
+    what = "the control is no longer paused" if paused else "saf goes on from what another user set"
+    sentence = f"{what}; the next cycle runs in mode {config.control.mode}"
     output.reply(_value(pause), sentence)
 
 

@@ -24,6 +24,7 @@ from slurm_ai_factory.cli.status_socket import status_from_service
 from slurm_ai_factory.cli.wiring import load_config, now, opened_ledger
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core.control import lever
+from slurm_ai_factory.core.control.foreign import ForeignChange
 from slurm_ai_factory.core.control.lever import Reach
 from slurm_ai_factory.core.control.reasons import HOLDS
 from slurm_ai_factory.core.measure import outlook
@@ -178,7 +179,17 @@ def _status(asked: Question, measured: Measurement, reach: Reach) -> dict[str, A
         "last_decision": last
         and {**last, "at": output.when(last["at"]), "inputs": output.inputs(last["inputs"])},
         "last_change": change,
+        "last_foreign_change": next(map(_foreign_value, ledger.control.foreign_changes(1)), None),
         "leader": ledger.store.leader(ledger.control.cluster_id),
+    }  # fmt: skip
+
+
+def _foreign_value(change: ForeignChange) -> dict[str, Any]:
+    """What another user changed, as JSON shows it; ``actor`` is null where Slurm did not log it."""
+    return {
+        "seen_at": output.when(change.seen_at), "object": change.lever, "account": change.account,
+        "from": change.ours, "to": change.theirs, "actor": change.changer.user or None,
+        "at": output.when(change.changer.at), "sentence": change.sentence,
     }  # fmt: skip
 
 
@@ -294,13 +305,14 @@ def _position(value: dict[str, Any], kind: LeverKind) -> str:
 
 def _last(value: dict[str, Any], width: int) -> Iterator[StyledLine]:
     """The last read, decision and change, and the holds."""
-    last, change = value["last_decision"], value["last_change"]
+    last, change, foreign = value["last_decision"], value["last_change"], value["last_foreign_change"]
     rows = {
         "last read": f"{value['last_read_at']}{OVERDUE if value['read_overdue'] else ''}",
         "last decision": last and f"{last['at']} in mode {last['mode']}: {last['sentence']}",
         "last change": change
         and f"{change['at']} {change['account']} {change['raw_shares_before']} -> "
         f"{change['raw_shares_after']} ({change['status']})",
+        **({"by others": f"{foreign['seen_at']} {foreign['sentence']}"} if foreign else {}),
         **({"lever": lever_text} if (lever_text := _lever_text(value["lever"])) else {}),
     }
     for name, text in rows.items():

@@ -13,6 +13,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from slurm_ai_factory.config import values
+from slurm_ai_factory.core.control.foreign import ForeignAnswer
 from slurm_ai_factory.core.control.switch import Switch
 from slurm_ai_factory.core.programme.retention import Retention
 from slurm_ai_factory.core.records import LeverKind, Mode
@@ -205,6 +206,12 @@ class ControlSection:
         values.as_ratio, "how far the set-point may be below usage: this, or two runs if that is more", 0.015
     )
     writes_per_day: int = _key(values.as_whole, "maximum number of writes in 24 hours", 24)
+    on_foreign_change: ForeignAnswer = _key(
+        values.as_answer,
+        "when another user changed what is steered. adopt: steer on from the new value; reassert: write "
+        "saf's own value back in the next cycle, 3 times a day at most; yield: leave it until `saf resume`",
+        "adopt",
+    )
     lease: int | None = _key(
         values.as_seconds,
         "time without a completed cycle after which `saf release` restores the baseline; by default never",

@@ -9,12 +9,15 @@ import csv
 import re
 from datetime import date
 from decimal import Decimal
+from enum import StrEnum
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from typing import TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from slurm_ai_factory.core import windows
+from slurm_ai_factory.core.control.foreign import ForeignAnswer
 from slurm_ai_factory.core.programme.suppression import LARGEST
 from slurm_ai_factory.core.records import HOUR, LeverKind, Mode
 from slurm_ai_factory.core.tres import Resource
@@ -23,6 +26,8 @@ SHORTEST_RETENTION = 30 * 24 * HOUR
 LAST_PORT = 65535
 LANGUAGES = ("en", "nl")
 SOURCES = ("commands", "pyslurm")
+
+_Word = TypeVar("_Word", bound=StrEnum)
 
 
 def as_text(value: object) -> str:
@@ -113,15 +118,21 @@ def as_address(value: object) -> str:
 
 
 def as_mode(value: object) -> Mode:
-    if value not in list(Mode):
-        raise ValueError(f"wants one of {', '.join(Mode)}")
-    return Mode(str(value))
+    return _as_word(Mode, value)
 
 
 def as_lever(value: object) -> LeverKind:
-    if value not in list(LeverKind):
-        raise ValueError(f"wants one of {', '.join(LeverKind)}")
-    return LeverKind(str(value))
+    return _as_word(LeverKind, value)
+
+
+def as_answer(value: object) -> ForeignAnswer:
+    return _as_word(ForeignAnswer, value)
+
+
+def _as_word(words: type[_Word], value: object) -> _Word:
+    if value not in list(words):
+        raise ValueError(f"wants one of {', '.join(words)}")
+    return words(str(value))
 
 
 def as_source(value: object) -> str:

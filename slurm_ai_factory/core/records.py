@@ -426,6 +426,9 @@ class Observed:
     ] = ()  #: those before the window that usage still holds; none if not all is known
     switch: SwitchNow | None = None  #: None where control.lever is no switch, or Slurm does not have it
     waiting_rows: frozenset[str] | None = None  #: accounts and account/user with jobs that could start
+    back_to: Mapping[str, int] = field(
+        default_factory=dict
+    )  #: account, QOS or partition -> value to write back, where another user changed it
     noted: Inputs = field(default_factory=dict)  #: recorded with the decision, which does not depend on it
 
 

@@ -16,7 +16,7 @@ from slurm_ai_factory.core.control.level import ROOT
 from slurm_ai_factory.core.control.lever import Lever, conflict_sentence, conflicts, lever_remedy
 from slurm_ai_factory.core.programme.retention import Retained
 from slurm_ai_factory.core.programme.terms import Term
-from slurm_ai_factory.core.records import Instant
+from slurm_ai_factory.core.records import Instant, LeverKind
 from slurm_ai_factory.core.rules.classify import Rules
 from slurm_ai_factory.doctor.facts import Facts
 from slurm_ai_factory.errors import LedgerError, SlurmError
@@ -128,7 +128,7 @@ def _readable(
         "transactions": lambda: sorted(
             change
             for account in (() if switch else config.control.account)
-            for change in slurm.share_changes(account, now - LOOK_BACK)
+            for change in slurm.logged_changes(LeverKind.ACCOUNT, account, now - LOOK_BACK)
         ),
     }
     facts: dict[str, Any] = dict.fromkeys(reads)

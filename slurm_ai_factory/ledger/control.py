@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from slurm_ai_factory.core.control.foreign import Changer, ForeignChange
 from slurm_ai_factory.core.control.level import Baseline
 from slurm_ai_factory.core.records import (
     DAY,
@@ -111,6 +112,37 @@ class Control:
         """The value that the last applied change of this object left; None before the first."""
         row = self.store.one("last_applied", cluster_id=self.cluster_id, object=lever, account=account)
         return row[0] if row else None
+
+    def foreign_change(self, lever: LeverKind, account: str, theirs: int) -> ForeignChange | None:
+        """How an object's value differs from what its last applied change left; None if it does not."""
+        row = self.store.one(
+            "foreign_change", cluster_id=self.cluster_id, object=lever, account=account, theirs=theirs
+        )
+        if row is None:
+            return None
+        ours, ours_at, seen_at, user, changed_at, unknown, accepted = row
+        changer = Changer() if seen_at is None else Changer(user, changed_at, unknown)
+        return ForeignChange(lever, account, ours, ours_at, theirs, seen_at, changer, accepted)
+
+    def note_foreign(self, change: ForeignChange, at: Instant) -> None:
+        """Record a value that another user set, as seen at an instant."""
+        self.store.do(
+            "add_foreign_change", cluster_id=self.cluster_id, object=change.lever, account=change.account,
+            theirs=change.theirs, at=at, changed_at=change.changer.at, actor=change.changer.user,
+            note=change.changer.unknown,
+        )  # fmt: skip
+
+    def foreign_changes(self, limit: int) -> list[ForeignChange]:
+        """The values that other users set, newest first."""
+        rows = self.store.all("foreign_changes", cluster_id=self.cluster_id, limit=limit)
+        return [
+            ForeignChange._make((LeverKind(row[0]), *row[1:6], Changer(*row[6:9]), row[9])) for row in rows
+        ]
+
+    def reassertions(self, promise: str, since: Instant) -> int:
+        """How many decisions about a promise wrote a value of saf's own back since an instant."""
+        row = self.store.one("reassertions_since", cluster_id=self.cluster_id, promise=promise, since=since)
+        return row[0] if row else 0
 
     def keep_baseline(
         self, account: str, baseline: Baseline, at: Instant, lever: LeverKind = LeverKind.ACCOUNT

@@ -41,6 +41,45 @@ SELECT c.raw_shares_read FROM changes c JOIN decisions d USING (decision_id)
 WHERE d.cluster_id = %(cluster_id)s AND c.object = %(object)s AND c.account = %(account)s AND c.status = 'applied'
 ORDER BY c.change_id DESC LIMIT 1
 
+-- foreign_change --
+-- Where an object does not have the value that its last applied change left: that value, and what was recorded of the
+-- present one. An operator accepts it by ending a pause, or resuming without one, after it was seen.
+WITH ours AS (
+    SELECT c.change_id, c.raw_shares_read, c.settled_at FROM changes c JOIN decisions d USING (decision_id)
+    WHERE d.cluster_id = %(cluster_id)s AND c.object = %(object)s AND c.account = %(account)s AND c.status = 'applied'
+    ORDER BY c.change_id DESC LIMIT 1
+), newest AS (
+    SELECT f.* FROM foreign_changes f JOIN ours ON f.after_change = ours.change_id ORDER BY f.foreign_id DESC LIMIT 1
+)
+SELECT ours.raw_shares_read, ours.settled_at, n.recorded_at, n.actor, n.changed_at, n.note, coalesce(n.recorded_at <= {resumed_at}, false)
+FROM ours LEFT JOIN newest n ON n.raw_shares_found = %(theirs)s
+WHERE ours.raw_shares_read <> %(theirs)s
+
+-- add_foreign_change --
+-- Record a value that another user set after the last applied change of an object.
+INSERT INTO foreign_changes (
+    cluster_id, after_change, object, attribute, account, raw_shares_ours, raw_shares_found, recorded_at, changed_at, actor,
+    note
+)
+SELECT %(cluster_id)s, c.change_id, c.object, c.attribute, c.account, c.raw_shares_read, %(theirs)s, %(at)s,
+    %(changed_at)s, %(actor)s, %(note)s
+FROM changes c JOIN decisions d USING (decision_id)
+WHERE d.cluster_id = %(cluster_id)s AND c.object = %(object)s AND c.account = %(account)s AND c.status = 'applied'
+ORDER BY c.change_id DESC LIMIT 1
+
+-- foreign_changes --
+-- The values that other users set, newest first.
+SELECT f.object, f.account, f.raw_shares_ours, c.settled_at, f.raw_shares_found, f.recorded_at, f.actor, f.changed_at, f.note,
+    coalesce(f.recorded_at <= {resumed_at}, false)
+FROM foreign_changes f JOIN changes c ON c.change_id = f.after_change
+WHERE f.cluster_id = %(cluster_id)s ORDER BY f.foreign_id DESC LIMIT %(limit)s
+
+-- reassertions_since --
+-- How many decisions about a promise wrote a value of ours back since an instant, with any outcome.
+SELECT count(DISTINCT decision_id) FROM decisions d JOIN changes c USING (decision_id)
+WHERE d.cluster_id = %(cluster_id)s AND d.promise = %(promise)s AND d.reason = 'reassert' AND d.at > %(since)s
+    AND c.status IN ('applied', 'failed', 'planned')
+
 -- latest_decisions --
 -- The latest decisions, newest first; about one promise or every one.
 SELECT promise, at, mode, reason, sentence, inputs, actor FROM decisions

@@ -63,6 +63,7 @@ PERSONAL = (
     Personal("person_acts", "recorded_at"),
     Personal("audits", "recorded_at", texts=()),
     Personal("proposals", "recorded_at"),
+    Personal("foreign_changes", "recorded_at", texts=("note",)),
 )  # fmt: skip
 """Every table with personal texts of staff."""
 

@@ -13,6 +13,7 @@ VALUES
     ('daily_sums', 'derived', 'INSERT, UPDATE, DELETE', 'made again from hourly_usage'),
     ('decisions', 'fact', 'INSERT, UPDATE (sentence, actor, salt)', 'names and texts go, and what stands for them stays'),
     ('expertise_entries', 'fact', 'INSERT, UPDATE (activity, reason, actor, salt)', 'the same'),
+    ('foreign_changes', 'fact', 'INSERT, UPDATE (actor, note, salt)', 'the same'),
     ('hourly_sums', 'derived', 'INSERT, UPDATE, DELETE', 'made again from hourly_usage'),
     ('hourly_usage', 'derived', 'INSERT, UPDATE, DELETE', 'made again from runs'),
     ('links', 'fact', 'INSERT, UPDATE (reason, actor, salt)', 'the same'),

@@ -80,7 +80,7 @@ def _of_cycles(board: Board, now: Instant) -> Iterator[Step]:
 def _of_control(shown: Shown, speech: Language) -> Iterator[Step]:
     reason = shown.decision.reason
     if reason in HOLDS:
-        remedy = "saf resume" if reason == "paused" else "saf doctor"
+        remedy = "saf resume" if reason in ("paused", "foreign_change") else "saf doctor"
         yield Step("hold", remedy, {"reason": speech.word("live_why", reason)})
     if changes := foreign_words(shown, speech):
         yield Step("foreign", "saf history", {"changes": changes})

@@ -63,7 +63,7 @@ class Steered(NamedTuple):
     account: str
     raw_shares: int | None  #: after the cycle; None if the cluster does not have the account
     wanted: int | None  #: by the decision
-    foreign_from: int | None = None  #: as our last change set them, if somebody else has changed them since
+    foreign_from: int | None = None  #: as our last change set them, if another user has changed them since
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,22 +116,9 @@ class Shown:
         return None if self.raised is None or present is None else present == self.raised
 
     @property
-    def foreign(self) -> str:
-        """The RawShares that another user changed, as ``foreign`` writes them; empty if none."""
-        changes = {row.account: row.foreign_from for row in self.steered if row.foreign_from is not None}
-        return foreign(changes, len(self.steered), self.lever)
-
-
-def foreign(changes: Mapping[str, int], steered: int, lever: LeverKind = LeverKind.ACCOUNT) -> str:
-    """The values that another user changed, with the account where several are steered.
-
-    >>> foreign({"regional": 25}, 1), foreign({"umcg": 25, "rug": 30}, 3), foreign({}, 1)
-    ('RawShares from 25', 'RawShares of umcg from 25, RawShares of rug from 30', '')
-    """
-    return ", ".join(
-        f"{lever.attribute}{f' of {account}' if steered > 1 else ''} from {shares}"
-        for account, shares in changes.items()
-    )
+    def foreign(self) -> bool:
+        """Whether another user changed what is steered."""
+        return any(row.foreign_from is not None for row in self.steered)
 
 
 @dataclass(slots=True)

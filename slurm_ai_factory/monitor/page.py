@@ -75,7 +75,7 @@ def tone(board: Board, now: Instant) -> str:
     if board.failed == "failed" or board.overdue_since is not None or stale(board, now):
         return "bad"
     shown = board.shown
-    on_hold = shown.decision.reason in HOLDS or shown.foreign != ""
+    on_hold = shown.decision.reason in HOLDS or shown.foreign
     known = assess(shown.measurement, shown.margin)
     return "warning" if on_hold or known.below or known.reason in ("unread", "unclassified") else "good"
 

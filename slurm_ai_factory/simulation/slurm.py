@@ -30,6 +30,7 @@ from slurm_ai_factory.core.records import (
     Size,
     Subject,
     SwitchNow,
+    Transaction,
 )
 from slurm_ai_factory.errors import SlurmError
 from slurm_ai_factory.simulation import fair_tree
@@ -190,6 +191,10 @@ class ModelSlurm:
     def switch(self, _lever: LeverKind, _name: str) -> SwitchNow | None:
         """The model has neither QOS nor partitions with priorities of their own."""
         return None
+
+    def logged_changes(self, _lever: LeverKind, _name: str, _since: Instant) -> list[Transaction]:
+        """The model keeps no log."""
+        return []
 
     def set_switch(self, change: Change, _deadline: float, /) -> None:
         """Raises SlurmError."""

@@ -284,18 +284,26 @@ class Slurm:
         """slurmdbd's own configuration."""
         return settings.slurmdbd(self._list("sacctmgr", "show", "configuration"))
 
-    def share_changes(self, account: str, since: Instant) -> list[Transaction]:
-        """The changes to RawShares of this account's own row since an instant, from slurmdbd's log."""
-        where = ("where", f"cluster={self.cluster}", f"account={account}", "user=")
-        row_id = settings.own_row(self._shown("assoc", settings.ROW_FIELDS, *where))
-        if row_id is None:
+    def logged_changes(self, lever: LeverKind, name: str, since: Instant) -> list[Transaction]:
+        """Who set RawShares of an account's own row or Priority of a QOS, from slurmdbd's log, newest last.
+
+        slurmdbd does not log what scontrol changes, so there is nothing about a partition.
+        """
+        if lever is LeverKind.PARTITION:
+            return []
+        where, of_cluster = ["action=Modify QOS"], f"cluster={self.cluster}"
+        key: str | None = settings.of_qos(name)
+        if lever is LeverKind.ACCOUNT:
+            own = ("where", of_cluster, f"account={name}", "user=")
+            key = settings.own_row(self._shown("assoc", settings.ROW_FIELDS, *own))
+            where = ["action=Modify Associations", of_cluster]
+        if key is None:
             return []
         lines = self._list(
-            "sacctmgr", "-n", "-P", "list", "transactions", "where", "action=Modify Associations",
-            f"cluster={self.cluster}", f"start=uts{since}",
+            "sacctmgr", "-n", "-P", "list", "transactions", "where", *where, f"start=uts{since}",
             f"format={','.join(settings.TRANSACTION_FIELDS)}",
         )  # fmt: skip
-        return sorted(self._sound(settings.share_changes(row_id, lines)))
+        return sorted(self._sound(settings.logged(lever, key, lines)))
 
     def _shown(self, what: str, fields: tuple[str, ...], *where: str) -> list[str]:
         return self._list("sacctmgr", "-n", "-P", "show", what, *where, f"format={','.join(fields)}")

@@ -8,7 +8,7 @@ from itertools import dropwhile
 from math import inf
 
 from slurm_ai_factory.core import tres
-from slurm_ai_factory.core.records import Node, Partition, Rejected, Slurmdbd, Transaction
+from slurm_ai_factory.core.records import LeverKind, Node, Partition, Rejected, Slurmdbd, Transaction
 from slurm_ai_factory.errors import SlurmError, reason
 from slurm_ai_factory.slurm.fields import barred_rows, clock_seconds, each, natural, settings, words
 
@@ -18,6 +18,11 @@ COORDINATOR_FIELDS = ("Account", "Coordinators")
 ADMIN_FIELDS = ("AdminLevel", "User")
 ROW_FIELDS = ("ID", "User")
 TRANSACTION_FIELDS = ("Time", "Actor", "Where", "Info")
+_ENTRY = re.compile(
+    r"(?P<at>[^|]*)\|(?P<actor>[^|]*)\|(?P<where>(?:'[^']*'|[^'|]|\|\|)*)\|(?P<info>[^']*(?:'[^']*'[^']*)*)"
+)
+"""An entry of slurmdbd's log with TRANSACTION_FIELDS; objects are separated by two bars."""
+_LOGGED_AS = {LeverKind.ACCOUNT: "shares", LeverKind.QOS: "priority"}
 _UNITS = {"hour": 3600, "day": 86400, "month": 30 * 86400}
 
 
@@ -133,31 +138,45 @@ def _kept(text: str) -> int | None:
 
 
 def own_row(lines: Iterable[str]) -> str | None:
-    """The id of an account's own association; None where there is no such account."""
+    """How slurmdbd's log names an account's own association; None where there is no such account."""
     rows = (line.rstrip("\n").partition("|") for line in lines)
-    return next((number for number, _, user in rows if number.isdigit() and not user), None)
+    return next((f"id_assoc={number}" for number, _, user in rows if number.isdigit() and not user), None)
 
 
-def share_changes(row_id: str, lines: Iterable[str]) -> Iterator[Transaction | Rejected]:
-    """The transactions that set RawShares of the association with this id."""
-    rows = each(_cells, lines)
-    ours = (row for row in rows if isinstance(row, Rejected) or _changes(row_id, row))
-    return each(lambda cells: Transaction(natural("Time", cells[0]), cells[1], _set(cells)), ours)
+def of_qos(name: str) -> str:
+    """How slurmdbd's log names a QOS; Slurm keeps no apostrophe."""
+    return f"name='{name}'"
 
 
-def _cells(line: str) -> list[str]:
-    cells = line.rstrip("\n").split("|")
-    if len(cells) < len(TRANSACTION_FIELDS):
-        raise ValueError(f"{len(cells)} fields instead of {len(TRANSACTION_FIELDS)}")
-    return cells
+def logged(lever: LeverKind, key: str, lines: Iterable[str]) -> Iterator[Transaction | Rejected]:
+    """The transactions that set the lever's attribute of the object with this key.
+
+    Texts are between apostrophes and may hold anything else: ends of lines, bars, or what looks like another
+    transaction. So an entry ends where its apostrophes are closed, and texts are left out of what was set.
+    """
+    setting = re.compile(rf"\b{_LOGGED_AS[lever]}=(\w+)")
+    named = re.compile(rf"(?<![\w']){re.escape(key)}(?!\w)")
+
+    def transaction(entry: str) -> Transaction | None:
+        match = _ENTRY.fullmatch(entry)
+        if match is None:
+            raise ValueError(f"not {', '.join(TRANSACTION_FIELDS)}, with bars between them")
+        values = setting.findall(re.sub("'[^']*'", "", match["info"]))
+        if not (values and named.search(match["where"])):
+            return None
+        return Transaction(natural("Time", match["at"]), match["actor"], values[-1])
+
+    return (entry for entry in each(transaction, _entries(lines)) if entry is not None)
 
 
-def _changes(row_id: str, cells: list[str]) -> bool:
-    """Whether a transaction sets RawShares of this row; a Where of several rows has bars in it."""
-    return bool(_set(cells)) and bool(re.search(rf"\b{row_id}\b", "|".join(cells[2:-1])))
-
-
-def _set(cells: list[str]) -> str:
-    """The RawShares that a transaction sets; empty where it sets something else."""
-    match = re.search(r"\bshares=(\w+)", cells[-1])
-    return match[1] if match else ""
+def _entries(lines: Iterable[str]) -> Iterator[str]:
+    """The entries of the log, each without the end of its last line."""
+    parts, within_text = list[str](), False
+    for line in lines:
+        parts.append(line)
+        within_text ^= line.count("'") % 2 == 1
+        if not within_text:
+            yield "".join(parts).removesuffix("\n")
+            parts.clear()
+    if parts:
+        yield "".join(parts)

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from time import monotonic
 from typing import NamedTuple
 
+from slurm_ai_factory.core.control.foreign import Changer, ForeignChange
 from slurm_ai_factory.core.control.level import Baseline, sibling_shares
 from slurm_ai_factory.core.records import (
     Association,
@@ -47,6 +48,14 @@ STATUS: Mapping[str, ChangeStatus] = {
     OPERATOR: ChangeStatus.PLANNED,
 }
 """What a change is recorded as, by the mode of its decision."""
+
+
+NOT_LOGGED: Mapping[LeverKind, str] = {
+    LeverKind.ACCOUNT: "slurmdbd's log of transactions has no such change",
+    LeverKind.QOS: "slurmdbd's log of transactions has no such change",
+    LeverKind.PARTITION: "Slurm does not log changes of partitions; slurmctld forgets them when it restarts",
+}
+"""Why it is not known who set a value."""
 
 
 class Outcome(NamedTuple):
@@ -89,17 +98,33 @@ def of_switch(switch: SwitchNow | None) -> ReadBack:
 
 def foreign_changes(
     site: Site, associations: Sequence[Association], switch: SwitchNow | None
-) -> dict[str, int]:
-    """The value that our last change of each steered object left, where it was changed since."""
+) -> dict[str, ForeignChange]:
+    """By name, each steered object that does not have the value that our last change of it left.
+
+    Who set one that is not recorded yet is looked up in Slurm's own log.
+    """
     control, changes = site.config.control, {}
     steered = [(name, control.lever) for name in control.steered]
     steered += [(name, LeverKind.ACCOUNT) for name in site.config.accounts_beside]
     for name, lever in steered:
-        ours = site.ledger.control.last_applied(name, lever)
-        now = of_account(associations, name) if lever is LeverKind.ACCOUNT else of_switch(switch)
-        if ours is not None and now.value is not None and now.value != ours:
-            changes[name] = ours
+        value = (of_account(associations, name) if lever is LeverKind.ACCOUNT else of_switch(switch)).value
+        if value is not None and (change := site.ledger.control.foreign_change(lever, name, value)):
+            known = change.seen_at is not None
+            changes[name] = change if known else change._replace(changer=changer_by_log(site, change))
     return changes
+
+
+def changer_by_log(site: Site, change: ForeignChange) -> Changer:
+    """Who set a value last since our last change; where Slurm's log cannot be read, that is said instead."""
+    since = change.ours_at - site.config.slurm.clock_tolerance
+    try:
+        log = site.slurm.logged_changes(change.lever, change.account, since)
+    except SlurmError as error:
+        return Changer(unknown=str(error))
+    setters = [entry for entry in log if entry.raw_shares == str(change.theirs)]
+    if not setters:
+        return Changer(unknown=NOT_LOGGED[change.lever])
+    return Changer(setters[-1].actor, setters[-1].at)
 
 
 def carry_out(
@@ -214,16 +239,22 @@ def cycle_overdue(site: Site) -> Instant | None:
     return int(last["at"])
 
 
-def restore_baseline(site: Site, number: bool = False, why: str = "") -> tuple[Outcome, ...]:
-    """Put back what was found before the first change, as a decision of its own; see ``baseline``.
-
-    ``why`` is added to the sentence of the decision.
-    """
+def restore_baseline(site: Site, number: bool = False) -> tuple[Outcome, ...]:
+    """Put back what was found before the first change; see ``put_back``."""
     with site.ledger.store.holding("writing", site.ledger.control.cluster_id):
-        associations = site.slurm.associations()
-        settle_interrupted(site, associations)
-        decision = baseline_decision(site, baseline(site, associations, number), why)
-        outcomes = carry_out(site, decision, OPERATOR, associations)
+        return put_back(site, site.slurm.associations(), number)
+
+
+def put_back(
+    site: Site, associations: Sequence[Association], number: bool = False, why: str = ""
+) -> tuple[Outcome, ...]:
+    """The same, with associations that were read while the writing lock was held, which still is.
+
+    It is a decision of its own; ``why`` is added to its sentence.
+    """
+    settle_interrupted(site, associations)
+    decision = baseline_decision(site, baseline(site, associations, number), why)
+    outcomes = carry_out(site, decision, OPERATOR, associations)
     for outcome in outcomes:
         if outcome.status is ChangeStatus.APPLIED:
             site.ledger.control.drop_baseline(outcome.change.account, outcome.change.lever)

@@ -118,7 +118,8 @@ def steered(report: CycleReport, account: str) -> Steered:
         next((change.raw_shares_after for change in changes if change.account == account), before)
         for changes in (report.decision.changes, applied)
     )
-    return Steered(account, after, wanted, report.gathered.foreign.get(account))
+    foreign = gathered.foreign.get(account)
+    return Steered(account, after, wanted, foreign.ours if foreign else None)
 
 
 def history(site: Site) -> list[Done]:

@@ -7,7 +7,6 @@ from slurm_ai_factory.core.control import lever
 from slurm_ai_factory.core.control.level import differing_shares, steered_rows
 from slurm_ai_factory.core.measure import judgement
 from slurm_ai_factory.core.words import count
-from slurm_ai_factory.monitor.board import foreign
 from slurm_ai_factory.steps.applying import Outcome
 from slurm_ai_factory.steps.values import CycleReport
 
@@ -18,12 +17,13 @@ def cycle_sentence(report: CycleReport) -> str:
     part = "nothing delivered yet" if m.delivered_share is None else f"region {m.delivered_share:.1%}"
     done = ", ".join(_outcome(outcome, len(report.outcomes)) for outcome in report.outcomes)
     beside = "".join(f"; promise {decision.promise}: {decision.sentence}" for decision in report.beside)
-    lever_kind = report.gathered.config.control.lever
-    others = foreign(report.gathered.foreign, len(report.steered), lever_kind)
+    held = report.decision.sentence + beside
+    others = (change.sentence for change in report.gathered.foreign.values())
+    foreign = "".join(f"; {sentence}" for sentence in others if sentence not in held)
     return (
         f"{m.window.name}: {part} of {m.called}, promised {m.target_share:.0%}, {judgement.verdict(m)}; "
         f"{report.decision.sentence}{beside}{f' [{done}]' if done else ''}"
-        f"{f'; another user changed {others}' if others else ''}"
+        f"{foreign}"
         f"{_complaints(report)}"
     )
 

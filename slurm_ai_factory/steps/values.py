@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from slurm_ai_factory.config import Config
+from slurm_ai_factory.core.control.foreign import ForeignChange
 from slurm_ai_factory.core.measure import share
 from slurm_ai_factory.core.records import (
     Association,
@@ -60,14 +61,15 @@ class Gathered:
     signals: Signals
     groups: Sequence[share.Group]  #: the window's charge; each name is the steered account and DETAILS
     unknown_accounts: tuple[str, ...]
-    foreign: Mapping[str, int]  #: account -> what our last change left, where that was changed since
+    foreign: Mapping[str, ForeignChange]  #: account, QOS or partition -> how another user changed it
 
     @property
     def foreign_change(self) -> int | str | None:
-        """``foreign`` in one value, with the account's name where several are steered."""
+        """What our last changes left, in one value, with the account's name where several are steered."""
+        ours = {name: change.ours for name, change in self.foreign.items()}
         if len(self.config.control.steered) == 1:
-            return self.foreign.get(self.config.control.steered[0])
-        return ", ".join(f"{account} {shares}" for account, shares in self.foreign.items()) or None
+            return ours.get(self.config.control.steered[0])
+        return ", ".join(f"{account} {shares}" for account, shares in ours.items()) or None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

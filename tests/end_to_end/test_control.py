@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from tests.cluster.slurm import SlurmCluster
+from tests.cluster.slurm import SlurmCluster, wait_until
 from tests.end_to_end.conftest import BASELINE, Wrap, raw_shares, set_shares, transactions
 from tests.saf import Saf
 
@@ -86,6 +86,29 @@ def test_restore_baseline_puts_the_operators_own_shares_back(slurm: SlurmCluster
     assert "nothing to restore" in eager.run("restore-baseline", "--yes").stderr
 
 
+def test_release_puts_the_operators_own_shares_back_when_no_cycle_is_completed(
+    slurm: SlurmCluster, eager: Saf, wrap: Wrap
+) -> None:
+    eager.configure("control", lease="10m")
+    eager.run("cycle")
+    assert "a cycle was completed within control.lease" in eager.run("release").stderr
+    assert raw_shares(slurm) == (RAISED, RAISED)
+    counted = eager.directory / "trees"
+    wrap("sshare", f'case "$*" in *-V*) ;; *) echo >> {counted};; esac; exec $REAL "$@"')
+    eager.configure("control", lease="1s")
+    wait_until(lambda: released(eager), "a release", 60)
+    assert raw_shares(slurm) == (BASELINE, BASELINE)
+    newest = eager.json("history")[0]
+    assert (newest["mode"], newest["reason"], newest["status"]) == ("operator", "restore_baseline", "applied")
+    assert "because no cycle was completed since" in newest["sentence"]
+    assert len(counted.read_text().splitlines()) == 2, "once to decide and once to read back"
+
+
+def released(saf: Saf) -> bool:
+    """Whether `saf release` put the baseline back."""
+    return "no cycle was completed since" in saf.run("release").stderr
+
+
 def test_restore_baseline_asks_first(slurm: SlurmCluster, eager: Saf) -> None:
     eager.run("cycle")
     eager.run("restore-baseline", code=130)
@@ -113,11 +136,37 @@ def test_killed_between_planned_and_applied_ends_in_the_same_state(
     assert len(applied) == len(transactions(slurm)) - len(before) == 1
 
 
-def test_a_change_by_somebody_else_is_noticed(slurm: SlurmCluster, eager: Saf) -> None:
+def test_a_change_by_another_user_is_noticed_and_answered_as_configured(
+    slurm: SlurmCluster, eager: Saf, wrap: Wrap
+) -> None:
+    """Told with who it was, by slurmdbd's own log; left alone, resumed, adopted and written back."""
     eager.run("cycle")
+    eager.configure("control", on_foreign_change="yield")
     set_shares(slurm, 30)
+    held = eager.run("cycle").stdout
+    assert f"hold: another user changed RawShares of regional from {RAISED} to 30 (by root at 20" in held
+    assert "put it back, or run `saf resume`" in held
+    assert (eager.json("cycle")["decision"]["reason"], raw_shares(slurm)) == ("foreign_change", (30, 30))
+    status = eager.json("status", code=4)
+    assert status["last_foreign_change"]["actor"] == "root"
+    assert [hold["reason"] for hold in status["holds"]] == ["foreign_change"]
+    (entry, _) = eager.json("history")
+    seen = [entry[key] for key in ("status", "actor", "raw_shares_before", "raw_shares_after")]
+    assert seen == ["foreign", "root", RAISED, 30]
+    assert "saf goes on from what another user set" in eager.run("resume").stderr
     said = eager.run("cycle").stdout
-    assert f"another user changed RawShares from {RAISED}" in said
+    assert "[applied]; another user changed RawShares of regional" in said
+    assert raw_shares(slurm)[0] > 30
+    ours = raw_shares(slurm)[0]
+    eager.configure("control", on_foreign_change="reassert")
+    wrap("sacctmgr", 'case "$*" in *transactions*) echo "no log" >&2; exit 1;; esac; exec $REAL "$@"')
+    set_shares(slurm, 30)
+    assert "who is not recorded" not in (told := eager.run("cycle").stdout)
+    assert "by whom is not recorded: sacctmgr failed (exit 1): no log" in told
+    assert "the next cycle writes saf's own value back" in told
+    assert raw_shares(slurm) == (30, 30)
+    assert eager.json("cycle")["decision"]["reason"] == "reassert"
+    assert raw_shares(slurm) == (ours, ours)
 
 
 def test_a_refused_write_is_a_failure_with_slurms_own_words(

@@ -95,7 +95,10 @@ def test_a_qos_is_raised_read_back_told_of_when_others_set_it_and_restored(
     assert (decision["reason"], priority(cluster)) == ("switch_on", RAISED)
     assert decision["changes"][0]["command"][-1] == f"priority={RAISED}"
     cluster.run("sacctmgr", "-i", "modify", "qos", "where", "name=regional", "set", "priority=7")
-    assert f"another user changed Priority from {RAISED}" in switched.run("cycle").stdout
+    assert (
+        f"another user changed Priority of regional from {RAISED} to 7 (by root at "
+        in switched.run("cycle").stdout
+    )
     assert priority(cluster) == RAISED
     assert {(entry["object"], entry["attribute"], entry["status"]) for entry in switched.json("history")} == {
         ("qos", "Priority", "applied")
@@ -121,7 +124,7 @@ def test_a_partition_is_raised_again_after_slurmctld_forgot_it(
     cluster.kill("slurmctld")
     cluster.restart("slurmctld")
     wait_until(lambda: factor(cluster) == found, "the factor of slurm.conf", 60)
-    assert f"another user changed PriorityJobFactor from {RAISED}" in switched.run("cycle").stdout
+    assert f"another user changed PriorityJobFactor of debug from {RAISED}" in switched.run("cycle").stdout
     assert factor(cluster) == RAISED
     assert "slurmctld forgets what is set" in switched.run("doctor", code=5).stdout
     switched.run("restore-baseline", "--yes")

@@ -13,6 +13,7 @@ import pytest
 from psycopg.errors import ForeignKeyViolation, InsufficientPrivilege, RestrictViolation
 from psycopg.sql import SQL, Composed, Identifier
 
+from slurm_ai_factory.core.control.foreign import Changer
 from slurm_ai_factory.core.control.level import Baseline
 from slurm_ai_factory.core.programme.approval import ProposalKind
 from slurm_ai_factory.core.programme.expertise import NewEntry
@@ -24,6 +25,7 @@ from slurm_ai_factory.core.records import (
     Change,
     ChangeStatus,
     Decision,
+    LeverKind,
     Outage,
     Pause,
     Rejected,
@@ -135,6 +137,10 @@ def _decide(ledger: Ledger) -> None:
     )
     settled, _ = ledger.control.record(decision, "enforce", WHO["actor"], ChangeStatus.PLANNED)
     ledger.control.settle(settled, at=NOW, raw_shares=2, note=f"{MARK}note")
+    others = ledger.control.foreign_change(LeverKind.ACCOUNT, "a", 3)
+    assert others
+    changer = Changer(WHO["actor"], NOW, f"{MARK}note")
+    ledger.control.note_foreign(others._replace(changer=changer), NOW)
     ledger.control.keep_baseline("regional", Baseline(25, 75), NOW)
 
 

@@ -25,6 +25,7 @@ from slurm_ai_factory.core.records import (
     Run,
     Size,
     Subject,
+    Transaction,
 )
 from slurm_ai_factory.errors import SlurmError
 
@@ -221,6 +222,11 @@ class Model:
 
     def unreadable(self) -> list[Rejected]:
         """The model has nothing that cannot be read."""
+        return []
+
+    def logged_changes(self, _lever: object, _name: str, _since: Instant) -> list[Transaction]:
+        """The model keeps no log."""
+        self.calls += 1
         return []
 
     def set_raw_shares(self, change: Change, _deadline: float, /) -> None:

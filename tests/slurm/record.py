@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from slurm_ai_factory.core.records import LeverKind
 from slurm_ai_factory.errors import SlurmError
 from slurm_ai_factory.slurm import Slurm, names
 from slurm_ai_factory.slurm.commands import Commands
@@ -110,7 +111,7 @@ def ask(slurm: Slurm, times: Times) -> None:
     slurm.coordinators(["root"])
     slurm.slurmdbd()
     slurm.admin_level("root")
-    slurm.share_changes("regional", 0)
+    slurm.logged_changes(LeverKind.ACCOUNT, "regional", 0)
     list(slurm.runs(times.since, times.until))
     slurm.events(times.since, times.until)
     slurm.rolled_up(times.since, times.since + 3600)

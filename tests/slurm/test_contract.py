@@ -19,7 +19,7 @@ from slurm_ai_factory.audit.reconcile import reconcile
 from slurm_ai_factory.core import tres
 from slurm_ai_factory.core.live import authority
 from slurm_ai_factory.core.live.demand import Demand, Pool, Queued, Standing, demand, job_standing
-from slurm_ai_factory.core.records import Association, Partition, Rejected, Run, Slurmdbd, Subject
+from slurm_ai_factory.core.records import Association, LeverKind, Partition, Rejected, Run, Slurmdbd, Subject
 from slurm_ai_factory.core.rules.classify import Beneficiary
 from slurm_ai_factory.ledger import Ledger, open_ledger
 from slurm_ai_factory.steps import reading
@@ -161,7 +161,7 @@ def test_what_a_fresh_slurm_says(queue: Source) -> None:
 
 @capability("who changed shares")
 def test_changes_of_shares_have_their_actor(queue: Source) -> None:
-    found = queue.slurm.share_changes("regional", 0)
+    found = queue.slurm.logged_changes(LeverKind.ACCOUNT, "regional", 0)
     assert [(one.actor, one.raw_shares) for one in found] == [("root", "26")]
 
 

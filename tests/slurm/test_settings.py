@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from slurm_ai_factory.core.records import Node, Partition, Rejected, Slurmdbd, Transaction
+from slurm_ai_factory.core.records import LeverKind, Node, Partition, Rejected, Slurmdbd, Transaction
 from slurm_ai_factory.errors import SlurmError
 from slurm_ai_factory.slurm import parse, settings
 from tests.slurm.test_queue import lines, versions
@@ -39,10 +39,10 @@ def test_changes_of_one_row_are_told_from_those_of_others(recorded: Path) -> Non
     row = settings.own_row(lines(recorded, "sacctmgr_show_assoc_account_user_ID"))
     assert row
     told = lines(recorded, "sacctmgr_list_transactions_Time")
-    (found,) = settings.share_changes(row, told)
+    (found,) = settings.logged(LeverKind.ACCOUNT, row, told)
     assert isinstance(found, Transaction)
     assert (found.actor, found.raw_shares) == ("root", "26")
-    assert list(settings.share_changes(f"{row}0", told)) == []
+    assert list(settings.logged(LeverKind.ACCOUNT, f"{row}0", told)) == []
 
 
 def test_a_node_has_what_it_is_configured_to_have() -> None:
@@ -77,14 +77,36 @@ def test_a_node_that_cannot_be_read_is_told_and_the_others_stand(line: str) -> N
 def test_changes_of_one_row_are_those_that_set_its_shares() -> None:
     printed = ["9|eve|(id_assoc=3)|shares=30\n", "5|bob|(id_assoc=3 || id_assoc=33)|shares=2147483647\n",
                "7|eve|(id_assoc=33)|shares=1\n", "8|eve|(id_assoc=3)|grp_tres='1=1'\n"]  # fmt: skip
-    assert list(settings.share_changes("3", printed)) == [
+    assert list(settings.logged(LeverKind.ACCOUNT, "id_assoc=3", printed)) == [
         Transaction(9, "eve", "30"), Transaction(5, "bob", "2147483647"),
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("text", [
+    "x priority=99", "a|b) || (name='x`", "first\n5|alice|(name=`high`)|priority=99\nlast", "", "é\u202e|'",
+])  # fmt: skip
+def test_a_text_in_the_log_sets_nothing_and_names_nobody(text: str) -> None:
+    """As Slurm 22.05 prints it, which makes a backtick of each apostrophe of a text."""
+    quoted = text.replace("'", "`")
+    printed = [
+        f"6|eve|(name='low' || name='high')|description='{quoted}', priority=78\n",
+        f"7|mallory|(name='highest')|priority=9, description='{quoted}'\n",
+        f"8|mallory|(name='{quoted} high')|priority=9\n",
+        f"9|mallory|(name='high')|description='{quoted}'\n",
+    ]
+    lines = "".join(printed).splitlines(keepends=True)
+    log = settings.logged(LeverKind.QOS, settings.of_qos("high"), lines)
+    assert list(log) == [Transaction(6, "eve", "78")]
+
+
+def test_a_log_that_ends_within_a_text_is_no_answer_about_it() -> None:
+    odd = list(settings.logged(LeverKind.QOS, "name='high'", ["6|eve|(name='high')|description='x\n", "y\n"]))
+    assert [isinstance(entry, Rejected) for entry in odd] == [True]
+
+
 def test_an_account_without_a_row_of_its_own() -> None:
     assert settings.own_row([]) is None
-    assert settings.own_row(["4|jan\n", "3|\n"]) == "3"
+    assert settings.own_row(["4|jan\n", "3|\n"]) == "id_assoc=3"
 
 
 def test_a_user_that_slurmdbd_does_not_know_has_no_rights() -> None:
@@ -152,7 +174,8 @@ def test_what_cannot_be_read_is_told_and_the_others_stand() -> None:
     factors = list(settings.usage_factors(["0.000000|scavenger\n", "much|normal\n", "|a|b\n", "x\n"]))
     assert [factors[0], factors[2]] == [("scavenger", 0.0), ("a|b", 1.0)]
     assert [isinstance(one, Rejected) for one in factors] == [False, True, False, True]
-    changes = list(settings.share_changes("3", ["today|eve|(id_assoc=3)|shares=30\n", "5|eve|shares=30\n"]))
+    log = ["today|eve|(id_assoc=3)|shares=30\n", "5|eve|shares=30\n"]
+    changes = list(settings.logged(LeverKind.ACCOUNT, "id_assoc=3", log))
     assert [isinstance(one, Rejected) for one in changes] == [True, True]
     (coordinators,) = settings.account_coordinators(["root\n"])
     assert isinstance(coordinators, Rejected)

@@ -42,6 +42,8 @@ REASONS = {
     "not_regional": "a steered account is not regional by the rules",
     "not_of_promise": "a steered account does not count for its promise",
     "standby": "another saf is active for the cluster",
+    "foreign_change": "another user changed what is steered, and saf leaves it alone",
+    "reassert": "another user changed it, and saf writes its own value back",
     "paused": "an operator paused the control",
     "promise_ended": "the promise has ended",
     "guards": "a raise would be at the expense of another promise",
@@ -51,6 +53,6 @@ REASONS = {
 
 HOLDS = frozenset(REASONS) - {
     "raise", "follow", "lower", "cap", "cap_over", "ratio", "at_set_point", "same_order", "restore_baseline",
-    "switch_on", "switch_off", "switch_stays",
+    "reassert", "switch_on", "switch_off", "switch_stays",
 }  # fmt: skip
 """Reasons that mean the control is not steering although it should."""

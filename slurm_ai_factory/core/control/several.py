@@ -51,12 +51,37 @@ def decide_all(steered: Sequence[Steering], guards: Sequence[Guard], now: Instan
         for place, (policy, observed, _) in enumerate(steered)
         if observed.measurement.bound is Bound.CAP
     }
-    for place, aim in _aims(steered, decisions, left).items():
-        decisions[place] = decide(*steered[place], now, aim=aim)
+    for place, aim in (_aims(steered, decisions, left) | _written_back(steered)).items():
+        decisions[place] = _towards(steered[place], aim, now)
     return tuple(
         guarded(_named(decisions[place], observed.measurement.promise, left.get(place)), policy, guards)
         for place, (policy, observed, _) in enumerate(steered)
     )
+
+
+def _written_back(steered: Sequence[Steering]) -> dict[int, float]:
+    """By place, the share that values to write back would give; none where nothing is to be written back."""
+    aims = {}
+    for place, steering in enumerate(steered):
+        back_to = steering.observed.back_to
+        if back_to and not isinstance(level := _level(steering, steering.policy.accounts), Refusal):
+            aims[place] = level.share([back_to.get(row.account, row.raw_shares) for row in level.regional])
+    return aims
+
+
+def _towards(steering: Steering, aim: float, now: Instant) -> Decision:
+    """The decision to go for a share: within the law's bounds, and without its band to write a value back."""
+    policy, observed, last = steering
+    if not observed.back_to:
+        return decide(policy, observed, last, now, aim=aim)
+    decision = decide(replace(policy, band=0.0), observed, last, now, aim=aim)
+    return _called(decision, "reassert") if decision.changes else decision
+
+
+def _called(decision: Decision, reason: str) -> Decision:
+    """The decision with another reason."""
+    sentence = decision.sentence.replace(REASONS[decision.reason], REASONS[reason])
+    return replace(decision, reason=reason, sentence=sentence)
 
 
 def fitted(wanted: Mapping[int, float], floors: Mapping[int, float], most: float = MOST) -> dict[int, float]:
@@ -181,9 +206,7 @@ def _named(decision: Decision, promise: str, left: float | None) -> Decision:
     of_floors = ("payback_share", "capture_share", "owed_share")
     inputs = {name: value for name, value in decision.inputs.items() if name not in of_floors}
     inputs["left_by_cap"] = left
-    reason = OF_CAP.get(decision.reason, decision.reason)
-    sentence = decision.sentence.replace(REASONS[decision.reason], REASONS[reason])
-    return replace(decision, reason=reason, sentence=sentence, inputs=inputs)
+    return replace(_called(decision, OF_CAP.get(decision.reason, decision.reason)), inputs=inputs)
 
 
 def guarded(decision: Decision, policy: Policy, guards: Sequence[Guard]) -> Decision:

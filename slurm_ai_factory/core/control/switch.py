@@ -73,6 +73,8 @@ def decide_switch(
     u_ref = near_usage(policy, usage, decayed.contested_share, moved, owed.payback)
     state = replace(last, at=now, u_ref=u_ref) if last else ControlState(at=now, u_ref=u_ref)
     reason, value = _wanted(switch, position, u_ref)
+    if (back := observed.back_to.get(switch.name)) in (position.lowered, switch.raised):
+        reason, value = "reassert", back
     if value != position.value and state.writes_last_day >= policy.writes_per_day:
         reason, value = "write_budget", position.value
     inputs: Inputs = {

@@ -182,6 +182,10 @@ ANSWERS: Mapping[str, Shape] = {
     "backfill": keys(
         intervals=each(keys(since=AT, until=AT)), runs=WHOLE, changed=WHOLE, rejected=WHOLE
     ),
+    "bundle": keys(
+        file=TEXT, files=each(keys(name=TEXT, bytes=WHOLE, holds=TEXT)), with_names=YES_NO,
+        pseudonyms=WHOLE, secrets=WHOLE, missing=each(TEXT),
+    ),
     "config check": keys(file=TEXT, rules=WHOLE, mode=TEXT),
     "config show": keys(
         values=each(keys(section=TEXT, key=TEXT, value=ANY, origin=TEXT)), rules=each(OBJECT)

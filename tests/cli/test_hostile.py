@@ -158,6 +158,7 @@ COMMANDS: dict[tuple[str, ...], int] = {
 
 ELSEWHERE = {
     "init", "run", "cycle", "plan", "doctor", "reconcile", "backfill", "restore-baseline", "release",
+    "bundle",
     # those ask Slurm
     "demo", "simulate",  # of a model
     "ledger head",  # a hash

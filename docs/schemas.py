@@ -214,6 +214,10 @@ ANSWERS: Mapping[str, Shape] = {
         ),
     ),
     "history": either(rows(**DONE), rows(**RECORDED_DECISION)),
+    "ledger expire": keys(
+        before=null(AT), deleted=YES_NO, expiring=keys(rows=WHOLE, bytes=WHOLE, oldest=null(AT)),
+        tables=each(keys(name=TEXT, rows=WHOLE, bytes=WHOLE, oldest=null(AT), kept_for=TEXT)),
+    ),
     "ledger export": rows(**EXPORTED),
     "ledger fingerprint": rows(name=TEXT, rows=WHOLE, digest=TEXT),
     "ledger head": keys(entry=WHOLE, head=TEXT, recorded=AT, signature=Maybe(TEXT)),

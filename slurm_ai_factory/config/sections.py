@@ -150,6 +150,11 @@ class LedgerSection:
         values.as_path, "data directory of the embedded PostgreSQL", "/var/lib/slurm-ai-factory"
     )
     timeout: int = _key(values.as_seconds, "how long saf waits for an answer of PostgreSQL", "2m")
+    expire_decisions_after: int | None = _key(
+        values.as_retention,
+        "age at which `saf ledger expire` may delete decisions that changed nothing; by default never",
+        None,
+    )
     signing_key: Path | None = _key(
         values.as_path,
         "Ed25519 private key in PEM; `saf ledger head` and the log sign the head with it",

@@ -89,10 +89,10 @@ def as_money(value: object) -> Decimal:
 
 
 def as_retention(value: object) -> int:
-    """A time for which names are kept, at least as long as Slurm may still correct its records."""
+    """A time for which rows or names are kept, at least as long as Slurm may still correct its records."""
     kept = as_seconds(value)
     if kept < SHORTEST_RETENTION:
-        raise ValueError("wants at least 30d: younger runs are read again, and their names with them")
+        raise ValueError("wants at least 30d: younger runs are read again, and what goes with them")
     return kept
 
 

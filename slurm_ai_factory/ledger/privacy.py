@@ -63,6 +63,7 @@ PERSONAL = (
     Personal("person_acts", "recorded_at"),
     Personal("audits", "recorded_at", texts=()),
     Personal("proposals", "recorded_at"),
+    Personal("expiries", "recorded_at", texts=()),
 )  # fmt: skip
 """Every table with personal texts of staff."""
 

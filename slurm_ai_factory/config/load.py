@@ -220,7 +220,7 @@ def checked(config: Config) -> Config:
     if not config.registry.region and any(rule.beneficiary is None for rule in config.rules):
         raise ConfigError(
             f"{config.file}: [registry] region is empty, so no organisation would be regional; "
-            "name its municipalities"
+            f'name its municipalities, or a shipped list: region = "{values.shipped_regions()[0]}"'
         )
     if promise.target_share + promise.margin >= control.share_max:
         raise ConfigError(f"{config.file}: [control] share_max leaves no room above target_share + margin")

@@ -64,7 +64,7 @@ class PromiseSection:
     window: str = _key(
         values.as_window, "window of the promise: month, quarter, half, year or rolling:30d", "quarter"
     )
-    time_zone: ZoneInfo = _key(values.as_zone, "time zone in which windows begin and end", "Europe/Amsterdam")
+    time_zone: ZoneInfo = _key(values.as_zone, "time zone in which windows begin and end", "UTC")
     unclassified_limit: float | None = _key(
         values.as_ratio,
         "largest unclassified share of the charge with which a window can be called met",
@@ -79,16 +79,14 @@ class RegistrySection:
     region: frozenset[str] = _key(
         values.as_region,
         "municipalities whose organisations are regional: CBS codes, or the name of a shipped list",
-        "groningen-noord-drenthe",
+        [],
     )
     sectors: tuple[str, ...] = _key(
         values.as_codes,
         "sectors of the programme, in addition to the sections A to U of the SBI",
         ["agriculture", "care", "education", "energy", "industry", "logistics", "public_services"],
     )
-    hubs: tuple[str, ...] = _key(
-        values.as_codes, "hubs that use the machine", ["groningen", "south", "amsterdam", "european"]
-    )
+    hubs: tuple[str, ...] = _key(values.as_codes, "hubs that use the machine", [])
     municipalities: dict[str, str] = _key(
         values.as_municipalities,
         "names of municipalities that the shipped list of 2023 lacks, by CBS code",

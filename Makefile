@@ -19,7 +19,7 @@ LANE2 := $(BIN)/pytest -m '$(SLURM)' $(FIRST:%=--ignore=%)
 LANE3 := nice $(BIN)/pytest -m 'not slurm' $(SHOWN)
 LANE4 := nice $(BIN)/pytest -m 'not slurm' $(SHOWN:%=--ignore=%)
 
-.PHONY: faults freeze tamper help demo demo-slurm test test-fast test-long test-model test-install test-packages deb rpm lint slurm slurm-roots test-slurm-all seen examples pictures crash hostile accept-slurm accept-switch accept-promises evaluate evaluate-promises docs docs-serve bench-simulate bench-ingest bench-scrape bench-tree bench-sources clean
+.PHONY: faults freeze tamper help demo demo-slurm test test-fast test-long test-model test-install test-packages deb rpm lint slurm slurm-roots test-slurm-all seen examples pictures crash hostile accept-slurm accept-switch accept-promises evaluate evaluate-promises docs docs-serve bench-simulate bench-ingest bench-sizes bench-scrape bench-tree bench-sources clean
 .DEFAULT_GOAL := help
 
 help:  ## Show these targets.
@@ -140,6 +140,9 @@ bench-ingest: $(VENV)/.installed slurm  ## Reading beside sacct, and cycles on l
 
 bench-tree: $(VENV)/.installed slurm  ## A cycle and doctor on 20,000 associations; ASSOCIATIONS=2000 VERSION=22.05 for another.
 	@$(BIN)/python -m tests.benchmarks.associations
+
+bench-sizes: $(VENV)/.installed  ## How much a ledger grows a day; JOBS=100000 DAYS=1 for another site.
+	@$(BIN)/python -m tests.benchmarks.sizes
 
 bench-scrape: $(VENV)/.installed  ## What a scrape costs while a backfill runs; SECONDS=60 for longer.
 	@$(BIN)/python -m tests.benchmarks.scrape

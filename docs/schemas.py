@@ -186,6 +186,10 @@ ANSWERS: Mapping[str, Shape] = {
     "backfill": keys(
         intervals=each(keys(since=AT, until=AT)), runs=WHOLE, changed=WHOLE, rejected=WHOLE
     ),
+    "bundle": keys(
+        file=TEXT, files=each(keys(name=TEXT, bytes=WHOLE, holds=TEXT)), with_names=YES_NO,
+        pseudonyms=WHOLE, secrets=WHOLE, missing=each(TEXT),
+    ),
     "config check": keys(file=TEXT, rules=WHOLE, mode=TEXT),
     "config show": keys(
         values=each(keys(section=TEXT, key=TEXT, value=ANY, origin=TEXT)), rules=each(OBJECT)
@@ -214,6 +218,10 @@ ANSWERS: Mapping[str, Shape] = {
         ),
     ),
     "history": either(rows(**DONE), rows(**RECORDED_DECISION)),
+    "ledger expire": keys(
+        before=null(AT), deleted=YES_NO, expiring=keys(rows=WHOLE, bytes=WHOLE, oldest=null(AT)),
+        tables=each(keys(name=TEXT, rows=WHOLE, bytes=WHOLE, oldest=null(AT), kept_for=TEXT)),
+    ),
     "ledger export": rows(**EXPORTED),
     "ledger fingerprint": rows(name=TEXT, rows=WHOLE, digest=TEXT),
     "ledger head": keys(entry=WHOLE, head=TEXT, recorded=AT, signature=Maybe(TEXT)),

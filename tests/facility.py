@@ -144,6 +144,11 @@ name = "noorderlicht"
 [promise]
 resource = "gres/gpu"
 window = "quarter"
+time_zone = "Europe/Amsterdam"
+
+[registry]
+region = "groningen-noord-drenthe"
+hubs = ["groningen", "south", "amsterdam", "european"]
 
 [ledger]
 url = "{url}"

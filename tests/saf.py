@@ -15,7 +15,11 @@ from tests import loaded, schemas
 
 SECTIONS: dict[str, dict[str, object]] = {
     "cluster": {"name": "loop"},
-    "promise": {"window": "rolling:30d", "resource": "cpu"},
+    "promise": {"window": "rolling:30d", "resource": "cpu", "time_zone": "Europe/Amsterdam"},
+    "registry": {
+        "region": "groningen-noord-drenthe",
+        "hubs": ["groningen", "south", "amsterdam", "european"],
+    },
     "slurm": {"timeout": "20s"},
     "ledger": {},
     "control": {"mode": "observe", "account": "regional"},

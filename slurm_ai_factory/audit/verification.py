@@ -65,6 +65,7 @@ def verify(
     yield Verified("records", *ledger.chain.records())
     yield Verified("reads", *ledger.chain.reads())
     yield Verified("versions", *ledger.chain.versions())
+    yield Verified("expiries", *ledger.expiries.compared())
     sets = rules_of_sets(config, ledger)
     yield Verified("TRES sets", *ledger.derived.tres())
     yield Verified("overrides", *ledger.derived.overrides())

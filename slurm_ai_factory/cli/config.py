@@ -5,6 +5,8 @@ Tested in tests/cli/test_questions.py and tests/config/test_config.py.
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from slurm_ai_factory import config as configuration
@@ -49,16 +51,23 @@ def config_check() -> None:
 @config_group.command("show")
 def config_show() -> None:
     """Show every value with its origin; secrets are masked."""
-    config = load_config()
-    rows = list(configuration.shown_values(config))
-    rules = [_rule_value(config, rule) for rule in config.rules]
+    shown = settings_value(load_config())
     if chosen.json:
-        keys = ("section", "key", "value", "origin")
-        return output.emit({"values": [dict(zip(keys, row, strict=True)) for row in rows], "rules": rules})
-    output.table(("key", "value", "origin"), [(f"{s}.{k}", value, origin) for s, k, value, origin in rows])
-    for rule in rules:
+        return output.emit(shown)
+    rows = [(f"{row['section']}.{row['key']}", row["value"], row["origin"]) for row in shown["values"]]
+    output.table(("key", "value", "origin"), rows)
+    for rule in shown["rules"]:
         output.say(f"rule {rule.pop('name')!r}: {rule}")
     return None
+
+
+def settings_value(config: Config) -> dict[str, list[dict[str, Any]]]:
+    """Every value with its origin, and the rules; secrets are masked."""
+    keys = ("section", "key", "value", "origin")
+    return {
+        "values": [dict(zip(keys, row, strict=True)) for row in configuration.shown_values(config)],
+        "rules": [_rule_value(config, rule) for rule in config.rules],
+    }
 
 
 def _rule_value(config: Config, rule: Rule) -> dict[str, object]:

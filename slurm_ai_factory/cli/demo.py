@@ -63,6 +63,7 @@ name = "model"
 [promise]
 resource = "gres/gpu"
 window = "rolling:2d"
+time_zone = "Europe/Amsterdam"
 [slurm]
 overlap_hourly = "1h"
 overlap_daily = "6h"

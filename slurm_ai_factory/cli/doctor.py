@@ -29,16 +29,20 @@ def doctor_command() -> None:
     action. Exit code 5: there is such a finding. Run it as the daemon's user: Slurm may hide rows from other
     users.
     """
-    config = load_config()
-    slurm = slurm_of(config)
-    facts = gather.gather_facts(config, slurm, now, identity.user_name(), lambda at: _of_ledger(config, at))
-    findings = checks.examine(facts)
+    findings = findings_now(load_config())
     shown = [finding for finding in findings if finding.level != OK] if chosen.quiet else findings
     if chosen.json or chosen.csv:
         output.table(Finding._fields, shown, {"findings": [finding._asdict() for finding in shown]})
     else:
         _print(shown)
     sys.exit(output.FINDINGS if checks.failed(findings) else 0)
+
+
+def findings_now(config: Config) -> list[Finding]:
+    """What every check finds now. Raises SlurmError."""
+    slurm = slurm_of(config)
+    facts = gather.gather_facts(config, slurm, now, identity.user_name(), lambda at: _of_ledger(config, at))
+    return checks.examine(facts)
 
 
 def _of_ledger(config: Config, at: Instant) -> OfLedger:

@@ -36,12 +36,18 @@ def history_command(limit: int, decisions: bool) -> None:
     """
     with opened_ledger(load_config()) as ledger:
         if decisions:
-            rows = [{**row, "at": output.when(row["at"])} for row in ledger.control.decisions(limit)]
-            columns = ("at", "promise", "mode", "reason", "sentence")
-            value = [{**row, "inputs": output.inputs(row["inputs"])} for row in rows]
-            return output.table(columns, [[row[name] for name in columns] for row in rows], value)
+            columns, value = ("at", "promise", "mode", "reason", "sentence"), decided(ledger, limit)
+            return output.table(columns, [[row[name] for name in columns] for row in value], value)
         entries = latest(ledger, limit, foreign=True)
     return print_history(entries)
+
+
+def decided(ledger: Ledger, limit: int) -> list[dict[str, Any]]:
+    """The latest decisions under their JSON keys, newest first."""
+    return [
+        {**row, "at": output.when(row["at"]), "inputs": output.inputs(row["inputs"])}
+        for row in ledger.control.decisions(limit)
+    ]
 
 
 def latest(ledger: Ledger, limit: int, *, foreign: bool = False) -> list[dict[str, Any]]:

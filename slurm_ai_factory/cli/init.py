@@ -49,9 +49,6 @@ RULES = """\
 # it its own account. A region that is a QOS or a partition can be steered by a switch: control.lever.
 """
 
-NO_DEFAULT: dict[str, object] = {"registry.region": [], "registry.hubs": []}
-"""Keys whose defaults belong to one country or region, so the file leaves them empty."""
-
 
 @click.command("init", cls=SafCommand)
 @click.option(
@@ -72,6 +69,11 @@ NO_DEFAULT: dict[str, object] = {"registry.region": [], "registry.hubs": []}
 )
 @click.option("--time-zone", metavar="ZONE", help="Where windows begin at midnight. Default: this machine's.")
 @click.option(
+    "--region",
+    metavar="NAME",
+    help=f"A shipped list of municipalities, with its hubs: {', '.join(values.shipped_regions())}.",
+)
+@click.option(
     "--directory", type=click.Path(path_type=Path), help="The directory of the Slurm commands. Default: PATH."
 )
 @click.option(
@@ -84,24 +86,26 @@ def init_command(
     resource: str | None,
     window: str | None,
     time_zone: str | None,
+    region: str | None,
     directory: Path | None,
     conf: Path | None,
 ) -> None:
     """Look at the cluster and write a commented saf.toml. Changes nothing in Slurm and overwrites no file.
 
-    On a terminal, it asks for what no option gives: the accounts of the region, the promise, its window and
-    its time zone. Elsewhere it asks nothing, and leaves open what it does not know.
+    On a terminal, it asks for what no option gives: the accounts of the region, the promise, its window,
+    its time zone and its municipalities. Elsewhere it asks nothing, and leaves open what it does not know.
     """
     typed = {
         "promise.target_share": share,
         "promise.resource": resource,
         "promise.window": window,
         "promise.time_zone": time_zone,
+        "registry.region": region,
     }
     with new_file(Path(file)) as part:
-        priority, region, text = _configured(file, account, typed, directory, conf)
+        priority, accounts, text = _configured(file, account, typed, directory, conf)
         part.write_text(text, encoding="utf-8")
-    _report(file, priority, region)
+    _report(file, priority, accounts)
 
 
 def _configured(
@@ -132,7 +136,8 @@ def _promise(typed: Mapping[str, str | None]) -> dict[str, object]:
     promise = {asked.key: _converted(asked, text) for asked in questions if (text := typed[asked.key])}
     if init_questions.is_terminal():
         promise |= init_questions.answers(questions, promise)
-    return {"promise.time_zone": zone, **promise}
+    hubs = values.SHIPPED_HUBS.get(str(promise.get("registry.region", "")))
+    return {"promise.time_zone": zone, "registry.hubs": hubs, **promise}
 
 
 def _converted(asked: init_questions.Asked, text: str) -> object:
@@ -209,9 +214,9 @@ def sample_config(
         there = ", ".join(names) or "none"
         raise ConfigError(f"no account {', '.join(odd)}; directly under root there are {there}")
     set_keys = {"cluster.name": priority.cluster} | {
-        key: value if isinstance(value, float) else str(value) for key, value in given.items() if value
+        key: value if isinstance(value, float | list) else str(value) for key, value in given.items() if value
     }
-    set_values = {**NO_DEFAULT, **set_keys, **({"control.account": list(region)} if region else {})}
+    set_values = {**set_keys, **({"control.account": list(region)} if region else {})}
     parts = [HEADER.format(cluster=for_terminal(priority.cluster), version=priority.version)]
     parts += _cluster_comments(priority, accounts)
     parts += [line for name in SECTIONS for line in _section(name, set_values)]

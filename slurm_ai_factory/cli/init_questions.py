@@ -46,6 +46,13 @@ def as_resource_name(text: str) -> str:
     return text
 
 
+def as_region_name(text: str) -> str:
+    """The name of a shipped list of municipalities; empty for none."""
+    if text:
+        values.as_region(text)
+    return text
+
+
 def as_zone_name(text: str) -> str:
     """The name of a time zone."""
     return str(values.as_zone(text))
@@ -86,6 +93,14 @@ def promise_questions(zone: str) -> tuple[Asked, ...]:
             "In which time zone?",
             zone,
             as_zone_name,
+        ),
+        Asked(
+            "registry.region",
+            "A rule may ask the registry which organisations are regional: those in the region's "
+            "municipalities.",
+            f"Which shipped list of municipalities? ({', '.join(values.shipped_regions())}; none: Enter)",
+            "",
+            as_region_name,
         ),
     )
 

@@ -63,8 +63,11 @@ def _text(path: Path) -> str:
         raise ConfigError(f"{path} is not UTF-8: {error}") from error
 
 
-def parse_config(text: str, file: str, zone: ZoneInfo | None = None) -> Config:
-    """The configuration in a TOML text; dates are in its own time zone, or in ``zone``. Raises ConfigError.
+def parse_config(text: str, file: str, of: Config | None = None) -> Config:
+    """The configuration in a TOML text. Raises ConfigError.
+
+    With ``of``, it is a part of that configuration: dates are in its time zone, and its registry section
+    applies where the text has none.
 
     >>> parse_config('[cluster]\\nname = "c"\\n[promise]\\ntarget_shar = 0.3', "f")
     Traceback (most recent call last):
@@ -81,7 +84,9 @@ def parse_config(text: str, file: str, zone: ZoneInfo | None = None) -> Config:
     sections: dict[str, Any] = {
         name: _section(file, name, kind, tables.get(name, {})) for name, kind in SECTIONS.items()
     }
-    civil = zone or sections["promise"].time_zone
+    civil = of.promise.time_zone if of else sections["promise"].time_zone
+    if of and "registry" not in tables:
+        sections["registry"] = of.registry
     rules = tuple(_rules(file, tables.get("rule", []), civil))
     tariffs = tuple(tariff.read_tariffs(file, tables.get("tariff", []), civil))
     return checked(
@@ -92,12 +97,11 @@ def parse_config(text: str, file: str, zone: ZoneInfo | None = None) -> Config:
 def with_rules_of(config: Config, path: Path) -> Config:
     """The configuration with the rules and the registry section of another file. Raises ConfigError.
 
-    The file is a whole configuration, or [[rule]] and [registry] alone; then its dates are in our time zone.
+    The file is a whole configuration, or a part of this one: [[rule]], with or without [registry].
     """
     text = _text(path)
     whole = re.search(r"^\s*\[cluster\]", text, flags=re.MULTILINE)
-    alone = text + _NAMED, str(path), config.promise.time_zone
-    tried = parse_config(text, str(path)) if whole else parse_config(*alone)
+    tried = parse_config(text, str(path)) if whole else parse_config(text + _NAMED, str(path), config)
     return replace(config, rules=tried.rules, registry=tried.registry, file=str(path))
 
 
@@ -220,7 +224,7 @@ def checked(config: Config) -> Config:
     if not config.registry.region and any(rule.beneficiary is None for rule in config.rules):
         raise ConfigError(
             f"{config.file}: [registry] region is empty, so no organisation would be regional; "
-            "name its municipalities"
+            f'name its municipalities, or a shipped list: region = "{values.shipped_regions()[0]}"'
         )
     if promise.target_share + promise.margin >= control.share_max:
         raise ConfigError(f"{config.file}: [control] share_max leaves no room above target_share + margin")

@@ -65,7 +65,7 @@ class PromiseSection:
     window: str = _key(
         values.as_window, "window of the promise: month, quarter, half, year or rolling:30d", "quarter"
     )
-    time_zone: ZoneInfo = _key(values.as_zone, "time zone in which windows begin and end", "Europe/Amsterdam")
+    time_zone: ZoneInfo = _key(values.as_zone, "time zone in which windows begin and end", "UTC")
     unclassified_limit: float | None = _key(
         values.as_ratio,
         "largest unclassified share of the charge with which a window can be called met",
@@ -80,16 +80,14 @@ class RegistrySection:
     region: frozenset[str] = _key(
         values.as_region,
         "municipalities whose organisations are regional: CBS codes, or the name of a shipped list",
-        "groningen-noord-drenthe",
+        [],
     )
     sectors: tuple[str, ...] = _key(
         values.as_codes,
         "sectors of the programme, in addition to the sections A to U of the SBI",
         ["agriculture", "care", "education", "energy", "industry", "logistics", "public_services"],
     )
-    hubs: tuple[str, ...] = _key(
-        values.as_codes, "hubs that use the machine", ["groningen", "south", "amsterdam", "european"]
-    )
+    hubs: tuple[str, ...] = _key(values.as_codes, "hubs that use the machine", [])
     municipalities: dict[str, str] = _key(
         values.as_municipalities,
         "names of municipalities that the shipped list of 2023 lacks, by CBS code",
@@ -151,6 +149,11 @@ class LedgerSection:
         values.as_path, "data directory of the embedded PostgreSQL", "/var/lib/slurm-ai-factory"
     )
     timeout: int = _key(values.as_seconds, "how long saf waits for an answer of PostgreSQL", "2m")
+    expire_decisions_after: int | None = _key(
+        values.as_retention,
+        "age at which `saf ledger expire` may delete decisions that changed nothing; by default never",
+        None,
+    )
     signing_key: Path | None = _key(
         values.as_path,
         "Ed25519 private key in PEM; `saf ledger head` and the log sign the head with it",

@@ -94,10 +94,10 @@ def as_money(value: object) -> Decimal:
 
 
 def as_retention(value: object) -> int:
-    """A time for which names are kept, at least as long as Slurm may still correct its records."""
+    """A time for which rows or names are kept, at least as long as Slurm may still correct its records."""
     kept = as_seconds(value)
     if kept < SHORTEST_RETENTION:
-        raise ValueError("wants at least 30d: younger runs are read again, and their names with them")
+        raise ValueError("wants at least 30d: younger runs are read again, and what goes with them")
     return kept
 
 
@@ -181,14 +181,26 @@ def as_codes(value: object) -> tuple[str, ...]:
     return tuple(value)
 
 
+SHIPPED_HUBS = {"groningen-noord-drenthe": ["groningen", "south", "amsterdam", "european"]}
+"""The hubs that go with a shipped region."""
+
+
+def shipped_regions() -> tuple[str, ...]:
+    """The names of the shipped lists of municipalities.
+
+    >>> shipped_regions()
+    ('groningen-noord-drenthe',)
+    """
+    return tuple(sorted({region for *_, region in _shipped() if region}))
+
+
 def as_region(value: object) -> frozenset[str]:
     """CBS codes of municipalities, or the name of a shipped list; an empty list for none yet."""
     if isinstance(value, str):
         codes = frozenset(code for code, _, region in _shipped() if region == value)
         if value and codes:
             return codes
-        known = ", ".join(sorted({region for *_, region in _shipped() if region}))
-        raise ValueError(f"no shipped list has this name; known: {known}")
+        raise ValueError(f"no shipped list has this name; known: {', '.join(shipped_regions())}")
     if not isinstance(value, list) or not all(map(_is_code, value)):
         raise ValueError('wants CBS codes of municipalities such as ["GM0014", "GM1979"]')
     return frozenset(value)

@@ -27,10 +27,11 @@ from slurm_ai_factory.core.measure.share import Promise
 from slurm_ai_factory.core.pace import Overlap
 from slurm_ai_factory.core.programme.tariff import Tariff
 from slurm_ai_factory.core.programme.terms import FIRST_REASON, Term, nothing_before
-from slurm_ai_factory.core.records import FIRST, Instant
+from slurm_ai_factory.core.records import FIRST, FOREVER, Instant
 from slurm_ai_factory.core.rules.classify import Rule
 from slurm_ai_factory.core.rules.organisations import Codes
 from slurm_ai_factory.core.tres import Resource
+from slurm_ai_factory.errors import ConfigError
 
 OF_TERM = {
     "share": "promise.target_share",
@@ -101,7 +102,8 @@ class Config:
         return self.first_term(at, actor) if new.promise == FIRST else nothing_before(new)
 
     def under(self, term: Term) -> Config:
-        """The configuration with the values of a term instead of those in the file."""
+        """The configuration with the values of a term instead of those in the file. Raises ConfigError."""
+        self._check_dates(term)
         promise = replace(
             self.promise,
             target_share=term.share,
@@ -123,15 +125,25 @@ class Config:
             promised=term,
         )
 
+    def _check_dates(self, term: Term) -> None:
+        """Raise ConfigError where rules have dates in a time zone that is not in the file, nor the term's."""
+        dated = any(rule.since or rule.until != FOREVER for rule in self.rules) or self.tariffs
+        implied = self.promised is None and self.origins["promise.time_zone"] == DEFAULT
+        if dated and implied and term.time_zone != self.promise.time_zone.key:
+            raise ConfigError(
+                f"{self.file} has rules or tariffs with dates and no time zone, and the promise is in "
+                f'{term.time_zone}; add under [promise]: time_zone = "{term.time_zone}"'
+            )
+
     def contradicting(self, term: Term) -> str:
         """Where the file contradicts the current term, in one sentence; empty where it does not.
 
-        A key that is not in the file contradicts nothing, except the time zone: dates of rules are in it.
+        A key that is not in the file contradicts nothing.
         """
         mine, its = self.first_term().plain(), term.plain()
         differences = []
         for name, key in OF_TERM.items():
-            if mine[name] != its[name] and (self.origins[key] != DEFAULT or name == "time_zone"):
+            if mine[name] != its[name] and self.origins[key] != DEFAULT:
                 both = f" is {mine[name]} in the file and {its[name]} in the term"
                 differences.append(f"{key}{both if len(both) <= LONGEST_VALUES else ''}")
         if not differences:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from slurm_ai_factory.core.live.cross_check import OpenJob
 from slurm_ai_factory.core.records import Instant, Interval, Outage, Run, Size
@@ -115,3 +115,15 @@ class Accounting:
     def status(self) -> dict[str, int | None]:
         """How many rows the ledger holds of each kind, and how far it was read."""
         return self.store.named("status", cluster_id=self.cluster_id)[0]
+
+    def reads(self, limit: int) -> list[dict[str, Any]]:
+        """The latest reads, newest first; one for each interval that a cycle read."""
+        return self.store.named("latest_reads", cluster_id=self.cluster_id, limit=limit)
+
+    def tables(self) -> list[dict[str, Any]]:
+        """name, rows and bytes of every table, the largest first; rows are None before PostgreSQL counts."""
+        return self.store.named("table_sizes")
+
+    def server(self) -> str:
+        """The version of PostgreSQL."""
+        return str((self.store.one("server") or ("",))[0])

@@ -134,3 +134,17 @@ SELECT
     (SELECT count(*) FROM rejected_lines WHERE cluster_id = %(cluster_id)s) AS rejected_lines,
     (SELECT max(until) FROM reads WHERE cluster_id = %(cluster_id)s AND withdrawn_at IS NULL) AS last_read_at,
     (SELECT count(*) FROM decisions WHERE cluster_id = %(cluster_id)s) AS decisions
+
+-- latest_reads --
+-- The latest reads, newest first.
+SELECT at, since, until, runs, changed, rejected, newest_record_at, withdrawn_at FROM reads
+WHERE cluster_id = %(cluster_id)s ORDER BY read_id DESC LIMIT %(limit)s
+
+-- table_sizes --
+-- The tables of the schema, the largest first: bytes with indexes, and rows where PostgreSQL has counted them.
+SELECT relname AS name, nullif(reltuples, -1)::bigint AS rows, pg_total_relation_size(oid) AS bytes
+FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r' ORDER BY bytes DESC, name
+
+-- server --
+-- The version of PostgreSQL.
+SELECT current_setting('server_version')

@@ -20,7 +20,10 @@ from slurm_ai_factory.ledger.store import Store
 
 COMPARED = SQL("""
 WITH entries AS (
-    SELECT row_key, format, digest FROM chain WHERE table_name = {name}
+    SELECT row_key, format, digest FROM chain
+    WHERE table_name = {name} AND NOT ({name} = 'decisions' AND EXISTS (
+        SELECT FROM expiries x WHERE x.decisions @> (row_key::jsonb ->> 0)::bigint
+    ))
 ), recorded AS (
     SELECT to_jsonb(t) AS content FROM {table} t
     UNION ALL
@@ -49,7 +52,8 @@ WITH entries AS (
 SELECT count(*), count(*) FILTER (WHERE differs), coalesce(min(row_key) FILTER (WHERE differs), '')
 FROM compared
 """)
-"""Compares every row of a table, withdrawn ones included, with its one entry, in the format of that entry."""
+"""Compares every row of a table, withdrawn ones included, with its one entry, in the format of that entry.
+Expired decisions have entries and no rows."""
 
 
 class Head(NamedTuple):

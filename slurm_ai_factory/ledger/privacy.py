@@ -64,6 +64,7 @@ PERSONAL = (
     Personal("audits", "recorded_at", texts=()),
     Personal("proposals", "recorded_at"),
     Personal("foreign_changes", "recorded_at", texts=("note",)),
+    Personal("expiries", "recorded_at", texts=()),
 )  # fmt: skip
 """Every table with personal texts of staff."""
 

@@ -92,6 +92,7 @@ def gather_report(ask: Question, compared: Instant | None = None, note: str | No
     ``compared`` is an instant: the windows are compared with the figures known then instead. ``note`` is the
     facility's response; without it, the one that this report was published with.
     """
+    _refuse_expired(ask)
     trend = _trend(ask)
     sender, kept = ask.config.report, ask.ledger.publishing.document(ask.window.name, ask.known_at)
     smallest = sender.min_organisations
@@ -137,6 +138,15 @@ def gather_report(ask: Question, compared: Instant | None = None, note: str | No
         approved=ask.ledger.proposals.approved(ask.known_at),
         basis=_basis(ask, trend[0].window),
     )
+
+
+def _refuse_expired(ask: Question) -> None:
+    """Raise LedgerError where decisions of the window expired: what the control did is not known any more."""
+    if at := ask.ledger.expiries.last(ask.window.since, ask.window.until):
+        raise LedgerError(
+            f"decisions of {ask.window.name} expired at {windows.iso(at)}, so its report cannot be made any "
+            "more; `saf share` still has its figures"
+        )
 
 
 class OfCharge(NamedTuple):

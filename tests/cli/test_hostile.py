@@ -144,6 +144,7 @@ COMMANDS: dict[tuple[str, ...], int] = {
     ("promise", "list"): 0,
     ("promise", "show"): 0,
     ("ledger", "export", *WINDOW, "--users"): 0,
+    ("ledger", "expire"): 0,
     ("ledger", "verify"): 0,
     ("statement", "--organisation", "plant", *WINDOW): 1,
     ("expertise", "list", *WINDOW): 0,
@@ -158,6 +159,7 @@ COMMANDS: dict[tuple[str, ...], int] = {
 
 ELSEWHERE = {
     "init", "run", "cycle", "plan", "doctor", "reconcile", "backfill", "restore-baseline", "release",
+    "bundle",
     # those ask Slurm
     "demo", "simulate",  # of a model
     "ledger head",  # a hash

@@ -100,6 +100,18 @@ def test_nothing_of_another_region_is_in_force_and_the_registry_wants_one_named(
         parse_config(text + by_registry, "saf.toml")
 
 
+def test_a_shipped_region_is_chosen_by_name_and_brings_its_hubs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(init_questions, "is_terminal", lambda: False)
+    typed = {"promise.target_share": None, "promise.resource": None, "promise.window": None}
+    zone = {"promise.time_zone": "Europe/Berlin"}
+    chosen = init._promise({**typed, **zone, "registry.region": "groningen-noord-drenthe"})
+    registry = parse_config(init.sample_config(CONFIG, TREE, ["noord"], chosen), "saf.toml").registry
+    assert len(registry.region) == 15
+    assert registry.hubs == ("groningen", "south", "amsterdam", "european")
+    with pytest.raises(click.UsageError, match="--region: no shipped list"):
+        init._promise({**typed, **zone, "registry.region": "friesland"})
+
+
 def _answered(typed: str) -> tuple[dict[str, object], str]:
     """The answers to the questions about the promise and the accounts; and what was on the screen."""
     kept: dict[str, object] = {}
@@ -115,18 +127,20 @@ def _answered(typed: str) -> tuple[dict[str, object], str]:
 
 
 def test_what_no_cluster_knows_is_asked_and_a_wrong_answer_again_with_the_reason() -> None:
-    kept, screen = _answered("nord\nnoord, noord\n0\ntwo\n12.5 %\ngres/gpu\nAtlantis\n\n")
+    kept, screen = _answered("nord\nnoord, noord\n0\ntwo\n12.5 %\ngres/gpu\nAtlantis\n\nFriesland\n\n")
     assert kept == {
         "account": ("noord",),
         "promise.target_share": 0.125,
         "promise.resource": "gres/gpu",
         "promise.time_zone": "Europe/Berlin",
+        "registry.region": "",
     }
     for reason in (
         "no such account: nord",
         "wants a number between 0 and 1",
         "'two' is not a percentage such as 25",
         "wants a time zone",
+        "no shipped list has this name; known: groningen-noord-drenthe",
     ):
         assert f"Error: {reason}" in screen
     config = parse_config(init.sample_config(CONFIG, TREE, ["noord"], kept), "saf.toml")

@@ -32,6 +32,7 @@ from slurm_ai_factory.errors import ConfigError
 
 CLUSTER = '[cluster]\nname = "habrok"\n'
 FILE = "/etc/saf.toml"
+AMSTERDAM = '[promise]\ntime_zone = "Europe/Amsterdam"\n'
 RULE = '[[rule]]\nbeneficiary = "regional"\naccount = "a"\n'
 
 
@@ -53,7 +54,8 @@ def test_the_name_of_the_cluster_is_all_that_must_be_said() -> None:
     assert config.cluster.name == "habrok"
     assert (config.promise.target_share, config.promise.margin) == (0.25, 0.01)
     assert (config.promise.resource, config.promise.window) == (Resource({"billing": 1}), "quarter")
-    assert config.promise.time_zone == ZoneInfo("Europe/Amsterdam")
+    assert config.promise.time_zone == ZoneInfo("UTC")
+    assert (config.registry.region, config.registry.hubs) == (frozenset(), ())
     assert (config.control.mode, config.control.account) == ("observe", ("regional",))
     assert (config.slurm.directory, config.slurm.conf, config.slurm.since) == (None, None, None)
     assert (config.slurm.timeout, config.daemon.period) == (60, 300)
@@ -129,7 +131,7 @@ def test_every_value_that_can_be_said_is_taken_over() -> None:
     ],
 )
 def test_reading_starts_at_a_civil_date_unless_an_offset_is_given(typed: str, instant: int) -> None:
-    assert _parsed(f"[slurm]\nsince = {typed}\n").first_instant() == instant
+    assert _parsed(AMSTERDAM + f"[slurm]\nsince = {typed}\n").first_instant() == instant
     assert _parsed().first_instant() is None
 
 
@@ -151,7 +153,7 @@ def test_every_key_of_every_section_is_shown_once_with_its_origin() -> None:
     assert [(section, key) for section, key, _, _ in rows] == keys
     assert ("promise", "margin", "0.05", FILE) in rows
     assert ("promise", "resource", "billing", "default") in rows
-    assert ("promise", "time_zone", "Europe/Amsterdam", "default") in rows
+    assert ("promise", "time_zone", "UTC", "default") in rows
     assert ("slurm", "conf", "(not set)", "default") in rows
 
 
@@ -318,8 +320,12 @@ def test_a_zone_that_is_not_whole_hours_from_utc_may_be_used_with_a_rolling_wind
 
 
 def test_a_rule_has_dates_that_begin_at_civil_midnight_and_may_leave_the_rest_to_the_registry() -> None:
+    region = '[registry]\nregion = ["GM0014"]\n'
     first, second = _parsed(
-        RULE + 'since = 2027-01-01\nuntil = "2027-07-01"\n[[rule]]\nbeneficiary = "registry"\n'
+        AMSTERDAM
+        + region
+        + RULE
+        + 'since = 2027-01-01\nuntil = "2027-07-01"\n[[rule]]\nbeneficiary = "registry"\n'
     ).rules
     assert (windows.iso(first.since), windows.iso(first.until)) == (
         "2026-12-31T23:00:00Z", "2027-06-30T22:00:00Z"
@@ -327,8 +333,25 @@ def test_a_rule_has_dates_that_begin_at_civil_midnight_and_may_leave_the_rest_to
     assert (second.beneficiary, second.conditions, second.since, second.until) == (None, {}, 0, FOREVER)
 
 
+def test_dates_of_a_file_without_a_time_zone_are_not_moved_by_the_default() -> None:
+    """A file from before UTC was the default: the term has the zone that its dates were in."""
+    term = _parsed(AMSTERDAM).first_term()
+    dated = RULE + "since = 2027-01-01\n"
+    with pytest.raises(ConfigError, match=r'add under .promise.: time_zone = "Europe/Amsterdam"'):
+        _parsed(dated).under(term)
+    for text in (RULE, AMSTERDAM + dated, AMSTERDAM.replace("Amsterdam", "Berlin") + dated):
+        assert _parsed(text).under(term).promise.time_zone.key == "Europe/Amsterdam"
+    assert _parsed(RULE).contradicting(term) == ""
+
+
+def test_a_registry_without_a_region_gets_the_line_to_add() -> None:
+    assert 'region = "groningen-noord-drenthe"' in _refused(
+        CLUSTER + RULE + '[[rule]]\nbeneficiary = "registry"\n'
+    )
+
+
 def test_the_region_is_a_shipped_list_or_codes() -> None:
-    shipped = _parsed().registry.region
+    shipped = _parsed('[registry]\nregion = "groningen-noord-drenthe"\n').registry.region
     assert len(shipped) == 15
     assert {"GM0014", "GM1979", "GM0106", "GM1730"} <= shipped
     assert "GM0114" not in shipped, "Emmen is in the south of Drenthe"

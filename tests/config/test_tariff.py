@@ -14,7 +14,7 @@ TARIFF = {"beneficiary": '"regional"', "resource": '"gres/gpu"', "price": '"0.05
 
 
 def text(*tables: dict[str, str]) -> str:
-    told = ["[cluster]", 'name = "c"']
+    told = ["[cluster]", 'name = "c"', "[promise]", 'time_zone = "Europe/Amsterdam"']
     for table in tables:
         told += ["[[tariff]]", *(f"{key} = {value}" for key, value in table.items())]
     return "\n".join(told)

@@ -111,8 +111,9 @@ def _say(ledger: Ledger) -> None:
         day=date(2027, 1, 4), organisation="umcg", role=f"{MARK}role", hours=Decimal(1), activity=f"{MARK}a"
     )
     ledger.expertise.add([hours], at=NOW, actor=WHO["actor"])
+    document = '{"fingerprint": {"since": "2027-01-01T00:00:00Z"}}'
     ledger.publishing.publish(
-        Published("w", NOW, "f", {"w": {}}, "{}", "{}"), at=NOW, actor=WHO["actor"]
+        Published("w", NOW, "f", {"w": {}}, "{}", document), at=NOW, actor=WHO["actor"]
     )  # fmt: skip
     ledger.privacy.retain(Due(NOW + DAY), [], at=NOW + DAY, actor=WHO["actor"])
     ledger.audits.keep(Audit("verify", NOW, None, None, 0), {}, WHO["actor"])
@@ -142,6 +143,10 @@ def _decide(ledger: Ledger) -> None:
     changer = Changer(WHO["actor"], NOW, f"{MARK}note")
     ledger.control.note_foreign(others._replace(changer=changer), NOW)
     ledger.control.keep_baseline("regional", Baseline(25, 75), NOW)
+    for at, reason in ((NOW - 99 * DAY, "hold"), (NOW - 98 * DAY, "raise"), (NOW, "hold")):
+        past = Decision(at=at, reason=reason, sentence=f"{MARK}s", inputs={}, promise="past")
+        ledger.control.record(past, "enforce", WHO["actor"], ChangeStatus.PLANNED)
+    assert ledger.expiries.expire(NOW - 30 * DAY, at=NOW, actor=WHO["actor"]) == 1
 
 
 def _withdraw(ledger: Ledger) -> None:
@@ -178,6 +183,7 @@ OTHER = {
     "boolean": "NOT {0}",
     "ARRAY": "{0} || 'x'::text",
     "date": "{0} + 1",
+    "int8multirange": "{0} + '{{[900,901)}}'",
     "timestamp with time zone": "now()",
     "bigint": "least(coalesce({0}, 4000000000), 4000000000) + 1",
     "numeric": "{0} + 1000",
@@ -271,6 +277,7 @@ FORGED = {
     "a read that no withdrawal reaches": """
         UPDATE reads SET withdrawn_at = recorded_at, withdrawal_id = w.withdrawal_id FROM withdrawals w
         WHERE read_id = 1""",
+    "a decision that no expiry lists": "DELETE FROM decisions WHERE promise = 'past'",
     "an outage that is kept nowhere": "DELETE FROM outages",
     "a line with another text": "UPDATE rejected_lines SET line = 'x', last_read_at = last_read_at + 1",
     "an override of another job": "UPDATE overridden_runs SET db_index = 3",

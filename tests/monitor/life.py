@@ -31,6 +31,7 @@ CONFIG = f"""
 name = "{CLUSTER}"
 [promise]
 resource = "gres/gpu"
+time_zone = "Europe/Amsterdam"
 [slurm]
 since = "2026-07-01"
 [control]

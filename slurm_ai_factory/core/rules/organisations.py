@@ -323,7 +323,8 @@ def _of_organisation(entry: Organisation, terms: Codes) -> Iterator[tuple[str, s
     if entry.municipality and entry.municipality not in terms.municipalities:
         yield "municipality", f"{entry.municipality!r} is not a CBS code of a municipality, such as GM0014"
     if entry.hub and entry.hub not in terms.hubs:
-        yield "hub", f"{entry.hub!r} is not one of {', '.join(terms.hubs)}"
+        known = ", ".join(terms.hubs) or "none; set registry.hubs"
+        yield "hub", f"{entry.hub!r} is not one of {known}"
     yield from _of_company(entry)
 
 

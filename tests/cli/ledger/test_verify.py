@@ -63,6 +63,7 @@ CHECKS = (
     "records",
     "reads",
     "versions",
+    "expiries",
     "TRES sets",
     "overrides",
     "classification",

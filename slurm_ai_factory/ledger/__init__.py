@@ -19,6 +19,7 @@ from slurm_ai_factory.ledger.control import Control, Planned
 from slurm_ai_factory.ledger.derived import ANEW, Derived
 from slurm_ai_factory.ledger.expertise import Expertise
 from slurm_ai_factory.ledger.intake import Intake, ReadResult
+from slurm_ai_factory.ledger.meters import Meters
 from slurm_ai_factory.ledger.persons import Persons
 from slurm_ai_factory.ledger.privacy import Privacy
 from slurm_ai_factory.ledger.proposals import Proposals
@@ -62,6 +63,7 @@ class Ledger:
     persons: Persons
     promise_terms: TermsBook
     proposals: Proposals
+    meters: Meters
 
     def books(self, rules: Rules, then: Instant | None = None) -> Classified:
         """The accounting as these rules classify it, as known now or then; new subjects may be unsorted."""
@@ -144,4 +146,5 @@ def ledger_of(store: Store, cluster: str, cluster_id: int) -> Ledger:
         Persons(store, cluster_id, privacy),
         TermsBook(store, cluster_id),
         Proposals(store, cluster_id),
+        Meters(store, cluster_id),
     )

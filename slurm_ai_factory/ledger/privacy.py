@@ -63,6 +63,8 @@ PERSONAL = (
     Personal("person_acts", "recorded_at"),
     Personal("audits", "recorded_at", texts=()),
     Personal("proposals", "recorded_at"),
+    Personal("meters", "recorded_at"),
+    Personal("placements", "recorded_at", texts=()),
 )  # fmt: skip
 """Every table with personal texts of staff."""
 

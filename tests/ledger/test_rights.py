@@ -14,6 +14,7 @@ from psycopg.errors import ForeignKeyViolation, InsufficientPrivilege, RestrictV
 from psycopg.sql import SQL, Composed, Identifier
 
 from slurm_ai_factory.core.control.level import Baseline
+from slurm_ai_factory.core.energy.meters import Kind, Placement, Reading
 from slurm_ai_factory.core.programme.approval import ProposalKind
 from slurm_ai_factory.core.programme.expertise import NewEntry
 from slurm_ai_factory.core.programme.retention import Due
@@ -117,6 +118,10 @@ def _say(ledger: Ledger) -> None:
     ledger.proposals.propose(
         ProposalKind.REGISTRY, {"entries": [], "text": f"{MARK}text"}, {"at": NOW, **WHO}
     )
+    hall = Reading("hall", Kind.E_IT, T0, T0 + HOUR, Decimal(1), "kWh", "bms.csv")
+    ledger.meters.append([("line 2", hall)], at=NOW, actor=WHO["actor"])
+    ledger.meters.correct(1, None, WHO["reason"], at=NOW, actor=WHO["actor"])
+    ledger.meters.place([Placement(7, "n1", ("0",), T0, T0 + 9)], source="sacct", at=NOW, actor=WHO["actor"])
     ledger.persons.note("show", f"{MARK}user", {"at": NOW, **WHO})
     ledger.promise_terms.begin(replace(FIRST, actor=WHO["actor"], reason=WHO["reason"]))
 

@@ -174,6 +174,12 @@ MOVED = {
     "difference": NUMBER,
 }  # fmt: skip
 
+KEEPING = {
+    "at": AT, "reason": TEXT, "sentence": TEXT, "expected_kw": null(NUMBER), "limit_kw": null(NUMBER),
+    "since": null(AT), "until": null(AT), "nodes_needed": WHOLE, "nodes_busy": each(TEXT),
+    "nodes_lacking": WHOLE, "act": null(TEXT), "nodes": each(TEXT),
+}  # fmt: skip
+
 ANSWERS: Mapping[str, Shape] = {
     "approval approve": RULED,
     "approval list": rows(**PROPOSED),
@@ -207,6 +213,29 @@ ANSWERS: Mapping[str, Shape] = {
         keys(
             account=TEXT, lineage=each(TEXT), **SIDE, why=each(TEXT),
             parts=each(keys(**PART)),
+        ),
+    ),
+    "grid correct": keys(entry=WHOLE, replaces=WHOLE),
+    "grid import": IMPORTED,
+    "grid list": rows(
+        entry=WHOLE, since=AT, until=AT, max_kw=NUMBER, kind=TEXT, reference=TEXT, told_at=AT,
+        replaces=null(WHOLE), withdrawn=YES_NO, counts=YES_NO, reason=TEXT, actor=TEXT, recorded_at=AT,
+    ),
+    "grid plan": keys(**KEEPING, mode=TEXT, command=each(TEXT)),
+    "grid status": keys(
+        window=TEXT, since=AT, until=AT, as_of=AT,
+        grid=keys(
+            verdict=TEXT, reason=TEXT, quarters=WHOLE, unread=WHOLE, unallowed=WHOLE, exceeded=WHOLE,
+            excess_kwh=NUMBER, peak_kw=null(NUMBER), limited_hours=NUMBER, limited_hours_of_year=NUMBER,
+            limited_hours_allowed=WHOLE,
+            evidence=keys(quarters_read=WHOLE, allowed_entries=each(WHOLE), digest=TEXT),
+        ),
+        water=keys(
+            verdict=TEXT, reason=TEXT, w_potable=null(NUMBER), w_surface=null(NUMBER),
+            meters=each(
+                keys(meter=TEXT, kind=TEXT, cubic_metres=NUMBER, unread_seconds=WHOLE, use=TEXT)
+            ),
+            evidence=keys(readings=WHOLE, digest=TEXT),
         ),
     ),
     "history": either(rows(**DONE), rows(**RECORDED_DECISION)),

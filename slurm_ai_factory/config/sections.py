@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from slurm_ai_factory.config import values
 from slurm_ai_factory.core.control.switch import Switch
+from slurm_ai_factory.core.energy.keeping import GridMode, KeepingPolicy
 from slurm_ai_factory.core.programme.retention import Retention
 from slurm_ai_factory.core.records import LeverKind, Mode
 from slurm_ai_factory.core.tres import Resource
@@ -231,6 +232,51 @@ class ControlSection:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GridSection:
+    """Whether nodes are kept free while the grid operator allows less power."""
+
+    mode: GridMode = _key(
+        values.as_grid_mode,
+        "off: do nothing; plan: say which nodes would be kept free; advise: record it too; enforce: keep "
+        "them free by a reservation",
+        "off",
+    )
+    reservation: str = _key(
+        values.as_plain_name, "name of the reservation; nobody else may use it", "saf-grid"
+    )
+    node_busy: float | None = _key(values.as_watts, "power of a node that runs jobs, in watts", None)
+    node_idle: float | None = _key(values.as_watts, "power of a node without jobs, in watts", None)
+    expected: float | None = _key(
+        values.as_watts,
+        "power of the connection to expect, in watts; by default the highest quarter of an hour of the last "
+        "seven days",
+        None,
+    )
+    ahead: int = _key(values.as_seconds, "how far ahead a limit is looked at", "2d")
+
+    @property
+    def policy(self) -> KeepingPolicy:
+        """How nodes are kept free, where mode is not off."""
+        return KeepingPolicy(
+            name=self.reservation,
+            busy_watts=self.node_busy or 0.0,
+            idle_watts=self.node_idle or 0.0,
+            ahead_seconds=self.ahead,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaterSection:
+    """Which meters do not count in the verdict on water."""
+
+    exempt: dict[str, str] = _key(
+        values.as_exempt,
+        'meters whose water is not used by the process, each with its use: { toilets = "sanitary" }',
+        {},
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DaemonSection:
     """How `saf run` runs."""
 
@@ -338,6 +384,8 @@ SECTIONS: dict[str, type] = {
     "slurm": SlurmSection,
     "ledger": LedgerSection,
     "control": ControlSection,
+    "grid": GridSection,
+    "water": WaterSection,
     "daemon": DaemonSection,
     "report": ReportSection,
     "expertise": ExpertiseSection,

@@ -11,10 +11,12 @@ from datetime import date
 from decimal import Decimal
 from functools import cache
 from importlib.resources import files
+from math import inf
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from slurm_ai_factory.core import windows
+from slurm_ai_factory.core.energy.keeping import GridMode
 from slurm_ai_factory.core.programme.suppression import LARGEST
 from slurm_ai_factory.core.records import HOUR, LeverKind, Mode
 from slurm_ai_factory.core.tres import Resource
@@ -116,6 +118,34 @@ def as_mode(value: object) -> Mode:
     if value not in list(Mode):
         raise ValueError(f"wants one of {', '.join(Mode)}")
     return Mode(str(value))
+
+
+def as_grid_mode(value: object) -> GridMode:
+    """The mode of [grid]."""
+    if value not in list(GridMode):
+        raise ValueError(f"wants one of {', '.join(GridMode)}")
+    return GridMode(str(value))
+
+
+def as_plain_name(value: object) -> str:
+    """A name that no command can take for anything else."""
+    if not (isinstance(value, str) and re.fullmatch(r"[A-Za-z][A-Za-z0-9_.-]{0,62}", value)):
+        raise ValueError("wants a name of letters, digits and . _ - that begins with a letter")
+    return value
+
+
+def as_watts(value: object) -> float:
+    """Power above 0."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < inf:
+        raise ValueError("wants a number of watts above 0")
+    return float(value)
+
+
+def as_exempt(value: object) -> dict[str, str]:
+    """Meters, each with the use of its water."""
+    if not isinstance(value, dict) or not all(isinstance(use, str) and use for use in value.values()):
+        raise ValueError('wants a table such as { toilets = "sanitary" }')
+    return dict(value)
 
 
 def as_lever(value: object) -> LeverKind:

@@ -14,12 +14,14 @@ from slurm_ai_factory.config.sections import (
     ControlSection,
     DaemonSection,
     ExpertiseSection,
+    GridSection,
     LedgerSection,
     PrivacySection,
     PromiseSection,
     RegistrySection,
     ReportSection,
     SlurmSection,
+    WaterSection,
 )
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.control.controller import Policy
@@ -63,6 +65,8 @@ class Config:
     slurm: SlurmSection
     ledger: LedgerSection
     control: ControlSection
+    grid: GridSection
+    water: WaterSection
     daemon: DaemonSection
     report: ReportSection
     expertise: ExpertiseSection

@@ -65,6 +65,8 @@ PERSONAL = (
     Personal("proposals", "recorded_at"),
     Personal("meters", "recorded_at"),
     Personal("placements", "recorded_at", texts=()),
+    Personal("allowed_power", "recorded_at"),
+    Personal("reservation_acts", "at", texts=("sentence",)),
 )  # fmt: skip
 """Every table with personal texts of staff."""
 

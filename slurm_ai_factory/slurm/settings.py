@@ -23,10 +23,10 @@ _UNITS = {"hour": 3600, "day": 86400, "month": 30 * 86400}
 
 def parse_partitions(lines: Iterable[str]) -> Iterator[Partition | Rejected]:
     """The partitions in ``scontrol -o show partition``: one per line; values may contain blanks."""
-    return each(_partition, _shown("PartitionName", lines))
+    return each(_partition, shown_by_scontrol("PartitionName", lines))
 
 
-def _shown(key: str, lines: Iterable[str]) -> Iterator[dict[str, str]]:
+def shown_by_scontrol(key: str, lines: Iterable[str]) -> Iterator[dict[str, str]]:
     """The keys and values on each line of scontrol's that begins with ``key``.
 
     The first of two equal keys counts, since free text comes last. A line that begins with another key
@@ -51,7 +51,7 @@ def parse_nodes(lines: Iterable[str]) -> Iterator[Node | Rejected]:
     """The nodes in ``scontrol -o show node``: one per line; values may contain blanks."""
     return each(
         lambda values: Node(values["NodeName"], tres.canonical(f"{values['CfgTRES']},node=1")),
-        _shown("NodeName", lines),
+        shown_by_scontrol("NodeName", lines),
     )
 
 
@@ -87,7 +87,7 @@ def job_factors(lines: Iterable[str]) -> Iterator[tuple[str, int] | Rejected]:
     """Each partition with its PriorityJobFactor, from ``scontrol -o show partition``."""
     return each(
         lambda values: (values["PartitionName"], natural("PriorityJobFactor", values["PriorityJobFactor"])),
-        _shown("PartitionName", lines),
+        shown_by_scontrol("PartitionName", lines),
     )
 
 

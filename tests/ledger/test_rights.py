@@ -14,6 +14,8 @@ from psycopg.errors import ForeignKeyViolation, InsufficientPrivilege, RestrictV
 from psycopg.sql import SQL, Composed, Identifier
 
 from slurm_ai_factory.core.control.level import Baseline
+from slurm_ai_factory.core.energy.allowed import AllowedPower, PowerKind
+from slurm_ai_factory.core.energy.keeping import Act, ActKind, ActOutcome
 from slurm_ai_factory.core.energy.meters import Kind, Placement, Reading
 from slurm_ai_factory.core.programme.approval import ProposalKind
 from slurm_ai_factory.core.programme.expertise import NewEntry
@@ -122,6 +124,12 @@ def _say(ledger: Ledger) -> None:
     ledger.meters.append([("line 2", hall)], at=NOW, actor=WHO["actor"])
     ledger.meters.correct(1, None, WHO["reason"], at=NOW, actor=WHO["actor"])
     ledger.meters.place([Placement(7, "n1", ("0",), T0, T0 + 9)], source="sacct", at=NOW, actor=WHO["actor"])
+    power = AllowedPower(since=0, until=900, max_kw=Decimal(9), kind=PowerKind.OWN, reference="C1", told_at=0)
+    ledger.allowed.append([power], at=NOW, actor=WHO["actor"])
+    ledger.allowed.correct(1, None, WHO["reason"], at=NOW, actor=WHO["actor"])
+    act = Act(ActKind.CREATE, "saf-grid", 900, 1800, ("n1",))
+    said = {"at": NOW, "actor": WHO["actor"], "sentence": f"{MARK}sentence", "inputs": {}}
+    ledger.reserving.record(act, ActOutcome.PLANNED, **said)
     ledger.persons.note("show", f"{MARK}user", {"at": NOW, **WHO})
     ledger.promise_terms.begin(replace(FIRST, actor=WHO["actor"], reason=WHO["reason"]))
 

@@ -390,7 +390,7 @@ def lever_of(question: Question, now: Instant) -> Lever:
 def measured_grid(
     config: Config, ledger: Ledger, window: Window, as_of: Instant
 ) -> tuple[GridMeasurement, int]:
-    """The connection in a window as known at an instant, and the limited seconds of the year that it ends in."""
+    """The connection in a window as known at an instant, and the limited seconds of the year it ends in."""
     with ledger.store.snapshot():
         entries = allowed.standing(ledger.allowed.entries(), as_of)
         readings = ledger.meters.readings(Kind.P_15MIN, window, as_of)

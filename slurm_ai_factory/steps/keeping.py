@@ -9,6 +9,7 @@ Tested in tests/end_to_end/test_grid.py.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -41,7 +42,8 @@ class Kept(NamedTuple):
     """What a cycle did about a limit, and our reservation afterwards."""
 
     keeping: Keeping
-    reserved: ReservedNow | None  #: None where it is not there, or is not ours
+    reserved: ReservedNow | None = None  #: None where it is not there, or is not ours
+    alone: bool = False  #: whether there is no other reservation beside ours
     outcome: ActOutcome | None = None  #: None where there was nothing to do
     note: str = ""  #: what Slurm said of an act that failed
 
@@ -50,29 +52,31 @@ def keep_nodes_free(site: Site) -> Kept | None:
     """Do what a limit needs now; None where grid.mode is off. Raises LedgerError, ClockError."""
     if site.config.grid.mode is GridMode.OFF:
         return None
+    site.slurm.priority_config()  # before anything is done: is this the cluster of the ledger?
     now = clocks.cluster_now(site)
     try:
         with site.ledger.store.holding("writing", site.ledger.control.cluster_id):
             return _compared(site, now)
     except SlurmError as error:
         sentence = f"slurmctld could not be asked, so the reservation stays as it is: {error}"
-        return Kept(Keeping(at=now, reason="unread", sentence=sentence), None)
+        return Kept(Keeping(at=now, reason="unread", sentence=sentence))
 
 
 def _compared(site: Site, now: Instant) -> Kept:
     """Compare the wanted reservation with the present one, and act."""
     mode, name = site.config.grid.mode, site.config.grid.reservation
-    reserved = _ours(site)
-    last = settle_act(site, site.ledger.reserving.last(name), reserved, now)
+    reserved = site.slurm.reserved()
+    ours = named(name, reserved)
+    last = settle_act(site, site.ledger.reserving.last(name), ours, now)
     keeping = keeping_now(site, now)
-    ours = reserved if reserved and last and last.owns(reserved) else None
+    kept = Kept(keeping, ours if ours and last and last.owns(ours) else None, len(reserved) == 1)
     if keeping.act is None or mode is GridMode.PLAN:
-        return Kept(keeping, ours)
+        return kept
     if mode is GridMode.ADVISE:
         advised = site.ledger.reserving.last(name, advised=True)
         if advised is None or advised.act != keeping.act:
             _record(site, keeping, keeping.act, ActOutcome.ADVISED)
-        return Kept(keeping, ours, ActOutcome.ADVISED)
+        return kept._replace(outcome=ActOutcome.ADVISED)
     return _acted(site, keeping, keeping.act, now)
 
 
@@ -111,12 +115,13 @@ def _acted(site: Site, keeping: Keeping, act: Act, now: Instant) -> Kept:
     except SlurmError as error:
         failure = str(error)
     try:
-        reserved = _ours(site)
+        reserved = site.slurm.reserved()
     except SlurmError as error:
         note = f"{failure or 'written'}, but not read back: {error}"
-        return Kept(keeping, None, ActOutcome.PLANNED, note)
-    done = settle_act(site, DoneAct(plan_id, act, ActOutcome.PLANNED), reserved, now, failure)
-    return Kept(keeping, reserved, done.outcome if done else None, failure)
+        return Kept(keeping, outcome=ActOutcome.PLANNED, note=note)
+    ours = named(act.name, reserved)
+    done = settle_act(site, DoneAct(plan_id, act, ActOutcome.PLANNED), ours, now, failure)
+    return Kept(keeping, ours, len(reserved) == 1, done.outcome if done else None, failure)
 
 
 def settle_act(
@@ -148,7 +153,6 @@ def _record(site: Site, keeping: Keeping, act: Act, outcome: ActOutcome) -> int:
     )
 
 
-def _ours(site: Site) -> ReservedNow | None:
-    """The reservation with our name; it may be another's. Raises SlurmError."""
-    name = site.config.grid.reservation
-    return next((each for each in site.slurm.reserved() if each.name == name), None)
+def named(name: str, reserved: Sequence[ReservedNow]) -> ReservedNow | None:
+    """The reservation with our name; it may be another's."""
+    return next((each for each in reserved if each.name == name), None)

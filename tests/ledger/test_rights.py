@@ -128,8 +128,9 @@ def _say(ledger: Ledger) -> None:
     ledger.allowed.append([power], at=NOW, actor=WHO["actor"])
     ledger.allowed.correct(1, None, WHO["reason"], at=NOW, actor=WHO["actor"])
     act = Act(ActKind.CREATE, "saf-grid", 900, 1800, ("n1",))
-    said = {"at": NOW, "actor": WHO["actor"], "sentence": f"{MARK}sentence", "inputs": {}}
-    ledger.reserving.record(act, ActOutcome.PLANNED, **said)
+    ledger.reserving.record(
+        act, ActOutcome.PLANNED, at=NOW, actor=WHO["actor"], sentence=f"{MARK}sentence", inputs={}
+    )
     ledger.persons.note("show", f"{MARK}user", {"at": NOW, **WHO})
     ledger.promise_terms.begin(replace(FIRST, actor=WHO["actor"], reason=WHO["reason"]))
 

@@ -1,7 +1,9 @@
 """Whether the connection to the grid stayed within what was allowed. Pure.
 
 For each quarter of an hour P <= L, with P the sum of the connection's meters (P_15MIN) and L the least that
-was allowed. The rule: a quarter in which a meter has no reading, or in which it is not known what was allowed,
+was allowed.
+
+The rule: a quarter in which a meter has no reading, or of which it is not known what was allowed,
 leaves the window open, unless another quarter was exceeded already. The verdict shows that the connection
 stayed within what was allowed. It does not show what the grid would have been without the facility.
 """
@@ -32,7 +34,7 @@ SHOWS = "It shows that the connection stayed within what was allowed, not what t
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GridMeasurement:
-    """The connection in a window; made by ``measure_grid``. All but the peak add up over parts of a window."""
+    """The connection in a window; made by ``measure_grid``. All but the peak add up over parts of it."""
 
     window: Window
     as_of: Instant
@@ -76,7 +78,7 @@ def measure_grid(
     meters: Mapping[str, Instant],
     entries: Sequence[AllowedEntry],
 ) -> GridMeasurement:
-    """The figures of a window, from what was known ``as_of``: readings of P_15MIN and rows of allowed power."""
+    """The figures of a window, from readings of P_15MIN and allowed power as known ``as_of``."""
     until = min(window.until, as_of)
     over = quarters(window.since, until)
     drawn, strictest = power(readings, meters, window.since, until), least(entries, window.since, until)

@@ -65,7 +65,7 @@ def test_verdicts(
 
 def test_what_was_drawn_above_the_limit_is_energy() -> None:
     m = measured(whole(reading(8, 401), reading(9, 700)), [CONTRACT, LIMIT])
-    assert (m.exceeded, m.excess_kwh, m.peak_kw) == (4, Fraction(1 + 300 + 100 + 100, 4), 700)
+    assert (m.exceeded, m.excess_kwh, m.peak_kw) == (4, Fraction(1 + 300 + 100 + 100, 4), Fraction(700))
     assert m.limited_seconds == HOUR
     assert m.evidence["allowed_entries"] == [1, 2]
 
@@ -74,7 +74,7 @@ def test_meters_of_a_connection_add_up_from_their_first_reading_on() -> None:
     """A quarter in which one of them is silent is not read: what the other one drew is not all."""
     second = [reading(n, 50, "second") for n in range(10, 39)]
     m = measure_grid(DAY, END, [*whole(), *second], {"main": 0, "second": 10 * QUARTER}, [CONTRACT])
-    assert (m.unread, m.peak_kw, judge_grid(m).reason) == (1, 550, "unread")
+    assert (m.unread, m.peak_kw, judge_grid(m).reason) == (1, Fraction(550), "unread")
     assert highest([], {"main": 0}, DAY) is None
 
 

@@ -36,6 +36,7 @@ def limited(fast: tuple[SlurmCluster, Tree], ledger_url: str, tmp_path: Path) ->
     saf.configure("slurm", timeout="60m", overlap_daily="6h")
     saf.configure("daemon", period="1m")
     saf.configure("grid", mode="enforce", node_busy=1000, node_idle=500, expected=4000, ahead="4h")
+    assert "no allowed power is recorded" in saf.run("cycle").stdout
     return saf
 
 

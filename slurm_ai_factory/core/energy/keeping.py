@@ -23,7 +23,7 @@ from slurm_ai_factory.core.records import FOREVER, Instant
 from slurm_ai_factory.core.words import count
 
 SAME_START_SECONDS = 120
-"""How far the beginning of ours may be from what the ledger has: a late reservation begins when it is made."""
+"""How far the beginning of ours may be from what the ledger has: a late one begins when it is made."""
 
 FLAGS = frozenset({"MAINT", "IGNORE_JOBS"})
 """Of our reservation: its time is nobody's charge, and jobs that run stay."""

@@ -373,7 +373,7 @@ ANSWERS: Mapping[str, Shape] = {
             outside_share=null(NUMBER), other_share=null(NUMBER), says=each(TEXT),
         ),
         last_read_at=AT, read_overdue=YES_NO, last_decision=null(keys(**RECORDED_DECISION)),
-        last_change=null(keys(**DONE)), leader=null(TEXT),
+        last_change=null(keys(**DONE)), held_by_grid=null(NUMBER), leader=null(TEXT),
     ),
     "unclassified": rows(**SUBJECT, charge=NUMBER) ,
 }  # fmt: skip

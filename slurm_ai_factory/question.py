@@ -400,6 +400,12 @@ def measured_grid(
     return grid.measure_grid(window, as_of, readings, meters, entries), limited
 
 
+def grid_recorded(ledger: Ledger) -> bool:
+    """Whether anything is recorded of grid or water."""
+    kinds = (Kind.P_15MIN, *water.WATERS)
+    return bool(ledger.allowed.entries()) or any(ledger.allowed.first_readings(kind) for kind in kinds)
+
+
 def measured_water(config: Config, ledger: Ledger, window: Window, as_of: Instant) -> WaterMeasurement:
     """The water of a window as known at an instant."""
     with ledger.store.snapshot():

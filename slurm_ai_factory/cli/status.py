@@ -178,6 +178,7 @@ def _status(asked: Question, measured: Measurement, reach: Reach) -> dict[str, A
         "last_decision": last
         and {**last, "at": output.when(last["at"]), "inputs": output.inputs(last["inputs"])},
         "last_change": change,
+        "held_by_grid": (last["inputs"] if last else {}).get("regional_held_by_grid"),
         "leader": ledger.store.leader(ledger.control.cluster_id),
     }  # fmt: skip
 
@@ -292,6 +293,12 @@ def _position(value: dict[str, Any], kind: LeverKind) -> str:
     return f"a switch: last {position}, to {kind.attribute} {value['value']}"
 
 
+def _held_text(value: dict[str, Any]) -> str:
+    """What regional jobs request that wait for nodes kept free: neither demand nor starved."""
+    resource = value["share"]["resource"]
+    return f"regional jobs that request {value['held_by_grid']:g} of {resource} wait for nodes kept free"
+
+
 def _last(value: dict[str, Any], width: int) -> Iterator[StyledLine]:
     """The last read, decision and change, and the holds."""
     last, change = value["last_decision"], value["last_change"]
@@ -301,6 +308,7 @@ def _last(value: dict[str, Any], width: int) -> Iterator[StyledLine]:
         "last change": change
         and f"{change['at']} {change['account']} {change['raw_shares_before']} -> "
         f"{change['raw_shares_after']} ({change['status']})",
+        **({"held by grid": _held_text(value)} if value["held_by_grid"] else {}),
         **({"lever": lever_text} if (lever_text := _lever_text(value["lever"])) else {}),
     }
     for name, text in rows.items():

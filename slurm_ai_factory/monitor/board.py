@@ -29,6 +29,7 @@ from slurm_ai_factory.core.records import (
     Measurement,
     Mode,
 )
+from slurm_ai_factory.monitor.grid import GridShown
 
 BOUNDS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 """Upper bounds of the histograms of durations, in seconds."""
@@ -103,6 +104,7 @@ class Shown:
     queue_unknown: int = 0  #: jobs pending for an unknown reason
     proposals: int = 0  #: waiting for a second person's approval
     tally: Tally | None = None  #: of the hours since the daemon started
+    grid: GridShown | None = None  #: None where nothing is recorded of grid and water
 
     @property
     def promises(self) -> tuple[Further, ...]:

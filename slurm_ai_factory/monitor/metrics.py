@@ -41,9 +41,10 @@ from slurm_ai_factory.core.records import (
 from slurm_ai_factory.core.rules.classify import Beneficiary
 from slurm_ai_factory.core.rules.organisations import SBI_SECTIONS
 from slurm_ai_factory.monitor.board import CAUSES, Board, Durations, Shown
+from slurm_ai_factory.monitor.grid import grid_families
 
 OUTCOMES = ("complete", "failed", "standby")
-PHASES = ("read", "ask", "measure", "decide", "apply", "show")
+PHASES = ("keep", "read", "ask", "measure", "decide", "apply", "show")
 
 WATERMARK = FIGURES["as_of"]
 """The one figure of a measurement that is also shown after a failed cycle."""
@@ -97,6 +98,8 @@ class BoardCollector(Collector):
             shown = self.board.shown
             if shown is not None and not self.board.old:
                 families += [*_of_measurement(shown), *_of_promises(shown.promises), *_of_control(shown)]
+                if shown.grid is not None:
+                    families += grid_families(shown.grid, self.board.cluster, shown.measurement.resource.name)
         yield from map(_escaped, families)
 
 

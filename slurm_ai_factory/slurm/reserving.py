@@ -1,5 +1,7 @@
-"""Reads what keeping nodes free rests on: reservations, nodes and the ends of jobs, as scontrol and squeue print
-them. Pure."""
+"""Parses what keeping nodes free rests on: reservations, nodes and the ends of jobs. Pure.
+
+A list of nodes is compressed, as n[1-3]. Instants are epoch seconds: commands run with SLURM_TIME_FORMAT=%s.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
 
-from slurm_ai_factory.core.energy.keeping import Act, ActKind, FLAGS, NodeNow, ReservedNow, busy_by_node
+from slurm_ai_factory.core.energy.keeping import FLAGS, Act, ActKind, NodeNow, ReservedNow, busy_by_node
 from slurm_ai_factory.core.records import FOREVER, Instant, Rejected
 from slurm_ai_factory.core.windows import iso
 from slurm_ai_factory.slurm.fields import each, slurm_instant, words
@@ -106,13 +108,14 @@ def command_of_act(act: Act, now: Instant) -> tuple[str, ...]:
     if act.kind is ActKind.END:
         return "scontrol", "delete", f"ReservationName={act.name}"
     since = "now" if act.since <= now else _civil(act.since)
+    name = f"ReservationName={act.name}"
     span = f"EndTime={_civil(act.until)}", f"Nodes={','.join(act.nodes)}"
     if act.kind is ActKind.CREATE:
         flags = f"Flags={','.join(sorted(FLAGS))}"
-        return "scontrol", "create", "reservation", f"ReservationName={act.name}", f"StartTime={since}", *span, \
-            "Users=root", flags  # fmt: skip
+        start = f"StartTime={since}"
+        return "scontrol", "create", "reservation", name, start, *span, "Users=root", flags
     begin = () if act.since <= now else (f"StartTime={since}",)
-    return "scontrol", "update", f"ReservationName={act.name}", *begin, *span
+    return "scontrol", "update", name, *begin, *span
 
 
 def _civil(at: Instant) -> str:

@@ -1,8 +1,8 @@
 """Keeps nodes free while the grid operator allows less power, by one reservation of our own.
 
 As with shares: the wanted reservation is compared with the one that slurmctld has, an act is recorded as
-planned before Slurm is asked, and its outcome is what is read back. A reservation that nobody looks after ends
-by itself. What slurmctld or the ledger cannot tell holds this step, and not the cycle.
+planned before Slurm is asked, and its outcome is what is read back. A reservation that nobody looks after
+ends by itself. What slurmctld cannot tell holds this step, and not the cycle.
 
 Tested in tests/end_to_end/test_grid.py.
 """

@@ -22,6 +22,7 @@ from slurm_ai_factory.core.records import DAY, HOUR, ChangeStatus, Hour, Instant
 from slurm_ai_factory.core.rules.classify import Beneficiary
 from slurm_ai_factory.ledger.audits import Audit
 from slurm_ai_factory.monitor.board import Done, Reconciled, Shown, Steered
+from slurm_ai_factory.monitor.grid import GridShown
 from slurm_ai_factory.steps.applying import of_account, of_switch
 from slurm_ai_factory.steps.live import Signals
 from slurm_ai_factory.steps.site import Site
@@ -87,6 +88,24 @@ def _shown(site: Site, report: CycleReport) -> Shown:
         retention_overdue=retention_overdue(site, gathered.at),
         queue_unknown=sum(gathered.signals.demand.unknown.values()),
         proposals=site.ledger.proposals.waiting(),
+        grid=grid_shown(site, report),
+    )
+
+
+def grid_shown(site: Site, report: CycleReport) -> GridShown | None:
+    """Grid and water of the window; None where nothing of them is recorded."""
+    kept, m = report.kept, report.gathered.measurement
+    if kept is None and not question.grid_recorded(site.ledger):
+        return None
+    measured, limited = question.measured_grid(site.config, site.ledger, m.window, report.gathered.at)
+    held = report.decision.inputs.get("regional_held_by_grid")
+    return GridShown(
+        grid=measured,
+        water=question.measured_water(site.config, site.ledger, m.window, report.gathered.at),
+        limited_year_seconds=limited,
+        keeping=kept.keeping if kept else None,
+        reserved=len(kept.reserved.nodes) if kept and kept.reserved else 0,
+        held=float(held) if isinstance(held, int | float) else None,
     )
 
 

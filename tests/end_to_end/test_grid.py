@@ -23,7 +23,7 @@ pytestmark = [
 ]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def fast(open_directory: Path) -> Iterator[tuple[SlurmCluster, Tree]]:
     with SlurmCluster(open_directory / "grid", speed=SPEED) as cluster:
         yield cluster, plant(cluster)
@@ -73,8 +73,8 @@ def test_nodes_are_free_in_time_no_job_is_killed_and_the_reservation_ends(
     long = cluster.submit(user, "astro", seconds=600 * MINUTE, cpus=4)
     short = [cluster.submit(user, "astro", seconds=10 * MINUTE, cpus=4) for _ in range(2)]
     cluster.wait_for(long, "RUNNING")
-    since = quarter(cluster, 6)
-    until = since + 4 * QUARTER
+    since = quarter(cluster, 4)
+    until = since + 2 * QUARTER
     allow(limited, (since - 40 * QUARTER, until + 40 * QUARTER, 9), (since, until, 3))
     planned = limited.json("grid", "plan")
     assert (planned["act"], planned["nodes_needed"], planned["nodes_busy"]) == ("create", 2, [])
@@ -99,6 +99,8 @@ def test_nodes_are_free_in_time_no_job_is_killed_and_the_reservation_ends(
         cluster.wait_for(job, "COMPLETED")
     wait_until(lambda: all(cluster.live_states(job) == {"RUNNING"} for job in late), "the late jobs", 120)
     assert cluster.live_states(long) == {"RUNNING"}
+    cluster.cancel_all()
+    cluster.run("scontrol", "delete", "ReservationName=theirs")
 
 
 def running_on(cluster: SlurmCluster) -> set[str]:

@@ -34,7 +34,7 @@ SHOWS = "It shows that the connection stayed within what was allowed, not what t
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GridMeasurement:
-    """The connection in a window; made by ``measure_grid``. All but the peak add up over parts of it."""
+    """The connection in a window; made by ``measure_grid``. Counts and energy add up over parts of it."""
 
     window: Window
     as_of: Instant
@@ -44,6 +44,8 @@ class GridMeasurement:
     exceeded: int
     excess_kwh: Fraction  #: sum of what was drawn above the limit
     peak_kw: Fraction | None  #: None where nothing was read
+    newest_kw: Fraction | None  #: of the newest quarter that was read
+    newest_allowed_kw: Fraction | None  #: what was allowed in it; None where that is not known
     limited_seconds: int  #: of the window, under a limit of a time-duration right
     evidence: Mapping[str, object]  #: what the figures rest on
 
@@ -88,6 +90,8 @@ def measure_grid(
         if at in drawn and at in strictest
     }
     above = [kw for kw in excess.values() if kw > 0]
+    newest = max(drawn, default=None)
+    allowed_then = strictest.get(newest) if newest is not None else None
     return GridMeasurement(
         window=window,
         as_of=as_of,
@@ -97,6 +101,8 @@ def measure_grid(
         exceeded=len(above),
         excess_kwh=sum(above, Fraction(0)) * QUARTER / HOUR,
         peak_kw=max(drawn.values(), default=None),
+        newest_kw=None if newest is None else drawn[newest],
+        newest_allowed_kw=Fraction(allowed_then.allowed.max_kw) if allowed_then else None,
         limited_seconds=limited_seconds(entries, window.since, window.until),
         evidence=_evidence(over, drawn, strictest),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -59,7 +60,7 @@ def test_the_least_row_of_each_quarter_counts_in_any_order(
 @given(ENTRIES, st.integers(0, 40))
 def test_limited_time_adds_up_over_parts(entries: list[AllowedEntry], cut: int) -> None:
     ends = (0, cut * QUARTER, 40 * QUARTER)
-    parts = [allowed.limited_seconds(entries, *part) for part in zip(ends, ends[1:], strict=False)]
+    parts = [allowed.limited_seconds(entries, *part) for part in pairwise(ends)]
     assert sum(parts) == allowed.limited_seconds(entries, 0, 40 * QUARTER)
 
 

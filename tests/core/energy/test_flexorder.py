@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
@@ -93,10 +94,7 @@ def test_what_is_no_order_is_refused(data: bytes, message: str) -> None:
 
 
 @given(st.binary(max_size=200) | st.text(max_size=200).map(lambda text: order(text)))
-def test_any_bytes_are_refused_with_a_sentence_or_read(data: bytes) -> None:
-    try:
-        rows = from_flex_order(data, BASELINE, NOW)
-    except ValueError as error:
-        assert str(error)
-    else:
-        assert rows
+def test_any_bytes_are_read_or_refused_with_a_sentence(data: bytes) -> None:
+    """No other error gets out."""
+    with suppress(ValueError):
+        assert from_flex_order(data, BASELINE, NOW)

@@ -11,9 +11,10 @@ from slurm_ai_factory.core.records import FOREVER, Rejected
 from slurm_ai_factory.slurm import reserving
 
 RESERVATION = (
-    "ReservationName=saf-grid StartTime=1795853140 EndTime=1795853440 Duration=00:05:00 Nodes=n[1-3] NodeCnt=3 "
-    "CoreCnt=12 Features=(null) PartitionName=(null) Flags=MAINT,IGNORE_JOBS,SPEC_NODES TRES=cpu=12 Users=root "
-    "Groups=(null) Accounts=(null) Licenses=(null) State=ACTIVE BurstBuffer=(null) Watts=n/a\n"
+    "ReservationName=saf-grid StartTime=1795853140 EndTime=1795853440 Duration=00:05:00 Nodes=n[1-3] "
+    "NodeCnt=3 CoreCnt=12 Features=(null) PartitionName=(null) Flags=MAINT,IGNORE_JOBS,SPEC_NODES "
+    "TRES=cpu=12 Users=root Groups=(null) Accounts=(null) Licenses=(null) State=ACTIVE "
+    "BurstBuffer=(null) Watts=n/a\n"
 )
 
 

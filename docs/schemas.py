@@ -155,6 +155,10 @@ EXPERTISE = {
     "entry": WHOLE, "date": DATE, "organisation": TEXT, "role": TEXT, "hours": TEXT, "kind": TEXT,
     "activity": TEXT, "corrects": null(WHOLE), "reason": null(TEXT), "actor": TEXT, "recorded_at": AT,
 }  # fmt: skip
+METER = {
+    "entry": WHOLE, "meter": TEXT, "kind": TEXT, "since": AT, "until": AT, "value": null(TEXT), "unit": TEXT,
+    "replaces": null(WHOLE), "reason": TEXT, "actor": TEXT, "source": TEXT, "recorded_at": AT,
+}  # fmt: skip
 RULED = keys(**PROPOSED)
 OVERRIDE = {
     "override": TEXT, "job": TEXT, "beneficiary": TEXT, "organisation": TEXT, "at": AT, "actor": TEXT,
@@ -229,6 +233,12 @@ ANSWERS: Mapping[str, Shape] = {
     ),
     "ledger verify": keys(checks=each(keys(check=TEXT, compared=WHOLE, differing=WHOLE, first=TEXT))),
     "ledger withdraw": keys(withdrawn_reads=WHOLE, since=AT, runs=WHOLE),
+    "meter correct": keys(entry=WHOLE, replaces=WHOLE),
+    "meter import": either(
+        keys(new=WHOLE, known=WHOLE, skipped=each(keys(where=TEXT, reason=TEXT))), IMPORTED
+    ),
+    "meter list": rows(**METER),
+    "meter place": either(keys(new=WHOLE, known=WHOLE), IMPORTED),
     "organisation add": either(IMPORTED, PROPOSAL),
     "organisation end": either(IMPORTED, PROPOSAL),
     "organisation export": either(rows(**ORGANISATION), rows(**LINK)),

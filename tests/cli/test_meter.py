@@ -76,7 +76,7 @@ def test_a_value_that_prometheus_repeats_is_not_a_measurement(dcgm: Prometheus) 
 @pytest.mark.parametrize(
     ("query", "name", "why"),
     [
-        (COUNTER, "{node}/{gpu}", "they have Hostname, UUID, __name__, gpu, hpc_job"),
+        (COUNTER, "{node}/{gpu}", "they have Hostname, UUID, gpu, hpc_job"),
         (COUNTER, "{Hostname}", "two series for meter n1"),
         ("sum(", NAME, "refused the query: "),
     ],

@@ -66,6 +66,9 @@ VALUES = {
     "as_zone": "time zone name with whole-hour offset",
     "as_window": "`month`, `quarter`, `half`, `year` or `rolling:30d`",
     "as_instant": "date or ISO 8601 instant; UTC without an offset",
+    "as_positive": "number above 0",
+    "as_watts": "tables with `tres`, `watts`, `since` and `source`",
+    "as_emissions": "tables with `basis` (`location` or `market`), `grams_per_kwh`, `since` and `source`",
     "as_resource": "TRES name, or table of weights",
 }
 """What the functions of config/values.py accept."""

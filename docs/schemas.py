@@ -202,6 +202,20 @@ ANSWERS: Mapping[str, Shape] = {
     ),
     "demo": keys(before=each(ASSOCIATION), after=each(ASSOCIATION), share=SHARE, history=each(keys(**DONE))),
     "doctor": keys(findings=each(keys(check=TEXT, level=TEXT, found=TEXT, wanted=TEXT, fix=TEXT))),
+    "energy": keys(
+        window=TEXT, since=AT, until=AT, run_joules=null(NUMBER), quality_joules=named(NUMBER),
+        unknown_node_seconds=NUMBER, idle_joules=null(NUMBER), coarse_runs=WHOLE, outliers=each(TEXT),
+        closure=null(NUMBER), closure_covered_seconds=WHOLE, closure_least=NUMBER, closure_most=NUMBER,
+        by_beneficiary=YES_NO, why=TEXT, building=named(null(NUMBER)),
+        indicators=each(keys(
+            indicator=TEXT, value=null(NUMBER), unit=TEXT, formula=TEXT, edition=TEXT, covered_seconds=WHOLE
+        )),
+        emissions=each(keys(basis=TEXT, kilograms=null(NUMBER), factors=each(TEXT))),
+        groups=each(keys(
+            name=TEXT, beneficiary=TEXT, joules=NUMBER, building_joules=null(NUMBER),
+            water_cubic_metres=null(NUMBER), measured_ratio=NUMBER,
+        )),
+    ),
     "expertise add": keys(entry=WHOLE),
     "expertise correct": keys(entry=WHOLE, corrects=WHOLE),
     "expertise import": either(keys(entries=WHOLE, hours=TEXT), IMPORTED),

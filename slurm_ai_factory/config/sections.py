@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from slurm_ai_factory.config import values
 from slurm_ai_factory.core.control.switch import Switch
+from slurm_ai_factory.core.energy.closure import EmissionFactor
+from slurm_ai_factory.core.energy.runs import StatedWatts
 from slurm_ai_factory.core.programme.retention import Retention
 from slurm_ai_factory.core.records import LeverKind, Mode
 from slurm_ai_factory.core.tres import Resource
@@ -331,6 +334,34 @@ class ApprovalSection:
     publications: bool = _key(values.as_yes_or_no, "publishing a report", False)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnergySection:
+    """How the energy of runs is found, and when it is shown by beneficiary."""
+
+    closure_least: Decimal = _key(
+        values.as_positive, "closure below which no figures by beneficiary are given", 0.9
+    )
+    closure_most: Decimal = _key(
+        values.as_positive, "closure above which no figures by beneficiary are given", 1.1
+    )
+    whole_nodes: bool = _key(
+        values.as_yes_or_no,
+        "every job has its nodes to itself, so that Slurm's counter of energy is the job's own",
+        False,
+    )
+    node_watts_most: Decimal | None = _key(
+        values.as_positive,
+        "the most that a node can draw, in watts; a reading above it is marked and not summed",
+        None,
+    )
+    watts: tuple[StatedWatts, ...] = _key(
+        values.as_watts, "power of one of a TRES, for runs of which no meter tells: [[energy.watts]]", []
+    )
+    emissions: tuple[EmissionFactor, ...] = _key(
+        values.as_emissions, "CO2 of one kWh: [[energy.emissions]]", []
+    )
+
+
 SECTIONS: dict[str, type] = {
     "cluster": ClusterSection,
     "promise": PromiseSection,
@@ -344,4 +375,5 @@ SECTIONS: dict[str, type] = {
     "privacy": PrivacySection,
     "actor": ActorSection,
     "approval": ApprovalSection,
+    "energy": EnergySection,
 }

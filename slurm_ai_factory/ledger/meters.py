@@ -91,6 +91,14 @@ class Meters:
         )  # fmt: skip
         return [Placement(job, node, tuple(gpus), since, until) for job, node, gpus, since, until in rows]
 
+    def counted_joules(self, window: Window, as_of: Instant | None = None) -> dict[int, int]:
+        """DBIndex -> what Slurm counted, of the runs of a window, as known now or then."""
+        rows = self.store.all(
+            "counted_joules", cluster_id=self.cluster_id, since=window.since, until=window.until,
+            as_of=known_at(as_of),
+        )  # fmt: skip
+        return {int(db_index): joules for db_index, joules in rows}
+
     def _add(
         self, reading: Reading, value: Decimal | None, replaces: int | None, who: dict[str, object]
     ) -> int:

@@ -157,6 +157,7 @@ COMMANDS: dict[tuple[str, ...], int] = {
     ("ledger", "fingerprint", "--as-of", "now", *WINDOW): 0,
     ("report", "-o", "reports", *WINDOW): 0,
     ("meter", "list", *WINDOW): 0,
+    ("energy", *WINDOW, "--by", "account"): 0,
     ("person", "show", "title", "--reason", "request"): 0,
     ("person", "export", "title", "--reason", "request"): 0,
     ("person", "hold"): 0,

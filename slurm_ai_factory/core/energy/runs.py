@@ -39,6 +39,10 @@ class Quality(StrEnum):
     NONE = "none"  #: nothing is known
 
 
+MEASURED = (Quality.NODE_EXCLUSIVE, Quality.GPU_NODE, Quality.GPU)
+"""The words for figures that no other run has a part in, beside the rest of a node."""
+
+
 class Presence(NamedTuple):
     """A run on a node over [since, until)."""
 
@@ -60,12 +64,10 @@ class EnergyPart(NamedTuple):
     quality: Quality
     step: int = 0  #: the longest interval of a sample of power in it; 0 where counters told it
 
-    def within(self, since: Instant, until: Instant) -> EnergyPart:
-        """What of it lies in [since, until)."""
-        begin, end = max(since, self.since), min(until, self.until)
-        length = max(0, end - begin)
-        joules = self.joules * length / (self.until - self.since)
-        return self._replace(since=begin, until=begin + length, joules=joules)
+    def within(self, since: Instant, until: Instant) -> Fraction:
+        """The joules in [since, until)."""
+        length = max(0, min(until, self.until) - max(since, self.since))
+        return self.joules * length / (self.until - self.since)
 
 
 class NodeSpan(NamedTuple):
@@ -257,10 +259,11 @@ def energy_of_run(
     joules, covered, longest = dict[Quality, Fraction](), 0, 0
     start, end, _ = charge.delivered(run, as_of)
     begin, finish = max(since, start), min(until, end)
-    for part in (part.within(begin, finish) for part in parts):
-        if part.until > part.since:
-            joules[part.quality] = joules.get(part.quality, Fraction(0)) + part.joules
-            covered, longest = covered + part.until - part.since, max(longest, part.step)
+    for part in parts:
+        seconds = min(finish, part.until) - max(begin, part.since)
+        if seconds > 0:
+            joules[part.quality] = joules.get(part.quality, Fraction(0)) + part.within(begin, finish)
+            covered, longest = covered + seconds, max(longest, part.step)
     gap = max(0, nodes_of(run) * max(0, finish - begin) - covered)
     if gap and fill:
         joules[fill.quality] = joules.get(fill.quality, Fraction(0)) + fill.watts * gap
@@ -281,6 +284,9 @@ class StatedWatts(NamedTuple):
     watts: Decimal
     since: Instant
     source: str
+
+    def __str__(self) -> str:
+        return f"{self.tres} {self.watts} W ({self.source})"
 
 
 def modelled_fill(run: Run, stated: Iterable[StatedWatts], at: Instant) -> Fill | None:

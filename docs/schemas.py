@@ -155,6 +155,10 @@ EXPERTISE = {
     "entry": WHOLE, "date": DATE, "organisation": TEXT, "role": TEXT, "hours": TEXT, "kind": TEXT,
     "activity": TEXT, "corrects": null(WHOLE), "reason": null(TEXT), "actor": TEXT, "recorded_at": AT,
 }  # fmt: skip
+METER = {
+    "entry": WHOLE, "meter": TEXT, "kind": TEXT, "since": AT, "until": AT, "value": null(TEXT), "unit": TEXT,
+    "replaces": null(WHOLE), "reason": TEXT, "actor": TEXT, "source": TEXT, "recorded_at": AT,
+}  # fmt: skip
 RULED = keys(**PROPOSED)
 OVERRIDE = {
     "override": TEXT, "job": TEXT, "beneficiary": TEXT, "organisation": TEXT, "at": AT, "actor": TEXT,
@@ -204,6 +208,20 @@ ANSWERS: Mapping[str, Shape] = {
     ),
     "demo": keys(before=each(ASSOCIATION), after=each(ASSOCIATION), share=SHARE, history=each(keys(**DONE))),
     "doctor": keys(findings=each(keys(check=TEXT, level=TEXT, found=TEXT, wanted=TEXT, fix=TEXT))),
+    "energy": keys(
+        window=TEXT, since=AT, until=AT, run_joules=null(NUMBER), quality_joules=named(NUMBER),
+        unknown_node_seconds=NUMBER, idle_joules=null(NUMBER), coarse_runs=WHOLE, outliers=each(TEXT),
+        closure=null(NUMBER), closure_covered_seconds=WHOLE, closure_least=NUMBER, closure_most=NUMBER,
+        by_beneficiary=YES_NO, why=TEXT, building=named(null(NUMBER)),
+        indicators=each(keys(
+            indicator=TEXT, value=null(NUMBER), unit=TEXT, formula=TEXT, edition=TEXT, covered_seconds=WHOLE
+        )),
+        emissions=each(keys(basis=TEXT, kilograms=null(NUMBER), factors=each(TEXT))),
+        groups=each(keys(
+            name=TEXT, beneficiary=TEXT, joules=NUMBER, building_joules=null(NUMBER),
+            water_cubic_metres=null(NUMBER), measured_ratio=NUMBER,
+        )),
+    ),
     "expertise add": keys(entry=WHOLE),
     "expertise correct": keys(entry=WHOLE, corrects=WHOLE),
     "expertise import": either(keys(entries=WHOLE, hours=TEXT), IMPORTED),
@@ -258,6 +276,12 @@ ANSWERS: Mapping[str, Shape] = {
     ),
     "ledger verify": keys(checks=each(keys(check=TEXT, compared=WHOLE, differing=WHOLE, first=TEXT))),
     "ledger withdraw": keys(withdrawn_reads=WHOLE, since=AT, runs=WHOLE),
+    "meter correct": keys(entry=WHOLE, replaces=WHOLE),
+    "meter import": either(
+        keys(new=WHOLE, known=WHOLE, skipped=each(keys(where=TEXT, reason=TEXT))), IMPORTED
+    ),
+    "meter list": rows(**METER),
+    "meter place": either(keys(new=WHOLE, known=WHOLE), IMPORTED),
     "organisation add": either(IMPORTED, PROPOSAL),
     "organisation end": either(IMPORTED, PROPOSAL),
     "organisation export": either(rows(**ORGANISATION), rows(**LINK)),

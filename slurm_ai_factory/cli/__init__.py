@@ -20,8 +20,9 @@ from slurm_ai_factory.cli.wiring import marked, to_journal
 from slurm_ai_factory.errors import SafError, shortage
 
 COMMANDS = (
-    "approval", "backfill", "config", "cycle", "demo", "doctor", "expertise", "explain", "grid", "history",
-    "init", "ledger", "organisation", "override", "pause", "person", "plan", "promise", "reconcile",
+    "approval", "backfill", "config", "cycle", "demo", "doctor", "energy", "expertise", "explain", "grid",
+    "history", "init", "ledger", "meter", "organisation", "override", "pause", "person", "plan", "promise",
+    "reconcile",
     "release", "report", "restore-baseline", "resume", "rules", "run", "share", "simulate", "statement",
     "status", "unclassified",
 )  # fmt: skip

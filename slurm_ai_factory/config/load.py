@@ -202,6 +202,7 @@ def _origins(file: str, tables: Mapping[str, Any]) -> dict[str, str]:
 def checked(config: Config) -> Config:
     """The same configuration. Raises ConfigError where its keys, or its term, contradict each other."""
     control, promise = config.control, config.promise
+    _check_energy(config)
     if config.ledger.url and config.ledger.url_file:
         raise ConfigError(f"{config.file}: [ledger] has both url and url_file; keep one")
     if not control.share_min < control.share_max:
@@ -246,6 +247,12 @@ def _check_grid(config: Config) -> None:
         )
 
 
+def _check_energy(config: Config) -> None:
+    """Raise ConfigError where no closure could lie within its bounds."""
+    if config.energy.closure_least > config.energy.closure_most:
+        raise ConfigError(f"{config.file}: [energy] closure_least is above closure_most")
+
+
 def _check_zone(config: Config) -> None:
     """Raise ConfigError unless calendar windows begin on whole UTC hours; one year shows all seasons."""
     promise = config.promise
@@ -285,7 +292,7 @@ def _spelled(value: object, convert: object) -> str:
     if convert is values.as_seconds:
         return f"{value} s"
     if isinstance(value, tuple | frozenset):
-        return ", ".join(sorted(value))
+        return ", ".join(sorted(map(str, value)))
     if isinstance(value, dict):
         return ", ".join(f"{code} {name}" for code, name in value.items())
     return str(value)

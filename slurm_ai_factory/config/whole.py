@@ -13,6 +13,7 @@ from slurm_ai_factory.config.sections import (
     ClusterSection,
     ControlSection,
     DaemonSection,
+    EnergySection,
     ExpertiseSection,
     GridSection,
     LedgerSection,
@@ -73,6 +74,7 @@ class Config:
     privacy: PrivacySection
     actor: ActorSection
     approval: ApprovalSection
+    energy: EnergySection
     tariffs: tuple[Tariff, ...]
     rules: tuple[Rule, ...]
     file: str

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 
 from slurm_ai_factory.core.energy import meters
-from slurm_ai_factory.core.energy.meters import Kind, MeterEntry, Placement, Reading, Sorted
+from slurm_ai_factory.core.energy.meters import Kind, MeterEntry, Placement, Reading, SortedReadings
 from slurm_ai_factory.core.records import Instant, Window
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger.store import SqlRow, Store, known_at
@@ -20,15 +20,22 @@ class Meters:
     store: Store
     cluster_id: int
 
-    def append(self, given: Iterable[tuple[str, Reading]], *, at: Instant, actor: str) -> Sorted:
+    def append(self, given: Sequence[tuple[str, Reading]], *, at: Instant, actor: str) -> SortedReadings:
         """Add the readings that are new, all of them or none; each comes with the place where it was read."""
-        readings = list(given)
         with self.store.transaction():
             self.store.one("serialize_meters")
-            sorted_out = meters.sort_readings(self._beside(readings), readings)
-            for reading in sorted_out.new:
+            took = self.beside(given)
+            for reading in took.new:
                 self._add(reading, reading.value, None, {"at": at, "actor": actor, "reason": ""})
-        return sorted_out
+        return took
+
+    def beside(self, given: Sequence[tuple[str, Reading]]) -> SortedReadings:
+        """What ``append`` would do with some readings."""
+        if not given:
+            return SortedReadings((), 0, ())
+        span = min(new.since for _, new in given), max(new.until for _, new in given)
+        entries = self.entries({new.kind for _, new in given}, Window("", *span))
+        return meters.sort_readings(entries, given)
 
     def correct(self, entry_id: int, value: Decimal | None, reason: str, *, at: Instant, actor: str) -> int:
         """Make an entry count as ``value``; None withdraws it. The number of the correction.
@@ -84,12 +91,13 @@ class Meters:
         )  # fmt: skip
         return [Placement(job, node, tuple(gpus), since, until) for job, node, gpus, since, until in rows]
 
-    def _beside(self, given: list[tuple[str, Reading]]) -> list[MeterEntry]:
-        """The entries that could overlap some readings."""
-        if not given:
-            return []
-        span = min(new.since for _, new in given), max(new.until for _, new in given)
-        return self.entries({new.kind for _, new in given}, Window("", *span))
+    def counted_joules(self, window: Window, as_of: Instant | None = None) -> dict[int, int]:
+        """DBIndex -> what Slurm counted, of the runs of a window, as known now or then."""
+        rows = self.store.all(
+            "counted_joules", cluster_id=self.cluster_id, since=window.since, until=window.until,
+            as_of=known_at(as_of),
+        )  # fmt: skip
+        return {int(db_index): joules for db_index, joules in rows}
 
     def _add(
         self, reading: Reading, value: Decimal | None, replaces: int | None, who: dict[str, object]

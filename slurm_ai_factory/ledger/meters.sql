@@ -41,6 +41,11 @@ SELECT kind, min(newest) FROM (
     SELECT kind, meter, max(until) AS newest FROM meters WHERE cluster_id = %(cluster_id)s GROUP BY kind, meter
 ) AS silent GROUP BY kind ORDER BY kind
 
+-- counted_joules --
+-- What Slurm counted of each run that ended, and was delivered in an interval, as known at an instant.
+SELECT r.db_index, r.energy_joules FROM {runs_known} AS r
+WHERE r.energy_joules IS NOT NULL AND r.start_at < %(until)s AND r.end_at > %(since)s
+
 -- placements_between --
 -- Which job had which node and GPUs in an interval, as known at an instant.
 SELECT DISTINCT ON (job_id, node, since) job_id, node, gpus, since, until FROM placements

@@ -25,6 +25,7 @@ from slurm_ai_factory.core.records import (
     Association,
     Change,
     Charge,
+    GatheredEnergy,
     Instant,
     LeverKind,
     Node,
@@ -280,6 +281,10 @@ class Slurm:
     def admin_level(self, user: str) -> str:
         """The user's AdminLevel; empty where slurmdbd does not have the user."""
         return settings.admin_level(user, self._shown("user", settings.ADMIN_FIELDS, "where", f"name={user}"))
+
+    def gathered_energy(self) -> GatheredEnergy:
+        """How slurmctld has the energy of jobs gathered."""
+        return settings.gathered_energy(self._list("scontrol", "show", "config"))
 
     def slurmdbd(self) -> Slurmdbd:
         """slurmdbd's own configuration."""

@@ -8,7 +8,7 @@ from itertools import dropwhile
 from math import inf
 
 from slurm_ai_factory.core import tres
-from slurm_ai_factory.core.records import Node, Partition, Rejected, Slurmdbd, Transaction
+from slurm_ai_factory.core.records import GatheredEnergy, Node, Partition, Rejected, Slurmdbd, Transaction
 from slurm_ai_factory.errors import SlurmError, reason
 from slurm_ai_factory.slurm.fields import barred_rows, clock_seconds, each, natural, settings, words
 
@@ -73,6 +73,20 @@ def switch_weight(weight: str, lines: Iterable[str]) -> int:
         return natural(weight, settings(lines)[weight])
     except (KeyError, ValueError) as error:
         raise SlurmError(f"scontrol show config cannot be read: {reason(error)}") from error
+
+
+def gathered_energy(lines: Iterable[str]) -> GatheredEnergy:
+    """How energy is gathered, by ``scontrol show config``.
+
+    >>> told = ["AcctGatherEnergyType    = acct_gather_energy/rapl", "PrologFlags = Alloc,Contain"]
+    >>> gathered_energy(told), gathered_energy(["AcctGatherEnergyType = (null)", "PrologFlags = (null)"])
+    (GatheredEnergy(plugin='rapl', contained=True), GatheredEnergy(plugin='', contained=False))
+    """
+    values = settings(lines)
+    plugin = "".join(words(values.get("AcctGatherEnergyType", ""))).rpartition("/")[2]
+    return GatheredEnergy(
+        "" if plugin == "none" else plugin, "contain" in map(str.lower, words(values.get("PrologFlags", "")))
+    )
 
 
 def qos_priorities(lines: Iterable[str]) -> Iterator[tuple[str, int] | Rejected]:

@@ -11,6 +11,7 @@ from slurm_ai_factory.core.energy.meters import Kind, Placement, Reading
 from slurm_ai_factory.core.records import HOUR, Window
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import Ledger
+from tests.ledger.test_accounting import NOW, ended, record, running
 
 DAY_ONE = Window("", 0, 24 * HOUR)
 HALL = Reading("hall", Kind.E_IT, 0, HOUR, Decimal("1.50"), "kWh", "bms.csv")
@@ -88,3 +89,13 @@ def test_the_newest_placement_of_a_job_on_a_node_counts(ledger: Ledger) -> None:
     assert ledger.meters.placements(DAY_ONE, 299) == [placed]
     assert ledger.meters.placements(DAY_ONE) == [longer]
     assert ledger.meters.place([longer], source="sacct", at=400, actor="anna") == 0
+
+
+def test_what_slurm_counted_is_told_of_ended_runs(ledger: Ledger) -> None:
+    counted = ended(1)._replace(energy_joules=1234)
+    record(ledger, [counted, ended(2), running(3)], NOW, now=True)
+    whole = Window("", 0, NOW)
+    assert ledger.meters.counted_joules(whole) == {1: 1234}
+    record(ledger, [counted._replace(energy_joules=999), ended(2), running(3)], NOW + 9, now=True)
+    assert ledger.meters.counted_joules(whole) == {1: 999}, "an edited AllocTRES is a correction"
+    assert ledger.meters.counted_joules(whole, NOW) == {1: 1234}

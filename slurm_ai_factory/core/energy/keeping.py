@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
 from math import ceil
@@ -115,8 +116,8 @@ class KeepingPolicy:
     """How nodes are kept free."""
 
     name: str  #: of the reservation
-    busy_watts: float  #: of a node that runs jobs
-    idle_watts: float
+    busy_watts: Decimal  #: of a node that runs jobs
+    idle_watts: Decimal
     ahead_seconds: int  #: how far ahead a limit is looked at
 
 

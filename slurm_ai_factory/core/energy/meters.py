@@ -170,7 +170,7 @@ def faults(reading: Reading) -> Iterator[str]:
         yield "the interval is not a quarter of an hour"
 
 
-class Sorted(NamedTuple):
+class SortedReadings(NamedTuple):
     """What becomes of readings that are to be added."""
 
     new: tuple[Reading, ...]
@@ -178,7 +178,7 @@ class Sorted(NamedTuple):
     skipped: tuple[Skipped, ...]
 
 
-def sort_readings(entries: Iterable[MeterEntry], given: Iterable[tuple[str, Reading]]) -> Sorted:
+def sort_readings(entries: Iterable[MeterEntry], given: Iterable[tuple[str, Reading]]) -> SortedReadings:
     """Which of ``given`` to add to the ledger's entries; each comes with the place where it was read.
 
     A meter measures an instant once: a reading that overlaps another one of its meter is skipped, unless it
@@ -201,23 +201,24 @@ def sort_readings(entries: Iterable[MeterEntry], given: Iterable[tuple[str, Read
             known += 1
         else:
             skipped.append(Skipped(where, _contradiction(clash[1], clash[2], reading)))
-    return Sorted(tuple(new), known, tuple(skipped))
+    return SortedReadings(tuple(new), known, tuple(skipped))
 
 
-def _overlap(one: Reading, other: Reading) -> bool:
-    return one.since < other.until and other.since < one.until
+def _overlap(before: Reading, reading: Reading) -> bool:
+    return before.since < reading.until and reading.since < before.until
 
 
-def _same(one: Reading, other: Reading) -> bool:
-    return (one.since, one.until, one.amount) == (other.since, other.until, other.amount)
+def _same(before: Reading, reading: Reading) -> bool:
+    spans = (before.since, before.until), (reading.since, reading.until)
+    return spans[0] == spans[1] and before.amount == reading.amount
 
 
 def _contradiction(before: Reading, where: str, reading: Reading) -> str:
     if (before.since, before.until) != (reading.since, reading.until):
         span = f"{windows.iso(before.since)}..{windows.iso(before.until)}"
         return f"overlaps {where}, which meter {before.meter} has for {span}"
-    told = f"is {reading.value} {reading.unit}, but {where} is {before.value} {before.unit}"
-    return f"{told}; if the new value is right, run `saf meter correct`"
+    values = f"is {reading.value} {reading.unit}, but {where} is {before.value} {before.unit}"
+    return f"{values}; if the new value is right, run `saf meter correct`"
 
 
 def correction_of(

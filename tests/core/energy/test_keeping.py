@@ -26,7 +26,9 @@ from slurm_ai_factory.core.energy.meters import QUARTER
 from slurm_ai_factory.core.records import FOREVER
 from tests.core.energy.test_allowed import entry, row
 
-POLICY = KeepingPolicy(name="saf-grid", busy_watts=1000.0, idle_watts=500.0, ahead_seconds=40 * QUARTER)
+POLICY = KeepingPolicy(
+    name="saf-grid", busy_watts=Decimal(1000), idle_watts=Decimal(500), ahead_seconds=40 * QUARTER
+)
 NODES = [NodeNow(f"n{number}", True) for number in range(1, 6)]
 CONTRACT = entry(1, row(-100, 1000, 9))
 LIMIT = entry(2, row(8, 12, 4))

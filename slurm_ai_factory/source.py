@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
-from slurm_ai_factory.core.energy.keeping import Act, NodeNow, ReservedNow
+from slurm_ai_factory.core.energy.keeping import NodeNow, ReservationAct, ReservedNow
 from slurm_ai_factory.core.live.authority import PriorityTerms
 from slurm_ai_factory.core.live.demand import Queued
 from slurm_ai_factory.core.live.health import Diagnostics
@@ -80,7 +80,7 @@ class Source(Protocol):
     def nodes_to_keep(self) -> Sequence[NodeNow]:
         """Every node, whether jobs may start on it, and when its last job ends at the latest."""
 
-    def reserve(self, act: Act, now: Instant, deadline: float, /) -> None:
+    def reserve(self, act: ReservationAct, now: Instant, deadline: float, /) -> None:
         """Carry out an act on a reservation before a deadline, or not at all; read the outcome back."""
 
     def set_switch(self, change: Change, deadline: float, /) -> None:

@@ -245,7 +245,7 @@ class GridSection:
         "off",
     )
     reservation: str = _key(
-        values.as_plain_name, "name of the reservation; nobody else may use it", "saf-grid"
+        values.as_plain_name, "name of the reservation, which no one else may use", "saf-grid"
     )
     node_busy: Decimal | None = _key(values.as_positive, "power of a node that runs jobs, in watts", None)
     node_idle: Decimal | None = _key(values.as_positive, "power of a node without jobs, in watts", None)

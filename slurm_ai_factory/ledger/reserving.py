@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from slurm_ai_factory.core.energy.keeping import Act, ActKind, ActOutcome, DoneAct
+from slurm_ai_factory.core.energy.keeping import ActKind, ActOutcome, DoneAct, ReservationAct
 from slurm_ai_factory.core.records import Instant
 from slurm_ai_factory.ledger.store import SqlRow, Store, json
 
@@ -24,7 +24,7 @@ class ReservationBook:
 
     def record(
         self,
-        act: Act,
+        act: ReservationAct,
         outcome: ActOutcome,
         *,
         at: Instant,
@@ -60,4 +60,6 @@ class ReservationBook:
 
 def _done(row: SqlRow) -> DoneAct:
     act_id, kind, name, since, until, nodes, outcome = row
-    return DoneAct(act_id, Act(ActKind(kind), name, since, until, tuple(nodes)), ActOutcome(outcome))
+    return DoneAct(
+        act_id, ReservationAct(ActKind(kind), name, since, until, tuple(nodes)), ActOutcome(outcome)
+    )

@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 
 from slurm_ai_factory.core import tres
-from slurm_ai_factory.core.energy.keeping import Act, NodeNow, ReservedNow
+from slurm_ai_factory.core.energy.keeping import NodeNow, ReservationAct, ReservedNow
 from slurm_ai_factory.core.live.authority import PriorityTerms
 from slurm_ai_factory.core.live.demand import Queued
 from slurm_ai_factory.core.live.health import Diagnostics
@@ -192,7 +192,7 @@ class ModelSlurm:
         """The model counts resources, and has no nodes with names."""
         return []
 
-    def reserve(self, act: Act, _now: Instant, _deadline: float, /) -> None:
+    def reserve(self, act: ReservationAct, _now: Instant, _deadline: float, /) -> None:
         """Raises SlurmError."""
         raise SlurmError(f"the model cluster has no reservations, so not {act.name}; set grid.mode to plan")
 

@@ -16,7 +16,7 @@ from secrets import token_hex
 from typing import TypeVar
 
 from slurm_ai_factory.core.control.switch import WEIGHTS
-from slurm_ai_factory.core.energy.keeping import Act, NodeNow, ReservedNow
+from slurm_ai_factory.core.energy.keeping import NodeNow, ReservationAct, ReservedNow
 from slurm_ai_factory.core.live import rights
 from slurm_ai_factory.core.live.authority import PriorityTerms
 from slurm_ai_factory.core.live.demand import Queued
@@ -327,7 +327,7 @@ class Slurm:
             )
         return sound
 
-    def reserve(self, act: Act, now: Instant, deadline: float, /) -> None:
+    def reserve(self, act: ReservationAct, now: Instant, deadline: float, /) -> None:
         """Run the act's command before its deadline. Its exit code is not the outcome: read back."""
         self.commands.before(deadline, *reserving.command_of_act(act, now))
 
@@ -356,7 +356,7 @@ class Slurm:
         name, *arguments = self.command(change)
         return [self.commands.path(name), *arguments]
 
-    def argv_of_act(self, act: Act, now: Instant) -> list[str]:
+    def argv_of_act(self, act: ReservationAct, now: Instant) -> list[str]:
         """The command of an act as an operator would paste it, where TZ is UTC."""
         name, *arguments = reserving.command_of_act(act, now)
         return [self.commands.path(name), *arguments]

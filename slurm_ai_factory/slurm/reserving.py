@@ -9,7 +9,14 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
 
-from slurm_ai_factory.core.energy.keeping import FLAGS, Act, ActKind, NodeNow, ReservedNow, busy_by_node
+from slurm_ai_factory.core.energy.keeping import (
+    FLAGS,
+    ActKind,
+    NodeNow,
+    ReservationAct,
+    ReservedNow,
+    busy_by_node,
+)
 from slurm_ai_factory.core.records import FOREVER, Instant, Rejected
 from slurm_ai_factory.core.windows import iso
 from slurm_ai_factory.slurm.fields import each, slurm_instant, words
@@ -103,7 +110,7 @@ def nodes_now(
     return each(node, shown_by_scontrol("NodeName", lines))
 
 
-def command_of_act(act: Act, now: Instant) -> tuple[str, ...]:
+def command_of_act(act: ReservationAct, now: Instant) -> tuple[str, ...]:
     """The scontrol command of an act. A beginning that has passed is now, which Slurm wants so."""
     if act.kind is ActKind.END:
         return "scontrol", "delete", f"ReservationName={act.name}"

@@ -1,8 +1,8 @@
 """Keeps nodes free while the grid operator allows less power, by one reservation of our own.
 
 As with shares: the wanted reservation is compared with the one that slurmctld has, an act is recorded as
-planned before Slurm is asked, and its outcome is what is read back. A reservation that nobody looks after
-ends by itself. What slurmctld cannot tell holds this step, and not the cycle.
+planned before Slurm is asked, and its outcome is what is read back. A reservation that no daemon
+looks after ends by itself. If slurmctld does not answer, this step holds, and the cycle goes on.
 
 Tested in tests/end_to_end/test_grid.py.
 """
@@ -16,12 +16,12 @@ from typing import NamedTuple
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core.energy import allowed, grid
 from slurm_ai_factory.core.energy.keeping import (
-    Act,
     ActKind,
     ActOutcome,
     DoneAct,
     GridMode,
     Keeping,
+    ReservationAct,
     ReservedNow,
     decide_keeping,
     keeping_inputs,
@@ -66,7 +66,7 @@ def _compared(site: Site, now: Instant) -> Kept:
     """Compare the wanted reservation with the present one, and act."""
     mode, name = site.config.grid.mode, site.config.grid.reservation
     reserved = site.slurm.reserved()
-    ours = named(name, reserved)
+    ours = with_our_name(name, reserved)
     last = settle_act(site, site.ledger.reserving.last(name), ours, now)
     keeping = keeping_now(site, now)
     kept = Kept(keeping, ours if ours and last and last.owns(ours) else None, len(reserved) == 1)
@@ -106,7 +106,7 @@ def expected_power(config: Config, ledger: Ledger, now: Instant) -> Fraction | N
     return grid.highest(readings, ledger.allowed.first_readings(Kind.P_15MIN), lately)
 
 
-def _acted(site: Site, keeping: Keeping, act: Act, now: Instant) -> Kept:
+def _acted(site: Site, keeping: Keeping, act: ReservationAct, now: Instant) -> Kept:
     """Plan, write and read back an act; it stays planned where nothing can be read back."""
     plan_id = _record(site, keeping, act, ActOutcome.PLANNED)
     failure = ""
@@ -119,7 +119,7 @@ def _acted(site: Site, keeping: Keeping, act: Act, now: Instant) -> Kept:
     except SlurmError as error:
         note = f"{failure or 'written'}, but not read back: {error}"
         return Kept(keeping, outcome=ActOutcome.PLANNED, note=note)
-    ours = named(act.name, reserved)
+    ours = with_our_name(act.name, reserved)
     done = settle_act(site, DoneAct(plan_id, act, ActOutcome.PLANNED), ours, now, failure)
     return Kept(keeping, ours, len(reserved) == 1, done.outcome if done else None, failure)
 
@@ -142,7 +142,7 @@ def settle_act(
     return DoneAct(act_id, act, outcome)
 
 
-def _record(site: Site, keeping: Keeping, act: Act, outcome: ActOutcome) -> int:
+def _record(site: Site, keeping: Keeping, act: ReservationAct, outcome: ActOutcome) -> int:
     return site.ledger.reserving.record(
         act,
         outcome,
@@ -153,6 +153,6 @@ def _record(site: Site, keeping: Keeping, act: Act, outcome: ActOutcome) -> int:
     )
 
 
-def named(name: str, reserved: Sequence[ReservedNow]) -> ReservedNow | None:
+def with_our_name(name: str, reserved: Sequence[ReservedNow]) -> ReservedNow | None:
     """The reservation with our name; it may be another's."""
     return next((each for each in reserved if each.name == name), None)

@@ -15,7 +15,7 @@ from psycopg.sql import SQL, Composed, Identifier
 
 from slurm_ai_factory.core.control.level import Baseline
 from slurm_ai_factory.core.energy.allowed import AllowedPower, PowerKind
-from slurm_ai_factory.core.energy.keeping import Act, ActKind, ActOutcome
+from slurm_ai_factory.core.energy.keeping import ActKind, ActOutcome, ReservationAct
 from slurm_ai_factory.core.energy.meters import Kind, Placement, Reading
 from slurm_ai_factory.core.programme.approval import ProposalKind
 from slurm_ai_factory.core.programme.expertise import NewEntry
@@ -127,7 +127,7 @@ def _say(ledger: Ledger) -> None:
     power = AllowedPower(since=0, until=900, max_kw=Decimal(9), kind=PowerKind.OWN, reference="C1", told_at=0)
     ledger.allowed.append([power], at=NOW, actor=WHO["actor"])
     ledger.allowed.correct(1, None, WHO["reason"], at=NOW, actor=WHO["actor"])
-    act = Act(ActKind.CREATE, "saf-grid", 900, 1800, ("n1",))
+    act = ReservationAct(ActKind.CREATE, "saf-grid", 900, 1800, ("n1",))
     ledger.reserving.record(
         act, ActOutcome.PLANNED, at=NOW, actor=WHO["actor"], sentence=f"{MARK}sentence", inputs={}
     )

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slurm_ai_factory.core.energy.keeping import Act, ActKind, NodeNow, ReservedNow
+from slurm_ai_factory.core.energy.keeping import ActKind, NodeNow, ReservationAct, ReservedNow
 from slurm_ai_factory.core.records import FOREVER, Rejected
 from slurm_ai_factory.slurm import reserving
 
@@ -92,5 +92,5 @@ def test_what_is_no_list_of_nodes_is_refused(text: str) -> None:
     ],
 )  # fmt: skip
 def test_the_command_of_an_act(kind: ActKind, since: int, command: str) -> None:
-    act = Act(kind, "saf-grid", since, 7200, ("a", "b"))
+    act = ReservationAct(kind, "saf-grid", since, 7200, ("a", "b"))
     assert " ".join(reserving.command_of_act(act, 1000)) == command

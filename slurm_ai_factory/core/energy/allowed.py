@@ -1,8 +1,8 @@
 """Allowed power: how much the connection to the grid may draw, when, by which agreement.
 
 Contracts and limits of the grid operator are rows that hold for [since, until), both on a quarter of an hour.
-The least of those in force is what is allowed. The rule: rows are added and never changed; a correction is a
-row that names the entry it replaces. Where no row is in force, it is not known what is allowed.
+The least of the current ones is what is allowed. The rule: rows are added and never changed; a correction is
+a row that names the entry it replaces. Where no row applies, it is not known what is allowed.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def standing(entries: Iterable[AllowedEntry], as_of: Instant) -> list[AllowedEnt
 
 
 def least(entries: Iterable[AllowedEntry], since: Instant, until: Instant) -> dict[Instant, AllowedEntry]:
-    """The entry that allows least, by the beginning of each quarter in [since, until) with one in force."""
+    """The entry that allows least, by the beginning of each quarter in [since, until) that has one."""
     strictest: dict[Instant, AllowedEntry] = {}
     for entry in sorted(entries, key=lambda entry: (entry.allowed.max_kw, entry.entry_id)):
         for at in quarters(max(since, entry.allowed.since), min(until, entry.allowed.until)):

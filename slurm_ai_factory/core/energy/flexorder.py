@@ -5,7 +5,7 @@ or more than its baseline; interval 1 begins at midnight in the TimeZone of the 
 clocks change has 92 or 100 of them. Positive power is consumption. The order says nothing of the baseline, so
 the reader gives it. Source: Shapeshifter specification, version 3: message FlexOrder, UFTP-V3.0-agr-dso.xsd.
 
-The file may come from anybody: a document type, which XML needs for entities, is refused before it is read.
+The file is not trusted: a document type, which XML needs for entities, is refused before it is read.
 """
 
 from __future__ import annotations

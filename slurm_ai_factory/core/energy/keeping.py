@@ -27,7 +27,7 @@ SAME_START_SECONDS = 120
 """How far the beginning of ours may be from what the ledger has: a late one begins when it is made."""
 
 FLAGS = frozenset({"MAINT", "IGNORE_JOBS"})
-"""Of our reservation: its time is nobody's charge, and jobs that run stay."""
+"""Of our reservation: its time is charged to no account, and jobs that run stay."""
 
 
 class GridMode(StrEnum):
@@ -74,7 +74,7 @@ class NodeNow(NamedTuple):
     busy_until: Instant = 0  #: when its last job ends at the latest; FOREVER where one has no limit
 
 
-class Act(NamedTuple):
+class ReservationAct(NamedTuple):
     """What to do to our reservation; for an end, what it is."""
 
     kind: ActKind
@@ -97,7 +97,7 @@ class DoneAct(NamedTuple):
     """An act as the ledger has it, with what became of it."""
 
     act_id: int
-    act: Act
+    act: ReservationAct
     outcome: ActOutcome
 
     def owns(self, reserved: ReservedNow) -> bool:
@@ -141,7 +141,7 @@ class Keeping:
     expected_kw: Fraction | None = None  #: None where it is not known
     busy: tuple[str, ...] = ()  #: nodes to keep free with a job that may end after the beginning
     lacking: int = 0  #: nodes to keep free that there are not
-    act: Act | None = None
+    act: ReservationAct | None = None
 
     @property
     def held(self) -> bool:
@@ -253,7 +253,7 @@ def _without_limit(ours: ReservedNow | None, expected_kw: Fraction, now: Instant
     if ours is None:
         return Keeping(at=now, reason="no_limit", sentence=f"{expected}; no node is kept free",
                        expected_kw=expected_kw)  # fmt: skip
-    act = Act(ActKind.END, ours.name, ours.since, ours.until, tuple(sorted(ours.nodes)))
+    act = ReservationAct(ActKind.END, ours.name, ours.since, ours.until, tuple(sorted(ours.nodes)))
     return Keeping(at=now, reason="end", sentence=f"{expected} again: the reservation {ours.name} is ended",
                    expected_kw=expected_kw, act=act)  # fmt: skip
 
@@ -269,7 +269,7 @@ def _with_limit(
     since = ours.since if ours and ours.since <= now else max(now, stretch.since)
     names = tuple(sorted(node.name for node in kept))
     kind = ActKind.CHANGE if ours else ActKind.CREATE
-    wanted = Act(kind, policy.name, since, stretch.until, names)
+    wanted = ReservationAct(kind, policy.name, since, stretch.until, names)
     act = wanted if names and not wanted.achieved(ours) else None
     busy = tuple(node.name for node in kept if node.busy_until > max(now, stretch.since))
     lacking = stretch.nodes - len(names)

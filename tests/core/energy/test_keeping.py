@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from slurm_ai_factory.core.energy.allowed import AllowedEntry
 from slurm_ai_factory.core.energy.keeping import (
-    Act,
     ActKind,
     ActOutcome,
     DoneAct,
     Keeping,
     KeepingPolicy,
     NodeNow,
+    ReservationAct,
     ReservedNow,
     decide_keeping,
 )
@@ -52,13 +52,15 @@ def ours(*names: str, since: int = 8 * QUARTER, until: int = 12 * QUARTER) -> Re
 
 def made(reserved: ReservedNow, outcome: ActOutcome = ActOutcome.APPLIED) -> DoneAct:
     nodes = tuple(sorted(reserved.nodes))
-    return DoneAct(1, Act(ActKind.CREATE, "saf-grid", reserved.since, reserved.until, nodes), outcome)
+    return DoneAct(
+        1, ReservationAct(ActKind.CREATE, "saf-grid", reserved.since, reserved.until, nodes), outcome
+    )
 
 
 def test_nodes_are_kept_free_for_the_limit() -> None:
     """1 kW too much, and a node saves half a kW."""
     keeping = decided(CONTRACT, LIMIT)
-    assert keeping.act == Act(ActKind.CREATE, "saf-grid", 8 * QUARTER, 12 * QUARTER, ("n1", "n2"))
+    assert keeping.act == ReservationAct(ActKind.CREATE, "saf-grid", 8 * QUARTER, 12 * QUARTER, ("n1", "n2"))
     assert "4 kW are allowed in 1970-01-01T02:00:00Z..1970-01-01T03:00:00Z" in keeping.sentence
 
 
@@ -132,7 +134,9 @@ def test_the_present_reservation_is_compared_with_the_wanted_one(
     [
         None,
         made(ours("n1", since=QUARTER)),
-        DoneAct(2, Act(ActKind.END, "saf-grid", 8 * QUARTER, 12 * QUARTER, ("n1",)), ActOutcome.APPLIED),
+        DoneAct(
+            2, ReservationAct(ActKind.END, "saf-grid", 8 * QUARTER, 12 * QUARTER, ("n1",)), ActOutcome.APPLIED
+        ),
     ],
 )
 @pytest.mark.parametrize("entries", [[], [CONTRACT], [CONTRACT, LIMIT]])

@@ -94,7 +94,7 @@ def energy_of(ask: Question, key: GroupKey) -> EnergyAnswer:
         sums=sums,
         idle=closure.amount_within(parts.get(NOBODY, ()), [(since, until)]) if usable else None,
         closure=Closure(
-            kappa=float(closing / it_joules) if it_joules else None,
+            kappa=float(closing / it_joules) if it_joules and (usable or sums.qualities) else None,
             covered_seconds=closure.seconds_of(covered),
             elapsed_seconds=until - since,
             least=float(settings.closure_least),

@@ -58,7 +58,7 @@ class Reconciled(NamedTuple):
 
 
 class Metered(NamedTuple):
-    """What meters tell: up to when, and the energy of the window as it was last measured, once a day.
+    """What meters measured: up to when, and the energy of the window as it was last measured, once a day.
 
     Energy is in joules and water in cubic metres; what is not known is left out.
     """
@@ -261,7 +261,7 @@ class Board:
             self.version += 1
 
     def meter(self, metered: Metered | None) -> None:
-        """Record what meters tell."""
+        """Record what meters measured."""
         with self.lock:
             self.metered = metered
             self.version += 1

@@ -130,7 +130,7 @@ def history(site: Site) -> list[Done]:
 
 
 def metered(site: Site, now: Instant, before: Metered | None) -> Metered | None:
-    """What meters tell; the energy of the window is measured anew once a day. None where there are none."""
+    """What meters measured; the energy of the window once a day. None where there are no meters."""
     newest = {str(kind): at for kind, at in site.ledger.meters.newest(now - METER_IN_SERVICE).items()}
     if before is not None and newest and now // DAY == before.measured_at // DAY:
         return before._replace(newest=newest)

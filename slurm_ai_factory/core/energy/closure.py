@@ -123,7 +123,7 @@ def add_up(
     key: Callable[[Subject, Classification], tuple[str, ...]],
     as_of: Instant,
 ) -> EnergySums:
-    """The energy of runs by group; ``fill`` gives a run's power where no meter told, from an instant on."""
+    """The energy of runs by group; ``fill`` gives a run's power where it has no meter, from an instant on."""
     sums = EnergySums()
     for run, classified in runs:
         of, coarse = parts.get(run.db_index, ()), False

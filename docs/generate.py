@@ -43,7 +43,7 @@ from slurm_ai_factory.core.rules.classify import CONDITIONS, DETAILS, Beneficiar
 from slurm_ai_factory.core.tres import Resource
 from slurm_ai_factory.doctor.checks import CHECKS
 from slurm_ai_factory.ledger import publishing, sql
-from slurm_ai_factory.monitor.board import Board, Reconciled, Shown, Steered
+from slurm_ai_factory.monitor.board import Board, Metered, Reconciled, Shown, Steered
 from slurm_ai_factory.monitor.grid import GridShown
 from slurm_ai_factory.monitor.metrics import BoardCollector
 
@@ -214,6 +214,10 @@ def metrics() -> Iterator[str]:
     empty, filled = Board("c"), Board("c")
     filled.complete(_shown(), 10801.0)
     filled.reconciled = Reconciled(at=10800, since=0, until=7200, unexplained=0)
+    joules = {"E_IT": 1.0}
+    filled.metered = Metered(
+        {"E_IT": 10800}, 10800, "2027Q1", 1.0, True, {"modelled": 1.0}, 1.0, joules, {"W_IN": 1.0}
+    )
     always = {family.name for family in BoardCollector(empty).collect()}
     switched = Board("c")
     switched.complete(replace(_shown(), lever=LeverKind.QOS, raised=100))
@@ -229,6 +233,8 @@ def metrics() -> Iterator[str]:
     yield ""
     columns = ("metric", "type", "labels", "always", "meaning")
     yield from table(columns, (_family(family, always=family.name in always) for family in families))
+    yield "`saf_meter_*`, `saf_energy_*`, `saf_window_*_joules` and `saf_window_water_cubic_metres` are there"
+    yield "where meters have readings of the last 30 days; all but `saf_meter_*` are measured once a day."
     yield "Two values are known only at times: `saf_reconcile_*` once the daemon has run through a midnight,"
     yield "and `saf_authority_ratio` while jobs of both sides wait. While a cycle takes longer than a period,"
     yield "families that are not there *always* are left out, and `saf_overdue_since_timestamp_seconds` (a"

@@ -401,7 +401,7 @@ class EnergySection:
         None,
     )
     watts: tuple[StatedWatts, ...] = _key(
-        values.as_watts, "power of one of a TRES, for runs of which no meter tells: [[energy.watts]]", []
+        values.as_watts, "power of one of a TRES, for runs without a meter: [[energy.watts]]", []
     )
     emissions: tuple[EmissionFactor, ...] = _key(
         values.as_emissions, "CO2 of one kWh: [[energy.emissions]]", []

@@ -69,9 +69,13 @@ class Meters:
         )  # fmt: skip
         return [_entry(row) for row in rows]
 
-    def newest(self) -> dict[Kind, Instant]:
-        """Up to when there are readings of each kind: of the meter that is silent longest."""
-        return {Kind(kind): at for kind, at in self.store.all("newest_readings", cluster_id=self.cluster_id)}
+    def newest(self, since: Instant) -> dict[Kind, Instant]:
+        """Up to when there are readings of each kind: of the meter that is silent longest.
+
+        Of meters that have a reading after ``since``.
+        """
+        rows = self.store.all("newest_readings", cluster_id=self.cluster_id, since=since)
+        return {Kind(kind): at for kind, at in rows}
 
     def place(self, placements: Iterable[Placement], *, source: str, at: Instant, actor: str) -> int:
         """Add where jobs ran, as far as the ledger does not have it so already; how many are new."""

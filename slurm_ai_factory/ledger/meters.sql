@@ -38,7 +38,8 @@ RETURNING entry_id
 -- newest_readings --
 -- Up to when each kind of meter has readings: the end of the newest reading of the meter that is silent longest.
 SELECT kind, min(newest) FROM (
-    SELECT kind, meter, max(until) AS newest FROM meters WHERE cluster_id = %(cluster_id)s GROUP BY kind, meter
+    SELECT kind, meter, max(until) AS newest FROM meters
+    WHERE cluster_id = %(cluster_id)s AND until > %(since)s GROUP BY kind, meter
 ) AS silent GROUP BY kind ORDER BY kind
 
 -- counted_joules --

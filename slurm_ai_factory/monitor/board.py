@@ -58,6 +58,23 @@ class Reconciled(NamedTuple):
     unexplained: Charge  #: TRES-seconds, all accounts and TRES
 
 
+class Metered(NamedTuple):
+    """What meters measured: up to when, and the energy of the window as it was last measured, once a day.
+
+    Energy is in joules and water in cubic metres; what is not known is left out.
+    """
+
+    newest: Mapping[str, Instant]  #: by kind: the end of the readings of the meter that is silent longest
+    measured_at: Instant
+    window: str
+    closure: float | None
+    closes: bool  #: whether figures by beneficiary may be given
+    runs: Mapping[str, float]  #: energy of runs by what it rests on
+    idle: float | None
+    building: Mapping[str, float]  #: energy of the building by kind
+    water: Mapping[str, float]
+
+
 class Steered(NamedTuple):
     """A steered account of the region, or its QOS or partition, with RawShares or the value of the switch."""
 
@@ -173,6 +190,7 @@ class Board:
     reason: str = "read_failed"  #: the hold that a failed cycle is shown as, one of HOLDS
     overdue_since: Instant | None = None  #: when a cycle last began or ended, if over a period ago
     reconciled: Reconciled | None = None
+    metered: Metered | None = None  #: None where there are no meters
     cycles: Counter[str] = field(default_factory=Counter)
     decisions: Counter[str] = field(default_factory=Counter)
     changes: Counter[str] = field(default_factory=Counter)
@@ -242,6 +260,12 @@ class Board:
         """Record a comparison of the ledger with Slurm's accounting."""
         with self.lock:
             self.reconciled = reconciled
+            self.version += 1
+
+    def meter(self, metered: Metered | None) -> None:
+        """Record what meters measured."""
+        with self.lock:
+            self.metered = metered
             self.version += 1
 
     def hold(self) -> str | None:

@@ -79,7 +79,7 @@ def _answer(
         raise MeterError(f"{url} does not answer as a Prometheus does; check --prometheus") from error
     if twice := [meter for meter, times in Counter(meter for meter, _ in rows).items() if times > 1]:
         raise MeterError(
-            f"the query has two series for meter {twice[0]}; tell them apart with --meter, or add them up"
+            f"the query has two series for meter {twice[0]}; name them apart with --meter, or add them up"
         )
     return rows
 

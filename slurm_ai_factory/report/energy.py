@@ -34,7 +34,7 @@ from slurm_ai_factory.question import GroupKey, Question
 
 OF_NODES = (Kind.E_NODE, Kind.E_GPU)
 OF_BUILDING = tuple(kind for kind in Kind if kind not in OF_NODES)
-NOBODY = 0
+IDLE = 0
 """The DBIndex of idle energy; no run has it."""
 BASES = ("location", "market")
 
@@ -87,14 +87,14 @@ def energy_of(ask: Question, key: GroupKey) -> EnergyAnswer:
 
     sums = closure.add_up(known.runs, parts, fill, cut, key, ask.read_until)
     it_joules = closure.amount_within(it_readings, covered)
-    closing = sums.closing + closure.amount_within(parts.get(NOBODY, ()), covered)
+    closing = sums.closing + closure.amount_within(parts.get(IDLE, ()), covered)
     return EnergyAnswer(
         window=ask.window,
         until=until,
         sums=sums,
-        idle=closure.amount_within(parts.get(NOBODY, ()), [(since, until)]) if usable else None,
+        idle=closure.amount_within(parts.get(IDLE, ()), [(since, until)]) if usable else None,
         closure=Closure(
-            kappa=float(closing / it_joules) if it_joules else None,
+            kappa=float(closing / it_joules) if it_joules and (usable or sums.qualities) else None,
             covered_seconds=closure.seconds_of(covered),
             elapsed_seconds=until - since,
             least=float(settings.closure_least),
@@ -138,7 +138,7 @@ def _is_above(run: Run, joules: int | None, most: Fraction | None) -> bool:
 
 
 def _parts(known: EnergyFacts, readings: Iterable[Reading]) -> dict[int, list[EnergyPart]]:
-    """What meters of nodes and GPUs told of each run, by DBIndex, and of NOBODY."""
+    """What meters of nodes and GPUs measured of each run, by DBIndex, and of IDLE."""
     placed: dict[int, list[Placement]] = {}
     for placement in known.placements:
         placed.setdefault(placement.job_id, []).append(placement)
@@ -153,7 +153,7 @@ def _parts(known: EnergyFacts, readings: Iterable[Reading]) -> dict[int, list[En
     parts: dict[int, list[EnergyPart]] = {}
     for node, of in nodes.items():
         for part in split_node(of[Kind.E_NODE], of[Kind.E_GPU], present.get(node, ())):
-            parts.setdefault(NOBODY if part.run is None else part.run, []).append(part)
+            parts.setdefault(IDLE if part.run is None else part.run, []).append(part)
     return parts
 
 

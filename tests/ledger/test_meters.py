@@ -78,7 +78,8 @@ def test_only_what_lies_in_the_window_is_told(ledger: Ledger) -> None:
     assert ledger.meters.readings(Kind.E_IT, Window("", HOUR, 2 * HOUR)) == [NEXT]
     assert ledger.meters.readings(Kind.E_IT, Window("", HOUR - 1, HOUR)) == [HALL]
     assert ledger.meters.readings(Kind.E_DC, DAY_ONE) == []
-    assert ledger.meters.newest() == {Kind.E_IT: 2 * HOUR}
+    assert ledger.meters.newest(0) == {Kind.E_IT: 2 * HOUR}
+    assert ledger.meters.newest(2 * HOUR) == {}
 
 
 def test_the_newest_placement_of_a_job_on_a_node_counts(ledger: Ledger) -> None:

@@ -261,6 +261,11 @@ def states(m: Moment) -> Iterator[tuple[str, str, float | None]]:
     for name, value in (("saf_raw_shares", 30 + m.phase), ("saf_raw_shares_wanted", 33 + m.phase)):
         yield name, 'account="ra"', value
         yield name, 'account="rb"', value + 10
+    yield "saf_meter_read_until_timestamp_seconds", 'kind="E_IT"', m.now - (60, 3 * DAY, 60)[m.phase]
+    for name, value in (
+        ("saf_energy_closure_ratio", (0.98, 0.97, 0.5)[m.phase]), ("saf_energy_closes", (1, 1, 0)[m.phase]),
+    ):  # fmt: skip
+        yield name, 'window="w"', value
     switch = 'object="qos",name="regional"'
     yield "saf_switch_raised", switch, (1, 1 if m.now < TURN else None, 0)[m.phase]
     for name, value in (

@@ -69,6 +69,8 @@ RULES: dict[str, Callable[[int], list[float]]] = {
     "SafStale": only(1, 2400, 2400),
     "SafReconcileDiffers": only(2, -3600, -3600),
     "SafUnreadableLines": only(1, 3, 3),
+    "SafMeterSilent": only(1, 3 * DAY, 3 * DAY),
+    "SafClosureOutOfRange": only(2, 0.5, 0.5),
     "SafUnitFailed": only(2, 1),
     "SafTimerLate": only(2, 4 * DAY + 8 * HOUR + 1200),
     "SafRetentionOverdue": only(1, 1, 1),

@@ -123,7 +123,7 @@ def add_up(
     key: Callable[[Subject, Classification], tuple[str, ...]],
     as_of: Instant,
 ) -> EnergySums:
-    """The energy of runs by group; ``fill`` gives a run's power where no meter told, from an instant on."""
+    """The energy of runs by group; ``fill`` gives a run's power where it has no meter, from an instant on."""
     sums = EnergySums()
     for run, classified in runs:
         of, coarse = parts.get(run.db_index, ()), False
@@ -235,7 +235,7 @@ def emitted(
 class Closure:
     """How far the energy of runs and idle nodes adds up to E_IT; the bounds are kept with it."""
 
-    kappa: float | None  #: None where E_IT has no readings
+    kappa: float | None  #: None where E_IT has no readings, or nothing is known of runs and idle nodes
     covered_seconds: int  #: of the window, in which every meter of E_IT has readings
     elapsed_seconds: int  #: of the window so far
     least: float
@@ -250,8 +250,10 @@ class Closure:
     @property
     def sentence(self) -> str:
         """Why figures by beneficiary are given or not."""
-        if self.kappa is None:
+        if not self.covered_seconds:
             return "no figures by beneficiary: E_IT is not recorded in this window"
+        if self.kappa is None:
+            return "no figures by beneficiary: the energy of runs and nodes is not recorded"
         if self.covered_seconds < LEAST_COVERED * self.elapsed_seconds:
             part = self.covered_seconds / self.elapsed_seconds
             return f"no figures by beneficiary: E_IT is recorded for only {part:.0%} of the window so far"

@@ -1,7 +1,7 @@
 """The energy of runs, from meters of nodes and GPUs, from Slurm's own counter, or from a model.
 
 Per node and interval, E_run = E_GPU(its GPUs) + (E_node - sum of E_GPU) w_run / sum of w; w is the run's part
-of the node's billing. A GPU that no run has, and a node without a run, are idle: that energy is nobody's.
+of the node's billing. A GPU that no run has, and a node without a run, are idle: that energy is of no run.
 
 The rule: energy is neither made nor lost. What the meters of a node measured is what its runs and its idle
 parts get, in any order and over any cut; arithmetic is exact (Fraction).
@@ -55,7 +55,7 @@ class Presence(NamedTuple):
 
 
 class EnergyPart(NamedTuple):
-    """What a run, or nobody, used of a node over [since, until); even over the interval."""
+    """What a run used of a node over [since, until), or what was idle; even over the interval."""
 
     run: int | None  #: None for what was idle
     since: Instant
@@ -127,8 +127,8 @@ def split_node(
 def _beside_gpus(reading: Reading, gpus: Iterable[Sequence[Reading]]) -> Iterator[NodeSpan]:
     """The node's reading less what its GPUs used in its interval.
 
-    Where a GPU's meter has a gap in it, the GPUs are not told apart. Where the GPUs used more than the node,
-    its meter does not cover them, and the reading tells nothing of the whole node.
+    Where a GPU's meter has a gap in it, its energy is not known apart. Where the GPUs used more than the
+    node, its meter does not cover them, and the reading is not of the whole node.
     """
     since, until = reading.since, reading.until
     used, apart = Fraction(0), True
@@ -205,7 +205,7 @@ def _give_gpu(joules: Fraction, gpu: Reading, used: Sequence[_Used]) -> Fraction
 
 
 def _give(joules: Fraction, holders: Sequence[_Used]) -> Fraction:
-    """Divide energy by billing, evenly where nothing is billed; all of it is left where there is nobody."""
+    """Divide energy by billing, evenly where nothing is billed; all of it is left where there are none."""
     total = sum((of.presence.weight for of in holders), start=Fraction(0))
     for of in holders:
         of.joules += joules * (of.presence.weight / total if total else Fraction(1, len(holders)))
@@ -224,7 +224,7 @@ def _quality(node: NodeSpan | None, of: _Used, *, alone: bool) -> Quality:
 
 
 class Fill(NamedTuple):
-    """The power of a run per node, for the time in which no meter told its energy."""
+    """The power of a run per node, for the time in which no meter measured it."""
 
     watts: Fraction
     quality: Quality
@@ -252,7 +252,7 @@ class RunEnergy(NamedTuple):
 def energy_of_run(
     run: Run, parts: Iterable[EnergyPart], fill: Fill | None, since: Instant, until: Instant, as_of: Instant
 ) -> RunEnergy:
-    """The energy of a run over [since, until): what meters told, and ``fill`` for the rest of its time.
+    """The energy of a run over [since, until): what meters measured, and ``fill`` for the rest of its time.
 
     ``parts`` are those of the run, of all its nodes. The intervals that make up an interval add up to it.
     """
@@ -278,7 +278,7 @@ def counted_fill(run: Run, joules: int | None) -> Fill | None:
 
 
 class StatedWatts(NamedTuple):
-    """The power that one of a TRES draws from ``since`` on, as somebody states it."""
+    """The power that one of a TRES draws from ``since`` on, as the site states it."""
 
     tres: str
     watts: Decimal

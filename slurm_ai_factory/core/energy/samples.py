@@ -24,7 +24,7 @@ COUNTER_STEPS = 4
 """Steps without a value after which a counter may have been reset unseen."""
 
 Sample = tuple[Instant, str]
-"""When, and what a meter told then, as text."""
+"""When, and the value of a meter then, as text."""
 
 
 class Series(NamedTuple):

@@ -105,6 +105,7 @@ def test_co2_is_known_where_readings_and_factors_cover_it_all(
     ("kappa", "covered", "holds", "sentence"),
     [
         (None, 0, False, "no figures by beneficiary: E_IT is not recorded in this window"),
+        (None, 100, False, "no figures by beneficiary: the energy of runs and nodes is not recorded"),
         (1.0, 50, False, "no figures by beneficiary: E_IT is recorded for only 50% of the window so far"),
         (0.89, 100, False, "no figures by beneficiary: closure 0.890 is outside 0.9 to 1.1"),
         (1.11, 100, False, "no figures by beneficiary: closure 1.110 is outside 0.9 to 1.1"),

@@ -239,6 +239,10 @@ ANSWERS: Mapping[str, Shape] = {
         entry=WHOLE, since=AT, until=AT, max_kw=NUMBER, kind=TEXT, reference=TEXT, told_at=AT,
         replaces=null(WHOLE), withdrawn=YES_NO, counts=YES_NO, reason=TEXT, actor=TEXT, recorded_at=AT,
     ),
+    "grid history": rows(
+        at=AT, act=TEXT, name=TEXT, since=AT, until=AT, nodes=each(TEXT), outcome=TEXT, sentence=TEXT,
+        actor=TEXT,
+    ),
     "grid plan": keys(**KEEPING, mode=TEXT, command=each(TEXT)),
     "grid status": keys(
         window=TEXT, since=AT, until=AT, as_of=AT,

@@ -211,7 +211,9 @@ class Question:
     ) -> Measurement:
         accounting, since = self.ledger.accounting, self.window.since
         until = min(self.window.until, self.read_until)
-        sizes, outages = accounting.events(since, until, self.read_until if self.then is None else self.then)
+        known_at = self.read_until if self.then is None else self.then
+        sizes, outages = accounting.events(since, until, known_at)
+        outages += self.ledger.reserving.free(since, until, known_at)
         return share.measure_window(
             promise,
             self.window,

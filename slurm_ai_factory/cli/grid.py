@@ -261,6 +261,17 @@ def grid_plan() -> None:
     return None
 
 
+@grid_group.command("history")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1), help="At most so many.")
+def grid_history(limit: int) -> None:
+    """List what was done or advised about the reservation, newest first, with what became of it."""
+    with opened_ledger(load_config()) as ledger:
+        acts = ledger.reserving.acts(limit)
+    rows = [{**act, **{name: output.when(act[name]) for name in ("at", "since", "until")}} for act in acts]
+    columns = ("at", "act", "name", "since", "until", "nodes", "outcome", "sentence")
+    output.table(columns, [[output.cell(row[name]) for name in columns] for row in rows], rows)
+
+
 def keeping_value(keeping: Keeping) -> dict[str, Any]:
     """What is kept free, as JSON."""
     stretch = keeping.stretch

@@ -10,8 +10,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from slurm_ai_factory.core.energy.keeping import ActKind, ActOutcome, DoneAct, ReservationAct
-from slurm_ai_factory.core.records import Instant
+from slurm_ai_factory.core.energy.keeping import (
+    ActKind,
+    ActOutcome,
+    Applied,
+    DoneAct,
+    ReservationAct,
+    kept_free,
+)
+from slurm_ai_factory.core.records import Instant, Outage
 from slurm_ai_factory.ledger.store import SqlRow, Store, json
 
 
@@ -52,6 +59,15 @@ class ReservationBook:
         key = {"cluster_id": self.cluster_id, "name": name, "advised": advised}
         row = self.store.one("last_reservation_act", **key)
         return _done(row) if row else None
+
+    def free(self, since: Instant, until: Instant, as_of: Instant) -> list[Outage]:
+        """When which nodes were kept free in an interval, as known at an instant."""
+        key = {"cluster_id": self.cluster_id, "since": since, "until": until, "as_of": as_of}
+        by_name: dict[str, list[Applied]] = {}
+        for at, kind, name, begin, end, nodes, tres in self.store.all("applied_acts", **key):
+            act = ReservationAct(ActKind(kind), name, begin, end, tuple(nodes))
+            by_name.setdefault(name, []).append(Applied(at, act, tres or {}))
+        return [outage for applied in by_name.values() for outage in kept_free(applied)]
 
     def acts(self, limit: int) -> list[dict[str, Any]]:
         """The latest acts with what became of them, newest first, by column."""

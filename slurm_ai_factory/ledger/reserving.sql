@@ -11,6 +11,14 @@ SELECT act_id, act, name, since, until, nodes, outcome FROM reservation_acts
 WHERE cluster_id = %(cluster_id)s AND name = %(name)s AND (outcome = 'advised') = %(advised)s
 ORDER BY act_id DESC LIMIT 1
 
+-- applied_acts --
+-- The acts that slurmctld confirmed of reservations that touch an interval, in their order, as known at an instant.
+SELECT s.at, s.act, s.name, s.since, s.until, s.nodes, a.inputs -> 'tres'
+FROM reservation_acts s JOIN reservation_acts a ON a.act_id = s.plan_id
+WHERE s.cluster_id = %(cluster_id)s AND s.outcome = 'applied' AND s.until > %(since)s AND s.since < %(until)s
+    AND s.at <= %(as_of)s
+ORDER BY s.act_id
+
 -- reservation_acts --
 -- The latest acts with what became of them, newest first; one that is not settled is planned.
 SELECT a.at, a.act, a.name, a.since, a.until, a.nodes, coalesce(s.outcome, a.outcome) AS outcome,

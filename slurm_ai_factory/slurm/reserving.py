@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
 
+from slurm_ai_factory.core import tres
 from slurm_ai_factory.core.energy.keeping import (
     FLAGS,
     ActKind,
@@ -105,7 +106,8 @@ def nodes_now(
 
     def node(values: Mapping[str, str]) -> NodeNow:
         state = set(re.split(r"[+*~#!%$@^-]", values["State"]))
-        return NodeNow(values["NodeName"], not state & UNABLE, busy.get(values["NodeName"], 0))
+        name, counts = values["NodeName"], tres.canonical(f"{values['CfgTRES']},node=1")
+        return NodeNow(name, not state & UNABLE, busy.get(name, 0), counts)
 
     return each(node, shown_by_scontrol("NodeName", lines))
 

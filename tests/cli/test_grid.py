@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from slurm_ai_factory.core.energy.keeping import ActKind, ActOutcome, ReservationAct
 from slurm_ai_factory.core.energy.meters import QUARTER, Kind, Reading
 from slurm_ai_factory.core.records import HOUR
 from slurm_ai_factory.ledger import open_ledger
@@ -120,3 +122,18 @@ def test_a_wrong_table_adds_nothing(books: Saf, tmp_path: Path, text: str, messa
 def test_a_mode_without_the_power_of_nodes_is_refused(books: Saf) -> None:
     books.configure("grid", mode="enforce", node_busy=500)
     assert "[grid] mode = enforce needs node_busy and node_idle" in books.run("grid", "list", code=1).stderr
+
+
+def test_what_was_kept_free_is_no_capacity(books: Saf, ledger_url: str) -> None:
+    """A node of 10 CPUs for six hours, of which two had passed when the reservation was changed."""
+    before = books.json("share", *DAY)["capacity"]
+    since = today() - 12 * HOUR
+    act = ReservationAct(ActKind.CREATE, "saf-grid", since, since + 6 * HOUR, ("n1",))
+    inputs = {"tres": {"n1": "cpu=10,node=1", "n2": "cpu=5,node=1"}}
+    with open_ledger(ledger_url, "loop") as ledger:
+        said: dict[str, Any] = {"actor": "a", "sentence": "s"}
+        for at, made in ((since - HOUR, act), (since + 2 * HOUR, act._replace(nodes=("n2",)))):
+            plan = ledger.reserving.record(made, ActOutcome.PLANNED, at=at, inputs=inputs, **said)
+            ledger.reserving.record(made, ActOutcome.APPLIED, at=at, inputs={}, plan_id=plan, **said)
+    assert [act["outcome"] for act in books.json("grid", "history")] == ["applied", "applied"]
+    assert books.json("share", *DAY)["capacity"] == before - (2 * 10 + 4 * 5) * HOUR

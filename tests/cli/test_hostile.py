@@ -24,6 +24,8 @@ import pytest
 from slurm_ai_factory import config as configuration
 from slurm_ai_factory.cli import cli, screen
 from slurm_ai_factory.config import Config
+from slurm_ai_factory.core.energy.allowed import AllowedPower, PowerKind
+from slurm_ai_factory.core.energy.keeping import ActKind, ActOutcome, ReservationAct
 from slurm_ai_factory.core.energy.meters import Kind, Placement, Reading
 from slurm_ai_factory.core.measure.share import Group
 from slurm_ai_factory.core.programme.approval import ProposalKind
@@ -116,6 +118,11 @@ def _say(ledger: Ledger, config: Config, at: int) -> None:
     ledger.control.say_pause(Pause(at, at + 10**9, EVIL, EVIL))
     hours = NewEntry(day=YESTERDAY, organisation="plant", role=EVIL, hours=Decimal(1), activity=EVIL)
     ledger.expertise.add([hours], at=at, actor=EVIL)
+    power = AllowedPower(since=0, until=900, max_kw=Decimal(9), kind=PowerKind.OWN, reference=EVIL, told_at=0)
+    ledger.allowed.append([power], at=at, actor=EVIL)
+    act = ReservationAct(ActKind.CREATE, EVIL, 900, 1800, (EVIL,))
+    ledger.reserving.record(act, ActOutcome.PLANNED, at=at, actor=EVIL, sentence=EVIL, inputs={})
+    ledger.allowed.correct(1, Decimal(8), EVIL, at=at, actor=EVIL)
     yesterday = at - 24 * HOUR
     meter = Reading(EVIL, Kind.E_NODE, yesterday, yesterday + HOUR, Decimal(1), "kWh", EVIL)
     ledger.meters.append([(EVIL, meter)], at=at, actor=EVIL)
@@ -143,6 +150,9 @@ COMMANDS: dict[tuple[str, ...], int] = {
     ("organisation", "export"): 0,
     ("organisation", "export", "--links"): 0,
     ("history",): 0,
+    ("grid", "list"): 0,
+    ("grid", "history"): 0,
+    ("grid", "status", *WINDOW): 0,
     ("pause",): 0,
     ("status",): 4,
     ("config", "show"): 0,
@@ -166,11 +176,13 @@ COMMANDS: dict[tuple[str, ...], int] = {
 
 ELSEWHERE = {
     "init", "run", "cycle", "plan", "doctor", "reconcile", "backfill", "restore-baseline", "release",
+    "grid plan",
     # those ask Slurm
     "demo", "simulate",  # of a model
     "ledger head",  # a hash
     "organisation add", "organisation link", "organisation end", "organisation import", "expertise add",
-    "expertise correct", "expertise import", "resume", "approval approve", "approval reject",
+    "expertise correct", "expertise import", "grid correct", "grid import", "resume",
+    "approval approve", "approval reject",
     "ledger migrate", "ledger pseudonymise", "ledger backup", "ledger restore",
     "meter correct", "meter import", "meter place",
     "ledger move", "ledger withdraw", "person forget", "promise set", "promise end",  # write

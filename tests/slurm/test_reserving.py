@@ -45,18 +45,20 @@ def test_a_reservation_that_cannot_be_read_is_not_none(change: tuple[str, str]) 
     ],
 )
 def test_a_node_on_which_no_job_can_start_is_of_no_use(state: str, usable: bool) -> None:
-    (node,) = reserving.nodes_now([f"NodeName=n1 Arch=x86_64 State={state} Weight=1 Owner=N/A\n"], [])
-    assert node == NodeNow("n1", usable)
+    line = f"NodeName=n1 Arch=x86_64 CfgTRES=cpu=4,mem=1000M,billing=4 State={state} Weight=1 Owner=N/A\n"
+    assert [
+        (node.name, node.usable) for node in reserving.nodes_now([line], []) if isinstance(node, NodeNow)
+    ] == [("n1", usable)]
 
 
 def test_the_last_job_of_a_node_counts() -> None:
     rows = list(reserving.job_ends(["1795853800|n[1-2]\n", "1795853900|n1\n", "N/A|n3\n", "N/A|\n"]))
     ends = [row for row in rows if not isinstance(row, Rejected)]
-    lines = [f"NodeName=n{number} CPUAlloc=4 State=IDLE Partitions=main\n" for number in range(1, 5)]
+    lines = [f"NodeName=n{number} CPUAlloc=4 CfgTRES=cpu=4 State=IDLE Weight=1\n" for number in range(1, 5)]
+    busy = {"n1": 1795853900, "n2": 1795853800, "n3": FOREVER, "n4": 0}
     assert list(reserving.nodes_now(lines, ends)) == [
-        NodeNow("n1", True, 1795853900), NodeNow("n2", True, 1795853800), NodeNow("n3", True, FOREVER),
-        NodeNow("n4", True, 0),
-    ]  # fmt: skip
+        NodeNow(name, True, end, "cpu=4,node=1") for name, end in busy.items()
+    ]
 
 
 NAMES = st.lists(st.integers(0, 120), min_size=1, max_size=20, unique=True)

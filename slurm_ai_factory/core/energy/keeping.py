@@ -10,7 +10,7 @@ never touched: ours has our name, and the ledger has its beginning.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
@@ -20,7 +20,7 @@ from typing import NamedTuple
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.energy.allowed import AllowedEntry, least, quarters
 from slurm_ai_factory.core.energy.meters import QUARTER
-from slurm_ai_factory.core.records import FOREVER, Instant
+from slurm_ai_factory.core.records import FOREVER, Instant, Outage
 from slurm_ai_factory.core.words import count
 
 SAME_START_SECONDS = 120
@@ -72,6 +72,7 @@ class NodeNow(NamedTuple):
     name: str
     usable: bool  #: whether jobs may start on it, now or after it was woken
     busy_until: Instant = 0  #: when its last job ends at the latest; FOREVER where one has no limit
+    tres: str = ""
 
 
 class ReservationAct(NamedTuple):
@@ -141,6 +142,7 @@ class Keeping:
     expected_kw: Fraction | None = None  #: None where it is not known
     busy: tuple[str, ...] = ()  #: nodes to keep free with a job that may end after the beginning
     lacking: int = 0  #: nodes to keep free that there are not
+    tres: Mapping[str, str] = field(default_factory=dict)  #: of each node to keep free
     act: ReservationAct | None = None
 
     @property
@@ -281,6 +283,7 @@ def _with_limit(
         expected_kw=expected_kw,
         busy=busy,
         lacking=lacking,
+        tres={node.name: node.tres for node in kept},
         act=act,
     )
 
@@ -299,7 +302,7 @@ def _why(stretch: LimitedStretch, expected_kw: Fraction, busy: Sequence[str], la
     return sentence
 
 
-def keeping_inputs(keeping: Keeping) -> Mapping[str, float | int | str | None]:
+def keeping_inputs(keeping: Keeping) -> dict[str, object]:
     """What an act rests on, as the ledger keeps it."""
     stretch = keeping.stretch
     return {
@@ -308,6 +311,7 @@ def keeping_inputs(keeping: Keeping) -> Mapping[str, float | int | str | None]:
         "nodes_needed": stretch.nodes if stretch else 0,
         "nodes_busy": len(keeping.busy),
         "nodes_lacking": keeping.lacking,
+        "tres": dict(keeping.tres),
     }
 
 
@@ -322,3 +326,32 @@ def busy_by_node(rows: Sequence[tuple[Instant | None, Sequence[str]]]) -> dict[s
         for name in names:
             ends[name] = max(ends.get(name, 0), FOREVER if end is None else end)
     return ends
+
+
+class Applied(NamedTuple):
+    """An act that slurmctld confirmed."""
+
+    at: Instant
+    act: ReservationAct
+    tres: Mapping[str, str]  #: of each node, at the time of the act
+
+
+def kept_free(acts: Sequence[Applied]) -> list[Outage]:
+    """When each node was kept free, as outages: while it was reserved, it was no capacity.
+
+    ``acts`` are those of one reservation in their order: each lasts until the next one, or until its end.
+
+    >>> create = ReservationAct(ActKind.CREATE, "r", 100, 200, ("a", "b"))
+    >>> change = create._replace(kind=ActKind.CHANGE, until=300, nodes=("b",))
+    >>> tres = {"a": "cpu=4", "b": "cpu=4"}
+    >>> acts = [Applied(50, create, tres), Applied(150, change, tres)]
+    >>> [(outage.node, outage.since, outage.until) for outage in kept_free(acts)]
+    [('a', 100, 150), ('b', 100, 150), ('b', 150, 300)]
+    """
+    free = []
+    for number, (at, act, tres) in enumerate(acts):
+        following = acts[number + 1].at if number + 1 < len(acts) else act.until
+        since, until = max(at, act.since), min(act.until, following)
+        if act.kind is not ActKind.END and since < until:
+            free += [Outage(node, since, until, "KEPT_FREE", tres.get(node, "")) for node in act.nodes]
+    return free

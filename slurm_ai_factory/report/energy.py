@@ -29,7 +29,7 @@ from slurm_ai_factory.core.energy.runs import (
     split_node,
 )
 from slurm_ai_factory.core.measure.share import SortedRun
-from slurm_ai_factory.core.records import Instant, Run, Window
+from slurm_ai_factory.core.records import DAY, Instant, Run, Window
 from slurm_ai_factory.question import GroupKey, Question
 
 OF_NODES = (Kind.E_NODE, Kind.E_GPU)
@@ -70,9 +70,10 @@ class EnergyFacts(NamedTuple):
 
 def energy_of(ask: Question, key: GroupKey) -> EnergyAnswer:
     """The energy and water of a question's window, by group."""
-    since = ask.window.since
-    until = max(since, min(ask.window.until, ask.read_until))
-    known, settings = _told(ask, Window("", since, until)), ask.config.energy
+    since, settings = ask.window.since, ask.config.energy
+    last = max(since, min(ask.window.until, ask.read_until))
+    known = _told(ask, Window("", since, last))
+    until = _reach(known.readings, since, last)
     most = None if settings.node_watts_most is None else Fraction(settings.node_watts_most)
     usable, outliers = plausible([reading for kind in OF_NODES for reading in known.readings[kind]], most)
     above = {run.db_index for run, _ in known.runs if _is_above(run, known.counted.get(run.db_index), most)}
@@ -112,6 +113,13 @@ def energy_of(ask: Question, key: GroupKey) -> EnergyAnswer:
             *(f"Slurm's counter of run {db_index}" for db_index in sorted(above)),
         ],
     )
+
+
+def _reach(readings: Mapping[Kind, Sequence[Reading]], since: Instant, until: Instant) -> Instant:
+    """How far an answer reaches: readings of energy may come a day late, and it waits for them."""
+    covered = [closure.covered_intervals(readings[kind], since, until) for kind in (Kind.E_IT, Kind.E_DC)]
+    ends = [intervals[-1][1] for intervals in covered if intervals]
+    return min([until, *(end for end in ends if end >= until - DAY)])
 
 
 def _told(ask: Question, window: Window) -> EnergyFacts:

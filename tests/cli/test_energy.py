@@ -77,6 +77,24 @@ def test_closure_decides_whether_figures_by_beneficiary_are_given(registered: Sa
     assert saf.json("energy", *SPAN, "--by", "quality")["quality_joules"] == {"modelled": TOTAL}
 
 
+def test_an_answer_waits_a_day_for_readings_and_no_longer(registered: Saf) -> None:
+    saf = model(registered)
+    late = UNTIL - 6 * HOUR
+    take(saf, ("hall", "E_IT", iso(SINCE), iso(late), TOTAL, "J"))
+    answer = saf.json("energy", *SPAN)
+    assert (answer["until"], answer["building"]["E_IT"]) == (iso(late), TOTAL)
+    assert answer["closure"] == pytest.approx(1)
+    saf.run("meter", "correct", "1", "--withdraw", "--reason", "another file")
+    take(saf, ("north", "E_IT", iso(SINCE), iso(UNTIL - 2 * DAY), TOTAL, "J"))
+    silent = saf.json("energy", *SPAN)
+    assert (silent["until"], silent["building"]["E_IT"], silent["by_beneficiary"]) == (
+        iso(UNTIL),
+        None,
+        False,
+    )
+    assert silent["closure_covered_seconds"] == 3 * DAY
+
+
 def test_meters_of_a_node_come_before_a_model_and_outliers_are_in_no_sum(books: Saf) -> None:
     saf = model(books)
     index = 10 + list(CPUS).index("astro")

@@ -136,7 +136,7 @@ class Keeping:
     """What is to be done, and why."""
 
     at: Instant
-    reason: str  #: a code: see REASONS
+    reason: str  #: create, change, end, standing, no_limit, or one of HOLDING_REASONS
     sentence: str
     stretch: LimitedStretch | None = None  #: the next limit, or the present one
     expected_kw: Fraction | None = None  #: None where it is not known
@@ -151,20 +151,8 @@ class Keeping:
         return self.reason in HOLDING_REASONS
 
 
-REASONS = {
-    "no_limit": "the expected power is within what is allowed",
-    "standing": "the reservation is as it should be",
-    "create": "a limit is coming",
-    "change": "the limit, or the nodes, changed",
-    "end": "the limit ended",
-    "no_profile": "no allowed power is recorded",
-    "no_power": "the expected power is not known",
-    "foreign": "another's reservation has our name",
-    "paused": "an operator paused it",
-    "unread": "slurmctld could not be asked",
-}
-"""Why nodes are kept free or not."""
 HOLDING_REASONS = frozenset({"no_profile", "no_power", "foreign", "paused", "unread"})
+"""For these no node is kept free, although a limit may need it; docs/howto/grid.md has the remedies."""
 
 
 def next_stretch(

@@ -19,7 +19,7 @@ LANE2 := $(BIN)/pytest -m '$(SLURM)' $(FIRST:%=--ignore=%)
 LANE3 := nice $(BIN)/pytest -m 'not slurm' $(SHOWN)
 LANE4 := nice $(BIN)/pytest -m 'not slurm' $(SHOWN:%=--ignore=%)
 
-.PHONY: faults freeze tamper help demo demo-slurm test test-fast test-long test-model test-install test-packages deb rpm lint slurm slurm-roots test-slurm-all seen examples pictures crash hostile accept-slurm accept-switch accept-promises evaluate evaluate-promises docs docs-serve bench-simulate bench-ingest bench-sizes bench-scrape bench-tree bench-sources clean
+.PHONY: faults freeze tamper help demo demo-slurm test test-fast test-long test-model test-install test-packages deb rpm lint slurm slurm-roots test-slurm-all seen examples pictures crash hostile accept-slurm accept-switch accept-promises evaluate evaluate-promises docs docs-serve bench-simulate bench-ingest bench-sizes bench-scrape bench-tree bench-sources clean accept-grid
 .DEFAULT_GOAL := help
 
 help:  ## Show these targets.
@@ -119,6 +119,9 @@ accept-slurm: $(VENV)/.installed slurm  ## The floor on a real Slurm, beside sta
 
 accept-switch: $(VENV)/.installed slurm  ## A QOS as the lever on a real Slurm, ten minutes; result in docs/evaluation.
 	@$(BIN)/python -m tests.acceptance.switch
+
+accept-grid: $(VENV)/.installed slurm  ## A limit of the grid on a real Slurm: nodes free in time, no job killed; two minutes.
+	$(BIN)/pytest -s tests/end_to_end/test_grid.py
 
 accept-promises: $(VENV)/.installed slurm  ## Two floors and a cap on a real Slurm, beside static shares; 20 minutes, result in docs/evaluation.
 	@$(BIN)/python -m tests.acceptance.promises

@@ -12,6 +12,8 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from decimal import Decimal
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -27,7 +29,12 @@ from slurm_ai_factory.config import SECTIONS, tariff
 from slurm_ai_factory.config.load import SEARCH_PATH
 from slurm_ai_factory.core.control.lever import Reach
 from slurm_ai_factory.core.control.reasons import HOLDS, REASONS
-from slurm_ai_factory.core.live.demand import BY_REASON, OF_REASON, OF_STATE, Standing
+from slurm_ai_factory.core.energy.allowed import AllowedEntry, AllowedPower, PowerKind
+from slurm_ai_factory.core.energy.grid import measure_grid
+from slurm_ai_factory.core.energy.keeping import Keeping
+from slurm_ai_factory.core.energy.meters import Kind, Reading
+from slurm_ai_factory.core.energy.water import WATERS, measure_water
+from slurm_ai_factory.core.live.demand import BY_REASON, BY_RESERVATION, OF_REASON, OF_STATE, Standing
 from slurm_ai_factory.core.measure.figures import FIGURES, SCHEMA
 from slurm_ai_factory.core.measure.share import Group
 from slurm_ai_factory.core.measure.tally import Tally
@@ -36,7 +43,8 @@ from slurm_ai_factory.core.rules.classify import CONDITIONS, DETAILS, Beneficiar
 from slurm_ai_factory.core.tres import Resource
 from slurm_ai_factory.doctor.checks import CHECKS
 from slurm_ai_factory.ledger import publishing, sql
-from slurm_ai_factory.monitor.board import Board, Reconciled, Shown, Steered
+from slurm_ai_factory.monitor.board import Board, Metered, Reconciled, Shown, Steered
+from slurm_ai_factory.monitor.grid import GridShown
 from slurm_ai_factory.monitor.metrics import BoardCollector
 
 FOLDER = Path(__file__).parent / "reference"
@@ -62,11 +70,17 @@ VALUES = {
     "as_address": "`address:port`; no address is all of this machine's",
     "as_source": "`commands` or `pyslurm`",
     "as_mode": "`observe`, `advise` or `enforce`",
+    "as_grid_mode": "`off`, `plan`, `advise` or `enforce`",
+    "as_plain_name": "name of letters, digits and `. _ -`",
+    "as_exempt": "table of meter and use",
     "as_lever": "`account`, `qos` or `partition`",
     "as_answer": "`yield`, `reassert` or `adopt`",
     "as_zone": "time zone name with whole-hour offset",
     "as_window": "`month`, `quarter`, `half`, `year` or `rolling:30d`",
     "as_instant": "date or ISO 8601 instant; UTC without an offset",
+    "as_positive": "number above 0",
+    "as_watts": "tables with `tres`, `watts`, `since` and `source`",
+    "as_emissions": "tables with `basis` (`location` or `market`), `grams_per_kwh`, `since` and `source`",
     "as_resource": "TRES name, or table of weights",
 }
 """What the functions of config/values.py accept."""
@@ -201,6 +215,10 @@ def metrics() -> Iterator[str]:
     empty, filled = Board("c"), Board("c")
     filled.complete(_shown(), 10801.0)
     filled.reconciled = Reconciled(at=10800, since=0, until=7200, unexplained=0)
+    joules = {"E_IT": 1.0}
+    filled.metered = Metered(
+        {"E_IT": 10800}, 10800, "2027Q1", 1.0, True, {"modelled": 1.0}, 1.0, joules, {"W_IN": 1.0}
+    )
     always = {family.name for family in BoardCollector(empty).collect()}
     switched = Board("c")
     switched.complete(replace(_shown(), lever=LeverKind.QOS, raised=100))
@@ -216,6 +234,8 @@ def metrics() -> Iterator[str]:
     yield ""
     columns = ("metric", "type", "labels", "always", "meaning")
     yield from table(columns, (_family(family, always=family.name in always) for family in families))
+    yield "`saf_meter_*`, `saf_energy_*`, `saf_window_*_joules` and `saf_window_water_cubic_metres` are there"
+    yield "where meters have readings of the last 30 days; all but `saf_meter_*` are measured once a day."
     yield "Two values are known only at times: `saf_reconcile_*` once the daemon has run through a midnight,"
     yield "and `saf_authority_ratio` while jobs of both sides wait. While a cycle takes longer than a period,"
     yield "families that are not there *always* are left out, and `saf_overdue_since_timestamp_seconds` (a"
@@ -223,6 +243,10 @@ def metrics() -> Iterator[str]:
     yield "Where `control.lever` is a QOS or a partition, `saf_switch_*` replace `saf_raw_shares*`,"
     yield "`saf_share_ratio`, `saf_set_point_ratio` and `saf_usage_share_ratio`; `saf_switch_changes_total`"
     yield "is there after a failed cycle too."
+    yield ""
+    yield "`saf_grid_*` and `saf_water_*` are there once allowed power or readings are recorded;"
+    yield "`saf_grid_nodes`, `saf_grid_hold`, `saf_grid_expected_watts` and"
+    yield "`saf_queue_held_by_grid_resources` where `grid.mode` is not `off`."
     yield ""
     yield from ("## The process", "")
     yield "Of the daemon itself, as in every Prometheus client library."
@@ -283,8 +307,26 @@ def _shown() -> Shown:
         steered=(Steered("regional", 25, 25),), weight_fairshare=100000,
         history=(), statuses=(), unreadable=0, unknown_states=0, unknown_accounts=(), runs=1, changed=1,
         period=300, stale_after=1800, zone=ZoneInfo("UTC"), authority=1.0, demand={"regional": 1.0},
-        retention_overdue=False, tally=Tally("cpu", 10800),
+        retention_overdue=False, tally=Tally("cpu", 10800), grid=_grid(measurement.window),
     )  # fmt: skip
+
+
+def _grid(window: Window) -> GridShown:
+    """A quarter of an hour of a connection, and a meter of drinking water."""
+    power = Reading("main", Kind.P_15MIN, 0, 900, Decimal(1), "kW", "")
+    water = {kind: [replace(power, kind=kind, unit="m3")] for kind in WATERS}
+    allowed = AllowedPower(
+        since=0, until=900, max_kw=Decimal(2), kind=PowerKind.CONTRACT, reference="", told_at=0
+    )
+    entry = AllowedEntry(entry_id=1, allowed=allowed, reason="", recorded_at=0, actor="")
+    return GridShown(
+        grid=measure_grid(window, 900, [power], {"main": 0}, [entry]),
+        water=measure_water(window, 900, water, {kind: {"main": 0} for kind in WATERS}, {}),
+        limited_year_seconds=0,
+        keeping=Keeping(at=0, reason="no_limit", sentence="", expected_kw=Fraction(1)),
+        reserved=0,
+        held=0.0,
+    )
 
 
 def figures() -> Iterator[str]:
@@ -324,6 +366,10 @@ def doctor() -> Iterator[str]:
     words = {kind: [word for word, standing in standings if standing is kind] for kind in Standing}
     rows = ((f"`{kind}`", ", ".join(f"`{word}`" for word in of)) for kind, of in words.items() if of)
     yield from table(("counts as", "states and reasons"), rows)
+    reserved = " or ".join(f"`{reason}`" for reason in BY_RESERVATION)
+    yield f"A job whose reason is {reserved} counts as `held_by_grid`"
+    yield "while the only reservation is the one by which `saf` keeps nodes free: see"
+    yield "[grid and water](../howto/grid.md)."
 
 
 def schema() -> Iterator[str]:

@@ -159,6 +159,10 @@ EXPERTISE = {
     "entry": WHOLE, "date": DATE, "organisation": TEXT, "role": TEXT, "hours": TEXT, "kind": TEXT,
     "activity": TEXT, "corrects": null(WHOLE), "reason": null(TEXT), "actor": TEXT, "recorded_at": AT,
 }  # fmt: skip
+METER = {
+    "entry": WHOLE, "meter": TEXT, "kind": TEXT, "since": AT, "until": AT, "value": null(TEXT), "unit": TEXT,
+    "replaces": null(WHOLE), "reason": TEXT, "actor": TEXT, "source": TEXT, "recorded_at": AT,
+}  # fmt: skip
 RULED = keys(**PROPOSED)
 OVERRIDE = {
     "override": TEXT, "job": TEXT, "beneficiary": TEXT, "organisation": TEXT, "at": AT, "actor": TEXT,
@@ -176,6 +180,12 @@ RESTORED = {"object": TEXT, "account": TEXT, "raw_shares": WHOLE, "status": TEXT
 MOVED = {
     "account": TEXT, "beneficiary": TEXT, "rule": TEXT, **DETAIL, "before": NUMBER, "after": NUMBER,
     "difference": NUMBER,
+}  # fmt: skip
+
+KEEPING = {
+    "at": AT, "reason": TEXT, "sentence": TEXT, "expected_kw": null(NUMBER), "limit_kw": null(NUMBER),
+    "since": null(AT), "until": null(AT), "nodes_needed": WHOLE, "nodes_busy": each(TEXT),
+    "nodes_lacking": WHOLE, "act": null(TEXT), "nodes": each(TEXT),
 }  # fmt: skip
 
 ANSWERS: Mapping[str, Shape] = {
@@ -206,6 +216,20 @@ ANSWERS: Mapping[str, Shape] = {
     ),
     "demo": keys(before=each(ASSOCIATION), after=each(ASSOCIATION), share=SHARE, history=each(keys(**DONE))),
     "doctor": keys(findings=each(keys(check=TEXT, level=TEXT, found=TEXT, wanted=TEXT, fix=TEXT))),
+    "energy": keys(
+        window=TEXT, since=AT, until=AT, run_joules=null(NUMBER), quality_joules=named(NUMBER),
+        unknown_node_seconds=NUMBER, idle_joules=null(NUMBER), coarse_runs=WHOLE, outliers=each(TEXT),
+        closure=null(NUMBER), closure_covered_seconds=WHOLE, closure_least=NUMBER, closure_most=NUMBER,
+        by_beneficiary=YES_NO, why=TEXT, building=named(null(NUMBER)),
+        indicators=each(keys(
+            indicator=TEXT, value=null(NUMBER), unit=TEXT, formula=TEXT, edition=TEXT, covered_seconds=WHOLE
+        )),
+        emissions=each(keys(basis=TEXT, kilograms=null(NUMBER), factors=each(TEXT))),
+        groups=each(keys(
+            name=TEXT, beneficiary=TEXT, joules=NUMBER, building_joules=null(NUMBER),
+            water_cubic_metres=null(NUMBER), measured_ratio=NUMBER,
+        )),
+    ),
     "expertise add": keys(entry=WHOLE),
     "expertise correct": keys(entry=WHOLE, corrects=WHOLE),
     "expertise import": either(keys(entries=WHOLE, hours=TEXT), IMPORTED),
@@ -215,6 +239,33 @@ ANSWERS: Mapping[str, Shape] = {
         keys(
             account=TEXT, lineage=each(TEXT), **SIDE, why=each(TEXT),
             parts=each(keys(**PART)),
+        ),
+    ),
+    "grid correct": keys(entry=WHOLE, replaces=WHOLE),
+    "grid import": IMPORTED,
+    "grid list": rows(
+        entry=WHOLE, since=AT, until=AT, max_kw=NUMBER, kind=TEXT, reference=TEXT, told_at=AT,
+        replaces=null(WHOLE), withdrawn=YES_NO, counts=YES_NO, reason=TEXT, actor=TEXT, recorded_at=AT,
+    ),
+    "grid history": rows(
+        at=AT, act=TEXT, name=TEXT, since=AT, until=AT, nodes=each(TEXT), outcome=TEXT, sentence=TEXT,
+        actor=TEXT,
+    ),
+    "grid plan": keys(**KEEPING, mode=TEXT, command=each(TEXT)),
+    "grid status": keys(
+        window=TEXT, since=AT, until=AT, as_of=AT,
+        grid=keys(
+            verdict=TEXT, reason=TEXT, quarters=WHOLE, unread=WHOLE, unallowed=WHOLE, exceeded=WHOLE,
+            excess_kwh=NUMBER, peak_kw=null(NUMBER), limited_hours=NUMBER, limited_hours_of_year=NUMBER,
+            limited_hours_allowed=WHOLE,
+            evidence=keys(quarters_read=WHOLE, allowed_entries=each(WHOLE), digest=TEXT),
+        ),
+        water=keys(
+            verdict=TEXT, reason=TEXT, w_potable=null(NUMBER), w_surface=null(NUMBER),
+            meters=each(
+                keys(meter=TEXT, kind=TEXT, cubic_metres=NUMBER, unread_seconds=WHOLE, use=TEXT)
+            ),
+            evidence=keys(readings=WHOLE, digest=TEXT),
         ),
     ),
     "history": either(rows(**DONE), rows(**RECORDED_DECISION)),
@@ -241,6 +292,12 @@ ANSWERS: Mapping[str, Shape] = {
     ),
     "ledger verify": keys(checks=each(keys(check=TEXT, compared=WHOLE, differing=WHOLE, first=TEXT))),
     "ledger withdraw": keys(withdrawn_reads=WHOLE, since=AT, runs=WHOLE),
+    "meter correct": keys(entry=WHOLE, replaces=WHOLE),
+    "meter import": either(
+        keys(new=WHOLE, known=WHOLE, skipped=each(keys(where=TEXT, reason=TEXT))), IMPORTED
+    ),
+    "meter list": rows(**METER),
+    "meter place": either(keys(new=WHOLE, known=WHOLE), IMPORTED),
     "organisation add": either(IMPORTED, PROPOSAL),
     "organisation end": either(IMPORTED, PROPOSAL),
     "organisation export": either(rows(**ORGANISATION), rows(**LINK)),
@@ -356,7 +413,7 @@ ANSWERS: Mapping[str, Shape] = {
             outside_share=null(NUMBER), other_share=null(NUMBER), says=each(TEXT),
         ),
         last_read_at=AT, read_overdue=YES_NO, last_decision=null(keys(**RECORDED_DECISION)),
-        last_change=null(keys(**DONE)), leader=null(TEXT),
+        last_change=null(keys(**DONE)), held_by_grid=null(NUMBER), leader=null(TEXT),
         last_foreign_change=null(FOREIGN_CHANGE),
     ),
     "unclassified": rows(**SUBJECT, charge=NUMBER) ,

@@ -39,6 +39,7 @@ from slurm_ai_factory.errors import StandbyError
 from slurm_ai_factory.question import Question
 from slurm_ai_factory.steps import clocks, live, reading
 from slurm_ai_factory.steps.applying import carry_out, foreign_changes, settle_interrupted
+from slurm_ai_factory.steps.keeping import Kept, keep_nodes_free
 from slurm_ai_factory.steps.live import Signals
 from slurm_ai_factory.steps.reading import Read
 from slurm_ai_factory.steps.site import Site
@@ -49,7 +50,9 @@ def run(site: Site, stopwatch: Callable[[], float]) -> CycleReport:
     """One cycle. Raises SlurmError or LedgerError; then every change that was made is in the ledger."""
     began = stopwatch()
     hold_the_lock(site)
-    gathered = gather(site)
+    with site.laps.phase("keep"):
+        kept = keep_nodes_free(site)
+    gathered = gather(site, kept)
     mode = site.config.control.mode
     with site.ledger.store.holding("writing", site.ledger.control.cluster_id):
         with site.laps.phase("decide"):
@@ -60,6 +63,7 @@ def run(site: Site, stopwatch: Callable[[], float]) -> CycleReport:
         gathered=gathered,
         decision=decisions[0],
         beside=decisions[1:],
+        kept=kept,
         outcomes=tuple(outcome for several in outcomes for outcome in several),
         mode=mode,
         seconds=stopwatch() - began,
@@ -76,17 +80,19 @@ def hold_the_lock(site: Site) -> None:
         )
 
 
-def gather(site: Site) -> Gathered:
+def gather(site: Site, kept: Kept | None = None) -> Gathered:
     """Read Slurm into the ledger, and measure. Nothing is read while the clocks disagree: ClockError."""
     priority = site.slurm.priority_config()  # before anything is kept: is this the cluster of the ledger?
     now = clocks.cluster_now(site)
     with site.laps.phase("read"):
         read = reading.read_accounting(site, now)
     question.begin_terms(site.config, site.ledger, now, site.actor)
-    return observe(site, now, priority, read)
+    return observe(site, now, priority, read, kept)
 
 
-def observe(site: Site, now: Instant, priority: PriorityConfig, read: Read) -> Gathered:
+def observe(
+    site: Site, now: Instant, priority: PriorityConfig, read: Read, kept: Kept | None = None
+) -> Gathered:
     """Slurm's shares and queue, and the measurement as of the last complete read."""
     associations, switch = site.slurm.associations(), switch_now(site)
     site.ledger.intake.record_accounts(associations, now)
@@ -98,7 +104,13 @@ def observe(site: Site, now: Instant, priority: PriorityConfig, read: Read) -> G
     usual = live.usual_runs(site, site.config, now)
     with site.laps.phase("ask"):
         signals = live.signals_now(
-            site.slurm, site.config, priority, rules, usual.seconds, lambda: clocks.checked_diagnostics(site)
+            site.slurm,
+            site.config,
+            priority,
+            rules,
+            usual.seconds,
+            lambda: clocks.checked_diagnostics(site),
+            limited=bool(kept and kept.reserved and kept.alone),
         )
     with site.laps.phase("measure"):
         measurement, groups = asked.answer(question.by_steered(asked))

@@ -178,6 +178,10 @@ class Daemon:
     def _afterwards(self, site: Site, board: Board) -> None:
         """What no cycle waits for."""
         _beside("the ledger was not compared with Slurm's books", lambda: self._reconcile(site, board))
+        _beside(
+            "the energy was not measured",
+            lambda: board.meter(showing.metered(site, self.clock(), board.metered)),
+        )
         _beside("the past was not added up", lambda: question.sum_up(site.config, site.ledger))
         _beside("the head of the chain was not logged", lambda: self._log_head(site))
 

@@ -70,6 +70,10 @@ class LedgerError(SafError):
     """The ledger could not be read or written; nothing was changed in Slurm."""
 
 
+class MeterError(SafError):
+    """A meter could not be read; nothing was recorded."""
+
+
 class RefusedError(SafError):
     """The input is wrong; nothing of it was recorded."""
 

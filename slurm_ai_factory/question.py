@@ -19,6 +19,10 @@ from slurm_ai_factory.core.charge import hour_of
 from slurm_ai_factory.core.control import lever
 from slurm_ai_factory.core.control.contested import remembered
 from slurm_ai_factory.core.control.lever import Lever
+from slurm_ai_factory.core.energy import allowed, grid, water
+from slurm_ai_factory.core.energy.grid import GridMeasurement
+from slurm_ai_factory.core.energy.meters import Kind
+from slurm_ai_factory.core.energy.water import WaterMeasurement
 from slurm_ai_factory.core.measure import capacity, share
 from slurm_ai_factory.core.measure.share import Group, Promise, SortedRun
 from slurm_ai_factory.core.programme import terms
@@ -207,7 +211,9 @@ class Question:
     ) -> Measurement:
         accounting, since = self.ledger.accounting, self.window.since
         until = min(self.window.until, self.read_until)
-        sizes, outages = accounting.events(since, until, self.read_until if self.then is None else self.then)
+        known_at = self.read_until if self.then is None else self.then
+        sizes, outages = accounting.events(since, until, known_at)
+        outages += self.ledger.reserving.free(since, until, known_at)
         return share.measure_window(
             promise,
             self.window,
@@ -381,3 +387,30 @@ def lever_of(question: Question, now: Instant) -> Lever:
         lever.reach(steered),
         measured.delivered_share,
     )
+
+
+def measured_grid(
+    config: Config, ledger: Ledger, window: Window, as_of: Instant
+) -> tuple[GridMeasurement, int]:
+    """The connection in a window as known at an instant, and the limited seconds of the year it ends in."""
+    with ledger.store.snapshot():
+        entries = allowed.standing(ledger.allowed.entries(), as_of)
+        readings = ledger.meters.readings(Kind.P_15MIN, window, as_of)
+        meters = ledger.allowed.first_readings(Kind.P_15MIN, as_of)
+    year = windows.window("year", window.until - 1, config.promise.time_zone)
+    limited = allowed.limited_seconds(entries, year.since, year.until)
+    return grid.measure_grid(window, as_of, readings, meters, entries), limited
+
+
+def grid_recorded(ledger: Ledger) -> bool:
+    """Whether anything is recorded of grid or water."""
+    kinds = (Kind.P_15MIN, *water.WATERS)
+    return bool(ledger.allowed.entries()) or any(ledger.allowed.first_readings(kind) for kind in kinds)
+
+
+def measured_water(config: Config, ledger: Ledger, window: Window, as_of: Instant) -> WaterMeasurement:
+    """The water of a window as known at an instant."""
+    with ledger.store.snapshot():
+        readings = {kind: ledger.meters.readings(kind, window, as_of) for kind in water.WATERS}
+        meters = {kind: ledger.allowed.first_readings(kind, as_of) for kind in water.WATERS}
+    return water.measure_water(window, as_of, readings, meters, config.water.exempt)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
+from slurm_ai_factory.core.energy.keeping import NodeNow, ReservationAct, ReservedNow
 from slurm_ai_factory.core.live.authority import PriorityTerms
 from slurm_ai_factory.core.live.demand import Queued
 from slurm_ai_factory.core.live.health import Diagnostics
@@ -32,7 +33,7 @@ from slurm_ai_factory.core.records import (
 
 
 class Source(Protocol):
-    """One cluster. Every method but the last two reads; all raise SlurmError."""
+    """One cluster. Every method but the last three reads; all raise SlurmError."""
 
     @property
     def cluster(self) -> str:
@@ -79,6 +80,15 @@ class Source(Protocol):
 
         Slurm keeps no log of partitions.
         """
+
+    def reserved(self) -> Sequence[ReservedNow]:
+        """The reservations that there are now."""
+
+    def nodes_to_keep(self) -> Sequence[NodeNow]:
+        """Every node, whether jobs may start on it, and when its last job ends at the latest."""
+
+    def reserve(self, act: ReservationAct, now: Instant, deadline: float, /) -> None:
+        """Carry out an act on a reservation before a deadline, or not at all; read the outcome back."""
 
     def set_switch(self, change: Change, deadline: float, /) -> None:
         """As ``set_raw_shares``, for a QOS or a partition."""

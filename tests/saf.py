@@ -24,6 +24,8 @@ SECTIONS: dict[str, dict[str, object]] = {
     "ledger": {},
     "control": {"mode": "observe", "account": "regional"},
     "daemon": {"period": "1s", "listen": "127.0.0.1:0"},
+    "grid": {},
+    "water": {},
 }
 RULES = """
 [[rule]]
@@ -36,6 +38,13 @@ name = "others"
 beneficiary = "non_regional"
 account_subtree = "national"
 """
+
+
+def _toml(value: object) -> str:
+    """A value as TOML writes it; tables inline."""
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{json.dumps(key)} = {_toml(of)}' for key, of in value.items())} }}"
+    return json.dumps(value)
 
 
 class Saf:
@@ -57,7 +66,7 @@ class Saf:
         self.sections[section].update(values)
         lines: list[str] = []
         for name, keys in self.sections.items():
-            lines += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in keys.items()), ""]
+            lines += [f"[{name}]", *(f"{key} = {_toml(value)}" for key, value in keys.items()), ""]
         self.file.write_text("\n".join(lines) + self.rules)
 
     def argv(self, *arguments: str) -> list[str]:

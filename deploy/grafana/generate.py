@@ -28,7 +28,7 @@ from grafana_foundation_sdk.models.dashboard import (
     VariableSort,
 )
 
-from deploy.grafana import control, promise, service
+from deploy.grafana import control, grid, promise, service
 from deploy.grafana.panels import REGION, SOURCE, Panel
 
 FOLDER = Path(__file__).parent / "dashboards"
@@ -56,6 +56,7 @@ DASHBOARDS = {
         "Promise", "The region's share against its floor.", "now-90d", promise.panels, windows=True
     ),
     "saf-control": Made("Control", "What the control does, and on what evidence.", "now-7d", control.panels),
+    "saf-grid": Made("Grid", "Power and water against what is allowed.", "now-7d", grid.panels, windows=True),
     "saf-service": Made("Service", "Whether saf is well.", "now-24h", service.panels),
 }
 

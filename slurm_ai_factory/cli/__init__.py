@@ -20,10 +20,10 @@ from slurm_ai_factory.cli.wiring import marked, to_journal
 from slurm_ai_factory.errors import SafError, shortage
 
 COMMANDS = (
-    "approval", "backfill", "bundle", "config", "cycle", "demo", "doctor", "expertise", "explain",
-    "history", "init", "ledger", "organisation", "override", "pause", "person", "plan", "promise",
-    "reconcile", "release", "report", "restore-baseline", "resume", "rules", "run", "share", "simulate",
-    "statement", "status", "unclassified",
+    "approval", "backfill", "bundle", "config", "cycle", "demo", "doctor", "energy", "expertise",
+    "explain", "grid", "history", "init", "ledger", "meter", "organisation", "override", "pause",
+    "person", "plan", "promise", "reconcile", "release", "report", "restore-baseline", "resume",
+    "rules", "run", "share", "simulate", "statement", "status", "unclassified",
 )  # fmt: skip
 """Each has a module of its name. Only that of the given command is loaded: all together take a second."""
 

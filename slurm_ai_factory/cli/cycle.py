@@ -23,7 +23,7 @@ from slurm_ai_factory.steps.values import CycleReport
 @click.command("cycle", cls=SafCommand)
 @click.option("--dry-run", is_flag=True, help="Read, decide and print, but change nothing: `saf plan`.")
 def cycle_command(dry_run: bool) -> None:
-    """Run a single cycle. Writes to the ledger, and in mode enforce to Slurm."""
+    """Run a single cycle. Writes to the ledger, and in mode enforce, of [control] or [grid], to Slurm."""
     config = load_config()
     with opened_site(config) as site:
         if dry_run:

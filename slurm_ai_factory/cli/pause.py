@@ -19,8 +19,9 @@ from slurm_ai_factory.core.records import Pause
 def pause_command(until: str | None, reason: str | None) -> None:
     """Suspend steering until an instant; without options, list the pauses.
 
-    Once this command returns, neither a daemon nor `saf cycle` sets RawShares. The current ones stay, and
-    measuring goes on. A later pause replaces this one; `saf resume` ends it. Writes to the ledger.
+    Once this command returns, neither a daemon nor `saf cycle` sets RawShares or touches the reservation of
+    [grid]. The current ones stay, and measuring goes on. A later pause replaces this one; `saf resume` ends
+    it. Writes to the ledger.
     """
     config = load_config()
     if until is None and reason is None:

@@ -180,6 +180,7 @@ def _status(asked: Question, measured: Measurement, reach: Reach) -> dict[str, A
         and {**last, "at": output.when(last["at"]), "inputs": output.inputs(last["inputs"])},
         "last_change": change,
         "last_foreign_change": next(map(_foreign_value, ledger.control.foreign_changes(1)), None),
+        "held_by_grid": (last["inputs"] if last else {}).get("regional_held_by_grid"),
         "leader": ledger.store.leader(ledger.control.cluster_id),
     }  # fmt: skip
 
@@ -303,6 +304,12 @@ def _position(value: dict[str, Any], kind: LeverKind) -> str:
     return f"a switch: last {position}, to {kind.attribute} {value['value']}"
 
 
+def _held_text(value: dict[str, Any]) -> str:
+    """What regional jobs request that wait for nodes kept free: neither demand nor starved."""
+    resource = value["share"]["resource"]
+    return f"regional jobs that request {value['held_by_grid']:g} of {resource} wait for nodes kept free"
+
+
 def _last(value: dict[str, Any], width: int) -> Iterator[StyledLine]:
     """The last read, decision and change, and the holds."""
     last, change, foreign = value["last_decision"], value["last_change"], value["last_foreign_change"]
@@ -313,6 +320,7 @@ def _last(value: dict[str, Any], width: int) -> Iterator[StyledLine]:
         and f"{change['at']} {change['account']} {change['raw_shares_before']} -> "
         f"{change['raw_shares_after']} ({change['status']})",
         **({"by others": f"{foreign['seen_at']} {foreign['sentence']}"} if foreign else {}),
+        **({"held by grid": _held_text(value)} if value["held_by_grid"] else {}),
         **({"lever": lever_text} if (lever_text := _lever_text(value["lever"])) else {}),
     }
     for name, text in rows.items():

@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from difflib import get_close_matches
+from math import inf
 from pathlib import Path
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
@@ -20,6 +21,7 @@ from slurm_ai_factory.config import tariff, values
 from slurm_ai_factory.config.sections import DEFAULT, SECTIONS
 from slurm_ai_factory.config.whole import Config
 from slurm_ai_factory.core import windows
+from slurm_ai_factory.core.energy.keeping import GridMode
 from slurm_ai_factory.core.rules.classify import CONDITIONS, DETAILS, Beneficiary, Rule
 from slurm_ai_factory.core.rules.saved import REGISTRY
 from slurm_ai_factory.errors import ClosedConfigError, ConfigError
@@ -204,6 +206,7 @@ def _origins(file: str, tables: Mapping[str, Any]) -> dict[str, str]:
 def checked(config: Config) -> Config:
     """The same configuration. Raises ConfigError where its keys, or its term, contradict each other."""
     control, promise = config.control, config.promise
+    _check_energy(config)
     if config.ledger.url and config.ledger.url_file:
         raise ConfigError(f"{config.file}: [ledger] has both url and url_file; keep one")
     if not control.share_min < control.share_max:
@@ -234,7 +237,24 @@ def checked(config: Config) -> Config:
             raise ConfigError(f"{config.file}: [control] recovery is not shorter than the window")
     else:
         _check_zone(config)
+    _check_grid(config)
     return config
+
+
+def _check_grid(config: Config) -> None:
+    """Raise ConfigError unless it is known how much power a node without jobs saves, where that is asked."""
+    grid = config.grid
+    if grid.mode is not GridMode.OFF and not (grid.node_busy or 0) > (grid.node_idle or inf):
+        raise ConfigError(
+            f"{config.file}: [grid] mode = {grid.mode} needs node_busy and node_idle, in watts, and a busy "
+            "node that takes more than an idle one"
+        )
+
+
+def _check_energy(config: Config) -> None:
+    """Raise ConfigError where no closure could lie within its bounds."""
+    if config.energy.closure_least > config.energy.closure_most:
+        raise ConfigError(f"{config.file}: [energy] closure_least is above closure_most")
 
 
 def _check_zone(config: Config) -> None:
@@ -276,7 +296,7 @@ def _spelled(value: object, convert: object) -> str:
     if convert is values.as_seconds:
         return f"{value} s"
     if isinstance(value, tuple | frozenset):
-        return ", ".join(sorted(value))
+        return ", ".join(sorted(map(str, value)))
     if isinstance(value, dict):
         return ", ".join(f"{code} {name}" for code, name in value.items())
     return str(value)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -15,6 +16,9 @@ from zoneinfo import ZoneInfo
 from slurm_ai_factory.config import values
 from slurm_ai_factory.core.control.foreign import ForeignAnswer
 from slurm_ai_factory.core.control.switch import Switch
+from slurm_ai_factory.core.energy.closure import EmissionFactor
+from slurm_ai_factory.core.energy.keeping import GridMode, KeepingPolicy
+from slurm_ai_factory.core.energy.runs import StatedWatts
 from slurm_ai_factory.core.programme.retention import Retention
 from slurm_ai_factory.core.records import LeverKind, Mode
 from slurm_ai_factory.core.tres import Resource
@@ -243,6 +247,51 @@ class ControlSection:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GridSection:
+    """Whether nodes are kept free while the grid operator allows less power."""
+
+    mode: GridMode = _key(
+        values.as_grid_mode,
+        "off: do nothing; plan: say which nodes would be kept free; advise: record it too; enforce: keep "
+        "them free by a reservation",
+        "off",
+    )
+    reservation: str = _key(
+        values.as_plain_name, "name of the reservation, which no one else may use", "saf-grid"
+    )
+    node_busy: Decimal | None = _key(values.as_positive, "power of a node that runs jobs, in watts", None)
+    node_idle: Decimal | None = _key(values.as_positive, "power of a node without jobs, in watts", None)
+    expected: Decimal | None = _key(
+        values.as_positive,
+        "power of the connection to expect, in watts; by default the highest quarter of an hour of the last "
+        "seven days",
+        None,
+    )
+    ahead: int = _key(values.as_seconds, "how far ahead a limit is looked at", "2d")
+
+    @property
+    def policy(self) -> KeepingPolicy:
+        """How nodes are kept free, where mode is not off."""
+        return KeepingPolicy(
+            name=self.reservation,
+            busy_watts=self.node_busy or Decimal(0),
+            idle_watts=self.node_idle or Decimal(0),
+            ahead_seconds=self.ahead,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaterSection:
+    """Which meters do not count in the verdict on water."""
+
+    exempt: dict[str, str] = _key(
+        values.as_exempt,
+        'meters whose water is not used by the process, each with its use: { toilets = "sanitary" }',
+        {},
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DaemonSection:
     """How `saf run` runs."""
 
@@ -343,6 +392,34 @@ class ApprovalSection:
     publications: bool = _key(values.as_yes_or_no, "publishing a report", False)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnergySection:
+    """How the energy of runs is found, and when it is shown by beneficiary."""
+
+    closure_least: Decimal = _key(
+        values.as_positive, "closure below which no figures by beneficiary are given", 0.9
+    )
+    closure_most: Decimal = _key(
+        values.as_positive, "closure above which no figures by beneficiary are given", 1.1
+    )
+    whole_nodes: bool = _key(
+        values.as_yes_or_no,
+        "every job has its nodes to itself, so that Slurm's counter of energy is the job's own",
+        False,
+    )
+    node_watts_most: Decimal | None = _key(
+        values.as_positive,
+        "the most that a node can draw, in watts; a reading above it is marked and not summed",
+        None,
+    )
+    watts: tuple[StatedWatts, ...] = _key(
+        values.as_watts, "power of one of a TRES, for runs without a meter: [[energy.watts]]", []
+    )
+    emissions: tuple[EmissionFactor, ...] = _key(
+        values.as_emissions, "CO2 of one kWh: [[energy.emissions]]", []
+    )
+
+
 SECTIONS: dict[str, type] = {
     "cluster": ClusterSection,
     "promise": PromiseSection,
@@ -350,10 +427,13 @@ SECTIONS: dict[str, type] = {
     "slurm": SlurmSection,
     "ledger": LedgerSection,
     "control": ControlSection,
+    "grid": GridSection,
+    "water": WaterSection,
     "daemon": DaemonSection,
     "report": ReportSection,
     "expertise": ExpertiseSection,
     "privacy": PrivacySection,
     "actor": ActorSection,
     "approval": ApprovalSection,
+    "energy": EnergySection,
 }

@@ -7,19 +7,24 @@ from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.control.foreign import ForeignAnswer
+from slurm_ai_factory.core.energy.closure import EmissionFactor, Indicator
+from slurm_ai_factory.core.energy.keeping import GridMode
+from slurm_ai_factory.core.energy.meters import Kind
+from slurm_ai_factory.core.energy.runs import StatedWatts
 from slurm_ai_factory.core.programme.suppression import LARGEST
-from slurm_ai_factory.core.records import HOUR, LeverKind, Mode
+from slurm_ai_factory.core.records import HOUR, Instant, LeverKind, Mode
 from slurm_ai_factory.core.tres import Resource
 
 SHORTEST_RETENTION = 30 * 24 * HOUR
@@ -93,6 +98,48 @@ def as_money(value: object) -> Decimal:
     raise ValueError('wants a price such as "0.05", in quotes, or a whole number')
 
 
+def as_positive(value: object) -> Decimal:
+    """A number above 0, as it is written."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        number = Decimal(str(value))
+        if number.is_finite() and number > 0:
+            return number
+    raise ValueError("wants a number above 0")
+
+
+def _stated(value: object, keys: tuple[str, ...]) -> Iterator[tuple[dict[str, Any], Instant]]:
+    """Tables with these keys and since, a date that begins at midnight UTC."""
+    if not isinstance(value, list) or not all(isinstance(table, dict) for table in value):
+        raise ValueError("wants tables")
+    for table in value:
+        if wrong := sorted(table.keys() ^ {*keys, "since"}):
+            raise ValueError(
+                f"each table wants {', '.join(keys)} and since, and no other key: see {wrong[0]}"
+            )
+        yield table, windows.day(as_day(table["since"]), ZoneInfo("UTC"))
+
+
+def as_watts(value: object) -> tuple[StatedWatts, ...]:
+    """The power that one of a TRES draws, with date and source."""
+    return tuple(
+        StatedWatts(as_text(row["tres"]), as_positive(row["watts"]), since, as_text(row["source"]))
+        for row, since in _stated(value, ("tres", "watts", "source"))
+    )
+
+
+def as_emissions(value: object) -> tuple[EmissionFactor, ...]:
+    """Grams of CO2 for one kWh, by location or market, with date and source."""
+    factors = [
+        EmissionFactor(
+            as_text(row["basis"]), as_positive(row["grams_per_kwh"]), since, as_text(row["source"])
+        )
+        for row, since in _stated(value, ("basis", "grams_per_kwh", "source"))
+    ]
+    if wrong := {factor.basis for factor in factors} - {"location", "market"}:
+        raise ValueError(f"basis wants location or market, not {min(wrong)!r}")
+    return tuple(factors)
+
+
 def as_retention(value: object) -> int:
     """A time for which rows or names are kept, at least as long as Slurm may still correct its records."""
     kept = as_seconds(value)
@@ -119,6 +166,25 @@ def as_address(value: object) -> str:
 
 def as_mode(value: object) -> Mode:
     return _as_word(Mode, value)
+
+
+def as_grid_mode(value: object) -> GridMode:
+    """The mode of [grid]."""
+    return _as_word(GridMode, value)
+
+
+def as_plain_name(value: object) -> str:
+    """A name that no command can take for anything else."""
+    if not (isinstance(value, str) and re.fullmatch(r"[A-Za-z][A-Za-z0-9_.-]{0,62}", value)):
+        raise ValueError("wants a name of letters, digits and . _ - that begins with a letter")
+    return value
+
+
+def as_exempt(value: object) -> dict[str, str]:
+    """Meters, each with the use of its water."""
+    if not isinstance(value, dict) or not all(isinstance(use, str) and use for use in value.values()):
+        raise ValueError('wants a table such as { toilets = "sanitary" }')
+    return dict(value)
 
 
 def as_lever(value: object) -> LeverKind:
@@ -232,9 +298,26 @@ def shipped_municipalities() -> dict[str, str]:
 @cache
 def _shipped() -> tuple[tuple[str, str, str], ...]:
     """(code, name, region) of each; the file says source and date."""
-    data = (files("slurm_ai_factory.config") / "municipalities.csv").read_text(encoding="utf-8")
-    lines = [line for line in data.splitlines() if not line.startswith("#")]
-    return tuple((row["code"], row["name"], row["region"]) for row in csv.DictReader(lines))
+    rows = _shipped_rows("municipalities.csv")
+    return tuple((row["code"], row["name"], row["region"]) for row in rows)
+
+
+@cache
+def shipped_indicators() -> tuple[Indicator, ...]:
+    """The indicators of energy and water: unit, formula and edition.
+
+    >>> [row.name for row in shipped_indicators()]
+    ['PUE', 'WUE', 'ERF', 'REF']
+    """
+    return tuple(
+        Indicator(row["name"], Kind(row["numerator"]), Kind(row["denominator"]), row["unit"], row["edition"])
+        for row in _shipped_rows("indicators.csv")
+    )
+
+
+def _shipped_rows(name: str) -> Iterator[dict[str, str]]:
+    data = (files("slurm_ai_factory.config") / name).read_text(encoding="utf-8")
+    yield from csv.DictReader(line for line in data.splitlines() if not line.startswith("#"))
 
 
 def _is_code(value: object) -> bool:

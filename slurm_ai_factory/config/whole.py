@@ -13,13 +13,16 @@ from slurm_ai_factory.config.sections import (
     ClusterSection,
     ControlSection,
     DaemonSection,
+    EnergySection,
     ExpertiseSection,
+    GridSection,
     LedgerSection,
     PrivacySection,
     PromiseSection,
     RegistrySection,
     ReportSection,
     SlurmSection,
+    WaterSection,
 )
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.control.controller import Policy
@@ -64,12 +67,15 @@ class Config:
     slurm: SlurmSection
     ledger: LedgerSection
     control: ControlSection
+    grid: GridSection
+    water: WaterSection
     daemon: DaemonSection
     report: ReportSection
     expertise: ExpertiseSection
     privacy: PrivacySection
     actor: ActorSection
     approval: ApprovalSection
+    energy: EnergySection
     tariffs: tuple[Tariff, ...]
     rules: tuple[Rule, ...]
     file: str

@@ -212,6 +212,13 @@ class Partition(NamedTuple):
     oversubscribe: str
 
 
+class GatheredEnergy(NamedTuple):
+    """How Slurm gathers the energy of jobs (scontrol show config)."""
+
+    plugin: str  #: the last word of AcctGatherEnergyType; empty where none gathers
+    contained: bool  #: whether PrologFlags has Contain
+
+
 class Slurmdbd(NamedTuple):
     """The configuration of slurmdbd (sacctmgr show configuration)."""
 

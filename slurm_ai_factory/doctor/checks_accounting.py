@@ -13,7 +13,7 @@ from slurm_ai_factory.core.control.level import Refusal, find_level
 from slurm_ai_factory.core.escaped import for_shell
 from slurm_ai_factory.core.live import health
 from slurm_ai_factory.core.live.rights import ANY
-from slurm_ai_factory.core.records import Mode
+from slurm_ai_factory.core.records import GatheredEnergy, Mode
 from slurm_ai_factory.core.windows import iso
 from slurm_ai_factory.core.words import count
 from slurm_ai_factory.doctor.facts import OK, PROBLEM, WARNING, CheckResult, Facts, doctor_check, want
@@ -291,3 +291,17 @@ def proposals_check(facts: Facts) -> CheckResult:
         return CheckResult(OK, "not known: the ledger cannot be read", wanted)
     fix = "saf approval list; then, by another person: saf approval approve N, or reject N"
     return want(not facts.proposals, WARNING, f"{facts.proposals} waiting", wanted, fix)
+
+
+@doctor_check("energy", "Slurm adds energy up by step, and may see a part of a node", ("gathered_energy",))
+def energy_check(facts: Facts) -> CheckResult:
+    """Without Contain the energy of batch and srun steps of a node adds up (stepmgr.c); rapl sees no GPU."""
+    plugin, contained = facts.gathered_energy or GatheredEnergy("", contained=True)
+    gpus = any("gres/gpu" in tres.parse_tres(node.tres) for node in facts.nodes or ())
+    twice = "PrologFlags lacks Contain: a job's energy may be counted twice"
+    faults = [twice] if plugin and not contained else []
+    faults += ["rapl measures no GPU"] if plugin == "rapl" and gpus else []
+    state = f"acct_gather_energy/{plugin}" if plugin else "Slurm gathers no energy"
+    wanted = "PrologFlags=Contain, and a counter that sees the whole node"
+    fix = "slurm.conf: PrologFlags=Contain; then import meters of nodes and GPUs: saf meter import"
+    return want(not faults, WARNING, "; ".join([state, *faults]), wanted, fix)

@@ -15,6 +15,7 @@ from slurm_ai_factory.core.live.health import Diagnostics
 from slurm_ai_factory.core.programme.retention import Retained
 from slurm_ai_factory.core.records import (
     Association,
+    GatheredEnergy,
     Instant,
     LeverKind,
     Mode,
@@ -86,6 +87,7 @@ class Facts:
     coordinators: Mapping[str, Sequence[str]] | None  #: of the accounts above the steered ones
     admin_level: str | None  #: of ``user``, as Slurm spells it; empty for a user that slurmdbd does not have
     slurmdbd: Slurmdbd | None
+    gathered_energy: GatheredEnergy | None = None
     transactions: Sequence[Transaction] | None  #: of the steered accounts' rows, newest last
     nodes: Sequence[Node] | None
     lever: Lever | None  #: None where it needs the ledger, which cannot be read

@@ -122,6 +122,7 @@ def _readable(
         "coordinators": lambda: slurm.coordinators(above),
         "admin_level": lambda: slurm.admin_level(user),
         "slurmdbd": slurm.slurmdbd,
+        "gathered_energy": slurm.gathered_energy,
         "switch": lambda: slurm.switch(switch.lever, switch.name) if switch else None,
         "nodes": slurm.nodes,
         "size": lambda: next((size.tres for size in slurm.events(now - 1, now)[0] if size.until is None), ""),

@@ -11,6 +11,7 @@ from slurm_ai_factory.core.rules.classify import Rule, Rules
 from slurm_ai_factory.core.rules.organisations import Regional
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger.accounting import Accounting, Usual
+from slurm_ai_factory.ledger.allowed import AllowedBook
 from slurm_ai_factory.ledger.audits import Audits
 from slurm_ai_factory.ledger.chain import Chain
 from slurm_ai_factory.ledger.classified import Classified, set_of
@@ -20,11 +21,13 @@ from slurm_ai_factory.ledger.derived import ANEW, Derived
 from slurm_ai_factory.ledger.expertise import Expertise
 from slurm_ai_factory.ledger.expiry import Expiries
 from slurm_ai_factory.ledger.intake import Intake, ReadResult
+from slurm_ai_factory.ledger.meters import Meters
 from slurm_ai_factory.ledger.persons import Persons
 from slurm_ai_factory.ledger.privacy import Privacy
 from slurm_ai_factory.ledger.proposals import Proposals
 from slurm_ai_factory.ledger.publishing import Publishing
 from slurm_ai_factory.ledger.registry import RegistryBook
+from slurm_ai_factory.ledger.reserving import ReservationBook
 from slurm_ai_factory.ledger.store import Store
 from slurm_ai_factory.ledger.terms import TermsBook
 
@@ -64,6 +67,9 @@ class Ledger:
     promise_terms: TermsBook
     proposals: Proposals
     expiries: Expiries
+    meters: Meters
+    allowed: AllowedBook
+    reserving: ReservationBook
 
     def books(self, rules: Rules, then: Instant | None = None) -> Classified:
         """The accounting as these rules classify it, as known now or then; new subjects may be unsorted."""
@@ -147,4 +153,7 @@ def ledger_of(store: Store, cluster: str, cluster_id: int) -> Ledger:
         TermsBook(store, cluster_id),
         Proposals(store, cluster_id),
         Expiries(store, cluster_id),
+        Meters(store, cluster_id),
+        AllowedBook(store, cluster_id),
+        ReservationBook(store, cluster_id),
     )

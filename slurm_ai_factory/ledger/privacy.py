@@ -65,6 +65,10 @@ PERSONAL = (
     Personal("proposals", "recorded_at"),
     Personal("foreign_changes", "recorded_at", texts=("note",)),
     Personal("expiries", "recorded_at", texts=()),
+    Personal("meters", "recorded_at"),
+    Personal("placements", "recorded_at", texts=()),
+    Personal("allowed_power", "recorded_at"),
+    Personal("reservation_acts", "at", texts=("sentence",)),
 )  # fmt: skip
 """Every table with personal texts of staff."""
 

@@ -29,6 +29,7 @@ from slurm_ai_factory.core.records import (
     Measurement,
     Mode,
 )
+from slurm_ai_factory.monitor.grid import GridShown
 
 BOUNDS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 """Upper bounds of the histograms of durations, in seconds."""
@@ -55,6 +56,23 @@ class Reconciled(NamedTuple):
     since: Instant
     until: Instant
     unexplained: Charge  #: TRES-seconds, all accounts and TRES
+
+
+class Metered(NamedTuple):
+    """What meters measured: up to when, and the energy of the window as it was last measured, once a day.
+
+    Energy is in joules and water in cubic metres; what is not known is left out.
+    """
+
+    newest: Mapping[str, Instant]  #: by kind: the end of the readings of the meter that is silent longest
+    measured_at: Instant
+    window: str
+    closure: float | None
+    closes: bool  #: whether figures by beneficiary may be given
+    runs: Mapping[str, float]  #: energy of runs by what it rests on
+    idle: float | None
+    building: Mapping[str, float]  #: energy of the building by kind
+    water: Mapping[str, float]
 
 
 class Steered(NamedTuple):
@@ -103,6 +121,7 @@ class Shown:
     queue_unknown: int = 0  #: jobs pending for an unknown reason
     proposals: int = 0  #: waiting for a second person's approval
     tally: Tally | None = None  #: of the hours since the daemon started
+    grid: GridShown | None = None  #: None where nothing is recorded of grid and water
 
     @property
     def promises(self) -> tuple[Further, ...]:
@@ -158,6 +177,7 @@ class Board:
     reason: str = "read_failed"  #: the hold that a failed cycle is shown as, one of HOLDS
     overdue_since: Instant | None = None  #: when a cycle last began or ended, if over a period ago
     reconciled: Reconciled | None = None
+    metered: Metered | None = None  #: None where there are no meters
     cycles: Counter[str] = field(default_factory=Counter)
     decisions: Counter[str] = field(default_factory=Counter)
     changes: Counter[str] = field(default_factory=Counter)
@@ -227,6 +247,12 @@ class Board:
         """Record a comparison of the ledger with Slurm's accounting."""
         with self.lock:
             self.reconciled = reconciled
+            self.version += 1
+
+    def meter(self, metered: Metered | None) -> None:
+        """Record what meters measured."""
+        with self.lock:
+            self.metered = metered
             self.version += 1
 
     def hold(self) -> str | None:

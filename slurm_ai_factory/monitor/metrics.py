@@ -40,10 +40,11 @@ from slurm_ai_factory.core.records import (
 )
 from slurm_ai_factory.core.rules.classify import Beneficiary
 from slurm_ai_factory.core.rules.organisations import SBI_SECTIONS
-from slurm_ai_factory.monitor.board import CAUSES, Board, Durations, Shown
+from slurm_ai_factory.monitor.board import CAUSES, Board, Durations, Metered, Shown
+from slurm_ai_factory.monitor.grid import grid_families
 
 OUTCOMES = ("complete", "failed", "standby")
-PHASES = ("read", "ask", "measure", "decide", "apply", "show")
+PHASES = ("keep", "read", "ask", "measure", "decide", "apply", "show")
 
 WATERMARK = FIGURES["as_of"]
 """The one figure of a measurement that is also shown after a failed cycle."""
@@ -97,6 +98,8 @@ class BoardCollector(Collector):
             shown = self.board.shown
             if shown is not None and not self.board.old:
                 families += [*_of_measurement(shown), *_of_promises(shown.promises), *_of_control(shown)]
+                if shown.grid is not None:
+                    families += grid_families(shown.grid, self.board.cluster, shown.measurement.resource.name)
         yield from map(_escaped, families)
 
 
@@ -166,6 +169,8 @@ def _always(board: Board) -> Iterator[Metric]:
         yield _labelled(family, cluster, counters)
     yield from _durations(board, cluster)
     yield from _instants(board, cluster)
+    if board.metered is not None:
+        yield from _of_meters(board.metered, cluster)
 
 
 def _durations(board: Board, cluster: Labels) -> Iterator[Metric]:
@@ -210,6 +215,31 @@ def _instants(board: Board, cluster: Labels) -> Iterator[Metric]:
              "all accounts and TRES.", float(compared.unexplained)),
         ]  # fmt: skip
     yield from _gauges(gauges, cluster)
+
+
+def _of_meters(metered: Metered, cluster: Labels) -> Iterator[Metric]:
+    """Energy in joules, water in cubic metres; once a day, as long as there are meters."""
+    window = {**cluster, "window": metered.window}
+    for name, doc, labels, label, values in (
+        ("saf_meter_read_until_timestamp_seconds",
+         "End of the newest reading, of the meter of this kind that is silent longest.", cluster, "kind",
+         metered.newest),
+        ("saf_window_run_energy_joules", "Energy of the runs of the window, by what it rests on.", window,
+         "quality", metered.runs),
+        ("saf_window_building_energy_joules", "Energy of the building in the window, by kind of meter.",
+         window, "kind", metered.building),
+        ("saf_window_water_cubic_metres", "Water of the building in the window, by kind of meter.",
+         window, "kind", metered.water),
+    ):  # fmt: skip
+        if values:
+            yield _labelled(GaugeMetricFamily(name, doc, labels=[*labels, label]), labels, values)
+    yield from _gauges((
+        ("saf_window_idle_energy_joules", "Energy of nodes and GPUs in the window that no run had.",
+         metered.idle),
+        ("saf_energy_closure_ratio", "Energy of runs and idle nodes / E_IT, in the window.",
+         metered.closure),
+        ("saf_energy_closes", "1 if closure allows figures by beneficiary, else 0.", metered.closes),
+    ), window)  # fmt: skip
 
 
 def _of_measurement(shown: Shown) -> Iterator[Metric]:

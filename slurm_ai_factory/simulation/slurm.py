@@ -13,6 +13,7 @@ from functools import lru_cache
 import numpy as np
 
 from slurm_ai_factory.core import tres
+from slurm_ai_factory.core.energy.keeping import NodeNow, ReservationAct, ReservedNow
 from slurm_ai_factory.core.live.authority import PriorityTerms
 from slurm_ai_factory.core.live.demand import Queued
 from slurm_ai_factory.core.live.health import Diagnostics
@@ -183,6 +184,18 @@ class ModelSlurm:
     def reservations(self, _since: Instant, _until: Instant) -> list[Reservation]:
         """The model has none."""
         return []
+
+    def reserved(self) -> list[ReservedNow]:
+        """The model has none."""
+        return []
+
+    def nodes_to_keep(self) -> list[NodeNow]:
+        """The model counts resources, and has no nodes with names."""
+        return []
+
+    def reserve(self, act: ReservationAct, _now: Instant, _deadline: float, /) -> None:
+        """Raises SlurmError."""
+        raise SlurmError(f"the model cluster has no reservations, so not {act.name}; set grid.mode to plan")
 
     def unreadable(self) -> list[Rejected]:
         """The model has nothing that cannot be read."""

@@ -16,6 +16,7 @@ from secrets import token_hex
 from typing import TypeVar
 
 from slurm_ai_factory.core.control.switch import WEIGHTS
+from slurm_ai_factory.core.energy.keeping import NodeNow, ReservationAct, ReservedNow
 from slurm_ai_factory.core.live import rights
 from slurm_ai_factory.core.live.authority import PriorityTerms
 from slurm_ai_factory.core.live.demand import Queued
@@ -24,6 +25,7 @@ from slurm_ai_factory.core.records import (
     Association,
     Change,
     Charge,
+    GatheredEnergy,
     Instant,
     LeverKind,
     Node,
@@ -40,7 +42,7 @@ from slurm_ai_factory.core.records import (
 )
 from slurm_ai_factory.errors import BlindError, GarbledError, SlurmError, SlurmUnsupportedError
 from slurm_ai_factory.identity import user_name
-from slurm_ai_factory.slurm import parse, queue, settings, shares
+from slurm_ai_factory.slurm import parse, queue, reserving, settings, shares
 from slurm_ai_factory.slurm.commands import Commands
 from slurm_ai_factory.slurm.tree import AssociationTree
 
@@ -280,6 +282,10 @@ class Slurm:
         """The user's AdminLevel; empty where slurmdbd does not have the user."""
         return settings.admin_level(user, self._shown("user", settings.ADMIN_FIELDS, "where", f"name={user}"))
 
+    def gathered_energy(self) -> GatheredEnergy:
+        """How slurmctld has the energy of jobs gathered."""
+        return settings.gathered_energy(self._list("scontrol", "show", "config"))
+
     def slurmdbd(self) -> Slurmdbd:
         """slurmdbd's own configuration."""
         return settings.slurmdbd(self._list("sacctmgr", "show", "configuration"))
@@ -308,6 +314,31 @@ class Slurm:
     def _shown(self, what: str, fields: tuple[str, ...], *where: str) -> list[str]:
         return self._list("sacctmgr", "-n", "-P", "show", what, *where, f"format={','.join(fields)}")
 
+    def reserved(self) -> list[ReservedNow]:
+        """The reservations that slurmctld has now; raises where one cannot be read."""
+        return self._all(reserving.reserved_now(self._list("scontrol", "-o", "show", "reservation")))
+
+    def nodes_to_keep(self) -> list[NodeNow]:
+        """Every node, whether jobs may start on it, and when its last job ends at the latest."""
+        fields = "|".join(reserving.END_FIELDS)
+        ends = self._all(reserving.job_ends(self._list("squeue", "-h", "-a", "--local", "-o", fields)))
+        self._must_see(rights.QUEUE)
+        return self._all(reserving.nodes_now(self._list("scontrol", "-a", "-o", "show", "node"), ends))
+
+    def _all(self, read: Iterable[_Value | Rejected]) -> list[_Value]:
+        """The rows, all of them. Raises SlurmError where one cannot be read."""
+        rows = list(read)
+        sound = [row for row in rows if not isinstance(row, Rejected)]
+        if wrong := next((row for row in rows if isinstance(row, Rejected)), None):
+            raise SlurmError(
+                f"a line of Slurm cannot be read ({wrong.reason}); nothing of the answer was used"
+            )
+        return sound
+
+    def reserve(self, act: ReservationAct, now: Instant, deadline: float, /) -> None:
+        """Run the act's command before its deadline. Its exit code is not the outcome: read back."""
+        self.commands.before(deadline, *reserving.command_of_act(act, now))
+
     def set_raw_shares(self, change: Change, deadline: float, /) -> None:
         """Run the change's command before its deadline. Its exit code is not the outcome: read back."""
         self.commands.before(deadline, *self.command(change))
@@ -331,6 +362,11 @@ class Slurm:
     def argv(self, change: Change) -> list[str]:
         """The same command as an operator would paste it."""
         name, *arguments = self.command(change)
+        return [self.commands.path(name), *arguments]
+
+    def argv_of_act(self, act: ReservationAct, now: Instant) -> list[str]:
+        """The command of an act as an operator would paste it, where TZ is UTC."""
+        name, *arguments = reserving.command_of_act(act, now)
         return [self.commands.path(name), *arguments]
 
     def _list(self, name: str, *arguments: str) -> list[str]:

@@ -8,7 +8,15 @@ from itertools import dropwhile
 from math import inf
 
 from slurm_ai_factory.core import tres
-from slurm_ai_factory.core.records import LeverKind, Node, Partition, Rejected, Slurmdbd, Transaction
+from slurm_ai_factory.core.records import (
+    GatheredEnergy,
+    LeverKind,
+    Node,
+    Partition,
+    Rejected,
+    Slurmdbd,
+    Transaction,
+)
 from slurm_ai_factory.errors import SlurmError, reason
 from slurm_ai_factory.slurm.fields import barred_rows, clock_seconds, each, natural, settings, words
 
@@ -28,10 +36,10 @@ _UNITS = {"hour": 3600, "day": 86400, "month": 30 * 86400}
 
 def parse_partitions(lines: Iterable[str]) -> Iterator[Partition | Rejected]:
     """The partitions in ``scontrol -o show partition``: one per line; values may contain blanks."""
-    return each(_partition, _shown("PartitionName", lines))
+    return each(_partition, shown_by_scontrol("PartitionName", lines))
 
 
-def _shown(key: str, lines: Iterable[str]) -> Iterator[dict[str, str]]:
+def shown_by_scontrol(key: str, lines: Iterable[str]) -> Iterator[dict[str, str]]:
     """The keys and values on each line of scontrol's that begins with ``key``.
 
     The first of two equal keys counts, since free text comes last. A line that begins with another key
@@ -56,7 +64,7 @@ def parse_nodes(lines: Iterable[str]) -> Iterator[Node | Rejected]:
     """The nodes in ``scontrol -o show node``: one per line; values may contain blanks."""
     return each(
         lambda values: Node(values["NodeName"], tres.canonical(f"{values['CfgTRES']},node=1")),
-        _shown("NodeName", lines),
+        shown_by_scontrol("NodeName", lines),
     )
 
 
@@ -80,6 +88,20 @@ def switch_weight(weight: str, lines: Iterable[str]) -> int:
         raise SlurmError(f"scontrol show config cannot be read: {reason(error)}") from error
 
 
+def gathered_energy(lines: Iterable[str]) -> GatheredEnergy:
+    """How energy is gathered, by ``scontrol show config``.
+
+    >>> told = ["AcctGatherEnergyType    = acct_gather_energy/rapl", "PrologFlags = Alloc,Contain"]
+    >>> gathered_energy(told), gathered_energy(["AcctGatherEnergyType = (null)", "PrologFlags = (null)"])
+    (GatheredEnergy(plugin='rapl', contained=True), GatheredEnergy(plugin='', contained=False))
+    """
+    values = settings(lines)
+    plugin = "".join(words(values.get("AcctGatherEnergyType", ""))).rpartition("/")[2]
+    return GatheredEnergy(
+        "" if plugin == "none" else plugin, "contain" in map(str.lower, words(values.get("PrologFlags", "")))
+    )
+
+
 def qos_priorities(lines: Iterable[str]) -> Iterator[tuple[str, int] | Rejected]:
     """Each QOS with its Priority, which is 0 where none is set."""
     return each(
@@ -92,7 +114,7 @@ def job_factors(lines: Iterable[str]) -> Iterator[tuple[str, int] | Rejected]:
     """Each partition with its PriorityJobFactor, from ``scontrol -o show partition``."""
     return each(
         lambda values: (values["PartitionName"], natural("PriorityJobFactor", values["PriorityJobFactor"])),
-        _shown("PartitionName", lines),
+        shown_by_scontrol("PartitionName", lines),
     )
 
 

@@ -172,7 +172,7 @@ def deadline(site: Site) -> float:
     asked_at = monotonic()
     if not site.ledger.store.may_write(site.ledger.control.cluster_id):
         raise LedgerError(
-            "the ledger's session was cut while RawShares were about to be set, so nothing was written; "
+            "the ledger's session was cut just before a write to Slurm, so nothing was written; "
             "the next cycle decides again"
         )
     return asked_at + min(WRITE_SECONDS, site.config.leader_silence())

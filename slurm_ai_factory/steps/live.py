@@ -38,6 +38,7 @@ class Signals:
     listed: InQueue  #: the jobs that squeue listed
     holds: tuple[Hold, ...]
     horizon_seconds: int
+    limited: bool  #: whether our reservation keeps nodes free, and no other one is there
 
     def backlog(self, size: float) -> float:
         """Resource-seconds that waiting regional jobs may be expected to use.
@@ -55,6 +56,9 @@ class Signals:
             "authority": self.authority,
             "regional_demand": float(waiting.amount),
             "regional_backlog_charge": self.backlog(size),
+            "regional_held_by_grid": float(
+                self.demand.sum(Beneficiary.REGIONAL, Standing.HELD_BY_GRID).amount
+            ),
             "regional_running_now": float(self.demand.sum(Beneficiary.REGIONAL, Standing.RUNNING).amount),
             "jobs_of_unknown_standing": sum(self.demand.unknown.values()),
         }
@@ -67,15 +71,19 @@ def signals_now(
     rules: Rules,
     usual_seconds: Mapping[str, float],
     diagnose: Callable[[], Diagnostics],
+    *,
+    limited: bool = False,
 ) -> Signals:
     """Ask slurmctld, one thing at a time; now is what its clock says after the queue.
+
+    ``limited`` says whether our reservation keeps nodes free, and no other one is there.
 
     ``usual_seconds`` is how long each user's runs take, where that is known. Raises SlurmError, and what
     ``diagnose`` raises, which asks for slurmctld's diagnostics.
     """
     queue, diagnostics = slurm.queue(), diagnose()
     now = diagnostics.at
-    wanted = demand_of(config, queue, rules, now, usual_seconds)
+    wanted = demand_of(config, queue, rules, now, usual_seconds, limited)
     regional = {job: who is Beneficiary.REGIONAL for job, who in wanted.waiting_jobs.items()}
     terms = slurm.priority_terms() if priority.priority_type == "priority/multifactor" else ()
     return Signals(
@@ -91,11 +99,17 @@ def signals_now(
             diagnostics, priority, config.promise.resource.weights, bool(regional), config.control.lever
         ),
         horizon_seconds=config.control.horizon,
+        limited=limited,
     )
 
 
 def demand_of(
-    config: Config, queue: Sequence[Queued], rules: Rules, now: Instant, usual_seconds: Mapping[str, float]
+    config: Config,
+    queue: Sequence[Queued],
+    rules: Rules,
+    now: Instant,
+    usual_seconds: Mapping[str, float],
+    limited: bool,
 ) -> Demand:
     """The queue's demand in the resource of the promise and by its sides."""
     promise = config.promise_of()
@@ -105,14 +119,16 @@ def demand_of(
         # Of a share that it is no part of, a job is on nobody's side, but it waits like the others.
         return promise.side(classification.beneficiary, classification.promises) or Beneficiary.NON_REGIONAL
 
-    return demand(queue, side, promise.resource.weights, now, config.control.horizon, usual_seconds)
+    weights, horizon = promise.resource.weights, config.control.horizon
+    return demand(queue, side, weights, now, horizon, usual_seconds, limited=limited)
 
 
 def signals_beside(
     signals: Signals, config: Config, priority: PriorityConfig, rules: Rules, usual: Usual
 ) -> Signals:
     """The same answers of Slurm, as they concern a further promise; ``config`` is under its term."""
-    wanted = demand_of(config, signals.queue, rules, signals.diagnostics.at, usual.seconds)
+    at = signals.diagnostics.at
+    wanted = demand_of(config, signals.queue, rules, at, usual.seconds, signals.limited)
     weights = config.promise.resource.weights
     waiting = Beneficiary.REGIONAL in wanted.waiting_jobs.values()
     return replace(

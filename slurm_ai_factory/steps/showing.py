@@ -21,13 +21,17 @@ from slurm_ai_factory.core.measure.tally import Tally
 from slurm_ai_factory.core.records import DAY, HOUR, ChangeStatus, Hour, Instant, Measurement
 from slurm_ai_factory.core.rules.classify import Beneficiary
 from slurm_ai_factory.ledger.audits import Audit
-from slurm_ai_factory.monitor.board import Done, Reconciled, Shown, Steered
+from slurm_ai_factory.monitor.board import Done, Metered, Reconciled, Shown, Steered
+from slurm_ai_factory.monitor.grid import GridShown
+from slurm_ai_factory.report.energy import energy_of
 from slurm_ai_factory.steps.applying import of_account, of_switch
 from slurm_ai_factory.steps.live import Signals
 from slurm_ai_factory.steps.site import Site
 from slurm_ai_factory.steps.values import CycleReport
 
 CHANGES = 12
+METER_IN_SERVICE = 30 * DAY
+"""A meter that is silent for longer is taken out of service."""
 ROLLUP = 3 * HOUR
 """How long after midnight slurmdbd has rolled the day before up, and late records of it have come."""
 
@@ -87,6 +91,24 @@ def _shown(site: Site, report: CycleReport) -> Shown:
         retention_overdue=retention_overdue(site, gathered.at),
         queue_unknown=sum(gathered.signals.demand.unknown.values()),
         proposals=site.ledger.proposals.waiting(),
+        grid=grid_shown(site, report),
+    )
+
+
+def grid_shown(site: Site, report: CycleReport) -> GridShown | None:
+    """Grid and water of the window; None where nothing of them is recorded."""
+    kept, m = report.kept, report.gathered.measurement
+    if kept is None and not question.grid_recorded(site.ledger):
+        return None
+    measured, limited = question.measured_grid(site.config, site.ledger, m.window, report.gathered.at)
+    held = report.decision.inputs.get("regional_held_by_grid")
+    return GridShown(
+        grid=measured,
+        water=question.measured_water(site.config, site.ledger, m.window, report.gathered.at),
+        limited_year_seconds=limited,
+        keeping=kept.keeping if kept else None,
+        reserved=len(kept.reserved.nodes) if kept and kept.reserved else 0,
+        held=float(held) if isinstance(held, int | float) else None,
     )
 
 
@@ -125,6 +147,28 @@ def steered(report: CycleReport, account: str) -> Steered:
 def history(site: Site) -> list[Done]:
     """The latest changes, newest first."""
     return [Done(*(row[name] for name in Done._fields)) for row in site.ledger.control.history(CHANGES)]
+
+
+def metered(site: Site, now: Instant, before: Metered | None) -> Metered | None:
+    """What meters measured; the energy of the window once a day. None where there are no meters."""
+    newest = {str(kind): at for kind, at in site.ledger.meters.newest(now - METER_IN_SERVICE).items()}
+    if before is not None and newest and now // DAY == before.measured_at // DAY:
+        return before._replace(newest=newest)
+    if not newest:
+        return None
+    answer = energy_of(question.ask(site.config, site.ledger), lambda *_: ("",))
+    amounts = {kind: float(amount) for kind, amount in answer.amounts.items() if amount is not None}
+    return Metered(
+        newest=newest,
+        measured_at=now,
+        window=answer.window.name,
+        closure=answer.closure.kappa,
+        closes=answer.closure.holds,
+        runs={str(word): float(joules) for word, joules in answer.sums.qualities.items()},
+        idle=None if answer.idle is None else float(answer.idle),
+        building={str(kind): amount for kind, amount in amounts.items() if not kind.is_water},
+        water={str(kind): amount for kind, amount in amounts.items() if kind.is_water},
+    )
 
 
 def rolled_up_day(site: Site, now: Instant) -> tuple[Instant, Instant]:

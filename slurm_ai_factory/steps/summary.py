@@ -8,6 +8,7 @@ from slurm_ai_factory.core.control.level import differing_shares, steered_rows
 from slurm_ai_factory.core.measure import judgement
 from slurm_ai_factory.core.words import count
 from slurm_ai_factory.steps.applying import Outcome
+from slurm_ai_factory.steps.keeping import Kept
 from slurm_ai_factory.steps.values import CycleReport
 
 
@@ -23,9 +24,16 @@ def cycle_sentence(report: CycleReport) -> str:
     return (
         f"{m.window.name}: {part} of {m.called}, promised {m.target_share:.0%}, {judgement.verdict(m)}; "
         f"{report.decision.sentence}{beside}{f' [{done}]' if done else ''}"
-        f"{foreign}"
-        f"{_complaints(report)}"
+        f"{foreign}{grid_sentence(report.kept)}{_complaints(report)}"
     )
+
+
+def grid_sentence(kept: Kept | None) -> str:
+    """What was done about a limit, to follow other sentences; empty where nothing is to be said."""
+    if kept is None or kept.keeping.reason == "no_limit":
+        return ""
+    did = f" [{kept.keeping.reason} {kept.outcome}{f': {kept.note}' if kept.note else ''}]"
+    return f"; grid: {kept.keeping.sentence}{did if kept.outcome else ''}"
 
 
 def _outcome(outcome: Outcome, rows: int) -> str:

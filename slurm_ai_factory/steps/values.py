@@ -24,6 +24,7 @@ from slurm_ai_factory.core.records import (
     SwitchNow,
 )
 from slurm_ai_factory.steps.applying import Outcome
+from slurm_ai_factory.steps.keeping import Kept
 from slurm_ai_factory.steps.live import Signals
 from slurm_ai_factory.steps.reading import Read
 
@@ -79,6 +80,7 @@ class CycleReport:
     gathered: Gathered
     decision: Decision
     beside: tuple[Decision, ...] = ()  #: about further promises that are steered
+    kept: Kept | None = None  #: what was done about a limit; None where grid.mode is off
     outcomes: tuple[Outcome, ...]
     mode: Mode
     seconds: float

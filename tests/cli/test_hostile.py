@@ -24,6 +24,9 @@ import pytest
 from slurm_ai_factory import config as configuration
 from slurm_ai_factory.cli import cli, screen
 from slurm_ai_factory.config import Config
+from slurm_ai_factory.core.energy.allowed import AllowedPower, PowerKind
+from slurm_ai_factory.core.energy.keeping import ActKind, ActOutcome, ReservationAct
+from slurm_ai_factory.core.energy.meters import Kind, Placement, Reading
 from slurm_ai_factory.core.measure.share import Group
 from slurm_ai_factory.core.programme.approval import ProposalKind
 from slurm_ai_factory.core.programme.expertise import NewEntry
@@ -115,6 +118,16 @@ def _say(ledger: Ledger, config: Config, at: int) -> None:
     ledger.control.say_pause(Pause(at, at + 10**9, EVIL, EVIL))
     hours = NewEntry(day=YESTERDAY, organisation="plant", role=EVIL, hours=Decimal(1), activity=EVIL)
     ledger.expertise.add([hours], at=at, actor=EVIL)
+    power = AllowedPower(since=0, until=900, max_kw=Decimal(9), kind=PowerKind.OWN, reference=EVIL, told_at=0)
+    ledger.allowed.append([power], at=at, actor=EVIL)
+    act = ReservationAct(ActKind.CREATE, EVIL, 900, 1800, (EVIL,))
+    ledger.reserving.record(act, ActOutcome.PLANNED, at=at, actor=EVIL, sentence=EVIL, inputs={})
+    ledger.allowed.correct(1, Decimal(8), EVIL, at=at, actor=EVIL)
+    yesterday = at - 24 * HOUR
+    meter = Reading(EVIL, Kind.E_NODE, yesterday, yesterday + HOUR, Decimal(1), "kWh", EVIL)
+    ledger.meters.append([(EVIL, meter)], at=at, actor=EVIL)
+    ledger.meters.correct(1, Decimal(2), EVIL, at=at, actor=EVIL)
+    ledger.meters.place([Placement(1, EVIL, (EVIL,), yesterday, at)], source=EVIL, at=at, actor=EVIL)
     wanted = {"job": EVIL, "beneficiary": "regional", "organisation": EVIL}
     ledger.proposals.propose(ProposalKind.OVERRIDE, wanted, {"at": at, **said})
     ledger.proposals.reject(1, at=at, actor=EVIL, reason=EVIL)
@@ -137,6 +150,9 @@ COMMANDS: dict[tuple[str, ...], int] = {
     ("organisation", "export"): 0,
     ("organisation", "export", "--links"): 0,
     ("history",): 0,
+    ("grid", "list"): 0,
+    ("grid", "history"): 0,
+    ("grid", "status", *WINDOW): 0,
     ("pause",): 0,
     ("status",): 4,
     ("config", "show"): 0,
@@ -151,6 +167,8 @@ COMMANDS: dict[tuple[str, ...], int] = {
     ("config", "check"): 0,
     ("ledger", "fingerprint", "--as-of", "now", *WINDOW): 0,
     ("report", "-o", "reports", *WINDOW): 0,
+    ("meter", "list", *WINDOW): 0,
+    ("energy", *WINDOW, "--by", "account"): 0,
     ("person", "show", "title", "--reason", "request"): 0,
     ("person", "export", "title", "--reason", "request"): 0,
     ("person", "hold"): 0,
@@ -160,12 +178,15 @@ COMMANDS: dict[tuple[str, ...], int] = {
 ELSEWHERE = {
     "init", "run", "cycle", "plan", "doctor", "reconcile", "backfill", "restore-baseline", "release",
     "bundle",
+    "grid plan",
     # those ask Slurm
     "demo", "simulate",  # of a model
     "ledger head",  # a hash
     "organisation add", "organisation link", "organisation end", "organisation import", "expertise add",
-    "expertise correct", "expertise import", "resume", "approval approve", "approval reject",
+    "expertise correct", "expertise import", "grid correct", "grid import", "resume",
+    "approval approve", "approval reject",
     "ledger migrate", "ledger pseudonymise", "ledger backup", "ledger restore",
+    "meter correct", "meter import", "meter place",
     "ledger move", "ledger withdraw", "person forget", "promise set", "promise end",  # write
     "ledger roles",  # prints what is the same everywhere
 }  # fmt: skip

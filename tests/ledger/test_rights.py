@@ -15,6 +15,9 @@ from psycopg.sql import SQL, Composed, Identifier
 
 from slurm_ai_factory.core.control.foreign import Changer
 from slurm_ai_factory.core.control.level import Baseline
+from slurm_ai_factory.core.energy.allowed import AllowedPower, PowerKind
+from slurm_ai_factory.core.energy.keeping import ActKind, ActOutcome, ReservationAct
+from slurm_ai_factory.core.energy.meters import Kind, Placement, Reading
 from slurm_ai_factory.core.programme.approval import ProposalKind
 from slurm_ai_factory.core.programme.expertise import NewEntry
 from slurm_ai_factory.core.programme.retention import Due
@@ -119,6 +122,17 @@ def _say(ledger: Ledger) -> None:
     ledger.audits.keep(Audit("verify", NOW, None, None, 0), {}, WHO["actor"])
     ledger.proposals.propose(
         ProposalKind.REGISTRY, {"entries": [], "text": f"{MARK}text"}, {"at": NOW, **WHO}
+    )
+    hall = Reading("hall", Kind.E_IT, T0, T0 + HOUR, Decimal(1), "kWh", "bms.csv")
+    ledger.meters.append([("line 2", hall)], at=NOW, actor=WHO["actor"])
+    ledger.meters.correct(1, None, WHO["reason"], at=NOW, actor=WHO["actor"])
+    ledger.meters.place([Placement(7, "n1", ("0",), T0, T0 + 9)], source="sacct", at=NOW, actor=WHO["actor"])
+    power = AllowedPower(since=0, until=900, max_kw=Decimal(9), kind=PowerKind.OWN, reference="C1", told_at=0)
+    ledger.allowed.append([power], at=NOW, actor=WHO["actor"])
+    ledger.allowed.correct(1, None, WHO["reason"], at=NOW, actor=WHO["actor"])
+    act = ReservationAct(ActKind.CREATE, "saf-grid", 900, 1800, ("n1",))
+    ledger.reserving.record(
+        act, ActOutcome.PLANNED, at=NOW, actor=WHO["actor"], sentence=f"{MARK}sentence", inputs={}
     )
     ledger.persons.note("show", f"{MARK}user", {"at": NOW, **WHO})
     ledger.promise_terms.begin(replace(FIRST, actor=WHO["actor"], reason=WHO["reason"]))

@@ -174,7 +174,29 @@ def gauges(m: Moment) -> Iterator[tuple[str, str, float | None]]:
     yield "saf_regional_pending_resources", resource, (40, 0, 50)[m.phase]
     yield "saf_queue_demand_resources", f'{resource},beneficiary="regional"', 30 + m.phase
     yield from counters(m, resource)
+    yield from grid(m, f'window="{window}"', resource)
     yield from states(m)
+
+
+def grid(m: Moment, of_window: str, resource: str) -> Iterator[tuple[str, str, float]]:
+    """A connection that comes near its limit and then exceeds it; water is used in the last phase."""
+    for name, value in (
+        ("saf_grid_power_watts", (8e5, 9.6e5, 1.1e6)[m.phase]), ("saf_grid_allowed_watts", 1e6),
+        ("saf_grid_exceeded_seconds", (0, 0, 1800)[m.phase]), ("saf_grid_unread_seconds", 900 * m.phase),
+        ("saf_grid_limited_year_seconds", 7200), ("saf_grid_excess_joules", (0, 0, 9e7)[m.phase]),
+    ):  # fmt: skip
+        yield name, of_window, value
+    for name, number in (("saf_grid_verdict", m.phase), ("saf_water_verdict", 2 - m.phase)):
+        for place, word in enumerate(("open", "kept", "exceeded")):
+            yield name, f'{of_window},verdict="{word}"', int(place == number)
+    for kind in ("W_POTABLE", "W_SURFACE"):
+        yield "saf_water_used_cubic_metres", f'{of_window},kind="{kind}"', (0, 0, 1.5)[m.phase]
+    yield "saf_grid_nodes", 'state="needed"', 2 * m.phase
+    yield "saf_grid_nodes", 'state="reserved"', m.phase
+    yield "saf_grid_hold", 'reason="foreign"', int(m.phase == 1)
+    yield "saf_grid_hold", 'reason="no_power"', 0
+    yield "saf_grid_expected_watts", "", 1.2e6
+    yield "saf_queue_held_by_grid_resources", resource, 5 * m.phase
 
 
 def promised(m: Moment, of_window: str, verdict: str) -> Iterator[tuple[str, str, float]]:
@@ -239,6 +261,11 @@ def states(m: Moment) -> Iterator[tuple[str, str, float | None]]:
     for name, value in (("saf_raw_shares", 30 + m.phase), ("saf_raw_shares_wanted", 33 + m.phase)):
         yield name, 'account="ra"', value
         yield name, 'account="rb"', value + 10
+    yield "saf_meter_read_until_timestamp_seconds", 'kind="E_IT"', m.now - (60, 3 * DAY, 60)[m.phase]
+    for name, value in (
+        ("saf_energy_closure_ratio", (0.98, 0.97, 0.5)[m.phase]), ("saf_energy_closes", (1, 1, 0)[m.phase]),
+    ):  # fmt: skip
+        yield name, 'window="w"', value
     switch = 'object="qos",name="regional"'
     yield "saf_switch_raised", switch, (1, 1 if m.now < TURN else None, 0)[m.phase]
     for name, value in (

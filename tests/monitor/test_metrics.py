@@ -18,7 +18,7 @@ from slurm_ai_factory.core.records import FLOOR_VERDICTS, HOUR, Change, Further,
 from slurm_ai_factory.core.rules.classify import Beneficiary
 from slurm_ai_factory.core.tres import Resource
 from slurm_ai_factory.monitor import page
-from slurm_ai_factory.monitor.board import CAUSES, Board, Durations, Reconciled, Steered
+from slurm_ai_factory.monitor.board import CAUSES, Board, Durations, Metered, Reconciled, Steered
 from slurm_ai_factory.monitor.metrics import MOST_GROUPS, BoardCollector, Exposition
 from tests.conftest import new_ledger
 from tests.monitor import examples
@@ -26,9 +26,9 @@ from tests.monitor.life import OPENMETRICS, living
 from tests.monitor.prometheus import promtool, unavailable
 
 BOUNDED = {
-    "account", "beneficiary", "bound", "category", "cause", "cluster", "le", "mode", "name", "outcome",
-    "part", "phase", "promise", "reason", "resource", "sector", "share_of", "status", "verdict", "version",
-    "window",
+    "account", "beneficiary", "bound", "category", "cause", "cluster", "kind", "le", "mode", "name",
+    "outcome", "part", "phase", "promise", "quality", "reason", "resource", "sector", "share_of", "status",
+    "verdict", "version", "window",
 }  # fmt: skip
 STATES = {
     "fresh": Board("c"),
@@ -242,6 +242,23 @@ def test_a_comparison_of_the_books_is_shown() -> None:
     board = examples.complete()
     board.reconciled = Reconciled(examples.NOW, 0, 3600, 12)
     assert samples(board)["saf_reconcile_unexplained_tres_seconds{c}"] == 12
+
+
+METERED = Metered({"E_IT": 9, "W_IN": 8}, 5, "2027Q1", 0.97, True, {"gpu+node": 3.5}, None, {"E_IT": 4.0}, {})
+
+
+def test_meters_are_shown_also_after_a_failed_cycle_and_what_is_not_known_is_left_out() -> None:
+    board = examples.failed()
+    board.meter(METERED)
+    energy = {name: value for name, value in samples(board).items() if "energy" in name or "meter" in name}
+    assert energy == {
+        "saf_meter_read_until_timestamp_seconds{c,E_IT}": 9,
+        "saf_meter_read_until_timestamp_seconds{c,W_IN}": 8,
+        "saf_window_run_energy_joules{c,2027Q1,gpu+node}": 3.5,
+        "saf_window_building_energy_joules{c,2027Q1,E_IT}": 4,
+        "saf_energy_closure_ratio{c,2027Q1}": 0.97,
+        "saf_energy_closes{c,2027Q1}": 1,
+    }
 
 
 def test_a_switch_has_metrics_of_its_own_and_its_changes_are_counted() -> None:

@@ -69,10 +69,16 @@ RULES: dict[str, Callable[[int], list[float]]] = {
     "SafStale": only(1, 2400, 2400),
     "SafReconcileDiffers": only(2, -3600, -3600),
     "SafUnreadableLines": only(1, 3, 3),
+    "SafMeterSilent": only(1, 3 * DAY, 3 * DAY),
+    "SafClosureOutOfRange": only(2, 0.5, 0.5),
     "SafUnitFailed": only(2, 1),
     "SafTimerLate": only(2, 4 * DAY + 8 * HOUR + 1200),
     "SafRetentionOverdue": only(1, 1, 1),
     "SafPromiseContradicted": only(0, 1, 1),
+    "SafGridLimitNear": only(1, 9.6e5, 9.6e5),
+    "SafGridExceeded": only(2, 1800, 1800),
+    "SafGridHolds": only(1, 1, 1),
+    "SafWaterUsed": only(2, 1.5, 1.5, 1.5, 1.5),
 }
 """Of both clusters, without the time that an alert has to last."""
 
@@ -166,6 +172,23 @@ CONTROL: dict[str, Expected] = {
     "Authority of shares": phases(0.9, 0.6, 0.8),
     "Unknown accounts in rules": phases(0, 0, 2),
 }  # fmt: skip
+POWER = "Power of the connection, and what is allowed"
+GRID: dict[str, Expected] = {
+    "Grid": phases(1, 2, 3),
+    "Water": phases(3, 2, 1),
+    "Exceeded": phases(0, 0, 1800),
+    "Not read": phases(0, 900, 1800),
+    "Limited this year": phases(7200, 7200, 7200),
+    "On hold": phases(0, 1, 0),
+    f"{POWER}: power": phases(8e5, 9.6e5, 1.1e6),
+    f"{POWER}: allowed": phases(1e6, 1e6, 1e6),
+    f"{POWER}: expected": phases(1.2e6, 1.2e6, 1.2e6),
+    "Nodes kept free: needed": phases(0, 2, 4),
+    "Nodes kept free: reserved": phases(0, 1, 2),
+    "Regional jobs that wait for nodes kept free: resources requested": phases(0, 5, 10),
+    "Energy above what was allowed: in the window": phases(0, 0, 9e7),
+    "Drinking water and surface water of the process: {{kind}}": lambda m: 2 * [(0.0, 0.0, 1.5)[m.phase]],
+}
 SERVICE: dict[str, Expected] = {
     "Answers": phases(1, 1, 0),
     "Last cycle failed for": phases(2, 1, 4),
@@ -195,7 +218,12 @@ DECIDED: Expected = lambda _: [1 / 12]  # noqa: E731
 
 def expected() -> Iterator[tuple[str, Expected]]:
     """(where, values) of every query, as ``panels`` names them."""
-    for uid, queries in (("saf-promise", PROMISE), ("saf-control", CONTROL), ("saf-service", SERVICE)):
+    for uid, queries in (
+        ("saf-promise", PROMISE),
+        ("saf-control", CONTROL),
+        ("saf-grid", GRID),
+        ("saf-service", SERVICE),
+    ):
         yield f"{uid}: Decisions", DECIDED
         for name, values in queries.items():
             title, colon, _ = name.partition(": ")

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any, cast
 from zoneinfo import ZoneInfo
@@ -13,6 +14,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from slurm_ai_factory import question
+from slurm_ai_factory.core.energy.meters import Kind, Reading
 from slurm_ai_factory.core.measure.tally import Tallied, Tally
 from slurm_ai_factory.core.records import HOUR
 from slurm_ai_factory.core.rules.classify import Beneficiary
@@ -175,6 +177,26 @@ def test_books_are_compared_after_a_midnight_and_again_when_it_failed(life: Life
     last = compared(board)
     assert last
     assert last.since == first.since + 24 * HOUR
+
+
+def test_meters_are_looked_at_every_cycle_and_energy_is_measured_once_a_day(life: Life) -> None:
+    life.beat(6 * HOUR)
+    book, now = life.site.ledger.meters, life.model.now
+    assert showing.metered(life.site, now, None) is None, "there are no meters"
+    today = Reading("hall", Kind.E_IT, START, now, Decimal(7), "kWh", "bms")
+    book.append([("line 2", today)], at=now, actor="anna")
+    first = showing.metered(life.site, now, None)
+    assert first
+    assert (first.newest, first.closure, first.closes) == ({"E_IT": now}, None, False)
+    assert (first.runs, first.idle) == ({}, None), "no run has energy: that is not known, and not 0"
+    later = replace(today, since=now, until=now + HOUR)
+    book.append([("line 3", later)], at=now, actor="anna")
+    again = showing.metered(life.site, now, first)
+    assert again == first._replace(newest={"E_IT": now + HOUR})
+    new_day = showing.metered(life.site, now + DAY, first)
+    assert new_day
+    assert new_day.measured_at == now + DAY
+    assert showing.metered(life.site, now + 40 * DAY, first) is None, "no meter is in service"
 
 
 def compared(board: Board) -> Reconciled | None:

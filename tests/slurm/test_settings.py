@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from slurm_ai_factory.core.records import LeverKind, Node, Partition, Rejected, Slurmdbd, Transaction
+from slurm_ai_factory.core.records import (
+    GatheredEnergy,
+    LeverKind,
+    Node,
+    Partition,
+    Rejected,
+    Slurmdbd,
+    Transaction,
+)
 from slurm_ai_factory.errors import SlurmError
 from slurm_ai_factory.slurm import parse, settings
 from tests.slurm.test_queue import lines, versions
@@ -32,6 +40,8 @@ def test_the_own_configuration_tells_what_doctor_asks(recorded: Path) -> None:
     found = parse.parse_priority_config(lines(recorded, "scontrol_show_config"))
     assert (found.private_data, found.usage_reset, found.slurm_user) == ((), "NONE", "root")
     assert found.enforce == ("associations", "limits", "safe")
+    none = settings.gathered_energy(lines(recorded, "scontrol_show_config"))
+    assert none == GatheredEnergy("", contained=False), "none in 22.05, (null) in later versions"
 
 
 @versions

@@ -34,6 +34,7 @@ class Standing(StrEnum):
     BLOCKED = "blocked"  #: cannot start as it was submitted
     RESERVED = "reserved"  #: waits for a reservation
     UNAVAILABLE = "unavailable"  #: waits for nodes, licences or other things that are not available now
+    HELD_BY_GRID = "held_by_grid"  #: waits for nodes that saf keeps free while less power is allowed
     ELSEWHERE = "elsewhere"  #: belongs to another cluster
     FAILED = "failed"  #: its last try failed and Slurm has not tried it since
     UNKNOWN = "unknown"  #: Slurm's word for it is not in the table
@@ -115,6 +116,12 @@ Where partitions share nodes, squeue prints ``Nodes required for job are DOWN, D
 higher priority partitions`` instead of Resources; with every node up it means no more than that.
 """
 
+BY_RESERVATION = (
+    "ReqNodeNotAvail, May be reserved for other job",
+    "ReqNodeNotAvail, Reserved for maintenance",
+)
+"""Reasons of jobs that wait for reserved nodes; held by the grid where the only reservation is ours."""
+
 _PREFIXES = tuple((word[:-1], standing) for word, standing in OF_REASON.items() if word.endswith("*"))
 
 
@@ -181,10 +188,15 @@ class Demand:
         return dict(sorted((pool, cell) for (*key, pool), cell in self.cells.items() if tuple(key) == wanted))
 
 
-def job_standing(job: Queued, now: Instant) -> Standing:
-    """The standing of a row at ``now``: by the table, unless priority or eligible time keep Slurm from it."""
+def job_standing(job: Queued, now: Instant, *, limited: bool = False) -> Standing:
+    """The standing of a row at ``now``: by the table, unless priority or eligible time keep Slurm from it.
+
+    ``limited`` as in ``demand``.
+    """
     if job.state not in BY_REASON:
         return OF_STATE.get(job.state, Standing.UNKNOWN)
+    if limited and job.reason.replace("_", " ").startswith(BY_RESERVATION) and job.priority:
+        return Standing.HELD_BY_GRID
     standing = reason_standing(job.reason)
     if job.priority == 0 and standing in (Standing.WAITING, Standing.UNKNOWN):
         return Standing.HELD
@@ -214,8 +226,13 @@ def demand(
     now: Instant,
     horizon_seconds: int,
     usual_seconds: Mapping[str, float],
+    *,
+    limited: bool = False,
 ) -> Demand:
     """Sum a queue; ``usual_seconds`` is how long each user's runs take, where that is known.
+
+    ``limited`` says whether the only reservation is the one by which saf keeps nodes free: jobs that wait for
+    reserved nodes are then held by the grid.
 
     A job that squeue lists once for each of its partitions is counted once, by its first row. Of a waiting
     array, the tasks that its limit lets start beside the running ones wait, and the others are limited. All
@@ -226,7 +243,7 @@ def demand(
     for job in rows:
         first.setdefault(job.job_id, job)
     rows = list(first.values())
-    standings = _together(rows, [job_standing(job, now) for job in rows])
+    standings = _together(rows, [job_standing(job, now, limited=limited) for job in rows])
     room = _room(rows, standings)
     counts, side = counter(weights), cache(lambda subject: _side(subject, sides))
     cells: dict[DemandKey, PoolDemand] = {}

@@ -308,3 +308,24 @@ def test_any_words_are_placed_and_only_known_ones_are_demand(state: str, reason:
         assert state in BY_REASON
         assert any(reason.replace("_", " ").strip().startswith(word) for word in
                    ("None", "Priority", "Resources", "SchedDefer", "Nodes required"))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("different", "limited", "expected"),
+    [
+        ({"reason": "ReqNodeNotAvail, May be reserved for other job"}, True, Standing.HELD_BY_GRID),
+        ({"reason": "ReqNodeNotAvail,_Reserved_for_maintenance"}, True, Standing.HELD_BY_GRID),
+        ({"reason": "ReqNodeNotAvail, May be reserved for other job"}, False, Standing.UNAVAILABLE),
+        ({"reason": "ReqNodeNotAvail, UnavailableNodes:n1"}, True, Standing.UNAVAILABLE),
+        ({"reason": "ReqNodeNotAvail, Reserved for maintenance", "priority": 0}, True, Standing.UNAVAILABLE),
+        ({"reason": "Resources"}, True, Standing.WAITING),
+        ({"state": "RUNNING", "reason": "None"}, True, Standing.RUNNING),
+    ],
+)
+def test_a_job_is_held_by_the_grid_only_while_our_reservation_is_the_only_one(
+    different: dict[str, Any], limited: bool, expected: Standing
+) -> None:
+    """It is no demand then: nothing but the limit keeps it from its nodes."""
+    held = demand([job(**different)], sides, {"cpu": 1}, NOW, HORIZON, {}, limited=limited)
+    assert held.sum(REGIONAL, expected) == PoolDemand(1, 4, 4 * 3600)
+    assert bool(held.waiting_jobs) == (expected is Standing.WAITING)

@@ -1,0 +1,1 @@
+"""Energy and water: what meters measured, and which runs it was for."""

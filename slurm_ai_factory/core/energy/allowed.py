@@ -1,0 +1,241 @@
+"""Allowed power: how much the connection to the grid may draw, when, by which agreement.
+
+Contracts and limits of the grid operator are rows that hold for [since, until), both on a quarter of an hour.
+The least of the current ones is what is allowed. The rule: rows are added and never changed; a correction is
+a row that names the entry it replaces. Where no row applies, it is not known what is allowed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from enum import StrEnum
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from slurm_ai_factory.core import windows
+from slurm_ai_factory.core.energy.meters import QUARTER
+from slurm_ai_factory.core.programme import sheet
+from slurm_ai_factory.core.programme.sheet import Fault
+from slurm_ai_factory.core.records import Instant
+
+COLUMNS = ("since", "until", "max_kw", "kind", "reference", "told_at")
+"""Of a table of allowed power."""
+
+MOST_KW = Decimal(10**7)
+"""More than any connection, 10 GW: a larger number is in another unit."""
+
+TDTR_HOURS = 1314
+"""Hours of a year in which a grid operator may limit a time-duration right: 15 % of 8,760."""
+
+
+class PowerKind(StrEnum):
+    """Why no more is allowed."""
+
+    CONTRACT = "contract"  #: contracted transport power
+    TDTR = "tdtr"  #: a limit under a time-duration transport right
+    TBTR = "tbtr"  #: outside the blocks of a time-block transport right
+    REDISPATCH = "redispatch"  #: an order of the grid operator to draw less
+    OWN = "own"  #: set by the facility itself
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AllowedPower:
+    """What may be drawn at most in [since, until)."""
+
+    since: Instant
+    until: Instant
+    max_kw: Decimal  #: mean over each quarter of an hour
+    kind: PowerKind
+    reference: str  #: of the contract, the announcement or the order
+    told_at: Instant  #: when the facility was told
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AllowedEntry:
+    """A row as the ledger has it, or a correction of one."""
+
+    entry_id: int
+    allowed: AllowedPower
+    withdrawn: bool = False  #: whether this is a correction that takes the row back
+    replaces: int | None = None  #: the entry that this corrects
+    reason: str
+    recorded_at: Instant
+    actor: str
+
+
+def standing(entries: Iterable[AllowedEntry], as_of: Instant) -> list[AllowedEntry]:
+    """The entries that counted at an instant: of each row its last correction, unless that withdraws it."""
+    newest: dict[int, AllowedEntry] = {}
+    for entry in sorted(entries, key=lambda entry: entry.entry_id):
+        if entry.recorded_at <= as_of:
+            newest[entry.replaces or entry.entry_id] = entry
+    return [entry for entry in newest.values() if not entry.withdrawn]
+
+
+def least(entries: Iterable[AllowedEntry], since: Instant, until: Instant) -> dict[Instant, AllowedEntry]:
+    """The entry that allows least, by the beginning of each quarter in [since, until) that has one."""
+    strictest: dict[Instant, AllowedEntry] = {}
+    for entry in sorted(entries, key=lambda entry: (entry.allowed.max_kw, entry.entry_id)):
+        for at in quarters(max(since, entry.allowed.since), min(until, entry.allowed.until)):
+            strictest.setdefault(at, entry)
+    return strictest
+
+
+def quarters(since: Instant, until: Instant) -> range:
+    """The beginnings of the quarters of an hour that lie in [since, until) whole.
+
+    >>> list(quarters(1, 3600)), list(quarters(0, 899))
+    ([900, 1800, 2700], [])
+    """
+    return range(-(-since // QUARTER) * QUARTER, until - until % QUARTER, QUARTER)
+
+
+def limited_seconds(entries: Iterable[AllowedEntry], since: Instant, until: Instant) -> int:
+    """For how long in [since, until) a time-duration right was or will be limited."""
+    limited = {
+        at
+        for entry in entries
+        if entry.allowed.kind is PowerKind.TDTR
+        for at in quarters(max(since, entry.allowed.since), min(until, entry.allowed.until))
+    }
+    return QUARTER * len(limited)
+
+
+def civil_instant(text: str, zone: ZoneInfo) -> Instant:
+    """An instant in ISO 8601, civil where it has no offset. Raises ValueError.
+
+    A civil time that a change of the clock leaves out, or has twice, is refused: it needs an offset.
+
+    >>> amsterdam = ZoneInfo("Europe/Amsterdam")
+    >>> civil_instant("2027-10-31T02:30+01:00", amsterdam) - civil_instant("2027-10-31T00:00", amsterdam)
+    12600
+    >>> civil_instant("2027-10-31T02:30", amsterdam)
+    Traceback (most recent call last):
+    ValueError: 2027-10-31T02:30 is not one instant in Europe/Amsterdam; add its offset, such as +01:00
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not an instant such as 2027-01-31T12:15+01:00") from None
+    if moment.tzinfo is None:
+        sides = [moment.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1)]
+        if sides[0] != sides[1]:
+            raise ValueError(f"{text} is not one instant in {zone.key}; add its offset, such as +01:00")
+        moment = sides[0]
+    return int(moment.timestamp())
+
+
+def kilowatts(text: str) -> Decimal:
+    """A number of kilowatts, 1200, 1.5 or 1,5. Raises ValueError.
+
+    >>> kilowatts("1,5")
+    Decimal('1.5')
+    """
+    try:
+        value = Decimal(text.strip().replace(",", "."))
+    except InvalidOperation:
+        raise ValueError(f"{text!r} is not a number of kilowatts such as 1200") from None
+    if not value.is_finite() or not 0 <= value <= MOST_KW:
+        raise ValueError(f"{text!r} is not between 0 and {MOST_KW} kW")
+    return value
+
+
+def from_sheet_of_power(data: bytes, zone: ZoneInfo, now: Instant) -> tuple[list[AllowedPower], list[Fault]]:
+    """The rows of a table and its faults; instants are civil where they have no offset.
+
+    >>> text = b"since,until,max_kw,kind,reference,told_at\\n2027-01-01,2028-01-01,900,contract,C,2026-12-01"
+    >>> rows, _ = from_sheet_of_power(text, ZoneInfo("Europe/Amsterdam"), 2**40)
+    >>> rows[0].max_kw, rows[0].kind.value
+    (Decimal('900'), 'contract')
+    """
+    table = sheet.read_sheet(data, COLUMNS)
+    rows, wrong = [], list(table.faults)
+    for line in table.lines:
+        try:
+            row = _row(line.cells, zone)
+        except ValueError as error:
+            column, _, reason = str(error).partition(": ")
+            wrong.append(Fault(line.number, column, reason))
+            continue
+        wrong += [Fault(line.number, column, reason) for column, reason in problems(row, now).items()]
+        rows.append(row)
+    if not rows and not wrong:
+        wrong.append(Fault(0, "", "has no line below the first"))
+    return rows, wrong
+
+
+def _row(cells: Mapping[str, str], zone: ZoneInfo) -> AllowedPower:
+    """A row from texts by column. Raises ValueError that begins with the column."""
+    values: dict[str, Instant | Decimal | PowerKind] = {}
+    for name in ("since", "until", "max_kw", "kind", "told_at"):
+        text = cells[name].strip()
+        try:
+            if name == "max_kw":
+                values[name] = kilowatts(text)
+            elif name == "kind":
+                values[name] = _kind_of(text)
+            else:
+                values[name] = civil_instant(text, zone)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
+    return AllowedPower(**values, reference=cells["reference"].strip())  # type: ignore[arg-type]
+
+
+def _kind_of(text: str) -> PowerKind:
+    if text not in list(PowerKind):
+        raise ValueError(f"{text!r} is not one of {', '.join(PowerKind)}")
+    return PowerKind(text)
+
+
+def problems(row: AllowedPower, now: Instant) -> dict[str, str]:
+    """What is wrong with a row, by column."""
+    wrong = {
+        name: f"{windows.iso(at)} is not on a quarter of an hour"
+        for name, at in (("since", row.since), ("until", row.until))
+        if at % QUARTER
+    }
+    if row.until <= row.since:
+        wrong["until"] = "is not after since"
+    if not row.reference:
+        wrong["reference"] = "is empty; name the contract, the announcement or the order"
+    if row.told_at > now:
+        wrong["told_at"] = f"{windows.iso(row.told_at)} is in the future"
+    return wrong
+
+
+class SortedRows(NamedTuple):
+    """What becomes of rows that are to be added."""
+
+    new: tuple[AllowedPower, ...]
+    known: int  #: how many the ledger has already; one that was corrected stays corrected
+
+
+def sort_rows(entries: Iterable[AllowedEntry], given: Iterable[AllowedPower]) -> SortedRows:
+    """Which rows to add to the ledger's entries."""
+    before = {entry.allowed for entry in entries if entry.replaces is None}
+    rows = list(dict.fromkeys(given))
+    new = tuple(row for row in rows if row not in before)
+    return SortedRows(new, len(rows) - len(new))
+
+
+def corrected(
+    entries: Iterable[AllowedEntry], entry_id: int, max_kw: Decimal | None, reason: str
+) -> AllowedPower:
+    """The row of a correction; None withdraws. Raises ValueError.
+
+    ``entries`` are the entry and all its corrections.
+    """
+    of = sorted(entries, key=lambda entry: entry.entry_id)
+    if not of or of[0].entry_id != entry_id:
+        raise ValueError(f"there is no entry {entry_id}; see `saf grid list`")
+    if of[0].replaces is not None:
+        raise ValueError(f"entry {entry_id} is itself a correction; correct entry {of[0].replaces}")
+    if not reason.strip():
+        raise ValueError("a correction needs a reason")
+    before = of[-1]
+    if (None if before.withdrawn else before.allowed.max_kw) == max_kw:
+        raise ValueError(f"entry {entry_id} already counts as that")
+    return replace(before.allowed, max_kw=before.allowed.max_kw if max_kw is None else max_kw)

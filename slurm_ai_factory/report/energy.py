@@ -1,0 +1,233 @@
+"""The energy and water of a window, gathered from the ledger: runs, meters, closure, indicators, CO2.
+
+The rule: readings that overlap the window are taken whole, so that a window is the sum of its parts, and
+whatever has no reading is None and never 0. Tested in tests/cli/test_energy.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+from slurm_ai_factory.config.values import shipped_indicators
+from slurm_ai_factory.core import windows
+from slurm_ai_factory.core.energy import closure
+from slurm_ai_factory.core.energy.closure import Closure, EmissionFactor, EnergySums, Indicator, Ratio
+from slurm_ai_factory.core.energy.meters import Kind, Placement, Reading
+from slurm_ai_factory.core.energy.runs import (
+    MEASURED,
+    EnergyPart,
+    Fill,
+    Presence,
+    counted_fill,
+    modelled_fill,
+    nodes_of,
+    plausible,
+    presences,
+    split_node,
+)
+from slurm_ai_factory.core.measure.share import SortedRun
+from slurm_ai_factory.core.records import DAY, Instant, Run, Window
+from slurm_ai_factory.question import GroupKey, Question
+
+OF_NODES = (Kind.E_NODE, Kind.E_GPU)
+OF_BUILDING = tuple(kind for kind in Kind if kind not in OF_NODES)
+IDLE = 0
+"""The DBIndex of idle energy; no run has it."""
+BASES = ("location", "market")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnergyAnswer:
+    """What is known of the energy and water of a window; energy in joules, water in cubic metres."""
+
+    window: Window
+    until: Instant  #: how far the answer reaches
+    sums: EnergySums
+    idle: Fraction | None  #: of nodes and GPUs that no run had; None where no node or GPU has a meter
+    closure: Closure
+    amounts: Mapping[Kind, Fraction | None]  #: of the building; None unless readings cover the whole window
+    indicators: Sequence[tuple[Indicator, Ratio]]
+    emissions: Mapping[str, tuple[float | None, Sequence[EmissionFactor]]]  #: kilograms of CO2 by basis
+    outliers: Sequence[str]  #: figures above what a node can draw, which are in no sum
+
+    def scaled(self, kind: Kind, joules: Fraction) -> Fraction | None:
+        """The part of an amount of the building that goes with a part of the energy of all runs."""
+        amount, total = self.amounts[kind], self.sums.total
+        return amount * joules / total if amount is not None and total else None
+
+
+class EnergyFacts(NamedTuple):
+    """What the ledger has for an answer."""
+
+    runs: Sequence[SortedRun]
+    readings: Mapping[Kind, Sequence[Reading]]
+    placements: Sequence[Placement]
+    counted: Mapping[int, int]  #: DBIndex -> joules of Slurm's counter, where it is the job's own
+
+
+def energy_of(ask: Question, key: GroupKey) -> EnergyAnswer:
+    """The energy and water of a question's window, by group."""
+    since, settings = ask.window.since, ask.config.energy
+    last = max(since, min(ask.window.until, ask.read_until))
+    known = _told(ask, Window("", since, last))
+    until = _reach(known.readings, since, last)
+    most = None if settings.node_watts_most is None else Fraction(settings.node_watts_most)
+    usable, outliers = plausible([reading for kind in OF_NODES for reading in known.readings[kind]], most)
+    above = {run.db_index for run, _ in known.runs if _is_above(run, known.counted.get(run.db_index), most)}
+    parts = _parts(known, usable)
+    it_readings, dc_readings = known.readings[Kind.E_IT], known.readings[Kind.E_DC]
+    covered = closure.covered_intervals(it_readings, since, until)
+    cut = closure.cells(since, until, covered, (row.since for row in settings.watts))
+
+    def fill(run: Run, at: Instant) -> Fill | None:
+        counted = None if run.db_index in above else known.counted.get(run.db_index)
+        return counted_fill(run, counted) or modelled_fill(run, settings.watts, at)
+
+    sums = closure.add_up(known.runs, parts, fill, cut, key, ask.read_until)
+    it_joules = closure.amount_within(it_readings, covered)
+    closing = sums.closing + closure.amount_within(parts.get(IDLE, ()), covered)
+    return EnergyAnswer(
+        window=ask.window,
+        until=until,
+        sums=sums,
+        idle=closure.amount_within(parts.get(IDLE, ()), [(since, until)]) if usable else None,
+        closure=Closure(
+            kappa=float(closing / it_joules) if it_joules and (usable or sums.qualities) else None,
+            covered_seconds=closure.seconds_of(covered),
+            elapsed_seconds=until - since,
+            least=float(settings.closure_least),
+            most=float(settings.closure_most),
+        ),
+        amounts={kind: _whole(known.readings[kind], since, until) for kind in OF_BUILDING},
+        indicators=[
+            (row, closure.indicator_value(row, known.readings, since, until)) for row in shipped_indicators()
+        ],
+        emissions={
+            basis: closure.emitted(dc_readings, settings.emissions, basis, since, until) for basis in BASES
+        },
+        outliers=[
+            *(f"{reading.meter} at {windows.iso(reading.since)}" for reading in outliers),
+            *(f"Slurm's counter of run {db_index}" for db_index in sorted(above)),
+        ],
+    )
+
+
+def _reach(readings: Mapping[Kind, Sequence[Reading]], since: Instant, until: Instant) -> Instant:
+    """How far an answer reaches: readings of energy may come a day late, and it waits for them."""
+    covered = [closure.covered_intervals(readings[kind], since, until) for kind in (Kind.E_IT, Kind.E_DC)]
+    ends = [intervals[-1][1] for intervals in covered if intervals]
+    return min([until, *(end for end in ends if end >= until - DAY)])
+
+
+def _told(ask: Question, window: Window) -> EnergyFacts:
+    """All of one snapshot; readings of GPUs also where a reading of a node leaves the window."""
+    book = ask.ledger.meters
+    with ask.books() as books:
+        readings = {kind: book.readings(kind, window, ask.then) for kind in Kind}
+        edges = [(reading.since, reading.until) for reading in readings[Kind.E_NODE]]
+        since = min([window.since, *(first for first, _ in edges)])
+        wide = Window("", since, max([window.until, *(last for _, last in edges)]))
+        return EnergyFacts(
+            list(books.runs_between(window.since, window.until)),
+            readings | {Kind.E_GPU: book.readings(Kind.E_GPU, wide, ask.then)},
+            book.placements(window, ask.then),
+            book.counted_joules(window, ask.then) if ask.config.energy.whole_nodes else {},
+        )
+
+
+def _is_above(run: Run, joules: int | None, most: Fraction | None) -> bool:
+    """Whether Slurm counted more than the nodes of a run can draw in its time."""
+    if joules is None or most is None or run.start_at is None or run.end_at is None:
+        return False
+    return joules > most * nodes_of(run) * (run.end_at - run.start_at)
+
+
+def _parts(known: EnergyFacts, readings: Iterable[Reading]) -> dict[int, list[EnergyPart]]:
+    """What meters of nodes and GPUs measured of each run, by DBIndex, and of IDLE."""
+    placed: dict[int, list[Placement]] = {}
+    for placement in known.placements:
+        placed.setdefault(placement.job_id, []).append(placement)
+    present: dict[str, list[Presence]] = {}
+    for run, _ in known.runs:
+        for presence in presences(run, placed.get(run.job_id, ())):
+            present.setdefault(presence.node, []).append(presence)
+    nodes: dict[str, dict[Kind, list[Reading]]] = {}
+    for reading in readings:
+        of = nodes.setdefault(reading.meter.partition("/")[0], {kind: [] for kind in OF_NODES})
+        of[reading.kind].append(reading)
+    parts: dict[int, list[EnergyPart]] = {}
+    for node, of in nodes.items():
+        for part in split_node(of[Kind.E_NODE], of[Kind.E_GPU], present.get(node, ())):
+            parts.setdefault(IDLE if part.run is None else part.run, []).append(part)
+    return parts
+
+
+def _whole(readings: Sequence[Reading], since: Instant, until: Instant) -> Fraction | None:
+    """The amount over an interval; None unless every meter has readings for all of it."""
+    span = [(since, until)]
+    covered = closure.covered_intervals(readings, since, until) == span
+    return closure.amount_within(readings, span) if covered else None
+
+
+def energy_value(answer: EnergyAnswer, groups: Sequence[Mapping[str, object]] = ()) -> dict[str, Any]:
+    """The answer as JSON has it; null where nothing is recorded."""
+    qualities, closed = answer.sums.qualities, answer.closure
+    return {
+        "window": answer.window.name,
+        "since": windows.iso(answer.window.since),
+        "until": windows.iso(answer.until),
+        "run_joules": float(answer.sums.total) if qualities or not answer.sums.unknown_seconds else None,
+        "quality_joules": {str(quality): float(joules) for quality, joules in qualities.items()},
+        "unknown_node_seconds": float(answer.sums.unknown_seconds),
+        "idle_joules": plain(answer.idle),
+        "coarse_runs": answer.sums.coarse_runs,
+        "outliers": list(answer.outliers),
+        "closure": closed.kappa,
+        "closure_covered_seconds": closed.covered_seconds,
+        "closure_least": closed.least,
+        "closure_most": closed.most,
+        "by_beneficiary": closed.holds,
+        "why": closed.sentence,
+        "building": {str(kind): plain(amount) for kind, amount in answer.amounts.items()},
+        "indicators": [
+            {
+                "indicator": row.name, "value": ratio.value, "unit": row.unit,
+                "formula": f"{row.numerator} / {row.denominator}", "edition": row.edition,
+                "covered_seconds": ratio.covered_seconds,
+            }
+            for row, ratio in answer.indicators
+        ],
+        "emissions": [
+            {"basis": basis, "kilograms": kilograms, "factors": [str(factor) for factor in used]}
+            for basis, (kilograms, used) in answer.emissions.items()
+        ],
+        "groups": list(groups),
+    }  # fmt: skip
+
+
+def group_values(answer: EnergyAnswer) -> list[dict[str, Any]]:
+    """Whom the energy was for, the most first, with its part of the building's energy and water.
+
+    None of them where closure does not hold.
+    """
+    rows = [
+        {
+            "name": group.names[0] or str(group.beneficiary),
+            "beneficiary": str(group.beneficiary),
+            "joules": float(joules),
+            "building_joules": plain(answer.scaled(Kind.E_DC, joules)),
+            "water_cubic_metres": plain(answer.scaled(Kind.W_IN, joules)),
+            "measured_ratio": float(sum(of.get(word, Fraction(0)) for word in MEASURED) / joules),
+        }
+        for group, of in answer.sums.groups.items()
+        if (joules := sum(of.values(), start=Fraction(0)))
+    ]
+    return sorted(rows, key=lambda row: -row["joules"]) if answer.closure.holds else []
+
+
+def plain(amount: Fraction | None) -> float | None:
+    """An amount as JSON has it."""
+    return None if amount is None else float(amount)

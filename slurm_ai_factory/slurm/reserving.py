@@ -1,0 +1,132 @@
+"""Parses what keeping nodes free rests on: reservations, nodes and the ends of jobs. Pure.
+
+A list of nodes is compressed, as n[1-3]. Instants are epoch seconds: commands run with SLURM_TIME_FORMAT=%s.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import product
+
+from slurm_ai_factory.core import tres
+from slurm_ai_factory.core.energy.keeping import (
+    FLAGS,
+    ActKind,
+    NodeNow,
+    ReservationAct,
+    ReservedNow,
+    busy_by_node,
+)
+from slurm_ai_factory.core.records import FOREVER, Instant, Rejected
+from slurm_ai_factory.core.windows import iso
+from slurm_ai_factory.slurm.fields import each, slurm_instant, words
+from slurm_ai_factory.slurm.settings import shown_by_scontrol
+
+END_FIELDS = ("%e", "%N")
+"""Of squeue: when a job ends at the latest, and its nodes."""
+
+UNABLE = frozenset({
+    "DOWN", "DRAIN", "DRAINED", "DRAINING", "ERROR", "FAIL", "FAILING", "FUTURE", "INVAL", "UNKNOWN",
+    "NOT_RESPONDING", "INVALID_REG", "REBOOT_ISSUED", "REBOOT_REQUESTED",
+})  # fmt: skip
+"""States and flags of nodes on which no job starts (node_state_string in slurm_protocol_defs.c)."""
+
+MOST_NAMES = 10**6
+"""Nodes of a list; more than any cluster has."""
+
+
+def expanded(text: str) -> list[str]:
+    """The names in a list of nodes as Slurm writes it. Raises ValueError.
+
+    >>> expanded("gpu[01-03,7],login"), expanded("r[0-1]n[8-9]")
+    (['gpu01', 'gpu02', 'gpu03', 'gpu7', 'login'], ['r0n8', 'r0n9', 'r1n8', 'r1n9'])
+    >>> expanded("n[1-"), expanded("(null)")
+    Traceback (most recent call last):
+    ValueError: 'n[1-' is not a list of nodes
+    """
+    if text in ("", "(null)"):
+        return []
+    names: list[str] = []
+    for word in re.split(r",(?![^\[]*\])", text):
+        parts = re.findall(r"([^\[\]]+)|\[([\d,-]+)\]", word)
+        if "".join(plain or f"[{ranges}]" for plain, ranges in parts) != word or not word:
+            raise ValueError(f"{text!r} is not a list of nodes")
+        choices = [[plain] if plain else _numbers(ranges) for plain, ranges in parts]
+        names += map("".join, product(*choices))
+        if len(names) > MOST_NAMES:
+            raise ValueError(f"{text!r} has more than {MOST_NAMES} nodes")
+    return names
+
+
+def _numbers(ranges: str) -> list[str]:
+    """The numbers in ranges such as 01-03,7, with their leading zeros. Raises ValueError."""
+    numbers: list[str] = []
+    for part in ranges.split(","):
+        first, dash, last = part.partition("-")
+        if not first.isdigit() or (dash and not last.isdigit()) or len(last) > 7:
+            raise ValueError(f"[{ranges}] is not a range of nodes")
+        numbers += [str(number).zfill(len(first)) for number in range(int(first), int(last or first) + 1)]
+    return numbers
+
+
+def reserved_now(lines: Iterable[str]) -> Iterator[ReservedNow | Rejected]:
+    """The reservations in ``scontrol -o show reservation``."""
+    return each(_reserved, shown_by_scontrol("ReservationName", lines))
+
+
+def _reserved(values: Mapping[str, str]) -> ReservedNow:
+    since = slurm_instant(values["StartTime"])
+    if since is None:
+        raise ValueError("a reservation without a StartTime")
+    until = slurm_instant(values["EndTime"])
+    return ReservedNow(
+        name=values["ReservationName"],
+        since=since,
+        until=FOREVER if until is None else until,
+        nodes=frozenset(expanded(values.get("Nodes", ""))),
+        flags=frozenset(words(values.get("Flags", ""))),
+    )
+
+
+def job_ends(lines: Iterable[str]) -> Iterator[tuple[Instant | None, Sequence[str]] | Rejected]:
+    """When each job with nodes ends at the latest, and its nodes, from squeue with END_FIELDS."""
+    rows = (line.rstrip("\n").partition("|") for line in lines)
+    return each(
+        lambda row: (slurm_instant("" if row[0] == "N/A" else row[0]), expanded(row[2])),
+        (row for row in rows if row[2]),
+    )
+
+
+def nodes_now(
+    lines: Iterable[str], ends: Sequence[tuple[Instant | None, Sequence[str]]]
+) -> Iterator[NodeNow | Rejected]:
+    """The nodes in ``scontrol -o show node``, each with the end of its last job."""
+    busy = busy_by_node(ends)
+
+    def node(values: Mapping[str, str]) -> NodeNow:
+        state = set(re.split(r"[+*~#!%$@^-]", values["State"]))
+        name, counts = values["NodeName"], tres.canonical(f"{values['CfgTRES']},node=1")
+        return NodeNow(name, not state & UNABLE, busy.get(name, 0), counts)
+
+    return each(node, shown_by_scontrol("NodeName", lines))
+
+
+def command_of_act(act: ReservationAct, now: Instant) -> tuple[str, ...]:
+    """The scontrol command of an act. A beginning that has passed is now, which Slurm wants so."""
+    if act.kind is ActKind.END:
+        return "scontrol", "delete", f"ReservationName={act.name}"
+    since = "now" if act.since <= now else _civil(act.since)
+    name = f"ReservationName={act.name}"
+    span = f"EndTime={_civil(act.until)}", f"Nodes={','.join(act.nodes)}"
+    if act.kind is ActKind.CREATE:
+        flags = f"Flags={','.join(sorted(FLAGS))}"
+        start = f"StartTime={since}"
+        return "scontrol", "create", "reservation", name, start, *span, "Users=root", flags
+    begin = () if act.since <= now else (f"StartTime={since}",)
+    return "scontrol", "update", name, *begin, *span
+
+
+def _civil(at: Instant) -> str:
+    """An instant as scontrol takes it: commands run in UTC."""
+    return iso(at).removesuffix("Z")

@@ -1,0 +1,152 @@
+"""Readings from a table and from a real Prometheus with what DCGM exports of a real GPU: each taken once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from slurm_ai_factory.core.windows import iso
+from slurm_ai_factory.errors import MeterError
+from slurm_ai_factory.monitor.series import ask_series
+from tests.core.energy import h100
+from tests.monitor.prometheus import Prometheus, prometheus, unavailable
+from tests.saf import Saf
+
+COUNTER = "DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION"
+POWER = "DCGM_FI_DEV_POWER_USAGE"
+NAME = "{Hostname}/{gpu}/{UUID}"
+BEGAN = (int(time.time()) - 86_400) // 900 * 900
+LENGTH = len(h100.rows("samples"))
+BLANK = range(40, 43)
+"""Seconds in which DCGM had no value of the second GPU; then its driver was loaded again."""
+
+
+def exposition() -> str:
+    """The H100 as DCGM exports it, as GPU 0; GPU 1 is the same with blanks and a reset. It ends, and dies."""
+    lines = []
+    for name, column, scale in ((COUNTER, "energy_counter_j", 1000), (POWER, "power_w", 1)):
+        lines.append(f"# TYPE {name} gauge")
+        for second, (_, text) in enumerate(h100.column(column)):
+            value = float(text) * scale
+            for gpu in (0, 1):
+                told = f"{value - 10**7 * gpu * (second > max(BLANK)) + 2 * 10**7 * gpu:.0f}"
+                told = "9223372036854775794" if gpu and second in BLANK else told
+                labels = f'gpu="{gpu}",UUID="GPU-{gpu}",Hostname="n1",hpc_job="7"'
+                lines.append(f"{name}{{{labels}}} {told} {BEGAN + second}")
+    return "\n".join(lines)
+
+
+@pytest.fixture(scope="module")
+def dcgm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    if why := unavailable():
+        pytest.skip(why)
+    with prometheus(tmp_path_factory.mktemp("dcgm"), told=[exposition()]) as running:
+        yield running
+
+
+def asked(dcgm: Prometheus, *more: str) -> list[str]:
+    return [
+        "meter", "import", "--prometheus", dcgm.url, "--query", COUNTER, "--unit", "mJ", "--kind", "E_GPU",
+        "--meter", NAME, "--step", "1s", "-S", iso(BEGAN), "-E", iso(BEGAN + LENGTH + 60), *more,
+    ]  # fmt: skip
+
+
+def test_the_counter_of_dcgm_becomes_readings_once(dcgm: Prometheus, books: Saf) -> None:
+    first = books.json(*asked(dcgm))
+    reasons = [row["reason"] for row in first["skipped"]]
+    assert len([reason for reason in reasons if "was not measured" in reason]) == len(BLANK)
+    assert len([reason for reason in reasons if "the counter went back" in reason]) == 1
+    assert len(reasons) == len(BLANK) + 1
+    again = books.json(*asked(dcgm))
+    assert (again["new"], again["known"]) == (0, first["new"])
+    listed = books.json("meter", "list", "-S", iso(BEGAN), "-E", iso(BEGAN + LENGTH))
+    joules = sum(float(row["value"]) for row in listed if row["meter"] == "n1/0/GPU-0") / 1000
+    assert joules == pytest.approx(h100.TOTAL_JOULES, rel=0.001)
+
+
+def test_a_value_that_prometheus_repeats_is_not_a_measurement(dcgm: Prometheus) -> None:
+    """After the exporter died its last value stays for as long as Prometheus looks back."""
+    series = ask_series(dcgm.url, COUNTER, NAME, BEGAN, BEGAN + LENGTH + 60, 1, timeout=60)
+    assert [one.samples[-1][0] for one in series] == [BEGAN + LENGTH - 1] * 2
+
+
+@pytest.mark.parametrize(
+    ("query", "name", "why"),
+    [
+        (COUNTER, "{node}/{gpu}", "they have Hostname, UUID, gpu, hpc_job"),
+        (COUNTER, "{Hostname}", "two series for meter n1"),
+        ("sum(", NAME, "refused the query: "),
+    ],
+)
+def test_what_cannot_be_asked_is_said(dcgm: Prometheus, query: str, name: str, why: str) -> None:
+    with pytest.raises(MeterError, match=why):
+        ask_series(dcgm.url, query, name, BEGAN, BEGAN + 60, 1, timeout=60)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:1", "file:///etc/passwd", "http://anna:secret@127.0.0.1:1"]
+)
+def test_a_prometheus_that_is_none_is_said(url: str) -> None:
+    with pytest.raises(MeterError, match=r"does not answer|is not the address"):
+        ask_series(url, "up", NAME, 0, 60, 60, timeout=5)
+
+
+TABLE = """meter;kind;since;until;value;unit
+hall;E_IT;2026-01-01T00:00Z;2026-01-01T01:00Z;1.5;MWh
+hall;E_IT;2026-01-01T01:00Z;2026-01-01T02:00Z;N/A;MWh
+well;W_SURFACE;2026-01-01;2026-01-02;0;m3
+"""
+
+
+def test_a_table_is_taken_once_corrected_and_listed(books: Saf, tmp_path: Path) -> None:
+    file = tmp_path / "bms.csv"
+    file.write_text(TABLE)
+    books.run("meter", "import", str(file), "--dry-run")
+    assert books.json("meter", "list", "--window", "2026-01") == []
+    done = books.run("meter", "import", str(file))
+    assert done.stderr.splitlines() == [
+        "skipped line 3: 'N/A' is not a number", "2 readings recorded, 0 known already, 1 skipped",
+    ]  # fmt: skip
+    assert books.json("meter", "import", str(file))["known"] == 2
+    correction = books.json("meter", "correct", "1", "--value", "1.4", "--reason", "mistyped")
+    books.run("meter", "correct", "2", "--withdraw", "--reason", "not connected")
+    listed = books.json("meter", "list", "--window", "2026-01", "--kind", "E_IT")
+    assert [(row["value"], row["replaces"]) for row in listed] == [("1.5", None), ("1.4", 1)]
+    assert correction == {"entry": 3, "replaces": 1}
+    assert "not connected" in books.run("meter", "list", "--window", "2026-01").stdout
+
+
+def test_where_jobs_ran_is_taken_once(books: Saf, tmp_path: Path) -> None:
+    file = tmp_path / "placements.csv"
+    file.write_text(
+        "job,node,gpus,since,until\n7,n1,0+1,2026-01-01,2026-01-02\n8,n2,,2026-01-01,2026-01-02\n"
+    )
+    assert books.json("meter", "place", str(file)) == {"new": 2, "known": 0}
+    assert books.json("meter", "place", str(file)) == {"new": 0, "known": 2}
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "why"),
+    [
+        ("meter import wrong.csv", 1, "wrong.csv:2: 'E_XY' is not a kind of meter"),
+        ("meter import future.csv", 1, "'2999-01-02' is not an instant that has passed"),
+        ("meter import", 2, "--prometheus, --query, --meter, --unit, -S, --kind is missing"),
+        ("meter import --prometheus http://127.0.0.1:1 --query up --meter m --unit kW --kind W_IN "
+         "-S now-1day", 2, "'kW' is not a unit of W_IN"),
+        ("meter import --prometheus http://127.0.0.1:1 --query up --meter m --unit kW --kind P_15MIN "
+         "-S now-1day --step 5m", 2, "P_15MIN needs --step 15m"),
+        ("meter correct 1 --reason r", 2, "give either --value or --withdraw"),
+        ("meter correct 1 --value -2 --reason r", 2, "--value: -2 is below 0"),
+        ("meter correct 1 --value 2 --reason r", 1, "there is no entry 1; see `saf meter list`"),
+        ("meter place wrong.csv", 1, "lacks the column job, node"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_done_is_said(books: Saf, command: str, code: int, why: str) -> None:
+    head, rest = TABLE.splitlines()[:2]
+    (books.directory / "wrong.csv").write_text(f"{head}\n{rest.replace('E_IT', 'E_XY')}\n")
+    (books.directory / "future.csv").write_text(f"{head}\nhall;E_IT;2026-01-01;2999-01-02;1;MWh\n")
+    assert why in books.run(*command.split(), code=code).stderr
+    assert books.json("meter", "list", "--window", "2026-01") == []

@@ -36,7 +36,7 @@ from slurm_ai_factory.core.rules.classify import Rules
 from slurm_ai_factory.errors import StandbyError
 from slurm_ai_factory.question import Question
 from slurm_ai_factory.steps import clocks, live, reading
-from slurm_ai_factory.steps.applying import carry_out, foreign_changes, settle_interrupted
+from slurm_ai_factory.steps.applying import carry_out, foreign_changes, settled_shares
 from slurm_ai_factory.steps.live import Signals
 from slurm_ai_factory.steps.reading import Read
 from slurm_ai_factory.steps.site import Site
@@ -184,8 +184,7 @@ def decide_to_write(site: Site, gathered: Gathered) -> tuple[Gathered, tuple[Dec
     writes = site.config.control.mode is Mode.ENFORCE and any(decision.changes for decision in decisions)
     if not writes and not site.ledger.control.planned():
         return gathered, decisions
-    associations, switch = site.slurm.associations(), switch_now(site)
-    settle_interrupted(site, associations)
+    associations, switch = settled_shares(site), switch_now(site)
     foreign = foreign_changes(site, associations, switch)
     gathered = replace(gathered, associations=associations, switch=switch, foreign=foreign)
     return gathered, decide_on(site, gathered)

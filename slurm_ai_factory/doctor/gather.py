@@ -20,6 +20,7 @@ from slurm_ai_factory.core.records import Instant
 from slurm_ai_factory.core.rules.classify import Rules
 from slurm_ai_factory.doctor.facts import Facts
 from slurm_ai_factory.errors import LedgerError, SlurmError
+from slurm_ai_factory.ledger.store import Standbys
 from slurm_ai_factory.slurm import Slurm
 from slurm_ai_factory.steps.live import signals_now
 
@@ -34,6 +35,7 @@ class OfLedger(NamedTuple):
     term: Term  #: the promise's current one
     retained: Retained | None  #: None where [privacy] removes nothing
     proposals: int  #: waiting for a second person
+    standbys: Standbys  #: of its server
 
 
 def gather_facts(
@@ -94,6 +96,7 @@ def gather_facts(
         contradiction=contradiction,
         retained=known.retained if known else None,
         proposals=known.proposals if known else None,
+        standbys=known.standbys if known else None,
         unread=unread | errors,
         **facts,
     )

@@ -14,6 +14,7 @@ from pathlib import Path
 from pwd import getpwnam
 from tempfile import TemporaryDirectory
 
+import psycopg
 import pytest
 
 CHOSEN = os.environ.get("SAF_TEST_POSTGRES")
@@ -45,6 +46,16 @@ class Server:
         options = f"-h '' -k {self.directory} -F {settings}"
         self.run("pg_ctl", "-w", "-l", f"{self.directory}/log", "-o", options, "start")
 
+    def promote(self) -> None:
+        """Make a standby the primary; one that it followed is not asked."""
+        self.run("pg_ctl", "-w", "promote")
+
+    def kill(self) -> None:
+        """SIGKILL for every process of it, as when the machine is lost."""
+        for pid in self.processes():
+            os.kill(pid, signal.SIGKILL)
+        (self.data / "postmaster.pid").unlink()
+
     def processes(self) -> list[int]:
         """The postmaster and every process that it started."""
         postmaster = int((self.data / "postmaster.pid").read_text().split()[0])
@@ -70,14 +81,45 @@ def private_server(programs: Path = BINARIES, settings: str = "") -> Iterator[Se
     """A PostgreSQL, by default that of BINARIES, in a directory of its own, on a Unix socket there."""
     if not CHOSEN and not programs.exists():
         pytest.skip("needs Debian's postgresql-15, or another in SAF_TEST_POSTGRES")
+    with _server_in_a_directory(programs) as server:
+        initdb = ("-U", "postgres", "--auth=trust", "--no-locale", "--encoding=utf8", "--no-sync")
+        server.run("initdb", *initdb)
+        server.start(settings)
+        yield server
+
+
+@contextmanager
+def standby_of(primary: Server) -> Iterator[Server]:
+    """A standby that has all that the primary had when it began, and streams what follows."""
+    with _server_in_a_directory(primary.programs) as server:
+        source = f"host={primary.directory} user=postgres"
+        server.run("pg_basebackup", "-d", source, "-R", "-X", "stream", "-c", "fast", "--no-sync")
+        server.start()
+        yield server
+
+
+@contextmanager
+def _server_in_a_directory(programs: Path) -> Iterator[Server]:
+    """A server that is yet to be made and started; stopped at the end if it runs."""
     with TemporaryDirectory(prefix="saf-pg-") as directory:
         if ACCOUNT:
             os.chown(directory, ACCOUNT.pw_uid, -1)
         server = Server(Path(directory), programs)
-        initdb = ("-U", "postgres", "--auth=trust", "--no-locale", "--encoding=utf8", "--no-sync")
-        server.run("initdb", *initdb)
-        server.start(settings)
         try:
             yield server
         finally:
-            server.run("pg_ctl", "-w", "-m", "immediate", "stop")
+            if (server.data / "postmaster.pid").exists():
+                server.run("pg_ctl", "-w", "-m", "immediate", "stop")
+
+
+def either(*servers: Server) -> str:
+    """The url of whichever server is the primary."""
+    hosts = ",".join(str(server.directory) for server in servers)
+    return f"postgresql://postgres@/postgres?host={hosts}"
+
+
+def synchronous(primary: Server) -> None:
+    """From now on a commit on it waits for a standby; a standby does not have this setting."""
+    with psycopg.connect(primary.url, autocommit=True) as connection:
+        connection.execute("ALTER SYSTEM SET synchronous_standby_names = 'ANY 1 (*)'")
+        connection.execute("SELECT pg_reload_conf()")

@@ -12,10 +12,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from pwd import getpwnam
+from shutil import rmtree
 from tempfile import TemporaryDirectory
 
 import psycopg
 import pytest
+
+from tests.cluster.processes import wait_until
 
 CHOSEN = os.environ.get("SAF_TEST_POSTGRES")
 """A directory such as /usr/lib/postgresql/16/bin; then every test that needs a ledger has it there."""
@@ -46,14 +49,28 @@ class Server:
         options = f"-h '' -k {self.directory} -F {settings}"
         self.run("pg_ctl", "-w", "-l", f"{self.directory}/log", "-o", options, "start")
 
+    def alter(self, change: str) -> None:
+        """Change a setting, from the next look of each process on."""
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(f"ALTER SYSTEM {change}".encode())
+            connection.execute("SELECT pg_reload_conf()")
+
+    def running(self) -> bool:
+        """Whether its postmaster does."""
+        file = self.data / "postmaster.pid"
+        return file.exists() and Path(f"/proc/{file.read_text().split()[0]}").exists()
+
     def promote(self) -> None:
         """Make a standby the primary; one that it followed is not asked."""
         self.run("pg_ctl", "-w", "promote")
 
     def kill(self) -> None:
         """SIGKILL for every process of it, as when the machine is lost."""
-        for pid in self.processes():
-            os.kill(pid, signal.SIGKILL)
+        pids = self.processes()
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), "their end", DEADLINE)
         (self.data / "postmaster.pid").unlink()
 
     def processes(self) -> list[int]:
@@ -92,10 +109,17 @@ def private_server(programs: Path = BINARIES, settings: str = "") -> Iterator[Se
 def standby_of(primary: Server) -> Iterator[Server]:
     """A standby that has all that the primary had when it began, and streams what follows."""
     with _server_in_a_directory(primary.programs) as server:
-        source = f"host={primary.directory} user=postgres"
-        server.run("pg_basebackup", "-d", source, "-R", "-X", "stream", "-c", "fast", "--no-sync")
-        server.start()
+        follow(server, primary)
         yield server
+
+
+def follow(server: Server, primary: Server) -> None:
+    """Make a server a standby of the primary; once promoted, it waits for no other standby."""
+    rmtree(server.data, ignore_errors=True)
+    source = f"host={primary.directory} user=postgres"
+    server.run("pg_basebackup", "-d", source, "-R", "-X", "stream", "-c", "fast", "--no-sync")
+    server.start()
+    server.alter("RESET synchronous_standby_names")
 
 
 @contextmanager
@@ -108,7 +132,7 @@ def _server_in_a_directory(programs: Path) -> Iterator[Server]:
         try:
             yield server
         finally:
-            if (server.data / "postmaster.pid").exists():
+            if server.running():
                 server.run("pg_ctl", "-w", "-m", "immediate", "stop")
 
 
@@ -119,7 +143,5 @@ def either(*servers: Server) -> str:
 
 
 def synchronous(primary: Server) -> None:
-    """From now on a commit on it waits for a standby; a standby does not have this setting."""
-    with psycopg.connect(primary.url, autocommit=True) as connection:
-        connection.execute("ALTER SYSTEM SET synchronous_standby_names = 'ANY 1 (*)'")
-        connection.execute("SELECT pg_reload_conf()")
+    """From now on a commit on it waits for a standby."""
+    primary.alter("SET synchronous_standby_names = 'ANY 1 (*)'")

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import AbstractContextManager
 
 import pytest
 
+from slurm_ai_factory.config import Config
 from slurm_ai_factory.core.records import HOUR
 from slurm_ai_factory.daemon import Daemon
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import Limits, Store
+from slurm_ai_factory.steps.site import Site
 from tests.cluster.slurm import wait_until
 from tests.ledger.servers import Server, either, private_server, standby_of, synchronous
-from tests.monitor.life import living
+from tests.monitor.life import configuration, living
 
 PATIENCE = Limits(silence=1)
 DEADLINE = 30
@@ -53,7 +56,7 @@ def test_a_store_finds_the_new_primary_by_itself(caplog: pytest.LogCaptureFixtur
             store.migrate()
             assert store.standbys() == (1, False)
         with living(url, time.monotonic) as life:
-            daemon = Daemon(_unused, _unused, lambda: life.model.now, time.monotonic)
+            daemon = Daemon(configuration, _unopened, lambda: life.model.now, time.monotonic)
             life.beat(HOUR)
             daemon._keep_head(life.site)
             with Store(standby.url) as follower:
@@ -76,5 +79,5 @@ def test_a_store_finds_the_new_primary_by_itself(caplog: pytest.LogCaptureFixtur
     assert "the ledger lost what was recorded last: its chain has no entry" in said[0]
 
 
-def _unused(*_: object) -> None:  # what a daemon is started with
-    raise AssertionError
+def _unopened(_config: Config) -> AbstractContextManager[Site]:
+    raise AssertionError("the daemon's loop does not run here")

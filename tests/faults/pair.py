@@ -102,11 +102,10 @@ class PairStage(Stage):
     # --- the daemons
 
     def ready(self) -> None:
-        """Both run, and one has just completed a cycle."""
+        """Both run."""
         for saf in (self.saf, self.second):
             if not any(one is saf and run.process.poll() is None for one, run in self.pair.values()):
                 self.begin(saf)
-        self.back(self.logs())
 
     def begin(self, saf: Saf) -> None:
         """Start one of the two, after it has ended."""

@@ -99,7 +99,8 @@ def slope(points: Sequence[tuple[float, float]]) -> float:
     """
     x, y = (sum(values) / len(points) for values in zip(*points, strict=True))
     rise: float = sum((at - x) * (value - y) for at, value in points)
-    return rise / sum((at - x) ** 2 for at, _ in points)
+    run: float = sum((at - x) ** 2 for at, _ in points)
+    return rise / run
 
 
 def main() -> int:

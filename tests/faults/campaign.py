@@ -39,9 +39,9 @@ def main() -> int:
         return 1
     found = kept(options.kept, options.seed)
     with options.kept.open("a") as file, staged(options.seed + len(found)) as stage:
-        for number, fault in chaos.campaign(options.seed, len(found), options.faults):
+        for fault in chaos.left(options.seed, options.faults, [one.fault for one in found]):
             found.append(tried(stage, fault))
-            print(number + 1, *fault, "held" if found[-1].held else found[-1], file=sys.stderr, flush=True)
+            print(len(found), *fault, "held" if found[-1].held else found[-1], file=sys.stderr, flush=True)
             print(json.dumps([options.seed, *found[-1]]), file=file, flush=True)
     if options.docs:
         PAGE.write_text(chaos.page(found, period=PERIOD, timeout=TIMEOUT, seed=options.seed))
@@ -67,7 +67,9 @@ def kept(file: Path, seed: int) -> list[Found]:
 
 @contextmanager
 def staged(seed: int) -> Iterator[PairStage]:
-    """The stage with its jobs; everything is ended afterwards."""
+    """The stage with its jobs; everything is ended afterwards, also when this process is asked to end."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(1))
     with tempfile.TemporaryDirectory(prefix="saf-chaos-") as scratch, ExitStack() as stack:
         place = Path(scratch)
         place.chmod(0o755)
@@ -98,7 +100,11 @@ def _tried(stage: PairStage, fault: Chaos) -> Found:
         stage.gate.open()
     since = stage.logs()
     stage.ready()
-    cycles = stage.back(since)
+    return found_after(stage, fault, old, stage.back(since))
+
+
+def found_after(stage: PairStage, fault: Chaos, old: int, cycles: int) -> Found:
+    """What became of a fault; ``old`` transactions are from before it."""
     lost, doubled = stage.differences()
     outside, writers = stage.judged(old)
     wrong = "; ".join(stage.wrong())

@@ -6,8 +6,8 @@ Rule: a seed and a number name a fault, whatever was tried before it.
 from __future__ import annotations
 
 import random
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
@@ -75,9 +75,19 @@ def drawn(seed: int) -> Iterator[Chaos]:
             yield Chaos(what, how, dice.choice(STEPS), dice.choice(SECONDS))
 
 
-def campaign(seed: int, since: int, until: int) -> Iterator[tuple[int, Chaos]]:
-    """The faults with these numbers."""
-    return islice(enumerate(drawn(seed)), since, until)
+def left(seed: int, faults: int, done: Iterable[Chaos]) -> Iterator[Chaos]:
+    """The faults of a campaign of this length that were not done yet.
+
+    >>> first, *others = islice(drawn(1), 5)
+    >>> list(left(1, 5, others)) == [first]
+    True
+    """
+    once = Counter(done)
+    for fault in islice(drawn(seed), faults):
+        if once[fault]:
+            once[fault] -= 1
+        else:
+            yield fault
 
 
 def rows(found: Sequence[Found]) -> Iterator[tuple[str, ...]]:

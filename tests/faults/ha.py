@@ -35,9 +35,10 @@ The time is from the loss to the end of the next complete cycle, which itself ta
 a database is lost, the test promotes the standby at once; at a site, add the time until that is done.
 Afterwards every finished run must be in the ledger as `sacct -D` prints it. Every write by `saf` in
 slurmdbd's log must be in the ledger, start from the value that was there and stay within `control.slew`. One
-daemon must hold the lock, and `saf ledger verify` must find nothing.
+daemon must hold the lock, and `saf ledger verify` must find nothing. The columns are those of
+[chaos](chaos.md).
 
-| lost | times | seconds | periods | failed cycles | runs lost | doubled | TRES-seconds off | outside | two writers | held |
+| what | n | seconds | periods | failed cycles | lost | doubled | TRES-seconds | outside | writers | held |
 |---|---|---|---|---|---|---|---|---|---|---|
 {rows}
 

@@ -28,6 +28,10 @@ LOOK_BACK = 30 * 86400
 """How far back other users' changes of the steered rows are looked for, in seconds."""
 
 
+LEDGER_ALONE = ("retained", "proposals", "standbys")
+"""Facts that are taken from ``OfLedger`` as they are."""
+
+
 class OfLedger(NamedTuple):
     """What only the ledger knows."""
 
@@ -69,6 +73,7 @@ def gather_facts(
         unread["lever"] = unread.get("promise", "nothing has been read yet; run `saf cycle`")
     if known is None and config.privacy.retention().asked:
         unread["retained"] = unread["promise"]
+    beside: dict[str, Any] = {name: getattr(known, name) for name in LEDGER_ALONE} if known else {}
     return Facts(
         now=now,
         clock_tolerance=config.slurm.clock_tolerance,
@@ -94,9 +99,7 @@ def gather_facts(
         refused=slurm.refused(),
         lever=lever,
         contradiction=contradiction,
-        retained=known.retained if known else None,
-        proposals=known.proposals if known else None,
-        standbys=known.standbys if known else None,
+        **beside,
         unread=unread | errors,
         **facts,
     )

@@ -181,7 +181,7 @@ def _sentence(error: psycopg.Error) -> str:
             return "has nothing of this cluster yet; run `saf cycle` once, or start the daemon with `saf run`"
         case errors.InsufficientPrivilege():
             return f"refuses: {why}; grant the role saf_daemon to this one, see `saf ledger roles`"
-        case _ if known := next((told for words, told in BY_WORDS.items() if words.search(str(error))), ""):
+        case _ if known := next((text for words, text in BY_WORDS.items() if words.search(str(error))), ""):
             return known.format(why=why)
         case psycopg.OperationalError() | psycopg.InterfaceError() if not state or state.startswith(
             UNREACHABLE

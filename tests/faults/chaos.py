@@ -128,6 +128,8 @@ stay `planned`; `saf ledger verify` must find nothing; and one of the first {mos
   while it lives.
 - **kill** of the primary: its standby is promoted.
 - **slow**: it stands still for four fifths of the time. A command begins or ends late.
+- MariaDB writes its log at each commit (`innodb_flush_log_at_trx_commit=2`). With 0, a kill lost an
+  operator's change that slurmctld already had: by slurmdbd's log, the next write by `saf` was too large.
 - Packets between Slurm's daemons are not dropped: a stopped daemon answers as little as one that cannot
   be reached.
 

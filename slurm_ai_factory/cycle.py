@@ -38,7 +38,7 @@ from slurm_ai_factory.core.rules.classify import Rules
 from slurm_ai_factory.errors import StandbyError
 from slurm_ai_factory.question import Question
 from slurm_ai_factory.steps import clocks, live, reading
-from slurm_ai_factory.steps.applying import carry_out, foreign_changes, settle_interrupted
+from slurm_ai_factory.steps.applying import carry_out, foreign_changes, settled_shares
 from slurm_ai_factory.steps.keeping import Kept, keep_nodes_free
 from slurm_ai_factory.steps.live import Signals
 from slurm_ai_factory.steps.reading import Read
@@ -199,8 +199,7 @@ def decide_to_write(site: Site, gathered: Gathered) -> tuple[Gathered, tuple[Dec
     writes = site.config.control.mode is Mode.ENFORCE and any(decision.changes for decision in decisions)
     if not writes and not site.ledger.control.planned():
         return gathered, decisions
-    associations, switch = site.slurm.associations(), switch_now(site)
-    settle_interrupted(site, associations)
+    associations, switch = settled_shares(site), switch_now(site)
     foreign = foreign_changes(site, associations, switch)
     gathered = replace(gathered, associations=associations, switch=switch, foreign=foreign)
     gathered = note_foreign_changes(site, gathered)

@@ -34,6 +34,7 @@ from slurm_ai_factory.errors import (
     one_sentence,
     shortage,
 )
+from slurm_ai_factory.ledger.chain import Head
 from slurm_ai_factory.monitor.board import Board, Reconciled
 from slurm_ai_factory.monitor.metrics import Exposition
 from slurm_ai_factory.monitor.page import REFRESH, status_html
@@ -78,6 +79,7 @@ class Daemon:
     reload: Event = field(default_factory=Event)
     compared: tuple[Instant, Instant] | None = None  #: the day whose books were compared last
     logged: int | None = None  #: the day since the epoch on which the head was logged last
+    head: Head | None = None  #: of the ledger's chain, as it was seen last
     beat: float = 0.0  #: when the present cycle was due; the next is due one period later
     moved: float = 0.0  #: when a cycle last began or ended
     period: float = 0.0  #: between two beats, of the stopwatch
@@ -128,6 +130,8 @@ class Daemon:
         with self.open_site(config) as site:
             while not (self.stop.is_set() or self.reload.is_set()):
                 self._cycle(site, board)
+                if board.failed != "failed":
+                    _beside("the head of the chain was not looked at", lambda: self._keep_head(site))
                 _beside("the metrics were not renewed", exposition.renew)
                 self._pause(standby=board.failed == "standby")
 
@@ -183,11 +187,19 @@ class Daemon:
             lambda: board.meter(showing.metered(site, self.clock(), board.metered)),
         )
         _beside("the past was not added up", lambda: question.sum_up(site.config, site.ledger))
-        _beside("the head of the chain was not logged", lambda: self._log_head(site))
 
-    def _log_head(self, site: Site) -> None:
-        """Once a day: where logs go to another machine, the owner of the ledger cannot change this copy."""
+    def _keep_head(self, site: Site) -> None:
+        """Say it where the chain lacks the head seen last, and log the head once a day.
+
+        Where logs go to another machine, the owner of the ledger cannot change this copy.
+        """
+        if self.head and not site.ledger.chain.has(self.head):
+            log.error(
+                "the ledger lost what was recorded last: its chain has no entry %d, %s; see whether a standby"
+                " that was behind was promoted, or an old dump restored", self.head.entry, self.head.hash
+            )  # fmt: skip
         day, head = self.clock() // DAY, site.ledger.chain.head()
+        self.head = head
         if head and day != self.logged:
             self.logged = day
             key = site.config.ledger.signing_key

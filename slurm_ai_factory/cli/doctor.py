@@ -53,7 +53,7 @@ def _of_ledger(config: Config, at: Instant) -> OfLedger:
         waiting = ledger.proposals.waiting()
         read = ledger.accounting.watermark() is not None
         steered = question.lever_of(question.ask(config, ledger), at) if read else None
-        return OfLedger(steered, term, retained, waiting)
+        return OfLedger(steered, term, retained, waiting, ledger.store.standbys())
 
 
 def _print(findings: list[Finding]) -> None:

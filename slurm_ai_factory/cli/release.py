@@ -49,7 +49,7 @@ def release_command() -> None:
 def released(site: Site, since: Instant) -> tuple[Outcome, ...]:
     """What became of the baseline's part of the level. Raises SafError where that part is not known."""
     with site.ledger.store.holding("writing", site.ledger.control.cluster_id):
-        associations = site.slurm.associations()
+        associations = applying.settled_shares(site)
         restored = applying.baseline(site, associations)
         if any(row.rescaled and not row.baseline.sibling_shares for row in restored):
             raise SafError(

@@ -24,7 +24,8 @@ CHECKS: tuple[Check, ...] = (
     accounting.usage_resource_check, control.siblings_check, control.usage_check,
     control.level_resolution_check, control.stored_shares_check, accounting.coordinators_check,
     accounting.foreign_writer_check, accounting.capacity_check, accounting.retention_check,
-    accounting.source_check, accounting.proposals_check, accounting.energy_check, control.scheduler_check,
+    accounting.source_check, accounting.proposals_check, accounting.energy_check, accounting.standbys_check,
+    control.scheduler_check,
     control.backfill_depth_check, control.lease_check,
 )  # fmt: skip
 

@@ -284,6 +284,18 @@ def retention_check(facts: Facts) -> CheckResult:
     return want(not late, WARNING, state, wanted, "systemctl enable --now saf-pseudonymise.timer")
 
 
+@doctor_check("standbys", "a standby that is promoted lacks the commits that did not wait for it")
+def standbys_check(facts: Facts) -> CheckResult:
+    wanted = "a commit waits for a standby of the ledger, if there is one"
+    if facts.standbys is None:
+        return CheckResult(OK, "not known: the ledger cannot be read", wanted)
+    fix = "in PostgreSQL: synchronous_standby_names = 'ANY 1 (*)' and synchronous_commit = on, then reload"
+    number, awaited = facts.standbys
+    how = "a commit waits for one" if awaited else "no commit waits for one"
+    state = f"{count(number, 'standby')}: {how}" if number else "no standby"
+    return want(not number or awaited, WARNING, state, wanted, fix)
+
+
 @doctor_check("proposals", "a proposal has no effect before a second person approves it")
 def proposals_check(facts: Facts) -> CheckResult:
     wanted = "no proposal waiting"

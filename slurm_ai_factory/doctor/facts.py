@@ -27,6 +27,7 @@ from slurm_ai_factory.core.records import (
     Transaction,
 )
 from slurm_ai_factory.core.tres import Count
+from slurm_ai_factory.ledger.store import Standbys
 
 OK, WARNING, PROBLEM = "ok", "warning", "problem"
 
@@ -98,6 +99,7 @@ class Facts:
     retained: Retained | None = None  #: None where [privacy] removes nothing, or it could not be read
     lease: int | None = None  #: control.lease
     proposals: int | None = None  #: waiting for a second person; None where the ledger cannot be read
+    standbys: Standbys | None = None  #: of the ledger; None where the ledger cannot be read
     unread: Mapping[str, str] = field(default_factory=dict)  #: errors by name of the fact
 
     @property

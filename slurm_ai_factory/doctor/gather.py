@@ -20,11 +20,16 @@ from slurm_ai_factory.core.records import Instant, LeverKind
 from slurm_ai_factory.core.rules.classify import Rules
 from slurm_ai_factory.doctor.facts import Facts
 from slurm_ai_factory.errors import LedgerError, SlurmError
+from slurm_ai_factory.ledger.store import Standbys
 from slurm_ai_factory.slurm import Slurm
 from slurm_ai_factory.steps.live import signals_now
 
 LOOK_BACK = 30 * 86400
 """How far back other users' changes of the steered rows are looked for, in seconds."""
+
+
+LEDGER_ALONE = ("retained", "proposals", "standbys")
+"""Facts that are taken from ``OfLedger`` as they are."""
 
 
 class OfLedger(NamedTuple):
@@ -34,6 +39,7 @@ class OfLedger(NamedTuple):
     term: Term  #: the promise's current one
     retained: Retained | None  #: None where [privacy] removes nothing
     proposals: int  #: waiting for a second person
+    standbys: Standbys  #: of its server
 
 
 def gather_facts(
@@ -67,6 +73,7 @@ def gather_facts(
         unread["lever"] = unread.get("promise", "nothing has been read yet; run `saf cycle`")
     if known is None and config.privacy.retention().asked:
         unread["retained"] = unread["promise"]
+    beside: dict[str, Any] = {name: getattr(known, name) for name in LEDGER_ALONE} if known else {}
     return Facts(
         now=now,
         clock_tolerance=config.slurm.clock_tolerance,
@@ -92,8 +99,7 @@ def gather_facts(
         refused=slurm.refused(),
         lever=lever,
         contradiction=contradiction,
-        retained=known.retained if known else None,
-        proposals=known.proposals if known else None,
+        **beside,
         unread=unread | errors,
         **facts,
     )

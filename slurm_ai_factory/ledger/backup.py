@@ -17,11 +17,12 @@ from tempfile import TemporaryFile
 from typing import IO, NamedTuple
 
 from psycopg import pq
+from psycopg.conninfo import make_conninfo
 
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import embedded, rights
 from slurm_ai_factory.ledger.chain import Chain, Head
-from slurm_ai_factory.ledger.connection import LONG, place
+from slurm_ai_factory.ledger.connection import LONG, parts_of, place
 from slurm_ai_factory.ledger.store import Store
 
 MOST_SECONDS = 24 * 3600
@@ -89,8 +90,8 @@ def environment(url: str) -> dict[str, str]:
     >>> sorted(environment("postgresql://saf:secret@db/saf").items() - os.environ.items())
     [('PGDATABASE', 'saf'), ('PGHOST', 'db'), ('PGPASSWORD', 'secret'), ('PGUSER', 'saf')]
     """
-    place(url)  # raises if it is invalid
-    parts = {part.envvar: part.val for part in pq.Conninfo.parse(url.encode()) if part.envvar and part.val}
+    whole = make_conninfo("", **parts_of(url)).encode()
+    parts = {part.envvar: part.val for part in pq.Conninfo.parse(whole) if part.envvar and part.val}
     return os.environ | {os.fsdecode(name): os.fsdecode(value) for name, value in parts.items()}
 
 

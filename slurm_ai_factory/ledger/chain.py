@@ -81,6 +81,10 @@ class Chain:
         row = self.store.one("entry_of", hash=head.lower())
         return Head(*row) if row else None
 
+    def has(self, head: Head) -> bool:
+        """Whether the chain still has what was its head earlier."""
+        return self.store.one("entry_at", entry=head.entry) == tuple(head)
+
     def walked(self) -> Comparison:
         """Compare every entry with the one before it."""
         return Comparison(*(self.store.one("chain_walked") or (0, 0)))

@@ -2,6 +2,10 @@
 -- The newest entry of the chain.
 SELECT entry, hash, extract(epoch FROM recorded_at)::bigint FROM chain ORDER BY entry DESC LIMIT 1
 
+-- entry_at --
+-- The entry with a number.
+SELECT entry, hash, extract(epoch FROM recorded_at)::bigint FROM chain WHERE entry = %(entry)s
+
 -- entry_of --
 -- The entry with a hash.
 SELECT entry, hash, extract(epoch FROM recorded_at)::bigint FROM chain WHERE hash = %(hash)s

@@ -11,7 +11,7 @@ import logging
 import os
 import re
 import socket
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from threading import Thread
@@ -35,7 +35,16 @@ KEEPALIVE = "-c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keep
 UNREACHABLE = ("08", "57P")
 """SQLSTATEs of a lost connection, and of a server that shuts down or starts up."""
 
-NOT_THIS_USER = re.compile(r'FATAL:\s+(Peer authentication failed|role ".*" does not exist)')
+BY_WORDS = {
+    re.compile(r"session is read-only|server is in hot standby|in a read-only transaction"): (
+        "is a standby, which cannot be written to: {why}; promote it or start the primary, and name all "
+        "servers in ledger.url"
+    ),
+    re.compile(r'FATAL:\s+(Peer authentication failed|role ".*" does not exist)'): (
+        "refuses this user: {why}; run it as the daemon's user: sudo -u slurm-ai-factory saf ..."
+    ),
+}
+"""What only the words of an error tell, and the sentence about it."""
 
 Returned = TypeVar("Returned")
 
@@ -95,7 +104,7 @@ def connect(url: str, limits: Limits) -> Connection:
     """
     made: Future[Connection] = Future()
     with wrapped(url):
-        Thread(target=_make, args=(_parts(url), limits, made), daemon=True).start()
+        Thread(target=_make, args=(parts_of(url), limits, made), daemon=True).start()
         try:
             return made.result(limits.silence)
         except TimeoutError:
@@ -172,8 +181,8 @@ def _sentence(error: psycopg.Error) -> str:
             return "has nothing of this cluster yet; run `saf cycle` once, or start the daemon with `saf run`"
         case errors.InsufficientPrivilege():
             return f"refuses: {why}; grant the role saf_daemon to this one, see `saf ledger roles`"
-        case _ if NOT_THIS_USER.search(why):
-            return f"refuses this user: {why}; run it as the daemon's user: sudo -u slurm-ai-factory saf ..."
+        case _ if known := next((text for words, text in BY_WORDS.items() if words.search(str(error))), ""):
+            return known.format(why=why)
         case psycopg.OperationalError() | psycopg.InterfaceError() if not state or state.startswith(
             UNREACHABLE
         ):
@@ -187,18 +196,33 @@ def place(url: str) -> str:
 
     >>> place("postgresql://saf:secret@db.example:5433/saf")
     'db.example:5433/saf'
+    >>> place("postgresql://saf:secret@one,two:5433/saf")
+    'one,two:5433/saf'
     """
-    parts = _parts(url)
-    host, port = parts.get("host") or "local socket", parts.get("port")
-    return f"{host}{f':{port}' if port else ''}/{parts.get('dbname') or parts.get('user') or ''}"
+    parts = parts_of(url)
+    hosts = hosts_of(parts) or ["local socket"]
+    ports = str(parts.get("port") or "").split(",")
+    servers = zip(hosts, ports * (len(hosts) if len(ports) == 1 else 1), strict=False)
+    named = ",".join(f"{host}{f':{port}' if port else ''}" for host, port in servers)
+    return f"{named}/{parts.get('dbname') or parts.get('user') or ''}"
 
 
-def _parts(url: str) -> dict[str, Any]:
-    """The parts of a url. Raises LedgerError without the driver's message, which has the password in it."""
+def parts_of(url: str) -> dict[str, Any]:
+    """The parts of a url; of several servers, the one that can be written to is meant.
+
+    Raises LedgerError without the driver's message, which has the password in it.
+    """
     try:
-        return conninfo_to_dict(url)
+        parts: dict[str, Any] = conninfo_to_dict(url)
     except psycopg.ProgrammingError:
         raise LedgerError(
             "ledger.url cannot be read; write postgresql://USER:PASSWORD@HOST:PORT/DATABASE, with special "
             "characters of the password percent-encoded (% is %25)"
         ) from None
+    return ({"target_session_attrs": "read-write"} if len(hosts_of(parts)) > 1 else {}) | parts
+
+
+def hosts_of(parts: Mapping[str, Any]) -> list[str]:
+    """The servers of a url, by its parts; none where it means the local one."""
+    hosts = str(parts.get("host") or parts.get("hostaddr") or "")
+    return hosts.split(",") if hosts else []

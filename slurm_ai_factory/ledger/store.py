@@ -9,14 +9,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 from psycopg.types.json import Jsonb
 
 from slurm_ai_factory.core.records import FOREVER, Instant
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import rights, sql
-from slurm_ai_factory.ledger.connection import USUAL, Connection, Limits, connect, place, wrapped
+from slurm_ai_factory.ledger.connection import (
+    USUAL,
+    Connection,
+    Limits,
+    connect,
+    hosts_of,
+    parts_of,
+    place,
+    wrapped,
+)
 
 SqlRow = tuple[Any, ...]
 
@@ -25,6 +34,13 @@ LOCKS = {"writing": ("begin_writing", "end_writing"), "summing": ("begin_summing
 
 FETCHED = 2000
 """Rows of a stream in memory at a time."""
+
+
+class Standbys(NamedTuple):
+    """The standbys of a server, and what a commit waits for."""
+
+    number: int
+    awaited: bool  #: a commit waits until a standby has it on disk
 
 
 class Store:
@@ -215,6 +231,11 @@ class Store:
         """Whether this session holds the lock "writing" on the cluster."""
         row = self.one("holds_writing", cluster_id=cluster_id)
         return bool(row and row[0])
+
+    def standbys(self) -> Standbys:
+        """The standbys of the server: those that the url names, or those that follow it now."""
+        streaming, awaited = self.one("standbys") or (0, False)
+        return Standbys(max(len(hosts_of(parts_of(self.url))) - 1, streaming), awaited)
 
     def leader(self, cluster_id: int) -> str | None:
         """The process that is the writer for the cluster now: saf@host:pid."""

@@ -27,6 +27,11 @@ SELECT pg_advisory_unlock(7342, %(cluster_id)s)
 SELECT count(*) > 0 FROM pg_locks
 WHERE locktype = 'advisory' AND classid = 7342 AND objid = %(cluster_id)s AND granted AND pid = pg_backend_pid()
 
+-- standbys --
+-- How many standbys follow the server, and whether a commit waits for one of them.
+SELECT (SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'),
+    current_setting('synchronous_standby_names') <> '' AND current_setting('synchronous_commit') IN ('on', 'remote_apply')
+
 -- leader --
 -- The process that holds the writer's lock: saf@host:pid.
 SELECT a.application_name FROM pg_locks l JOIN pg_stat_activity a USING (pid)

@@ -35,8 +35,8 @@ READ_BACK_SECONDS = 0.2
 """slurmdbd notifies slurmctld without waiting for it: look again for some seconds before calling it lost."""
 
 WRITE_SECONDS = 10
-"""A write is over so long after the writing lock was last seen to be held, or it is not made. Sooner than a
-silent session of the ledger is cut, from when on another saf can take over."""
+"""A write is over at most so long after the writing lock was last seen to be held, or it is not made: sooner
+than a silent session of the ledger is cut. Another saf that takes over a planned change waits as long."""
 
 OPERATOR = "operator"
 """The mode of decisions that an operator's command makes."""
@@ -166,8 +166,8 @@ def apply(site: Site, planned: Planned, beside: int | None) -> Outcome:
 def deadline(site: Site) -> float:
     """Until when this process may write, by ``time.monotonic``. Raises LedgerError where it may not.
 
-    The lock goes with the ledger's session. A session that was cut is seen here; one that is cut later leaves
-    no more than this time in which another can have begun to write.
+    The lock goes with the ledger's session. A session that was cut is seen here. If it is cut later, whoever
+    takes over finds the planned change, and waits until this deadline has passed.
     """
     asked_at = monotonic()
     if not site.ledger.store.may_write(site.ledger.control.cluster_id):
@@ -175,7 +175,12 @@ def deadline(site: Site) -> float:
             "the ledger's session was cut just before a write to Slurm, so nothing was written; "
             "the next cycle decides again"
         )
-    return asked_at + min(WRITE_SECONDS, site.config.leader_silence())
+    return asked_at + write_seconds(site)
+
+
+def write_seconds(site: Site) -> float:
+    """How long a write may take; no command may take longer than slurm.timeout."""
+    return min(WRITE_SECONDS, site.config.slurm.timeout)
 
 
 def read_back(site: Site, change: Change) -> ReadBack:
@@ -203,13 +208,24 @@ def settle(site: Site, planned: Planned, now: ReadBack, failure: str) -> Outcome
     return Outcome(change, status, note)
 
 
-def settle_interrupted(site: Site, associations: Sequence[Association]) -> None:
-    """Settle changes that an earlier cycle began: applied if the current RawShares are theirs."""
-    for planned in site.ledger.control.planned():
+def settled_shares(site: Site) -> tuple[Association, ...]:
+    """The current shares, once changes that an earlier cycle began are settled; the writing lock is held.
+
+    Another process may have planned them, and lost its session to the ledger while sacctmgr ran. So its
+    deadline passes first. A change is applied if the current RawShares are its own. Raises LedgerError where
+    the lock was lost meanwhile.
+    """
+    interrupted = site.ledger.control.planned()
+    if interrupted:
+        site.wait(write_seconds(site))
+        deadline(site)
+    associations = site.slurm.associations()
+    for planned in interrupted:
         lever, name = planned.change.lever, planned.change.account
         account = lever is LeverKind.ACCOUNT
         now = of_account(associations, name) if account else read_now(site, lever, name)
         settle(site, planned, now, "settled after an interruption")
+    return associations
 
 
 class Restored(NamedTuple):
@@ -242,17 +258,16 @@ def cycle_overdue(site: Site) -> Instant | None:
 def restore_baseline(site: Site, number: bool = False) -> tuple[Outcome, ...]:
     """Put back what was found before the first change; see ``put_back``."""
     with site.ledger.store.holding("writing", site.ledger.control.cluster_id):
-        return put_back(site, site.slurm.associations(), number)
+        return put_back(site, settled_shares(site), number)
 
 
 def put_back(
     site: Site, associations: Sequence[Association], number: bool = False, why: str = ""
 ) -> tuple[Outcome, ...]:
-    """The same, with associations that were read while the writing lock was held, which still is.
+    """The same, with the associations of ``settled_shares``; the writing lock is still held.
 
     It is a decision of its own; ``why`` is added to its sentence.
     """
-    settle_interrupted(site, associations)
     decision = baseline_decision(site, baseline(site, associations, number), why)
     outcomes = carry_out(site, decision, OPERATOR, associations)
     for outcome in outcomes:

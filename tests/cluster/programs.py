@@ -43,7 +43,7 @@ def mariadbd(layout: Layout, ports: Ports) -> list[str]:
         "--skip-log-bin",
         "--innodb-buffer-pool-size=128M",
         "--innodb-lock-wait-timeout=900",
-        "--innodb-flush-log-at-trx-commit=0",
+        "--innodb-flush-log-at-trx-commit=2",
         "--innodb-doublewrite=0",
         "--max-allowed-packet=64M",
         REDO_LOG,

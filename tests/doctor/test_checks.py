@@ -26,6 +26,7 @@ from slurm_ai_factory.core.records import (
 )
 from slurm_ai_factory.doctor import checks
 from slurm_ai_factory.doctor.facts import OK, PROBLEM, WARNING, Facts, Finding
+from slurm_ai_factory.ledger.store import Standbys
 from tests.core.live.test_health import CONFIG, NOW, WELL
 
 DAY = 86400
@@ -110,6 +111,8 @@ BAD: list[tuple[str, dict[str, Any], str, str, str]] = [
     ("promise", {"contradiction": "saf.toml contradicts the term"}, WARNING, "saf.toml contradicts the term",
      "saf promise set"),
     ("promise", {"unread": {"promise": "the ledger is away"}}, WARNING, "not known: the ledger is away", ""),
+    ("standbys", {"standbys": Standbys(2, awaited=False)}, WARNING, "2 standbys: no commit waits",
+     "synchronous_standby_names"),
     ("proposals", {"proposals": 2}, WARNING, "2 waiting", "saf approval list"),
     ("rules", {"unknown_accounts": ["umcq"]}, WARNING, "rules name umcq", "[[rule]]"),
     ("rules", {"unclassified_accounts": ["astro"]}, WARNING, "no rule matches astro", "[[rule]]"),

@@ -218,6 +218,29 @@ def test_a_leader_frozen_in_a_write_does_not_write_over_the_one_that_took_over(
     set_shares(slurm, BASELINE)
 
 
+def test_who_takes_over_waits_for_a_write_under_way(
+    slurm: SlurmCluster, eager: Saf, wrap: Wrap, ledger_url: str
+) -> None:
+    """The session of the leader is cut while its sacctmgr runs; sacctmgr ends before its deadline."""
+    writing = eager.directory / "writing"
+    eager.configure("slurm", timeout="5s")
+    wrap("sacctmgr", f'case "$*" in *modify*) touch {writing}; sleep 3;; esac; exec $REAL "$@"')
+    leader = subprocess.Popen(eager.argv("cycle"), env=eager.env, stderr=subprocess.PIPE, text=True)
+    wait_until(writing.exists, "sacctmgr to run", 60)
+    cut_sessions(ledger_url)
+    (eager.directory / "other").mkdir()
+    other = Saf(eager.directory / "other", slurm.env, ledger_url)
+    other.configure("control", **{**EAGER, "slew": 0.05})
+    other.configure("slurm", timeout="5s")
+    other.run("cycle")
+    taken = raw_shares(slurm)
+    leader.communicate(timeout=60)
+    first, last = (int(line.rpartition("shares=")[2]) for line in transactions(slurm)[-2:])
+    assert BASELINE < first < last == taken[0]
+    assert raw_shares(slurm) == taken
+    set_shares(slurm, BASELINE)
+
+
 # --- rights
 
 

@@ -6,7 +6,7 @@ Rule: nothing of the product is asked what it did; runs are compared as sacct pr
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 FIELDS = "DBIndex,JobIDRaw,State,Start,End,ElapsedRaw,AllocTRES"
@@ -41,6 +41,10 @@ which no decision uses.
 {reasons}"""
 
 
+SAME_MOMENT = 2
+"""Seconds, of which slurmdbd's log has whole ones, between the last look at the shares and a write."""
+
+
 class Run(NamedTuple):
     """A run that is over: everything that it is charged by."""
 
@@ -50,6 +54,14 @@ class Run(NamedTuple):
     end: str
     elapsed: int
     tres: frozenset[str]
+
+
+class Written(NamedTuple):
+    """One change of the region's RawShares in slurmdbd's log."""
+
+    at: int
+    by_saf: bool
+    raw_shares: int
 
 
 class Told(NamedTuple):
@@ -101,6 +113,53 @@ def doubled(kept: Mapping[int, Run], told: Mapping[int, Run], known: Iterable[in
         for index, run in kept.items()
         if index not in there or (index in told and run.elapsed > told[index].elapsed)
     ]
+
+
+def tres_seconds(run: Run) -> int:
+    """The TRES-seconds of a run, of all TRES that are counted.
+
+    >>> tres_seconds(Run("12", "COMPLETED", "100", "160", 60, frozenset({"cpu=2", "node=1", "mem=5M"})))
+    180
+    """
+    counts = (one.partition("=")[2] for one in run.tres)
+    return run.elapsed * sum(int(count) for count in counts if count.isdigit())
+
+
+def outside(made: Sequence[Written], share: Callable[[int], float], slew: float, most: float) -> int:
+    """Writes by saf that move the share by more than the slew, or above the most.
+
+    A write may start from the value before an operator's of the same moment: Slurm cannot compare and set.
+    """
+    found = 0
+    for number, one in enumerate(made):
+        starts = [prior.raw_shares for prior in _starts(made, number)]
+        unit = share(one.raw_shares + 1) - share(one.raw_shares)
+        near = any(abs(share(one.raw_shares) - share(start)) <= slew + unit for start in starts)
+        found += one.by_saf and bool(starts) and not (near and share(one.raw_shares) <= most + unit)
+    return found
+
+
+def interleaved(made: Sequence[Written], changes: Sequence[tuple[int, int]]) -> int:
+    """Writes by saf of which no change in the ledger starts from the value that was there: two writers.
+
+    ``changes`` are (before, after), oldest first, and a change is one write.
+    """
+    found, left = 0, Counter(changes)
+    for number, one in enumerate(made):
+        starts = [prior.raw_shares for prior in _starts(made, number)]
+        if one.by_saf and starts:
+            match = next((start for start in starts if left[start, one.raw_shares]), None)
+            found += match is None
+            left[match if match is not None else -1, one.raw_shares] -= 1
+    return found
+
+
+def _starts(made: Sequence[Written], number: int) -> Sequence[Written]:
+    """What a write may have started from: what was there, and what an operator replaced meanwhile."""
+    first = number - 1
+    while first > 0 and not made[first].by_saf and made[number].at - made[first].at <= SAME_MOMENT:
+        first -= 1
+    return made[max(first, 0) : number]
 
 
 def unrecorded(made: Iterable[str], recorded: Iterable[str]) -> list[str]:

@@ -27,7 +27,7 @@ from tests.cluster.workload import Workload
 from tests.end_to_end.conftest import EAGER, wrapper
 from tests.end_to_end.running import Running
 from tests.faults import judge
-from tests.faults.judge import Run, Told
+from tests.faults.judge import Run, Told, Written
 from tests.saf import Saf
 
 PERIOD, TIMEOUT, LEDGER_TIMEOUT = 2, 5, 15
@@ -64,7 +64,7 @@ class Stage:
     def __init__(self, directory: Path, slurm: SlurmCluster, disk: Path, seed: int) -> None:
         self.slurm, self.disk, self.directory = slurm, disk, directory
         self.tree = plant(slurm)
-        self.dice = random.Random(seed)
+        self.dice, self.operator_dice = random.Random(seed), random.Random(-seed)
         self.workload = Workload(
             slurm, self.tree, seed=seed, seconds=(1, 8), depths={"national": 1.0, "regional": 1.0},
             sizes={1: 3, 2: 1},
@@ -122,15 +122,19 @@ class Stage:
             self.end()
 
     def _operate(self, stop: Event) -> None:
-        """Set other RawShares every few seconds, as a user of their own; what fails is tried again."""
-        entry, dice = pwd.getpwnam(OPERATOR), random.Random(self.dice.random())
-        change = ("sacctmgr", "-i", "modify", "account", "where", "name=regional", "cluster=loop", "set")
+        """Set other RawShares every few seconds; what fails is tried again."""
         while not stop.wait(OPERATOR_SECONDS):
             with suppress(subprocess.TimeoutExpired):
-                subprocess.run(
-                    [*change, f"fairshare={dice.randint(15, 30)}"], env=self.slurm.env, timeout=60, cwd="/",
-                    user=entry.pw_uid, group=entry.pw_gid, extra_groups=(), capture_output=True,
-                )  # fmt: skip
+                self.operate()
+
+    def operate(self) -> None:
+        """Set other RawShares, as a user of their own."""
+        entry, value = pwd.getpwnam(OPERATOR), self.operator_dice.randint(15, 30)
+        change = ("sacctmgr", "-i", "modify", "account", "where", "name=regional", "cluster=loop", "set")
+        subprocess.run(
+            [*change, f"fairshare={value}"], env=self.slurm.env, timeout=60, cwd="/",
+            user=entry.pw_uid, group=entry.pw_gid, extra_groups=(), capture_output=True,
+        )  # fmt: skip
 
     # --- the daemon
 
@@ -239,14 +243,18 @@ class Stage:
         kept = self.kept()
         return judge.lost(told, kept), judge.doubled(kept, *judge.printed(self.slurm.run(*SACCT)))
 
-    def written(self) -> list[tuple[int, str]]:
-        """When and what saf wrote, as slurmdbd has it: who else writes is another user."""
+    def transactions(self) -> list[Written]:
+        """Every change of RawShares, oldest first, as slurmdbd has it: who is not saf is another user."""
         rows = [line.split("|") for line in self.slurm.run(*TRANSACTIONS).splitlines()]
         return [
-            (int(at), info.rpartition("shares=")[2])
+            Written(int(at), actor == "root", int(info.rpartition("shares=")[2]))
             for at, actor, action, info, *_ in rows
-            if actor == "root" and action == "Modify Associations" and "shares=" in info
+            if action == "Modify Associations" and "shares=" in info
         ]
+
+    def written(self) -> list[tuple[int, str]]:
+        """When and what saf wrote."""
+        return [(one.at, str(one.raw_shares)) for one in self.transactions() if one.by_saf]
 
     def apart(self) -> None:
         """What was written until now is not looked for in the ledger: somebody else did it in saf's name."""

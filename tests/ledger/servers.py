@@ -12,9 +12,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from pwd import getpwnam
+from shutil import rmtree
 from tempfile import TemporaryDirectory
 
+import psycopg
 import pytest
+
+from tests.cluster.processes import wait_until
 
 CHOSEN = os.environ.get("SAF_TEST_POSTGRES")
 """A directory such as /usr/lib/postgresql/16/bin; then every test that needs a ledger has it there."""
@@ -45,6 +49,30 @@ class Server:
         options = f"-h '' -k {self.directory} -F {settings}"
         self.run("pg_ctl", "-w", "-l", f"{self.directory}/log", "-o", options, "start")
 
+    def alter(self, change: str) -> None:
+        """Change a setting, from the next look of each process on."""
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(f"ALTER SYSTEM {change}".encode())
+            connection.execute("SELECT pg_reload_conf()")
+
+    def running(self) -> bool:
+        """Whether its postmaster does."""
+        file = self.data / "postmaster.pid"
+        return file.exists() and Path(f"/proc/{file.read_text().split()[0]}").exists()
+
+    def promote(self) -> None:
+        """Make a standby the primary; one that it followed is not asked."""
+        self.run("pg_ctl", "-w", "promote")
+
+    def kill(self) -> None:
+        """SIGKILL for every process of it, as when the machine is lost."""
+        pids = self.processes()
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), "their end", DEADLINE)
+        (self.data / "postmaster.pid").unlink()
+
     def processes(self) -> list[int]:
         """The postmaster and every process that it started."""
         postmaster = int((self.data / "postmaster.pid").read_text().split()[0])
@@ -70,14 +98,50 @@ def private_server(programs: Path = BINARIES, settings: str = "") -> Iterator[Se
     """A PostgreSQL, by default that of BINARIES, in a directory of its own, on a Unix socket there."""
     if not CHOSEN and not programs.exists():
         pytest.skip("needs Debian's postgresql-15, or another in SAF_TEST_POSTGRES")
+    with _server_in_a_directory(programs) as server:
+        initdb = ("-U", "postgres", "--auth=trust", "--no-locale", "--encoding=utf8", "--no-sync")
+        server.run("initdb", *initdb)
+        server.start(settings)
+        yield server
+
+
+@contextmanager
+def standby_of(primary: Server) -> Iterator[Server]:
+    """A standby that has all that the primary had when it began, and streams what follows."""
+    with _server_in_a_directory(primary.programs) as server:
+        follow(server, primary)
+        yield server
+
+
+def follow(server: Server, primary: Server) -> None:
+    """Make a server a standby of the primary; once promoted, it waits for no other standby."""
+    rmtree(server.data, ignore_errors=True)
+    source = f"host={primary.directory} user=postgres"
+    server.run("pg_basebackup", "-d", source, "-R", "-X", "stream", "-c", "fast", "--no-sync")
+    server.start()
+    server.alter("RESET synchronous_standby_names")
+
+
+@contextmanager
+def _server_in_a_directory(programs: Path) -> Iterator[Server]:
+    """A server that is yet to be made and started; stopped at the end if it runs."""
     with TemporaryDirectory(prefix="saf-pg-") as directory:
         if ACCOUNT:
             os.chown(directory, ACCOUNT.pw_uid, -1)
         server = Server(Path(directory), programs)
-        initdb = ("-U", "postgres", "--auth=trust", "--no-locale", "--encoding=utf8", "--no-sync")
-        server.run("initdb", *initdb)
-        server.start(settings)
         try:
             yield server
         finally:
-            server.run("pg_ctl", "-w", "-m", "immediate", "stop")
+            if server.running():
+                server.run("pg_ctl", "-w", "-m", "immediate", "stop")
+
+
+def either(*servers: Server) -> str:
+    """The url of whichever server is the primary."""
+    hosts = ",".join(str(server.directory) for server in servers)
+    return f"postgresql://postgres@/postgres?host={hosts}"
+
+
+def synchronous(primary: Server) -> None:
+    """From now on a commit on it waits for a standby."""
+    primary.alter("SET synchronous_standby_names = 'ANY 1 (*)'")

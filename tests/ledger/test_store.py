@@ -143,6 +143,7 @@ def test_a_connection_that_broke_is_made_again(ledger_url: str) -> None:
 
 def test_a_password_is_never_shown() -> None:
     assert place("postgresql://saf:secret@db.example:5433/saf") == "db.example:5433/saf"
+    assert place("postgresql://saf:secret@one,two:5433/saf") == "one,two:5433/saf"
     with pytest.raises(LedgerError, match=r"ledger\.url cannot be read") as told:
         place("postgresql://saf:secret@[broken")
     assert "secret" not in str(told.value)

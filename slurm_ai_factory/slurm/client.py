@@ -111,9 +111,12 @@ class Slurm:
             resized |= parse.resizes(self._runs("-j", jobs, "-S", f"uts{since}", "-E", f"uts{until}"))
         return [parse.from_own_start(run, resized) for run in runs]
 
-    def _must_see(self, rows: rights.Rows) -> None:
-        """Raise BlindError unless Slurm shows this user every row of the answer that was just read."""
-        user = user_name()
+    def _must_see(self, rows: rights.Rows, user: str = "") -> None:
+        """Raise BlindError unless Slurm shows this user every row of the answer that was just read.
+
+        ``user``: whose rights the answer has; by default those of this process.
+        """
+        user = user or user_name()
         if user == "root":
             return
         priority = Slurm._settings(self)  # by the command, which is quick
@@ -132,7 +135,9 @@ class Slurm:
         """The association tree with shares from slurmdbd and usage from slurmctld."""
         tree, usage = self._sound(self._tree()), self._usage()
         self._must_see(rights.ASSOCIATIONS)
-        associations = parse.parse_associations(self.cluster, tree, usage)
+        return self._some(parse.parse_associations(self.cluster, tree, usage))
+
+    def _some(self, associations: tuple[Association, ...]) -> tuple[Association, ...]:
         if not associations:
             raise SlurmError(f"slurmdbd has no associations for cluster {self.cluster}; check cluster.name")
         return associations

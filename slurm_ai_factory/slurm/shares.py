@@ -152,6 +152,11 @@ def from_json(text: str, version: str) -> list[UsageRow]:
         ) from error
 
 
+def from_plain(rows: list[Any]) -> list[UsageRow]:
+    """Rows in the shape of sshare's JSON, as objects. Raises ValueError."""
+    return [row for item in msgspec.convert(rows, list[_Row]) for row in _from_row(item)]
+
+
 def _from_row(row: _Row) -> Iterator[UsageRow]:
     raw_shares = _number(row.shares)
     if raw_shares is not None and not raw_shares.is_integer():

@@ -25,10 +25,12 @@ COMMANDS = {
     "slurmdbd": "slurmdbd",
     "slurmctld": "slurmctld",
     "slurmd": "slurmd",
+    "slurmrestd": "slurmrestd",
     "sbatch": "slurm-client",
 }
 PLUGINS = {
     "auth_munge.so": "slurm-wlm-basic-plugins",
+    "auth_jwt.so": "slurm-wlm-jwt-plugin",
     "accounting_storage_mysql.so": "slurm-wlm-mysql-plugin",
 }
 PLACES = ("lib*/slurm*/", "lib*/*/slurm*/")

@@ -7,7 +7,7 @@
 set -eu
 
 ROOTS="${SAF_SLURM_ROOTS:-/var/cache/saf-slurm}"
-PACKAGES="slurmctld,slurmdbd,slurmd,slurm-client,slurm-wlm-basic-plugins,slurm-wlm-mysql-plugin,munge,faketime"
+PACKAGES="slurmctld,slurmdbd,slurmd,slurmrestd,slurm-client,slurm-wlm-basic-plugins,slurm-wlm-mysql-plugin,slurm-wlm-jwt-plugin,munge,faketime"
 SCRIPT=/usr/share/debootstrap/scripts/sid
 export DEBIAN_FRONTEND=noninteractive
 PATH="$PATH:/usr/sbin:/sbin"

@@ -58,6 +58,7 @@ class SlurmCluster(Commands):
         clock_start: str | None = None,
         options: Mapping[str, str] | None = None,
         version: str | None = None,
+        rest: bool = False,
     ) -> None:
         self.directory = directory.resolve()
         if len(str(self.directory)) > LONGEST_PATH:
@@ -70,9 +71,11 @@ class SlurmCluster(Commands):
             self.directory, name, nodes, cpus_per_node, gpus_per_node, speed, half_life, calc_period_minutes,
             dict(options or {}),
         )  # fmt: skip
+        self.rest = rest
         self._clock = Clock(speed, clock_start)
         self._password = secrets.token_hex(16)
         self._daemons: dict[str, Daemon] = {}
+        self._rest_port = 0
         self._reaper: Pipe | None = None
 
     def __enter__(self) -> SlurmCluster:
@@ -87,6 +90,11 @@ class SlurmCluster(Commands):
     @property
     def slurm_conf(self) -> Path:
         return self.directory / "slurm.conf"
+
+    @property
+    def rest_urls(self) -> tuple[str, str]:
+        """Where slurmrestd listens: its socket, and its port."""
+        return f"unix:{self._layout.rest_socket}", f"http://127.0.0.1:{self._rest_port}"
 
     @property
     def node_names(self) -> tuple[str, ...]:
@@ -126,7 +134,7 @@ class SlurmCluster(Commands):
 
     def _end_daemons(self) -> None:
         """Slurm may save its state; the database is thrown away."""
-        order = [*self.node_names, "slurmctld", "slurmdbd", "munged"]
+        order = ["slurmrestd", *self.node_names, "slurmctld", "slurmdbd", "munged"]
         ending = [self._daemons[name] for name in order if name in self._daemons]
         for daemon in ending:
             daemon.terminate()
@@ -190,8 +198,9 @@ class SlurmCluster(Commands):
         if self.directory.exists() and any(self.directory.iterdir()) and not reaper.is_ours(self.directory):
             raise ClusterError(f"{self.directory} is not empty, and no cluster was ever made in it")
         shutil.rmtree(self.directory, ignore_errors=True)
-        for each in ("state", "db"):
+        for each in ("state", "db", "rest"):
             (self.directory / each).mkdir(parents=True)
+        shutil.chown(self.directory / "rest", programs.REST_USER, programs.REST_USER)
         (self.directory / reaper.OURS).touch()
         self.directory.chmod(0o755)
         if self.version:
@@ -209,12 +218,14 @@ class SlurmCluster(Commands):
         return self.directory / "bin"
 
     def _write_configuration(self) -> Ports:
-        mariadb, slurmdbd, slurmctld, *slurmds = free_ports(3 + self._layout.nodes)
-        ports = Ports(mariadb, slurmdbd, slurmctld, tuple(slurmds))
+        mariadb, slurmdbd, slurmctld, slurmrestd, *slurmds = free_ports(4 + self._layout.nodes)
+        ports = Ports(mariadb, slurmdbd, slurmctld, tuple(slurmds), slurmrestd if self.rest else 0)
         self._write("munged.key", os.urandom(1024))
+        self._write(self._layout.jwt_key.name, os.urandom(32))
         self._write("slurm.conf", conf.slurm_conf(self._layout, ports).encode(), 0o644)
         if self.version:
             self._write("cgroup.conf", conf.CGROUP.encode(), 0o644)
+        self._rest_port = ports.slurmrestd
         if self._layout.gpus_per_node:
             self._write("gres.conf", conf.gres_conf(self._layout).encode(), 0o644)
         for number in range(self._layout.gpus_per_node):
@@ -239,6 +250,9 @@ class SlurmCluster(Commands):
         for node, port in zip(self.node_names, ports.slurmds, strict=True):
             argv = ["slurmd", "-D", "-N", node, "-f", str(self.slurm_conf)]
             self._declare(node, argv, partial(listens, port))
+        if self.rest:
+            argv, ready = programs.slurmrestd(layout, ports), partial(listens, ports.slurmrestd)
+            self._declare("slurmrestd", argv, ready, {"SLURM_JWT": "daemon", "SLURM_BITSTR_LEN": "0"})
 
     def _declare(
         self, name: str, argv: list[str], ready: Callable[[int], bool], extra: Mapping[str, str] | None = None
@@ -276,6 +290,8 @@ class SlurmCluster(Commands):
             self._daemons[node].spawn()
         wait_until(self._registered, "slurmctld to register with slurmdbd", 30, log=self.log("slurmctld"))
         wait_until(self._nodes_idle, "all nodes to be idle", 30, log=self.log("slurmctld"))
+        if self.rest:
+            self._daemons["slurmrestd"].start()
 
     def _registered(self) -> bool:
         port = self.run("sacctmgr", "-n", "-P", "show", "cluster", "format=ControlPort").strip()

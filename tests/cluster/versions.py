@@ -24,7 +24,7 @@ BUILT = "25.11"
 
 COMMANDS = ("sacct", "sacctmgr", "sbatch", "scancel", "scontrol", "sdiag", "sinfo", "sprio", "squeue",
             "sreport", "srun", "sshare", "sstat")  # fmt: skip
-DAEMONS = ("slurmctld", "slurmdbd", "slurmd")
+DAEMONS = ("slurmctld", "slurmdbd", "slurmd", "slurmrestd")
 _ENTER = 'mount --bind "$0" /usr && exec "$@"'
 
 

@@ -16,6 +16,7 @@ import pytest
 
 from slurm_ai_factory.slurm import Slurm
 from slurm_ai_factory.slurm.library import LibrarySlurm
+from slurm_ai_factory.slurm.rest import Rest, RestSlurm
 from tests.cluster import versions
 from tests.cluster.requirements import unavailable
 from tests.cluster.versions import BUILT, OWN, VERSIONS
@@ -37,6 +38,8 @@ class Source:
         version = self.slurm.priority_config().version
         if isinstance(self.slurm, LibrarySlurm):
             return f"{version}, pyslurm {self.slurm.library.versions().pyslurm}"
+        if isinstance(self.slurm, RestSlurm):
+            return f"{version}, API {self.slurm.rest.version()}"
         return version
 
 
@@ -62,7 +65,15 @@ def pyslurm(scenario: str, version: str, scratch: Path) -> Iterator[Source]:
         )
 
 
-KINDS = {"recorded": recorded, "commands": commands, "pyslurm": pyslurm}
+@contextmanager
+def slurmrestd(scenario: str, version: str, scratch: Path) -> Iterator[Source]:
+    with getattr(scenarios, scenario)(scratch / "cluster", version, rest=True) as (cluster, times):
+        inside = scenarios.inside(cluster)
+        slurm = RestSlurm(CLUSTER, inside, Rest(cluster.rest_urls[version == OWN], CLUSTER, inside))
+        yield Source(f"slurmrestd {version}", slurm, times)
+
+
+KINDS = {"recorded": recorded, "commands": commands, "pyslurm": pyslurm, "slurmrestd": slurmrestd}
 
 
 def params(scenario: str) -> list[object]:
@@ -74,6 +85,10 @@ def params(scenario: str) -> list[object]:
     found += [
         pytest.param(("commands", one), id=f"commands-{one}", marks=_live(scenario, one))
         for one in (*VERSIONS, BUILT)
+    ]
+    found += [
+        pytest.param(("slurmrestd", one), id=f"slurmrestd-{one}", marks=_live(scenario, one))
+        for one in VERSIONS
     ]
     marks = [*_live(scenario, BUILT), no_pyslurm()]
     return [*found, pytest.param(("pyslurm", BUILT), id=f"pyslurm-{BUILT}", marks=marks)]

@@ -25,7 +25,7 @@ from urllib.parse import urlencode
 from slurm_ai_factory.core.live import rights
 from slurm_ai_factory.core.live.demand import Queued
 from slurm_ai_factory.core.live.health import Diagnostics
-from slurm_ai_factory.core.records import Association, Change, Instant, LeverKind, Node, Rejected, Run
+from slurm_ai_factory.core.records import Association, Change, Instant, Node, Rejected, Run
 from slurm_ai_factory.errors import (
     SlurmError,
     SlurmTooMuchError,
@@ -313,11 +313,6 @@ class RestSlurm(Slurm):
         slurmrestd makes an association that does not exist, so the row is looked for first. A version that
         cannot write is refused: the commands are not asked in its place. Raises SlurmError.
         """
-        if change.lever is not LeverKind.ACCOUNT:
-            raise SlurmUnsupportedError(
-                f"slurmrestd sets RawShares of accounts only, not a {change.lever}; "
-                'set slurm.source = "commands"'
-            )
         path = self.rest.path(answers.WRITE)
         key = {"account": change.account, "cluster": change.cluster, "user": "", "partition": ""}
         rows = answers.associations_named(

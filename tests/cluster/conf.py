@@ -50,7 +50,12 @@ class Layout:
 
     @property
     def rest_socket(self) -> Path:
-        return self.directory / "rest" / "socket"
+        return self.rest_conf.parent / "socket"
+
+    @property
+    def rest_conf(self) -> Path:
+        """A copy of slurm.conf where slurmrestd's user can read it: directories of tests are closed to it."""
+        return self.spool / "rest" / "slurm.conf"
 
     @property
     def jwt_key(self) -> Path:

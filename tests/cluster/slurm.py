@@ -198,9 +198,8 @@ class SlurmCluster(Commands):
         if self.directory.exists() and any(self.directory.iterdir()) and not reaper.is_ours(self.directory):
             raise ClusterError(f"{self.directory} is not empty, and no cluster was ever made in it")
         shutil.rmtree(self.directory, ignore_errors=True)
-        for each in ("state", "db", "rest"):
+        for each in ("state", "db"):
             (self.directory / each).mkdir(parents=True)
-        shutil.chown(self.directory / "rest", programs.REST_USER, programs.REST_USER)
         (self.directory / reaper.OURS).touch()
         self.directory.chmod(0o755)
         if self.version:
@@ -251,8 +250,11 @@ class SlurmCluster(Commands):
             argv = ["slurmd", "-D", "-N", node, "-f", str(self.slurm_conf)]
             self._declare(node, argv, partial(listens, port))
         if self.rest:
+            self._layout.rest_conf.parent.mkdir()
+            shutil.chown(self._layout.rest_conf.parent, programs.REST_USER, programs.REST_USER)
+            shutil.copy(self.slurm_conf, self._layout.rest_conf)
             argv, ready = programs.slurmrestd(layout, ports), partial(listens, ports.slurmrestd)
-            self._declare("slurmrestd", argv, ready, {"SLURM_JWT": "daemon", "SLURM_BITSTR_LEN": "0"})
+            self._declare("slurmrestd", argv, ready, programs.rest_env(layout))
 
     def _declare(
         self, name: str, argv: list[str], ready: Callable[[int], bool], extra: Mapping[str, str] | None = None

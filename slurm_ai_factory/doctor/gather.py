@@ -16,9 +16,9 @@ from slurm_ai_factory.core.control.level import ROOT
 from slurm_ai_factory.core.control.lever import Lever, conflict_sentence, conflicts, lever_remedy
 from slurm_ai_factory.core.programme.retention import Retained
 from slurm_ai_factory.core.programme.terms import Term
-from slurm_ai_factory.core.records import Instant
+from slurm_ai_factory.core.records import DAY, Instant, Run
 from slurm_ai_factory.core.rules.classify import Rules
-from slurm_ai_factory.doctor.facts import Facts
+from slurm_ai_factory.doctor.facts import Facts, Recent
 from slurm_ai_factory.errors import LedgerError, SlurmError
 from slurm_ai_factory.slurm import Slurm
 from slurm_ai_factory.steps.live import signals_now
@@ -84,6 +84,7 @@ def gather_facts(
         priority=priority,
         associations=associations,
         unknown_accounts=rules.unknown_accounts(),
+        reservations_named=any("reservation" in rule.conditions for rule in config.rules),
         unclassified_accounts=rules.unmatched_accounts(users),
         authority=live.authority,
         unknown_words=live.demand.unknown,
@@ -97,6 +98,13 @@ def gather_facts(
         unread=unread | errors,
         **facts,
     )
+
+
+def _recent(slurm: Slurm, now: Instant, seconds: int) -> Recent:
+    """The queue, and after it the runs of so many seconds. Raises SlurmError."""
+    queue = slurm.queue()
+    runs = [row for row in slurm.runs(now - seconds, now) if isinstance(row, Run)]
+    return Recent(queue, runs, now - seconds, now)
 
 
 def _lever_without_ledger(config: Config, rules: Rules, now: Instant) -> Lever | None:
@@ -124,6 +132,9 @@ def _readable(
         "slurmdbd": slurm.slurmdbd,
         "switch": lambda: slurm.switch(switch.lever, switch.name) if switch else None,
         "nodes": slurm.nodes,
+        "shares_schema": slurm.shares_schema,
+        "configuration": slurm.configuration,
+        "recent": lambda: _recent(slurm, now, min(config.slurm.read_window, DAY)),
         "size": lambda: next((size.tres for size in slurm.events(now - 1, now)[0] if size.until is None), ""),
         "transactions": lambda: sorted(
             change

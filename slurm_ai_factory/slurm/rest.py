@@ -248,6 +248,10 @@ class RestSlurm(Slurm):
             return theirs()
         return ours()
 
+    def shares_schema(self) -> str:
+        """The schema in which shares and usage are read."""
+        return self._told(answers.SHARES, self.rest.version, lambda: Slurm.shares_schema(self))
+
     def _seen(self, rows: rights.Rows) -> None:
         self._must_see(rows, self.rest.user())
 

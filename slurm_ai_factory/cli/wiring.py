@@ -25,7 +25,7 @@ from slurm_ai_factory.ledger import Ledger, Limits, Store, embedded, open_ledger
 from slurm_ai_factory.slurm import Slurm
 from slurm_ai_factory.slurm.commands import Commands
 from slurm_ai_factory.slurm.library import Library, LibrarySlurm
-from slurm_ai_factory.slurm.rest import Rest, RestSlurm
+from slurm_ai_factory.slurm.rest import RestSlurm, Slurmrestd
 from slurm_ai_factory.steps.site import Site
 
 
@@ -79,7 +79,7 @@ def slurm_of(config: Config) -> Slurm:
     if config.slurm.source == "commands":
         return Slurm(config.cluster.name, commands)
     if config.slurm.source == "slurmrestd":
-        rest = Rest(config.slurm.rest_url, config.cluster.name, commands, config.slurm.rest_token_file)
+        rest = Slurmrestd(config.slurm.rest_url, config.cluster.name, commands, config.slurm.rest_token_file)
         return RestSlurm(config.cluster.name, commands, rest)
     library = Library(commands, str(config.slurm.python or sys.executable))
     return LibrarySlurm(config.cluster.name, commands, library)

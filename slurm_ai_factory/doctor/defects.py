@@ -20,7 +20,7 @@ from slurm_ai_factory.core.words import count
 from slurm_ai_factory.doctor.facts import OK, WARNING, CheckResult, Facts, Recent, doctor_check
 
 Version = tuple[int, int, int]
-Range = tuple[Version, Version]
+VersionRange = tuple[Version, Version]
 """The first version that has a defect, and the first that has not."""
 
 FIRST, LAST = (0, 0, 0), (99, 0, 0)
@@ -43,7 +43,7 @@ class Defect(NamedTuple):
     """One defect: ``evidence`` says in words what it did here, and is empty where it did nothing."""
 
     name: str
-    versions: tuple[Range, ...]
+    versions: tuple[VersionRange, ...]
     effect: str
     evidence: Callable[[Facts, Recent], str]
     remedy: str
@@ -74,10 +74,10 @@ def _lost_numbers(_facts: Facts, recent: Recent) -> str:
 
 def _by_job(runs: Sequence[Run]) -> dict[int, list[Run]]:
     """The runs of each job, in the order of their starts."""
-    found = defaultdict(list)
+    by_job = defaultdict(list)
     for run in sorted(runs, key=lambda run: (run.submit_at or 0, run.start_at or 0)):
-        found[run.job_id].append(run)
-    return dict(found)
+        by_job[run.job_id].append(run)
+    return dict(by_job)
 
 
 def _runaways(recent: Recent) -> Iterator[tuple[Run, bool]]:
@@ -90,8 +90,8 @@ def _runaways(recent: Recent) -> Iterator[tuple[Run, bool]]:
 
 
 def _quick_runaways(_facts: Facts, recent: Recent) -> str:
-    found = sum(not again for _, again in _runaways(recent))
-    return f"{count(found, 'job')} without an end in slurmdbd, and unknown to slurmctld" if found else ""
+    hits = sum(not again for _, again in _runaways(recent))
+    return f"{count(hits, 'job')} without an end in slurmdbd, and unknown to slurmctld" if hits else ""
 
 
 def _false_runaways(_facts: Facts, recent: Recent) -> str:
@@ -113,12 +113,12 @@ def _adding(facts: Facts, _recent: Recent) -> str:
 
 
 def _lost_licences(_facts: Facts, recent: Recent) -> str:
-    found = sum(
+    hits = sum(
         any(_licences(run.alloc_tres or run.req_tres) for run in runs[:-1])
         and not _licences(runs[-1].req_tres)
         for runs in _by_job(recent.runs).values()
     )
-    return f"{count(found, 'requeued job')} had licences before and none after" if found else ""
+    return f"{count(hits, 'requeued job')} had licences before and none after" if hits else ""
 
 
 def _licences(text: str) -> bool:
@@ -126,8 +126,8 @@ def _licences(text: str) -> bool:
 
 
 def _expedited(_facts: Facts, recent: Recent) -> str:
-    found = sum(job.state == "EXPEDITING" for job in recent.queue)
-    return f"{count(found, 'job')} in state EXPEDITING" if found else ""
+    hits = sum(job.state == "EXPEDITING" for job in recent.queue)
+    return f"{count(hits, 'job')} in state EXPEDITING" if hits else ""
 
 
 def _metrics(facts: Facts, _recent: Recent) -> str:
@@ -149,8 +149,8 @@ def _energy(facts: Facts, recent: Recent) -> str:
 def _het_billing(facts: Facts, recent: Recent) -> str:
     if "billing" not in facts.weights:
         return ""
-    found = sum("+" in run.job_label and _bare(run) for run in recent.runs)
-    return f"{count(found, 'part')} of heterogeneous jobs have none" if found else ""
+    hits = sum("+" in run.job_label and _bare(run) for run in recent.runs)
+    return f"{count(hits, 'part')} of heterogeneous jobs have none" if hits else ""
 
 
 def _bare(run: Run) -> bool:
@@ -158,8 +158,8 @@ def _bare(run: Run) -> bool:
 
 
 def _suspended_gpus(_facts: Facts, recent: Recent) -> str:
-    found = sum(run.suspended_seconds > 0 and "gres/gpu" in run.alloc_tres for run in recent.runs)
-    return f"{count(found, 'run')} with GPUs {'was' if found == 1 else 'were'} suspended" if found else ""
+    hits = sum(run.suspended_seconds > 0 and "gres/gpu" in run.alloc_tres for run in recent.runs)
+    return f"{count(hits, 'run')} with GPUs {'was' if hits == 1 else 'were'} suspended" if hits else ""
 
 
 DEFECTS = (
@@ -235,7 +235,7 @@ DEFECTS = (
 )  # fmt: skip
 
 
-def found(facts: Facts, recent: Recent) -> list[tuple[Defect, str]]:
+def at_work(facts: Facts, recent: Recent) -> list[tuple[Defect, str]]:
     """The defects that this version has and that show here, each with its evidence."""
     version = release(facts.priority.version)
     pairs = ((defect, defect.evidence(facts, recent)) for defect in DEFECTS if defect.concerns(version))
@@ -247,7 +247,7 @@ def found(facts: Facts, recent: Recent) -> list[tuple[Defect, str]]:
 )
 def known_defects_check(facts: Facts) -> CheckResult:
     wanted = "none of the known defects of this version at work"
-    version, rows = facts.priority.version, found(facts, facts.recent or Recent())
+    version, rows = facts.priority.version, at_work(facts, facts.recent or Recent())
     if not rows:
         return CheckResult(OK, f"Slurm {version}: no evidence of any", wanted)
     state = "; ".join(f"Slurm {version} {defect.effect}: {evidence}" for defect, evidence in rows)

@@ -180,7 +180,7 @@ API = (
 _ORDER = {row.version: place for place, row in enumerate(API)}
 
 
-class Question(NamedTuple):
+class RestRead(NamedTuple):
     """Something slurmrestd is asked, from the version on that tells all of it."""
 
     what: str
@@ -189,13 +189,13 @@ class Question(NamedTuple):
     lacks: str  #: why earlier versions are not asked
 
 
-QUEUE = Question("queue", "v0.0.38", "/slurm/{}/jobs", "")
-NODES = Question("nodes", "v0.0.38", "/slurm/{}/nodes", "")
-DIAGNOSTICS = Question("diagnostics", "v0.0.39", "/slurm/{}/diag", "the depth of the last backfill cycle")
-SHARES = Question("associations", "v0.0.40", "/slurm/{}/shares", "shares and usage")
-ASSOCIATIONS = Question("associations", "v0.0.40", "/slurmdb/{}/associations", "shares and usage")
-RUNS = Question("runs", "v0.0.45", "/slurmdb/{}/jobs", "the number that tells two runs of a job apart")
-WRITE = Question("writing RawShares", "v0.0.40", "/slurmdb/{}/associations", "an account's own row")
+QUEUE = RestRead("queue", "v0.0.38", "/slurm/{}/jobs", "")
+NODES = RestRead("nodes", "v0.0.38", "/slurm/{}/nodes", "")
+DIAGNOSTICS = RestRead("diagnostics", "v0.0.39", "/slurm/{}/diag", "the depth of the last backfill cycle")
+SHARES = RestRead("associations", "v0.0.40", "/slurm/{}/shares", "shares and usage")
+ASSOCIATIONS = RestRead("associations", "v0.0.40", "/slurmdb/{}/associations", "shares and usage")
+RUNS = RestRead("runs", "v0.0.45", "/slurmdb/{}/jobs", "the number that tells two runs of a job apart")
+WRITE = RestRead("writing RawShares", "v0.0.40", "/slurmdb/{}/associations", "an account's own row")
 QUESTIONS = (QUEUE, NODES, DIAGNOSTICS, SHARES, ASSOCIATIONS, RUNS, WRITE)
 
 
@@ -214,28 +214,28 @@ def newest(paths: Collection[str]) -> str:
     >>> newest(["/slurm/v0.0.41/jobs", "/slurmdb/v0.0.42/jobs", "/slurm/v0.0.99/jobs"])
     'v0.0.42'
     """
-    found = {word for path in paths for word in path.split("/") if re.fullmatch(r"v\d+\.\d+\.\d+", word)}
-    known = sorted(found & _ORDER.keys(), key=_ORDER.__getitem__)
+    offers = {word for path in paths for word in path.split("/") if re.fullmatch(r"v\d+\.\d+\.\d+", word)}
+    known = sorted(offers & _ORDER.keys(), key=_ORDER.__getitem__)
     if not known:
         raise SlurmError(
-            f"slurmrestd offers {', '.join(sorted(found)) or 'no version of its API'}, and this release of "
+            f"slurmrestd offers {', '.join(sorted(offers)) or 'no version of its API'}, and this release of "
             f"saf reads {API[0].version} to {API[-1].version}; install the release for that Slurm, or set "
             'slurm.source = "commands"'
         )
     return known[-1]
 
 
-def path(question: Question, version: str, paths: Collection[str]) -> str:
+def path(question: RestRead, version: str, paths: Collection[str]) -> str:
     """The question's path. Raises SlurmUnsupportedError where this version does not tell all of it."""
-    found = question.path.format(version)
+    place = question.path.format(version)
     if _ORDER[version] < _ORDER[question.since]:
         raise SlurmUnsupportedError(
             f"slurmrestd {version} does not tell {question.lacks}, so {question.what} needs "
             f"{question.since} or later"
         )
-    if found not in paths:
-        raise SlurmUnsupportedError(f"slurmrestd does not offer {found}; see its options -d and -s")
-    return found
+    if place not in paths:
+        raise SlurmUnsupportedError(f"slurmrestd does not offer {place}; see its options -d and -s")
+    return place
 
 
 class _Meta(msgspec.Struct):
@@ -244,7 +244,7 @@ class _Meta(msgspec.Struct):
     meta: dict[str, Any] = {}
 
 
-class Told(NamedTuple):
+class Remarks(NamedTuple):
     """What an answer says of itself."""
 
     errors: tuple[str, ...]
@@ -252,11 +252,11 @@ class Told(NamedTuple):
     cluster: str  #: empty before v0.0.40
 
 
-def told(body: bytes) -> Told:
+def remarks(body: bytes) -> Remarks:
     """An answer's errors and warnings in words, and its cluster. Raises ValueError."""
     answer = msgspec.json.decode(body, type=_Meta)
     about = answer.meta.get("slurm", {})
-    return Told(
+    return Remarks(
         tuple(map(_words, answer.errors)), tuple(map(_words, answer.warnings)),
         str(about.get("cluster", "")) if isinstance(about, dict) else "",
     )  # fmt: skip
@@ -382,8 +382,8 @@ def diagnostics(version: str, body: bytes) -> Diagnostics:
             "backfill_last_depth": row.bf_last_depth, "backfill_queue_length": row.bf_queue_len,
         }, "slurmrestd")  # fmt: skip
 
-    found: Diagnostics = _read(version, "slurmctld's health", read)
-    return found
+    health: Diagnostics = _read(version, "slurmctld's health", read)
+    return health
 
 
 Key = tuple[str, str, str]
@@ -401,10 +401,10 @@ def associations(
 
     def read() -> tuple[tuple[Association, ...], list[Rejected]]:
         rows = _risen(version, msgspec.json.decode(live, type=_OfShares).shares.shares)
-        found = _risen(version, msgspec.json.decode(stored, type=_OfTree).associations)
+        of_slurmdbd = _risen(version, msgspec.json.decode(stored, type=_OfTree).associations)
         usage = shares.from_plain([msgspec.to_builtins(row) for row in rows])
         numbers = {_key_of_shares(row): row.id for row in rows}
-        tree = list(_tree([row for row in found if row.cluster == cluster], numbers))
+        tree = list(_tree([row for row in of_slurmdbd if row.cluster == cluster], numbers))
         by_id = dict(row for row in usage if not isinstance(row, Rejected))
         odd = [row for row in usage if isinstance(row, Rejected)]
         return parse.parse_associations(cluster, tree, by_id), odd
@@ -433,7 +433,7 @@ def _tree(rows: list[Any], numbers: Mapping[Key, int]) -> Iterator[parse.Associa
         yield parse.AssociationRow(ids[key], ids[above, "", ""] if above else 0, int(row.shares_raw), *key)
 
 
-def runs(cluster: str, version: str, body: bytes) -> list[Run | Rejected]:
+def runs_of_json(cluster: str, version: str, body: bytes) -> list[Run | Rejected]:
     """The runs of an answer. Raises SlurmError."""
     rows: list[list[str]] = _read(
         version, "runs", lambda: [_fields(row) for row in msgspec.json.decode(body, type=_OfRuns).jobs]
@@ -442,7 +442,7 @@ def runs(cluster: str, version: str, body: bytes) -> list[Run | Rejected]:
         raise SlurmError(
             f"slurmrestd told runs of cluster {min(other)}, not of {cluster}; see slurm.rest_url"
         )
-    return list(each(parse.run, rows))
+    return list(each(parse.run_of_fields, rows))
 
 
 def _fields(row: Any) -> list[str]:

@@ -62,10 +62,10 @@ _DBINDEX_MOST = 2**64 - 1
 
 def runs(pieces: Iterable[str], separator: str) -> Iterator[Run | Rejected]:
     """The runs in sacct's output with RUN_FIELDS; no user can know ``separator``. Raises GarbledError."""
-    return each(run, records(pieces, separator, len(RUN_FIELDS)))
+    return each(run_of_fields, records(pieces, separator, len(RUN_FIELDS)))
 
 
-def run(fields: list[str]) -> Run:
+def run_of_fields(fields: list[str]) -> Run:
     """A record of RUN_FIELDS. Raises ValueError."""
     db_index, job_id, number, submit, eligible, start, end, elapsed, suspended = fields[:9]
     req_tres, alloc_tres, state, label, cluster, account, user, partition, qos, wckey = fields[9:19]

@@ -33,7 +33,7 @@ from slurm_ai_factory.errors import (
     reason,
 )
 from slurm_ai_factory.slurm import answers, wire
-from slurm_ai_factory.slurm.answers import Question
+from slurm_ai_factory.slurm.answers import RestRead
 from slurm_ai_factory.slurm.client import Slurm
 from slurm_ai_factory.slurm.commands import Commands
 from slurm_ai_factory.slurm.fields import printable
@@ -62,7 +62,7 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True)
-class Rest:
+class Slurmrestd:
     """Questions to one slurmrestd about one cluster."""
 
     url: str
@@ -86,11 +86,11 @@ class Rest:
             self.offer.version, self.offer.paths = answers.newest(paths), paths
         return self.offer.version
 
-    def path(self, question: Question) -> str:
+    def path(self, question: RestRead) -> str:
         """The question's path. Raises SlurmUnsupportedError where this version does not tell it."""
         return answers.path(question, self.version(), self.offer.paths)
 
-    def ask(self, question: Question, **conditions: object) -> bytes:
+    def ask(self, question: RestRead, **conditions: object) -> bytes:
         """A whole answer without errors, about this cluster. Raises SlurmError."""
         conditioned = f"?{urlencode(conditions)}" if conditions else ""
         return self._got(f"{self.path(question)}{conditioned}", question.what)
@@ -119,7 +119,7 @@ class Rest:
         """Raises BrokenError, or SlurmTooMuchError."""
         until = time.monotonic() + self.commands.timeout_seconds
         try:
-            reply = wire.ask(self.url, path, self.headers(), until)
+            reply = wire.exchange(self.url, path, self.headers(), until)
         except TimeoutError as error:
             raise SlurmTooMuchError(
                 f"slurmrestd at {self.url} gave no complete answer within {self.commands.timeout_seconds} s; "
@@ -138,18 +138,18 @@ class Rest:
         """The body of an answer that is complete and of this cluster. Raises BrokenError, SlurmError."""
         body = _utf8(reply.body)
         try:
-            told = answers.told(body)
+            remarks = answers.remarks(body)
         except ValueError as error:
             raise BrokenError(f"HTTP {reply.status}, {printable(body.decode(), 200)!r}") from error
-        if told.errors or reply.status != http.client.OK:
-            said = printable("; ".join(told.errors) or "no error", 500)
-            raise BrokenError(f"HTTP {reply.status}, {said}")
-        if told.cluster not in ("", self.cluster):
+        if remarks.errors or reply.status != http.client.OK:
+            errors = printable("; ".join(remarks.errors) or "no error", 500)
+            raise BrokenError(f"HTTP {reply.status}, {errors}")
+        if remarks.cluster not in ("", self.cluster):
             raise SlurmError(
-                f"slurmrestd at {self.url} serves cluster {printable(told.cluster)}, not {self.cluster}; "
+                f"slurmrestd at {self.url} serves cluster {printable(remarks.cluster)}, not {self.cluster}; "
                 "see slurm.rest_url"
             )
-        for warning in map(printable, told.warnings):
+        for warning in map(printable, remarks.warnings):
             if warning not in self.offer.warned:
                 self.offer.warned.add(warning)
                 _log.warning("slurmrestd says: %s", warning)
@@ -181,8 +181,8 @@ class Rest:
         """The user that the token is for, whose rights an answer has. Raises SlurmError."""
         part = self.token().split(".")[1]
         try:
-            said = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
-            name = said.get("sun") or said["username"]
+            claims = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+            name = claims.get("sun") or claims["username"]
         except (AttributeError, KeyError, ValueError) as error:
             raise SlurmError(
                 "the token for slurmrestd names no user; make it with `scontrol token`"
@@ -233,13 +233,13 @@ def _utf8(body: bytes) -> bytes:
 class RestSlurm(Slurm):
     """One cluster, through slurmrestd for what its version tells, else through the commands."""
 
-    rest: Rest
+    rest: Slurmrestd
 
     def refused(self) -> dict[str, str]:
         """What this version of slurmrestd does not tell, each with the reason."""
         return dict(self.rest.refused)
 
-    def _told(self, question: Question, ours: Callable[[], _Value], theirs: Callable[[], _Value]) -> _Value:
+    def _told(self, question: RestRead, ours: Callable[[], _Value], theirs: Callable[[], _Value]) -> _Value:
         """slurmrestd's answer where its version has one, else that of the commands."""
         try:
             self.rest.path(question)
@@ -307,7 +307,7 @@ class RestSlurm(Slurm):
                 answers.RUNS, start_time=f"uts{since}", end_time=f"uts{until}", cluster=self.cluster, **flags
             )
             self._seen(rights.RUNS)
-            return iter(answers.runs(self.cluster, self.rest.version(), body))
+            return iter(answers.runs_of_json(self.cluster, self.rest.version(), body))
 
         return self._told(answers.RUNS, ours, lambda: Slurm.runs(self, since, until))
 

@@ -54,7 +54,7 @@ class _Socket(socket.socket):
         super().sendall(*arguments)
 
 
-class _Connection(http.client.HTTPConnection):
+class _RestConnection(http.client.HTTPConnection):
     """A connection to ``unix:PATH`` or ``http://HOST:PORT``."""
 
     def __init__(self, url: str, until: float) -> None:
@@ -66,8 +66,8 @@ class _Connection(http.client.HTTPConnection):
         parts = urlsplit(self.url)
         places: list[tuple[int, Any]] = [(socket.AF_UNIX, path)]
         if kind != "unix":
-            found = socket.getaddrinfo(parts.hostname, parts.port, type=socket.SOCK_STREAM)
-            places = [(family, address) for family, _, _, _, address in found]
+            addresses = socket.getaddrinfo(parts.hostname, parts.port, type=socket.SOCK_STREAM)
+            places = [(family, address) for family, _, _, _, address in addresses]
         for place in places[:-1]:
             with suppress(OSError):
                 self._to(*place)
@@ -86,7 +86,7 @@ class _Connection(http.client.HTTPConnection):
         self.sock = opened
 
 
-def ask(
+def exchange(
     url: str,
     path: str,
     headers: Mapping[str, str],
@@ -98,7 +98,7 @@ def ask(
 
     Raises OSError, HTTPException or TooLargeError.
     """
-    connection = _Connection(url, until)
+    connection = _RestConnection(url, until)
     try:
         method = "GET" if body is None else "POST"
         connection.request(
@@ -122,7 +122,7 @@ def main(url: str, path: str) -> NoReturn:
     """POST the body in the environment, and print status and answer as one line of JSON."""
     headers = json.loads(os.environ["SAF_REST_HEADERS"])
     try:
-        reply = ask(url, path, headers, time.monotonic() + 3600, os.environ["SAF_REST_BODY"], _PIECE)
+        reply = exchange(url, path, headers, time.monotonic() + 3600, os.environ["SAF_REST_BODY"], _PIECE)
     except (OSError, http.client.HTTPException, TooLargeError) as error:
         sys.exit(f"slurmrestd: error: {type(error).__name__}: {error}")
     sys.stdout.write(json.dumps([reply.status, reply.body.decode(errors="replace")]) + "\n")

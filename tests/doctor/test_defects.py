@@ -64,7 +64,7 @@ CASES: dict[str, tuple[str, str, Recent, dict[str, Any], str]] = {
 
 def names(version: str, seen: Recent, different: dict[str, Any]) -> dict[str, str]:
     facts: Facts = replace(GOOD, priority=replace(GOOD.priority, version=version), **different)
-    return {defect.name: evidence for defect, evidence in defects.found(facts, seen)}
+    return {defect.name: evidence for defect, evidence in defects.at_work(facts, seen)}
 
 
 def test_every_defect_has_a_case() -> None:

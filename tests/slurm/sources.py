@@ -16,7 +16,7 @@ import pytest
 
 from slurm_ai_factory.slurm import Slurm
 from slurm_ai_factory.slurm.library import LibrarySlurm
-from slurm_ai_factory.slurm.rest import Rest, RestSlurm
+from slurm_ai_factory.slurm.rest import RestSlurm, Slurmrestd
 from tests.cluster import versions
 from tests.cluster.requirements import unavailable
 from tests.cluster.versions import BUILT, OWN, VERSIONS
@@ -69,7 +69,7 @@ def pyslurm(scenario: str, version: str, scratch: Path) -> Iterator[Source]:
 def slurmrestd(scenario: str, version: str, scratch: Path) -> Iterator[Source]:
     with getattr(scenarios, scenario)(scratch / "cluster", version, rest=True) as (cluster, times):
         inside = scenarios.inside(cluster)
-        slurm = RestSlurm(CLUSTER, inside, Rest(cluster.rest_urls[version == OWN], CLUSTER, inside))
+        slurm = RestSlurm(CLUSTER, inside, Slurmrestd(cluster.rest_urls[version == OWN], CLUSTER, inside))
         yield Source(f"slurmrestd {version}", slurm, times)
 
 

@@ -173,7 +173,7 @@ RUN: dict[str, Any] = {
 
 
 def test_a_run_is_what_sacct_prints() -> None:
-    assert answers.runs("loop", NEWEST, body(jobs=[RUN])) == [
+    assert answers.runs_of_json("loop", NEWEST, body(jobs=[RUN])) == [
         Run(
             db_index=16593099980364920832,
             job_id=7,
@@ -202,7 +202,7 @@ def test_a_run_is_what_sacct_prints() -> None:
     ],
 )
 def test_a_run_has_slurms_label_and_word(other: dict[str, Any], label: str) -> None:
-    (run,) = answers.runs("loop", NEWEST, body(jobs=[RUN | other]))
+    (run,) = answers.runs_of_json("loop", NEWEST, body(jobs=[RUN | other]))
     assert isinstance(run, Run)
     assert run.job_label == label
     assert run.state == other.get("state", {"current": ["COMPLETED"]})["current"][-1]
@@ -213,11 +213,13 @@ def test_a_run_has_slurms_label_and_word(other: dict[str, Any], label: str) -> N
 )
 def test_runs_of_another_shape_are_an_error(other: dict[str, Any]) -> None:
     with pytest.raises(SlurmError):
-        answers.runs("loop", NEWEST, body(jobs=[RUN | other]))
+        answers.runs_of_json("loop", NEWEST, body(jobs=[RUN | other]))
 
 
 def test_a_run_that_contradicts_itself_is_set_apart() -> None:
-    (row,) = answers.runs("loop", NEWEST, body(jobs=[RUN | {"time": RUN["time"] | {"end": 1795852505}}]))
+    (row,) = answers.runs_of_json(
+        "loop", NEWEST, body(jobs=[RUN | {"time": RUN["time"] | {"end": 1795852505}}])
+    )
     assert isinstance(row, Rejected)
 
 
@@ -253,7 +255,7 @@ def test_whatever_an_answer_is_it_is_no_value(answer: object) -> None:
     for parts in ({"jobs": answer}, {"statistics": answer}, {"associations": answer}):
         if answer == []:
             continue
-        for read in (answers.queue, answers.runs):
+        for read in (answers.queue, answers.runs_of_json):
             with pytest.raises(SlurmError):
                 read("loop", NEWEST, body(**parts))
         with pytest.raises(SlurmError):

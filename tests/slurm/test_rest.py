@@ -17,7 +17,7 @@ from slurm_ai_factory.core.records import Change
 from slurm_ai_factory.errors import SlurmError, SlurmTooMuchError, SlurmUnsupportedError
 from slurm_ai_factory.slurm import answers, wire
 from slurm_ai_factory.slurm.commands import Commands
-from slurm_ai_factory.slurm.rest import Rest, RestSlurm
+from slurm_ai_factory.slurm.rest import RestSlurm, Slurmrestd
 
 OPENAPI: dict[str, object] = {
     "paths": {"/slurm/v0.0.42/diag/": {}, "/slurm/v0.0.42/jobs/": {}, "/slurmdb/v0.0.42/associations/": {}}
@@ -81,11 +81,11 @@ def serving(tmp_path: Path, answer: Callable[[str], bytes | None]) -> Iterator[s
             client.close()
 
 
-def rest(url: str, tmp_path: Path, seconds: int = 20) -> Rest:
+def rest(url: str, tmp_path: Path, seconds: int = 20) -> Slurmrestd:
     file = tmp_path / "token"
     if not file.exists():
         file.write_text(f"SLURM_JWT={token()}\n")
-    return Rest(url, "loop", Commands(timeout_seconds=seconds), file)
+    return Slurmrestd(url, "loop", Commands(timeout_seconds=seconds), file)
 
 
 def health(answer: bytes) -> Callable[[str], bytes | None]:
@@ -130,7 +130,7 @@ def test_a_server_that_never_ends_its_answer_meets_the_deadline(tmp_path: Path) 
 
 def test_an_answer_that_is_too_large_is_not_read_to_its_end(tmp_path: Path) -> None:
     with serving(tmp_path, lambda _: http(b"x" * 4096)) as url, pytest.raises(wire.TooLargeError):
-        wire.ask(url, "/", {}, time.monotonic() + 20, most=1000)
+        wire.exchange(url, "/", {}, time.monotonic() + 20, most=1000)
 
 
 def test_nobody_there_is_an_error_with_a_remedy(tmp_path: Path) -> None:

@@ -49,9 +49,29 @@ class Defect(NamedTuple):
     remedy: str
     source: str
 
+    @property
+    def where(self) -> str:
+        """The versions in words."""
+        return "; ".join(_in_words(first, fixed) for first, fixed in self.versions)
+
     def concerns(self, version: Version) -> bool:
         """Whether this version has the defect."""
         return any(first <= version < fixed for first, fixed in self.versions)
+
+
+def _in_words(first: Version, fixed: Version) -> str:
+    """A range of versions.
+
+    >>> _in_words((25, 11, 0), (25, 11, 5)), _in_words(FIRST, (26, 5, 3)), _in_words(FIRST, LAST)
+    ('from 25.11.0, before 25.11.5', 'before 26.05.3', 'all')
+    """
+    parts = [f"from {_text(first)}"] if first != FIRST else []
+    parts += [f"before {_text(fixed)}"] if fixed != LAST else []
+    return ", ".join(parts) or "all"
+
+
+def _text(version: Version) -> str:
+    return "{}.{:02}.{}".format(*version)
 
 
 def _lost_numbers(_facts: Facts, recent: Recent) -> str:

@@ -156,7 +156,7 @@ def _from_43(_row: Any) -> None:
 
 
 def _from_44(_row: Any) -> None:
-    """v0.0.45 (26.05) adds the SLUID of a run, without which runs are not read: see QUESTIONS."""
+    """v0.0.45 (26.05) adds the SLUID of a run, without which runs are not read: see READS."""
 
 
 class Api(NamedTuple):
@@ -196,7 +196,7 @@ SHARES = RestRead("associations", "v0.0.40", "/slurm/{}/shares", "shares and usa
 ASSOCIATIONS = RestRead("associations", "v0.0.40", "/slurmdb/{}/associations", "shares and usage")
 RUNS = RestRead("runs", "v0.0.45", "/slurmdb/{}/jobs", "the number that tells two runs of a job apart")
 WRITE = RestRead("writing RawShares", "v0.0.40", "/slurmdb/{}/associations", "an account's own row")
-QUESTIONS = (QUEUE, NODES, DIAGNOSTICS, SHARES, ASSOCIATIONS, RUNS, WRITE)
+READS = (QUEUE, NODES, DIAGNOSTICS, SHARES, ASSOCIATIONS, RUNS, WRITE)
 
 
 class _OpenApi(msgspec.Struct):

@@ -158,6 +158,11 @@ class SlurmCluster(Commands):
         self._daemons[daemon].end()
         self._daemons[daemon].start(timeout)
 
+    def peak_mib(self, daemon: str) -> float:
+        """The most memory that a daemon had so far."""
+        status = Path(f"/proc/{self._daemons[daemon].pid}/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+
     def is_alive(self, daemon: str) -> bool:
         return daemon in self._daemons and self._daemons[daemon].alive
 

@@ -15,7 +15,7 @@ from slurm_ai_factory.core.live.health import Diagnostics
 from slurm_ai_factory.core.records import Node, Rejected, Run, Subject
 from slurm_ai_factory.errors import SlurmError, SlurmUnsupportedError
 from slurm_ai_factory.slurm import answers
-from slurm_ai_factory.slurm.answers import API, QUESTIONS
+from slurm_ai_factory.slurm.answers import API, READS
 
 VERSIONS = [row.version for row in API]
 NEWEST = VERSIONS[-1]
@@ -233,8 +233,8 @@ def test_a_sluid_is_its_number(value: int) -> None:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_each_version_answers_each_question_or_refuses_it_by_name(version: str) -> None:
-    paths = frozenset(question.path.format(version) for question in QUESTIONS)
-    for question in QUESTIONS:
+    paths = frozenset(question.path.format(version) for question in READS)
+    for question in READS:
         if VERSIONS.index(version) >= VERSIONS.index(question.since):
             assert answers.path(question, version, paths) in paths
             continue

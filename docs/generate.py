@@ -426,19 +426,19 @@ def sources() -> Iterator[str]:
     rows += [(name, *(each["capabilities"].get(name, "not asked") for each in results)) for name in names]
     yield from table(("", *sorted(recorded)), rows)
     yield from ("## slurmrestd", "")
-    yield "What each version of slurmrestd's API tells completely. For the rest commands are asked, except"
+    yield "What each version of slurmrestd's API reports completely. For the rest commands are asked, except"
     yield "that RawShares are not written."
     yield ""
     reads = {read.what: read.since for read in READS}
     versions = [row.version for row in API]
-    tells = (
+    reports = (
         (
             f"`{row.version}`, Slurm {row.since}",
             *(_yes(versions, row.version, since) for since in reads.values()),
         )
         for row in API
     )
-    yield from table(("version", *reads), tells)
+    yield from table(("version", *reads), reports)
 
 
 def _yes(versions: list[str], version: str, since: str) -> str:

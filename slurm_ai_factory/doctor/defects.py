@@ -115,7 +115,7 @@ def _quick_runaways(_facts: Facts, recent: Recent) -> str:
 
 
 def _false_runaways(_facts: Facts, recent: Recent) -> str:
-    """It matters where somebody will want to fix runaways while a requeued job is there."""
+    """It matters where an operator will want to fix runaways while a requeued job is there."""
     queued = {job.job_id for job in recent.queue}
     again = sum(len(runs) > 1 and number in queued for number, runs in _by_job(recent.runs).items())
     if not again or not any(_runaways(recent)):

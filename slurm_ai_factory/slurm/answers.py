@@ -1,4 +1,4 @@
-"""slurmrestd's answers: which version of its API tells what, and its rows in the newest shape. Pure.
+"""slurmrestd's answers: which version of its API reports what, and its rows in the newest shape. Pure.
 
 ``API`` is the table of the versions, one row for each; a new release of Slurm is one more row. A row's
 adapter turns an answer of that version into one of the next, so that only the newest version is read. An
@@ -181,7 +181,7 @@ _ORDER = {row.version: place for place, row in enumerate(API)}
 
 
 class RestRead(NamedTuple):
-    """Something slurmrestd is asked, from the version on that tells all of it."""
+    """Something slurmrestd is asked, from the version on that reports all of it."""
 
     what: str
     since: str
@@ -194,7 +194,7 @@ NODES = RestRead("nodes", "v0.0.38", "/slurm/{}/nodes", "")
 DIAGNOSTICS = RestRead("diagnostics", "v0.0.39", "/slurm/{}/diag", "the depth of the last backfill cycle")
 SHARES = RestRead("associations", "v0.0.40", "/slurm/{}/shares", "shares and usage")
 ASSOCIATIONS = RestRead("associations", "v0.0.40", "/slurmdb/{}/associations", "shares and usage")
-RUNS = RestRead("runs", "v0.0.45", "/slurmdb/{}/jobs", "the number that tells two runs of a job apart")
+RUNS = RestRead("runs", "v0.0.45", "/slurmdb/{}/jobs", "the number that distinguishes two runs of a job")
 WRITE = RestRead("writing RawShares", "v0.0.40", "/slurmdb/{}/associations", "an account's own row")
 READS = (QUEUE, NODES, DIAGNOSTICS, SHARES, ASSOCIATIONS, RUNS, WRITE)
 
@@ -226,11 +226,11 @@ def newest(paths: Collection[str]) -> str:
 
 
 def path(question: RestRead, version: str, paths: Collection[str]) -> str:
-    """The question's path. Raises SlurmUnsupportedError where this version does not tell all of it."""
+    """The question's path. Raises SlurmUnsupportedError where this version does not report all of it."""
     place = question.path.format(version)
     if _ORDER[version] < _ORDER[question.since]:
         raise SlurmUnsupportedError(
-            f"slurmrestd {version} does not tell {question.lacks}, so {question.what} needs "
+            f"slurmrestd {version} does not report {question.lacks}, so {question.what} needs "
             f"{question.since} or later"
         )
     if place not in paths:
@@ -301,7 +301,7 @@ def _read(version: str, what: str, read: Callable[[], Any]) -> Any:
         return read()
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise SlurmError(
-            f"slurmrestd {version} tells {what} in an unknown shape: {reason(error)}; nothing of it was "
+            f"slurmrestd {version} reports {what} in an unknown shape: {reason(error)}; nothing of it was "
             "used: see whether this release of saf supports that version of Slurm"
         ) from error
 
@@ -440,7 +440,7 @@ def runs_of_json(cluster: str, version: str, body: bytes) -> list[Run | Rejected
     )
     if other := {row[13] for row in rows} - {cluster}:
         raise SlurmError(
-            f"slurmrestd told runs of cluster {min(other)}, not of {cluster}; see slurm.rest_url"
+            f"slurmrestd reported runs of cluster {min(other)}, not of {cluster}; see slurm.rest_url"
         )
     return list(each(parse.run_of_fields, rows))
 

@@ -1,8 +1,8 @@
 """slurmrestd as a source of queue, nodes, health, associations and runs, and for writing RawShares.
 
 Rule: which read goes where depends on the version of slurmrestd's API alone, never on a failure. What a
-version does not tell is refused by name, and Slurm's commands answer it; ``saf doctor`` reports that. A
-read that slurmrestd does tell fails when slurmrestd fails. HTTP 200 with ``errors`` is a failure; warnings
+version does not report is refused by name, and Slurm's commands answer it; ``saf doctor`` reports that. A
+read that slurmrestd does report fails when slurmrestd fails. HTTP 200 with ``errors`` is a failure; warnings
 are logged. The token is read again when an answer fails, and is in no message.
 Tested in tests/slurm/test_rest.py.
 """
@@ -71,7 +71,7 @@ class Slurmrestd:
     token_file: Path | None = None
     offer: Offer = field(default_factory=Offer, compare=False)
     refused: dict[str, str] = field(default_factory=dict, compare=False)
-    """The reads that this version does not tell, each with the reason."""
+    """The reads that this version does not report, each with the reason."""
 
     def version(self) -> str:
         """The newest version that both sides know. Raises SlurmError."""
@@ -87,7 +87,7 @@ class Slurmrestd:
         return self.offer.version
 
     def path(self, question: RestRead) -> str:
-        """The question's path. Raises SlurmUnsupportedError where this version does not tell it."""
+        """The question's path. Raises SlurmUnsupportedError where this version does not report it."""
         return answers.path(question, self.version(), self.offer.paths)
 
     def ask(self, question: RestRead, **conditions: object) -> bytes:
@@ -111,7 +111,7 @@ class Slurmrestd:
 
     def _failed(self, what: str, error: BrokenError) -> SlurmError:
         return SlurmError(
-            f"slurmrestd at {self.url} did not tell {what}: {error}; nothing of it was used: see whether "
+            f"slurmrestd at {self.url} did not report {what}: {error}; nothing of it was used: see whether "
             "slurmrestd runs, and whether the token is valid"
         )
 
@@ -231,12 +231,12 @@ def _utf8(body: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class RestSlurm(Slurm):
-    """One cluster, through slurmrestd for what its version tells, else through the commands."""
+    """One cluster, through slurmrestd for what its version reports, else through the commands."""
 
     rest: Slurmrestd
 
     def refused(self) -> dict[str, str]:
-        """What this version of slurmrestd does not tell, each with the reason."""
+        """What this version of slurmrestd does not report, each with the reason."""
         return dict(self.rest.refused)
 
     def _told(self, question: RestRead, ours: Callable[[], _Value], theirs: Callable[[], _Value]) -> _Value:

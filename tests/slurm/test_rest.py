@@ -173,7 +173,7 @@ def test_what_a_version_does_not_tell_is_refused_by_name(tmp_path: Path) -> None
     paths: dict[str, object] = {"/slurm/v0.0.38/jobs": {}, "/slurmdb/v0.0.38/associations": {}}
     with serving(tmp_path, lambda _: http({"paths": paths} | META)) as url:
         client = rest(url, tmp_path)
-        with pytest.raises(SlurmUnsupportedError, match=r"v0\.0\.38 does not tell shares and usage"):
+        with pytest.raises(SlurmUnsupportedError, match=r"v0\.0\.38 does not report shares and usage"):
             client.path(answers.SHARES)
         with pytest.raises(SlurmUnsupportedError, match=r"does not offer /slurm/v0\.0\.38/nodes"):
             client.path(answers.NODES)

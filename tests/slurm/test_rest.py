@@ -9,10 +9,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from slurm_ai_factory.cli.wiring import slurm_of
+from slurm_ai_factory.config import load_file
 from slurm_ai_factory.core.records import Change
 from slurm_ai_factory.errors import SlurmError, SlurmTooMuchError, SlurmUnsupportedError
 from slurm_ai_factory.slurm import answers, wire
@@ -149,6 +152,16 @@ def test_an_expired_token_is_read_again(tmp_path: Path) -> None:
         assert client.user() == "saf"
         (tmp_path / "token").write_text(new)
         assert client.version() == "v0.0.42"
+
+
+def test_the_configuration_names_the_source(tmp_path: Path) -> None:
+    keys = f'[cluster]\nname = "loop"\n[slurm]\nsource = "slurmrestd"\nrest_url = "unix:{tmp_path}/none"\n'
+    (tmp_path / "saf.toml").write_text(keys)
+    slurm = slurm_of(load_file(tmp_path / "saf.toml"))
+    assert isinstance(slurm, RestSlurm)
+    assert (slurm.rest.url, slurm.rest.token_file) == (f"unix:{tmp_path}/none", None)
+    with pytest.raises(SlurmError, match="scontrol"):
+        replace(slurm.rest, commands=Commands(directory=tmp_path)).token()
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from slurm_ai_factory.slurm.commands import Commands
 from slurm_ai_factory.slurm.rest import RestSlurm, Slurmrestd
 from tests.benchmarks import history
 from tests.cluster import versions
-from tests.cluster.requirements import unavailable
+from tests.cluster.requirements import unavailable, without_rest
 from tests.cluster.slurm import SlurmCluster
 from tests.cluster.versions import BUILT, OWN, VERSIONS
 from tests.slurm.record import library
@@ -92,7 +92,10 @@ def read(source: str, since: str, until: str) -> None:
 def measure(version: str, runs: int, directory: Path) -> None:
     until = int(time.time()) // HOUR * HOUR - HOUR
     since = until - history.length(runs) // HOUR * HOUR - HOUR
-    with SlurmCluster(directory / "slurm", nodes=1, gpus_per_node=4, version=version, rest=True) as cluster:
+    with_rest = without_rest(version) is None
+    with SlurmCluster(
+        directory / "slurm", nodes=1, gpus_per_node=4, version=version, rest=with_rest
+    ) as cluster:
         history.plant(cluster)
         history.insert(cluster, runs, since, until)
         history.insert_steps(cluster)
@@ -101,7 +104,7 @@ def measure(version: str, runs: int, directory: Path) -> None:
         for source in SOURCES:
             if source == "pyslurm" and not with_pyslurm:
                 continue
-            if source == "slurmrestd" and version == OWN:
+            if source == "slurmrestd" and (version == OWN or not with_rest):
                 continue  # v0.0.38 does not take these conditions
             found = _read(cluster, source, since, until)
             if found["runs"] != runs:
@@ -114,9 +117,10 @@ def measure(version: str, runs: int, directory: Path) -> None:
 def now(cluster: SlurmCluster) -> None:
     """What one cycle asks about now, by the commands and with pyslurm where there is one."""
     python = versions.pyslurm() if cluster.version == BUILT else None
-    rest = Slurmrestd(cluster.rest_urls[0], cluster.name, inside(cluster))
     clients = {"commands": Slurm(cluster.name, inside(cluster))}
-    clients["slurmrestd"] = RestSlurm(cluster.name, inside(cluster), rest)
+    if cluster.rest:
+        rest = Slurmrestd(cluster.rest_urls[0], cluster.name, inside(cluster))
+        clients["slurmrestd"] = RestSlurm(cluster.name, inside(cluster), rest)
     if python:
         clients["pyslurm"] = library(inside(cluster), python)
     for name, client in clients.items():

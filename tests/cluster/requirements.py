@@ -25,12 +25,10 @@ COMMANDS = {
     "slurmdbd": "slurmdbd",
     "slurmctld": "slurmctld",
     "slurmd": "slurmd",
-    "slurmrestd": "slurmrestd",
     "sbatch": "slurm-client",
 }
 PLUGINS = {
     "auth_munge.so": "slurm-wlm-basic-plugins",
-    "auth_jwt.so": "slurm-wlm-jwt-plugin",
     "accounting_storage_mysql.so": "slurm-wlm-mysql-plugin",
 }
 PLACES = ("lib*/slurm*/", "lib*/*/slurm*/")
@@ -46,6 +44,15 @@ def unavailable(speed: int = 1, version: str | None = None) -> str | None:
         if shutil.which(command, path=PATH) is None:
             return f"{command} is missing: install the Debian package {package}"
     return _missing_plugin() or _missing_user() or versions.missing(versions.chosen(version))
+
+
+def without_rest(version: str) -> str | None:
+    """Why this version's slurmrestd cannot run here, beside a Slurm that can; None when it can."""
+    usr = versions.usr(version)
+    plugins = any(path for pattern in PLACES for path in usr.glob(f"{pattern}auth_jwt.so"))
+    if plugins and (usr / "sbin" / "slurmrestd").exists():
+        return None
+    return f"Slurm {version} in {usr} lacks slurmrestd or auth_jwt.so: make slurm slurm-roots installs them"
 
 
 def _missing_plugin() -> str | None:

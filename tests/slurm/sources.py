@@ -18,7 +18,7 @@ from slurm_ai_factory.slurm import Slurm
 from slurm_ai_factory.slurm.library import LibrarySlurm
 from slurm_ai_factory.slurm.rest import RestSlurm, Slurmrestd
 from tests.cluster import versions
-from tests.cluster.requirements import unavailable
+from tests.cluster.requirements import unavailable, without_rest
 from tests.cluster.versions import BUILT, OWN, VERSIONS
 from tests.slurm import scenarios
 from tests.slurm.record import CLUSTER, RECORDED, Replay, library
@@ -87,7 +87,9 @@ def params(scenario: str) -> list[object]:
         for one in (*VERSIONS, BUILT)
     ]
     found += [
-        pytest.param(("slurmrestd", one), id=f"slurmrestd-{one}", marks=_live(scenario, one))
+        pytest.param(
+            ("slurmrestd", one), id=f"slurmrestd-{one}", marks=[*_live(scenario, one), no_slurmrestd(one)]
+        )
         for one in VERSIONS
     ]
     marks = [*_live(scenario, BUILT), no_pyslurm()]
@@ -98,6 +100,12 @@ def no_pyslurm() -> pytest.MarkDecorator:
     """Skips where there is no pyslurm."""
     reason = f"no Python here has pyslurm for Slurm {BUILT}; SAF_PYSLURM names one that has"
     return pytest.mark.skipif(versions.pyslurm() is None, reason=reason)
+
+
+def no_slurmrestd(version: str) -> pytest.MarkDecorator:
+    """Skips where this version has no slurmrestd."""
+    reason = without_rest(version)
+    return pytest.mark.skipif(reason is not None, reason=str(reason))
 
 
 def _live(scenario: str, version: str) -> list[pytest.MarkDecorator]:

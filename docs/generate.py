@@ -426,8 +426,8 @@ def sources() -> Iterator[str]:
     rows += [(name, *(each["capabilities"].get(name, "not asked") for each in results)) for name in names]
     yield from table(("", *sorted(recorded)), rows)
     yield from ("## slurmrestd", "")
-    yield "What each version of slurmrestd's API reports completely. For the rest commands are asked, except"
-    yield "that RawShares are not written."
+    yield "What each version of slurmrestd's API reports completely. For the rest, and for every"
+    yield "write, the commands are used."
     yield ""
     reads = {read.what: read.since for read in READS}
     versions = [row.version for row in API]

@@ -195,8 +195,7 @@ DIAGNOSTICS = RestRead("diagnostics", "v0.0.39", "/slurm/{}/diag", "the depth of
 SHARES = RestRead("associations", "v0.0.40", "/slurm/{}/shares", "shares and usage")
 ASSOCIATIONS = RestRead("associations", "v0.0.40", "/slurmdb/{}/associations", "shares and usage")
 RUNS = RestRead("runs", "v0.0.45", "/slurmdb/{}/jobs", "the number that distinguishes two runs of a job")
-WRITE = RestRead("writing RawShares", "v0.0.40", "/slurmdb/{}/associations", "an account's own row")
-READS = (QUEUE, NODES, DIAGNOSTICS, SHARES, ASSOCIATIONS, RUNS, WRITE)
+READS = (QUEUE, NODES, DIAGNOSTICS, SHARES, ASSOCIATIONS, RUNS)
 
 
 class _OpenApi(msgspec.Struct):
@@ -411,12 +410,6 @@ def associations(
 
     answer: tuple[tuple[Association, ...], list[Rejected]] = _read(version, "associations", read)
     return answer
-
-
-def associations_named(account: str, version: str, body: bytes) -> int:
-    """How many rows of its own the account has. Raises SlurmError."""
-    rows = _read(version, "associations", lambda: msgspec.json.decode(body, type=_OfTree).associations)
-    return sum(row.account == account and not row.user for row in rows)
 
 
 def _key_of_shares(row: Any) -> Key:

@@ -68,10 +68,10 @@ class Commands:
         """Everything the command printed. Raises SlurmError."""
         return "".join(self.pieces(name, *arguments))
 
-    def before(self, deadline: float, name: str, *arguments: str, env: Mapping[str, str] = _AS_IT_IS) -> str:
+    def before(self, deadline: float, name: str, *arguments: str) -> str:
         """As ``output``, for a command that writes: done before this ``time.monotonic``, or never run."""
         fence = (sys.executable, "-I", "-S", str(FENCE), repr(deadline))
-        return "".join(self._answer([self.path(name), *arguments], fence, env))
+        return "".join(self._answer([self.path(name), *arguments], fence))
 
     def lines(self, name: str, *arguments: str) -> Iterator[str]:
         """The command's lines as it prints them; raises SlurmError at the end of an incomplete answer."""

@@ -1,4 +1,4 @@
-"""slurmrestd as a source of queue, nodes, health, associations and runs, and for writing RawShares.
+"""slurmrestd as a source of queue, nodes, health, associations and runs; it writes nothing.
 
 Rule: which read goes where depends on the version of slurmrestd's API alone, never on a failure. What a
 version does not report is refused by name, and Slurm's commands answer it; ``saf doctor`` reports that. A
@@ -14,10 +14,9 @@ import http.client
 import json
 import logging
 import re
-import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlencode
@@ -25,7 +24,7 @@ from urllib.parse import urlencode
 from slurm_ai_factory.core.live import rights
 from slurm_ai_factory.core.live.demand import Queued
 from slurm_ai_factory.core.live.health import Diagnostics
-from slurm_ai_factory.core.records import Association, Change, Instant, Node, Rejected, Run
+from slurm_ai_factory.core.records import Association, Instant, Node, Rejected, Run
 from slurm_ai_factory.errors import (
     SlurmError,
     SlurmTooMuchError,
@@ -38,7 +37,6 @@ from slurm_ai_factory.slurm.client import Slurm
 from slurm_ai_factory.slurm.commands import Commands
 from slurm_ai_factory.slurm.fields import printable
 
-WIRE = Path(wire.__file__)
 TOKEN_SECONDS = 600
 TOKEN_MOST = 2**16
 _NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
@@ -189,21 +187,6 @@ class Slurmrestd:
             ) from error
         return str(name)
 
-    def write(self, path: str, body: str, deadline: float) -> None:
-        """POST before a deadline of ``time.monotonic``, or not at all. Raises SlurmError."""
-        self.offer.token = ""
-        env = {"SAF_REST_BODY": body, "SAF_REST_HEADERS": json.dumps(self._of_json())}
-        ours = replace(self.commands, directory=None)
-        text = ours.before(deadline, sys.executable, "-I", "-S", str(WIRE), self.url, path, env=env)
-        status, answer = json.loads(text)
-        try:
-            self._sound(wire.Reply(status, answer.encode()))
-        except BrokenError as error:
-            raise self._failed("whether it wrote", error) from error
-
-    def _of_json(self) -> dict[str, str]:
-        return {**self.headers(), "Content-Type": "application/json"}
-
 
 def _content(file: Path) -> str:
     try:
@@ -310,22 +293,3 @@ class RestSlurm(Slurm):
             return iter(answers.runs_of_json(self.cluster, self.rest.version(), body))
 
         return self._told(answers.RUNS, ours, lambda: Slurm.runs(self, since, until))
-
-    def set_raw_shares(self, change: Change, deadline: float, /) -> None:
-        """Set the account's own row before the deadline; read the outcome back.
-
-        slurmrestd makes an association that does not exist, so the row is looked for first. A version that
-        cannot write is refused: the commands are not asked in its place. Raises SlurmError.
-        """
-        path = self.rest.path(answers.WRITE)
-        key = {"account": change.account, "cluster": change.cluster, "user": "", "partition": ""}
-        rows = answers.associations_named(
-            change.account, self.rest.version(), self.rest.ask(answers.ASSOCIATIONS, cluster=change.cluster)
-        )
-        if rows != 1:
-            raise SlurmError(
-                f"slurmdbd has {rows} rows of account {change.account} on {change.cluster} instead of one; "
-                "nothing was written"
-            )
-        row = key | {"shares_raw": change.raw_shares_after}
-        self.rest.write(path, json.dumps({"associations": [row]}), deadline)

@@ -1,21 +1,17 @@
 """HTTP to slurmrestd, over a Unix socket or TCP: one question, one whole answer, before one deadline.
 
-Rule: imports nothing of the package, because a write runs as a program of its own behind fence.py, which
-kills it at the deadline: ``python -I -S wire.py URL PATH`` sends the body in SAF_REST_BODY. The headers,
-with the token, are in SAF_REST_HEADERS, so no other user can see them. Tested in tests/slurm/test_rest.py.
+Rule: an answer is whole, or an error, and no piece of it can delay the deadline.
+Tested in tests/slurm/test_rest.py.
 """
 
 from __future__ import annotations
 
 import http.client
-import json
-import os
 import socket
-import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 ANSWER_MOST = 2**29
@@ -91,18 +87,16 @@ def exchange(
     path: str,
     headers: Mapping[str, str],
     until: float,
-    body: str | None = None,
     most: int = ANSWER_MOST,
 ) -> Reply:
-    """GET, or POST of a body, before ``until`` of ``time.monotonic``.
+    """GET before ``until`` of ``time.monotonic``.
 
     Raises OSError, HTTPException or TooLargeError.
     """
     connection = _RestConnection(url, until)
     try:
-        method = "GET" if body is None else "POST"
         connection.request(
-            method, path, body, {**headers, "Connection": "close", "Accept": "application/json"}
+            "GET", path, headers={**headers, "Connection": "close", "Accept": "application/json"}
         )
         answer = connection.getresponse()
         pieces, size = [], 0
@@ -116,18 +110,3 @@ def exchange(
         return Reply(answer.status, b"".join(pieces))
     finally:
         connection.close()
-
-
-def main(url: str, path: str) -> NoReturn:
-    """POST the body in the environment, and print status and answer as one line of JSON."""
-    headers = json.loads(os.environ["SAF_REST_HEADERS"])
-    try:
-        reply = exchange(url, path, headers, time.monotonic() + 3600, os.environ["SAF_REST_BODY"], _PIECE)
-    except (OSError, http.client.HTTPException, TooLargeError) as error:
-        sys.exit(f"slurmrestd: error: {type(error).__name__}: {error}")
-    sys.stdout.write(json.dumps([reply.status, reply.body.decode(errors="replace")]) + "\n")
-    sys.exit(0)
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

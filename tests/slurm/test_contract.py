@@ -23,7 +23,7 @@ from slurm_ai_factory.core.live import authority
 from slurm_ai_factory.core.live.demand import Demand, Pool, Queued, Standing, demand, job_standing
 from slurm_ai_factory.core.records import Association, Change, Partition, Rejected, Run, Slurmdbd, Subject
 from slurm_ai_factory.core.rules.classify import Beneficiary
-from slurm_ai_factory.errors import SlurmError, SlurmUnsupportedError
+from slurm_ai_factory.errors import SlurmError
 from slurm_ai_factory.ledger import Ledger, open_ledger
 from slurm_ai_factory.steps import reading
 from tests.slurm.books import canonical
@@ -258,10 +258,6 @@ def test_a_write_sets_the_shares_of_one_row_and_nothing_else(live: Source) -> No
     run("sacctmgr", "-i", "modify", "account", "where", "name=regional", "cluster=loop", "set", *LIMITS)
     before = others()
     change = Change(cluster="loop", account="regional", raw_shares_before=26, raw_shares_after=27)
-    if live.name == "slurmrestd 22.05":
-        with pytest.raises(SlurmUnsupportedError, match=r"needs v0\.0\.40"):
-            slurm.set_raw_shares(change, time.monotonic() + 60)
-        pytest.skip("v0.0.38 writes no account's own row")
     slurm.set_raw_shares(change, time.monotonic() + 60)
     after = {one.key: one.stored_shares for one in slurm.associations()}
     assert after["regional"] == 27

@@ -21,8 +21,8 @@ SHOWN = "format=Share,GrpJobs,GrpTRES,MaxWall,Priority"
 @pytest.mark.slurm
 @pytest.mark.every_version
 @pytest.mark.skipif(REASON is not None, reason=str(REASON))
-def test_a_write_of_shares_removes_the_limits_of_the_account(tmp_path: Path) -> None:
-    """A POST with shares alone: what it does not name is reset. sacctmgr sets what it is told and no more."""
+def test_a_write_of_shares_removes_the_limits_in_tres(tmp_path: Path) -> None:
+    """A POST with shares alone removes GrpTRES. sacctmgr sets what it is told and no more."""
     tmp_path.chmod(0o755)
     with SlurmCluster(tmp_path / "cluster", nodes=1, version=VERSION, rest=True) as cluster:
         plant(cluster)
@@ -46,4 +46,4 @@ def test_a_write_of_shares_removes_the_limits_of_the_account(tmp_path: Path) -> 
         asked = http.client.HTTPConnection(cluster.rest_urls[1].removeprefix("http://"), timeout=60)
         asked.request("POST", "/slurmdb/v0.0.45/associations/", body, headers)
         assert asked.getresponse().status == http.client.OK
-        assert row() == "31||||\n"
+        assert row() == "31|40||01:30:00|7\n"

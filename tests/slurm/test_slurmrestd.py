@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -43,7 +44,10 @@ def test_a_write_of_shares_removes_the_limits_in_tres(tmp_path: Path) -> None:
             "X-SLURM-USER-TOKEN": token,
             "Content-Type": "application/json",
         }
-        asked = http.client.HTTPConnection(cluster.rest_urls[1].removeprefix("http://"), timeout=60)
-        asked.request("POST", "/slurmdb/v0.0.45/associations/", body, headers)
-        assert asked.getresponse().status == http.client.OK
+        place = cluster.rest_urls[1].removeprefix("http://")
+        with closing(http.client.HTTPConnection(place, timeout=60)) as asked:
+            asked.request("POST", "/slurmdb/v0.0.45/associations/", body, headers)
+            answer = asked.getresponse()
+            answer.read()
+        assert answer.status == http.client.OK
         assert row() == "31|40||01:30:00|7\n"

@@ -25,6 +25,7 @@ from slurm_ai_factory.ledger import Ledger, Limits, Store, embedded, open_ledger
 from slurm_ai_factory.slurm import Slurm
 from slurm_ai_factory.slurm.commands import Commands
 from slurm_ai_factory.slurm.library import Library, LibrarySlurm
+from slurm_ai_factory.slurm.rest import RestSlurm, Slurmrestd
 from slurm_ai_factory.steps.site import Site
 
 
@@ -73,10 +74,13 @@ def opened_books(limits: Limits | None = None) -> Iterator[tuple[Config, Ledger]
 
 
 def slurm_of(config: Config) -> Slurm:
-    """Slurm through its commands, or through pyslurm beside them, as configured."""
+    """Slurm through its commands, or through pyslurm or slurmrestd beside them, as configured."""
     commands = Commands(config.slurm.directory, config.slurm.conf, config.slurm.timeout)
     if config.slurm.source == "commands":
         return Slurm(config.cluster.name, commands)
+    if config.slurm.source == "slurmrestd":
+        rest = Slurmrestd(config.slurm.rest_url, config.cluster.name, commands, config.slurm.rest_token_file)
+        return RestSlurm(config.cluster.name, commands, rest)
     library = Library(commands, str(config.slurm.python or sys.executable))
     return LibrarySlurm(config.cluster.name, commands, library)
 

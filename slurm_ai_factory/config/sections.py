@@ -105,8 +105,18 @@ class SlurmSection:
 
     source: str = _key(
         values.as_source,
-        "source of the current state: Slurm's commands, or pyslurm in addition to them",
+        "source of the current state: Slurm's commands; or pyslurm or slurmrestd in addition to them",
         "commands",
+    )
+    rest_url: str = _key(
+        values.as_rest_url,
+        "where slurmrestd listens, when it is the source: its socket, or a port of this machine",
+        "unix:/run/slurmrestd/slurmrestd.socket",
+    )
+    rest_token_file: Path | None = _key(
+        values.as_path,
+        "file with the token for slurmrestd, read again when it fails; by default `scontrol token` makes one",
+        None,
     )
     python: Path | None = _key(
         values.as_path, "Python interpreter that has pyslurm; by default the one that runs saf", None

@@ -30,7 +30,7 @@ from slurm_ai_factory.core.tres import Resource
 SHORTEST_RETENTION = 30 * 24 * HOUR
 LAST_PORT = 65535
 LANGUAGES = ("en", "nl")
-SOURCES = ("commands", "pyslurm")
+SOURCES = ("commands", "pyslurm", "slurmrestd")
 
 _Word = TypeVar("_Word", bound=StrEnum)
 
@@ -205,6 +205,15 @@ def as_source(value: object) -> str:
     if value not in SOURCES:
         raise ValueError(f"wants one of {', '.join(SOURCES)}")
     return str(value)
+
+
+def as_rest_url(value: object) -> str:
+    """A Unix socket, or a port of this machine: a token must not travel over a network in clear text."""
+    here = r"unix:/.+|http://(127\.0\.0\.1|localhost|\[::1\]):[0-9]{1,5}"
+    match = re.fullmatch(here, as_text(value))
+    if not match:
+        raise ValueError("wants unix:/PATH, or a port of this machine such as http://127.0.0.1:6820")
+    return match[0]
 
 
 def as_zone(value: object) -> ZoneInfo:

@@ -9,11 +9,12 @@ from __future__ import annotations
 from slurm_ai_factory.core.records import LeverKind
 from slurm_ai_factory.doctor import checks_accounting as accounting
 from slurm_ai_factory.doctor import checks_control as control
+from slurm_ai_factory.doctor import defects
 from slurm_ai_factory.doctor.facts import OK, WARNING, Check, CheckResult, Facts, Finding
 
 CHECKS: tuple[Check, ...] = (
     accounting.clock_check, accounting.private_data_check, accounting.rights_check, accounting.tracked_check,
-    accounting.billing_weights_check, accounting.het_billing_check, accounting.oversubscribe_check,
+    accounting.billing_weights_check, accounting.oversubscribe_check,
     accounting.query_range_check, accounting.purge_check, accounting.agent_queue_check,
     accounting.rules_match_check, accounting.promise_check, accounting.queue_words_check,
     control.priority_plugin_check, control.fair_tree_check, control.limits_enforced_check,
@@ -24,8 +25,8 @@ CHECKS: tuple[Check, ...] = (
     accounting.usage_resource_check, control.siblings_check, control.usage_check,
     control.level_resolution_check, control.stored_shares_check, accounting.coordinators_check,
     accounting.foreign_writer_check, accounting.capacity_check, accounting.retention_check,
-    accounting.source_check, accounting.proposals_check, accounting.energy_check, accounting.standbys_check,
-    control.scheduler_check,
+    accounting.source_check, accounting.usage_digits_check, defects.known_defects_check,
+    accounting.proposals_check, accounting.energy_check, accounting.standbys_check, control.scheduler_check,
     control.backfill_depth_check, control.lease_check,
 )  # fmt: skip
 

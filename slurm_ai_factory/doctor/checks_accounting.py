@@ -16,7 +16,9 @@ from slurm_ai_factory.core.live.rights import ANY
 from slurm_ai_factory.core.records import GatheredEnergy, Mode
 from slurm_ai_factory.core.windows import iso
 from slurm_ai_factory.core.words import count
+from slurm_ai_factory.doctor.defects import adding_tres
 from slurm_ai_factory.doctor.facts import OK, PROBLEM, WARNING, CheckResult, Facts, doctor_check, want
+from slurm_ai_factory.slurm import shares
 
 HALVINGS = 8
 """The reader halves an interval three times before it gives up."""
@@ -59,7 +61,7 @@ def tracked_check(facts: Facts) -> CheckResult:
     missing = health.untracked(facts.priority, facts.weights)
     wanted = f"{', '.join(facts.weights)} in AccountingStorageTRES"
     slurm = f"AccountingStorageTRES={','.join(missing)} as well, and systemctl restart slurmctld"
-    fix = f"saf promise set --resource; or slurm.conf: {slurm}"
+    fix = f"saf promise set --resource; or slurm.conf: {slurm}{adding_tres(facts.priority.version)}"
     state = f"lacks {', '.join(missing)}: no such charge is recorded" if missing else "tracked"
     return want(not missing, PROBLEM, state, wanted, fix)
 
@@ -83,17 +85,6 @@ def billing_weights_check(facts: Facts) -> CheckResult:
         f"or, which changes the usage and limits of all users there: slurm.conf: {conf}"
     )
     return want(not mixed, PROBLEM, state, wanted, fix)
-
-
-@doctor_check("het_billing", "what Slurm does not record counts in no share")
-def het_billing_check(facts: Facts) -> CheckResult:
-    """Slurm 26.05.5 leaves billing out of AllocTRES of the parts of heterogeneous jobs; 24.11.5 does not."""
-    version = facts.priority.version
-    hit = version.startswith("26.05.") and "billing" in facts.weights
-    state = f"Slurm {version} records no billing for heterogeneous jobs" if hit else f"Slurm {version}"
-    wanted = "the billing of every job in its record, when the promise is in billing"
-    fix = "saf promise set --resource cpu, node or gres/gpu"
-    return want(not hit, WARNING, state, wanted, fix)
 
 
 @doctor_check(
@@ -245,6 +236,21 @@ def source_check(facts: Facts) -> CheckResult:
     reasons = "; ".join(f"{', '.join(whats)}: {why}" for why, whats in by_reason.items())
     fix = 'remove the reason, or saf.toml: slurm.source = "commands"'
     return CheckResult(WARNING, f"Slurm's commands were asked instead for {reasons}", wanted, fix)
+
+
+@doctor_check(
+    "usage_digits", "text has six decimals, too few for the shares of a small account", ("shares_schema",)
+)
+def usage_digits_check(facts: Facts) -> CheckResult:
+    """Text is all that old releases have; from 24.11 on JSON is only missing where a package is."""
+    wanted = "shares and usage from sshare in JSON, with all digits"
+    if facts.shares_schema:
+        return CheckResult(OK, f"JSON, schema {facts.shares_schema}", wanted)
+    version = facts.priority.version
+    state = f"sshare of Slurm {version} is read as text: NormShares, EffectvUsage and LevelFS to 0.000001"
+    expected = bool(shares.schemas(f"slurm {version}"))
+    fix = "install Slurm's JSON plugins (serializer_json, data_parser); sshare --json=list shows its schemas"
+    return want(not expected, WARNING, state, wanted, fix)
 
 
 @doctor_check("rules", "a rule with a mistyped account matches nothing")

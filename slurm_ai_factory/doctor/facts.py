@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from slurm_ai_factory.core.control.lever import Lever
 from slurm_ai_factory.core.live import rights
+from slurm_ai_factory.core.live.demand import Queued
 from slurm_ai_factory.core.live.health import Diagnostics
 from slurm_ai_factory.core.programme.retention import Retained
 from slurm_ai_factory.core.records import (
@@ -22,6 +23,7 @@ from slurm_ai_factory.core.records import (
     Node,
     Partition,
     PriorityConfig,
+    Run,
     Slurmdbd,
     SwitchNow,
     Transaction,
@@ -56,6 +58,15 @@ def want(fine: bool, level: str, found: str, wanted: str, fix: str) -> CheckResu
     return CheckResult(OK, found, wanted) if fine else CheckResult(level, found, wanted, fix)
 
 
+class Recent(NamedTuple):
+    """The queue, and the runs of the hours before it; the queue was read first."""
+
+    queue: Sequence[Queued] = ()
+    runs: Sequence[Run] = ()
+    since: Instant = 0
+    at: Instant = 0  #: when the queue was read
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """Facts about Slurm, the ledger and the configuration.
@@ -79,6 +90,7 @@ class Facts:
     priority: PriorityConfig
     associations: Sequence[Association]
     unknown_accounts: Sequence[str]  #: named by rules, but not in Slurm
+    reservations_named: bool | None = False  #: by a rule
     unclassified_accounts: Sequence[str]  #: with users, but matched by no rule
     authority: float | None
     unknown_words: Mapping[str, int]  #: states and reasons in the queue, with their number of jobs
@@ -91,6 +103,9 @@ class Facts:
     gathered_energy: GatheredEnergy | None = None
     transactions: Sequence[Transaction] | None  #: of the steered accounts' rows, newest last
     nodes: Sequence[Node] | None
+    recent: Recent | None = None
+    configuration: Mapping[str, str] | None = None  #: scontrol show config
+    shares_schema: str | None = None  #: empty where sshare is read as text
     lever: Lever | None  #: None where it needs the ledger, which cannot be read
     contradiction: str = ""  #: where saf.toml contradicts the promise's current term
     size: str | None  #: the cluster's TRES now, as slurmdbd has them; empty where it has none

@@ -16,9 +16,9 @@ from slurm_ai_factory.core.control.level import ROOT
 from slurm_ai_factory.core.control.lever import Lever, conflict_sentence, conflicts, lever_remedy
 from slurm_ai_factory.core.programme.retention import Retained
 from slurm_ai_factory.core.programme.terms import Term
-from slurm_ai_factory.core.records import Instant, LeverKind
+from slurm_ai_factory.core.records import DAY, Instant, LeverKind, Run
 from slurm_ai_factory.core.rules.classify import Rules
-from slurm_ai_factory.doctor.facts import Facts
+from slurm_ai_factory.doctor.facts import Facts, Recent
 from slurm_ai_factory.errors import LedgerError, SlurmError
 from slurm_ai_factory.ledger.store import Standbys
 from slurm_ai_factory.slurm import Slurm
@@ -105,6 +105,13 @@ def gather_facts(
     )
 
 
+def _recent(slurm: Slurm, now: Instant, seconds: int) -> Recent:
+    """The queue, and after it the runs of so many seconds. Raises SlurmError."""
+    queue = slurm.queue()
+    runs = [row for row in slurm.runs(now - seconds, now) if isinstance(row, Run)]
+    return Recent(queue, runs, now - seconds, now)
+
+
 def _lever_without_ledger(config: Config, rules: Rules, now: Instant) -> Lever | None:
     """The lever by rules and account tree alone; None where a rule needs the registry of the ledger."""
     if any(rule.beneficiary is None for rule in rules.rules):
@@ -131,6 +138,10 @@ def _readable(
         "gathered_energy": slurm.gathered_energy,
         "switch": lambda: slurm.switch(switch.lever, switch.name) if switch else None,
         "nodes": slurm.nodes,
+        "reservations_named": lambda: any("reservation" in rule.conditions for rule in config.rules),
+        "shares_schema": slurm.shares_schema,
+        "configuration": slurm.configuration,
+        "recent": lambda: _recent(slurm, now, min(config.slurm.read_window, DAY)),
         "size": lambda: next((size.tres for size in slurm.events(now - 1, now)[0] if size.until is None), ""),
         "transactions": lambda: sorted(
             change

@@ -42,7 +42,7 @@ from slurm_ai_factory.core.records import (
 )
 from slurm_ai_factory.errors import BlindError, GarbledError, SlurmError, SlurmUnsupportedError
 from slurm_ai_factory.identity import user_name
-from slurm_ai_factory.slurm import parse, queue, reserving, settings, shares
+from slurm_ai_factory.slurm import fields, parse, queue, reserving, settings, shares
 from slurm_ai_factory.slurm.commands import Commands
 from slurm_ai_factory.slurm.tree import AssociationTree
 
@@ -113,9 +113,12 @@ class Slurm:
             resized |= parse.resizes(self._runs("-j", jobs, "-S", f"uts{since}", "-E", f"uts{until}"))
         return [parse.from_own_start(run, resized) for run in runs]
 
-    def _must_see(self, rows: rights.Rows) -> None:
-        """Raise BlindError unless Slurm shows this user every row of the answer that was just read."""
-        user = user_name()
+    def _must_see(self, rows: rights.Rows, user: str = "") -> None:
+        """Raise BlindError unless Slurm shows this user every row of the answer that was just read.
+
+        ``user``: whose rights the answer has; by default those of this process.
+        """
+        user = user or user_name()
         if user == "root":
             return
         priority = Slurm._settings(self)  # by the command, which is quick
@@ -134,23 +137,32 @@ class Slurm:
         """The association tree with shares from slurmdbd and usage from slurmctld."""
         tree, usage = self._sound(self._tree()), self._usage()
         self._must_see(rights.ASSOCIATIONS)
-        associations = parse.parse_associations(self.cluster, tree, usage)
+        return self._some(parse.parse_associations(self.cluster, tree, usage))
+
+    def _some(self, associations: tuple[Association, ...]) -> tuple[Association, ...]:
         if not associations:
             raise SlurmError(f"slurmdbd has no associations for cluster {self.cluster}; check cluster.name")
         return associations
 
     def _usage(self) -> dict[int, shares.AssociationUsage]:
-        """Usage by association id, from sshare's JSON where it has that schema and its plugins, else text."""
+        """Usage by association id, from sshare's JSON where it offers a known schema, else text."""
         version = self.version()
-        if shares.has_json(version):
-            try:
-                answer = self.commands.output("sshare", "-a", f"--json={shares.SCHEMA}")
-            except SlurmUnsupportedError:
-                pass
-            else:
-                return dict(self._sound(shares.from_json(answer, version)))
+        _, answer = self._shares_in_json(version)
+        if answer:
+            return dict(self._sound(shares.from_json(answer, version)))
         fields = ",".join(shares.SHARE_FIELDS)
         return dict(self._sound(shares.from_text(self._list("sshare", "-P", "-h", "-a", "-o", fields))))
+
+    def _shares_in_json(self, version: str) -> tuple[str, str]:
+        """The newest known schema that sshare offers, and its answer; empty where it offers none."""
+        for schema in shares.schemas(version):
+            with suppress(SlurmUnsupportedError):
+                return schema, self.commands.output("sshare", "-a", f"--json={schema}")
+        return "", ""
+
+    def shares_schema(self) -> str:
+        """The schema in which shares and usage are read; empty where they are read as text."""
+        return self._shares_in_json(self.version())[0]
 
     def _tree(self) -> list[parse.AssociationRow | Rejected]:
         return AssociationTree(self.commands, self.cluster).rows()
@@ -238,6 +250,10 @@ class Slurm:
 
     def _settings(self) -> PriorityConfig:
         return parse.parse_priority_config(self._list("scontrol", "show", "config"))
+
+    def configuration(self) -> dict[str, str]:
+        """slurmctld's whole configuration, as it prints it."""
+        return fields.settings(self._list("scontrol", "show", "config"))
 
     def nodes(self) -> list[Node]:
         """Every node with its configured TRES, nodes hidden from users included."""

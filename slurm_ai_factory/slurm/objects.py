@@ -29,11 +29,11 @@ _Value = TypeVar("_Value")
 NAMES = ("account", "user_name", "partition", "qos", "wckey", "reservation")
 
 
-def _read(what: str, read: Callable[[], _Value]) -> _Value:
+def _read(what: str, read: Callable[[], _Value], teller: str = "pyslurm") -> _Value:
     try:
         return read()
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise SlurmError(f"pyslurm's {what} cannot be read: {reason(error)}") from error
+        raise SlurmError(f"{teller}'s {what} cannot be read: {reason(error)}") from error
 
 
 def _rows(answer: WorkerAnswer) -> list[Any]:
@@ -53,13 +53,13 @@ def _each(rows: WorkerAnswer, read: Callable[[Any], _Value]) -> Iterator[_Value 
             yield rejected(json.dumps(row), repr(error))
 
 
-def queue_of_objects(cluster: str, answer: WorkerAnswer) -> list[Queued | Rejected]:
+def queue_of_objects(cluster: str, answer: WorkerAnswer, teller: str = "pyslurm") -> list[Queued | Rejected]:
     """Every job that waits or runs. Raises SlurmError."""
 
     def present() -> list[Any]:
         return [job for job in _rows(answer) if not isinstance(job, dict) or job.get("state") not in FINISHED]
 
-    return _read("queue", lambda: list(_each(present(), lambda job: _queued(cluster, job))))
+    return _read("queue", lambda: list(_each(present(), lambda job: _queued(cluster, job))), teller)
 
 
 def _queued(cluster: str, job: Mapping[str, Any]) -> Queued:
@@ -98,11 +98,14 @@ def _tasks(job: Mapping[str, Any]) -> tuple[int, int | None]:
     return array_tasks(waiting)[0], _natural_or_none(job["array_tasks_parallel"])
 
 
-def _canonical(counts: Mapping[str, Any]) -> str:
+def _canonical(counts: Mapping[str, Any] | str) -> str:
+    """The TRES of counts, or of Slurm's own text. Raises ValueError."""
+    if isinstance(counts, str):
+        return tres.canonical(counts)
     return tres.canonical(",".join(f"{name}={_natural(count)}" for name, count in counts.items()))
 
 
-def diagnostics_of_objects(answer: WorkerAnswer) -> Diagnostics:
+def diagnostics_of_objects(answer: WorkerAnswer, teller: str = "pyslurm") -> Diagnostics:
     """slurmctld's report of its own health. Raises SlurmError."""
     return _read(
         "diagnostics",
@@ -113,6 +116,7 @@ def diagnostics_of_objects(answer: WorkerAnswer) -> Diagnostics:
             backfill_depth=_natural(answer["backfill_last_depth"]),
             backfill_queue=_natural(answer["backfill_queue_length"]),
         ),
+        teller,
     )
 
 

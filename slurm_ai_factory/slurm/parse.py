@@ -62,13 +62,14 @@ _DBINDEX_MOST = 2**64 - 1
 
 def runs(pieces: Iterable[str], separator: str) -> Iterator[Run | Rejected]:
     """The runs in sacct's output with RUN_FIELDS; no user can know ``separator``. Raises GarbledError."""
-    return each(_run, records(pieces, separator, len(RUN_FIELDS)))
+    return each(run_of_fields, records(pieces, separator, len(RUN_FIELDS)))
 
 
-def _run(fields: list[str]) -> Run:
+def run_of_fields(fields: list[str]) -> Run:
+    """A record of RUN_FIELDS. Raises ValueError."""
     db_index, job_id, number, submit, eligible, start, end, elapsed, suspended = fields[:9]
     req_tres, alloc_tres, state, label, cluster, account, user, partition, qos, wckey = fields[9:19]
-    run = Run(
+    read = Run(
         db_index=_db_index(db_index),
         job_id=natural("JobIDRaw", job_id),
         job_label=label,
@@ -87,7 +88,7 @@ def _run(fields: list[str]) -> Run:
         alloc_tres=tres.canonical(alloc_tres),
         energy_joules=tres.energy(alloc_tres),
     )  # fmt: skip
-    return _consistent(_corrected(run))
+    return _consistent(_corrected(read))
 
 
 def late_submits(answer: Iterable[Run | Rejected]) -> list[Run]:

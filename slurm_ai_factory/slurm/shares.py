@@ -1,10 +1,10 @@
 """Parses sshare's answer for each association, text or JSON, into one shape. Pure.
 
 Associations are identified by id and never by name: no user can hide or forge a row of numbers. Text is the
-same in every Slurm, with six decimals. JSON has all decimals, from 24.11 on; sshare is asked for a version of
-its schema by name (v0.0.42), which every Slurm up to 26.05 has. Rule: an answer of another shape is an error
-that names the version of Slurm, never a number. A row whose usage is out of range has unknown usage, and
-comes with a Rejected; the other rows count.
+same in every Slurm, with six decimals. JSON has all decimals, from 24.11 on; sshare is asked for its schema
+by name, since each release adds one and removes the oldest. Rule: an answer of another shape is an error that
+names the version of Slurm, never a number. A row whose usage is out of range has unknown usage, and comes
+with a Rejected; the other rows count.
 """
 
 from __future__ import annotations
@@ -21,9 +21,16 @@ from slurm_ai_factory.errors import SlurmError, reason
 from slurm_ai_factory.slurm.fields import natural, rejected
 
 SHARE_FIELDS = ("ID", "RawShares", "NormShares", "RawUsage", "EffectvUsage", "LevelFS")
-SCHEMA = "v0.0.42"
-_WITH_SCHEMA = ((24, 11), (26, 5))
-"""The first and the last release of Slurm known to have this schema."""
+SCHEMAS = (
+    ("v0.0.45", (26, 5)),
+    ("v0.0.44", (25, 11)),
+    ("v0.0.43", (25, 5)),
+    ("v0.0.42", (24, 11)),
+)
+"""The schemas whose shape is known, newest first, each with the first release of Slurm that has it.
+
+In all of them the fields that are read here have the same shape. A new release is one more row, at the top.
+"""
 
 _USAGE_MOST = 2**64 - 1
 _MOST = 2.0**64
@@ -54,14 +61,14 @@ def sshare_release(version: str) -> tuple[int, int] | None:
     return (int(match[1]), int(match[2])) if match else None
 
 
-def has_json(version: str) -> bool:
-    """Whether sshare of this version has JSON in SCHEMA, from the output of ``sshare -V``.
+def schemas(version: str) -> list[str]:
+    """The schemas that sshare of this version may offer, newest first, from the output of ``sshare -V``.
 
-    >>> [has_json(text) for text in ("slurm 22.05.8", "slurm-wlm 24.11.5", "slurm 26.05.5", "slurm 26.11.0")]
-    [False, True, True, False]
+    >>> schemas("slurm 22.05.8"), schemas("slurm-wlm 25.05.5"), schemas("slurm 26.11.0")[0], schemas("?")
+    ([], ['v0.0.43', 'v0.0.42'], 'v0.0.45', [])
     """
-    release, (first, last) = sshare_release(version), _WITH_SCHEMA
-    return release is not None and first <= release <= last
+    release = sshare_release(version)
+    return [] if release is None else [schema for schema, first in SCHEMAS if first <= release]
 
 
 def from_text(lines: Iterable[str]) -> Iterator[UsageRow]:
@@ -135,7 +142,7 @@ _ANSWER = msgspec.json.Decoder(_Answer)
 
 
 def from_json(text: str, version: str) -> list[UsageRow]:
-    """The rows in the output of ``sshare --json=v0.0.42``. Raises SlurmError, which names ``version``.
+    """The rows of ``sshare --json`` in one of SCHEMAS. Raises SlurmError, which names ``version``.
 
     A large site has 20,000 rows in 30 MB, of which this is a small part: msgspec makes objects of that alone.
     """
@@ -146,10 +153,15 @@ def from_json(text: str, version: str) -> list[UsageRow]:
         return [row for item in answer.shares.shares for row in _from_row(item)]
     except ValueError as error:
         raise SlurmError(
-            f"sshare --json={SCHEMA} of {version.strip()} answers in an unknown shape: "
+            f"sshare --json of {version.strip()} answers in an unknown shape: "
             f"{reason(error)}; nothing of it was used: see whether this release of saf supports that version "
             "of Slurm"
         ) from error
+
+
+def from_plain(rows: list[Any]) -> list[UsageRow]:
+    """Rows in the shape of sshare's JSON, as objects. Raises ValueError."""
+    return [row for item in msgspec.convert(rows, list[_Row]) for row in _from_row(item)]
 
 
 def _from_row(row: _Row) -> Iterator[UsageRow]:

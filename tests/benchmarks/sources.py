@@ -18,12 +18,14 @@ from pathlib import Path
 
 from slurm_ai_factory.core.records import Run
 from slurm_ai_factory.slurm import Slurm
+from slurm_ai_factory.slurm.answers import API, RUNS
 from slurm_ai_factory.slurm.commands import Commands
+from slurm_ai_factory.slurm.rest import RestSlurm, Slurmrestd
 from tests.benchmarks import history
 from tests.cluster import versions
-from tests.cluster.requirements import unavailable
+from tests.cluster.requirements import unavailable, without_rest
 from tests.cluster.slurm import SlurmCluster
-from tests.cluster.versions import BUILT, VERSIONS
+from tests.cluster.versions import BUILT, OWN, VERSIONS
 from tests.slurm.record import library
 from tests.slurm.scenarios import inside
 
@@ -60,7 +62,20 @@ def in_pyslurm(since: int, until: int) -> int:
     return int(subprocess.run(argv, capture_output=True, check=True).stdout)
 
 
-SOURCES: Mapping[str, Callable[[int, int], int]] = {"text": text, "json": in_json, "pyslurm": in_pyslurm}
+def by_slurmrestd(since: int, until: int) -> int:
+    """As the product reads through slurmrestd; where it does not, the answer as it comes."""
+    rest = Slurmrestd(os.environ["SAF_REST_URL"], "loop", Commands(timeout_seconds=600))
+    if rest.version() == API[-1].version:
+        runs = list(RestSlurm("loop", Commands(), rest).runs(since, until))
+        return sum(isinstance(one, Run) for one in runs)
+    read = RUNS._replace(since=rest.version())
+    flags = {"skip_steps": "true", "show_duplicates": "true", "disable_truncate_usage_time": "true"}
+    return len(json.loads(rest.ask(read, start_time=f"uts{since}", end_time=f"uts{until}", **flags))["jobs"])
+
+
+SOURCES: Mapping[str, Callable[[int, int], int]] = {
+    "text": text, "json": in_json, "pyslurm": in_pyslurm, "slurmrestd": by_slurmrestd,
+}  # fmt: skip
 
 
 def read(source: str, since: str, until: str) -> None:
@@ -77,16 +92,25 @@ def read(source: str, since: str, until: str) -> None:
 def measure(version: str, runs: int, directory: Path) -> None:
     until = int(time.time()) // HOUR * HOUR - HOUR
     since = until - history.length(runs) // HOUR * HOUR - HOUR
-    with SlurmCluster(directory / "slurm", nodes=1, gpus_per_node=4, version=version) as cluster:
+    with_rest = without_rest(version) is None
+    with SlurmCluster(
+        directory / "slurm", nodes=1, gpus_per_node=4, version=version, rest=with_rest
+    ) as cluster:
         history.plant(cluster)
         history.insert(cluster, runs, since, until)
         history.insert_steps(cluster)
         now(cluster)
         with_pyslurm = version == BUILT and versions.pyslurm()
-        for source in SOURCES if with_pyslurm else ("text", "json"):
+        for source in SOURCES:
+            if source == "pyslurm" and not with_pyslurm:
+                continue
+            if source == "slurmrestd" and (version == OWN or not with_rest):
+                continue  # v0.0.38 does not take these conditions
             found = _read(cluster, source, since, until)
             if found["runs"] != runs:
                 raise SystemExit(f"{source} on Slurm {version} told {found['runs']} runs instead of {runs}")
+            if source == "slurmrestd":
+                found["command_mib"] = cluster.peak_mib("slurmrestd")
             print(json.dumps({"version": version, "source": source} | _per_10000(found)), flush=True)
 
 
@@ -94,11 +118,14 @@ def now(cluster: SlurmCluster) -> None:
     """What one cycle asks about now, by the commands and with pyslurm where there is one."""
     python = versions.pyslurm() if cluster.version == BUILT else None
     clients = {"commands": Slurm(cluster.name, inside(cluster))}
+    if cluster.rest:
+        rest = Slurmrestd(cluster.rest_urls[0], cluster.name, inside(cluster))
+        clients["slurmrestd"] = RestSlurm(cluster.name, inside(cluster), rest)
     if python:
         clients["pyslurm"] = library(inside(cluster), python)
     for name, client in clients.items():
         seconds = min(_cycle(client) for _ in range(CYCLES))
-        if client.refused():
+        if client.refused() and name == "pyslurm":
             raise SystemExit(f"pyslurm has no answer: {client.refused()}")
         found = {"version": cluster.version, "source": f"now, {name}", "seconds_per_cycle": round(seconds, 3)}
         print(json.dumps(found), flush=True)
@@ -115,7 +142,8 @@ def _cycle(client: Slurm) -> float:
 
 def _read(cluster: SlurmCluster, source: str, since: int, until: int) -> dict[str, float]:
     argv = [sys.executable, "-m", __spec__.name, "read", source, str(since), str(until)]
-    done = subprocess.run(argv, env=cluster.env, cwd=ROOT, capture_output=True, text=True, check=False)
+    env = cluster.env | {"SAF_REST_URL": cluster.rest_urls[0]}
+    done = subprocess.run(argv, env=env, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(done.stderr)
     found: dict[str, float] = json.loads(done.stdout)

@@ -23,6 +23,7 @@ class Ports:
     slurmdbd: int
     slurmctld: int
     slurmds: tuple[int, ...]
+    slurmrestd: int = 0  #: 0 where there is none
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,19 @@ class Layout:
         return self.directory / "munge.sock"
 
     @property
+    def rest_socket(self) -> Path:
+        return self.rest_conf.parent / "socket"
+
+    @property
+    def rest_conf(self) -> Path:
+        """A copy of slurm.conf where slurmrestd's user can read it: directories of tests are closed to it."""
+        return self.spool / "rest" / "slurm.conf"
+
+    @property
+    def jwt_key(self) -> Path:
+        return self.directory / "jwt.key"
+
+    @property
     def spool(self) -> Path:
         return (self.directory / "spool").resolve()
 
@@ -60,6 +74,7 @@ def slurm_conf(layout: Layout, ports: Ports) -> str:
     settings = _places(layout, ports) | _plugins() | _priority(layout) | _timing(layout.speed)
     if layout.gpus_per_node:
         settings |= {"GresTypes": "gpu", "AccountingStorageTRES": "gres/gpu"}
+    settings |= _tokens(layout, ports)
     settings |= {
         key: value for key, value in layout.options.items() if key not in (*REPEATED, *OF_PARTITIONS)
     }
@@ -69,6 +84,13 @@ def slurm_conf(layout: Layout, ports: Ports) -> str:
     lines += ["PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP"]
     lines += ["PartitionName=debug Nodes=ALL MaxTime=INFINITE State=UP"]
     return "\n".join(lines) + "\n"
+
+
+def _tokens(layout: Layout, ports: Ports) -> dict[str, str]:
+    """What makes slurmctld and slurmdbd accept tokens, for slurmrestd."""
+    if not ports.slurmrestd:
+        return {}
+    return {"AuthAltTypes": "auth/jwt", "AuthAltParameters": f"jwt_key={layout.jwt_key}"}
 
 
 def _extra_lines(options: Mapping[str, str]) -> list[str]:
@@ -171,20 +193,24 @@ def gres_conf(layout: Layout) -> str:
 
 
 def slurmdbd_conf(layout: Layout, ports: Ports, password: str) -> str:
-    settings = {
-        "AuthType": "auth/munge",
-        "AuthInfo": f"socket={layout.munge_socket}",
-        "DbdHost": "localhost",
-        "DbdPort": str(ports.slurmdbd),
-        "SlurmUser": "root",
-        "PidFile": f"{layout.directory}/slurmdbd.pid",
-        "StorageType": "accounting_storage/mysql",
-        "StorageHost": "127.0.0.1",
-        "StoragePort": str(ports.mariadb),
-        "StorageUser": "slurm",
-        "StoragePass": password,
-        "StorageLoc": DATABASE,
-    } | _network_timing(layout.speed)
+    settings = (
+        {
+            "AuthType": "auth/munge",
+            "AuthInfo": f"socket={layout.munge_socket}",
+            "DbdHost": "localhost",
+            "DbdPort": str(ports.slurmdbd),
+            "SlurmUser": "root",
+            "PidFile": f"{layout.directory}/slurmdbd.pid",
+            "StorageType": "accounting_storage/mysql",
+            "StorageHost": "127.0.0.1",
+            "StoragePort": str(ports.mariadb),
+            "StorageUser": "slurm",
+            "StoragePass": password,
+            "StorageLoc": DATABASE,
+        }
+        | _network_timing(layout.speed)
+        | _tokens(layout, ports)
+    )
     return "".join(f"{key}={value}\n" for key, value in settings.items())
 
 

@@ -3,9 +3,9 @@
 # service, and always exits 0: where it cannot install it says why in one line, and the tests skip themselves.
 set -u
 
-PACKAGES="slurmctld slurmdbd slurmd slurm-client slurm-wlm-basic-plugins slurm-wlm-mysql-plugin munge
-mariadb-server mariadb-client faketime"
-COMMANDS="slurmctld slurmdbd slurmd sbatch sacctmgr munged mariadbd mariadb-install-db mariadb faketime"
+PACKAGES="slurmctld slurmdbd slurmd slurmrestd slurm-client slurm-wlm-basic-plugins slurm-wlm-mysql-plugin
+slurm-wlm-jwt-plugin munge mariadb-server mariadb-client faketime"
+COMMANDS="slurmctld slurmdbd slurmd slurmrestd sbatch sacctmgr munged mariadbd mariadb-install-db mariadb faketime"
 POLICY=/usr/sbin/policy-rc.d
 PATH="$PATH:/usr/sbin:/sbin"
 
@@ -18,7 +18,7 @@ missing() {
     for each in $COMMANDS; do
         command -v "$each" >/dev/null 2>&1 || return 0
     done
-    for plugin in auth_munge accounting_storage_mysql; do
+    for plugin in auth_munge auth_jwt accounting_storage_mysql; do
         found=$(find /usr/lib* -path "*slurm*/$plugin.so" -print -quit 2>/dev/null)
         [ -n "$found" ] || return 0
     done

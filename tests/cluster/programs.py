@@ -13,6 +13,7 @@ from tests.cluster.conf import Layout, Ports
 from tests.cluster.processes import ClusterError
 
 REDO_LOG = "--innodb-log-file-size=32M"
+REST_USER = "lp"
 NO_SYNC = "--innodb-flush-method=nosync"
 
 
@@ -49,6 +50,17 @@ def mariadbd(layout: Layout, ports: Ports) -> list[str]:
         REDO_LOG,
         NO_SYNC,
     ]
+
+
+def slurmrestd(layout: Layout, ports: Ports) -> list[str]:
+    """As a user without any rights, as its documentation wants it: the token says who asks."""
+    who = [f"-u{REST_USER}", f"-g{REST_USER}", "-arest_auth/jwt", "-f", str(layout.rest_conf)]
+    return ["slurmrestd", *who, f"unix:{layout.rest_socket}", f"127.0.0.1:{ports.slurmrestd}"]
+
+
+def rest_env(layout: Layout) -> dict[str, str]:
+    """Tokens instead of munge, and whole lists of array tasks."""
+    return {"SLURM_JWT": "daemon", "SLURM_BITSTR_LEN": "0", "SLURM_CONF": str(layout.rest_conf)}
 
 
 def spool_directory() -> Path:

@@ -46,6 +46,15 @@ def unavailable(speed: int = 1, version: str | None = None) -> str | None:
     return _missing_plugin() or _missing_user() or versions.missing(versions.chosen(version))
 
 
+def without_rest(version: str) -> str | None:
+    """Why this version's slurmrestd cannot run here, beside a Slurm that can; None when it can."""
+    usr = versions.usr(version)
+    plugins = any(path for pattern in PLACES for path in usr.glob(f"{pattern}auth_jwt.so"))
+    if plugins and (usr / "sbin" / "slurmrestd").exists():
+        return None
+    return f"Slurm {version} in {usr} lacks slurmrestd or auth_jwt.so: make slurm slurm-roots installs them"
+
+
 def _missing_plugin() -> str | None:
     for plugin, package in PLUGINS.items():
         if not any(path for pattern in PLACES for path in Path("/usr").glob(pattern + plugin)):

@@ -7,7 +7,7 @@
 set -eu
 
 ROOTS="${SAF_SLURM_ROOTS:-/var/cache/saf-slurm}"
-PACKAGES="slurmctld,slurmdbd,slurmd,slurm-client,slurm-wlm-basic-plugins,slurm-wlm-mysql-plugin,munge,faketime"
+PACKAGES="slurmctld,slurmdbd,slurmd,slurmrestd,slurm-client,slurm-wlm-basic-plugins,slurm-wlm-mysql-plugin,slurm-wlm-jwt-plugin,munge,faketime"
 SCRIPT=/usr/share/debootstrap/scripts/sid
 export DEBIAN_FRONTEND=noninteractive
 PATH="$PATH:/usr/sbin:/sbin"
@@ -46,9 +46,17 @@ own_names() {
     done
 }
 
+# Roots of Slurm that were made before slurmrestd was among the packages are made again.
+whole() {
+    case "$1" in
+    debian-* | packages-*) [ -e "$ROOTS/$1/usr" ] ;;
+    *) [ -e "$ROOTS/$1/usr/sbin/slurmrestd" ] ;;
+    esac
+}
+
 make_root() {
     root="$ROOTS/$1"
-    [ -e "$root/usr" ] && return
+    whole "$1" && return
     [ "$(id -u)" = 0 ] || fail "making $root needs root"
     command -v debootstrap >/dev/null 2>&1 ||
         apt-get install -qq -y --no-install-recommends debootstrap >/dev/null || fail "debootstrap is missing"
@@ -65,6 +73,7 @@ make_root() {
         "$part" "$from" "$SCRIPT" >"$ROOTS/$1.log" 2>&1 || fail "debootstrap failed, see $ROOTS/$1.log"
     rm -rf "$part"/var/cache/apt/archives/*.deb "$part"/var/lib/apt/lists/*
     own_names "$part"
+    rm -rf --one-file-system "$root"
     mv -T "$part" "$root"
     trap - EXIT
 }

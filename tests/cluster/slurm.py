@@ -58,6 +58,7 @@ class SlurmCluster(Commands):
         clock_start: str | None = None,
         options: Mapping[str, str] | None = None,
         version: str | None = None,
+        rest: bool = False,
     ) -> None:
         self.directory = directory.resolve()
         if len(str(self.directory)) > LONGEST_PATH:
@@ -70,9 +71,11 @@ class SlurmCluster(Commands):
             self.directory, name, nodes, cpus_per_node, gpus_per_node, speed, half_life, calc_period_minutes,
             dict(options or {}),
         )  # fmt: skip
+        self.rest = rest
         self._clock = Clock(speed, clock_start)
         self._password = secrets.token_hex(16)
         self._daemons: dict[str, Daemon] = {}
+        self._rest_port = 0
         self._reaper: Pipe | None = None
 
     def __enter__(self) -> SlurmCluster:
@@ -87,6 +90,11 @@ class SlurmCluster(Commands):
     @property
     def slurm_conf(self) -> Path:
         return self.directory / "slurm.conf"
+
+    @property
+    def rest_urls(self) -> tuple[str, str]:
+        """Where slurmrestd listens: its socket, and its port."""
+        return f"unix:{self._layout.rest_socket}", f"http://127.0.0.1:{self._rest_port}"
 
     @property
     def node_names(self) -> tuple[str, ...]:
@@ -126,7 +134,7 @@ class SlurmCluster(Commands):
 
     def _end_daemons(self) -> None:
         """Slurm may save its state; the database is thrown away."""
-        order = [*self.node_names, "slurmctld", "slurmdbd", "munged"]
+        order = ["slurmrestd", *self.node_names, "slurmctld", "slurmdbd", "munged"]
         ending = [self._daemons[name] for name in order if name in self._daemons]
         for daemon in ending:
             daemon.terminate()
@@ -149,6 +157,11 @@ class SlurmCluster(Commands):
         """End it if it still runs, then start it again on the same data."""
         self._daemons[daemon].end()
         self._daemons[daemon].start(timeout)
+
+    def peak_mib(self, daemon: str) -> float:
+        """The most memory that a daemon had so far."""
+        status = Path(f"/proc/{self._daemons[daemon].pid}/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
     def is_alive(self, daemon: str) -> bool:
         return daemon in self._daemons and self._daemons[daemon].alive
@@ -209,12 +222,14 @@ class SlurmCluster(Commands):
         return self.directory / "bin"
 
     def _write_configuration(self) -> Ports:
-        mariadb, slurmdbd, slurmctld, *slurmds = free_ports(3 + self._layout.nodes)
-        ports = Ports(mariadb, slurmdbd, slurmctld, tuple(slurmds))
+        mariadb, slurmdbd, slurmctld, slurmrestd, *slurmds = free_ports(4 + self._layout.nodes)
+        ports = Ports(mariadb, slurmdbd, slurmctld, tuple(slurmds), slurmrestd if self.rest else 0)
         self._write("munged.key", os.urandom(1024))
+        self._write(self._layout.jwt_key.name, os.urandom(32))
         self._write("slurm.conf", conf.slurm_conf(self._layout, ports).encode(), 0o644)
         if self.version:
             self._write("cgroup.conf", conf.CGROUP.encode(), 0o644)
+        self._rest_port = ports.slurmrestd
         if self._layout.gpus_per_node:
             self._write("gres.conf", conf.gres_conf(self._layout).encode(), 0o644)
         for number in range(self._layout.gpus_per_node):
@@ -239,6 +254,12 @@ class SlurmCluster(Commands):
         for node, port in zip(self.node_names, ports.slurmds, strict=True):
             argv = ["slurmd", "-D", "-N", node, "-f", str(self.slurm_conf)]
             self._declare(node, argv, partial(listens, port))
+        if self.rest:
+            self._layout.rest_conf.parent.mkdir()
+            shutil.chown(self._layout.rest_conf.parent, programs.REST_USER, programs.REST_USER)
+            shutil.copy(self.slurm_conf, self._layout.rest_conf)
+            argv, ready = programs.slurmrestd(layout, ports), partial(listens, ports.slurmrestd)
+            self._declare("slurmrestd", argv, ready, programs.rest_env(layout))
 
     def _declare(
         self, name: str, argv: list[str], ready: Callable[[int], bool], extra: Mapping[str, str] | None = None
@@ -276,6 +297,8 @@ class SlurmCluster(Commands):
             self._daemons[node].spawn()
         wait_until(self._registered, "slurmctld to register with slurmdbd", 30, log=self.log("slurmctld"))
         wait_until(self._nodes_idle, "all nodes to be idle", 30, log=self.log("slurmctld"))
+        if self.rest:
+            self._daemons["slurmrestd"].start()
 
     def _registered(self) -> bool:
         port = self.run("sacctmgr", "-n", "-P", "show", "cluster", "format=ControlPort").strip()

@@ -24,7 +24,7 @@ BUILT = "25.11"
 
 COMMANDS = ("sacct", "sacctmgr", "sbatch", "scancel", "scontrol", "sdiag", "sinfo", "sprio", "squeue",
             "sreport", "srun", "sshare", "sstat")  # fmt: skip
-DAEMONS = ("slurmctld", "slurmdbd", "slurmd")
+DAEMONS = ("slurmctld", "slurmdbd", "slurmd", "slurmrestd")
 _ENTER = 'mount --bind "$0" /usr && exec "$@"'
 
 
@@ -36,6 +36,12 @@ def chosen(version: str | None = None) -> str | None:
     """The version asked for, else that of SAF_SLURM_VERSION; None for this machine's own."""
     found = version or os.environ.get("SAF_SLURM_VERSION")
     return None if found == OWN else found
+
+
+def usr(version: str) -> Path:
+    """The directory in which this version's programs and plugins are."""
+    root = roots() / version
+    return Path("/usr") if chosen(version) is None else root if _is_prefix(root) else root / "usr"
 
 
 def missing(version: str | None) -> str | None:
@@ -81,7 +87,8 @@ def _programs(root: Path) -> dict[str, Path]:
     base = root if _is_prefix(root) else root / "usr"
     found = {name: base / "bin" / name for name in COMMANDS}
     found |= {name: base / "sbin" / name for name in DAEMONS}
-    return found if all(os.path.lexists(path) for path in found.values()) else {}
+    there = {name: path for name, path in found.items() if os.path.lexists(path)}
+    return there if found.keys() - there.keys() <= {"slurmrestd"} else {}
 
 
 def _wrapper(root: Path, program: Path) -> str:

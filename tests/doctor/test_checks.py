@@ -20,12 +20,14 @@ from slurm_ai_factory.core.records import (
     Node,
     Partition,
     PriorityConfig,
+    Run,
     Slurmdbd,
+    Subject,
     SwitchNow,
     Transaction,
 )
 from slurm_ai_factory.doctor import checks
-from slurm_ai_factory.doctor.facts import OK, PROBLEM, WARNING, Facts, Finding
+from slurm_ai_factory.doctor.facts import OK, PROBLEM, WARNING, Facts, Finding, Recent
 from slurm_ai_factory.ledger.store import Standbys
 from tests.core.live.test_health import CONFIG, NOW, WELL
 
@@ -50,6 +52,14 @@ GOOD = Facts(
     slurmdbd=Slurmdbd((), None, None), transactions=(Transaction(NOW - DAY, "saf", "26"),),
     nodes=(Node("n1", "cpu=4,mem=9,node=1"), Node("n2", "cpu=8,node=1")),
     size="billing=9,cpu=12,mem=8,node=2", source="commands", refused={},
+    shares_schema="v0.0.45", recent=Recent(), configuration={},
+)  # fmt: skip
+
+
+HET = Run(
+    db_index=1, job_id=7, job_label="7+1", subject=Subject("c", "a", "u", "p", "q", "", ""),
+    state="COMPLETED", submit_at=NOW - 900, eligible_at=NOW - 900, start_at=NOW - 800, end_at=NOW - 100,
+    elapsed_seconds=700, suspended_seconds=0, req_tres="cpu=1", alloc_tres="cpu=1,node=1",
 )  # fmt: skip
 
 
@@ -94,7 +104,6 @@ BAD: list[tuple[str, dict[str, Any], str, str, str]] = [
      "AccountingStorageTRES=gres/gpu"),
     ("billing_weights", partitions(MAIN, BARE), PROBLEM,
      "none on old", 'TRESBillingWeights="CPU=1" for old; then scontrol reconfigure'),
-    ("het_billing", config(version="26.05.5"), WARNING, "26.05.5 records no billing", "saf promise set"),
     ("oversubscribe", partitions(Partition("main", 1, "CPU=1", "FORCE:4")), WARNING, "main FORCE:4",
      "OverSubscribe=NO"),
     ("query_range", {**UNPRIVILEGED, "slurmdbd": Slurmdbd((), 7200, None)}, PROBLEM, "7200 s",
@@ -183,6 +192,10 @@ BAD: list[tuple[str, dict[str, Any], str, str, str]] = [
      "SchedulerType=sched/backfill"),
     ("capacity", {"size": "billing=9,cpu=8,node=1"}, WARNING,
      "slurmdbd has cpu 8, its nodes have 12; node 1, its nodes have 2", "scontrol reconfigure"),
+    ("usage_digits", {"shares_schema": "", **config(version="26.05.5")}, WARNING, "read as text",
+     "install Slurm's JSON plugins"),
+    ("known_defects", {"recent": Recent((), (HET,)), **config(version="26.05.5")}, WARNING,
+     "26.05.5 records no billing", "saf promise set"),
     ("source", {"refused": {"queue": "no pyslurm", "nodes": "no pyslurm", "settings": "late"}}, WARNING,
      "asked instead for queue, nodes: no pyslurm; settings: late", 'slurm.source = "commands"'),
     ("backfill_depth", {"diagnostics": WELL._replace(backfill_depth=100, backfill_queue=900)}, WARNING,
@@ -215,8 +228,7 @@ FINE: list[tuple[str, dict[str, Any]]] = [
     ("tracked", {"weights": {"gres/gpu": 1}, **config(tres=("cpu", "gres/gpu"))}),
     ("billing_weights", partitions(Partition("main", 1, "", "NO"), Partition("gpu", 1, "", "NO"))),
     ("billing_weights", {"weights": {"cpu": 1}, **partitions(MAIN, BARE)}),
-    ("het_billing", {"weights": {"cpu": 1}, **config(version="26.05.5")}),
-    ("het_billing", config(version="24.11.5")),
+    ("usage_digits", {"shares_schema": "", **config(version="22.05.8")}),
     ("query_range", {"slurmdbd": Slurmdbd((), 3600, None)}),
     ("purge", {"slurmdbd": Slurmdbd((), None, 91 * DAY)}),
     ("authority", {"authority": None}),

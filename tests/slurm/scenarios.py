@@ -59,19 +59,27 @@ class Times:
 
 
 @contextmanager
-def queue(directory: Path, version: str | None) -> Iterator[tuple[SlurmCluster, Times]]:
+def queue(
+    directory: Path, version: str | None, *, rest: bool = False
+) -> Iterator[tuple[SlurmCluster, Times]]:
     """A cluster whose queue is filled, and whose region was given 26 shares."""
-    with SlurmCluster(directory, gpus_per_node=2, options=WEIGHTS, version=version) as cluster:
+    with SlurmCluster(directory, gpus_per_node=2, options=WEIGHTS, version=version, rest=rest) as cluster:
         fill(cluster, plant(cluster))
         at = int(cluster.now())
         yield cluster, Times(at // 3600 * 3600 - 3600, at, at)
 
 
 @contextmanager
-def day(directory: Path, version: str | None) -> Iterator[tuple[SlurmCluster, Times]]:
+def day(directory: Path, version: str | None, *, rest: bool = False) -> Iterator[tuple[SlurmCluster, Times]]:
     """A cluster after its odd day, when slurmdbd has rolled up its hours."""
     with SlurmCluster(
-        directory, nodes=6, gpus_per_node=2, speed=SPEED, clock_start="2026-03-28 22:10:00", version=version
+        directory,
+        nodes=6,
+        gpus_per_node=2,
+        speed=SPEED,
+        clock_start="2026-03-28 22:10:00",
+        version=version,
+        rest=rest,
     ) as cluster:
         lived: Day = odd_day(cluster, plant(cluster))
         wait_until(lambda: rolled_up(cluster) >= lived.until, "the rollup of the day", 240, interval=0.5)

@@ -16,8 +16,9 @@ import pytest
 
 from slurm_ai_factory.slurm import Slurm
 from slurm_ai_factory.slurm.library import LibrarySlurm
+from slurm_ai_factory.slurm.rest import RestSlurm, Slurmrestd
 from tests.cluster import versions
-from tests.cluster.requirements import unavailable
+from tests.cluster.requirements import unavailable, without_rest
 from tests.cluster.versions import BUILT, OWN, VERSIONS
 from tests.slurm import scenarios
 from tests.slurm.record import CLUSTER, RECORDED, Replay, library
@@ -37,6 +38,8 @@ class Source:
         version = self.slurm.priority_config().version
         if isinstance(self.slurm, LibrarySlurm):
             return f"{version}, pyslurm {self.slurm.library.versions().pyslurm}"
+        if isinstance(self.slurm, RestSlurm):
+            return f"{version}, API {self.slurm.rest.version()}"
         return version
 
 
@@ -62,7 +65,15 @@ def pyslurm(scenario: str, version: str, scratch: Path) -> Iterator[Source]:
         )
 
 
-KINDS = {"recorded": recorded, "commands": commands, "pyslurm": pyslurm}
+@contextmanager
+def slurmrestd(scenario: str, version: str, scratch: Path) -> Iterator[Source]:
+    with getattr(scenarios, scenario)(scratch / "cluster", version, rest=True) as (cluster, times):
+        inside = scenarios.inside(cluster)
+        slurm = RestSlurm(CLUSTER, inside, Slurmrestd(cluster.rest_urls[version == OWN], CLUSTER, inside))
+        yield Source(f"slurmrestd {version}", slurm, times)
+
+
+KINDS = {"recorded": recorded, "commands": commands, "pyslurm": pyslurm, "slurmrestd": slurmrestd}
 
 
 def params(scenario: str) -> list[object]:
@@ -75,6 +86,12 @@ def params(scenario: str) -> list[object]:
         pytest.param(("commands", one), id=f"commands-{one}", marks=_live(scenario, one))
         for one in (*VERSIONS, BUILT)
     ]
+    found += [
+        pytest.param(
+            ("slurmrestd", one), id=f"slurmrestd-{one}", marks=[*_live(scenario, one), no_slurmrestd(one)]
+        )
+        for one in VERSIONS
+    ]
     marks = [*_live(scenario, BUILT), no_pyslurm()]
     return [*found, pytest.param(("pyslurm", BUILT), id=f"pyslurm-{BUILT}", marks=marks)]
 
@@ -83,6 +100,12 @@ def no_pyslurm() -> pytest.MarkDecorator:
     """Skips where there is no pyslurm."""
     reason = f"no Python here has pyslurm for Slurm {BUILT}; SAF_PYSLURM names one that has"
     return pytest.mark.skipif(versions.pyslurm() is None, reason=reason)
+
+
+def no_slurmrestd(version: str) -> pytest.MarkDecorator:
+    """Skips where this version has no slurmrestd."""
+    reason = without_rest(version)
+    return pytest.mark.skipif(reason is not None, reason=str(reason))
 
 
 def _live(scenario: str, version: str) -> list[pytest.MarkDecorator]:

@@ -6,9 +6,11 @@ answers and this machine's own Slurm run always, the other versions with ``make 
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from math import inf
 from pathlib import Path
 
@@ -19,8 +21,18 @@ from slurm_ai_factory.audit.reconcile import reconcile
 from slurm_ai_factory.core import tres
 from slurm_ai_factory.core.live import authority
 from slurm_ai_factory.core.live.demand import Demand, Pool, Queued, Standing, demand, job_standing
-from slurm_ai_factory.core.records import Association, LeverKind, Partition, Rejected, Run, Slurmdbd, Subject
+from slurm_ai_factory.core.records import (
+    Association,
+    Change,
+    LeverKind,
+    Partition,
+    Rejected,
+    Run,
+    Slurmdbd,
+    Subject,
+)
 from slurm_ai_factory.core.rules.classify import Beneficiary
+from slurm_ai_factory.errors import SlurmError
 from slurm_ai_factory.ledger import Ledger, open_ledger
 from slurm_ai_factory.steps import reading
 from tests.slurm.books import canonical
@@ -226,7 +238,43 @@ def test_a_source_does_not_fall_back_to_another(queue: Source) -> None:
     slurm = queue.slurm
     for read in (slurm.queue, slurm.diagnostics, slurm.priority_config, slurm.associations, slurm.nodes):
         read()
+    if queue.name == "slurmrestd 22.05":
+        assert set(slurm.refused()) == {"diagnostics", "associations"}
+        pytest.skip("v0.0.38 has no shares, and not all of slurmctld's health")
     assert slurm.refused() == {}
+
+
+LIMITS = ("GrpJobs=40", "GrpTRES=cpu=900", "MaxWall=90", "Priority=7")
+OTHERS = "format=Account,User,GrpJobs,GrpTRES,MaxWall,Priority,QOS,DefaultQOS,ParentName,MaxJobs,GrpSubmit"
+
+
+@pytest.fixture
+def live(queue: Source) -> Source:
+    """A source that can be written to."""
+    if queue.name.startswith("recorded"):
+        pytest.skip("a recording cannot be changed")
+    return queue
+
+
+@capability("writing of shares")
+def test_a_write_sets_the_shares_of_one_row_and_nothing_else(live: Source) -> None:
+    slurm, run = live.slurm, live.slurm.commands.output
+
+    def others() -> tuple[str, dict[str, int | None]]:
+        rows = {one.key: one.stored_shares for one in slurm.associations() if one.key != "regional"}
+        return run("sacctmgr", "-n", "-P", "show", "assoc", OTHERS), rows
+
+    run("sacctmgr", "-i", "modify", "account", "where", "name=regional", "cluster=loop", "set", *LIMITS)
+    before = others()
+    change = Change(cluster="loop", account="regional", raw_shares_before=26, raw_shares_after=27)
+    slurm.set_raw_shares(change, time.monotonic() + 60)
+    after = {one.key: one.stored_shares for one in slurm.associations()}
+    assert after["regional"] == 27
+    assert others() == before
+    gone = replace(change, account="nobody")
+    with pytest.raises(SlurmError):
+        slurm.set_raw_shares(gone, time.monotonic() + 60)
+    assert others() == before
 
 
 # --- a day --------------------------------------------------------------------------------------------

@@ -180,14 +180,29 @@ def test_versions_that_have_it_are_asked_for_json(slurm: Callable[[str, str], Sl
     assert norm_shares(slurm("slurm-wlm 24.11.5", f"cat {tmp_path}/answer.json; echo")) == 26 / 102
 
 
-@pytest.mark.parametrize("version", ["slurm-wlm 22.05.8", "slurm 23.11.4", "slurm 26.11.1", "slurm devel"])
+def test_the_newest_schema_that_is_offered_is_read(
+    slurm: Callable[[str, str], Slurm], tmp_path: Path
+) -> None:
+    """A release that is not known offers a schema that is, until it is removed."""
+    said = "sshare: error: application/json output not supported by data_parser/v0.0.47"
+    only_44 = (
+        f'case "$*" in *v0.0.44) cat {tmp_path}/answer.json; echo;; *) echo "{said}" >&2; exit 253;; esac'
+    )
+    source = slurm("slurm 26.11.1", only_44)
+    assert norm_shares(source) == 26 / 102
+    assert source.shares_schema() == "v0.0.44"
+
+
+@pytest.mark.parametrize("version", ["slurm-wlm 22.05.8", "slurm 23.11.4", "slurm devel"])
 def test_other_versions_are_asked_for_text(slurm: Callable[[str, str], Slurm], version: str) -> None:
     assert norm_shares(slurm(version, "exit 9")) == 0.254902
 
 
 def test_a_slurm_without_its_json_plugin_is_read_as_text(slurm: Callable[[str, str], Slurm]) -> None:
     said = "sshare: error: application/json output not supported by data_parser/v0.0.42"
-    assert norm_shares(slurm("slurm 25.05.3", f'echo "{said}" >&2; exit 1')) == 0.254902
+    source = slurm("slurm 25.05.3", f'echo "{said}" >&2; exit 1')
+    assert norm_shares(source) == 0.254902
+    assert source.shares_schema() == ""
 
 
 def test_another_failure_is_not_hidden_by_text(slurm: Callable[[str, str], Slurm]) -> None:

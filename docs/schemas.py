@@ -218,7 +218,8 @@ ANSWERS: Mapping[str, Shape] = {
     "doctor": keys(findings=each(keys(check=TEXT, level=TEXT, found=TEXT, wanted=TEXT, fix=TEXT))),
     "energy": keys(
         window=TEXT, since=AT, until=AT, run_joules=null(NUMBER), quality_joules=named(NUMBER),
-        unknown_node_seconds=NUMBER, idle_joules=null(NUMBER), coarse_runs=WHOLE, outliers=each(TEXT),
+        run_node_seconds=NUMBER, unknown_node_seconds=NUMBER, idle_joules=null(NUMBER), coarse_runs=WHOLE,
+        outliers=each(TEXT),
         closure=null(NUMBER), closure_covered_seconds=WHOLE, closure_least=NUMBER, closure_most=NUMBER,
         by_beneficiary=YES_NO, why=TEXT, building=named(null(NUMBER)),
         indicators=each(keys(

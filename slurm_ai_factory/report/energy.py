@@ -46,7 +46,7 @@ class EnergyAnswer:
     window: Window
     until: Instant  #: how far the answer reaches
     sums: EnergySums
-    idle: Fraction | None  #: of nodes and GPUs that no run had; None where no node or GPU has a meter
+    idle: Fraction | None  #: of nodes and GPUs that no placed run had; None where none has a meter
     closure: Closure
     amounts: Mapping[Kind, Fraction | None]  #: of the building; None unless readings cover the whole window
     indicators: Sequence[tuple[Indicator, Ratio]]
@@ -84,7 +84,7 @@ def energy_of(ask: Question, key: GroupKey) -> EnergyAnswer:
 
     def fill(run: Run, at: Instant) -> Fill | None:
         counted = None if run.db_index in above else known.counted.get(run.db_index)
-        return counted_fill(run, counted) or modelled_fill(run, settings.watts, at)
+        return counted_fill(run, counted) or modelled_fill(run, settings.watts, at, ask.read_until)
 
     sums = closure.add_up(known.runs, parts, fill, cut, key, ask.read_until)
     it_joules = closure.amount_within(it_readings, covered)
@@ -98,6 +98,7 @@ def energy_of(ask: Question, key: GroupKey) -> EnergyAnswer:
             kappa=float(closing / it_joules) if it_joules and (usable or sums.qualities) else None,
             covered_seconds=closure.seconds_of(covered),
             elapsed_seconds=until - since,
+            known_ratio=1 - float(sums.unknown_seconds / sums.node_seconds) if sums.node_seconds else 1,
             least=float(settings.closure_least),
             most=float(settings.closure_most),
         ),
@@ -181,6 +182,7 @@ def energy_value(answer: EnergyAnswer, groups: Sequence[Mapping[str, object]] = 
         "until": windows.iso(answer.until),
         "run_joules": float(answer.sums.total) if qualities or not answer.sums.unknown_seconds else None,
         "quality_joules": {str(quality): float(joules) for quality, joules in qualities.items()},
+        "run_node_seconds": float(answer.sums.node_seconds),
         "unknown_node_seconds": float(answer.sums.unknown_seconds),
         "idle_joules": plain(answer.idle),
         "coarse_runs": answer.sums.coarse_runs,

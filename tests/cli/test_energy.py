@@ -131,3 +131,16 @@ def test_a_table_has_the_qualities_or_the_groups(registered: Saf) -> None:
     take(saf, ("hall", "E_IT", iso(SINCE), iso(UNTIL), TOTAL, "J"))
     header = saf.run("energy", *SPAN, "--by", "account", "--csv").stdout.splitlines()[0]
     assert header == "name,beneficiary,joules,building_joules,water_cubic_metres,measured_ratio"
+
+
+def test_energy_that_belongs_to_a_run_that_is_placed_nowhere_does_not_close(registered: Saf) -> None:
+    """It looks idle, so that kappa is 1; but nothing is known of the runs."""
+    take(
+        registered,
+        ("n1", "E_NODE", iso(SINCE), iso(UNTIL), TOTAL, "J"),
+        ("hall", "E_IT", iso(SINCE), iso(UNTIL), TOTAL, "J"),
+    )
+    answer = registered.json("energy", *SPAN, "--by", "side")
+    assert (answer["closure"], answer["idle_joules"], answer["run_joules"]) == (1, TOTAL, None)
+    assert (answer["by_beneficiary"], answer["groups"]) == (False, [])
+    assert "energy is known for only 0% of the time of runs" in answer["why"]

@@ -12,9 +12,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import cast
 
 from slurm_ai_factory.config import Config
+from slurm_ai_factory.core.energy.meters import Kind, Reading
 from slurm_ai_factory.core.records import HOUR
 from slurm_ai_factory.daemon import Daemon
 from slurm_ai_factory.ledger import open_ledger
@@ -29,17 +31,27 @@ share_min = 0.32
 slew = 0.002
 writes_per_day = 1000
 """
+WATTS = """
+[[energy.watts]]
+tres = "gres/gpu"
+watts = 500
+since = 2020-01-01
+source = "data sheet"
+"""
 EACH_CYCLE = 12 * HOUR
 
 
 @dataclass(slots=True)
 class OnModel(Daemon):
-    """The daemon; before each cycle, time passes on the model."""
+    """The daemon; before each cycle, time passes on the model and on the meter of its hall."""
 
     model: Model = field(default_factory=Model)
 
     def _cycle(self, site: Site, board: Board) -> None:
+        since = self.model.now
         self.model.advance(EACH_CYCLE)
+        hall = Reading("hall", Kind.E_IT, since, self.model.now, Decimal(300), "kWh", "bms")
+        site.ledger.meters.append([("hall", hall)], at=self.model.now, actor=site.actor)
         Daemon._cycle(self, site, board)
 
 
@@ -54,7 +66,7 @@ def main(url: str, period: str) -> None:
             yield Site(config, cast("Slurm", model), ledger, lambda: model.now, time.sleep, "saf@model")
 
     def load() -> Config:
-        return configuration(control=EAGER, daemon=f'period = "{period}"\nlisten = "127.0.0.1:0"')
+        return configuration(control=EAGER, daemon=f'period = "{period}"\nlisten = "127.0.0.1:0"\n{WATTS}')
 
     OnModel(load=load, open_site=site, clock=lambda: model.now, stopwatch=time.monotonic, model=model).run()
 

@@ -22,7 +22,7 @@ from slurm_ai_factory.core.records import Instant, Interval, Run, Subject
 from slurm_ai_factory.core.rules.classify import Beneficiary, Classification
 
 LEAST_COVERED = 0.9
-"""The part of the elapsed window that closure must cover before figures by beneficiary are given."""
+"""The part of the window, and of the time of runs, that has to be known for figures by beneficiary."""
 
 MEGAWATT_HOUR = JOULES["MWh"]
 
@@ -69,7 +69,8 @@ class EnergySums:
 
     groups: dict[GroupKeyed, dict[Quality, Fraction]] = field(default_factory=dict)
     closing: Fraction = Fraction(0)  #: of all runs, in the time that closure covers
-    unknown_seconds: Fraction = Fraction(0)  #: node-seconds of which nothing is known
+    node_seconds: Fraction = Fraction(0)  #: the time of runs on all of their nodes
+    unknown_seconds: Fraction = Fraction(0)  #: of these, the node-seconds of which nothing is known
     coarse_runs: int = 0
 
     @property
@@ -135,6 +136,7 @@ def add_up(
                 for quality, joules in energy.joules.items():
                     into[quality] = into.get(quality, Fraction(0)) + joules * Fraction(part.fraction)
                 sums.closing += energy.total * Fraction(part.fraction) if covered else 0
+                sums.node_seconds += energy.node_seconds * Fraction(part.fraction)
                 sums.unknown_seconds += energy.unknown_seconds * Fraction(part.fraction)
                 coarse = coarse or energy.coarse
         sums.coarse_runs += coarse
@@ -238,6 +240,7 @@ class Closure:
     kappa: float | None  #: None where E_IT has no readings, or nothing is known of runs and idle nodes
     covered_seconds: int  #: of the window, in which every meter of E_IT has readings
     elapsed_seconds: int  #: of the window so far
+    known_ratio: float  #: the part of the node-seconds of runs of which the energy is known
     least: float
     most: float
 
@@ -245,7 +248,8 @@ class Closure:
     def holds(self) -> bool:
         """Whether figures by beneficiary may be given."""
         enough = self.covered_seconds >= LEAST_COVERED * self.elapsed_seconds
-        return self.kappa is not None and enough and self.least <= self.kappa <= self.most
+        known = self.kappa is not None and self.known_ratio >= LEAST_COVERED
+        return enough and known and self.least <= (self.kappa or 0) <= self.most
 
     @property
     def sentence(self) -> str:
@@ -257,6 +261,9 @@ class Closure:
         if self.covered_seconds < LEAST_COVERED * self.elapsed_seconds:
             part = self.covered_seconds / self.elapsed_seconds
             return f"no figures by beneficiary: E_IT is recorded for only {part:.0%} of the window so far"
+        if self.known_ratio < LEAST_COVERED:
+            part = self.known_ratio
+            return f"no figures by beneficiary: energy is known for only {part:.0%} of the time of runs"
         bounds = f"{self.least:g} to {self.most:g}"
         if not self.holds:
             return f"no figures by beneficiary: closure {self.kappa:.3f} is outside {bounds}"

@@ -234,7 +234,8 @@ class RunEnergy(NamedTuple):
     """The energy of a run over [since, until)."""
 
     joules: dict[Quality, Fraction]
-    unknown_seconds: int  #: node-seconds of which nothing is known
+    node_seconds: int  #: its time on all of its nodes
+    unknown_seconds: int  #: of these, the node-seconds of which nothing is known
     coarse: bool  #: whether it rests on samples of power that are too far apart for so short a run
 
     @property
@@ -264,10 +265,11 @@ def energy_of_run(
         if seconds > 0:
             joules[part.quality] = joules.get(part.quality, Fraction(0)) + part.within(begin, finish)
             covered, longest = covered + seconds, max(longest, part.step)
-    gap = max(0, nodes_of(run) * max(0, finish - begin) - covered)
+    node_seconds = nodes_of(run) * max(0, finish - begin)
+    gap = max(0, node_seconds - covered)
     if gap and fill:
         joules[fill.quality] = joules.get(fill.quality, Fraction(0)) + fill.watts * gap
-    return RunEnergy(joules, 0 if fill else gap, end - start < COARSE * longest)
+    return RunEnergy(joules, node_seconds, 0 if fill else gap, end - start < COARSE * longest)
 
 
 def counted_fill(run: Run, joules: int | None) -> Fill | None:
@@ -289,8 +291,12 @@ class StatedWatts(NamedTuple):
         return f"{self.tres} {self.watts} W ({self.source})"
 
 
-def modelled_fill(run: Run, stated: Iterable[StatedWatts], at: Instant) -> Fill | None:
-    """The power of a run's TRES as it is stated for an instant; None where none of them is."""
+def modelled_fill(run: Run, stated: Iterable[StatedWatts], at: Instant, as_of: Instant) -> Fill | None:
+    """The power of a run's TRES as it is stated for an instant; None where none of them is.
+
+    Time in which the run was suspended draws nothing; it is even over the run, as charge is.
+    """
+    start, end, seconds = charge.delivered(run, as_of)
     counts = tres.parse_tres(run.alloc_tres)
     present: dict[str, Decimal] = {}
     for row in sorted(stated, key=lambda row: row.since):
@@ -299,4 +305,5 @@ def modelled_fill(run: Run, stated: Iterable[StatedWatts], at: Instant) -> Fill 
     watts = sum(
         (Fraction(watts) * Fraction(counts[name]) for name, watts in present.items()), start=Fraction(0)
     )
-    return Fill(watts / nodes_of(run), Quality.MODELLED) if present else None
+    running = Fraction(seconds, max(1, end - start))
+    return Fill(watts * running / nodes_of(run), Quality.MODELLED) if present else None

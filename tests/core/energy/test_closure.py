@@ -102,21 +102,30 @@ def test_co2_is_known_where_readings_and_factors_cover_it_all(
 
 
 @pytest.mark.parametrize(
-    ("kappa", "covered", "holds", "sentence"),
+    ("kappa", "covered", "known", "holds", "sentence"),
     [
-        (None, 0, False, "no figures by beneficiary: E_IT is not recorded in this window"),
-        (None, 100, False, "no figures by beneficiary: the energy of runs and nodes is not recorded"),
-        (1.0, 50, False, "no figures by beneficiary: E_IT is recorded for only 50% of the window so far"),
-        (0.89, 100, False, "no figures by beneficiary: closure 0.890 is outside 0.9 to 1.1"),
-        (1.11, 100, False, "no figures by beneficiary: closure 1.110 is outside 0.9 to 1.1"),
-        (0.9, 90, True, "closure 0.900 is within 0.9 to 1.1"),
-        (1.1, 100, True, "closure 1.100 is within 0.9 to 1.1"),
+        (None, 0, 1.0, False, "no figures by beneficiary: E_IT is not recorded in this window"),
+        (None, 100, 0.0, False, "no figures by beneficiary: the energy of runs and nodes is not recorded"),
+        (
+            1.0,
+            50,
+            1.0,
+            False,
+            "no figures by beneficiary: E_IT is recorded for only 50% of the window so far",
+        ),
+        (1.0, 100, 0.8, False, "no figures by beneficiary: energy is known for only 80% of the time of runs"),
+        (0.89, 100, 1.0, False, "no figures by beneficiary: closure 0.890 is outside 0.9 to 1.1"),
+        (1.11, 100, 1.0, False, "no figures by beneficiary: closure 1.110 is outside 0.9 to 1.1"),
+        (0.9, 90, 0.9, True, "closure 0.900 is within 0.9 to 1.1"),
+        (1.1, 100, 1.0, True, "closure 1.100 is within 0.9 to 1.1"),
     ],
 )
 def test_figures_by_beneficiary_are_given_only_where_closure_holds(
-    kappa: float | None, covered: int, holds: bool, sentence: str
+    kappa: float | None, covered: int, known: float, holds: bool, sentence: str
 ) -> None:
-    of = Closure(kappa=kappa, covered_seconds=covered, elapsed_seconds=100, least=0.9, most=1.1)
+    of = Closure(
+        kappa=kappa, covered_seconds=covered, elapsed_seconds=100, known_ratio=known, least=0.9, most=1.1
+    )
     assert (of.holds, of.sentence) == (holds, sentence)
 
 
@@ -149,7 +158,7 @@ def test_energy_goes_to_the_side_that_a_run_was_on_at_the_time() -> None:
         "non_regional": {Quality.MODELLED: 100},
     }
     assert float(sums.closing) == 30 + 250
-    assert float(sums.unknown_seconds) == 20
+    assert (float(sums.unknown_seconds), float(sums.node_seconds)) == (20, 100)
     shared = added(SHARED, 0, 200).groups
     assert {str(group.beneficiary): float(sum(of.values())) for group, of in shared.items()} == {
         "regional": 144.0, "non_regional": 216.0,

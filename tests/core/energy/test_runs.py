@@ -200,15 +200,17 @@ def test_slurms_counter_fills_the_time_that_no_meter_told() -> None:
 
 
 def test_a_model_is_dated_and_says_what_it_knows() -> None:
-    run = RUN._replace(alloc_tres="cpu=4,gres/gpu=2,node=2", end_at=100)
+    run = RUN._replace(alloc_tres="cpu=4,gres/gpu=2,node=2", end_at=100, elapsed_seconds=100)
     stated = [
         StatedWatts("gres/gpu", Decimal(700), 0, "data sheet"),
         StatedWatts("gres/gpu", Decimal(600), 50, "measured"),
         StatedWatts("cpu", Decimal("2.5"), 0, "measured"),
     ]
-    assert modelled_fill(run, stated, 49) == Fill(Fraction(705), Quality.MODELLED)
-    assert modelled_fill(run, stated, 50) == Fill(Fraction(605), Quality.MODELLED)
-    assert modelled_fill(run._replace(alloc_tres="mem=4,node=1"), stated, 50) is None
+    assert modelled_fill(run, stated, 49, 200) == Fill(Fraction(705), Quality.MODELLED)
+    assert modelled_fill(run, stated, 50, 200) == Fill(Fraction(605), Quality.MODELLED)
+    assert modelled_fill(run._replace(alloc_tres="mem=4,node=1"), stated, 50, 200) is None
+    suspended = run._replace(elapsed_seconds=20, suspended_seconds=80)
+    assert modelled_fill(suspended, stated, 50, 200) == Fill(Fraction(121), Quality.MODELLED)
 
 
 def test_a_run_of_which_nothing_is_known_has_no_figure() -> None:

@@ -44,7 +44,7 @@ BY_WORDS = {
         "refuses this user: {why}; run it as the daemon's user: sudo -u slurm-ai-factory saf ..."
     ),
 }
-"""What only the words of an error tell, and the sentence about it."""
+"""Words of an error without a SQLSTATE of its own, and the sentence about it."""
 
 Returned = TypeVar("Returned")
 

@@ -166,8 +166,8 @@ def apply(site: Site, planned: Planned, beside: int | None) -> Outcome:
 def deadline(site: Site) -> float:
     """Until when this process may write, by ``time.monotonic``. Raises LedgerError where it may not.
 
-    The lock goes with the ledger's session. A session that was cut is seen here. If it is cut later, whoever
-    takes over finds the planned change, and waits until this deadline has passed.
+    The lock goes with the ledger's session. A session that was cut is seen here. If it is cut later, the saf
+    that takes over finds the planned change, and waits until this deadline has passed.
     """
     asked_at = monotonic()
     if not site.ledger.store.may_write(site.ledger.control.cluster_id):

@@ -192,13 +192,14 @@ def contradictions(site: Site, rules: Rules, signals: Signals, steered: list[Gro
 def decide_to_write(site: Site, gathered: Gathered) -> tuple[Gathered, tuple[Decision, ...]]:
     """The decisions, and what they rest on; the writing lock is held.
 
-    Where there is something to write, the shares are read again: they may have been set since.
+    Where there is something to write, the shares are read again: they may have been set since. So they are
+    where a write was interrupted: before it is settled, its value looks like another user's.
     """
-    gathered = note_foreign_changes(site, gathered)
-    decisions = decide_on(site, gathered)
-    writes = site.config.control.mode is Mode.ENFORCE and any(decision.changes for decision in decisions)
-    if not writes and not site.ledger.control.planned():
-        return gathered, decisions
+    if not site.ledger.control.planned():
+        gathered = note_foreign_changes(site, gathered)
+        decisions = decide_on(site, gathered)
+        if site.config.control.mode is not Mode.ENFORCE or not any(made.changes for made in decisions):
+            return gathered, decisions
     associations, switch = settled_shares(site), switch_now(site)
     foreign = foreign_changes(site, associations, switch)
     gathered = replace(gathered, associations=associations, switch=switch, foreign=foreign)

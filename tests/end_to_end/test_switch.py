@@ -101,7 +101,8 @@ def test_a_qos_is_raised_read_back_told_of_when_others_set_it_and_restored(
     )
     assert priority(cluster) == RAISED
     assert {(entry["object"], entry["attribute"], entry["status"]) for entry in switched.json("history")} == {
-        ("qos", "Priority", "applied")
+        ("qos", "Priority", "applied"),
+        ("qos", "Priority", "foreign"),
     }
     assert (
         f"qos regional, a switch: last raised, to Priority {RAISED}" in switched.run("status", code=3).stdout

@@ -5,11 +5,22 @@ from __future__ import annotations
 import time
 
 from slurm_ai_factory.core.control.foreign import REASSERTIONS_MOST
-from slurm_ai_factory.core.records import DAY, HOUR, Decision, Pause
+from slurm_ai_factory.core.records import DAY, HOUR, Change, ChangeStatus, Decision, Pause
 from tests.monitor.life import Life, configuration, living
 from tests.monitor.test_release import _steered
 
 THEIRS = 20
+
+
+def test_an_interrupted_write_is_no_change_by_another_user(ledger_url: str) -> None:
+    with living(ledger_url, time.monotonic, configuration('on_foreign_change = "yield"')) as life:
+        ours, control = _steered(life), life.site.ledger.control
+        change = Change(cluster="c", account="regional", raw_shares_before=ours, raw_shares_after=ours + 9)
+        decision = Decision(at=life.model.now, reason="raise", sentence="", inputs={}, changes=(change,))
+        control.record(decision, "enforce", "saf", ChangeStatus.PLANNED)
+        life.model.raw_shares["regional"] = ours + 9
+        assert after(life).reason != "foreign_change"
+        assert control.foreign_changes(1) == []
 
 
 def after(life: Life, seconds: int = HOUR) -> Decision:

@@ -1,7 +1,8 @@
 """Decisions that expire, and what the ledger keeps for good.
 
 The rule: only a decision without a change goes, never one that a published report rests on, and a chained row
-lists which went. PostgreSQL chooses them (migration 0023), so no statement can delete one more.
+lists which went. PostgreSQL chooses them (migration 0023), so no statement can delete one more. Tested in
+tests/cli/ledger/test_expire.py.
 """
 
 from __future__ import annotations

@@ -95,7 +95,7 @@ def check_command(line: str) -> None:
 
 def options(command: click.Command) -> dict[str, click.Option]:
     found = [one for one in command.params if isinstance(one, click.Option)]
-    given = {name: one for one in found for name in one.opts}
+    given = {name: one for one in found for name in (*one.opts, *one.secondary_opts)}
     return given | {"--help": click.Option(["--help"], is_flag=True)}
 
 
@@ -124,10 +124,13 @@ def test_configuration_keys_exist(file: Path) -> None:
 
 @files
 def test_configuration_examples_are_read(file: Path) -> None:
+    """As parts of a configuration that names its region."""
+    cluster = '[cluster]\nname = "c"\n'
+    whole = configuration.parse_config(f'{cluster}[registry]\nregion = ["GM0014"]\n', "whole")
     for number, block in enumerate(markdown.blocks(markdown.read(file)), 1):
         if block.language == "toml":
-            cluster = "" if "[cluster]" in block.text else '[cluster]\nname = "c"\n'
-            configuration.parse_config(cluster + block.text, f"{file.name}, block {number}")
+            text = block.text if "[cluster]" in block.text else cluster + block.text
+            configuration.parse_config(text, f"{file.name}, block {number}", whole)
 
 
 def test_the_example_configuration_is_read() -> None:

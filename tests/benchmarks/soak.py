@@ -63,8 +63,8 @@ is due every hour of the model, two each second; on a busy machine some are left
 status page are read at each of {samples} samples. The model is in the process of the daemon, and most of the
 memory is its compiler's.
 
-The rate is the slope of a line through the second half of the samples. The memory of what was read grows up
-to a bound of 65,536 runs, about 7 MB, which is why its rate is above 0 at first. All work of the model is
+The rate is the slope of a line through the second half of the samples. The memory of runs already read grows
+up to a bound of 65,536 runs, about 7 MB, which is why its rate is above 0 at first. All work of the model is
 made before the daemon begins; what the model adds is one number for each hour and kind of usage.
 
 | what | at the beginning | in the middle | at the end | in a day | bound | holds |

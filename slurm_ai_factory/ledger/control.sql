@@ -126,3 +126,5 @@ VALUES (%(cluster_id)s, %(at)s, %(until)s, %(actor)s, %(reason)s)
 -- Pauses and their ends, newest first.
 SELECT recorded_at, until, actor, reason FROM pauses
 WHERE cluster_id = %(cluster_id)s ORDER BY pause_id DESC LIMIT %(limit)s
+
+-- resumed_at --

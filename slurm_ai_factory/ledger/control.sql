@@ -128,3 +128,5 @@ SELECT recorded_at, until, actor, reason FROM pauses
 WHERE cluster_id = %(cluster_id)s ORDER BY pause_id DESC LIMIT %(limit)s
 
 -- resumed_at --
+-- Fragment: when an operator last let the control go on, by ending a pause or without one; NULL for never.
+(SELECT max(recorded_at) FROM pauses WHERE cluster_id = %(cluster_id)s AND until = recorded_at)

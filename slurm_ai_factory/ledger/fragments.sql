@@ -90,6 +90,3 @@ kept AS MATERIALIZED (
     FROM sums s
     WHERE (s.set_id, s.resource) = (%(set_id)s, %(resource)s)
 )
-
--- Fragment: when an operator last let the control go on, by ending a pause or without one; NULL for never.
-(SELECT max(recorded_at) FROM pauses WHERE cluster_id = %(cluster_id)s AND until = recorded_at)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from slurm_ai_factory.core.control.foreign import REASSERTIONS_MOST
 from slurm_ai_factory.core.records import DAY, HOUR, Change, ChangeStatus, Decision, Pause
+from slurm_ai_factory.steps.applying import write_seconds
 from tests.monitor.life import Life, configuration, living
 from tests.monitor.test_release import _steered
 
@@ -19,7 +21,10 @@ def test_an_interrupted_write_is_no_change_by_another_user(ledger_url: str) -> N
         decision = Decision(at=life.model.now, reason="raise", sentence="", inputs={}, changes=(change,))
         control.record(decision, "enforce", "saf", ChangeStatus.PLANNED)
         life.model.raw_shares["regional"] = ours + 9
+        waits: list[float] = []
+        life.site = replace(life.site, wait=waits.append)
         assert after(life).reason != "foreign_change"
+        assert waits[:1] == [write_seconds(life.site)], "whoever planned it may be writing still"
         assert control.foreign_changes(1) == []
 
 

@@ -14,13 +14,16 @@ from slurm_ai_factory.steps import applying
 from tests.monitor.life import Life, configuration, living
 
 BEATS = 30
+OWN = 100
+"""RawShares that the operator gave the region: fewer than the promise needs."""
 
 
 def _steered(life: Life) -> int:
     """The region's RawShares once it was steered."""
+    life.model.raw_shares["regional"] = OWN
     for _ in range(BEATS):
         life.beat(6 * HOUR)
-        if life.model.raw_shares["regional"] != 250:
+        if life.model.raw_shares["regional"] != OWN:
             return life.model.raw_shares["regional"]
     raise AssertionError("the region was never steered")
 
@@ -35,7 +38,7 @@ def test_the_baseline_comes_back_when_no_cycle_was_completed_for_the_lease(ledge
         assert since == last
         (outcome,) = release.released(life.site, since)
         assert (outcome.change.raw_shares_before, str(outcome.status)) == (steered, "applied")
-        assert life.model.raw_shares["regional"] == 250
+        assert life.model.raw_shares["regional"] == OWN
         decision = life.site.ledger.control.decisions(1)[0]
         assert "because no cycle was completed since" in decision["sentence"]
         assert release.released(life.site, since) == ()

@@ -23,6 +23,7 @@ from slurm_ai_factory.cli.arguments import (
     usage_errors,
     warn_of_names,
 )
+from slurm_ai_factory.cli.history import MOST_LINES
 from slurm_ai_factory.cli.options import SafGroup, chosen
 from slurm_ai_factory.cli.wiring import current_actor, load_config, now, opened_ledger, opened_site, slurm_of
 from slurm_ai_factory.core.energy import allowed, flexorder
@@ -262,7 +263,9 @@ def grid_plan() -> None:
 
 
 @grid_group.command("history")
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(1), help="At most so many.")
+@click.option(
+    "--limit", default=20, show_default=True, type=click.IntRange(1, MOST_LINES), help="At most so many."
+)
 def grid_history(limit: int) -> None:
     """List what was done or advised about the reservation, newest first, with what became of it."""
     with opened_ledger(load_config()) as ledger:

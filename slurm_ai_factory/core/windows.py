@@ -56,7 +56,7 @@ def instant(text: str, now: Instant, zone: ZoneInfo) -> Instant:
     """
     if relative := re.fullmatch(r"now(?:([+-]\d+)\s*(second|minute|hour|day|week)s?)?", text):
         unit = (relative[2] or "s")[0]
-        return now + int(relative[1] or 0) * _SECONDS[unit]
+        return reachable(text, now + int((relative[1] or "0")[:20]) * _SECONDS[unit])
     if text in _DAYS:
         civil = datetime.fromtimestamp(now, zone).date() + timedelta(days=_DAYS[text])
         text = civil.isoformat()
@@ -66,7 +66,19 @@ def instant(text: str, now: Instant, zone: ZoneInfo) -> Instant:
         raise ValueError(
             f"{text!r} is not an instant: use 2027-01-31, 2027-01-31T12:00Z, yesterday, now-7days, now+4hours"
         ) from None
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp())
+    return reachable(text, int((moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp()))
+
+
+def reachable(text: str, at: Instant) -> Instant:
+    """The instant that a text means, if a date can be written for it in every zone. Raises ValueError.
+
+    >>> reachable("now+9999999weeks", 9999999 * 7 * 24 * HOUR)
+    Traceback (most recent call last):
+    ValueError: 'now+9999999weeks' is too far away: give an instant after 1870 and before 8970
+    """
+    if not -LONGEST < at < 70 * LONGEST:
+        raise ValueError(f"{text!r} is too far away: give an instant after 1870 and before 8970")
+    return at
 
 
 def day(text: str, zone: ZoneInfo) -> Instant:

@@ -41,12 +41,23 @@ def test_each_command_is_found_under_its_name() -> None:
     assert cli.get_command(click.Context(cli), "no-such-command") is None
 
 
-def test_each_command_says_in_the_imperative_what_it_does() -> None:
+def _each() -> Iterator[click.Command]:
     groups: list[click.Group] = [cli.with_all()]
     while groups:
         for command in groups.pop().commands.values():
-            assert command.help
-            first = command.help.split()[0]
-            assert first.istitle(), f"{command.name}: {first}"
-            assert first not in ("The", "What", "Every", "Who", "A", "An", "One"), f"{command.name}: {first}"
+            yield command
             groups += [command] if isinstance(command, click.Group) else []
+
+
+def test_each_command_says_in_the_imperative_what_it_does() -> None:
+    for command in _each():
+        assert command.help
+        first = command.help.split()[0]
+        assert first.istitle(), f"{command.name}: {first}"
+        assert first not in ("The", "What", "Every", "Who", "A", "An", "One"), f"{command.name}: {first}"
+
+
+def test_each_number_of_rows_has_a_bound_that_the_ledger_can_take() -> None:
+    limits = [option.type for command in _each() for option in command.params if option.name == "limit"]
+    assert limits
+    assert all(isinstance(limit, click.IntRange) and limit.max for limit in limits)

@@ -200,6 +200,14 @@ def test_a_text_that_is_no_instant_is_refused(text: str) -> None:
         windows.instant(text, NOON, AMSTERDAM)
 
 
+@pytest.mark.parametrize(
+    "text", ["now-9999999999999999days", f"now+{'9' * 5000}hours", "now+9999999weeks", "0001-01-01"]
+)
+def test_an_instant_of_which_no_date_can_be_written_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is too far away"):
+        windows.instant(text, NOON, AMSTERDAM)
+
+
 @given(st.text(max_size=30) | st.from_regex(r"\A\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d)?([+-]\d\d:\d\d|Z)?)?\Z"))
 @example("0001-01-01")
 @example("0001-01-01T00:00+14:00")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import NamedTuple
@@ -120,12 +120,10 @@ def civil_instant(text: str, zone: ZoneInfo) -> Instant:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise ValueError(f"{text!r} is not an instant such as 2027-01-31T12:15+01:00") from None
-    if moment.tzinfo is None:
-        sides = [moment.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1)]
-        if sides[0] != sides[1]:
-            raise ValueError(f"{text} is not one instant in {zone.key}; add its offset, such as +01:00")
-        moment = sides[0]
-    return int(moment.timestamp())
+    at = windows.instant(text, 0, zone)
+    if moment.tzinfo is None and at != int(moment.replace(tzinfo=zone, fold=1).timestamp()):
+        raise ValueError(f"{text} is not one instant in {zone.key}; add its offset, such as +01:00")
+    return at
 
 
 def kilowatts(text: str) -> Decimal:

@@ -93,6 +93,8 @@ def test_of_each_row_its_last_correction_counts_as_it_was_known_then() -> None:
         ("2027-03-28T02:15,2028-01-01,9,contract,C,2026-12-01", "since", "is not one instant"),
         ("2027-10-31T02:15,2028-01-01,9,contract,C,2026-12-01", "since", "is not one instant"),
         ("soon,2028-01-01,9,contract,C,2026-12-01", "since", "is not an instant"),
+        ("0001-01-01,2028-01-01,9,contract,C,2026-12-01", "since", "is too far away"),
+        ("2027-01-01,9999-12-31T23:59-14:00,9,contract,C,2026-12-01", "until", "is too far away"),
     ],
 )
 def test_a_wrong_row_is_refused_with_its_place(line: str, column: str, reason: str) -> None:

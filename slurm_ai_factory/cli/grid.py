@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from codecs import BOM_UTF8
 from fractions import Fraction
 from typing import Any
 
@@ -62,8 +63,10 @@ def grid_import(file: io.BufferedReader, baseline_kw: str | None, dry_run: bool)
     """
     config = load_config()
     data = file.read()
-    if data.lstrip().startswith(b"<"):
+    if data.removeprefix(BOM_UTF8).lstrip().startswith(b"<"):
         rows, faults = _of_order(data, baseline_kw)
+    elif baseline_kw is not None:
+        raise click.UsageError("--baseline-kw is of a FlexOrder, and this file is none; leave it out")
     else:
         rows, faults = allowed.from_sheet_of_power(data, config.promise.time_zone, now())
     if faults:

@@ -25,6 +25,7 @@ from slurm_ai_factory.cli.wiring import current_actor, load_config, now, opened_
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.energy import meters, samples
+from slurm_ai_factory.core.energy.allowed import civil_instant
 from slurm_ai_factory.core.energy.meters import Kind, MeterEntry, Reading, Skipped
 from slurm_ai_factory.core.records import Instant
 from slurm_ai_factory.core.words import count
@@ -71,6 +72,8 @@ def meter_import(file: io.BufferedReader | None, dry_run: bool, **asked: str | N
     are left as they are, so that the same import may run again.
     """
     config = load_config()
+    if file and (unused := [_option(name) for name in (*NEEDED, "until") if asked[name]]):
+        raise click.UsageError(f"give a FILE, or a Prometheus: a FILE does not use {', '.join(unused)}")
     given, skipped = _from_file(config, file) if file else _from_prometheus(config, asked)
     with opened_ledger(config) as ledger:
         if dry_run:
@@ -163,6 +166,11 @@ def _value(entry: MeterEntry) -> dict[str, object]:
     }
 
 
+def _option(name: str) -> str:
+    """How a parameter of the import is typed."""
+    return {"name": "--meter", "since": "-S", "until": "-E"}.get(name, f"--{name}")
+
+
 def _from_file(config: Config, file: io.BufferedReader) -> Taken:
     """The readings of a file. Raises RefusedError with every fault of it."""
     readings, skipped, faults = samples.readings_sheet(file.read(), file.name, _instants(config))
@@ -172,11 +180,12 @@ def _from_file(config: Config, file: io.BufferedReader) -> Taken:
 
 
 def _instants(config: Config) -> Callable[[str], Instant]:
-    """What an instant of a file means: seconds since 1970, or as -S takes it, and not in the future."""
+    """What an instant of a file means: seconds since 1970, or ISO 8601, and not in the future."""
     zone, moment = config.promise.time_zone, now()
 
     def instant(text: str) -> Instant:
-        at = int(text) if text.isascii() and text.isdigit() else windows.instant(text, moment, zone)
+        seconds = text.isascii() and text.isdigit() and len(text) != len("20270131")
+        at = int(text[:20]) if seconds else civil_instant(text, zone)
         if not 0 <= at <= moment:
             raise ValueError(f"{text!r} is not an instant that has passed")
         return at
@@ -186,8 +195,7 @@ def _instants(config: Config) -> Callable[[str], Instant]:
 
 def _from_prometheus(config: Config, asked: Mapping[str, str | None]) -> Taken:
     """The readings of a query. Raises UsageError, MeterError."""
-    options = {"name": "--meter", "since": "-S"}
-    if lacking := [options.get(key, f"--{key}") for key in NEEDED if not asked[key]]:
+    if lacking := [_option(key) for key in NEEDED if not asked[key]]:
         raise click.UsageError(f"give a FILE, or a Prometheus: {', '.join(lacking)} is missing")
     url, query, name, unit, since = (str(asked[key]) for key in NEEDED[:5])
     kind = Kind(str(asked["kind"]))
@@ -198,6 +206,8 @@ def _from_prometheus(config: Config, asked: Mapping[str, str | None]) -> Taken:
         if kind is Kind.P_15MIN and step != meters.QUARTER:
             raise ValueError("P_15MIN needs --step 15m")
     first, last = (asked_instant(config, text) for text in (since, asked["until"] or "now"))
+    if last <= first:
+        raise click.UsageError("the end of the interval is not after its start")
     span = first - first % step, last - last % step
     given, skipped = list[tuple[str, Reading]](), list[Skipped]()
     for series in ask_series(url, query, name, *span, step, timeout=config.ledger.timeout):

@@ -119,6 +119,31 @@ def test_a_table_is_taken_once_corrected_and_listed(books: Saf, tmp_path: Path) 
     assert "not connected" in books.run("meter", "list", "--window", "2026-01").stdout
 
 
+def test_an_instant_of_a_file_that_means_two_or_none_is_refused(books: Saf, tmp_path: Path) -> None:
+    """The hours that a change of the clock leaves out and has twice; a date without dashes is a date."""
+    file = tmp_path / "bms.csv"
+    spans = (("2025-10-26T02:15", "2025-10-26T02:30"), ("2025-03-30T02:15", "2025-03-30T03:15"),
+             ("yesterday", "now"), ("9" * 5000, "1"), ("20260101", "20260102"))  # fmt: skip
+    file.write_text("\n".join([TABLE.splitlines()[0], *(f"hall;E_IT;{a};{b};1;kWh" for a, b in spans)]))
+    said = books.run("meter", "import", str(file), code=1).stderr.splitlines()
+    for line, why in enumerate(("is not one instant", "is not one instant", "is not an instant",
+                                "is not an instant that has passed")):  # fmt: skip
+        assert said[line].startswith(f"{file}:{line + 2}: ")
+        assert why in said[line]
+    file.write_text("\n".join([TABLE.splitlines()[0], "hall;E_IT;20260101;20260102;1;kWh"]))
+    books.run("meter", "import", str(file))
+    (row,) = books.json("meter", "list", "--window", "2026-01")
+    assert (row["since"], row["until"]) == ("2025-12-31T23:00:00Z", "2026-01-01T23:00:00Z")
+
+
+def test_what_a_file_does_not_use_is_refused(books: Saf, tmp_path: Path) -> None:
+    file = tmp_path / "bms.csv"
+    file.write_text(TABLE)
+    both = books.run("meter", "import", str(file), "--unit", "kWh", "-E", "now", code=2).stderr
+    assert "a FILE does not use --unit, -E" in both
+    assert "leave it out" in books.run("grid", "import", str(file), "--baseline-kw", "9", code=2).stderr
+
+
 def test_where_jobs_ran_is_taken_once(books: Saf, tmp_path: Path) -> None:
     file = tmp_path / "placements.csv"
     file.write_text(

@@ -256,15 +256,15 @@ ANSWERS: Mapping[str, Shape] = {
     "grid status": keys(
         window=TEXT, since=AT, until=AT, as_of=AT,
         grid=keys(
-            verdict=TEXT, reason=TEXT, quarters=WHOLE, unread=WHOLE, unallowed=WHOLE, exceeded=WHOLE,
-            excess_kwh=NUMBER, peak_kw=null(NUMBER), limited_hours=NUMBER, limited_hours_of_year=NUMBER,
-            limited_hours_allowed=WHOLE,
+            verdict=TEXT, reason=TEXT, quarters=WHOLE, unread=WHOLE, unallowed=WHOLE,
+            exceeded=null(WHOLE), excess_kwh=null(NUMBER), peak_kw=null(NUMBER),
+            limited_hours=NUMBER, limited_hours_of_year=NUMBER, limited_hours_allowed=WHOLE,
             evidence=keys(quarters_read=WHOLE, allowed_entries=each(WHOLE), digest=TEXT),
         ),
         water=keys(
             verdict=TEXT, reason=TEXT, w_potable=null(NUMBER), w_surface=null(NUMBER),
             meters=each(
-                keys(meter=TEXT, kind=TEXT, cubic_metres=NUMBER, unread_seconds=WHOLE, use=TEXT)
+                keys(meter=TEXT, kind=TEXT, cubic_metres=null(NUMBER), unread_seconds=WHOLE, use=TEXT)
             ),
             evidence=keys(readings=WHOLE, digest=TEXT),
         ),

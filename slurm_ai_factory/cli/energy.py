@@ -8,7 +8,7 @@ from fractions import Fraction
 import click
 
 from slurm_ai_factory.cli import output
-from slurm_ai_factory.cli.arguments import SINCE, UNTIL, WINDOW, as_of_option, asked_question
+from slurm_ai_factory.cli.arguments import SINCE, UNTIL, WINDOW, as_of_option, asked_question, warn_of_gaps
 from slurm_ai_factory.cli.options import SafCommand, chosen
 from slurm_ai_factory.cli.share import KEYS, group_key
 from slurm_ai_factory.cli.wiring import opened_books
@@ -19,6 +19,12 @@ from slurm_ai_factory.core.words import count
 from slurm_ai_factory.report.energy import EnergyAnswer, energy_of, energy_value, group_values
 
 NOT_RECORDED = "not recorded"
+BY_QUALITY = {
+    "measured": MEASURED,
+    "apportioned": (Quality.APPORTIONED,),
+    "modelled": (Quality.MODELLED,),
+}
+"""The qualities of the energy of runs, as they are shown."""
 
 
 @click.command("energy", cls=SafCommand)
@@ -39,6 +45,7 @@ def energy_command(
     key = group_key(by) if by in KEYS else lambda *_: ("",)
     with opened_books() as (config, ledger):
         answer = energy_of(asked_question(config, ledger, window, since, until, then), key)
+    warn_of_gaps(answer.unread_seconds, answer.window)
     of_beneficiaries = by not in (None, "quality")
     rows = group_values(answer) if of_beneficiaries else []
     if chosen.json:
@@ -49,7 +56,7 @@ def energy_command(
         return output.say(answer.closure.sentence, err=True)
     if not of_beneficiaries and (by or chosen.csv):
         rows = [{"quality": str(word), "joules": float(of)} for word, of in answer.sums.qualities.items()]
-    columns = list(rows[0]) if rows else ["name", "joules"]
+    columns = list(rows[0]) if rows else ["name" if of_beneficiaries else "quality", "joules"]
     if by or chosen.csv:
         click.echo(nl=not chosen.csv)
         output.table(columns, [list(row.values()) for row in rows])
@@ -59,14 +66,14 @@ def energy_command(
 def energy_text(answer: EnergyAnswer) -> dict[str, object]:
     """The answer for people: energy in kWh, water in cubic metres."""
     sums, closed = answer.sums, answer.closure
-    recorded = sums.qualities or not sums.unknown_seconds
     kappa = NOT_RECORDED if closed.kappa is None else f"{closed.kappa:.3f}"
     return {
         "window": f"{answer.window.name}, up to {output.when(answer.until)}",
-        "runs": kilowatt_hours(sums.total if recorded else None),
-        "  measured": _of(answer, MEASURED),
-        "  apportioned": _of(answer, [Quality.APPORTIONED]),
-        "  modelled": _of(answer, [Quality.MODELLED]),
+        "runs": kilowatt_hours(sums.total if answer.recorded else None),
+        **{
+            f"  {name}": kilowatt_hours(_of(answer, words) if answer.recorded else None)
+            for name, words in BY_QUALITY.items()
+        },
         "  not known": f"{output.hours(float(sums.unknown_seconds))} node-hours",
         "idle": kilowatt_hours(answer.idle),
         **{kind: kilowatt_hours(answer.amounts[kind]) for kind in (Kind.E_IT, Kind.E_DC)},
@@ -79,7 +86,8 @@ def energy_text(answer: EnergyAnswer) -> dict[str, object]:
             if kind.is_water
         },
         **{
-            f"CO2 ({basis})": f"{_number(kilograms)} kg; {', '.join(map(str, used)) or 'no factor is set'}"
+            f"CO2 ({basis})": f"{_number(kilograms, 'kg')}; "
+            f"{', '.join(map(str, used)) or 'no factor applies'}"
             for basis, (kilograms, used) in answer.emissions.items()
         },
         "too coarse": f"{count(sums.coarse_runs, 'run')} shorter than ten samples of power",
@@ -88,14 +96,14 @@ def energy_text(answer: EnergyAnswer) -> dict[str, object]:
 
 
 def _indicator(row: Indicator, ratio: Ratio) -> str:
-    value = f"{_number(ratio.value)} {'' if row.unit == '1' else row.unit}".strip()
+    value = _number(ratio.value, "" if row.unit == "1" else row.unit)
     over = f"{row.numerator} / {row.denominator} over {output.hours(ratio.covered_seconds)} hours"
     return f"{value} = {over}; {row.edition}"
 
 
-def _of(answer: EnergyAnswer, words: Iterable[Quality]) -> str:
+def _of(answer: EnergyAnswer, words: Iterable[Quality]) -> Fraction:
     qualities = answer.sums.qualities
-    return kilowatt_hours(sum((qualities.get(word, Fraction(0)) for word in words), start=Fraction(0)))
+    return sum((qualities.get(word, Fraction(0)) for word in words), start=Fraction(0))
 
 
 def kilowatt_hours(joules: Fraction | None) -> str:
@@ -103,5 +111,5 @@ def kilowatt_hours(joules: Fraction | None) -> str:
     return NOT_RECORDED if joules is None else f"{output.hours(float(joules) / 1000)} kWh"
 
 
-def _number(value: float | None) -> str:
-    return NOT_RECORDED if value is None else f"{value:.3f}"
+def _number(value: float | None, unit: str) -> str:
+    return NOT_RECORDED if value is None else f"{value:.3f} {unit}".strip()

@@ -188,8 +188,8 @@ def _grid_value(m: GridMeasurement, judged: Judgement, year_seconds: int) -> dic
         "quarters": m.quarters,
         "unread": m.unread,
         "unallowed": m.unallowed,
-        "exceeded": m.exceeded,
-        "excess_kwh": _number(m.excess_kwh),
+        "exceeded": m.exceeded if m.compared else None,
+        "excess_kwh": _number(m.excess_kwh) if m.compared else None,
         "peak_kw": _number(m.peak_kw),
         "limited_hours": m.limited_seconds / HOUR,
         "limited_hours_of_year": year_seconds / HOUR,
@@ -228,7 +228,9 @@ def _text(value: dict[str, Any]) -> dict[str, object]:
         "grid": f"{grid['verdict']}  ({GRID_GROUNDS[grid['reason']]})",
         "quarters of an hour": f"{grid['quarters']}, {grid['unread']} of them without a reading and "
         f"{grid['unallowed']} without a row of allowed power",
-        "exceeded": f"{count(grid['exceeded'], 'quarter')}, {known(grid['excess_kwh'], 'kWh')} too much",
+        "exceeded": f"{count(grid['exceeded'], 'quarter')}, {known(grid['excess_kwh'], 'kWh')} too much"
+        if grid["exceeded"] is not None
+        else "not recorded",
         "peak": known(grid["peak_kw"], "kW"),
         "limited": f"{grid['limited_hours']:g} hours of the window; {grid['limited_hours_of_year']:g} of the "
         f"year, of {grid['limited_hours_allowed']} hours that a time-duration right allows",

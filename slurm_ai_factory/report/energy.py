@@ -45,6 +45,7 @@ class EnergyAnswer:
 
     window: Window
     until: Instant  #: how far the answer reaches
+    unread_seconds: int  #: of the window, which were never read from Slurm
     sums: EnergySums
     idle: Fraction | None  #: of nodes and GPUs that no placed run had; None where none has a meter
     closure: Closure
@@ -52,6 +53,11 @@ class EnergyAnswer:
     indicators: Sequence[tuple[Indicator, Ratio]]
     emissions: Mapping[str, tuple[float | None, Sequence[EmissionFactor]]]  #: kilograms of CO2 by basis
     outliers: Sequence[str]  #: figures above what a node can draw, which are in no sum
+
+    @property
+    def recorded(self) -> bool:
+        """Whether anything is known of the energy of runs; without any run it is 0, if that was read."""
+        return bool(self.sums.qualities) or not (self.sums.unknown_seconds or self.unread_seconds)
 
     def scaled(self, kind: Kind, joules: Fraction) -> Fraction | None:
         """The part of an amount of the building that goes with a part of the energy of all runs."""
@@ -92,6 +98,7 @@ def energy_of(ask: Question, key: GroupKey) -> EnergyAnswer:
     return EnergyAnswer(
         window=ask.window,
         until=until,
+        unread_seconds=ask.unread(),
         sums=sums,
         idle=closure.amount_within(parts.get(IDLE, ()), [(since, until)]) if usable else None,
         closure=Closure(
@@ -180,7 +187,7 @@ def energy_value(answer: EnergyAnswer, groups: Sequence[Mapping[str, object]] = 
         "window": answer.window.name,
         "since": windows.iso(answer.window.since),
         "until": windows.iso(answer.until),
-        "run_joules": float(answer.sums.total) if qualities or not answer.sums.unknown_seconds else None,
+        "run_joules": float(answer.sums.total) if answer.recorded else None,
         "quality_joules": {str(quality): float(joules) for quality, joules in qualities.items()},
         "run_node_seconds": float(answer.sums.node_seconds),
         "unknown_node_seconds": float(answer.sums.unknown_seconds),

@@ -40,7 +40,12 @@ def test_nothing_recorded_is_said_and_never_zero(books: Saf) -> None:
     assert {row["value"] for row in answer["indicators"]} == {None}
     shown = books.run("energy", *SPAN)
     assert "closure" in shown.stdout
-    assert shown.stdout.count("not recorded") >= 12
+    assert shown.stdout.count("not recorded") >= 15
+    assert "0.0 kWh" not in shown.stdout
+    assert books.json("energy", "--window", "2001")["run_joules"] is None
+    never = books.run("energy", "--window", "2001")
+    assert "8 760.0 hours of 2001 were never read" in never.stderr
+    assert "0.0 kWh" not in never.stdout
 
 
 def test_closure_decides_whether_figures_by_beneficiary_are_given(registered: Saf) -> None:

@@ -88,7 +88,9 @@ def test_water_of_a_meter_that_is_not_exempt_counts(metered: Saf) -> None:
 
 def test_what_is_not_recorded_is_said_so(books: Saf) -> None:
     shown = books.run("grid", "status", *DAY).stdout
-    assert shown.count("not recorded") == 3
+    assert shown.count("not recorded") == 4
+    grid = books.json("grid", "status", *DAY)["grid"]
+    assert grid["exceeded"] is grid["excess_kwh"] is grid["peak_kw"] is None
     assert shown.count("open") == 2
     assert books.json("grid", "list") == []
 

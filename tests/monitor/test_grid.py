@@ -56,6 +56,9 @@ def test_what_is_kept_free_is_shown_and_a_hold_by_its_reason() -> None:
 def test_what_is_not_known_of_the_grid_is_left_out() -> None:
     unknown = of(shown(None, grid=measured([], []), water=water.measured(), held=None))
     names = {name.partition("{")[0] for name in unknown}
-    absent = {"saf_grid_power_watts", "saf_grid_allowed_watts", "saf_water_used_cubic_metres"}
+    absent = {
+        *("saf_grid_power_watts", "saf_grid_allowed_watts", "saf_water_used_cubic_metres"),
+        *("saf_grid_exceeded_seconds", "saf_grid_excess_joules"),
+    }
     assert not names & absent
     assert samples(examples.complete()).keys() & unknown.keys() == set()

@@ -29,7 +29,9 @@ GRID_GROUNDS = {
 }
 """Why a verdict on the grid is what it is."""
 
-SHOWS = "It shows that the connection stayed within what was allowed, not what the grid would be without it."
+SHOWS = (
+    "It shows whether the connection stayed within what was allowed, not what the grid would be without it."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +43,7 @@ class GridMeasurement:
     quarters: int  #: that are over
     unread: int  #: of these, without a reading of each meter
     unallowed: int  #: of these, without a row of allowed power
+    compared: int  #: of these, with both
     exceeded: int
     excess_kwh: Fraction  #: sum of what was drawn above the limit
     peak_kw: Fraction | None  #: None where nothing was read
@@ -98,6 +101,7 @@ def measure_grid(
         quarters=len(over),
         unread=sum(at not in drawn for at in over),
         unallowed=sum(at not in strictest for at in over),
+        compared=len(excess),
         exceeded=len(above),
         excess_kwh=sum(above, Fraction(0)) * QUARTER / HOUR,
         peak_kw=max(drawn.values(), default=None),

@@ -35,7 +35,7 @@ class WaterUse(NamedTuple):
 
     meter: str
     kind: Kind
-    cubic_metres: Fraction
+    cubic_metres: Fraction | None  #: None where no reading is of the window
     unread_seconds: int  #: of the window so far, without a reading
     use: str  #: why it does not count; empty for a meter of the process
 
@@ -55,8 +55,9 @@ class WaterMeasurement:
         return [use for use in self.meters if not use.use]
 
     def used(self, kind: Kind) -> Fraction | None:
-        """Cubic metres of a kind that the process used; None where it has no meter."""
-        volumes = [use.cubic_metres for use in self.of_process if use.kind is kind]
+        """Cubic metres of a kind that the process used; None where no meter has a reading."""
+        of = [use.cubic_metres for use in self.of_process if use.kind is kind]
+        volumes = [volume for volume in of if volume is not None]
         return sum(volumes, Fraction(0)) if volumes else None
 
 
@@ -83,7 +84,7 @@ def measure_water(
                 WaterUse(
                     meter,
                     kind,
-                    sum((reading.within(window.since, until) for reading in of), Fraction(0)),
+                    _volume(of, window.since, until),
                     max(0, until - begin) - _covered(of, begin, until),
                     exempt.get(meter, ""),
                 )
@@ -95,6 +96,13 @@ def measure_water(
     ]
     evidence = {"readings": len(rows), "digest": canonical.digest("water", 1, rows)}
     return WaterMeasurement(window=window, as_of=as_of, meters=tuple(uses), evidence=evidence)
+
+
+def _volume(readings: Sequence[Reading], since: Instant, until: Instant) -> Fraction | None:
+    """Cubic metres in [since, until); None where no reading is of it."""
+    if not _covered(readings, since, until):
+        return None
+    return sum((reading.within(since, until) for reading in readings), Fraction(0))
 
 
 def _covered(readings: Sequence[Reading], since: Instant, until: Instant) -> int:

@@ -86,7 +86,7 @@ def test_a_reading_that_is_no_quarter_of_the_grid_is_not_one() -> None:
 READINGS = st.dictionaries(st.integers(0, 39), st.integers(0, 9)).map(
     lambda kws: [reading(*pair) for pair in kws.items()]
 )
-SUMS = ("quarters", "unread", "unallowed", "exceeded", "excess_kwh", "limited_seconds")
+SUMS = ("quarters", "unread", "unallowed", "compared", "exceeded", "excess_kwh", "limited_seconds")
 
 
 @given(READINGS, ENTRIES, st.integers(0, 10), st.integers(0, 40 * QUARTER), st.randoms(use_true_random=False))

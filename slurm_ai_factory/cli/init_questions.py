@@ -16,6 +16,9 @@ from slurm_ai_factory.cli import output
 from slurm_ai_factory.config import values
 from slurm_ai_factory.core.records import Association
 
+PLAIN_TRES = ("billing", "cpu", "node", "mem")
+"""TRES without a type in front in which a share can be measured."""
+
 
 class Asked(NamedTuple):
     """A question about one key."""
@@ -28,21 +31,31 @@ class Asked(NamedTuple):
 
 
 def as_share(text: str) -> float:
-    """A percentage as a share.
+    """A percentage as a share. Below 1 it is taken for a share such as 0.25, and refused.
 
-    >>> as_share("25"), as_share("12.5 %")
+    >>> as_share("25"), as_share("12,5 %")
     (0.25, 0.125)
     """
     try:
-        percentage = float(text.strip().removesuffix("%"))
+        percentage = float(text.strip().removesuffix("%").replace(",", "."))
     except ValueError as error:
         raise ValueError(f"{text!r} is not a percentage such as 25") from error
+    if not 1 <= percentage < 100:
+        raise ValueError(f"{text!r} is not a percentage from 1 to below 100, such as 25 for a quarter")
     return values.as_ratio(round(percentage / 100, 6))
 
 
 def as_resource_name(text: str) -> str:
-    """The name of a TRES."""
+    """The name of a TRES. A name without a type in front is one that every Slurm has.
+
+    >>> as_resource_name("gres/gpu")
+    'gres/gpu'
+    """
     values.as_resource(text)
+    if "/" not in text and text not in PLAIN_TRES:
+        raise ValueError(
+            f"{text!r} is no TRES of Slurm; use {', '.join(PLAIN_TRES)} or a name such as gres/gpu"
+        )
     return text
 
 
@@ -135,7 +148,7 @@ def region_accounts(accounts: Sequence[Association]) -> tuple[str, ...]:
 def _answer(explained: str, prompt: str, default: str, convert: Callable[[str], Any]) -> Any:
     def checked(text: str) -> Any:
         try:
-            return convert(text)
+            return convert(text.strip())
         except ValueError as error:
             raise click.BadParameter(str(error)) from error
 

@@ -127,7 +127,9 @@ def _answered(typed: str) -> tuple[dict[str, object], str]:
 
 
 def test_what_no_cluster_knows_is_asked_and_a_wrong_answer_again_with_the_reason() -> None:
-    kept, screen = _answered("nord\nnoord, noord\n0\ntwo\n12.5 %\ngres/gpu\nAtlantis\n\nFriesland\n\n")
+    kept, screen = _answered(
+        "nord\nnoord, noord\n0\n0.25\ntwo\n12,5 %\ngpu\n gres/gpu\nAtlantis\n\nFriesland\n\n"
+    )
     assert kept == {
         "account": ("noord",),
         "promise.target_share": 0.125,
@@ -137,7 +139,9 @@ def test_what_no_cluster_knows_is_asked_and_a_wrong_answer_again_with_the_reason
     }
     for reason in (
         "no such account: nord",
-        "wants a number between 0 and 1",
+        "'0' is not a percentage from 1 to below 100",
+        "'0.25' is not a percentage from 1 to below 100",
+        "'gpu' is no TRES of Slurm",
         "'two' is not a percentage such as 25",
         "wants a time zone",
         "no shipped list has this name; known: groningen-noord-drenthe",

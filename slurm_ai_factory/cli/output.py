@@ -67,8 +67,9 @@ def refuse(file: str, faults: Sequence[Fault]) -> NoReturn:
     if chosen.json:
         emit({"new": 0, "known": 0, "problems": [fault._asdict() for fault in faults]})
     for fault in faults:
+        line = f":{fault.line}" if fault.line else ""
         column = f" column {fault.column}:" if fault.column else ""
-        say(f"{file}:{fault.line}:{column} {fault.reason}", err=True)
+        say(f"{file}{line}:{column} {fault.reason}", err=True)
     raise RefusedError(f"{file}: {count(len(faults), 'problem')}, nothing was imported; correct the file")
 
 

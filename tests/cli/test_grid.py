@@ -110,7 +110,7 @@ def test_a_flex_order_is_imported_against_a_baseline(metered: Saf) -> None:
     ("text", "message"),
     [
         (HEADER + CONTRACT.replace("900", "many"), ":2: column max_kw: 'many' is not a number of kilowatts"),
-        (HEADER, ":0: has no line below the first"),
+        (HEADER, "wrong.csv: has no line below the first"),
         ("since\n", "lacks the column until"),
     ],
 )

@@ -58,9 +58,9 @@ def test_a_correction_is_known_from_then_on_and_outlives_the_file(ledger: Ledger
     ("entry", "value", "reason", "why"),
     [
         (9, Decimal(1), "r", "there is no entry 9; see `saf meter list`"),
-        (1, Decimal("1.5"), "r", "entry 1 already counts as that"),
+        (1, Decimal("1.5"), "r", "entry 1 has this value already"),
         (3, Decimal(1), "r", "entry 3 is itself a correction; correct entry 2"),
-        (2, None, "r", "entry 2 already counts as that"),
+        (2, None, "r", "entry 2 is withdrawn already"),
         (1, Decimal(1), " ", "a correction needs a reason"),
     ],
 )

@@ -235,5 +235,6 @@ def corrected(
         raise ValueError("a correction needs a reason")
     before = of[-1]
     if (None if before.withdrawn else before.allowed.max_kw) == max_kw:
-        raise ValueError(f"entry {entry_id} already counts as that")
+        already = "is withdrawn already" if before.withdrawn else "has this value already"
+        raise ValueError(f"entry {entry_id} {already}; nothing was changed")
     return replace(before.allowed, max_kw=before.allowed.max_kw if max_kw is None else max_kw)

@@ -237,5 +237,6 @@ def correction_of(
         raise ValueError("a correction needs a reason")
     before, first = of[-1], of[0].reading
     if (None if before.withdrawn else before.reading.value) == value:
-        raise ValueError(f"entry {entry_id} already counts as that")
+        already = "is withdrawn already" if before.withdrawn else "has this value already"
+        raise ValueError(f"entry {entry_id} {already}; nothing was changed")
     return replace(first, value=first.value if value is None else value), value is None

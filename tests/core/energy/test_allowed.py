@@ -123,7 +123,7 @@ def test_what_is_there_already_is_not_added_again() -> None:
         (7, 1, "x", "there is no entry 7"),
         (2, 1, "x", "entry 2 is itself a correction; correct entry 1"),
         (1, 1, " ", "needs a reason"),
-        (1, 800, "x", "already counts as that"),
+        (1, 800, "x", "has this value already"),
     ],
 )
 def test_a_correction_that_is_none_is_refused(number: int, kw: int, reason: str, message: str) -> None:

@@ -31,7 +31,7 @@ class Asked(NamedTuple):
 
 
 def as_share(text: str) -> float:
-    """A percentage as a share. Below 1 it is taken for a share such as 0.25, and refused.
+    """A percentage as a share. Below 1 it may be a share such as 0.25, so it is refused.
 
     >>> as_share("25"), as_share("12,5 %")
     (0.25, 0.125)

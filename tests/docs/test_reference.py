@@ -133,6 +133,16 @@ def test_configuration_examples_are_read(file: Path) -> None:
             configuration.parse_config(text, f"{file.name}, block {number}", whole)
 
 
+def test_each_row_of_a_table_has_the_cells_of_its_header() -> None:
+    """A cell too many is not shown."""
+    bar = re.compile(r"(?<!\\)\|")
+    for file in PAGES:
+        for table in re.findall(r"(?:^\|.*\n)+", markdown.prose(markdown.read(file)), re.MULTILINE):
+            header, *rows = table.splitlines()
+            wide = [row for row in rows if len(bar.findall(row)) != len(bar.findall(header))]
+            assert not wide, f"{file.name}: {wide}"
+
+
 def test_the_example_configuration_is_read() -> None:
     example = ROOT / "deploy" / "examples" / "saf.toml"
     assert configuration.load_file(example).control.mode == "observe"

@@ -105,7 +105,7 @@ def _acknowledgement_value(row: Acknowledgement) -> dict[str, Any]:
 
 
 def finding_value(finding: Finding) -> dict[str, Any]:
-    """A finding as JSON and CSV show it; None for who acknowledged it if nobody did."""
+    """A finding as JSON and CSV show it; the last three are None where it counts, or is ok."""
     *cells, given = finding
     who = (given.actor, output.when(given.until), given.reason) if given else (None, None, None)
     return dict(zip(COLUMNS, (*cells, *who), strict=True))

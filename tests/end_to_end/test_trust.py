@@ -161,6 +161,12 @@ def test_an_acknowledged_finding_is_shown_and_does_not_count_until_it_is_withdra
     assert f"acknowledged by {given[0]['actor']} until {given[0]['until']}: {why[1]}" in text.stdout
     assert text.stderr == f"0 problems, 0 warnings; {len(wrong)} acknowledged\n"
     assert eager.run("doctor", "-q").stdout == ""
+    ledger = eager.sections["ledger"]["url"]
+    eager.configure("ledger", url="postgresql://127.0.0.1:1/none")
+    blind = {one["check"]: one for one in eager.json("doctor", code=5)["findings"]}
+    assert blind["acknowledgements"]["found"].startswith("not known: ")
+    assert {one["acknowledged_by"] for one in blind.values()} == {None}
+    eager.configure("ledger", url=ledger)
     eager.run("doctor", "--withdraw", "usage_resource", *why)
     assert [one["check"] for one in eager.json("doctor", "-q", code=5)["findings"]] == ["usage_resource"]
 

@@ -356,7 +356,8 @@ def doctor() -> Iterator[str]:
     yield from ("# Doctor", "", NOTE, "")
     yield "The checks of `saf doctor`, in this order. Each result is `ok`, a `warning` (the promise or the"
     yield "control works less well) or a `problem` (it is wrong), with the present value, the wanted value"
-    yield "and the remedy. Exit code 5 if anything is not `ok`."
+    yield "and the remedy. Exit code 5 if anything is not `ok` and not"
+    yield "[acknowledged](../howto/observe-first.md#acknowledge-a-finding)."
     yield ""
     yield from table(("check", "why it matters"), ((f"`{check.name}`", check.why) for check in CHECKS))
     yield from ("## Known defects of Slurm", "")

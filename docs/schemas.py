@@ -215,7 +215,13 @@ ANSWERS: Mapping[str, Shape] = {
         keys(decision=DECISION, beside=each(DECISION)),
     ),
     "demo": keys(before=each(ASSOCIATION), after=each(ASSOCIATION), share=SHARE, history=each(keys(**DONE))),
-    "doctor": keys(findings=each(keys(check=TEXT, level=TEXT, found=TEXT, wanted=TEXT, fix=TEXT))),
+    "doctor": either(
+        keys(findings=each(keys(
+            check=TEXT, level=TEXT, found=TEXT, wanted=TEXT, fix=TEXT, acknowledged_by=null(TEXT),
+            acknowledged_until=null(AT), acknowledged_reason=null(TEXT),
+        ))),
+        keys(check=TEXT, level=TEXT, **PAUSE),
+    ),
     "energy": keys(
         window=TEXT, since=AT, until=AT, run_joules=null(NUMBER), quality_joules=named(NUMBER),
         run_node_seconds=NUMBER, unknown_node_seconds=NUMBER, idle_joules=null(NUMBER), coarse_runs=WHOLE,

@@ -93,6 +93,14 @@ def asked_instant(config: Config, text: str) -> Instant:
         return windows.instant(text, now(), config.promise.time_zone)
 
 
+def asked_future(config: Config, option: str, text: str) -> Instant:
+    """The instant that an option means, which is yet to come. Raises UsageError."""
+    instant = asked_instant(config, text)
+    if instant <= now():
+        raise click.UsageError(f"{option} is {output.when(instant)}, which is past; give a later instant")
+    return instant
+
+
 def asked_day(zone: ZoneInfo, option: str, text: str) -> Instant:
     """The start of the day that an option means. Raises UsageError."""
     with usage_errors(option):

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from slurm_ai_factory.cli import output
-from slurm_ai_factory.cli.arguments import asked_instant, reason_option, warn_of_names
+from slurm_ai_factory.cli.arguments import asked_future, reason_option, warn_of_names
 from slurm_ai_factory.cli.options import SafCommand
 from slurm_ai_factory.cli.wiring import current_actor, load_config, now, opened_ledger, slurm_of
 from slurm_ai_factory.core.records import Pause
@@ -31,9 +31,7 @@ def pause_command(until: str | None, reason: str | None) -> None:
         return output.listing(pauses, "there are no pauses")
     if until is None or not (reason or "").strip():
         raise click.UsageError("give --until and a --reason")
-    end = asked_instant(config, until)
-    if end <= now():
-        raise click.UsageError(f"--until is {output.when(end)}, which is past; give a later instant")
+    end = asked_future(config, "--until", until)
     pause = Pause(now(), end, current_actor(), reason or "")
     with opened_ledger(config, admit=slurm_of(config).priority_config) as ledger:
         warn_of_names(ledger, pause.reason)

@@ -11,7 +11,6 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from difflib import get_close_matches
 from math import inf
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,6 +23,7 @@ from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.energy.keeping import GridMode
 from slurm_ai_factory.core.rules.classify import CONDITIONS, DETAILS, Beneficiary, Rule
 from slurm_ai_factory.core.rules.saved import REGISTRY
+from slurm_ai_factory.core.words import nearest
 from slurm_ai_factory.errors import ClosedConfigError, ConfigError
 
 DATES = ("since", "until")
@@ -82,7 +82,7 @@ def parse_config(text: str, file: str, of: Config | None = None) -> Config:
     known = [*SECTIONS, "rule", "tariff"]
     for name in tables:
         if name not in known:
-            raise ConfigError(f"{file}: no section [{name}]{_nearest(name, known)}")
+            raise ConfigError(f"{file}: no section [{name}]{nearest(name, known)}")
     sections: dict[str, Any] = {
         name: _section(file, name, kind, tables.get(name, {})) for name, kind in SECTIONS.items()
     }
@@ -111,18 +111,13 @@ _NAMED = '\n[cluster]\nname = "tried"\n'
 """What a file of rules lacks to be a whole configuration."""
 
 
-def _nearest(name: str, known: list[str]) -> str:
-    close = get_close_matches(name, known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known)}"
-
-
 def _section(file: str, name: str, kind: type[_Section], table: object) -> _Section:
     if not isinstance(table, dict):
         raise ConfigError(f"{file}: [{name}] is not a section")
     fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     for key in table:
         if key not in fields:
-            raise ConfigError(f"{file}: [{name}] has no key {key!r}{_nearest(key, list(fields))}")
+            raise ConfigError(f"{file}: [{name}] has no key {key!r}{nearest(key, list(fields))}")
     for key, field in fields.items():
         if field.default is field.default_factory is dataclasses.MISSING and key not in table:
             raise ConfigError(f"{file}: [{name}] lacks {key}: {field.metadata['doc']}")
@@ -155,7 +150,7 @@ def _rule(file: str, where: str, table: object, zone: ZoneInfo) -> Rule:
     known = ["name", "beneficiary", *CONDITIONS, *DETAILS, *DATES]
     for key in table:
         if key not in known:
-            raise ConfigError(f"{file}: {where} has no key {key!r}{_nearest(key, known)}")
+            raise ConfigError(f"{file}: {where} has no key {key!r}{nearest(key, known)}")
     conditions = {key: _names(file, where, key, table[key]) for key in CONDITIONS if key in table}
     side = table.get("beneficiary")
     if not conditions and side != REGISTRY:

@@ -255,6 +255,17 @@ class Pause(NamedTuple):
         return self.at < self.until and at < self.until
 
 
+class Acknowledgement(NamedTuple):
+    """A finding of `saf doctor` that an operator accepts; one that ends where it begins withdraws another."""
+
+    check: str
+    level: str  #: of the finding then; a worse one is not covered
+    at: Instant  #: when it was recorded
+    until: Instant
+    actor: str
+    reason: str
+
+
 class Outage(NamedTuple):
     """An interval in which a node was not up; ``until`` is None while it lasts."""
 

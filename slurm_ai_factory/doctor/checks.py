@@ -6,11 +6,12 @@ is a warning that says so, never ok.
 
 from __future__ import annotations
 
-from slurm_ai_factory.core.records import LeverKind
+from slurm_ai_factory.core.records import Acknowledgement, Instant, LeverKind
+from slurm_ai_factory.core.words import nearest
 from slurm_ai_factory.doctor import checks_accounting as accounting
 from slurm_ai_factory.doctor import checks_control as control
 from slurm_ai_factory.doctor import defects
-from slurm_ai_factory.doctor.facts import OK, WARNING, Check, CheckResult, Facts, Finding
+from slurm_ai_factory.doctor.facts import OK, PROBLEM, WARNING, Check, CheckResult, Facts, Finding
 
 CHECKS: tuple[Check, ...] = (
     accounting.clock_check, accounting.private_data_check, accounting.rights_check, accounting.tracked_check,
@@ -27,7 +28,7 @@ CHECKS: tuple[Check, ...] = (
     accounting.foreign_writer_check, accounting.capacity_check, accounting.retention_check,
     accounting.source_check, accounting.usage_digits_check, defects.known_defects_check,
     accounting.proposals_check, accounting.energy_check, accounting.standbys_check, control.scheduler_check,
-    control.backfill_depth_check, control.lease_check,
+    control.backfill_depth_check, control.lease_check, accounting.acknowledgements_check,
 )  # fmt: skip
 
 
@@ -42,16 +43,44 @@ def examine(facts: Facts) -> list[Finding]:
     """The finding of every check, in the order of CHECKS."""
     idle = CheckResult(OK, f"not looked at: control.lever is {facts.steered_by}", "nothing")
     skipped = frozenset() if facts.steered_by is LeverKind.ACCOUNT else OF_SHARES
-    fix = f"let {facts.user} read it: AdminLevel=Operator, and slurmctld and slurmdbd that answer"
+    fix = f"let {facts.user} read it: AdminLevel=Operator, and slurmctld, slurmdbd and a ledger that answer"
     findings = []
     for check in CHECKS:
-        missing = "; ".join(facts.unread[name] for name in check.needs if name in facts.unread)
+        missing = check.missing(facts)
         unknown = CheckResult(WARNING, f"not known: {missing}", "an answer", fix)
         result = idle if check.name in skipped else unknown if missing else check.look(facts)
-        findings.append(Finding(check.name, *result))
+        covered = (
+            None if missing else covering(facts.acknowledgements.get(check.name), result.level, facts.now)
+        )
+        findings.append(Finding(check.name, *result, covered))
     return findings
+
+
+def covering(given: Acknowledgement | None, level: str, at: Instant) -> Acknowledgement | None:
+    """The acknowledgement of a check, if it covers a finding of this level at an instant."""
+    worse = given is not None and level == PROBLEM != given.level
+    return None if given is None or level == OK or worse or at >= given.until else given
+
+
+def known_check(name: str) -> Check:
+    """The check of this name. Raises ValueError."""
+    for check in CHECKS:
+        if check.name == name:
+            return check
+    raise ValueError(f"`saf doctor` has no check {name!r}{nearest(name, [check.name for check in CHECKS])}")
+
+
+def to_acknowledge(name: str, facts: Facts) -> Finding:
+    """What a check finds now. Raises ValueError where that cannot be acknowledged."""
+    check = known_check(name)
+    finding = next(row for row in examine(facts) if row.check == name)
+    if finding.level == OK:
+        raise ValueError(f"{name} finds nothing wrong now ({finding.found}), so nothing was acknowledged")
+    if missing := check.missing(facts):
+        raise ValueError(f"what {name} would find is not known; make it readable first: {missing}")
+    return finding
 
 
 def failed(findings: list[Finding]) -> bool:
     """Whether anything needs attention."""
-    return any(finding.level != OK for finding in findings)
+    return any(finding.counts for finding in findings)

@@ -311,6 +311,14 @@ def proposals_check(facts: Facts) -> CheckResult:
     return want(not facts.proposals, WARNING, f"{facts.proposals} waiting", wanted, fix)
 
 
+@doctor_check(
+    "acknowledgements", "an acknowledged finding does not count before its date", ("acknowledgements",)
+)
+def acknowledgements_check(facts: Facts) -> CheckResult:
+    lasting = [name for name, row in facts.acknowledgements.items() if facts.now < row.until]
+    return CheckResult(OK, ", ".join(lasting) or "none", "known, so that findings count or not")
+
+
 @doctor_check("energy", "Slurm adds energy up by step, and may see a part of a node", ("gathered_energy",))
 def energy_check(facts: Facts) -> CheckResult:
     """Without Contain the energy of batch and srun steps of a node adds up (stepmgr.c); rapl sees no GPU."""

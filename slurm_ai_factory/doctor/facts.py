@@ -15,6 +15,7 @@ from slurm_ai_factory.core.live.demand import Queued
 from slurm_ai_factory.core.live.health import Diagnostics
 from slurm_ai_factory.core.programme.retention import Retained
 from slurm_ai_factory.core.records import (
+    Acknowledgement,
     Association,
     GatheredEnergy,
     Instant,
@@ -42,6 +43,12 @@ class Finding(NamedTuple):
     found: str
     wanted: str
     fix: str = ""  #: commands or settings, one per line; empty where there is nothing to do
+    acknowledged: Acknowledgement | None = None  #: the one that covers it now
+
+    @property
+    def counts(self) -> bool:
+        """Whether it needs attention."""
+        return self.level != OK and self.acknowledged is None
 
 
 class CheckResult(NamedTuple):
@@ -115,6 +122,9 @@ class Facts:
     lease: int | None = None  #: control.lease
     proposals: int | None = None  #: waiting for a second person; None where the ledger cannot be read
     standbys: Standbys | None = None  #: of the ledger; None where the ledger cannot be read
+    acknowledgements: Mapping[str, Acknowledgement] = field(
+        default_factory=dict
+    )  #: by check; some have ended
     unread: Mapping[str, str] = field(default_factory=dict)  #: errors by name of the fact
 
     @property
@@ -140,6 +150,10 @@ class Check(NamedTuple):
     why: str  #: why it matters
     needs: tuple[str, ...]  #: facts without which it has nothing to look at
     look: Callable[[Facts], CheckResult]
+
+    def missing(self, facts: Facts) -> str:
+        """Why it has nothing to look at; empty where every fact was read."""
+        return "; ".join(facts.unread[name] for name in self.needs if name in facts.unread)
 
 
 def doctor_check(

@@ -7,7 +7,7 @@ tests/slurm/test_contract.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from slurm_ai_factory.config import Config
@@ -16,7 +16,7 @@ from slurm_ai_factory.core.control.level import ROOT
 from slurm_ai_factory.core.control.lever import Lever, conflict_sentence, conflicts, lever_remedy
 from slurm_ai_factory.core.programme.retention import Retained
 from slurm_ai_factory.core.programme.terms import Term
-from slurm_ai_factory.core.records import DAY, Instant, LeverKind, Run
+from slurm_ai_factory.core.records import DAY, Acknowledgement, Instant, LeverKind, Run
 from slurm_ai_factory.core.rules.classify import Rules
 from slurm_ai_factory.doctor.facts import Facts, Recent
 from slurm_ai_factory.errors import LedgerError, SlurmError
@@ -28,7 +28,7 @@ LOOK_BACK = 30 * 86400
 """How far back other users' changes of the steered rows are looked for, in seconds."""
 
 
-LEDGER_ALONE = ("retained", "proposals", "standbys")
+LEDGER_ALONE = ("retained", "proposals", "standbys", "acknowledgements")
 """Facts that are taken from ``OfLedger`` as they are."""
 
 
@@ -40,6 +40,7 @@ class OfLedger(NamedTuple):
     retained: Retained | None  #: None where [privacy] removes nothing
     proposals: int  #: waiting for a second person
     standbys: Standbys  #: of its server
+    acknowledgements: Mapping[str, Acknowledgement]  #: the newest of each check
 
 
 def gather_facts(
@@ -58,7 +59,7 @@ def gather_facts(
     try:
         known = of_ledger(clock())
     except LedgerError as error:
-        unread["promise"] = str(error)
+        unread["promise"] = unread["acknowledgements"] = str(error)
     contradiction = config.contradicting(known.term) if known else ""
     config = config.under(known.term) if known else config
     priority, associations = slurm.priority_config(), slurm.associations()

@@ -11,6 +11,7 @@ from slurm_ai_factory.core.rules.classify import Rule, Rules
 from slurm_ai_factory.core.rules.organisations import Regional
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger.accounting import Accounting, Usual
+from slurm_ai_factory.ledger.acknowledging import AcknowledgementBook
 from slurm_ai_factory.ledger.allowed import AllowedBook
 from slurm_ai_factory.ledger.audits import Audits
 from slurm_ai_factory.ledger.chain import Chain
@@ -70,6 +71,7 @@ class Ledger:
     meters: Meters
     allowed: AllowedBook
     reserving: ReservationBook
+    acknowledging: AcknowledgementBook
 
     def books(self, rules: Rules, then: Instant | None = None) -> Classified:
         """The accounting as these rules classify it, as known now or then; new subjects may be unsorted."""
@@ -156,4 +158,5 @@ def ledger_of(store: Store, cluster: str, cluster_id: int) -> Ledger:
         Meters(store, cluster_id),
         AllowedBook(store, cluster_id),
         ReservationBook(store, cluster_id),
+        AcknowledgementBook(store, cluster_id),
     )

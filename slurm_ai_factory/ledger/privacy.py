@@ -69,6 +69,7 @@ PERSONAL = (
     Personal("placements", "recorded_at", texts=()),
     Personal("allowed_power", "recorded_at"),
     Personal("reservation_acts", "at", texts=("sentence",)),
+    Personal("acknowledgements", "recorded_at"),
 )  # fmt: skip
 """Every table with personal texts of staff."""
 

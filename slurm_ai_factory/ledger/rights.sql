@@ -2,6 +2,7 @@
 -- Every table: its kind, the rights of saf_daemon besides SELECT, and why.
 VALUES
     ('accounts', 'fact', 'INSERT, DELETE', 'deleted when a read is withdrawn, and kept in withdrawn_rows'),
+    ('acknowledgements', 'fact', 'INSERT, UPDATE (reason, actor, salt)', 'names and texts go, and what stands for them stays'),
     ('allocation_tres', 'derived', 'INSERT, DELETE', 'made again from allocations'),
     ('allocations', 'fact', 'INSERT', ''),
     ('allowed_power', 'fact', 'INSERT, UPDATE (reason, actor, salt)', 'names and texts go, and what stands for them stays'),

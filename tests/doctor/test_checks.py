@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +14,7 @@ from slurm_ai_factory.core.control.lever import Lever, Reach
 from slurm_ai_factory.core.programme.retention import Retained
 from slurm_ai_factory.core.records import (
     PARENT_SHARES,
+    Acknowledgement,
     Association,
     GatheredEnergy,
     LeverKind,
@@ -110,6 +112,8 @@ BAD: list[tuple[str, dict[str, Any], str, str, str]] = [
      'slurm.read_window = "7200s"'),
     ("query_range", {**UNPRIVILEGED, "slurmdbd": Slurmdbd((), 43200, None)}, WARNING, "43200 s",
      "slurm.read_window"),
+    ("acknowledgements", {"unread": {"acknowledgements": "PostgreSQL is down"}}, WARNING,
+     "not known: PostgreSQL is down", "a ledger that answer"),
     ("lease", {"lease": None}, WARNING, "not set, mode enforce", "saf-release.timer"),
     ("purge", {"slurmdbd": Slurmdbd((), None, 30 * DAY)}, WARNING, "30 days", "PurgeJobAfter=210days"),
     ("agent_queue", {"diagnostics": WELL._replace(agent_queue=4711)}, PROBLEM, "4711", "slurmdbd"),
@@ -258,6 +262,56 @@ def test_what_could_not_be_read_is_a_warning_of_each_check_that_needs_it(fact: s
     assert needing
     assert {result.check for result in findings if result.level != OK} == needing
     assert all("denied" in result.found for result in findings if result.check in needing)
+
+
+SLOW = config(calc_period_seconds=900)
+STUCK = {"diagnostics": WELL._replace(agent_queue=4711)}
+
+
+@pytest.mark.parametrize(
+    ("name", "different", "accepted", "until", "counts"),
+    [
+        pytest.param("calc_period", SLOW, WARNING, NOW + 1, False, id="the same"),
+        pytest.param("calc_period", SLOW, PROBLEM, NOW + 1, False, id="better than acknowledged"),
+        pytest.param("agent_queue", STUCK, PROBLEM, NOW + 1, False, id="a problem"),
+        pytest.param("agent_queue", STUCK, WARNING, NOW + 1, True, id="worse than acknowledged"),
+        pytest.param("calc_period", SLOW, WARNING, NOW, True, id="ended"),
+        pytest.param("purge", {"unread": {"slurmdbd": "denied"}}, PROBLEM, NOW + 1, True, id="not known"),
+    ],
+)
+def test_an_acknowledged_finding_does_not_count_until_it_ends_or_is_worse(
+    name: str, different: dict[str, Any], accepted: str, until: int, counts: bool
+) -> None:
+    given = Acknowledgement(name, accepted, NOW - DAY, until, "root@head", "agreed")
+    facts = replace(GOOD, **different, acknowledgements={name: given, "clock": given})
+    results = {result.check: result for result in checks.examine(facts)}
+    assert results[name].level != OK
+    assert (results[name].counts, results[name].acknowledged) == (counts, None if counts else given)
+    assert (results["clock"].level, results["clock"].acknowledged) == (OK, None), "it finds nothing"
+    counting = {result.check for result in results.values() if result.counts}
+    assert checks.failed([*results.values()]) == bool(counting)
+    assert counts == (name in counting)
+
+
+@pytest.mark.parametrize(
+    ("name", "different", "sentence"),
+    [
+        ("calc_perod", SLOW, "has no check 'calc_perod'; did you mean 'calc_period'"),
+        ("calc_period", {}, "calc_period finds nothing wrong now"),
+        ("calc_period", {**SLOW, "steered_by": LeverKind.QOS}, ""),
+        ("siblings", QOS, "siblings finds nothing wrong now (not looked at: control.lever is qos)"),
+        ("purge", {"unread": {"slurmdbd": "denied"}}, "is not known; make it readable first: denied"),
+    ],
+)
+def test_only_what_is_known_to_be_wrong_can_be_acknowledged(
+    name: str, different: dict[str, Any], sentence: str
+) -> None:
+    facts = replace(GOOD, **different)
+    if not sentence:
+        assert checks.to_acknowledge(name, facts).level == WARNING
+        return
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        checks.to_acknowledge(name, facts)
 
 
 @given(st.lists(st.integers(1, 500), min_size=1, max_size=6), st.integers(1, 500))

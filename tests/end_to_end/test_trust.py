@@ -141,6 +141,36 @@ def test_a_promise_in_gpus_beside_usage_in_cpus_is_a_warning_with_both_figures(e
     assert found["fix"].startswith("saf promise set --resource")
 
 
+def test_an_acknowledged_finding_is_shown_and_does_not_count_until_it_is_withdrawn(eager: Saf) -> None:
+    eager.configure("promise", resource="gres/gpu")
+    eager.run("cycle")
+    until, why = ("--until", "now+1day"), ("--reason", "agreed with the region")
+    assert "lever finds nothing wrong now" in eager.run(
+        "doctor", "--acknowledge", "lever", *until, *why, code=2
+    ).stderr  # fmt: skip
+    shown = eager.json("doctor", code=5)["findings"]
+    wrong = [one["check"] for one in shown if one["level"] != "ok"]
+    assert "usage_resource" in wrong
+    given = [eager.json("doctor", "--acknowledge", one, *until, *why) for one in wrong]
+    accepted = {one["check"]: one for one in eager.json("doctor")["findings"] if one["level"] != "ok"}
+    assert [
+        (one["acknowledged_by"], one["acknowledged_until"], one["acknowledged_reason"])
+        for one in accepted.values()
+    ] == [(one["actor"], one["until"], why[1]) for one in given]
+    text = eager.run("doctor")
+    assert f"acknowledged by {given[0]['actor']} until {given[0]['until']}: {why[1]}" in text.stdout
+    assert text.stderr == f"0 problems, 0 warnings; {len(wrong)} acknowledged\n"
+    assert eager.run("doctor", "-q").stdout == ""
+    ledger = eager.sections["ledger"]["url"]
+    eager.configure("ledger", url="postgresql://127.0.0.1:1/none")
+    blind = {one["check"]: one for one in eager.json("doctor", code=5)["findings"]}
+    assert blind["acknowledgements"]["found"].startswith("not known: ")
+    assert {one["acknowledged_by"] for one in blind.values()} == {None}
+    eager.configure("ledger", url=ledger)
+    eager.run("doctor", "--withdraw", "usage_resource", *why)
+    assert [one["check"] for one in eager.json("doctor", "-q", code=5)["findings"]] == ["usage_resource"]
+
+
 # --- the baseline and its level
 
 

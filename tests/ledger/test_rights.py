@@ -24,6 +24,7 @@ from slurm_ai_factory.core.programme.retention import Due
 from slurm_ai_factory.core.records import (
     DAY,
     HOUR,
+    Acknowledgement,
     Association,
     Change,
     ChangeStatus,
@@ -134,6 +135,7 @@ def _say(ledger: Ledger) -> None:
     ledger.reserving.record(
         act, ActOutcome.PLANNED, at=NOW, actor=WHO["actor"], sentence=f"{MARK}sentence", inputs={}
     )
+    ledger.acknowledging.add(Acknowledgement("lease", "warning", NOW, NOW + DAY, **WHO))
     ledger.persons.note("show", f"{MARK}user", {"at": NOW, **WHO})
     ledger.promise_terms.begin(replace(FIRST, actor=WHO["actor"], reason=WHO["reason"]))
 

@@ -23,10 +23,11 @@ from slurm_ai_factory import __version__, identity
 from slurm_ai_factory import config as configuration
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.config import settings_value
-from slurm_ai_factory.cli.doctor import findings_now
+from slurm_ai_factory.cli.doctor import facts_now, finding_value
 from slurm_ai_factory.cli.history import decided, latest
 from slurm_ai_factory.cli.wiring import load_config, opened_ledger, slurm_of
 from slurm_ai_factory.config import Config
+from slurm_ai_factory.doctor import checks
 from slurm_ai_factory.errors import LedgerError, SafError, SlurmError, one_sentence
 from slurm_ai_factory.ledger import Ledger, backup
 from slurm_ai_factory.slurm.commands import Commands
@@ -140,7 +141,7 @@ def _slurm() -> object:
 
 
 def _doctor() -> object:
-    return {"findings": [finding._asdict() for finding in findings_now(load_config())]}
+    return {"findings": list(map(finding_value, checks.examine(facts_now(load_config()))))}
 
 
 def _ledger() -> object:

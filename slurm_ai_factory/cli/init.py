@@ -74,10 +74,15 @@ RULES = """\
     help=f"A shipped list of municipalities, with its hubs: {', '.join(values.shipped_regions())}.",
 )
 @click.option(
-    "--directory", type=click.Path(path_type=Path), help="The directory of the Slurm commands. Default: PATH."
+    "--directory",
+    type=click.Path(exists=True, path_type=Path),
+    help="The directory of the Slurm commands. Default: PATH.",
 )
 @click.option(
-    "--conf", type=click.Path(path_type=Path), envvar=["SAF_INIT_CONF", "SLURM_CONF"], help="slurm.conf."
+    "--conf",
+    type=click.Path(exists=True, path_type=Path),
+    envvar=["SAF_INIT_CONF", "SLURM_CONF"],
+    help="slurm.conf.",
 )
 def init_command(
     file: str,

@@ -152,6 +152,12 @@ def test_what_no_cluster_knows_is_asked_and_a_wrong_answer_again_with_the_reason
     assert set(config.promise.resource.weights) == {"gres/gpu"}
 
 
+@pytest.mark.parametrize("option", ["--conf", "--directory"])
+def test_a_path_that_is_not_there_is_refused_before_slurm_is_asked(option: str, tmp_path: Path) -> None:
+    done = CliRunner().invoke(init.init_command, [option, str(tmp_path / "missing")])
+    assert (done.exit_code, "does not exist" in done.output) == (2, True)
+
+
 def _while_writing(file: Path, happens: Callable[[], object]) -> None:
     with new_file(file) as part:
         part.write_text("half")

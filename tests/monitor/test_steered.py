@@ -16,6 +16,7 @@ from slurm_ai_factory.errors import ConfigError
 from slurm_ai_factory.steps.summary import cycle_sentence
 from slurm_ai_factory.steps.values import CycleReport
 from tests.monitor.life import CONFIG, HOURLY, Life, living
+from tests.monitor.test_release import OWN
 
 
 @contextmanager
@@ -66,6 +67,7 @@ def test_a_promise_that_is_not_steered_holds_a_raise_that_would_break_its_floor(
     ledger_url: str, share: float, held: bool
 ) -> None:
     with promised(ledger_url, "", share) as life:
+        life.model.raw_shares["regional"] = OWN
         reasons = {report(life).decision.reason for _ in range(4)}
         assert ("guards" in reasons) is held
 

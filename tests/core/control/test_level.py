@@ -13,7 +13,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from slurm_ai_factory.core.control import controller
-from slurm_ai_factory.core.control.controller import Policy, decide, payback
+from slurm_ai_factory.core.control.controller import Policy, decide
 from slurm_ai_factory.core.control.level import LEAST_COMPETING, SteeredLevel, find_level
 from slurm_ai_factory.core.control.reasons import HOLDS, REASONS
 from slurm_ai_factory.core.records import PARENT_SHARES, Association, Change, ControlState, Decision
@@ -24,6 +24,7 @@ from tests.core.control.test_controller import (
     NOW,
     Case,
     _account,
+    _highest,
     _lowest,
     _measurement,
     _observed,
@@ -161,9 +162,7 @@ def test_every_row_is_a_write_and_a_step_is_made_whole_or_not_at_all(case: Case,
 @given(cases)
 def test_the_wanted_share_is_near_usage_and_within_the_limits(case: Case) -> None:
     policy, usage = case.policy, level_of(case).usage_share
-    repaid = payback(policy, case.observed.measurement)
-    ahead = max(min(policy.slew, policy.credit_max), min(policy.credit_max, repaid - usage))
-    bounds = _lowest(case, usage), max(usage + ahead, policy.goal)
+    bounds = _lowest(case, usage), _highest(case, usage)
     low, high = (min(policy.share_max, max(policy.share_min, one)) for one in bounds)
     assert low - 1e-12 <= case.wanted() <= high + 1e-12
 

@@ -578,7 +578,7 @@ def test_the_reference_goes_half_of_the_way_in_a_half_life() -> None:
 @given(cases)
 def test_taking_over_begins_at_the_share_that_is_found(case: Case) -> None:
     """Kept near usage as ever: nothing else may make the first step."""
-    policy, level = case.policy, case.level
+    level = case.level
     found = case._replace(last=None).decision().state
     assert found is not None
     share, usage = case.share(), level.usage_share

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from slurm_ai_factory.core import windows
-from slurm_ai_factory.core.energy.meters import QUARTER
+from slurm_ai_factory.core.energy.meters import QUARTER, to_correct
 from slurm_ai_factory.core.programme import sheet
 from slurm_ai_factory.core.programme.sheet import Fault
 from slurm_ai_factory.core.records import Instant
@@ -222,19 +222,6 @@ def sort_rows(entries: Iterable[AllowedEntry], given: Iterable[AllowedPower]) ->
 def corrected(
     entries: Iterable[AllowedEntry], entry_id: int, max_kw: Decimal | None, reason: str
 ) -> AllowedPower:
-    """The row of a correction; None withdraws. Raises ValueError.
-
-    ``entries`` are the entry and all its corrections.
-    """
-    of = sorted(entries, key=lambda entry: entry.entry_id)
-    if not of or of[0].entry_id != entry_id:
-        raise ValueError(f"there is no entry {entry_id}; see `saf grid list`")
-    if of[0].replaces is not None:
-        raise ValueError(f"entry {entry_id} is itself a correction; correct entry {of[0].replaces}")
-    if not reason.strip():
-        raise ValueError("a correction needs a reason")
-    before = of[-1]
-    if (None if before.withdrawn else before.allowed.max_kw) == max_kw:
-        already = "is withdrawn already" if before.withdrawn else "has this value already"
-        raise ValueError(f"entry {entry_id} {already}; nothing was changed")
+    """The row of a correction; arguments and errors as in ``to_correct``."""
+    _, before = to_correct(entries, entry_id, lambda row: row.allowed.max_kw, max_kw, reason, "saf grid list")
     return replace(before.allowed, max_kw=before.allowed.max_kw if max_kw is None else max_kw)

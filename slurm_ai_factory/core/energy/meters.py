@@ -8,12 +8,12 @@ values give no reading, and each is said with its reason.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from fractions import Fraction
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
 
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.records import Instant
@@ -221,22 +221,49 @@ def _contradiction(before: Reading, where: str, reading: Reading) -> str:
     return f"{values}; if the new value is right, run `saf meter correct`"
 
 
-def correction_of(
-    entries: Iterable[MeterEntry], entry_id: int, value: Decimal | None, reason: str
-) -> tuple[Reading, bool]:
-    """(the reading, whether it is withdrawn) of a correction; None withdraws. Raises ValueError.
+class Correctable(Protocol):
+    """A row of the ledger, or a correction of one."""
 
-    ``entries`` are the entry and all its corrections.
+    @property
+    def entry_id(self) -> int: ...
+    @property
+    def replaces(self) -> int | None: ...
+    @property
+    def withdrawn(self) -> bool: ...
+
+
+_Row = TypeVar("_Row", bound=Correctable)
+
+
+def to_correct(
+    entries: Iterable[_Row],
+    entry_id: int,
+    value_of_row: Callable[[_Row], Decimal],
+    value: Decimal | None,
+    reason: str,
+    listed_by: str,
+) -> tuple[_Row, _Row]:
+    """(the entry, its last correction or itself), checked; a value of None withdraws. Raises ValueError.
+
+    ``entries`` are the entry and all its corrections; ``listed_by`` is the command that lists them.
     """
     of = sorted(entries, key=lambda entry: entry.entry_id)
     if not of or of[0].entry_id != entry_id:
-        raise ValueError(f"there is no entry {entry_id}; see `saf meter list`")
+        raise ValueError(f"there is no entry {entry_id}; see `{listed_by}`")
     if of[0].replaces is not None:
         raise ValueError(f"entry {entry_id} is itself a correction; correct entry {of[0].replaces}")
     if not reason.strip():
         raise ValueError("a correction needs a reason")
-    before, first = of[-1], of[0].reading
-    if (None if before.withdrawn else before.reading.value) == value:
-        already = "is withdrawn already" if before.withdrawn else "has this value already"
+    if (None if of[-1].withdrawn else value_of_row(of[-1])) == value:
+        already = "is withdrawn already" if of[-1].withdrawn else "has this value already"
         raise ValueError(f"entry {entry_id} {already}; nothing was changed")
+    return of[0], of[-1]
+
+
+def correction_of(
+    entries: Iterable[MeterEntry], entry_id: int, value: Decimal | None, reason: str
+) -> tuple[Reading, bool]:
+    """(the reading, whether it is withdrawn) of a correction; arguments and errors as in ``to_correct``."""
+    entry, _ = to_correct(entries, entry_id, lambda row: row.reading.value, value, reason, "saf meter list")
+    first = entry.reading
     return replace(first, value=first.value if value is None else value), value is None

@@ -1,4 +1,4 @@
-"""Other parties' figures, computed from the ledger's runs by their rules, and why they differ from the ledger's.
+"""Other parties' figures, computed from the ledger's runs by their rules, and why they differ from ours.
 
 The rule: the other party's amount and the amounts of the causes are computed by themselves from each run;
 what the causes do not add up to is unexplained, and has to be 0. Amounts are TRES-seconds.
@@ -136,7 +136,9 @@ def _theirs(book: OtherBook, part: RunInInterval) -> dict[str, Charge]:
     run = part.run
     if book is OtherBook.APEL:
         counted = part.ends and run.state in APEL_STATES
-        return _cpu(_times(run.alloc_tres, run.elapsed_seconds)) if counted and run.start_at is not None else {}
+        return (
+            _cpu(_times(run.alloc_tres, run.elapsed_seconds)) if counted and run.start_at is not None else {}
+        )
     if book is OtherBook.WALDUR:
         return _times(run.req_tres, part.seconds)
     if not run.subject.account or run.eligible_at is None:

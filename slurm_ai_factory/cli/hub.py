@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
+from slurm_ai_factory import question
 from slurm_ai_factory.audit import signing
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.arguments import (
@@ -25,6 +26,7 @@ from slurm_ai_factory.cli.arguments import (
     usage_errors,
     warn_of_names,
 )
+from slurm_ai_factory.cli.new_file import write_text
 from slurm_ai_factory.cli.options import SafGroup, chosen
 from slurm_ai_factory.cli.wiring import current_actor, load_config, now, opened_ledger
 from slurm_ai_factory.config import Config, values
@@ -43,8 +45,10 @@ from slurm_ai_factory.core.records import DAY, Instant
 from slurm_ai_factory.core.tres import Resource
 from slurm_ai_factory.core.words import count
 from slurm_ai_factory.errors import ConfigError, LedgerError, RefusedError, SafError
+from slurm_ai_factory.language import LANGUAGES
 from slurm_ai_factory.ledger import Ledger, unasked
-from slurm_ai_factory.report.hubs import hub_answer, hub_value, unread_value
+from slurm_ai_factory.report.hub_page import hub_page
+from slurm_ai_factory.report.hubs import HubAnswer, hub_answer, hub_value, unread_value
 
 DAYS = ZoneInfo("UTC")
 STATED = 31 * DAY
@@ -246,6 +250,26 @@ def hub_status(then: str | None) -> None:
         sys.exit(output.FINDINGS)
 
 
+@hub_group.command("report")
+@WINDOW
+@click.option(
+    "--language", "languages", type=click.Choice(LANGUAGES), multiple=True, default=LANGUAGES,
+    help="Language; repeatable. Default: all.",
+)  # fmt: skip
+@as_of_option(default="now")
+@click.option("-o", "--output", "directory", required=True, metavar="DIR", help="Write the files here.")
+def hub_report(window: str | None, languages: tuple[str, ...], then: str, directory: str) -> None:
+    """Write the report over all sites, for readers outside; it names no persons and shows no small cells."""
+    answer = _asked(window, then)
+    name = f"{answer.config.cluster.name}-hubs-{answer.window.name.replace(':', '-')}"
+    labels = answer.config.codes(()).municipalities
+    files = [
+        write_text(Path(directory), f"{name}.{code}.html", hub_page(answer, code, labels))
+        for code in languages
+    ]
+    output.reply({"files": files}, *(f"wrote {file}" for file in files))
+
+
 @hub_group.command("share")
 @WINDOW
 @as_of_option()
@@ -255,13 +279,7 @@ def hub_share(window: str | None, then: str | None) -> None:
     Weighted charges are in the programme's own unit, by the weights of `saf hub add`. A window with an unread
     day of any cluster stays open.
     """
-    config = load_config()
-    known = asked_instant(config, then) if then else None
-    with opened_ledger(config) as ledger:
-        check_known(ledger, known)
-        moment = now() if known is None else known
-        answer = hub_answer(config, ledger, asked_window(config, window, None, None, known), moment, known)
-    value = hub_value(answer)
+    value = hub_value(_asked(window, then))
     if chosen.json:
         return output.emit(value)
     rows = [
@@ -280,6 +298,17 @@ def hub_share(window: str | None, then: str | None) -> None:
     ]
     output.table(COLUMNS, rows)
     return _say_unread(value["rows"][-1]["unread"])
+
+
+def _asked(window: str | None, then: str | None) -> HubAnswer:
+    """The share over all sites that the options mean. Raises UsageError, LedgerError."""
+    config = load_config()
+    known = asked_instant(config, then) if then else None
+    with opened_ledger(config) as ledger:
+        check_known(ledger, known)
+        config = question.under_terms(config, ledger, now(), known)
+        moment = now() if known is None else known
+        return hub_answer(config, ledger, asked_window(config, window, None, None, known), moment, known)
 
 
 def _names(hub: str) -> HubKey:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -202,7 +203,7 @@ class HubBook:
             texts = [row[0] for row in self.store.all("statement_tres", statements=ids)]
             counts = [tres.parse_tres(text) for text in texts]
             raw, weighted = (
-                [tres.weigh(each, weights) for each in counts]
+                [Decimal(tres.weigh(each, weights)) for each in counts]
                 for weights in (resource.weights, Resource.parse(term.weights).weights)
             )
             scope = {"statements": ids, "since": first, "until": last}

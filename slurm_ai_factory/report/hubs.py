@@ -114,7 +114,7 @@ def unread_value(hub: Hub, unread: UnreadDay) -> dict[str, str]:
 
 
 def reached_over_hubs(answer: HubAnswer) -> list[Reached]:
-    """Who got what at which site, in the programme's own unit."""
+    """Who got what at which site, of the promise's resource."""
     sums: dict[tuple[str, Beneficiary, tuple[str, ...]], Charge] = {}
     for row in answer.books.usage:
         for names, beneficiary, charge in _parts(answer, row):
@@ -132,4 +132,4 @@ def _parts(answer: HubAnswer, row: HubUsage) -> Iterable[tuple[tuple[str, ...], 
     for fraction, whose in answer.books.rules.classify(subject, row.hour):
         organisation = whose.organisation or f"account {subject.account}"
         places = (str(getattr(whose, place)) for place in PLACES)
-        yield (organisation, row.site, *places), whose.beneficiary, row.weighted * fraction
+        yield (organisation, row.site, *places), whose.beneficiary, row.delivered * fraction

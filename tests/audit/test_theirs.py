@@ -56,7 +56,11 @@ def compared(book: OtherBook, *runs: Run) -> Mapping[str, OtherRow]:
 )
 def test_the_cpu_hours_of_one_run(book: OtherBook, run: Run, ledger: int, theirs: int, cause: str) -> None:
     row = compared(book, run)["cpu"]
-    assert (row.ledger / HOUR, row.theirs / HOUR, list(row.causes)) == (ledger, theirs, [cause] if cause else [])
+    assert (row.ledger / HOUR, row.theirs / HOUR, list(row.causes)) == (
+        ledger,
+        theirs,
+        [cause] if cause else [],
+    )
 
 
 def test_apel_counts_a_job_that_ends_with_the_interval_in_the_next() -> None:
@@ -74,7 +78,11 @@ def test_sreport_counts_suspended_time_of_everything_but_cpus() -> None:
 
 def test_waldur_counts_what_was_asked_for_of_each_tres() -> None:
     rows = compared(OtherBook.WALDUR, EXCLUSIVE)
-    assert {name: row.difference / HOUR for name, row in rows.items()} == {"cpu": -6, "gres/gpu": 2, "node": 0}
+    assert {name: row.difference / HOUR for name, row in rows.items()} == {
+        "cpu": -6,
+        "gres/gpu": 2,
+        "node": 0,
+    }
 
 
 @st.composite

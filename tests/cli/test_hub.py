@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 import os
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -25,8 +25,8 @@ from cryptography.hazmat.primitives.serialization import (
 
 from slurm_ai_factory.core.records import DAY, HOUR, Run, Size, Subject
 from slurm_ai_factory.ledger import open_ledger
-from tests.cli.conftest import ALWAYS, PLANT, UMCG, link
-from tests.conftest import by_hand, new_ledger
+from tests.cli.conftest import PLANT, UMCG, link
+from tests.conftest import new_ledger
 from tests.saf import Saf
 
 FIRST = 1767571200
@@ -74,7 +74,7 @@ class Facts(NamedTuple):
 
 
 def runs_of(seed: int, accounts: tuple[tuple[str, str], ...]) -> dict[int, Ran]:
-    """Runs of random lengths, one of them still open; some begin before the first day or end after the last."""
+    """Runs of random lengths, one of them open; some begin before the first day or end after the last."""
     draw = random.Random(seed)
     runs = {}
     for number in range(1, 25):
@@ -102,8 +102,8 @@ def as_run(cluster: str, number: int, ran: Ran, at: int) -> Run:
     subject = Subject(cluster, ran.account, "anna", "main", "normal", ran.project, "")
     state, elapsed = ("RUNNING", at - ran.start) if ran.end is None else ("COMPLETED", ran.end - ran.start)
     begin = ran.start - 600
-    return Run(number, number, str(number), subject, state, begin, begin, ran.start, ran.end, elapsed, 0, held,
-               held)  # fmt: skip
+    dates = begin, begin, ran.start, ran.end
+    return Run(number, number, str(number), subject, state, *dates, elapsed, 0, held, held)
 
 
 def read(url: str, facts: Facts, at: int, **late: Ran) -> None:
@@ -139,7 +139,7 @@ class Hubs(NamedTuple):
     def intake(self, *files: Path, code: int = 0) -> str:
         return self.programme.run("hub", "intake", *map(str, files), code=code).stderr
 
-    def share(self, *options: str) -> dict[str, object]:
+    def share(self, *options: str) -> dict[str, Any]:
         """site -> its row; all together under an empty name."""
         answer = self.programme.json("hub", "share", *WINDOW, *options)
         return {row["site"]: row for row in answer["rows"]}
@@ -193,7 +193,9 @@ def union(**late: Ran) -> dict[str, tuple[Fraction, Fraction, Fraction, Fraction
     """site -> raw regional, raw total, weighted regional, weighted total; second by second of each run."""
     sums = {name: [Fraction(0)] * 4 for name in ("", *(facts.site for facts in SITES))}
     for facts in SITES:
-        runs = facts.runs | ({int(number): ran for number, ran in late.items()} if facts.site == "south" else {})
+        runs = facts.runs | (
+            {int(number): ran for number, ran in late.items()} if facts.site == "south" else {}
+        )
         for ran in runs.values():
             part = REGIONAL.get((facts.site, ran.account, ran.project), Fraction(0))
             for day in range(FIRST, LAST, DAY):
@@ -201,17 +203,17 @@ def union(**late: Ran) -> dict[str, tuple[Fraction, Fraction, Fraction, Fraction
                 seconds = max(0, min(end, day + DAY) - max(ran.start, day))
                 of_cpu, of_gpu = next(row[2:] for row in reversed(facts.weights) if row[0] <= day)
                 raw, weighted = seconds * ran.gpus, seconds * (of_cpu * ran.cpus + of_gpu * ran.gpus)
+                amounts = part * raw, Fraction(raw), part * weighted, Fraction(weighted)
                 for name in ("", facts.site):
-                    amounts = raw * part, raw, weighted * part, weighted
-                    sums[name] = [total + amount for total, amount in zip(sums[name], amounts, strict=True)]
+                    for place, amount in enumerate(amounts):
+                        sums[name][place] += amount
     return {name: (row[0], row[1], row[2], row[3]) for name, row in sums.items()}
 
 
-def shown(row: dict[str, dict[str, float]]) -> tuple[Fraction, ...]:
+def shown(row: dict[str, Any]) -> tuple[Fraction, ...]:
     """The same four figures of a row of `saf hub share`."""
-    return tuple(
-        Fraction(str(row[unit][key])) for unit in ("raw", "weighted") for key in ("regional_charge", "total_charge")
-    )
+    charges = "regional_charge", "total_charge"
+    return tuple(Fraction(str(row[unit][charge])) for unit in ("raw", "weighted") for charge in charges)
 
 
 def test_files_in_any_order_give_the_union_of_the_sites(hubs: Hubs, tmp_path: Path) -> None:
@@ -236,14 +238,50 @@ def test_files_in_any_order_give_the_union_of_the_sites(hubs: Hubs, tmp_path: Pa
     for start in range(0, len(kept), 5):
         hubs.intake(*kept[start : start + 5])
     open_share = hubs.share()
-    assert open_share[""]["raw"]["verdict"] == "open"  # type: ignore[index]
+    assert open_share[""]["raw"]["verdict"] == "open"
     assert hubs.programme.json("hub", "status", code=5)[1]["missing"] == [
         {"site": "groningen", "cluster": "alpha", "day": "2026-01-07", "reason": "no statement"}
     ]
+    before = hubs.programme.run("hub", "share", *WINDOW, "--as-of", "now").stdout
     hubs.intake(lost[0])
     register(hubs.programme)
     final, wanted = hubs.share(), union(**{"3": LATE})
-    assert {name: shown(row) for name, row in final.items()} == wanted  # type: ignore[arg-type]
-    assert final[""]["raw"]["verdict"] != "open"  # type: ignore[index]
+    assert {name: shown(row) for name, row in final.items()} == wanted
+    assert final[""]["raw"]["verdict"] != "open"
+    assert "open" in before
     assert [row["missing"] for row in hubs.programme.json("hub", "status")] == [[], [], []]
-    assert hubs.programme.json("ledger", "verify")["checks"]
+    assert not [row for row in hubs.programme.json("ledger", "verify")["checks"] if row["differing"]]
+    reported(hubs.programme, final[""]["raw"]["delivered_share"])
+    assert [hubs.state(site) for site in hubs.sites] == [[], [], []], "an unchanged day gets no revision"
+
+
+def reported(programme: Saf, share: float) -> None:
+    """The report over the sites, in both languages, with the share that the programme has."""
+    files = programme.json("hub", "report", *WINDOW, "-o", "report")["files"]
+    nl, en = (Path(programme.directory / file).read_text() for file in files)
+    for page, words in (
+        (nl, ("locaties", "januari 2026", "samen")),
+        (en, ("all sites", "January 2026", "together")),
+    ):
+        assert [word for word in words if word not in page] == []
+        assert f'<data value="{share!r}">' in page
+        assert "groningen/alpha" in page
+        assert "UMCG" not in page
+        assert "plant" not in page
+
+
+def test_a_site_with_few_organisations_is_not_shown_by_itself(hubs: Hubs) -> None:
+    """Nor is the share with weights, from which it could be computed."""
+    for site in hubs.sites:
+        hubs.intake(*hubs.state(site))
+    register(hubs.programme)
+    (file, _) = hubs.programme.json("hub", "report", *WINDOW, "-o", "report")["files"]
+    page = (hubs.programme.directory / file).read_text()
+    assert "3 andere, samen" in page
+    assert "gewichten van de locaties laten we niet zien" in page
+    hubs.programme.sections["report"] = {"min_organisations": 1}
+    hubs.programme.configure()
+    hubs.programme.json("hub", "report", *WINDOW, "-o", "report")
+    page = (hubs.programme.directory / file).read_text()
+    assert "gewichten die de locaties hebben afgesproken" in page
+    assert '<th scope="row">amsterdam</th>' in page

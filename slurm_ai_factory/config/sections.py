@@ -170,7 +170,7 @@ class LedgerSection:
     )
     signing_key: Path | None = _key(
         values.as_path,
-        "Ed25519 private key in PEM; `saf ledger head` and the log sign the head with it",
+        "Ed25519 private key in PEM; `saf ledger head`, the log and `saf hub state` sign with it",
         None,
     )
 

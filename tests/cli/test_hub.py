@@ -14,6 +14,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
@@ -23,10 +24,18 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
+from slurm_ai_factory.audit.signing import signature
+from slurm_ai_factory.core.programme.day_statement import (
+    DayStatement,
+    SignedStatement,
+    StatedRow,
+    signed_message,
+    sync_of,
+)
 from slurm_ai_factory.core.records import DAY, HOUR, Run, Size, Subject
 from slurm_ai_factory.ledger import open_ledger
-from tests.cli.conftest import PLANT, UMCG, link
-from tests.conftest import new_ledger
+from tests.cli.conftest import PLANT, UMCG, civil, link
+from tests.conftest import by_hand, new_ledger
 from tests.saf import Saf
 
 FIRST = 1767571200
@@ -285,3 +294,164 @@ def test_a_site_with_few_organisations_is_not_shown_by_itself(hubs: Hubs) -> Non
     page = (hubs.programme.directory / file).read_text()
     assert "gewichten die de locaties hebben afgesproken" in page
     assert '<th scope="row">amsterdam</th>' in page
+
+
+@pytest.fixture
+def programme(postgresql: str, tmp_path: Path) -> Iterator[tuple[Saf, Path]]:
+    """A programme that takes in days of one cluster, and the key of its site."""
+    env = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    with new_ledger(postgresql) as url:
+        saf = Saf(tmp_path, env, url)
+        saf.configure("promise", RULES, window="month", resource="cpu", time_zone="UTC")
+        private, public = keys(tmp_path)
+        add = ("hub", "add", "south/beta", "--key", str(public), "--weights", "cpu", "--since", SINCE)
+        saf.run(*add, "--reason", "agreement")
+        saf.run("hub", "end", "south/beta", "--on", UNTIL, "--reason", "end of the pilot")
+        yield saf, private
+
+
+def given(
+    directory: Path, key: Path, revision: int = 1, before: str = "", **changes: Any
+) -> tuple[Path, str]:
+    """The file and the digest of a statement of the first day, signed by a site."""
+    rows = [StatedRow(0, "plant", "", "local", "cpu=4", 100 * revision, 0, 1)]
+    made = DayStatement(format=1, site="south", cluster="beta", day=FIRST, revision=revision, previous=before,
+                        capacity={}, rows=rows, sync=sync_of(rows, LAST))  # fmt: skip
+    made = msgspec.structs.replace(made, **changes)
+    file = directory / f"{made.site}-{made.revision}-{len(list(directory.iterdir()))}.json"
+    file.write_text(SignedStatement(made, made.digest, signature(key, signed_message(made.digest))).text())
+    return file, made.digest
+
+
+def test_what_contradicts_the_books_is_refused_and_a_gap_leaves_the_day_open(
+    programme: tuple[Saf, Path], tmp_path: Path
+) -> None:
+    saf, key = programme
+    first, digest = given(tmp_path, key)
+    second, second_digest = given(tmp_path, key, 2, digest)
+    third, _ = given(tmp_path, key, 3, second_digest)
+    other_second, _ = given(tmp_path, key, 2, "0" * 64)
+    saf.run("hub", "intake", str(third), str(first))
+    assert saf.json("hub", "status", code=5)[0]["missing"][0]["reason"] == "revision 2 is missing"
+    done = saf.run("hub", "intake", str(other_second), str(second), code=1)
+    assert f"{other_second} does not follow the revision 1 that was taken in" in done.stderr
+    assert "took in 1 statement, 0 known already, 1 refused" in done.stderr
+    assert saf.json("hub", "share", *WINDOW)["rows"][0]["raw"]["total_charge"] == 4 * 300
+    assert len(saf.json("hub", "status", code=5)[0]["missing"]) == DAYS - 1
+    altered, _ = given(tmp_path, key, 3, second_digest, rows=[], sync=sync_of([], LAST))
+    assert (
+        "is another revision 3 than the one taken in" in saf.run("hub", "intake", str(altered), code=1).stderr
+    )
+
+
+def test_a_signed_statement_whose_sync_line_disagrees_leaves_its_day_unread(
+    programme: tuple[Saf, Path], tmp_path: Path
+) -> None:
+    saf, key = programme
+    first, digest = given(tmp_path, key)
+    wrong, wrong_digest = given(tmp_path, key, 2, digest, sync=sync_of([], LAST))
+    done = saf.json("hub", "intake", str(first), str(wrong))
+    assert (done["new"], [row["reason"] for row in done["unread"]]) == (
+        2,
+        ["its sync line has 0 runs, its rows have 1"],
+    )
+    before = saf.json("hub", "share", *WINDOW)
+    assert len(before["rows"][-1]["unread"]) == DAYS
+    third, _ = given(tmp_path, key, 3, wrong_digest)
+    saf.run("hub", "intake", str(third))
+    assert len(saf.json("hub", "share", *WINDOW)["rows"][-1]["unread"]) == DAYS - 1
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "another site": ({"site": "north"}, "is of north/beta, which `saf hub list` does not have"),
+    "another cluster": ({"cluster": "omega"}, "is of south/omega, which `saf hub list` does not have"),
+    "a day before": ({"day": FIRST - DAY}, "is of 2026-01-04, a day that south/beta does not state"),
+    "a day after the end": ({"day": LAST}, "is of 2026-01-09, a day that south/beta does not state"),
+}
+
+
+def test_what_no_site_sent_is_refused(programme: tuple[Saf, Path], tmp_path: Path) -> None:
+    """By the reason of each, and everything else in the same command goes in."""
+    saf, key = programme
+    (tmp_path / "other").mkdir()
+    stranger, _ = keys(tmp_path / "other")
+    box = tmp_path / "box"
+    box.mkdir()
+    wanted = {str(given(box, key, **changes)[0]): why for changes, why in REFUSED.values()}
+    wanted[str(given(box, stranger)[0])] = "is not signed with the key of south/beta"
+    os.mkfifo(box / "pipe.json")
+    (box / "link.json").symlink_to("/etc/passwd")
+    (box / "folder.json").mkdir()
+    wanted |= {
+        str(box / "pipe.json"): "is not a regular file",
+        str(box / "link.json"): "cannot be read: Too many levels of symbolic links",
+        str(box / "folder.json"): "is not a regular file",
+    }
+    good, _ = given(box, key)
+    done = saf.run("hub", "intake", str(box), "--json", code=1)
+    answer = json.loads(done.stdout)
+    assert {row["file"]: row["reason"] for row in answer["refused"]} == wanted
+    assert (answer["new"], answer["known"]) == (1, 0)
+    assert saf.json("hub", "intake", str(good))["known"] == 1
+
+
+def test_a_changed_row_of_a_statement_is_found(programme: tuple[Saf, Path], tmp_path: Path) -> None:
+    saf, key = programme
+    saf.run("hub", "intake", str(given(tmp_path, key)[0]))
+    with by_hand(str(saf.sections["ledger"]["url"])) as connection:
+        connection.execute("UPDATE day_statement_rows SET delivered = delivered + 1")
+    checks = {row["check"]: row for row in saf.json("ledger", "verify", code=5)["checks"]}
+    assert checks["day statements"]["first"] == "south/beta 2026-01-05T00:00:00Z revision 1"
+    assert [name for name, row in checks.items() if row["differing"]] == ["day statements"]
+
+
+def test_a_new_key_counts_from_when_its_term_begins(programme: tuple[Saf, Path], tmp_path: Path) -> None:
+    saf, key = programme
+    (tmp_path / "new").mkdir()
+    private, public = keys(tmp_path / "new")
+    add = ("hub", "add", "south/beta", "--key", str(public), "--weights", "cpu", "--reason", "new key")
+    saf.run(*add, "--since", "2026-01-07")
+    saf.run("hub", "end", "south/beta", "--on", UNTIL, "--reason", "end of the pilot, with the new key")
+    assert (
+        "is not signed with the key" in saf.run("hub", "intake", str(given(tmp_path, key)[0]), code=1).stderr
+    )
+    saf.run("hub", "intake", str(given(tmp_path, private)[0]))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("hub", "add", "south", "--weights", "cpu", "--since", SINCE), "wants a text"),
+        (("hub", "add", "../x/beta", "--weights", "cpu", "--since", SINCE), "wants up to 64 letters"),
+        (("hub", "add", "south/beta", "--weights", "-1*cpu", "--since", SINCE), "is not a resource"),
+        (("hub", "add", "south/beta", "--weights", "cpu", "--since", "soon"), "is not a date"),
+    ],
+)
+def test_what_cannot_be_registered(books: Saf, tmp_path: Path, arguments: tuple[str, ...], why: str) -> None:
+    _, public = keys(tmp_path)
+    assert why in books.run(*arguments, "--key", str(public), "--reason", "r", code=2).stderr
+
+
+def test_a_key_that_is_none_is_refused(books: Saf, tmp_path: Path) -> None:
+    private, _ = keys(tmp_path)
+    add = ("hub", "add", "south/beta", "--weights", "cpu", "--since", SINCE, "--reason", "r", "--key")
+    assert "is not a public key in PEM" in books.run(*add, str(private), code=1).stderr
+    assert "lacks hub.site or ledger.signing_key" in books.run("hub", "state", "-o", "x", code=1).stderr
+    assert "takes in days of no site" in books.run("hub", "share", code=1).stderr
+
+
+def test_a_day_that_was_not_read_whole_is_not_stated(books: Saf, tmp_path: Path) -> None:
+    """Yesterday is stated, today and what no read reached are not."""
+    private, _ = keys(tmp_path)
+    books.sections["hub"] = {"site": "groningen"}
+    books.configure("ledger", signing_key=str(private))
+    done = books.json("hub", "state", "-S", civil(2), "-E", civil(-1), "-o", "out", code=5)
+    assert ([file.partition("+loop+")[2] for file in done["files"]], done["unread"]) == (
+        [f"{civil(2)}+1.json", f"{civil(1)}+1.json"], [civil(0)],
+    )  # fmt: skip
+    assert books.json("hub", "state", "-o", "out")["unread"] == []
+    lost = books.directory / done["files"][0]
+    kept = lost.read_bytes()
+    lost.unlink()
+    assert books.json("hub", "state", "-o", "out")["files"] == [done["files"][0]]
+    assert lost.read_bytes() == kept, "the same revision is the same file, byte for byte"

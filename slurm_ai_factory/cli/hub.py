@@ -122,9 +122,9 @@ def hub_end(hub: str, on: str, reason: str) -> None:
         names = _names(hub)
     with opened_ledger(config) as ledger:
         registered = ledger.hubs.hubs().get(names)
-    last = registered.term_at(day) if registered else None
+    last = registered.term_at(day - 1) if registered else None
     if last is None:
-        raise LedgerError(f"{hub} is not registered on {on}; see `saf hub list`")
+        raise LedgerError(f"{hub} is not registered before {on}; see `saf hub list`")
     term = last._replace(since=day, ended=True)
     _record(config, term, reason)
     output.reply(_term_value(term), f"recorded the end of {hub} on {on}")

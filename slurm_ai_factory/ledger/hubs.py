@@ -2,7 +2,7 @@
 
 The rule: a statement goes in as one transaction or not at all, and nothing is overwritten; a later revision
 is a further row, so that any earlier instant still has what was known then. Any order of the same statements
-leads to the same figures. Tested in tests/cli/test_hub.py.
+leads to the same figures.
 """
 
 from __future__ import annotations

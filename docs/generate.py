@@ -62,6 +62,7 @@ VALUES = {
     "as_retention": "duration, at least `30d`",
     "as_day": "date",
     "as_region": "list of CBS codes, or the name of a shipped list",
+    "as_code": "name",
     "as_codes": "list of words",
     "as_accounts_of": "table of promise and account",
     "as_municipalities": "table of CBS code and name",

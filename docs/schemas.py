@@ -12,6 +12,7 @@ from typing import Any
 
 from slurm_ai_factory.core.measure.figures import FIGURES, PROMISE_KEYS, SCHEMA, Unit
 from slurm_ai_factory.core.programme import registry_sheet
+from slurm_ai_factory.report.hubs import KEYS as HUB_KEYS
 from slurm_ai_factory.report.values import OF_TERM
 
 Shape = Mapping[str, Any]
@@ -164,6 +165,14 @@ METER = {
     "replaces": null(WHOLE), "reason": TEXT, "actor": TEXT, "source": TEXT, "recorded_at": AT,
 }  # fmt: skip
 RULED = keys(**PROPOSED)
+UNREAD_DAY = keys(site=TEXT, cluster=TEXT, day=DATE, reason=TEXT)
+HUB_FIGURES = keys(**figures(*HUB_KEYS))
+HUB_TERM = {"site": TEXT, "cluster": TEXT, "since": DATE, "ended": YES_NO, "weights": TEXT}
+COMPARED = {
+    "account": TEXT, "tres": TEXT, "ledger": NUMBER, "difference": NUMBER, "cause": null(TEXT),
+    "causes": named(NUMBER), "unexplained": NUMBER,
+}  # fmt: skip
+REFUSED = keys(file=TEXT, reason=TEXT)
 OVERRIDE = {
     "override": TEXT, "job": TEXT, "beneficiary": TEXT, "organisation": TEXT, "at": AT, "actor": TEXT,
     "reason": TEXT,
@@ -276,6 +285,21 @@ ANSWERS: Mapping[str, Shape] = {
         ),
     ),
     "history": either(rows(**DONE), rows(**RECORDED_DECISION)),
+    "hub add": keys(**HUB_TERM),
+    "hub end": keys(**HUB_TERM),
+    "hub intake": keys(new=WHOLE, known=WHOLE, refused=each(REFUSED), unread=each(REFUSED)),
+    "hub list": rows(**HUB_TERM, recorded_at=AT, actor=TEXT, reason=TEXT),
+    "hub report": keys(files=each(TEXT)),
+    "hub share": keys(
+        window=TEXT, since=AT, until=AT, as_of=AT, resource=TEXT, target_share=NUMBER,
+        rows=each(
+            keys(site=TEXT, cluster=TEXT, raw=HUB_FIGURES, weighted=HUB_FIGURES, unread=each(UNREAD_DAY))
+        ),
+    ),
+    "hub state": keys(files=each(TEXT), unread=each(DATE)),
+    "hub status": rows(
+        site=TEXT, cluster=TEXT, last_day=null(DATE), revision=null(WHOLE), missing=each(UNREAD_DAY)
+    ),
     "ledger expire": keys(
         before=null(AT), deleted=YES_NO, expiring=keys(rows=WHOLE, bytes=WHOLE, oldest=null(AT)),
         tables=each(keys(name=TEXT, rows=WHOLE, bytes=WHOLE, oldest=null(AT), kept_for=TEXT)),
@@ -341,15 +365,12 @@ ANSWERS: Mapping[str, Shape] = {
     "promise list": rows(**TERM, in_force=YES_NO),
     "promise set": either(keys(**TERM), PROPOSAL),
     "promise show": keys(**TERM, history=each(keys(**TERM))),
-    "reconcile": keys(
-        since=AT, until=AT,
-        rows=each(
-            keys(
-                account=TEXT, tres=TEXT, ledger=NUMBER, sacct=NUMBER, sreport=NUMBER, difference=NUMBER,
-                cause=null(TEXT), causes=named(NUMBER), unexplained=NUMBER,
-            )
+    "reconcile": either(
+        keys(
+            since=AT, until=AT, rows=each(keys(**COMPARED, sacct=NUMBER, sreport=NUMBER)), unexplained=NUMBER,
+            rejected=WHOLE,
         ),
-        unexplained=NUMBER, rejected=WHOLE,
+        keys(since=AT, until=AT, like=TEXT, rows=each(keys(**COMPARED, theirs=NUMBER)), unexplained=NUMBER),
     ),
     "report": keys(files=each(TEXT), fingerprint=TEXT, proposal=Maybe(null(WHOLE))),
     "release": rows(**RESTORED),

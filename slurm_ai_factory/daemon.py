@@ -203,7 +203,7 @@ class Daemon:
         if head and day != self.logged:
             self.logged = day
             key = site.config.ledger.signing_key
-            signed = f", signature {signing.signature(key, head.entry, head.hash)}" if key else ""
+            signed = f", signature {signing.head_signature(key, head.entry, head.hash)}" if key else ""
             log.info("head of the ledger's chain: entry %d, %s%s", head.entry, head.hash, signed)
 
     def _reconcile(self, site: Site, board: Board) -> None:

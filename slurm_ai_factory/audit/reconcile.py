@@ -159,6 +159,7 @@ def _within(start: Instant, end: Instant, seconds: int, books: ComparedBooks) ->
 
 
 Cause = tuple[str, AccountTres, Charge]
+"""What differs, of which account and TRES, by how much."""
 
 
 def _causes(books: ComparedBooks) -> Iterator[Cause]:

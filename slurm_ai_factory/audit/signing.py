@@ -1,6 +1,7 @@
-"""Signatures of the chain's head, with an Ed25519 key (RFC 8032) that the ledger's owner does not have.
+"""Signatures with an Ed25519 key (RFC 8032) that the ledger's owner does not have.
 
-Needs ``cryptography``, from the optional extra ``sign``. Tested in tests/cli/ledger/test_verify.py.
+Needs ``cryptography``, from the optional extra ``sign``. Tested in tests/cli/ledger/test_verify.py and
+tests/cli/test_hub.py.
 """
 
 from __future__ import annotations
@@ -14,24 +15,37 @@ from slurm_ai_factory.errors import SafError
 MISSING = "signatures need the extra 'sign': pip install 'slurm-ai-factory[sign]'"
 
 
-def signature(key_file: Path, entry: int, head: str) -> str:
-    """The signature of a head, in base64. Raises SafError where the key cannot be read or used."""
+def head_signature(key_file: Path, entry: int, head: str) -> str:
+    """The signature of a head of the chain, in base64. Raises SafError as ``signature`` does."""
+    return signature(key_file, _head_message(entry, head))
+
+
+def is_head_signed(key_file: Path, entry: int, head: str, signed: str) -> bool:
+    """Whether ``signed`` is a head's signature by the owner of the public key in a file. Raises SafError."""
+    return is_signed(key_bytes(key_file), str(key_file), _head_message(entry, head), signed)
+
+
+def signature(key_file: Path, message: str) -> str:
+    """The signature of a message, in base64. Raises SafError where the key cannot be read or used."""
     try:
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
         from cryptography.hazmat.primitives.serialization import load_pem_private_key
     except ImportError:
         raise SafError(MISSING) from None
     try:
-        key = load_pem_private_key(_bytes(key_file), password=None)
+        key = load_pem_private_key(key_bytes(key_file), password=None)
     except (ValueError, TypeError) as error:
         raise SafError(f"{key_file} is not a private key in PEM without a password: {error}") from error
     if not isinstance(key, Ed25519PrivateKey):
         raise SafError(f"{key_file} is not an Ed25519 key; make one: openssl genpkey -algorithm ed25519")
-    return base64.b64encode(key.sign(_signed(entry, head))).decode()
+    return base64.b64encode(key.sign(message.encode())).decode()
 
 
-def is_signed(key_file: Path, entry: int, head: str, signed: str) -> bool:
-    """Whether ``signed``, in base64, is this head's signature by a public key's owner. Raises SafError."""
+def is_signed(public_key: bytes, where: str, message: str, signed: str) -> bool:
+    """Whether ``signed``, in base64, is a message's signature by the owner of a public key in PEM.
+
+    ``where`` is the origin of the key, for errors. Raises SafError for one that cannot be used.
+    """
     try:
         from cryptography.exceptions import InvalidSignature
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -39,24 +53,25 @@ def is_signed(key_file: Path, entry: int, head: str, signed: str) -> bool:
     except ImportError:
         raise SafError(MISSING) from None
     try:
-        key = load_pem_public_key(_bytes(key_file))
+        key = load_pem_public_key(public_key)
     except ValueError as error:
-        raise SafError(f"{key_file} is not a public key in PEM: {error}") from error
+        raise SafError(f"{where} is not a public key in PEM: {error}") from error
     if not isinstance(key, Ed25519PublicKey):
-        raise SafError(f"{key_file} is not an Ed25519 key; give the public half of the one that signed")
+        raise SafError(f"{where} is not an Ed25519 key; give the public half of the one that signed")
     try:
-        key.verify(base64.b64decode(signed, validate=True), _signed(entry, head))
+        key.verify(base64.b64decode(signed, validate=True), message.encode())
     except (InvalidSignature, binascii.Error, ValueError):
         return False
     return True
 
 
-def _signed(entry: int, head: str) -> bytes:
-    return f"slurm-ai-factory head 1\n{entry}\n{head}\n".encode()
-
-
-def _bytes(file: Path) -> bytes:
+def key_bytes(file: Path) -> bytes:
+    """The content of a key's file. Raises SafError."""
     try:
         return file.read_bytes()
     except OSError as error:
         raise SafError(f"{file} cannot be read: {error.strerror}") from error
+
+
+def _head_message(entry: int, head: str) -> str:
+    return f"slurm-ai-factory head 1\n{entry}\n{head}\n"

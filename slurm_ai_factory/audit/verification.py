@@ -67,6 +67,7 @@ def verify(
     yield Verified("versions", *ledger.chain.versions())
     yield Verified("expiries", *ledger.expiries.compared())
     sets = rules_of_sets(config, ledger)
+    yield Verified("day statements", *ledger.hubs.compared())
     yield Verified("TRES sets", *ledger.derived.tres())
     yield Verified("overrides", *ledger.derived.overrides())
     answers = [ledger.derived.answers(kept.set_id, rules) for kept, rules in sets]

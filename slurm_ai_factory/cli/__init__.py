@@ -21,7 +21,7 @@ from slurm_ai_factory.errors import SafError, shortage
 
 COMMANDS = (
     "approval", "backfill", "bundle", "config", "cycle", "demo", "doctor", "energy", "expertise",
-    "explain", "grid", "history", "init", "ledger", "meter", "organisation", "override", "pause",
+    "explain", "grid", "history", "hub", "init", "ledger", "meter", "organisation", "override", "pause",
     "person", "plan", "promise", "reconcile", "release", "report", "restore-baseline", "resume",
     "rules", "run", "share", "simulate", "statement", "status", "unclassified",
 )  # fmt: skip

@@ -1,6 +1,6 @@
-"""A file that a command writes whole or not at all, and never over another.
+"""Files that commands write: one whole or not at all and never over another, or a text over an earlier one.
 
-Tested in tests/cli/test_init.py.
+Tested in tests/cli/test_init.py and tests/cli/test_report.py.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from slurm_ai_factory.errors import ConfigError
+from slurm_ai_factory.errors import ConfigError, SafError
 
 
 @contextmanager
@@ -32,3 +32,13 @@ def new_file(file: Path) -> Iterator[Path]:
         raise ConfigError(f"{file} exists by now and was left as it is; choose another file") from error
     except OSError as error:
         raise ConfigError(f"cannot write {file}: {error.strerror}") from error
+
+
+def write_text(directory: Path, name: str, text: str) -> str:
+    """Write a file, also over an earlier one, and return its path. Raises SafError."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / name).write_text(text, encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise SafError(f"cannot write {directory / name}: {error.strerror}") from error
+    return str(directory / name)

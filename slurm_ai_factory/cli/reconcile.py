@@ -1,6 +1,6 @@
-"""`saf reconcile`: compare the ledger with sacct and sreport.
+"""`saf reconcile`: compare the ledger with sacct and sreport, or with the figures of another party.
 
-Tested in tests/end_to_end/test_reconcile.py.
+Tested in tests/end_to_end/test_reconcile.py and tests/cli/test_questions.py.
 """
 
 from __future__ import annotations
@@ -9,19 +9,22 @@ import sys
 
 import click
 
+from slurm_ai_factory import question
 from slurm_ai_factory.audit import books
 from slurm_ai_factory.audit.reconcile import ReconciledRow, Reconciliation, reconcile
+from slurm_ai_factory.audit.theirs import OtherBook, OtherRow, compare_with
 from slurm_ai_factory.cli import output
-from slurm_ai_factory.cli.arguments import asked_instant
+from slurm_ai_factory.cli.arguments import asked_instant, warn_of_gaps
 from slurm_ai_factory.cli.options import SafCommand, chosen
 from slurm_ai_factory.cli.wiring import current_actor, load_config, now, opened_ledger, slurm_of
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import charge
-from slurm_ai_factory.core.records import Charge, Instant, Interval
+from slurm_ai_factory.core.records import Charge, Instant, Interval, Window
 from slurm_ai_factory.core.words import count
 from slurm_ai_factory.ledger.audits import Audit
 
 COLUMNS = ("account", "TRES", "ledger", "sacct", "sreport", "difference", "cause")
+LIKE_COLUMNS = ("account", "TRES", "ledger", "theirs", "difference", "cause")
 
 
 @click.command("reconcile", cls=SafCommand)
@@ -30,15 +33,27 @@ COLUMNS = ("account", "TRES", "ledger", "sacct", "sreport", "difference", "cause
 )
 @click.option("-E", "--until", metavar="T", default="today", show_default=True, help="End of the interval.")
 @click.option("--all", "every", is_flag=True, help="Also list accounts without a difference.")
-def reconcile_command(since: str, until: str, every: bool) -> None:
+@click.option(
+    "--like",
+    type=click.Choice(list(OtherBook)),
+    help="Compute from the ledger's runs what this party counts, and explain the difference; asks no Slurm.",
+)
+def reconcile_command(since: str, until: str, every: bool, like: str | None) -> None:
     """Compare the ledger with sacct and sreport, per account and TRES. Records the result in the ledger.
 
     In TRES-seconds of whole hours. Lists every difference with its causes. Exit code 5: part of a difference
-    is unexplained.
+    is unexplained. With --like, records nothing.
     """
     config = load_config()
     at = now()
     first, last = _whole_hours(config, since, until, at)
+    if like:
+        return _like(
+            config,
+            OtherBook(like),
+            Window(f"{output.when(first)} .. {output.when(last)}", first, last),
+            every,
+        )
     with opened_ledger(config) as ledger:
         slurm = slurm_of(config)
         slurm.priority_config()
@@ -60,6 +75,33 @@ def reconcile_command(since: str, until: str, every: bool) -> None:
     else:
         _print(result, every, f"{output.when(first)} .. {output.when(last)}")
     if result.unexplained:
+        sys.exit(output.FINDINGS)
+    return None
+
+
+def _like(config: Config, book: OtherBook, window: Window, every: bool) -> None:
+    """What another party counts of the ledger's runs, beside the ledger's own figures."""
+    with opened_ledger(config) as ledger:
+        at = question.watermark(ledger)
+        unread = ledger.accounting.unread(window.since, window.until)
+        runs = ledger.accounting.runs_between(window.since - 1, window.until)  # APEL's may end at its start
+    rows = compare_with(book, runs, window.since, window.until, at)
+    warn_of_gaps(unread, window)
+    unexplained = sum(max(row.unexplained, -row.unexplained) for row in rows)
+    if chosen.json:
+        value = {"since": output.when(window.since), "until": output.when(window.until), "like": book.value}
+        output.emit(
+            value | {"rows": [_row_value(row) for row in rows], "unexplained": output.number(unexplained)}
+        )
+    else:
+        shown = [row for row in rows if every or row.difference or row.causes]
+        amounts = ((row, (row.ledger, row.theirs, row.difference)) for row in shown)
+        output.table(
+            LIKE_COLUMNS,
+            [[row.account, row.tres, *map(output.number, each), _cause(row)] for row, each in amounts],
+        )
+        output.say(f"{window.name}: unexplained {output.number(unexplained)} TRES-seconds", err=True)
+    if unexplained:
         sys.exit(output.FINDINGS)
 
 
@@ -86,13 +128,13 @@ def _print(result: Reconciliation, every: bool, interval: str) -> None:
     output.say(sentence + skipped, err=chosen.csv)
 
 
-def _row_value(row: ReconciledRow) -> dict[str, object]:
+def _row_value(row: ReconciledRow | OtherRow) -> dict[str, object]:
+    books = ("theirs",) if isinstance(row, OtherRow) else ("sacct", "sreport")
     return {
         "account": row.account,
         "tres": row.tres,
         "ledger": output.number(row.ledger),
-        "sacct": output.number(row.sacct),
-        "sreport": output.number(row.sreport),
+        **{book: output.number(getattr(row, book)) for book in books},
         "difference": output.number(row.difference),
         "cause": _cause(row),
         "causes": {cause: output.number(amount) for cause, amount in row.causes.items()},
@@ -105,7 +147,7 @@ def _cells(row: ReconciledRow) -> list[object]:
     return [row.account, row.tres, *map(output.number, amounts), _cause(row)]
 
 
-def _cause(row: ReconciledRow) -> str | None:
+def _cause(row: ReconciledRow | OtherRow) -> str | None:
     """Each cause with its amount, and the unexplained amount."""
     named: dict[str, Charge] = dict(row.causes)
     if row.unexplained:

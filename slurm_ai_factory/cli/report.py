@@ -20,6 +20,7 @@ from slurm_ai_factory.cli.arguments import (
     check_known,
     warn_of_names,
 )
+from slurm_ai_factory.cli.new_file import write_text
 from slurm_ai_factory.cli.options import SafCommand
 from slurm_ai_factory.cli.wiring import current_actor, now, opened_books
 from slurm_ai_factory.config import Config
@@ -94,7 +95,7 @@ def report_command(
         proposal = anew and _publish(config, ledger, anew, report.note)
         name, fingerprint = report.measurement.window.name, pages.value(report)["fingerprint"]["sha256"]
         report = replace(report, head=ledger.publishing.head(name, known, fingerprint))
-    files = [_write(Path(directory), *file) for file in _files(config, report, languages, formats)]
+    files = [write_text(Path(directory), *file) for file in _files(config, report, languages, formats)]
     waiting = {} if proposal is None else {"proposal": proposal}
     value = {"files": files, "fingerprint": fingerprint, **waiting}
     output.reply(value, *(f"wrote {file}" for file in files))
@@ -128,16 +129,6 @@ def _files(
         yield f"{name}.csv", pages.as_csv(report)
     if "json" in formats:
         yield f"{name}.json", pages.report_json(report)
-
-
-def _write(directory: Path, name: str, text: str) -> str:
-    """Write a file and return its path. Raises SafError."""
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        (directory / name).write_text(text, encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise SafError(f"cannot write {directory / name}: {error.strerror}") from error
-    return str(directory / name)
 
 
 def _publish(config: Config, ledger: Ledger, report: Published, note: str | None) -> int | None:

@@ -170,7 +170,7 @@ class LedgerSection:
     )
     signing_key: Path | None = _key(
         values.as_path,
-        "Ed25519 private key in PEM; `saf ledger head` and the log sign the head with it",
+        "Ed25519 private key in PEM; `saf ledger head`, the log and `saf hub state` sign with it",
         None,
     )
 
@@ -430,6 +430,16 @@ class EnergySection:
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubSection:
+    """What this site is called by the programme that takes in its days: `saf hub state`."""
+
+    site: str | None = _key(
+        values.as_code, "name of this site; its statements are signed with ledger.signing_key", None
+    )
+    infrastructure: str = _key(values.as_code, "kind of infrastructure in the statements", "local")
+
+
 SECTIONS: dict[str, type] = {
     "cluster": ClusterSection,
     "promise": PromiseSection,
@@ -446,4 +456,5 @@ SECTIONS: dict[str, type] = {
     "actor": ActorSection,
     "approval": ApprovalSection,
     "energy": EnergySection,
+    "hub": HubSection,
 }

@@ -23,6 +23,7 @@ from slurm_ai_factory.core.energy.closure import EmissionFactor, Indicator
 from slurm_ai_factory.core.energy.keeping import GridMode
 from slurm_ai_factory.core.energy.meters import Kind
 from slurm_ai_factory.core.energy.runs import StatedWatts
+from slurm_ai_factory.core.programme.day_statement import KEY
 from slurm_ai_factory.core.programme.suppression import LARGEST
 from slurm_ai_factory.core.records import HOUR, Instant, LeverKind, Mode
 from slurm_ai_factory.core.tres import Resource
@@ -39,6 +40,14 @@ def as_text(value: object) -> str:
     if not isinstance(value, str) or not value.strip():
         raise ValueError("wants a text")
     return value
+
+
+def as_code(value: object) -> str:
+    """A name that is also a part of file names."""
+    text = as_text(value)
+    if not re.fullmatch(KEY, text):
+        raise ValueError("wants up to 64 letters, digits and . _ -, a letter or digit first")
+    return text
 
 
 def as_names(value: object) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from slurm_ai_factory.config.sections import (
     EnergySection,
     ExpertiseSection,
     GridSection,
+    HubSection,
     LedgerSection,
     PrivacySection,
     PromiseSection,
@@ -76,6 +77,7 @@ class Config:
     actor: ActorSection
     approval: ApprovalSection
     energy: EnergySection
+    hub: HubSection
     tariffs: tuple[Tariff, ...]
     rules: tuple[Rule, ...]
     file: str

@@ -21,6 +21,7 @@ from slurm_ai_factory.ledger.control import Control, Planned
 from slurm_ai_factory.ledger.derived import ANEW, Derived
 from slurm_ai_factory.ledger.expertise import Expertise
 from slurm_ai_factory.ledger.expiry import Expiries
+from slurm_ai_factory.ledger.hubs import GivenBook, HubBook
 from slurm_ai_factory.ledger.intake import Intake, ReadResult
 from slurm_ai_factory.ledger.meters import Meters
 from slurm_ai_factory.ledger.persons import Persons
@@ -72,6 +73,8 @@ class Ledger:
     allowed: AllowedBook
     reserving: ReservationBook
     acknowledging: AcknowledgementBook
+    given: GivenBook
+    hubs: HubBook
 
     def books(self, rules: Rules, then: Instant | None = None) -> Classified:
         """The accounting as these rules classify it, as known now or then; new subjects may be unsorted."""
@@ -159,4 +162,6 @@ def ledger_of(store: Store, cluster: str, cluster_id: int) -> Ledger:
         AllowedBook(store, cluster_id),
         ReservationBook(store, cluster_id),
         AcknowledgementBook(store, cluster_id),
+        GivenBook(*key, accounting),
+        HubBook(store, cluster_id),
     )

@@ -261,8 +261,12 @@ WITH gone AS (DELETE FROM outages WHERE cluster_id = %(cluster_id)s AND recorded
 INSERT INTO withdrawn_rows SELECT %(withdrawal_id)s, 'outages', to_jsonb(gone) FROM gone
 
 -- withdraw_accounts --
--- Withdraw the parents of accounts recorded since.
-WITH gone AS (DELETE FROM accounts WHERE cluster_id = %(cluster_id)s AND recorded_at >= %(since)s RETURNING *)
+-- Withdraw the parents of accounts recorded since, except those of sites.
+WITH gone AS (
+    DELETE FROM accounts a WHERE cluster_id = %(cluster_id)s AND recorded_at >= %(since)s AND NOT EXISTS (
+        SELECT FROM hubs h WHERE h.cluster_id = a.cluster_id AND h.site || '/' IN (a.account, a.parent)
+    ) RETURNING *
+)
 INSERT INTO withdrawn_rows SELECT %(withdrawal_id)s, 'accounts', to_jsonb(gone) FROM gone
 
 -- forget_all_sums --

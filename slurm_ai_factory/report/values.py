@@ -163,7 +163,7 @@ def report_figures(report: Report) -> dict[str, Any]:
         **({"promises": [*map(promise_value, report.promises)]} if report.promises else {}),
         "trend": [figure_values(SHORT, m, report.margin) for m in report.trend],
         "weeks": list(_weeks(measured)),
-        "tables": {table.name: _table(table, measured.total_charge) for table in report.tables},
+        "tables": {table.name: table_value(table, measured.total_charge) for table in report.tables},
         "programme": programme_value(report.programme, measured),
         "organisations": {"regional": report.reached, "names": report.names and list(report.names)},
         "control": _control(report.control),
@@ -236,7 +236,7 @@ def _weeks(measured: Measurement) -> Iterator[dict[str, Any]]:
         }
 
 
-def _table(table: Table, whole: Charge | Decimal) -> dict[str, Any]:
+def table_value(table: Table, whole: Charge | Decimal) -> dict[str, Any]:
     hidden = table.hidden
     return {
         "total": number(table.total),
@@ -278,7 +278,7 @@ def _expertise(report: Report) -> dict[str, Any]:
         "unmet_hours": _number(measured.unmet_hours if report.unmet_shown else None),
         "shortfall_hours": number(measured.shortfall_hours),
         "verdict": str(expertise.hours_verdict(measured)),
-        **{table.name: _table(table, measured.total_hours) for table in report.expertise_tables},
+        **{table.name: table_value(table, measured.total_hours) for table in report.expertise_tables},
     }
 
 

@@ -30,7 +30,9 @@ from slurm_ai_factory.core.energy.meters import Kind, Placement, Reading
 from slurm_ai_factory.core.measure.share import Group
 from slurm_ai_factory.core.programme.approval import ProposalKind
 from slurm_ai_factory.core.programme.expertise import NewEntry
+from slurm_ai_factory.core.programme.hubs import HubTerm
 from slurm_ai_factory.core.records import (
+    DAY,
     HOUR,
     Association,
     Change,
@@ -128,6 +130,7 @@ def _say(ledger: Ledger, config: Config, at: int) -> None:
     ledger.meters.append([(EVIL, meter)], at=at, actor=EVIL)
     ledger.meters.correct(1, Decimal(2), EVIL, at=at, actor=EVIL)
     ledger.meters.place([Placement(1, EVIL, (EVIL,), yesterday, at)], source=EVIL, at=at, actor=EVIL)
+    ledger.hubs.record(HubTerm(EVIL, EVIL, at - DAY * 3, False, EVIL, "cpu"), {"at": at, **said})
     wanted = {"job": EVIL, "beneficiary": "regional", "organisation": EVIL}
     ledger.proposals.propose(ProposalKind.OVERRIDE, wanted, {"at": at, **said})
     ledger.proposals.reject(1, at=at, actor=EVIL, reason=EVIL)
@@ -153,6 +156,10 @@ COMMANDS: dict[tuple[str, ...], int] = {
     ("grid", "list"): 0,
     ("grid", "history"): 0,
     ("grid", "status", *WINDOW): 0,
+    ("hub", "list"): 0,
+    ("hub", "status"): 5,
+    ("hub", "share", *WINDOW): 0,
+    ("hub", "report", "-o", "reports", *WINDOW): 0,
     ("pause",): 0,
     ("status",): 4,
     ("config", "show"): 0,
@@ -185,6 +192,7 @@ ELSEWHERE = {
     "organisation add", "organisation link", "organisation end", "organisation import", "expertise add",
     "expertise correct", "expertise import", "grid correct", "grid import", "resume",
     "approval approve", "approval reject",
+    "hub add", "hub end", "hub intake", "hub state",
     "ledger migrate", "ledger pseudonymise", "ledger backup", "ledger restore",
     "meter correct", "meter import", "meter place",
     "ledger move", "ledger withdraw", "person forget", "promise set", "promise end",  # write

@@ -11,7 +11,7 @@ import pytest
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.records import ChangeStatus, Decision
 from slurm_ai_factory.ledger import open_ledger
-from tests.cli.conftest import RULES, today
+from tests.cli.conftest import CPUS, DAYS, RULES, today
 from tests.conftest import by_hand
 from tests.saf import Saf
 
@@ -93,6 +93,16 @@ def test_what_is_typed_is_refused_before_anything_is_done(
     books: Saf, arguments: tuple[str, ...], said: str
 ) -> None:
     assert said in books.run(*arguments, code=2).stderr
+
+
+@pytest.mark.parametrize("like", ["sreport", "apel", "waldur"])
+def test_what_others_count_of_the_same_runs_needs_no_slurm(books: Saf, like: str) -> None:
+    """Every run lies in the interval, completed, with what it asked for: all of them agree."""
+    told = books.json("reconcile", "--like", like, "-S", windows.iso(today() - 9 * 86400), "-E", "now")
+    cpus = {row["account"]: row["theirs"] for row in told["rows"] if row["tres"] == "cpu"}
+    assert cpus == {account: held * DAYS * 3600 for account, held in CPUS.items()}
+    assert [row for row in told["rows"] if row["difference"] or row["causes"]] == []
+    assert {row["tres"] for row in told["rows"]} == ({"cpu"} if like == "apel" else {"cpu", "node"})
 
 
 @pytest.fixture

@@ -13,13 +13,16 @@ import pytest
 from psycopg.errors import ForeignKeyViolation, InsufficientPrivilege, RestrictViolation
 from psycopg.sql import SQL, Composed, Identifier
 
+from slurm_ai_factory.core.charge import day_of
 from slurm_ai_factory.core.control.foreign import Changer
 from slurm_ai_factory.core.control.level import Baseline
 from slurm_ai_factory.core.energy.allowed import AllowedPower, PowerKind
 from slurm_ai_factory.core.energy.keeping import ActKind, ActOutcome, ReservationAct
 from slurm_ai_factory.core.energy.meters import Kind, Placement, Reading
 from slurm_ai_factory.core.programme.approval import ProposalKind
+from slurm_ai_factory.core.programme.day_statement import SignedStatement
 from slurm_ai_factory.core.programme.expertise import NewEntry
+from slurm_ai_factory.core.programme.hubs import HubTerm
 from slurm_ai_factory.core.programme.retention import Due
 from slurm_ai_factory.core.records import (
     DAY,
@@ -136,6 +139,9 @@ def _say(ledger: Ledger) -> None:
         act, ActOutcome.PLANNED, at=NOW, actor=WHO["actor"], sentence=f"{MARK}sentence", inputs={}
     )
     ledger.acknowledging.add(Acknowledgement("lease", "warning", NOW, NOW + DAY, **WHO))
+    ledger.hubs.record(HubTerm("site", "alpha", 0, False, "key", "cpu"), {"at": NOW, **WHO})
+    (statement,) = ledger.given.state("site", "local", day_of(T0), at=NOW)
+    assert ledger.hubs.take_in(SignedStatement(statement, statement.digest, "signature"), at=NOW)
     ledger.persons.note("show", f"{MARK}user", {"at": NOW, **WHO})
     ledger.promise_terms.begin(replace(FIRST, actor=WHO["actor"], reason=WHO["reason"]))
 

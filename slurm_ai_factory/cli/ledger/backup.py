@@ -77,7 +77,7 @@ def head_file(file: Path) -> Path:
 def _noted(config: Config, dumped: BackedUp) -> dict[str, object]:
     head, key = dumped.head, config.ledger.signing_key
     value = {"entry": head.entry, "head": head.hash, "recorded": windows.iso(head.at), "roles": dumped.roles}
-    return value | ({"signature": signing.signature(key, head.entry, head.hash)} if key else {})
+    return value | ({"signature": signing.head_signature(key, head.entry, head.hash)} if key else {})
 
 
 def _read(file: Path) -> BackedUp:

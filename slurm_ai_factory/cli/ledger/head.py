@@ -29,5 +29,5 @@ def head_command() -> None:
         raise LedgerError("the ledger is empty; run `saf cycle` once")
     value = {"entry": head.entry, "head": head.hash, "recorded": windows.iso(head.at)}
     if key := config.ledger.signing_key:
-        value["signature"] = signing.signature(key, head.entry, head.hash)
+        value["signature"] = signing.head_signature(key, head.entry, head.hash)
     output.show(value)

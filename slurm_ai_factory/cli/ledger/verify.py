@@ -55,7 +55,7 @@ def verify_command(repair: bool, head: str | None, signature: str | None, public
 def _check_signature(ledger: Ledger, head: str, signature: str, public_key: Path) -> None:
     """Raise LedgerError unless this ledger has the head and the key's owner signed it."""
     entry = ledger.chain.find(head)
-    if entry is None or not signing.is_signed(public_key, entry.entry, entry.hash, signature):
+    if entry is None or not signing.is_head_signed(public_key, entry.entry, entry.hash, signature):
         raise LedgerError(
             f"the owner of {public_key} did not sign this head of this ledger; compare both with the copy"
         )

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from slurm_ai_factory import daemon
-from slurm_ai_factory.config import Config
+from slurm_ai_factory import daemon, loop
+from slurm_ai_factory.config import Clusters, Config
 from slurm_ai_factory.daemon import Daemon
 from slurm_ai_factory.errors import ConfigError, LedgerError, SlurmError
 from slurm_ai_factory.steps.site import Site
@@ -31,8 +31,8 @@ def looping(opened: Callable[[Daemon], None], speed: float = SPEED) -> Daemon:
         opened(made)
         raise LedgerError("there is no site in this test")
 
-    def load() -> Config:
-        return configuration(daemon='period = "1h"\nlisten = "127.0.0.1:0"')
+    def load() -> Clusters:
+        return {"model": configuration(daemon='period = "1h"\nlisten = "127.0.0.1:0"')}
 
     made = Daemon(load, site, lambda: int(time.time()), time.monotonic, speed)
     return made
@@ -80,11 +80,11 @@ def test_a_configuration_that_cannot_be_reloaded_for_any_reason_leaves_the_one_i
             return of.end()
         error = loads.pop(0)
 
-        def load() -> Config:
+        def load() -> Clusters:
             raise error
 
         of.load = load
-        of.reload.set()
+        of.asked.put(daemon.RELOAD)
         return None
 
     looping(opened).run()
@@ -113,7 +113,7 @@ def messages(channel: socket.socket) -> list[bytes]:
 
 
 def test_the_watchdog_hears_a_daemon_that_waits(told: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(daemon, "ALIVE_SECONDS", 0.01)
+    monkeypatch.setattr(loop, "ALIVE_SECONDS", 0.01)
     waited: list[bool] = []
 
     def opened(of: Daemon) -> None:
@@ -142,7 +142,7 @@ def test_the_watchdog_hears_nothing_of_a_cycle_that_hangs(
     told: socket.socket, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     for name in ("ALIVE_SECONDS", "SLACK_SECONDS", "WATCH_SECONDS"):
-        monkeypatch.setattr(daemon, name, 0.01)
+        monkeypatch.setattr(loop, name, 0.01)
     heard: list[bytes] = []
 
     def opened(of: Daemon) -> None:

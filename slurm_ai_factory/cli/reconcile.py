@@ -13,7 +13,8 @@ from slurm_ai_factory.audit import books
 from slurm_ai_factory.audit.reconcile import ReconciledRow, Reconciliation, reconcile
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.arguments import asked_instant
-from slurm_ai_factory.cli.options import SafCommand, chosen
+from slurm_ai_factory.cli.clusters import EachCommand
+from slurm_ai_factory.cli.options import chosen
 from slurm_ai_factory.cli.wiring import current_actor, load_config, now, opened_ledger, slurm_of
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import charge
@@ -24,7 +25,7 @@ from slurm_ai_factory.ledger.audits import Audit
 COLUMNS = ("account", "TRES", "ledger", "sacct", "sreport", "difference", "cause")
 
 
-@click.command("reconcile", cls=SafCommand)
+@click.command("reconcile", cls=EachCommand)
 @click.option(
     "-S", "--since", metavar="T", default="yesterday", show_default=True, help="Start of the interval."
 )

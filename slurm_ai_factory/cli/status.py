@@ -17,7 +17,8 @@ import click
 
 from slurm_ai_factory import question
 from slurm_ai_factory.cli import draw, history, output
-from slurm_ai_factory.cli.options import SafCommand, chosen
+from slurm_ai_factory.cli.clusters import EachCommand
+from slurm_ai_factory.cli.options import chosen
 from slurm_ai_factory.cli.output import Styled
 from slurm_ai_factory.cli.screen import unguarded
 from slurm_ai_factory.cli.status_socket import status_from_service
@@ -59,7 +60,7 @@ COLORS = {Verdict.MET: "green", Verdict.MISSED_DEMAND: "yellow", Verdict.MISSED_
 StyledLine = tuple[str | Styled, ...]
 
 
-@click.command("status", cls=SafCommand)
+@click.command("status", cls=EachCommand, once=("watch", "check"))
 @click.option("--watch", is_flag=True, help="Repeat until Ctrl-C.")
 @click.option(
     "--every", default=15, show_default=True, metavar="SECONDS", type=click.IntRange(1), help="With --watch."

@@ -34,7 +34,7 @@ def address(lived: Lived) -> Iterator[str]:
     """Where the page of two weeks on the model is served."""
     with serving(
         "127.0.0.1:0",
-        lambda code: page.status_html(lived.board, lived.now, code=code),
+        {"/": lambda code: page.status_html(lived.board, lived.now, code=code)},
         Exposition(lived.board).text,
         {},
     ) as web:
@@ -86,7 +86,7 @@ def test_other_states_are_drawn(pictures: Path, state: str) -> None:
     board = STATES[state]
     with serving(
         "127.0.0.1:0",
-        lambda code: page.status_html(board, examples.NOW + 600, code=code),
+        {"/": lambda code: page.status_html(board, examples.NOW + 600, code=code)},
         Exposition(board).text,
         {},
     ) as web:
@@ -109,7 +109,7 @@ def test_axe_finds_nothing_wrong_in_other_states(axe: browser.Chromium, state: s
     board = STATES[state]
     with serving(
         "127.0.0.1:0",
-        lambda code: page.status_html(board, examples.NOW + 600, code=code),
+        {"/": lambda code: page.status_html(board, examples.NOW + 600, code=code)},
         Exposition(board).text,
         {},
     ) as web:

@@ -520,6 +520,10 @@ def answers() -> Iterator[str]:
     yield "0 to 1, charges are resource-seconds, instants are ISO 8601 in UTC, and money is text, so that it"
     yield "stays exact. What is not known is `null`, never 0."
     yield ""
+    yield "Where `-M` gives a list or `all`, and without `-M` where the configuration has several clusters, a"
+    yield "command that answers for each has them under `clusters`: `cluster`, its `answer`, and the `error`"
+    yield "that kept it from one, each `null` where there is none. For one name it prints that answer alone."
+    yield ""
     yield from ("## What may change", "")
     yield "Without a new number: a new key, a new command, a new word where a key has words (a reason, a"
     yield "verdict), another order of keys, other sentences. Read the keys that you need and ignore the rest."

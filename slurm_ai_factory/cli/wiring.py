@@ -66,6 +66,11 @@ def load_config() -> Config:
     return config
 
 
+def config_of_ledger() -> Config:
+    """The configuration of any of the clusters, for what they share: the ledger. Raises ConfigError."""
+    return load_configs()[0]
+
+
 def reachable_ledger_url(config: Config) -> str:
     """The ledger's URL. Without a configured one, start the embedded ledger; a new one gets its tables."""
     url = configuration.ledger_url(config)

@@ -198,7 +198,7 @@ def _checks(loops: Mapping[str, Loop]) -> dict[str, HealthCheck]:
 
     def together(check: Callable[[Loop], tuple[bool, str]]) -> tuple[bool, str]:
         answers = {name: check(loop) for name, loop in loops.items()}
-        lines = (f"{name}: {'' if good else 'not '}well, {why}" for name, (good, why) in answers.items())
+        lines = (f"{name}: {'passes' if good else 'fails'}, {why}" for name, (good, why) in answers.items())
         return all(good for good, _ in answers.values()), "\n".join(lines)
 
     return {

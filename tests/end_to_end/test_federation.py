@@ -1,6 +1,6 @@
 """A real federation of two clusters: each job is charged where it ran, and waited once.
 
-FEDERATED_JOBS sets how many; `make federation JOBS=200` runs it with that many.
+FEDERATED_JOBS sets how many; `make federation` runs it with 200.
 """
 
 from __future__ import annotations

@@ -242,7 +242,11 @@ def test_a_loop_that_dies_ends_the_daemon_with_its_error() -> None:
 
 @pytest.mark.parametrize(
     ("ages", "good", "words"),
-    [((0, 0), True, "gpu: passes, "), ((0, 9), False, "cpu: fails, last beat"), ((9, 9), False, "gpu: fails")],
+    [
+        ((0, 0), True, "gpu: passes, "),
+        ((0, 9), False, "cpu: fails, last beat"),
+        ((9, 9), False, "gpu: fails"),
+    ],
 )
 def test_health_is_that_of_every_cluster(ages: tuple[int, int], good: bool, words: str) -> None:
     configs = sound(Factory("gpu", "cpu").load())

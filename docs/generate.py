@@ -104,10 +104,11 @@ def config() -> Iterator[str]:
     yield "`saf config check` reads the file and nothing else; `saf config show` prints every value with its"
     yield "origin. A path may be absolute or relative to the working directory."
     yield ""
-    yield "A file with `[[cluster]]` instead of `[cluster]` is of several clusters. Under a `[[cluster]]`, each"
-    yield "section, `[[rule]]` and `[[tariff]]` may stand again, as `[cluster.control]` or `[[cluster.rule]]`: its"
-    yield "keys, or all its rules or tariffs, are those of that cluster instead. `[ledger]`, `daemon.listen` and"
-    yield "`daemon.web_config_file` are of all. See [several clusters](../howto/several-clusters.md)."
+    yield "A file with `[[cluster]]` instead of `[cluster]` is of several clusters. Under a `[[cluster]]`,"
+    yield "each section, `[[rule]]` and `[[tariff]]` may stand again, as `[cluster.control]` or"
+    yield "`[[cluster.rule]]`: its keys, or all its rules or tariffs, are those of that cluster instead."
+    yield "`[ledger]`, `daemon.listen` and `daemon.web_config_file` are of all. See"
+    yield "[several clusters](../howto/several-clusters.md)."
     yield ""
     for name, kind in SECTIONS.items():
         yield from (f"## [{name}]", "", str(kind.__doc__), "")

@@ -450,7 +450,11 @@ FILES: Mapping[str, Shape] = {
 
 
 ONE: Shape = {"$ref": "#/$defs/answer"}
-OF_CLUSTERS = either(ONE, keys(clusters=each(keys(cluster=TEXT, answer=null(ONE), error=null(TEXT)))))
+OF_CLUSTERS: Shape = {
+    "if": {"required": ["clusters"]},
+    "then": keys(clusters=each(keys(cluster=TEXT, answer=null(ONE), error=null(TEXT)))),
+    "else": ONE,
+}
 """The answer for one cluster; or for several, each with its answer, or with what kept it from one."""
 
 

@@ -45,7 +45,7 @@ END, RELOAD = "end", "reload"
 
 
 @dataclass(slots=True)
-class Signs:
+class LifeSigns:
     """Notifies systemd's watchdog once every cluster has given a sign of life since the last time."""
 
     clusters: frozenset[str]
@@ -101,7 +101,7 @@ class Daemon:
 
     def _loops(self, configs: Sequence[Config]) -> dict[str, Loop]:
         """The loop of each cluster, by name."""
-        signs = Signs(frozenset(config.cluster.name for config in configs))
+        signs = LifeSigns(frozenset(config.cluster.name for config in configs))
         return {
             name: Loop(
                 config,

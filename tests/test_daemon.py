@@ -259,7 +259,7 @@ def test_health_is_that_of_every_cluster(ages: tuple[int, int], good: bool, word
     assert checks["/cluster/gpu/healthz"]()[0] == (ages[0] == 0)
     assert checks["/readyz"]() == (
         False,
-        "gpu: not well, no complete cycle yet\ncpu: not well, no complete cycle yet",
+        "gpu: fails, no complete cycle yet\ncpu: fails, no complete cycle yet",
     )
 
 
@@ -273,7 +273,7 @@ def test_systemd_hears_of_the_daemon_once_every_loop_gave_a_sign(names: list[str
     heard: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(daemon, "notify", heard.append)
-        signs = daemon.Signs(frozenset("abc"))
+        signs = daemon.LifeSigns(frozenset("abc"))
         for name in names:
             signs.give(name)
     assert len(heard) <= min(names.count(name) for name in "abc")

@@ -35,7 +35,7 @@ TRIES = 3
 def _ledger_thread(cluster: str) -> ThreadPoolExecutor:
     """The one thread of a cluster's reads, which no other cluster waits for.
 
-    It is never made again: Python may wait for ever for one that dies of a lack of memory as it starts.
+    There is one for good: Python may wait for ever for one that dies of a lack of memory as it starts.
     """
     return ThreadPoolExecutor(1, f"ledger of {cluster}")
 

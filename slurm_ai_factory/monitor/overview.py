@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from slurm_ai_factory.core.records import Instant
 from slurm_ai_factory.language import DEFAULT, language
 from slurm_ai_factory.monitor.board import Board
-from slurm_ai_factory.monitor.page import ENVIRONMENT, REFRESH, UTC, around, headline, tone, trouble
+from slurm_ai_factory.monitor.page import ENVIRONMENT, REFRESH, UTC, around, headline, tone, why_old
 
 TONES = ("bad", "warning", "waiting", "good")
 """The states of a cluster, the worst first."""
@@ -46,7 +46,7 @@ def _row(board: Board, now: Instant, code: str) -> dict[str, str]:
             "address": address_of(board.cluster),
             "tone": tone(board, now),
             "headline": headline(board, speech),
-            "trouble": trouble(board, now, speech),
+            "why": why_old(board, now, speech),
             "mode": str(shown.mode) if shown else "",
             "as_of": f"{speech.clock(shown.measurement.as_of)} ({speech.zone.key})" if shown else "",
         }

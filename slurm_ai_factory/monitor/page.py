@@ -103,13 +103,19 @@ def headline(board: Board, speech: Language) -> str:
 
 def trouble(board: Board, now: Instant, speech: Language) -> str:
     """Why the numbers on the page are out of date; empty when they are not."""
+    why = why_old(board, now, speech)
     as_of = f" {speech.text('live_page.as_of', at=speech.clock(board.shown.at))}" if board.shown else ""
+    return f"{why}{as_of}" if why else ""
+
+
+def why_old(board: Board, now: Instant, speech: Language) -> str:
+    """Why nothing newer is known; empty where the last cycle is."""
     if board.overdue_since is not None:
         due = f"{speech.clock(board.overdue_since)}{'' if board.shown else ' UTC'}"
-        return f"{speech.text('live_page.overdue', at=due)}{as_of}"
+        return speech.text("live_page.overdue", at=due)
     if board.failed:
-        return f"{_sentence(board.failure)}{as_of}"
-    return f"{speech.text('live_page.stale')}{as_of}" if stale(board, now) else ""
+        return _sentence(board.failure)
+    return speech.text("live_page.stale") if stale(board, now) else ""
 
 
 def _seen(shown: Shown, speech: Language) -> dict[str, Any]:

@@ -43,7 +43,8 @@ def test_each_cluster_has_a_line_with_its_own_sentence() -> None:
     assert [line[0] for line in lines] == ["gpu", "cpu", "mix", "new"]
     assert [line[1] for line in lines] == ["well", "needs attention", "see its page", "not measured yet"]
     assert "The region has had 30.0% of the GPU time" in lines[0][2]
-    assert "The numbers below are as of" in lines[1][2]
+    assert "Slurmdbd does not answer; see systemctl status slurmdbd." in lines[1][2]
+    assert "below" not in lines[1][2]
     assert lines[0][3] == "enforce"
     assert lines[0][4].endswith("(Europe/Amsterdam)")
     assert lines[3][3:] == ["", ""]

@@ -13,6 +13,7 @@ SEED ?= 1
 HOURS ?= 72
 TIMES ?= 1
 DRAWS ?= 10
+FEDERATED ?= 200
 # Where Python may not keep what it compiled, each start of saf would compile the whole package again.
 unexport PYTHONDONTWRITEBYTECODE
 SLURM := slurm and not every_version and not alone
@@ -23,7 +24,7 @@ LANE2 := $(BIN)/pytest -m '$(SLURM)' $(FIRST:%=--ignore=%)
 LANE3 := nice $(BIN)/pytest -m 'not slurm' $(SHOWN)
 LANE4 := nice $(BIN)/pytest -m 'not slurm' $(SHOWN:%=--ignore=%)
 
-.PHONY: faults freeze tamper help demo demo-slurm test test-fast test-long test-model test-install test-packages deb rpm lint slurm slurm-roots test-slurm-all seen examples pictures crash hostile accept-slurm accept-switch accept-promises evaluate evaluate-promises docs docs-serve bench-simulate bench-ingest bench-sizes bench-scrape bench-tree bench-sources clean accept-grid ha chaos soak
+.PHONY: faults freeze tamper help demo demo-slurm test test-fast test-long test-model test-install test-packages deb rpm lint slurm slurm-roots test-slurm-all seen examples pictures crash hostile accept-slurm accept-switch accept-promises evaluate evaluate-promises docs docs-serve bench-simulate bench-ingest bench-sizes bench-scrape bench-tree bench-sources clean accept-grid federation ha chaos soak
 .DEFAULT_GOAL := help
 
 help:  ## Show these targets.
@@ -135,6 +136,9 @@ accept-switch: $(VENV)/.installed slurm  ## A QOS as the lever on a real Slurm, 
 
 accept-grid: $(VENV)/.installed slurm  ## A limit of the grid on a real Slurm: nodes free in time, no job killed; two minutes.
 	$(BIN)/pytest -s tests/end_to_end/test_grid.py
+
+federation: $(VENV)/.installed slurm  ## A real federation of two clusters: each job counts once; FEDERATED=20 for a quick one.
+	FEDERATED_JOBS=$(FEDERATED) $(BIN)/pytest -s tests/end_to_end/test_federation.py
 
 accept-promises: $(VENV)/.installed slurm  ## Two floors and a cap on a real Slurm, beside static shares; 20 minutes, result in docs/evaluation.
 	@$(BIN)/python -m tests.acceptance.promises

@@ -105,6 +105,12 @@ def config() -> Iterator[str]:
     yield "`saf config check` reads the file and nothing else; `saf config show` prints every value with its"
     yield "origin. A path may be absolute or relative to the working directory."
     yield ""
+    yield "A file with `[[cluster]]` instead of `[cluster]` is of several clusters. Under a `[[cluster]]`,"
+    yield "each section, `[[rule]]` and `[[tariff]]` may stand again, as `[cluster.control]` or"
+    yield "`[[cluster.rule]]`: its keys, or all its rules or tariffs, are those of that cluster instead."
+    yield "`[ledger]`, `daemon.listen` and `daemon.web_config_file` are of all. See"
+    yield "[several clusters](../howto/several-clusters.md)."
+    yield ""
     for name, kind in SECTIONS.items():
         yield from (f"## [{name}]", "", str(kind.__doc__), "")
         yield from table(("key", "value", "default", "meaning"), map(_key, dataclasses.fields(kind)))
@@ -520,6 +526,10 @@ def answers() -> Iterator[str]:
     yield f"`schema` is the number of the shape: {SCHEMA} in this version. A list is under `rows`. Ratios are"
     yield "0 to 1, charges are resource-seconds, instants are ISO 8601 in UTC, and money is text, so that it"
     yield "stays exact. What is not known is `null`, never 0."
+    yield ""
+    yield "Where `-M` gives a list or `all`, and without `-M` where the configuration has several clusters, a"
+    yield "command that answers for each has them under `clusters`: `cluster`, its `answer`, and the `error`"
+    yield "that kept it from one, each `null` where there is none. For one name it prints that answer alone."
     yield ""
     yield from ("## What may change", "")
     yield "Without a new number: a new key, a new command, a new word where a key has words (a reason, a"

@@ -10,6 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import click
+
+from slurm_ai_factory.cli import cli
+from slurm_ai_factory.cli.clusters import EachCommand
 from slurm_ai_factory.core.measure.figures import FIGURES, PROMISE_KEYS, SCHEMA, Unit
 from slurm_ai_factory.core.programme import registry_sheet
 from slurm_ai_factory.report.hubs import KEYS as HUB_KEYS
@@ -466,9 +470,29 @@ FILES: Mapping[str, Shape] = {
 }  # fmt: skip
 
 
+ONE: Shape = {"$ref": "#/$defs/answer"}
+OF_CLUSTERS: Shape = {
+    "if": {"required": ["clusters"]},
+    "then": keys(clusters=each(keys(cluster=TEXT, answer=null(ONE), error=null(TEXT)))),
+    "else": ONE,
+}
+"""The answer for one cluster; or for several, each with its answer, or with what kept it from one."""
+
+
+def for_several(group: click.Group, before: str = "") -> Iterator[str]:
+    """The commands that answer for several clusters."""
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from for_several(command, f"{before}{name} ")
+        elif isinstance(command, EachCommand):
+            yield f"{before}{name}"
+
+
 def schemas() -> Iterator[tuple[str, dict[str, Any]]]:
     """(name, JSON Schema) of every answer and file."""
+    several = set(for_several(cli.with_all()))
     for name, shape in {**ANSWERS, **FILES}.items():
+        defined = {"$defs": {"answer": dict(shape)}} if name in several else {}
         what = "A file of `saf report`" if name == REPORT else f"`saf {name} --json`"
         yield (
             name,
@@ -477,7 +501,11 @@ def schemas() -> Iterator[tuple[str, dict[str, Any]]]:
                 "title": what,
                 "type": "object",
                 "required": ["schema"],
-                "allOf": [{"properties": {"schema": {"const": SCHEMA}}}, dict(shape)],
+                **defined,
+                "allOf": [
+                    {"properties": {"schema": {"const": SCHEMA}}},
+                    dict(OF_CLUSTERS if defined else shape),
+                ],
             },
         )
 

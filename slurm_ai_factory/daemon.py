@@ -1,9 +1,9 @@
-"""`saf run`: the beat, the signals, and one sentence in the log for each cycle.
+"""`saf run`: a loop for each cluster, one web server, the signals, and systemd's watchdog.
 
-The beat is fixed: a late cycle is said to be late and does not move the following ones. SIGTERM and SIGINT
-end the daemon and SIGHUP reloads the configuration between two cycles, never inside one; a configuration
-that does not load leaves the current one. Losing Slurm or the ledger, running out of what the machine has,
-and a defect of this program are outcomes of a cycle, not an end. A thread beside the loop says when it hangs.
+The rule: no cluster waits for another. Each has a thread, a connection to the ledger, a board and deadlines
+of its own. SIGTERM and SIGINT end the daemon. SIGHUP reloads the configuration, which each loop takes between
+two cycles, never inside one; a configuration that does not load leaves the current one. systemd hears of the
+daemon only once every loop has moved, or said that it waits, since the last time.
 """
 
 from __future__ import annotations
@@ -13,268 +13,172 @@ import logging
 import os
 import signal
 import socket
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field, replace
-from threading import Event, Thread
+from dataclasses import dataclass, field
+from functools import partial
+from queue import SimpleQueue
+from threading import Event, Lock
 from types import FrameType
 
-from slurm_ai_factory import cycle, question
-from slurm_ai_factory.audit import signing
-from slurm_ai_factory.config import Config
-from slurm_ai_factory.core import windows
-from slurm_ai_factory.core.records import DAY, ChangeStatus, Instant
-from slurm_ai_factory.errors import (
-    ConfigError,
-    HoldError,
-    LedgerError,
-    SafError,
-    StandbyError,
-    one_sentence,
-    shortage,
-)
-from slurm_ai_factory.ledger.chain import Head
-from slurm_ai_factory.monitor.board import Board, Reconciled
+from slurm_ai_factory.config import Clusters, Config, check_apart, sound
+from slurm_ai_factory.core.records import Instant
+from slurm_ai_factory.errors import ConfigError, one_sentence
+from slurm_ai_factory.loop import Loop, trace_of
+from slurm_ai_factory.monitor.board import Board
 from slurm_ai_factory.monitor.metrics import Exposition
+from slurm_ai_factory.monitor.overview import address_of, overview_html
 from slurm_ai_factory.monitor.page import REFRESH, status_html
-from slurm_ai_factory.monitor.web import Web, serving
-from slurm_ai_factory.steps import showing
-from slurm_ai_factory.steps.site import Laps, Site
-from slurm_ai_factory.steps.summary import cycle_sentence
-from slurm_ai_factory.steps.values import CycleReport
+from slurm_ai_factory.monitor.web import HealthCheck, PageText, Web, serving
+from slurm_ai_factory.steps.site import AMONG, Site
 
 log = logging.getLogger("saf")
 
-PERIODS_UNTIL_UNHEALTHY = 3
 LEAST_REFRESH = 2
-
-SLACK_SECONDS = 5
-"""Beyond a period, before the loop is said to hang."""
-
-WATCH_SECONDS = 1
-"""How often it is looked whether the loop hangs."""
-
-ALIVE_SECONDS = 60
-"""How often systemd is notified that a loop that waits for its next beat lives."""
 
 NOTIFY_SECONDS = 5
 """How long a systemd that takes nothing in is waited for."""
 
+END, RELOAD = "end", "reload"
+"""What signals ask for."""
+
+
+@dataclass(slots=True)
+class LifeSigns:
+    """Notifies systemd's watchdog once every cluster has given a sign of life since the last time."""
+
+    clusters: frozenset[str]
+    given: set[str] = field(default_factory=set)
+    lock: Lock = field(default_factory=Lock)
+
+    def give(self, cluster: str) -> None:
+        """A sign of life of this cluster."""
+        with self.lock:
+            self.given.add(cluster)
+            complete = self.given == self.clusters
+            if complete:
+                self.given.clear()
+        if complete:
+            notify("WATCHDOG=1")
+
 
 @dataclass(slots=True)
 class Daemon:
-    """The loop. Everything it needs from outside is given: config, site, time.
+    """The loops of all clusters. Everything they need from outside is given: configuration, sites, time."""
 
-    ``clock`` is the cluster's time, which counts the period; ``stopwatch`` is this machine's.
-    """
-
-    load: Callable[[], Config]
+    load: Callable[[], Clusters]
     open_site: Callable[[Config], AbstractContextManager[Site]]
     clock: Callable[[], Instant]
     stopwatch: Callable[[], float]
     speed: float = 1.0  #: seconds of the clock in one of the stopwatch
     stop: Event = field(default_factory=Event)
-    wake: Event = field(default_factory=Event)
-    reload: Event = field(default_factory=Event)
-    compared: tuple[Instant, Instant] | None = None  #: the day whose books were compared last
-    logged: int | None = None  #: the day since the epoch on which the head was logged last
-    head: Head | None = None  #: of the ledger's chain, as it was seen last
-    beat: float = 0.0  #: when the present cycle was due; the next is due one period later
-    moved: float = 0.0  #: when a cycle last began or ended
-    period: float = 0.0  #: between two beats, of the stopwatch
-    host_clock: Callable[[], float] = time.time  #: Prometheus has this one, and perhaps not the cluster's
+    asked: SimpleQueue[str] = field(default_factory=SimpleQueue)  #: END or RELOAD; signal handlers may put
 
     def run(self) -> None:
         """Until SIGTERM. Raises ConfigError when it cannot start."""
-        config = self.load()
-        self.period = config.daemon.period / self.speed
-        self.beat = self.moved = self.stopwatch()
-        board = Board(config.cluster.name)
-        exposition = Exposition(board)
+        configs = sound(self.load())
+        loops = self._loops(configs)
+        exposition = Exposition(*(loop.board for loop in loops.values()))
+        for loop in loops.values():
+            loop.renew = exposition.renew
+        pages, checks, common = self._pages(loops), _checks(loops), configs[0].daemon
         with (
             self._signals(),
-            serving(
-                config.daemon.listen,
-                lambda code: status_html(board, self.clock(), self._refresh, code),
-                exposition.text,
-                {"/healthz": self._healthy(config), "/readyz": self._ready(config, board)},
-                config.daemon.web_config_file,
-            ) as web,
-            self._watched(board),
+            serving(common.listen, pages, exposition.text, checks, common.web_config_file) as web,
         ):
             gc.freeze()  # what is there now stays, and need not be looked at again
-            log.info("started in mode %s, listening on port %d", config.control.mode, web.port)
+            log.info("started %s, listening on port %d", _modes(configs), web.port)
             _warn(web)
             notify("READY=1")
-            self._loop(config, board, exposition, web)
+            self._keep(loops, web)
             notify("STOPPING=1")
         log.info("stopped; the current RawShares stay")
 
     def end(self) -> None:
-        """Let it end after the cycle at hand."""
-        self.stop.set()
-        self.wake.set()
+        """Let each loop end after the cycle at hand."""
+        self.asked.put(END)
 
-    def _loop(self, config: Config, board: Board, exposition: Exposition, web: Web) -> None:
-        while not self.stop.is_set():
-            try:
-                config = self._reloaded(config, web)
-                self._cycles(config, board, exposition)
-            except Exception as error:
-                self._failed(board, error)
-                self._pause()
-
-    def _cycles(self, config: Config, board: Board, exposition: Exposition) -> None:
-        """A cycle at every beat, until the daemon is to end or to reload."""
-        with self.open_site(config) as site:
-            while not (self.stop.is_set() or self.reload.is_set()):
-                self._cycle(site, board)
-                if board.failed != "failed":
-                    _beside("the head of the chain was not looked at", lambda: self._keep_head(site))
-                _beside("the metrics were not renewed", exposition.renew)
-                self._pause(standby=board.failed == "standby")
-
-    @contextmanager
-    def _watched(self, board: Board) -> Iterator[None]:
-        ended = Event()
-        thread = Thread(target=self._watch, args=(board, ended), name="watch", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            ended.set()
-
-    def _watch(self, board: Board, ended: Event) -> None:
-        while not ended.wait(WATCH_SECONDS):
-            _beside("the cycle was not watched", lambda: self._look(board))
-
-    def _look(self, board: Board) -> None:
-        """Say it once, from a thread of its own, when the loop hangs in Slurm or in the ledger."""
-        version, still = board.version, self.stopwatch() - self.moved
-        if still > self.period + SLACK_SECONDS and board.overdue(
-            self.clock() - round(still * self.speed), version
-        ):
-            log.warning(
-                "the cycle under way has not finished after %.0f s, and what is shown is of the one before; "
-                "see whether slurmctld, slurmdbd and PostgreSQL answer", still
-            )  # fmt: skip
-
-    @property
-    def _refresh(self) -> int:
-        """How often a browser looks, in its own seconds."""
-        return round(max(LEAST_REFRESH, REFRESH / self.speed))
-
-    def _cycle(self, site: Site, board: Board) -> None:
-        site = replace(site, laps=Laps(self.stopwatch))
-        try:
-            report = cycle.run(site, self.stopwatch)
-            _log(report)
-            shown = showing.what_is_shown(site, report, board.shown)
-            self.moved = self.stopwatch()
-            board.complete(shown, self.host_clock())
-        except Exception as error:
-            self._failed(board, error)
-            return
-        notify("WATCHDOG=1")
-        self._afterwards(site, board)
-
-    def _afterwards(self, site: Site, board: Board) -> None:
-        """What no cycle waits for."""
-        _beside("the ledger was not compared with Slurm's books", lambda: self._reconcile(site, board))
-        _beside(
-            "the energy was not measured",
-            lambda: board.meter(showing.metered(site, self.clock(), board.metered)),
-        )
-        _beside("the past was not added up", lambda: question.sum_up(site.config, site.ledger))
-
-    def _keep_head(self, site: Site) -> None:
-        """Say it where the chain lacks the head seen last, and log the head once a day.
-
-        Where logs go to another machine, the owner of the ledger cannot change this copy.
-        """
-        if self.head and not site.ledger.chain.has(self.head):
-            log.error(
-                "the ledger lost what was recorded last: its chain has no entry %d, %s; see whether a standby"
-                " that was behind was promoted, or an old dump restored", self.head.entry, self.head.hash
-            )  # fmt: skip
-        day, head = self.clock() // DAY, site.ledger.chain.head()
-        self.head = head
-        if head and day != self.logged:
-            self.logged = day
-            key = site.config.ledger.signing_key
-            signed = f", signature {signing.head_signature(key, head.entry, head.hash)}" if key else ""
-            log.info("head of the ledger's chain: entry %d, %s%s", head.entry, head.hash, signed)
-
-    def _reconcile(self, site: Site, board: Board) -> None:
-        """Once a day, on the day before; a day that was over before the daemon started is left to others."""
-        day = showing.rolled_up_day(site, self.clock())
-        self.compared = self.compared or day
-        if day == self.compared:
-            return
-        comparison = showing.reconciled(site, *day)
-        self.compared = day
-        board.compare(comparison)
-        _log_reconciled(comparison)
-
-    def _failed(self, board: Board, error: Exception) -> None:
-        """Whatever ended a cycle: the board says why, and the next beat tries again."""
-        standby, cause, message = isinstance(error, StandbyError), _cause(error), one_sentence(error)
-        reason = error.reason if isinstance(error, HoldError) else "read_failed"
-        self.moved = self.stopwatch()
-        board.fail("standby" if standby else "failed", message, cause, reason)
-        log.log(logging.INFO if standby else logging.ERROR, "no cycle: %s", message, exc_info=_trace(error))
-        notify("WATCHDOG=1")
-
-    def _pause(self, standby: bool = False) -> None:
-        """Wait for the next beat; beats that passed meanwhile are left out, a signal starts a new one.
-
-        A daemon that stands by looks twice as often, to take over within two periods.
-        """
-        period = self.period / 2 if standby else self.period
-        due = self.beat + period
-        late = self.stopwatch() - due
-        if late > 0:
-            log.warning("the cycle took %.1f s longer than the period of %g s", late, period)
-            due += period * (1 + late // period)
-        while not self.wake.wait(max(0.0, min(ALIVE_SECONDS, due - self.stopwatch()))):
-            if self.stopwatch() >= due:
-                break
-            notify("WATCHDOG=1")
-        self.wake.clear()
-        self.moved = self.stopwatch()
-        self.beat = min(due, self.moved)
-
-    def _reloaded(self, config: Config, web: Web) -> Config:
-        if not self.reload.is_set():
-            return config
-        self.reload.clear()
-        try:
-            loaded = self.load()
-            web.renew()
-            if (loaded.cluster.name, loaded.daemon.listen) != (config.cluster.name, config.daemon.listen):
-                raise ConfigError("cluster.name and daemon.listen are for a restart: systemctl restart saf")
-            config = loaded
-        except Exception as error:
-            log.error(
-                "configuration not reloaded; the current one stays: %s",
-                one_sentence(error),
-                exc_info=_trace(error),
+    def _loops(self, configs: Sequence[Config]) -> dict[str, Loop]:
+        """The loop of each cluster, by name."""
+        signs = LifeSigns(frozenset(config.cluster.name for config in configs))
+        return {
+            name: Loop(
+                config,
+                self.open_site,
+                self.clock,
+                self.stopwatch,
+                self.speed,
+                f"{AMONG}{name}" if len(configs) > 1 else "cycles",
+                partial(signs.give, name),
+                stop=self.stop,
             )
-        else:
-            self.period = config.daemon.period / self.speed
-            log.info("configuration reloaded, mode %s", config.control.mode)
-            _warn(web)
-        return config
+            for config in configs
+            for name in (config.cluster.name,)
+        }
+
+    def _keep(self, loops: Mapping[str, Loop], web: Web) -> None:
+        """Run the loops, and do what signals ask, until the end; a loop that ends by itself ends all."""
+        with ThreadPoolExecutor(len(loops)) as pool:
+            try:
+                running = [pool.submit(loop.run) for loop in loops.values()]
+                for each in running:
+                    each.add_done_callback(lambda _: self.end())
+                for _reload in iter(self.asked.get, END):
+                    self._reload(loops, web)
+            finally:
+                for loop in loops.values():
+                    loop.end()
+        for each in running:
+            each.result()
+
+    def _reload(self, loops: Mapping[str, Loop], web: Web) -> None:
+        """Give each loop its configuration; one that does not load stays, and all where two collide."""
+        try:
+            clusters = self.load()
+            web.renew()
+            coming = [
+                loops[name].config if isinstance(config, ConfigError) else config
+                for name, config in clusters.items()
+                if name in loops
+            ]
+            listen = {loop.config.daemon.listen for loop in loops.values()}
+            if clusters.keys() != loops.keys() or {config.daemon.listen for config in coming} != listen:
+                raise ConfigError(
+                    "the names of clusters and daemon.listen are for a restart: systemctl restart saf"
+                )
+            check_apart(coming)
+        except Exception as error:
+            return _not_reloaded(error)
+        for name, config in clusters.items():
+            if isinstance(config, ConfigError):
+                _not_reloaded(config)
+            else:
+                loops[name].reload(config)
+        return _warn(web)
+
+    def _pages(self, loops: Mapping[str, Loop]) -> dict[str, PageText]:
+        """The page of each address: of the one cluster, or an overview and a page for each cluster."""
+        refresh = round(max(LEAST_REFRESH, REFRESH / self.speed))  # in seconds of the browser
+        boards = [loop.board for loop in loops.values()]
+        if len(boards) == 1:
+            return {"/": lambda code: status_html(boards[0], self.clock(), refresh, code)}
+
+        def page(board: Board, code: str) -> str:
+            return status_html(board, self.clock(), refresh, code, "../")
+
+        return {
+            "/": lambda code: overview_html(boards, self.clock(), refresh, code),
+            **{f"/{address_of(board.cluster)}": partial(page, board) for board in boards},
+        }
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
         def end(_number: int, _frame: FrameType | None) -> None:
-            self.end()
+            self.asked.put(END)
 
         def again(_number: int, _frame: FrameType | None) -> None:
-            self.reload.set()
-            self.wake.set()
+            self.asked.put(RELOAD)
 
         handlers = {signal.SIGTERM: end, signal.SIGINT: end, signal.SIGHUP: again}
         before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
@@ -284,72 +188,45 @@ class Daemon:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    def _healthy(self, config: Config) -> Callable[[], tuple[bool, str]]:
-        def check() -> tuple[bool, str]:
-            age = self.stopwatch() - self.beat
-            limit = PERIODS_UNTIL_UNHEALTHY * self.period + config.slurm.timeout
-            return age < limit, f"last beat {age:.0f} s ago"
 
-        return check
+def _checks(loops: Mapping[str, Loop]) -> dict[str, HealthCheck]:
+    """The checks of all clusters together; among several, of each too."""
+    paths = {"/healthz": Loop.healthy, "/readyz": Loop.ready}
+    if len(loops) == 1:
+        [loop] = loops.values()
+        return {path: partial(check, loop) for path, check in paths.items()}
 
-    def _ready(self, config: Config, board: Board) -> Callable[[], tuple[bool, str]]:
-        def check() -> tuple[bool, str]:
-            if board.finished_at is None:
-                return False, board.failure or "no complete cycle yet"
-            age = self.clock() - board.finished_at
-            since = "; the cycle under way has not finished" if board.overdue_since is not None else ""
-            why = f": {board.failure}" if board.failure else since
-            return age <= config.daemon.ready_after, f"last complete cycle {age} s ago{why}"
+    def together(check: Callable[[Loop], tuple[bool, str]]) -> tuple[bool, str]:
+        answers = {name: check(loop) for name, loop in loops.items()}
+        lines = (f"{name}: {'passes' if good else 'fails'}, {why}" for name, (good, why) in answers.items())
+        return all(good for good, _ in answers.values()), "\n".join(lines)
 
-        return check
-
-
-def _cause(error: Exception) -> str:
-    """What a cycle failed for; standing by is no failure."""
-    if isinstance(error, StandbyError):
-        return ""
-    kinds: dict[type[Exception], str] = {
-        LedgerError: "ledger", ConfigError: "configuration", SafError: "slurm", OSError: "machine"
-    }  # fmt: skip
-    other = "machine" if shortage(error) else "defect"
-    return next((cause for kind, cause in kinds.items() if isinstance(error, kind)), other)
+    return {
+        **{path: partial(together, check) for path, check in paths.items()},
+        **{
+            f"/{address_of(name)}{path}": partial(check, loop)
+            for name, loop in loops.items()
+            for path, check in paths.items()
+        },
+    }
 
 
-def _trace(error: Exception) -> Exception | None:
-    """What to show the traceback of: nothing but a defect has one that says more than the sentence."""
-    return error if _cause(error) == "defect" else None
+def _modes(configs: Sequence[Config]) -> str:
+    """The mode of the one cluster, or of each."""
+    modes = [f"{config.cluster.name} in mode {config.control.mode}" for config in configs]
+    return f"in mode {configs[0].control.mode}" if len(configs) == 1 else f"with {', '.join(modes)}"
 
 
-def _beside(what: str, work: Callable[[], None]) -> None:
-    """Do it; a failure is a warning, as it is tried again."""
-    try:
-        work()
-    except Exception as error:
-        log.warning("%s: %s", what, one_sentence(error), exc_info=_trace(error))
+def _not_reloaded(error: Exception) -> None:
+    log.error(
+        "configuration not reloaded; the current one stays: %s", one_sentence(error), exc_info=trace_of(error)
+    )
 
 
 def _warn(web: Web) -> None:
     risk = web.risk()
     if risk:
         log.warning("%s", risk)
-
-
-def _log(report: CycleReport) -> None:
-    failed = any(outcome.status is ChangeStatus.FAILED for outcome in report.outcomes)
-    log.log(logging.WARNING if failed else logging.INFO, "%s", cycle_sentence(report))
-    for rejected in report.gathered.read.new_rejected:
-        log.warning("skipped a line that cannot be read: %s: %r", rejected.reason, rejected.line)
-
-
-def _log_reconciled(comparison: Reconciled) -> None:
-    if comparison.unexplained:
-        log.warning(
-            "the ledger differs from Slurm's books by %s TRES-seconds without a known cause from %s to %s; "
-            "see saf reconcile",
-            comparison.unexplained, windows.iso(comparison.since), windows.iso(comparison.until),
-        )  # fmt: skip
-    else:
-        log.info("the ledger agrees with Slurm's books up to %s", windows.iso(comparison.until))
 
 
 def notify(message: str) -> None:

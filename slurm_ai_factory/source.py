@@ -48,6 +48,9 @@ class Source(Protocol):
     def runs(self, since: Instant, until: Instant) -> Iterator[Run | Rejected]:
         """Every run that was eligible or running in [since, until); keep none before the iteration ends."""
 
+    def federation_id(self) -> int:
+        """The cluster's number in its federation; 0 where it is in none."""
+
     def events(self, since: Instant, until: Instant) -> tuple[list[Size], list[Outage]]:
         """The sizes of the cluster and the outages of its nodes in [since, until)."""
 

@@ -39,7 +39,7 @@ def status(file: Path) -> None:
         finally:
             embedded.stop(Path(scratch))
     page = lambda code: status_html(board, at, code=code)  # noqa: E731
-    with serving("127.0.0.1:0", page, Exposition(board).text, {}) as web:
+    with serving("127.0.0.1:0", {"/": page}, Exposition(board).text, {}) as web:
         browser.picture(f"http://127.0.0.1:{web.port}/?lang=en", file, *SIZE)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import logging
 import os
 import socket
@@ -10,13 +11,18 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
+from threading import Event
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from slurm_ai_factory import daemon
-from slurm_ai_factory.config import Config
-from slurm_ai_factory.daemon import Daemon
+from slurm_ai_factory import daemon, loop
+from slurm_ai_factory.cli.wiring import among_clusters
+from slurm_ai_factory.config import Clusters, Config, parse_clusters, sound
+from slurm_ai_factory.daemon import Daemon, _checks
 from slurm_ai_factory.errors import ConfigError, LedgerError, SlurmError
+from slurm_ai_factory.loop import Loop
 from slurm_ai_factory.steps.site import Site
 from tests.monitor.life import configuration
 
@@ -31,8 +37,8 @@ def looping(opened: Callable[[Daemon], None], speed: float = SPEED) -> Daemon:
         opened(made)
         raise LedgerError("there is no site in this test")
 
-    def load() -> Config:
-        return configuration(daemon='period = "1h"\nlisten = "127.0.0.1:0"')
+    def load() -> Clusters:
+        return {"model": configuration(daemon='period = "1h"\nlisten = "127.0.0.1:0"')}
 
     made = Daemon(load, site, lambda: int(time.time()), time.monotonic, speed)
     return made
@@ -80,11 +86,11 @@ def test_a_configuration_that_cannot_be_reloaded_for_any_reason_leaves_the_one_i
             return of.end()
         error = loads.pop(0)
 
-        def load() -> Config:
+        def load() -> Clusters:
             raise error
 
         of.load = load
-        of.reload.set()
+        of.asked.put(daemon.RELOAD)
         return None
 
     looping(opened).run()
@@ -113,7 +119,7 @@ def messages(channel: socket.socket) -> list[bytes]:
 
 
 def test_the_watchdog_hears_a_daemon_that_waits(told: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(daemon, "ALIVE_SECONDS", 0.01)
+    monkeypatch.setattr(loop, "ALIVE_SECONDS", 0.01)
     waited: list[bool] = []
 
     def opened(of: Daemon) -> None:
@@ -142,7 +148,7 @@ def test_the_watchdog_hears_nothing_of_a_cycle_that_hangs(
     told: socket.socket, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     for name in ("ALIVE_SECONDS", "SLACK_SECONDS", "WATCH_SECONDS"):
-        monkeypatch.setattr(daemon, name, 0.01)
+        monkeypatch.setattr(loop, name, 0.01)
     heard: list[bytes] = []
 
     def opened(of: Daemon) -> None:
@@ -167,3 +173,108 @@ def test_a_socket_that_cannot_be_made_is_a_warning(
     monkeypatch.setattr(socket, "socket", none)
     daemon.notify("WATCHDOG=1")
     assert caplog.messages == ["could not notify systemd of WATCHDOG=1: Too many open files"]
+
+
+class Factory:
+    """Clusters whose sites cannot be opened; each opening is counted, and ``hung`` ones wait to be let go."""
+
+    def __init__(self, *names: str, hung: str = "") -> None:
+        self.names, self.hung = names, hung
+        self.opened = dict.fromkeys(names, 0)
+        self.let_go = Event()
+        self.daemon = Daemon(self.load, self.site, lambda: int(time.time()), time.monotonic, SPEED)
+
+    def load(self) -> Clusters:
+        text = '[daemon]\nperiod = "1h"\nlisten = "127.0.0.1:0"\n'
+        tables = (f'[[cluster]]\nname = "{name}"\nslurm.conf = "/{name}"\n' for name in self.names)
+        return parse_clusters(text + "".join(tables), "saf.toml")
+
+    def site(self, config: Config) -> AbstractContextManager[Site]:
+        name = config.cluster.name
+        self.opened[name] += 1
+        if name == self.hung:
+            assert self.let_go.wait(30)
+        if self.opened[name] > 20 and all(
+            count > 20 or name == self.hung for name, count in self.opened.items()
+        ):
+            self.let_go.set()
+            self.daemon.end()
+        raise SlurmError(f"{name} is away")
+
+
+def test_each_cluster_has_its_own_beat_and_the_log_names_it() -> None:
+    factory = Factory("gpu", "cpu")
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.addFilter(among_clusters)
+    logging.getLogger("saf").addHandler(handler)
+    try:
+        factory.daemon.run()
+    finally:
+        logging.getLogger("saf").removeHandler(handler)
+    assert all(count > 20 for count in factory.opened.values())
+    lines = stream.getvalue().splitlines()
+    assert "gpu: no cycle: gpu is away" in lines
+    assert "cpu: no cycle: cpu is away" in lines
+    assert "no cycle: gpu is away" not in lines
+
+
+def test_a_cluster_that_hangs_stops_neither_the_other_nor_the_watchdog_from_noticing(
+    told: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(daemon, "NOTIFY_SECONDS", 0.01)
+    factory = Factory("gpu", "cpu", hung="cpu")
+    factory.daemon.run()
+    assert factory.opened["gpu"] > 20
+    assert factory.opened["cpu"] < 5
+    assert messages(told).count(b"WATCHDOG=1") < 5, "one for each sign of the cluster that hung"
+
+
+def test_a_loop_that_dies_ends_the_daemon_with_its_error() -> None:
+    """systemd starts it again; a thread less would be noticed by nobody."""
+
+    def opened(_: Daemon) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        looping(opened).run()
+
+
+@pytest.mark.parametrize(
+    ("ages", "good", "words"),
+    [
+        ((0, 0), True, "gpu: passes, "),
+        ((0, 9), False, "cpu: fails, last beat"),
+        ((9, 9), False, "gpu: fails"),
+    ],
+)
+def test_health_is_that_of_every_cluster(ages: tuple[int, int], good: bool, words: str) -> None:
+    configs = sound(Factory("gpu", "cpu").load())
+    loops = {config.cluster.name: Loop(config, none_opened, lambda: 0, lambda: 0.0) for config in configs}
+    for each, age in zip(loops.values(), ages, strict=True):
+        each.beat = -age * each.period
+    checks = _checks(loops)
+    well, text = checks["/healthz"]()
+    assert (well, words in text, len(text.splitlines())) == (good, True, 2)
+    assert checks["/cluster/gpu/healthz"]()[0] == (ages[0] == 0)
+    assert checks["/readyz"]() == (
+        False,
+        "gpu: fails, no complete cycle yet\ncpu: fails, no complete cycle yet",
+    )
+
+
+def none_opened(_: Config) -> AbstractContextManager[Site]:
+    raise AssertionError("no loop runs here")
+
+
+@given(st.lists(st.sampled_from("abc"), max_size=60))
+def test_systemd_hears_of_the_daemon_once_every_loop_gave_a_sign(names: list[str]) -> None:
+    """As often as the loop that gave the fewest, at most."""
+    heard: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(daemon, "notify", heard.append)
+        signs = daemon.LifeSigns(frozenset("abc"))
+        for name in names:
+            signs.give(name)
+    assert len(heard) <= min(names.count(name) for name in "abc")
+    assert bool(heard) == (set(names) == set("abc"))

@@ -9,6 +9,7 @@ import click
 from slurm_ai_factory.audit import approving
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.arguments import reason_option
+from slurm_ai_factory.cli.clusters import EachCommand
 from slurm_ai_factory.cli.options import SafGroup, chosen
 from slurm_ai_factory.cli.wiring import current_actor, load_config, now, opened_ledger
 from slurm_ai_factory.core.programme import approval
@@ -26,7 +27,7 @@ def approval_group() -> None:
     """
 
 
-@approval_group.command("list")
+@approval_group.command("list", cls=EachCommand)
 @click.option("--all", "every", is_flag=True, help="Include approved and rejected proposals.")
 def approval_list(every: bool) -> None:
     """List waiting proposals, newest first."""

@@ -11,6 +11,7 @@ import click
 
 from slurm_ai_factory import config as configuration
 from slurm_ai_factory.cli import output
+from slurm_ai_factory.cli.clusters import EachCommand
 from slurm_ai_factory.cli.options import SafGroup, chosen
 from slurm_ai_factory.cli.wiring import load_config, now
 from slurm_ai_factory.config import Config
@@ -29,7 +30,7 @@ def config_group() -> None:
     """Check and show the configuration."""
 
 
-@config_group.command("check")
+@config_group.command("check", cls=EachCommand)
 def config_check() -> None:
     """Validate saf.toml and the files it names, offline: keys, types, rules, the ledger's URL, TLS."""
     config = load_config()
@@ -48,7 +49,7 @@ def config_check() -> None:
     )
 
 
-@config_group.command("show")
+@config_group.command("show", cls=EachCommand)
 def config_show() -> None:
     """Show every value with its origin; secrets are masked."""
     shown = settings_value(load_config())

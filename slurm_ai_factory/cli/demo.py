@@ -203,8 +203,8 @@ def _run(config: Config, slurm: ModelSlurm, clock: Clock, seconds: int) -> None:
     handler.setFormatter(_Stamped(clock))
     logging.basicConfig(handlers=[handler], level=log_level())
     daemon = Daemon(
-        load=lambda: config, open_site=lambda _: _opened(config, slurm, clock), clock=clock.now,
-        stopwatch=time.monotonic, speed=SPEED,
+        load=lambda: {config.cluster.name: config}, open_site=lambda _: _opened(config, slurm, clock),
+        clock=clock.now, stopwatch=time.monotonic, speed=SPEED,
     )  # fmt: skip
     timer = Timer(seconds, daemon.end)
     timer.start()

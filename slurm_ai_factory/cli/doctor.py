@@ -20,7 +20,8 @@ from slurm_ai_factory.cli.arguments import (
     usage_errors,
     warn_of_names,
 )
-from slurm_ai_factory.cli.options import SafCommand, chosen
+from slurm_ai_factory.cli.clusters import EachCommand
+from slurm_ai_factory.cli.options import chosen
 from slurm_ai_factory.cli.wiring import current_actor, load_config, now, opened_ledger, slurm_of
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core.records import Acknowledgement, Instant
@@ -35,7 +36,7 @@ _COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
 COLUMNS = (*Finding._fields[:-1], "acknowledged_by", "acknowledged_until", "acknowledged_reason")
 
 
-@click.command("doctor", cls=SafCommand)
+@click.command("doctor", cls=EachCommand, once=("acknowledge", "until", "withdraw", "reason"))
 @click.option("--acknowledge", metavar="CHECK", help="Do not count what this check finds, until a date.")
 @click.option("--until", metavar="WHEN", help="With --acknowledge: when it counts again: 2027-01-31.")
 @click.option("--withdraw", metavar="CHECK", help="Count what this check finds again.")

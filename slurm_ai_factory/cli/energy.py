@@ -9,7 +9,8 @@ import click
 
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.arguments import SINCE, UNTIL, WINDOW, as_of_option, asked_question, warn_of_gaps
-from slurm_ai_factory.cli.options import SafCommand, chosen
+from slurm_ai_factory.cli.clusters import EachCommand
+from slurm_ai_factory.cli.options import chosen
 from slurm_ai_factory.cli.share import KEYS, group_key
 from slurm_ai_factory.cli.wiring import opened_books
 from slurm_ai_factory.core.energy.closure import Indicator, Ratio
@@ -27,7 +28,7 @@ BY_QUALITY = {
 """The qualities of the energy of runs, as they are shown."""
 
 
-@click.command("energy", cls=SafCommand)
+@click.command("energy", cls=EachCommand)
 @WINDOW
 @SINCE
 @UNTIL

@@ -11,7 +11,8 @@ import click
 
 from slurm_ai_factory import question
 from slurm_ai_factory.cli import output
-from slurm_ai_factory.cli.options import SafCommand, chosen
+from slurm_ai_factory.cli.clusters import EachCommand
+from slurm_ai_factory.cli.options import chosen
 from slurm_ai_factory.cli.wiring import opened_books
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import charge, tres, windows
@@ -28,7 +29,7 @@ SHOWN = (*DETAILS, "promises")
 """Of a classification, beside beneficiary and rule."""
 
 
-@click.command("explain", cls=SafCommand)
+@click.command("explain", cls=EachCommand)
 @click.argument("job", required=False)
 @click.option("--account", metavar="A", help="Explain an account instead of a job.")
 def explain_command(job: str | None, account: str | None) -> None:

@@ -24,6 +24,7 @@ from slurm_ai_factory.cli.arguments import (
     usage_errors,
     warn_of_names,
 )
+from slurm_ai_factory.cli.clusters import EachCommand
 from slurm_ai_factory.cli.history import MOST_LINES
 from slurm_ai_factory.cli.options import SafGroup, chosen
 from slurm_ai_factory.cli.wiring import current_actor, load_config, now, opened_ledger, opened_site, slurm_of
@@ -99,7 +100,7 @@ def _of_order(data: bytes, baseline_kw: str | None) -> tuple[list[AllowedPower],
         return [], [Fault(0, "", str(error))]
 
 
-@grid_group.command("list")
+@grid_group.command("list", cls=EachCommand)
 @as_of_option(default="now")
 def grid_list(then: str) -> None:
     """List every row of allowed power with its corrections, and which of them count."""
@@ -154,7 +155,7 @@ def grid_correct(entry: int, max_kw: str | None, withdraw: bool, reason: str) ->
     )
 
 
-@grid_group.command("status")
+@grid_group.command("status", cls=EachCommand)
 @WINDOW
 @SINCE
 @UNTIL
@@ -247,7 +248,7 @@ def _text(value: dict[str, Any]) -> dict[str, object]:
     }
 
 
-@grid_group.command("plan")
+@grid_group.command("plan", cls=EachCommand)
 def grid_plan() -> None:
     """Show which nodes would be kept free now, why, and the command. Only reads, in every mode.
 
@@ -267,7 +268,7 @@ def grid_plan() -> None:
     return None
 
 
-@grid_group.command("history")
+@grid_group.command("history", cls=EachCommand)
 @click.option(
     "--limit", default=20, show_default=True, type=click.IntRange(1, MOST_LINES), help="At most so many."
 )

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from slurm_ai_factory.cli import output
-from slurm_ai_factory.cli.options import SafCommand
+from slurm_ai_factory.cli.clusters import EachCommand
 from slurm_ai_factory.cli.wiring import load_config, opened_ledger
 from slurm_ai_factory.core.control.foreign import ForeignChange
 from slurm_ai_factory.ledger import Ledger
@@ -20,7 +20,7 @@ FOREIGN = "foreign"
 """The status of an entry about a value that another user set."""
 
 
-@click.command("history", cls=SafCommand)
+@click.command("history", cls=EachCommand)
 @click.option(
     "--limit", default=50, show_default=True, metavar="N", type=click.IntRange(1, MOST_LINES),
     help="Print at most so many, newest first.",

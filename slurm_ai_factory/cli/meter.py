@@ -20,6 +20,7 @@ from slurm_ai_factory.cli.arguments import (
     usage_errors,
     warn_of_names,
 )
+from slurm_ai_factory.cli.clusters import EachCommand
 from slurm_ai_factory.cli.options import SafGroup
 from slurm_ai_factory.cli.wiring import current_actor, load_config, now, opened_ledger
 from slurm_ai_factory.config import Config
@@ -90,7 +91,7 @@ def meter_import(file: io.BufferedReader | None, dry_run: bool, **asked: str | N
     )
 
 
-@meter_group.command("list")
+@meter_group.command("list", cls=EachCommand)
 @click.option("--kind", type=click.Choice(list(Kind)), help="Only meters of this kind.")
 @WINDOW
 @SINCE

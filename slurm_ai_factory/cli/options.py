@@ -10,6 +10,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from slurm_ai_factory.config.clusters import ALL
 from slurm_ai_factory.core.escaped import is_hidden
 
 
@@ -26,12 +27,31 @@ class Chosen:
     debug: bool = False
     no_color: bool = False
 
+    @property
+    def clusters(self) -> tuple[str, ...]:
+        """The names that -M gives; none where it is left out, or means all.
+
+        >>> Chosen(cluster="gpu,cpu,gpu").clusters, Chosen(cluster="all").clusters
+        (('gpu', 'cpu'), ())
+        """
+        names = tuple(dict.fromkeys(filter(None, (self.cluster or "").split(","))))
+        return () if names == (ALL,) else names
+
+    @property
+    def listed(self) -> bool:
+        """Whether -M gives a list, or means all, so that the answer is one of several clusters."""
+        return self.cluster == ALL or "," in (self.cluster or "")
+
 
 chosen = Chosen()
 
 _TEXTS: dict[str, tuple[list[str], str, str]] = {
     "config": (["--config"], "FILE", "Configuration file."),
-    "cluster": (["-M", "--cluster"], "NAME", "The expected cluster; refuse a configuration of another one."),
+    "cluster": (
+        ["-M", "--cluster"],
+        "NAMES",
+        "The cluster, a list such as gpu,cpu, or all; refuse a configuration without it.",
+    ),
     "person": (["--as"], "NAME", "Act as this person; only if actor.allow_as is set."),
 }
 _FLAGS = {

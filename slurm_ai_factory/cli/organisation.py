@@ -15,6 +15,7 @@ from slurm_ai_factory import question
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.approval import proposed
 from slurm_ai_factory.cli.arguments import asked_day, asked_reason, reason_option, usage_errors, warn_of_names
+from slurm_ai_factory.cli.clusters import EachCommand
 from slurm_ai_factory.cli.options import SafGroup, chosen
 from slurm_ai_factory.cli.wiring import current_actor, load_config, now, opened_ledger
 from slurm_ai_factory.config import Config
@@ -204,7 +205,7 @@ def organisation_export(links: bool, file: Path | None) -> None:
     return None
 
 
-@organisation_group.command("list")
+@organisation_group.command("list", cls=EachCommand)
 @click.option("--on", metavar="DATE", help="Organisations registered on this day. Default: today.")
 @click.option("--all", "every", is_flag=True, help="Include past and future organisations.")
 @click.option("--as-of", "then", metavar="DATE", help="Use what the ledger knew at the start of this day.")
@@ -253,7 +254,7 @@ def _cells(value: dict[str, object]) -> list[object]:
     return [output.cell(cell) for cell in value.values()]
 
 
-@organisation_group.command("show")
+@organisation_group.command("show", cls=EachCommand)
 @click.argument("key")
 def organisation_show(key: str) -> None:
     """Show an organisation: its entries, its links, and everything recorded about it."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from decimal import Decimal
 from typing import Any, NamedTuple, NoReturn, TextIO
 
@@ -103,7 +103,24 @@ def bar(length: int, label: str, **options: Any) -> AbstractContextManager[Any]:
 def emit(value: object) -> None:
     """Print a value as JSON with the number of its schema; rows are under the key ``rows``."""
     keyed = value if isinstance(value, Mapping) else {"rows": value}
-    click.echo(as_json({"schema": SCHEMA, **keyed}))
+    if _collected:
+        return _collected[-1].append(keyed)
+    return click.echo(as_json({"schema": SCHEMA, **keyed}))
+
+
+_collected: list[list[object]] = []
+"""Where ``emit`` puts its values instead of printing them; the last one counts."""
+
+
+@contextmanager
+def collecting() -> Iterator[list[object]]:
+    """Keep the values that would be printed as JSON inside."""
+    values: list[object] = []
+    _collected.append(values)
+    try:
+        yield values
+    finally:
+        _collected.pop()
 
 
 def emit_rows(rows: Iterable[object]) -> None:

@@ -11,14 +11,14 @@ from slurm_ai_factory.audit import approving
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.approval import proposed
 from slurm_ai_factory.cli.arguments import reason_option, warn_of_names
-from slurm_ai_factory.cli.options import SafCommand
+from slurm_ai_factory.cli.clusters import EachCommand
 from slurm_ai_factory.cli.wiring import current_actor, load_config, now, opened_ledger
 from slurm_ai_factory.core.programme.approval import ProposalKind
 from slurm_ai_factory.core.words import count
 from slurm_ai_factory.ledger import Ledger
 
 
-@click.command("override", cls=SafCommand)
+@click.command("override", cls=EachCommand, once=("job", "beneficiary", "organisation", "withdraw", "reason"))
 @click.argument("job", metavar="[JOBID]", required=False)
 @click.option(
     "--beneficiary", type=click.Choice(("regional", "non_regional")), help="Classify the job as this."

@@ -8,12 +8,13 @@ import click
 
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.arguments import asked_future, reason_option, warn_of_names
+from slurm_ai_factory.cli.clusters import EachCommand
 from slurm_ai_factory.cli.options import SafCommand
 from slurm_ai_factory.cli.wiring import current_actor, load_config, now, opened_ledger, slurm_of
 from slurm_ai_factory.core.records import Pause
 
 
-@click.command("pause", cls=SafCommand)
+@click.command("pause", cls=EachCommand, once=("until", "reason"))
 @click.option("--until", metavar="WHEN", help="When the control resumes: now+4hours, 2027-01-31T18:00.")
 @reason_option()
 def pause_command(until: str | None, reason: str | None) -> None:

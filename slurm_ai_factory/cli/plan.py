@@ -12,7 +12,8 @@ import click
 
 from slurm_ai_factory import cycle
 from slurm_ai_factory.cli import output
-from slurm_ai_factory.cli.options import SafCommand, chosen
+from slurm_ai_factory.cli.clusters import EachCommand
+from slurm_ai_factory.cli.options import chosen
 from slurm_ai_factory.cli.wiring import load_config, opened_site, slurm_of
 from slurm_ai_factory.core.records import FIRST, Decision
 from slurm_ai_factory.errors import StandbyError
@@ -22,7 +23,7 @@ from slurm_ai_factory.steps.reading import Read
 from slurm_ai_factory.steps.site import Site
 
 
-@click.command("plan", cls=SafCommand)
+@click.command("plan", cls=EachCommand)
 def plan_command() -> None:
     """Show what the next cycle would do: the decision, its reason, and the commands, ready to paste.
 

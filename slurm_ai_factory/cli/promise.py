@@ -13,6 +13,7 @@ from slurm_ai_factory import question
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.approval import proposed
 from slurm_ai_factory.cli.arguments import asked_day, reason_option, usage_errors
+from slurm_ai_factory.cli.clusters import EachCommand
 from slurm_ai_factory.cli.options import SafGroup, chosen
 from slurm_ai_factory.cli.wiring import current_actor, load_config, now, opened_ledger
 from slurm_ai_factory.config import Config, checked, values
@@ -111,7 +112,7 @@ def promise_end(name: str, since: str, source: str, reason: str) -> None:
     _record(name, since, "--on", {"ended": True}, source, reason)
 
 
-@promise_group.command("list")
+@promise_group.command("list", cls=EachCommand)
 @AS_OF
 def promise_list(then: str | None) -> None:
     """List every term of every promise, the first promise first, in order of its start."""
@@ -133,7 +134,7 @@ def promise_list(then: str | None) -> None:
     output.table(columns, cells, rows)
 
 
-@promise_group.command("show")
+@promise_group.command("show", cls=EachCommand)
 @NAME
 @click.option("--on", "day", metavar="DATE", help="The term of this day. Default: today.")
 @AS_OF

@@ -15,7 +15,8 @@ from slurm_ai_factory.audit.reconcile import ReconciledRow, Reconciliation, reco
 from slurm_ai_factory.audit.theirs import OtherBook, OtherRow, compare_with
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.arguments import asked_instant, warn_of_gaps
-from slurm_ai_factory.cli.options import SafCommand, chosen
+from slurm_ai_factory.cli.clusters import EachCommand
+from slurm_ai_factory.cli.options import chosen
 from slurm_ai_factory.cli.wiring import current_actor, load_config, now, opened_ledger, slurm_of
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import charge
@@ -27,7 +28,7 @@ COLUMNS = ("account", "TRES", "ledger", "sacct", "sreport", "difference", "cause
 LIKE_COLUMNS = ("account", "TRES", "ledger", "theirs", "difference", "cause")
 
 
-@click.command("reconcile", cls=SafCommand)
+@click.command("reconcile", cls=EachCommand)
 @click.option(
     "-S", "--since", metavar="T", default="yesterday", show_default=True, help="Start of the interval."
 )

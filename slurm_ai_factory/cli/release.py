@@ -10,8 +10,8 @@ import sys
 import click
 
 from slurm_ai_factory.cli import output
+from slurm_ai_factory.cli.clusters import EachCommand
 from slurm_ai_factory.cli.cycle import exit_code
-from slurm_ai_factory.cli.options import SafCommand
 from slurm_ai_factory.cli.restore_baseline import list_outcomes
 from slurm_ai_factory.cli.wiring import load_config, opened_site
 from slurm_ai_factory.core import windows
@@ -22,7 +22,7 @@ from slurm_ai_factory.steps.applying import Outcome
 from slurm_ai_factory.steps.site import Site
 
 
-@click.command("release", cls=SafCommand)
+@click.command("release", cls=EachCommand)
 def release_command() -> None:
     """Restore the baseline if no cycle was completed for control.lease. Writes to Slurm.
 

@@ -11,6 +11,7 @@ from slurm_ai_factory import config as configuration
 from slurm_ai_factory import question
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.arguments import WINDOW, asked_window
+from slurm_ai_factory.cli.clusters import EachCommand
 from slurm_ai_factory.cli.options import SafGroup, chosen
 from slurm_ai_factory.cli.wiring import load_config, now, opened_books, opened_ledger, slurm_of
 from slurm_ai_factory.config import Config
@@ -34,7 +35,7 @@ def rules_group() -> None:
     """Check the rules, and see what other rules would change before you use them."""
 
 
-@rules_group.command("check")
+@rules_group.command("check", cls=EachCommand)
 @OFFLINE
 def rules_check(offline: bool) -> None:
     """Find unknown names in rules, and rules that never apply.
@@ -95,7 +96,7 @@ def _refuse(file: str, checked: CheckedRules, others: int = 0) -> None:
         raise ConfigError(f"{file}: {count(problems, 'problem')} with rules; correct them and reload saf")
 
 
-@rules_group.command("test")
+@rules_group.command("test", cls=EachCommand)
 @click.argument("file", metavar="NEWFILE", type=click.Path(path_type=Path))
 @WINDOW
 @OFFLINE

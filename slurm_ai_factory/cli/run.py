@@ -9,7 +9,7 @@ from threading import Event
 import click
 
 from slurm_ai_factory.cli.options import SafCommand
-from slurm_ai_factory.cli.wiring import load_config, now, opened_site, service, start_logging
+from slurm_ai_factory.cli.wiring import asked_clusters, now, opened_site, service, start_logging
 from slurm_ai_factory.daemon import Daemon
 
 
@@ -17,13 +17,14 @@ from slurm_ai_factory.daemon import Daemon
 def run_command() -> None:
     """Run the daemon: a cycle every daemon.period until SIGTERM; SIGHUP reloads the configuration.
 
-    Writes to the ledger. Sets RawShares in Slurm only if control.mode is enforce.
+    It runs every cluster of the configuration, or those that -M names. Writes to the ledger. Sets RawShares
+    in Slurm only if control.mode is enforce.
     """
     start_logging()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the daemon handles it; commands it starts ignore it
     stop = Event()
     Daemon(
-        load=load_config,
+        load=asked_clusters,
         open_site=lambda config: opened_site(config, stop.wait, who=service),
         clock=now,
         stopwatch=time.monotonic,

@@ -21,7 +21,8 @@ from slurm_ai_factory.cli.arguments import (
     asked_promise,
     asked_question,
 )
-from slurm_ai_factory.cli.options import SafCommand, chosen
+from slurm_ai_factory.cli.clusters import EachCommand
+from slurm_ai_factory.cli.options import chosen
 from slurm_ai_factory.cli.wiring import opened_books
 from slurm_ai_factory.core.measure import outlook, share
 from slurm_ai_factory.core.records import FIRST, Further, Measurement, Subject
@@ -29,7 +30,7 @@ from slurm_ai_factory.core.records import FIRST, Further, Measurement, Subject
 KEYS = ("account", "category", "cluster", "hub", "municipality", "organisation", "partition", "sector")
 
 
-@click.command("share", cls=SafCommand)
+@click.command("share", cls=EachCommand)
 @WINDOW
 @SINCE
 @UNTIL

@@ -17,11 +17,12 @@ import click
 
 from slurm_ai_factory import question
 from slurm_ai_factory.cli import draw, history, output
-from slurm_ai_factory.cli.options import SafCommand, chosen
+from slurm_ai_factory.cli.clusters import EachCommand
+from slurm_ai_factory.cli.options import chosen
 from slurm_ai_factory.cli.output import Styled
 from slurm_ai_factory.cli.screen import unguarded
 from slurm_ai_factory.cli.status_socket import status_from_service
-from slurm_ai_factory.cli.wiring import load_config, now, opened_ledger
+from slurm_ai_factory.cli.wiring import asked_clusters, load_config, load_configs, now, opened_ledger
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core.control import lever
 from slurm_ai_factory.core.control.foreign import ForeignChange
@@ -39,10 +40,17 @@ from slurm_ai_factory.core.records import (
     Measurement,
     Verdict,
 )
-from slurm_ai_factory.errors import ClosedConfigError, LedgerError, one_sentence
+from slurm_ai_factory.errors import ClosedConfigError, ConfigError, LedgerError, one_sentence
 from slurm_ai_factory.language import DEFAULT, NBSP, language
 from slurm_ai_factory.ledger import Ledger
-from slurm_ai_factory.monitor.nagios import ServiceState, performance_data, service_check, service_line
+from slurm_ai_factory.monitor.nagios import (
+    ServiceCheck,
+    ServiceState,
+    checked_together,
+    performance_data,
+    service_check,
+    service_line,
+)
 from slurm_ai_factory.monitor.sentence import promise_sentence
 from slurm_ai_factory.question import Question
 
@@ -59,7 +67,7 @@ COLORS = {Verdict.MET: "green", Verdict.MISSED_DEMAND: "yellow", Verdict.MISSED_
 StyledLine = tuple[str | Styled, ...]
 
 
-@click.command("status", cls=SafCommand)
+@click.command("status", cls=EachCommand, once=("watch", "check"))
 @click.option("--watch", is_flag=True, help="Repeat until Ctrl-C.")
 @click.option(
     "--every", default=15, show_default=True, metavar="SECONDS", type=click.IntRange(1), help="With --watch."
@@ -81,38 +89,46 @@ def status_command(watch: bool, every: int, check: bool) -> None:
         if watch or chosen.json or chosen.csv:
             raise click.UsageError("--check prints one line; give it without --watch, --json and --csv")
         sys.exit(_check())
+    if watch:
+        if chosen.json:
+            raise click.UsageError("--watch is for people; repeat the command with --json instead")
+        return _watch(load_configs(), every)
     try:
         config = load_config()
     except ClosedConfigError:
-        plain = not (watch or chosen.json or chosen.csv)
+        plain = not (chosen.json or chosen.csv)
         text = status_from_service() if plain else None
         if text is None:
             raise
         for line in text.splitlines():
             output.say(line)
-        return
-    if not watch:
-        sys.exit(_once(config))
-    if chosen.json:
-        raise click.UsageError("--watch is for people; repeat the command with --json instead")
-    _watch(config, every)
+        return None
+    sys.exit(_once(config))
 
 
 def _check() -> int:
     """Print the line of a monitoring plugin, also where nothing can be read; the exit code."""
-    performance = ""
     try:
-        config = load_config()
+        checks = {name: _checked(config) for name, config in asked_clusters().items()}
+    except Exception as error:
+        checks = {"": ServiceCheck(ServiceState.UNKNOWN, one_sentence(error))}
+    check = checked_together(checks) if len(checks) > 1 else next(iter(checks.values()))
+    output.draw(service_line(check))
+    return check.state
+
+
+def _checked(config: Config | ConfigError) -> ServiceCheck:
+    """The check of one cluster."""
+    try:
+        if isinstance(config, ConfigError):
+            raise config
         with opened_ledger(config) as ledger:
             asked, promises, value = _gathered(config, ledger)
-        config = asked.config
-        speech = language(DEFAULT, config.promise.time_zone)
-        state, text = service_check(promises, value["holds"], speech)
-        performance = performance_data(*promises[0], now(), config.daemon.ready_after)
+        speech = language(DEFAULT, asked.config.promise.time_zone)
+        performance = performance_data(*promises[0], now(), asked.config.daemon.ready_after)
+        return ServiceCheck(*service_check(promises, value["holds"], speech), performance)
     except Exception as error:
-        state, text = ServiceState.UNKNOWN, one_sentence(error)
-    output.draw(service_line(state, text, performance))
-    return state
+        return ServiceCheck(ServiceState.UNKNOWN, one_sentence(error))
 
 
 def _gathered(config: Config, ledger: Ledger) -> tuple[Question, list[Further], dict[str, Any]]:
@@ -140,17 +156,18 @@ def _once(config: Config) -> int:
     return AT_RISK if any(assess(*promise).at_risk for promise in promises) else 0
 
 
-def _watch(config: Config, every: int) -> None:
+def _watch(configs: Sequence[Config], every: int) -> None:
     """Repeat until Ctrl-C; if the ledger fails, print why and try again."""
     try:
         while True:
             if sys.stdout.isatty():
                 click.echo(CLEAR, file=unguarded(sys.stdout), nl=False, color=True)
-            try:
-                _once(config)
-            except LedgerError as error:
-                output.say(f"saf: {error}", err=True)
-            output.draw()
+            for config in configs:
+                try:
+                    _once(config)
+                except LedgerError as error:
+                    output.say(f"saf: {error}", err=True)
+                output.draw()
             output.draw(output.styled(f"every {every} s; Ctrl-C stops", dim=True))
             time.sleep(every)
     except KeyboardInterrupt:

@@ -8,7 +8,8 @@ import click
 
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.arguments import WINDOW, asked_question, warn_of_gaps
-from slurm_ai_factory.cli.options import SafCommand, chosen
+from slurm_ai_factory.cli.clusters import EachCommand
+from slurm_ai_factory.cli.options import chosen
 from slurm_ai_factory.cli.wiring import opened_books
 from slurm_ai_factory.core.measure import outlook, share
 from slurm_ai_factory.core.records import Subject
@@ -18,7 +19,7 @@ NAMES = Subject._fields[1:8]
 """The fields of a subject that the table shows."""
 
 
-@click.command("unclassified", cls=SafCommand)
+@click.command("unclassified", cls=EachCommand)
 @WINDOW
 def unclassified_command(window: str | None) -> None:
     """List subjects that no rule matches, by charge."""

@@ -18,7 +18,7 @@ import click
 from slurm_ai_factory import config as configuration
 from slurm_ai_factory import identity, question
 from slurm_ai_factory.cli.options import chosen
-from slurm_ai_factory.config import Config
+from slurm_ai_factory.config import Clusters, Config
 from slurm_ai_factory.core.programme import persons
 from slurm_ai_factory.errors import ConfigError
 from slurm_ai_factory.ledger import Ledger, Limits, Store, embedded, open_ledger
@@ -26,22 +26,49 @@ from slurm_ai_factory.slurm import Slurm
 from slurm_ai_factory.slurm.commands import Commands
 from slurm_ai_factory.slurm.library import Library, LibrarySlurm
 from slurm_ai_factory.slurm.rest import RestSlurm, Slurmrestd
-from slurm_ai_factory.steps.site import Site
+from slurm_ai_factory.steps.site import AMONG, Site
+
+
+def asked_clusters() -> Clusters:
+    """What the file has of each cluster that -M names, in the order of the file; of all without -M.
+
+    Raises ConfigError where the file cannot be used as a whole, or does not have a cluster.
+    """
+    file = configuration.find(chosen.config)
+    clusters, named = configuration.load_clusters(file), chosen.clusters
+    for name in named:
+        if name not in clusters:
+            several = "clusters" if len(clusters) > 1 else "cluster"
+            raise ConfigError(
+                f"--cluster {name}: {file} is the configuration of {several} {', '.join(clusters)}; name the "
+                f"file of cluster {name} with --config"
+            )
+    asked = {name: config for name, config in clusters.items() if name in (named or clusters)}
+    for config in asked.values():
+        if chosen.person and isinstance(config, Config) and not config.actor.allow_as:
+            raise ConfigError(f"{config.file} does not allow --as; leave it out, or set actor.allow_as")
+    if chosen.person and not persons.NAME.fullmatch(chosen.person):
+        raise click.UsageError("--as takes the name of one person: letters, digits and . _ -")
+    return asked
+
+
+def load_configs() -> tuple[Config, ...]:
+    """The configurations of the clusters that -M names; of all without -M. Raises ConfigError."""
+    return configuration.sound(asked_clusters())
 
 
 def load_config() -> Config:
-    """The configuration this command uses. Raises ConfigError."""
-    config = configuration.load_file(configuration.find(chosen.config))
-    if chosen.cluster and chosen.cluster != config.cluster.name:
-        raise ConfigError(
-            f"--cluster {chosen.cluster}: {config.file} is the configuration of cluster "
-            f"{config.cluster.name}; name the file of cluster {chosen.cluster} with --config"
-        )
-    if chosen.person and not config.actor.allow_as:
-        raise ConfigError(f"{config.file} does not allow --as; leave it out, or set actor.allow_as")
-    if chosen.person and not persons.NAME.fullmatch(chosen.person):
-        raise click.UsageError("--as takes the name of one person: letters, digits and . _ -")
+    """The configuration of the one cluster that the command is about. Raises ConfigError, UsageError."""
+    config, *others = load_configs()
+    if others:
+        names = " or ".join(each.cluster.name for each in (config, *others))
+        raise click.UsageError(f"this works on one cluster at a time; choose it with -M: {names}")
     return config
+
+
+def config_of_ledger() -> Config:
+    """The configuration of any of the clusters, for what they share: the ledger. Raises ConfigError."""
+    return load_configs()[0]
 
 
 def reachable_ledger_url(config: Config) -> str:
@@ -142,6 +169,20 @@ def marked(level: int, text: str) -> str:
     return "\n".join(f"<{priority}>{line}" for line in text.splitlines())
 
 
+def among_clusters(record: logging.LogRecord) -> bool:
+    """Begin the message with the cluster that it is about, where the daemon has several; keep the record.
+
+    >>> record = logging.LogRecord("saf", logging.INFO, "", 0, "no cycle: %s", ("slurmdbd is away",), None)
+    >>> record.threadName = "cluster gpu"
+    >>> among_clusters(record), record.getMessage()
+    (True, 'gpu: no cycle: slurmdbd is away')
+    """
+    thread = record.threadName or ""
+    if thread.startswith(AMONG):
+        record.msg, record.args = f"{thread.removeprefix(AMONG)}: {record.getMessage()}", ()
+    return True
+
+
 class _Journal(logging.Formatter):
     """Log lines for the journal, which adds the instant itself."""
 
@@ -154,5 +195,6 @@ def start_logging() -> None:
     logging.Formatter.converter = time.gmtime
     handler = logging.StreamHandler(sys.stderr)
     plain = logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%SZ")
+    handler.addFilter(among_clusters)
     handler.setFormatter(_Journal("%(levelname)s %(message)s") if to_journal() else plain)
     logging.basicConfig(handlers=[handler], level=log_level())

@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+from slurm_ai_factory.config.clusters import (
+    Clusters,
+    check_apart,
+    load_clusters,
+    parse_clusters,
+    sound,
+    with_rules_of,
+)
 from slurm_ai_factory.config.counted import SettingsValue, counted, made_with
 from slurm_ai_factory.config.load import (
     checked,
@@ -10,22 +18,26 @@ from slurm_ai_factory.config.load import (
     load_file,
     parse_config,
     shown_values,
-    with_rules_of,
 )
 from slurm_ai_factory.config.sections import SECTIONS
 from slurm_ai_factory.config.whole import Config
 
 __all__ = [
     "SECTIONS",
+    "Clusters",
     "Config",
     "SettingsValue",
+    "check_apart",
     "checked",
     "counted",
     "find",
     "ledger_url",
+    "load_clusters",
     "load_file",
     "made_with",
+    "parse_clusters",
     "parse_config",
     "shown_values",
+    "sound",
     "with_rules_of",
 ]

@@ -7,7 +7,6 @@ tests/config/test_config.py.
 from __future__ import annotations
 
 import dataclasses
-import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -50,11 +49,12 @@ def find(given: str | None) -> Path:
 
 
 def load_file(path: Path) -> Config:
-    """Read and check a file. Raises ConfigError."""
-    return parse_config(_text(path), str(path))
+    """Read and check a file of one cluster. Raises ConfigError."""
+    return parse_config(text_of(path), str(path))
 
 
-def _text(path: Path) -> str:
+def text_of(path: Path) -> str:
+    """The text of a configuration file. Raises ConfigError."""
     try:
         return path.read_text(encoding="utf-8")
     except PermissionError as error:
@@ -75,10 +75,19 @@ def parse_config(text: str, file: str, of: Config | None = None) -> Config:
     Traceback (most recent call last):
     slurm_ai_factory.errors.ConfigError: f: [promise] has no key 'target_shar'; did you mean 'target_share'?
     """
+    return config_of(toml_tables(text, file), file, of)
+
+
+def toml_tables(text: str, file: str) -> dict[str, Any]:
+    """The tables of a TOML text. Raises ConfigError."""
     try:
-        tables = tomllib.loads(text)
+        return tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # also of numbers and nesting beyond Python's limits
         raise ConfigError(f"{file}: not TOML: {error}") from error
+
+
+def config_of(tables: Mapping[str, Any], file: str, of: Config | None = None) -> Config:
+    """The configuration in TOML tables; ``of`` as in ``parse_config``. Raises ConfigError."""
     known = [*SECTIONS, "rule", "tariff"]
     for name in tables:
         if name not in known:
@@ -94,21 +103,6 @@ def parse_config(text: str, file: str, of: Config | None = None) -> Config:
     return checked(
         Config(**sections, rules=rules, tariffs=tariffs, file=file, origins=_origins(file, tables))
     )
-
-
-def with_rules_of(config: Config, path: Path) -> Config:
-    """The configuration with the rules and the registry section of another file. Raises ConfigError.
-
-    The file is a whole configuration, or a part of this one: [[rule]], with or without [registry].
-    """
-    text = _text(path)
-    whole = re.search(r"^\s*\[cluster\]", text, flags=re.MULTILINE)
-    tried = parse_config(text, str(path)) if whole else parse_config(text + _NAMED, str(path), config)
-    return replace(config, rules=tried.rules, registry=tried.registry, file=str(path))
-
-
-_NAMED = '\n[cluster]\nname = "tried"\n'
-"""What a file of rules lacks to be a whole configuration."""
 
 
 def _section(file: str, name: str, kind: type[_Section], table: object) -> _Section:

@@ -1,4 +1,4 @@
-"""The board as Prometheus families: one pass over one value; a scrape runs no Slurm command and no SQL.
+"""The boards as Prometheus families: one pass over each; a scrape runs no Slurm command and no SQL.
 
 After a failed cycle, and while a cycle takes longer than a period, the measurement is out of date: its
 families are left out and a hold is shown, so that a gap in a graph is a gap and never a zero. Labels are
@@ -82,54 +82,54 @@ Labels = Mapping[str, str]
 
 
 class BoardCollector(Collector):
-    """The board as metric families."""
+    """The boards of all clusters as metric families, each family once."""
 
-    def __init__(self, board: Board) -> None:
-        self.board = board
+    def __init__(self, *boards: Board) -> None:
+        self.boards = boards
 
     def describe(self) -> list[Metric]:
         """Nothing: registration collects no metrics."""
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """All families, from one look at the board."""
-        with self.board.lock:
-            families = [*_always(self.board)]
-            shown = self.board.shown
-            if shown is not None and not self.board.old:
-                families += [*_of_measurement(shown), *_of_promises(shown.promises), *_of_control(shown)]
-                if shown.grid is not None:
-                    families += grid_families(shown.grid, self.board.cluster, shown.measurement.resource.name)
-        yield from map(_escaped, families)
+        """All families, from one look at each board."""
+        yield InfoMetricFamily("saf_build", "Version of slurm_ai_factory.", value={"version": __version__})
+        families: dict[str, Metric] = {}
+        for board in self.boards:
+            for family in _of_board(board):
+                known = families.setdefault(family.name, family)
+                if known is not family:
+                    known.samples += family.samples
+        yield from map(_escaped, families.values())
 
 
 class Exposition:
-    """The metrics of the board and of this process, as text for scrapes.
+    """The metrics of the boards and of this process, as text for scrapes.
 
-    The text of the board is encoded again only when the board has changed: by the daemon at the end of each
+    The text of the boards is encoded again only when one has changed: by the daemon at the end of each
     cycle, in the formats that scrapes have asked for. A scrape between two cycles copies it.
     """
 
-    def __init__(self, board: Board) -> None:
-        self.board = board
+    def __init__(self, *boards: Board) -> None:
+        self.boards = boards
         self.registry = CollectorRegistry()
-        self.registry.register(BoardCollector(board))
+        self.registry.register(BoardCollector(*boards))
         self.process = CollectorRegistry()
         ProcessCollector(registry=self.process)
-        self.made: dict[str, tuple[int, bytes]] = {}
+        self.made: dict[str, tuple[list[int], bytes]] = {}
 
     def text(self, accept: str) -> tuple[str, bytes]:
         """(content type, text) for an Accept header."""
         encode, kind = choose_encoder(accept)
-        version = self.board.version
+        versions = [board.version for board in self.boards]
         known, part = self.made.get(kind, (None, b""))
-        if known != version:
+        if known != versions:
             part = encode(self.registry).removesuffix(END)
-            self.made[kind] = version, part
+            self.made[kind] = versions, part
         return kind, part + encode(self.process)
 
     def renew(self) -> None:
-        """Encode the board again in every format that a scrape has asked for."""
+        """Encode the boards again in every format that a scrape has asked for."""
         for kind in list(self.made):
             self.text(kind)
 
@@ -138,10 +138,20 @@ END = b"# EOF\n"
 """The end of OpenMetrics."""
 
 
+def _of_board(board: Board) -> list[Metric]:
+    """All families of a cluster, from one look at its board."""
+    with board.lock:
+        families, shown = [*_always(board)], board.shown
+        if shown is not None and not board.old:
+            families += [*_of_measurement(shown), *_of_promises(shown.promises), *_of_control(shown)]
+            if shown.grid is not None:
+                families += grid_families(shown.grid, board.cluster, shown.measurement.resource.name)
+    return families
+
+
 def _always(board: Board) -> Iterator[Metric]:
     """What is known whether the last cycle completed or not."""
     cluster = {"cluster": board.cluster}
-    yield InfoMetricFamily("saf_build", "Version of slurm_ai_factory.", value={"version": __version__})
     for name, doc, label, known, counts in (
         ("saf_cycles", "Cycles, by outcome.", "outcome", OUTCOMES, board.cycles),
         ("saf_decisions", "Decisions, by reason.", "reason", REASONS, board.decisions),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import IntEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from slurm_ai_factory.core.escaped import for_terminal
 from slurm_ai_factory.core.measure.assessment import Assessment, assess
@@ -27,10 +27,37 @@ class ServiceState(IntEnum):
     UNKNOWN = 3  #: the check itself could not be made
 
 
-def service_line(state: ServiceState, text: str, performance: str = "") -> str:
+class ServiceCheck(NamedTuple):
+    """The state of a service, why, and performance data."""
+
+    state: ServiceState
+    text: str
+    performance: str = ""
+
+
+WORST = (ServiceState.OK, ServiceState.UNKNOWN, ServiceState.WARNING, ServiceState.CRITICAL)
+"""The state of several services together is the last of theirs: max_state_alt of the guidelines."""
+
+
+def service_line(check: ServiceCheck) -> str:
     """The line that the plugin prints; ``|`` and line ends would end its text."""
-    plain = for_terminal(text.replace("|", "/").replace(NBSP, " ").removesuffix("."))
-    return f"SAF {state.name} - {plain}" + (f" | {performance}" if performance else "")
+    plain = for_terminal(check.text.replace("|", "/").replace(NBSP, " ").removesuffix("."))
+    return f"SAF {check.state.name} - {plain}" + (f" | {check.performance}" if check.performance else "")
+
+
+def checked_together(checks: Mapping[str, ServiceCheck]) -> ServiceCheck:
+    """The checks of several clusters as one, the worst first, with the cluster before texts and labels.
+
+    >>> ok, away = ServiceCheck(ServiceState.OK, "fine.", "age=1s"), ServiceCheck(ServiceState.UNKNOWN, "no.")
+    >>> service_line(checked_together({"gpu": ok, "cpu": away}))
+    'SAF UNKNOWN - cpu: UNKNOWN, no; gpu: OK, fine | gpu.age=1s'
+    """
+    ordered = sorted(checks.items(), key=lambda check: WORST.index(check[1].state), reverse=True)
+    return ServiceCheck(
+        ordered[0][1].state,
+        "; ".join(f"{name}: {check.state.name}, {check.text.removesuffix('.')}" for name, check in ordered),
+        " ".join(f"{name}.{label}" for name, check in checks.items() for label in check.performance.split()),
+    )
 
 
 def service_check(

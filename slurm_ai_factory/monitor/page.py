@@ -35,7 +35,7 @@ REFRESH = 60
 MOST_GROUPS = 8
 MOST_CHANGES = 6
 
-_environment = Environment(
+ENVIRONMENT = Environment(
     loader=PackageLoader("slurm_ai_factory.monitor", "."),
     autoescape=True,
     finalize=for_page,
@@ -43,29 +43,41 @@ _environment = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_template = _environment.get_template("status.html")
+_template = ENVIRONMENT.get_template("status.html")
 
 
-def status_html(board: Board, now: Instant, refresh: int = REFRESH, code: str = DEFAULT) -> str:
-    """The page at an instant, in a language; the browser asks for it again after ``refresh`` seconds."""
+def status_html(
+    board: Board, now: Instant, refresh: int = REFRESH, code: str = DEFAULT, root: str = ""
+) -> str:
+    """The page at an instant, in a language; the browser asks for it again after ``refresh`` seconds.
+
+    ``root``: the way from this page to that of all clusters; empty where this is the only one.
+    """
     with board.lock:
         shown = board.shown
         speech = language(code, shown.zone if shown else UTC)
         return _template.render(
+            **around(speech, refresh, root),
             board=board,
-            version=__version__,
-            refresh=refresh,
-            l=speech,
-            say=speech.text,
-            others=[
-                (other, language(other, UTC).text("live_page.name")) for other in LANGUAGES if other != code
-            ],
             tone=tone(board, now),
             headline=headline(board, speech),
             trouble=trouble(board, now, speech),
             steps=[(step.sentence(speech), step.command) for step in steps(board, now, speech)],
             seen=None if shown is None else _seen(shown, speech),
         )
+
+
+def around(speech: Language, refresh: int, root: str = "") -> dict[str, Any]:
+    """What every page shows around its content, in a language."""
+    names = {code: language(code, UTC).text("live_page.name") for code in LANGUAGES if code != speech.code}
+    return {
+        "version": __version__,
+        "refresh": refresh,
+        "root": root,
+        "l": speech,
+        "say": speech.text,
+        "others": list(names.items()),
+    }
 
 
 def tone(board: Board, now: Instant) -> str:
@@ -91,13 +103,19 @@ def headline(board: Board, speech: Language) -> str:
 
 def trouble(board: Board, now: Instant, speech: Language) -> str:
     """Why the numbers on the page are out of date; empty when they are not."""
+    why = why_old(board, now, speech)
     as_of = f" {speech.text('live_page.as_of', at=speech.clock(board.shown.at))}" if board.shown else ""
+    return f"{why}{as_of}" if why else ""
+
+
+def why_old(board: Board, now: Instant, speech: Language) -> str:
+    """Why nothing newer is known; empty where the last cycle is."""
     if board.overdue_since is not None:
         due = f"{speech.clock(board.overdue_since)}{'' if board.shown else ' UTC'}"
-        return f"{speech.text('live_page.overdue', at=due)}{as_of}"
+        return speech.text("live_page.overdue", at=due)
     if board.failed:
-        return f"{_sentence(board.failure)}{as_of}"
-    return f"{speech.text('live_page.stale')}{as_of}" if stale(board, now) else ""
+        return _sentence(board.failure)
+    return speech.text("live_page.stale") if stale(board, now) else ""
 
 
 def _seen(shown: Shown, speech: Language) -> dict[str, Any]:

@@ -87,17 +87,20 @@ class Web:
 @contextmanager
 def serving(
     listen: str,
-    page: PageText,
+    pages: Mapping[str, PageText],
     metrics: Metrics,
     checks: Mapping[str, HealthCheck],
     web_config_file: Path | None = None,
 ) -> Iterator[Web]:
-    """Serve until the context ends. Raises ConfigError if address or web configuration are unusable."""
+    """Serve until the context ends; pages and checks are by path.
+
+    Raises ConfigError if address or web configuration are unusable.
+    """
     web = Web(_listening(listen), web_config_file, OPEN)
     try:
         web.renew()
         sys.setswitchinterval(SWITCH_SECONDS)
-        web.server.set_app(_guarded(web, _application(page, metrics, checks)))
+        web.server.set_app(_guarded(web, _application(pages, metrics, checks)))
         thread = Thread(target=web.server.serve, name="web", daemon=True)
         thread.start()
     except BaseException:
@@ -140,15 +143,15 @@ def _guarded(web: Web, application: Any) -> Any:
     return guarded
 
 
-def _application(page: PageText, metrics: Metrics, checks: Mapping[str, HealthCheck]) -> Any:
+def _application(pages: Mapping[str, PageText], metrics: Metrics, checks: Mapping[str, HealthCheck]) -> Any:
     def application(environ: dict[str, Any], respond: Respond) -> Any:
         path = environ["PATH_INFO"]
         if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
             return _answer(environ, respond, "405 Method Not Allowed", "read only\n", READ_ONLY)
         if path == "/metrics":
             return _scrape(environ, respond, metrics)
-        if path == "/":
-            return _page(environ, respond, page)
+        if path in pages:
+            return _page(environ, respond, pages[path])
         if path in checks:
             good, why = checks[path]()
             return _answer(environ, respond, "200 OK" if good else "503 Service Unavailable", f"{why}\n")

@@ -201,6 +201,10 @@ class ModelSlurm:
         """The model has nothing that cannot be read."""
         return []
 
+    def federation_id(self) -> int:
+        """The model is in no federation."""
+        return 0
+
     def switch(self, _lever: LeverKind, _name: str) -> SwitchNow | None:
         """The model has neither QOS nor partitions with priorities of their own."""
         return None

@@ -96,6 +96,14 @@ class Slurm:
             ),
         )
 
+    def federation_id(self) -> int:
+        """The cluster's number in its federation, as slurmdbd has it; 0 where it is in none."""
+        lines = self._shown("cluster", settings.FEDERATION_FIELDS, "where", f"name={self.cluster}")
+        numbers = dict(self._all(settings.federation_numbers(lines)))
+        if self.cluster not in numbers:
+            raise SlurmError(f"slurmdbd has no cluster {self.cluster}; check cluster.name")
+        return numbers[self.cluster]
+
     def _from_own_starts(self, runs: list[Run | Rejected]) -> list[Run | Rejected]:
         """The runs, those of resized jobs corrected as parse.from_own_start says.
 

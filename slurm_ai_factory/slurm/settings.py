@@ -22,6 +22,7 @@ from slurm_ai_factory.slurm.fields import barred_rows, clock_seconds, each, natu
 
 USAGE_FACTOR_FIELDS = ("UsageFactor", "Name")
 PRIORITY_FIELDS = ("Priority", "Name")
+FEDERATION_FIELDS = ("ID", "Cluster")
 COORDINATOR_FIELDS = ("Account", "Coordinators")
 ADMIN_FIELDS = ("AdminLevel", "User")
 ROW_FIELDS = ("ID", "User")
@@ -107,6 +108,17 @@ def qos_priorities(lines: Iterable[str]) -> Iterator[tuple[str, int] | Rejected]
     return each(
         lambda row: (row["Name"], natural("Priority", row["Priority"] or "0")),
         barred_rows(PRIORITY_FIELDS, lines),
+    )
+
+
+def federation_numbers(lines: Iterable[str]) -> Iterator[tuple[str, int] | Rejected]:
+    """Each cluster with its number in its federation, 0 where it is in none.
+
+    >>> list(federation_numbers(["2|gpu\\n", "|cpu\\n"]))
+    [('gpu', 2), ('cpu', 0)]
+    """
+    return each(
+        lambda row: (row["Cluster"], natural("ID", row["ID"] or "0")), barred_rows(FEDERATION_FIELDS, lines)
     )
 
 

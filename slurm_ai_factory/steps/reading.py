@@ -11,9 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import cache
 from typing import NamedTuple
 
 from slurm_ai_factory.core.charge import chargeable
+from slurm_ai_factory.core.federation import counted_here, needs_own_number
 from slurm_ai_factory.core.pace import Pace
 from slurm_ai_factory.core.records import STATES, Instant, Interval, Rejected, Run
 from slurm_ai_factory.errors import SlurmTooMuchError
@@ -28,8 +30,15 @@ GROWTH = 32
 TRIES = 3
 """How often an interval is halved before Slurm is taken to be down rather than asked too much."""
 
-_LEDGER = ThreadPoolExecutor(1, "ledger")
-"""One thread for every read: Python may wait for ever for one that dies of a lack of memory as it starts."""
+
+@cache
+def _ledger_thread(cluster: str) -> ThreadPoolExecutor:
+    """The one thread of a cluster's reads, which no other cluster waits for.
+
+    There is one for good: Python may wait for ever for one that dies of a lack of memory as it starts.
+    """
+    return ThreadPoolExecutor(1, f"ledger of {cluster}")
+
 
 OnRead = Callable[[Interval, "Read"], object]
 
@@ -74,10 +83,12 @@ def read_intervals(
     done: Interval = (at, at)
     try:
         for interval, answer in _answers(slurm, intervals, pace):
-            runs = [chargeable(run, at) for run in answer]
+            own = slurm.federation_id() if needs_own_number(answer) else 0
+            runs = [chargeable(counted_here(run, own), at) for run in answer]
             if kept:
                 so_far = _add(so_far, kept.result(), done, progress)
-            kept, done = _LEDGER.submit(_keep, ledger, runs, interval, at), interval
+            kept = _ledger_thread(slurm.cluster).submit(_keep, ledger, runs, interval, at)
+            done = interval
         return _add(so_far, kept.result(), done, progress) if kept else so_far
     finally:
         wait([kept] if kept else [])  # nobody else may use the ledger before

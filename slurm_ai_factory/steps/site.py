@@ -14,6 +14,9 @@ from slurm_ai_factory.core.records import Instant
 from slurm_ai_factory.ledger import Ledger
 from slurm_ai_factory.source import Source
 
+AMONG = "cluster "
+"""Begins the names of the threads of a cluster among several; its name follows."""
+
 
 @dataclass(frozen=True, slots=True)
 class Laps:

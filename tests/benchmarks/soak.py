@@ -134,7 +134,7 @@ def soaked(hours: int) -> list[Sample]:
             with open_ledger(url, config.cluster.name, admit=slurm.priority_config) as ledger:
                 yield Site(config, slurm, ledger, clock, lambda _: None, "soak")
 
-        daemon = Daemon(lambda: config, opened, clock, time.monotonic, speed=SPEED)
+        daemon = Daemon(lambda: {config.cluster.name: config}, opened, clock, time.monotonic, speed=SPEED)
         watcher = Watcher(
             daemon, config.daemon.listen, url, plant.model, began, hours * HOUR / SPEED / SAMPLES
         )

@@ -39,6 +39,7 @@ class Layout:
     half_life: str
     calc_period_minutes: int
     options: Mapping[str, str] = field(default_factory=dict)
+    storage: Path | None = None  #: the directory of the cluster whose munge and slurmdbd it uses
 
     @property
     def node_names(self) -> tuple[str, ...]:
@@ -46,7 +47,7 @@ class Layout:
 
     @property
     def munge_socket(self) -> Path:
-        return self.directory / "munge.sock"
+        return (self.storage or self.directory) / "munge.sock"
 
     @property
     def rest_socket(self) -> Path:

@@ -59,7 +59,9 @@ class SlurmCluster(Commands):
         options: Mapping[str, str] | None = None,
         version: str | None = None,
         rest: bool = False,
+        beside: SlurmCluster | None = None,
     ) -> None:
+        """With ``beside``, it uses the munge and slurmdbd of that cluster, which has to be up."""
         self.directory = directory.resolve()
         if len(str(self.directory)) > LONGEST_PATH:
             raise ClusterError(f"{directory}: too long a path for the sockets in it (over {LONGEST_PATH})")
@@ -69,9 +71,11 @@ class SlurmCluster(Commands):
         self.version = versions.chosen(version)
         self._layout = Layout(
             self.directory, name, nodes, cpus_per_node, gpus_per_node, speed, half_life, calc_period_minutes,
-            dict(options or {}),
+            dict(options or {}), beside.directory if beside else None,
         )  # fmt: skip
         self.rest = rest
+        self._beside = beside
+        self._slurmdbd_port = 0
         self._clock = Clock(speed, clock_start)
         self._password = secrets.token_hex(16)
         self._daemons: dict[str, Daemon] = {}
@@ -195,7 +199,8 @@ class SlurmCluster(Commands):
         self.env = self._real_env() | {"SLURM_CONF": str(self.slurm_conf)} | self._clock.env
         ports = self._write_configuration()
         self._define(ports)
-        self._start_storage()
+        if not self._beside:
+            self._start_storage()
         self._start_slurm()
 
     def _clear(self) -> None:
@@ -223,7 +228,9 @@ class SlurmCluster(Commands):
 
     def _write_configuration(self) -> Ports:
         mariadb, slurmdbd, slurmctld, slurmrestd, *slurmds = free_ports(4 + self._layout.nodes)
-        ports = Ports(mariadb, slurmdbd, slurmctld, tuple(slurmds), slurmrestd if self.rest else 0)
+        self._slurmdbd_port = self._beside._slurmdbd_port if self._beside else slurmdbd
+        rest = slurmrestd if self.rest else 0
+        ports = Ports(mariadb, self._slurmdbd_port, slurmctld, tuple(slurmds), rest)
         self._write("munged.key", os.urandom(1024))
         self._write(self._layout.jwt_key.name, os.urandom(32))
         self._write("slurm.conf", conf.slurm_conf(self._layout, ports).encode(), 0o644)
@@ -245,10 +252,11 @@ class SlurmCluster(Commands):
 
     def _define(self, ports: Ports) -> None:
         layout = self._layout
-        self._declare("munged", programs.munged(layout), self._munge_answers)
-        self._declare("mariadbd", programs.mariadbd(layout, ports), partial(listens, ports.mariadb))
-        dbd_env = {"SLURM_CONF": str(self.directory / "slurmdbd.conf")}
-        self._declare("slurmdbd", ["slurmdbd", "-D"], partial(listens, ports.slurmdbd), dbd_env)
+        if not self._beside:
+            self._declare("munged", programs.munged(layout), self._munge_answers)
+            self._declare("mariadbd", programs.mariadbd(layout, ports), partial(listens, ports.mariadb))
+            dbd_env = {"SLURM_CONF": str(self.directory / "slurmdbd.conf")}
+            self._declare("slurmdbd", ["slurmdbd", "-D"], partial(listens, ports.slurmdbd), dbd_env)
         controller = ["slurmctld", "-D", "-f", str(self.slurm_conf)]
         self._declare("slurmctld", controller, partial(listens, ports.slurmctld))
         for node, port in zip(self.node_names, ports.slurmds, strict=True):
@@ -301,7 +309,8 @@ class SlurmCluster(Commands):
             self._daemons["slurmrestd"].start()
 
     def _registered(self) -> bool:
-        port = self.run("sacctmgr", "-n", "-P", "show", "cluster", "format=ControlPort").strip()
+        asked = ("show", "cluster", self.name, "format=ControlPort")
+        port = self.run("sacctmgr", "-n", "-P", *asked).strip()
         return port not in ("", "0")
 
     def _nodes_idle(self) -> bool:

@@ -42,7 +42,8 @@ def plant(cluster: Commands, *, visitors: bool = False) -> Tree:
 
 def _dump(cluster: Commands, tree: Tree) -> str:
     """In the format of "sacctmgr dump": loading it takes a second, adding one by one takes eight."""
-    name = cluster.run("sacctmgr", "-n", "-P", "show", "cluster", "format=Cluster").strip()
+    settings = cluster.run("scontrol", "show", "config").splitlines()
+    name = next(line for line in settings if line.startswith("ClusterName")).split()[-1]
     lines = [f"Cluster - '{name}'", *_accounts("root", SHARES)]
     lines += _accounts("regional", dict.fromkeys(tree.regional, 1))
     lines += _accounts("national", dict.fromkeys(tree.national, 1))

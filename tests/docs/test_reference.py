@@ -129,8 +129,12 @@ def test_configuration_examples_are_read(file: Path) -> None:
     whole = configuration.parse_config(f'{cluster}[registry]\nregion = ["GM0014"]\n', "whole")
     for number, block in enumerate(markdown.blocks(markdown.read(file)), 1):
         if block.language == "toml":
+            name = f"{file.name}, block {number}"
+            if "[[cluster]]" in block.text:
+                assert len(configuration.sound(configuration.parse_clusters(block.text, name))) > 1
+                continue
             text = block.text if "[cluster]" in block.text else cluster + block.text
-            configuration.parse_config(text, f"{file.name}, block {number}", whole)
+            configuration.parse_config(text, name, whole)
 
 
 def test_each_row_of_a_table_has_the_cells_of_its_header() -> None:

@@ -10,9 +10,9 @@ import pytest
 
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core.records import HOUR
-from slurm_ai_factory.daemon import Daemon
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import Limits, Store
+from slurm_ai_factory.loop import Loop
 from slurm_ai_factory.steps.site import Site
 from tests.cluster.slurm import wait_until
 from tests.ledger.servers import Server, either, private_server, standby_of, synchronous
@@ -56,14 +56,14 @@ def test_a_store_finds_the_new_primary_by_itself(caplog: pytest.LogCaptureFixtur
             store.migrate()
             assert store.standbys() == (1, False)
         with living(url, time.monotonic) as life:
-            daemon = Daemon(configuration, _unopened, lambda: life.model.now, time.monotonic)
+            loop = Loop(configuration(), _unopened, lambda: life.model.now, time.monotonic)
             life.beat(HOUR)
-            daemon._keep_head(life.site)
+            loop._keep_head(life.site)
             with Store(standby.url) as follower:
                 wait_until(lambda: bool(follower.clusters()), "the standby", DEADLINE)
             standby.run("pg_ctl", "-w", "stop")
             life.beat(HOUR)
-            daemon._keep_head(life.site)
+            loop._keep_head(life.site)
             primary.kill()
             with pytest.raises(LedgerError, match="cannot be reached"):
                 life.beat(HOUR)
@@ -72,8 +72,8 @@ def test_a_store_finds_the_new_primary_by_itself(caplog: pytest.LogCaptureFixtur
                 life.beat(HOUR)
             standby.promote()
             life.beat(HOUR)
-            daemon._keep_head(life.site)
-            daemon._keep_head(life.site)
+            loop._keep_head(life.site)
+            loop._keep_head(life.site)
     said = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
     assert len(said) == 1
     assert "the ledger lost what was recorded last: its chain has no entry" in said[0]

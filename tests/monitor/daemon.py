@@ -11,16 +11,16 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import cast
 
-from slurm_ai_factory.config import Config
+from slurm_ai_factory.config import Clusters, Config
 from slurm_ai_factory.core.energy.meters import Kind, Reading
-from slurm_ai_factory.core.records import HOUR
+from slurm_ai_factory.core.records import HOUR, PriorityConfig
 from slurm_ai_factory.daemon import Daemon
 from slurm_ai_factory.ledger import open_ledger
-from slurm_ai_factory.monitor.board import Board
+from slurm_ai_factory.ledger.meters import Meters
 from slurm_ai_factory.slurm import Slurm
 from slurm_ai_factory.steps.site import Site
 from tests.monitor.life import configuration, promise_more
@@ -39,36 +39,40 @@ since = 2020-01-01
 source = "data sheet"
 """
 EACH_CYCLE = 12 * HOUR
+ACTOR = "saf@model"
 
 
-@dataclass(slots=True)
-class OnModel(Daemon):
-    """The daemon; before each cycle, time passes on the model and on the meter of its hall."""
+@dataclass
+class Passing(Model):
+    """As a cycle begins, which asks for the priorities first, time passes, also on the meter of the hall."""
 
-    model: Model = field(default_factory=Model)
+    meters: Meters | None = None
 
-    def _cycle(self, site: Site, board: Board) -> None:
-        since = self.model.now
-        self.model.advance(EACH_CYCLE)
-        hall = Reading("hall", Kind.E_IT, since, self.model.now, Decimal(300), "kWh", "bms")
-        site.ledger.meters.append([("hall", hall)], at=self.model.now, actor=site.actor)
-        Daemon._cycle(self, site, board)
+    def priority_config(self) -> PriorityConfig:
+        since = self.now
+        self.advance(EACH_CYCLE)
+        if self.meters:
+            hall = Reading("hall", Kind.E_IT, since, self.now, Decimal(300), "kWh", "bms")
+            self.meters.append([("hall", hall)], at=self.now, actor=ACTOR)
+        return Model.priority_config(self)
 
 
 def main(url: str, period: str) -> None:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
-    model = Model(busy=2.0)
+    model = Passing(busy=2.0)
 
     @contextmanager
     def site(config: Config) -> Iterator[Site]:
         with open_ledger(url, CLUSTER) as ledger:
             promise_more(config, ledger)
-            yield Site(config, cast("Slurm", model), ledger, lambda: model.now, time.sleep, "saf@model")
+            model.meters = ledger.meters
+            yield Site(config, cast("Slurm", model), ledger, lambda: model.now, time.sleep, ACTOR)
 
-    def load() -> Config:
-        return configuration(control=EAGER, daemon=f'period = "{period}"\nlisten = "127.0.0.1:0"\n{WATTS}')
+    def load() -> Clusters:
+        daemon = f'period = "{period}"\nlisten = "127.0.0.1:0"\n{WATTS}'
+        return {CLUSTER: configuration(control=EAGER, daemon=daemon)}
 
-    OnModel(load=load, open_site=site, clock=lambda: model.now, stopwatch=time.monotonic, model=model).run()
+    Daemon(load=load, open_site=site, clock=lambda: model.now, stopwatch=time.monotonic).run()
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ from slurm_ai_factory.language import LANGUAGES
 from slurm_ai_factory.monitor import page
 from slurm_ai_factory.monitor.board import Board
 from slurm_ai_factory.monitor.metrics import Exposition
-from slurm_ai_factory.monitor.web import serving
+from slurm_ai_factory.monitor.overview import overview_html
+from slurm_ai_factory.monitor.web import PageText, serving
 from tests import browser
 from tests.monitor import examples
 from tests.monitor.conftest import Lived
@@ -29,12 +30,22 @@ STATES = {
 }
 
 
+def page_of(board: Board) -> PageText:
+    return lambda code: page.status_html(board, examples.NOW + 600, code=code)
+
+
+PAGES: dict[str, PageText] = {
+    **{name: page_of(board) for name, board in STATES.items()},
+    "several": lambda code: overview_html(list(STATES.values()), examples.NOW + 600, code=code),
+}
+
+
 @pytest.fixture(scope="module")
 def address(lived: Lived) -> Iterator[str]:
     """Where the page of two weeks on the model is served."""
     with serving(
         "127.0.0.1:0",
-        lambda code: page.status_html(lived.board, lived.now, code=code),
+        {"/": lambda code: page.status_html(lived.board, lived.now, code=code)},
         Exposition(lived.board).text,
         {},
     ) as web:
@@ -81,15 +92,9 @@ def requested(log: Path, site: str) -> set[str]:
     }
 
 
-@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("state", PAGES)
 def test_other_states_are_drawn(pictures: Path, state: str) -> None:
-    board = STATES[state]
-    with serving(
-        "127.0.0.1:0",
-        lambda code: page.status_html(board, examples.NOW + 600, code=code),
-        Exposition(board).text,
-        {},
-    ) as web:
+    with serving("127.0.0.1:0", {"/": PAGES[state]}, Exposition().text, {}) as web:
         url = f"http://127.0.0.1:{web.port}/"
         said = browser.picture(url, pictures / f"status-{state}.png", 1280, 1100, "--enable-logging=stderr")
     assert "CONSOLE" not in said, said
@@ -104,15 +109,9 @@ def test_axe_finds_nothing_wrong(
     assert axe.violations() == []
 
 
-@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("state", PAGES)
 def test_axe_finds_nothing_wrong_in_other_states(axe: browser.Chromium, state: str) -> None:
-    board = STATES[state]
-    with serving(
-        "127.0.0.1:0",
-        lambda code: page.status_html(board, examples.NOW + 600, code=code),
-        Exposition(board).text,
-        {},
-    ) as web:
+    with serving("127.0.0.1:0", {"/": PAGES[state]}, Exposition().text, {}) as web:
         axe.open(f"http://127.0.0.1:{web.port}/", 1280)
         assert axe.violations() == []
 

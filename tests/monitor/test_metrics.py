@@ -369,6 +369,38 @@ def test_a_scrape_shows_each_cycle_and_the_process_as_it_is() -> None:
     assert b"process_cpu_seconds_total" in exposition.text("")[1]
 
 
+def test_several_clusters_share_each_family_and_lack_only_what_is_theirs() -> None:
+    """Prometheus takes a family once; a cluster that failed has a gap, and the other has none."""
+    boards = [examples.complete(), Board("d"), examples.complete()]
+    boards[2].cluster = "e"
+    boards[2].shown = examples.shown(measurement=examples.measurement(cluster="e"))
+    boards[1].fail("failed", "slurmdbd is away", "slurm")
+    kind, text = Exposition(*boards).text(OPENMETRICS)
+    assert kind.startswith("application/openmetrics-text")
+    read = list(text_string_to_metric_families(text.decode()))  # type: ignore[no-untyped-call]
+    assert len({family.name for family in read}) == len(read)
+    by_family = {family.name: {sample.labels.get("cluster") for sample in family.samples} for family in read}
+    assert by_family["saf_delivered_share_ratio"] == {"c", "e"}
+    assert by_family["saf_cycles"] == by_family["saf_hold"] == {"c", "d", "e"}
+    assert text.decode().count("saf_build_info{") == 1
+    holds = {
+        sample.labels["cluster"]: sample.value
+        for family in read
+        for sample in family.samples
+        if sample.labels.get("reason") == "read_failed" and sample.name == "saf_hold"
+    }
+    assert holds == {"c": 0, "d": 1, "e": 0}
+
+
+def test_a_change_on_any_board_is_seen_in_the_next_scrape() -> None:
+    boards = [Board("c"), Board("d")]
+    exposition = Exposition(*boards)
+    for board in boards:
+        assert f'saf_verdict{{cluster="{board.cluster}"'.encode() not in exposition.text("")[1]
+        board.complete(examples.shown(measurement=examples.measurement(cluster=board.cluster)))
+        assert f'saf_verdict{{cluster="{board.cluster}"'.encode() in exposition.text("")[1]
+
+
 def series(board: Board) -> int:
     return sum(not line.startswith(b"#") for line in Exposition(board).text("")[1].splitlines())
 

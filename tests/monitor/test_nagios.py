@@ -14,7 +14,13 @@ from slurm_ai_factory.core.control.reasons import HOLDS
 from slurm_ai_factory.core.measure.assessment import assess
 from slurm_ai_factory.core.records import HOUR, Bound, Further, Hour, Measurement, Verdict, Window
 from slurm_ai_factory.language import language
-from slurm_ai_factory.monitor.nagios import ServiceState, performance_data, service_check, service_line
+from slurm_ai_factory.monitor.nagios import (
+    ServiceCheck,
+    ServiceState,
+    performance_data,
+    service_check,
+    service_line,
+)
 from tests.core.measure.test_assessment import any_measurement, demand
 from tests.monitor.examples import DAY, NOW, SINCE, measurement
 
@@ -56,7 +62,7 @@ def test_the_state_is_that_of_the_worst_problem(
     m: Measurement, holds: list[dict[str, Any]], state: str, words: str
 ) -> None:
     reached, text = service_check([Further(m, MARGIN)], holds, ENGLISH)
-    line = service_line(reached, text, performance_data(m, MARGIN, m.as_of + 60, 1800))
+    line = service_line(ServiceCheck(reached, text, performance_data(m, MARGIN, m.as_of + 60, 1800)))
     assert line.startswith(f"SAF {state} - ")
     assert words in line
     assert LINE.fullmatch(line), line
@@ -88,7 +94,7 @@ def test_a_further_promise_at_risk_is_a_warning_with_its_name(
 @given(any_measurement(), st.lists(st.sampled_from(sorted(HOLDS)).map(hold), max_size=2))
 def test_ok_means_that_nothing_is_wrong(m: Measurement, holds: list[dict[str, Any]]) -> None:
     state, text = service_check([Further(m, MARGIN)], holds, ENGLISH)
-    line = service_line(state, text, performance_data(m, MARGIN, m.as_of, 1800))
+    line = service_line(ServiceCheck(state, text, performance_data(m, MARGIN, m.as_of, 1800)))
     assert LINE.fullmatch(line), line
     known = assess(m, MARGIN)
     if state is ServiceState.OK:
@@ -101,7 +107,7 @@ def test_ok_means_that_nothing_is_wrong(m: Measurement, holds: list[dict[str, An
 
 @given(st.text())
 def test_a_message_stays_on_its_line_and_out_of_the_figures(text: str) -> None:
-    line = service_line(ServiceState.UNKNOWN, text, "share=1%;;;0;100")
+    line = service_line(ServiceCheck(ServiceState.UNKNOWN, text, "share=1%;;;0;100"))
     assert line.count("|") == 1
     assert len(line.splitlines()) == 1
 

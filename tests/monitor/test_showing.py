@@ -18,8 +18,8 @@ from slurm_ai_factory.core.energy.meters import Kind, Reading
 from slurm_ai_factory.core.measure.tally import Tallied, Tally
 from slurm_ai_factory.core.records import HOUR
 from slurm_ai_factory.core.rules.classify import Beneficiary
-from slurm_ai_factory.daemon import Daemon
 from slurm_ai_factory.errors import SlurmError
+from slurm_ai_factory.loop import Loop
 from slurm_ai_factory.monitor.board import Board, Reconciled
 from slurm_ai_factory.monitor.metrics import PHASES
 from slurm_ai_factory.steps import showing
@@ -144,17 +144,17 @@ def test_the_day_before_is_compared_once_it_is_rolled_up(now: str, since: str, u
 
 
 def test_books_are_compared_after_a_midnight_and_again_when_it_failed(life: Life) -> None:
-    daemon = Daemon(
-        load=configuration,
+    loop = Loop(
+        config=configuration(),
         open_site=cast("Any", None),
         clock=lambda: life.model.now,
         stopwatch=time.monotonic,
     )
-    board = Board("c")
+    board = loop.board
 
     def beat(site: Site) -> None:
         life.beat(6 * HOUR)
-        daemon._afterwards(site, board)
+        loop._afterwards(site)
 
     beat(life.site)
     assert compared(board) is None, "the day before the daemon started is left to others"

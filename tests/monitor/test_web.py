@@ -64,7 +64,7 @@ class Client:
 def served(file: Path | None = None) -> Iterator[tuple[Web, Client]]:
     checks = {"/healthz": lambda: (True, "well"), "/readyz": lambda: (False, "not yet")}
     html = {code: page.status_html(BOARD, examples.NOW, code=code) for code in LANGUAGES}
-    with serving("127.0.0.1:0", html.__getitem__, Exposition(BOARD).text, checks, file) as web:
+    with serving("127.0.0.1:0", {"/": html.__getitem__}, Exposition(BOARD).text, checks, file) as web:
         yield web, Client(web.port)
 
 
@@ -311,7 +311,7 @@ def test_what_others_may_see_is_said(
     files = {"cert_file": "cert.pem", "key_file": "key.pem"}
     value = (USERS if users else {}) | ({"tls_server_config": files} if tls else {})
     file = configured(certificates / "risk.yml", value)
-    with serving(f"{host}:0", lambda _: "", Exposition(BOARD).text, {}, file) as web:
+    with serving(f"{host}:0", {"/": lambda _: ""}, Exposition(BOARD).text, {}, file) as web:
         assert web.risk().startswith(said)
         assert bool(web.risk()) == bool(said)
 

@@ -12,7 +12,7 @@ from slurm_ai_factory.audit import signing
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.new_file import new_file
 from slurm_ai_factory.cli.options import SafCommand
-from slurm_ai_factory.cli.wiring import load_config, reachable_ledger_url
+from slurm_ai_factory.cli.wiring import config_of_ledger, reachable_ledger_url
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.errors import LedgerError
@@ -40,7 +40,7 @@ def backup_command(file: Path, url: str | None, programs: Path | None) -> None:
     FILE holds names of persons: only its owner may read it. Both files must be new. Keep a copy of FILE.head
     elsewhere: it proves later that a restored ledger is whole.
     """
-    config = load_config()
+    config = config_of_ledger()
     with new_file(head_file(file)) as noted, new_file(file) as part:
         dumped = backup.back_up(url or reachable_ledger_url(config), part, programs)
         value = _noted(config, dumped)
@@ -58,7 +58,7 @@ def restore_command(file: Path, url: str | None, programs: Path | None) -> None:
     The restored ledger must end with the head in FILE.head, if that is there. Give --url as a member of
     saf_owner or as a superuser, if the ledger had the roles of `saf ledger roles`.
     """
-    config = load_config()
+    config = config_of_ledger()
     target = url or configuration.ledger_url(config) or embedded.url(config.ledger.state_directory)
     dumped = _read(head_file(file)) if head_file(file).exists() else None
     head = backup.restore(target, file, programs, dumped)

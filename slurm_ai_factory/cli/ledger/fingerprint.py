@@ -12,14 +12,15 @@ import click
 from slurm_ai_factory import question
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.arguments import WINDOW, as_of_option, asked_instant, asked_window, check_known
-from slurm_ai_factory.cli.options import SafCommand, chosen
+from slurm_ai_factory.cli.clusters import EachCommand
+from slurm_ai_factory.cli.options import chosen
 from slurm_ai_factory.cli.wiring import opened_books
 from slurm_ai_factory.ledger import LONG
 from slurm_ai_factory.ledger.publishing import PARTS, part_name
 from slurm_ai_factory.report import gather
 
 
-@click.command("fingerprint", cls=SafCommand)
+@click.command("fingerprint", cls=EachCommand)
 @WINDOW
 @as_of_option(required=True)
 @click.option("--from", "first", metavar="W", help="Start with this earlier window.")

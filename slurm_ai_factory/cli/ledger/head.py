@@ -9,13 +9,13 @@ import click
 
 from slurm_ai_factory.audit import signing
 from slurm_ai_factory.cli import output
-from slurm_ai_factory.cli.options import SafCommand
+from slurm_ai_factory.cli.clusters import EachCommand
 from slurm_ai_factory.cli.wiring import load_config, opened_ledger
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.errors import LedgerError
 
 
-@click.command("head", cls=SafCommand)
+@click.command("head", cls=EachCommand)
 def head_command() -> None:
     """Show the head of the chain: a hash over everything ever recorded.
 

@@ -9,7 +9,7 @@ import click
 
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.options import SafCommand, chosen
-from slurm_ai_factory.cli.wiring import load_config, reachable_ledger_url
+from slurm_ai_factory.cli.wiring import config_of_ledger, reachable_ledger_url
 from slurm_ai_factory.ledger import LONG, Store, rights
 
 
@@ -20,7 +20,7 @@ def migrate_command(url: str | None) -> None:
 
     If saf_owner owns the schema (see `saf ledger roles`), only its members may do this.
     """
-    with Store(url or reachable_ledger_url(load_config()), LONG) as store:
+    with Store(url or reachable_ledger_url(config_of_ledger()), LONG) as store:
         names = store.migrate()
     sentences = [f"migrated {name}" for name in names] or ["nothing to migrate"]
     output.reply({"migrated": names}, *sentences)

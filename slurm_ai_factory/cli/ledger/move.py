@@ -6,7 +6,7 @@ import click
 
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.options import SafCommand, chosen
-from slurm_ai_factory.cli.wiring import load_config, reachable_ledger_url
+from slurm_ai_factory.cli.wiring import config_of_ledger, reachable_ledger_url
 from slurm_ai_factory.core.words import count
 from slurm_ai_factory.ledger import moving
 from slurm_ai_factory.ledger.connection import place
@@ -24,7 +24,7 @@ def move_command(target: str, source: str | None) -> None:
     Source and target may be any version of PostgreSQL, also the embedded one. Stop the daemon first.
     """
     place(target)  # raises if it is invalid
-    config = load_config()
+    config = config_of_ledger()
 
     def progress(table: MovedTable) -> None:
         if not (chosen.quiet or chosen.json):

@@ -9,7 +9,7 @@ import click
 
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.arguments import asked_instant
-from slurm_ai_factory.cli.options import SafCommand
+from slurm_ai_factory.cli.clusters import EachCommand
 from slurm_ai_factory.cli.wiring import current_actor, load_config, now, opened_ledger
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core.programme.retention import Due
@@ -19,7 +19,7 @@ from slurm_ai_factory.errors import ConfigError
 from slurm_ai_factory.ledger import LONG
 
 
-@click.command("pseudonymise", cls=SafCommand)
+@click.command("pseudonymise", cls=EachCommand)
 @click.option(
     "--before", metavar="T",
     help="Users of runs that ended, and lines last seen, before this instant. Default: as in [privacy].",

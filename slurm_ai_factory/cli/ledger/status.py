@@ -5,11 +5,11 @@ from __future__ import annotations
 import click
 
 from slurm_ai_factory.cli import output
-from slurm_ai_factory.cli.options import SafCommand
+from slurm_ai_factory.cli.clusters import EachCommand
 from slurm_ai_factory.cli.wiring import load_config, opened_ledger
 
 
-@click.command("status", cls=SafCommand)
+@click.command("status", cls=EachCommand)
 def ledger_status_command() -> None:
     """Show how much the ledger holds and up to when accounting was read."""
     config = load_config()

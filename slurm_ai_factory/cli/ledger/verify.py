@@ -10,7 +10,7 @@ import click
 from slurm_ai_factory.audit import signing, verification
 from slurm_ai_factory.audit.verification import Verified
 from slurm_ai_factory.cli import output
-from slurm_ai_factory.cli.options import SafCommand
+from slurm_ai_factory.cli.clusters import EachCommand
 from slurm_ai_factory.cli.wiring import current_actor, now, opened_books
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.errors import LedgerError
@@ -20,7 +20,7 @@ from slurm_ai_factory.ledger.audits import Audit
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
-@click.command("verify", cls=SafCommand)
+@click.command("verify", cls=EachCommand)
 @click.option("--repair", is_flag=True, help="Derive again whatever differs. Writes to the ledger.")
 @click.option("--head", metavar="HEX", help="A copy of a head of the chain, from a report or a log.")
 @click.option("--signature", metavar="TEXT", help="With --head: the signature printed with it.")

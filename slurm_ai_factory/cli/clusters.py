@@ -1,0 +1,70 @@
+"""Commands that answer for several clusters, one after another, as Slurm's -M asks.
+
+The rule: what fails for one cluster is said, and the others are answered.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+import click
+
+from slurm_ai_factory.cli import output
+from slurm_ai_factory.cli.options import SafCommand, chosen
+from slurm_ai_factory.cli.wiring import asked_clusters, marked, to_journal
+from slurm_ai_factory.errors import SafError
+
+
+class EachCommand(SafCommand):
+    """Called for each cluster that -M names; for each of the file without -M.
+
+    ``once``: options with which it is called once, because it then works on one cluster or on all together.
+    """
+
+    def __init__(self, *args: Any, once: Iterable[str] = (), **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.once = tuple(once)
+
+    def invoke(self, context: click.Context) -> Any:
+        """The exit code is 1 or 2 where a cluster has no answer, else the highest of all answers."""
+        try:
+            clusters = asked_clusters()
+        except SafError:
+            return super().invoke(context)  # which says so in its own way
+        if any(context.params[name] for name in self.once) or not (chosen.listed or len(clusters) > 1):
+            return super().invoke(context)
+        if chosen.csv:
+            raise click.UsageError("--csv prints the table of one cluster; choose it with -M")
+        asked, codes, answers = chosen.cluster, [], []
+        for name in clusters:
+            chosen.cluster = name
+            with output.collecting() as emitted:
+                code, error = self._answer(context, name)
+            codes.append(code)
+            answers.append({"cluster": name, "answer": next(iter(emitted), None), "error": error})
+        chosen.cluster = asked
+        if chosen.json:
+            output.emit({"clusters": answers})
+        failed = [code for code, answer in zip(codes, answers, strict=True) if answer["error"]]
+        sys.exit(max(failed or codes))
+
+    def _answer(self, context: click.Context, cluster: str) -> tuple[int, str | None]:
+        """Answer for a cluster; the exit code, and what kept it from an answer."""
+        if not (chosen.json or chosen.quiet):
+            output.say(f"# cluster {cluster}")
+        try:
+            super().invoke(context)
+        except SystemExit as end:
+            return int(end.code or 0), None
+        except SafError as error:
+            code, message = 1, str(error)
+        except click.UsageError as error:
+            code, message = error.exit_code, error.format_message()
+        else:
+            return 0, None
+        text = f"saf: cluster {cluster}: {message.removeprefix(f'cluster {cluster}: ')}"
+        output.say(marked(logging.ERROR, text) if to_journal() else text, err=True)
+        return code, message

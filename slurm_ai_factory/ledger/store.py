@@ -7,10 +7,12 @@ PostgreSQL. Losing it loses the writer's lock, so every cycle asks for the lock.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any, NamedTuple
 
+import psycopg
+from psycopg.pq import TransactionStatus
 from psycopg.types.json import Jsonb
 
 from slurm_ai_factory.core.records import FOREVER, Instant
@@ -72,6 +74,13 @@ class Store:
         if self._connection is None or self._connection.closed or self._connection.broken:
             self._connection = connect(self.url, self.limits)
         return self._connection
+
+    def touch(self) -> None:
+        """Let the server hear that this process lives; the next statement reports a session that is lost."""
+        connection = self._connection
+        if connection and connection.info.transaction_status is TransactionStatus.IDLE:
+            with suppress(psycopg.Error):
+                connection.execute("SELECT")
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

@@ -115,6 +115,7 @@ class Slurmrestd:
 
     def _answer(self, path: str) -> bytes:
         """Raises BrokenError, or SlurmTooMuchError."""
+        self.commands.before_each()
         until = time.monotonic() + self.commands.timeout_seconds
         try:
             reply = wire.exchange(self.url, path, self.headers(), until)

@@ -21,6 +21,7 @@ from threading import Event, Thread
 import psycopg
 
 from slurm_ai_factory.ledger import Store, embedded
+from tests import loaded
 from tests.cluster.slurm import USERS, SlurmCluster, wait_until
 from tests.cluster.tree import plant
 from tests.cluster.workload import Workload
@@ -268,9 +269,7 @@ class Stage:
             yield f"written without a record: RawShares {', '.join(extra)}"
         if self.rows(PLANNED, int(time.time()) - 30) != [(0,)]:
             yield "a change stays planned"
-        done = subprocess.run(
-            self.saf.argv("ledger", "verify"), env=self.saf.env, capture_output=True, text=True, timeout=120
-        )
+        done = loaded.run(("ledger", "verify"), env=self.saf.env)
         if done.returncode:
             yield f"saf ledger verify: {done.stdout}{done.stderr}"
 

@@ -129,7 +129,7 @@ def frozen_out(stage: ModelStage, fault: Chaos, command: int) -> None:
     send(pids, signal.SIGSTOP)
     stage.gate.open()
     try:
-        wait_until(lambda: stage.frozen_out(pids[0]), "the takeover", TAKEOVER_SECONDS)
+        wait_until(lambda: stage.frozen_out(pids[0]), "the takeover", TAKEOVER_SECONDS, interval=0.2)
         time.sleep(fault.seconds)
     finally:
         send(pids, signal.SIGCONT)

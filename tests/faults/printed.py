@@ -17,6 +17,13 @@ from slurm_ai_factory.source import Source
 FAR = 2**32 - 3
 """Later than any run."""
 
+SLURMDBD = """\
+SlurmDBD configuration:
+MaxQueryTimeRange = UNLIMITED
+PrivateData = none
+PurgeJobAfter = NONE
+"""
+
 
 class RefusedError(Exception):
     """A command failed; the text is what it writes to stderr."""
@@ -77,7 +84,7 @@ class Printer:
             case ["show", "reservation"]:
                 return ""
             case ["show", "configuration"]:
-                return "SlurmDBD configuration:\nMaxQueryTimeRange = UNLIMITED\nPrivateData = none\nPurgeJobAfter = NONE\n"
+                return SLURMDBD
             case ["list", "transactions"]:
                 since, numbers = uts(options.set("start")) or 0, self._numbers()
                 return lines(
@@ -216,7 +223,8 @@ def run_fields(run: Run) -> Mapping[str, object]:
     """What sacct prints of a run, by field."""
     subject = run.subject
     return {
-        "DBIndex": run.db_index, "JobIDRaw": run.job_id, "ReservationId": "", "Submit": instant(run.submit_at),
+        "DBIndex": run.db_index, "JobIDRaw": run.job_id, "ReservationId": "",
+        "Submit": instant(run.submit_at),
         "Eligible": instant(run.eligible_at), "Start": instant(run.start_at), "End": instant(run.end_at),
         "ElapsedRaw": run.elapsed_seconds, "Suspended": clock(run.suspended_seconds), "ReqTRES": run.req_tres,
         "AllocTRES": run.alloc_tres, "State": run.state, "JobID": run.job_label, "Cluster": subject.cluster,

@@ -96,9 +96,11 @@ class Modelled:
         keep_compiled()
         from slurm_ai_factory.simulation.slurm import ModelSlurm
 
-        source = ModelSlurm(*facility(seed), f"billing={CPUS},cpu={CPUS},node=1", lambda: int(clock()))
-        self.printer = Printer(source, self.log, lambda account, value: self._set("root", account, value))
-        self._source = source
+        size = f"billing={CPUS},cpu={CPUS},node=1"
+        self.source = ModelSlurm(*facility(seed), size, lambda: int(clock()))
+        self.printer = Printer(
+            self.source, self.log, lambda account, value: self._set("root", account, value)
+        )
 
     @contextmanager
     def serving(self) -> Iterator[None]:
@@ -170,8 +172,8 @@ class Modelled:
 
     def _set(self, actor: str, account: str, value: int) -> None:
         """Set RawShares; slurmdbd logs it."""
-        self._source.advance()
-        self._source.model.set_raw_shares(account, value)
+        self.source.advance()
+        self.source.model.set_raw_shares(account, value)
         self.log.append(Logged(int(time.time()), actor, account, value))
 
     # --- what is done to Slurm

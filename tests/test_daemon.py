@@ -9,14 +9,19 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
+from math import floor
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from slurm_ai_factory import daemon
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.daemon import Daemon
 from slurm_ai_factory.errors import ConfigError, LedgerError, SlurmError
+from slurm_ai_factory.steps.applying import WRITE_SECONDS
 from slurm_ai_factory.steps.site import Site
 from tests.monitor.life import configuration
 
@@ -167,3 +172,30 @@ def test_a_socket_that_cannot_be_made_is_a_warning(
     monkeypatch.setattr(socket, "socket", none)
     daemon.notify("WATCHDOG=1")
     assert caplog.messages == ["could not notify systemd of WATCHDOG=1: Too many open files"]
+
+
+def test_the_ledger_hears_a_daemon_that_waits_several_times_a_period() -> None:
+    made = looping(lambda of: of.end(), speed=1)
+    made.period, made.beat = 0.8, time.monotonic()
+    heard: list[float] = []
+    made._pause(lambda: heard.append(time.monotonic()))
+    assert 1 <= len(heard) <= daemon.SIGNS_OF_LIFE
+
+
+@given(period=st.integers(1, 3600), part=st.floats(0.01, 0.5))
+def test_a_leader_that_stands_still_is_replaced_within_two_periods(period: int, part: float) -> None:
+    """Its session ends, the other looks, and waits for a write that was under way; a cycle has the rest.
+
+    Nobody writes any more when the session ends, and a live leader is heard in time.
+    """
+    timeout = max(1, floor(period * part))
+    config = replace(
+        configuration(), daemon=replace(configuration().daemon, period=period),
+        slurm=replace(configuration().slurm, timeout=timeout),
+    )  # fmt: skip
+    silence, write = config.leader_silence(), min(WRITE_SECONDS, timeout)
+    assert write < silence
+    assert timeout < silence
+    assert min(daemon.ALIVE_SECONDS, period / daemon.SIGNS_OF_LIFE) <= silence / 4
+    if timeout <= period / 2:
+        assert silence + period / daemon.LOOKS + write <= 1.75 * period

@@ -22,7 +22,7 @@ from tests.faults.modelled import GONE, SHARES, Modelled
 from tests.faults.pair import PairStage
 from tests.saf import Saf
 
-PERIOD, TIMEOUT, LEDGER_TIMEOUT = 1, 2, 2
+PERIOD, TIMEOUT, LEDGER_TIMEOUT = 2, 2, 2
 DISK = "320m"
 TABLES = "runs, reads, decisions, changes"
 """What a cycle writes to."""

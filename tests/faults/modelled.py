@@ -54,6 +54,9 @@ SLOW_SECONDS = (0.2, 0.4)
 HELD_SECONDS = 60
 """The longest that a command waits for a daemon or at the gate; its own deadline ends it sooner."""
 
+REACHED_SECONDS = 300
+"""The longest until a command of a cycle reaches the gate, on a busy machine."""
+
 GONE = {
     "slurmdbd": "error: Problem talking to the database: Connection refused",
     "slurmctld": "error: Unable to contact slurm controller (connect failure)",
@@ -206,7 +209,7 @@ class Modelled:
     def reached(self) -> int:
         """The process that waits, once one does. Raises TimeoutError."""
         with self._changed:
-            if not self._changed.wait_for(lambda: self._pid, HELD_SECONDS):
+            if not self._changed.wait_for(lambda: self._pid, REACHED_SECONDS):
                 raise TimeoutError(f"no command reached {self._armed}")
             return self._pid
 

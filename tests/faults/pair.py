@@ -23,7 +23,7 @@ from tests.faults.stage import SACCT, Stage
 from tests.ledger.servers import either, follow, private_server, standby_of, synchronous
 from tests.saf import Saf
 
-DEADLINE = 60
+DEADLINE = 180
 SLURM = ("slurmctld", "slurmdbd", "mariadbd")
 GATE = """
 step={name}; case "$*" in *modify*) step=modify;; esac

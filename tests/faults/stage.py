@@ -24,7 +24,7 @@ from slurm_ai_factory import question
 from slurm_ai_factory.audit import verification
 from slurm_ai_factory.cli.wiring import opened_ledger
 from slurm_ai_factory.config import Config, load_file
-from slurm_ai_factory.ledger import Ledger, Store, embedded
+from slurm_ai_factory.ledger import LONG, Ledger, Store, embedded
 from tests.cluster.slurm import USERS, SlurmCluster, wait_until
 from tests.cluster.tree import plant
 from tests.cluster.workload import Workload
@@ -273,7 +273,7 @@ class Stage:
         if self.rows(PLANNED, int(time.time()) - 30) != [(0,)]:
             yield "a change stays planned"
         config = load_file(self.saf.file)
-        with opened_ledger(config) as ledger:
+        with opened_ledger(config, LONG) as ledger:
             yield from differing(question.under_terms(config, ledger, int(time.time())), ledger)
 
 

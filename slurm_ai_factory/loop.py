@@ -48,7 +48,13 @@ WATCH_SECONDS = 1
 """How often it is looked whether the loop hangs."""
 
 ALIVE_SECONDS = 60
-"""How often a loop that waits for its next beat gives a sign of life."""
+"""How often systemd and the ledger hear that a loop that waits for its next beat lives, or more often."""
+
+SIGNS_OF_LIFE = 8
+"""In a period, at least: four times as often as the ledger gives a silent leader up."""
+
+LOOKS = 4
+"""Times in a period that a daemon that stands by asks for the lock."""
 
 
 @dataclass(slots=True)
@@ -121,7 +127,7 @@ class Loop:
                 if self.board.failed != "failed":
                     _beside("the head of the chain was not looked at", lambda: self._keep_head(site))
                 _beside("the metrics were not renewed", self.renew)
-                self._pause(standby=self.board.failed == "standby")
+                self._pause(site.ledger.store.touch, standby=self.board.failed == "standby")
 
     @contextmanager
     def _watched(self) -> Iterator[None]:
@@ -209,21 +215,24 @@ class Loop:
         log.log(logging.INFO if standby else logging.ERROR, "no cycle: %s", message, exc_info=trace_of(error))
         self.sign()
 
-    def _pause(self, standby: bool = False) -> None:
+    def _pause(self, touch: Callable[[], object] = bool, *, standby: bool = False) -> None:
         """Wait for the next beat; beats that passed meanwhile are left out, a signal starts a new one.
 
-        A daemon that stands by looks twice as often, to take over within two periods.
+        The ledger hears meanwhile that this process lives: it takes a silent leader for dead. A daemon that
+        stands by looks more often, to take over within two periods.
         """
-        period = self.period / 2 if standby else self.period
+        period = self.period / LOOKS if standby else self.period
         due = self.beat + period
         late = self.stopwatch() - due
         if late > 0:
             log.warning("the cycle took %.1f s longer than the period of %g s", late, period)
             due += period * (1 + late // period)
-        while not self.wake.wait(max(0.0, min(ALIVE_SECONDS, due - self.stopwatch()))):
+        alive = min(ALIVE_SECONDS, self.period / SIGNS_OF_LIFE)
+        while not self.wake.wait(max(0.0, min(alive, due - self.stopwatch()))):
             if self.stopwatch() >= due:
                 break
             self.sign()
+            touch()
         self.wake.clear()
         self.moved = self.stopwatch()
         self.beat = min(due, self.moved)

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from slurm_ai_factory.ledger import Store, embedded
+from slurm_ai_factory.ledger import Store
 from slurm_ai_factory.monitor.metrics import Exposition
 from slurm_ai_factory.monitor.page import status_html
 from slurm_ai_factory.monitor.web import serving
 from tests import browser
 from tests.benchmarks import evaluate, evaluation_page
 from tests.monitor.life import configuration, living
+from tests.scratch import scratch_server
 
 FOLDER = Path(__file__).parents[1] / "docs" / "pictures"
 SHOWN = ("floor", "static:0.25")
@@ -26,18 +26,13 @@ SIZE = (1180, 690)
 
 def status(file: Path) -> None:
     """The status page after two weeks, as a laptop shows its upper part."""
-    with TemporaryDirectory(prefix="saf-pictures-") as scratch:
-        Path(scratch).chmod(0o755)
-        url = embedded.url(Path(scratch))
-        try:
-            with Store(url) as store:
-                store.migrate()
-            with living(url, time.perf_counter, configuration()) as life:
-                for _ in range(DAYS * 8):
-                    life.beat(3 * 3600)
-                board, at = life.board, life.model.now
-        finally:
-            embedded.stop(Path(scratch))
+    with scratch_server() as (_, url):
+        with Store(url) as store:
+            store.migrate()
+        with living(url, time.perf_counter, configuration()) as life:
+            for _ in range(DAYS * 8):
+                life.beat(3 * 3600)
+            board, at = life.board, life.model.now
     page = lambda code: status_html(board, at, code=code)  # noqa: E731
     with serving("127.0.0.1:0", {"/": page}, Exposition(board).text, {}) as web:
         browser.picture(f"http://127.0.0.1:{web.port}/?lang=en", file, *SIZE)

@@ -10,6 +10,8 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
+from math import floor
 from pathlib import Path
 from threading import Event
 
@@ -23,6 +25,7 @@ from slurm_ai_factory.config import Clusters, Config, parse_clusters, sound
 from slurm_ai_factory.daemon import Daemon, _checks
 from slurm_ai_factory.errors import ConfigError, LedgerError, SlurmError
 from slurm_ai_factory.loop import Loop
+from slurm_ai_factory.steps.applying import WRITE_SECONDS
 from slurm_ai_factory.steps.site import Site
 from tests.monitor.life import configuration
 
@@ -278,3 +281,30 @@ def test_systemd_hears_of_the_daemon_once_every_loop_gave_a_sign(names: list[str
             signs.give(name)
     assert len(heard) <= min(names.count(name) for name in "abc")
     assert bool(heard) == (set(names) == set("abc"))
+
+
+def test_the_ledger_hears_a_daemon_that_waits_several_times_a_period() -> None:
+    config = configuration(daemon='period = "1s"\nlisten = "127.0.0.1:0"')
+    made = Loop(config, none_opened, lambda: int(time.time()), time.monotonic, speed=1.25)
+    heard: list[float] = []
+    made._pause(lambda: heard.append(time.monotonic()))
+    assert 1 <= len(heard) <= loop.SIGNS_OF_LIFE
+
+
+@given(period=st.integers(1, 3600), part=st.floats(0.01, 0.5))
+def test_a_leader_that_stands_still_is_replaced_within_two_periods(period: int, part: float) -> None:
+    """Its session ends, the other looks, and waits for a write that was under way; a cycle has the rest.
+
+    Nobody writes any more when the session ends, and a live leader is heard in time.
+    """
+    timeout = max(1, floor(period * part))
+    config = replace(
+        configuration(), daemon=replace(configuration().daemon, period=period),
+        slurm=replace(configuration().slurm, timeout=timeout),
+    )  # fmt: skip
+    silence, write = config.leader_silence(), min(WRITE_SECONDS, timeout)
+    assert write < silence
+    assert timeout < silence
+    assert min(loop.ALIVE_SECONDS, period / loop.SIGNS_OF_LIFE) <= silence / 4
+    if timeout <= period / 2:
+        assert silence + period / loop.LOOKS + write <= 1.75 * period

@@ -47,14 +47,16 @@ def release_command() -> None:
 
 
 def released(site: Site, since: Instant) -> tuple[Outcome, ...]:
-    """What became of the baseline's part of the level. Raises SafError where that part is not known."""
-    with site.ledger.store.holding("writing", site.ledger.control.cluster_id):
-        associations = applying.settled_shares(site)
-        restored = applying.baseline(site, associations)
-        if any(row.rescaled and not row.baseline.sibling_shares for row in restored):
-            raise SafError(
-                "no cycle is completed, and the baseline was recorded without its level, so nothing was "
-                "changed; start the daemon, or run: saf restore-baseline"
-            )
-        why = f", because no cycle was completed since {windows.iso(since)}"
-        return applying.put_back(site, associations, why=why) if restored else ()
+    """What became of the baseline's part of the level; the writing lock is held.
+
+    Raises SafError where that part is not known.
+    """
+    associations = applying.settled_shares(site)
+    restored = applying.baseline(site, associations)
+    if any(row.rescaled and not row.baseline.sibling_shares for row in restored):
+        raise SafError(
+            "no cycle is completed, and the baseline was recorded without its level, so nothing was "
+            "changed; start the daemon, or run: saf restore-baseline"
+        )
+    why = f", because no cycle was completed since {windows.iso(since)}"
+    return applying.put_back(site, associations, why=why) if restored else ()

@@ -100,9 +100,12 @@ def opened_books(limits: Limits | None = None) -> Iterator[tuple[Config, Ledger]
         yield question.under_terms(config, ledger, now()), ledger
 
 
-def slurm_of(config: Config) -> Slurm:
-    """Slurm through its commands, or through pyslurm or slurmrestd beside them, as configured."""
-    commands = Commands(config.slurm.directory, config.slurm.conf, config.slurm.timeout)
+def slurm_of(config: Config, before_each: Callable[[], object] = bool) -> Slurm:
+    """Slurm through its commands, or through pyslurm or slurmrestd beside them, as configured.
+
+    ``before_each`` is called before each question.
+    """
+    commands = Commands(config.slurm.directory, config.slurm.conf, config.slurm.timeout, before_each)
     if config.slurm.source == "commands":
         return Slurm(config.cluster.name, commands)
     if config.slurm.source == "slurmrestd":
@@ -129,10 +132,20 @@ def opened_site(
     limits: Limits | None = None,
     who: Callable[[], str] = current_actor,
 ) -> Iterator[Site]:
-    """Slurm and the ledger in real time; a cluster is added to the ledger only if slurmctld serves it."""
-    slurm = slurm_of(config)
+    """Slurm and the ledger in real time; a cluster is added to the ledger only if slurmctld serves it.
+
+    The ledger hears that this process lives before each question to Slurm.
+    """
+    opened: list[Ledger] = []
+
+    def touch() -> None:
+        for ledger in opened:
+            ledger.store.touch()
+
+    slurm = slurm_of(config, touch)
     limits = limits or Limits(config.ledger.timeout, idle=config.leader_silence())
     with opened_ledger(config, limits, admit=slurm.priority_config) as ledger:
+        opened.append(ledger)
         yield Site(config, slurm, ledger, now, wait, who())
 
 

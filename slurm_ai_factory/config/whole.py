@@ -54,8 +54,8 @@ OF_TERM = {
 LONGEST_VALUES = 60
 """Two values of more characters than this are left out of a sentence."""
 
-SLOW_COMMANDS = 4
-"""Slurm commands, each just within its timeout, between two signs of life of a leader."""
+SLOW_COMMANDS = 2
+"""Timeouts of a Slurm command; there is one command between two signs of life of a leader."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,9 +175,10 @@ class Config:
     def leader_silence(self) -> float:
         """Seconds of silence after which the ledger takes a leader for dead.
 
-        A live leader asks for the lock once a period; within a cycle it waits for a few Slurm commands.
+        A live leader is heard before each Slurm command, and SIGNS_OF_LIFE times a period while it waits. No
+        write lasts as long as this: its deadline is slurm.timeout at most.
         """
-        return max(1.5 * self.daemon.period, SLOW_COMMANDS * self.slurm.timeout)
+        return max(self.daemon.period / 2, SLOW_COMMANDS * self.slurm.timeout)
 
     @property
     def accounts_beside(self) -> tuple[str, ...]:

@@ -1,13 +1,14 @@
 """Gathers what ``saf doctor`` looks at. Writes nothing, and works without a ledger.
 
 A failed read of what the promise and the control rest on ends it. Where only some checks need a fact, a
-failed read keeps its error, and those checks report it. Tested in tests/cli/test_questions.py and
-tests/slurm/test_contract.py.
+failed read keeps its error, and those checks report it. Tested beside tests/doctor/test_gather.py in
+tests/cli/test_questions.py and tests/slurm/test_contract.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 from slurm_ai_factory.config import Config
@@ -125,7 +126,7 @@ def _lever_without_ledger(config: Config, rules: Rules, now: Instant) -> Lever |
 def _readable(
     config: Config, slurm: Slurm, now: Instant, user: str, above: Sequence[str]
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """The facts that only some checks need, None where they could not be read; and their errors, by name.
+    """The facts that only some checks need, and the errors of those that could not be read, by name.
 
     ``above``: the accounts above the steered ones.
     """
@@ -150,11 +151,21 @@ def _readable(
             for change in slurm.logged_changes(LeverKind.ACCOUNT, account, now - LOOK_BACK)
         ),
     }
+    return side_by_side(reads)
+
+
+def side_by_side(reads: Mapping[str, Callable[[], Any]]) -> tuple[dict[str, Any], dict[str, str]]:
+    """What each read gives, None where it raises SlurmError; and the errors, by name.
+
+    One that hangs ends at the deadline of its own command, and no other waits for it.
+    """
     facts: dict[str, Any] = dict.fromkeys(reads)
     unread = {}
-    for name, read in reads.items():
-        try:
-            facts[name] = read()
-        except SlurmError as error:
-            unread[name] = str(error)
+    with ThreadPoolExecutor(len(reads)) as threads:
+        asked = {name: threads.submit(read) for name, read in reads.items()}
+        for name, answer in asked.items():
+            try:
+                facts[name] = answer.result()
+            except SlurmError as error:
+                unread[name] = str(error)
     return facts, unread

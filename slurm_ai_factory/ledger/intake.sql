@@ -81,7 +81,8 @@ CREATE TEMPORARY TABLE IF NOT EXISTS signed (
 ) ON COMMIT DELETE ROWS
 
 -- find_changed --
--- Compare the read with the ledger.
+-- Compare the read with the ledger. A run that a later read has recorded stays: a process that stood still, or that
+-- reads history for hours, records what it was told before.
 INSERT INTO changed
 SELECT %(cluster_id)s::smallint AS cluster_id, o.db_index, o.job_id, o.job_label, s.subject_id, o.state,
     o.submit_at, o.eligible_at, o.start_at, o.end_at, o.elapsed_seconds, o.suspended_seconds,
@@ -92,11 +93,11 @@ JOIN subjects s ON {is_observed}
 JOIN allocations q ON q.tres = o.req_tres
 JOIN allocations a ON a.tres = o.alloc_tres
 LEFT JOIN runs r ON r.cluster_id = %(cluster_id)s AND r.db_index = o.db_index
-WHERE r.db_index IS NULL OR r.missing_since IS NOT NULL
+WHERE r.db_index IS NULL OR r.recorded_at <= %(at)s AND (r.missing_since IS NOT NULL
     OR (r.job_id, r.job_label, r.subject_id, r.state, r.submit_at, r.eligible_at, r.start_at, r.end_at,
         r.elapsed_seconds, r.suspended_seconds, r.req_id, r.alloc_id, r.energy_joules)
     IS DISTINCT FROM (o.job_id, o.job_label, s.subject_id, o.state, o.submit_at, o.eligible_at, o.start_at,
-        o.end_at, o.elapsed_seconds, o.suspended_seconds, q.allocation_id, a.allocation_id, o.energy_joules)
+        o.end_at, o.elapsed_seconds, o.suspended_seconds, q.allocation_id, a.allocation_id, o.energy_joules))
 ORDER BY o.db_index
 
 -- keep_versions --
@@ -173,8 +174,9 @@ SELECT {run_columns} FROM changed
 WHERE NOT known
 
 -- open_indexes --
--- The open runs that the newest read up to now listed.
+-- The open runs that the newest read up to now listed; none for a read that is older than another.
 SELECT db_index FROM runs WHERE cluster_id = %(cluster_id)s AND end_at IS NULL AND missing_since IS NULL
+    AND NOT EXISTS (SELECT FROM reads WHERE cluster_id = %(cluster_id)s AND at > %(at)s AND withdrawn_at IS NULL)
 
 -- mark_missing --
 -- Record since when an open run is no longer listed: it is charged only up to then.

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from threading import RLock
 from types import TracebackType
 from typing import Any, NamedTuple
 
+import psycopg
+from psycopg.pq import TransactionStatus
 from psycopg.types.json import Jsonb
 
 from slurm_ai_factory.core.records import FOREVER, Instant
@@ -51,6 +54,7 @@ class Store:
         self.limits = limits
         self._connection: Connection | None = None
         self._in_snapshot = False
+        self._used = RLock()  #: held by the thread that is within a transaction
 
     def __enter__(self) -> Store:
         return self
@@ -73,10 +77,22 @@ class Store:
             self._connection = connect(self.url, self.limits)
         return self._connection
 
+    def touch(self) -> None:
+        """Let the server hear that this process lives; the next statement reports a session that is lost."""
+        if self._used.acquire(blocking=False):  # else another thread is within a transaction, and heard
+            try:
+                connection = self._connection
+                if connection and connection.info.transaction_status is TransactionStatus.IDLE:
+                    connection.execute("SELECT")
+            except psycopg.Error:
+                pass
+            finally:
+                self._used.release()
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Commit all statements inside, or none."""
-        with wrapped(self.url), self.connection.transaction():
+        with self._used, wrapped(self.url), self.connection.transaction():
             yield
 
     @contextmanager

@@ -10,14 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import cos, pi
+from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from slurm_ai_factory.core.records import HOUR
 from slurm_ai_factory.simulation.workload import Job, Workload, gathered
 
+ZONE = ZoneInfo("Europe/Amsterdam")
+"""Of the users of the scenarios: without a configuration, their calendar windows begin at midnight there."""
+
 BEGIN = 1_767_222_000
-"""2026-01-01 00:00 in Amsterdam: a quarter begins."""
+"""2026-01-01 00:00 in ZONE: a quarter begins."""
 
 REGIONAL = frozenset(f"r{number}" for number in range(4))
 """The accounts of the region."""

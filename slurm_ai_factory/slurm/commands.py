@@ -17,9 +17,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import TextIOWrapper
 from pathlib import Path
 from threading import Condition, Thread
@@ -59,6 +59,8 @@ class Commands:
     directory: Path | None = None
     conf: Path | None = None
     timeout_seconds: int = 60
+    before_each: Callable[[], object] = field(default=bool, compare=False)
+    """Called before each question, which may take timeout_seconds."""
 
     def path(self, name: str) -> str:
         """The command's path, as it is run and as ``saf plan`` prints it."""
@@ -90,6 +92,7 @@ class Commands:
         self, argv: Sequence[str], fence: Sequence[str] = (), env: Mapping[str, str] = _AS_IT_IS
     ) -> Iterator[str]:
         """What a command prints; ``fence`` checks the deadline and then becomes the command."""
+        self.before_each()
         memory = os.memfd_create("stderr")  # on a full disk a file would lose errors, and exit codes may be 0
         with (
             open(memory, "w+", errors="replace") as stderr,  # noqa: PTH123

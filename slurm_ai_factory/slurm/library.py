@@ -18,6 +18,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from threading import Lock
 from typing import Any, NamedTuple, TypeVar
 
 from slurm_ai_factory.core.live.demand import Queued
@@ -54,7 +55,9 @@ class Library:
     refused: dict[str, str] = field(default_factory=dict)
     """The reads for which Slurm's commands stood in last time, each with the reason."""
     matched: set[str] = field(default_factory=set)
-    """This machine's release of Slurm, once it was found to be pyslurm's."""
+    """This machine's release of Slurm, once it was found to be pyslurm's; two threads may find it twice."""
+    lock: Lock = field(default_factory=Lock, compare=False)
+    """Held while ``refused`` changes; ``saf doctor`` asks from several threads."""
 
     def ask(self, question: str) -> Any:
         """The answer as plain values. Raises SlurmError."""
@@ -102,12 +105,14 @@ class Library:
         except SlurmError as error:
             why = str(error)
         else:
-            if self.refused.pop(what, None):
-                _log.info("reading %s through pyslurm again", what)
+            with self.lock:
+                if self.refused.pop(what, None):
+                    _log.info("reading %s through pyslurm again", what)
             return answer
-        if self.refused.get(what) != why:
-            _log.warning("reading %s through Slurm's commands instead of pyslurm: %s", what, why)
-        self.refused[what] = why
+        with self.lock:
+            if self.refused.get(what) != why:
+                _log.warning("reading %s through Slurm's commands instead of pyslurm: %s", what, why)
+            self.refused[what] = why
         return theirs()
 
 
@@ -146,7 +151,8 @@ class LibrarySlurm(Slurm):
 
     def refused(self) -> dict[str, str]:
         """The reads to which pyslurm had no answer, each with the reason."""
-        return dict(self.library.refused)
+        with self.library.lock:
+            return dict(self.library.refused)
 
     def _either(
         self, question: str, ours: Callable[[Any], _Value], theirs: Callable[[Slurm], _Value]

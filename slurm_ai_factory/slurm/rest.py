@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import RLock
 from typing import TypeVar
 from urllib.parse import urlencode
 
@@ -57,6 +58,8 @@ class Offer:
     paths: frozenset[str] = frozenset()
     token: str = ""
     warned: set[str] = field(default_factory=set)
+    lock: RLock = field(default_factory=RLock)
+    """Held while any of these, or ``refused``, changes; ``saf doctor`` asks from several threads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,20 +76,22 @@ class Slurmrestd:
 
     def version(self) -> str:
         """The newest version that both sides know. Raises SlurmError."""
-        if not self.offer.version:
-            body = self._got("/openapi/v3", "its versions")
-            try:
-                paths = answers.offered(body)
-            except ValueError as error:
-                raise SlurmError(
-                    f"slurmrestd at {self.url} cannot be read: {reason(error)}; see slurm.rest_url"
-                ) from error
-            self.offer.version, self.offer.paths = answers.newest(paths), paths
-        return self.offer.version
+        with self.offer.lock:
+            if not self.offer.version:
+                body = self._got("/openapi/v3", "its versions")
+                try:
+                    paths = answers.offered(body)
+                except ValueError as error:
+                    raise SlurmError(
+                        f"slurmrestd at {self.url} cannot be read: {reason(error)}; see slurm.rest_url"
+                    ) from error
+                self.offer.version, self.offer.paths = answers.newest(paths), paths
+            return self.offer.version
 
     def path(self, question: RestRead) -> str:
         """The question's path. Raises SlurmUnsupportedError where this version does not report it."""
-        return answers.path(question, self.version(), self.offer.paths)
+        with self.offer.lock:
+            return answers.path(question, self.version(), self.offer.paths)
 
     def ask(self, question: RestRead, **conditions: object) -> bytes:
         """A whole answer without errors, about this cluster. Raises SlurmError."""
@@ -95,17 +100,24 @@ class Slurmrestd:
 
     def _got(self, path: str, what: str) -> bytes:
         """The answer; with a new token where the one in use fails and there is another."""
+        used = self.token()
         try:
             return self._answer(path)
         except BrokenError as error:
-            before, self.offer.token = self.offer.token, ""
-            if self.token() == before:
+            if self._renewed(used) == used:
                 raise self._failed(what, error) from error
         try:
             return self._answer(path)
         except BrokenError as error:
             self.offer.version = ""  # it may have been restarted, as another version
             raise self._failed(what, error) from error
+
+    def _renewed(self, used: str) -> str:
+        """The token in use; a new one where it is still the one that failed."""
+        with self.offer.lock:
+            if self.offer.token == used:
+                self.offer.token = ""
+            return self.token()
 
     def _failed(self, what: str, error: BrokenError) -> SlurmError:
         return SlurmError(
@@ -115,6 +127,7 @@ class Slurmrestd:
 
     def _answer(self, path: str) -> bytes:
         """Raises BrokenError, or SlurmTooMuchError."""
+        self.commands.before_each()
         until = time.monotonic() + self.commands.timeout_seconds
         try:
             reply = wire.exchange(self.url, path, self.headers(), until)
@@ -159,21 +172,22 @@ class Slurmrestd:
 
     def token(self) -> str:
         """The token in use, from its file, or a new one of ``scontrol token``. Raises SlurmError."""
-        if not self.offer.token:
-            if self.token_file:
-                text, place = _content(self.token_file), str(self.token_file)
-            else:
-                text, place = (
-                    self.commands.output("scontrol", "token", f"lifespan={TOKEN_SECONDS}"),
-                    "scontrol",
-                )
-            token = text.strip().removeprefix("SLURM_JWT=")
-            if token.count(".") != 2 or not (token.isascii() and token.isprintable()):
-                raise SlurmError(
-                    f"{place} has no token for slurmrestd; see AuthAltTypes=auth/jwt in slurm.conf"
-                )
-            self.offer.token = token
-        return self.offer.token
+        with self.offer.lock:
+            if not self.offer.token:
+                if self.token_file:
+                    text, place = _content(self.token_file), str(self.token_file)
+                else:
+                    text, place = (
+                        self.commands.output("scontrol", "token", f"lifespan={TOKEN_SECONDS}"),
+                        "scontrol",
+                    )
+                token = text.strip().removeprefix("SLURM_JWT=")
+                if token.count(".") != 2 or not (token.isascii() and token.isprintable()):
+                    raise SlurmError(
+                        f"{place} has no token for slurmrestd; see AuthAltTypes=auth/jwt in slurm.conf"
+                    )
+                self.offer.token = token
+            return self.offer.token
 
     def user(self) -> str:
         """The user that the token is for, whose rights an answer has. Raises SlurmError."""
@@ -220,14 +234,16 @@ class RestSlurm(Slurm):
 
     def refused(self) -> dict[str, str]:
         """What this version of slurmrestd does not report, each with the reason."""
-        return dict(self.rest.refused)
+        with self.rest.offer.lock:
+            return dict(self.rest.refused)
 
     def _told(self, question: RestRead, ours: Callable[[], _Value], theirs: Callable[[], _Value]) -> _Value:
         """slurmrestd's answer where its version has one, else that of the commands."""
         try:
             self.rest.path(question)
         except SlurmUnsupportedError as error:
-            self.rest.refused[question.what] = str(error)
+            with self.rest.offer.lock:
+                self.rest.refused[question.what] = str(error)
             return theirs()
         return ours()
 

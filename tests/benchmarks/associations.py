@@ -21,10 +21,10 @@ from slurm_ai_factory import cycle
 from slurm_ai_factory.__main__ import main as saf
 from slurm_ai_factory.cli.wiring import opened_site
 from slurm_ai_factory.config.load import load_file
-from tests.benchmarks.scratch import scratch_server
 from tests.cluster.requirements import unavailable
 from tests.cluster.slurm import SlurmCluster
 from tests.saf import Saf
+from tests.scratch import scratch_server
 
 ACCOUNTS = 400
 CYCLES = 5

@@ -13,8 +13,8 @@ import time
 from pathlib import Path
 
 from tests.benchmarks import cycles, reading
-from tests.benchmarks.scratch import scratch_server
 from tests.cluster.requirements import unavailable
+from tests.scratch import scratch_server
 
 SIZES = (1, 5, 10)
 FULL = 1_000_000

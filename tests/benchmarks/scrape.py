@@ -26,10 +26,10 @@ from slurm_ai_factory.ledger import open_ledger
 from slurm_ai_factory.slurm import Slurm
 from slurm_ai_factory.steps import reading
 from tests.benchmarks import reading as backfill
-from tests.benchmarks.scratch import scratch_server
 from tests.benchmarks.times import described, percentile
 from tests.docs.markdown import ROOT
 from tests.monitor.model import CLUSTER, START, Model
+from tests.scratch import scratch_server
 
 SECONDS = 25
 EVERY = 0.05

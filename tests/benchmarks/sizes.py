@@ -15,7 +15,7 @@ import time
 from slurm_ai_factory.core.records import DAY, ChangeStatus, ControlState, Decision, Run, Subject
 from slurm_ai_factory.ledger import Ledger, open_ledger
 from tests.benchmarks import reading
-from tests.benchmarks.scratch import scratch_server
+from tests.scratch import scratch_server
 
 NOW = 1806105600
 PERIOD = 300

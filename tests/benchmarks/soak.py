@@ -33,9 +33,9 @@ from slurm_ai_factory.simulation.cluster import ModelCluster
 from slurm_ai_factory.simulation.facility import SIZE, facility
 from slurm_ai_factory.simulation.slurm import ModelSlurm
 from slurm_ai_factory.steps.site import Site
-from tests.benchmarks.scratch import scratch_server
 from tests.cluster.processes import free_ports
 from tests.docs.markdown import ROOT
+from tests.scratch import scratch_server
 
 PAGE = ROOT / "docs" / "evaluation" / "soak.md"
 SPEED = 2 * HOUR

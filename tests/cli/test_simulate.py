@@ -20,9 +20,10 @@ from slurm_ai_factory.errors import SafError
 
 pytest.importorskip("numba", reason="the extra 'simulate' is not installed")
 
-from slurm_ai_factory.cli.simulate.trial import trial_of
+from slurm_ai_factory.cli.simulate.trial import trial_of, zone_of
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.records import HOUR
+from slurm_ai_factory.simulation import scenarios
 from tests import loaded, schemas
 from tests.cli.conftest import CPUS, DAYS, today
 from tests.cli.ledger.test_verify import change
@@ -128,6 +129,15 @@ def test_padding_adds_a_row_for_each_policy(folder: Path) -> None:
     found = answered(folder, "--workload", "scenario:huge", "--policy", "oracle", "--padding", "2")
     assert [row["policy"] for row in found["policies"]] == ["oracle", "oracle, padding 2"]
     assert found["policies"][0]["wait_mean_seconds"] != found["policies"][1]["wait_mean_seconds"]
+
+
+def test_a_log_without_a_configuration_has_windows_in_utc_and_a_scenario_those_of_its_users(
+    folder: Path,
+) -> None:
+    """The log begins an hour before the quarter in UTC, and with it in Amsterdam."""
+    run = ("--workload", "jobs.csv", "--regional", "sides.csv", "--capacity", "8", "--window", "quarter")
+    assert answered(folder, *run)["partial_windows"] == 2
+    assert zone_of("scenario:tiny") == scenarios.ZONE != zone_of("jobs.csv")
 
 
 def test_a_weighted_sum_is_a_resource_and_a_partial_quarter_is_not_judged(folder: Path) -> None:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from tests.cluster.requirements import unavailable
 from tests.cluster.slurm import SlurmCluster
@@ -31,6 +32,8 @@ PAGE = Path(__file__).parents[2] / "docs" / "evaluation" / "chaos.md"
 STANDS_STILL, GOES_ON = 0.2, 0.05
 """Seconds; a process that is slow does one and the other."""
 
+Of = TypeVar("Of", bound=PairStage)
+
 
 def main() -> int:
     options = _options()
@@ -40,11 +43,12 @@ def main() -> int:
     found = kept(options.kept, options.seed)
     with options.kept.open("a") as file, staged(options.seed + len(found)) as stage:
         for fault in chaos.left(options.seed, options.faults, [one.fault for one in found]):
-            found.append(tried(stage, fault))
+            found.append(tried(stage, fault, STRIKES[fault.what, fault.how]))
             print(len(found), *fault, "held" if found[-1].held else found[-1], file=sys.stderr, flush=True)
             print(json.dumps([options.seed, *found[-1]]), file=file, flush=True)
     if options.docs:
-        PAGE.write_text(chaos.page(found, period=PERIOD, timeout=TIMEOUT, seed=options.seed))
+        facts = {"period": PERIOD, "timeout": TIMEOUT, "seed": options.seed}
+        PAGE.write_text(chaos.page(found, PAGE.read_text(), **facts))
     return int(not all(one.held for one in found))
 
 
@@ -79,23 +83,23 @@ def staged(seed: int) -> Iterator[PairStage]:
             yield stage
 
 
-def tried(stage: PairStage, fault: Chaos) -> Found:
+def tried(stage: Of, fault: Chaos, strike: Callable[[Of, Chaos, int], None]) -> Found:
     """One fault, and what became of it. What cannot be done or judged is what is broken."""
     try:
         stage.ready()
-        return _tried(stage, fault)
+        return _tried(stage, fault, strike)
     except Exception as error:  # the campaign goes on
         stage.heal()
         return Found(fault, broken=f"{type(error).__name__}: {error}".replace("\n", " / "))
 
 
-def _tried(stage: PairStage, fault: Chaos) -> Found:
+def _tried(stage: Of, fault: Chaos, strike: Callable[[Of, Chaos, int], None]) -> Found:
     old = len(stage.transactions())
     stage.operate()
     stage.gate.arm(fault.when)
     command = stage.gate.reached()
     try:
-        STRIKES[fault.what, fault.how](stage, fault, command)
+        strike(stage, fault, command)
     finally:
         stage.gate.open()
     since = stage.logs()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple
 
@@ -28,8 +28,38 @@ HOWS = {
 SECONDS = (0.5, 2.0, 7.0)
 """How long a fault lasts; slurm.timeout of the campaign is between the last two."""
 
+MODEL_HOWS = {
+    "leader": ("kill", "stop", "restart", "partition", "freeze"),
+    "second saf": ("kill", "stop", "restart"),
+    "command": ("kill", "slow", "refused", "half", "cut", "garbled", "twice", "empty"),
+    "slurmctld": ("kill", "stop", "restart", "slow"),
+    "slurmdbd": ("kill", "stop", "restart", "slow"),
+    "operator": ("write",),
+    "clock": ("ahead", "behind"),
+    "ledger": ("locked", "rights"),
+    "network": ("cut", "stall", "delay", "half-closed"),
+    "primary": ("kill", "stop", "restart", "slow", "partition", "full"),
+    "standby": ("kill", "stop", "restart", "full"),
+}
+MODEL_SECONDS = (0.1, 0.5, 3.0)
+
 MOST_CYCLES = 3
 """By then the control is back."""
+
+
+class Place(NamedTuple):
+    """Where faults are tried: what can be struck there and how, and for how long."""
+
+    hows: Mapping[str, Sequence[str]]
+    seconds: Sequence[float]
+
+    @property
+    def kinds(self) -> list[tuple[str, str]]:
+        """Each thing that can be struck, with each way."""
+        return [(what, how) for what, hows in self.hows.items() for how in hows]
+
+
+REAL, MODEL = Place(HOWS, SECONDS), Place(MODEL_HOWS, MODEL_SECONDS)
 
 
 class Chaos(NamedTuple):
@@ -60,22 +90,21 @@ class Found(NamedTuple):
         return clean and not self.broken and self.cycles is not None and self.cycles <= MOST_CYCLES
 
 
-def drawn(seed: int) -> Iterator[Chaos]:
+def drawn(seed: int, place: Place = REAL) -> Iterator[Chaos]:
     """Faults without end: every kind once, in an order and at steps that are drawn; then again.
 
     >>> kinds = {(one.what, one.how) for one in islice(drawn(1), 29)}
     >>> len(kinds) == sum(map(len, HOWS.values())) == 29
     True
     """
-    dice = random.Random(seed)
-    kinds = [(what, how) for what, hows in HOWS.items() for how in hows]
+    dice, kinds = random.Random(seed), place.kinds
     while True:
         dice.shuffle(kinds)
         for what, how in kinds:
-            yield Chaos(what, how, dice.choice(STEPS), dice.choice(SECONDS))
+            yield Chaos(what, how, dice.choice(STEPS), dice.choice(place.seconds))
 
 
-def left(seed: int, faults: int, done: Iterable[Chaos]) -> Iterator[Chaos]:
+def left(seed: int, faults: int, done: Iterable[Chaos], place: Place = REAL) -> Iterator[Chaos]:
     """The faults of a campaign of this length that were not done yet.
 
     >>> first, *others = islice(drawn(1), 5)
@@ -83,19 +112,19 @@ def left(seed: int, faults: int, done: Iterable[Chaos]) -> Iterator[Chaos]:
     True
     """
     once = Counter(done)
-    for fault in islice(drawn(seed), faults):
+    for fault in islice(drawn(seed, place), faults):
         if once[fault]:
             once[fault] -= 1
         else:
             yield fault
 
 
-def rows(found: Sequence[Found]) -> Iterator[tuple[str, ...]]:
-    """The table of the page: one row for each kind, in the order of HOWS."""
+def rows(found: Sequence[Found], place: Place = REAL) -> Iterator[tuple[str, ...]]:
+    """The table of the page: one row for each kind."""
     of = defaultdict(list)
     for one in found:
         of[one.fault.what, one.fault.how].append(one)
-    for what, how in ((what, how) for what, hows in HOWS.items() for how in hows):
+    for what, how in place.kinds:
         if these := of[what, how]:
             sums = [sum(getattr(one, name) for one in these) for name in COUNTED]
             back = [one.cycles for one in these if one.cycles is not None]
@@ -103,6 +132,9 @@ def rows(found: Sequence[Found]) -> Iterator[tuple[str, ...]]:
             most = str(max(back)) if back else "none"
             yield what, how, *map(str, (len(these), *sums)), most, "yes" if held == len(these) else f"{held}"
 
+
+HEADING = "## On the model cluster"
+"""Where the part of the page begins that is of the model; what is before it is of a real Slurm."""
 
 COUNTED = ("lost", "doubled", "tres_seconds", "outside", "writers")
 PAGE = """\
@@ -132,24 +164,58 @@ stay `planned`; `saf ledger verify` must find nothing; and one of the first {mos
   operator's change that slurmctld already had: by slurmdbd's log, the next write by `saf` was too large.
 - Packets between Slurm's daemons are not dropped: a stopped daemon answers as little as one that cannot
   be reached.
-
+{table}"""
+TABLE = """
 | what | how | faults | lost | doubled | TRES-seconds off | outside | two writers | cycles | held |
 |---|---|---|---|---|---|---|---|---|---|
 {rows}
 
 {held} of {tried} faults held; {struck} of {steps} steps were struck.{reasons}
 """
+ON_MODEL = """\
+{heading}
+
+`make chaos-model` writes this part. The daemons are the same two `saf run`, with a period of {period} s and
+`slurm.timeout` {timeout} s. Slurm's commands are programs that ask the model cluster of `saf demo`, whose
+jobs run for 1 to 8 seconds; what they print is what the product reads on a real Slurm. Primary and standby
+are real, each on a small disk of its own, and the daemons reach them through a socket that can be cut. A
+fault takes seconds, so there can be thousands. What must hold is the same. `SEED={seed}` and `FAULTS=N` mean
+the same too, and `LANES=N` is how many stages there are side by side.
+
+- **freeze** of the leader: it and its command stand still until the other leads; then both go on.
+- **refused**: a command fails, before or after it took effect. **half**, **cut**, **garbled**, **twice**,
+  **empty**: what becomes of its answer, with exit code 0.
+- **write** of an operator: other RawShares while a command runs.
+- **ahead**, **behind**: slurmctld's clock, by an hour.
+- **locked**, **rights**: another session locks the tables that a cycle writes to, or the role of the daemon
+  may not insert into them.
+- **stall**, **delay**, **cut**, **half-closed**: the sockets to PostgreSQL.
+- **full**: the disk of a server.
+{table}"""
 
 
-def page(found: Sequence[Found], **facts: object) -> str:
-    """The page of the documentation."""
+def table(found: Sequence[Found], place: Place) -> str:
+    """A row for each kind, and how many held."""
     broken = [
         f"\n- {' '.join(map(str, one.fault))} s: {one.broken or 'see the table'}"
         for one in found
         if not one.held
     ]
-    return PAGE.format(
-        rows="\n".join(f"| {' | '.join(row)} |" for row in rows(found)), tried=len(found),
-        held=sum(one.held for one in found), struck=len({one.fault.when for one in found}), most=MOST_CYCLES,
-        steps=len(STEPS), reasons=f" These did not:\n{''.join(broken)}" if broken else "", **facts,
+    return TABLE.format(
+        rows="\n".join(f"| {' | '.join(row)} |" for row in rows(found, place)), tried=len(found),
+        held=sum(one.held for one in found), struck=len({one.fault.when for one in found}), steps=len(STEPS),
+        reasons=f" These did not:\n{''.join(broken)}" if broken else "",
     )  # fmt: skip
+
+
+def page(found: Sequence[Found], before: str, **facts: object) -> str:
+    """The page of the documentation, with the part of the model as it was before."""
+    text = PAGE.format(table=table(found, REAL), most=MOST_CYCLES, steps=len(STEPS), **facts)
+    _, heading, model = before.partition(HEADING)
+    return f"{text}\n{heading}{model}" if heading else text
+
+
+def model_page(found: Sequence[Found], before: str, **facts: object) -> str:
+    """The page of the documentation, with the part of the real Slurm as it was before."""
+    real = before.partition(HEADING)[0].rstrip()
+    return f"{real}\n\n{ON_MODEL.format(heading=HEADING, table=table(found, MODEL), **facts)}"

@@ -42,8 +42,8 @@ daemon must hold the lock, and `saf ledger verify` must find nothing. The column
 |---|---|---|---|---|---|---|---|---|---|---|
 {rows}
 
-An active daemon that stands still loses its lock after one and a half periods, or four times
-`slurm.timeout` if that is longer: here {silence} s. In the last row, the standby was promoted {left} s before
+An active daemon that stands still loses its lock after half a period, or twice `slurm.timeout` if that is
+longer: here {silence} s. In the last row, the standby was promoted {left} s before
 the old primary ended, and both daemons stayed on the old one. It acknowledged no change, so `saf` began no
 write that the promoted one does not have; the time is from its end.
 """
@@ -177,7 +177,7 @@ def main(arguments: Sequence[str]) -> int:
         period=PERIOD,
         timeout=TIMEOUT,
         rows="\n".join(rows),
-        silence=round(max(1.5 * PERIOD, 4 * TIMEOUT)),
+        silence=round(max(PERIOD / 2, 2 * TIMEOUT)),
         left=LEFT_BEHIND_SECONDS,
     )
     PAGE.write_text(text)

@@ -14,8 +14,8 @@ from threading import Event
 
 import psycopg
 
-from slurm_ai_factory.ledger import Store
 from tests.cluster.slurm import SlurmCluster, wait_until
+from tests.conftest import with_roles
 from tests.end_to_end.conftest import COMMANDS, EAGER, wrapper
 from tests.end_to_end.running import Running
 from tests.faults import judge
@@ -23,7 +23,7 @@ from tests.faults.stage import SACCT, Stage
 from tests.ledger.servers import either, follow, private_server, standby_of, synchronous
 from tests.saf import Saf
 
-DEADLINE = 60
+DEADLINE = 180
 SLURM = ("slurmctld", "slurmdbd", "mariadbd")
 GATE = """
 step={name}; case "$*" in *modify*) step=modify;; esac
@@ -77,6 +77,7 @@ class PairStage(Stage):
 
     def __init__(self, directory: Path, slurm: SlurmCluster, seed: int, stack: ExitStack) -> None:
         self.stack = stack
+        self.pair: dict[int, tuple[Saf, Running]] = {}
         super().__init__(directory, slurm, directory, seed)
         self.gate = Gate(directory / "gate")
         self.second = self.another("second", self.url)
@@ -84,7 +85,6 @@ class PairStage(Stage):
             for name in COMMANDS:
                 wrap(name, self.gate.script(name))
             saf.configure("ledger", timeout="5s")
-        self.pair: dict[int, tuple[Saf, Running]] = {}
         self.beside = sum(
             int(line.split("|")[1])
             for line in slurm.run("sshare", "-n", "-P", "-o", "Account,RawShares").splitlines()
@@ -92,12 +92,16 @@ class PairStage(Stage):
         )
 
     def _ledger(self) -> str:
-        self.primary = self.stack.enter_context(private_server())
-        with Store(self.primary.url) as store:
-            store.migrate()
-        self.standby = self.stack.enter_context(standby_of(self.primary))
+        places = self.places()
+        self.primary = self.stack.enter_context(private_server(place=places[0]))
+        with_roles(self.primary.url)
+        self.standby = self.stack.enter_context(standby_of(self.primary, places[1]))
         synchronous(self.primary)
         return f"{either(self.primary, self.standby)}&target_session_attrs=read-write"
+
+    def places(self) -> tuple[Path | None, Path | None]:
+        """Where the directories of both servers are made."""
+        return None, None
 
     # --- the daemons
 
@@ -174,6 +178,10 @@ class PairStage(Stage):
                 self.slurm.resume(name)
             else:
                 self.slurm.restart(name)
+        self.follow_again()
+
+    def follow_again(self) -> None:
+        """Whatever became of the servers: one is the primary, and the other follows it."""
         if not self.primary.running():
             self.primary, self.standby = self.standby, self.primary
         if self.standby.running():

@@ -20,7 +20,11 @@ from threading import Event, Thread
 
 import psycopg
 
-from slurm_ai_factory.ledger import Store, embedded
+from slurm_ai_factory import question
+from slurm_ai_factory.audit import verification
+from slurm_ai_factory.cli.wiring import opened_ledger
+from slurm_ai_factory.config import Config, load_file
+from slurm_ai_factory.ledger import LONG, Ledger, Store, embedded
 from tests.cluster.slurm import USERS, SlurmCluster, wait_until
 from tests.cluster.tree import plant
 from tests.cluster.workload import Workload
@@ -268,11 +272,17 @@ class Stage:
             yield f"written without a record: RawShares {', '.join(extra)}"
         if self.rows(PLANNED, int(time.time()) - 30) != [(0,)]:
             yield "a change stays planned"
-        done = subprocess.run(
-            self.saf.argv("ledger", "verify"), env=self.saf.env, capture_output=True, text=True, timeout=120
-        )
-        if done.returncode:
-            yield f"saf ledger verify: {done.stdout}{done.stderr}"
+        config = load_file(self.saf.file)
+        with opened_ledger(config, LONG) as ledger:
+            yield from differing(question.under_terms(config, ledger, int(time.time())), ledger)
+
+
+def differing(config: Config, ledger: Ledger) -> Iterator[str]:
+    """What `saf ledger verify` finds."""
+    hours = verification.intervals_to_compare(ledger)
+    for check in verification.verify(config, ledger, hours, lambda _: None, None):
+        if check.differing:
+            yield f"saf ledger verify: {check}"
 
 
 def metrics(daemon: Running) -> dict[str, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.faults import chaos
+from tests.faults import chaos, model_campaign
 from tests.faults.chaos import Found
 from tests.faults.judge import (
     Result,
@@ -109,14 +109,21 @@ def test_a_campaign_that_is_resumed_does_each_fault_once() -> None:
     }
     for number in (0, 1, 40, 80):
         assert [*whole[:number], *chaos.left(7, 80, whole[:number])] == whole
+    assert set(model_campaign.STRIKES) == set(chaos.MODEL.kinds)
+    assert {(one.what, one.how) for one in chaos.left(7, 43, [], chaos.MODEL)} == set(chaos.MODEL.kinds)
 
 
 def test_the_page_of_chaos_names_what_did_not_hold() -> None:
     one, other = chaos.left(7, 2, [])
     found = [Found(one, cycles=1), Found(other, lost=2, cycles=4, broken="a change stays planned")]
-    text = chaos.page(found, period=2, timeout=5, seed=7)
+    text = chaos.page(found, "", period=2, timeout=5, seed=7)
     assert f"| {other.what} | {other.how} | 1 | 2 | 0 | 0 | 0 | 0 | 4 | 0 |" in text
     assert "1 of 2 faults held" in text
     assert "s: a change stays planned" in text
+    model = [Found(fault, cycles=1) for fault in chaos.left(7, 3, [], chaos.MODEL)]
+    both = chaos.model_page(model, text, period=1, timeout=2, seed=7)
+    assert both.startswith(text.rstrip())
+    assert "3 of 3 faults held" in both
+    assert chaos.page(found, both, period=2, timeout=5, seed=7) == both
     assert not Found(one).held, "no cycle was complete again"
     assert not Found(one, cycles=chaos.MOST_CYCLES + 1).held

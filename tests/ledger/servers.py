@@ -94,11 +94,13 @@ class Server:
 
 
 @contextmanager
-def private_server(programs: Path = BINARIES, settings: str = "") -> Iterator[Server]:
+def private_server(
+    programs: Path = BINARIES, settings: str = "", place: Path | None = None
+) -> Iterator[Server]:
     """A PostgreSQL, by default that of BINARIES, in a directory of its own, on a Unix socket there."""
     if not CHOSEN and not programs.exists():
         pytest.skip("needs Debian's postgresql-15, or another in SAF_TEST_POSTGRES")
-    with _server_in_a_directory(programs) as server:
+    with _server_in_a_directory(programs, place) as server:
         initdb = ("-U", "postgres", "--auth=trust", "--no-locale", "--encoding=utf8", "--no-sync")
         server.run("initdb", *initdb)
         server.start(settings)
@@ -106,9 +108,9 @@ def private_server(programs: Path = BINARIES, settings: str = "") -> Iterator[Se
 
 
 @contextmanager
-def standby_of(primary: Server) -> Iterator[Server]:
+def standby_of(primary: Server, place: Path | None = None) -> Iterator[Server]:
     """A standby that has all that the primary had when it began, and streams what follows."""
-    with _server_in_a_directory(primary.programs) as server:
+    with _server_in_a_directory(primary.programs, place) as server:
         follow(server, primary)
         yield server
 
@@ -123,9 +125,9 @@ def follow(server: Server, primary: Server) -> None:
 
 
 @contextmanager
-def _server_in_a_directory(programs: Path) -> Iterator[Server]:
+def _server_in_a_directory(programs: Path, place: Path | None) -> Iterator[Server]:
     """A server that is yet to be made and started; stopped at the end if it runs."""
-    with TemporaryDirectory(prefix="saf-pg-") as directory:
+    with TemporaryDirectory(prefix="saf-pg-", dir=place) as directory:
         if ACCOUNT:
             os.chown(directory, ACCOUNT.pw_uid, -1)
         server = Server(Path(directory), programs)

@@ -361,6 +361,24 @@ def test_a_read_of_the_past_says_nothing_about_what_is_open_now(ledger: Ledger) 
     assert measure(ledger, ALL, T0 + 900).total_charge == 900
 
 
+def test_a_read_that_is_recorded_after_a_later_one_takes_nothing_back(ledger: Ledger) -> None:
+    """A daemon that stood still between sacct and the ledger records what it was told before."""
+    record(ledger, [running(1), running(2)], T0 + 100, now=True)
+    record(ledger, [ended(1, seconds=150), running(2), running(3)], T0 + 200, now=True)
+    record(ledger, [running(1), ended(4, seconds=10)], T0 + 150, now=True)
+    states = ledger.store.connection.execute("SELECT db_index, state, missing_since FROM runs ORDER BY 1")
+    assert [(int(index), *others) for index, *others in states] == [
+        (1, "COMPLETED", None), (2, "RUNNING", None), (3, "RUNNING", None), (4, "COMPLETED", None),
+    ]  # fmt: skip
+    assert ledger.chain.versions().differing == 0
+    assert ledger.accounting.watermark() == T0 + 200
+    record(ledger, [ended(1, seconds=140), ended(2, seconds=250), running(3)], T0 + 300, now=True)
+    assert sorted(versions(ledger)) == [
+        ("COMPLETED", 150, T0 + 300), ("RUNNING", 0, T0 + 200), ("RUNNING", 0, T0 + 300),
+    ]  # fmt: skip
+    assert ledger.chain.versions().differing == 0
+
+
 def test_a_line_that_is_no_run_is_kept_once_with_its_reason(ledger: Ledger) -> None:
     for until in (NOW, NOW + 1):
         record(ledger, [Rejected("nonsense", "1 field"), ended(1)], until)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from threading import Event
 
+import psycopg
 import pytest
 
 from slurm_ai_factory.errors import LedgerError
@@ -147,3 +148,39 @@ def test_a_leader_that_stands_still_loses_the_lock_and_knows_it(server: Server, 
         told, why = leader.communicate("\n", timeout=DEADLINE)
         assert told == ""
         assert "LedgerError" in why
+
+
+def heard(server: Server, pid: int) -> object:
+    """When the server heard a session last; None where it is gone."""
+    with psycopg.connect(server.url) as connection:
+        query = "SELECT state_change FROM pg_stat_activity WHERE pid = %s"
+        return (connection.execute(query, [pid]).fetchone() or (None,))[0]
+
+
+def test_the_server_hears_a_leader_that_is_idle_and_nothing_in_a_transaction(server: Server) -> None:
+    with Store(server.url) as store:
+        store.touch()  # without a session, none is made
+        assert store.lock(9)
+        pid = store.connection.info.backend_pid
+        first = heard(server, pid)
+        store.touch()
+        second = heard(server, pid)
+        assert first != second
+        with store.transaction():
+            store.all("clusters")
+            inside = heard(server, pid)
+            store.touch()
+            assert heard(server, pid) == inside
+        assert store.lock(9)
+        assert store.connection.info.backend_pid == pid
+
+
+def test_a_session_that_is_lost_is_told_by_the_next_statement(server: Server) -> None:
+    with Store(server.url) as store:
+        assert store.lock(9)
+        pid = store.connection.info.backend_pid
+        with psycopg.connect(server.url, autocommit=True) as connection:
+            connection.execute("SELECT pg_terminate_backend(%s, 30000)", [pid])
+        store.touch()
+        assert not store.may_write(9), "in a new session"
+        assert store.connection.info.backend_pid != pid

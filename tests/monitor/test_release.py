@@ -11,6 +11,8 @@ from slurm_ai_factory.cli import release
 from slurm_ai_factory.core.records import HOUR
 from slurm_ai_factory.errors import ClockError, SafError
 from slurm_ai_factory.steps import applying
+from slurm_ai_factory.steps.applying import Outcome
+from slurm_ai_factory.steps.site import Site
 from tests.monitor.life import Life, configuration, living
 
 BEATS = 30
@@ -28,6 +30,12 @@ def _steered(life: Life) -> int:
     raise AssertionError("the region was never steered")
 
 
+def _released(site: Site, since: int) -> tuple[Outcome, ...]:
+    """What the command does once it holds the lock."""
+    with site.ledger.store.holding("writing", site.ledger.control.cluster_id):
+        return release.released(site, since)
+
+
 def test_the_baseline_comes_back_when_no_cycle_was_completed_for_the_lease(ledger_url: str) -> None:
     with living(ledger_url, time.monotonic, configuration('lease = "1d"')) as life:
         steered, last = _steered(life), life.model.now
@@ -36,12 +44,12 @@ def test_the_baseline_comes_back_when_no_cycle_was_completed_for_the_lease(ledge
         life.model.advance(HOUR)
         since = applying.cycle_overdue(life.site)
         assert since == last
-        (outcome,) = release.released(life.site, since)
+        (outcome,) = _released(life.site, since)
         assert (outcome.change.raw_shares_before, str(outcome.status)) == (steered, "applied")
         assert life.model.raw_shares["regional"] == OWN
         decision = life.site.ledger.control.decisions(1)[0]
         assert "because no cycle was completed since" in decision["sentence"]
-        assert release.released(life.site, since) == ()
+        assert _released(life.site, since) == ()
         life.beat(HOUR)
         assert life.site.ledger.control.last_decision() != decision
 
@@ -64,5 +72,5 @@ def test_nothing_is_released_without_a_lease_or_to_a_part_that_is_not_known(ledg
         control.drop_baseline("regional")
         control.keep_baseline("regional", baseline._replace(sibling_shares=None), life.model.now)
         with pytest.raises(SafError, match="recorded without its level"):
-            release.released(life.site, life.model.now)
+            _released(life.site, life.model.now)
         assert life.model.raw_shares["regional"] == steered

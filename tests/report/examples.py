@@ -6,11 +6,11 @@ Rule: it is the report of tests/facility.py and nothing else, so that it can be 
 from __future__ import annotations
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from slurm_ai_factory.ledger import Store, embedded
+from slurm_ai_factory.ledger import Store
 from slurm_ai_factory.report import LANGUAGES, report_html
 from tests.report import year
+from tests.scratch import scratch_server
 
 FOLDER = Path(__file__).parents[2] / "docs" / "examples"
 WINDOW = "2027Q3"
@@ -26,15 +26,10 @@ def pages(made: year.Year) -> dict[str, str]:
 
 def main() -> None:
     """Make the example in a ledger of its own."""
-    with TemporaryDirectory(prefix="saf-example-") as scratch:
-        Path(scratch).chmod(0o755)
-        url = embedded.url(Path(scratch))
+    with scratch_server() as (directory, url):
         with Store(url) as store:
             store.migrate()
-        try:
-            found = pages(year.build(url, Path(scratch) / "saf.toml"))
-        finally:
-            embedded.stop(Path(scratch))
+        found = pages(year.build(url, directory / "saf.toml"))
     FOLDER.mkdir(exist_ok=True)
     for name, text in found.items():
         (FOLDER / name).write_text(text, encoding="utf-8")

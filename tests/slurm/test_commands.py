@@ -11,7 +11,9 @@ import os
 import select
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -299,3 +301,12 @@ def test_the_slurm_conf_that_is_set_wins_over_the_operators(
 
 def test_a_command_has_nothing_to_read(sacct: Command) -> None:
     assert sacct("cat; echo done").output("sacct") == "done\n"
+
+
+def test_somebody_is_called_before_each_question(sacct: Command) -> None:
+    called: list[int] = []
+    commands = replace(sacct("echo x"), before_each=lambda: called.append(len(called)))
+    commands.output("sacct")
+    assert list(commands.lines("sacct")) == ["x\n"]
+    commands.before(time.monotonic() + PATIENCE, "sacct")
+    assert called == [0, 1, 2]

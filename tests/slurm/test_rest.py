@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -149,6 +150,30 @@ def test_an_expired_token_is_read_again(tmp_path: Path) -> None:
         assert client.user() == "saf"
         (tmp_path / "token").write_text(new)
         assert client.version() == "v0.0.42"
+
+
+def test_an_expired_token_is_read_again_by_many_threads_at_once(tmp_path: Path) -> None:
+    """No thread sends an empty token, or gives up because another one has the new token already."""
+    new, refused = token(mark="b"), threading.Barrier(8)
+
+    def answer(asked: str) -> bytes:
+        if "openapi" in asked:
+            return http(OPENAPI | META)
+        return http(META | {"statistics": DIAG}) if new in asked else http(b"expired", "401 UNAUTHORIZED")
+
+    with serving(tmp_path, answer) as url:
+        slurm = RestSlurm("loop", Commands(), rest(url, tmp_path))
+        slurm.rest.version()
+        assert slurm.rest.token() != new
+        (tmp_path / "token").write_text(new)
+
+        def ask(_: int) -> int:
+            refused.wait(timeout=20)
+            return slurm.diagnostics().at
+
+        with ThreadPoolExecutor(8) as threads:
+            assert set(threads.map(ask, range(8))) == {1795852655}
+    assert slurm.refused() == {}
 
 
 def test_the_configuration_names_the_source(tmp_path: Path) -> None:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import psycopg
 
 from slurm_ai_factory.core.control.level import Baseline
 from slurm_ai_factory.core.programme.retention import Due
 from slurm_ai_factory.core.records import DAY, Pause, Rejected, Size
-from slurm_ai_factory.ledger import Store, embedded, open_ledger
+from slurm_ai_factory.ledger import Store, open_ledger
 from slurm_ai_factory.ledger.audits import Audit
 from tests import facility
 from tests.report import year
+from tests.scratch import scratch_server
 from tests.second import odd
 from tests.tamper.campaign import EMPTY, IRRELEVANT, REFUSED, Tampering, columns, tried
 
@@ -47,13 +47,8 @@ def main() -> int:
 
 
 def _campaign() -> Iterator[Tampering]:
-    with TemporaryDirectory(prefix="saf-tamper-") as scratch:
-        Path(scratch).chmod(0o755)
-        server = embedded.url(Path(scratch))
-        try:
-            yield from _all(server, Path(scratch) / "saf.toml")
-        finally:
-            embedded.stop(Path(scratch))
+    with scratch_server() as (directory, server):
+        yield from _all(server, directory / "saf.toml")
 
 
 def _all(server: str, file: Path) -> Iterator[Tampering]:

@@ -76,7 +76,10 @@ FORMATS = (".png", ".svg", ".pdf")
     help="The promised share. Default: as configured, else 0.25.",
 )
 @click.option(
-    "--window", metavar="W", help="rolling:30d, month, quarter, half or year. Default: as configured."
+    "--window",
+    metavar="W",
+    help="rolling:30d, month, quarter, half or year. Default: as configured. Without a configuration, the "
+    "windows of a log begin in UTC.",
 )
 @click.option("--half-life", metavar="T", default="7d", show_default=True, help="PriorityDecayHalfLife.")
 @click.option("--period", metavar="T", default="30m", show_default=True, help="Time between two decisions.")

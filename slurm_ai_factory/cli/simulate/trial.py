@@ -56,7 +56,7 @@ def trial_of(
     workload, users, size = _workload(source, regional, regional_column, resource)
     wanted = target or (config.promise.target_share if config else 0.25)
     window = window or (config.promise.window if config else "rolling:30d")
-    zone = config.promise.time_zone if config else ZoneInfo("Europe/Amsterdam")
+    zone = config.promise.time_zone if config else zone_of(source)
     capacity = capacity or size
     if capacity is None:
         raise click.UsageError("--capacity is needed: the size of the machine, in the resource")
@@ -81,6 +81,11 @@ def trial_of(
 def scenario_of(source: str) -> str:
     """The name of the scenario that a workload is; empty for a log."""
     return source.removeprefix(SCENARIO) if source.startswith(SCENARIO) else ""
+
+
+def zone_of(source: str) -> ZoneInfo:
+    """The time zone of a workload where none is configured: a scenario's own, and UTC for a log."""
+    return scenarios.ZONE if scenario_of(source) else ZoneInfo("UTC")
 
 
 def _check_window(window: str, zone: ZoneInfo) -> None:

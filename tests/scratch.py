@@ -1,4 +1,4 @@
-"""A place for one benchmark: a directory, and an embedded PostgreSQL in it."""
+"""A place for what is made or measured beside the tests: a directory, and an embedded PostgreSQL in it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from slurm_ai_factory.ledger import embedded
 
 @contextmanager
 def scratch_server() -> Iterator[tuple[Path, str]]:
-    """The directory, and a superuser's url of the server; both are gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="saf-bench-", ignore_cleanup_errors=True) as scratch:
+    """The directory, and a superuser's url of the server, which has no ledger; both are gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="saf-scratch-", ignore_cleanup_errors=True) as scratch:
         directory = Path(scratch)
         directory.chmod(0o755)
         server = embedded.url(directory / "ledger")

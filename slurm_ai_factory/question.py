@@ -69,6 +69,14 @@ class Answer(NamedTuple):
     groups: list[Group]  #: largest first; none where no key was given
 
 
+class HeldByGrid(NamedTuple):
+    """Regional demand of a window that waited for nodes kept free, while that was observed."""
+
+    charge: Charge  #: resource-seconds
+    known_seconds: int  #: of the window
+    elapsed_seconds: int  #: of the window so far
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
     """A question about one window; ``ask`` makes it."""
@@ -195,6 +203,16 @@ class Question:
         over = self.window.until <= self.moment
         until = self.window.until if over else min(self.window.until, self.read_until)
         return self.ledger.accounting.unread(self.window.since, until, self.then)
+
+    def held_by_grid(self) -> HeldByGrid | None:
+        """What waited for nodes kept free, by the decisions; None where none says so, or some expired."""
+        since, until = self.window.since, min(self.window.until, self.read_until)
+        charge, known = self.ledger.control.held_by_grid(
+            self.terms.of(self.window).promise, since, until, self.then
+        )
+        if not known or self.ledger.expiries.last(since, until):
+            return None
+        return HeldByGrid(charge, known, until - since)
 
     def _groups(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from slurm_ai_factory.config.counted import SettingsValue, counted, made_with
+from slurm_ai_factory.config.counted import SettingsValue, counted, energy_settings, made_with
 from slurm_ai_factory.config.load import (
     checked,
     find,
@@ -21,6 +21,7 @@ __all__ = [
     "SettingsValue",
     "checked",
     "counted",
+    "energy_settings",
     "find",
     "ledger_url",
     "load_file",

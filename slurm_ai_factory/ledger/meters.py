@@ -25,8 +25,9 @@ class Meters:
         with self.store.transaction():
             self.store.one("serialize_meters")
             took = self.beside(given)
-            for reading in took.new:
-                self._add(reading, reading.value, None, {"at": at, "actor": actor, "reason": ""})
+            who = {"replaces": None, "at": at, "actor": actor, "reason": ""}
+            rows = [{"cluster_id": self.cluster_id, **asdict(reading), **who} for reading in took.new]
+            self.store.do_many("add_reading", rows)
         return took
 
     def beside(self, given: Sequence[tuple[str, Reading]]) -> SortedReadings:

@@ -33,6 +33,8 @@ from slurm_ai_factory.core.records import DAY, Instant, Run, Window
 from slurm_ai_factory.question import GroupKey, Question
 
 OF_NODES = (Kind.E_NODE, Kind.E_GPU)
+OF_LIMITS = (Kind.P_15MIN, Kind.W_POTABLE, Kind.W_SURFACE)
+"""Kinds of which grid and water are judged; the others tell something of the energy."""
 OF_BUILDING = tuple(kind for kind in Kind if kind not in OF_NODES)
 IDLE = 0
 """The DBIndex of idle energy; no run has it."""
@@ -45,6 +47,7 @@ class EnergyAnswer:
 
     window: Window
     until: Instant  #: how far the answer reaches
+    metered: bool  #: whether there is any reading of energy, or of all water
     unread_seconds: int  #: of the window, which were never read from Slurm
     sums: EnergySums
     idle: Fraction | None  #: of nodes and GPUs that no placed run had; None where none has a meter
@@ -71,7 +74,15 @@ class EnergyFacts(NamedTuple):
     runs: Sequence[SortedRun]
     readings: Mapping[Kind, Sequence[Reading]]
     placements: Sequence[Placement]
+    reach: Instant  #: how far readings of the building go
     counted: Mapping[int, int]  #: DBIndex -> joules of Slurm's counter, where it is the job's own
+
+
+def energy_recorded(ask: Question) -> bool:
+    """Whether anything can be said of the energy of a window."""
+    stated = bool(ask.config.energy.watts) or ask.config.energy.whole_nodes
+    kinds = (kind for kind in Kind if kind not in OF_LIMITS)
+    return stated or any(ask.ledger.meters.readings(kind, ask.window, ask.then) for kind in kinds)
 
 
 def energy_of(ask: Question, key: GroupKey) -> EnergyAnswer:
@@ -79,7 +90,7 @@ def energy_of(ask: Question, key: GroupKey) -> EnergyAnswer:
     since, settings = ask.window.since, ask.config.energy
     last = max(since, min(ask.window.until, ask.read_until))
     known = _told(ask, Window("", since, last))
-    until = _reach(known.readings, since, last)
+    until = max(since, min(last, known.reach))
     most = None if settings.node_watts_most is None else Fraction(settings.node_watts_most)
     usable, outliers = plausible([reading for kind in OF_NODES for reading in known.readings[kind]], most)
     above = {run.db_index for run, _ in known.runs if _is_above(run, known.counted.get(run.db_index), most)}
@@ -98,6 +109,7 @@ def energy_of(ask: Question, key: GroupKey) -> EnergyAnswer:
     return EnergyAnswer(
         window=ask.window,
         until=until,
+        metered=any(of for kind, of in known.readings.items() if kind not in OF_LIMITS),
         unread_seconds=ask.unread(),
         sums=sums,
         idle=closure.amount_within(parts.get(IDLE, ()), [(since, until)]) if usable else None,
@@ -123,11 +135,15 @@ def energy_of(ask: Question, key: GroupKey) -> EnergyAnswer:
     )
 
 
-def _reach(readings: Mapping[Kind, Sequence[Reading]], since: Instant, until: Instant) -> Instant:
-    """How far an answer reaches: readings of energy may come a day late, and it waits for them."""
-    covered = [closure.covered_intervals(readings[kind], since, until) for kind in (Kind.E_IT, Kind.E_DC)]
-    ends = [intervals[-1][1] for intervals in covered if intervals]
-    return min([until, *(end for end in ends if end >= until - DAY)])
+def _reach(ask: Question) -> Instant:
+    """How far any answer reaches: readings of the building may come a day late, and it waits for them.
+
+    It is the same for every window, so that windows add up.
+    """
+    last_day = Window("", ask.read_until - DAY, ask.read_until)
+    kinds = (ask.ledger.meters.readings(kind, last_day, ask.then) for kind in (Kind.E_IT, Kind.E_DC))
+    covered = [closure.covered_intervals(readings, last_day.since, last_day.until) for readings in kinds]
+    return min([ask.read_until, *(intervals[-1][1] for intervals in covered if intervals)])
 
 
 def _told(ask: Question, window: Window) -> EnergyFacts:
@@ -142,6 +158,7 @@ def _told(ask: Question, window: Window) -> EnergyFacts:
             list(books.runs_between(window.since, window.until)),
             readings | {Kind.E_GPU: book.readings(Kind.E_GPU, wide, ask.then)},
             book.placements(window, ask.then),
+            _reach(ask),
             book.counted_joules(window, ask.then) if ask.config.energy.whole_nodes else {},
         )
 
@@ -200,6 +217,14 @@ def energy_value(answer: EnergyAnswer, groups: Sequence[Mapping[str, object]] = 
         "closure_most": closed.most,
         "by_beneficiary": closed.holds,
         "why": closed.sentence,
+        **building_values(answer),
+        "groups": list(groups),
+    }
+
+
+def building_values(answer: EnergyAnswer) -> dict[str, Any]:
+    """What meters of the building measured, indicators and CO2; null where nothing is recorded."""
+    return {
         "building": {str(kind): plain(amount) for kind, amount in answer.amounts.items()},
         "indicators": [
             {
@@ -213,7 +238,6 @@ def energy_value(answer: EnergyAnswer, groups: Sequence[Mapping[str, object]] = 
             {"basis": basis, "kilograms": kilograms, "factors": [str(factor) for factor in used]}
             for basis, (kilograms, used) in answer.emissions.items()
         ],
-        "groups": list(groups),
     }  # fmt: skip
 
 

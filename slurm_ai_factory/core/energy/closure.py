@@ -26,6 +26,16 @@ LEAST_COVERED = 0.9
 
 MEGAWATT_HOUR = JOULES["MWh"]
 
+CLOSURE_GROUNDS = {
+    "within": "closure {closure:.3f} is within {bounds}",
+    "outside": "closure {closure:.3f} is outside {bounds}",
+    "unmetered": "E_IT is not recorded in this window",
+    "runs_unmetered": "the energy of runs and nodes is not recorded",
+    "partly_metered": "E_IT is recorded for only {covered:.0%} of the window so far",
+    "runs_unknown": "energy is known for only {known:.0%} of the time of runs",
+}
+"""Why figures by beneficiary are given or not."""
+
 
 class Indicator(NamedTuple):
     """A row of the list of indicators: numerator / denominator, per MWh where it is of water."""
@@ -247,24 +257,28 @@ class Closure:
     @property
     def holds(self) -> bool:
         """Whether figures by beneficiary may be given."""
-        enough = self.covered_seconds >= LEAST_COVERED * self.elapsed_seconds
-        known = self.kappa is not None and self.known_ratio >= LEAST_COVERED
-        return enough and known and self.least <= (self.kappa or 0) <= self.most
+        return self.reason == "within"
+
+    @property
+    def reason(self) -> str:
+        """Why figures by beneficiary are given or not, a key of CLOSURE_GROUNDS."""
+        if not self.covered_seconds:
+            return "unmetered"
+        if self.kappa is None:
+            return "runs_unmetered"
+        if self.covered_seconds < LEAST_COVERED * self.elapsed_seconds:
+            return "partly_metered"
+        if self.known_ratio < LEAST_COVERED:
+            return "runs_unknown"
+        return "within" if self.least <= self.kappa <= self.most else "outside"
 
     @property
     def sentence(self) -> str:
-        """Why figures by beneficiary are given or not."""
-        if not self.covered_seconds:
-            return "no figures by beneficiary: E_IT is not recorded in this window"
-        if self.kappa is None:
-            return "no figures by beneficiary: the energy of runs and nodes is not recorded"
-        if self.covered_seconds < LEAST_COVERED * self.elapsed_seconds:
-            part = self.covered_seconds / self.elapsed_seconds
-            return f"no figures by beneficiary: E_IT is recorded for only {part:.0%} of the window so far"
-        if self.known_ratio < LEAST_COVERED:
-            part = self.known_ratio
-            return f"no figures by beneficiary: energy is known for only {part:.0%} of the time of runs"
-        bounds = f"{self.least:g} to {self.most:g}"
-        if not self.holds:
-            return f"no figures by beneficiary: closure {self.kappa:.3f} is outside {bounds}"
-        return f"closure {self.kappa:.3f} is within {bounds}"
+        """The reason in words."""
+        words = CLOSURE_GROUNDS[self.reason].format(
+            covered=self.covered_seconds / max(1, self.elapsed_seconds),
+            known=self.known_ratio,
+            closure=self.kappa or 0,
+            bounds=f"{self.least:g} to {self.most:g}",
+        )
+        return words if self.holds else f"no figures by beneficiary: {words}"

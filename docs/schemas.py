@@ -360,7 +360,11 @@ ANSWERS: Mapping[str, Shape] = {
         steered=null(TEXT),
     ),
     "rules test": keys(window=TEXT, resource=TEXT, before=OBJECT, after=OBJECT, moved=each(keys(**MOVED))),
-    "share": keys(**OF_SHARE, promises=PROMISES),
+    "share": keys(
+        **OF_SHARE,
+        promises=PROMISES,
+        held_by_grid=null(keys(charge=NUMBER, known_seconds=WHOLE, elapsed_seconds=WHOLE)),
+    ),
     "simulate": either(
         keys(
             workload=keys(jobs=WHOLE, span_days=NUMBER, offered_load=NUMBER, regional_demand_share=NUMBER),

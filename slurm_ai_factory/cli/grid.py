@@ -16,13 +16,13 @@ from slurm_ai_factory.cli.arguments import (
     WINDOW,
     as_of_option,
     asked_instant,
-    asked_reason,
     asked_window,
     check_known,
     reason_option,
     usage_errors,
     warn_of_names,
 )
+from slurm_ai_factory.cli.correcting import ENTRY, asked_correction, record_correction
 from slurm_ai_factory.cli.history import MOST_LINES
 from slurm_ai_factory.cli.options import SafGroup, chosen
 from slurm_ai_factory.cli.wiring import current_actor, load_config, now, opened_ledger, opened_site, slurm_of
@@ -133,24 +133,14 @@ def _value(entry: AllowedEntry, counts: bool) -> dict[str, Any]:
 
 
 @grid_group.command("correct")
-@click.argument("entry", type=int)
+@ENTRY
 @click.option("--max-kw", metavar="N", help="The correct power, in kW.")
 @click.option("--withdraw", is_flag=True, help="Take the row back instead.")
 @reason_option(required=True)
 def grid_correct(entry: int, max_kw: str | None, withdraw: bool, reason: str) -> None:
     """Correct or withdraw a row of allowed power with a second row. Writes to the ledger."""
-    if (max_kw is None) != withdraw:
-        raise click.UsageError("give either --max-kw or --withdraw")
-    with usage_errors("--max-kw"):
-        wanted = None if max_kw is None else allowed.kilowatts(max_kw)
-    reason = asked_reason(reason)
-    config = load_config()
-    with opened_ledger(config) as ledger:
-        warn_of_names(ledger, reason)
-        number = ledger.allowed.correct(entry, wanted, reason, at=now(), actor=current_actor())
-    output.reply(
-        {"entry": number, "replaces": entry}, f"recorded entry {number}, which replaces entry {entry}"
-    )
+    wanted = asked_correction("--max-kw", max_kw, withdraw, allowed.kilowatts)
+    record_correction(entry, reason, lambda ledger, why, by: ledger.allowed.correct(entry, wanted, why, **by))
 
 
 @grid_group.command("status")

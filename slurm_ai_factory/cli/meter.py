@@ -14,12 +14,11 @@ from slurm_ai_factory.cli.arguments import (
     WINDOW,
     as_of_option,
     asked_instant,
-    asked_reason,
     asked_window,
     reason_option,
     usage_errors,
-    warn_of_names,
 )
+from slurm_ai_factory.cli.correcting import ENTRY, asked_correction, record_correction
 from slurm_ai_factory.cli.options import SafGroup
 from slurm_ai_factory.cli.wiring import current_actor, load_config, now, opened_ledger
 from slurm_ai_factory.config import Config
@@ -110,24 +109,14 @@ def meter_list(
 
 
 @meter_group.command("correct")
-@click.argument("entry", type=click.IntRange(1, 2**63 - 1))
+@ENTRY
 @click.option("--value", metavar="V", help="The correct value, in the unit of the reading.")
 @click.option("--withdraw", is_flag=True, help="Take the reading back: the value is not known.")
 @reason_option(required=True)
 def meter_correct(entry: int, value: str | None, withdraw: bool, reason: str) -> None:
     """Correct a reading with a further entry, or take it back. Writes to the ledger."""
-    config = load_config()
-    if (value is None) != withdraw:
-        raise click.UsageError("give either --value or --withdraw")
-    with usage_errors("--value"):
-        wanted = None if value is None else meters.value_of(value)
-    reason = asked_reason(reason)
-    with opened_ledger(config) as ledger:
-        warn_of_names(ledger, reason)
-        number = ledger.meters.correct(entry, wanted, reason, at=now(), actor=current_actor())
-    output.reply(
-        {"entry": number, "replaces": entry}, f"recorded entry {number}, which corrects entry {entry}"
-    )
+    wanted = asked_correction("--value", value, withdraw, meters.value_of)
+    record_correction(entry, reason, lambda ledger, why, by: ledger.meters.correct(entry, wanted, why, **by))
 
 
 @meter_group.command("place")

@@ -87,20 +87,22 @@ def _unit(row: Any) -> Fraction:
 
 
 def covered(rows: Iterable[Read], since: int, until: int) -> Spans:
-    """Where every meter that is read in it at all has a reading."""
-    rows = [row for row in rows if row.since < until and row.until > since]
-    meters = {row.meter for row in rows}
-    edges = sorted(
-        {since, until} | {at for row in rows for at in (row.since, row.until) if since < at < until}
-    )
-    found: Spans = []
-    for begin, end in pairwise(edges):
-        if meters and {row.meter for row in rows if row.since <= begin < row.until} == meters:
-            found = (
-                [*found[:-1], (found[-1][0], end)]
-                if found and found[-1][1] == begin
-                else [*found, (begin, end)]
-            )
+    """Where every meter that is read in it at all has a reading: what none of them left out."""
+    by_meter: dict[str, list[Read]] = defaultdict(list)
+    for row in rows:
+        if row.since < until and row.until > since:
+            by_meter[row.meter].append(row)
+    missing: Spans = []
+    for of in by_meter.values():
+        reached = since
+        for row in sorted(of, key=lambda row: row.since):
+            missing += [(reached, row.since)] if row.since > reached else []
+            reached = max(reached, row.until)
+        missing += [(reached, until)] if reached < until else []
+    found, reached = list[tuple[int, int]](), since
+    for begin, end in [*sorted(missing), (until, until)] if by_meter else []:
+        found += [(reached, begin)] if begin > reached else []
+        reached = max(reached, end)
     return found
 
 

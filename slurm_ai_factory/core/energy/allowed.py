@@ -7,6 +7,7 @@ a row that names the entry it replaces. Where no row applies, it is not known wh
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -127,13 +128,22 @@ def civil_instant(text: str, zone: ZoneInfo) -> Instant:
 
 
 def kilowatts(text: str) -> Decimal:
-    """A number of kilowatts, 1200, 1.5 or 1,5. Raises ValueError.
+    """A number of kilowatts, 1200, 1.5 or 1,5. Raises ValueError, also where a mark may divide thousands.
 
-    >>> kilowatts("1,5")
-    Decimal('1.5')
+    >>> kilowatts("1,5"), kilowatts("0.125")
+    (Decimal('1.5'), Decimal('0.125'))
+    >>> kilowatts("1.000")
+    Traceback (most recent call last):
+    ValueError: '1.000' may mean 1000 or 1: write 1000, or 1.0000
     """
+    text = text.strip()
+    if re.fullmatch(r"[1-9]\d{0,2}([.,]\d{3})+", text):
+        whole = re.sub("[.,]", "", text)
+        exact = text.replace(",", ".")
+        less = "" if exact.count(".") > 1 else f" or {float(exact):g}"
+        raise ValueError(f"{text!r} may mean {whole}{less}: write {whole}{f', or {exact}0' if less else ''}")
     try:
-        value = Decimal(text.strip().replace(",", "."))
+        value = Decimal(text.replace(",", "."))
     except InvalidOperation:
         raise ValueError(f"{text!r} is not a number of kilowatts such as 1200") from None
     if not value.is_finite() or not 0 <= value <= MOST_KW:

@@ -300,6 +300,10 @@ ANSWERS: Mapping[str, Shape] = {
     "ledger verify": keys(checks=each(keys(check=TEXT, compared=WHOLE, differing=WHOLE, first=TEXT))),
     "ledger withdraw": keys(withdrawn_reads=WHOLE, since=AT, runs=WHOLE),
     "meter correct": keys(entry=WHOLE, replaces=WHOLE),
+    "meter end": keys(entry=WHOLE, meter=TEXT, kind=TEXT, ended_at=null(AT)),
+    "meter ends": rows(
+        entry=WHOLE, kind=TEXT, meter=TEXT, ended_at=null(AT), reason=TEXT, actor=TEXT, recorded_at=AT
+    ),
     "meter import": either(
         keys(new=WHOLE, known=WHOLE, skipped=each(keys(where=TEXT, reason=TEXT))), IMPORTED
     ),

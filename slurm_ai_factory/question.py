@@ -415,9 +415,10 @@ def measured_grid(
         entries = allowed.standing(ledger.allowed.entries(), as_of)
         readings = ledger.meters.readings(Kind.P_15MIN, window, as_of)
         meters = ledger.allowed.first_readings(Kind.P_15MIN, as_of)
+        ends = ledger.meters.ends(as_of)[Kind.P_15MIN]
     year = windows.window("year", window.until - 1, config.promise.time_zone)
     limited = allowed.limited_seconds(entries, year.since, year.until)
-    return grid.measure_grid(window, as_of, readings, meters, entries), limited
+    return grid.measure_grid(window, as_of, readings, meters, entries, ends), limited
 
 
 def grid_recorded(ledger: Ledger) -> bool:
@@ -431,4 +432,5 @@ def measured_water(config: Config, ledger: Ledger, window: Window, as_of: Instan
     with ledger.store.snapshot():
         readings = {kind: ledger.meters.readings(kind, window, as_of) for kind in water.WATERS}
         meters = {kind: ledger.allowed.first_readings(kind, as_of) for kind in water.WATERS}
-    return water.measure_water(window, as_of, readings, meters, config.water.exempt)
+        ends = ledger.meters.ends(as_of)
+    return water.measure_water(window, as_of, readings, meters, config.water.exempt, ends)

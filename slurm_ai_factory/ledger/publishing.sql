@@ -142,6 +142,11 @@ SELECT entry_id, meter, kind, since, until, value, unit, replaces, recorded_at F
 WHERE cluster_id = %(cluster_id)s AND since < %(until)s AND until > %(since)s AND recorded_at <= %(as_of)s
 ORDER BY entry_id
 
+-- fingerprint_meter_ends --
+-- What a report rests on: meters that were taken out of use.
+SELECT entry_id, kind, meter, ended_at, recorded_at FROM meter_ends
+WHERE cluster_id = %(cluster_id)s AND recorded_at <= %(as_of)s ORDER BY entry_id
+
 -- fingerprint_placements --
 -- What a report rests on: which job had which node and GPUs.
 SELECT entry_id, job_id, node, gpus, since, until, recorded_at FROM placements

@@ -20,6 +20,7 @@ VALUES
     ('hourly_sums', 'derived', 'INSERT, UPDATE, DELETE', 'made again from hourly_usage'),
     ('hourly_usage', 'derived', 'INSERT, UPDATE, DELETE', 'made again from runs'),
     ('links', 'fact', 'INSERT, UPDATE (reason, actor, salt)', 'the same'),
+    ('meter_ends', 'fact', 'INSERT, UPDATE (reason, actor, salt)', 'the same'),
     ('meters', 'fact', 'INSERT, UPDATE (reason, actor, salt)', 'the same'),
     ('migrations', 'fact', '', 'saf_owner migrates'),
     ('organisations', 'fact', 'INSERT, UPDATE (reason, actor, salt)', 'the same'),

@@ -74,6 +74,7 @@ class EnergyFacts(NamedTuple):
     runs: Sequence[SortedRun]
     readings: Mapping[Kind, Sequence[Reading]]
     placements: Sequence[Placement]
+    ends: Mapping[Kind, Mapping[str, Instant]]  #: from when on meters are out of use
     reach: Instant  #: how far readings of the building go
     counted: Mapping[int, int]  #: DBIndex -> joules of Slurm's counter, where it is the job's own
 
@@ -96,7 +97,7 @@ def energy_of(ask: Question, key: GroupKey) -> EnergyAnswer:
     above = {run.db_index for run, _ in known.runs if _is_above(run, known.counted.get(run.db_index), most)}
     parts = _parts(known, usable)
     it_readings, dc_readings = known.readings[Kind.E_IT], known.readings[Kind.E_DC]
-    covered = closure.covered_intervals(it_readings, since, until)
+    covered = closure.covered_intervals(it_readings, since, until, known.ends[Kind.E_IT])
     cut = closure.cells(since, until, covered, (row.since for row in settings.watts))
 
     def fill(run: Run, at: Instant) -> Fill | None:
@@ -121,12 +122,16 @@ def energy_of(ask: Question, key: GroupKey) -> EnergyAnswer:
             least=float(settings.closure_least),
             most=float(settings.closure_most),
         ),
-        amounts={kind: _whole(known.readings[kind], since, until) for kind in OF_BUILDING},
+        amounts={kind: _whole(known.readings[kind], since, until, known.ends[kind]) for kind in OF_BUILDING},
         indicators=[
-            (row, closure.indicator_value(row, known.readings, since, until)) for row in shipped_indicators()
+            (row, closure.indicator_value(row, known.readings, since, until, known.ends))
+            for row in shipped_indicators()
         ],
         emissions={
-            basis: closure.emitted(dc_readings, settings.emissions, basis, since, until) for basis in BASES
+            basis: closure.emitted(
+                dc_readings, settings.emissions, basis, since, until, known.ends[Kind.E_DC]
+            )
+            for basis in BASES
         },
         outliers=[
             *(f"{reading.meter} at {windows.iso(reading.since)}" for reading in outliers),
@@ -135,14 +140,18 @@ def energy_of(ask: Question, key: GroupKey) -> EnergyAnswer:
     )
 
 
-def _reach(ask: Question) -> Instant:
+def _reach(ask: Question, ends: Mapping[Kind, Mapping[str, Instant]]) -> Instant:
     """How far any answer reaches: readings of the building may come a day late, and it waits for them.
 
     It is the same for every window, so that windows add up.
     """
     last_day = Window("", ask.read_until - DAY, ask.read_until)
-    kinds = (ask.ledger.meters.readings(kind, last_day, ask.then) for kind in (Kind.E_IT, Kind.E_DC))
-    covered = [closure.covered_intervals(readings, last_day.since, last_day.until) for readings in kinds]
+    covered = [
+        closure.covered_intervals(
+            ask.ledger.meters.readings(kind, last_day, ask.then), last_day.since, last_day.until, ends[kind]
+        )
+        for kind in (Kind.E_IT, Kind.E_DC)
+    ]
     return min([ask.read_until, *(intervals[-1][1] for intervals in covered if intervals)])
 
 
@@ -158,7 +167,8 @@ def _told(ask: Question, window: Window) -> EnergyFacts:
             list(books.runs_between(window.since, window.until)),
             readings | {Kind.E_GPU: book.readings(Kind.E_GPU, wide, ask.then)},
             book.placements(window, ask.then),
-            _reach(ask),
+            ends := book.ends(ask.then),
+            _reach(ask, ends),
             book.counted_joules(window, ask.then) if ask.config.energy.whole_nodes else {},
         )
 
@@ -190,10 +200,12 @@ def _parts(known: EnergyFacts, readings: Iterable[Reading]) -> dict[int, list[En
     return parts
 
 
-def _whole(readings: Sequence[Reading], since: Instant, until: Instant) -> Fraction | None:
+def _whole(
+    readings: Sequence[Reading], since: Instant, until: Instant, ends: Mapping[str, Instant]
+) -> Fraction | None:
     """The amount over an interval; None unless every meter has readings for all of it."""
     span = [(since, until)]
-    covered = closure.covered_intervals(readings, since, until) == span
+    covered = closure.covered_intervals(readings, since, until, ends) == span
     return closure.amount_within(readings, span) if covered else None
 
 

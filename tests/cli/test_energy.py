@@ -79,6 +79,8 @@ def test_closure_decides_whether_figures_by_beneficiary_are_given(registered: Sa
         "no figures by beneficiary: closure 0.500 is outside"
         in saf.run("energy", *SPAN, "--by", "side").stderr
     )
+    refused = saf.run("energy", *SPAN, "--by", "side", "--csv", code=1)
+    assert (refused.stdout, "closure 0.500 is outside" in refused.stderr) == ("", True)
     assert saf.json("energy", *SPAN, "--by", "quality")["quality_joules"] == {"modelled": TOTAL}
 
 

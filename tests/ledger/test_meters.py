@@ -80,6 +80,9 @@ def test_only_what_lies_in_the_window_is_told(ledger: Ledger) -> None:
     assert ledger.meters.readings(Kind.E_DC, DAY_ONE) == []
     assert ledger.meters.newest(0) == {Kind.E_IT: 2 * HOUR}
     assert ledger.meters.newest(2 * HOUR) == {}
+    for meter in {row.reading.meter for row in ledger.meters.entries([Kind.E_IT], DAY_ONE)}:
+        ledger.meters.end(Kind.E_IT, meter, DAY_ONE.until, "replaced", at=200, actor="a")
+    assert ledger.meters.newest(0) == {}, "a meter that is out of use is not silent"
 
 
 def test_the_newest_placement_of_a_job_on_a_node_counts(ledger: Ledger) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import NamedTuple
@@ -30,6 +30,10 @@ MOST_KW = Decimal(10**7)
 
 TDTR_HOURS = 1314
 """Hours of a year in which a grid operator may limit a time-duration right: 15 % of 8,760."""
+
+
+TOLD_BEFORE = time(8, 30)
+"""Civil time of the day before, by which a limit of a time-duration right is announced."""
 
 
 class PowerKind(StrEnum):
@@ -92,6 +96,26 @@ def quarters(since: Instant, until: Instant) -> range:
     ([900, 1800, 2700], [])
     """
     return range(-(-since // QUARTER) * QUARTER, until - until % QUARTER, QUARTER)
+
+
+def told_late(entry: AllowedEntry, zone: ZoneInfo) -> str:
+    """Why a limit could not be acted on in time; empty where it could.
+
+    A limit under a time-duration right is announced before TOLD_BEFORE of the civil day before, so that
+    jobs that would run into it do not start. Contracts are no limits.
+    """
+    row = entry.allowed
+    if row.kind is PowerKind.CONTRACT:
+        return ""
+    if entry.recorded_at > row.since:
+        return f"was entered at {windows.iso(entry.recorded_at)}, after it began"
+    day_before = datetime.fromtimestamp(row.since, zone).date() - timedelta(days=1)
+    due = datetime.combine(day_before, TOLD_BEFORE, zone).timestamp()
+    if row.kind is PowerKind.TDTR and row.told_at > due:
+        return f"was announced at {windows.iso(row.told_at)}, after {TOLD_BEFORE:%H:%M} of the day before"
+    if row.kind is PowerKind.TDTR and entry.recorded_at > due:
+        return f"was entered at {windows.iso(entry.recorded_at)}, after {TOLD_BEFORE:%H:%M} of the day before"
+    return ""
 
 
 def limited_seconds(entries: Iterable[AllowedEntry], since: Instant, until: Instant) -> int:

@@ -8,6 +8,7 @@ of the window. An indicator is a row of a list, with its unit, formula and editi
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -15,7 +16,7 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import NamedTuple
 
-from slurm_ai_factory.core.energy.meters import JOULES, Kind, Reading
+from slurm_ai_factory.core.energy.meters import JOULES, NOT_ENDED, Kind, Reading
 from slurm_ai_factory.core.energy.runs import EnergyPart, Fill, Quality, energy_of_run
 from slurm_ai_factory.core.measure.share import SortedRun
 from slurm_ai_factory.core.records import Instant, Interval, Run, Subject
@@ -153,8 +154,12 @@ def add_up(
     return sums
 
 
-def covered_intervals(readings: Iterable[Reading], since: Instant, until: Instant) -> list[Interval]:
+def covered_intervals(
+    readings: Iterable[Reading], since: Instant, until: Instant, ends: Mapping[str, Instant] = NOT_ENDED
+) -> list[Interval]:
     """The parts of [since, until) in which every meter has a reading; joined where they touch.
+
+    One that was taken out of use (``ends``) needs none any more, as long as another one has.
 
     >>> spans = [("a", 0, 9), ("b", 4, 20)]
     >>> readings = [Reading(meter, Kind.E_IT, *span, Decimal(1), "J", "") for meter, *span in spans]
@@ -168,10 +173,12 @@ def covered_intervals(readings: Iterable[Reading], since: Instant, until: Instan
         begin, end = max(since, reading.since), min(until, reading.until)
         if begin < end:
             steps[begin], steps[end] = steps.get(begin, 0) + 1, steps.get(end, 0) - 1
-    intervals, running = list[Interval](), 0
-    for begin, end in pairwise(sorted(steps)):
-        running += steps[begin]
-        if running == len(meters):
+    stops = Counter(max(since, ends[meter]) for meter in meters if meter in ends)
+    edges = {*steps, *(at for at in stops if at < until)}
+    intervals, running, stopped = list[Interval](), 0, 0
+    for begin, end in pairwise(sorted(edges)):
+        running, stopped = running + steps.get(begin, 0), stopped + stops[begin]
+        if running and running + stopped == len(meters):
             joined = intervals.pop()[0] if intervals and intervals[-1][1] == begin else begin
             intervals.append((joined, end))
     return intervals
@@ -212,11 +219,19 @@ def both(some: Sequence[Interval], others: Sequence[Interval]) -> list[Interval]
 
 
 def indicator_value(
-    row: Indicator, readings: Mapping[Kind, Sequence[Reading]], since: Instant, until: Instant
+    row: Indicator,
+    readings: Mapping[Kind, Sequence[Reading]],
+    since: Instant,
+    until: Instant,
+    ends: Mapping[Kind, Mapping[str, Instant]],
 ) -> Ratio:
     """An indicator over the time in which both of its kinds have readings."""
-    above, below = (readings.get(kind, ()) for kind in (row.numerator, row.denominator))
-    inside = both(*(covered_intervals(of, since, until) for of in (above, below)))
+    kinds = row.numerator, row.denominator
+    above, below = (readings.get(kind, ()) for kind in kinds)
+    covered = (
+        covered_intervals(readings.get(kind, ()), since, until, ends.get(kind, NOT_ENDED)) for kind in kinds
+    )
+    inside = both(*covered)
     base = amount_within(below, inside)
     scale = MEGAWATT_HOUR if row.numerator.is_water else 1
     value = float(amount_within(above, inside) / base * scale) if base else None
@@ -224,7 +239,12 @@ def indicator_value(
 
 
 def emitted(
-    readings: Sequence[Reading], factors: Iterable[EmissionFactor], basis: str, since: Instant, until: Instant
+    readings: Sequence[Reading],
+    factors: Iterable[EmissionFactor],
+    basis: str,
+    since: Instant,
+    until: Instant,
+    ends: Mapping[str, Instant] = NOT_ENDED,
 ) -> tuple[float | None, list[EmissionFactor]]:
     """(kilograms of CO2 of E_DC on a basis, the factors used).
 
@@ -238,7 +258,7 @@ def emitted(
             used.append(row)
             kilowatt_hours = amount_within(readings, [(begin, end)]) / JOULES["kWh"]
             grams += kilowatt_hours * Fraction(row.grams_per_kwh)
-    whole = covered_intervals(readings, since, until) == [(since, until)]
+    whole = covered_intervals(readings, since, until, ends) == [(since, until)]
     known = whole and dated and dated[0].since <= since
     return float(grams / 1000) if known else None, used
 

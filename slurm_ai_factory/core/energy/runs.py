@@ -63,6 +63,7 @@ class EnergyPart(NamedTuple):
     joules: Fraction
     quality: Quality
     step: int = 0  #: the longest interval of a sample of power in it; 0 where counters told it
+    known: Fraction = Fraction(1)  #: the part of the run on the node that it is of: less if a GPU has a gap
 
     def within(self, since: Instant, until: Instant) -> Fraction:
         """The joules in [since, until)."""
@@ -188,7 +189,7 @@ def _split_piece(since: Instant, until: Instant, items: Sequence[Item]) -> Itera
     for of in used:
         quality = _quality(node, of, alone=len(used) == 1 and not idle)
         if quality is not Quality.NONE:
-            yield EnergyPart(of.presence.run, since, until, of.joules, quality, step)
+            yield EnergyPart(of.presence.run, since, until, of.joules, quality, step, _known(node, of))
     if idle:
         yield EnergyPart(None, since, until, idle, Quality.NODE_EXCLUSIVE, step)
 
@@ -210,6 +211,12 @@ def _give(joules: Fraction, holders: Sequence[_Used]) -> Fraction:
     for of in holders:
         of.joules += joules * (of.presence.weight / total if total else Fraction(1, len(holders)))
     return Fraction(0) if holders else joules
+
+
+def _known(node: NodeSpan | None, of: _Used) -> Fraction:
+    """The part of a run's GPUs that has a reading, where the node has none; else all is known."""
+    gpus = of.presence.gpus
+    return Fraction(min(of.metered, len(gpus)), len(gpus)) if node is None and gpus else Fraction(1)
 
 
 def _quality(node: NodeSpan | None, of: _Used, *, alone: bool) -> Quality:
@@ -235,7 +242,7 @@ class RunEnergy(NamedTuple):
 
     joules: dict[Quality, Fraction]
     node_seconds: int  #: its time on all of its nodes
-    unknown_seconds: int  #: of these, the node-seconds of which nothing is known
+    unknown_seconds: Fraction  #: of these, the node-seconds of which nothing is known
     coarse: bool  #: whether it rests on samples of power that are too far apart for so short a run
 
     @property
@@ -257,19 +264,19 @@ def energy_of_run(
 
     ``parts`` are those of the run, of all its nodes. The intervals that make up an interval add up to it.
     """
-    joules, covered, longest = dict[Quality, Fraction](), 0, 0
+    joules, covered, longest = dict[Quality, Fraction](), Fraction(0), 0
     start, end, _ = charge.delivered(run, as_of)
     begin, finish = max(since, start), min(until, end)
     for part in parts:
         seconds = min(finish, part.until) - max(begin, part.since)
         if seconds > 0:
             joules[part.quality] = joules.get(part.quality, Fraction(0)) + part.within(begin, finish)
-            covered, longest = covered + seconds, max(longest, part.step)
+            covered, longest = covered + seconds * part.known, max(longest, part.step)
     node_seconds = nodes_of(run) * max(0, finish - begin)
-    gap = max(0, node_seconds - covered)
+    gap = max(Fraction(0), node_seconds - covered)
     if gap and fill:
         joules[fill.quality] = joules.get(fill.quality, Fraction(0)) + fill.watts * gap
-    return RunEnergy(joules, node_seconds, 0 if fill else gap, end - start < COARSE * longest)
+    return RunEnergy(joules, node_seconds, Fraction(0) if fill else gap, end - start < COARSE * longest)
 
 
 def counted_fill(run: Run, joules: int | None) -> Fill | None:

@@ -30,6 +30,7 @@ from slurm_ai_factory.core.energy.runs import (
 )
 from slurm_ai_factory.core.measure.share import SortedRun
 from slurm_ai_factory.core.records import DAY, Instant, Run, Window
+from slurm_ai_factory.ledger import Classified
 from slurm_ai_factory.question import GroupKey, Question
 
 OF_NODES = (Kind.E_NODE, Kind.E_GPU)
@@ -69,11 +70,11 @@ class EnergyAnswer:
 
 
 class EnergyFacts(NamedTuple):
-    """What the ledger has for an answer."""
+    """What the ledger has for an answer, beside the runs, which are many."""
 
-    runs: Sequence[SortedRun]
     readings: Mapping[Kind, Sequence[Reading]]
-    placements: Sequence[Placement]
+    placed: Mapping[int, Sequence[Placement]]  #: by JobIDRaw
+    present: Sequence[Run]  #: the runs of these jobs
     ends: Mapping[Kind, Mapping[str, Instant]]  #: from when on meters are out of use
     reach: Instant  #: how far readings of the building go
     counted: Mapping[int, int]  #: DBIndex -> joules of Slurm's counter, where it is the job's own
@@ -87,24 +88,38 @@ def energy_recorded(ask: Question) -> bool:
 
 
 def energy_of(ask: Question, key: GroupKey) -> EnergyAnswer:
-    """The energy and water of a question's window, by group."""
+    """The energy and water of a question's window, by group; all of one snapshot.
+
+    Runs are read one by one: the memory that it takes does not grow with their number, only with that of
+    the runs that are placed.
+    """
+    last = max(ask.window.since, min(ask.window.until, ask.read_until))
+    window = Window("", ask.window.since, last)
+    with ask.books() as books:
+        known = _told(ask, books, window)
+        return _answered(ask, known, books.runs_between(window.since, window.until), key, last)
+
+
+def _answered(
+    ask: Question, known: EnergyFacts, runs: Iterable[SortedRun], key: GroupKey, last: Instant
+) -> EnergyAnswer:
     since, settings = ask.window.since, ask.config.energy
-    last = max(since, min(ask.window.until, ask.read_until))
-    known = _told(ask, Window("", since, last))
     until = max(since, min(last, known.reach))
     most = None if settings.node_watts_most is None else Fraction(settings.node_watts_most)
     usable, outliers = plausible([reading for kind in OF_NODES for reading in known.readings[kind]], most)
-    above = {run.db_index for run, _ in known.runs if _is_above(run, known.counted.get(run.db_index), most)}
-    parts = _parts(known, usable)
+    parts, above = _parts(known, usable), set[int]()
     it_readings, dc_readings = known.readings[Kind.E_IT], known.readings[Kind.E_DC]
     covered = closure.covered_intervals(it_readings, since, until, known.ends[Kind.E_IT])
     cut = closure.cells(since, until, covered, (row.since for row in settings.watts))
 
     def fill(run: Run, at: Instant) -> Fill | None:
-        counted = None if run.db_index in above else known.counted.get(run.db_index)
+        counted = known.counted.get(run.db_index)
+        if _is_above(run, counted, most):
+            above.add(run.db_index)
+            counted = None
         return counted_fill(run, counted) or modelled_fill(run, settings.watts, at, ask.read_until)
 
-    sums = closure.add_up(known.runs, parts, fill, cut, key, ask.read_until)
+    sums = closure.add_up(runs, parts, fill, cut, key, ask.read_until)
     it_joules = closure.amount_within(it_readings, covered)
     closing = sums.closing + closure.amount_within(parts.get(IDLE, ()), covered)
     return EnergyAnswer(
@@ -118,7 +133,9 @@ def energy_of(ask: Question, key: GroupKey) -> EnergyAnswer:
             kappa=float(closing / it_joules) if it_joules and (usable or sums.qualities) else None,
             covered_seconds=closure.seconds_of(covered),
             elapsed_seconds=until - since,
-            known_ratio=1 - float(sums.unknown_seconds / sums.node_seconds) if sums.node_seconds else 1,
+            known_ratio=1 - float(Fraction(sums.unknown_seconds) / sums.node_seconds)
+            if sums.node_seconds
+            else 1,
             least=float(settings.closure_least),
             most=float(settings.closure_most),
         ),
@@ -155,22 +172,26 @@ def _reach(ask: Question, ends: Mapping[Kind, Mapping[str, Instant]]) -> Instant
     return min([ask.read_until, *(intervals[-1][1] for intervals in covered if intervals)])
 
 
-def _told(ask: Question, window: Window) -> EnergyFacts:
-    """All of one snapshot; readings of GPUs also where a reading of a node leaves the window."""
+def _told(ask: Question, books: Classified, window: Window) -> EnergyFacts:
+    """The facts; readings of GPUs also where a reading of a node leaves the window."""
     book = ask.ledger.meters
-    with ask.books() as books:
-        readings = {kind: book.readings(kind, window, ask.then) for kind in Kind}
-        edges = [(reading.since, reading.until) for reading in readings[Kind.E_NODE]]
-        since = min([window.since, *(first for first, _ in edges)])
-        wide = Window("", since, max([window.until, *(last for _, last in edges)]))
-        return EnergyFacts(
-            list(books.runs_between(window.since, window.until)),
-            readings | {Kind.E_GPU: book.readings(Kind.E_GPU, wide, ask.then)},
-            book.placements(window, ask.then),
-            ends := book.ends(ask.then),
-            _reach(ask, ends),
-            book.counted_joules(window, ask.then) if ask.config.energy.whole_nodes else {},
-        )
+    readings = {kind: book.readings(kind, window, ask.then) for kind in Kind}
+    edges = [(reading.since, reading.until) for reading in readings[Kind.E_NODE]]
+    since = min([window.since, *(first for first, _ in edges)])
+    wide = Window("", since, max([window.until, *(last for _, last in edges)]))
+    placed: dict[int, list[Placement]] = {}
+    for placement in book.placements(window, ask.then):
+        placed.setdefault(placement.job_id, []).append(placement)
+    runs = books.runs_between(window.since, window.until) if placed else ()
+    ends = book.ends(ask.then)
+    return EnergyFacts(
+        readings | {Kind.E_GPU: book.readings(Kind.E_GPU, wide, ask.then)},
+        placed,
+        [run for run, _ in runs if run.job_id in placed],
+        ends,
+        _reach(ask, ends),
+        book.counted_joules(window, ask.then) if ask.config.energy.whole_nodes else {},
+    )
 
 
 def _is_above(run: Run, joules: int | None, most: Fraction | None) -> bool:
@@ -182,12 +203,9 @@ def _is_above(run: Run, joules: int | None, most: Fraction | None) -> bool:
 
 def _parts(known: EnergyFacts, readings: Iterable[Reading]) -> dict[int, list[EnergyPart]]:
     """What meters of nodes and GPUs measured of each run, by DBIndex, and of IDLE."""
-    placed: dict[int, list[Placement]] = {}
-    for placement in known.placements:
-        placed.setdefault(placement.job_id, []).append(placement)
     present: dict[str, list[Presence]] = {}
-    for run, _ in known.runs:
-        for presence in presences(run, placed.get(run.job_id, ())):
+    for run in known.present:
+        for presence in presences(run, known.placed[run.job_id]):
             present.setdefault(presence.node, []).append(presence)
     nodes: dict[str, dict[Kind, list[Reading]]] = {}
     for reading in readings:

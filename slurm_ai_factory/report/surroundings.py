@@ -241,7 +241,7 @@ def _energy_reported(reported: EnergyReported) -> dict[str, Any]:
     answer = reported.answer
     closed, sums = answer.closure, answer.sums
     total = sums.total if answer.recorded else None
-    known = 1 - sums.unknown_seconds / sums.node_seconds if sums.node_seconds else Fraction(1)
+    known = 1 - Fraction(sums.unknown_seconds) / sums.node_seconds if sums.node_seconds else Fraction(1)
     amounts = {str(quality): float(joules) for quality, joules in sums.qualities.items()}
     return {
         "until": windows.iso(answer.until),

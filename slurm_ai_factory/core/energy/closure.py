@@ -79,9 +79,9 @@ class EnergySums:
     """The energy of runs over a window, while it is added up; joules."""
 
     groups: dict[GroupKeyed, dict[Quality, Fraction]] = field(default_factory=dict)
-    closing: Fraction = Fraction(0)  #: of all runs, in the time that closure covers
-    node_seconds: Fraction = Fraction(0)  #: the time of runs on all of their nodes
-    unknown_seconds: Fraction = Fraction(0)  #: of these, the node-seconds of which nothing is known
+    closing: Fraction | int = 0  #: of all runs, in the time that closure covers
+    node_seconds: Fraction | int = 0  #: the time of runs on all of their nodes
+    unknown_seconds: Fraction | int = 0  #: of these, the node-seconds of which nothing is known
     coarse_runs: int = 0
 
     @property
@@ -142,13 +142,15 @@ def add_up(
         for part in classified:
             group = GroupKeyed(key(run.subject, part.classification), part.classification.beneficiary)
             into = sums.groups.setdefault(group, {})
+            share = 1 if part.fraction == 1 else Fraction(part.fraction)  # most are 1, which costs nothing
             for since, until, covered in cut.of(part.since, part.until):
                 energy = energy_of_run(run, of, fill(run, since), since, until, as_of)
                 for quality, joules in energy.joules.items():
-                    into[quality] = into.get(quality, Fraction(0)) + joules * Fraction(part.fraction)
-                sums.closing += energy.total * Fraction(part.fraction) if covered else 0
-                sums.node_seconds += energy.node_seconds * Fraction(part.fraction)
-                sums.unknown_seconds += energy.unknown_seconds * Fraction(part.fraction)
+                    own = joules if share == 1 else joules * share
+                    into[quality] = into[quality] + own if quality in into else own
+                    sums.closing += own if covered else 0
+                sums.node_seconds += energy.node_seconds * share
+                sums.unknown_seconds += energy.unknown_seconds * share
                 coarse = coarse or energy.coarse
         sums.coarse_runs += coarse
     return sums

@@ -171,7 +171,7 @@ def test_the_parts_of_a_window_add_up(
     parts = [part for part in split_node(node, gpus, runs) if part.run == 1]
     fill = Fill(Fraction(7), Quality.MODELLED) if fills else None
 
-    def energy(since: int, until: int) -> tuple[Fraction, Fraction]:
+    def energy(since: int, until: int) -> tuple[Fraction, Fraction | int]:
         of = energy_of_run(run, parts, fill, since, until, LENGTH)
         return of.total, of.unknown_seconds
 

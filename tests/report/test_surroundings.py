@@ -65,7 +65,7 @@ def test_both_conditions_were_kept_where_everything_was_read(made: Year) -> None
     assert "Verdict: kept. In every quarter of an hour the connection drew no more than was allowed." in page
     assert "not what the grid would have been without this facility" in page
     assert "other use, does not count: sanitary" in page
-    assert "kept free for the grid: 108 GPU-hours" in page
+    assert "set aside for the grid: 108 GPU hours" in page
 
 
 def test_a_connection_that_is_not_read_any_more_leaves_the_verdict_open(made: Year) -> None:

@@ -106,7 +106,7 @@ class Meters:
             newest, known = self.store.one("last_reading", **key) or (None, 0)
             if not known:
                 raise LedgerError(f"the ledger has no readings of {kind} by {meter}; see `saf meter list`")
-            if ended_at is not None and newest > ended_at:
+            if None not in (ended_at, newest) and newest > ended_at:
                 raise LedgerError(
                     f"{meter} has a reading up to {windows.iso(newest)}; give that instant or a later one"
                 )

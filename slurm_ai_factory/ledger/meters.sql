@@ -62,12 +62,12 @@ SELECT entry_id AS entry, kind, meter, ended_at, reason, actor, recorded_at FROM
 WHERE cluster_id = %(cluster_id)s ORDER BY entry_id
 
 -- last_reading --
--- The end of the newest reading of a meter that was not taken back.
-SELECT max(m.until), count(*) FROM meters m
+-- The end of the newest reading of a meter that was not taken back, and how many readings it has in all.
+SELECT max(m.until) FILTER (WHERE coalesce((
+    SELECT c.value IS NOT NULL FROM meters c WHERE c.replaces = m.entry_id ORDER BY c.entry_id DESC LIMIT 1
+), true)), count(*)
+FROM meters m
 WHERE m.cluster_id = %(cluster_id)s AND m.kind = %(kind)s AND m.meter = %(meter)s AND m.replaces IS NULL
-    AND coalesce((
-        SELECT c.value IS NOT NULL FROM meters c WHERE c.replaces = m.entry_id ORDER BY c.entry_id DESC LIMIT 1
-    ), true)
 
 -- add_meter_end --
 -- Take a meter out of use, or put it back.

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, NamedTuple
 
+from slurm_ai_factory.config.sections import EnergySection
 from slurm_ai_factory.config.values import shipped_indicators
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.energy import closure
@@ -29,13 +30,13 @@ from slurm_ai_factory.core.energy.runs import (
     split_node,
 )
 from slurm_ai_factory.core.measure.share import SortedRun
-from slurm_ai_factory.core.records import DAY, Instant, Run, Window
+from slurm_ai_factory.core.records import DAY, Instant, Interval, Run, Window
 from slurm_ai_factory.ledger import Classified
 from slurm_ai_factory.question import GroupKey, Question
 
 OF_NODES = (Kind.E_NODE, Kind.E_GPU)
 OF_LIMITS = (Kind.P_15MIN, Kind.W_POTABLE, Kind.W_SURFACE)
-"""Kinds of which grid and water are judged; the others tell something of the energy."""
+"""Kinds that the verdicts on grid and water rest on; the others are of energy."""
 OF_BUILDING = tuple(kind for kind in Kind if kind not in OF_NODES)
 IDLE = 0
 """The DBIndex of idle energy; no run has it."""
@@ -108,8 +109,8 @@ def _answered(
     most = None if settings.node_watts_most is None else Fraction(settings.node_watts_most)
     usable, outliers = plausible([reading for kind in OF_NODES for reading in known.readings[kind]], most)
     parts, above = _parts(known, usable), set[int]()
-    it_readings, dc_readings = known.readings[Kind.E_IT], known.readings[Kind.E_DC]
-    covered = closure.covered_intervals(it_readings, since, until, known.ends[Kind.E_IT])
+    dc_readings = known.readings[Kind.E_DC]
+    covered = closure.covered_intervals(known.readings[Kind.E_IT], since, until, known.ends[Kind.E_IT])
     cut = closure.cells(since, until, covered, (row.since for row in settings.watts))
 
     def fill(run: Run, at: Instant) -> Fill | None:
@@ -120,25 +121,15 @@ def _answered(
         return counted_fill(run, counted) or modelled_fill(run, settings.watts, at, ask.read_until)
 
     sums = closure.add_up(runs, parts, fill, cut, key, ask.read_until)
-    it_joules = closure.amount_within(it_readings, covered)
-    closing = sums.closing + closure.amount_within(parts.get(IDLE, ()), covered)
+    idle = parts.get(IDLE, []) if usable else None
     return EnergyAnswer(
         window=ask.window,
         until=until,
         metered=any(of for kind, of in known.readings.items() if kind not in OF_LIMITS),
         unread_seconds=ask.unread(),
         sums=sums,
-        idle=closure.amount_within(parts.get(IDLE, ()), [(since, until)]) if usable else None,
-        closure=Closure(
-            kappa=float(closing / it_joules) if it_joules and (usable or sums.qualities) else None,
-            covered_seconds=closure.seconds_of(covered),
-            elapsed_seconds=until - since,
-            known_ratio=1 - float(Fraction(sums.unknown_seconds) / sums.node_seconds)
-            if sums.node_seconds
-            else 1,
-            least=float(settings.closure_least),
-            most=float(settings.closure_most),
-        ),
+        idle=None if idle is None else closure.amount_within(idle, [(since, until)]),
+        closure=_closure_of(known, sums, idle, covered, (since, until), settings),
         amounts={kind: _whole(known.readings[kind], since, until, known.ends[kind]) for kind in OF_BUILDING},
         indicators=[
             (row, closure.indicator_value(row, known.readings, since, until, known.ends))
@@ -154,6 +145,28 @@ def _answered(
             *(f"{reading.meter} at {windows.iso(reading.since)}" for reading in outliers),
             *(f"Slurm's counter of run {db_index}" for db_index in sorted(above)),
         ],
+    )
+
+
+def _closure_of(
+    known: EnergyFacts,
+    sums: EnergySums,
+    idle: Sequence[EnergyPart] | None,
+    covered: Sequence[Interval],
+    interval: Interval,
+    settings: EnergySection,
+) -> Closure:
+    """How far runs and idle nodes add up to E_IT; ``idle`` is None where no node or GPU has a meter."""
+    it_joules = closure.amount_within(known.readings[Kind.E_IT], covered)
+    closing = sums.closing + closure.amount_within(idle or (), covered)
+    unknown = Fraction(sums.unknown_seconds) / sums.node_seconds if sums.node_seconds else 0
+    return Closure(
+        kappa=float(closing / it_joules) if it_joules and (idle is not None or sums.qualities) else None,
+        covered_seconds=closure.seconds_of(covered),
+        elapsed_seconds=interval[1] - interval[0],
+        known_ratio=1 - float(unknown),
+        least=float(settings.closure_least),
+        most=float(settings.closure_most),
     )
 
 

@@ -185,8 +185,8 @@ def _qualities_shown(interval: Interval, read: ReadReached, given: Iterable[Give
     In each piece of the windows that show them, enough organisations have energy of several qualities
     (``held_together``), and nothing was corrected between these reports.
     """
-    told = [window for window in given if (energy_told(window.document) or {}).get("quality_joules")]
-    near = [(window.interval, window.read) for window in connected(interval, told)]
+    by_word = [window for window in given if (energy_told(window.document) or {}).get("quality_joules")]
+    near = [(window.interval, window.read) for window in connected(interval, by_word)]
     ends = [each for each, _ in near]
     pieces: dict[Interval, list[Sequence[Reached]]] = {}
     for whole, reader in ((interval, read), *near):

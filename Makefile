@@ -24,7 +24,7 @@ LANE2 := $(BIN)/pytest -m '$(SLURM)' $(FIRST:%=--ignore=%)
 LANE3 := nice $(BIN)/pytest -m 'not slurm' $(SHOWN)
 LANE4 := nice $(BIN)/pytest -m 'not slurm' $(SHOWN:%=--ignore=%)
 
-.PHONY: faults freeze tamper help demo demo-slurm test test-fast test-long test-model test-install test-packages deb rpm lint slurm slurm-roots test-slurm-all seen examples pictures crash hostile accept-slurm accept-switch accept-promises evaluate evaluate-promises docs docs-serve bench-simulate bench-ingest bench-sizes bench-scrape bench-tree bench-sources clean accept-grid federation ha chaos soak
+.PHONY: faults freeze tamper help demo demo-slurm test test-fast test-long test-model test-install test-packages deb rpm lint slurm slurm-roots test-slurm-all seen examples pictures crash hostile accept-slurm accept-switch accept-promises evaluate evaluate-promises docs docs-serve bench-energy bench-simulate bench-ingest bench-sizes bench-scrape bench-tree bench-sources clean accept-grid federation ha chaos soak
 .DEFAULT_GOAL := help
 
 help:  ## Show these targets.
@@ -163,6 +163,9 @@ bench-tree: $(VENV)/.installed slurm  ## A cycle and doctor on 20,000 associatio
 
 bench-sizes: $(VENV)/.installed  ## How much a ledger grows a day; JOBS=100000 DAYS=1 for another site.
 	@$(BIN)/python -m tests.benchmarks.sizes
+
+bench-energy: $(VENV)/.installed  ## The time and memory of one answer about energy; RUNS=1000000.
+	@$(BIN)/python -m tests.benchmarks.energy
 
 bench-scrape: $(VENV)/.installed  ## What a scrape costs while a backfill runs; SECONDS=60 for longer.
 	@$(BIN)/python -m tests.benchmarks.scrape

@@ -328,6 +328,10 @@ ANSWERS: Mapping[str, Shape] = {
     "ledger verify": keys(checks=each(keys(check=TEXT, compared=WHOLE, differing=WHOLE, first=TEXT))),
     "ledger withdraw": keys(withdrawn_reads=WHOLE, since=AT, runs=WHOLE),
     "meter correct": keys(entry=WHOLE, replaces=WHOLE),
+    "meter end": keys(entry=WHOLE, meter=TEXT, kind=TEXT, ended_at=null(AT)),
+    "meter ends": rows(
+        entry=WHOLE, kind=TEXT, meter=TEXT, ended_at=null(AT), reason=TEXT, actor=TEXT, recorded_at=AT
+    ),
     "meter import": either(
         keys(new=WHOLE, known=WHOLE, skipped=each(keys(where=TEXT, reason=TEXT))), IMPORTED
     ),
@@ -385,7 +389,11 @@ ANSWERS: Mapping[str, Shape] = {
         steered=null(TEXT),
     ),
     "rules test": keys(window=TEXT, resource=TEXT, before=OBJECT, after=OBJECT, moved=each(keys(**MOVED))),
-    "share": keys(**OF_SHARE, promises=PROMISES),
+    "share": keys(
+        **OF_SHARE,
+        promises=PROMISES,
+        held_by_grid=null(keys(charge=NUMBER, known_seconds=WHOLE, elapsed_seconds=WHOLE)),
+    ),
     "simulate": either(
         keys(
             workload=keys(jobs=WHOLE, span_days=NUMBER, offered_load=NUMBER, regional_demand_share=NUMBER),

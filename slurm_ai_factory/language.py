@@ -23,6 +23,7 @@ from slurm_ai_factory.core.escaped import for_page
 from slurm_ai_factory.core.measure.outlook import decimals_beside, decimals_of
 from slurm_ai_factory.core.records import DAY, HOUR, Bound, Charge, Instant
 
+JOULES_OF_KWH = 3_600_000
 NBSP = "\u00a0"
 LANGUAGES = ("nl", "en")
 DEFAULT = "en"
@@ -99,6 +100,11 @@ class Language:
         """The same as text only."""
         decimals = next(n for n in range(5) if n == 4 or round(100 * ratio, n) == round(100 * ratio, 6))
         return f"{self.plain(100 * ratio, decimals)}%"
+
+    def kilowatt_hours(self, joules: float) -> Markup:
+        """An energy in kWh; one decimal below 10."""
+        amount = joules / JOULES_OF_KWH
+        return _data(joules, self.plain(amount, 1 if 0 < abs(amount) < 10 else 0))
 
     def hours(self, charge: float | None) -> Markup:
         """Resource-seconds in resource-hours; one decimal below 10."""

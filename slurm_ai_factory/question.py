@@ -69,6 +69,14 @@ class Answer(NamedTuple):
     groups: list[Group]  #: largest first; none where no key was given
 
 
+class HeldByGrid(NamedTuple):
+    """Regional demand of a window that waited for nodes kept free, while that was observed."""
+
+    charge: Charge  #: resource-seconds
+    known_seconds: int  #: of the window
+    elapsed_seconds: int  #: of the window so far
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
     """A question about one window; ``ask`` makes it."""
@@ -195,6 +203,16 @@ class Question:
         over = self.window.until <= self.moment
         until = self.window.until if over else min(self.window.until, self.read_until)
         return self.ledger.accounting.unread(self.window.since, until, self.then)
+
+    def held_by_grid(self) -> HeldByGrid | None:
+        """What waited for nodes kept free, by the decisions; None where none says so, or some expired."""
+        since, until = self.window.since, min(self.window.until, self.read_until)
+        charge, known = self.ledger.control.held_by_grid(
+            self.terms.of(self.window).promise, since, until, self.then
+        )
+        if not known or self.ledger.expiries.last(since, until):
+            return None
+        return HeldByGrid(charge, known, until - since)
 
     def _groups(
         self,
@@ -397,9 +415,10 @@ def measured_grid(
         entries = allowed.standing(ledger.allowed.entries(), as_of)
         readings = ledger.meters.readings(Kind.P_15MIN, window, as_of)
         meters = ledger.allowed.first_readings(Kind.P_15MIN, as_of)
+        ends = ledger.meters.ends(as_of)[Kind.P_15MIN]
     year = windows.window("year", window.until - 1, config.promise.time_zone)
     limited = allowed.limited_seconds(entries, year.since, year.until)
-    return grid.measure_grid(window, as_of, readings, meters, entries), limited
+    return grid.measure_grid(window, as_of, readings, meters, entries, ends), limited
 
 
 def grid_recorded(ledger: Ledger) -> bool:
@@ -413,4 +432,5 @@ def measured_water(config: Config, ledger: Ledger, window: Window, as_of: Instan
     with ledger.store.snapshot():
         readings = {kind: ledger.meters.readings(kind, window, as_of) for kind in water.WATERS}
         meters = {kind: ledger.allowed.first_readings(kind, as_of) for kind in water.WATERS}
-    return water.measure_water(window, as_of, readings, meters, config.water.exempt)
+        ends = ledger.meters.ends(as_of)
+    return water.measure_water(window, as_of, readings, meters, config.water.exempt, ends)

@@ -4,20 +4,28 @@ Rule: everything is drawn from one seed and goes through the ledger's own method
 would have written it; so whatever a report says of it was once known at that instant. In the third quarter
 the control only observed and the region stayed below its floor while its jobs waited. Some of the first
 quarter is corrected later: some runs by Slurm, and one organisation that was registered late.
+
+Meters are read from April on. In the second quarter the meter of the IT equipment has more behind it than the
+machine; in the third the connection to the grid is read too, and limited on three evenings; in the fourth it
+is not read any more.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from zoneinfo import ZoneInfo
 
 from slurm_ai_factory import config as configuration
 from slurm_ai_factory.core import windows
+from slurm_ai_factory.core.energy.allowed import AllowedPower, PowerKind
+from slurm_ai_factory.core.energy.meters import Kind, Placement, Reading
 from slurm_ai_factory.core.programme.expertise import HoursKind, NewEntry
 from slurm_ai_factory.core.records import (
     FOREVER,
@@ -164,6 +172,27 @@ unmet_recorded = true
 [privacy]
 pseudonymise_after = "180d"
 
+[water]
+exempt = { toilets = "sanitary" }
+
+[[energy.watts]]
+tres = "gres/gpu"
+watts = 550
+since = 2027-04-01
+source = "benchmark of 2027-03-12"
+
+[[energy.emissions]]
+basis = "location"
+grams_per_kwh = 268
+since = 2027-01-01
+source = "emission factors of the grid, 2027"
+
+[[energy.emissions]]
+basis = "market"
+grams_per_kwh = 12.5
+since = 2027-08-01
+source = "guarantees of origin, 2027"
+
 [[rule]]
 name = "register"
 beneficiary = "registry"
@@ -252,7 +281,10 @@ def build(url: str, file: Path, until: Instant = UNTIL) -> configuration.Config:
         _write_events(ledger)
         _write_expertise(ledger, Random(SEED + 1))
         _write_control(ledger, Random(SEED + 2))
-        _write_runs(ledger, Random(SEED), until)
+        runs = sorted(_runs(Random(SEED)), key=lambda run: run.db_index)
+        _write_runs(ledger, runs, until)
+        _write_meters(ledger, runs, Random(SEED + 3))
+        _write_grid(ledger, Random(SEED + 4))
     return config
 
 
@@ -309,9 +341,8 @@ def quarter(instant: Instant) -> str:
     return QUARTERS[(month - 1) // 3]
 
 
-def _write_runs(ledger: Ledger, random: Random, last: Instant) -> None:
+def _write_runs(ledger: Ledger, made: list[Run], last: Instant) -> None:
     """Week by week: what had ended by then, and what was open."""
-    made = sorted(_runs(random), key=lambda run: run.db_index)
     told: set[int] = set()
     for until in range(SINCE + WEEK, last + 1, WEEK):
         since = until - WEEK
@@ -387,9 +418,18 @@ def accounts_once() -> list[Account]:
 
 
 def _write_control(ledger: Ledger, random: Random) -> None:
-    """A decision every three hours; in July and August the control only observes."""
+    """A decision every three hours, from July on every hour; in July and August the control only observes."""
     shares = 25
-    for instant in range(SINCE, UNTIL, 3 * HOUR):
+    for instant in range(SINCE, UNTIL, HOUR):
+        noted = (
+            {"regional_held_by_grid": 12.0 if limited(instant) else 0.0} if instant >= METERED_GRID else {}
+        )
+        if (instant - SINCE) % (3 * HOUR):
+            if noted:
+                mode = "observe" if instant < at("2027-08-30") else "enforce"
+                decision = Decision(at=instant, reason="at_set_point", sentence="at_set_point", inputs=noted)
+                ledger.control.record(decision, mode, "saf@noorderlicht", ChangeStatus.PLANNED)
+            continue
         watching = at("2027-07-01") <= instant < at("2027-08-30")
         wanted = shares + random.choice((-1, 1, 2 if instant > at("2027-08-30") else -1))
         change = not watching and random.random() < 0.02 and 22 <= wanted <= 40
@@ -397,11 +437,101 @@ def _write_control(ledger: Ledger, random: Random) -> None:
         moved = "raise" if wanted > shares else "lower"
         reason = "read_failed" if held else moved if change else "at_set_point"
         changes = (_change(shares, wanted),) if change and not held else ()
-        decision = Decision(at=instant, reason=reason, sentence=reason, inputs={}, changes=changes)
+        decision = Decision(at=instant, reason=reason, sentence=reason, inputs=noted, changes=changes)
         mode = "observe" if watching else "enforce"
         for planned in ledger.control.record(decision, mode, "saf@noorderlicht", ChangeStatus.PLANNED):
             ledger.control.settle(planned, at=instant + 2, raw_shares=wanted)
             shares = wanted
+
+
+METERED = at("2027-04-01")
+"""From then on meters of the building are read."""
+METERED_GRID = at("2027-07-01")
+"""From then on the connection to the grid is read, for a quarter of a year, and nodes may be kept free."""
+UNREAD_GRID = at("2027-10-01")
+METERED_NODES = ("n01", "n02", "n03", "n04")
+LIMITED_DAYS = ("2027-07-08", "2027-08-24", "2027-09-16")
+
+
+def limited(instant: Instant) -> bool:
+    """Whether the grid operator allows less: from 17:00 to 20:00."""
+    return any(17 * HOUR <= instant - at(day) < 20 * HOUR for day in LIMITED_DAYS)
+
+
+def _write_meters(ledger: Ledger, runs: list[Run], random: Random) -> None:
+    """Every day of the building and of four nodes, and every month of water; entered some days later."""
+    days = [at(str(date(2027, 4, 1) + timedelta(days=number))) for number in range(283)]
+    used = _gpu_seconds(runs, days)
+    rows: list[Reading] = []
+    for since, until in pairwise(days):
+        nodes = [round(random.uniform(34, 42), 1) for _ in METERED_NODES]
+        behind = 0.82 if since < METERED_GRID else 0.97
+        it = (used[since] * 550 / 3_600_000 + sum(nodes) / 2) / behind * random.uniform(0.99, 1.01)
+        dc = it * random.uniform(1.2, 1.23)
+        of_day = {"E_IT": it, "E_DC": dc, "E_REUSE": dc * 0.08, "E_RES": dc * random.uniform(0.4, 0.7)}
+        rows += [_reading("site", kind, since, until, kwh, "kWh") for kind, kwh in of_day.items()]
+        rows.append(_reading("well", "W_IN", since, until, it * 0.0003, "m3"))
+        if since >= METERED_GRID:
+            named = zip(METERED_NODES, nodes, strict=True)
+            rows += [_reading(node, "E_NODE", since, until, kwh, "kWh") for node, kwh in named]
+    months = [at(f"2027-{month:02}-01") for month in range(4, 13)] + [at("2028-01-01")]
+    for since, until in pairwise(months):
+        for meter, kind, volume in (("mains", "W_POTABLE", 0), ("canal", "W_SURFACE", 0),
+                                    ("toilets", "W_POTABLE", 11)):  # fmt: skip
+            rows.append(_reading(meter, kind, since, until, volume, "m3"))
+    for before, month in pairwise((METERED, *months[1:], UNTIL)):
+        new = [row for row in rows if before < row.until <= month]
+        ledger.meters.append([("", row) for row in new], at=month + 3 * HOUR, actor="beheer@example")
+        placed = [place for run in runs if before < (run.end_at or 0) <= month for place in _placed(run)]
+        ledger.meters.place(placed, source="epilog", at=month + 3 * HOUR, actor="beheer@example")
+
+
+def _reading(meter: str, kind: str, since: Instant, until: Instant, value: float, unit: str) -> Reading:
+    return Reading(meter, Kind(kind), since, until, Decimal(str(round(value, 3))), unit, "bms.csv")
+
+
+def _gpu_seconds(runs: list[Run], days: list[Instant]) -> dict[Instant, int]:
+    """GPU-seconds of every day."""
+    sums = dict.fromkeys(days, 0)
+    for run in runs:
+        start, end = run.start_at or 0, run.end_at or 0
+        for since, until in pairwise(days[max(0, bisect_right(days, start) - 1) :]):
+            if since >= end:
+                break
+            sums[since] += max(0, min(end, until) - max(start, since)) * _gpus(run)
+    return sums
+
+
+def _placed(run: Run) -> list[Placement]:
+    """Some of the runs on one node have one with a meter."""
+    start, end = run.start_at or 0, run.end_at or 0
+    if start < METERED_GRID or run.db_index % 11 or _gpus(run) > 4:
+        return []
+    return [Placement(run.job_id, METERED_NODES[run.db_index // 11 % len(METERED_NODES)], (), start, end)]
+
+
+def _write_grid(ledger: Ledger, random: Random) -> None:
+    """A contract, three evenings with less, and the power of one quarter of a year."""
+    zero = at("2027-01-01")
+    contract = AllowedPower(
+        since=zero, until=at("2028-01-01"), max_kw=Decimal(220), kind=PowerKind.CONTRACT,
+        reference="contract 2027-4 (voorbeeld)", told_at=zero - 60 * DAY,
+    )  # fmt: skip
+    ledger.allowed.append([contract], at=zero, actor="beheer@example")
+    for number, day in enumerate(LIMITED_DAYS, start=1):
+        told = at(day) - 16 * HOUR
+        limit = AllowedPower(
+            since=at(day) + 17 * HOUR, until=at(day) + 20 * HOUR, max_kw=Decimal(120), kind=PowerKind.TDTR,
+            reference=f"melding {number}", told_at=told,
+        )  # fmt: skip
+        ledger.allowed.append([limit], at=told + HOUR, actor="beheer@example")
+    quarters = range(METERED_GRID, UNREAD_GRID, 900)
+    drawn = [random.uniform(95, 118) if limited(since) else random.uniform(120, 175) for since in quarters]
+    power = [
+        _reading("grid", "P_15MIN", since, since + 900, kw, "kW")
+        for since, kw in zip(quarters, drawn, strict=True)
+    ]
+    ledger.meters.append([("", row) for row in power], at=UNREAD_GRID + 3 * HOUR, actor="beheer@example")
 
 
 def _change(before: int, after: int) -> Change:

@@ -24,11 +24,13 @@ from slurm_ai_factory.cli.clusters import EachCommand
 from slurm_ai_factory.cli.options import chosen
 from slurm_ai_factory.cli.wiring import current_actor, load_config, now, opened_ledger, slurm_of
 from slurm_ai_factory.config import Config
+from slurm_ai_factory.core.energy import allowed
 from slurm_ai_factory.core.records import Acknowledgement, Instant
 from slurm_ai_factory.core.words import count
 from slurm_ai_factory.doctor import checks, gather
 from slurm_ai_factory.doctor.facts import OK, Facts, Finding
 from slurm_ai_factory.doctor.gather import OfLedger
+from slurm_ai_factory.steps.keeping import LOOKED_BACK
 
 _COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
 
@@ -127,7 +129,10 @@ def _of_ledger(config: Config, at: Instant) -> OfLedger:
         read = ledger.accounting.watermark() is not None
         steered = question.lever_of(question.ask(config, ledger), at) if read else None
         acknowledged = ledger.acknowledging.newest()
-        return OfLedger(steered, term, retained, waiting, ledger.store.standbys(), acknowledged)
+        zone, lately = config.promise.time_zone, at - LOOKED_BACK
+        limits = [row for row in allowed.standing(ledger.allowed.entries(), at) if row.allowed.until > lately]
+        late = [f"entry {row.entry_id} {why}" for row in limits if (why := allowed.told_late(row, zone))]
+        return OfLedger(steered, term, retained, waiting, ledger.store.standbys(), acknowledged, late)
 
 
 def _print(findings: list[Finding]) -> None:

@@ -17,6 +17,7 @@ from slurm_ai_factory.core.energy.closure import Indicator, Ratio
 from slurm_ai_factory.core.energy.meters import Kind
 from slurm_ai_factory.core.energy.runs import MEASURED, Quality
 from slurm_ai_factory.core.words import count
+from slurm_ai_factory.errors import SafError
 from slurm_ai_factory.report.energy import EnergyAnswer, energy_of, energy_value, group_values
 
 NOT_RECORDED = "not recorded"
@@ -54,6 +55,8 @@ def energy_command(
     if not chosen.csv:
         output.pairs(energy_text(answer))
     if of_beneficiaries and not answer.closure.holds:
+        if chosen.csv:  # an empty table would look like no energy
+            raise SafError(answer.closure.sentence)
         return output.say(answer.closure.sentence, err=True)
     if not of_beneficiaries and (by or chosen.csv):
         rows = [{"quality": str(word), "joules": float(of)} for word, of in answer.sums.qualities.items()]

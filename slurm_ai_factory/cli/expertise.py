@@ -17,6 +17,7 @@ from slurm_ai_factory.cli.arguments import (
     usage_errors,
     warn_of_names,
 )
+from slurm_ai_factory.cli.correcting import ENTRY, record_correction
 from slurm_ai_factory.cli.options import SafGroup
 from slurm_ai_factory.cli.wiring import current_actor, load_config, now, opened_ledger
 from slurm_ai_factory.core import windows
@@ -57,19 +58,18 @@ def expertise_add(day: str, organisation: str, role: str, hours: str, activity: 
 
 
 @expertise_group.command("correct")
-@click.argument("entry", type=int)
+@ENTRY
 @click.option("--hours", required=True, metavar="N", help="The correct hours; 0 withdraws the entry.")
 @reason_option(required=True)
 def expertise_correct(entry: int, hours: str, reason: str) -> None:
     """Correct an entry with a second entry for the difference. Writes to the ledger."""
-    config = load_config()
     with usage_errors():
         wanted = expertise.parse_hours(hours, least=0)
-    with opened_ledger(config) as ledger:
-        warn_of_names(ledger, reason)
-        number = ledger.expertise.correct(entry, wanted, reason, at=now(), actor=current_actor())
-    output.reply(
-        {"entry": number, "corrects": entry}, f"recorded entry {number}, which corrects entry {entry}"
+    record_correction(
+        entry,
+        reason,
+        lambda ledger, why, by: ledger.expertise.correct(entry, wanted, why, **by),
+        relation="corrects",
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from codecs import BOM_UTF8
-from fractions import Fraction
 from typing import Any
 
 import click
@@ -17,7 +16,6 @@ from slurm_ai_factory.cli.arguments import (
     WINDOW,
     as_of_option,
     asked_instant,
-    asked_reason,
     asked_window,
     check_known,
     reason_option,
@@ -25,18 +23,19 @@ from slurm_ai_factory.cli.arguments import (
     warn_of_names,
 )
 from slurm_ai_factory.cli.clusters import EachCommand
+from slurm_ai_factory.cli.correcting import ENTRY, asked_correction, record_correction
 from slurm_ai_factory.cli.history import MOST_LINES
 from slurm_ai_factory.cli.options import SafGroup, chosen
 from slurm_ai_factory.cli.wiring import current_actor, load_config, now, opened_ledger, opened_site, slurm_of
 from slurm_ai_factory.core.energy import allowed, flexorder
-from slurm_ai_factory.core.energy.allowed import TDTR_HOURS, AllowedEntry, AllowedPower
-from slurm_ai_factory.core.energy.grid import GRID_GROUNDS, SHOWS, GridMeasurement, judge_grid
+from slurm_ai_factory.core.energy.allowed import AllowedEntry, AllowedPower
+from slurm_ai_factory.core.energy.grid import GRID_GROUNDS, SHOWS
 from slurm_ai_factory.core.energy.keeping import Keeping
-from slurm_ai_factory.core.energy.water import WATER_GROUNDS, WATERS, WaterMeasurement, judge_water
-from slurm_ai_factory.core.measure.judgement import Judgement
+from slurm_ai_factory.core.energy.water import WATER_GROUNDS
 from slurm_ai_factory.core.programme.sheet import Fault
-from slurm_ai_factory.core.records import HOUR
 from slurm_ai_factory.core.words import count
+from slurm_ai_factory.report.energy import plain
+from slurm_ai_factory.report.surroundings import grid_value, water_value
 from slurm_ai_factory.steps import clocks
 from slurm_ai_factory.steps.keeping import keeping_now
 
@@ -135,24 +134,14 @@ def _value(entry: AllowedEntry, counts: bool) -> dict[str, Any]:
 
 
 @grid_group.command("correct")
-@click.argument("entry", type=int)
+@ENTRY
 @click.option("--max-kw", metavar="N", help="The correct power, in kW.")
 @click.option("--withdraw", is_flag=True, help="Take the row back instead.")
 @reason_option(required=True)
 def grid_correct(entry: int, max_kw: str | None, withdraw: bool, reason: str) -> None:
     """Correct or withdraw a row of allowed power with a second row. Writes to the ledger."""
-    if (max_kw is None) != withdraw:
-        raise click.UsageError("give either --max-kw or --withdraw")
-    with usage_errors("--max-kw"):
-        wanted = None if max_kw is None else allowed.kilowatts(max_kw)
-    reason = asked_reason(reason)
-    config = load_config()
-    with opened_ledger(config) as ledger:
-        warn_of_names(ledger, reason)
-        number = ledger.allowed.correct(entry, wanted, reason, at=now(), actor=current_actor())
-    output.reply(
-        {"entry": number, "replaces": entry}, f"recorded entry {number}, which replaces entry {entry}"
-    )
+    wanted = asked_correction("--max-kw", max_kw, withdraw, allowed.kilowatts)
+    record_correction(entry, reason, lambda ledger, why, by: ledger.allowed.correct(entry, wanted, why, **by))
 
 
 @grid_group.command("status", cls=EachCommand)
@@ -174,46 +163,12 @@ def grid_status(window: str | None, since: str | None, until: str | None, then: 
         "since": output.when(where.since),
         "until": output.when(where.until),
         "as_of": output.when(known),
-        "grid": _grid_value(grid, judge_grid(grid), year_seconds),
-        "water": _water_value(water, judge_water(water)),
+        "grid": grid_value(grid, year_seconds),
+        "water": water_value(water),
     }
     if chosen.json:
         return output.emit(value)
     return output.pairs(_text(value))
-
-
-def _grid_value(m: GridMeasurement, judged: Judgement, year_seconds: int) -> dict[str, Any]:
-    return {
-        "verdict": judged.verdict.value,
-        "reason": judged.reason,
-        "quarters": m.quarters,
-        "unread": m.unread,
-        "unallowed": m.unallowed,
-        "exceeded": m.exceeded if m.compared else None,
-        "excess_kwh": _number(m.excess_kwh) if m.compared else None,
-        "peak_kw": _number(m.peak_kw),
-        "limited_hours": m.limited_seconds / HOUR,
-        "limited_hours_of_year": year_seconds / HOUR,
-        "limited_hours_allowed": TDTR_HOURS,
-        "evidence": m.evidence,
-    }
-
-
-def _water_value(m: WaterMeasurement, judged: Judgement) -> dict[str, Any]:
-    return {
-        "verdict": judged.verdict.value,
-        "reason": judged.reason,
-        **{kind.value.lower(): _number(m.used(kind)) for kind in WATERS},
-        "meters": [
-            {**use._asdict(), "kind": use.kind.value, "cubic_metres": _number(use.cubic_metres)}
-            for use in m.meters
-        ],
-        "evidence": m.evidence,
-    }
-
-
-def _number(value: Fraction | None) -> float | None:
-    return None if value is None else float(value)
 
 
 def _text(value: dict[str, Any]) -> dict[str, object]:
@@ -288,8 +243,8 @@ def keeping_value(keeping: Keeping) -> dict[str, Any]:
         "at": output.when(keeping.at),
         "reason": keeping.reason,
         "sentence": keeping.sentence,
-        "expected_kw": _number(keeping.expected_kw),
-        "limit_kw": _number(stretch.limit_kw) if stretch else None,
+        "expected_kw": plain(keeping.expected_kw),
+        "limit_kw": plain(stretch.limit_kw) if stretch else None,
         "since": output.when(stretch.since) if stretch else None,
         "until": output.when(stretch.until) if stretch else None,
         "nodes_needed": stretch.nodes if stretch else 0,

@@ -21,6 +21,7 @@ from slurm_ai_factory.cli.arguments import (
     warn_of_names,
 )
 from slurm_ai_factory.cli.clusters import EachCommand
+from slurm_ai_factory.cli.correcting import ENTRY, asked_correction, record_correction
 from slurm_ai_factory.cli.options import SafGroup
 from slurm_ai_factory.cli.wiring import current_actor, load_config, now, opened_ledger
 from slurm_ai_factory.config import Config
@@ -111,24 +112,51 @@ def meter_list(
 
 
 @meter_group.command("correct")
-@click.argument("entry", type=click.IntRange(1, 2**63 - 1))
+@ENTRY
 @click.option("--value", metavar="V", help="The correct value, in the unit of the reading.")
 @click.option("--withdraw", is_flag=True, help="Take the reading back: the value is not known.")
 @reason_option(required=True)
 def meter_correct(entry: int, value: str | None, withdraw: bool, reason: str) -> None:
     """Correct a reading with a further entry, or take it back. Writes to the ledger."""
-    config = load_config()
-    if (value is None) != withdraw:
-        raise click.UsageError("give either --value or --withdraw")
-    with usage_errors("--value"):
-        wanted = None if value is None else meters.value_of(value)
-    reason = asked_reason(reason)
+    wanted = asked_correction("--value", value, withdraw, meters.value_of)
+    record_correction(entry, reason, lambda ledger, why, by: ledger.meters.correct(entry, wanted, why, **by))
+
+
+@meter_group.command("end")
+@click.argument("meter")
+@click.option("--kind", type=click.Choice(list(Kind)), required=True, help="What it measures.")
+@click.option("--at", "ended", metavar="T", help="From then on it is out of use: an instant or a date.")
+@click.option("--in-use", is_flag=True, help="Put it back in use instead.")
+@reason_option(required=True)
+def meter_end(meter: str, kind: str, ended: str | None, in_use: bool, reason: str) -> None:
+    """Take a meter out of use, or put it back. Writes to the ledger.
+
+    It is not expected to read any more: it leaves no later window open, and no alert calls it silent. Where
+    no other meter of its kind is in use, the windows stay open.
+    """
+    if (ended is None) != in_use:
+        raise click.UsageError("give either --at or --in-use")
+    config, reason = load_config(), asked_reason(reason)
+    with usage_errors("--at"):
+        at = None if ended is None else _instants(config)(ended)
     with opened_ledger(config) as ledger:
         warn_of_names(ledger, reason)
-        number = ledger.meters.correct(entry, wanted, reason, at=now(), actor=current_actor())
-    output.reply(
-        {"entry": number, "replaces": entry}, f"recorded entry {number}, which corrects entry {entry}"
-    )
+        number = ledger.meters.end(Kind(kind), meter, at, reason, at=now(), actor=current_actor())
+    value = {"entry": number, "meter": meter, "kind": kind, "ended_at": at and output.when(at)}
+    state = "in use again" if at is None else f"out of use since {output.when(at)}"
+    output.reply(value, f"recorded entry {number}: {meter} is {state}")
+
+
+@meter_group.command("ends")
+def meter_ends() -> None:
+    """List the meters that were taken out of use or put back; the newest row of a meter counts."""
+    with opened_ledger(load_config()) as ledger:
+        rows = [
+            {**row, "ended_at": output.when(row["ended_at"]), "recorded_at": output.when(row["recorded_at"])}
+            for row in ledger.meters.end_rows()
+        ]
+    columns = ("entry", "kind", "meter", "ended_at", "reason", "actor", "recorded_at")
+    output.table(columns, [[output.cell(row[name]) for name in columns] for row in rows], rows)
 
 
 @meter_group.command("place")

@@ -26,6 +26,8 @@ from slurm_ai_factory.cli.options import chosen
 from slurm_ai_factory.cli.wiring import opened_books
 from slurm_ai_factory.core.measure import outlook, share
 from slurm_ai_factory.core.records import FIRST, Further, Measurement, Subject
+from slurm_ai_factory.question import HeldByGrid
+from slurm_ai_factory.report.surroundings import held_value
 
 KEYS = ("account", "category", "cluster", "hub", "municipality", "organisation", "partition", "sector")
 
@@ -61,9 +63,10 @@ def share_command(
             there = ", ".join(sorted(known_tres)) or "none yet"
             raise click.UsageError(f"the ledger has no {', '.join(unknown)}; its TRES are {there}")
         measured, groups = asked.answer(group_key(by) if by else None, own)
+        held = asked.held_by_grid() if resource is None else None
         chosen_one = any((window, since, resource, promise != FIRST))
         further = [] if chosen_one else asked.further()
-    print_share(Further(measured, asked.config.promise.margin), groups, by, further)
+    print_share(Further(measured, asked.config.promise.margin), groups, by, further, held)
 
 
 def group_key(by: str) -> question.GroupKey:
@@ -74,15 +77,21 @@ def group_key(by: str) -> question.GroupKey:
 
 
 def print_share(
-    first: Further, groups: Sequence[share.Group], by: str | None, further: Sequence[Further]
+    first: Further,
+    groups: Sequence[share.Group],
+    by: str | None,
+    further: Sequence[Further],
+    held: HeldByGrid | None = None,
 ) -> None:
     """Print it as JSON, CSV or text; ``further``: promises to list beside it."""
     m, margin = first
     if chosen.json:
         promises = output.promise_values((first, *further))
-        return output.emit({**output.share_value(m, margin, groups), "promises": promises})
+        value = {**output.share_value(m, margin, groups), "promises": promises}
+        return output.emit({**value, "held_by_grid": held and held_value(held)})
     if not chosen.csv:
-        output.pairs(output.share_text(m, margin))
+        row = {"held by grid": _held_text(held)} if held and held.charge else {}
+        output.pairs({**output.share_text(m, margin), **row})
     if by:
         _print_groups(m, groups, by)
     elif chosen.csv:
@@ -94,6 +103,13 @@ def print_share(
         for line in output.promise_lines((first, *further)):
             output.say(line)
     return None
+
+
+def _held_text(held: HeldByGrid) -> str:
+    """What waited for nodes kept free, and for how much of the window that is known."""
+    known, elapsed = output.hours(held.known_seconds), output.hours(held.elapsed_seconds)
+    part = f"; known for {known} of {elapsed} hours" if held.known_seconds < held.elapsed_seconds else ""
+    return f"{output.hours(held.charge)} regional, neither waiting demand nor starved{part}"
 
 
 def _print_groups(m: Measurement, groups: Sequence[share.Group], by: str) -> None:

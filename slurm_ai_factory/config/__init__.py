@@ -10,7 +10,7 @@ from slurm_ai_factory.config.clusters import (
     sound,
     with_rules_of,
 )
-from slurm_ai_factory.config.counted import SettingsValue, counted, made_with
+from slurm_ai_factory.config.counted import SettingsValue, counted, energy_settings, made_with
 from slurm_ai_factory.config.load import (
     checked,
     find,
@@ -30,6 +30,7 @@ __all__ = [
     "check_apart",
     "checked",
     "counted",
+    "energy_settings",
     "find",
     "ledger_url",
     "load_clusters",

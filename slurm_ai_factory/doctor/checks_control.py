@@ -301,6 +301,18 @@ def lease_check(facts: Facts) -> CheckResult:
     return want(facts.mode is not Mode.ENFORCE or bool(facts.lease), WARNING, state, wanted, fix)
 
 
+@doctor_check(
+    "limits", "jobs start that run into a limit of the grid which was known too late", ("late_limits",)
+)
+def limits_check(facts: Facts) -> CheckResult:
+    late = facts.late_limits or ()
+    fix = (
+        "enter limits as soon as they are announced (saf grid import); a late announcement is the operator's"
+    )
+    state = _some(late) or "none was late"
+    return want(not late, WARNING, state, "limits of the grid known the day before", fix)
+
+
 def _modify(facts: Facts, row: Association, what: str) -> str:
     """The command, quoted for a shell: coordinators choose the names of accounts."""
     user = ["user", "where", f"name={row.user}", f"account={row.account}"]

@@ -121,6 +121,7 @@ class Facts:
     retained: Retained | None = None  #: None where [privacy] removes nothing, or it could not be read
     lease: int | None = None  #: control.lease
     proposals: int | None = None  #: waiting for a second person; None where the ledger cannot be read
+    late_limits: Sequence[str] | None = None  #: of the grid, lately or to come; None if it cannot be read
     standbys: Standbys | None = None  #: of the ledger; None where the ledger cannot be read
     acknowledgements: Mapping[str, Acknowledgement] = field(
         default_factory=dict

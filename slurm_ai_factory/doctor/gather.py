@@ -29,7 +29,7 @@ LOOK_BACK = 30 * 86400
 """How far back other users' changes of the steered rows are looked for, in seconds."""
 
 
-LEDGER_ALONE = ("retained", "proposals", "standbys", "acknowledgements")
+LEDGER_ALONE = ("retained", "proposals", "standbys", "acknowledgements", "late_limits")
 """Facts that are taken from ``OfLedger`` as they are."""
 
 
@@ -42,6 +42,7 @@ class OfLedger(NamedTuple):
     proposals: int  #: waiting for a second person
     standbys: Standbys  #: of its server
     acknowledgements: Mapping[str, Acknowledgement]  #: the newest of each check
+    late_limits: Sequence[str]  #: limits of the grid, lately or to come, that were known too late
 
 
 def gather_facts(
@@ -60,7 +61,7 @@ def gather_facts(
     try:
         known = of_ledger(clock())
     except LedgerError as error:
-        unread["promise"] = unread["acknowledgements"] = str(error)
+        unread["promise"] = unread["acknowledgements"] = unread["late_limits"] = str(error)
     contradiction = config.contradicting(known.term) if known else ""
     config = config.under(known.term) if known else config
     priority, associations = slurm.priority_config(), slurm.associations()

@@ -8,6 +8,7 @@ Tested in tests/end_to_end/test_control.py and tests/cli/test_pause.py.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 from slurm_ai_factory.core.control.foreign import Changer, ForeignChange
@@ -23,7 +24,7 @@ from slurm_ai_factory.core.records import (
     LeverKind,
     Pause,
 )
-from slurm_ai_factory.ledger.store import Store, json
+from slurm_ai_factory.ledger.store import Store, json, known_at
 
 
 class Planned(NamedTuple):
@@ -40,6 +41,17 @@ class Control:
     store: Store
     cluster: str
     cluster_id: int
+
+    def held_by_grid(
+        self, promise: str, since: Instant, until: Instant, as_of: Instant | None = None
+    ) -> tuple[Decimal, int]:
+        """What waited for nodes kept free in [since, until), in resource-seconds, and the seconds known."""
+        row = self.store.one(
+            "held_by_grid", cluster_id=self.cluster_id, promise=promise, since=since, until=until,
+            as_of=known_at(as_of),
+        )  # fmt: skip
+        charge, seconds = row or (None, None)
+        return charge or Decimal(0), seconds or 0
 
     def record(self, decision: Decision, mode: str, actor: str, status: ChangeStatus) -> list[Planned]:
         """Record the decision and its changes, before any of them is made."""

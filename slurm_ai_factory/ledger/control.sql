@@ -85,6 +85,18 @@ WHERE d.cluster_id = %(cluster_id)s AND d.promise = %(promise)s AND d.reason = '
 SELECT promise, at, mode, reason, sentence, inputs, actor FROM decisions
 WHERE cluster_id = %(cluster_id)s AND promise = coalesce(%(promise)s, promise) ORDER BY decision_id DESC LIMIT %(limit)s
 
+-- held_by_grid --
+-- What waited for nodes kept free in an interval, in resource-seconds, and for how many seconds that is known: a decision
+-- holds until the next one, and no longer than an hour.
+SELECT sum((inputs ->> 'regional_held_by_grid')::numeric * seconds), sum(seconds)::bigint FROM (
+    SELECT inputs, least(following, at + 3600, %(until)s, %(as_of)s) - greatest(at, %(since)s) AS seconds FROM (
+        SELECT at, inputs, lead(at) OVER (ORDER BY at, decision_id) AS following FROM decisions
+        WHERE cluster_id = %(cluster_id)s AND promise = %(promise)s
+            AND at > %(since)s - 3600 AND at < %(until)s AND at <= %(as_of)s
+    ) AS decided
+) AS held
+WHERE seconds > 0 AND inputs ->> 'regional_held_by_grid' IS NOT NULL
+
 -- reason_since --
 -- The first of the newest decisions about the first promise in a row that have this reason.
 SELECT min(at) FROM decisions

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from decimal import Decimal
+from typing import Any
 
+from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.energy import meters
 from slurm_ai_factory.core.energy.meters import Kind, MeterEntry, Placement, Reading, SortedReadings
 from slurm_ai_factory.core.records import Instant, Window
@@ -25,8 +27,9 @@ class Meters:
         with self.store.transaction():
             self.store.one("serialize_meters")
             took = self.beside(given)
-            for reading in took.new:
-                self._add(reading, reading.value, None, {"at": at, "actor": actor, "reason": ""})
+            who = {"replaces": None, "at": at, "actor": actor, "reason": ""}
+            rows = [{"cluster_id": self.cluster_id, **asdict(reading), **who} for reading in took.new]
+            self.store.do_many("add_reading", rows)
         return took
 
     def beside(self, given: Sequence[tuple[str, Reading]]) -> SortedReadings:
@@ -35,7 +38,7 @@ class Meters:
             return SortedReadings((), 0, ())
         span = min(new.since for _, new in given), max(new.until for _, new in given)
         entries = self.entries({new.kind for _, new in given}, Window("", *span))
-        return meters.sort_readings(entries, given)
+        return meters.sort_readings(entries, given, self.ends())
 
     def correct(self, entry_id: int, value: Decimal | None, reason: str, *, at: Instant, actor: str) -> int:
         """Make an entry count as ``value``; None withdraws it. The number of the correction.
@@ -74,8 +77,43 @@ class Meters:
 
         Of meters that have a reading after ``since``.
         """
-        rows = self.store.all("newest_readings", cluster_id=self.cluster_id, since=since)
-        return {Kind(kind): at for kind, at in rows}
+        key = {"cluster_id": self.cluster_id, "as_of": known_at(None)}
+        return {Kind(kind): at for kind, at in self.store.all("newest_readings", **key, since=since)}
+
+    def ends(self, as_of: Instant | None = None) -> dict[Kind, dict[str, Instant]]:
+        """From when on meters are out of use, by kind and meter, as known now or then."""
+        ends: dict[Kind, dict[str, Instant]] = {kind: {} for kind in Kind}
+        for kind, meter, at in self.store.all(
+            "meter_ends", cluster_id=self.cluster_id, as_of=known_at(as_of)
+        ):
+            ends[Kind(kind)][meter] = at
+        return ends
+
+    def end_rows(self) -> list[dict[str, Any]]:
+        """Every row about the end of a meter, in the order of entry."""
+        return self.store.named("meter_end_rows", cluster_id=self.cluster_id)
+
+    def end(
+        self, kind: Kind, meter: str, ended_at: Instant | None, reason: str, *, at: Instant, actor: str
+    ) -> int:
+        """Take a meter out of use from an instant on; None puts it back. The number of the entry.
+
+        Raises LedgerError for an unknown meter, and for one that has a reading after that instant.
+        """
+        key = {"cluster_id": self.cluster_id, "kind": str(kind), "meter": meter}
+        with self.store.transaction():
+            self.store.one("serialize_meters")
+            newest, known = self.store.one("last_reading", **key) or (None, 0)
+            if not known:
+                raise LedgerError(f"the ledger has no readings of {kind} by {meter}; see `saf meter list`")
+            if None not in (ended_at, newest) and newest > ended_at:
+                raise LedgerError(
+                    f"{meter} has a reading up to {windows.iso(newest)}; give that instant or a later one"
+                )
+            if self.ends()[kind].get(meter) == ended_at:
+                raise LedgerError(f"that is recorded of {meter} already; nothing was changed")
+            row = self.store.one("add_meter_end", **key, ended_at=ended_at, reason=reason, at=at, actor=actor)
+            return int(row[0]) if row else 0
 
     def place(self, placements: Iterable[Placement], *, source: str, at: Instant, actor: str) -> int:
         """Add where jobs ran, as far as the ledger does not have it so already; how many are new."""

@@ -36,11 +36,44 @@ VALUES (%(cluster_id)s, %(meter)s, %(kind)s, %(since)s, %(until)s, %(value)s, %(
 RETURNING entry_id
 
 -- newest_readings --
--- Up to when each kind of meter has readings: the end of the newest reading of the meter that is silent longest.
+-- Up to when each kind of meter has readings: the end of the newest reading of the meter that is silent longest; without
+-- those that were taken out of use.
 SELECT kind, min(newest) FROM (
     SELECT kind, meter, max(until) AS newest FROM meters
     WHERE cluster_id = %(cluster_id)s AND until > %(since)s GROUP BY kind, meter
-) AS silent GROUP BY kind ORDER BY kind
+) AS silent
+WHERE (kind, meter) NOT IN (
+    SELECT kind, meter FROM ({meter_ends_known}) AS ends WHERE ended_at IS NOT NULL
+)
+GROUP BY kind ORDER BY kind
+
+-- meter_ends_known --
+-- Fragment: the newest row about the end of each meter, as known at an instant.
+SELECT DISTINCT ON (kind, meter) kind, meter, ended_at FROM meter_ends
+WHERE cluster_id = %(cluster_id)s AND recorded_at <= %(as_of)s ORDER BY kind, meter, entry_id DESC
+
+-- meter_ends --
+-- From when on meters are out of use, as known at an instant.
+SELECT kind, meter, ended_at FROM ({meter_ends_known}) AS ends WHERE ended_at IS NOT NULL
+
+-- meter_end_rows --
+-- Every row about the end of a meter.
+SELECT entry_id AS entry, kind, meter, ended_at, reason, actor, recorded_at FROM meter_ends
+WHERE cluster_id = %(cluster_id)s ORDER BY entry_id
+
+-- last_reading --
+-- The end of the newest reading of a meter that was not taken back, and how many readings it has in all.
+SELECT max(m.until) FILTER (WHERE coalesce((
+    SELECT c.value IS NOT NULL FROM meters c WHERE c.replaces = m.entry_id ORDER BY c.entry_id DESC LIMIT 1
+), true)), count(*)
+FROM meters m
+WHERE m.cluster_id = %(cluster_id)s AND m.kind = %(kind)s AND m.meter = %(meter)s AND m.replaces IS NULL
+
+-- add_meter_end --
+-- Take a meter out of use, or put it back.
+INSERT INTO meter_ends (cluster_id, kind, meter, ended_at, recorded_at, actor, reason)
+VALUES (%(cluster_id)s, %(kind)s, %(meter)s, %(ended_at)s, %(at)s, %(actor)s, %(reason)s)
+RETURNING entry_id
 
 -- counted_joules --
 -- What Slurm counted of each run that ended, and was delivered in an interval, as known at an instant.

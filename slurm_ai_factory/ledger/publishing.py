@@ -24,8 +24,10 @@ from slurm_ai_factory.ledger.store import Store, json
 
 PREFIX = "fingerprint_"
 PARTS = (
-    "fingerprint_accounts", "fingerprint_changes", "fingerprint_decisions", "fingerprint_expertise",
-    "fingerprint_links", "fingerprint_organisations", "fingerprint_outages", "fingerprint_overrides",
+    "fingerprint_accounts", "fingerprint_allowed", "fingerprint_changes", "fingerprint_decisions",
+    "fingerprint_energy", "fingerprint_expertise", "fingerprint_links", "fingerprint_meter_ends",
+    "fingerprint_meters",
+    "fingerprint_organisations", "fingerprint_outages", "fingerprint_overrides", "fingerprint_placements",
     "fingerprint_reads", "fingerprint_runs", "fingerprint_sizes",
 )  # fmt: skip
 """The kinds of rows that a fingerprint is made of."""

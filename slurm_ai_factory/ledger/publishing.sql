@@ -136,6 +136,34 @@ FROM links WHERE cluster_id = %(cluster_id)s AND recorded_at <= %(as_of)s ORDER 
 SELECT override_id, job, beneficiary, organisation, recorded_at
 FROM overrides WHERE cluster_id = %(cluster_id)s AND recorded_at <= %(as_of)s ORDER BY override_id
 
+-- fingerprint_meters --
+-- What a report rests on: readings of meters.
+SELECT entry_id, meter, kind, since, until, value, unit, replaces, recorded_at FROM meters
+WHERE cluster_id = %(cluster_id)s AND since < %(until)s AND until > %(since)s AND recorded_at <= %(as_of)s
+ORDER BY entry_id
+
+-- fingerprint_meter_ends --
+-- What a report rests on: meters that were taken out of use.
+SELECT entry_id, kind, meter, ended_at, recorded_at FROM meter_ends
+WHERE cluster_id = %(cluster_id)s AND recorded_at <= %(as_of)s ORDER BY entry_id
+
+-- fingerprint_placements --
+-- What a report rests on: which job had which node and GPUs.
+SELECT entry_id, job_id, node, gpus, since, until, recorded_at FROM placements
+WHERE cluster_id = %(cluster_id)s AND since < %(until)s AND until > %(since)s AND recorded_at <= %(as_of)s
+ORDER BY entry_id
+
+-- fingerprint_energy --
+-- What a report rests on: the energy that Slurm counted of each run.
+SELECT r.db_index, r.energy_joules FROM {runs_known} AS r
+WHERE r.energy_joules IS NOT NULL AND r.start_at < %(until)s AND r.end_at > %(since)s
+ORDER BY r.db_index
+
+-- fingerprint_allowed --
+-- What a report rests on: the power that the connection to the grid was allowed.
+SELECT entry_id, since, until, max_kw, kind, told_at, withdrawn, replaces, recorded_at FROM allowed_power
+WHERE cluster_id = %(cluster_id)s AND recorded_at <= %(as_of)s ORDER BY entry_id
+
 -- head_of_report --
 -- The head of the chain when a report with this fingerprint was published.
 SELECT head_entry, head FROM reports

@@ -24,6 +24,7 @@ VALUES
     ('hourly_usage', 'derived', 'INSERT, UPDATE, DELETE', 'made again from runs'),
     ('hubs', 'fact', 'INSERT, UPDATE (reason, actor, salt)', 'names and texts go, and what stands for them stays'),
     ('links', 'fact', 'INSERT, UPDATE (reason, actor, salt)', 'the same'),
+    ('meter_ends', 'fact', 'INSERT, UPDATE (reason, actor, salt)', 'the same'),
     ('meters', 'fact', 'INSERT, UPDATE (reason, actor, salt)', 'the same'),
     ('migrations', 'fact', '', 'saf_owner migrates'),
     ('organisations', 'fact', 'INSERT, UPDATE (reason, actor, salt)', 'the same'),

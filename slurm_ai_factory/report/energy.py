@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, NamedTuple
 
+from slurm_ai_factory.config.sections import EnergySection
 from slurm_ai_factory.config.values import shipped_indicators
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.energy import closure
@@ -29,10 +30,13 @@ from slurm_ai_factory.core.energy.runs import (
     split_node,
 )
 from slurm_ai_factory.core.measure.share import SortedRun
-from slurm_ai_factory.core.records import DAY, Instant, Run, Window
+from slurm_ai_factory.core.records import DAY, Instant, Interval, Run, Window
+from slurm_ai_factory.ledger import Classified
 from slurm_ai_factory.question import GroupKey, Question
 
 OF_NODES = (Kind.E_NODE, Kind.E_GPU)
+OF_LIMITS = (Kind.P_15MIN, Kind.W_POTABLE, Kind.W_SURFACE)
+"""Kinds that the verdicts on grid and water rest on; the others are of energy."""
 OF_BUILDING = tuple(kind for kind in Kind if kind not in OF_NODES)
 IDLE = 0
 """The DBIndex of idle energy; no run has it."""
@@ -45,6 +49,7 @@ class EnergyAnswer:
 
     window: Window
     until: Instant  #: how far the answer reaches
+    metered: bool  #: whether there is any reading of energy, or of all water
     unread_seconds: int  #: of the window, which were never read from Slurm
     sums: EnergySums
     idle: Fraction | None  #: of nodes and GPUs that no placed run had; None where none has a meter
@@ -66,55 +71,75 @@ class EnergyAnswer:
 
 
 class EnergyFacts(NamedTuple):
-    """What the ledger has for an answer."""
+    """What the ledger has for an answer, beside the runs, which are many."""
 
-    runs: Sequence[SortedRun]
     readings: Mapping[Kind, Sequence[Reading]]
-    placements: Sequence[Placement]
+    placed: Mapping[int, Sequence[Placement]]  #: by JobIDRaw
+    present: Sequence[Run]  #: the runs of these jobs
+    ends: Mapping[Kind, Mapping[str, Instant]]  #: from when on meters are out of use
+    reach: Instant  #: how far readings of the building go
     counted: Mapping[int, int]  #: DBIndex -> joules of Slurm's counter, where it is the job's own
 
 
+def energy_recorded(ask: Question) -> bool:
+    """Whether anything can be said of the energy of a window."""
+    stated = bool(ask.config.energy.watts) or ask.config.energy.whole_nodes
+    kinds = (kind for kind in Kind if kind not in OF_LIMITS)
+    return stated or any(ask.ledger.meters.readings(kind, ask.window, ask.then) for kind in kinds)
+
+
 def energy_of(ask: Question, key: GroupKey) -> EnergyAnswer:
-    """The energy and water of a question's window, by group."""
+    """The energy and water of a question's window, by group; all of one snapshot.
+
+    Runs are read one by one: the memory that it takes does not grow with their number, only with that of
+    the runs that are placed.
+    """
+    last = max(ask.window.since, min(ask.window.until, ask.read_until))
+    window = Window("", ask.window.since, last)
+    with ask.books() as books:
+        known = _told(ask, books, window)
+        return _answered(ask, known, books.runs_between(window.since, window.until), key, last)
+
+
+def _answered(
+    ask: Question, known: EnergyFacts, runs: Iterable[SortedRun], key: GroupKey, last: Instant
+) -> EnergyAnswer:
     since, settings = ask.window.since, ask.config.energy
-    last = max(since, min(ask.window.until, ask.read_until))
-    known = _told(ask, Window("", since, last))
-    until = _reach(known.readings, since, last)
+    until = max(since, min(last, known.reach))
     most = None if settings.node_watts_most is None else Fraction(settings.node_watts_most)
     usable, outliers = plausible([reading for kind in OF_NODES for reading in known.readings[kind]], most)
-    above = {run.db_index for run, _ in known.runs if _is_above(run, known.counted.get(run.db_index), most)}
-    parts = _parts(known, usable)
-    it_readings, dc_readings = known.readings[Kind.E_IT], known.readings[Kind.E_DC]
-    covered = closure.covered_intervals(it_readings, since, until)
+    parts, above = _parts(known, usable), set[int]()
+    dc_readings = known.readings[Kind.E_DC]
+    covered = closure.covered_intervals(known.readings[Kind.E_IT], since, until, known.ends[Kind.E_IT])
     cut = closure.cells(since, until, covered, (row.since for row in settings.watts))
 
     def fill(run: Run, at: Instant) -> Fill | None:
-        counted = None if run.db_index in above else known.counted.get(run.db_index)
+        counted = known.counted.get(run.db_index)
+        if _is_above(run, counted, most):
+            above.add(run.db_index)
+            counted = None
         return counted_fill(run, counted) or modelled_fill(run, settings.watts, at, ask.read_until)
 
-    sums = closure.add_up(known.runs, parts, fill, cut, key, ask.read_until)
-    it_joules = closure.amount_within(it_readings, covered)
-    closing = sums.closing + closure.amount_within(parts.get(IDLE, ()), covered)
+    sums = closure.add_up(runs, parts, fill, cut, key, ask.read_until)
+    idle = parts.get(IDLE, []) if usable else None
     return EnergyAnswer(
         window=ask.window,
         until=until,
+        metered=any(of for kind, of in known.readings.items() if kind not in OF_LIMITS),
         unread_seconds=ask.unread(),
         sums=sums,
-        idle=closure.amount_within(parts.get(IDLE, ()), [(since, until)]) if usable else None,
-        closure=Closure(
-            kappa=float(closing / it_joules) if it_joules and (usable or sums.qualities) else None,
-            covered_seconds=closure.seconds_of(covered),
-            elapsed_seconds=until - since,
-            known_ratio=1 - float(sums.unknown_seconds / sums.node_seconds) if sums.node_seconds else 1,
-            least=float(settings.closure_least),
-            most=float(settings.closure_most),
-        ),
-        amounts={kind: _whole(known.readings[kind], since, until) for kind in OF_BUILDING},
+        idle=None if idle is None else closure.amount_within(idle, [(since, until)]),
+        closure=_closure_of(known, sums, idle, covered, (since, until), settings),
+        amounts={kind: _whole(known.readings[kind], since, until, known.ends[kind]) for kind in OF_BUILDING},
         indicators=[
-            (row, closure.indicator_value(row, known.readings, since, until)) for row in shipped_indicators()
+            (row, closure.indicator_value(row, known.readings, since, until, known.ends))
+            for row in shipped_indicators()
         ],
         emissions={
-            basis: closure.emitted(dc_readings, settings.emissions, basis, since, until) for basis in BASES
+            basis: closure.emitted(
+                dc_readings, settings.emissions, basis, since, until, known.ends[Kind.E_DC]
+            )
+            for basis in BASES
         },
         outliers=[
             *(f"{reading.meter} at {windows.iso(reading.since)}" for reading in outliers),
@@ -123,27 +148,63 @@ def energy_of(ask: Question, key: GroupKey) -> EnergyAnswer:
     )
 
 
-def _reach(readings: Mapping[Kind, Sequence[Reading]], since: Instant, until: Instant) -> Instant:
-    """How far an answer reaches: readings of energy may come a day late, and it waits for them."""
-    covered = [closure.covered_intervals(readings[kind], since, until) for kind in (Kind.E_IT, Kind.E_DC)]
-    ends = [intervals[-1][1] for intervals in covered if intervals]
-    return min([until, *(end for end in ends if end >= until - DAY)])
+def _closure_of(
+    known: EnergyFacts,
+    sums: EnergySums,
+    idle: Sequence[EnergyPart] | None,
+    covered: Sequence[Interval],
+    interval: Interval,
+    settings: EnergySection,
+) -> Closure:
+    """How far runs and idle nodes add up to E_IT; ``idle`` is None where no node or GPU has a meter."""
+    it_joules = closure.amount_within(known.readings[Kind.E_IT], covered)
+    closing = sums.closing + closure.amount_within(idle or (), covered)
+    unknown = Fraction(sums.unknown_seconds) / sums.node_seconds if sums.node_seconds else 0
+    return Closure(
+        kappa=float(closing / it_joules) if it_joules and (idle is not None or sums.qualities) else None,
+        covered_seconds=closure.seconds_of(covered),
+        elapsed_seconds=interval[1] - interval[0],
+        known_ratio=1 - float(unknown),
+        least=float(settings.closure_least),
+        most=float(settings.closure_most),
+    )
 
 
-def _told(ask: Question, window: Window) -> EnergyFacts:
-    """All of one snapshot; readings of GPUs also where a reading of a node leaves the window."""
-    book = ask.ledger.meters
-    with ask.books() as books:
-        readings = {kind: book.readings(kind, window, ask.then) for kind in Kind}
-        edges = [(reading.since, reading.until) for reading in readings[Kind.E_NODE]]
-        since = min([window.since, *(first for first, _ in edges)])
-        wide = Window("", since, max([window.until, *(last for _, last in edges)]))
-        return EnergyFacts(
-            list(books.runs_between(window.since, window.until)),
-            readings | {Kind.E_GPU: book.readings(Kind.E_GPU, wide, ask.then)},
-            book.placements(window, ask.then),
-            book.counted_joules(window, ask.then) if ask.config.energy.whole_nodes else {},
+def _reach(ask: Question, ends: Mapping[Kind, Mapping[str, Instant]]) -> Instant:
+    """How far any answer reaches: readings of the building may come a day late, and it waits for them.
+
+    It is the same for every window, so that windows add up.
+    """
+    last_day = Window("", ask.read_until - DAY, ask.read_until)
+    covered = [
+        closure.covered_intervals(
+            ask.ledger.meters.readings(kind, last_day, ask.then), last_day.since, last_day.until, ends[kind]
         )
+        for kind in (Kind.E_IT, Kind.E_DC)
+    ]
+    return min([ask.read_until, *(intervals[-1][1] for intervals in covered if intervals)])
+
+
+def _told(ask: Question, books: Classified, window: Window) -> EnergyFacts:
+    """The facts; readings of GPUs also where a reading of a node leaves the window."""
+    book = ask.ledger.meters
+    readings = {kind: book.readings(kind, window, ask.then) for kind in Kind}
+    edges = [(reading.since, reading.until) for reading in readings[Kind.E_NODE]]
+    since = min([window.since, *(first for first, _ in edges)])
+    wide = Window("", since, max([window.until, *(last for _, last in edges)]))
+    placed: dict[int, list[Placement]] = {}
+    for placement in book.placements(window, ask.then):
+        placed.setdefault(placement.job_id, []).append(placement)
+    runs = books.runs_between(window.since, window.until) if placed else ()
+    ends = book.ends(ask.then)
+    return EnergyFacts(
+        readings | {Kind.E_GPU: book.readings(Kind.E_GPU, wide, ask.then)},
+        placed,
+        [run for run, _ in runs if run.job_id in placed],
+        ends,
+        _reach(ask, ends),
+        book.counted_joules(window, ask.then) if ask.config.energy.whole_nodes else {},
+    )
 
 
 def _is_above(run: Run, joules: int | None, most: Fraction | None) -> bool:
@@ -155,12 +216,9 @@ def _is_above(run: Run, joules: int | None, most: Fraction | None) -> bool:
 
 def _parts(known: EnergyFacts, readings: Iterable[Reading]) -> dict[int, list[EnergyPart]]:
     """What meters of nodes and GPUs measured of each run, by DBIndex, and of IDLE."""
-    placed: dict[int, list[Placement]] = {}
-    for placement in known.placements:
-        placed.setdefault(placement.job_id, []).append(placement)
     present: dict[str, list[Presence]] = {}
-    for run, _ in known.runs:
-        for presence in presences(run, placed.get(run.job_id, ())):
+    for run in known.present:
+        for presence in presences(run, known.placed[run.job_id]):
             present.setdefault(presence.node, []).append(presence)
     nodes: dict[str, dict[Kind, list[Reading]]] = {}
     for reading in readings:
@@ -173,10 +231,12 @@ def _parts(known: EnergyFacts, readings: Iterable[Reading]) -> dict[int, list[En
     return parts
 
 
-def _whole(readings: Sequence[Reading], since: Instant, until: Instant) -> Fraction | None:
+def _whole(
+    readings: Sequence[Reading], since: Instant, until: Instant, ends: Mapping[str, Instant]
+) -> Fraction | None:
     """The amount over an interval; None unless every meter has readings for all of it."""
     span = [(since, until)]
-    covered = closure.covered_intervals(readings, since, until) == span
+    covered = closure.covered_intervals(readings, since, until, ends) == span
     return closure.amount_within(readings, span) if covered else None
 
 
@@ -200,6 +260,14 @@ def energy_value(answer: EnergyAnswer, groups: Sequence[Mapping[str, object]] = 
         "closure_most": closed.most,
         "by_beneficiary": closed.holds,
         "why": closed.sentence,
+        **building_values(answer),
+        "groups": list(groups),
+    }
+
+
+def building_values(answer: EnergyAnswer) -> dict[str, Any]:
+    """What meters of the building measured, indicators and CO2; null where nothing is recorded."""
+    return {
         "building": {str(kind): plain(amount) for kind, amount in answer.amounts.items()},
         "indicators": [
             {
@@ -213,7 +281,6 @@ def energy_value(answer: EnergyAnswer, groups: Sequence[Mapping[str, object]] = 
             {"basis": basis, "kilograms": kilograms, "factors": [str(factor) for factor in used]}
             for basis, (kilograms, used) in answer.emissions.items()
         ],
-        "groups": list(groups),
     }  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from functools import cache, partial
 from typing import NamedTuple
 
 from slurm_ai_factory import question
-from slurm_ai_factory.config import counted
+from slurm_ai_factory.config import counted, energy_settings
 from slurm_ai_factory.core import canonical, windows
 from slurm_ai_factory.core.control.reasons import HOLDS
 from slurm_ai_factory.core.programme import expertise, tariff
@@ -59,6 +59,13 @@ from slurm_ai_factory.report.promises import (
     with_figures,
 )
 from slurm_ai_factory.report.restating import earlier_figures, restatements
+from slurm_ai_factory.report.surroundings import (
+    energy_reached,
+    energy_told,
+    sums_of_energy,
+    surroundings_of,
+    whole_energy_reached,
+)
 from slurm_ai_factory.report.tables import (
     Table,
     WindowPiece,
@@ -104,6 +111,7 @@ def gather_report(ask: Question, compared: Instant | None = None, note: str | No
     }
     history = _control(ask)
     decisions = sum(month.decisions for month in history.months)
+    shown = {table.name: {row.name for row in table.rows} for table in figures}
     held = Counter[str]()
     for month in history.months:
         held.update(month.reasons)
@@ -132,6 +140,9 @@ def gather_report(ask: Question, compared: Instant | None = None, note: str | No
         restatements=tuple(restatements(ask, trend, earlier)),
         audits=tuple(_audits(ask)),
         programme=programme_figures(ask, trend, groups, figures, decisions, held),
+        surroundings=surroundings_of(ask, _energy_given(ask), shown)
+        if not kept or "surroundings" in kept
+        else None,
         promises=promises,
         promises_changed=() if compared else promises_changed(ask, promises),
         note=note or kept.get("answer", {}).get("note"),
@@ -147,6 +158,13 @@ def _refuse_expired(ask: Question) -> None:
             f"decisions of {ask.window.name} expired at {windows.iso(at)}, so its report cannot be made any "
             "more; `saf share` still has its figures"
         )
+
+
+def _energy_given(ask: Question) -> list[Given]:
+    """The windows of which earlier published reports disclosed the energy."""
+    reports = ask.ledger.publishing.before(ask.window.name, ask.known_at)
+    given = (window for report in reports for window in _windows_of(ask, report, energy_reached))
+    return [window for window in given if energy_told(window.document)]
 
 
 class OfCharge(NamedTuple):
@@ -214,13 +232,17 @@ def _windows_of(ask: Question, report: Published, read: ReadOf) -> Iterator[Give
         yield Given((where.window.since, where.window.until), document, _reader(where, read), promised)
 
 
-def _refuse_telling(ask: Question) -> None:
+def _refuse_telling(ask: Question, report: Report) -> None:
     """Raise LedgerError where the totals of a report disclose too much together with earlier reports."""
     smallest = ask.config.report.min_organisations
-    for what, read, sums in (
+    energy = report.surroundings and report.surroundings.energy
+    checked: list[tuple[str, ReadOf, SumsOf]] = [
         ("charge", _reader_of_charge(ask, ()), partial(sums_of_charge, TABLES, smallest)),
         ("expertise hours", _helped, partial(sums_of_hours, HOURS)),
-    ):
+    ]
+    if energy and energy.beneficiaries:
+        checked.append(("energy", whole_energy_reached, sums_of_energy))
+    for what, read, sums in checked:
         known = _known_before(ask, read, sums)
         sides = dict(zip(totals(known.pieces), Beneficiary, strict=True))
         if disclosing := telling(totals(known.pieces), smallest, known.totals, known.sums):
@@ -388,8 +410,9 @@ def published(ask: Question, report: Report) -> Published:
 
 def published_anew(ask: Question, note: str | None = None) -> Published:
     """A report computed from facts alone. Raises LedgerError if the derived tables give another report."""
-    _refuse_telling(ask)
-    kept = published(ask, gather_report(ask, note=note))
+    report = gather_report(ask, note=note)
+    _refuse_telling(ask, report)
+    kept = published(ask, report)
     with ask.ledger.anew() as ledger:
         rules = question.rules_at(ask.config, ledger, ask.then)
         fresh = replace(ask, ledger=ledger, rules=rules)
@@ -423,6 +446,7 @@ def settings_of(ask: Question) -> dict[str, canonical.Plain]:
         **counted(ask.config),
         "cluster": ask.config.cluster.name,
         "terms": [term.plain() for term in ask.terms.terms],
+        "energy": energy_settings(ask.config.energy),
         "tariffs": [tariff.tariff_value(each) for each in ask.config.tariffs],
         "rules": ask.rules.digest,
     }

@@ -308,7 +308,6 @@ def programme_value(programme: Programme, measured: Measurement) -> dict[str, An
         ],
         "recorded": dict(programme.recorded),
         "granted_hours": None if programme.granted is None else number(programme.granted),
-        "surroundings": {"energy": None, "grid": None, "water": None},
     }
 
 

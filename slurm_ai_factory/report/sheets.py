@@ -12,7 +12,7 @@ from slurm_ai_factory.core.escaped import for_csv, for_json
 from slurm_ai_factory.core.measure.figures import SCHEMA
 from slurm_ai_factory.report.values import Report, value
 
-NAMES = ("name", "window", "month", "since", "rows")
+NAMES = ("name", "indicator", "basis", "meter", "window", "month", "since", "rows")
 """The keys that name a row of a list; the first that it has."""
 
 

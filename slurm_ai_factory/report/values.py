@@ -22,6 +22,7 @@ from slurm_ai_factory.core.programme.terms import PromiseTerms, Term, changes
 from slurm_ai_factory.core.records import HOUR, Charge, Hour, Instant, Measurement
 from slurm_ai_factory.report.programme import Programme, answer_value, programme_value
 from slurm_ai_factory.report.promises import ReportedPromise, promise_value, recorded_value
+from slurm_ai_factory.report.surroundings import Surroundings, surroundings_value
 from slurm_ai_factory.report.tables import Table, TableRow
 
 WEEK = 7 * 24 * HOUR
@@ -131,6 +132,7 @@ class Report:
     restatements: tuple[Restatement, ...]
     audits: tuple[Audited, ...]  #: since the window began, by command
     programme: Programme
+    surroundings: Surroundings | None = None  #: None in a report that was published without them
     promises: tuple[ReportedPromise, ...] = ()  #: the further ones
     promises_changed: tuple[str, ...] = ()  #: those of which the report that this one replaces says otherwise
     note: str | None = None  #: the facility's own response, in plain text
@@ -164,13 +166,19 @@ def report_figures(report: Report) -> dict[str, Any]:
         "trend": [figure_values(SHORT, m, report.margin) for m in report.trend],
         "weeks": list(_weeks(measured)),
         "tables": {table.name: table_value(table, measured.total_charge) for table in report.tables},
-        "programme": programme_value(report.programme, measured),
+        "programme": programme_value(report.programme, measured) | _earlier_surroundings(report),
+        **({"surroundings": surroundings_value(report.surroundings)} if report.surroundings else {}),
         "organisations": {"regional": report.reached, "names": report.names and list(report.names)},
         "control": _control(report.control),
         "expertise": _expertise(report),
         "restatements": _restatements(report),
         "audits": [audit._asdict() | {"last": when(audit.last)} for audit in report.audits],
     }
+
+
+def _earlier_surroundings(report: Report) -> dict[str, Any]:
+    """What reports said of energy, grid and water before these were recorded."""
+    return {} if report.surroundings else {"surroundings": dict.fromkeys(("energy", "grid", "water"))}
 
 
 def _about(report: Report) -> dict[str, Any]:

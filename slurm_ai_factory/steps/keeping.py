@@ -103,7 +103,8 @@ def expected_power(config: Config, ledger: Ledger, now: Instant) -> Fraction | N
         return Fraction(config.grid.expected) / 1000
     lately = Window("lately", now - LOOKED_BACK, now)
     readings = ledger.meters.readings(Kind.P_15MIN, lately)
-    return grid.highest(readings, ledger.allowed.first_readings(Kind.P_15MIN), lately)
+    firsts, ends = ledger.allowed.first_readings(Kind.P_15MIN), ledger.meters.ends()[Kind.P_15MIN]
+    return grid.highest(readings, firsts, lately, ends)
 
 
 def _acted(site: Site, keeping: Keeping, act: ReservationAct, now: Instant) -> Kept:

@@ -13,7 +13,8 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "slurm_ai_factory" / "cli"
 
 NO_COMMAND = {
-    "__init__", "arguments", "bundle/__init__", "bundle/contents", "bundle/words", "clusters", "draw",
+    "__init__", "arguments", "bundle/__init__", "bundle/contents", "bundle/words", "clusters",
+    "correcting", "draw",
     "init_questions", "new_file", "options", "output", "screen", "sshare", "status_socket", "wiring",
     "ledger/__init__", "simulate/__init__", "simulate/comparison", "simulate/compiled", "simulate/plot",
     "simulate/several", "simulate/shown", "simulate/sweep", "simulate/trial",

@@ -79,6 +79,8 @@ def test_closure_decides_whether_figures_by_beneficiary_are_given(registered: Sa
         "no figures by beneficiary: closure 0.500 is outside"
         in saf.run("energy", *SPAN, "--by", "side").stderr
     )
+    refused = saf.run("energy", *SPAN, "--by", "side", "--csv", code=1)
+    assert (refused.stdout, "closure 0.500 is outside" in refused.stderr) == ("", True)
     assert saf.json("energy", *SPAN, "--by", "quality")["quality_joules"] == {"modelled": TOTAL}
 
 
@@ -98,6 +100,22 @@ def test_an_answer_waits_a_day_for_readings_and_no_longer(registered: Saf) -> No
         False,
     )
     assert silent["closure_covered_seconds"] == 3 * DAY
+
+
+def test_the_parts_of_a_window_add_up_to_it_also_beside_a_gap(registered: Saf) -> None:
+    """A day's meter has no reading of its first hour, in which all runs ran, and the window is cut there."""
+    saf = model(registered)
+    gap = UNTIL - 2 * DAY
+    take(
+        saf,
+        ("hall", "E_IT", iso(SINCE), iso(gap), TOTAL, "J"),
+        ("hall", "E_IT", iso(gap + HOUR), iso(UNTIL), TOTAL, "J"),
+    )
+    spans = [(SINCE, UNTIL), (SINCE, gap + HOUR), (gap + HOUR, UNTIL)]
+    whole, *parts = (saf.json("energy", "-S", iso(since), "-E", iso(until)) for since, until in spans)
+    for key in ("run_joules", "run_node_seconds", "closure_covered_seconds"):
+        assert whole[key] == sum(part[key] for part in parts) > 0, key
+    assert whole["run_joules"] == TOTAL
 
 
 def test_meters_of_a_node_come_before_a_model_and_outliers_are_in_no_sum(books: Saf) -> None:

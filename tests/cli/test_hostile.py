@@ -129,6 +129,7 @@ def _say(ledger: Ledger, config: Config, at: int) -> None:
     meter = Reading(EVIL, Kind.E_NODE, yesterday, yesterday + HOUR, Decimal(1), "kWh", EVIL)
     ledger.meters.append([(EVIL, meter)], at=at, actor=EVIL)
     ledger.meters.correct(1, Decimal(2), EVIL, at=at, actor=EVIL)
+    ledger.meters.end(Kind.E_NODE, EVIL, at, EVIL, at=at, actor=EVIL)
     ledger.meters.place([Placement(1, EVIL, (EVIL,), yesterday, at)], source=EVIL, at=at, actor=EVIL)
     ledger.hubs.record(HubTerm(EVIL, EVIL, at - DAY * 3, False, EVIL, "cpu"), {"at": at, **said})
     wanted = {"job": EVIL, "beneficiary": "regional", "organisation": EVIL}
@@ -174,6 +175,7 @@ COMMANDS: dict[tuple[str, ...], int] = {
     ("config", "check"): 0,
     ("ledger", "fingerprint", "--as-of", "now", *WINDOW): 0,
     ("report", "-o", "reports", *WINDOW): 0,
+    ("meter", "ends"): 0,
     ("meter", "list", *WINDOW): 0,
     ("energy", *WINDOW, "--by", "account"): 0,
     ("person", "show", "title", "--reason", "request"): 0,
@@ -194,7 +196,7 @@ ELSEWHERE = {
     "approval approve", "approval reject",
     "hub add", "hub end", "hub intake", "hub state",
     "ledger migrate", "ledger pseudonymise", "ledger backup", "ledger restore",
-    "meter correct", "meter import", "meter place",
+    "meter correct", "meter end", "meter import", "meter place",
     "ledger move", "ledger withdraw", "person forget", "promise set", "promise end",  # write
     "ledger roles",  # prints what is the same everywhere
 }  # fmt: skip

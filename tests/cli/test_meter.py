@@ -119,6 +119,27 @@ def test_a_table_is_taken_once_corrected_and_listed(books: Saf, tmp_path: Path) 
     assert "not connected" in books.run("meter", "list", "--window", "2026-01").stdout
 
 
+def test_a_meter_is_taken_out_of_use_and_put_back(books: Saf, tmp_path: Path) -> None:
+    file = tmp_path / "bms.csv"
+    file.write_text(TABLE)
+    books.run("meter", "import", str(file))
+    end = ("meter", "end", "hall", "--kind", "E_IT", "--reason", "replaced")
+    refused = books.run(*end, "--at", "2026-01-01T00:00Z", code=1).stderr
+    assert "hall has a reading up to" in refused
+    done = books.json(*end, "--at", "2026-02-01T00:00Z")
+    assert done == {"entry": 1, "meter": "hall", "kind": "E_IT", "ended_at": "2026-02-01T00:00:00Z"}
+    assert "recorded of hall already" in books.run(*end, "--at", "2026-02-01T00:00Z", code=1).stderr
+    file.write_text(f"{TABLE.splitlines()[0]}\nhall;E_IT;2026-02-01;2026-02-02;1;MWh\n")
+    skipped = books.json("meter", "import", str(file))
+    assert (skipped["new"], len(skipped["skipped"])) == (0, 1)
+    assert "hall is out of use since 2026-02-01T00:00:00Z" in skipped["skipped"][0]["reason"]
+    books.run(*end, "--in-use")
+    assert books.json("meter", "import", str(file))["new"] == 1
+    listed = [(row["meter"], row["ended_at"]) for row in books.json("meter", "ends")]
+    assert listed == [("hall", "2026-02-01T00:00:00Z"), ("hall", None)]
+    assert books.run("ledger", "verify").returncode == 0
+
+
 def test_an_instant_of_a_file_that_means_two_or_none_is_refused(books: Saf, tmp_path: Path) -> None:
     """The hours that a change of the clock leaves out and has twice; a date without dashes is a date."""
     file = tmp_path / "bms.csv"
@@ -167,6 +188,9 @@ def test_where_jobs_ran_is_taken_once(books: Saf, tmp_path: Path) -> None:
         ("meter correct 1 --value -2 --reason r", 2, "--value: -2 is below 0"),
         ("meter correct 1 --value 2 --reason r", 1, "there is no entry 1; see `saf meter list`"),
         ("meter place wrong.csv", 1, "lacks the column job, node"),
+        ("meter end hall --kind E_IT --reason r", 2, "give either --at or --in-use"),
+        ("meter end hall --kind E_IT --at 2026-01-01 --reason r", 1, "no readings of E_IT by hall"),
+        ("meter end hall --kind E_IT --at soon --reason r", 2, "--at: 'soon' is not an instant"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_done_is_said(books: Saf, command: str, code: int, why: str) -> None:

@@ -34,7 +34,12 @@ def test_a_schema_is_valid_and_wants_its_number(name: str, schema: dict[str, Any
 
 
 def share() -> dict[str, Any]:
-    return {"schema": SCHEMA, **share_value(examples.measurement(0.2), 0.01), "promises": []}
+    return {
+        "schema": SCHEMA,
+        **share_value(examples.measurement(0.2), 0.01),
+        "promises": [],
+        "held_by_grid": None,
+    }
 
 
 def test_an_answer_with_its_keys_passes() -> None:

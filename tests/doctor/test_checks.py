@@ -115,6 +115,8 @@ BAD: list[tuple[str, dict[str, Any], str, str, str]] = [
     ("acknowledgements", {"unread": {"acknowledgements": "PostgreSQL is down"}}, WARNING,
      "not known: PostgreSQL is down", "a ledger that answer"),
     ("lease", {"lease": None}, WARNING, "not set, mode enforce", "saf-release.timer"),
+    ("limits", {"late_limits": ["entry 2 was entered at noon, after it began"]}, WARNING,
+     "entry 2 was entered at noon", "saf grid import"),
     ("purge", {"slurmdbd": Slurmdbd((), None, 30 * DAY)}, WARNING, "30 days", "PurgeJobAfter=210days"),
     ("agent_queue", {"diagnostics": WELL._replace(agent_queue=4711)}, PROBLEM, "4711", "slurmdbd"),
     ("retention", {"retained": Retained(None, NOW - 3 * DAY)}, WARNING, "complete pass: never",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
+from random import Random
 
 import pytest
 
@@ -54,6 +55,42 @@ def test_a_correction_is_known_from_then_on_and_outlives_the_file(ledger: Ledger
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_corrections_make_and_lose_no_energy_and_each_earlier_instant_stays(
+    ledger: Ledger, seed: int
+) -> None:
+    random = Random(seed)
+    present = {
+        number: replace(HALL, since=number * HOUR, until=(number + 1) * HOUR) for number in range(1, 7)
+    }
+    ledger.meters.append([("", reading) for reading in present.values()], at=100, actor="anna")
+    known = {100: dict(present)}
+    for at in range(101, 131):
+        number, value = random.randrange(1, 7), random.choice([None, *map(Decimal, range(4))])
+        if value == (present[number].value if number in present else None):
+            continue
+        ledger.meters.correct(number, value, "read again", at=at, actor="bo")
+        present.pop(number, None)
+        if value is not None:
+            present[number] = replace(HALL, since=number * HOUR, until=(number + 1) * HOUR, value=value)
+        known[at] = dict(present)
+    for at, then in known.items():
+        found = ledger.meters.readings(Kind.E_IT, DAY_ONE, at)
+        assert found == [then[number] for number in sorted(then)]
+        total = sum(reading.within(0, 24 * HOUR) for reading in found)
+        assert total == sum(reading.value for reading in then.values()) * 3_600_000
+    assert len(known) > 15
+
+
+def test_the_end_of_a_meter_is_known_from_then_on(ledger: Ledger) -> None:
+    ledger.meters.append(GIVEN, at=100, actor="anna")
+    ledger.meters.end(Kind.E_IT, "hall", 2 * HOUR, "replaced", at=200, actor="bo")
+    ledger.meters.end(Kind.E_IT, "hall", None, "back", at=300, actor="bo")
+    assert [ledger.meters.ends(at)[Kind.E_IT] for at in (199, 200, 299, 300, None)] == [
+        {}, {"hall": 2 * HOUR}, {"hall": 2 * HOUR}, {}, {},
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("entry", "value", "reason", "why"),
     [
@@ -80,6 +117,9 @@ def test_only_what_lies_in_the_window_is_told(ledger: Ledger) -> None:
     assert ledger.meters.readings(Kind.E_DC, DAY_ONE) == []
     assert ledger.meters.newest(0) == {Kind.E_IT: 2 * HOUR}
     assert ledger.meters.newest(2 * HOUR) == {}
+    for meter in {row.reading.meter for row in ledger.meters.entries([Kind.E_IT], DAY_ONE)}:
+        ledger.meters.end(Kind.E_IT, meter, DAY_ONE.until, "replaced", at=200, actor="a")
+    assert ledger.meters.newest(0) == {}, "a meter that is out of use is not silent"
 
 
 def test_the_newest_placement_of_a_job_on_a_node_counts(ledger: Ledger) -> None:

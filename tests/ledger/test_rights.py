@@ -130,6 +130,7 @@ def _say(ledger: Ledger) -> None:
     hall = Reading("hall", Kind.E_IT, T0, T0 + HOUR, Decimal(1), "kWh", "bms.csv")
     ledger.meters.append([("line 2", hall)], at=NOW, actor=WHO["actor"])
     ledger.meters.correct(1, None, WHO["reason"], at=NOW, actor=WHO["actor"])
+    ledger.meters.end(hall.kind, hall.meter, hall.until, WHO["reason"], at=NOW, actor=WHO["actor"])
     ledger.meters.place([Placement(7, "n1", ("0",), T0, T0 + 9)], source="sacct", at=NOW, actor=WHO["actor"])
     power = AllowedPower(since=0, until=900, max_kw=Decimal(9), kind=PowerKind.OWN, reference="C1", told_at=0)
     ledger.allowed.append([power], at=NOW, actor=WHO["actor"])

@@ -69,7 +69,7 @@ COMMON = [
     "december", "groningen", "amsterdam", "expertise", "hub", "privacy", "sector", "1 node", "start-ups",
     "scale-ups",
     "december", "groningen", "amsterdam", "expertise", "hub", "privacy", "sector", "cluster", "rawshares",
-    "effectvusage", "nodes",
+    "effectvusage", "nodes", "meter", "volume (m³)",
 ]  # fmt: skip
 """Words that are the same in both."""
 

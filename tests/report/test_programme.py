@@ -40,7 +40,7 @@ def text_of(report: Report, code: str) -> str:
 
 def test_a_missed_floor_has_one_recorded_cause(made: Year) -> None:
     answer = value(made.reports["2027Q3"])["answer"]
-    assert (answer["cause"]["name"], answer["cause"]["until"]) == ("control_off", "2027-08-29T23:00:00Z")
+    assert (answer["cause"]["name"], answer["cause"]["until"]) == ("control_off", "2027-08-29T22:00:00Z")
     page = text_of(made.reports["2027Q3"], "nl")
     assert "Van 1 juli 2027 tot 30 augustus 2027 stond de sturing uit" in page
     assert "Waarom niet?" in page

@@ -12,6 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, time
 from fractions import Fraction
+from functools import partial
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -36,6 +37,7 @@ from tests.second.measure import (
 from tests.second.programme import Tariff, by_role, recorded_in, regional
 from tests.second.promises import promises, told_otherwise, verdict_on_cap
 from tests.second.rows import Known
+from tests.second.surroundings import Settings, energy, grid, held, water
 from tests.second.tables import Cell, Sum, of_promise, of_side, parts, showable, tables, told
 from tests.second.who import REGIONAL, UNCLASSIFIED, WHOLE, Answer, Who
 
@@ -58,6 +60,7 @@ class Asked(NamedTuple):
     windows: int  #: in the trend
     unmet_recorded: bool
     tariffs: Sequence[Tariff]
+    settings: Settings  #: of energy and water
 
 
 def figures(connection: Connection[Any], asked: Asked) -> dict[str, Any]:
@@ -89,12 +92,25 @@ def figures(connection: Connection[Any], asked: Asked) -> dict[str, Any]:
         "trend": [_short(one) for one in trend],
         "weeks": [*_weeks(own)],
         "tables": shown,
+        "surroundings": _surroundings(known, who, own, zone, asked.settings, shown),
         "organisations": {"regional": len(regional(own.groups))},
         "control": control,
         "expertise": _expertise(known, who, own, zone, asked.unmet_recorded),
         "restatements": _restatements(known, who, trend) | told_otherwise(known, window, others),
         "audits": [*_audits(known, window)],
         **({"promises": others} if others else {}),
+    }
+
+
+def _surroundings(
+    known: Known, who: Who, own: Measured, zone: ZoneInfo, settings: Settings, shown: Any
+) -> dict[str, Any]:
+    window, least = own.window, own.term.min_organisations
+    return {
+        "energy": energy(known, who, settings, window, least, shown, partial(_told, known)),
+        "grid": grid(known, window, zone),
+        "water": water(known, window, settings),
+        "held_by_grid": held(known, window),
     }
 
 

@@ -22,11 +22,12 @@ from tests import facility
 from tests.report.year import Year
 from tests.second import figures, odd
 from tests.second.programme import Tariff
+from tests.second.surroundings import Settings, Stated
 from tests.second.tables import Cell, Part, Sum, showable
 from tests.tamper import campaign
 
 HERE = Path(__file__).parent
-OWN = ("figures", "measure", "programme", "promises", "rows", "tables", "who")
+OWN = ("figures", "measure", "programme", "promises", "rows", "surroundings", "tables", "who")
 """The modules that work the figures out."""
 
 UNCHECKED = {
@@ -39,7 +40,8 @@ UNCHECKED = {
     "promise.retroactive": "the year has one term; tests/report/test_terms.py has several",
     "answer.note": "a text of the facility, and the year has none",
     "programme.access_value.currency": "a setting of saf.toml",
-    "programme.surroundings": "not recorded anywhere yet",
+    "surroundings.grid.evidence.digest": "a digest",
+    "surroundings.water.evidence.digest": "a digest",
     "share.forecast.assumptions": "sentences; the rates in them are checked beside them",
     "organisations.names": "names, and the year tells none",
     "fingerprint": "digests and the head of the chain, made again by saf ledger verify",
@@ -107,7 +109,14 @@ def differences(made: Year, report: Report, close: float = ROUNDING) -> dict[str
         Tariff(str(one.beneficiary), one.category, one.resource, str(one.price), one.since)
         for one in config.tariffs
     ]
-    settings = config.report.windows, config.expertise.unmet_recorded, tariffs
+    energy = config.energy
+    around = Settings(
+        [Stated(row.tres, str(row.watts), row.since, row.source) for row in energy.watts],
+        [Stated(row.basis, str(row.grams_per_kwh), row.since, row.source) for row in energy.emissions],
+        config.water.exempt,
+        (str(energy.closure_least), str(energy.closure_most)),
+    )
+    settings = config.report.windows, config.expertise.unmet_recorded, tariffs, around
     asked = figures.Asked(facility.CLUSTER, window, report.known_at, *settings)
     with psycopg.connect(made.url) as connection:
         own = figures.figures(connection, asked)

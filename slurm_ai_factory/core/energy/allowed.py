@@ -7,9 +7,10 @@ a row that names the entry it replaces. Where no row applies, it is not known wh
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import NamedTuple
@@ -29,6 +30,10 @@ MOST_KW = Decimal(10**7)
 
 TDTR_HOURS = 1314
 """Hours of a year in which a grid operator may limit a time-duration right: 15 % of 8,760."""
+
+
+TOLD_BEFORE = time(8, 30)
+"""Civil time of the day before, by which a limit of a time-duration right is announced."""
 
 
 class PowerKind(StrEnum):
@@ -93,6 +98,26 @@ def quarters(since: Instant, until: Instant) -> range:
     return range(-(-since // QUARTER) * QUARTER, until - until % QUARTER, QUARTER)
 
 
+def told_late(entry: AllowedEntry, zone: ZoneInfo) -> str:
+    """Why a limit could not be acted on in time; empty where it could.
+
+    A limit under a time-duration right is announced before TOLD_BEFORE of the civil day before, so that
+    jobs that would run into it do not start. Contracts are no limits.
+    """
+    row = entry.allowed
+    if row.kind is PowerKind.CONTRACT:
+        return ""
+    if entry.recorded_at > row.since:
+        return f"was entered at {windows.iso(entry.recorded_at)}, after it began"
+    day_before = datetime.fromtimestamp(row.since, zone).date() - timedelta(days=1)
+    due = datetime.combine(day_before, TOLD_BEFORE, zone).timestamp()
+    if row.kind is PowerKind.TDTR and row.told_at > due:
+        return f"was announced at {windows.iso(row.told_at)}, after {TOLD_BEFORE:%H:%M} of the day before"
+    if row.kind is PowerKind.TDTR and entry.recorded_at > due:
+        return f"was entered at {windows.iso(entry.recorded_at)}, after {TOLD_BEFORE:%H:%M} of the day before"
+    return ""
+
+
 def limited_seconds(entries: Iterable[AllowedEntry], since: Instant, until: Instant) -> int:
     """For how long in [since, until) a time-duration right was or will be limited."""
     limited = {
@@ -127,13 +152,22 @@ def civil_instant(text: str, zone: ZoneInfo) -> Instant:
 
 
 def kilowatts(text: str) -> Decimal:
-    """A number of kilowatts, 1200, 1.5 or 1,5. Raises ValueError.
+    """A number of kilowatts, 1200, 1.5 or 1,5. Raises ValueError, also where a mark may divide thousands.
 
-    >>> kilowatts("1,5")
-    Decimal('1.5')
+    >>> kilowatts("1,5"), kilowatts("0.125")
+    (Decimal('1.5'), Decimal('0.125'))
+    >>> kilowatts("1.000")
+    Traceback (most recent call last):
+    ValueError: '1.000' may mean 1000 or 1: write 1000, or 1.0000
     """
+    text = text.strip()
+    if re.fullmatch(r"[1-9]\d{0,2}([.,]\d{3})+", text):
+        whole = re.sub("[.,]", "", text)
+        exact = text.replace(",", ".")
+        less = "" if exact.count(".") > 1 else f" or {float(exact):g}"
+        raise ValueError(f"{text!r} may mean {whole}{less}: write {whole}{f', or {exact}0' if less else ''}")
     try:
-        value = Decimal(text.strip().replace(",", "."))
+        value = Decimal(text.replace(",", "."))
     except InvalidOperation:
         raise ValueError(f"{text!r} is not a number of kilowatts such as 1200") from None
     if not value.is_finite() or not 0 <= value <= MOST_KW:

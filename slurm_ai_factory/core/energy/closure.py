@@ -8,6 +8,7 @@ of the window. An indicator is a row of a list, with its unit, formula and editi
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -15,7 +16,7 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import NamedTuple
 
-from slurm_ai_factory.core.energy.meters import JOULES, Kind, Reading
+from slurm_ai_factory.core.energy.meters import JOULES, NOT_ENDED, Kind, Reading
 from slurm_ai_factory.core.energy.runs import EnergyPart, Fill, Quality, energy_of_run
 from slurm_ai_factory.core.measure.share import SortedRun
 from slurm_ai_factory.core.records import Instant, Interval, Run, Subject
@@ -25,6 +26,16 @@ LEAST_COVERED = 0.9
 """The part of the window, and of the time of runs, that has to be known for figures by beneficiary."""
 
 MEGAWATT_HOUR = JOULES["MWh"]
+
+CLOSURE_GROUNDS = {
+    "within": "closure {closure:.3f} is within {bounds}",
+    "outside": "closure {closure:.3f} is outside {bounds}",
+    "unmetered": "E_IT is not recorded in this window",
+    "runs_unmetered": "the energy of runs and nodes is not recorded",
+    "partly_metered": "E_IT is recorded for only {covered:.0%} of the window so far",
+    "runs_unknown": "energy is known for only {known:.0%} of the time of runs",
+}
+"""Why figures by beneficiary are given or not."""
 
 
 class Indicator(NamedTuple):
@@ -68,9 +79,9 @@ class EnergySums:
     """The energy of runs over a window, while it is added up; joules."""
 
     groups: dict[GroupKeyed, dict[Quality, Fraction]] = field(default_factory=dict)
-    closing: Fraction = Fraction(0)  #: of all runs, in the time that closure covers
-    node_seconds: Fraction = Fraction(0)  #: the time of runs on all of their nodes
-    unknown_seconds: Fraction = Fraction(0)  #: of these, the node-seconds of which nothing is known
+    closing: Fraction | int = 0  #: of all runs, in the time that closure covers
+    node_seconds: Fraction | int = 0  #: the time of runs on all of their nodes
+    unknown_seconds: Fraction | int = 0  #: of these, the node-seconds of which nothing is known
     coarse_runs: int = 0
 
     @property
@@ -131,20 +142,26 @@ def add_up(
         for part in classified:
             group = GroupKeyed(key(run.subject, part.classification), part.classification.beneficiary)
             into = sums.groups.setdefault(group, {})
+            share = 1 if part.fraction == 1 else Fraction(part.fraction)  # most are 1, which costs nothing
             for since, until, covered in cut.of(part.since, part.until):
                 energy = energy_of_run(run, of, fill(run, since), since, until, as_of)
                 for quality, joules in energy.joules.items():
-                    into[quality] = into.get(quality, Fraction(0)) + joules * Fraction(part.fraction)
-                sums.closing += energy.total * Fraction(part.fraction) if covered else 0
-                sums.node_seconds += energy.node_seconds * Fraction(part.fraction)
-                sums.unknown_seconds += energy.unknown_seconds * Fraction(part.fraction)
+                    own = joules if share == 1 else joules * share
+                    into[quality] = into[quality] + own if quality in into else own
+                    sums.closing += own if covered else 0
+                sums.node_seconds += energy.node_seconds * share
+                sums.unknown_seconds += energy.unknown_seconds * share
                 coarse = coarse or energy.coarse
         sums.coarse_runs += coarse
     return sums
 
 
-def covered_intervals(readings: Iterable[Reading], since: Instant, until: Instant) -> list[Interval]:
+def covered_intervals(
+    readings: Iterable[Reading], since: Instant, until: Instant, ends: Mapping[str, Instant] = NOT_ENDED
+) -> list[Interval]:
     """The parts of [since, until) in which every meter has a reading; joined where they touch.
+
+    One that was taken out of use (``ends``) needs none any more, as long as another one has.
 
     >>> spans = [("a", 0, 9), ("b", 4, 20)]
     >>> readings = [Reading(meter, Kind.E_IT, *span, Decimal(1), "J", "") for meter, *span in spans]
@@ -158,10 +175,12 @@ def covered_intervals(readings: Iterable[Reading], since: Instant, until: Instan
         begin, end = max(since, reading.since), min(until, reading.until)
         if begin < end:
             steps[begin], steps[end] = steps.get(begin, 0) + 1, steps.get(end, 0) - 1
-    intervals, running = list[Interval](), 0
-    for begin, end in pairwise(sorted(steps)):
-        running += steps[begin]
-        if running == len(meters):
+    stops = Counter(max(since, ends[meter]) for meter in meters if meter in ends)
+    edges = {*steps, *(at for at in stops if at < until)}
+    intervals, running, stopped = list[Interval](), 0, 0
+    for begin, end in pairwise(sorted(edges)):
+        running, stopped = running + steps.get(begin, 0), stopped + stops[begin]
+        if running and running + stopped == len(meters):
             joined = intervals.pop()[0] if intervals and intervals[-1][1] == begin else begin
             intervals.append((joined, end))
     return intervals
@@ -202,11 +221,19 @@ def both(some: Sequence[Interval], others: Sequence[Interval]) -> list[Interval]
 
 
 def indicator_value(
-    row: Indicator, readings: Mapping[Kind, Sequence[Reading]], since: Instant, until: Instant
+    row: Indicator,
+    readings: Mapping[Kind, Sequence[Reading]],
+    since: Instant,
+    until: Instant,
+    ends: Mapping[Kind, Mapping[str, Instant]],
 ) -> Ratio:
     """An indicator over the time in which both of its kinds have readings."""
-    above, below = (readings.get(kind, ()) for kind in (row.numerator, row.denominator))
-    inside = both(*(covered_intervals(of, since, until) for of in (above, below)))
+    kinds = row.numerator, row.denominator
+    above, below = (readings.get(kind, ()) for kind in kinds)
+    covered = (
+        covered_intervals(readings.get(kind, ()), since, until, ends.get(kind, NOT_ENDED)) for kind in kinds
+    )
+    inside = both(*covered)
     base = amount_within(below, inside)
     scale = MEGAWATT_HOUR if row.numerator.is_water else 1
     value = float(amount_within(above, inside) / base * scale) if base else None
@@ -214,7 +241,12 @@ def indicator_value(
 
 
 def emitted(
-    readings: Sequence[Reading], factors: Iterable[EmissionFactor], basis: str, since: Instant, until: Instant
+    readings: Sequence[Reading],
+    factors: Iterable[EmissionFactor],
+    basis: str,
+    since: Instant,
+    until: Instant,
+    ends: Mapping[str, Instant] = NOT_ENDED,
 ) -> tuple[float | None, list[EmissionFactor]]:
     """(kilograms of CO2 of E_DC on a basis, the factors used).
 
@@ -228,7 +260,7 @@ def emitted(
             used.append(row)
             kilowatt_hours = amount_within(readings, [(begin, end)]) / JOULES["kWh"]
             grams += kilowatt_hours * Fraction(row.grams_per_kwh)
-    whole = covered_intervals(readings, since, until) == [(since, until)]
+    whole = covered_intervals(readings, since, until, ends) == [(since, until)]
     known = whole and dated and dated[0].since <= since
     return float(grams / 1000) if known else None, used
 
@@ -247,24 +279,28 @@ class Closure:
     @property
     def holds(self) -> bool:
         """Whether figures by beneficiary may be given."""
-        enough = self.covered_seconds >= LEAST_COVERED * self.elapsed_seconds
-        known = self.kappa is not None and self.known_ratio >= LEAST_COVERED
-        return enough and known and self.least <= (self.kappa or 0) <= self.most
+        return self.reason == "within"
+
+    @property
+    def reason(self) -> str:
+        """Why figures by beneficiary are given or not, a key of CLOSURE_GROUNDS."""
+        if not self.covered_seconds:
+            return "unmetered"
+        if self.kappa is None:
+            return "runs_unmetered"
+        if self.covered_seconds < LEAST_COVERED * self.elapsed_seconds:
+            return "partly_metered"
+        if self.known_ratio < LEAST_COVERED:
+            return "runs_unknown"
+        return "within" if self.least <= self.kappa <= self.most else "outside"
 
     @property
     def sentence(self) -> str:
-        """Why figures by beneficiary are given or not."""
-        if not self.covered_seconds:
-            return "no figures by beneficiary: E_IT is not recorded in this window"
-        if self.kappa is None:
-            return "no figures by beneficiary: the energy of runs and nodes is not recorded"
-        if self.covered_seconds < LEAST_COVERED * self.elapsed_seconds:
-            part = self.covered_seconds / self.elapsed_seconds
-            return f"no figures by beneficiary: E_IT is recorded for only {part:.0%} of the window so far"
-        if self.known_ratio < LEAST_COVERED:
-            part = self.known_ratio
-            return f"no figures by beneficiary: energy is known for only {part:.0%} of the time of runs"
-        bounds = f"{self.least:g} to {self.most:g}"
-        if not self.holds:
-            return f"no figures by beneficiary: closure {self.kappa:.3f} is outside {bounds}"
-        return f"closure {self.kappa:.3f} is within {bounds}"
+        """The reason in words."""
+        words = CLOSURE_GROUNDS[self.reason].format(
+            covered=self.covered_seconds / max(1, self.elapsed_seconds),
+            known=self.known_ratio,
+            closure=self.kappa or 0,
+            bounds=f"{self.least:g} to {self.most:g}",
+        )
+        return words if self.holds else f"no figures by beneficiary: {words}"

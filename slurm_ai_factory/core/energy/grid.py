@@ -16,9 +16,9 @@ from fractions import Fraction
 
 from slurm_ai_factory.core import canonical
 from slurm_ai_factory.core.energy.allowed import AllowedEntry, least, limited_seconds, quarters
-from slurm_ai_factory.core.energy.meters import QUARTER, Reading
+from slurm_ai_factory.core.energy.meters import NOT_ENDED, QUARTER, Reading
 from slurm_ai_factory.core.measure.judgement import Judgement
-from slurm_ai_factory.core.records import HOUR, Instant, Verdict, Window
+from slurm_ai_factory.core.records import FOREVER, HOUR, Instant, Verdict, Window
 
 GRID_GROUNDS = {
     "within": "in every quarter of an hour the connection drew no more than was allowed",
@@ -53,17 +53,27 @@ class GridMeasurement:
     evidence: Mapping[str, object]  #: what the figures rest on
 
 
-def highest(readings: Iterable[Reading], meters: Mapping[str, Instant], window: Window) -> Fraction | None:
+def highest(
+    readings: Iterable[Reading],
+    meters: Mapping[str, Instant],
+    window: Window,
+    ends: Mapping[str, Instant] = NOT_ENDED,
+) -> Fraction | None:
     """The highest power of a quarter that was read in a window, in kW; None where none was."""
-    return max(power(readings, meters, window.since, window.until).values(), default=None)
+    return max(power(readings, meters, window.since, window.until, ends).values(), default=None)
 
 
 def power(
-    readings: Iterable[Reading], meters: Mapping[str, Instant], since: Instant, until: Instant
+    readings: Iterable[Reading],
+    meters: Mapping[str, Instant],
+    since: Instant,
+    until: Instant,
+    ends: Mapping[str, Instant] = NOT_ENDED,
 ) -> dict[Instant, Fraction]:
     """The power of the connection in kW, by the beginning of each quarter that every meter has a reading of.
 
-    ``meters`` are those of the connection with their first reading: none can lack one before it.
+    ``meters`` are those of the connection with their first reading: none can lack one before it, nor after
+    it was taken out of use (``ends``).
     """
     by_quarter: dict[Instant, dict[str, Fraction]] = {}
     for reading in readings:
@@ -72,7 +82,8 @@ def power(
     return {
         at: sum(values.values(), Fraction(0))
         for at, values in sorted(by_quarter.items())
-        if values.keys() >= {meter for meter, first in meters.items() if first <= at}
+        if values.keys()
+        >= {meter for meter, first in meters.items() if first <= at < ends.get(meter, FOREVER)}
     }
 
 
@@ -82,11 +93,13 @@ def measure_grid(
     readings: Sequence[Reading],
     meters: Mapping[str, Instant],
     entries: Sequence[AllowedEntry],
+    ends: Mapping[str, Instant] = NOT_ENDED,
 ) -> GridMeasurement:
     """The figures of a window, from readings of P_15MIN and allowed power as known ``as_of``."""
     until = min(window.until, as_of)
     over = quarters(window.since, until)
-    drawn, strictest = power(readings, meters, window.since, until), least(entries, window.since, until)
+    drawn = power(readings, meters, window.since, until, ends)
+    strictest = least(entries, window.since, until)
     excess = {
         at: drawn[at] - Fraction(strictest[at].allowed.max_kw)
         for at in over

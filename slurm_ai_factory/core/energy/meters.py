@@ -8,15 +8,16 @@ values give no reading, and each is said with its reason.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from fractions import Fraction
+from types import MappingProxyType
 from typing import NamedTuple, Protocol, TypeVar
 
 from slurm_ai_factory.core import windows
-from slurm_ai_factory.core.records import Instant
+from slurm_ai_factory.core.records import FOREVER, Instant
 
 
 class Kind(StrEnum):
@@ -48,6 +49,9 @@ WATTS = {"mW": Fraction(1, 1000), "W": Fraction(1), "kW": Fraction(1000), "MW": 
 """Watts in each unit of power."""
 CUBIC_METRES = {"m3": Fraction(1), "L": Fraction(1, 1000)}
 """Cubic metres in each unit of volume."""
+
+NOT_ENDED: Mapping[str, Instant] = MappingProxyType({})
+"""No meter was taken out of use."""
 
 QUARTER = 900
 """Seconds of an interval of the grid (ISP)."""
@@ -178,11 +182,33 @@ class SortedReadings(NamedTuple):
     skipped: tuple[Skipped, ...]
 
 
-def sort_readings(entries: Iterable[MeterEntry], given: Iterable[tuple[str, Reading]]) -> SortedReadings:
+def expected_until(
+    meter: str, firsts: Mapping[str, Instant], ends: Mapping[str, Instant], until: Instant
+) -> Instant:
+    """Up to when a meter is expected to read: one that was taken out of use, until another one is in use.
+
+    ``firsts`` has the first reading of each meter of its kind.
+
+    >>> firsts, ends = {"old": 0, "new": 20}, {"old": 10}
+    >>> expected_until("old", firsts, ends, 30), expected_until("new", firsts, ends, 30)
+    (20, 30)
+    """
+    end = ends.get(meter, until)
+    others = [(first, ends.get(other, FOREVER)) for other, first in firsts.items() if other != meter]
+    if end >= until or any(first <= end < last for first, last in others):
+        return min(end, until)
+    return min((first for first, _ in others if end < first < until), default=until)
+
+
+def sort_readings(
+    entries: Iterable[MeterEntry],
+    given: Iterable[tuple[str, Reading]],
+    ends: Mapping[Kind, Mapping[str, Instant]],
+) -> SortedReadings:
     """Which of ``given`` to add to the ledger's entries; each comes with the place where it was read.
 
     A meter measures an instant once: a reading that overlaps another one of its meter is skipped, unless it
-    is the same once more. One that was corrected stays corrected.
+    is the same once more. One that was corrected stays corrected. So is a reading after the end of its meter.
     """
     taken: dict[tuple[Kind, str], list[tuple[Instant, Reading, str]]] = {}
     for entry in sorted(entries, key=lambda entry: entry.reading.since):
@@ -191,6 +217,10 @@ def sort_readings(entries: Iterable[MeterEntry], given: Iterable[tuple[str, Read
             of.append((entry.reading.since, entry.reading, f"entry {entry.entry_id}"))
     new, known, skipped = [], 0, []
     for where, reading in given:
+        if reading.until > (end := ends.get(reading.kind, {}).get(reading.meter, FOREVER)):
+            why = f"{reading.meter} is out of use since {windows.iso(end)}; see `saf meter ends`"
+            skipped.append(Skipped(where, why))
+            continue
         of = taken.setdefault((reading.kind, reading.meter), [])
         at = bisect_left(of, reading.since, key=lambda entry: entry[0])
         clash = next((entry for entry in of[max(0, at - 1) : at + 1] if _overlap(entry[1], reading)), None)

@@ -12,11 +12,12 @@ A figure has a word for what it rests on. A reading above what a node can draw i
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
+from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -24,6 +25,7 @@ from slurm_ai_factory.core import charge, tres
 from slurm_ai_factory.core.energy.meters import Placement, Reading
 from slurm_ai_factory.core.records import FOREVER, Instant, Run
 
+NOTHING = Fraction(0)
 COARSE = 10
 """A run shorter than this many samples of power is marked: the samples miss too much of it."""
 
@@ -63,6 +65,7 @@ class EnergyPart(NamedTuple):
     joules: Fraction
     quality: Quality
     step: int = 0  #: the longest interval of a sample of power in it; 0 where counters told it
+    known: Fraction = Fraction(1)  #: the part of the run on the node that it is of: less if a GPU has a gap
 
     def within(self, since: Instant, until: Instant) -> Fraction:
         """The joules in [since, until)."""
@@ -84,7 +87,7 @@ def presences(run: Run, placements: Iterable[Placement]) -> Iterator[Presence]:
     """Where a run was, by the placements of its job: a requeued job has several runs."""
     if run.start_at is None:
         return
-    counts = tres.parse_tres(run.alloc_tres)
+    counts = _counts(run.alloc_tres)
     weight = Fraction(counts.get("billing", counts.get("cpu", 1))) / nodes_of(run)
     for placed in placements:
         since = max(run.start_at, placed.since)
@@ -96,7 +99,13 @@ def presences(run: Run, placements: Iterable[Placement]) -> Iterator[Presence]:
 
 def nodes_of(run: Run) -> int:
     """How many nodes a run had; one where Slurm does not say."""
-    return int(tres.parse_tres(run.alloc_tres).get("node", 1))
+    return int(_counts(run.alloc_tres).get("node", 1))
+
+
+@lru_cache(maxsize=65536)
+def _counts(alloc_tres: str) -> Mapping[str, tres.Count]:
+    """A million runs have few different allocations."""
+    return tres.parse_tres(alloc_tres)
 
 
 def plausible(
@@ -188,7 +197,7 @@ def _split_piece(since: Instant, until: Instant, items: Sequence[Item]) -> Itera
     for of in used:
         quality = _quality(node, of, alone=len(used) == 1 and not idle)
         if quality is not Quality.NONE:
-            yield EnergyPart(of.presence.run, since, until, of.joules, quality, step)
+            yield EnergyPart(of.presence.run, since, until, of.joules, quality, step, _known(node, of))
     if idle:
         yield EnergyPart(None, since, until, idle, Quality.NODE_EXCLUSIVE, step)
 
@@ -210,6 +219,12 @@ def _give(joules: Fraction, holders: Sequence[_Used]) -> Fraction:
     for of in holders:
         of.joules += joules * (of.presence.weight / total if total else Fraction(1, len(holders)))
     return Fraction(0) if holders else joules
+
+
+def _known(node: NodeSpan | None, of: _Used) -> Fraction:
+    """The part of a run's GPUs that has a reading, where the node has none; else all is known."""
+    gpus = of.presence.gpus
+    return Fraction(min(of.metered, len(gpus)), len(gpus)) if node is None and gpus else Fraction(1)
 
 
 def _quality(node: NodeSpan | None, of: _Used, *, alone: bool) -> Quality:
@@ -235,7 +250,7 @@ class RunEnergy(NamedTuple):
 
     joules: dict[Quality, Fraction]
     node_seconds: int  #: its time on all of its nodes
-    unknown_seconds: int  #: of these, the node-seconds of which nothing is known
+    unknown_seconds: Fraction | int  #: of these, the node-seconds of which nothing is known
     coarse: bool  #: whether it rests on samples of power that are too far apart for so short a run
 
     @property
@@ -257,18 +272,19 @@ def energy_of_run(
 
     ``parts`` are those of the run, of all its nodes. The intervals that make up an interval add up to it.
     """
-    joules, covered, longest = dict[Quality, Fraction](), 0, 0
+    joules, longest = dict[Quality, Fraction](), 0
+    covered: Fraction | int = 0
     start, end, _ = charge.delivered(run, as_of)
     begin, finish = max(since, start), min(until, end)
     for part in parts:
         seconds = min(finish, part.until) - max(begin, part.since)
         if seconds > 0:
-            joules[part.quality] = joules.get(part.quality, Fraction(0)) + part.within(begin, finish)
-            covered, longest = covered + seconds, max(longest, part.step)
+            joules[part.quality] = joules.get(part.quality, NOTHING) + part.within(begin, finish)
+            covered, longest = covered + seconds * part.known, max(longest, part.step)
     node_seconds = nodes_of(run) * max(0, finish - begin)
     gap = max(0, node_seconds - covered)
     if gap and fill:
-        joules[fill.quality] = joules.get(fill.quality, Fraction(0)) + fill.watts * gap
+        joules[fill.quality] = joules.get(fill.quality, NOTHING) + fill.watts * gap
     return RunEnergy(joules, node_seconds, 0 if fill else gap, end - start < COARSE * longest)
 
 
@@ -291,19 +307,25 @@ class StatedWatts(NamedTuple):
         return f"{self.tres} {self.watts} W ({self.source})"
 
 
-def modelled_fill(run: Run, stated: Iterable[StatedWatts], at: Instant, as_of: Instant) -> Fill | None:
+def modelled_fill(run: Run, stated: Sequence[StatedWatts], at: Instant, as_of: Instant) -> Fill | None:
     """The power of a run's TRES as it is stated for an instant; None where none of them is.
 
     Time in which the run was suspended draws nothing; it is even over the run, as charge is.
     """
+    watts = _stated_watts(run.alloc_tres, tuple(row for row in stated if row.since <= at))
+    if watts is None:
+        return None
     start, end, seconds = charge.delivered(run, as_of)
-    counts = tres.parse_tres(run.alloc_tres)
-    present: dict[str, Decimal] = {}
+    even = watts if seconds == end - start else watts * Fraction(seconds, max(1, end - start))
+    return Fill(even, Quality.MODELLED)
+
+
+@lru_cache(maxsize=65536)
+def _stated_watts(alloc_tres: str, stated: tuple[StatedWatts, ...]) -> Fraction | None:
+    """The power of an allocation per node; the newest row of each TRES counts."""
+    counts, newest = _counts(alloc_tres), dict[str, Fraction]()
     for row in sorted(stated, key=lambda row: row.since):
-        if row.since <= at and row.tres in counts:
-            present[row.tres] = row.watts
-    watts = sum(
-        (Fraction(watts) * Fraction(counts[name]) for name, watts in present.items()), start=Fraction(0)
-    )
-    running = Fraction(seconds, max(1, end - start))
-    return Fill(watts * running / nodes_of(run), Quality.MODELLED) if present else None
+        if row.tres in counts:
+            newest[row.tres] = Fraction(row.watts) * Fraction(counts[row.tres])
+    nodes = int(counts.get("node", 1))
+    return sum(newest.values(), start=NOTHING) / nodes if newest else None

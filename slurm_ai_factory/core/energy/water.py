@@ -13,7 +13,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from slurm_ai_factory.core import canonical
-from slurm_ai_factory.core.energy.meters import Kind, Reading
+from slurm_ai_factory.core.energy.meters import Kind, Reading, expected_until
 from slurm_ai_factory.core.measure.judgement import Judgement
 from slurm_ai_factory.core.records import Instant, Verdict, Window
 
@@ -67,11 +67,12 @@ def measure_water(
     readings: Mapping[Kind, Sequence[Reading]],
     meters: Mapping[Kind, Mapping[str, Instant]],
     exempt: Mapping[str, str],
+    ends: Mapping[Kind, Mapping[str, Instant]] | None = None,
 ) -> WaterMeasurement:
     """The figures of a window, from what was known ``as_of``.
 
     ``meters`` are those of each kind with their first reading: the first of a kind counts from the beginning
-    of the window, a later one from its first reading.
+    of the window, a later one from its first reading. ``ends``: from when on meters are out of use.
     """
     until, uses = min(window.until, as_of), []
     for kind in WATERS:
@@ -79,13 +80,14 @@ def measure_water(
         for meter, first in sorted(meters[kind].items()):
             oldest = meter in exempt or first == min(counting.values())
             begin = window.since if oldest else min(max(window.since, first), until)
+            last = expected_until(meter, counting, (ends or {}).get(kind, {}), until)
             of = [reading for reading in readings[kind] if reading.meter == meter]
             uses.append(
                 WaterUse(
                     meter,
                     kind,
                     _volume(of, window.since, until),
-                    max(0, until - begin) - _covered(of, begin, until),
+                    max(0, last - begin) - _covered(of, begin, last),
                     exempt.get(meter, ""),
                 )
             )

@@ -132,3 +132,46 @@ def test_a_correction_that_is_none_is_refused(number: int, kw: int, reason: str,
     with pytest.raises(ValueError, match=message):
         allowed.corrected(of, number, Decimal(kw), reason)
     assert allowed.corrected(entries, 1, None, "gone").max_kw == 800
+
+
+@pytest.mark.parametrize("text", ["1.000", "1,000", "12.500", "174.994", "1,000,000", " 9.000 "])
+def test_a_number_that_may_have_a_mark_of_thousands_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="may mean"):
+        allowed.kilowatts(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "kw"),
+    [("1000", "1000"), ("1.0000", "1"), ("0.125", "0.125"), ("9,5", "9.5"), ("1000.125", "1000.125")],
+)
+def test_a_number_without_a_doubt_is_taken(text: str, kw: str) -> None:
+    assert allowed.kilowatts(text) == Decimal(kw)
+
+
+def civil(text: str) -> int:
+    return allowed.civil_instant(text, AMSTERDAM)
+
+
+BEGINS = civil("2027-03-02T17:00")
+
+
+@pytest.mark.parametrize(
+    ("kind", "told", "recorded", "late"),
+    [
+        (PowerKind.TDTR, "2027-03-01T08:10", "2027-03-01T08:20", ""),
+        (PowerKind.TDTR, "2027-03-01T08:30", "2027-03-01T08:30", ""),
+        (PowerKind.TDTR, "2027-03-01T08:31", "2027-03-01T08:32", "was announced at"),
+        (PowerKind.TDTR, "2027-03-01T08:10", "2027-03-01T12:00", "was entered at"),
+        (PowerKind.TDTR, "2027-03-01T08:10", "2027-03-02T18:00", "after it began"),
+        (PowerKind.REDISPATCH, "2027-03-02T09:00", "2027-03-02T09:05", ""),
+        (PowerKind.REDISPATCH, "2027-03-02T09:00", "2027-03-02T17:01", "after it began"),
+        (PowerKind.CONTRACT, "2027-03-02T09:00", "2027-03-02T17:01", ""),
+    ],
+)
+def test_a_limit_that_was_known_too_late_to_act_on_is_told(
+    kind: PowerKind, told: str, recorded: str, late: str
+) -> None:
+    power = replace(row(0, 1, 500, kind), since=BEGINS, until=BEGINS + QUARTER, told_at=civil(told))
+    why = allowed.told_late(entry(1, power, civil(recorded)), AMSTERDAM)
+    assert bool(why) == bool(late)
+    assert late in why

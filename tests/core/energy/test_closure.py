@@ -44,6 +44,14 @@ def test_covered_is_where_every_meter_has_a_reading(spans: list[tuple[str, int, 
     assert all(before[1] < after[0] for before, after in pairwise(covered)), "joined where they touch"
 
 
+def test_a_meter_that_was_taken_out_of_use_needs_no_reading_while_another_one_has() -> None:
+    readings = [reading(Kind.E_IT, 0, until, 1, meter=meter) for meter, until in (("a", 10), ("b", 20))]
+    assert closure.covered_intervals(readings, 0, 30) == [(0, 10)]
+    assert closure.covered_intervals(readings, 0, 30, {"a": 10}) == [(0, 20)]
+    assert closure.covered_intervals(readings, 0, 30, {"a": 12}) == [(0, 10), (12, 20)]
+    assert closure.covered_intervals(readings[:1], 0, 30, {"a": 10}) == [(0, 10)], "no reading is no 0"
+
+
 @given(SPANS, st.lists(st.integers(0, 60), max_size=5))
 def test_an_amount_is_the_sum_of_its_parts(spans: list[tuple[str, int, int]], cuts: list[int]) -> None:
     readings = [reading(Kind.E_IT, since, since + length, 7) for _, since, length in spans]
@@ -72,7 +80,7 @@ def test_an_indicator_is_known_where_both_of_its_kinds_are(
     row: Indicator, readings: list[Reading], value: float | None, seconds: int
 ) -> None:
     by_kind = {kind: [one for one in readings if one.kind is kind] for kind in Kind}
-    ratio = closure.indicator_value(row, by_kind, 0, 100)
+    ratio = closure.indicator_value(row, by_kind, 0, 100, {})
     assert ratio.value == (None if value is None else pytest.approx(value))
     assert ratio.covered_seconds == seconds
 

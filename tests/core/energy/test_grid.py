@@ -114,3 +114,17 @@ def test_the_digest_tells_different_evidence_apart(
     if absent < 40:
         assert measured([*readings, reading(absent, 0)], entries).evidence["digest"] != before
     assert measured(readings, [*entries, entry(99, row(0, 40, 0))]).evidence["digest"] != before
+
+
+def test_a_meter_that_was_taken_out_of_use_needs_no_reading_any_more() -> None:
+    """Only from then on, and only while another one is read."""
+    both = [*whole(), *(reading(n, 10, "old") for n in range(20))]
+    meters = {"main": 0, "old": 0}
+
+    def unread(readings: list[Reading], ends: dict[str, int]) -> int:
+        return measure_grid(DAY, END, readings, meters, [CONTRACT], ends).unread
+
+    assert unread(both, {}) == 20
+    assert unread(both, {"old": 20 * QUARTER}) == 0
+    assert unread(both, {"old": 25 * QUARTER}) == 5
+    assert unread(both[:10], {"old": 0, "main": 10 * QUARTER}) == 30

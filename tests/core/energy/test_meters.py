@@ -85,7 +85,7 @@ def test_a_meter_measures_an_instant_once_and_an_import_may_run_again(
         (f"line {n}", reading(at, at + size, value, meter))
         for n, (at, size, meter, value) in enumerate(spans)
     ]
-    took = meters.sort_readings([], new)
+    took = meters.sort_readings([], new, {})
     assert len(took.new) + took.known + len(took.skipped) == len(new)
     for one in took.new:
         clashes = [other for other in took.new if other.meter == one.meter and other.since < one.until]
@@ -94,5 +94,5 @@ def test_a_meter_measures_an_instant_once_and_an_import_may_run_again(
         MeterEntry(entry_id=n, reading=one, reason="", recorded_at=0, actor="a")
         for n, one in enumerate(took.new)
     ]
-    again = meters.sort_readings(entries, [("line", one) for one in took.new])
+    again = meters.sort_readings(entries, [("line", one) for one in took.new], {})
     assert (again.new, again.known, again.skipped) == ((), len(took.new), ())

@@ -171,7 +171,7 @@ def test_the_parts_of_a_window_add_up(
     parts = [part for part in split_node(node, gpus, runs) if part.run == 1]
     fill = Fill(Fraction(7), Quality.MODELLED) if fills else None
 
-    def energy(since: int, until: int) -> tuple[Fraction, int]:
+    def energy(since: int, until: int) -> tuple[Fraction, Fraction | int]:
         of = energy_of_run(run, parts, fill, since, until, LENGTH)
         return of.total, of.unknown_seconds
 
@@ -215,7 +215,20 @@ def test_a_model_is_dated_and_says_what_it_knows() -> None:
 
 def test_a_run_of_which_nothing_is_known_has_no_figure() -> None:
     of = energy_of_run(RUN._replace(end_at=10), [], None, 0, 10, 20)
-    assert (of.joules, of.quality, of.unknown_seconds) == ({}, Quality.NONE, 10)
+    assert (of.joules, of.quality, of.unknown_seconds) == ({}, Quality.NONE, Fraction(10))
+
+
+@pytest.mark.parametrize("fills", [False, True])
+def test_a_gpu_without_a_reading_is_not_known_and_not_silently_left_out(fills: bool) -> None:
+    """One of two GPUs has a gap: half of the run is as if no meter had read it."""
+    run = RUN._replace(start_at=0, end_at=10, elapsed_seconds=10, alloc_tres="cpu=4,gres/gpu=2,node=1")
+    gap = [gpu_reading("0", 0, 10, 300), gpu_reading("1", 0, 5, 100)]
+    parts = list(split_node([], gap, [present(1, 0, 10, ("0", "1"))]))
+    of = energy_of_run(run, parts, Fill(Fraction(8), Quality.MODELLED) if fills else None, 0, 10, 20)
+    modelled = {Quality.MODELLED: Fraction(5 * 8, 2)} if fills else {}
+    assert of.joules == {P: 400, **modelled}
+    assert of.unknown_seconds == (0 if fills else Fraction(5, 2))
+    assert of.quality is (Quality.MODELLED if fills else Quality.NONE)
 
 
 def test_a_requeued_job_has_its_own_part_of_a_placement() -> None:

@@ -89,3 +89,29 @@ def test_volumes_and_gaps_add_up_over_parts(readings: list[Reading], cut: int) -
     (volume, unread), *parts = [pair for pairs in sums for pair in pairs]
     assert (volume or 0) == sum(part[0] or 0 for part in parts)
     assert unread == sum(part[1] for part in parts)
+
+
+@pytest.mark.parametrize(
+    ("readings", "ends", "unread"),
+    [
+        ([], {}, 5),
+        ([], {"old": 5}, 5),
+        ([litres("new", Kind.W_POTABLE, 0, 5 * HOUR)], {"old": 5}, 0),
+        ([litres("new", Kind.W_POTABLE, 0, 7 * HOUR)], {"old": 5}, 2),
+        ([litres("new", Kind.W_POTABLE, 0, 0)], {"old": 5}, 0),
+        ([litres("new", Kind.W_POTABLE, 0, 0)], {"old": 6}, 1),
+    ],
+)
+def test_a_meter_that_was_taken_out_of_use_is_expected_until_another_one_is_read(
+    readings: list[Reading], ends: dict[str, int], unread: int
+) -> None:
+    """Otherwise a window would be kept that nobody measured."""
+    of = [litres("old", Kind.W_POTABLE, 0, 0, 5 * HOUR), *readings]
+    firsts = {each.meter: each.since for each in of}
+    kinds = {Kind.W_POTABLE: of, Kind.W_SURFACE: [SURFACE]}
+    m = measure_water(
+        DAY, END, kinds, {Kind.W_POTABLE: firsts, Kind.W_SURFACE: {"canal": 0}}, {},
+        {Kind.W_POTABLE: {meter: at * HOUR for meter, at in ends.items()}},
+    )  # fmt: skip
+    assert sum(use.unread_seconds for use in m.meters) == unread * HOUR
+    assert judge_water(m) == ((Verdict.OPEN, "unread") if unread else (Verdict.KEPT, "none"))

@@ -244,7 +244,7 @@ ANSWERS: Mapping[str, Shape] = {
     "explain": either(
         keys(job=TEXT, as_of=AT, runs=each(keys(**RUN))),
         keys(
-            account=TEXT, lineage=each(TEXT), **SIDE, why=each(TEXT),
+            account=TEXT, lineage=each(TEXT), **SIDE, why=each(TEXT), limits=each(TEXT),
             parts=each(keys(**PART)),
         ),
     ),
@@ -420,7 +420,8 @@ ANSWERS: Mapping[str, Shape] = {
             outside_share=null(NUMBER), other_share=null(NUMBER), says=each(TEXT),
         ),
         last_read_at=AT, read_overdue=YES_NO, last_decision=null(keys(**RECORDED_DECISION)),
-        last_change=null(keys(**DONE)), held_by_grid=null(NUMBER), leader=null(TEXT),
+        last_change=null(keys(**DONE)), held_by_grid=null(NUMBER), held_by_limit=null(NUMBER),
+        leader=null(TEXT),
         last_foreign_change=null(FOREIGN_CHANGE),
     ),
     "unclassified": rows(**SUBJECT, charge=NUMBER) ,

@@ -101,7 +101,7 @@ def test_each_kind_of_job_stands_where_slurm_put_it(queue: Source) -> None:
         1: Standing.RUNNING, 2: Standing.RUNNING, 3: Standing.SUSPENDED, 4: Standing.WAITING,
         5: Standing.WAITING, 6: Standing.WAITING, 7: Standing.WAITING, 8: Standing.HELD, 9: Standing.LATER,
         10: Standing.DEPENDENT, 11: Standing.WAITING, 12: Standing.WAITING, 13: Standing.WAITING,
-        14: Standing.DEPENDENT, 15: Standing.DEPENDENT, 16: Standing.LIMITED,
+        14: Standing.DEPENDENT, 15: Standing.DEPENDENT, 16: Standing.HELD_BY_LIMIT,
     }  # fmt: skip
 
 
@@ -110,7 +110,8 @@ def test_a_queue_adds_up(queue: Source) -> None:
     found = summed(queue)
     cpus_waiting = 4 + 3 * 2 + 68 + 4 + 2 + 1
     assert found.sum(Beneficiary.REGIONAL, Standing.WAITING).amount == cpus_waiting
-    assert found.sum(Beneficiary.REGIONAL, Standing.LIMITED).amount == 7 * 2 + 2
+    assert found.sum(Beneficiary.REGIONAL, Standing.LIMITED).amount == 7 * 2
+    assert found.sum(Beneficiary.REGIONAL, Standing.HELD_BY_LIMIT).amount == 2
     assert found.sum(Beneficiary.NON_REGIONAL, Standing.WAITING).amount == 6
     assert found.sum(Beneficiary.NON_REGIONAL, Standing.RUNNING).amount == 10
     assert found.sum(Beneficiary.REGIONAL, Standing.RUNNING).amount == 4

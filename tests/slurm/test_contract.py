@@ -278,6 +278,37 @@ def test_a_write_sets_the_shares_of_one_row_and_nothing_else(live: Source) -> No
     assert others() == before
 
 
+@capability("limits of Slurm's own")
+def test_limits_are_read_with_those_they_hold_and_what_wrote_them(live: Source) -> None:
+    slurm, run = live.slurm, live.slurm.commands.output
+    relative = () if live.name.split()[1].startswith("22.05") else ("Flags=Relative",)
+    run("sacctmgr", "-i", "add", "qos", "capped", "GrpTRES=cpu=30", "GrpTRESMins=cpu=99", *relative)
+    run("sacctmgr", "-i", "add", "account", "project1", "parent=regional")
+    run("sacctmgr", "-i", "add", "user", "root", "account=project1", "Share=parent")
+    run("sacctmgr", "-i", "modify", "account", "where", "name=project1", "set", "GrpTRESMins=cpu=60")
+    run("sacctmgr", "-i", "modify", "account", "where", "name=regional", "set", "GrpTRES=cpu=9,gres/gpu=1")
+    run("sacctmgr", "-i", "modify", "user", "where", "name=root", "account=project1", "set", "qos=capped")
+    when = ("starttime=now", "duration=60", "nodes=n4", "accounts=astro", "flags=IGNORE_JOBS")
+    run("scontrol", "create", "reservation", "reservationname=lesson", *when)
+    limits = slurm.native_limits()
+    found = {(row.account, row.user): row for row in limits.associations}
+    regional, project = found["regional", ""], found["project1", ""]
+    assert regional.limits["GrpTRES"] == "cpu=9,gres/gpu=1"
+    assert (project.parent, project.limits["GrpTRESMins"]) == (regional.number, "cpu=60")
+    assert "GrpTRES" not in project.limits, "what is set above is not told below"
+    assert found["project1", "root"].qos == ("capped",)
+    capped = next(row for row in limits.qos if row.name == "capped")
+    assert capped.limits == {"GrpTRES": "cpu=30", "GrpTRESMins": "cpu=99"}
+    assert capped.relative == bool(relative)
+    (lesson,) = limits.reservations
+    assert (lesson.accounts, lesson.nodes, lesson.cpus) == (frozenset({"astro"}), frozenset({"n4"}), 4)
+    assert (limits.licences, limits.partition_qos) == ([], frozenset())
+    (writer,) = slurm.logged_writers(0)
+    assert (writer.actor, writer.users, writer.budgets) == ("root", 1, 1)
+    assert writer.accounts >= 10
+    assert writer.changed == {regional.number, project.number}, "one had its shares set, one its budget"
+
+
 # --- a day --------------------------------------------------------------------------------------------
 
 

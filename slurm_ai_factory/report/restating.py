@@ -81,7 +81,7 @@ def _restated(ask: Question, now: Measurement, earlier: Earlier) -> Restatement 
 
 
 def _lost_reservations(ask: Question, now: Measurement, then: Instant) -> list[str]:
-    """The reservations that rules name and that runs of a window have lost since: known_defects tells why."""
+    """The reservations that rules name and that runs of a window have lost since."""
     names = {name for rule in ask.rules.rules for name in rule.conditions.get("reservation", ())}
     if not names:
         return []

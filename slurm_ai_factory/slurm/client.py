@@ -289,7 +289,9 @@ class Slurm:
             qos=self._all(limits.all_qos_limits(self._shown("qos", limits.QOS_FIELDS))),
             partition_qos=limits.partition_qos(self._list("scontrol", "-a", "-o", "show", "partition")),
             licences=self._all(limits.licences(self._list("scontrol", "-o", "show", "license"))),
-            reservations=self._all(limits.withheld(self._list("scontrol", "-o", "show", "reservation"))),
+            reservations=self._all(
+                limits.withheld_nodes(self._list("scontrol", "-o", "show", "reservation"))
+            ),
         )
 
     def switch(self, lever: LeverKind, name: str) -> SwitchNow | None:

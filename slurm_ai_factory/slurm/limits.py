@@ -65,7 +65,7 @@ def _licence(values: Mapping[str, str]) -> Licence:
     return Licence(values["LicenseName"], total, used, natural("Mode", values.get("Mode", "0")))
 
 
-def withheld(lines: Iterable[str]) -> Iterator[Withheld | Rejected]:
+def withheld_nodes(lines: Iterable[str]) -> Iterator[Withheld | Rejected]:
     """The reservations in ``scontrol -o show reservation``, and who may use them."""
     return each(_withheld, shown_by_scontrol("ReservationName", lines))
 

@@ -96,7 +96,7 @@ def test_a_reservation_is_told_with_those_who_may_use_it(line: str, different: d
     nodes = frozenset({"n1", "n2"})
     expected = Withheld("lesson", 1795864775, 1795868375, nodes, 8, empty, empty,
                         open_to_others=False, maintenance=False)  # fmt: skip
-    assert list(limits.withheld([line])) == [expected._replace(**different)]  # type: ignore[arg-type]
+    assert list(limits.withheld_nodes([line])) == [expected._replace(**different)]  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_a_reservation_is_told_with_those_who_may_use_it(line: str, different: d
         list(limits.association_limits(["3|1|cpu=many||||||||||||normal\n", "3|1|cpu=1\n", "x|" * 14])),
         list(limits.all_qos_limits(["|cpu||||||||normal\n", "odd\n"])),
         list(limits.licences(["LicenseName=x Total=many Used=1\n", "LicenseName=x Used=1\n"])),
-        list(limits.withheld([LESSON.format("", "", "", "").replace("n[1-2]", "n[1-")])),
+        list(limits.withheld_nodes([LESSON.format("", "", "", "").replace("n[1-2]", "n[1-")])),
     ],
 )
 def test_what_cannot_be_read_is_told(rows: list[object]) -> None:

@@ -144,7 +144,7 @@ ASSOCIATION = keys(
 RUN = {
     "run": TEXT, "state": TEXT, "cluster": TEXT, **SUBJECT, "override": TEXT, "start_at": null(AT),
     "end_at": null(AT), **SIDE, "why": each(TEXT), "alloc_tres": TEXT,
-    "elapsed_seconds": WHOLE, "suspended_seconds": WHOLE, "charge": TEXT,
+    "elapsed_seconds": WHOLE, "suspended_seconds": WHOLE, "waits_for": Maybe(TEXT), "charge": TEXT,
     "parts": each(keys(**PART, charge=NUMBER)),
 }  # fmt: skip
 EXPORTED = {

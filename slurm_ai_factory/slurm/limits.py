@@ -71,7 +71,8 @@ def withheld_nodes(lines: Iterable[str]) -> Iterator[Withheld | Rejected]:
 
 
 def _withheld(values: Mapping[str, str]) -> Withheld:
-    accounts, users, groups = (words(values.get(key, "")) for key in ("Accounts", "Users", "Groups"))
+    accounts, users = (words(values.get(key, "")) for key in ("Accounts", "Users"))
+    others = any(words(values.get(key, "")) for key in ("Groups", "QOS", "AllowedPartitions"))
     counts, flags = values.get("TRES", ""), words(values.get("Flags", ""))
     return Withheld(
         name=values["ReservationName"],
@@ -81,7 +82,7 @@ def _withheld(values: Mapping[str, str]) -> Withheld:
         cpus=None if counts in ("", "(null)") else parse_tres(counts).get("cpu"),
         accounts=frozenset(accounts),
         users=frozenset(users),
-        open_to_others=bool(groups) or any(name.startswith("-") for name in (*accounts, *users)),
+        open_to_others=others or any(name.startswith("-") for name in (*accounts, *users)),
         maintenance="MAINT" in flags,
     )
 

@@ -81,6 +81,8 @@ LESSON = (
         (LESSON.format(",MAINT", "root", "(null)", "(null)"),
          {"users": frozenset({"root"}), "maintenance": True}),
         (LESSON.format("", "(null)", "staff", "(null)"), {"open_to_others": True}),
+        (LESSON.format("", "(null)", "(null)", "(null)").replace("Users=", "QOS=urgent Users="),
+         {"open_to_others": True}),
         (LESSON.format("", "(null)", "(null)", "-astro"),
          {"accounts": frozenset({"-astro"}), "open_to_others": True}),
         (LESSON.format("", "jan", "(null)", "(null)").replace("EndTime=1795868375", "EndTime=Unknown"),

@@ -69,7 +69,7 @@ class Withheld(NamedTuple):
     cpus: Count | None  #: reserved; None where Slurm does not say
     accounts: frozenset[str]
     users: frozenset[str]
-    open_to_others: bool  #: whether it names groups, or who may not use it
+    open_to_others: bool  #: whether it names groups, QOS or partitions, or who may not use it
     maintenance: bool  #: its nodes are no capacity
 
 

@@ -101,6 +101,7 @@ def _in_words(bounds: list[NativeBound], limits: NativeLimits) -> str:
     layers = sum(row.mode > 0 for row in limits.licences)
     kinds = {"licence": len(limits.licences) - layers, "HRES layer": layers}
     parts += [count(number, kind) for kind, number in kinds.items() if number]
+    parts += ["jobs that wait for HRES count as demand"] if layers else []
     return ", ".join(parts)
 
 

@@ -72,7 +72,8 @@ def test_a_budget_below_the_promise_is_a_problem_without_a_command() -> None:
          "2 limits on the steered side, the tightest leaves 25.0%"),
         ({"native_limits": limited({"MaxTRES": "gres/gpu=1"})}, "1 limit on the steered side"),
         ({"native_limits": limited({}, licences=(Licence("x", 1, 0), Licence("power", 9, 0, 3)))},
-         "no limit on the steered side, 1 licence, 1 HRES layer"),
+         "no limit on the steered side, 1 licence, 1 HRES layer, jobs that wait for HRES count as "
+         "demand"),
         ({"native_limits": limited({"GrpTRES": "gres/gpu=0"}),
           "priority": replace(GPUS["priority"], enforce=("associations",))}, "Slurm enforces no limits"),
         ({"native_limits": limited({"GrpTRES": "gres/gpu=0"}), "steered_by": LeverKind.PARTITION},

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from slurm_ai_factory.core.live.bounds import Licence, LimitedAssociation, LimitedQos, Withheld
 from slurm_ai_factory.core.records import FOREVER, Rejected
-from slurm_ai_factory.slurm import limits
+from slurm_ai_factory.slurm import Slurm, limits
+from tests.cluster.requirements import unavailable
+from tests.cluster.slurm import SlurmCluster, wait_until
+from tests.cluster.tree import plant
+from tests.slurm.scenarios import inside, reason
 
 ASSOCIATIONS = """\
 1|0|||||||||||||normal
@@ -113,3 +119,46 @@ def test_a_reservation_is_told_with_those_who_may_use_it(line: str, different: d
 def test_what_cannot_be_read_is_told(rows: list[object]) -> None:
     assert rows
     assert all(isinstance(row, Rejected) for row in rows)
+
+
+VERSION = "26.05"
+REASON = unavailable(1, VERSION)
+POWER = """---
+- resource: power
+  mode: MODE_3
+  layers:
+    - nodes: ["n[1-2]"]
+      count: 1000
+    - nodes: ["n[3-4]"]
+      count: 1000
+    - nodes: ["n[1-4]"]
+      count: 1500
+"""
+
+
+@pytest.mark.slurm
+@pytest.mark.every_version
+@pytest.mark.skipif(REASON is not None, reason=str(REASON))
+def test_a_job_waits_for_licences_and_for_hierarchical_resources_by_these_reasons(tmp_path: Path) -> None:
+    """If a later release has a reason of its own for the second, this test fails, and saf may use it."""
+    tmp_path.chmod(0o755)
+    with SlurmCluster(tmp_path / "cluster", version=VERSION, options={"Licenses": "ansys:2"}) as cluster:
+        user = plant(cluster).regional["umcg"][0]
+        (cluster.slurm_conf.parent / "resources.yaml").write_text(POWER)
+        cluster.run("scontrol", "reconfigure")
+        slurm = Slurm(cluster.name, inside(cluster))
+        wait_until(lambda: len(slurm.native_limits().licences) == 4, "the layers of power", 60)
+        assert slurm.native_limits().licences == [
+            Licence("ansys", 2, 0), Licence("power", 1000, 0, 3), Licence("power", 1000, 0, 3),
+            Licence("power", 1500, 0, 3),
+        ]  # fmt: skip
+
+        def submitted(licences: str) -> int:
+            return cluster.submit(user, "umcg", seconds=300, extra=["-L", licences])
+
+        for licences, expected in (("ansys:2", "Licenses"), ("power:900", "Resources")):
+            cluster.wait_for(submitted(licences), "RUNNING")
+            second = submitted(licences)
+            wait_until(lambda: reason(cluster, second).strip() == expected, f"{second} to wait", 90)  # noqa: B023
+            cluster.run("scancel", str(second))
+        assert [row.used for row in slurm.native_limits().licences] == [2, 900, 0, 900]

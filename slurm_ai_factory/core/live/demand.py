@@ -117,7 +117,7 @@ OF_REASON: Mapping[str, Standing] = {
 }
 """The standing for every reason of Slurm 22.05 to 26.05 (job_state_reason.c); * is any ending.
 
-``Licenses`` is also the reason of jobs that wait for hierarchical resources, such as power in mode 3. Where
+A job that waits for a hierarchical resource may have the reason Resources (mode 3, on 26.05.5). Where
 partitions share nodes, squeue prints ``Nodes required for job are DOWN, DRAINED or reserved for jobs in
 higher priority partitions`` instead of Resources; with every node up it means no more than that.
 """

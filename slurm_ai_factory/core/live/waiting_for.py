@@ -38,7 +38,7 @@ _TIMES = {"": "", "Minutes": "Mins", "RunMinutes": "RunMins", "RunMins": "RunMin
 _TRES = {"bb": "burst buffers", "mem": "memory", "memory": "memory", "cpu": "CPUs", "node": "nodes",
          "gres": "GRES", "license": "licences", "unknown": "another TRES"}  # fmt: skip
 _OTHERS = {
-    "Licenses": "licences, or a hierarchical resource (HRES), that are all in use or reserved",
+    "Licenses": "licences that are all in use or reserved",
     "MaxPoweredUpNodes": "max_powered_nodes of slurm.conf",
     "AccountingPolicy": "a limit that Slurm does not name",
     "AssociationJobLimit": "the number of jobs of its association",

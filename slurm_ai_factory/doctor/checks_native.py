@@ -12,6 +12,7 @@ from slurm_ai_factory.core.escaped import for_shell
 from slurm_ai_factory.core.live import health
 from slurm_ai_factory.core.live.bounds import (
     HELD,
+    SPENT,
     Machine,
     NativeBound,
     NativeLimits,
@@ -45,7 +46,8 @@ def native_bounds_check(facts: Facts) -> CheckResult:
     bounds = bounds_on(() if qos else facts.accounts, limits, machine, facts.diagnostics.at, qos)
     power = any(row.mode == MODE_OF_POWER for row in limits.licences)
     if tight := binding(bounds, facts.promised):
-        return CheckResult(PROBLEM, _caps(facts, tight), wanted, _raise(facts, machine, tight[0]))
+        level = WARNING if all(row.limit.startswith(SPENT) for row in tight) else PROBLEM  # often renewed
+        return CheckResult(level, _caps(facts, tight), wanted, _raise(facts, machine, tight[0]))
     if power and facts.keeps_nodes_free:
         state = "Slurm bounds power itself (HRES, mode 3), and saf keeps nodes free for the same purpose"
         return CheckResult(WARNING, state, wanted, 'saf.toml: grid.mode = "plan", or "off"')

@@ -130,12 +130,12 @@ class Machine:
         return min(own, sum(counts[: int(caps["node"])]))
 
     def scaled(self, row: LimitedQos, name: str) -> Caps:
-        """A limit of a QOS in counts of its TRES."""
+        """A limit of a QOS in counts of its TRES; without end where it is a percentage of minutes."""
         caps = limit_counts(row.limits, name)
         if not row.relative:
             return caps
         if name != HELD:
-            return {}
+            return dict.fromkeys(caps, inf)
         return {key: count * float(self.size.get(key, inf)) / 100 for key, count in caps.items()}
 
     def held(self, spent: Caps, *, decays: bool = True) -> Caps:

@@ -138,6 +138,13 @@ def test_limits_of_a_relative_qos_are_percentages() -> None:
     }
 
 
+def test_a_budget_in_percent_bounds_nothing_and_may_hold_in_place_of_the_accounts() -> None:
+    rows = tree({"GrpTRESMins": "gres/gpu=60"}, JAN)
+    assert told(rows)["GrpTRESMins=gres/gpu=60 on account regional"] is not None
+    part = LimitedQos("normal", {"GrpTRESMins": "gres/gpu=20"}, relative=True, decays=True)
+    assert set(told(rows, (part,)).values()) == {None}
+
+
 def test_what_a_qos_allows_comes_beside_what_the_account_is_left() -> None:
     """Slurm takes the limit of the QOS, and that of the account for the jobs of other QOS."""
     wide = LimitedQos("wide", {"GrpTRES": "gres/gpu=6"}, relative=False, decays=True)

@@ -34,7 +34,11 @@ SHOWN = (*DETAILS, "promises")
 @click.argument("job", required=False)
 @click.option("--account", metavar="A", help="Explain an account instead of a job.")
 def explain_command(job: str | None, account: str | None) -> None:
-    """Explain which rule classifies a job or an account, since when and why, and how a job is charged."""
+    """Explain which rule classifies a job or an account, since when and why, and how a job is charged.
+
+    Slurm is asked for the limits that it enforces on an account, and for what a job waits for that has not
+    started.
+    """
     if bool(job) == bool(account):
         raise click.UsageError("give either a JOBID or --account A")
     with opened_books() as (config, ledger):

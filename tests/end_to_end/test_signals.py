@@ -205,7 +205,8 @@ def test_doctor_finds_what_is_wrong_and_its_fixes_mend_it(
     assert not_ok(said) == {
         "usage_factor": "warning", "level_resolution": "warning", "coordinators": "warning",
     }  # fmt: skip
-    assert said["findings"][0].keys() == {"check", "level", "found", "wanted", "fix"}
+    acknowledged = {f"acknowledged_{part}" for part in ("by", "until", "reason")}
+    assert said["findings"][0].keys() == {"check", "level", "found", "wanted", "fix"} | acknowledged
     fixes = [one["fix"] for one in said["findings"] if one["fix"]]
     shown = saf.run("doctor", code=5).stdout
     assert all(f"fix: {line}" in shown for fix in fixes for line in fix.splitlines())

@@ -35,6 +35,7 @@ from slurm_ai_factory.core.energy.keeping import Keeping
 from slurm_ai_factory.core.energy.meters import Kind, Reading
 from slurm_ai_factory.core.energy.water import WATERS, measure_water
 from slurm_ai_factory.core.live.demand import BY_REASON, BY_RESERVATION, OF_REASON, OF_STATE, Standing
+from slurm_ai_factory.core.live.waiting_for import MEANING, reason_meaning
 from slurm_ai_factory.core.measure.figures import FIGURES, SCHEMA
 from slurm_ai_factory.core.measure.share import Group
 from slurm_ai_factory.core.measure.tally import Tally
@@ -383,12 +384,21 @@ def doctor() -> Iterator[str]:
     yield ""
     standings = (*OF_STATE.items(), *OF_REASON.items())
     words = {kind: [word for word, standing in standings if standing is kind] for kind in Standing}
-    rows = ((f"`{kind}`", ", ".join(f"`{word}`" for word in of)) for kind, of in words.items() if of)
-    yield from table(("counts as", "states and reasons"), rows)
+    rows = (
+        (f"`{kind}`", MEANING[kind], ", ".join(f"`{word}`" for word in of))
+        for kind, of in words.items()
+        if of
+    )
+    yield from table(("counts as", "meaning", "states and reasons"), rows)
     reserved = " or ".join(f"`{reason}`" for reason in BY_RESERVATION)
     yield f"A job whose reason is {reserved} counts as `held_by_grid`"
     yield "while the only reservation is the one by which `saf` keeps nodes free: see"
-    yield "[grid and water](../howto/grid.md)."
+    yield "[grid and water](../howto/grid.md). Otherwise it counts as `held_by_limit`."
+    yield ""
+    yield "`saf explain JOB` says which limit a reason means, by its name in `sacctmgr`: `AssocGrpGRES` is"
+    yield f"{reason_meaning('AssocGrpGRES')}, `QOSMaxCpuPerUserLimit` is"
+    yield f"{reason_meaning('QOSMaxCpuPerUserLimit')}. Every reason of Slurm 22.05, 24.11, 25.11 and 26.05"
+    yield "has a row here."
 
 
 def schema() -> Iterator[str]:

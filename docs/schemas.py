@@ -149,7 +149,7 @@ ASSOCIATION = keys(
 RUN = {
     "run": TEXT, "state": TEXT, "cluster": TEXT, **SUBJECT, "override": TEXT, "start_at": null(AT),
     "end_at": null(AT), **SIDE, "why": each(TEXT), "alloc_tres": TEXT,
-    "elapsed_seconds": WHOLE, "suspended_seconds": WHOLE, "charge": TEXT,
+    "elapsed_seconds": WHOLE, "suspended_seconds": WHOLE, "waits_for": Maybe(TEXT), "charge": TEXT,
     "parts": each(keys(**PART, charge=NUMBER)),
 }  # fmt: skip
 EXPORTED = {
@@ -257,7 +257,7 @@ ANSWERS: Mapping[str, Shape] = {
     "explain": either(
         keys(job=TEXT, as_of=AT, runs=each(keys(**RUN))),
         keys(
-            account=TEXT, lineage=each(TEXT), **SIDE, why=each(TEXT),
+            account=TEXT, lineage=each(TEXT), **SIDE, why=each(TEXT), limits=each(TEXT),
             parts=each(keys(**PART)),
         ),
     ),
@@ -453,7 +453,8 @@ ANSWERS: Mapping[str, Shape] = {
             outside_share=null(NUMBER), other_share=null(NUMBER), says=each(TEXT),
         ),
         last_read_at=AT, read_overdue=YES_NO, last_decision=null(keys(**RECORDED_DECISION)),
-        last_change=null(keys(**DONE)), held_by_grid=null(NUMBER), leader=null(TEXT),
+        last_change=null(keys(**DONE)), held_by_grid=null(NUMBER), held_by_limit=null(NUMBER),
+        leader=null(TEXT),
         last_foreign_change=null(FOREIGN_CHANGE),
     ),
     "unclassified": rows(**SUBJECT, charge=NUMBER) ,

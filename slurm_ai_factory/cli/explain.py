@@ -13,15 +13,17 @@ from slurm_ai_factory import question
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.clusters import EachCommand
 from slurm_ai_factory.cli.options import chosen
-from slurm_ai_factory.cli.wiring import opened_books
+from slurm_ai_factory.cli.wiring import now, opened_books, slurm_of
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import charge, tres, windows
+from slurm_ai_factory.core.live.bounds import Machine, bounds_on
+from slurm_ai_factory.core.live.waiting_for import reason_meaning
 from slurm_ai_factory.core.measure import share
 from slurm_ai_factory.core.measure.share import SortedRun
 from slurm_ai_factory.core.records import FOREVER, Instant, Subject, Window
 from slurm_ai_factory.core.rules.classify import DETAILS, ClassifiedPart, Rules
 from slurm_ai_factory.core.rules.why import why
-from slurm_ai_factory.errors import LedgerError
+from slurm_ai_factory.errors import LedgerError, SlurmError
 from slurm_ai_factory.ledger import Ledger
 
 EVER = Window("ever", 0, FOREVER)
@@ -33,7 +35,11 @@ SHOWN = (*DETAILS, "promises")
 @click.argument("job", required=False)
 @click.option("--account", metavar="A", help="Explain an account instead of a job.")
 def explain_command(job: str | None, account: str | None) -> None:
-    """Explain which rule classifies a job or an account, since when and why, and how a job is charged."""
+    """Explain which rule classifies a job or an account, since when and why, and how a job is charged.
+
+    Slurm is asked for the limits that it enforces on an account, and for what a job waits for that has not
+    started.
+    """
     if bool(job) == bool(account):
         raise click.UsageError("give either a JOBID or --account A")
     with opened_books() as (config, ledger):
@@ -54,12 +60,32 @@ def _explain_account(config: Config, ledger: Ledger, account: str) -> None:
     lineage, at = list(rules.lineage(account)), ledger.accounting.watermark() or 0
     parts = rules.parts(subject)
     value = {
-        "account": account, "lineage": lineage, **_classified(parts, at), "why": why(rules, subject, at)
+        "account": account, "lineage": lineage, **_classified(parts, at), "why": why(rules, subject, at),
+        "limits": _limits(config, account),
     }  # fmt: skip
     if chosen.json:
         return output.emit(value | {"parts": [_part_value(part) for part in parts]})
     output.pairs({**value, "lineage": " < ".join(lineage)})
     return _print_parts(parts)
+
+
+def _limits(config: Config, account: str) -> list[str]:
+    """The limits that Slurm enforces on an account's jobs, each with where it is set."""
+    nothing = Machine(size={}, nodes={}, weights={}, window_seconds=1, memory_seconds=None)
+    try:
+        bounds = bounds_on([account], slurm_of(config).native_limits(), nothing, now())
+    except SlurmError as error:
+        return [f"not known: {error}"]
+    return [f"{bound.limit} of {bound.where}" for bound in bounds]
+
+
+def _waits_for(config: Config, job_id: int) -> str:
+    """What a job that has not started waits for now, in Slurm's word and in ours."""
+    try:
+        queued = next((row for row in slurm_of(config).queue() if row.job_id == job_id), None)
+    except SlurmError as error:
+        return f"not known: {error}"
+    return f"{queued.reason}: {reason_meaning(queued.reason)}" if queued else "not in the queue now"
 
 
 def _classified(parts: Sequence[ClassifiedPart], at: Instant) -> dict[str, object]:
@@ -124,6 +150,7 @@ def _explained(sorted_run: SortedRun, config: Config, rules: Rules, at: Instant)
         "alloc_tres": run.alloc_tres,
         "elapsed_seconds": seconds,
         "suspended_seconds": run.suspended_seconds,
+        **({} if run.start_at or run.end_at else {"waits_for": _waits_for(config, run.job_id)}),
         "charge": f"{count} {config.promise.resource} x {seconds} s = {count * seconds}",
     }
 

@@ -62,6 +62,10 @@ OVERDUE = ", overdue: no cycle has succeeded since"
 WIDEST = 96
 CHART_LINES = 6
 CLEAR = "\x1b[H\x1b[2J"
+HELD_FOR = {
+    "held_by_grid": "nodes kept free",
+    "held_by_limit": "limits, licences or reservations of Slurm's: see saf doctor",
+}
 COLORS = {Verdict.MET: "green", Verdict.MISSED_DEMAND: "yellow", Verdict.MISSED_STARVED: "red"}
 
 StyledLine = tuple[str | Styled, ...]
@@ -198,6 +202,7 @@ def _status(asked: Question, measured: Measurement, reach: Reach) -> dict[str, A
         "last_change": change,
         "last_foreign_change": next(map(_foreign_value, ledger.control.foreign_changes(1)), None),
         "held_by_grid": (last["inputs"] if last else {}).get("regional_held_by_grid"),
+        "held_by_limit": (last["inputs"] if last else {}).get("regional_held_by_limit"),
         "leader": ledger.store.leader(ledger.control.cluster_id),
     }  # fmt: skip
 
@@ -321,10 +326,9 @@ def _position(value: dict[str, Any], kind: LeverKind) -> str:
     return f"a switch: last {position}, to {kind.attribute} {value['value']}"
 
 
-def _held_text(value: dict[str, Any]) -> str:
-    """What regional jobs request that wait for nodes kept free: neither demand nor starved."""
-    resource = value["share"]["resource"]
-    return f"regional jobs that request {value['held_by_grid']:g} of {resource} wait for nodes kept free"
+def _held_text(value: dict[str, Any], key: str, what: str) -> str:
+    """What regional jobs request that wait for something which shares cannot give: no demand."""
+    return f"regional jobs that request {value[key]:g} of {value['share']['resource']} wait for {what}"
 
 
 def _last(value: dict[str, Any], width: int) -> Iterator[StyledLine]:
@@ -337,7 +341,11 @@ def _last(value: dict[str, Any], width: int) -> Iterator[StyledLine]:
         and f"{change['at']} {change['account']} {change['raw_shares_before']} -> "
         f"{change['raw_shares_after']} ({change['status']})",
         **({"by others": f"{foreign['seen_at']} {foreign['sentence']}"} if foreign else {}),
-        **({"held by grid": _held_text(value)} if value["held_by_grid"] else {}),
+        **{
+            key.replace("_", " "): _held_text(value, key, what)
+            for key, what in HELD_FOR.items()
+            if value[key]
+        },
         **({"lever": lever_text} if (lever_text := _lever_text(value["lever"])) else {}),
     }
     for name, text in rows.items():

@@ -235,6 +235,17 @@ class Transaction(NamedTuple):
     raw_shares: str
 
 
+class LoggedWriter(NamedTuple):
+    """What one user wrote to associations, by slurmdbd's own log."""
+
+    actor: str
+    accounts: int  #: accounts that it added
+    users: int  #: users that it added with Fairshare=parent
+    budgets: int  #: changes of GrpTRESMins
+    shares: int  #: changes of Fairshare
+    changed: frozenset[int]  #: the numbers of the associations whose GrpTRESMins or Fairshare it changed
+
+
 class Hold(NamedTuple):
     """Why nothing may be steered now, found before the control law decides."""
 

@@ -10,6 +10,7 @@ from slurm_ai_factory.core.records import Acknowledgement, Instant, LeverKind
 from slurm_ai_factory.core.words import nearest
 from slurm_ai_factory.doctor import checks_accounting as accounting
 from slurm_ai_factory.doctor import checks_control as control
+from slurm_ai_factory.doctor import checks_native as native
 from slurm_ai_factory.doctor import defects
 from slurm_ai_factory.doctor.facts import OK, PROBLEM, WARNING, Check, CheckResult, Facts, Finding
 
@@ -25,7 +26,8 @@ CHECKS: tuple[Check, ...] = (
     control.lever_check, control.switch_check,
     accounting.usage_resource_check, control.siblings_check, control.usage_check,
     control.level_resolution_check, control.stored_shares_check, accounting.coordinators_check,
-    accounting.foreign_writer_check, accounting.capacity_check, accounting.retention_check,
+    accounting.foreign_writer_check, native.platform_check, native.native_bounds_check,
+    accounting.capacity_check, accounting.retention_check,
     accounting.source_check, accounting.usage_digits_check, defects.known_defects_check,
     accounting.proposals_check, accounting.energy_check, accounting.standbys_check, control.scheduler_check,
     control.backfill_depth_check, control.lease_check, control.limits_check,

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from slurm_ai_factory.core.control.lever import Lever
 from slurm_ai_factory.core.live import rights
+from slurm_ai_factory.core.live.bounds import NativeLimits
 from slurm_ai_factory.core.live.demand import Queued
 from slurm_ai_factory.core.live.health import Diagnostics
 from slurm_ai_factory.core.programme.retention import Retained
@@ -20,6 +21,7 @@ from slurm_ai_factory.core.records import (
     GatheredEnergy,
     Instant,
     LeverKind,
+    LoggedWriter,
     Mode,
     Node,
     Partition,
@@ -90,6 +92,8 @@ class Facts:
     switch: SwitchNow | None = None  #: None where accounts are steered, or Slurm does not have it
     raised: int = 0  #: control.raised
     goal: float  #: the promise and its margin, a share of the whole machine
+    promised: float  #: the promise alone, a share of the whole machine
+    keeps_nodes_free: bool = False  #: whether grid.mode lets saf make reservations
     share_max: float  #: control.share_max, of the level
     weights: Mapping[str, Count]  #: of the promise's resource
     window_seconds: int
@@ -109,6 +113,8 @@ class Facts:
     slurmdbd: Slurmdbd | None
     gathered_energy: GatheredEnergy | None = None
     transactions: Sequence[Transaction] | None  #: of the steered accounts' rows, newest last
+    native_limits: NativeLimits | None = None
+    writers: Sequence[LoggedWriter] | None = None  #: of this cluster's associations, in the last month
     nodes: Sequence[Node] | None
     recent: Recent | None = None
     configuration: Mapping[str, str] | None = None  #: scontrol show config

@@ -15,6 +15,7 @@ from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.control.level import ROOT
 from slurm_ai_factory.core.control.lever import Lever, conflict_sentence, conflicts, lever_remedy
+from slurm_ai_factory.core.energy.keeping import GridMode
 from slurm_ai_factory.core.programme.retention import Retained
 from slurm_ai_factory.core.programme.terms import Term
 from slurm_ai_factory.core.records import DAY, Acknowledgement, Instant, LeverKind, Run
@@ -141,6 +142,10 @@ def _readable(
         "gathered_energy": slurm.gathered_energy,
         "switch": lambda: slurm.switch(switch.lever, switch.name) if switch else None,
         "nodes": slurm.nodes,
+        "native_limits": slurm.native_limits,
+        "writers": lambda: slurm.logged_writers(now - LOOK_BACK),
+        "promised": lambda: config.promise.target_share,
+        "keeps_nodes_free": lambda: config.grid.mode is GridMode.ENFORCE,
         "reservations_named": lambda: any("reservation" in rule.conditions for rule in config.rules),
         "shares_schema": slurm.shares_schema,
         "configuration": slurm.configuration,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -52,6 +52,19 @@ class Accounting:
         """account -> parent, of every account ever seen."""
         rows = self.store.all("accounts", cluster_id=self.cluster_id, as_of=known_at(then))
         return {account: parent or None for account, parent in rows}
+
+    def lost_reservations(
+        self, names: Iterable[str], interval: Interval, before: Instant, then: Instant | None = None
+    ) -> list[str]:
+        """Which of these reservations runs of an interval had, as known before, and have none any more."""
+        key = {"cluster_id": self.cluster_id, "since": interval[0], "until": interval[1]}
+        had: dict[int, str] = dict(
+            self.store.all("reservations_of_runs", **key, names=sorted(names), runs=[], as_of=before)
+        )
+        now: dict[int, str] = dict(
+            self.store.all("reservations_of_runs", **key, names=[], runs=list(had), as_of=known_at(then))
+        )
+        return sorted({name for run, name in had.items() if now.get(run) == ""})
 
     def names(self) -> dict[str, frozenset[str]]:
         """All names seen, by condition of a rule; accounts also from the tree."""

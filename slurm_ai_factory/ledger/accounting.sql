@@ -56,6 +56,13 @@ SELECT array_agg(DISTINCT account) AS account, array_agg(DISTINCT user_name) AS 
     array_agg(DISTINCT wckey) AS wckey, array_agg(DISTINCT reservation) AS reservation
 FROM subjects WHERE cluster_id = %(cluster_id)s
 
+-- reservations_of_runs --
+-- The reservation of each run of an interval, as known at an instant: of these reservations, or of these runs.
+SELECT r.db_index, s.reservation
+FROM {runs_known} r JOIN subjects s USING (subject_id)
+WHERE r.start_at < %(until)s AND coalesce(r.end_at, %(until)s) > %(since)s
+    AND (s.reservation = ANY(%(names)s) OR r.db_index = ANY(%(runs)s::numeric[]))
+
 -- sizes --
 -- The sizes the cluster had in an interval, as known at an instant.
 SELECT since, until, tres FROM (

@@ -94,6 +94,11 @@ class Publishing:
         """The modes of the decisions in [since, until), in order of time."""
         return [ModeSpan(*row) for row in self.store.all("mode_spans", **self._scope(since, until, as_of))]
 
+    def limited_decisions(self, since: Instant, until: Instant, as_of: Instant) -> int:
+        """How many decisions saw regional jobs that limits of Slurm held, and none that could start."""
+        row = self.store.one("limited_decisions", **self._scope(since, until, as_of))
+        return int(row[0]) if row else 0
+
     def document(self, window: str, as_of: Instant) -> dict[str, Any]:
         """The content of the report of a window as of an instant; empty where none was published."""
         key = {"cluster_id": self.cluster_id, "window_name": window, "as_of": as_of}

@@ -17,6 +17,12 @@ FROM (
 WHERE mode IS DISTINCT FROM before
 ORDER BY decision_id
 
+-- limited_decisions --
+-- How many decisions for the first promise saw regional jobs that limits of Slurm held, and none that could start.
+SELECT count(*) FROM decisions
+WHERE cluster_id = %(cluster_id)s AND promise = 'region' AND at >= %(since)s AND at < %(until)s AND at <= %(as_of)s
+    AND inputs->'regional_held_by_limit' > '0' AND inputs->'regional_demand' = '0'
+
 -- changes_between --
 -- Applied changes for the first promise, as known at an instant, oldest first.
 SELECT d.at, d.mode, d.reason, c.account, c.raw_shares_before, c.raw_shares_after

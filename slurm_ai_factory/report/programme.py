@@ -80,7 +80,9 @@ def programme_figures(
 ) -> Programme:
     """The figures of a window; ``held``: reason of holds -> how many of its decisions."""
     measured, smallest = trend[-1], ask.config.report.min_organisations
-    modes = ask.ledger.publishing.mode_spans(ask.window.since, ask.window.until, ask.known_at)
+    scope = ask.window.since, ask.window.until, ask.known_at
+    modes = ask.ledger.publishing.mode_spans(*scope)
+    limited = ask.ledger.publishing.limited_decisions(*scope)
     shown = {table.name: {row.name for row in table.rows} for table in tables}
     recorded = {
         name: any(group.places[name] not in ("", NOT_BUSINESS) for group in groups) for name in RECORDED
@@ -89,7 +91,7 @@ def programme_figures(
         interval = ask.window.since, min(ask.window.until, ask.read_until)
         waiting = waiting_times(waits_of(books.runs_between(*interval), interval), smallest)
     return Programme(
-        cause=cause_of(measured, modes, decisions, held),
+        cause=cause_of(measured, modes, decisions, held, limited),
         bridge=shortfall_bridge(measured),
         upcoming=_upcoming(ask, measured),
         reach=tuple(_reach(ask, trend, groups)),

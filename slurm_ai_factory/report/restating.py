@@ -76,7 +76,17 @@ def _restated(ask: Question, now: Measurement, earlier: Earlier) -> Restatement 
         target_before=then.share,
         target_now=now.target_share,
         terms_changed=tuple(changed),
+        lost_reservations=tuple(_lost_reservations(ask, now, earlier.as_of)),
     )
+
+
+def _lost_reservations(ask: Question, now: Measurement, then: Instant) -> list[str]:
+    """The reservations that rules name and that runs of a window have lost since."""
+    names = {name for rule in ask.rules.rules for name in rule.conditions.get("reservation", ())}
+    if not names:
+        return []
+    interval = now.window.since, now.window.until
+    return ask.ledger.accounting.lost_reservations(names, interval, then, ask.then)
 
 
 def _causes(ask: Question, then: Instant) -> tuple[Charge, bool]:

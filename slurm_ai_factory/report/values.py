@@ -90,6 +90,7 @@ class Restatement(NamedTuple):
     target_before: float
     target_now: float
     terms_changed: tuple[str, ...]  #: fields of the term of the promise that changed
+    lost_reservations: tuple[str, ...] = ()  #: of those that rules name; runs had them before
 
 
 class Audited(NamedTuple):
@@ -328,6 +329,7 @@ def _restatement(row: Restatement) -> dict[str, Any]:
         "regional_charge_by_accounting": _number(row.by_accounting if row.told_apart else None),
         "regional_charge_by_classification": _number(row.by_classification if row.told_apart else None),
         "terms_changed": list(row.terms_changed),
+        **({"lost_reservations": list(row.lost_reservations)} if row.lost_reservations else {}),
     }
 
 

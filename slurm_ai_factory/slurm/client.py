@@ -19,6 +19,7 @@ from slurm_ai_factory.core.control.switch import WEIGHTS
 from slurm_ai_factory.core.energy.keeping import NodeNow, ReservationAct, ReservedNow
 from slurm_ai_factory.core.live import rights
 from slurm_ai_factory.core.live.authority import PriorityTerms
+from slurm_ai_factory.core.live.bounds import NativeLimits
 from slurm_ai_factory.core.live.demand import Queued
 from slurm_ai_factory.core.live.health import Diagnostics
 from slurm_ai_factory.core.records import (
@@ -28,6 +29,7 @@ from slurm_ai_factory.core.records import (
     GatheredEnergy,
     Instant,
     LeverKind,
+    LoggedWriter,
     Node,
     Outage,
     Partition,
@@ -42,7 +44,7 @@ from slurm_ai_factory.core.records import (
 )
 from slurm_ai_factory.errors import BlindError, GarbledError, SlurmError, SlurmUnsupportedError
 from slurm_ai_factory.identity import user_name
-from slurm_ai_factory.slurm import fields, parse, queue, reserving, settings, shares
+from slurm_ai_factory.slurm import fields, limits, parse, queue, reserving, settings, shares
 from slurm_ai_factory.slurm.commands import Commands
 from slurm_ai_factory.slurm.tree import AssociationTree
 
@@ -282,6 +284,24 @@ class Slurm:
         """UsageFactor by QOS."""
         return dict(self._sound(settings.usage_factors(self._shown("qos", settings.USAGE_FACTOR_FIELDS))))
 
+    def native_limits(self) -> NativeLimits:
+        """Every limit, licence and reservation that Slurm enforces; raises where one cannot be read."""
+        here = "where", f"cluster={self.cluster}"
+        rows = self._all(limits.association_limits(self._shown("assoc", limits.ASSOCIATION_FIELDS, *here)))
+        names = AssociationTree(self.commands, self.cluster).names([row.number for row in rows])
+        self._must_see(rights.ASSOCIATIONS)
+        named = (row._replace(account=names[row.number][0], user=names[row.number][1])
+                 if row.number in names else row for row in rows)  # fmt: skip
+        return NativeLimits(
+            associations=tuple(named),
+            qos=self._all(limits.all_qos_limits(self._shown("qos", limits.QOS_FIELDS))),
+            partition_qos=limits.partition_qos(self._list("scontrol", "-a", "-o", "show", "partition")),
+            licences=self._all(limits.licences(self._list("scontrol", "-o", "show", "license"))),
+            reservations=self._all(
+                limits.withheld_nodes(self._list("scontrol", "-o", "show", "reservation"))
+            ),
+        )
+
     def switch(self, lever: LeverKind, name: str) -> SwitchNow | None:
         """A QOS's Priority as slurmdbd has it, or a partition's PriorityJobFactor; None where it is not."""
         if lever is LeverKind.QOS:
@@ -329,11 +349,21 @@ class Slurm:
             where = ["action=Modify Associations", of_cluster]
         if key is None:
             return []
-        lines = self._list(
-            "sacctmgr", "-n", "-P", "list", "transactions", "where", *where, f"start=uts{since}",
-            f"format={','.join(settings.TRANSACTION_FIELDS)}",
-        )  # fmt: skip
-        return sorted(self._sound(settings.logged(lever, key, lines)))
+        return sorted(self._sound(settings.logged(lever, key, self._log(since, *where))))
+
+    def _log(self, since: Instant, *where: str) -> list[str]:
+        """The lines of slurmdbd's log with TRANSACTION_FIELDS."""
+        fields = f"format={','.join(settings.TRANSACTION_FIELDS)}"
+        conditions = ("where", *where, f"start=uts{since}", fields)
+        return self._list("sacctmgr", "-n", "-P", "list", "transactions", *conditions)
+
+    def logged_writers(self, since: Instant) -> list[LoggedWriter]:
+        """What each user added to this cluster's associations, and changed in them."""
+        here = f"cluster={self.cluster}"
+        added, modified = (
+            self._log(since, f"action={action} Associations", here) for action in ("Add", "Modify")
+        )
+        return self._sound(settings.logged_writers(added, modified))
 
     def _shown(self, what: str, fields: tuple[str, ...], *where: str) -> list[str]:
         return self._list("sacctmgr", "-n", "-P", "show", what, *where, f"format={','.join(fields)}")

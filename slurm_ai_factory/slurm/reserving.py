@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
+from math import prod
 
 from slurm_ai_factory.core import tres
 from slurm_ai_factory.core.energy.keeping import (
@@ -33,7 +34,9 @@ UNABLE = frozenset({
 """States and flags of nodes on which no job starts (node_state_string in slurm_protocol_defs.c)."""
 
 MOST_NAMES = 10**6
-"""Nodes of a list; more than any cluster has."""
+"""Nodes of a list; more than any cluster has. They are counted before any is made."""
+LONGEST_RANGE = 16
+"""Characters of a range of numbers."""
 
 
 def expanded(text: str) -> list[str]:
@@ -52,22 +55,28 @@ def expanded(text: str) -> list[str]:
         parts = re.findall(r"([^\[\]]+)|\[([\d,-]+)\]", word)
         if "".join(plain or f"[{ranges}]" for plain, ranges in parts) != word or not word:
             raise ValueError(f"{text!r} is not a list of nodes")
-        choices = [[plain] if plain else _numbers(ranges) for plain, ranges in parts]
-        names += map("".join, product(*choices))
-        if len(names) > MOST_NAMES:
+        choices = [_texts(plain, ranges) for plain, ranges in parts]
+        if len(names) + prod(count for count, _ in choices) > MOST_NAMES:
             raise ValueError(f"{text!r} has more than {MOST_NAMES} nodes")
+        names += map("".join, product(*(texts for _, texts in choices)))
     return names
 
 
-def _numbers(ranges: str) -> list[str]:
-    """The numbers in ranges such as 01-03,7, with their leading zeros. Raises ValueError."""
-    numbers: list[str] = []
+def _texts(plain: str, ranges: str) -> tuple[int, Iterable[str]]:
+    """The texts that a part of a word stands for, and before any is made their count. Raises ValueError.
+
+    Ranges are as 01-03,7; their numbers keep leading zeros.
+    """
+    if plain:
+        return 1, (plain,)
+    spans: list[tuple[int, range]] = []
     for part in ranges.split(","):
         first, dash, last = part.partition("-")
-        if not first.isdigit() or (dash and not last.isdigit()) or len(last) > 7:
+        if not first.isdigit() or (dash and not last.isdigit()) or len(part) > LONGEST_RANGE:
             raise ValueError(f"[{ranges}] is not a range of nodes")
-        numbers += [str(number).zfill(len(first)) for number in range(int(first), int(last or first) + 1)]
-    return numbers
+        spans.append((len(first), range(int(first), int(last or first) + 1)))
+    numbers = (str(number).zfill(width) for width, span in spans for number in span)
+    return sum(len(span) for _, span in spans), numbers
 
 
 def reserved_now(lines: Iterable[str]) -> Iterator[ReservedNow | Rejected]:

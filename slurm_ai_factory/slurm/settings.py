@@ -9,8 +9,10 @@ from math import inf
 
 from slurm_ai_factory.core import tres
 from slurm_ai_factory.core.records import (
+    PARENT_SHARES,
     GatheredEnergy,
     LeverKind,
+    LoggedWriter,
     Node,
     Partition,
     Rejected,
@@ -192,15 +194,55 @@ def logged(lever: LeverKind, key: str, lines: Iterable[str]) -> Iterator[Transac
     named = re.compile(rf"(?<![\w']){re.escape(key)}(?!\w)")
 
     def transaction(entry: str) -> Transaction | None:
-        match = _ENTRY.fullmatch(entry)
-        if match is None:
-            raise ValueError(f"not {', '.join(TRANSACTION_FIELDS)}, with bars between them")
-        values = setting.findall(re.sub("'[^']*'", "", match["info"]))
-        if not (values and named.search(match["where"])):
+        at, actor, where, info = _parts(entry)
+        values = setting.findall(info)
+        if not (values and named.search(where)):
             return None
-        return Transaction(natural("Time", match["at"]), match["actor"], values[-1])
+        return Transaction(natural("Time", at), actor, values[-1])
 
     return (entry for entry in each(transaction, _entries(lines)) if entry is not None)
+
+
+def logged_writers(added: Iterable[str], modified: Iterable[str]) -> Iterator[LoggedWriter | Rejected]:
+    """What each user added and modified, from the log of each with TRANSACTION_FIELDS.
+
+    Texts count for nothing. Slurm writes parent_acct for the row of an account alone, and 2147483647 for
+    Fairshare=parent.
+    """
+    writers: dict[str, LoggedWriter] = {}
+    for lines, what in ((added, _added), (modified, _modified)):
+        for entry in each(_parts, _entries(lines)):
+            if isinstance(entry, Rejected):
+                yield entry
+                continue
+            _, actor, where, info = entry
+            before = writers.get(actor, LoggedWriter(actor, 0, 0, 0, 0, frozenset()))
+            writers[actor] = what(before, where, info)
+    yield from writers.values()
+
+
+def _parts(entry: str) -> tuple[str, str, str, str]:
+    """Time, actor, object and setting of an entry, the last without its texts. Raises ValueError."""
+    match = _ENTRY.fullmatch(entry)
+    if match is None:
+        raise ValueError(f"not {', '.join(TRANSACTION_FIELDS)}, with bars between them")
+    return match["at"], match["actor"], match["where"], re.sub("'[^']*'", "", match["info"])
+
+
+def _added(writer: LoggedWriter, _where: str, info: str) -> LoggedWriter:
+    if "parent_acct=" in info:
+        return writer._replace(accounts=writer.accounts + 1)
+    return writer._replace(users=writer.users + (f"shares={PARENT_SHARES}," in info))
+
+
+def _modified(writer: LoggedWriter, where: str, info: str) -> LoggedWriter:
+    budget, shares = (bool(re.search(rf"\b{name} ?= ?[^,]", info)) for name in ("grp_tres_mins", "shares"))
+    rows = (
+        {int(number) for number in re.findall(r"\bid_assoc=(\d{1,19})", where)} if budget or shares else set()
+    )
+    return writer._replace(
+        budgets=writer.budgets + budget, shares=writer.shares + shares, changed=writer.changed.union(rows)
+    )
 
 
 def _entries(lines: Iterable[str]) -> Iterator[str]:

@@ -49,17 +49,19 @@ class Signals:
         waiting = self.demand.sum(Beneficiary.REGIONAL, Standing.WAITING)
         return min(size * self.horizon_seconds or inf, float(waiting.charge))
 
+    def _regional(self, standing: Standing) -> float:
+        """How much of the resource regional jobs of a standing request or hold."""
+        return float(self.demand.sum(Beneficiary.REGIONAL, standing).amount)
+
     def inputs(self, size: float) -> Inputs:
         """What a decision records: amounts of the promise's resource; TRES-seconds for the backlog."""
-        waiting = self.demand.sum(Beneficiary.REGIONAL, Standing.WAITING)
         return {
             "authority": self.authority,
-            "regional_demand": float(waiting.amount),
+            "regional_demand": self._regional(Standing.WAITING),
             "regional_backlog_charge": self.backlog(size),
-            "regional_held_by_grid": float(
-                self.demand.sum(Beneficiary.REGIONAL, Standing.HELD_BY_GRID).amount
-            ),
-            "regional_running_now": float(self.demand.sum(Beneficiary.REGIONAL, Standing.RUNNING).amount),
+            "regional_held_by_grid": self._regional(Standing.HELD_BY_GRID),
+            "regional_held_by_limit": self._regional(Standing.HELD_BY_LIMIT),
+            "regional_running_now": self._regional(Standing.RUNNING),
             "jobs_of_unknown_standing": sum(self.demand.unknown.values()),
         }
 

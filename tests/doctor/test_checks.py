@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slurm_ai_factory.core.control.lever import Lever, Reach
+from slurm_ai_factory.core.live.bounds import LimitedAssociation, NativeLimits
 from slurm_ai_factory.core.programme.retention import Retained
 from slurm_ai_factory.core.records import (
     PARENT_SHARES,
@@ -18,6 +19,7 @@ from slurm_ai_factory.core.records import (
     Association,
     GatheredEnergy,
     LeverKind,
+    LoggedWriter,
     Mode,
     Node,
     Partition,
@@ -45,7 +47,7 @@ ROOT_USER = replace(account("root", 15), parent=None, user="root")
 LEVEL = (account("root", 1, ""), ROOT_USER, account("regional", 400), account("national", 1185))
 GOOD = Facts(
     now=NOW, clock_tolerance=5, lever=Lever(), user="saf", mode=Mode.ENFORCE, accounts=("regional",),
-    goal=0.26, share_max=0.9, weights={"billing": 1}, lease=DAY,
+    goal=0.26, promised=0.25, share_max=0.9, weights={"billing": 1}, lease=DAY,
     window_seconds=90 * DAY, read_window_seconds=DAY, priority=replace(CONFIG, slurm_user="slurm"),
     associations=LEVEL, unknown_accounts=(), unclassified_accounts=(), authority=0.9, unknown_words={},
     diagnostics=WELL,
@@ -94,6 +96,8 @@ UNPRIVILEGED = {"admin_level": "None"}
 HIDING = {**UNPRIVILEGED, **config(private_data=("jobs",))}
 OWN = Transaction(NOW - 3 * DAY, "saf", "25")
 QOS: dict[str, Any] = {"steered_by": LeverKind.QOS, "accounts": ("regional",), "raised": 100}
+CAPPED = NativeLimits((LimitedAssociation(3, 1, "regional", "", {"GrpTRES": "billing=2"}, ()),))
+PLATFORM = LoggedWriter("waldur", 12, 40, 30, 2, frozenset({3}))
 BAD: list[tuple[str, dict[str, Any], str, str, str]] = [
     ("clock", {"now": NOW + 31}, PROBLEM, "+31 s", "chronyc makestep"),
     ("clock", {"now": NOW - 3600}, PROBLEM, "-3600 s", "chronyc makestep"),
@@ -196,6 +200,10 @@ BAD: list[tuple[str, dict[str, Any], str, str, str]] = [
      "slurmctld.log"),
     ("scheduler", {"diagnostics": WELL._replace(backfill_last_at=None)}, WARNING, "never ran",
      "SchedulerType=sched/backfill"),
+    ("native_bounds", {"native_limits": CAPPED}, PROBLEM, "GrpTRES=billing=2 on account regional caps",
+     "set GrpTRES=billing=3"),
+    ("platform", {"native_limits": CAPPED, "writers": (PLATFORM,)}, WARNING, "some of it to regional",
+     "below regional only"),
     ("capacity", {"size": "billing=9,cpu=8,node=1"}, WARNING,
      "slurmdbd has cpu 8, its nodes have 12; node 1, its nodes have 2", "scontrol reconfigure"),
     ("usage_digits", {"shares_schema": "", **config(version="26.05.5")}, WARNING, "read as text",

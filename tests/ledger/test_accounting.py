@@ -540,3 +540,25 @@ def test_an_array_that_was_cancelled_has_waited_for_all_its_tasks(ledger: Ledger
     record(ledger, [array])
     (used,) = ledger.store.connection.execute("SELECT sum(waiting) FROM hourly_usage").fetchone() or (None,)
     assert used == 3 * 1800
+
+
+def test_the_reservations_that_runs_have_lost_are_those_they_had_before(ledger: Ledger) -> None:
+    """By an upgrade of Slurm to 24.11, for the runs that go on meanwhile."""
+
+    def told(number: int, reservation: str, start: Instant = T0 + 600) -> Run:
+        one = ended(number)
+        subject = one.subject._replace(reservation=reservation)
+        return one._replace(subject=subject, start_at=start, end_at=start + 60, elapsed_seconds=60)
+
+    before = [told(1, "lesson"), told(2, "night"), told(3, "other"), told(4, "lesson"), told(5, "")]
+    later = [told(1, ""), told(2, "night"), told(3, ""), told(4, "moved"), told(5, "")]
+    outside = T0 + DAY
+    record(ledger, [*before, told(6, "late", outside)])
+    known = ledger.accounting
+    ledger.intake.record([*later, told(6, "", outside)], T0, NOW + 10, at=NOW + 10)
+    names, day = ("lesson", "night", "late", "moved"), (T0, T0 + DAY)
+    assert known.lost_reservations(names, day, NOW) == ["lesson"]
+    assert known.lost_reservations(names, (T0, NOW), NOW) == ["late", "lesson"]
+    assert known.lost_reservations(("other", "night"), day, NOW) == ["other"]
+    assert known.lost_reservations(names, day, NOW, then=NOW) == []
+    assert known.lost_reservations(names, day, NOW + 10) == []

@@ -277,6 +277,25 @@ def test_causes_that_rest_on_enough_add_up_to_the_difference(made: Year) -> None
     assert "niet apart vermeld" not in report_html(told, "nl", {})
 
 
+@pytest.mark.parametrize(
+    ("language", "sentence"),
+    [
+        ("en", "jobs lost the reservation that the accounting of Slurm had recorded: #7, lesson."),
+        (
+            "nl",
+            "zijn rekentaken de reservering kwijtgeraakt die in de boekhouding van Slurm stond: #7, lesson.",
+        ),
+    ],
+)
+def test_reservations_that_jobs_lost_are_named_as_a_cause(made: Year, language: str, sentence: str) -> None:
+    (whole,) = made.reports["2027Q2"].restatements
+    assert "lost_reservations" not in value(made.reports["2027Q2"])["restatements"]["rows"][0]
+    told = replace(made.reports["2027Q2"], restatements=(whole._replace(lost_reservations=("#7", "lesson")),))
+    assert value(told)["restatements"]["rows"][0]["lost_reservations"] == ["#7", "lesson"]
+    assert sentence in report_html(told, language, {})
+    assert sentence not in report_html(made.reports["2027Q2"], language, {})
+
+
 def test_a_first_report_compares_with_nothing_and_a_later_one_with_each_windows_own(made: Year) -> None:
     first = value(made.reports["2027Q1"])["restatements"]
     assert first == {"replaces": None, "compared_with": [], "rows": []}

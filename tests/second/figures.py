@@ -461,9 +461,21 @@ def _restated(known: Known, who: Who, now: Measured, report: Any) -> dict[str, A
         "regional_charge_before": before[0], "total_charge_before": before[1],
         "delivered_share_before": ratio(*before), "delivered_share": ratio(own, everyone),
         "regional_charge": own, "total_charge": everyone, "terms_changed": changed, "causes_told": not hidden,
-        "regional_charge_difference": difference,
+        "regional_charge_difference": difference, **_lost(then, known, who, now),
         **dict(zip(names, causes, strict=True)),
     }  # fmt: skip
+
+
+def _lost(then: Known, known: Known, who: Who, now: Measured) -> dict[str, Any]:
+    """The reservations of rules that runs of the window had then, and have no more."""
+    ruled = {name for rule in who.rules for name in rule["conditions"].get("reservation", ())}
+    bare = {one.db_index for one in known.runs if not one.reservation}
+    lost = {
+        one.reservation for one in then.runs
+        if one.reservation in ruled and one.db_index in bare and one.start_at is not None
+        and one.start_at < now.window.until and now.window.since < (one.end_at or now.window.until)
+    }  # fmt: skip
+    return {"lost_reservations": sorted(lost)} if lost else {}
 
 
 def _apart(one: Measured, other: Measured) -> int:

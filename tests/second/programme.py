@@ -79,6 +79,12 @@ def cause(known: Known, own: Measured, verdict: str, control: Any) -> dict[str, 
         return None
     if starved is None:
         return {**said, "name": "size_unknown"}
+    decided = [one.inputs for one in _decided(known, own.window)]
+    limited = [
+        one for one in decided if one.get("regional_held_by_limit", 0) > 0 and not one["regional_demand"]
+    ]
+    if decided and 2 * len(limited) >= len(decided):
+        return {**said, "name": "limited"}
     spans = [one for one in _modes(known, own.window) if one[0] != "enforce"]
     lost = [own.starved([at for at in own.hours if since <= at < until]) for _, since, until in spans]
     most, span = max(zip(lost, spans, strict=True), default=(NONE, None))
@@ -94,9 +100,14 @@ def cause(known: Known, own: Measured, verdict: str, control: Any) -> dict[str, 
     return {**said, "name": "waited"}
 
 
+def _decided(known: Known, window: Window) -> list[Any]:
+    """The decisions of the window."""
+    return [one for one in known.rows("decisions", at="at") if window.since <= one.at < window.until]
+
+
 def _modes(known: Known, window: Window) -> list[tuple[str, int, int]]:
     """(mode, since, until) of decisions in a row."""
-    decided = [one for one in known.rows("decisions", at="at") if window.since <= one.at < window.until]
+    decided = _decided(known, window)
     firsts = [one for n, one in enumerate(decided) if not n or decided[n - 1].mode != one.mode]
     ends = [*(one.at for one in firsts[1:]), min(window.until, known.then)]
     return [(one.mode, one.at, end) for one, end in zip(firsts, ends, strict=True)]

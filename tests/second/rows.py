@@ -13,8 +13,8 @@ from typing import Any
 from psycopg import Connection
 from psycopg.rows import namedtuple_row
 
-OF_RUNS = """cluster_id, subject_id, req_id, alloc_id, job_label, state, submit_at, eligible_at, start_at,
-    end_at, elapsed_seconds, suspended_seconds, recorded_at, missing_since"""
+OF_RUNS = """cluster_id, db_index, subject_id, req_id, alloc_id, job_label, state, submit_at, eligible_at,
+    start_at, end_at, elapsed_seconds, suspended_seconds, recorded_at, missing_since"""
 RUNS = f"""(
     SELECT told.*, account, user_name AS user, partition, qos, wckey, reservation, comment, override,
         wanted.tres AS req_tres, had.tres AS alloc_tres

@@ -21,6 +21,8 @@ _found: Results = {}
 _told: dict[str, str] = {}
 """The versions of Slurm that each source told."""
 _RANK = ("works", "not in this Slurm", "fails")
+NOT_HERE = ("contract", _RANK[1])
+"""The property of a test that passed where this Slurm lacks the capability as is known."""
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -34,7 +36,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     if report.when == "setup" and report.skipped:
         return
     kind, version = next(iter(item.callspec.params.values()))  # type: ignore[attr-defined]
-    did = _RANK[2] if report.failed else _RANK[1] if report.skipped else _RANK[0]
+    lacks = report.skipped or NOT_HERE in report.user_properties
+    did = _RANK[2] if report.failed else _RANK[1] if lacks else _RANK[0]
     source: Any = next((one for one in item.funcargs.values() if isinstance(one, Source)), None)  # type: ignore[attr-defined]
     if source and source.name not in _told:
         _told[source.name] = source.told()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -70,10 +72,27 @@ def test_a_list_of_nodes_has_the_names_that_were_put_into_it(numbers: list[int],
     assert reserving.expanded(f"gpu[{text}]-x") == [f"gpu{str(n).zfill(width)}-x" for n in numbers]
 
 
-@pytest.mark.parametrize("text", ["n[1-", "n]1[", "n[]", "n[1-x]", "n[3-1-2]", ",", "n[1-99999999]", "a,,b"])
+@pytest.mark.parametrize("text", ["n[1-", "n]1[", "n[]", "n[1-x]", "n[3-1-2]", ",", "n[1-99999999]", "a,,b",
+                                  f"n[{10**9}-{2 * 10**9}]", f"n[1-{10**12}]",
+                                  "n[0-9999999]", "[1-9999][1-9999][1-9999]"])  # fmt: skip
 def test_what_is_no_list_of_nodes_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="nodes"):
         reserving.expanded(text)
+
+
+def test_no_more_names_are_made_than_a_cluster_can_have() -> None:
+    """The bound is on their number, which is known before: a wide range takes no memory."""
+    most = f"n[1-{reserving.MOST_NAMES}]"
+    assert len(reserving.expanded(most)) == reserving.MOST_NAMES
+    tracemalloc.start()
+    for wide in (f"n[0-{reserving.MOST_NAMES}]", "n[1-9999999]", "[0-9999]" * 9):
+        with pytest.raises(ValueError, match="has more than 1000000 nodes"):
+            reserving.expanded(wide)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**20
+    with pytest.raises(ValueError, match="has more than 1000000 nodes"):
+        reserving.expanded(f"{most},a")
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 from slurm_ai_factory.core.records import (
     GatheredEnergy,
     LeverKind,
+    LoggedWriter,
     Node,
     Partition,
     Rejected,
@@ -189,3 +190,31 @@ def test_what_cannot_be_read_is_told_and_the_others_stand() -> None:
     assert [isinstance(one, Rejected) for one in changes] == [True, True]
     (coordinators,) = settings.account_coordinators(["root\n"])
     assert isinstance(coordinators, Rejected)
+
+
+ADDED = """\
+1795864327|root|id_assoc=3|mod_time=1795864331, acct='regional', parent_acct='root', user='', shares=25, qos=''
+1795864328|waldur|id_assoc=26|mod_time=1795864333, acct='hpc_proj1', parent_acct='regional', user='', shares=1, qos=''
+1795864329|waldur|id_assoc=27|mod_time=1795864334, acct='hpc_proj1', user='jan', `partition`='', shares=2147483647, qos=''
+1795864330|waldur|id_assoc=28|mod_time=1795864334, acct='a, parent_acct=', user='shares=2147483647,', shares=1, qos=''
+"""  # noqa: E501
+MODIFIED = """\
+1795864331|waldur|(id_assoc=26)|grp_tres_mins = if (id_assoc=26, '1=600,1001=60', grp_tres_mins)
+1795864332|waldur|(id_assoc=26)|shares=7
+1795864333|root|(id_assoc=3 || id_assoc=4)|grp_tres = if (id_assoc=3, '1=8', grp_tres), grp_tres_mins = if (id_assoc=3, '1=1', grp_tres_mins)
+1795864334|root|(id_assoc=5)|max_jobs=3, acct='shares=7, grp_tres_mins=1'
+"""  # noqa: E501
+
+
+def test_what_each_user_wrote_is_counted_by_what_slurm_logged() -> None:
+    """As a real Slurm logs the writes of Waldur's site agent; names count for nothing."""
+    found = settings.logged_writers(ADDED.splitlines(keepends=True), MODIFIED.splitlines(keepends=True))
+    assert sorted(one for one in found if not isinstance(one, Rejected)) == [
+        LoggedWriter("root", 1, 0, 1, 0, frozenset({3, 4})),
+        LoggedWriter("waldur", 1, 1, 1, 1, frozenset({26})),
+    ]
+
+
+def test_a_log_that_cannot_be_read_is_told() -> None:
+    rows = list(settings.logged_writers(["odd\n"], ["1|root|(id_assoc=3)|shares='\n"]))
+    assert [type(row) for row in rows] == [Rejected, Rejected]

@@ -30,10 +30,11 @@ class Standing(StrEnum):
     HELD = "held"  #: by its user or an administrator
     DEPENDENT = "dependent"  #: on another job
     LATER = "later"  #: not eligible yet: a begin time, or a requeued job that is being cleaned up
-    LIMITED = "limited"  #: by a limit of its association, its QOS or its own array
+    LIMITED = "limited"  #: by the limit of its own array
     BLOCKED = "blocked"  #: cannot start as it was submitted
     RESERVED = "reserved"  #: waits for a reservation
-    UNAVAILABLE = "unavailable"  #: waits for nodes, licences or other things that are not available now
+    UNAVAILABLE = "unavailable"  #: waits for nodes or other things that are not available now
+    HELD_BY_LIMIT = "held_by_limit"  #: by a bound that Slurm enforces, whatever the job's priority
     HELD_BY_GRID = "held_by_grid"  #: waits for nodes that saf keeps free while less power is allowed
     ELSEWHERE = "elsewhere"  #: belongs to another cluster
     FAILED = "failed"  #: its last try failed and Slurm has not tried it since
@@ -77,11 +78,13 @@ OF_REASON: Mapping[str, Standing] = {
     "Cleaning": Standing.LATER,
     "Prolog": Standing.LATER,
     "JobArrayTaskLimit": Standing.LIMITED,
-    "AccountingPolicy": Standing.LIMITED,
-    "Assoc*": Standing.LIMITED,
+    "AccountingPolicy": Standing.HELD_BY_LIMIT,
+    "Assoc*": Standing.HELD_BY_LIMIT,
     "QOSNotAllowed": Standing.BLOCKED,
-    "QOS*": Standing.LIMITED,
-    "Max*": Standing.LIMITED,
+    "QOS*": Standing.HELD_BY_LIMIT,
+    "MaxMemPerLimit": Standing.BLOCKED,
+    "Max*": Standing.HELD_BY_LIMIT,
+    "Licenses": Standing.HELD_BY_LIMIT,
     "PartitionDown": Standing.BLOCKED,
     "PartitionInactive": Standing.BLOCKED,
     "PartitionNodeLimit": Standing.BLOCKED,
@@ -99,7 +102,9 @@ OF_REASON: Mapping[str, Standing] = {
     "FrontEndDown": Standing.UNAVAILABLE,
     "PowerNotAvail": Standing.UNAVAILABLE,
     "PowerReserved": Standing.UNAVAILABLE,
-    "Licenses": Standing.UNAVAILABLE,
+    "MpiPortsBusy": Standing.UNAVAILABLE,
+    "NvidiaImexChannels": Standing.UNAVAILABLE,
+    "Block*": Standing.UNAVAILABLE,
     "BurstBuffer*": Standing.UNAVAILABLE,
     "FedJobLock": Standing.ELSEWHERE,
     "SystemFailure": Standing.FAILED,
@@ -112,7 +117,8 @@ OF_REASON: Mapping[str, Standing] = {
 }
 """The standing for every reason of Slurm 22.05 to 26.05 (job_state_reason.c); * is any ending.
 
-Where partitions share nodes, squeue prints ``Nodes required for job are DOWN, DRAINED or reserved for jobs in
+A job that waits for a hierarchical resource may have the reason Resources (mode 3, on 26.05.5). Where
+partitions share nodes, squeue prints ``Nodes required for job are DOWN, DRAINED or reserved for jobs in
 higher priority partitions`` instead of Resources; with every node up it means no more than that.
 """
 
@@ -120,7 +126,8 @@ BY_RESERVATION = (
     "ReqNodeNotAvail, May be reserved for other job",
     "ReqNodeNotAvail, Reserved for maintenance",
 )
-"""Reasons of jobs that wait for reserved nodes; held by the grid where the only reservation is ours."""
+"""Reasons of jobs that wait for reserved nodes; held by the grid where the only reservation is ours, else by
+the bound that another reservation is."""
 
 _PREFIXES = tuple((word[:-1], standing) for word, standing in OF_REASON.items() if word.endswith("*"))
 
@@ -195,8 +202,8 @@ def job_standing(job: Queued, now: Instant, *, limited: bool = False) -> Standin
     """
     if job.state not in BY_REASON:
         return OF_STATE.get(job.state, Standing.UNKNOWN)
-    if limited and job.reason.replace("_", " ").startswith(BY_RESERVATION) and job.priority:
-        return Standing.HELD_BY_GRID
+    if job.reason.replace("_", " ").startswith(BY_RESERVATION) and job.priority:
+        return Standing.HELD_BY_GRID if limited else Standing.HELD_BY_LIMIT
     standing = reason_standing(job.reason)
     if job.priority == 0 and standing in (Standing.WAITING, Standing.UNKNOWN):
         return Standing.HELD

@@ -29,7 +29,7 @@ class ModeSpan(NamedTuple):
 class MissCause(NamedTuple):
     """Why the share stayed below the floor."""
 
-    name: str  #: demand, slight, size_unknown, control_off, held or waited
+    name: str  #: demand, slight, size_unknown, limited, control_off, held or waited
     since: Instant | None = None  #: of a time in which the control changed nothing
     until: Instant | None = None
     reason: str = ""  #: the most frequent reason of holds
@@ -51,9 +51,13 @@ class ShortfallBridge(NamedTuple):
 
 
 def cause_of(
-    measured: Measurement, modes: Sequence[ModeSpan], decisions: int, held: Mapping[str, int]
+    measured: Measurement, modes: Sequence[ModeSpan], decisions: int, held: Mapping[str, int], limited: int
 ) -> MissCause | None:
-    """The cause of a missed floor; None where it was not missed. ``held``: reason of holds -> how often."""
+    """The cause of a missed floor; None where it was not missed.
+
+    ``held``: reason of holds -> how often; ``limited``: how many decisions saw regional jobs that a limit of
+    Slurm held, and none that could start.
+    """
     verdict, ground = judge(measured)
     if verdict is Verdict.MISSED_DEMAND:
         starved, shortfall = measured.starved_charge or 0.0, measured.shortfall_charge
@@ -65,6 +69,8 @@ def cause_of(
     if ground == "capacity_unknown":
         return MissCause("size_unknown")
     whole = measured.starved_charge or 0.0
+    if decisions and limited >= MOST * decisions:
+        return MissCause("limited", starved_charge=whole)
     off = [
         (share.starved(_hours_in(measured.hours, span), measured.target_share), span)
         for span in modes

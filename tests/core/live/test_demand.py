@@ -37,15 +37,19 @@ WORDS: dict[Standing, str] = {
     Standing.HELD: "JobHeldAdmin JobHeldUser JobHoldMaxRequeue REQUEUE_HOLD SPECIAL_EXIT RESV_DEL_HOLD",
     Standing.DEPENDENT: "Dependency DependencyNeverSatisfied",
     Standing.LATER: "BeginTime Cleaning Prolog",
-    Standing.LIMITED: """JobArrayTaskLimit AccountingPolicy AssociationJobLimit AssociationResourceLimit
+    Standing.LIMITED: "JobArrayTaskLimit",
+    Standing.HELD_BY_LIMIT: """AccountingPolicy Licenses MaxPoweredUpNodes
+        AssociationJobLimit AssociationResourceLimit
         AssociationTimeLimit AssocGrpCpuLimit AssocGrpGRES AssocGrpGRESMinutes AssocGrpBillingRunMinutes
         AssocMaxJobsLimit AssocMaxCpuPerJobLimit AssocMaxWallDurationPerJobLimit QOSUsageThreshold
         QOSJobLimit QOSGrpCpuLimit QOSGrpNodeLimit QOSMaxJobsPerUserLimit QOSMaxGRESPerUser QOSMinGRES
-        MaxCpuPerAccount MaxGRESPerAccount MaxJobsPerAccount MaxMemPerLimit""",
+        MaxCpuPerAccount MaxGRESPerAccount MaxJobsPerAccount""",
     Standing.BLOCKED: """PartitionDown PartitionInactive PartitionNodeLimit PartitionTimeLimit PartitionConfig
-        BadConstraints Constraints DeadLine InvalidAccount InvalidQOS AccountNotAllowed QOSNotAllowed""",
+        BadConstraints Constraints DeadLine InvalidAccount InvalidQOS AccountNotAllowed QOSNotAllowed
+        MaxMemPerLimit""",
     Standing.RESERVED: "Reservation ReservationDeleted ReservationInvalid",
-    Standing.UNAVAILABLE: """ReqNodeNotAvail NodeDown FrontEndDown PowerNotAvail PowerReserved Licenses
+    Standing.UNAVAILABLE: """ReqNodeNotAvail NodeDown FrontEndDown PowerNotAvail PowerReserved
+        MpiPortsBusy NvidiaImexChannels BlockMaxError BlockFreeAction
         BurstBufferResources BurstBufferStageIn BurstBufferOperation""",
     Standing.ELSEWHERE: "FedJobLock REQUEUE_FED REVOKED",
     Standing.FAILED: """SystemFailure JobLaunchFailure NonZeroExitCode RaisedSignal TimeLimit InactiveLimit
@@ -109,12 +113,12 @@ def test_every_state_of_a_job_that_is_not_over_is_known() -> None:
     ("Nodes_required_for_job_are_DOWN,_DRAINED_or_reserved_for_jobs_in_higher_priority_partitions",
      Standing.WAITING),
     ("ReqNodeNotAvail, UnavailableNodes:n[1-4]", Standing.UNAVAILABLE),
-    ("ReqNodeNotAvail,_May_be_reserved_for_other_job", Standing.UNAVAILABLE),
-    ("AssocGrpSomethingOfTomorrow", Standing.LIMITED),
+    ("ReqNodeNotAvail,_May_be_reserved_for_other_job", Standing.HELD_BY_LIMIT),
+    ("AssocGrpSomethingOfTomorrow", Standing.HELD_BY_LIMIT),
     ("Priorities", Standing.UNKNOWN),
     ("priority", Standing.UNKNOWN),
     ("", Standing.UNKNOWN),
-    ("Assoc*", Standing.LIMITED),
+    ("Assoc*", Standing.HELD_BY_LIMIT),
     ("*", Standing.UNKNOWN),
     ("PENDING", Standing.UNKNOWN),
 ])  # fmt: skip
@@ -219,7 +223,7 @@ def test_components_of_a_heterogeneous_job_wait_together_or_not_at_all() -> None
     assert (seen.sum(REGIONAL, Standing.WAITING).amount, seen.sum(OTHERS, Standing.WAITING).amount) == (4, 1)
     blocked = found(parts[0], parts[1]._replace(reason="AssocGrpGRES"))
     assert blocked.sum(REGIONAL, Standing.WAITING) == PoolDemand()
-    assert blocked.sum(REGIONAL, Standing.LIMITED).amount == 4
+    assert blocked.sum(REGIONAL, Standing.HELD_BY_LIMIT).amount == 4
 
 
 def test_running_is_told_apart_from_suspended() -> None:
@@ -315,7 +319,7 @@ def test_any_words_are_placed_and_only_known_ones_are_demand(state: str, reason:
     [
         ({"reason": "ReqNodeNotAvail, May be reserved for other job"}, True, Standing.HELD_BY_GRID),
         ({"reason": "ReqNodeNotAvail,_Reserved_for_maintenance"}, True, Standing.HELD_BY_GRID),
-        ({"reason": "ReqNodeNotAvail, May be reserved for other job"}, False, Standing.UNAVAILABLE),
+        ({"reason": "ReqNodeNotAvail, May be reserved for other job"}, False, Standing.HELD_BY_LIMIT),
         ({"reason": "ReqNodeNotAvail, UnavailableNodes:n1"}, True, Standing.UNAVAILABLE),
         ({"reason": "ReqNodeNotAvail, Reserved for maintenance", "priority": 0}, True, Standing.UNAVAILABLE),
         ({"reason": "Resources"}, True, Standing.WAITING),

@@ -72,7 +72,25 @@ OFF, ON = ModeSpan("observe", 0, HOUR), ModeSpan("enforce", HOUR, 2 * HOUR)
 def test_one_cause_that_was_recorded(
     window: Measurement, modes: list[ModeSpan], decisions: int, held: dict[str, int], cause: MissCause | None
 ) -> None:
-    assert cause_of(window, modes, decisions, held) == cause
+    assert cause_of(window, modes, decisions, held, 0) == cause
+
+
+@pytest.mark.parametrize(
+    ("window", "decisions", "limited", "cause"),
+    [
+        (measured(IDLE, WAITED), 4, 2, MissCause("limited", starved_charge=15.0)),
+        (measured(IDLE, WAITED), 4, 1, MissCause("control_off", 0, 2 * HOUR, starved_charge=15.0)),
+        (measured(IDLE), 4, 4, MissCause("demand", starved_charge=0.0)),
+        (measured(WAITED, capacity=None, starved_charge=None), 4, 4, MissCause("size_unknown")),
+        (measured(ENOUGH), 4, 4, None),
+    ],
+)
+def test_a_limit_of_slurm_is_the_cause_where_it_held_all_that_waited(
+    window: Measurement, decisions: int, limited: int, cause: MissCause | None
+) -> None:
+    """Whatever the control did meanwhile: it cannot change a limit."""
+    modes = [ModeSpan("observe", 0, 2 * HOUR)]
+    assert cause_of(window, modes, decisions, {"clock": 4}, limited) == cause
 
 
 HOURS = st.lists(

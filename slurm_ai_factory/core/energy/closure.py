@@ -180,7 +180,7 @@ def covered_intervals(
     intervals, running, stopped = list[Interval](), 0, 0
     for begin, end in pairwise(sorted(edges)):
         running, stopped = running + steps.get(begin, 0), stopped + stops[begin]
-        if running and running + stopped == len(meters):
+        if running + stopped == len(meters):  # after the end of the last one there is no edge
             joined = intervals.pop()[0] if intervals and intervals[-1][1] == begin else begin
             intervals.append((joined, end))
     return intervals

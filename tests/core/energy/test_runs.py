@@ -8,7 +8,7 @@ from fractions import Fraction
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from slurm_ai_factory.core.energy.meters import Kind, Placement, Reading
@@ -61,6 +61,9 @@ CASES: dict[str, Case] = {
     "one run for half of the time": ([WHOLE], [], [present(1, 5, 10)], {(None, E): 500, (1, E): 500}),
     "two by billing": (
         [WHOLE], [], [present(1, 0, 10, weight=3), present(2, 0, 10)], {(1, A): 750, (2, A): 250},
+    ),
+    "two without billing": (
+        [WHOLE], [], [present(1, 0, 10, weight=0), present(2, 0, 10, weight=0)], {(1, A): 500, (2, A): 500},
     ),
     "two with a GPU each, one by its UUID": (
         [WHOLE], TWO, [present(1, 0, 10, ("0",), 3), present(2, 0, 10, ("GPU-b",))],
@@ -163,6 +166,7 @@ def test_the_order_in_which_things_come_changes_nothing(
 CUTS = st.lists(st.integers(-5, 3 * LENGTH), max_size=6)
 
 
+@example([node_reading(0, 40, 400)], [], [present(1, 0, 40)], [10, 30], False)
 @given(NODE, GPUS, PRESENCES, CUTS, st.booleans())
 def test_the_parts_of_a_window_add_up(
     node: list[Reading], gpus: list[Reading], runs: list[Presence], cuts: list[int], fills: bool

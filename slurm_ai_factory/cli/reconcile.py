@@ -36,7 +36,7 @@ LIKE_COLUMNS = ("account", "TRES", "ledger", "theirs", "difference", "cause")
 @click.option("--all", "every", is_flag=True, help="Also list accounts without a difference.")
 @click.option(
     "--like",
-    type=click.Choice(list(OtherBook)),
+    type=click.Choice([book.value for book in OtherBook]),
     help="Compute from the ledger's runs what this party counts, and explain the difference; asks no Slurm.",
 )
 def reconcile_command(since: str, until: str, every: bool, like: str | None) -> None:

@@ -64,6 +64,7 @@ CHECKS = (
     "reads",
     "versions",
     "expiries",
+    "day statements",
     "TRES sets",
     "overrides",
     "classification",

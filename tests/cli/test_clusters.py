@@ -39,7 +39,8 @@ ALONE = (
     ("backfill", "-S", "2027-01-01"), ("override", "3", "--withdraw", "--reason", "x"),
     ("doctor", "--withdraw", "x", "--reason", "x"),
     ("promise", "end", "--on", "2027-01-01", "--source", "x", "--reason", "x"),
-    ("restore-baseline",), ("statement", "--organisation", "umcg"), ("ledger", "export"),
+    ("bundle", "x.tar.gz"), ("restore-baseline",), ("statement", "--organisation", "umcg"),
+    ("ledger", "export"),
     ("ledger", "withdraw", "--since", "2027-01-01", "--reason", "x"),
 )  # fmt: skip
 

@@ -15,6 +15,8 @@ from tests.cluster.tree import plant
 from tests.end_to_end.running import Running, running
 from tests.saf import Saf
 
+pytestmark = pytest.mark.slurm
+
 NAMES = ("one", "two", "three")
 USERS = {"umcg": ("mail", "proxy"), "astro": ("uucp", "lp")}
 """Of the accounts in which there is work."""

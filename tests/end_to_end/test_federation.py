@@ -19,6 +19,8 @@ from tests.cluster.tree import plant
 from tests.end_to_end.test_clusters import EACH, FILE
 from tests.saf import Saf
 
+pytestmark = pytest.mark.slurm
+
 JOBS = int(os.environ.get("FEDERATED_JOBS", "8"))
 CPUS = 4
 """Of a job: a whole node, so that jobs wait."""

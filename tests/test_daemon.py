@@ -178,7 +178,12 @@ def test_the_ledger_hears_a_daemon_that_waits_several_times_a_period() -> None:
     made = looping(lambda of: of.end(), speed=1)
     made.period, made.beat = 0.8, time.monotonic()
     heard: list[float] = []
-    made._pause(lambda: heard.append(time.monotonic()))
+
+    def lost() -> None:
+        heard.append(time.monotonic())
+        raise LedgerError("the session is lost")
+
+    made._pause(lost)
     assert 1 <= len(heard) <= daemon.SIGNS_OF_LIFE
 
 

@@ -110,7 +110,7 @@ def test_twenty_drawn_faults_lose_and_double_nothing() -> None:
     """Short ones, and none that needs a file system of its own."""
     drawn = [fault for fault in chaos.left(SEED, 2 * FAULTS, [], MODEL) if fault.how != "full"]
     cut = [Chaos("leader", "partition", step, 0) for step in ("sshare.before", "modify.before")]
-    with model_campaign.staged(SEED, disks=False) as stage:
+    with model_campaign.staged(SEED, disks=False, period=1) as stage:
         for fault in (*cut, *drawn[: FAULTS - len(cut)]):
             found = model_campaign.tried(stage, fault._replace(seconds=min(MODEL.seconds)))
             assert found.held, found

@@ -9,6 +9,8 @@ FREEZES ?= 20
 HOSTILE ?= 200
 ROUNDS ?= 5
 FAULTS ?= 200
+MANY ?= 2000
+LANES ?= 4
 SEED ?= 1
 HOURS ?= 72
 TIMES ?= 1
@@ -24,7 +26,7 @@ LANE2 := $(BIN)/pytest -m '$(SLURM)' $(FIRST:%=--ignore=%)
 LANE3 := nice $(BIN)/pytest -m 'not slurm' $(SHOWN)
 LANE4 := nice $(BIN)/pytest -m 'not slurm' $(SHOWN:%=--ignore=%)
 
-.PHONY: faults freeze tamper help demo demo-slurm test test-fast test-long test-model test-install test-packages deb rpm lint slurm slurm-roots test-slurm-all seen examples pictures crash hostile accept-slurm accept-switch accept-promises evaluate evaluate-promises docs docs-serve bench-energy bench-simulate bench-ingest bench-sizes bench-scrape bench-tree bench-sources clean accept-grid federation ha chaos soak
+.PHONY: faults freeze tamper help demo demo-slurm test test-fast test-long test-model test-install test-packages deb rpm lint slurm slurm-roots test-slurm-all seen examples pictures crash hostile accept-slurm accept-switch accept-promises evaluate evaluate-promises docs docs-serve bench-energy bench-simulate bench-ingest bench-sizes bench-scrape bench-tree bench-sources clean accept-grid federation ha chaos chaos-model soak
 .DEFAULT_GOAL := help
 
 help:  ## Show these targets.
@@ -115,6 +117,9 @@ ha: $(VENV)/.installed slurm  ## Lose a daemon or a database of two, ROUNDS=5 ti
 
 chaos: $(VENV)/.installed slurm  ## FAULTS=200 drawn faults, SEED=1, on a real Slurm; an hour, goes on where it stopped; result in docs/evaluation.
 	@$(BIN)/python -m tests.faults.campaign --faults $(FAULTS) --seed $(SEED) --docs
+
+chaos-model: $(VENV)/.installed  ## MANY=2000 drawn faults, SEED=1, on the model cluster, LANES=4 side by side (as root); goes on where it stopped.
+	@$(BIN)/python -m tests.faults.model_campaign --faults $(MANY) --seed $(SEED) --lanes $(LANES) --docs
 
 soak: $(VENV)/.installed  ## The daemon for HOURS=72 hours of the model cluster; what grows, and how fast; result in docs/evaluation.
 	@HOURS=$(HOURS) $(BIN)/python -m tests.benchmarks.soak

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from threading import Event, Thread, current_thread
 
@@ -232,7 +232,8 @@ class Loop:
             if self.stopwatch() >= due:
                 break
             self.sign()
-            touch()
+            with suppress(LedgerError):  # a cycle begins with a session, and asks for the lock
+                touch()
         self.wake.clear()
         self.moved = self.stopwatch()
         self.beat = min(due, self.moved)

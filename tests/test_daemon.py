@@ -287,7 +287,12 @@ def test_the_ledger_hears_a_daemon_that_waits_several_times_a_period() -> None:
     config = configuration(daemon='period = "1s"\nlisten = "127.0.0.1:0"')
     made = Loop(config, none_opened, lambda: int(time.time()), time.monotonic, speed=1.25)
     heard: list[float] = []
-    made._pause(lambda: heard.append(time.monotonic()))
+
+    def lost() -> None:
+        heard.append(time.monotonic())
+        raise LedgerError("the session is lost")
+
+    made._pause(lost)
     assert 1 <= len(heard) <= loop.SIGNS_OF_LIFE
 
 

@@ -128,7 +128,7 @@ def _lever_without_ledger(config: Config, rules: Rules, now: Instant) -> Lever |
 def _readable(
     config: Config, slurm: Slurm, now: Instant, user: str, above: Sequence[str]
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """The facts that only some checks need, and the errors of those that could not be read, by name.
+    """The facts that only some checks need, None where one could not be read; and the errors, by name.
 
     ``above``: the accounts above the steered ones.
     """

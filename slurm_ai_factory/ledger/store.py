@@ -12,7 +12,6 @@ from threading import RLock
 from types import TracebackType
 from typing import Any, NamedTuple
 
-import psycopg
 from psycopg.pq import TransactionStatus
 from psycopg.types.json import Jsonb
 
@@ -78,14 +77,16 @@ class Store:
         return self._connection
 
     def touch(self) -> None:
-        """Let the server hear that this process lives; the next statement reports a session that is lost."""
+        """Let the server hear that this process lives. Raises LedgerError where the session is lost.
+
+        It is not made again here: with a session goes its lock, and whoever holds one has to know.
+        """
         if self._used.acquire(blocking=False):  # else another thread is within a transaction, and heard
             try:
                 connection = self._connection
                 if connection and connection.info.transaction_status is TransactionStatus.IDLE:
-                    connection.execute("SELECT")
-            except psycopg.Error:
-                pass
+                    with wrapped(self.url):
+                        connection.execute("SELECT")
             finally:
                 self._used.release()
 

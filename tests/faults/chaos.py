@@ -179,8 +179,8 @@ ON_MODEL = """\
 `slurm.timeout` {timeout} s. Slurm's commands are programs that ask the model cluster of `saf demo`, whose
 jobs run for 1 to 8 seconds; what they print is what the product reads on a real Slurm. Primary and standby
 are real, each on a small disk of its own, and the daemons reach them through a socket that can be cut. A
-fault takes seconds, so there can be thousands. What must hold is the same. `SEED={seed}` and `FAULTS=N` mean
-the same too, and `LANES=N` is how many stages there are side by side.
+fault takes seconds, so there can be thousands. What must hold is the same. `SEED={seed}` means the same
+too, `MANY=N` is the number of faults, and `LANES=N` is how many stages there are side by side.
 
 - **freeze** of the leader: it and its command stand still until the other leads; then both go on.
 - **refused**: a command fails, before or after it took effect. **half**, **cut**, **garbled**, **twice**,

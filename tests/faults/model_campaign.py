@@ -103,14 +103,14 @@ def _one_block(options: argparse.Namespace) -> int:
 
 
 @contextmanager
-def staged(seed: int, *, disks: bool = True) -> Iterator[ModelStage]:
+def staged(seed: int, *, disks: bool = True, period: int = PERIOD) -> Iterator[ModelStage]:
     """A new stage; everything is ended afterwards, also when this process is asked to end."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(1))
     with tempfile.TemporaryDirectory(prefix="saf-model-") as scratch, ExitStack() as stack:
         place = Path(scratch)
         place.chmod(0o755)
-        stage = ModelStage(place, seed, stack, disks=disks)
+        stage = ModelStage(place, seed, stack, disks=disks, period=period)
         with stage.alive():
             yield stage
 

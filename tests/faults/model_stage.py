@@ -33,7 +33,9 @@ GRANT, REVOKE = f"GRANT INSERT ON {TABLES} TO saf_daemon", f"REVOKE INSERT ON {T
 class ModelStage(PairStage):
     """``disks``: whether each server is on a small file system of its own, which needs root."""
 
-    def __init__(self, directory: Path, seed: int, stack: ExitStack, *, disks: bool = True) -> None:
+    def __init__(
+        self, directory: Path, seed: int, stack: ExitStack, *, disks: bool = True, period: int = PERIOD
+    ) -> None:
         self.stack, self.directory, self.disks = stack, directory, disks
         self.operator_dice = random.Random(-seed)
         self.pair: dict[int, tuple[Saf, Running]] = {}
@@ -51,7 +53,7 @@ class ModelStage(PairStage):
         self.saf, self.second = self.another("saf", reached), self.another("second", reached)
         for saf in (self.saf, self.second):
             saf.configure("cluster", name="model")
-            saf.configure("daemon", period=f"{PERIOD}s")
+            saf.configure("daemon", period=f"{period}s")
             saf.configure("slurm", timeout=f"{TIMEOUT}s", directory=str(directory / "bin"))
             saf.configure("ledger", timeout=f"{LEDGER_TIMEOUT}s")
         self.beside = SHARES["national"]

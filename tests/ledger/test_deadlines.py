@@ -175,12 +175,14 @@ def test_the_server_hears_a_leader_that_is_idle_and_nothing_in_a_transaction(ser
         assert store.connection.info.backend_pid == pid
 
 
-def test_a_session_that_is_lost_is_told_by_the_next_statement(server: Server) -> None:
+def test_a_session_that_is_lost_is_told_to_whoever_touches_it(server: Server) -> None:
     with Store(server.url) as store:
         assert store.lock(9)
         pid = store.connection.info.backend_pid
         with psycopg.connect(server.url, autocommit=True) as connection:
             connection.execute("SELECT pg_terminate_backend(%s, 30000)", [pid])
-        store.touch()
+        with pytest.raises(LedgerError, match="terminating connection"):
+            store.touch()
+        store.touch()  # it has none any more, and none is made
         assert not store.may_write(9), "in a new session"
         assert store.connection.info.backend_pid != pid

@@ -276,6 +276,10 @@ ANSWERS: Mapping[str, Shape] = {
         ),
     ),
     "history": either(rows(**DONE), rows(**RECORDED_DECISION)),
+    "ledger archive": either(
+        rows(month=TEXT, status=TEXT, as_of=AT, runs=WHOLE, bytes=WHOLE),
+        keys(checks=each(keys(check=TEXT, compared=WHOLE, differing=WHOLE, first=TEXT))),
+    ),
     "ledger expire": keys(
         before=null(AT), deleted=YES_NO, expiring=keys(rows=WHOLE, bytes=WHOLE, oldest=null(AT)),
         tables=each(keys(name=TEXT, rows=WHOLE, bytes=WHOLE, oldest=null(AT), kept_for=TEXT)),

@@ -70,6 +70,7 @@ PERSONAL = (
     Personal("allowed_power", "recorded_at"),
     Personal("reservation_acts", "at", texts=("sentence",)),
     Personal("acknowledgements", "recorded_at"),
+    Personal("archives", "recorded_at", texts=()),
 )  # fmt: skip
 """Every table with personal texts of staff."""
 

@@ -41,6 +41,7 @@ from slurm_ai_factory.core.rules.classify import Beneficiary, Rule
 from slurm_ai_factory.core.rules.organisations import Codes, Link, Organisation, RegistryEntry
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import Ledger, Store, moving, open_ledger, rights, sql
+from slurm_ai_factory.ledger.archives import ArchivedFile, ArchivedMonth
 from slurm_ai_factory.ledger.audits import Audit
 from slurm_ai_factory.ledger.publishing import Published
 from tests.conftest import as_role, by_hand, new_ledger
@@ -136,6 +137,8 @@ def _say(ledger: Ledger) -> None:
         act, ActOutcome.PLANNED, at=NOW, actor=WHO["actor"], sentence=f"{MARK}sentence", inputs={}
     )
     ledger.acknowledging.add(Acknowledgement("lease", "warning", NOW, NOW + DAY, **WHO))
+    archived = ArchivedMonth("2027-01", T0, NOW, NOW, "r", {"runs": ArchivedFile(1, 1, "0")}, {"cpu": {}})
+    ledger.archives.record(archived, at=NOW, actor=WHO["actor"])
     ledger.persons.note("show", f"{MARK}user", {"at": NOW, **WHO})
     ledger.promise_terms.begin(replace(FIRST, actor=WHO["actor"], reason=WHO["reason"]))
 

@@ -12,6 +12,7 @@ import os
 import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from slurm_ai_factory.audit.parquet import MISSING
 from slurm_ai_factory.audit.verification import Verified
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core.records import Charge, Window
+from slurm_ai_factory.core.tres import Count
 from slurm_ai_factory.errors import LedgerError, SafError
 from slurm_ai_factory.ledger import Ledger
 from slurm_ai_factory.ledger.archives import TABLES, ArchivedFile, ArchivedMonth, Charges
@@ -44,6 +46,10 @@ LIMITS = {
 
 PLACES = 16
 """Decimals of a charge: 10 of a count of TRES, and 6 of a fraction."""
+
+
+class UnreadableArchiveError(SafError):
+    """A file of an archive cannot be read; archive the month again."""
 
 
 def files_of(directory: Path, cluster: str, month: str) -> dict[str, Path]:
@@ -129,16 +135,15 @@ def _month(
 
 def difference(month: ArchivedMonth, files: Mapping[str, Path]) -> str:
     """How the rows of a month's files differ from what is recorded of them; empty where they do not."""
-    duckdb = _duckdb()
     try:
-        with duckdb.connect(":memory:", config=LIMITS) as connection:
-            for table in TABLES:
-                (rows,) = connection.execute(ROWS, {"file": str(files[table])}).fetchone() or (0,)
-                if rows != month.files[table].rows:
-                    return f"{files[table]} has {rows} rows instead of {month.files[table].rows}"
-            charges = _charges(connection, files)
-    except (duckdb.Error, TypeError, ValueError) as error:
-        return f"{files[TABLES[0]].parent} cannot be read as an archive: {str(error).splitlines()[0]}"
+        for table, file in files.items():
+            with _opened() as connection:
+                (rows,) = connection.execute(ROWS, {"file": str(file)}).fetchone() or (0,)
+            if rows != month.files[table].rows:
+                return f"{file} has {rows} rows instead of {month.files[table].rows}"
+        charges = charges_of(files)
+    except UnreadableArchiveError as error:
+        return str(error)
     for tres in sorted(charges.keys() | month.charges.keys()):
         mine, theirs = charges.get(tres, {}), month.charges.get(tres, {})
         if mine != dict(theirs):
@@ -146,14 +151,15 @@ def difference(month: ArchivedMonth, files: Mapping[str, Path]) -> str:
     return ""
 
 
-def _charges(connection: Any, files: Mapping[str, Path]) -> Charges:
-    """Delivered TRES-seconds by TRES and beneficiary, added up by DuckDB; multiplied exactly."""
-    names = {table: str(files[table]) for table in ("usage", "classifications")}
-    seconds = connection.execute(DELIVERED, names).fetchall()
+def charges_of(files: Mapping[str, Path]) -> Charges:
+    """What a month's files add up to: seconds in DuckDB, then multiplied exactly. Raises SafError."""
+    names = {table: str(file) for table, file in files.items()}
+    with _opened() as connection:
+        of_usage = {table: names[table] for table in ("usage", "classifications")}
+        seconds = connection.execute(DELIVERED, of_usage).fetchall()
+        counted = connection.execute(COUNTS, {"allocations": names["allocations"]}).fetchall()
     counts: dict[int, list[tuple[str, Fraction]]] = {}
-    for allocation, tres, count in connection.execute(
-        COUNTS, {"allocations": str(files["allocations"])}
-    ).fetchall():
+    for allocation, tres, count in counted:
         counts.setdefault(allocation, []).append((tres, Fraction(count)))
     charges: dict[str, dict[str, Fraction]] = {}
     for side, fraction, allocation, delivered in seconds:
@@ -164,6 +170,27 @@ def _charges(connection: Any, files: Mapping[str, Path]) -> Charges:
         tres: {side: exact_text(charge) for side, charge in sides.items() if charge}
         for tres, sides in charges.items()
     }
+
+
+def weighed(charges: Charges, weights: Mapping[str, Count]) -> dict[str, Fraction]:
+    """The charge of each beneficiary in a resource, in resource-seconds."""
+    sums: dict[str, Fraction] = {}
+    for tres, weight in weights.items():
+        for side, charge in charges.get(tres, {}).items():
+            sums[side] = sums.get(side, Fraction()) + Fraction(charge) * Fraction(weight)
+    return {side: charge for side, charge in sums.items() if charge}
+
+
+@contextmanager
+def _opened() -> Iterator[Any]:
+    """DuckDB, in memory. Raises SafError where it is not installed, or cannot read a file."""
+    duckdb = _duckdb()
+    try:
+        with duckdb.connect(":memory:", config=LIMITS) as connection:
+            yield connection
+    except (duckdb.Error, TypeError, ValueError) as error:
+        why = str(error).splitlines()[0]
+        raise UnreadableArchiveError(f"a file cannot be read as one of an archive: {why}") from error
 
 
 def _sides(charges: Mapping[str, str]) -> str:

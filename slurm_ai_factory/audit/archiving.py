@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,11 +24,15 @@ from slurm_ai_factory.ledger.archives import TABLES, ArchivedMonth
 from slurm_ai_factory.question import Question
 
 
+BELOW = 4
+"""A file is below that many folders of the archive: its month, cluster and table, and the archive itself."""
+
+
 class Archiving(NamedTuple):
     """What became of a month."""
 
     month: str
-    status: str  #: archived, restored (its files were gone or damaged) or unchanged
+    status: str  #: archived, restored (its files were missing there, or damaged) or unchanged
     as_of: Instant
     runs: int  #: with all their versions
     bytes: int
@@ -68,7 +73,8 @@ def archive_month(
                 return _archiving(before, "unchanged")
             for name in TABLES:
                 parts[name].replace(files[name])
-                parquet.durable(files[name].parent)
+                for folder in files[name].parents[:BELOW]:
+                    parquet.durable(folder)
         if before and made.files == before.files:
             return _archiving(before, "restored")
         ledger.archives.record(made, at=at, actor=actor)
@@ -107,7 +113,7 @@ def _parts(files: Mapping[str, Path]) -> Iterator[Mapping[str, Path]]:
             for part in filter(Path.exists, parts.values()):
                 part.unlink()
     except OSError as error:
-        where = files[TABLES[0]].parents[3]
+        where = files[TABLES[0]].parents[BELOW - 1]
         raise SafError(
             f"cannot write the archive in {where}: {error.strerror or error}; then run it again"
         ) from error
@@ -117,7 +123,6 @@ def _written(asked: Question, name: str, parts: Mapping[str, Path]) -> ArchivedM
     """The files of a month in their places, and what they add up to. Raises LedgerError."""
     ledger, interval = asked.ledger, (asked.window.since, asked.window.until)
     with asked.books() as books:
-        charges = _charges(asked)
         values = ledger.archives.prepare(books, interval, asked.read_until)
         files = {
             table: parquet.described(
@@ -128,18 +133,14 @@ def _written(asked: Question, name: str, parts: Mapping[str, Path]) -> ArchivedM
             )
             for table in TABLES
         }
-    month = ArchivedMonth(name, *interval, asked.known_at, asked.rules.digest, files, charges)
-    if difference := archived.difference(month, parts):
-        raise LedgerError(f"{name} was not archived: {difference}; run saf ledger verify, and report it")
-    return month
-
-
-def _charges(asked: Question) -> dict[str, dict[str, str]]:
-    """The ledger's own charge of the month, by TRES and beneficiary."""
-    return {
-        tres: {
-            str(group.beneficiary): archived.exact_text(group.delivered)
-            for group in asked.groups(lambda *_: ("",), {tres: 1})
+        charges = archived.charges_of(parts)
+        weights = asked.config.promise.resource.weights
+        own = {
+            str(group.beneficiary): Fraction(group.delivered)
+            for group in asked.groups(lambda *_: ("",), weights)
         }
-        for tres in sorted(asked.ledger.accounting.tres())
-    }
+    if own != archived.weighed(charges, weights):
+        raise LedgerError(
+            f"{name} was not archived: its files and the ledger have different charges; run saf ledger verify"
+        )
+    return ArchivedMonth(name, *interval, asked.known_at, asked.rules.digest, files, charges)

@@ -113,7 +113,7 @@ def _archived(url: str, directory: Path) -> dict[str, float]:
 
 
 def _cpu_seconds(directory: Path) -> float:
-    """CPU of this process and of every process of the server so far: other work on the machine is not in it."""
+    """CPU of this process and of every process of the server so far, without other work on the machine."""
     (noted,) = directory.rglob("postmaster.pid")
     postmaster = noted.read_text().split()[0]
     ticks = 0

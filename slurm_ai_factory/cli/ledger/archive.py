@@ -31,8 +31,8 @@ def archive_command(
     """Write closed months as Parquet files, and record their digests in the chain. Deletes nothing.
 
     A month has four files: the runs that ended in it with their earlier versions, hourly usage, its
-    beneficiaries, and counts of TRES. They hold no user. A month that was archived is left alone, unless the ledger or
-    its files changed. Needs the extra `archive`.
+    beneficiaries, and counts of TRES. They hold no user. A month that was archived is left alone, unless the
+    ledger or its files changed. Needs the extra `archive`.
 
     With --verify, compare the files with the chain, add up their charge, and compare that with the ledger.
     Writes nothing. Exit code 5: something differs.

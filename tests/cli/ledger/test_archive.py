@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import errno
+import io
 import json
 import os
 import re
@@ -33,10 +35,14 @@ MONTH = "2026-01"
 HOWTO = Path(__file__).parents[3] / "docs" / "howto" / "archive.md"
 
 
+def block(engine: str) -> str:
+    """The query of the documentation for an engine."""
+    return HOWTO.read_text(encoding="utf-8").split(f'```sql title="{engine}"\n')[1].split("\n```")[0]
+
+
 def documented(engine: str) -> str:
-    """The query of the documentation for an engine, with the place of the files in braces."""
-    block = HOWTO.read_text(encoding="utf-8").split(f'```sql title="{engine}"\n')[1].split("\n```")[0]
-    return re.sub(r"read_parquet\('/archive/(\w+)/[^)]*\)", r"{\1}", block)
+    """The same, with the name of each table in braces instead of its files."""
+    return re.sub(r"read_parquet\('/archive/(\w+)/[^)]*\)", r"{\1}", block(engine))
 
 
 def at(month: int, day: int, hour: int = 0) -> int:
@@ -164,6 +170,17 @@ def test_delivered_by_account_and_month_is_that_of_saf_share(saf: Saf) -> None:
     assert (MONTH, "joint", "non_regional") in found
 
 
+def test_another_engine_gets_the_same_figures(saf: Saf) -> None:
+    """ClickHouse in process, which `make test-archive-engines` installs."""
+    chdb = pytest.importorskip("chdb")
+    archive(saf, "--before", "2026-03-01T00:00Z")
+    query = block("clickhouse").replace("/archive/", f"{saf.directory}/archive/")
+    rows = [tuple(row) for row in csv.reader(io.StringIO(str(chdb.query(query, "CSV"))))]
+    expected = asked(saf, documented("duckdb"))
+    assert [row[:3] for row in rows] == [row[:3] for row in expected]
+    assert [Fraction(row[3]) for row in rows] == [Fraction(row[3]) for row in expected]
+
+
 def test_every_version_of_every_ended_run_is_in_one_month(saf: Saf, ledger_url: str) -> None:
     archive(saf, "--before", "2026-03-01T00:00Z")
     with by_hand(ledger_url) as connection:
@@ -285,8 +302,8 @@ def test_a_damaged_file_is_named_and_archiving_restores_it(saf: Saf, ledger_url:
 
 
 FORGED = {
-    "not Parquet": (_text, "cannot be read as an archive"),
-    "another table": (_other, "cannot be read as an archive"),
+    "not Parquet": (_text, "cannot be read as one of an archive"),
+    "another table": (_other, "cannot be read as one of an archive"),
 }
 
 

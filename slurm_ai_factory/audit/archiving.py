@@ -23,7 +23,6 @@ from slurm_ai_factory.ledger import Ledger
 from slurm_ai_factory.ledger.archives import TABLES, ArchivedMonth
 from slurm_ai_factory.question import Question
 
-
 BELOW = 4
 """A file is below that many folders of the archive: its month, cluster and table, and the archive itself."""
 

@@ -15,8 +15,15 @@ from slurm_ai_factory.core.records import Instant, Interval
 from slurm_ai_factory.ledger.classified import Classified
 from slurm_ai_factory.ledger.store import Store, json
 
-TABLES = ("runs", "usage", "classifications", "allocations")
-"""The files of a month; the query of each is its name after ``archive_``."""
+QUERIES = {
+    "runs": "archive_runs",
+    "usage": "archive_usage",
+    "classifications": "archive_classifications",
+    "allocations": "archive_allocations",
+}
+"""The files of a month, with the query of each."""
+
+TABLES = tuple(QUERIES)
 
 NUMBER = ("create_archived_subjects", "clear_archived_subjects", "add_archived_subjects",
           "analyze_archived_subjects")  # fmt: skip
@@ -103,4 +110,4 @@ class ArchiveBook:
 
     def rows(self, table: str, values: Mapping[str, object]) -> Iterator[bytes]:
         """The rows of one of TABLES as CSV, each ended by a newline. In the transaction of ``prepare``."""
-        return self.store.copy_out(f"archive_{table}", values, "(FORMAT csv)")
+        return self.store.copy_out(QUERIES[table], values, "(FORMAT csv)")

@@ -375,6 +375,26 @@ def test_what_fails_on_the_way_leaves_nothing(
     assert entries(ledger_url) == []
 
 
+def test_rows_are_written_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many there are: a block is all that is in memory. CSV tells an empty text from no value."""
+    monkeypatch.setattr(parquet, "BLOCK", 100)
+    columns = {"number": parquet.WHOLE, "name": parquet.TEXT}
+    lines = [b'%d,"a ""quoted""\nline"\n' % number for number in range(500)]
+    assert parquet.write_csv_blocks(tmp_path / "x.parquet", columns, [*lines, b',""\n', b"7,\n"]) == 502
+    with duckdb.connect() as connection:
+        file = f"'{tmp_path}/x.parquet'"
+        groups = f"SELECT count(DISTINCT row_group_id) FROM parquet_metadata({file})"
+        assert connection.execute(groups).fetchall()[0][0] > 50
+        rows = connection.execute(f"SELECT * FROM {file}").fetchall()
+    assert rows == [*((number, 'a "quoted"\nline') for number in range(500)), (None, ""), (7, None)]
+
+
+def test_a_count_that_does_not_fit_is_a_sentence(tmp_path: Path) -> None:
+    columns = {"count": parquet.COUNT}
+    with pytest.raises(SafError, match=r"does not fit into x\.parquet"):
+        parquet.write_csv_blocks(tmp_path / "x.parquet", columns, [b"0.00000000001\n"])
+
+
 def test_where_no_directory_can_be_is_a_sentence(saf: Saf) -> None:
     (saf.directory / "archive").write_text("")
     refused = saf.run("ledger", "archive", "--to", "archive/below", "--month", MONTH, code=1).stderr

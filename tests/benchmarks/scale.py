@@ -21,12 +21,14 @@ import psycopg
 from slurm_ai_factory import question
 from slurm_ai_factory.audit import archiving
 from slurm_ai_factory.core import windows
+from slurm_ai_factory.core.records import DAY
 from tests.benchmarks import books, cycles, history, reading
 from tests.benchmarks.ingest import say
 from tests.benchmarks.scratch import scratch_server
 
 MILLION = 1_000_000
-BEATS = int(os.environ.get("BEATS", "120"))
+BEATS = int(os.environ.get("BEATS", DAY // books.BEAT - cycles.WARM_UP))
+"""A day of cycles: how many hours have no saved sums yet depends on the hour of the day."""
 MONTH = "2027-02"
 TABLES = """
 SELECT relname, reltuples::bigint, pg_relation_size(oid), pg_indexes_size(oid) FROM pg_class

@@ -43,7 +43,6 @@ LIMITS = {
     "autoload_known_extensions": False,
 }
 
-
 PLACES = 16
 """Decimals of a charge: 10 of a count of TRES, and 6 of a fraction."""
 
@@ -86,15 +85,19 @@ def verify_archive(
 ) -> Iterator[Verified]:
     """The checks of an archive below a directory: of some months, else of all that were archived.
 
-    Raises LedgerError, SafError.
+    No file is opened where the records of archives differ from the chain. Raises LedgerError, SafError.
     """
+    yield Verified("chain", *ledger.chain.walked())
+    records = ledger.chain.rows_of("archives")
+    first = f"record {records.first} was changed, so no file was opened; run saf ledger verify"
+    yield Verified("records", records.rows, records.differing, first if records.differing else "")
+    if records.differing:
+        return
     recorded = ledger.archives.months()
     if unknown := sorted(set(months or ()) - recorded.keys()):
         raise LedgerError(
             f"{unknown[0]} was never archived; archive it with: saf ledger archive --month {unknown[0]}"
         )
-    yield Verified("chain", *ledger.chain.walked())
-    yield Verified("records", *ledger.chain.rows_of("archives"))
     cluster = ledger.accounting.cluster
     for name in sorted(months or recorded):
         yield from _month(config, ledger, recorded[name], files_of(directory, cluster, name))

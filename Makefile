@@ -16,6 +16,8 @@ HOURS ?= 72
 TIMES ?= 1
 DRAWS ?= 10
 FEDERATED ?= 200
+MILLIONS ?= 1,10
+FREE ?= 15
 # Where Python may not keep what it compiled, each start of saf would compile the whole package again.
 unexport PYTHONDONTWRITEBYTECODE
 SLURM := slurm and not every_version and not alone
@@ -26,7 +28,7 @@ LANE2 := $(BIN)/pytest -m '$(SLURM)' $(FIRST:%=--ignore=%)
 LANE3 := nice $(BIN)/pytest -m 'not slurm' $(SHOWN)
 LANE4 := nice $(BIN)/pytest -m 'not slurm' $(SHOWN:%=--ignore=%)
 
-.PHONY: faults freeze tamper help demo demo-slurm test test-fast test-long test-model test-install test-packages deb rpm lint slurm slurm-roots test-slurm-all seen examples pictures crash hostile accept-slurm accept-switch accept-promises evaluate evaluate-promises docs docs-serve bench-energy bench-simulate bench-ingest bench-sizes bench-scrape bench-tree bench-sources clean accept-grid federation ha chaos chaos-model soak
+.PHONY: faults freeze tamper help demo demo-slurm test test-fast test-long test-model test-archive-engines test-install test-packages deb rpm lint slurm slurm-roots test-slurm-all seen examples pictures crash hostile accept-slurm accept-switch accept-promises evaluate evaluate-promises docs docs-serve bench-energy bench-simulate bench-ingest bench-sizes bench-scale bench-scrape bench-tree bench-sources clean accept-grid federation ha chaos chaos-model soak
 .DEFAULT_GOAL := help
 
 help:  ## Show these targets.
@@ -79,6 +81,10 @@ test-model: $(VENV)/.installed slurm  ## The model cluster beside a real Slurm, 
 test-slurm-all: $(VENV)/.installed slurm-roots  ## What every source has to tell, on Slurm 22.05, 24.11, 26.05 and, where it is, 25.11.
 	SAF_CONTRACT=docs/sources.json $(BIN)/pytest -m "slurm or contract" tests/slurm tests/cluster/test_versions.py
 	@$(BIN)/python -m docs.generate
+
+test-archive-engines: $(VENV)/.installed  ## Ask an archive through ClickHouse too; installs chdb, 900 MB, in build/engines.
+	@test -d build/engines/chdb || $(BIN)/pip install --quiet --disable-pip-version-check --target build/engines 'chdb>=4,<5'
+	PYTHONPATH=build/engines $(BIN)/pytest tests/cli/ledger/test_archive.py -k 'engine or account_and_month'
 
 test-install: $(VENV)/.installed slurm  ## Type the block of docs/howto/install.md on a bare Debian 12 and 13 (as root).
 	@sh tests/cluster/roots.sh debian-12 debian-13 24.11
@@ -171,6 +177,11 @@ bench-sizes: $(VENV)/.installed  ## How much a ledger grows a day; JOBS=100000 D
 
 bench-energy: $(VENV)/.installed  ## The time and memory of one answer about energy; RUNS=1000000.
 	@$(BIN)/python -m tests.benchmarks.energy
+
+bench-scale: $(VENV)/.installed  ## What a ledger costs as it grows, MILLIONS=1,10 of runs, FREE=15 GB kept free; result in docs/evaluation.
+	@mkdir -p build
+	@MILLIONS=$(MILLIONS) FREE=$(FREE) $(BIN)/python -m tests.benchmarks.scale build/scale.json
+	@$(BIN)/python -m tests.benchmarks.scale_page build/scale.json
 
 bench-scrape: $(VENV)/.installed  ## What a scrape costs while a backfill runs; SECONDS=60 for longer.
 	@$(BIN)/python -m tests.benchmarks.scrape

@@ -304,6 +304,10 @@ ANSWERS: Mapping[str, Shape] = {
     "hub status": rows(
         site=TEXT, cluster=TEXT, last_day=null(DATE), revision=null(WHOLE), missing=each(UNREAD_DAY)
     ),
+    "ledger archive": either(
+        rows(month=TEXT, status=TEXT, as_of=AT, runs=WHOLE, bytes=WHOLE),
+        keys(checks=each(keys(check=TEXT, compared=WHOLE, differing=WHOLE, first=TEXT))),
+    ),
     "ledger expire": keys(
         before=null(AT), deleted=YES_NO, expiring=keys(rows=WHOLE, bytes=WHOLE, oldest=null(AT)),
         tables=each(keys(name=TEXT, rows=WHOLE, bytes=WHOLE, oldest=null(AT), kept_for=TEXT)),

@@ -13,6 +13,7 @@ from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger.accounting import Accounting, Usual
 from slurm_ai_factory.ledger.acknowledging import AcknowledgementBook
 from slurm_ai_factory.ledger.allowed import AllowedBook
+from slurm_ai_factory.ledger.archives import ArchiveBook
 from slurm_ai_factory.ledger.audits import Audits
 from slurm_ai_factory.ledger.chain import Chain
 from slurm_ai_factory.ledger.classified import Classified, set_of
@@ -75,6 +76,7 @@ class Ledger:
     acknowledging: AcknowledgementBook
     given: GivenBook
     hubs: HubBook
+    archives: ArchiveBook
 
     def books(self, rules: Rules, then: Instant | None = None) -> Classified:
         """The accounting as these rules classify it, as known now or then; new subjects may be unsorted."""
@@ -164,4 +166,5 @@ def ledger_of(store: Store, cluster: str, cluster_id: int) -> Ledger:
         AcknowledgementBook(store, cluster_id),
         GivenBook(*key, accounting),
         HubBook(store, cluster_id),
+        ArchiveBook(store, cluster_id),
     )

@@ -93,13 +93,17 @@ class Chain:
         """Compare every recorded row with its entry."""
         rows, differing, first = 0, 0, ""
         for (table,) in self.store.all("chained_tables"):
-            query: Composed = COMPARED.format(name=Literal(table), table=Identifier(table))
-            with wrapped(self.store.url):
-                compared = Comparison(*(self.store.connection.execute(query).fetchone() or (0, 0)))
+            compared = self.rows_of(table)
             rows, differing = rows + compared.rows, differing + compared.differing
             if compared.differing and not first:
                 first = f"{table} {compared.first}"
         return Comparison(rows, differing, first)
+
+    def rows_of(self, table: str) -> Comparison:
+        """Compare every row of one chained table with its entry."""
+        query: Composed = COMPARED.format(name=Literal(table), table=Identifier(table))
+        with wrapped(self.store.url):
+            return Comparison(*(self.store.connection.execute(query).fetchone() or (0, 0)))
 
     def versions(self) -> Comparison:
         """Compare each version of a run with the one before: a read, override or withdrawal joins them."""

@@ -75,25 +75,29 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
     def wait(self, gen: Generator[Any, Any, Returned], *args: Any, **kwargs: Any) -> Returned:
         """Wait as psycopg does. Raises Silence."""
         try:
-            return super().wait(_bounded(gen, self.silence), *args, **kwargs)
+            step = next(gen)
+        except StopIteration as end:  # as for most rows of a COPY: it is here already
+            return end.value  # type: ignore[no-any-return]
+        try:
+            return super().wait(_bounded(gen, step, self.silence), *args, **kwargs)
         except Silence:
             self.close()
             raise
 
 
-def _bounded(gen: Generator[Any, Any, Returned], silence: float) -> Generator[Any, Any, Returned]:
-    """The same steps; psycopg sends a 0 now and then while the server is not ready for the next one."""
-    ready, heard = None, monotonic()
+def _bounded(gen: Generator[Any, Any, Returned], step: Any, silence: float) -> Generator[Any, Any, Returned]:
+    """This step and the next ones; psycopg sends a 0 now and then while the server is not ready for one."""
+    heard = monotonic()
     while True:
-        try:
-            step = gen.send(ready)
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
         ready = yield step
         if ready:
             heard = monotonic()
         elif monotonic() - heard > silence:
             raise Silence(f"no answer within {silence:g} s")
+        try:
+            step = gen.send(ready)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
 
 
 def connect(url: str, limits: Limits) -> Connection:

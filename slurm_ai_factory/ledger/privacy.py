@@ -71,6 +71,7 @@ PERSONAL = (
     Personal("reservation_acts", "at", texts=("sentence",)),
     Personal("acknowledgements", "recorded_at"),
     Personal("hubs", "recorded_at"),
+    Personal("archives", "recorded_at", texts=()),
 )  # fmt: skip
 """Every table with personal texts of staff."""
 

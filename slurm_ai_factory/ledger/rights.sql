@@ -6,6 +6,7 @@ VALUES
     ('allocation_tres', 'derived', 'INSERT, DELETE', 'made again from allocations'),
     ('allocations', 'fact', 'INSERT', ''),
     ('allowed_power', 'fact', 'INSERT, UPDATE (reason, actor, salt)', 'names and texts go, and what stands for them stays'),
+    ('archives', 'fact', 'INSERT, UPDATE (actor, salt)', 'a name goes, and what stands for it stays'),
     ('audits', 'fact', 'INSERT, UPDATE (actor, salt)', 'a name goes, and what stands for it stays'),
     ('baselines', 'derived', 'INSERT, DELETE', 'deleted once restored; `changes` has what they were'),
     ('changes', 'fact', 'INSERT, UPDATE (status, settled_at, raw_shares_read, note, salt)', 'a planned change is settled, once; a text goes'),

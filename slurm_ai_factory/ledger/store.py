@@ -31,8 +31,12 @@ from slurm_ai_factory.ledger.connection import (
 
 SqlRow = tuple[Any, ...]
 
-LOCKS = {"writing": ("begin_writing", "end_writing"), "summing": ("begin_summing", "end_summing")}
-"""Held while changes of shares are planned and settled, and while sums of usage are saved."""
+LOCKS = {
+    "writing": ("begin_writing", "end_writing"),
+    "summing": ("begin_summing", "end_summing"),
+    "archiving": ("begin_archiving", "end_archiving"),
+}
+"""Held while changes of shares are planned and settled, sums of usage saved, and months archived."""
 
 FETCHED = 2000
 """Rows of a stream in memory at a time."""
@@ -159,9 +163,9 @@ class Store:
                     copy.write_row(row)
             return cursor.rowcount
 
-    def copy_out(self, query: str, values: Mapping[str, object]) -> Iterator[bytes]:
-        """Stream the rows of a named query, in PostgreSQL's COPY text."""
-        statement = f"COPY ({sql.queries()[query]}) TO STDOUT"
+    def copy_out(self, query: str, values: Mapping[str, object], form: str = "") -> Iterator[bytes]:
+        """Stream the rows of a named query, in PostgreSQL's COPY text or with the options of ``form``."""
+        statement = f"COPY ({sql.queries()[query]}) TO STDOUT {form}"
         with wrapped(self.url), self.connection.cursor() as cursor, cursor.copy(statement, values) as copy:
             for row in copy:
                 yield bytes(row)

@@ -44,3 +44,11 @@ SELECT pg_advisory_lock(7344, %(cluster_id)s)
 -- end_summing --
 -- Let others save sums.
 SELECT pg_advisory_unlock(7344, %(cluster_id)s)
+
+-- begin_archiving --
+-- Let one process at a time archive months of this cluster.
+SELECT pg_advisory_lock(7349, %(cluster_id)s)
+
+-- end_archiving --
+-- Let others archive months.
+SELECT pg_advisory_unlock(7349, %(cluster_id)s)

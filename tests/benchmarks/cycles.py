@@ -12,7 +12,9 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
+
+import psycopg
 
 from slurm_ai_factory import cycle, ledger, question
 from slurm_ai_factory.config import Config, parse_config
@@ -96,7 +98,7 @@ class TimedStore(Store):
 def measure(server: str, sizes: Sequence[int], beats: int, say: Say) -> dict[str, object]:
     """The figures of all sizes; each ledger is the one before, made longer."""
     p99: dict[str, float] = {}
-    shares: list[float] = []
+    times: list[float] = []
     reclassified: list[float] = []
     with backfill.ledger(server, "books") as url:
         books.begin(url)
@@ -105,15 +107,16 @@ def measure(server: str, sizes: Sequence[int], beats: int, say: Say) -> dict[str
             began = time.monotonic()
             books.extend(url, known, size, lambda done: say(f"{done:,} runs in the ledger"))
             say(f"ledger of {size:,} runs made in {time.monotonic() - began:.0f} s; {_size(url)}")
-            now, p99[str(size)] = _cycles(url, now, beats, say)
-            shares += _shares(url, now, say)
-            reclassified.append(_reclassify(url, now, say))
+            now, took, _ = beats_of(url, now, beats, say)
+            p99[str(size)] = round(percentile(took.values()), 1)
+            times += shares(url, now, say)
+            reclassified.append(reclassify(url, now, say))
             known = size
     flat = p99[str(sizes[-1])] / p99[str(sizes[0])]
     say(f"p99 of the largest ledger is {flat:.2f} times that of the smallest")
     return {
         "cycle_p99_ms": p99,
-        "share_query_ms": round(max(shares), 1),
+        "share_query_ms": round(max(times), 1),
         "reclassify_seconds": round(max(reclassified), 2),
     }
 
@@ -147,8 +150,16 @@ def opened(url: str) -> Iterator[tuple[Ledger, TimedStore]]:
         yield ledger.ledger_of(store, books.CLUSTER, store.cluster_id(books.CLUSTER)), store
 
 
-def _cycles(url: str, now: int, beats: int, say: Say) -> tuple[int, float]:
-    """So many cycles, a beat apart: the instant of the last, and p99 of their time in ms."""
+class Beats(NamedTuple):
+    """So many cycles, a beat apart."""
+
+    now: int  #: the instant of the last
+    took: dict[int, float]  #: the ms of each, by its instant
+    pages: float  #: of the database, that each looked at
+
+
+def beats_of(url: str, now: int, beats: int, say: Say) -> Beats:
+    """Run so many cycles, after some that warm up."""
     clock = {"now": now}
     with opened(url) as (books_open, store):
         slurm = stand_in(store, now)
@@ -157,11 +168,12 @@ def _cycles(url: str, now: int, beats: int, say: Say) -> tuple[int, float]:
         site = Site(
             configuration(), cast("Slurm", slurm), books_open, lambda: clock["now"], _never_wait, "benchmark"
         )
-        took: dict[int, float] = {}
+        took, before = dict[int, float](), 0
         for number in range(WARM_UP + beats):
             clock["now"] += books.BEAT
             slurm.beat(clock["now"], books.BEAT)
             if number == WARM_UP:
+                before = pages(store)
                 store.seconds.clear()
                 store.calls.clear()
             began = time.perf_counter()
@@ -172,7 +184,17 @@ def _cycles(url: str, now: int, beats: int, say: Say) -> tuple[int, float]:
         say(_by_kind(took))
         for line in store.profile(beats):
             say(line)
-    return clock["now"], round(percentile(took.values()), 1)
+        looked_at = (pages(store) - before) / beats
+    return Beats(clock["now"], took, looked_at)
+
+
+def pages(store: Store) -> int:
+    """Pages of the database that were looked at so far, in memory or on the disk, on a busy machine too."""
+    store.connection.execute("SELECT pg_stat_force_next_flush()")
+    with psycopg.connect(store.url) as connection:
+        query = "SELECT blks_hit + blks_read FROM pg_stat_database WHERE datname = current_database()"
+        (counted,) = connection.execute(query).fetchone() or (0,)
+    return int(counted)
 
 
 def _by_kind(took: dict[int, float]) -> str:
@@ -184,7 +206,7 @@ def _by_kind(took: dict[int, float]) -> str:
     return "; ".join(f"{kind}: {len(values)} cycles, {described(values)}" for kind, values in kinds.items())
 
 
-def _shares(url: str, now: int, say: Say) -> list[float]:
+def shares(url: str, now: int, say: Say) -> list[float]:
     """The longest ms of measuring the quarter before and the one nearly over, each on a new connection."""
     config = configuration()
     current = windows.window("quarter", now, config.promise.time_zone)
@@ -205,7 +227,7 @@ def _share(url: str, config: Config, now: int, window: Window) -> float:
         return 1000 * (time.perf_counter() - began)
 
 
-def _reclassify(url: str, now: int, say: Say) -> float:
+def reclassify(url: str, now: int, say: Say) -> float:
     """Seconds from a change of rules to a measured quarter; all answers are forgotten afterwards."""
     with opened(url) as (books_open, store):
         began = time.perf_counter()

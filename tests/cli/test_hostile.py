@@ -168,6 +168,7 @@ COMMANDS: dict[tuple[str, ...], int] = {
     ("promise", "list"): 0,
     ("promise", "show"): 0,
     ("ledger", "export", *WINDOW, "--users"): 0,
+    ("ledger", "archive", "--verify", "nowhere"): 0,
     ("ledger", "expire"): 0,
     ("ledger", "verify"): 0,
     ("statement", "--organisation", "plant", *WINDOW): 1,

@@ -44,6 +44,7 @@ from slurm_ai_factory.core.rules.classify import Beneficiary, Rule
 from slurm_ai_factory.core.rules.organisations import Codes, Link, Organisation, RegistryEntry
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import Ledger, Store, moving, open_ledger, rights, sql
+from slurm_ai_factory.ledger.archives import ArchivedFile, ArchivedMonth
 from slurm_ai_factory.ledger.audits import Audit
 from slurm_ai_factory.ledger.publishing import Published
 from tests.conftest import as_role, by_hand, new_ledger
@@ -143,6 +144,8 @@ def _say(ledger: Ledger) -> None:
     ledger.hubs.record(HubTerm("site", "alpha", 0, False, "key", "cpu"), {"at": NOW, **WHO})
     (statement,) = ledger.given.state("site", "local", day_of(T0), at=NOW)
     assert ledger.hubs.take_in(SignedStatement(statement, statement.digest, "signature"), at=NOW)
+    archived = ArchivedMonth("2027-01", T0, NOW, NOW, "r", {"runs": ArchivedFile(1, 1, "0")}, {"cpu": {}})
+    ledger.archives.record(archived, at=NOW, actor=WHO["actor"])
     ledger.persons.note("show", f"{MARK}user", {"at": NOW, **WHO})
     ledger.promise_terms.begin(replace(FIRST, actor=WHO["actor"], reason=WHO["reason"]))
 

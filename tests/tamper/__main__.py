@@ -12,6 +12,7 @@ from slurm_ai_factory.core.control.level import Baseline
 from slurm_ai_factory.core.programme.retention import Due
 from slurm_ai_factory.core.records import DAY, Pause, Rejected, Size
 from slurm_ai_factory.ledger import Store, open_ledger
+from slurm_ai_factory.ledger.archives import ArchivedFile, ArchivedMonth
 from slurm_ai_factory.ledger.audits import Audit
 from tests import facility
 from tests.report import year
@@ -78,6 +79,8 @@ def _complete(url: str) -> None:
         ledger.control.say_pause(Pause(at, at + DAY, who, why))
         ledger.control.keep_baseline("regional", Baseline(25, 75), at)
         ledger.audits.keep(Audit("verify", at, None, None, 0), {}, who)
+        month = ArchivedMonth("2027-01", at - 30 * DAY, at, at, "r", {"runs": ArchivedFile(1, 1, "0")}, {})
+        ledger.archives.record(month, at=at, actor=who)
         ledger.persons.note("show", "u", {"at": at, "actor": who, "reason": why})
         ledger.intake.put_aside([Rejected("a|b", "no State")], at)
         ledger.privacy.retain(Due(facility.SINCE), (), at=at, actor=who)

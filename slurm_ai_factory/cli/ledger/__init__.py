@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import click
 
+from slurm_ai_factory.cli.ledger.archive import archive_command
 from slurm_ai_factory.cli.ledger.backup import backup_command, restore_command
 from slurm_ai_factory.cli.ledger.expire import expire_command
 from slurm_ai_factory.cli.ledger.export import export_command
@@ -27,8 +28,8 @@ def ledger_group() -> None:
 
 
 for _command in (
-    backup_command, expire_command, export_command, fingerprint_command, head_command, migrate_command,
-    move_command, pseudonymise_command, restore_command, roles_command, ledger_status_command,
-    verify_command, withdraw_command,
+    archive_command, backup_command, expire_command, export_command, fingerprint_command, head_command,
+    migrate_command, move_command, pseudonymise_command, restore_command, roles_command,
+    ledger_status_command, verify_command, withdraw_command,
 ):  # fmt: skip
     ledger_group.add_command(_command)

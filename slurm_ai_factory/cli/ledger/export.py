@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
+from decimal import Decimal
 from functools import cache, partial
+from pathlib import Path
 
 import click
 
+from slurm_ai_factory.audit import parquet
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.arguments import (
     RESOURCE,
@@ -19,6 +22,7 @@ from slurm_ai_factory.cli.arguments import (
     asked_question,
     warn_of_gaps,
 )
+from slurm_ai_factory.cli.new_file import new_file
 from slurm_ai_factory.cli.options import SafCommand, chosen
 from slurm_ai_factory.cli.wiring import opened_books
 from slurm_ai_factory.core.charge import elapsed
@@ -38,6 +42,12 @@ COLUMNS = (
 
 INSTANTS = ("submit_at", "eligible_at", "start_at", "end_at")
 
+PARQUET = dict.fromkeys(COLUMNS, parquet.TEXT) | {
+    "db_index": parquet.INDEX, "elapsed_seconds": parquet.WHOLE, "suspended_seconds": parquet.WHOLE,
+    "fraction": parquet.FRACTION, "charge": parquet.CHARGE,
+}  # fmt: skip
+"""The type of each column in Parquet; instants are text, as in CSV."""
+
 
 @click.command("export", cls=SafCommand)
 @WINDOW
@@ -46,6 +56,22 @@ INSTANTS = ("submit_at", "eligible_at", "start_at", "end_at")
 @RESOURCE
 @as_of_option()
 @click.option("--users", is_flag=True, help="Include the names of users.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["csv", "parquet"]),
+    default="csv",
+    show_default=True,
+    help="parquet needs -o, and the extra `archive`.",
+)
+@click.option(
+    "-o",
+    "--output",
+    "file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="With --format parquet: the file, which must be new.",
+)
 def export_command(
     window: str | None,
     since: str | None,
@@ -53,12 +79,16 @@ def export_command(
     resource: str | None,
     then: str | None,
     users: bool,
+    form: str,
+    file: Path | None,
 ) -> None:
-    """Export every run of a window with its charge, as CSV; with --json as JSON.
+    """Export every run of a window with its charge: as CSV, with --json as JSON, or as Parquet.
 
     The charges, in resource-seconds, add up to those of `saf share` for the same window, and with --as-of to
     those of the report of that instant. A run for several beneficiaries has a row for each.
     """
+    if (form == "parquet") != (file is not None) or (file and chosen.json):
+        raise click.UsageError("for Parquet, give --format parquet -o FILE, without --json")
     with opened_books(LONG) as (config, ledger):
         asked = asked_question(config, ledger, window, since, until, then)
         where, promise = asked.window, asked_promise(asked.config, resource)
@@ -71,12 +101,30 @@ def export_command(
                 for row in _rows(runs, where, promise, asked.read_until)
             )
             columns = [column for column in COLUMNS if users or column != "user"]
-            if chosen.json:
+            if file:
+                _write_parquet(file, columns, rows)
+            elif chosen.json:
                 output.emit_rows({name: row[name] for name in columns} for row in rows)
             else:
                 output.write_csv(sys.stdout, columns, ([row[name] for name in columns] for row in rows))
         unread = asked.unread()
     warn_of_gaps(unread, where)
+
+
+def _write_parquet(file: Path, columns: list[str], rows: Iterable[dict[str, object]]) -> None:
+    """Write the rows into a new file, whole or not at all. Raises ConfigError, SafError."""
+    types = {name: PARQUET[name] for name in columns}
+    with new_file(file) as part:
+        parquet.write_rows(
+            part, types, ([_typed(row[name], types[name]) for name in columns] for row in rows)
+        )
+
+
+def _typed(value: object, kind: str) -> object:
+    """A value as Parquet has it in a column of a type."""
+    if kind == parquet.TEXT:
+        return None if value is None else str(value)
+    return value if kind == parquet.WHOLE else Decimal(str(value))
 
 
 def _rows(

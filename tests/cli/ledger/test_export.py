@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
+import duckdb
 import pytest
 
 from slurm_ai_factory.core.records import HOUR, Run, Subject
@@ -81,3 +83,32 @@ def test_where_nothing_ran_nothing_is_exported(books: Saf) -> None:
     long_ago = ("-S", "2020-01-01", "-E", "2020-02-01")
     assert exported(books, *long_ago) == []
     assert len(books.run("ledger", "export", *long_ago).stdout.splitlines()) == 1
+
+
+def _text(row: dict[str, Any]) -> dict[str, str]:
+    return {
+        name: f"{value.normalize():f}" if isinstance(value, Decimal) else str(value)
+        for name, value in row.items()
+    }
+
+
+@pytest.mark.parametrize("more", [(), ("--users",)])
+def test_parquet_has_the_same_rows(joint: Saf, more: tuple[str, ...]) -> None:
+    joint.run("ledger", "export", *SHARED, *more, "--format", "parquet", "-o", "runs.parquet")
+    with duckdb.connect() as connection:
+        read = connection.execute(f"SELECT * FROM read_parquet('{joint.directory}/runs.parquet')")
+        names = [column[0] for column in read.description or ()]
+        parquet = [dict(zip(names, row, strict=True)) for row in read.fetchall()]
+    assert [_text(row) for row in exported(joint, *SHARED, *more)] == [_text(row) for row in parquet]
+    assert {type(row["charge"]) for row in parquet} == {Decimal}
+
+
+def test_parquet_goes_into_a_new_file_alone(joint: Saf) -> None:
+    options = ("--format", "parquet", "-o", "runs.parquet")
+    joint.run("ledger", "export", *SHARED, *options)
+    assert "runs.parquet exists" in joint.run("ledger", "export", *SHARED, *options, code=1).stderr
+    for wrong in (options[:2], options[2:], (*options, "--json")):
+        assert (
+            "give --format parquet -o FILE" in joint.run("ledger", "export", *SHARED, *wrong, code=2).stderr
+        )
+    assert [file.name for file in joint.directory.glob("*.parquet*")] == ["runs.parquet"]

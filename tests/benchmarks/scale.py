@@ -14,6 +14,7 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import psycopg
@@ -21,7 +22,9 @@ import psycopg
 from slurm_ai_factory import question
 from slurm_ai_factory.audit import archiving
 from slurm_ai_factory.core import windows
-from slurm_ai_factory.core.records import DAY
+from slurm_ai_factory.core.charge import day_of
+from slurm_ai_factory.core.records import DAY, HOUR
+from slurm_ai_factory.ledger.hour_sums import UNSETTLED
 from tests.benchmarks import books, cycles, history, reading
 from tests.benchmarks.ingest import say
 from tests.scratch import scratch_server
@@ -78,11 +81,17 @@ def _measured(directory: Path, url: str, known: int, runs: int, now: int) -> tup
     figures = {
         "runs": runs, "made_per_second": round((runs - known) / made), "vacuum_seconds": vacuumed,
         "tables": tables, "archive": archive, "cycles_ms": [round(ms, 2) for ms in took.values()],
-        "cycle_pages": round(pages), "share_ms": [round(ms, 1) for ms in shares],
+        "cycle_pages": round(pages), "unsummed_hours": round(mean(map(_unsummed_hours, took)), 1),
+        "share_ms": [round(ms, 1) for ms in shares],
         "share_cpu_ms": round(1000 * (_cpu_seconds(directory) - before) / len(shares) / cycles.REPEATS, 1),
         "first_share_ms": round(1000 * cycles.reclassify(url, now, say), 1),
     }  # fmt: skip
     return figures, now
+
+
+def _unsummed_hours(at: int) -> float:
+    """The hours up to a cycle of which no sums are saved: what it adds up itself."""
+    return (at - day_of(at - UNSETTLED)) / HOUR
 
 
 def _sum_up(url: str) -> None:

@@ -28,14 +28,19 @@ its time.
 
 ![What a run costs as the ledger grows](scale.svg)
 
-| runs, millions | all tables, GB | bytes a run | pages a cycle | cycle p50, p99, ms | `saf share`, ms \
-| its CPU, ms | after new rules, s | a month as Parquet: runs a CPU second | VACUUM of a million runs, s |
-|---|---|---|---|---|---|---|---|---|---|
+| runs, millions | all tables, GB | bytes a run | pages a cycle | of them an hour | cycle p50, p99, ms \
+| `saf share`, ms | its CPU, ms | after new rules, s \
+| a month as Parquet: runs a CPU second | VACUUM of a million runs, s |
+|---|---|---|---|---|---|---|---|---|---|---|
 {rows}
 
-`saf share` is of a quarter with saved sums, each time on a connection of its own. *After new rules* is the
-first question about a quarter by rules that were never asked before: it classifies everything and sums the
-quarter. VACUUM is of `runs` and `hourly_usage`, with every page visited.
+*An hour* is one without saved sums: from one to two days, by the hour of the day. A cycle adds these up
+itself, so its cost follows them. `saf share` is of a quarter with saved sums, each time on a connection of
+its own. *After new rules* is the first question about a quarter by rules that were never asked before: it
+classifies everything and sums the quarter. An archived month is all four files, usage included, and the
+check of their sums. VACUUM is of `runs` and `hourly_usage`, with every page visited. These runs have no
+earlier versions; a real ledger has about two of each ([how much it
+grows](../howto/postgresql.md#how-much-it-grows)).
 
 Bytes a run, by table, at the largest size (indexes included):
 
@@ -51,7 +56,7 @@ their slope over the logarithm of the runs.
 | what | 1,000 million runs |
 |---|---|
 | disk | {disk:.0f} GB |
-| pages a cycle | {pages:,.0f} |
+| pages a cycle, at noon | {pages:,.0f} |
 | VACUUM of all pages of both tables, one process | {vacuum:.1f} h |
 | the whole ledger as Parquet, one process | {parquet:.0f} GB, {archive:.1f} h of CPU |
 """
@@ -67,12 +72,17 @@ def row(size: Size) -> str:
     archive, took = size["archive"], size["cycles_ms"]
     cells = (
         f"{size['runs'] / 1e6:.4g}", f"{all_bytes(size) / 1e9:.2f}", f"{all_bytes(size) / size['runs']:.0f}",
-        f"{size['cycle_pages']:,}", f"{median(took):.0f}, {percentile(took):.0f}",
-        f"{median(size['share_ms']):.0f}",
+        f"{size['cycle_pages']:,}", f"{hourly_pages(size):,.0f}",
+        f"{median(took):.0f}, {percentile(took):.0f}", f"{median(size['share_ms']):.0f}",
         f"{size['share_cpu_ms']:.0f}", f"{size['first_share_ms'] / 1000:.1f}",
         f"{archive['runs'] / archive['cpu_seconds']:,.0f}", f"{vacuum_seconds(size) * 1e6:.2f}",
     )  # fmt: skip
     return f"| {' | '.join(cells)} |"
+
+
+def hourly_pages(size: Size) -> float:
+    """Pages that a cycle looks at for each hour that it adds up."""
+    return float(size["cycle_pages"] / size["unsummed_hours"])
 
 
 def vacuum_seconds(size: Size) -> float:
@@ -84,7 +94,7 @@ def page(figures: dict[str, Any]) -> str:
     """The page of the documentation."""
     sizes = figures["sizes"]
     first, last = sizes[0], sizes[-1]
-    slope = (last["cycle_pages"] - first["cycle_pages"]) / max(log10(last["runs"] / first["runs"]), 1e-9)
+    slope = (hourly_pages(last) - hourly_pages(first)) / max(log10(last["runs"] / first["runs"]), 1e-9)
     archive = last["archive"]
     return TEXT.format(
         per_hour=figures["per_hour"], rows="\n".join(map(row, sizes)),
@@ -94,7 +104,7 @@ def page(figures: dict[str, Any]) -> str:
             for name, table in last["tables"].items()
         ),
         disk=all_bytes(last) / last["runs"] * GOAL / 1e9,
-        pages=last["cycle_pages"] + max(slope, 0) * log10(GOAL / last["runs"]),
+        pages=36 * (hourly_pages(last) + max(slope, 0) * log10(GOAL / last["runs"])),
         vacuum=vacuum_seconds(last) * GOAL / 3600,
         parquet=archive["bytes"] / archive["runs"] * GOAL / 1e9,
         archive=archive["cpu_seconds"] / archive["runs"] * GOAL / 3600,
@@ -107,7 +117,7 @@ def plot(sizes: list[Size]) -> Figure:
     runs = [size["runs"] / 1e6 for size in sizes]
     curves = (
         ("bytes a run", [all_bytes(size) / size["runs"] for size in sizes]),
-        ("pages a cycle looks at", [size["cycle_pages"] for size in sizes]),
+        ("pages of a cycle, an hour", [hourly_pages(size) for size in sizes]),
     )
     for place, (name, values) in enumerate(curves, 1):
         axes = figure.add_subplot(1, len(curves), place)

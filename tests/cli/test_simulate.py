@@ -135,9 +135,9 @@ def test_a_log_without_a_configuration_has_windows_in_utc_and_a_scenario_those_o
     folder: Path,
 ) -> None:
     """The log begins an hour before the quarter in UTC, and with it in Amsterdam."""
-    run = ("--workload", "jobs.csv", "--regional", "sides.csv", "--capacity", "8", "--window", "quarter")
+    run = ("--workload", "log.csv", "--regional", "sides.csv", "--capacity", "8", "--window", "quarter")
     assert answered(folder, *run)["partial_windows"] == 2
-    assert zone_of("scenario:tiny") == scenarios.ZONE != zone_of("jobs.csv")
+    assert zone_of("scenario:tiny") == scenarios.ZONE != zone_of("log.csv")
 
 
 def test_a_weighted_sum_is_a_resource_and_a_partial_quarter_is_not_judged(folder: Path) -> None:

@@ -147,27 +147,35 @@ def test_no_combination_of_charge_and_energy_singles_out_a_few(made: Year) -> No
 
 
 def test_a_second_report_hides_whose_energy_was_corrected(changing: Year) -> None:
-    """One run was placed late: the line of its category and the amounts by quality would tell its energy."""
-    then = facility.AS_OF["2027Q3"]
+    """A run of each of two categories was placed late: their lines would each disclose one organisation's.
+
+    The total discloses what both changed together, as a total of charge does.
+    """
+    then, changed = facility.AS_OF["2027Q3"], ("business", "knowledge_institution")
     with changing.ledger() as ledger:
         where = windows.window("2027Q3", 0, changing.config.promise.time_zone)
         asked = question.ask(changing.config, ledger, where, then=then)
+        placed = {place.job_id for place in ledger.meters.placements(where)}
         with asked.books() as books:
-            placed = {place.job_id for place in ledger.meters.placements(where)}
-            run, answer = next(
-                (run, parts[0].classification)
-                for run, parts in books.runs_between(where.since, where.until)
-                if run.job_id not in placed and parts[0].classification.category == "business"
-                and parts[0].classification.beneficiary is Beneficiary.REGIONAL
-                and run.start_at and run.end_at and where.since < run.start_at < run.end_at < where.until
+            runs = list(books.runs_between(where.since, where.until))
+        for category in changed:
+            run = next(
+                run for run, parts in runs
+                if run.job_id not in placed and run.start_at and run.end_at
+                and where.since < run.start_at < run.end_at < where.until
                 and "node=1" in run.alloc_tres.split(",")
+                and any(
+                    part.classification.category == category
+                    and part.classification.beneficiary is Beneficiary.REGIONAL
+                    for part in parts if part.since <= run.start_at < part.until
+                )
             )  # fmt: skip
-        place = Placement(run.job_id, "n01", (), run.start_at or 0, run.end_at or 0)
-        ledger.meters.place([place], source="late", at=then + 60, actor="beheer@example")
+            place = Placement(run.job_id, "n01", (), run.start_at or 0, run.end_at or 0)
+            ledger.meters.place([place], source="late", at=then + 60, actor="beheer@example")
         again = around(year.made(changing.config, ledger, "2027Q3", then + 3600))["energy"]
     first = around(changing.reports["2027Q3"])["energy"]
-    assert answer.category in {row["name"] for row in first["tables"]["category"]["rows"]}
-    assert answer.category not in {row["name"] for row in again["tables"]["category"]["rows"]}
+    before, after = ({row["name"] for row in of["tables"]["category"]["rows"]} for of in (first, again))
+    assert before - after == {*changed}
     assert again["quality_joules"] is None
     assert again["qualities"] == first["qualities"], "the words stay"
     assert first["run_joules"] != again["run_joules"]

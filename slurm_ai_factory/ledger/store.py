@@ -83,7 +83,7 @@ class Store:
     def touch(self) -> None:
         """Let the server hear that this process lives. Raises LedgerError where the session is lost.
 
-        The session is not opened again here: its lock is lost with it, and the caller must notice.
+        The session is not opened again here, because its lock is lost with it, and the caller must know.
         """
         if self._used.acquire(blocking=False):  # else another thread is within a transaction, and heard
             try:

@@ -333,7 +333,7 @@ ANSWERS: Mapping[str, Shape] = {
     "ledger withdraw": keys(withdrawn_reads=WHOLE, since=AT, runs=WHOLE),
     "meter correct": keys(entry=WHOLE, replaces=WHOLE),
     "meter end": keys(entry=WHOLE, meter=TEXT, kind=TEXT, ended_at=null(AT)),
-    "meter ends": rows(
+    "meter retired": rows(
         entry=WHOLE, kind=TEXT, meter=TEXT, ended_at=null(AT), reason=TEXT, actor=TEXT, recorded_at=AT
     ),
     "meter import": either(

@@ -147,8 +147,8 @@ def meter_end(meter: str, kind: str, ended: str | None, in_use: bool, reason: st
     output.reply(value, f"recorded entry {number}: {meter} is {state}")
 
 
-@meter_group.command("ends")
-def meter_ends() -> None:
+@meter_group.command("retired")
+def meter_retired() -> None:
     """List the meters that were taken out of use or put back; the newest row of a meter counts."""
     with opened_ledger(load_config()) as ledger:
         rows = [

@@ -176,7 +176,7 @@ COMMANDS: dict[tuple[str, ...], int] = {
     ("config", "check"): 0,
     ("ledger", "fingerprint", "--as-of", "now", *WINDOW): 0,
     ("report", "-o", "reports", *WINDOW): 0,
-    ("meter", "ends"): 0,
+    ("meter", "retired"): 0,
     ("meter", "list", *WINDOW): 0,
     ("energy", *WINDOW, "--by", "account"): 0,
     ("person", "show", "title", "--reason", "request"): 0,

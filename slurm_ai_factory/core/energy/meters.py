@@ -218,7 +218,7 @@ def sort_readings(
     new, known, skipped = [], 0, []
     for where, reading in given:
         if reading.until > (end := ends.get(reading.kind, {}).get(reading.meter, FOREVER)):
-            why = f"{reading.meter} is out of use since {windows.iso(end)}; see `saf meter ends`"
+            why = f"{reading.meter} is out of use since {windows.iso(end)}; see `saf meter retired`"
             skipped.append(Skipped(where, why))
             continue
         of = taken.setdefault((reading.kind, reading.meter), [])

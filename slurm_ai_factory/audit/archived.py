@@ -203,7 +203,7 @@ def _sides(charges: Mapping[str, str]) -> str:
 def exact_text(charge: Charge | Fraction) -> str:
     """A charge as it is recorded: a decimal number with all of its digits.
 
-    >>> exact_text(Fraction(5, 2)), exact_text(1200), exact_text(Decimal("0.10"))
+    >>> exact_text(Fraction(5, 2)), exact_text(1200), exact_text(Fraction(1, 10))
     ('2.5', '1200', '0.1')
     """
     whole, rest = divmod(int(Fraction(charge) * 10**PLACES), 10**PLACES)

@@ -25,15 +25,23 @@ COUNTED = {
 }
 """The keys of saf.toml that change the content of a report, by section."""
 
+LATER = frozenset({"water"})
+"""The sections that count since a later release: one that sets nothing leaves earlier digests as they are."""
+
 SettingsValue = Mapping[str, Any]
 """Their values by section and key, as in saf.toml; without those that are not set."""
 
 
 def counted(config: Config) -> dict[str, dict[str, Plain]]:
     """The settings of COUNTED."""
-    return {
+    settings = {
         section: {key: value for key in keys if (value := getattr(getattr(config, section), key)) is not None}
         for section, keys in COUNTED.items()
+    }
+    return {
+        section: values
+        for section, values in settings.items()
+        if section not in LATER or any(values.values())
     }
 
 
@@ -41,7 +49,8 @@ def made_with(config: Config, settings: SettingsValue) -> Config:
     """The configuration with these settings instead of its own; with its own where they lack one."""
     sections: dict[str, Any] = {}
     for section, keys in COUNTED.items():
-        if section not in settings:  # a report from before they counted
+        if section not in settings:  # of LATER: nothing was set there
+            sections[section] = SECTIONS[section]()
             continue
         described = {field.name: field.metadata for field in fields(SECTIONS[section])}
         kept = settings[section]

@@ -66,6 +66,7 @@ PERSONAL = (
     Personal("foreign_changes", "recorded_at", texts=("note",)),
     Personal("expiries", "recorded_at", texts=()),
     Personal("meters", "recorded_at"),
+    Personal("meter_ends", "recorded_at"),
     Personal("placements", "recorded_at", texts=()),
     Personal("allowed_power", "recorded_at"),
     Personal("reservation_acts", "at", texts=("sentence",)),

@@ -123,6 +123,7 @@ def test_a_command_that_needs_one_cluster_says_which_there_are(both: Saf) -> Non
 
 
 def test_what_fails_for_one_cluster_is_said_and_the_other_answers(both: Saf) -> None:
+    both.file.write_text(both.file.read_text().replace('timeout = "20s"', 'timeout = "2s"'))
     value = printed(both, "explain", "--account", "astro", code=1)
     loop, flat = value["clusters"]
     assert (loop["answer"]["account"], loop["error"]) == ("astro", None)

@@ -154,8 +154,13 @@ class Machine:
 def bounds_on(
     accounts: Collection[str], limits: NativeLimits, machine: Machine, at: Instant, qos: str = ""
 ) -> list[NativeBound]:
-    """Every bound on the jobs of these accounts and those below, or on those of a QOS, at an instant."""
+    """Every bound on the jobs of these accounts and those below, or on those of a QOS, at an instant.
+
+    None where the parents of associations go in a circle: then nothing about them is certain.
+    """
     names = {row.number: row for row in limits.associations}
+    if not all(_ends(row, names) for row in limits.associations):
+        return []
     below: dict[int, list[LimitedAssociation]] = defaultdict(list)
     for row in limits.associations:
         below[row.parent].append(row)
@@ -171,6 +176,17 @@ def bounds_on(
     certain = of_side == {row.name for row in rows}
     bounds += _of_qos(rows, of_partitions, machine, certain=certain)
     return bounds + list(_of_reservations(limits.reservations, side, names, machine, at))
+
+
+def _ends(row: LimitedAssociation, names: Mapping[int, LimitedAssociation]) -> bool:
+    """Whether the way up from an association ends."""
+    passed = {row.number}
+    while (parent := names.get(row.parent)) is not None:
+        if parent.number in passed:
+            return False
+        passed.add(parent.number)
+        row = parent
+    return True
 
 
 def _all_below(

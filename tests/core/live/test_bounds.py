@@ -95,6 +95,11 @@ def test_a_limit_above_the_steered_account_bounds_it_and_one_beside_it_does_not(
     assert told(rows) == {"GrpTRES=gres/gpu=8 on account root": 0.5}
 
 
+@pytest.mark.parametrize("circle", [(row(10, 10, "x"),), (row(8, 9, "regional"), row(9, 8, "above"))])
+def test_where_parents_go_in_a_circle_nothing_is_certain(circle: tuple[LimitedAssociation, ...]) -> None:
+    assert told((*tree({"GrpTRES": "gres/gpu=4"}), *circle)) == {}
+
+
 def test_limits_below_bound_the_account_where_each_has_one() -> None:
     few = row(5, 3, "umcg", GrpTRES="gres/gpu=1"), row(6, 3, "rug", GrpTRES="gres/gpu=2")
     assert told(tree({}, *few)) == {"GrpTRES=gres/gpu=3 on what is below regional together": 3 / 16}

@@ -96,7 +96,8 @@ def verify_archive(
     recorded = ledger.archives.months()
     if unknown := sorted(set(months or ()) - recorded.keys()):
         raise LedgerError(
-            f"{unknown[0]} was never archived; archive it with: saf ledger archive --month {unknown[0]}"
+            f"{unknown[0]} was never archived; archive it: "
+            f"saf ledger archive --month {unknown[0]} --to DIRECTORY"
         )
     cluster = ledger.accounting.cluster
     for name in sorted(months or recorded):

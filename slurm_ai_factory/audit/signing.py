@@ -9,8 +9,12 @@ from __future__ import annotations
 import base64
 import binascii
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from slurm_ai_factory.errors import SafError
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 MISSING = "signatures need the extra 'sign': pip install 'slurm-ai-factory[sign]'"
 
@@ -46,23 +50,22 @@ def is_signed(public_key: bytes, where: str, message: str, signed: str) -> bool:
 
     ``where`` is the origin of the key, for errors. Raises SafError for one that cannot be used.
     """
-    try:
-        from cryptography.exceptions import InvalidSignature
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-        from cryptography.hazmat.primitives.serialization import load_pem_public_key
-    except ImportError:
-        raise SafError(MISSING) from None
-    try:
-        key = load_pem_public_key(public_key)
-    except ValueError as error:
-        raise SafError(f"{where} is not a public key in PEM: {error}") from error
-    if not isinstance(key, Ed25519PublicKey):
-        raise SafError(f"{where} is not an Ed25519 key; give the public half of the one that signed")
+    key = _public_key(public_key, where)
+    from cryptography.exceptions import InvalidSignature
+
     try:
         key.verify(base64.b64decode(signed, validate=True), message.encode())
     except (InvalidSignature, binascii.Error, ValueError):
         return False
     return True
+
+
+def public_key_text(file: Path) -> str:
+    """The public key of a file in PEM, and nothing else that stands there. Raises SafError."""
+    key = _public_key(key_bytes(file), str(file))
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode("ascii")
 
 
 def key_bytes(file: Path) -> bytes:
@@ -71,6 +74,21 @@ def key_bytes(file: Path) -> bytes:
         return file.read_bytes()
     except OSError as error:
         raise SafError(f"{file} cannot be read: {error.strerror}") from error
+
+
+def _public_key(pem: bytes, where: str) -> Ed25519PublicKey:
+    try:
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+        from cryptography.hazmat.primitives.serialization import load_pem_public_key
+    except ImportError:
+        raise SafError(MISSING) from None
+    try:
+        key = load_pem_public_key(pem)
+    except ValueError as error:
+        raise SafError(f"{where} is not a public key in PEM: {error}") from error
+    if not isinstance(key, Ed25519PublicKey):
+        raise SafError(f"{where} is not an Ed25519 key; give the public half of the one that signed")
+    return key
 
 
 def _head_message(entry: int, head: str) -> str:

@@ -113,6 +113,14 @@ def asked_promise(config: Config, resource: str | None) -> Promise:
         return config.promise_of(None if resource is None else Resource.parse(resource))
 
 
+def check_tres(ledger: Ledger, resource: Resource) -> None:
+    """Raise UsageError for a TRES that the ledger has never seen: every figure of it would be 0."""
+    known = ledger.accounting.tres()
+    if unknown := sorted(resource.weights.keys() - known):
+        there = ", ".join(sorted(known)) or "none yet"
+        raise click.UsageError(f"the ledger has no {', '.join(unknown)}; its TRES are {there}")
+
+
 def check_known(ledger: Ledger, *instants: Instant | None) -> None:
     """Raise UsageError for an instant in the future. A ledger of a model cluster has its own clock."""
     moment = now()

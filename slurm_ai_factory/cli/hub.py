@@ -103,9 +103,8 @@ def hub_add(hub: str, key_file: Path, weights: str, since: str, reason: str) -> 
     with usage_errors():
         names = _names(hub)
         units = Resource.parse(weights).name
-    key = signing.key_bytes(key_file)
-    signing.is_signed(key, str(key_file), "", "")  # refuses what is no such key
-    term = HubTerm(*names, asked_day(DAYS, "--since", since), False, key.decode("ascii"), units)
+    key = signing.public_key_text(key_file)
+    term = HubTerm(*names, asked_day(DAYS, "--since", since), False, key, units)
     _record(config, term, reason)
     output.reply(_term_value(term), f"recorded {hub} from {since} on")
 
@@ -125,6 +124,11 @@ def hub_end(hub: str, on: str, reason: str) -> None:
     last = registered.term_at(day - 1) if registered else None
     if last is None:
         raise LedgerError(f"{hub} is not registered before {on}; see `saf hub list`")
+    if last.ended:
+        raise LedgerError(
+            f"{hub} has ended on {_date(last.since)} already; to end it later, register it from then on with "
+            "`saf hub add` first"
+        )
     term = last._replace(since=day, ended=True)
     _record(config, term, reason)
     output.reply(_term_value(term), f"recorded the end of {hub} on {on}")
@@ -169,7 +173,10 @@ def hub_state(since: str | None, until: str | None, directory: str) -> None:
     files, unread = list[str](), list[str]()
     with opened_ledger(config) as ledger:
         first = asked_day(DAYS, "--since", since) if since else _first(ledger)
-        for day in range(first, asked_day(DAYS, "--until", until) if until else day_of(now()), DAY):
+        last = asked_day(DAYS, "--until", until) if until else day_of(now())
+        if (since or until) and last <= first:
+            raise click.UsageError(f"no whole day is between {_date(first)} and {_date(last)}")
+        for day in range(first, last, DAY):
             if day + DAY > (ledger.accounting.watermark() or 0) or ledger.accounting.gaps(day, day + DAY):
                 unread.append(_date(day))
                 continue
@@ -313,7 +320,9 @@ def _asked(window: str | None, then: str | None) -> HubAnswer:
 
 def _names(hub: str) -> HubKey:
     """Site and cluster as typed. Raises ValueError."""
-    site, _, cluster = hub.partition("/")
+    site, slash, cluster = hub.partition("/")
+    if not (site and slash and cluster):
+        raise ValueError(f"{hub!r} is not a site and one of its clusters, such as groningen/alpha")
     return values.as_code(site), values.as_code(cluster)
 
 
@@ -345,10 +354,15 @@ def _say_unread(unread: list[dict[str, str]]) -> None:
 
 
 def _first(ledger: Ledger) -> Instant:
-    """The first day to state: some days ago, but not before anything was read."""
-    first = day_of(now() - STATED)
-    gaps = ledger.accounting.gaps(first, now())
-    return day_of(gaps[0][1] + DAY - 1) if gaps and gaps[0][0] == first else first
+    """The first day to state: some days ago, but not before anything was read.
+
+    If nothing was read since, all of these days are unread, and none is left out.
+    """
+    moment = now()
+    first = day_of(moment - STATED)
+    gaps = ledger.accounting.gaps(first, moment)
+    began = gaps and gaps[0][0] == first and gaps[0][1] < moment
+    return day_of(gaps[0][1] + DAY - 1) if began else first
 
 
 def _written(directory: Path, key: Path, statement: DayStatement) -> Path | None:

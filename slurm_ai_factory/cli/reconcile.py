@@ -108,8 +108,13 @@ def _like(config: Config, book: OtherBook, window: Window, every: bool) -> None:
 
 def _whole_hours(config: Config, since: str, until: str, at: Instant) -> Interval:
     """The interval in whole hours that are over: sreport knows no others. Raises UsageError."""
-    first = charge.hour_of(asked_instant(config, since))
-    last = charge.hour_of(min(at, asked_instant(config, until)))
+    begin, end = (asked_instant(config, text) for text in (since, until))
+    if end <= begin:
+        raise click.UsageError(
+            f"the end of the interval, {output.when(end)}, is not after its start; without -E it ends with "
+            "yesterday"
+        )
+    first, last = charge.hour_of(begin), charge.hour_of(min(at, end))
     if first >= last:
         raise click.UsageError(
             f"no whole hour of the interval is over; it is {output.when(at)}, and without -E it ends "

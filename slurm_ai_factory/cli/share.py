@@ -20,6 +20,7 @@ from slurm_ai_factory.cli.arguments import (
     as_of_option,
     asked_promise,
     asked_question,
+    check_tres,
 )
 from slurm_ai_factory.cli.clusters import EachCommand
 from slurm_ai_factory.cli.options import chosen
@@ -56,12 +57,8 @@ def share_command(
     with opened_books() as (config, ledger):
         asked = asked_question(config, ledger, window, since, until, then, promise)
         own = asked_promise(asked.config, resource)
-        # Of a TRES that the ledger has never seen, every figure would be 0.
-        weights = own.resource.weights
-        known_tres = ledger.accounting.tres() if resource else weights.keys()
-        if unknown := sorted(weights.keys() - known_tres):
-            there = ", ".join(sorted(known_tres)) or "none yet"
-            raise click.UsageError(f"the ledger has no {', '.join(unknown)}; its TRES are {there}")
+        if resource:
+            check_tres(ledger, own.resource)
         measured, groups = asked.answer(group_key(by) if by else None, own)
         held = asked.held_by_grid() if resource is None else None
         chosen_one = any((window, since, resource, promise != FIRST))

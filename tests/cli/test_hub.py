@@ -421,7 +421,7 @@ def test_a_new_key_counts_from_when_its_term_begins(programme: tuple[Saf, Path],
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        (("hub", "add", "south", "--weights", "cpu", "--since", SINCE), "wants a text"),
+        (("hub", "add", "south", "--weights", "cpu", "--since", SINCE), "such as groningen/alpha"),
         (("hub", "add", "../x/beta", "--weights", "cpu", "--since", SINCE), "wants up to 64 letters"),
         (("hub", "add", "south/beta", "--weights", "-1*cpu", "--since", SINCE), "is not a resource"),
         (("hub", "add", "south/beta", "--weights", "cpu", "--since", "soon"), "is not a date"),
@@ -438,6 +438,46 @@ def test_a_key_that_is_none_is_refused(books: Saf, tmp_path: Path) -> None:
     assert "is not a public key in PEM" in books.run(*add, str(private), code=1).stderr
     assert "lacks hub.site or ledger.signing_key" in books.run("hub", "state", "-o", "x", code=1).stderr
     assert "takes in days of no site" in books.run("hub", "share", code=1).stderr
+
+
+def test_only_the_public_key_of_a_file_is_kept(books: Saf, tmp_path: Path) -> None:
+    """Neither a comment nor a private key that stands in the same file."""
+    private, public = keys(tmp_path)
+    file = tmp_path / "sent.pem"
+    file.write_bytes("# clé\n".encode() + public.read_bytes() + private.read_bytes())
+    books.run("hub", "add", "south/beta", "--weights", "cpu", "--since", SINCE, "--reason", "r",
+              "--key", str(file))  # fmt: skip
+    with by_hand(str(books.sections["ledger"]["url"])) as connection:
+        kept = connection.execute("SELECT public_key FROM hubs").fetchone()
+    assert kept == (public.read_text(),)
+
+
+def test_an_end_after_the_end_is_refused(programme: tuple[Saf, Path]) -> None:
+    """It would be recorded, and change nothing."""
+    saf, _ = programme
+    end = ("hub", "end", "south/beta", "--reason", "r", "--on")
+    assert f"has ended on {UNTIL} already" in saf.run(*end, "2026-01-12", code=1).stderr
+    saf.run(*end, "2026-01-08")
+
+
+def test_days_are_unread_where_nothing_was_read_at_all(postgresql: str, tmp_path: Path) -> None:
+    private, _ = keys(tmp_path)
+    env = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    with new_ledger(postgresql) as url:
+        saf = Saf(tmp_path, env, url)
+        saf.sections["hub"] = {"site": "groningen"}
+        saf.configure("ledger", signing_key=str(private))
+        assert saf.json("hub", "state", "-o", "out", code=5)["unread"] == [
+            civil(days) for days in range(31, 0, -1)
+        ]
+
+
+def test_days_that_are_none_are_refused(books: Saf, tmp_path: Path) -> None:
+    private, _ = keys(tmp_path)
+    books.sections["hub"] = {"site": "groningen"}
+    books.configure("ledger", signing_key=str(private))
+    state = ("hub", "state", "-o", "out", "-S", "2026-01-09", "-E", "2026-01-05")
+    assert "no whole day is between" in books.run(*state, code=2).stderr
 
 
 def test_a_day_that_was_not_read_whole_is_not_stated(books: Saf, tmp_path: Path) -> None:

@@ -31,6 +31,8 @@ LATER = "2100Q1"
             2,
             "the ledger has no gres/gpux; its TRES are cpu, node",
         ),
+        (("ledger", "export", "--resource", "gres/gpux"), 2, "the ledger has no gres/gpux"),
+        (("reconcile", "-S", "2026-11-10", "-E", "2026-11-01"), 2, "is not after its start"),
         (("history", "--limit", "0"), 2, "1<=x<="),
         (("override", "10", "--withdraw", "--reason", "x"), 1, "job 10 has no override to withdraw"),
         (("history", "--limit", "99999999999999999999"), 2, "1<=x<="),

@@ -20,6 +20,7 @@ from slurm_ai_factory.cli.arguments import (
     as_of_option,
     asked_promise,
     asked_question,
+    check_tres,
     warn_of_gaps,
 )
 from slurm_ai_factory.cli.new_file import new_file
@@ -92,6 +93,8 @@ def export_command(
     with opened_books(LONG) as (config, ledger):
         asked = asked_question(config, ledger, window, since, until, then)
         where, promise = asked.window, asked_promise(asked.config, resource)
+        if resource:
+            check_tres(ledger, promise.resource)
         with asked.books() as books:
             runs = books.runs_between(where.since, where.until)
             term = {"promise": asked.terms.of(where).promise}

@@ -38,11 +38,16 @@ class Archiving(NamedTuple):
 
 
 def months_before(config: Config, ledger: Ledger, before: Instant) -> list[Window]:
-    """The months of the ledger that end by an instant and were read, oldest first. Raises LedgerError."""
-    zone, (first, _) = config.promise.time_zone, ledger.accounting.span() or (before, before)
-    end, months = min(before, question.watermark(ledger)), list[Window]()
+    """The months that end by an instant, from the first one that was read from its beginning on.
+
+    Oldest first. Raises LedgerError.
+    """
+    zone, end, months = config.promise.time_zone, min(before, question.watermark(ledger)), list[Window]()
+    never_read = ledger.accounting.gaps(0, end)[:1]
+    first = begun = never_read[0][1] if never_read and never_read[0][0] == 0 else 0
     while (month := windows.window("month", first, zone)).until <= end:
-        months.append(month)
+        if month.since >= begun:
+            months.append(month)
         first = month.until
     return months
 
@@ -86,16 +91,15 @@ def _archiving(month: ArchivedMonth, status: str) -> Archiving:
 
 
 def _check_closed(asked: Question, month: str) -> None:
-    """Raise LedgerError unless the whole month was read, from the ledger's first read on."""
-    gaps = asked.ledger.accounting.gaps(0, asked.window.until, asked.then)
-    open_gaps = [since for since, until in gaps if since > 0 and until > asked.window.since]
+    """Raise LedgerError unless the month is over and all of it was read."""
     if asked.moment < asked.window.until or asked.read_until < asked.window.until:
         raise LedgerError(
             f"{month} is not over, or not read to its end; archive it after the next cycle that reads it"
         )
-    if open_gaps or gaps == [(0, asked.window.until)]:
-        since = windows.iso(max([asked.window.since, *open_gaps[:1]]))
-        raise LedgerError(f"{month} was not read completely; read the rest first: saf backfill -S {since}")
+    if gaps := asked.ledger.accounting.gaps(asked.window.since, asked.window.until, asked.then):
+        raise LedgerError(
+            f"{month} was not read completely; read the rest first: saf backfill -S {windows.iso(gaps[0][0])}"
+        )
 
 
 @contextmanager

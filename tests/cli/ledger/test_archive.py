@@ -97,7 +97,7 @@ def fill(ledger: Ledger) -> None:
     ]
     early = run(40, "genomes", at(1, 4), 0, state="RUNNING", end_at=None, elapsed_seconds=60, user="user1")
     gone = run(506, "joint", at(1, 12), 0, state="RUNNING", end_at=None, elapsed_seconds=60)
-    ledger.intake.record([early, gone], at(1, 3), at(1, 13), at=at(1, 13))
+    ledger.intake.record([early, gone], at(1, 1) - DAY, at(1, 13), at=at(1, 13))
     ledger.intake.record(runs, at(1, 13), READ, at=READ)
 
 
@@ -370,6 +370,12 @@ def test_a_month_is_archived_once_it_is_over_and_read(saf: Saf, ledger_url: str)
     assert "2026-03 was not read completely" in refused
     assert "saf backfill -S 2026-03-05T00:00:00Z" in refused
     assert not (saf.directory / "archive").exists()
+
+
+def test_the_month_in_which_reading_began_is_not_archived_as_if_it_were_whole(saf: Saf) -> None:
+    refused = saf.run("ledger", "archive", "--to", "archive", "--month", "2025-12", code=1).stderr
+    assert "2025-12 was not read completely; read the rest first: saf backfill -S 2025-11-30T23:00" in refused
+    assert [row["month"] for row in archive(saf, "--before", "2026-03-01T00:00Z")] == [MONTH, "2026-02"]
 
 
 def test_what_fails_on_the_way_leaves_nothing(

@@ -220,7 +220,9 @@ def hub_intake(paths: tuple[Path, ...]) -> None:
         f"took in {count(new, 'statement')}, {known} known already, {len(refused)} refused",
     )
     if refused:
-        raise RefusedError(f"{count(len(refused), 'file')} refused; fetch them again from their site")
+        raise RefusedError(
+            f"{count(len(refused), 'file')} refused; do what each reason asks for, and take them in again"
+        )
 
 
 @hub_group.command("status")
@@ -407,10 +409,12 @@ def _checked(file: Path, hubs: dict[HubKey, Hub]) -> SignedStatement:
     statement = signed.statement
     hub = hubs.get((statement.site, statement.cluster))
     if hub is None:
-        raise ValueError(f"is of {statement.site}/{statement.cluster}, which `saf hub list` does not have")
+        raise ValueError(
+            f"is of {statement.site}/{statement.cluster}, which is not registered; see `saf hub add`"
+        )
     if not hub.states(statement.day):
         raise ValueError(f"is of {_date(statement.day)}, a day that {hub.name} does not state")
     key = (hub.term_at(now()) or hub.terms[0]).public_key.encode()
     if not signing.is_signed(key, f"the key of {hub.name}", signed_message(signed.digest), signed.signature):
-        raise ValueError(f"is not signed with the key of {hub.name}")
+        raise ValueError(f"is not signed with the key of {hub.name}; let the site write it again")
     return signed

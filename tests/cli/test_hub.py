@@ -363,8 +363,11 @@ def test_a_signed_statement_whose_sync_line_disagrees_leaves_its_day_unread(
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
-    "another site": ({"site": "north"}, "is of north/beta, which `saf hub list` does not have"),
-    "another cluster": ({"cluster": "omega"}, "is of south/omega, which `saf hub list` does not have"),
+    "another site": ({"site": "north"}, "is of north/beta, which is not registered; see `saf hub add`"),
+    "another cluster": (
+        {"cluster": "omega"},
+        "is of south/omega, which is not registered; see `saf hub add`",
+    ),
     "a day before": ({"day": FIRST - DAY}, "is of 2026-01-04, a day that south/beta does not state"),
     "a day after the end": ({"day": LAST}, "is of 2026-01-09, a day that south/beta does not state"),
 }
@@ -378,7 +381,8 @@ def test_what_no_site_sent_is_refused(programme: tuple[Saf, Path], tmp_path: Pat
     box = tmp_path / "box"
     box.mkdir()
     wanted = {str(given(box, key, **changes)[0]): why for changes, why in REFUSED.values()}
-    wanted[str(given(box, stranger)[0])] = "is not signed with the key of south/beta"
+    foreign = "is not signed with the key of south/beta; let the site write it again"
+    wanted[str(given(box, stranger)[0])] = foreign
     os.mkfifo(box / "pipe.json")
     (box / "link.json").symlink_to("/etc/passwd")
     (box / "folder.json").mkdir()

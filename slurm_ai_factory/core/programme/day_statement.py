@@ -207,7 +207,9 @@ def parsed_statement(data: bytes) -> SignedStatement:
     statement = signed.statement
     _check_content(statement)
     if signed.digest != statement.digest:
-        raise ValueError("was changed: its digest is not that of its content")
+        raise ValueError(
+            "was changed: its digest is not that of its content; fetch the file again from its site"
+        )
     return signed
 
 

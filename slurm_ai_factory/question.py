@@ -283,6 +283,8 @@ def watermark(ledger: Ledger, then: Instant | None = None) -> Instant:
         raise LedgerError(
             f"nothing had been read yet at {windows.iso(then)}; run `saf cycle` or `saf backfill`"
         )
+    if mark is None and ledger.hubs.hubs():
+        raise LedgerError("this ledger takes in statements of sites and reads no Slurm; see `saf hub share`")
     if mark is None:
         raise LedgerError(
             f"the ledger has nothing of cluster {ledger.accounting.cluster} yet; run `saf cycle` once, or "

@@ -136,7 +136,10 @@ def _key(store: Store, cluster: str, admit: Callable[[], object] | None) -> int:
         admit()
         return store.cluster_id(cluster)
     if known:
-        raise LedgerError(f"the ledger has no cluster {cluster}; it has {', '.join(known)}")
+        raise LedgerError(
+            f"the ledger has no cluster {cluster}; it has {', '.join(known)}. A new cluster enters it with its "
+            "first cycle: see `saf cycle`"
+        )
     return UNKNOWN
 
 

@@ -310,6 +310,11 @@ def programme(postgresql: str, tmp_path: Path) -> Iterator[tuple[Saf, Path]]:
         yield saf, private
 
 
+def test_a_programme_is_not_sent_to_a_slurm_that_it_does_not_have(programme: tuple[Saf, Path]) -> None:
+    for command in ("share", "unclassified"):
+        assert "reads no Slurm; see `saf hub share`" in programme[0].run(command, code=1).stderr
+
+
 def given(
     directory: Path, key: Path, revision: int = 1, before: str = "", **changes: Any
 ) -> tuple[Path, str]:

@@ -137,7 +137,7 @@ def _key(store: Store, cluster: str, admit: Callable[[], object] | None) -> int:
         return store.cluster_id(cluster)
     if known:
         raise LedgerError(
-            f"the ledger has no cluster {cluster}; it has {', '.join(known)}. A new cluster enters it with its "
+            f"the ledger has no cluster {cluster}; it has {', '.join(known)}. A new cluster is added by its "
             "first cycle: see `saf cycle`"
         )
     return UNKNOWN

@@ -79,6 +79,12 @@ class Server:
         children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
         return [postmaster, *map(int, children)]
 
+    def caught_up(self) -> bool:
+        """Whether it has standbys, and each has replayed all that it has written."""
+        query = "SELECT bool_and(replay_lsn = pg_current_wal_lsn()) FROM pg_stat_replication"
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            return connection.execute(query).fetchone() == (True,)
+
     @contextmanager
     def frozen(self) -> Iterator[None]:
         """While this lasts, no process of it does anything."""

@@ -34,6 +34,7 @@ def test_a_primary_that_a_promoted_standby_left_behind_acknowledges_nothing() ->
         awaited(primary)
         assert before.lock(9)
         before.do("add_cluster", cluster="acknowledged")
+        wait_until(primary.caught_up, "the standby", DEADLINE)
         with Store(primary.url, PATIENCE) as old, Store(standby.url) as new:
             with pytest.raises(LedgerError, match="is a standby, which cannot be written to"):
                 new.do("add_cluster", cluster="on a standby")
@@ -59,8 +60,7 @@ def test_a_store_finds_the_new_primary_by_itself(caplog: pytest.LogCaptureFixtur
             loop = Loop(configuration(), _unopened, lambda: life.model.now, time.monotonic)
             life.beat(HOUR)
             loop._keep_head(life.site)
-            with Store(standby.url) as follower:
-                wait_until(lambda: bool(follower.clusters()), "the standby", DEADLINE)
+            wait_until(primary.caught_up, "the standby", DEADLINE)
             standby.run("pg_ctl", "-w", "stop")
             life.beat(HOUR)
             loop._keep_head(life.site)

@@ -53,25 +53,36 @@ class ComparedBooks:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReconciledRow:
-    """One account and TRES, in TRES-seconds."""
+class ExplainedRow:
+    """One account and TRES, in TRES-seconds, beside what another party counts."""
 
     account: str
     tres: str
     ledger: Charge
-    sacct: Charge
-    sreport: Charge
+    theirs: Charge
     causes: Mapping[str, Charge]  #: parts of ``difference``, by cause
 
     @property
     def difference(self) -> Charge:
-        """sreport's charge less the ledger's."""
-        return self.sreport - self.ledger
+        """Their charge less the ledger's."""
+        return self.theirs - self.ledger
 
     @property
     def unexplained(self) -> Charge:
         """The part of the difference without a cause."""
         return self.difference - sum(self.causes.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReconciledRow(ExplainedRow):
+    """The same with sacct's charge; ``theirs`` is sreport's."""
+
+    sacct: Charge
+
+    @property
+    def sreport(self) -> Charge:
+        """sreport's charge."""
+        return self.theirs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +136,7 @@ def _row(
     explained = rest if slack[0] <= rest <= slack[1] else 0
     known = {cause: amount for cause, amount in {**causes, SUSPENDED_WHEN: explained}.items() if amount}
     return ReconciledRow(
-        account=key[0], tres=key[1], ledger=ledger, sacct=sacct, sreport=sreport, causes=known
+        account=key[0], tres=key[1], ledger=ledger, sacct=sacct, theirs=sreport, causes=known
     )
 
 

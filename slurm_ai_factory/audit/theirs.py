@@ -15,7 +15,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from slurm_ai_factory.audit.reconcile import NO_ACCOUNT, NOT_ELIGIBLE, SUSPENDED, AccountTres, Cause
+from slurm_ai_factory.audit.reconcile import (
+    NO_ACCOUNT,
+    NOT_ELIGIBLE,
+    SUSPENDED,
+    AccountTres,
+    Cause,
+    ExplainedRow,
+)
 from slurm_ai_factory.core import charge, tres
 from slurm_ai_factory.core.records import Charge, Instant, Run
 
@@ -34,27 +41,6 @@ class OtherBook(StrEnum):
     SREPORT = "sreport"
     APEL = "apel"
     WALDUR = "waldur"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OtherRow:
-    """One account and TRES, in TRES-seconds."""
-
-    account: str
-    tres: str
-    ledger: Charge
-    theirs: Charge
-    causes: Mapping[str, Charge]  #: parts of ``difference``, by cause
-
-    @property
-    def difference(self) -> Charge:
-        """Their charge less the ledger's."""
-        return self.theirs - self.ledger
-
-    @property
-    def unexplained(self) -> Charge:
-        """The part of the difference without a cause."""
-        return self.difference - sum(self.causes.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +75,7 @@ class RunInInterval:
 
 def compare_with(
     book: OtherBook, runs: Iterable[Run], since: Instant, until: Instant, at: Instant
-) -> list[OtherRow]:
+) -> list[ExplainedRow]:
     """Each account and TRES with the ledger's charge in [since, until), theirs, and what differs.
 
     APEL has no TRES but cpu. Open runs count up to ``at``, or to ``until`` if that is earlier.
@@ -105,7 +91,7 @@ def compare_with(
         for cause, key, amount in _causes_of(book, part):
             causes[key][cause] += amount
     rows = (
-        OtherRow(
+        ExplainedRow(
             account=key[0],
             tres=key[1],
             ledger=ours[key],

@@ -11,8 +11,8 @@ import click
 
 from slurm_ai_factory import question
 from slurm_ai_factory.audit import books
-from slurm_ai_factory.audit.reconcile import ReconciledRow, Reconciliation, reconcile
-from slurm_ai_factory.audit.theirs import OtherBook, OtherRow, compare_with
+from slurm_ai_factory.audit.reconcile import ExplainedRow, ReconciledRow, Reconciliation, reconcile
+from slurm_ai_factory.audit.theirs import OtherBook, compare_with
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.arguments import asked_instant, warn_of_gaps
 from slurm_ai_factory.cli.clusters import EachCommand
@@ -134,8 +134,8 @@ def _print(result: Reconciliation, every: bool, interval: str) -> None:
     output.say(sentence + skipped, err=chosen.csv)
 
 
-def _row_value(row: ReconciledRow | OtherRow) -> dict[str, object]:
-    books = ("theirs",) if isinstance(row, OtherRow) else ("sacct", "sreport")
+def _row_value(row: ExplainedRow) -> dict[str, object]:
+    books = ("sacct", "sreport") if isinstance(row, ReconciledRow) else ("theirs",)
     return {
         "account": row.account,
         "tres": row.tres,
@@ -153,7 +153,7 @@ def _cells(row: ReconciledRow) -> list[object]:
     return [row.account, row.tres, *map(output.number, amounts), _cause(row)]
 
 
-def _cause(row: ReconciledRow | OtherRow) -> str | None:
+def _cause(row: ExplainedRow) -> str | None:
     """Each cause with its amount, and the unexplained amount."""
     named: dict[str, Charge] = dict(row.causes)
     if row.unexplained:

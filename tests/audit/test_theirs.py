@@ -8,14 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slurm_ai_factory.audit.reconcile import NO_ACCOUNT, NOT_ELIGIBLE, SUSPENDED
+from slurm_ai_factory.audit.reconcile import NO_ACCOUNT, NOT_ELIGIBLE, SUSPENDED, ExplainedRow
 from slurm_ai_factory.audit.theirs import (
     BEGAN_EARLIER,
     ENDS_LATER,
     OTHER_STATE,
     REQUESTED,
     OtherBook,
-    OtherRow,
     compare_with,
 )
 from slurm_ai_factory.core.records import HOUR, Run
@@ -32,7 +31,7 @@ HOMELESS = SPANNING._replace(subject=RUN.subject._replace(account=""))
 EXCLUSIVE = SPANNING._replace(req_tres="cpu=1,node=1,gres/gpu=1")
 
 
-def compared(book: OtherBook, *runs: Run) -> Mapping[str, OtherRow]:
+def compared(book: OtherBook, *runs: Run) -> Mapping[str, ExplainedRow]:
     rows = compare_with(book, runs, SINCE, UNTIL, NOW)
     assert not [row for row in rows if row.unexplained]
     return {row.tres: row for row in rows}

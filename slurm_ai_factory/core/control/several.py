@@ -189,7 +189,7 @@ def _effective(
         effective = {place: beside * share / left for place, share in shares.items()}
         more = {place: own[place] for place in effective if place in own and effective[place] >= own[place]}
         if not more:
-            return {place: shares for place, shares in (effective | loose).items() if shares > 0}
+            return effective | loose
         loose |= more
 
 

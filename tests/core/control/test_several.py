@@ -216,6 +216,16 @@ def test_two_floors_and_a_cap_hold_where_everybody_wants_the_machine() -> None:
         assert sum(decision.promise == of.name for decision in changed) <= 3 * 60
 
 
+def test_floors_that_do_not_fit_are_cut_in_proportion_and_a_cap_is_not_raised_as_if_it_were_one() -> None:
+    machine = Machine(dict(EQUAL), dict.fromkeys(EQUAL, 1.0))
+    floors = (replace(REGION, share=0.5), replace(EU, share=0.6))
+    steered(machine, (*floors, INDUSTRY), 60)
+    got = {name: part(machine, name) for name in EQUAL}
+    assert got["eu"] / got["regional"] == pytest.approx(1.2, abs=0.1)
+    assert got["eu"] + got["regional"] >= 0.85
+    assert got["firms"] <= 0.1, "a cap does not take from floors that are short"
+
+
 def test_what_a_floor_gets_below_the_row_of_a_cap_is_deducted() -> None:
     machine = Machine(dict(EQUAL), dict.fromkeys(EQUAL, 1.0))
     steered(machine, (REGION, replace(EU, elsewhere=("firms",)), INDUSTRY), 30)

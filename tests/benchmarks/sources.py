@@ -99,7 +99,7 @@ def measure(version: str, runs: int, directory: Path) -> None:
         history.plant(cluster)
         history.insert(cluster, runs, since, until)
         history.insert_steps(cluster)
-        now(cluster)
+        now(cluster, version)
         with_pyslurm = version == BUILT and versions.pyslurm()
         for source in SOURCES:
             if source == "pyslurm" and not with_pyslurm:
@@ -114,7 +114,7 @@ def measure(version: str, runs: int, directory: Path) -> None:
             print(json.dumps({"version": version, "source": source} | _per_10000(found)), flush=True)
 
 
-def now(cluster: SlurmCluster) -> None:
+def now(cluster: SlurmCluster, version: str) -> None:
     """What one cycle asks about now, by the commands and with pyslurm where there is one."""
     python = versions.pyslurm() if cluster.version == BUILT else None
     clients = {"commands": Slurm(cluster.name, inside(cluster))}
@@ -127,7 +127,7 @@ def now(cluster: SlurmCluster) -> None:
         seconds = min(_cycle(client) for _ in range(CYCLES))
         if client.refused() and name == "pyslurm":
             raise SystemExit(f"pyslurm has no answer: {client.refused()}")
-        found = {"version": cluster.version, "source": f"now, {name}", "seconds_per_cycle": round(seconds, 3)}
+        found = {"version": version, "source": f"now, {name}", "seconds_per_cycle": round(seconds, 3)}
         print(json.dumps(found), flush=True)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import mean
@@ -38,6 +38,8 @@ PERIOD = 6 * HOUR
 """Seconds between two decisions; a daemon decides more often."""
 BACKLOG = 60
 """Jobs that wait of each group of accounts before its users stop submitting."""
+LAW, STATIC = "floor", "static"
+"""The law, and rows that keep the promised shares."""
 PARTS = {"eu": 0.5, "region": 0.25, "": 0.25}
 """Of all work, what is dealt out for each floor, and for none."""
 INDUSTRIAL = 0.25
@@ -67,17 +69,17 @@ def cases(draws: int, folder: str) -> Iterator[Case]:
 
 
 def run(case: Case) -> list[dict[str, Any]]:
-    """A row for each promise."""
+    """A row for each policy and promise."""
     trial = _trial_of_promises(case)
-    lived = replay(trial, Named("floor", "floor", trial.promise.target_share))
     return [
         {
-            **asdict(case), "promise": row.promise.name, "bound": row.promise.bound,
+            **asdict(case), "policy": policy, "promise": row.promise.name, "bound": row.promise.bound,
             "share": row.promise.target_share, "delivered": row.delivered_share,
             "worst": row.worst_window_share, "windows": row.windows, "verdicts": row.verdicts,
             "writes": row.writes_per_day,
         }
-        for row in outcomes(trial, lived)
+        for policy in (LAW, STATIC)
+        for row in outcomes(trial, replay(trial, Named(policy, policy, trial.promise.target_share)))
     ]  # fmt: skip
 
 
@@ -143,14 +145,13 @@ def sum_until(name: str) -> float:
 
 def page(rows: Sequence[Mapping[str, Any]]) -> str:
     """The requirements and every workload."""
-    fitting = [row for row in rows if row["fits"]]
-    lines = [_line(group) for group in _grouped(fitting)]
-    head = ("workload", "draws", "promise", "share", "delivered", "worst window", "windows",
-            "missed, demand waited", "exceeded", "writes a day")  # fmt: skip
-    cut = [_line(group) for group in _grouped([row for row in rows if not row["fits"]])]
+    head = ("workload", "draws", "promise", "share", "delivered: law", "static", "worst window: law",
+            "static", "windows", "broken: law", "static", "writes a day")  # fmt: skip
+    fitting, cut = ([_line(group) for group in _grouped(rows, fits)] for fits in (True, False))
     return "\n\n".join([
-        NOTE, "# Three promises that cross", ABOUT, "## What was required", required(rows),
-        "## Every workload", table(head, lines), IN_FULL, "## Floors that do not fit", table(head, cut),
+        NOTE, "# Three promises that cross", ABOUT, "## What was required",
+        required([row for row in rows if row["policy"] == LAW]),
+        "## Every workload", table(head, fitting), IN_FULL, "## Floors that do not fit", table(head, cut),
     ]) + "\n"  # fmt: skip
 
 
@@ -162,30 +163,47 @@ every six hours. The rows are those of [`saf simulate`](../howto/simulate.md#sev
 [0014](../decisions/0014-several-promises.md)."""
 
 
-IN_FULL = """In the first draw of `saturated` every account that is for neither floor is industrial. The cap
-leaves 0.8 of the machine, which nobody but the two floors asks for, so both exceed their goals."""
+IN_FULL = """*Broken*: a floor was missed although its demand waited, or a cap was exceeded while others
+waited. *Static* are rows with the promised shares that nobody changes. Not every broken window could have
+been kept:
+
+- In the first draw of `saturated` every account that is for neither floor is industrial. The cap leaves 0.8
+  of the machine, which nobody but the two floors asks for, so both exceed their goals.
+- Where an account of a floor is also under the cap, its jobs wait for the cap. They count as waiting for the
+  floor all the same.
+- In `holiday`, `season`, `early` and on Curie most accounts of a promise are away at times. What a window
+  lacks from then on cannot be made up before its end, though its demand waits again; and a cap is exceeded by
+  jobs that fill the machine then, while a few new jobs of others wait for a node."""
 
 
-def _grouped(rows: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
+def _grouped(rows: Sequence[Mapping[str, Any]], fits: bool) -> list[list[Mapping[str, Any]]]:
+    """The rows of each workload and promise, under both policies."""
     groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for row in rows:
-        groups.setdefault((row["case"], row["promise"]), []).append(row)
+        if row["fits"] == fits:
+            groups.setdefault((row["case"], row["promise"]), []).append(row)
     return list(groups.values())
 
 
 def _line(group: Sequence[Mapping[str, Any]]) -> list[str]:
     first = group[0]
     cap = first["bound"] == Bound.CAP
-    worst = [row["worst"] for row in group if row["worst"] is not None]
-    writes = [row["writes"] for row in group if row["writes"] is not None]
+    law, static = ([row for row in group if row["policy"] == policy] for policy in (LAW, STATIC))
+    writes = [row["writes"] for row in law if row["writes"] is not None]
     return [
-        f"`{first['case']}`", str(len(group)), first["promise"],
+        f"`{first['case']}`", str(len(law)), first["promise"],
         f"{'at most' if cap else 'at least'} {first['share']}",
-        f"{mean(row['delivered'] for row in group):.3f}",
-        f"{(max if cap else min)(worst):.3f}" if worst else "", str(sum(row["windows"] for row in group)),
-        "" if cap else str(_windows(group, "missed_starved")),
-        str(_windows(group, "exceeded")) if cap else "", f"{mean(writes):.2f}" if writes else "",
+        *(f"{mean(row['delivered'] for row in rows):.3f}" for rows in (law, static)),
+        *(_worst(rows, max if cap else min) for rows in (law, static)),
+        str(sum(row["windows"] for row in law)),
+        *(str(_windows(rows, "exceeded" if cap else "missed_starved")) for rows in (law, static)),
+        f"{mean(writes):.2f}" if writes else "",
     ]  # fmt: skip
+
+
+def _worst(rows: Sequence[Mapping[str, Any]], worst: Callable[[list[float]], float]) -> str:
+    shares = [row["worst"] for row in rows if row["worst"] is not None]
+    return f"{worst(shares):.3f}" if shares else ""
 
 
 def _windows(rows: Sequence[Mapping[str, Any]], verdict: str) -> int:
@@ -199,7 +217,7 @@ def required(rows: Sequence[Mapping[str, Any]]) -> str:
     missed, exceeded = (_windows(fitting, verdict) for verdict in ("missed_starved", "exceeded"))
     above = max(
         mean(row["delivered"] for row in group) - group[0]["share"] - MARGIN
-        for group in _grouped([row for row in fitting if row["case"] == "saturated"])
+        for group in _grouped([row for row in fitting if row["case"] == "saturated"], fits=True)
         if group[0]["bound"] == Bound.FLOOR
     )
     writes = max(row["writes"] for row in fitting if row["writes"] is not None)

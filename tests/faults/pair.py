@@ -14,7 +14,7 @@ from threading import Event
 
 import psycopg
 
-from tests.cluster.slurm import SlurmCluster, wait_until
+from tests.cluster.slurm import ClusterError, SlurmCluster, wait_until
 from tests.conftest import with_roles
 from tests.end_to_end.conftest import COMMANDS, EAGER, wrapper
 from tests.end_to_end.running import Running
@@ -213,6 +213,10 @@ class PairStage(Stage):
 
     def wrong(self) -> Iterator[str]:
         leaders = len(self.rows(LEADER))
-        if leaders != 1:
+        if leaders > 1:
             yield f"{leaders} leaders"
+        try:
+            self.leader()  # none for a moment is a takeover
+        except ClusterError as error:
+            yield str(error)
         yield from super().wrong()

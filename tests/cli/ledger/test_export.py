@@ -98,7 +98,9 @@ def _text(row: dict[str, Any]) -> dict[str, str]:
 
 @pytest.mark.parametrize("more", [(), ("--users",)])
 def test_parquet_has_the_same_rows(joint: Saf, more: tuple[str, ...]) -> None:
-    joint.run("ledger", "export", *SHARED, *more, "--format", "parquet", "-o", "runs.parquet")
+    done = joint.run("ledger", "export", *SHARED, *more, "--format", "parquet", "-o", "runs.parquet")
+    assert done.stdout == ""
+    assert done.stderr == f"runs.parquet: {len(exported(joint, *SHARED))} rows of rolling:7d\n"
     with duckdb.connect() as connection:
         read = connection.execute(f"SELECT * FROM read_parquet('{joint.directory}/runs.parquet')")
         names = [column[0] for column in read.description or ()]
@@ -111,7 +113,7 @@ def test_parquet_goes_into_a_new_file_alone(joint: Saf) -> None:
     options = ("--format", "parquet", "-o", "runs.parquet")
     joint.run("ledger", "export", *SHARED, *options)
     assert "runs.parquet exists" in joint.run("ledger", "export", *SHARED, *options, code=1).stderr
-    for wrong in (options[:2], options[2:], (*options, "--json")):
+    for wrong in (options[:2], options[2:], (*options, "--json"), (*options, "--csv")):
         assert (
             "give --format parquet -o FILE" in joint.run("ledger", "export", *SHARED, *wrong, code=2).stderr
         )

@@ -293,7 +293,7 @@ def hub_share(window: str | None, then: str | None) -> None:
     value = hub_value(_asked(window, then))
     if chosen.json:
         return output.emit(value)
-    hours, percent = (lambda value: value,) * 2 if chosen.csv else (output.hours, output.percent)
+    hours, percent = (output.cell, output.cell) if chosen.csv else (output.hours, output.percent)
     rows = [
         [
             row["site"] or "all",

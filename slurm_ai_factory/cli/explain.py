@@ -29,8 +29,8 @@ from slurm_ai_factory.ledger import Ledger
 from slurm_ai_factory.slurm import Slurm
 
 EVER = Window("ever", 0, FOREVER)
-PATIENCE = 5
-"""Seconds that a command of Slurm has; slurm.timeout is for reads that nothing can replace."""
+PATIENCE = 10
+"""Seconds that a command of Slurm has, as a message has by default (MessageTimeout)."""
 SHOWN = (*DETAILS, "promises")
 """Of a classification, beside beneficiary and rule."""
 

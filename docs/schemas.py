@@ -160,6 +160,16 @@ EXPORTED = {
     "alloc_tres": TEXT, "beneficiary": TEXT, "fraction": NUMBER, "rule": TEXT, **DETAIL,
     "size": TEXT, "stage": TEXT, "access": TEXT, "grant": TEXT, "promise": TEXT, "charge": NUMBER,
 }  # fmt: skip
+FOR_WALDUR = keys(
+    cluster=TEXT, month=TEXT, since=AT, until=AT, as_of=AT, final=YES_NO, components=named(TEXT),
+    resources=each(
+        keys(
+            backend_id=TEXT, open_runs=WHOLE, charges=named(NUMBER),
+            set_usage=keys(date=AT, usages=each(keys(type=TEXT, amount=TEXT))),
+        )
+    ),
+    without_account=named(NUMBER),
+)  # fmt: skip
 EXPERTISE = {
     "entry": WHOLE, "date": DATE, "organisation": TEXT, "role": TEXT, "hours": TEXT, "kind": TEXT,
     "activity": TEXT, "corrects": null(WHOLE), "reason": null(TEXT), "actor": TEXT, "recorded_at": AT,
@@ -312,7 +322,7 @@ ANSWERS: Mapping[str, Shape] = {
         before=null(AT), deleted=YES_NO, expiring=keys(rows=WHOLE, bytes=WHOLE, oldest=null(AT)),
         tables=each(keys(name=TEXT, rows=WHOLE, bytes=WHOLE, oldest=null(AT), kept_for=TEXT)),
     ),
-    "ledger export": rows(**EXPORTED),
+    "ledger export": either(rows(**EXPORTED), FOR_WALDUR),
     "ledger fingerprint": rows(name=TEXT, rows=WHOLE, digest=TEXT),
     "ledger head": keys(entry=WHOLE, head=TEXT, recorded=AT, signature=Maybe(TEXT)),
     "ledger migrate": keys(migrated=each(TEXT)),

@@ -31,7 +31,7 @@ class Archiving(NamedTuple):
     """What became of a month."""
 
     month: str
-    status: str  #: archived, restored (its files were missing there, or damaged) or unchanged
+    status: str  #: archived, copied (as recorded, because no file was there), repaired or unchanged
     as_of: Instant
     runs: int  #: with all their versions
     bytes: int
@@ -71,6 +71,7 @@ def archive_month(
         )
         if before and intact and before.rules == asked.rules.digest and not ledger.archives.changed(before):
             return _archiving(before, "unchanged")
+        status = "repaired" if any(map(Path.exists, files.values())) else "copied"
         with _parts(files) as parts:
             made = _written(asked, month.name, parts)
             if before and made.files == before.files and intact:
@@ -80,7 +81,7 @@ def archive_month(
                 for folder in files[name].parents[:BELOW]:
                     parquet.durable(folder)
         if before and made.files == before.files:
-            return _archiving(before, "restored")
+            return _archiving(before, status)
         ledger.archives.record(made, at=at, actor=actor)
         return _archiving(made, "archived")
 

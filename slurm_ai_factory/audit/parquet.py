@@ -110,13 +110,15 @@ def _blocks(rows: Iterable[bytes]) -> Iterator[bytes]:
 
 @contextmanager
 def _writer(file: Path, schema: Any) -> Iterator[Writer]:
-    """What writes a table into the file, which is closed and on the disk at the end. Raises SafError."""
+    """A function that adds a table to the file; at the end the file is on the disk. Raises SafError."""
     parquet = _pyarrow("parquet")
     try:
         with file.open("xb") as opened, parquet.ParquetWriter(opened, schema, compression="zstd") as writer:
             yield writer.write_table
     except _pyarrow().ArrowInvalid as error:
-        raise SafError(f"a row of the ledger does not fit into {file.name}: {error}; report it") from error
+        raise SafError(
+            f"a row of the ledger cannot be written to {file.name}: {error}; report this as a defect"
+        ) from error
     durable(file)
 
 

@@ -39,9 +39,13 @@ def signature(key_file: Path, message: str) -> str:
     try:
         key = load_pem_private_key(key_bytes(key_file), password=None)
     except (ValueError, TypeError) as error:
-        raise SafError(f"{key_file} is not a private key in PEM without a password: {error}") from error
+        raise SafError(
+            f"{key_file} is not a private key in PEM format without a password: {error}"
+        ) from error
     if not isinstance(key, Ed25519PrivateKey):
-        raise SafError(f"{key_file} is not an Ed25519 key; make one: openssl genpkey -algorithm ed25519")
+        raise SafError(
+            f"{key_file} is not an Ed25519 key; create one with: openssl genpkey -algorithm ed25519"
+        )
     return base64.b64encode(key.sign(message.encode())).decode()
 
 
@@ -61,7 +65,7 @@ def is_signed(public_key: bytes, where: str, message: str, signed: str) -> bool:
 
 
 def public_key_text(file: Path) -> str:
-    """The public key of a file in PEM, and nothing else that stands there. Raises SafError."""
+    """The public key in a file, in PEM, without anything else in that file. Raises SafError."""
     key = _public_key(key_bytes(file), str(file))
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -69,7 +73,7 @@ def public_key_text(file: Path) -> str:
 
 
 def key_bytes(file: Path) -> bytes:
-    """The content of a key's file. Raises SafError."""
+    """The content of a key file. Raises SafError."""
     try:
         return file.read_bytes()
     except OSError as error:
@@ -85,9 +89,11 @@ def _public_key(pem: bytes, where: str) -> Ed25519PublicKey:
     try:
         key = load_pem_public_key(pem)
     except ValueError as error:
-        raise SafError(f"{where} is not a public key in PEM: {error}") from error
+        raise SafError(f"{where} is not a public key in PEM format: {error}") from error
     if not isinstance(key, Ed25519PublicKey):
-        raise SafError(f"{where} is not an Ed25519 key; give the public half of the one that signed")
+        raise SafError(
+            f"{where} is not an Ed25519 key; give the public half of the key that made the signature"
+        )
     return key
 
 

@@ -59,7 +59,7 @@ def cli() -> None:
     """Keep share floors in Slurm, with an auditable ledger.
 
     Reads Slurm's accounting, separates regional from other charge, records both in a ledger, and steers
-    RawShares so that the region gets its promised share. Commands only read unless their help says otherwise.
+    RawShares so that the region gets its promised share. Commands are read-only unless their help says so.
     """
 
 
@@ -80,10 +80,11 @@ def main() -> None:
         short = shortage(error)
         if error.filename is None and not short:
             drop_output()
-        _fail(error, short or f"cannot use {error.filename or 'the output'}: {error.strerror or error}")
+        what = f"use {error.filename}" if error.filename else "write the output"
+        _fail(error, short or f"cannot {what}: {error.strerror or error}")
     except Exception as error:
-        defect = f"unexpected {type(error).__name__}: {error}; run again with --debug and report it"
-        _fail(error, shortage(error) or defect)
+        remedy = "this is a defect: run the command again with --debug and report it"
+        _fail(error, shortage(error) or f"unexpected {type(error).__name__}: {error}; {remedy}")
 
 
 def _fail(error: Exception, message: str) -> None:

@@ -37,7 +37,7 @@ class EachCommand(SafCommand):
         if any(context.params[name] for name in self.once) or not (chosen.listed or len(clusters) > 1):
             return super().invoke(context)
         if chosen.csv:
-            raise click.UsageError("--csv prints the table of one cluster; choose it with -M")
+            raise click.UsageError("--csv prints the table of one cluster; choose it with -M", context)
         asked, codes, answers = chosen.cluster, [], []
         for name in clusters:
             chosen.cluster = name
@@ -49,6 +49,8 @@ class EachCommand(SafCommand):
         if chosen.json:
             output.emit({"clusters": answers})
         failed = [code for code, answer in zip(codes, answers, strict=True) if answer["error"]]
+        if click.UsageError.exit_code in failed:
+            click.echo(context.get_usage(), err=True)
         sys.exit(max(failed or codes))
 
     def _answer(self, context: click.Context, cluster: str) -> tuple[int, str | None]:

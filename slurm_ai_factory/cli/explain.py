@@ -6,6 +6,7 @@ Tested in tests/cli/test_organisation.py and tests/end_to_end/test_accounting.py
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import click
 
@@ -25,8 +26,11 @@ from slurm_ai_factory.core.rules.classify import DETAILS, ClassifiedPart, Rules
 from slurm_ai_factory.core.rules.why import why
 from slurm_ai_factory.errors import LedgerError, SlurmError
 from slurm_ai_factory.ledger import Ledger
+from slurm_ai_factory.slurm import Slurm
 
 EVER = Window("ever", 0, FOREVER)
+PATIENCE = 10
+"""Seconds that a command of Slurm has, as a message has by default (MessageTimeout)."""
 SHOWN = (*DETAILS, "promises")
 """Of a classification, beside beneficiary and rule."""
 
@@ -38,7 +42,7 @@ def explain_command(job: str | None, account: str | None) -> None:
     """Explain which rule classifies a job or an account, since when and why, and how a job is charged.
 
     Slurm is asked for the limits that it enforces on an account, and for what a job waits for that has not
-    started.
+    started; where it does not answer within seconds, the answer says so.
     """
     if bool(job) == bool(account):
         raise click.UsageError("give either a JOBID or --account A")
@@ -69,11 +73,17 @@ def _explain_account(config: Config, ledger: Ledger, account: str) -> None:
     return _print_parts(parts)
 
 
+def _impatient(config: Config) -> Slurm:
+    """Slurm, with little time for an answer: the ledger has all the rest."""
+    timeout = min(config.slurm.timeout, PATIENCE)
+    return slurm_of(replace(config, slurm=replace(config.slurm, timeout=timeout)))
+
+
 def _limits(config: Config, account: str) -> list[str]:
     """The limits that Slurm enforces on an account's jobs, each with where it is set."""
     nothing = Machine(size={}, nodes={}, weights={}, window_seconds=1, memory_seconds=None)
     try:
-        bounds = bounds_on([account], slurm_of(config).native_limits(), nothing, now())
+        bounds = bounds_on([account], _impatient(config).native_limits(), nothing, now())
     except SlurmError as error:
         return [f"not known: {error}"]
     return [f"{bound.limit} of {bound.where}" for bound in bounds]
@@ -82,7 +92,7 @@ def _limits(config: Config, account: str) -> list[str]:
 def _waits_for(config: Config, job_id: int) -> str:
     """What a job that has not started waits for now, in Slurm's word and in ours."""
     try:
-        queued = next((row for row in slurm_of(config).queue() if row.job_id == job_id), None)
+        queued = next((row for row in _impatient(config).queue() if row.job_id == job_id), None)
     except SlurmError as error:
         return f"not known: {error}"
     return f"{queued.reason}: {reason_meaning(queued.reason)}" if queued else "not in the queue now"

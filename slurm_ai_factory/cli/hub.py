@@ -174,6 +174,8 @@ def hub_state(since: str | None, until: str | None, directory: str) -> None:
     with opened_ledger(config) as ledger:
         first = asked_day(DAYS, "--since", since) if since else _first(ledger)
         last = asked_day(DAYS, "--until", until) if until else day_of(now())
+        if last > day_of(now()):
+            raise click.UsageError(f"--until {until} is in the future; a day is stated when it is over")
         if (since or until) and last <= first:
             raise click.UsageError(f"no whole day is between {_date(first)} and {_date(last)}")
         for day in range(first, last, DAY):
@@ -291,15 +293,16 @@ def hub_share(window: str | None, then: str | None) -> None:
     value = hub_value(_asked(window, then))
     if chosen.json:
         return output.emit(value)
+    hours, percent = (output.cell, output.cell) if chosen.csv else (output.hours, output.percent)
     rows = [
         [
             row["site"] or "all",
             row["cluster"] or "",
-            *(output.hours(row["raw"][key]) for key in ("regional_charge", "total_charge")),
+            *(hours(row["raw"][key]) for key in ("regional_charge", "total_charge")),
             *(
                 cell
                 for unit in ("raw", "weighted")
-                for cell in (output.percent(row[unit]["delivered_share"]), row[unit]["verdict"])
+                for cell in (percent(row[unit]["delivered_share"]), row[unit]["verdict"])
             ),
             len(row["unread"]),
         ]
@@ -379,8 +382,11 @@ def _written(directory: Path, key: Path, statement: DayStatement) -> Path | None
         if file.is_file() and file.read_text(encoding="ascii", errors="replace") == text:
             return None
         started = directory / f".{file.name}.{os.getpid()}"
-        started.write_text(text, encoding="ascii")
-        started.replace(file)
+        try:
+            started.write_text(text, encoding="ascii")
+            started.replace(file)
+        finally:
+            started.unlink(missing_ok=True)
     except OSError as error:
         raise SafError(f"cannot write {file}: {error.strerror}") from error
     return file

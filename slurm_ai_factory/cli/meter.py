@@ -16,6 +16,7 @@ from slurm_ai_factory.cli.arguments import (
     asked_instant,
     asked_reason,
     asked_window,
+    check_known,
     reason_option,
     usage_errors,
     warn_of_names,
@@ -125,7 +126,7 @@ def meter_correct(entry: int, value: str | None, withdraw: bool, reason: str) ->
 @meter_group.command("end")
 @click.argument("meter")
 @click.option("--kind", type=click.Choice(list(Kind)), required=True, help="What it measures.")
-@click.option("--at", "ended", metavar="T", help="From then on it is out of use: an instant or a date.")
+@click.option("--at", "ended", metavar="T", help="From then on it is out of use.")
 @click.option("--in-use", is_flag=True, help="Put it back in use instead.")
 @reason_option(required=True)
 def meter_end(meter: str, kind: str, ended: str | None, in_use: bool, reason: str) -> None:
@@ -137,9 +138,9 @@ def meter_end(meter: str, kind: str, ended: str | None, in_use: bool, reason: st
     if (ended is None) != in_use:
         raise click.UsageError("give either --at or --in-use")
     config, reason = load_config(), asked_reason(reason)
-    with usage_errors("--at"):
-        at = None if ended is None else _instants(config)(ended)
+    at = None if ended is None else asked_instant(config, ended)
     with opened_ledger(config) as ledger:
+        check_known(ledger, at)
         warn_of_names(ledger, reason)
         number = ledger.meters.end(Kind(kind), meter, at, reason, at=now(), actor=current_actor())
     value = {"entry": number, "meter": meter, "kind": kind, "ended_at": at and output.when(at)}

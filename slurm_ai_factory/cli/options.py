@@ -35,7 +35,7 @@ class Chosen:
         (('gpu', 'cpu'), ())
         """
         names = tuple(dict.fromkeys(filter(None, (self.cluster or "").split(","))))
-        return () if names == (ALL,) else names
+        return () if self.cluster == ALL else names
 
     @property
     def listed(self) -> bool:
@@ -102,14 +102,14 @@ class SafCommand(click.Command):
     def invoke(self, context: click.Context) -> Any:
         """Refuse empty and unprintable values: they are recorded, and printed where a shell reads them."""
         if chosen.json and chosen.csv:
-            raise click.UsageError("give either --json or --csv")
+            raise click.UsageError("give either --json or --csv", context)
         for parameter in self.params:
             value, name = context.params.get(str(parameter.name)), str(parameter.name).replace("_", "-")
             if value == "" != parameter.get_default(context):
-                raise click.UsageError(f"{name} is empty; give it a value, or leave it out")
+                raise click.UsageError(f"{name} is empty; give it a value, or leave it out", context)
             if isinstance(value, str) and (hidden := next(filter(is_hidden, value), "")):
                 raise click.UsageError(
-                    f"{name} has the character {ord(hidden):#06x}, which cannot be printed"
+                    f"{name} has the character {ord(hidden):#06x}, which cannot be printed", context
                 )
         return super().invoke(context)
 

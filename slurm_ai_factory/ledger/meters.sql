@@ -69,6 +69,10 @@ SELECT max(m.until) FILTER (WHERE coalesce((
 FROM meters m
 WHERE m.cluster_id = %(cluster_id)s AND m.kind = %(kind)s AND m.meter = %(meter)s AND m.replaces IS NULL
 
+-- meters_of_kind --
+-- Meters that have readings of a kind, by name; the first ones.
+SELECT DISTINCT meter FROM meters WHERE cluster_id = %(cluster_id)s AND kind = %(kind)s ORDER BY meter LIMIT %(limit)s
+
 -- add_meter_end --
 -- Take a meter out of use, or put it back.
 INSERT INTO meter_ends (cluster_id, kind, meter, ended_at, recorded_at, actor, reason)

@@ -94,8 +94,8 @@ def switch_weight(weight: str, lines: Iterable[str]) -> int:
 def gathered_energy(lines: Iterable[str]) -> GatheredEnergy:
     """How energy is gathered, by ``scontrol show config``.
 
-    >>> told = ["AcctGatherEnergyType    = acct_gather_energy/rapl", "PrologFlags = Alloc,Contain"]
-    >>> gathered_energy(told), gathered_energy(["AcctGatherEnergyType = (null)", "PrologFlags = (null)"])
+    >>> lines = ["AcctGatherEnergyType    = acct_gather_energy/rapl", "PrologFlags = Alloc,Contain"]
+    >>> gathered_energy(lines), gathered_energy(["AcctGatherEnergyType = (null)", "PrologFlags = (null)"])
     (GatheredEnergy(plugin='rapl', contained=True), GatheredEnergy(plugin='', contained=False))
     """
     values = settings(lines)
@@ -180,7 +180,7 @@ def own_row(lines: Iterable[str]) -> str | None:
 
 
 def of_qos(name: str) -> str:
-    """How slurmdbd's log names a QOS; Slurm keeps no apostrophe."""
+    """How slurmdbd's log names a QOS; Slurm drops apostrophes."""
     return f"name='{name}'"
 
 
@@ -206,7 +206,7 @@ def logged(lever: LeverKind, key: str, lines: Iterable[str]) -> Iterator[Transac
 def logged_writers(added: Iterable[str], modified: Iterable[str]) -> Iterator[LoggedWriter | Rejected]:
     """What each user added and modified, from the log of each with TRANSACTION_FIELDS.
 
-    Texts count for nothing. Slurm writes parent_acct for the row of an account alone, and 2147483647 for
+    Quoted texts are ignored. Slurm writes parent_acct for the row of an account alone, and 2147483647 for
     Fairshare=parent.
     """
     writers: dict[str, LoggedWriter] = {}
@@ -225,7 +225,7 @@ def _parts(entry: str) -> tuple[str, str, str, str]:
     """Time, actor, object and setting of an entry, the last without its texts. Raises ValueError."""
     match = _ENTRY.fullmatch(entry)
     if match is None:
-        raise ValueError(f"not {', '.join(TRANSACTION_FIELDS)}, with bars between them")
+        raise ValueError(f"not {', '.join(TRANSACTION_FIELDS)} separated by bars")
     return match["at"], match["actor"], match["where"], re.sub("'[^']*'", "", match["info"])
 
 

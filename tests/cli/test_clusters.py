@@ -156,6 +156,15 @@ def test_an_unknown_cluster_is_refused_with_those_that_there_are(both: Saf) -> N
     )
 
 
+def test_all_stands_alone_and_a_list_has_names(both: Saf) -> None:
+    for names in ("all,loop", "all,all", "loop,all", "all,", ",", ",,"):
+        for arguments in (("share",), ("report", "-o", ".")):
+            done = both.run("-M", names, *arguments, code=1)
+            assert done.stderr == (
+                f"saf: --cluster {names}: give all alone, or the names of clusters with commas between them\n"
+            )
+
+
 def test_csv_is_of_one_cluster(both: Saf) -> None:
     assert "choose it with -M" in both.run("share", "--csv", code=2).stderr
     assert both.run("-M", "flat", "share", "--csv").stdout.startswith("promise,")

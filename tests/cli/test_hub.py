@@ -5,6 +5,8 @@ The union is computed here once more, from the runs alone and without a line of 
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import random
@@ -256,6 +258,11 @@ def test_files_in_any_order_give_the_union_of_the_sites(hubs: Hubs, tmp_path: Pa
     register(hubs.programme)
     final, wanted = hubs.share(), union(**{"3": LATE})
     assert {name: shown(row) for name, row in final.items()} == wanted
+    table = list(csv.DictReader(io.StringIO(hubs.programme.run("hub", "share", *WINDOW, "--csv").stdout)))
+    assert {row["site"].replace("all", ""): (row["regional"], row["weighted share"]) for row in table} == {
+        name: (str(row["raw"]["regional_charge"]), str(row["weighted"]["delivered_share"]))
+        for name, row in final.items()
+    }
     assert final[""]["raw"]["verdict"] != "open"
     assert "open" in before
     assert [row["missing"] for row in hubs.programme.json("hub", "status")] == [[], [], []]
@@ -378,6 +385,18 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
+def test_an_account_of_a_site_is_known_once_a_statement_names_it(
+    programme: tuple[Saf, Path], tmp_path: Path
+) -> None:
+    saf, key = programme
+    saf.run(*PLANT)
+    linked = link("plant", "south/plant")
+    refused = saf.run(*linked, code=1).stderr
+    assert "the cluster has no account 'south/plant'; take in a statement of its site first" in refused
+    saf.run("hub", "intake", str(given(tmp_path, key)[0]))
+    saf.run(*linked)
+
+
 def test_what_no_site_sent_is_refused(programme: tuple[Saf, Path], tmp_path: Path) -> None:
     """By the reason of each, and everything else in the same command goes in."""
     saf, key = programme
@@ -485,18 +504,30 @@ def test_days_that_are_none_are_refused(books: Saf, tmp_path: Path) -> None:
     private, _ = keys(tmp_path)
     books.sections["hub"] = {"site": "groningen"}
     books.configure("ledger", signing_key=str(private))
-    state = ("hub", "state", "-o", "out", "-S", "2026-01-09", "-E", "2026-01-05")
-    assert "no whole day is between" in books.run(*state, code=2).stderr
+    state = ("hub", "state", "-o", "out", "-S", "2026-01-09", "-E")
+    assert "no whole day is between" in books.run(*state, "2026-01-05", code=2).stderr
+    assert f"--until {civil(-1)} is in the future" in books.run(*state, civil(-1), code=2).stderr
+    assert not (books.directory / "out").exists()
 
 
-def test_a_day_that_was_not_read_whole_is_not_stated(books: Saf, tmp_path: Path) -> None:
-    """Yesterday is stated, today and what no read reached are not."""
+def test_a_statement_that_cannot_be_written_leaves_no_part_of_it(books: Saf, tmp_path: Path) -> None:
     private, _ = keys(tmp_path)
     books.sections["hub"] = {"site": "groningen"}
     books.configure("ledger", signing_key=str(private))
-    done = books.json("hub", "state", "-S", civil(2), "-E", civil(-1), "-o", "out", code=5)
+    inside = books.directory / "out" / f"groningen+loop+{civil(2)}+1.json" / "inside"
+    inside.mkdir(parents=True)
+    done = books.run("hub", "state", "-S", civil(2), "-o", "out", code=1)
+    assert done.stderr == f"saf: cannot write out/{inside.parent.name}: Is a directory\n"
+    assert list((books.directory / "out").iterdir()) == [inside.parent]
+
+
+def test_a_day_that_was_not_read_whole_is_not_stated(books: Saf, tmp_path: Path) -> None:
+    private, _ = keys(tmp_path)
+    books.sections["hub"] = {"site": "groningen"}
+    books.configure("ledger", signing_key=str(private))
+    done = books.json("hub", "state", "-S", civil(10), "-E", civil(7), "-o", "out", code=5)
     assert ([file.partition("+loop+")[2] for file in done["files"]], done["unread"]) == (
-        [f"{civil(2)}+1.json", f"{civil(1)}+1.json"], [civil(0)],
+        [f"{civil(9)}+1.json", f"{civil(8)}+1.json"], [civil(10)],
     )  # fmt: skip
     assert books.json("hub", "state", "-o", "out")["unread"] == []
     lost = books.directory / done["files"][0]

@@ -126,6 +126,8 @@ def test_a_meter_is_taken_out_of_use_and_put_back(books: Saf, tmp_path: Path) ->
     end = ("meter", "end", "hall", "--kind", "E_IT", "--reason", "replaced")
     refused = books.run(*end, "--at", "2026-01-01T00:00Z", code=1).stderr
     assert "hall has a reading up to" in refused
+    unknown = ("meter", "end", "hal", "--kind", "E_IT", "--reason", "replaced", "--at", "yesterday")
+    assert "of E_IT by hal; its meters of E_IT are hall" in books.run(*unknown, code=1).stderr
     done = books.json(*end, "--at", "2026-02-01T00:00Z")
     assert done == {"entry": 1, "meter": "hall", "kind": "E_IT", "ended_at": "2026-02-01T00:00:00Z"}
     assert "recorded of hall already" in books.run(*end, "--at", "2026-02-01T00:00Z", code=1).stderr
@@ -189,8 +191,10 @@ def test_where_jobs_ran_is_taken_once(books: Saf, tmp_path: Path) -> None:
         ("meter correct 1 --value 2 --reason r", 1, "there is no entry 1; see `saf meter list`"),
         ("meter place wrong.csv", 1, "lacks the column job, node"),
         ("meter end hall --kind E_IT --reason r", 2, "give either --at or --in-use"),
-        ("meter end hall --kind E_IT --at 2026-01-01 --reason r", 1, "no readings of E_IT by hall"),
-        ("meter end hall --kind E_IT --at soon --reason r", 2, "--at: 'soon' is not an instant"),
+        ("meter end hall --kind E_IT --at 2026-01-01 --reason r", 1,
+         "no readings of E_IT by hall; its meters of E_IT are none yet"),
+        ("meter end hall --kind E_IT --at soon --reason r", 2, "'soon' is not an instant"),
+        ("meter end hall --kind E_IT --at tomorrow --reason r", 2, "is in the future"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_done_is_said(books: Saf, command: str, code: int, why: str) -> None:

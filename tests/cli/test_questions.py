@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -105,6 +106,31 @@ def test_what_others_count_of_the_same_runs_needs_no_slurm(books: Saf, like: str
     assert cpus == {account: held * DAYS * 3600 for account, held in CPUS.items()}
     assert [row for row in told["rows"] if row["difference"] or row["causes"]] == []
     assert {row["tres"] for row in told["rows"]} == ({"cpu"} if like == "apel" else {"cpu", "node"})
+    done = books.run("reconcile", "--like", like, "-S", windows.iso(today() - 9 * 86400), "-E", "now")
+    assert done.stdout == ""
+    assert done.stderr.endswith(": 4 accounts, nothing differs\n")
+
+
+def test_each_usage_error_has_a_line_of_usage(books: Saf) -> None:
+    for command, *options in (
+        ("share", "--json", "--csv"),
+        ("share", "--csv", "-M", "all"),
+        ("share", "--window", "x", "-M", "all"),
+        ("share", "--window", "x"),
+        ("statement", "--organisation", ""),
+        ("history", "--limit", "0"),
+    ):
+        stderr = books.run(command, *options, code=2).stderr
+        assert re.search(rf"^Usage: .* {command} \[OPTIONS\]$", stderr, re.MULTILINE), stderr
+
+
+def test_a_slurm_that_does_not_answer_delays_an_explanation_by_seconds(books: Saf, tmp_path: Path) -> None:
+    hanging = tmp_path / "sacctmgr"
+    hanging.write_text("#!/bin/sh\nexec sleep 600\n")
+    hanging.chmod(0o755)
+    books.configure("slurm", directory=str(tmp_path), timeout="5m")
+    (limits,) = books.json("explain", "--account", "genomes")["limits"]
+    assert limits.startswith("not known: sacctmgr gave no complete answer within 10 s")
 
 
 @pytest.fixture
@@ -147,7 +173,7 @@ def test_an_output_that_takes_nothing_is_told(books: Saf) -> None:
             check=False,
             timeout=60,
         )
-    assert (done.returncode, done.stderr) == (1, "saf: cannot use the output: No space left on device\n")
+    assert (done.returncode, done.stderr) == (1, "saf: cannot write the output: No space left on device\n")
 
 
 def test_a_configuration_names_files_that_are_checked_with_it(books: Saf, tmp_path: Path) -> None:

@@ -135,3 +135,45 @@ def test_a_directory_that_cannot_be_written_is_told_in_one_sentence(directory: P
     said = ended(use(directory))
     assert said.count("\n") == 1
     assert said.startswith(f"saf: the embedded PostgreSQL in {directory}/state/postgresql does not start: ")
+
+
+AS_DAEMON = """
+import os, pwd, sys
+from pathlib import Path
+from slurm_ai_factory.errors import SafError
+from slurm_ai_factory.ledger import embedded
+daemon = pwd.getpwnam("daemon")
+os.setgroups([])
+os.setgid(daemon.pw_gid)
+os.setuid(daemon.pw_uid)
+try:
+    embedded.url(Path(sys.argv[1]))
+except SafError as error:
+    sys.exit(f"saf: {error}")
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize(
+    ("mode", "said"),
+    [
+        (0o755, "saf: the embedded PostgreSQL in {data} belongs to nobody; "
+                "run saf as root or as nobody, or "),
+        (0o700, "saf: daemon may not use the embedded PostgreSQL in {data}: {data} is closed to this user; "
+                "run saf as root or as its owner, or "),
+    ],
+)  # fmt: skip
+def test_another_user_is_referred_to_those_who_may_use_it(directory: Path, mode: int, said: str) -> None:
+    state = directory / "state"
+    (state / "postgresql").mkdir(parents=True)
+    shutil.chown(state / "postgresql", "nobody")
+    state.chmod(mode)
+    done = subprocess.run(
+        [sys.executable, "-c", AS_DAEMON, state],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        check=False,
+    )
+    own = "set ledger.url, or a ledger.state_directory of your own\n"
+    assert (done.returncode, done.stderr) == (1, said.format(data=state / "postgresql") + own)

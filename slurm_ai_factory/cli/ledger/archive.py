@@ -34,6 +34,10 @@ def archive_command(
     beneficiaries, and counts of TRES. They hold no user. A month that was archived is left alone, unless the
     ledger or its files changed. Needs the extra `archive`.
 
+    The status of a month: archived (recorded for the first time, or again because the ledger changed), copied
+    (written as recorded, to a directory that did not have it), repaired (a file was missing or damaged), or
+    unchanged.
+
     With --verify, compare the files with the chain, add up their charge, and compare that with the ledger.
     Writes nothing. Exit code 5: something differs.
     """

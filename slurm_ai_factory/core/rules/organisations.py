@@ -338,7 +338,8 @@ def _of_company(entry: Organisation) -> Iterator[tuple[str, str]]:
 
 def _of_link(link: Link, terms: Codes) -> Iterator[tuple[str, str]]:
     if link.account not in terms.accounts:
-        yield "account", f"the cluster has no account {link.account!r}"
+        of_site = "; take in a statement of its site first: saf hub intake" if "/" in link.account else ""
+        yield "account", f"the cluster has no account {link.account!r}{of_site}"
     if not 0 < link.fraction <= 1:
         yield "fraction", f"{link.fraction} is not above 0 and at most 1"
     elif link.fraction != round(link.fraction, FRACTION_PLACES):

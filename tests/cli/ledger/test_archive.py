@@ -297,7 +297,9 @@ def test_a_damaged_file_is_named_and_archiving_restores_it(saf: Saf, ledger_url:
     assert sentence in first
     assert "copy it back from a backup, or archive the month again" in first
     before = entries(ledger_url)
-    assert archive(saf)[0]["status"] == "restored"
+    assert archive(saf)[0]["status"] == "repaired"
+    (copied,) = archive(saf, "--month", MONTH, "--to", "second")
+    assert copied["status"] == "copied"
     assert entries(ledger_url) == before
     assert verified(saf) == {}
 
@@ -409,7 +411,7 @@ def test_rows_are_written_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_a_count_that_does_not_fit_is_a_sentence(tmp_path: Path) -> None:
     columns = {"count": parquet.COUNT}
-    with pytest.raises(SafError, match=r"does not fit into x\.parquet"):
+    with pytest.raises(SafError, match=r"cannot be written to x\.parquet"):
         parquet.write_csv_blocks(tmp_path / "x.parquet", columns, [b"0.00000000001\n"])
 
 

@@ -65,7 +65,7 @@ class EachCommand(SafCommand):
             return {}, []
         try:
             rows = self.joint(context.params)
-        except SafError as error:
+        except (SafError, click.UsageError) as error:
             output.say(f"saf: joint promises: {error}", err=True)
             return {"joint": None}, [1]
         return {"joint": rows}, [1 for row in rows or () if row["error"]]

@@ -27,7 +27,6 @@ from slurm_ai_factory.cli.promise import REASON, SOURCE, checked_name, parsed_op
 from slurm_ai_factory.cli.wiring import clusters_of_file, current_actor, now, opened_ledger
 from slurm_ai_factory.config import Clusters, values
 from slurm_ai_factory.core import windows
-from slurm_ai_factory.core.measure import outlook
 from slurm_ai_factory.core.programme.approval import ProposalKind
 from slurm_ai_factory.core.programme.joint import JointPromise, JointWeight, joint_term, joint_term_value
 from slurm_ai_factory.core.programme.terms import Term
@@ -35,7 +34,7 @@ from slurm_ai_factory.core.records import FIRST, Instant
 from slurm_ai_factory.core.tres import Resource
 from slurm_ai_factory.errors import LedgerError, RefusedError, SafError
 from slurm_ai_factory.ledger import Ledger
-from slurm_ai_factory.report.joint import JointAnswer, joint_answer, joint_value
+from slurm_ai_factory.report.joint import MEMBER_KEYS, JointAnswer, joint_answer, joint_value
 
 
 def _joint_name(_context: click.Context, _option: click.Parameter, name: str) -> str:
@@ -139,12 +138,19 @@ def joint_list(then: str | None) -> None:
         ]
     if chosen.json:
         return output.emit({"terms": terms, "weights": weights})
-    if not terms:
-        return output.listing([], "no joint promise is recorded; see `saf joint set`")
-    for rows in (terms, weights):
-        if rows:
-            output.listing([{key: output.cell(value) for key, value in row.items()} for row in rows], "")
-    return None
+    rows = [{**row, "cluster": "", "says": _says(row)} for row in terms]
+    rows += [{**row, "says": row["resource"]} for row in weights]
+    columns = ("promise", "cluster", "since", "says", "source", "reason", "actor", "recorded_at")
+    return output.listing(
+        [{name: row[name] for name in columns} for row in rows],
+        "no joint promise is recorded; see `saf joint set`",
+    )
+
+
+def _says(term: Mapping[str, Any]) -> str:
+    """What a term promises, for people."""
+    promised = f"a floor of {output.percent(term['share'])} in each {term['window']}"
+    return "no promise" if term["ended"] else promised
 
 
 @joint_group.command("share")
@@ -201,32 +207,28 @@ def _asked(
     return joint_answer(clusters, ledger, known, moment, where, at)
 
 
+MEMBERS = ("cluster", "counts", "regional", "total", "share", "of capacity", "waited", "unread hours")
+
+
 def _print(answer: JointAnswer) -> None:
+    """Print it as text, charges in unit-hours; as CSV, what each cluster adds."""
+    if chosen.csv:
+        columns = ("cluster", *MEMBER_KEYS)
+        rows = [[member[name] for name in columns] for member in joint_value(answer)["members"]]
+        return output.table(columns, rows)
     output.pairs(output.share_text(answer.together, answer.margin))
     click.echo()
-    unit = outlook.resource_unit(answer.together.called)
-    rows = [
+    cells = [
         [
             m.cluster,
             ", ".join(dict.fromkeys(part.resource.name for part in parts)),
-            *(output.hours(charge) for charge in (m.regional_charge, m.total_charge)),
-            *(output.percent(share) for share in (m.delivered_share, m.capacity_share)),
-            output.hours(m.waiting_charge),
-            output.hours(m.unread_seconds),
+            *map(output.hours, (m.regional_charge, m.total_charge)),
+            *map(output.percent, (m.delivered_share, m.capacity_share)),
+            *map(output.hours, (m.waiting_charge, m.unread_seconds)),
         ]
         for m, parts in answer.members
     ]
-    columns = (
-        "cluster",
-        "counts",
-        f"regional {unit}-hours",
-        "total",
-        "share",
-        "of capacity",
-        "waited",
-        "unread hours",
-    )
-    output.table(columns, rows)
+    return output.table(MEMBERS, cells)
 
 
 @contextmanager

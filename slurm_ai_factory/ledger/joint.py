@@ -1,4 +1,7 @@
-"""Joint promises: their terms, and the weights of their clusters. Rows are added and never changed."""
+"""Joint promises: their terms, and the weights of their clusters. Rows are added and never changed.
+
+Tested in tests/cli/test_joint.py.
+"""
 
 from __future__ import annotations
 

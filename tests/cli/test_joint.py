@@ -113,12 +113,11 @@ def pair(postgresql: str, filled: str, tmp_path: Path) -> Iterator[Saf]:
 
 @pytest.fixture(scope="module")
 def weighed(postgresql: str, filled: str) -> Iterator[str]:
-    """A quarter of both: fast from ten days ago, with a new weight three days ago; wide from five days ago."""
+    """A quarter of both: fast since ten days ago, with a new weight three days ago; wide since five."""
     with new_ledger(postgresql, filled) as url:
         with open_ledger(url, "fast") as ledger:
-            assert (
-                ledger.joint.record(replace(TERM, promise="both", since=day(10), window="rolling:7d")) == ()
-            )
+            term = replace(TERM, promise="both", since=day(10), window="rolling:7d", time_zone="UTC")
+            assert ledger.joint.record(term) == ()
             for cluster, days, unit in (
                 ("fast", 10, "40*node"),
                 ("fast", 3, "55.5*node"),
@@ -150,9 +149,13 @@ WEIGHTS = {
 """The same as days before today, for the second count."""
 
 
+def url_of(saf: Saf) -> str:
+    return str(saf.sections["ledger"]["url"])
+
+
 def second_count(saf: Saf, since: int, until: int) -> dict[str, dict[str, Fraction]]:
     """Unit-seconds by cluster and account, and what waited, from the rows of runs, by the second."""
-    with Store(saf.sections["ledger"]["url"]) as store:
+    with Store(url_of(saf)) as store:
         rows = store.connection.execute(
             "SELECT c.name, s.account, r.eligible_at, r.start_at, r.end_at, q.tres, a.tres FROM runs r "
             "JOIN clusters c USING (cluster_id) JOIN subjects s USING (subject_id) "
@@ -223,12 +226,12 @@ def test_an_unread_part_of_one_cluster_leaves_the_share_open(joint: Saf) -> None
     """Never a zero: what was read is shown with the hours that lack, and nothing is called met."""
     before = joint.json("joint", "share", "both")
     assert (before["verdict"] == "open", before["unread_seconds"]) == (False, 0)
-    with open_ledger(joint.sections["ledger"]["url"], "wide") as ledger:
+    with open_ledger(url_of(joint), "wide") as ledger:
         ledger.intake.withdraw(day(2), at=moment(), actor="ann@host", reason="wrong clock")
     gone = joint.run("joint", "share", "both", code=1)
     assert "the ledger has nothing of cluster wide yet" in gone.stderr
     assert gone.stdout == ""
-    with open_ledger(joint.sections["ledger"]["url"], "wide") as ledger:
+    with open_ledger(url_of(joint), "wide") as ledger:
         ledger.intake.record(history("wide", 2), today() - 4 * DAY, moment(), at=moment())
     found = joint.json("joint", "share", "both")
     assert (found["verdict"], found["verdict_reason"]) == ("open", "unread")
@@ -260,6 +263,8 @@ def test_saf_share_shows_it_after_the_clusters(joint: Saf) -> None:
     ]  # fmt: skip
     assert json.loads(joint.run("share", "--resource", "cpu", "--json").stdout)["joint"] is None
     assert "joint" not in json.loads(joint.run("-M", "fast", "share", "--json").stdout)
+    table = joint.run("joint", "share", "both", "--csv").stdout.splitlines()
+    assert [line.split(",")[0] for line in table] == ["cluster", "fast", "wide"]
 
 
 def test_what_keeps_it_from_a_share_is_said_and_the_clusters_are_answered(joint: Saf) -> None:

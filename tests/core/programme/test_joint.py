@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -104,7 +105,12 @@ def test_one_cluster_with_weight_1_is_the_plain_promise(
     """Every field, every hour and all that is said of them; but for names, and what has no part yet."""
     plain = measured(runs, window, CPU)
     joint = together(promised(weight(0, resource)), window, {"a": runs})
-    names = {"promise": "together", "cluster": "a,b", "resource": WEIGHTED, "resource_label": "unit"}
+    names: dict[str, Any] = {
+        "promise": "together",
+        "cluster": "a,b",
+        "resource": WEIGHTED,
+        "resource_label": "unit",
+    }
     if window.since >= NOW:
         names |= {"regional_running": 0, "regional_pending": 0, "newest_record_at": None}
     assert joint == replace(plain, **names)

@@ -51,9 +51,9 @@ NAME = click.argument("name", callback=_joint_name)
 def joint_group() -> None:
     """Manage joint promises: floors of what several clusters of the file deliver together.
 
-    A joint promise is made to the region, as the rules of each cluster have it. `saf joint weigh` says what
-    one unit of it is on a cluster, from a day on. Nothing is overwritten. Joint promises are measured, not
-    steered: each cluster steers its own promise.
+    A joint promise is made to the region, as the rules of each cluster have it. `saf joint weigh` says which
+    resource of a cluster counts, with which weight and from which day on. Nothing is overwritten. Joint
+    promises are measured, not steered: each cluster steers its own promise.
     """
 
 
@@ -97,7 +97,7 @@ def joint_end(name: str, since: str, source: str, reason: str) -> None:
 @SOURCE
 @REASON
 def joint_weigh(name: str, member: str, resource: str, since: str, source: str, reason: str) -> None:
-    """Record what one unit of a joint promise is on a cluster, from a day on. Writes to the ledger.
+    """Record what a cluster counts in a joint promise, from a day on. Writes to the ledger.
 
     RESOURCE is cpu, 40*node or 0.25*cpu+16*gres/gpu: with 40*node, an hour of a node is 40 units. With `none`
     the cluster no longer counts. The day may be past, not future.
@@ -177,8 +177,9 @@ def joint_shares(window: str | None, then: str | None) -> list[dict[str, Any]]:
     """
     rows: list[dict[str, Any]] = []
     with _opened() as (clusters, ledger):
-        for name, known in ledger.joint.promises(_then(clusters, ledger, then)).items():
-            if known.terms.at(now()).ended:
+        at = _then(clusters, ledger, then)
+        for name, known in ledger.joint.promises(at).items():
+            if known.terms.at(now() if at is None else at).ended:
                 continue
             if not (chosen.json or chosen.quiet):
                 output.say(f"# joint promise {name}")

@@ -17,7 +17,7 @@ VALUES (%(promise)s, %(since)s, %(ended)s, %(share)s, %(margin)s, %(label)s, %(w
     %(unclassified_limit)s, %(source)s, %(recorded_at)s, %(actor)s, %(reason)s)
 
 -- add_joint_weight --
--- Record what one unit of a joint promise is on a cluster.
+-- Record what a cluster counts in a joint promise.
 INSERT INTO joint_weights (cluster_id, promise, since, weights, source, recorded_at, actor, reason)
 SELECT cluster_id, %(promise)s, %(since)s, %(weights)s, %(source)s, %(recorded_at)s, %(actor)s, %(reason)s
 FROM clusters WHERE name = %(cluster)s

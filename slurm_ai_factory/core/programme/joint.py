@@ -34,7 +34,7 @@ FIELDS = (
 
 
 class JointWeight(NamedTuple):
-    """What one unit of a joint promise is on a cluster, from an instant on until its next row."""
+    """What a cluster counts in a joint promise, from an instant on until its next row."""
 
     promise: str
     cluster: str

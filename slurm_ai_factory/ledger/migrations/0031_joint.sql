@@ -22,8 +22,8 @@ CREATE TABLE joint_terms (
     salt uuid DEFAULT gen_random_uuid()
 );
 
--- What one unit of a joint promise is on a cluster, by the weight of each TRES as text: from an hour on, until the next
--- row about the same promise and cluster. '{}': the cluster is no member from then on. Of rows with the same "since" the
+-- What a cluster counts in a joint promise, by the weight of each TRES as text: from an hour on, until the next row about
+-- the same promise and cluster. '{}': the cluster is no member from then on. Of rows with the same "since" the
 -- newest holds.
 CREATE TABLE joint_weights (
     entry_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

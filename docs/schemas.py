@@ -17,6 +17,7 @@ from slurm_ai_factory.cli.clusters import EachCommand
 from slurm_ai_factory.core.measure.figures import FIGURES, PROMISE_KEYS, SCHEMA, Unit
 from slurm_ai_factory.core.programme import registry_sheet
 from slurm_ai_factory.report.hubs import KEYS as HUB_KEYS
+from slurm_ai_factory.report.joint import MEMBER_KEYS
 from slurm_ai_factory.report.values import OF_TERM
 
 Shape = Mapping[str, Any]
@@ -93,6 +94,21 @@ OF_SHARE = {
 }  # fmt: skip
 SHARE = keys(**OF_SHARE)
 OF_REPORT = {key: shape for key, shape in OF_SHARE.items() if key not in OF_TERM}
+MEMBER = keys(
+    cluster=TEXT, **figures(*MEMBER_KEYS), weights=each(keys(since=AT, until=AT, resource=TEXT)),
+)  # fmt: skip
+JOINT_SHARE = keys(
+    **figures(*(key for key, figure in FIGURES.items() if figure.in_json)), members=each(MEMBER)
+)
+JOINT_TERM = {
+    "promise": TEXT, "since": TEXT, "ended": YES_NO, "share": NUMBER, "margin": NUMBER, "label": TEXT,
+    "window": TEXT, "time_zone": TEXT, "unclassified_limit": null(NUMBER), "source": TEXT, "reason": TEXT,
+    "actor": TEXT, "recorded_at": AT, "retroactive": YES_NO,
+}  # fmt: skip
+JOINT_WEIGHT = {
+    "promise": TEXT, "cluster": TEXT, "since": AT, "resource": TEXT, "source": TEXT, "reason": TEXT,
+    "actor": TEXT, "recorded_at": AT,
+}  # fmt: skip
 PROMISES = each(keys(**figures(*PROMISE_KEYS)))
 CHANGE = keys(
     cluster=TEXT, object=TEXT, attribute=TEXT, account=TEXT, raw_shares_before=WHOLE, raw_shares_after=WHOLE,
@@ -314,6 +330,11 @@ ANSWERS: Mapping[str, Shape] = {
     "hub status": rows(
         site=TEXT, cluster=TEXT, last_day=null(DATE), revision=null(WHOLE), missing=each(UNREAD_DAY)
     ),
+    "joint end": either(keys(**JOINT_TERM), PROPOSAL),
+    "joint list": keys(terms=each(keys(**JOINT_TERM)), weights=each(keys(**JOINT_WEIGHT))),
+    "joint set": either(keys(**JOINT_TERM), PROPOSAL),
+    "joint share": JOINT_SHARE,
+    "joint weigh": either(keys(**JOINT_WEIGHT), PROPOSAL),
     "ledger archive": either(
         rows(month=TEXT, status=TEXT, as_of=AT, runs=WHOLE, bytes=WHOLE),
         keys(checks=each(keys(check=TEXT, compared=WHOLE, differing=WHOLE, first=TEXT))),
@@ -494,12 +515,19 @@ FILES: Mapping[str, Shape] = {
 
 
 ONE: Shape = {"$ref": "#/$defs/answer"}
-OF_CLUSTERS: Shape = {
-    "if": {"required": ["clusters"]},
-    "then": keys(clusters=each(keys(cluster=TEXT, answer=null(ONE), error=null(TEXT)))),
-    "else": ONE,
-}
-"""The answer for one cluster; or for several, each with its answer, or with what kept it from one."""
+JOINT: Shape = null(each(keys(promise=TEXT, answer=null(JOINT_SHARE), error=null(TEXT))))
+"""The joint promises, each with its share, or with what kept it from one; null where not asked for."""
+
+
+def of_clusters(beside: Mapping[str, Shape]) -> Shape:
+    """The answer for one cluster; or for several, each with its answer, or with what kept it from one.
+
+    ``beside``: further keys of the answer for several.
+    """
+    row = keys(cluster=TEXT, answer=null(ONE), error=null(TEXT))
+    return {
+        "if": {"required": ["clusters"]}, "then": keys(clusters=each(row), **beside), "else": ONE
+    }  # fmt: skip
 
 
 def for_several(group: click.Group, before: str = "") -> Iterator[str]:
@@ -527,7 +555,7 @@ def schemas() -> Iterator[tuple[str, dict[str, Any]]]:
                 **defined,
                 "allOf": [
                     {"properties": {"schema": {"const": SCHEMA}}},
-                    dict(OF_CLUSTERS if defined else shape),
+                    dict(of_clusters({"joint": JOINT} if name == "share" else {}) if defined else shape),
                 ],
             },
         )

@@ -200,9 +200,14 @@ class Question:
 
     def unread(self) -> int:
         """Seconds of the window that no read covered."""
+        return sum(until - since for since, until in self.gaps())
+
+    def gaps(self) -> list[Interval]:
+        """The parts of the window that no read covered, oldest first."""
         over = self.window.until <= self.moment
         until = self.window.until if over else min(self.window.until, self.read_until)
-        return self.ledger.accounting.unread(self.window.since, until, self.then)
+        since = self.window.since
+        return self.ledger.accounting.gaps(since, until, self.then) if since < until else []
 
     def held_by_grid(self) -> HeldByGrid | None:
         """What waited for nodes kept free, by the decisions; None where none says so, or some expired."""

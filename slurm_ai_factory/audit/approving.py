@@ -16,6 +16,7 @@ from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.programme import approval
 from slurm_ai_factory.core.programme.approval import Proposal, ProposalKind
+from slurm_ai_factory.core.programme.joint import joint_term, weight_of
 from slurm_ai_factory.core.programme.terms import term_of
 from slurm_ai_factory.core.records import FIRST, Instant
 from slurm_ai_factory.errors import LedgerError
@@ -101,8 +102,25 @@ def _promise(config: Config, ledger: Ledger, content: Attribution, by: Attributi
     return enter
 
 
+def _joint(_config: Config, ledger: Ledger, content: Attribution, by: Attribution) -> Callable[[], None]:
+    """Records the proposed term or weight of a joint promise at the time of approval, by both persons."""
+    now = {"actor": by["actor"], "reason": by["reason"], "recorded_at": by["at"]}
+
+    def enter() -> None:
+        problems = (
+            ledger.joint.record(joint_term({**content["term"], **now}))
+            if "term" in content
+            else ledger.joint.weigh(weight_of({**content["weight"], **now}))
+        )
+        if problems:
+            raise LedgerError(f"{'; '.join(problems)}; reject the proposal")
+
+    return enter
+
+
 PREPARE: Mapping[ProposalKind, Callable[[Config, Ledger, Attribution, Attribution], Callable[[], object]]] = {
     ProposalKind.PROMISE: _promise,
+    ProposalKind.JOINT: _joint,
     ProposalKind.REGISTRY: _registry,
     ProposalKind.OVERRIDE: _override,
     ProposalKind.PUBLICATION: _publication,

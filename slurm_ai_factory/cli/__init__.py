@@ -21,8 +21,8 @@ from slurm_ai_factory.errors import SafError, shortage
 
 COMMANDS = (
     "approval", "backfill", "bundle", "config", "cycle", "demo", "doctor", "energy", "expertise",
-    "explain", "grid", "history", "hub", "init", "ledger", "meter", "organisation", "override", "pause",
-    "person", "plan", "promise", "reconcile", "release", "report", "restore-baseline", "resume",
+    "explain", "grid", "history", "hub", "init", "joint", "ledger", "meter", "organisation", "override",
+    "pause", "person", "plan", "promise", "reconcile", "release", "report", "restore-baseline", "resume",
     "rules", "run", "share", "simulate", "statement", "status", "unclassified",
 )  # fmt: skip
 """Each has a module of its name. Only that of the given command is loaded: all together take a second."""

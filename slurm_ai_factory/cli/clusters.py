@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import click
@@ -17,16 +17,23 @@ from slurm_ai_factory.cli.options import SafCommand, chosen
 from slurm_ai_factory.cli.wiring import asked_clusters, marked, to_journal
 from slurm_ai_factory.errors import SafError
 
+JointRows = Callable[[Mapping[str, Any]], list[dict[str, Any]] | None]
+"""As ``joint`` of an EachCommand."""
+
 
 class EachCommand(SafCommand):
     """Called for each cluster that -M names; for each of the file without -M.
 
     ``once``: options with which it is called once, because it then works on one cluster or on all together.
+    ``joint``: called with the options after the last cluster; prints the joint promises, and returns a row
+    for each, with its ``error``; None where the options do not ask for them.
     """
 
-    def __init__(self, *args: Any, once: Iterable[str] = (), **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, once: Iterable[str] = (), joint: JointRows | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
-        self.once = tuple(once)
+        self.once, self.joint = tuple(once), joint
 
     def invoke(self, context: click.Context) -> Any:
         """The exit code is 1 or 2 where a cluster has no answer, else the highest of all answers."""
@@ -46,12 +53,24 @@ class EachCommand(SafCommand):
             codes.append(code)
             answers.append({"cluster": name, "answer": next(iter(emitted), None), "error": error})
         chosen.cluster = asked
-        if chosen.json:
-            output.emit({"clusters": answers})
         failed = [code for code, answer in zip(codes, answers, strict=True) if answer["error"]]
         if click.UsageError.exit_code in failed:
             click.echo(context.get_usage(), err=True)
-        sys.exit(max(failed or codes))
+        beside, lacking = self._beside(context)
+        if chosen.json:
+            output.emit({"clusters": answers, **beside})
+        sys.exit(max(failed + lacking or codes))
+
+    def _beside(self, context: click.Context) -> tuple[dict[str, Any], list[int]]:
+        """What the answer has beside the clusters, and an exit code for each that has no share."""
+        if self.joint is None:
+            return {}, []
+        try:
+            rows = self.joint(context.params)
+        except (SafError, click.UsageError) as error:
+            output.say(f"saf: joint promises: {error}", err=True)
+            return {"joint": None}, [1]
+        return {"joint": rows}, [1 for row in rows or () if row["error"]]
 
     def _answer(self, context: click.Context, cluster: str) -> tuple[int, str | None]:
         """Answer for a cluster; the exit code, and what kept it from an answer."""

@@ -27,7 +27,7 @@ from slurm_ai_factory.core.tres import Resource
 from slurm_ai_factory.errors import RefusedError
 from slurm_ai_factory.ledger import Ledger
 
-NAME = click.argument("name", default=FIRST, callback=lambda _context, _option, name: _checked_name(name))
+NAME = click.argument("name", default=FIRST, callback=lambda _context, _option, name: checked_name(name))
 SOURCE = click.option("--source", metavar="DOC", required=True, help="The document with the agreement.")
 REASON = reason_option("Why; recorded with the term.", required=True)
 PROMISE_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
@@ -38,7 +38,7 @@ AS_OF = click.option(
 )
 
 
-def _checked_name(name: str) -> str:
+def checked_name(name: str) -> str:
     """A promise's name, which is a word in texts, JSON and labels of metrics. Raises UsageError."""
     if not PROMISE_NAME.fullmatch(name):
         raise click.UsageError(
@@ -94,7 +94,7 @@ def promise_set(name: str, since: str, source: str, reason: str, **given: Any) -
     Options left out stay as in the term of that day. The day must start a window, of the present kind and of
     the new one. Reports that a day in the past changes say so.
     """
-    fields = {key: _parsed(key, text) for key, text in given.items() if text not in (None, ())}
+    fields = {key: parsed_option(key, text) for key, text in given.items() if text not in (None, ())}
     _record(name, since, "--since", fields, source, reason)
 
 
@@ -246,7 +246,7 @@ def _sentence(term: Term) -> str:
     return f"since {day} {what} ({term.source}){late}"
 
 
-def _parsed(name: str, text: Any) -> Any:
+def parsed_option(name: str, text: Any) -> Any:
     """An option's value in the type of the term's field. Raises UsageError."""
     with usage_errors(f"--{name.replace('_', '-')}"):
         return _PARSERS[name](text)

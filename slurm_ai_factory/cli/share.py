@@ -5,7 +5,8 @@ Tested in tests/cli/test_questions.py and tests/cli/test_organisation.py.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import click
 
@@ -23,6 +24,7 @@ from slurm_ai_factory.cli.arguments import (
     check_tres,
 )
 from slurm_ai_factory.cli.clusters import EachCommand
+from slurm_ai_factory.cli.joint import joint_shares
 from slurm_ai_factory.cli.options import chosen
 from slurm_ai_factory.cli.wiring import opened_books
 from slurm_ai_factory.core.measure import outlook, share
@@ -33,7 +35,14 @@ from slurm_ai_factory.report.surroundings import held_value
 KEYS = ("account", "category", "cluster", "hub", "municipality", "organisation", "partition", "sector")
 
 
-@click.command("share", cls=EachCommand)
+def _joint(options: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+    """The joint promises, unless the options choose an interval, a resource or a promise of each cluster."""
+    if options["since"] or options["resource"] or options["promise"] != FIRST:
+        return None
+    return joint_shares(options["window"], options["then"])
+
+
+@click.command("share", cls=EachCommand, joint=_joint)
 @WINDOW
 @SINCE
 @UNTIL
@@ -52,7 +61,8 @@ def share_command(
 ) -> None:
     """Show the delivered share of a window, and the promise's verdict on it.
 
-    Without options that choose a window, promise or resource, it lists every promise.
+    Without options that choose a window, promise or resource, it lists every promise. For several
+    clusters, the joint promises follow the last one: see `saf joint`.
     """
     with opened_books() as (config, ledger):
         asked = asked_question(config, ledger, window, since, until, then, promise)

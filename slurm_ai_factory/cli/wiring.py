@@ -30,13 +30,18 @@ from slurm_ai_factory.slurm.rest import RestSlurm, Slurmrestd
 from slurm_ai_factory.steps.site import AMONG, Site
 
 
+def clusters_of_file() -> Clusters:
+    """What the file has of each of its clusters. Raises ConfigError where it cannot be used as a whole."""
+    return configuration.load_clusters(configuration.find(chosen.config))
+
+
 def asked_clusters() -> Clusters:
     """What the file has of each cluster that -M names, in the order of the file; of all without -M.
 
     Raises ConfigError where the file cannot be used as a whole, or does not have a cluster.
     """
     file = configuration.find(chosen.config)
-    clusters, named = configuration.load_clusters(file), chosen.clusters
+    clusters, named = clusters_of_file(), chosen.clusters
     if ALL in named or (chosen.cluster and not named and chosen.cluster != ALL):
         raise ConfigError(
             f"--cluster {chosen.cluster}: give {ALL} alone, or the names of clusters with commas between them"

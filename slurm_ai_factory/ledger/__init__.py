@@ -24,6 +24,7 @@ from slurm_ai_factory.ledger.expertise import Expertise
 from slurm_ai_factory.ledger.expiry import Expiries
 from slurm_ai_factory.ledger.hubs import GivenBook, HubBook
 from slurm_ai_factory.ledger.intake import Intake, ReadResult
+from slurm_ai_factory.ledger.joint import JointBook
 from slurm_ai_factory.ledger.meters import Meters
 from slurm_ai_factory.ledger.persons import Persons
 from slurm_ai_factory.ledger.privacy import Privacy
@@ -43,6 +44,7 @@ __all__ = [
     "ReadResult",
     "Store",
     "Usual",
+    "ledger_of",
     "open_ledger",
     "unasked",
 ]
@@ -77,6 +79,7 @@ class Ledger:
     given: GivenBook
     hubs: HubBook
     archives: ArchiveBook
+    joint: JointBook
 
     def books(self, rules: Rules, then: Instant | None = None) -> Classified:
         """The accounting as these rules classify it, as known now or then; new subjects may be unsorted."""
@@ -170,4 +173,5 @@ def ledger_of(store: Store, cluster: str, cluster_id: int) -> Ledger:
         GivenBook(*key, accounting),
         HubBook(store, cluster_id),
         ArchiveBook(store, cluster_id),
+        JointBook(store),
     )

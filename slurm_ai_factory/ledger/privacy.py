@@ -73,6 +73,8 @@ PERSONAL = (
     Personal("acknowledgements", "recorded_at"),
     Personal("hubs", "recorded_at"),
     Personal("archives", "recorded_at", texts=()),
+    Personal("joint_terms", "recorded_at", scope=OF_ALL),
+    Personal("joint_weights", "recorded_at"),
 )  # fmt: skip
 """Every table with personal texts of staff."""
 

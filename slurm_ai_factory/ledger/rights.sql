@@ -24,6 +24,8 @@ VALUES
     ('hourly_sums', 'derived', 'INSERT, UPDATE, DELETE', 'made again from hourly_usage'),
     ('hourly_usage', 'derived', 'INSERT, UPDATE, DELETE', 'made again from runs'),
     ('hubs', 'fact', 'INSERT, UPDATE (reason, actor, salt)', 'names and texts go, and what stands for them stays'),
+    ('joint_terms', 'fact', 'INSERT, UPDATE (reason, actor, salt)', 'the same'),
+    ('joint_weights', 'fact', 'INSERT, UPDATE (reason, actor, salt)', 'the same'),
     ('links', 'fact', 'INSERT, UPDATE (reason, actor, salt)', 'the same'),
     ('meter_ends', 'fact', 'INSERT, UPDATE (reason, actor, salt)', 'the same'),
     ('meters', 'fact', 'INSERT, UPDATE (reason, actor, salt)', 'the same'),

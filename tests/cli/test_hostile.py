@@ -31,6 +31,7 @@ from slurm_ai_factory.core.measure.share import Group
 from slurm_ai_factory.core.programme.approval import ProposalKind
 from slurm_ai_factory.core.programme.expertise import NewEntry
 from slurm_ai_factory.core.programme.hubs import HubTerm
+from slurm_ai_factory.core.programme.joint import JointWeight
 from slurm_ai_factory.core.records import (
     DAY,
     HOUR,
@@ -45,12 +46,14 @@ from slurm_ai_factory.core.records import (
 )
 from slurm_ai_factory.core.rules.classify import Beneficiary
 from slurm_ai_factory.core.rules.organisations import Link, Organisation, RegistryEntry
+from slurm_ai_factory.core.tres import Resource
 from slurm_ai_factory.ledger import Ledger, open_ledger
 from slurm_ai_factory.monitor import page
 from slurm_ai_factory.monitor.board import Steered
 from slurm_ai_factory.monitor.metrics import Exposition
 from tests.cli.conftest import today
 from tests.conftest import new_ledger
+from tests.core.programme.test_joint import TERM as JOINT
 from tests.monitor import examples
 from tests.monitor.test_terminal import on_a_terminal
 from tests.saf import Saf
@@ -132,6 +135,10 @@ def _say(ledger: Ledger, config: Config, at: int) -> None:
     ledger.meters.end(Kind.E_NODE, EVIL, at, EVIL, at=at, actor=EVIL)
     ledger.meters.place([Placement(1, EVIL, (EVIL,), yesterday, at)], source=EVIL, at=at, actor=EVIL)
     ledger.hubs.record(HubTerm(EVIL, EVIL, at - DAY * 3, False, EVIL, "cpu"), {"at": at, **said})
+    joint = replace(JOINT, label=EVIL, source=EVIL, recorded_at=at, actor=EVIL, reason=EVIL)
+    assert ledger.joint.record(joint) == ()
+    counted = JointWeight("together", "loop", HOUR, Resource({"cpu": 1}), EVIL, **said, recorded_at=at)
+    assert ledger.joint.weigh(counted) == ()
     wanted = {"job": EVIL, "beneficiary": "regional", "organisation": EVIL}
     ledger.proposals.propose(ProposalKind.OVERRIDE, wanted, {"at": at, **said})
     ledger.proposals.reject(1, at=at, actor=EVIL, reason=EVIL)
@@ -157,6 +164,8 @@ COMMANDS: dict[tuple[str, ...], int] = {
     ("grid", "list"): 0,
     ("grid", "history"): 0,
     ("grid", "status", *WINDOW): 0,
+    ("joint", "list"): 0,
+    ("joint", "share", "together", *WINDOW): 0,
     ("hub", "list"): 0,
     ("hub", "status"): 5,
     ("hub", "share", *WINDOW): 0,
@@ -195,7 +204,7 @@ ELSEWHERE = {
     "organisation add", "organisation link", "organisation end", "organisation import", "expertise add",
     "expertise correct", "expertise import", "grid correct", "grid import", "resume",
     "approval approve", "approval reject",
-    "hub add", "hub end", "hub intake", "hub state",
+    "joint set", "joint end", "joint weigh", "hub add", "hub end", "hub intake", "hub state",
     "ledger migrate", "ledger pseudonymise", "ledger backup", "ledger restore",
     "meter correct", "meter end", "meter import", "meter place",
     "ledger move", "ledger withdraw", "person forget", "promise set", "promise end",  # write

@@ -1,14 +1,20 @@
-"""One daemon on three real clusters of one slurmdbd: what befalls one is nothing to the others."""
+"""One daemon on three real clusters: two of one slurmdbd, and one of another, whose Slurm is a newer one.
+
+What befalls one is nothing to the others.
+"""
 
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from slurm_ai_factory.core.records import HOUR
+from slurm_ai_factory.core.records import DAY, HOUR
+from tests.cluster import versions
 from tests.cluster.requirements import unavailable
 from tests.cluster.slurm import SlurmCluster, wait_until
 from tests.cluster.tree import plant
@@ -18,6 +24,9 @@ from tests.saf import Saf
 pytestmark = pytest.mark.slurm
 
 NAMES = ("one", "two", "three")
+NEWEST = versions.VERSIONS[-1]
+LACKING = versions.missing(NEWEST)
+"""Why the third cluster has this machine's own version; None where it has the newest."""
 USERS = {"umcg": ("mail", "proxy"), "astro": ("uucp", "lp")}
 """Of the accounts in which there is work."""
 
@@ -43,6 +52,7 @@ name = "{name}"
 [cluster.slurm]
 conf = "{conf}"
 timeout = "{timeout}s"
+{directory}
 """
 
 Three = dict[str, SlurmCluster]
@@ -57,7 +67,7 @@ def clusters(open_directory: Path) -> Iterator[Three]:
     with (
         SlurmCluster(directory / "1", name="one", nodes=1) as one,
         SlurmCluster(directory / "2", name="two", nodes=1, beside=one) as two,
-        SlurmCluster(directory / "3", name="three", nodes=1, beside=one) as three,
+        SlurmCluster(directory / "3", name="three", nodes=1, version=None if LACKING else NEWEST) as three,
     ):
         made = dict(zip(NAMES, (one, two, three), strict=True))
         for number, cluster in enumerate(made.values(), 1):
@@ -80,7 +90,8 @@ def factory(clusters: Three, ledger_url: str, tmp_path: Path) -> Saf:
     saf = Saf(tmp_path, clusters["one"].env, ledger_url)
     text = FILE.format(url=ledger_url)
     for name, cluster in clusters.items():
-        text += EACH.format(name=name, conf=cluster.slurm_conf, timeout=PATIENCE)
+        programs = f'directory = "{cluster.programs}"' if cluster.version else ""
+        text += EACH.format(name=name, conf=cluster.slurm_conf, timeout=PATIENCE, directory=programs)
     saf.file.write_text(text)
     return saf
 
@@ -106,6 +117,21 @@ def more_cycles(daemon: Running, *names: str) -> None:
     )  # fmt: skip
 
 
+def test_two_are_of_one_slurmdbd_and_the_third_of_its_own(clusters: Three) -> None:
+    asked = ("-n", "-P", "list", "cluster", "format=cluster")
+    known = {name: set(cluster.run("sacctmgr", *asked).split()) for name, cluster in clusters.items()}
+    assert known == {"one": {"one", "two"}, "two": {"one", "two"}, "three": {"three"}}
+
+
+@pytest.mark.skipif(LACKING is not None, reason=str(LACKING))
+def test_the_third_has_the_newest_slurm_and_the_others_an_older_one(clusters: Three) -> None:
+    if versions.chosen() == NEWEST:
+        pytest.skip("every cluster has the newest Slurm")
+    printed = {name: cluster.run("sinfo", "-V").split()[1] for name, cluster in clusters.items()}
+    assert printed["three"].startswith(f"{NEWEST}.")
+    assert printed["one"] == printed["two"] < printed["three"]
+
+
 def test_figures_of_each_are_those_of_its_sacct(factory: Saf, clusters: Three) -> None:
     for name in NAMES:
         factory.run("-M", name, "cycle")
@@ -114,6 +140,22 @@ def test_figures_of_each_are_those_of_its_sacct(factory: Saf, clusters: Three) -
     assert {name: share["total_charge"] for name, share in shares.items()} == books
     assert len(set(books.values())) == len(NAMES), "each has work of its own"
     assert all(0 < share["regional_charge"] < HOUR for share in shares.values())
+
+
+def test_a_joint_promise_adds_them_up_by_their_weights(factory: Saf, clusters: Three) -> None:
+    for name in NAMES:
+        factory.run("-M", name, "cycle")
+    yesterday = datetime.fromtimestamp(time.time() - DAY, UTC).date().isoformat()
+    dated = ("--since", yesterday, "--source", "agreement", "--reason", "signed")
+    factory.run("joint", "set", "all-three", "--share", "0.25", *dated)
+    weights = {"one": 1, "two": 2.5, "three": 40}
+    for name, weight in weights.items():
+        factory.run("joint", "weigh", "all-three", name, f"{weight}*cpu", *dated)
+    (joint,) = factory.json("share")["joint"]
+    share, books = joint["answer"], {name: cpu_seconds(cluster) for name, cluster in clusters.items()}
+    assert share["total_charge"] == sum(weights[name] * books[name] for name in NAMES)
+    assert {m["cluster"]: m["total_charge"] / weights[m["cluster"]] for m in share["members"]} == books
+    assert 0 < share["regional_charge"] < share["total_charge"]
 
 
 @pytest.mark.timeout(300)

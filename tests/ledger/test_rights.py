@@ -23,6 +23,7 @@ from slurm_ai_factory.core.programme.approval import ProposalKind
 from slurm_ai_factory.core.programme.day_statement import SignedStatement
 from slurm_ai_factory.core.programme.expertise import NewEntry
 from slurm_ai_factory.core.programme.hubs import HubTerm
+from slurm_ai_factory.core.programme.joint import JointWeight
 from slurm_ai_factory.core.programme.retention import Due
 from slurm_ai_factory.core.records import (
     DAY,
@@ -42,12 +43,14 @@ from slurm_ai_factory.core.records import (
 )
 from slurm_ai_factory.core.rules.classify import Beneficiary, Rule
 from slurm_ai_factory.core.rules.organisations import Codes, Link, Organisation, RegistryEntry
+from slurm_ai_factory.core.tres import Resource
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import Ledger, Store, moving, open_ledger, rights, sql
 from slurm_ai_factory.ledger.archives import ArchivedFile, ArchivedMonth
 from slurm_ai_factory.ledger.audits import Audit
 from slurm_ai_factory.ledger.publishing import Published
 from tests.conftest import as_role, by_hand, new_ledger
+from tests.core.programme.test_joint import TERM as JOINT
 from tests.core.programme.test_terms import FIRST
 from tests.ledger.test_accounting import ALL, NOW, T0, WEIGHTS, ended, record, running
 
@@ -146,6 +149,9 @@ def _say(ledger: Ledger) -> None:
     assert ledger.hubs.take_in(SignedStatement(statement, statement.digest, "signature"), at=NOW)
     archived = ArchivedMonth("2027-01", T0, NOW, NOW, "r", {"runs": ArchivedFile(1, 1, "0")}, {"cpu": {}})
     ledger.archives.record(archived, at=NOW, actor=WHO["actor"])
+    assert ledger.joint.record(replace(JOINT, actor=WHO["actor"], reason=WHO["reason"])) == ()
+    counted = JointWeight("together", "c", HOUR, Resource({"cpu": 1}), "annex", **WHO, recorded_at=NOW)
+    assert ledger.joint.weigh(counted) == ()
     ledger.persons.note("show", f"{MARK}user", {"at": NOW, **WHO})
     ledger.promise_terms.begin(replace(FIRST, actor=WHO["actor"], reason=WHO["reason"]))
 

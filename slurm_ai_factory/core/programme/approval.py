@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from slurm_ai_factory.core import windows
+from slurm_ai_factory.core.programme.joint import weight_of
 from slurm_ai_factory.core.programme.persons import person_of
 from slurm_ai_factory.core.records import Instant
 from slurm_ai_factory.core.rules.organisations import Link, Organisation, RegistryEntry, entry_value
@@ -21,6 +22,7 @@ class ProposalKind(StrEnum):
     REGISTRY = "registry"
     OVERRIDE = "override"
     PUBLICATION = "publication"
+    JOINT = "joint"
 
 
 class ProposalStep(StrEnum):
@@ -132,3 +134,10 @@ def summary(proposal: Proposal) -> str:
         case ProposalKind.PROMISE:
             what = "no promise" if content["ended"] else f"a share of {content['share']:g}"
             return f"{what} from {windows.iso(content['since'])}"
+        case ProposalKind.JOINT if "term" in content:
+            term = content["term"]
+            what = "no promise" if term["ended"] else f"a share of {term['share']:g}"
+            return f"{term['promise']}: {what} from {windows.iso(term['since'])}"
+        case ProposalKind.JOINT:
+            row = weight_of(content["weight"])
+            return f"{row.promise}: {row.cluster} counts {row.unit} from {windows.iso(row.since)}"

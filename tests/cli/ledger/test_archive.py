@@ -410,24 +410,8 @@ def test_a_block_is_all_that_is_in_memory(tmp_path: Path) -> None:
     assert rows == [*((number, 'a "quoted"\nline') for number in range(500)), (None, ""), (7, None)]
 
 
-NASTY = [
-    "",
-    " ",
-    "NULL",
-    "null",
-    "\\N",
-    "\\.",
-    '"',
-    '""',
-    ",",
-    "\n",
-    "\r\n",
-    "\r",
-    "\ufeff",
-    "\U0001d518",
-    "nan",
-    "1e3",
-]
+NASTY = ["", " ", "NULL", "null", "\\N", "\\.", '"', '""', ",", "\n", "\r\n", "\r", "\ufeff", "\U0001d518",
+         "nan", "1e3"]  # fmt: skip
 texts = st.sampled_from(NASTY) | st.text(st.characters(codec="utf-8", exclude_characters="\0"))
 COLUMNS = {"whole": parquet.WHOLE, "text": parquet.TEXT, "other": parquet.TEXT, "index": parquet.INDEX,
            "count": parquet.COUNT}  # fmt: skip
@@ -455,10 +439,7 @@ def test_every_value_of_the_ledger_is_in_the_file_as_it_is(
     """Byte for byte and digit for digit, wherever a block ends."""
     file = tmp_path / "x.parquet"
     file.unlink(missing_ok=True)
-    with (
-        pytest.MonkeyPatch.context() as patched,
-        Store(ledger_url) as store,
-    ):
+    with pytest.MonkeyPatch.context() as patched, Store(ledger_url) as store:
         patched.setattr(sql, "queries", (sql.queries() | {"all": ALL}).copy)
         patched.setattr("slurm_ai_factory.ledger.store.BLOCK", size)
         values = dict(zip(COLUMNS, map(list, zip(*rows, strict=True)), strict=True))

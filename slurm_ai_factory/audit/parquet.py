@@ -21,9 +21,6 @@ from slurm_ai_factory.ledger.archives import ArchivedFile
 
 MISSING = "Parquet needs the extra 'archive': pip install 'slurm-ai-factory[archive]'"
 
-BLOCK = 2**24
-"""Bytes of CSV that are converted at once."""
-
 ROWS_AT_ONCE = 65_536
 """Rows of Python that are converted at once."""
 
@@ -50,17 +47,17 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
 Writer = Callable[[Any], None]
 
 
-def write_csv_blocks(file: Path, columns: Mapping[str, str], rows: Iterable[bytes]) -> int:
-    """Write rows of CSV, each ended by a newline, into a new file; how many. Raises SafError."""
+def write_csv_blocks(file: Path, columns: Mapping[str, str], blocks: Iterable[bytes]) -> int:
+    """Write blocks of CSV, each of whole rows, into a new file; how many rows. Raises SafError."""
     csv, schema = _pyarrow("csv"), _schema(columns)
-    read = csv.ReadOptions(column_names=list(columns))
+    read = csv.ReadOptions(column_names=list(columns), use_threads=False)
     parse = csv.ParseOptions(newlines_in_values=True)
     convert = csv.ConvertOptions(
         column_types=schema, null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=False
     )
     with _writer(file, schema) as write:
         count = 0
-        for block in _blocks(rows):
+        for block in blocks:
             table = csv.read_csv(BytesIO(block), read, parse, convert)
             write(table)
             count += table.num_rows
@@ -94,18 +91,6 @@ def durable(path: Path) -> None:
         os.fsync(number)
     finally:
         os.close(number)
-
-
-def _blocks(rows: Iterable[bytes]) -> Iterator[bytes]:
-    """The rows joined to blocks of about BLOCK bytes."""
-    block = BytesIO()
-    for row in rows:
-        block.write(row)
-        if block.tell() > BLOCK:
-            yield block.getvalue()
-            block = BytesIO()
-    if block.tell():
-        yield block.getvalue()
 
 
 @contextmanager

@@ -231,7 +231,7 @@ def source_check(facts: Facts) -> CheckResult:
     if not facts.refused:
         return CheckResult(OK, facts.source, wanted)
     by_reason: dict[str, list[str]] = {}
-    for what, why in facts.refused.items():
+    for what, why in sorted(facts.refused.items()):
         by_reason.setdefault(why, []).append(what)
     reasons = "; ".join(f"{', '.join(whats)}: {why}" for why, whats in by_reason.items())
     fix = 'remove the reason, or saf.toml: slurm.source = "commands"'

@@ -101,7 +101,7 @@ class Facts:
     priority: PriorityConfig
     associations: Sequence[Association]
     unknown_accounts: Sequence[str]  #: named by rules, but not in Slurm
-    reservations_named: bool | None = False  #: by a rule
+    reservations_named: bool = False  #: by a rule
     unclassified_accounts: Sequence[str]  #: with users, but matched by no rule
     authority: float | None
     unknown_words: Mapping[str, int]  #: states and reasons in the queue, with their number of jobs

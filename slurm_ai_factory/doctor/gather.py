@@ -16,6 +16,7 @@ from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.control.level import ROOT
 from slurm_ai_factory.core.control.lever import Lever, conflict_sentence, conflicts, lever_remedy
 from slurm_ai_factory.core.energy.keeping import GridMode
+from slurm_ai_factory.core.live.health import Diagnostics
 from slurm_ai_factory.core.programme.retention import Retained
 from slurm_ai_factory.core.programme.terms import Term
 from slurm_ai_factory.core.records import DAY, Acknowledgement, Instant, LeverKind, Run
@@ -57,41 +58,34 @@ def gather_facts(
 
     ``of_ledger`` gives what the ledger knows as of an instant; it may raise LedgerError.
     """
-    known: OfLedger | None = None
-    unread: dict[str, str] = {}
-    try:
-        known = of_ledger(clock())
-    except LedgerError as error:
-        unread["promise"] = unread["acknowledgements"] = unread["late_limits"] = str(error)
+    priority = slurm.priority_config()  # first: nothing is asked where slurmctld serves another cluster
+    known, unread = _known(config, of_ledger, clock())
     contradiction = config.contradicting(known.term) if known else ""
     config = config.under(known.term) if known else config
-    priority, associations = slurm.priority_config(), slurm.associations()
-    rules = Rules(config.rules, {row.account: row.parent for row in associations if row.user is None})
-    users = [(row.account, row.user) for row in associations if row.user and row.account != ROOT]
-    live, now = signals_now(slurm, config, priority, rules, {}, slurm.diagnostics), clock()
-    window = windows.window(config.promise.window, now, config.promise.time_zone)
-    above = {name for account in config.control.account for name in rules.lineage(account)}
-    facts, errors = _readable(config, slurm, now, user, sorted({ROOT, *above} - {*config.control.account}))
+    moments: list[Instant] = []
+
+    def diagnose() -> Diagnostics:
+        diagnostics = slurm.diagnostics()
+        moments.append(clock())  # at once: later reads are slow while others go beside them
+        return diagnostics
+
+    with ThreadPoolExecutor(1) as beside:
+        asked = beside.submit(side_by_side, _reads(config, slurm, clock(), user))
+        associations = slurm.associations()
+        rules = Rules(config.rules, {row.account: row.parent for row in associations if row.user is None})
+        live, now = signals_now(slurm, config, priority, rules, {}, diagnose), moments[-1]
+        lineage = {name for account in config.control.account for name in rules.lineage(account)}
+        above = sorted({ROOT, *lineage} - {*config.control.account})
+        coordinators, denied = side_by_side({"coordinators": lambda: slurm.coordinators(above)})
+        facts, failed = asked.result()
     lever = (known.lever if known else None) or _lever_without_ledger(config, rules, now)
     if lever is None:
         unread["lever"] = unread.get("promise", "nothing has been read yet; run `saf cycle`")
-    if known is None and config.privacy.retention().asked:
-        unread["retained"] = unread["promise"]
-    beside: dict[str, Any] = {name: getattr(known, name) for name in LEDGER_ALONE} if known else {}
+    users = [(row.account, row.user) for row in associations if row.user and row.account != ROOT]
+    of_ledger_alone = {name: getattr(known, name) for name in LEDGER_ALONE} if known else {}
     return Facts(
         now=now,
-        clock_tolerance=config.slurm.clock_tolerance,
         user=user,
-        mode=config.control.mode,
-        accounts=config.control.steered,
-        steered_by=config.control.lever,
-        raised=config.control.raised or 0,
-        lease=config.control.lease,
-        goal=config.promise.target_share + config.promise.margin,
-        share_max=config.control.share_max,
-        weights=config.promise.resource.weights,
-        window_seconds=window.until - window.since,
-        read_window_seconds=config.slurm.read_window,
         priority=priority,
         associations=associations,
         unknown_accounts=rules.unknown_accounts(),
@@ -99,14 +93,49 @@ def gather_facts(
         authority=live.authority,
         unknown_words=live.demand.unknown,
         diagnostics=live.diagnostics,
-        source=config.slurm.source,
         refused=slurm.refused(),
         lever=lever,
         contradiction=contradiction,
-        **beside,
-        unread=unread | errors,
+        unread=unread | failed | denied,
+        **_configured(config, now),
+        **of_ledger_alone,
         **facts,
+        **coordinators,
     )
+
+
+def _known(
+    config: Config, of_ledger: Callable[[Instant], OfLedger], at: Instant
+) -> tuple[OfLedger | None, dict[str, str]]:
+    """What the ledger knows; else None, and why by the names of the facts that it alone has."""
+    try:
+        return of_ledger(at), {}
+    except LedgerError as error:
+        retained = ("retained",) if config.privacy.retention().asked else ()
+        return None, dict.fromkeys(("promise", "acknowledgements", "late_limits", *retained), str(error))
+
+
+def _configured(config: Config, now: Instant) -> dict[str, Any]:
+    """The facts of the configuration and of the promise's term."""
+    promise, control = config.promise, config.control
+    window = windows.window(promise.window, now, promise.time_zone)
+    return {
+        "clock_tolerance": config.slurm.clock_tolerance,
+        "mode": control.mode,
+        "accounts": control.steered,
+        "steered_by": control.lever,
+        "raised": control.raised or 0,
+        "lease": control.lease,
+        "goal": promise.target_share + promise.margin,
+        "promised": promise.target_share,
+        "share_max": control.share_max,
+        "weights": promise.resource.weights,
+        "window_seconds": window.until - window.since,
+        "read_window_seconds": config.slurm.read_window,
+        "keeps_nodes_free": config.grid.mode is GridMode.ENFORCE,
+        "reservations_named": any("reservation" in rule.conditions for rule in config.rules),
+        "source": config.slurm.source,
+    }
 
 
 def _recent(slurm: Slurm, now: Instant, seconds: int) -> Recent:
@@ -125,18 +154,12 @@ def _lever_without_ledger(config: Config, rules: Rules, now: Instant) -> Lever |
     return Lever(conflict_sentence(conflicts(rules, config.control.account, now)), lever_remedy(rules))
 
 
-def _readable(
-    config: Config, slurm: Slurm, now: Instant, user: str, above: Sequence[str]
-) -> tuple[dict[str, Any], dict[str, str]]:
-    """The facts that only some checks need, None where one could not be read; and the errors, by name.
-
-    ``above``: the accounts above the steered ones.
-    """
+def _reads(config: Config, slurm: Slurm, now: Instant, user: str) -> dict[str, Callable[[], Any]]:
+    """The reads that only some checks need, and that rest on no other, by the name of their fact."""
     switch = config.control.switch
-    reads: dict[str, Callable[[], Any]] = {
+    return {
         "partitions": slurm.partitions,
         "usage_factors": slurm.usage_factors,
-        "coordinators": lambda: slurm.coordinators(above),
         "admin_level": lambda: slurm.admin_level(user),
         "slurmdbd": slurm.slurmdbd,
         "gathered_energy": slurm.gathered_energy,
@@ -144,9 +167,6 @@ def _readable(
         "nodes": slurm.nodes,
         "native_limits": slurm.native_limits,
         "writers": lambda: slurm.logged_writers(now - LOOK_BACK),
-        "promised": lambda: config.promise.target_share,
-        "keeps_nodes_free": lambda: config.grid.mode is GridMode.ENFORCE,
-        "reservations_named": lambda: any("reservation" in rule.conditions for rule in config.rules),
         "shares_schema": slurm.shares_schema,
         "configuration": slurm.configuration,
         "recent": lambda: _recent(slurm, now, min(config.slurm.read_window, DAY)),
@@ -157,7 +177,6 @@ def _readable(
             for change in slurm.logged_changes(LeverKind.ACCOUNT, account, now - LOOK_BACK)
         ),
     }
-    return side_by_side(reads)
 
 
 def side_by_side(reads: Mapping[str, Callable[[], Any]]) -> tuple[dict[str, Any], dict[str, str]]:

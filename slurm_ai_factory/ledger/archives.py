@@ -109,5 +109,5 @@ class ArchiveBook:
         return values
 
     def rows(self, table: str, values: Mapping[str, object]) -> Iterator[bytes]:
-        """The rows of one of TABLES as CSV, each ended by a newline. In the transaction of ``prepare``."""
+        """The rows of one of TABLES as CSV, in blocks of whole rows. In the transaction of ``prepare``."""
         return self.store.copy_out(QUERIES[table], values, "(FORMAT csv)")

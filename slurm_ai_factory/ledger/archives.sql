@@ -60,7 +60,7 @@ WHERE r.end_at IS NULL AND least(r.eligible_at, r.start_at) < %(until)s
 -- archive_runs --
 -- Every version of the runs that ended in an interval, as known at an instant; of runs that a withdrawal removed, in
 -- the interval in which it did.
-WITH current AS (
+WITH current AS NOT MATERIALIZED (
     SELECT {run_columns}, NULL::bigint AS superseded_at FROM {runs_known} AS known
     WHERE end_at >= %(since)s AND end_at < %(until)s
 ), versions AS (

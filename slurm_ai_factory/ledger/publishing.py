@@ -67,7 +67,7 @@ class Publishing:
     cluster_id: int
 
     def rows(self, query: str, interval: FingerprintSpan) -> Iterator[bytes]:
-        """The rows of one part, one of PARTS, as they go into its fingerprint."""
+        """The rows of one part, one of PARTS, as they go into its fingerprint, in blocks."""
         values = {"cluster_id": self.cluster_id, **interval._asdict()}
         return self.store.copy_out(query, values)
 
@@ -76,9 +76,9 @@ class Publishing:
         parts = []
         for query in PARTS:
             digest, count = sha256(), 0
-            for row in self.rows(query, interval):
-                digest.update(row)
-                count += row.count(b"\n")
+            for block in self.rows(query, interval):
+                digest.update(block)
+                count += block.count(b"\n")
             parts.append(RowsDigest(part_name(query), count, digest.hexdigest()))
         return parts
 

@@ -12,7 +12,10 @@ from threading import RLock
 from types import TracebackType
 from typing import Any, NamedTuple
 
+from psycopg.abc import PQGen
+from psycopg.generators import copy_from
 from psycopg.pq import TransactionStatus
+from psycopg.pq.abc import PGconn
 from psycopg.types.json import Jsonb
 
 from slurm_ai_factory.core.records import FOREVER, Instant
@@ -40,6 +43,9 @@ LOCKS = {
 
 FETCHED = 2000
 """Rows of a stream in memory at a time."""
+
+BLOCK = 2**24
+"""Bytes of a COPY in memory at a time."""
 
 
 class Standbys(NamedTuple):
@@ -164,11 +170,16 @@ class Store:
             return cursor.rowcount
 
     def copy_out(self, query: str, values: Mapping[str, object], form: str = "") -> Iterator[bytes]:
-        """Stream the rows of a named query, in PostgreSQL's COPY text or with the options of ``form``."""
+        """Stream the rows of a named query, in PostgreSQL's COPY text or with the options of ``form``.
+
+        A block has whole rows, and ends with the first one that makes it longer than BLOCK bytes.
+        """
         statement = f"COPY ({sql.queries()[query]}) TO STDOUT {form}"
-        with wrapped(self.url), self.connection.cursor() as cursor, cursor.copy(statement, values) as copy:
-            for row in copy:
-                yield bytes(row)
+        with wrapped(self.url), self.connection.cursor() as cursor, cursor.copy(statement, values):
+            while len(block := self.connection.wait(_block(self.connection.pgconn))) > BLOCK:
+                yield block
+            if block:
+                yield block
 
     def migrate(self) -> list[str]:
         """Bring the schema to this version, and grant all rights again; the names of the migrations run now.
@@ -262,6 +273,17 @@ class Store:
         """The process that is the writer for the cluster now: saf@host:pid."""
         row = self.one("leader", cluster_id=cluster_id)
         return str(row[0]) if row else None
+
+
+def _block(pgconn: PGconn) -> PQGen[bytes]:
+    """The next rows of a COPY: more than BLOCK bytes, or what is left.
+
+    Waiting once for many rows takes a quarter of the time of waiting for each.
+    """
+    block = bytearray()
+    while len(block) <= BLOCK and isinstance(row := (yield from copy_from(pgconn)), memoryview):
+        block += row
+    return bytes(block)
 
 
 def _check_known(done: Mapping[str, str]) -> None:

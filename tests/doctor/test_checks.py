@@ -211,7 +211,7 @@ BAD: list[tuple[str, dict[str, Any], str, str, str]] = [
     ("known_defects", {"recent": Recent((), (HET,)), **config(version="26.05.5")}, WARNING,
      "26.05.5 records no billing", "saf promise set"),
     ("source", {"refused": {"queue": "no pyslurm", "nodes": "no pyslurm", "settings": "late"}}, WARNING,
-     "asked instead for queue, nodes: no pyslurm; settings: late", 'slurm.source = "commands"'),
+     "asked instead for nodes, queue: no pyslurm; settings: late", 'slurm.source = "commands"'),
     ("backfill_depth", {"diagnostics": WELL._replace(backfill_depth=100, backfill_queue=900)}, WARNING,
      "100 of 900", "bf_max_job_test=1800"),
 ]  # fmt: skip

@@ -227,7 +227,7 @@ def test_without_pyslurm_the_commands_answer_and_the_doctor_says_why(saf: Saf) -
     why = f"there is no Python at {saf.directory / 'python'}; correct slurm.python"
     found = {one["check"]: one for one in saf.json("doctor", code=5)["findings"]}
     assert found["source"]["level"] == "warning"
-    assert found["source"]["found"].endswith(f"settings, associations, queue, diagnostics, nodes: {why}")
+    assert found["source"]["found"].endswith(f"associations, diagnostics, nodes, queue, settings: {why}")
     logged = saf.run("cycle").stderr
     assert f"reading queue through Slurm's commands instead of pyslurm: {why}" in logged
 

@@ -141,6 +141,40 @@ def test_a_connection_that_broke_is_made_again(ledger_url: str) -> None:
         assert store.all("accounts", cluster_id=1, as_of=0) == []
 
 
+@pytest.mark.parametrize(("rows", "blocks"), [(0, []), (1, [1]), (3, [3]), (4, [4]), (9, [4, 4, 1])])
+def test_a_copy_comes_in_blocks_of_whole_rows(
+    ledger_url: str, monkeypatch: pytest.MonkeyPatch, rows: int, blocks: list[int]
+) -> None:
+    monkeypatch.setattr("slurm_ai_factory.ledger.store.BLOCK", 300)
+    many = {"many": "SELECT repeat('x', 99) FROM generate_series(1, %(rows)s::integer)"}
+    monkeypatch.setattr(sql, "queries", (sql.queries() | many).copy)
+    with Store(ledger_url) as store:
+        row = b"x" * 99 + b"\n"
+        assert list(store.copy_out("many", {"rows": rows})) == [row * count for count in blocks]
+        assert store.all("clusters") == [], "the connection is ready for the next question"
+
+
+def test_a_copy_that_is_not_read_to_its_end_is_cancelled(
+    ledger_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = {"many": "SELECT repeat('x', 10000) FROM generate_series(1, 10000000)"}
+    monkeypatch.setattr(sql, "queries", (sql.queries() | many).copy)
+    with Store(ledger_url) as store:
+        rows = store.copy_out("many", {})
+        assert len(next(rows)) > 2**24
+        rows.close()  # type: ignore[attr-defined]
+        assert store.all("clusters") == []
+
+
+def test_a_copy_that_fails_on_its_way_is_told(ledger_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    failing = {"failing": "SELECT 1 / (1000 - number) FROM generate_series(1, 2000) AS number"}
+    monkeypatch.setattr(sql, "queries", (sql.queries() | failing).copy)
+    with Store(ledger_url) as store:
+        with pytest.raises(LedgerError, match="failed: division by zero"):
+            list(store.copy_out("failing", {}))
+        assert store.all("clusters") == []
+
+
 def test_a_password_is_never_shown() -> None:
     assert place("postgresql://saf:secret@db.example:5433/saf") == "db.example:5433/saf"
     assert place("postgresql://saf:secret@one,two:5433/saf") == "one,two:5433/saf"

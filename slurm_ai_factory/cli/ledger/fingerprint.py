@@ -44,8 +44,8 @@ def fingerprint_command(window: str | None, then: str, first: str | None, rows: 
         check_known(ledger, known)
         interval = gather.interval_of(question.ask(config, ledger, last, then=known), begins)
         if rows:
-            for row in ledger.publishing.rows(f"fingerprint_{rows}", interval):
-                sys.stdout.buffer.write(row)
+            for block in ledger.publishing.rows(f"fingerprint_{rows}", interval):
+                sys.stdout.buffer.write(block)
             return
         parts = ledger.publishing.fingerprint(interval)
     output.table(("part", "rows", "sha256"), parts, [part._asdict() for part in parts])

@@ -19,6 +19,8 @@ from typing import Any
 
 import duckdb
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from slurm_ai_factory import config as configuration
 from slurm_ai_factory.audit import archived, archiving, parquet
@@ -26,10 +28,11 @@ from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.records import DAY, HOUR, Association, Run, Size, Subject
 from slurm_ai_factory.core.rules.organisations import Codes, Link, Organisation, RegistryEntry
 from slurm_ai_factory.errors import LedgerError, SafError
-from slurm_ai_factory.ledger import Ledger, open_ledger
+from slurm_ai_factory.ledger import Ledger, Store, open_ledger, sql
 from slurm_ai_factory.ledger.archives import TABLES
 from tests.cli.conftest import PLANT, RULES, TREE
 from tests.conftest import by_hand, new_ledger
+from tests.ledger.generated import in_one_ledger
 from tests.saf import Saf
 
 MONTH = "2026-01"
@@ -395,18 +398,57 @@ def test_what_fails_on_the_way_leaves_nothing(
     assert entries(ledger_url) == []
 
 
-def test_rows_are_written_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many there are: a block is all that is in memory. CSV tells an empty text from no value."""
-    monkeypatch.setattr(parquet, "BLOCK", 100)
+def test_a_block_is_all_that_is_in_memory(tmp_path: Path) -> None:
+    """It is one row group. CSV tells an empty text from no value."""
     columns = {"number": parquet.WHOLE, "name": parquet.TEXT}
-    lines = [b'%d,"a ""quoted""\nline"\n' % number for number in range(500)]
-    assert parquet.write_csv_blocks(tmp_path / "x.parquet", columns, [*lines, b',""\n', b"7,\n"]) == 502
+    blocks = [b"".join(b'%d,"a ""quoted""\nline"\n' % number for number in range(at, at + 50))
+              for at in range(0, 500, 50)]  # fmt: skip
+    assert parquet.write_csv_blocks(tmp_path / "x.parquet", columns, [*blocks, b',""\n7,\n']) == 502
     with duckdb.connect() as connection:
         file = f"'{tmp_path}/x.parquet'"
         groups = f"SELECT count(DISTINCT row_group_id) FROM parquet_metadata({file})"
-        assert connection.execute(groups).fetchall()[0][0] > 50
+        assert connection.execute(groups).fetchall() == [(len(blocks) + 1,)]
         rows = connection.execute(f"SELECT * FROM {file}").fetchall()
     assert rows == [*((number, 'a "quoted"\nline') for number in range(500)), (None, ""), (7, None)]
+
+
+NASTY = ["", " ", "NULL", "null", "\\N", "\\.", '"', '""', ",", "\n", "\r\n", "\r", "\ufeff", "\U0001d518",
+         "nan", "1e3"]  # fmt: skip
+texts = st.sampled_from(NASTY) | st.text(st.characters(codec="utf-8", exclude_characters="\0"))
+COLUMNS = {"whole": parquet.WHOLE, "text": parquet.TEXT, "other": parquet.TEXT, "index": parquet.INDEX,
+           "count": parquet.COUNT}  # fmt: skip
+ALL = """
+SELECT * FROM unnest(%(whole)s::bigint[], %(text)s::text[], %(other)s::text[], %(index)s::numeric(20, 0)[],
+    %(count)s::numeric(29, 10)[])
+"""
+
+
+@in_one_ledger
+@given(
+    rows=st.lists(
+        st.tuples(
+            st.integers(-(2**63), 2**63 - 1), st.none() | texts, st.none() | texts,
+            st.none() | st.integers(0, 2**64 - 1).map(Decimal),
+            st.none() | st.decimals(-(10**18), 10**18, places=10),
+        ),
+        min_size=1,
+    ),
+    size=st.integers(0, 200),
+)  # fmt: skip
+def test_every_value_of_the_ledger_is_in_the_file_as_it_is(
+    ledger_url: str, tmp_path: Path, rows: list[tuple[Any, ...]], size: int
+) -> None:
+    """Byte for byte and digit for digit, wherever a block ends."""
+    file = tmp_path / "x.parquet"
+    file.unlink(missing_ok=True)
+    with pytest.MonkeyPatch.context() as patched, Store(ledger_url) as store:
+        patched.setattr(sql, "queries", (sql.queries() | {"all": ALL}).copy)
+        patched.setattr("slurm_ai_factory.ledger.store.BLOCK", size)
+        values = dict(zip(COLUMNS, map(list, zip(*rows, strict=True)), strict=True))
+        blocks = store.copy_out("all", values, "(FORMAT csv)")
+        assert parquet.write_csv_blocks(file, COLUMNS, blocks) == len(rows)
+    found = parquet._pyarrow("parquet").read_table(file).to_pylist()
+    assert [tuple(row.values()) for row in found] == rows
 
 
 def test_a_count_that_does_not_fit_is_a_sentence(tmp_path: Path) -> None:
@@ -455,11 +497,17 @@ def test_a_month_that_was_never_archived_cannot_be_verified(saf: Saf) -> None:
     assert "saf ledger archive --month 2026-01 --to DIRECTORY" in refused
 
 
-def test_a_name_with_a_line_end_goes_through_csv(saf: Saf, ledger_url: str) -> None:
-    account = 'two\nlines, "quoted" \\N'
+def test_a_hostile_name_comes_out_as_it_is(saf: Saf, ledger_url: str) -> None:
+    accounts = ['two\nlines, "quoted" \\N', *filter(None, NASTY)]
     with open_ledger(ledger_url, "loop") as ledger:
         known = ledger.archives.known_up_to() or 0
-        ledger.intake.record([run(700, account, at(1, 5), 60)], READ, READ + HOUR, at=known + 1)
+        runs = [run(700 + number, account, at(1, 5), 60) for number, account in enumerate(accounts)]
+        ledger.intake.record(runs, READ, READ + HOUR, at=known + 1)
     archive(saf)
-    assert asked(saf, "SELECT account FROM {runs} WHERE db_index = 700") == [(account,)]
+    for table in ("runs", "classifications"):
+        found = {account for (account,) in asked(saf, f"SELECT account FROM {{{table}}}")}
+        assert set(accounts) <= found
+    assert asked(saf, "SELECT account FROM {runs} WHERE db_index >= 700 ORDER BY db_index") == [
+        (account,) for account in accounts
+    ]
     assert verified(saf) == {}

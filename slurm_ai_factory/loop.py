@@ -98,7 +98,9 @@ class Loop:
         with self._watched():
             while not self.stop.is_set():
                 try:
-                    self._take()
+                    if self.coming is not None:
+                        self.config, self.coming = self.coming, None
+                        log.info("configuration reloaded, mode %s", self.config.control.mode)
                     self._cycles()
                 except Exception as error:
                     self._failed(error)
@@ -113,11 +115,6 @@ class Loop:
         """Let it go on with this configuration after the cycle at hand, at once."""
         self.coming = config
         self.wake.set()
-
-    def _take(self) -> None:
-        if self.coming is not None:
-            self.config, self.coming = self.coming, None
-            log.info("configuration reloaded, mode %s", self.config.control.mode)
 
     def _cycles(self) -> None:
         """A cycle at every beat, until the loop is to end or to reload."""

@@ -276,7 +276,10 @@ def build(url: str, file: Path, until: Instant = UNTIL) -> configuration.Config:
     with open_ledger(url, CLUSTER) as ledger:
         ledger.promise_terms.begin(replace(config.first_term(SINCE, "beheer@example"), source=AGREEMENT))
         ledger.registry.keep_rules(config.rules, config.registry.region, SINCE)
-        _write_accounts(ledger)
+        tree = {"root": None, "regional": "root", "national": "root"}
+        tree |= {one.name: "regional" if one.regional else "national" for one in accounts()}
+        rows = [Association(cluster=CLUSTER, account=a, parent=p, raw_shares=1) for a, p in tree.items()]
+        ledger.intake.record_accounts(rows, SINCE)
         _write_registry(ledger, config)
         _write_events(ledger)
         _write_expertise(ledger, Random(SEED + 1))
@@ -286,13 +289,6 @@ def build(url: str, file: Path, until: Instant = UNTIL) -> configuration.Config:
         _write_meters(ledger, runs, Random(SEED + 3))
         _write_grid(ledger, Random(SEED + 4))
     return config
-
-
-def _write_accounts(ledger: Ledger) -> None:
-    tree = {"root": None, "regional": "root", "national": "root"}
-    tree |= {one.name: "regional" if one.regional else "national" for one in accounts()}
-    rows = [Association(cluster=CLUSTER, account=a, parent=p, raw_shares=1) for a, p in tree.items()]
-    ledger.intake.record_accounts(rows, SINCE)
 
 
 def _write_registry(ledger: Ledger, config: configuration.Config) -> None:

@@ -205,7 +205,11 @@ def _record(name: str, since: str, option: str, fields: dict[str, Any], source: 
         before = config.term_before(term, now(), current_actor())
         if problems := ledger.promise_terms.record(term, before):
             raise RefusedError(f"{'; '.join(problems)}; nothing was changed")
-    return output.reply(_value(PromiseTerms((term,)), term), _sentence(term))
+    day = windows.civil_day(term.since, term.zone)
+    promised = f"the {term.bound} of promise {term.promise} is {output.percent(term.share)}"
+    what = f"there is no promise {term.promise}" if term.ended else promised
+    late = "; this is retroactive, and reports say so" if term.retroactive else ""
+    return output.reply(_value(PromiseTerms((term,)), term), f"since {day} {what} ({term.source}){late}")
 
 
 def _term(config: Config, ledger: Ledger, name: str, since: str, option: str, fields: dict[str, Any]) -> Term:
@@ -236,14 +240,6 @@ def _unknown_names(config: Config, ledger: Ledger, term: Term) -> list[str]:
     accounts = ledger.accounting.parents().keys()
     rules = question.rules_at(config, ledger)
     return rule_check.unknown_promised(rules, term.conditions, accounts, config.codes(accounts))
-
-
-def _sentence(term: Term) -> str:
-    day = windows.civil_day(term.since, term.zone)
-    promised = f"the {term.bound} of promise {term.promise} is {output.percent(term.share)}"
-    what = f"there is no promise {term.promise}" if term.ended else promised
-    late = "; this is retroactive, and reports say so" if term.retroactive else ""
-    return f"since {day} {what} ({term.source}){late}"
 
 
 def _parsed(name: str, text: Any) -> Any:

@@ -49,7 +49,7 @@ def main() -> int:
             directory.chmod(0o755)
             lives = live_both(directory, options.hours, options.seed, Cluster, Cluster.result)
             if options.keep:
-                _keep(options.keep, lives)
+                options.keep.write_text(json.dumps([asdict(one) for one in lives]))
     return _tell(lives, options.docs)
 
 
@@ -100,10 +100,6 @@ def _feed(clusters: Sequence[Cluster], hours: int, stop: threading.Event) -> Non
 
 def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
-
-
-def _keep(file: Path, lives: Sequence[Lived]) -> None:
-    file.write_text(json.dumps([asdict(one) for one in lives]))
 
 
 def _read(file: Path) -> list[Lived]:

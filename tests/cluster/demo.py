@@ -39,7 +39,9 @@ SSHARE = (
 
 
 def main() -> int:
-    options = _parser().parse_args()
+    parser = argparse.ArgumentParser(prog="python -m tests.cluster.demo")
+    parser.add_argument("--for", dest="length", default="2m", help="real time: 90s, 10m")
+    options = parser.parse_args()
     reason = unavailable(SPEED)
     if reason is not None:
         print(f"the demo cannot run here: {reason}", file=sys.stderr)
@@ -48,12 +50,6 @@ def main() -> int:
         directory = Path(scratch)
         directory.chmod(0o755)
         return _demo(directory, duration(options.length))
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m tests.cluster.demo")
-    parser.add_argument("--for", dest="length", default="2m", help="real time: 90s, 10m")
-    return parser
 
 
 def _demo(directory: Path, seconds: int) -> int:

@@ -52,7 +52,11 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlurmCluster]:
 
 
 def test_ranks_and_usage_are_slurms_own_in_every_pass(cluster: SlurmCluster) -> None:
-    billing = _billing(cluster)
+    printed = cluster.run("squeue", "-h", "-t", "R", "-O", "Account:|,UserName:|,tres-alloc:|").splitlines()
+    jobs = (line.rstrip("|").split("|") for line in printed)
+    billing = {
+        f"{account}/{user}": int(tres.rpartition("billing=")[2].split(",")[0]) for account, user, tres in jobs
+    }
     wait_until(lambda: _used(cluster) >= billing.keys(), "every job in a pass", 60, interval=0.1)
     before = _after_a_pass(cluster, _rows(cluster))
     for _ in range(PASSES):
@@ -94,15 +98,6 @@ def _passed(usage: dict[str, float], billing: dict[str, int], seconds: int, time
     for _ in range(times):
         usage = {key: used * left + new[key] for key, used in usage.items()}
     return usage
-
-
-def _billing(cluster: SlurmCluster) -> dict[str, int]:
-    """Billing of the running jobs by association."""
-    printed = cluster.run("squeue", "-h", "-t", "R", "-O", "Account:|,UserName:|,tres-alloc:|").splitlines()
-    jobs = (line.rstrip("|").split("|") for line in printed)
-    return {
-        f"{account}/{user}": int(tres.rpartition("billing=")[2].split(",")[0]) for account, user, tres in jobs
-    }
 
 
 def _after_a_pass(cluster: SlurmCluster, before: list[Row]) -> list[Row]:

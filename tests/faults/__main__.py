@@ -50,7 +50,11 @@ def main() -> int:
             for number, fault in enumerate(faults * options.times, 1):
                 results.append(tried(stage, fault))
                 print(f"{number}/{len(faults) * options.times} {results[-1]}", file=sys.stderr, flush=True)
-    _show(results, options.docs)
+    for row in judge.lines(results):
+        print(" | ".join(row))
+    if options.docs:
+        facts = {"period": PERIOD, "timeout": TIMEOUT, "ledger": LEDGER_TIMEOUT, "every": OPERATOR_SECONDS}
+        PAGE.write_text(judge.page(results, settle=SETTLE_SECONDS, **facts))
     return int(any(one.broken for one in results))
 
 
@@ -110,14 +114,6 @@ def _broken(fault: Fault, result: Result) -> Iterator[str]:
         yield f"{result.writes} writes while none may be made"
     if fault.told and not result.told:
         yield f"not told within {TELL_SECONDS} s"
-
-
-def _show(results: Sequence[Result], docs: bool) -> None:
-    for row in judge.lines(results):
-        print(" | ".join(row))
-    if docs:
-        facts = {"period": PERIOD, "timeout": TIMEOUT, "ledger": LEDGER_TIMEOUT, "every": OPERATOR_SECONDS}
-        PAGE.write_text(judge.page(results, settle=SETTLE_SECONDS, **facts))
 
 
 if __name__ == "__main__":

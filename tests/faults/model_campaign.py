@@ -46,7 +46,11 @@ FULL_SECONDS = 0.5
 def main() -> int:
     options = _options()
     if options.block:
-        return _one_block(options)
+        faults = [Chaos(*fault) for fault in json.load(sys.stdin)]
+        with staged(options.seed) as stage:
+            for fault in faults:
+                print(json.dumps([options.seed, *tried(stage, fault)]), flush=True)
+        return 0
     found = kept(options.kept, options.seed)
     left = list(chaos.left(options.seed, options.faults, [one.fault for one in found], MODEL))
     blocks = [left[at : at + BLOCK] for at in range(0, len(left), BLOCK)]
@@ -92,14 +96,6 @@ def _block(seed: int, block: list[Chaos], told: Callable[[str], None]) -> int:
         for line in process.stdout:
             told(line)
         return process.wait(timeout=BLOCK_SECONDS)
-
-
-def _one_block(options: argparse.Namespace) -> int:
-    faults = [Chaos(*fault) for fault in json.load(sys.stdin)]
-    with staged(options.seed) as stage:
-        for fault in faults:
-            print(json.dumps([options.seed, *tried(stage, fault)]), flush=True)
-    return 0
 
 
 @contextmanager

@@ -71,7 +71,10 @@ def full(postgresql: str) -> Iterator[str]:
             _read(ledger)
             _say(ledger)
             _decide(ledger)
-            _withdraw(ledger)
+            later = NOW + 2 * DAY
+            record(ledger, [_whose(ended(9))], later, now=True)
+            ledger.intake.record_events([Size(T0, None, "cpu=9")], [], later)
+            ledger.intake.withdraw(later, at=later + 1, **WHO)
         yield url
 
 
@@ -173,13 +176,6 @@ def _decide(ledger: Ledger) -> None:
         past = Decision(at=at, reason=reason, sentence=f"{MARK}s", inputs={}, promise="past")
         ledger.control.record(past, "enforce", WHO["actor"], ChangeStatus.PLANNED)
     assert ledger.expiries.expire(NOW - 30 * DAY, at=NOW, actor=WHO["actor"]) == 1
-
-
-def _withdraw(ledger: Ledger) -> None:
-    later = NOW + 2 * DAY
-    record(ledger, [_whose(ended(9))], later, now=True)
-    ledger.intake.record_events([Size(T0, None, "cpu=9")], [], later)
-    ledger.intake.withdraw(later, at=later + 1, **WHO)
 
 
 def _columns(url: str) -> list[tuple[str, str, str]]:

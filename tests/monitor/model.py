@@ -100,7 +100,7 @@ class Model:
         for account, parts in DEMAND.items():
             rate = self.busy * parts[week] * NODES * STEP / (4 * HOUR)
             room = LONGEST_QUEUE - len(self.waiting[account])
-            for _ in range(min(room, self._arrivals(rate))):
+            for _ in range(min(room, int(rate) + (self.random.random() < rate % 1))):
                 self.submitted += 1
                 self.waiting[account].append(self._job(self.submitted, account))
 
@@ -112,9 +112,6 @@ class Model:
             submit_at=self.now, eligible_at=self.now, start_at=None, end_at=None, elapsed_seconds=0,
             suspended_seconds=0, req_tres=f"billing={GPUS},cpu=64,gres/gpu={GPUS},node=1", alloc_tres="",
         )  # fmt: skip
-
-    def _arrivals(self, rate: float) -> int:
-        return int(rate) + (self.random.random() < rate % 1)
 
     def _start(self) -> None:
         """Fill free nodes: first the side whose usage is below its share, then whoever has work."""

@@ -150,7 +150,7 @@ def _recorded(running: Prometheus, told: Sequence[str]) -> str:
     """What the recording rules would have recorded, as OpenMetrics."""
     first, last = (float(one.splitlines()[-1].split()[-1]) for one in (told[0], told[-1]))
     lines = []
-    for rule in recording_rules():
+    for rule in (rule for rule in rules() if "record" in rule):
         lines.append(f"# TYPE {rule['record']} gauge")
         for one in running.over(rule["expr"], first, last, RECORDED):
             labels = ",".join(f'{name}="{value}"' for name, value in sorted(one["metric"].items()))
@@ -161,11 +161,6 @@ def _recorded(running: Prometheus, told: Sequence[str]) -> str:
 def rules() -> list[dict[str, Any]]:
     """The rules of the product."""
     return [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
-
-
-def recording_rules() -> list[dict[str, Any]]:
-    """Those that record."""
-    return [rule for rule in rules() if "record" in rule]
 
 
 def alerts() -> dict[str, dict[str, Any]]:

@@ -105,22 +105,17 @@ def export_command(
             )
             columns = [column for column in COLUMNS if users or column != "user"]
             if file:
-                _write_parquet(file, columns, rows)
+                types = {name: PARQUET[name] for name in columns}
+                with new_file(file) as part:
+                    parquet.write_rows(
+                        part, types, ([_typed(row[name], types[name]) for name in columns] for row in rows)
+                    )
             elif chosen.json:
                 output.emit_rows({name: row[name] for name in columns} for row in rows)
             else:
                 output.write_csv(sys.stdout, columns, ([row[name] for name in columns] for row in rows))
         unread = asked.unread()
     warn_of_gaps(unread, where)
-
-
-def _write_parquet(file: Path, columns: list[str], rows: Iterable[dict[str, object]]) -> None:
-    """Write the rows into a new file, whole or not at all. Raises ConfigError, SafError."""
-    types = {name: PARQUET[name] for name in columns}
-    with new_file(file) as part:
-        parquet.write_rows(
-            part, types, ([_typed(row[name], types[name]) for name in columns] for row in rows)
-        )
 
 
 def _typed(value: object, kind: str) -> object:

@@ -21,13 +21,7 @@ from slurm_ai_factory.core.records import (
     Subject,
     Window,
 )
-from slurm_ai_factory.core.rules.classify import (
-    UNCLASSIFIED,
-    Beneficiary,
-    Classification,
-    ClassifiedPart,
-    always,
-)
+from slurm_ai_factory.core.rules import classify
 from slurm_ai_factory.core.tres import Resource
 from slurm_ai_factory.simulation import fair_tree
 from slurm_ai_factory.simulation.fair_tree import FairTreeNode
@@ -52,9 +46,9 @@ RUN = Run(
 )
 """A run of 4 CPUs that began at 0 and still runs; tests say what is different."""
 
-REGIONAL = Classification(beneficiary=Beneficiary.REGIONAL, rule="region")
-OTHERS = Classification(beneficiary=Beneficiary.NON_REGIONAL, rule="others")
-CLASSIFICATIONS = (REGIONAL, OTHERS, UNCLASSIFIED)
+REGIONAL = classify.Classification(beneficiary=classify.Beneficiary.REGIONAL, rule="region")
+OTHERS = classify.Classification(beneficiary=classify.Beneficiary.NON_REGIONAL, rule="others")
+CLASSIFICATIONS = (REGIONAL, OTHERS, classify.UNCLASSIFIED)
 
 TRES_NAMES = (
     "billing", "bb/datawarp", "cpu", "fs/lustre", "gres/gpu", "gres/gpu:a100", "gres/gpu:v100",
@@ -151,17 +145,17 @@ classifications = st.builds(
 
 
 @st.composite
-def part_lists(draw: st.DrawFn) -> tuple[ClassifiedPart, ...]:
+def part_lists(draw: st.DrawFn) -> tuple[classify.ClassifiedPart, ...]:
     """Parts that cover all time once, cut on whole hours, with fractions that add up to 1 at any time."""
     if draw(st.booleans()):
-        return always(draw(classifications))
+        return classify.always(draw(classifications))
     hours = draw(st.lists(st.integers(1, NOW // HOUR), max_size=3, unique=True).map(sorted))
-    found: list[ClassifiedPart] = []
+    found: list[classify.ClassifiedPart] = []
     for since, until in pairwise([0, *(hour * HOUR for hour in hours), FOREVER]):
         fraction = draw(fractions)
-        found.append(ClassifiedPart(since, until, fraction, draw(classifications)))
+        found.append(classify.ClassifiedPart(since, until, fraction, draw(classifications)))
         if fraction < 1:
-            found.append(ClassifiedPart(since, until, 1 - fraction, draw(classifications)))
+            found.append(classify.ClassifiedPart(since, until, 1 - fraction, draw(classifications)))
     return tuple(found)
 
 

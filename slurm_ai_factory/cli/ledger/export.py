@@ -11,18 +11,7 @@ from pathlib import Path
 import click
 
 from slurm_ai_factory.audit import parquet
-from slurm_ai_factory.cli import output
-from slurm_ai_factory.cli.arguments import (
-    RESOURCE,
-    SINCE,
-    UNTIL,
-    WINDOW,
-    as_of_option,
-    asked_promise,
-    asked_question,
-    check_tres,
-    warn_of_gaps,
-)
+from slurm_ai_factory.cli import arguments, output
 from slurm_ai_factory.cli.new_file import new_file
 from slurm_ai_factory.cli.options import SafCommand, chosen
 from slurm_ai_factory.cli.wiring import opened_books
@@ -51,11 +40,11 @@ PARQUET = dict.fromkeys(COLUMNS, parquet.TEXT) | {
 
 
 @click.command("export", cls=SafCommand)
-@WINDOW
-@SINCE
-@UNTIL
-@RESOURCE
-@as_of_option()
+@arguments.WINDOW
+@arguments.SINCE
+@arguments.UNTIL
+@arguments.RESOURCE
+@arguments.as_of_option()
 @click.option("--users", is_flag=True, help="Include the names of users.")
 @click.option(
     "--format",
@@ -91,10 +80,10 @@ def export_command(
     if (form == "parquet") != (file is not None) or (file and chosen.json):
         raise click.UsageError("for Parquet, give --format parquet -o FILE, without --json")
     with opened_books(LONG) as (config, ledger):
-        asked = asked_question(config, ledger, window, since, until, then)
-        where, promise = asked.window, asked_promise(asked.config, resource)
+        asked = arguments.asked_question(config, ledger, window, since, until, then)
+        where, promise = asked.window, arguments.asked_promise(asked.config, resource)
         if resource:
-            check_tres(ledger, promise.resource)
+            arguments.check_tres(ledger, promise.resource)
         with asked.books() as books:
             runs = books.runs_between(where.since, where.until)
             term = {"promise": asked.terms.of(where).promise}
@@ -115,7 +104,7 @@ def export_command(
             else:
                 output.write_csv(sys.stdout, columns, ([row[name] for name in columns] for row in rows))
         unread = asked.unread()
-    warn_of_gaps(unread, where)
+    arguments.warn_of_gaps(unread, where)
 
 
 def _typed(value: object, kind: str) -> object:

@@ -33,7 +33,7 @@ from slurm_ai_factory.core.records import (
 
 
 class Source(Protocol):
-    """One cluster. Every method but the last three reads; all raise SlurmError."""
+    """One cluster. Every method but the last two reads; all raise SlurmError."""
 
     @property
     def cluster(self) -> str:
@@ -93,8 +93,5 @@ class Source(Protocol):
     def reserve(self, act: ReservationAct, now: Instant, deadline: float, /) -> None:
         """Carry out an act on a reservation before a deadline, or not at all; read the outcome back."""
 
-    def set_switch(self, change: Change, deadline: float, /) -> None:
-        """As ``set_raw_shares``, for a QOS or a partition."""
-
     def set_raw_shares(self, change: Change, deadline: float, /) -> None:
-        """Set RawShares before a deadline of ``time.monotonic``, or not at all; read the outcome back."""
+        """Make a change before a deadline of ``time.monotonic``, or not at all; read the outcome back."""

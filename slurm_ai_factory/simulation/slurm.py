@@ -213,15 +213,11 @@ class ModelSlurm:
         """The model keeps no log."""
         return []
 
-    def set_switch(self, change: Change, _deadline: float, /) -> None:
-        """Raises SlurmError."""
-        raise SlurmError(f"the model cluster steers accounts, and has no {change.object}; steer an account")
-
     def set_raw_shares(self, change: Change, _deadline: float, /) -> None:
         """Set RawShares as sacctmgr does. Raises SlurmError for an account not on the steered level."""
-        if change.account not in self.model.accounts:
+        if change.object not in self.model.accounts:
             known = " and ".join(self.model.accounts)
-            raise SlurmError(f"the model cluster steers {known} and has no {change.account} beside them")
+            raise SlurmError(f"the model cluster steers {known} and has no {change.object} beside them")
         self.advance()
         self.model.set_raw_shares(change.account, change.raw_shares_after)
 

@@ -11,7 +11,6 @@ import argparse
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ from tests.cluster.slurm import SlurmCluster
 from tests.cluster.tree import plant
 from tests.cluster.workload import Workload
 from tests.saf import Saf
+from tests.scratch import scratch_directory
 
 SPEED = 60
 ALONE = 0.35
@@ -46,9 +46,7 @@ def main() -> int:
     if reason is not None:
         print(f"the demo cannot run here: {reason}", file=sys.stderr)
         return 1
-    with tempfile.TemporaryDirectory(prefix="saf-demo-") as scratch:
-        directory = Path(scratch)
-        directory.chmod(0o755)
+    with scratch_directory() as directory:
         return _demo(directory, duration(options.length))
 
 

@@ -161,8 +161,7 @@ def row(name: str, these: Sequence[Survived]) -> str:
 
 def main(arguments: Sequence[str]) -> int:
     if reason := unavailable():
-        print(f"this needs a real Slurm: {reason}", file=sys.stderr)
-        return 1
+        sys.exit(f"this needs a real Slurm: {reason}")
     found: list[Survived] = []
     with staged(1) as stage:
         for saf in (stage.saf, stage.second):

@@ -14,7 +14,6 @@ import random
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +31,7 @@ from tests.faults.campaign import kept, lasting, send
 from tests.faults.chaos import MODEL, Chaos, Found
 from tests.faults.model_stage import GRANT, PERIOD, REVOKE, TABLES, TIMEOUT, ModelStage
 from tests.faults.modelled import GONE
+from tests.scratch import scratch_directory
 
 BLOCK = 40
 """Faults of one stage."""
@@ -103,9 +103,7 @@ def staged(seed: int, *, disks: bool = True, period: int = PERIOD) -> Iterator[M
     """A new stage; everything is ended afterwards, also when this process is asked to end."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(1))
-    with tempfile.TemporaryDirectory(prefix="saf-model-") as scratch, ExitStack() as stack:
-        place = Path(scratch)
-        place.chmod(0o755)
+    with scratch_directory() as place, ExitStack() as stack:
         stage = ModelStage(place, seed, stack, disks=disks, period=period)
         with stage.alive():
             yield stage

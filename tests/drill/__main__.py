@@ -51,7 +51,6 @@ def database(server: Server) -> str:
 
 
 def head_of(ledger: Ledger) -> Head:
-    """The head of the chain."""
     head = ledger.chain.head()
     assert head is not None
     return head

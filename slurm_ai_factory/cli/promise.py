@@ -195,7 +195,9 @@ def _record(name: str, since: str, option: str, fields: dict[str, Any], source: 
     with opened_ledger(config) as ledger:
         term = _term(config, ledger, name, since, option, fields | {"source": source, "reason": reason})
         checked(config.under(term))
-        if unknown := _unknown_names(config, ledger, term):
+        accounts, rules = ledger.accounting.parents().keys(), question.rules_at(config, ledger)
+        unknown = rule_check.unknown_promised(rules, term.conditions, accounts, config.codes(accounts))
+        if unknown:  # likely mistyped
             raise RefusedError(f"{'; '.join(unknown)}; nothing was changed")
         if config.approval.promise:
             act = {"at": now(), "actor": current_actor(), "reason": reason}
@@ -233,13 +235,6 @@ def _term(config: Config, ledger: Ledger, name: str, since: str, option: str, fi
     at = asked_day(zone, option, since)
     changes = {"ended": False, **new, **fields}
     return replace(terms.at(at), since=at, actor=current_actor(), recorded_at=now(), **changes)
-
-
-def _unknown_names(config: Config, ledger: Ledger, term: Term) -> list[str]:
-    """Names in the conditions of a further promise that are likely mistyped, each in a sentence."""
-    accounts = ledger.accounting.parents().keys()
-    rules = question.rules_at(config, ledger)
-    return rule_check.unknown_promised(rules, term.conditions, accounts, config.codes(accounts))
 
 
 def _parsed(name: str, text: Any) -> Any:

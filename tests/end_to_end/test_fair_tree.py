@@ -8,7 +8,8 @@ from typing import NamedTuple
 import pytest
 
 from slurm_ai_factory.simulation import fair_tree
-from tests.cluster.slurm import SlurmCluster, unavailable, wait_until
+from tests.cluster.fixtures import needs_slurm
+from tests.cluster.slurm import SlurmCluster, wait_until
 from tests.cluster.tree import plant
 
 SPEED = 30
@@ -16,10 +17,7 @@ PASSES = 10
 HALF_LIFE = 600
 HOUR = 3600
 FIELDS = ("Account", "User", "RawShares", "NormShares", "RawUsage", "EffectvUsage", "FairShare", "LevelFS")
-pytestmark = [
-    pytest.mark.slurm,
-    pytest.mark.skipif(unavailable(SPEED) is not None, reason=str(unavailable(SPEED))),
-]
+pytestmark = needs_slurm(SPEED)
 
 
 class Row(NamedTuple):

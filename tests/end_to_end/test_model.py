@@ -10,7 +10,8 @@ from typing import NamedTuple
 import pytest
 
 from tests.acceptance.judge import Run, share
-from tests.cluster.slurm import SlurmCluster, unavailable
+from tests.cluster.fixtures import needs_slurm
+from tests.cluster.slurm import SlurmCluster
 from tests.cluster.tree import REGIONAL, SHARES, Tree, plant
 from tests.end_to_end.conftest import set_shares
 
@@ -36,11 +37,7 @@ ABSENT = {"national": (12 * MINUTE, 34 * MINUTE), "regional": (0, 5 * MINUTE)}
 """The others leave for a while, and the region comes late: its usage goes far above its share and back."""
 RAISED_AFTER, RAISED = 50 * MINUTE, 150
 """RawShares of the region from then on, while it is held back: from the next pass on it is first again."""
-pytestmark = [
-    pytest.mark.slurm,
-    pytest.mark.alone,
-    pytest.mark.skipif(unavailable(SPEED) is not None, reason=str(unavailable(SPEED))),
-]
+pytestmark = [pytest.mark.alone, *needs_slurm(SPEED)]
 
 
 class Submission(NamedTuple):

@@ -123,7 +123,9 @@ def _lived(
             set_shares(cluster, RAISED)
             raised_at = int(cluster.now())
         if (at := _last_pass(cluster)) != last:
-            passes.append(Pass(at, *_usage(cluster)))
+            printed = cluster.run("sshare", "-n", "-P", "-A", "regional,national", "-o", "Account,RawUsage")
+            usage = dict(line.split("|") for line in printed.replace(" ", "").splitlines())
+            passes.append(Pass(at, float(usage["regional"]), float(usage["national"])))
             last = at
         time.sleep(0.1)
     return passes, raised_at
@@ -133,12 +135,6 @@ def _last_pass(cluster: SlurmCluster) -> int:
     """When the last whole pass began, as slurmctld writes it down after each (_write_last_decay_ran)."""
     file = cluster.directory / "state" / "priority_last_decay_ran"
     return int.from_bytes(file.read_bytes()[:8], "big") if file.exists() else 0
-
-
-def _usage(cluster: SlurmCluster) -> tuple[float, float]:
-    printed = cluster.run("sshare", "-n", "-P", "-A", "regional,national", "-o", "Account,RawUsage")
-    usage = dict(line.split("|") for line in printed.replace(" ", "").splitlines())
-    return float(usage["regional"]), float(usage["national"])
 
 
 def _accounted(

@@ -281,7 +281,11 @@ def build(url: str, file: Path, until: Instant = UNTIL) -> configuration.Config:
         rows = [Association(cluster=CLUSTER, account=a, parent=p, raw_shares=1) for a, p in tree.items()]
         ledger.intake.record_accounts(rows, SINCE)
         _write_registry(ledger, config)
-        _write_events(ledger)
+        node = "billing=64,cpu=64,gres/gpu=4,mem=512000,node=1"
+        away = at("2027-02-16"), at("2027-02-18"), "DRAIN", node
+        down = [Outage(f"n{n:02}", *away) for n in range(1, NODES + 1)]
+        down += [Outage(f"n{n:02}", at("2027-08-03"), at("2027-08-20"), "DOWN", node) for n in range(9, 17)]
+        ledger.intake.record_events([Size(SINCE, None, SIZE)], down, SINCE)
         _write_expertise(ledger, Random(SEED + 1))
         _write_control(ledger, Random(SEED + 2))
         runs = sorted(_runs(Random(SEED)), key=lambda run: run.db_index)
@@ -321,14 +325,6 @@ def _own_link(one: Organisation) -> Link:
         access=ACCESS.get(one.organisation, usual), granted=Decimal(granted) if granted else None,
         until=UNTIL if granted else FOREVER,
     )  # fmt: skip
-
-
-def _write_events(ledger: Ledger) -> None:
-    node = "billing=64,cpu=64,gres/gpu=4,mem=512000,node=1"
-    away = at("2027-02-16"), at("2027-02-18"), "DRAIN", node
-    down = [Outage(f"n{n:02}", *away) for n in range(1, NODES + 1)]
-    down += [Outage(f"n{n:02}", at("2027-08-03"), at("2027-08-20"), "DOWN", node) for n in range(9, 17)]
-    ledger.intake.record_events([Size(SINCE, None, SIZE)], down, SINCE)
 
 
 def quarter(instant: Instant) -> str:

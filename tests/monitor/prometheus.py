@@ -13,7 +13,7 @@ import subprocess
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,7 +89,11 @@ def prometheus(
     """A Prometheus that scrapes the targets every second, with the product's rules, and this history."""
     data = directory / "data"
     data.mkdir(parents=True)
-    (directory / "prometheus.yml").write_text(json.dumps(_config(targets)))
+    scrapes = [{"job_name": "saf", "static_configs": [{"targets": list(targets)}]}] if targets else []
+    every = {"scrape_interval": INTERVAL, "evaluation_interval": INTERVAL}
+    (directory / "prometheus.yml").write_text(
+        json.dumps({"global": every, "rule_files": [str(RULES)], "scrape_configs": scrapes})
+    )
     if told:
         _backfill(directory, data, merged(told))
         with _running(directory, data) as first:
@@ -121,12 +125,6 @@ def _argv(directory: Path, data: Path, port: int) -> list[str]:
         f"--web.listen-address=127.0.0.1:{port}", "--storage.tsdb.retention.time=100y",
         f"--query.lookback-delta={LOOKBACK}", "--log.level=warn",
     ]  # fmt: skip
-
-
-def _config(targets: Sequence[str]) -> Mapping[str, object]:
-    scrapes = [{"job_name": "saf", "static_configs": [{"targets": list(targets)}]}] if targets else []
-    every = {"scrape_interval": INTERVAL, "evaluation_interval": INTERVAL}
-    return {"global": every, "rule_files": [str(RULES)], "scrape_configs": scrapes}
 
 
 def _ready(found: Prometheus) -> bool:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slurm_ai_factory.core import charge, tres
-from slurm_ai_factory.core.records import HOUR, Association, Change, LeverKind, Run
+from slurm_ai_factory.core.records import HOUR, Change, LeverKind, Run
 from slurm_ai_factory.errors import SlurmError
 from slurm_ai_factory.simulation.arrays import ALL, OTHERS_WAITING, REGIONAL, WAITING
 from slurm_ai_factory.simulation.cluster import ModelCluster
@@ -164,7 +164,7 @@ def test_usage_and_shares_add_up_at_every_level(jobs: list[Job], later: int) -> 
     accounts = {one.account: one for one in rows if one.user is None}
     assert {one.account for one in rows} == {"root", "regional", "national", *(job.account for job in jobs)}
     for name, account in accounts.items():
-        level = [one for one in rows if _parent(one) == name]
+        level = [one for one in rows if (one.account if one.user else one.parent) == name]
         if not level:
             continue
         used = sum(one.raw_usage or 0 for one in level)
@@ -173,10 +173,6 @@ def test_usage_and_shares_add_up_at_every_level(jobs: list[Job], later: int) -> 
         cut = len(level) / (account.raw_usage or 1)  # RawUsage is told in whole seconds
         whole = sum(one.effectv_usage or 0 for one in level)
         assert whole == pytest.approx(1 if account.raw_usage else 0, abs=cut)
-
-
-def _parent(one: Association) -> str | None:
-    return one.account if one.user else one.parent
 
 
 def test_shares_that_are_set_are_read_back() -> None:

@@ -41,10 +41,8 @@ def verify_command(repair: bool, head: str | None, signature: str | None, public
         if head and signature and public_key:
             entry = ledger.chain.find(head)
             if entry is None or not signing.is_head_signed(public_key, entry.entry, entry.hash, signature):
-                owner = f"the owner of {public_key}"
-                raise LedgerError(
-                    f"{owner} did not sign this head of this ledger; compare both with the copy"
-                )
+                wrong = f"the owner of {public_key} did not sign this head of this ledger"
+                raise LedgerError(f"{wrong}; compare both with the copy")
         checks = _verified(config, ledger, head)
         if repair and any(check.differing for check in checks if check.check in verification.DERIVED):
             ledger.derived.remake()

@@ -99,9 +99,7 @@ class Facts:
     gathered_energy: records.GatheredEnergy | None = None
     transactions: Sequence[records.Transaction] | None  #: of the steered accounts' rows, newest last
     native_limits: NativeLimits | None = None
-    writers: Sequence[records.LoggedWriter] | None = (
-        None  #: of this cluster's associations, in the last month
-    )
+    writers: Sequence[records.LoggedWriter] | None = None  #: of this cluster's tree, in the last month
     nodes: Sequence[records.Node] | None
     recent: Recent | None = None
     configuration: Mapping[str, str] | None = None  #: scontrol show config

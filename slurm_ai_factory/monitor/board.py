@@ -54,9 +54,7 @@ class Metered(NamedTuple):
     Energy is in joules and water in cubic metres; what is not known is left out.
     """
 
-    newest: Mapping[
-        str, records.Instant
-    ]  #: by kind: the end of the readings of the meter that is silent longest
+    newest: Mapping[str, records.Instant]  #: by kind: the end of the longest silent meter's readings
     measured_at: records.Instant
     window: str
     closure: float | None

@@ -88,9 +88,8 @@ def columns_of(promise: Promise, groups: Sequence[frozenset[str]]) -> arrays.Flo
     another promise's charge, also of what is up, as for ``measure_window``.
     """
     columns = np.zeros((arrays.FIRST_GROUP + 2 * len(groups), arrays.UP + 1))
-    columns[
-        arrays.UP, [arrays.UP, arrays.ALL] if promise.share_of == CAPACITY else [arrays.UP]
-    ] = not promise.base
+    share_of = [arrays.UP, arrays.ALL] if promise.share_of == CAPACITY else [arrays.UP]
+    columns[arrays.UP, share_of] = not promise.base
     for place, names in enumerate(groups):
         side = promise.side(Beneficiary.NON_REGIONAL, " ".join(names))
         if side is None:

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from random import Random
@@ -249,6 +250,7 @@ def _of(key: str, groups: dict[str, str], other: str = "") -> str:
     return next((name for name, keys in groups.items() if key in keys.split()), other)
 
 
+@cache
 def accounts() -> list[Account]:
     """One for each organisation, a joint project, and one that nobody has registered."""
     found = [
@@ -372,7 +374,7 @@ def _runs(random: Random) -> Iterator[Run]:
         wanted = GPUS * 6 * HOUR * random.gauss(0.8, 0.06)
         for regional in (True, False):
             part = REGIONAL[name] * random.gauss(1, 0.07)
-            side = [one for one in accounts_once() if one.regional is regional]
+            side = [one for one in accounts() if one.regional is regional]
             left[regional] += wanted * (part if regional else 1 - part)
             while left[regional] > 0:
                 number += 1
@@ -397,16 +399,6 @@ def _run(random: Random, number: int, side: list[Account], hour: Instant, wait_h
         number, 100_000 + number, str(100_000 + number), subject, "COMPLETED", eligible, eligible, start,
         start + seconds, seconds, 0, asked, asked,
     )  # fmt: skip
-
-
-_ACCOUNTS: list[Account] = []
-
-
-def accounts_once() -> list[Account]:
-    """The accounts, made once."""
-    if not _ACCOUNTS:
-        _ACCOUNTS.extend(accounts())
-    return _ACCOUNTS
 
 
 def _write_control(ledger: Ledger, random: Random) -> None:

@@ -172,14 +172,6 @@ def sessions_cut(stage: PairStage, fault: Chaos, _command: int) -> None:
     lasting(stage, fault)
 
 
-def command_killed(_stage: PairStage, _fault: Chaos, command: int) -> None:
-    send([command], signal.SIGKILL)
-
-
-def command_late(_stage: PairStage, fault: Chaos, _command: int) -> None:
-    time.sleep(fault.seconds)
-
-
 def slurm_killed(stage: PairStage, fault: Chaos, _command: int) -> None:
     stage.slurm.kill(fault.what)
     lasting(stage, fault)
@@ -227,8 +219,8 @@ STRIKES: Mapping[tuple[str, str], Strike] = {
     **{(what, "restart"): slurm_restarted for what in SLURM},
     **{(what, "restart"): server_restarted for what in ("primary", "standby")},
     ("leader", "partition"): sessions_cut,
-    ("command", "kill"): command_killed,
-    ("command", "slow"): command_late,
+    ("command", "kill"): lambda _stage, _fault, command: send([command], signal.SIGKILL),
+    ("command", "slow"): lambda _stage, fault, _command: time.sleep(fault.seconds),
     ("primary", "kill"): primary_lost,
     ("primary", "partition"): left_behind,
     ("standby", "kill"): standby_killed,

@@ -159,10 +159,6 @@ def command_refused(stage: ModelStage, _fault: Chaos, _command: int) -> None:
     stage.model.refused = True
 
 
-def operator_writes(stage: ModelStage, _fault: Chaos, _command: int) -> None:
-    stage.operate()
-
-
 def clock_jumped(stage: ModelStage, fault: Chaos, _command: int, seconds: int) -> None:
     stage.model.printer.shift = seconds
     lasting(stage, fault)
@@ -221,7 +217,7 @@ STRIKES: Mapping[tuple[str, str], Callable[[ModelStage, Chaos, int], None]] = {
     **{(what, "full"): disk_full for what in ("primary", "standby")},
     ("leader", "freeze"): frozen_out,
     ("command", "refused"): command_refused,
-    ("operator", "write"): operator_writes,
+    ("operator", "write"): lambda stage, _fault, _command: stage.operate(),
     ("clock", "ahead"): partial(clock_jumped, seconds=CLOCK_SECONDS),
     ("clock", "behind"): partial(clock_jumped, seconds=-CLOCK_SECONDS),
     ("ledger", "locked"): tables_locked,

@@ -90,9 +90,9 @@ def _expected(before: list[Row], rows: list[Row], billing: dict[str, int]) -> di
 
 
 def _passed(usage: dict[str, float], billing: dict[str, int], seconds: int, times: int) -> dict[str, float]:
-    """Usage after so many passes, so far apart."""
+    """Usage after so many passes, so far apart; all of a pass decays as if used at its beginning."""
     left = fair_tree.decay(seconds, HALF_LIFE)
-    new = {key: fair_tree.accrued(seconds, billing.get(key, 0), HALF_LIFE) for key in usage}
+    new = {key: seconds * left * billing.get(key, 0) for key in usage}
     for _ in range(times):
         usage = {key: used * left + new[key] for key, used in usage.items()}
     return usage

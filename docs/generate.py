@@ -116,7 +116,10 @@ def config() -> Iterator[str]:
         yield from (f"## [{name}]", "", str(kind.__doc__), "")
         yield from table(("key", "value", "default", "meaning"), map(_key, dataclasses.fields(kind)))
     yield from _rule_keys()
-    yield from _tariff_keys()
+    yield from ("## [[tariff]]", "")
+    yield "Any number of prices with dates. How they work: [tariffs](../howto/tariffs.md)."
+    yield ""
+    yield from table(("key", "meaning"), [(f"`{key}`", meaning) for key, (_, meaning) in tariff.KEYS.items()])
 
 
 def _key(field: dataclasses.Field[object]) -> tuple[str, ...]:
@@ -147,13 +150,6 @@ def _rule_keys() -> Iterator[str]:
     yield "A rule needs at least one condition, unless the registry decides. `account_subtree` also matches"
     yield "every account below those named. Names are compared whole and as Slurm stores them, in lower case"
     yield "for accounts."
-
-
-def _tariff_keys() -> Iterator[str]:
-    yield from ("## [[tariff]]", "")
-    yield "Any number of prices with dates. How they work: [tariffs](../howto/tariffs.md)."
-    yield ""
-    yield from table(("key", "meaning"), [(f"`{key}`", meaning) for key, (_, meaning) in tariff.KEYS.items()])
 
 
 def fingerprint() -> Iterator[str]:
@@ -413,7 +409,9 @@ def schema() -> Iterator[str]:
         for statement in statements(text):
             tables.setdefault(_subject(statement), []).append(statement)
         for name, parts in tables.items():
-            yield from _statements(name, parts)
+            lines = [line for part in parts for line in part.splitlines()]
+            code = "\n".join(line for line in lines if line and not line.startswith("--"))
+            yield from (f"### {name}", "", *_comments("\n".join(lines)), "```sql", code, "```", "")
 
 
 def rights() -> Iterator[str]:
@@ -458,13 +456,6 @@ def _subject(statement: str) -> str:
     subject = r"(?:TRIGGER [^;]*? ON|TABLE(?: IF (?:NOT )?EXISTS)?|\bON|FUNCTION|VIEW|INTO|UPDATE)\s+(\w+)"
     match = None if code.lstrip().startswith("DO $$") else re.search(subject, code)
     return match[1] if match else "other statements"
-
-
-def _statements(name: str, parts: Iterable[str]) -> Iterator[str]:
-    """One heading, the comments as text, the SQL as it is."""
-    lines = [line for part in parts for line in part.splitlines()]
-    code = "\n".join(line for line in lines if line and not line.startswith("--"))
-    yield from (f"### {name}", "", *_comments("\n".join(lines)), "```sql", code, "```", "")
 
 
 def _comments(text: str) -> list[str]:

@@ -156,7 +156,9 @@ class Language:
     def window(self, name: str) -> str:
         """2027Q1, 2027H1, 2027-03, 2027 or rolling:30d in words; any other name unchanged."""
         if name.startswith("rolling:"):
-            return self._rolling(name)
+            seconds = windows.duration(name.removeprefix("rolling:"))
+            unit, length = ("days", DAY) if seconds > DAY and seconds % DAY == 0 else ("hours", HOUR)
+            return self.text(f"format.last_{unit}", number=f"{seconds / length:g}")
         if len(name) == 6 and name[4] in "QH":
             return str(self.say(f"format.{name[4:]}", year=name[:4]))
         if len(name) == 7 and name[4] == "-":
@@ -168,12 +170,6 @@ class Language:
         if len(name) == 6 and name[4] in "QH":
             return str(self.say(f"format.short_{name[4]}", number=name[5], year=name[:4]))
         return name
-
-    def _rolling(self, name: str) -> str:
-        """A rolling window in words: the last 30 days, the last 36 hours."""
-        seconds = windows.duration(name.removeprefix("rolling:"))
-        unit, length = ("days", DAY) if seconds > DAY and seconds % DAY == 0 else ("hours", HOUR)
-        return self.text(f"format.last_{unit}", number=f"{seconds / length:g}")
 
     def _civil(self, instant: str) -> datetime:
         return datetime.fromisoformat(instant).astimezone(self.zone)

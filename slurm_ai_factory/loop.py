@@ -35,7 +35,6 @@ from slurm_ai_factory.monitor.board import Board, Reconciled
 from slurm_ai_factory.steps import showing
 from slurm_ai_factory.steps.site import Laps, Site
 from slurm_ai_factory.steps.summary import cycle_sentence
-from slurm_ai_factory.steps.values import CycleReport
 
 log = logging.getLogger("saf")
 
@@ -98,7 +97,9 @@ class Loop:
         with self._watched():
             while not self.stop.is_set():
                 try:
-                    self._take()
+                    if self.coming is not None:
+                        self.config, self.coming = self.coming, None
+                        log.info("configuration reloaded, mode %s", self.config.control.mode)
                     self._cycles()
                 except Exception as error:
                     self._failed(error)
@@ -113,11 +114,6 @@ class Loop:
         """Let it go on with this configuration after the cycle at hand, at once."""
         self.coming = config
         self.wake.set()
-
-    def _take(self) -> None:
-        if self.coming is not None:
-            self.config, self.coming = self.coming, None
-            log.info("configuration reloaded, mode %s", self.config.control.mode)
 
     def _cycles(self) -> None:
         """A cycle at every beat, until the loop is to end or to reload."""
@@ -158,7 +154,10 @@ class Loop:
         site = replace(site, laps=Laps(self.stopwatch))
         try:
             report = cycle.run(site, self.stopwatch)
-            _log(report)
+            failed = any(outcome.status is ChangeStatus.FAILED for outcome in report.outcomes)
+            log.log(logging.WARNING if failed else logging.INFO, "%s", cycle_sentence(report))
+            for rejected in report.gathered.read.new_rejected:
+                log.warning("skipped a line that cannot be read: %s: %r", rejected.reason, rejected.line)
             shown = showing.what_is_shown(site, report, self.board.shown)
             self.moved = self.stopwatch()
             self.board.complete(shown, self.host_clock())
@@ -277,13 +276,6 @@ def _beside(what: str, work: Callable[[], None]) -> None:
         work()
     except Exception as error:
         log.warning("%s: %s", what, one_sentence(error), exc_info=trace_of(error))
-
-
-def _log(report: CycleReport) -> None:
-    failed = any(outcome.status is ChangeStatus.FAILED for outcome in report.outcomes)
-    log.log(logging.WARNING if failed else logging.INFO, "%s", cycle_sentence(report))
-    for rejected in report.gathered.read.new_rejected:
-        log.warning("skipped a line that cannot be read: %s: %r", rejected.reason, rejected.line)
 
 
 def _log_reconciled(comparison: Reconciled) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import uuid4
 
@@ -24,6 +23,7 @@ from tests.ledger import servers
 from tests.report import year
 from tests.report.year import Year
 from tests.saf import Saf
+from tests.scratch import scratch_directory
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts what is in the background so, and what tests start and interrupt would inherit it.
@@ -53,9 +53,8 @@ def skip_without_embedded() -> None:
 @pytest.fixture(scope="session")
 def open_directory() -> Iterator[Path]:
     """A scratch directory that other users can reach: pytest's own is closed to database servers."""
-    with TemporaryDirectory(prefix="saf-") as scratch:
-        Path(scratch).chmod(0o755)
-        yield Path(scratch)
+    with scratch_directory() as directory:
+        yield directory
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from random import Random
@@ -249,6 +250,7 @@ def _of(key: str, groups: dict[str, str], other: str = "") -> str:
     return next((name for name, keys in groups.items() if key in keys.split()), other)
 
 
+@cache
 def accounts() -> list[Account]:
     """One for each organisation, a joint project, and one that nobody has registered."""
     found = [
@@ -276,9 +278,16 @@ def build(url: str, file: Path, until: Instant = UNTIL) -> configuration.Config:
     with open_ledger(url, CLUSTER) as ledger:
         ledger.promise_terms.begin(replace(config.first_term(SINCE, "beheer@example"), source=AGREEMENT))
         ledger.registry.keep_rules(config.rules, config.registry.region, SINCE)
-        _write_accounts(ledger)
+        tree = {"root": None, "regional": "root", "national": "root"}
+        tree |= {one.name: "regional" if one.regional else "national" for one in accounts()}
+        rows = [Association(cluster=CLUSTER, account=a, parent=p, raw_shares=1) for a, p in tree.items()]
+        ledger.intake.record_accounts(rows, SINCE)
         _write_registry(ledger, config)
-        _write_events(ledger)
+        node = "billing=64,cpu=64,gres/gpu=4,mem=512000,node=1"
+        away = at("2027-02-16"), at("2027-02-18"), "DRAIN", node
+        down = [Outage(f"n{n:02}", *away) for n in range(1, NODES + 1)]
+        down += [Outage(f"n{n:02}", at("2027-08-03"), at("2027-08-20"), "DOWN", node) for n in range(9, 17)]
+        ledger.intake.record_events([Size(SINCE, None, SIZE)], down, SINCE)
         _write_expertise(ledger, Random(SEED + 1))
         _write_control(ledger, Random(SEED + 2))
         runs = sorted(_runs(Random(SEED)), key=lambda run: run.db_index)
@@ -286,13 +295,6 @@ def build(url: str, file: Path, until: Instant = UNTIL) -> configuration.Config:
         _write_meters(ledger, runs, Random(SEED + 3))
         _write_grid(ledger, Random(SEED + 4))
     return config
-
-
-def _write_accounts(ledger: Ledger) -> None:
-    tree = {"root": None, "regional": "root", "national": "root"}
-    tree |= {one.name: "regional" if one.regional else "national" for one in accounts()}
-    rows = [Association(cluster=CLUSTER, account=a, parent=p, raw_shares=1) for a, p in tree.items()]
-    ledger.intake.record_accounts(rows, SINCE)
 
 
 def _write_registry(ledger: Ledger, config: configuration.Config) -> None:
@@ -325,14 +327,6 @@ def _own_link(one: Organisation) -> Link:
         access=ACCESS.get(one.organisation, usual), granted=Decimal(granted) if granted else None,
         until=UNTIL if granted else FOREVER,
     )  # fmt: skip
-
-
-def _write_events(ledger: Ledger) -> None:
-    node = "billing=64,cpu=64,gres/gpu=4,mem=512000,node=1"
-    away = at("2027-02-16"), at("2027-02-18"), "DRAIN", node
-    down = [Outage(f"n{n:02}", *away) for n in range(1, NODES + 1)]
-    down += [Outage(f"n{n:02}", at("2027-08-03"), at("2027-08-20"), "DOWN", node) for n in range(9, 17)]
-    ledger.intake.record_events([Size(SINCE, None, SIZE)], down, SINCE)
 
 
 def quarter(instant: Instant) -> str:
@@ -380,7 +374,7 @@ def _runs(random: Random) -> Iterator[Run]:
         wanted = GPUS * 6 * HOUR * random.gauss(0.8, 0.06)
         for regional in (True, False):
             part = REGIONAL[name] * random.gauss(1, 0.07)
-            side = [one for one in accounts_once() if one.regional is regional]
+            side = [one for one in accounts() if one.regional is regional]
             left[regional] += wanted * (part if regional else 1 - part)
             while left[regional] > 0:
                 number += 1
@@ -405,16 +399,6 @@ def _run(random: Random, number: int, side: list[Account], hour: Instant, wait_h
         number, 100_000 + number, str(100_000 + number), subject, "COMPLETED", eligible, eligible, start,
         start + seconds, seconds, 0, asked, asked,
     )  # fmt: skip
-
-
-_ACCOUNTS: list[Account] = []
-
-
-def accounts_once() -> list[Account]:
-    """The accounts, made once."""
-    if not _ACCOUNTS:
-        _ACCOUNTS.extend(accounts())
-    return _ACCOUNTS
 
 
 def _write_control(ledger: Ledger, random: Random) -> None:

@@ -93,7 +93,6 @@ def body_lines(function: ast.FunctionDef) -> int:
 
 
 def room(module: str) -> str:
-    """The room that a module is in."""
     return module.partition(".")[0]
 
 

@@ -11,11 +11,17 @@ from slurm_ai_factory.ledger import embedded
 
 
 @contextmanager
+def scratch_directory() -> Iterator[Path]:
+    """A directory that other users can reach, for servers and commands that run as one; gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="saf-", ignore_cleanup_errors=True) as scratch:
+        Path(scratch).chmod(0o755)
+        yield Path(scratch)
+
+
+@contextmanager
 def scratch_server() -> Iterator[tuple[Path, str]]:
     """The directory, and a superuser's url of the server, which has no ledger; both are gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="saf-scratch-", ignore_cleanup_errors=True) as scratch:
-        directory = Path(scratch)
-        directory.chmod(0o755)
+    with scratch_directory() as directory:
         server = embedded.url(directory / "ledger")
         try:
             yield directory, server

@@ -268,7 +268,10 @@ def _idle_hour(
         unused = count * (until - since - _used(reservation, name, since, until, books))
         if unused <= 0:
             return
-        part = _c_quotient(unused, max(1, len(reservation.accounts)))
+        parts = max(1, len(reservation.accounts))
+        # As C computes the quotient, with the value in an int of 32 bits.
+        wrapped = (unused + 2**31) % 2**32 - 2**31
+        part = wrapped // parts if wrapped >= 0 else -(-wrapped // parts)
         yield from (((account, name), part) for account in reservation.accounts if account)
 
 
@@ -281,9 +284,3 @@ def _used(reservation: Reservation, name: str, since: Instant, until: Instant, b
         and name in tres.parse_tres(run.alloc_tres)
     )
     return sum(max(0, min(end, until) - max(start, since)) for start, end in spans)
-
-
-def _c_quotient(value: int, parts: int) -> int:
-    """The quotient as C computes it, with the value in an int of 32 bits."""
-    wrapped = (value + 2**31) % 2**32 - 2**31
-    return wrapped // parts if wrapped >= 0 else -(-wrapped // parts)

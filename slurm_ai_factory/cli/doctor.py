@@ -12,14 +12,7 @@ from typing import Any
 import click
 
 from slurm_ai_factory import identity, question
-from slurm_ai_factory.cli import output
-from slurm_ai_factory.cli.arguments import (
-    asked_future,
-    asked_reason,
-    reason_option,
-    usage_errors,
-    warn_of_names,
-)
+from slurm_ai_factory.cli import arguments, output
 from slurm_ai_factory.cli.clusters import EachCommand
 from slurm_ai_factory.cli.options import chosen
 from slurm_ai_factory.cli.wiring import current_actor, load_config, now, opened_ledger, slurm_of
@@ -42,7 +35,7 @@ COLUMNS = (*Finding._fields[:-1], "acknowledged_by", "acknowledged_until", "ackn
 @click.option("--acknowledge", metavar="CHECK", help="Do not count what this check finds, until a date.")
 @click.option("--until", metavar="WHEN", help="With --acknowledge: when it counts again: 2027-01-31.")
 @click.option("--withdraw", metavar="CHECK", help="Count what this check finds again.")
-@reason_option()
+@arguments.reason_option()
 def doctor_command(
     acknowledge: str | None, until: str | None, withdraw: str | None, reason: str | None
 ) -> None:
@@ -55,9 +48,9 @@ def doctor_command(
     """
     config = load_config()
     if acknowledge and until and not withdraw:
-        return _acknowledge(config, acknowledge, until, asked_reason(reason or ""))
+        return _acknowledge(config, acknowledge, until, arguments.asked_reason(reason or ""))
     if withdraw and not acknowledge and not until:
-        return _withdraw(config, withdraw, asked_reason(reason or ""))
+        return _withdraw(config, withdraw, arguments.asked_reason(reason or ""))
     if acknowledge or withdraw or until or reason:
         raise click.UsageError("give --acknowledge, --until and --reason, or --withdraw and --reason")
     findings = checks.examine(facts_now(config))
@@ -72,14 +65,14 @@ def doctor_command(
 
 def _acknowledge(config: Config, check: str, until: str, reason: str) -> None:
     """Record an acknowledgement of what a check finds now. Raises UsageError, SlurmError, LedgerError."""
-    with usage_errors("--acknowledge"):
+    with arguments.usage_errors("--acknowledge"):
         checks.known_check(check)
-    end, facts = asked_future(config, "--until", until), facts_now(config)
-    with usage_errors("--acknowledge"):
+    end, facts = arguments.asked_future(config, "--until", until), facts_now(config)
+    with arguments.usage_errors("--acknowledge"):
         level = checks.to_acknowledge(check, facts).level
     acknowledgement = Acknowledgement(check, level, now(), end, current_actor(), reason)
     with opened_ledger(config, admit=slurm_of(config).priority_config) as ledger:
-        warn_of_names(ledger, reason)
+        arguments.warn_of_names(ledger, reason)
         ledger.acknowledging.add(acknowledgement)
     sentence = f"the {level} of {check} does not count until {output.when(end)}"
     output.reply(_acknowledgement_value(acknowledgement), sentence)
@@ -87,7 +80,7 @@ def _acknowledge(config: Config, check: str, until: str, reason: str) -> None:
 
 def _withdraw(config: Config, check: str, reason: str) -> None:
     """Record the end of an acknowledgement. Raises UsageError, LedgerError."""
-    with usage_errors("--withdraw"):
+    with arguments.usage_errors("--withdraw"):
         checks.known_check(check)
     at = now()
     with opened_ledger(config) as ledger:
@@ -96,7 +89,7 @@ def _withdraw(config: Config, check: str, reason: str) -> None:
             raise click.UsageError(
                 f"--withdraw: {check} is not acknowledged, so there is nothing to withdraw"
             )
-        warn_of_names(ledger, reason)
+        arguments.warn_of_names(ledger, reason)
         withdrawal = given._replace(at=at, until=at, actor=current_actor(), reason=reason)
         ledger.acknowledging.add(withdrawal)
     output.reply(_acknowledgement_value(withdrawal), f"{check} counts again")

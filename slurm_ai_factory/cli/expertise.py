@@ -7,16 +7,7 @@ from hashlib import sha256
 
 import click
 
-from slurm_ai_factory.cli import output
-from slurm_ai_factory.cli.arguments import (
-    WINDOW,
-    as_of_option,
-    asked_instant,
-    asked_window,
-    reason_option,
-    usage_errors,
-    warn_of_names,
-)
+from slurm_ai_factory.cli import arguments, output
 from slurm_ai_factory.cli.correcting import ENTRY, record_correction
 from slurm_ai_factory.cli.options import SafGroup
 from slurm_ai_factory.cli.wiring import current_actor, load_config, now, opened_ledger
@@ -50,9 +41,9 @@ def expertise_add(day: str, organisation: str, role: str, hours: str, activity: 
         "kind": "unmet" if unmet else "delivered",
     }  # fmt: skip
     with opened_ledger(config) as ledger:
-        with usage_errors():
+        with arguments.usage_errors():
             entry = expertise.entry(fields, ledger.registry.known().keys)
-        warn_of_names(ledger, activity)
+        arguments.warn_of_names(ledger, activity)
         (number,) = ledger.expertise.add([entry], at=now(), actor=current_actor())
     output.reply({"entry": number}, f"recorded entry {number}")
 
@@ -60,10 +51,10 @@ def expertise_add(day: str, organisation: str, role: str, hours: str, activity: 
 @expertise_group.command("correct")
 @ENTRY
 @click.option("--hours", required=True, metavar="N", help="The correct hours; 0 withdraws the entry.")
-@reason_option(required=True)
+@arguments.reason_option(required=True)
 def expertise_correct(entry: int, hours: str, reason: str) -> None:
     """Correct an entry with a second entry for the difference. Writes to the ledger."""
-    with usage_errors():
+    with arguments.usage_errors():
         wanted = expertise.parse_hours(hours, least=0)
     record_correction(
         entry,
@@ -88,7 +79,7 @@ def expertise_import(file: io.BufferedReader, dry_run: bool) -> None:
         entries, faults = expertise.from_sheet(data, ledger.registry.known().keys)
         if faults:
             output.refuse(file.name, faults)
-        warn_of_names(ledger, *(entry.activity for entry in entries))
+        arguments.warn_of_names(ledger, *(entry.activity for entry in entries))
         if not dry_run:
             ledger.expertise.add(entries, at=now(), actor=current_actor(), file=sha256(data).hexdigest())
     total = sum(entry.hours for entry in entries)
@@ -100,13 +91,13 @@ def expertise_import(file: io.BufferedReader, dry_run: bool) -> None:
 
 
 @expertise_group.command("list")
-@WINDOW
-@as_of_option(default="now")
+@arguments.WINDOW
+@arguments.as_of_option(default="now")
 def expertise_list(window: str | None, then: str) -> None:
     """List the entries of a window with their corrections."""
     config = load_config()
-    known = asked_instant(config, then)
-    where = asked_window(config, window, None, None, known)
+    known = arguments.asked_instant(config, then)
+    where = arguments.asked_window(config, window, None, None, known)
     days = windows.days(where, config.promise.time_zone)
     with opened_ledger(config) as ledger:
         rows = [_value(entry) for entry in ledger.expertise.entries(*days, known)]

@@ -9,19 +9,7 @@ from typing import Any
 import click
 
 from slurm_ai_factory import question
-from slurm_ai_factory.cli import output
-from slurm_ai_factory.cli.arguments import (
-    SINCE,
-    UNTIL,
-    WINDOW,
-    as_of_option,
-    asked_instant,
-    asked_window,
-    check_known,
-    reason_option,
-    usage_errors,
-    warn_of_names,
-)
+from slurm_ai_factory.cli import arguments, output
 from slurm_ai_factory.cli.clusters import EachCommand
 from slurm_ai_factory.cli.correcting import ENTRY, asked_correction, record_correction
 from slurm_ai_factory.cli.history import MOST_LINES
@@ -72,7 +60,7 @@ def grid_import(file: io.BufferedReader, baseline_kw: str | None, dry_run: bool)
     if faults:
         output.refuse(file.name, faults)
     with opened_ledger(config) as ledger:
-        warn_of_names(ledger, *(row.reference for row in rows))
+        arguments.warn_of_names(ledger, *(row.reference for row in rows))
         if dry_run:
             sorted_out = allowed.sort_rows(ledger.allowed.entries(), rows)
         else:
@@ -91,7 +79,7 @@ def _of_order(data: bytes, baseline_kw: str | None) -> tuple[list[AllowedPower],
         raise click.UsageError(
             "a FlexOrder orders changes; give --baseline-kw, the power that they start from"
         )
-    with usage_errors("--baseline-kw"):
+    with arguments.usage_errors("--baseline-kw"):
         baseline = allowed.kilowatts(baseline_kw)
     try:
         return flexorder.from_flex_order(data, baseline, now()), []
@@ -100,13 +88,13 @@ def _of_order(data: bytes, baseline_kw: str | None) -> tuple[list[AllowedPower],
 
 
 @grid_group.command("list", cls=EachCommand)
-@as_of_option(default="now")
+@arguments.as_of_option(default="now")
 def grid_list(then: str) -> None:
     """List every row of allowed power with its corrections, and which of them count."""
     config = load_config()
-    known = asked_instant(config, then)
+    known = arguments.asked_instant(config, then)
     with opened_ledger(config) as ledger:
-        check_known(ledger, known)
+        arguments.check_known(ledger, known)
         entries = [entry for entry in ledger.allowed.entries() if entry.recorded_at <= known]
     counting = {entry.entry_id for entry in allowed.standing(entries, known)}
     rows = [_value(entry, entry.entry_id in counting) for entry in entries]
@@ -137,7 +125,7 @@ def _value(entry: AllowedEntry, counts: bool) -> dict[str, Any]:
 @ENTRY
 @click.option("--max-kw", metavar="N", help="The correct power, in kW.")
 @click.option("--withdraw", is_flag=True, help="Take the row back instead.")
-@reason_option(required=True)
+@arguments.reason_option(required=True)
 def grid_correct(entry: int, max_kw: str | None, withdraw: bool, reason: str) -> None:
     """Correct or withdraw a row of allowed power with a second row. Writes to the ledger."""
     wanted = asked_correction("--max-kw", max_kw, withdraw, allowed.kilowatts)
@@ -145,17 +133,17 @@ def grid_correct(entry: int, max_kw: str | None, withdraw: bool, reason: str) ->
 
 
 @grid_group.command("status", cls=EachCommand)
-@WINDOW
-@SINCE
-@UNTIL
-@as_of_option(default="now")
+@arguments.WINDOW
+@arguments.SINCE
+@arguments.UNTIL
+@arguments.as_of_option(default="now")
 def grid_status(window: str | None, since: str | None, until: str | None, then: str) -> None:
     """Show whether the facility kept to its allowed power, and used no drinking or surface water."""
     config = load_config()
-    known = asked_instant(config, then)
-    where = asked_window(config, window, since, until, known)
+    known = arguments.asked_instant(config, then)
+    where = arguments.asked_window(config, window, since, until, known)
     with opened_ledger(config) as ledger:
-        check_known(ledger, known)
+        arguments.check_known(ledger, known)
         grid, year_seconds = question.measured_grid(config, ledger, where, known)
         water = question.measured_water(config, ledger, where, known)
     value = {

@@ -138,16 +138,16 @@ def _promise(typed: Mapping[str, str | None]) -> dict[str, object]:
     """The values of the promise by key: as typed, else as answered; the time zone in any case."""
     zone = typed["promise.time_zone"] or zone_of_this_machine()
     questions = init_questions.promise_questions(zone)
-    promise = {asked.key: _converted(asked, text) for asked in questions if (text := typed[asked.key])}
+    promise: dict[str, object] = {}
+    for asked in questions:
+        if text := typed[asked.key]:
+            option = asked.key.partition(".")[2].removeprefix("target_").replace("_", "-")
+            with usage_errors(f"--{option}"):
+                promise[asked.key] = asked.convert(text)
     if init_questions.is_terminal():
         promise |= init_questions.answers(questions, promise)
     hubs = values.SHIPPED_HUBS.get(str(promise.get("registry.region", "")))
     return {"promise.time_zone": zone, "registry.hubs": hubs, **promise}
-
-
-def _converted(asked: init_questions.Asked, text: str) -> object:
-    with usage_errors(f"--{asked.key.partition('.')[2].removeprefix('target_').replace('_', '-')}"):
-        return asked.convert(text)
 
 
 def _report(file: str, priority: PriorityConfig, region: Sequence[str]) -> None:

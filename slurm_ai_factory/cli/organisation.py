@@ -275,7 +275,10 @@ def organisation_show(key: str) -> None:
             output.table(list(rows[0]), [_cells(row) for row in rows])
             click.echo()
     for record in records:
-        output.say(_record_sentence(record))
+        link = "account" in record
+        what = f"account {record['account']}, fraction {record['fraction']}," if link else record["name"]
+        dates = "withdrawn" if record["taken_back"] else f"{record['since']} .. {record['until'] or ''}"
+        output.say(f"{record['recorded_at']} {record['actor']}: {what} {dates} ({record['reason']})")
     return None
 
 
@@ -293,13 +296,6 @@ def _record_value(config: Config, row: dict[str, Any]) -> dict[str, Any]:
 
 _DATES = ("since", "until")
 _LEFT_OUT = ("recorded_at", "entry_id", *_DATES)
-
-
-def _record_sentence(record: dict[str, Any]) -> str:
-    link = "account" in record
-    what = f"account {record['account']}, fraction {record['fraction']}," if link else record["name"]
-    dates = "withdrawn" if record["taken_back"] else f"{record['since']} .. {record['until'] or ''}"
-    return f"{record['recorded_at']} {record['actor']}: {what} {dates} ({record['reason']})"
 
 
 def _dates(config: Config, since: str | None, until: str | None) -> dict[str, Instant]:

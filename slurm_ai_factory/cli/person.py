@@ -109,7 +109,8 @@ def person_hold(name: str | None, until: str | None, reason: str | None) -> None
     config = load_config()
     with opened_ledger(config) as ledger:
         if name is None and until is None and reason is None:
-            return output.listing(list(map(_hold_value, ledger.persons.holds())), "there are no holds")
+            holds = [_act_value(hold) | {"in_force": hold.until > now()} for hold in ledger.persons.holds()]
+            return output.listing(holds, "there are no holds")
         if name is None or until is None or reason is None:
             raise click.UsageError("give NAME, --until and a --reason")
         if name not in ledger.accounting.names()["user"]:
@@ -130,14 +131,9 @@ def _act(ledger: Ledger, name: str, reason: str) -> Mapping[str, Any]:
     return {"at": now(), "actor": current_actor(), "reason": reason}
 
 
-def _hold_value(hold: HeldBack) -> dict[str, object]:
-    dates = {"until": output.when(hold.until), "at": output.when(hold.at)}
-    return {**hold._asdict(), **dates, "in_force": hold.until > now()}
-
-
 def _held_value(place: Held) -> dict[str, object]:
     return {**place._asdict(), "first": output.when(place.first), "last": output.when(place.last)}
 
 
-def _act_value(act: Act) -> dict[str, object]:
+def _act_value(act: Act | HeldBack) -> dict[str, object]:
     return {**act._asdict(), "until": output.when(act.until), "at": output.when(act.at)}

@@ -195,7 +195,9 @@ def _record(name: str, since: str, option: str, fields: dict[str, Any], source: 
     with opened_ledger(config) as ledger:
         term = _term(config, ledger, name, since, option, fields | {"source": source, "reason": reason})
         checked(config.under(term))
-        if unknown := _unknown_names(config, ledger, term):
+        accounts, rules = ledger.accounting.parents().keys(), question.rules_at(config, ledger)
+        unknown = rule_check.unknown_promised(rules, term.conditions, accounts, config.codes(accounts))
+        if unknown:  # likely mistyped
             raise RefusedError(f"{'; '.join(unknown)}; nothing was changed")
         if config.approval.promise:
             act = {"at": now(), "actor": current_actor(), "reason": reason}
@@ -205,7 +207,11 @@ def _record(name: str, since: str, option: str, fields: dict[str, Any], source: 
         before = config.term_before(term, now(), current_actor())
         if problems := ledger.promise_terms.record(term, before):
             raise RefusedError(f"{'; '.join(problems)}; nothing was changed")
-    return output.reply(_value(PromiseTerms((term,)), term), _sentence(term))
+    day = windows.civil_day(term.since, term.zone)
+    promised = f"the {term.bound} of promise {term.promise} is {output.percent(term.share)}"
+    what = f"there is no promise {term.promise}" if term.ended else promised
+    late = "; this is retroactive, and reports say so" if term.retroactive else ""
+    return output.reply(_value(PromiseTerms((term,)), term), f"since {day} {what} ({term.source}){late}")
 
 
 def _term(config: Config, ledger: Ledger, name: str, since: str, option: str, fields: dict[str, Any]) -> Term:
@@ -229,21 +235,6 @@ def _term(config: Config, ledger: Ledger, name: str, since: str, option: str, fi
     at = asked_day(zone, option, since)
     changes = {"ended": False, **new, **fields}
     return replace(terms.at(at), since=at, actor=current_actor(), recorded_at=now(), **changes)
-
-
-def _unknown_names(config: Config, ledger: Ledger, term: Term) -> list[str]:
-    """Names in the conditions of a further promise that are likely mistyped, each in a sentence."""
-    accounts = ledger.accounting.parents().keys()
-    rules = question.rules_at(config, ledger)
-    return rule_check.unknown_promised(rules, term.conditions, accounts, config.codes(accounts))
-
-
-def _sentence(term: Term) -> str:
-    day = windows.civil_day(term.since, term.zone)
-    promised = f"the {term.bound} of promise {term.promise} is {output.percent(term.share)}"
-    what = f"there is no promise {term.promise}" if term.ended else promised
-    late = "; this is retroactive, and reports say so" if term.retroactive else ""
-    return f"since {day} {what} ({term.source}){late}"
 
 
 def parsed_option(name: str, text: Any) -> Any:

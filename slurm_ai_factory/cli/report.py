@@ -10,16 +10,8 @@ import click
 
 from slurm_ai_factory import question
 from slurm_ai_factory import report as pages
-from slurm_ai_factory.cli import output
+from slurm_ai_factory.cli import arguments, output
 from slurm_ai_factory.cli.approval import propose
-from slurm_ai_factory.cli.arguments import (
-    WINDOW,
-    as_of_option,
-    asked_instant,
-    asked_window,
-    check_known,
-    warn_of_names,
-)
 from slurm_ai_factory.cli.new_file import write_text
 from slurm_ai_factory.cli.options import SafCommand
 from slurm_ai_factory.cli.wiring import current_actor, now, opened_books
@@ -37,7 +29,7 @@ NOTE_CHARACTERS = 600
 
 
 @click.command("report", cls=SafCommand)
-@WINDOW
+@arguments.WINDOW
 @click.option(
     "--language", "languages", type=click.Choice(LANGUAGES), multiple=True, default=LANGUAGES,
     help="Language of the HTML; repeatable. Default: all.",
@@ -46,7 +38,7 @@ NOTE_CHARACTERS = 600
     "--format", "formats", type=click.Choice(FORMATS), multiple=True, default=FORMATS,
     help="Format; repeatable. Default: all.",
 )  # fmt: skip
-@as_of_option(default="now")
+@arguments.as_of_option(default="now")
 @click.option(
     "--compare", metavar="T", help="List figures restated since this instant. Default: since the last report."
 )
@@ -81,15 +73,15 @@ def report_command(
         raise click.UsageError("--publish compares with the last published report; leave out --compare")
     response = None if note is None else _response(note)
     with opened_books(LONG) as (config, ledger):
-        known = asked_instant(config, then)
-        where = asked_window(config, window, None, None, known)
-        compared = asked_instant(config, compare) if compare else None
-        check_known(ledger, known, compared)
+        known = arguments.asked_instant(config, then)
+        where = arguments.asked_window(config, window, None, None, known)
+        compared = arguments.asked_instant(config, compare) if compare else None
+        arguments.check_known(ledger, known, compared)
         if publish:
             question.begin_terms(config, ledger, now(), current_actor())
         asked = question.ask(config, ledger, where, then=known)
         if response:
-            warn_of_names(ledger, response)
+            arguments.warn_of_names(ledger, response)
         report = gather.gather_report(asked, compared, response)
         anew = gather.published_anew(asked, response) if publish else None
         proposal = anew and _publish(config, ledger, anew, report.note)

@@ -4,13 +4,7 @@ from __future__ import annotations
 
 import click
 
-from slurm_ai_factory.cli import output
-from slurm_ai_factory.cli.arguments import (
-    WINDOW,
-    as_of_option,
-    asked_question,
-    warn_of_gaps,
-)
+from slurm_ai_factory.cli import arguments, output
 from slurm_ai_factory.cli.options import SafCommand, chosen
 from slurm_ai_factory.cli.wiring import opened_books
 from slurm_ai_factory.core import windows
@@ -25,17 +19,17 @@ from slurm_ai_factory.report.statements import Statement
 
 @click.command("statement", cls=SafCommand)
 @click.option("--organisation", metavar="O", required=True, help="The organisation's key in the registry.")
-@WINDOW
-@as_of_option(default="now")
+@arguments.WINDOW
+@arguments.as_of_option(default="now")
 def statement_command(organisation: str, window: str | None, then: str) -> None:
     """Show what an organisation used in a window, at the tariff, and its part of the promise.
 
     The amounts show what access costs; saf sends no invoice.
     """
     with opened_books(LONG) as (config, ledger):
-        asked = asked_question(config, ledger, window, then=then)
+        asked = arguments.asked_question(config, ledger, window, then=then)
         statement = statements.gather_statement(asked, organisation)
-    warn_of_gaps(statement.unread_seconds, statement.window)
+    arguments.warn_of_gaps(statement.unread_seconds, statement.window)
     if not (chosen.json or chosen.csv):
         output.pairs(_heading(statement))
         click.echo()

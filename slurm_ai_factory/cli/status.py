@@ -43,14 +43,7 @@ from slurm_ai_factory.core.records import (
 from slurm_ai_factory.errors import ClosedConfigError, ConfigError, LedgerError, one_sentence
 from slurm_ai_factory.language import DEFAULT, NBSP, language
 from slurm_ai_factory.ledger import Ledger
-from slurm_ai_factory.monitor.nagios import (
-    ServiceCheck,
-    ServiceState,
-    checked_together,
-    performance_data,
-    service_check,
-    service_line,
-)
+from slurm_ai_factory.monitor import nagios
 from slurm_ai_factory.monitor.sentence import promise_sentence
 from slurm_ai_factory.question import Question
 
@@ -115,13 +108,13 @@ def _check() -> int:
     try:
         checks = {name: _checked(config) for name, config in asked_clusters().items()}
     except Exception as error:
-        checks = {"": ServiceCheck(ServiceState.UNKNOWN, one_sentence(error))}
-    check = checked_together(checks) if len(checks) > 1 else next(iter(checks.values()))
-    output.draw(service_line(check))
+        checks = {"": nagios.ServiceCheck(nagios.ServiceState.UNKNOWN, one_sentence(error))}
+    check = nagios.checked_together(checks) if len(checks) > 1 else next(iter(checks.values()))
+    output.draw(nagios.service_line(check))
     return check.state
 
 
-def _checked(config: Config | ConfigError) -> ServiceCheck:
+def _checked(config: Config | ConfigError) -> nagios.ServiceCheck:
     """The check of one cluster."""
     try:
         if isinstance(config, ConfigError):
@@ -129,10 +122,10 @@ def _checked(config: Config | ConfigError) -> ServiceCheck:
         with opened_ledger(config) as ledger:
             asked, promises, value = _gathered(config, ledger)
         speech = language(DEFAULT, asked.config.promise.time_zone)
-        performance = performance_data(*promises[0], now(), asked.config.daemon.ready_after)
-        return ServiceCheck(*service_check(promises, value["holds"], speech), performance)
+        performance = nagios.performance_data(*promises[0], now(), asked.config.daemon.ready_after)
+        return nagios.ServiceCheck(*nagios.service_check(promises, value["holds"], speech), performance)
     except Exception as error:
-        return ServiceCheck(ServiceState.UNKNOWN, one_sentence(error))
+        return nagios.ServiceCheck(nagios.ServiceState.UNKNOWN, one_sentence(error))
 
 
 def _gathered(config: Config, ledger: Ledger) -> tuple[Question, list[Further], dict[str, Any]]:

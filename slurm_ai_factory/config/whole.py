@@ -5,26 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
-from slurm_ai_factory.config import values
-from slurm_ai_factory.config.sections import (
-    DEFAULT,
-    ActorSection,
-    ApprovalSection,
-    ClusterSection,
-    ControlSection,
-    DaemonSection,
-    EnergySection,
-    ExpertiseSection,
-    GridSection,
-    HubSection,
-    LedgerSection,
-    PrivacySection,
-    PromiseSection,
-    RegistrySection,
-    ReportSection,
-    SlurmSection,
-    WaterSection,
-)
+from slurm_ai_factory.config import sections, values
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.control.controller import Policy
 from slurm_ai_factory.core.measure.share import Promise
@@ -62,22 +43,22 @@ SLOW_COMMANDS = 2
 class Config:
     """Everything that is configured, and the origin of each value."""
 
-    cluster: ClusterSection
-    promise: PromiseSection
-    registry: RegistrySection
-    slurm: SlurmSection
-    ledger: LedgerSection
-    control: ControlSection
-    grid: GridSection
-    water: WaterSection
-    daemon: DaemonSection
-    report: ReportSection
-    expertise: ExpertiseSection
-    privacy: PrivacySection
-    actor: ActorSection
-    approval: ApprovalSection
-    energy: EnergySection
-    hub: HubSection
+    cluster: sections.ClusterSection
+    promise: sections.PromiseSection
+    registry: sections.RegistrySection
+    slurm: sections.SlurmSection
+    ledger: sections.LedgerSection
+    control: sections.ControlSection
+    grid: sections.GridSection
+    water: sections.WaterSection
+    daemon: sections.DaemonSection
+    report: sections.ReportSection
+    expertise: sections.ExpertiseSection
+    privacy: sections.PrivacySection
+    actor: sections.ActorSection
+    approval: sections.ApprovalSection
+    energy: sections.EnergySection
+    hub: sections.HubSection
     tariffs: tuple[Tariff, ...]
     rules: tuple[Rule, ...]
     file: str
@@ -136,7 +117,7 @@ class Config:
     def _check_dates(self, term: Term) -> None:
         """Raise ConfigError where rules have dates in a time zone that is not in the file, nor the term's."""
         dated = any(rule.since or rule.until != FOREVER for rule in self.rules) or self.tariffs
-        implied = self.promised is None and self.origins["promise.time_zone"] == DEFAULT
+        implied = self.promised is None and self.origins["promise.time_zone"] == sections.DEFAULT
         if dated and implied and term.time_zone != self.promise.time_zone.key:
             raise ConfigError(
                 f"{self.file} has rules or tariffs with dates and no time zone, and the promise is in "
@@ -151,7 +132,7 @@ class Config:
         mine, its = self.first_term().plain(), term.plain()
         differences = []
         for name, key in OF_TERM.items():
-            if mine[name] != its[name] and self.origins[key] != DEFAULT:
+            if mine[name] != its[name] and self.origins[key] != sections.DEFAULT:
                 both = f" is {mine[name]} in the file and {its[name]} in the term"
                 differences.append(f"{key}{both if len(both) <= LONGEST_VALUES else ''}")
         if not differences:
@@ -192,7 +173,6 @@ class Config:
 
     @property
     def users_of_rules(self) -> frozenset[str]:
-        """The users named in rules."""
         return frozenset(name for rule in self.rules for name in rule.conditions.get("user", ()))
 
     def policy(self, half_life_seconds: int) -> Policy:

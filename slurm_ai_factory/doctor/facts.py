@@ -9,28 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from slurm_ai_factory.core import records
 from slurm_ai_factory.core.control.lever import Lever
 from slurm_ai_factory.core.live import rights
 from slurm_ai_factory.core.live.bounds import NativeLimits
 from slurm_ai_factory.core.live.demand import Queued
 from slurm_ai_factory.core.live.health import Diagnostics
 from slurm_ai_factory.core.programme.retention import Retained
-from slurm_ai_factory.core.records import (
-    Acknowledgement,
-    Association,
-    GatheredEnergy,
-    Instant,
-    LeverKind,
-    LoggedWriter,
-    Mode,
-    Node,
-    Partition,
-    PriorityConfig,
-    Run,
-    Slurmdbd,
-    SwitchNow,
-    Transaction,
-)
 from slurm_ai_factory.core.tres import Count
 from slurm_ai_factory.ledger.store import Standbys
 
@@ -45,7 +30,7 @@ class Finding(NamedTuple):
     found: str
     wanted: str
     fix: str = ""  #: commands or settings, one per line; empty where there is nothing to do
-    acknowledged: Acknowledgement | None = None  #: the one that covers it now
+    acknowledged: records.Acknowledgement | None = None  #: the one that covers it now
 
     @property
     def counts(self) -> bool:
@@ -71,9 +56,9 @@ class Recent(NamedTuple):
     """The queue, and the runs of the hours before it; the queue was read first."""
 
     queue: Sequence[Queued] = ()
-    runs: Sequence[Run] = ()
-    since: Instant = 0
-    at: Instant = 0  #: when the queue was read
+    runs: Sequence[records.Run] = ()
+    since: records.Instant = 0
+    at: records.Instant = 0  #: when the queue was read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,13 +68,13 @@ class Facts:
     A fact that could not be read is None, and its error is in ``unread``.
     """
 
-    now: Instant  #: this machine's clock, at the moment of slurmctld's in ``diagnostics``
+    now: records.Instant  #: this machine's clock, at the moment of slurmctld's in ``diagnostics``
     clock_tolerance: int  #: seconds by which the two may differ
     user: str  #: the user that runs ``saf doctor``
-    mode: Mode
+    mode: records.Mode
     accounts: tuple[str, ...]  #: the steered ones, or the QOS or partition of a switch
-    steered_by: LeverKind = LeverKind.ACCOUNT  #: control.lever
-    switch: SwitchNow | None = None  #: None where accounts are steered, or Slurm does not have it
+    steered_by: records.LeverKind = records.LeverKind.ACCOUNT  #: control.lever
+    switch: records.SwitchNow | None = None  #: None where accounts are steered, or Slurm does not have it
     raised: int = 0  #: control.raised
     goal: float  #: the promise and its margin, a share of the whole machine
     promised: float  #: the promise alone, a share of the whole machine
@@ -98,24 +83,24 @@ class Facts:
     weights: Mapping[str, Count]  #: of the promise's resource
     window_seconds: int
     read_window_seconds: int
-    priority: PriorityConfig
-    associations: Sequence[Association]
+    priority: records.PriorityConfig
+    associations: Sequence[records.Association]
     unknown_accounts: Sequence[str]  #: named by rules, but not in Slurm
     reservations_named: bool = False  #: by a rule
     unclassified_accounts: Sequence[str]  #: with users, but matched by no rule
     authority: float | None
     unknown_words: Mapping[str, int]  #: states and reasons in the queue, with their number of jobs
     diagnostics: Diagnostics
-    partitions: Sequence[Partition] | None
+    partitions: Sequence[records.Partition] | None
     usage_factors: Mapping[str, float] | None  #: by QOS
     coordinators: Mapping[str, Sequence[str]] | None  #: of the accounts above the steered ones
     admin_level: str | None  #: of ``user``, as Slurm spells it; empty for a user that slurmdbd does not have
-    slurmdbd: Slurmdbd | None
-    gathered_energy: GatheredEnergy | None = None
-    transactions: Sequence[Transaction] | None  #: of the steered accounts' rows, newest last
+    slurmdbd: records.Slurmdbd | None
+    gathered_energy: records.GatheredEnergy | None = None
+    transactions: Sequence[records.Transaction] | None  #: of the steered accounts' rows, newest last
     native_limits: NativeLimits | None = None
-    writers: Sequence[LoggedWriter] | None = None  #: of this cluster's associations, in the last month
-    nodes: Sequence[Node] | None
+    writers: Sequence[records.LoggedWriter] | None = None  #: of this cluster's tree, in the last month
+    nodes: Sequence[records.Node] | None
     recent: Recent | None = None
     configuration: Mapping[str, str] | None = None  #: scontrol show config
     shares_schema: str | None = None  #: empty where sshare is read as text
@@ -129,7 +114,7 @@ class Facts:
     proposals: int | None = None  #: waiting for a second person; None where the ledger cannot be read
     late_limits: Sequence[str] | None = None  #: of the grid, lately or to come; None if it cannot be read
     standbys: Standbys | None = None  #: of the ledger; None where the ledger cannot be read
-    acknowledgements: Mapping[str, Acknowledgement] = field(
+    acknowledgements: Mapping[str, records.Acknowledgement] = field(
         default_factory=dict
     )  #: by check; some have ended
     unread: Mapping[str, str] = field(default_factory=dict)  #: errors by name of the fact

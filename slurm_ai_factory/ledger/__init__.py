@@ -147,7 +147,6 @@ def _key(store: Store, cluster: str, admit: Callable[[], object] | None) -> int:
 
 
 def ledger_of(store: Store, cluster: str, cluster_id: int) -> Ledger:
-    """The ledger of one cluster on an open store."""
     key, privacy = (store, cluster, cluster_id), Privacy(store, cluster_id)
     accounting = Accounting(*key)
     return Ledger(

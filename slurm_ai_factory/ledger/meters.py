@@ -63,7 +63,7 @@ class Meters:
             "meter_readings", cluster_id=self.cluster_id, kind=str(kind), since=window.since,
             until=window.until, as_of=known_at(as_of),
         )  # fmt: skip
-        return [_reading(row) for row in rows]
+        return [Reading(meter, Kind(kind), *others) for meter, kind, *others in rows]
 
     def entries(
         self, kinds: Iterable[Kind], window: Window, as_of: Instant | None = None
@@ -159,11 +159,6 @@ class Meters:
             **who,
         )
         return int(row[0]) if row else 0
-
-
-def _reading(row: SqlRow) -> Reading:
-    meter, kind, since, until, value, unit, source = row
-    return Reading(meter, Kind(kind), since, until, value, unit, source)
 
 
 def _entry(row: SqlRow) -> MeterEntry:

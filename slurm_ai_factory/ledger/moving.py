@@ -40,7 +40,10 @@ def move(
                 f"the database at {place(target_url)} is not empty; give one that is, with --to"
             )
         columns: dict[str, list[str]] = dict(source.all("tables"))
-        names = _in_order(columns, source.all("references"))
+        graph: dict[str, set[str]] = {name: set() for name in columns}
+        for name, needed in source.all("references"):
+            graph[name].add(needed)
+        names = list(TopologicalSorter(graph).static_order())
         with _at_rest(source, names), target.transaction():
             target.migrate()
             moved = [_moved(source, target, name, columns[name], done) for name in names]
@@ -62,14 +65,6 @@ def _at_rest(source: Store, names: Iterable[str]) -> Iterator[None]:
             source.connection.execute(rights.AS_OWNER)
         source.connection.execute(held)  # first: the snapshot is of the first query
         yield
-
-
-def _in_order(names: Iterable[str], references: Iterable[tuple[str, str]]) -> list[str]:
-    """Tables, each after those that it references."""
-    graph: dict[str, set[str]] = {name: set() for name in names}
-    for name, needed in references:
-        graph[name].add(needed)
-    return list(TopologicalSorter(graph).static_order())
 
 
 def _moved(

@@ -193,5 +193,4 @@ class Persons:
 
 
 def forgotten(store: Store, cluster_id: int) -> Forgotten:
-    """The forgotten users of a cluster."""
     return Forgotten(Mark(*row) for row in store.all("forgotten", cluster_id=cluster_id))

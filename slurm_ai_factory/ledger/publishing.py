@@ -72,7 +72,6 @@ class Publishing:
         return self.store.copy_out(query, values)
 
     def fingerprint(self, interval: FingerprintSpan) -> list[RowsDigest]:
-        """The fingerprint of every part."""
         parts = []
         for query in PARTS:
             digest, count = sha256(), 0

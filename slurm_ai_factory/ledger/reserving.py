@@ -10,14 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from slurm_ai_factory.core.energy.keeping import (
-    ActKind,
-    ActOutcome,
-    Applied,
-    DoneAct,
-    ReservationAct,
-    kept_free,
-)
+from slurm_ai_factory.core.energy import keeping
 from slurm_ai_factory.core.records import Instant, Outage
 from slurm_ai_factory.ledger.store import SqlRow, Store, json
 
@@ -31,8 +24,8 @@ class ReservationBook:
 
     def record(
         self,
-        act: ReservationAct,
-        outcome: ActOutcome,
+        act: keeping.ReservationAct,
+        outcome: keeping.ActOutcome,
         *,
         at: Instant,
         actor: str,
@@ -54,7 +47,7 @@ class ReservationBook:
         )
         return int(row[0]) if row else 0
 
-    def last(self, name: str, *, advised: bool = False) -> DoneAct | None:
+    def last(self, name: str, *, advised: bool = False) -> keeping.DoneAct | None:
         """The newest act on a reservation that was tried, or was advised, and what became of it."""
         key = {"cluster_id": self.cluster_id, "name": name, "advised": advised}
         row = self.store.one("last_reservation_act", **key)
@@ -63,19 +56,21 @@ class ReservationBook:
     def free(self, since: Instant, until: Instant, as_of: Instant) -> list[Outage]:
         """When which nodes were kept free in an interval, as known at an instant."""
         key = {"cluster_id": self.cluster_id, "since": since, "until": until, "as_of": as_of}
-        by_name: dict[str, list[Applied]] = {}
+        by_name: dict[str, list[keeping.Applied]] = {}
         for at, kind, name, begin, end, nodes, tres in self.store.all("applied_acts", **key):
-            act = ReservationAct(ActKind(kind), name, begin, end, tuple(nodes))
-            by_name.setdefault(name, []).append(Applied(at, act, tres or {}))
-        return [outage for applied in by_name.values() for outage in kept_free(applied)]
+            act = keeping.ReservationAct(keeping.ActKind(kind), name, begin, end, tuple(nodes))
+            by_name.setdefault(name, []).append(keeping.Applied(at, act, tres or {}))
+        return [outage for applied in by_name.values() for outage in keeping.kept_free(applied)]
 
     def acts(self, limit: int) -> list[dict[str, Any]]:
         """The latest acts with what became of them, newest first, by column."""
         return self.store.named("reservation_acts", cluster_id=self.cluster_id, limit=limit)
 
 
-def _done(row: SqlRow) -> DoneAct:
+def _done(row: SqlRow) -> keeping.DoneAct:
     act_id, kind, name, since, until, nodes, outcome = row
-    return DoneAct(
-        act_id, ReservationAct(ActKind(kind), name, since, until, tuple(nodes)), ActOutcome(outcome)
+    return keeping.DoneAct(
+        act_id,
+        keeping.ReservationAct(keeping.ActKind(kind), name, since, until, tuple(nodes)),
+        keeping.ActOutcome(outcome),
     )

@@ -15,20 +15,10 @@ from threading import Lock
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from slurm_ai_factory.core import records
 from slurm_ai_factory.core.control.lever import Reach
 from slurm_ai_factory.core.measure.share import Group
 from slurm_ai_factory.core.measure.tally import Tally
-from slurm_ai_factory.core.records import (
-    ChangeStatus,
-    Charge,
-    Decision,
-    Further,
-    Hour,
-    Instant,
-    LeverKind,
-    Measurement,
-    Mode,
-)
 from slurm_ai_factory.monitor.grid import GridShown
 
 BOUNDS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
@@ -41,7 +31,7 @@ CAUSES = ("slurm", "ledger", "configuration", "machine", "defect")
 class Done(NamedTuple):
     """A change of RawShares in the ledger's history."""
 
-    at: Instant
+    at: records.Instant
     account: str
     raw_shares_before: int
     raw_shares_after: int
@@ -52,10 +42,10 @@ class Done(NamedTuple):
 class Reconciled(NamedTuple):
     """A comparison of the ledger with sacct and sreport over one civil day."""
 
-    at: Instant
-    since: Instant
-    until: Instant
-    unexplained: Charge  #: TRES-seconds, all accounts and TRES
+    at: records.Instant
+    since: records.Instant
+    until: records.Instant
+    unexplained: records.Charge  #: TRES-seconds, all accounts and TRES
 
 
 class Metered(NamedTuple):
@@ -64,8 +54,8 @@ class Metered(NamedTuple):
     Energy is in joules and water in cubic metres; what is not known is left out.
     """
 
-    newest: Mapping[str, Instant]  #: by kind: the end of the readings of the meter that is silent longest
-    measured_at: Instant
+    newest: Mapping[str, records.Instant]  #: by kind: the end of the longest silent meter's readings
+    measured_at: records.Instant
     window: str
     closure: float | None
     closes: bool  #: whether figures by beneficiary may be given
@@ -88,20 +78,20 @@ class Steered(NamedTuple):
 class Shown:
     """A complete cycle, as it is shown."""
 
-    at: Instant
-    mode: Mode
+    at: records.Instant
+    mode: records.Mode
     seconds: float
     phases: Mapping[str, float]  #: seconds of each phase of the cycle
-    measurement: Measurement
-    earlier: Sequence[Hour] = ()  #: the hours before a rolling window, as many as it has
+    measurement: records.Measurement
+    earlier: Sequence[records.Hour] = ()  #: the hours before a rolling window, as many as it has
     margin: float
-    further: tuple[Further, ...] = ()  #: the other promises that hold, by name
+    further: tuple[records.Further, ...] = ()  #: the other promises that hold, by name
     groups: Mapping[str, Sequence[Group]]  #: by category and by sector, largest first
     reach: Reach  #: of the steered accounts
-    decision: Decision
-    reason_since: Instant | None  #: of the first of the latest decisions that share this reason
+    decision: records.Decision
+    reason_since: records.Instant | None  #: of the first of the latest decisions that share this reason
     steered: tuple[Steered, ...]  #: at least one
-    lever: LeverKind = LeverKind.ACCOUNT
+    lever: records.LeverKind = records.LeverKind.ACCOUNT
     raised: int | None = None  #: the value of a switch while the region goes first; None for accounts
     weight_fairshare: int  #: PriorityWeightFairShare
     history: Sequence[Done]  #: the latest changes, newest first
@@ -124,9 +114,9 @@ class Shown:
     grid: GridShown | None = None  #: None where nothing is recorded of grid and water
 
     @property
-    def promises(self) -> tuple[Further, ...]:
+    def promises(self) -> tuple[records.Further, ...]:
         """Every promise, the first one first."""
-        return Further(self.measurement, self.margin), *self.further
+        return records.Further(self.measurement, self.margin), *self.further
 
     @property
     def switch_raised(self) -> bool | None:
@@ -175,7 +165,7 @@ class Board:
     failed: str = ""  #: outcome of the last cycle: failed or standby; empty if it completed
     cause: str = ""  #: of the failure, one of CAUSES
     reason: str = "read_failed"  #: the hold that a failed cycle is shown as, one of HOLDS
-    overdue_since: Instant | None = None  #: when a cycle last began or ended, if over a period ago
+    overdue_since: records.Instant | None = None  #: when a cycle last began or ended, if over a period ago
     reconciled: Reconciled | None = None
     metered: Metered | None = None  #: None where there are no meters
     cycles: Counter[str] = field(default_factory=Counter)
@@ -200,7 +190,7 @@ class Board:
             self.decisions[shown.decision.reason] += 1
             self.changes.update(shown.statuses)
             # The first decision is about the switch, and has one change at most.
-            if shown.decision.changes and shown.statuses[:1] == (ChangeStatus.APPLIED,):
+            if shown.decision.changes and shown.statuses[:1] == (records.ChangeStatus.APPLIED,):
                 self.switched.update([shown.switch_raised] if shown.switch_raised is not None else [])
             self.runs += shown.runs
             self.changed += shown.changed
@@ -221,7 +211,7 @@ class Board:
             self.cycles[outcome] += 1
             self.version += 1
 
-    def overdue(self, since: Instant, version: int) -> bool:
+    def overdue(self, since: records.Instant, version: int) -> bool:
         """Record that no cycle has begun or ended since an instant.
 
         Returns False, and changes nothing, if that is known or the board is not at this version any more.
@@ -234,7 +224,7 @@ class Board:
             return True
 
     @property
-    def finished_at(self) -> Instant | None:
+    def finished_at(self) -> records.Instant | None:
         """Of the last complete cycle."""
         return None if self.shown is None else self.shown.at
 

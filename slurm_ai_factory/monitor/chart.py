@@ -64,7 +64,12 @@ def share_chart(
     course = [*course[:-1][::step], *course[-1:]]  # the last one always: it is the share now
     expected = assess(m, 0.0).expected_share
     until = m.as_of if m.window.rolling else m.window.until
-    frame = ChartFrame(width, height, m.window.since, until, _top(m, course, expected))
+    # The scale ends above the line after its first, wild day, and well above the floor.
+    settled_at = m.window.since + (0 if m.window.rolling else DAY)
+    settled = [point.share for point in course if point.at >= settled_at]
+    settled = settled or [point.share for point in course]
+    highest = max([*settled, expected or 0.0, 1.6 * m.target_share])
+    frame = ChartFrame(width, height, m.window.since, until, min(1.0, ceil(1.1 * highest / 0.1) * 0.1))
     parts = [
         *_scale(frame, speech),
         *_calendar(frame, speech),
@@ -75,15 +80,6 @@ def share_chart(
     ]
     box = f'viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(label)}"'
     return f"<svg {box}>{''.join(parts)}</svg>"
-
-
-def _top(m: Measurement, course: Sequence[Point], expected: float | None) -> float:
-    """The top of the scale: above the line after its first, wild day, and well above the floor."""
-    settled_at = m.window.since + (0 if m.window.rolling else DAY)
-    settled = [point.share for point in course if point.at >= settled_at]
-    settled = settled or [point.share for point in course]
-    highest = max([*settled, expected or 0.0, 1.6 * m.target_share])
-    return min(1.0, ceil(1.1 * highest / 0.1) * 0.1)
 
 
 def _scale(frame: ChartFrame, speech: Language) -> Iterator[str]:

@@ -35,7 +35,6 @@ class GridShown:
 
 
 def grid_families(shown: GridShown, cluster: str, resource: str) -> Iterator[Metric]:
-    """The families of a cycle."""
     grid, water = shown.grid, shown.water
     window = {"cluster": cluster, "window": grid.window.name}
     for name, doc, value in (

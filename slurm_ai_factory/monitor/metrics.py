@@ -323,7 +323,6 @@ def _of_promises(promises: Sequence[Further]) -> Iterator[Metric]:
 
 
 def _promise_labels(m: Measurement) -> dict[str, str]:
-    """The labels OF_PROMISE."""
     values = (m.cluster, m.promise, m.bound, m.share_of, m.window.name, m.resource.name)
     return dict(zip(OF_PROMISE, values, strict=True))
 

@@ -151,21 +151,17 @@ def _application(pages: Mapping[str, PageText], metrics: Metrics, checks: Mappin
         if path == "/metrics":
             return _scrape(environ, respond, metrics)
         if path in pages:
-            return _page(environ, respond, pages[path])
+            # ?lang= goes before what the browser prefers.
+            asked = parse_qs(environ.get("QUERY_STRING", "")).get("lang", [""])[0]
+            code = preferred(asked, environ.get("HTTP_ACCEPT_LANGUAGE", ""))
+            headers = [*HTML, ("Content-Language", code), ("Vary", "Accept-Language")]
+            return _answer(environ, respond, "200 OK", pages[path](code), headers)
         if path in checks:
             good, why = checks[path]()
             return _answer(environ, respond, "200 OK" if good else "503 Service Unavailable", f"{why}\n")
         return _answer(environ, respond, "404 Not Found", "try /, /metrics, /healthz or /readyz\n")
 
     return application
-
-
-def _page(environ: Mapping[str, Any], respond: Respond, page: PageText) -> list[bytes]:
-    """The page in the language that ?lang= names, else in the one that the browser prefers."""
-    asked = parse_qs(environ.get("QUERY_STRING", "")).get("lang", [""])[0]
-    code = preferred(asked, environ.get("HTTP_ACCEPT_LANGUAGE", ""))
-    headers = [*HTML, ("Content-Language", code), ("Vary", "Accept-Language")]
-    return _answer(environ, respond, "200 OK", page(code), headers)
 
 
 def _scrape(environ: Mapping[str, Any], respond: Respond, metrics: Metrics) -> list[bytes]:

@@ -61,7 +61,6 @@ class Page:
         return self.l.say("words.interval", first=first, last=last)
 
     def label(self, table: str, name: str) -> str:
-        """The name of a row of a table."""
         if not name:
             return str(self.l.say("grant.none" if table == "grant" else "words.nowhere"))
         return (
@@ -97,7 +96,6 @@ class Page:
         return self.l.say("promise.was", what=self.l.word("term", name), **both)
 
     def _of_term(self, name: str, value: Any) -> str:
-        """A value of a term in words."""
         if name in ("share", "margin", "unclassified_limit", "expertise_share") and value is not None:
             return self.l.plain_floor(value)
         if value is None:

@@ -90,6 +90,9 @@ def programme_figures(
     with ask.books() as books:
         interval = ask.window.since, min(ask.window.until, ask.read_until)
         waiting = waiting_times(waits_of(books.runs_between(*interval), interval), smallest)
+    since, until = ask.window.since, min(ask.window.until, ask.read_until)
+    sizes, _ = ask.ledger.accounting.events(since, until, ask.known_at)
+    hours = capacity.capacity_by_hour(sizes, (), ask.config.promise.resource.weights, since, until)
     return Programme(
         cause=cause_of(measured, modes, decisions, held, limited),
         bridge=shortfall_bridge(measured),
@@ -99,7 +102,7 @@ def programme_figures(
         priced=bool(ask.config.tariffs),
         value=_value(ask, one_price=not any(table.hidden for table in tables if table.name == "category")),
         currency=ask.config.report.currency,
-        installed=_installed(ask),
+        installed=None if hours is None else sum(hours.values(), start=0),
         recorded=recorded,
         granted=_granted(ask) if GRANTED in shown["grant"] else None,
     )
@@ -252,14 +255,6 @@ def _regional_charges(ask: Question, resource: str) -> Iterator[tuple[str, str, 
     for group in ask.groups(key, own.weights if resource == own.name else {resource: 1}):
         if group.beneficiary is Beneficiary.REGIONAL:
             yield group.names[0], group.names[1], group.delivered
-
-
-def _installed(ask: Question) -> Charge | None:
-    """The capacity of the window so far if no node had been out; None where the size is not known."""
-    since, until = ask.window.since, min(ask.window.until, ask.read_until)
-    sizes, _ = ask.ledger.accounting.events(since, until, ask.known_at)
-    hours = capacity.capacity_by_hour(sizes, (), ask.config.promise.resource.weights, since, until)
-    return None if hours is None else sum(hours.values(), start=0)
 
 
 def answer_value(programme: Programme) -> dict[str, Any]:

@@ -97,7 +97,8 @@ def members(
     """The parts of a figure, of a beneficiary or of all; without organisations that got nothing."""
     parts: set[ChargePart] = set()
     for piece in pieces:
-        several = _with_several_accesses(piece.reached)
+        modes = {(each.organisation, each.beneficiary, each.places.get("access")) for each in piece.reached}
+        several = {key for key, count in Counter(mode[:2] for mode in modes).items() if count > 1}
         parts |= {
             ChargePart(
                 reached.organisation,
@@ -119,12 +120,6 @@ def promised_place(who: PromisedTo) -> str:
 def promised_sum(pieces: Iterable[WindowPiece], who: PromisedTo) -> PartSum:
     """The parts of the charge that meets conditions of a promise."""
     return members(pieces, None, promised_place(who), PROMISED)
-
-
-def _with_several_accesses(every: Sequence[Reached]) -> set[tuple[str, Beneficiary]]:
-    """The organisations that got something by several modes of access, by beneficiary."""
-    modes = {(each.organisation, each.beneficiary, each.places.get("access")) for each in every}
-    return {key for key, count in Counter(mode[:2] for mode in modes).items() if count > 1}
 
 
 def _where(reached: Reached, several: Collection[tuple[str, Beneficiary]]) -> tuple[tuple[str, str], ...]:

@@ -49,9 +49,11 @@ class Books:
         side = self.sight and self.sight.side
         measured = self.measurement()
         charges = (self._charge_of_runs(interval) for interval in share.lately(now))
+        since, until = remembered(measured.window, self.cluster.now, self.cluster.settings.half_life)
+        first, last = (max(0, at - self.cluster.began) // HOUR for at in (since, until))
         return Observed(
             measurement=measured,
-            earlier=self._earlier(measured.window),
+            earlier=tuple(self._hours[first:last]),
             associations=self.cluster.associations(),
             # As in ``Signals.backlog``: no more than the whole machine until the horizon.
             regional_backlog=min(size * self.horizon, self.cluster.backlog(self.horizon, side)),
@@ -81,12 +83,6 @@ class Books:
             waiting_charge=round(waiting), starved_charge=None, regional_running=round(rates[REGIONAL]),
             regional_pending=round(rates[WAITING]), newest_record_at=as_of, hours=hours,
         )  # fmt: skip
-
-    def _earlier(self, window: Window) -> tuple[Hour, ...]:
-        """The whole hours before the window that usage still holds."""
-        since, until = remembered(window, self.cluster.now, self.cluster.settings.half_life)
-        first, last = (max(0, at - self.cluster.began) // HOUR for at in (since, until))
-        return tuple(self._hours[first:last])
 
     def _charge_of_runs(self, interval: tuple[int, int]) -> float:
         if interval not in self._run_charge:

@@ -8,21 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from slurm_ai_factory.simulation import fair_tree
-from slurm_ai_factory.simulation.arrays import (
-    FIRST_GROUP,
-    LAST_PASS,
-    NEVER,
-    NEXT_PASS,
-    UP,
-    WANTED_AT,
-    Events,
-    Ints,
-    Jobs,
-    ModelRules,
-    State,
-    TreeArrays,
-)
+from slurm_ai_factory.simulation import arrays, fair_tree
 from slurm_ai_factory.simulation.layout import OTHERS, REGION, Layout, ModelSettings
 from slurm_ai_factory.simulation.peers import SINCE, Peer
 from slurm_ai_factory.simulation.workload import User, Workload
@@ -32,8 +18,8 @@ class Placed(NamedTuple):
     """Where the users of a workload are, in its order of users."""
 
     rows: tuple[str, ...]  #: the row of the steered level that each is below
-    side: Ints  #: 1 regional, 0 not
-    group: Ints  #: see ``Jobs.group``
+    side: arrays.Ints  #: 1 regional, 0 not
+    group: arrays.Ints  #: see ``Jobs.group``
     groups: int = 0  #: how many groups are counted apart; none where there are just two sides
 
 
@@ -65,7 +51,7 @@ def planted(
     return fair_tree.tree_of_rows(tree)
 
 
-def flattened(root: fair_tree.FairTreeNode) -> tuple[TreeArrays, dict[str, int]]:
+def flattened(root: fair_tree.FairTreeNode) -> tuple[arrays.TreeArrays, dict[str, int]]:
     """The tree as arrays, and the index of each association by its key."""
     nodes, parents = _in_order(root)
     index = {node.key: number for number, node in enumerate(nodes)}
@@ -77,7 +63,7 @@ def flattened(root: fair_tree.FairTreeNode) -> tuple[TreeArrays, dict[str, int]]
         if node is root or not (node.user or node.shares_as_parent):
             below += [index[child.key] for child in fair_tree.competitors(node)]
         last.append(len(below))
-    tree = TreeArrays(
+    tree = arrays.TreeArrays(
         parent=np.array(parents, np.int64), user=np.array([node.user for node in nodes]),
         first=np.array(first, np.int64), last=np.array(last, np.int64), below=np.array(below, np.int64),
     )  # fmt: skip
@@ -104,12 +90,12 @@ def jobs_of(
     settings: ModelSettings,
     index: Mapping[str, int],
     began: int,
-) -> Jobs:
+) -> arrays.Jobs:
     """The workload's jobs; instants count from ``began``. ``index`` has each association's place by key."""
     keys = zip(placed.rows, workload.users, strict=True)
     leaves = np.array([index[f"{row}.{'/'.join(user)}"] for row, user in keys], np.int64)
     size = layout.need[:, 0] / max(1, layout.capacity[:, 0].max())
-    return Jobs(
+    return arrays.Jobs(
         submit=workload.submit - began, runtime=workload.runtime, limit=workload.limit,
         leaf=leaves[workload.user], pool=layout.pool, need=layout.need, weight=layout.weight,
         billing=layout.weight, standing=settings.weight_job_size * size, side=placed.side[workload.user],
@@ -117,9 +103,9 @@ def jobs_of(
     )  # fmt: skip
 
 
-def model_rules(settings: ModelSettings, backlog: int, favour: float, peer: Peer) -> ModelRules:
+def model_rules(settings: ModelSettings, backlog: int, favour: float, peer: Peer) -> arrays.ModelRules:
     """The settings for compiled code, with the workload's ``backlog`` and what orders both sides."""
-    return ModelRules(
+    return arrays.ModelRules(
         calc_period=settings.calc_period, half_life=float(settings.half_life),
         weight_fairshare=settings.weight_fairshare, weight_age=settings.weight_age,
         max_age=float(settings.max_age), interval=settings.interval, depth=settings.depth,
@@ -128,7 +114,7 @@ def model_rules(settings: ModelSettings, backlog: int, favour: float, peer: Peer
     )  # fmt: skip
 
 
-def events_of(layout: Layout, stops: Sequence[tuple[int, int]], began: int) -> Events:
+def events_of(layout: Layout, stops: Sequence[tuple[int, int]], began: int) -> arrays.Events:
     """The layout's outages as changes of what is up, in order of time; instants count from ``began``."""
     whole = np.maximum(1, layout.capacity.sum(axis=0))
     rows = [
@@ -142,7 +128,7 @@ def events_of(layout: Layout, stops: Sequence[tuple[int, int]], began: int) -> E
         for at, sign in ((outage.since, -1), (outage.until, 1))
     ]
     rows.sort(key=lambda row: row[0])
-    return Events(
+    return arrays.Events(
         at=np.array([row[0] for row in rows], np.int64), pool=np.array([row[1] for row in rows], np.int64),
         change=np.array([row[2] for row in rows], np.int64).reshape(len(rows), len(whole)),
         weight=np.array([row[3] for row in rows], np.float64),
@@ -151,28 +137,28 @@ def events_of(layout: Layout, stops: Sequence[tuple[int, int]], began: int) -> E
 
 
 def state_of(
-    jobs: Jobs,
-    tree: TreeArrays,
+    jobs: arrays.Jobs,
+    tree: arrays.TreeArrays,
     layout: Layout,
     settings: ModelSettings,
     root: fair_tree.FairTreeNode,
     index: Mapping[str, int],
     groups: int = 0,
-) -> State:
+) -> arrays.State:
     """The cluster at its beginning: everything is up, idle and unused; ``groups`` are counted apart."""
     count, associations, pools = len(jobs.submit), len(tree.parent), len(layout.capacity)
-    at = np.zeros(LAST_PASS + 3, np.int64)
-    at[NEXT_PASS], at[WANTED_AT] = settings.calc_period, NEVER
-    rates = np.zeros(FIRST_GROUP + 2 * groups)
-    rates[UP] = layout.total
+    at = np.zeros(arrays.LAST_PASS + 3, np.int64)
+    at[arrays.NEXT_PASS], at[arrays.WANTED_AT] = settings.calc_period, arrays.NEVER
+    rates = np.zeros(arrays.FIRST_GROUP + 2 * groups)
+    rates[arrays.UP] = layout.total
     shares = np.zeros(associations)
     for node in _in_order(root)[0]:
         shares[index[node.key]] = node.raw_shares
-    return State(
+    return arrays.State(
         at=at, start=np.full(count, -1, np.int64), end=np.full(count, -1, np.int64), priority=np.zeros(count),
         pending=np.zeros(count, np.int64), scratch=np.zeros(count, np.int64), ends=np.zeros(count, np.int64),
         free=layout.capacity.copy(), running=np.zeros((pools, count), np.int64),
-        busy=np.zeros(pools, np.int64), least=np.full(layout.capacity.shape, NEVER, np.int64),
+        busy=np.zeros(pools, np.int64), least=np.full(layout.capacity.shape, arrays.NEVER, np.int64),
         waiting=np.zeros(max(2, groups), np.int64), usage=np.zeros(associations), rate=np.zeros(associations),
         part=np.zeros(associations), shares=shares, fairshare=np.zeros(associations), rates=rates,
         hours=np.zeros((1, len(rates))), order=tree.below.copy(), level_fs=np.zeros(associations),

@@ -21,16 +21,7 @@ from slurm_ai_factory.core.control.several import MOST, fitted
 from slurm_ai_factory.core.measure.share import CAPACITY, Promise
 from slurm_ai_factory.core.records import Bound
 from slurm_ai_factory.core.rules.classify import Beneficiary
-from slurm_ai_factory.simulation.arrays import (
-    ALL,
-    FIRST_GROUP,
-    OTHERS_WAITING,
-    REGIONAL,
-    UP,
-    WAITING,
-    Floats,
-    Ints,
-)
+from slurm_ai_factory.simulation import arrays
 from slurm_ai_factory.simulation.build import Placed
 from slurm_ai_factory.simulation.layout import OTHERS
 from slurm_ai_factory.simulation.policies import FULL
@@ -40,8 +31,8 @@ from slurm_ai_factory.simulation.workload import User
 class Sight(NamedTuple):
     """The part of a model cluster that a promise is about."""
 
-    side: Ints  #: 1 for each job that counts for it
-    columns: Floats
+    side: arrays.Ints  #: 1 for each job that counts for it
+    columns: arrays.Floats
     """[column of the cluster's hours, column up to UP]: what the promise makes of it; see ``columns_of``."""
 
 
@@ -76,7 +67,7 @@ class Commitments:
     def _groups(self, users: Sequence[User]) -> list[frozenset[str]]:
         return sorted({self.of(account) for account, _ in users}, key=sorted)
 
-    def sight(self, promise: Promise, users: Sequence[User], user: Ints) -> Sight:
+    def sight(self, promise: Promise, users: Sequence[User], user: arrays.Ints) -> Sight:
         """What a promise is about; ``user`` has the place of each job's user."""
         side = np.array([promise.name in self.of(account) for account, _ in users], np.int64)
         return Sight(side[user], columns_of(promise, self._groups(users)))
@@ -90,21 +81,22 @@ class Commitments:
         return {**own, OTHERS: max(1, round((1 - fsum(given.values())) * FULL) - 1)}
 
 
-def columns_of(promise: Promise, groups: Sequence[frozenset[str]]) -> Floats:
+def columns_of(promise: Promise, groups: Sequence[frozenset[str]]) -> arrays.Floats:
     """How the columns of a promise are sums of the cluster's, which has these groups.
 
     What is no part of the promise's whole is left out. The whole takes the place of all that runs, and of
     another promise's charge, also of what is up, as for ``measure_window``.
     """
-    columns = np.zeros((FIRST_GROUP + 2 * len(groups), UP + 1))
-    columns[UP, [UP, ALL] if promise.share_of == CAPACITY else [UP]] = not promise.base
+    columns = np.zeros((arrays.FIRST_GROUP + 2 * len(groups), arrays.UP + 1))
+    share_of = [arrays.UP, arrays.ALL] if promise.share_of == CAPACITY else [arrays.UP]
+    columns[arrays.UP, share_of] = not promise.base
     for place, names in enumerate(groups):
         side = promise.side(Beneficiary.NON_REGIONAL, " ".join(names))
         if side is None:
             continue
-        ours, running = side is Beneficiary.REGIONAL, FIRST_GROUP + 2 * place
-        columns[running, REGIONAL] = ours
-        columns[running, ALL] = promise.share_of != CAPACITY
-        columns[running, UP] = bool(promise.base)
-        columns[running + 1, WAITING if ours else OTHERS_WAITING] = 1
+        ours, running = side is Beneficiary.REGIONAL, arrays.FIRST_GROUP + 2 * place
+        columns[running, arrays.REGIONAL] = ours
+        columns[running, arrays.ALL] = promise.share_of != CAPACITY
+        columns[running, arrays.UP] = bool(promise.base)
+        columns[running + 1, arrays.WAITING if ours else arrays.OTHERS_WAITING] = 1
     return columns

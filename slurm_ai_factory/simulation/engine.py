@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from numba import njit
 
+from slurm_ai_factory.simulation import lists
 from slurm_ai_factory.simulation.arrays import (
     ALL,
     FIRST_GROUP,
@@ -34,12 +35,6 @@ from slurm_ai_factory.simulation.arrays import (
     TreeArrays,
 )
 from slurm_ai_factory.simulation.backfill import look
-from slurm_ai_factory.simulation.lists import (
-    insert_pending,
-    pop_end,
-    remove_running,
-    sort_pending,
-)
 from slurm_ai_factory.simulation.peers import remember
 from slurm_ai_factory.simulation.ranks import make_ranks
 
@@ -157,7 +152,7 @@ def _refresh(jobs: Jobs, tree: TreeArrays, rules: ModelRules, state: State) -> N
         job = state.pending[place]
         _prioritise(jobs, rules, state, job, state.at[LAST_PASS])
         _note_need(jobs, state, job)
-    sort_pending(state)
+    lists.sort_pending(state)
 
 
 @njit(cache=True)
@@ -181,8 +176,8 @@ def _ends(jobs: Jobs, rules: ModelRules, state: State) -> None:
     """Jobs that end now."""
     at = state.at
     while at[RUNNING] and state.end[state.ends[0]] <= at[NOW]:
-        job = pop_end(state)
-        remove_running(jobs, state, job)
+        job = lists.pop_end(state)
+        lists.remove_running(jobs, state, job)
         for component in range(jobs.need.shape[1]):
             state.free[jobs.pool[job], component] += jobs.need[job, component]
         state.rate[jobs.leaf[job]] -= jobs.billing[job]
@@ -224,7 +219,7 @@ def _submissions(jobs: Jobs, tree: TreeArrays, rules: ModelRules, state: State) 
             continue
         _refresh(jobs, tree, rules, state)
         _prioritise(jobs, rules, state, job, at[NOW])
-        insert_pending(state, job)
+        lists.insert_pending(state, job)
         _note_need(jobs, state, job)
         state.waiting[jobs.group[job]] += 1
         state.rates[WAITING if jobs.side[job] else OTHERS_WAITING] += jobs.weight[job]

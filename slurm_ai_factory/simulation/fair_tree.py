@@ -52,14 +52,6 @@ def decay(seconds: float, half_life: float) -> float:
     return float((1 - HALF / half_life) ** seconds) if half_life else 1.0
 
 
-def accrued(seconds: float, billing: float, half_life: float, usage_factor: float = 1.0) -> float:
-    """What a running job adds in a pass that comes so long after the one before (_apply_new_usage).
-
-    All of it decays as if it had been used at the beginning. ``usage_factor`` is the QOS's.
-    """
-    return seconds * decay(seconds, half_life) * billing * usage_factor
-
-
 def leaves(node: FairTreeNode) -> Iterator[FairTreeNode]:
     """The users of a subtree, in order."""
     if node.user:

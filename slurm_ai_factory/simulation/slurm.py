@@ -12,27 +12,11 @@ from functools import lru_cache
 
 import numpy as np
 
-from slurm_ai_factory.core import tres
+from slurm_ai_factory.core import records, tres
 from slurm_ai_factory.core.energy.keeping import NodeNow, ReservationAct, ReservedNow
 from slurm_ai_factory.core.live.authority import PriorityTerms
 from slurm_ai_factory.core.live.demand import Queued
 from slurm_ai_factory.core.live.health import Diagnostics
-from slurm_ai_factory.core.records import (
-    Association,
-    Change,
-    Charge,
-    Instant,
-    LeverKind,
-    Outage,
-    PriorityConfig,
-    Rejected,
-    Reservation,
-    Run,
-    Size,
-    Subject,
-    SwitchNow,
-    Transaction,
-)
 from slurm_ai_factory.errors import SlurmError
 from slurm_ai_factory.simulation import fair_tree
 from slurm_ai_factory.simulation.cluster import ModelCluster
@@ -50,29 +34,29 @@ class ModelSlurm:
     workload: Workload
     layout: Layout
     size: str  #: TRES of the whole cluster
-    clock: Callable[[], Instant]
+    clock: Callable[[], records.Instant]
 
     @property
     def cluster(self) -> str:
         """ClusterName."""
         return NAME
 
-    def advance(self) -> Instant:
+    def advance(self) -> records.Instant:
         """Let everything happen that happens before now."""
         self.model.advance(max(self.model.now, self.clock()))
         return self.model.now
 
-    def priority_config(self) -> PriorityConfig:
+    def priority_config(self) -> records.PriorityConfig:
         """Its configuration."""
         settings = self.model.settings
-        return PriorityConfig(
+        return records.PriorityConfig(
             cluster=NAME, version="model", priority_type="priority/multifactor",
             decay_half_life_seconds=settings.half_life, calc_period_seconds=settings.calc_period,
             weight_fairshare=int(settings.weight_fairshare), weight_age=int(settings.weight_age),
             flags=(), enforce=("associations", "limits"), tres=("billing", *COMPONENTS),
         )  # fmt: skip
 
-    def associations(self) -> tuple[Association, ...]:
+    def associations(self) -> tuple[records.Association, ...]:
         """The whole tree, with NormShares, EffectvUsage and LevelFS as sshare computes them."""
         self.advance()
         rows = (*self.model.associations(), *self.model.members())
@@ -81,7 +65,7 @@ class ModelSlurm:
         # Root competes with nobody, so it has no level.
         return tuple(replace(row, **levels[row.key]._asdict()) if row.key in levels else row for row in rows)
 
-    def runs(self, since: Instant, until: Instant) -> Iterator[Run]:
+    def runs(self, since: records.Instant, until: records.Instant) -> Iterator[records.Run]:
         """Every run that was eligible or running in [since, until), as it stands now."""
         now = self.advance()
         jobs, start, end = self.model.jobs
@@ -89,28 +73,30 @@ class ModelSlurm:
         listed = submitted & ((start < 0) | (end >= since - self.model.began))
         return (self._run(job, now) for job in np.flatnonzero(listed).tolist())
 
-    def _run(self, job: int, now: Instant) -> Run:
+    def _run(self, job: int, now: records.Instant) -> records.Run:
         jobs, starts, ends = self.model.jobs
         began, wanted = self.model.began, self._tres(job)
         start = began + int(starts[job]) if starts[job] >= 0 else None
         end = began + int(ends[job]) if start is not None and began + ends[job] <= now else None
         state = "PENDING" if start is None else "RUNNING" if end is None else "COMPLETED"
-        return Run(
+        return records.Run(
             db_index=job + 1, job_id=job + 1, job_label=str(job + 1), subject=self._subject(job), state=state,
             submit_at=began + int(jobs.submit[job]), eligible_at=began + int(jobs.submit[job]),
             start_at=start, end_at=end, elapsed_seconds=0 if start is None else (end or now) - start,
             suspended_seconds=0, req_tres=wanted, alloc_tres="" if start is None else wanted,
         )  # fmt: skip
 
-    def _subject(self, job: int) -> Subject:
+    def _subject(self, job: int) -> records.Subject:
         account, user = self.workload.users[self.workload.user[job]]
         partition = self.workload.partitions[self.workload.partition[job]]
-        return Subject(NAME, account, user, partition, QOS, "", "")
+        return records.Subject(NAME, account, user, partition, QOS, "", "")
 
     def _tres(self, job: int) -> str:
         return _text(int(self.model.jobs[0].billing[job]), *map(int, self.workload.counts[job]))
 
-    def events(self, since: Instant, until: Instant) -> tuple[list[Size], list[Outage]]:
+    def events(
+        self, since: records.Instant, until: records.Instant
+    ) -> tuple[list[records.Size], list[records.Outage]]:
         """One size since it began, and the outages that have begun."""
         now = self.advance()
         outages = [
@@ -118,16 +104,16 @@ class ModelSlurm:
             for number, outage in enumerate(self.layout.outages)
             if outage.since < min(until, now) and outage.until > since
         ]
-        return [Size(self.model.began, None, self.size)], outages
+        return [records.Size(self.model.began, None, self.size)], outages
 
-    def _outage(self, number: int) -> Outage:
+    def _outage(self, number: int) -> records.Outage:
         outage, whole = self.layout.outages[number], int(self.layout.capacity.sum(axis=0)[0])
         down = ",".join(
             f"{name}={count * outage.counts[0] // whole}"
             for name, count in tres.parse_tres(self.size).items()
         )
         until = outage.until if outage.until <= self.model.now else None
-        return Outage(f"outage{number}", outage.since, until, "DOWN", down)
+        return records.Outage(f"outage{number}", outage.since, until, "DOWN", down)
 
     def queue(self) -> list[Queued]:
         """Waiting jobs in the order in which they would start, then running ones."""
@@ -164,24 +150,26 @@ class ModelSlurm:
             backfill_depth=min(waiting, self.model.settings.depth), backfill_queue=waiting,
         )  # fmt: skip
 
-    def rolled_up(self, _since: Instant, until: Instant) -> bool:
+    def rolled_up(self, _since: records.Instant, until: records.Instant) -> bool:
         """An hour is rolled up when it is over."""
         return until <= self.advance()
 
-    def utilization(self, since: Instant, until: Instant) -> dict[tuple[str, str], Charge]:
+    def utilization(
+        self, since: records.Instant, until: records.Instant
+    ) -> dict[tuple[str, str], records.Charge]:
         """TRES-seconds by (account, TRES), from the engine's own starts and ends."""
         now = self.advance()
         _, start, end = self.model.jobs
         first, last = since - self.model.began, min(until, now) - self.model.began
         seconds = np.where(start >= 0, np.minimum(end, last) - np.maximum(start, first), 0).clip(min=0)
-        charges: dict[tuple[str, str], Charge] = {}
+        charges: dict[tuple[str, str], records.Charge] = {}
         for job in np.flatnonzero(seconds).tolist():
             for name, count in tres.parse_tres(self._tres(job)).items():
                 key = self._subject(job).account, name
                 charges[key] = charges.get(key, 0) + count * int(seconds[job])
         return charges
 
-    def reservations(self, _since: Instant, _until: Instant) -> list[Reservation]:
+    def reservations(self, _since: records.Instant, _until: records.Instant) -> list[records.Reservation]:
         """The model has none."""
         return []
 
@@ -193,11 +181,11 @@ class ModelSlurm:
         """The model counts resources, and has no nodes with names."""
         return []
 
-    def reserve(self, act: ReservationAct, _now: Instant, _deadline: float, /) -> None:
+    def reserve(self, act: ReservationAct, _now: records.Instant, _deadline: float, /) -> None:
         """Raises SlurmError."""
         raise SlurmError(f"the model cluster has no reservations, so not {act.name}; set grid.mode to plan")
 
-    def unreadable(self) -> list[Rejected]:
+    def unreadable(self) -> list[records.Rejected]:
         """The model has nothing that cannot be read."""
         return []
 
@@ -205,23 +193,21 @@ class ModelSlurm:
         """The model is in no federation."""
         return 0
 
-    def switch(self, _lever: LeverKind, _name: str) -> SwitchNow | None:
+    def switch(self, _lever: records.LeverKind, _name: str) -> records.SwitchNow | None:
         """The model has neither QOS nor partitions with priorities of their own."""
         return None
 
-    def logged_changes(self, _lever: LeverKind, _name: str, _since: Instant) -> list[Transaction]:
+    def logged_changes(
+        self, _lever: records.LeverKind, _name: str, _since: records.Instant
+    ) -> list[records.Transaction]:
         """The model keeps no log."""
         return []
 
-    def set_switch(self, change: Change, _deadline: float, /) -> None:
-        """Raises SlurmError."""
-        raise SlurmError(f"the model cluster steers accounts, and has no {change.object}; steer an account")
-
-    def set_raw_shares(self, change: Change, _deadline: float, /) -> None:
+    def set_raw_shares(self, change: records.Change, _deadline: float, /) -> None:
         """Set RawShares as sacctmgr does. Raises SlurmError for an account not on the steered level."""
-        if change.account not in self.model.accounts:
+        if change.object not in self.model.accounts:
             known = " and ".join(self.model.accounts)
-            raise SlurmError(f"the model cluster steers {known} and has no {change.account} beside them")
+            raise SlurmError(f"the model cluster steers {known} and has no {change.object} beside them")
         self.advance()
         self.model.set_raw_shares(change.account, change.raw_shares_after)
 

@@ -397,10 +397,6 @@ class Slurm:
         """Run the change's command before its deadline. Its exit code is not the outcome: read back."""
         self.commands.before(deadline, *self.command(change))
 
-    def set_switch(self, change: Change, deadline: float, /) -> None:
-        """Run the change's command before its deadline. Its exit code is not the outcome: read back."""
-        self.commands.before(deadline, *self.command(change))
-
     def command(self, change: Change) -> tuple[str, ...]:
         """The command of a change: one QOS, one partition, or only the account's own row on one cluster."""
         name, value = change.account, change.raw_shares_after

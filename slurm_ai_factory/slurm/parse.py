@@ -69,8 +69,11 @@ def run_of_fields(fields: list[str]) -> Run:
     """A record of RUN_FIELDS. Raises ValueError."""
     db_index, job_id, number, submit, eligible, start, end, elapsed, suspended = fields[:9]
     req_tres, alloc_tres, state, label, cluster, account, user, partition, qos, wckey = fields[9:19]
+    value = natural("DBIndex", db_index, _DBINDEX_MOST)
+    if not value:
+        raise ValueError("DBIndex '0' is of no run")
     read = Run(
-        db_index=_db_index(db_index),
+        db_index=value,
         job_id=natural("JobIDRaw", job_id),
         job_label=label,
         subject=_subject(
@@ -180,13 +183,6 @@ def _reservation_of(name: str, number: str) -> str:
 @lru_cache(maxsize=65536)
 def _subject(*parts: str) -> Subject:
     return Subject(*parts)
-
-
-def _db_index(text: str) -> int:
-    value = natural("DBIndex", text, _DBINDEX_MOST)
-    if not value:
-        raise ValueError("DBIndex '0' is of no run")
-    return value
 
 
 @lru_cache(maxsize=4096)

@@ -11,14 +11,7 @@ from itertools import product
 from math import prod
 
 from slurm_ai_factory.core import tres
-from slurm_ai_factory.core.energy.keeping import (
-    FLAGS,
-    ActKind,
-    NodeNow,
-    ReservationAct,
-    ReservedNow,
-    busy_by_node,
-)
+from slurm_ai_factory.core.energy import keeping
 from slurm_ai_factory.core.records import FOREVER, Instant, Rejected
 from slurm_ai_factory.core.windows import iso
 from slurm_ai_factory.slurm.fields import each, slurm_instant, words
@@ -79,17 +72,17 @@ def _texts(plain: str, ranges: str) -> tuple[int, Iterable[str]]:
     return sum(len(span) for _, span in spans), numbers
 
 
-def reserved_now(lines: Iterable[str]) -> Iterator[ReservedNow | Rejected]:
+def reserved_now(lines: Iterable[str]) -> Iterator[keeping.ReservedNow | Rejected]:
     """The reservations in ``scontrol -o show reservation``."""
     return each(_reserved, shown_by_scontrol("ReservationName", lines))
 
 
-def _reserved(values: Mapping[str, str]) -> ReservedNow:
+def _reserved(values: Mapping[str, str]) -> keeping.ReservedNow:
     since = slurm_instant(values["StartTime"])
     if since is None:
         raise ValueError("a reservation without a StartTime")
     until = slurm_instant(values["EndTime"])
-    return ReservedNow(
+    return keeping.ReservedNow(
         name=values["ReservationName"],
         since=since,
         until=FOREVER if until is None else until,
@@ -109,27 +102,27 @@ def job_ends(lines: Iterable[str]) -> Iterator[tuple[Instant | None, Sequence[st
 
 def nodes_now(
     lines: Iterable[str], ends: Sequence[tuple[Instant | None, Sequence[str]]]
-) -> Iterator[NodeNow | Rejected]:
+) -> Iterator[keeping.NodeNow | Rejected]:
     """The nodes in ``scontrol -o show node``, each with the end of its last job."""
-    busy = busy_by_node(ends)
+    busy = keeping.busy_by_node(ends)
 
-    def node(values: Mapping[str, str]) -> NodeNow:
+    def node(values: Mapping[str, str]) -> keeping.NodeNow:
         state = set(re.split(r"[+*~#!%$@^-]", values["State"]))
         name, counts = values["NodeName"], tres.canonical(f"{values['CfgTRES']},node=1")
-        return NodeNow(name, not state & UNABLE, busy.get(name, 0), counts)
+        return keeping.NodeNow(name, not state & UNABLE, busy.get(name, 0), counts)
 
     return each(node, shown_by_scontrol("NodeName", lines))
 
 
-def command_of_act(act: ReservationAct, now: Instant) -> tuple[str, ...]:
+def command_of_act(act: keeping.ReservationAct, now: Instant) -> tuple[str, ...]:
     """The scontrol command of an act. A beginning that has passed is now, which Slurm wants so."""
-    if act.kind is ActKind.END:
+    if act.kind is keeping.ActKind.END:
         return "scontrol", "delete", f"ReservationName={act.name}"
     since = "now" if act.since <= now else _civil(act.since)
     name = f"ReservationName={act.name}"
     span = f"EndTime={_civil(act.until)}", f"Nodes={','.join(act.nodes)}"
-    if act.kind is ActKind.CREATE:
-        flags = f"Flags={','.join(sorted(FLAGS))}"
+    if act.kind is keeping.ActKind.CREATE:
+        flags = f"Flags={','.join(sorted(keeping.FLAGS))}"
         start = f"StartTime={since}"
         return "scontrol", "create", "reservation", name, start, *span, "Users=root", flags
     begin = () if act.since <= now else (f"StartTime={since}",)

@@ -148,12 +148,11 @@ def apply(site: Site, planned: Planned, beside: int | None) -> Outcome:
     ``beside`` are the RawShares that compete with the steered accounts, for the baseline.
     """
     change = planned.change
-    account = change.lever is LeverKind.ACCOUNT
-    baseline = Baseline(change.raw_shares_before, beside if account else None)
+    baseline = Baseline(change.raw_shares_before, beside if change.lever is LeverKind.ACCOUNT else None)
     site.ledger.control.keep_baseline(change.account, baseline, site.clock(), change.lever)
-    failure, write = "", site.slurm.set_raw_shares if account else site.slurm.set_switch
+    failure = ""
     try:
-        write(change, deadline(site))
+        site.slurm.set_raw_shares(change, deadline(site))
     except SlurmError as error:
         failure = str(error)
     try:

@@ -13,7 +13,6 @@ from slurm_ai_factory.steps.values import CycleReport
 
 
 def cycle_sentence(report: CycleReport) -> str:
-    """The cycle in one sentence."""
     m = report.gathered.measurement
     part = "nothing delivered yet" if m.delivered_share is None else f"region {m.delivered_share:.1%}"
     done = ", ".join(_outcome(outcome, len(report.outcomes)) for outcome in report.outcomes)

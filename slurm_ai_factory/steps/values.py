@@ -9,20 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from slurm_ai_factory.config import Config
+from slurm_ai_factory.core import records
 from slurm_ai_factory.core.control.foreign import ForeignChange
 from slurm_ai_factory.core.measure import share
-from slurm_ai_factory.core.records import (
-    Association,
-    Decision,
-    Further,
-    Hold,
-    Hour,
-    Instant,
-    Measurement,
-    Mode,
-    PriorityConfig,
-    SwitchNow,
-)
 from slurm_ai_factory.steps.applying import Outcome
 from slurm_ai_factory.steps.keeping import Kept
 from slurm_ai_factory.steps.live import Signals
@@ -34,31 +23,31 @@ class Beside:
     """What the decision about a further promise rests on, beside what the first one's does."""
 
     config: Config  #: under its term
-    measurement: Measurement
-    earlier: tuple[Hour, ...]  #: as in ``Gathered``
+    measurement: records.Measurement
+    earlier: tuple[records.Hour, ...]  #: as in ``Gathered``
     signals: Signals
     run_charge: float  #: as in ``Gathered``, in its resource
-    holds: tuple[Hold, ...]
+    holds: tuple[records.Hold, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gathered:
     """Everything observed: what a decision rests on."""
 
-    at: Instant
+    at: records.Instant
     config: Config  #: under the term of the window measured
     contradiction: str  #: what saf.toml says otherwise than that term; empty for nothing
     read: Read
-    measurement: Measurement
-    further: tuple[Further, ...]  #: the other promises that hold
+    measurement: records.Measurement
+    further: tuple[records.Further, ...]  #: the other promises that hold
     beside: tuple[Beside, ...]  #: those of them that are steered
-    earlier: tuple[Hour, ...]  #: before the window, that usage still holds; none if not all is known
-    holds: tuple[Hold, ...]  #: found in the answers of Slurm and of the ledger
+    earlier: tuple[records.Hour, ...]  #: before the window, that usage still holds; none if not all is known
+    holds: tuple[records.Hold, ...]  #: found in the answers of Slurm and of the ledger
     run_charge: float  #: of a run that ended lately, each weighted by itself; 0 where none did
     waiting_rows: frozenset[str]  #: accounts and account/user with jobs that could start
-    associations: tuple[Association, ...]
-    switch: SwitchNow | None  #: None where accounts are steered, or Slurm does not have it
-    priority: PriorityConfig
+    associations: tuple[records.Association, ...]
+    switch: records.SwitchNow | None  #: None where accounts are steered, or Slurm does not have it
+    priority: records.PriorityConfig
     signals: Signals
     groups: Sequence[share.Group]  #: the window's charge; each name is the steered account and DETAILS
     unknown_accounts: tuple[str, ...]
@@ -78,10 +67,10 @@ class CycleReport:
     """One cycle, whole: the value that the log, the metrics and the status show."""
 
     gathered: Gathered
-    decision: Decision
-    beside: tuple[Decision, ...] = ()  #: about further promises that are steered
+    decision: records.Decision
+    beside: tuple[records.Decision, ...] = ()  #: about further promises that are steered
     kept: Kept | None = None  #: what was done about a limit; None where grid.mode is off
     outcomes: tuple[Outcome, ...]
-    mode: Mode
+    mode: records.Mode
     seconds: float
     steered: tuple[str, ...]  #: the accounts, or one QOS or partition

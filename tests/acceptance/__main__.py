@@ -10,7 +10,6 @@ import argparse
 import json
 import signal
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -24,6 +23,7 @@ from tests.acceptance import report
 from tests.acceptance.holiday import FLOOR, HOUR, SPEED, WINDOW, Cluster
 from tests.acceptance.judge import LedgerShare, Lived, Run, Sample, judge
 from tests.cluster.requirements import unavailable
+from tests.scratch import scratch_directory
 
 DOCS = Path(__file__).parents[2] / "docs" / "evaluation"
 HOURS = 27
@@ -41,15 +41,12 @@ def main() -> int:
     if options.draw:
         lives = _read(options.draw)
     elif reason := unavailable(SPEED):
-        print(f"this needs a real Slurm: {reason}", file=sys.stderr)
-        return 1
+        sys.exit(f"this needs a real Slurm: {reason}")
     else:
-        with tempfile.TemporaryDirectory(prefix="saf-accept-") as scratch:
-            directory = Path(scratch)
-            directory.chmod(0o755)
+        with scratch_directory() as directory:
             lives = live_both(directory, options.hours, options.seed, Cluster, Cluster.result)
             if options.keep:
-                _keep(options.keep, lives)
+                options.keep.write_text(json.dumps([asdict(one) for one in lives]))
     return _tell(lives, options.docs)
 
 
@@ -100,10 +97,6 @@ def _feed(clusters: Sequence[Cluster], hours: int, stop: threading.Event) -> Non
 
 def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
-
-
-def _keep(file: Path, lives: Sequence[Lived]) -> None:
-    file.write_text(json.dumps([asdict(one) for one in lives]))
 
 
 def _read(file: Path) -> list[Lived]:

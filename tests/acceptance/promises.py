@@ -8,33 +8,20 @@ no floor, because then nothing was shown.
 from __future__ import annotations
 
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from slurm_ai_factory.core.records import Bound
+from tests.acceptance import holiday
 from tests.acceptance.__main__ import DOCS, live_both, say
-from tests.acceptance.holiday import (
-    AWAY,
-    CYCLE_HOURS,
-    FLOOR,
-    FROM,
-    HALF_LIFE,
-    HOUR,
-    MARGIN,
-    SECONDS,
-    SPEED,
-    START,
-    WINDOW,
-    Cluster,
-)
 from tests.acceptance.judge import STEP, Run, share
 from tests.cluster.requirements import USERS, unavailable
 from tests.cluster.slurm import SlurmCluster
 from tests.cluster.tree import Tree
 from tests.cluster.workload import Workload
 from tests.saf import RULES, Saf
+from tests.scratch import scratch_directory
 
 NAMES = {"static": "static shares", "enforced": "saf run, enforce"}
 LENGTH = 15
@@ -93,7 +80,7 @@ class Made(NamedTuple):
 
 
 MADE = (
-    Made("region", "regional", Bound.FLOOR, FLOOR),
+    Made("region", "regional", Bound.FLOOR, holiday.FLOOR),
     Made("eu", "eu", Bound.FLOOR, 0.35),
     Made("industry", "firms", Bound.CAP, 0.17),
 )
@@ -110,19 +97,19 @@ class Delivered(NamedTuple):
 
     def ends(self) -> range:
         """The ends of the windows that are judged."""
-        return range(self.began + WINDOW, self.until + 1, STEP)
+        return range(self.began + holiday.WINDOW, self.until + 1, STEP)
 
     def windows(self, account: str) -> list[float]:
         """The account's share of each window."""
-        return [share(self.runs[account], end - WINDOW, end) or 0.0 for end in self.ends()]
+        return [share(self.runs[account], end - holiday.WINDOW, end) or 0.0 for end in self.ends()]
 
     def hour(self, account: str, number: int) -> float:
         """The account's share of one hour."""
-        since = self.began + number * HOUR
-        return share(self.runs[account], since, since + HOUR) or 0.0
+        since = self.began + number * holiday.HOUR
+        return share(self.runs[account], since, since + holiday.HOUR) or 0.0
 
 
-class Promised(Cluster):
+class Promised(holiday.Cluster):
     """A cluster of four accounts, three of which are promised something."""
 
     leaving = "other"
@@ -130,8 +117,8 @@ class Promised(Cluster):
     def __init__(self, name: str, directory: Path, seed: int, ledger_url: str | None) -> None:
         super().__init__(name, directory, seed, ledger_url)
         self.slurm = SlurmCluster(
-            directory / "slurm", nodes=NODES, cpus_per_node=CPUS, speed=SPEED, clock_start=START,
-            half_life=HALF_LIFE,
+            directory / "slurm", nodes=NODES, cpus_per_node=CPUS, speed=holiday.SPEED,
+            clock_start=holiday.START, half_life=holiday.HALF_LIFE,
         )  # fmt: skip
 
     def _planted(self) -> dict[str, Workload]:
@@ -143,7 +130,7 @@ class Promised(Cluster):
                 self.slurm.add_user(user, account)
             workloads[account] = Workload(
                 self.slurm, Tree(regional={}, national={account: users}), seed=self.seed + number,
-                depths={"national": DEPTH}, seconds=SECONDS, sizes=SIZES, arrays=0,
+                depths={"national": DEPTH}, seconds=holiday.SECONDS, sizes=SIZES, arrays=0,
             )  # fmt: skip
         return workloads
 
@@ -153,7 +140,7 @@ class Promised(Cluster):
         saf.run("cycle")
         for made in MADE[1:]:
             saf.run(
-                "promise", "set", made.name, "--since", START[:10], "--bound", made.bound, "--share",
+                "promise", "set", made.name, "--since", holiday.START[:10], "--bound", made.bound, "--share",
                 str(made.share), "--who", f"account_subtree={made.account}", "--source", "agreement",
                 "--reason", "promised from the beginning",
             )  # fmt: skip
@@ -188,7 +175,7 @@ def hourly(lives: Sequence[Delivered]) -> list[str]:
     """The lines of the table of hours."""
     lines = []
     for number in range(LENGTH):
-        away = FROM <= number % CYCLE_HOURS < FROM + AWAY
+        away = holiday.FROM <= number % holiday.CYCLE_HOURS < holiday.FROM + holiday.AWAY
         shares = [f"{life.hour(account, number):.2f}" for life in lives for account in SHARES]
         lines.append(f"| {number}{' (away)' if away else ''} | {' | '.join(shares)} |")
     return lines
@@ -201,9 +188,10 @@ def page(lives: Sequence[Delivered]) -> str:
     ]
     columns = [f"{account}, {NAMES[life.name]}" for life in lives for account in SHARES]
     return PAGE.format(
-        cpus=NODES * CPUS, speed=SPEED, shares=", ".join(f"{n} of `{name}`" for name, n in SHARES.items()),
-        promises="\n".join(promises), window=WINDOW // HOUR, half_life=HALF_LIFE, margin=MARGIN, first=FROM,
-        cycle=CYCLE_HOURS, away=AWAY, hours=LENGTH, names=" | ".join(NAMES[life.name] for life in lives),
+        cpus=NODES * CPUS, shares=", ".join(f"{n} of `{name}`" for name, n in SHARES.items()),
+        speed=holiday.SPEED, window=holiday.WINDOW // holiday.HOUR, half_life=holiday.HALF_LIFE,
+        margin=holiday.MARGIN, first=holiday.FROM, cycle=holiday.CYCLE_HOURS, away=holiday.AWAY, hours=LENGTH,
+        promises="\n".join(promises), names=" | ".join(NAMES[life.name] for life in lives),
         rule="---|" * len(lives), rows="\n".join(rows(lives)), accounts=" | ".join(columns),
         hour_rule="---|" * len(columns), hourly="\n".join(hourly(lives)),
     )  # fmt: skip
@@ -215,14 +203,11 @@ def kept(life: Delivered, promises: Sequence[Made]) -> bool:
 
 
 def main() -> int:
-    if reason := unavailable(SPEED):
-        print(f"this needs a real Slurm: {reason}", file=sys.stderr)
-        return 1
-    with tempfile.TemporaryDirectory(prefix="saf-promises-") as scratch:
-        directory = Path(scratch)
-        directory.chmod(0o755)
+    if reason := unavailable(holiday.SPEED):
+        sys.exit(f"this needs a real Slurm: {reason}")
+    with scratch_directory() as directory:
         static, enforced = live_both(directory, LENGTH, 1, Promised, Promised.delivered)
-    if static.until < static.began + LENGTH * HOUR:
+    if static.until < static.began + LENGTH * holiday.HOUR:
         say("ended early: nothing to judge")
         return 1
     text = page((static, enforced))

@@ -9,18 +9,7 @@ import matplotlib as mpl
 from matplotlib import pyplot
 from matplotlib.axes import Axes
 
-from tests.acceptance.holiday import (
-    AWAY,
-    CYCLE_HOURS,
-    FLOOR,
-    FROM,
-    HALF_LIFE,
-    HOUR,
-    MARGIN,
-    MINUTE,
-    SPEED,
-    WINDOW,
-)
+from tests.acceptance import holiday
 from tests.acceptance.judge import Lived, Verdict, charge, running, share
 
 NAMES = {"static": "static 25/75", "enforced": "saf run, enforce"}
@@ -72,7 +61,7 @@ def span(seconds: int) -> str:
     >>> span(9000)
     '2 h 30 min'
     """
-    return f"{seconds // HOUR} h {seconds % HOUR // MINUTE} min"
+    return f"{seconds // holiday.HOUR} h {seconds % holiday.HOUR // holiday.MINUTE} min"
 
 
 def _there(one: Lived) -> float:
@@ -89,10 +78,11 @@ def write(docs: Path, lives: Sequence[Lived], verdicts: Mapping[str, Verdict]) -
         f"| {title} | " + " | ".join(show(one, verdicts[one.name]) for one in lives) + " |"
         for title, show in ROWS
     ]
-    length = (lives[0].until - lives[0].began) / HOUR
+    length = (lives[0].until - lives[0].began) / holiday.HOUR
     page = PAGE.format(
-        speed=SPEED, first=FROM, window=WINDOW // HOUR, half_life=HALF_LIFE, cycle=CYCLE_HOURS,
-        away=AWAY, floor=FLOOR, margin=MARGIN, hours=length, windows=length * HOUR / WINDOW,
+        speed=holiday.SPEED, first=holiday.FROM, window=holiday.WINDOW // holiday.HOUR,
+        half_life=holiday.HALF_LIFE, cycle=holiday.CYCLE_HOURS, away=holiday.AWAY, floor=holiday.FLOOR,
+        margin=holiday.MARGIN, hours=length, windows=length * holiday.HOUR / holiday.WINDOW,
         names=" | ".join(NAMES[one.name] for one in lives), rule="---|" * len(lives), rows="\n".join(rows),
         ledger="".join(_ledger(one) for one in lives),
     )  # fmt: skip
@@ -118,15 +108,19 @@ def _draw(file: Path, lives: Sequence[Lived], verdicts: Mapping[str, Verdict]) -
     figure, axes = pyplot.subplots(3, 1, sharex=True, figsize=(9, 8), layout="constrained")
     for one in lives:
         ends, shares = zip(*verdicts[one.name].windows, strict=True)
-        hours = [(end - one.began) / HOUR for end in ends]
+        hours = [(end - one.began) / holiday.HOUR for end in ends]
         axes[0].plot(hours, shares, color=COLOURS[one.name], label=NAMES[one.name])
-    axes[0].axhline(FLOOR, color="black", linestyle=":", label=f"floor {FLOOR}")
-    axes[0].set_ylabel(f"share of the last {WINDOW // HOUR} h")
+    axes[0].axhline(holiday.FLOOR, color="black", linestyle=":", label=f"floor {holiday.FLOOR}")
+    axes[0].set_ylabel(f"share of the last {holiday.WINDOW // holiday.HOUR} h")
     for axis, one in zip(axes[1:], lives, strict=True):
         _draw_state(axis, one)
     for axis in axes:
         for since, until in lives[0].away:
-            axis.axvspan((since - lives[0].began) / HOUR, (until - lives[0].began) / HOUR, color="#dddddd")
+            axis.axvspan(
+                (since - lives[0].began) / holiday.HOUR,
+                (until - lives[0].began) / holiday.HOUR,
+                color="#dddddd",
+            )
         axis.set_ylim(0, 1)
         axis.legend(loc="upper right", fontsize="small")
     axes[-1].set_xlabel("hours")
@@ -136,11 +130,11 @@ def _draw(file: Path, lives: Sequence[Lived], verdicts: Mapping[str, Verdict]) -
 
 def _draw_state(axis: Axes, one: Lived) -> None:
     """What runs of the region, its usage and its shares."""
-    hours = [(sample.at - one.began) / HOUR for sample in one.samples]
-    minutes = range(one.began, one.until, 5 * MINUTE)
+    hours = [(sample.at - one.began) / holiday.HOUR for sample in one.samples]
+    minutes = range(one.began, one.until, 5 * holiday.MINUTE)
     parts = [(at, *running(one, at)) for at in minutes]
     axis.plot(
-        [(at - one.began) / HOUR for at, ours, others in parts if ours + others],
+        [(at - one.began) / holiday.HOUR for at, ours, others in parts if ours + others],
         [ours / (ours + others) for _, ours, others in parts if ours + others],
         color="#999999", linewidth=0.6, label="running",
     )  # fmt: skip

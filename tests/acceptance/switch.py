@@ -8,7 +8,6 @@ docs/evaluation/switch-slurm.md; exit code 1 when the region is below its floor.
 from __future__ import annotations
 
 import sys
-import tempfile
 import threading
 from collections.abc import Sequence
 from datetime import datetime
@@ -31,6 +30,7 @@ from tests.acceptance.judge import Run, share
 from tests.cluster.requirements import unavailable
 from tests.cluster.slurm import SlurmCluster
 from tests.saf import RULES, Saf
+from tests.scratch import scratch_directory
 
 LENGTH = int(HOURS / 3)
 """Hours of the cluster's clock; each is a minute."""
@@ -129,11 +129,8 @@ def hourly(runs: Sequence[Run], since: int, until: int) -> list[float]:
 
 def main() -> int:
     if reason := unavailable(SPEED):
-        print(f"this needs a real Slurm: {reason}", file=sys.stderr)
-        return 1
-    with tempfile.TemporaryDirectory(prefix="saf-switch-") as scratch:
-        directory = Path(scratch)
-        directory.chmod(0o755)
+        sys.exit(f"this needs a real Slurm: {reason}")
+    with scratch_directory() as directory:
         url = embedded.url(directory / "ledger")
         try:
             with Switched(directory, url) as cluster:

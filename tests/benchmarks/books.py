@@ -121,7 +121,11 @@ def extend(url: str, since: int, until: int, say: Callable[[int], object]) -> No
             connection.execute("SET LOCAL session_replication_role = replica")  # no triggers: no chain
             connection.execute(sql.queries()["create_signed"])
             for statement in (DRAWN, RUNS, SIGNED):
-                _do(connection, statement, low=low, high=high, numbers=_numbers())
+                drawn = (
+                    f"(hashint8extended(n, {k}) & 4294967295) / 4294967296.0::float8 AS u{k}"
+                    for k in range(1, 6)
+                )
+                _do(connection, statement, low=low, high=high, numbers=", ".join(drawn))
             connection.execute(sql.queries()["add_usage"].replace("%%", "%"))
             first, last = (NOW - 1 - n * 3600 // history.RUNS_PER_HOUR for n in (high - 1, low))
             _do(connection, BEATS, since=first // BEAT * BEAT + BEAT, until=last // BEAT * BEAT)
@@ -140,9 +144,3 @@ def _connect(url: str) -> psycopg.Connection[tuple[object, ...]]:
 
 def _do(connection: psycopg.Connection[tuple[object, ...]], statement: str, **values: object) -> None:
     connection.execute(statement.format(**CONSTANTS, **values).encode())
-
-
-def _numbers() -> str:
-    """Five numbers in [0, 1) from a run's number."""
-    drawn = (f"(hashint8extended(n, {k}) & 4294967295) / 4294967296.0::float8 AS u{k}" for k in range(1, 6))
-    return ", ".join(drawn)

@@ -181,7 +181,11 @@ def beats_of(url: str, now: int, beats: int, say: Say) -> Beats:
             if number >= WARM_UP:
                 took[clock["now"]] = 1000 * (time.perf_counter() - began)
             question.sum_up(site.config, site.ledger)  # as the daemon does between two
-        say(_by_kind(took))
+        kinds: dict[str, list[float]] = {"all": list(took.values())}
+        for at, ms in took.items():
+            new_day, new_hour = at % 86400 < books.BEAT, at % 3600 < books.BEAT
+            kinds.setdefault("daily" if new_day else "hourly" if new_hour else "usual", []).append(ms)
+        say("; ".join(f"{kind}: {len(values)} cycles, {described(values)}" for kind, values in kinds.items()))
         for line in store.profile(beats):
             say(line)
         looked_at = (pages(store) - before) / beats
@@ -195,15 +199,6 @@ def pages(store: Store) -> int:
         query = "SELECT blks_hit + blks_read FROM pg_stat_database WHERE datname = current_database()"
         (counted,) = connection.execute(query).fetchone() or (0,)
     return int(counted)
-
-
-def _by_kind(took: dict[int, float]) -> str:
-    """p50, p99 and the longest, of all cycles and of those that read less and more of what is past."""
-    kinds: dict[str, list[float]] = {"all": list(took.values())}
-    for at, ms in took.items():
-        new_day, new_hour = at % 86400 < books.BEAT, at % 3600 < books.BEAT
-        kinds.setdefault("daily" if new_day else "hourly" if new_hour else "usual", []).append(ms)
-    return "; ".join(f"{kind}: {len(values)} cycles, {described(values)}" for kind, values in kinds.items())
 
 
 def shares(url: str, now: int, say: Say) -> list[float]:

@@ -121,7 +121,6 @@ def tasks(folder: str) -> list[Task]:
 
 
 def run(task: Task) -> list[dict[str, object]]:
-    """The rows of one task."""
     rows = {"log": _log, "scenario": _scenario, "ablation": _ablation, "fault": _fault}
     found = rows.get(task.kind, _half_life)(task)
     return [{**asdict(task), "window": trial.window, **_plain(trial, result)} for trial, result in found]

@@ -38,7 +38,6 @@ HEAD = (
 
 
 def page(rows: Sequence[Row]) -> str:
-    """Every table."""
     parts = [NOTE, "", "# Tables of the evaluation", "", EXPLANATION]
     for kind, title in KINDS.items():
         mine = [row for row in rows if row["kind"] == kind]

@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
 from pathlib import Path
 
 from tests.benchmarks import cycles, reading
+from tests.benchmarks.times import say
 from tests.cluster.requirements import unavailable
 from tests.scratch import scratch_server
 
@@ -42,11 +42,6 @@ def _figures(directory: Path, server: str, runs: int, parts: list[str]) -> dict[
         beats = 300 if runs >= FULL else 100
         figures |= cycles.measure(server, [runs * size for size in SIZES], beats, say)
     return figures
-
-
-def say(text: str) -> None:
-    """Progress, with the time."""
-    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

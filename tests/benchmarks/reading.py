@@ -79,15 +79,11 @@ def measure(directory: Path, server: str, runs: int, rounds: int, say: Say) -> R
         history.insert(cluster, runs, since, until, lambda done: say(f"{done:,} jobs in slurmdbd"))
         say(f"history of {runs:,} jobs made in {time.monotonic() - began:.0f} s")
         expected = history.cpu_seconds(cluster)
-        _warm(cluster, directory, server, since)
+        interval = since, since + 6 * HOUR
+        with ledger(server, "warm") as url:
+            saf_seconds(Saf(directory, cluster.env, url), interval)
+        sacct_seconds(cluster, [interval])
         return _in_turns(cluster, directory, server, (since, until), runs, expected, rounds, say)
-
-
-def _warm(cluster: SlurmCluster, directory: Path, server: str, since: int) -> None:
-    interval = since, since + 6 * HOUR
-    with ledger(server, "warm") as url:
-        saf_seconds(Saf(directory, cluster.env, url), interval)
-    sacct_seconds(cluster, [interval])
 
 
 def _in_turns(

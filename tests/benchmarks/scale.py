@@ -26,7 +26,7 @@ from slurm_ai_factory.core.charge import day_of
 from slurm_ai_factory.core.records import DAY, HOUR
 from slurm_ai_factory.ledger.hour_sums import UNSETTLED
 from tests.benchmarks import books, cycles, history, reading
-from tests.benchmarks.ingest import say
+from tests.benchmarks.times import say
 from tests.scratch import scratch_server
 
 MILLION = 1_000_000

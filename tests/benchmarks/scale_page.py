@@ -91,7 +91,6 @@ def vacuum_seconds(size: Size) -> float:
 
 
 def page(figures: dict[str, Any]) -> str:
-    """The page of the documentation."""
     sizes = figures["sizes"]
     first, last = sizes[0], sizes[-1]
     slope = (hourly_pages(last) - hourly_pages(first)) / max(log10(last["runs"] / first["runs"]), 1e-9)

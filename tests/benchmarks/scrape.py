@@ -26,7 +26,7 @@ from slurm_ai_factory.ledger import open_ledger
 from slurm_ai_factory.slurm import Slurm
 from slurm_ai_factory.steps import reading
 from tests.benchmarks import reading as backfill
-from tests.benchmarks.times import described, percentile
+from tests.benchmarks.times import described, percentile, say
 from tests.docs.markdown import ROOT
 from tests.monitor.model import CLUSTER, START, Model
 from tests.scratch import scratch_server
@@ -139,11 +139,6 @@ def scraped(port: int) -> tuple[int, int]:
     text = connection.getresponse().read().decode()
     connection.close()
     return sum(not line.startswith("#") for line in text.splitlines()), len(text)
-
-
-def say(text: str) -> None:
-    """Progress, with the time."""
-    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

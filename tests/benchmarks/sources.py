@@ -11,7 +11,6 @@ import os
 import resource
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -26,6 +25,7 @@ from tests.cluster import versions
 from tests.cluster.requirements import unavailable, without_rest
 from tests.cluster.slurm import SlurmCluster
 from tests.cluster.versions import BUILT, OWN, VERSIONS
+from tests.scratch import scratch_directory
 from tests.slurm.record import library
 from tests.slurm.scenarios import inside
 
@@ -169,9 +169,8 @@ def main() -> int:
         if reason:
             print(reason, file=sys.stderr)
             continue
-        with tempfile.TemporaryDirectory(prefix="saf-bench-") as scratch:
-            Path(scratch).chmod(0o755)
-            measure(version, int(os.environ.get("RUNS", "10000")), Path(scratch))
+        with scratch_directory() as directory:
+            measure(version, int(os.environ.get("RUNS", "10000")), directory)
     return 0
 
 

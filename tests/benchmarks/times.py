@@ -1,7 +1,9 @@
-"""Measured times in words and as a figure; all in ms."""
+"""Measured times in words and as a figure, all in ms; and the progress of a measurement."""
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Collection
 from statistics import median, quantiles
 
@@ -15,3 +17,8 @@ def percentile(took: Collection[float]) -> float:
 
 def described(took: Collection[float]) -> str:
     return f"p50 {median(took):.2f}, p99 {percentile(took):.2f}, max {max(took):.2f} ms"
+
+
+def say(text: str) -> None:
+    """Progress, with the time."""
+    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)

@@ -24,6 +24,7 @@ import pytest
 from slurm_ai_factory import config as configuration
 from slurm_ai_factory.cli import cli, screen
 from slurm_ai_factory.config import Config
+from slurm_ai_factory.core import records
 from slurm_ai_factory.core.energy.allowed import AllowedPower, PowerKind
 from slurm_ai_factory.core.energy.keeping import ActKind, ActOutcome, ReservationAct
 from slurm_ai_factory.core.energy.meters import Kind, Placement, Reading
@@ -32,18 +33,6 @@ from slurm_ai_factory.core.programme.approval import ProposalKind
 from slurm_ai_factory.core.programme.expertise import NewEntry
 from slurm_ai_factory.core.programme.hubs import HubTerm
 from slurm_ai_factory.core.programme.joint import JointWeight
-from slurm_ai_factory.core.records import (
-    DAY,
-    HOUR,
-    Association,
-    Change,
-    ChangeStatus,
-    Decision,
-    Pause,
-    Run,
-    Size,
-    Subject,
-)
 from slurm_ai_factory.core.rules.classify import Beneficiary
 from slurm_ai_factory.core.rules.organisations import Link, Organisation, RegistryEntry
 from slurm_ai_factory.core.tres import Resource
@@ -61,7 +50,7 @@ from tests.saf import Saf
 EVIL = "=1+1\n\t\r\x07\x1b]0;title\x07\x1b[8m\x7f\x9b2J\u202egro\u2066\u200b\u2028end"
 OTHER = f"@{EVIL}"
 STEERING = re.compile("[\0-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
-YESTERDAY = datetime.fromtimestamp(today() - 24 * HOUR, UTC).date()
+YESTERDAY = datetime.fromtimestamp(today() - 24 * records.HOUR, UTC).date()
 WINDOW = ("--window", "rolling:7d")
 TOML = json.dumps(EVIL).replace("\x7f", "\\u007f")
 RULES = f"""
@@ -87,26 +76,30 @@ def hostile(postgresql: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 def _fill(ledger: Ledger, config: Config, at: int) -> None:
-    since = at - 9 * 24 * HOUR
+    since = at - 9 * 24 * records.HOUR
     names = {"root": None, "regional": "root", EVIL: "root", OTHER: "root"}
-    tree = [Association(cluster="loop", account=one, parent=up, raw_shares=1) for one, up in names.items()]
+    tree = [
+        records.Association(cluster="loop", account=one, parent=up, raw_shares=1) for one, up in names.items()
+    ]
     ledger.intake.record_accounts(tree, since)
-    ledger.intake.record_events([Size(since, None, "cpu=40,node=1")], [], 1)
+    ledger.intake.record_events([records.Size(since, None, "cpu=40,node=1")], [], 1)
     runs = [_run(number, account, at) for number, account in enumerate((EVIL, OTHER, "root"), 1)]
     ledger.intake.record(runs, since, at, at=at)
     _say(ledger, config, at)
-    change = Change(cluster="loop", account=EVIL, raw_shares_before=1, raw_shares_after=2)
-    decision = Decision(at=at, reason="raise", sentence=EVIL, inputs={"account": EVIL}, changes=(change,))
-    for planned in ledger.control.record(decision, "enforce", EVIL, ChangeStatus.PLANNED):
+    change = records.Change(cluster="loop", account=EVIL, raw_shares_before=1, raw_shares_after=2)
+    decision = records.Decision(
+        at=at, reason="raise", sentence=EVIL, inputs={"account": EVIL}, changes=(change,)
+    )
+    for planned in ledger.control.record(decision, "enforce", EVIL, records.ChangeStatus.PLANNED):
         ledger.control.settle(planned, at=at, raw_shares=1, note=EVIL)
 
 
-def _run(number: int, account: str, at: int) -> Run:
+def _run(number: int, account: str, at: int) -> records.Run:
     """An hour of four CPUs, yesterday."""
-    start = at - 24 * HOUR
-    subject = Subject("loop", account, EVIL, EVIL, EVIL, EVIL, EVIL, EVIL)
-    dates = start, start, start, start + HOUR
-    return Run(number, number, str(number), subject, EVIL, *dates, HOUR, 0, "cpu=4",
+    start = at - 24 * records.HOUR
+    subject = records.Subject("loop", account, EVIL, EVIL, EVIL, EVIL, EVIL, EVIL)
+    dates = start, start, start, start + records.HOUR
+    return records.Run(number, number, str(number), subject, EVIL, *dates, records.HOUR, 0, "cpu=4",
                "cpu=4")  # fmt: skip
 
 
@@ -120,7 +113,7 @@ def _say(ledger: Ledger, config: Config, at: int) -> None:
     codes = config.codes(ledger.accounting.parents())
     assert not ledger.registry.record(entries, codes, {"at": at, **said}).problems
     ledger.intake.override("3", {"beneficiary": "regional", "organisation": "", **said}, at=at)
-    ledger.control.say_pause(Pause(at, at + 10**9, EVIL, EVIL))
+    ledger.control.say_pause(records.Pause(at, at + 10**9, EVIL, EVIL))
     hours = NewEntry(day=YESTERDAY, organisation="plant", role=EVIL, hours=Decimal(1), activity=EVIL)
     ledger.expertise.add([hours], at=at, actor=EVIL)
     power = AllowedPower(since=0, until=900, max_kw=Decimal(9), kind=PowerKind.OWN, reference=EVIL, told_at=0)
@@ -128,16 +121,17 @@ def _say(ledger: Ledger, config: Config, at: int) -> None:
     act = ReservationAct(ActKind.CREATE, EVIL, 900, 1800, (EVIL,))
     ledger.reserving.record(act, ActOutcome.PLANNED, at=at, actor=EVIL, sentence=EVIL, inputs={})
     ledger.allowed.correct(1, Decimal(8), EVIL, at=at, actor=EVIL)
-    yesterday = at - 24 * HOUR
-    meter = Reading(EVIL, Kind.E_NODE, yesterday, yesterday + HOUR, Decimal(1), "kWh", EVIL)
+    yesterday = at - 24 * records.HOUR
+    meter = Reading(EVIL, Kind.E_NODE, yesterday, yesterday + records.HOUR, Decimal(1), "kWh", EVIL)
     ledger.meters.append([(EVIL, meter)], at=at, actor=EVIL)
     ledger.meters.correct(1, Decimal(2), EVIL, at=at, actor=EVIL)
     ledger.meters.end(Kind.E_NODE, EVIL, at, EVIL, at=at, actor=EVIL)
     ledger.meters.place([Placement(1, EVIL, (EVIL,), yesterday, at)], source=EVIL, at=at, actor=EVIL)
-    ledger.hubs.record(HubTerm(EVIL, EVIL, at - DAY * 3, False, EVIL, "cpu"), {"at": at, **said})
+    ledger.hubs.record(HubTerm(EVIL, EVIL, at - records.DAY * 3, False, EVIL, "cpu"), {"at": at, **said})
     joint = replace(JOINT, label=EVIL, source=EVIL, recorded_at=at, actor=EVIL, reason=EVIL)
     assert ledger.joint.record(joint) == ()
-    counted = JointWeight("together", "loop", HOUR, Resource({"cpu": 1}), EVIL, **said, recorded_at=at)
+    cpu = Resource({"cpu": 1})
+    counted = JointWeight("together", "loop", records.HOUR, cpu, EVIL, **said, recorded_at=at)
     assert ledger.joint.weigh(counted) == ()
     wanted = {"job": EVIL, "beneficiary": "regional", "organisation": EVIL}
     ledger.proposals.propose(ProposalKind.OVERRIDE, wanted, {"at": at, **said})

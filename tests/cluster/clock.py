@@ -48,23 +48,22 @@ class Clock:
         (directory / "python").mkdir()
         shutil.copy(waits.__file__, directory / "python" / "sitecustomize.py")
         first = int(time.time() if self._first is None else self._first)
-        self._wrapper = self._wrap(first, env)
+        settings = dict(env) | {"FAKETIME_DONT_RESET": "1", "FAKETIME_FMT": "%s"}
+        script = f"env; echo '{END}'; exec cat"
+        date = f"@{first} x{self.speed}"
+        self._wrapper = Pipe(["faketime", "-m", "-f", date, "sh", "-c", script], settings, output=True)
         path = [str(directory / "python"), *filter(None, [env.get("PYTHONPATH")])]
         self.env = self._shared_environment() | {"PYTHONPATH": os.pathsep.join(path)}
-        _open_to_all(self.env["FAKETIME_SHARED"])
+        # Jobs run as other users; one that cannot open these would quietly start a clock of its own.
+        semaphore, memory = self.env["FAKETIME_SHARED"].split()
+        for name in (f"sem.{semaphore.lstrip('/')}", memory.lstrip("/")):
+            (Path("/dev/shm") / name).chmod(0o666)
         self._synchronise(dict(env) | self.env)
 
     def stop(self) -> None:
         if self._wrapper is not None:
             self._wrapper.close()
             self._wrapper = None
-
-    def _wrap(self, first: int, env: Mapping[str, str]) -> Pipe:
-        """A date in seconds is the same in every time zone; the child prints what it was given and waits."""
-        settings = dict(env) | {"FAKETIME_DONT_RESET": "1", "FAKETIME_FMT": "%s"}
-        script = f"env; echo '{END}'; exec cat"
-        date = f"@{first} x{self.speed}"
-        return Pipe(["faketime", "-m", "-f", date, "sh", "-c", script], settings, output=True)
 
     def _shared_environment(self) -> dict[str, str]:
         assert self._wrapper is not None
@@ -84,10 +83,3 @@ class Clock:
             ["date", "+%s.%N"], env=env, capture_output=True, text=True, check=True, timeout=60
         ).stdout
         self._first, self._real_first = float(said), (before + time.time()) / 2
-
-
-def _open_to_all(shared: str) -> None:
-    """Jobs run as other users; one that cannot open these would quietly start a clock of its own."""
-    semaphore, memory = shared.split()
-    for name in (f"sem.{semaphore.lstrip('/')}", memory.lstrip("/")):
-        (Path("/dev/shm") / name).chmod(0o666)

@@ -50,8 +50,8 @@ class Commands:
     def add_account(self, name: str, parent: str = "root", fairshare: int = 1) -> None:
         self._add("account", f"name={name}", f"parent={parent}", f"fairshare={fairshare}")
 
-    def add_user(self, user: str, *accounts: str, fairshare: int = 1) -> None:
-        self._add("user", f"name={user}", f"account={','.join(accounts)}", f"fairshare={fairshare}")
+    def add_user(self, user: str, *accounts: str) -> None:
+        self._add("user", f"name={user}", f"account={','.join(accounts)}", "fairshare=1")
 
     def _add(self, kind: str, *settings: str) -> None:
         self.run("sacctmgr", "-i", "add", kind, *settings)

@@ -113,7 +113,8 @@ def _places(layout: Layout, ports: Ports) -> dict[str, str]:
         "SlurmctldPidFile": f"{directory}/slurmctld.pid",
         "SlurmdPidFile": f"{directory}/slurmd.%n.pid",
         "AuthType": "auth/munge",
-        "AuthInfo": f"socket={layout.munge_socket},cred_expire={_requeue_delay(layout.speed)}",
+        # A requeued job is held back until the credential of its last run has expired, usually two minutes.
+        "AuthInfo": f"socket={layout.munge_socket},cred_expire={max(10, 4 * layout.speed)}",
         "AccountingStorageType": "accounting_storage/slurmdbd",
         "AccountingStorageHost": "localhost",
         "AccountingStoragePort": str(ports.slurmdbd),
@@ -172,11 +173,6 @@ def _timing(speed: int) -> dict[str, str]:
 def _network_timing(speed: int) -> dict[str, str]:
     """Slurm's own ten and two seconds, and a little more where everything else is hurried too."""
     return {"MessageTimeout": str(10 * speed), "TCPTimeout": "2" if speed == 1 else str(4 * speed)}
-
-
-def _requeue_delay(speed: int) -> int:
-    """A requeued job is held back until the credential of its last run has expired, usually two minutes."""
-    return max(10, 4 * speed)
 
 
 def _node(layout: Layout, name: str, port: int) -> str:

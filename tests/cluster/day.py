@@ -5,6 +5,7 @@ Rule: all of it is done with Slurm's own commands, and nothing here knows how it
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tests.cluster.slurm import SlurmCluster, wait_until
@@ -57,20 +58,20 @@ class Script:
         shape = ("starttime=now", "nodecnt=1", "duration=90")
         self._control("create", "reservation", "reservationname=lesson", "accounts=umcg,astro", *shape)
         self._control("create", "reservation", "reservationname=night", f"users={self.partner}", *shape)
-        self._submit(self.region, "umcg", 20 * MINUTE, extra=["--reservation=lesson"])
-        self._submit(self.nation, "astro", 10 * MINUTE, cpus=2, extra=["--reservation=lesson"])
+        self.cluster.submit(self.region, "umcg", seconds=20 * MINUTE, extra=["--reservation=lesson"])
+        self.cluster.submit(self.nation, "astro", seconds=10 * MINUTE, cpus=2, extra=["--reservation=lesson"])
 
     def occupy(self) -> int:
         """One job that runs all day, and on."""
-        return self._submit(self.partner, "province", 24 * HOUR, extra=["--gres=gpu:1"])
+        return self.cluster.submit(self.partner, "province", seconds=24 * HOUR, extra=["--gres=gpu:1"])
 
     def usual(self) -> None:
         """An array, a GPU job, one that takes a node for itself, one whose parts have two accounts."""
-        self._submit(self.region, "umcg", 2 * MINUTE, array="1-3%2")
-        self._submit(self.nation, "astro", 11 * MINUTE, extra=["--gres=gpu:2"])
-        self._submit(self.nation, "astro", 5 * MINUTE, extra=["--exclusive"])
+        self.cluster.submit(self.region, "umcg", seconds=2 * MINUTE, array="1-3%2")
+        self.cluster.submit(self.nation, "astro", seconds=11 * MINUTE, extra=["--gres=gpu:2"])
+        self.cluster.submit(self.nation, "astro", seconds=5 * MINUTE, extra=["--exclusive"])
         self.cluster.add_user(self.region, "astro")
-        self._submit(self.region, "umcg", 7 * MINUTE, extra=["-n1", ":", "-n2", "-Aastro"])
+        self.cluster.submit(self.region, "umcg", seconds=7 * MINUTE, extra=["-n1", ":", "-n2", "-Aastro"])
 
     def interrupted(self) -> None:
         """Requeued, suspended over the turn of an hour, shrunk, and taken off by the operator."""
@@ -88,23 +89,9 @@ class Script:
 
     def failing(self) -> None:
         """An exit code, a missed deadline, a cancelled run, a node that goes down."""
-        self.cluster.run(
-            "sbatch",
-            "-o/dev/null",
-            "-D/",
-            f"--uid={self.region}",
-            "-Aumcg",
-            stdin="#!/bin/sh\nsleep 90; exit 7\n",
-        )
-        self.cluster.run(
-            "sbatch",
-            "-o/dev/null",
-            "-D/",
-            f"--uid={self.region}",
-            "-Aumcg",
-            "-t1",
-            stdin="#!/bin/sh\nsleep 3600\n",
-        )
+        argv = "sbatch", "-o/dev/null", "-D/", f"--uid={self.region}", "-Aumcg"
+        self.cluster.run(*argv, stdin="#!/bin/sh\nsleep 90; exit 7\n")
+        self.cluster.run(*argv, "-t1", stdin="#!/bin/sh\nsleep 3600\n")
         cancelled = self._running(self.nation, "astro", HOUR)
         lost = self._running(self.other, "climate", HOUR, extra=["--no-requeue", f"-w{self.last}"])
         self.cluster.cancel(cancelled)
@@ -113,8 +100,10 @@ class Script:
 
     def never_started(self) -> None:
         """Cancelled while it waited, and before it was even eligible."""
-        waiting = self._submit(self.region, "umcg", HOUR, cpus=4 * len(self.cluster.node_names))
-        early = self._submit(self.region, "umcg", HOUR, extra=["--begin=now+5hours"])
+        waiting = self.cluster.submit(
+            self.region, "umcg", seconds=HOUR, cpus=4 * len(self.cluster.node_names)
+        )
+        early = self.cluster.submit(self.region, "umcg", seconds=HOUR, extra=["--begin=now+5hours"])
         self.cluster.cancel(waiting)
         self.cluster.cancel(early)
 
@@ -124,7 +113,7 @@ class Script:
         self.cluster.add_user(self.partner, YOUNG)
         self._sacctmgr("add", "qos", FREE, "usagefactor=0")
         self._sacctmgr("modify", "account", "where", f"name={YOUNG}", "set", f"qos+={FREE}")
-        self._submit(self.partner, YOUNG, 6 * MINUTE, extra=[f"--qos={FREE}"])
+        self.cluster.submit(self.partner, YOUNG, seconds=6 * MINUTE, extra=[f"--qos={FREE}"])
 
     def account_closes(self) -> None:
         """An account is deleted with its users."""
@@ -135,9 +124,9 @@ class Script:
         return {int(job) for job in self.cluster.run("squeue", "-h", "-o", "%A").split()}
 
     def _running(
-        self, user: str, account: str, seconds: int, *, cpus: int = 1, extra: list[str] | None = None
+        self, user: str, account: str, seconds: int, *, cpus: int = 1, extra: Sequence[str] = ()
     ) -> int:
-        job = self._submit(user, account, seconds, cpus=cpus, extra=extra)
+        job = self.cluster.submit(user, account, seconds=seconds, cpus=cpus, extra=extra)
         self.cluster.wait_for(job, "RUNNING", timeout=60)
         return job
 
@@ -147,18 +136,6 @@ class Script:
                 "-N1", f"-w{self.first}", f"-t{2 * minutes}"]  # fmt: skip
         minute = f"#!/bin/sh\nfor each in $(seq {minutes}); do sleep {MINUTE}; done\n"
         return int(self.cluster.run(*argv, stdin=minute).split(";")[0])
-
-    def _submit(
-        self,
-        user: str,
-        account: str,
-        seconds: int,
-        *,
-        cpus: int = 1,
-        array: str | None = None,
-        extra: list[str] | None = None,
-    ) -> int:
-        return self.cluster.submit(user, account, seconds=seconds, cpus=cpus, array=array, extra=extra or [])
 
     def _control(self, *arguments: str) -> None:
         self.cluster.run("scontrol", *arguments)

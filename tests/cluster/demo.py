@@ -11,7 +11,6 @@ import argparse
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ from tests.cluster.slurm import SlurmCluster
 from tests.cluster.tree import plant
 from tests.cluster.workload import Workload
 from tests.saf import Saf
+from tests.scratch import scratch_directory
 
 SPEED = 60
 ALONE = 0.35
@@ -39,21 +39,15 @@ SSHARE = (
 
 
 def main() -> int:
-    options = _parser().parse_args()
+    parser = argparse.ArgumentParser(prog="python -m tests.cluster.demo")
+    parser.add_argument("--for", dest="length", default="2m", help="real time: 90s, 10m")
+    options = parser.parse_args()
     reason = unavailable(SPEED)
     if reason is not None:
         print(f"the demo cannot run here: {reason}", file=sys.stderr)
         return 1
-    with tempfile.TemporaryDirectory(prefix="saf-demo-") as scratch:
-        directory = Path(scratch)
-        directory.chmod(0o755)
+    with scratch_directory() as directory:
         return _demo(directory, duration(options.length))
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m tests.cluster.demo")
-    parser.add_argument("--for", dest="length", default="2m", help="real time: 90s, 10m")
-    return parser
 
 
 def _demo(directory: Path, seconds: int) -> int:

@@ -14,7 +14,13 @@ from tests.cluster.requirements import unavailable
 from tests.cluster.slurm import SlurmCluster
 from tests.cluster.tree import Tree, plant
 
-__all__ = ["planted", "slurm", "slurm_tree"]
+__all__ = ["needs_slurm", "planted", "slurm", "slurm_tree"]
+
+
+def needs_slurm(speed: int) -> list[pytest.MarkDecorator]:
+    """The marks of tests on a cluster of their own, whose clock runs so many times too fast."""
+    reason = unavailable(speed)
+    return [pytest.mark.slurm, pytest.mark.skipif(reason is not None, reason=str(reason))]
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,6 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 MARK = "LOOPBACK_SLURM"
@@ -21,7 +20,8 @@ OURS = ".loopback-slurm"
 
 def pids(directory: Path) -> list[int]:
     """The live processes of the cluster in this directory, zombies left out."""
-    return [pid for pid in _all_pids() if pid != os.getpid() and _belongs(pid, directory)]
+    every = (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
+    return [pid for pid in every if pid != os.getpid() and _belongs(pid, directory)]
 
 
 def sweep(directory: Path, timeout: float = 10.0) -> list[int]:
@@ -48,10 +48,6 @@ def clean(directory: Path) -> list[int]:
 def is_ours(directory: Path) -> bool:
     """Whether a cluster was made in this directory; in others nothing is ever removed."""
     return (directory / OURS).exists()
-
-
-def _all_pids() -> Iterator[int]:
-    return (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
 
 
 def _belongs(pid: int, directory: Path) -> bool:

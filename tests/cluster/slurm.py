@@ -200,7 +200,11 @@ class SlurmCluster(Commands):
         ports = self._write_configuration()
         self._define(ports)
         if not self._beside:
-            self._start_storage()
+            self._daemons["munged"].spawn()
+            self._install_database()
+            self._daemons["mariadbd"].start()
+            self._daemons["munged"].await_ready()
+            self._daemons["slurmdbd"].start()
         self._start_slurm()
 
     def _clear(self) -> None:
@@ -279,13 +283,6 @@ class SlurmCluster(Commands):
     def _munge_answers(self, _pid: int) -> bool:
         with socket.socket(socket.AF_UNIX) as attempt:
             return attempt.connect_ex(str(self._layout.munge_socket)) == 0
-
-    def _start_storage(self) -> None:
-        self._daemons["munged"].spawn()
-        self._install_database()
-        self._daemons["mariadbd"].start()
-        self._daemons["munged"].await_ready()
-        self._daemons["slurmdbd"].start()
 
     def _database_env(self) -> dict[str, str]:
         """A server that starts removes the temporary tables of others, where they share a directory."""

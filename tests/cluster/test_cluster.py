@@ -66,7 +66,9 @@ def test_a_paused_slurmdbd_hangs_sacct_until_it_is_resumed(slurm: SlurmCluster) 
 
 def test_a_killed_controller_comes_back_with_its_queue(slurm: SlurmCluster) -> None:
     job = slurm.submit("games", "ruggroningen", seconds=3600, extra=["--hold"])
-    _await_saved_queue(slurm)
+    # slurmctld saves its queue some seconds after a change; what came later a KILL loses for good.
+    queue, now = slurm.directory / "state" / "job_state", time.time()
+    wait_until(lambda: queue.exists() and queue.stat().st_mtime > now, "the queue to be saved", SLOW)
     slurm.kill("slurmctld")
     assert not slurm.is_alive("slurmctld")
     with pytest.raises(ClusterError):
@@ -74,12 +76,6 @@ def test_a_killed_controller_comes_back_with_its_queue(slurm: SlurmCluster) -> N
     slurm.restart("slurmctld")
     assert slurm.job_states()[str(job)] == "PENDING"
     slurm.cancel(job)
-
-
-def _await_saved_queue(cluster: SlurmCluster) -> None:
-    """slurmctld saves its queue some seconds after a change; what came later a KILL loses for good."""
-    queue, now = cluster.directory / "state" / "job_state", time.time()
-    wait_until(lambda: queue.exists() and queue.stat().st_mtime > now, "the queue to be saved", SLOW)
 
 
 def test_the_workload_fills_both_queues_and_stops_at_its_depth(slurm: SlurmCluster, slurm_tree: Tree) -> None:

@@ -9,37 +9,21 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from slurm_ai_factory.core import records
 from slurm_ai_factory.core.measure.share import SortedRun
-from slurm_ai_factory.core.records import (
-    FOREVER,
-    HOUR,
-    PARENT_SHARES,
-    Hour,
-    Instant,
-    Measurement,
-    Run,
-    Subject,
-    Window,
-)
-from slurm_ai_factory.core.rules.classify import (
-    UNCLASSIFIED,
-    Beneficiary,
-    Classification,
-    ClassifiedPart,
-    always,
-)
+from slurm_ai_factory.core.rules import classify
 from slurm_ai_factory.core.tres import Resource
 from slurm_ai_factory.simulation import fair_tree
 from slurm_ai_factory.simulation.fair_tree import FairTreeNode
 
-NOW = 20 * 24 * HOUR + 1234
+NOW = 20 * 24 * records.HOUR + 1234
 """When the generated runs were last told of: not on a whole hour."""
 
-RUN = Run(
+RUN = records.Run(
     db_index=1,
     job_id=7,
     job_label="7",
-    subject=Subject("c", "umcg", "jan", "main", "normal", "", ""),
+    subject=records.Subject("c", "umcg", "jan", "main", "normal", "", ""),
     state="RUNNING",
     submit_at=0,
     eligible_at=0,
@@ -52,9 +36,9 @@ RUN = Run(
 )
 """A run of 4 CPUs that began at 0 and still runs; tests say what is different."""
 
-REGIONAL = Classification(beneficiary=Beneficiary.REGIONAL, rule="region")
-OTHERS = Classification(beneficiary=Beneficiary.NON_REGIONAL, rule="others")
-CLASSIFICATIONS = (REGIONAL, OTHERS, UNCLASSIFIED)
+REGIONAL = classify.Classification(beneficiary=classify.Beneficiary.REGIONAL, rule="region")
+OTHERS = classify.Classification(beneficiary=classify.Beneficiary.NON_REGIONAL, rule="others")
+CLASSIFICATIONS = (REGIONAL, OTHERS, classify.UNCLASSIFIED)
 
 TRES_NAMES = (
     "billing", "bb/datawarp", "cpu", "fs/lustre", "gres/gpu", "gres/gpu:a100", "gres/gpu:v100",
@@ -74,7 +58,7 @@ weights = st.dictionaries(
 allocations = st.builds("cpu={},gres/gpu={},node={}".format, *[st.integers(1, 512)] * 3)
 
 
-def ended(run: Run, end_at: Instant) -> Run:
+def ended(run: records.Run, end_at: records.Instant) -> records.Run:
     """A running run as it reads once it ended, having run all its time but what it was suspended."""
     assert run.start_at is not None
     elapsed = end_at - run.start_at - run.suspended_seconds
@@ -82,18 +66,20 @@ def ended(run: Run, end_at: Instant) -> Run:
 
 
 @st.composite
-def spans(draw: st.DrawFn, until: Instant = NOW) -> tuple[Instant, Instant, int]:
+def spans(draw: st.DrawFn, until: records.Instant = NOW) -> tuple[records.Instant, records.Instant, int]:
     """(start, end, seconds): any, also empty ones and ones that were suspended most of the time."""
     start = draw(st.integers(0, until))
-    end = start + draw(st.sampled_from((0, 1, 59, HOUR, 24 * HOUR)) | st.integers(0, until - start))
+    end = start + draw(
+        st.sampled_from((0, 1, 59, records.HOUR, 24 * records.HOUR)) | st.integers(0, until - start)
+    )
     return start, end, draw(st.integers(0, end - start) | st.just(end - start))
 
 
 @st.composite
-def waiting_runs(draw: st.DrawFn) -> Run:
+def waiting_runs(draw: st.DrawFn) -> records.Run:
     """Runs that have not started: waiting, held (never eligible), not yet eligible or cancelled."""
     submit = draw(st.integers(0, NOW))
-    eligible = draw(st.none() | st.integers(submit, NOW + 48 * HOUR))
+    eligible = draw(st.none() | st.integers(submit, NOW + 48 * records.HOUR))
     run = RUN._replace(
         state="PENDING",
         submit_at=submit,
@@ -107,7 +93,7 @@ def waiting_runs(draw: st.DrawFn) -> Run:
 
 
 @st.composite
-def running_runs(draw: st.DrawFn) -> Run:
+def running_runs(draw: st.DrawFn) -> records.Run:
     """Runs that began and have not ended; some were suspended for a while, some are now."""
     start, _, ran = draw(spans())
     suspended = max(0, NOW - start - ran) if draw(st.booleans()) else 0
@@ -121,7 +107,7 @@ def running_runs(draw: st.DrawFn) -> Run:
 
 
 @st.composite
-def ended_runs(draw: st.DrawFn) -> Run:
+def ended_runs(draw: st.DrawFn) -> records.Run:
     """Runs that ended before NOW, however long they were suspended."""
     start, end, seconds = draw(spans())
     end = min(end, NOW)
@@ -151,21 +137,21 @@ classifications = st.builds(
 
 
 @st.composite
-def part_lists(draw: st.DrawFn) -> tuple[ClassifiedPart, ...]:
+def part_lists(draw: st.DrawFn) -> tuple[classify.ClassifiedPart, ...]:
     """Parts that cover all time once, cut on whole hours, with fractions that add up to 1 at any time."""
     if draw(st.booleans()):
-        return always(draw(classifications))
-    hours = draw(st.lists(st.integers(1, NOW // HOUR), max_size=3, unique=True).map(sorted))
-    found: list[ClassifiedPart] = []
-    for since, until in pairwise([0, *(hour * HOUR for hour in hours), FOREVER]):
+        return classify.always(draw(classifications))
+    hours = draw(st.lists(st.integers(1, NOW // records.HOUR), max_size=3, unique=True).map(sorted))
+    found: list[classify.ClassifiedPart] = []
+    for since, until in pairwise([0, *(hour * records.HOUR for hour in hours), records.FOREVER]):
         fraction = draw(fractions)
-        found.append(ClassifiedPart(since, until, fraction, draw(classifications)))
+        found.append(classify.ClassifiedPart(since, until, fraction, draw(classifications)))
         if fraction < 1:
-            found.append(ClassifiedPart(since, until, 1 - fraction, draw(classifications)))
+            found.append(classify.ClassifiedPart(since, until, 1 - fraction, draw(classifications)))
     return tuple(found)
 
 
-fair_shares = st.integers(0, 1000) | st.just(PARENT_SHARES)
+fair_shares = st.integers(0, 1000) | st.just(records.PARENT_SHARES)
 
 
 @st.composite
@@ -189,27 +175,27 @@ def used_trees(draw: st.DrawFn) -> tuple[FairTreeNode, dict[str, float]]:
     return root, fair_tree.summed(root, {user.key: float(draw(used)) for user in fair_tree.leaves(root)})
 
 
-def quarter(**difference: Any) -> Measurement:
+def quarter(**difference: Any) -> records.Measurement:
     """A quarter that is over, in which the region got exactly its 25 of 100."""
     values: dict[str, Any] = {
-        "cluster": "c", "window": Window("2027Q1", 0, 100 * HOUR), "as_of": 100 * HOUR,
-        "resource": Resource({"cpu": 1}), "target_share": 0.25, "regional_charge": 2500,
-        "total_charge": 10000, "unclassified_charge": 0,
+        "cluster": "c", "window": records.Window("2027Q1", 0, 100 * records.HOUR),
+        "as_of": 100 * records.HOUR, "resource": Resource({"cpu": 1}), "target_share": 0.25,
+        "regional_charge": 2500, "total_charge": 10000, "unclassified_charge": 0,
         "capacity": 12000, "waiting_charge": 0, "starved_charge": 0.0, "newest_record_at": None,
     }  # fmt: skip
-    return Measurement(**(values | difference))
+    return records.Measurement(**(values | difference))
 
 
-def history(regional: list[int], total: list[int], left: int) -> Measurement:
+def history(regional: list[int], total: list[int], left: int) -> records.Measurement:
     """A calendar window with this hourly history, and this many hours left."""
     passed = len(total)
     series = tuple(
-        Hour(i * HOUR, float(r), float(t), 0.0, 0.0)
+        records.Hour(i * records.HOUR, float(r), float(t), 0.0, 0.0)
         for i, (r, t) in enumerate(zip(regional, total, strict=True))
     )
     return quarter(
-        window=Window("w", 0, (passed + left) * HOUR),
-        as_of=passed * HOUR,
+        window=records.Window("w", 0, (passed + left) * records.HOUR),
+        as_of=passed * records.HOUR,
         regional_charge=sum(regional),
         total_charge=sum(total),
         hours=series,

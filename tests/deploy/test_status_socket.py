@@ -36,7 +36,11 @@ def test_the_socket_answers_with_what_status_prints(books: Saf) -> None:
         argv = [str(ACTIVATE), "--accept", "--inetd", *given, f"--listen={path}", *command]
         with subprocess.Popen(argv, cwd=books.directory, stderr=subprocess.DEVNULL) as systemd:
             try:
-                _await(path)
+                until = time.monotonic() + 60
+                while not path.exists():
+                    assert time.monotonic() < until
+                    os.sched_yield()
+                    time.sleep(0.05)
                 if expected is None:
                     with pytest.raises(SafError, match="gave no status"):
                         status_socket.status_from_service(path)
@@ -46,11 +50,3 @@ def test_the_socket_answers_with_what_status_prints(books: Saf) -> None:
             finally:
                 systemd.terminate()
                 systemd.wait(60)
-
-
-def _await(path: Path) -> None:
-    until = time.monotonic() + 60
-    while not path.exists():
-        assert time.monotonic() < until
-        os.sched_yield()
-        time.sleep(0.05)

@@ -51,7 +51,6 @@ def database(server: Server) -> str:
 
 
 def head_of(ledger: Ledger) -> Head:
-    """The head of the chain."""
     head = ledger.chain.head()
     assert head is not None
     return head
@@ -110,7 +109,9 @@ def to_a_point(programs: Path) -> None:
                 _base_backup(lost, base)
                 life.beat(HOUR)
                 head = head_of(life.site.ledger)
-                _mark(url)
+                with psycopg.connect(url, autocommit=True) as connection:
+                    connection.execute("SELECT pg_create_restore_point(%s)", (POINT,))
+                    connection.execute("SELECT pg_switch_wal()")
                 for _ in range(3):
                     life.beat(HOUR)
                 expect(head_of(life.site.ledger).entry > head.entry, "more was recorded after the point")
@@ -118,13 +119,6 @@ def to_a_point(programs: Path) -> None:
         with _recovered(Server(Path(scratch), programs), archive) as server:
             expect(True, f"{programs}: recovered to the point {POINT}")
             goes_on(life, psycopg.conninfo.make_conninfo(server.url, dbname="saf"), head)
-
-
-def _mark(url: str) -> None:
-    """Name this moment, and have the log up to it archived."""
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("SELECT pg_create_restore_point(%s)", (POINT,))
-        connection.execute("SELECT pg_switch_wal()")
 
 
 def _await_archived(url: str, archive: Path) -> None:

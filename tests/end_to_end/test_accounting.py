@@ -54,7 +54,7 @@ def test_every_account_has_what_sacct_says_to_the_second(slurm: SlurmCluster, sa
     for resource in RESOURCES:
         found = saf.json("share", "--by", "account", "--resource", resource)
         charges = {group["name"]: group["charge"] for group in found["groups"]}
-        expected = _expected(slurm, resource, _epoch(slurm, found["as_of"]))
+        expected = _expected(slurm, resource, int(slurm.run("date", "-d", found["as_of"], "+%s")))
         assert charges == expected
         assert found["total_charge"] == sum(expected.values())
 
@@ -142,7 +142,3 @@ def _elapsed(slurm: SlurmCluster, job: int) -> int:
     """Seconds the job's last run has had; 0 while accounting knows nothing of it yet."""
     runs = slurm.run("sacct", "-X", "-n", "-P", "-j", str(job), "-o", "ElapsedRaw").split()
     return int(runs[-1]) if runs else 0
-
-
-def _epoch(slurm: SlurmCluster, iso: str) -> int:
-    return int(slurm.run("date", "-d", iso, "+%s"))

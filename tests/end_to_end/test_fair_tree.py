@@ -8,7 +8,8 @@ from typing import NamedTuple
 import pytest
 
 from slurm_ai_factory.simulation import fair_tree
-from tests.cluster.slurm import SlurmCluster, unavailable, wait_until
+from tests.cluster.fixtures import needs_slurm
+from tests.cluster.slurm import SlurmCluster, wait_until
 from tests.cluster.tree import plant
 
 SPEED = 30
@@ -16,10 +17,7 @@ PASSES = 10
 HALF_LIFE = 600
 HOUR = 3600
 FIELDS = ("Account", "User", "RawShares", "NormShares", "RawUsage", "EffectvUsage", "FairShare", "LevelFS")
-pytestmark = [
-    pytest.mark.slurm,
-    pytest.mark.skipif(unavailable(SPEED) is not None, reason=str(unavailable(SPEED))),
-]
+pytestmark = needs_slurm(SPEED)
 
 
 class Row(NamedTuple):
@@ -52,7 +50,11 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlurmCluster]:
 
 
 def test_ranks_and_usage_are_slurms_own_in_every_pass(cluster: SlurmCluster) -> None:
-    billing = _billing(cluster)
+    printed = cluster.run("squeue", "-h", "-t", "R", "-O", "Account:|,UserName:|,tres-alloc:|").splitlines()
+    jobs = (line.rstrip("|").split("|") for line in printed)
+    billing = {
+        f"{account}/{user}": int(tres.rpartition("billing=")[2].split(",")[0]) for account, user, tres in jobs
+    }
     wait_until(lambda: _used(cluster) >= billing.keys(), "every job in a pass", 60, interval=0.1)
     before = _after_a_pass(cluster, _rows(cluster))
     for _ in range(PASSES):
@@ -88,21 +90,12 @@ def _expected(before: list[Row], rows: list[Row], billing: dict[str, int]) -> di
 
 
 def _passed(usage: dict[str, float], billing: dict[str, int], seconds: int, times: int) -> dict[str, float]:
-    """Usage after so many passes, so far apart."""
+    """Usage after so many passes, so far apart; all of a pass decays as if used at its beginning."""
     left = fair_tree.decay(seconds, HALF_LIFE)
-    new = {key: fair_tree.accrued(seconds, billing.get(key, 0), HALF_LIFE) for key in usage}
+    new = {key: seconds * left * billing.get(key, 0) for key in usage}
     for _ in range(times):
         usage = {key: used * left + new[key] for key, used in usage.items()}
     return usage
-
-
-def _billing(cluster: SlurmCluster) -> dict[str, int]:
-    """Billing of the running jobs by association."""
-    printed = cluster.run("squeue", "-h", "-t", "R", "-O", "Account:|,UserName:|,tres-alloc:|").splitlines()
-    jobs = (line.rstrip("|").split("|") for line in printed)
-    return {
-        f"{account}/{user}": int(tres.rpartition("billing=")[2].split(",")[0]) for account, user, tres in jobs
-    }
 
 
 def _after_a_pass(cluster: SlurmCluster, before: list[Row]) -> list[Row]:

@@ -9,18 +9,15 @@ import pytest
 
 from slurm_ai_factory.core.energy.meters import QUARTER
 from slurm_ai_factory.core.windows import iso
-from tests.cluster.slurm import SlurmCluster, unavailable, wait_until
+from tests.cluster.fixtures import needs_slurm
+from tests.cluster.slurm import SlurmCluster, wait_until
 from tests.cluster.tree import Tree, plant
 from tests.end_to_end.running import running
 from tests.saf import Saf
 
 SPEED, MINUTE = 60, 60
 NAME = "saf-grid"
-pytestmark = [
-    pytest.mark.slurm,
-    pytest.mark.alone,
-    pytest.mark.skipif(unavailable(SPEED) is not None, reason=str(unavailable(SPEED))),
-]
+pytestmark = [pytest.mark.alone, *needs_slurm(SPEED)]
 
 
 @pytest.fixture(scope="module")

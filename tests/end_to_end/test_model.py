@@ -10,7 +10,8 @@ from typing import NamedTuple
 import pytest
 
 from tests.acceptance.judge import Run, share
-from tests.cluster.slurm import SlurmCluster, unavailable
+from tests.cluster.fixtures import needs_slurm
+from tests.cluster.slurm import SlurmCluster
 from tests.cluster.tree import REGIONAL, SHARES, Tree, plant
 from tests.end_to_end.conftest import set_shares
 
@@ -36,11 +37,7 @@ ABSENT = {"national": (12 * MINUTE, 34 * MINUTE), "regional": (0, 5 * MINUTE)}
 """The others leave for a while, and the region comes late: its usage goes far above its share and back."""
 RAISED_AFTER, RAISED = 50 * MINUTE, 150
 """RawShares of the region from then on, while it is held back: from the next pass on it is first again."""
-pytestmark = [
-    pytest.mark.slurm,
-    pytest.mark.alone,
-    pytest.mark.skipif(unavailable(SPEED) is not None, reason=str(unavailable(SPEED))),
-]
+pytestmark = [pytest.mark.alone, *needs_slurm(SPEED)]
 
 
 class Submission(NamedTuple):
@@ -126,7 +123,9 @@ def _lived(
             set_shares(cluster, RAISED)
             raised_at = int(cluster.now())
         if (at := _last_pass(cluster)) != last:
-            passes.append(Pass(at, *_usage(cluster)))
+            printed = cluster.run("sshare", "-n", "-P", "-A", "regional,national", "-o", "Account,RawUsage")
+            usage = dict(line.split("|") for line in printed.replace(" ", "").splitlines())
+            passes.append(Pass(at, float(usage["regional"]), float(usage["national"])))
             last = at
         time.sleep(0.1)
     return passes, raised_at
@@ -136,12 +135,6 @@ def _last_pass(cluster: SlurmCluster) -> int:
     """When the last whole pass began, as slurmctld writes it down after each (_write_last_decay_ran)."""
     file = cluster.directory / "state" / "priority_last_decay_ran"
     return int.from_bytes(file.read_bytes()[:8], "big") if file.exists() else 0
-
-
-def _usage(cluster: SlurmCluster) -> tuple[float, float]:
-    printed = cluster.run("sshare", "-n", "-P", "-A", "regional,national", "-o", "Account,RawUsage")
-    usage = dict(line.split("|") for line in printed.replace(" ", "").splitlines())
-    return float(usage["regional"]), float(usage["national"])
 
 
 def _accounted(

@@ -7,7 +7,8 @@ from itertools import count
 
 import pytest
 
-from tests.cluster.slurm import SlurmCluster, unavailable, wait_until
+from tests.cluster.fixtures import needs_slurm
+from tests.cluster.slurm import SlurmCluster, wait_until
 from tests.cluster.tree import Tree, plant
 from tests.end_to_end.conftest import set_shares
 
@@ -16,10 +17,7 @@ LONG = 20 * 3600
 MOST, LEAST = 900, 1
 """RawShares that put the region first and last, whatever it used: the others have 75."""
 FLIPS = ((MOST, "regional"), (LEAST, "national"), (MOST, "regional"), (LEAST, "national"))
-pytestmark = [
-    pytest.mark.slurm,
-    pytest.mark.skipif(unavailable(SPEED) is not None, reason=str(unavailable(SPEED))),
-]
+pytestmark = needs_slurm(SPEED)
 
 
 class Machine:

@@ -16,15 +16,13 @@ import pytest
 from slurm_ai_factory.audit import reconcile
 from slurm_ai_factory.core import tres, windows
 from tests.cluster.day import HOUR, YOUNG, Day, odd_day
-from tests.cluster.slurm import SlurmCluster, unavailable, wait_until
+from tests.cluster.fixtures import needs_slurm
+from tests.cluster.slurm import SlurmCluster, wait_until
 from tests.cluster.tree import plant
 from tests.saf import Saf
 
 SPEED = 60
-pytestmark = [
-    pytest.mark.slurm,
-    pytest.mark.skipif(unavailable(SPEED) is not None, reason=str(unavailable(SPEED))),
-]
+pytestmark = needs_slurm(SPEED)
 STATES = {"COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "NODE_FAIL", "REQUEUED", "RESIZING", "RUNNING"}
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.slurm import SlurmCluster, unavailable, wait_until
+from tests.cluster.fixtures import needs_slurm
+from tests.cluster.slurm import SlurmCluster, wait_until
 from tests.cluster.tree import Tree, plant
 from tests.saf import Saf
 
@@ -27,11 +28,7 @@ name = "others"
 beneficiary = "non_regional"
 account_subtree = "national"
 """
-pytestmark = [
-    pytest.mark.slurm,
-    pytest.mark.alone,
-    pytest.mark.skipif(unavailable(SPEED) is not None, reason=str(unavailable(SPEED))),
-]
+pytestmark = [pytest.mark.alone, *needs_slurm(SPEED)]
 
 
 @pytest.fixture(scope="module")

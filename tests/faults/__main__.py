@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -23,6 +22,7 @@ from tests.faults import judge
 from tests.faults.judge import Result, Told
 from tests.faults.stage import LEDGER_TIMEOUT, OPERATOR_SECONDS, PERIOD, SETTLE_SECONDS, TIMEOUT, Stage
 from tests.faults.table import TABLE, Fault
+from tests.scratch import scratch_directory
 
 PAGE = Path(__file__).parents[2] / "docs" / "evaluation" / "faults.md"
 DISK = "600m"
@@ -35,13 +35,10 @@ POLL_SECONDS = 0.1
 def main() -> int:
     options = _options()
     if reason := unavailable(speed=2):
-        print(f"this needs a real Slurm: {reason}", file=sys.stderr)
-        return 1
+        sys.exit(f"this needs a real Slurm: {reason}")
     faults = [one for one in TABLE if not options.only or any(word in one.name for word in options.only)]
     results: list[Result] = []
-    with tempfile.TemporaryDirectory(prefix="saf-faults-") as scratch, ExitStack() as stack:
-        place = Path(scratch)
-        place.chmod(0o755)
+    with scratch_directory() as place, ExitStack() as stack:
         ledger = stack.enter_context(disk.small(place / "disk", DISK))
         stack.callback(embedded.stop, ledger / "ledger")
         slurm = stack.enter_context(SlurmCluster(place / "slurm", nodes=2, cpus_per_node=4))
@@ -50,7 +47,11 @@ def main() -> int:
             for number, fault in enumerate(faults * options.times, 1):
                 results.append(tried(stage, fault))
                 print(f"{number}/{len(faults) * options.times} {results[-1]}", file=sys.stderr, flush=True)
-    _show(results, options.docs)
+    for row in judge.lines(results):
+        print(" | ".join(row))
+    if options.docs:
+        facts = {"period": PERIOD, "timeout": TIMEOUT, "ledger": LEDGER_TIMEOUT, "every": OPERATOR_SECONDS}
+        PAGE.write_text(judge.page(results, settle=SETTLE_SECONDS, **facts))
     return int(any(one.broken for one in results))
 
 
@@ -110,14 +111,6 @@ def _broken(fault: Fault, result: Result) -> Iterator[str]:
         yield f"{result.writes} writes while none may be made"
     if fault.told and not result.told:
         yield f"not told within {TELL_SECONDS} s"
-
-
-def _show(results: Sequence[Result], docs: bool) -> None:
-    for row in judge.lines(results):
-        print(" | ".join(row))
-    if docs:
-        facts = {"period": PERIOD, "timeout": TIMEOUT, "ledger": LEDGER_TIMEOUT, "every": OPERATOR_SECONDS}
-        PAGE.write_text(judge.page(results, settle=SETTLE_SECONDS, **facts))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ import json
 import os
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -27,6 +26,7 @@ from tests.faults import chaos
 from tests.faults.chaos import Chaos, Found
 from tests.faults.pair import SLURM, PairStage
 from tests.faults.stage import PERIOD, TIMEOUT
+from tests.scratch import scratch_directory
 
 PAGE = Path(__file__).parents[2] / "docs" / "evaluation" / "chaos.md"
 STANDS_STILL, GOES_ON = 0.2, 0.05
@@ -38,8 +38,7 @@ Of = TypeVar("Of", bound=PairStage)
 def main() -> int:
     options = _options()
     if reason := unavailable():
-        print(f"this needs a real Slurm: {reason}", file=sys.stderr)
-        return 1
+        sys.exit(f"this needs a real Slurm: {reason}")
     found = kept(options.kept, options.seed)
     with options.kept.open("a") as file, staged(options.seed + len(found)) as stage:
         for fault in chaos.left(options.seed, options.faults, [one.fault for one in found]):
@@ -74,9 +73,7 @@ def staged(seed: int) -> Iterator[PairStage]:
     """The stage with its jobs; everything is ended afterwards, also when this process is asked to end."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(1))
-    with tempfile.TemporaryDirectory(prefix="saf-chaos-") as scratch, ExitStack() as stack:
-        place = Path(scratch)
-        place.chmod(0o755)
+    with scratch_directory() as place, ExitStack() as stack:
         slurm = stack.enter_context(SlurmCluster(place / "slurm", nodes=2, cpus_per_node=4))
         stage = PairStage(place, slurm, seed, stack)
         with stage.alive():
@@ -175,14 +172,6 @@ def sessions_cut(stage: PairStage, fault: Chaos, _command: int) -> None:
     lasting(stage, fault)
 
 
-def command_killed(_stage: PairStage, _fault: Chaos, command: int) -> None:
-    send([command], signal.SIGKILL)
-
-
-def command_late(_stage: PairStage, fault: Chaos, _command: int) -> None:
-    time.sleep(fault.seconds)
-
-
 def slurm_killed(stage: PairStage, fault: Chaos, _command: int) -> None:
     stage.slurm.kill(fault.what)
     lasting(stage, fault)
@@ -230,8 +219,8 @@ STRIKES: Mapping[tuple[str, str], Strike] = {
     **{(what, "restart"): slurm_restarted for what in SLURM},
     **{(what, "restart"): server_restarted for what in ("primary", "standby")},
     ("leader", "partition"): sessions_cut,
-    ("command", "kill"): command_killed,
-    ("command", "slow"): command_late,
+    ("command", "kill"): lambda _stage, _fault, command: send([command], signal.SIGKILL),
+    ("command", "slow"): lambda _stage, fault, _command: time.sleep(fault.seconds),
     ("primary", "kill"): primary_lost,
     ("primary", "partition"): left_behind,
     ("standby", "kill"): standby_killed,

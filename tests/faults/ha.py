@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from tests.cluster.requirements import unavailable
@@ -65,26 +66,10 @@ class Survived(NamedTuple):
     found: Found
 
 
-def begun_again(stage: PairStage) -> None:
-    stage.ready()
-
-
-def leader_killed(stage: PairStage) -> None:
-    end_leader(stage, signal.SIGKILL)
-
-
-def leader_ended(stage: PairStage) -> None:
-    end_leader(stage, signal.SIGTERM)
-
-
 def end_leader(stage: PairStage, number: int) -> None:
     leader = stage.leader()
     send([leader], number)
     stage.pair[leader][1].process.wait(timeout=60)
-
-
-def leader_stopped(stage: PairStage) -> None:
-    send([stage.leader()], signal.SIGSTOP)
 
 
 def thawed(stage: PairStage) -> None:
@@ -117,9 +102,9 @@ def left_behind(stage: PairStage) -> None:
 
 
 LOSSES = (
-    Loss("the active daemon (kill -9)", leader_killed, begun_again),
-    Loss("the active daemon (SIGTERM)", leader_ended, begun_again),
-    Loss("the active daemon stands still", leader_stopped, thawed),
+    Loss("the active daemon (kill -9)", partial(end_leader, number=signal.SIGKILL), PairStage.ready),
+    Loss("the active daemon (SIGTERM)", partial(end_leader, number=signal.SIGTERM), PairStage.ready),
+    Loss("the active daemon stands still", lambda stage: send([stage.leader()], signal.SIGSTOP), thawed),
     Loss("the primary", primary_killed, mended),
     Loss("the active daemon and the primary together", both_killed, mended),
     Loss("the primary, some time after its standby was promoted", left_behind, mended),
@@ -161,8 +146,7 @@ def row(name: str, these: Sequence[Survived]) -> str:
 
 def main(arguments: Sequence[str]) -> int:
     if reason := unavailable():
-        print(f"this needs a real Slurm: {reason}", file=sys.stderr)
-        return 1
+        sys.exit(f"this needs a real Slurm: {reason}")
     found: list[Survived] = []
     with staged(1) as stage:
         for saf in (stage.saf, stage.second):

@@ -200,7 +200,6 @@ def _span(values: Iterable[float | None]) -> str:
 
 
 def page(results: Sequence[Result], **facts: object) -> str:
-    """The page of the documentation."""
     broken = [(one.fault, reason) for one in results for reason in one.broken]
     return PAGE.format(
         rows="\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in lines(results)),

@@ -14,7 +14,6 @@ import random
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +31,7 @@ from tests.faults.campaign import kept, lasting, send
 from tests.faults.chaos import MODEL, Chaos, Found
 from tests.faults.model_stage import GRANT, PERIOD, REVOKE, TABLES, TIMEOUT, ModelStage
 from tests.faults.modelled import GONE
+from tests.scratch import scratch_directory
 
 BLOCK = 40
 """Faults of one stage."""
@@ -46,7 +46,11 @@ FULL_SECONDS = 0.5
 def main() -> int:
     options = _options()
     if options.block:
-        return _one_block(options)
+        faults = [Chaos(*fault) for fault in json.load(sys.stdin)]
+        with staged(options.seed) as stage:
+            for fault in faults:
+                print(json.dumps([options.seed, *tried(stage, fault)]), flush=True)
+        return 0
     found = kept(options.kept, options.seed)
     left = list(chaos.left(options.seed, options.faults, [one.fault for one in found], MODEL))
     blocks = [left[at : at + BLOCK] for at in range(0, len(left), BLOCK)]
@@ -94,22 +98,12 @@ def _block(seed: int, block: list[Chaos], told: Callable[[str], None]) -> int:
         return process.wait(timeout=BLOCK_SECONDS)
 
 
-def _one_block(options: argparse.Namespace) -> int:
-    faults = [Chaos(*fault) for fault in json.load(sys.stdin)]
-    with staged(options.seed) as stage:
-        for fault in faults:
-            print(json.dumps([options.seed, *tried(stage, fault)]), flush=True)
-    return 0
-
-
 @contextmanager
 def staged(seed: int, *, disks: bool = True, period: int = PERIOD) -> Iterator[ModelStage]:
     """A new stage; everything is ended afterwards, also when this process is asked to end."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(1))
-    with tempfile.TemporaryDirectory(prefix="saf-model-") as scratch, ExitStack() as stack:
-        place = Path(scratch)
-        place.chmod(0o755)
+    with scratch_directory() as place, ExitStack() as stack:
         stage = ModelStage(place, seed, stack, disks=disks, period=period)
         with stage.alive():
             yield stage
@@ -163,10 +157,6 @@ def answer_spoilt(stage: ModelStage, fault: Chaos, _command: int) -> None:
 
 def command_refused(stage: ModelStage, _fault: Chaos, _command: int) -> None:
     stage.model.refused = True
-
-
-def operator_writes(stage: ModelStage, _fault: Chaos, _command: int) -> None:
-    stage.operate()
 
 
 def clock_jumped(stage: ModelStage, fault: Chaos, _command: int, seconds: int) -> None:
@@ -227,7 +217,7 @@ STRIKES: Mapping[tuple[str, str], Callable[[ModelStage, Chaos, int], None]] = {
     **{(what, "full"): disk_full for what in ("primary", "standby")},
     ("leader", "freeze"): frozen_out,
     ("command", "refused"): command_refused,
-    ("operator", "write"): operator_writes,
+    ("operator", "write"): lambda stage, _fault, _command: stage.operate(),
     ("clock", "ahead"): partial(clock_jumped, seconds=CLOCK_SECONDS),
     ("clock", "behind"): partial(clock_jumped, seconds=-CLOCK_SECONDS),
     ("ledger", "locked"): tables_locked,

@@ -69,7 +69,8 @@ class Printer:
     def _sacctmgr(self, options: Options) -> str:
         match options.words[:2]:
             case ["modify", "account"]:
-                return self._modified(options)
+                self.modify(options.set("name"), int(options.set("fairshare")))
+                return f" Modified account associations...\n  {options.set('name')}\n"
             case ["show", "assoc"]:
                 return self._rows(options)
             case ["show", "event"]:
@@ -98,10 +99,6 @@ class Printer:
                     if one.at >= since
                 )()
         raise RefusedError(f"sacctmgr: error: the model has no {' '.join(options.words[:2])}")
-
-    def _modified(self, options: Options) -> str:
-        self.modify(options.set("name"), int(options.set("fairshare")))
-        return f" Modified account associations...\n  {options.set('name')}\n"
 
     def _numbers(self) -> dict[tuple[str, str | None], int]:
         """The id of each association, root's first."""

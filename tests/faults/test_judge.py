@@ -4,23 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.faults import chaos, model_campaign
+from tests.faults import chaos, judge, model_campaign
 from tests.faults.chaos import Found
-from tests.faults.judge import (
-    Result,
-    Run,
-    Told,
-    Written,
-    doubled,
-    interleaved,
-    lines,
-    lost,
-    outside,
-    page,
-    unrecorded,
-)
 
-RUN = Run("12", "COMPLETED", "100", "160", 60, frozenset({"cpu=1"}))
+RUN = judge.Run("12", "COMPLETED", "100", "160", 60, frozenset({"cpu=1"}))
 LONGER = RUN._replace(end="170", elapsed=70)
 
 
@@ -33,8 +20,8 @@ LONGER = RUN._replace(end="170", elapsed=70)
         pytest.param({}, {1: RUN}, [], id="over since"),
     ],
 )
-def test_lost(told: dict[int, Run], kept: dict[int, Run], expected: list[int]) -> None:
-    assert lost(told, kept) == expected
+def test_lost(told: dict[int, judge.Run], kept: dict[int, judge.Run], expected: list[int]) -> None:
+    assert judge.lost(told, kept) == expected
 
 
 @pytest.mark.parametrize(
@@ -46,28 +33,30 @@ def test_lost(told: dict[int, Run], kept: dict[int, Run], expected: list[int]) -
         pytest.param({1: LONGER}, {1: RUN}, {1}, [1], id="charged for longer"),
     ],
 )
-def test_doubled(kept: dict[int, Run], told: dict[int, Run], known: set[int], expected: list[int]) -> None:
-    assert doubled(kept, told, known) == expected
+def test_doubled(
+    kept: dict[int, judge.Run], told: dict[int, judge.Run], known: set[int], expected: list[int]
+) -> None:
+    assert judge.doubled(kept, told, known) == expected
 
 
 def test_each_write_needs_a_record_of_its_own() -> None:
-    assert unrecorded(["40", "40", "47"], ["40", "47", "50"]) == ["40"]
-    assert unrecorded(["40"], ["40", "40"]) == []
+    assert judge.unrecorded(["40", "40", "47"], ["40", "47", "50"]) == ["40"]
+    assert judge.unrecorded(["40"], ["40", "40"]) == []
 
 
 def test_the_table_adds_up_the_times_of_a_fault() -> None:
     results = [
-        Result("a", lost=1, back=2.0, told=Told(1.5, "no cycle"), writes=0, broken=("1 lost",)),
-        Result("a", back=3.0, told=Told(2.5, "no cycle"), writes=1),
-        Result("b"),
+        judge.Result("a", lost=1, back=2.0, told=judge.Told(1.5, "no cycle"), writes=0, broken=("1 lost",)),
+        judge.Result("a", back=3.0, told=judge.Told(2.5, "no cycle"), writes=1),
+        judge.Result("b"),
     ]
-    assert list(lines(results)) == [
+    assert list(judge.lines(results)) == [
         ("a", "2", "1", "0", "2.0-3.0", "1.5-2.5", "no cycle", "1", "1 of 2"),
         ("b", "1", "0", "0", "-", "-", "-", "allowed", "yes"),
     ]
     facts = dict.fromkeys(("period", "timeout", "ledger", "every", "settle"), 1)
-    assert page(results, **facts).endswith("1 of 3 did not hold:\n\n- a: 1 lost\n")
-    assert page(results[2:], **facts).endswith("0 of 1 did not hold.\n")
+    assert judge.page(results, **facts).endswith("1 of 3 did not hold:\n\n- a: 1 lost\n")
+    assert judge.page(results[2:], **facts).endswith("0 of 1 did not hold.\n")
 
 
 def share(raw_shares: int) -> float:
@@ -96,9 +85,9 @@ OPERATOR, SAF = False, True
 def test_writes_are_judged_by_what_was_there(
     made: list[tuple[int, bool, int]], changes: list[tuple[int, int]], beyond: int, writers: int
 ) -> None:
-    log = [Written(*one) for one in made]
-    assert outside(log, share, slew=0.1, most=0.9) == beyond
-    assert interleaved(log, changes) == writers
+    log = [judge.Written(*one) for one in made]
+    assert judge.outside(log, share, slew=0.1, most=0.9) == beyond
+    assert judge.interleaved(log, changes) == writers
 
 
 def test_a_campaign_that_is_resumed_does_each_fault_once() -> None:

@@ -10,12 +10,12 @@ import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
 from tests.cluster.slurm import wait_until
 from tests.conftest import skip_without_embedded
+from tests.scratch import scratch_directory
 
 skip_without_embedded()
 
@@ -36,9 +36,8 @@ except SafError as error:
 
 @pytest.fixture
 def directory() -> Iterator[Path]:
-    with TemporaryDirectory(prefix="saf-embedded-") as directory:
-        Path(directory).chmod(0o755)
-        yield Path(directory)
+    with scratch_directory() as directory:
+        yield directory
 
 
 def use(directory: Path, state: str = "state", packages: str = "") -> subprocess.Popen[str]:

@@ -13,6 +13,7 @@ import pytest
 from psycopg.errors import ForeignKeyViolation, InsufficientPrivilege, RestrictViolation
 from psycopg.sql import SQL, Composed, Identifier
 
+from slurm_ai_factory.core import records
 from slurm_ai_factory.core.charge import day_of
 from slurm_ai_factory.core.control.foreign import Changer
 from slurm_ai_factory.core.control.level import Baseline
@@ -25,22 +26,6 @@ from slurm_ai_factory.core.programme.expertise import NewEntry
 from slurm_ai_factory.core.programme.hubs import HubTerm
 from slurm_ai_factory.core.programme.joint import JointWeight
 from slurm_ai_factory.core.programme.retention import Due
-from slurm_ai_factory.core.records import (
-    DAY,
-    HOUR,
-    Acknowledgement,
-    Association,
-    Change,
-    ChangeStatus,
-    Decision,
-    LeverKind,
-    Outage,
-    Pause,
-    Rejected,
-    Run,
-    Size,
-    Subject,
-)
 from slurm_ai_factory.core.rules.classify import Beneficiary, Rule
 from slurm_ai_factory.core.rules.organisations import Codes, Link, Organisation, RegistryEntry
 from slurm_ai_factory.core.tres import Resource
@@ -74,38 +59,45 @@ def full(postgresql: str) -> Iterator[str]:
             _read(ledger)
             _say(ledger)
             _decide(ledger)
-            _withdraw(ledger)
+            later = NOW + 2 * records.DAY
+            record(ledger, [_whose(ended(9))], later, now=True)
+            ledger.intake.record_events([records.Size(T0, None, "cpu=9")], [], later)
+            ledger.intake.withdraw(later, at=later + 1, **WHO)
         yield url
 
 
-def _whose(run: Run, name: str = "user") -> Run:
+def _whose(run: records.Run, name: str = "user") -> records.Run:
     """The run with marks in all that could tell whose it was."""
     user, wckey, reservation, comment = (f"{MARK}{one}" for one in (name, "key", "place", "word"))
-    return run._replace(subject=Subject("c", "umcg", user, "main", "normal", wckey, reservation, comment))
+    return run._replace(
+        subject=records.Subject("c", "umcg", user, "main", "normal", wckey, reservation, comment)
+    )
 
 
 def _read(ledger: Ledger) -> None:
-    told: list[Run | Rejected] = [
+    told: list[records.Run | records.Rejected] = [
         _whose(ended(1)),
         _whose(running(2)),
         _whose(ended(3), "another"),
-        Rejected(f"{MARK}line", "no run"),
+        records.Rejected(f"{MARK}line", "no run"),
     ]
     record(ledger, told, NOW, now=True)
     record(
         ledger, [_whose(ended(1)._replace(elapsed_seconds=1, state="TIMEOUT")), *told[1:]], NOW + 1, now=True
     )
     tree = [
-        Association(cluster="c", account=one, parent=up, raw_shares=1)
+        records.Association(cluster="c", account=one, parent=up, raw_shares=1)
         for one, up in (("root", None), ("umcg", "root"))
     ]
     ledger.intake.record_accounts(tree, NOW)
-    ledger.intake.record_events([Size(T0, None, "cpu=8")], [Outage("n1", T0, None, "DOWN", "cpu=1")], NOW)
+    ledger.intake.record_events(
+        [records.Size(T0, None, "cpu=8")], [records.Outage("n1", T0, None, "DOWN", "cpu=1")], NOW
+    )
     rule = Rule(
         name="r", beneficiary=Beneficiary.REGIONAL, conditions={"user": frozenset({f"{MARK}another"})}
     )
     ledger.registry.keep_rules([rule], ["GM0014"], NOW)
-    ledger.classified(ledger.rules_of((rule,), frozenset())).keep_sums(ALL, NOW + DAY, WEIGHTS)
+    ledger.classified(ledger.rules_of((rule,), frozenset())).keep_sums(ALL, NOW + records.DAY, WEIGHTS)
 
 
 def _say(ledger: Ledger) -> None:
@@ -126,12 +118,12 @@ def _say(ledger: Ledger) -> None:
     ledger.publishing.publish(
         Published("w", NOW, "f", {"w": {}}, "{}", document), at=NOW, actor=WHO["actor"]
     )  # fmt: skip
-    ledger.privacy.retain(Due(NOW + DAY), [], at=NOW + DAY, actor=WHO["actor"])
+    ledger.privacy.retain(Due(NOW + records.DAY), [], at=NOW + records.DAY, actor=WHO["actor"])
     ledger.audits.keep(Audit("verify", NOW, None, None, 0), {}, WHO["actor"])
     ledger.proposals.propose(
         ProposalKind.REGISTRY, {"entries": [], "text": f"{MARK}text"}, {"at": NOW, **WHO}
     )
-    hall = Reading("hall", Kind.E_IT, T0, T0 + HOUR, Decimal(1), "kWh", "bms.csv")
+    hall = Reading("hall", Kind.E_IT, T0, T0 + records.HOUR, Decimal(1), "kWh", "bms.csv")
     ledger.meters.append([("line 2", hall)], at=NOW, actor=WHO["actor"])
     ledger.meters.correct(1, None, WHO["reason"], at=NOW, actor=WHO["actor"])
     ledger.meters.end(hall.kind, hall.meter, hall.until, WHO["reason"], at=NOW, actor=WHO["actor"])
@@ -143,49 +135,45 @@ def _say(ledger: Ledger) -> None:
     ledger.reserving.record(
         act, ActOutcome.PLANNED, at=NOW, actor=WHO["actor"], sentence=f"{MARK}sentence", inputs={}
     )
-    ledger.acknowledging.add(Acknowledgement("lease", "warning", NOW, NOW + DAY, **WHO))
+    ledger.acknowledging.add(records.Acknowledgement("lease", "warning", NOW, NOW + records.DAY, **WHO))
     ledger.hubs.record(HubTerm("site", "alpha", 0, False, "key", "cpu"), {"at": NOW, **WHO})
     (statement,) = ledger.given.state("site", "local", day_of(T0), at=NOW)
     assert ledger.hubs.take_in(SignedStatement(statement, statement.digest, "signature"), at=NOW)
     archived = ArchivedMonth("2027-01", T0, NOW, NOW, "r", {"runs": ArchivedFile(1, 1, "0")}, {"cpu": {}})
     ledger.archives.record(archived, at=NOW, actor=WHO["actor"])
     assert ledger.joint.record(replace(JOINT, actor=WHO["actor"], reason=WHO["reason"])) == ()
-    counted = JointWeight("together", "c", HOUR, Resource({"cpu": 1}), "annex", **WHO, recorded_at=NOW)
+    counted = JointWeight(
+        "together", "c", records.HOUR, Resource({"cpu": 1}), "annex", **WHO, recorded_at=NOW
+    )
     assert ledger.joint.weigh(counted) == ()
     ledger.persons.note("show", f"{MARK}user", {"at": NOW, **WHO})
     ledger.promise_terms.begin(replace(FIRST, actor=WHO["actor"], reason=WHO["reason"]))
 
 
 def _decide(ledger: Ledger) -> None:
-    ledger.control.say_pause(Pause(NOW, NOW + HOUR, WHO["actor"], WHO["reason"]))
+    ledger.control.say_pause(records.Pause(NOW, NOW + records.HOUR, WHO["actor"], WHO["reason"]))
     changes = [
-        Change(cluster="c", account=one, raw_shares_before=1, raw_shares_after=2) for one in ("a", "b")
+        records.Change(cluster="c", account=one, raw_shares_before=1, raw_shares_after=2)
+        for one in ("a", "b")
     ]
-    decision = Decision(
+    decision = records.Decision(
         at=NOW,
         reason="raise",
         sentence=f"{MARK}sentence",
         inputs={"account": f"{MARK}in", "u": 1},
         changes=tuple(changes),
     )
-    settled, _ = ledger.control.record(decision, "enforce", WHO["actor"], ChangeStatus.PLANNED)
+    settled, _ = ledger.control.record(decision, "enforce", WHO["actor"], records.ChangeStatus.PLANNED)
     ledger.control.settle(settled, at=NOW, raw_shares=2, note=f"{MARK}note")
-    others = ledger.control.foreign_change(LeverKind.ACCOUNT, "a", 3)
+    others = ledger.control.foreign_change(records.LeverKind.ACCOUNT, "a", 3)
     assert others
     changer = Changer(WHO["actor"], NOW, f"{MARK}note")
     ledger.control.note_foreign(others._replace(changer=changer), NOW)
     ledger.control.keep_baseline("regional", Baseline(25, 75), NOW)
-    for at, reason in ((NOW - 99 * DAY, "hold"), (NOW - 98 * DAY, "raise"), (NOW, "hold")):
-        past = Decision(at=at, reason=reason, sentence=f"{MARK}s", inputs={}, promise="past")
-        ledger.control.record(past, "enforce", WHO["actor"], ChangeStatus.PLANNED)
-    assert ledger.expiries.expire(NOW - 30 * DAY, at=NOW, actor=WHO["actor"]) == 1
-
-
-def _withdraw(ledger: Ledger) -> None:
-    later = NOW + 2 * DAY
-    record(ledger, [_whose(ended(9))], later, now=True)
-    ledger.intake.record_events([Size(T0, None, "cpu=9")], [], later)
-    ledger.intake.withdraw(later, at=later + 1, **WHO)
+    for at, reason in ((NOW - 99 * records.DAY, "hold"), (NOW - 98 * records.DAY, "raise"), (NOW, "hold")):
+        past = records.Decision(at=at, reason=reason, sentence=f"{MARK}s", inputs={}, promise="past")
+        ledger.control.record(past, "enforce", WHO["actor"], records.ChangeStatus.PLANNED)
+    assert ledger.expiries.expire(NOW - 30 * records.DAY, at=NOW, actor=WHO["actor"]) == 1
 
 
 def _columns(url: str) -> list[tuple[str, str, str]]:

@@ -7,16 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 
+from slurm_ai_factory.core import records
 from slurm_ai_factory.core.control.level import Baseline
-from slurm_ai_factory.core.records import (
-    Change,
-    ChangeStatus,
-    ControlState,
-    Decision,
-    LeverKind,
-    Pause,
-    Window,
-)
 from slurm_ai_factory.core.rules.classify import Beneficiary, Rule
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import Ledger, Store, open_ledger, sql
@@ -57,7 +49,7 @@ def test_a_ledger_of_the_first_version_keeps_all_it_has(empty_url: str) -> None:
     with open_ledger(empty_url, "c") as ledger:
         assert ledger.accounting.parents() == {"root": None, "umcg": "root"}
         rules = ledger.rules_of((rule,), frozenset())
-        (found,) = ledger.classified(rules).usage_by_hour(Window("w", 0, 3600), 3600, {"cpu": 1})
+        (found,) = ledger.classified(rules).usage_by_hour(records.Window("w", 0, 3600), 3600, {"cpu": 1})
         assert tuple(found) == (0, "regional", 400, 0, "")
         ledger.intake.record_accounts([], 1)
 
@@ -118,7 +110,7 @@ def test_one_writer_until_its_connection_ends(ledger_url: str) -> None:
 def test_a_pause_is_said_when_no_cycle_is_writing_any_more(ledger_url: str) -> None:
     waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
     with open_ledger(ledger_url, "c") as daemon, open_ledger(ledger_url, "c") as operator:
-        said = Pause(100, 200, "root@head", "maintenance")
+        said = records.Pause(100, 200, "root@head", "maintenance")
         with ThreadPoolExecutor(1) as pool:
             with daemon.store.holding("writing", daemon.control.cluster_id):
                 saying = pool.submit(operator.control.say_pause, said)
@@ -185,27 +177,27 @@ def test_a_password_is_never_shown() -> None:
 
 
 def test_a_change_is_settled_once_by_what_was_read_back(ledger: Ledger) -> None:
-    change = Change(cluster="c", account="regional", raw_shares_before=25, raw_shares_after=30)
-    state = ControlState(at=100, u_ref=0.3)
-    decision = Decision(
+    change = records.Change(cluster="c", account="regional", raw_shares_before=25, raw_shares_after=30)
+    state = records.ControlState(at=100, u_ref=0.3)
+    decision = records.Decision(
         at=100, reason="raise", sentence="s", inputs={"a": 1.5}, state=state, changes=(change,)
     )
     control = ledger.control
-    (planned,) = control.record(decision, "enforce", "me", ChangeStatus.PLANNED)
+    (planned,) = control.record(decision, "enforce", "me", records.ChangeStatus.PLANNED)
     assert [one.change for one in control.planned()] == [change]
     assert control.settle(planned, at=101, raw_shares=30) == "applied"
     assert control.planned() == []
     control.settle(planned, at=102, raw_shares=25)
     assert [(entry["status"], entry["settled_at"]) for entry in control.history(9)] == [("applied", 101)]
     assert control.last_applied("regional") == 30
-    assert control.last_state(200) == ControlState(at=100, u_ref=0.3, writes_last_day=1)
-    assert control.last_state(100 + 86400 + 1) == ControlState(at=100, u_ref=0.3, writes_last_day=0)
+    assert control.last_state(200) == records.ControlState(at=100, u_ref=0.3, writes_last_day=1)
+    assert control.last_state(100 + 86400 + 1) == records.ControlState(at=100, u_ref=0.3, writes_last_day=0)
 
 
 def test_a_change_not_found_in_force_is_a_failure(ledger: Ledger) -> None:
-    change = Change(cluster="c", account="regional", raw_shares_before=25, raw_shares_after=30)
-    decision = Decision(at=100, reason="raise", sentence="s", inputs={}, changes=(change,))
-    (planned,) = ledger.control.record(decision, "enforce", "me", ChangeStatus.PLANNED)
+    change = records.Change(cluster="c", account="regional", raw_shares_before=25, raw_shares_after=30)
+    decision = records.Decision(at=100, reason="raise", sentence="s", inputs={}, changes=(change,))
+    (planned,) = ledger.control.record(decision, "enforce", "me", records.ChangeStatus.PLANNED)
     assert ledger.control.settle(planned, at=101, raw_shares=25, note="why") == "failed"
     assert ledger.control.last_applied("regional") is None
     assert ledger.control.history(1)[0]["note"] == "why"
@@ -223,31 +215,34 @@ def test_the_first_baseline_stays_until_it_was_restored(ledger: Ledger) -> None:
 def test_objects_of_one_name_are_kept_apart(ledger: Ledger) -> None:
     """An account, a QOS and a partition may all be called regional."""
     control = ledger.control
-    for value, lever in enumerate(LeverKind, 10):
-        change = Change(
+    for value, lever in enumerate(records.LeverKind, 10):
+        change = records.Change(
             cluster="c",
             account="regional",
             raw_shares_before=value,
             raw_shares_after=value + 100,
             lever=lever,
         )
-        decision = Decision(at=100, reason="raise", sentence="s", inputs={}, changes=(change,))
-        (planned,) = control.record(decision, "enforce", "me", ChangeStatus.PLANNED)
+        decision = records.Decision(at=100, reason="raise", sentence="s", inputs={}, changes=(change,))
+        (planned,) = control.record(decision, "enforce", "me", records.ChangeStatus.PLANNED)
         assert [each.change for each in control.planned()] == [change]
         control.settle(planned, at=101, raw_shares=value + 100)
         control.keep_baseline("regional", Baseline(value, None), 101, lever)
-    assert [control.last_applied("regional", lever) for lever in LeverKind] == [110, 111, 112]
-    assert [control.baselines(lever)["regional"].raw_shares for lever in LeverKind] == [10, 11, 12]
+    assert [control.last_applied("regional", lever) for lever in records.LeverKind] == [110, 111, 112]
+    assert [control.baselines(lever)["regional"].raw_shares for lever in records.LeverKind] == [10, 11, 12]
     assert [(entry["object"], entry["attribute"]) for entry in control.history(9)] == [
         ("partition", "PriorityJobFactor"), ("qos", "Priority"), ("account", "RawShares"),
     ]  # fmt: skip
-    control.drop_baseline("regional", LeverKind.QOS)
-    assert [len(control.baselines(lever)) for lever in LeverKind] == [1, 0, 1]
+    control.drop_baseline("regional", records.LeverKind.QOS)
+    assert [len(control.baselines(lever)) for lever in records.LeverKind] == [1, 0, 1]
 
 
 def test_a_hold_is_told_since_it_began(ledger: Ledger) -> None:
     for at, reason in enumerate(["no_account", "at_set_point", "no_account", "no_account"]):
         ledger.control.record(
-            Decision(at=at, reason=reason, sentence="s", inputs={}), "observe", "me", ChangeStatus.OBSERVED
+            records.Decision(at=at, reason=reason, sentence="s", inputs={}),
+            "observe",
+            "me",
+            records.ChangeStatus.OBSERVED,
         )
     assert ledger.control.reason_since("no_account") == 2

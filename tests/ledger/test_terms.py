@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
 
@@ -21,12 +20,6 @@ from tests.core.programme.test_terms import FIRST, MIDNIGHTS, day, later_terms
 from tests.ledger.generated import histories_in_one_ledger
 
 CONFIG = configuration.parse_config('[cluster]\nname = "c"\n', "saf.toml")
-
-
-@pytest.fixture
-def ledger(ledger_url: str) -> Iterator[Ledger]:
-    with open_ledger(ledger_url, "c") as opened:
-        yield opened
 
 
 def test_the_first_term_is_recorded_once(ledger: Ledger) -> None:

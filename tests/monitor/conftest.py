@@ -21,7 +21,7 @@ from tests.cluster.slurm import wait_until
 from tests.conftest import new_ledger
 from tests.docs.markdown import ROOT
 from tests.monitor import prometheus as real
-from tests.monitor.life import held, living, promise_more
+from tests.monitor.life import Life, held, living, promise_more
 from tests.monitor.model import DAY
 from tests.monitor.prometheus import Prometheus
 
@@ -48,6 +48,12 @@ class Served:
     process: subprocess.Popen[bytes]
     address: str
     log: Path
+
+
+@pytest.fixture
+def life(ledger_url: str) -> Iterator[Life]:
+    with living(ledger_url, time.perf_counter) as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

@@ -10,23 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from random import Random
 
+from slurm_ai_factory.core import records
 from slurm_ai_factory.core.live.authority import PriorityTerms
 from slurm_ai_factory.core.live.demand import Queued
 from slurm_ai_factory.core.live.health import Diagnostics
-from slurm_ai_factory.core.records import (
-    HOUR,
-    Association,
-    Change,
-    Instant,
-    Outage,
-    PriorityConfig,
-    Rejected,
-    Reservation,
-    Run,
-    Size,
-    Subject,
-    Transaction,
-)
 from slurm_ai_factory.errors import SlurmError
 
 CLUSTER = "noorderlicht"
@@ -35,8 +22,8 @@ START = 1782856800
 STEP = 600
 NODES = 48
 GPUS = 8
-HALF_LIFE = 48 * HOUR
-DAY = 24 * HOUR
+HALF_LIFE = 48 * records.HOUR
+DAY = 24 * records.HOUR
 
 LONGEST_QUEUE = 20
 """Of one account: who sees so many of their jobs wait submits no more."""
@@ -63,13 +50,13 @@ class Model:
     """One cluster; ``advance`` lets time pass."""
 
     raw_shares: dict[str, int] = field(default_factory=lambda: {"regional": 250, "national": 750})
-    now: Instant = START
+    now: records.Instant = START
     broken: str = ""  #: while this is set, sacct fails with it
     random: Random = field(default_factory=lambda: Random(7))
     usage: dict[str, float] = field(default_factory=lambda: dict.fromkeys(TREE, 0.0))
-    waiting: dict[str, list[Run]] = field(default_factory=lambda: {name: [] for name in DEMAND})
-    running: list[tuple[Instant, Run]] = field(default_factory=list)
-    ended: list[Run] = field(default_factory=list)
+    waiting: dict[str, list[records.Run]] = field(default_factory=lambda: {name: [] for name in DEMAND})
+    running: list[tuple[records.Instant, records.Run]] = field(default_factory=list)
+    ended: list[records.Run] = field(default_factory=list)
     submitted: int = 0
     users: int = 40
     busy: float = 1.0  #: how much of DEMAND comes
@@ -98,23 +85,20 @@ class Model:
     def _submit(self) -> None:
         week = min(1, (self.now - START) // (7 * DAY))
         for account, parts in DEMAND.items():
-            rate = self.busy * parts[week] * NODES * STEP / (4 * HOUR)
+            rate = self.busy * parts[week] * NODES * STEP / (4 * records.HOUR)
             room = LONGEST_QUEUE - len(self.waiting[account])
-            for _ in range(min(room, self._arrivals(rate))):
+            for _ in range(min(room, int(rate) + (self.random.random() < rate % 1))):
                 self.submitted += 1
                 self.waiting[account].append(self._job(self.submitted, account))
 
-    def _job(self, number: int, account: str) -> Run:
-        return Run(
+    def _job(self, number: int, account: str) -> records.Run:
+        return records.Run(
             db_index=number, job_id=number, job_label=str(number),
-            subject=Subject(CLUSTER, account, f"user{number % self.users}", "gpu", "normal", "", ""),
+            subject=records.Subject(CLUSTER, account, f"user{number % self.users}", "gpu", "normal", "", ""),
             state="PENDING",
             submit_at=self.now, eligible_at=self.now, start_at=None, end_at=None, elapsed_seconds=0,
             suspended_seconds=0, req_tres=f"billing={GPUS},cpu=64,gres/gpu={GPUS},node=1", alloc_tres="",
         )  # fmt: skip
-
-    def _arrivals(self, rate: float) -> int:
-        return int(rate) + (self.random.random() < rate % 1)
 
     def _start(self) -> None:
         """Fill free nodes: first the side whose usage is below its share, then whoever has work."""
@@ -123,7 +107,7 @@ class Model:
             if account is None:
                 return
             run = self.waiting[account].pop(0)
-            length = int(min(16 * HOUR, self.random.expovariate(1 / (4 * HOUR)))) + STEP
+            length = int(min(16 * records.HOUR, self.random.expovariate(1 / (4 * records.HOUR)))) + STEP
             started = run._replace(state="RUNNING", start_at=self.now, alloc_tres=run.req_tres)
             self.running.append((self.now + length, started))
 
@@ -144,7 +128,7 @@ class Model:
             for name in (account, TREE[account]):
                 self.usage[name] += GPUS * STEP
 
-    def runs(self, since: Instant, until: Instant) -> Iterator[Run]:
+    def runs(self, since: records.Instant, until: records.Instant) -> Iterator[records.Run]:
         """Every run that was eligible or running in [since, until)."""
         self.calls += 1
         if self.broken:
@@ -155,12 +139,12 @@ class Model:
         ]
         return (one for one in [*found, *open_runs] if (one.eligible_at or 0) < until)
 
-    def associations(self) -> tuple[Association, ...]:
+    def associations(self) -> tuple[records.Association, ...]:
         """The accounts."""
         self.calls += 1
         accounts = [("root", None), *TREE.items()]
         return tuple(
-            Association(
+            records.Association(
                 cluster=CLUSTER, account=name, parent=parent, raw_shares=self.raw_shares.get(name, 1),
                 stored_shares=self.raw_shares.get(name, 1), raw_usage=int(self.usage.get(name, 0.0)),
                 effectv_usage=self.usage.get(name, 0.0) / self._used(), norm_shares=None, level_fs=None,
@@ -168,19 +152,21 @@ class Model:
             for name, parent in accounts
         )  # fmt: skip
 
-    def events(self, _since: Instant, _until: Instant) -> tuple[list[Size], list[Outage]]:
+    def events(
+        self, _since: records.Instant, _until: records.Instant
+    ) -> tuple[list[records.Size], list[records.Outage]]:
         """One size for ever; a node that was down for half a day."""
         self.calls += 1
         each = f"billing={GPUS},cpu=64,gres/gpu={GPUS},node=1"
         size = f"billing={GPUS * NODES},cpu={64 * NODES},gres/gpu={GPUS * NODES},node={NODES}"
-        return [Size(START - DAY, None, size)], [
-            Outage("n1", START + 9 * DAY, START + 9 * DAY + 12 * HOUR, "DOWN", each)
+        return [records.Size(START - DAY, None, size)], [
+            records.Outage("n1", START + 9 * DAY, START + 9 * DAY + 12 * records.HOUR, "DOWN", each)
         ]
 
-    def priority_config(self) -> PriorityConfig:
+    def priority_config(self) -> records.PriorityConfig:
         """A usual configuration."""
         self.calls += 1
-        return PriorityConfig(
+        return records.PriorityConfig(
             cluster=CLUSTER, version="24.11.5", priority_type="priority/multifactor",
             decay_half_life_seconds=HALF_LIFE, calc_period_seconds=300, weight_fairshare=100000, weight_age=0,
             flags=(), enforce=("associations", "limits", "safe"), tres=("cpu", "mem", "node", "gres/gpu"),
@@ -193,11 +179,11 @@ class Model:
         waiting = [self._queued(run, run.req_tres) for queue in self.waiting.values() for run in queue]
         return running + waiting
 
-    def _queued(self, run: Run, tres: str) -> Queued:
+    def _queued(self, run: records.Run, tres: str) -> Queued:
         return Queued(
             job_id=run.job_id, array_id=None, tasks=1, task_limit=None, het_id=None, subject=run.subject,
             state=run.state, reason="Priority" if run.state == "PENDING" else "None", priority=1000,
-            eligible_at=run.eligible_at, limit_seconds=16 * HOUR, tres=tres,
+            eligible_at=run.eligible_at, limit_seconds=16 * records.HOUR, tres=tres,
         )  # fmt: skip
 
     def priority_terms(self) -> list[PriorityTerms]:
@@ -220,26 +206,28 @@ class Model:
         self.calls += 1
         return Diagnostics(self.now, 0, self.now, 100, 100)
 
-    def unreadable(self) -> list[Rejected]:
+    def unreadable(self) -> list[records.Rejected]:
         """The model has nothing that cannot be read."""
         return []
 
-    def logged_changes(self, _lever: object, _name: str, _since: Instant) -> list[Transaction]:
+    def logged_changes(
+        self, _lever: object, _name: str, _since: records.Instant
+    ) -> list[records.Transaction]:
         """The model keeps no log."""
         self.calls += 1
         return []
 
-    def set_raw_shares(self, change: Change, _deadline: float, /) -> None:
+    def set_raw_shares(self, change: records.Change, _deadline: float, /) -> None:
         """As sacctmgr would, at once."""
         self.calls += 1
         self.raw_shares[change.account] = change.raw_shares_after
 
-    def rolled_up(self, _since: Instant, _until: Instant) -> bool:
+    def rolled_up(self, _since: records.Instant, _until: records.Instant) -> bool:
         """slurmdbd is always up to date here."""
         self.calls += 1
         return True
 
-    def utilization(self, since: Instant, until: Instant) -> dict[tuple[str, str], int]:
+    def utilization(self, since: records.Instant, until: records.Instant) -> dict[tuple[str, str], int]:
         """What sreport would say: the runs themselves, hour by hour."""
         self.calls += 1
         found: dict[tuple[str, str], int] = {}
@@ -251,7 +239,7 @@ class Model:
                 found[key] = found.get(key, 0) + int(count) * seconds
         return found
 
-    def reservations(self, _since: Instant, _until: Instant) -> list[Reservation]:
+    def reservations(self, _since: records.Instant, _until: records.Instant) -> list[records.Reservation]:
         """None."""
         self.calls += 1
         return []

@@ -13,7 +13,7 @@ import subprocess
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,7 +89,11 @@ def prometheus(
     """A Prometheus that scrapes the targets every second, with the product's rules, and this history."""
     data = directory / "data"
     data.mkdir(parents=True)
-    (directory / "prometheus.yml").write_text(json.dumps(_config(targets)))
+    scrapes = [{"job_name": "saf", "static_configs": [{"targets": list(targets)}]}] if targets else []
+    every = {"scrape_interval": INTERVAL, "evaluation_interval": INTERVAL}
+    (directory / "prometheus.yml").write_text(
+        json.dumps({"global": every, "rule_files": [str(RULES)], "scrape_configs": scrapes})
+    )
     if told:
         _backfill(directory, data, merged(told))
         with _running(directory, data) as first:
@@ -123,12 +127,6 @@ def _argv(directory: Path, data: Path, port: int) -> list[str]:
     ]  # fmt: skip
 
 
-def _config(targets: Sequence[str]) -> Mapping[str, object]:
-    scrapes = [{"job_name": "saf", "static_configs": [{"targets": list(targets)}]}] if targets else []
-    every = {"scrape_interval": INTERVAL, "evaluation_interval": INTERVAL}
-    return {"global": every, "rule_files": [str(RULES)], "scrape_configs": scrapes}
-
-
 def _ready(found: Prometheus) -> bool:
     assert found.process.poll() is None, "Prometheus ended"
     try:
@@ -150,7 +148,7 @@ def _recorded(running: Prometheus, told: Sequence[str]) -> str:
     """What the recording rules would have recorded, as OpenMetrics."""
     first, last = (float(one.splitlines()[-1].split()[-1]) for one in (told[0], told[-1]))
     lines = []
-    for rule in recording_rules():
+    for rule in (rule for rule in rules() if "record" in rule):
         lines.append(f"# TYPE {rule['record']} gauge")
         for one in running.over(rule["expr"], first, last, RECORDED):
             labels = ",".join(f'{name}="{value}"' for name, value in sorted(one["metric"].items()))
@@ -161,11 +159,6 @@ def _recorded(running: Prometheus, told: Sequence[str]) -> str:
 def rules() -> list[dict[str, Any]]:
     """The rules of the product."""
     return [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
-
-
-def recording_rules() -> list[dict[str, Any]]:
-    """Those that record."""
-    return [rule for rule in rules() if "record" in rule]
 
 
 def alerts() -> dict[str, dict[str, Any]]:

@@ -51,7 +51,6 @@ class Sheet:
     width: int
 
     def page(self, dashboard: dict[str, Any]) -> str:
-        """The dashboard as HTML."""
         panels = dashboard["panels"]
         bottom = max(p["gridPos"]["y"] + p["gridPos"]["h"] for p in panels) * (ROW + GAP)
         values = " ".join(f"{name}: {value}" for name, value in self.variables.items())
@@ -63,7 +62,6 @@ class Sheet:
         )
 
     def section(self, panel: dict[str, Any]) -> str:
-        """One panel in its place."""
         grid = panel["gridPos"]
         unit = (self.width - 16) / 24
         width, height = grid["w"] * unit - GAP, grid["h"] * (ROW + GAP) - GAP

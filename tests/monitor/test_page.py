@@ -261,17 +261,11 @@ def test_a_rolling_window_has_no_area_below_the_floor_while_all_is_well() -> Non
     m = measurement(0.3, window=ROLLING, hours=bad_start, regional_charge=round(0.3 * 25 * DAY * 100))
     earlier = tuple(h._replace(at=h.at - 30 * DAY, regional=0.3 * h.total) for h in m.hours)
     for before in ((), earlier):
-        shares = [float(y) for y in re.findall(r"L?[\d.]+ ([\d.]+)", course_of(drawn(m, earlier=before)))]
-        assert all(y <= floor_of(drawn(m, earlier=before)) for y in shares), "the line is above the floor"
-
-
-def course_of(svg: str) -> str:
-    (line,) = re.findall(r'class="course" d="M([^"]+)"', svg)
-    return str(line)
-
-
-def floor_of(svg: str) -> float:
-    return float(re.findall(r'class="floor" d="M[\d.]+ ([\d.]+)H', svg)[0])
+        svg = drawn(m, earlier=before)
+        (course,) = re.findall(r'class="course" d="M([^"]+)"', svg)
+        floor = float(re.findall(r'class="floor" d="M[\d.]+ ([\d.]+)H', svg)[0])
+        shares = [float(y) for y in re.findall(r"L?[\d.]+ ([\d.]+)", course)]
+        assert all(y <= floor for y in shares), "the line is above the floor"
 
 
 @pytest.mark.parametrize(

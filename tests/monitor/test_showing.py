@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -26,12 +25,6 @@ from slurm_ai_factory.steps import showing
 from slurm_ai_factory.steps.site import Laps, Site
 from tests.monitor.life import Life, configuration, living, promise_more
 from tests.monitor.model import DAY, START
-
-
-@pytest.fixture
-def life(ledger_url: str) -> Iterator[Life]:
-    with living(ledger_url, time.perf_counter) as found:
-        yield found
 
 
 def test_groups_add_up_to_the_measurement(life: Life) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -18,14 +16,8 @@ from slurm_ai_factory.errors import ConfigError
 from slurm_ai_factory.monitor.metrics import Exposition
 from slurm_ai_factory.steps.summary import cycle_sentence
 from slurm_ai_factory.steps.values import CycleReport
-from tests.monitor.life import CONFIG, HOURLY, Life, living
+from tests.monitor.life import CONFIG, HOURLY, Life
 from tests.monitor.model import CLUSTER
-
-
-@pytest.fixture
-def life(ledger_url: str) -> Iterator[Life]:
-    with living(ledger_url, time.perf_counter) as found:
-        yield found
 
 
 def report(life: Life) -> CycleReport:

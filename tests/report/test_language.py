@@ -14,14 +14,8 @@ from slurm_ai_factory.core.control.reasons import HOLDS
 from slurm_ai_factory.core.measure.judgement import GROUNDS
 from slurm_ai_factory.core.measure.waits import ALL_SIZES, SIZES
 from slurm_ai_factory.core.records import FLOOR_VERDICTS, Bound, Verdict
+from slurm_ai_factory.core.rules import organisations
 from slurm_ai_factory.core.rules.classify import PROMISED_TO, Beneficiary
-from slurm_ai_factory.core.rules.organisations import (
-    ACCESS_MODES,
-    CATEGORIES,
-    COMPANY_SIZES,
-    COMPANY_STAGES,
-    SBI_SECTIONS,
-)
 from slurm_ai_factory.language import NBSP, Language, catalogue, language
 from slurm_ai_factory.ledger import publishing
 from slurm_ai_factory.question import Reached
@@ -79,12 +73,12 @@ def test_every_code_has_a_word(code: str) -> None:
     said: Mapping[str, Any] = catalogue(code)
     registry = RegistrySection()
     assert HOLDS - said["reason"].keys() == set()
-    assert set(CATEGORIES) - said["category"].keys() == set()
-    assert set(SBI_SECTIONS) | set(registry.sectors) <= said["sector"].keys()
+    assert set(organisations.CATEGORIES) - said["category"].keys() == set()
+    assert set(organisations.SBI_SECTIONS) | set(registry.sectors) <= said["sector"].keys()
     assert set(registry.hubs) <= said["hub"].keys()
-    assert {*COMPANY_SIZES, NOT_BUSINESS} == said["size"].keys()
-    assert {*COMPANY_STAGES, NOT_BUSINESS} == said["stage"].keys()
-    assert set(ACCESS_MODES) == said["access_mode"].keys()
+    assert {*organisations.COMPANY_SIZES, NOT_BUSINESS} == said["size"].keys()
+    assert {*organisations.COMPANY_STAGES, NOT_BUSINESS} == said["stage"].keys()
+    assert set(organisations.ACCESS_MODES) == said["access_mode"].keys()
     assert {ALL_SIZES, *(name for name, _ in SIZES)} <= said["priority"].keys()
     assert {publishing.part_name(query) for query in publishing.PARTS} == said["part"].keys() & {
         publishing.part_name(query) for query in publishing.PARTS

@@ -248,10 +248,6 @@ def test_a_report_of_a_version_with_fewer_figures_is_verified_by_those_it_has(ma
 # -- the facility's response ----------------------------------------------------------------------------
 
 
-def files_in(folder: Path) -> dict[str, bytes]:
-    return {file.name: file.read_bytes() for file in folder.iterdir()}
-
-
 HOSTILE = "Wij beloven beterschap. <b>Echt</b>\n\n=HYPERLINK(1)\x1b[31m"
 
 
@@ -261,7 +257,9 @@ def test_a_response_is_kept_with_the_report_as_it_was_written(changing: Year, tm
     asked = ["report", "--window", "2027Q3", "--as-of", then, "-o"]
     saf(changing, *asked, str(tmp_path / "first"), "--note", str(note), "--publish")
     saf(changing, *asked, str(tmp_path / "again"))
-    first, again = (files_in(tmp_path / name) for name in ("first", "again"))
+    first, again = (
+        {file.name: file.read_bytes() for file in (tmp_path / name).iterdir()} for name in ("first", "again")
+    )
     assert first == again, "made again without --note"
     values = json.loads(first["noorderlicht-2027Q3.json"])
     assert values["answer"]["note"] == HOSTILE

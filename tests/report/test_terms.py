@@ -52,15 +52,10 @@ def pages(made: Year, window: str, then: Instant) -> dict[str, str]:
     return {code: re.sub("</?data[^>]*>", "", text) for code, text in texts.items()} | {"csv": as_csv(report)}
 
 
-def relabelled(made: Year) -> configuration.Config:
-    """The same file with a lower floor."""
-    text = facility.CONFIG.replace("{url}", made.url).replace("[promise]", "[promise]\ntarget_share = 0.22")
-    return configuration.parse_config(text, str(made.file))
-
-
 def test_a_file_that_is_changed_relabels_nothing_and_is_told(made: Year) -> None:
     """A verdict, a trend and every byte of a report are those of the terms in the ledger."""
-    then, changed = facility.AS_OF["2027Q3"], relabelled(made)
+    text = facility.CONFIG.replace("{url}", made.url).replace("[promise]", "[promise]\ntarget_share = 0.22")
+    then, changed = facility.AS_OF["2027Q3"], configuration.parse_config(text, str(made.file))
     with made.ledger() as ledger:
         report = year.made(changed, ledger, "2027Q3", then)
         term = question.terms_of(changed, ledger).at(then)

@@ -78,11 +78,12 @@ def figures(connection: Connection[Any], asked: Asked) -> dict[str, Any]:
         one for row in others if row["figures_shown"] for one in of_promise(got, row["name"], row["share_of"])
     ]
     shown = tables(got, TABLES, own.term.min_organisations, own.charge, before)
+    found = programme.cause(known, own, _verdict(own)[0], control)
     return {
         "report": _about(known, own, zone),
         "promise": _promise(own.term),
         "answer": {
-            "cause": _cause(known, own, control),
+            "cause": found and {**found, "since": iso(found["since"]), "until": iso(found["until"])},
             "bridge": programme.bridge(own, _shortfall(own)),
             "next": _next(known, who, own, zone),
         },
@@ -315,11 +316,6 @@ def _weeks(one: Measured) -> Iterator[dict[str, Any]]:
             "delivered_share": ratio(own, everyone), "share_to_date": ratio(so_far, of),
             "waiting_charge": summed(one.waiting[at] for at in hours), "starved_charge": one.starved(hours),
         }  # fmt: skip
-
-
-def _cause(known: Known, own: Measured, control: Any) -> dict[str, Any] | None:
-    found = programme.cause(known, own, _verdict(own)[0], control)
-    return found and {**found, "since": iso(found["since"]), "until": iso(found["until"])}
 
 
 def _next(known: Known, who: Who, own: Measured, zone: ZoneInfo) -> dict[str, Any] | None:

@@ -101,7 +101,6 @@ def cause(known: Known, own: Measured, verdict: str, control: Any) -> dict[str, 
 
 
 def _decided(known: Known, window: Window) -> list[Any]:
-    """The decisions of the window."""
     return [one for one in known.rows("decisions", at="at") if window.since <= one.at < window.until]
 
 

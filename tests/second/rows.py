@@ -53,7 +53,6 @@ class Known:
 
     @cached_property
     def runs(self) -> list[Any]:
-        """The runs."""
         return [one for one in self.versions if one.superseded_at is None or one.superseded_at > self.then]
 
     @cached_property

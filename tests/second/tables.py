@@ -183,7 +183,6 @@ def _singles_out(members: Sum, asked: Sum, known: Mapping[Part, Vector], most: i
 
 
 def _follows(row: Vector, others: Iterable[Vector]) -> bool:
-    """Whether a row is a combination of others."""
     span: dict[Part, Vector] = {}
     for one in others:
         _learn(span, one)

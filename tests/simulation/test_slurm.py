@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slurm_ai_factory.core import charge, tres
-from slurm_ai_factory.core.records import HOUR, Association, Change, Run
+from slurm_ai_factory.core.records import HOUR, Change, LeverKind, Run
 from slurm_ai_factory.errors import SlurmError
 from slurm_ai_factory.simulation.arrays import ALL, OTHERS_WAITING, REGIONAL, WAITING
 from slurm_ai_factory.simulation.cluster import ModelCluster
@@ -164,7 +164,7 @@ def test_usage_and_shares_add_up_at_every_level(jobs: list[Job], later: int) -> 
     accounts = {one.account: one for one in rows if one.user is None}
     assert {one.account for one in rows} == {"root", "regional", "national", *(job.account for job in jobs)}
     for name, account in accounts.items():
-        level = [one for one in rows if _parent(one) == name]
+        level = [one for one in rows if (one.account if one.user else one.parent) == name]
         if not level:
             continue
         used = sum(one.raw_usage or 0 for one in level)
@@ -173,10 +173,6 @@ def test_usage_and_shares_add_up_at_every_level(jobs: list[Job], later: int) -> 
         cut = len(level) / (account.raw_usage or 1)  # RawUsage is told in whole seconds
         whole = sum(one.effectv_usage or 0 for one in level)
         assert whole == pytest.approx(1 if account.raw_usage else 0, abs=cut)
-
-
-def _parent(one: Association) -> str | None:
-    return one.account if one.user else one.parent
 
 
 def test_shares_that_are_set_are_read_back() -> None:
@@ -189,10 +185,14 @@ def test_shares_that_are_set_are_read_back() -> None:
     assert found.norm_shares == pytest.approx(40 / (40 + 75 + 1))
 
 
-def test_shares_of_another_account_are_refused() -> None:
+@pytest.mark.parametrize(
+    ("account", "lever", "named"),
+    [("umcg", LeverKind.ACCOUNT, "umcg"), ("regional", LeverKind.QOS, "qos regional")],
+)
+def test_shares_of_another_account_and_a_qos_are_refused(account: str, lever: LeverKind, named: str) -> None:
     slurm = modelled([Job("umcg", "u", BEGIN, HOUR, HOUR, 8, 1, 1, "gpu")], Time())
-    change = Change(cluster=NAME, account="umcg", raw_shares_before=1, raw_shares_after=2)
-    with pytest.raises(SlurmError, match="steers regional and national and has no umcg"):
+    change = Change(cluster=NAME, account=account, raw_shares_before=1, raw_shares_after=2, lever=lever)
+    with pytest.raises(SlurmError, match=f"steers regional and national and has no {named} "):
         slurm.set_raw_shares(change, inf)
 
 

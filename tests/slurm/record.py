@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +25,7 @@ from tests.cluster import versions
 from tests.cluster.requirements import unavailable
 from tests.cluster.slurm import SlurmCluster
 from tests.cluster.versions import BUILT, VERSIONS
+from tests.scratch import scratch_directory
 from tests.slurm import scenarios
 from tests.slurm.scenarios import Times
 
@@ -147,10 +147,11 @@ def keep(tape: Tape, cluster: SlurmCluster, times: Times, directory: Path) -> No
 
 
 def lived(scenario: str, version: str) -> None:
-    with tempfile.TemporaryDirectory(prefix="saf-record-") as scratch:
-        Path(scratch).chmod(0o755)
-        with getattr(scenarios, scenario)(Path(scratch) / "cluster", version) as (cluster, times):
-            record(cluster, times, scenario)
+    with (
+        scratch_directory() as scratch,
+        getattr(scenarios, scenario)(scratch / "cluster", version) as (cluster, times),
+    ):
+        record(cluster, times, scenario)
 
 
 def main() -> int:

@@ -18,19 +18,9 @@ import pytest
 
 from slurm_ai_factory.audit import books
 from slurm_ai_factory.audit.reconcile import reconcile
-from slurm_ai_factory.core import tres
+from slurm_ai_factory.core import records, tres
 from slurm_ai_factory.core.live import authority
 from slurm_ai_factory.core.live.demand import Demand, Pool, Queued, Standing, demand, job_standing
-from slurm_ai_factory.core.records import (
-    Association,
-    Change,
-    LeverKind,
-    Partition,
-    Rejected,
-    Run,
-    Slurmdbd,
-    Subject,
-)
 from slurm_ai_factory.core.rules.classify import Beneficiary
 from slurm_ai_factory.errors import SlurmError
 from slurm_ai_factory.ledger import Ledger, open_ledger
@@ -73,7 +63,7 @@ def summed(source: Source) -> Demand:
     return demand(found, _side, {"cpu": 1}, now, 3600, {})
 
 
-def _side(subject: Subject) -> Beneficiary:
+def _side(subject: records.Subject) -> Beneficiary:
     return Beneficiary.REGIONAL if subject.account == "umcg" else Beneficiary.NON_REGIONAL
 
 
@@ -82,9 +72,9 @@ def test_a_job_that_waits_is_told_with_all_its_parts(queue: Source) -> None:
     found = jobs(queue)
     assert found[4] == Queued(
         job_id=4, array_id=None, tasks=1, task_limit=None, het_id=None,
-        subject=Subject("loop", "astro", found[4].subject.user, "main", "normal", "", ""), state="PENDING",
-        reason="Resources", priority=found[4].priority, eligible_at=found[4].eligible_at, limit_seconds=660,
-        tres="billing=6,cpu=6,gres/gpu=3,mem=3000,node=3",
+        subject=records.Subject("loop", "astro", found[4].subject.user, "main", "normal", "", ""),
+        state="PENDING", reason="Resources", priority=found[4].priority, limit_seconds=660,
+        eligible_at=found[4].eligible_at, tres="billing=6,cpu=6,gres/gpu=3,mem=3000,node=3",
     )  # fmt: skip
     assert found[5].subject.partition == "main,debug"
     assert (found[6].tasks, found[6].task_limit, found[6].array_id) == (10, 3, 6)
@@ -165,17 +155,17 @@ def test_the_own_configuration_tells_what_doctor_asks(queue: Source) -> None:
 def test_what_a_fresh_slurm_says(queue: Source) -> None:
     bare = {"tier": 1, "weights": "", "oversubscribe": "NO"}
     assert sorted(queue.slurm.partitions()) == [
-        Partition(name="debug", **bare), Partition(name="main", **bare),  # type: ignore[arg-type]
+        records.Partition(name="debug", **bare), records.Partition(name="main", **bare),  # type: ignore[arg-type]
     ]  # fmt: skip
     assert queue.slurm.usage_factors() == {"normal": 1.0}
     assert queue.slurm.coordinators(["root"])["root"] == ()
     assert queue.slurm.admin_level("root") == "Administrator"
-    assert queue.slurm.slurmdbd() == Slurmdbd((), None, None)
+    assert queue.slurm.slurmdbd() == records.Slurmdbd((), None, None)
 
 
 @capability("who changed shares")
 def test_changes_of_shares_have_their_actor(queue: Source) -> None:
-    found = queue.slurm.logged_changes(LeverKind.ACCOUNT, "regional", 0)
+    found = queue.slurm.logged_changes(records.LeverKind.ACCOUNT, "regional", 0)
     assert [(one.actor, one.raw_shares) for one in found] == [("root", "26")]
 
 
@@ -208,7 +198,7 @@ def test_usage_adds_up_from_users_to_the_root(queue: Source) -> None:
     assert busy.level_fs == pytest.approx((busy.norm_shares or 0) / busy.effectv_usage, rel=1e-5)
 
 
-def _usage(found: tuple[Association, ...], account: str) -> int:
+def _usage(found: tuple[records.Association, ...], account: str) -> int:
     return next(one.raw_usage or 0 for one in found if one.account == account and not one.user)
 
 
@@ -271,7 +261,7 @@ def test_a_write_sets_the_shares_of_one_row_and_nothing_else(live: Source) -> No
 
     run("sacctmgr", "-i", "modify", "account", "where", "name=regional", "cluster=loop", "set", *LIMITS)
     before = others()
-    change = Change(cluster="loop", account="regional", raw_shares_before=26, raw_shares_after=27)
+    change = records.Change(cluster="loop", account="regional", raw_shares_before=26, raw_shares_after=27)
     slurm.set_raw_shares(change, time.monotonic() + 60)
     after = {one.key: one.stored_shares for one in slurm.associations()}
     assert after["regional"] == 27
@@ -319,8 +309,8 @@ def test_limits_are_read_with_those_they_hold_and_what_wrote_them(live: Source) 
 @capability("runs")
 def test_every_run_of_the_day_is_told_once(day: Source) -> None:
     found = list(day.slurm.runs(day.times.since, day.times.until))
-    assert not [one for one in found if isinstance(one, Rejected)]
-    runs = [one for one in found if isinstance(one, Run)]
+    assert not [one for one in found if isinstance(one, records.Rejected)]
+    runs = [one for one in found if isinstance(one, records.Run)]
     assert len({one.db_index for one in runs}) == len(runs)
     assert {one.state for one in runs} == STATES
     again = [label for label, count in Counter(one.job_label for one in runs).items() if count > 1]

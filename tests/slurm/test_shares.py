@@ -67,14 +67,10 @@ def test_shares_of_the_parent_and_none_are_told_apart() -> None:
     assert none[6].raw_shares is None
 
 
-def _without(key: str) -> dict[str, Any]:
-    return {name: value for name, value in row().items() if name != key}
-
-
 @pytest.mark.parametrize("text", [
     "", "null", "[]", "{}", "slurm 24.11", answer(row())[:-3], '{"errors": [], "shares": []}',
     '{"errors": [], "shares": {"shares": null}}', answer(row(), errors=("no such cluster",)),
-    *(answer(_without(key)) for key in row()),
+    *(answer({name: value for name, value in row().items() if name != key}) for key in row()),
     *(answer(row(usage=bad)) for bad in ("274", 274.5, True, None)),
     *(answer(row(shares_normalized=bad)) for bad in (0.25, "0.25", None, {"set": True})),
     *(answer(row(shares=bad)) for bad in (number(2.5), number(0, infinite=True), 26)),

@@ -41,15 +41,11 @@ published report stays the same; {empty} have no row in the year.
 
 def main() -> int:
     """Try every column."""
-    results = list(_campaign())
+    with scratch_server() as (directory, server):
+        results = list(_all(server, directory / "saf.toml"))
     PAGE.write_text(HEAD.format(**_counts(results)) + "".join(f"{_row(one)}\n" for one in results))
     print(f"{PAGE} written")
     return 0
-
-
-def _campaign() -> Iterator[Tampering]:
-    with scratch_server() as (directory, server):
-        yield from _all(server, directory / "saf.toml")
 
 
 def _all(server: str, file: Path) -> Iterator[Tampering]:
@@ -64,11 +60,8 @@ def _all(server: str, file: Path) -> Iterator[Tampering]:
     every = [one for one in columns(url) if not sys.argv[1:] or one.table in sys.argv[1:]]
     for number, column in enumerate(every, 1):
         found = tried(made, column)
-        print(
-            f"{number}/{len(every)} {column.table}.{column.name}: {found.outcome}",
-            file=sys.stderr,
-            flush=True,
-        )
+        told = f"{number}/{len(every)} {column.table}.{column.name}: {found.outcome}"
+        print(told, file=sys.stderr, flush=True)
         yield found
 
 

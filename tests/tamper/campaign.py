@@ -110,7 +110,10 @@ def _changed(connection: psycopg.Connection[tuple[object, ...]], column: Column)
     if connection.execute(SQL("SELECT FROM {} LIMIT 1").format(table)).fetchone() is None:
         return EMPTY
     for text in OTHERWISE[column.type]:
-        value: Composable = SQL(text).format(SQL("coalesce({}, {})").format(name, SQL(_nothing(column.type))))
+        words = {"text": "'x'", "jsonb": "'{}'", "uuid": "gen_random_uuid()", "boolean": "true"}
+        value: Composable = SQL(text).format(
+            SQL("coalesce({}, {})").format(name, SQL(f"{words.get(column.type, '0')}::{column.type}"))
+        )
         statement = SQL(
             "UPDATE {0} SET {1} = {2} WHERE ctid = "
             "(SELECT ctid FROM {0} WHERE {2} IS DISTINCT FROM {1} ORDER BY {1} NULLS LAST LIMIT 1)"
@@ -121,12 +124,6 @@ def _changed(connection: psycopg.Connection[tuple[object, ...]], column: Column)
         except psycopg.Error:
             continue
     return REFUSED
-
-
-def _nothing(kind: str) -> str:
-    """A value in the place of NULL."""
-    words = {"text": "'x'", "jsonb": "'{}'", "uuid": "gen_random_uuid()", "boolean": "true"}
-    return f"{words.get(kind, '0')}::{kind}"
 
 
 def found(year: Year, url: str) -> str:

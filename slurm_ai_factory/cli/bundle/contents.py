@@ -10,7 +10,7 @@ import os
 import platform
 import re
 import socket
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from http.client import HTTPConnection, HTTPException
@@ -29,7 +29,7 @@ from slurm_ai_factory.cli.wiring import load_config, opened_ledger, slurm_of
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.doctor import checks
 from slurm_ai_factory.errors import LedgerError, SafError, SlurmError, one_sentence
-from slurm_ai_factory.ledger import Ledger, backup
+from slurm_ai_factory.ledger import backup
 from slurm_ai_factory.slurm.commands import Commands
 
 LOG_LINES = "500"
@@ -71,7 +71,10 @@ def parts_of_bundle(limit: int) -> dict[str, PartOfBundle]:
     """Every part by name, with the ``limit`` latest reads, decisions and changes."""
     return {
         "versions": PartOfBundle("versions of saf, Python, libraries and the system", _versions),
-        "environment": PartOfBundle("environment variables that matter to saf", _environment),
+        "environment": PartOfBundle(
+            "environment variables that matter to saf",
+            lambda: {name: os.environ.get(name, "not set") for name in VARIABLES},
+        ),
         "configuration": PartOfBundle("every setting with its origin, and the rules", _settings),
         "slurm": PartOfBundle("Slurm's version and priority settings", _slurm),
         "doctor": PartOfBundle("what saf doctor finds", _doctor),
@@ -121,10 +124,6 @@ def _libraries() -> Iterator[tuple[str, str]]:
             yield name, version(name)
         except PackageNotFoundError:
             yield name, "not installed"
-
-
-def _environment() -> object:
-    return {name: os.environ.get(name, "not set") for name in VARIABLES}
 
 
 def _settings() -> object:
@@ -220,7 +219,9 @@ def site_names() -> frozenset[str]:
         config = load_config()
         names |= {*_configured_names(config)}
         with suppress(LedgerError), opened_ledger(config) as ledger:
-            names |= {*_ledger_names(ledger)}
+            names |= {name for names_of in ledger.accounting.names().values() for name in names_of}
+            entries = ledger.registry.known().organisations
+            names |= {name for entry in entries for name in (entry.organisation, entry.name)}
         with suppress(SlurmError):
             slurm = slurm_of(config)
             names |= {name for row in slurm.associations() for name in (row.account, row.user or "")}
@@ -235,10 +236,3 @@ def _configured_names(config: Config) -> Iterator[str]:
         yield from (rule.name, rule.organisation, rule.hub)
         for names in rule.conditions.values():
             yield from names
-
-
-def _ledger_names(ledger: Ledger) -> Iterable[str]:
-    for names in ledger.accounting.names().values():
-        yield from names
-    for entry in ledger.registry.known().organisations:
-        yield from (entry.organisation, entry.name)

@@ -49,7 +49,11 @@ def archive_command(
         )
     with opened_books(LONG) as (config, ledger):
         if checked:
-            _verify(config, ledger, checked, month)
+            checks = list(archived.verify_archive(config, ledger, checked, [month] if month else None))
+            value = {"checks": [check._asdict() for check in checks]}
+            output.table(("check", "compared", "differing", "first"), checks, value)
+            if any(check.differing for check in checks):
+                sys.exit(output.FINDINGS)
         elif directory:
             _archive(ledger, config, directory, _months(config, ledger, month, before))
 
@@ -73,11 +77,3 @@ def _archive(ledger: Ledger, config: Config, directory: Path, months: list[Windo
             rows.append({**made._asdict(), "as_of": output.when(made.as_of)})
             bar.update(1)
     output.listing(rows, "no month of the ledger ended by then")
-
-
-def _verify(config: Config, ledger: Ledger, directory: Path, month: str | None) -> None:
-    checks = list(archived.verify_archive(config, ledger, directory, [month] if month else None))
-    value = {"checks": [check._asdict() for check in checks]}
-    output.table(("check", "compared", "differing", "first"), checks, value)
-    if any(check.differing for check in checks):
-        sys.exit(output.FINDINGS)

@@ -12,19 +12,7 @@ import click
 
 from slurm_ai_factory.audit import parquet, waldur
 from slurm_ai_factory.audit.waldur import AccountUsage
-from slurm_ai_factory.cli import output
-from slurm_ai_factory.cli.arguments import (
-    RESOURCE,
-    SINCE,
-    UNTIL,
-    WINDOW,
-    as_of_option,
-    asked_promise,
-    asked_question,
-    check_tres,
-    usage_errors,
-    warn_of_gaps,
-)
+from slurm_ai_factory.cli import arguments, output
 from slurm_ai_factory.cli.new_file import new_file
 from slurm_ai_factory.cli.options import SafCommand, chosen
 from slurm_ai_factory.cli.wiring import opened_books
@@ -58,11 +46,11 @@ PARQUET = dict.fromkeys(COLUMNS, parquet.TEXT) | {
 
 
 @click.command("export", cls=SafCommand)
-@WINDOW
-@SINCE
-@UNTIL
-@RESOURCE
-@as_of_option()
+@arguments.WINDOW
+@arguments.SINCE
+@arguments.UNTIL
+@arguments.RESOURCE
+@arguments.as_of_option()
 @click.option("--users", is_flag=True, help="Include the names of users.")
 @click.option(
     "--format",
@@ -114,15 +102,15 @@ def export_command(
             "for Waldur, give --format waldur with each --component of the offering, without --resource, "
             "--users and --csv"
         )
-    with usage_errors("--component"):
+    with arguments.usage_errors("--component"):
         factors = waldur.parse_components(components)
     with opened_books(LONG) as (config, ledger):
-        asked = asked_question(config, ledger, window, since, until, then)
+        asked = arguments.asked_question(config, ledger, window, since, until, then)
         if factors:
             return _export_month(ledger, asked, factors)
-        where, promise = asked.window, asked_promise(asked.config, resource)
+        where, promise = asked.window, arguments.asked_promise(asked.config, resource)
         if resource:
-            check_tres(ledger, promise.resource)
+            arguments.check_tres(ledger, promise.resource)
         with asked.books() as books:
             runs = books.runs_between(where.since, where.until)
             term = {"promise": asked.terms.of(where).promise}
@@ -133,14 +121,18 @@ def export_command(
             )
             columns = [column for column in COLUMNS if users or column != "user"]
             if file:
-                written = _write_parquet(file, columns, rows)
+                types = {name: PARQUET[name] for name in columns}
+                with new_file(file) as part:
+                    written = parquet.write_rows(
+                        part, types, ([_typed(row[name], types[name]) for name in columns] for row in rows)
+                    )
                 output.reply({}, f"{file}: {count(written, 'row')} of {where.name}")
             elif chosen.json:
                 output.emit_rows({name: row[name] for name in columns} for row in rows)
             else:
                 output.write_csv(sys.stdout, columns, ([row[name] for name in columns] for row in rows))
         unread = asked.unread()
-    return warn_of_gaps(unread, where)
+    return arguments.warn_of_gaps(unread, where)
 
 
 def _export_month(ledger: Ledger, asked: Question, factors: Mapping[str, Decimal]) -> None:
@@ -148,7 +140,7 @@ def _export_month(ledger: Ledger, asked: Question, factors: Mapping[str, Decimal
     where, at = asked.window, asked.read_until
     if where.rolling or windows.window("month", where.since, asked.config.promise.time_zone) != where:
         raise click.UsageError("Waldur keeps usage by month; give --window with a month such as 2027-03")
-    check_tres(ledger, Resource(factors))
+    arguments.check_tres(ledger, Resource(factors))
     if unread := asked.unread():
         raise LedgerError(
             f"{output.hours(unread)} hours of {where.name} were never read, so nothing was exported; run "
@@ -189,15 +181,6 @@ def _export_month(ledger: Ledger, asked: Question, factors: Mapping[str, Decimal
 
 def _charges(used: AccountUsage) -> dict[str, object]:
     return {name: output.number(charge) for name, charge in used.charges.items()}
-
-
-def _write_parquet(file: Path, columns: list[str], rows: Iterable[dict[str, object]]) -> int:
-    """Write the rows into a new file, whole or not at all; how many. Raises ConfigError, SafError."""
-    types = {name: PARQUET[name] for name in columns}
-    with new_file(file) as part:
-        return parquet.write_rows(
-            part, types, ([_typed(row[name], types[name]) for name in columns] for row in rows)
-        )
 
 
 def _typed(value: object, kind: str) -> object:

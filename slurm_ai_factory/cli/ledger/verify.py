@@ -39,7 +39,10 @@ def verify_command(repair: bool, head: str | None, signature: str | None, public
         raise click.UsageError("to check a signature, give all of --head, --signature and --public-key")
     with opened_books(LONG) as (config, ledger):
         if head and signature and public_key:
-            _check_signature(ledger, head, signature, public_key)
+            entry = ledger.chain.find(head)
+            if entry is None or not signing.is_head_signed(public_key, entry.entry, entry.hash, signature):
+                wrong = f"the owner of {public_key} did not sign this head of this ledger"
+                raise LedgerError(f"{wrong}; compare both with the copy")
         checks = _verified(config, ledger, head)
         if repair and any(check.differing for check in checks if check.check in verification.DERIVED):
             ledger.derived.remake()
@@ -50,15 +53,6 @@ def verify_command(repair: bool, head: str | None, signature: str | None, public
     output.table(("check", "compared", "differing", "first"), checks, value)
     if findings:
         sys.exit(output.FINDINGS)
-
-
-def _check_signature(ledger: Ledger, head: str, signature: str, public_key: Path) -> None:
-    """Raise LedgerError unless this ledger has the head and the key's owner signed it."""
-    entry = ledger.chain.find(head)
-    if entry is None or not signing.is_head_signed(public_key, entry.entry, entry.hash, signature):
-        raise LedgerError(
-            f"the owner of {public_key} did not sign this head of this ledger; compare both with the copy"
-        )
 
 
 def _verified(config: Config, ledger: Ledger, head: str | None) -> list[Verified]:

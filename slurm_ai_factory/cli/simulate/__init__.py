@@ -122,7 +122,10 @@ def simulate_command(
     """
     places = {name: options.pop(name) for name in ("workers", "scheduler", "slurm", "slurm_options")}
     _check(len(sources), bool(draws), places, bool(seed or plot))
-    _check_plot(plot)
+    if plot and plot.suffix not in FORMATS:
+        raise click.UsageError(f"--plot: {plot} ends in none of {', '.join(FORMATS)}")
+    if plot and not plot.parent.is_dir():
+        raise click.UsageError(f"--plot: there is no directory {plot.parent}")
     _check_promises(promises, accounts, {
         "--regional": options["regional"], "--target": options["target"], "--draws": draws,
         "--padding": padding, "--plot": plot,
@@ -166,13 +169,6 @@ def _check_promises(promises: Sequence[str], accounts: str | None, others: Mappi
         raise click.UsageError("--promise and --accounts need each other")
     if promises and (wrong := next((name for name, value in others.items() if value), None)):
         raise click.UsageError(f"--promise does not go with {wrong}")
-
-
-def _check_plot(plot: Path | None) -> None:
-    if plot and plot.suffix not in FORMATS:
-        raise click.UsageError(f"--plot: {plot} ends in none of {', '.join(FORMATS)}")
-    if plot and not plot.parent.is_dir():
-        raise click.UsageError(f"--plot: there is no directory {plot.parent}")
 
 
 @contextmanager

@@ -67,13 +67,19 @@ def trial_of(
         half_life_seconds = windows.duration(half_life)
     with usage_errors("--period"):
         period_seconds = windows.duration(period)
-    _check_window(window, zone)
+    with usage_errors("--window"):
+        windows.window(window, now(), zone)
+        if window[:1].isdigit():
+            raise ValueError(f"{window} is a single window; give month, quarter, half, year or rolling:30d")
+    policy = Policy(account=REGION, target_share=wanted, half_life_seconds=half_life_seconds)
+    if config:
+        policy = config.policy(half_life_seconds)
     trial = Trial(
         workload=workload, regional=users, layout=one_pool(workload, resource, capacity),
         settings=ModelSettings(half_life=half_life_seconds, conservative=backfill == "conservative"),
         promise=promise_of(wanted, config.promise.margin if config else 0.01, resource), window=window,
         zone=zone, period=period_seconds,
-        control=_control(config, wanted, half_life_seconds, period_seconds),
+        control=replace(policy, account=REGION, target_share=wanted, period_seconds=period_seconds),
     )  # fmt: skip
     return redrawn(trial, scenario_of(source), seed) if seed else trial
 
@@ -86,21 +92,6 @@ def scenario_of(source: str) -> str:
 def zone_of(source: str) -> ZoneInfo:
     """The time zone of a workload where none is configured: a scenario's own, and UTC for a log."""
     return scenarios.ZONE if scenario_of(source) else ZoneInfo("UTC")
-
-
-def _check_window(window: str, zone: ZoneInfo) -> None:
-    with usage_errors("--window"):
-        windows.window(window, now(), zone)
-        if window[:1].isdigit():
-            raise ValueError(f"{window} is a single window; give month, quarter, half, year or rolling:30d")
-
-
-def _control(config: Config | None, target_share: float, half_life: int, period: int) -> Policy:
-    """The configured or default control law for the model's account; half-life and period in seconds."""
-    policy = Policy(account=REGION, target_share=target_share, half_life_seconds=half_life)
-    if config:
-        policy = config.policy(half_life)
-    return replace(policy, account=REGION, target_share=target_share, period_seconds=period)
 
 
 def _fitting(source: str, workload: Workload, resource: str, capacity: int) -> Workload:

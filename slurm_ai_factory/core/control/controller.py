@@ -115,7 +115,8 @@ def decide(
     owed_here, contested = level.of_whole(owed.share), level.of_whole(decayed.contested_share)
     moved = advance_u_ref(policy, last, level.share(level.present), owed_here, decayed.turnover, now)
     repaid = level.of_whole(owed.payback)
-    u_ref = near_usage(_of_level(policy, level), usage, contested, moved, repaid)
+    target, margin = level.of_whole(policy.target_share), level.of_whole(policy.margin)
+    u_ref = near_usage(replace(policy, target_share=target, margin=margin), usage, contested, moved, repaid)
     writes = last.writes_last_day if last else 0
     wanted = min(policy.share_max, max(policy.share_min, u_ref if aim is None else aim))
     reason, rows = _step(policy, level, usage, wanted, writes)
@@ -130,12 +131,6 @@ def decide(
     changes = _changes(level, rows)
     sentence = f"{', '.join(change.step for change in changes)}: {REASONS[reason]}"
     return Decision(at=now, reason=reason, sentence=sentence, inputs=inputs, state=state, changes=changes)
-
-
-def _of_level(policy: Policy, level: SteeredLevel) -> Policy:
-    """The policy with the promise as a part of the level instead of the whole machine."""
-    target, margin = level.of_whole(policy.target_share), level.of_whole(policy.margin)
-    return replace(policy, target_share=target, margin=margin)
 
 
 def _changes(level: SteeredLevel, rows: Sequence[int]) -> tuple[Change, ...]:

@@ -208,18 +208,14 @@ def _row(cells: Mapping[str, str], zone: ZoneInfo) -> AllowedPower:
             if name == "max_kw":
                 values[name] = kilowatts(text)
             elif name == "kind":
-                values[name] = _kind_of(text)
+                if text not in list(PowerKind):
+                    raise ValueError(f"{text!r} is not one of {', '.join(PowerKind)}")
+                values[name] = PowerKind(text)
             else:
                 values[name] = civil_instant(text, zone)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
     return AllowedPower(**values, reference=cells["reference"].strip())  # type: ignore[arg-type]
-
-
-def _kind_of(text: str) -> PowerKind:
-    if text not in list(PowerKind):
-        raise ValueError(f"{text!r} is not one of {', '.join(PowerKind)}")
-    return PowerKind(text)
 
 
 def problems(row: AllowedPower, now: Instant) -> dict[str, str]:

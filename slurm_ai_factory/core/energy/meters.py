@@ -223,7 +223,9 @@ def sort_readings(
             continue
         of = taken.setdefault((reading.kind, reading.meter), [])
         at = bisect_left(of, reading.since, key=lambda entry: entry[0])
-        clash = next((entry for entry in of[max(0, at - 1) : at + 1] if _overlap(entry[1], reading)), None)
+        near = of[max(0, at - 1) : at + 1]
+        overlapping = (e for e in near if e[1].since < reading.until and reading.since < e[1].until)
+        clash = next(overlapping, None)
         if clash is None:
             of.insert(at, (reading.since, reading, where))
             new.append(reading)
@@ -232,10 +234,6 @@ def sort_readings(
         else:
             skipped.append(Skipped(where, _contradiction(clash[1], clash[2], reading)))
     return SortedReadings(tuple(new), known, tuple(skipped))
-
-
-def _overlap(before: Reading, reading: Reading) -> bool:
-    return before.since < reading.until and reading.since < before.until
 
 
 def _same(before: Reading, reading: Reading) -> bool:

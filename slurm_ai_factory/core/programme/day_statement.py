@@ -163,7 +163,6 @@ def amount_text(amount: Charge) -> str:
 
 
 def sync_of(rows: Iterable[StatedRow], watermark: Instant) -> SyncLine:
-    """The sync line of these rows."""
     runs, charges = 0, dict[str, Charge]()
     for row in rows:
         runs += row.runs

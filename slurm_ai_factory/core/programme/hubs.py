@@ -224,7 +224,11 @@ def measure_hubs(books: HubBooks, promise: Promise, window: Window, as_of: Insta
     """
     until = min(window.until, as_of)
     hubs = {key: hub for key, hub in books.hubs.items() if any(hub.spans(window.since, until))}
-    usage, capacities = _usage_by_hub(books, promise.cluster), _capacity_by_hub(books.capacity)
+    capacities: defaultdict[HubKey, list[dict[Instant, Charge | None]]] = defaultdict(lambda: [{}, {}])
+    for row in books.capacity:
+        for unit, up in enumerate((row.raw, row.weighted)):
+            capacities[row.site, row.cluster][unit][row.hour] = up
+    usage = _usage_by_hub(books, promise.cluster)
     unread = {key: unread_days(hub, books.states, window.since, until) for key, hub in hubs.items()}
 
     def figures(names: HubKey, keys: Sequence[HubKey]) -> HubFigures:
@@ -269,15 +273,6 @@ def _usage_by_hub(books: HubBooks, programme: str) -> Mapping[HubKey, InUnits]:
                     HourUsage(row.hour, whose.beneficiary, *charges, whose.promises)
                 )
     return sums
-
-
-def _capacity_by_hub(rows: Iterable[HubCapacity]) -> Mapping[HubKey, list[dict[Instant, Charge | None]]]:
-    """The capacity of each cluster by hour, in both units."""
-    hours: defaultdict[HubKey, list[dict[Instant, Charge | None]]] = defaultdict(lambda: [{}, {}])
-    for row in rows:
-        for unit, up in enumerate((row.raw, row.weighted)):
-            hours[row.site, row.cluster][unit][row.hour] = up
-    return hours
 
 
 def _added_capacity(clusters: Iterable[Mapping[Instant, Charge | None]]) -> dict[Instant, Charge] | None:

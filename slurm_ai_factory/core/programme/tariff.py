@@ -103,7 +103,6 @@ def price(
 
 
 def total(lines: Iterable[StatementLine]) -> Decimal:
-    """The sum of the lines."""
     return sum((line.amount for line in lines), start=Decimal("0.00"))
 
 

@@ -368,7 +368,6 @@ class Rules:
 
 
 def _holds(rule: Rule, subject: Subject, lineage: Collection[str], linked: Sequence[Linked]) -> bool:
-    """Whether every condition of the rule holds."""
     for key, names in rule.conditions.items():
         values: Collection[str] = (getattr(subject, key, ""),)
         if key == "account_subtree":

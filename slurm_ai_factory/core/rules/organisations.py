@@ -411,5 +411,4 @@ def _span(entry: RegistryEntry) -> str:
 
 
 def entry_value(entry: RegistryEntry) -> dict[str, object]:
-    """An entry by field."""
     return {field.name: getattr(entry, field.name) for field in fields(entry)}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -14,6 +13,7 @@ from tests.cli.conftest import RULES
 from tests.conftest import as_role, by_hand
 from tests.ledger.servers import private_server
 from tests.saf import Saf
+from tests.scratch import scratch_directory
 
 
 def test_a_ledger_moved_by_command_is_whole(books: Saf, ledger_url: str) -> None:
@@ -45,9 +45,8 @@ def test_an_older_saf_migrates_no_newer_ledger(books: Saf, ledger_url: str) -> N
 @pytest.fixture
 def state() -> Iterator[Path]:
     """A state directory that the server's user can reach."""
-    with TemporaryDirectory(prefix="saf-state-") as directory:
-        Path(directory).chmod(0o755)
-        yield Path(directory)
+    with scratch_directory() as directory:
+        yield directory
 
 
 def test_an_embedded_ledger_is_migrated_when_that_is_asked_for(books: Saf, state: Path) -> None:

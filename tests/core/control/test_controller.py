@@ -76,14 +76,6 @@ class Case(NamedTuple):
         assert isinstance(found, SteeredLevel)
         return found
 
-    def with_raw_shares(self, raw_shares: int) -> Case:
-        """The same case after somebody set the RawShares of the region."""
-        rows = (
-            replace(one, raw_shares=raw_shares) if one in self.level.regional else one
-            for one in self.observed.associations
-        )
-        return self.beside(rows)
-
 
 def _highest(case: Case, usage: float) -> float:
     """The highest set-point: one step above usage, or farther where payback owes more."""
@@ -594,7 +586,11 @@ def _applied(case: Case, decision: Decision) -> Case:
     assert decision.state is not None
     state = replace(decision.state, writes_last_day=0)
     for change in decision.changes:
-        case = case.with_raw_shares(change.raw_shares_after)
+        rows = (
+            replace(one, raw_shares=change.raw_shares_after) if one in case.level.regional else one
+            for one in case.observed.associations
+        )
+        case = case.beside(rows)
     return case._replace(last=state)
 
 

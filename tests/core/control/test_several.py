@@ -12,24 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from slurm_ai_factory.core import records
 from slurm_ai_factory.core.control.controller import Policy, decide
 from slurm_ai_factory.core.control.several import MOST, Guard, Steering, decide_all, fitted, left_by_cap
-from slurm_ai_factory.core.records import (
-    DAY,
-    HOUR,
-    Association,
-    Bound,
-    ControlState,
-    Decision,
-    Hour,
-    Measurement,
-    Observed,
-    Window,
-)
 from slurm_ai_factory.core.tres import Resource
 
-HALF_LIFE = 7 * DAY
-LENGTH = 30 * DAY
+HALF_LIFE = 7 * records.DAY
+LENGTH = 30 * records.DAY
 SIZE = 1000.0
 """Of the machine, in the resource."""
 CPU = Resource({"cpu": 1})
@@ -82,18 +71,18 @@ class Machine:
             first = min(wanting, key=lambda name: self.usage.get(name, 0.0) / self.raw_shares[name])
             self.running.append((now + self.random.randint(2, 10), first))
             held[first] += 1
-        kept = 0.5 ** (HOUR / HALF_LIFE)
-        got = {name: held[name] * NODE * HOUR for name in self.demand}
+        kept = 0.5 ** (records.HOUR / HALF_LIFE)
+        got = {name: held[name] * NODE * records.HOUR for name in self.demand}
         self.usage = {name: kept * self.usage.get(name, 0.0) + part for name, part in got.items()}
         self.delivered.append(got)
         # A queue is as long as the machine or empty, so that the law sees a steady backlog.
-        wants = {name: got[name] < part * SIZE * HOUR for name, part in self.demand.items()}
-        self.waiting.append({name: SIZE * HOUR * more for name, more in wants.items()})
+        wants = {name: got[name] < part * SIZE * records.HOUR for name, part in self.demand.items()}
+        self.waiting.append({name: SIZE * records.HOUR * more for name, more in wants.items()})
 
-    def associations(self) -> tuple[Association, ...]:
-        root = Association(cluster="c", account="root", parent=None, raw_shares=1, raw_usage=0)
+    def associations(self) -> tuple[records.Association, ...]:
+        root = records.Association(cluster="c", account="root", parent=None, raw_shares=1, raw_usage=0)
         rows = (
-            Association(
+            records.Association(
                 cluster="c",
                 account=name,
                 parent="root",
@@ -110,7 +99,7 @@ class Of:
     """A promise to some accounts."""
 
     name: str
-    bound: Bound
+    bound: records.Bound
     share: float
     accounts: tuple[str, ...]
     elsewhere: tuple[str, ...] = ()  #: accounts that count for it, and that it does not steer
@@ -124,27 +113,27 @@ class Of:
             account=self.accounts,
             target_share=self.share,
             half_life_seconds=HALF_LIFE,
-            period_seconds=EVERY * HOUR,
+            period_seconds=EVERY * records.HOUR,
         )
 
-    def measured(self, machine: Machine, now: int) -> Measurement:
-        first = max(0, now // HOUR - LENGTH // HOUR)
+    def measured(self, machine: Machine, now: int) -> records.Measurement:
+        first = max(0, now // records.HOUR - LENGTH // records.HOUR)
         hours = tuple(
-            Hour(
-                n * HOUR,
+            records.Hour(
+                n * records.HOUR,
                 fsum(machine.delivered[n][name] for name in self.counted),
                 fsum(machine.delivered[n].values()),
                 fsum(machine.waiting[n][name] for name in self.counted),
-                SIZE * HOUR,
+                SIZE * records.HOUR,
                 0.0,
                 fsum(wait for name, wait in machine.waiting[n].items() if name not in self.counted),
             )
-            for n in range(first, now // HOUR)
+            for n in range(first, now // records.HOUR)
         )
         regional = round(fsum(hour.regional for hour in hours))
-        return Measurement(
+        return records.Measurement(
             promise=self.name, bound=self.bound, cluster="c",
-            window=Window("w", first * HOUR, now, rolling=True), as_of=now, resource=CPU,
+            window=records.Window("w", first * records.HOUR, now, rolling=True), as_of=now, resource=CPU,
             target_share=self.share, regional_charge=regional,
             total_charge=round(fsum(hour.total for hour in hours)), unclassified_charge=0, capacity=None,
             waiting_charge=0, starved_charge=None, newest_record_at=now, hours=hours,
@@ -158,20 +147,20 @@ def steered(
     days: int,
     guards: Sequence[Of] = (),
     baseline: Mapping[str, int] | None = None,
-) -> list[Decision]:
+) -> list[records.Decision]:
     """So many days with decisions; those that changed something."""
     baseline = baseline or dict(machine.raw_shares)
-    states: list[ControlState | None] = [None] * len(promises)
-    changed: list[Decision] = []
+    states: list[records.ControlState | None] = [None] * len(promises)
+    changed: list[records.Decision] = []
     for hour in range(EVERY, days * 24 + 1, EVERY):
         for _ in range(EVERY):
             machine.hour()
-        now = hour * HOUR
+        now = hour * records.HOUR
         waiting = frozenset(name for name, wait in machine.waiting[-1].items() if wait)
         rows = [
             Steering(
                 of.policy(),
-                Observed(
+                records.Observed(
                     measurement=of.measured(machine, now),
                     associations=machine.associations(),
                     regional_backlog=48 * fsum(machine.waiting[-1][name] for name in of.counted),
@@ -197,9 +186,9 @@ def part(machine: Machine, *names: str, days: int = 20) -> float:
     return fsum(row[name] for row in rows for name in names) / fsum(fsum(row.values()) for row in rows)
 
 
-EU = Of("eu", Bound.FLOOR, 0.5, ("eu",))
-REGION = Of("region", Bound.FLOOR, 0.25, ("regional",))
-INDUSTRY = Of("industry", Bound.CAP, 0.2, ("firms",))
+EU = Of("eu", records.Bound.FLOOR, 0.5, ("eu",))
+REGION = Of("region", records.Bound.FLOOR, 0.25, ("regional",))
+INDUSTRY = Of("industry", records.Bound.CAP, 0.2, ("firms",))
 ALL = (REGION, EU, INDUSTRY)
 EQUAL = {"regional": 2500, "eu": 2500, "firms": 2500, "other": 2500}
 
@@ -244,7 +233,7 @@ def test_a_cap_uses_what_nobody_else_wants() -> None:
     machine = Machine(dict(EQUAL), {"regional": 0.3, "eu": 0.3, "firms": 1.0, "other": 0.0})
     steered(machine, (REGION, INDUSTRY), 40)
     assert part(machine, *EQUAL) == pytest.approx(1.0)
-    assert fsum(machine.delivered[-1].values()) == pytest.approx(SIZE * HOUR), "no node is left idle"
+    assert fsum(machine.delivered[-1].values()) == pytest.approx(SIZE * records.HOUR), "no node is left idle"
     assert part(machine, "firms") == pytest.approx(0.4, abs=0.01)
     assert machine.raw_shares["firms"] < EQUAL["firms"]
 
@@ -276,9 +265,9 @@ def test_one_floor_is_decided_as_by_the_law_alone(share: float, hours: int, want
     machine = Machine(dict(EQUAL), {**dict.fromkeys(EQUAL, 1.0), "regional": wants})
     for _ in range(hours):
         machine.hour()
-    now = hours * HOUR
-    observed = Observed(measurement=of.measured(machine, now), associations=machine.associations())
-    last = ControlState(at=now - HOUR, u_ref=0.2, baseline=EQUAL)
+    now = hours * records.HOUR
+    observed = records.Observed(measurement=of.measured(machine, now), associations=machine.associations())
+    last = records.ControlState(at=now - records.HOUR, u_ref=0.2, baseline=EQUAL)
     alone = decide(of.policy(), observed, last, now)
     assert decide_all([Steering(of.policy(), observed, last)], (), now) == (alone,)
 
@@ -295,10 +284,13 @@ def test_the_order_and_the_names_of_promises_change_nothing() -> None:
 @given(st.floats(0.0, 1.0), st.floats(0.0, 1.0))
 def test_a_cap_leaves_less_where_more_was_used(used: float, more: float) -> None:
     def left(part: float) -> float:
-        hours = tuple(Hour(n * HOUR, part * SIZE, SIZE, 0.0, SIZE) for n in range(LENGTH // HOUR))
+        hours = tuple(
+            records.Hour(n * records.HOUR, part * SIZE, SIZE, 0.0, SIZE)
+            for n in range(LENGTH // records.HOUR)
+        )
         machine_share = replace(
             INDUSTRY.measured(Machine({}, {}), 0),
-            window=Window("w", 0, LENGTH, rolling=True), as_of=LENGTH, hours=hours,
+            window=records.Window("w", 0, LENGTH, rolling=True), as_of=LENGTH, hours=hours,
             regional_charge=round(part * SIZE * len(hours)), total_charge=round(SIZE * len(hours)),
         )  # fmt: skip
         return left_by_cap(INDUSTRY.policy(), machine_share)

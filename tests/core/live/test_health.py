@@ -9,24 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from slurm_ai_factory.core import records
 from slurm_ai_factory.core.control.controller import Policy, decide
 from slurm_ai_factory.core.control.reasons import HOLDS
 from slurm_ai_factory.core.live.health import AGENT_QUEUE_MOST, BACKFILL_SILENCE, Diagnostics, holds
-from slurm_ai_factory.core.records import (
-    Association,
-    ControlState,
-    Hold,
-    Hour,
-    Measurement,
-    Observed,
-    PriorityConfig,
-    Window,
-)
 from slurm_ai_factory.core.tres import Resource
 
 NOW = 1_795_000_000
 WELL = Diagnostics(at=NOW, agent_queue=0, backfill_last_at=NOW - 30, backfill_depth=50, backfill_queue=50)
-CONFIG = PriorityConfig(
+CONFIG = records.PriorityConfig(
     cluster="c", version="22.05.8", priority_type="priority/multifactor", decay_half_life_seconds=604800,
     calc_period_seconds=300, weight_fairshare=100000, weight_age=0, flags=(),
     enforce=("associations", "limits"), tres=("cpu",),
@@ -51,7 +42,7 @@ CONFIG = PriorityConfig(
     (WELL, replace(CONFIG, calc_period_seconds=3600), True, None, ""),
 ])  # fmt: skip
 def test_a_hold_is_for_what_makes_a_write_useless_or_wrong(
-    sick: Diagnostics, config: PriorityConfig, waiting: bool, reason: str | None, said: str
+    sick: Diagnostics, config: records.PriorityConfig, waiting: bool, reason: str | None, said: str
 ) -> None:
     found = holds(sick, config, ["cpu", "node"], waiting)
     assert [one.reason for one in found] == ([reason] if reason else [])
@@ -83,37 +74,37 @@ def test_every_hold_is_told_and_is_a_reason_of_the_controller() -> None:
 # --- the decision -------------------------------------------------------------------------------------
 
 POLICY = Policy(account="regional", target_share=0.25, half_life_seconds=604800, share_min=0.6, slew=0.1)
-LAST = ControlState(at=NOW - 300, u_ref=0.9, writes_last_day=2)
-HELD = Hold("agent_queue", "slurmctld has 4711 messages it could not deliver")
+LAST = records.ControlState(at=NOW - 300, u_ref=0.9, writes_last_day=2)
+HELD = records.Hold("agent_queue", "slurmctld has 4711 messages it could not deliver")
 
 
-def _level(**region: Any) -> tuple[Association, ...]:
+def _level(**region: Any) -> tuple[records.Association, ...]:
     rows = {"regional": (25, 100), "national": (75, 900)}
-    level = [Association(cluster="c", account=name, parent="root", raw_shares=shares, raw_usage=usage)
+    level = [records.Association(cluster="c", account=name, parent="root", raw_shares=shares, raw_usage=usage)
              for name, (shares, usage) in rows.items()]  # fmt: skip
     return replace(level[0], **region), level[1]
 
 
-def _observed(level: tuple[Association, ...], *found: Hold) -> Observed:
-    measurement = Measurement(
-        cluster="c", window=Window("w", NOW - 10 * 3600, NOW, rolling=True), as_of=NOW,
+def _observed(level: tuple[records.Association, ...], *found: records.Hold) -> records.Observed:
+    measurement = records.Measurement(
+        cluster="c", window=records.Window("w", NOW - 10 * 3600, NOW, rolling=True), as_of=NOW,
         resource=Resource({"cpu": 1}), target_share=0.25, regional_charge=0, total_charge=36000,
         unclassified_charge=0, capacity=None, waiting_charge=0, starved_charge=None, newest_record_at=None,
-        hours=tuple(Hour(NOW - n * 3600, 0.0, 3600.0, 0.0, 0.0) for n in range(10, 0, -1)),
+        hours=tuple(records.Hour(NOW - n * 3600, 0.0, 3600.0, 0.0, 0.0) for n in range(10, 0, -1)),
     )  # fmt: skip
-    return Observed(measurement=measurement, associations=level, holds=found)
+    return records.Observed(measurement=measurement, associations=level, holds=found)
 
 
 def test_a_hold_wins_over_the_change_that_would_be_made_without_it() -> None:
     assert decide(POLICY, _observed(_level()), LAST, NOW).changes
-    held = decide(POLICY, _observed(_level(), HELD, Hold("incr_only", "and more")), LAST, NOW)
+    held = decide(POLICY, _observed(_level(), HELD, records.Hold("incr_only", "and more")), LAST, NOW)
     assert (held.changes, held.reason, held.state) == ((), "agent_queue", LAST)
     assert held.sentence == f"hold: {HELD.sentence}; and more"
 
 
 @given(st.lists(st.sampled_from(sorted(HOLDS)), min_size=1), st.integers(0, 10**6), st.integers(1, 10**6))
 def test_nothing_is_ever_changed_while_anything_holds(reasons: list[str], usage: int, shares: int) -> None:
-    found = [Hold(reason, "found") for reason in reasons]
+    found = [records.Hold(reason, "found") for reason in reasons]
     level = _level(raw_usage=usage, raw_shares=shares)
     for last in (None, LAST):
         decision = decide(POLICY, _observed(level, *found), last, NOW)

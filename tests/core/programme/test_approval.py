@@ -9,22 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slurm_ai_factory.core.programme.approval import (
-    Proposal,
-    ProposalKind,
-    ProposalStep,
-    Ruling,
-    approved_fields,
-    closed,
-    entries_from,
-    entries_value,
-    own,
-)
+from slurm_ai_factory.core.programme import approval
 from slurm_ai_factory.core.records import FOREVER, HOUR
 from slurm_ai_factory.core.rules.organisations import Link, Organisation, Registry, RegistryEntry, effective
 
-PROPOSAL = Proposal(
-    number=3, kind=ProposalKind.REGISTRY, content={}, at=0, actor="alice as saf@head", reason="r"
+PROPOSAL = approval.Proposal(
+    number=3, kind=approval.ProposalKind.REGISTRY, content={}, at=0, actor="alice as saf@head", reason="r"
 )
 
 
@@ -39,23 +29,23 @@ PROPOSAL = Proposal(
     ],
 )
 def test_nobody_approves_what_is_their_own(actor: str, refused: bool) -> None:
-    assert bool(own(PROPOSAL, actor)) is refused
+    assert bool(approval.own(PROPOSAL, actor)) is refused
 
 
 def test_both_persons_and_both_reasons_are_kept() -> None:
-    assert approved_fields(PROPOSAL, at=9, actor="bob as saf@head", reason="seen the letter") == {
+    assert approval.approved_fields(PROPOSAL, at=9, actor="bob as saf@head", reason="seen the letter") == {
         "at": 9, "actor": "alice as saf@head, approved by bob as saf@head",
         "reason": "r; approved: seen the letter",
     }  # fmt: skip
 
 
 def test_what_was_ruled_on_is_closed() -> None:
-    assert not closed(PROPOSAL)
-    ruling = Ruling(step=ProposalStep.REJECTED, at=0, actor="bob@h", reason="")
-    ruled = Proposal(
-        number=3, kind=ProposalKind.REGISTRY, content={}, at=0, actor="a@h", reason="", ruling=ruling
+    assert not approval.closed(PROPOSAL)
+    ruling = approval.Ruling(step=approval.ProposalStep.REJECTED, at=0, actor="bob@h", reason="")
+    ruled = approval.Proposal(
+        number=3, kind=approval.ProposalKind.REGISTRY, content={}, at=0, actor="a@h", reason="", ruling=ruling
     )
-    assert closed(ruled) == "proposal 3 was rejected by bob@h at 1970-01-01T00:00:00Z"
+    assert approval.closed(ruled) == "proposal 3 was rejected by bob@h at 1970-01-01T00:00:00Z"
 
 
 HOURS = st.integers(0, 9).map(lambda hours: hours * HOUR)
@@ -73,7 +63,7 @@ LINKS = st.builds(
 
 @given(st.lists(st.one_of(ORGANISATIONS, LINKS)))
 def test_entries_come_back_as_they_were(entries: list[RegistryEntry]) -> None:
-    assert entries_from(json.loads(json.dumps(entries_value(entries)))) == entries
+    assert approval.entries_from(json.loads(json.dumps(approval.entries_value(entries)))) == entries
 
 
 KNOWN = Link(organisation="umcg", account="a", since=HOUR, until=9 * HOUR)

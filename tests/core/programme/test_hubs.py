@@ -11,19 +11,7 @@ from hypothesis import strategies as st
 
 from slurm_ai_factory.core.measure.judgement import judge
 from slurm_ai_factory.core.measure.share import Promise
-from slurm_ai_factory.core.programme.hubs import (
-    NO_STATEMENT,
-    Hub,
-    HubBooks,
-    HubCapacity,
-    HubTerm,
-    HubUsage,
-    KnownStatement,
-    day_states,
-    hubs_of,
-    measure_hubs,
-    unread_days,
-)
+from slurm_ai_factory.core.programme import hubs
 from slurm_ai_factory.core.records import DAY, HOUR, Window
 from slurm_ai_factory.core.rules.classify import Beneficiary, Rule, Rules
 from slurm_ai_factory.core.tres import Resource
@@ -39,12 +27,14 @@ PROMISE = Promise(cluster="p", target_share=0.25, margin=0.01, resource=Resource
 WINDOW = Window("w", FIRST, FIRST + 2 * DAY)
 
 
-def term(since: int = FIRST, ended: bool = False, site: str = "south", cluster: str = "beta") -> HubTerm:
-    return HubTerm(site, cluster, since, ended, "key", "2*gres/gpu")
+def term(since: int = FIRST, ended: bool = False, site: str = "south", cluster: str = "beta") -> hubs.HubTerm:
+    return hubs.HubTerm(site, cluster, since, ended, "key", "2*gres/gpu")
 
 
-def revision(number: int, previous: str, digest: str, fault: str = "", day: int = FIRST) -> KnownStatement:
-    return KnownStatement(number, "south", "beta", day, number, previous, digest, fault)
+def revision(
+    number: int, previous: str, digest: str, fault: str = "", day: int = FIRST
+) -> hubs.KnownStatement:
+    return hubs.KnownStatement(number, "south", "beta", day, number, previous, digest, fault)
 
 
 ONE, TWO, THREE = revision(1, "", "a"), revision(2, "a", "b"), revision(3, "b", "c")
@@ -62,52 +52,54 @@ ONE, TWO, THREE = revision(1, "", "a"), revision(2, "a", "b"), revision(3, "b", 
         ([ONE._replace(fault="its sync line disagrees"), TWO], 2, ""),
     ],
 )
-def test_the_revision_that_counts(given: list[KnownStatement], counts: int | None, reason: str) -> None:
+def test_the_revision_that_counts(given: list[hubs.KnownStatement], counts: int | None, reason: str) -> None:
     for order in permutations(given):
-        (state,) = day_states(order).values()
+        (state,) = hubs.day_states(order).values()
         assert (state.counts and state.counts.revision, state.reason) == (counts, reason)
 
 
 def test_the_days_that_a_site_has_to_state() -> None:
-    hub = Hub("south", "beta", (term(), term(FIRST + 3 * DAY, True), term(FIRST + 5 * DAY)))
-    states = day_states([ONE])
-    unread = unread_days(hub, states, FIRST - 2 * DAY, FIRST + 6 * DAY)
+    hub = hubs.Hub("south", "beta", (term(), term(FIRST + 3 * DAY, True), term(FIRST + 5 * DAY)))
+    states = hubs.day_states([ONE])
+    unread = hubs.unread_days(hub, states, FIRST - 2 * DAY, FIRST + 6 * DAY)
     assert [(day.day - FIRST) // DAY for day in unread] == [1, 2, 5]
-    assert {day.reason for day in unread} == {NO_STATEMENT}
-    assert unread_days(hub, states, FIRST + HOUR, FIRST + 2 * HOUR) == ()
+    assert {day.reason for day in unread} == {hubs.NO_STATEMENT}
+    assert hubs.unread_days(hub, states, FIRST + HOUR, FIRST + 2 * HOUR) == ()
     assert [(a - FIRST, b - FIRST) for (a, b), _ in hub.spans(FIRST - DAY, FIRST + 4 * DAY)] == [(0, 3 * DAY)]
 
 
 def test_a_later_term_about_the_same_day_is_one_more_row() -> None:
-    (hub,) = hubs_of([term(FIRST + DAY), term()]).values()
+    (hub,) = hubs.hubs_of([term(FIRST + DAY), term()]).values()
     assert [each.since for each in hub.terms] == [FIRST, FIRST + DAY]
 
 
-def usage(key: tuple[str, str], account: str, hour: int, delivered: int, waiting: int = 0) -> HubUsage:
-    return HubUsage(*key, FIRST + hour * HOUR, account, "", delivered, waiting, 2 * delivered, 2 * waiting)
+def usage(key: tuple[str, str], account: str, hour: int, delivered: int, waiting: int = 0) -> hubs.HubUsage:
+    return hubs.HubUsage(
+        *key, FIRST + hour * HOUR, account, "", delivered, waiting, 2 * delivered, 2 * waiting
+    )
 
 
-def books(rows: list[HubUsage], *missing: int, capacity: bool = True) -> HubBooks:
+def books(rows: list[hubs.HubUsage], *missing: int, capacity: bool = True) -> hubs.HubBooks:
     """Two clusters that state two days; ``missing`` are days of the south."""
     known = [
-        KnownStatement(1, *key, FIRST + day * DAY, 1, "", "a", "")
+        hubs.KnownStatement(1, *key, FIRST + day * DAY, 1, "", "a", "")
         for key in KEYS
         for day in range(2)
         if not (key[0] == "south" and day in missing)
     ]
     up = Decimal(3600) if capacity else None
-    return HubBooks(
-        hubs=hubs_of([term(), term(site="groningen", cluster="alpha")]),
-        states=day_states(known),
+    return hubs.HubBooks(
+        hubs=hubs.hubs_of([term(), term(site="groningen", cluster="alpha")]),
+        states=hubs.day_states(known),
         usage=rows,
-        capacity=[HubCapacity(*key, FIRST + hour * HOUR, up, up) for key in KEYS for hour in range(48)],
+        capacity=[hubs.HubCapacity(*key, FIRST + hour * HOUR, up, up) for key in KEYS for hour in range(48)],
         rules=RULES,
     )
 
 
 def test_the_share_of_each_and_of_all_together() -> None:
     rows = [usage(KEYS[0], "a", 0, 100), usage(KEYS[0], "b", 1, 300), usage(KEYS[1], "b", 30, 400)]
-    groningen, south, together = measure_hubs(books(rows), PROMISE, WINDOW, WINDOW.until)
+    groningen, south, together = hubs.measure_hubs(books(rows), PROMISE, WINDOW, WINDOW.until)
     assert (south.site, south.raw.delivered_share) == ("south", 0.25)
     assert (groningen.raw.delivered_share, groningen.raw.total_charge) == (0.0, 400)
     assert (together.raw.delivered_share, together.weighted.total_charge) == (0.125, 1600)
@@ -117,7 +109,7 @@ def test_the_share_of_each_and_of_all_together() -> None:
 @pytest.mark.parametrize(("missing", "seconds"), [((0,), DAY), ((0, 1), 2 * DAY)])
 def test_a_window_with_an_unread_day_of_any_cluster_is_open(missing: tuple[int, ...], seconds: int) -> None:
     rows = [usage(KEYS[1], "a", 0, 100)]
-    groningen, south, together = measure_hubs(books(rows, *missing), PROMISE, WINDOW, WINDOW.until)
+    groningen, south, together = hubs.measure_hubs(books(rows, *missing), PROMISE, WINDOW, WINDOW.until)
     assert judge(groningen.raw).verdict.value == "met"
     for open_one in (south, together):
         assert (judge(open_one.raw).reason, open_one.weighted.unread_seconds) == ("unread", seconds)
@@ -128,7 +120,7 @@ def test_a_window_with_an_unread_day_of_any_cluster_is_open(missing: tuple[int, 
 
 def test_an_unknown_size_of_one_cluster_is_not_taken_as_none() -> None:
     rows = [usage(KEYS[0], "b", 0, 100, 50), usage(KEYS[1], "b", 0, 100)]
-    *_, together = measure_hubs(books(rows, capacity=False), PROMISE, WINDOW, WINDOW.until)
+    *_, together = hubs.measure_hubs(books(rows, capacity=False), PROMISE, WINDOW, WINDOW.until)
     assert together.raw.capacity is None
     assert judge(together.raw).reason == "capacity_unknown"
 
@@ -141,7 +133,7 @@ amounts = st.tuples(
 @given(st.lists(amounts, max_size=12))
 def test_all_together_is_the_sum_of_each(found: list[tuple[tuple[str, str], str, int, int]]) -> None:
     rows = [usage(key, account, hour, charge) for key, account, hour, charge in found]
-    *each, together = measure_hubs(books(rows), PROMISE, WINDOW, WINDOW.until)
+    *each, together = hubs.measure_hubs(books(rows), PROMISE, WINDOW, WINDOW.until)
     for name in ("regional_charge", "total_charge", "unclassified_charge", "capacity"):
         for unit in ("raw", "weighted"):
             assert sum(getattr(getattr(row, unit), name) for row in each) == getattr(

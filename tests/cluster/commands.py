@@ -81,9 +81,13 @@ class Commands:
         if jobs:
             self.run("scancel", *jobs)
 
-    def requeue(self, job: int) -> None:
-        """Back to the queue; Slurm holds it back there for a while, see cred_expire in conf.py."""
-        self.run("scontrol", "requeue", str(job))
+    def requeue(self, job: int, *, hold: bool = False) -> None:
+        """Back to the queue, until it is there; Slurm holds it back for a while, see cred_expire in conf.py.
+
+        Accounting may never hear that a job was cancelled if that happens while it is still COMPLETING.
+        """
+        self.run("scontrol", "requeuehold" if hold else "requeue", str(job))
+        self.wait_for(job, "PENDING", "RUNNING")
 
     def job_states(self) -> dict[str, str]:
         """What the controller still knows: JobID, 12 or 12_3 for a task of an array, to state."""

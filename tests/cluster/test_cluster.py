@@ -45,7 +45,7 @@ def test_a_job_of_each_side_is_recorded(slurm: SlurmCluster, slurm_tree: Tree) -
 def test_a_requeued_job_has_a_row_for_each_run(slurm: SlurmCluster) -> None:
     job = slurm.submit("games", "ruggroningen", seconds=3600)
     slurm.wait_for(job, "RUNNING")
-    slurm.run("scontrol", "requeuehold", str(job))  # else it may start again before the cancel
+    slurm.requeue(job, hold=True)  # else it may start again before the cancel
     wait_until(lambda: "REQUEUED" in slurm.recorded_states(job) or len(rows(slurm, job, "State", "-D")) == 2,
                "the second row", 30)  # fmt: skip
     slurm.cancel(job)

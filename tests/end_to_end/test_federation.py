@@ -65,7 +65,7 @@ def factory(federation: Pair, ledger_url: str, tmp_path: Path) -> Saf:
     saf = Saf(tmp_path, federation["one"].env, ledger_url)
     text = FILE.format(url=ledger_url)
     for name, cluster in federation.items():
-        text += EACH.format(name=name, conf=cluster.slurm_conf, timeout=20)
+        text += EACH.format(name=name, conf=cluster.slurm_conf, timeout=20, directory="")
     saf.file.write_text(text)
     return saf
 

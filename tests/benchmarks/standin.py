@@ -70,6 +70,10 @@ class StandIn:
         lately = self.ended[bisect_left(self.ends, since) :]
         return (run for run in [*lately, *self.open_runs] if (run.eligible_at or 0) < until)
 
+    def federation_id(self) -> int:
+        """The cluster is in no federation, though its numbers of jobs are as large as in one."""
+        return 0
+
     def associations(self) -> tuple[records.Association, ...]:
         """The accounts and their users."""
         shares = {"regional": 25, "national": 75}

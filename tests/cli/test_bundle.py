@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import re
@@ -97,7 +98,8 @@ def test_no_name_and_no_secret_that_was_planted_is_in_a_bundle(site: Saf) -> Non
     told = "\n".join([*texts, *texts.values()])
     assert re.findall(r".*(?:zq|bakery|363 1234|10\.1\.2\.3|10\.9\.8\.7).*", told.lower()) == []
     assert "held, user held" not in told
-    assert MARK.encode() not in raw
+    assert MARK.encode() not in gzip.decompress(raw)  # compressed bytes spell anything by chance
+    assert raw[3] == 0, "the header of gzip has neither a name nor a comment"
     assert "b.tar" not in told
     assert file.stat().st_mode & 0o777 == 0o600
     assert {f"saf-bundle/{row['name']}" for row in answer["files"]} == texts.keys() - {

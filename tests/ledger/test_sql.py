@@ -6,7 +6,10 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from slurm_ai_factory.ledger import sql
+import psycopg
+
+from slurm_ai_factory.ledger import Store, sql
+from tests.ledger.servers import private_server
 
 FOLDER = Path(sql.__file__).parent
 FILES = {
@@ -16,6 +19,9 @@ FILES = {
     for file in FOLDER.glob("*.sql")
 }
 """The blocks of each file by their names."""
+
+PLACES = ("cluster_id", "at")
+"""The parameters of open_indexes in the order in which it is prepared below."""
 
 FRAGMENTS = {
     name for blocks in FILES.values() for text in blocks.values() for name in re.findall(r"{(\w+)}", text)
@@ -58,3 +64,24 @@ def test_a_fragment_of_one_module_is_in_its_file_and_one_of_several_is_in_fragme
 def test_migration_files_are_numbered_without_a_gap() -> None:
     numbers = [re.fullmatch(r"(\d{4})_[a-z_]+\.sql", migration.name) for migration in sql.migrations()]
     assert [int(match[1]) for match in numbers if match] == list(range(1, len(numbers) + 1))
+
+
+def test_a_read_asks_an_index_whether_there_is_a_later_one() -> None:
+    """Also by a plan for any instant, as PostgreSQL makes after some reads."""
+    query = re.sub(
+        r"%\((\w+)\)s", lambda match: f"${PLACES.index(match[1]) + 1}", sql.queries()["open_indexes"]
+    )
+    with private_server() as server, Store(server.url) as store, psycopg.connect(server.url) as connection:
+        store.migrate()
+        connection.execute("SET session_replication_role = replica")  # no chain for so many
+        connection.execute("INSERT INTO clusters (name) VALUES ('c')")
+        connection.execute(
+            "INSERT INTO reads (cluster_id, at, since, until, runs, changed, rejected) "
+            "SELECT 1, at, at - 1, at, 0, 0, 0 FROM generate_series(1, 20000) AS at"
+        )
+        connection.execute("ANALYZE reads")
+        connection.execute("SET plan_cache_mode = force_generic_plan")
+        connection.execute(f"PREPARE asked (smallint, bigint) AS {query}".encode())
+        plan = "\n".join(line for (line,) in connection.execute("EXPLAIN EXECUTE asked (1, 20001)"))
+    assert "Scan Backward using reads_at" in plan
+    assert "Seq Scan on reads" not in plan

@@ -30,8 +30,8 @@ its time.
 
 | runs, millions | all tables, GB | bytes a run | pages a cycle | of them an hour | cycle p50, p99, ms \
 | `saf share`, ms | its CPU, ms | after new rules, s \
-| a month as Parquet: runs a CPU second | VACUUM of a million runs, s |
-|---|---|---|---|---|---|---|---|---|---|---|
+| a month as Parquet: runs a second | runs a CPU second | VACUUM of a million runs, s |
+|---|---|---|---|---|---|---|---|---|---|---|---|
 {rows}
 
 *An hour* is one without saved sums: from one to two days, by the hour of the day. A cycle adds these up
@@ -75,7 +75,8 @@ def row(size: Size) -> str:
         f"{size['cycle_pages']:,}", f"{hourly_pages(size):,.0f}",
         f"{median(took):.0f}, {percentile(took):.0f}", f"{median(size['share_ms']):.0f}",
         f"{size['share_cpu_ms']:.0f}", f"{size['first_share_ms'] / 1000:.1f}",
-        f"{archive['runs'] / archive['cpu_seconds']:,.0f}", f"{vacuum_seconds(size) * 1e6:.2f}",
+        *(f"{archive['runs'] / archive[spent]:,.0f}" for spent in ("seconds", "cpu_seconds")),
+        f"{vacuum_seconds(size) * 1e6:.2f}",
     )  # fmt: skip
     return f"| {' | '.join(cells)} |"
 
@@ -111,12 +112,13 @@ def page(figures: dict[str, Any]) -> str:
 
 
 def plot(sizes: list[Size]) -> Figure:
-    """Disk, and the pages of a cycle, over the number of runs."""
-    figure = Figure(figsize=(8, 3.2), layout="constrained")
+    """Disk, the pages of a cycle and its time, over the number of runs."""
+    figure = Figure(figsize=(11, 3.2), layout="constrained")
     runs = [size["runs"] / 1e6 for size in sizes]
     curves = (
         ("bytes a run", [all_bytes(size) / size["runs"] for size in sizes]),
         ("pages of a cycle, an hour", [hourly_pages(size) for size in sizes]),
+        ("a cycle, p99, ms", [percentile(size["cycles_ms"]) for size in sizes]),
     )
     for place, (name, values) in enumerate(curves, 1):
         axes = figure.add_subplot(1, len(curves), place)

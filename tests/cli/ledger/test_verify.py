@@ -193,7 +193,7 @@ def test_a_run_that_was_changed_is_missed_in_usage_and_in_the_report(
 
 
 REPORT = {
-    "fingerprint": "overlay(fingerprint placing '0' from 1 for 1)",
+    "fingerprint": "translate(fingerprint, '0123456789abcdef', '123456789abcdef0')",
     "figures": """'{"rolling:7d": {"total": "1", "regional": "1"}}'""",
     "settings": "replace(settings, '\"margin\":0.01', '\"margin\":0.02')",
     "document": "replace(document, '\"total_charge\":', '\"total_charge\":1')",

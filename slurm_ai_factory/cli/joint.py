@@ -23,7 +23,7 @@ from slurm_ai_factory.cli.arguments import (
     warn_of_names,
 )
 from slurm_ai_factory.cli.options import SafGroup, chosen
-from slurm_ai_factory.cli.promise import REASON, SOURCE, checked_name, parsed_option
+from slurm_ai_factory.cli.promise import REASON, SOURCE, checked_name, parsed_option, stated
 from slurm_ai_factory.cli.wiring import clusters_of_file, current_actor, now, opened_ledger
 from slurm_ai_factory.config import Clusters, values
 from slurm_ai_factory.core import windows
@@ -76,7 +76,7 @@ def joint_set(name: str, since: str, source: str, reason: str, **given: Any) -> 
     present kind and of the new one.
     """
     fields = {key: parsed_option(key, text) for key, text in given.items() if text is not None}
-    _record_term(name, since, "--since", fields | _stated(source, reason))
+    _record_term(name, since, "--since", fields | stated(source, reason))
 
 
 @joint_group.command("end")
@@ -86,7 +86,7 @@ def joint_set(name: str, since: str, source: str, reason: str, **given: Any) -> 
 @REASON
 def joint_end(name: str, since: str, source: str, reason: str) -> None:
     """End a joint promise from a day on. Writes to the ledger."""
-    _record_term(name, since, "--on", {"ended": True, **_stated(source, reason)})
+    _record_term(name, since, "--on", {"ended": True, **stated(source, reason)})
 
 
 @joint_group.command("weigh")
@@ -102,21 +102,21 @@ def joint_weigh(name: str, member: str, resource: str, since: str, source: str, 
     RESOURCE is cpu, 40*node or 0.25*cpu+16*gres/gpu: with 40*node, an hour of a node is 40 units. With `none`
     the cluster no longer counts. The day may be past, not future.
     """
-    stated = _stated(source, reason)
+    why = stated(source, reason)
     with usage_errors("RESOURCE"):
         counted = None if resource == "none" else Resource.parse(resource)
     with _opened() as (clusters, ledger):
         known = _known(ledger, name)
         zone = known.terms.at(now()).zone
         at = asked_day(zone, "--since", since)
-        row = JointWeight(name, member, at, counted, **stated, actor=current_actor(), recorded_at=now())
+        row = JointWeight(name, member, at, counted, **why, actor=current_actor(), recorded_at=now())
         if member not in clusters:
             raise RefusedError(
                 f"the file has no cluster {member}, only {', '.join(clusters)}; nothing was changed"
             )
-        warn_of_names(ledger, *stated.values())
+        warn_of_names(ledger, *why.values())
         if _to_approve(clusters):
-            return _propose(ledger, {"weight": row.plain()}, stated["reason"])
+            return _propose(ledger, {"weight": row.plain()}, why["reason"])
         if problems := ledger.joint.weigh(row):
             raise RefusedError(f"{'; '.join(problems)}; nothing was changed")
     late = "; this is retroactive" if at < now() else ""
@@ -164,7 +164,8 @@ def joint_share(name: str, window: str | None, then: str | None) -> None:
     window was never read on one of them, the verdict is open.
     """
     with _opened() as (clusters, ledger):
-        answer = _asked(clusters, ledger, _known(ledger, name, _then(clusters, ledger, then)), window, then)
+        at = _then(clusters, ledger, then)
+        answer = _asked(clusters, ledger, _known(ledger, name, at), window, at)
     if chosen.json:
         return output.emit(joint_value(answer))
     return _print(answer)
@@ -184,7 +185,7 @@ def joint_shares(window: str | None, then: str | None) -> list[dict[str, Any]]:
             if not (chosen.json or chosen.quiet):
                 output.say(f"# joint promise {name}")
             try:
-                answer = _asked(clusters, ledger, known, window, then)
+                answer = _asked(clusters, ledger, known, window, at)
             except (SafError, click.UsageError) as error:
                 rows.append({"promise": name, "answer": None, "error": str(error)})
                 output.say(f"saf: joint promise {name}: {error}", err=True)
@@ -196,10 +197,12 @@ def joint_shares(window: str | None, then: str | None) -> list[dict[str, Any]]:
 
 
 def _asked(
-    clusters: Clusters, ledger: Ledger, known: JointPromise, window: str | None, then: str | None
+    clusters: Clusters, ledger: Ledger, known: JointPromise, window: str | None, at: Instant | None
 ) -> JointAnswer:
-    """The share in the window that the options mean. Raises UsageError, SafError."""
-    at = _then(clusters, ledger, then)
+    """The share in the window that the options mean, as known now or at an instant.
+
+    Raises UsageError, SafError.
+    """
     moment = now() if at is None else at
     where = None
     if window not in (None, "current"):
@@ -263,12 +266,6 @@ def _then(clusters: Clusters, ledger: Ledger, then: str | None) -> Instant | Non
     at = asked_instant(_first(clusters), then) if then else None
     check_known(ledger, at)
     return at
-
-
-def _stated(source: str, reason: str) -> dict[str, str]:
-    if not (source.strip() and reason.strip()):
-        raise click.UsageError("--source or --reason is empty; give the document and say why")
-    return {"source": source.strip(), "reason": reason.strip()}
 
 
 def _to_approve(clusters: Clusters) -> bool:

@@ -186,21 +186,26 @@ def _value(among: PromiseTerms, term: Term) -> dict[str, Any]:
     }
 
 
+def stated(source: str, reason: str) -> dict[str, str]:
+    """Document and reason without spaces around them, by the names of the options. Raises UsageError."""
+    if not (source.strip() and reason.strip()):
+        raise click.UsageError("--source or --reason is empty; give the document and say why")
+    return {"source": source.strip(), "reason": reason.strip()}
+
+
 def _record(name: str, since: str, option: str, fields: dict[str, Any], source: str, reason: str) -> None:
     """Record a term with the given fields; the others stay as on that day. Raises RefusedError."""
-    source, reason = source.strip(), reason.strip()
-    if not (source and reason):
-        raise click.UsageError("--source or --reason is empty; give the document and say why")
+    why = stated(source, reason)
     config = load_config()
     with opened_ledger(config) as ledger:
-        term = _term(config, ledger, name, since, option, fields | {"source": source, "reason": reason})
+        term = _term(config, ledger, name, since, option, fields | why)
         checked(config.under(term))
         accounts, rules = ledger.accounting.parents().keys(), question.rules_at(config, ledger)
         unknown = rule_check.unknown_promised(rules, term.conditions, accounts, config.codes(accounts))
         if unknown:  # likely mistyped
             raise RefusedError(f"{'; '.join(unknown)}; nothing was changed")
         if config.approval.promise:
-            act = {"at": now(), "actor": current_actor(), "reason": reason}
+            act = {"at": now(), "actor": current_actor(), "reason": term.reason}
             return proposed(ledger, ProposalKind.PROMISE, term.plain(), act)
         if name != FIRST:
             question.begin_terms(config, ledger, now(), current_actor())  # which it has to fit beside

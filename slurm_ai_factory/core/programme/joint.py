@@ -7,14 +7,14 @@ not known of all together. A cluster counts from its first row on; its own rules
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from math import fsum
 from typing import Any, NamedTuple
 
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.charge import hour_of
-from slurm_ai_factory.core.measure.share import Promise, starved
+from slurm_ai_factory.core.measure.share import Promise, measure_window, starved
 from slurm_ai_factory.core.programme import terms
 from slurm_ai_factory.core.programme.hubs import WEIGHTED
 from slurm_ai_factory.core.programme.terms import PromiseTerms, Term, nothing_before
@@ -187,16 +187,11 @@ def joined(
     known = bool(parts) and all(part.capacity is not None for part in parts)
     last = [part for part in parts if part.window.until >= until]
     newest = [part.newest_record_at for part in parts]
-    return Measurement(
-        promise=promise.name,
-        cluster=promise.cluster,
-        window=window,
-        as_of=as_of,
-        resource=promise.resource,
-        resource_label=promise.label,
-        target_share=promise.target_share,
-        unclassified_limit=promise.unclassified_limit,
-        ended=promise.ended,
+    nothing = measure_window(
+        promise, window, as_of, closed=(), open_runs=(), capacity=None, newest_record_at=None
+    )
+    return replace(
+        nothing,
         regional_charge=sum((part.regional_charge for part in parts), start=0),
         total_charge=sum((part.total_charge for part in parts), start=0),
         unclassified_charge=sum((part.unclassified_charge for part in parts), start=0),

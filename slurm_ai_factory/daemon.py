@@ -13,15 +13,15 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
 from queue import SimpleQueue
 from threading import Event, Lock
-from types import FrameType
 
+from slurm_ai_factory import signals
 from slurm_ai_factory.config import Clusters, Config, check_apart, sound
 from slurm_ai_factory.core.records import Instant
 from slurm_ai_factory.errors import ConfigError, one_sentence
@@ -42,6 +42,8 @@ NOTIFY_SECONDS = 5
 
 END, RELOAD = "end", "reload"
 """What signals ask for."""
+
+ASKS = {signal.SIGTERM: END, signal.SIGINT: END, signal.SIGHUP: RELOAD}
 
 
 @dataclass(slots=True)
@@ -73,18 +75,19 @@ class Daemon:
     stopwatch: Callable[[], float]
     speed: float = 1.0  #: seconds of the clock in one of the stopwatch
     stop: Event = field(default_factory=Event)
-    asked: SimpleQueue[str] = field(default_factory=SimpleQueue)  #: END or RELOAD; signal handlers may put
+    asked: SimpleQueue[str] = field(default_factory=SimpleQueue)  #: END or RELOAD
 
     def run(self) -> None:
         """Until SIGTERM. Raises ConfigError when it cannot start."""
         configs = sound(self.load())
         loops = self._loops(configs)
+        asks = {number: partial(self.asked.put, what) for number, what in ASKS.items()}
         exposition = Exposition(*(loop.board for loop in loops.values()))
         for loop in loops.values():
             loop.renew = exposition.renew
         pages, checks, common = self._pages(loops), _checks(loops), configs[0].daemon
         with (
-            self._signals(),
+            signals.calling(asks),
             serving(common.listen, pages, exposition.text, checks, common.web_config_file) as web,
         ):
             gc.freeze()  # what is there now stays, and need not be looked at again
@@ -171,22 +174,6 @@ class Daemon:
             "/": lambda code: overview_html(boards, self.clock(), refresh, code),
             **{f"/{address_of(board.cluster)}": partial(page, board) for board in boards},
         }
-
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        def end(_number: int, _frame: FrameType | None) -> None:
-            self.asked.put(END)
-
-        def again(_number: int, _frame: FrameType | None) -> None:
-            self.asked.put(RELOAD)
-
-        handlers = {signal.SIGTERM: end, signal.SIGINT: end, signal.SIGHUP: again}
-        before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
 
 def _checks(loops: Mapping[str, Loop]) -> dict[str, HealthCheck]:

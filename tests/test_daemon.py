@@ -6,6 +6,7 @@ import errno
 import io
 import logging
 import os
+import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from math import floor
 from pathlib import Path
-from threading import Event
+from threading import Event, Timer, get_ident
 
 import pytest
 from hypothesis import given
@@ -98,6 +99,23 @@ def test_a_configuration_that_cannot_be_reloaded_for_any_reason_leaves_the_one_i
 
     looping(opened).run()
     assert sum("the current one stays" in one for one in caplog.messages) == 3
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_that_another_thread_was_given_ends_it(number: signal.Signals) -> None:
+    """The kernel may choose any thread, and a thread that starts a command often is chosen."""
+    lost: list[bool] = []
+
+    def give_up() -> None:
+        lost.append(True)
+        made.end()
+
+    made = looping(lambda _: signal.pthread_kill(get_ident(), number))
+    timer = Timer(30, give_up)
+    timer.start()
+    made.run()
+    timer.cancel()
+    assert not lost
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TypeVar
 
+from slurm_ai_factory import signals
 from slurm_ai_factory.ledger import embedded
 from tests.acceptance import report
 from tests.acceptance.holiday import FLOOR, HOUR, SPEED, WINDOW, Cluster
@@ -65,10 +66,9 @@ def live_both(
 ) -> list[R]:
     """What came of both clusters, which live at once."""
     stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
     url = embedded.url(directory / "ledger")
     with ExitStack() as stack:
+        stack.enter_context(signals.calling({signal.SIGINT: stop.set, signal.SIGTERM: stop.set}))
         stack.callback(embedded.delete, directory / "ledger")
         clusters: list[C] = []
         for name, ledger in (("static", None), ("enforced", url)):

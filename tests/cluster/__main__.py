@@ -14,6 +14,7 @@ import tempfile
 import threading
 from pathlib import Path
 
+from slurm_ai_factory import signals
 from tests.cluster.requirements import unavailable
 from tests.cluster.slurm import SlurmCluster
 from tests.cluster.tree import plant
@@ -52,17 +53,19 @@ def _parser() -> argparse.ArgumentParser:
 
 def _up(directory: Path, options: argparse.Namespace) -> None:
     stop = threading.Event()
-    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(each, lambda *_: stop.set())
-    with SlurmCluster(
-        directory,
-        nodes=options.nodes,
-        gpus_per_node=options.gpus,
-        speed=options.speed,
-        clock_start=options.start,
-        half_life=options.half_life,
-        version=options.version,
-    ) as cluster:
+    ending = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    with (
+        signals.calling(dict.fromkeys(ending, stop.set)),
+        SlurmCluster(
+            directory,
+            nodes=options.nodes,
+            gpus_per_node=options.gpus,
+            speed=options.speed,
+            clock_start=options.start,
+            half_life=options.half_life,
+            version=options.version,
+        ) as cluster,
+    ):
         tree = plant(cluster, visitors=options.visitors)
         print(usage(cluster), flush=True)
         if options.idle:

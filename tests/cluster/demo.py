@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from slurm_ai_factory import signals
 from slurm_ai_factory.core.windows import duration
 from slurm_ai_factory.ledger import Store, embedded
 from tests.cluster.requirements import unavailable
@@ -53,15 +54,14 @@ def main() -> int:
 def _demo(directory: Path, seconds: int) -> int:
     print("starting a real Slurm on loopback, on a clock that runs 60 times too fast ...", flush=True)
     stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
     url = embedded.url(directory / "ledger")
-    try:
-        with Store(url) as store:
-            store.migrate()
-        return _shown(directory, url, seconds, stop)
-    finally:
-        embedded.delete(directory / "ledger")
+    with signals.calling({signal.SIGINT: stop.set, signal.SIGTERM: stop.set}):
+        try:
+            with Store(url) as store:
+                store.migrate()
+            return _shown(directory, url, seconds, stop)
+        finally:
+            embedded.delete(directory / "ledger")
 
 
 def _shown(directory: Path, url: str, seconds: int, stop: threading.Event) -> int:
@@ -100,10 +100,12 @@ def _watch(saf: Saf, workload: Workload, seconds: int, stop: threading.Event) ->
         printer = threading.Thread(target=_follow, args=(log, daemon))
         printer.start()
         stop.wait(seconds)
-        daemon.send_signal(signal.SIGTERM)
-        code = daemon.wait(timeout=120)
-        printer.join()
-    return code
+        daemon.terminate()
+        try:
+            return daemon.wait(timeout=120)
+        finally:
+            daemon.kill()
+            printer.join()
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
@@ -38,10 +39,10 @@ def _until_the_first_write() -> str:
     demo = [sys.executable, "-m", "tests.cluster.demo", "--for", "2m"]
     checkout = Path(__file__).parents[2]
     with subprocess.Popen(
-        demo, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=checkout
+        demo, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=checkout, process_group=0
     ) as running:
         assert running.stdout is not None
-        limit = Timer(DEADLINE, running.kill)
+        limit = Timer(DEADLINE, os.killpg, (running.pid, signal.SIGKILL))
         limit.start()
         lines = []
         for line in running.stdout:

@@ -157,22 +157,22 @@ class Slurm:
     def _usage(self) -> dict[int, shares.AssociationUsage]:
         """Usage by association id, from sshare's JSON where it offers a known schema, else text."""
         version = self.version()
-        _, answer = self._shares_in_json(version)
+        _, answer = self._shares_in_json(version, "-a")
         if answer:
             return dict(self._sound(shares.from_json(answer, version)))
         fields = ",".join(shares.SHARE_FIELDS)
         return dict(self._sound(shares.from_text(self._list("sshare", "-P", "-h", "-a", "-o", fields))))
 
-    def _shares_in_json(self, version: str) -> tuple[str, str]:
+    def _shares_in_json(self, version: str, *whose: str) -> tuple[str, str]:
         """The newest known schema that sshare offers, and its answer; empty where it offers none."""
         for schema in shares.schemas(version):
             with suppress(SlurmUnsupportedError):
-                return schema, self.commands.output("sshare", "-a", f"--json={schema}")
+                return schema, self.commands.output("sshare", *whose, f"--json={schema}")
         return "", ""
 
     def shares_schema(self) -> str:
         """The schema in which shares and usage are read; empty where they are read as text."""
-        return self._shares_in_json(self.version())[0]
+        return self._shares_in_json(self.version(), "-A", "root")[0]
 
     def _tree(self) -> list[parse.AssociationRow | Rejected]:
         return AssociationTree(self.commands, self.cluster).rows()

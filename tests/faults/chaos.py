@@ -29,8 +29,9 @@ SECONDS = (0.5, 2.0, 7.0)
 """How long a fault lasts; slurm.timeout of the campaign is between the last two."""
 
 MODEL_HOWS = {
-    "leader": ("kill", "stop", "restart", "partition", "freeze"),
+    "leader": ("kill", "stop", "restart", "partition", "freeze", "memory"),
     "second saf": ("kill", "stop", "restart"),
+    "both saf": ("kill", "stop", "restart"),
     "command": ("kill", "slow", "refused", "half", "cut", "garbled", "twice", "empty"),
     "slurmctld": ("kill", "stop", "restart", "slow"),
     "slurmdbd": ("kill", "stop", "restart", "slow"),
@@ -182,7 +183,9 @@ are real, each on a small disk of its own, and the daemons reach them through a 
 fault takes seconds, so there can be thousands. What must hold is the same. `SEED={seed}` means the same
 too, `MANY=N` is the number of faults, and `LANES=N` is how many stages there are side by side.
 
-- **freeze** of the leader: it and its command stand still until the other leads; then both go on.
+- **freeze** of the leader: it and its command stand still until the other leads; then both go on. **memory**: it
+  and its commands may take 1 MiB more than the leader has.
+- **kill** and **restart** of both `saf run`: they are started again at the same moment.
 - **refused**: a command fails, before or after it took effect. **half**, **cut**, **garbled**, **twice**,
   **empty**: what becomes of its answer, with exit code 0.
 - **write** of an operator: other RawShares while a command runs.

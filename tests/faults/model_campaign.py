@@ -11,13 +11,14 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import resource
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from threading import Lock
@@ -41,6 +42,7 @@ TAKEOVER_SECONDS = 60
 RESTART_SECONDS = 0.3
 CLOCK_SECONDS = 3600
 FULL_SECONDS = 0.5
+SPARE_BYTES = 1 << 20
 
 
 def main() -> int:
@@ -127,6 +129,33 @@ def frozen_out(stage: ModelStage, fault: Chaos, command: int) -> None:
         time.sleep(fault.seconds)
     finally:
         send(pids, signal.SIGCONT)
+
+
+def no_memory(stage: ModelStage, fault: Chaos, _command: int) -> None:
+    """The leader and the commands that it starts may take next to no further memory."""
+    leader = stage.leader()
+    pages = int(Path(f"/proc/{leader}/statm").read_text().split()[0])
+    _, hard = resource.prlimit(leader, resource.RLIMIT_AS)
+    resource.prlimit(leader, resource.RLIMIT_AS, (pages * resource.getpagesize() + SPARE_BYTES, hard))
+    lasting(stage, fault)
+    with suppress(ProcessLookupError):
+        resource.prlimit(leader, resource.RLIMIT_AS, (hard, hard))
+
+
+def both_ended(stage: ModelStage, fault: Chaos, _command: int, number: int) -> None:
+    """Both daemons, which are then started at the same time."""
+    send(list(stage.pair), number)
+    stage.gate.open()
+    for _, running in stage.pair.values():
+        running.process.wait(timeout=60)
+    time.sleep(fault.seconds)
+    stage.ready()
+
+
+def both_stopped(stage: ModelStage, fault: Chaos, _command: int) -> None:
+    send(list(stage.pair), signal.SIGSTOP)
+    lasting(stage, fault)
+    send(list(stage.pair), signal.SIGCONT)
 
 
 def daemon_gone(stage: ModelStage, fault: Chaos, _command: int) -> None:
@@ -216,6 +245,10 @@ STRIKES: Mapping[tuple[str, str], Callable[[ModelStage, Chaos, int], None]] = {
     **{("network", how): network_cut for how in ("cut", "half-closed")},
     **{(what, "full"): disk_full for what in ("primary", "standby")},
     ("leader", "freeze"): frozen_out,
+    ("leader", "memory"): no_memory,
+    ("both saf", "kill"): partial(both_ended, number=signal.SIGKILL),
+    ("both saf", "restart"): partial(both_ended, number=signal.SIGTERM),
+    ("both saf", "stop"): both_stopped,
     ("command", "refused"): command_refused,
     ("operator", "write"): lambda stage, _fault, _command: stage.operate(),
     ("clock", "ahead"): partial(clock_jumped, seconds=CLOCK_SECONDS),

@@ -42,7 +42,7 @@ TAKEOVER_SECONDS = 60
 RESTART_SECONDS = 0.3
 CLOCK_SECONDS = 3600
 FULL_SECONDS = 0.5
-SPARE_BYTES = 1 << 20
+TAKEN_BYTES = 64 << 20
 
 
 def main() -> int:
@@ -132,11 +132,11 @@ def frozen_out(stage: ModelStage, fault: Chaos, command: int) -> None:
 
 
 def no_memory(stage: ModelStage, fault: Chaos, _command: int) -> None:
-    """The leader and the commands that it starts may take next to no further memory."""
+    """The leader has more than it may, and gets no further memory; its commands may have as much as that."""
     leader = stage.leader()
     pages = int(Path(f"/proc/{leader}/statm").read_text().split()[0])
     _, hard = resource.prlimit(leader, resource.RLIMIT_AS)
-    resource.prlimit(leader, resource.RLIMIT_AS, (pages * resource.getpagesize() + SPARE_BYTES, hard))
+    resource.prlimit(leader, resource.RLIMIT_AS, (pages * resource.getpagesize() - TAKEN_BYTES, hard))
     lasting(stage, fault)
     with suppress(ProcessLookupError):
         resource.prlimit(leader, resource.RLIMIT_AS, (hard, hard))

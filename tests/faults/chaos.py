@@ -183,8 +183,8 @@ are real, each on a small disk of its own, and the daemons reach them through a 
 fault takes seconds, so there can be thousands. What must hold is the same. `SEED={seed}` means the same
 too, `MANY=N` is the number of faults, and `LANES=N` is how many stages there are side by side.
 
-- **freeze** of the leader: it and its command stand still until the other leads; then both go on. **memory**: it
-  has 64 MiB more than it may, and gets no more.
+- **freeze** of the leader: it and its command stand still until the other leads; then both go on.
+  **memory**: it has 64 MiB more than it may, and gets no more.
 - **kill** and **restart** of both `saf run`: they are started again at the same moment.
 - **refused**: a command fails, before or after it took effect. **half**, **cut**, **garbled**, **twice**,
   **empty**: what becomes of its answer, with exit code 0.

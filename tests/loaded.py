@@ -31,7 +31,7 @@ LATER = {"simulate": "slurm_ai_factory.cli.simulate.trial"}
 
 
 def run(
-    arguments: Sequence[str], *, env: Mapping[str, str], cwd: Path | None = None, timeout: float = 120
+    arguments: Sequence[str], *, env: Mapping[str, str], cwd: Path | None = None, timeout: float = 300
 ) -> subprocess.CompletedProcess[str]:
     """The finished command, as ``subprocess.run`` gives it. Raises TimeoutExpired; then it was killed."""
     argv = [*COMMAND, *arguments]

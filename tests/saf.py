@@ -72,7 +72,7 @@ class Saf:
     def argv(self, *arguments: str) -> list[str]:
         return [*loaded.COMMAND, *arguments]
 
-    def run(self, *arguments: str, code: int = 0, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, code: int = 0, timeout: float = 300) -> subprocess.CompletedProcess[str]:
         """The finished command; its exit code is asserted."""
         done = loaded.run(arguments, env=self.env, cwd=self.directory, timeout=timeout)
         assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"

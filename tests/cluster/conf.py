@@ -7,9 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
+from socket import gethostname
 
 DATABASE = "slurm_acct_db"
+BACKUP_HOST = "ctl2"
+"""Of the second slurmctld; the first one's is this machine's."""
+
 REPEATED = ("NodeName", "PartitionName")
 LONGEST = 60000
 OF_PARTITIONS = ("TRESBillingWeights",)
@@ -40,6 +45,7 @@ class Layout:
     calc_period_minutes: int
     options: Mapping[str, str] = field(default_factory=dict)
     storage: Path | None = None  #: the directory of the cluster whose munge and slurmdbd it uses
+    backup: str = ""  #: address of a second slurmctld, which takes over from the first; empty without one
 
     @property
     def node_names(self) -> tuple[str, ...]:
@@ -59,6 +65,16 @@ class Layout:
         return self.spool / "rest" / "slurm.conf"
 
     @property
+    def gateway(self) -> str:
+        """This machine's end of the wire to the host of the second slurmctld."""
+        return str(ip_address(self.backup) - 1)
+
+    @property
+    def own(self) -> Path:
+        """Where each slurmctld of two sees a directory of its own."""
+        return self.directory / "own"
+
+    @property
     def jwt_key(self) -> Path:
         return self.directory / "jwt.key"
 
@@ -75,7 +91,7 @@ def slurm_conf(layout: Layout, ports: Ports) -> str:
     settings = _places(layout, ports) | _plugins() | _priority(layout) | _timing(layout.speed)
     if layout.gpus_per_node:
         settings |= {"GresTypes": "gpu", "AccountingStorageTRES": "gres/gpu"}
-    settings |= _tokens(layout, ports)
+    settings |= _tokens(layout, ports) | (_two_hosts(layout) if layout.backup else {})
     settings |= {
         key: value for key, value in layout.options.items() if key not in (*REPEATED, *OF_PARTITIONS)
     }
@@ -92,6 +108,15 @@ def _tokens(layout: Layout, ports: Ports) -> dict[str, str]:
     if not ports.slurmrestd:
         return {}
     return {"AuthAltTypes": "auth/jwt", "AuthAltParameters": f"jwt_key={layout.jwt_key}"}
+
+
+def _two_hosts(layout: Layout) -> dict[str, str]:
+    """The second slurmctld has an address and a directory for its pid file of its own."""
+    return {
+        "SlurmctldHost": f"{gethostname()}({layout.gateway})\nSlurmctldHost={BACKUP_HOST}({layout.backup})",
+        "SlurmctldPidFile": f"{layout.own}/slurmctld.pid",
+        "SlurmctldTimeout": "10",
+    }
 
 
 def _extra_lines(options: Mapping[str, str]) -> list[str]:

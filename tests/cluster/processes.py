@@ -87,12 +87,12 @@ def listens(port: int, pid: int) -> bool:
         held = {str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir()}
     except OSError:
         return False
-    return not held.isdisjoint(_listeners(port))
+    return not held.isdisjoint(_listeners(port, pid))
 
 
-def _listeners(port: int) -> Iterator[str]:
-    """The sockets that listen on a port, as they look among a process's open files."""
-    for table in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")):
+def _listeners(port: int, pid: int) -> Iterator[str]:
+    """The sockets that listen on a port of the process's network, as they look among its open files."""
+    for table in (Path(f"/proc/{pid}/net/tcp"), Path(f"/proc/{pid}/net/tcp6")):
         for line in table.read_text().splitlines()[1:] if table.exists() else []:
             fields = line.split()
             if fields[1].endswith(f":{port:04X}") and fields[3] == LISTEN:

@@ -5,11 +5,12 @@ Rule: all of it is scratch, so nothing is made to survive a crash of the machine
 
 from __future__ import annotations
 
+import os
 import stat
 import tempfile
 from pathlib import Path
 
-from tests.cluster.conf import Layout, Ports
+from tests.cluster.conf import BACKUP_HOST, Layout, Ports
 from tests.cluster.processes import ClusterError
 
 REDO_LOG = "--innodb-log-file-size=32M"
@@ -50,6 +51,43 @@ def mariadbd(layout: Layout, ports: Ports) -> list[str]:
         REDO_LOG,
         NO_SYNC,
     ]
+
+
+WIRE = """
+ip link set lo up
+ip link add eth0 type veth peer name saf$$ netns {here}
+ip address add {backup}/30 dev eth0
+ip link set eth0 up
+nsenter --net --target {here} sh -ec "ip address add {gateway}/30 dev saf$$; ip link set saf$$ up"
+exec sleep infinity
+"""
+HOST = """
+mount --bind {own} {shown}
+mount --bind {own}/hosts /etc/hosts
+hostname {name}
+exec "$@"
+"""
+
+
+def wire(layout: Layout) -> list[str]:
+    """A network with one wire to this machine; both end with this program."""
+    script = WIRE.format(here=os.getpid(), backup=layout.backup, gateway=layout.gateway)
+    return ["unshare", "--net", "sh", "-ec", script]
+
+
+def slurmctld(layout: Layout) -> list[str]:
+    return ["slurmctld", "-D", "-f", f"{layout.directory}/slurm.conf"]
+
+
+def backup_slurmctld(layout: Layout, network: int) -> list[str]:
+    """As on a host of its own, in the network of the process with this number."""
+    own = layout.directory / BACKUP_HOST
+    for place in (own, layout.own):
+        place.mkdir()
+    (own / "hosts").write_text(f"{layout.gateway} localhost\n")
+    script = HOST.format(own=own, shown=layout.own, name=BACKUP_HOST)
+    entered = ["nsenter", "--net", f"--target={network}", "unshare", "--uts", "--mount"]
+    return [*entered, "sh", "-ec", script, "sh", *slurmctld(layout)]
 
 
 def slurmrestd(layout: Layout, ports: Ports) -> list[str]:

@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -38,6 +39,7 @@ __all__ = ["USERS", "ClusterError", "SlurmCluster", "unavailable", "wait_until"]
 
 FOREIGN = ("SLURM", "SBATCH", "SACCT", "SQUEUE", "SINFO", "SCANCEL", "FAKETIME", "LD_PRELOAD")
 LONGEST_PATH = 80
+BACKUP, WIRE = "slurmctld2", "wire"
 ATTEMPTS = 3
 
 
@@ -60,8 +62,12 @@ class SlurmCluster(Commands):
         version: str | None = None,
         rest: bool = False,
         beside: SlurmCluster | None = None,
+        backup: bool = False,
     ) -> None:
-        """With ``beside``, it uses the munge and slurmdbd of that cluster, which has to be up."""
+        """With ``beside``, it uses the munge and slurmdbd of that cluster, which has to be up.
+
+        With ``backup``, a second slurmctld takes over once the first has been silent for 10 seconds.
+        """
         self.directory = directory.resolve()
         if len(str(self.directory)) > LONGEST_PATH:
             raise ClusterError(f"{directory}: too long a path for the sockets in it (over {LONGEST_PATH})")
@@ -72,6 +78,7 @@ class SlurmCluster(Commands):
         self._layout = Layout(
             self.directory, name, nodes, cpus_per_node, gpus_per_node, speed, half_life, calc_period_minutes,
             dict(options or {}), beside.directory if beside else None,
+            f"10.213.{os.getpid() % 250}.2" if backup else "",
         )  # fmt: skip
         self.rest = rest
         self._beside = beside
@@ -138,7 +145,7 @@ class SlurmCluster(Commands):
 
     def _end_daemons(self) -> None:
         """Slurm may save its state; the database is thrown away."""
-        order = ["slurmrestd", *self.node_names, "slurmctld", "slurmdbd", "munged"]
+        order = ["slurmrestd", *self.node_names, BACKUP, "slurmctld", WIRE, "slurmdbd", "munged"]
         ending = [self._daemons[name] for name in order if name in self._daemons]
         for daemon in ending:
             daemon.terminate()
@@ -261,8 +268,12 @@ class SlurmCluster(Commands):
             self._declare("mariadbd", programs.mariadbd(layout, ports), partial(listens, ports.mariadb))
             dbd_env = {"SLURM_CONF": str(self.directory / "slurmdbd.conf")}
             self._declare("slurmdbd", ["slurmdbd", "-D"], partial(listens, ports.slurmdbd), dbd_env)
-        controller = ["slurmctld", "-D", "-f", str(self.slurm_conf)]
-        self._declare("slurmctld", controller, partial(listens, ports.slurmctld))
+        self._declare("slurmctld", programs.slurmctld(layout), partial(listens, ports.slurmctld))
+        if layout.backup:
+            self._declare(WIRE, programs.wire(layout), lambda _: _has_address(layout.gateway))
+            self._daemons[WIRE].start()
+            argv = programs.backup_slurmctld(layout, self._daemons[WIRE].pid or 0)
+            self._declare(BACKUP, argv, partial(listens, ports.slurmctld))
         for node, port in zip(self.node_names, ports.slurmds, strict=True):
             argv = ["slurmd", "-D", "-N", node, "-f", str(self.slurm_conf)]
             self._declare(node, argv, partial(listens, port))
@@ -298,6 +309,8 @@ class SlurmCluster(Commands):
     def _start_slurm(self) -> None:
         self.run("sacctmgr", "-i", "add", "cluster", self.name)
         self._daemons["slurmctld"].start()
+        if BACKUP in self._daemons:
+            self._daemons[BACKUP].start()
         for node in self.node_names:
             self._daemons[node].spawn()
         wait_until(self._registered, "slurmctld to register with slurmdbd", 30, log=self.log("slurmctld"))
@@ -314,3 +327,11 @@ class SlurmCluster(Commands):
         for node in self.node_names:
             self._daemons[node].await_ready()
         return set(self.run("sinfo", "-h", "-N", "-o", "%T").split()) == {"idle"}
+
+
+def _has_address(address: str) -> bool:
+    """Whether this machine has it."""
+    with socket.socket() as attempt, suppress(OSError):
+        attempt.bind((address, 0))
+        return True
+    return False

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -47,7 +48,9 @@ PLANT = ("organisation", "add", "plant", "--name", "Plant", "--kvk", "17000000",
 HOURS = ("--role", "data scientist", "--activity", "intake")
 
 
+@cache
 def today() -> int:
+    """The beginning of the day on which the tests began, in UTC, also of those that run after midnight."""
     now = int(time.time())
     return now - now % (24 * HOUR)
 

@@ -157,7 +157,7 @@ class SlurmCluster(Commands):
     def kill(self, daemon: str) -> None:
         self._daemons[daemon].kill()
 
-    def restart(self, daemon: str, timeout: float = 30.0) -> None:
+    def restart(self, daemon: str, timeout: float = 120.0) -> None:
         """End it if it still runs, then start it again on the same data."""
         self._daemons[daemon].end()
         self._daemons[daemon].start(timeout)
@@ -300,8 +300,8 @@ class SlurmCluster(Commands):
         self._daemons["slurmctld"].start()
         for node in self.node_names:
             self._daemons[node].spawn()
-        wait_until(self._registered, "slurmctld to register with slurmdbd", 30, log=self.log("slurmctld"))
-        wait_until(self._nodes_idle, "all nodes to be idle", 30, log=self.log("slurmctld"))
+        wait_until(self._registered, "slurmctld to register with slurmdbd", 120, log=self.log("slurmctld"))
+        wait_until(self._nodes_idle, "all nodes to be idle", 120, log=self.log("slurmctld"))
         if self.rest:
             self._daemons["slurmrestd"].start()
 

@@ -59,7 +59,7 @@ def test_the_death_of_its_owner_leaves_neither_processes_nor_mounts(tmp_path: Pa
     owner.send_signal(signal.SIGKILL)
     owner.wait(timeout=60)
     owner.stdout.close()
-    wait_until(lambda: reaper.pids(tmp_path / "orphan") == [], "all processes to be gone", 10)
+    wait_until(lambda: reaper.pids(tmp_path / "orphan") == [], "all processes to be gone", 180)
     assert mounts() == []
 
 

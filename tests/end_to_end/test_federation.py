@@ -52,7 +52,7 @@ def federation(open_directory: Path) -> Iterator[Pair]:
         for cluster in pair.values():
             plant(cluster)
         one.run("sacctmgr", "-i", "add", "federation", "fed", "clusters=one,two")
-        wait_until(lambda: all(map(synced, pair.values())), "siblings that know each other", 60)
+        wait_until(lambda: all(map(synced, pair.values())), "siblings that know each other", 180)
         yield pair
 
 

@@ -76,11 +76,11 @@ def test_a_region_in_deficit_is_given_more_within_bounds_by_the_real_daemon(scra
     with demo(scratch, "--for", "20s") as process:
         address, before = until(process, ADDRESS)
         until(process, CYCLE)
-        with urlopen(address[1], timeout=10) as page:
+        with urlopen(address[1], timeout=120) as page:
             assert "Cluster <b>model</b>" in page.read().decode()
-        with urlopen(address[2], timeout=10) as metrics:
+        with urlopen(address[2], timeout=120) as metrics:
             assert 'saf_cycles_total{cluster="model",outcome="complete"}' in metrics.read().decode()
-        after, errors = process.communicate(timeout=120)
+        after, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
     assert before.startswith("compiling the model cluster")
     assert REGIONAL.findall(before) == ["25"]
@@ -119,7 +119,7 @@ def test_an_interrupt_ends_it_with_its_tables(scratch: Path) -> None:
     with demo(scratch, "--for", "10m") as process:
         until(process, CYCLE)
         process.send_signal(signal.SIGINT)
-        after, errors = process.communicate(timeout=120)
+        after, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
     assert "sshare   # after" in after
     assert "verdict" in after
@@ -138,7 +138,7 @@ def test_json_is_one_value_on_stdout(scratch: Path) -> None:
 @pytest.mark.parametrize("length", ["0s", "soon", "-5s"])
 def test_a_length_that_is_none_is_a_usage_error(scratch: Path, length: str) -> None:
     with demo(scratch, f"--for={length}") as process:
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=180)
     assert process.returncode == 2
     assert f"'{length}' is not a duration" in errors
 

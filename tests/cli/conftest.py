@@ -101,6 +101,7 @@ def saf_of(ledger_url: str, directory: Path) -> Saf:
     """The product; charges are in cpu-seconds, and each account's are CPUS x DAYS x HOUR."""
     env = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     saf = Saf(directory, env, ledger_url)
+    saf.configure("daemon", ready_after="1s")  # midnight was read last, and is too old a minute later
     saf.configure("promise", RULES, window="rolling:7d")
     return saf
 

@@ -30,7 +30,7 @@ LACKING = versions.missing(NEWEST)
 USERS = {"umcg": ("mail", "proxy"), "astro": ("uucp", "lp")}
 """Of the accounts in which there is work."""
 
-PATIENCE = 12
+PATIENCE = 30
 """Seconds after which a command of saf gives a cluster up."""
 FILE = """
 [promise]

@@ -144,4 +144,4 @@ def started() -> Iterator[Chromium]:
         finally:
             os.close(to)  # Chromium ends with the pipe
             os.close(answers)
-            process.wait(timeout=60)
+            process.wait(timeout=180)

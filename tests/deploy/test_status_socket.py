@@ -44,7 +44,7 @@ def test_the_socket_answers_with_what_status_prints(books: Saf) -> None:
         argv = [str(ACTIVATE), "--accept", "--inetd", *given, f"--listen={path}", *command]
         with subprocess.Popen(argv, cwd=books.directory, stderr=subprocess.DEVNULL) as systemd:
             try:
-                wait_until(partial(listening, path), "the socket", 60)
+                wait_until(partial(listening, path), "the socket", 120)
                 if expected is None:
                     with pytest.raises(SafError, match="gave no status"):
                         status_socket.status_from_service(path)
@@ -53,4 +53,4 @@ def test_the_socket_answers_with_what_status_prints(books: Saf) -> None:
                     assert (text or "").splitlines()[0] == expected.splitlines()[0]
             finally:
                 systemd.terminate()
-                systemd.wait(60)
+                systemd.wait(120)

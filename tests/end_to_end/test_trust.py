@@ -258,7 +258,6 @@ def test_who_takes_over_waits_for_a_write_under_way(
 ) -> None:
     """The session of the leader is cut while its sacctmgr runs; sacctmgr ends before its deadline."""
     writing = eager.directory / "writing"
-    eager.configure("slurm", timeout="5s")
     wrap("sacctmgr", f'case "$*" in *modify*) touch {writing}; sleep 3;; esac; exec $REAL "$@"')
     leader = subprocess.Popen(eager.argv("cycle"), env=eager.env, stderr=subprocess.PIPE, text=True)
     wait_until(writing.exists, "sacctmgr to run", 180)
@@ -266,7 +265,6 @@ def test_who_takes_over_waits_for_a_write_under_way(
     (eager.directory / "other").mkdir()
     other = Saf(eager.directory / "other", slurm.env, ledger_url)
     other.configure("control", **{**EAGER, "slew": 0.05})
-    other.configure("slurm", timeout="5s")
     other.run("cycle")
     taken = raw_shares(slurm)
     leader.communicate(timeout=180)

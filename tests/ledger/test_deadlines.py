@@ -121,13 +121,14 @@ def test_closing_does_not_wait_for_a_server_that_hangs(server: Server) -> None:
 LEAD = """
 import sys
 from slurm_ai_factory.ledger import Store, sql
-from slurm_ai_factory.ledger.connection import Limits
+from slurm_ai_factory.ledger.connection import Limits, wrapped
 store = Store(sys.argv[1], Limits(idle=3))
 print(store.lock(9), flush=True)
 if sys.argv[2] == "transaction":
     store.connection.execute("BEGIN")
 if sys.argv[2] == "statement":
-    store.connection.cursor().copy("COPY clusters FROM STDIN").__enter__()
+    with wrapped(store.url):
+        store.connection.execute("SELECT pg_sleep(600)")
 sys.stdin.readline()
 print(store.lock(9))
 """

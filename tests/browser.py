@@ -54,10 +54,10 @@ def picture(url: str, file: Path, width: int, height: int, *more: str) -> str:
 
 
 def _run(url: str, *options: str) -> subprocess.CompletedProcess[str]:
-    with TemporaryDirectory(prefix="saf-chromium-") as profile:
+    with TemporaryDirectory(prefix="saf-chromium-", ignore_cleanup_errors=True) as profile:
         done = subprocess.run(
             ["chromium", *FLAGS, f"--user-data-dir={profile}", *options, url],
-            capture_output=True, text=True, timeout=60,
+            capture_output=True, text=True, timeout=180,
         )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done
@@ -68,9 +68,11 @@ class Chromium:
 
     def __init__(self, to: int, answers: int) -> None:
         self.to, self.answers, self.number, self.buffer, self.session = to, answers, 0, b"", ""
+        self.loaded: set[str] = set()  #: of documents, by their loader
         tab = self.ask("Target.createTarget", url="about:blank")["targetId"]
         self.session = self.ask("Target.attachToTarget", targetId=tab, flatten=True)["sessionId"]
         self.ask("Page.enable")
+        self.ask("Page.setLifecycleEventsEnabled", enabled=True)
 
     def ask(self, method: str, **params: object) -> Any:
         """The result of a method of the protocol."""
@@ -79,7 +81,8 @@ class Chromium:
         if self.session:
             request["sessionId"] = self.session
         os.write(self.to, json.dumps(request).encode() + b"\0")
-        answer = self._await("id", self.number)
+        while (answer := self._message()).get("id") != self.number:
+            pass
         assert "error" not in answer, f"{method}: {answer['error']}"
         return answer["result"]
 
@@ -89,8 +92,9 @@ class Chromium:
         self.ask("Emulation.setDeviceMetricsOverride", **size)
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         self.ask("Emulation.setEmulatedMedia", media=media, features=features)
-        self.ask("Page.navigate", url=url)
-        self._await("method", "Page.loadEventFired")
+        loader = self.ask("Page.navigate", url=url)["loaderId"]
+        while loader not in self.loaded:
+            self._message()
 
     def printed(self, url: str, file: Path) -> None:
         """The page as it prints, as PDF."""
@@ -109,19 +113,19 @@ class Chromium:
         self.run(AXE.read_text(encoding="utf-8") + "; 0")
         return [str(found) for found in self.run(BROKEN_RULES)]
 
-    def _await(self, field: str, value: object) -> Any:
-        """The next message with this value in a field; others are skipped."""
-        while True:
-            while b"\0" not in self.buffer:
-                ready, _, _ = select.select([self.answers], [], [], 60)
-                assert ready, f"Chromium did not answer with {field} {value} within a minute"
-                part = os.read(self.answers, 1 << 16)
-                assert part, "Chromium ended"
-                self.buffer += part
-            text, _, self.buffer = self.buffer.partition(b"\0")
-            message = json.loads(text)
-            if message.get(field) == value:
-                return message
+    def _message(self) -> Any:
+        """The next message; that a document was loaded is noted, whoever waits for it and when."""
+        while b"\0" not in self.buffer:
+            ready, _, _ = select.select([self.answers], [], [], 180)
+            assert ready, "Chromium has said nothing for three minutes"
+            part = os.read(self.answers, 1 << 16)
+            assert part, "Chromium ended"
+            self.buffer += part
+        text, _, self.buffer = self.buffer.partition(b"\0")
+        message = json.loads(text)
+        if message.get("method") == "Page.lifecycleEvent" and message["params"]["name"] == "load":
+            self.loaded.add(message["params"]["loaderId"])
+        return message
 
 
 @contextmanager
@@ -140,4 +144,4 @@ def started() -> Iterator[Chromium]:
         finally:
             os.close(to)  # Chromium ends with the pipe
             os.close(answers)
-            process.wait(timeout=60)
+            process.wait(timeout=180)

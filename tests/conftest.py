@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from slurm_ai_factory.ledger import Store, embedded, rights
 from tests import browser
@@ -29,8 +29,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts what is in the background so, and what tests start and interrupt would inherit it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-settings.register_profile("usual", deadline=None)  # generated cases are never judged by the time they take
-settings.register_profile("long", deadline=None, max_examples=1000)  # make test-long
+# Generated cases are never judged by the time they take. They are the same in each run; make test-long draws.
+settings.register_profile(
+    "usual", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("long", settings.get_profile("usual"), derandomize=False, max_examples=1000)
 settings.load_profile("usual")
 
 __all__ = ["planted", "slurm", "slurm_tree"]

@@ -75,7 +75,7 @@ def _server(how: frozenset[tuple[str, str]], more: str) -> socket.socket:
         server = subprocess.Popen(
             argv, cwd=ROOT, env=env, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL
         )
-    atexit.register(server.wait, 10)
+    atexit.register(server.wait, 120)
     atexit.register(ours.close)
     return ours
 

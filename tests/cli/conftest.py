@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -47,7 +48,9 @@ PLANT = ("organisation", "add", "plant", "--name", "Plant", "--kvk", "17000000",
 HOURS = ("--role", "data scientist", "--activity", "intake")
 
 
+@cache
 def today() -> int:
+    """The beginning of the day on which the tests began, in UTC, also of those that run after midnight."""
     now = int(time.time())
     return now - now % (24 * HOUR)
 
@@ -98,6 +101,7 @@ def saf_of(ledger_url: str, directory: Path) -> Saf:
     """The product; charges are in cpu-seconds, and each account's are CPUS x DAYS x HOUR."""
     env = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     saf = Saf(directory, env, ledger_url)
+    saf.configure("daemon", ready_after="1s")  # midnight was read last, and is too old a minute later
     saf.configure("promise", RULES, window="rolling:7d")
     return saf
 

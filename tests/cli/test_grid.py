@@ -11,6 +11,7 @@ import pytest
 from slurm_ai_factory.core.energy.keeping import ActKind, ActOutcome, ReservationAct
 from slurm_ai_factory.core.energy.meters import QUARTER, Kind, Reading
 from slurm_ai_factory.core.records import HOUR
+from slurm_ai_factory.core.windows import iso
 from slurm_ai_factory.ledger import open_ledger
 from tests.cli.conftest import civil, today
 from tests.core.energy.test_flexorder import order
@@ -18,7 +19,7 @@ from tests.saf import Saf
 
 HEADER = "since,until,max_kw,kind,reference,told_at\n"
 CONTRACT = "2020-01-01,2090-01-01,900,contract,C1,2020-01-01\n"
-DAY = ("-S", "yesterday", "-E", "today")
+DAY = ("-S", iso(today() - 24 * HOUR), "-E", iso(today()))
 
 
 @pytest.fixture

@@ -495,9 +495,11 @@ def test_days_are_unread_where_nothing_was_read_at_all(postgresql: str, tmp_path
         saf = Saf(tmp_path, env, url)
         saf.sections["hub"] = {"site": "groningen"}
         saf.configure("ledger", signing_key=str(private))
-        assert saf.json("hub", "state", "-o", "out", code=5)["unread"] == [
+        given = ("-S", civil(31), "-E", civil(0))
+        assert saf.json("hub", "state", *given, "-o", "out", code=5)["unread"] == [
             civil(days) for days in range(31, 0, -1)
         ]
+        assert len(saf.json("hub", "state", "-o", "other", code=5)["unread"]) == 31
 
 
 def test_days_that_are_none_are_refused(books: Saf, tmp_path: Path) -> None:
@@ -506,7 +508,7 @@ def test_days_that_are_none_are_refused(books: Saf, tmp_path: Path) -> None:
     books.configure("ledger", signing_key=str(private))
     state = ("hub", "state", "-o", "out", "-S", "2026-01-09", "-E")
     assert "no whole day is between" in books.run(*state, "2026-01-05", code=2).stderr
-    assert f"--until {civil(-1)} is in the future" in books.run(*state, civil(-1), code=2).stderr
+    assert f"--until {civil(-2)} is in the future" in books.run(*state, civil(-2), code=2).stderr
     assert not (books.directory / "out").exists()
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from slurm_ai_factory.core import windows
-from tests.cli.conftest import CPUS, DAYS, RULES, add_hours
+from tests.cli.conftest import CPUS, DAYS, RULES, add_hours, today
 from tests.saf import Saf
 
 
@@ -52,9 +53,9 @@ def test_a_report_is_given_out_once_and_checked_ever_after(registered: Saf, tmp_
     texts = {file: Path(file).read_bytes() for file in first["files"]}
     assert registered.json(*report, moment) == first
     assert {file: Path(file).read_bytes() for file in texts} == texts, "also of a window that rolls on"
-    month = (*report, moment, "--window", "month")
+    month = (*report, moment, "--window", windows.window("month", today(), ZoneInfo("UTC")).name)
     registered.run(*month)
-    said = registered.run(*report, windows.iso(at - 1), "--window", "month", code=1).stderr
+    said = registered.run(*report, windows.iso(at - 1), *month[-2:], code=1).stderr
     assert "as of a later instant" in said
     assert registered.json(*report, windows.iso(at - 1)) != first, "a rolling window is another each time"
     registered.configure("promise", RULES, target_share=0.3)

@@ -98,18 +98,18 @@ class Commands:
         """The states of a job, or of the tasks of an array, according to accounting; without "by 0".
 
         A short run may be COMPLETED for a second or two before it is eligible: until then no interval of
-        sacct has it, and it is not recorded.
+        sacct has it, and its state is UNKNOWN.
         """
         lines = self.run("sacct", "-X", "-n", "-P", "-j", str(job), "-o", "State,Eligible").splitlines()
         rows = (line.split("|") for line in lines if line.strip())
-        return {state.split()[0] for state, eligible in rows if (state, eligible) != ("COMPLETED", "Unknown")}
+        return {"UNKNOWN" if row == ["COMPLETED", "Unknown"] else row[0].split()[0] for row in rows}
 
     def live_states(self, job: int) -> set[str]:
         """The states of a job, or of the tasks of an array, according to the controller."""
         lines = self.run("squeue", "-h", "-r", "-t", "all", "-o", "%F %A %T").splitlines()
         return {line.split()[2] for line in lines if str(job) in line.split()[:2]}
 
-    def wait_for(self, job: int, *states: str, timeout: float = 30.0) -> None:
+    def wait_for(self, job: int, *states: str, timeout: float = 180.0) -> None:
         """Until the job, and all of an array's tasks, are in one of these states.
 
         The controller is asked for states of the queue, and accounting, which lags a second or two behind

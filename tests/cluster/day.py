@@ -37,7 +37,7 @@ def odd_day(cluster: SlurmCluster, tree: Tree) -> Day:
     script.failing()
     script.never_started()
     script.organisation_changes()
-    wait_until(lambda: script.open_jobs() == {lasting}, "all jobs but one to end", 240, interval=0.5)
+    wait_until(lambda: script.open_jobs() == {lasting}, "all jobs but one to end", 400, interval=0.5)
     script.account_closes()
     until = (int(cluster.now()) // HOUR + 1) * HOUR
     wait_until(lambda: cluster.now() > until, "the hour to be over", 120, interval=0.5)
@@ -76,15 +76,15 @@ class Script:
     def interrupted(self) -> None:
         """Requeued, suspended over the turn of an hour, shrunk, and taken off by the operator."""
         suspended = self._stoppable(self.other, "climate", minutes=40)
-        self.cluster.wait_for(suspended, "RUNNING", timeout=60)
+        self.cluster.wait_for(suspended, "RUNNING")
         self._control("suspend", str(suspended))
-        shrunk = self._running(self.other, "climate", 25 * MINUTE, cpus=8, extra=["-N2"])
-        wait_until(lambda: "RUNNING" in self.cluster.recorded_states(shrunk), "its record", 60)
+        shrunk = self._running(self.other, "climate", 90 * MINUTE, cpus=8, extra=["-N2"])
+        wait_until(lambda: "RUNNING" in self.cluster.recorded_states(shrunk), "its record", 180)
         self._control("update", f"jobid={shrunk}", "numnodes=1")
         requeued = self._running(self.nation, "astro", 25 * MINUTE)
         self._control("requeue", str(requeued))
         turn = (int(self.cluster.now()) // HOUR + 1) * HOUR + 5 * MINUTE
-        wait_until(lambda: self.cluster.now() > turn, "the turn of the hour", 90, interval=0.2)
+        wait_until(lambda: self.cluster.now() > turn, "the turn of the hour", 180, interval=0.2)
         self._control("resume", str(suspended))
 
     def failing(self) -> None:
@@ -92,11 +92,11 @@ class Script:
         argv = "sbatch", "-o/dev/null", "-D/", f"--uid={self.region}", "-Aumcg"
         self.cluster.run(*argv, stdin="#!/bin/sh\nsleep 90; exit 7\n")
         self.cluster.run(*argv, "-t1", stdin="#!/bin/sh\nsleep 3600\n")
-        cancelled = self._running(self.nation, "astro", HOUR)
-        lost = self._running(self.other, "climate", HOUR, extra=["--no-requeue", f"-w{self.last}"])
+        cancelled = self._running(self.nation, "astro", 9 * HOUR)
+        lost = self._running(self.other, "climate", 9 * HOUR, extra=["--no-requeue", f"-w{self.last}"])
         self.cluster.cancel(cancelled)
         self._control("update", f"nodename={self.last}", "state=down", "reason=drill")
-        wait_until(lambda: "NODE_FAIL" in self.cluster.recorded_states(lost), "the lost job", 60)
+        wait_until(lambda: "NODE_FAIL" in self.cluster.recorded_states(lost), "the lost job", 180)
 
     def never_started(self) -> None:
         """Cancelled while it waited, and before it was even eligible."""
@@ -127,7 +127,7 @@ class Script:
         self, user: str, account: str, seconds: int, *, cpus: int = 1, extra: Sequence[str] = ()
     ) -> int:
         job = self.cluster.submit(user, account, seconds=seconds, cpus=cpus, extra=extra)
-        self.cluster.wait_for(job, "RUNNING", timeout=60)
+        self.cluster.wait_for(job, "RUNNING")
         return job
 
     def _stoppable(self, user: str, account: str, *, minutes: int) -> int:

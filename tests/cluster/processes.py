@@ -132,11 +132,11 @@ class Daemon:
                 start_new_session=True,
             )
 
-    def start(self, timeout: float = 30.0) -> None:
+    def start(self, timeout: float = 120.0) -> None:
         self.spawn()
         self.await_ready(timeout)
 
-    def await_ready(self, timeout: float = 30.0) -> None:
+    def await_ready(self, timeout: float = 120.0) -> None:
         wait_until(self._is_ready, f"{self.name} to be ready", timeout, log=self.log)
 
     def _is_ready(self) -> bool:

@@ -42,7 +42,7 @@ def test_jobs_of_another_version_are_recorded_on_its_clock(tmp_path: Path, versi
         cluster.wait_for(job, "COMPLETED")
         assert cluster.run("sinfo", "-V").split()[1].startswith(f"{version}.")
         elapsed = cluster.run("sacct", "-X", "-n", "-P", "-j", str(job), "-o", "ElapsedRaw")
-        assert 2 * speed <= int(elapsed) <= 2 * speed + 10 * speed
+        assert 2 * speed <= int(elapsed) <= 2 * speed + 60 * speed
         assert mounts() == []
     assert reaper.pids(cluster.directory) == []
 
@@ -59,7 +59,7 @@ def test_the_death_of_its_owner_leaves_neither_processes_nor_mounts(tmp_path: Pa
     owner.send_signal(signal.SIGKILL)
     owner.wait(timeout=60)
     owner.stdout.close()
-    wait_until(lambda: reaper.pids(tmp_path / "orphan") == [], "all processes to be gone", 10)
+    wait_until(lambda: reaper.pids(tmp_path / "orphan") == [], "all processes to be gone", 180)
     assert mounts() == []
 
 

@@ -36,7 +36,7 @@ def set_shares(slurm: SlurmCluster, value: int) -> None:
     """As an operator would, and waited for."""
     slurm.run("sacctmgr", "-i", "modify", "account", "where", "name=regional", "cluster=loop", "set",
               f"fairshare={value}")  # fmt: skip
-    wait_until(lambda: raw_shares(slurm) == (value, value), f"RawShares {value} in slurmctld", 60)
+    wait_until(lambda: raw_shares(slurm) == (value, value), f"RawShares {value} in slurmctld", 180)
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ class Running:
         self.process = process
         self.log = log
 
-    def says(self, words: str, timeout: float = 30) -> str:
+    def says(self, words: str, timeout: float = 120) -> str:
         """The first line of the log with these words, waited for."""
         wait_until(lambda: bool(self._lines(words)), f"{words!r} in the log", timeout, log=self.log)
         return self._lines(words)[0]
@@ -41,10 +41,10 @@ class Running:
         assert found
         return int(found[1])
 
-    def get(self, path: str) -> tuple[int, str]:
+    def get(self, path: str, timeout: float = 120) -> tuple[int, str]:
         """(status, body) of a page."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=timeout) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             with error:
@@ -59,7 +59,7 @@ class Running:
             for sample in family.samples
         }
 
-    def cycle(self, timeout: float = 30) -> None:
+    def cycle(self, timeout: float = 120) -> None:
         """Wait for one more complete cycle."""
         seen = self.count("promised 25%")
         wait_until(lambda: self.count("promised 25%") > seen, "one more cycle", timeout, log=self.log)
@@ -74,4 +74,4 @@ def running(saf: Saf, name: str = "saf", under: Sequence[str] = ()) -> Iterator[
         yield Running(process, log)
     finally:
         process.kill()
-        process.wait(timeout=30)
+        process.wait(timeout=120)

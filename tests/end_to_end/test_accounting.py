@@ -19,33 +19,36 @@ FIELDS = "Account,State,Start,ElapsedRaw,AllocTRES"
 def running(slurm: SlurmCluster, slurm_tree: Tree) -> Iterator[int]:
     """A day's oddities: an array, a requeued, a cancelled, a het job ...; yields the one that still runs."""
     region, nation = slurm_tree.regional["umcg"][0], slurm_tree.national["astro"][0]
-    slurm.submit(region, "umcg", seconds=2)
-    slurm.submit(nation, "astro", seconds=2, cpus=2, extra=["--exclusive"])
+    short = slurm.submit(region, "umcg", seconds=2)
+    alone = slurm.submit(nation, "astro", seconds=2, cpus=2, extra=["--exclusive"])
     array = slurm.submit(region, "umcg", seconds=1, array="1-3")
     het = slurm.submit(nation, "astro", seconds=2, extra=["-n1", ":", "-n2"])
-    requeued = slurm.submit(nation, "astro", seconds=60)
-    cancelled = slurm.submit(region, "umcg", seconds=60)
-    suspended = slurm.submit(region, "umcg", seconds=4)
+    requeued = slurm.submit(nation, "astro", seconds=600)
+    cancelled = slurm.submit(region, "umcg", seconds=600)
+    suspended = slurm.submit(region, "umcg", seconds=600)
     never = slurm.submit(nation, "astro", seconds=60, extra=["--begin=now+1hour"])
     for job in (requeued, cancelled, suspended):
         slurm.wait_for(job, "RUNNING")
     slurm.run("scontrol", "suspend", str(suspended))
-    wait_until(lambda: _elapsed(slurm, cancelled) >= 2, "two seconds of run time", 30)
+    wait_until(lambda: _elapsed(slurm, cancelled) >= 2, "two seconds of run time", 120)
     slurm.requeue(requeued)
     slurm.cancel(cancelled)
     slurm.cancel(never)
     slurm.run("scontrol", "resume", str(suspended))
-    for job in (array, het, suspended):
+    slurm.cancel(suspended)
+    for job in (short, alone, array, het):
         slurm.wait_for(job, "COMPLETED")
-    slurm.wait_for(cancelled, "CANCELLED")
-    wait_until(lambda: "REQUEUED" in _rows(slurm, "State"), "the requeued run in accounting", 30)
+    for job in (cancelled, suspended):
+        slurm.wait_for(job, "CANCELLED")
+    wait_until(lambda: "REQUEUED" in _rows(slurm, "State"), "the requeued run in accounting", 120)
     slurm.cancel(requeued)
     # sacct tells of a requeued run only once it would have been eligible
-    wait_until(lambda: _rows(slurm, "JobID").count(str(requeued)) == 2, "both runs of the requeued job", 30)
+    wait_until(lambda: _rows(slurm, "JobID").count(str(requeued)) == 2, "both runs of the requeued job", 120)
     lasting = slurm.submit(region, "umcg", seconds=600)
-    wait_until(lambda: "RUNNING" in slurm.recorded_states(lasting), "the lasting run in accounting", 30)
+    wait_until(lambda: "RUNNING" in slurm.recorded_states(lasting), "the lasting run in accounting", 120)
     yield lasting
     slurm.cancel(lasting)
+    slurm.wait_for(lasting, "CANCELLED")
 
 
 @pytest.mark.usefixtures("running")
@@ -83,7 +86,7 @@ def test_a_run_that_ends_is_restated_and_its_open_version_kept(
     slurm: SlurmCluster, slurm_tree: Tree, saf: Saf
 ) -> None:
     job = slurm.submit(slurm_tree.regional["province"][0], "province", seconds=600)
-    wait_until(lambda: "RUNNING" in slurm.recorded_states(job), "the run in accounting", 30)
+    wait_until(lambda: "RUNNING" in slurm.recorded_states(job), "the run in accounting", 120)
     saf.run("cycle")
     before = saf.json("ledger", "status")
     slurm.cancel(job)

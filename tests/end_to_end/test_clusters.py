@@ -30,7 +30,7 @@ LACKING = versions.missing(NEWEST)
 USERS = {"umcg": ("mail", "proxy"), "astro": ("uucp", "lp")}
 """Of the accounts in which there is work."""
 
-PATIENCE = 12
+PATIENCE = 30
 """Seconds after which a command of saf gives a cluster up."""
 FILE = """
 [promise]
@@ -112,7 +112,7 @@ def completed(daemon: Running) -> dict[str, float]:
 def more_cycles(daemon: Running, *names: str) -> None:
     before = completed(daemon)
     wait_until(
-        lambda: all(completed(daemon)[name] > before[name] + 1 for name in names), f"cycles of {names}", 60,
+        lambda: all(completed(daemon)[name] > before[name] + 1 for name in names), f"cycles of {names}", 180,
         log=daemon.log,
     )  # fmt: skip
 
@@ -158,7 +158,7 @@ def test_a_joint_promise_adds_them_up_by_their_weights(factory: Saf, clusters: T
     assert 0 < share["regional_charge"] < share["total_charge"]
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1200)
 def test_one_is_killed_one_hangs_and_the_other_goes_on(factory: Saf, clusters: Three) -> None:
     with running(factory) as daemon:
         more_cycles(daemon, *NAMES)
@@ -169,10 +169,10 @@ def test_one_is_killed_one_hangs_and_the_other_goes_on(factory: Saf, clusters: T
         clusters["two"].kill("slurmctld")
         clusters["three"].pause("slurmctld")
         try:
-            daemon.says("two: no cycle: ", timeout=60)
+            daemon.says("two: no cycle: ", timeout=180)
             hung = completed(daemon)["three"]
             more_cycles(daemon, "one")
-            daemon.says("three: no cycle: ", timeout=60)
+            daemon.says("three: no cycle: ", timeout=180)
             assert completed(daemon)["three"] <= hung + 1, "the cycle under way may have ended"
             more_cycles(daemon, "one")
             metrics = daemon.metrics()
@@ -187,7 +187,7 @@ def test_one_is_killed_one_hangs_and_the_other_goes_on(factory: Saf, clusters: T
             clusters["two"].restart("slurmctld")
         more_cycles(daemon, *NAMES)
         daemon.process.send_signal(signal.SIGTERM)
-        assert daemon.process.wait(timeout=60) == 0
+        assert daemon.process.wait(timeout=180) == 0
     for row in factory.json("share")["clusters"]:
         assert row["answer"]["total_charge"] == cpu_seconds(clusters[row["cluster"]]), row["cluster"]
 

@@ -96,7 +96,7 @@ def test_release_puts_the_operators_own_shares_back_when_no_cycle_is_completed(
     counted = eager.directory / "trees"
     wrap("sshare", f'case "$*" in *-V*) ;; *) echo >> {counted};; esac; exec $REAL "$@"')
     eager.configure("control", lease="1s")
-    wait_until(lambda: released(eager), "a release", 60)
+    wait_until(lambda: released(eager), "a release", 180)
     assert raw_shares(slurm) == (BASELINE, BASELINE)
     newest = eager.json("history")[0]
     assert (newest["mode"], newest["reason"], newest["status"]) == ("operator", "restore_baseline", "applied")

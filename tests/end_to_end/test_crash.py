@@ -19,7 +19,7 @@ import pytest
 
 from slurm_ai_factory.core.windows import iso
 from tests.benchmarks import history
-from tests.cluster.slurm import SlurmCluster
+from tests.cluster.slurm import SlurmCluster, wait_until
 from tests.conftest import new_ledger
 from tests.saf import Saf
 
@@ -52,6 +52,9 @@ OF_VERSIONS = "SELECT count(*) FROM run_versions WHERE job_id >= %(first_job)s"
 IN_TRANSACTION = """
 SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'saf@%'
     AND xact_start IS NOT NULL AND pid <> pg_backend_pid()
+"""
+SESSIONS = """
+SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'saf@%'
 """
 
 Interval = tuple[int, int]
@@ -99,8 +102,13 @@ class Campaign:
     def until_whole(self, url: str) -> None:
         """Start the command again and again, until once it is not killed."""
         with psycopg.connect(url, autocommit=True, application_name="watch") as watch:
-            while not self._ended(lambda: bool((watch.execute(IN_TRANSACTION).fetchone() or (0,))[0])):
-                pass
+
+            def found(query: str) -> bool:
+                return watch.execute(query.encode()).fetchone() != (0,)
+
+            while not self._ended(lambda: found(IN_TRANSACTION)):
+                # PostgreSQL ends the statement of a killed process first, and until then it has the lock.
+                wait_until(lambda: not found(SESSIONS), "the end of its session", 120)
 
     def _ended(self, in_transaction: Callable[[], bool]) -> bool:
         """Start the command and kill it at some moment; whether it came to its end before."""

@@ -50,13 +50,13 @@ def test_slurmdbd_down_and_back_loses_nothing(slurm: SlurmCluster, slurm_tree: T
 
 
 def test_slurmdbd_hung_is_given_up_at_the_deadline(slurm: SlurmCluster, eager: Saf) -> None:
-    eager.configure("slurm", timeout="2s")
+    eager.configure("slurm", timeout="8s")
     slurm.pause("slurmdbd")
     try:
-        one_sentence(eager, "gave no complete answer within 2 s")
+        one_sentence(eager, "gave no complete answer within 8 s")
     finally:
         slurm.resume("slurmdbd")
-    assert list(running(slurm, b"sacctmgr")) == []
+    wait_until(lambda: not list(running(slurm, b"sacctmgr")), "the end of sacctmgr", 60)
 
 
 def running(slurm: SlurmCluster, command: bytes) -> Iterator[Path]:
@@ -69,10 +69,10 @@ def running(slurm: SlurmCluster, command: bytes) -> Iterator[Path]:
 
 
 def test_slurmctld_hung_is_given_up_at_the_deadline(slurm: SlurmCluster, eager: Saf) -> None:
-    eager.configure("slurm", timeout="2s")
+    eager.configure("slurm", timeout="8s")
     slurm.pause("slurmctld")
     try:
-        one_sentence(eager, "scontrol gave no complete answer within 2 s")
+        one_sentence(eager, "scontrol gave no complete answer within 8 s")
     finally:
         slurm.resume("slurmctld")
 
@@ -88,7 +88,7 @@ def test_a_partial_answer_of_sacct_is_no_answer(
 ) -> None:
     job = slurm.submit(slurm_tree.regional["umcg"][0], "umcg", seconds=1)
     slurm.wait_for(job, "COMPLETED")
-    eager.configure("slurm", timeout="3s")
+    eager.configure("slurm", timeout="8s")
     wrap("sacct", script)
     one_sentence(eager, "sacct")
     assert eager.json("ledger", "status")["runs"] == 0, "nothing of a broken read is kept"
@@ -100,7 +100,7 @@ def test_a_line_that_is_no_run_is_kept_aside_and_told(
     """Where there are runs behind it; an answer without any may be a message of what went wrong."""
     job = slurm.submit(slurm_tree.regional["umcg"][0], "umcg", seconds=1)
     slurm.wait_for(job, "COMPLETED")
-    wait_until(lambda: _eligible_is_known(slurm, [job]), "slurmdbd to know the run", 60)
+    wait_until(lambda: _eligible_is_known(slurm, [job]), "slurmdbd to know the run", 180)
     eager.configure("control", mode="observe")
     wrap("sacct", '$REAL "$@" >answer || exit 1; [ -s answer ] && echo nonsense; cat answer')
     report = eager.json("cycle")
@@ -124,7 +124,7 @@ def test_a_mangled_line_costs_its_own_run_only_and_is_read_once_it_is_whole(
     jobs = [slurm.submit(slurm_tree.regional["umcg"][0], "umcg", seconds=1) for _ in range(2)]
     for job in jobs:
         slurm.wait_for(job, "COMPLETED")
-    wait_until(lambda: _eligible_is_known(slurm, jobs), "both runs in accounting, whole", 30)
+    wait_until(lambda: _eligible_is_known(slurm, jobs), "both runs in accounting, whole", 120)
     eager.configure("control", mode="observe")
     row = f"^[0-9]*{SEPARATOR}{jobs[0]}{SEPARATOR}"
     wrap("sacct", f'$REAL "$@" | sed "/{row}/s/cpu=/cpu/g"')

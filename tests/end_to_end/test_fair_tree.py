@@ -45,7 +45,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlurmCluster]:
             for n, (account, users) in enumerate(accounts.items())
         ]
         for job in jobs:
-            made.wait_for(job, "RUNNING", timeout=60)
+            made.wait_for(job, "RUNNING", timeout=180)
         yield made
 
 
@@ -55,7 +55,7 @@ def test_ranks_and_usage_are_slurms_own_in_every_pass(cluster: SlurmCluster) -> 
     billing = {
         f"{account}/{user}": int(tres.rpartition("billing=")[2].split(",")[0]) for account, user, tres in jobs
     }
-    wait_until(lambda: _used(cluster) >= billing.keys(), "every job in a pass", 60, interval=0.1)
+    wait_until(lambda: _used(cluster) >= billing.keys(), "every job in a pass", 180, interval=0.1)
     before = _after_a_pass(cluster, _rows(cluster))
     for _ in range(PASSES):
         rows = _after_a_pass(cluster, before)
@@ -82,10 +82,12 @@ def _same_ranks(rows: list[Row]) -> None:
 
 
 def _expected(before: list[Row], rows: list[Row], billing: dict[str, int]) -> dict[str, float]:
-    """What the usage before becomes in the number and length of passes that fit best: one may be missed."""
+    """What the usage before becomes in the number and length of passes that fit best: some may be missed."""
     found = {row.key: row.usage for row in rows if row.user}
     then = {row.key: float(row.usage) for row in before if row.user}
-    candidates = [_passed(then, billing, seconds, times) for seconds in range(20, 150) for times in (1, 2, 3)]
+    candidates = [
+        _passed(then, billing, seconds, times) for seconds in range(20, 150) for times in range(1, 7)
+    ]
     return min(candidates, key=lambda one: sum(abs(one[key] - usage) for key, usage in found.items()))
 
 
@@ -103,10 +105,10 @@ def _after_a_pass(cluster: SlurmCluster, before: list[Row]) -> list[Row]:
     found: list[Row] = []
 
     def passed() -> bool:
-        last, found[:] = list(found), _rows(cluster)
-        return found == last and found != before
+        found[:] = _rows(cluster)
+        return found != before and found == _rows(cluster)
 
-    wait_until(passed, "a pass of the decay thread", 60, interval=0.05)
+    wait_until(passed, "a pass of the decay thread", 180, interval=0.05)
     return found
 
 

@@ -77,18 +77,18 @@ def test_nodes_are_free_in_time_no_job_is_killed_and_the_reservation_ends(
     assert (planned["act"], planned["nodes_needed"], planned["nodes_busy"]) == ("create", 2, [])
     assert set(planned["nodes"]).isdisjoint({"n1"}), "n1 has the long job"
     with running(limited, "first") as daemon:
-        wait_until(lambda: reserved(cluster).get(NAME) == "2", "the reservation", 60, log=daemon.log)
+        wait_until(lambda: reserved(cluster).get(NAME) == "2", "the reservation", 180, log=daemon.log)
     assert reserved(cluster)[NAME] == "2", "it stands without the daemon"
     allow(limited, (since + QUARTER, until, 2.5))
     with running(limited, "second") as daemon:
-        wait_until(lambda: reserved(cluster).get(NAME) == "3", "three nodes", 60, log=daemon.log)
+        wait_until(lambda: reserved(cluster).get(NAME) == "3", "three nodes", 180, log=daemon.log)
         late = [cluster.submit(user, "astro", seconds=600 * MINUTE, cpus=4) for _ in range(3)]
         wait_until(lambda: cluster.now() > since + MINUTE, "the limit", 120)
         free = set(cluster.run("scontrol", "show", "hostnames", "n[1-4]").split()) - running_on(cluster)
         assert len(free) >= 3, cluster.run("squeue", "-h", "-o", "%A %T %r %N")
         assert {"RUNNING"} == cluster.live_states(long)
         daemon.process.kill()
-        daemon.process.wait(timeout=30)
+        daemon.process.wait(timeout=120)
     wait_until(lambda: NAME not in reserved(cluster), "the end of the reservation by itself", 180)
     assert cluster.now() > until - MINUTE
     assert reserved(cluster) == {"theirs": "1"}

@@ -28,6 +28,7 @@ from tests.conftest import skip_without_embedded
 from tests.monitor import prometheus as real
 
 CYCLE = re.compile(r"^\S+Z INFO rolling:2d: .*of gres/gpu, promised 25%", re.MULTILINE)
+WRITTEN = re.compile(r"regional RawShares 25 -> \d+: .* \[applied\]")
 RAISE = re.compile(r"enforce +regional +(\d+) +(\d+) +(\d+) +applied +raise")
 REGIONAL = re.compile(r"^ regional +(\d+) ", re.MULTILINE)
 ADDRESS = re.compile(r"status page at (\S+)/ and metrics at (\S+) while it runs")
@@ -73,14 +74,16 @@ def until(process: subprocess.Popen[str], pattern: re.Pattern[str]) -> tuple[re.
 
 
 def test_a_region_in_deficit_is_given_more_within_bounds_by_the_real_daemon(scratch: Path) -> None:
-    with demo(scratch, "--for", "20s") as process:
+    with demo(scratch, "--for", "10m") as process:
         address, before = until(process, ADDRESS)
         until(process, CYCLE)
-        with urlopen(address[1], timeout=10) as page:
+        with urlopen(address[1], timeout=300) as page:
             assert "Cluster <b>model</b>" in page.read().decode()
-        with urlopen(address[2], timeout=10) as metrics:
+        with urlopen(address[2], timeout=300) as metrics:
             assert 'saf_cycles_total{cluster="model",outcome="complete"}' in metrics.read().decode()
-        after, errors = process.communicate(timeout=120)
+        until(process, WRITTEN)
+        process.send_signal(signal.SIGINT)
+        after, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
     assert before.startswith("compiling the model cluster")
     assert REGIONAL.findall(before) == ["25"]
@@ -111,7 +114,7 @@ def test_no_alert_is_due_but_those_of_the_deficit_it_begins_with(scratch: Path, 
                 if scraping.knows(always.format(rule["expr"]))
             }  # fmt: skip
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=120)
+        process.communicate(timeout=300)
     assert due <= {"SafFloorAtRisk", "SafFloorMissedWhileJobsWait"}
 
 
@@ -119,15 +122,15 @@ def test_an_interrupt_ends_it_with_its_tables(scratch: Path) -> None:
     with demo(scratch, "--for", "10m") as process:
         until(process, CYCLE)
         process.send_signal(signal.SIGINT)
-        after, errors = process.communicate(timeout=120)
+        after, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
     assert "sshare   # after" in after
     assert "verdict" in after
 
 
 def test_json_is_one_value_on_stdout(scratch: Path) -> None:
-    with demo(scratch, "--for", "3s", "--json") as process:
-        out, errors = process.communicate(timeout=180)
+    with demo(scratch, "--for", "10s", "--json") as process:
+        out, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
     found = schemas.content(("demo",), json.loads(out))
     assert [one["account"] for one in found["before"]] == [one["account"] for one in found["after"]]
@@ -138,7 +141,7 @@ def test_json_is_one_value_on_stdout(scratch: Path) -> None:
 @pytest.mark.parametrize("length", ["0s", "soon", "-5s"])
 def test_a_length_that_is_none_is_a_usage_error(scratch: Path, length: str) -> None:
     with demo(scratch, f"--for={length}") as process:
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=300)
     assert process.returncode == 2
     assert f"'{length}' is not a duration" in errors
 

@@ -32,10 +32,10 @@ class Machine:
         }
         self._turn = count()
         for side in self._places:
-            cluster.wait_for(self.submit(side), "RUNNING", timeout=60)
+            cluster.wait_for(self.submit(side), "RUNNING", timeout=180)
         self.running = self.submit("national")
-        cluster.wait_for(self.running, "RUNNING", timeout=60)
-        wait_until(lambda: min(self._usage()) > 0, "both sides' usage in a pass", 60)
+        cluster.wait_for(self.running, "RUNNING", timeout=180)
+        wait_until(lambda: min(self._usage()) > 0, "both sides' usage in a pass", 180)
         self.waiting = {side: self.submit(side) for side in self._places}
 
     def submit(self, side: str) -> int:
@@ -59,7 +59,7 @@ class Machine:
     def next_start(self) -> str:
         """Make room for one job and tell whose it is that starts; that side gets another that waits."""
         self.cluster.cancel(self.running)
-        wait_until(lambda: bool(self._started()), "a job to start", 60, log=self.cluster.main_log)
+        wait_until(lambda: bool(self._started()), "a job to start", 180, log=self.cluster.main_log)
         (side,) = self._started()
         self.running = self.waiting[side]
         self.waiting[side] = self.submit(side)

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from slurm_ai_factory.monitor.server import IDLE_SECONDS
+from tests.cluster.processes import wait_until
 from tests.end_to_end.running import Running, running
 from tests.saf import Saf
 
@@ -51,6 +53,19 @@ def descriptors(daemon: Running) -> int:
     return len(list(Path(f"/proc/{daemon.process.pid}/fd").iterdir()))
 
 
+def idle_descriptors(daemon: Running) -> int:
+    """Those it has between two commands; while one runs there are pipes to it."""
+    counted: list[int] = []
+    seen = daemon.count("promised 25%")
+
+    def one_more() -> bool:
+        counted.append(descriptors(daemon))
+        return daemon.count("promised 25%") > seen
+
+    wait_until(one_more, "one more cycle", 120, log=daemon.log)
+    return min(counted)
+
+
 def threads(daemon: Running) -> int:
     return len(list(Path(f"/proc/{daemon.process.pid}/task").iterdir()))
 
@@ -65,7 +80,7 @@ def is_told(daemon: Running, words: str) -> None:
 def test_no_descriptor_is_one_failed_cycle(saf: Saf, left: int) -> None:
     with running(saf) as daemon:
         daemon.cycle()
-        with limited(daemon, resource.RLIMIT_NOFILE, descriptors(daemon) + left):
+        with limited(daemon, resource.RLIMIT_NOFILE, idle_descriptors(daemon) + left):
             is_told(daemon, "this process may open no further file")
         daemon.cycle()
 
@@ -95,7 +110,7 @@ def test_idle_connections_stop_no_cycle_and_no_scrape(saf: Saf, limit: int, conn
     with running(saf, under=("prlimit", f"--nofile={limit}")) as daemon, ExitStack() as idle:
         daemon.cycle()
         for _ in range(connections):
-            idle.enter_context(socket.create_connection(("127.0.0.1", daemon.port), timeout=10))
+            idle.enter_context(socket.create_connection(("127.0.0.1", daemon.port), timeout=120))
         assert daemon.metrics()["saf_hold{loop,read_failed}"] == 0
         daemon.cycle()
         assert descriptors(daemon) < limit
@@ -106,10 +121,10 @@ def test_a_connection_that_is_kept_alive_byte_by_byte_gives_way(saf: Saf) -> Non
     with running(saf) as daemon, ExitStack() as slow:
         daemon.cycle()
         made = [
-            slow.enter_context(socket.create_connection(("127.0.0.1", daemon.port), timeout=10))
+            slow.enter_context(socket.create_connection(("127.0.0.1", daemon.port), timeout=120))
             for _ in range(100)
         ]
         for one in made[-50:]:
             one.send(b"G")
-        assert daemon.get("/healthz")[0] == 200
+        assert daemon.get("/healthz", timeout=IDLE_SECONDS)[0] == 200, "before one is closed for idling"
         assert threads(daemon) < 80

@@ -20,7 +20,7 @@ BOTH = RULES.replace('account_subtree = "regional"', 'account_subtree = ["region
 def spread(slurm: SlurmCluster, eager: Saf) -> Iterator[Saf]:
     """saf that steers two accounts, with 25 and 15 shares, and wants more for them at once."""
     slurm.run("sacctmgr", "-i", "add", "account", "name=north", "cluster=loop", f"fairshare={NORTH}")
-    wait_until(lambda: raw_shares(slurm, "north") == (NORTH, NORTH), "account north in slurmctld", 60)
+    wait_until(lambda: raw_shares(slurm, "north") == (NORTH, NORTH), "account north in slurmctld", 180)
     eager.configure("control", BOTH, account=ACCOUNTS)
     yield eager
     slurm.run("sacctmgr", "-i", "delete", "account", "name=north", "cluster=loop")
@@ -79,7 +79,7 @@ def test_a_change_by_somebody_else_is_told_by_the_accounts_name(slurm: SlurmClus
     slurm.run(
         "sacctmgr", "-i", "modify", "account", "where", "name=north", "cluster=loop", "set", "fairshare=3"
     )
-    wait_until(lambda: raw_shares(slurm, "north") == (3, 3), "RawShares 3 in slurmctld", 60)
+    wait_until(lambda: raw_shares(slurm, "north") == (3, 3), "RawShares 3 in slurmctld", 180)
     assert f"another user changed RawShares of north from {ours}" in spread.run("cycle").stdout
     assert in_ratio(in_force(slurm))
 

@@ -21,7 +21,7 @@ LIMITED = ("sacctmgr", "-i", "modify", "account", "where", "name=province", "clu
 def busy(slurm: SlurmCluster, slurm_tree: Tree) -> Iterator[SlurmCluster]:
     """A cluster that the others fill, with nothing of the region in its queue; emptied afterwards."""
     slurm.cancel_all()
-    wait_until(lambda: not slurm.run("squeue", "-h").strip(), "an empty queue", 60)
+    wait_until(lambda: not slurm.run("squeue", "-h").strip(), "an empty queue", 180)
     filling = slurm.submit(slurm_tree.national["astro"][0], "astro", seconds=600, cpus=CPUS)
     slurm.wait_for(filling, "RUNNING")
     yield slurm
@@ -57,12 +57,12 @@ def test_a_job_that_a_limit_holds_back_is_no_demand(busy: SlurmCluster, slurm_tr
     busy.run(*LIMITED, "GrpTRES=cpu=1")
     try:
         limited = busy.submit(slurm_tree.regional["province"][0], "province", seconds=60, cpus=2)
-        wait_until(lambda: reasons(busy, limited) == ["AssocGrpCpuLimit"], "the limit to be told", 60)
+        wait_until(lambda: reasons(busy, limited) == ["AssocGrpCpuLimit"], "the limit to be told", 180)
         found = inputs(saf)
         assert (found["regional_demand"], found["regional_held_by_limit"]) == (0, 2)
     finally:
         busy.run(*LIMITED, "GrpTRES=cpu=-1")
-    wait_until(lambda: reasons(busy, limited) != ["AssocGrpCpuLimit"], "the limit to be gone", 60)
+    wait_until(lambda: reasons(busy, limited) != ["AssocGrpCpuLimit"], "the limit to be gone", 180)
     assert inputs(saf)["regional_demand"] == 2
 
 
@@ -73,9 +73,9 @@ def test_a_limit_of_the_region_is_reported_with_what_it_holds_back(
     busy.run(*region, "GrpTRES=cpu=2")
     try:
         limited = busy.submit(slurm_tree.regional["umcg"][0], "umcg", seconds=60, cpus=3)
-        wait_until(lambda: reasons(busy, limited) == ["AssocGrpCpuLimit"], "the limit to be told", 60)
+        wait_until(lambda: reasons(busy, limited) == ["AssocGrpCpuLimit"], "the limit to be told", 180)
         listed = ("sacct", "-a", "-X", "-n", "-j", str(limited), "-o", "JobIDRaw")
-        wait_until(lambda: bool(busy.run(*listed).strip()), "the job in slurmdbd", 60)
+        wait_until(lambda: bool(busy.run(*listed).strip()), "the job in slurmdbd", 180)
         saf.json("cycle")
         (run,) = saf.json("explain", str(limited))["runs"]
         assert run["waits_for"] == "AssocGrpCpuLimit: GrpTRES (CPUs) of its association or one above"
@@ -117,7 +117,7 @@ def incr_only(slurm: SlurmCluster) -> Iterator[None]:
 def _reconfigure(slurm: SlurmCluster, conf: str, flags: str) -> None:
     slurm.slurm_conf.write_text(conf)
     slurm.run("scontrol", "reconfigure")
-    wait_until(lambda: _flags(slurm) == flags, f"PriorityFlags={flags}", 30)
+    wait_until(lambda: _flags(slurm) == flags, f"PriorityFlags={flags}", 120)
 
 
 def _flags(slurm: SlurmCluster) -> str:
@@ -212,7 +212,7 @@ def test_doctor_finds_what_is_wrong_and_its_fixes_mend_it(
     assert all(f"fix: {line}" in shown for fix in fixes for line in fix.splitlines())
     subprocess.run(["sh", "-e"], input="\n".join(fixes), env=slurm.env, check=True, text=True,
                    capture_output=True, timeout=60)  # fmt: skip
-    wait_until(lambda: raw_shares(slurm) == (375, 375), "the rescaled shares in slurmctld", 30)
+    wait_until(lambda: raw_shares(slurm) == (375, 375), "the rescaled shares in slurmctld", 120)
     assert not_ok(saf.json("doctor")) == {}
     assert saf.run("doctor", "-q").stdout == ""
 

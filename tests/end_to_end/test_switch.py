@@ -121,7 +121,7 @@ def test_a_partition_is_raised_again_after_slurmctld_forgot_it(
     assert (changed(switched)["reason"], factor(cluster)) == ("switch_on", RAISED)
     cluster.kill("slurmctld")
     cluster.restart("slurmctld")
-    wait_until(lambda: factor(cluster) == found, "the factor of slurm.conf", 60)
+    wait_until(lambda: factor(cluster) == found, "the factor of slurm.conf", 180)
     assert f"another user changed PriorityJobFactor of debug from {RAISED}" in switched.run("cycle").stdout
     assert factor(cluster) == RAISED
     assert "slurmctld forgets what is set" in switched.run("doctor", code=5).stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator
 import psycopg
 import pytest
 
+from slurm_ai_factory.core.windows import iso
 from slurm_ai_factory.errors import BlindError
 from slurm_ai_factory.slurm import Slurm
 from slurm_ai_factory.slurm.commands import Commands
@@ -57,7 +59,10 @@ def test_nothing_is_read_or_written_while_the_clock_is_off(slurm: SlurmCluster, 
     eager.env = {**right, "LD_PRELOAD": libfaketime(), "FAKETIME": off}
     for _ in range(2):
         said = eager.run("cycle", code=1)
-        assert f"{off[1:]} s {'ahead of' if off[0] == '+' else 'behind'} slurmctld's" in said.stderr
+        found = re.search(r"clock is (\d+) s (ahead of|behind) slurmctld's", said.stderr)
+        assert found, said.stderr
+        assert found[2] == ("ahead of" if off[0] == "+" else "behind")
+        assert int(off[1:]) - 60 < int(found[1]) <= int(off[1:]), "less what the question took"
         assert len(said.stderr.splitlines()) == 1
     eager.env = right
     assert transactions(slurm) == before
@@ -98,7 +103,7 @@ def test_a_read_by_a_wrong_clock_is_withdrawn_and_read_again(eager: Saf) -> None
     done = eager.json("ledger", "withdraw", "--since", instant, "--reason", "wrong clock")
     assert done["withdrawn_reads"] == 1
     eager.run("cycle")
-    assert eager.json("share")["as_of"][:13] == right["as_of"][:13]
+    assert right["as_of"] <= eager.json("share")["as_of"] <= iso(int(time.time()))
 
 
 # --- the lever and the rules
@@ -180,7 +185,7 @@ def test_restore_baseline_restores_the_part_of_a_level_that_was_rescaled(
     def national(shares: int) -> None:
         slurm.run("sacctmgr", "-i", "modify", "account", "where", "name=national", "cluster=loop", "set",
                   f"fairshare={shares}")  # fmt: skip
-        wait_until(lambda: raw_shares(slurm, "national") == (shares, shares), f"{shares} in slurmctld", 60)
+        wait_until(lambda: raw_shares(slurm, "national") == (shares, shares), f"{shares} in slurmctld", 180)
 
     eager.run("cycle")
     national(7500)
@@ -229,7 +234,7 @@ def test_a_leader_frozen_in_a_write_does_not_write_over_the_one_that_took_over(
     frozen = eager.directory / "frozen"
     wrap("sacctmgr", f'case "$*" in *modify*) echo $$ >{frozen}; kill -STOP $$;; esac; exec $REAL "$@"')
     leader = subprocess.Popen(eager.argv("cycle"), env=eager.env, stderr=subprocess.PIPE, text=True)
-    wait_until(lambda: frozen.exists() and frozen.read_text() != "", "sacctmgr to be frozen", 60)
+    wait_until(lambda: frozen.exists() and frozen.read_text() != "", "sacctmgr to be frozen", 180)
     began = time.monotonic()
     os.kill(leader.pid, signal.SIGSTOP)
     cut_sessions(ledger_url)
@@ -239,10 +244,10 @@ def test_a_leader_frozen_in_a_write_does_not_write_over_the_one_that_took_over(
     other.run("cycle")
     taken = raw_shares(slurm)
     assert taken[0] > BASELINE
-    wait_until(lambda: time.monotonic() > began + WRITE_SECONDS, "the deadline of the write", 60)
+    wait_until(lambda: time.monotonic() > began + WRITE_SECONDS, "the deadline of the write", 180)
     for pid in (int(frozen.read_text()), leader.pid):
         os.kill(pid, signal.SIGCONT)
-    _, said = leader.communicate(timeout=60)
+    _, said = leader.communicate(timeout=180)
     assert leader.returncode == 1, said
     assert raw_shares(slurm) == taken
     set_shares(slurm, BASELINE)
@@ -253,18 +258,16 @@ def test_who_takes_over_waits_for_a_write_under_way(
 ) -> None:
     """The session of the leader is cut while its sacctmgr runs; sacctmgr ends before its deadline."""
     writing = eager.directory / "writing"
-    eager.configure("slurm", timeout="5s")
     wrap("sacctmgr", f'case "$*" in *modify*) touch {writing}; sleep 3;; esac; exec $REAL "$@"')
     leader = subprocess.Popen(eager.argv("cycle"), env=eager.env, stderr=subprocess.PIPE, text=True)
-    wait_until(writing.exists, "sacctmgr to run", 60)
+    wait_until(writing.exists, "sacctmgr to run", 180)
     cut_sessions(ledger_url)
     (eager.directory / "other").mkdir()
     other = Saf(eager.directory / "other", slurm.env, ledger_url)
     other.configure("control", **{**EAGER, "slew": 0.05})
-    other.configure("slurm", timeout="5s")
     other.run("cycle")
     taken = raw_shares(slurm)
-    leader.communicate(timeout=60)
+    leader.communicate(timeout=180)
     first, last = (int(line.rpartition("shares=")[2]) for line in transactions(slurm)[-2:])
     assert BASELINE < first < last == taken[0]
     assert raw_shares(slurm) == taken

@@ -103,9 +103,9 @@ def _block(seed: int, block: list[Chaos], told: Callable[[str], None]) -> int:
 @contextmanager
 def staged(seed: int, *, disks: bool = True, period: int = PERIOD) -> Iterator[ModelStage]:
     """A new stage; everything is ended afterwards, also when this process is asked to end."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: sys.exit(1))
     with scratch_directory() as place, ExitStack() as stack:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            stack.callback(signal.signal, number, signal.signal(number, lambda *_: sys.exit(1)))
         stage = ModelStage(place, seed, stack, disks=disks, period=period)
         with stage.alive():
             yield stage

@@ -14,12 +14,13 @@ from slurm_ai_factory.core.records import Change
 from slurm_ai_factory.errors import SlurmError
 from slurm_ai_factory.slurm import Slurm
 from slurm_ai_factory.slurm.commands import Commands
+from tests.cluster.processes import wait_until
 from tests.faults import chaos, model_campaign
 from tests.faults.chaos import MODEL, Chaos
 from tests.faults.modelled import GONE, Modelled
 
 FAULTS, SEED = 20, 20270326
-DEADLINE = 60
+DEADLINE = 120
 
 
 @pytest.fixture(scope="module")
@@ -68,20 +69,20 @@ def test_a_write_is_made_once_and_logged(modelled: Modelled, slurm: Slurm) -> No
     assert (logged.actor, logged.raw_shares) == ("root", "31")
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+@pytest.mark.parametrize(("number", "seconds"), [(signal.SIGKILL, DEADLINE), (signal.SIGSTOP, 10)])
 def test_a_command_that_is_ended_or_stands_still_before_it_asks_writes_nothing(
-    modelled: Modelled, slurm: Slurm, number: signal.Signals
+    modelled: Modelled, slurm: Slurm, number: signal.Signals, seconds: int
 ) -> None:
     """One that stands still beyond its deadline is ended by it."""
-    before = list(modelled.log)
+    before, deadline = list(modelled.log), time.monotonic() + seconds
     modelled.arm("modify.before")
     with ThreadPoolExecutor(1) as pool:
-        writing = pool.submit(slurm.set_raw_shares, to(33), time.monotonic() + 3)
+        writing = pool.submit(slurm.set_raw_shares, to(33), deadline)
         pid = modelled.reached()
         os.kill(pid, number)
         modelled.open()
         if number is signal.SIGSTOP:
-            time.sleep(3)
+            wait_until(lambda: time.monotonic() > deadline, "the deadline to pass", DEADLINE)
             os.kill(pid, signal.SIGCONT)
         with pytest.raises(SlurmError, match="sacctmgr failed"):
             writing.result(timeout=DEADLINE)

@@ -147,6 +147,7 @@ def test_no_text_hides_forges_or_stops_anything(
     assert min(attack.taken.values()) > 0, attack.taken
     accounts = {one.account for one in client.associations()}
     assert not {one for one in accounts if one.startswith("#ID ")}, "every name can be told"
+    wait_until(lambda: {one.job_id for one in client.queue()} == attack.held, "the end of what runs", 180)
     queue = client.queue()
     demand = {one.job_id: int(tres.parse_tres(one.tres)["cpu"]) for one in queue}
     rows = (line.split() for line in slurm.run("squeue", "-h", "-o", "%A %C").splitlines())

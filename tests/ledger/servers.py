@@ -27,7 +27,7 @@ BINARIES = Path(CHOSEN or "/usr/lib/postgresql/15/bin")
 ACCOUNT = getpwnam("nobody") if os.geteuid() == 0 else None
 """The user a server runs as instead of root, which PostgreSQL refuses."""
 
-DEADLINE = 60
+DEADLINE = 180
 
 
 class Server:
@@ -57,8 +57,10 @@ class Server:
 
     def running(self) -> bool:
         """Whether its postmaster does."""
-        file = self.data / "postmaster.pid"
-        return file.exists() and Path(f"/proc/{file.read_text().split()[0]}").exists()
+        try:
+            return Path(f"/proc/{self._postmaster()}").exists()
+        except (FileNotFoundError, IndexError):  # it has none, or has not written it yet
+            return False
 
     def promote(self) -> None:
         """Make a standby the primary; one that it followed is not asked."""
@@ -66,7 +68,7 @@ class Server:
 
     def kill(self) -> None:
         """SIGKILL for every process of it, as when the machine is lost."""
-        pids = self.processes()
+        pids = self._stopped()
         for pid in pids:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -75,9 +77,21 @@ class Server:
 
     def processes(self) -> list[int]:
         """The postmaster and every process that it started."""
-        postmaster = int((self.data / "postmaster.pid").read_text().split()[0])
+        postmaster = self._postmaster()
         children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
         return [postmaster, *map(int, children)]
+
+    def _postmaster(self) -> int:
+        return int((self.data / "postmaster.pid").read_text().split()[0])
+
+    def _stopped(self) -> list[int]:
+        """Every process of it, and none of them does anything; the postmaster first, for it starts others."""
+        os.kill(self._postmaster(), signal.SIGSTOP)
+        stopped = self.processes()
+        for pid in stopped:
+            with suppress(ProcessLookupError):  # a session that has just ended
+                os.kill(pid, signal.SIGSTOP)
+        return stopped
 
     def caught_up(self) -> bool:
         """Whether it has standbys, and each has replayed all that it has written."""
@@ -88,9 +102,7 @@ class Server:
     @contextmanager
     def frozen(self) -> Iterator[None]:
         """While this lasts, no process of it does anything."""
-        stopped = self.processes()
-        for pid in stopped:
-            os.kill(pid, signal.SIGSTOP)
+        stopped = self._stopped()
         try:
             yield
         finally:

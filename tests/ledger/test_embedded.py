@@ -19,7 +19,7 @@ from tests.scratch import scratch_directory
 
 skip_without_embedded()
 
-DEADLINE = 60
+DEADLINE = 180
 USE = """
 import sys
 from pathlib import Path

@@ -18,8 +18,8 @@ from tests.cluster.slurm import wait_until
 from tests.ledger.servers import Server, either, private_server, standby_of, synchronous
 from tests.monitor.life import configuration, living
 
-PATIENCE = Limits(silence=1)
-DEADLINE = 30
+PATIENCE = Limits(silence=4)
+DEADLINE = 120
 
 
 def awaited(primary: Server) -> None:

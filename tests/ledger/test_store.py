@@ -104,7 +104,7 @@ def test_one_writer_until_its_connection_ends(ledger_url: str) -> None:
         assert second.lock(2), "another cluster is another matter"
         assert str(second.leader(1)).startswith("saf@")
         first.close()
-        wait_until(lambda: second.lock(1), "PostgreSQL to notice that the connection is closed", 30)
+        wait_until(lambda: second.lock(1), "PostgreSQL to notice that the connection is closed", 120)
 
 
 def test_a_pause_is_said_when_no_cycle_is_writing_any_more(ledger_url: str) -> None:
@@ -115,10 +115,10 @@ def test_a_pause_is_said_when_no_cycle_is_writing_any_more(ledger_url: str) -> N
             with daemon.store.holding("writing", daemon.control.cluster_id):
                 saying = pool.submit(operator.control.say_pause, said)
                 wait_until(
-                    lambda: daemon.store.connection.execute(waiting).fetchone() == (1,), "the pause", 30
+                    lambda: daemon.store.connection.execute(waiting).fetchone() == (1,), "the pause", 120
                 )
                 assert daemon.control.pause(150) is None
-            saying.result(timeout=60)
+            saying.result(timeout=120)
         assert daemon.control.pause(150) == said
         assert daemon.control.pause(200) is None
 

@@ -75,13 +75,13 @@ def daemon(postgresql: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         argv = [sys.executable, "-m", "tests.monitor.daemon", url, "1s"]
         process = subprocess.Popen(argv, stderr=stderr, cwd=ROOT)
         try:
-            wait_until(lambda: bool(LISTENING.search(log.read_text())), "the daemon", 60, log=log)
+            wait_until(lambda: bool(LISTENING.search(log.read_text())), "the daemon", 180, log=log)
             found = LISTENING.search(log.read_text())
             assert found
             yield Served(process, f"127.0.0.1:{found[1]}", log)
         finally:
             process.terminate()
-            process.wait(timeout=60)
+            process.wait(timeout=180)
 
 
 @pytest.fixture(scope="session")
@@ -91,7 +91,7 @@ def scraping(daemon: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     with real.prometheus(tmp_path_factory.mktemp("live"), [daemon.address]) as found:
         moved = 'increase(saf_changes_total{status="applied"}[1m]) > 0'
         for expr in ("saf_reconciled_timestamp_seconds", moved, "saf:delivered_share:ratio1d", AUTHORITY):
-            wait_until(partial(found.knows, expr), expr, 60, log=daemon.log)
+            wait_until(partial(found.knows, expr), expr, 180, log=daemon.log)
         yield found
 
 

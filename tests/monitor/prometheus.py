@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import subprocess
 import urllib.error
 import urllib.parse
@@ -21,7 +20,7 @@ from typing import Any
 
 import yaml
 
-from tests.cluster.slurm import wait_until
+from tests.cluster.processes import free_ports, wait_until
 from tests.docs.markdown import ROOT
 
 RULES = ROOT / "deploy" / "prometheus" / "rules.yml"
@@ -58,7 +57,7 @@ class Prometheus:
         """What an endpoint of the API answers; raises ValueError with Prometheus' own words."""
         query = urllib.parse.urlencode(parameters)
         try:
-            with urllib.request.urlopen(f"{self.url}/api/v1/{path}?{query}", timeout=30) as answer:
+            with urllib.request.urlopen(f"{self.url}/api/v1/{path}?{query}", timeout=120) as answer:
                 return json.load(answer)["data"]
         except urllib.error.HTTPError as error:
             with error:
@@ -105,18 +104,17 @@ def prometheus(
 
 @contextmanager
 def _running(directory: Path, data: Path) -> Iterator[Prometheus]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    (port,) = free_ports(1)
     log = directory / "prometheus.log"
     with log.open("ab") as stderr:
         process = subprocess.Popen(_argv(directory, data, port), stderr=stderr, stdout=stderr)
     found = Prometheus(f"http://127.0.0.1:{port}", process)
     try:
-        wait_until(lambda: _ready(found), "Prometheus", 60, log=log)
+        wait_until(lambda: _ready(found), "Prometheus", 180, log=log)
         yield found
     finally:
         process.terminate()
-        process.wait(timeout=30)
+        process.wait(timeout=180)
 
 
 def _argv(directory: Path, data: Path, port: int) -> list[str]:

@@ -17,6 +17,7 @@ from deploy.grafana import generate
 from docs import generate as docs
 from slurm_ai_factory.core import windows
 from tests import browser
+from tests.cluster.processes import wait_until
 from tests.docs import markdown
 from tests.monitor.conftest import Lived, Served
 from tests.monitor.model import CLUSTER, DAY, START
@@ -125,8 +126,9 @@ def test_what_the_dashboards_name_is_exported() -> None:
 
 
 def test_the_scraped_page_has_no_lint(daemon: Served, scraping: Prometheus) -> None:
-    assert scraping.query(f'up{{instance="{daemon.address}"}} == 1')
-    with urllib.request.urlopen(f"http://{daemon.address}/metrics", timeout=10) as answer:
+    up = f'up{{instance="{daemon.address}"}} == 1'
+    wait_until(lambda: scraping.knows(up), up, 120)  # a scrape that took longer than a second was none
+    with urllib.request.urlopen(f"http://{daemon.address}/metrics", timeout=120) as answer:
         text = answer.read().decode()
     done = promtool("check", "metrics", stdin=text)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

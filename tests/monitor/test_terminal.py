@@ -61,7 +61,7 @@ def on_a_terminal(
     os.close(theirs)
     seen = b""
     try:
-        while select.select([ours], [], [], 30)[0]:
+        while select.select([ours], [], [], 120)[0]:
             chunk = os.read(ours, 65536)
             if not chunk:
                 break
@@ -73,7 +73,7 @@ def on_a_terminal(
         pass  # the other end of a terminal that is closed
     finally:
         os.close(ours)
-    return seen.decode().replace("\r\n", "\n"), process.wait(timeout=30)
+    return seen.decode().replace("\r\n", "\n"), process.wait(timeout=120)
 
 
 def test_it_fits_one_screen_and_says_what_the_page_says(told: Saf) -> None:

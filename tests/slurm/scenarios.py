@@ -116,7 +116,7 @@ def fill(cluster: SlurmCluster, tree: Tree) -> None:
     cluster.run("sacctmgr", "-i", "modify", "user", "where", f"name={other}", "account=umcg", "set",
                 "GrpTRES=cpu=1")  # fmt: skip
     limited = cluster.submit(other, "umcg", seconds=600, cpus=2)
-    wait_until(lambda: "Assoc" in reason(cluster, limited), "the limit to be told", 60)
+    wait_until(lambda: "Assoc" in reason(cluster, limited), "the limit to be told", 180)
     wait_until(lambda: any(map(float, cluster.run("sprio", "-h", "-o", "%F").split())), "priorities", 90)
     cluster.run("sacctmgr", "-i", "modify", "account", "where", "name=regional", "cluster=loop", "set",
                 "fairshare=26")  # fmt: skip

@@ -42,7 +42,7 @@ def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Client:
             (tmp_path / name).write_text(f"#!/bin/sh\ncd {tmp_path}\n{body}\n", encoding="utf-8")
             (tmp_path / name).chmod(0o755)
         monkeypatch.setattr("slurm_ai_factory.slurm.client.user_name", lambda: user)
-        return Slurm("loop", Commands(directory=tmp_path, timeout_seconds=30))
+        return Slurm("loop", Commands(directory=tmp_path, timeout_seconds=120))
 
     return make
 

@@ -147,7 +147,7 @@ def test_a_job_waits_for_licences_and_for_hierarchical_resources_by_these_reason
         (cluster.slurm_conf.parent / "resources.yaml").write_text(POWER)
         cluster.run("scontrol", "reconfigure")
         slurm = Slurm(cluster.name, inside(cluster))
-        wait_until(lambda: len(slurm.native_limits().licences) == 4, "the layers of power", 60)
+        wait_until(lambda: len(slurm.native_limits().licences) == 4, "the layers of power", 180)
         assert slurm.native_limits().licences == [
             Licence("ansys", 2, 0), Licence("power", 1000, 0, 3), Licence("power", 1000, 0, 3),
             Licence("power", 1500, 0, 3),

@@ -45,7 +45,7 @@ def test_a_write_of_shares_removes_the_limits_in_tres(tmp_path: Path) -> None:
             "Content-Type": "application/json",
         }
         place = cluster.rest_urls[1].removeprefix("http://")
-        with closing(http.client.HTTPConnection(place, timeout=60)) as asked:
+        with closing(http.client.HTTPConnection(place, timeout=120)) as asked:
             asked.request("POST", "/slurmdb/v0.0.45/associations/", body, headers)
             answer = asked.getresponse()
             answer.read()

@@ -6,7 +6,7 @@ import json
 from itertools import count
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slurm_ai_factory.core import windows
@@ -17,6 +17,7 @@ from slurm_ai_factory.ledger.publishing import Published
 from tests.cli.conftest import today
 from tests.cli.ledger.test_verify import change, differing
 from tests.conftest import by_hand
+from tests.ledger.generated import in_one_ledger
 from tests.saf import Saf
 
 OLD = today() - 400 * DAY
@@ -120,7 +121,7 @@ DAYS = st.integers(0, 12)
 clusters = (f"c{number}" for number in count())
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(in_one_ledger, max_examples=25)
 @given(decisions=st.lists(SOME, max_size=12), due=DAYS, span=st.tuples(DAYS, DAYS))
 def test_exactly_what_nothing_needs_expires(
     ledger_url: str, decisions: list[tuple[str, str, bool, bool]], due: int, span: tuple[int, int]

@@ -284,12 +284,15 @@ def ask(
 def watermark(ledger: Ledger, then: Instant | None = None) -> Instant:
     """The instant up to which accounting was read, as known now or then. Raises LedgerError."""
     mark = ledger.accounting.watermark(then)
+    if mark is None and ledger.hubs.hubs():
+        raise LedgerError(
+            "this ledger takes in statements of sites and reads no Slurm; see `saf hub share` and `saf hub "
+            "report`"
+        )
     if mark is None and then is not None:
         raise LedgerError(
             f"nothing had been read yet at {windows.iso(then)}; run `saf cycle` or `saf backfill`"
         )
-    if mark is None and ledger.hubs.hubs():
-        raise LedgerError("this ledger takes in statements of sites and reads no Slurm; see `saf hub share`")
     if mark is None:
         raise LedgerError(
             f"the ledger has nothing of cluster {ledger.accounting.cluster} yet; run `saf cycle` once, or "

@@ -19,7 +19,7 @@ from slurm_ai_factory.core.rules.classify import DETAILS
 from slurm_ai_factory.errors import SafError
 from slurm_ai_factory.ledger.archives import ArchivedFile
 
-MISSING = "Parquet needs the extra 'archive': pip install 'slurm-ai-factory[archive]'"
+MISSING = "Parquet needs pyarrow and duckdb; run in the checkout: pip install '.[archive]'"
 
 ROWS_AT_ONCE = 65_536
 """Rows of Python that are converted at once."""

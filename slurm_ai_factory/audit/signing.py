@@ -16,7 +16,7 @@ from slurm_ai_factory.errors import SafError
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-MISSING = "signatures need the extra 'sign': pip install 'slurm-ai-factory[sign]'"
+MISSING = "signatures need cryptography; run in the checkout: pip install '.[sign]'"
 
 
 def head_signature(key_file: Path, entry: int, head: str) -> str:

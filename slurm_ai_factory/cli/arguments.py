@@ -83,7 +83,8 @@ def asked_window(
         else:
             asked = windows.window(str(named), moment, zone)
         if asked.since > moment:
-            raise ValueError(f"{asked.name} begins at {windows.iso(asked.since)}, which is in the future")
+            late = "in the future" if asked.since > now() else f"after --as-of {windows.iso(moment)}"
+            raise ValueError(f"{asked.name} begins at {windows.iso(asked.since)}, which is {late}")
     return asked
 
 

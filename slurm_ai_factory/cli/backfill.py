@@ -38,7 +38,10 @@ def backfill_command(since: str, until: str | None, again: bool) -> None:
         # Only cycles read up to now: such a read says which runs are open.
         last = min(at - 1, asked_instant(config, until or "now"))
         if first >= last:
-            raise click.UsageError("the end of the interval is not after its start")
+            raise click.UsageError(
+                f"the end of the interval, {output.when(last)}, is not after its start; it ends now at the "
+                "latest"
+            )
         intervals = [(first, last)] if again else site.ledger.accounting.gaps(first, last)
         with _bar(intervals) as progress:
             read = reading.read_intervals(

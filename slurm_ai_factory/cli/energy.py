@@ -21,6 +21,7 @@ from slurm_ai_factory.errors import SafError
 from slurm_ai_factory.report.energy import EnergyAnswer, energy_of, energy_value, group_values
 
 NOT_RECORDED = "not recorded"
+NOT_COVERED = "readings do not cover the whole window so far"
 BY_QUALITY = {
     "measured": MEASURED,
     "apportioned": (Quality.APPORTIONED,),
@@ -80,12 +81,15 @@ def energy_text(answer: EnergyAnswer) -> dict[str, object]:
         },
         "  not known": f"{output.hours(float(sums.unknown_seconds))} node-hours",
         "idle": kilowatt_hours(answer.idle),
-        **{kind: kilowatt_hours(answer.amounts[kind]) for kind in (Kind.E_IT, Kind.E_DC)},
+        **{
+            kind: NOT_COVERED if answer.amounts[kind] is None else kilowatt_hours(answer.amounts[kind])
+            for kind in (Kind.E_IT, Kind.E_DC)
+        },
         "closure": f"{kappa}, {output.hours(closed.covered_seconds)} of "
         f"{output.hours(closed.elapsed_seconds)} hours; {closed.sentence}",
         **{row.name: _indicator(row, ratio) for row, ratio in answer.indicators},
         **{
-            kind: NOT_RECORDED if amount is None else f"{float(amount):,.3f} m3"
+            kind: NOT_COVERED if amount is None else f"{float(amount):,.3f} m3"
             for kind, amount in answer.amounts.items()
             if kind.is_water
         },

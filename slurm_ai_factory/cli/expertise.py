@@ -101,7 +101,8 @@ def expertise_list(window: str | None, then: str) -> None:
     days = windows.days(where, config.promise.time_zone)
     with opened_ledger(config) as ledger:
         rows = [_value(entry) for entry in ledger.expertise.entries(*days, known)]
-    output.table(COLUMNS, [list(row.values())[: len(COLUMNS)] for row in rows], rows)
+    nothing = f"no hours of {where.name} are recorded; see `saf expertise add --help`"
+    output.table(COLUMNS, [list(row.values())[: len(COLUMNS)] for row in rows], rows, nothing)
 
 
 def _value(entry: ExpertiseEntry) -> dict[str, object]:

@@ -99,7 +99,7 @@ def grid_list(then: str) -> None:
     counting = {entry.entry_id for entry in allowed.standing(entries, known)}
     rows = [_value(entry, entry.entry_id in counting) for entry in entries]
     cells = [[output.cell(row[name]) for name in COLUMNS] for row in rows]
-    output.table(COLUMNS, cells, rows)
+    output.table(COLUMNS, cells, rows, "no allowed power is recorded; see `saf grid import --help`")
 
 
 def _value(entry: AllowedEntry, counts: bool) -> dict[str, Any]:
@@ -162,6 +162,7 @@ def grid_status(window: str | None, since: str | None, until: str | None, then: 
 def _text(value: dict[str, Any]) -> dict[str, object]:
     """The value of --json for people."""
     grid, water = value["grid"], value["water"]
+    at_least = "at least " if grid["unallowed"] else ""
 
     def known(number: float | None, unit: str) -> str:
         return "not recorded" if number is None else f"{number:,.1f} {unit}".replace(",", " ")
@@ -176,8 +177,9 @@ def _text(value: dict[str, Any]) -> dict[str, object]:
         if grid["exceeded"] is not None
         else "not recorded",
         "peak": known(grid["peak_kw"], "kW"),
-        "limited": f"{grid['limited_hours']:g} hours of the window; {grid['limited_hours_of_year']:g} of the "
-        f"year, of {grid['limited_hours_allowed']} hours that a time-duration right allows",
+        "limited": f"{at_least}{grid['limited_hours']:g} hours of the window; "
+        f"{grid['limited_hours_of_year']:g} of the year, of {grid['limited_hours_allowed']} hours that "
+        "a time-duration right allows",
         "what it shows": SHOWS,
         "water": f"{water['verdict']}  ({WATER_GROUNDS[water['reason']]})",
         "drinking water": known(water["w_potable"], "m3"),
@@ -221,7 +223,8 @@ def grid_history(limit: int) -> None:
         acts = ledger.reserving.acts(limit)
     rows = [{**act, **{name: output.when(act[name]) for name in ("at", "since", "until")}} for act in acts]
     columns = ("at", "act", "name", "since", "until", "nodes", "outcome", "sentence")
-    output.table(columns, [[output.cell(row[name]) for name in columns] for row in rows], rows)
+    cells = [[output.cell(row[name]) for name in columns] for row in rows]
+    output.table(columns, cells, rows, "nothing was done or advised about the reservation")
 
 
 def keeping_value(keeping: Keeping) -> dict[str, Any]:

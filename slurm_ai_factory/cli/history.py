@@ -37,7 +37,8 @@ def history_command(limit: int, decisions: bool) -> None:
     with opened_ledger(load_config()) as ledger:
         if decisions:
             columns, value = ("at", "promise", "mode", "reason", "sentence"), decided(ledger, limit)
-            return output.table(columns, [[row[name] for name in columns] for row in value], value)
+            rows = [[row[name] for name in columns] for row in value]
+            return output.table(columns, rows, value, "there are no decisions yet")
         entries = latest(ledger, limit, foreign=True)
     return print_history(entries)
 
@@ -81,4 +82,4 @@ def print_history(entries: Sequence[dict[str, Any]]) -> None:
          e["raw_shares_read"], e["status"], e["reason"], e["note"])
         for e in entries
     ]  # fmt: skip
-    output.table(columns, rows, entries)
+    output.table(columns, rows, entries, "there are no changes; --decisions lists what was decided")

@@ -419,7 +419,9 @@ def _checked(file: Path, hubs: dict[HubKey, Hub]) -> SignedStatement:
             f"is of {statement.site}/{statement.cluster}, which is not registered; see `saf hub add`"
         )
     if not hub.states(statement.day):
-        raise ValueError(f"is of {_date(statement.day)}, a day that {hub.name} does not state")
+        raise ValueError(
+            f"is of {_date(statement.day)}, a day that {hub.name} does not state; see `saf hub list`"
+        )
     key = (hub.term_at(now()) or hub.terms[0]).public_key.encode()
     if not signing.is_signed(key, f"the key of {hub.name}", signed_message(signed.digest), signed.signature):
         raise ValueError(f"is not signed with the key of {hub.name}; let the site write it again")

@@ -109,7 +109,8 @@ def meter_list(
     kinds = [Kind(kind)] if kind else list(Kind)
     with opened_ledger(config) as ledger:
         rows = [_value(entry) for entry in ledger.meters.entries(kinds, where, known)]
-    output.table(COLUMNS, [list(row.values()) for row in rows], rows)
+    nothing = f"no reading of {where.name} is recorded; see `saf meter import --help`"
+    output.table(COLUMNS, [list(row.values()) for row in rows], rows, nothing)
 
 
 @meter_group.command("correct")
@@ -157,7 +158,8 @@ def meter_retired() -> None:
             for row in ledger.meters.end_rows()
         ]
     columns = ("entry", "kind", "meter", "ended_at", "reason", "actor", "recorded_at")
-    output.table(columns, [[output.cell(row[name]) for name in columns] for row in rows], rows)
+    cells = [[output.cell(row[name]) for name in columns] for row in rows]
+    output.table(columns, cells, rows, "no meter was taken out of use")
 
 
 @meter_group.command("place")

@@ -67,6 +67,8 @@ def _keep(context: click.Context, parameter: click.Parameter, value: Any) -> Non
     """Remember a value, wherever on the line it was typed; the environment sets only what was not typed."""
     name, typed = str(parameter.name), context.meta.setdefault(__name__, set())
     on_the_line = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    if on_the_line and value == "":
+        raise click.UsageError(f"{parameter.opts[-1]} is empty; give it a value, or leave it out", context)
     if value and (on_the_line or name not in typed):
         setattr(chosen, name, value)
     if on_the_line:
@@ -105,9 +107,11 @@ class SafCommand(click.Command):
             raise click.UsageError("give either --json or --csv", context)
         for parameter in self.params:
             value, name = context.params.get(str(parameter.name)), str(parameter.name).replace("_", "-")
-            if value == "" != parameter.get_default(context):
+            values = value if isinstance(value, tuple) else (value,)
+            if "" in values and parameter.get_default(context) != "":
                 raise click.UsageError(f"{name} is empty; give it a value, or leave it out", context)
-            if isinstance(value, str) and (hidden := next(filter(is_hidden, value), "")):
+            text = "".join(each for each in values if isinstance(each, str))
+            if hidden := next(filter(is_hidden, text), ""):
                 raise click.UsageError(
                     f"{name} has the character {ord(hidden):#06x}, which cannot be printed", context
                 )

@@ -186,6 +186,8 @@ def organisation_import(file: io.BufferedReader, reason: str, correct: bool) -> 
 )
 def organisation_export(links: bool, file: Path | None) -> None:
     """Export the registry as CSV, in the form that `import` reads."""
+    if file and chosen.json:
+        raise click.UsageError("give either --json, which prints to stdout, or -o")
     config = load_config()
     with opened_ledger(config) as ledger:
         registry = ledger.registry.known()
@@ -202,7 +204,7 @@ def organisation_export(links: bool, file: Path | None) -> None:
             output.write_csv(opened, columns, cells)
     except OSError as error:
         raise LedgerError(f"cannot write {file}: {error.strerror}") from error
-    return None
+    return output.reply({}, f"wrote {file}: {count(len(cells), 'entry', 'entries')}")
 
 
 @organisation_group.command("list", cls=EachCommand)

@@ -144,13 +144,20 @@ def _plain(value: object) -> object:
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[object]], value: object = None) -> None:
-    """Print rows: as CSV with --csv, else in aligned columns. With --json print ``value``, where given."""
+def table(
+    columns: Sequence[str], rows: Iterable[Sequence[object]], value: object = None, nothing: str = ""
+) -> None:
+    """Print rows: as CSV with --csv, else in aligned columns. With --json print ``value``, where given.
+
+    For people, say ``nothing``, where given, if there are no rows.
+    """
     if chosen.json and value is not None:
         return emit(value)
     if chosen.csv:
         return write_csv(sys.stdout, columns, rows)
     texts = [["" if cell is None else for_terminal(str(cell)) for cell in row] for row in rows]
+    if nothing and not texts:
+        return None if chosen.quiet else say(nothing, err=True)
     return click.echo(_aligned(columns, texts), nl=False)
 
 

@@ -54,6 +54,7 @@ PERIODS_UNTIL_OVERDUE = 2
 OVERDUE = ", overdue: no cycle has succeeded since"
 WIDEST = 96
 CHART_LINES = 6
+DATE = len("2027-01-31")
 CLEAR = "\x1b[H\x1b[2J"
 HELD_FOR = {
     "held_by_grid": "nodes kept free",
@@ -238,8 +239,10 @@ def _screen(
     m, margin = promises[0]
     width = min(WIDEST, shutil.get_terminal_size().columns)
     leader = f"daemon {value['leader']}" if value["leader"] else "no daemon is active"
-    name = output.styled(value["cluster"], bold=True)
-    yield name, f"  {m.window.name}  mode {value['mode']}, {leader}"
+    name = str(value["cluster"])
+    title = textwrap.wrap(f"  {m.window.name}  mode {value['mode']}, {leader}", max(20, width - len(name)))
+    yield output.styled(name, bold=True), title[0]
+    yield from ((f"  {line}",) for line in title[1:])
     yield ()
     sentence = promise_sentence(m, margin, language(DEFAULT, config.promise.time_zone)).replace(NBSP, " ")
     color = _color(assess(m, margin))
@@ -247,7 +250,7 @@ def _screen(
     yield ()
     yield from _chart(m, earlier, width)
     yield ()
-    yield from ((line,) for line in _figures(m, margin))
+    yield from ((line,) for line in _figures(m, margin, width))
     if len(promises) > 1:
         yield ()
         yield from ((line,) for line in output.promise_lines(promises))
@@ -272,9 +275,9 @@ def _chart(m: Measurement, earlier: Sequence[Hour], width: int) -> Iterator[Styl
         parts = (_run("".join(cell for cell, _ in run), *key) for key, run in runs)
         yield output.styled(scale, dim=True), *parts
     first = course[0].at if course else m.window.since
-    since, until = (str(output.when(at)) for at in (first, m.as_of))
-    room = width - draw.MARGIN - 1 - len(since)
-    yield (output.styled(f"{'':{draw.MARGIN + 1}}{since}{until:>{max(room, len(until) + 1)}}", dim=True),)
+    ends, room = [str(output.when(at)) for at in (first, m.as_of)], width - draw.MARGIN - 1
+    since, until = ends if len("".join(ends)) < room else (end[:DATE] for end in ends)
+    yield (output.styled(f"{'':{draw.MARGIN + 1}}{since}{until:>{room - len(since)}}", dim=True),)
 
 
 def _run(text: str, ground: bool, kept: bool) -> str | Styled:
@@ -283,14 +286,15 @@ def _run(text: str, ground: bool, kept: bool) -> str | Styled:
     return output.styled(text, dim=True) if ground else output.styled(text, fg="green" if kept else "yellow")
 
 
-def _figures(m: Measurement, margin: float) -> Iterator[str]:
-    """Two columns of names and values."""
+def _figures(m: Measurement, margin: float, width: int) -> list[str]:
+    """Two columns of names and values; one where two are too wide."""
     attainable = output.figure_text("attainable", m, margin)
     unit = f", {outlook.resource_unit(m.called)}-hours"
     more = {
         "required_share": attainable and f"  {FIGURES['attainable'].words}: {attainable}",
         "regional_charge": f" of {output.hours(m.total_charge)}",
     }
+    rows = []
     for keys in (
         ("delivered_share", "required_share"),
         ("target_share", "expected_share"),
@@ -301,7 +305,12 @@ def _figures(m: Measurement, margin: float) -> Iterator[str]:
         left, right = (FIGURES[key].words for key in keys)
         first, second = (output.figure_text(key, m, margin) or "-" for key in keys)
         right += unit if FIGURES[keys[1]].unit is Unit.CHARGE else ""
-        yield f"{left:<13} {first:>9}   {right:<23} {second}{more.get(keys[1]) or ''}"
+        rows.append((left, first, right, f"{second}{more.get(keys[1]) or ''}"))
+    wide = [f"{left:<13} {first:>9}   {right:<23} {second}" for left, first, right, second in rows]
+    if max(map(len, wide)) <= width:
+        return wide
+    pairs = [*(row[:2] for row in rows), *(row[2:] for row in rows)]
+    return [line for name, text in pairs for line in textwrap.wrap(f"{name:<20} {text}", width)]
 
 
 def _lever_text(value: dict[str, Any]) -> str:
@@ -342,12 +351,17 @@ def _last(value: dict[str, Any], width: int) -> Iterator[StyledLine]:
         **({"lever": lever_text} if (lever_text := _lever_text(value["lever"])) else {}),
     }
     for name, text in rows.items():
-        first, *more = textwrap.wrap(text or "none", max(20, width - 14))
-        yield (f"{name:<13} {first}",)
-        yield from ((f"{'':14}{line}",) for line in more)
+        yield from _named(name, text or "none", width)
     holds = ", ".join(
         f"{hold['reason']} since {hold['since']}"
         + (f" until {hold['until']}: {hold['why']}" if "until" in hold else "")
         for hold in value["holds"]
     )
-    yield f"{'holds':<13} ", output.styled(holds, fg="red", bold=True) if holds else "none"
+    for label, line in _named("holds", holds or "none", width):
+        yield label, output.styled(line, fg="red", bold=True) if holds else line
+
+
+def _named(name: str, text: str, width: int) -> Iterator[tuple[str, str]]:
+    """A text in lines of the width, each behind the column of names."""
+    for place, line in enumerate(textwrap.wrap(text, max(20, width - 14))):
+        yield f"{'' if place else name:<13} ", line

@@ -38,7 +38,7 @@ _Word = TypeVar("_Word", bound=StrEnum)
 
 def as_text(value: object) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise ValueError("wants a text")
+        raise ValueError("wants a text in quotes that is not empty")
     return value
 
 

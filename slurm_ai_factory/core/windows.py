@@ -130,6 +130,8 @@ def window(text: str, now: Instant, zone: ZoneInfo) -> Window:
         year, quarter, half, month = (int(part) if part else None for part in match.groups())
         months = 3 if quarter else 6 if half else 1 if month else 12
         index = (quarter or half or month or 1) - 1
+        if year and not 1870 < year < 8970:
+            raise ValueError(f"{text!r} is too far away: give a year after 1870 and before 8970")
         if year:
             return _calendar(year, index, months, zone)
     raise ValueError(f"{text!r} is not a window: use 2027Q1, 2027-03, 2027H1, 2027, quarter or rolling:30d")

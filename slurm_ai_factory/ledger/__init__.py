@@ -140,8 +140,8 @@ def _key(store: Store, cluster: str, admit: Callable[[], object] | None) -> int:
         return store.cluster_id(cluster)
     if known:
         raise LedgerError(
-            f"the ledger has no cluster {cluster}; it has {', '.join(known)}. A new cluster is added by its "
-            "first cycle: see `saf cycle`"
+            f"the ledger has nothing of cluster {cluster}, only of {', '.join(known)}; correct "
+            f"cluster.name, or add the cluster by its first cycle: saf -M {cluster} cycle"
         )
     return UNKNOWN
 

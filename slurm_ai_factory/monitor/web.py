@@ -117,7 +117,10 @@ def _listening(listen: str) -> PageServer:
     try:
         return make_server(host.strip("[]"), int(port), _nothing_yet, PageServer, QuietHandler)
     except (OSError, ValueError, OverflowError) as error:
-        raise ConfigError(f"[daemon] listen = {listen!r} cannot be used: {error}") from error
+        why = getattr(error, "strerror", None) or error
+        raise ConfigError(
+            f"[daemon] listen = {listen!r} cannot be used: {why}; name a free port of this machine"
+        ) from error
 
 
 def _nothing_yet(environ: dict[str, Any], respond: Any) -> list[bytes]:

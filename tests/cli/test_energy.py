@@ -40,12 +40,20 @@ def test_nothing_recorded_is_said_and_never_zero(books: Saf) -> None:
     assert {row["value"] for row in answer["indicators"]} == {None}
     shown = books.run("energy", *SPAN)
     assert "closure" in shown.stdout
-    assert shown.stdout.count("not recorded") >= 15
+    assert shown.stdout.count("not recorded") >= 10
+    assert shown.stdout.count("readings do not cover the whole window so far") == 5
     assert "0.0 kWh" not in shown.stdout
     assert books.json("energy", "--window", "2001")["run_joules"] is None
     never = books.run("energy", "--window", "2001")
     assert "8 760.0 hours of 2001 were never read" in never.stderr
     assert "0.0 kWh" not in never.stdout
+
+
+def test_a_meter_that_was_read_for_a_part_is_not_said_to_have_no_readings(books: Saf) -> None:
+    take(books, ("hall", "E_IT", iso(SINCE), iso(SINCE + HOUR), 212.5, "kWh"))
+    lines = books.run("energy", *SPAN).stdout.splitlines()
+    e_it = next(line for line in lines if line.startswith("E_IT"))
+    assert e_it.endswith("  readings do not cover the whole window so far")
 
 
 def test_closure_decides_whether_figures_by_beneficiary_are_given(registered: Saf) -> None:

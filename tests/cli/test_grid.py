@@ -74,6 +74,8 @@ def test_a_limit_is_exceeded_corrected_and_withdrawn(metered: Saf) -> None:
     metered.run("grid", "correct", "1", "--withdraw", "--reason", "another site's")
     grid = metered.json("grid", "status", *DAY)["grid"]
     assert (grid["verdict"], grid["unallowed"]) == ("open", 88)
+    shown = metered.run("grid", "status", *DAY).stdout
+    assert "limited              at least 2 hours of the window; " in shown
     listed = metered.json("grid", "list")
     assert [(row["entry"], row["max_kw"], row["counts"]) for row in listed] == [
         (1, 900, False), (2, 500, False), (3, 800, True), (4, 900, False),

@@ -318,8 +318,8 @@ def programme(postgresql: str, tmp_path: Path) -> Iterator[tuple[Saf, Path]]:
 
 
 def test_a_programme_is_not_sent_to_a_slurm_that_it_does_not_have(programme: tuple[Saf, Path]) -> None:
-    for command in ("share", "unclassified"):
-        assert "reads no Slurm; see `saf hub share`" in programme[0].run(command, code=1).stderr
+    for command in (("share",), ("unclassified",), ("report", "--window", "2026-01", "-o", ".")):
+        assert "reads no Slurm; see `saf hub share` and" in programme[0].run(*command, code=1).stderr
 
 
 def given(
@@ -380,8 +380,14 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"cluster": "omega"},
         "is of south/omega, which is not registered; see `saf hub add`",
     ),
-    "a day before": ({"day": FIRST - DAY}, "is of 2026-01-04, a day that south/beta does not state"),
-    "a day after the end": ({"day": LAST}, "is of 2026-01-09, a day that south/beta does not state"),
+    "a day before": (
+        {"day": FIRST - DAY},
+        "is of 2026-01-04, a day that south/beta does not state; see `saf hub list`",
+    ),
+    "a day after the end": (
+        {"day": LAST},
+        "is of 2026-01-09, a day that south/beta does not state; see `saf hub list`",
+    ),
 }
 
 

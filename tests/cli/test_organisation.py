@@ -203,10 +203,17 @@ def test_what_is_still_to_come_is_listed_and_marked(registered: Saf) -> None:
 def test_a_name_like_a_formula_comes_back_from_a_spreadsheet(books: Saf, tmp_path: Path) -> None:
     books.run(*(("=1+1" if word == "UMCG" else word) for word in UMCG))
     file = tmp_path / "list.csv"
-    books.run("organisation", "export", "-o", str(file))
+    assert books.run("organisation", "export", "-o", str(file)).stderr == f"wrote {file}: 1 entry\n"
     assert ",'=1+1," in file.read_text()
     again = books.json("organisation", "import", str(file), "--reason", "the same")
     assert again == {"new": 0, "known": 1, "problems": []}
+
+
+def test_an_export_to_a_file_is_no_json_on_stdout(books: Saf, tmp_path: Path) -> None:
+    file = tmp_path / "list.csv"
+    refused = books.run("organisation", "export", "--json", "-o", str(file), code=2)
+    assert "give either --json, which prints to stdout, or -o" in refused.stderr
+    assert (refused.stdout, file.exists()) == ("", False)
 
 
 def test_an_override_is_explained_and_can_be_taken_back(registered: Saf) -> None:

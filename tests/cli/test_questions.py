@@ -17,6 +17,7 @@ from tests.conftest import by_hand
 from tests.saf import Saf
 
 LATER = "2100Q1"
+TERM = ("--since", "2027-01-01", "--share", "0.2", "--source", "s", "--reason", "r")
 
 
 @pytest.mark.parametrize(
@@ -27,6 +28,9 @@ LATER = "2100Q1"
         (("share", "--as-of", "2100-01-01"), 2, "2099-12-31T23:00:00Z is in the future"),
         (("report", "--as-of", "2100-01-01", "-o", "."), 2, "is in the future"),
         (("unclassified", "--window", LATER), 2, "is in the future"),
+        (("share", "--window", "2020Q2", "--as-of", "2020-01-01"), 2, "which is after --as-of 2019-12-31T23"),
+        (("share", "--window", "9999Q4"), 2, "give a year after 1870 and before 8970"),
+        (("share", "--window", "1600"), 2, "give a year after 1870 and before 8970"),
         (
             ("share", "--resource", "gres/gpux"),
             2,
@@ -90,12 +94,43 @@ def test_a_url_that_cannot_be_read_is_told_without_its_password(books: Saf, url:
         (("ledger", "fingerprint", "--as-of", "now", "--rows", "runs", "--json"), "without --json"),
         (("explain", "7\x1b[31m"), "job has the character 0x001b, which cannot be printed"),
         (("explain", "\udcff"), "job has the character 0xdcff"),
+        (("-M", "", "share"), "--cluster is empty; give it a value, or leave it out"),
+        (("share", "--config", ""), "--config is empty"),
+        (("pause", "--as", ""), "--as is empty"),
+        (("promise", "set", "x", "--who", "comment=a\x1b[2J", *TERM), "who has the character 0x001b"),
+        (("ledger", "export", "--component", ""), "components is empty"),
     ],
 )
 def test_what_is_typed_is_refused_before_anything_is_done(
     books: Saf, arguments: tuple[str, ...], said: str
 ) -> None:
     assert said in books.run(*arguments, code=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (("history",), "there are no changes; --decisions lists what was decided"),
+        (("history", "--decisions"), "there are no decisions yet"),
+        (
+            ("meter", "list", "--window", "2020"),
+            "no reading of 2020 is recorded; see `saf meter import --help`",
+        ),
+        (("meter", "retired"), "no meter was taken out of use"),
+        (("expertise", "list", "--window", "2020"), "no hours of 2020 are recorded; see `saf expertise add"),
+        (("grid", "list"), "no allowed power is recorded; see `saf grid import --help`"),
+        (("grid", "history"), "nothing was done or advised about the reservation"),
+    ],
+)
+def test_an_empty_list_is_a_sentence_for_people_and_a_header_for_programs(
+    books: Saf, command: tuple[str, ...], said: str
+) -> None:
+    for_people = books.run(*command)
+    assert for_people.stdout == ""
+    assert for_people.stderr.startswith(said)
+    assert books.run(*command, "--quiet").stderr == ""
+    assert books.run(*command, "--csv").stdout.count("\n") == 1
+    assert books.json(*command) == []
 
 
 @pytest.mark.parametrize("like", ["sreport", "apel", "waldur"])
@@ -201,7 +236,9 @@ def test_a_reader_that_leaves_is_no_failure(books: Saf) -> None:
 
 def test_commands_that_ask_make_no_cluster_known(books: Saf, ledger_url: str) -> None:
     books.configure("cluster", name="lop")
-    assert "the ledger has no cluster lop; it has loop" in books.run("share", code=1).stderr
+    said = books.run("share", code=1).stderr
+    assert "the ledger has nothing of cluster lop, only of loop; correct cluster.name, or add" in said
+    assert said.endswith("by its first cycle: saf -M lop cycle\n")
     with open_ledger(ledger_url, "loop") as ledger:
         assert [name for name, _ in ledger.store.all("clusters")] == ["loop"]
 

@@ -86,6 +86,27 @@ def test_it_fits_one_screen_and_says_what_the_page_says(told: Saf) -> None:
     assert "stale since" in text
 
 
+@pytest.mark.parametrize("columns", [40, 60])
+def test_nothing_runs_off_a_narrow_terminal(told: Saf, columns: int) -> None:
+    told.run("pause", "--until", "now+1hour", "--reason", "a test of the new scheduler in the small hall")
+    try:
+        text = run_in(told, columns)
+    finally:
+        told.run("resume")
+    assert max(map(len, text.splitlines())) <= columns
+    for words in ("required from now on", "regional, ", "last decision", "paused since"):
+        assert words in text
+
+
+def run_in(saf: Saf, columns: int) -> str:
+    """What `saf status` prints in so many columns."""
+    saf.env["COLUMNS"] = str(columns)
+    try:
+        return saf.run("status", code=4).stdout
+    finally:
+        saf.env["COLUMNS"] = str(COLUMNS)
+
+
 def test_colour_is_for_terminals_only(told: Saf) -> None:
     assert COLOR not in told.run("status", code=4).stdout
     text, code = on_a_terminal(told, "status")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import http.client
+import re
 import socket
 import ssl
 import subprocess
@@ -120,6 +121,17 @@ def trusting(certificates: Path) -> ssl.SSLContext:
 def basic(name: str, password: str) -> dict[str, str]:
     text = base64.b64encode(f"{name}:{password}".encode()).decode()
     return {"Authorization": f"Basic {text}"}
+
+
+def test_a_port_that_is_taken_is_told_with_what_to_do() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        listen = f"127.0.0.1:{taken.getsockname()[1]}"
+        told = re.escape(f"'{listen}' cannot be used: Address already in use; name a free port")
+        with (
+            pytest.raises(ConfigError, match=told),
+            serving(listen, {}, Exposition(BOARD).text, {}),
+        ):
+            pass
 
 
 def test_each_path_answers(open_client: Client) -> None:

@@ -323,8 +323,8 @@ def _of_organisation(entry: Organisation, terms: Codes) -> Iterator[tuple[str, s
     if entry.municipality and entry.municipality not in terms.municipalities:
         yield "municipality", f"{entry.municipality!r} is not a CBS code of a municipality, such as GM0014"
     if entry.hub and entry.hub not in terms.hubs:
-        known = ", ".join(terms.hubs) or "none; set registry.hubs"
-        yield "hub", f"{entry.hub!r} is not one of {known}"
+        known = ", ".join(terms.hubs) or "nothing"
+        yield "hub", f"{entry.hub!r} is not in registry.hubs, which has {known}"
     yield from _of_company(entry)
 
 

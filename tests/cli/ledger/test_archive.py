@@ -472,7 +472,7 @@ def test_a_cluster_that_is_no_directory_is_not_archived(name: str) -> None:
 @pytest.mark.parametrize("module", ["pyarrow", "duckdb"])
 def test_without_the_extra_there_is_a_sentence(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(SafError, match="pip install 'slurm-ai-factory"):
+    with pytest.raises(SafError, match=r"in the checkout: pip install '\.\[archive\]'"):
         parquet._pyarrow() if module == "pyarrow" else archived._duckdb()
 
 

@@ -3,7 +3,8 @@
 What became of a change is what is read back, never what a command's exit says. One that was begun and could
 not be settled is settled by the next cycle, from the shares that are current then.
 
-Tested in tests/end_to_end/test_trust.py and tests/end_to_end/test_failures.py.
+Tested beside tests/steps/test_applying.py in tests/end_to_end/test_trust.py and
+tests/end_to_end/test_failures.py.
 """
 
 from __future__ import annotations
@@ -194,17 +195,23 @@ def read_back(site: Site, change: Change) -> ReadBack:
 
 def settle(site: Site, planned: Planned, now: ReadBack, failure: str) -> Outcome:
     """Record what became of a change, from the value that is there now."""
-    note, change = failure, planned.change
-    if now.value != now.stored:
-        note = f"slurmdbd has {now.stored}, slurmctld still works with {now.value}; {failure}"
-    if not note and now.value != change.raw_shares_after:
-        verb = "are" if change.lever is LeverKind.ACCOUNT else "is"
-        there = f"{change.lever.attribute} {verb} {now.value}"
-        if now.value is None:
-            there = f"the {change.lever} is gone"
-        note = f"{there}: another user changed it at the same time, or Slurm lost the write"
+    change, note = planned.change, settled_note(planned.change, now, failure)
     status = site.ledger.control.settle(planned, at=site.clock(), raw_shares=now.value, note=note)
     return Outcome(change, status, note)
+
+
+def settled_note(change: Change, now: ReadBack, failure: str) -> str:
+    """What is wrong with the value that is there now, and how the command failed; empty where nothing is."""
+    if now.value != now.stored:
+        differing = f"slurmdbd has {now.stored}, slurmctld still works with {now.value}"
+        return f"{differing}; {failure}" if failure else differing
+    if failure or now.value == change.raw_shares_after:
+        return failure
+    verb = "are" if change.lever is LeverKind.ACCOUNT else "is"
+    there = f"{change.lever.attribute} {verb} {now.value}"
+    if now.value is None:
+        there = f"the {change.lever} is gone"
+    return f"{there}: another user changed it at the same time, or Slurm lost the write"
 
 
 def settled_shares(site: Site) -> tuple[Association, ...]:

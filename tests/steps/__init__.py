@@ -1,0 +1,1 @@
+"""The steps of a cycle, those that are tested by themselves."""

@@ -246,10 +246,7 @@ def _opened() -> Iterator[tuple[Clusters, Ledger]]:
 def _first(clusters: Clusters) -> configuration.Config:
     """The configuration of the first cluster that has a sound one. Raises ConfigError."""
     return (
-        next(
-            (config for config in clusters.values() if isinstance(config, configuration.Config)),
-            None,
-        )
+        next((config for config in clusters.values() if isinstance(config, configuration.Config)), None)
         or configuration.sound(clusters)[0]
     )
 

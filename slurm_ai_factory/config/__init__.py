@@ -11,14 +11,7 @@ from slurm_ai_factory.config.clusters import (
     with_rules_of,
 )
 from slurm_ai_factory.config.counted import SettingsValue, counted, energy_settings, made_with
-from slurm_ai_factory.config.load import (
-    checked,
-    find,
-    ledger_url,
-    load_file,
-    parse_config,
-    shown_values,
-)
+from slurm_ai_factory.config.load import checked, find, ledger_url, load_file, parse_config, shown_values
 from slurm_ai_factory.config.sections import SECTIONS
 from slurm_ai_factory.config.whole import Config
 

@@ -8,14 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from slurm_ai_factory.core.programme.approval import (
-    Proposal,
-    ProposalKind,
-    ProposalStep,
-    Ruling,
-    closed,
-    own,
-)
+from slurm_ai_factory.core.programme.approval import Proposal, ProposalKind, ProposalStep, Ruling, closed, own
 from slurm_ai_factory.core.records import Instant
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger.store import SqlRow, Store, json

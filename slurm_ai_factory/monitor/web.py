@@ -200,11 +200,7 @@ def _answer(
 
 
 def _send(
-    environ: Mapping[str, Any],
-    respond: Respond,
-    status: str,
-    body: bytes,
-    headers: Sequence[tuple[str, str]],
+    environ: Mapping[str, Any], respond: Respond, status: str, body: bytes, headers: Sequence[tuple[str, str]]
 ) -> list[bytes]:
     respond(status, [*headers, ("Content-Length", str(len(body)))])
     return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]

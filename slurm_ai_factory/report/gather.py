@@ -29,16 +29,7 @@ from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger.audits import Audit
 from slurm_ai_factory.ledger.publishing import FingerprintSpan, Published
 from slurm_ai_factory.question import Question, Reached
-from slurm_ai_factory.report import (
-    Audited,
-    Basis,
-    ControlHistory,
-    Month,
-    Report,
-    Sender,
-    tables,
-    value,
-)
+from slurm_ai_factory.report import Audited, Basis, ControlHistory, Month, Report, Sender, tables, value
 from slurm_ai_factory.report.given import (
     Given,
     Known,
@@ -66,14 +57,7 @@ from slurm_ai_factory.report.surroundings import (
     surroundings_of,
     whole_energy_reached,
 )
-from slurm_ai_factory.report.tables import (
-    Table,
-    WindowPiece,
-    members,
-    promised_sum,
-    totals,
-    whole_table,
-)
+from slurm_ai_factory.report.tables import Table, WindowPiece, members, promised_sum, totals, whole_table
 
 TABLES = {
     "category": True, "hub": False, "sector": True, "municipality": True, "size": True, "stage": True,

@@ -26,15 +26,7 @@ from slurm_ai_factory.core.records import HOUR, Charge, Interval, Window
 from slurm_ai_factory.core.rules.classify import Beneficiary
 from slurm_ai_factory.question import PLACES, HeldByGrid, Question, Reached, by_place
 from slurm_ai_factory.report.energy import EnergyAnswer, building_values, energy_of, energy_recorded, plain
-from slurm_ai_factory.report.given import (
-    Document,
-    Given,
-    ReadReached,
-    Sums,
-    connected,
-    cut,
-    known_before,
-)
+from slurm_ai_factory.report.given import Document, Given, ReadReached, Sums, connected, cut, known_before
 from slurm_ai_factory.report.tables import Table, TableRow, WindowPiece, lines, members, tables, totals
 
 ENERGY_TABLES = {"category": True}

@@ -82,13 +82,7 @@ class _RestConnection(http.client.HTTPConnection):
         self.sock = opened
 
 
-def exchange(
-    url: str,
-    path: str,
-    headers: Mapping[str, str],
-    until: float,
-    most: int = ANSWER_MOST,
-) -> Reply:
+def exchange(url: str, path: str, headers: Mapping[str, str], until: float, most: int = ANSWER_MOST) -> Reply:
     """GET before ``until`` of ``time.monotonic``.
 
     Raises OSError, HTTPException or TooLargeError.

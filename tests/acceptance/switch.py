@@ -16,16 +16,7 @@ from signal import SIGTERM
 
 from slurm_ai_factory.ledger import embedded
 from tests.acceptance.__main__ import DOCS, HOURS
-from tests.acceptance.holiday import (
-    FLOOR,
-    HALF_LIFE,
-    HOUR,
-    MARGIN,
-    MINUTE,
-    SPEED,
-    START,
-    Cluster,
-)
+from tests.acceptance.holiday import FLOOR, HALF_LIFE, HOUR, MARGIN, MINUTE, SPEED, START, Cluster
 from tests.acceptance.judge import Run, share
 from tests.cluster.requirements import unavailable
 from tests.cluster.slurm import SlurmCluster

@@ -27,11 +27,7 @@ LATER = "2100Q1"
         (("share", "--as-of", "2100-01-01"), 2, "2099-12-31T23:00:00Z is in the future"),
         (("report", "--as-of", "2100-01-01", "-o", "."), 2, "is in the future"),
         (("unclassified", "--window", LATER), 2, "is in the future"),
-        (
-            ("share", "--resource", "gres/gpux"),
-            2,
-            "the ledger has no gres/gpux; its TRES are cpu, node",
-        ),
+        (("share", "--resource", "gres/gpux"), 2, "the ledger has no gres/gpux; its TRES are cpu, node"),
         (("ledger", "export", "--resource", "gres/gpux"), 2, "the ledger has no gres/gpux"),
         (("reconcile", "-S", "2026-11-10", "-E", "2026-11-01"), 2, "is not after its start"),
         (("history", "--limit", "0"), 2, "1<=x<="),

@@ -72,10 +72,7 @@ def said(**different: Any) -> str:
 
 FAULTS: dict[str, tuple[str, str]] = {
     "not installed": ("echo 'pyslurm is not installed for X' >&2; exit 1", "is not installed for X"),
-    "libslurm ends the process": (
-        "echo 'fatal: no slurm.conf' >&2; exit 1",
-        "fatal: ",
-    ),
+    "libslurm ends the process": ("echo 'fatal: no slurm.conf' >&2; exit 1", "fatal: "),
     "libslurm ends it and says nothing is wrong": ("exit 0", "cannot be read"),
     "a signal ends it": ("kill -SEGV $$", "exit -11"),
     "it ends in the middle": ('printf \'%s\' \'{"pyslurm": "25.11.2", "answ\'', "middle of a line"),
@@ -217,9 +214,7 @@ def library(tmp_path: Path) -> Callable[..., Library]:
     return make
 
 
-def test_the_worker_answers_in_one_line_whatever_is_printed_too(
-    library: Callable[..., Library],
-) -> None:
+def test_the_worker_answers_in_one_line_whatever_is_printed_too(library: Callable[..., Library]) -> None:
     (job,) = library("return {1: JOB}").ask("queue")
     assert job == JOB | {"tres": {"cpu": 3, "gres/gpu": 2}}
 
@@ -227,10 +222,7 @@ def test_the_worker_answers_in_one_line_whatever_is_printed_too(
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        (
-            "raise RuntimeError('Unable to contact\\n slurmctld')",
-            "RuntimeError: Unable to contact",
-        ),
+        ("raise RuntimeError('Unable to contact\\n slurmctld')", "RuntimeError: Unable to contact"),
         ("os._exit(1)", r"failed \(exit 1\)"),
         ("os._exit(0)", "cannot be read"),
         ("os.kill(os.getpid(), 11)", "exit -11"),

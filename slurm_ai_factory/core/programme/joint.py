@@ -171,11 +171,7 @@ def weight_problems(present: JointPromise, new: JointWeight, known: Iterable[str
 
 
 def joined(
-    promise: Promise,
-    window: Window,
-    as_of: Instant,
-    parts: Sequence[Measurement],
-    unread: Iterable[Interval],
+    promise: Promise, window: Window, as_of: Instant, parts: Sequence[Measurement], unread: Iterable[Interval]
 ) -> Measurement:
     """The measurement of all parts together: every charge and every hour added up.
 

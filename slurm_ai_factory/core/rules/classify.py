@@ -277,8 +277,7 @@ class Rules:
             fraction = 1 if link.fraction == 1 else link.fraction
             access = self._access([link])
             yield ClassifiedFraction(
-                fraction,
-                Classification(beneficiary=beneficiary, rule=rule.name, access=access, **details),
+                fraction, Classification(beneficiary=beneficiary, rule=rule.name, access=access, **details)
             )
             rest -= fraction
         if rest:

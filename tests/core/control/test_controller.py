@@ -505,10 +505,7 @@ def test_a_case_may_lie_anywhere_in_time(case: Case, shift: int) -> None:
     last = replace(case.last, at=case.last.at + shift) if case.last else None
     earlier = tuple(hour._replace(at=hour.at + shift) for hour in case.observed.earlier)
     shifted = replace(case.observed, measurement=moved, earlier=earlier)
-    before, after = (
-        case.decision(),
-        Case(case.policy, shifted, last, NOW + shift).decision(),
-    )
+    before, after = case.decision(), Case(case.policy, shifted, last, NOW + shift).decision()
     assert (after.reason, after.changes) == (before.reason, before.changes)
     assert after.state == (before.state and replace(before.state, at=NOW + shift))
 

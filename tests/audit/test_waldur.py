@@ -98,17 +98,10 @@ def test_a_body_has_each_component_also_where_an_account_used_none_of_it() -> No
 @pytest.mark.parametrize(
     "texts",
     [
-        ["=60"],
-        [""],
-        ["cpu="],
-        ["cpu=0"],
-        ["cpu=-1"],
-        ["cpu=nan"],
-        ["cpu=inf"],
-        ["cpu=many"],
+        ["=60"], [""], ["cpu="], ["cpu=0"], ["cpu=-1"], ["cpu=nan"], ["cpu=inf"], ["cpu=many"],
         ["cpu", "cpu=60"],
     ],
-)
+)  # fmt: skip
 def test_what_is_no_component_is_refused(texts: list[str]) -> None:
     with pytest.raises(ValueError, match=r"not a component such as|given twice"):
         waldur.parse_components(texts)

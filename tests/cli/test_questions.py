@@ -161,14 +161,9 @@ def test_names_are_printed_in_any_encoding(books: Saf) -> None:
 def test_an_output_that_takes_nothing_is_told(books: Saf) -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            books.argv("share"),
-            env=books.env,
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
+            books.argv("share"), env=books.env, stdout=full, stderr=subprocess.PIPE, text=True, check=False,
             timeout=60,
-        )
+        )  # fmt: skip
     assert (done.returncode, done.stderr) == (1, "saf: cannot write the output: No space left on device\n")
 
 

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -114,14 +115,11 @@ def serving(
 
 def _listening(listen: str) -> PageServer:
     host, _, port = listen.rpartition(":")
+    starting = partial(_answer, status="503 Service Unavailable", text="starting\n")
     try:
-        return make_server(host.strip("[]"), int(port), _nothing_yet, PageServer, QuietHandler)
+        return make_server(host.strip("[]"), int(port), starting, PageServer, QuietHandler)
     except (OSError, ValueError, OverflowError) as error:
         raise ConfigError(f"[daemon] listen = {listen!r} cannot be used: {error}") from error
-
-
-def _nothing_yet(environ: dict[str, Any], respond: Any) -> list[bytes]:
-    return _answer(environ, respond, "503 Service Unavailable", "starting\n")
 
 
 def _guarded(web: Web, application: Any) -> Any:

@@ -294,11 +294,6 @@ class Rules:
             yield step
             step = self.parents.get(step)
 
-    def top_level(self, account: str) -> str:
-        """The ancestor directly under root, or the account itself; root is its own."""
-        *_, top = (ancestor for ancestor in self.lineage(account) if ancestor != "root" or account == "root")
-        return top
-
     def unknown_accounts(self) -> list[str]:
         """Accounts in rules that the cluster does not have: likely mistyped."""
         known = {"account": self.parents.keys(), "account_subtree": self.parents.keys()}

@@ -249,9 +249,7 @@ fine_cases = st.builds(
 # --- total, deterministic, within its bounds ----------------------------------------------------------
 
 
-@given(
-    st.builds(case_of, policies(), observations(), levels(small_shares | large_shares), states, st.just(NOW))
-)
+@given(any_cases)
 def test_any_case_has_one_decision_of_finite_numbers(case: Case) -> None:
     decision = case.decision()
     assert decision == case.decision()

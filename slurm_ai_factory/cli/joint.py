@@ -309,12 +309,7 @@ def _term_value(term: Term) -> dict[str, Any]:
 def _weight_value(row: JointWeight) -> dict[str, Any]:
     """A weight as JSON."""
     return {
-        "promise": row.promise,
-        "cluster": row.cluster,
-        "since": output.when(row.since),
-        "resource": row.unit,
-        "source": row.source,
-        "reason": row.reason,
-        "actor": row.actor,
+        "promise": row.promise, "cluster": row.cluster, "since": output.when(row.since),
+        "resource": row.unit, "source": row.source, "reason": row.reason, "actor": row.actor,
         "recorded_at": output.when(row.recorded_at),
-    }
+    }  # fmt: skip

@@ -94,15 +94,10 @@ class Config:
         """The configuration with the values of a term instead of those in the file. Raises ConfigError."""
         self._check_dates(term)
         promise = replace(
-            self.promise,
-            target_share=term.share,
-            margin=term.margin,
-            resource=term.resource,
-            resource_label=term.label or None,
-            window=term.window,
-            time_zone=term.zone,
+            self.promise, target_share=term.share, margin=term.margin, resource=term.resource,
+            resource_label=term.label or None, window=term.window, time_zone=term.zone,
             unclassified_limit=term.unclassified_limit,
-        )
+        )  # fmt: skip
         if term.min_organisations is None or term.expertise_share is None:  # a further promise
             return replace(self, promise=promise, promised=term)
         return replace(

@@ -71,15 +71,11 @@ class Control:
             decision_id, planned = row[0] if row else None, []
             for change in decision.changes:
                 row = self.store.one(
-                    "add_change",
-                    decision_id=decision_id,
-                    object=change.lever,
-                    attribute=change.lever.attribute,
-                    account=change.account,
-                    raw_shares_before=change.raw_shares_before,
-                    raw_shares_after=change.raw_shares_after,
+                    "add_change", decision_id=decision_id, object=change.lever,
+                    attribute=change.lever.attribute, account=change.account,
+                    raw_shares_before=change.raw_shares_before, raw_shares_after=change.raw_shares_after,
                     status=status,
-                )
+                )  # fmt: skip
                 planned.append(Planned(row[0] if row else 0, change))
         return planned
 

@@ -86,11 +86,6 @@ def _proposal(row: SqlRow) -> Proposal:
     if step:
         ruling = Ruling(step=ProposalStep(step), at=ruled[0], actor=ruled[1], reason=ruled[2])
     return Proposal(
-        number=number,
-        kind=ProposalKind(kind),
-        content=content,
-        at=at,
-        actor=actor,
-        reason=reason,
+        number=number, kind=ProposalKind(kind), content=content, at=at, actor=actor, reason=reason,
         ruling=ruling,
-    )
+    )  # fmt: skip

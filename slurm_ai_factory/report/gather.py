@@ -282,13 +282,9 @@ def _month(name: str, decided: list[tuple[str, str, str, int]], changes: list[tu
 def _expertise(ask: Question) -> ExpertiseMeasurement:
     section = ask.config.expertise
     return expertise.measure_hours(
-        _hours_entered(ask),
-        ask.window,
-        ask.known_at,
-        target_share=section.target_share,
-        beneficiary=partial(_beneficiary, ask),
-        unmet_recorded=section.unmet_recorded,
-    )
+        _hours_entered(ask), ask.window, ask.known_at, target_share=section.target_share,
+        beneficiary=partial(_beneficiary, ask), unmet_recorded=section.unmet_recorded,
+    )  # fmt: skip
 
 
 def _beneficiary(ask: Question, organisation: str, day: date) -> Beneficiary:
@@ -383,13 +379,10 @@ def published(ask: Question, report: Report) -> Published:
     """A published report as the ledger keeps it, with its whole content."""
     values = value(report)
     return Published(
-        report.measurement.window.name,
-        report.known_at,
-        values["fingerprint"]["sha256"],
-        ended_figures(report.trend),
-        canonical.canonical_text(settings_of(ask)),
+        report.measurement.window.name, report.known_at, values["fingerprint"]["sha256"],
+        ended_figures(report.trend), canonical.canonical_text(settings_of(ask)),
         canonical.canonical_text(values),
-    )
+    )  # fmt: skip
 
 
 def published_anew(ask: Question, note: str | None = None) -> Published:

@@ -81,13 +81,9 @@ def waiting_runs(draw: st.DrawFn) -> records.Run:
     submit = draw(st.integers(0, NOW))
     eligible = draw(st.none() | st.integers(submit, NOW + 48 * records.HOUR))
     run = RUN._replace(
-        state="PENDING",
-        submit_at=submit,
-        eligible_at=eligible,
-        start_at=None,
-        req_tres=draw(allocations),
+        state="PENDING", submit_at=submit, eligible_at=eligible, start_at=None, req_tres=draw(allocations),
         alloc_tres="",
-    )
+    )  # fmt: skip
     cancelled_at = draw(st.none() | st.integers(submit, NOW))
     return run if cancelled_at is None else run._replace(state="CANCELLED", end_at=cancelled_at)
 

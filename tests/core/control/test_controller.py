@@ -532,13 +532,9 @@ def test_what_lies_below_the_level_and_who_is_beside_the_region_by_name_does_not
 
 
 @given(
-    policies(),
-    st.floats(0, 1),
-    st.floats(0, 1),
-    st.floats(1, 100),
+    policies(), st.floats(0, 1), st.floats(0, 1), st.floats(1, 100), st.integers(0, 30 * DAY),
     st.integers(0, 30 * DAY),
-    st.integers(0, 30 * DAY),
-)
+)  # fmt: skip
 def test_the_reference_moves_the_same_in_one_step_as_in_two(
     policy: Policy, start: float, owed: float, turnover: float, first: int, second: int
 ) -> None:

@@ -15,6 +15,7 @@ from slurm_ai_factory.ledger import open_ledger
 from tests.cli.conftest import CPUS, DAYS, RULES, today
 from tests.conftest import by_hand
 from tests.saf import Saf
+from tests.scratch import program
 
 LATER = "2100Q1"
 
@@ -121,9 +122,7 @@ def test_each_usage_error_has_a_line_of_usage(books: Saf) -> None:
 
 
 def test_a_slurm_that_does_not_answer_delays_an_explanation_by_seconds(books: Saf, tmp_path: Path) -> None:
-    hanging = tmp_path / "sacctmgr"
-    hanging.write_text("#!/bin/sh\nexec sleep 600\n")
-    hanging.chmod(0o755)
+    program(tmp_path / "sacctmgr", "exec sleep 600")
     books.configure("slurm", directory=str(tmp_path), timeout="5m")
     (limits,) = books.json("explain", "--account", "genomes")["limits"]
     assert limits.startswith("not known: sacctmgr gave no complete answer within 10 s")

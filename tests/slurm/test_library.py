@@ -19,6 +19,7 @@ from slurm_ai_factory.core.live.health import Diagnostics
 from slurm_ai_factory.errors import SlurmError
 from slurm_ai_factory.slurm.commands import Commands
 from slurm_ai_factory.slurm.library import WORKER, Library, LibrarySlurm
+from tests.scratch import program
 from tests.slurm.test_commands import Pulse, pulse
 from tests.slurm.test_objects import DIAGNOSTICS, JOB, SETTINGS
 
@@ -39,11 +40,6 @@ BY_COMMAND = Diagnostics(1795596600, 0, 1795596590, 9, 12)
 BY_PYSLURM = BY_COMMAND._replace(agent_queue=2)
 
 Client = Callable[..., LibrarySlurm]
-
-
-def program(path: Path, body: str) -> None:
-    path.write_text(f"#!/bin/sh\n{body}\n", encoding="utf-8")
-    path.chmod(0o755)
 
 
 @pytest.fixture

@@ -72,9 +72,9 @@ def cause_of(
     if decisions and limited >= MOST * decisions:
         return MissCause("limited", starved_charge=whole)
     off = []
-    for span in (span for span in modes if span.mode != Mode.ENFORCE):
-        hours = [hour for hour in measured.hours if span.since <= hour.at < span.until]
-        off.append((share.starved(hours, measured.target_share), span))
+    for other in (span for span in modes if span.mode != Mode.ENFORCE):
+        hours = [hour for hour in measured.hours if other.since <= hour.at < other.until]
+        off.append((share.starved(hours, measured.target_share), other))
     most, span = max(off, default=(0.0, None))
     if span and fsum(charge for charge, _ in off) >= MOST * whole:
         return MissCause("control_off", span.since, span.until, starved_charge=most)

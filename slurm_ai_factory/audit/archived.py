@@ -188,10 +188,7 @@ def weighed(charges: Charges, weights: Mapping[str, Count]) -> dict[str, Fractio
 @contextmanager
 def _opened() -> Iterator[Any]:
     """DuckDB, in memory. Raises SafError where it is not installed, or cannot read a file."""
-    try:
-        import duckdb
-    except ImportError:
-        raise SafError(MISSING) from None
+    duckdb = _duckdb()
     try:
         with duckdb.connect(":memory:", config=LIMITS) as connection:
             yield connection
@@ -212,3 +209,12 @@ def exact_text(charge: Charge | Fraction) -> str:
     """
     whole, rest = divmod(int(Fraction(charge) * 10**PLACES), 10**PLACES)
     return f"{whole}.{rest:0{PLACES}}".rstrip("0").rstrip(".")
+
+
+def _duckdb() -> Any:
+    """DuckDB. Raises SafError where it is not installed."""
+    try:
+        import duckdb
+    except ImportError:
+        raise SafError(MISSING) from None
+    return duckdb

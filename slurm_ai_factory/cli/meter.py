@@ -168,19 +168,12 @@ def meter_place(file: io.BufferedReader) -> None:
 def _value(entry: MeterEntry) -> dict[str, object]:
     reading = entry.reading
     return {
-        "entry": entry.entry_id,
-        "meter": reading.meter,
-        "kind": str(reading.kind),
-        "since": output.when(reading.since),
-        "until": output.when(reading.until),
-        "value": None if entry.withdrawn else str(reading.value),
-        "unit": reading.unit,
-        "replaces": entry.replaces,
-        "reason": entry.reason,
-        "actor": entry.actor,
-        "source": reading.source,
+        "entry": entry.entry_id, "meter": reading.meter, "kind": str(reading.kind),
+        "since": output.when(reading.since), "until": output.when(reading.until),
+        "value": None if entry.withdrawn else str(reading.value), "unit": reading.unit,
+        "replaces": entry.replaces, "reason": entry.reason, "actor": entry.actor, "source": reading.source,
         "recorded_at": output.when(entry.recorded_at),
-    }
+    }  # fmt: skip
 
 
 def _option(name: str) -> str:

@@ -20,20 +20,11 @@ NOW = 20 * 24 * records.HOUR + 1234
 """When the generated runs were last told of: not on a whole hour."""
 
 RUN = records.Run(
-    db_index=1,
-    job_id=7,
-    job_label="7",
-    subject=records.Subject("c", "umcg", "jan", "main", "normal", "", ""),
-    state="RUNNING",
-    submit_at=0,
-    eligible_at=0,
-    start_at=0,
-    end_at=None,
-    elapsed_seconds=0,
-    suspended_seconds=0,
-    req_tres="cpu=4,node=1",
-    alloc_tres="cpu=4,node=1",
-)
+    db_index=1, job_id=7, job_label="7",
+    subject=records.Subject("c", "umcg", "jan", "main", "normal", "", ""), state="RUNNING", submit_at=0,
+    eligible_at=0, start_at=0, end_at=None, elapsed_seconds=0, suspended_seconds=0,
+    req_tres="cpu=4,node=1", alloc_tres="cpu=4,node=1",
+)  # fmt: skip
 """A run of 4 CPUs that began at 0 and still runs; tests say what is different."""
 
 REGIONAL = classify.Classification(beneficiary=classify.Beneficiary.REGIONAL, rule="region")

@@ -94,20 +94,12 @@ def test_what_was_cancelled_while_it_waited_never_started(submit: str) -> None:
 
 def test_a_completed_run_reads_as_what_sacct_says_of_it() -> None:
     assert _run() == Run(
-        db_index=1234,
-        job_id=4021,
-        job_label="4021",
-        subject=Subject("habrok", "umcg", "jan", "gpu", "normal", "", ""),
-        state="COMPLETED",
-        submit_at=1795474000,
-        eligible_at=1795474000,
-        start_at=1795474100,
-        end_at=1795477700,
-        elapsed_seconds=3600,
-        suspended_seconds=0,
-        req_tres="billing=4,cpu=4,mem=16000,node=1",
+        db_index=1234, job_id=4021, job_label="4021",
+        subject=Subject("habrok", "umcg", "jan", "gpu", "normal", "", ""), state="COMPLETED",
+        submit_at=1795474000, eligible_at=1795474000, start_at=1795474100, end_at=1795477700,
+        elapsed_seconds=3600, suspended_seconds=0, req_tres="billing=4,cpu=4,mem=16000,node=1",
         alloc_tres="billing=4,cpu=4,mem=16000,node=1",
-    )
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -121,20 +121,11 @@ def _measurement(
         for i, (got, all_) in enumerate(zip(regional, total, strict=True))
     )
     return Measurement(
-        cluster="c",
-        window=Window("w", began, NOW if rolling else NOW + left, rolling),
-        as_of=NOW,
-        resource=Resource({"cpu": 1}),
-        target_share=0.25,
-        regional_charge=int(sum(regional)),
-        total_charge=int(sum(total)),
-        unclassified_charge=0,
-        capacity=None,
-        waiting_charge=0,
-        starved_charge=None,
-        newest_record_at=None,
-        hours=hours,
-    )
+        cluster="c", window=Window("w", began, NOW if rolling else NOW + left, rolling), as_of=NOW,
+        resource=Resource({"cpu": 1}), target_share=0.25, regional_charge=int(sum(regional)),
+        total_charge=int(sum(total)), unclassified_charge=0, capacity=None, waiting_charge=0,
+        starved_charge=None, newest_record_at=None, hours=hours,
+    )  # fmt: skip
 
 
 def _observed(measurement: Measurement, *associations: Association) -> Observed:
@@ -170,21 +161,14 @@ def policies(draw: st.DrawFn) -> Policy:
     target = draw(st.floats(0.02, 0.6))
     margin = draw(st.floats(0.001, 0.1))
     return Policy(
-        account="regional",
-        target_share=target,
-        margin=margin,
-        half_life_seconds=draw(st.integers(60, 90 * DAY)),
-        period_seconds=draw(st.integers(60, DAY)),
+        account="regional", target_share=target, margin=margin,
+        half_life_seconds=draw(st.integers(60, 90 * DAY)), period_seconds=draw(st.integers(60, DAY)),
         recovery_seconds=draw(st.integers(HOUR, 10 * DAY)),
-        horizon_seconds=draw(st.integers(HOUR, 10 * DAY)),
-        share_min=draw(st.floats(0.01, target)),
-        share_max=draw(st.floats(target + margin + 0.01, 0.95)),
-        credit_max=draw(st.floats(0.01, 0.5)),
-        debit_max=draw(st.floats(0.001, 0.3)),
-        slew=draw(st.floats(0.005, 0.3)),
-        band=draw(st.floats(0.001, 0.1)),
-        writes_per_day=draw(st.integers(1, 50)),
-    )
+        horizon_seconds=draw(st.integers(HOUR, 10 * DAY)), share_min=draw(st.floats(0.01, target)),
+        share_max=draw(st.floats(target + margin + 0.01, 0.95)), credit_max=draw(st.floats(0.01, 0.5)),
+        debit_max=draw(st.floats(0.001, 0.3)), slew=draw(st.floats(0.005, 0.3)),
+        band=draw(st.floats(0.001, 0.1)), writes_per_day=draw(st.integers(1, 50)),
+    )  # fmt: skip
 
 
 @st.composite

@@ -149,7 +149,7 @@ def _application(pages: Mapping[str, PageText], metrics: Metrics, checks: Mappin
         if path == "/metrics":
             return _scrape(environ, respond, metrics)
         if path in pages:
-            # ?lang= goes before what the browser prefers.
+            # ?lang= overrides what the browser prefers.
             asked = parse_qs(environ.get("QUERY_STRING", "")).get("lang", [""])[0]
             code = preferred(asked, environ.get("HTTP_ACCEPT_LANGUAGE", ""))
             headers = [*HTML, ("Content-Language", code), ("Vary", "Accept-Language")]

@@ -99,40 +99,22 @@ def gather_report(ask: Question, compared: Instant | None = None, note: str | No
     held = Counter[str]()
     for month in history.months:
         held.update(month.reasons)
+    around = surroundings_of(ask, _energy_given(ask), shown) if not kept or "surroundings" in kept else None
+    facility, zone = sender.facility or ask.config.cluster.name, ask.config.promise.time_zone.key
     return Report(
-        sender=Sender(
-            sender.facility or ask.config.cluster.name,
-            sender.region,
-            sender.contact,
-            ask.config.promise.time_zone.key,
-            smallest,
-        ),
-        known_at=ask.known_at,
-        measurement=trend[-1],
-        margin=ask.config.promise.margin,
-        resources=tuple(_resources(ask)),
-        trend=trend,
-        tables=figures,
-        reached=len(regional),
+        sender=Sender(facility, sender.region, sender.contact, zone, smallest),
+        known_at=ask.known_at, measurement=trend[-1], margin=ask.config.promise.margin,
+        resources=tuple(_resources(ask)), trend=trend, tables=figures, reached=len(regional),
         names=_names(ask, regional) if sender.name_organisations else None,
-        control=history,
-        expertise=_expertise(ask),
-        expertise_tables=_expertise_tables(ask, smallest),
-        unmet_shown=_unmet_shown(ask, smallest),
-        terms=ask.terms,
-        compared_with=tuple(earlier),
-        restatements=tuple(restatements(ask, trend, earlier)),
+        control=history, terms=ask.terms, expertise=_expertise(ask),
+        expertise_tables=_expertise_tables(ask, smallest), unmet_shown=_unmet_shown(ask, smallest),
+        compared_with=tuple(earlier), restatements=tuple(restatements(ask, trend, earlier)),
         audits=tuple(_audits(ask)),
-        programme=programme_figures(ask, trend, groups, figures, decisions, held),
-        surroundings=surroundings_of(ask, _energy_given(ask), shown)
-        if not kept or "surroundings" in kept
-        else None,
-        promises=promises,
-        promises_changed=() if compared else promises_changed(ask, promises),
+        programme=programme_figures(ask, trend, groups, figures, decisions, held), surroundings=around,
+        promises=promises, promises_changed=() if compared else promises_changed(ask, promises),
         note=note or kept.get("answer", {}).get("note"),
-        approved=ask.ledger.proposals.approved(ask.known_at),
-        basis=_basis(ask, trend[0].window),
-    )
+        approved=ask.ledger.proposals.approved(ask.known_at), basis=_basis(ask, trend[0].window),
+    )  # fmt: skip
 
 
 def _refuse_expired(ask: Question) -> None:

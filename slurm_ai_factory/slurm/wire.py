@@ -83,10 +83,7 @@ class _RestConnection(http.client.HTTPConnection):
 
 
 def exchange(url: str, path: str, headers: Mapping[str, str], until: float, most: int = ANSWER_MOST) -> Reply:
-    """GET before ``until`` of ``time.monotonic``.
-
-    Raises OSError, HTTPException or TooLargeError.
-    """
+    """GET before ``until`` of ``time.monotonic``. Raises OSError, HTTPException or TooLargeError."""
     connection = _RestConnection(url, until)
     try:
         connection.request(

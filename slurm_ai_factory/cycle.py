@@ -104,14 +104,9 @@ def observe(
     usual = live.usual_runs(site, site.config, now)
     with site.laps.phase("ask"):
         signals = live.signals_now(
-            site.slurm,
-            site.config,
-            priority,
-            rules,
-            usual.seconds,
-            lambda: clocks.checked_diagnostics(site),
-            limited=bool(kept and kept.reserved and kept.alone),
-        )
+            site.slurm, site.config, priority, rules, usual.seconds,
+            lambda: clocks.checked_diagnostics(site), limited=bool(kept and kept.reserved and kept.alone),
+        )  # fmt: skip
     with site.laps.phase("measure"):
         measurement, groups = asked.answer(question.by_steered(asked))
         others = asked.others()

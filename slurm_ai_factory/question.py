@@ -220,11 +220,7 @@ class Question:
         return HeldByGrid(charge, known, until - since)
 
     def _groups(
-        self,
-        books: Classified,
-        open_runs: Sequence[SortedRun],
-        key: GroupKey,
-        weights: Mapping[str, Count],
+        self, books: Classified, open_runs: Sequence[SortedRun], key: GroupKey, weights: Mapping[str, Count]
     ) -> list[Group]:
         closed, at = books.usage_by_subject(self.window, self.read_until, weights), self.read_until
         return share.by_group(key, weights, self.window, at, closed=closed, open_runs=open_runs)
@@ -366,10 +362,7 @@ def reached(question: Question) -> list[Reached]:
     """Who got what: each organisation, and each account that belongs to none."""
     return [
         Reached(
-            group.name,
-            group.beneficiary,
-            dict(zip(PLACES, group.names[1:], strict=True)),
-            group.delivered,
+            group.name, group.beneficiary, dict(zip(PLACES, group.names[1:], strict=True)), group.delivered
         )
         for group in question.groups(by_place)
     ]

@@ -1,3 +1,1 @@
 """Tests: everything here runs against real programs, never against imitations of them."""
-
-from __future__ import annotations

@@ -18,6 +18,12 @@ def scratch_directory() -> Iterator[Path]:
         yield Path(scratch)
 
 
+def program(path: Path, script: str) -> None:
+    """Make a command of a shell script."""
+    path.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+    path.chmod(0o755)
+
+
 @contextmanager
 def scratch_server() -> Iterator[tuple[Path, str]]:
     """The directory, and a superuser's url of the server, which has no ledger; both are gone afterwards."""

@@ -11,17 +11,8 @@ import pytest
 from tests.house import PACKAGE, VAGUE, House
 
 ROOT_MODULES = {
-    "cycle",
-    "daemon",
-    "errors",
-    "identity",
-    "language",
-    "loop",
-    "question",
-    "signals",
-    "source",
-    "__main__",
-}
+    "cycle", "daemon", "errors", "identity", "language", "loop", "question", "signals", "source", "__main__",
+}  # fmt: skip
 """Any other module belongs into a room."""
 
 MOST_BODY_LINES = 50

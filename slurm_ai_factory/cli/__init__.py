@@ -1,4 +1,4 @@
-"""The command line: `saf`. The only place where everything is put together.
+"""The command line: `saf`. The only place that puts everything together.
 
 Data goes to stdout, everything else to stderr. Users see a traceback with --debug only.
 Tested in tests/cli/test_commands.py.
@@ -25,10 +25,10 @@ COMMANDS = (
     "pause", "person", "plan", "promise", "reconcile", "release", "report", "restore-baseline", "resume",
     "rules", "run", "share", "simulate", "statement", "status", "unclassified",
 )  # fmt: skip
-"""Each has a module of its name. Only that of the given command is loaded: all together take a second."""
+"""Each has a module of its name. Only the module of the given command is loaded: all take a second."""
 
 ELSEWHERE = {"resume": "pause"}
-"""The command -> the module it stands in."""
+"""The command -> the module that has it."""
 
 
 class Saf(SafGroup):

@@ -107,15 +107,8 @@ def expertise_list(window: str | None, then: str) -> None:
 
 def _value(entry: ExpertiseEntry) -> dict[str, object]:
     return {
-        "entry": entry.entry_id,
-        "date": entry.day.isoformat(),
-        "organisation": entry.organisation,
-        "role": entry.role,
-        "hours": str(entry.hours),
-        "kind": str(entry.kind),
-        "activity": entry.activity,
-        "corrects": entry.corrects,
-        "reason": entry.reason,
-        "actor": entry.actor,
+        "entry": entry.entry_id, "date": entry.day.isoformat(), "organisation": entry.organisation,
+        "role": entry.role, "hours": str(entry.hours), "kind": str(entry.kind), "activity": entry.activity,
+        "corrects": entry.corrects, "reason": entry.reason, "actor": entry.actor,
         "recorded_at": output.when(entry.recorded_at),
-    }
+    }  # fmt: skip

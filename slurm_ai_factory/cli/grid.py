@@ -105,20 +105,12 @@ def grid_list(then: str) -> None:
 def _value(entry: AllowedEntry, counts: bool) -> dict[str, Any]:
     row = entry.allowed
     return {
-        "entry": entry.entry_id,
-        "since": output.when(row.since),
-        "until": output.when(row.until),
-        "max_kw": output.number(row.max_kw),
-        "kind": row.kind.value,
-        "reference": row.reference,
-        "told_at": output.when(row.told_at),
-        "replaces": entry.replaces,
-        "withdrawn": entry.withdrawn,
-        "counts": counts,
-        "reason": entry.reason,
-        "actor": entry.actor,
+        "entry": entry.entry_id, "since": output.when(row.since), "until": output.when(row.until),
+        "max_kw": output.number(row.max_kw), "kind": row.kind.value, "reference": row.reference,
+        "told_at": output.when(row.told_at), "replaces": entry.replaces, "withdrawn": entry.withdrawn,
+        "counts": counts, "reason": entry.reason, "actor": entry.actor,
         "recorded_at": output.when(entry.recorded_at),
-    }
+    }  # fmt: skip
 
 
 @grid_group.command("correct")

@@ -13,33 +13,14 @@ import click
 
 from slurm_ai_factory import question
 from slurm_ai_factory.audit import signing
-from slurm_ai_factory.cli import output
-from slurm_ai_factory.cli.arguments import (
-    WINDOW,
-    as_of_option,
-    asked_day,
-    asked_instant,
-    asked_reason,
-    asked_window,
-    check_known,
-    reason_option,
-    usage_errors,
-    warn_of_names,
-)
+from slurm_ai_factory.cli import arguments, output
 from slurm_ai_factory.cli.new_file import write_text
 from slurm_ai_factory.cli.options import SafGroup, chosen
 from slurm_ai_factory.cli.wiring import current_actor, load_config, now, opened_ledger
 from slurm_ai_factory.config import Config, values
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.charge import day_of
-from slurm_ai_factory.core.programme.day_statement import (
-    MOST_BYTES,
-    DayStatement,
-    SignedStatement,
-    parsed_statement,
-    signed_message,
-    sync_fault,
-)
+from slurm_ai_factory.core.programme import day_statement
 from slurm_ai_factory.core.programme.hubs import Hub, HubKey, HubTerm, day_states, unread_days
 from slurm_ai_factory.core.records import DAY, Instant
 from slurm_ai_factory.core.tres import Resource
@@ -64,7 +45,7 @@ COLUMNS = (
 )  # fmt: skip
 
 HUB = click.argument("hub", metavar="SITE/CLUSTER")
-REASON = reason_option(required=True)
+REASON = arguments.reason_option(required=True)
 
 
 @click.group("hub", cls=SafGroup)
@@ -99,12 +80,12 @@ def hub_add(hub: str, key_file: Path, weights: str, since: str, reason: str) -> 
 
     Statements taken in from now on must be signed with the key of the newest term that has begun.
     """
-    config, reason = load_config(), asked_reason(reason)
-    with usage_errors():
+    config, reason = load_config(), arguments.asked_reason(reason)
+    with arguments.usage_errors():
         names = _names(hub)
         units = Resource.parse(weights).name
     key = signing.public_key_text(key_file)
-    term = HubTerm(*names, asked_day(DAYS, "--since", since), False, key, units)
+    term = HubTerm(*names, arguments.asked_day(DAYS, "--since", since), False, key, units)
     _record(config, term, reason)
     output.reply(_term_value(term), f"recorded {hub} from {since} on")
 
@@ -115,9 +96,9 @@ def hub_add(hub: str, key_file: Path, weights: str, since: str, reason: str) -> 
 @REASON
 def hub_end(hub: str, on: str, reason: str) -> None:
     """Stop expecting statements of a cluster from a day on. Writes to the ledger."""
-    config, reason = load_config(), asked_reason(reason)
-    day = asked_day(DAYS, "--on", on)
-    with usage_errors():
+    config, reason = load_config(), arguments.asked_reason(reason)
+    day = arguments.asked_day(DAYS, "--on", on)
+    with arguments.usage_errors():
         names = _names(hub)
     with opened_ledger(config) as ledger:
         registered = ledger.hubs.hubs().get(names)
@@ -168,12 +149,12 @@ def hub_state(since: str | None, until: str | None, directory: str) -> None:
     site, key = config.hub.site, config.ledger.signing_key
     if site is None or key is None:
         raise ConfigError(f"{config.file} lacks hub.site or ledger.signing_key; set both to state days")
-    with usage_errors("cluster.name"):
+    with arguments.usage_errors("cluster.name"):
         values.as_code(config.cluster.name)
     files, unread = list[str](), list[str]()
     with opened_ledger(config) as ledger:
-        first = asked_day(DAYS, "--since", since) if since else _first(ledger)
-        last = asked_day(DAYS, "--until", until) if until else day_of(now())
+        first = arguments.asked_day(DAYS, "--since", since) if since else _first(ledger)
+        last = arguments.asked_day(DAYS, "--until", until) if until else day_of(now())
         if last > day_of(now()):
             raise click.UsageError(f"--until {until} is in the future; a day is stated when it is over")
         if (since or until) and last <= first:
@@ -213,7 +194,7 @@ def hub_intake(paths: tuple[Path, ...]) -> None:
                 refused.append({"file": str(file), "reason": str(error)})
                 continue
             new, known = new + taken, known + (not taken)
-            if taken and (fault := sync_fault(signed.statement)):
+            if taken and (fault := day_statement.sync_fault(signed.statement)):
                 faults.append({"file": str(file), "reason": fault})
     output.reply(
         {"new": new, "known": known, "refused": refused, "unread": faults},
@@ -228,18 +209,18 @@ def hub_intake(paths: tuple[Path, ...]) -> None:
 
 
 @hub_group.command("status")
-@as_of_option()
+@arguments.as_of_option()
 def hub_status(then: str | None) -> None:
     """Show the last day taken in of each cluster of a site, and the days that are missing.
 
     A day is missing from a day after its end on. Exit code 5: days are missing.
     """
     config = load_config()
-    known = asked_instant(config, then) if then else None
+    known = arguments.asked_instant(config, then) if then else None
     until = day_of((now() if known is None else known) - LATE)
     rows, missing = list[dict[str, object]](), list[dict[str, str]]()
     with opened_ledger(config) as ledger:
-        check_known(ledger, known)
+        arguments.check_known(ledger, known)
         states = day_states(ledger.hubs.statements(0, until + 2 * DAY, known))
         for hub in ledger.hubs.hubs(known).values():
             last = max((day for *key, day in states if tuple(key) == hub.key), default=None)
@@ -262,12 +243,12 @@ def hub_status(then: str | None) -> None:
 
 
 @hub_group.command("report")
-@WINDOW
+@arguments.WINDOW
 @click.option(
     "--language", "languages", type=click.Choice(LANGUAGES), multiple=True, default=LANGUAGES,
     help="Language; repeatable. Default: all.",
 )  # fmt: skip
-@as_of_option(default="now")
+@arguments.as_of_option(default="now")
 @click.option("-o", "--output", "directory", required=True, metavar="DIR", help="Write the files here.")
 def hub_report(window: str | None, languages: tuple[str, ...], then: str, directory: str) -> None:
     """Write the report over all sites, for readers outside; it names no persons and shows no small cells."""
@@ -282,8 +263,8 @@ def hub_report(window: str | None, languages: tuple[str, ...], then: str, direct
 
 
 @hub_group.command("share")
-@WINDOW
-@as_of_option()
+@arguments.WINDOW
+@arguments.as_of_option()
 def hub_share(window: str | None, then: str | None) -> None:
     """Show the share of each cluster of a site and of all together, raw and weighted.
 
@@ -315,12 +296,14 @@ def hub_share(window: str | None, then: str | None) -> None:
 def _asked(window: str | None, then: str | None) -> HubAnswer:
     """The share over all sites that the options mean. Raises UsageError, LedgerError."""
     config = load_config()
-    known = asked_instant(config, then) if then else None
+    known = arguments.asked_instant(config, then) if then else None
     with opened_ledger(config) as ledger:
-        check_known(ledger, known)
+        arguments.check_known(ledger, known)
         config = question.under_terms(config, ledger, now(), known)
         moment = now() if known is None else known
-        return hub_answer(config, ledger, asked_window(config, window, None, None, known), moment, known)
+        return hub_answer(
+            config, ledger, arguments.asked_window(config, window, None, None, known), moment, known
+        )
 
 
 def _names(hub: str) -> HubKey:
@@ -333,7 +316,7 @@ def _names(hub: str) -> HubKey:
 
 def _record(config: Config, term: HubTerm, reason: str) -> None:
     with opened_ledger(config, admit=unasked) as ledger:
-        warn_of_names(ledger, reason)
+        arguments.warn_of_names(ledger, reason)
         ledger.hubs.record(term, {"at": now(), "actor": current_actor(), "reason": reason})
 
 
@@ -370,10 +353,10 @@ def _first(ledger: Ledger) -> Instant:
     return day_of(gaps[0][1] + DAY - 1) if began else first
 
 
-def _written(directory: Path, key: Path, statement: DayStatement) -> Path | None:
+def _written(directory: Path, key: Path, statement: day_statement.DayStatement) -> Path | None:
     """Write a statement's file, whole or not at all; None where it is there. Raises SafError."""
-    signed = SignedStatement(
-        statement, statement.digest, signing.signature(key, signed_message(statement.digest))
+    signed = day_statement.SignedStatement(
+        statement, statement.digest, signing.signature(key, day_statement.signed_message(statement.digest))
     )
     names = statement.site, statement.cluster, _date(statement.day), str(statement.revision)
     file, text = directory / f"{'+'.join(names)}.json", signed.text()
@@ -404,14 +387,14 @@ def _content(file: Path) -> bytes:
         with os.fdopen(os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as opened:
             if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
                 raise ValueError("is not a regular file")
-            return opened.read(MOST_BYTES + 1)
+            return opened.read(day_statement.MOST_BYTES + 1)
     except OSError as error:
         raise ValueError(f"cannot be read: {error.strerror}") from error
 
 
-def _checked(file: Path, hubs: dict[HubKey, Hub]) -> SignedStatement:
+def _checked(file: Path, hubs: dict[HubKey, Hub]) -> day_statement.SignedStatement:
     """The statement of a file, by a registered site, of a day it states. Raises ValueError with why not."""
-    signed = parsed_statement(_content(file))
+    signed = day_statement.parsed_statement(_content(file))
     statement = signed.statement
     hub = hubs.get((statement.site, statement.cluster))
     if hub is None:
@@ -423,6 +406,8 @@ def _checked(file: Path, hubs: dict[HubKey, Hub]) -> SignedStatement:
             f"is of {_date(statement.day)}, a day that {hub.name} does not state; see `saf hub list`"
         )
     key = (hub.term_at(now()) or hub.terms[0]).public_key.encode()
-    if not signing.is_signed(key, f"the key of {hub.name}", signed_message(signed.digest), signed.signature):
+    if not signing.is_signed(
+        key, f"the key of {hub.name}", day_statement.signed_message(signed.digest), signed.signature
+    ):
         raise ValueError(f"is not signed with the key of {hub.name}; let the site write it again")
     return signed

@@ -10,18 +10,8 @@ import click
 
 from slurm_ai_factory import config as configuration
 from slurm_ai_factory import question
-from slurm_ai_factory.cli import output
+from slurm_ai_factory.cli import arguments, output
 from slurm_ai_factory.cli.approval import proposed
-from slurm_ai_factory.cli.arguments import (
-    WINDOW,
-    as_of_option,
-    asked_day,
-    asked_instant,
-    asked_window,
-    check_known,
-    usage_errors,
-    warn_of_names,
-)
 from slurm_ai_factory.cli.options import SafGroup, chosen
 from slurm_ai_factory.cli.promise import REASON, SOURCE, checked_name, parsed_option, stated
 from slurm_ai_factory.cli.wiring import clusters_of_file, current_actor, now, opened_ledger
@@ -103,18 +93,18 @@ def joint_weigh(name: str, member: str, resource: str, since: str, source: str, 
     the cluster no longer counts. The day may be past, not future.
     """
     why = stated(source, reason)
-    with usage_errors("RESOURCE"):
+    with arguments.usage_errors("RESOURCE"):
         counted = None if resource == "none" else Resource.parse(resource)
     with _opened() as (clusters, ledger):
         known = _known(ledger, name)
         zone = known.terms.at(now()).zone
-        at = asked_day(zone, "--since", since)
+        at = arguments.asked_day(zone, "--since", since)
         row = JointWeight(name, member, at, counted, **why, actor=current_actor(), recorded_at=now())
         if member not in clusters:
             raise RefusedError(
                 f"the file has no cluster {member}, only {', '.join(clusters)}; nothing was changed"
             )
-        warn_of_names(ledger, *why.values())
+        arguments.warn_of_names(ledger, *why.values())
         if _to_approve(clusters):
             return _propose(ledger, {"weight": row.plain()}, why["reason"])
         if problems := ledger.joint.weigh(row):
@@ -127,7 +117,7 @@ def joint_weigh(name: str, member: str, resource: str, since: str, source: str, 
 
 
 @joint_group.command("list")
-@as_of_option()
+@arguments.as_of_option()
 def joint_list(then: str | None) -> None:
     """List every recorded term and weight of every joint promise, in the order of recording."""
     with _opened() as (clusters, ledger):
@@ -155,8 +145,8 @@ def _says(term: Mapping[str, Any]) -> str:
 
 @joint_group.command("share")
 @NAME
-@WINDOW
-@as_of_option()
+@arguments.WINDOW
+@arguments.as_of_option()
 def joint_share(name: str, window: str | None, then: str | None) -> None:
     """Show the share of a joint promise in a window, and what each cluster adds to it.
 
@@ -207,7 +197,7 @@ def _asked(
     where = None
     if window not in (None, "current"):
         config = _first(clusters).under(known.terms.at(moment))
-        where = asked_window(config, window, None, None, at)
+        where = arguments.asked_window(config, window, None, None, at)
     return joint_answer(clusters, ledger, known, moment, where, at)
 
 
@@ -246,10 +236,7 @@ def _opened() -> Iterator[tuple[Clusters, Ledger]]:
 def _first(clusters: Clusters) -> configuration.Config:
     """The configuration of the first cluster that has a sound one. Raises ConfigError."""
     return (
-        next(
-            (config for config in clusters.values() if isinstance(config, configuration.Config)),
-            None,
-        )
+        next((config for config in clusters.values() if isinstance(config, configuration.Config)), None)
         or configuration.sound(clusters)[0]
     )
 
@@ -263,8 +250,8 @@ def _known(ledger: Ledger, name: str, then: Instant | None = None) -> JointPromi
 
 
 def _then(clusters: Clusters, ledger: Ledger, then: str | None) -> Instant | None:
-    at = asked_instant(_first(clusters), then) if then else None
-    check_known(ledger, at)
+    at = arguments.asked_instant(_first(clusters), then) if then else None
+    arguments.check_known(ledger, at)
     return at
 
 
@@ -280,7 +267,7 @@ def _record_term(name: str, since: str, option: str, fields: Mapping[str, Any]) 
     """Record a term with the given fields; the others stay as on that day. Raises RefusedError."""
     with _opened() as (clusters, ledger):
         term = _term(clusters, ledger, name, since, option, fields)
-        warn_of_names(ledger, term.source, term.reason)
+        arguments.warn_of_names(ledger, term.source, term.reason)
         if _to_approve(clusters):
             return _propose(ledger, {"term": joint_term_value(term)}, term.reason)
         if problems := ledger.joint.record(term):
@@ -303,7 +290,7 @@ def _term(
     first = _first(clusters)
     terms = known.terms if known else question.terms_of(first, ledger)
     zone = values.as_zone(fields.get("time_zone", terms.at(now()).time_zone))
-    at = asked_day(zone, option, since)
+    at = arguments.asked_day(zone, option, since)
     new = {} if known else {"label": "", "unclassified_limit": None}
     own = {"promise": name, "since": at, "ended": False, "actor": current_actor(), "recorded_at": now()}
     return joint_term({**joint_term_value(terms.at(at)), **new, **own, **fields})
@@ -322,12 +309,7 @@ def _term_value(term: Term) -> dict[str, Any]:
 def _weight_value(row: JointWeight) -> dict[str, Any]:
     """A weight as JSON."""
     return {
-        "promise": row.promise,
-        "cluster": row.cluster,
-        "since": output.when(row.since),
-        "resource": row.unit,
-        "source": row.source,
-        "reason": row.reason,
-        "actor": row.actor,
+        "promise": row.promise, "cluster": row.cluster, "since": output.when(row.since),
+        "resource": row.unit, "source": row.source, "reason": row.reason, "actor": row.actor,
         "recorded_at": output.when(row.recorded_at),
-    }
+    }  # fmt: skip

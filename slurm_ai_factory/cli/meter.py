@@ -7,20 +7,7 @@ from collections.abc import Callable, Mapping
 
 import click
 
-from slurm_ai_factory.cli import output
-from slurm_ai_factory.cli.arguments import (
-    SINCE,
-    UNTIL,
-    WINDOW,
-    as_of_option,
-    asked_instant,
-    asked_reason,
-    asked_window,
-    check_known,
-    reason_option,
-    usage_errors,
-    warn_of_names,
-)
+from slurm_ai_factory.cli import arguments, output
 from slurm_ai_factory.cli.clusters import EachCommand
 from slurm_ai_factory.cli.correcting import ENTRY, asked_correction, record_correction
 from slurm_ai_factory.cli.options import SafGroup
@@ -64,8 +51,8 @@ def meter_group() -> None:
     "--meter", "name", metavar="NAME", help="Name of each meter, from its labels: '{Hostname}/{gpu}/{UUID}'."
 )
 @click.option("--step", metavar="D", default="15m", show_default=True, help="Time between two samples.")
-@SINCE
-@UNTIL
+@arguments.SINCE
+@arguments.UNTIL
 @click.option("--dry-run", is_flag=True, help="Say what would be recorded, and record nothing.")
 def meter_import(file: io.BufferedReader | None, dry_run: bool, **asked: str | None) -> None:
     """Import readings from a CSV file, or from a Prometheus. Writes to the ledger.
@@ -95,17 +82,17 @@ def meter_import(file: io.BufferedReader | None, dry_run: bool, **asked: str | N
 
 @meter_group.command("list", cls=EachCommand)
 @click.option("--kind", type=click.Choice(list(Kind)), help="Only meters of this kind.")
-@WINDOW
-@SINCE
-@UNTIL
-@as_of_option()
+@arguments.WINDOW
+@arguments.SINCE
+@arguments.UNTIL
+@arguments.as_of_option()
 def meter_list(
     kind: str | None, window: str | None, since: str | None, until: str | None, then: str | None
 ) -> None:
     """List the readings of a window with their corrections."""
     config = load_config()
-    known = asked_instant(config, then) if then else None
-    where = asked_window(config, window, since, until, known)
+    known = arguments.asked_instant(config, then) if then else None
+    where = arguments.asked_window(config, window, since, until, known)
     kinds = [Kind(kind)] if kind else list(Kind)
     with opened_ledger(config) as ledger:
         rows = [_value(entry) for entry in ledger.meters.entries(kinds, where, known)]
@@ -117,7 +104,7 @@ def meter_list(
 @ENTRY
 @click.option("--value", metavar="V", help="The correct value, in the unit of the reading.")
 @click.option("--withdraw", is_flag=True, help="Take the reading back: the value is not known.")
-@reason_option(required=True)
+@arguments.reason_option(required=True)
 def meter_correct(entry: int, value: str | None, withdraw: bool, reason: str) -> None:
     """Correct a reading with a further entry, or take it back. Writes to the ledger."""
     wanted = asked_correction("--value", value, withdraw, meters.value_of)
@@ -129,7 +116,7 @@ def meter_correct(entry: int, value: str | None, withdraw: bool, reason: str) ->
 @click.option("--kind", type=click.Choice(list(Kind)), required=True, help="What it measures.")
 @click.option("--at", "ended", metavar="T", help="From then on it is out of use.")
 @click.option("--in-use", is_flag=True, help="Put it back in use instead.")
-@reason_option(required=True)
+@arguments.reason_option(required=True)
 def meter_end(meter: str, kind: str, ended: str | None, in_use: bool, reason: str) -> None:
     """Take a meter out of use, or put it back. Writes to the ledger.
 
@@ -138,11 +125,11 @@ def meter_end(meter: str, kind: str, ended: str | None, in_use: bool, reason: st
     """
     if (ended is None) != in_use:
         raise click.UsageError("give either --at or --in-use")
-    config, reason = load_config(), asked_reason(reason)
-    at = None if ended is None else asked_instant(config, ended)
+    config, reason = load_config(), arguments.asked_reason(reason)
+    at = None if ended is None else arguments.asked_instant(config, ended)
     with opened_ledger(config) as ledger:
-        check_known(ledger, at)
-        warn_of_names(ledger, reason)
+        arguments.check_known(ledger, at)
+        arguments.warn_of_names(ledger, reason)
         number = ledger.meters.end(Kind(kind), meter, at, reason, at=now(), actor=current_actor())
     value = {"entry": number, "meter": meter, "kind": kind, "ended_at": at and output.when(at)}
     state = "in use again" if at is None else f"out of use since {output.when(at)}"
@@ -183,19 +170,12 @@ def meter_place(file: io.BufferedReader) -> None:
 def _value(entry: MeterEntry) -> dict[str, object]:
     reading = entry.reading
     return {
-        "entry": entry.entry_id,
-        "meter": reading.meter,
-        "kind": str(reading.kind),
-        "since": output.when(reading.since),
-        "until": output.when(reading.until),
-        "value": None if entry.withdrawn else str(reading.value),
-        "unit": reading.unit,
-        "replaces": entry.replaces,
-        "reason": entry.reason,
-        "actor": entry.actor,
-        "source": reading.source,
+        "entry": entry.entry_id, "meter": reading.meter, "kind": str(reading.kind),
+        "since": output.when(reading.since), "until": output.when(reading.until),
+        "value": None if entry.withdrawn else str(reading.value), "unit": reading.unit,
+        "replaces": entry.replaces, "reason": entry.reason, "actor": entry.actor, "source": reading.source,
         "recorded_at": output.when(entry.recorded_at),
-    }
+    }  # fmt: skip
 
 
 def _option(name: str) -> str:
@@ -231,13 +211,13 @@ def _from_prometheus(config: Config, asked: Mapping[str, str | None]) -> Taken:
         raise click.UsageError(f"give a FILE, or a Prometheus: {', '.join(lacking)} is missing")
     url, query, name, unit, since = (str(asked[key]) for key in NEEDED[:5])
     kind = Kind(str(asked["kind"]))
-    with usage_errors():
+    with arguments.usage_errors():
         step = windows.duration(str(asked["step"]))
         if unit not in meters.units(kind):
             raise ValueError(f"{unit!r} is not a unit of {kind}; there are {', '.join(meters.units(kind))}")
         if kind is Kind.P_15MIN and step != meters.QUARTER:
             raise ValueError("P_15MIN needs --step 15m")
-    first, last = (asked_instant(config, text) for text in (since, asked["until"] or "now"))
+    first, last = (arguments.asked_instant(config, text) for text in (since, asked["until"] or "now"))
     if last <= first:
         raise click.UsageError("the end of the interval is not after its start")
     span = first - first % step, last - last % step

@@ -74,15 +74,9 @@ def organisation_group() -> None:
 )
 @click.option("--hub", metavar="H", default="", help="One of registry.hubs.")
 @click.option(
-    "--size",
-    type=click.Choice(COMPANY_SIZES),
-    help="Of a business: its size by the EU definition.",
+    "--size", type=click.Choice(COMPANY_SIZES), help="Of a business: its size by the EU definition."
 )
-@click.option(
-    "--stage",
-    type=click.Choice(COMPANY_STAGES),
-    help="Of a business: its stage.",
-)
+@click.option("--stage", type=click.Choice(COMPANY_STAGES), help="Of a business: its stage.")
 @_dated
 def organisation_add(
     key: str, since: str | None, until: str | None, reason: str, correct: bool, **given: str | None
@@ -98,11 +92,7 @@ def organisation_add(
 @click.argument("key")
 @click.option("--account", metavar="A", required=True, help="The Slurm account, with those below it.")
 @click.option("--fraction", metavar="F", default="1", show_default=True, help="The part of its charge.")
-@click.option(
-    "--access",
-    type=click.Choice(ACCESS_MODES),
-    help="How the account got access.",
-)
+@click.option("--access", type=click.Choice(ACCESS_MODES), help="How the account got access.")
 @click.option("--granted", metavar="HOURS", help="Resource-hours granted for the time of this entry.")
 @_dated
 def organisation_link(

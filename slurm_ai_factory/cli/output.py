@@ -305,15 +305,8 @@ def promise_values(promises: Iterable[tuple[Measurement, float]]) -> list[dict[s
 def promise_lines(promises: Iterable[tuple[Measurement, float]]) -> list[str]:
     """A table of promises for people, line by line."""
     keys = (
-        "promise",
-        "bound",
-        "target_share",
-        "share_of",
-        "window",
-        "resource",
-        "delivered_share",
-        "verdict",
-    )
+        "promise", "bound", "target_share", "share_of", "window", "resource", "delivered_share", "verdict",
+    )  # fmt: skip
     rows = [[figure_text(key, *promise) or "-" for key in keys] for promise in promises]
     return _aligned([FIGURES[key].words for key in keys], rows).splitlines()
 

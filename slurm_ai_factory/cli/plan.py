@@ -52,18 +52,13 @@ def print_plan(decisions: Sequence[Decision], slurm: Slurm) -> None:
         return output.emit({"decision": first, "beside": beside})
     for decision in decisions:
         if not chosen.quiet:
-            output.say(
-                f"# {output.when(decision.at)} {_about(decision)}{decision.reason}: {decision.sentence}"
-            )
+            about = "" if decision.promise == FIRST else f"promise {decision.promise}: "
+            output.say(f"# {output.when(decision.at)} {about}{decision.reason}: {decision.sentence}")
             for name, value in decision.inputs.items():
                 output.say(f"#   {name} = {_input_text(name, value)}")
         for change in decision.changes:
             output.say(shlex.join(slurm.argv(change)))
     return None
-
-
-def _about(decision: Decision) -> str:
-    return "" if decision.promise == FIRST else f"promise {decision.promise}: "
 
 
 def _input_text(name: str, value: float | int | str | None) -> str:

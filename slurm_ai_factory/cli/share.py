@@ -11,18 +11,7 @@ from typing import Any
 import click
 
 from slurm_ai_factory import question
-from slurm_ai_factory.cli import output
-from slurm_ai_factory.cli.arguments import (
-    PROMISE,
-    RESOURCE,
-    SINCE,
-    UNTIL,
-    WINDOW,
-    as_of_option,
-    asked_promise,
-    asked_question,
-    check_tres,
-)
+from slurm_ai_factory.cli import arguments, output
 from slurm_ai_factory.cli.clusters import EachCommand
 from slurm_ai_factory.cli.joint import joint_shares
 from slurm_ai_factory.cli.options import chosen
@@ -43,13 +32,13 @@ def _joint(options: Mapping[str, Any]) -> list[dict[str, Any]] | None:
 
 
 @click.command("share", cls=EachCommand, joint=_joint)
-@WINDOW
-@SINCE
-@UNTIL
+@arguments.WINDOW
+@arguments.SINCE
+@arguments.UNTIL
 @click.option("--by", type=click.Choice(KEYS), help="Also break the charge down by this.")
-@RESOURCE
-@PROMISE
-@as_of_option()
+@arguments.RESOURCE
+@arguments.PROMISE
+@arguments.as_of_option()
 def share_command(
     window: str | None,
     since: str | None,
@@ -65,10 +54,10 @@ def share_command(
     clusters, the joint promises follow the last one: see `saf joint`.
     """
     with opened_books() as (config, ledger):
-        asked = asked_question(config, ledger, window, since, until, then, promise)
-        own = asked_promise(asked.config, resource)
+        asked = arguments.asked_question(config, ledger, window, since, until, then, promise)
+        own = arguments.asked_promise(asked.config, resource)
         if resource:
-            check_tres(ledger, own.resource)
+            arguments.check_tres(ledger, own.resource)
         measured, groups = asked.answer(group_key(by) if by else None, own)
         held = asked.held_by_grid() if resource is None else None
         chosen_one = any((window, since, resource, promise != FIRST))

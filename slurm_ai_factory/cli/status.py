@@ -328,14 +328,10 @@ def _position(value: dict[str, Any], kind: LeverKind) -> str:
     return f"a switch: last {position}, to {kind.attribute} {value['value']}"
 
 
-def _held_text(value: dict[str, Any], key: str, what: str) -> str:
-    """What regional jobs request that wait for something which shares cannot give: no demand."""
-    return f"regional jobs that request {value[key]:g} of {value['share']['resource']} wait for {what}"
-
-
 def _last(value: dict[str, Any], width: int) -> Iterator[StyledLine]:
     """The last read, decision and change, and the holds."""
     last, change, foreign = value["last_decision"], value["last_change"], value["last_foreign_change"]
+    resource = value["share"]["resource"]
     rows = {
         "last read": f"{value['last_read_at']}{OVERDUE if value['read_overdue'] else ''}",
         "last decision": last and f"{last['at']} in mode {last['mode']}: {last['sentence']}",
@@ -344,7 +340,7 @@ def _last(value: dict[str, Any], width: int) -> Iterator[StyledLine]:
         f"{change['raw_shares_after']} ({change['status']})",
         **({"by others": f"{foreign['seen_at']} {foreign['sentence']}"} if foreign else {}),
         **{
-            key.replace("_", " "): _held_text(value, key, what)
+            key.replace("_", " "): f"regional jobs that request {value[key]:g} of {resource} wait for {what}"
             for key, what in HELD_FOR.items()
             if value[key]
         },

@@ -11,34 +11,12 @@ from slurm_ai_factory.config.clusters import (
     with_rules_of,
 )
 from slurm_ai_factory.config.counted import SettingsValue, counted, energy_settings, made_with
-from slurm_ai_factory.config.load import (
-    checked,
-    find,
-    ledger_url,
-    load_file,
-    parse_config,
-    shown_values,
-)
+from slurm_ai_factory.config.load import checked, find, ledger_url, load_file, parse_config, shown_values
 from slurm_ai_factory.config.sections import SECTIONS
 from slurm_ai_factory.config.whole import Config
 
 __all__ = [
-    "SECTIONS",
-    "Clusters",
-    "Config",
-    "SettingsValue",
-    "check_apart",
-    "checked",
-    "counted",
-    "energy_settings",
-    "find",
-    "ledger_url",
-    "load_clusters",
-    "load_file",
-    "made_with",
-    "parse_clusters",
-    "parse_config",
-    "shown_values",
-    "sound",
-    "with_rules_of",
-]
+    "SECTIONS", "Clusters", "Config", "SettingsValue", "check_apart", "checked", "counted",
+    "energy_settings", "find", "ledger_url", "load_clusters", "load_file", "made_with", "parse_clusters",
+    "parse_config", "shown_values", "sound", "with_rules_of",
+]  # fmt: skip

@@ -185,9 +185,7 @@ class ControlSection:
         "observe",
     )
     account: tuple[str, ...] = _key(
-        values.as_names,
-        "account of the region, or a list of accounts below the same account",
-        "regional",
+        values.as_names, "account of the region, or a list of accounts below the same account", "regional"
     )
     promises: dict[str, tuple[str, ...]] = _key(
         values.as_accounts_of,
@@ -364,9 +362,7 @@ class PrivacySection:
         values.as_retention, "age from the end of a run at which its user gets a pseudonym", None
     )
     withhold_lines_after: int | None = _key(
-        values.as_retention,
-        "age at which unparsable lines are withheld; by default pseudonymise_after",
-        None,
+        values.as_retention, "age at which unparsable lines are withheld; by default pseudonymise_after", None
     )
     withhold_staff_after: int | None = _key(
         values.as_retention, "age at which the name of the actor is withheld from entries and decisions", None

@@ -69,22 +69,12 @@ class Config:
         """The first term of the promise as it is configured, recorded at an instant by an actor."""
         promise = self.promise
         return Term(
-            since=0,
-            share=promise.target_share,
-            margin=promise.margin,
-            resource=promise.resource,
-            label=promise.resource_label or "",
-            window=promise.window,
-            time_zone=promise.time_zone.key,
-            unclassified_limit=promise.unclassified_limit,
-            region=tuple(sorted(self.registry.region)),
-            min_organisations=self.report.min_organisations,
-            expertise_share=self.expertise.target_share,
-            source=self.file,
-            reason=FIRST_REASON,
-            actor=actor,
-            recorded_at=at,
-        )
+            since=0, share=promise.target_share, margin=promise.margin, resource=promise.resource,
+            label=promise.resource_label or "", window=promise.window, time_zone=promise.time_zone.key,
+            unclassified_limit=promise.unclassified_limit, region=tuple(sorted(self.registry.region)),
+            min_organisations=self.report.min_organisations, expertise_share=self.expertise.target_share,
+            source=self.file, reason=FIRST_REASON, actor=actor, recorded_at=at,
+        )  # fmt: skip
 
     def term_before(self, new: Term, at: Instant, actor: str) -> Term:
         """The term that is recorded before the first recorded one of a promise."""
@@ -94,15 +84,10 @@ class Config:
         """The configuration with the values of a term instead of those in the file. Raises ConfigError."""
         self._check_dates(term)
         promise = replace(
-            self.promise,
-            target_share=term.share,
-            margin=term.margin,
-            resource=term.resource,
-            resource_label=term.label or None,
-            window=term.window,
-            time_zone=term.zone,
+            self.promise, target_share=term.share, margin=term.margin, resource=term.resource,
+            resource_label=term.label or None, window=term.window, time_zone=term.zone,
             unclassified_limit=term.unclassified_limit,
-        )
+        )  # fmt: skip
         if term.min_organisations is None or term.expertise_share is None:  # a further promise
             return replace(self, promise=promise, promised=term)
         return replace(
@@ -199,17 +184,11 @@ class Config:
         """The promise, in its own resource or in another."""
         term = self.promised or self.first_term()
         return Promise(
-            name=term.promise,
-            bound=term.bound,
-            share_of=term.share_of,
-            cluster=self.cluster.name,
-            target_share=self.promise.target_share,
-            margin=self.promise.margin,
-            resource=resource or self.promise.resource,
-            unclassified_limit=self.promise.unclassified_limit,
-            label="" if resource else self.promise.resource_label or "",
-            ended=term.ended,
-        )
+            name=term.promise, bound=term.bound, share_of=term.share_of, cluster=self.cluster.name,
+            target_share=self.promise.target_share, margin=self.promise.margin,
+            resource=resource or self.promise.resource, unclassified_limit=self.promise.unclassified_limit,
+            label="" if resource else self.promise.resource_label or "", ended=term.ended,
+        )  # fmt: skip
 
     def codes(self, accounts: Collection[str]) -> Codes:
         """The codes allowed in entries of the registry; ``accounts`` are those of the cluster."""

@@ -169,12 +169,9 @@ def _energy(facts: Facts, recent: Recent) -> str:
 def _het_billing(facts: Facts, recent: Recent) -> str:
     if "billing" not in facts.weights:
         return ""
-    hits = sum("+" in run.job_label and _bare(run) for run in recent.runs)
+    parts = [run.alloc_tres for run in recent.runs if "+" in run.job_label and run.alloc_tres]
+    hits = sum("billing" not in tres.parse_tres(text) for text in parts)
     return f"{count(hits, 'part')} of heterogeneous jobs have none" if hits else ""
-
-
-def _bare(run: Run) -> bool:
-    return bool(run.alloc_tres) and "billing" not in tres.parse_tres(run.alloc_tres)
 
 
 def _suspended_gpus(_facts: Facts, recent: Recent) -> str:

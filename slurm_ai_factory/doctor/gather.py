@@ -84,24 +84,12 @@ def gather_facts(
     users = [(row.account, row.user) for row in associations if row.user and row.account != ROOT]
     of_ledger_alone = {name: getattr(known, name) for name in LEDGER_ALONE} if known else {}
     return Facts(
-        now=now,
-        user=user,
-        priority=priority,
-        associations=associations,
-        unknown_accounts=rules.unknown_accounts(),
-        unclassified_accounts=rules.unmatched_accounts(users),
-        authority=live.authority,
-        unknown_words=live.demand.unknown,
-        diagnostics=live.diagnostics,
-        refused=slurm.refused(),
-        lever=lever,
-        contradiction=contradiction,
-        unread=unread | failed | denied,
-        **_configured(config, now),
-        **of_ledger_alone,
-        **facts,
-        **coordinators,
-    )
+        now=now, user=user, priority=priority, associations=associations,
+        unknown_accounts=rules.unknown_accounts(), unclassified_accounts=rules.unmatched_accounts(users),
+        authority=live.authority, unknown_words=live.demand.unknown, diagnostics=live.diagnostics,
+        refused=slurm.refused(), lever=lever, contradiction=contradiction, unread=unread | failed | denied,
+        **_configured(config, now), **of_ledger_alone, **facts, **coordinators,
+    )  # fmt: skip
 
 
 def _known(

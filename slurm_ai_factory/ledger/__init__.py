@@ -36,18 +36,9 @@ from slurm_ai_factory.ledger.store import Store
 from slurm_ai_factory.ledger.terms import TermsBook
 
 __all__ = [
-    "LONG",
-    "Classified",
-    "Ledger",
-    "Limits",
-    "Planned",
-    "ReadResult",
-    "Store",
-    "Usual",
-    "ledger_of",
-    "open_ledger",
-    "unasked",
-]
+    "LONG", "Classified", "Ledger", "Limits", "Planned", "ReadResult", "Store", "Usual", "ledger_of",
+    "open_ledger", "unasked",
+]  # fmt: skip
 
 UNKNOWN = 0
 """The key of a cluster that is not in the ledger; no row has it."""

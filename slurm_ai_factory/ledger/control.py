@@ -57,29 +57,18 @@ class Control:
         """Record the decision and its changes, before any of them is made."""
         with self.store.transaction():
             row = self.store.one(
-                "add_decision",
-                cluster_id=self.cluster_id,
-                promise=decision.promise,
-                at=decision.at,
-                mode=mode,
-                reason=decision.reason,
-                sentence=decision.sentence,
-                inputs=json(decision.inputs),
-                u_ref=decision.state.u_ref if decision.state else None,
-                actor=actor,
-            )
+                "add_decision", cluster_id=self.cluster_id, promise=decision.promise, at=decision.at,
+                mode=mode, reason=decision.reason, sentence=decision.sentence, inputs=json(decision.inputs),
+                u_ref=decision.state.u_ref if decision.state else None, actor=actor,
+            )  # fmt: skip
             decision_id, planned = row[0] if row else None, []
             for change in decision.changes:
                 row = self.store.one(
-                    "add_change",
-                    decision_id=decision_id,
-                    object=change.lever,
-                    attribute=change.lever.attribute,
-                    account=change.account,
-                    raw_shares_before=change.raw_shares_before,
-                    raw_shares_after=change.raw_shares_after,
+                    "add_change", decision_id=decision_id, object=change.lever,
+                    attribute=change.lever.attribute, account=change.account,
+                    raw_shares_before=change.raw_shares_before, raw_shares_after=change.raw_shares_after,
                     status=status,
-                )
+                )  # fmt: skip
                 planned.append(Planned(row[0] if row else 0, change))
         return planned
 

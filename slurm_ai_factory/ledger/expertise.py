@@ -57,33 +57,15 @@ class Expertise:
 
     def _add(self, entry: NewEntry, at: Instant, actor: str, file: str) -> int:
         row = self.store.one(
-            "add_expertise",
-            day=entry.day,
-            organisation=entry.organisation,
-            role=entry.role,
-            hours=entry.hours,
-            activity=entry.activity,
-            kind=str(entry.kind),
-            corrects=entry.corrects,
-            reason=entry.reason,
-            file=file,
-            at=at,
-            actor=actor,
-        )
+            "add_expertise", day=entry.day, organisation=entry.organisation, role=entry.role,
+            hours=entry.hours, activity=entry.activity, kind=str(entry.kind), corrects=entry.corrects,
+            reason=entry.reason, file=file, at=at, actor=actor,
+        )  # fmt: skip
         return int(row[0]) if row else 0
 
 
 def _entry(row: SqlRow) -> ExpertiseEntry:
     return ExpertiseEntry(
-        day=row[0],
-        organisation=row[1],
-        role=row[2],
-        hours=row[3],
-        activity=row[4],
-        kind=HoursKind(row[5]),
-        corrects=row[6],
-        reason=row[7],
-        entry_id=row[8],
-        recorded_at=row[9],
-        actor=row[10],
-    )
+        day=row[0], organisation=row[1], role=row[2], hours=row[3], activity=row[4], kind=HoursKind(row[5]),
+        corrects=row[6], reason=row[7], entry_id=row[8], recorded_at=row[9], actor=row[10],
+    )  # fmt: skip

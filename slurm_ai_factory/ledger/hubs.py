@@ -96,16 +96,10 @@ class GivenBook:
         usage += open_usage(self.accounting.open_runs(), day, mark)
         rows = stated_rows(usage, day, infrastructure)
         return DayStatement(
-            format=FORMAT,
-            site=site,
-            cluster=self.cluster,
-            day=day,
-            revision=len(given) + 1,
-            previous=given[-1].digest if given else "",
-            capacity=self._capacity(day),
-            rows=rows,
+            format=FORMAT, site=site, cluster=self.cluster, day=day, revision=len(given) + 1,
+            previous=given[-1].digest if given else "", capacity=self._capacity(day), rows=rows,
             sync=sync_of(rows, mark),
-        )
+        )  # fmt: skip
 
     def _capacity(self, day: Instant) -> dict[str, list[str]]:
         sizes, outages = self.accounting.events(day, day + DAY, FOREVER)

@@ -20,29 +20,16 @@ from slurm_ai_factory.ledger.persons import forgotten
 from slurm_ai_factory.ledger.store import Store
 
 STAGED = (
-    "put_under_overrides",
-    "add_allocations",
-    "add_tres",
-    "add_allocation_tres",
-    "add_subjects",
-    "find_changed",
-    "keep_versions",
-)
+    "put_under_overrides", "add_allocations", "add_tres", "add_allocation_tres", "add_subjects",
+    "find_changed", "keep_versions",
+)  # fmt: skip
 """Record the names and TRES sets of a read, and find the runs that are new or changed."""
 
 WITHDRAW = (
-    "sign_later",
-    "add_usage",
-    "drop_empty_usage",
-    "keep_withdrawn_runs",
-    "drop_withdrawn_runs",
-    "restore_runs",
-    "found_again",
-    "withdraw_sizes",
-    "withdraw_outages",
-    "withdraw_accounts",
+    "sign_later", "add_usage", "drop_empty_usage", "keep_withdrawn_runs", "drop_withdrawn_runs",
+    "restore_runs", "found_again", "withdraw_sizes", "withdraw_outages", "withdraw_accounts",
     "forget_all_sums",
-)
+)  # fmt: skip
 """Undo all reads since an instant: usage first, which is derived from the runs."""
 
 ADD = ("sign_changed", "add_usage", "add_runs")

@@ -8,16 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from slurm_ai_factory.core import tres
-from slurm_ai_factory.core.programme.joint import (
-    JointPromise,
-    JointWeight,
-    joint_promises,
-    joint_term,
-    joint_term_problems,
-    joint_term_value,
-    weight_of,
-    weight_problems,
-)
+from slurm_ai_factory.core.programme import joint
 from slurm_ai_factory.core.programme.terms import Term
 from slurm_ai_factory.core.records import FOREVER, Instant
 from slurm_ai_factory.ledger.accounting import Accounting
@@ -32,26 +23,26 @@ class JointBook:
 
     def terms(self) -> list[Term]:
         """Every term ever recorded, in the order of recording."""
-        return [joint_term(row) for row in self.store.named("joint_terms")]
+        return [joint.joint_term(row) for row in self.store.named("joint_terms")]
 
-    def weights(self) -> list[JointWeight]:
+    def weights(self) -> list[joint.JointWeight]:
         """Every weight ever recorded, in the order of recording."""
-        return [weight_of(row) for row in self.store.named("joint_weights")]
+        return [joint.weight_of(row) for row in self.store.named("joint_weights")]
 
-    def promises(self, then: Instant | None = None) -> dict[str, JointPromise]:
+    def promises(self, then: Instant | None = None) -> dict[str, joint.JointPromise]:
         """Every joint promise as known now or then, by name."""
-        return joint_promises(self.terms(), self.weights(), then)
+        return joint.joint_promises(self.terms(), self.weights(), then)
 
     def record(self, new: Term) -> tuple[str, ...]:
         """Record a whole term, unless there are problems; the problems, each in a sentence."""
         with self.store.transaction():
             self.store.one("serialize_registry")
-            problems = tuple(joint_term_problems(self.promises().get(new.promise), new))
+            problems = tuple(joint.joint_term_problems(self.promises().get(new.promise), new))
             if not problems:
-                self.store.do("add_joint_term", **joint_term_value(new))
+                self.store.do("add_joint_term", **joint.joint_term_value(new))
         return problems
 
-    def weigh(self, new: JointWeight) -> tuple[str, ...]:
+    def weigh(self, new: joint.JointWeight) -> tuple[str, ...]:
         """Record a weight, unless there are problems; the problems, each in a sentence."""
         with self.store.transaction():
             self.store.one("serialize_registry")
@@ -63,7 +54,7 @@ class JointBook:
             accounting = Accounting(self.store, new.cluster, clusters[new.cluster])
             sizes, _ = accounting.events(0, FOREVER, FOREVER)
             known = tres.tres_names(size.tres for size in sizes)
-            problems = tuple(weight_problems(present, new, known))
+            problems = tuple(joint.weight_problems(present, new, known))
             if not problems:
                 value = new.plain()
                 self.store.do("add_joint_weight", **value | {"weights": json(value["weights"])})

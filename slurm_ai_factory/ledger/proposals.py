@@ -8,14 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from slurm_ai_factory.core.programme.approval import (
-    Proposal,
-    ProposalKind,
-    ProposalStep,
-    Ruling,
-    closed,
-    own,
-)
+from slurm_ai_factory.core.programme.approval import Proposal, ProposalKind, ProposalStep, Ruling, closed, own
 from slurm_ai_factory.core.records import Instant
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger.store import SqlRow, Store, json
@@ -93,11 +86,6 @@ def _proposal(row: SqlRow) -> Proposal:
     if step:
         ruling = Ruling(step=ProposalStep(step), at=ruled[0], actor=ruled[1], reason=ruled[2])
     return Proposal(
-        number=number,
-        kind=ProposalKind(kind),
-        content=content,
-        at=at,
-        actor=actor,
-        reason=reason,
+        number=number, kind=ProposalKind(kind), content=content, at=at, actor=actor, reason=reason,
         ruling=ruling,
-    )
+    )  # fmt: skip

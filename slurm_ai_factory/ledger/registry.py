@@ -108,11 +108,6 @@ def _override(
     number: str, job: str, beneficiary: str | None, organisation: str, at: Instant, actor: str, reason: str
 ) -> Override:
     return Override(
-        number=number,
-        job=job,
-        beneficiary=Beneficiary(beneficiary) if beneficiary else None,
-        organisation=organisation,
-        reason=reason,
-        actor=actor,
-        at=at,
-    )
+        number=number, job=job, beneficiary=Beneficiary(beneficiary) if beneficiary else None,
+        organisation=organisation, reason=reason, actor=actor, at=at,
+    )  # fmt: skip

@@ -71,13 +71,9 @@ def around(speech: Language, refresh: int, root: str = "") -> dict[str, Any]:
     """What every page shows around its content, in a language."""
     names = {code: language(code, UTC).text("live_page.name") for code in LANGUAGES if code != speech.code}
     return {
-        "version": __version__,
-        "refresh": refresh,
-        "root": root,
-        "l": speech,
-        "say": speech.text,
+        "version": __version__, "refresh": refresh, "root": root, "l": speech, "say": speech.text,
         "others": list(names.items()),
-    }
+    }  # fmt: skip
 
 
 def tone(board: Board, now: Instant) -> str:

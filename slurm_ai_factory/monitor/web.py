@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -114,17 +115,14 @@ def serving(
 
 def _listening(listen: str) -> PageServer:
     host, _, port = listen.rpartition(":")
+    starting = partial(_answer, status="503 Service Unavailable", text="starting\n")
     try:
-        return make_server(host.strip("[]"), int(port), _nothing_yet, PageServer, QuietHandler)
+        return make_server(host.strip("[]"), int(port), starting, PageServer, QuietHandler)
     except (OSError, ValueError, OverflowError) as error:
         why = getattr(error, "strerror", None) or error
         raise ConfigError(
             f"[daemon] listen = {listen!r} cannot be used: {why}; name a free port of this machine"
         ) from error
-
-
-def _nothing_yet(environ: dict[str, Any], respond: Any) -> list[bytes]:
-    return _answer(environ, respond, "503 Service Unavailable", "starting\n")
 
 
 def _guarded(web: Web, application: Any) -> Any:
@@ -154,7 +152,7 @@ def _application(pages: Mapping[str, PageText], metrics: Metrics, checks: Mappin
         if path == "/metrics":
             return _scrape(environ, respond, metrics)
         if path in pages:
-            # ?lang= goes before what the browser prefers.
+            # ?lang= overrides what the browser prefers.
             asked = parse_qs(environ.get("QUERY_STRING", "")).get("lang", [""])[0]
             code = preferred(asked, environ.get("HTTP_ACCEPT_LANGUAGE", ""))
             headers = [*HTML, ("Content-Language", code), ("Vary", "Accept-Language")]
@@ -203,11 +201,7 @@ def _answer(
 
 
 def _send(
-    environ: Mapping[str, Any],
-    respond: Respond,
-    status: str,
-    body: bytes,
-    headers: Sequence[tuple[str, str]],
+    environ: Mapping[str, Any], respond: Respond, status: str, body: bytes, headers: Sequence[tuple[str, str]]
 ) -> list[bytes]:
     respond(status, [*headers, ("Content-Length", str(len(body)))])
     return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]

@@ -19,18 +19,6 @@ from slurm_ai_factory.report.values import (
 )
 
 __all__ = [
-    "LANGUAGES",
-    "Audited",
-    "Basis",
-    "ControlHistory",
-    "Earlier",
-    "Month",
-    "Report",
-    "Restatement",
-    "Sender",
-    "as_csv",
-    "report_html",
-    "report_json",
-    "tables",
-    "value",
+    "LANGUAGES", "Audited", "Basis", "ControlHistory", "Earlier", "Month", "Report", "Restatement", "Sender",
+    "as_csv", "report_html", "report_json", "tables", "value",
 ]  # fmt: skip

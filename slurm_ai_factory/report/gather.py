@@ -29,16 +29,7 @@ from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger.audits import Audit
 from slurm_ai_factory.ledger.publishing import FingerprintSpan, Published
 from slurm_ai_factory.question import Question, Reached
-from slurm_ai_factory.report import (
-    Audited,
-    Basis,
-    ControlHistory,
-    Month,
-    Report,
-    Sender,
-    tables,
-    value,
-)
+from slurm_ai_factory.report import Audited, Basis, ControlHistory, Month, Report, Sender, tables, value
 from slurm_ai_factory.report.given import (
     Given,
     Known,
@@ -66,14 +57,7 @@ from slurm_ai_factory.report.surroundings import (
     surroundings_of,
     whole_energy_reached,
 )
-from slurm_ai_factory.report.tables import (
-    Table,
-    WindowPiece,
-    members,
-    promised_sum,
-    totals,
-    whole_table,
-)
+from slurm_ai_factory.report.tables import Table, WindowPiece, members, promised_sum, totals, whole_table
 
 TABLES = {
     "category": True, "hub": False, "sector": True, "municipality": True, "size": True, "stage": True,
@@ -115,40 +99,22 @@ def gather_report(ask: Question, compared: Instant | None = None, note: str | No
     held = Counter[str]()
     for month in history.months:
         held.update(month.reasons)
+    around = surroundings_of(ask, _energy_given(ask), shown) if not kept or "surroundings" in kept else None
+    facility, zone = sender.facility or ask.config.cluster.name, ask.config.promise.time_zone.key
     return Report(
-        sender=Sender(
-            sender.facility or ask.config.cluster.name,
-            sender.region,
-            sender.contact,
-            ask.config.promise.time_zone.key,
-            smallest,
-        ),
-        known_at=ask.known_at,
-        measurement=trend[-1],
-        margin=ask.config.promise.margin,
-        resources=tuple(_resources(ask)),
-        trend=trend,
-        tables=figures,
-        reached=len(regional),
+        sender=Sender(facility, sender.region, sender.contact, zone, smallest),
+        known_at=ask.known_at, measurement=trend[-1], margin=ask.config.promise.margin,
+        resources=tuple(_resources(ask)), trend=trend, tables=figures, reached=len(regional),
         names=_names(ask, regional) if sender.name_organisations else None,
-        control=history,
-        expertise=_expertise(ask),
-        expertise_tables=_expertise_tables(ask, smallest),
-        unmet_shown=_unmet_shown(ask, smallest),
-        terms=ask.terms,
-        compared_with=tuple(earlier),
-        restatements=tuple(restatements(ask, trend, earlier)),
+        control=history, terms=ask.terms, expertise=_expertise(ask),
+        expertise_tables=_expertise_tables(ask, smallest), unmet_shown=_unmet_shown(ask, smallest),
+        compared_with=tuple(earlier), restatements=tuple(restatements(ask, trend, earlier)),
         audits=tuple(_audits(ask)),
-        programme=programme_figures(ask, trend, groups, figures, decisions, held),
-        surroundings=surroundings_of(ask, _energy_given(ask), shown)
-        if not kept or "surroundings" in kept
-        else None,
-        promises=promises,
-        promises_changed=() if compared else promises_changed(ask, promises),
+        programme=programme_figures(ask, trend, groups, figures, decisions, held), surroundings=around,
+        promises=promises, promises_changed=() if compared else promises_changed(ask, promises),
         note=note or kept.get("answer", {}).get("note"),
-        approved=ask.ledger.proposals.approved(ask.known_at),
-        basis=_basis(ask, trend[0].window),
-    )
+        approved=ask.ledger.proposals.approved(ask.known_at), basis=_basis(ask, trend[0].window),
+    )  # fmt: skip
 
 
 def _refuse_expired(ask: Question) -> None:
@@ -298,13 +264,9 @@ def _month(name: str, decided: list[tuple[str, str, str, int]], changes: list[tu
 def _expertise(ask: Question) -> ExpertiseMeasurement:
     section = ask.config.expertise
     return expertise.measure_hours(
-        _hours_entered(ask),
-        ask.window,
-        ask.known_at,
-        target_share=section.target_share,
-        beneficiary=partial(_beneficiary, ask),
-        unmet_recorded=section.unmet_recorded,
-    )
+        _hours_entered(ask), ask.window, ask.known_at, target_share=section.target_share,
+        beneficiary=partial(_beneficiary, ask), unmet_recorded=section.unmet_recorded,
+    )  # fmt: skip
 
 
 def _beneficiary(ask: Question, organisation: str, day: date) -> Beneficiary:
@@ -399,13 +361,10 @@ def published(ask: Question, report: Report) -> Published:
     """A published report as the ledger keeps it, with its whole content."""
     values = value(report)
     return Published(
-        report.measurement.window.name,
-        report.known_at,
-        values["fingerprint"]["sha256"],
-        ended_figures(report.trend),
-        canonical.canonical_text(settings_of(ask)),
+        report.measurement.window.name, report.known_at, values["fingerprint"]["sha256"],
+        ended_figures(report.trend), canonical.canonical_text(settings_of(ask)),
         canonical.canonical_text(values),
-    )
+    )  # fmt: skip
 
 
 def published_anew(ask: Question, note: str | None = None) -> Published:

@@ -14,14 +14,7 @@ from slurm_ai_factory.core.programme.suppression import PartSum
 from slurm_ai_factory.core.records import Interval
 from slurm_ai_factory.core.rules.classify import Beneficiary, PromisedTo
 from slurm_ai_factory.question import Reached
-from slurm_ai_factory.report.tables import (
-    WindowPiece,
-    lines,
-    members,
-    promised_sum,
-    tables,
-    totals,
-)
+from slurm_ai_factory.report.tables import WindowPiece, lines, members, promised_sum, tables, totals
 
 ReadReached = Callable[[Interval], Sequence[Reached]]
 """Interval -> who got what in it, as a report knew it."""

@@ -1,7 +1,4 @@
-"""The words of the page that depend on its values.
-
-Tested in tests/report/test_report.py.
-"""
+"""The words of the page that depend on its values. Tested in tests/report/test_report.py."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ class Plots:
         shares = ", ".join(
             f"{self.l.window(window['window'])}: {bar.text}" for window, bar in zip(rows, bars, strict=True)
         )
-        frame = self._frame("trend", floors, [bar.value for bar in bars], told=shares)
+        frame = self._frame("trend", floors, [bar.value for bar in bars], values=shares)
         return Plot(frame, charts.chart_svg(frame, bars), self._legend(frame, bars, part="part_window"))
 
     def weeks(self) -> Plot:
@@ -85,7 +85,7 @@ class Plots:
             "weeks", {floor}, [bar.value for bar in bars] + [share for _, share in line],
             weeks=len(rows), short=sum(bar.short for bar in bars),
             least=self._week_of(min, rows), most=self._week_of(max, rows),
-            told=self._percent(line[-1][1] if line else None, floor),
+            to_date=self._percent(line[-1][1] if line else None, floor),
         )  # fmt: skip
         shares = "delivered_share", "share_to_date"
         return Plot(

@@ -271,15 +271,11 @@ def _upcoming_value(measured: Measurement, margin: float) -> dict[str, Any]:
     """A window that is not over; what it takes is only said while its share is below the floor."""
     ahead = assess(measured, margin)
     return {
-        "window": measured.window.name,
-        "since": when(measured.window.since),
-        "until": when(measured.window.until),
-        "target_share": measured.target_share,
-        "expected_share": ahead.expected_share,
-        "below": ahead.below,
-        "required_share": ahead.required_share,
+        "window": measured.window.name, "since": when(measured.window.since),
+        "until": when(measured.window.until), "target_share": measured.target_share,
+        "expected_share": ahead.expected_share, "below": ahead.below, "required_share": ahead.required_share,
         "attainable": ahead.attainable,
-    }
+    }  # fmt: skip
 
 
 def programme_value(programme: Programme, measured: Measurement) -> dict[str, Any]:

@@ -49,19 +49,15 @@ def promises_in(ask: Question) -> Iterator[ReportedPromise]:
         holding = [term for term in terms.between(*_span(ask.window)) if not term.ended]
         if holding:
             term = holding[-1]
-            judged = terms.of(ask.window) is term and _is_own(term, ask.window)
+            at = ask.window.until if term.rolling else ask.window.since
+            own = term.cut(windows.window(term.window, at, term.zone))
+            judged = terms.of(ask.window) is term and own == ask.window
             sums = _sums_of(term, every, ask) if judged else ()
             yield ReportedPromise(term=term, sums=sums, judged=judged, who=_who(ask, term))
 
 
 def _span(window: Window) -> tuple[int, int]:
     return window.since, window.until
-
-
-def _is_own(term: Term, window: Window) -> bool:
-    """Whether a term is judged in this window."""
-    at = window.until if term.rolling else window.since
-    return term.cut(windows.window(term.window, at, term.zone)) == window
 
 
 def _sums_of(term: Term, every: Mapping[str, PromiseTerms], ask: Question) -> tuple[PromisedTo, ...]:

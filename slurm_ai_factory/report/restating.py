@@ -13,10 +13,7 @@ from slurm_ai_factory import question
 from slurm_ai_factory.core.records import Charge, Instant, Measurement
 from slurm_ai_factory.core.rules.classify import Beneficiary
 from slurm_ai_factory.question import Question, by_place
-from slurm_ai_factory.report import (
-    Earlier,
-    Restatement,
-)
+from slurm_ai_factory.report import Earlier, Restatement
 
 
 def earlier_figures(

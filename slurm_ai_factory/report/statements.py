@@ -51,20 +51,13 @@ def gather_statement(ask: Question, organisation: str) -> Statement:
     regional = sum((c for (side, _), c in own.items() if side is Beneficiary.REGIONAL), start=0)
     promised = Decimal(str(promise.target_share)) * measured.total_charge
     return Statement(
-        organisation=organisation,
-        name=entries[-1].name,
-        window=ask.window,
-        as_of=ask.known_at,
-        unread_seconds=measured.unread_seconds,
-        resource=promise.resource.name,
-        charge=charge,
+        organisation=organisation, name=entries[-1].name, window=ask.window, as_of=ask.known_at,
+        unread_seconds=measured.unread_seconds, resource=promise.resource.name, charge=charge,
         part_of_regional=part(regional, measured.regional_charge),
         part_of_promise=part(Decimal(regional), promised),
-        expertise_hours=_expertise_hours(ask, organisation),
-        currency=ask.config.report.currency,
-        zone=ask.config.promise.time_zone,
-        lines=tuple(_lines(ask, organisation)),
-    )
+        expertise_hours=_expertise_hours(ask, organisation), currency=ask.config.report.currency,
+        zone=ask.config.promise.time_zone, lines=tuple(_lines(ask, organisation)),
+    )  # fmt: skip
 
 
 def _charges(ask: Question, organisation: str, resource: str) -> dict[tuple[Beneficiary, str], Charge]:

@@ -26,15 +26,7 @@ from slurm_ai_factory.core.records import HOUR, Charge, Interval, Window
 from slurm_ai_factory.core.rules.classify import Beneficiary
 from slurm_ai_factory.question import PLACES, HeldByGrid, Question, Reached, by_place
 from slurm_ai_factory.report.energy import EnergyAnswer, building_values, energy_of, energy_recorded, plain
-from slurm_ai_factory.report.given import (
-    Document,
-    Given,
-    ReadReached,
-    Sums,
-    connected,
-    cut,
-    known_before,
-)
+from slurm_ai_factory.report.given import Document, Given, ReadReached, Sums, connected, cut, known_before
 from slurm_ai_factory.report.tables import Table, TableRow, WindowPiece, lines, members, tables, totals
 
 ENERGY_TABLES = {"category": True}
@@ -101,7 +93,7 @@ def _energy(
     every = tables(_whole(own), ENERGY_TABLES, smallest, known.pieces, known.sums)
     return EnergyReported(
         answer,
-        {side: _total(each for each in own if each.beneficiary is side) for side in Beneficiary},
+        {side: sum((each.charge for each in own if each.beneficiary is side), 0) for side in Beneficiary},
         tuple(_only(table, shown[table.name]) for table in every),
         by_quality,
     )
@@ -143,10 +135,6 @@ def _whole(reached: Iterable[Reached]) -> list[Reached]:
 
 def _of_wholes(window: Given) -> Given:
     return window._replace(read=lambda interval: _whole(window.read(interval)))
-
-
-def _total(reached: Iterable[Reached]) -> Charge:
-    return sum((each.charge for each in reached), start=0)
 
 
 def _only(table: Table, names: Collection[str]) -> Table:

@@ -153,6 +153,8 @@ def value(report: Report) -> dict[str, Any]:
 def report_figures(report: Report) -> dict[str, Any]:
     """The report as plain values, without its fingerprint."""
     measured = report.measurement
+    nothing = {"surroundings": dict.fromkeys(("energy", "grid", "water"))}
+    earlier = {} if report.surroundings else nothing  # what was said before these were recorded
     return {
         "report": _about(report),
         "promise": _promise(report),
@@ -167,7 +169,7 @@ def report_figures(report: Report) -> dict[str, Any]:
         "trend": [figure_values(SHORT, m, report.margin) for m in report.trend],
         "weeks": list(_weeks(measured)),
         "tables": {table.name: table_value(table, measured.total_charge) for table in report.tables},
-        "programme": programme_value(report.programme, measured) | _earlier_surroundings(report),
+        "programme": programme_value(report.programme, measured) | earlier,
         **({"surroundings": surroundings_value(report.surroundings)} if report.surroundings else {}),
         "organisations": {"regional": report.reached, "names": report.names and list(report.names)},
         "control": _control(report.control),
@@ -175,11 +177,6 @@ def report_figures(report: Report) -> dict[str, Any]:
         "restatements": _restatements(report),
         "audits": [audit._asdict() | {"last": when(audit.last)} for audit in report.audits],
     }
-
-
-def _earlier_surroundings(report: Report) -> dict[str, Any]:
-    """What reports said of energy, grid and water before these were recorded."""
-    return {} if report.surroundings else {"surroundings": dict.fromkeys(("energy", "grid", "water"))}
 
 
 def _about(report: Report) -> dict[str, Any]:

@@ -144,10 +144,7 @@ def gathered(name: str, records: Iterable[Job | LeftOut]) -> Workload:
 
 
 def _rows(
-    records: Iterable[Job | LeftOut],
-    users: dict[User, int],
-    partitions: dict[str, int],
-    left: list[LeftOut],
+    records: Iterable[Job | LeftOut], users: dict[User, int], partitions: dict[str, int], left: list[LeftOut]
 ) -> Iterator[tuple[int, ...]]:
     for job in records:
         if isinstance(job, LeftOut):

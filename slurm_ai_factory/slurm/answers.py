@@ -108,9 +108,6 @@ class _Runs(msgspec.Struct):
     tres: dict[str, Any]
 
 
-_NUMBERS_OF_JOBS = ("array_job_id", "het_job_id", "priority", "eligible_time", "time_limit")
-
-
 def _number(value: Any) -> dict[str, Any]:
     """A plain number as later versions write it; None and NO_VAL are unset."""
     known = value is not None and value not in _NO_VALS
@@ -136,10 +133,6 @@ def _from_39(row: Any) -> None:
         row.req_time, row.bf_when_last_cycle = _number(row.req_time), _number(row.bf_when_last_cycle)
 
 
-def _from_40(_row: Any) -> None:
-    """v0.0.41 (24.05) has another id of associations, which nothing here reads."""
-
-
 def _from_41(row: Any) -> None:
     """v0.0.41 has plain numbers for shares, and NO_VAL for an unset LevelFS; v0.0.42 (24.11) {set, ...}."""
     if isinstance(row, _Shares):
@@ -147,35 +140,23 @@ def _from_41(row: Any) -> None:
         row.fairshare = {"level": _number(row.fairshare["level"])}
 
 
-def _from_42(_row: Any) -> None:
-    """v0.0.43 (25.05) adds fields."""
-
-
-def _from_43(_row: Any) -> None:
-    """v0.0.44 (25.11) adds fields."""
-
-
-def _from_44(_row: Any) -> None:
-    """v0.0.45 (26.05) adds the SLUID of a run, without which runs are not read: see READS."""
-
-
 class Api(NamedTuple):
     """A version of slurmrestd's API, the first Slurm with it, and the step to the next version."""
 
     version: str
     since: str
-    adapt: Callable[[Any], None] | None
+    adapt: Callable[[Any], None] = lambda _: None
 
 
 API = (
     Api("v0.0.38", "22.05", _from_38),
     Api("v0.0.39", "23.02", _from_39),
-    Api("v0.0.40", "23.11", _from_40),
+    Api("v0.0.40", "23.11"),  # v0.0.41 has another id of associations, which nothing here reads
     Api("v0.0.41", "24.05", _from_41),
-    Api("v0.0.42", "24.11", _from_42),
-    Api("v0.0.43", "25.05", _from_43),
-    Api("v0.0.44", "25.11", _from_44),
-    Api("v0.0.45", "26.05", None),
+    Api("v0.0.42", "24.11"),  # v0.0.43 adds fields
+    Api("v0.0.43", "25.05"),  # v0.0.44 adds fields
+    Api("v0.0.44", "25.11"),  # v0.0.45 adds the SLUID of a run, without which runs are not read: see READS
+    Api("v0.0.45", "26.05"),
 )
 _ORDER = {row.version: place for place, row in enumerate(API)}
 
@@ -309,8 +290,7 @@ def _risen(version: str, rows: list[Any]) -> list[Any]:
     """The rows as the newest version would have them."""
     for step in API[_ORDER[version] : -1]:
         for row in rows:
-            if step.adapt:
-                step.adapt(row)
+            step.adapt(row)
     return rows
 
 

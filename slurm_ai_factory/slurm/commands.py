@@ -125,13 +125,9 @@ class Commands:
         missed: list[bool] = []
         try:
             process = subprocess.Popen(
-                argv,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                env={**self.environment(), **env},
-                start_new_session=True,
-            )
+                argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr,
+                env={**self.environment(), **env}, start_new_session=True,
+            )  # fmt: skip
         except OSError as error:
             if shortage(error):
                 raise

@@ -26,12 +26,7 @@ from slurm_ai_factory.core.live import rights
 from slurm_ai_factory.core.live.demand import Queued
 from slurm_ai_factory.core.live.health import Diagnostics
 from slurm_ai_factory.core.records import Association, Instant, Node, Rejected, Run
-from slurm_ai_factory.errors import (
-    SlurmError,
-    SlurmTooMuchError,
-    SlurmUnsupportedError,
-    reason,
-)
+from slurm_ai_factory.errors import SlurmError, SlurmTooMuchError, SlurmUnsupportedError, reason
 from slurm_ai_factory.slurm import answers, wire
 from slurm_ai_factory.slurm.answers import RestRead
 from slurm_ai_factory.slurm.client import Slurm

@@ -82,17 +82,8 @@ class _RestConnection(http.client.HTTPConnection):
         self.sock = opened
 
 
-def exchange(
-    url: str,
-    path: str,
-    headers: Mapping[str, str],
-    until: float,
-    most: int = ANSWER_MOST,
-) -> Reply:
-    """GET before ``until`` of ``time.monotonic``.
-
-    Raises OSError, HTTPException or TooLargeError.
-    """
+def exchange(url: str, path: str, headers: Mapping[str, str], until: float, most: int = ANSWER_MOST) -> Reply:
+    """GET before ``until`` of ``time.monotonic``. Raises OSError, HTTPException or TooLargeError."""
     connection = _RestConnection(url, until)
     try:
         connection.request(

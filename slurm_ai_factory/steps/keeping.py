@@ -145,13 +145,9 @@ def settle_act(
 
 def _record(site: Site, keeping: Keeping, act: ReservationAct, outcome: ActOutcome) -> int:
     return site.ledger.reserving.record(
-        act,
-        outcome,
-        at=keeping.at,
-        actor=site.actor,
-        sentence=keeping.sentence,
+        act, outcome, at=keeping.at, actor=site.actor, sentence=keeping.sentence,
         inputs=keeping_inputs(keeping),
-    )
+    )  # fmt: skip
 
 
 def with_our_name(name: str, reserved: Sequence[ReservedNow]) -> ReservedNow | None:

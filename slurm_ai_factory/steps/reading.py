@@ -87,7 +87,7 @@ def read_intervals(
             runs = [chargeable(counted_here(run, own), at) for run in answer]
             if kept:
                 so_far = _add(so_far, kept.result(), done, progress)
-            kept = _ledger_thread(slurm.cluster).submit(_keep, ledger, runs, interval, at)
+            kept = _ledger_thread(slurm.cluster).submit(ledger.intake.record, runs, *interval, at=at)
             done = interval
         return _add(so_far, kept.result(), done, progress) if kept else so_far
     finally:
@@ -117,10 +117,6 @@ def _add(so_far: Read, result: ReadResult, done: Interval, progress: OnRead | No
     if progress:
         progress(done, so_far)
     return so_far
-
-
-def _keep(ledger: Ledger, runs: list[Run | Rejected], interval: Interval, at: Instant) -> ReadResult:
-    return ledger.intake.record(runs, *interval, at=at)
 
 
 def _answers(

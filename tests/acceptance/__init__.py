@@ -1,3 +1,1 @@
 """The product on a real Slurm for hours of its clock: is the floor kept where static shares break it?"""
-
-from __future__ import annotations

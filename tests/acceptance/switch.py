@@ -12,20 +12,10 @@ import threading
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from signal import SIGTERM
 
 from slurm_ai_factory.ledger import embedded
 from tests.acceptance.__main__ import DOCS, HOURS
-from tests.acceptance.holiday import (
-    FLOOR,
-    HALF_LIFE,
-    HOUR,
-    MARGIN,
-    MINUTE,
-    SPEED,
-    START,
-    Cluster,
-)
+from tests.acceptance.holiday import FLOOR, HALF_LIFE, HOUR, MARGIN, MINUTE, SPEED, START, Cluster
 from tests.acceptance.judge import Run, share
 from tests.cluster.requirements import unavailable
 from tests.cluster.slurm import SlurmCluster
@@ -100,12 +90,8 @@ class Switched(Cluster):
     def page(self, hours: int) -> tuple[str, float]:
         """The page, and the share that it is about; ends the daemon."""
         runs, settled = self.runs(int(self.slurm.now()), self.tree.regional), self.began + SETTLED
-        assert self._daemon is not None
+        changes, _ = self.end_daemon()
         assert self.saf is not None
-        self._daemon.send_signal(SIGTERM)
-        self._daemon.wait(timeout=120)
-        history = self.saf.json("history", "--limit", "10000")
-        changes = sum(entry["status"] == "applied" for entry in history)
         decisions = self.saf.json("history", "--decisions", "--limit", "10000")
         usage = [
             entry["inputs"]["usage_share"]

@@ -85,15 +85,10 @@ def rollup(found: list[Run], since: int = SINCE, until: int = UNTIL) -> Amounts:
 def books(found: list[Run], **different: object) -> ComparedBooks:
     """Books that agree about these runs, but for what is different."""
     agreeing = ComparedBooks(
-        since=SINCE,
-        until=UNTIL,
-        at=NOW,
-        closed=hourly(found),
-        open_runs=[run for run in found if run.end_at is None],
-        kept=found,
-        sacct=found,
+        since=SINCE, until=UNTIL, at=NOW, closed=hourly(found),
+        open_runs=[run for run in found if run.end_at is None], kept=found, sacct=found,
         sreport=rollup(found),
-    )
+    )  # fmt: skip
     return replace(agreeing, **different)  # type: ignore[arg-type]
 
 

@@ -1,3 +1,1 @@
 """How fast the product is beside Slurm's own commands, and whether a large ledger makes it slower."""
-
-from __future__ import annotations

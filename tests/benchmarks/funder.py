@@ -42,8 +42,9 @@ def blocks(rows: Sequence[Row]) -> dict[str, str]:
     """Every block by its name."""
     judged = [row for row in rows if row["kind"] in ("scenario", "log")]
     made: Mapping[str, Callable[[Sequence[Row]], str]] = {
-        "short": short, "share": share, "required": required, "region": region_pays, "others": others_pay,
-        "own": own_machine, "peers": peers, "loses": loses,
+        "short": short, "share": share, "required": required, "own": own_machine, "peers": peers,
+        "region": lambda rows: _waits(rows, "regional", (LAW, STATIC, ORACLE, OWN)),
+        "others": lambda rows: _waits(rows, "non_regional", (LAW, STATIC, OWN)), "loses": loses,
     }  # fmt: skip
     return {**{name: make(judged) for name, make in made.items()}, "parts": parts(rows)}
 
@@ -112,16 +113,6 @@ def required(rows: Sequence[Row]) -> str:
          _met(writes[most] <= DAILY_WRITES)),
     ]  # fmt: skip
     return table(REQUIREMENTS, lines)
-
-
-def region_pays(rows: Sequence[Row]) -> str:
-    """The region's waits."""
-    return _waits(rows, "regional", (LAW, STATIC, ORACLE, OWN))
-
-
-def others_pay(rows: Sequence[Row]) -> str:
-    """The others' waits, and how much of the machine is used."""
-    return _waits(rows, "non_regional", (LAW, STATIC, OWN))
 
 
 def _waits(rows: Sequence[Row], side: str, policies: Sequence[str]) -> str:

@@ -15,7 +15,6 @@ from tests.benchmarks.times import percentile
 
 FOLDER = Path(__file__).parents[2] / "docs" / "evaluation"
 GOAL = 1_000_000_000
-LARGE = ("runs", "hourly_usage")
 Size = dict[str, Any]
 TEXT = """\
 # Scale

@@ -27,11 +27,12 @@ from slurm_ai_factory.core.rules.organisations import Codes, Organisation
 from slurm_ai_factory.ledger import open_ledger
 from tests.cli.conftest import today
 from tests.saf import Saf
+from tests.scratch import program
 
 MARK = "zq"
 """In every name, text and secret that is planted."""
 
-JOURNAL = """#!/bin/sh
+JOURNAL = """\
 cat <<END
 2027-01-04T10:00:00+0000 zqhost saf[17]: INFO account zqregio of zqjan@zqlogin.example is held, user held
 2027-01-04T10:05:00+0000 zqhost saf[17]: WARNING skipped a line that cannot be read: 'zqjob|0612zq'
@@ -53,9 +54,7 @@ SECRET = "zqs3cret%41"
 
 def planted(saf: Saf, ledger_url: str) -> Saf:
     """Names and secrets in every field that takes a text; a user is called "held", a word of saf's own."""
-    program = saf.directory / "journalctl"
-    program.write_text(JOURNAL)
-    program.chmod(0o755)
+    program(saf.directory / "journalctl", JOURNAL)
     saf.env |= {"PATH": f"{saf.directory}:{saf.env['PATH']}", "PGHOST": "zqdb.example"}
     saf.env |= {"PGPASSWORD": SECRET, "SAF_API_TOKEN": "zqtoken", "LANG": f"{SECRET} of 10.9.8.7"}
     saf.sections |= {"report": {"facility": "Zq Facility", "contact": "zqmail@x.example, +31 50 363 1234"}}

@@ -24,15 +24,8 @@ def published(books: Saf) -> Saf:
     said = books.run("override", "10", "--beneficiary", "regional", "--reason", "asked for by jan")
     assert "the recorded text names jan, a user of Slurm" in said.stderr
     hours = (
-        "--date",
-        windows.iso(today())[:10],
-        "--organisation",
-        "umcg",
-        "--hours",
-        "2",
-        "--role",
-        "jurist",
-    )
+        "--date", windows.iso(today())[:10], "--organisation", "umcg", "--hours", "2", "--role", "jurist",
+    )  # fmt: skip
     assert "names jan" in books.run("expertise", "add", *hours, "--activity", "intake met Jan").stderr
     return books
 

@@ -15,6 +15,7 @@ from slurm_ai_factory.ledger import open_ledger
 from tests.cli.conftest import CPUS, DAYS, RULES, today
 from tests.conftest import by_hand
 from tests.saf import Saf
+from tests.scratch import program
 
 LATER = "2100Q1"
 TERM = ("--since", "2027-01-01", "--share", "0.2", "--source", "s", "--reason", "r")
@@ -31,11 +32,7 @@ TERM = ("--since", "2027-01-01", "--share", "0.2", "--source", "s", "--reason", 
         (("share", "--window", "2020Q2", "--as-of", "2020-01-01"), 2, "which is after --as-of 2019-12-31T23"),
         (("share", "--window", "9999Q4"), 2, "give a year after 1870 and before 8970"),
         (("share", "--window", "1600"), 2, "give a year after 1870 and before 8970"),
-        (
-            ("share", "--resource", "gres/gpux"),
-            2,
-            "the ledger has no gres/gpux; its TRES are cpu, node",
-        ),
+        (("share", "--resource", "gres/gpux"), 2, "the ledger has no gres/gpux; its TRES are cpu, node"),
         (("ledger", "export", "--resource", "gres/gpux"), 2, "the ledger has no gres/gpux"),
         (("reconcile", "-S", "2026-11-10", "-E", "2026-11-01"), 2, "is not after its start"),
         (("history", "--limit", "0"), 2, "1<=x<="),
@@ -160,9 +157,7 @@ def test_each_usage_error_has_a_line_of_usage(books: Saf) -> None:
 
 
 def test_a_slurm_that_does_not_answer_delays_an_explanation_by_seconds(books: Saf, tmp_path: Path) -> None:
-    hanging = tmp_path / "sacctmgr"
-    hanging.write_text("#!/bin/sh\nexec sleep 600\n")
-    hanging.chmod(0o755)
+    program(tmp_path / "sacctmgr", "exec sleep 600")
     books.configure("slurm", directory=str(tmp_path), timeout="5m")
     (limits,) = books.json("explain", "--account", "genomes")["limits"]
     assert limits.startswith("not known: sacctmgr gave no complete answer within 10 s")
@@ -200,14 +195,9 @@ def test_names_are_printed_in_any_encoding(books: Saf) -> None:
 def test_an_output_that_takes_nothing_is_told(books: Saf) -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            books.argv("share"),
-            env=books.env,
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
+            books.argv("share"), env=books.env, stdout=full, stderr=subprocess.PIPE, text=True, check=False,
             timeout=60,
-        )
+        )  # fmt: skip
     assert (done.returncode, done.stderr) == (1, "saf: cannot write the output: No space left on device\n")
 
 

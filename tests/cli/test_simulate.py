@@ -142,15 +142,9 @@ def test_a_log_without_a_configuration_has_windows_in_utc_and_a_scenario_those_o
 
 def test_a_weighted_sum_is_a_resource_and_a_partial_quarter_is_not_judged(folder: Path) -> None:
     run = (
-        "--workload",
-        "jobs.txt",
-        "--regional",
-        "sides.csv",
-        "--resource",
-        "0.25*cpu+gres/gpu",
-        "--capacity",
+        "--workload", "jobs.txt", "--regional", "sides.csv", "--resource", "0.25*cpu+gres/gpu", "--capacity",
         "4",
-    )
+    )  # fmt: skip
     found = answered(folder, *run, "--window", "quarter")
     assert (found["resource"], found["partial_windows"]) == ("0.25*cpu+1*gres/gpu", 1)
     assert found["policies"][0]["min_window_share"] is None

@@ -1,3 +1,1 @@
 """A real Slurm on loopback, for tests, the demo and benchmarks; nothing here imitates Slurm."""
-
-from __future__ import annotations

@@ -123,14 +123,9 @@ class Daemon:
     def spawn(self) -> None:
         with self.log.open("ab") as log:
             self._child = subprocess.Popen(
-                self.argv,
-                env=self.env,
-                cwd="/",
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
+                self.argv, env=self.env, cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=True,
-            )
+            )  # fmt: skip
 
     def start(self, timeout: float = 120.0) -> None:
         self.spawn()

@@ -32,25 +32,13 @@ def mariadb_install(layout: Layout) -> list[str]:
 def mariadbd(layout: Layout, ports: Ports) -> list[str]:
     """As root, so that it can be in a directory that is closed to others."""
     return [
-        "mariadbd",
-        "--no-defaults",
-        "--user=root",
-        f"--datadir={layout.directory}/db",
-        f"--socket={layout.mariadb_socket}",
-        f"--pid-file={layout.directory}/mariadbd.pid",
-        f"--init-file={layout.directory}/init.sql",
-        f"--port={ports.mariadb}",
-        "--bind-address=127.0.0.1",
-        "--skip-name-resolve",
-        "--skip-log-bin",
-        "--innodb-buffer-pool-size=128M",
-        "--innodb-lock-wait-timeout=900",
-        "--innodb-flush-log-at-trx-commit=2",
-        "--innodb-doublewrite=0",
-        "--max-allowed-packet=64M",
-        REDO_LOG,
-        NO_SYNC,
-    ]
+        "mariadbd", "--no-defaults", "--user=root", f"--datadir={layout.directory}/db",
+        f"--socket={layout.mariadb_socket}", f"--pid-file={layout.directory}/mariadbd.pid",
+        f"--init-file={layout.directory}/init.sql", f"--port={ports.mariadb}", "--bind-address=127.0.0.1",
+        "--skip-name-resolve", "--skip-log-bin", "--innodb-buffer-pool-size=128M",
+        "--innodb-lock-wait-timeout=900", "--innodb-flush-log-at-trx-commit=2", "--innodb-doublewrite=0",
+        "--max-allowed-packet=64M", REDO_LOG, NO_SYNC,
+    ]  # fmt: skip
 
 
 WIRE = """

@@ -95,14 +95,6 @@ def _wrapper(root: Path, program: Path) -> str:
     """In its namespace the program is where it would be on a machine of its own."""
     inside = Path("/") / program.relative_to(root)
     enter = [
-        "unshare",
-        "--mount",
-        "--propagation",
-        "private",
-        "sh",
-        "-c",
-        _ENTER,
-        str(root / "usr"),
-        str(inside),
-    ]
+        "unshare", "--mount", "--propagation", "private", "sh", "-c", _ENTER, str(root / "usr"), str(inside),
+    ]  # fmt: skip
     return f'#!/bin/sh\nexec {shlex.join(enter)} "$@"\n'

@@ -1,3 +1,1 @@
 """The configuration: what a file may say, and what is told about one that may not."""
-
-from __future__ import annotations

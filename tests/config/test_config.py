@@ -449,10 +449,7 @@ def test_rules_are_read_in_order_with_their_conditions_and_details() -> None:
         ('[[rule]]\nbeneficiary = "regional"\naccount = ["a", ""]\n', ["account wants a name"]),
         ('[[rule]]\nbeneficiary = "regional"\naccount = ["a", 5]\n', ["account wants a name"]),
         ('[[rule]]\nbeneficiary = "regional"\naccount = 5\n', ["account wants a name"]),
-        (
-            '[[rule]]\nname = "a"\nbeneficiary = "regional"\naccount = "a"\n' * 2,
-            ["two rules are named 'a'"],
-        ),
+        ('[[rule]]\nname = "a"\nbeneficiary = "regional"\naccount = "a"\n' * 2, ["two rules are named 'a'"]),
         (
             '[[rule]]\nname = "rule 2"\nbeneficiary = "regional"\naccount = "a"\n'
             '[[rule]]\nbeneficiary = "regional"\naccount = "a"\n',

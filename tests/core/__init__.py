@@ -1,3 +1,1 @@
 """The pure core: tables of cases, and properties that hold for every generated case."""
-
-from __future__ import annotations

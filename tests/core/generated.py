@@ -20,20 +20,11 @@ NOW = 20 * 24 * records.HOUR + 1234
 """When the generated runs were last told of: not on a whole hour."""
 
 RUN = records.Run(
-    db_index=1,
-    job_id=7,
-    job_label="7",
-    subject=records.Subject("c", "umcg", "jan", "main", "normal", "", ""),
-    state="RUNNING",
-    submit_at=0,
-    eligible_at=0,
-    start_at=0,
-    end_at=None,
-    elapsed_seconds=0,
-    suspended_seconds=0,
-    req_tres="cpu=4,node=1",
-    alloc_tres="cpu=4,node=1",
-)
+    db_index=1, job_id=7, job_label="7",
+    subject=records.Subject("c", "umcg", "jan", "main", "normal", "", ""), state="RUNNING", submit_at=0,
+    eligible_at=0, start_at=0, end_at=None, elapsed_seconds=0, suspended_seconds=0,
+    req_tres="cpu=4,node=1", alloc_tres="cpu=4,node=1",
+)  # fmt: skip
 """A run of 4 CPUs that began at 0 and still runs; tests say what is different."""
 
 REGIONAL = classify.Classification(beneficiary=classify.Beneficiary.REGIONAL, rule="region")
@@ -81,13 +72,9 @@ def waiting_runs(draw: st.DrawFn) -> records.Run:
     submit = draw(st.integers(0, NOW))
     eligible = draw(st.none() | st.integers(submit, NOW + 48 * records.HOUR))
     run = RUN._replace(
-        state="PENDING",
-        submit_at=submit,
-        eligible_at=eligible,
-        start_at=None,
-        req_tres=draw(allocations),
+        state="PENDING", submit_at=submit, eligible_at=eligible, start_at=None, req_tres=draw(allocations),
         alloc_tres="",
-    )
+    )  # fmt: skip
     cancelled_at = draw(st.none() | st.integers(submit, NOW))
     return run if cancelled_at is None else run._replace(state="CANCELLED", end_at=cancelled_at)
 

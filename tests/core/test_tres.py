@@ -153,15 +153,10 @@ def test_a_weighted_sum_grows_with_its_counts(
 @pytest.mark.parametrize(
     ("text", "joules"),
     [
-        ("cpu=4,energy=1234,node=1", 1234),
-        ("energy=1234", 1234),
-        ("cpu=4,energy=0", None),
-        ("cpu=4", None),
-        ("", None),
-        ("license/energy=5", None),
-        ("energy=1K", 1024),
+        ("cpu=4,energy=1234,node=1", 1234), ("energy=1234", 1234), ("cpu=4,energy=0", None), ("cpu=4", None),
+        ("", None), ("license/energy=5", None), ("energy=1K", 1024),
     ],
-)
+)  # fmt: skip
 def test_the_energy_that_was_read_is_told_where_there_is_any(text: str, joules: int | None) -> None:
     assert tres.energy(text) == joules
 

@@ -1,3 +1,1 @@
 """What is installed beside the package."""
-
-from __future__ import annotations

@@ -1,3 +1,1 @@
 """The documentation against the code."""
-
-from __future__ import annotations

@@ -12,6 +12,7 @@ import pytest
 
 from tests.cluster.slurm import SlurmCluster, wait_until
 from tests.saf import Saf
+from tests.scratch import program
 
 COMMANDS = ("sacct", "sacctmgr", "sshare", "scontrol", "squeue", "sprio", "sdiag")
 BASELINE = 25
@@ -65,8 +66,7 @@ def wrapper(saf: Saf) -> Wrap:
 
     def wrapped(name: str, script: str) -> None:
         made = directory / f"{name}.new"
-        made.write_text(f"#!/bin/sh\nREAL={_which(name, saf)}\n{script}\n")
-        made.chmod(0o755)
+        program(made, f"REAL={_which(name, saf)}\n{script}")
         made.rename(directory / name)
         saf.configure("slurm", directory=str(directory))
 

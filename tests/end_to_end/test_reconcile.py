@@ -39,19 +39,9 @@ class Lived:
 
     def sacct(self, fields: str) -> list[list[str]]:
         printed = self.cluster.run(
-            "env",
-            "SLURM_TIME_FORMAT=%s",
-            "sacct",
-            "-a",
-            "-D",
-            "-X",
-            "-n",
-            "-P",
-            f"-Suts{self.day.since}",
-            f"-Euts{self.day.until}",
-            "-o",
-            fields,
-        )
+            "env", "SLURM_TIME_FORMAT=%s", "sacct", "-a", "-D", "-X", "-n", "-P", f"-Suts{self.day.since}",
+            f"-Euts{self.day.until}", "-o", fields,
+        )  # fmt: skip
         return [line.split("|") for line in printed.splitlines()]
 
 

@@ -158,12 +158,9 @@ def main(arguments: Sequence[str]) -> int:
                 print(found[-1], file=sys.stderr, flush=True)
     rows = [row(loss.name, [one for one in found if one.name == loss.name]) for loss in LOSSES]
     text = TEXT.format(
-        period=PERIOD,
-        timeout=TIMEOUT,
-        rows="\n".join(rows),
-        silence=round(max(PERIOD / 2, 2 * TIMEOUT)),
+        period=PERIOD, timeout=TIMEOUT, rows="\n".join(rows), silence=round(max(PERIOD / 2, 2 * TIMEOUT)),
         left=LEFT_BEHIND_SECONDS,
-    )
+    )  # fmt: skip
     PAGE.write_text(text)
     print(text)
     return int(any(one.found.broken for one in found))

@@ -25,23 +25,9 @@ KNOWN = (
 FORMATS = ("%s", "%n%s%d", "%1$s")
 
 PIECES = (
-    "\n",
-    "|",
-    "\x1f",
-    "=",
-    ",",
-    " ",
-    "\r",
-    "\x1b[2J",
-    "9",
-    "regional",
-    "\udcff",
-    "\u202e",
-    "'",
-    '"',
-    "x",
+    "\n", "|", "\x1f", "=", ",", " ", "\r", "\x1b[2J", "9", "regional", "\udcff", "\u202e", "'", '"', "x",
     "\\",
-)
+)  # fmt: skip
 
 
 def texts(count: int, seed: int = 1) -> list[str]:

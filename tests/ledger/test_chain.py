@@ -95,14 +95,8 @@ def test_a_row_that_is_removed_or_added_by_hand_is_found(filled: Ledger) -> None
                 if connection.execute(entries).rowcount:
                     assert ledger.chain.records().first.partition(" ")[0] == name
     assert tried >= {
-        "changes",
-        "decisions",
-        "expertise_entries",
-        "links",
-        "organisations",
-        "overrides",
-        "reads",
-    }
+        "changes", "decisions", "expertise_entries", "links", "organisations", "overrides", "reads",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -168,11 +168,8 @@ def test_another_user_is_referred_to_those_who_may_use_it(directory: Path, mode:
     shutil.chown(state / "postgresql", "nobody")
     state.chmod(mode)
     done = subprocess.run(
-        [sys.executable, "-c", AS_DAEMON, state],
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE,
+        [sys.executable, "-c", AS_DAEMON, state], capture_output=True, text=True, timeout=DEADLINE,
         check=False,
-    )
+    )  # fmt: skip
     own = "set ledger.url, or a ledger.state_directory of your own\n"
     assert (done.returncode, done.stderr) == (1, said.format(data=state / "postgresql") + own)

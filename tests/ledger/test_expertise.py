@@ -18,13 +18,9 @@ ENTRY = NewEntry(
     day=date(2027, 1, 4), organisation="umcg", role="jurist", hours=Decimal("1.50"), activity="advice"
 )
 UNMET = NewEntry(
-    day=date(2027, 3, 31),
-    organisation="plant",
-    role="jurist",
-    hours=Decimal(2),
-    activity="x",
+    day=date(2027, 3, 31), organisation="plant", role="jurist", hours=Decimal(2), activity="x",
     kind=HoursKind.UNMET,
-)
+)  # fmt: skip
 
 
 def test_what_is_entered_is_told_as_of_any_time(ledger: Ledger) -> None:

@@ -22,14 +22,9 @@ SAID = {"organisation": "", "actor": "a", "reason": "r"}
 def asked(ledger: Ledger, read_until: Instant) -> Question:
     """About everything, by RULES."""
     return Question(
-        config=CONFIG,
-        ledger=ledger,
-        window=ALL,
-        rules=RULES,
-        terms=question.terms_of(CONFIG, ledger),
-        read_until=read_until,
-        moment=read_until,
-    )
+        config=CONFIG, ledger=ledger, window=ALL, rules=RULES, terms=question.terms_of(CONFIG, ledger),
+        read_until=read_until, moment=read_until,
+    )  # fmt: skip
 
 
 def test_a_run_that_ends_while_groups_are_asked_for_is_counted_once(

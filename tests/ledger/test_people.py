@@ -199,9 +199,6 @@ def test_a_user_that_a_rule_names_is_not_forgotten(ledger: Ledger) -> None:
     assert with_name(ledger)
 
 
-ANY_TEXT = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
-
-
 def hashes(ledger: Ledger) -> dict[str, list[Any]]:
     """What a chain over the rows would be made of."""
     found = {}

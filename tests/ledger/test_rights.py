@@ -157,12 +157,9 @@ def _decide(ledger: Ledger) -> None:
         for one in ("a", "b")
     ]
     decision = records.Decision(
-        at=NOW,
-        reason="raise",
-        sentence=f"{MARK}sentence",
-        inputs={"account": f"{MARK}in", "u": 1},
+        at=NOW, reason="raise", sentence=f"{MARK}sentence", inputs={"account": f"{MARK}in", "u": 1},
         changes=tuple(changes),
-    )
+    )  # fmt: skip
     settled, _ = ledger.control.record(decision, "enforce", WHO["actor"], records.ChangeStatus.PLANNED)
     ledger.control.settle(settled, at=NOW, raw_shares=2, note=f"{MARK}note")
     others = ledger.control.foreign_change(records.LeverKind.ACCOUNT, "a", 3)

@@ -217,12 +217,9 @@ def test_objects_of_one_name_are_kept_apart(ledger: Ledger) -> None:
     control = ledger.control
     for value, lever in enumerate(records.LeverKind, 10):
         change = records.Change(
-            cluster="c",
-            account="regional",
-            raw_shares_before=value,
-            raw_shares_after=value + 100,
+            cluster="c", account="regional", raw_shares_before=value, raw_shares_after=value + 100,
             lever=lever,
-        )
+        )  # fmt: skip
         decision = records.Decision(at=100, reason="raise", sentence="s", inputs={}, changes=(change,))
         (planned,) = control.record(decision, "enforce", "me", records.ChangeStatus.PLANNED)
         assert [each.change for each in control.planned()] == [change]

@@ -146,10 +146,8 @@ GOVERNMENT = priced(Beneficiary.REGIONAL, "1", "government")
 def test_the_value_of_access_needs_all_prices(
     made: Year, tariffs: Sequence[Tariff], recorded: bool, worth: int | None
 ) -> None:
-    where = windows.window("2027Q1", 0, made.config.promise.time_zone)
-    config = replace(made.config, tariffs=tuple(tariffs))
-    with made.ledger() as ledger:
-        report = gather.gather_report(question.ask(config, ledger, where, then=facility.AS_OF["2027Q1"]))
+    with made.asked("2027Q1", replace(made.config, tariffs=tuple(tariffs))) as asked:
+        report = gather.gather_report(asked)
     said = value(report)["programme"]["access_value"]
     assert said["recorded"] is recorded
     hours = Decimal(report.measurement.regional_charge) / HOUR
@@ -161,10 +159,7 @@ def test_the_value_of_access_needs_all_prices(
 @pytest.mark.parametrize(("least", "told"), [(4, True), (5, False)])
 def test_the_value_of_access_tells_nothing_of_few(made: Year, least: int, told: bool) -> None:
     """A whole report that hides fewer than five takes minutes."""
-    config = replace(made.config, tariffs=(FREE, DEAR, GOVERNMENT))
-    where = windows.window("2027Q1", 0, made.config.promise.time_zone)
-    with made.ledger() as ledger:
-        asked = question.ask(config, ledger, where, then=facility.AS_OF["2027Q1"])
+    with made.asked("2027Q1", replace(made.config, tariffs=(FREE, DEAR, GOVERNMENT))) as asked:
         section = replace(asked.config.report, min_organisations=least)
         hidden = replace(asked, config=replace(asked.config, report=section))
         assert (_value(hidden, one_price=True) is not None) is told
@@ -218,10 +213,7 @@ def test_a_piece_of_a_window_has_what_is_recorded_for_the_window(made: Year) -> 
 def test_the_value_of_access_does_not_tell_categories_apart_by_the_price_for_others(made: Year) -> None:
     """The region's price is one, that of others differs: the sum would tell what each category got."""
     dearer = replace(DEAR, price=DEAR.price * 2, category="business")
-    config = replace(made.config, tariffs=(FREE, DEAR, dearer))
-    where = windows.window("2027Q1", 0, made.config.promise.time_zone)
-    with made.ledger() as ledger:
-        asked = question.ask(config, ledger, where, then=facility.AS_OF["2027Q1"])
+    with made.asked("2027Q1", replace(made.config, tariffs=(FREE, DEAR, dearer))) as asked:
         assert _value(asked, one_price=True) is not None
         assert _value(asked, one_price=False) is None
 

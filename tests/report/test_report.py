@@ -193,9 +193,7 @@ def test_no_person_and_no_job_leaves_the_system(made: Year, window: str) -> None
 @quarters
 def test_nobodys_own_figure_is_told(made: Year, window: str) -> None:
     """No number in any file is the charge of one organisation, or of two together."""
-    where = windows.window(window, 0, made.config.promise.time_zone)
-    with made.ledger() as ledger:
-        asked = question.ask(made.config, ledger, where, then=facility.AS_OF[window])
+    with made.asked(window) as asked:
         groups = asked.groups(lambda _, classification: (classification.organisation,))
     own = [group.delivered for group in groups if group.beneficiary is Beneficiary.REGIONAL and group.name]
     assert len(own) >= 29
@@ -209,9 +207,7 @@ def test_nobodys_own_figure_is_told(made: Year, window: str) -> None:
 
 def test_no_combination_of_what_is_shown_singles_out_a_few(made: Year) -> None:
     """By linear algebra over the lines of all tables and the totals, each as who is in it, by access."""
-    where = windows.window("2027Q3", 0, made.config.promise.time_zone)
-    with made.ledger() as ledger:
-        asked = question.ask(made.config, ledger, where, then=facility.AS_OF["2027Q3"])
+    with made.asked("2027Q3") as asked:
         reached = reached_in_programme(asked)
 
     def those(inside: Iterable[Reached]) -> PartSum:
@@ -308,9 +304,7 @@ def test_a_first_report_compares_with_nothing_and_a_later_one_with_each_windows_
 
 
 def test_any_two_instants_can_be_compared(made: Year) -> None:
-    with made.ledger() as ledger:
-        where = windows.window("2027Q4", 0, made.config.promise.time_zone)
-        asked = question.ask(made.config, ledger, where, then=facility.AS_OF["2027Q4"])
+    with made.asked("2027Q4") as asked:
         report = gather.gather_report(asked, facility.AS_OF["2027Q1"])
     (row,) = report.restatements
     assert row.window == "2027Q1"

@@ -104,9 +104,8 @@ def test_the_lines_add_up_to_the_energy_of_all_runs(made: Year, window: str) -> 
 
 def used(made: Year, window: str, then: int) -> list[Reached]:
     """Whose energy it was, by quality."""
-    with made.ledger() as ledger:
-        where = windows.window(window, 0, made.config.promise.time_zone)
-        return energy_reached(question.ask(made.config, ledger, where, then=then))
+    with made.asked(window, then=then) as asked:
+        return energy_reached(asked)
 
 
 @pytest.mark.parametrize("window", ["2027Q3", "2027Q4"])
@@ -183,8 +182,7 @@ def test_a_second_report_hides_whose_energy_was_corrected(changing: Year) -> Non
 
 
 def test_a_half_year_shows_what_its_quarters_showed(made: Year) -> None:
-    with made.ledger() as ledger:
-        half = around(year.made(made.config, ledger, "2027H2", facility.AS_OF["2027Q4"]))["energy"]
+    half = around(made.report("2027H2", facility.AS_OF["2027Q4"]))["energy"]
     quarters = [around(made.reports[window])["energy"] for window in ("2027Q3", "2027Q4")]
     for row in half["tables"]["category"]["rows"]:
         parts = [
@@ -245,7 +243,6 @@ def test_a_report_from_before_is_remade_as_it_was(changing: Year) -> None:
         connection.execute(
             "UPDATE reports SET document = %s WHERE window_name = '2027Q1'", [json.dumps(said)]
         )
-    with changing.ledger() as ledger:
-        again = year.made(changing.config, ledger, "2027Q1", then)
+    again = changing.report("2027Q1", then)
     assert again.surroundings is None
     assert energy_told(said) is None

@@ -30,6 +30,16 @@ class Year:
         with open_ledger(self.url, facility.CLUSTER) as ledger:
             yield ledger
 
+    @contextmanager
+    def asked(
+        self, window: str, config: Config | None = None, then: Instant | None = None
+    ) -> Iterator[question.Question]:
+        """A window's question, as of when its report was given out."""
+        config, then = config or self.config, then or facility.AS_OF[window]
+        with self.ledger() as ledger:
+            where = windows.window(window, then, config.promise.time_zone)
+            yield question.ask(config, ledger, where, then=then)
+
     def report(self, window: str, then: Instant) -> Report:
         """A report made now."""
         with self.ledger() as ledger:

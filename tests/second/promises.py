@@ -11,17 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from typing import Any
 
-from tests.second.measure import (
-    NONE,
-    Measured,
-    Window,
-    iso,
-    measure,
-    promised,
-    ratio,
-    summed,
-    weights_of,
-)
+from tests.second.measure import NONE, Measured, Window, iso, measure, promised, ratio, summed, weights_of
 from tests.second.rows import Known
 from tests.second.tables import Cell, Sum, lasting, of_promise, of_side, showable
 from tests.second.who import FIRST, OTHERS, REGIONAL, UNCLASSIFIED, Answer, Who

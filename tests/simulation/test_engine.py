@@ -14,17 +14,7 @@ from slurm_ai_factory.simulation import fair_tree
 from slurm_ai_factory.simulation.arrays import ALL, OTHERS_WAITING, REGIONAL, UP, WAITING
 from slurm_ai_factory.simulation.layout import ModelOutage
 from slurm_ai_factory.simulation.workload import Job
-from tests.simulation.built import (
-    CORES,
-    FIFO,
-    Ran,
-    cluster,
-    job,
-    job_lists,
-    lived,
-    running,
-    workload,
-)
+from tests.simulation.built import CORES, FIFO, Ran, cluster, job, job_lists, lived, running, workload
 
 modes = st.booleans()
 """conservative or not"""

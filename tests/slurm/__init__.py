@@ -1,3 +1,1 @@
 """The edge to Slurm: what its commands print, and how they are run."""
-
-from __future__ import annotations

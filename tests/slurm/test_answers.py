@@ -175,18 +175,10 @@ RUN: dict[str, Any] = {
 def test_a_run_is_what_sacct_prints() -> None:
     assert answers.runs_of_json("loop", NEWEST, body(jobs=[RUN])) == [
         Run(
-            db_index=16593099980364920832,
-            job_id=7,
-            job_label="7",
+            db_index=16593099980364920832, job_id=7, job_label="7",
             subject=Subject("loop", "umcg", "games", "main", "normal", "w|\n", "#3", "flood"),
-            state="COMPLETED",
-            submit_at=1795852500,
-            eligible_at=1795852516,
-            start_at=1795852510,
-            end_at=1795852700,
-            elapsed_seconds=100,
-            suspended_seconds=90,
-            req_tres="cpu=2",
+            state="COMPLETED", submit_at=1795852500, eligible_at=1795852516, start_at=1795852510,
+            end_at=1795852700, elapsed_seconds=100, suspended_seconds=90, req_tres="cpu=2",
             alloc_tres="gres/gpu:a100=4,mem=1000",
         )
     ]  # fmt: skip

@@ -14,6 +14,7 @@ from slurm_ai_factory.core.records import Rejected, Run
 from slurm_ai_factory.errors import BlindError, GarbledError, SlurmError
 from slurm_ai_factory.slurm import Slurm, parse, queue
 from slurm_ai_factory.slurm.commands import Commands
+from tests.scratch import program
 from tests.slurm.test_parse import FIELDS, FIRST, LATER
 from tests.slurm.test_queue import FIELDS as JOB
 
@@ -39,8 +40,7 @@ def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Client:
 
     def make(user: str = "root", **bodies: str) -> Slurm:
         for name, body in bodies.items():
-            (tmp_path / name).write_text(f"#!/bin/sh\ncd {tmp_path}\n{body}\n", encoding="utf-8")
-            (tmp_path / name).chmod(0o755)
+            program(tmp_path / name, f"cd {tmp_path}\n{body}")
         monkeypatch.setattr("slurm_ai_factory.slurm.client.user_name", lambda: user)
         return Slurm("loop", Commands(directory=tmp_path, timeout_seconds=120))
 

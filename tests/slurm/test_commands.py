@@ -20,6 +20,7 @@ import pytest
 
 from slurm_ai_factory.errors import SlurmError, SlurmRefusedError, shortage
 from slurm_ai_factory.slurm.commands import LINE_MOST, Commands
+from tests.scratch import program
 
 Command = Callable[[str], Commands]
 PATIENCE = 120
@@ -31,9 +32,7 @@ def sacct(tmp_path: Path) -> Command:
     """Makes an executable sacct with this body, and the commands of its directory."""
 
     def make(body: str) -> Commands:
-        script = tmp_path / "sacct"
-        script.write_text(f"#!/bin/sh\n{body}\n", encoding="utf-8")
-        script.chmod(0o755)
+        program(tmp_path / "sacct", body)
         return Commands(directory=tmp_path, timeout_seconds=PATIENCE)
 
     return make

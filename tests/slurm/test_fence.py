@@ -15,6 +15,7 @@ import pytest
 from slurm_ai_factory.errors import SlurmError
 from slurm_ai_factory.slurm.commands import FENCE, Commands
 from tests.cluster.slurm import wait_until
+from tests.scratch import program
 
 Make = Callable[[str], Commands]
 
@@ -24,9 +25,7 @@ def sacctmgr(tmp_path: Path) -> Make:
     """Commands whose sacctmgr is this shell script; it writes to the file that its first argument names."""
 
     def make(script: str) -> Commands:
-        path = tmp_path / "sacctmgr"
-        path.write_text(f"#!/bin/sh\n{script}\n")
-        path.chmod(0o755)
+        program(tmp_path / "sacctmgr", script)
         return Commands(directory=tmp_path, timeout_seconds=120)
 
     return make

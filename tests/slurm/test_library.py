@@ -19,6 +19,7 @@ from slurm_ai_factory.core.live.health import Diagnostics
 from slurm_ai_factory.errors import SlurmError
 from slurm_ai_factory.slurm.commands import Commands
 from slurm_ai_factory.slurm.library import WORKER, Library, LibrarySlurm
+from tests.scratch import program
 from tests.slurm.test_commands import Pulse, pulse
 from tests.slurm.test_objects import DIAGNOSTICS, JOB, SETTINGS
 
@@ -39,11 +40,6 @@ BY_COMMAND = Diagnostics(1795596600, 0, 1795596590, 9, 12)
 BY_PYSLURM = BY_COMMAND._replace(agent_queue=2)
 
 Client = Callable[..., LibrarySlurm]
-
-
-def program(path: Path, body: str) -> None:
-    path.write_text(f"#!/bin/sh\n{body}\n", encoding="utf-8")
-    path.chmod(0o755)
 
 
 @pytest.fixture
@@ -72,10 +68,7 @@ def said(**different: Any) -> str:
 
 FAULTS: dict[str, tuple[str, str]] = {
     "not installed": ("echo 'pyslurm is not installed for X' >&2; exit 1", "is not installed for X"),
-    "libslurm ends the process": (
-        "echo 'fatal: no slurm.conf' >&2; exit 1",
-        "fatal: ",
-    ),
+    "libslurm ends the process": ("echo 'fatal: no slurm.conf' >&2; exit 1", "fatal: "),
     "libslurm ends it and says nothing is wrong": ("exit 0", "cannot be read"),
     "a signal ends it": ("kill -SEGV $$", "exit -11"),
     "it ends in the middle": ('printf \'%s\' \'{"pyslurm": "25.11.2", "answ\'', "middle of a line"),
@@ -217,9 +210,7 @@ def library(tmp_path: Path) -> Callable[..., Library]:
     return make
 
 
-def test_the_worker_answers_in_one_line_whatever_is_printed_too(
-    library: Callable[..., Library],
-) -> None:
+def test_the_worker_answers_in_one_line_whatever_is_printed_too(library: Callable[..., Library]) -> None:
     (job,) = library("return {1: JOB}").ask("queue")
     assert job == JOB | {"tres": {"cpu": 3, "gres/gpu": 2}}
 
@@ -227,10 +218,7 @@ def test_the_worker_answers_in_one_line_whatever_is_printed_too(
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        (
-            "raise RuntimeError('Unable to contact\\n slurmctld')",
-            "RuntimeError: Unable to contact",
-        ),
+        ("raise RuntimeError('Unable to contact\\n slurmctld')", "RuntimeError: Unable to contact"),
         ("os._exit(1)", r"failed \(exit 1\)"),
         ("os._exit(0)", "cannot be read"),
         ("os.kill(os.getpid(), 11)", "exit -11"),

@@ -107,24 +107,12 @@ def test_a_job_without_a_limit_or_an_eligible_time_has_none() -> None:
 @pytest.mark.parametrize(
     "different",
     [
-        {"id": None},
-        {"id": True},
-        {"priority": "UNLIMITED"},
-        {"priority": None},
-        {"time_limit": "PartitionLimit"},
-        {"time_limit": -1},
-        {"eligible_time": 1.5},
-        {"state": None},
-        {"state": ""},
-        {"partition": None},
-        {"state_reason": None},
-        {"user_name": 8},
-        {"tres": {"cpu": 2.5}},
-        {"tres": {"mem": "3000M"}},
-        {"tres": ["cpu"]},
-        {"id": 2**63},
+        {"id": None}, {"id": True}, {"priority": "UNLIMITED"}, {"priority": None},
+        {"time_limit": "PartitionLimit"}, {"time_limit": -1}, {"eligible_time": 1.5}, {"state": None},
+        {"state": ""}, {"partition": None}, {"state_reason": None}, {"user_name": 8}, {"tres": {"cpu": 2.5}},
+        {"tres": {"mem": "3000M"}}, {"tres": ["cpu"]}, {"id": 2**63},
     ],
-)
+)  # fmt: skip
 def test_a_job_that_cannot_be_read_is_told_and_the_others_stand(different: dict[str, Any]) -> None:
     sound, odd = objects.queue_of_objects("loop", [JOB, JOB | different])
     assert sound == queued()

@@ -96,20 +96,12 @@ def test_what_was_cancelled_while_it_waited_never_started(submit: str) -> None:
 
 def test_a_completed_run_reads_as_what_sacct_says_of_it() -> None:
     assert _run() == Run(
-        db_index=1234,
-        job_id=4021,
-        job_label="4021",
-        subject=Subject("habrok", "umcg", "jan", "gpu", "normal", "", ""),
-        state="COMPLETED",
-        submit_at=1795474000,
-        eligible_at=1795474000,
-        start_at=1795474100,
-        end_at=1795477700,
-        elapsed_seconds=3600,
-        suspended_seconds=0,
-        req_tres="billing=4,cpu=4,mem=16000,node=1",
+        db_index=1234, job_id=4021, job_label="4021",
+        subject=Subject("habrok", "umcg", "jan", "gpu", "normal", "", ""), state="COMPLETED",
+        submit_at=1795474000, eligible_at=1795474000, start_at=1795474100, end_at=1795477700,
+        elapsed_seconds=3600, suspended_seconds=0, req_tres="billing=4,cpu=4,mem=16000,node=1",
         alloc_tres="billing=4,cpu=4,mem=16000,node=1",
-    )
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -126,13 +118,8 @@ def test_a_completed_run_reads_as_what_sacct_says_of_it() -> None:
         pytest.param({"JobID": "4000_21"}, {"job_label": "4000_21", "job_id": 4021}, id="array task"),
         pytest.param(
             {
-                "JobID": "7_[1-9%2]",
-                "JobIDRaw": "7",
-                "State": "PENDING",
-                "Start": "Unknown",
-                "End": "Unknown",
-                "ElapsedRaw": "0",
-                "AllocTRES": "",
+                "JobID": "7_[1-9%2]", "JobIDRaw": "7", "State": "PENDING", "Start": "Unknown",
+                "End": "Unknown", "ElapsedRaw": "0", "AllocTRES": "",
             },
             {"job_label": "7_[1-9%2]", "job_id": 7, "start_at": None, "end_at": None, "alloc_tres": ""},
             id="pending array",
@@ -157,10 +144,7 @@ def test_a_completed_run_reads_as_what_sacct_says_of_it() -> None:
         ),
         pytest.param(
             {
-                "State": "PENDING",
-                "Eligible": "Unknown",
-                "Start": "Unknown",
-                "End": "Unknown",
+                "State": "PENDING", "Eligible": "Unknown", "Start": "Unknown", "End": "Unknown",
                 "ElapsedRaw": "0",
             },
             {"eligible_at": None, "start_at": None, "end_at": None},
@@ -168,11 +152,8 @@ def test_a_completed_run_reads_as_what_sacct_says_of_it() -> None:
         ),
         pytest.param(
             {
-                "Submit": "4294967294",
-                "Eligible": "18446744073709551614",
-                "Start": "4294967294",
-                "End": "4294967295",
-                "ElapsedRaw": "0",
+                "Submit": "4294967294", "Eligible": "18446744073709551614", "Start": "4294967294",
+                "End": "4294967295", "ElapsedRaw": "0",
             },
             {"submit_at": None, "eligible_at": None, "start_at": None, "end_at": None},
             id="NO_VAL and INFINITE times",
@@ -223,7 +204,7 @@ def test_a_completed_run_reads_as_what_sacct_says_of_it() -> None:
         ),
         pytest.param({"AllocTRES": "cpu=4,energy=5.4K"}, {"energy_joules": 5529}, id="energy with a suffix"),
     ],
-)
+)  # fmt: skip
 def test_a_line_of_sacct_reads_as_a_run(line: dict[str, str], expected: dict[str, object]) -> None:
     found = _run(**line)._asdict()
     assert {name: found[name] for name in expected} == expected
@@ -589,16 +570,9 @@ def test_every_association_of_the_tree_is_read_in_order() -> None:
 
 def test_an_association_has_the_shares_and_usage_slurmctld_works_with() -> None:
     assert _found()["regional", None, None] == Association(
-        cluster="loop",
-        account="regional",
-        parent="root",
-        raw_shares=26,
-        stored_shares=25,
-        norm_shares=0.247525,
-        raw_usage=200,
-        effectv_usage=0.666667,
-        level_fs=0.371287,
-    )
+        cluster="loop", account="regional", parent="root", raw_shares=26, stored_shares=25,
+        norm_shares=0.247525, raw_usage=200, effectv_usage=0.666667, level_fs=0.371287,
+    )  # fmt: skip
 
 
 def test_the_root_account_has_no_parent_and_the_shares_slurmdbd_has() -> None:

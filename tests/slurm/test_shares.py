@@ -17,6 +17,7 @@ from slurm_ai_factory.core.records import PARENT_SHARES, Rejected
 from slurm_ai_factory.errors import SlurmError
 from slurm_ai_factory.slurm import Slurm, shares
 from slurm_ai_factory.slurm.commands import Commands
+from tests.scratch import program
 from tests.slurm.record import RECORDED
 
 VERSION = "slurm-wlm 24.11.5\n"
@@ -159,10 +160,8 @@ def slurm(tmp_path: Path) -> Callable[[str, str], Slurm]:
     def make(version: str, in_json: str) -> Slurm:
         (tmp_path / "answer.json").write_text(answer(row()))
         cases = f'-V) echo "{version}";;\n*--json*) {in_json};;\n*) echo "{TEXT}";;'
-        script = f'#!/bin/sh\ncase "$*" in\n{cases}\nesac\n'
-        for name, body in (("sshare", script), ("sacctmgr", f"#!/bin/sh\n{TREE}")):
-            (tmp_path / name).write_text(body)
-            (tmp_path / name).chmod(0o755)
+        program(tmp_path / "sshare", f'case "$*" in\n{cases}\nesac')
+        program(tmp_path / "sacctmgr", TREE)
         return Slurm("loop", Commands(directory=tmp_path))
 
     return make

@@ -85,12 +85,7 @@ class Owed(NamedTuple):
 
 
 def decide(
-    policy: Policy,
-    observed: Observed,
-    last: ControlState | None,
-    now: Instant,
-    *,
-    aim: float | None = None,
+    policy: Policy, observed: Observed, last: ControlState | None, now: Instant, *, aim: float | None = None
 ) -> Decision:
     """The decision: at most one change of each steered account's RawShares, or none; with its reason.
 
@@ -335,11 +330,7 @@ def _counted(level: SteeredLevel) -> Inputs:
 
 
 def _hold(
-    reason: str,
-    now: Instant,
-    inputs: Inputs,
-    state: ControlState | None,
-    accounts: Sequence[str] = (),
+    reason: str, now: Instant, inputs: Inputs, state: ControlState | None, accounts: Sequence[str] = ()
 ) -> Decision:
     word = "hold" if reason in HOLDS else "no change"
     which = f" ({', '.join(accounts)})" if accounts else ""

@@ -55,7 +55,7 @@ class AllowedPower:
     max_kw: Decimal  #: mean over each quarter of an hour
     kind: PowerKind
     reference: str  #: of the contract, the announcement or the order
-    told_at: Instant  #: when the facility was told
+    told_at: Instant  #: when the facility was notified
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

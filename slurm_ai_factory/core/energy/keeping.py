@@ -264,16 +264,10 @@ def _with_limit(
     busy = tuple(node.name for node in kept if node.busy_until > max(now, stretch.since))
     lacking = stretch.nodes - len(names)
     return Keeping(
-        at=now,
-        reason=kind.value if act else "standing",
-        sentence=_why(stretch, expected_kw, busy, lacking),
-        stretch=stretch,
-        expected_kw=expected_kw,
-        busy=busy,
-        lacking=lacking,
-        tres={node.name: node.tres for node in kept},
-        act=act,
-    )
+        at=now, reason=kind.value if act else "standing", sentence=_why(stretch, expected_kw, busy, lacking),
+        stretch=stretch, expected_kw=expected_kw, busy=busy, lacking=lacking,
+        tres={node.name: node.tres for node in kept}, act=act,
+    )  # fmt: skip
 
 
 def _why(stretch: LimitedStretch, expected_kw: Fraction, busy: Sequence[str], lacking: int) -> str:

@@ -37,7 +37,7 @@ class Quality(StrEnum):
     GPU_NODE = "gpu+node"  #: meters of its GPUs, and its part of the rest of the node
     APPORTIONED = "apportioned"  #: its part, by billing, of what several runs used
     GPU = "gpu"  #: meters of its GPUs alone; the rest of the node was not measured and is not in it
-    MODELLED = "modelled"  #: watts per TRES that somebody has stated
+    MODELLED = "modelled"  #: watts per TRES that the site has stated
     NONE = "none"  #: nothing is known
 
 
@@ -64,7 +64,7 @@ class EnergyPart(NamedTuple):
     until: Instant
     joules: Fraction
     quality: Quality
-    step: int = 0  #: the longest interval of a sample of power in it; 0 where counters told it
+    step: int = 0  #: the longest interval of a sample of power in it; 0 where a counter measured it
     known: Fraction = Fraction(1)  #: the part of the run on the node that it is of: less if a GPU has a gap
 
     def within(self, since: Instant, until: Instant) -> Fraction:

@@ -232,15 +232,15 @@ def _sum(parts: Sequence[Caps]) -> Caps:
     return {name: sum(part[name] for part in parts) for name in names}
 
 
-def _within(row: LimitedAssociation, name: str, below: Mapping[int, Sequence[LimitedAssociation]]) -> Caps:
-    """What an association may have by its own limit and by those of all below it."""
-    return _least(limit_counts(row.limits, name), _of_rows(below.get(row.number, ()), name, below))
-
-
 def _of_rows(
     rows: Iterable[LimitedAssociation], name: str, below: Mapping[int, Sequence[LimitedAssociation]]
 ) -> Caps:
-    return _sum([_within(row, name, below) for row in rows])
+    """What associations may have together, each by its own limit and by those of all below it."""
+    each = [
+        _least(limit_counts(row.limits, name), _of_rows(below.get(row.number, ()), name, below))
+        for row in rows
+    ]
+    return _sum(each)
 
 
 def _of_accounts(

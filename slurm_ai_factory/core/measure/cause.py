@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from slurm_ai_factory.core.measure import share
 from slurm_ai_factory.core.measure.judgement import judge
-from slurm_ai_factory.core.records import Hour, Instant, Measurement, Mode, Verdict
+from slurm_ai_factory.core.records import Instant, Measurement, Mode, Verdict
 
 MOST = 0.5
 """A cause explains a miss if at least this part of the starved charge, or of the decisions, is due to it."""
@@ -71,22 +71,16 @@ def cause_of(
     whole = measured.starved_charge or 0.0
     if decisions and limited >= MOST * decisions:
         return MissCause("limited", starved_charge=whole)
-    off = [
-        (share.starved(_hours_in(measured.hours, span), measured.target_share), span)
-        for span in modes
-        if span.mode != Mode.ENFORCE
-    ]
+    off = []
+    for other in (span for span in modes if span.mode != Mode.ENFORCE):
+        hours = [hour for hour in measured.hours if other.since <= hour.at < other.until]
+        off.append((share.starved(hours, measured.target_share), other))
     most, span = max(off, default=(0.0, None))
     if span and fsum(charge for charge, _ in off) >= MOST * whole:
         return MissCause("control_off", span.since, span.until, starved_charge=most)
     if decisions and sum(held.values()) >= MOST * decisions:
         return MissCause("held", reason=max(sorted(held), key=lambda name: held[name]), starved_charge=whole)
     return MissCause("waited", starved_charge=whole)
-
-
-def _hours_in(hours: Sequence[Hour], span: ModeSpan) -> list[Hour]:
-    """The hours that begin in a span."""
-    return [hour for hour in hours if span.since <= hour.at < span.until]
 
 
 def shortfall_bridge(measured: Measurement) -> ShortfallBridge | None:

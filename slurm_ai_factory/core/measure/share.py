@@ -202,15 +202,7 @@ def measure_window(
 ) -> Measurement:
     """The measurement of a window as known at ``as_of``, the instant of the last complete read."""
     interval = window.since, min(window.until, as_of)
-    sides = {who: _Side(_Series(*interval), _Series(*interval)) for who in Beneficiary}
-    for hour, beneficiary, delivered, waiting, promises in closed:
-        if side := promise.side(beneficiary, promises):
-            sides[side].add_hour(hour, delivered, waiting)
-    counts = counter(promise.resource.weights)
-    for run, parts in open_runs:
-        for part in parts:
-            if side := promise.side(part.classification.beneficiary, part.classification.promises):
-                sides[side].add_run(run, part, counts, as_of)
+    sides = _sides(promise, interval, as_of, closed, open_runs)
     regional = sides[Beneficiary.REGIONAL]
     hours = _hours(interval, sides, capacity)
     if promise.share_of == CAPACITY and any(hour.total and not hour.capacity for hour in hours):
@@ -222,29 +214,36 @@ def measure_window(
     # What the region could have had of another promise's charge is a part of that charge.
     could = tuple(hour._replace(capacity=hour.total) for hour in hours) if promise.base else hours
     return Measurement(
-        promise=promise.name,
-        bound=promise.bound,
-        share_of=promise.share_of,
-        cluster=promise.cluster,
-        window=window,
-        as_of=as_of,
-        resource=promise.resource,
-        resource_label=promise.label,
-        target_share=promise.target_share,
-        unclassified_limit=promise.unclassified_limit,
-        ended=promise.ended,
-        regional_charge=regional.delivered.total,
-        total_charge=total,
-        unclassified_charge=sides[Beneficiary.UNCLASSIFIED].delivered.total,
-        capacity=size,
+        promise=promise.name, bound=promise.bound, share_of=promise.share_of, cluster=promise.cluster,
+        window=window, as_of=as_of, resource=promise.resource, resource_label=promise.label,
+        target_share=promise.target_share, unclassified_limit=promise.unclassified_limit, ended=promise.ended,
+        regional_charge=regional.delivered.total, total_charge=total,
+        unclassified_charge=sides[Beneficiary.UNCLASSIFIED].delivered.total, capacity=size,
         waiting_charge=regional.waiting.total,
         starved_charge=None if capacity is None else starved(could, promise.target_share),
-        regional_running=regional.running,
-        regional_pending=regional.pending,
-        newest_record_at=newest_record_at,
-        unread_seconds=unread_seconds,
-        hours=hours,
-    )
+        regional_running=regional.running, regional_pending=regional.pending,
+        newest_record_at=newest_record_at, unread_seconds=unread_seconds, hours=hours,
+    )  # fmt: skip
+
+
+def _sides(
+    promise: Promise,
+    interval: tuple[Instant, Instant],
+    as_of: Instant,
+    closed: Iterable[HourUsage],
+    open_runs: Iterable[SortedRun],
+) -> dict[Beneficiary, _Side]:
+    """The sums for each beneficiary: ended runs by the hour, open ones with what they hold and want."""
+    sides = {who: _Side(_Series(*interval), _Series(*interval)) for who in Beneficiary}
+    for hour, beneficiary, delivered, waiting, promises in closed:
+        if side := promise.side(beneficiary, promises):
+            sides[side].add_hour(hour, delivered, waiting)
+    counts = counter(promise.resource.weights)
+    for run, parts in open_runs:
+        for part in parts:
+            if side := promise.side(part.classification.beneficiary, part.classification.promises):
+                sides[side].add_run(run, part, counts, as_of)
+    return sides
 
 
 def _hours(

@@ -129,16 +129,12 @@ def joint_promises(
         rows.setdefault(key[0], {}).setdefault(key[1], []).append(newest[key])
     return {
         name: JointPromise(
-            _begun(known), {cluster: tuple(own) for cluster, own in rows.get(name, {}).items()}
+            PromiseTerms((nothing_before(known.terms[0]), *known.terms)),
+            {cluster: tuple(own) for cluster, own in rows.get(name, {}).items()},
         )
         for name in sorted(of)
         if (known := terms.known(of[name], then))
     }
-
-
-def _begun(known: PromiseTerms) -> PromiseTerms:
-    """The terms, and before the first that none held."""
-    return PromiseTerms((nothing_before(known.terms[0]), *known.terms))
 
 
 def joint_term_problems(present: JointPromise | None, new: Term) -> Iterator[str]:
@@ -171,11 +167,7 @@ def weight_problems(present: JointPromise, new: JointWeight, known: Iterable[str
 
 
 def joined(
-    promise: Promise,
-    window: Window,
-    as_of: Instant,
-    parts: Sequence[Measurement],
-    unread: Iterable[Interval],
+    promise: Promise, window: Window, as_of: Instant, parts: Sequence[Measurement], unread: Iterable[Interval]
 ) -> Measurement:
     """The measurement of all parts together: every charge and every hour added up.
 

@@ -277,8 +277,7 @@ class Rules:
             fraction = 1 if link.fraction == 1 else link.fraction
             access = self._access([link])
             yield ClassifiedFraction(
-                fraction,
-                Classification(beneficiary=beneficiary, rule=rule.name, access=access, **details),
+                fraction, Classification(beneficiary=beneficiary, rule=rule.name, access=access, **details)
             )
             rest -= fraction
         if rest:
@@ -294,11 +293,6 @@ class Rules:
             seen.add(step)
             yield step
             step = self.parents.get(step)
-
-    def top_level(self, account: str) -> str:
-        """The ancestor directly under root, or the account itself; root is its own."""
-        *_, top = (ancestor for ancestor in self.lineage(account) if ancestor != "root" or account == "root")
-        return top
 
     def unknown_accounts(self) -> list[str]:
         """Accounts in rules that the cluster does not have: likely mistyped."""

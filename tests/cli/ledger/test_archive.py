@@ -30,7 +30,7 @@ from slurm_ai_factory.core.rules.organisations import Codes, Link, Organisation,
 from slurm_ai_factory.errors import LedgerError, SafError
 from slurm_ai_factory.ledger import Ledger, Store, open_ledger, sql
 from slurm_ai_factory.ledger.archives import TABLES
-from tests.cli.conftest import PLANT, RULES, TREE
+from tests.cli.conftest import PLANT, TREE, saf_of
 from tests.conftest import by_hand, new_ledger
 from tests.ledger.generated import in_one_ledger
 from tests.saf import Saf
@@ -121,10 +121,7 @@ def ledger_url(postgresql: str, months: str) -> Iterator[str]:
 @pytest.fixture
 def saf(ledger_url: str, tmp_path: Path) -> Saf:
     """The product on these months."""
-    env = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    made = Saf(tmp_path, env, ledger_url)
-    made.configure("promise", RULES, window="rolling:7d")
-    return made
+    return saf_of(ledger_url, tmp_path)
 
 
 def archive(saf: Saf, *more: str, code: int = 0) -> list[dict[str, Any]]:
@@ -251,14 +248,6 @@ def _alter(file: Path) -> None:
     file.write_bytes(content)
 
 
-def _cut(file: Path) -> None:
-    os.truncate(file, file.stat().st_size - 1)
-
-
-def _grow(file: Path) -> None:
-    os.truncate(file, 2**42)
-
-
 def _link(file: Path) -> None:
     file.rename(file.with_suffix(".moved"))
     file.symlink_to(file.with_suffix(".moved"))
@@ -281,8 +270,8 @@ def _other(file: Path) -> None:
 DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "altered": (_alter, "was altered: its SHA-256 is not the recorded one"),
     "missing": (lambda file: file.unlink(), "is missing"),
-    "cut": (_cut, "bytes instead of"),
-    "huge": (_grow, "has 4398046511104 bytes instead of"),
+    "cut": (lambda file: os.truncate(file, file.stat().st_size - 1), "bytes instead of"),
+    "huge": (lambda file: os.truncate(file, 2**42), "has 4398046511104 bytes instead of"),
     "a link": (_link, "cannot be read: Too many levels of symbolic links"),
     "a pipe": (_pipe, "is not a regular file"),
     "not Parquet": (_text, "was altered"),

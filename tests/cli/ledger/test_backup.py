@@ -16,6 +16,7 @@ from tests.cli.conftest import RULES
 from tests.conftest import as_role
 from tests.ledger.servers import BINARIES
 from tests.saf import Saf
+from tests.scratch import program
 
 
 @pytest.fixture
@@ -78,11 +79,8 @@ def test_no_password_is_on_a_command_line(books: Saf, ledger_url: str) -> None:
     programs.mkdir()
     seen = books.directory / "seen"
     real = embedded.programs_installed()
-    script = programs / "pg_dump"
-    script.write_text(
-        f'#!/bin/sh\necho "$@" >>{seen}\necho "$PGPASSWORD" >>{seen}.env\nexec {real}/pg_dump "$@"\n'
-    )
-    script.chmod(0o755)
+    script = f'echo "$@" >>{seen}\necho "$PGPASSWORD" >>{seen}.env\nexec {real}/pg_dump "$@"'
+    program(programs / "pg_dump", script)
     books.configure("ledger", url=psycopg.conninfo.make_conninfo(ledger_url, password="hunter2"))
     books.run("ledger", "backup", "saf.dump", "--programs", str(programs))
     assert "--format=custom" in seen.read_text()

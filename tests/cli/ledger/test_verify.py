@@ -59,19 +59,9 @@ def given_out(books: Saf) -> Saf:
 
 
 CHECKS = (
-    "chain",
-    "records",
-    "reads",
-    "versions",
-    "expiries",
-    "day statements",
-    "TRES sets",
-    "overrides",
-    "classification",
-    "hourly usage",
-    "sums of usage",
-    "reports",
-)
+    "chain", "records", "reads", "versions", "expiries", "day statements", "TRES sets", "overrides",
+    "classification", "hourly usage", "sums of usage", "reports",
+)  # fmt: skip
 
 
 def differing(saf: Saf, code: int = 5) -> Checks:

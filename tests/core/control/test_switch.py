@@ -12,15 +12,7 @@ from slurm_ai_factory.core.control.controller import Policy
 from slurm_ai_factory.core.control.reasons import HOLDS
 from slurm_ai_factory.core.control.several import Guard, guarded
 from slurm_ai_factory.core.control.switch import Switch, decide_switch
-from slurm_ai_factory.core.records import (
-    HOUR,
-    ControlState,
-    Decision,
-    Hold,
-    LeverKind,
-    Observed,
-    SwitchNow,
-)
+from slurm_ai_factory.core.records import HOUR, ControlState, Decision, Hold, LeverKind, Observed, SwitchNow
 from tests.core.control.test_controller import DAY, NOW, _measurement, observations, policies
 
 FOUND, RAISED = 10, 1000

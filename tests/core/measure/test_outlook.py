@@ -38,11 +38,7 @@ def test_nothing_delivered_is_neither_a_share_nor_a_risk() -> None:
     m = nothing()
     assert outlook.course(m) == []
     assert outlook.daily(m) == []
-    assert (share.recent_share(m), forecast_of(m).expected_share, m.unclassified_share) == (
-        None,
-        None,
-        None,
-    )
+    assert (share.recent_share(m), forecast_of(m).expected_share, m.unclassified_share) == (None, None, None)
 
 
 ROLLING = Window("rolling:30d", SINCE, NOW, rolling=True)

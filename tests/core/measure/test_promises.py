@@ -79,14 +79,9 @@ def test_a_share_of_an_unknown_capacity_has_no_verdict() -> None:
     gaps = {at: size for at, size in FLAT.items() if at}
     for capacity in (None, gaps):
         found = measure_window(
-            of_capacity,
-            WINDOW,
-            WINDOW.until,
-            closed=closed,
-            open_runs=(),
-            capacity=capacity,
+            of_capacity, WINDOW, WINDOW.until, closed=closed, open_runs=(), capacity=capacity,
             newest_record_at=0,
-        )
+        )  # fmt: skip
         assert judge(found) == ("open", "no_capacity")
 
 

@@ -39,16 +39,9 @@ ROWS = [
 
 def statement(**changes: Any) -> DayStatement:
     made = DayStatement(
-        format=1,
-        site="groningen",
-        cluster="alpha",
-        day=DATE,
-        revision=1,
-        previous="",
-        capacity=capacity_stated({"cpu": {DATE: 7200}}, DATE),
-        rows=ROWS,
-        sync=sync_of(ROWS, DATE + DAY),
-    )
+        format=1, site="groningen", cluster="alpha", day=DATE, revision=1, previous="",
+        capacity=capacity_stated({"cpu": {DATE: 7200}}, DATE), rows=ROWS, sync=sync_of(ROWS, DATE + DAY),
+    )  # fmt: skip
     return msgspec.structs.replace(made, **changes)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from threading import RLock
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -43,6 +44,9 @@ LOCKS = {
 
 FETCHED = 2000
 """Rows of a stream in memory at a time."""
+
+COPIED = 10_000
+"""Rows of a COPY into a table."""
 
 BLOCK = 2**24
 """Bytes of a COPY in memory at a time."""
@@ -161,13 +165,18 @@ class Store:
             cursor.executemany(sql.queries()[query], rows)
 
     def copy(self, query: str, rows: Iterable[Sequence[object]]) -> int:
-        """Stream rows into a table; how many. An error of the iterable rolls the transaction back."""
-        statement = sql.queries()[query]
+        """Write rows into a table; how many. An error of the iterable rolls the transaction back.
+
+        COPIED at a time, so that no COPY waits for the iterable: the server ends no session inside of one.
+        """
+        statement, left, number = sql.queries()[query], iter(rows), 0
         with wrapped(self.url), self.connection.cursor() as cursor:
-            with cursor.copy(statement) as copy:
-                for row in rows:
-                    copy.write_row(row)
-            return cursor.rowcount
+            while block := list(islice(left, COPIED)):
+                with cursor.copy(statement) as copy:
+                    for row in block:
+                        copy.write_row(row)
+                number += cursor.rowcount
+        return number
 
     def copy_out(self, query: str, values: Mapping[str, object], form: str = "") -> Iterator[bytes]:
         """Stream the rows of a named query, in PostgreSQL's COPY text or with the options of ``form``.
@@ -240,9 +249,16 @@ class Store:
         return int(row[0])
 
     def lock(self, cluster_id: int) -> bool:
-        """Whether this connection got the lock of the one writer for the cluster, or has it already."""
+        """Whether this connection got the lock of the one writer for the cluster, or has it already.
+
+        A holder that stands still inside a COPY loses it soon after.
+        """
         row = self.one("lock", cluster_id=cluster_id)
-        return bool(row and row[0])
+        if row and row[0]:
+            return True
+        if self.limits.idle is not None:
+            self.do("end_silent_leader", cluster_id=cluster_id, silence=self.limits.idle)
+        return False
 
     @contextmanager
     def holding(self, lock: str, cluster_id: object) -> Iterator[None]:

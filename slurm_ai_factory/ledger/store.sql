@@ -33,9 +33,19 @@ SELECT (SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'),
     current_setting('synchronous_standby_names') <> '' AND current_setting('synchronous_commit') IN ('on', 'remote_apply')
 
 -- leader --
--- The process that holds the writer's lock: saf@host:pid.
+-- The process that holds the writer's lock of this ledger: saf@host:pid.
 SELECT a.application_name FROM pg_locks l JOIN pg_stat_activity a USING (pid)
 WHERE l.locktype = 'advisory' AND l.classid = 7341 AND l.objid = %(cluster_id)s AND l.granted
+    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+
+-- end_silent_leader --
+-- End the session that holds the writer's lock where it has stood still for so long inside a COPY: PostgreSQL applies none
+-- of its own timeouts while it waits for rows.
+SELECT pg_terminate_backend(l.pid) FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+WHERE l.locktype = 'advisory' AND l.classid = 7341 AND l.objid = %(cluster_id)s AND l.granted
+    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND a.state = 'active' AND a.wait_event = 'ClientRead'
+    AND a.query_start < clock_timestamp() - make_interval(secs => %(silence)s)
 
 -- begin_summing --
 -- Let one process at a time save sums.

@@ -129,16 +129,20 @@ if sys.argv[2] == "transaction":
 if sys.argv[2] == "statement":
     with wrapped(store.url):
         store.connection.execute("SELECT pg_sleep(600)")
+if sys.argv[2] == "copy":
+    with wrapped(store.url), store.connection.cursor() as cursor:
+        with cursor.copy("COPY clusters (name) FROM STDIN"):
+            sys.stdin.readline()
 sys.stdin.readline()
 print(store.lock(9))
 """
 
 
-@pytest.mark.parametrize("inside", ["nothing", "transaction", "statement"])
+@pytest.mark.parametrize("inside", ["nothing", "transaction", "statement", "copy"])
 def test_a_leader_that_stands_still_loses_the_lock_and_knows_it(server: Server, inside: str) -> None:
     command = [sys.executable, "-c", LEAD, server.url, inside]
     with (
-        Store(server.url) as standby,
+        Store(server.url, Limits(idle=15)) as standby,
         subprocess.Popen(
             command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         ) as leader,

@@ -59,6 +59,9 @@ def as_resource_name(text: str) -> str:
     return text
 
 
+ACCOUNTS_PROMPT = "Which of these accounts hold the region? (several: with commas; none yet: Enter)"
+
+
 def as_region_name(text: str) -> str:
     """The name of a shipped list of municipalities; empty for none."""
     if text:
@@ -140,8 +143,7 @@ def region_accounts(accounts: Sequence[Association]) -> tuple[str, ...]:
         return names
 
     explained = "saf counts the jobs of the region's accounts for the promise, and steers their RawShares."
-    prompt = "Which of these accounts hold the region? (several: with commas; none yet: Enter)"
-    names: tuple[str, ...] = _answer(explained, prompt, "", as_accounts)
+    names: tuple[str, ...] = _answer(explained, ACCOUNTS_PROMPT, "", as_accounts)
     return names
 
 

@@ -17,6 +17,7 @@ from slurm_ai_factory.config import parse_config
 from slurm_ai_factory.core.records import Association
 from slurm_ai_factory.errors import ConfigError
 from tests.core.live.test_health import CONFIG
+from tests.install.__main__ import ANSWERS
 
 TREE = [
     Association(cluster="c", account=account, parent=parent, raw_shares=1)
@@ -195,3 +196,10 @@ def test_the_next_commands_run_as_the_daemon_where_the_file_is_its_own() -> None
         "cycle",
     )
     assert not init.next_commands(Path("x y.toml"))[1].startswith("runuser")
+
+
+def test_the_trial_installation_answers_each_question_once() -> None:
+    """It types on a terminal, and would wait for ever for a question that it does not know."""
+    prompts = [asked.prompt for asked in init_questions.promise_questions("UTC")]
+    for prompt in [*prompts, init_questions.ACCOUNTS_PROMPT]:
+        assert sum(words in prompt for words in ANSWERS) == 1, prompt

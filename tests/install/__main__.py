@@ -27,7 +27,12 @@ HOSTS = {"debian-12": versions.OWN, "debian-13": "24.11"}
 """A bare host, and the Slurm that its own commands can talk to."""
 
 HEADING = "## From a checkout, with pip"
-ANSWERS = {"Which of them hold the region?": "regional", "What is the promise judged over?": ""}
+ANSWERS = {
+    "hold the region?": "regional", "How many percent": "", "Measured in what?": "cpu",
+    "Over which window?": "", "In which time zone?": "", "Which shipped list": "",
+}  # fmt: skip
+"""To the questions of `saf init`, by words of each."""
+
 FINDINGS = {"saf doctor": (0, 5), "saf status": (0, 3, 4)}
 """Exit codes that are findings and no failure."""
 

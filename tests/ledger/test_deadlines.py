@@ -122,7 +122,7 @@ LEAD = """
 import sys
 from slurm_ai_factory.ledger import Store, sql
 from slurm_ai_factory.ledger.connection import Limits, wrapped
-store = Store(sys.argv[1], Limits(idle=3))
+store = Store(sys.argv[1], Limits(idle=8))
 print(store.lock(9), flush=True)
 if sys.argv[2] == "transaction":
     store.connection.execute("BEGIN")

@@ -124,7 +124,8 @@ def test_a_promise_that_cannot_hold_is_refused_with_the_reason(promised: Saf) ->
         ("eu", "--share", "0.1", "--who", "colour=red"): "colour=red is none of",
         ("eu", "--share", "0.1", "--who", "sector"): "sector has no name",
         ("eu", "--share", "0.1", "--who", "sector=care", "--who", "sector=C"): "sector is given twice",
-        ("eu", "--share", "0.1", "--who", "qos=a\x1b[31m"): "characters that cannot be printed",
+        ("eu", "--share", "0.1", "--who", "qos=a\x1b[31m"): "who has the character 0x001b, which cannot be",
+        ("eu", "--share", "0.1", "--who", "qos=a\xa0b"): "a name of qos has characters that cannot be",
         ("region", "--bound", "cap"): "promise region cannot have --bound",
         ("industry", "--min-organisations", "5"): "promise industry cannot have --min-organisations",
     }.items():

@@ -5,7 +5,8 @@ file=$1
 listed=$(rpm -qp --list "$file" 2>/dev/null)
 needed=$(rpm -qp --requires "$file" 2>/dev/null)
 site=/usr/lib/slurm-ai-factory/lib/python3.11/site-packages
-for path in /usr/bin/saf /usr/lib/slurm-ai-factory/bin/python3 /usr/lib/systemd/system/saf.service \
+for path in /usr/bin/saf /usr/lib/slurm-ai-factory/bin/python3 \
+    $(cd "$(dirname "$0")/../../deploy/systemd" && printf '/usr/lib/systemd/system/%s ' saf*) \
     /usr/lib/sysusers.d/slurm-ai-factory.conf /usr/lib/tmpfiles.d/slurm-ai-factory.conf \
     /usr/share/bash-completion/completions/saf /usr/share/zsh/site-functions/_saf \
     /usr/share/man/man1/saf-share.1.gz /usr/share/man/man5/saf.toml.5.gz \

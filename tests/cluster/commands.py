@@ -104,6 +104,15 @@ class Commands:
         rows = (line.split("|") for line in lines if line.strip())
         return {"UNKNOWN" if row == ["COMPLETED", "Unknown"] else row[0].split()[0] for row in rows}
 
+    def read_until_now(self) -> set[int]:
+        """The jobs of this cluster that a read up to this second has: of before the last two seconds."""
+        interval = ("-S", "now-1hour", "-E", "now-2seconds")
+        return set(
+            map(
+                int, self.run("sacct", "--local", "-a", "-X", "-n", "-P", *interval, "-o", "JobIDRaw").split()
+            )
+        )
+
     def live_states(self, job: int) -> set[str]:
         """The states of a job, or of the tasks of an array, according to the controller."""
         lines = self.run("squeue", "-h", "-r", "-t", "all", "-o", "%F %A %T").splitlines()

@@ -74,8 +74,7 @@ def test_a_limit_of_the_region_is_reported_with_what_it_holds_back(
     try:
         limited = busy.submit(slurm_tree.regional["umcg"][0], "umcg", seconds=60, cpus=3)
         wait_until(lambda: reasons(busy, limited) == ["AssocGrpCpuLimit"], "the limit to be told", 180)
-        listed = ("sacct", "-a", "-X", "-n", "-P", "-S", "now-1hour", "-E", "now-2seconds", "-o", "JobIDRaw")
-        wait_until(lambda: str(limited) in busy.run(*listed).split(), "an answer up to now with the job", 180)
+        wait_until(lambda: limited in busy.read_until_now(), "an answer up to now with the job", 180)
         saf.json("cycle")
         (run,) = saf.json("explain", str(limited))["runs"]
         assert run["waits_for"] == "AssocGrpCpuLimit: GrpTRES (CPUs) of its association or one above"

@@ -129,6 +129,8 @@ def pids_of(stage: PairStage, what: str) -> list[int]:
         return [int((stage.slurm.directory / f"{what}.pid").read_text())]
     if what in ("primary", "standby"):
         return getattr(stage, what).processes()  # type: ignore[no-any-return]
+    if what == "both saf":
+        return list(stage.pair)
     return [stage.leader() if what == "leader" else stage.other()]
 
 
@@ -159,11 +161,12 @@ def slowed(stage: PairStage, fault: Chaos, _command: int) -> None:
 
 
 def ended(stage: PairStage, fault: Chaos, _command: int, number: int) -> None:
-    """One of the daemons; the stage starts it again afterwards."""
-    (pid,) = pids_of(stage, fault.what)
-    send([pid], number)
+    """One of the daemons, or both; the stage starts them again afterwards, both at the same moment."""
+    pids = pids_of(stage, fault.what)
+    send(pids, number)
     stage.gate.open()
-    stage.pair[pid][1].process.wait(timeout=60)
+    for pid in pids:
+        stage.pair[pid][1].process.wait(timeout=60)
     time.sleep(fault.seconds)
 
 

@@ -28,7 +28,7 @@ import psycopg
 from tests.cluster.slurm import wait_until
 from tests.end_to_end import disk
 from tests.faults import campaign, chaos
-from tests.faults.campaign import kept, lasting, send
+from tests.faults.campaign import ended, kept, lasting, send, stopped
 from tests.faults.chaos import MODEL, Chaos, Found
 from tests.faults.model_stage import GRANT, PERIOD, REVOKE, TABLES, TIMEOUT, ModelStage
 from tests.faults.modelled import GONE
@@ -142,22 +142,6 @@ def no_memory(stage: ModelStage, fault: Chaos, _command: int) -> None:
         resource.prlimit(leader, resource.RLIMIT_AS, (hard, hard))
 
 
-def both_ended(stage: ModelStage, fault: Chaos, _command: int, number: int) -> None:
-    """Both daemons, which are then started at the same time."""
-    send(list(stage.pair), number)
-    stage.gate.open()
-    for _, running in stage.pair.values():
-        running.process.wait(timeout=60)
-    time.sleep(fault.seconds)
-    stage.ready()
-
-
-def both_stopped(stage: ModelStage, fault: Chaos, _command: int) -> None:
-    send(list(stage.pair), signal.SIGSTOP)
-    lasting(stage, fault)
-    send(list(stage.pair), signal.SIGCONT)
-
-
 def daemon_gone(stage: ModelStage, fault: Chaos, _command: int) -> None:
     stage.model.be(fault.what, "gone")
     stage.gate.open()
@@ -246,9 +230,9 @@ STRIKES: Mapping[tuple[str, str], Callable[[ModelStage, Chaos, int], None]] = {
     **{(what, "full"): disk_full for what in ("primary", "standby")},
     ("leader", "freeze"): frozen_out,
     ("leader", "memory"): no_memory,
-    ("both saf", "kill"): partial(both_ended, number=signal.SIGKILL),
-    ("both saf", "restart"): partial(both_ended, number=signal.SIGTERM),
-    ("both saf", "stop"): both_stopped,
+    ("both saf", "kill"): partial(ended, number=signal.SIGKILL),
+    ("both saf", "restart"): partial(ended, number=signal.SIGTERM),
+    ("both saf", "stop"): stopped,
     ("command", "refused"): command_refused,
     ("operator", "write"): lambda stage, _fault, _command: stage.operate(),
     ("clock", "ahead"): partial(clock_jumped, seconds=CLOCK_SECONDS),

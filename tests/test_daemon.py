@@ -73,7 +73,7 @@ def test_nothing_that_ends_a_cycle_ends_the_daemon(caplog: pytest.LogCaptureFixt
     with caplog.at_level(logging.INFO):
         looping(opened).run()
     said = [record for record in caplog.records if record.levelno == logging.ERROR]
-    assert len(said) == len(FAILURES) + 1
+    assert {one.getMessage() for one in said[len(FAILURES) :]} == {"no cycle: there is no site in this test"}
     for record, (error, words) in zip(said, FAILURES, strict=False):
         assert words in record.getMessage()
         assert bool(record.exc_info) == isinstance(error, ZeroDivisionError), "a defect has its traceback"

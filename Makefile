@@ -61,7 +61,7 @@ test: $(VENV)/.installed slurm seen lint  ## Everything: static checks, unit tes
 		trap 'kill -INT $$lanes 2>/dev/null; wait; exit 130' INT TERM HUP; \
 		$(LANE4) </dev/null || { failed=$$?; echo $$failed >build/failed.4; }; \
 		for pid in $$lanes; do lane=$$((lane + 1)); wait $$pid || { failed=$$?; echo $$failed >build/failed.$$lane; }; done; \
-		cat build/lane?.log; exit $$failed
+		cat build/lane?.log; grep -hE '^(E   |FAILED |ERROR )' build/lane?.log; exit $$failed
 
 test-again: $(VENV)/.installed  ## What failed in the last make test, once more and alone: what passes now depends on the load, and wants mending.
 	@ls build/failed.* >/dev/null; failed=0; \

@@ -2,6 +2,7 @@
 
 Synthetic scenarios always; real logs from the folder LOGS where it has them (curie_2012, philly_2017: CSV,
 with a table of regional accounts beside each). A draw of a log moves each submission by up to an hour.
+The case ``large jobs`` draws the regional accounts of a log anew instead.
 The first draw of everything comes first, and has every policy; later draws have the law, static shares, the
 partition and the oracle. A decision is made every hour, half as often as ``saf simulate`` makes one: the law
 takes most of the time, and it decides the same every six hours (see ABLATIONS).
@@ -19,10 +20,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import numpy as np
+
 from slurm_ai_factory.cli.simulate import sweep
 from slurm_ai_factory.core.control.controller import Policy
 from slurm_ai_factory.core.records import DAY
 from slurm_ai_factory.simulation import formats, policies, scenarios, workload
+from slurm_ai_factory.simulation.arrays import Floats
 from slurm_ai_factory.simulation.evaluation import PolicyResult, evaluate
 from slurm_ai_factory.simulation.layout import REGION, ModelSettings, one_pool
 from slurm_ai_factory.simulation.replay import Faults, Replayed, Trial, promise_of, replay
@@ -47,7 +51,7 @@ class Log:
     capacity: int
     since: int = 0
     until: int = 2**62
-    seeds: tuple[tuple[str, int], ...]  #: (column of regional accounts, draws)
+    seeds: tuple[tuple[str, int], ...] = ()  #: (column of regional accounts, draws)
 
 
 LOGS = (
@@ -60,6 +64,11 @@ LOGS = (
         seeds=(("regional_bursty", 2), ("regional_broad", 1)),
     ),
 )  # fmt: skip
+LARGE_JOBS = (*LOGS, Log(name="curie_2012_hybrid_gpu", resource="gres/gpu", capacity=288))
+LARGE_SEEDS = 3
+LOAD, LEAST, MOST, WIDEST = 1.2, 0.32, 0.38, 0.25
+"""Of ``large jobs``: work per capacity, the region's part of the work, and a job's part of the machine. Both
+sides always ask for more than they are owed, and a job moves usage far: so shares run high."""
 SCENARIO_SEEDS = 5
 PERIOD = 3600
 """Seconds between two decisions."""
@@ -87,7 +96,7 @@ FAULTS = {
 class Task:
     """One draw of one case, under every policy."""
 
-    kind: str  #: log, scenario, ablation, fault or half-life
+    kind: str  #: log, large, scenario, ablation, fault or half-life
     case: str
     seed: int
     label: str = ""
@@ -107,6 +116,12 @@ def tasks(folder: str) -> list[Task]:
         for label, draws in log.seeds
         for seed in range(draws)
     ]
+    logs += [
+        Task(kind="large", case=log.name, seed=seed, folder=folder)
+        for log in LARGE_JOBS
+        if folder and (Path(folder) / f"{log.name}.csv.gz").exists()
+        for seed in range(LARGE_SEEDS)
+    ]
     synthetic = [
         Task(kind="scenario", case=name, seed=seed)
         for name in scenarios.SCENARIOS
@@ -121,7 +136,7 @@ def tasks(folder: str) -> list[Task]:
 
 
 def run(task: Task) -> list[dict[str, object]]:
-    rows = {"log": _log, "scenario": _scenario, "ablation": _ablation, "fault": _fault}
+    rows = {"log": _log, "large": _large, "scenario": _scenario, "ablation": _ablation, "fault": _fault}
     found = rows.get(task.kind, _half_life)(task)
     return [{**asdict(task), "window": trial.window, **_plain(trial, result)} for trial, result in found]
 
@@ -144,11 +159,43 @@ def _log(task: Task) -> Iterator[tuple[Trial, PolicyResult]]:
     yield from _compared(trial, (*MAIN, *PEERS) if first else MAIN)
 
 
-def read_log(task: Task, log: Log) -> tuple[Workload, frozenset[User]]:
-    file = Path(task.folder) / f"{log.name}.csv.gz"
-    with gzip.open(file, "rt", encoding="utf-8") as lines:
+def _large(task: Task) -> Iterator[tuple[Trial, PolicyResult]]:
+    log = next(one for one in LARGE_JOBS if one.name == task.case)
+    work = read_work(task.folder, log)
+    amount = work.amount(log.resource)
+    work = work.only((amount > 0) & (amount <= WIDEST * log.capacity))
+    charge = work.amount(log.resource) * work.runtime
+    since, until = int(work.submit[0]), int(work.submit[-1])
+    slower = charge.sum() / (log.capacity * (until - since) * LOAD)
+    region = work.users_of(drawn_accounts(work, charge, task.seed))
+    work = replace(work, submit=since + np.rint((work.submit - since) * slower).astype(np.int64))
+    trial = trial_of_work(work, region, log.resource, log.capacity, ROLLING)
+    for name in ("floor", "static:0.25"):
+        yield trial, evaluate(trial, replay(trial, policies.named(name, TARGET)))
+
+
+def drawn_accounts(work: Workload, charge: Floats, seed: int) -> frozenset[str]:
+    """Accounts at random, until they have LEAST to MOST of the work."""
+    random, parts = np.random.default_rng(seed), dict.fromkeys((account for account, _ in work.users), 0.0)
+    for (account, _), part in zip(work.users, np.bincount(work.user, charge) / charge.sum(), strict=True):
+        parts[account] += part
+    while True:
+        drawn: set[str] = set()
+        for account in random.permutation(sorted(parts)).tolist():
+            if sum(parts[name] for name in (*drawn, account)) <= MOST:
+                drawn.add(account)
+            if sum(map(parts.__getitem__, drawn)) >= LEAST:
+                return frozenset(drawn)
+
+
+def read_work(folder: str, log: Log) -> Workload:
+    with gzip.open(Path(folder) / f"{log.name}.csv.gz", "rt", encoding="utf-8") as lines:
         whole = workload.gathered(log.name, formats.read_jobs(lines))
-    part = whole.only((whole.submit >= log.since) & (whole.submit < log.until))
+    return whole.only((whole.submit >= log.since) & (whole.submit < log.until))
+
+
+def read_log(task: Task, log: Log) -> tuple[Workload, frozenset[User]]:
+    part = read_work(task.folder, log)
     with (Path(task.folder) / f"{log.name}.regional.csv").open(encoding="utf-8") as lines:
         accounts = formats.regional_accounts(lines, task.label)
     return (part.shifted(task.seed, 3600) if task.seed else part), part.users_of(accounts)

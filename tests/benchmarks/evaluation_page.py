@@ -25,6 +25,7 @@ PLOTS = (("scenario", "holiday", ""), ("scenario", "burst", ""), ("scenario", "e
          ("log", "curie_2012", "regional_bursty"), ("log", "philly_2017", "regional_broad"))  # fmt: skip
 KINDS = {
     "log": "Real logs",
+    "large": "Large jobs",
     "scenario": "Scenarios",
     "ablation": "Parts of the law left out",
     "fault": "Faults",

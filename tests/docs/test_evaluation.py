@@ -78,6 +78,20 @@ def test_what_is_worse_than_static_shares_is_told() -> None:
     assert "- `early`: 2.00 days to blame, static 25/75 0.00, oracle 0.00." in funder.loses(blamed)
 
 
+def large(case: str, law: float, static: float) -> list[dict[str, Any]]:
+    shares = {"floor": law, "static:0.25": static}
+    return [row(case, policy, delivered_share=part) | {"kind": "large"} for policy, part in shares.items()]
+
+
+def test_large_jobs_may_be_above_the_goal_or_as_far_above_static_shares_whichever_is_more() -> None:
+    rows = [*large("curie_2012", 0.285, 0.26), *large("philly_2017", 0.286, 0.25), *large("x", 0.33, 0.316)]
+    said = funder.large(rows)
+    assert said.startswith("Met in 2 of 3 draws")
+    assert "| `curie_2012`, 1 | 0.285 | 0.260 | 0.285 | yes |" in said
+    assert "| `philly_2017`, 1 | 0.286 | 0.250 | 0.285 | **no** |" in said
+    assert "| `x`, 1 | 0.330 | 0.316 | 0.331 | yes |" in said
+
+
 def test_a_page_keeps_what_is_written_by_hand_and_names_no_unknown_block() -> None:
     page = "Before\n<!-- made: own -->\nold\n<!-- end -->\nafter\n"
     assert funder.filled(page, {"own": "new"}) == page.replace("old", "new")

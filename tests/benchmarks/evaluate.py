@@ -2,7 +2,7 @@
 
 Synthetic scenarios always; real logs from the folder LOGS where it has them (curie_2012, philly_2017: CSV,
 with a table of regional accounts beside each). A draw of a log moves each submission by up to an hour.
-The case ``large jobs`` draws the regional accounts of a log anew instead.
+The kind ``large`` draws the regional accounts of a log anew instead.
 The first draw of everything comes first, and has every policy; later draws have the law, static shares, the
 partition and the oracle. A decision is made every hour, half as often as ``saf simulate`` makes one: the law
 takes most of the time, and it decides the same every six hours (see ABLATIONS).
@@ -64,8 +64,7 @@ LOGS = (
         seeds=(("regional_bursty", 2), ("regional_broad", 1)),
     ),
 )  # fmt: skip
-LARGE_JOBS = (*LOGS, Log(name="curie_2012_hybrid_gpu", resource="gres/gpu", capacity=288))
-LARGE_SEEDS = 3
+LARGE_SEEDS = {"philly_2017": 5, "curie_2012": 4}
 LOAD, LEAST, MOST, WIDEST = 1.2, 0.32, 0.38, 0.25
 """Of ``large jobs``: work per capacity, the region's part of the work, and a job's part of the machine. Both
 sides always ask for more than they are owed, and a job moves usage far: so shares run high."""
@@ -118,9 +117,9 @@ def tasks(folder: str) -> list[Task]:
     ]
     logs += [
         Task(kind="large", case=log.name, seed=seed, folder=folder)
-        for log in LARGE_JOBS
+        for log in LOGS[::-1]
         if folder and (Path(folder) / f"{log.name}.csv.gz").exists()
-        for seed in range(LARGE_SEEDS)
+        for seed in range(LARGE_SEEDS[log.name])
     ]
     synthetic = [
         Task(kind="scenario", case=name, seed=seed)
@@ -160,24 +159,32 @@ def _log(task: Task) -> Iterator[tuple[Trial, PolicyResult]]:
 
 
 def _large(task: Task) -> Iterator[tuple[Trial, PolicyResult]]:
-    log = next(one for one in LARGE_JOBS if one.name == task.case)
-    work = read_work(task.folder, log)
-    amount = work.amount(log.resource)
-    work = work.only((amount > 0) & (amount <= WIDEST * log.capacity))
+    log = next(one for one in LOGS if one.name == task.case)
+    work, capacity = fitting(read_work(task.folder, log), log)
     charge = work.amount(log.resource) * work.runtime
-    since, until = int(work.submit[0]), int(work.submit[-1])
-    slower = charge.sum() / (log.capacity * (until - since) * LOAD)
     region = work.users_of(drawn_accounts(work, charge, task.seed))
-    work = replace(work, submit=since + np.rint((work.submit - since) * slower).astype(np.int64))
-    trial = trial_of_work(work, region, log.resource, log.capacity, ROLLING)
+    trial = trial_of_work(work, region, log.resource, capacity, ROLLING)
     for name in ("floor", "static:0.25"):
         yield trial, evaluate(trial, replay(trial, policies.named(name, TARGET)))
+
+
+def fitting(work: Workload, log: Log) -> tuple[Workload, int]:
+    """The jobs that need at most WIDEST of a machine, and the machine on which their load is LOAD."""
+    amount, span = work.amount(log.resource), int(work.submit[-1] - work.submit[0])
+    capacity = log.capacity
+    while True:
+        fits = (amount > 0) & (amount <= WIDEST * capacity)
+        before, capacity = capacity, int(amount[fits] @ work.runtime[fits] / (span * LOAD))
+        if capacity >= before:
+            return work.only(fits), before
 
 
 def drawn_accounts(work: Workload, charge: Floats, seed: int) -> frozenset[str]:
     """Accounts at random, until they have LEAST to MOST of the work."""
     random, parts = np.random.default_rng(seed), dict.fromkeys((account for account, _ in work.users), 0.0)
-    for (account, _), part in zip(work.users, np.bincount(work.user, charge) / charge.sum(), strict=True):
+    for (account, _), part in zip(
+        work.users, np.bincount(work.user, charge, len(work.users)) / charge.sum(), strict=True
+    ):
         parts[account] += part
     while True:
         drawn: set[str] = set()

@@ -169,9 +169,7 @@ def joint_shares(window: str | None, then: str | None) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     with _opened() as (clusters, ledger):
         at = _then(clusters, ledger, then)
-        for name, known in ledger.joint.promises(at).items():
-            if known.terms.at(now() if at is None else at).ended:
-                continue
+        for name, known in ledger.joint.holding(now() if at is None else at, at).items():
             if not (chosen.json or chosen.quiet):
                 output.say(f"# joint promise {name}")
             try:

@@ -275,7 +275,7 @@ def test_what_keeps_it_from_a_share_is_said_and_the_clusters_are_answered(joint:
     assert value["clusters"][0]["error"] is None
     (row,) = value["joint"]
     assert row["answer"] is None
-    assert "joint promise both counts cluster wide, and the file has fast, other" in row["error"]
+    assert "joint promise both counts cluster wide, and this process knows fast, other only" in row["error"]
 
 
 def test_terms_and_weights_are_recorded_and_listed(pair: Saf) -> None:

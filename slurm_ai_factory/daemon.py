@@ -89,7 +89,7 @@ class Daemon:
         exposition = Exposition(*boards, joint=joint)
         for loop in loops.values():
             loop.renew, loop.joint = exposition.renew, partial(_measure_joint, joint, loops)
-        pages, checks, common = self._pages(loops), _checks(loops), configs[0].daemon
+        pages, checks, common = self._pages(joint), _checks(loops), configs[0].daemon
         with (
             signals.calling(asks),
             serving(common.listen, pages, exposition.text, checks, common.web_config_file) as web,
@@ -164,18 +164,22 @@ class Daemon:
                 loops[name].reload(config)
         return _warn(web)
 
-    def _pages(self, loops: Mapping[str, Loop]) -> dict[str, PageText]:
-        """The page of each address: of the one cluster, or an overview and a page for each cluster."""
+    def _pages(self, joint: JointBoard) -> dict[str, PageText]:
+        """The page of each address: of the one cluster, or an overview and a page for each cluster.
+
+        The first of them has the joint promises.
+        """
         refresh = round(max(LEAST_REFRESH, REFRESH / self.speed))  # in seconds of the browser
-        boards = [loop.board for loop in loops.values()]
+        boards = joint.boards
         if len(boards) == 1:
-            return {"/": lambda code: status_html(boards[0], self.clock(), refresh, code)}
+            [alone] = boards
+            return {"/": lambda code: status_html(alone, self.clock(), refresh, code, joint=joint.current())}
 
         def page(board: Board, code: str) -> str:
             return status_html(board, self.clock(), refresh, code, "../")
 
         return {
-            "/": lambda code: overview_html(boards, self.clock(), refresh, code),
+            "/": lambda code: overview_html(boards, self.clock(), refresh, code, joint.current()),
             **{f"/{address_of(board.cluster)}": partial(page, board) for board in boards},
         }
 

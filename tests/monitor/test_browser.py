@@ -11,6 +11,7 @@ import pytest
 from slurm_ai_factory.language import LANGUAGES
 from slurm_ai_factory.monitor import page
 from slurm_ai_factory.monitor.board import Board
+from slurm_ai_factory.monitor.joint import JointShown
 from slurm_ai_factory.monitor.metrics import Exposition
 from slurm_ai_factory.monitor.overview import overview_html
 from slurm_ai_factory.monitor.web import PageText, serving
@@ -30,13 +31,20 @@ STATES = {
 }
 
 
+JOINT = (
+    examples.JOINT,
+    JointShown("every-cluster", None, error="joint promise every-cluster counts cluster a"),
+)
+
+
 def page_of(board: Board) -> PageText:
     return lambda code: page.status_html(board, examples.NOW + 600, code=code)
 
 
 PAGES: dict[str, PageText] = {
     **{name: page_of(board) for name, board in STATES.items()},
-    "several": lambda code: overview_html(list(STATES.values()), examples.NOW + 600, code=code),
+    "several": lambda code: overview_html(list(STATES.values()), examples.NOW + 600, code=code, joint=JOINT),
+    "joint": lambda code: page.status_html(STATES["promised"], examples.NOW + 600, code=code, joint=JOINT),
 }
 
 

@@ -16,7 +16,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slurm_ai_factory.core.programme.joint import JointWeight
-from slurm_ai_factory.core.records import Further
 from slurm_ai_factory.core.tres import Resource
 from slurm_ai_factory.daemon import _measure_joint
 from slurm_ai_factory.errors import LedgerError
@@ -32,7 +31,6 @@ from tests.monitor.model import DAY, GPUS, START
 from tests.monitor.prometheus import promtool, unavailable
 
 HOUR = 3600
-BELOW = Further(examples.measurement(0.2, promise="both", cluster="c,d"), 0.01)
 MISSING = JointShown("both", None, error="joint promise both counts cluster d, which is not there")
 
 
@@ -54,7 +52,7 @@ def samples(joint: JointBoard) -> dict[str, float]:
 
 
 def test_each_joint_promise_has_its_share_floor_verdict_and_forecast() -> None:
-    found = samples(joint_board(JointShown("both", BELOW)))
+    found = samples(joint_board(examples.JOINT))
     of = "both,2027Q1"
     charge = 30 * DAY * 100
     assert found == {
@@ -78,7 +76,7 @@ def test_each_joint_promise_has_its_share_floor_verdict_and_forecast() -> None:
 
 def test_one_that_was_not_measured_has_no_figure_and_says_so() -> None:
     assert samples(joint_board(MISSING)) == {"saf_joint_measured{both}": 0}
-    beside = samples(joint_board(MISSING, JointShown("all", BELOW)))
+    beside = samples(joint_board(MISSING, examples.JOINT._replace(name="all")))
     assert [beside[f"saf_joint_measured{{{name}}}"] for name in ("both", "all")] == [0, 1]
     assert samples(joint_board()) == {}, "no joint promise holds"
 
@@ -98,7 +96,7 @@ def test_one_that_was_not_measured_has_no_figure_and_says_so() -> None:
 )
 def test_what_is_out_of_date_is_left_out(late: int, boards: tuple[Board, ...], measured: set[int]) -> None:
     """One cluster's failure holds the instant back up to which all were read; after ready_after it counts."""
-    found = samples(joint_board(JointShown("both", BELOW), boards=boards, now=NOW + late))
+    found = samples(joint_board(examples.JOINT, boards=boards, now=NOW + late))
     assert {int(value) for name, value in found.items() if "measured" in name} == measured
     assert any("share" in name for name in found) == (measured == {1})
 
@@ -124,7 +122,7 @@ def test_a_new_reason_is_news_once() -> None:
     assert joint.show([MISSING]) == []
     other = MISSING._replace(error="the ledger is away")
     assert joint.show([other]) == [other]
-    assert joint.show([JointShown("both", BELOW)]) == []
+    assert joint.show([examples.JOINT]) == []
     assert joint.show([other]) == [other]
 
 
@@ -133,7 +131,7 @@ def test_a_scrape_shows_each_measurement() -> None:
     joint = JointBoard([board], lambda: NOW)
     exposition = Exposition(board, joint=joint)
     assert b"saf_joint" not in exposition.text("")[1]
-    joint.show([JointShown("both", BELOW)])
+    joint.show([examples.JOINT])
     exposition.renew()
     assert b'saf_joint_share_ratio{promise="both",window="2027Q1"}' in exposition.text("")[1]
     joint.show([])
@@ -143,7 +141,7 @@ def test_a_scrape_shows_each_measurement() -> None:
 def test_promtool_finds_nothing() -> None:
     if reason := unavailable():
         pytest.skip(reason)
-    joint = joint_board(MISSING, JointShown("all", BELOW))
+    joint = joint_board(MISSING, examples.JOINT._replace(name="all"))
     _, text = Exposition(*joint.boards, joint=joint).text("text/plain;version=0.0.4")
     done = promtool("check", "metrics", stdin=text.decode())
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
